@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pgp
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// ErrUnsigned says that a header has no signature of its own: neither
+// RSAHEADER, DSAHEADER nor OPENPGP.
+var ErrUnsigned = errors.New("header is not signed")
+
+// UnknownKeyError says that no key of the keyring made any of the signatures.
+type UnknownKeyError struct {
+	KeyIDs []string // 16 hex digits, or the whole fingerprint if the signature has it
+}
+
+func (e *UnknownKeyError) Error() string {
+	return "header is signed by unknown key " + strings.Join(e.KeyIDs, ", ")
+}
+
+// BadSignatureError says that a signature does not fit the header and the key
+// it names, or is not well formed.
+type BadSignatureError struct {
+	KeyID       string // 16 hex digits, "" if it could not be read
+	Fingerprint string // of the key that was tried, "" if none was
+	Reason      string
+}
+
+func (e *BadSignatureError) Error() string {
+	return fmt.Sprintf("signature%s is bad: %s", byKey(e.KeyID, e.Fingerprint), e.Reason)
+}
+
+// WeakError says that a signature, or the key that made it, is too weak, of an
+// unsupported kind, or not meant for signing.
+type WeakError struct {
+	KeyID       string // 16 hex digits
+	Fingerprint string // of the signing key, "" if it was not looked at
+	Reason      string
+}
+
+func (e *WeakError) Error() string {
+	return fmt.Sprintf("signature%s does not count: %s", byKey(e.KeyID, e.Fingerprint), e.Reason)
+}
+
+// RevokedError says that the key that made the signature is revoked.
+type RevokedError struct {
+	Fingerprint string // of the signing key
+	Reason      string
+}
+
+func (e *RevokedError) Error() string {
+	return fmt.Sprintf("signature%s does not count: %s", byKey("", e.Fingerprint), e.Reason)
+}
+
+// ExpiredError says that a signature was made when its key was not valid, or is
+// itself past its end, or not yet made by the clock of the caller.
+type ExpiredError struct {
+	Fingerprint string    // of the signing key
+	Signed      time.Time // when the signature says it was made
+	Reason      string
+}
+
+func (e *ExpiredError) Error() string {
+	return fmt.Sprintf("signature%s does not count: %s", byKey("", e.Fingerprint), e.Reason)
+}
+
+func byKey(id, fingerprint string) string {
+	switch {
+	case fingerprint != "":
+		return " by key " + fingerprint
+	case id != "":
+		return " by key " + id
+	}
+	return ""
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package api
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// Code says what kind of error a request met with.
+type Code string
+
+// The codes, which are also the last part of the D-Bus error names.
+const (
+	NotFound        Code = "NotFound"
+	InvalidArgument Code = "InvalidArgument"
+	AccessDenied    Code = "AccessDenied"
+	Failed          Code = "Failed"
+	Busy            Code = "Busy"
+)
+
+// errorPrefix begins the D-Bus names of our errors.
+const errorPrefix = BusName + ".Error."
+
+// Error is an error that crosses the bus with all its parts.
+type Error struct {
+	Code    Code   `json:"code"`
+	Message string `json:"message"`
+	Advice  string `json:"advice,omitzero"` // what to do next
+}
+
+// Errorf makes an Error without advice.
+func Errorf(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// Error returns the message.
+func (e *Error) Error() string { return e.Message }
+
+// DBusError makes godbus send e under its own name: the body is the message
+// and, if there is one, the advice.
+func (e *Error) DBusError() (name string, body []any) {
+	body = []any{clean(e.Message)}
+	if e.Advice != "" {
+		body = append(body, clean(e.Advice))
+	}
+	return errorPrefix + string(e.Code), body
+}
+
+// AsError makes err fit for the bus: the *Error in its chain, or else one with
+// code Failed.
+func AsError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Code: Failed, Message: err.Error()}
+}
+
+// FromDBus returns the *Error that a D-Bus error was made of; any other err
+// comes back as it is.
+func FromDBus(err error) error {
+	var d dbus.Error
+	if !errors.As(err, &d) {
+		return err
+	}
+	code, ok := strings.CutPrefix(d.Name, errorPrefix)
+	if !ok {
+		return err
+	}
+	e := &Error{Code: Code(code)}
+	if len(d.Body) > 0 {
+		e.Message, _ = d.Body[0].(string)
+	}
+	if len(d.Body) > 1 {
+		e.Advice, _ = d.Body[1].(string)
+	}
+	return e
+}

@@ -106,7 +106,7 @@ func encodeValue(v reflect.Value) dbus.Variant {
 	case []string:
 		list := make([]string, len(x))
 		for i, s := range x {
-			list[i] = clean(s)
+			list[i] = Clean(s)
 		}
 		return dbus.MakeVariantWithSignature(list, sigStrings)
 	case []byte:
@@ -114,7 +114,7 @@ func encodeValue(v reflect.Value) dbus.Variant {
 	}
 	switch v.Kind() {
 	case reflect.String:
-		return dbus.MakeVariantWithSignature(clean(v.String()), sigString)
+		return dbus.MakeVariantWithSignature(Clean(v.String()), sigString)
 	case reflect.Bool:
 		return dbus.MakeVariantWithSignature(v.Bool(), sigBool)
 	case reflect.Uint32:
@@ -237,9 +237,9 @@ func fromMicroseconds(us uint64) time.Time {
 	return time.UnixMicro(int64(us)).UTC()
 }
 
-// clean makes s a D-Bus string: a bus throws out whoever sends text that is not
-// UTF-8 or holds a NUL.
-func clean(s string) string {
+// Clean makes s a D-Bus string: a bus throws out whoever sends text that is not
+// UTF-8 or holds a NUL. What cannot travel becomes U+FFFD.
+func Clean(s string) string {
 	if utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 {
 		return s
 	}

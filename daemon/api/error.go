@@ -43,9 +43,9 @@ func (e *Error) Error() string { return e.Message }
 // DBusError makes godbus send e under its own name: the body is the message
 // and, if there is one, the advice.
 func (e *Error) DBusError() (name string, body []any) {
-	body = []any{clean(e.Message)}
+	body = []any{Clean(e.Message)}
 	if e.Advice != "" {
-		body = append(body, clean(e.Advice))
+		body = append(body, Clean(e.Advice))
 	}
 	return errorPrefix + string(e.Code), body
 }

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+)
+
+// maxJobs bounds the jobs that run or wait for each other.
+const maxJobs = 8
+
+// progressTime is the shortest time between two JobProgress of one stage.
+const progressTime = 100 * time.Millisecond
+
+// jobs are the long calls in progress. A number is never given out twice while
+// the daemon runs.
+type jobs struct {
+	mu      sync.Mutex
+	closed  bool
+	last    uint64
+	running map[uint64]context.CancelFunc
+	group   sync.WaitGroup
+}
+
+func newJobs() *jobs { return &jobs{running: map[uint64]context.CancelFunc{}} }
+
+// start runs fn as a job, until it returns, is cancelled or ctx ends.
+func (j *jobs) start(ctx context.Context, fn func(ctx context.Context, job uint64)) (uint64, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.closed || ctx.Err() != nil {
+		return 0, api.Errorf(api.Failed, "digestd is stopping")
+	}
+	if len(j.running) >= maxJobs {
+		return 0, &api.Error{Code: api.Busy, Message: "too many jobs are in progress", Advice: "wait for them, or cancel one"}
+	}
+	j.last++
+	job := j.last
+	ctx, cancel := context.WithCancel(ctx)
+	j.running[job] = cancel
+	j.group.Go(func() {
+		defer j.end(job)
+		fn(ctx, job)
+	})
+	return job, nil
+}
+
+// end forgets a job that returned.
+func (j *jobs) end(job uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.running[job]()
+	delete(j.running, job)
+}
+
+// cancel asks a job to return.
+func (j *jobs) cancel(job uint64) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	cancel, ok := j.running[job]
+	if !ok {
+		return api.Errorf(api.NotFound, "there is no job %d: it ended, or never was", job)
+	}
+	cancel()
+	return nil
+}
+
+// wait lets no job start any more and waits for those that run.
+func (j *jobs) wait() {
+	j.mu.Lock()
+	j.closed = true
+	j.mu.Unlock()
+	j.group.Wait()
+}
+
+// startSync starts a sync; its progress and end are signals.
+func (s *Server) startSync(by api.Actor) (job uint64, err error) {
+	return s.jobs.start(s.ctx, func(ctx context.Context, job uint64) {
+		var result api.SyncResult
+		err := s.guard("Sync", func() (err error) {
+			result, err = s.backend.Sync(ctx, by, s.progressOf(job))
+			return err
+		})
+		if err != nil {
+			if ctx.Err() != nil {
+				err = api.Errorf(api.Failed, "the sync was cancelled")
+			}
+			s.send("JobFinished", job, false, api.Encode(*api.AsError(err)))
+			return
+		}
+		s.send("JobFinished", job, true, api.Encode(result))
+	})
+}
+
+// progressOf returns what a job reports to: the first report of every stage and
+// the last are sent, those between at most so often.
+func (s *Server) progressOf(job uint64) func(stage string, done, total int) {
+	var (
+		lastStage string
+		lastSent  time.Time
+	)
+	return func(stage string, done, total int) {
+		now := time.Now()
+		if stage == lastStage && now.Sub(lastSent) < progressTime && (total == 0 || done < total) {
+			return
+		}
+		lastStage, lastSent = stage, now
+		s.queue.push(signal{api.Interface + ".JobProgress",
+			[]any{job, api.Clean(stage), uint64(max(done, 0)), uint64(max(total, 0))}})
+	}
+}

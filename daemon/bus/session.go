@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/godbus/dbus/v5"
+)
+
+// connectTime bounds everything from dialling to owning the name.
+const connectTime = 10 * time.Second
+
+// errUnreachable means that there is no bus to talk to, now.
+var errUnreachable = errors.New("cannot reach the bus")
+
+// session is one connection to the bus. What is known of callers ends with it:
+// another bus gives the same unique names to others.
+type session struct {
+	*Server
+	conn *dbus.Conn
+
+	mu      sync.Mutex
+	callers map[string]api.Actor // by unique name
+}
+
+// maxCallers bounds what a session remembers of callers.
+const maxCallers = 1024
+
+// connect opens a session and owns the name. It wraps errUnreachable unless the
+// bus itself said no.
+func (s *Server) connect(ctx context.Context) (*session, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	stream, err := s.dial.open(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnreachable, err)
+	}
+	current := &session{Server: s, callers: map[string]api.Actor{}}
+	// The connection outlives ctx, and the server's: the last signals are sent
+	// after that ended.
+	if current.conn, err = dbus.NewConn(stream, dbus.WithHandler(current)); err != nil {
+		stream.Close()
+		return nil, fmt.Errorf("%w: %w", errUnreachable, err)
+	}
+	stop := context.AfterFunc(ctx, func() { current.conn.Close() })
+	defer stop()
+	if err := current.enter(); err != nil {
+		current.conn.Close()
+		return nil, err
+	}
+	if !stop() {
+		return nil, fmt.Errorf("%w: %w", errUnreachable, context.Cause(ctx))
+	}
+	return current, nil
+}
+
+// enter introduces the connection to the bus and asks for the name.
+func (s *session) enter() error {
+	if err := s.conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))}); err != nil {
+		return fmt.Errorf("%w: %w", errUnreachable, err)
+	}
+	if err := s.conn.Hello(); err != nil {
+		return fmt.Errorf("%w: %w", errUnreachable, err)
+	}
+	reply, err := s.conn.RequestName(api.BusName, dbus.NameFlagDoNotQueue)
+	var refused dbus.Error
+	switch {
+	case errors.As(err, &refused):
+		return fmt.Errorf("the bus refuses the name: %w", err)
+	case err != nil:
+		return fmt.Errorf("%w: %w", errUnreachable, err)
+	case reply != dbus.RequestNameReplyPrimaryOwner:
+		return ErrNameTaken
+	}
+	return nil
+}
+
+// caller asks the bus who a sender is, once a connection of theirs.
+func (s *session) caller(ctx context.Context, sender string) (api.Actor, error) {
+	s.mu.Lock()
+	actor, known := s.callers[sender]
+	s.mu.Unlock()
+	if known {
+		return actor, nil
+	}
+	var credentials map[string]dbus.Variant
+	err := s.conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.GetConnectionCredentials", 0, sender).Store(&credentials)
+	if err != nil {
+		return actor, api.Errorf(api.AccessDenied, "cannot tell who is calling: %v", err)
+	}
+	uid, ok := credentials["UnixUserID"].Value().(uint32)
+	if !ok {
+		return actor, api.Errorf(api.AccessDenied, "cannot tell who is calling: the bus does not know the user")
+	}
+	pid, _ := credentials["ProcessID"].Value().(uint32)
+	actor = api.Actor{UID: uid, PID: pid, Sender: sender}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.callers) >= maxCallers {
+		clear(s.callers)
+	}
+	s.callers[sender] = actor
+	return actor, nil
+}

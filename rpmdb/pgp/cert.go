@@ -2,7 +2,10 @@
 
 package pgp
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Cert is an OpenPGP certificate: a primary key, what it says of itself, and
 // its signing subkeys. Treat it as read-only, except for Source.
@@ -45,4 +48,13 @@ type Revocation struct {
 // Covers reports whether the revocation refuses a signature made at t.
 func (r *Revocation) Covers(t time.Time) bool {
 	return r != nil && (r.Hard || !t.Before(r.Time))
+}
+
+// String says what happened, and when.
+func (r *Revocation) String() string {
+	s := r.Reason + " since " + r.Time.UTC().Format(time.RFC3339)
+	if r.Text != "" {
+		s += fmt.Sprintf(" (%q)", r.Text)
+	}
+	return s
 }

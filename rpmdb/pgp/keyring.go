@@ -3,60 +3,103 @@
 package pgp
 
 import (
-	"errors"
+	"slices"
+	"strings"
 	"time"
 )
 
 // Options loosen what a Keyring accepts. The zero value is the default.
 type Options struct {
-	// AllowSHA1 lets signatures over SHA-1 vouch, both those of headers and
-	// those that bind keys.
+	// AllowSHA1 lets SHA-1 vouch: in the signatures of headers, as some packages
+	// up to 2020 have them, and in the bindings of signing subkeys.
 	AllowSHA1 bool
 }
 
-// Keyring is an immutable set of trusted certificates.
+// Keyring is an immutable set of trusted certificates, ready to verify with. It
+// may be used by many goroutines.
 type Keyring struct {
-	certs []*Cert
+	options Options
+	certs   []*Cert
+	byID    map[uint64][]*signingKey
+	byPrint map[string]*Cert
+}
+
+// signingKey is a key that signatures may name, whether or not it may vouch.
+type signingKey struct {
+	cert    *Cert
+	fact    keyFact
+	weak    string
+	expires time.Time   // the earlier of subkey's and primary key's, zero: never
+	revoked *Revocation // a subkey's own
 }
 
 // NewKeyring returns a keyring of certs with the default options.
 func NewKeyring(certs ...*Cert) *Keyring { return Options{}.NewKeyring(certs...) }
 
-// NewKeyring returns a keyring of certs. Copies of one certificate are merged,
-// so that a revocation in any copy counts.
+// NewKeyring returns a keyring of certs, which must come from [ParseCerts]. Copies
+// of one certificate are merged, so that a revocation in any copy counts.
 func (o Options) NewKeyring(certs ...*Cert) *Keyring {
-	return &Keyring{certs: certs}
+	k := &Keyring{options: o, byID: map[uint64][]*signingKey{}, byPrint: map[string]*Cert{}}
+	merged := map[string]*facts{}
+	sources := map[string][]string{}
+	for _, c := range certs {
+		if c == nil || c.facts == nil {
+			continue
+		}
+		if f := merged[c.Fingerprint]; f != nil {
+			f.merge(c.facts)
+		} else {
+			merged[c.Fingerprint] = c.facts.clone()
+		}
+		if c.Source != "" && !slices.Contains(sources[c.Fingerprint], c.Source) {
+			sources[c.Fingerprint] = append(sources[c.Fingerprint], c.Source)
+		}
+	}
+	for fingerprint, f := range merged {
+		c := f.judge(o)
+		c.Source = strings.Join(sources[fingerprint], ", ")
+		k.certs = append(k.certs, c)
+	}
+	slices.SortFunc(k.certs, func(a, b *Cert) int { return strings.Compare(a.Fingerprint, b.Fingerprint) })
+	for _, c := range k.certs {
+		k.index(c)
+	}
+	return k
+}
+
+func (k *Keyring) index(c *Cert) {
+	f := c.facts
+	k.add(&signingKey{cert: c, fact: f.primary, weak: c.Weak, expires: c.Expires})
+	k.byPrint[c.Fingerprint] = c
+	for _, s := range c.Subkeys {
+		key := &signingKey{
+			cert:    c,
+			fact:    f.subkey(keyFact{fingerprint: s.Fingerprint}).key,
+			weak:    s.Weak,
+			expires: earlier(s.Expires, c.Expires),
+			revoked: s.Revoked,
+		}
+		// A primary key that must not sign packages may well bind a subkey that
+		// does; one that cannot be relied on may not.
+		if key.weak == "" && !f.bindsSubkeys() {
+			key.weak = "primary key does not count: " + c.Weak
+		}
+		k.add(key)
+		if k.byPrint[s.Fingerprint] == nil {
+			k.byPrint[s.Fingerprint] = c
+		}
+	}
+}
+
+func (k *Keyring) add(s *signingKey) {
+	k.byID[s.fact.id] = append(k.byID[s.fact.id], s)
 }
 
 // Certs returns the certificates, merged, in the order of their fingerprints.
-func (k *Keyring) Certs() []*Cert { return k.certs }
+func (k *Keyring) Certs() []*Cert { return slices.Clone(k.certs) }
 
-// Lookup returns the certificate that has fingerprint as primary key or signing
-// subkey, nil if there is none.
-func (k *Keyring) Lookup(fingerprint string) *Cert { return nil }
-
-// Result says who vouches for a header.
-type Result struct {
-	Cert           *Cert
-	KeyFingerprint string    // of the key that signed: Cert's own or a subkey's
-	Created        time.Time // when the signature was made, as it says itself
-	Hash           string    // "SHA-256"
-	Version        int       // of the signature: 3, 4 or 6
-	Signature      int       // its index in what Verify was given
+// Lookup returns the certificate that has fingerprint (hex, in either case) as
+// its primary key or a signing subkey, nil if there is none.
+func (k *Keyring) Lookup(fingerprint string) *Cert {
+	return k.byPrint[strings.ToLower(fingerprint)]
 }
-
-// Signature mirrors header.Signature until that package exists.
-type Signature struct {
-	Tag  uint32
-	Data []byte
-}
-
-// Verify checks the signatures of a header.
-func (k *Keyring) Verify(region []byte, sigs []Signature, now time.Time) (*Result, error) {
-	return nil, ErrUnsigned
-}
-
-type facts struct{}
-
-// ParseCerts reads the certificates in data.
-func ParseCerts(data []byte) ([]*Cert, error) { return nil, errors.New("cannot read certificates: not written yet") }

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pgp
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/digestd/digestd/digestlist/header"
+)
+
+// maxSignatures is how many signatures of one header are looked at. rpm 6 adds
+// one a signer.
+const maxSignatures = 32
+
+// clockSkew is how far ahead of ours the clock of a signer may be.
+const clockSkew = 30 * time.Minute
+
+// Result says who vouches for a header.
+type Result struct {
+	Cert           *Cert     // as merged by the keyring
+	KeyFingerprint string    // of the key that signed: Cert's own or a subkey's
+	Created        time.Time // when the signature was made, as it says itself
+	Hash           string    // "SHA-256" ...
+	Version        int       // of the signature: 3, 4 or 6
+	Index          int       // of the signature in what Verify was given
+}
+
+// Verify says who vouches for the header with the given immutable region (without
+// its magic). It tries the signatures with the tags RSAHEADER, DSAHEADER and
+// OPENPGP and ignores others.
+//
+// A good signature by any key of the keyring vouches, the first of several. A bad
+// one by a known key, or one that is not well formed, refuses the header whatever
+// the others say. Signatures by unknown, weak, revoked or expired keys do not
+// count. If none is left, the error is that of the signature that came closest:
+// *RevokedError, *ExpiredError, *WeakError, *UnknownKeyError, or ErrUnsigned if
+// there was none at all. A refusal is a *BadSignatureError.
+//
+// now bounds only the signatures' own life; keys are judged by the time of the signature.
+func (k *Keyring) Verify(region []byte, sigs []header.Signature, now time.Time) (*Result, error) {
+	var (
+		good    *Result
+		closest error
+		unknown []string
+		seen    int
+	)
+	for i, s := range sigs {
+		if s.Tag != header.TagRSAHeader && s.Tag != header.TagDSAHeader && s.Tag != header.TagOpenPGP {
+			continue
+		}
+		if seen++; seen > maxSignatures {
+			return nil, &BadSignatureError{Reason: fmt.Sprintf("header has more than %d signatures", maxSignatures)}
+		}
+		result, err := k.verify(region, s.Data, now)
+		var bad *BadSignatureError
+		var stranger *UnknownKeyError
+		switch {
+		case errors.As(err, &bad):
+			return nil, err
+		case errors.As(err, &stranger):
+			unknown = append(unknown, stranger.KeyIDs...)
+		case err != nil:
+			if rank(err) > rank(closest) {
+				closest = err
+			}
+		case good == nil:
+			result.Index = i
+			good = result
+		}
+	}
+	switch {
+	case good != nil:
+		return good, nil
+	case closest != nil:
+		return nil, closest
+	case len(unknown) > 0:
+		slices.Sort(unknown)
+		return nil, &UnknownKeyError{KeyIDs: slices.Compact(unknown)}
+	}
+	return nil, ErrUnsigned
+}
+
+// rank orders the reasons why a signature does not count by how much they tell.
+func rank(err error) int {
+	switch err.(type) {
+	case *RevokedError:
+		return 3
+	case *ExpiredError:
+		return 2
+	case *WeakError:
+		return 1
+	}
+	return 0
+}
+
+// verify checks one signature.
+func (k *Keyring) verify(region, data []byte, now time.Time) (*Result, error) {
+	s, err := parseSignature(data)
+	if err != nil {
+		id := ""
+		if s != nil {
+			id = formatID(s.keyID)
+		}
+		var unsupported unsupportedError
+		if errors.As(err, &unsupported) {
+			return nil, &WeakError{KeyID: id, Reason: err.Error()}
+		}
+		return nil, &BadSignatureError{KeyID: id, Reason: err.Error()}
+	}
+	id := formatID(s.keyID)
+	keys := k.byID[s.keyID]
+	if s.fingerprint != "" {
+		keys = slices.DeleteFunc(slices.Clone(keys), func(key *signingKey) bool { return key.fact.fingerprint != s.fingerprint })
+		id = s.fingerprint
+	}
+	if len(keys) == 0 {
+		return nil, &UnknownKeyError{KeyIDs: []string{id}}
+	}
+	for _, key := range keys {
+		var result *Result
+		if result, err = k.verifyBy(key, region, s, now); err == nil {
+			return result, nil
+		}
+	}
+	return nil, err
+}
+
+// verifyBy checks a signature that names key.
+func (k *Keyring) verifyBy(key *signingKey, region []byte, s *signature, now time.Time) (*Result, error) {
+	fingerprint := key.fact.fingerprint
+	bad := func(reason string) error {
+		return &BadSignatureError{KeyID: formatID(s.keyID), Fingerprint: fingerprint, Reason: reason}
+	}
+	weak := func(reason string) error {
+		return &WeakError{KeyID: formatID(s.keyID), Fingerprint: fingerprint, Reason: reason}
+	}
+	if key.fact.material == nil {
+		return nil, weak(key.weak)
+	}
+	if isWeakHash(s.hash) && !k.options.AllowSHA1 {
+		return nil, weak(s.hash.String() + " is not accepted")
+	}
+	if !sameAlgorithm(s.algo, key.fact.algo) {
+		return nil, bad("it is of another algorithm than the key")
+	}
+	if (s.version == 6) != (key.fact.version == 6) {
+		return nil, bad(fmt.Sprintf("version %d signature by a version %d key", s.version, key.fact.version))
+	}
+	digest := s.digest(region)
+	if s.tag != nil && string(digest[:2]) != string(s.tag) || !key.fact.material.verify(digest, s) {
+		return nil, bad("it does not fit the header")
+	}
+	if err := key.judge(s, now); err != nil {
+		return nil, err
+	}
+	return &Result{
+		Cert:           key.cert,
+		KeyFingerprint: fingerprint,
+		Created:        s.created,
+		Hash:           s.hash.String(),
+		Version:        s.version,
+	}, nil
+}
+
+// digest hashes the header as the signature does (RFC 9580, section 5.2.4).
+func (s *signature) digest(region []byte) []byte {
+	h := s.hash.New()
+	h.Write(s.salt)
+	h.Write([]byte(header.Magic))
+	h.Write(region)
+	h.Write(s.suffix)
+	return h.Sum(nil)
+}
+
+// judge decides whether a signature that is right may vouch.
+func (key *signingKey) judge(s *signature, now time.Time) error {
+	expired := func(format string, t time.Time) error {
+		return &ExpiredError{Fingerprint: key.fact.fingerprint, Signed: s.created, Reason: fmt.Sprintf(format, t.UTC().Format(time.RFC3339))}
+	}
+	primary := key.cert.facts.primary
+	switch {
+	case key.cert.Revoked.Covers(s.created):
+		return &RevokedError{Fingerprint: key.fact.fingerprint, Reason: key.cert.Revoked.String()}
+	case key.revoked.Covers(s.created):
+		return &RevokedError{Fingerprint: key.fact.fingerprint, Reason: key.revoked.String()}
+	case key.weak != "":
+		return &WeakError{KeyID: formatID(s.keyID), Fingerprint: key.fact.fingerprint, Reason: key.weak}
+	case s.created.Before(key.fact.created):
+		return expired("signature is older than its key, of %s", key.fact.created)
+	case s.created.Before(primary.created):
+		return expired("signature is older than the primary key, of %s", primary.created)
+	case !key.expires.IsZero() && !s.created.Before(key.expires):
+		return expired("key had expired when it signed, at %s", key.expires)
+	case !s.expires.IsZero() && !now.Before(s.expires):
+		return expired("signature expired at %s", s.expires)
+	case s.created.After(now.Add(clockSkew)):
+		return expired("signature is from the future, %s; is the clock right?", s.created)
+	}
+	return nil
+}
+
+// sameAlgorithm takes the RSA identifiers that differ only by use as one.
+func sameAlgorithm(a, b byte) bool {
+	const rsa, rsaSignOnly = 1, 3
+	return a == b || a == rsa && b == rsaSignOnly || a == rsaSignOnly && b == rsa
+}
+
+func formatID(id uint64) string { return fmt.Sprintf("%016x", id) }

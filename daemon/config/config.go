@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package config reads digestd's configuration: one flat TOML file and its
+// drop-ins, later files winning key by key.
+//
+// It promises that what it returns is complete and consistent, and that a key
+// or value it does not know is an error that names the file and suggests what
+// was meant. It opens nothing but the configuration itself.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// DefaultPath is where the configuration lies; its drop-ins lie in a directory
+// of the same name with ".d" appended.
+const DefaultPath = "/etc/digestd/digestd.conf"
+
+// Config is the whole configuration. Paths are absolute.
+type Config struct {
+	Root         string   `toml:"root"`         // the tree whose packages are kept
+	DBPath       string   `toml:"dbpath"`       // of rpm, below Root; "" = where rpm keeps it
+	State        string   `toml:"state"`        // index, signing key
+	Lists        string   `toml:"lists"`        // the directory the kernel reads
+	Socket       string   `toml:"socket"`       // for the hooks of package managers
+	Keys         string   `toml:"keys"`         // certificates trusted besides rpm's
+	Bus          string   `toml:"bus"`          // "system", "none" or a D-Bus address
+	Mode         string   `toml:"mode"`         // enforce, withhold, audit
+	Unsigned     string   `toml:"unsigned"`     // withhold, allow
+	Format       string   `toml:"format"`       // tlv, rpm
+	Sign         string   `toml:"sign"`         // pkcs7, pgp, none
+	KeepOld      string   `toml:"keep-old"`     // none, until-restart
+	MultiVersion []string `toml:"multiversion"` // globs of package names
+	Labels       bool     `toml:"labels"`       // keep security.digest_list on files right
+}
+
+// Default returns the configuration of a machine that has no file.
+func Default() Config {
+	return Config{
+		Root:     "/",
+		State:    "/var/lib/digestd",
+		Lists:    "/etc/digest_lists",
+		Socket:   "/run/digestd/hook.sock",
+		Keys:     "/etc/digestd/keys.d",
+		Bus:      "system",
+		Mode:     "enforce",
+		Unsigned: "withhold",
+		Format:   "tlv",
+		Sign:     "pkcs7",
+		KeepOld:  "none",
+		MultiVersion: []string{
+			"kernel", "kernel-PAE",
+		},
+		Labels: true,
+	}
+}
+
+// maxSize bounds a configuration file.
+const maxSize = 1 << 20
+
+// Load reads the file at path and its drop-ins, path.d/*.conf in the order of
+// their names. A file that is absent leaves the defaults.
+func Load(path string) (Config, error) {
+	c := Default()
+	if err := c.merge(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Config{}, err
+	}
+	dropIns, err := filepath.Glob(filepath.Join(path+".d", "*.conf"))
+	if err != nil {
+		return Config{}, fmt.Errorf("cannot list drop-ins of %s: %w", path, err)
+	}
+	slices.Sort(dropIns)
+	for _, file := range dropIns {
+		if err := c.merge(file); err != nil {
+			return Config{}, err
+		}
+	}
+	if err := c.check(); err != nil {
+		return Config{}, fmt.Errorf("cannot use configuration %s: %w", path, err)
+	}
+	return c, nil
+}
+
+func (c *Config) merge(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("cannot read configuration: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err != nil {
+		return fmt.Errorf("cannot read configuration: %w", err)
+	}
+	if len(data) > maxSize {
+		return fmt.Errorf("cannot read configuration %s: larger than 1 MiB", path)
+	}
+	meta, err := toml.Decode(string(data), c)
+	if err != nil {
+		return fmt.Errorf("cannot read configuration %s: %w", path, err)
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		key := unknown[0].String()
+		return fmt.Errorf("cannot read configuration %s: unknown key %q%s", path, key, suggest(key, keys))
+	}
+	return nil
+}
+
+// choices lists what the keys with a fixed set of values may hold.
+var choices = []struct {
+	key    string
+	value  func(*Config) string
+	values []string
+}{
+	{"mode", func(c *Config) string { return c.Mode }, []string{"enforce", "withhold", "audit"}},
+	{"unsigned", func(c *Config) string { return c.Unsigned }, []string{"withhold", "allow"}},
+	{"format", func(c *Config) string { return c.Format }, []string{"tlv", "rpm"}},
+	{"sign", func(c *Config) string { return c.Sign }, []string{"pkcs7", "pgp", "none"}},
+	{"keep-old", func(c *Config) string { return c.KeepOld }, []string{"none", "until-restart"}},
+}
+
+func (c *Config) check() error {
+	for _, ch := range choices {
+		if v := ch.value(c); !slices.Contains(ch.values, v) {
+			return fmt.Errorf("%s = %q: want one of %s%s", ch.key, v, strings.Join(ch.values, ", "), suggest(v, ch.values))
+		}
+	}
+	for _, p := range []struct{ key, path string }{
+		{"root", c.Root}, {"state", c.State}, {"lists", c.Lists}, {"socket", c.Socket}, {"keys", c.Keys},
+	} {
+		if !filepath.IsAbs(p.path) {
+			return fmt.Errorf("%s = %q: want an absolute path", p.key, p.path)
+		}
+	}
+	if c.DBPath != "" && !filepath.IsAbs(c.DBPath) {
+		return fmt.Errorf("dbpath = %q: want an absolute path below root", c.DBPath)
+	}
+	// The package's own signature covers its header, so it vouches for a list
+	// only if the list is that header.
+	if c.Sign == "pgp" && c.Format != "rpm" {
+		return errors.New(`sign = "pgp" needs format = "rpm": a package's signature does not cover a tlv list`)
+	}
+	for _, glob := range c.MultiVersion {
+		if _, err := filepath.Match(glob, ""); err != nil {
+			return fmt.Errorf("multiversion: %q is no pattern: %w", glob, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/digestd/digestd/daemon/config"
+	"github.com/google/go-cmp/cmp"
+)
+
+func load(t *testing.T, main string, dropIns ...string) (config.Config, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "digestd.conf")
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(path, main)
+	for i, text := range dropIns {
+		write(filepath.Join(path+".d", string(rune('a'+i))+".conf"), text)
+	}
+	return config.Load(path)
+}
+
+func TestDefaultsWithoutFile(t *testing.T) {
+	got, err := config.Load(filepath.Join(t.TempDir(), "absent"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(config.Default(), got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDropInsWinKeyByKey(t *testing.T) {
+	got, err := load(t, "mode = \"audit\"\nunsigned = \"allow\"\n", "mode = \"withhold\"\n", "lists = \"/l\"\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Default()
+	want.Mode, want.Unsigned, want.Lists = "withhold", "allow", "/l"
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for _, test := range []struct{ text, want string }{
+		{`unsinged = "allow"`, `unknown key "unsinged" (did you mean "unsigned"?)`},
+		{`zzzzzzzz = 1`, `unknown key "zzzzzzzz"`},
+		{`mode = "enforced"`, `mode = "enforced": want one of enforce, withhold, audit (did you mean "enforce"?)`},
+		{`lists = "relative"`, `want an absolute path`},
+		{`sign = "pgp"`, `needs format = "rpm"`},
+		{`multiversion = ["["]`, `is no pattern`},
+		{`mode = 3`, `incompatible types`},
+		{`mode = `, `digestd.conf`},
+	} {
+		_, err := load(t, test.text)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s:\n got %v\nwant %s", test.text, err, test.want)
+		}
+	}
+	if _, err := load(t, "sign = \"pgp\"\nformat = \"rpm\"\n"); err != nil {
+		t.Errorf("pgp over rpm: %v", err)
+	}
+}
+
+// TestShippedFile proves that the commented file says what the defaults are.
+func TestShippedFile(t *testing.T) {
+	data, err := os.ReadFile("../../systemd/digestd.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var active strings.Builder
+	for line := range strings.Lines(string(data)) {
+		if key, ok := strings.CutPrefix(line, "#"); ok && !strings.HasPrefix(key, " ") {
+			active.WriteString(key)
+		}
+	}
+	got, err := load(t, active.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(config.Default(), got); diff != "" {
+		t.Error(diff)
+	}
+	for _, key := range strings.Fields("root dbpath state lists socket keys bus mode unsigned format sign keep-old multiversion labels") {
+		if !strings.Contains(active.String(), "\n"+key+" = ") && !strings.HasPrefix(active.String(), key+" = ") {
+			t.Errorf("%s is not shown", key)
+		}
+	}
+}

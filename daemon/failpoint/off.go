@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !failpoint
+
+package failpoint
+
+// Hit does nothing.
+func Hit(string) {}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernel
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// LabelName is the extended attribute by which a protected file names the list
+// it is looked up in (Integrity Digest Cache, digest_cache/main.c).
+const LabelName = "security.digest_list"
+
+// maxLabel is the length of the longest file name, which a label is.
+const maxLabel = 255
+
+// ErrNotRegular means that a path leads to something that carries no label.
+var ErrNotRegular = errors.New("not a regular file")
+
+// Root is a directory tree that is looked into as if it were /.
+type Root struct {
+	path string
+	dir  *os.File
+}
+
+// OpenRoot opens the tree below path.
+func OpenRoot(path string) (*Root, error) {
+	dir, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_PATH, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open root: %w", err)
+	}
+	return &Root{path, dir}, nil
+}
+
+// Close releases the tree.
+func (r *Root) Close() error { return r.dir.Close() }
+
+// Path returns the path the root was opened by.
+func (r *Root) Path() string { return r.path }
+
+// ID returns the device and inode of the root directory.
+func (r *Root) ID() (dev, ino uint64, err error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(r.dir.Fd()), &st); err != nil {
+		return 0, 0, fmt.Errorf("cannot stat %s: %w", r.path, err)
+	}
+	return st.Dev, st.Ino, nil
+}
+
+// File is a regular file inside a Root, found but not opened for reading.
+type File struct {
+	fd   int
+	Stat unix.Stat_t
+}
+
+// Find looks path up inside the root; a link as its last component is not
+// followed unless follow is set. It returns fs.ErrNotExist (as unix.ENOENT) or
+// [ErrNotRegular] for what cannot carry a label.
+func (r *Root) Find(path string, follow bool) (*File, error) {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+	if !follow {
+		how.Flags |= unix.O_NOFOLLOW
+	}
+	fd, err := unix.Openat2(int(r.dir.Fd()), path, &how)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	f := &File{fd: fd}
+	if err := unix.Fstat(fd, &f.Stat); err != nil {
+		f.Close()
+		return nil, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if f.Stat.Mode&unix.S_IFMT != unix.S_IFREG {
+		f.Close()
+		return nil, fmt.Errorf("%s: %w", path, ErrNotRegular)
+	}
+	return f, nil
+}
+
+// Close releases the file.
+func (f *File) Close() error { return unix.Close(f.fd) }
+
+// proc is a path to the very file, whatever happens to its name meanwhile; an
+// O_PATH descriptor allows no fgetxattr.
+func (f *File) proc() string { return "/proc/self/fd/" + strconv.Itoa(f.fd) }
+
+// Path returns where the file lies, links resolved, as seen from outside the
+// root.
+func (f *File) Path() (string, error) { return os.Readlink(f.proc()) }
+
+// Open opens the file for reading.
+func (f *File) Open() (io.ReadCloser, error) {
+	return os.OpenFile(f.proc(), os.O_RDONLY|unix.O_NONBLOCK, 0)
+}
+
+// Label returns the name of the list the file is bound to, "" for none.
+func (f *File) Label() (string, error) {
+	var buf [maxLabel + 1]byte
+	n, err := unix.Getxattr(f.proc(), LabelName, buf[:])
+	switch {
+	case errors.Is(err, unix.ENODATA) || errors.Is(err, unix.EOPNOTSUPP):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("cannot read label: %w", err)
+	}
+	// rpm plugins of other make write the terminating NUL, tools do not.
+	return string(bytes.TrimRight(buf[:n], "\x00")), nil
+}
+
+// SetLabel binds the file to the list of that name. Setting a label makes the
+// kernel forget what it cached for the file, even if the value is the same.
+func (f *File) SetLabel(list string) error {
+	if list == "" || len(list) > maxLabel || strings.ContainsAny(list, "/\x00") {
+		return fmt.Errorf("cannot label: %q is no list name", list)
+	}
+	if err := unix.Setxattr(f.proc(), LabelName, []byte(list), 0); err != nil {
+		return fmt.Errorf("cannot label: %w", err)
+	}
+	return nil
+}
+
+// RemoveLabel unbinds the file; one without a label is no error.
+func (f *File) RemoveLabel() error {
+	err := unix.Removexattr(f.proc(), LabelName)
+	if err != nil && !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.EOPNOTSUPP) {
+		return fmt.Errorf("cannot remove label: %w", err)
+	}
+	return nil
+}

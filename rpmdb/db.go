@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rpmdb
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/digestd/digestd/digestlist/header"
+)
+
+const (
+	// batchSize ends a batch once it has so many bytes. Larger batches gain no
+	// speed; with one more blob it is what a pass holds in memory.
+	batchSize = 1 << 20
+
+	// maxBlob is what rpm allows a header (headerMaxbytes in lib/header.c).
+	maxBlob = 256 << 20
+)
+
+// DB is a database of rpm. It holds nothing open between passes, and may be
+// used concurrently.
+type DB struct {
+	dir  string
+	kind string
+}
+
+// Open looks for the database in dir. It returns ErrNoDatabase, wrapped, if
+// there is none.
+func Open(dir string) (*DB, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the rpm database: %w", err)
+	}
+	kind, err := kindOf(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &DB{dir: dir, kind: kind}, nil
+}
+
+// Dir returns the directory of the database, an absolute path.
+func (db *DB) Dir() string { return db.dir }
+
+// Kind returns KindSQLite or KindNDB.
+func (db *DB) Kind() string { return db.kind }
+
+// Headers calls fn with every header and its number in the database, in
+// ascending order of the numbers, until fn returns an error, which Headers
+// returns as it is. Headers of public keys are among them. The blob is valid
+// until fn returns. Numbers do not survive rpmdb --rebuilddb.
+func (db *DB) Headers(ctx context.Context, fn func(hnum uint32, blob []byte) error) error {
+	return db.each(ctx, "", fn)
+}
+
+// Named is Headers for the packages of one name.
+func (db *DB) Named(ctx context.Context, name string, fn func(hnum uint32, blob []byte) error) error {
+	return db.each(ctx, name, func(hnum uint32, blob []byte) error {
+		h, err := header.Parse(blob)
+		if err != nil {
+			return fmt.Errorf("cannot read header %d: %w", hnum, err)
+		}
+		if n, err := h.String(header.TagName); err != nil {
+			return fmt.Errorf("cannot read header %d: %w", hnum, err)
+		} else if n != name {
+			return nil
+		}
+		return fn(hnum, blob)
+	})
+}
+
+// source is one pass over one form of the database.
+type source interface {
+	// read fills b with headers numbered above after, in ascending order. When
+	// it returns, rpm is free to write.
+	read(ctx context.Context, after uint32, b *batch) error
+	close() error
+}
+
+// batch holds headers back to back.
+type batch struct {
+	data  []byte
+	items []item
+}
+
+type item struct {
+	hnum       uint32
+	start, end int
+}
+
+func (b *batch) full() bool { return len(b.data) >= batchSize }
+
+func (b *batch) reset() {
+	if cap(b.data) > 4*batchSize {
+		b.data = nil
+	}
+	b.data, b.items = b.data[:0], b.items[:0]
+}
+
+func (b *batch) add(hnum uint32, blob []byte) {
+	copy(b.extend(hnum, len(blob)), blob)
+}
+
+// extend appends an item of n bytes, not cleared, and returns them.
+func (b *batch) extend(hnum uint32, n int) []byte {
+	start := len(b.data)
+	if cap(b.data)-start < n {
+		grown := make([]byte, start, max(start+n, batchSize+batchSize/4))
+		copy(grown, b.data)
+		b.data = grown
+	}
+	b.data = b.data[:start+n]
+	b.items = append(b.items, item{hnum, start, start + n})
+	return b.data[start:]
+}
+
+func (db *DB) each(ctx context.Context, name string, fn func(hnum uint32, blob []byte) error) (err error) {
+	src, err := db.open(ctx, name)
+	if err != nil {
+		return fmt.Errorf("cannot read the rpm database in %s: %w", db.dir, err)
+	}
+	defer func() {
+		if cerr := src.close(); cerr != nil && err == nil {
+			err = fmt.Errorf("cannot close the rpm database in %s: %w", db.dir, cerr)
+		}
+	}()
+	var b batch
+	var last uint32
+	for {
+		b.reset()
+		if err := src.read(ctx, last, &b); err != nil {
+			return fmt.Errorf("cannot read the rpm database in %s: %w", db.dir, err)
+		}
+		if len(b.items) == 0 {
+			return nil
+		}
+		for _, it := range b.items {
+			if it.hnum <= last {
+				return fmt.Errorf("cannot read the rpm database in %s: header %d after %d", db.dir, it.hnum, last)
+			}
+			last = it.hnum
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := fn(it.hnum, b.data[it.start:it.end:it.end]); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (db *DB) open(ctx context.Context, name string) (source, error) {
+	if db.kind == KindNDB {
+		return openNDB(filepath.Join(db.dir, ndbFile))
+	}
+	return openSQLite(ctx, filepath.Join(db.dir, sqliteFile), name)
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rpmdb
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Kinds of database, as DB.Kind returns them.
+const (
+	KindSQLite = "sqlite"
+	KindNDB    = "ndb"
+)
+
+const (
+	sqliteFile = "rpmdb.sqlite"
+	ndbFile    = "Packages.db"
+	bdbFile    = "Packages"
+)
+
+// ErrNoDatabase says that a directory or a root has no database of rpm.
+var ErrNoDatabase = errors.New("no rpm database")
+
+// Locate returns the directory of rpm's database below root ("/" for the
+// running system). It looks where distributions put it; a directory set by the
+// macro _dbpath alone is not found. A symbolic link that leaves root is
+// followed by a chroot elsewhere than here, and therefore refused.
+func Locate(root string) (dir string, err error) {
+	realRoot, err := filepath.EvalSymlinks(root)
+	if err != nil {
+		return "", fmt.Errorf("cannot locate the rpm database: %w", err)
+	}
+	for _, d := range []string{"usr/lib/sysimage/rpm", "var/lib/rpm"} {
+		dir := filepath.Join(root, d)
+		real, err := filepath.EvalSymlinks(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("cannot locate the rpm database: %w", err)
+		}
+		if !strings.HasPrefix(real, strings.TrimSuffix(realRoot, "/")+"/") {
+			return "", fmt.Errorf("cannot locate the rpm database: %s leads out of %s", dir, root)
+		}
+		if _, err := kindOf(dir); err == nil {
+			return dir, nil
+		} else if !errors.Is(err, ErrNoDatabase) {
+			return "", err
+		}
+	}
+	return "", fmt.Errorf("cannot locate the rpm database below %s: %w", root, ErrNoDatabase)
+}
+
+func kindOf(dir string) (string, error) {
+	for _, k := range []struct{ file, kind string }{
+		{sqliteFile, KindSQLite},
+		{ndbFile, KindNDB},
+	} {
+		fi, err := os.Stat(filepath.Join(dir, k.file))
+		switch {
+		case err == nil && fi.Mode().IsRegular():
+			return k.kind, nil
+		case err == nil:
+			return "", fmt.Errorf("cannot open the rpm database: %s is no regular file", filepath.Join(dir, k.file))
+		case !errors.Is(err, fs.ErrNotExist):
+			return "", fmt.Errorf("cannot open the rpm database: %w", err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, bdbFile)); err == nil {
+		return "", fmt.Errorf("cannot open the rpm database in %s: Berkeley DB is not supported, convert it with rpmdb --rebuilddb", dir)
+	}
+	return "", fmt.Errorf("cannot open the rpm database in %s: %w", dir, ErrNoDatabase)
+}

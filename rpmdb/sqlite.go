@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rpmdb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// busyTimeout bounds the wait for another process that recovers or rebuilds the
+// log. Readers wait for nothing else.
+const busyTimeout = 5 * time.Second
+
+// A header above maxBlob arrives as NULL: sqlite knows its length without
+// reading it. No ORDER BY costs more than the walk along the primary key.
+const (
+	queryAll = `SELECT hnum, CASE WHEN length(blob) <= ? THEN blob END FROM Packages
+		WHERE hnum > ? ORDER BY hnum`
+	queryNamed = `SELECT hnum, CASE WHEN length(blob) <= ? THEN blob END FROM Packages
+		WHERE hnum > ? AND hnum IN (SELECT hnum FROM Name WHERE key = ?) ORDER BY hnum`
+)
+
+type sqliteSource struct {
+	path      string
+	pool      *sql.DB
+	conn      *sql.Conn
+	name      string // "": all
+	immutable bool
+	stamp     Stamp // while immutable
+}
+
+func openSQLite(ctx context.Context, path, name string) (*sqliteSource, error) {
+	s := &sqliteSource{path: path, name: name}
+	err := s.connect(ctx, "")
+	if err == nil {
+		return s, nil
+	}
+	if !cannotShare(err) {
+		return nil, err
+	}
+	// Without a writable directory or existing -shm and -wal files a log cannot
+	// be read. That is no loss if there is nothing in it.
+	stamp, serr := stampSQLite(path)
+	if serr != nil {
+		return nil, serr
+	}
+	if stamp.log != (fileStamp{}) {
+		return nil, fmt.Errorf("%w (the write-ahead log %s-wal is in use and cannot be shared; try as root)", err, path)
+	}
+	s.immutable, s.stamp = true, stamp
+	if err := s.connect(ctx, "&immutable=1"); err != nil {
+		return nil, err
+	}
+	if err := s.unchanged(); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// connect opens the database and reads from it once, since sqlite looks at the
+// log no sooner.
+func (s *sqliteSource) connect(ctx context.Context, options string) (err error) {
+	u := url.URL{Scheme: "file", Path: s.path}
+	dsn := fmt.Sprintf("%s?mode=ro%s&_pragma=busy_timeout(%d)&_pragma=trusted_schema(0)",
+		u.String(), options, busyTimeout.Milliseconds())
+	if s.pool, err = sql.Open("sqlite", dsn); err != nil {
+		return err
+	}
+	if s.conn, err = s.pool.Conn(ctx); err == nil {
+		var tables int
+		err = s.conn.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'Packages'`).Scan(&tables)
+		if err == nil && tables != 1 {
+			err = errors.New("it has no table of packages")
+		}
+	}
+	if err != nil {
+		return errors.Join(err, s.close())
+	}
+	return nil
+}
+
+// cannotShare reports whether sqlite lacks the means to read along with rpm.
+func cannotShare(err error) bool {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	code := e.Code() & 0xff
+	return code == sqlite3.SQLITE_CANTOPEN || code == sqlite3.SQLITE_READONLY
+}
+
+func (s *sqliteSource) read(ctx context.Context, after uint32, b *batch) error {
+	query, args := queryAll, []any{maxBlob, after}
+	if s.name != "" {
+		query, args = queryNamed, append(args, s.name)
+	}
+	rows, err := s.conn.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	// Close ends the read transaction.
+	err = errors.Join(fill(rows, b), rows.Close())
+	if err == nil && s.immutable {
+		err = s.unchanged()
+	}
+	return err
+}
+
+func fill(rows *sql.Rows, b *batch) error {
+	var hnum int64
+	var blob sql.RawBytes
+	for !b.full() && rows.Next() {
+		if err := rows.Scan(&hnum, &blob); err != nil {
+			return err
+		}
+		if hnum <= 0 || hnum > math.MaxUint32 {
+			return fmt.Errorf("header has number %d", hnum)
+		}
+		if blob == nil {
+			return fmt.Errorf("header %d is empty or larger than %d bytes", hnum, maxBlob)
+		}
+		b.add(uint32(hnum), blob)
+	}
+	return rows.Err()
+}
+
+// unchanged makes sure that an immutable file is.
+func (s *sqliteSource) unchanged() error {
+	now, err := stampSQLite(s.path)
+	if err != nil {
+		return err
+	}
+	if now != s.stamp {
+		return errors.New("it changed while it was read without its log")
+	}
+	return nil
+}
+
+func (s *sqliteSource) close() error {
+	var err error
+	if s.conn != nil {
+		err = s.conn.Close()
+	}
+	return errors.Join(err, s.pool.Close())
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/godbus/dbus/v5"
+)
+
+// How long digestctl waits: for the bus, and for an answer.
+const (
+	dialTime = 10 * time.Second
+	callTime = 25 * time.Second
+)
+
+// client is digestd as digestctl sees it.
+type client struct {
+	conn   *dbus.Conn
+	object dbus.BusObject
+}
+
+// dial connects to the bus; the daemon need not be there.
+func dial(ctx context.Context, address string) (*client, error) {
+	// A context of the connection's own: when the user interrupts, what is under
+	// way can still be cancelled over it.
+	open, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	giveUp := time.AfterFunc(dialTime, cancel)
+	stop := context.AfterFunc(ctx, cancel)
+	var conn *dbus.Conn
+	var err error
+	if address == "system" {
+		conn, err = dbus.ConnectSystemBus(dbus.WithContext(open))
+	} else {
+		conn, err = dbus.Connect(address, dbus.WithContext(open))
+	}
+	stop()
+	giveUp.Stop()
+	if err != nil {
+		cancel()
+		if address == "system" {
+			address = "the system bus"
+		}
+		return nil, unreachableError{bus: address, reason: err}
+	}
+	return &client{conn, conn.Object(api.BusName, api.Path)}, nil
+}
+
+func (c *client) close() { c.conn.Close() }
+
+// call calls a method of the manager and stores what it returns.
+func (c *client) call(ctx context.Context, method string, args []any, returns ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	err := c.object.CallWithContext(ctx, api.Interface+"."+method, 0, args...).Store(returns...)
+	var remote dbus.Error
+	if errors.As(err, &remote) {
+		switch remote.Name {
+		case "org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner":
+			return unreachableError{reason: err}
+		}
+	}
+	return api.FromDBus(err)
+}
+
+// get calls a method that returns one struct.
+func get[T any](ctx context.Context, c *client, method string, args ...any) (v T, err error) {
+	var d api.Dict
+	if err = c.call(ctx, method, args, &d); err == nil {
+		err = api.Decode(d, &v)
+	}
+	return v, err
+}
+
+// getAll calls a method that returns all it has at once.
+func getAll[T any](ctx context.Context, c *client, method string, args ...any) ([]T, error) {
+	var dicts []api.Dict
+	if err := c.call(ctx, method, args, &dicts); err != nil {
+		return nil, err
+	}
+	return api.DecodeAll[T](dicts)
+}
+
+// getPages calls a paged method until it has want elements, or all when want is
+// 0, and gives each page to fn. args come before offset and limit.
+func getPages[T any](ctx context.Context, c *client, method string, want uint32, fn func(page []T), args ...any) (total uint32, err error) {
+	for offset := uint32(0); ; {
+		limit := uint32(api.MaxPage)
+		if want > 0 {
+			limit = min(limit, want-offset)
+		}
+		var dicts []api.Dict
+		if err := c.call(ctx, method, append(append([]any{}, args...), offset, limit), &dicts, &total); err != nil {
+			return total, err
+		}
+		page, err := api.DecodeAll[T](dicts)
+		if err != nil {
+			return total, err
+		}
+		fn(page)
+		offset += uint32(len(page))
+		if len(page) == 0 || offset >= total || offset == want {
+			return total, nil
+		}
+	}
+}

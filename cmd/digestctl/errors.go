@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/godbus/dbus/v5"
+)
+
+// The exit codes; docs/digestctl.md is their promise.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitBad         = 3 // the answer is bad news: not vouched for, degraded, not known
+	exitNoFile      = 4
+	exitDenied      = 5
+	exitUnreachable = 6
+)
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// unreachableError means that there is no bus, or no daemon on it.
+type unreachableError struct {
+	bus    string // the address, when it is the bus that cannot be reached
+	reason error
+}
+
+func (e unreachableError) Error() string {
+	if e.bus != "" {
+		return fmt.Sprintf("cannot reach D-Bus at %s: %v", e.bus, e.reason)
+	}
+	return "cannot reach digestd: it is not on the bus"
+}
+
+func (e unreachableError) Unwrap() error { return e.reason }
+
+func errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }
+
+// trouble is an error as it is told: what failed, and what to do next.
+type trouble struct {
+	Error api.Error `json:"error"`
+	exit  int
+}
+
+// explain turns whatever went wrong into words and an exit code. Reasons come
+// from where they are known; advice is given here, where the user is known.
+func explain(err error) trouble {
+	var (
+		usage       usageError
+		ours        *api.Error
+		unreachable unreachableError
+		remote      dbus.Error
+	)
+	t := func(exit int, code api.Code, message, advice string) trouble {
+		return trouble{Error: api.Error{Code: code, Message: message, Advice: advice}, exit: exit}
+	}
+	switch {
+	case errors.As(err, &usage):
+		// cobra appends suggestions on lines of their own.
+		message, _, _ := strings.Cut(err.Error(), "\n")
+		return t(exitUsage, "Usage", message, "see digestctl --help")
+	case errors.As(err, &unreachable) && unreachable.bus != "":
+		return t(exitUnreachable, "Unreachable", err.Error(), "is D-Bus running? try: systemctl status dbus")
+	case errors.As(err, &unreachable):
+		return t(exitUnreachable, "Unreachable", err.Error(), "start it: systemctl start digestd")
+	case errors.As(err, &ours):
+		exit := exitFailed
+		switch ours.Code {
+		case api.NotFound:
+			exit = exitBad
+		case api.InvalidArgument:
+			exit = exitUsage
+		case api.AccessDenied:
+			exit = exitDenied
+		}
+		return trouble{Error: *ours, exit: exit}
+	case errors.Is(err, context.Canceled):
+		return t(exitFailed, api.Failed, "interrupted", "")
+	case errors.Is(err, context.DeadlineExceeded):
+		return t(exitFailed, api.Failed, "digestd did not answer in time", "see what it does: journalctl -u digestd")
+	case errors.As(err, &remote):
+		return explainBus(remote)
+	}
+	return t(exitFailed, api.Failed, err.Error(), "")
+}
+
+// explainBus explains the errors that the bus itself answers with.
+func explainBus(err dbus.Error) trouble {
+	t := trouble{Error: api.Error{Code: api.Failed, Message: err.Error()}, exit: exitFailed}
+	switch strings.TrimPrefix(err.Name, "org.freedesktop.DBus.Error.") {
+	case "AccessDenied":
+		t.Error = api.Error{Code: api.AccessDenied, Message: "the bus does not let you: " + err.Error(), Advice: "run it with sudo"}
+		t.exit = exitDenied
+	case "UnknownMethod", "InvalidArgs":
+		t.Error.Advice = "digestctl and digestd differ in version; compare: digestctl version"
+	case "NoReply", "Timeout", "TimedOut":
+		t.Error.Message = "digestd did not answer: " + err.Error()
+		t.Error.Advice = "see what it does: journalctl -u digestd"
+	}
+	return t
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) floorCommand() *cobra.Command {
+	return group("floor", "Keep versions of a package below a floor out",
+		`Floor sets, clears and lists the versions below which nothing of a package may be
+active. A floor acts at once: an installed version below it loses its list.`,
+		a.floorSetCommand(), a.floorClearCommand(), a.floorListCommand())
+}
+
+// floorDocument is what floor set prints for programs.
+type floorDocument struct {
+	Package string `json:"package"`
+	EVR     string `json:"evr"`
+}
+
+func (a *app) floorSetCommand() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use:   "set PACKAGE [EPOCH:]VERSION-RELEASE --reason TEXT",
+		Short: "Let nothing older than a version be active",
+		Long: `Set lets nothing of a package below the version given be active from now on: an
+installed version below it loses its list at once, and older grants are void.
+PACKAGE is a name, or name.arch for a package that was never installed.`,
+		Example: "  digestctl floor set openssl 3.0.7-18 --reason CVE-2022-3602",
+		Args:    cobra.ExactArgs(2),
+		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+			if err := c.call(ctx, "FloorSet", []any{args[0], args[1], reason}); err != nil {
+				return err
+			}
+			if a.json {
+				return a.tui.json(floorDocument{args[0], args[1]})
+			}
+			a.tui.say(good, "nothing of %s below %s may be active now", args[0], args[1])
+			return nil
+		}),
+	}
+	reasonFlag(cmd, &reason)
+	return cmd
+}
+
+func (a *app) floorClearCommand() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use:   "clear PACKAGE --reason TEXT",
+		Short: "Remove a floor",
+		Long: `Clear removes the floor of a package. Versions older than the newest that was ever
+active stay out all the same; see digestctl rollback grant.`,
+		Args: cobra.ExactArgs(1),
+		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+			if err := c.call(ctx, "FloorClear", []any{args[0], reason}); err != nil {
+				return err
+			}
+			if a.json {
+				return a.tui.json(done{args[0]})
+			}
+			a.tui.say(good, "%s has no floor any more", args[0])
+			return nil
+		}),
+	}
+	reasonFlag(cmd, &reason)
+	return cmd
+}
+
+// floorsDocument is what floor list prints for programs.
+type floorsDocument struct {
+	Floors []api.Floor `json:"floors"`
+}
+
+func (a *app) floorListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the floors that were set",
+		Args:  cobra.NoArgs,
+		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
+			floors, err := getAll[api.Floor](ctx, c, "Floors")
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.tui.json(floorsDocument{floors})
+			}
+			if len(floors) == 0 {
+				a.tui.say(plain, "no floor is set")
+				return nil
+			}
+			a.tui.floors(floors)
+			return nil
+		}),
+	}
+}
+
+func (t *tui) floors(floors []api.Floor) {
+	rows := make([][]cell, len(floors))
+	for i, f := range floors {
+		by := ""
+		if f.By != nil {
+			by = fmt.Sprintf("uid %d", f.By.UID)
+		}
+		rows[i] = []cell{{text: f.Package}, {text: f.EVR}, {text: f.High}, {text: moment(f.When)}, {text: by}, {text: f.Reason}}
+	}
+	t.table([]string{"PACKAGE", "FLOOR", "HIGHEST", "SET", "BY", "WHY"}, rows)
+}

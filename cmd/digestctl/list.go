@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/spf13/cobra"
+)
+
+// listDocument is what list prints for programs.
+type listDocument struct {
+	Lists []api.List `json:"lists"`
+	Total uint32     `json:"total"`
+}
+
+func (a *app) listCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list [STATE|PATTERN]",
+		Short: "List the digest lists",
+		Long: `List prints the digest lists and their packages: all of them, those in one state
+(active, withheld, quarantined), or those whose name or package matches
+a pattern such as 'python3*'.`,
+		Example: "  digestctl list withheld\n  digestctl list 'python3*'",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+			filter := ""
+			if len(args) > 0 {
+				filter = args[0]
+			}
+			doc := listDocument{Lists: []api.List{}}
+			var err error
+			doc.Total, err = getPages(ctx, c, "Lists", 0, func(page []api.List) {
+				doc.Lists = append(doc.Lists, page...)
+			}, filter)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.tui.json(doc)
+			}
+			if len(doc.Lists) == 0 {
+				a.tui.say(plain, "no lists%s", forFilter(filter))
+				return nil
+			}
+			a.tui.lists(doc.Lists)
+			return nil
+		}),
+	}
+}
+
+func forFilter(filter string) string {
+	if filter == "" {
+		return ""
+	}
+	return " for " + strconv.Quote(filter)
+}
+
+func (t *tui) lists(lists []api.List) {
+	rows := make([][]cell, len(lists))
+	for i, l := range lists {
+		rows[i] = []cell{{text: subject(l)}, {l.State, stateStyle(l.State)}, {text: strconv.Itoa(l.Files)}, {text: moment(l.Since)}, {text: note(l)}}
+	}
+	t.table([]string{"PACKAGE", "STATE", "FILES", "SINCE", "NOTE"}, rows)
+}
+
+// subject names what a list is about: its package, or itself when it is
+// nobody's.
+func subject(l api.List) string {
+	if l.NEVRA != "" {
+		return l.NEVRA
+	}
+	return l.Name
+}
+
+// note says what is out of the ordinary about a list.
+func note(l api.List) string {
+	switch {
+	case l.Text != "":
+		return l.Text
+	case l.Reason != "":
+		return l.Reason
+	case l.Granted:
+		return "granted"
+	case l.Grace:
+		return "replaced; stays until the machine restarts"
+	}
+	return ""
+}
+
+func stateStyle(state string) style {
+	switch state {
+	case api.StateActive:
+		return good
+	case api.StateWithheld:
+		return warn
+	case api.StateQuarantined:
+		return bad
+	}
+	return plain
+}

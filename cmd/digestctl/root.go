@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// app is one run of the command: what its flags say and where its words go.
+type app struct {
+	tui     *tui
+	bus     string
+	json    bool
+	quiet   bool
+	noColor bool
+	started bool // a verb began, so what goes wrong is no matter of usage
+	code    int  // the exit code of a verb that ran but has bad news
+}
+
+// run carries out one command line and returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	a := &app{tui: newTUI(stdout, stderr)}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return a.code
+	}
+	if !a.started {
+		err = usageError{err}
+	}
+	trouble := explain(err)
+	if a.json {
+		a.tui.json(trouble)
+	} else {
+		a.tui.trouble(trouble)
+	}
+	return trouble.exit
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "digestctl",
+		Short: "Ask digestd what is vouched for, and tell it what you decided",
+		Long: `Digestctl asks digestd which digest lists are active, whether a file is vouched
+for and why, and records what an administrator decides about versions.
+
+A PACKAGE is a name, name.arch, or name-[epoch:]version-release.arch as rpm -q
+prints it.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRun: func(*cobra.Command, []string) {
+			a.tui.setUp(a.quiet, a.noColor || os.Getenv("NO_COLOR") != "")
+		},
+	}
+	flags := root.PersistentFlags()
+	flags.BoolVar(&a.json, "json", false, "print one JSON document")
+	flags.BoolVarP(&a.quiet, "quiet", "q", false, "print errors only")
+	flags.BoolVar(&a.noColor, "no-color", false, "use no colors, like NO_COLOR=1")
+	flags.StringVar(&a.bus, "bus", "system", "`ADDRESS` of the D-Bus to use")
+	root.AddCommand(
+		a.statusCommand(), a.listCommand(), a.showCommand(), a.whyCommand(), a.syncCommand(),
+		a.rollbackCommand(), a.floorCommand(), a.versionCommand(), a.manCommand(),
+	)
+	return root
+}
+
+// verb makes the function that cobra runs of one that talks to the daemon.
+func (a *app) verb(fn func(ctx context.Context, c *client, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		a.started = true
+		c, err := dial(cmd.Context(), a.bus)
+		if err != nil {
+			return err
+		}
+		defer c.close()
+		return fn(cmd.Context(), c, args)
+	}
+}
+
+// group makes a command that only holds others refuse to run alone.
+func group(use, short, long string, commands ...*cobra.Command) *cobra.Command {
+	g := &cobra.Command{Use: use, Short: short, Long: long, Args: cobra.ArbitraryArgs}
+	g.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return errorf("%s needs one of: %s", cmd.CommandPath(), subcommands(cmd))
+		}
+		return errorf("%s has no %q; it has: %s", cmd.CommandPath(), args[0], subcommands(cmd))
+	}
+	g.AddCommand(commands...)
+	return g
+}
+
+func subcommands(cmd *cobra.Command) string {
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	return strings.Join(names, ", ")
+}

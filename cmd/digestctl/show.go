@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/spf13/cobra"
+)
+
+// showDocument is what show prints for programs.
+type showDocument struct {
+	Lists []shownList `json:"lists"`
+}
+
+// shownList is a list, with its entries when they were asked for.
+type shownList struct {
+	api.List
+	Entries []api.File `json:"entries,omitzero"`
+}
+
+func (a *app) showCommand() *cobra.Command {
+	var files bool
+	cmd := &cobra.Command{
+		Use:   "show PACKAGE",
+		Short: "Show everything about the lists of a package",
+		Long: `Show prints everything about the lists of a package: state and reason, the key
+that vouches for it, digests and counter; with --files also the files and their
+digests. It exits with 3 when no list of that package is known.`,
+		Example: "  digestctl show bash\n  digestctl show --files bash.x86_64",
+		Args:    cobra.ExactArgs(1),
+		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+			lists, err := getAll[api.List](ctx, c, "Show", args[0])
+			if err != nil {
+				return err
+			}
+			doc := showDocument{Lists: make([]shownList, len(lists))}
+			for i, l := range lists {
+				doc.Lists[i].List = l
+				if !files || l.State != api.StateActive {
+					continue
+				}
+				doc.Lists[i].Entries = []api.File{}
+				if _, err := getPages(ctx, c, "Files", 0, func(page []api.File) {
+					doc.Lists[i].Entries = append(doc.Lists[i].Entries, page...)
+				}, l.Name); err != nil {
+					return err
+				}
+			}
+			if a.json {
+				return a.tui.json(doc)
+			}
+			for _, l := range doc.Lists {
+				a.tui.show(l)
+			}
+			return nil
+		}),
+	}
+	cmd.Flags().BoolVarP(&files, "files", "f", false, "print the files and their digests")
+	return cmd
+}
+
+func (t *tui) show(l shownList) {
+	t.say(stateStyle(l.State), "%s: %s", subject(l.List), l.State)
+	t.fact("reason", "%s", note(l.List))
+	t.fact("list", "%s", l.Name)
+	t.fact("file", "%s", l.Path)
+	t.fact("files", "%d", l.Files)
+	t.fact("vouched by", "%s", vouchedBy(l.Key, l.KeyOwner))
+	t.fact("signed by", "%s", l.Signer)
+	t.fact("header", "%s", withAlgo("sha256", l.HeaderDigest))
+	t.fact("body", "%s", withAlgo("sha256", l.BodyDigest))
+	if l.Counter > 0 {
+		t.fact("counter", "%d", l.Counter)
+	}
+	t.fact("since", "%s", moment(l.Since))
+	for _, f := range l.Entries {
+		t.say(plain, "    %s:%s  %s", f.Algo, f.Digest, pathOf(f.Path, f.RawPath))
+	}
+}
+
+// vouchedBy names a key: the owner for people, the fingerprint to compare.
+func vouchedBy(fingerprint, owner string) string {
+	switch {
+	case fingerprint == "":
+		return ""
+	case owner == "":
+		return fingerprint
+	}
+	return owner + ", " + fingerprint
+}
+
+func withAlgo(algo, digest string) string {
+	if digest == "" {
+		return ""
+	}
+	return algo + ":" + digest
+}
+
+// pathOf returns a path's bytes, which safe spells out, rather than the
+// replacement characters that travelled.
+func pathOf(path string, raw []byte) string {
+	if len(raw) > 0 {
+		return string(raw)
+	}
+	return path
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Show how digestd is and what it keeps",
+		Long: `Status shows how digestd is, what it keeps and what needs an administrator.
+
+It exits with 0 when all is well and with 3 when there are errors or warnings.`,
+		Args: cobra.NoArgs,
+		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
+			st, err := get[api.Status](ctx, c, "Status")
+			if err != nil {
+				return err
+			}
+			if st.State != api.Healthy {
+				a.code = exitBad
+			}
+			if a.json {
+				return a.tui.json(st)
+			}
+			a.tui.status(st)
+			return nil
+		}),
+	}
+}
+
+// modes says what each mode does to an older version.
+var modes = map[string]string{
+	"enforce":  "older versions are refused",
+	"withhold": "older versions get no list",
+	"audit":    "older versions are only reported",
+}
+
+func (t *tui) status(st api.Status) {
+	t.headline(st)
+	t.fact("mode", "%s", joined(st.Mode, modes[st.Mode]))
+	t.fact("lists", "%s", listCounts(st))
+	t.fact("", "in %s, format %s, signature %s", st.ListDirectory, st.Format, st.Sign)
+	t.fact("files", "%d vouched for", st.Files)
+	t.fact("packages", "%s", packages(st))
+	if st.Root != "/" {
+		t.fact("root", "%s", st.Root)
+	}
+	t.fact("keys", "%s", count(len(st.Keys), "trusted", "trusted"))
+	for _, k := range st.Keys {
+		t.fact("", "%s", keyLine(k))
+	}
+	if cert := st.Certificate; cert.Path != "" {
+		t.fact("signer", "%s", cert.Path)
+		t.fact("", "key id %s, valid until %s", cert.SKI, cert.NotAfter.Local().Format(time.DateOnly))
+	}
+	if sync := st.LastSync; !sync.When.IsZero() {
+		t.fact("last sync", "%s, %s in %s", moment(sync.When), count(sync.Installed, "package", "packages"), seconds(sync.Duration))
+	}
+	t.fact("running", "since %s", moment(st.Since))
+	if st.Transaction {
+		t.fact("now", "a package transaction is in progress")
+	}
+	for _, p := range st.Problems {
+		t.say(severityStyle(p.Severity), "%s: %s", p.Severity, p.Text)
+		if p.Advice != "" {
+			t.say(plain, "  %s", p.Advice)
+		}
+	}
+}
+
+func (t *tui) headline(st api.Status) {
+	if st.State == api.Healthy {
+		t.say(good, "digestd %s is well", st.Version)
+		return
+	}
+	errors := 0
+	for _, p := range st.Problems {
+		if p.Severity != api.SeverityNotice {
+			errors++
+		}
+	}
+	t.say(bad, "digestd %s needs you: %s", st.Version, count(errors, "problem", "problems"))
+}
+
+func listCounts(st api.Status) string {
+	s := fmt.Sprintf("%d active, %d withheld, %d quarantined", st.Lists.Active, st.Lists.Withheld, st.Lists.Quarantined)
+	if st.Lists.Grace > 0 {
+		s += fmt.Sprintf("; %d of the active stay only until the machine restarts", st.Lists.Grace)
+	}
+	return s
+}
+
+func packages(st api.Status) string {
+	if st.DatabasePath == "" {
+		return "no rpm database"
+	}
+	return fmt.Sprintf("%d in the %s database in %s", st.Packages, st.DatabaseKind, st.DatabasePath)
+}
+
+func keyLine(k api.Key) string {
+	s := k.Fingerprint + " " + k.Owner
+	if k.Weak != "" {
+		s += " (not accepted: " + k.Weak + ")"
+	}
+	return s
+}
+
+func severityStyle(severity string) style {
+	switch severity {
+	case api.SeverityError:
+		return bad
+	case api.SeverityWarning:
+		return warn
+	}
+	return plain
+}
+
+func joined(name, meaning string) string {
+	if meaning == "" {
+		return name
+	}
+	return name + ": " + meaning
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }

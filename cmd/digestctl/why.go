@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/spf13/cobra"
+)
+
+// whyDocument is what why prints for programs.
+type whyDocument struct {
+	Why []api.Why `json:"why"`
+}
+
+func (a *app) whyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "why PATH...",
+		Short: "Say whether files are vouched for, by what, or exactly why not",
+		Long: `Why says of each file whether it is vouched for: by which list, package, version
+and key; or exactly why not, and what to do about it.
+
+It exits with 0 when every file is vouched for, with 3 when one is not, and with 4
+when there is no such file.`,
+		Example: "  digestctl why /usr/bin/ls\n  digestctl why --json ./a ./b",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+			doc := whyDocument{Why: make([]api.Why, 0, len(args))}
+			for _, arg := range args {
+				path, err := absolute(arg)
+				if err != nil {
+					return err
+				}
+				why, err := askWhy(ctx, c, path)
+				if err != nil {
+					return err
+				}
+				doc.Why = append(doc.Why, why)
+				if !a.json {
+					a.tui.why(arg, why)
+				}
+			}
+			a.code = whyCode(doc.Why)
+			if a.json {
+				return a.tui.json(doc)
+			}
+			return nil
+		}),
+	}
+}
+
+// askWhy asks about one file; a path that is no text travels as bytes.
+func askWhy(ctx context.Context, c *client, path string) (api.Why, error) {
+	if utf8.ValidString(path) {
+		return get[api.Why](ctx, c, "Why", path)
+	}
+	return get[api.Why](ctx, c, "WhyBytes", []byte(path))
+}
+
+// absolute makes path absolute as the kernel would read it: "link/.." is the
+// directory above where link leads, not the one that holds it.
+func absolute(path string) (string, error) {
+	if slices.Contains(strings.Split(path, "/"), "..") {
+		if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil && filepath.Base(path) != ".." {
+			path = filepath.Join(dir, filepath.Base(path))
+		}
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", errorf("cannot tell where %s is: %w", path, err)
+	}
+	return path, nil
+}
+
+// whyCode is the exit code for several answers: the one an administrator must
+// look at wins.
+func whyCode(list []api.Why) int {
+	code := exitOK
+	for _, w := range list {
+		switch {
+		case w.Vouched:
+		case w.Verdict == api.VerdictMissing:
+			code = max(code, exitNoFile)
+		default:
+			return exitBad
+		}
+	}
+	return code
+}
+
+func (t *tui) why(arg string, w api.Why) {
+	if w.Vouched {
+		t.say(good, "%s: %s", arg, w.Text)
+	} else {
+		t.say(bad, "%s: %s", arg, w.Text)
+	}
+	if w.RealPath != "" && w.RealPath != w.Path {
+		t.fact("file", "%s", w.RealPath)
+	}
+	t.fact("digest", "%s", withAlgo(w.Algo, w.Digest))
+	t.fact("label", "%s", w.Label)
+	if w.Owner != "" && !w.Vouched {
+		t.fact("package", "%s", joined(w.Owner, w.OwnerState))
+	}
+	for _, l := range w.Lists {
+		if w.Vouched && !l.DigestMatches {
+			continue
+		}
+		t.whyList(w, l)
+	}
+	if w.Vouched {
+		return
+	}
+	for _, r := range w.Reasons {
+		t.fact("because", "%s", r)
+	}
+	t.fact("next", "%s", w.Advice)
+}
+
+func (t *tui) whyList(w api.Why, l api.WhyList) {
+	state := l.State
+	if l.Counter > 0 {
+		state += ", activation " + strconv.FormatUint(l.Counter, 10)
+	}
+	t.fact("list", "%s (%s)", l.List, state)
+	t.fact("package", "%s", l.NEVRA)
+	t.fact("vouched by", "%s", vouchedBy(l.Key, l.KeyOwner))
+	if l.Expected != "" {
+		t.fact("expected", "%s", withAlgo(w.Algo, l.Expected))
+	}
+}

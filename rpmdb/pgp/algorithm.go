@@ -5,6 +5,9 @@ package pgp
 import (
 	"crypto"
 	"crypto/rsa"
+	_ "crypto/sha1" // hashByID promises that these are there
+	_ "crypto/sha256"
+	_ "crypto/sha512"
 	"fmt"
 	"strconv"
 

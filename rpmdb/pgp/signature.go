@@ -5,6 +5,7 @@ package pgp
 import (
 	"crypto"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -111,7 +112,7 @@ func parseModern(p rawPacket) (*signature, error) {
 		parsed:  sig,
 	}
 	if len(sig.IssuerFingerprint) != 0 {
-		s.fingerprint = fmt.Sprintf("%x", sig.IssuerFingerprint)
+		s.fingerprint = hex.EncodeToString(sig.IssuerFingerprint)
 	}
 	if secs := sig.SigLifetimeSecs; secs != nil && *secs != 0 {
 		s.expires = s.created.Add(time.Duration(*secs) * time.Second)

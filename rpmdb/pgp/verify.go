@@ -100,7 +100,7 @@ func rank(err error) int {
 func (k *Keyring) verify(region, data []byte, now time.Time) (*Result, error) {
 	s, err := parseSignature(data)
 	if err != nil {
-		id := ""
+		var id string
 		if s != nil {
 			id = formatID(s.keyID)
 		}
@@ -110,22 +110,26 @@ func (k *Keyring) verify(region, data []byte, now time.Time) (*Result, error) {
 		}
 		return nil, &BadSignatureError{KeyID: id, Reason: err.Error()}
 	}
-	id := formatID(s.keyID)
-	keys := k.byID[s.keyID]
-	if s.fingerprint != "" {
-		keys = slices.DeleteFunc(slices.Clone(keys), func(key *signingKey) bool { return key.fact.fingerprint != s.fingerprint })
-		id = s.fingerprint
-	}
-	if len(keys) == 0 {
-		return nil, &UnknownKeyError{KeyIDs: []string{id}}
-	}
-	for _, key := range keys {
-		var result *Result
-		if result, err = k.verifyBy(key, region, s, now); err == nil {
+	var closest error
+	for _, key := range k.byID[s.keyID] {
+		if s.fingerprint != "" && s.fingerprint != key.fact.fingerprint {
+			continue
+		}
+		result, err := k.verifyBy(key, region, s, now)
+		if err == nil {
 			return result, nil
 		}
+		if closest == nil || rank(err) > rank(closest) {
+			closest = err
+		}
 	}
-	return nil, err
+	switch {
+	case closest != nil:
+		return nil, closest
+	case s.fingerprint != "":
+		return nil, &UnknownKeyError{KeyIDs: []string{s.fingerprint}}
+	}
+	return nil, &UnknownKeyError{KeyIDs: []string{formatID(s.keyID)}}
 }
 
 // verifyBy checks a signature that names key.
@@ -143,7 +147,7 @@ func (k *Keyring) verifyBy(key *signingKey, region []byte, s *signature, now tim
 	if isWeakHash(s.hash) && !k.options.AllowSHA1 {
 		return nil, weak(s.hash.String() + " is not accepted")
 	}
-	if !sameAlgorithm(s.algo, key.fact.algo) {
+	if s.algo != key.fact.algo {
 		return nil, bad("it is of another algorithm than the key")
 	}
 	if (s.version == 6) != (key.fact.version == 6) {
@@ -200,12 +204,6 @@ func (key *signingKey) judge(s *signature, now time.Time) error {
 		return expired("signature is from the future, %s; is the clock right?", s.created)
 	}
 	return nil
-}
-
-// sameAlgorithm takes the RSA identifiers that differ only by use as one.
-func sameAlgorithm(a, b byte) bool {
-	const rsa, rsaSignOnly = 1, 3
-	return a == b || a == rsa && b == rsaSignOnly || a == rsaSignOnly && b == rsa
 }
 
 func formatID(id uint64) string { return fmt.Sprintf("%016x", id) }

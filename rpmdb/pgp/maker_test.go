@@ -257,11 +257,16 @@ func subkey(sub *packet.PrivateKey) part {
 
 // bound is the binding of sub, which it follows; back changes the back signature.
 func bound(sub *packet.PrivateKey, back []sigOption, options ...sigOption) part {
+	return boundBack(sub, sub, back, options...)
+}
+
+// boundBack has the back signature made by another key than sub.
+func boundBack(sub, backer *packet.PrivateKey, back []sigOption, options ...sigOption) part {
 	return func(t testing.TB, key *packet.PrivateKey) []byte {
 		s := newSig(key, packet.SigTypeSubkeyBinding, append([]sigOption{signingFlags}, options...))
 		if s.FlagSign {
-			s.EmbeddedSignature = newSig(sub, packet.SigTypePrimaryKeyBinding, back)
-			if err := s.EmbeddedSignature.CrossSignKey(&sub.PublicKey, &key.PublicKey, sub, deterministic); err != nil {
+			s.EmbeddedSignature = newSig(backer, packet.SigTypePrimaryKeyBinding, back)
+			if err := s.EmbeddedSignature.CrossSignKey(&sub.PublicKey, &key.PublicKey, backer, deterministic); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The buckets of the index, schema 1.
+const (
+	bucketMeta    = "meta"
+	bucketLists   = "lists"
+	bucketLines   = "lines"
+	bucketRetired = "retired"
+	bucketKeys    = "keys"
+	bucketAside   = "aside"
+	bucketLog     = "log"
+)
+
+// buckets names every bucket; its order is the number a journal entry carries.
+var buckets = [...]string{bucketMeta, bucketLists, bucketLines, bucketRetired, bucketKeys, bucketAside, bucketLog}
+
+// change sets one key of a bucket, or deletes it when value is nil.
+type change struct {
+	bucket uint8
+	key    []byte
+	value  []byte
+}
+
+// Batch collects changes for one commit. The zero value is empty and ready.
+type Batch struct {
+	changes []change
+	counter uint64 // highest activation counter among the changes
+	err     error
+}
+
+// Empty reports whether nothing was put into b.
+func (b *Batch) Empty() bool { return len(b.changes) == 0 }
+
+func (b *Batch) put(bucket string, key []byte, value any) {
+	data, err := json.Marshal(value)
+	if err != nil {
+		b.err = fmt.Errorf("cannot encode record %q of %s: %w", key, bucket, err)
+		return
+	}
+	b.set(bucket, key, data)
+}
+
+func (b *Batch) set(bucket string, key, value []byte) {
+	b.changes = append(b.changes, change{uint8(slices.Index(buckets[:], bucket)), key, value})
+}
+
+// PutList records l under its name.
+func (b *Batch) PutList(l List) {
+	b.counter = max(b.counter, l.Counter)
+	b.put(bucketLists, []byte(l.Name), l)
+}
+
+// DeleteList forgets the list of that name.
+func (b *Batch) DeleteList(name string) { b.set(bucketLists, []byte(name), nil) }
+
+// PutLine records l under its name and architecture.
+func (b *Batch) PutLine(l Line) {
+	b.counter = max(b.counter, l.Counter)
+	b.put(bucketLines, lineKey(l.Name, l.Arch), l)
+}
+
+// PutRetirement remembers the body of a list that must not come back.
+func (b *Batch) PutRetirement(r Retirement) { b.put(bucketRetired, r.Body[:], r) }
+
+// PutKey records k under its fingerprint.
+func (b *Batch) PutKey(k Key) { b.put(bucketKeys, []byte(k.Fingerprint), k) }
+
+// PutAside records a file in quarantine.
+func (b *Batch) PutAside(a Aside) { b.put(bucketAside, []byte(a.Name), a) }
+
+// DeleteAside forgets a file in quarantine.
+func (b *Batch) DeleteAside(name string) { b.set(bucketAside, []byte(name), nil) }
+
+// PutEvent appends e to the log under its sequence number.
+func (b *Batch) PutEvent(e Event) { b.put(bucketLog, binary.BigEndian.AppendUint64(nil, e.Seq), e) }
+
+// DropEvent removes the entry seq from the log.
+func (b *Batch) DropEvent(seq uint64) {
+	b.set(bucketLog, binary.BigEndian.AppendUint64(nil, seq), nil)
+}
+
+// SetMeta sets a small named value; nil removes it.
+func (b *Batch) SetMeta(name string, value []byte) { b.set(bucketMeta, []byte(name), value) }
+
+// sorted returns the last change to every key in bucket and key order: bbolt
+// inserts sorted keys in linear time, unsorted ones in quadratic.
+func (b *Batch) sorted() []change {
+	slices.SortStableFunc(b.changes, func(x, y change) int {
+		if x.bucket != y.bucket {
+			return int(x.bucket) - int(y.bucket)
+		}
+		return bytes.Compare(x.key, y.key)
+	})
+	out := b.changes[:0]
+	for _, c := range b.changes {
+		if n := len(out); n > 0 && out[n-1].bucket == c.bucket && bytes.Equal(out[n-1].key, c.key) {
+			out[n-1] = c
+			continue
+		}
+		out = append(out, c)
+	}
+	b.changes = out
+	return out
+}
+
+func lineKey(name, arch string) []byte { return []byte(name + "\x00" + arch) }
+
+func splitLineKey(key []byte) (name, arch string) {
+	name, arch, _ = strings.Cut(string(key), "\x00")
+	return name, arch
+}

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// MaxListSize bounds a list that is read back: twice what the largest package
+// header can describe.
+const MaxListSize = 512 << 20
+
+// pokeName has no '-', so the kernel's scan takes it for no list.
+const pokeName = ".poke"
+
+// ErrReplaced means that the list directory's path no longer leads to the
+// directory that was opened.
+var ErrReplaced = errors.New("list directory was replaced")
+
+// Dir is the list directory with its staging and quarantine directories beside
+// it, on the same file system. All operations go through descriptors opened
+// once: replacing the path by a link redirects nothing.
+type Dir struct {
+	path       string
+	dir        *os.File
+	staging    *os.File
+	quarantine *os.File
+	id         inode
+	serial     uint64
+}
+
+type inode struct{ dev, ino uint64 }
+
+// Stamp tells one state of a list file from another without reading it.
+type Stamp struct {
+	Ino          uint64
+	Size         int64
+	Mtime, Ctime unix.Timespec
+	Links        uint64
+	Regular      bool
+}
+
+// OpenDir opens the list directory, creating what is absent: path with mode
+// 0755, path.staging and path.quarantine with mode 0700. The last component of
+// path must not be a link, for the kernel would not follow it either.
+func OpenDir(path string) (*Dir, error) {
+	path = filepath.Clean(path)
+	d := &Dir{path: path}
+	for _, sub := range []struct {
+		suffix string
+		mode   uint32
+		file   **os.File
+	}{{"", 0o755, &d.dir}, {".staging", 0o700, &d.staging}, {".quarantine", 0o700, &d.quarantine}} {
+		f, err := openSubdir(path+sub.suffix, sub.mode)
+		if err != nil {
+			d.Close()
+			return nil, err
+		}
+		*sub.file = f
+	}
+	var err error
+	if d.id, err = identify(d.dir); err == nil {
+		var other inode
+		if other, err = identify(d.staging); err == nil && other.dev != d.id.dev {
+			err = fmt.Errorf("cannot use %s.staging: it lies on another file system than %s", path, path)
+		}
+	}
+	if err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func openSubdir(path string, mode uint32) (*os.File, error) {
+	if err := unix.Mkdir(path, mode); err != nil && !errors.Is(err, unix.EEXIST) {
+		return nil, fmt.Errorf("cannot create %s: %w", path, err)
+	}
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+			return nil, fmt.Errorf("cannot open %s: not a directory (a link is not followed, by the kernel neither)", path)
+		}
+		return nil, fmt.Errorf("cannot open %s: %w", path, err)
+	}
+	var st unix.Stat_t
+	err = unix.Fstat(fd, &st)
+	if err == nil && (st.Uid != uint32(os.Geteuid()) || st.Mode&0o022 != 0) {
+		err = fmt.Errorf("cannot use %s: others may write to it (owner %d, mode %04o)", path, st.Uid, st.Mode&0o7777)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+func identify(f *os.File) (inode, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return inode{}, fmt.Errorf("cannot stat %s: %w", f.Name(), err)
+	}
+	return inode{st.Dev, st.Ino}, nil
+}
+
+// Close closes the directories.
+func (d *Dir) Close() error {
+	var err error
+	for _, f := range []*os.File{d.dir, d.staging, d.quarantine} {
+		if f != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}
+	return err
+}
+
+// Path returns the path the directory was opened by.
+func (d *Dir) Path() string { return d.path }
+
+// QuarantinePath returns the path of the quarantine directory.
+func (d *Dir) QuarantinePath() string { return d.path + ".quarantine" }
+
+// CheckPath returns [ErrReplaced] when the path no longer leads to the
+// directory this Dir holds: then the kernel reads lists nobody wrote here.
+func (d *Dir) CheckPath() error {
+	var st unix.Stat_t
+	if err := unix.Lstat(d.path, &st); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrReplaced, d.path, err)
+	}
+	if (inode{st.Dev, st.Ino}) != d.id {
+		return fmt.Errorf("%w: %s", ErrReplaced, d.path)
+	}
+	return nil
+}
+
+// Sweep empties the staging directory and returns how many files a crash had
+// left there.
+func (d *Dir) Sweep() (n int, err error) {
+	names, err := readNames(d.staging)
+	for _, name := range names {
+		if uerr := unix.Unlinkat(d.stagingFd(), name, 0); uerr != nil {
+			err = errors.Join(err, fmt.Errorf("cannot sweep %s from %s: %w", name, d.staging.Name(), uerr))
+			continue
+		}
+		n++
+	}
+	return n, err
+}
+
+func readNames(f *os.File) ([]string, error) {
+	if _, err := f.Seek(0, 0); err != nil {
+		return nil, err
+	}
+	return f.Readdirnames(-1)
+}
+
+// Names returns the names of all entries of the list directory, whatever they
+// are.
+func (d *Dir) Names() ([]string, error) {
+	names, err := readNames(d.dir)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", d.path, err)
+	}
+	for i, name := range names {
+		if name == pokeName {
+			return append(names[:i], names[i+1:]...), nil
+		}
+	}
+	return names, nil
+}
+
+// Stat returns the stamp of a list; fs.ErrNotExist when there is none.
+func (d *Dir) Stat(name string) (Stamp, error) {
+	var st unix.Stat_t
+	if err := unix.Fstatat(d.dirFd(), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return Stamp{}, &fs.PathError{Op: "stat", Path: filepath.Join(d.path, name), Err: err}
+	}
+	return Stamp{
+		Ino: st.Ino, Size: st.Size, Mtime: st.Mtim, Ctime: st.Ctim, Links: uint64(st.Nlink),
+		Regular: st.Mode&unix.S_IFMT == unix.S_IFREG,
+	}, nil
+}
+
+// Read returns the content of a list into buf, which may be nil.
+func (d *Dir) Read(name string, buf []byte) ([]byte, error) {
+	path := filepath.Join(d.path, name)
+	fd, err := unix.Openat(d.dirFd(), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil, fmt.Errorf("cannot read %s: not a regular file", path)
+	}
+	if st.Size > MaxListSize {
+		return nil, fmt.Errorf("cannot read %s: %d bytes are more than a list can have", path, st.Size)
+	}
+	if int64(cap(buf)) < st.Size {
+		buf = make([]byte, st.Size)
+	}
+	buf = buf[:st.Size]
+	for n := 0; n < len(buf); {
+		m, err := unix.Read(fd, buf[n:])
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+		}
+		if m == 0 {
+			return buf[:n], nil
+		}
+		n += m
+	}
+	return buf, nil
+}
+
+func (d *Dir) dirFd() int     { return int(d.dir.Fd()) }
+func (d *Dir) stagingFd() int { return int(d.staging.Fd()) }
+
+// stagingName returns a name that no other staged file of this process has.
+func (d *Dir) stagingName() string {
+	d.serial++
+	return strconv.FormatUint(d.serial, 36)
+}
+
+// validName refuses what could leave the directory or hide in it.
+func validName(name string) error {
+	if name == "" || len(name) > 255 || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
+		return fmt.Errorf("cannot use %q as the name of a list", name)
+	}
+	return nil
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/digestd/digestd/store"
+	"golang.org/x/sys/unix"
+)
+
+func openDir(t *testing.T) (*store.Dir, string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "lists")
+	d, err := store.OpenDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d, path
+}
+
+func publish(t *testing.T, d *store.Dir, name, content string) {
+	t.Helper()
+	s, err := d.Stager("t" + name + content).Write([]byte(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Publish(s, name, true); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func names(t *testing.T, path string) string {
+	t.Helper()
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, e := range entries {
+		all = append(all, e.Name())
+	}
+	return strings.Join(all, " ")
+}
+
+func inodeOf(t *testing.T, path string) uint64 {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Ino
+}
+
+func TestPublishReplaceRemove(t *testing.T) {
+	d, path := openDir(t)
+	publish(t, d, "tlv-a", "one")
+	file := filepath.Join(path, "tlv-a")
+	first := inodeOf(t, file)
+
+	// A reader that has the old list open goes on with the old content: the
+	// inode was exchanged, not written to.
+	old, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	publish(t, d, "tlv-a", "two")
+	if inodeOf(t, file) == first {
+		t.Error("replaced in place: the kernel would not forget the old list")
+	}
+	buf := make([]byte, 8)
+	if n, _ := old.Read(buf); string(buf[:n]) != "one" {
+		t.Errorf("old list reads %q", buf[:n])
+	}
+	if data, err := d.Read("tlv-a", nil); err != nil || string(data) != "two" {
+		t.Errorf("new list reads %q, %v", data, err)
+	}
+	if got := names(t, path+".staging"); got != "" {
+		t.Errorf("left in staging: %s", got)
+	}
+	if err := d.Sync("tlv-a"); err != nil {
+		t.Error(err)
+	}
+	for range 2 { // removing what is gone is no error
+		if err := d.Remove("tlv-a"); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := names(t, path) + names(t, path+".staging"); got != "" {
+		t.Errorf("left: %s", got)
+	}
+}
+
+// TestOperations states the system calls themselves: what the kernel resets
+// depends on them and on nothing else.
+func TestStampTellsStatesApart(t *testing.T) {
+	d, path := openDir(t)
+	publish(t, d, "tlv-a", "one")
+	before, err := d.Stat("tlv-a")
+	if err != nil || !before.Regular || before.Links != 1 || before.Size != 3 {
+		t.Fatalf("stamp = %+v, %v", before, err)
+	}
+	if err := os.Link(filepath.Join(path, "tlv-a"), filepath.Join(path, "tlv-b")); err != nil {
+		t.Fatal(err)
+	}
+	if after, _ := d.Stat("tlv-a"); after == before {
+		t.Error("a second name left the stamp as it was")
+	}
+	if _, err := d.Stat("tlv-none"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("absent list: %v", err)
+	}
+}
+
+func TestSweepAndQuarantine(t *testing.T) {
+	d, path := openDir(t)
+	if _, err := d.Stager("left").Write([]byte("partial")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := d.Sweep(); n != 1 || err != nil {
+		t.Errorf("swept %d, %v", n, err)
+	}
+	for range 2 {
+		publish(t, d, "tlv-evil", "x")
+		if _, err := d.Quarantine("tlv-evil", "now"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(path, "a-directory"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/etc/passwd", filepath.Join(path, "a-link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a-directory", "a-link"} {
+		if _, err := d.Read(name, nil); err == nil {
+			t.Errorf("read through %s", name)
+		}
+		if _, err := d.Quarantine(name, "now"); err != nil {
+			t.Error(err)
+		}
+	}
+	if got, want := names(t, path+".quarantine"), "now-a-directory now-a-link now-tlv-evil now-tlv-evil.1"; got != want {
+		t.Errorf("quarantine = %s, want %s", got, want)
+	}
+	if got := names(t, path); got != "" {
+		t.Errorf("left: %s", got)
+	}
+}
+
+func TestHostileNames(t *testing.T) {
+	d, _ := openDir(t)
+	for _, name := range []string{"", ".", "..", "a/b", "../x", "a\x00b", strings.Repeat("n", 256)} {
+		s, err := d.Stager("h").Write([]byte("x"))
+		if err == nil {
+			err = d.Publish(s, name, true)
+		}
+		if err == nil {
+			t.Errorf("published under %q", name)
+		}
+		d.Discard(s)
+		if err := d.Remove(name); err == nil {
+			t.Errorf("removed %q", name)
+		}
+		if _, err := d.Quarantine(name, "s"); err == nil {
+			t.Errorf("quarantined %q", name)
+		}
+	}
+	if _, err := d.Stager("empty").Write(nil); err == nil {
+		t.Error("an empty list was staged")
+	}
+}
+
+func TestReplacedDirectoryIsNoticed(t *testing.T) {
+	d, path := openDir(t)
+	if err := d.CheckPath(); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := t.TempDir()
+	if err := os.Rename(path, path+".moved"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(elsewhere, path); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.CheckPath(); !errors.Is(err, store.ErrReplaced) {
+		t.Errorf("replaced by a link: %v, want ErrReplaced", err)
+	}
+	publish(t, d, "tlv-a", "x")
+	if got := names(t, elsewhere); got != "" {
+		t.Errorf("wrote through the link: %s", got)
+	}
+	if _, err := store.OpenDir(path); err == nil {
+		t.Error("a link was opened as list directory")
+	}
+}
+
+func TestOthersMayNotWrite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lists")
+	if err := os.Mkdir(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.OpenDir(path); err == nil || !strings.Contains(err.Error(), "others may write") {
+		t.Errorf("world-writable directory: %v", err)
+	}
+}

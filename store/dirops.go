@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Staged is a complete list in the staging directory, waiting for its name.
+// It may be written by any goroutine; publishing it is the owner's.
+type Staged struct {
+	name string
+	size int
+}
+
+// Stager writes files into the staging directory, beside the owner of the Dir.
+// Each goroutine uses a Stager of its own, with a prefix of its own.
+type Stager struct {
+	d      *Dir
+	prefix string
+	serial uint64
+}
+
+// Stager returns a Stager whose files carry prefix, which must be unique among
+// the Stagers in use.
+func (d *Dir) Stager(prefix string) *Stager { return &Stager{d: d, prefix: prefix} }
+
+// Write stages content. The file is complete and closed when Write returns,
+// not yet durable.
+func (s *Stager) Write(content []byte) (Staged, error) {
+	s.serial++
+	st := Staged{fmt.Sprintf("%s.%d", s.prefix, s.serial), len(content)}
+	if err := s.d.writeStaged(st.name, content); err != nil {
+		return Staged{}, err
+	}
+	return st, nil
+}
+
+// Discard removes a staged file that is not wanted any more.
+func (d *Dir) Discard(s Staged) {
+	if s.name != "" {
+		unix.Unlinkat(d.stagingFd(), s.name, 0)
+	}
+}
+
+func (d *Dir) writeStaged(name string, content []byte) error {
+	if len(content) == 0 {
+		return errors.New("cannot stage an empty list: the kernel would refuse it")
+	}
+	fd, err := unix.Openat(d.stagingFd(), name,
+		unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return fmt.Errorf("cannot stage a list in %s: %w", d.staging.Name(), err)
+	}
+	for b := content; len(b) > 0 && err == nil; {
+		var n int
+		n, err = unix.Write(fd, b)
+		if errors.Is(err, unix.EINTR) {
+			err = nil
+			continue
+		}
+		b = b[max(n, 0):]
+	}
+	if err == nil {
+		// The process' umask must not decide whether the list can be inspected.
+		err = unix.Fchmod(fd, 0o644)
+	}
+	if cerr := unix.Close(fd); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		unix.Unlinkat(d.stagingFd(), name, 0)
+		return fmt.Errorf("cannot stage a list in %s: %w", d.staging.Name(), err)
+	}
+	return nil
+}
+
+// Publish gives the staged file the name, in one step: it appears where there
+// was nothing, or takes the place of what was there, which the kernel then
+// forgets. poke makes a scan of the directory that runs right now start over;
+// of many publications in a row the last is enough.
+func (d *Dir) Publish(s Staged, name string, poke bool) error {
+	if err := validName(name); err != nil {
+		return err
+	}
+	err := unix.Renameat2(d.stagingFd(), s.name, d.dirFd(), name, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.EEXIST) {
+		err = unix.Renameat2(d.stagingFd(), s.name, d.dirFd(), name, unix.RENAME_EXCHANGE)
+		if err == nil {
+			// The exchange reset both inodes; the unlink resets the old one
+			// again, now that nobody can find it under the list's name.
+			d.unlinkStaged(s.name)
+			return nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("cannot publish %s: %w", filepath.Join(d.path, name), err)
+	}
+	if poke {
+		return d.Poke()
+	}
+	return nil
+}
+
+// Poke makes the kernel scan the directory anew.
+func (d *Dir) Poke() error {
+	fd, err := unix.Openat(d.dirFd(), pokeName, unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err == nil {
+		err = errors.Join(unix.Close(fd), unix.Unlinkat(d.dirFd(), pokeName, 0))
+	}
+	if err != nil {
+		return fmt.Errorf("cannot refresh %s: %w", d.path, err)
+	}
+	return nil
+}
+
+// Remove takes a list away: out of the directory by rename, so that no lookup
+// finds it any more, then unlinked, so that the kernel forgets it. A list that
+// is not there is no error.
+func (d *Dir) Remove(name string) error {
+	if err := validName(name); err != nil {
+		return err
+	}
+	tmp := d.stagingName()
+	err := unix.Renameat2(d.dirFd(), name, d.stagingFd(), tmp, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot remove %s: %w", filepath.Join(d.path, name), err)
+	}
+	d.unlinkStaged(tmp)
+	return nil
+}
+
+// unlinkStaged leaves to the next Sweep what cannot be unlinked now: it is out
+// of the directory, which is what counts.
+func (d *Dir) unlinkStaged(name string) {
+	if err := unix.Unlinkat(d.stagingFd(), name, 0); errors.Is(err, unix.EISDIR) {
+		unix.Unlinkat(d.stagingFd(), name, unix.AT_REMOVEDIR)
+	}
+}
+
+// Quarantine moves an entry out of the list directory, whatever it is, and
+// returns the name it has in quarantine.
+func (d *Dir) Quarantine(name, stamp string) (string, error) {
+	if err := validName(name); err != nil {
+		return "", err
+	}
+	base := stamp + "-" + name
+	if len(base) > 240 {
+		base = base[:240]
+	}
+	for n := range 1000 {
+		aside := base
+		if n > 0 {
+			aside = fmt.Sprintf("%s.%d", base, n)
+		}
+		err := unix.Renameat2(d.dirFd(), name, int(d.quarantine.Fd()), aside, unix.RENAME_NOREPLACE)
+		if errors.Is(err, unix.EEXIST) {
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("cannot quarantine %s: %w", filepath.Join(d.path, name), err)
+		}
+		return aside, nil
+	}
+	return "", fmt.Errorf("cannot quarantine %s: no free name in %s", name, d.quarantine.Name())
+}
+
+// Sync makes the directory durable with everything in it: one syncfs for many
+// lists, or an fsync for each of the few that are named.
+func (d *Dir) Sync(names ...string) error {
+	const few = 8
+	if len(names) > few {
+		if err := unix.Syncfs(d.dirFd()); err != nil {
+			return fmt.Errorf("cannot sync %s: %w", d.path, err)
+		}
+		return nil
+	}
+	for _, name := range names {
+		fd, err := unix.Openat(d.dirFd(), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		if errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		if err == nil {
+			err = errors.Join(unix.Fdatasync(fd), unix.Close(fd))
+		}
+		if err != nil {
+			return fmt.Errorf("cannot sync %s: %w", filepath.Join(d.path, name), err)
+		}
+	}
+	if err := unix.Fsync(d.dirFd()); err != nil {
+		return fmt.Errorf("cannot sync %s: %w", d.path, err)
+	}
+	return nil
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
+)
+
+// Schema is the version of the buckets and records this package writes. An
+// index of a higher schema is refused, never altered.
+const Schema = 1
+
+const (
+	indexFile   = "index.db"
+	journalFile = "index.commit"
+	lockFile    = "lock"
+
+	metaSchema  = "schema"
+	metaCommit  = "commit"
+	metaCounter = "counter"
+)
+
+// ErrLocked means that another process holds the state directory.
+var ErrLocked = errors.New("another digestd is using it")
+
+// ErrSchema means that the index was written by a newer digestd.
+var ErrSchema = errors.New("index was written by a newer digestd")
+
+// Index is the open database. Its owner is one goroutine.
+type Index struct {
+	db      *bbolt.DB
+	journal string
+	lock    *os.File
+	commit  uint64
+	counter uint64
+}
+
+// Counter returns the highest activation counter ever committed. It survives
+// the loss of the database, not of the whole state directory.
+func (ix *Index) Counter() uint64 { return ix.counter }
+
+// Commits returns the number of commits made since the index began.
+func (ix *Index) Commits() uint64 { return ix.commit }
+
+// Commit makes all changes of b durable, or none. It waits for the disk.
+func (ix *Index) Commit(b *Batch) error {
+	if b.err != nil {
+		return b.err
+	}
+	if b.Empty() {
+		return nil
+	}
+	j := journal{commit: ix.commit + 1, counter: max(ix.counter, b.counter), changes: b.sorted()}
+	if err := writeJournal(ix.journal, j); err != nil {
+		return fmt.Errorf("cannot commit to the index: %w", err)
+	}
+	if err := ix.apply(j); err != nil {
+		return fmt.Errorf("cannot commit to the index: %w", err)
+	}
+	return nil
+}
+
+func (ix *Index) apply(j journal) error {
+	err := ix.db.Update(func(tx *bbolt.Tx) error {
+		for _, c := range j.changes {
+			name := buckets[c.bucket]
+			bucket := tx.Bucket([]byte(name))
+			var err error
+			if c.value == nil {
+				err = bucket.Delete(c.key)
+			} else {
+				err = bucket.Put(c.key, seal(name, c.key, c.value))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if err := putNumber(tx, metaCounter, j.counter); err != nil {
+			return err
+		}
+		return putNumber(tx, metaCommit, j.commit)
+	})
+	if err == nil {
+		ix.commit, ix.counter = j.commit, j.counter
+	}
+	return err
+}
+
+// putNumber sets one of the numbers that describe the index itself.
+func putNumber(tx *bbolt.Tx, name string, n uint64) error {
+	key := []byte(name)
+	return tx.Bucket([]byte(bucketMeta)).Put(key, seal(bucketMeta, key, binary.BigEndian.AppendUint64(nil, n)))
+}
+
+// number returns one of the numbers that describe the index itself, 0 when it
+// was never set.
+func number(tx *bbolt.Tx, name string) uint64 {
+	key := []byte(name)
+	if v, err := unseal(bucketMeta, key, tx.Bucket([]byte(bucketMeta)).Get(key)); err == nil && len(v) == 8 {
+		return binary.BigEndian.Uint64(v)
+	}
+	return 0
+}
+
+// Close releases the database and the lock.
+func (ix *Index) Close() error {
+	return errors.Join(ix.db.Close(), ix.lock.Close())
+}
+
+// Content is all that an index holds, apart from the log.
+type Content struct {
+	Lists   []List
+	Lines   []Line
+	Keys    []Key
+	Asides  []Aside
+	Retired map[Digest]Retirement
+	NextSeq uint64 // of the log
+	LogSize int
+	Meta    map[string][]byte
+}
+
+// Load reads all records. A record that cannot be read is an error: the
+// database passed its own checks, so somebody wrote it.
+func (ix *Index) Load() (Content, error) {
+	c := Content{Retired: map[Digest]Retirement{}, Meta: map[string][]byte{}, NextSeq: 1}
+	err := ix.db.View(func(tx *bbolt.Tx) error {
+		each := func(bucket string, fn func(k, v []byte) error) error {
+			return tx.Bucket([]byte(bucket)).ForEach(func(k, v []byte) error {
+				v, err := unseal(bucket, k, v)
+				if err == nil {
+					err = fn(k, v)
+				}
+				if err != nil {
+					return fmt.Errorf("cannot read record %q of %s: %w", k, bucket, err)
+				}
+				return nil
+			})
+		}
+		return errors.Join(
+			each(bucketLists, func(k, v []byte) error {
+				l := List{Name: string(k)}
+				err := json.Unmarshal(v, &l)
+				c.Lists = append(c.Lists, l)
+				return err
+			}),
+			each(bucketLines, func(k, v []byte) error {
+				var l Line
+				l.Name, l.Arch = splitLineKey(k)
+				err := json.Unmarshal(v, &l)
+				c.Lines = append(c.Lines, l)
+				return err
+			}),
+			each(bucketRetired, func(k, v []byte) error {
+				var r Retirement
+				if len(k) != len(r.Body) {
+					return errors.New("key is no digest")
+				}
+				copy(r.Body[:], k)
+				err := json.Unmarshal(v, &r)
+				c.Retired[r.Body] = r
+				return err
+			}),
+			each(bucketKeys, func(k, v []byte) error {
+				key := Key{Fingerprint: string(k)}
+				err := json.Unmarshal(v, &key)
+				c.Keys = append(c.Keys, key)
+				return err
+			}),
+			each(bucketAside, func(k, v []byte) error {
+				a := Aside{Name: string(k)}
+				err := json.Unmarshal(v, &a)
+				c.Asides = append(c.Asides, a)
+				return err
+			}),
+			each(bucketMeta, func(k, v []byte) error {
+				c.Meta[string(k)] = append([]byte(nil), v...)
+				return nil
+			}),
+			func() error {
+				log := tx.Bucket([]byte(bucketLog))
+				c.LogSize = log.Stats().KeyN
+				if k, _ := log.Cursor().Last(); len(k) == 8 {
+					c.NextSeq = binary.BigEndian.Uint64(k) + 1
+				}
+				return nil
+			}(),
+		)
+	})
+	return c, err
+}
+
+// Events returns up to limit entries of the log, newest first, after skipping
+// offset of them, and the number of entries in all. It may be called from any
+// goroutine.
+func (ix *Index) Events(offset, limit int) (events []Event, total int, err error) {
+	err = ix.db.View(func(tx *bbolt.Tx) error {
+		log := tx.Bucket([]byte(bucketLog))
+		total = log.Stats().KeyN
+		cursor := log.Cursor()
+		for k, v := cursor.Last(); k != nil && len(events) < limit; k, v = cursor.Prev() {
+			if offset > 0 {
+				offset--
+				continue
+			}
+			e := Event{}
+			if len(k) == 8 {
+				e.Seq = binary.BigEndian.Uint64(k)
+			}
+			v, err := unseal(bucketLog, k, v)
+			if err == nil {
+				err = json.Unmarshal(v, &e)
+			}
+			if err != nil {
+				return fmt.Errorf("cannot read entry %d of the log: %w", e.Seq, err)
+			}
+			events = append(events, e)
+		}
+		return nil
+	})
+	return events, total, err
+}
+
+// OldestSeq returns the sequence number of the oldest entry of the log, 0 when
+// it is empty.
+func (ix *Index) OldestSeq() (seq uint64) {
+	ix.db.View(func(tx *bbolt.Tx) error {
+		if k, _ := tx.Bucket([]byte(bucketLog)).Cursor().First(); len(k) == 8 {
+			seq = binary.BigEndian.Uint64(k)
+		}
+		return nil
+	})
+	return seq
+}
+
+// lockState takes the state directory for this process.
+func lockState(dir string) (*os.File, error) {
+	path := filepath.Join(dir, lockFile)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("cannot lock %s: %w", path, ErrLocked)
+		}
+		return nil, fmt.Errorf("cannot lock %s: %w", path, err)
+	}
+	return f, nil
+}

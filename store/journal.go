@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// journal is the newest commit as it stands beside the database: enough to
+// make that commit once more, and to notice that more than one is missing.
+//
+// On disk, big-endian: magic · u64 commit · u64 counter · u32 n ·
+// n × { u8 bucket · u8 deleted · u32 len · key · u32 len · value } · SHA-256 of all before.
+type journal struct {
+	commit  uint64
+	counter uint64 // highest activation counter ever committed
+	changes []change
+}
+
+const (
+	journalMagic = "digestd journal 1\n"
+	// maxJournal bounds what is read back; a first sync of 100,000 packages stays below.
+	maxJournal = 256 << 20
+)
+
+var errJournal = errors.New("commit file is damaged")
+
+func (j journal) encode() []byte {
+	size := len(journalMagic) + 20 + sha256.Size
+	for _, c := range j.changes {
+		size += 10 + len(c.key) + len(c.value)
+	}
+	b := make([]byte, 0, size)
+	b = append(b, journalMagic...)
+	b = binary.BigEndian.AppendUint64(b, j.commit)
+	b = binary.BigEndian.AppendUint64(b, j.counter)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(j.changes)))
+	for _, c := range j.changes {
+		deleted := byte(0)
+		if c.value == nil {
+			deleted = 1
+		}
+		b = append(b, c.bucket, deleted)
+		b = binary.BigEndian.AppendUint32(b, uint32(len(c.key)))
+		b = append(b, c.key...)
+		b = binary.BigEndian.AppendUint32(b, uint32(len(c.value)))
+		b = append(b, c.value...)
+	}
+	sum := sha256.Sum256(b)
+	return append(b, sum[:]...)
+}
+
+func decodeJournal(b []byte) (journal, error) {
+	var j journal
+	if len(b) < len(journalMagic)+20+sha256.Size || !bytes.HasPrefix(b, []byte(journalMagic)) {
+		return j, errJournal
+	}
+	body, sum := b[:len(b)-sha256.Size], b[len(b)-sha256.Size:]
+	if got := sha256.Sum256(body); !bytes.Equal(got[:], sum) {
+		return j, errJournal
+	}
+	b = body[len(journalMagic):]
+	j.commit = binary.BigEndian.Uint64(b)
+	j.counter = binary.BigEndian.Uint64(b[8:])
+	n := binary.BigEndian.Uint32(b[16:])
+	b = b[20:]
+	field := func() ([]byte, bool) {
+		if len(b) < 4 {
+			return nil, false
+		}
+		size := binary.BigEndian.Uint32(b)
+		if uint64(size) > uint64(len(b)-4) {
+			return nil, false
+		}
+		f := b[4 : 4+size : 4+size]
+		b = b[4+size:]
+		return f, true
+	}
+	for range n {
+		if len(b) < 2 || int(b[0]) >= len(buckets) || b[1] > 1 {
+			return j, errJournal
+		}
+		c := change{bucket: b[0]}
+		deleted := b[1] == 1
+		b = b[2:]
+		key, ok := field()
+		value, ok2 := field()
+		if !ok || !ok2 {
+			return j, errJournal
+		}
+		c.key = key
+		if !deleted {
+			c.value = value
+		}
+		j.changes = append(j.changes, c)
+	}
+	if len(b) != 0 {
+		return j, errJournal
+	}
+	return j, nil
+}
+
+// readJournal returns fs.ErrNotExist when there is none.
+func readJournal(path string) (journal, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return journal{}, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxJournal+1))
+	if err != nil {
+		return journal{}, fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	if len(data) > maxJournal {
+		return journal{}, fmt.Errorf("cannot read %s: %w", path, errJournal)
+	}
+	j, err := decodeJournal(data)
+	if err != nil {
+		return journal{}, fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	return j, nil
+}
+
+// writeJournal replaces the file durably: when it returns, either commit is on
+// disk whatever happens next.
+func writeJournal(path string, j journal) error {
+	return WriteFileDurably(path, j.encode(), 0o600)
+}
+
+// WriteFileDurably replaces path by a file with that content and mode, so that
+// a crash leaves the old or the new one, whole.
+func WriteFileDurably(path string, data []byte, mode fs.FileMode) error {
+	tmp := path + ".new"
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = unix.Fdatasync(int(f.Fd()))
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		os.Remove(tmp)
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("cannot sync %s: %w", path, err)
+	}
+	return nil
+}

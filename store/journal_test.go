@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func FuzzDecodeJournal(f *testing.F) {
+	j := journal{commit: 7, counter: 9, changes: []change{{1, []byte("k"), []byte("v")}, {2, []byte("gone"), nil}}}
+	f.Add(j.encode())
+	f.Add([]byte(journalMagic))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		j, err := decodeJournal(data)
+		if err != nil {
+			return
+		}
+		if diff := cmp.Diff(data, j.encode()); diff != "" {
+			t.Errorf("not the bytes it was read from:\n%s", diff)
+		}
+	})
+}
+
+func TestJournalRoundTrip(t *testing.T) {
+	j := journal{commit: 7, counter: 9, changes: []change{{1, []byte("k"), []byte{}}, {2, []byte("gone"), nil}}}
+	got, err := decodeJournal(j.encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(j, got, cmp.AllowUnexported(journal{}, change{})); diff != "" {
+		t.Error(diff)
+	}
+	data := j.encode()
+	for i := range data {
+		bad := append([]byte(nil), data...)
+		bad[i] ^= 1
+		if _, err := decodeJournal(bad); err == nil {
+			t.Errorf("damage at byte %d went unnoticed", i)
+		}
+	}
+}

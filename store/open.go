@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// Fate says what Open found.
+type Fate uint8
+
+// The fates of an index.
+const (
+	Intact     Fate = iota
+	Fresh           // there never was one
+	Repaired        // one commit was missing and was made again
+	RolledBack      // more than one commit is missing
+	Missing         // the database is gone, the commit file is not
+	Damaged         // the database cannot be read
+)
+
+// Recovery is the outcome of Open, for the caller to act on and to report.
+type Recovery struct {
+	Fate  Fate
+	Lost  uint64 // commits that are known to be missing
+	Aside string // where the unusable database was put, or a copy of a rolled-back one
+	Cause error  // why it was unusable
+}
+
+// Rebuild reports whether the counters must be restored from what is installed.
+func (r Recovery) Rebuild() bool { return r.Fate >= RolledBack }
+
+// Open opens the index in the state directory dir, creating both when absent.
+// An index that cannot be used is kept aside and a new one begun, so Open fails
+// only where going on would be wrong: [ErrLocked], [ErrSchema], and errors of
+// the file system.
+func Open(dir string) (*Index, Recovery, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, Recovery{}, fmt.Errorf("cannot create state directory: %w", err)
+	}
+	lock, err := lockState(dir)
+	if err != nil {
+		return nil, Recovery{}, err
+	}
+	ix, rec, err := openLocked(dir)
+	if err != nil {
+		lock.Close()
+		return nil, rec, err
+	}
+	ix.lock = lock
+	return ix, rec, nil
+}
+
+func openLocked(dir string) (*Index, Recovery, error) {
+	var rec Recovery
+	path := filepath.Join(dir, indexFile)
+	ix := &Index{journal: filepath.Join(dir, journalFile)}
+
+	last, err := readJournal(ix.journal)
+	haveJournal := err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errJournal) {
+		return nil, rec, err
+	}
+
+	_, statErr := os.Lstat(path)
+	switch {
+	case statErr == nil:
+		ix.db, err = openChecked(path)
+		if errors.Is(err, ErrSchema) {
+			return nil, rec, fmt.Errorf("cannot open %s: %w", path, err)
+		}
+		if err != nil {
+			rec = Recovery{Fate: Damaged, Cause: err}
+			if rec.Aside, err = setAside(path, os.Rename); err != nil {
+				return nil, rec, err
+			}
+		}
+	case errors.Is(statErr, fs.ErrNotExist) && haveJournal:
+		rec.Fate = Missing
+	case errors.Is(statErr, fs.ErrNotExist):
+		rec.Fate = Fresh
+	default:
+		return nil, rec, statErr
+	}
+
+	if ix.db == nil {
+		if ix.db, err = create(path); err != nil {
+			return nil, rec, err
+		}
+		// The numbers go on where the lost database stopped: a counter never falls.
+		ix.commit, ix.counter = last.commit, last.counter
+		rec.Lost = last.commit
+		return ix, rec, nil
+	}
+	if err := ix.readMeta(); err != nil {
+		return nil, rec, errors.Join(err, ix.db.Close())
+	}
+	switch {
+	case !haveJournal || last.commit <= ix.commit:
+	case last.commit == ix.commit+1:
+		rec = Recovery{Fate: Repaired, Lost: 1}
+		err = ix.apply(last)
+	default:
+		rec = Recovery{Fate: RolledBack, Lost: last.commit - ix.commit - 1}
+		if rec.Aside, err = setAside(path, copyFile); err == nil {
+			err = ix.apply(last)
+		}
+	}
+	if err != nil {
+		return nil, rec, errors.Join(err, ix.db.Close())
+	}
+	return ix, rec, nil
+}
+
+var boltOptions = bbolt.Options{Timeout: 2 * time.Second, FreelistType: bbolt.FreelistMapType}
+
+// openChecked opens an existing database and proves that all of it can be
+// read. bbolt maps the file: damage can surface as a fault or a panic, which
+// come back as errors here.
+func openChecked(path string) (db *bbolt.DB, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			// A database in this condition cannot be closed safely; its file is
+			// about to be set aside, and the mapping ends with the process.
+			db, err = nil, fmt.Errorf("database is damaged: %v", r)
+		}
+	}()
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
+	// bbolt would initialise an empty file as a new database, in silence.
+	if info.Size() < int64(4*os.Getpagesize()) {
+		return nil, fmt.Errorf("database is truncated to %d bytes", info.Size())
+	}
+	opts := boltOptions
+	db, err = bbolt.Open(path, 0o600, &opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(db, info.Size()); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+func check(db *bbolt.DB, size int64) error {
+	return db.View(func(tx *bbolt.Tx) error {
+		if tx.Size() > size {
+			return fmt.Errorf("database is truncated: %d of %d bytes are left", size, tx.Size())
+		}
+		for _, name := range buckets {
+			bucket := tx.Bucket([]byte(name))
+			if bucket == nil {
+				return fmt.Errorf("bucket %s is missing", name)
+			}
+			// Touch every page in this goroutine, where a fault is recovered;
+			// Check runs in one of its own, where it would end the process.
+			err := bucket.ForEach(func(k, v []byte) error {
+				if _, err := unseal(name, k, v); err != nil {
+					return fmt.Errorf("record %q of %s is damaged: %w", k, name, err)
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		var first error
+		for err := range tx.Check() {
+			if first == nil {
+				first = fmt.Errorf("database is damaged: %w", err)
+			}
+		}
+		if first != nil {
+			return first
+		}
+		switch v := number(tx, metaSchema); {
+		case v == 0:
+			return errors.New("schema is missing")
+		case v > Schema:
+			return fmt.Errorf("%w (schema %d, this one knows %d)", ErrSchema, v, Schema)
+		}
+		return nil
+	})
+}
+
+func create(path string) (*bbolt.DB, error) {
+	opts := boltOptions
+	db, err := bbolt.Open(path, 0o600, &opts)
+	if err != nil {
+		return nil, fmt.Errorf("cannot create %s: %w", path, err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range buckets {
+			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
+				return err
+			}
+		}
+		return putNumber(tx, metaSchema, Schema)
+	})
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot create %s: %w", path, err), db.Close())
+	}
+	return db, nil
+}
+
+func (ix *Index) readMeta() error {
+	return ix.db.View(func(tx *bbolt.Tx) error {
+		ix.commit, ix.counter = number(tx, metaCommit), number(tx, metaCounter)
+		return nil
+	})
+}
+
+// setAside moves or copies the database to a name that is not taken.
+func setAside(path string, move func(from, to string) error) (string, error) {
+	stamp := time.Now().UTC().Format("20060102T150405Z")
+	for n := range 100 {
+		aside := fmt.Sprintf("%s.aside-%s-%d", path, stamp, n)
+		if _, err := os.Lstat(aside); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := move(path, aside); err != nil {
+			return "", fmt.Errorf("cannot keep the old index aside: %w", err)
+		}
+		return aside, nil
+	}
+	return "", fmt.Errorf("cannot keep %s aside: no free name", path)
+}
+
+func copyFile(from, to string) error {
+	src, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	dst, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(dst, src)
+	return errors.Join(err, dst.Close())
+}

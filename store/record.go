@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"time"
+
+	"github.com/digestd/digestd/digestlist/nevra"
+)
+
+// State says where a list stands.
+type State string
+
+// The states of a list.
+const (
+	Active      State = "active"      // in the list directory
+	Withheld    State = "withheld"    // its package is installed, policy says no
+	Quarantined State = "quarantined" // set aside: not by our hand, or altered
+	Retired     State = "retired"     // its package was replaced or removed
+)
+
+// List is the record of one package's list, kept under the list's file name.
+type List struct {
+	Name    string      `json:"-"`
+	State   State       `json:"state"`
+	Package nevra.NEVRA `json:"package"`
+	Header  Digest      `json:"header"`           // of the magic and the immutable region: rpm's SHA256HEADER
+	Body    Digest      `json:"body,omitzero"`    // of the list without its appended signature
+	File    Digest      `json:"file,omitzero"`    // of the list as it lies in the directory
+	Key     string      `json:"key,omitempty"`    // fingerprint of the certificate that vouches, "" for an unsigned package
+	Signer  string      `json:"signer,omitempty"` // subject key id of the certificate that signed the list
+	Files   int         `json:"files,omitempty"`
+	Counter uint64      `json:"counter,omitempty"` // the activation this list came with
+	Since   time.Time   `json:"since"`
+	Reason  string      `json:"reason,omitempty"` // a policy.Reason
+	Text    string      `json:"text,omitempty"`   // the reason, for people
+	Granted bool        `json:"granted,omitempty"`
+	Grace   string      `json:"grace,omitempty"` // the boot until whose end a replaced list may stay
+}
+
+// Line is the record of all versions of one package name on one architecture.
+type Line struct {
+	Name    string    `json:"-"`
+	Arch    string    `json:"-"`
+	High    nevra.EVR `json:"high,omitzero"`
+	Retired nevra.EVR `json:"retired,omitzero"`
+	Counter uint64    `json:"counter,omitempty"`
+	Multi   bool      `json:"multi,omitempty"`
+	Floor   nevra.EVR `json:"floor,omitzero"`
+	FloorBy *Act      `json:"floorBy,omitempty"`
+	Grants  []Grant   `json:"grants,omitempty"`
+}
+
+// Grant permits one version below the line's high, once.
+type Grant struct {
+	EVR nevra.EVR `json:"evr"`
+	Act
+}
+
+// Act says who did something on purpose, when and why.
+type Act struct {
+	UID    uint32    `json:"uid"`
+	PID    uint32    `json:"pid,omitempty"`
+	Reason string    `json:"reason,omitempty"`
+	When   time.Time `json:"when"`
+}
+
+// Retirement remembers the body of a list that must not come back.
+type Retirement struct {
+	Body    Digest      `json:"-"`
+	List    string      `json:"list"`
+	Package nevra.NEVRA `json:"package"`
+	When    time.Time   `json:"when"`
+	Reason  string      `json:"reason"`
+}
+
+// Key is the record of a certificate that vouches or once did.
+type Key struct {
+	Fingerprint string    `json:"-"`
+	Owner       string    `json:"owner,omitempty"`
+	Algorithm   string    `json:"algorithm,omitempty"`
+	Source      string    `json:"source,omitempty"`
+	FirstSeen   time.Time `json:"firstSeen"`
+	Gone        time.Time `json:"gone,omitzero"` // when its source dropped it
+}
+
+// Aside is the record of a file in the quarantine directory.
+type Aside struct {
+	Name   string    `json:"-"` // its name in quarantine
+	List   string    `json:"list"`
+	Digest Digest    `json:"digest,omitzero"`
+	Reason string    `json:"reason"`
+	When   time.Time `json:"when"`
+}
+
+// Event is one entry of the log of decisions.
+type Event struct {
+	Seq     uint64    `json:"-"`
+	When    time.Time `json:"when"`
+	Kind    string    `json:"kind"`
+	Package string    `json:"package,omitempty"`
+	List    string    `json:"list,omitempty"`
+	Key     string    `json:"key,omitempty"`
+	Counter uint64    `json:"counter,omitempty"`
+	Reason  string    `json:"reason,omitempty"`
+	Text    string    `json:"text,omitempty"`
+	UID     uint32    `json:"uid"`
+	PID     uint32    `json:"pid,omitempty"`
+}

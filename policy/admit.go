@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/digestd/digestd/digestlist/nevra"
+)
+
+// Admit decides whether pkg, of line l, may have an active list. In order:
+//
+//   - what is active already stays, but for what a floor was set above since;
+//   - what the owner granted may come;
+//   - what is below the floor is a rollback;
+//   - of a multi-version package, what is not above all that was retired is a
+//     rollback; of any other, what is below the highest that was ever active;
+//   - the rest may come.
+//
+// Mode says what becomes of a rollback.
+func Admit(m Mode, l Line, pkg nevra.NEVRA) Decision {
+	e := pkg.EVR
+	if a, ok := l.active(e); ok && (a.Granted || !l.belowFloor(e)) {
+		return Decision{Reason: ReasonActive}
+	}
+	if slices.Contains(l.Grants, e) {
+		return Decision{Reason: ReasonGranted, Grant: true}
+	}
+	d := Decision{}
+	switch {
+	case l.belowFloor(e):
+		d.Reason = ReasonRollbackFloor
+		d.Text = fmt.Sprintf("%s is below the floor %s that was set for it", pkg, short(l.Floor))
+	case l.Multi && !l.Retired.IsZero() && nevra.Compare(e, l.Retired) <= 0:
+		d.Reason = ReasonRollbackRetired
+		d.Text = fmt.Sprintf("%s is not newer than %s, which was removed from here", pkg, short(l.Retired))
+	case !l.Multi && !l.High.IsZero() && nevra.Compare(e, l.High) < 0:
+		d.Reason = ReasonRollback
+		d.Text = fmt.Sprintf("%s is older than %s, which was active here", pkg, short(l.High))
+	default:
+		return d
+	}
+	d.Verdict = [...]Verdict{Enforce: Veto, Withhold: WithholdList, Audit: Allow}[m]
+	d.Text += fmt.Sprintf("; to permit it once: digestctl rollback grant %s", pkg)
+	return d
+}
+
+// short leaves out an epoch of 0, as rpm does when it prints.
+func short(e nevra.EVR) string {
+	s := e.String()
+	if e.Epoch == 0 && len(s) > 2 {
+		return s[2:]
+	}
+	return s
+}

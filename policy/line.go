@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"slices"
+
+	"github.com/digestd/digestd/digestlist/nevra"
+)
+
+// Line is what is remembered of all versions of one package name on one
+// architecture. Its methods return the line that follows and leave their
+// receiver as it is. A zero EVR is none.
+type Line struct {
+	High    nevra.EVR // the highest version that ever had an active list
+	Retired nevra.EVR // the highest version whose active list was withdrawn for good
+	Floor   nevra.EVR // set by the owner: nothing below it may be active
+	Counter uint64    // of the latest activation; it never falls
+	Multi   bool      // several versions are installed side by side
+
+	Active []Instance
+	Grants []nevra.EVR // versions permitted, once each
+}
+
+// Instance is a version with an active list.
+type Instance struct {
+	EVR     nevra.EVR
+	Granted bool // it is there by a grant
+}
+
+// Activate enters e's list becoming active under number next. It uses up the
+// grant for e, if there is one. A next that would lower the counter is ignored.
+func (l Line) Activate(e nevra.EVR, next uint64) Line {
+	granted := slices.Contains(l.Grants, e)
+	for _, a := range l.Active {
+		granted = granted || a.EVR == e && a.Granted
+	}
+	l.Active = append(without(l.Active, e), Instance{EVR: e, Granted: granted})
+	l.High = higher(l.High, e)
+	l.Counter = max(l.Counter, next)
+	return l.RemoveGrant(e)
+}
+
+// Retire enters that e's list was withdrawn because the package was replaced or
+// removed.
+func (l Line) Retire(e nevra.EVR) Line {
+	l.Active = without(l.Active, e)
+	l.Retired = higher(l.Retired, e)
+	return l
+}
+
+// AddGrant permits e once, whatever was active before.
+func (l Line) AddGrant(e nevra.EVR) Line {
+	l = l.RemoveGrant(e)
+	l.Grants = append(l.Grants, e)
+	return l
+}
+
+// RemoveGrant takes back a grant that was not used.
+func (l Line) RemoveGrant(e nevra.EVR) Line {
+	l.Grants = slices.DeleteFunc(slices.Clone(l.Grants), func(g nevra.EVR) bool { return g == e })
+	return l
+}
+
+// SetFloor makes e the floor. The newest act of the owner wins: grants for what
+// is below it, used or not, are void.
+func (l Line) SetFloor(e nevra.EVR) Line {
+	l.Floor = e
+	below := func(v nevra.EVR) bool { return nevra.Compare(v, e) < 0 }
+	l.Grants = slices.DeleteFunc(slices.Clone(l.Grants), below)
+	l.Active = slices.Clone(l.Active)
+	for i, a := range l.Active {
+		l.Active[i].Granted = a.Granted && !below(a.EVR)
+	}
+	return l
+}
+
+// ClearFloor takes the floor away. What else the line remembers stays.
+func (l Line) ClearFloor() Line {
+	l.Floor = nevra.EVR{}
+	return l
+}
+
+// Beside returns l as it must be seen beside lines of the same name on other
+// architectures that it replaces: those of noarch and, for a noarch package,
+// of all. A package that changes its architecture does not leave behind what
+// is remembered of its versions.
+func (l Line) Beside(others ...Line) Line {
+	for _, o := range others {
+		l.High, l.Retired, l.Floor = higher(l.High, o.High), higher(l.Retired, o.Retired), higher(l.Floor, o.Floor)
+		l.Multi = l.Multi || o.Multi
+	}
+	return l
+}
+
+func (l Line) active(e nevra.EVR) (Instance, bool) {
+	for _, a := range l.Active {
+		if a.EVR == e {
+			return a, true
+		}
+	}
+	return Instance{}, false
+}
+
+func (l Line) belowFloor(e nevra.EVR) bool {
+	return !l.Floor.IsZero() && nevra.Compare(e, l.Floor) < 0
+}
+
+func without(active []Instance, e nevra.EVR) []Instance {
+	return slices.DeleteFunc(slices.Clone(active), func(a Instance) bool { return a.EVR == e })
+}
+
+// higher prefers a when rpm sees no difference, so that what is remembered
+// changes only when it rises.
+func higher(a, b nevra.EVR) nevra.EVR {
+	if a.IsZero() || !b.IsZero() && nevra.Compare(b, a) > 0 {
+		return b
+	}
+	return a
+}

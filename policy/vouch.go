@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import "github.com/digestd/digestd/digestlist/nevra"
+
+// Class is the outcome of checking a package's signature.
+type Class uint8
+
+const (
+	Good Class = iota
+	NotSigned
+	UnknownKey
+	BadSignature
+	WeakSignature
+	KeyRevoked
+	KeyExpired
+)
+
+// Outcome is a Class with what the check said of it, for people.
+type Outcome struct {
+	Class  Class
+	Detail string
+}
+
+var outcomes = [...]struct {
+	reason Reason
+	advice string
+}{
+	NotSigned:     {ReasonUnsigned, `; to vouch for unsigned packages set unsigned = "allow" in digestd.conf`},
+	UnknownKey:    {ReasonUnknownKey, "; to trust its key: rpmkeys --import, or put it into the folder of keys, then digestctl sync"},
+	BadSignature:  {ReasonBadSignature, "; the package is damaged or forged: remove it, or install it anew from its source"},
+	WeakSignature: {ReasonWeakSignature, "; ask its maker for a signature by today's algorithms"},
+	KeyRevoked:    {ReasonKeyRevoked, "; install a build that is signed by another key"},
+	KeyExpired:    {ReasonKeyExpired, "; import the renewed key, then digestctl sync"},
+}
+
+// Vouch decides whether the signature of pkg is enough for a list.
+func Vouch(u Unsigned, pkg nevra.NEVRA, o Outcome) Decision {
+	if o.Class == Good || o.Class == NotSigned && u == UnsignedAllow {
+		return Decision{}
+	}
+	kind := outcomes[o.Class]
+	return Decision{Verdict: WithholdList, Reason: kind.reason, Text: pkg.String() + ": " + o.Detail + kind.advice}
+}
+
+// NoFiles is the decision about a package without a file that a list could
+// vouch for.
+func NoFiles(pkg nevra.NEVRA) Decision {
+	return Decision{Verdict: WithholdList, Reason: ReasonNoFiles, Text: pkg.String() + " has no regular files: it needs no list"}
+}
+
+// WeakDigests is the decision about a package whose file digests can be forged.
+func WeakDigests(pkg nevra.NEVRA, detail string) Decision {
+	return Decision{Verdict: WithholdList, Reason: ReasonWeakDigests, Text: pkg.String() + ": " + detail}
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command digestd keeps a machine's digest lists in step with the packages that
+// are installed. See digestd(8).
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/digestd/digestd/daemon"
+	"github.com/digestd/digestd/daemon/config"
+)
+
+func main() {
+	path := flag.String("config", config.DefaultPath, "configuration `file`")
+	verbose := flag.Bool("verbose", false, "log transactions that are not ours, too")
+	version := flag.Bool("version", false, "print the version and exit")
+	flag.Parse()
+	if *version {
+		fmt.Println("digestd", daemon.Version)
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := run(ctx, *path, *verbose); err != nil {
+		fmt.Fprintln(os.Stderr, "digestd:", err)
+		stop()
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"path"
+	"path/filepath"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/store"
+)
+
+// Status reports the daemon at a glance.
+func (d *Daemon) Status() api.Status {
+	snap := d.snapshot()
+	m := d.maker.Load()
+	st := api.Status{
+		Version: Version, Mode: snap.mode.String(), Root: d.config.Root, ListDirectory: d.config.Lists,
+		Format: m.format, Sign: m.sign, Unsigned: m.unsigned.String(),
+		DatabasePath: snap.dbPath, DatabaseKind: snap.dbKind, Since: snap.since,
+		Certificate: describeCertificate(d.identity.cert, d.identity.path),
+		Transaction: snap.open > 0, LastSync: snap.lastSync, Problems: snap.problems, Counter: snap.counter,
+	}
+	for _, e := range snap.entries {
+		if e.Grace == "" {
+			st.Packages++
+		}
+		if !e.active() {
+			st.Lists.Withheld++
+			continue
+		}
+		st.Lists.Active++
+		st.Files += e.Files
+		if e.Grace != "" {
+			st.Lists.Grace++
+		}
+	}
+	st.Lists.Quarantined, st.Lists.Retired = len(snap.asides), snap.retired
+	for _, c := range snap.keyring.Certs() {
+		st.Keys = append(st.Keys, api.Key{Fingerprint: c.Fingerprint, Owner: c.UserID, Algorithm: c.Algorithm,
+			Source: c.Source, Expires: c.Expires, Weak: c.Weak})
+	}
+	return st
+}
+
+func describeCertificate(c *x509.Certificate, path string) api.Certificate {
+	sum := sha256.Sum256(c.Raw)
+	return api.Certificate{Subject: c.Subject.String(), Fingerprint: hex.EncodeToString(sum[:]),
+		SKI: hex.EncodeToString(c.SubjectKeyId), NotAfter: c.NotAfter, Path: path}
+}
+
+// keyOwner returns the user ID of a certificate, trusted or not.
+func (s *snapshot) keyOwner(fingerprint string) string {
+	if fingerprint == "" {
+		return ""
+	}
+	if c := s.keyring.Lookup(fingerprint); c != nil {
+		return c.UserID
+	}
+	return s.keys[fingerprint].Owner
+}
+
+func (d *Daemon) describe(snap *snapshot, e *entry) api.List {
+	l := api.List{
+		Name: e.Name, NEVRA: e.Package.String(), State: string(e.State), Reason: e.Reason, Text: e.Text,
+		Key: e.Key, KeyOwner: snap.keyOwner(e.Key), Signer: e.Signer, HeaderDigest: e.Header.String(),
+		Files: e.Files, Counter: e.Counter, Since: e.Since, Granted: e.Granted, Grace: e.Grace != "",
+	}
+	if !e.Body.IsZero() {
+		l.BodyDigest = e.Body.String()
+	}
+	if e.active() {
+		l.Path = filepath.Join(d.config.Lists, e.Name)
+	}
+	return l
+}
+
+func (d *Daemon) describeAside(a store.Aside) api.List {
+	l := api.List{Name: a.List, Path: filepath.Join(d.dir.QuarantinePath(), a.Name), State: api.StateQuarantined,
+		Reason: "tampered", Text: a.Reason, Since: a.When}
+	if !a.Digest.IsZero() {
+		l.BodyDigest = a.Digest.String()
+	}
+	return l
+}
+
+// Lists returns a page of the lists that filter selects.
+func (d *Daemon) Lists(_ context.Context, filter string, offset, limit uint32) ([]api.List, uint32, error) {
+	snap := d.snapshot()
+	matches, err := selector(filter)
+	if err != nil {
+		return nil, 0, err
+	}
+	var page []api.List
+	total := uint32(0)
+	add := func(state, list, pkg string, describe func() api.List) {
+		if !matches(state, list, pkg) {
+			return
+		}
+		if total >= offset && uint32(len(page)) < limit {
+			page = append(page, describe())
+		}
+		total++
+	}
+	for _, e := range snap.entries {
+		add(string(e.State), e.Name, e.Package.Name, func() api.List { return d.describe(snap, e) })
+	}
+	for _, a := range snap.asides {
+		add(api.StateQuarantined, a.List, "", func() api.List { return d.describeAside(a) })
+	}
+	return page, total, nil
+}
+
+// selector makes a predicate of a filter: "", a state, or a glob.
+func selector(filter string) (func(state, list, pkg string) bool, error) {
+	switch filter {
+	case "":
+		return func(string, string, string) bool { return true }, nil
+	case api.StateActive, api.StateWithheld, api.StateQuarantined, api.StateRetired:
+		return func(state, _, _ string) bool { return state == filter }, nil
+	}
+	if _, err := path.Match(filter, ""); err != nil {
+		return nil, api.Errorf(api.InvalidArgument, "%q is no pattern: %v", filter, err)
+	}
+	return func(_, list, pkg string) bool {
+		byList, _ := path.Match(filter, list)
+		byPackage, _ := path.Match(filter, pkg)
+		return byList || byPackage
+	}, nil
+}
+
+// Show returns the lists of a package: a name, name.arch or NEVRA.
+func (d *Daemon) Show(_ context.Context, pkg string) ([]api.List, error) {
+	snap := d.snapshot()
+	var found []api.List
+	for _, e := range snap.entries {
+		if n := e.Package; pkg == n.Name || pkg == n.Name+"."+n.Arch || pkg == n.String() || pkg == n.Full() || pkg == e.Name {
+			found = append(found, d.describe(snap, e))
+		}
+	}
+	if found == nil {
+		return nil, &api.Error{Code: api.NotFound, Message: fmt.Sprintf("no package %q is installed", pkg), Advice: "see digestctl list"}
+	}
+	return found, nil
+}
+
+// Files returns a page of the entries of a list.
+func (d *Daemon) Files(_ context.Context, list string, offset, limit uint32) ([]api.File, uint32, error) {
+	e := d.snapshot().list(list)
+	if e == nil || !e.active() {
+		return nil, 0, &api.Error{Code: api.NotFound, Message: fmt.Sprintf("there is no active list %q", list), Advice: "see digestctl list"}
+	}
+	var page []api.File
+	total := uint32(0)
+	err := d.eachFile(e, func(algo digestlist.Algo, digest, path []byte) error {
+		if total >= offset && uint32(len(page)) < limit {
+			f := api.File{Path: string(path), Algo: algo.String(), Digest: hex.EncodeToString(digest)}
+			if !utf8.Valid(path) {
+				f.RawPath = slices.Clone(path)
+			}
+			page = append(page, f)
+		}
+		total++
+		return nil
+	})
+	return page, total, err
+}
+
+// rollbackKinds are the events about versions.
+var rollbackKinds = []string{"rollback-refused", "rollback-withheld", "rollback-allowed", "granted", "grant-revoked", "grant-used", "floor-set", "floor-cleared", "index-recovered"}
+
+// RollbackLog returns a page of the decisions about versions, newest first.
+func (d *Daemon) RollbackLog(_ context.Context, offset, limit uint32) ([]api.Event, uint32, error) {
+	events, _, err := d.index.Events(0, maxLog)
+	if err != nil {
+		return nil, 0, err
+	}
+	events = slices.DeleteFunc(events, func(e store.Event) bool { return !slices.Contains(rollbackKinds, e.Kind) })
+	total := uint32(len(events))
+	lo := min(offset, total)
+	hi := lo + min(limit, total-lo)
+	page := make([]api.Event, 0, hi-lo)
+	for _, e := range events[lo:hi] {
+		page = append(page, api.Event{Seq: e.Seq, When: e.When, Kind: e.Kind, Package: e.Package, NEVRA: e.Package, List: e.List,
+			Key: e.Key, Counter: e.Counter, Reason: e.Reason, Text: e.Text, Actor: api.Actor{UID: e.UID, PID: e.PID}})
+	}
+	return page, total, nil
+}
+
+// Floors returns what keeps old versions out, for every line that has a floor.
+func (d *Daemon) Floors(context.Context) ([]api.Floor, error) {
+	var floors []api.Floor
+	for id, l := range d.snapshot().lines {
+		if l.Floor.IsZero() {
+			continue
+		}
+		f := api.Floor{Package: id.String(), EVR: l.Floor.String(), Counter: l.Counter}
+		if !l.High.IsZero() {
+			f.High = l.High.String()
+		}
+		if l.Multi && !l.Retired.IsZero() {
+			f.Retired = l.Retired.String()
+		}
+		if l.FloorBy != nil {
+			f.By = &api.Actor{UID: l.FloorBy.UID, PID: l.FloorBy.PID}
+			f.Reason, f.When = l.FloorBy.Reason, l.FloorBy.When
+		}
+		floors = append(floors, f)
+	}
+	slices.SortFunc(floors, func(a, b api.Floor) int { return cmp.Compare(a.Package, b.Package) })
+	return floors, nil
+}
+
+// Sync brings the lists in step with rpm's database.
+func (d *Daemon) Sync(ctx context.Context, by api.Actor, report func(stage string, done, total int)) (api.SyncResult, error) {
+	d.log.Info("sync asked for", "uid", by.UID, "pid", by.PID)
+	result, err := d.runSync(ctx, "asked for", report)
+	if err == nil {
+		err = d.onState(ctx, func(s *state) error {
+			s.solved("index-lost")
+			s.publish()
+			return nil
+		})
+	}
+	return result, err
+}
+
+// RollbackGrant permits one version, once.
+func (d *Daemon) RollbackGrant(ctx context.Context, by api.Actor, pkg, reason string) (api.Grant, error) {
+	return d.grant(ctx, by, pkg, reason)
+}
+
+// RollbackRevoke takes back a grant that was not used.
+func (d *Daemon) RollbackRevoke(ctx context.Context, by api.Actor, pkg string) error {
+	return d.revokeGrant(ctx, by, pkg)
+}
+
+// FloorSet sets the version below which nothing of a package may be active.
+func (d *Daemon) FloorSet(ctx context.Context, by api.Actor, pkg, evr, reason string) error {
+	return d.setFloor(ctx, by, pkg, evr, reason)
+}
+
+// FloorClear removes the floor of a package.
+func (d *Daemon) FloorClear(ctx context.Context, by api.Actor, pkg, reason string) error {
+	return d.clearFloor(ctx, by, pkg, reason)
+}

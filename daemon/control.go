@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/store"
+)
+
+// maxReason bounds what an administrator may give as a reason.
+const maxReason = 1024
+
+func act(s *state, by api.Actor, reason string) (store.Act, error) {
+	if len(reason) > maxReason {
+		return store.Act{}, api.Errorf(api.InvalidArgument, "reason is longer than %d bytes", maxReason)
+	}
+	return store.Act{UID: by.UID, PID: by.PID, Reason: reason, When: s.now()}, nil
+}
+
+// parseExact reads a full NEVRA: what a grant is about must be exactly one
+// version on one architecture.
+func parseExact(text string) (nevra.NEVRA, error) {
+	pkg, err := nevra.Parse(text)
+	if err != nil {
+		return pkg, &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is no package version: %v", text, err),
+			Advice: "name it as rpm -q does: name-[epoch:]version-release.arch"}
+	}
+	return pkg, nil
+}
+
+// grant permits one version below what was active before, once.
+func (d *Daemon) grant(ctx context.Context, by api.Actor, text, reason string) (api.Grant, error) {
+	pkg, err := parseExact(text)
+	if err != nil {
+		return api.Grant{}, err
+	}
+	var made api.Grant
+	err = d.onState(ctx, func(s *state) error {
+		a, err := act(s, by, reason)
+		if err != nil {
+			return err
+		}
+		id := lineOf(pkg)
+		if dec := policy.Admit(policy.Enforce, s.lineFor(pkg), pkg); dec.Verdict == policy.Allow && !dec.Grant {
+			return &api.Error{Code: api.InvalidArgument, Message: pkg.String() + " needs no grant: nothing newer was active here",
+				Advice: "install it"}
+		}
+		l := s.lines[id]
+		l.Name, l.Arch = id.name, id.arch
+		l.Grants = slices.DeleteFunc(slices.Clone(l.Grants), func(g store.Grant) bool { return g.EVR == pkg.EVR })
+		l.Grants = append(l.Grants, store.Grant{EVR: pkg.EVR, Act: a})
+		s.setLine(l)
+		s.event(store.Event{Kind: "granted", Package: pkg.Full(), Text: reason, UID: by.UID, PID: by.PID})
+		made = api.Grant{Package: pkg.Full(), UID: by.UID, Reason: reason, When: a.When}
+		return s.commit()
+	})
+	if err == nil {
+		// It may be installed already, without its list.
+		d.wantSync("a rollback was granted")
+	}
+	return made, err
+}
+
+// revokeGrant takes back a grant that was not used.
+func (d *Daemon) revokeGrant(ctx context.Context, by api.Actor, text string) error {
+	pkg, err := parseExact(text)
+	if err != nil {
+		return err
+	}
+	return d.onState(ctx, func(s *state) error {
+		id := lineOf(pkg)
+		l := s.lines[id]
+		i := slices.IndexFunc(l.Grants, func(g store.Grant) bool { return g.EVR == pkg.EVR })
+		if i < 0 {
+			return &api.Error{Code: api.NotFound, Message: "there is no unused grant for " + pkg.String(), Advice: "see digestctl rollback log"}
+		}
+		l.Grants = slices.Delete(slices.Clone(l.Grants), i, i+1)
+		s.setLine(l)
+		s.event(store.Event{Kind: "grant-revoked", Package: pkg.Full(), UID: by.UID, PID: by.PID})
+		return s.commit()
+	})
+}
+
+// setFloor sets the version below which nothing of a package may be active.
+func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reason string) error {
+	evr, err := nevra.ParseEVR(evrText)
+	if err != nil {
+		return &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is no version: %v", evrText, err), Advice: "give [epoch:]version-release"}
+	}
+	err = d.onState(ctx, func(s *state) error {
+		a, err := act(s, by, reason)
+		if err != nil {
+			return err
+		}
+		ids, err := s.linesNamed(pkg)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			s.saveLine(id, s.policyLine(id).SetFloor(evr))
+			l := s.lines[id]
+			l.FloorBy = &a
+			s.setLine(l)
+			for _, e := range s.byLine[id] {
+				if e.Granted && nevra.Compare(e.Package.EVR, evr) < 0 {
+					// The newest act wins over the grant that let it in.
+					plain := *e
+					plain.Granted = false
+					s.put(&plain)
+					s.batch.PutList(plain.List)
+				}
+			}
+			s.event(store.Event{Kind: "floor-set", Package: id.String(), Reason: evr.String(), Text: reason, UID: by.UID, PID: by.PID})
+		}
+		return s.commit()
+	})
+	if err == nil {
+		d.wantSync("a floor was set")
+	}
+	return err
+}
+
+// clearFloor removes a floor; it lowers no counter and no high.
+func (d *Daemon) clearFloor(ctx context.Context, by api.Actor, pkg, reason string) error {
+	err := d.onState(ctx, func(s *state) error {
+		if _, err := act(s, by, reason); err != nil {
+			return err
+		}
+		ids, err := s.linesNamed(pkg)
+		if err != nil {
+			return err
+		}
+		cleared := false
+		for _, id := range ids {
+			if l := s.lines[id]; l.Floor.IsZero() {
+				continue
+			}
+			cleared = true
+			s.saveLine(id, s.policyLine(id).ClearFloor())
+			s.event(store.Event{Kind: "floor-cleared", Package: id.String(), Text: reason, UID: by.UID, PID: by.PID})
+		}
+		if !cleared {
+			return &api.Error{Code: api.NotFound, Message: pkg + " has no floor", Advice: "see digestctl floor list"}
+		}
+		return s.commit()
+	})
+	if err == nil {
+		d.wantSync("a floor was cleared")
+	}
+	return err
+}
+
+// linesNamed returns the lines a package argument means: "name" all that are
+// known of that name, "name.arch" exactly one, known or not.
+func (s *state) linesNamed(text string) ([]lineID, error) {
+	var ids []lineID
+	for id := range s.lines {
+		if id.name == text || id.String() == text {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) > 0 {
+		return ids, nil
+	}
+	if i := strings.LastIndexByte(text, '.'); i > 0 && i < len(text)-1 {
+		id := lineID{text[:i], text[i+1:]}
+		if err := (nevra.NEVRA{Name: id.name, EVR: nevra.EVR{Version: "1", Release: "1"}, Arch: id.arch}).Valid(); err == nil {
+			return []lineID{id}, nil
+		}
+	}
+	return nil, &api.Error{Code: api.NotFound, Message: fmt.Sprintf("no package %q is known here", text),
+		Advice: "give name.arch for a package that was never installed"}
+}

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package daemon is the service itself: it follows package transactions,
+// publishes and withdraws lists, and answers for what it did.
+//
+// One goroutine owns the state; everything else sends it work and reads
+// immutable snapshots. It promises that the list directory equals what rpm's
+// database and the index allow: after every transaction, and after a start
+// whatever went before. Decisions are package policy's, file operations package
+// store's, signatures package rpmdb/pgp's.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/kernel"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/rpmdb"
+	"github.com/digestd/digestd/rpmdb/pgp"
+	"github.com/digestd/digestd/store"
+	"golang.org/x/sys/unix"
+)
+
+// Version is the version of digestd.
+const Version = "0.1.0"
+
+// Daemon is one running service.
+type Daemon struct {
+	config   config.Config
+	log      *slog.Logger
+	now      func() time.Time
+	root     *kernel.Root
+	dir      *store.Dir
+	index    *store.Index
+	identity *identity
+	maker    atomic.Pointer[maker]
+	owner    *owner
+	notify   Notifier
+
+	published *atomic.Pointer[snapshot]
+	sessions  sync.WaitGroup
+	serial    atomic.Uint64
+	sync      chan string   // wanted reconciliations, by reason
+	ended     chan struct{} // a transaction ended
+	keyStamp  keyStamp      // of the keyring in use; guarded by keyMutex
+	keyMutex  sync.Mutex
+	dbStamp   rpmdb.Stamp // of the database at the last reconciliation; guarded by syncMutex
+	syncMutex sync.Mutex  // one reconciliation at a time
+}
+
+// Surroundings are what a running daemon is connected to.
+type Surroundings struct {
+	Hook   *net.UnixListener               // where package managers connect
+	Reload <-chan os.Signal                // asks for the configuration, the keys and rpm's database to be read again
+	Config func() (config.Config, error)   // reads the configuration again
+	Bus    func(ctx context.Context) error // puts the daemon on the bus; called once it can answer
+}
+
+// Notifier tells the service manager how the daemon is, in the words of
+// sd_notify(3).
+type Notifier func(state ...string)
+
+// New prepares a daemon: it takes the state directory for itself, repairs or
+// rebuilds the index, and makes the machine's signing key if there is none. It
+// serves nothing yet.
+func New(c config.Config, log *slog.Logger, notify Notifier) (d *Daemon, err error) {
+	d = &Daemon{
+		config: c, log: log, now: time.Now, notify: notify,
+		sync: make(chan string, 1), ended: make(chan struct{}, 1),
+	}
+	defer func() {
+		if err != nil {
+			d.Close()
+		}
+	}()
+	mode, err := policy.ParseMode(c.Mode)
+	if err != nil {
+		return nil, err
+	}
+	unsigned, err := policy.ParseUnsigned(c.Unsigned)
+	if err != nil {
+		return nil, err
+	}
+	var recovery store.Recovery
+	if d.index, recovery, err = store.Open(c.State); err != nil {
+		return nil, err
+	}
+	if d.root, err = kernel.OpenRoot(c.Root); err != nil {
+		return nil, err
+	}
+	if d.dir, err = store.OpenDir(c.Lists); err != nil {
+		return nil, err
+	}
+	if _, err = d.dir.Sweep(); err != nil {
+		return nil, err
+	}
+	var created bool
+	if d.identity, created, err = loadIdentity(c.State, d.now()); err != nil {
+		return nil, err
+	}
+	if created {
+		log.Info("signing key created", "certificate", d.identity.path)
+	}
+	d.maker.Store(&maker{format: c.Format, sign: c.Sign, unsigned: unsigned, identity: d.identity})
+	s := &state{
+		index: d.index, dir: d.dir, mode: mode, multi: c.MultiVersion, boot: bootID(), log: log, now: d.now,
+		keepOld: c.KeepOld == "until-restart", signer: d.maker.Load().signer(), certificate: d.identity.cert,
+		open: map[*transaction]bool{}, since: d.now(),
+	}
+	if err = s.load(); err != nil {
+		return nil, err
+	}
+	s.keyring = pgp.NewKeyring()
+	if err = s.recovered(recovery); err != nil {
+		return nil, err
+	}
+	s.publish()
+	d.published = &s.published
+	d.owner = newOwner(s)
+	return d, nil
+}
+
+// Close releases what New took.
+func (d *Daemon) Close() error {
+	var err error
+	if d.dir != nil {
+		err = errors.Join(err, d.dir.Close())
+	}
+	if d.root != nil {
+		err = errors.Join(err, d.root.Close())
+	}
+	if d.index != nil {
+		err = errors.Join(err, d.index.Close())
+	}
+	return err
+}
+
+func (d *Daemon) snapshot() *snapshot { return d.published.Load() }
+
+// onState runs fn on the state and returns its error.
+func (d *Daemon) onState(ctx context.Context, fn func(*state) error) (err error) {
+	if derr := d.owner.do(ctx, func(s *state) { err = fn(s) }); derr != nil {
+		return derr
+	}
+	return err
+}
+
+// Observe makes o hear of what is decided from now on.
+func (d *Daemon) Observe(ctx context.Context, o observer) error {
+	return d.owner.do(ctx, func(s *state) { s.observer = o })
+}
+
+// Run serves until ctx ends, then lets transactions that are being answered
+// come to a stop.
+func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
+	// The owner outlives those who send it work.
+	ownerCtx, stopOwner := context.WithCancel(context.WithoutCancel(ctx))
+	defer func() {
+		stopOwner()
+		<-d.owner.done
+	}()
+	go d.owner.run(ownerCtx)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+
+	watch, err := d.newWatcher()
+	if err != nil {
+		return err
+	}
+	var group sync.WaitGroup
+	start := func(name string, fn func(context.Context) error) {
+		group.Go(func() {
+			if err := fn(ctx); err != nil {
+				cancel(fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	start("hooks", func(ctx context.Context) error { return d.serveHooks(ctx, around.Hook) })
+	d.firstSync(ctx)
+	if err := around.Bus(ctx); err != nil {
+		// Package transactions matter more than questions about them.
+		d.log.Error("not on the bus", "error", err)
+	}
+	start("watch", watch.run)
+	start("sync", d.syncLoop)
+	start("reload", func(ctx context.Context) error { return d.reloadLoop(ctx, around) })
+	start("watchdog", d.watchdog)
+	d.notify("READY=1", d.statusLine())
+	<-ctx.Done()
+	d.notify("STOPPING=1", "STATUS=Finishing transactions")
+	group.Wait()
+	d.sessions.Wait()
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// firstSync brings the lists up to date before anybody is told that they are. A
+// failure is reported, not fatal: a daemon that runs can be asked what is wrong.
+func (d *Daemon) firstSync(ctx context.Context) {
+	d.notify("STATUS=Comparing lists with rpm's database")
+	if _, err := d.runSync(ctx, "start", func(string, int, int) {}); err != nil && ctx.Err() == nil {
+		d.log.Error("first sync failed", "error", err)
+	}
+}
+
+// locateDB finds the directory of rpm's database.
+func (d *Daemon) locateDB() (string, error) {
+	if d.config.DBPath != "" {
+		dir := filepath.Join(d.config.Root, d.config.DBPath)
+		if _, err := os.Stat(dir); err != nil {
+			return "", fmt.Errorf("%w: %w", rpmdb.ErrNoDatabase, err)
+		}
+		return dir, nil
+	}
+	return rpmdb.Locate(d.config.Root)
+}
+
+func statID(path string) (dev, ino uint64, err error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return 0, 0, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return st.Dev, st.Ino, nil
+}
+
+// recovered acts on what opening the index brought to light.
+func (s *state) recovered(r store.Recovery) error {
+	text := ""
+	switch r.Fate {
+	case store.Intact, store.Fresh:
+		return nil
+	case store.Repaired:
+		text = "the index had lost its last commit, which was made again from its commit file"
+	case store.RolledBack:
+		text = fmt.Sprintf("the index was rolled back: %d commits are lost; a copy is kept in %s", r.Lost, r.Aside)
+	case store.Missing:
+		text = fmt.Sprintf("the index is missing; after %d commits a new one was begun: what was superseded before is forgotten, except for what is installed", r.Lost)
+	case store.Damaged:
+		text = fmt.Sprintf("the index was damaged (%v) and is kept in %s; a new one was begun: what was superseded before is forgotten, except for what is installed", r.Cause, r.Aside)
+	}
+	s.log.Error("index recovered", "text", text)
+	if r.Rebuild() {
+		s.problem("index-lost", "error", text, "check the disk and who had access to the state directory; set floors again with digestctl floor set; acknowledge with digestctl sync")
+		s.interrupted = true
+	}
+	s.event(store.Event{Kind: "index-recovered", Reason: "index", Text: text})
+	return s.commit()
+}

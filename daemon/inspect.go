@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/store"
+)
+
+// metaOpen is set in the index while a transaction is in flight.
+const metaOpen = "open"
+
+// inspect compares every list we published with what lies in the directory. A
+// file that is gone or altered is put aside and its entry marked, for the next
+// reconciliation to publish it anew.
+func (s *state) inspect() error {
+	if err := s.dir.CheckPath(); err != nil {
+		s.tampered(s.dir.Path(), store.Digest{}, err.Error())
+		s.problem("directory", "error", err.Error(), "put the directory back, then: systemctl restart digestd")
+		return err
+	}
+	var buf []byte
+	for _, e := range s.sorted() {
+		if !e.active() || e.broken {
+			continue
+		}
+		stamp, err := s.dir.Stat(e.Name)
+		if err == nil && stamp == e.stamp {
+			continue
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			if e.stamp != (store.Stamp{}) {
+				s.tampered(e.Name, e.Body, "removed from the list directory by another hand")
+			}
+			s.mark(e)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if why := s.compare(e, stamp, &buf); why != "" {
+			s.quarantine(e.Name, why)
+			s.mark(e)
+		}
+	}
+	return nil
+}
+
+// compare reads a list whose stamp is not the one we know and says what is
+// wrong with it, if anything is.
+func (s *state) compare(e *entry, stamp store.Stamp, buf *[]byte) string {
+	if !stamp.Regular {
+		return "not a regular file"
+	}
+	if stamp.Links != 1 {
+		return "has a second name, through which it can be changed"
+	}
+	data, err := s.dir.Read(e.Name, *buf)
+	if err != nil {
+		return err.Error()
+	}
+	*buf = data
+	if store.Digest(sha256.Sum256(data)) != e.File {
+		return "content is not what was published"
+	}
+	same := *e
+	same.stamp = stamp
+	if same.refs == nil {
+		body := data
+		if b, _, _, err := digestlist.SplitSignature(data); err == nil {
+			body = b
+		}
+		format, _, err := formatOf(e.Name)
+		if err == nil {
+			same.refs, err = makeRefs(format, body, e.Files)
+		}
+		if err != nil {
+			return err.Error()
+		}
+	}
+	s.put(&same)
+	return ""
+}
+
+// mark notes that the file of e must be made anew.
+func (s *state) mark(e *entry) {
+	broken := *e
+	broken.broken = true
+	s.put(&broken)
+	s.anew = true
+}
+
+// foreign puts aside every entry of the directory that we did not publish.
+func (s *state) foreign() (aside int, err error) {
+	names, err := s.dir.Names()
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range names {
+		if e := s.byName[name]; e != nil && e.active() && !e.broken {
+			continue
+		}
+		body, why := s.judge(name)
+		if why == "" {
+			s.log.Info("list removed", "list", name, "reason", "left by an interrupted transaction")
+			if err := s.dir.Remove(name); err != nil {
+				return aside, err
+			}
+			continue
+		}
+		s.quarantineBody(name, body, why)
+		aside++
+	}
+	return aside, nil
+}
+
+// judge says why a file that we do not know lies in the list directory. "" means
+// that it is our own, from a transaction that was cut short.
+func (s *state) judge(name string) (body store.Digest, why string) {
+	stamp, err := s.dir.Stat(name)
+	if err != nil {
+		return body, err.Error()
+	}
+	if !stamp.Regular {
+		return body, "not a regular file"
+	}
+	data, err := s.dir.Read(name, nil)
+	if err != nil {
+		return body, err.Error()
+	}
+	content, sig, kind, err := digestlist.SplitSignature(data)
+	if err != nil {
+		content = data
+	}
+	body = sha256.Sum256(content)
+	if r, ok := s.retired[body]; ok && !s.interrupted {
+		return body, fmt.Sprintf("a retired list came back: %s was %s on %s", r.Package, r.Reason, r.When.UTC().Format("2006-01-02 15:04:05Z"))
+	}
+	ours := err == nil && kind == digestlist.SigPKCS7
+	if ours {
+		_, err = digestlist.VerifyPKCS7(content, sig, []*x509.Certificate{s.certificate})
+		ours = err == nil
+	}
+	switch {
+	case ours && s.interrupted:
+		return body, ""
+	case ours:
+		return body, "signed by this machine, but not published now"
+	default:
+		return body, "put there by another hand"
+	}
+}
+
+func (s *state) quarantine(name, why string) { s.quarantineBody(name, store.Digest{}, why) }
+
+func (s *state) quarantineBody(name string, body store.Digest, why string) {
+	now := s.now()
+	asideName, err := s.dir.Quarantine(name, now.UTC().Format("20060102T150405Z"))
+	if err != nil {
+		s.log.Error("file not quarantined", "name", name, "error", err)
+		s.problem("quarantine", "error", err.Error(), "move it out of the list directory by hand")
+		return
+	}
+	a := store.Aside{Name: asideName, List: name, Digest: body, Reason: why, When: now}
+	s.asides = append(s.asides[:len(s.asides):len(s.asides)], a)
+	s.batch.PutAside(a)
+	s.tampered(name, body, why)
+}
+
+// tampered records that another hand touched the directory.
+func (s *state) tampered(name string, body store.Digest, why string) {
+	s.log.Error("list directory tampered with", "name", name, "reason", why)
+	s.event(store.Event{Kind: "tampered", List: name, Reason: "tampered", Text: why})
+	s.after(func(o observer) { o.TamperDetected(name, why) })
+}
+
+func formatOf(name string) (format, rest string, err error) {
+	_, _, format, rest, err = digestlist.ParseName(name)
+	return format, rest, err
+}

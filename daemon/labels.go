@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"errors"
+	"io/fs"
+
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/kernel"
+	"github.com/digestd/digestd/store"
+)
+
+// rebind finds the files that are bound to the list of e, which is about to go
+// or gone, and binds them to another active list that has the same path: one
+// path may belong to several packages, a file can name only one list.
+func (d *Daemon) rebind(e *entry) {
+	if !d.config.Labels || e.refs == nil {
+		return
+	}
+	snap := d.snapshot()
+	var heirs []*entry
+	for _, other := range snap.entries {
+		if other.active() && other.Name != e.Name && sharesPath(e.refs, other.refs) {
+			heirs = append(heirs, other)
+		}
+	}
+	if len(heirs) == 0 {
+		return
+	}
+	for _, heir := range heirs {
+		d.bind(heir, func(label string) bool { return label == e.Name })
+	}
+}
+
+// sharesPath merges two sorted slices until it finds what both have.
+func sharesPath(a, b *refs) bool {
+	if a == nil || b == nil {
+		return false
+	}
+	for i, j := 0, 0; i < len(a.paths) && j < len(b.paths); {
+		switch {
+		case a.paths[i] == b.paths[j]:
+			return true
+		case a.paths[i] < b.paths[j]:
+			i++
+		default:
+			j++
+		}
+	}
+	return false
+}
+
+// bind labels the regular files of a list whose present label is stale.
+func (d *Daemon) bind(e *entry, stale func(label string) bool) {
+	err := d.eachFile(e, func(_ digestlist.Algo, _, path []byte) error {
+		f, err := d.root.Find(string(path), false)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, kernel.ErrNotRegular) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		label, err := f.Label()
+		if err != nil || label == "" || !stale(label) {
+			return err
+		}
+		return f.SetLabel(e.Name)
+	})
+	if err != nil {
+		d.log.Warn("files not relabelled", "list", e.Name, "error", err)
+	}
+}
+
+// eachFile walks the files of a published list.
+func (d *Daemon) eachFile(e *entry, fn func(algo digestlist.Algo, digest, path []byte) error) error {
+	format, _, err := formatOf(e.Name)
+	if err != nil {
+		return err
+	}
+	data, err := d.dir.Read(e.Name, nil)
+	if err != nil {
+		return err
+	}
+	if body, _, _, err := digestlist.SplitSignature(data); err == nil {
+		data = body
+	}
+	return digestlist.Walk(format, data, fn)
+}
+
+// relabelStale binds the files of lists that came without the plugin's help:
+// by reconciliation, or by a transaction that wrote no files.
+func (d *Daemon) relabelStale(names []string) {
+	if !d.config.Labels {
+		return
+	}
+	snap := d.snapshot()
+	for _, name := range names {
+		if e := snap.list(name); e != nil && e.State == store.Active {
+			d.bind(e, func(label string) bool { return label != e.Name && !snap.isActive(label) })
+		}
+	}
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/digestlist/header"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/rpmdb/pgp"
+	"github.com/digestd/digestd/store"
+)
+
+// maker turns package headers into lists. It is immutable; goroutines share it
+// and bring their own stager and buffers.
+type maker struct {
+	format   string // digestlist.FormatTLV or FormatRPM
+	sign     string // pkcs7, pgp, none
+	unsigned policy.Unsigned
+	identity *identity
+}
+
+// candidate is a package whose list may become active: verified, and once
+// built also written and signed, so that publishing it is one rename.
+type candidate struct {
+	pkg    nevra.NEVRA
+	header store.Digest
+	name   string // of its list
+	multi  bool   // says of itself that several versions may be installed
+	key    *pgp.Cert
+	vouch  policy.Decision // what its signature is worth
+
+	files  int
+	body   store.Digest
+	file   store.Digest
+	refs   *refs
+	staged store.Staged
+}
+
+// workspace is the memory one goroutine builds lists in.
+type workspace struct {
+	stager *store.Stager
+	body   []byte
+	out    []byte
+}
+
+// examine reads what a header says of its package and what its signatures are
+// worth. It fails only for a header that is no package's: malformed, or without
+// an immutable region.
+func (m *maker) examine(h *header.Header, sigs []header.Signature, keyring *pgp.Keyring, now time.Time) (*candidate, error) {
+	pkg, err := h.NEVRA()
+	if err != nil {
+		return nil, err
+	}
+	digest, err := h.Digest()
+	if err != nil {
+		return nil, fmt.Errorf("cannot digest header of %s: %w", pkg, err)
+	}
+	c := &candidate{pkg: pkg, header: digest, multi: h.MultiVersion()}
+	if c.name, err = digestlist.PackageName(m.format, pkg); err != nil {
+		return nil, err
+	}
+	region, err := h.Immutable()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read header of %s: %w", pkg, err)
+	}
+	result, err := keyring.Verify(region, sigs, now)
+	if err == nil {
+		c.key = result.Cert
+	}
+	c.vouch = policy.Vouch(m.unsigned, pkg, outcome(err))
+	return c, nil
+}
+
+// build writes the list of c into staging. A package that has no files, or
+// whose digests nobody should trust, gets its reason instead.
+func (m *maker) build(c *candidate, h *header.Header, sigs []header.Signature, w *workspace) error {
+	var err error
+	switch m.format {
+	case digestlist.FormatRPM:
+		var region []byte
+		if region, err = h.Immutable(); err == nil {
+			w.body = digestlist.AppendRPM(w.body[:0], region)
+			c.files, err = countFiles(m.format, w.body)
+		}
+	default:
+		w.body, c.files, err = digestlist.AppendPackageTLV(w.body[:0], h)
+	}
+	if err == nil && c.files == 0 {
+		err = digestlist.ErrEmpty
+	}
+	switch {
+	case errors.Is(err, digestlist.ErrEmpty):
+		c.vouch = policy.NoFiles(c.pkg)
+		return nil
+	case errors.Is(err, digestlist.ErrWeakDigest):
+		c.vouch = policy.WeakDigests(c.pkg, err.Error())
+		return nil
+	case err != nil:
+		return fmt.Errorf("cannot make list of %s: %w", c.pkg, err)
+	}
+	c.body = sha256.Sum256(w.body)
+	if c.refs, err = makeRefs(m.format, w.body, c.files); err != nil {
+		return fmt.Errorf("cannot make list of %s: %w", c.pkg, err)
+	}
+	if c.vouch.Verdict != policy.Allow {
+		return nil
+	}
+	switch m.sign {
+	case "none":
+		w.out = append(w.out[:0], w.body...)
+	case "pgp":
+		if len(sigs) == 0 {
+			return fmt.Errorf("cannot make list of %s: it has no signature to pass on", c.pkg)
+		}
+		w.out = digestlist.AppendSignature(w.out[:0], w.body, sigs[0].Data, digestlist.SigPGP)
+	default:
+		sig, err := digestlist.SignPKCS7(w.body, m.identity.cert, m.identity.key)
+		if err != nil {
+			return fmt.Errorf("cannot sign list of %s: %w", c.pkg, err)
+		}
+		w.out = digestlist.AppendSignature(w.out[:0], w.body, sig, digestlist.SigPKCS7)
+	}
+	c.file = sha256.Sum256(w.out)
+	if c.staged, err = w.stager.Write(w.out); err != nil {
+		return fmt.Errorf("cannot write list of %s: %w", c.pkg, err)
+	}
+	return nil
+}
+
+// signer names the certificate that new lists are signed with, "" for none.
+func (m *maker) signer() string {
+	if m.sign != "pkcs7" {
+		return m.sign
+	}
+	return m.identity.skid()
+}
+
+func countFiles(format string, body []byte) (n int, err error) {
+	err = digestlist.Walk(format, body, func(digestlist.Algo, []byte, []byte) error {
+		n++
+		return nil
+	})
+	return n, err
+}
+
+// outcome sorts the errors of a signature check into what policy knows.
+func outcome(err error) policy.Outcome {
+	var (
+		unknown *pgp.UnknownKeyError
+		bad     *pgp.BadSignatureError
+		weak    *pgp.WeakError
+		revoked *pgp.RevokedError
+		expired *pgp.ExpiredError
+	)
+	o := policy.Outcome{}
+	if err != nil {
+		o.Detail = err.Error()
+	}
+	switch {
+	case err == nil:
+		o.Class = policy.Good
+	case errors.Is(err, pgp.ErrUnsigned):
+		o.Class = policy.NotSigned
+	case errors.As(err, &revoked):
+		o.Class = policy.KeyRevoked
+	case errors.As(err, &expired):
+		o.Class = policy.KeyExpired
+	case errors.As(err, &weak):
+		o.Class = policy.WeakSignature
+	case errors.As(err, &unknown):
+		o.Class = policy.UnknownKey
+	case errors.As(err, &bad):
+		o.Class = policy.BadSignature
+	default:
+		o.Class = policy.BadSignature
+	}
+	return o
+}

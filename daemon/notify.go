@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"time"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/policy"
+)
+
+// statusLine is what systemctl status shows.
+func (d *Daemon) statusLine() string {
+	snap := d.snapshot()
+	active, withheld := 0, 0
+	for _, e := range snap.entries {
+		if e.active() {
+			active++
+		} else {
+			withheld++
+		}
+	}
+	line := fmt.Sprintf("STATUS=%d lists active, %d packages without", active, withheld)
+	if n := len(snap.problems); n > 0 {
+		line += fmt.Sprintf(", %d problems: see digestctl status", n)
+	}
+	return line
+}
+
+// watchdog proves to systemd that the owner of the state is alive, if systemd
+// asks for it.
+func (d *Daemon) watchdog(ctx context.Context) error {
+	interval, err := sd.SdWatchdogEnabled(false)
+	if err != nil || interval == 0 {
+		return nil
+	}
+	ticker := time.NewTicker(interval / 2)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			if d.owner.do(ctx, func(*state) {}) == nil {
+				d.notify("WATCHDOG=1")
+			}
+		}
+	}
+}
+
+// reloadLoop answers SIGHUP with a full comparison with rpm's database, which
+// also reads the trusted certificates anew.
+func (d *Daemon) reloadLoop(ctx context.Context, around Surroundings) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-around.Reload:
+			d.notify("RELOADING=1", sd.SdNotifyMonotonicUsec())
+			if err := d.reconfigure(ctx, around.Config); err != nil {
+				d.log.Error("configuration not reloaded", "error", err)
+			}
+			if _, err := d.runSync(ctx, "reload", func(string, int, int) {}); err != nil && ctx.Err() == nil {
+				d.log.Error("sync failed", "reason", "reload", "error", err)
+			}
+			d.notify("READY=1", d.statusLine())
+		}
+	}
+}
+
+// reconfigure takes over what of a changed configuration can change while the
+// daemon runs; a configuration with an error in it leaves everything as it is.
+func (d *Daemon) reconfigure(ctx context.Context, load func() (config.Config, error)) error {
+	c, err := load()
+	if err == nil {
+		err = d.adopt(ctx, c)
+	}
+	d.onState(ctx, func(s *state) error {
+		s.solved("configuration")
+		if err != nil {
+			s.problem("configuration", api.SeverityWarning, err.Error(), "mend it, then: systemctl reload digestd")
+		}
+		return nil
+	})
+	return err
+}
+
+func (d *Daemon) adopt(ctx context.Context, c config.Config) error {
+	mode, err := policy.ParseMode(c.Mode)
+	if err != nil {
+		return err
+	}
+	unsigned, err := policy.ParseUnsigned(c.Unsigned)
+	if err != nil {
+		return err
+	}
+	fixed := c
+	fixed.Mode, fixed.Unsigned, fixed.KeepOld, fixed.MultiVersion = d.config.Mode, d.config.Unsigned, d.config.KeepOld, d.config.MultiVersion
+	if !reflect.DeepEqual(fixed, d.config) {
+		d.log.Warn("configuration needs a restart", "reason", "only mode, unsigned, keep-old and multiversion change while digestd runs")
+	}
+	m := *d.maker.Load()
+	m.unsigned = unsigned
+	d.maker.Store(&m)
+	return d.owner.do(ctx, func(s *state) {
+		s.mode, s.multi, s.keepOld = mode, c.MultiVersion, c.KeepOld == "until-restart"
+	})
+}

@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/digestd/digestd/digestlist/header"
+	"github.com/digestd/digestd/hooks/wire"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/store"
+)
+
+const (
+	// frameDeadline bounds one frame, from its first byte to its last, and one reply.
+	frameDeadline = 10 * time.Second
+	// beginDeadline bounds how long a connection may stay without a Begin.
+	beginDeadline = 10 * time.Second
+	// maxSessions bounds the connections served at a time.
+	maxSessions = 64
+	// gpgPubkey is the pseudo package in which rpm keeps a trusted certificate.
+	gpgPubkey = "gpg-pubkey"
+)
+
+// serveHooks accepts package managers until ctx ends.
+func (d *Daemon) serveHooks(ctx context.Context, l *net.UnixListener) error {
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	slots := make(chan struct{}, maxSessions)
+	for {
+		conn, err := l.AcceptUnix()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return fmt.Errorf("cannot accept hooks: %w", err)
+			}
+			// Out of descriptors, most likely: a pause gives the others time to end.
+			d.log.Error("hook not accepted", "error", err)
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		select {
+		case slots <- struct{}{}:
+		default:
+			d.log.Error("hook refused", "error", "too many connections")
+			conn.Close()
+			continue
+		}
+		d.sessions.Go(func() {
+			defer func() { <-slots }()
+			d.serveHook(ctx, conn)
+		})
+	}
+}
+
+// session is one connection of a package manager.
+type session struct {
+	d      *Daemon
+	conn   *wire.Conn
+	txn    *transaction
+	work   workspace
+	log    *slog.Logger
+	reload bool // the keyring was read anew for this transaction
+	nolist []string
+	broken error
+}
+
+func (d *Daemon) serveHook(ctx context.Context, c *net.UnixConn) {
+	defer c.Close()
+	peer, err := wire.PeerCred(c)
+	conn := wire.NewConn(c)
+	if err == nil && peer.UID != 0 && peer.UID != uint32(os.Geteuid()) {
+		err = fmt.Errorf("cannot serve uid %d: only root runs package transactions", peer.UID)
+	}
+	if err != nil {
+		d.log.Warn("hook refused", "error", err)
+		conn.Write(&wire.Error{Text: err.Error()}, frameDeadline)
+		return
+	}
+	serial := d.serial.Add(1)
+	s := &session{
+		d: d, conn: conn, log: d.log.With("transaction", serial, "pid", peer.PID),
+		work: workspace{stager: d.dir.Stager("hook" + strconv.FormatUint(serial, 36))},
+	}
+	err = s.run(ctx, peer)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.log.Warn("hook ended", "error", err)
+		conn.Write(&wire.Error{Text: err.Error()}, frameDeadline)
+	}
+	if s.txn != nil && !s.txn.test {
+		s.abandon(ctx)
+	}
+}
+
+// run serves the messages of one transaction, in order.
+func (s *session) run(ctx context.Context, peer wire.Peer) error {
+	msg, err := s.conn.Read(ctx, beginDeadline, frameDeadline)
+	if err != nil {
+		return err
+	}
+	begin, ok := msg.(*wire.Begin)
+	if !ok {
+		return fmt.Errorf("cannot serve a %T before a Begin", msg)
+	}
+	if proceed, err := s.begin(ctx, begin, peer); err != nil || !proceed {
+		return err
+	}
+	for {
+		// A scriptlet may take hours: only a frame that has begun is timed.
+		msg, err := s.conn.Read(ctx, 0, frameDeadline)
+		if err != nil {
+			return err
+		}
+		switch m := msg.(type) {
+		case *wire.Header:
+			err = s.header(ctx, m)
+		case *wire.Installed:
+			err = s.d.owner.do(ctx, func(st *state) { st.installed(s.txn, m.Element) })
+		case *wire.Failed:
+			err = s.onState(ctx, func(st *state) error { return st.failed(s.txn, m.Element) })
+		case *wire.Removed:
+			err = s.removed(ctx, m)
+		case *wire.End:
+			return s.end(ctx)
+		default:
+			err = fmt.Errorf("cannot serve a %T within a transaction", msg)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// onState runs fn on the state and returns its error.
+func (s *session) onState(ctx context.Context, fn func(*state) error) error {
+	return s.d.onState(ctx, fn)
+}
+
+func (s *session) begin(ctx context.Context, m *wire.Begin, peer wire.Peer) (proceed bool, err error) {
+	managed, why := s.d.manages(m)
+	if !managed {
+		s.log.Debug("transaction not managed", "root", m.Root, "reason", why)
+		return false, s.conn.Write(&wire.Verdict{Decision: wire.NotManaged}, frameDeadline)
+	}
+	t := &transaction{
+		peer: peer, test: m.Test(),
+		added: map[store.Digest]*addition{}, byIndex: map[uint32]*addition{},
+	}
+	for _, e := range m.Elements {
+		if e.NEVRA.Name == gpgPubkey {
+			continue
+		}
+		t.elements = append(t.elements, policy.Element{Type: elementType(e.Type), NEVRA: e.NEVRA})
+	}
+	if err := s.d.refreshKeys(ctx, false); err != nil {
+		s.log.Warn("keyring not refreshed", "error", err)
+	}
+	verdict := &wire.Verdict{Decision: wire.Proceed}
+	err = s.onState(ctx, func(st *state) error {
+		for _, d := range st.begin(t) {
+			switch d.Verdict {
+			case policy.Veto:
+				verdict.Decision = wire.Refuse
+				verdict.Notes = append(verdict.Notes, wire.Note{Level: wire.LevelError, Text: "digestd: " + d.Text})
+			case policy.WithholdList:
+				verdict.Notes = append(verdict.Notes, wire.Note{Level: wire.LevelWarning, Text: "digestd: " + d.Text})
+			}
+		}
+		if verdict.Decision == wire.Refuse {
+			err := st.commit()
+			st.tellAll()
+			return err
+		}
+		if t.test {
+			return nil
+		}
+		return st.opened(t)
+	})
+	if verdict.Decision == wire.Refuse {
+		// The refusal stands even if it could not be recorded.
+		if err != nil {
+			s.log.Error("refusal not recorded", "error", err)
+		}
+		s.log.Warn("transaction refused", "notes", len(verdict.Notes))
+		return false, s.conn.Write(verdict, frameDeadline)
+	}
+	if err != nil {
+		// Without an open mark a crash would turn our lists into intruders: go
+		// on, the package manager must not suffer, reconciliation will repair.
+		s.log.Error("transaction not registered", "error", err)
+	}
+	s.txn = t
+	return true, s.conn.Write(verdict, frameDeadline)
+}
+
+func elementType(t wire.ElementType) policy.ElementType {
+	switch t {
+	case wire.Added:
+		return policy.Added
+	case wire.RemovedElement:
+		return policy.Removed
+	}
+	return policy.Other
+}
+
+// header answers with the name of the package's list, published, or with why
+// there is none. Whatever goes wrong, the package manager gets an answer: a
+// package without a list, not a stalled transaction.
+func (s *session) header(ctx context.Context, m *wire.Header) error {
+	reply := &wire.List{Element: m.Element, Decision: wire.NoList}
+	restore := m.Type == wire.Restored
+	a, e, err := s.publish(ctx, m, restore)
+	switch {
+	case err != nil:
+		s.log.Error("list not published", "element", m.Element, "error", err)
+		reply.Notes = []wire.Note{{Level: wire.LevelWarning, Text: "digestd: " + err.Error()}}
+		s.broken = err
+	case e != nil:
+		reply.Decision, reply.Name = wire.ListNamed, e.Name
+	case a == nil:
+	case a.decision.Verdict == policy.Veto:
+		reply.Decision = wire.RefuseList
+		reply.Notes = []wire.Note{{Level: wire.LevelError, Text: "digestd: " + a.decision.Text}}
+	case a.decision.Verdict == policy.WithholdList:
+		s.nolist = append(s.nolist, a.decision.Text)
+	default:
+		reply.Decision, reply.Name = wire.ListNamed, a.name
+	}
+	return s.conn.Write(reply, frameDeadline)
+}
+
+// publish verifies a header and publishes its list. It returns the addition, or
+// the entry that was active for that header before.
+func (s *session) publish(ctx context.Context, m *wire.Header, restore bool) (*addition, *entry, error) {
+	h, err := header.ParseImmutable(m.Region)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot read header: %w", err)
+	}
+	if pkg, err := h.NEVRA(); err == nil && pkg.Name == gpgPubkey {
+		return nil, nil, nil
+	}
+	maker, keyring := s.d.maker.Load(), s.d.snapshot().keyring
+	c, err := maker.examine(h, m.Signatures, keyring, s.d.now())
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.vouch.Reason == policy.ReasonUnknownKey && !s.reload {
+		// The key may have been imported a moment ago.
+		s.reload = true
+		if err := s.d.refreshKeys(ctx, true); err != nil {
+			return nil, nil, err
+		}
+		if c, err = maker.examine(h, m.Signatures, s.d.snapshot().keyring, s.d.now()); err != nil {
+			return nil, nil, err
+		}
+	}
+	var active *entry
+	var decision policy.Decision
+	err = s.d.owner.do(ctx, func(st *state) {
+		active, decision = st.consider(s.txn, m.Element, c.header, c.pkg, restore)
+	})
+	if err != nil || active != nil || restore {
+		return nil, active, err
+	}
+	if decision.Verdict == policy.Allow || c.vouch.Verdict != policy.Allow {
+		if err := maker.build(c, h, m.Signatures, &s.work); err != nil {
+			return nil, nil, err
+		}
+	}
+	var a *addition
+	err = s.onState(ctx, func(st *state) (err error) {
+		a, err = st.add(s.txn, m.Element, c)
+		return err
+	})
+	return a, nil, err
+}
+
+// removed withdraws the list of an erased package. Files that it shares with
+// others are bound to another list first, so that none is ever without.
+func (s *session) removed(ctx context.Context, m *wire.Removed) error {
+	if m.Digest == ([32]byte{}) {
+		return nil
+	}
+	var gone *entry
+	err := s.d.owner.do(ctx, func(st *state) {
+		if gone = st.remove(s.txn, m.Digest); gone != nil {
+			st.publish()
+		}
+	})
+	if err != nil || gone == nil {
+		return err
+	}
+	if gone.active() {
+		s.d.rebind(gone)
+	}
+	return s.onState(ctx, func(st *state) error { return st.removeNow(s.txn, gone) })
+}
+
+func (s *session) end(ctx context.Context) error {
+	t := s.txn
+	var published, withdrawn int
+	err := s.onState(ctx, func(st *state) (err error) {
+		published, withdrawn, err = st.end(t)
+		st.tellAll()
+		return err
+	})
+	s.txn = nil
+	ack := &wire.Ack{}
+	switch {
+	case err != nil:
+		s.log.Error("transaction not recorded", "error", err)
+		ack.Notes = append(ack.Notes, wire.Note{Level: wire.LevelWarning, Text: "digestd: " + err.Error() + "; run: digestctl sync"})
+		s.d.wantSync("transaction not recorded")
+	case s.broken != nil:
+		s.d.wantSync("list not published")
+	default:
+		s.log.Info("transaction ended", "published", published, "withdrawn", withdrawn, "withheld", len(s.nolist))
+	}
+	ack.Notes = append(ack.Notes, summary(s.nolist)...)
+	werr := s.conn.Write(ack, frameDeadline)
+	s.d.transactionEnded()
+	return werr
+}
+
+// summary keeps what the administrator is told short: the first few packages
+// without a list, and how many more there are.
+func summary(nolist []string) (notes []wire.Note) {
+	const few = 3
+	for i, text := range nolist {
+		if i == few {
+			notes = append(notes, wire.Note{Level: wire.LevelWarning,
+				Text: fmt.Sprintf("digestd: and %d more packages without a list; see: digestctl list --state withheld", len(nolist)-few)})
+			break
+		}
+		notes = append(notes, wire.Note{Level: wire.LevelWarning, Text: "digestd: " + text})
+	}
+	return notes
+}
+
+// abandon ends a transaction whose package manager is gone. rpm's database
+// says what it really did.
+func (s *session) abandon(ctx context.Context) {
+	s.log.Warn("transaction abandoned", "reason", "connection lost before its end")
+	err := s.onState(context.WithoutCancel(ctx), func(st *state) error {
+		st.abandon(s.txn)
+		return nil
+	})
+	if err == nil {
+		s.d.wantSync("transaction abandoned")
+	}
+}
+
+// manages reports whether a transaction is about the packages this daemon
+// keeps. Roots and databases are compared by identity: a name means little
+// across chroots and mount namespaces.
+func (d *Daemon) manages(m *wire.Begin) (bool, string) {
+	dev, ino, err := d.root.ID()
+	if err != nil || dev != m.RootDev || ino != m.RootIno {
+		return false, "another root"
+	}
+	dir, err := d.locateDB()
+	if err != nil {
+		// No database yet: the one that this transaction creates will be it.
+		return true, ""
+	}
+	if dev, ino, err := statID(dir); err == nil && m.DBIno != 0 && (dev != m.DBDev || ino != m.DBIno) {
+		return false, "another database"
+	}
+	return true, ""
+}

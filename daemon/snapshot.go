@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/rpmdb/pgp"
+	"github.com/digestd/digestd/store"
+)
+
+// entry is a list as the daemon knows it. Entries are never changed, only
+// replaced: snapshots share them.
+type entry struct {
+	store.List
+	stamp  store.Stamp // of the file that was published
+	refs   *refs       // nil when the list has no files we know of
+	broken bool        // the file is gone or altered; to be made anew
+}
+
+func (e *entry) active() bool { return e.State == store.Active }
+
+// lineID names the line of versions a package belongs to.
+type lineID struct{ name, arch string }
+
+func (id lineID) String() string { return id.name + "." + id.arch }
+
+func lineOf(n nevra.NEVRA) lineID { return lineID{n.Name, n.Arch} }
+
+// snapshot is one consistent view of the state. It is never changed once
+// published; queries read it without waiting for anybody.
+type snapshot struct {
+	entries  []*entry // by name
+	lines    map[lineID]store.Line
+	asides   []store.Aside
+	keyring  *pgp.Keyring
+	keys     map[string]store.Key // that vouch or ever did
+	mode     policy.Mode
+	counter  uint64
+	problems []api.Problem
+	open     int // transactions in flight
+	lastSync api.LastSync
+	dbKind   string
+	dbPath   string
+	retired  int
+	since    time.Time
+}
+
+func compareEntry(e *entry, name string) int { return strings.Compare(e.Name, name) }
+
+// list returns the entry of that list name, nil if there is none.
+func (s *snapshot) list(name string) *entry {
+	if i, ok := slices.BinarySearchFunc(s.entries, name, compareEntry); ok {
+		return s.entries[i]
+	}
+	return nil
+}
+
+// withDigest yields the lists whose files may include that digest.
+func (s *snapshot) withDigest(ref uint64) iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		for _, e := range s.entries {
+			if e.refs != nil && e.refs.hasDigest(ref) && !yield(e) {
+				return
+			}
+		}
+	}
+}
+
+// withPath yields the lists whose files may include that path.
+func (s *snapshot) withPath(ref uint64) iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		for _, e := range s.entries {
+			if e.refs != nil && e.refs.hasPath(ref) && !yield(e) {
+				return
+			}
+		}
+	}
+}
+
+// isActive reports whether the list of that name is in the directory.
+func (s *snapshot) isActive(name string) bool {
+	e := s.list(name)
+	return e != nil && e.active()
+}

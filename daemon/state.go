@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/rpmdb/pgp"
+	"github.com/digestd/digestd/store"
+)
+
+// state is everything that changes. One goroutine owns it; see owner.go.
+type state struct {
+	index *store.Index
+	dir   *store.Dir
+	mode  policy.Mode
+	multi []string // globs of multi-version package names
+	// keepOld lets a replaced list stay until the machine restarts.
+	keepOld     bool
+	signer      string            // of new lists, as maker.signer
+	certificate *x509.Certificate // our own
+	boot        string
+	log         *slog.Logger
+	now         func() time.Time
+
+	byName   map[string]*entry
+	byHeader map[store.Digest]*entry
+	byLine   map[lineID][]*entry
+	entries  []*entry        // byName in order, as snapshots share it
+	changed  map[string]bool // names in which entries is out of date
+	lines    map[lineID]store.Line
+	archs    map[string]bool // of lines
+	asides   []store.Aside
+	retired  map[store.Digest]store.Retirement
+	keys     map[string]store.Key
+	keyring  *pgp.Keyring
+	problems []api.Problem
+
+	batch      store.Batch // not yet committed
+	nextSeq    uint64
+	logSize    int
+	oldestSeq  uint64
+	counter    uint64 // last activation counter given out
+	generation uint64 // rises whenever a transaction begins or ends
+	open       map[*transaction]bool
+	linesOwned bool // lines is not shared with a snapshot
+	keysOwned  bool // keys is not shared with a snapshot
+
+	// interrupted: the index does not know all that this daemon published,
+	// for a transaction was cut short or the index was lost.
+	interrupted bool
+	anew        bool // a list must be made anew
+	tell        []func(observer)
+
+	dbPath, dbKind string
+	lastSync       api.LastSync
+	since          time.Time
+	published      atomic.Pointer[snapshot]
+	observer       observer
+}
+
+// observer hears of what was decided, after it is durable.
+type observer interface {
+	ListPublished(list, nevra string)
+	ListWithdrawn(list, nevra, reason string)
+	RollbackRefused(nevra, reason string)
+	TamperDetected(name, reason string)
+	TransactionFinished(published, withdrawn uint32)
+}
+
+// maxLog is how many entries the log keeps.
+const maxLog = 10_000
+
+// load fills s from the index.
+func (s *state) load() error {
+	c, err := s.index.Load()
+	if err != nil {
+		return fmt.Errorf("cannot load the index: %w", err)
+	}
+	s.byName = make(map[string]*entry, len(c.Lists))
+	s.byHeader = make(map[store.Digest]*entry, len(c.Lists))
+	s.byLine = make(map[lineID][]*entry, len(c.Lists))
+	s.changed = make(map[string]bool, len(c.Lists))
+	s.lines = make(map[lineID]store.Line, len(c.Lines))
+	s.archs = map[string]bool{}
+	s.linesOwned = true
+	for _, l := range c.Lists {
+		s.put(&entry{List: l})
+	}
+	for _, l := range c.Lines {
+		s.lines[lineID{l.Name, l.Arch}] = l
+		s.archs[l.Arch] = true
+	}
+	s.asides = c.Asides
+	s.retired = c.Retired
+	s.keys = make(map[string]store.Key, len(c.Keys))
+	for _, k := range c.Keys {
+		s.keys[k.Fingerprint] = k
+	}
+	s.nextSeq, s.logSize, s.oldestSeq = c.NextSeq, c.LogSize, s.index.OldestSeq()
+	s.counter = s.index.Counter()
+	s.interrupted = c.Meta[metaOpen] != nil
+	return nil
+}
+
+// put enters or replaces an entry.
+func (s *state) put(e *entry) {
+	s.forget(e.Name)
+	s.byName[e.Name] = e
+	if !e.Header.IsZero() {
+		s.byHeader[e.Header] = e
+	}
+	id := lineOf(e.Package)
+	s.byLine[id] = append(s.byLine[id], e)
+	s.changed[e.Name] = true
+}
+
+// forget removes an entry from memory.
+func (s *state) forget(name string) {
+	old := s.byName[name]
+	if old == nil {
+		return
+	}
+	delete(s.byName, name)
+	if s.byHeader[old.Header] == old {
+		delete(s.byHeader, old.Header)
+	}
+	id := lineOf(old.Package)
+	s.byLine[id] = slices.DeleteFunc(s.byLine[id], func(e *entry) bool { return e == old })
+	if len(s.byLine[id]) == 0 {
+		delete(s.byLine, id)
+	}
+	s.changed[name] = true
+}
+
+// sorted brings the slice that snapshots share up to date: a new slice, never
+// the old one changed.
+func (s *state) sorted() []*entry {
+	const few = 32
+	switch {
+	case len(s.changed) == 0:
+		return s.entries
+	case len(s.changed) > few:
+		s.entries = slices.SortedFunc(maps.Values(s.byName), func(a, b *entry) int { return strings.Compare(a.Name, b.Name) })
+	default:
+		entries := make([]*entry, len(s.entries), len(s.entries)+len(s.changed))
+		copy(entries, s.entries)
+		for name := range s.changed {
+			i, found := slices.BinarySearchFunc(entries, name, compareEntry)
+			e := s.byName[name]
+			switch {
+			case found && e != nil:
+				entries[i] = e
+			case found:
+				entries = slices.Delete(entries, i, i+1)
+			case e != nil:
+				entries = slices.Insert(entries, i, e)
+			}
+		}
+		s.entries = entries
+	}
+	clear(s.changed)
+	return s.entries
+}
+
+// setLine records a line and queues it for the next commit.
+func (s *state) setLine(l store.Line) {
+	if !s.linesOwned {
+		s.lines, s.linesOwned = maps.Clone(s.lines), true
+	}
+	s.lines[lineID{l.Name, l.Arch}] = l
+	s.archs[l.Arch] = true
+	s.batch.PutLine(l)
+}
+
+// event queues an entry of the log.
+func (s *state) event(e store.Event) {
+	e.Seq, e.When = s.nextSeq, s.now()
+	if s.logSize == 0 {
+		s.oldestSeq = e.Seq
+	}
+	s.nextSeq++
+	s.logSize++
+	s.batch.PutEvent(e)
+	for ; s.logSize > maxLog; s.logSize-- {
+		s.batch.DropEvent(s.oldestSeq)
+		s.oldestSeq++
+	}
+}
+
+// commit makes everything queued durable and lets readers see it.
+func (s *state) commit() error {
+	defer s.publish()
+	if err := s.index.Commit(&s.batch); err != nil {
+		// What is queued stays queued: the next commit carries it.
+		s.problem("index", "error", err.Error(), "free space on the file system of the state directory, then: digestctl sync")
+		return err
+	}
+	s.batch = store.Batch{}
+	s.solved("index")
+	return nil
+}
+
+// publish lets readers see the state as it is now.
+func (s *state) publish() {
+	s.linesOwned, s.keysOwned = false, false
+	s.published.Store(&snapshot{
+		entries:  s.sorted(),
+		lines:    s.lines,
+		asides:   slices.Clip(s.asides),
+		keyring:  s.keyring,
+		keys:     s.keys,
+		mode:     s.mode,
+		counter:  s.counter,
+		problems: slices.Clone(s.problems),
+		open:     len(s.open),
+		lastSync: s.lastSync,
+		dbKind:   s.dbKind,
+		dbPath:   s.dbPath,
+		retired:  len(s.retired),
+		since:    s.since,
+	})
+}
+
+// problem tells the administrator of something that lasts, until it is solved.
+func (s *state) problem(id, severity, text, advice string) {
+	p := api.Problem{ID: id, Severity: severity, Text: text, Advice: advice, Since: s.now()}
+	if i := slices.IndexFunc(s.problems, func(q api.Problem) bool { return q.ID == id }); i >= 0 {
+		p.Since = s.problems[i].Since
+		s.problems[i] = p
+		return
+	}
+	s.log.Warn("problem found", "id", id, "text", text, "advice", advice)
+	s.problems = append(s.problems, p)
+}
+
+func (s *state) solved(id string) {
+	s.problems = slices.DeleteFunc(s.problems, func(p api.Problem) bool { return p.ID == id })
+}
+
+// policyLine is a line as package policy sees it, with what is active of it.
+func (s *state) policyLine(id lineID) policy.Line {
+	l := s.lines[id]
+	p := policy.Line{
+		High: l.High, Floor: l.Floor, Retired: l.Retired, Counter: l.Counter,
+		Multi: l.Multi || policy.IsMulti(s.multi, id.name),
+	}
+	for _, g := range l.Grants {
+		p.Grants = append(p.Grants, g.EVR)
+	}
+	for _, e := range s.byLine[id] {
+		if e.active() && e.Grace == "" {
+			p.Active = append(p.Active, policy.Instance{EVR: e.Package.EVR, Granted: e.Granted})
+		}
+	}
+	return p
+}
+
+// lineFor is the line by which pkg is judged.
+func (s *state) lineFor(pkg nevra.NEVRA) policy.Line {
+	const noarch = "noarch"
+	id := lineOf(pkg)
+	line := s.policyLine(id)
+	if pkg.Arch != noarch {
+		return line.Beside(s.policyLine(lineID{pkg.Name, noarch}))
+	}
+	for arch := range s.archs {
+		if other := (lineID{pkg.Name, arch}); other != id {
+			line = line.Beside(s.policyLine(other))
+		}
+	}
+	return line
+}
+
+// saveLine takes over what a transition of package policy changed.
+func (s *state) saveLine(id lineID, p policy.Line) {
+	l := s.lines[id]
+	l.Name, l.Arch = id.name, id.arch
+	l.High, l.Floor, l.Retired, l.Counter, l.Multi = p.High, p.Floor, p.Retired, p.Counter, p.Multi
+	l.Grants = slices.DeleteFunc(slices.Clone(l.Grants), func(g store.Grant) bool {
+		return !slices.Contains(p.Grants, g.EVR)
+	})
+	if l.Floor.IsZero() {
+		l.FloorBy = nil
+	}
+	s.setLine(l)
+}
+
+// nextCounter returns a number higher than any given out before.
+func (s *state) nextCounter() uint64 {
+	s.counter++
+	return s.counter
+}
+
+// admit asks policy whether the list of pkg may exist.
+func (s *state) admit(pkg nevra.NEVRA) policy.Decision {
+	return policy.Admit(s.mode, s.lineFor(pkg), pkg)
+}
+
+// after queues what the observer hears once the next commit is durable.
+func (s *state) after(fn func(observer)) { s.tell = append(s.tell, fn) }
+
+// tellAll lets the observer hear what was queued.
+func (s *state) tellAll() {
+	if s.observer != nil {
+		for _, fn := range s.tell {
+			fn(s.observer)
+		}
+	}
+	s.tell = nil
+}
+
+// setKey records a certificate and queues it for the next commit.
+func (s *state) setKey(k store.Key) {
+	if !s.keysOwned {
+		s.keys, s.keysOwned = maps.Clone(s.keys), true
+	}
+	s.keys[k.Fingerprint] = k
+	s.batch.PutKey(k)
+}

@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/hooks/wire"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/store"
+)
+
+// transaction is one run of a package manager, from Begin to End or to the
+// loss of the connection. Its fields belong to the owner of the state.
+type transaction struct {
+	peer     wire.Peer
+	elements []policy.Element
+	test     bool
+
+	added   map[store.Digest]*addition // by header
+	byIndex map[uint32]*addition       // by element
+	removed []*entry                   // withdrawn, in order
+	kept    []*entry                   // replaced, and allowed to stay until the machine restarts
+	touched []string                   // names of lists that must be durable at the end
+	notes   []wire.Note
+}
+
+// addition is a package that the transaction brings.
+type addition struct {
+	candidate
+	decision  policy.Decision
+	previous  *entry // what stood under its name before
+	installed bool
+	reused    bool // its list was active before the transaction
+}
+
+// begin asks policy about every element. A veto touches nothing.
+func (s *state) begin(t *transaction) []policy.ElementDecision {
+	decisions := policy.AdmitTransaction(s.mode, t.elements, s.lineFor)
+	for _, d := range decisions {
+		if d.Verdict == policy.Veto && !t.test {
+			s.refused(t, d.NEVRA, d.Decision)
+		}
+	}
+	return decisions
+}
+
+// opened registers the transaction: from here on lists may appear that the
+// index does not know, and a start after a crash must not take them for an
+// intruder's.
+func (s *state) opened(t *transaction) error {
+	s.open[t] = true
+	s.generation++
+	s.batch.SetMeta(metaOpen, []byte(s.boot))
+	return s.commit()
+}
+
+// refused records a rollback that was stopped.
+func (s *state) refused(t *transaction, pkg nevra.NEVRA, d policy.Decision) {
+	s.event(store.Event{Kind: "rollback-refused", Package: pkg.Full(), Reason: string(d.Reason), Text: d.Text, UID: t.peer.UID, PID: t.peer.PID})
+	s.after(func(o observer) { o.RollbackRefused(pkg.Full(), string(d.Reason)) })
+}
+
+// consider says what to do with a header before any work is spent on it: the
+// list that is active for the very same header, or a decision.
+func (s *state) consider(t *transaction, element uint32, digest store.Digest, pkg nevra.NEVRA, restore bool) (*entry, policy.Decision) {
+	if e := s.byHeader[digest]; e != nil && e.active() && s.trusted(e) {
+		if !restore && t.added[digest] == nil {
+			a := &addition{candidate: candidate{pkg: e.Package, header: digest, name: e.Name}, reused: true}
+			t.added[digest] = a
+		}
+		if a := t.added[digest]; a != nil {
+			t.byIndex[element] = a
+		}
+		return e, policy.Decision{Verdict: policy.Allow}
+	}
+	return nil, s.admit(pkg)
+}
+
+// trusted reports whether the key behind e still vouches.
+func (s *state) trusted(e *entry) bool {
+	return e.Key == "" || s.keyring.Lookup(e.Key) != nil
+}
+
+// add publishes the list of a verified package, or withholds it. The package is
+// not installed yet: what is recorded becomes durable at the end, and only if
+// the package manager says that it was.
+func (s *state) add(t *transaction, element uint32, c *candidate) (*addition, error) {
+	a := &addition{candidate: *c, decision: c.vouch, previous: s.byName[c.name]}
+	if earlier := t.added[c.header]; earlier != nil {
+		a.previous = earlier.previous
+	}
+	if a.decision.Verdict == policy.Allow {
+		a.decision = s.admit(c.pkg)
+	}
+	if a.decision.Verdict != policy.Allow {
+		s.dir.Discard(c.staged)
+		if a.decision.Verdict == policy.Veto {
+			s.refused(t, c.pkg, a.decision)
+			return a, nil
+		}
+	} else {
+		failpoint.Hit("add-before-publish")
+		if err := s.dir.Publish(c.staged, c.name, true); err != nil {
+			s.dir.Discard(c.staged)
+			return nil, err
+		}
+		failpoint.Hit("add-after-publish")
+		t.touched = append(t.touched, c.name)
+	}
+	t.added[c.header] = a
+	t.byIndex[element] = a
+	e, err := s.entryOf(a)
+	if err != nil {
+		return nil, err
+	}
+	if e.State == store.Withheld && a.previous != nil && a.previous.active() {
+		// The same version, built anew, and not to be trusted: the old build's
+		// list must not vouch under its name while its files are replaced.
+		if err := s.dir.Remove(a.name); err != nil {
+			return nil, err
+		}
+	}
+	s.put(e)
+	return a, nil
+}
+
+// entryOf makes the entry of an addition as it now stands.
+func (s *state) entryOf(a *addition) (*entry, error) {
+	e := &entry{refs: a.refs, List: store.List{
+		Name: a.name, Package: a.pkg, Header: a.header, Body: a.body, File: a.file,
+		Files: a.files, Since: s.now(), Reason: string(a.decision.Reason), Text: a.decision.Text,
+		Granted: a.decision.Grant, State: store.Active, Signer: s.signer,
+	}}
+	if a.key != nil {
+		e.Key = a.key.Fingerprint
+	}
+	if a.decision.Verdict != policy.Allow {
+		e.State, e.File, e.Signer = store.Withheld, store.Digest{}, ""
+		return e, nil
+	}
+	var err error
+	e.stamp, err = s.dir.Stat(a.name)
+	return e, err
+}
+
+// installed notes that an element's package is in rpm's database.
+func (s *state) installed(t *transaction, element uint32) {
+	if a := t.byIndex[element]; a != nil {
+		a.installed = true
+	}
+}
+
+// failed takes back what add published for an element that did not get in.
+func (s *state) failed(t *transaction, element uint32) error {
+	a := t.byIndex[element]
+	if a == nil || a.installed || a.reused {
+		return nil
+	}
+	return s.takeBack(t, a)
+}
+
+func (s *state) takeBack(t *transaction, a *addition) error {
+	delete(t.added, a.header)
+	for i, b := range t.byIndex {
+		if a == b {
+			delete(t.byIndex, i)
+		}
+	}
+	if e := s.byName[a.name]; e == nil || e.Header != a.header {
+		return nil
+	}
+	if err := s.dir.Remove(a.name); err != nil {
+		return err
+	}
+	s.forget(a.name)
+	if a.previous != nil {
+		// The list it replaced is gone from the directory; reconciliation makes
+		// it anew from rpm's database.
+		s.mark(a.previous)
+	}
+	return nil
+}
+
+// remove withdraws the list of a package that was erased. It returns the list
+// that must be withdrawn, after the caller has rebound the files it shares.
+func (s *state) remove(t *transaction, digest store.Digest) *entry {
+	e := s.byHeader[digest]
+	if e == nil {
+		return nil
+	}
+	if t.added[digest] != nil {
+		return nil // the same package was installed again
+	}
+	return e
+}
+
+// removeNow takes the list of e out of the directory.
+func (s *state) removeNow(t *transaction, e *entry) error {
+	if s.byName[e.Name] != e {
+		return nil
+	}
+	if s.keepOld && e.active() && t.replaces(e) {
+		grace := *e
+		grace.Grace = s.boot
+		grace.Text = "replaced; stays until the machine restarts, for what still runs from it"
+		s.put(&grace)
+		t.kept = append(t.kept, &grace)
+		return nil
+	}
+	failpoint.Hit("remove-before-withdraw")
+	if err := s.dir.Remove(e.Name); err != nil {
+		return err
+	}
+	failpoint.Hit("remove-after-withdraw")
+	s.forget(e.Name)
+	t.removed = append(t.removed, e)
+	return nil
+}
+
+// replaces reports whether t brought another version of e's package.
+func (t *transaction) replaces(e *entry) bool {
+	for _, a := range t.added {
+		if lineOf(a.pkg) == lineOf(e.Package) && a.pkg.EVR != e.Package.EVR {
+			return true
+		}
+	}
+	return false
+}
+
+// end makes the transaction's outcome durable: the lists first, then one commit
+// that raises the counters.
+func (s *state) end(t *transaction) (published, withdrawn int, err error) {
+	additions := make([]*addition, 0, len(t.added))
+	for _, a := range t.added {
+		additions = append(additions, a)
+	}
+	// Older versions first, so that several of one line rise in order.
+	slices.SortFunc(additions, func(a, b *addition) int {
+		return cmp.Or(cmp.Compare(a.pkg.Name, b.pkg.Name), nevra.Compare(a.pkg.EVR, b.pkg.EVR))
+	})
+	for _, a := range additions {
+		if a.reused {
+			continue
+		}
+		if !a.installed {
+			if err := s.takeBack(t, a); err != nil {
+				return 0, 0, err
+			}
+			continue
+		}
+		e := s.byName[a.name]
+		if e == nil || e.Header != a.header {
+			continue
+		}
+		if e.active() {
+			published++
+		}
+		s.settle(e, a, t.peer, false)
+	}
+	for _, e := range t.removed {
+		if s.retire(e, s.retirementReason(t, e), t.peer) {
+			withdrawn++
+		}
+	}
+	for _, e := range t.kept {
+		s.batch.PutList(e.List)
+		s.retireLine(e)
+	}
+	delete(s.open, t)
+	s.generation++
+	if len(s.open) == 0 {
+		s.batch.SetMeta(metaOpen, nil)
+	}
+	failpoint.Hit("end-before-sync")
+	if len(t.touched)+len(t.removed) > 0 {
+		if err := s.dir.Sync(append(t.touched, namesOf(t.removed)...)...); err != nil {
+			return published, withdrawn, err
+		}
+	}
+	failpoint.Hit("end-before-commit")
+	if err := s.commit(); err != nil {
+		return published, withdrawn, err
+	}
+	failpoint.Hit("end-after-commit")
+	s.after(func(o observer) { o.TransactionFinished(uint32(published), uint32(withdrawn)) })
+	return published, withdrawn, nil
+}
+
+// settle enters a list that has become active, or was withheld, into its line
+// and into the log. A first sync is quiet: one entry stands for all its lists.
+func (s *state) settle(e *entry, a *addition, by wire.Peer, quiet bool) {
+	id := lineOf(e.Package)
+	kind := "withheld"
+	if e.active() {
+		kind = "published"
+		p := s.policyLine(id)
+		p.Multi = p.Multi || a.multi
+		settled := *e
+		settled.Counter = s.nextCounter()
+		s.saveLine(id, p.Activate(e.Package.EVR, settled.Counter))
+		s.put(&settled)
+		e = &settled
+		s.after(func(o observer) { o.ListPublished(e.Name, e.Package.Full()) })
+	}
+	switch {
+	case a.decision.Grant:
+		kind = "grant-used"
+	case a.decision.Reason.Rollback() && e.active():
+		kind = "rollback-allowed"
+	case a.decision.Reason.Rollback():
+		kind = "rollback-withheld"
+	}
+	if p := a.previous; p != nil && p.Header != e.Header && !p.Body.IsZero() && p.Body != e.Body {
+		s.rememberBody(p, "replaced by another build of the same version")
+	}
+	s.batch.PutList(e.List)
+	if quiet && kind == "published" {
+		return
+	}
+	s.event(store.Event{Kind: kind, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
+		Reason: string(a.decision.Reason), Text: a.decision.Text, UID: by.UID, PID: by.PID})
+}
+
+// retire forgets a list whose file is gone and raises what its line remembers.
+func (s *state) retire(e *entry, reason string, by wire.Peer) (wasActive bool) {
+	s.batch.DeleteList(e.Name)
+	if current := s.byName[e.Name]; current != nil && current != e {
+		s.batch.PutList(current.List) // the same version was installed again from another build
+	}
+	if !e.active() {
+		return false
+	}
+	s.rememberBody(e, reason)
+	if e.Grace == "" {
+		s.retireLine(e)
+	}
+	s.event(store.Event{Kind: "withdrawn", Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
+		Reason: reason, UID: by.UID, PID: by.PID})
+	s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), reason) })
+	return true
+}
+
+func (s *state) retireLine(e *entry) {
+	id := lineOf(e.Package)
+	s.saveLine(id, s.policyLine(id).Retire(e.Package.EVR))
+}
+
+func (s *state) rememberBody(e *entry, reason string) {
+	r := store.Retirement{Body: e.Body, List: e.Name, Package: e.Package, When: s.now(), Reason: reason}
+	s.retired[e.Body] = r
+	s.batch.PutRetirement(r)
+}
+
+func (s *state) retirementReason(t *transaction, e *entry) string {
+	if t.replaces(e) {
+		return "replaced"
+	}
+	return "removed"
+}
+
+func namesOf(es []*entry) []string {
+	names := make([]string, len(es))
+	for i, e := range es {
+		names[i] = e.Name
+	}
+	return names
+}
+
+// abandon forgets a transaction that will not come to its end. What it did to
+// the directory stays until reconciliation, which takes rpm's word for what is
+// installed.
+func (s *state) abandon(t *transaction) {
+	delete(s.open, t)
+	s.generation++
+	for _, a := range t.added {
+		if e := s.byName[a.name]; e != nil && e.Header == a.header && !a.reused {
+			s.forget(a.name)
+			if p := a.previous; p != nil && p.Header != a.header {
+				s.mark(p)
+			}
+		}
+	}
+	for _, e := range t.removed {
+		if s.byName[e.Name] == nil {
+			s.mark(e)
+		}
+	}
+	for _, e := range t.kept {
+		plain := *e
+		plain.Grace = ""
+		s.put(&plain)
+	}
+	s.interrupted = true
+	s.publish()
+}

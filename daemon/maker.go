@@ -33,6 +33,7 @@ type candidate struct {
 	name   string // of its list
 	multi  bool   // says of itself that several versions may be installed
 	key    *pgp.Cert
+	sig    []byte          // that of key, as the package carries it
 	vouch  policy.Decision // what its signature is worth
 
 	files  int
@@ -71,7 +72,7 @@ func (m *maker) examine(h *header.Header, sigs []header.Signature, keyring *pgp.
 	}
 	result, err := keyring.Verify(region, sigs, now)
 	if err == nil {
-		c.key = result.Cert
+		c.key, c.sig = result.Cert, sigs[result.Index].Data
 	}
 	c.vouch = policy.Vouch(m.unsigned, pkg, outcome(err))
 	return c, nil
@@ -79,7 +80,7 @@ func (m *maker) examine(h *header.Header, sigs []header.Signature, keyring *pgp.
 
 // build writes the list of c into staging. A package that has no files, or
 // whose digests nobody should trust, gets its reason instead.
-func (m *maker) build(c *candidate, h *header.Header, sigs []header.Signature, w *workspace) error {
+func (m *maker) build(c *candidate, h *header.Header, w *workspace) error {
 	var err error
 	switch m.format {
 	case digestlist.FormatRPM:
@@ -115,10 +116,10 @@ func (m *maker) build(c *candidate, h *header.Header, sigs []header.Signature, w
 	case "none":
 		w.out = append(w.out[:0], w.body...)
 	case "pgp":
-		if len(sigs) == 0 {
+		if len(c.sig) == 0 {
 			return fmt.Errorf("cannot make list of %s: it has no signature to pass on", c.pkg)
 		}
-		w.out = digestlist.AppendSignature(w.out[:0], w.body, sigs[0].Data, digestlist.SigPGP)
+		w.out = digestlist.AppendSignature(w.out[:0], w.body, c.sig, digestlist.SigPGP)
 	default:
 		sig, err := digestlist.SignPKCS7(w.body, m.identity.cert, m.identity.key)
 		if err != nil {

@@ -3,22 +3,18 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
-	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/digestlist/nevra"
-	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb"
 	"github.com/digestd/digestd/rpmdb/pgp"
@@ -87,24 +83,29 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 		}
 		debug.FreeOSMemory()
 	}()
-	var result api.SyncResult
-	var gone []*entry
+	var result reconciled
 	err = d.onState(ctx, func(s *state) (err error) {
 		if len(s.open) > 0 || s.generation != generation {
 			return errOvertaken
 		}
 		report("publishing", 0, len(found))
-		result, gone, err = s.apply(found)
+		if result, err = s.apply(found); err == nil {
+			s.solved("sync")
+			s.solved("directory")
+		}
 		result.Duration = time.Since(started)
-		s.lastSync = api.LastSync{When: s.now(), SyncResult: result}
+		s.lastSync = api.LastSync{When: s.now(), SyncResult: result.SyncResult}
 		s.publish()
 		s.tellAll()
 		return err
 	})
-	for _, e := range gone {
+	for _, e := range result.gone {
 		d.rebind(e)
 	}
-	return result, err
+	if len(standing) > 0 {
+		d.relabelStale(result.fresh)
+	}
+	return result.SyncResult, err
 }
 
 // standing lists the headers whose lists need no work: published by us as the
@@ -122,7 +123,7 @@ func (s *state) standing(signer string) map[store.Digest]*entry {
 // allowed reports whether policy still lets an active list be: a floor may have
 // risen above it.
 func (s *state) allowed(e *entry) bool {
-	return s.admit(e.Package).Verdict == policy.Allow
+	return s.admit(e.Package, false).Verdict == policy.Allow
 }
 
 // readInstalled reads every header of rpm's database. Headers that stand are
@@ -130,7 +131,7 @@ func (s *state) allowed(e *entry) bool {
 // on all processors.
 func (d *Daemon) readInstalled(ctx context.Context, standing map[store.Digest]*entry, report progress) ([]installedPackage, error) {
 	dir, err := d.locateDB()
-	if errors.Is(err, rpmdb.ErrNoDatabase) {
+	if errors.Is(err, rpmdb.ErrNoDatabase) && len(standing) == 0 {
 		return nil, nil // a root before its first package
 	}
 	if err != nil {
@@ -223,10 +224,9 @@ func (m *maker) recognise(blob []byte, standing map[store.Digest]*entry, keyring
 	if e := standing[p.header]; e != nil && m.suits(e) {
 		return p
 	}
-	sigs := h.Signatures()
-	c, err := m.examine(h, sigs, keyring, now)
+	c, err := m.examine(h, h.Signatures(), keyring, now)
 	if err == nil {
-		err = m.build(c, h, sigs, w)
+		err = m.build(c, h, w)
 	}
 	if err != nil {
 		p.err = err
@@ -240,122 +240,4 @@ func (m *maker) recognise(blob []byte, standing map[store.Digest]*entry, keyring
 func (m *maker) suits(e *entry) bool {
 	format, _, err := formatOf(e.Name)
 	return err == nil && format == m.format
-}
-
-// apply brings lists and index in line with what is installed, durably, in one
-// commit. It returns the lists that are gone, for files to be bound elsewhere.
-func (s *state) apply(found []installedPackage) (r api.SyncResult, gone []*entry, err error) {
-	by := wire.Peer{}
-	slices.SortFunc(found, func(a, b installedPackage) int {
-		return cmp.Or(cmp.Compare(a.pkg.Name, b.pkg.Name), cmp.Compare(a.pkg.Arch, b.pkg.Arch), nevra.Compare(a.pkg.EVR, b.pkg.EVR))
-	})
-	installed := make(map[store.Digest]string, len(found))
-	for _, p := range found {
-		if p.err != nil {
-			s.log.Warn("package without a list", "package", p.pkg.String(), "error", p.err)
-			r.Failed++
-			// What stood may stay: the failure is ours, not the package's.
-			if e := s.byHeader[p.header]; e != nil && e.active() && !e.broken && s.trusted(e) && s.allowed(e) {
-				installed[p.header] = e.Name
-			}
-			continue
-		}
-		name := ""
-		if p.fresh != nil {
-			name = p.fresh.name
-		} else if e := s.byHeader[p.header]; e != nil {
-			name = e.Name
-		}
-		installed[p.header] = name
-	}
-	r.Installed = len(found)
-
-	// First what must go, then what comes: a crash in between leaves too little
-	// trusted, never too much.
-	for _, e := range s.sorted() {
-		name, ok := installed[e.Header]
-		switch {
-		case ok && name == e.Name:
-			continue
-		case e.Grace != "" && e.Grace == s.boot:
-			continue
-		}
-		if err := s.dir.Remove(e.Name); err != nil {
-			return r, gone, err
-		}
-		s.forget(e.Name)
-		if s.retire(e, "removed", by) {
-			r.Withdrawn++
-			gone = append(gone, e)
-		}
-	}
-	failpoint.Hit("sync-after-withdraw")
-
-	initial := len(s.lines) == 0
-	for _, p := range found {
-		c := p.fresh
-		if c == nil {
-			if p.err == nil {
-				r.Kept++
-			}
-			continue
-		}
-		d := c.vouch
-		if d.Verdict == policy.Allow {
-			if d = s.admit(c.pkg); d.Verdict == policy.Veto {
-				d.Verdict = policy.WithholdList // it is installed already
-			}
-		}
-		previous := s.byName[c.name]
-		if previous != nil && previous.Header == c.header && previous.State == store.Withheld && d.Verdict != policy.Allow &&
-			previous.Reason == string(d.Reason) {
-			known := *previous
-			known.refs = c.refs
-			s.put(&known)
-			r.Withheld++
-			continue
-		}
-		if d.Verdict == policy.Allow {
-			if err := s.dir.Publish(c.staged, c.name, false); err != nil {
-				return r, gone, err
-			}
-			c.staged = store.Staged{}
-			r.Published++
-		} else {
-			if err := s.dir.Remove(c.name); err != nil {
-				return r, gone, err
-			}
-			if previous != nil && previous.active() {
-				r.Withdrawn++
-				gone = append(gone, previous)
-			}
-			r.Withheld++
-		}
-		a := &addition{candidate: *c, decision: d, previous: previous}
-		e, err := s.entryOf(a)
-		if err != nil {
-			return r, gone, err
-		}
-		s.put(e)
-		s.settle(e, a, by, initial)
-	}
-	failpoint.Hit("sync-after-publish")
-	if r.Published > 0 {
-		err = s.dir.Poke()
-	}
-	aside, ferr := s.foreign()
-	r.Quarantined = aside
-	err = errors.Join(err, ferr)
-	if err == nil && r.Published+r.Withdrawn > 0 {
-		err = s.dir.Sync(make([]string, r.Published+r.Withdrawn)...)
-	}
-	if initial && r.Published > 0 {
-		s.event(store.Event{Kind: "first-sync", Text: fmt.Sprintf("%d lists published", r.Published)})
-	}
-	failpoint.Hit("sync-before-commit")
-	s.batch.SetMeta(metaOpen, nil)
-	if err = errors.Join(err, s.commit()); err == nil {
-		s.interrupted = false
-	}
-	return r, gone, err
 }

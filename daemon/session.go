@@ -156,7 +156,7 @@ func (s *session) begin(ctx context.Context, m *wire.Begin, peer wire.Peer) (pro
 		return false, s.conn.Write(&wire.Verdict{Decision: wire.NotManaged}, frameDeadline)
 	}
 	t := &transaction{
-		peer: peer, test: m.Test(),
+		peer: peer, test: m.Test(), dbOnly: m.JustDB(),
 		added: map[store.Digest]*addition{}, byIndex: map[uint32]*addition{},
 	}
 	for _, e := range m.Elements {
@@ -270,13 +270,13 @@ func (s *session) publish(ctx context.Context, m *wire.Header, restore bool) (*a
 	var active *entry
 	var decision policy.Decision
 	err = s.d.owner.do(ctx, func(st *state) {
-		active, decision = st.consider(s.txn, m.Element, c.header, c.pkg, restore)
+		active, decision = st.consider(s.txn, m.Element, c, restore)
 	})
 	if err != nil || active != nil || restore {
 		return nil, active, err
 	}
 	if decision.Verdict == policy.Allow || c.vouch.Verdict != policy.Allow {
-		if err := maker.build(c, h, m.Signatures, &s.work); err != nil {
+		if err := maker.build(c, h, &s.work); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -318,6 +318,9 @@ func (s *session) end(ctx context.Context) error {
 		return err
 	})
 	s.txn = nil
+	if err == nil && t.dbOnly {
+		s.d.relabelStale(t.touched)
+	}
 	ack := &wire.Ack{}
 	switch {
 	case err != nil:
@@ -342,7 +345,7 @@ func summary(nolist []string) (notes []wire.Note) {
 	for i, text := range nolist {
 		if i == few {
 			notes = append(notes, wire.Note{Level: wire.LevelWarning,
-				Text: fmt.Sprintf("digestd: and %d more packages without a list; see: digestctl list --state withheld", len(nolist)-few)})
+				Text: fmt.Sprintf("digestd: and %d more packages without a list; see: digestctl list withheld", len(nolist)-few)})
 			break
 		}
 		notes = append(notes, wire.Note{Level: wire.LevelWarning, Text: "digestd: " + text})

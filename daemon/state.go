@@ -302,9 +302,12 @@ func (s *state) nextCounter() uint64 {
 	return s.counter
 }
 
-// admit asks policy whether the list of pkg may exist.
-func (s *state) admit(pkg nevra.NEVRA) policy.Decision {
-	return policy.Admit(s.mode, s.lineFor(pkg), pkg)
+// admit asks policy whether the list of pkg may exist; multi is what its header
+// says of several versions side by side.
+func (s *state) admit(pkg nevra.NEVRA, multi bool) policy.Decision {
+	line := s.lineFor(pkg)
+	line.Multi = line.Multi || multi
+	return policy.Admit(s.mode, line, pkg)
 }
 
 // after queues what the observer hears once the next commit is durable.

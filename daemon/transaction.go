@@ -19,6 +19,7 @@ type transaction struct {
 	peer     wire.Peer
 	elements []policy.Element
 	test     bool
+	dbOnly   bool // no file is touched: --justdb
 
 	added   map[store.Digest]*addition // by header
 	byIndex map[uint32]*addition       // by element
@@ -66,7 +67,8 @@ func (s *state) refused(t *transaction, pkg nevra.NEVRA, d policy.Decision) {
 
 // consider says what to do with a header before any work is spent on it: the
 // list that is active for the very same header, or a decision.
-func (s *state) consider(t *transaction, element uint32, digest store.Digest, pkg nevra.NEVRA, restore bool) (*entry, policy.Decision) {
+func (s *state) consider(t *transaction, element uint32, c *candidate, restore bool) (*entry, policy.Decision) {
+	digest := c.header
 	if e := s.byHeader[digest]; e != nil && e.active() && s.trusted(e) {
 		if !restore && t.added[digest] == nil {
 			a := &addition{candidate: candidate{pkg: e.Package, header: digest, name: e.Name}, reused: true}
@@ -77,7 +79,7 @@ func (s *state) consider(t *transaction, element uint32, digest store.Digest, pk
 		}
 		return e, policy.Decision{Verdict: policy.Allow}
 	}
-	return nil, s.admit(pkg)
+	return nil, s.admit(c.pkg, c.multi)
 }
 
 // trusted reports whether the key behind e still vouches.
@@ -94,7 +96,7 @@ func (s *state) add(t *transaction, element uint32, c *candidate) (*addition, er
 		a.previous = earlier.previous
 	}
 	if a.decision.Verdict == policy.Allow {
-		a.decision = s.admit(c.pkg)
+		a.decision = s.admit(c.pkg, c.multi)
 	}
 	if a.decision.Verdict != policy.Allow {
 		s.dir.Discard(c.staged)
@@ -141,6 +143,10 @@ func (s *state) entryOf(a *addition) (*entry, error) {
 	if a.decision.Verdict != policy.Allow {
 		e.State, e.File, e.Signer = store.Withheld, store.Digest{}, ""
 		return e, nil
+	}
+	if p := a.previous; p != nil && p.active() && a.decision.Reason == policy.ReasonActive {
+		// Published anew, it is there for the same reason as before.
+		e.Granted, e.Reason, e.Text = p.Granted, p.Reason, p.Text
 	}
 	var err error
 	e.stamp, err = s.dir.Stat(a.name)
@@ -304,6 +310,10 @@ func (s *state) settle(e *entry, a *addition, by wire.Peer, quiet bool) {
 		s.saveLine(id, p.Activate(e.Package.EVR, settled.Counter))
 		s.put(&settled)
 		e = &settled
+		if _, back := s.retired[e.Body]; back {
+			delete(s.retired, e.Body)
+			s.batch.DeleteRetirement(e.Body)
+		}
 		s.after(func(o observer) { o.ListPublished(e.Name, e.Package.Full()) })
 	}
 	switch {

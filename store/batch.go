@@ -76,6 +76,9 @@ func (b *Batch) PutRetirement(r Retirement) { b.put(bucketRetired, r.Body[:], r)
 // PutKey records k under its fingerprint.
 func (b *Batch) PutKey(k Key) { b.put(bucketKeys, []byte(k.Fingerprint), k) }
 
+// DeleteRetirement forgets that a body was retired: its list is active again.
+func (b *Batch) DeleteRetirement(body Digest) { b.set(bucketRetired, body[:], nil) }
+
 // PutAside records a file in quarantine.
 func (b *Batch) PutAside(a Aside) { b.put(bucketAside, []byte(a.Name), a) }
 

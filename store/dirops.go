@@ -172,6 +172,13 @@ func (d *Dir) Quarantine(name, stamp string) (string, error) {
 	return "", fmt.Errorf("cannot quarantine %s: no free name in %s", name, d.quarantine.Name())
 }
 
+// InQuarantine reports whether the entry that Quarantine named is still there.
+func (d *Dir) InQuarantine(name string) bool {
+	var st unix.Stat_t
+	err := unix.Fstatat(int(d.quarantine.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	return !errors.Is(err, unix.ENOENT)
+}
+
 // Sync makes the directory durable with everything in it: one syncfs for many
 // lists, or an fsync for each of the few that are named.
 func (d *Dir) Sync(names ...string) error {

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/hooks/wire"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/store"
+)
+
+// reconciled is what a reconciliation did.
+type reconciled struct {
+	api.SyncResult
+	gone  []*entry // their files may have to be bound to another list
+	fresh []string // lists whose files may bear another label still
+}
+
+// apply brings lists and index in line with what is installed, durably, in one
+// commit. First what must go, then what comes: a crash in between leaves too
+// little trusted, never too much.
+func (s *state) apply(found []installedPackage) (r reconciled, err error) {
+	r.Installed = len(found)
+	slices.SortFunc(found, func(a, b installedPackage) int {
+		return cmp.Or(cmp.Compare(a.pkg.Name, b.pkg.Name), cmp.Compare(a.pkg.Arch, b.pkg.Arch), nevra.Compare(a.pkg.EVR, b.pkg.EVR))
+	})
+	if err := s.withdrawOthers(s.claims(found, &r), &r); err != nil {
+		return r, err
+	}
+	failpoint.Hit("sync-after-withdraw")
+
+	initial := len(s.lines) == 0
+	for _, p := range found {
+		if p.fresh != nil {
+			if err := s.applyFresh(p.fresh, initial, &r); err != nil {
+				return r, err
+			}
+		}
+	}
+	if initial && r.Published > 0 {
+		s.event(store.Event{Kind: "first-sync", Text: fmt.Sprintf("%d lists published", r.Published)})
+	}
+	failpoint.Hit("sync-after-publish")
+
+	if r.Published > 0 {
+		err = s.dir.Poke()
+	}
+	aside, ferr := s.foreign()
+	r.Quarantined = aside
+	if err = errors.Join(err, ferr); err == nil && r.Published+r.Withdrawn > 0 {
+		err = s.dir.Sync(append(namesOf(r.gone), r.fresh...)...)
+	}
+	failpoint.Hit("sync-before-commit")
+	s.batch.SetMeta(metaOpen, nil)
+	if err = errors.Join(err, s.commit()); err == nil {
+		s.interrupted = false
+	}
+	return r, err
+}
+
+// claims says which list each installed header stands for. When one version is
+// installed twice, from two builds, there is one name for both: the list that
+// stands keeps it, or the first.
+func (s *state) claims(found []installedPackage, r *reconciled) map[store.Digest]string {
+	byHeader := make(map[store.Digest]string, len(found))
+	taken := make(map[string]bool, len(found))
+	for _, p := range found {
+		if p.err != nil {
+			s.log.Warn("package without a list", "package", p.pkg.String(), "error", p.err)
+			r.Failed++
+		} else if p.fresh == nil {
+			r.Kept++
+		}
+		if p.fresh != nil {
+			continue
+		}
+		// A list that stood stays even if its header could not be looked at this
+		// time: the failure is ours, not the package's.
+		if e := s.byHeader[p.header]; e != nil && (p.err == nil || e.active() && !e.broken && s.trusted(e) && s.allowed(e)) {
+			byHeader[p.header], taken[e.Name] = e.Name, true
+		}
+	}
+	for i, p := range found {
+		if p.fresh == nil {
+			continue
+		}
+		if taken[p.fresh.name] {
+			s.log.Warn("package installed twice, from two builds: one has no list", "package", p.pkg.String())
+			s.dir.Discard(p.fresh.staged)
+			found[i].fresh = nil
+			r.Withheld++
+			continue
+		}
+		byHeader[p.header], taken[p.fresh.name] = p.fresh.name, true
+	}
+	return byHeader
+}
+
+// withdrawOthers takes away every list that no installed header stands for.
+func (s *state) withdrawOthers(installed map[store.Digest]string, r *reconciled) error {
+	for _, e := range s.sorted() {
+		if installed[e.Header] == e.Name || e.Grace != "" && e.Grace == s.boot {
+			continue
+		}
+		if err := s.dir.Remove(e.Name); err != nil {
+			return err
+		}
+		s.forget(e.Name)
+		if s.retire(e, "removed", wire.Peer{}) {
+			r.Withdrawn++
+			r.gone = append(r.gone, e)
+		}
+	}
+	return nil
+}
+
+// applyFresh publishes or withholds the list of an installed package.
+func (s *state) applyFresh(c *candidate, initial bool, r *reconciled) error {
+	d := c.vouch
+	if d.Verdict == policy.Allow {
+		if d = s.admit(c.pkg, c.multi); d.Verdict == policy.Veto {
+			d.Verdict = policy.WithholdList // it is installed already
+		}
+	}
+	previous := s.byName[c.name]
+	if d.Verdict != policy.Allow {
+		r.Withheld++
+		if previous != nil && previous.Header == c.header && previous.State == store.Withheld && previous.Reason == string(d.Reason) {
+			known := *previous
+			known.refs = c.refs
+			s.put(&known)
+			return nil
+		}
+		if err := s.dir.Remove(c.name); err != nil {
+			return err
+		}
+		if previous != nil && previous.active() {
+			r.Withdrawn++
+			r.gone = append(r.gone, previous)
+		}
+	} else {
+		if err := s.dir.Publish(c.staged, c.name, false); err != nil {
+			return err
+		}
+		c.staged = store.Staged{}
+		r.Published++
+		r.fresh = append(r.fresh, c.name)
+	}
+	a := &addition{candidate: *c, decision: d, previous: previous}
+	e, err := s.entryOf(a)
+	if err != nil {
+		return err
+	}
+	s.put(e)
+	s.settle(e, a, wire.Peer{}, initial)
+	return nil
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strings"
 )
 
 // The tlv format (kernel: security/integrity/digest_cache/parsers/tlv.c, v6)
@@ -55,6 +56,9 @@ func AppendTLV(dst []byte, groups []Group) ([]byte, error) {
 			}
 			if len(e.Path) > maxPath {
 				return dst[:start], fmt.Errorf("cannot write entry %d: its path has %d bytes, at most %d", i, len(e.Path), maxPath)
+			}
+			if strings.IndexByte(e.Path, 0) >= 0 {
+				return dst[:start], fmt.Errorf("cannot write entry %d: its path %q has a NUL", i, e.Path)
 			}
 			dst = appendEntryHead(dst, e.Digest, len(e.Path))
 			if e.Path != "" {

@@ -80,8 +80,8 @@ func WalkTLV(b []byte, fn func(algo Algo, digest, path []byte) error) error {
 	return nil
 }
 
-// ParseTLV returns the entries of a tlv list, a Group for each DIGEST_LIST_ALGO.
-// It fails as WalkTLV does.
+// ParseTLV returns the entries of a tlv list, a Group for each run of entries of
+// one algorithm. It fails as WalkTLV does.
 func ParseTLV(b []byte) ([]Group, error) {
 	var groups []Group
 	err := WalkTLV(b, func(algo Algo, digest, path []byte) error {

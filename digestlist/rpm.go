@@ -16,7 +16,8 @@ func AppendRPM(dst, region []byte) []byte {
 }
 
 // WalkRPM calls fn as WalkTLV does, for each file with a digest of a list in
-// the rpm format. The slices are valid until fn returns.
+// the rpm format. The slices are valid until fn returns. What package header
+// refuses is a *SyntaxError at the start of the header.
 func WalkRPM(b []byte, fn func(algo Algo, digest, path []byte) error) error {
 	if !bytes.HasPrefix(b, []byte(header.Magic)) {
 		return syntax(0, "magic", "not that of an rpm header")
@@ -31,16 +32,23 @@ func WalkRPM(b []byte, fn func(algo Algo, digest, path []byte) error) error {
 	}
 	algo, known := AlgoFromPGP(id)
 	var path []byte
-	return h.Files(func(f header.File) error {
+	var stopped error
+	err = h.Files(func(f header.File) error {
 		if len(f.Digest) == 0 {
 			return nil
 		}
 		if !known {
-			return syntax(len(header.Magic), "FILEDIGESTALGO", "no algorithm has OpenPGP number %d", id)
+			stopped = syntax(len(header.Magic), "FILEDIGESTALGO", "no algorithm has OpenPGP number %d", id)
+			return stopped
 		}
 		path = f.AppendPath(path[:0])
-		return fn(algo, f.Digest, path)
+		stopped = fn(algo, f.Digest, path)
+		return stopped
 	})
+	if err != nil && stopped == nil {
+		return syntax(len(header.Magic), "header", "%v", err)
+	}
+	return err
 }
 
 // Walk calls WalkTLV or WalkRPM.

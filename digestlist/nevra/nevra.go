@@ -30,7 +30,7 @@ func (n NEVRA) String() string {
 }
 
 // Full returns "name-epoch:version-release.arch", so that two different NEVRAs
-// that are Valid have different texts.
+// that are Valid and have an arch have different texts.
 func (n NEVRA) Full() string {
 	b := make([]byte, 0, len(n.Name)+len(n.Version)+len(n.Release)+len(n.Arch)+14)
 	b = n.EVR.append(append(append(b, n.Name...), '-'))
@@ -94,7 +94,8 @@ func (n NEVRA) Valid() error {
 	if n.Arch == "" && n.Name == "gpg-pubkey" {
 		return nil
 	}
-	return validPart("architecture", n.Arch, "-.:")
+	// '~' ends the cut names of package digestlist, which must be nobody's whole one.
+	return validPart("architecture", n.Arch, "-.:~")
 }
 
 func (e EVR) valid() error {

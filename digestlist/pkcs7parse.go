@@ -113,13 +113,24 @@ func parsePKCS7(der []byte) (*signerInfo, error) {
 	if !ok {
 		return nil, errShape
 	}
-	return parseSigner(info)
+	signer, err := parseSigner(info, version)
+	if err != nil {
+		return nil, err
+	}
+	// The kernel does not read this list, but others do.
+	digest, ok := readAlgorithm(&digests)
+	if !ok || !digests.Empty() || !digest.Equal(signer.hash.digest) {
+		return nil, errors.New("its list of digest algorithms is not the one of its signer")
+	}
+	return signer, nil
 }
 
-func parseSigner(info cryptobyte.String) (*signerInfo, error) {
+// parseSigner wants the signer of the same version as the message, as the kernel
+// does.
+func parseSigner(info cryptobyte.String, message int64) (*signerInfo, error) {
 	s := &signerInfo{serial: new(big.Int)}
 	var version int64
-	if !info.ReadASN1Integer(&version) {
+	if !info.ReadASN1Integer(&version) || version != message {
 		return nil, errShape
 	}
 	byKeyID := casn1.Tag(0).ContextSpecific()

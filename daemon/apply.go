@@ -131,8 +131,10 @@ func (s *state) applyFresh(c *candidate, initial bool, r *reconciled) error {
 	}
 	previous := s.byName[c.name]
 	if d.Verdict != policy.Allow {
-		r.Withheld++
-		if previous != nil && previous.Header == c.header && previous.State == store.Withheld && previous.Reason == string(d.Reason) {
+		if d.Reason != policy.ReasonNoFiles {
+			r.Withheld++
+		}
+		if previous != nil && previous.Header == c.header && !previous.active() && previous.Reason == string(d.Reason) {
 			known := *previous
 			known.refs = c.refs
 			s.put(&known)

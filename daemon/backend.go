@@ -34,8 +34,11 @@ func (d *Daemon) Status() api.Status {
 		if e.Grace == "" {
 			st.Packages++
 		}
-		if !e.active() {
+		switch e.State {
+		case store.Withheld:
 			st.Lists.Withheld++
+			continue
+		case store.Empty:
 			continue
 		}
 		st.Lists.Active++
@@ -125,7 +128,7 @@ func selector(filter string) (func(state, list, pkg string) bool, error) {
 	switch filter {
 	case "":
 		return func(string, string, string) bool { return true }, nil
-	case api.StateActive, api.StateWithheld, api.StateQuarantined, api.StateRetired:
+	case api.StateActive, api.StateEmpty, api.StateWithheld, api.StateQuarantined, api.StateRetired:
 		return func(state, _, _ string) bool { return state == filter }, nil
 	}
 	if _, err := path.Match(filter, ""); err != nil {

@@ -54,8 +54,8 @@ type Daemon struct {
 	ended     chan struct{} // a transaction ended
 	keyStamp  keyStamp      // of the keyring in use; guarded by keyMutex
 	keyMutex  sync.Mutex
-	dbStamp   rpmdb.Stamp // of the database at the last reconciliation; guarded by syncMutex
-	syncMutex sync.Mutex  // one reconciliation at a time
+	synced    atomic.Pointer[rpmdb.Stamp] // of the database at the last reconciliation
+	syncMutex sync.Mutex                  // one reconciliation at a time
 }
 
 // Surroundings are what a running daemon is connected to.
@@ -73,8 +73,8 @@ type Notifier func(state ...string)
 // New prepares a daemon: it takes the state directory for itself, repairs or
 // rebuilds the index, and makes the machine's signing key if there is none. It
 // serves nothing yet.
-func New(c config.Config, log *slog.Logger, notify Notifier) (d *Daemon, err error) {
-	d = &Daemon{
+func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err error) {
+	d := &Daemon{
 		config: c, log: log, now: time.Now, notify: notify,
 		sync: make(chan string, 1), ended: make(chan struct{}, 1),
 	}

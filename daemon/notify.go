@@ -12,6 +12,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/store"
 )
 
 // statusLine is what systemctl status shows.
@@ -19,9 +20,10 @@ func (d *Daemon) statusLine() string {
 	snap := d.snapshot()
 	active, withheld := 0, 0
 	for _, e := range snap.entries {
-		if e.active() {
+		switch e.State {
+		case store.Active:
 			active++
-		} else {
+		case store.Withheld:
 			withheld++
 		}
 	}

@@ -20,6 +20,7 @@ var pathSeed = maphash.MakeSeed()
 type refs struct {
 	digests []uint64
 	paths   []uint64
+	wide    bool // there are digests other than SHA-256
 }
 
 func digestRef(digest []byte) uint64 {
@@ -33,8 +34,9 @@ func pathRef(path []byte) uint64 { return maphash.Bytes(pathSeed, path) }
 
 // makeRefs reads the files of a list's body.
 func makeRefs(format string, body []byte, hint int) (*refs, error) {
-	r := &refs{make([]uint64, 0, hint), make([]uint64, 0, hint)}
-	err := digestlist.Walk(format, body, func(_ digestlist.Algo, digest, path []byte) error {
+	r := &refs{digests: make([]uint64, 0, hint), paths: make([]uint64, 0, hint)}
+	err := digestlist.Walk(format, body, func(algo digestlist.Algo, digest, path []byte) error {
+		r.wide = r.wide || algo != digestlist.SHA256
 		r.digests = append(r.digests, digestRef(digest))
 		r.paths = append(r.paths, pathRef(path))
 		return nil

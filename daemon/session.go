@@ -234,6 +234,7 @@ func (s *session) header(ctx context.Context, m *wire.Header) error {
 	case a.decision.Verdict == policy.Veto:
 		reply.Decision = wire.RefuseList
 		reply.Notes = []wire.Note{{Level: wire.LevelError, Text: "digestd: " + a.decision.Text}}
+	case a.decision.Reason == policy.ReasonNoFiles:
 	case a.decision.Verdict == policy.WithholdList:
 		s.nolist = append(s.nolist, a.decision.Text)
 	default:

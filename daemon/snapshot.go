@@ -84,6 +84,11 @@ func (s *snapshot) withPath(ref uint64) iter.Seq[*entry] {
 	}
 }
 
+// wide reports whether some list has digests other than SHA-256.
+func (s *snapshot) wide() bool {
+	return slices.ContainsFunc(s.entries, func(e *entry) bool { return e.refs != nil && e.refs.wide })
+}
+
 // isActive reports whether the list of that name is in the directory.
 func (s *snapshot) isActive(name string) bool {
 	e := s.list(name)

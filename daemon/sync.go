@@ -69,7 +69,7 @@ func (d *Daemon) runSync(ctx context.Context, reason string, report progress) (a
 			return result, err
 		}
 		if result.Failed == 0 {
-			d.dbStamp = stamp
+			d.synced.Store(&stamp)
 		}
 		d.log.Info("lists in step with rpm's database", "reason", reason, "installed", result.Installed,
 			"published", result.Published, "withdrawn", result.Withdrawn, "withheld", result.Withheld,
@@ -87,13 +87,15 @@ func (d *Daemon) databaseStamp() (stamp rpmdb.Stamp) {
 	return stamp
 }
 
-// databaseChanged is called when rpm's database or a certificate changed, with
-// or without a hook.
-func (d *Daemon) databaseChanged(ctx context.Context) {
+// databaseChanged is called when something happened to rpm's database, with or
+// without a hook, be it only that somebody read it.
+func (d *Daemon) databaseChanged() {
 	if d.snapshot().open > 0 {
 		return // its end looks again
 	}
-	d.wantSync("rpm's database changed")
+	if synced := d.synced.Load(); synced == nil || *synced != d.databaseStamp() {
+		d.wantSync("rpm's database changed")
+	}
 }
 
 // transactionEnded wakes a reconciliation that waited, and looks for changes

@@ -119,7 +119,7 @@ func (s *state) add(t *transaction, element uint32, c *candidate) (*addition, er
 	if err != nil {
 		return nil, err
 	}
-	if e.State == store.Withheld && a.previous != nil && a.previous.active() {
+	if !e.active() && a.previous != nil && a.previous.active() {
 		// The same version, built anew, and not to be trusted: the old build's
 		// list must not vouch under its name while its files are replaced.
 		if err := s.dir.Remove(a.name); err != nil {
@@ -142,6 +142,9 @@ func (s *state) entryOf(a *addition) (*entry, error) {
 	}
 	if a.decision.Verdict != policy.Allow {
 		e.State, e.File, e.Signer = store.Withheld, store.Digest{}, ""
+		if a.decision.Reason == policy.ReasonNoFiles {
+			e.State = store.Empty
+		}
 		return e, nil
 	}
 	if p := a.previous; p != nil && p.active() && a.decision.Reason == policy.ReasonActive {
@@ -317,6 +320,9 @@ func (s *state) settle(e *entry, a *addition, by wire.Peer, quiet bool) {
 		s.after(func(o observer) { o.ListPublished(e.Name, e.Package.Full()) })
 	}
 	switch {
+	case e.State == store.Empty:
+		s.batch.PutList(e.List)
+		return // nothing was decided
 	case a.decision.Grant:
 		kind = "grant-used"
 	case a.decision.Reason.Rollback() && e.active():

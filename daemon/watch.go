@@ -63,7 +63,7 @@ func (w *watcher) followDB() {
 
 func (w *watcher) run(ctx context.Context) error {
 	defer w.fs.Close()
-	var directory, database pause
+	var directory, database, keys pause
 	for {
 		select {
 		case <-ctx.Done():
@@ -77,6 +77,8 @@ func (w *watcher) run(ctx context.Context) error {
 				directory.start(directoryPause)
 			case subjectDatabase:
 				database.start(databasePause)
+			case subjectKeys:
+				keys.start(databasePause)
 			}
 		case err, ok := <-w.fs.Errors:
 			if !ok {
@@ -86,13 +88,17 @@ func (w *watcher) run(ctx context.Context) error {
 			w.d.log.Warn("watch overflowed", "error", err)
 			directory.start(directoryPause)
 			database.start(databasePause)
+			keys.start(databasePause)
 		case <-directory.c():
 			directory.ended()
 			w.d.checkDirectory(ctx)
 		case <-database.c():
 			database.ended()
 			w.followDB()
-			w.d.databaseChanged(ctx)
+			w.d.databaseChanged()
+		case <-keys.c():
+			keys.ended()
+			w.d.wantSync("trusted certificates changed")
 		}
 	}
 }
@@ -103,14 +109,17 @@ const (
 	subjectNone subject = iota
 	subjectLists
 	subjectDatabase
+	subjectKeys
 )
 
 func (w *watcher) subject(path string) subject {
 	switch dir := filepath.Dir(path); {
 	case dir == w.d.config.Lists && filepath.Base(path) != ".poke", path == w.d.config.Lists:
 		return subjectLists
-	case dir == w.db, dir == filepath.Join(w.db, "pubkeys"), dir == w.d.config.Keys:
+	case dir == w.db:
 		return subjectDatabase
+	case dir == filepath.Join(w.db, "pubkeys"), dir == w.d.config.Keys:
+		return subjectKeys
 	}
 	return subjectNone
 }

@@ -58,7 +58,7 @@ func (d *Daemon) Why(ctx context.Context, by api.Actor, path string) (api.Why, e
 	if w.Label, err = file.Label(); err != nil {
 		return w, api.Errorf(api.Failed, "cannot look up %s: %v", path, err)
 	}
-	sums, err := digestsOf(ctx, file)
+	sums, err := digestsOf(ctx, file, snap.wide())
 	if err != nil {
 		return w, api.Errorf(api.Failed, "cannot read %s: %v", path, err)
 	}
@@ -99,9 +99,8 @@ func mayRead(by api.Actor, file *kernel.File, real, root string) error {
 type fileSums map[digestlist.Algo][]byte
 
 // digestsOf reads the file once. SHA-256 is what nearly all packages carry; the
-// others are worked out in the same pass only because it is cheaper than to
-// read twice.
-func digestsOf(ctx context.Context, file *kernel.File) (fileSums, error) {
+// others are worked out only if some list has them.
+func digestsOf(ctx context.Context, file *kernel.File, wide bool) (fileSums, error) {
 	if file.Stat.Size > maxHashed {
 		return nil, fmt.Errorf("it has %d bytes, more than a query reads", file.Stat.Size)
 	}
@@ -111,7 +110,7 @@ func digestsOf(ctx context.Context, file *kernel.File) (fileSums, error) {
 	}
 	defer r.Close()
 	hashes := map[digestlist.Algo]hash.Hash{digestlist.SHA256: sha256.New()}
-	if file.Stat.Size <= 1<<20 {
+	if wide {
 		hashes[digestlist.SHA384], hashes[digestlist.SHA512] = sha512.New384(), sha512.New()
 	}
 	buf := make([]byte, min(max(file.Stat.Size+1, 512), 256<<10))

@@ -42,7 +42,7 @@ func Admit(m Mode, l Line, pkg nevra.NEVRA) Decision {
 		return d
 	}
 	d.Verdict = [...]Verdict{Enforce: Veto, Withhold: WithholdList, Audit: Allow}[m]
-	d.Text += fmt.Sprintf("; to permit it once: digestctl rollback grant %s", pkg)
+	d.Text += fmt.Sprintf("; to permit it once: digestctl rollback grant %s --reason WHY", pkg)
 	return d
 }
 

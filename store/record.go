@@ -15,6 +15,7 @@ type State string
 const (
 	Active      State = "active"      // in the list directory
 	Withheld    State = "withheld"    // its package is installed, policy says no
+	Empty       State = "empty"       // its package is installed and has no file to vouch for
 	Quarantined State = "quarantined" // set aside: not by our hand, or altered
 	Retired     State = "retired"     // its package was replaced or removed
 )

@@ -31,6 +31,7 @@ const MaxPage = 1000
 // The states of a list, as the design names them.
 const (
 	StateActive      = "active"
+	StateEmpty       = "empty" // nothing to vouch for
 	StateWithheld    = "withheld"
 	StateQuarantined = "quarantined"
 	StateRetired     = "retired"

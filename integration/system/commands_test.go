@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package system_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
+)
+
+type machineKey struct{}
+
+func machineOf(ts *testscript.TestScript) *machine { return ts.Value(machineKey{}).(*machine) }
+
+// scriptKey: "key NAME [import|file]" makes a key, and has rpm import it, or
+// puts its certificate into the administrator's folder.
+func scriptKey(ts *testscript.TestScript, neg bool, args []string) {
+	m := machineOf(ts)
+	switch {
+	case len(args) == 2 && args[1] == "import":
+		m.importKey(args[0])
+	case len(args) == 2 && args[1] == "file":
+		s, err := signerOf(args[0])
+		ts.Check(err)
+		ts.Check(os.WriteFile(m.path("keys.d", args[0]+".asc"), s.armor, 0o644))
+	default:
+		ts.Fatalf("usage: key NAME import|file")
+	}
+}
+
+// scriptPackage: "package NEVRA [option…]", see parsePkg.
+func scriptPackage(ts *testscript.TestScript, neg bool, args []string) {
+	p, err := parsePkg(args)
+	ts.Check(err)
+	_, err = machineOf(ts).build(p)
+	ts.Check(err)
+}
+
+func scriptRPM(ts *testscript.TestScript, neg bool, args []string) {
+	runTool(ts, neg, machineOf(ts).rpm(args...), 0)
+}
+
+// scriptDigestctl: "digestctl [code N] ARG…" wants exit code N, 0 by default.
+func scriptDigestctl(ts *testscript.TestScript, neg bool, args []string) {
+	want := 0
+	if len(args) > 1 && args[0] == "code" {
+		n, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		want, args = n, args[2:]
+	}
+	cmd := machineOf(ts).digestctl(args...)
+	cmd.Dir = ts.MkAbs(".")
+	runTool(ts, neg, cmd, want)
+}
+
+func runTool(ts *testscript.TestScript, neg bool, cmd *exec.Cmd, want int) {
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	ts.Logf("%s%s", stdout.String(), stderr.String())
+	ts.Stdout().Write(stdout.Bytes())
+	ts.Stderr().Write(stderr.Bytes())
+	var exit *exec.ExitError
+	code := 0
+	if errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if neg && code == 0 || !neg && code != want {
+		ts.Fatalf("exit code %d", code)
+	}
+}
+
+// scriptDigestd: "digestd start [NAME=VALUE…] [key = value…]", stop, kill,
+// reload, fail; words that begin with "+" are lines of the configuration.
+func scriptDigestd(ts *testscript.TestScript, neg bool, args []string) {
+	m := machineOf(ts)
+	if len(args) == 0 {
+		ts.Fatalf("usage: digestd start|stop|kill|reload|fail")
+	}
+	var env []string
+	for _, a := range args[1:] {
+		if line, ok := strings.CutPrefix(a, "+"); ok {
+			m.config += line + "\n"
+		} else {
+			env = append(env, a)
+		}
+	}
+	switch args[0] {
+	case "start":
+		m.startDaemon(env...)
+	case "stop":
+		m.stop()
+	case "kill":
+		m.kill()
+	case "died":
+		m.mustExit()
+	case "reload":
+		m.prepareDaemon()
+		ts.Check(m.daemon.Process.Signal(unix.SIGHUP))
+	case "fail":
+		out, err := m.prepareDaemon(env...), error(nil)
+		out.Stderr = nil
+		var text []byte
+		text, err = out.CombinedOutput()
+		ts.Stderr().Write(text)
+		if err == nil {
+			ts.Fatalf("digestd started")
+		}
+	default:
+		ts.Fatalf("unknown command %q", args[0])
+	}
+}
+
+// scriptLists: "lists NAME…" waits for the list directory to hold exactly these
+// lists, and checks that each is whole.
+func scriptLists(ts *testscript.TestScript, neg bool, args []string) {
+	m := machineOf(ts)
+	slices.Sort(args)
+	if !m.wait(func() bool { return slices.Equal(m.lists(), args) }) {
+		ts.Fatalf("the list directory has\n  %s", strings.Join(m.lists(), "\n  "))
+	}
+	m.wholesome()
+}
+
+// scriptLabel: "label PATH [LIST]" compares the label of a file in the root,
+// none without LIST.
+func scriptLabel(ts *testscript.TestScript, neg bool, args []string) {
+	buf := make([]byte, 256)
+	n, err := unix.Lgetxattr(machineOf(ts).path("root", args[0]), "security.digest_list", buf)
+	if errors.Is(err, unix.ENODATA) {
+		n, err = 0, nil
+	}
+	ts.Check(err)
+	want := strings.Join(args[1:], " ")
+	if got := string(buf[:n]); got != want {
+		ts.Fatalf("%s has label %q, want %q", args[0], got, want)
+	}
+}
+
+// scriptLogged: "logged TEXT" waits until the daemon has logged a text; "!
+// logged" wants that it has not.
+func scriptLogged(ts *testscript.TestScript, neg bool, args []string) {
+	m := machineOf(ts)
+	has := func() bool { return strings.Contains(m.log.String(), args[0]) }
+	if neg && has() || !neg && !m.wait(has) {
+		ts.Fatalf("log:\n%s", m.log.String())
+	}
+}

@@ -226,6 +226,50 @@ func TestVerifyOpenSSL(t *testing.T) {
 	}
 }
 
+// storedPKCS7 returns certificates and messages by them over signedBody.
+func storedPKCS7(t testing.TB) (trusted []*x509.Certificate, messages map[string][]byte) {
+	t.Helper()
+	messages = map[string][]byte{}
+	entries, err := os.ReadDir(filepath.Join("testdata", "pkcs7"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join("testdata", "pkcs7", e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Ext(e.Name()) == ".p7s" {
+			messages[e.Name()] = b
+			continue
+		}
+		cert, err := x509.ParseCertificate(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		trusted = append(trusted, cert)
+	}
+	return trusted, messages
+}
+
+// What was signed once must verify with every later version.
+func TestVerifyStoredPKCS7(t *testing.T) {
+	trusted, messages := storedPKCS7(t)
+	if len(trusted) != 2 || len(messages) != 6 {
+		t.Fatalf("%d certificates, %d messages", len(trusted), len(messages))
+	}
+	for name, der := range messages {
+		cert, err := digestlist.VerifyPKCS7(signedBody, der, trusted)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if rsa := cert.PublicKeyAlgorithm == x509.RSA; rsa != strings.HasPrefix(name, "rsa-") {
+			t.Errorf("%s: by %v", name, cert.Subject)
+		}
+	}
+}
+
 func TestVerifyPKCS7Refuses(t *testing.T) {
 	s, other := newEC(t, elliptic.P256()), newEC(t, elliptic.P256())
 	rsa := newSigner(t, "RSA", rsaKeys[2048]())

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package system_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// failpoints lists the instants at which the daemon can be made to die, as its
+// source names them.
+func failpoints(t *testing.T) (names []string) {
+	t.Helper()
+	sources, err := filepath.Glob("../../daemon/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hit := regexp.MustCompile(`failpoint\.Hit\("([a-z-]+)"\)`)
+	for _, source := range sources {
+		text, err := os.ReadFile(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range hit.FindAllSubmatch(text, -1) {
+			names = append(names, string(match[1]))
+		}
+	}
+	if len(names) < 8 {
+		t.Fatalf("found only %v", names)
+	}
+	return names
+}
+
+// history prepares a machine on which every kind of change can be made in one
+// transaction: an upgrade, a first install, a reinstall and, after, a removal.
+func history(t *testing.T) (m *machine, upgrade []string) {
+	m = start(t)
+	m.mustRPM("-U", m.mustBuild("up-1-1.noarch", "/opt/up=1", "/opt/shared=s"), m.mustBuild("same-1-1.noarch"), m.mustBuild("gone-1-1.noarch", "/opt/gone=1", "/opt/shared=s"))
+	m.eventually("tlv-gone-0:1-1.noarch", "tlv-same-0:1-1.noarch", "tlv-up-0:1-1.noarch")
+	return m, []string{"-U", "--replacepkgs", m.mustBuild("up-2-1.noarch", "/opt/up=2", "/opt/shared=s"), m.mustBuild("new-1-1.noarch"), "same-1-1.noarch.rpm"}
+}
+
+// converged checks what must hold once a machine has come to rest, whatever
+// went before: exactly what is installed is vouched for, nothing is partial,
+// the counter has not fallen, and what was superseded stays out.
+func (m *machine) converged(counter uint64) {
+	m.Helper()
+	m.mustCtl("sync")
+	installed := slices.Compact(m.installed()) // a reinstall that was cut short leaves two
+	want := make([]string, len(installed))
+	for i, pkg := range installed {
+		want[i] = "tlv-" + pkg
+	}
+	m.eventually(want...)
+	m.wholesome()
+	if now := m.counter(); now < counter {
+		m.Fatalf("counter fell from %d to %d", counter, now)
+	}
+	if slices.Contains(installed, "up-0:2-1.noarch") && !slices.Contains(installed, "up-0:1-1.noarch") {
+		out, err := m.rpm("-U", "--oldpackage", "up-1-1.noarch.rpm").CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "older than 2-1") {
+			m.Fatalf("an old version came back (%v):\n%s", err, out)
+		}
+	}
+}
+
+func (m *machine) counter() uint64 {
+	m.Helper()
+	var status struct{ Counter uint64 }
+	if err := json.Unmarshal([]byte(m.mustCtl("status", "--json")), &status); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			m.Fatal(err)
+		}
+	}
+	return status.Counter
+}
+
+// TestDaemonKilled kills the daemon at every instant that matters, in a
+// transaction that installs, in one that erases, and in a reconciliation.
+func TestDaemonKilled(t *testing.T) {
+	for _, point := range failpoints(t) {
+		for nth := 1; nth <= 2; nth++ {
+			t.Run(fmt.Sprintf("%s-%d", point, nth), func(t *testing.T) {
+				t.Parallel()
+				m, upgrade := history(t)
+				counter := m.counter()
+				m.stop()
+				fail := fmt.Sprintf("DIGESTD_FAILPOINT=%s:%d", point, nth)
+				if strings.HasPrefix(point, "sync-") {
+					m.mustRPM(append([]string{"--noplugins"}, upgrade...)...)
+					m.mustRPM("-e", "--noplugins", "gone")
+					m.spawn(fail)
+					for len(m.exited) == 0 && nth > 1 {
+						m.digestctl("sync").Run()
+					}
+				} else {
+					m.startDaemon(fail)
+					m.mustRPM(upgrade...)
+					m.mustRPM("-e", "gone")
+				}
+				m.mustExit()
+				m.startDaemon()
+				m.converged(counter)
+			})
+		}
+	}
+}
+
+// TestPackageManagerKilled kills rpm at every message to the daemon, and at
+// writes to its own database.
+func TestPackageManagerKilled(t *testing.T) {
+	for _, call := range []struct {
+		name        string
+		first, step int
+	}{{"sendmsg", 1, 1}, {"pwrite64", 1, 7}, {"rename,renameat,renameat2", 1, 1}} {
+		t.Run(call.name, func(t *testing.T) {
+			t.Parallel()
+			killed := 0
+			for n := call.first; ; n += call.step {
+				m, upgrade := history(t)
+				counter := m.counter()
+				rpm := m.rpm(upgrade...)
+				strace := exec.Command("strace", append([]string{"-f", "-qq", "-o", "/dev/null", "-e", "trace=" + call.name,
+					"-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", call.name, n)}, rpm.Args...)...)
+				strace.Env = rpm.Env
+				out, err := strace.CombinedOutput()
+				m.converged(counter)
+				m.kill()
+				m.bus.Stop()
+				if err == nil {
+					break
+				}
+				var exit *exec.ExitError
+				if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL && exit.ExitCode() != 128+9 {
+					t.Fatalf("rpm killed at %s %d: %v\n%s", call.name, n, err, out)
+				}
+				killed++
+			}
+			if killed < 3 {
+				t.Fatalf("rpm was killed %d times only", killed)
+			}
+		})
+	}
+}
+
+// TestConvergesAfterBothDie: the daemon and the package manager die in the same
+// transaction, as in a loss of power.
+func TestConvergesAfterBothDie(t *testing.T) {
+	m, upgrade := history(t)
+	counter := m.counter()
+	m.stop()
+	m.startDaemon("DIGESTD_FAILPOINT=add-after-publish:2")
+	rpm := m.rpm(upgrade...)
+	if err := rpm.Start(); err != nil {
+		t.Fatal(err)
+	}
+	m.mustExit()
+	rpm.Process.Kill()
+	rpm.Wait()
+	m.startDaemon()
+	m.converged(counter)
+	m.mustRPM(upgrade...)
+	m.converged(counter)
+}

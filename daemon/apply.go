@@ -69,12 +69,15 @@ func (s *state) apply(found []installedPackage) (r reconciled, err error) {
 // installed twice, from two builds, there is one name for both: the list that
 // stands keeps it, or the first.
 func (s *state) claims(found []installedPackage, r *reconciled) map[store.Digest]string {
+	s.solved("packages")
 	byHeader := make(map[store.Digest]string, len(found))
 	taken := make(map[string]bool, len(found))
 	for _, p := range found {
 		if p.err != nil {
 			s.log.Warn("package without a list", "package", p.pkg.String(), "error", p.err)
 			r.Failed++
+			s.problem("packages", api.SeverityError, fmt.Sprintf("%s could not be vouched for: %v", plural(r.Failed, "package"), p.err),
+				"mend the cause, then: digestctl sync")
 		} else if p.fresh == nil {
 			r.Kept++
 		}

@@ -29,6 +29,8 @@ type machine struct {
 	testing.TB
 	dir    string
 	bus    *bustest.Bus
+	place  string // holds the list directory
+	state  string
 	keys   map[string]*signer
 	daemon *exec.Cmd
 	exited chan error
@@ -56,8 +58,8 @@ func (b *logBuffer) String() string {
 }
 
 func newMachine(tb testing.TB, dir string) (*machine, error) {
-	m := &machine{TB: tb, dir: dir, bus: bustest.Start(tb), keys: map[string]*signer{}}
-	for _, sub := range []string{"root", "packages", "state", "keys.d", "run"} {
+	m := &machine{TB: tb, dir: dir, bus: bustest.Start(tb), place: dir, state: filepath.Join(dir, "state"), keys: map[string]*signer{}}
+	for _, sub := range []string{"root", "packages", "keys.d", "run"} {
 		if err := os.MkdirAll(m.path(sub), 0o755); err != nil {
 			return nil, err
 		}
@@ -146,7 +148,7 @@ func (m *machine) mustCtl(args ...string) string {
 func (m *machine) prepareDaemon(env ...string) *exec.Cmd {
 	m.Helper()
 	config := fmt.Sprintf("root = %q\ndbpath = \"/var/lib/rpm\"\nstate = %q\nlists = %q\nkeys = %q\nsocket = %q\nbus = %q\n%s",
-		m.path("root"), m.path("state"), m.path("lists"), m.path("keys.d"), m.path("run", "hook.sock"), m.bus.Address, m.config)
+		m.path("root"), m.state, filepath.Join(m.place, "lists"), m.path("keys.d"), m.path("run", "hook.sock"), m.bus.Address, m.config)
 	if err := os.WriteFile(m.path("digestd.conf"), []byte(config), 0o644); err != nil {
 		m.Fatal(err)
 	}
@@ -226,7 +228,7 @@ func (m *machine) kill() {
 // lists returns the names in the list directory, sorted.
 func (m *machine) lists() []string {
 	m.Helper()
-	entries, err := os.ReadDir(m.path("lists"))
+	entries, err := os.ReadDir(filepath.Join(m.place, "lists"))
 	if err != nil {
 		m.Fatal(err)
 	}
@@ -266,7 +268,7 @@ func (m *machine) wholesome() {
 	m.Helper()
 	cert := m.certificate()
 	for _, name := range m.lists() {
-		data, err := os.ReadFile(m.path("lists", name))
+		data, err := os.ReadFile(filepath.Join(m.place, "lists", name))
 		if err != nil {
 			m.Fatal(err)
 		}
@@ -282,7 +284,7 @@ func (m *machine) wholesome() {
 		}
 	}
 	staged := func() []os.DirEntry {
-		left, err := os.ReadDir(m.path("lists.staging"))
+		left, err := os.ReadDir(filepath.Join(m.place, "lists.staging"))
 		if err != nil {
 			m.Fatal(err)
 		}

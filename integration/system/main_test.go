@@ -67,8 +67,8 @@ func TestScripts(t *testing.T) {
 			}
 			env.Values[machineKey{}] = mc
 			env.Setenv("ROOT", mc.path("root"))
-			env.Setenv("LISTS", mc.path("lists"))
-			env.Setenv("STATE", mc.path("state"))
+			env.Setenv("LISTS", filepath.Join(mc.place, "lists"))
+			env.Setenv("STATE", mc.state)
 			return nil
 		},
 	})

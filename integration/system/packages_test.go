@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -220,7 +221,7 @@ func (m *machine) headerOf(file string) (region []byte, sigs []header.Signature)
 // certificate is the one that the machine's lists are signed by.
 func (m *machine) certificate() []*x509.Certificate {
 	m.Helper()
-	data, err := os.ReadFile(m.path("state", "signing.crt"))
+	data, err := os.ReadFile(filepath.Join(m.state, "signing.crt"))
 	if err != nil {
 		m.Fatal(err)
 	}

@@ -311,7 +311,7 @@ func (w *world) notLowerThan(before world) error {
 // without a grant, a grant serves once, of floor and grant the newer act wins,
 // and no counter falls.
 func TestNothingComesBack(t *testing.T) {
-	const sequences, length = 5000, 40
+	const sequences, length = 3000, 40
 	seed := rand.Uint64()
 	if s := os.Getenv("DIGESTD_TEST_SEED"); s != "" {
 		var err error

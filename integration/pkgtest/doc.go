@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package pkgtest makes what tests of the whole need to be real: a root with
+// rpm's own database, packages in thousands or exactly as a distribution builds
+// them, the keys that sign them, and digestd itself, running on such a root.
+//
+// It promises that nothing outside of the directories it is given is touched,
+// rpm's own configuration of the machine included, and that what it starts ends
+// with the test. Everything is made by the real tools, or verified by them: no
+// part is imitated. Keys are worthless by design, see [NewKey]. What a test
+// wants to see is left to the test.
+package pkgtest

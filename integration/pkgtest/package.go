@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pkgtest
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/google/rpmpack"
+)
+
+// Package is a package to be made, in process: thousands take seconds. What
+// only rpmbuild can do is for [Spec].
+type Package struct {
+	Name, Version, Release, Arch string
+	Epoch                        uint32
+	Provides                     []string
+	Files                        map[string]string // content by path; a path that ends with a slash is a directory
+	Post                         string            // a scriptlet
+	Key                          *Key              // nil for an unsigned package
+}
+
+// NVRA is the package's name as in its file's name.
+func (p *Package) NVRA() string {
+	return fmt.Sprintf("%s-%s-%s.%s", p.Name, p.Version, p.Release, p.Arch)
+}
+
+// Build writes the package into dir and returns the path of its file.
+func (p *Package) Build(dir string) (string, error) {
+	file, err := p.build(dir)
+	if err != nil {
+		return "", fmt.Errorf("cannot build %s: %w", p.NVRA(), err)
+	}
+	return file, nil
+}
+
+func (p *Package) build(dir string) (string, error) {
+	meta := rpmpack.RPMMetaData{
+		Name: p.Name, Version: p.Version, Release: p.Release, Arch: p.Arch, Epoch: p.Epoch,
+		Summary: "A package for tests", Licence: "Apache-2.0", BuildTime: Epoch, Compressor: "gzip:1",
+	}
+	for _, name := range p.Provides {
+		r, err := rpmpack.NewRelation(name)
+		if err != nil {
+			return "", err
+		}
+		meta.Provides = append(meta.Provides, r)
+	}
+	r, err := rpmpack.NewRPM(meta)
+	if err != nil {
+		return "", err
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Files)) {
+		f := rpmpack.RPMFile{Name: name, Body: []byte(p.Files[name]), Mode: 0o100755, Owner: "root", Group: "root", MTime: uint32(Epoch.Unix())}
+		if strings.HasSuffix(name, "/") {
+			f.Name, f.Body, f.Mode = path.Clean(name), nil, 0o040755
+		}
+		r.AddFile(f)
+	}
+	if p.Post != "" {
+		r.AddPostin(p.Post)
+	}
+	if p.Key != nil {
+		r.SetPGPSigner(p.Key.Sign)
+	}
+	var buf bytes.Buffer
+	if err := r.Write(&buf); err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, p.NVRA()+".rpm")
+	return file, os.WriteFile(file, buf.Bytes(), 0o644)
+}

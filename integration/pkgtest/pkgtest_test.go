@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pkgtest_test
+
+import (
+	"bytes"
+	"regexp"
+	"testing"
+
+	"github.com/digestd/digestd/integration/pkgtest"
+	"github.com/google/go-cmp/cmp"
+)
+
+func newRoot(t *testing.T) *pkgtest.Root {
+	t.Helper()
+	r, err := pkgtest.NewRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func newKey(t *testing.T, owner string) *pkgtest.Key {
+	t.Helper()
+	k, err := pkgtest.NewKey(owner, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func TestKeyIsTheSameEveryTime(t *testing.T) {
+	a, b := newKey(t, "vendor"), newKey(t, "vendor")
+	if !bytes.Equal(a.Armor, b.Armor) {
+		t.Error("two certificates of one owner differ")
+	}
+	if bytes.Equal(a.Armor, newKey(t, "stranger").Armor) {
+		t.Error("two owners have one certificate")
+	}
+	var sigs [2][]byte
+	for i, k := range []*pkgtest.Key{a, b} {
+		var err error
+		if sigs[i], err = k.Sign([]byte("data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(sigs[0], sigs[1]) {
+		t.Error("two signatures of one key over the same data differ")
+	}
+}
+
+// rpm itself judges keys and packages.
+func TestRPMJudgesPackages(t *testing.T) {
+	r, vendor := newRoot(t), newKey(t, "vendor")
+	if err := r.Import(vendor); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, tc := range []struct {
+		name   string
+		key    *pkgtest.Key
+		status string // of its signature
+	}{
+		{"signed", vendor, "OK"},
+		{"unsigned", nil, ""},
+		{"strange", newKey(t, "stranger"), "NOKEY"},
+	} {
+		p := pkgtest.Package{
+			Name: tc.name, Version: "1.0", Release: "2", Arch: "noarch", Epoch: 3, Key: tc.key,
+			Files: map[string]string{"/usr/share/" + tc.name + "/": "", "/usr/share/" + tc.name + "/text": tc.name},
+		}
+		file, err := p.Build(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, _ := r.Command("-Kv", file).CombinedOutput()
+		status := ""
+		if m := signatureLine.FindSubmatch(out); m != nil {
+			status = string(m[1])
+		}
+		if status != tc.status {
+			t.Errorf("rpm finds the signature of %s %q, want %q\n%s", tc.name, status, tc.status, out)
+		}
+		if err := r.Run("-i", file); err != nil {
+			t.Error(err)
+		}
+	}
+	got, err := r.Query("-qa", "--qf", "%{nevra} [%{filenames} ]\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"signed-3:1.0-2.noarch /usr/share/signed /usr/share/signed/text ",
+		"strange-3:1.0-2.noarch /usr/share/strange /usr/share/strange/text ",
+		"unsigned-3:1.0-2.noarch /usr/share/unsigned /usr/share/unsigned/text ",
+	}
+	if diff := cmp.Diff(want, got[1:]); diff != "" { // the first is the key
+		t.Error(diff)
+	}
+}
+
+var signatureLine = regexp.MustCompile(`Header V4 RSA/SHA256 Signature, key ID [0-9a-f]+: (\w+)`)

@@ -128,9 +128,10 @@ func (s *state) withdrawOthers(installed map[store.Digest]string, r *reconciled)
 func (s *state) applyFresh(c *candidate, initial bool, r *reconciled) error {
 	d := c.vouch
 	if d.Verdict == policy.Allow {
-		if d = s.admit(c.pkg, c.multi); d.Verdict == policy.Veto {
-			d.Verdict = policy.WithholdList // it is installed already
-		}
+		d = s.admit(c.pkg, c.multi)
+	}
+	if d.Verdict == policy.Veto {
+		d.Verdict = policy.WithholdList // it is installed already
 	}
 	previous := s.byName[c.name]
 	if d.Verdict != policy.Allow {

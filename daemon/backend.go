@@ -49,8 +49,9 @@ func (d *Daemon) Status() api.Status {
 	}
 	st.Lists.Quarantined, st.Lists.Retired = len(snap.asides), snap.retired
 	for _, c := range snap.keyring.Certs() {
-		st.Keys = append(st.Keys, api.Key{Fingerprint: c.Fingerprint, Owner: c.UserID, Algorithm: c.Algorithm,
-			Source: c.Source, Expires: c.Expires, Weak: c.Weak})
+		if k := snap.describeKey(snap.keys[c.Fingerprint]); k.State != api.KeyRevoked {
+			st.Keys = append(st.Keys, k)
+		}
 	}
 	return st
 }

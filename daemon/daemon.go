@@ -111,10 +111,10 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 	if created {
 		log.Info("signing key created", "certificate", d.identity.path)
 	}
-	d.maker.Store(&maker{format: c.Format, sign: c.Sign, unsigned: unsigned, identity: d.identity})
+	d.maker.Store(&maker{format: c.Format, sign: c.Sign, mode: mode, unsigned: unsigned, identity: d.identity})
 	s := &state{
 		index: d.index, dir: d.dir, mode: mode, multi: c.MultiVersion, boot: bootID(), log: log, now: d.now,
-		keepOld: c.KeepOld == "until-restart", signer: d.maker.Load().signer(), certificate: d.identity.cert,
+		keepOld: c.KeepOld == "until-restart", noExpired: c.Expired == "withdraw", signer: d.maker.Load().signer(), certificate: d.identity.cert,
 		open: map[*transaction]bool{}, since: d.now(),
 	}
 	if err = s.load(); err != nil {

@@ -53,7 +53,68 @@ func sharesPath(a, b *refs) bool {
 
 // bind labels the regular files of a list whose present label is stale.
 func (d *Daemon) bind(e *entry, stale func(label string) bool) {
-	err := d.eachFile(e, func(_ digestlist.Algo, _, path []byte) error {
+	data, err := d.dir.Read(e.Name, nil)
+	if err == nil {
+		err = d.eachLabelled(e.Name, data, func(f *kernel.File, label string) error {
+			if !stale(label) {
+				return nil
+			}
+			return f.SetLabel(e.Name)
+		})
+	}
+	if err != nil {
+		d.log.Warn("files not relabelled", "list", e.Name, "error", err)
+	}
+}
+
+// eachFile walks the files of a published list.
+func (d *Daemon) eachFile(e *entry, fn func(algo digestlist.Algo, digest, path []byte) error) error {
+	data, err := d.dir.Read(e.Name, nil)
+	if err != nil {
+		return err
+	}
+	return walkList(e.Name, data, fn)
+}
+
+func walkList(name string, data []byte, fn func(algo digestlist.Algo, digest, path []byte) error) error {
+	format, _, err := formatOf(name)
+	if err != nil {
+		return err
+	}
+	if body, _, _, err := digestlist.SplitSignature(data); err == nil {
+		data = body
+	}
+	return digestlist.Walk(format, data, fn)
+}
+
+// refreshLabels writes the labels of files anew whose list is gone. The kernel
+// then asks again, even if it had found the list in the instant before it left
+// (kernel: security/integrity/digest_cache, reset on setxattr).
+func (d *Daemon) refreshLabels(gone []withdrawn) {
+	for _, w := range gone {
+		d.rebind(w.entry)
+	}
+	if !d.config.Labels {
+		return
+	}
+	for _, w := range gone {
+		name := w.entry.Name
+		err := d.eachLabelled(name, w.data, func(f *kernel.File, label string) error {
+			if label != name {
+				return nil
+			}
+			return f.SetLabel(name)
+		})
+		if err != nil {
+			d.log.Warn("labels not refreshed", "list", name, "error", err)
+		}
+	}
+}
+
+// eachLabelled calls fn for each regular file of a list that is there and has a
+// label.
+func (d *Daemon) eachLabelled(name string, list []byte, fn func(f *kernel.File, label string) error) error {
+	return walkList(name, list, func(_ digestlist.Algo, _, path []byte) error {
 		f, err := d.root.Find(string(path), false)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, kernel.ErrNotRegular) {
 			return nil
@@ -63,30 +124,11 @@ func (d *Daemon) bind(e *entry, stale func(label string) bool) {
 		}
 		defer f.Close()
 		label, err := f.Label()
-		if err != nil || label == "" || !stale(label) {
+		if err != nil || label == "" {
 			return err
 		}
-		return f.SetLabel(e.Name)
+		return fn(f, label)
 	})
-	if err != nil {
-		d.log.Warn("files not relabelled", "list", e.Name, "error", err)
-	}
-}
-
-// eachFile walks the files of a published list.
-func (d *Daemon) eachFile(e *entry, fn func(algo digestlist.Algo, digest, path []byte) error) error {
-	format, _, err := formatOf(e.Name)
-	if err != nil {
-		return err
-	}
-	data, err := d.dir.Read(e.Name, nil)
-	if err != nil {
-		return err
-	}
-	if body, _, _, err := digestlist.SplitSignature(data); err == nil {
-		data = body
-	}
-	return digestlist.Walk(format, data, fn)
 }
 
 // relabelStale binds the files of lists that came without the plugin's help:

@@ -21,6 +21,7 @@ import (
 type maker struct {
 	format   string // digestlist.FormatTLV or FormatRPM
 	sign     string // pkcs7, pgp, none
+	mode     policy.Mode
 	unsigned policy.Unsigned
 	identity *identity
 }
@@ -74,7 +75,7 @@ func (m *maker) examine(h *header.Header, sigs []header.Signature, keyring *pgp.
 	if err == nil {
 		c.key, c.sig = result.Cert, sigs[result.Index].Data
 	}
-	c.vouch = policy.Vouch(m.unsigned, pkg, outcome(err))
+	c.vouch = policy.Vouch(m.mode, m.unsigned, pkg, outcome(err))
 	return c, nil
 }
 

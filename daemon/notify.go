@@ -107,7 +107,7 @@ func (d *Daemon) adopt(ctx context.Context, c config.Config) error {
 		d.log.Warn("configuration needs a restart", "reason", "only mode, unsigned, keep-old and multiversion change while digestd runs")
 	}
 	m := *d.maker.Load()
-	m.unsigned = unsigned
+	m.mode, m.unsigned = mode, unsigned
 	d.maker.Store(&m)
 	return d.owner.do(ctx, func(s *state) {
 		s.mode, s.multi, s.keepOld = mode, c.MultiVersion, c.KeepOld == "until-restart"

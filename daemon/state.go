@@ -27,6 +27,7 @@ type state struct {
 	multi []string // globs of multi-version package names
 	// keepOld lets a replaced list stay until the machine restarts.
 	keepOld     bool
+	noExpired   bool              // an expired key vouches for nothing
 	signer      string            // of new lists, as maker.signer
 	certificate *x509.Certificate // our own
 	boot        string
@@ -76,6 +77,7 @@ type observer interface {
 	RollbackRefused(nevra, reason string)
 	TamperDetected(name, reason string)
 	TransactionFinished(published, withdrawn uint32)
+	KeyRevoked(fingerprint, reason string, lists uint32)
 }
 
 // maxLog is how many entries the log keeps.

@@ -6,13 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/rpmdb"
-	"github.com/digestd/digestd/rpmdb/pgp"
-	"github.com/digestd/digestd/store"
 )
 
 // overtakenLimit bounds how long a reconciliation waits for transactions to end.
@@ -130,75 +127,4 @@ func (d *Daemon) checkDirectory(ctx context.Context) {
 	if anew {
 		d.wantSync("lists were removed or altered")
 	}
-}
-
-// keyStamp tells whether the keyring may have changed.
-type keyStamp struct {
-	db   rpmdb.Stamp
-	keys time.Time
-}
-
-// refreshKeys reads the trusted certificates anew, if their stores changed or
-// always is set.
-func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
-	d.keyMutex.Lock()
-	defer d.keyMutex.Unlock()
-	var stamp keyStamp
-	var db *rpmdb.DB
-	dir, err := d.locateDB()
-	if err == nil {
-		if db, err = rpmdb.Open(dir); err == nil {
-			stamp.db, err = db.Stamp()
-		}
-	}
-	if err != nil && !errors.Is(err, rpmdb.ErrNoDatabase) {
-		return fmt.Errorf("cannot read keyring: %w", err)
-	}
-	if info, err := os.Stat(d.config.Keys); err == nil {
-		stamp.keys = info.ModTime()
-	}
-	if !always && stamp == d.keyStamp {
-		return nil
-	}
-	certs, errs := rpmdb.CertsDir(d.config.Keys)
-	if db != nil {
-		more, bad, err := rpmdb.Certs(ctx, db)
-		if err != nil {
-			return fmt.Errorf("cannot read keyring: %w", err)
-		}
-		errs, certs = append(errs, bad...), append(certs, more...)
-	}
-	ring := pgp.NewKeyring(certs...)
-	err = d.onState(ctx, func(s *state) error {
-		s.keyring = ring
-		s.dbPath, s.dbKind = dir, ""
-		if db != nil {
-			s.dbKind = db.Kind()
-		}
-		s.solved("keys")
-		for _, err := range errs {
-			s.problem("keys", "warning", err.Error(), "remove or replace the certificate")
-		}
-		now := s.now()
-		for _, c := range ring.Certs() {
-			if _, known := s.keys[c.Fingerprint]; !known {
-				s.setKey(store.Key{Fingerprint: c.Fingerprint, Owner: c.UserID, Algorithm: c.Algorithm, Source: c.Source, FirstSeen: now})
-			}
-		}
-		for fpr, k := range s.keys {
-			if trusted := ring.Lookup(fpr) != nil; trusted != k.Gone.IsZero() {
-				k.Gone = time.Time{}
-				if !trusted {
-					k.Gone = now
-				}
-				s.setKey(k)
-			}
-		}
-		s.publish()
-		return nil
-	})
-	if err == nil {
-		d.keyStamp = stamp
-	}
-	return err
 }

@@ -59,10 +59,14 @@ func (s *state) opened(t *transaction) error {
 	return s.commit()
 }
 
-// refused records a rollback that was stopped.
+// refused records a package that was stopped.
 func (s *state) refused(t *transaction, pkg nevra.NEVRA, d policy.Decision) {
-	s.event(store.Event{Kind: "rollback-refused", Package: pkg.Full(), Reason: string(d.Reason), Text: d.Text, UID: t.peer.UID, PID: t.peer.PID})
-	s.after(func(o observer) { o.RollbackRefused(pkg.Full(), string(d.Reason)) })
+	kind := "refused"
+	if d.Reason.Rollback() {
+		kind = "rollback-refused"
+		s.after(func(o observer) { o.RollbackRefused(pkg.Full(), string(d.Reason)) })
+	}
+	s.event(store.Event{Kind: kind, Package: pkg.Full(), Reason: string(d.Reason), Text: d.Text, UID: t.peer.UID, PID: t.peer.PID})
 }
 
 // consider says what to do with a header before any work is spent on it: the
@@ -84,7 +88,11 @@ func (s *state) consider(t *transaction, element uint32, c *candidate, restore b
 
 // trusted reports whether the key behind e still vouches.
 func (s *state) trusted(e *entry) bool {
-	return e.Key == "" || s.keyring.Lookup(e.Key) != nil
+	if e.Key == "" {
+		return true
+	}
+	r := s.keys[e.Key].Revoked
+	return s.keyring.Lookup(e.Key) != nil && (r == nil || !r.Hard)
 }
 
 // add publishes the list of a verified package, or withholds it. The package is

@@ -40,7 +40,9 @@ func (d *Daemon) newWatcher() (*watcher, error) {
 			return nil, fmt.Errorf("cannot watch %s: %w", dir, err)
 		}
 	}
-	fsw.Add(d.config.Keys) // may be absent; a reload looks again
+	// These may be absent; a reload looks again.
+	fsw.Add(d.config.Keys)
+	fsw.Add(d.config.Revoked)
 	w.followDB()
 	return w, nil
 }
@@ -118,7 +120,7 @@ func (w *watcher) subject(path string) subject {
 		return subjectLists
 	case dir == w.db:
 		return subjectDatabase
-	case dir == filepath.Join(w.db, "pubkeys"), dir == w.d.config.Keys:
+	case dir == filepath.Join(w.db, "pubkeys"), dir == w.d.config.Keys, dir == w.d.config.Revoked:
 		return subjectKeys
 	}
 	return subjectNone

@@ -31,17 +31,22 @@ var outcomes = [...]struct {
 	UnknownKey:    {ReasonUnknownKey, "; to trust its key: rpmkeys --import, or put it into the folder of keys, then digestctl sync"},
 	BadSignature:  {ReasonBadSignature, "; the package is damaged or forged: remove it, or install it anew from its source"},
 	WeakSignature: {ReasonWeakSignature, "; ask its maker for a signature by today's algorithms"},
-	KeyRevoked:    {ReasonKeyRevoked, "; install a build that is signed by another key"},
+	KeyRevoked:    {ReasonKeyRevoked, "; take a build that another key signed, or lift the revocation: digestctl keys restore KEY --reason WHY"},
 	KeyExpired:    {ReasonKeyExpired, "; import the renewed key, then digestctl sync"},
 }
 
-// Vouch decides whether the signature of pkg is enough for a list.
-func Vouch(u Unsigned, pkg nevra.NEVRA, o Outcome) Decision {
+// Vouch decides whether the signature of pkg is enough for a list. A revoked key
+// is more than a missing one: somebody said that what it signs is not to be
+// installed, so in mode Enforce it is not.
+func Vouch(m Mode, u Unsigned, pkg nevra.NEVRA, o Outcome) Decision {
 	if o.Class == Good || o.Class == NotSigned && u == UnsignedAllow {
 		return Decision{}
 	}
-	kind := outcomes[o.Class]
-	return Decision{Verdict: WithholdList, Reason: kind.reason, Text: pkg.String() + ": " + o.Detail + kind.advice}
+	kind, verdict := outcomes[o.Class], WithholdList
+	if o.Class == KeyRevoked && m == Enforce {
+		verdict = Veto
+	}
+	return Decision{Verdict: verdict, Reason: kind.reason, Text: pkg.String() + ": " + o.Detail + kind.advice}
 }
 
 // NoFiles is the decision about a package without a file that a list could

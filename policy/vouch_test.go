@@ -24,8 +24,9 @@ func TestVouch(t *testing.T) {
 		{policy.KeyRevoked, policy.ReasonKeyRevoked, "another key"},
 		{policy.KeyExpired, policy.ReasonKeyExpired, "renewed key"},
 	} {
-		for _, unsigned := range []policy.Unsigned{policy.UnsignedWithhold, policy.UnsignedAllow} {
-			d := policy.Vouch(unsigned, pkg, policy.Outcome{Class: tc.class, Detail: "the detail"})
+		for i := range 6 {
+			mode, unsigned := policy.Mode(i/2), policy.Unsigned(i%2)
+			d := policy.Vouch(mode, unsigned, pkg, policy.Outcome{Class: tc.class, Detail: "the detail"})
 			// Only that nobody signed can be allowed.
 			if tc.reason == "" || tc.class == policy.NotSigned && unsigned == policy.UnsignedAllow {
 				if d != (policy.Decision{}) {
@@ -33,8 +34,12 @@ func TestVouch(t *testing.T) {
 				}
 				continue
 			}
-			if d.Verdict != policy.WithholdList || d.Reason != tc.reason || d.Reason.Rollback() || d.Grant {
-				t.Errorf("class %d, %v: %+v", tc.class, unsigned, d)
+			want := policy.WithholdList
+			if tc.class == policy.KeyRevoked && mode == policy.Enforce {
+				want = policy.Veto
+			}
+			if d.Verdict != want || d.Reason != tc.reason || d.Reason.Rollback() || d.Grant {
+				t.Errorf("class %d, %v, %v: %+v", tc.class, mode, unsigned, d)
 			}
 			if !strings.HasPrefix(d.Text, "bash-1-1.x86_64: the detail; ") || !strings.Contains(d.Text, tc.advice) {
 				t.Errorf("class %d says %q", tc.class, d.Text)

@@ -75,14 +75,30 @@ type Retirement struct {
 	Reason  string      `json:"reason"`
 }
 
-// Key is the record of a certificate that vouches or once did.
+// Key is the record of a certificate that vouches or once did. It outlives the
+// certificate, so that a revocation does.
 type Key struct {
 	Fingerprint string    `json:"-"`
+	Subkeys     []string  `json:"subkeys,omitempty"` // fingerprints of those that sign
 	Owner       string    `json:"owner,omitempty"`
 	Algorithm   string    `json:"algorithm,omitempty"`
 	Source      string    `json:"source,omitempty"`
+	Created     time.Time `json:"created,omitzero"`
+	Expires     time.Time `json:"expires,omitzero"` // zero: never
 	FirstSeen   time.Time `json:"firstSeen"`
-	Gone        time.Time `json:"gone,omitzero"` // when its source dropped it
+	Gone        time.Time `json:"gone,omitzero"`    // when its source dropped it
+	RPM         bool      `json:"rpm,omitempty"`    // it is in rpm's keyring
+	Judged      string    `json:"judged,omitempty"` // what was last concluded from the certificate, digested
+
+	Revoked *KeyRevocation `json:"revoked,omitempty"`
+}
+
+// KeyRevocation says why a key vouches for nothing any more. It stands until
+// somebody lifts it on purpose, whatever becomes of the key.
+type KeyRevocation struct {
+	Act
+	Source string `json:"source"` // who or what said so
+	Hard   bool   `json:"hard"`   // also of what was signed before When
 }
 
 // Aside is the record of a file in the quarantine directory.

@@ -67,7 +67,7 @@ prints it.`,
 	flags.StringVar(&a.bus, "bus", "system", "`ADDRESS` of the D-Bus to use")
 	root.AddCommand(
 		a.statusCommand(), a.listCommand(), a.showCommand(), a.whyCommand(), a.syncCommand(),
-		a.rollbackCommand(), a.floorCommand(), a.versionCommand(), a.manCommand(),
+		a.rollbackCommand(), a.floorCommand(), a.keysCommand(), a.versionCommand(), a.manCommand(),
 	)
 	return root
 }

@@ -70,14 +70,36 @@ type Counts struct {
 	Grace       int `json:"grace"` // of the active: replaced, stay until the machine restarts
 }
 
-// Key is a certificate that may vouch for packages.
+// The states of a [Key].
+const (
+	KeyTrusted = "trusted"
+	KeyExpired = "expired" // what it signed before counts, unless the configuration says otherwise
+	KeyRevoked = "revoked"
+	KeyWeak    = "weak" // not accepted
+	KeyGone    = "gone" // its source dropped it
+)
+
+// Key is a certificate that vouches for packages, or ever did.
 type Key struct {
 	Fingerprint string    `json:"fingerprint"` // lower-case hexadecimal digits
 	Owner       string    `json:"owner"`       // its user ID
 	Algorithm   string    `json:"algorithm"`   // for example rsa3072
 	Source      string    `json:"source"`      // where the daemon found it
+	State       string    `json:"state"`
+	Created     time.Time `json:"created,omitzero"`
 	Expires     time.Time `json:"expires,omitzero"`
-	Weak        string    `json:"weak,omitzero"` // why it is not accepted, if so
+	Subkeys     []string  `json:"subkeys,omitzero"` // fingerprints of those that sign
+	Weak        string    `json:"weak,omitzero"`    // why it is not accepted, if so
+	FirstSeen   time.Time `json:"firstSeen,omitzero"`
+
+	RevokedBy     string    `json:"revokedBy,omitzero"` // who or what said so
+	RevokedReason string    `json:"revokedReason,omitzero"`
+	RevokedAt     time.Time `json:"revokedAt,omitzero"`
+	RevokedUID    uint32    `json:"revokedUid,omitzero"`
+
+	Lists    int `json:"lists"`    // active by its word
+	Files    int `json:"files"`    // in these
+	Withheld int `json:"withheld"` // lists of its packages that are not active
 }
 
 // Certificate is what the lists of this machine are signed with.

@@ -17,6 +17,7 @@ const (
 	actionSync     action = "org.digestd1.sync"
 	actionRollback action = "org.digestd1.rollback"
 	actionFloor    action = "org.digestd1.floor"
+	actionKeys     action = "org.digestd1.keys"
 )
 
 func (a action) describe() string {
@@ -27,6 +28,8 @@ func (a action) describe() string {
 		return "grant or revoke a rollback"
 	case actionFloor:
 		return "set or clear a floor"
+	case actionKeys:
+		return "revoke or restore a key"
 	}
 	return "do this"
 }

@@ -36,6 +36,11 @@ type Backend interface {
 	// Floors returns the floors that administrators set, by package.
 	Floors(ctx context.Context) ([]api.Floor, error)
 
+	// Keys returns every key that vouches or ever did, by fingerprint.
+	Keys(ctx context.Context) ([]api.Key, error)
+	// Key returns one key by its fingerprint or the end of it.
+	Key(ctx context.Context, id string) (api.Key, error)
+
 	// Sync brings the lists in step with rpm's database and returns when it is
 	// done or ctx ends. It may call report as often as it likes, from one
 	// goroutine at a time; a total of 0 is not known yet.
@@ -44,6 +49,10 @@ type Backend interface {
 	RollbackGrant(ctx context.Context, by api.Actor, pkg, reason string) (api.Grant, error)
 	// RollbackRevoke takes back a grant that was not used.
 	RollbackRevoke(ctx context.Context, by api.Actor, pkg string) error
+	// KeyRevoke withdraws all that a key vouches for.
+	KeyRevoke(ctx context.Context, by api.Actor, id, reason string) (api.Key, error)
+	// KeyRestore lifts a revocation.
+	KeyRestore(ctx context.Context, by api.Actor, id, reason string) (api.Key, error)
 	// FloorSet sets the version of a package (name or name.arch) below which
 	// nothing may be active.
 	FloorSet(ctx context.Context, by api.Actor, pkg, evr, reason string) error

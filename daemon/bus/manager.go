@@ -3,6 +3,8 @@
 package bus
 
 import (
+	"slices"
+
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/godbus/dbus/v5/introspect"
 )
@@ -12,7 +14,7 @@ func (s *Server) describe() []iface {
 	return []iface{
 		{
 			name:       api.Interface,
-			methods:    append(s.readingMethods(), s.changingMethods()...),
+			methods:    slices.Concat(s.readingMethods(), s.changingMethods(), s.keyMethods()),
 			signals:    signals(),
 			properties: properties(),
 		},
@@ -198,6 +200,7 @@ func signals() []introspect.Signal {
 		signal("ListPublished", text("list"), text("nevra")),
 		signal("ListWithdrawn", text("list"), text("nevra"), text("reason")),
 		signal("RollbackRefused", text("nevra"), text("reason")),
+		signal("KeyRevoked", text("fingerprint"), text("reason"), argument{name: "lists", sig: "u"}),
 		signal("TamperDetected", text("name"), text("reason")),
 		signal("TransactionFinished", argument{name: "published", sig: "u"}, argument{name: "withdrawn", sig: "u"}),
 		signal("JobProgress", argJob, text("stage"), number("done"), number("total")),

@@ -104,6 +104,12 @@ func (s *Server) RollbackRefused(nevra, reason string) {
 	s.send("RollbackRefused", api.Clean(nevra), api.Clean(reason))
 }
 
+// KeyRevoked tells that a key vouches for nothing any more, and how many lists
+// left the directory with it.
+func (s *Server) KeyRevoked(fingerprint, reason string, lists uint32) {
+	s.send("KeyRevoked", fingerprint, api.Clean(reason), lists)
+}
+
 // TamperDetected tells that another hand touched the list directory.
 func (s *Server) TamperDetected(name, reason string) {
 	s.send("TamperDetected", api.Clean(name), api.Clean(reason))

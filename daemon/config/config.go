@@ -33,6 +33,8 @@ type Config struct {
 	Lists        string   `toml:"lists"`        // the directory the kernel reads
 	Socket       string   `toml:"socket"`       // for the hooks of package managers
 	Keys         string   `toml:"keys"`         // certificates trusted besides rpm's
+	Revoked      string   `toml:"revoked"`      // fingerprints, certificates and CRLs of revoked keys
+	Expired      string   `toml:"expired"`      // accept-older-signatures, withdraw
 	Bus          string   `toml:"bus"`          // "system", "none" or a D-Bus address
 	Mode         string   `toml:"mode"`         // enforce, withhold, audit
 	Unsigned     string   `toml:"unsigned"`     // withhold, allow
@@ -51,6 +53,8 @@ func Default() Config {
 		Lists:    "/etc/digest_lists",
 		Socket:   "/run/digestd/hook.sock",
 		Keys:     "/etc/digestd/keys.d",
+		Revoked:  "/etc/digestd/revoked.d",
+		Expired:  "accept-older-signatures",
 		Bus:      "system",
 		Mode:     "enforce",
 		Unsigned: "withhold",
@@ -122,6 +126,7 @@ var choices = []struct {
 }{
 	{"mode", func(c *Config) string { return c.Mode }, []string{"enforce", "withhold", "audit"}},
 	{"unsigned", func(c *Config) string { return c.Unsigned }, []string{"withhold", "allow"}},
+	{"expired", func(c *Config) string { return c.Expired }, []string{"accept-older-signatures", "withdraw"}},
 	{"format", func(c *Config) string { return c.Format }, []string{"tlv", "rpm"}},
 	{"sign", func(c *Config) string { return c.Sign }, []string{"pkcs7", "pgp", "none"}},
 	{"keep-old", func(c *Config) string { return c.KeepOld }, []string{"none", "until-restart"}},
@@ -134,7 +139,7 @@ func (c *Config) check() error {
 		}
 	}
 	for _, p := range []struct{ key, path string }{
-		{"root", c.Root}, {"state", c.State}, {"lists", c.Lists}, {"socket", c.Socket}, {"keys", c.Keys},
+		{"root", c.Root}, {"state", c.State}, {"lists", c.Lists}, {"socket", c.Socket}, {"keys", c.Keys}, {"revoked", c.Revoked},
 	} {
 		if !filepath.IsAbs(p.path) {
 			return fmt.Errorf("%s = %q: want an absolute path", p.key, p.path)

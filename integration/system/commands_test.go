@@ -23,6 +23,11 @@ func machineOf(ts *testscript.TestScript) *machine { return ts.Value(machineKey{
 // puts its certificate into the administrator's folder.
 func scriptKey(ts *testscript.TestScript, neg bool, args []string) {
 	m := machineOf(ts)
+	if s, err := signerOf(args[0]); err == nil {
+		print := s.fingerprint()
+		ts.Setenv(strings.ToUpper(args[0]), print)
+		ts.Setenv(strings.ToUpper(args[0])+"ID", print[len(print)-8:])
+	}
 	switch {
 	case len(args) == 2 && args[1] == "import":
 		m.importKey(args[0])
@@ -32,6 +37,26 @@ func scriptKey(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(os.WriteFile(m.path("keys.d", args[0]+".asc"), s.armor, 0o644))
 	default:
 		ts.Fatalf("usage: key NAME import|file")
+	}
+}
+
+// scriptRevoked: "revoked NAME fingerprint|certificate|own" says in a file that
+// a key is revoked; own is its owner's revocation, in the folder of certificates.
+func scriptRevoked(ts *testscript.TestScript, neg bool, args []string) {
+	m := machineOf(ts)
+	s, err := signerOf(args[0])
+	ts.Check(err)
+	switch args[1] {
+	case "fingerprint":
+		ts.Check(os.WriteFile(m.path("revoked.d", args[0]), []byte("# "+args[0]+"\n"+strings.ToUpper(s.fingerprint())+"\n"), 0o644))
+	case "certificate":
+		ts.Check(os.WriteFile(m.path("revoked.d", args[0]), s.armor, 0o644))
+	case "own":
+		armor, err := s.revoked()
+		ts.Check(err)
+		ts.Check(os.WriteFile(m.path("keys.d", args[0]+".asc"), armor, 0o644))
+	default:
+		ts.Fatalf("unknown kind %q", args[1])
 	}
 }
 

@@ -59,7 +59,7 @@ func (b *logBuffer) String() string {
 
 func newMachine(tb testing.TB, dir string) (*machine, error) {
 	m := &machine{TB: tb, dir: dir, bus: bustest.Start(tb), place: dir, state: filepath.Join(dir, "state"), keys: map[string]*signer{}}
-	for _, sub := range []string{"root", "packages", "keys.d", "run"} {
+	for _, sub := range []string{"root", "packages", "keys.d", "revoked.d", "run"} {
 		if err := os.MkdirAll(m.path(sub), 0o755); err != nil {
 			return nil, err
 		}
@@ -147,8 +147,8 @@ func (m *machine) mustCtl(args ...string) string {
 // prepareDaemon writes the configuration and returns the command that serves it.
 func (m *machine) prepareDaemon(env ...string) *exec.Cmd {
 	m.Helper()
-	config := fmt.Sprintf("root = %q\ndbpath = \"/var/lib/rpm\"\nstate = %q\nlists = %q\nkeys = %q\nsocket = %q\nbus = %q\n%s",
-		m.path("root"), m.state, filepath.Join(m.place, "lists"), m.path("keys.d"), m.path("run", "hook.sock"), m.bus.Address, m.config)
+	config := fmt.Sprintf("root = %q\ndbpath = \"/var/lib/rpm\"\nstate = %q\nlists = %q\nkeys = %q\nrevoked = %q\nsocket = %q\nbus = %q\n%s",
+		m.path("root"), m.state, filepath.Join(m.place, "lists"), m.path("keys.d"), m.path("revoked.d"), m.path("run", "hook.sock"), m.bus.Address, m.config)
 	if err := os.WriteFile(m.path("digestd.conf"), []byte(config), 0o644); err != nil {
 		m.Fatal(err)
 	}

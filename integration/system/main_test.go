@@ -58,6 +58,7 @@ func TestScripts(t *testing.T) {
 			"digestd":   scriptDigestd,
 			"lists":     scriptLists,
 			"label":     scriptLabel,
+			"revoked":   scriptRevoked,
 			"logged":    scriptLogged,
 		},
 		Setup: func(env *testscript.Env) error {

@@ -7,6 +7,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/pem"
 	"fmt"
 	"os"
@@ -27,6 +28,7 @@ import (
 type signer struct {
 	entity *openpgp.Entity
 	armor  []byte
+	secret []byte
 }
 
 var (
@@ -45,6 +47,20 @@ func signerOf(name string) (*signer, error) {
 	if err != nil {
 		return nil, err
 	}
+	s := &signer{entity: entity}
+	var secret bytes.Buffer
+	if err := entity.SerializePrivate(&secret, config); err != nil {
+		return nil, err
+	}
+	s.secret = secret.Bytes()
+	if s.armor, err = armored(entity); err != nil {
+		return nil, err
+	}
+	signers[name] = s
+	return s, nil
+}
+
+func armored(entity *openpgp.Entity) ([]byte, error) {
 	var buf bytes.Buffer
 	w, err := armor.Encode(&buf, openpgp.PublicKeyType, nil)
 	if err == nil {
@@ -53,12 +69,21 @@ func signerOf(name string) (*signer, error) {
 	if err == nil {
 		err = w.Close()
 	}
+	return buf.Bytes(), err
+}
+
+func (s *signer) fingerprint() string { return hex.EncodeToString(s.entity.PrimaryKey.Fingerprint) }
+
+// revoked returns the certificate with its owner's revocation.
+func (s *signer) revoked() ([]byte, error) {
+	copied, err := openpgp.ReadEntity(packet.NewReader(bytes.NewReader(s.secret)))
+	if err == nil {
+		err = copied.Revoke(packet.KeyCompromised, "test", nil)
+	}
 	if err != nil {
 		return nil, err
 	}
-	s := &signer{entity, buf.Bytes()}
-	signers[name] = s
-	return s, nil
+	return armored(copied)
 }
 
 func (s *signer) sign(data []byte) ([]byte, error) {

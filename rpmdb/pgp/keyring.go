@@ -13,6 +13,14 @@ type Options struct {
 	// AllowSHA1 lets SHA-1 vouch: in the signatures of headers, as some packages
 	// up to 2020 have them, and in the bindings of signing subkeys.
 	AllowSHA1 bool
+
+	// NoExpired lets an expired key vouch for nothing any more, not even for what
+	// it signed before, as packages outlive keys.
+	NoExpired bool
+
+	// Revoked are revocations that come from elsewhere than the certificates, by
+	// the fingerprint of a certificate or a subkey, in lower case.
+	Revoked map[string]*Revocation
 }
 
 // Keyring is an immutable set of trusted certificates, ready to verify with. It
@@ -57,6 +65,7 @@ func (o Options) NewKeyring(certs ...*Cert) *Keyring {
 	}
 	for fingerprint, f := range merged {
 		c := f.judge(o)
+		c.revokeBy(o.Revoked)
 		c.Source = strings.Join(sources[fingerprint], ", ")
 		k.certs = append(k.certs, c)
 	}
@@ -65,6 +74,18 @@ func (o Options) NewKeyring(certs ...*Cert) *Keyring {
 		k.index(c)
 	}
 	return k
+}
+
+func (c *Cert) revokeBy(revoked map[string]*Revocation) {
+	if r := revoked[c.Fingerprint]; r != nil && (c.Revoked == nil || !c.Revoked.Hard) {
+		c.Revoked = r
+	}
+	for i := range c.Subkeys {
+		s := &c.Subkeys[i]
+		if r := revoked[s.Fingerprint]; r != nil && (s.Revoked == nil || !s.Revoked.Hard) {
+			s.Revoked = r
+		}
+	}
 }
 
 func (k *Keyring) index(c *Cert) {

@@ -39,7 +39,8 @@ type Result struct {
 // *RevokedError, *ExpiredError, *WeakError, *UnknownKeyError, or ErrUnsigned if
 // there was none at all. A refusal is a *BadSignatureError.
 //
-// now bounds only the signatures' own life; keys are judged by the time of the signature.
+// now bounds the signatures' own life; keys are judged by the time of the signature,
+// but for Options.NoExpired.
 func (k *Keyring) Verify(region []byte, sigs []header.Signature, now time.Time) (*Result, error) {
 	var (
 		good    *Result
@@ -123,6 +124,9 @@ func (k *Keyring) verify(region, data []byte, now time.Time) (*Result, error) {
 			closest = err
 		}
 	}
+	if closest == nil {
+		closest = k.revokedAway(s)
+	}
 	switch {
 	case closest != nil:
 		return nil, closest
@@ -130,6 +134,31 @@ func (k *Keyring) verify(region, data []byte, now time.Time) (*Result, error) {
 		return nil, &UnknownKeyError{KeyIDs: []string{s.fingerprint}}
 	}
 	return nil, &UnknownKeyError{KeyIDs: []string{formatID(s.keyID)}}
+}
+
+// revokedAway says that the key of s is none of ours, but known as revoked. Nothing
+// proves that it made the signature; that does not matter, for it is refused
+// either way and this is the better reason.
+func (k *Keyring) revokedAway(s *signature) error {
+	for fingerprint, r := range k.options.Revoked {
+		if s.fingerprint == fingerprint || s.fingerprint == "" && formatID(s.keyID) == idOf(fingerprint) {
+			return &RevokedError{Fingerprint: fingerprint, Reason: r.String()}
+		}
+	}
+	return nil
+}
+
+// idOf returns the key ID within a fingerprint (RFC 9580, 5.5.4): the end of a
+// v4 one, the start of a v6 one.
+func idOf(fingerprint string) string {
+	const digits = 16
+	switch {
+	case len(fingerprint) == 40:
+		return fingerprint[40-digits:]
+	case len(fingerprint) > digits:
+		return fingerprint[:digits]
+	}
+	return fingerprint
 }
 
 // verifyBy checks a signature that names key.
@@ -157,7 +186,7 @@ func (k *Keyring) verifyBy(key *signingKey, region []byte, s *signature, now tim
 	if s.tag != nil && string(digest[:2]) != string(s.tag) || !key.fact.material.verify(digest, s) {
 		return nil, bad("it does not fit the header")
 	}
-	if err := key.judge(s, now); err != nil {
+	if err := key.judge(s, now, k.options); err != nil {
 		return nil, err
 	}
 	return &Result{
@@ -180,7 +209,7 @@ func (s *signature) digest(region []byte) []byte {
 }
 
 // judge decides whether a signature that is right may vouch.
-func (key *signingKey) judge(s *signature, now time.Time) error {
+func (key *signingKey) judge(s *signature, now time.Time, o Options) error {
 	expired := func(format string, t time.Time) error {
 		return &ExpiredError{Fingerprint: key.fact.fingerprint, Signed: s.created, Reason: fmt.Sprintf(format, t.UTC().Format(time.RFC3339))}
 	}
@@ -198,6 +227,8 @@ func (key *signingKey) judge(s *signature, now time.Time) error {
 		return expired("signature is older than the primary key, of %s", primary.created)
 	case !key.expires.IsZero() && !s.created.Before(key.expires):
 		return expired("key had expired when it signed, at %s", key.expires)
+	case o.NoExpired && !key.expires.IsZero() && !now.Before(key.expires):
+		return expired("key expired at %s", key.expires)
 	case !s.expires.IsZero() && !now.Before(s.expires):
 		return expired("signature expired at %s", s.expires)
 	case s.created.After(now.Add(clockSkew)):

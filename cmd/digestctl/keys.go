@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/spf13/cobra"
+)
+
+// keysDocument is what keys prints for programs.
+type keysDocument struct {
+	Keys []api.Key `json:"keys"`
+}
+
+func (a *app) keysCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "keys",
+		Short: "List the keys that vouch for packages, revoke and restore them",
+		Long: `Keys lists every key that vouches for packages on this machine, or ever did, with
+what hangs on it. Revoking one withdraws every list it vouches for, at once and
+until somebody lifts that with restore.`,
+		Args: cobra.NoArgs,
+		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
+			keys, err := getAll[api.Key](ctx, c, "Keys")
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.tui.json(keysDocument{keys})
+			}
+			if len(keys) == 0 {
+				a.tui.say(warn, "no key vouches for packages; import one: rpmkeys --import FILE")
+				return nil
+			}
+			a.tui.keys(keys)
+			return nil
+		}),
+	}
+	cmd.AddCommand(a.keysShowCommand(),
+		a.keysChangeCommand("revoke", "KeyRevoke", "Withdraw everything that a key vouches for",
+			`Revoke records that a key must not vouch any more, and withdraws every list it
+vouches for. Packages signed by it are refused from now on. Importing the key
+again does not lift that. KEY is a fingerprint or the end of one.`),
+		a.keysChangeCommand("restore", "KeyRestore", "Lift the revocation of a key",
+			`Restore lets a key vouch again. What is signed by it is verified anew, and its
+lists return. A key that its owner revoked cannot be restored.`))
+	return cmd
+}
+
+func (a *app) keysShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show KEY",
+		Short: "Show one key",
+		Long:  "Show prints all that is known of one key, given by its fingerprint or the end of it.",
+		Args:  cobra.ExactArgs(1),
+		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+			key, err := get[api.Key](ctx, c, "Key", args[0])
+			if err != nil {
+				return err
+			}
+			return a.printKey(key)
+		}),
+	}
+}
+
+func (a *app) keysChangeCommand(verb, method, short, long string) *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use:   verb + " KEY --reason TEXT",
+		Short: short,
+		Long:  long,
+		Args:  cobra.ExactArgs(1),
+		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+			key, err := get[api.Key](ctx, c, method, args[0], reason)
+			if err != nil {
+				return err
+			}
+			return a.printKey(key)
+		}),
+	}
+	reasonFlag(cmd, &reason)
+	return cmd
+}
+
+func (a *app) printKey(k api.Key) error {
+	if a.json {
+		return a.tui.json(k)
+	}
+	t := a.tui
+	owner := k.Owner
+	if owner == "" {
+		owner = k.Fingerprint
+	}
+	t.say(keyStyle(k), "%s: %s", owner, k.State)
+	t.fact("fingerprint", "%s", k.Fingerprint)
+	for _, s := range k.Subkeys {
+		t.fact("subkey", "%s", s)
+	}
+	t.fact("algorithm", "%s", k.Algorithm)
+	if !k.Created.IsZero() {
+		t.fact("created", "%s", moment(k.Created))
+	}
+	if !k.Expires.IsZero() {
+		t.fact("expires", "%s", moment(k.Expires))
+	}
+	t.fact("found in", "%s", k.Source)
+	if k.Weak != "" {
+		t.fact("refused", "%s", k.Weak)
+	}
+	if k.State == api.KeyRevoked {
+		by := k.RevokedBy
+		if k.RevokedUID != 0 {
+			by += fmt.Sprintf(" (uid %d)", k.RevokedUID)
+		}
+		t.fact("revoked by", "%s", by+", "+moment(k.RevokedAt))
+		t.fact("because", "%s", k.RevokedReason)
+		t.fact("to lift", "%s", "digestctl keys restore "+k.Fingerprint+" --reason WHY")
+	}
+	t.fact("vouches for", "%s", fmt.Sprintf("%d lists, %d files", k.Lists, k.Files))
+	if k.Withheld > 0 {
+		t.fact("withheld", "%s", fmt.Sprintf("%d lists", k.Withheld))
+	}
+	return nil
+}
+
+func keyStyle(k api.Key) style {
+	switch k.State {
+	case api.KeyTrusted:
+		return good
+	case api.KeyRevoked, api.KeyWeak:
+		return bad
+	}
+	return warn
+}
+
+func (t *tui) keys(keys []api.Key) {
+	rows := make([][]cell, len(keys))
+	for i, k := range keys {
+		expires := "never"
+		if !k.Expires.IsZero() {
+			expires = k.Expires.Local().Format(time.DateOnly)
+		}
+		rows[i] = []cell{{text: k.Fingerprint}, {k.State, keyStyle(k)}, {text: k.Algorithm}, {text: expires},
+			{text: strconv.Itoa(k.Lists)}, {text: strconv.Itoa(k.Files)}, {text: k.Owner}, {text: lastOf(k.Source)}}
+	}
+	t.table([]string{"FINGERPRINT", "STATE", "ALGORITHM", "EXPIRES", "LISTS", "FILES", "OWNER", "SOURCE"}, rows)
+}
+
+// lastOf shortens a source that is a path to its file's name.
+func lastOf(source string) string { return source[strings.LastIndexByte(source, '/')+1:] }

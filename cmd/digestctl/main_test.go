@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/digestd/digestd/daemon/bus"
+	"github.com/digestd/digestd/daemon/bus/bustest"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var update = flag.Bool("update", false, "write what digestctl prints into the scripts")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"digestctl": main})
+}
+
+// TestScripts runs sessions of digestctl, each with a bus and a daemon of its
+// own: the bus is real, what answers on it is memoryDaemon.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       *update,
+		Setup: func(env *testscript.Env) error {
+			w := &world{bus: bustest.Start(t), daemon: newMemoryDaemon()}
+			env.Values[worldKey{}] = w
+			env.Defer(w.stop)
+			env.Setenv("DBUS_SYSTEM_BUS_ADDRESS", w.bus.Address)
+			env.Setenv("TZ", "UTC")
+			return w.start()
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"daemon":   daemonCommand,
+			"asnobody": asNobodyCommand,
+			"exits":    exitsCommand,
+		},
+	})
+}
+
+// world is what a script acts on.
+type world struct {
+	bus    *bustest.Bus
+	daemon *memoryDaemon
+	server *bus.Server
+}
+
+type worldKey struct{}
+
+func (w *world) start() (err error) {
+	w.server, err = bus.Serve(w.daemon.ctx, w.bus.Address, w.daemon, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	return err
+}
+
+func (w *world) stop() {
+	if w.server != nil {
+		w.server.Close()
+		w.server = nil
+	}
+}
+
+// daemonCommand changes the daemon under a script:
+//
+//	daemon stop|start      take it off the bus, put it back
+//	daemon busy            syncs do not end by themselves
+//	daemon wait-for-sync   wait until one runs
+//	daemon wait-for-cancel wait until it was cancelled
+//	daemon VARIANT         answer otherwise; see memoryDaemon
+func daemonCommand(ts *testscript.TestScript, neg bool, args []string) {
+	w := ts.Value(worldKey{}).(*world)
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: daemon stop|start|VARIANT")
+	}
+	switch args[0] {
+	case "stop":
+		w.stop()
+	case "start":
+		ts.Check(w.start())
+	case "wait-for-sync":
+		<-w.daemon.syncing
+	case "wait-for-cancel":
+		<-w.daemon.cancelled
+	default:
+		w.daemon.setVariant(args[0])
+	}
+}
+
+// exitsCommand runs a program that must end with an exit code:
+//
+//	exits CODE PROGRAM ARGUMENT...
+func exitsCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM ARGUMENT...")
+	}
+	code := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		code = exit.ExitCode()
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+// asNobodyCommand runs digestctl as an ordinary user. The program is opened
+// before, for that user cannot reach the directory it lies in.
+func asNobodyCommand(ts *testscript.TestScript, neg bool, args []string) {
+	path, err := exec.LookPath("digestctl")
+	ts.Check(err)
+	program, err := os.Open(path)
+	ts.Check(err)
+	defer program.Close()
+	var out, errOut strings.Builder
+	cmd := &exec.Cmd{
+		Path: "/proc/self/fd/3", Args: append([]string{"digestctl"}, args...), Dir: "/",
+		Env:    []string{"DBUS_SYSTEM_BUS_ADDRESS=" + ts.Getenv("DBUS_SYSTEM_BUS_ADDRESS")},
+		Stdout: &out, Stderr: &errOut, ExtraFiles: []*os.File{program},
+		SysProcAttr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}},
+	}
+	err = cmd.Run()
+	fmt.Fprint(ts.Stdout(), out.String())
+	fmt.Fprint(ts.Stderr(), errOut.String())
+	var exit *exec.ExitError
+	switch {
+	case err == nil && neg:
+		ts.Fatalf("unexpected success")
+	case errors.As(err, &exit) && neg:
+		fmt.Fprintf(ts.Stdout(), "exit code %d\n", exit.ExitCode())
+	case err != nil:
+		ts.Fatalf("%v\n%s", err, errOut.String())
+	}
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+)
+
+// memoryDaemon answers from memory, so that what digestctl prints can be
+// compared byte for byte. It decides nothing: that is tested with the real
+// daemon.
+type memoryDaemon struct {
+	ctx       context.Context
+	syncing   chan struct{}
+	cancelled chan struct{}
+
+	mu      sync.Mutex
+	variant string // degraded, empty, busy, broken, incomplete
+	floors  []api.Floor
+	log     []api.Event
+}
+
+func newMemoryDaemon() *memoryDaemon {
+	return &memoryDaemon{ctx: context.Background(), syncing: make(chan struct{}, 1), cancelled: make(chan struct{}, 1)}
+}
+
+func (m *memoryDaemon) setVariant(v string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.variant = v
+}
+
+func (m *memoryDaemon) is(v string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.variant == v
+}
+
+var (
+	noon      = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	vendorKey = "4fe2b1a0c8d93b7e6a5f4d3c2b1a09f8e7d6c5b4"
+	hexA      = strings.Repeat("a1", 32)
+	hexB      = strings.Repeat("b2", 32)
+)
+
+var memoryLists = []api.List{
+	{Name: "tlv-bash-0:5.2-1.x86_64", Path: "/etc/digest_lists/tlv-bash-0:5.2-1.x86_64", NEVRA: "bash-5.2-1.x86_64",
+		State: api.StateActive, Key: vendorKey, KeyOwner: "Vendor <security@vendor.example>", Signer: "0011aabb",
+		HeaderDigest: hexA, BodyDigest: hexB, Files: 3, Counter: 7, Since: noon},
+	{Name: "tlv-evil-0:1-1.noarch", NEVRA: "evil\x1b[2J-1-1.noarch", State: api.StateWithheld, Reason: "unsigned",
+		Text: "the package is not signed", Files: 1, Since: noon},
+	{Name: "tlv-intruder", Path: "/etc/digest_lists.quarantine/tlv-intruder", State: api.StateQuarantined,
+		Reason: "tampered", Text: "put there by another hand", Since: noon},
+}
+
+func (m *memoryDaemon) Status() api.Status {
+	st := api.Status{
+		Version: api.Version, Mode: "enforce", Root: "/", ListDirectory: "/etc/digest_lists", Format: "tlv", Sign: "pkcs7",
+		Unsigned: "withhold", DatabasePath: "/usr/lib/sysimage/rpm", DatabaseKind: "sqlite", Since: noon, Packages: 2,
+		Lists: api.Counts{Active: 1, Withheld: 1, Quarantined: 1}, Files: 3, Counter: 7,
+		Keys: []api.Key{{Fingerprint: vendorKey, Owner: "Vendor <security@vendor.example>", Algorithm: "rsa3072", Source: "rpm"}},
+		Certificate: api.Certificate{Subject: "CN=machine", Fingerprint: hexA, SKI: "0011aabb",
+			NotAfter: noon.AddDate(30, 0, 0), Path: "/var/lib/digestd/signing.crt"},
+		LastSync: api.LastSync{When: noon, SyncResult: api.SyncResult{Installed: 2, Published: 1, Duration: 410 * time.Millisecond}},
+	}
+	if m.is("degraded") {
+		st.Transaction = true
+		st.Problems = []api.Problem{
+			{ID: "index-lost", Severity: api.SeverityError, Text: "the index was rolled back", Advice: "set floors again"},
+			{ID: "hook", Severity: api.SeverityNotice, Text: "no package manager used the hook yet"},
+		}
+	}
+	return st
+}
+
+func (m *memoryDaemon) Lists(_ context.Context, filter string, offset, limit uint32) ([]api.List, uint32, error) {
+	var all []api.List
+	if m.is("many") {
+		for range 2500 {
+			all = append(all, memoryLists[0])
+		}
+	}
+	for _, l := range memoryLists {
+		match, _ := path.Match(filter, l.NEVRA)
+		if !m.is("empty") && !m.is("many") && (filter == "" || filter == l.State || match) {
+			all = append(all, l)
+		}
+	}
+	page := all[min(int(offset), len(all)):]
+	return page[:min(int(limit), len(page))], uint32(len(all)), nil
+}
+
+func (m *memoryDaemon) Show(_ context.Context, pkg string) ([]api.List, error) {
+	for _, l := range memoryLists {
+		if pkg == l.NEVRA || pkg == "bash" && l.Counter == 7 {
+			return []api.List{l}, nil
+		}
+	}
+	if m.is("broken") {
+		panic("a fault of the daemon")
+	}
+	return nil, &api.Error{Code: api.NotFound, Message: "no list of " + pkg + " is known", Advice: "see digestctl list"}
+}
+
+func (m *memoryDaemon) Files(_ context.Context, list string, offset, limit uint32) ([]api.File, uint32, error) {
+	files := []api.File{
+		{Path: "/usr/bin/bash", Algo: "sha256", Digest: hexA},
+		{Path: "/usr/share/doc/bash/new\nline", Algo: "sha256", Digest: hexB},
+		{Path: "/usr/share/doc/bash/latin-\uFFFD", RawPath: []byte("/usr/share/doc/bash/latin-\xe9"), Algo: "sha256", Digest: hexB},
+	}
+	return files[min(int(offset), len(files)):], uint32(len(files)), nil
+}
+
+func (m *memoryDaemon) Why(_ context.Context, by api.Actor, file string) (api.Why, error) {
+	bash := api.WhyList{List: memoryLists[0].Name, State: api.StateActive, NEVRA: "bash-5.2-1.x86_64",
+		Key: vendorKey, KeyOwner: "Vendor <security@vendor.example>", Counter: 7, PathMatches: true}
+	w := api.Why{Path: file, RealPath: file, Algo: "sha256", Digest: hexA, Reasons: []string{}, Lists: []api.WhyList{}}
+	switch path.Base(file) {
+	case "good", "caf\xe9":
+		bash.DigestMatches = true
+		w.Vouched, w.Verdict, w.Text = true, api.VerdictVouched, "vouched for by bash-5.2-1.x86_64"
+		w.Owner, w.OwnerState, w.Label = bash.NEVRA, api.StateActive, bash.List
+		w.Lists = []api.WhyList{bash}
+	case "altered":
+		bash.Expected = hexB
+		w.Verdict, w.Text = api.VerdictAltered, "not vouched for: altered since bash-5.2-1.x86_64 was installed"
+		w.Owner, w.OwnerState = bash.NEVRA, api.StateActive
+		w.Lists = []api.WhyList{bash}
+		w.Reasons = []string{"bash-5.2-1.x86_64 has this path with another content"}
+		w.Advice = "if nobody meant to change it, reinstall bash-5.2-1.x86_64"
+	case "secret":
+		if by.UID != 0 {
+			return w, &api.Error{Code: api.AccessDenied, Message: "you may not read " + file + " yourself", Advice: "ask as root"}
+		}
+	case "unknown":
+		w.Verdict, w.Text = api.VerdictUnknown, "not vouched for: no list includes it"
+		w.Advice = "install it from a signed package"
+	default:
+		w.Verdict, w.Text, w.Algo, w.Digest = api.VerdictMissing, "there is no such file", "", ""
+	}
+	return w, nil
+}
+
+func (m *memoryDaemon) RollbackLog(_ context.Context, offset, limit uint32) ([]api.Event, uint32, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	page := m.log[min(int(offset), len(m.log)):]
+	return page[:min(int(limit), len(page))], uint32(len(m.log)), nil
+}
+
+func (m *memoryDaemon) Floors(context.Context) ([]api.Floor, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.floors, nil
+}
+
+func (m *memoryDaemon) Sync(ctx context.Context, _ api.Actor, report func(string, int, int)) (r api.SyncResult, err error) {
+	report("verifying", 0, 2)
+	if m.is("busy") {
+		m.syncing <- struct{}{}
+		<-ctx.Done()
+		m.cancelled <- struct{}{}
+		return r, ctx.Err()
+	}
+	report("verifying", 2, 2)
+	report("publishing", 2, 2)
+	r = api.SyncResult{Installed: 2, Published: 1, Kept: 1, Duration: 410 * time.Millisecond}
+	if m.is("incomplete") {
+		r.Withheld, r.Quarantined, r.Failed = 1, 1, 1
+	}
+	if m.is("broken") {
+		return r, &api.Error{Code: api.Failed, Message: "cannot write list: no space left on device", Advice: "free space on /etc, then: digestctl sync"}
+	}
+	return r, nil
+}
+
+// record appends to the log, newest first.
+func (m *memoryDaemon) record(e api.Event) {
+	e.Seq, e.When = uint64(len(m.log)+1), noon.Add(time.Duration(len(m.log))*time.Minute)
+	e.Actor.PID, e.Actor.Sender = 0, ""
+	m.log = append([]api.Event{e}, m.log...)
+}
+
+func (m *memoryDaemon) RollbackGrant(_ context.Context, by api.Actor, pkg, reason string) (api.Grant, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !strings.Contains(pkg, ".") {
+		return api.Grant{}, &api.Error{Code: api.InvalidArgument, Message: `"` + pkg + `" is no package version`, Advice: "name it as rpm -q does"}
+	}
+	m.record(api.Event{Kind: "granted", NEVRA: pkg, Text: reason, Actor: by})
+	return api.Grant{Package: pkg, UID: by.UID, Reason: reason, When: noon}, nil
+}
+
+func (m *memoryDaemon) RollbackRevoke(_ context.Context, by api.Actor, pkg string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.log) == 0 || m.log[0].Kind != "granted" || m.log[0].NEVRA != pkg {
+		return &api.Error{Code: api.NotFound, Message: "there is no unused grant for " + pkg, Advice: "see digestctl rollback log"}
+	}
+	m.record(api.Event{Kind: "grant-revoked", NEVRA: pkg, Actor: by})
+	return nil
+}
+
+func (m *memoryDaemon) FloorSet(_ context.Context, by api.Actor, pkg, evr, reason string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	by.PID, by.Sender = 0, ""
+	m.floors = append(m.floors, api.Floor{Package: pkg + ".x86_64", EVR: evr, High: "0:5.2-1", Counter: 7, By: &by, Reason: reason, When: noon})
+	return nil
+}
+
+func (m *memoryDaemon) FloorClear(_ context.Context, by api.Actor, pkg, reason string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.floors) == 0 {
+		return &api.Error{Code: api.NotFound, Message: pkg + " has no floor", Advice: "see digestctl floor list"}
+	}
+	m.floors = nil
+	return nil
+}

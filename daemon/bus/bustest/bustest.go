@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package bustest runs a private message bus for tests: the real dbus-daemon,
+// with a configuration that lets every user in. It leaves what is on the bus to
+// the test.
+package bustest
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const config = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <listen>unix:path=%s</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow user="*"/>
+    <allow own="*"/>
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow receive_sender="*" eavesdrop="true"/>
+  </policy>
+</busconfig>
+`
+
+// Bus is a private bus that can be stopped and started at the same address.
+type Bus struct {
+	Address string
+	tb      testing.TB
+	config  string
+	cmd     *exec.Cmd
+}
+
+// New prepares a bus that is not running yet. Its directory is open to all
+// users, so that a test can call as one of them.
+func New(tb testing.TB) *Bus {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "digestd-bus-")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		tb.Fatal(err)
+	}
+	socket := filepath.Join(dir, "bus")
+	b := &Bus{Address: "unix:path=" + socket, tb: tb, config: filepath.Join(dir, "bus.conf")}
+	if err := os.WriteFile(b.config, fmt.Appendf(nil, config, socket), 0o644); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(b.Stop)
+	return b
+}
+
+// Start runs a bus and returns once it takes connections.
+func Start(tb testing.TB) *Bus {
+	tb.Helper()
+	b := New(tb)
+	b.Start()
+	return b
+}
+
+// Start runs the bus.
+func (b *Bus) Start() {
+	b.tb.Helper()
+	os.Remove(strings.TrimPrefix(b.Address, "unix:path="))
+	b.cmd = exec.Command("dbus-daemon", "--config-file="+b.config, "--nofork", "--nopidfile", "--nosyslog", "--print-address")
+	b.cmd.Stderr = os.Stderr
+	out, err := b.cmd.StdoutPipe()
+	if err != nil {
+		b.tb.Fatal(err)
+	}
+	if err := b.cmd.Start(); err != nil {
+		b.tb.Fatalf("cannot run dbus-daemon: %v", err)
+	}
+	timer := time.AfterFunc(10*time.Second, func() { b.cmd.Process.Kill() })
+	defer timer.Stop()
+	// It prints its address when it listens.
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		b.tb.Fatalf("dbus-daemon did not start: %v", err)
+	}
+}
+
+// Stop ends the bus and every connection to it.
+func (b *Bus) Stop() {
+	if b.cmd == nil {
+		return
+	}
+	b.cmd.Process.Kill()
+	b.cmd.Wait()
+	b.cmd = nil
+}

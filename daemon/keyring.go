@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/rpmdb"
+	"github.com/digestd/digestd/rpmdb/pgp"
+	"github.com/digestd/digestd/store"
+)
+
+// keyStamp tells whether the keyring may have changed.
+type keyStamp struct {
+	db            rpmdb.Stamp
+	keys, revoked time.Time
+}
+
+// keySources is what the stores of certificates and of revocations hold now.
+type keySources struct {
+	dir, kind string // of rpm's database
+	certs     []*pgp.Cert
+	rpm       map[string]bool // the fingerprints that are in rpm's keyring
+	complete  bool            // rpm's keyring was read to its last key
+	revoked   []revokedKey    // what the folder of revocations says
+	errs      []error
+}
+
+// refreshKeys reads the trusted certificates and the revocations anew, if their
+// stores changed or always is set, and carries out what follows from them.
+func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
+	d.keyMutex.Lock()
+	defer d.keyMutex.Unlock()
+	var stamp keyStamp
+	var db *rpmdb.DB
+	dir, err := d.locateDB()
+	if err == nil {
+		if db, err = rpmdb.Open(dir); err == nil {
+			stamp.db, err = db.Stamp()
+		}
+	}
+	if err != nil && !errors.Is(err, rpmdb.ErrNoDatabase) {
+		return fmt.Errorf("cannot read keyring: %w", err)
+	}
+	stamp.keys, stamp.revoked = modified(d.config.Keys), modified(d.config.Revoked)
+	if !always && stamp == d.keyStamp {
+		return nil
+	}
+	src := keySources{dir: dir, rpm: map[string]bool{}}
+	if db != nil {
+		src.kind = db.Kind()
+		certs, bad, err := rpmdb.Certs(ctx, db)
+		if err != nil {
+			return fmt.Errorf("cannot read keyring: %w", err)
+		}
+		for _, c := range certs {
+			src.rpm[c.Fingerprint] = true
+		}
+		src.certs, src.errs, src.complete = certs, bad, len(bad) == 0
+	}
+	certs, errs := rpmdb.CertsDir(d.config.Keys)
+	src.certs, src.errs = append(src.certs, certs...), append(src.errs, errs...)
+	src.revoked, errs = readRevoked(d.config.Revoked, d.identity.cert)
+	src.errs = append(src.errs, errs...)
+
+	var gone []withdrawn
+	err = d.onState(ctx, func(s *state) (err error) {
+		gone, err = s.adoptKeys(&src)
+		s.tellAll()
+		return err
+	})
+	if err == nil {
+		d.keyStamp = stamp
+	}
+	d.refreshLabels(gone)
+	return err
+}
+
+func modified(path string) (t time.Time) {
+	if info, err := os.Stat(path); err == nil {
+		t = info.ModTime()
+	}
+	return t
+}
+
+// adoptKeys takes over what the stores hold. Revocations are recorded before
+// anything else is done about them.
+func (s *state) adoptKeys(src *keySources) (gone []withdrawn, err error) {
+	options := pgp.Options{NoExpired: s.noExpired}
+	plain := options.NewKeyring(src.certs...)
+	s.dbPath, s.dbKind = src.dir, src.kind
+	s.solved("keys")
+	for _, err := range src.errs {
+		s.problem("keys", api.SeverityWarning, err.Error(), "remove or replace the file or key")
+	}
+	now := s.now()
+	var suspects []string
+	for _, c := range plain.Certs() {
+		if s.meet(c, src, now) {
+			suspects = append(suspects, c.Fingerprint)
+		}
+	}
+	revoked := s.noteRevocations(plain, src, now)
+	if len(revoked) > 0 {
+		// Durable before the first list goes: whatever happens from here on, the
+		// next start finds the revocation and completes it.
+		if err := s.commit(); err != nil {
+			return nil, err
+		}
+	}
+	options.Revoked = s.revocations()
+	s.keyring = options.NewKeyring(src.certs...)
+	for _, fingerprint := range suspects {
+		s.suspect(fingerprint)
+	}
+	for _, fingerprint := range revoked {
+		more, err := s.carryOut(fingerprint)
+		gone = append(gone, more...)
+		if err != nil {
+			return gone, err
+		}
+	}
+	s.publish()
+	return gone, nil
+}
+
+// meet records a certificate as it is now, and reports whether something about
+// it has changed that may matter to what it vouches for.
+func (s *state) meet(c *pgp.Cert, src *keySources, now time.Time) (changed bool) {
+	old, known := s.keys[c.Fingerprint]
+	k := old
+	if !known {
+		k = store.Key{Fingerprint: c.Fingerprint, FirstSeen: now}
+	}
+	k.Owner, k.Algorithm, k.Source = c.UserID, c.Algorithm, c.Source
+	k.Created, k.Expires, k.Gone, k.RPM = c.Created, c.Expires, time.Time{}, src.rpm[c.Fingerprint]
+	k.Judged = judgement(c, s.noExpired, now)
+	k.Subkeys = nil
+	for _, sub := range c.Subkeys {
+		k.Subkeys = append(k.Subkeys, sub.Fingerprint)
+	}
+	if !known || k.Judged != old.Judged || k.RPM != old.RPM || k.Source != old.Source || !old.Gone.IsZero() {
+		s.setKey(k)
+	}
+	return known && old.Judged != k.Judged
+}
+
+// judgement digests all that a certificate says about which of its signatures
+// count.
+func judgement(c *pgp.Cert, noExpired bool, now time.Time) string {
+	text := fmt.Sprintln(c.Revoked, c.Expires.Unix(), c.Weak, noExpired && expired(c.Expires, now))
+	for _, s := range c.Subkeys {
+		text += fmt.Sprintln(s.Fingerprint, s.Revoked, s.Expires.Unix(), s.Weak, noExpired && expired(s.Expires, now))
+	}
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:8])
+}
+
+func expired(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }
+
+// suspect lets the next reconciliation verify the packages of a key again.
+func (s *state) suspect(fingerprint string) {
+	for _, e := range s.sorted() {
+		if e.active() && e.Key == fingerprint {
+			s.mark(e)
+		}
+	}
+}
+
+// nextExpiry is when the next trusted key expires, zero for never.
+func (s *snapshot) nextExpiry(now time.Time) (next time.Time) {
+	consider := func(t time.Time) {
+		if t.After(now) && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	for _, c := range s.keyring.Certs() {
+		consider(c.Expires)
+		for _, sub := range c.Subkeys {
+			consider(sub.Expires)
+		}
+	}
+	return next
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/store"
+)
+
+// Keys returns every key that vouches or ever did.
+func (d *Daemon) Keys(context.Context) ([]api.Key, error) {
+	snap := d.snapshot()
+	keys := make([]api.Key, 0, len(snap.keys))
+	for _, fingerprint := range slices.Sorted(maps.Keys(snap.keys)) {
+		keys = append(keys, snap.describeKey(snap.keys[fingerprint]))
+	}
+	return keys, nil
+}
+
+// Key returns one key.
+func (d *Daemon) Key(_ context.Context, id string) (api.Key, error) {
+	snap := d.snapshot()
+	k, err := snap.findKey(id)
+	if err != nil {
+		return api.Key{}, err
+	}
+	return snap.describeKey(k), nil
+}
+
+// KeyRevoke withdraws all that a key vouches for.
+func (d *Daemon) KeyRevoke(ctx context.Context, by api.Actor, id, reason string) (api.Key, error) {
+	return d.revokeKey(ctx, by, id, reason)
+}
+
+// KeyRestore lifts a revocation.
+func (d *Daemon) KeyRestore(ctx context.Context, by api.Actor, id, reason string) (api.Key, error) {
+	return d.restoreKey(ctx, by, id, reason)
+}
+
+func (s *snapshot) describeKey(k store.Key) api.Key {
+	out := api.Key{
+		Fingerprint: k.Fingerprint, Owner: k.Owner, Algorithm: k.Algorithm, Source: k.Source, State: api.KeyTrusted,
+		Created: k.Created, Expires: k.Expires, Subkeys: k.Subkeys, FirstSeen: k.FirstSeen,
+	}
+	c := s.keyring.Lookup(k.Fingerprint)
+	if c != nil {
+		out.Weak = c.Weak
+	}
+	switch {
+	case k.Revoked != nil:
+		out.State = api.KeyRevoked
+		out.RevokedBy, out.RevokedReason = k.Revoked.Source, k.Revoked.Reason
+		out.RevokedAt, out.RevokedUID = k.Revoked.When, k.Revoked.UID
+	case c == nil:
+		out.State = api.KeyGone
+	case c.Weak != "":
+		out.State = api.KeyWeak
+	case expired(k.Expires, time.Now()):
+		out.State = api.KeyExpired
+	}
+	for _, e := range s.entries {
+		switch {
+		case e.Key != k.Fingerprint:
+		case e.active():
+			out.Lists++
+			out.Files += e.Files
+		case e.State == store.Withheld:
+			out.Withheld++
+		}
+	}
+	return out
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/rpmdb/pgp"
+	"github.com/digestd/digestd/store"
+)
+
+// The sources of revocations, as they are recorded and shown.
+const (
+	sourceAdministrator = "administrator"
+	sourceRPM           = "rpm's keyring"
+	sourceCertificate   = "the certificate itself"
+)
+
+// withdrawn is a list that left the directory because its key was revoked, with
+// its last content.
+type withdrawn struct {
+	entry *entry
+	data  []byte
+}
+
+// noteRevocations records what is revoked and was not known to be, and returns
+// the fingerprints of certificates.
+func (s *state) noteRevocations(ring *pgp.Keyring, src *keySources, now time.Time) (revoked []string) {
+	note := func(fingerprint string, r store.KeyRevocation) {
+		if s.note(fingerprint, r, now) {
+			revoked = append(revoked, fingerprint)
+		}
+	}
+	for _, c := range ring.Certs() {
+		if r := c.Revoked; r != nil {
+			note(c.Fingerprint, store.KeyRevocation{Source: sourceCertificate, Hard: r.Hard, Act: store.Act{Reason: r.String(), When: r.Time}})
+		}
+	}
+	for _, r := range src.revoked {
+		note(r.fingerprint, store.KeyRevocation{Source: r.file, Hard: true, Act: store.Act{Reason: "named in " + r.file, When: now}})
+	}
+	for _, fingerprint := range slices.Sorted(maps.Keys(s.keys)) {
+		k := s.keys[fingerprint]
+		present := ring.Lookup(fingerprint) != nil
+		if !present && k.RPM && src.complete {
+			note(fingerprint, store.KeyRevocation{Source: sourceRPM, Hard: true, Act: store.Act{Reason: "removed from rpm's keyring", When: now}})
+			k = s.keys[fingerprint]
+			k.RPM = false
+			s.setKey(k)
+		}
+		if !present && k.Gone.IsZero() {
+			k.Gone = now
+			s.setKey(k)
+		}
+	}
+	return revoked
+}
+
+// note records one revocation, unless one as grave is known already.
+func (s *state) note(fingerprint string, r store.KeyRevocation, now time.Time) bool {
+	k, known := s.keys[fingerprint]
+	if known && k.Revoked != nil && (k.Revoked.Hard || !r.Hard) {
+		return false
+	}
+	if !known {
+		k = store.Key{Fingerprint: fingerprint, FirstSeen: now, Gone: now}
+	}
+	k.Revoked = &r
+	s.setKey(k)
+	s.event(store.Event{Kind: "key-revoked", Key: fingerprint, Reason: r.Source, Text: r.Reason, UID: r.UID, PID: r.PID})
+	return true
+}
+
+// revocations are what the keyring must know beyond the certificates.
+func (s *state) revocations() map[string]*pgp.Revocation {
+	m := map[string]*pgp.Revocation{}
+	for fingerprint, k := range s.keys {
+		if r := k.Revoked; r != nil {
+			m[fingerprint] = &pgp.Revocation{Time: r.When, Hard: r.Hard, Reason: "key was revoked by " + r.Source, Text: r.Reason}
+		}
+	}
+	return m
+}
+
+// carryOut withdraws what a revoked key vouched for. The revocation is durable
+// already.
+func (s *state) carryOut(fingerprint string) (gone []withdrawn, err error) {
+	r := s.keys[fingerprint].Revoked
+	if !r.Hard || s.keyOfSubkey(fingerprint) != "" {
+		// It depends on when each package was signed, or by which subkey.
+		s.suspect(s.keyOrOwner(fingerprint))
+		return nil, nil
+	}
+	failpoint.Hit("revoke-before-withdraw")
+	text := fmt.Sprintf("its key %s was revoked by %s: %s; to lift that: digestctl keys restore %s --reason WHY", fingerprint, r.Source, r.Reason, fingerprint)
+	var names []string
+	for _, e := range s.sorted() {
+		if !e.active() || e.Key != fingerprint {
+			continue
+		}
+		data, _ := s.dir.Read(e.Name, nil) // for the labels; a list that is gone has none
+		if err := s.dir.Remove(e.Name); err != nil {
+			return gone, err
+		}
+		failpoint.Hit("revoke-between-lists")
+		w := *e
+		w.State, w.Reason, w.Text = store.Withheld, string(policy.ReasonKeyRevoked), text
+		w.File, w.Signer, w.Granted, w.Since = store.Digest{}, "", e.Granted, s.now()
+		s.put(&w)
+		s.batch.PutList(w.List)
+		s.event(store.Event{Kind: "withdrawn", Package: e.Package.Full(), List: e.Name, Key: fingerprint, Counter: e.Counter,
+			Reason: string(policy.ReasonKeyRevoked), Text: r.Reason, UID: r.UID, PID: r.PID})
+		s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), string(policy.ReasonKeyRevoked)) })
+		gone = append(gone, withdrawn{e, data})
+		names = append(names, e.Name)
+	}
+	failpoint.Hit("revoke-after-withdraw")
+	if len(names) > 0 {
+		if err := s.dir.Sync(names...); err != nil {
+			return gone, err
+		}
+	}
+	failpoint.Hit("revoke-before-commit")
+	s.log.Warn("key revoked", "key", fingerprint, "owner", s.keys[fingerprint].Owner, "by", r.Source, "reason", r.Reason, "lists", len(names))
+	s.after(func(o observer) { o.KeyRevoked(fingerprint, r.Source+": "+r.Reason, uint32(len(names))) })
+	return gone, s.commit()
+}
+
+// keyOfSubkey returns the certificate that has fingerprint as a subkey.
+func (s *state) keyOfSubkey(fingerprint string) string {
+	for owner, k := range s.keys {
+		if slices.Contains(k.Subkeys, fingerprint) {
+			return owner
+		}
+	}
+	return ""
+}
+
+func (s *state) keyOrOwner(fingerprint string) string {
+	if owner := s.keyOfSubkey(fingerprint); owner != "" {
+		return owner
+	}
+	return fingerprint
+}
+
+// findKey reads a key as an administrator names it: a fingerprint or the end of
+// one, at least eight digits.
+func (s *snapshot) findKey(text string) (store.Key, error) {
+	id := strings.ToLower(strings.TrimPrefix(strings.ReplaceAll(text, " ", ""), "0x"))
+	var found []store.Key
+	for fingerprint, k := range s.keys {
+		if fingerprint == id || len(id) >= 8 && strings.HasSuffix(fingerprint, id) {
+			found = append(found, k)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return store.Key{}, api.Errorf(api.InvalidArgument, "%q is the end of %d keys: give the whole fingerprint", text, len(found))
+	}
+	return store.Key{}, &api.Error{Code: api.NotFound, Message: fmt.Sprintf("no key %q is known here", text), Advice: "see digestctl keys"}
+}
+
+// revokeKey withdraws all that a key vouches for, by the word of an
+// administrator. A whole fingerprint may be of a key that is not known yet.
+func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason string) (api.Key, error) {
+	k, err := d.snapshot().findKey(text)
+	if err != nil {
+		if k.Fingerprint = fingerprintOf(text); k.Fingerprint == "" {
+			return api.Key{}, err
+		}
+	}
+	var gone []withdrawn
+	err = d.onState(ctx, func(s *state) error {
+		a, err := act(s, by, reason)
+		if err != nil {
+			return err
+		}
+		if !s.note(k.Fingerprint, store.KeyRevocation{Source: sourceAdministrator, Hard: true, Act: a}, s.now()) {
+			return api.Errorf(api.InvalidArgument, "key %s is revoked already, by %s", k.Fingerprint, s.keys[k.Fingerprint].Revoked.Source)
+		}
+		if err := s.commit(); err != nil {
+			return err
+		}
+		gone, err = s.carryOut(k.Fingerprint)
+		s.tellAll()
+		return err
+	})
+	if err != nil {
+		return api.Key{}, err
+	}
+	d.refreshLabels(gone)
+	if err := d.refreshKeys(ctx, true); err != nil {
+		return api.Key{}, err
+	}
+	// What another key has signed as well comes back.
+	d.wantSync("a key was revoked")
+	snap := d.snapshot()
+	return snap.describeKey(snap.keys[k.Fingerprint]), nil
+}
+
+// restoreKey lifts a revocation. Only what is said anew can revoke the key
+// again.
+func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason string) (api.Key, error) {
+	snap := d.snapshot()
+	k, err := snap.findKey(text)
+	if err != nil {
+		return api.Key{}, err
+	}
+	if k.Revoked == nil {
+		return api.Key{}, api.Errorf(api.InvalidArgument, "key %s is not revoked", k.Fingerprint)
+	}
+	if c := snap.keyring.Lookup(k.Fingerprint); k.Revoked.Source == sourceCertificate && c != nil {
+		return api.Key{}, &api.Error{Code: api.InvalidArgument,
+			Message: fmt.Sprintf("key %s was revoked by its owner, in %s", k.Fingerprint, c.Source),
+			Advice:  "only a certificate without the revocation could be trusted: remove this one first"}
+	}
+	revoked, _ := readRevoked(d.config.Revoked, d.identity.cert)
+	for _, r := range revoked {
+		if r.fingerprint == k.Fingerprint {
+			return api.Key{}, &api.Error{Code: api.InvalidArgument,
+				Message: fmt.Sprintf("key %s is revoked by %s", k.Fingerprint, r.file), Advice: "remove that file first"}
+		}
+	}
+	err = d.onState(ctx, func(s *state) error {
+		a, err := act(s, by, reason)
+		if err != nil {
+			return err
+		}
+		k := s.keys[k.Fingerprint]
+		k.Revoked = nil
+		s.setKey(k)
+		s.event(store.Event{Kind: "key-restored", Key: k.Fingerprint, Text: a.Reason, UID: a.UID, PID: a.PID})
+		return s.commit()
+	})
+	if err != nil {
+		return api.Key{}, err
+	}
+	if err := d.refreshKeys(ctx, true); err != nil {
+		return api.Key{}, err
+	}
+	d.wantSync("a key was restored")
+	snap = d.snapshot()
+	return snap.describeKey(snap.keys[k.Fingerprint]), nil
+}

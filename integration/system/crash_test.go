@@ -89,6 +89,9 @@ func (m *machine) counter() uint64 {
 // transaction that installs, in one that erases, and in a reconciliation.
 func TestDaemonKilled(t *testing.T) {
 	for _, point := range failpoints(t) {
+		if strings.HasPrefix(point, "revoke-") {
+			continue // has a test of its own
+		}
 		for nth := 1; nth <= 2; nth++ {
 			t.Run(fmt.Sprintf("%s-%d", point, nth), func(t *testing.T) {
 				t.Parallel()
@@ -113,6 +116,42 @@ func TestDaemonKilled(t *testing.T) {
 				m.converged(counter)
 			})
 		}
+	}
+}
+
+// TestKilledWhileRevoking: once a revocation began, it is complete after the next
+// start, wherever the daemon died.
+func TestKilledWhileRevoking(t *testing.T) {
+	vendor, err := signerOf("vendor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, point := range failpoints(t) {
+		if !strings.HasPrefix(point, "revoke-") {
+			continue
+		}
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			m, _ := history(t)
+			m.importKey("other")
+			m.mustRPM("-U", m.mustBuild("other-1-1.noarch", "key=other"))
+			counter := m.counter()
+			m.stop()
+			m.startDaemon("DIGESTD_FAILPOINT=" + point)
+			m.digestctl("keys", "revoke", vendor.fingerprint(), "--reason", "test").Run()
+			m.mustExit()
+			m.startDaemon()
+			m.eventually("tlv-other-0:1-1.noarch")
+			m.mustCtl("sync")
+			m.eventually("tlv-other-0:1-1.noarch")
+			m.wholesome()
+			if now := m.counter(); now < counter {
+				t.Errorf("counter fell from %d to %d", counter, now)
+			}
+			if out := m.mustCtl("keys", "show", vendor.fingerprint()); !strings.Contains(out, "revoked by") {
+				t.Errorf("the revocation is lost:\n%s", out)
+			}
+		})
 	}
 }
 

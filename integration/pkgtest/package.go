@@ -16,7 +16,7 @@ import (
 )
 
 // Package is a package to be made, in process: thousands take seconds. What
-// only rpmbuild can do is for [Spec].
+// only rpmbuild can do is for [BuildSpec].
 type Package struct {
 	Name, Version, Release, Arch string
 	Epoch                        uint32

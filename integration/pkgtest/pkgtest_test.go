@@ -4,6 +4,7 @@ package pkgtest_test
 
 import (
 	"bytes"
+	"os"
 	"regexp"
 	"testing"
 
@@ -100,3 +101,63 @@ func TestRPMJudgesPackages(t *testing.T) {
 }
 
 var signatureLine = regexp.MustCompile(`Header V4 RSA/SHA256 Signature, key ID [0-9a-f]+: (\w+)`)
+
+// A package from rpmbuild and rpmsign reaches the list directory of a daemon
+// through rpm and its plugin.
+func TestDaemonFollowsRPM(t *testing.T) {
+	programs, err := pkgtest.BuildPrograms(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	distribution, err := pkgtest.NewGPG(dir, "distribution", "rsa2048")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer distribution.Close()
+	files, err := pkgtest.BuildSpec(dir, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := distribution.Sign(files...); err != nil {
+		t.Fatal(err)
+	}
+	r := newRoot(t)
+	d := pkgtest.NewDaemon(t, programs, r, t.TempDir())
+	r.Macros = programs.PluginMacros(d.Socket())
+	d.Start()
+	if err := r.Run("--import", distribution.Armor); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Run(append([]string{"-i"}, files...)...); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(d.Lists())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{}
+	for _, e := range entries {
+		got = append(got, e.Name())
+	}
+	if diff := cmp.Diff([]string{"tlv-hello-0:1-2.noarch"}, got); diff != "" {
+		t.Error(diff)
+	}
+	d.Stop()
+}
+
+const spec = `
+Name: hello
+Version: 1
+Release: 2
+Summary: A greeting
+License: Apache-2.0
+BuildArch: noarch
+%description
+A greeting.
+%install
+mkdir -p %{buildroot}/usr/share
+echo hello >%{buildroot}/usr/share/hello
+%files
+/usr/share/hello
+`

@@ -88,19 +88,16 @@ func short(args []string) string {
 
 // Import makes rpm trust a key.
 func (r *Root) Import(k *Key) error {
-	f, err := os.CreateTemp("", "digestd-key-*.asc")
+	dir, err := os.MkdirTemp("", "digestd-key-")
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(k.Armor)
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "certificate.asc")
+	if err := os.WriteFile(file, k.Armor, 0o644); err != nil {
 		return err
 	}
-	return r.Run("--import", f.Name())
+	return r.Run("--import", file)
 }
 
 // Database returns the directory of the database, as this process sees it.

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pkgtest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Programs is a directory with digestd, digestctl and the plugin digestd.so of
+// this source tree.
+type Programs struct{ Dir string }
+
+// BuildPrograms builds them into dir, with the given build tags ("failpoint");
+// once for a test binary, in its TestMain.
+func BuildPrograms(dir string, tags ...string) (Programs, error) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return Programs{}, fmt.Errorf("cannot find source tree: %w", err)
+	}
+	source := strings.TrimSpace(string(out))
+	plugin := filepath.Join(dir, "digestd.so")
+	for _, args := range [][]string{
+		{"go", "build", "-C", source, "-tags", strings.Join(tags, ","), "-o", dir, "./cmd/digestd", "./cmd/digestctl"},
+		{"make", "-s", "-C", filepath.Join(source, "hooks", "rpm"), "-B", "digestd.so"},
+		{"cp", filepath.Join(source, "hooks", "rpm", "digestd.so"), plugin},
+	} {
+		cmd := exec.Command(args[0], args[1:]...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return Programs{}, fmt.Errorf("cannot build programs: %s: %w\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+	return Programs{Dir: dir}, nil
+}
+
+// PluginMacros are what makes rpm load the plugin and connect it to socket.
+func (p Programs) PluginMacros(socket string) []string {
+	return []string{
+		"__plugindir " + p.Dir,
+		"__transaction_digestd " + filepath.Join(p.Dir, "digestd.so") + " socket=" + socket,
+	}
+}

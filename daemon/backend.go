@@ -27,7 +27,7 @@ func (d *Daemon) Status() api.Status {
 		Version: Version, Mode: snap.mode.String(), Root: d.config.Root, ListDirectory: d.config.Lists,
 		Format: m.format, Sign: m.sign, Unsigned: m.unsigned.String(),
 		DatabasePath: snap.dbPath, DatabaseKind: snap.dbKind, Since: snap.since,
-		Certificate: describeCertificate(d.identity.cert, d.identity.path),
+		Certificate: describeCertificate(m.identity.cert, m.identity.path),
 		Transaction: snap.open > 0, LastSync: snap.lastSync, Problems: snap.problems, Counter: snap.counter,
 	}
 	for _, e := range snap.entries {

@@ -12,6 +12,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -36,16 +37,15 @@ const Version = "0.1.0"
 
 // Daemon is one running service.
 type Daemon struct {
-	config   config.Config
-	log      *slog.Logger
-	now      func() time.Time
-	root     *kernel.Root
-	dir      *store.Dir
-	index    *store.Index
-	identity *identity
-	maker    atomic.Pointer[maker]
-	owner    *owner
-	notify   Notifier
+	config config.Config
+	log    *slog.Logger
+	now    func() time.Time
+	root   *kernel.Root
+	dir    *store.Dir
+	index  *store.Index
+	maker  atomic.Pointer[maker]
+	owner  *owner
+	notify Notifier
 
 	published *atomic.Pointer[snapshot]
 	sessions  sync.WaitGroup
@@ -55,6 +55,7 @@ type Daemon struct {
 	keyStamp  keyStamp      // of the keyring in use; guarded by keyMutex
 	keyMutex  sync.Mutex
 	synced    atomic.Pointer[rpmdb.Stamp] // of the database at the last reconciliation
+	rotation  sync.Mutex                  // one change of the signing key at a time
 	syncMutex sync.Mutex                  // one reconciliation at a time
 }
 
@@ -104,23 +105,28 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 	if _, err = d.dir.Sweep(); err != nil {
 		return nil, err
 	}
-	var created bool
-	if d.identity, created, err = loadIdentity(c.State, d.now()); err != nil {
+	id, created, err := loadIdentity(c.State, d.now())
+	if err != nil {
 		return nil, err
 	}
 	if created {
-		log.Info("signing key created", "certificate", d.identity.path)
+		log.Info("signing key created", "certificate", id.path)
 	}
-	d.maker.Store(&maker{format: c.Format, sign: c.Sign, mode: mode, unsigned: unsigned, identity: d.identity})
+	old, err := oldCertificates(c.State)
+	if err != nil {
+		return nil, err
+	}
+	d.maker.Store(&maker{format: c.Format, sign: c.Sign, mode: mode, unsigned: unsigned, identity: id})
 	s := &state{
 		index: d.index, dir: d.dir, mode: mode, multi: c.MultiVersion, boot: bootID(), log: log, now: d.now,
-		keepOld: c.KeepOld == "until-restart", noExpired: c.Expired == "withdraw", signer: d.maker.Load().signer(), certificate: d.identity.cert,
+		keepOld: c.KeepOld == "until-restart", noExpired: c.Expired == "withdraw", signer: d.maker.Load().signer(), certificates: append([]*x509.Certificate{id.cert}, old...),
 		open: map[*transaction]bool{}, since: d.now(),
 	}
 	if err = s.load(); err != nil {
 		return nil, err
 	}
 	s.keyring = pgp.NewKeyring()
+	s.meetSigner(id.cert, id.path)
 	if err = s.recovered(recovery); err != nil {
 		return nil, err
 	}

@@ -24,7 +24,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The files of the machine's signing identity, in the state directory.
+// The files of the machine's signing identity, in the state directory. One that
+// waits for its time has them with a suffix.
 const (
 	signingKeyFile  = "signing.key" // PKCS#8, PEM, 0600
 	signingCertFile = "signing.crt" // X.509, PEM
@@ -46,12 +47,15 @@ func (id *identity) skid() string { return hex.EncodeToString(id.cert.SubjectKey
 // is neither. One without the other is an error: making a new key would
 // silently end the trust that was enrolled for the old one.
 func loadIdentity(dir string, now time.Time) (id *identity, created bool, err error) {
+	if err := completeRotation(dir); err != nil {
+		return nil, false, fmt.Errorf("cannot complete the change of the signing key: %w", err)
+	}
 	keyPath, certPath := filepath.Join(dir, signingKeyFile), filepath.Join(dir, signingCertFile)
 	keyPEM, keyErr := os.ReadFile(keyPath)
 	certPEM, certErr := os.ReadFile(certPath)
 	switch {
 	case errors.Is(keyErr, fs.ErrNotExist) && errors.Is(certErr, fs.ErrNotExist):
-		if err := createIdentity(dir, now); err != nil {
+		if err := createIdentity(dir, "", now); err != nil {
 			return nil, false, fmt.Errorf("cannot create signing key: %w", err)
 		}
 		id, _, err = loadIdentity(dir, now)
@@ -102,8 +106,9 @@ func loadIdentity(dir string, now time.Time) (id *identity, created bool, err er
 
 // createIdentity makes a P-256 key, which every kernel since 5.13 verifies and
 // which signs fastest, and a certificate that allows digital signatures only:
-// the .ima keyring takes no other.
-func createIdentity(dir string, now time.Time) error {
+// the .ima keyring takes no other. The certificate is written last: it makes the
+// others count.
+func createIdentity(dir, suffix string, now time.Time) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -149,7 +154,7 @@ func createIdentity(dir string, now time.Time) error {
 		{signingDERFile, der, 0o644},
 		{signingCertFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644},
 	} {
-		if err := store.WriteFileDurably(filepath.Join(dir, f.name), f.data, f.mode); err != nil {
+		if err := store.WriteFileDurably(filepath.Join(dir, f.name+suffix), f.data, f.mode); err != nil {
 			return err
 		}
 	}

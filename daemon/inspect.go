@@ -4,7 +4,6 @@ package daemon
 
 import (
 	"crypto/sha256"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -146,7 +145,7 @@ func (s *state) judge(name string) (body store.Digest, why string) {
 	}
 	ours := err == nil && kind == digestlist.SigPKCS7
 	if ours {
-		_, err = digestlist.VerifyPKCS7(content, sig, []*x509.Certificate{s.certificate})
+		_, err = digestlist.VerifyPKCS7(content, sig, s.ownCertificates())
 		ours = err == nil
 	}
 	switch {

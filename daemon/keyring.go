@@ -67,7 +67,7 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 	}
 	certs, errs := rpmdb.CertsDir(d.config.Keys)
 	src.certs, src.errs = append(src.certs, certs...), append(src.errs, errs...)
-	src.revoked, errs = readRevoked(d.config.Revoked, d.identity.cert)
+	src.revoked, errs = readRevoked(d.config.Revoked, d.snapshot().certificates)
 	src.errs = append(src.errs, errs...)
 
 	var gone []withdrawn
@@ -80,6 +80,9 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 		d.keyStamp = stamp
 	}
 	d.refreshLabels(gone)
+	if signer := d.maker.Load().identity.skid(); err == nil && d.snapshot().keys[signer].Revoked != nil {
+		err = d.renewIdentity(ctx, api.Actor{}, "its certificate "+signer+" was revoked")
+	}
 	return err
 }
 

@@ -47,15 +47,16 @@ func (s *snapshot) describeKey(k store.Key) api.Key {
 		Fingerprint: k.Fingerprint, Owner: k.Owner, Algorithm: k.Algorithm, Source: k.Source, State: api.KeyTrusted,
 		Created: k.Created, Expires: k.Expires, Subkeys: k.Subkeys, FirstSeen: k.FirstSeen,
 	}
+	if k.Use == useLists {
+		return s.describeSigner(k, out)
+	}
 	c := s.keyring.Lookup(k.Fingerprint)
 	if c != nil {
 		out.Weak = c.Weak
 	}
 	switch {
 	case k.Revoked != nil:
-		out.State = api.KeyRevoked
-		out.RevokedBy, out.RevokedReason = k.Revoked.Source, k.Revoked.Reason
-		out.RevokedAt, out.RevokedUID = k.Revoked.When, k.Revoked.UID
+		describeRevocation(k, &out)
 	case c == nil:
 		out.State = api.KeyGone
 	case c.Weak != "":
@@ -71,6 +72,29 @@ func (s *snapshot) describeKey(k store.Key) api.Key {
 			out.Files += e.Files
 		case e.State == store.Withheld:
 			out.Withheld++
+		}
+	}
+	return out
+}
+
+func describeRevocation(k store.Key, out *api.Key) {
+	out.State = api.KeyRevoked
+	out.RevokedBy, out.RevokedReason = k.Revoked.Source, k.Revoked.Reason
+	out.RevokedAt, out.RevokedUID = k.Revoked.When, k.Revoked.UID
+}
+
+// describeSigner describes a key that signs lists: "vouching" is signing.
+func (s *snapshot) describeSigner(k store.Key, out api.Key) api.Key {
+	out.Use = useLists
+	if k.Revoked != nil {
+		describeRevocation(k, &out)
+	} else if k.Fingerprint != s.signer {
+		out.State = api.KeyGone
+	}
+	for _, e := range s.entries {
+		if e.active() && e.Signer == k.Fingerprint {
+			out.Lists++
+			out.Files += e.Files
 		}
 	}
 	return out

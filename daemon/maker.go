@@ -37,6 +37,7 @@ type candidate struct {
 	sig    []byte          // that of key, as the package carries it
 	vouch  policy.Decision // what its signature is worth
 
+	signer string // as maker.signer
 	files  int
 	body   store.Digest
 	file   store.Digest
@@ -106,6 +107,7 @@ func (m *maker) build(c *candidate, h *header.Header, w *workspace) error {
 	case err != nil:
 		return fmt.Errorf("cannot make list of %s: %w", c.pkg, err)
 	}
+	c.signer = m.signer()
 	c.body = sha256.Sum256(w.body)
 	if c.refs, err = makeRefs(m.format, w.body, c.files); err != nil {
 		return fmt.Errorf("cannot make list of %s: %w", c.pkg, err)

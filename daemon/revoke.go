@@ -49,6 +49,9 @@ func (s *state) noteRevocations(ring *pgp.Keyring, src *keySources, now time.Tim
 	}
 	for _, fingerprint := range slices.Sorted(maps.Keys(s.keys)) {
 		k := s.keys[fingerprint]
+		if k.Use != "" {
+			continue
+		}
 		present := ring.Lookup(fingerprint) != nil
 		if !present && k.RPM && src.complete {
 			note(fingerprint, store.KeyRevocation{Source: sourceRPM, Hard: true, Act: store.Act{Reason: "removed from rpm's keyring", When: now}})
@@ -83,7 +86,7 @@ func (s *state) note(fingerprint string, r store.KeyRevocation, now time.Time) b
 func (s *state) revocations() map[string]*pgp.Revocation {
 	m := map[string]*pgp.Revocation{}
 	for fingerprint, k := range s.keys {
-		if r := k.Revoked; r != nil {
+		if r := k.Revoked; r != nil && k.Use == "" {
 			m[fingerprint] = &pgp.Revocation{Time: r.When, Hard: r.Hard, Reason: "key was revoked by " + r.Source, Text: r.Reason}
 		}
 	}
@@ -94,6 +97,9 @@ func (s *state) revocations() map[string]*pgp.Revocation {
 // already.
 func (s *state) carryOut(fingerprint string) (gone []withdrawn, err error) {
 	r := s.keys[fingerprint].Revoked
+	if s.keys[fingerprint].Use == useLists {
+		return nil, nil // nothing goes: lists are signed anew
+	}
 	if !r.Hard || s.keyOfSubkey(fingerprint) != "" {
 		// It depends on when each package was signed, or by which subkey.
 		s.suspect(s.keyOrOwner(fingerprint))
@@ -202,8 +208,14 @@ func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason strin
 	if err := d.refreshKeys(ctx, true); err != nil {
 		return api.Key{}, err
 	}
-	// What another key has signed as well comes back.
-	d.wantSync("a key was revoked")
+	if k.Use == useLists {
+		if _, err := d.runSync(ctx, "the signing key was revoked", func(string, int, int) {}); err != nil {
+			return api.Key{}, err
+		}
+	} else {
+		// What another key has signed as well comes back.
+		d.wantSync("a key was revoked")
+	}
 	snap := d.snapshot()
 	return snap.describeKey(snap.keys[k.Fingerprint]), nil
 }
@@ -216,6 +228,9 @@ func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason stri
 	if err != nil {
 		return api.Key{}, err
 	}
+	if k.Use == useLists {
+		return api.Key{}, api.Errorf(api.InvalidArgument, "%s signed lists here; it was replaced and cannot come back", k.Fingerprint)
+	}
 	if k.Revoked == nil {
 		return api.Key{}, api.Errorf(api.InvalidArgument, "key %s is not revoked", k.Fingerprint)
 	}
@@ -224,7 +239,7 @@ func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason stri
 			Message: fmt.Sprintf("key %s was revoked by its owner, in %s", k.Fingerprint, c.Source),
 			Advice:  "only a certificate without the revocation could be trusted: remove this one first"}
 	}
-	revoked, _ := readRevoked(d.config.Revoked, d.identity.cert)
+	revoked, _ := readRevoked(d.config.Revoked, d.snapshot().certificates)
 	for _, r := range revoked {
 		if r.fingerprint == k.Fingerprint {
 			return api.Key{}, &api.Error{Code: api.InvalidArgument,

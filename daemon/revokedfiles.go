@@ -33,9 +33,9 @@ type revokedKey struct {
 // readRevoked reads the folder of revocations. A file there holds fingerprints,
 // one a line; or OpenPGP certificates, whose keys are revoked whatever they say
 // of themselves; or an X.509 CRL (RFC 5280, section 5), which must be signed by
-// the issuer of the certificate that this machine signs lists with. A folder
+// one of the certificates that this machine signed lists with. A folder
 // that does not exist is empty.
-func readRevoked(dir string, own *x509.Certificate) (revoked []revokedKey, errs []error) {
+func readRevoked(dir string, own []*x509.Certificate) (revoked []revokedKey, errs []error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -63,7 +63,7 @@ func readRevoked(dir string, own *x509.Certificate) (revoked []revokedKey, errs 
 	return revoked, errs
 }
 
-func readRevokedFile(path string, own *x509.Certificate) ([]string, error) {
+func readRevokedFile(path string, own []*x509.Certificate) ([]string, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func readRevokedFile(path string, own *x509.Certificate) ([]string, error) {
 }
 
 // parseRevoked tells the three kinds of content apart.
-func parseRevoked(data []byte, own *x509.Certificate) ([]string, error) {
+func parseRevoked(data []byte, own []*x509.Certificate) ([]string, error) {
 	der := data
 	if block, _ := pem.Decode(data); block != nil && block.Type == "X509 CRL" {
 		der = block.Bytes
@@ -143,24 +143,25 @@ func fingerprintOf(text string) string {
 	return p
 }
 
-// fromCRL believes a list that the issuer of our certificate signed. It returns
-// the subject key identifier of our certificate if that is in it.
-func fromCRL(crl *x509.RevocationList, own *x509.Certificate) ([]string, error) {
-	if !bytes.Equal(crl.RawIssuer, own.RawIssuer) {
-		return nil, fmt.Errorf("it is of %q, which issued no certificate of this machine", crl.Issuer)
-	}
-	if !bytes.Equal(own.RawIssuer, own.RawSubject) {
-		return nil, errors.New("the certificate of its issuer is not here")
-	}
-	// A self-signed certificate may revoke itself, though it is marked for
-	// signing lists only.
-	if err := own.CheckSignature(crl.SignatureAlgorithm, crl.RawTBSRevocationList, crl.Signature); err != nil {
-		return nil, fmt.Errorf("its issuer did not sign it: %w", err)
-	}
-	for _, r := range crl.RevokedCertificateEntries {
-		if r.SerialNumber.Cmp(own.SerialNumber) == 0 {
-			return []string{hex.EncodeToString(own.SubjectKeyId)}, nil
+// fromCRL believes a list that one of our certificates signed: they are their own
+// issuers, and may revoke themselves though they are marked for signing lists
+// only. It returns the subject key identifiers of those it revokes.
+func fromCRL(crl *x509.RevocationList, own []*x509.Certificate) (revoked []string, err error) {
+	err = fmt.Errorf("it is of %q, which issued no certificate of this machine", crl.Issuer)
+	for _, cert := range own {
+		if !bytes.Equal(crl.RawIssuer, cert.RawSubject) {
+			continue
 		}
+		if bad := cert.CheckSignature(crl.SignatureAlgorithm, crl.RawTBSRevocationList, crl.Signature); bad != nil {
+			err = fmt.Errorf("its issuer did not sign it: %w", bad)
+			continue
+		}
+		for _, r := range crl.RevokedCertificateEntries {
+			if r.SerialNumber.Cmp(cert.SerialNumber) == 0 {
+				revoked = append(revoked, hex.EncodeToString(cert.SubjectKeyId))
+			}
+		}
+		return revoked, nil
 	}
-	return nil, nil
+	return nil, err
 }

@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"crypto/x509"
 	"iter"
 	"slices"
 	"strings"
@@ -36,20 +37,23 @@ func lineOf(n nevra.NEVRA) lineID { return lineID{n.Name, n.Arch} }
 // snapshot is one consistent view of the state. It is never changed once
 // published; queries read it without waiting for anybody.
 type snapshot struct {
-	entries  []*entry // by name
-	lines    map[lineID]store.Line
-	asides   []store.Aside
-	keyring  *pgp.Keyring
-	keys     map[string]store.Key // that vouch or ever did
-	mode     policy.Mode
-	counter  uint64
-	problems []api.Problem
-	open     int // transactions in flight
-	lastSync api.LastSync
-	dbKind   string
-	dbPath   string
-	retired  int
-	since    time.Time
+	entries []*entry // by name
+	lines   map[lineID]store.Line
+	asides  []store.Aside
+	keyring *pgp.Keyring
+	keys    map[string]store.Key // that vouch or ever did
+	signer  string               // of new lists
+	// certificates are our own: the one that signs, then older ones.
+	certificates []*x509.Certificate
+	mode         policy.Mode
+	counter      uint64
+	problems     []api.Problem
+	open         int // transactions in flight
+	lastSync     api.LastSync
+	dbKind       string
+	dbPath       string
+	retired      int
+	since        time.Time
 }
 
 func compareEntry(e *entry, name string) int { return strings.Compare(e.Name, name) }

@@ -26,13 +26,13 @@ type state struct {
 	mode  policy.Mode
 	multi []string // globs of multi-version package names
 	// keepOld lets a replaced list stay until the machine restarts.
-	keepOld     bool
-	noExpired   bool              // an expired key vouches for nothing
-	signer      string            // of new lists, as maker.signer
-	certificate *x509.Certificate // our own
-	boot        string
-	log         *slog.Logger
-	now         func() time.Time
+	keepOld      bool
+	noExpired    bool                // an expired key vouches for nothing
+	signer       string              // of new lists, as maker.signer
+	certificates []*x509.Certificate // our own: the one that signs, then older ones
+	boot         string
+	log          *slog.Logger
+	now          func() time.Time
 
 	byName   map[string]*entry
 	byHeader map[store.Digest]*entry
@@ -217,20 +217,22 @@ func (s *state) commit() error {
 func (s *state) publish() {
 	s.linesOwned, s.keysOwned = false, false
 	s.published.Store(&snapshot{
-		entries:  s.sorted(),
-		lines:    s.lines,
-		asides:   slices.Clip(s.asides),
-		keyring:  s.keyring,
-		keys:     s.keys,
-		mode:     s.mode,
-		counter:  s.counter,
-		problems: slices.Clone(s.problems),
-		open:     len(s.open),
-		lastSync: s.lastSync,
-		dbKind:   s.dbKind,
-		dbPath:   s.dbPath,
-		retired:  len(s.retired),
-		since:    s.since,
+		entries:      s.sorted(),
+		lines:        s.lines,
+		asides:       slices.Clip(s.asides),
+		keyring:      s.keyring,
+		keys:         s.keys,
+		signer:       s.signer,
+		certificates: s.certificates,
+		mode:         s.mode,
+		counter:      s.counter,
+		problems:     slices.Clone(s.problems),
+		open:         len(s.open),
+		lastSync:     s.lastSync,
+		dbKind:       s.dbKind,
+		dbPath:       s.dbPath,
+		retired:      len(s.retired),
+		since:        s.since,
 	})
 }
 

@@ -143,7 +143,7 @@ func (s *state) entryOf(a *addition) (*entry, error) {
 	e := &entry{refs: a.refs, List: store.List{
 		Name: a.name, Package: a.pkg, Header: a.header, Body: a.body, File: a.file,
 		Files: a.files, Since: s.now(), Reason: string(a.decision.Reason), Text: a.decision.Text,
-		Granted: a.decision.Grant, State: store.Active, Signer: s.signer,
+		Granted: a.decision.Grant, State: store.Active, Signer: a.signer,
 	}}
 	if a.key != nil {
 		e.Key = a.key.Fingerprint

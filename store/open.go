@@ -213,7 +213,7 @@ func create(path string) (*bbolt.DB, error) {
 		return putNumber(tx, metaSchema, Schema)
 	})
 	if err == nil {
-		err = syncDir(filepath.Dir(path))
+		err = SyncDir(filepath.Dir(path))
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot create %s: %w", path, err), db.Close())

@@ -79,6 +79,7 @@ type Retirement struct {
 // certificate, so that a revocation does.
 type Key struct {
 	Fingerprint string    `json:"-"`
+	Use         string    `json:"use,omitempty"`     // "" vouches for packages, "lists" signs lists
 	Subkeys     []string  `json:"subkeys,omitempty"` // fingerprints of those that sign
 	Owner       string    `json:"owner,omitempty"`
 	Algorithm   string    `json:"algorithm,omitempty"`

@@ -50,6 +50,41 @@ again does not lift that. KEY is a fingerprint or the end of one.`),
 		a.keysChangeCommand("restore", "KeyRestore", "Lift the revocation of a key",
 			`Restore lets a key vouch again. What is signed by it is verified anew, and its
 lists return. A key that its owner revoked cannot be restored.`))
+	cmd.AddCommand(a.keysRotateCommand())
+	return cmd
+}
+
+func (a *app) keysRotateCommand() *cobra.Command {
+	var reason string
+	var prepare bool
+	cmd := &cobra.Command{
+		Use:   "rotate --reason TEXT",
+		Short: "Change the key that signs this machine's lists",
+		Long: `Rotate makes a new key and certificate, and signs every list anew. Until all are,
+lists by both keys are good. Where the kernel verifies lists, enrol the new
+certificate first: --prepare makes it and leaves the old one signing; the next
+rotate takes it.`,
+		Args: cobra.NoArgs,
+		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
+			cert, err := get[api.Certificate](ctx, c, "SignerRotate", prepare, reason)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.tui.json(cert)
+			}
+			if prepare {
+				a.tui.say(good, "the next certificate is ready; nothing is signed by it yet")
+			} else {
+				a.tui.say(good, "all lists are signed by the new key")
+			}
+			a.tui.fact("certificate", "%s", cert.Path)
+			a.tui.fact("key id", "%s", cert.SKI)
+			return nil
+		}),
+	}
+	cmd.Flags().BoolVar(&prepare, "prepare", false, "make the next certificate only")
+	reasonFlag(cmd, &reason)
 	return cmd
 }
 
@@ -120,9 +155,15 @@ func (a *app) printKey(k api.Key) error {
 		}
 		t.fact("revoked by", "%s", by+", "+moment(k.RevokedAt))
 		t.fact("because", "%s", k.RevokedReason)
-		t.fact("to lift", "%s", "digestctl keys restore "+k.Fingerprint+" --reason WHY")
+		if k.Use == "" {
+			t.fact("to lift", "digestctl keys restore %s --reason WHY", k.Fingerprint)
+		}
 	}
-	t.fact("vouches for", "%s", fmt.Sprintf("%d lists, %d files", k.Lists, k.Files))
+	does := "vouches for"
+	if k.Use != "" {
+		does = "signs"
+	}
+	t.fact(does, "%s", fmt.Sprintf("%d lists, %d files", k.Lists, k.Files))
 	if k.Withheld > 0 {
 		t.fact("withheld", "%s", fmt.Sprintf("%d lists", k.Withheld))
 	}

@@ -31,6 +31,10 @@ func (m *memoryDaemon) KeyRevoke(ctx context.Context, _ api.Actor, id, _ string)
 	return m.Key(ctx, id)
 }
 
+func (m *memoryDaemon) SignerRotate(context.Context, api.Actor, bool, string) (api.Certificate, error) {
+	return api.Certificate{Subject: "CN=test", SKI: "0011aabb", Path: "/var/lib/digestd/signing.crt"}, nil
+}
+
 func (m *memoryDaemon) KeyRestore(ctx context.Context, _ api.Actor, id, _ string) (api.Key, error) {
 	return m.Key(ctx, id)
 }

@@ -81,10 +81,11 @@ const (
 
 // Key is a certificate that vouches for packages, or ever did.
 type Key struct {
-	Fingerprint string    `json:"fingerprint"` // lower-case hexadecimal digits
-	Owner       string    `json:"owner"`       // its user ID
-	Algorithm   string    `json:"algorithm"`   // for example rsa3072
-	Source      string    `json:"source"`      // where the daemon found it
+	Fingerprint string    `json:"fingerprint"`  // lower-case hexadecimal digits; of a list signer, its subject key identifier
+	Use         string    `json:"use,omitzero"` // "" vouches for packages, "lists" signs lists
+	Owner       string    `json:"owner"`        // its user ID
+	Algorithm   string    `json:"algorithm"`    // for example rsa3072
+	Source      string    `json:"source"`       // where the daemon found it
 	State       string    `json:"state"`
 	Created     time.Time `json:"created,omitzero"`
 	Expires     time.Time `json:"expires,omitzero"`

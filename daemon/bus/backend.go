@@ -53,6 +53,9 @@ type Backend interface {
 	KeyRevoke(ctx context.Context, by api.Actor, id, reason string) (api.Key, error)
 	// KeyRestore lifts a revocation.
 	KeyRestore(ctx context.Context, by api.Actor, id, reason string) (api.Key, error)
+	// SignerRotate changes the key that signs lists; with prepareOnly it makes the
+	// next one, for it to be enrolled, and changes nothing.
+	SignerRotate(ctx context.Context, by api.Actor, prepareOnly bool, reason string) (api.Certificate, error)
 	// FloorSet sets the version of a package (name or name.arch) below which
 	// nothing may be active.
 	FloorSet(ctx context.Context, by api.Actor, pkg, evr, reason string) error

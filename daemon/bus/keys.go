@@ -36,6 +36,16 @@ func (s *Server) keyMethods() []method {
 			},
 		},
 		change("KeyRevoke", func(c call) (api.Key, error) { return b.KeyRevoke(c.ctx, c.by, c.text(0), c.text(1)) }),
+		{
+			name: "SignerRotate", in: []argument{{name: "prepare_only", sig: "b"}, argReason}, out: dict("certificate"), action: actionKeys,
+			call: func(c call) ([]any, error) {
+				if err := given(c.text(1)); err != nil {
+					return nil, err
+				}
+				cert, err := b.SignerRotate(c.ctx, c.by, c.args[0].(bool), c.text(1))
+				return []any{api.Encode(cert)}, err
+			},
+		},
 		change("KeyRestore", func(c call) (api.Key, error) { return b.KeyRestore(c.ctx, c.by, c.text(0), c.text(1)) }),
 	}
 }

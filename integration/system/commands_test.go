@@ -4,12 +4,21 @@ package system_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
 	"errors"
+	"math/big"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
@@ -58,6 +67,37 @@ func scriptRevoked(ts *testscript.TestScript, neg bool, args []string) {
 	default:
 		ts.Fatalf("unknown kind %q", args[1])
 	}
+}
+
+// scriptSigner sets SIGNER to the key identifier of the certificate that signs.
+func scriptSigner(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Setenv("SIGNER", hex.EncodeToString(machineOf(ts).certificate()[0].SubjectKeyId))
+}
+
+// scriptCRL: "crl own|forged" revokes the certificate that signs lists by a CRL,
+// signed by itself or by another key.
+func scriptCRL(ts *testscript.TestScript, neg bool, args []string) {
+	m := machineOf(ts)
+	cert := m.certificate()[0]
+	data, err := os.ReadFile(filepath.Join(m.state, "signing.key"))
+	ts.Check(err)
+	block, _ := pem.Decode(data)
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	ts.Check(err)
+	key := parsed.(*ecdsa.PrivateKey)
+	issuer := *cert
+	issuer.KeyUsage |= x509.KeyUsageCRLSign
+	if args[0] == "forged" {
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		ts.Check(err)
+		issuer.PublicKey = key.Public()
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
+		Number: big.NewInt(1), ThisUpdate: time.Now(), NextUpdate: time.Now().Add(time.Hour),
+		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: cert.SerialNumber, RevocationTime: time.Now()}},
+	}, &issuer, key)
+	ts.Check(err)
+	ts.Check(os.WriteFile(m.path("revoked.d", args[0]+".crl"), pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}), 0o644))
 }
 
 // scriptPackage: "package NEVRA [option…]", see parsePkg.

@@ -59,6 +59,8 @@ func TestScripts(t *testing.T) {
 			"lists":     scriptLists,
 			"label":     scriptLabel,
 			"revoked":   scriptRevoked,
+			"signer":    scriptSigner,
+			"crl":       scriptCRL,
 			"logged":    scriptLogged,
 		},
 		Setup: func(env *testscript.Env) error {

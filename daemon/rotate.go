@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/store"
+)
+
+const (
+	// preparedSuffix marks an identity that may be enrolled but signs nothing yet.
+	preparedSuffix = ".prepared"
+	// nextSuffix marks one that takes over, as soon as its certificate has it.
+	nextSuffix = ".next"
+	// oldDir keeps the certificates that signed before.
+	oldDir = "signing-old"
+
+	// useLists marks the record of a key that signs lists, not packages.
+	useLists = "lists"
+)
+
+// identityFiles are in the order in which they take over: the certificate last.
+var identityFiles = [...]string{signingKeyFile, signingDERFile, signingCertFile}
+
+// completeRotation brings a change of identity to its end, wherever it was cut
+// short: back if the new certificate was not in place, else forward.
+func completeRotation(dir string) error {
+	_, err := os.Stat(filepath.Join(dir, signingCertFile+nextSuffix))
+	if errors.Is(err, fs.ErrNotExist) {
+		for _, name := range identityFiles {
+			if err := os.Remove(filepath.Join(dir, name+nextSuffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := keepOldCertificate(dir); err != nil {
+		return err
+	}
+	for _, name := range identityFiles {
+		path := filepath.Join(dir, name)
+		if err := os.Rename(path+nextSuffix, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		failpoint.Hit("rotate-between-files")
+	}
+	return store.SyncDir(dir)
+}
+
+func keepOldCertificate(dir string) error {
+	data, err := os.ReadFile(filepath.Join(dir, signingCertFile))
+	if err != nil {
+		return err
+	}
+	cert, err := parseCertificate(data)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(dir, oldDir), 0o755); err != nil {
+		return err
+	}
+	return store.WriteFileDurably(filepath.Join(dir, oldDir, hex.EncodeToString(cert.SubjectKeyId)+".crt"), data, 0o644)
+}
+
+func parseCertificate(data []byte) (*x509.Certificate, error) {
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return nil, errors.New("not PEM")
+	}
+	return x509.ParseCertificate(block.Bytes)
+}
+
+// oldCertificates returns the certificates that signed lists before.
+func oldCertificates(dir string) (certs []*x509.Certificate, err error) {
+	paths, err := filepath.Glob(filepath.Join(dir, oldDir, "*.crt"))
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		cert, err := parseCertificate(data)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read old certificate %s: %w", path, err)
+		}
+		certs = append(certs, cert)
+	}
+	return certs, nil
+}
+
+// renewIdentity lets the prepared identity, or a new one, sign from now on. What
+// the old one signed stays good until the next reconciliation has signed it anew.
+func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string) error {
+	d.rotation.Lock()
+	defer d.rotation.Unlock()
+	dir := d.config.State
+	if _, err := d.prepare(); err != nil {
+		return err
+	}
+	for _, name := range identityFiles {
+		path := filepath.Join(dir, name)
+		if err := os.Rename(path+preparedSuffix, path+nextSuffix); err != nil {
+			return fmt.Errorf("cannot change the signing key: %w", err)
+		}
+		failpoint.Hit("rotate-before-certificate")
+	}
+	if err := store.SyncDir(dir); err != nil {
+		return fmt.Errorf("cannot change the signing key: %w", err)
+	}
+	failpoint.Hit("rotate-after-certificate")
+	old := d.maker.Load()
+	id, _, err := loadIdentity(dir, d.now())
+	if err != nil {
+		return err
+	}
+	m := *old
+	m.identity = id
+	return d.onState(ctx, func(s *state) error {
+		d.maker.Store(&m)
+		s.signer = m.signer()
+		s.certificates = append([]*x509.Certificate{id.cert}, s.certificates...)
+		s.meetSigner(id.cert, id.path)
+		if k, known := s.keys[old.identity.skid()]; known {
+			k.Source, k.Gone = filepath.Join(dir, oldDir, old.identity.skid()+".crt"), s.now()
+			s.setKey(k)
+		}
+		s.log.Warn("signing key changed", "old", old.identity.skid(), "new", id.skid(), "reason", reason)
+		s.event(store.Event{Kind: "signer-changed", Key: id.skid(), Text: reason, UID: by.UID, PID: by.PID})
+		return s.commit()
+	})
+}
+
+// prepare makes the identity that will sign next and returns the path of its
+// certificate.
+func (d *Daemon) prepare() (string, error) {
+	path := filepath.Join(d.config.State, signingCertFile+preparedSuffix)
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = createIdentity(d.config.State, preparedSuffix, d.now())
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot make a new signing key: %w", err)
+	}
+	return path, nil
+}
+
+// meetSigner records a certificate of this machine.
+func (s *state) meetSigner(cert *x509.Certificate, path string) {
+	skid := hex.EncodeToString(cert.SubjectKeyId)
+	if _, known := s.keys[skid]; !known {
+		s.setKey(store.Key{Fingerprint: skid, Use: useLists, Owner: cert.Subject.CommonName, Algorithm: algorithmOf(cert),
+			Source: path, Created: cert.NotBefore, Expires: cert.NotAfter, FirstSeen: s.now()})
+	}
+}
+
+// algorithmOf names a key as those of packages are named.
+func algorithmOf(cert *x509.Certificate) string {
+	switch key := cert.PublicKey.(type) {
+	case *ecdsa.PublicKey:
+		return fmt.Sprintf("nistp%d", key.Params().BitSize)
+	case *rsa.PublicKey:
+		return fmt.Sprintf("rsa%d", key.N.BitLen())
+	}
+	return cert.PublicKeyAlgorithm.String()
+}
+
+// ownCertificates are those by which a list may be ours: all that ever signed
+// here, but for the revoked.
+func (s *state) ownCertificates() []*x509.Certificate {
+	return slices.DeleteFunc(slices.Clone(s.certificates), func(c *x509.Certificate) bool {
+		return s.keys[hex.EncodeToString(c.SubjectKeyId)].Revoked != nil
+	})
+}
+
+// SignerRotate changes the key that signs lists, and signs them all anew. With
+// prepareOnly it makes the next key and leaves it at that.
+func (d *Daemon) SignerRotate(ctx context.Context, by api.Actor, prepareOnly bool, reason string) (api.Certificate, error) {
+	if prepareOnly {
+		path, err := d.prepare()
+		if err != nil {
+			return api.Certificate{}, err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return api.Certificate{}, err
+		}
+		cert, err := parseCertificate(data)
+		if err != nil {
+			return api.Certificate{}, err
+		}
+		return describeCertificate(cert, path), nil
+	}
+	if d.maker.Load().sign != "pkcs7" {
+		return api.Certificate{}, api.Errorf(api.InvalidArgument, "lists are not signed by this machine's key: sign = %q", d.maker.Load().sign)
+	}
+	if err := d.renewIdentity(ctx, by, reason); err != nil {
+		return api.Certificate{}, err
+	}
+	if _, err := d.runSync(ctx, "the signing key changed", func(string, int, int) {}); err != nil {
+		return api.Certificate{}, err
+	}
+	id := d.maker.Load().identity
+	return describeCertificate(id.cert, id.path), nil
+}

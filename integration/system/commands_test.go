@@ -193,6 +193,10 @@ func scriptLists(ts *testscript.TestScript, neg bool, args []string) {
 	if !m.wait(func() bool { return slices.Equal(m.lists(), args) }) {
 		ts.Fatalf("the list directory has\n  %s", strings.Join(m.lists(), "\n  "))
 	}
+	// The directory comes first, what the daemon says of it an instant later.
+	if m.daemon != nil && !m.wait(func() bool { return m.status().Lists.Active == len(args) }) {
+		ts.Fatalf("digestd says that %d lists are active", m.status().Lists.Active)
+	}
 	m.wholesome()
 }
 

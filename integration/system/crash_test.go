@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/digestd/digestd/daemon/api"
 )
 
 // failpoints lists the instants at which the daemon can be made to die, as its
@@ -73,16 +75,15 @@ func (m *machine) converged(counter uint64) {
 	}
 }
 
-func (m *machine) counter() uint64 {
+func (m *machine) counter() uint64 { return m.status().Counter }
+
+func (m *machine) status() (status api.Status) {
 	m.Helper()
-	var status struct{ Counter uint64 }
-	if err := json.Unmarshal([]byte(m.mustCtl("status", "--json")), &status); err != nil {
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) {
-			m.Fatal(err)
-		}
+	out, err := m.digestctl("status", "--json").Output() // exits with 3 when there is a problem
+	if jerr := json.Unmarshal(out, &status); jerr != nil {
+		m.Fatalf("digestctl status: %v, %v\n%s", err, jerr, out)
 	}
-	return status.Counter
+	return status
 }
 
 // TestDaemonKilled kills the daemon at every instant that matters, in a

@@ -178,7 +178,7 @@ func dependencies(r *rand.Rand, name, evr string, word func() string) []entry {
 func changelog(r *rand.Rand, built uint32, prose func(int) string) []entry {
 	var when []uint32
 	var who, what []string
-	for i := range int(min(lognormal(r, 40, 0.6), 250)) {
+	for i := range int(min(lognormal(r, 50, 0.6), 250)) {
 		when = append(when, built-uint32(i)*2_000_000)
 		who = append(who, fmt.Sprintf("A Packager <packager@example.org> - %d.%d-1", 9-i/10, r.IntN(30)))
 		what = append(what, "- "+prose(60+r.IntN(300)))

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bench_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// page is what is written about a run: the machine and the rows of the table.
+const page = `# Performance
+
+What digestd costs, measured on the programs as they are shipped, with real rpm, the plugin and a bus. Written by
+
+    sudo make bench
+
+which runs integration/bench/run.sh; that needs some minutes on a machine that does nothing else. Values are medians of
+alternating runs, with the smallest and the largest in brackets.
+
+Measured on: %s.
+
+| what | measured | bound | holds |
+|---|---|---|---|
+%s
+
+How: the database is made by integration/bench/gendb, with rpm's own tools for tables and indexes; every header is
+signed by an RSA key of 4096 bits, and packages share licences and empty files as those of distributions do. The first
+sync starts from an empty state directory and ends when the daemon tells the service manager that it is ready, which it
+does after the last list and the index are on disk. ` + "`rpm -qa --dump`" + ` reads the same database and verifies no
+signature. File systems are synced before each run, and the database is in the page cache, for both.
+`
+
+// machine says what the figures were measured on.
+func machine() string {
+	said := func(name string, args ...string) string {
+		out, err := exec.Command(name, args...).Output()
+		if err != nil {
+			return name + " unknown"
+		}
+		return strings.TrimSpace(string(out))
+	}
+	model := "unknown processor"
+	if data, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range bytes.Lines(data) {
+			if name, ok := bytes.CutPrefix(line, []byte("model name")); ok {
+				model = strings.TrimSpace(strings.TrimLeft(string(name), "\t: "))
+				break
+			}
+		}
+	}
+	return fmt.Sprintf("%s, %d cores, %s; Linux %s; %s; %s; %s", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), model,
+		said("uname", "-r"), runtime.Version(), said("rpm", "--version"), said("stat", "-f", "-c", "%T", os.TempDir()))
+}

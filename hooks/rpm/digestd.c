@@ -16,7 +16,6 @@
  *   timeout=SECONDS           budget for all waiting in one transaction
  */
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -24,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -81,7 +81,7 @@ enum { PROCEED, REFUSE, NOT_MANAGED };          /* in a VERDICT */
 enum { LIST_NAMED, NO_LIST, LIST_REFUSED };     /* in a LIST */
 
 enum { FRAME_HEADER = 8, MAX_CONTROL = 64 << 10, MAX_BEGIN = 16 << 20, MAX_HEADER = 64 << 20,
-       MAX_STRING = 4096, MAX_NAME = 255, MAX_ELEMENTS = 200000 };
+       MAX_SIGNATURES = 1 << 20, MAX_STRING = 4096, MAX_NAME = 255, MAX_ELEMENTS = 200000 };
 
 /* What became of an element. rpm before 6.1 runs its hooks for script stages
  * too, so each step is remembered and taken once. */
@@ -146,16 +146,16 @@ static void say(const struct session *s, int level, const char *fmt, ...)
         fprintf(stderr, "%s\n", line);
 }
 
-/* dnf5 sends rpm's log to a file only; a reason nobody sees helps nobody. */
+/* dnf5, by whatever link it was started, sends rpm's log to a file only; a
+ * reason nobody sees helps nobody. */
 static bool log_is_hidden(void)
 {
-    char exe[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    if (n < 0)
-        return false;
-    exe[n] = '\0';
-    const char *base = strrchr(exe, '/');
-    return base && strncmp(base + 1, "dnf5", 4) == 0;
+    const char *started = (const char *)(uintptr_t)getauxval(AT_EXECFN);
+    char *program = started ? realpath(started, NULL) : NULL;
+    const char *base = program ? strrchr(program, '/') : NULL;
+    bool hidden = base && strncmp(base + 1, "dnf5", 4) == 0;
+    free(program);
+    return hidden;
 }
 
 /* ---- growable buffer for what is sent ---- */
@@ -588,7 +588,7 @@ static void put_signatures(struct buf *b, Header h)
             continue;
         if (rpmtdType(&td) == RPM_BIN_TYPE) {
             put_uint(b, (uint64_t)binary[i], 4);
-            put_bytes(b, td.data, rpmtdCount(&td));
+            put_bytes(b, td.data, td.count);
             n++;
         }
         rpmtdFreeData(&td);
@@ -598,11 +598,13 @@ static void put_signatures(struct buf *b, Header h)
         void *sig;
         size_t len;
         while (n < UINT16_MAX && (text = rpmtdNextString(&td)) != NULL) {
-            if (rpmBase64Decode(text, &sig, &len) != 0)
-                continue;
             put_uint(b, TAG_OPENPGP, 4);
-            put_bytes(b, sig, len);
-            free(sig);
+            if (rpmBase64Decode(text, &sig, &len) == 0) {
+                put_bytes(b, sig, len);
+                free(sig);
+            } else {
+                put_bytes(b, text, strlen(text)); /* for the daemon to refuse */
+            }
             n++;
         }
         rpmtdFreeData(&td);
@@ -627,12 +629,12 @@ static rpmRC announce(struct session *s, struct element *e)
         headerGet(h, RPMTAG_HEADERIMMUTABLE, &region, HEADERGET_MINMEM);
     put_signatures(&sigs, h);
     /* What exceeds a frame goes without, and gets no list. */
-    if (sigs.len > MAX_CONTROL) {
+    if (sigs.len > MAX_SIGNATURES) {
         sigs.len = 0;
         put_signatures(&sigs, NULL);
     }
-    size_t n = rpmtdCount(&region);
-    if (n > MAX_HEADER - 2 * MAX_CONTROL)
+    size_t n = region.count;
+    if (n > MAX_HEADER - 2 * MAX_SIGNATURES)
         n = 0;
     start_frame(&head, MSG_HEADER);
     put_uint(&head, index_of(s, e), 4);
@@ -697,7 +699,7 @@ static void tell_removed(struct session *s, const struct element *e)
     if (h && headerGet(h, RPMTAG_HEADERIMMUTABLE, &region, HEADERGET_MINMEM)) {
         DIGEST_CTX ctx = rpmDigestInit(RPM_HASH_SHA256, RPMDIGEST_NONE);
         rpmDigestUpdate(ctx, magic, sizeof magic);
-        rpmDigestUpdate(ctx, region.data, rpmtdCount(&region));
+        rpmDigestUpdate(ctx, region.data, region.count);
         rpmDigestFinal(ctx, &digest, &len, 0);
         rpmtdFreeData(&region);
     }

@@ -31,10 +31,7 @@ func (s *sample) text(unit string) string {
 func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
 // report is the table of figures.
-type report struct {
-	rows []string
-	sync float64 // seconds a package at the first sync
-}
+type report struct{ rows []string }
 
 // row adds a figure. Its title is formatted with args.
 func (r *report) row(title, measured, bound string, holds bool, args ...any) {

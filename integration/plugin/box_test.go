@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin_test
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const labelName = "security.digest_list"
+
+// box is an empty root on a machine, and a server that its transactions are
+// told to. The server's socket lies outside the root, as the real one would.
+type box struct {
+	*server
+	t       *testing.T
+	m       *machine
+	dir     string   // as the machine sees it
+	options string   // of the plugin, besides socket
+	extra   []string // arguments of rpm
+	env     []string
+}
+
+func newBox(t *testing.T, m *machine) *box {
+	t.Helper()
+	dir, err := os.MkdirTemp(m.outside(m.dir), "box-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Mkdir(filepath.Join(dir, "root"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return &box{
+		server: newServer(t, filepath.Join(dir, "sock")),
+		t:      t, m: m, dir: filepath.Join(m.dir, filepath.Base(dir)),
+	}
+}
+
+// command is one that runs on the machine.
+func (m *machine) command(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...)
+	if m.root != "/" {
+		cmd.Path, cmd.Err = filepath.Join("/usr/bin", name), nil
+		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: m.root}
+	}
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/nonexistent"}
+	return cmd
+}
+
+// result is what a run of rpm left behind.
+type result struct {
+	code   int
+	lines  []string // of standard error
+	stdout string
+	took   time.Duration
+}
+
+// rpm runs rpm on the box's root with the plugin. An argument such as plain-1
+// stands for that package's file after -U.
+func (b *box) rpm(args ...string) result {
+	b.t.Helper()
+	plugins := filepath.Join(b.m.dir, "plugin")
+	all := append([]string{
+		"--root", filepath.Join(b.dir, "root"),
+		"--define", "_dbpath /var/lib/rpm",
+		"--define", "__plugindir " + plugins,
+		"--define", "__transaction_digestd " + plugins + "/digestd.so socket=" + b.socket() + " " + b.options,
+	}, b.extra...)
+	for i, a := range args {
+		if i > 0 && args[0] == "-U" && a[0] != '-' && a[0] != '_' && a[0] != '/' {
+			a = filepath.Join(b.m.dir, "packages", packageFile(a))
+		}
+		all = append(all, a)
+	}
+	return b.run(b.m.command("rpm", all...))
+}
+
+func (b *box) run(cmd *exec.Cmd) result {
+	b.t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.Env = append(cmd.Env, b.env...)
+	start := time.Now()
+	err := cmd.Run()
+	r := result{took: time.Since(start), stdout: stdout.String()}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		r.code = exit.ExitCode()
+	} else if err != nil {
+		b.t.Fatal(err)
+	}
+	for line := range strings.Lines(stderr.String()) {
+		line = strings.TrimSpace(line)
+		// Debian's rpm asks to be left alone.
+		if line != "" && !strings.HasPrefix(line, "rpm: ") {
+			r.lines = append(r.lines, line)
+		}
+	}
+	return r
+}
+
+// ok runs rpm and wants success, and silence.
+func (b *box) ok(args ...string) result {
+	b.t.Helper()
+	r := b.rpm(args...)
+	if r.code != 0 || len(r.lines) > 0 {
+		b.t.Fatalf("rpm %s: code %d, said:\n%s", strings.Join(args, " "), r.code, strings.Join(r.lines, "\n"))
+	}
+	return r
+}
+
+// digestd returns what the plugin said.
+func (r result) digestd() (lines []string) {
+	for _, l := range r.lines {
+		if strings.Contains(l, "digestd: ") {
+			lines = append(lines, l)
+		}
+	}
+	return lines
+}
+
+func (b *box) socket() string { return filepath.Join(b.dir, "sock") }
+
+// path is how this process names a path in the box's root.
+func (b *box) path(p string) string { return b.m.outside(filepath.Join(b.dir, "root", p)) }
+
+// installed lists the packages in the box's database.
+func (b *box) installed() string {
+	b.t.Helper()
+	r := b.rpm("-q", "-a", "--qf", "%{name}-%{version} ")
+	return strings.Join(strings.Fields(r.stdout), " ")
+}
+
+func (b *box) exists(p string) bool {
+	_, err := os.Lstat(b.path(p))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		b.t.Fatal(err)
+	}
+	return err == nil
+}
+
+// label returns the label of a file, "" if it has none.
+func (b *box) label(p string) string {
+	b.t.Helper()
+	buf := make([]byte, 256)
+	n, err := unix.Lgetxattr(b.path(p), labelName, buf)
+	if errors.Is(err, unix.ENODATA) {
+		return ""
+	}
+	if err != nil {
+		b.t.Fatalf("cannot read label of %s: %v", p, err)
+	}
+	return string(buf[:n])
+}
+
+func (b *box) setLabel(p, label string) {
+	b.t.Helper()
+	if err := unix.Lsetxattr(b.path(p), labelName, []byte(label), 0); err != nil {
+		b.t.Fatalf("cannot label %s: %v", p, err)
+	}
+}

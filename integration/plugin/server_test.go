@@ -11,6 +11,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ type server struct {
 	t        *testing.T
 	listener *net.UnixListener
 	served   sync.WaitGroup
+	open     atomic.Int32 // connections
 
 	// reply answers a message that wants one; nil stands for the usual answer.
 	reply func(m wire.Message) wire.Message
@@ -56,7 +58,9 @@ func (s *server) accept() {
 		if err != nil {
 			return
 		}
+		s.open.Add(1)
 		s.served.Go(func() {
+			defer s.open.Add(-1)
 			defer c.Close()
 			if s.serve != nil {
 				s.serve(c)
@@ -130,11 +134,8 @@ func listName(element uint32) string { return fmt.Sprintf("tlv-element-%d", elem
 
 // messages returns what was heard since the last call.
 func (s *server) messages() []wire.Message {
-	// rpm is gone; its last words may still be on their way.
-	deadline := time.Now().Add(5 * time.Second)
-	for time.Now().Before(deadline) && s.serve == nil && !s.complete() {
-		time.Sleep(time.Millisecond)
-	}
+	s.t.Helper()
+	s.settle()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	heard := s.heard
@@ -142,10 +143,23 @@ func (s *server) messages() []wire.Message {
 	return heard
 }
 
-func (s *server) complete() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.heard) == 0 || s.heard[len(s.heard)-1].Kind() == wire.KindEnd
+// settle waits until the connections of programs that are gone are read to
+// their end. Connections are accepted in turn, so one that is served shows that
+// all before it are.
+func (s *server) settle() {
+	s.t.Helper()
+	c, err := net.Dial("unix", s.listener.Addr().String())
+	if err != nil {
+		return // stop waited
+	}
+	defer c.Close()
+	c.(*net.UnixConn).CloseWrite()
+	io.Copy(io.Discard, c)
+	for deadline := time.Now().Add(5 * time.Second); s.open.Load() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatal("a connection stays open, though rpm is gone")
+		}
+	}
 }
 
 // trace is what was heard since the last call, a line a message.

@@ -1,0 +1,249 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# integration/setup.sh build|demo|test: installs what that level needs, by apt,
+# dnf or zypper, whichever the machine has. Go is assumed to be there. A level
+# includes those before it; what is there already is not touched, and takes no
+# time. The roots of other releases that tests need are kept in
+# DIGESTD_TEST_CACHE (/var/cache/digestd-test).
+set -euo pipefail
+
+die() {
+	echo "setup: $*" >&2
+	exit 1
+}
+
+# A program, the package that brings it on Debian, and what to ask dnf and
+# zypper for when it is not simply /usr/bin/PROGRAM. A word with / is a file, one
+# with ( a library's development files.
+level_build='
+make             make
+cc               gcc,libc6-dev
+pkg-config       pkg-config
+rpm              rpm
+pkgconfig(rpm)   librpm-dev
+'
+level_demo='
+rpmbuild         rpm
+rpmsign          rpm
+gpg              gnupg
+gpg-agent        gnupg
+gpgconf          gnupg
+dbus-daemon      dbus
+getfattr         attr
+cmp              diffutils
+find             findutils
+'
+level_test='
+dnf              dnf
+openssl          openssl
+strace           strace
+zip              zip
+mount            mount
+flock            util-linux
+debootstrap      debootstrap    debootstrap
+/usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring debian-keyring
+'
+
+# Releases with other versions of rpm than this machine's.
+roots='
+trixie rpm,librpm-dev,gcc,libc6-dev,pkg-config,attr,dnf,gnupg,make,python3
+forky  rpm,librpm-dev,gcc,libc6-dev,pkg-config,attr,dnf,gnupg,make,python3,dnf5
+'
+
+there() {
+	case $1 in
+	pkgconfig\(*) command -v pkg-config >/dev/null && pkg-config --exists "${1:10:-1}" ;;
+	/*) [ -e "$1" ] ;;
+	*) command -v "$1" >/dev/null ;;
+	esac
+}
+
+# missing prints, of the table on its input, the lines of what is not there.
+missing() {
+	local what apt other
+	while read -r what apt other; do
+		[ -z "$what" ] || there "$what" || echo "$what $apt ${other-}"
+	done
+}
+
+manager() {
+	local m
+	for m in apt-get dnf zypper; do
+		if command -v "$m" >/dev/null; then
+			# On Debian dnf is a program like any other, and manages nothing.
+			echo "$m"
+			return
+		fi
+	done
+	return 1
+}
+
+# wanted prints the packages that a manager must install for a table's lines.
+wanted() {
+	local what apt other
+	while read -r what apt other; do
+		if [ "$1" = apt-get ]; then
+			printf '%s\n' ${apt//,/ }
+		elif [ -n "$other" ]; then
+			echo "$other"
+		else
+			case $what in
+			*\(*) echo "$what" ;;
+			*) echo "/usr/bin/$what" ;;
+			esac
+		fi
+	done | sort -u
+}
+
+# quietly shows what a command says only when it fails.
+quietly() {
+	local log status=0
+	log=$(mktemp)
+	"$@" >"$log" 2>&1 </dev/null || status=$?
+	[ "$status" = 0 ] || tail -n 30 "$log" >&2
+	rm -f "$log"
+	return "$status"
+}
+
+install_packages() {
+	local m=$1
+	shift
+	case $m in
+	apt-get)
+		export DEBIAN_FRONTEND=noninteractive
+		# One dead source of many is no reason to stop; a package that is not found is.
+		quietly apt-get -o DPkg::Lock::Timeout=300 update || true
+		quietly apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"
+		;;
+	dnf) quietly dnf install -y --setopt=install_weak_deps=False "$@" ;;
+	zypper) quietly zypper --non-interactive --gpg-auto-import-keys install --no-recommends "$@" ;;
+	esac
+}
+
+# provide installs what of a table is not there.
+provide() {
+	local table=$1 lack m packages
+	lack=$(missing <<<"$table")
+	[ -n "$lack" ] || return 0
+	names=$(cut -d' ' -f1 <<<"$lack" | tr '\n' ' ')
+	m=$(manager) || die "cannot install ${names% }: the machine has neither apt-get, dnf nor zypper; install them by hand"
+	mapfile -t packages < <(wanted "$m" <<<"$lack")
+	[ "$(id -u)" = 0 ] || die "not root, and these are missing: ${names% }; run it as root, or: $m install ${packages[*]}"
+	echo "setup: $m install ${packages[*]}"
+	install_packages "$m" "${packages[@]}" ||
+		die "cannot install ${packages[*]}: $m failed, see above; mend its sources or network and run it again"
+	lack=$(missing <<<"$table" | cut -d' ' -f1 | tr '\n' ' ')
+	[ -z "$lack" ] || die "$m installed ${packages[*]}, but still missing: ${lack% }; install them by hand"
+}
+
+# sources prints "URI suite component..." for each enabled source of packages.
+sources() {
+	cat /etc/apt/sources.list.d/*.sources 2>/dev/null | awk '
+		function flush(  n, m, i, uri, suite) {
+			if (field["types"] ~ /(^| )deb( |$)/ && field["enabled"] !~ /no|false/) {
+				n = split(field["uris"], uri, " ")
+				m = split(field["suites"], suite, " ")
+				if (n) for (i = 1; i <= m; i++) print uri[1], suite[i], field["components"]
+			}
+			split("", field)
+		}
+		/^#/ { next }
+		/^[[:space:]]*$/ { flush(); next }
+		/^[^[:space:]]/ { key = tolower($0); sub(/:.*/, "", key); sub(/^[^:]*:[[:space:]]*/, "") }
+		{ sub(/^[[:space:]]+/, ""); field[key] = field[key] " " $0 }
+		FNR == 1 && NR > 1 { flush() }
+		END { flush() }'
+	cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
+		sed -nE 's/^[[:space:]]*deb[[:space:]]+(\[[^]]*\][[:space:]]*)?//p'
+}
+
+# mirror prints where this machine gets Debian from.
+mirror() {
+	local id='' codename='' uri suite components
+	if [ -r /etc/os-release ]; then
+		id=$(. /etc/os-release && echo "${ID-}")
+		codename=$(. /etc/os-release && echo "${VERSION_CODENAME-}")
+	fi
+	if [ "$id" = debian ]; then
+		while read -r uri suite components; do
+			case " $components " in *" main "*) ;; *) continue ;; esac
+			case $suite in "$codename" | stable | testing | unstable | sid) ;; *) continue ;; esac
+			case $uri in
+			mirror+file:*) read -r uri _ <"/${uri#mirror+file:*/}" ;;
+			esac
+			case $uri in
+			http://* | https://* | file:/*)
+				echo "$uri"
+				return
+				;;
+			esac
+		done < <(sources)
+	fi
+	echo http://deb.debian.org/debian
+}
+
+# make_root builds the root of a release, complete or not at all.
+make_root() {
+	local release=$1 packages=$2 dir=$cache/$1
+	rm -rf --one-file-system "$dir.part"
+	debootstrap --variant=minbase --include="$packages" "$release" "$dir.part" "$(mirror)" \
+		"${DEBOOTSTRAP_DIR:-/usr/share/debootstrap}/scripts/sid" >"$dir.log" 2>&1 </dev/null || {
+		tail -n 15 "$dir.log" >&2
+		echo "setup: cannot make the root of $release from $(mirror): debootstrap failed, see above and $dir.log" >&2
+		return 1
+	}
+	rm -f "$dir.part"/var/cache/apt/archives/*.deb
+	echo "$packages" >"$dir.part/$stamp"
+	rm -rf --one-file-system "$dir"
+	mv "$dir.part" "$dir"
+}
+
+# unmade prints the lines of roots that are not there as they should be.
+unmade() {
+	local release packages made
+	while read -r release packages; do
+		[ -n "$release" ] || continue
+		made=
+		[ ! -r "$cache/$release/$stamp" ] || read -r made <"$cache/$release/$stamp"
+		[ "$made" = "$packages" ] || echo "$release $packages"
+	done <<<"$roots"
+}
+
+make_roots() {
+	[ -n "$(unmade)" ] || return 0
+	[ "$(id -u)" = 0 ] || die "not root, and the roots of other releases are missing in $cache; run it as root"
+	mkdir -p "$cache" || die "cannot make $cache: set DIGESTD_TEST_CACHE to a place with 2 GB of room"
+	exec 9>"$cache/lock"
+	flock -w 1800 9 || die "another setup has held $cache/lock for 30 minutes: see what it does"
+
+	local release packages job failed=no
+	local -a jobs=()
+	trap 'kill "${jobs[@]}" 2>/dev/null' INT TERM
+	while read -r release packages; do
+		[ -n "$release" ] || continue
+		echo "setup: making the root of $release in $cache/$release"
+		make_root "$release" "$packages" 9>&- &
+		jobs+=($!)
+	done < <(unmade)
+	for job in "${jobs[@]}"; do
+		wait "$job" || failed=yes
+	done
+	[ "$failed" = no ] || exit 1
+}
+
+cache=${DIGESTD_TEST_CACHE:-/var/cache/digestd-test}
+stamp=.digestd-test-packages
+
+case ${1-} in
+build) provide "$level_build" ;;
+demo) provide "$level_build$level_demo" ;;
+test)
+	provide "$level_build$level_demo$level_test"
+	make_roots
+	;;
+*)
+	echo "usage: $0 build|demo|test" >&2
+	exit 2
+	;;
+esac

@@ -904,29 +904,28 @@ static bool has_digest(rpmfi fi)
     return false;
 }
 
-/* Binds a file to list, or to none. Setting a label makes the kernel forget what
- * it cached for the file, so one that stands already stays. rpm may hand over a
- * descriptor that allows no attributes (O_PATH); then the path serves. */
-static int label(int fd, const char *path, const char *list)
+/* Whether the file bears the label list already, or none if list is NULL. */
+static bool labelled(int fd, const char *path, const char *list)
 {
     char old[MAX_NAME + 2];
-    bool by_fd = fd >= 0;
-    ssize_t n = by_fd ? fgetxattr(fd, LABEL, old, sizeof old) : -1;
-    if (!by_fd || (n < 0 && errno == EBADF)) {
-        by_fd = false;
-        n = lgetxattr(path, LABEL, old, sizeof old);
-    }
-    if (!list) {
-        if (n < 0)
-            return errno == ENODATA || errno == EOPNOTSUPP ? 0 : -1;
-        return by_fd ? fremovexattr(fd, LABEL) : lremovexattr(path, LABEL);
-    }
-    size_t len = strlen(list);
-    if (n > 0 && old[n - 1] == '\0')
+    ssize_t n = fd >= 0 ? fgetxattr(fd, LABEL, old, sizeof old) : lgetxattr(path, LABEL, old, sizeof old);
+    if (!list)
+        return n < 0 && (errno == ENODATA || errno == EOPNOTSUPP);
+    if (n > 0 && old[n - 1] == '\0') /* as others write it */
         n--;
-    if (n >= 0 && (size_t)n == len && memcmp(old, list, len) == 0)
+    return n >= 0 && (size_t)n == strlen(list) && memcmp(old, list, (size_t)n) == 0;
+}
+
+/* Binds a file to list, or to none. What rpm just wrote is a new inode, without
+ * a label. On any other, setting one makes the kernel forget what it knows of the
+ * file, so one that stands is left alone. */
+static int label(int fd, const char *path, const char *list, bool fresh)
+{
+    if (fresh ? !list : labelled(fd, path, list))
         return 0;
-    return by_fd ? fsetxattr(fd, LABEL, list, len, 0) : lsetxattr(path, LABEL, list, len, 0);
+    if (!list)
+        return fd >= 0 ? fremovexattr(fd, LABEL) : lremovexattr(path, LABEL);
+    return fd >= 0 ? fsetxattr(fd, LABEL, list, strlen(list), 0) : lsetxattr(path, LABEL, list, strlen(list), 0);
 }
 
 static rpmRC digestd_fsm_file_prepare(rpmPlugin plugin, rpmfi fi, int fd, const char *path,
@@ -942,7 +941,13 @@ static rpmRC digestd_fsm_file_prepare(rpmPlugin plugin, rpmfi fi, int fd, const 
         return RPMRC_OK;
     if ((rpmfiFFlags(fi) & RPMFILE_GHOST) || !has_digest(fi))
         return RPMRC_OK;
-    if (label(fd, path, s->current->list) < 0 && !s->label_warned) {
+    const char *list = s->current->list;
+    bool fresh = XFA_CREATING(action);
+    int rc = label(fd, path, list, fresh);
+    /* A descriptor may be one that allows no attributes (O_PATH). */
+    if (rc < 0 && errno == EBADF)
+        rc = label(-1, path, list, fresh);
+    if (rc < 0 && !s->label_warned) {
         s->label_warned = true;
         say(s, RPMLOG_WARNING, "digestd: cannot label %s, and maybe others: %s", dest ? dest : path, strerror(errno));
     }

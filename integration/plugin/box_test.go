@@ -68,7 +68,7 @@ type result struct {
 }
 
 // rpm runs rpm on the box's root with the plugin. An argument such as plain-1
-// stands for that package's file after -U.
+// stands for that package's file after -U and -i.
 func (b *box) rpm(args ...string) result {
 	b.t.Helper()
 	plugins := filepath.Join(b.m.dir, "plugin")
@@ -79,7 +79,7 @@ func (b *box) rpm(args ...string) result {
 		"--define", "__transaction_digestd " + plugins + "/digestd.so socket=" + b.socket() + " " + b.options,
 	}, b.extra...)
 	for i, a := range args {
-		if i > 0 && args[0] == "-U" && a[0] != '-' && a[0] != '_' && a[0] != '/' {
+		if i > 0 && (args[0] == "-U" || args[0] == "-i") && a[0] != '-' && a[0] != '_' && a[0] != '/' {
 			a = filepath.Join(b.m.dir, "packages", packageFile(a))
 		}
 		all = append(all, a)

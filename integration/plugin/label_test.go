@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/hooks/wire"
+	"golang.org/x/sys/unix"
 )
 
 func (b *box) write(p, body string) {
@@ -63,6 +64,64 @@ func TestUnownedParents(t *testing.T) {
 		}
 		if got := b.label("/opt/never"); got != "" {
 			t.Errorf("directory has label %q", got)
+		}
+	})
+}
+
+func TestHardLinks(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *box) {
+		b.ok("-U", "linked-1")
+		var ino [2]uint64
+		for i, p := range []string{"/opt/linked", "/opt/linked.too"} {
+			var st unix.Stat_t
+			if err := unix.Lstat(b.path(p), &st); err != nil {
+				t.Fatal(err)
+			}
+			ino[i] = st.Ino
+			if got := b.label(p); got != listName(0) {
+				t.Errorf("%s: label %q", p, got)
+			}
+		}
+		if ino[0] != ino[1] {
+			t.Error("the files are not linked")
+		}
+	})
+}
+
+// Versions that stay side by side share a file; it goes with the one that wrote
+// it last, and stays so when the other goes.
+func TestMultiVersion(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *box) {
+		b.ok("-i", "multi-1")
+		b.reply = func(m wire.Message) wire.Message {
+			if h, ok := m.(*wire.Header); ok {
+				return &wire.List{Element: h.Element, Name: "tlv-multi-2"}
+			}
+			return nil
+		}
+		b.messages()
+		b.ok("-i", "multi-2")
+		b.wantTrace("begin [+multi-2@0]", "header multi-2@0", "installed multi-2@n", "end 0")
+		b.ok("-e", "multi-1")
+		b.wantTrace("begin [-multi-1@n]", "removed multi-1", "end 0")
+		for _, p := range []string{"/opt/multi/two", "/opt/multi/both"} {
+			if got := b.label(p); got != "tlv-multi-2" {
+				t.Errorf("%s: label %q", p, got)
+			}
+		}
+	})
+}
+
+// A package takes over another's name and file in one transaction.
+func TestObsoleted(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *box) {
+		b.ok("-U", "plain-1")
+		b.setLabel("/opt/plain", "tlv-plain")
+		b.messages()
+		b.ok("-U", "heir-1")
+		b.wantTrace("begin [+heir-1@0 -plain-1@n]", "header heir-1@0", "installed heir-1@n", "removed plain-1", "end 0")
+		if got := b.label("/opt/plain"); got != listName(0) {
+			t.Errorf("label %q", got)
 		}
 	})
 }

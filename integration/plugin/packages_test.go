@@ -23,6 +23,7 @@ type recipe struct {
 	epoch         uint32
 	files         []rpmpack.RPMFile
 	signed        bool
+	obsoletes     string
 }
 
 func file(name, body string) rpmpack.RPMFile {
@@ -32,6 +33,16 @@ func file(name, body string) rpmpack.RPMFile {
 func typed(f rpmpack.RPMFile, t rpmpack.FileType) rpmpack.RPMFile {
 	f.Type = t
 	return f
+}
+
+// The header of the package with many files is larger than what a socket takes.
+const fewFiles, manyFiles = 100, 4000
+
+func files(dir string, n int) (fs []rpmpack.RPMFile) {
+	for i := range n {
+		fs = append(fs, file(fmt.Sprintf("%s/%04d", dir, i), fmt.Sprint(i)))
+	}
+	return fs
 }
 
 var recipes = []recipe{
@@ -51,6 +62,11 @@ var recipes = []recipe{
 		file("/opt/net/file", "net"),
 	}},
 	{name: "deep", version: "1", files: []rpmpack.RPMFile{file("/opt/never/owned/by/any/file", "deep")}},
+	{name: "heir", version: "1", files: []rpmpack.RPMFile{file("/opt/plain", "inherited")}, obsoletes: "plain"},
+	{name: "multi", version: "1", files: []rpmpack.RPMFile{file("/opt/multi/one", "one"), file("/opt/multi/both", "same")}},
+	{name: "multi", version: "2", files: []rpmpack.RPMFile{file("/opt/multi/two", "two"), file("/opt/multi/both", "same")}},
+	{name: "few", version: "1", files: files("/opt/few", fewFiles)},
+	{name: "many", version: "1", files: files("/opt/many", manyFiles)},
 }
 
 func makePackages(dir string) error {
@@ -74,6 +90,11 @@ func (r *recipe) write(dir string, sign func([]byte) ([]byte, error)) error {
 	})
 	if err != nil {
 		return err
+	}
+	if r.obsoletes != "" {
+		if err := p.Obsoletes.Set(r.obsoletes); err != nil {
+			return err
+		}
 	}
 	for _, f := range r.files {
 		p.AddFile(f)

@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// scripted are packages with scriptlets, each with one file /opt/NAME. The
+// scripted are packages with scriptlets, each with a file /opt/NAME, as sections
+// of a spec file that follow their %files. The
 // scriptlets are Lua, which rpm runs itself: the roots that the tests install
 // into hold no shell. rpmbuild makes them, as rpm 4.20 crashes on those of
 // rpmpack.
@@ -22,6 +23,7 @@ var scripted = map[string]string{
 	"badpost":      scriptlets(luaFails, "post"),
 	"badpreun":     scriptlets(luaFails, "preun"),
 	"badposttrans": scriptlets(luaFails, "posttrans"),
+	"linked":       "/opt/linked.too\n", // another name of /opt/linked
 }
 
 const luaFails = `error("as asked")`
@@ -47,6 +49,7 @@ func buildScripted(dir string) error {
 		for name := range scripted {
 			spec += "echo " + version + " > %buildroot/opt/" + name + "\n"
 		}
+		spec += "ln %buildroot/opt/linked %buildroot/opt/linked.too\n"
 		for name, sections := range scripted {
 			spec += strings.ReplaceAll("%package -n NAME\nSummary: test\n%description -n NAME\n%files -n NAME\n/opt/NAME\n"+sections, "NAME", name)
 		}

@@ -130,6 +130,15 @@ func TestUpgrade(t *testing.T) {
 	})
 }
 
+func TestDowngrade(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *box) {
+		b.ok("-U", "plain-2")
+		b.messages()
+		b.ok("-U", "--oldpackage", "plain-1")
+		b.wantTrace("begin [+plain-1@0 -plain-2@n]", "header plain-1@0", "installed plain-1@n", "removed plain-2", "end 0")
+	})
+}
+
 // A reinstall adds before it removes: the header says that it is the same.
 func TestReinstall(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *box) {

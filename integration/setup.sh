@@ -7,6 +7,7 @@
 # time. The roots of other releases that tests need are kept in
 # DIGESTD_TEST_CACHE (/var/cache/digestd-test).
 set -euo pipefail
+PATH=$PATH:/usr/sbin:/sbin
 
 die() {
 	echo "setup: $*" >&2
@@ -67,14 +68,12 @@ missing() {
 	done
 }
 
+# manager prints what installs packages here. Debian has dnf too, as a program
+# like any other that manages nothing; so apt-get comes first.
 manager() {
 	local m
 	for m in apt-get dnf zypper; do
-		if command -v "$m" >/dev/null; then
-			# On Debian dnf is a program like any other, and manages nothing.
-			echo "$m"
-			return
-		fi
+		command -v "$m" >/dev/null && echo "$m" && return
 	done
 	return 1
 }
@@ -117,13 +116,13 @@ install_packages() {
 		quietly apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"
 		;;
 	dnf) quietly dnf install -y --setopt=install_weak_deps=False "$@" ;;
-	zypper) quietly zypper --non-interactive --gpg-auto-import-keys install --no-recommends "$@" ;;
+	zypper) quietly zypper --non-interactive install --no-recommends "$@" ;;
 	esac
 }
 
 # provide installs what of a table is not there.
 provide() {
-	local table=$1 lack m packages
+	local table=$1 lack names m packages
 	lack=$(missing <<<"$table")
 	[ -n "$lack" ] || return 0
 	names=$(cut -d' ' -f1 <<<"$lack" | tr '\n' ' ')
@@ -139,7 +138,10 @@ provide() {
 
 # sources prints "URI suite component..." for each enabled source of packages.
 sources() {
-	cat /etc/apt/sources.list.d/*.sources 2>/dev/null | awk '
+	local file
+	for file in "$apt"/sources.list.d/*.sources; do
+		if [ -r "$file" ]; then cat "$file" && printf '\n\n'; fi
+	done | awk '
 		function flush(  n, m, i, uri, suite) {
 			if (field["types"] ~ /(^| )deb( |$)/ && field["enabled"] !~ /no|false/) {
 				n = split(field["uris"], uri, " ")
@@ -152,15 +154,15 @@ sources() {
 		/^[[:space:]]*$/ { flush(); next }
 		/^[^[:space:]]/ { key = tolower($0); sub(/:.*/, "", key); sub(/^[^:]*:[[:space:]]*/, "") }
 		{ sub(/^[[:space:]]+/, ""); field[key] = field[key] " " $0 }
-		FNR == 1 && NR > 1 { flush() }
 		END { flush() }'
-	cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
-		sed -nE 's/^[[:space:]]*deb[[:space:]]+(\[[^]]*\][[:space:]]*)?//p'
+	for file in "$apt"/sources.list "$apt"/sources.list.d/*.list; do
+		if [ -r "$file" ]; then cat "$file" && echo; fi
+	done | sed -nE 's/^[[:space:]]*deb[[:space:]]+(\[[^]]*\][[:space:]]*)?//p'
 }
 
 # mirror prints where this machine gets Debian from.
 mirror() {
-	local id='' codename='' uri suite components
+	local apt=/etc/apt id='' codename='' uri suite components
 	if [ -r /etc/os-release ]; then
 		id=$(. /etc/os-release && echo "${ID-}")
 		codename=$(. /etc/os-release && echo "${VERSION_CODENAME-}")
@@ -214,16 +216,17 @@ make_roots() {
 	[ -n "$(unmade)" ] || return 0
 	[ "$(id -u)" = 0 ] || die "not root, and the roots of other releases are missing in $cache; run it as root"
 	mkdir -p "$cache" || die "cannot make $cache: set DIGESTD_TEST_CACHE to a place with 2 GB of room"
+	# What is started here holds the lock, too: should this script be killed, the
+	# next one waits until nothing works on the roots any more.
 	exec 9>"$cache/lock"
 	flock -w 1800 9 || die "another setup has held $cache/lock for 30 minutes: see what it does"
 
 	local release packages job failed=no
 	local -a jobs=()
-	trap 'kill "${jobs[@]}" 2>/dev/null' INT TERM
 	while read -r release packages; do
 		[ -n "$release" ] || continue
 		echo "setup: making the root of $release in $cache/$release"
-		make_root "$release" "$packages" 9>&- &
+		make_root "$release" "$packages" &
 		jobs+=($!)
 	done < <(unmade)
 	for job in "${jobs[@]}"; do

@@ -23,12 +23,13 @@ const labelName = "security.digest_list"
 // told to. The server's socket lies outside the root, as the real one would.
 type box struct {
 	*server
-	t       *testing.T
-	m       *machine
-	dir     string   // as the machine sees it
-	options string   // of the plugin, besides socket
-	extra   []string // arguments of rpm
-	env     []string
+	behaviour // of the server, from the next run on
+	t         *testing.T
+	m         *machine
+	dir       string   // as the machine sees it
+	options   string   // of the plugin, besides socket
+	extra     []string // arguments of rpm
+	env       []string
 }
 
 func newBox(t *testing.T, m *machine) *box {
@@ -89,6 +90,7 @@ func (b *box) rpm(args ...string) result {
 
 func (b *box) run(cmd *exec.Cmd) result {
 	b.t.Helper()
+	b.behave(b.behaviour)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.Env = append(cmd.Env, b.env...)

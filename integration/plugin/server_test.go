@@ -26,13 +26,24 @@ type server struct {
 	served   sync.WaitGroup
 	open     atomic.Int32 // connections
 
+	mu    sync.Mutex
+	as    behaviour
+	heard []wire.Message
+}
+
+// behaviour is what a server does with its connections.
+type behaviour struct {
 	// reply answers a message that wants one; nil stands for the usual answer.
 	reply func(m wire.Message) wire.Message
 	// serve, if set, has the connection to itself.
 	serve func(c *net.UnixConn)
+}
 
-	mu    sync.Mutex
-	heard []wire.Message
+// behave holds for connections that come from now on.
+func (s *server) behave(as behaviour) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.as = as
 }
 
 func newServer(t *testing.T, path string) *server {
@@ -58,20 +69,24 @@ func (s *server) accept() {
 		if err != nil {
 			return
 		}
+		s.mu.Lock()
+		as := s.as
+		s.mu.Unlock()
 		s.open.Add(1)
 		s.served.Go(func() {
 			defer s.open.Add(-1)
 			defer c.Close()
-			if s.serve != nil {
-				s.serve(c)
+			if as.serve != nil {
+				as.serve(c)
 				return
 			}
-			s.record(wire.NewConn(c), c)
+			s.record(c, as.reply)
 		})
 	}
 }
 
-func (s *server) record(conn *wire.Conn, c *net.UnixConn) {
+func (s *server) record(c *net.UnixConn, answer func(wire.Message) wire.Message) {
+	conn := wire.NewConn(c)
 	if peer, err := wire.PeerCred(c); err != nil || peer.UID != 0 {
 		s.t.Errorf("peer %+v, %v; want root", peer, err)
 	}
@@ -86,8 +101,8 @@ func (s *server) record(conn *wire.Conn, c *net.UnixConn) {
 		}
 		s.hear(m)
 		var reply wire.Message
-		if s.reply != nil {
-			reply = s.reply(m)
+		if answer != nil {
+			reply = answer(m)
 		}
 		if reply == nil {
 			reply = usual(m)

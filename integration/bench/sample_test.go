@@ -28,6 +28,11 @@ func (s *sample) text(unit string) string {
 	return fmt.Sprintf("%.3g %s (%.3g to %.3g)", s.median(), unit, s.min(), s.max())
 }
 
+// microseconds shows median, 99th percentile and maximum.
+func (s *sample) microseconds() string {
+	return fmt.Sprintf("%.0f µs, %.0f µs, %.0f µs", s.median(), s.quantile(0.99), s.max())
+}
+
 func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
 // report is the table of figures.

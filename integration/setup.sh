@@ -37,6 +37,7 @@ find             findutils
 '
 level_test='
 dnf              dnf
+createrepo_c     createrepo-c
 openssl          openssl
 strace           strace
 zip              zip

@@ -68,17 +68,25 @@ type result struct {
 	took   time.Duration
 }
 
+// macros configure rpm to use the box's database and the plugin.
+func (b *box) macros() []string {
+	plugins := filepath.Join(b.m.dir, "plugin")
+	return []string{
+		"_dbpath /var/lib/rpm",
+		"__plugindir " + plugins,
+		"__transaction_digestd " + plugins + "/digestd.so socket=" + b.socket() + " " + b.options,
+	}
+}
+
 // rpm runs rpm on the box's root with the plugin. An argument such as plain-1
 // stands for that package's file after -U and -i.
 func (b *box) rpm(args ...string) result {
 	b.t.Helper()
-	plugins := filepath.Join(b.m.dir, "plugin")
-	all := append([]string{
-		"--root", filepath.Join(b.dir, "root"),
-		"--define", "_dbpath /var/lib/rpm",
-		"--define", "__plugindir " + plugins,
-		"--define", "__transaction_digestd " + plugins + "/digestd.so socket=" + b.socket() + " " + b.options,
-	}, b.extra...)
+	all := []string{"--root", filepath.Join(b.dir, "root")}
+	for _, macro := range b.macros() {
+		all = append(all, "--define", macro)
+	}
+	all = append(all, b.extra...)
 	for i, a := range args {
 		if i > 0 && (args[0] == "-U" || args[0] == "-i") && a[0] != '-' && a[0] != '_' && a[0] != '/' {
 			a = filepath.Join(b.m.dir, "packages", packageFile(a))

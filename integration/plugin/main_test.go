@@ -20,10 +20,11 @@ import (
 // machine is a file system with an rpm of its own version. Paths that its
 // programs are given start at root.
 type machine struct {
-	name   string
-	root   string
-	dir    string // scratch, as its programs see it
-	rpm    string // version
+	name string
+	root string
+	dnfs []string // package managers of its that use librpm
+	dir  string   // scratch, as its programs see it
+	rpm  string   // version
 }
 
 var machines []*machine
@@ -51,9 +52,9 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	for _, mc := range []*machine{
-		{name: "host", root: "/"},
-		{name: "trixie", root: filepath.Join(cache, "trixie")},
-		{name: "forky", root: filepath.Join(cache, "forky")},
+		{name: "host", root: "/", dnfs: []string{"dnf"}},
+		{name: "trixie", root: filepath.Join(cache, "trixie"), dnfs: []string{"dnf"}},
+		{name: "forky", root: filepath.Join(cache, "forky"), dnfs: []string{"dnf", "dnf5"}},
 	} {
 		machines = append(machines, mc)
 		err := mc.prepare(made)

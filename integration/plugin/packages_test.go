@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -79,7 +80,13 @@ func makePackages(dir string) error {
 			return fmt.Errorf("cannot make package %s-%s: %w", r.name, r.version, err)
 		}
 	}
-	return buildScripted(dir)
+	if err := buildScripted(dir); err != nil {
+		return err
+	}
+	if out, err := exec.Command("createrepo_c", "--quiet", dir).CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot make a repository: %w\n%s", err, out)
+	}
+	return nil
 }
 
 func packageFile(name string) string { return name + "-1.noarch.rpm" }

@@ -53,6 +53,10 @@ func machine() string {
 			}
 		}
 	}
-	return fmt.Sprintf("%s, %d cores, %s; Linux %s; %s; %s; %s", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), model,
-		said("uname", "-r"), runtime.Version(), said("rpm", "--version"), said("stat", "-f", "-c", "%T", os.TempDir()))
+	load := "unknown"
+	if data, err := os.ReadFile("/proc/loadavg"); err == nil {
+		load = strings.Join(strings.Fields(string(data))[:3], " ")
+	}
+	return fmt.Sprintf("%s, %d cores, %s; Linux %s; %s; %s; %s; load averages at the end %s", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), model,
+		said("uname", "-r"), runtime.Version(), said("rpm", "--version"), said("stat", "-f", "-c", "%T", os.TempDir()), load)
 }

@@ -7,7 +7,6 @@
 # this script makes it anew. Needs root and the machine's own package sources.
 set -euo pipefail
 
-here=$(cd "$(dirname "$0")" && pwd)
 cache=${DIGESTD_TEST_CACHE:-/var/cache/digestd-test}
 vm=$cache/vm
 suite=trixie
@@ -28,7 +27,7 @@ mkdir -p "$cache"
 exec 9>"$cache/vm.lock"
 flock 9
 
-stamp=$(cat "$0" "$here/initrd-init" | sha256sum | cut -d' ' -f1)
+stamp=$(sha256sum <"$0" | cut -d' ' -f1)
 if [ "$(cat "$vm/stamp" 2>/dev/null)" = "$stamp" ]; then
 	exit 0
 fi
@@ -38,6 +37,7 @@ command -v qemu-system-x86_64 >/dev/null || needed+=(qemu-system-x86)
 command -v qemu-img >/dev/null || needed+=(qemu-utils)
 command -v debootstrap >/dev/null || needed+=(debootstrap)
 command -v cpio >/dev/null || needed+=(cpio)
+command -v xz >/dev/null || needed+=(xz-utils)
 command -v mke2fs >/dev/null || needed+=(e2fsprogs)
 if [ ${#needed[@]} != 0 ]; then
 	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${needed[@]}"
@@ -81,23 +81,19 @@ echo 'LABEL=root / ext4 rw 0 1' >"$root/etc/fstab"
 : >"$root/etc/machine-id"
 mkdir -p "$root/var/log/journal" "$root/etc/systemd/journald.conf.d"
 
-# An initrd that finds the disk, and nothing else.
+# What an initrd needs to find the disk; its init comes with the test.
 initrd=$part/initrd.d
 mkdir -p "$initrd"/{bin,dev,proc,sys,root,modules}
 cp "$root/bin/busybox" "$initrd/bin/busybox"
-install -m 0755 "$here/initrd-init" "$initrd/init"
-for module in virtio_pci virtio_blk ext4 crc32c_generic; do
-	chroot "$root" modprobe -S "$release" --show-depends "$module" 2>/dev/null | awk '$1 == "insmod" { print $2 }'
+for module in virtio_pci virtio_blk ext4; do
+	chroot "$root" modprobe -S "$release" --show-depends "$module" | awk '$1 == "insmod" { print $2 }'
 done | awk '!seen[$0]++' | while read -r file; do
-	base=$(basename "$file")
-	case $file in
-	*.xz) base=${base%.xz}; xz -dc "$root/$file" ;;
-	*.zst) base=${base%.zst}; zstd -dc "$root/$file" ;;
-	*) cat "$root/$file" ;;
-	esac >"$initrd/modules/$base"
-	echo "$base" >>"$initrd/modules/order"
+	name=$(basename "$file" .xz)
+	xz -dc "$root/$file" >"$initrd/modules/$name"
+	echo "$name" >>"$initrd/modules/order"
 done
-(cd "$initrd" && find . | cpio --quiet -o -H newc | gzip -1) >"$part/initrd"
+# Not compressed: more archives are appended, and the kernel wants them aligned.
+(cd "$initrd" && find . | cpio --quiet -o -H newc) >"$part/initrd"
 rm -rf "$initrd"
 
 # The disk. Tests write to copies that hold only what differs from it.

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vm_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// deadline is how long a machine may run. Emulated, on two cores that it shares,
+// it boots in half a minute.
+const deadline = 6 * time.Minute
+
+// machine is a disk that outlives boots.
+type machine struct {
+	t     *testing.T
+	dir   string
+	disk  string
+	boots int
+}
+
+// boot is one run of a machine.
+type boot struct {
+	script string            // in testdata; run as a service when the system is up
+	files  map[string]string // content by path, written before systemd starts
+	trees  []string          // directories whose content is laid over the root, too
+	kernel string            // added to the kernel's command line
+	cutAt  string            // the power fails at the marker of that name
+}
+
+// newMachine has digestd installed on a fresh disk that holds only what differs
+// from the prepared one.
+func newMachine(t *testing.T) *machine {
+	t.Helper()
+	dir, err := os.MkdirTemp("/var/tmp", "digestd-vm-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	m := &machine{t: t, dir: dir, disk: filepath.Join(dir, "disk.qcow2")}
+	if err := command("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", filepath.Join(guest.dir, "base.img"), m.disk); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// boot runs the machine until it turns itself off, or its power fails, and makes
+// a subtest of every result that its script reports.
+func (m *machine) boot(b boot) {
+	m.t.Helper()
+	m.boots++
+	console := filepath.Join(m.dir, "console-"+strconv.Itoa(m.boots))
+	report, err := m.run(b, console)
+	if err == nil && b.cutAt == "" && !report.complete {
+		err = errors.New("it went off before its script ended")
+	}
+	for _, fact := range report.facts {
+		m.t.Logf("%s: %s", b.script, fact)
+	}
+	for _, r := range report.results {
+		m.t.Run(r.name, func(t *testing.T) {
+			if !r.ok {
+				t.Errorf("in the machine:\n%s", strings.Join(r.detail, "\n"))
+			}
+		})
+	}
+	if err != nil {
+		log, _ := os.ReadFile(console)
+		m.t.Fatalf("boot %d, %s: %v; after %d results, %s\nits console:\n%s", m.boots, b.script, err, len(report.results), strings.Join(report.loose, "\n"), log[max(0, len(log)-8000):])
+	}
+}
+
+func (m *machine) run(b boot, console string) (*report, error) {
+	initrd, err := m.initrd(b)
+	if err != nil {
+		return &report{}, err
+	}
+	ctx, cancel := context.WithTimeout(m.t.Context(), deadline)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "qemu-system-x86_64",
+		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024",
+		"-nodefaults", "-no-reboot", "-display", "none",
+		"-kernel", filepath.Join(guest.dir, "vmlinuz"), "-initrd", initrd,
+		"-append", "console=ttyS0 quiet panic=-1 systemd.unit=digestd-test.target systemd.show_status=no "+b.kernel,
+		"-drive", "file="+m.disk+",if=virtio,format=qcow2",
+		"-serial", "file:"+console,
+		"-chardev", "stdio,id=results,signal=off", "-serial", "chardev:results",
+	)
+	var said strings.Builder
+	cmd.Stderr = &said
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return &report{}, err
+	}
+	if err := cmd.Start(); err != nil {
+		return &report{}, err
+	}
+	started := time.Now()
+	r, cut := readReport(out, b.cutAt)
+	if cut {
+		cmd.Process.Kill() // with everything that the machine had not written yet
+	}
+	io.Copy(io.Discard, out)
+	err = cmd.Wait()
+	m.t.Logf("boot %d, %s: %.0f s", m.boots, b.script, time.Since(started).Seconds())
+	switch {
+	case ctx.Err() != nil:
+		return r, errors.New("it did not end in time")
+	case b.cutAt != "" && !cut:
+		return r, errors.New("it never came to " + b.cutAt)
+	case err != nil && !cut:
+		return r, errors.New(err.Error() + ": " + said.String())
+	}
+	return r, nil
+}
+
+// initrd puts together what starts the machine, what is installed, on the first
+// boot, and what this boot brings along. The kernel unpacks them in that order.
+func (m *machine) initrd(b boot) (string, error) {
+	stage := filepath.Join(m.dir, "stage-"+strconv.Itoa(m.boots))
+	tree := filepath.Join(stage, "overlay")
+	if err := command("mkdir", "-p", filepath.Join(tree, "test")); err != nil {
+		return "", err
+	}
+	for _, args := range [][]string{
+		{"cp", "testdata/init", stage},
+		{"cp", "-r", "testdata/guest/.", tree},
+		{"cp", filepath.Join("testdata", b.script), filepath.Join(tree, "test", "script")},
+	} {
+		if err := command(args...); err != nil {
+			return "", err
+		}
+	}
+	for _, dir := range b.trees {
+		if err := command("cp", "-r", dir+"/.", tree); err != nil {
+			return "", err
+		}
+	}
+	for name, content := range b.files {
+		name = filepath.Join(tree, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
+			return "", err
+		}
+	}
+	own, whole := stage+".cpio", stage+".initrd"
+	if err := archive(stage, own); err != nil {
+		return "", err
+	}
+	args := []string{"sh", "-c", `out=$1; shift; cat "$@" >"$out"`, "concatenate", whole, filepath.Join(guest.dir, "initrd")}
+	if m.boots == 1 {
+		args = append(args, guest.programs)
+	}
+	return whole, command(append(args, own)...)
+}
+
+// report is what a script in the machine said on its second serial line.
+type report struct {
+	results  []result
+	facts    []string
+	loose    []string // what belongs to no result
+	complete bool
+}
+
+type result struct {
+	name   string
+	ok     bool
+	detail []string
+}
+
+// readReport reads until the machine goes off, or comes to the marker named.
+func readReport(in io.Reader, marker string) (r *report, cut bool) {
+	r = &report{}
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		line := strings.TrimRight(lines.Text(), "\r")
+		word, rest, _ := strings.Cut(line, " ")
+		switch {
+		case word == "ok":
+			r.results = append(r.results, result{name: rest, ok: true})
+		case word == "failed":
+			r.results = append(r.results, result{name: rest})
+		case word == "|" && len(r.results) > 0:
+			last := &r.results[len(r.results)-1]
+			last.detail = append(last.detail, rest)
+		case word == "fact":
+			r.facts = append(r.facts, rest)
+		case word == "marker":
+			if rest == marker {
+				return r, true
+			}
+		case word == "end":
+			r.complete = rest == strconv.Itoa(len(r.results))
+		default:
+			r.loose = append(r.loose, line)
+		}
+	}
+	return r, false
+}

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+# digestd cannot start: the machine comes up, and rpm works.
+. /test/lib.sh
+
+same "digestd failed, and only it" "digestd.service" "$(systemctl --failed --no-legend --plain | cut -d' ' -f1)"
+says 'mode = "enforced".*enforce' "the journal says which line is wrong" journalctl -b -u digestd -o cat
+fact "the machine was up $(($(systemctl show -P ActiveEnterTimestampMonotonic multi-user.target) / 1000000)) s after the kernel"
+ends 6 "digestctl says that nobody is there" digestctl status
+check "rpm imports" rpm --import /test/vendor.asc
+check "rpm installs" rpm -U /test/packages/hello-1.0-1.noarch.rpm
+check "rpm upgrades" rpm -U /test/packages/hello-2.0-1.noarch.rpm
+check "dnf installs" dnf -y --disablerepo='*' install /test/packages/bulk000-1.0-1.noarch.rpm
+check "rpm removes" rpm -e hello
+echo 'mode = "enforce"' >/etc/digestd/digestd.conf
+check "mended, it starts" systemctl restart digestd
+same "and lists what was installed without it" "$(expected)" "$(lists)"
+soon "digestd is well" digestctl status
+end

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+# A machine from its first boot: digestd under systemd, and packages.
+. /test/lib.sh
+
+since() { systemctl show -P "$2" "$1"; }
+main_pid() { since digestd MainPID; }
+
+check "digestd is enabled" systemctl is-enabled digestd
+check "digestd is active at boot" systemctl is-active digestd
+same "systemd knows when it is ready" notify-reload "$(since digestd Type)"
+same "no unit failed" "" "$(systemctl --failed --no-legend --plain)"
+ready=$(since digestd ActiveEnterTimestampMonotonic)
+check "it was ready before the first ordinary service" test "$ready" -le "$(since basic.target ActiveEnterTimestampMonotonic)"
+fact "digestd was ready $(((ready - $(since digestd InactiveExitTimestampMonotonic)) / 1000)) ms after it was started, $((ready / 1000000)) s after the kernel"
+fact "$(systemd-analyze security --no-pager digestd.service | tail -n 1)"
+fact "memory: $(since digestd MemoryCurrent) bytes, peak $(since digestd MemoryPeak)"
+soon "digestd answers on the bus" digestctl version
+soon "digestd is well" digestctl status
+
+check "rpm imports the vendor's key" rpm --import /test/vendor.asc
+check "rpm installs" rpm -U /test/packages/hello-1.0-1.noarch.rpm
+same "the list is there" "tlv-hello-0:1.0-1.noarch" "$(lists)"
+same "the label names it" "tlv-hello-0:1.0-1.noarch" "$(label /usr/bin/hello)"
+check "the file is vouched for" digestctl why /usr/bin/hello
+check "the scriptlet ran a program of its own package while that was vouched for" grep -q 0:1.0-1 /var/tmp/hello-label
+check "rpm upgrades" rpm -U /test/packages/hello-2.0-1.noarch.rpm
+same "the new list replaced the old" "tlv-hello-0:2.0-1.noarch" "$(lists)"
+same "the label changed" "tlv-hello-0:2.0-1.noarch" "$(label /usr/bin/hello)"
+says "older than|rollback" "rpm refuses the old version and says why" rpm -U --oldpackage /test/packages/hello-1.0-1.noarch.rpm
+same "nothing changed" "hello-2.0-1" "$(rpm -q --qf '%{name}-%{version}-%{release}' hello)"
+says "older than|rollback" "dnf refuses it, too" dnf -y --disablerepo='*' --nogpgcheck install /test/packages/hello-1.0-1.noarch.rpm --allowerasing
+same "nothing changed by dnf" "tlv-hello-0:2.0-1.noarch" "$(lists)"
+check "the administrator grants it" digestctl rollback grant hello-1.0-1.noarch --reason "2.0 greets too loudly"
+check "rpm goes back" rpm -U --oldpackage /test/packages/hello-1.0-1.noarch.rpm
+same "the granted list is there" "tlv-hello-0:1.0-1.noarch" "$(lists)"
+check "dnf upgrades again" dnf -y --disablerepo='*' install /test/packages/hello-2.0-1.noarch.rpm
+same "dnf's list is there" "tlv-hello-0:2.0-1.noarch" "$(lists)"
+check "digestd is well after all that" digestctl status
+
+# Another user may look, and change nothing.
+check "a user may ask" setpriv --reuid nobody --clear-groups digestctl status
+ends 5 "a user may not grant" setpriv --reuid nobody --clear-groups digestctl rollback grant hello-1.0-1.noarch --reason mine
+says "healthy" "busctl reads the state" busctl get-property org.digestd1 /org/digestd1 org.digestd1.Manager State
+
+# The service manager's verbs.
+pid=$(main_pid)
+check "reload" systemctl reload digestd
+same "reload keeps the process" "$pid" "$(main_pid)"
+check "digestd is well after reload" digestctl status
+check "restart" systemctl restart digestd
+soon "digestd is well after restart" digestctl status
+check "stop" systemctl stop digestd
+same "stop is no failure" "inactive success" "$(since digestd ActiveState) $(since digestd Result)"
+check "rpm installs without digestd" rpm -U /test/packages/bulk000-1.0-1.noarch.rpm
+same "without digestd there is no list" "tlv-hello-0:2.0-1.noarch" "$(lists)"
+check "start" systemctl start digestd
+same "what was missed is made good before it is ready" "$(expected)" "$(lists)"
+same "labels, too" "tlv-bulk000-0:1.0-1.noarch" "$(label /usr/share/bulk000/text)"
+
+# Its death.
+pid=$(main_pid)
+kill -9 "$pid"
+again() { systemctl is-active --quiet digestd && [ "$(main_pid)" != "$pid" ]; }
+soon "it is started again after kill -9" again
+soon "digestd is well after kill -9" digestctl status
+( sleep 1; kill -9 "$(main_pid)" ) &
+check "rpm comes through when digestd dies" rpm -U /test/packages/bulk00[1-9]-1.0-1.noarch.rpm
+wait
+soon "digestd is well after that" digestctl status
+converged() { [ "$(expected)" = "$(lists)" ]; }
+soon "lists are what rpm installed" converged
+check "a reload in the middle of a transaction" bash -c '
+	. /test/lib.sh
+	( sleep 0.5; systemctl reload digestd ) &
+	rpm -U /test/packages/bulk01?-1.0-1.noarch.rpm && wait $!'
+same "no list is missing after it" "$(expected)" "$(lists)"
+
+check "rpm removes" rpm -e hello
+check "what was removed is not vouched for" test ! -e "/etc/digest_lists/tlv-hello-0:2.0-1.noarch"
+says "hello-2.0-1" "the journal has it" journalctl -b -u digestd -o cat
+says "refus|rollback" "the journal has the refusal" journalctl -b -u digestd -o cat
+same "no unit failed to the end" "" "$(systemctl --failed --no-legend --plain)"
+fact "memory at the end: $(since digestd MemoryCurrent) bytes, peak $(since digestd MemoryPeak)"
+end

@@ -82,6 +82,10 @@ func (b *box) macros() []string {
 // stands for that package's file after -U and -i.
 func (b *box) rpm(args ...string) result {
 	b.t.Helper()
+	return b.run(b.command(args...))
+}
+
+func (b *box) command(args ...string) *exec.Cmd {
 	all := []string{"--root", filepath.Join(b.dir, "root")}
 	for _, macro := range b.macros() {
 		all = append(all, "--define", macro)
@@ -93,7 +97,7 @@ func (b *box) rpm(args ...string) result {
 		}
 		all = append(all, a)
 	}
-	return b.run(b.m.command("rpm", all...))
+	return b.m.command("rpm", all...)
 }
 
 func (b *box) run(cmd *exec.Cmd) result {

@@ -146,7 +146,7 @@ func TestLabelGoesWithoutList(t *testing.T) {
 // preload makes rpm's calls that set attributes leave a trace, and fail.
 func (b *box) preload(fault syscall.Errno) (calls func() []string) {
 	log := filepath.Join(b.dir, "setxattr.log")
-	b.env = []string{"LD_PRELOAD=" + b.m.faults(), "FAULTS_LOG=" + log, "FAULTS_ERRNO=" + strconv.Itoa(int(fault))}
+	b.env = []string{"LD_PRELOAD=" + b.m.library("faults"), "FAULTS_LOG=" + log, "FAULTS_ERRNO=" + strconv.Itoa(int(fault))}
 	return func() []string {
 		data, err := os.ReadFile(b.m.outside(log))
 		if err != nil {

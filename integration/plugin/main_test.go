@@ -88,7 +88,7 @@ func (m *machine) prepare(made string) error {
 	}
 	m.rpm = strings.TrimPrefix(strings.TrimSpace(string(version)), "RPM version ")
 	source := filepath.Join("..", "..", "hooks", "rpm")
-	for _, sub := range []struct{ from, to string }{{source, "plugin"}, {made, "packages"}, {"testdata", "faults"}} {
+	for _, sub := range []struct{ from, to string }{{source, "plugin"}, {made, "packages"}, {"testdata", "preload"}} {
 		if err := os.CopyFS(filepath.Join(dir, sub.to), os.DirFS(sub.from)); err != nil {
 			return err
 		}
@@ -103,15 +103,17 @@ func (m *machine) prepare(made string) error {
 	if out, err := build.CombinedOutput(); err != nil {
 		return errors.Join(fmt.Errorf("cannot build the plugin: %w", err), errors.New(string(out)))
 	}
-	faults := m.command("cc", "-shared", "-fPIC", "-o", m.faults(), filepath.Join(m.dir, "faults", "faults.c"))
-	if out, err := faults.CombinedOutput(); err != nil {
-		return errors.Join(fmt.Errorf("cannot build the fault library: %w", err), errors.New(string(out)))
+	for _, name := range []string{"allocs", "faults"} {
+		cc := m.command("cc", "-shared", "-fPIC", "-o", m.library(name), filepath.Join(m.dir, "preload", name+".c"))
+		if out, err := cc.CombinedOutput(); err != nil {
+			return errors.Join(fmt.Errorf("cannot build %s: %w", name, err), errors.New(string(out)))
+		}
 	}
 	return nil
 }
 
-// faults is a library that makes calls which set attributes fail.
-func (m *machine) faults() string { return filepath.Join(m.dir, "faults", "faults.so") }
+// library is one of those in testdata, to be preloaded into rpm.
+func (m *machine) library(name string) string { return filepath.Join(m.dir, "preload", name+".so") }
 
 // hooksScriptStages reports whether rpm runs the hooks of a package around its
 // %pretrans and %posttrans too.

@@ -37,7 +37,7 @@ func typed(f rpmpack.RPMFile, t rpmpack.FileType) rpmpack.RPMFile {
 }
 
 // The header of the package with many files is larger than what a socket takes.
-const fewFiles, manyFiles = 100, 4000
+const fewFiles, manyFiles = 100, 2000
 
 func files(dir string, n int) (fs []rpmpack.RPMFile) {
 	for i := range n {

@@ -30,8 +30,9 @@ func (c *client) runJob(ctx context.Context, method string, report func(stage st
 			return nil, err
 		}
 	}
+	// Not interrupted before its number is known, or nobody could cancel it.
 	var job uint64
-	if err := c.call(ctx, method, nil, &job); err != nil {
+	if err := c.call(context.WithoutCancel(ctx), method, nil, &job); err != nil {
 		return nil, err
 	}
 	for {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/digestd/digestd/daemon/bus"
 	"github.com/digestd/digestd/daemon/bus/bustest"
@@ -89,11 +90,19 @@ func daemonCommand(ts *testscript.TestScript, neg bool, args []string) {
 	case "start":
 		ts.Check(w.start())
 	case "wait-for-sync":
-		<-w.daemon.syncing
+		await(ts, w.daemon.syncing)
 	case "wait-for-cancel":
-		<-w.daemon.cancelled
+		await(ts, w.daemon.cancelled)
 	default:
 		w.daemon.setVariant(args[0])
+	}
+}
+
+func await(ts *testscript.TestScript, event <-chan struct{}) {
+	select {
+	case <-event:
+	case <-time.After(10 * time.Second):
+		ts.Fatalf("it did not happen")
 	}
 }
 

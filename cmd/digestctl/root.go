@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -34,6 +35,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return a.code
 	}
 	if !a.started {
+		// What is wrong with a command line may have hidden the flag from cobra.
+		a.json = a.json || slices.Contains(args, "--json")
 		err = usageError{err}
 	}
 	trouble := explain(err)

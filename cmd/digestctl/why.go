@@ -64,18 +64,25 @@ func askWhy(ctx context.Context, c *client, path string) (api.Why, error) {
 }
 
 // absolute makes path absolute as the kernel would read it: "link/.." is the
-// directory above where link leads, not the one that holds it.
+// directory above where link leads, not the one that holds it. A link at the end
+// stays, for the daemon to follow.
 func absolute(path string) (string, error) {
 	if slices.Contains(strings.Split(path, "/"), "..") {
-		if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil && filepath.Base(path) != ".." {
-			path = filepath.Join(dir, filepath.Base(path))
+		// Not filepath.Dir, which takes ".." back by the letter.
+		cut := strings.LastIndexByte(path, '/') + 1
+		dir, base := path[:cut], path[cut:]
+		if base == ".." {
+			dir, base = path, ""
+		}
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			path = filepath.Join(real, base)
 		}
 	}
-	path, err := filepath.Abs(path)
+	abs, err := filepath.Abs(path)
 	if err != nil {
 		return "", errorf("cannot tell where %s is: %w", path, err)
 	}
-	return path, nil
+	return abs, nil
 }
 
 // whyCode is the exit code for several answers: the one an administrator must

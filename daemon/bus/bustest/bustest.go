@@ -72,7 +72,9 @@ func (b *Bus) Start() {
 	b.tb.Helper()
 	os.Remove(strings.TrimPrefix(b.Address, "unix:path="))
 	b.cmd = exec.Command("dbus-daemon", "--config-file="+b.config, "--nofork", "--nopidfile", "--nosyslog", "--print-address")
-	b.cmd.Stderr = os.Stderr
+	// It warns whoever may not raise limits; that is no matter for a test.
+	var errors strings.Builder
+	b.cmd.Stderr = &errors
 	out, err := b.cmd.StdoutPipe()
 	if err != nil {
 		b.tb.Fatal(err)
@@ -84,7 +86,9 @@ func (b *Bus) Start() {
 	defer timer.Stop()
 	// It prints its address when it listens.
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		b.tb.Fatalf("dbus-daemon did not start: %v", err)
+		b.cmd.Process.Kill()
+		b.cmd.Wait()
+		b.tb.Fatalf("dbus-daemon did not start: %v\n%s", err, errors.String())
 	}
 }
 

@@ -14,8 +14,9 @@ package api
 
 import "time"
 
-// Version is the version of daemon and command line, which are released together.
-const Version = "0.1.0"
+// Version is the version of daemon and command line, which are released
+// together; the Makefile sets it when it links.
+var Version = "0.1.0"
 
 // The name, object and interface the daemon has on the bus.
 const (

@@ -25,7 +25,7 @@ func properties() []introspect.Property {
 	}
 	return []introspect.Property{
 		property("Version", "s", "const"),
-		property("Mode", "s", "const"),
+		property("Mode", "s", "true"),
 		property("State", "s", "true"),
 		property("Transaction", "b", "true"),
 		property("ActiveLists", "t", "true"),

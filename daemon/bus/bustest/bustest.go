@@ -26,6 +26,7 @@ const config = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
     <allow own="*"/>
     <allow send_destination="*" eavesdrop="true"/>
     <allow receive_sender="*" eavesdrop="true"/>
+    %s
   </policy>
 </busconfig>
 `
@@ -38,9 +39,9 @@ type Bus struct {
 	cmd     *exec.Cmd
 }
 
-// New prepares a bus that is not running yet. Its directory is open to all
-// users, so that a test can call as one of them.
-func New(tb testing.TB) *Bus {
+// New prepares a bus that is not running yet, with more rules of its policy.
+// Its directory is open to all users, so that a test can call as one of them.
+func New(tb testing.TB, rules ...string) *Bus {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "digestd-bus-")
 	if err != nil {
@@ -52,7 +53,7 @@ func New(tb testing.TB) *Bus {
 	}
 	socket := filepath.Join(dir, "bus")
 	b := &Bus{Address: "unix:path=" + socket, tb: tb, config: filepath.Join(dir, "bus.conf")}
-	if err := os.WriteFile(b.config, fmt.Appendf(nil, config, socket), 0o644); err != nil {
+	if err := os.WriteFile(b.config, fmt.Appendf(nil, config, socket, strings.Join(rules, "\n")), 0o644); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(b.Stop)
@@ -60,9 +61,9 @@ func New(tb testing.TB) *Bus {
 }
 
 // Start runs a bus and returns once it takes connections.
-func Start(tb testing.TB) *Bus {
+func Start(tb testing.TB, rules ...string) *Bus {
 	tb.Helper()
-	b := New(tb)
+	b := New(tb, rules...)
 	b.Start()
 	return b
 }

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/digestd/digestd/daemon/bus/bustest"
+)
+
+func TestBusRestarts(t *testing.T) {
+	s, private := serve(t, &stub{})
+	connect(t, private).must("Status")
+	private.Stop()
+	until(t, "the loss is noticed", func() bool { return !s.Connected() })
+	s.ListPublished("tlv-lost", "lost-1-1.noarch") // nobody hears it, and it must not block
+	private.Start()
+	until(t, "it is back on the bus", s.Connected)
+
+	p := connect(t, private)
+	p.must("Status")
+	// Who callers are was forgotten with the old bus, and is found out anew.
+	p.must("RollbackRevoke", "bash-1-1.noarch")
+	signals := p.listen()
+	s.ListPublished("tlv-new", "new-1-1.noarch")
+	if got := next(t, signals, "org.digestd1.Manager.ListPublished"); got.Body[0] != "tlv-new" {
+		t.Errorf("got %v", got.Body)
+	}
+}
+
+func TestBusComesLater(t *testing.T) {
+	private := bustest.New(t)
+	s := serveOn(t, private, &stub{})
+	if s.Connected() {
+		t.Fatal("connected to a bus that does not run")
+	}
+	private.Start()
+	until(t, "it is on the bus", s.Connected)
+	connect(t, private).must("Status")
+}
+
+func TestNameTaken(t *testing.T) {
+	_, private := serve(t, &stub{})
+	s, err := Serve(t.Context(), private.Address, &stub{}, quiet)
+	if err == nil {
+		s.Close()
+		t.Fatal("two daemons on one bus")
+	}
+	if !errors.Is(err, ErrNameTaken) {
+		t.Fatalf("got %v, want %v", err, ErrNameTaken)
+	}
+	if want := "cannot serve org.digestd1: org.digestd1 is taken: another digestd serves this bus"; err.Error() != want {
+		t.Errorf("got %q, want %q", err, want)
+	}
+	connect(t, private).must("Status") // the first goes on
+}
+
+func TestNameRefused(t *testing.T) {
+	private := bustest.Start(t, `<deny own="org.digestd1"/>`)
+	_, err := Serve(t.Context(), private.Address, &stub{}, quiet)
+	if err == nil || errors.Is(err, ErrNameTaken) || errors.Is(err, errUnreachable) {
+		t.Fatalf("got %v, want the bus's refusal", err)
+	}
+}
+
+// Ending frees the name at once, for the daemon that is started next.
+func TestCloseFreesTheName(t *testing.T) {
+	private := bustest.Start(t)
+	for range 3 {
+		s, err := Serve(t.Context(), private.Address, &stub{}, quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+	}
+}
+
+// What was queued before the end is still sent.
+func TestLastSignals(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	private := bustest.Start(t)
+	s, err := Serve(ctx, private.Address, &stub{}, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it is on the bus", s.Connected)
+	signals := connect(t, private).listen()
+	for range 100 {
+		s.TransactionFinished(1, 2)
+	}
+	cancel()
+	s.Close()
+	for range 100 {
+		next(t, signals, "org.digestd1.Manager.TransactionFinished")
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/elsewhere")
+	for _, c := range []struct {
+		address string
+		want    []string
+	}{
+		{"system", []string{"/elsewhere"}},
+		{"unix:path=/run/bus", []string{"/run/bus"}},
+		{"unix:abstract=bus,guid=00", []string{"@bus"}},
+		{"tcp:host=localhost;unix:path=/a%20b;unix:path=/c", []string{"/a b", "/c"}},
+		{"", nil},
+		{"session", nil},
+		{"tcp:host=localhost,port=1", nil},
+		{"unix:path=", nil},
+		{"unix:path=/a%2", nil},
+		{"unix:tmpdir=/tmp", nil},
+	} {
+		got, err := parseAddress(c.address)
+		if (err != nil) != (c.want == nil) || len(got) != len(c.want) {
+			t.Errorf("%q: got %q, %v, want %q", c.address, got, err, c.want)
+			continue
+		}
+		for i := range got {
+			if got[i] != c.want[i] {
+				t.Errorf("%q: got %q, want %q", c.address, got, c.want)
+			}
+		}
+	}
+}
+
+func FuzzAddress(f *testing.F) {
+	f.Add("unix:path=/run/dbus/system_bus_socket")
+	f.Add("unix:abstract=%61;tcp:host=a")
+	f.Fuzz(func(t *testing.T, address string) {
+		if d, err := parseAddress(address); (err == nil) != (len(d) > 0) {
+			t.Errorf("%q gave %d sockets and %v", address, len(d), err)
+		}
+	})
+}
+
+func TestQueueIsBounded(t *testing.T) {
+	q := newQueue()
+	for range maxQueued + 10 {
+		q.push(signal{name: "a"})
+	}
+	waiting, dropped, open := q.take()
+	if len(waiting) != maxQueued || dropped != 10 || !open {
+		t.Errorf("%d waiting, %d dropped, open %v", len(waiting), dropped, open)
+	}
+	time.AfterFunc(time.Millisecond, q.close)
+	if waiting, dropped, open := q.take(); len(waiting) != 0 || dropped != 0 || open {
+		t.Errorf("after the end: %d waiting, %d dropped, open %v", len(waiting), dropped, open)
+	}
+}

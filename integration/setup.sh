@@ -43,7 +43,12 @@ strace           strace
 zip              zip
 mount            mount
 flock            util-linux
-debootstrap      debootstrap    debootstrap
+debootstrap      debootstrap         debootstrap
+mke2fs           e2fsprogs           e2fsprogs
+qemu-system-x86_64 qemu-system-x86
+qemu-img         qemu-utils
+cpio             cpio
+xz               xz-utils
 /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring debian-keyring
 '
 
@@ -244,7 +249,10 @@ build) provide "$level_build" ;;
 demo) provide "$level_build$level_demo" ;;
 test)
 	provide "$level_build$level_demo$level_test"
+	"$(dirname "$0")/vm/prepare.sh" &
+	machine=$!
 	make_roots
+	wait "$machine" || die "cannot make the machine that tests boot: integration/vm/prepare.sh failed, see above"
 	;;
 *)
 	echo "usage: $0 build|demo|test" >&2

@@ -106,3 +106,19 @@ func TestAllocationsPerFile(t *testing.T) {
 		}
 	})
 }
+
+// A package costs one question and its answer, and a word at the end.
+func TestCallsPerPackage(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *box) {
+		calls := b.countCalls("-U", "other-1")
+		for call, n := range b.countCalls("-U", "plain-1", "third-1") {
+			calls[call] = n - calls[call]
+		}
+		calls["poll"] += calls["ppoll"]
+		for call, want := range map[string]int{"sendmsg": 2, "poll": 1, "recvfrom": 1} {
+			if calls[call] != want {
+				t.Errorf("%d calls of %s, a package; want %d", calls[call], call, want)
+			}
+		}
+	})
+}

@@ -12,21 +12,47 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// The exit codes; docs/digestctl.md is their promise.
+// The exit codes; exitCodes is their promise.
 const (
 	exitOK          = 0
 	exitFailed      = 1
 	exitUsage       = 2
-	exitBad         = 3 // the answer is bad news: not vouched for, degraded, not known
+	exitBad         = 3
 	exitNoFile      = 4
 	exitDenied      = 5
 	exitUnreachable = 6
 )
 
+// exitCodes is what the manual says of them.
+var exitCodes = []struct {
+	code    int
+	meaning string
+}{
+	{exitOK, "Success, and the answer is good news: vouched for, all is well."},
+	{exitFailed, "It failed: digestd could not do it, was interrupted, is busy or did not answer in time."},
+	{exitUsage, "The command line makes no sense, or digestd cannot make sense of an argument."},
+	{exitBad, "The answer is bad news: a file is not vouched for, digestd needs somebody, something is not known to it."},
+	{exitNoFile, "There is no such file (`why`)."},
+	{exitDenied, "You may not do that; root may."},
+	{exitUnreachable, "digestd, or the bus, cannot be reached."},
+}
+
 // usageError is a command line that makes no sense.
-type usageError struct{ error }
+type usageError struct {
+	error
+	command string // whose help says what does
+}
 
 func (e usageError) Unwrap() error { return e.error }
+
+func (e usageError) advice() string {
+	// cobra appends suggestions on lines of their own, after a tab each.
+	_, suggestions, _ := strings.Cut(e.Error(), "\n\t")
+	if first, _, _ := strings.Cut(suggestions, "\n"); first != "" {
+		return "did you mean " + e.command + " " + first + "?"
+	}
+	return "see " + e.command + " --help"
+}
 
 // unreachableError means that there is no bus, or no daemon on it.
 type unreachableError struct {
@@ -65,9 +91,8 @@ func explain(err error) trouble {
 	}
 	switch {
 	case errors.As(err, &usage):
-		// cobra appends suggestions on lines of their own.
 		message, _, _ := strings.Cut(err.Error(), "\n")
-		return t(exitUsage, "Usage", message, "see digestctl --help")
+		return t(exitUsage, "Usage", message, usage.advice())
 	case errors.As(err, &unreachable) && unreachable.bus != "":
 		return t(exitUnreachable, "Unreachable", err.Error(), "is D-Bus running? try: systemctl status dbus")
 	case errors.As(err, &unreachable):

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/spf13/cobra"
@@ -32,7 +31,7 @@ func (a *app) floorSetCommand() *cobra.Command {
 installed version below it loses its list at once, and older grants are void.
 PACKAGE is a name, or name.arch for a package that was never installed.`,
 		Example: "  digestctl floor set openssl 3.0.7-18 --reason CVE-2022-3602",
-		Args:    cobra.ExactArgs(2),
+		Args:    exactly("PACKAGE", "VERSION-RELEASE"),
 		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
 			if err := c.call(ctx, "FloorSet", []any{args[0], args[1], reason}); err != nil {
 				return err
@@ -55,7 +54,7 @@ func (a *app) floorClearCommand() *cobra.Command {
 		Short: "Remove a floor",
 		Long: `Clear removes the floor of a package. Versions older than the newest that was ever
 active stay out all the same; see digestctl rollback grant.`,
-		Args: cobra.ExactArgs(1),
+		Args: exactly("PACKAGE"),
 		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
 			if err := c.call(ctx, "FloorClear", []any{args[0], reason}); err != nil {
 				return err
@@ -80,7 +79,7 @@ func (a *app) floorListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the floors that were set",
-		Args:  cobra.NoArgs,
+		Args:  exactly(),
 		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
 			floors, err := getAll[api.Floor](ctx, c, "Floors")
 			if err != nil {
@@ -104,9 +103,9 @@ func (t *tui) floors(floors []api.Floor) {
 	for i, f := range floors {
 		by := ""
 		if f.By != nil {
-			by = fmt.Sprintf("uid %d", f.By.UID)
+			by = whoever(f.By.UID)
 		}
 		rows[i] = []cell{{text: f.Package}, {text: f.EVR}, {text: f.High}, {text: moment(f.When)}, {text: by}, {text: f.Reason}}
 	}
-	t.table([]string{"PACKAGE", "FLOOR", "HIGHEST", "SET", "BY", "WHY"}, rows)
+	t.table([]column{{"PACKAGE", false}, {"FLOOR", false}, {"HIGHEST", false}, {"SET", false}, {"BY", false}, {"WHY", false}}, rows)
 }

@@ -4,9 +4,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -22,10 +20,10 @@ func (a *app) keysCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys",
 		Short: "List the keys that vouch for packages, revoke and restore them",
-		Long: `Keys lists every key that vouches for packages on this machine, or ever did, with
-what hangs on it. Revoking one withdraws every list it vouches for, at once and
+		Long: `Keys lists every key that vouches for packages on this machine, or ever did, and
+those that sign its lists, with what hangs on them. Revoking one withdraws every list it vouches for, at once and
 until somebody lifts that with restore.`,
-		Args: cobra.NoArgs,
+		Args: exactly(),
 		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
 			keys, err := getAll[api.Key](ctx, c, "Keys")
 			if err != nil {
@@ -64,7 +62,7 @@ func (a *app) keysRotateCommand() *cobra.Command {
 lists by both keys are good. Where the kernel verifies lists, enrol the new
 certificate first: --prepare makes it and leaves the old one signing; the next
 rotate takes it.`,
-		Args: cobra.NoArgs,
+		Args: exactly(),
 		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
 			cert, err := get[api.Certificate](ctx, c, "SignerRotate", prepare, reason)
 			if err != nil {
@@ -93,7 +91,7 @@ func (a *app) keysShowCommand() *cobra.Command {
 		Use:   "show KEY",
 		Short: "Show one key",
 		Long:  "Show prints all that is known of one key, given by its fingerprint or the end of it.",
-		Args:  cobra.ExactArgs(1),
+		Args:  exactly("KEY"),
 		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
 			key, err := get[api.Key](ctx, c, "Key", args[0])
 			if err != nil {
@@ -110,7 +108,7 @@ func (a *app) keysChangeCommand(verb, method, short, long string) *cobra.Command
 		Use:   verb + " KEY --reason TEXT",
 		Short: short,
 		Long:  long,
-		Args:  cobra.ExactArgs(1),
+		Args:  exactly("KEY"),
 		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
 			key, err := get[api.Key](ctx, c, method, args[0], reason)
 			if err != nil {
@@ -151,7 +149,7 @@ func (a *app) printKey(k api.Key) error {
 	if k.State == api.KeyRevoked {
 		by := k.RevokedBy
 		if k.RevokedUID != 0 {
-			by += fmt.Sprintf(" (uid %d)", k.RevokedUID)
+			by += " (" + whoever(k.RevokedUID) + ")"
 		}
 		t.fact("revoked by", "%s", by+", "+moment(k.RevokedAt))
 		t.fact("because", "%s", k.RevokedReason)
@@ -163,9 +161,9 @@ func (a *app) printKey(k api.Key) error {
 	if k.Use != "" {
 		does = "signs"
 	}
-	t.fact(does, "%s", fmt.Sprintf("%d lists, %d files", k.Lists, k.Files))
+	t.fact(does, "%s, %s", count(k.Lists, "list", "lists"), count(k.Files, "file", "files"))
 	if k.Withheld > 0 {
-		t.fact("withheld", "%s", fmt.Sprintf("%d lists", k.Withheld))
+		t.fact("withheld", "%s", count(k.Withheld, "list", "lists"))
 	}
 	return nil
 }
@@ -187,11 +185,13 @@ func (t *tui) keys(keys []api.Key) {
 		if !k.Expires.IsZero() {
 			expires = k.Expires.Local().Format(time.DateOnly)
 		}
-		rows[i] = []cell{{text: k.Fingerprint}, {k.State, keyStyle(k)}, {text: k.Algorithm}, {text: expires},
-			{text: strconv.Itoa(k.Lists)}, {text: strconv.Itoa(k.Files)}, {text: k.Owner}, {text: lastOf(k.Source)}}
+		signs := "packages"
+		if k.Use != "" {
+			signs = k.Use
+		}
+		rows[i] = []cell{{text: k.Fingerprint}, {k.State, keyStyle(k)}, {text: signs}, {text: k.Algorithm}, {text: expires},
+			{text: strconv.Itoa(k.Lists)}, {text: strconv.Itoa(k.Files)}, {text: k.Owner}}
 	}
-	t.table([]string{"FINGERPRINT", "STATE", "ALGORITHM", "EXPIRES", "LISTS", "FILES", "OWNER", "SOURCE"}, rows)
+	t.table([]column{{"FINGERPRINT", false}, {"STATE", false}, {"SIGNS", false}, {"ALGORITHM", false}, {"EXPIRES", false},
+		{"LISTS", true}, {"FILES", true}, {"OWNER", false}}, rows)
 }
-
-// lastOf shortens a source that is a path to its file's name.
-func lastOf(source string) string { return source[strings.LastIndexByte(source, '/')+1:] }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -20,11 +21,21 @@ func (a *app) listCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list [STATE|PATTERN]",
 		Short: "List the digest lists",
-		Long: `List prints the digest lists and their packages: all of them, those in one state
-(active, withheld, quarantined), or those whose name or package matches
-a pattern such as 'python3*'.`,
+		Long: `List prints the digest lists and their packages: all of them, those in one state,
+or those whose name or package matches a pattern such as 'python3*'.
+
+A list is active when it lies in the list directory and vouches for its files;
+withheld when its package is installed but not vouched for; quarantined when
+another hand put it into the directory, or changed it there; empty when its
+package has no file to vouch for. The note says why.`,
 		Example: "  digestctl list withheld\n  digestctl list 'python3*'",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    atMost("STATE or PATTERN"),
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return listStates, cobra.ShellCompDirectiveNoFileComp
+		},
 		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
 			filter := ""
 			if len(args) > 0 {
@@ -42,7 +53,7 @@ a pattern such as 'python3*'.`,
 				return a.tui.json(doc)
 			}
 			if len(doc.Lists) == 0 {
-				a.tui.say(plain, "no lists%s", forFilter(filter))
+				a.tui.say(plain, "%s", noLists(filter))
 				return nil
 			}
 			a.tui.lists(doc.Lists)
@@ -51,11 +62,17 @@ a pattern such as 'python3*'.`,
 	}
 }
 
-func forFilter(filter string) string {
-	if filter == "" {
-		return ""
+// listStates are those that list takes for a filter.
+var listStates = []string{api.StateActive, api.StateWithheld, api.StateQuarantined, api.StateEmpty}
+
+func noLists(filter string) string {
+	switch {
+	case filter == "":
+		return "there are no lists"
+	case slices.Contains(listStates, filter):
+		return "no list is " + filter
 	}
-	return " for " + strconv.Quote(filter)
+	return "no list matches " + strconv.Quote(filter)
 }
 
 func (t *tui) lists(lists []api.List) {
@@ -63,7 +80,7 @@ func (t *tui) lists(lists []api.List) {
 	for i, l := range lists {
 		rows[i] = []cell{{text: subject(l)}, {l.State, stateStyle(l.State)}, {text: strconv.Itoa(l.Files)}, {text: moment(l.Since)}, {text: note(l)}}
 	}
-	t.table([]string{"PACKAGE", "STATE", "FILES", "SINCE", "NOTE"}, rows)
+	t.table([]column{{"PACKAGE", false}, {"STATE", false}, {"FILES", true}, {"SINCE", false}, {"NOTE", false}}, rows)
 }
 
 // subject names what a list is about: its package, or itself when it is
@@ -79,7 +96,7 @@ func subject(l api.List) string {
 func note(l api.List) string {
 	switch {
 	case l.Text != "":
-		return l.Text
+		return without(subject(l), l.Text)
 	case l.Reason != "":
 		return l.Reason
 	case l.Granted:

@@ -15,7 +15,7 @@ func (a *app) manCommand() *cobra.Command {
 		Use:    "man DIRECTORY",
 		Short:  "Write the manual pages",
 		Hidden: true,
-		Args:   cobra.ExactArgs(1),
+		Args:   exactly("DIRECTORY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a.started = true
 			root := cmd.Root()

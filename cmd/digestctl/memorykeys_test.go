@@ -11,7 +11,7 @@ import (
 var memoryKeys = []api.Key{
 	{Fingerprint: "0d1e2f3a4b5c6d7e8f90a1b2c3d4e5f60718293a", Owner: "Old Vendor <old@vendor.example>", Algorithm: "rsa2048",
 		Source: "gpg-pubkey-0718293a-1", State: api.KeyRevoked, Created: noon, FirstSeen: noon, RevokedBy: "administrator",
-		RevokedReason: "stolen", RevokedAt: noon, RevokedUID: 1000, Withheld: 2},
+		RevokedReason: "stolen", RevokedAt: noon, RevokedUID: 4000000001, Withheld: 2},
 	{Fingerprint: vendorKey, Owner: "Vendor <security@vendor.example>", Algorithm: "ed25519", Source: "gpg-pubkey-e7d6c5b4-1",
 		State: api.KeyTrusted, Created: noon, Expires: noon.AddDate(1, 0, 0), FirstSeen: noon, Lists: 1, Files: 3},
 }

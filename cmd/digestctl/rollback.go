@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -22,6 +21,14 @@ permission back; and shows what was decided.`,
 func reasonFlag(cmd *cobra.Command, reason *string) {
 	cmd.Flags().StringVarP(reason, "reason", "r", "", "why: it is recorded with your user `TEXT`")
 	cmd.MarkFlagRequired("reason")
+	cmd.RegisterFlagCompletionFunc("reason", cobra.NoFileCompletions)
+	// Before cobra, which would only say that the flag is required.
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if strings.TrimSpace(*reason) == "" {
+			return errorf("%s needs --reason TEXT: it is recorded with your user", verbName(cmd))
+		}
+		return nil
+	}
 }
 
 func (a *app) rollbackGrantCommand() *cobra.Command {
@@ -32,7 +39,7 @@ func (a *app) rollbackGrantCommand() *cobra.Command {
 		Long: `Grant permits a package to go back to exactly the version given, once. The next
 installation of it uses the grant up; a floor set later takes it back.`,
 		Example: "  digestctl rollback grant bash-5.1-2.x86_64 --reason 'regression in 5.2, ticket 4711'",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly("NEVRA"),
 		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
 			grant, err := get[api.Grant](ctx, c, "RollbackGrant", args[0], reason)
 			if err != nil {
@@ -54,7 +61,9 @@ func (a *app) rollbackRevokeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke NEVRA",
 		Short: "Take back a grant that was not used",
-		Args:  cobra.ExactArgs(1),
+		Long: `Revoke takes back a grant that was not used. What is installed already stays
+active; a floor keeps it out.`,
+		Args: exactly("NEVRA"),
 		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
 			if err := c.call(ctx, "RollbackRevoke", []any{args[0]}); err != nil {
 				return err
@@ -84,7 +93,9 @@ func (a *app) rollbackLogCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "log",
 		Short: "Show what was refused, granted, revoked and kept out, newest first",
-		Args:  cobra.NoArgs,
+		Long: `Log shows the decisions about versions, newest first: what was refused or kept
+without a list for being older, grants and floors, and who made them and why.`,
+		Args: exactly(),
 		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
 			doc := logDocument{Events: []api.Event{}}
 			var err error
@@ -112,9 +123,9 @@ func (a *app) rollbackLogCommand() *cobra.Command {
 func (t *tui) events(events []api.Event) {
 	rows := make([][]cell, len(events))
 	for i, e := range events {
-		rows[i] = []cell{{text: moment(e.When)}, {e.Kind, kindStyle(e.Kind)}, {text: eventSubject(e)}, {text: fmt.Sprintf("uid %d", e.Actor.UID)}, {text: eventText(e)}}
+		rows[i] = []cell{{text: moment(e.When)}, {e.Kind, kindStyle(e.Kind)}, {text: eventSubject(e)}, {text: whoever(e.Actor.UID)}, {text: eventText(e)}}
 	}
-	t.table([]string{"WHEN", "WHAT", "PACKAGE", "BY", "WHY"}, rows)
+	t.table([]column{{"WHEN", false}, {"WHAT", false}, {"PACKAGE", false}, {"BY", false}, {"WHY", false}}, rows)
 }
 
 func eventSubject(e api.Event) string {
@@ -128,7 +139,7 @@ func eventSubject(e api.Event) string {
 
 func eventText(e api.Event) string {
 	if e.Text != "" {
-		return e.Text
+		return without(eventSubject(e), e.Text)
 	}
 	return e.Reason
 }

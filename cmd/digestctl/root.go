@@ -30,14 +30,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return a.code
 	}
 	if !a.started {
 		// What is wrong with a command line may have hidden the flag from cobra.
 		a.json = a.json || slices.Contains(args, "--json")
-		err = usageError{err}
+		err = usageError{err, cmd.CommandPath()}
 	}
 	trouble := explain(err)
 	if a.json {
@@ -72,7 +72,18 @@ prints it.`,
 		a.statusCommand(), a.listCommand(), a.showCommand(), a.whyCommand(), a.syncCommand(),
 		a.rollbackCommand(), a.floorCommand(), a.keysCommand(), a.versionCommand(), a.manCommand(),
 	)
+	completeNothing(root)
 	return root
+}
+
+// completeNothing keeps shells from offering files where none is meant.
+func completeNothing(cmd *cobra.Command) {
+	for _, c := range cmd.Commands() {
+		if c.ValidArgsFunction == nil && c.Name() != "why" && c.Name() != "man" {
+			c.ValidArgsFunction = cobra.NoFileCompletions
+		}
+		completeNothing(c)
+	}
 }
 
 // verb makes the function that cobra runs of one that talks to the daemon.
@@ -93,9 +104,9 @@ func group(use, short, long string, commands ...*cobra.Command) *cobra.Command {
 	g := &cobra.Command{Use: use, Short: short, Long: long, Args: cobra.ArbitraryArgs}
 	g.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
-			return errorf("%s needs one of: %s", cmd.CommandPath(), subcommands(cmd))
+			return errorf("%s needs one of: %s", verbName(cmd), subcommands(cmd))
 		}
-		return errorf("%s has no %q; it has: %s", cmd.CommandPath(), args[0], subcommands(cmd))
+		return errorf("%s has no %q; it has: %s", verbName(cmd), args[0], subcommands(cmd))
 	}
 	g.AddCommand(commands...)
 	return g

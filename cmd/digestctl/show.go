@@ -29,7 +29,7 @@ func (a *app) showCommand() *cobra.Command {
 that vouches for it, digests and counter; with --files also the files and their
 digests. It exits with 3 when no list of that package is known.`,
 		Example: "  digestctl show bash\n  digestctl show --files bash.x86_64",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly("PACKAGE"),
 		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
 			lists, err := getAll[api.List](ctx, c, "Show", args[0])
 			if err != nil {
@@ -63,16 +63,16 @@ digests. It exits with 3 when no list of that package is known.`,
 
 func (t *tui) show(l shownList) {
 	t.say(stateStyle(l.State), "%s: %s", subject(l.List), l.State)
-	t.fact("reason", "%s", note(l.List))
+	t.fact("note", "%s", note(l.List))
 	t.fact("list", "%s", l.Name)
 	t.fact("file", "%s", l.Path)
 	t.fact("files", "%d", l.Files)
-	t.fact("vouched by", "%s", vouchedBy(l.Key, l.KeyOwner))
+	t.fact(keyName(l.State), "%s", keyOf(l.Key, l.KeyOwner))
 	t.fact("signed by", "%s", l.Signer)
 	t.fact("header", "%s", withAlgo("sha256", l.HeaderDigest))
 	t.fact("body", "%s", withAlgo("sha256", l.BodyDigest))
 	if l.Counter > 0 {
-		t.fact("counter", "%d", l.Counter)
+		t.fact("activation", "%d", l.Counter)
 	}
 	t.fact("since", "%s", moment(l.Since))
 	for _, f := range l.Entries {
@@ -80,8 +80,17 @@ func (t *tui) show(l shownList) {
 	}
 }
 
-// vouchedBy names a key: the owner for people, the fingerprint to compare.
-func vouchedBy(fingerprint, owner string) string {
+// keyName says what the key of a package does for its list: a good signature
+// alone does not vouch.
+func keyName(state string) string {
+	if state == api.StateActive {
+		return "vouched by"
+	}
+	return "key"
+}
+
+// keyOf names a key: the owner for people, the fingerprint to compare.
+func keyOf(fingerprint, owner string) string {
 	switch {
 	case fingerprint == "":
 		return ""

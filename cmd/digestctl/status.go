@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -18,7 +19,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Long: `Status shows how digestd is, what it keeps and what needs an administrator.
 
 It exits with 0 when all is well and with 3 when there are errors or warnings.`,
-		Args: cobra.NoArgs,
+		Args: exactly(),
 		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
 			st, err := get[api.Status](ctx, c, "Status")
 			if err != nil {
@@ -43,8 +44,13 @@ var modes = map[string]string{
 	"audit":    "older versions are only reported",
 }
 
+// status prints what needs somebody before what is as it should be.
 func (t *tui) status(st api.Status) {
 	t.headline(st)
+	for _, p := range st.Problems {
+		t.say(severityStyle(p.Severity), "%s: %s", p.Severity, p.Text)
+		t.fact("next", "%s", p.Advice)
+	}
 	t.fact("mode", "%s", joined(st.Mode, modes[st.Mode]))
 	t.fact("lists", "%s", listCounts(st))
 	t.fact("", "in %s, format %s, signature %s", st.ListDirectory, st.Format, st.Sign)
@@ -53,10 +59,7 @@ func (t *tui) status(st api.Status) {
 	if st.Root != "/" {
 		t.fact("root", "%s", st.Root)
 	}
-	t.fact("keys", "%s", count(len(st.Keys), "trusted", "trusted"))
-	for _, k := range st.Keys {
-		t.fact("", "%s", keyLine(k))
-	}
+	t.statusKeys(st.Keys)
 	if cert := st.Certificate; cert.Path != "" {
 		t.fact("signer", "%s", cert.Path)
 		t.fact("", "key id %s, valid until %s", cert.SKI, cert.NotAfter.Local().Format(time.DateOnly))
@@ -68,11 +71,16 @@ func (t *tui) status(st api.Status) {
 	if st.Transaction {
 		t.fact("now", "a package transaction is in progress")
 	}
-	for _, p := range st.Problems {
-		t.say(severityStyle(p.Severity), "%s: %s", p.Severity, p.Text)
-		if p.Advice != "" {
-			t.say(plain, "  %s", p.Advice)
-		}
+}
+
+func (t *tui) statusKeys(keys []api.Key) {
+	if len(keys) == 0 {
+		t.fact("keys", "none: no package can be vouched for; import one: rpmkeys --import FILE")
+	}
+	name := "keys"
+	for _, k := range keys {
+		t.fact(name, "%s", keyLine(k))
+		name = ""
 	}
 }
 
@@ -91,9 +99,25 @@ func (t *tui) headline(st api.Status) {
 }
 
 func listCounts(st api.Status) string {
-	s := fmt.Sprintf("%d active, %d withheld, %d quarantined", st.Lists.Active, st.Lists.Withheld, st.Lists.Quarantined)
+	s := strconv.Itoa(st.Lists.Active) + " active"
 	if st.Lists.Grace > 0 {
-		s += fmt.Sprintf("; %d of the active stay only until the machine restarts", st.Lists.Grace)
+		s += fmt.Sprintf(" (%d only until the machine restarts)", st.Lists.Grace)
+	}
+	for _, c := range []struct {
+		n     int
+		state string
+	}{{st.Lists.Withheld, api.StateWithheld}, {st.Lists.Quarantined, api.StateQuarantined}} {
+		if c.n > 0 {
+			s += fmt.Sprintf(", %d %s", c.n, c.state)
+		}
+	}
+	switch {
+	case st.Lists.Quarantined > 0 && st.Lists.Withheld > 0:
+		s += "; see: digestctl list"
+	case st.Lists.Quarantined > 0:
+		s += "; see: digestctl list quarantined"
+	case st.Lists.Withheld > 0:
+		s += "; see: digestctl list withheld"
 	}
 	return s
 }

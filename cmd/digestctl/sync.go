@@ -17,7 +17,7 @@ func (a *app) syncCommand() *cobra.Command {
 		Long: `Sync makes digestd compare the lists with rpm's database at once, and publish and
 withdraw what differs. It waits for the end, and shows progress; interrupting it
 cancels the comparison. It exits with 3 when some packages could not be read.`,
-		Args: cobra.NoArgs,
+		Args: exactly(),
 		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
 			p := &progress{tui: a.tui, off: a.json || a.quiet}
 			result, err := c.runJob(ctx, "Sync", p.show)

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/user"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +29,7 @@ type tui struct {
 	quiet    bool
 	color    bool
 	live     bool // standard error is a terminal: progress may be redrawn
+	width    int  // columns of the terminal, 0 where lines may be as long as they are
 }
 
 func newTUI(out, err io.Writer) *tui { return &tui{out: out, err: err} }
@@ -36,6 +38,7 @@ func (t *tui) setUp(quiet, plain bool) {
 	t.quiet = quiet
 	t.color = !plain && terminal(t.out)
 	t.live = terminal(t.err)
+	t.width = columns(t.out)
 }
 
 func terminal(w io.Writer) bool {
@@ -45,6 +48,17 @@ func terminal(w io.Writer) bool {
 	}
 	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 	return err == nil && os.Getenv("TERM") != "dumb"
+}
+
+// columns returns how wide the terminal is that w writes to, 0 when it is none
+// or does not know.
+func columns(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil {
+			return int(size.Col)
+		}
+	}
+	return 0
 }
 
 // style is an ANSI color.
@@ -73,10 +87,14 @@ func (t *tui) say(s style, format string, args ...any) {
 	}
 }
 
+// factIndent is where the text of a fact begins.
+const factIndent = 14
+
 // fact prints a named fact under a line; an empty one is left out.
 func (t *tui) fact(name, format string, args ...any) {
 	text := safe(fmt.Sprintf(format, args...))
 	if !t.quiet && text != "" {
+		text = strings.Join(wrap(text, t.width-factIndent), "\n"+strings.Repeat(" ", factIndent))
 		fmt.Fprintf(t.out, "  %s %s\n", t.paint(faint, fmt.Sprintf("%-11s", name)), text)
 	}
 }
@@ -97,64 +115,25 @@ func (t *tui) json(v any) error {
 	return enc.Encode(v)
 }
 
-// cell is a field of a table.
-type cell struct {
-	text  string
-	style style
-}
-
-// table prints rows under titles, each column as wide as it must be.
-func (t *tui) table(titles []string, rows [][]cell) {
-	if t.quiet {
-		return
-	}
-	width := make([]int, len(titles))
-	for i, title := range titles {
-		width[i] = len(title)
-	}
-	for _, row := range rows {
-		for i := range row {
-			row[i].text = safe(row[i].text)
-			width[i] = max(width[i], utf8.RuneCountInString(row[i].text))
-		}
-	}
-	var b strings.Builder
-	line := func(n int, at func(i int) cell) {
-		for i := range n {
-			c := at(i)
-			b.WriteString(t.paint(c.style, c.text))
-			if i < n-1 {
-				b.WriteString(strings.Repeat(" ", width[i]-utf8.RuneCountInString(c.text)+2))
-			}
-		}
-		b.WriteByte('\n')
-	}
-	line(len(titles), func(i int) cell { return cell{titles[i], strong} })
-	for _, row := range rows {
-		// Nothing trails behind a line's last word.
-		n := len(row)
-		for n > 1 && row[n-1].text == "" {
-			n--
-		}
-		line(n, func(i int) cell { return row[i] })
-	}
-	io.WriteString(t.out, b.String())
-}
-
-// safe spells out what could do more than be read: control characters, and
-// those that reorder text.
+// safe spells out what could do more than be read: control characters, those
+// that reorder text, and bytes that are no text.
 func safe(s string) string {
-	if !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }) {
+	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return s
 	}
 	var b strings.Builder
-	for _, r := range s {
-		if unicode.IsPrint(r) {
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[0])
+		case unicode.IsPrint(r):
 			b.WriteRune(r)
-			continue
+		default:
+			quoted := strconv.QuoteRuneToASCII(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
 		}
-		quoted := strconv.QuoteRuneToASCII(r)
-		b.WriteString(quoted[1 : len(quoted)-1])
+		s = s[n:]
 	}
 	return b.String()
 }
@@ -173,4 +152,22 @@ func count(n int, one, many string) string {
 		return "1 " + one
 	}
 	return strconv.Itoa(n) + " " + many
+}
+
+// whoever names a user as the machine knows them.
+func whoever(uid uint32) string {
+	id := strconv.FormatUint(uint64(uid), 10)
+	if u, err := user.LookupId(id); err == nil {
+		return u.Username
+	}
+	return "uid " + id
+}
+
+// without cuts a subject off a text about it that begins with it, or has it once
+// more after a colon: what it is about stands there already.
+func without(subject, text string) string {
+	if subject == "" {
+		return text
+	}
+	return strings.ReplaceAll(strings.TrimPrefix(text, subject+": "), ": "+subject+": ", ": ")
 }

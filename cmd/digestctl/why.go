@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"path/filepath"
 	"slices"
@@ -29,7 +30,7 @@ and key; or exactly why not, and what to do about it.
 It exits with 0 when every file is vouched for, with 3 when one is not, and with 4
 when there is no such file.`,
 		Example: "  digestctl why /usr/bin/ls\n  digestctl why --json ./a ./b",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    atLeast("PATH"),
 		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
 			doc := whyDocument{Why: make([]api.Why, 0, len(args))}
 			for _, arg := range args {
@@ -101,44 +102,61 @@ func whyCode(list []api.Why) int {
 	return code
 }
 
+// shownLists is how many lists are printed of a file that several know.
+const shownLists = 3
+
+// why prints the answer, then why, then the facts, then what to do.
 func (t *tui) why(arg string, w api.Why) {
+	style := bad
 	if w.Vouched {
-		t.say(good, "%s: %s", arg, w.Text)
-	} else {
-		t.say(bad, "%s: %s", arg, w.Text)
+		style = good
+	}
+	t.say(style, "%s: %s", arg, w.Text)
+	if !w.Vouched {
+		for _, r := range w.Reasons {
+			t.fact("because", "%s", without(w.Owner, r))
+		}
 	}
 	if w.RealPath != "" && w.RealPath != w.Path {
 		t.fact("file", "%s", w.RealPath)
 	}
-	t.fact("digest", "%s", withAlgo(w.Algo, w.Digest))
-	t.fact("label", "%s", w.Label)
-	if w.Owner != "" && !w.Vouched {
-		t.fact("package", "%s", joined(w.Owner, w.OwnerState))
-	}
+	t.fact("content", "%s", withAlgo(w.Algo, w.Digest))
 	for _, l := range w.Lists {
-		if w.Vouched && !l.DigestMatches {
-			continue
-		}
-		t.whyList(w, l)
+		t.fact("expected", "%s", withAlgo(w.Algo, l.Expected))
 	}
-	if w.Vouched {
-		return
+	if w.Digest != "" {
+		t.fact("label", "%s", cmp.Or(w.Label, "none: the kernel looks in every list"))
 	}
-	for _, r := range w.Reasons {
-		t.fact("because", "%s", r)
+	t.whyLists(w)
+	if !w.Vouched {
+		t.fact("next", "%s", w.Advice)
 	}
-	t.fact("next", "%s", w.Advice)
 }
 
-func (t *tui) whyList(w api.Why, l api.WhyList) {
-	state := l.State
-	if l.Counter > 0 {
-		state += ", activation " + strconv.FormatUint(l.Counter, 10)
+// whyLists prints the lists that know a file: the one that vouches, which comes
+// first, or else the first few.
+func (t *tui) whyLists(w api.Why) {
+	if len(w.Lists) == 0 && w.Owner != "" {
+		t.fact("package", "%s", joined(w.Owner, w.OwnerState))
 	}
-	t.fact("list", "%s (%s)", l.List, state)
-	t.fact("package", "%s", l.NEVRA)
-	t.fact("vouched by", "%s", vouchedBy(l.Key, l.KeyOwner))
-	if l.Expected != "" {
-		t.fact("expected", "%s", withAlgo(w.Algo, l.Expected))
+	most := shownLists
+	if w.Vouched {
+		most = 1
+	}
+	for _, l := range w.Lists[:min(most, len(w.Lists))] {
+		state := l.State
+		if l.Counter > 0 {
+			state += ", activation " + strconv.FormatUint(l.Counter, 10)
+		}
+		t.fact("package", "%s", l.NEVRA)
+		t.fact("list", "%s (%s)", l.List, state)
+		name := "key"
+		if w.Vouched {
+			name = keyName(l.State)
+		}
+		t.fact(name, "%s", keyOf(l.Key, l.KeyOwner))
+	}
+	if more := len(w.Lists) - most; more > 0 {
+		t.fact("also", "in %s more; see --json", count(more, "list", "lists"))
 	}
 }

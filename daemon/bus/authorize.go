@@ -29,7 +29,7 @@ func (a action) describe() string {
 	case actionFloor:
 		return "set or clear a floor"
 	case actionKeys:
-		return "revoke or restore a key"
+		return "change which keys count"
 	}
 	return "do this"
 }

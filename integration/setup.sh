@@ -133,7 +133,7 @@ provide() {
 	[ -n "$lack" ] || return 0
 	names=$(cut -d' ' -f1 <<<"$lack" | tr '\n' ' ')
 	m=$(manager) || die "cannot install ${names% }: the machine has neither apt-get, dnf nor zypper; install them by hand"
-	mapfile -t packages < <(wanted "$m" <<<"$lack")
+	mapfile -t packages <<<"$(wanted "$m" <<<"$lack")"
 	[ "$(id -u)" = 0 ] || die "not root, and these are missing: ${names% }; run it as root, or: $m install ${packages[*]}"
 	echo "setup: $m install ${packages[*]}"
 	install_packages "$m" "${packages[@]}" ||
@@ -186,7 +186,7 @@ mirror() {
 				return
 				;;
 			esac
-		done < <(sources)
+		done <<<"$(sources)"
 	fi
 	echo http://deb.debian.org/debian
 }
@@ -234,7 +234,7 @@ make_roots() {
 		echo "setup: making the root of $release in $cache/$release"
 		make_root "$release" "$packages" &
 		jobs+=($!)
-	done < <(unmade)
+	done <<<"$(unmade)"
 	for job in "${jobs[@]}"; do
 		wait "$job" || failed=yes
 	done

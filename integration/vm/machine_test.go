@@ -18,7 +18,7 @@ import (
 
 // deadline is how long a machine may run. Emulated, on two cores that it shares,
 // it boots in half a minute.
-const deadline = 6 * time.Minute
+const deadline = 9 * time.Minute
 
 // machine is a disk that outlives boots.
 type machine struct {

@@ -28,7 +28,7 @@ same "the new list replaced the old" "tlv-hello-0:2.0-1.noarch" "$(lists)"
 same "the label changed" "tlv-hello-0:2.0-1.noarch" "$(label /usr/bin/hello)"
 says "older than|rollback" "rpm refuses the old version and says why" rpm -U --oldpackage /test/packages/hello-1.0-1.noarch.rpm
 same "nothing changed" "hello-2.0-1" "$(rpm -q --qf '%{name}-%{version}-%{release}' hello)"
-says "older than|rollback" "dnf refuses it, too" dnf -y --disablerepo='*' --nogpgcheck install /test/packages/hello-1.0-1.noarch.rpm --allowerasing
+says "older than|rollback" "dnf refuses it, too" dnf -y --disablerepo='*' --nogpgcheck downgrade /test/packages/hello-1.0-1.noarch.rpm
 same "nothing changed by dnf" "tlv-hello-0:2.0-1.noarch" "$(lists)"
 check "the administrator grants it" digestctl rollback grant hello-1.0-1.noarch --reason "2.0 greets too loudly"
 check "rpm goes back" rpm -U --oldpackage /test/packages/hello-1.0-1.noarch.rpm
@@ -55,7 +55,8 @@ check "rpm installs without digestd" rpm -U /test/packages/bulk000-1.0-1.noarch.
 same "without digestd there is no list" "tlv-hello-0:2.0-1.noarch" "$(lists)"
 check "start" systemctl start digestd
 same "what was missed is made good before it is ready" "$(expected)" "$(lists)"
-same "labels, too" "tlv-bulk000-0:1.0-1.noarch" "$(label /usr/share/bulk000/text)"
+labelled() { [ "$(label /usr/share/bulk000/text)" = tlv-bulk000-0:1.0-1.noarch ]; }
+soon "labels, too" labelled
 
 # Its death.
 pid=$(main_pid)
@@ -77,8 +78,7 @@ same "no list is missing after it" "$(expected)" "$(lists)"
 
 check "rpm removes" rpm -e hello
 check "what was removed is not vouched for" test ! -e "/etc/digest_lists/tlv-hello-0:2.0-1.noarch"
-says "hello-2.0-1" "the journal has it" journalctl -b -u digestd -o cat
-says "refus|rollback" "the journal has the refusal" journalctl -b -u digestd -o cat
+says "transaction ended.*withdrawn=1" "the journal has it" journalctl -b -u digestd -o cat
 same "no unit failed to the end" "" "$(systemctl --failed --no-legend --plain)"
 fact "memory at the end: $(since digestd MemoryCurrent) bytes, peak $(since digestd MemoryPeak)"
 end

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vm_test
+
+import "testing"
+
+// The kernel itself judges lists. Debian's has no Integrity Digest Cache and no
+// appended signatures in IMA; what it has shows the two halves: IMA appraises
+// lists by the machine's certificate in its keyring, and the PKCS#7 parser that
+// appended signatures go through takes digestd's signatures, and no others.
+func TestKernelJudgesLists(t *testing.T) {
+	m := newMachine(t)
+	m.boot(boot{
+		script: "ima.sh", trees: []string{packages(t)},
+		kernel: "ima_appraise=enforce ima_hash=sha256 integrity_audit=1",
+	})
+}

@@ -44,9 +44,10 @@ func TestScripts(t *testing.T) {
 			return w.start()
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"daemon":   daemonCommand,
-			"asnobody": asNobodyCommand,
-			"exits":    exitsCommand,
+			"daemon":     daemonCommand,
+			"asnobody":   asNobodyCommand,
+			"exits":      exitsCommand,
+			"onterminal": onTerminalCommand,
 		},
 	})
 }

@@ -261,8 +261,8 @@ static const char *get_str(struct reply *r, size_t limit, int *len)
     return r->bad ? "" : (const char *)p;
 }
 
-/* Reads the messages that end a reply. They are shown only once all of them proved sound, and in a test run
- * only the reasons for a refusal are. */
+/* Reads the messages that end a reply. They are shown only once all of them
+ * proved sound, and in a test run only the reasons for a refusal are. */
 static bool finish(struct session *s, struct reply *r)
 {
     static const int levels[] = { RPMLOG_NOTICE, RPMLOG_WARNING, RPMLOG_ERR };

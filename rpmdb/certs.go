@@ -77,8 +77,10 @@ func certsOfHeader(blob []byte) ([]*pgp.Cert, error) {
 	if err != nil {
 		return nil, err
 	}
-	if h.Has(header.TagArch) || h.Has(header.TagOS) {
-		return nil, fmt.Errorf("%s has an architecture or operating system", n)
+	for _, tag := range []uint32{header.TagArch, header.TagOS} {
+		if h.Has(tag) || h.Unsigned().Has(tag) {
+			return nil, fmt.Errorf("%s has an architecture or operating system", n)
+		}
 	}
 	keys := h.PubKeys()
 	if len(keys) == 0 {

@@ -40,35 +40,35 @@ const (
 
 // Status is the daemon at a glance.
 type Status struct {
-	Version       string      `json:"version"`
-	State         string      `json:"state"` // Healthy or Degraded; package bus fills it in
-	Mode          string      `json:"mode"`  // enforce, withhold, audit
-	Root          string      `json:"root"`
-	ListDirectory string      `json:"listDirectory"`
-	Format        string      `json:"format"`       // tlv, rpm
-	Sign          string      `json:"sign"`         // pkcs7, pgp, none
-	Unsigned      string      `json:"unsigned"`     // withhold, allow
-	DatabasePath  string      `json:"databasePath"` // "" when the root has no rpm database
-	DatabaseKind  string      `json:"databaseKind"` // sqlite, ndb
-	Since         time.Time   `json:"since"`        // when this daemon started
-	Packages      int         `json:"packages"`     // installed, as rpm's database has them
-	Lists         Counts      `json:"lists"`
-	Files         int         `json:"files"` // in active lists
-	Keys          []Key       `json:"keys"`  // trusted now
-	Certificate   Certificate `json:"certificate"`
-	Transaction   bool        `json:"transaction"` // a package transaction is in flight
-	LastSync      LastSync    `json:"lastSync,omitzero"`
-	Problems      []Problem   `json:"problems"` // what an administrator should act on
-	Counter       uint64      `json:"counter"`  // the last activation
+	Version       string      `json:"version"`           // of the daemon
+	State         string      `json:"state"`             // healthy or degraded
+	Mode          string      `json:"mode"`              // enforce, withhold, audit
+	Root          string      `json:"root"`              // of the tree whose packages are kept
+	ListDirectory string      `json:"listDirectory"`     // which the kernel reads
+	Format        string      `json:"format"`            // tlv, rpm
+	Sign          string      `json:"sign"`              // pkcs7, pgp, none
+	Unsigned      string      `json:"unsigned"`          // withhold, allow
+	DatabasePath  string      `json:"databasePath"`      // "" when the root has no rpm database
+	DatabaseKind  string      `json:"databaseKind"`      // sqlite, ndb
+	Since         time.Time   `json:"since"`             // when this daemon started
+	Packages      int         `json:"packages"`          // installed, as rpm's database has them
+	Lists         Counts      `json:"lists"`             // by state
+	Files         int         `json:"files"`             // in active lists
+	Keys          []Key       `json:"keys"`              // trusted now
+	Certificate   Certificate `json:"certificate"`       // of the key that signs lists
+	Transaction   bool        `json:"transaction"`       // a package transaction is in flight
+	LastSync      LastSync    `json:"lastSync,omitzero"` // with rpm's database
+	Problems      []Problem   `json:"problems"`          // what an administrator should act on
+	Counter       uint64      `json:"counter"`           // the last activation
 }
 
 // Counts are numbers of lists by state.
 type Counts struct {
-	Active      int `json:"active"`
-	Withheld    int `json:"withheld"`
-	Quarantined int `json:"quarantined"`
-	Retired     int `json:"retired"`
-	Grace       int `json:"grace"` // of the active: replaced, stay until the machine restarts
+	Active      int `json:"active"`      // in the directory
+	Withheld    int `json:"withheld"`    // of packages that are installed but not vouched for
+	Quarantined int `json:"quarantined"` // put aside, for another hand put them there or changed them
+	Retired     int `json:"retired"`     // of versions that were replaced or removed
+	Grace       int `json:"grace"`       // of the active: replaced, stay until the machine restarts
 }
 
 // The states of a [Key].
@@ -87,17 +87,17 @@ type Key struct {
 	Owner       string    `json:"owner"`        // its user ID
 	Algorithm   string    `json:"algorithm"`    // for example rsa3072
 	Source      string    `json:"source"`       // where the daemon found it
-	State       string    `json:"state"`
+	State       string    `json:"state"`        // trusted, expired, revoked, weak, gone
 	Created     time.Time `json:"created,omitzero"`
-	Expires     time.Time `json:"expires,omitzero"`
-	Subkeys     []string  `json:"subkeys,omitzero"` // fingerprints of those that sign
-	Weak        string    `json:"weak,omitzero"`    // why it is not accepted, if so
-	FirstSeen   time.Time `json:"firstSeen,omitzero"`
+	Expires     time.Time `json:"expires,omitzero"`   // absent for never
+	Subkeys     []string  `json:"subkeys,omitzero"`   // fingerprints of those that sign
+	Weak        string    `json:"weak,omitzero"`      // why it is not accepted, if so
+	FirstSeen   time.Time `json:"firstSeen,omitzero"` // by this daemon
 
-	RevokedBy     string    `json:"revokedBy,omitzero"` // who or what said so
-	RevokedReason string    `json:"revokedReason,omitzero"`
-	RevokedAt     time.Time `json:"revokedAt,omitzero"`
-	RevokedUID    uint32    `json:"revokedUid,omitzero"`
+	RevokedBy     string    `json:"revokedBy,omitzero"`     // who or what said so
+	RevokedReason string    `json:"revokedReason,omitzero"` // as it was given
+	RevokedAt     time.Time `json:"revokedAt,omitzero"`     // when that was recorded
+	RevokedUID    uint32    `json:"revokedUid,omitzero"`    // of the administrator who did
 
 	Lists    int `json:"lists"`    // active by its word
 	Files    int `json:"files"`    // in these
@@ -106,57 +106,57 @@ type Key struct {
 
 // Certificate is what the lists of this machine are signed with.
 type Certificate struct {
-	Subject     string    `json:"subject"`
-	Fingerprint string    `json:"fingerprint"` // SHA-256 of the DER form, hexadecimal
-	SKI         string    `json:"ski"`         // subject key identifier, as /proc/keys shows it
-	NotAfter    time.Time `json:"notAfter,omitzero"`
-	Path        string    `json:"path"`
+	Subject     string    `json:"subject"`           // its distinguished name
+	Fingerprint string    `json:"fingerprint"`       // SHA-256 of the DER form, hexadecimal
+	SKI         string    `json:"ski"`               // subject key identifier, as /proc/keys shows it
+	NotAfter    time.Time `json:"notAfter,omitzero"` // when it ends
+	Path        string    `json:"path"`              // of its PEM form
 }
 
 // SyncResult is what a comparison with rpm's database came to.
 type SyncResult struct {
-	Installed   int           `json:"installed"`
-	Published   int           `json:"published"`
-	Withdrawn   int           `json:"withdrawn"`
-	Kept        int           `json:"kept"` // stood already
-	Withheld    int           `json:"withheld"`
-	Quarantined int           `json:"quarantined"`
-	Failed      int           `json:"failed"` // headers that could not be read
-	Duration    time.Duration `json:"durationNs"`
+	Installed   int           `json:"installed"`   // packages in the database
+	Published   int           `json:"published"`   // lists that were not there before
+	Withdrawn   int           `json:"withdrawn"`   // lists that had to leave
+	Kept        int           `json:"kept"`        // stood already
+	Withheld    int           `json:"withheld"`    // packages without a list
+	Quarantined int           `json:"quarantined"` // files that another hand left
+	Failed      int           `json:"failed"`      // headers that could not be read
+	Duration    time.Duration `json:"durationNs"`  // of the whole
 }
 
 // LastSync is the latest comparison with rpm's database that succeeded.
 type LastSync struct {
-	When time.Time `json:"when"`
+	When time.Time `json:"when"` // that was
 	SyncResult
 }
 
 // List is a list and the package it belongs to.
 type List struct {
-	Name         string    `json:"name"` // of its file
-	Path         string    `json:"path,omitzero"`
-	NEVRA        string    `json:"nevra,omitzero"` // "" for a quarantined file of nobody
-	State        string    `json:"state"`
-	Reason       string    `json:"reason,omitzero"` // one word, for programs
-	Text         string    `json:"text,omitzero"`   // the reason, for people
-	Key          string    `json:"key,omitzero"`    // fingerprint of the key that vouches for the package
-	KeyOwner     string    `json:"keyOwner,omitzero"`
+	Name         string    `json:"name"`                  // of its file
+	Path         string    `json:"path,omitzero"`         // of its file, when there is one
+	NEVRA        string    `json:"nevra,omitzero"`        // "" for a quarantined file of nobody
+	State        string    `json:"state"`                 // active, empty, withheld, quarantined, retired
+	Reason       string    `json:"reason,omitzero"`       // one word, for programs
+	Text         string    `json:"text,omitzero"`         // the reason, for people
+	Key          string    `json:"key,omitzero"`          // fingerprint of the key that vouches for the package
+	KeyOwner     string    `json:"keyOwner,omitzero"`     // its user ID
 	Signer       string    `json:"signer,omitzero"`       // subject key identifier of the list's signer
 	HeaderDigest string    `json:"headerDigest,omitzero"` // rpm's SHA256HEADER
 	BodyDigest   string    `json:"bodyDigest,omitzero"`   // SHA-256 of the list without its signature
-	Files        int       `json:"files"`
-	Counter      uint64    `json:"counter,omitzero"`
-	Since        time.Time `json:"since,omitzero"`
-	Granted      bool      `json:"granted"` // active because an administrator granted a rollback
-	Grace        bool      `json:"grace"`   // replaced; stays until the machine restarts
+	Files        int       `json:"files"`                 // entries
+	Counter      uint64    `json:"counter,omitzero"`      // its activation: a later one has a higher number
+	Since        time.Time `json:"since,omitzero"`        // when it came into that state
+	Granted      bool      `json:"granted"`               // active because an administrator granted a rollback
+	Grace        bool      `json:"grace"`                 // replaced; stays until the machine restarts
 }
 
 // File is one entry of a list.
 type File struct {
-	Path    string `json:"path"`
+	Path    string `json:"path"`             // as the package has it
 	RawPath []byte `json:"rawPath,omitzero"` // the bytes, when they are not UTF-8
-	Algo    string `json:"algo"`
-	Digest  string `json:"digest"` // lower-case hexadecimal digits
+	Algo    string `json:"algo"`             // sha256, sha384, sha512
+	Digest  string `json:"digest"`           // lower-case hexadecimal digits
 }
 
 // Verdicts of [Why].
@@ -172,65 +172,65 @@ const (
 
 // Why says whether a file is vouched for, and by what.
 type Why struct {
-	Path       string    `json:"path"`
-	RawPath    []byte    `json:"rawPath,omitzero"` // the bytes, when they are not UTF-8
-	RealPath   string    `json:"realPath"`         // with links followed, below the root
-	Vouched    bool      `json:"vouched"`
-	Verdict    string    `json:"verdict"`
-	Text       string    `json:"text"`           // the verdict, for people
-	Label      string    `json:"label,omitzero"` // security.digest_list
-	Digest     string    `json:"digest,omitzero"`
-	Algo       string    `json:"algo,omitzero"`
-	Lists      []WhyList `json:"lists"`
-	Owner      string    `json:"owner,omitzero"` // NEVRA of the package the file belongs to
-	OwnerState string    `json:"ownerState,omitzero"`
-	Reasons    []string  `json:"reasons"`         // why not, most important first
-	Advice     string    `json:"advice,omitzero"` // what to do next
+	Path       string    `json:"path"`                // as it was asked for
+	RawPath    []byte    `json:"rawPath,omitzero"`    // the bytes, when they are not UTF-8
+	RealPath   string    `json:"realPath"`            // with links followed, below the root
+	Vouched    bool      `json:"vouched"`             // whether an active list has this content, and the kernel will look there
+	Verdict    string    `json:"verdict"`             // vouched, altered, withheld, label, unknown, missing, not-regular
+	Text       string    `json:"text"`                // the verdict, for people
+	Label      string    `json:"label,omitzero"`      // the list that security.digest_list binds the file to
+	Digest     string    `json:"digest,omitzero"`     // of its content now
+	Algo       string    `json:"algo,omitzero"`       // of the digest
+	Lists      []WhyList `json:"lists"`               // that have its content or its path, the best first
+	Owner      string    `json:"owner,omitzero"`      // NEVRA of the package the file belongs to
+	OwnerState string    `json:"ownerState,omitzero"` // of that package's list
+	Reasons    []string  `json:"reasons"`             // why not, most important first
+	Advice     string    `json:"advice,omitzero"`     // what to do next
 }
 
 // WhyList is a list that has the file's content or its path.
 type WhyList struct {
-	List          string `json:"list"`
-	State         string `json:"state"`
-	NEVRA         string `json:"nevra"`
-	Key           string `json:"key,omitzero"`
-	KeyOwner      string `json:"keyOwner,omitzero"`
-	Counter       uint64 `json:"counter,omitzero"`
-	Reason        string `json:"reason,omitzero"`
-	Text          string `json:"text,omitzero"`
-	PathMatches   bool   `json:"pathMatches"`
-	DigestMatches bool   `json:"digestMatches"`
+	List          string `json:"list"`              // its name
+	State         string `json:"state"`             // as in List
+	NEVRA         string `json:"nevra"`             // its package
+	Key           string `json:"key,omitzero"`      // as in List
+	KeyOwner      string `json:"keyOwner,omitzero"` // its user ID
+	Counter       uint64 `json:"counter,omitzero"`  // its activation
+	Reason        string `json:"reason,omitzero"`   // one word, for programs
+	Text          string `json:"text,omitzero"`     // the reason, for people
+	PathMatches   bool   `json:"pathMatches"`       // it has the path
+	DigestMatches bool   `json:"digestMatches"`     // it has the content
 	Expected      string `json:"expected,omitzero"` // the digest the list has for this path, when it is another
 }
 
 // Actor is who did something on purpose, as the bus or the kernel knows them.
 type Actor struct {
-	UID    uint32 `json:"uid"`
-	PID    uint32 `json:"pid,omitzero"`
+	UID    uint32 `json:"uid"`             // user
+	PID    uint32 `json:"pid,omitzero"`    // process
 	Sender string `json:"sender,omitzero"` // unique name on the bus
 }
 
 // Event is an entry of the log of decisions.
 type Event struct {
-	Seq     uint64    `json:"seq"`
-	When    time.Time `json:"when"`
-	Kind    string    `json:"kind"`
-	Package string    `json:"package,omitzero"` // name.arch
-	NEVRA   string    `json:"nevra,omitzero"`
-	List    string    `json:"list,omitzero"`
-	Key     string    `json:"key,omitzero"`
-	Counter uint64    `json:"counter,omitzero"`
-	Reason  string    `json:"reason,omitzero"`
-	Text    string    `json:"text,omitzero"`
-	Actor   Actor     `json:"actor"`
+	Seq     uint64    `json:"seq"`              // rises with every entry
+	When    time.Time `json:"when"`             // it happened
+	Kind    string    `json:"kind"`             // such as granted, grant-used, rollback-refused, floor-set
+	Package string    `json:"package,omitzero"` // name.arch or NEVRA
+	NEVRA   string    `json:"nevra,omitzero"`   // one version of it
+	List    string    `json:"list,omitzero"`    // its list
+	Key     string    `json:"key,omitzero"`     // fingerprint
+	Counter uint64    `json:"counter,omitzero"` // the activation
+	Reason  string    `json:"reason,omitzero"`  // one word, for programs
+	Text    string    `json:"text,omitzero"`    // the reason, for people
+	Actor   Actor     `json:"actor"`            // who did it
 }
 
 // Grant is the permission to go back to one version, once.
 type Grant struct {
 	Package string    `json:"package"` // NEVRA
-	UID     uint32    `json:"uid"`
-	Reason  string    `json:"reason"`
-	When    time.Time `json:"when"`
+	UID     uint32    `json:"uid"`     // of who granted it
+	Reason  string    `json:"reason"`  // as it was given
+	When    time.Time `json:"when"`    // it was granted
 }
 
 // Floor is what keeps old versions of one package on one architecture out.
@@ -239,8 +239,8 @@ type Floor struct {
 	EVR     string    `json:"evr,omitzero"`     // the administrator's floor
 	High    string    `json:"high,omitzero"`    // the highest version ever active
 	Retired string    `json:"retired,omitzero"` // of multi-version packages, the highest retired
-	Counter uint64    `json:"counter"`
-	By      *Actor    `json:"by,omitzero"` // who set the floor
-	Reason  string    `json:"reason,omitzero"`
-	When    time.Time `json:"when,omitzero"`
+	Counter uint64    `json:"counter"`          // the last activation of this package
+	By      *Actor    `json:"by,omitzero"`      // who set the floor
+	Reason  string    `json:"reason,omitzero"`  // as it was given
+	When    time.Time `json:"when,omitzero"`    // it was set
 }

@@ -27,8 +27,8 @@ const errorPrefix = BusName + ".Error."
 
 // Error is an error that crosses the bus with all its parts.
 type Error struct {
-	Code    Code   `json:"code"`
-	Message string `json:"message"`
+	Code    Code   `json:"code"`            // NotFound, InvalidArgument, AccessDenied, Busy, Failed
+	Message string `json:"message"`         // what went wrong
 	Advice  string `json:"advice,omitzero"` // what to do next
 }
 

@@ -22,11 +22,11 @@ const (
 
 // Problem is something that lasts until somebody acts on it.
 type Problem struct {
-	ID       string    `json:"id"` // one word, for programs
-	Severity string    `json:"severity"`
-	Text     string    `json:"text"`
-	Advice   string    `json:"advice,omitzero"`
-	Since    time.Time `json:"since,omitzero"`
+	ID       string    `json:"id"`              // one word, for programs
+	Severity string    `json:"severity"`        // error, warning, notice
+	Text     string    `json:"text"`            // what is so
+	Advice   string    `json:"advice,omitzero"` // what to do next
+	Since    time.Time `json:"since,omitzero"`  // when it was noticed
 }
 
 // Health judges a daemon by its problems: Degraded if there is an error or a

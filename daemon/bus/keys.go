@@ -8,9 +8,9 @@ import "github.com/digestd/digestd/daemon/api"
 func (s *Server) keyMethods() []method {
 	b := s.backend
 	argKey := argument{name: "key", sig: "s", max: maxName}
-	change := func(name string, do func(c call) (api.Key, error)) method {
+	change := func(name, doc string, do func(c call) (api.Key, error)) method {
 		return method{
-			name: name, in: []argument{argKey, argReason}, out: dict("key"), action: actionKeys,
+			name: name, doc: doc, in: []argument{argKey, argReason}, out: dict("key"), action: actionKeys,
 			call: func(c call) ([]any, error) {
 				if err := given(c.text(1)); err != nil {
 					return nil, err
@@ -22,22 +22,29 @@ func (s *Server) keyMethods() []method {
 	}
 	return []method{
 		{
-			name: "Keys", out: dicts("keys"),
+			name: "Keys",
+			doc:  "Returns every key (`Key`) that vouches for packages or ever did, and those that sign lists, by fingerprint.",
+			out:  dicts("keys"),
 			call: func(c call) ([]any, error) {
 				keys, err := b.Keys(c.ctx)
 				return []any{api.EncodeAll(keys)}, err
 			},
 		},
 		{
-			name: "Key", in: []argument{argKey}, out: dict("key"),
+			name: "Key",
+			doc:  "Returns one key by its fingerprint or the end of it.",
+			in:   []argument{argKey}, out: dict("key"),
 			call: func(c call) ([]any, error) {
 				key, err := b.Key(c.ctx, c.text(0))
 				return []any{api.Encode(key)}, err
 			},
 		},
-		change("KeyRevoke", func(c call) (api.Key, error) { return b.KeyRevoke(c.ctx, c.by, c.text(0), c.text(1)) }),
+		change("KeyRevoke", "Withdraws all that a key vouches for, until somebody lifts that, and returns the `Key`.",
+			func(c call) (api.Key, error) { return b.KeyRevoke(c.ctx, c.by, c.text(0), c.text(1)) }),
 		{
-			name: "SignerRotate", in: []argument{{name: "prepare_only", sig: "b"}, argReason}, out: dict("certificate"), action: actionKeys,
+			name: "SignerRotate",
+			doc:  "Changes the key that signs lists and returns its `Certificate`. With `prepare_only` it makes the next one, for it to be enrolled, and changes nothing.",
+			in:   []argument{{name: "prepare_only", sig: "b"}, argReason}, out: dict("certificate"), action: actionKeys,
 			call: func(c call) ([]any, error) {
 				if err := given(c.text(1)); err != nil {
 					return nil, err
@@ -46,6 +53,7 @@ func (s *Server) keyMethods() []method {
 				return []any{api.Encode(cert)}, err
 			},
 		},
-		change("KeyRestore", func(c call) (api.Key, error) { return b.KeyRestore(c.ctx, c.by, c.text(0), c.text(1)) }),
+		change("KeyRestore", "Lifts a revocation that the administrator made, and returns the `Key`.",
+			func(c call) (api.Key, error) { return b.KeyRestore(c.ctx, c.by, c.text(0), c.text(1)) }),
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/digestd/digestd/daemon/api"
-	"github.com/godbus/dbus/v5/introspect"
 )
 
 // describe lists the interfaces of our object.
@@ -50,11 +49,15 @@ func (s *Server) readingMethods() []method {
 	b := s.backend
 	return []method{
 		{
-			name: "Status", out: dict("status"),
+			name: "Status",
+			doc:  "Returns the daemon at a glance, as a `Status`.",
+			out:  dict("status"),
 			call: func(call) ([]any, error) { return []any{api.Encode(s.status())}, nil },
 		},
 		{
-			name: "Lists", in: []argument{{name: "filter", sig: "s", max: maxName}, argOffset, argLimit}, out: paged("lists"),
+			name: "Lists",
+			doc:  "Returns a page of the lists (`List`) that `filter` selects, by name, and how many there are in all. The filter is empty, a state, or a pattern of list or package names.",
+			in:   []argument{{name: "filter", sig: "s", max: maxName}, argOffset, argLimit}, out: paged("lists"),
 			call: func(c call) ([]any, error) {
 				offset, limit, err := c.page(1)
 				if err != nil {
@@ -65,14 +68,18 @@ func (s *Server) readingMethods() []method {
 			},
 		},
 		{
-			name: "Show", in: []argument{argPackage}, out: dicts("lists"),
+			name: "Show",
+			doc:  "Returns the lists (`List`) of a package: a name, `name.arch`, NEVRA or list name. `NotFound` if it is not installed.",
+			in:   []argument{argPackage}, out: dicts("lists"),
 			call: func(c call) ([]any, error) {
 				lists, err := b.Show(c.ctx, c.text(0))
 				return []any{api.EncodeAll(lists)}, err
 			},
 		},
 		{
-			name: "Files", in: []argument{{name: "list", sig: "s", max: maxName}, argOffset, argLimit}, out: paged("files"),
+			name: "Files",
+			doc:  "Returns a page of the entries (`File`) of an active list, in its order.",
+			in:   []argument{{name: "list", sig: "s", max: maxName}, argOffset, argLimit}, out: paged("files"),
 			call: func(c call) ([]any, error) {
 				offset, limit, err := c.page(1)
 				if err != nil {
@@ -83,15 +90,21 @@ func (s *Server) readingMethods() []method {
 			},
 		},
 		{
-			name: "Why", in: []argument{{name: "path", sig: "s", max: maxPath, any: true}}, out: dict("why"), caller: true,
+			name: "Why",
+			doc:  "Explains one file by its absolute path, as a `Why`. Whoever could not read the file does not learn its digest: `AccessDenied`.",
+			in:   []argument{{name: "path", sig: "s", max: maxPath, any: true}}, out: dict("why"), caller: true,
 			call: func(c call) ([]any, error) { return s.why(c, c.text(0)) },
 		},
 		{
-			name: "WhyBytes", in: []argument{{name: "path", sig: "ay", max: maxPath, any: true}}, out: dict("why"), caller: true,
+			name: "WhyBytes",
+			doc:  "The same for a path that is not UTF-8.",
+			in:   []argument{{name: "path", sig: "ay", max: maxPath, any: true}}, out: dict("why"), caller: true,
 			call: func(c call) ([]any, error) { return s.why(c, string(c.args[0].([]byte))) },
 		},
 		{
-			name: "RollbackLog", in: []argument{argOffset, argLimit}, out: paged("events"),
+			name: "RollbackLog",
+			doc:  "Returns a page of the decisions about versions (`Event`), newest first.",
+			in:   []argument{argOffset, argLimit}, out: paged("events"),
 			call: func(c call) ([]any, error) {
 				offset, limit, err := c.page(0)
 				if err != nil {
@@ -102,7 +115,9 @@ func (s *Server) readingMethods() []method {
 			},
 		},
 		{
-			name: "Floors", out: dicts("floors"),
+			name: "Floors",
+			doc:  "Returns the floors (`Floor`) that administrators set, by package.",
+			out:  dicts("floors"),
 			call: func(c call) ([]any, error) {
 				floors, err := b.Floors(c.ctx)
 				return []any{api.EncodeAll(floors)}, err
@@ -115,18 +130,24 @@ func (s *Server) changingMethods() []method {
 	b := s.backend
 	return []method{
 		{
-			name: "Sync", out: []argument{argJob}, action: actionSync,
+			name: "Sync",
+			doc:  "Starts to bring the lists in step with rpm's database and returns the number of that job. `JobProgress` and `JobFinished` tell of it; its result is a `SyncResult`. It goes on when its caller leaves.",
+			out:  []argument{argJob}, action: actionSync,
 			call: func(c call) ([]any, error) {
 				job, err := s.startSync(c.by)
 				return []any{job}, err
 			},
 		},
 		{
-			name: "Cancel", in: []argument{argJob}, action: actionSync,
+			name: "Cancel",
+			doc:  "Cancels a job. `NotFound` if it ended, or never was.",
+			in:   []argument{argJob}, action: actionSync,
 			call: func(c call) ([]any, error) { return nil, s.jobs.cancel(c.args[0].(uint64)) },
 		},
 		{
-			name: "RollbackGrant", in: []argument{argPackage, argReason}, out: dict("grant"), action: actionRollback,
+			name: "RollbackGrant",
+			doc:  "Permits the package to go back to exactly one version, given as NEVRA, once. Returns the `Grant`.",
+			in:   []argument{argPackage, argReason}, out: dict("grant"), action: actionRollback,
 			call: func(c call) ([]any, error) {
 				if err := given(c.text(1)); err != nil {
 					return nil, err
@@ -136,11 +157,15 @@ func (s *Server) changingMethods() []method {
 			},
 		},
 		{
-			name: "RollbackRevoke", in: []argument{argPackage}, action: actionRollback,
+			name: "RollbackRevoke",
+			doc:  "Takes back a grant that was not used.",
+			in:   []argument{argPackage}, action: actionRollback,
 			call: func(c call) ([]any, error) { return nil, b.RollbackRevoke(c.ctx, c.by, c.text(0)) },
 		},
 		{
-			name: "FloorSet", in: []argument{argPackage, {name: "evr", sig: "s", max: maxName}, argReason}, action: actionFloor,
+			name: "FloorSet",
+			doc:  "Lets nothing of a package (a name or `name.arch`) below that version be active from now on.",
+			in:   []argument{argPackage, {name: "evr", sig: "s", max: maxName}, argReason}, action: actionFloor,
 			call: func(c call) ([]any, error) {
 				if err := given(c.text(2)); err != nil {
 					return nil, err
@@ -149,7 +174,9 @@ func (s *Server) changingMethods() []method {
 			},
 		},
 		{
-			name: "FloorClear", in: []argument{argPackage, argReason}, action: actionFloor,
+			name: "FloorClear",
+			doc:  "Removes the floor of a package.",
+			in:   []argument{argPackage, argReason}, action: actionFloor,
 			call: func(c call) ([]any, error) {
 				if err := given(c.text(1)); err != nil {
 					return nil, err
@@ -186,24 +213,22 @@ func onePage[T any](page []T, limit, total uint32) []any {
 	return []any{api.EncodeAll(page[:min(len(page), int(limit))]), total}
 }
 
-func signals() []introspect.Signal {
-	signal := func(name string, args ...argument) introspect.Signal {
-		s := introspect.Signal{Name: name}
-		for _, a := range args {
-			s.Args = append(s.Args, introspect.Arg{Name: a.name, Type: a.sig})
-		}
-		return s
-	}
+func signals() []event {
 	text := func(name string) argument { return argument{name: name, sig: "s"} }
+	small := func(name string) argument { return argument{name: name, sig: "u"} }
 	number := func(name string) argument { return argument{name: name, sig: "t"} }
-	return []introspect.Signal{
-		signal("ListPublished", text("list"), text("nevra")),
-		signal("ListWithdrawn", text("list"), text("nevra"), text("reason")),
-		signal("RollbackRefused", text("nevra"), text("reason")),
-		signal("KeyRevoked", text("fingerprint"), text("reason"), argument{name: "lists", sig: "u"}),
-		signal("TamperDetected", text("name"), text("reason")),
-		signal("TransactionFinished", argument{name: "published", sig: "u"}, argument{name: "withdrawn", sig: "u"}),
-		signal("JobProgress", argJob, text("stage"), number("done"), number("total")),
-		signal("JobFinished", argJob, argument{name: "ok", sig: "b"}, argument{name: "result", sig: "a{sv}"}),
+	return []event{
+		{"ListPublished", "A list became active.", []argument{text("list"), text("nevra")}},
+		{"ListWithdrawn", "A list left the directory.", []argument{text("list"), text("nevra"), text("reason")}},
+		{"RollbackRefused", "A version was kept out for being older than what was active.", []argument{text("nevra"), text("reason")}},
+		{"KeyRevoked", "A key vouches for nothing any more, and so many lists left the directory with it.",
+			[]argument{text("fingerprint"), text("reason"), small("lists")}},
+		{"TamperDetected", "Another hand touched the list directory: the file is quarantined.", []argument{text("name"), text("reason")}},
+		{"TransactionFinished", "A package transaction ended, with the numbers of lists it published and withdrew.",
+			[]argument{small("published"), small("withdrawn")}},
+		{"JobProgress", "How far a stage of a job is; a total of 0 is not known yet. At most ten a second.",
+			[]argument{argJob, text("stage"), number("done"), number("total")}},
+		{"JobFinished", "A job ended: well, with its result, or not, with an `Error`.",
+			[]argument{argJob, {name: "ok", sig: "b"}, {name: "result", sig: "a{sv}"}}},
 	}
 }

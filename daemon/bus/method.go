@@ -89,6 +89,7 @@ func (c call) page(i int) (offset, limit uint32, err error) {
 // method is one method of an interface.
 type method struct {
 	name    string
+	doc     string // for people, in docs/dbus.md
 	in, out []argument
 	action  action
 	caller  bool // call wants to know who asks

@@ -16,8 +16,21 @@ import (
 type iface struct {
 	name       string
 	methods    []method
-	signals    []introspect.Signal
-	properties []introspect.Property
+	signals    []event
+	properties []property
+}
+
+// event describes a signal.
+type event struct {
+	name, doc string
+	args      []argument
+}
+
+// property describes a property, which can only be read.
+type property struct {
+	name, sig string
+	emits     string // whether changes are announced: "true", or "const" for never
+	doc       string
 }
 
 const introspectable = "org.freedesktop.DBus.Introspectable"
@@ -95,16 +108,23 @@ func (s *Server) introspect(path dbus.ObjectPath) (string, error) {
 }
 
 func (i iface) describe() introspect.Interface {
-	d := introspect.Interface{Name: i.name, Signals: i.signals, Properties: i.properties}
+	d := introspect.Interface{Name: i.name}
+	args := func(list []argument, direction string) (described []introspect.Arg) {
+		for _, a := range list {
+			described = append(described, introspect.Arg{Name: a.name, Type: a.sig, Direction: direction})
+		}
+		return described
+	}
 	for _, m := range i.methods {
-		dm := introspect.Method{Name: m.name}
-		for _, a := range m.in {
-			dm.Args = append(dm.Args, introspect.Arg{Name: a.name, Type: a.sig, Direction: "in"})
-		}
-		for _, a := range m.out {
-			dm.Args = append(dm.Args, introspect.Arg{Name: a.name, Type: a.sig, Direction: "out"})
-		}
-		d.Methods = append(d.Methods, dm)
+		d.Methods = append(d.Methods, introspect.Method{Name: m.name, Args: append(args(m.in, "in"), args(m.out, "out")...)})
+	}
+	for _, e := range i.signals {
+		d.Signals = append(d.Signals, introspect.Signal{Name: e.name, Args: args(e.args, "")})
+	}
+	for _, p := range i.properties {
+		d.Properties = append(d.Properties, introspect.Property{Name: p.name, Type: p.sig, Access: "read", Annotations: []introspect.Annotation{
+			{Name: "org.freedesktop.DBus.Property.EmitsChangedSignal", Value: p.emits},
+		}})
 	}
 	return d
 }

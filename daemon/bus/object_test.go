@@ -96,9 +96,7 @@ func TestSignals(t *testing.T) {
 	p.must("Sync")
 	want := map[string]string{}
 	for _, d := range s.interfaces[0].signals {
-		for _, a := range d.Args {
-			want[api.Interface+"."+d.Name] += a.Type
-		}
+		want[api.Interface+"."+d.name] = signature(d.args)
 	}
 	got := map[string]string{}
 	for len(got) < len(want) {
@@ -125,14 +123,14 @@ func TestProperties(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, d := range properties() {
-		v, err := object.GetProperty(api.Interface + "." + d.Name)
+		v, err := object.GetProperty(api.Interface + "." + d.name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v.Signature().String() != d.Type || all[d.Name].Signature().String() != d.Type {
-			t.Errorf("%s is %s and %s, not %s", d.Name, v.Signature(), all[d.Name].Signature(), d.Type)
+		if v.Signature().String() != d.sig || all[d.name].Signature().String() != d.sig {
+			t.Errorf("%s is %s and %s, not %s", d.name, v.Signature(), all[d.name].Signature(), d.sig)
 		}
-		delete(all, d.Name)
+		delete(all, d.name)
 	}
 	if len(all) > 0 {
 		t.Errorf("not described: %v", all)
@@ -169,8 +167,8 @@ func TestProperties(t *testing.T) {
 	}
 	// What may change says so, and the other way round.
 	for _, d := range properties() {
-		if _, ok := changed[d.Name]; ok && d.Annotations[0].Value != "true" {
-			t.Errorf("%s changed, but is announced as %s", d.Name, d.Annotations[0].Value)
+		if _, ok := changed[d.name]; ok && d.emits != "true" {
+			t.Errorf("%s changed, but is announced as %s", d.name, d.emits)
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/godbus/dbus/v5"
-	"github.com/godbus/dbus/v5/introspect"
 )
 
 const propertiesName = "org.freedesktop.DBus.Properties"
@@ -17,22 +16,17 @@ const propertiesName = "org.freedesktop.DBus.Properties"
 const settleTime = 100 * time.Millisecond
 
 // properties describes our properties; propertyValues has their values.
-func properties() []introspect.Property {
-	property := func(name, sig, emits string) introspect.Property {
-		return introspect.Property{Name: name, Type: sig, Access: "read", Annotations: []introspect.Annotation{
-			{Name: "org.freedesktop.DBus.Property.EmitsChangedSignal", Value: emits},
-		}}
-	}
-	return []introspect.Property{
-		property("Version", "s", "const"),
-		property("Mode", "s", "true"),
-		property("State", "s", "true"),
-		property("Transaction", "b", "true"),
-		property("ActiveLists", "t", "true"),
-		property("WithheldLists", "t", "true"),
-		property("QuarantinedLists", "t", "true"),
-		property("Problems", "t", "true"),
-		property("Counter", "t", "true"),
+func properties() []property {
+	return []property{
+		{"Version", "s", "const", "Of the daemon."},
+		{"Mode", "s", "true", "`enforce`, `withhold` or `audit`."},
+		{"State", "s", "true", "`healthy`, or `degraded` when there is an error or warning among the problems."},
+		{"Transaction", "b", "true", "A package transaction is in flight."},
+		{"ActiveLists", "t", "true", "Lists in the directory."},
+		{"WithheldLists", "t", "true", "Lists of packages that are installed but not vouched for."},
+		{"QuarantinedLists", "t", "true", "Files that another hand put into the directory or changed there."},
+		{"Problems", "t", "true", "What an administrator should know of; `Status` has them."},
+		{"Counter", "t", "true", "The number of the last activation. It never falls."},
 	}
 }
 
@@ -95,8 +89,8 @@ func (s *Server) propertiesInterface() iface {
 				},
 			},
 		},
-		signals: []introspect.Signal{{Name: "PropertiesChanged", Args: []introspect.Arg{
-			{Name: "interface", Type: "s"}, {Name: "changed", Type: "a{sv}"}, {Name: "invalidated", Type: "as"},
+		signals: []event{{name: "PropertiesChanged", args: []argument{
+			{name: "interface", sig: "s"}, {name: "changed", sig: "a{sv}"}, {name: "invalidated", sig: "as"},
 		}}},
 	}
 }

@@ -79,7 +79,9 @@ func (a *app) floorListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the floors that were set",
-		Args:  exactly(),
+		Long: `List prints the floors, with the highest version that was ever active of each
+package, and who set them and why.`,
+		Args: exactly(),
 		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
 			floors, err := getAll[api.Floor](ctx, c, "Floors")
 			if err != nil {

@@ -19,7 +19,7 @@ permission back; and shows what was decided.`,
 
 // reasonFlag adds the flag without which nothing is recorded.
 func reasonFlag(cmd *cobra.Command, reason *string) {
-	cmd.Flags().StringVarP(reason, "reason", "r", "", "why: it is recorded with your user `TEXT`")
+	cmd.Flags().StringVarP(reason, "reason", "r", "", "why, as `TEXT`: it is recorded with your user")
 	cmd.MarkFlagRequired("reason")
 	cmd.RegisterFlagCompletionFunc("reason", cobra.NoFileCompletions)
 	// Before cobra, which would only say that the flag is required.

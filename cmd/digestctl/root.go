@@ -49,6 +49,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func (a *app) root() *cobra.Command {
+	cobra.EnableCommandSorting = false // what is asked most often comes first
 	root := &cobra.Command{
 		Use:   "digestctl",
 		Short: "Ask digestd what is vouched for, and tell it what you decided",
@@ -67,7 +68,7 @@ prints it.`,
 	flags.BoolVar(&a.json, "json", false, "print one JSON document")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "print errors only")
 	flags.BoolVar(&a.noColor, "no-color", false, "use no colors, like NO_COLOR=1")
-	flags.StringVar(&a.bus, "bus", "system", "`ADDRESS` of the D-Bus to use")
+	flags.StringVar(&a.bus, "bus", "system", "use the D-Bus at `ADDRESS`")
 	root.AddCommand(
 		a.statusCommand(), a.listCommand(), a.showCommand(), a.whyCommand(), a.syncCommand(),
 		a.rollbackCommand(), a.floorCommand(), a.keysCommand(), a.versionCommand(), a.manCommand(),
@@ -99,9 +100,12 @@ func (a *app) verb(fn func(ctx context.Context, c *client, args []string) error)
 	}
 }
 
+// groupMark is the annotation of commands that only hold others.
+const groupMark = "group"
+
 // group makes a command that only holds others refuse to run alone.
 func group(use, short, long string, commands ...*cobra.Command) *cobra.Command {
-	g := &cobra.Command{Use: use, Short: short, Long: long, Args: cobra.ArbitraryArgs}
+	g := &cobra.Command{Use: use, Short: short, Long: long, Args: cobra.ArbitraryArgs, Annotations: map[string]string{groupMark: ""}}
 	g.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return errorf("%s needs one of: %s", verbName(cmd), subcommands(cmd))

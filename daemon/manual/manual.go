@@ -137,7 +137,18 @@ func inline(text string, plain, code func(string) string) string {
 
 var roffEscapes = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`)
 
-func roff(s string) string { return roffEscapes.Replace(s) }
+// roff escapes text for roff, which reads ASCII only.
+func roff(s string) string {
+	var b strings.Builder
+	for _, r := range roffEscapes.Replace(s) {
+		if r < utf8.RuneSelf {
+			b.WriteRune(r)
+		} else {
+			fmt.Fprintf(&b, `\[u%04X]`, r)
+		}
+	}
+	return b.String()
+}
 
 func bold(s string) string { return `\fB` + roff(s) + `\fR` }
 

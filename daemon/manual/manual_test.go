@@ -16,7 +16,7 @@ func example() *Page {
 	p.Subsection(`Say "it"`)
 	p.Literal(".TH evil\nindented\n  twice -v")
 	p.Item("--flag <N>", "What it does to `N`.")
-	p.Item("bare", "")
+	p.Item("bare → 𝄞", "")
 	return p
 }
 
@@ -43,7 +43,7 @@ indented
 \fB\-\-flag <N>\fR
 What it does to \fBN\fR.
 .TP
-\fBbare\fR
+\fBbare \[u2192] \[u1D11E]\fR
 `
 	if diff := cmp.Diff(want, string(example().Roff())); diff != "" {
 		t.Error(diff)
@@ -70,7 +70,7 @@ indented
 ~~~
 
 - ~--flag <N>~: What it does to ~N~.
-- ~bare~
+- ~bare → 𝄞~
 `
 	if diff := cmp.Diff(strings.ReplaceAll(want, "~", "`"), string(example().Markdown())); diff != "" {
 		t.Error(diff)

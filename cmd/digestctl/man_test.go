@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/digestd/digestd/daemon/config"
+	"github.com/spf13/cobra"
+)
+
+// TestManual holds docs/digestctl.md and the manual page to the commands: they
+// are made from them, with go test ./cmd/digestctl -run TestManual -update.
+func TestManual(t *testing.T) {
+	p := page((&app{tui: newTUI(nil, nil)}).root())
+	for file, want := range map[string][]byte{
+		"../../docs/digestctl.md":    p.Markdown(),
+		"../../docs/man/digestctl.1": p.Roff(),
+	} {
+		if *update {
+			if err := os.WriteFile(file, want, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s is not what the commands say (%v); write it anew: go test ./cmd/digestctl -run TestManual -update", file, err)
+		}
+	}
+}
+
+// Every command says what it does, and what it prints for programs.
+func TestManualIsComplete(t *testing.T) {
+	documented := map[string]bool{}
+	for _, d := range documents {
+		documented["digestctl "+d.verb] = true
+	}
+	var visit func(cmd *cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		for _, c := range cmd.Commands() {
+			visit(c)
+			if c.Hidden {
+				continue
+			}
+			if c.Long == "" {
+				t.Errorf("%s has no description", c.CommandPath())
+			}
+			if _, group := c.Annotations[groupMark]; !group && !documented[c.CommandPath()] {
+				t.Errorf("%s has no document", c.CommandPath())
+			}
+			delete(documented, c.CommandPath())
+		}
+	}
+	visit((&app{tui: newTUI(nil, nil)}).root())
+	for verb := range documented {
+		t.Errorf("there is no %s", verb)
+	}
+}
+
+// requests are those of the man macros that the pages use.
+var requests = regexp.MustCompile(`^\.(TH [A-Z0-9.]+ \d "" digestd "digestd manual"|S[HS] ("[^"]+"|[A-Z]+)|PP|TP|RS 4|RE|nf|fi|br|BR \S+ \(\d\),?|\\" .*)$`)
+
+// escapes are those that the pages use, and what must not be left beside them.
+var escapes = regexp.MustCompile(`\\(e|-|&|f[BIR]|\((aq|ga|ha|ti|dq)|\[u[0-9A-F]{4,5}\])`)
+
+// Every page that is shipped is good roff: no line is a request by mistake, and
+// what is opened is closed.
+func TestManualPages(t *testing.T) {
+	for _, name := range []string{"digestctl.1", "digestd.8", "digestd.conf.5", "org.digestd1.5"} {
+		data, err := os.ReadFile("../../docs/man/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(data)
+		for i, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
+			switch {
+			case strings.HasPrefix(line, `.\"`):
+			case strings.HasPrefix(line, ".") && !requests.MatchString(line):
+				t.Errorf("%s:%d: request %q", name, i+1, line)
+			case strings.HasPrefix(line, "'"), line == "", strings.TrimRight(line, " ") != line:
+				t.Errorf("%s:%d: bad line %q", name, i+1, line)
+			case strings.Contains(escapes.ReplaceAllString(line, ""), `\`):
+				t.Errorf("%s:%d: bad escape in %q", name, i+1, line)
+			}
+		}
+		for open, end := range map[string]string{"\n.nf\n": "\n.fi\n", "\n.RS 4\n": "\n.RE\n", `\fB`: `\fR`} {
+			if n, m := strings.Count(text, open), strings.Count(text, end); n > m {
+				t.Errorf("%s: %d of %q, %d of %q", name, n, open, m, end)
+			}
+		}
+		for _, section := range []string{".SH NAME\n", ".SH \"SEE ALSO\"\n"} {
+			if !strings.Contains(text, section) {
+				t.Errorf("%s has no %s", name, section)
+			}
+		}
+	}
+}
+
+// digestd.conf(5) has every key with its default.
+func TestConfigurationIsDocumented(t *testing.T) {
+	data, err := os.ReadFile("../../docs/man/digestd.conf.5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.ReplaceAll(string(data), `\-`, "-")
+	keys := 0
+	v := reflect.ValueOf(config.Default())
+	for i := range v.NumField() {
+		key := v.Type().Field(i).Tag.Get("toml")
+		_, entry, ok := strings.Cut(text, ".TP\n\\fB"+key+"\\fR = ")
+		if !ok {
+			t.Errorf("%s is not documented", key)
+			continue
+		}
+		keys++
+		entry, _, _ = strings.Cut(entry, "\n.TP\n")
+		value := fmt.Sprint(v.Field(i).Interface())
+		if v.Field(i).Kind() == reflect.Slice {
+			value = fmt.Sprintf("%q", v.Field(i).Interface())
+			value = strings.ReplaceAll(value, " ", ", ")
+		}
+		if !strings.Contains(entry, "default is \\fB"+value+"\\fR") && !strings.HasPrefix(entry, `\fI"`+value+`"\fR`) {
+			t.Errorf("%s: the default %s is not what is documented: %s", key, value, entry)
+		}
+	}
+	if n := strings.Count(text, `\fR = `); n != keys {
+		t.Errorf("%d keys are documented, %d are there", n, keys)
+	}
+}

@@ -52,6 +52,7 @@ type Daemon struct {
 	serial    atomic.Uint64
 	sync      chan string   // wanted reconciliations, by reason
 	ended     chan struct{} // a transaction ended
+	rested    chan struct{} // the same, for the watcher
 	keyStamp  keyStamp      // of the keyring in use; guarded by keyMutex
 	keyMutex  sync.Mutex
 	synced    atomic.Pointer[rpmdb.Stamp] // of the database at the last reconciliation
@@ -77,7 +78,7 @@ type Notifier func(state ...string)
 func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err error) {
 	d := &Daemon{
 		config: c, log: log, now: time.Now, notify: notify,
-		sync: make(chan string, 1), ended: make(chan struct{}, 1),
+		sync: make(chan string, 1), ended: make(chan struct{}, 1), rested: make(chan struct{}, 1),
 	}
 	defer func() {
 		if err != nil {

@@ -20,32 +20,67 @@ const metaOpen = "open"
 // file that is gone or altered is put aside and its entry marked, for the next
 // reconciliation to publish it anew.
 func (s *state) inspect() error {
-	if err := s.dir.CheckPath(); err != nil {
-		s.tampered(s.dir.Path(), store.Digest{}, err.Error())
-		s.problem("directory", "error", err.Error(), "put the directory back, then: systemctl restart digestd")
+	if err := s.checkPath(); err != nil {
 		return err
 	}
 	s.checkAsides()
 	var buf []byte
 	for _, e := range s.sorted() {
-		if !e.active() || e.broken {
-			continue
-		}
-		stamp, err := s.dir.Stat(e.Name)
-		if err == nil && stamp == e.stamp {
-			continue
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			if e.stamp != (store.Stamp{}) {
-				s.tampered(e.Name, e.Body, "removed from the list directory by another hand")
+		if e.active() && !e.broken {
+			if err := s.inspectEntry(e, &buf); err != nil {
+				return err
 			}
-			s.mark(e)
+		}
+	}
+	return nil
+}
+
+// inspectNames does what inspect and foreign do, for these names only.
+func (s *state) inspectNames(names map[string]bool) error {
+	if err := s.checkPath(); err != nil {
+		return err
+	}
+	var buf []byte
+	for name := range names {
+		e := s.byName[name]
+		if e != nil && e.active() && !e.broken {
+			if err := s.inspectEntry(e, &buf); err != nil {
+				return err
+			}
 			continue
 		}
-		if err != nil {
+		if _, err := s.dir.Stat(name); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if _, err := s.foreignEntry(name); err != nil {
 			return err
 		}
-		if why := s.compare(e, stamp, &buf); why != "" {
+	}
+	return nil
+}
+
+func (s *state) checkPath() error {
+	err := s.dir.CheckPath()
+	if err != nil {
+		s.tampered(s.dir.Path(), store.Digest{}, err.Error())
+		s.problem("directory", "error", err.Error(), "put the directory back, then: systemctl restart digestd")
+	}
+	return err
+}
+
+func (s *state) inspectEntry(e *entry, buf *[]byte) error {
+	stamp, err := s.dir.Stat(e.Name)
+	switch {
+	case err == nil && stamp == e.stamp:
+	case errors.Is(err, fs.ErrNotExist):
+		if e.stamp != (store.Stamp{}) {
+			s.tampered(e.Name, e.Body, "removed from the list directory by another hand")
+		}
+		s.mark(e)
+	case err != nil:
+		return err
+	default:
+		if why := s.compare(e, stamp, buf); why != "" {
 			s.quarantine(e.Name, why)
 			s.mark(e)
 		}
@@ -107,18 +142,26 @@ func (s *state) foreign() (aside int, err error) {
 		if e := s.byName[name]; e != nil && e.active() && !e.broken {
 			continue
 		}
-		body, why := s.judge(name)
-		if why == "" {
-			s.log.Info("list removed", "list", name, "reason", "left by an interrupted transaction")
-			if err := s.dir.Remove(name); err != nil {
-				return aside, err
-			}
-			continue
+		put, err := s.foreignEntry(name)
+		if err != nil {
+			return aside, err
 		}
-		s.quarantineBody(name, body, why)
-		aside++
+		if put {
+			aside++
+		}
 	}
 	return aside, nil
+}
+
+// foreignEntry puts one aside, or removes it if it is our own.
+func (s *state) foreignEntry(name string) (aside bool, err error) {
+	body, why := s.judge(name)
+	if why == "" {
+		s.log.Info("list removed", "list", name, "reason", "left by an interrupted transaction")
+		return false, s.dir.Remove(name)
+	}
+	s.quarantineBody(name, body, why)
+	return true, nil
 }
 
 // judge says why a file that we do not know lies in the list directory. "" means

@@ -365,6 +365,7 @@ func (s *session) abandon(ctx context.Context) {
 	if err == nil {
 		s.d.wantSync("transaction abandoned")
 	}
+	s.d.transactionEnded()
 }
 
 // manages reports whether a transaction is about the packages this daemon

@@ -98,20 +98,27 @@ func (d *Daemon) databaseChanged() {
 // transactionEnded wakes a reconciliation that waited, and looks for changes
 // that no hook told of.
 func (d *Daemon) transactionEnded() {
-	select {
-	case d.ended <- struct{}{}:
-	default:
+	for _, c := range []chan struct{}{d.ended, d.rested} {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
 	}
 	d.notify(d.statusLine())
 }
 
-// checkDirectory looks at the list directory after something happened in it.
-func (d *Daemon) checkDirectory(ctx context.Context) {
+// checkDirectory looks at the list directory after something happened in it: to
+// these names, or to all if names is nil.
+func (d *Daemon) checkDirectory(ctx context.Context, names map[string]bool) {
 	anew := false
 	err := d.onState(ctx, func(s *state) error {
-		err := s.inspect()
-		if err == nil {
-			_, err = s.foreign()
+		var err error
+		if names == nil {
+			if err = s.inspect(); err == nil {
+				_, err = s.foreign()
+			}
+		} else {
+			err = s.inspectNames(names)
 		}
 		anew = s.anew
 		s.anew = false

@@ -14,6 +14,9 @@ import (
 const (
 	// directoryPause gathers the events of one act of another hand.
 	directoryPause = 20 * time.Millisecond
+	// busyPause is the same while a transaction is in flight, which touches the
+	// directory itself all the time.
+	busyPause = 200 * time.Millisecond
 	// databasePause outlasts the pauses between rpm's writes to its database.
 	databasePause = 250 * time.Millisecond
 )
@@ -26,6 +29,8 @@ type watcher struct {
 	d  *Daemon
 	fs *fsnotify.Watcher
 	db string // the directory of rpm's database that is watched
+
+	names map[string]bool // that something happened to in the list directory; nil: look at all
 }
 
 func (d *Daemon) newWatcher() (*watcher, error) {
@@ -33,7 +38,7 @@ func (d *Daemon) newWatcher() (*watcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot watch for changes: %w", err)
 	}
-	w := &watcher{d: d, fs: fsw}
+	w := &watcher{d: d, fs: fsw, names: map[string]bool{}}
 	for _, dir := range []string{d.config.Lists, filepath.Dir(d.config.Lists)} {
 		if err := fsw.Add(dir); err != nil {
 			fsw.Close()
@@ -76,9 +81,18 @@ func (w *watcher) run(ctx context.Context) error {
 			}
 			switch w.subject(ev.Name) {
 			case subjectLists:
-				directory.start(directoryPause)
+				w.note(ev.Name)
+				if directory.timer == nil {
+					directory.start(w.directoryPause())
+				}
 			case subjectDatabase:
-				database.start(databasePause)
+				if w.d.snapshot().open > 0 {
+					// rpm writes thousands of times; its end is soon enough.
+					w.fs.Remove(w.db)
+					w.db = ""
+				} else {
+					database.start(databasePause)
+				}
 			case subjectKeys:
 				keys.start(databasePause)
 			}
@@ -88,12 +102,17 @@ func (w *watcher) run(ctx context.Context) error {
 			}
 			// Events were lost: look at everything.
 			w.d.log.Warn("watch overflowed", "error", err)
+			w.names = nil
 			directory.start(directoryPause)
 			database.start(databasePause)
 			keys.start(databasePause)
+		case <-w.d.rested:
+			w.followDB()
+			database.start(databasePause)
 		case <-directory.c():
 			directory.ended()
-			w.d.checkDirectory(ctx)
+			w.d.checkDirectory(ctx, w.names)
+			w.names = map[string]bool{}
 		case <-database.c():
 			database.ended()
 			w.followDB()
@@ -103,6 +122,25 @@ func (w *watcher) run(ctx context.Context) error {
 			w.d.wantSync("trusted certificates changed")
 		}
 	}
+}
+
+// note remembers a name in the list directory, up to a bound.
+func (w *watcher) note(path string) {
+	const many = 4096
+	switch {
+	case w.names == nil:
+	case path == w.d.config.Lists || len(w.names) == many:
+		w.names = nil
+	default:
+		w.names[filepath.Base(path)] = true
+	}
+}
+
+func (w *watcher) directoryPause() time.Duration {
+	if w.d.snapshot().open > 0 {
+		return busyPause
+	}
+	return directoryPause
 }
 
 type subject uint8

@@ -13,7 +13,7 @@ import (
 )
 
 // bulk is how many packages a large transaction has.
-const bulk = 120
+const bulk = 60
 
 var vendor = sync.OnceValues(func() (*pkgtest.Key, error) { return pkgtest.NewKey("vendor", 3072) })
 

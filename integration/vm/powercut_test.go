@@ -9,8 +9,8 @@ import "testing"
 // what rpm's database says, before anything that a package brought can run.
 func TestPowerCut(t *testing.T) {
 	for _, cut := range []struct{ name, at string }{
-		{"install", "bulk060-1.0"},
-		{"upgrade", "bulk060-2.0"},
+		{"install", "bulk030-1.0"},
+		{"upgrade", "bulk030-2.0"},
 	} {
 		t.Run(cut.name, func(t *testing.T) {
 			m := newMachine(t)

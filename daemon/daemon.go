@@ -56,6 +56,7 @@ type Daemon struct {
 	keyStamp  keyStamp      // of the keyring in use; guarded by keyMutex
 	keyMutex  sync.Mutex
 	synced    atomic.Pointer[rpmdb.Stamp] // of the database at the last reconciliation
+	buffers   sync.Pool                   // *[]byte that queries read lists into
 	rotation  sync.Mutex                  // one change of the signing key at a time
 	syncMutex sync.Mutex                  // one reconciliation at a time
 }

@@ -69,10 +69,16 @@ func (d *Daemon) bind(e *entry, stale func(label string) bool) {
 
 // eachFile walks the files of a published list.
 func (d *Daemon) eachFile(e *entry, fn func(algo digestlist.Algo, digest, path []byte) error) error {
-	data, err := d.dir.Read(e.Name, nil)
+	buf, ok := d.buffers.Get().(*[]byte)
+	if !ok {
+		buf = new([]byte)
+	}
+	defer d.buffers.Put(buf)
+	data, err := d.dir.Read(e.Name, *buf)
 	if err != nil {
 		return err
 	}
+	*buf = data
 	return walkList(e.Name, data, fn)
 }
 

@@ -31,11 +31,10 @@ type maker struct {
 type candidate struct {
 	pkg    nevra.NEVRA
 	header store.Digest
-	name   string // of its list
-	multi  bool   // says of itself that several versions may be installed
-	key    *pgp.Cert
-	sig    []byte          // that of key, as the package carries it
-	vouch  policy.Decision // what its signature is worth
+	name   string           // of its list
+	multi  bool             // says of itself that several versions may be installed
+	none   *policy.Decision // why it has nothing to vouch for, if so
+	verification
 
 	signer string // as maker.signer
 	files  int
@@ -43,6 +42,13 @@ type candidate struct {
 	file   store.Digest
 	refs   *refs
 	staged store.Staged
+}
+
+// verification is what the signatures of a header are worth.
+type verification struct {
+	key   *pgp.Cert
+	sig   []byte // that of key, as the package carries it
+	vouch policy.Decision
 }
 
 // workspace is the memory one goroutine builds lists in.
@@ -56,6 +62,15 @@ type workspace struct {
 // worth. It fails only for a header that is no package's: malformed, or without
 // an immutable region.
 func (m *maker) examine(h *header.Header, sigs []header.Signature, keyring *pgp.Keyring, now time.Time) (*candidate, error) {
+	c, err := m.identify(h)
+	if err != nil {
+		return nil, err
+	}
+	c.verification, err = m.verify(c.pkg, h, sigs, keyring, now)
+	return c, err
+}
+
+func (m *maker) identify(h *header.Header) (*candidate, error) {
 	pkg, err := h.NEVRA()
 	if err != nil {
 		return nil, err
@@ -65,24 +80,35 @@ func (m *maker) examine(h *header.Header, sigs []header.Signature, keyring *pgp.
 		return nil, fmt.Errorf("cannot digest header of %s: %w", pkg, err)
 	}
 	c := &candidate{pkg: pkg, header: digest, multi: h.MultiVersion()}
-	if c.name, err = digestlist.PackageName(m.format, pkg); err != nil {
-		return nil, err
-	}
+	c.name, err = digestlist.PackageName(m.format, pkg)
+	return c, err
+}
+
+func (m *maker) verify(pkg nevra.NEVRA, h *header.Header, sigs []header.Signature, keyring *pgp.Keyring, now time.Time) (v verification, err error) {
 	region, err := h.Immutable()
 	if err != nil {
-		return nil, fmt.Errorf("cannot read header of %s: %w", pkg, err)
+		return v, fmt.Errorf("cannot read header of %s: %w", pkg, err)
 	}
 	result, err := keyring.Verify(region, sigs, now)
 	if err == nil {
-		c.key, c.sig = result.Cert, sigs[result.Index].Data
+		v.key, v.sig = result.Cert, sigs[result.Index].Data
 	}
-	c.vouch = policy.Vouch(m.mode, m.unsigned, pkg, outcome(err))
-	return c, nil
+	v.vouch = policy.Vouch(m.mode, m.unsigned, pkg, outcome(err))
+	return v, nil
 }
 
 // build writes the list of c into staging. A package that has no files, or
 // whose digests nobody should trust, gets its reason instead.
 func (m *maker) build(c *candidate, h *header.Header, w *workspace) error {
+	if err := m.compose(c, h, w); err != nil {
+		return err
+	}
+	return m.finish(c, w)
+}
+
+// compose makes the body of c's list in w. It looks at nothing that verify
+// finds out, so that both may run at the same time.
+func (m *maker) compose(c *candidate, h *header.Header, w *workspace) error {
 	var err error
 	switch m.format {
 	case digestlist.FormatRPM:
@@ -99,22 +125,25 @@ func (m *maker) build(c *candidate, h *header.Header, w *workspace) error {
 	}
 	switch {
 	case errors.Is(err, digestlist.ErrEmpty):
-		c.vouch = policy.NoFiles(c.pkg)
+		none := policy.NoFiles(c.pkg)
+		c.none = &none
 		return nil
 	case errors.Is(err, digestlist.ErrWeakDigest):
-		c.vouch = policy.WeakDigests(c.pkg, err.Error())
+		none := policy.WeakDigests(c.pkg, err.Error())
+		c.none = &none
 		return nil
 	case err != nil:
 		return fmt.Errorf("cannot make list of %s: %w", c.pkg, err)
 	}
-	c.signer = m.signer()
 	c.body = sha256.Sum256(w.body)
 	if c.refs, err = makeRefs(m.format, w.body, c.files); err != nil {
 		return fmt.Errorf("cannot make list of %s: %w", c.pkg, err)
 	}
-	if c.vouch.Verdict != policy.Allow {
-		return nil
-	}
+	return nil
+}
+
+// signList makes the whole list of c in w, from its body.
+func (m *maker) signList(c *candidate, w *workspace) error {
 	switch m.sign {
 	case "none":
 		w.out = append(w.out[:0], w.body...)
@@ -130,11 +159,61 @@ func (m *maker) build(c *candidate, h *header.Header, w *workspace) error {
 		}
 		w.out = digestlist.AppendSignature(w.out[:0], w.body, sig, digestlist.SigPKCS7)
 	}
+	c.signer = m.signer()
 	c.file = sha256.Sum256(w.out)
+	return nil
+}
+
+// finish signs and stages the list of a candidate that may have one.
+func (m *maker) finish(c *candidate, w *workspace) error {
+	if c.none != nil && c.vouch.Verdict != policy.Veto {
+		c.vouch = *c.none
+	}
+	if c.vouch.Verdict != policy.Allow {
+		return nil
+	}
+	if c.signer == "" {
+		if err := m.signList(c, w); err != nil {
+			return err
+		}
+	}
+	c.sig = nil // part of a buffer that is not ours to keep
+	var err error
 	if c.staged, err = w.stager.Write(w.out); err != nil {
 		return fmt.Errorf("cannot write list of %s: %w", c.pkg, err)
 	}
 	return nil
+}
+
+// make does what examine and build do, but builds while it verifies: the package
+// manager waits for it. consider, which runs meanwhile, may find that there is
+// nothing to make.
+func (m *maker) make(h *header.Header, sigs []header.Signature, keyring *pgp.Keyring, now time.Time, w *workspace,
+	consider func(*candidate) (more bool, err error)) (c *candidate, err error) {
+	if c, err = m.identify(h); err != nil {
+		return nil, err
+	}
+	type outcome struct {
+		verification
+		error
+	}
+	verified := make(chan outcome, 1)
+	go func(pkg nevra.NEVRA) {
+		v, err := m.verify(pkg, h, sigs, keyring, now)
+		verified <- outcome{v, err}
+	}(c.pkg)
+	more, err := consider(c)
+	if err == nil && more {
+		if err = m.compose(c, h, w); err == nil && c.none == nil && m.sign != "pgp" {
+			err = m.signList(c, w)
+		}
+	}
+	v := <-verified // also when it no longer matters: it reads what is the caller's
+	if err = errors.Join(err, v.error); err != nil || !more {
+		return c, err
+	}
+	c.verification = v.verification
+	return c, m.finish(c, w)
 }
 
 // signer names the certificate that new lists are signed with, "" for none.

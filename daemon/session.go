@@ -253,33 +253,28 @@ func (s *session) publish(ctx context.Context, m *wire.Header, restore bool) (*a
 	if pkg, err := h.NEVRA(); err == nil && pkg.Name == gpgPubkey {
 		return nil, nil, nil
 	}
-	maker, keyring := s.d.maker.Load(), s.d.snapshot().keyring
-	c, err := maker.examine(h, m.Signatures, keyring, s.d.now())
-	if err != nil {
-		return nil, nil, err
+	var active *entry
+	make := func() (*candidate, error) {
+		return s.d.maker.Load().make(h, m.Signatures, s.d.snapshot().keyring, s.d.now(), &s.work, func(c *candidate) (more bool, err error) {
+			err = s.d.owner.do(ctx, func(st *state) {
+				var d policy.Decision
+				active, d = st.consider(s.txn, m.Element, c, restore)
+				more = active == nil && !restore && d.Verdict != policy.Veto
+			})
+			return more, err
+		})
 	}
-	if c.vouch.Reason == policy.ReasonUnknownKey && !s.reload {
+	c, err := make()
+	if err == nil && c.vouch.Reason == policy.ReasonUnknownKey && !s.reload {
 		// The key may have been imported a moment ago.
 		s.reload = true
 		if err := s.d.refreshKeys(ctx, true); err != nil {
 			return nil, nil, err
 		}
-		if c, err = maker.examine(h, m.Signatures, s.d.snapshot().keyring, s.d.now()); err != nil {
-			return nil, nil, err
-		}
+		c, err = make()
 	}
-	var active *entry
-	var decision policy.Decision
-	err = s.d.owner.do(ctx, func(st *state) {
-		active, decision = st.consider(s.txn, m.Element, c, restore)
-	})
 	if err != nil || active != nil || restore {
 		return nil, active, err
-	}
-	if decision.Verdict == policy.Allow || c.vouch.Verdict != policy.Allow {
-		if err := maker.build(c, h, &s.work); err != nil {
-			return nil, nil, err
-		}
 	}
 	var a *addition
 	err = s.onState(ctx, func(st *state) (err error) {

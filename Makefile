@@ -11,6 +11,7 @@ sbindir ?= $(PREFIX)/sbin
 unitdir ?= $(PREFIX)/lib/systemd/system
 busdir ?= $(PREFIX)/share/dbus-1/system.d
 mandir ?= $(PREFIX)/share/man
+compdir ?= $(PREFIX)/share
 
 GO ?= go
 export CGO_ENABLED ?= 0
@@ -32,7 +33,7 @@ help:
 	@echo 'make clean     removes what was built'
 
 build: setup-build
-	$(GO) build -trimpath -ldflags '-X $(module)/daemon/api.Version=$(VERSION) -X $(module)/daemon.Version=$(VERSION)' -o bin/ ./cmd/digestd ./cmd/digestctl
+	$(GO) build -trimpath -ldflags '-X $(module)/daemon/api.Version=$(VERSION)' -o bin/ ./cmd/digestd ./cmd/digestctl
 	@$(MAKE) -s -B -C hooks/rpm plugin=$(CURDIR)/bin/digestd.so
 
 demo: setup-demo build
@@ -70,11 +71,17 @@ install: build
 	install -D -m 0755 bin/digestctl $(DESTDIR)$(bindir)/digestctl
 	@$(MAKE) -s -C hooks/rpm install plugin=$(CURDIR)/bin/digestd.so DESTDIR=$(DESTDIR)
 	install -d -m 0755 $(DESTDIR)$(unitdir) $(DESTDIR)$(mandir)/man1 \
+		$(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8 $(addprefix $(DESTDIR)$(compdir)/,bash-completion/completions zsh/site-functions fish/vendor_completions.d) \
 		$(addprefix $(DESTDIR)$(sysconfdir)/digestd/,digestd.conf.d keys.d revoked.d)
 	sed 's|/usr/sbin/|$(sbindir)/|' systemd/digestd.service >$(DESTDIR)$(unitdir)/digestd.service
 	install -D -m 0644 systemd/org.digestd1.conf $(DESTDIR)$(busdir)/org.digestd1.conf
 	test -e $(DESTDIR)$(sysconfdir)/digestd/digestd.conf || install -m 0644 systemd/digestd.conf $(DESTDIR)$(sysconfdir)/digestd/digestd.conf
 	bin/digestctl man $(DESTDIR)$(mandir)/man1
+	install -m 0644 docs/man/*.5 $(DESTDIR)$(mandir)/man5
+	install -m 0644 docs/man/*.8 $(DESTDIR)$(mandir)/man8
+	bin/digestctl completion bash >$(DESTDIR)$(compdir)/bash-completion/completions/digestctl
+	bin/digestctl completion zsh >$(DESTDIR)$(compdir)/zsh/site-functions/_digestctl
+	bin/digestctl completion fish >$(DESTDIR)$(compdir)/fish/vendor_completions.d/digestctl.fish
 
 setup-%:
 	@integration/setup.sh $*

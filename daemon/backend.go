@@ -24,7 +24,7 @@ func (d *Daemon) Status() api.Status {
 	snap := d.snapshot()
 	m := d.maker.Load()
 	st := api.Status{
-		Version: Version, Mode: snap.mode.String(), Root: d.config.Root, ListDirectory: d.config.Lists,
+		Version: api.Version, Mode: snap.mode.String(), Root: d.config.Root, ListDirectory: d.config.Lists,
 		Format: m.format, Sign: m.sign, Unsigned: m.unsigned.String(),
 		DatabasePath: snap.dbPath, DatabaseKind: snap.dbKind, Since: snap.since,
 		Certificate: describeCertificate(m.identity.cert, m.identity.path),

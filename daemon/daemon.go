@@ -32,9 +32,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Version is the version of digestd.
-const Version = "0.1.0"
-
 // Daemon is one running service.
 type Daemon struct {
 	config config.Config

@@ -12,7 +12,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/digestd/digestd/daemon"
+	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
 )
 
@@ -22,7 +22,7 @@ func main() {
 	version := flag.Bool("version", false, "print the version and exit")
 	flag.Parse()
 	if *version {
-		fmt.Println("digestd", daemon.Version)
+		fmt.Println("digestd", api.Version)
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)

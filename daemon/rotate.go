@@ -41,8 +41,10 @@ var identityFiles = [...]string{signingKeyFile, signingDERFile, signingCertFile}
 func completeRotation(dir string) error {
 	_, err := os.Stat(filepath.Join(dir, signingCertFile+nextSuffix))
 	if errors.Is(err, fs.ErrNotExist) {
+		// The certificate is still a prepared one: its key goes back to it.
 		for _, name := range identityFiles {
-			if err := os.Remove(filepath.Join(dir, name+nextSuffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			path := filepath.Join(dir, name)
+			if err := os.Rename(path+nextSuffix, path+preparedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}

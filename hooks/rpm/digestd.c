@@ -301,7 +301,7 @@ static void lose(struct session *s, const char *why)
     s->link = LOST;
     if (s->refuse)
         say(s, RPMLOG_ERR, "digestd: no answer at %s: %s; refusing to install until it is running "
-            "(systemctl start digestd.socket), or with _digestd_on_unreachable set to proceed",
+            "(systemctl start digestd), or with _digestd_on_unreachable set to proceed",
             s->socket, why);
     else if (!s->test)
         say(s, RPMLOG_WARNING, "digestd: no answer at %s: %s; going on, digest lists follow when it is back",

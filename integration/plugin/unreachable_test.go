@@ -40,7 +40,7 @@ func (b *box) wantRefused(r result, installed string) {
 	said := r.digestd()
 	// rpm has a line of its own for each hook that failed.
 	said = said[:len(said)-strings.Count(strings.Join(said, "\n"), "Plugin digestd:")]
-	if r.code == 0 || len(said) != 1 || !strings.Contains(said[0], "systemctl start digestd.socket") {
+	if r.code == 0 || len(said) != 1 || !strings.Contains(said[0], "systemctl start digestd)") {
 		b.t.Errorf("code %d, said %q; want failure and one reason", r.code, r.lines)
 	}
 	if got := b.installed(); got != installed {

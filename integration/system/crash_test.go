@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/digestd/digestd/daemon/api"
 )
@@ -235,8 +236,12 @@ func TestConvergesAfterBothDie(t *testing.T) {
 	m.mustExit()
 	rpm.Process.Kill()
 	rpm.Wait()
+	died := time.Now()
 	m.startDaemon()
 	m.converged(counter)
+	// rpm names the files it unpacks by the second, and refuses to write over what
+	// was left by a transaction of the same one.
+	time.Sleep(time.Until(died.Truncate(time.Second).Add(time.Second)))
 	m.mustRPM(upgrade...)
 	m.converged(counter)
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"time"
 
 	"github.com/digestd/digestd/digestlist"
@@ -34,6 +35,7 @@ type candidate struct {
 	name   string           // of its list
 	multi  bool             // says of itself that several versions may be installed
 	none   *policy.Decision // why it has nothing to vouch for, if so
+	hashed hash.Cloner      // what header was read from, until it is verified
 	verification
 
 	signer string // as maker.signer
@@ -66,7 +68,8 @@ func (m *maker) examine(h *header.Header, sigs []header.Signature, keyring *pgp.
 	if err != nil {
 		return nil, err
 	}
-	c.verification, err = m.verify(c.pkg, h, sigs, keyring, now)
+	c.verification, err = m.verify(c, h, sigs, keyring, now)
+	c.hashed = nil
 	return c, err
 }
 
@@ -75,25 +78,26 @@ func (m *maker) identify(h *header.Header) (*candidate, error) {
 	if err != nil {
 		return nil, err
 	}
-	digest, err := h.Digest()
+	hashed, digest, err := h.Hashed()
 	if err != nil {
 		return nil, fmt.Errorf("cannot digest header of %s: %w", pkg, err)
 	}
-	c := &candidate{pkg: pkg, header: digest, multi: h.MultiVersion()}
+	c := &candidate{pkg: pkg, header: digest, hashed: hashed, multi: h.MultiVersion()}
 	c.name, err = digestlist.PackageName(m.format, pkg)
 	return c, err
 }
 
-func (m *maker) verify(pkg nevra.NEVRA, h *header.Header, sigs []header.Signature, keyring *pgp.Keyring, now time.Time) (v verification, err error) {
+// verify reads of c only what identify found.
+func (m *maker) verify(c *candidate, h *header.Header, sigs []header.Signature, keyring *pgp.Keyring, now time.Time) (v verification, err error) {
 	region, err := h.Immutable()
 	if err != nil {
-		return v, fmt.Errorf("cannot read header of %s: %w", pkg, err)
+		return v, fmt.Errorf("cannot read header of %s: %w", c.pkg, err)
 	}
-	result, err := keyring.Verify(region, sigs, now)
+	result, err := keyring.VerifyHashed(region, c.hashed, sigs, now)
 	if err == nil {
 		v.key, v.sig = result.Cert, sigs[result.Index].Data
 	}
-	v.vouch = policy.Vouch(m.mode, m.unsigned, pkg, outcome(err))
+	v.vouch = policy.Vouch(m.mode, m.unsigned, c.pkg, outcome(err))
 	return v, nil
 }
 
@@ -164,12 +168,14 @@ func (m *maker) signList(c *candidate, w *workspace) error {
 	return nil
 }
 
-// finish signs and stages the list of a candidate that may have one.
+// finish signs and stages the list of a candidate that may have one, or takes
+// back what was staged for one that may not.
 func (m *maker) finish(c *candidate, w *workspace) error {
 	if c.none != nil && c.vouch.Verdict != policy.Veto {
 		c.vouch = *c.none
 	}
 	if c.vouch.Verdict != policy.Allow {
+		w.stager.Discard(&c.staged)
 		return nil
 	}
 	if c.signer == "" {
@@ -178,7 +184,13 @@ func (m *maker) finish(c *candidate, w *workspace) error {
 		}
 	}
 	c.sig = nil // part of a buffer that is not ours to keep
-	var err error
+	if c.staged != (store.Staged{}) {
+		return nil
+	}
+	return m.stage(c, w)
+}
+
+func (m *maker) stage(c *candidate, w *workspace) (err error) {
 	if c.staged, err = w.stager.Write(w.out); err != nil {
 		return fmt.Errorf("cannot write list of %s: %w", c.pkg, err)
 	}
@@ -189,8 +201,9 @@ func (m *maker) finish(c *candidate, w *workspace) error {
 // manager waits for it. consider, which runs meanwhile, may find that there is
 // nothing to make.
 func (m *maker) make(h *header.Header, sigs []header.Signature, keyring *pgp.Keyring, now time.Time, w *workspace,
-	consider func(*candidate) (more bool, err error)) (c *candidate, err error) {
-	if c, err = m.identify(h); err != nil {
+	consider func(*candidate) (more bool, err error)) (*candidate, error) {
+	c, err := m.identify(h)
+	if err != nil {
 		return nil, err
 	}
 	type outcome struct {
@@ -198,22 +211,36 @@ func (m *maker) make(h *header.Header, sigs []header.Signature, keyring *pgp.Key
 		error
 	}
 	verified := make(chan outcome, 1)
-	go func(pkg nevra.NEVRA) {
-		v, err := m.verify(pkg, h, sigs, keyring, now)
+	facts := *c
+	go func() {
+		v, err := m.verify(&facts, h, sigs, keyring, now)
 		verified <- outcome{v, err}
-	}(c.pkg)
+	}()
 	more, err := consider(c)
 	if err == nil && more {
-		if err = m.compose(c, h, w); err == nil && c.none == nil && m.sign != "pgp" {
-			err = m.signList(c, w)
-		}
+		err = m.anticipate(c, h, w)
 	}
 	v := <-verified // also when it no longer matters: it reads what is the caller's
+	c.verification, c.hashed = v.verification, nil
+	if err != nil && v.error == nil && c.vouch.Verdict != policy.Allow {
+		err = nil // what could not be made is not wanted
+	}
 	if err = errors.Join(err, v.error); err != nil || !more {
+		w.stager.Discard(&c.staged)
 		return c, err
 	}
-	c.verification = v.verification
 	return c, m.finish(c, w)
+}
+
+// anticipate makes and stages the list of c as if it were verified.
+func (m *maker) anticipate(c *candidate, h *header.Header, w *workspace) error {
+	if err := m.compose(c, h, w); err != nil || c.none != nil || m.sign == "pgp" {
+		return err
+	}
+	if err := m.signList(c, w); err != nil {
+		return err
+	}
+	return m.stage(c, w)
 }
 
 // signer names the certificate that new lists are signed with, "" for none.

@@ -73,7 +73,8 @@ type session struct {
 	txn    *transaction
 	work   workspace
 	log    *slog.Logger
-	reload bool // the keyring was read anew for this transaction
+	reload bool                  // the keyring was read anew for this transaction
+	seen   map[store.Digest]bool // headers whose lists it published
 	nolist []string
 	broken error
 }
@@ -93,8 +94,10 @@ func (d *Daemon) serveHook(ctx context.Context, c *net.UnixConn) {
 	serial := d.serial.Add(1)
 	s := &session{
 		d: d, conn: conn, log: d.log.With("transaction", serial, "pid", peer.PID),
+		seen: map[store.Digest]bool{},
 		work: workspace{stager: d.dir.Stager("hook" + strconv.FormatUint(serial, 36))},
 	}
+	defer s.work.stager.Close()
 	err = s.run(ctx, peer)
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.log.Warn("hook ended", "error", err)
@@ -203,7 +206,9 @@ func (s *session) begin(ctx context.Context, m *wire.Begin, peer wire.Peer) (pro
 		s.log.Error("transaction not registered", "error", err)
 	}
 	s.txn = t
-	return true, s.conn.Write(verdict, frameDeadline)
+	err = s.conn.Write(verdict, frameDeadline)
+	s.work.stager.Prepare()
+	return true, err
 }
 
 func elementType(t wire.ElementType) policy.ElementType {
@@ -240,7 +245,9 @@ func (s *session) header(ctx context.Context, m *wire.Header) error {
 	default:
 		reply.Decision, reply.Name = wire.ListNamed, a.name
 	}
-	return s.conn.Write(reply, frameDeadline)
+	err = s.conn.Write(reply, frameDeadline)
+	s.work.stager.Prepare() // while the package manager is busy
+	return err
 }
 
 // publish verifies a header and publishes its list. It returns the addition, or
@@ -254,15 +261,20 @@ func (s *session) publish(ctx context.Context, m *wire.Header, restore bool) (*a
 		return nil, nil, nil
 	}
 	var active *entry
-	make := func() (*candidate, error) {
-		return s.d.maker.Load().make(h, m.Signatures, s.d.snapshot().keyring, s.d.now(), &s.work, func(c *candidate) (more bool, err error) {
-			err = s.d.owner.do(ctx, func(st *state) {
-				var d policy.Decision
-				active, d = st.consider(s.txn, m.Element, c, restore)
-				more = active == nil && !restore && d.Verdict != policy.Veto
-			})
-			return more, err
+	known := func(c *candidate) (more bool, err error) {
+		e := s.d.snapshot().list(c.name)
+		if !restore && !s.seen[c.header] && (e == nil || e.Header != c.header) {
+			return true, nil // which needs no word with the owner of the state
+		}
+		err = s.d.owner.do(ctx, func(st *state) {
+			var d policy.Decision
+			active, d = st.consider(s.txn, m.Element, c, restore)
+			more = active == nil && !restore && d.Verdict != policy.Veto
 		})
+		return more, err
+	}
+	make := func() (*candidate, error) {
+		return s.d.maker.Load().make(h, m.Signatures, s.d.snapshot().keyring, s.d.now(), &s.work, known)
 	}
 	c, err := make()
 	if err == nil && c.vouch.Reason == policy.ReasonUnknownKey && !s.reload {
@@ -281,6 +293,9 @@ func (s *session) publish(ctx context.Context, m *wire.Header, restore bool) (*a
 		a, err = st.add(s.txn, m.Element, c)
 		return err
 	})
+	if err == nil {
+		s.seen[c.header] = true
+	}
 	return a, nil, err
 }
 

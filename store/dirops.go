@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,21 +24,63 @@ type Stager struct {
 	d      *Dir
 	prefix string
 	serial uint64
+	ready  int // descriptor of a file that waits for content, if prepared
+	name   string
 }
 
 // Stager returns a Stager whose files carry prefix, which must be unique among
 // the Stagers in use.
 func (d *Dir) Stager(prefix string) *Stager { return &Stager{d: d, prefix: prefix} }
 
+// Prepare creates the file that the next Write fills, for callers who have time
+// now and will be in a hurry then. A failure shows in Write.
+func (s *Stager) Prepare() {
+	if s.name == "" {
+		s.create()
+	}
+}
+
+func (s *Stager) create() (err error) {
+	s.serial++
+	name := s.prefix + "." + strconv.FormatUint(s.serial, 10)
+	if s.ready, err = s.d.createStaged(name); err == nil {
+		s.name = name
+	}
+	return err
+}
+
 // Write stages content. The file is complete and closed when Write returns,
 // not yet durable.
 func (s *Stager) Write(content []byte) (Staged, error) {
-	s.serial++
-	st := Staged{fmt.Sprintf("%s.%d", s.prefix, s.serial), len(content)}
-	if err := s.d.writeStaged(st.name, content); err != nil {
+	if len(content) == 0 {
+		return Staged{}, errors.New("cannot stage an empty list: the kernel would refuse it")
+	}
+	if s.name == "" {
+		if err := s.create(); err != nil {
+			return Staged{}, err
+		}
+	}
+	st := Staged{s.name, len(content)}
+	s.name = ""
+	if err := s.d.fillStaged(s.ready, st.name, content); err != nil {
 		return Staged{}, err
 	}
 	return st, nil
+}
+
+// Close removes what Prepare made and no Write has used.
+func (s *Stager) Close() {
+	if s.name != "" {
+		unix.Close(s.ready)
+		s.d.unlinkStaged(s.name)
+		s.name = ""
+	}
+}
+
+// Discard removes a file it has staged, if there is one, and forgets it.
+func (s *Stager) Discard(st *Staged) {
+	s.d.Discard(*st)
+	*st = Staged{}
 }
 
 // Discard removes a staged file that is not wanted any more.
@@ -47,15 +90,22 @@ func (d *Dir) Discard(s Staged) {
 	}
 }
 
-func (d *Dir) writeStaged(name string, content []byte) error {
-	if len(content) == 0 {
-		return errors.New("cannot stage an empty list: the kernel would refuse it")
-	}
-	fd, err := unix.Openat(d.stagingFd(), name,
+func (d *Dir) createStaged(name string) (fd int, err error) {
+	fd, err = unix.Openat(d.stagingFd(), name,
 		unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
 	if err != nil {
-		return fmt.Errorf("cannot stage a list in %s: %w", d.staging.Name(), err)
+		return -1, fmt.Errorf("cannot stage a list in %s: %w", d.staging.Name(), err)
 	}
+	// The process' umask must not decide whether the list can be inspected.
+	if err := unix.Fchmod(fd, 0o644); err != nil {
+		unix.Close(fd)
+		d.unlinkStaged(name)
+		return -1, fmt.Errorf("cannot stage a list in %s: %w", d.staging.Name(), err)
+	}
+	return fd, nil
+}
+
+func (d *Dir) fillStaged(fd int, name string, content []byte) (err error) {
 	for b := content; len(b) > 0 && err == nil; {
 		var n int
 		n, err = unix.Write(fd, b)
@@ -65,15 +115,11 @@ func (d *Dir) writeStaged(name string, content []byte) error {
 		}
 		b = b[max(n, 0):]
 	}
-	if err == nil {
-		// The process' umask must not decide whether the list can be inspected.
-		err = unix.Fchmod(fd, 0o644)
-	}
 	if cerr := unix.Close(fd); err == nil {
 		err = cerr
 	}
 	if err != nil {
-		unix.Unlinkat(d.stagingFd(), name, 0)
+		d.unlinkStaged(name)
 		return fmt.Errorf("cannot stage a list in %s: %w", d.staging.Name(), err)
 	}
 	return nil

@@ -5,6 +5,7 @@ package header
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"hash"
 )
 
 // Immutable returns the region in the form of a header of its own: together
@@ -27,17 +28,24 @@ func (h *Header) Immutable() ([]byte, error) {
 // Digest returns the SHA-256 digest of Magic and Immutable. It is what rpm
 // keeps, in hex, as TagSHA256Header, and what names one build of a package.
 func (h *Header) Digest() ([sha256.Size]byte, error) {
+	_, sum, err := h.Hashed()
+	return sum, err
+}
+
+// Hashed returns Digest and the state it was read from, so that a signature,
+// which hashes some bytes more, need not hash the header again.
+func (h *Header) Hashed() (hash.Cloner, [sha256.Size]byte, error) {
 	var sum [sha256.Size]byte
 	if h.region != TagHeaderImmutable {
-		return sum, ErrNoRegion
+		return nil, sum, ErrNoRegion
 	}
-	d := sha256.New()
+	d := sha256.New().(hash.Cloner)
 	d.Write([]byte(Magic))
 	d.Write(h.intro())
 	d.Write(h.regionIndex())
 	d.Write(h.regionData())
 	d.Sum(sum[:0])
-	return sum, nil
+	return d, sum, nil
 }
 
 func (h *Header) intro() []byte {

@@ -3,8 +3,6 @@
 package pgp
 
 import (
-	"bytes"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -30,7 +28,7 @@ type material interface {
 func newMaterial(pk *packet.PublicKey) (material, error) {
 	switch key := pk.PublicKey.(type) {
 	case *rsa.PublicKey:
-		return &rsaKey{n: key.N, e: big.NewInt(int64(key.E)), size: (key.N.BitLen() + 7) / 8}, nil
+		return newRSAKey(key), nil
 	case *goecdsa.PublicKey:
 		var curve elliptic.Curve
 		switch name, _ := pk.Curve(); name {
@@ -62,45 +60,6 @@ func newMaterial(pk *packet.PublicKey) (material, error) {
 		return ed25519Key(key.Point), nil
 	}
 	return (*libraryKey)(pk), nil
-}
-
-// rsaKey verifies by math/big, in a third of the time that crypto/rsa needs: that
-// prepares the modulus anew for every signature and keeps to constant time, of
-// which a public operation has no use.
-type rsaKey struct {
-	n, e *big.Int
-	size int
-}
-
-// digestInfo holds the DER of AlgorithmIdentifier and the OCTET STRING's head
-// that precede the digest in RFC 8017, section 9.2.
-var digestInfo = map[crypto.Hash][]byte{
-	crypto.SHA1:   []byte("\x30\x21\x30\x09\x06\x05\x2b\x0e\x03\x02\x1a\x05\x00\x04\x14"),
-	crypto.SHA224: []byte("\x30\x2d\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x04\x05\x00\x04\x1c"),
-	crypto.SHA256: []byte("\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20"),
-	crypto.SHA384: []byte("\x30\x41\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x02\x05\x00\x04\x30"),
-	crypto.SHA512: []byte("\x30\x51\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x03\x05\x00\x04\x40"),
-}
-
-// verify compares the whole encoded message with the only one that is right, and
-// so has no padding to parse.
-func (k *rsaKey) verify(digest []byte, s *signature) bool {
-	prefix := digestInfo[s.hash]
-	padding := k.size - 3 - len(prefix) - len(digest)
-	sig := new(big.Int).SetBytes(s.rsa)
-	if prefix == nil || padding < 8 || sig.Cmp(k.n) >= 0 {
-		return false
-	}
-	want := make([]byte, 0, k.size)
-	want = append(want, 0, 1)
-	for range padding {
-		want = append(want, 0xff)
-	}
-	want = append(want, 0)
-	want = append(want, prefix...)
-	want = append(want, digest...)
-	got := sig.Exp(sig, k.e, k.n).FillBytes(make([]byte, k.size))
-	return bytes.Equal(got, want)
 }
 
 type ecdsaKey ecdsa.PublicKey

@@ -3,8 +3,10 @@
 package pgp
 
 import (
+	"crypto"
 	"errors"
 	"fmt"
+	"hash"
 	"slices"
 	"time"
 
@@ -42,6 +44,12 @@ type Result struct {
 // now bounds the signatures' own life; keys are judged by the time of the signature,
 // but for Options.NoExpired.
 func (k *Keyring) Verify(region []byte, sigs []header.Signature, now time.Time) (*Result, error) {
+	return k.VerifyHashed(region, nil, sigs, now)
+}
+
+// VerifyHashed does what Verify does. hashed, unless nil, is SHA-256 after the
+// header's magic and its region (header.Header.Hashed); it is not changed.
+func (k *Keyring) VerifyHashed(region []byte, hashed hash.Cloner, sigs []header.Signature, now time.Time) (*Result, error) {
 	var (
 		good    *Result
 		closest error
@@ -55,7 +63,7 @@ func (k *Keyring) Verify(region []byte, sigs []header.Signature, now time.Time) 
 		if seen++; seen > maxSignatures {
 			return nil, &BadSignatureError{Reason: fmt.Sprintf("header has more than %d signatures", maxSignatures)}
 		}
-		result, err := k.verify(region, s.Data, now)
+		result, err := k.verify(message{region, hashed}, s.Data, now)
 		var bad *BadSignatureError
 		var stranger *UnknownKeyError
 		switch {
@@ -98,7 +106,7 @@ func rank(err error) int {
 }
 
 // verify checks one signature.
-func (k *Keyring) verify(region, data []byte, now time.Time) (*Result, error) {
+func (k *Keyring) verify(m message, data []byte, now time.Time) (*Result, error) {
 	s, err := parseSignature(data)
 	if err != nil {
 		var id string
@@ -116,7 +124,7 @@ func (k *Keyring) verify(region, data []byte, now time.Time) (*Result, error) {
 		if s.fingerprint != "" && s.fingerprint != key.fact.fingerprint {
 			continue
 		}
-		result, err := k.verifyBy(key, region, s, now)
+		result, err := k.verifyBy(key, m, s, now)
 		if err == nil {
 			return result, nil
 		}
@@ -162,7 +170,7 @@ func idOf(fingerprint string) string {
 }
 
 // verifyBy checks a signature that names key.
-func (k *Keyring) verifyBy(key *signingKey, region []byte, s *signature, now time.Time) (*Result, error) {
+func (k *Keyring) verifyBy(key *signingKey, m message, s *signature, now time.Time) (*Result, error) {
 	fingerprint := key.fact.fingerprint
 	bad := func(reason string) error {
 		return &BadSignatureError{KeyID: formatID(s.keyID), Fingerprint: fingerprint, Reason: reason}
@@ -182,7 +190,7 @@ func (k *Keyring) verifyBy(key *signingKey, region []byte, s *signature, now tim
 	if (s.version == 6) != (key.fact.version == 6) {
 		return nil, bad(fmt.Sprintf("version %d signature by a version %d key", s.version, key.fact.version))
 	}
-	digest := s.digest(region)
+	digest := s.digest(m)
 	if s.tag != nil && string(digest[:2]) != string(s.tag) || !key.fact.material.verify(digest, s) {
 		return nil, bad("it does not fit the header")
 	}
@@ -198,12 +206,24 @@ func (k *Keyring) verifyBy(key *signingKey, region []byte, s *signature, now tim
 	}, nil
 }
 
+// message is a header as signatures cover it.
+type message struct {
+	region []byte
+	hashed hash.Cloner // SHA-256 after magic and region, if the caller had it
+}
+
 // digest hashes the header as the signature does (RFC 9580, section 5.2.4).
-func (s *signature) digest(region []byte) []byte {
+func (s *signature) digest(m message) []byte {
+	if m.hashed != nil && s.hash == crypto.SHA256 && len(s.salt) == 0 {
+		if h, err := m.hashed.Clone(); err == nil {
+			h.Write(s.suffix)
+			return h.Sum(nil)
+		}
+	}
 	h := s.hash.New()
 	h.Write(s.salt)
 	h.Write([]byte(header.Magic))
-	h.Write(region)
+	h.Write(m.region)
 	h.Write(s.suffix)
 	return h.Sum(nil)
 }

@@ -55,7 +55,7 @@ xz               xz-utils
 # Releases with other versions of rpm than this machine's.
 roots='
 trixie rpm,librpm-dev,gcc,libc6-dev,pkg-config,attr,dnf,gnupg,make,python3
-forky  rpm,librpm-dev,gcc,libc6-dev,pkg-config,attr,dnf,gnupg,make,python3,dnf5
+forky  rpm,librpm-dev,gcc,libc6-dev,pkg-config,attr,dnf,gnupg,make,python3,dnf5,sq
 '
 
 there() {

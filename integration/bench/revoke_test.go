@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bench_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
+)
+
+// revocation withdraws the lists of all packages at once: one key signed them.
+func (l *lab) revocation() {
+	const rounds, bound = 9, 150
+	d := l.daemon(l.root)
+	d.Start()
+	conn, err := dbus.Connect(d.Bus.Address)
+	if err != nil {
+		l.Fatal(err)
+	}
+	defer conn.Close()
+	manager := conn.Object("org.digestd1", "/org/digestd1")
+	key := l.listedKey(manager)
+	call := func(method string) {
+		var answer map[string]dbus.Variant
+		if err := manager.Call("org.digestd1.Manager."+method, 0, key, "measured").Store(&answer); err != nil {
+			l.Fatal(err)
+		}
+	}
+	var gone, answered sample
+	lists := 0
+	for range rounds {
+		l.synced(d, packages)
+		entries, err := os.ReadDir(d.Lists())
+		if err != nil {
+			l.Fatal(err)
+		}
+		lists = len(entries)
+		leaving := l.watchLeaving(d.Lists(), lists)
+		settle()
+		started := time.Now()
+		call("KeyRevoke")
+		answered.add(millis(time.Since(started)))
+		gone.add(millis((<-leaving).Sub(started)))
+		if entries, err := os.ReadDir(d.Lists()); err != nil || len(entries) > 0 {
+			l.Fatalf("%d lists are left (%v)\n%s", len(entries), err, d.Log())
+		}
+		call("KeyRestore")
+		if err := manager.Call("org.digestd1.Manager.Sync", 0).Err; err != nil {
+			l.Fatal(err)
+		}
+		l.restored(d.Lists(), lists)
+	}
+	l.report.row("Revocation of a key with %d lists: from the D-Bus call until the last is out of the directory",
+		gone.text("ms"), "at most 150 ms", gone.median() <= bound, lists)
+	l.report.row("The same, until the call is answered: on disk, labels of their files refreshed", answered.text("ms"), "", true)
+	d.Stop()
+}
+
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// listedKey returns the fingerprint of the one key that vouches for packages.
+func (l *lab) listedKey(manager dbus.BusObject) string {
+	l.Helper()
+	var keys []map[string]dbus.Variant
+	if err := manager.Call("org.digestd1.Manager.Keys", 0).Store(&keys); err != nil {
+		l.Fatal(err)
+	}
+	for _, k := range keys {
+		if use, _ := k["use"].Value().(string); use == "" {
+			return k["fingerprint"].Value().(string)
+		}
+	}
+	l.Fatalf("no key among %v", keys)
+	return ""
+}
+
+// watchLeaving tells when n names have left a directory. It asks the kernel to
+// tell each: reading the directory over and over would hold up whoever empties it.
+func (l *lab) watchLeaving(dir string, n int) <-chan time.Time {
+	l.Helper()
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+	if err == nil {
+		_, err = unix.InotifyAddWatch(fd, dir, unix.IN_DELETE|unix.IN_MOVED_FROM)
+	}
+	if err != nil {
+		l.Fatal(err)
+	}
+	done := make(chan time.Time, 1)
+	go func() {
+		defer unix.Close(fd)
+		buf := make([]byte, 64<<10)
+		for n > 0 {
+			got, err := unix.Read(fd, buf)
+			if errors.Is(err, unix.EINTR) {
+				continue
+			}
+			if err != nil {
+				l.Error(err)
+				break
+			}
+			n -= events(buf[:got])
+		}
+		done <- time.Now()
+	}()
+	return done
+}
+
+// events counts what one read from inotify returned.
+func events(buf []byte) (n int) {
+	for len(buf) >= unix.SizeofInotifyEvent {
+		var e unix.InotifyEvent
+		if binary.Read(bytes.NewReader(buf), binary.NativeEndian, &e) != nil {
+			return n
+		}
+		buf = buf[unix.SizeofInotifyEvent+int(e.Len):]
+		n++
+	}
+	return n
+}
+
+// restored waits for n lists.
+func (l *lab) restored(dir string, n int) {
+	l.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			l.Fatal(err)
+		}
+		if len(entries) == n {
+			return
+		}
+		if time.Now().After(deadline) {
+			l.Fatalf("%d of %d lists came back", len(entries), n)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}

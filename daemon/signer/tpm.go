@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package signer
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/google/go-tpm/tpm2"
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+)
+
+const (
+	tpmScheme = "tpm:"
+	// defaultTPM shares the TPM: the kernel gives every user a space of its own.
+	defaultTPM = "/dev/tpmrm0"
+	// firstPersistent and lastPersistent are the handles of persistent objects of
+	// the owner (TPM 2.0 Part 2, 7.5).
+	firstPersistent, lastPersistent = tpm2.TPMHandle(0x81000000), tpm2.TPMHandle(0x817fffff)
+)
+
+// tpmPlace is a TPM and the storage key under which it keeps new keys: its
+// owner's primary key, which it derives anew whenever it is needed, or a
+// persistent one.
+type tpmPlace struct {
+	device string
+	parent tpm2.TPMHandle
+}
+
+// parseTPMPlace reads "tpm:", with device=PATH and parent=HANDLE after it,
+// separated by semicolons.
+func parseTPMPlace(where string) (place, error) {
+	p := tpmPlace{device: defaultTPM, parent: tpm2.TPMRHOwner}
+	rest := strings.TrimPrefix(where, tpmScheme)
+	seen := map[string]bool{}
+	for item := range strings.SplitSeq(rest, ";") {
+		if rest == "" {
+			break
+		}
+		name, value, _ := strings.Cut(item, "=")
+		var err error
+		switch {
+		case seen[name]:
+			err = fmt.Errorf("%s appears twice", name)
+		case name == "device":
+			p.device = value
+			err = checkDevice(value)
+		case name == "parent":
+			p.parent, err = parseHandle(value)
+		default:
+			err = fmt.Errorf("unknown attribute %.40q: want device= or parent=", name)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot make keys in %.80q: %w", where, err)
+		}
+		seen[name] = true
+	}
+	return p, nil
+}
+
+func checkDevice(path string) error {
+	if !filepath.IsAbs(path) || filepath.Clean(path) != path || len(path) > 256 || strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return fmt.Errorf("device %.80q: want an absolute path without detours, spaces and other than ASCII", path)
+	}
+	return nil
+}
+
+func parseHandle(text string) (tpm2.TPMHandle, error) {
+	n, err := strconv.ParseUint(text, 0, 32)
+	h := tpm2.TPMHandle(n)
+	if err != nil || h < firstPersistent || h > lastPersistent {
+		return 0, fmt.Errorf("parent %.40q: want the handle of a persistent storage key, %#x to %#x", text, uint32(firstPersistent), uint32(lastPersistent))
+	}
+	return h, nil
+}
+
+func (p tpmPlace) create(ctx context.Context) ([]byte, *ecdsa.PublicKey, error) {
+	t, err := openTPM(p.device)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer t.Close()
+	t.ctx = ctx
+	blob, err := t.createKey(p.parent)
+	if err != nil {
+		return nil, nil, fmt.Errorf("TPM %s: %w", p.device, err)
+	}
+	public, err := blob.publicKey()
+	if err != nil {
+		return nil, nil, fmt.Errorf("TPM %s: %w", p.device, err)
+	}
+	block := &pem.Block{Type: tpmType, Bytes: blob.marshal()}
+	if p.device != defaultTPM {
+		block.Headers = map[string]string{deviceHeader: p.device}
+	}
+	return pem.EncodeToMemory(block), public, nil
+}
+
+// loadTPM opens a key that a TPM has made and encrypted.
+func loadTPM(block *pem.Block, public any) (Signer, error) {
+	want, err := remoteKey(public)
+	if err != nil {
+		return nil, err
+	}
+	device := defaultTPM
+	for name, value := range block.Headers {
+		if name != deviceHeader {
+			return nil, fmt.Errorf("unknown header %.40q", name)
+		}
+		device = value
+	}
+	if err := checkDevice(device); err != nil {
+		return nil, err
+	}
+	blob, err := parseTPMKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	if got, err := blob.publicKey(); err != nil {
+		return nil, err
+	} else if !got.Equal(want) {
+		return nil, errOtherKey
+	}
+	return newRemote("TPM "+device, want, func(ctx context.Context) (connection, error) {
+		t, err := openTPM(device)
+		if err != nil {
+			return nil, err
+		}
+		t.ctx = ctx
+		if err := t.loadKey(blob); err != nil {
+			t.Close()
+			return nil, err
+		}
+		return t, nil
+	}), nil
+}
+
+// primary is the template of the storage key under which new keys are: elliptic,
+// without a seed of its own, so that tools find the same
+// (draft-bottomley-tpm2-keys §3.1.8).
+var primary = func() tpm2.TPMTPublic {
+	t := tpm2.ECCSRKTemplate
+	t.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{})
+	return t
+}()
+
+// signingKey is the template of a key that signs digests by ECDSA on P-256, was
+// made in the TPM and never leaves it.
+var signingKey = tpm2.TPMTPublic{
+	Type:    tpm2.TPMAlgECC,
+	NameAlg: tpm2.TPMAlgSHA256,
+	ObjectAttributes: tpm2.TPMAObject{
+		FixedTPM: true, FixedParent: true, SensitiveDataOrigin: true, UserWithAuth: true, NoDA: true, SignEncrypt: true,
+	},
+	Parameters: tpm2.NewTPMUPublicParms(tpm2.TPMAlgECC, &tpm2.TPMSECCParms{
+		CurveID: tpm2.TPMECCNistP256,
+		Scheme: tpm2.TPMTECCScheme{
+			Scheme:  tpm2.TPMAlgECDSA,
+			Details: tpm2.NewTPMUAsymScheme(tpm2.TPMAlgECDSA, &tpm2.TPMSSigSchemeECDSA{HashAlg: tpm2.TPMAlgSHA256}),
+		},
+	}),
+}
+
+// parent returns the storage key of a handle; release forgets what was made for it.
+func (t *tpm) parent(handle tpm2.TPMHandle) (key tpm2.AuthHandle, release func(), err error) {
+	if handle != tpm2.TPMRHOwner {
+		r, err := tpm2.ReadPublic{ObjectHandle: handle}.Execute(t)
+		if err != nil {
+			return key, nil, fmt.Errorf("cannot find storage key %#x: %w", uint32(handle), err)
+		}
+		return tpm2.AuthHandle{Handle: handle, Name: r.Name, Auth: tpm2.PasswordAuth(nil)}, func() {}, nil
+	}
+	r, err := tpm2.CreatePrimary{
+		PrimaryHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)},
+		InPublic:      tpm2.New2B(primary),
+	}.Execute(t)
+	if err != nil {
+		return key, nil, fmt.Errorf("cannot derive the owner's storage key (if the owner has a password: name a persistent one by parent=): %w", err)
+	}
+	return tpm2.AuthHandle{Handle: r.ObjectHandle, Name: r.Name, Auth: tpm2.PasswordAuth(nil)},
+		func() { tpm2.FlushContext{FlushHandle: r.ObjectHandle}.Execute(t) }, nil
+}
+
+func (t *tpm) createKey(handle tpm2.TPMHandle) (*tpmKey, error) {
+	if err := t.flushAll(); err != nil {
+		return nil, err
+	}
+	parent, release, err := t.parent(handle)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	r, err := tpm2.Create{ParentHandle: parent, InPublic: tpm2.New2B(signingKey)}.Execute(t)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a key: %w", err)
+	}
+	return &tpmKey{Type: oidLoadable, EmptyAuth: true, Parent: int64(handle), Public: tpm2.Marshal(r.OutPublic), Private: tpm2.Marshal(r.OutPrivate)}, nil
+}
+
+// loadKey makes the TPM hold the key, as long as the connection lasts.
+func (t *tpm) loadKey(k *tpmKey) error {
+	public, err := tpm2.Unmarshal[tpm2.TPM2BPublic](k.Public)
+	if err != nil {
+		return fmt.Errorf("cannot read the public part of the key: %w", err)
+	}
+	private, err := tpm2.Unmarshal[tpm2.TPM2BPrivate](k.Private)
+	if err != nil {
+		return fmt.Errorf("cannot read the private part of the key: %w", err)
+	}
+	if err := t.flushAll(); err != nil {
+		return err
+	}
+	parent, release, err := t.parent(tpm2.TPMHandle(k.Parent))
+	if err != nil {
+		return err
+	}
+	defer release()
+	r, err := tpm2.Load{ParentHandle: parent, InPrivate: *private, InPublic: *public}.Execute(t)
+	if err != nil {
+		return fmt.Errorf("cannot load the key (is it another TPM, or was it cleared since?): %w", err)
+	}
+	t.key = tpm2.AuthHandle{Handle: r.ObjectHandle, Name: r.Name, Auth: tpm2.PasswordAuth(nil)}
+	return nil
+}
+
+// flushAll forgets what an earlier connection left: without the kernel's resource
+// manager nobody else does, and a TPM holds three objects only. With it, others'
+// are not seen.
+func (t *tpm) flushAll() error {
+	r, err := tpm2.GetCapability{Capability: tpm2.TPMCapHandles, Property: uint32(tpm2.TPMHTTransient) << 24, PropertyCount: 16}.Execute(t)
+	if err != nil {
+		return fmt.Errorf("cannot ask for its objects: %w", err)
+	}
+	handles, err := r.CapabilityData.Data.Handles()
+	if err != nil {
+		return fmt.Errorf("cannot ask for its objects: %w", err)
+	}
+	for _, h := range handles.Handle {
+		if _, err := (tpm2.FlushContext{FlushHandle: h}).Execute(t); err != nil {
+			return fmt.Errorf("cannot forget object %#x: %w", uint32(h), err)
+		}
+	}
+	return nil
+}
+
+func (t *tpm) sign(ctx context.Context, digest []byte) ([]byte, error) {
+	t.ctx = ctx
+	r, err := tpm2.Sign{
+		KeyHandle:  t.key,
+		Digest:     tpm2.TPM2BDigest{Buffer: digest},
+		Validation: tpm2.TPMTTKHashCheck{Tag: tpm2.TPMSTHashCheck},
+	}.Execute(t)
+	if err != nil {
+		return nil, err
+	}
+	sig, err := r.Signature.Signature.ECDSA()
+	if err != nil {
+		return nil, err
+	}
+	var b cryptobyte.Builder
+	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1BigInt(new(big.Int).SetBytes(sig.SignatureR.Buffer))
+		b.AddASN1BigInt(new(big.Int).SetBytes(sig.SignatureS.Buffer))
+	})
+	return b.Bytes()
+}
+
+func (t *tpm) close() { t.Close() }

@@ -48,6 +48,7 @@ type Daemon struct {
 	sessions  sync.WaitGroup
 	serial    atomic.Uint64
 	sync      chan string   // wanted reconciliations, by reason
+	unsigned  chan struct{} // the signing key cannot be used
 	ended     chan struct{} // a transaction ended
 	rested    chan struct{} // the same, for the watcher
 	keyStamp  keyStamp      // of the keyring in use; guarded by keyMutex
@@ -76,7 +77,7 @@ type Notifier func(state ...string)
 func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err error) {
 	d := &Daemon{
 		config: c, log: log, now: time.Now, notify: notify,
-		sync: make(chan string, 1), ended: make(chan struct{}, 1), rested: make(chan struct{}, 1),
+		sync: make(chan string, 1), unsigned: make(chan struct{}, 1), ended: make(chan struct{}, 1), rested: make(chan struct{}, 1),
 	}
 	defer func() {
 		if err != nil {
@@ -104,12 +105,12 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 	if _, err = d.dir.Sweep(); err != nil {
 		return nil, err
 	}
-	id, created, err := loadIdentity(c.State, d.now())
+	id, created, err := loadIdentity(context.Background(), c.State, c.SigningKey, d.now())
 	if err != nil {
 		return nil, err
 	}
 	if created {
-		log.Info("signing key created", "certificate", id.path)
+		log.Info("signing key created", "certificate", id.path, "in", id.key.String())
 	}
 	old, err := oldCertificates(c.State)
 	if err != nil {
@@ -138,6 +139,9 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 // Close releases what New took.
 func (d *Daemon) Close() error {
 	var err error
+	if m := d.maker.Load(); m != nil {
+		err = m.identity.key.Close()
+	}
 	if d.dir != nil {
 		err = errors.Join(err, d.dir.Close())
 	}
@@ -198,6 +202,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	}
 	start("watch", watch.run)
 	start("sync", d.syncLoop)
+	start("signing key", d.signerLoop)
 	start("reload", func(ctx context.Context) error { return d.reloadLoop(ctx, around) })
 	start("watchdog", d.watchdog)
 	d.notify("READY=1", d.statusLine())

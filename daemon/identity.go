@@ -3,9 +3,8 @@
 package daemon
 
 import (
-	"crypto"
+	"context"
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha1" // RFC 5280 §4.2.1.2 builds the key identifier from it; it protects nothing
 	"crypto/x509"
@@ -20,6 +19,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/digestd/digestd/daemon/signer"
 	"github.com/digestd/digestd/store"
 	"golang.org/x/sys/unix"
 )
@@ -27,7 +27,7 @@ import (
 // The files of the machine's signing identity, in the state directory. One that
 // waits for its time has them with a suffix.
 const (
-	signingKeyFile  = "signing.key" // PKCS#8, PEM, 0600
+	signingKeyFile  = "signing.key" // as package signer writes it, 0600
 	signingCertFile = "signing.crt" // X.509, PEM
 	signingDERFile  = "signing.der" // the same, as keyctl and mokutil take it
 )
@@ -35,7 +35,7 @@ const (
 // identity is what the lists of this machine are signed with.
 type identity struct {
 	cert *x509.Certificate
-	key  crypto.Signer
+	key  signer.Signer
 	path string // of the certificate
 }
 
@@ -45,8 +45,9 @@ func (id *identity) skid() string { return hex.EncodeToString(id.cert.SubjectKey
 
 // loadIdentity reads the signing key and certificate, or makes them when there
 // is neither. One without the other is an error: making a new key would
-// silently end the trust that was enrolled for the old one.
-func loadIdentity(dir string, now time.Time) (id *identity, created bool, err error) {
+// silently end the trust that was enrolled for the old one. A new key is made in
+// where; one that is there is found by its own file, and not reached for.
+func loadIdentity(ctx context.Context, dir, where string, now time.Time) (id *identity, created bool, err error) {
 	if err := completeRotation(dir); err != nil {
 		return nil, false, fmt.Errorf("cannot complete the change of the signing key: %w", err)
 	}
@@ -55,10 +56,10 @@ func loadIdentity(dir string, now time.Time) (id *identity, created bool, err er
 	certPEM, certErr := os.ReadFile(certPath)
 	switch {
 	case errors.Is(keyErr, fs.ErrNotExist) && errors.Is(certErr, fs.ErrNotExist):
-		if err := createIdentity(dir, "", now); err != nil {
-			return nil, false, fmt.Errorf("cannot create signing key: %w", err)
+		if err := createIdentity(ctx, dir, "", where, now); err != nil {
+			return nil, false, fmt.Errorf("cannot create signing key (where is said by signing-key in the configuration; empty, in a file): %w", err)
 		}
-		id, _, err = loadIdentity(dir, now)
+		id, _, err = loadIdentity(ctx, dir, where, now)
 		return id, true, err
 	case keyErr == nil && errors.Is(certErr, fs.ErrNotExist):
 		// A crash between the two files: nothing was signed, for the
@@ -66,7 +67,7 @@ func loadIdentity(dir string, now time.Time) (id *identity, created bool, err er
 		if err := os.Remove(keyPath); err != nil {
 			return nil, false, fmt.Errorf("cannot replace signing key without a certificate: %w", err)
 		}
-		return loadIdentity(dir, now)
+		return loadIdentity(ctx, dir, where, now)
 	case keyErr != nil:
 		return nil, false, fmt.Errorf("cannot read signing key: %w", keyErr)
 	case certErr != nil:
@@ -79,49 +80,46 @@ func loadIdentity(dir string, now time.Time) (id *identity, created bool, err er
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, false, fmt.Errorf("cannot use signing key %s: mode %04o lets others read it; chmod 0600 if it was never exposed, else replace it", keyPath, info.Mode().Perm())
 	}
-	id = &identity{path: certPath}
-	keyBlock, _ := pem.Decode(keyPEM)
-	certBlock, _ := pem.Decode(certPEM)
-	if keyBlock == nil || certBlock == nil {
-		return nil, false, fmt.Errorf("cannot read signing key and certificate in %s: not PEM", dir)
+	if id, err = newIdentity(keyPEM, certPEM, certPath); err != nil {
+		return nil, false, fmt.Errorf("cannot use signing key %s: %w", keyPath, err)
 	}
-	key, err := x509.ParsePKCS8PrivateKey(keyBlock.Bytes)
-	if err != nil {
-		return nil, false, fmt.Errorf("cannot read signing key %s: %w", keyPath, err)
-	}
-	if id.cert, err = x509.ParseCertificate(certBlock.Bytes); err != nil {
-		return nil, false, fmt.Errorf("cannot read signing certificate %s: %w", certPath, err)
-	}
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, false, fmt.Errorf("cannot use signing key %s: it cannot sign", keyPath)
-	}
-	public, ok := signer.Public().(interface{ Equal(crypto.PublicKey) bool })
-	if !ok || !public.Equal(id.cert.PublicKey) {
-		return nil, false, fmt.Errorf("cannot use signing key %s: %s belongs to another key", keyPath, certPath)
-	}
-	id.key = signer
 	return id, false, nil
 }
 
-// createIdentity makes a P-256 key, which every kernel since 5.13 verifies and
-// which signs fastest, and a certificate that allows digital signatures only:
-// the .ima keyring takes no other. The certificate is written last: it makes the
-// others count.
-func createIdentity(dir, suffix string, now time.Time) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// newIdentity puts a key and its certificate together. It does not reach for a
+// key that is not in the file itself.
+func newIdentity(key, cert []byte, path string) (id *identity, err error) {
+	id = &identity{path: path}
+	if id.cert, err = parseCertificate(cert); err != nil {
+		return nil, fmt.Errorf("cannot read its certificate %s: %w", path, err)
+	}
+	id.key, err = signer.Load(key, id.cert.PublicKey)
+	return id, err
+}
+
+// createIdentity makes a P-256 key in where, which every kernel since 5.13
+// verifies and which signs fastest, and a certificate that allows digital
+// signatures only: the .ima keyring takes no other. The certificate is written
+// last: it makes the others count.
+func createIdentity(ctx context.Context, dir, suffix, where string, now time.Time) error {
+	keyFile, key, err := signer.Create(ctx, where)
 	if err != nil {
 		return err
 	}
+	defer key.Close()
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
 		return err
 	}
-	point, err := key.PublicKey.ECDH()
+	public, ok := key.Public().(*ecdsa.PublicKey)
+	if !ok {
+		return fmt.Errorf("the new key is a %T, not on P-256", key.Public())
+	}
+	point, err := public.Bytes()
 	if err != nil {
 		return err
 	}
-	skid := sha1.Sum(point.Bytes())
+	skid := sha1.Sum(point)
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
@@ -141,16 +139,12 @@ func createIdentity(dir, suffix string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
-	}
 	for _, f := range []struct {
 		name string
 		data []byte
 		mode fs.FileMode
 	}{
-		{signingKeyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600},
+		{signingKeyFile, keyFile, 0o600},
 		{signingDERFile, der, 0o644},
 		{signingCertFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644},
 	} {

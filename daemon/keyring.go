@@ -81,7 +81,7 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 	}
 	d.refreshLabels(gone)
 	if signer := d.maker.Load().identity.skid(); err == nil && d.snapshot().keys[signer].Revoked != nil {
-		err = d.renewIdentity(ctx, api.Actor{}, "its certificate "+signer+" was revoked")
+		d.replaceRevoked(ctx, signer)
 	}
 	return err
 }

@@ -115,8 +115,12 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 	d.rotation.Lock()
 	defer d.rotation.Unlock()
 	dir := d.config.State
-	if _, err := d.prepare(); err != nil {
+	old := d.maker.Load()
+	if _, err := d.prepare(ctx); err != nil {
 		return err
+	}
+	if err := d.tryPrepared(ctx); err != nil {
+		return fmt.Errorf("cannot change the signing key: %w", err)
 	}
 	for _, name := range identityFiles {
 		path := filepath.Join(dir, name)
@@ -129,8 +133,7 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 		return fmt.Errorf("cannot change the signing key: %w", err)
 	}
 	failpoint.Hit("rotate-after-certificate")
-	old := d.maker.Load()
-	id, _, err := loadIdentity(dir, d.now())
+	id, _, err := loadIdentity(ctx, dir, d.config.SigningKey, d.now())
 	if err != nil {
 		return err
 	}
@@ -138,6 +141,7 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 	m.identity = id
 	return d.onState(ctx, func(s *state) error {
 		d.maker.Store(&m)
+		old.identity.key.Release()
 		s.signer = m.signer()
 		s.certificates = append([]*x509.Certificate{id.cert}, s.certificates...)
 		s.meetSigner(id.cert, id.path)
@@ -153,16 +157,37 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 
 // prepare makes the identity that will sign next and returns the path of its
 // certificate.
-func (d *Daemon) prepare() (string, error) {
+func (d *Daemon) prepare(ctx context.Context) (string, error) {
 	path := filepath.Join(d.config.State, signingCertFile+preparedSuffix)
 	_, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = createIdentity(d.config.State, preparedSuffix, d.now())
+		d.maker.Load().identity.key.Release()
+		err = createIdentity(ctx, d.config.State, preparedSuffix, d.config.SigningKey, d.now())
 	}
 	if err != nil {
 		return "", fmt.Errorf("cannot make a new signing key: %w", err)
 	}
 	return path, nil
+}
+
+// tryPrepared sees that the prepared identity can sign, before it takes over.
+func (d *Daemon) tryPrepared(ctx context.Context) error {
+	var data [2][]byte
+	for i, name := range []string{signingKeyFile, signingCertFile} {
+		var err error
+		if data[i], err = os.ReadFile(filepath.Join(d.config.State, name+preparedSuffix)); err != nil {
+			return err
+		}
+	}
+	id, err := newIdentity(data[0], data[1], signingCertFile+preparedSuffix)
+	if err != nil {
+		return err
+	}
+	defer id.key.Close()
+	d.maker.Load().identity.key.Release()
+	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
+	return id.key.Check(ctx)
 }
 
 // meetSigner records a certificate of this machine.
@@ -197,7 +222,9 @@ func (s *state) ownCertificates() []*x509.Certificate {
 // prepareOnly it makes the next key and leaves it at that.
 func (d *Daemon) SignerRotate(ctx context.Context, by api.Actor, prepareOnly bool, reason string) (api.Certificate, error) {
 	if prepareOnly {
-		path, err := d.prepare()
+		d.rotation.Lock()
+		path, err := d.prepare(ctx)
+		d.rotation.Unlock()
 		if err != nil {
 			return api.Certificate{}, err
 		}

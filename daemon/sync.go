@@ -45,6 +45,8 @@ func (d *Daemon) runSync(ctx context.Context, reason string, report progress) (a
 	defer d.syncMutex.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, overtakenLimit)
 	defer cancel()
+	d.reachSigner(ctx)
+	defer d.followSigner(ctx)
 	for {
 		stamp := d.databaseStamp()
 		result, err := d.reconcile(ctx, report)

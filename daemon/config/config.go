@@ -19,6 +19,7 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+	"github.com/digestd/digestd/daemon/signer"
 )
 
 // DefaultPath is where the configuration lies; its drop-ins lie in a directory
@@ -40,6 +41,7 @@ type Config struct {
 	Unsigned     string   `toml:"unsigned"`     // withhold, allow
 	Format       string   `toml:"format"`       // tlv, rpm
 	Sign         string   `toml:"sign"`         // pkcs7, pgp, none
+	SigningKey   string   `toml:"signing-key"`  // where new keys are made; see signer.Create
 	KeepOld      string   `toml:"keep-old"`     // none, until-restart
 	MultiVersion []string `toml:"multiversion"` // globs of package names
 	Labels       bool     `toml:"labels"`       // keep security.digest_list on files right
@@ -147,6 +149,9 @@ func (c *Config) check() error {
 	}
 	if c.DBPath != "" && !filepath.IsAbs(c.DBPath) {
 		return fmt.Errorf("dbpath = %q: want an absolute path below root", c.DBPath)
+	}
+	if err := signer.CheckPlace(c.SigningKey); err != nil {
+		return fmt.Errorf("signing-key: %w", err)
 	}
 	// The package's own signature covers its header, so it vouches for a list
 	// only if the list is that header.

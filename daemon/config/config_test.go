@@ -61,6 +61,7 @@ func TestRefused(t *testing.T) {
 		{`lists = "relative"`, `want an absolute path`},
 		{`sign = "pgp"`, `needs format = "rpm"`},
 		{`multiversion = ["["]`, `is no pattern`},
+		{`signing-key = "pkcs11:token=a;object=b?pin-value=1234"`, `signing-key: cannot read PKCS#11 URI: pin-value is not accepted`},
 		{`mode = 3`, `incompatible types`},
 		{`mode = `, `digestd.conf`},
 	} {
@@ -93,7 +94,7 @@ func TestShippedFile(t *testing.T) {
 	if diff := cmp.Diff(config.Default(), got); diff != "" {
 		t.Error(diff)
 	}
-	for _, key := range strings.Fields("root dbpath state lists socket keys bus mode unsigned format sign keep-old multiversion labels") {
+	for _, key := range strings.Fields("root dbpath state lists socket keys bus mode unsigned format sign signing-key keep-old multiversion labels") {
 		if !strings.Contains(active.String(), "\n"+key+" = ") && !strings.HasPrefix(active.String(), key+" = ") {
 			t.Errorf("%s is not shown", key)
 		}

@@ -38,6 +38,7 @@ type fileKey struct{ crypto.Signer }
 
 func (fileKey) Close() error                { return nil }
 func (fileKey) Check(context.Context) error { return nil }
+func (fileKey) Release()                    {}
 func (fileKey) Failure() error              { return nil }
 func (fileKey) String() string              { return "file" }
 

@@ -145,6 +145,13 @@ func (r *remote) disconnect() {
 	}
 }
 
+// Release waits for the Sign that is under way.
+func (r *remote) Release() {
+	<-r.turn
+	defer func() { r.turn <- struct{}{} }()
+	r.disconnect()
+}
+
 // Close waits for the Sign that is under way.
 func (r *remote) Close() error {
 	<-r.turn

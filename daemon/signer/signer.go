@@ -42,6 +42,9 @@ type Signer interface {
 	// Check reaches for the key, as Create and Load do not, and proves by a
 	// signature that it is there.
 	Check(ctx context.Context) error
+	// Release ends what is connected to the token, until it is needed again: some
+	// have one user at a time.
+	Release()
 	// Failure is what made the last Sign or Check fail, nil if it did not.
 	Failure() error
 	// String says for people where the key is.
@@ -52,7 +55,7 @@ type Signer interface {
 const SignTimeout = 5 * time.Second
 
 // createTimeout bounds Create; small tokens need many seconds for a key.
-const createTimeout = time.Minute
+const createTimeout = 40 * time.Second
 
 // maxKeyFile bounds what Load reads.
 const maxKeyFile = 16 << 10

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"crypto"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/signer"
+)
+
+const (
+	// reachTimeout bounds one look for the signing key.
+	reachTimeout = 15 * time.Second
+	// shortestRest and longestRest lie between two looks for one that is away.
+	shortestRest, longestRest = time.Second, 30 * time.Second
+)
+
+// reachSigner looks for the signing key, if it could not be used the last time.
+func (d *Daemon) reachSigner(ctx context.Context) error {
+	key := d.maker.Load().identity.key
+	if key.Failure() == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
+	return key.Check(ctx)
+}
+
+// followSigner tells the administrator of a signing key that cannot be used, and
+// has it looked for until it can.
+func (d *Daemon) followSigner(ctx context.Context) {
+	err := d.maker.Load().identity.key.Failure()
+	d.onState(ctx, func(s *state) error {
+		if err == nil {
+			s.solved("signing-key")
+		} else {
+			s.problem("signing-key", api.SeverityError, err.Error()+"; packages get no new lists, the lists there are stay",
+				"make the key reachable: digestd goes on trying; or at once: digestctl sync")
+		}
+		s.publish()
+		return nil
+	})
+	if err != nil {
+		select {
+		case d.unsigned <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// signerLoop looks for a signing key that cannot be used, ever more rarely, and
+// then has the lists made that are missing.
+func (d *Daemon) signerLoop(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.unsigned:
+		}
+		for rest := shortestRest; ; rest = min(2*rest, longestRest) {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(rest):
+			}
+			if d.reachSigner(ctx) == nil {
+				break
+			}
+		}
+		d.wantSync("the signing key can be used again")
+	}
+}
+
+// replaceRevoked lets another key sign than one that was revoked. As long as none
+// can be made, none signs.
+func (d *Daemon) replaceRevoked(ctx context.Context, skid string) {
+	why := fmt.Sprintf("its certificate %s was revoked", skid)
+	err := d.renewIdentity(ctx, api.Actor{}, why)
+	if err == nil {
+		return
+	}
+	d.log.Error("revoked signing key not replaced", "error", err)
+	m := *d.maker.Load()
+	id := *m.identity
+	if r, already := id.key.(*refusedKey); already {
+		id.key = r.Signer
+	}
+	id.key = &refusedKey{id.key, fmt.Errorf("cannot sign: %s, and there is no other: %w", why, err), d}
+	m.identity = &id
+	d.maker.Store(&m)
+}
+
+// refusedKey is a signing key that must not sign any more.
+type refusedKey struct {
+	signer.Signer
+	why error
+	d   *Daemon
+}
+
+func (k *refusedKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, k.why }
+func (k *refusedKey) Failure() error                                            { return k.why }
+
+// Check makes another key if it can now, to which the next signature falls.
+func (k *refusedKey) Check(ctx context.Context) error {
+	if err := k.d.refreshKeys(ctx, true); err != nil {
+		return err
+	}
+	return k.d.maker.Load().identity.key.Failure()
+}

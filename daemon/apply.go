@@ -54,7 +54,12 @@ func (s *state) apply(found []installedPackage) (r reconciled, err error) {
 	}
 	aside, ferr := s.foreign()
 	r.Quarantined = aside
-	if err = errors.Join(err, ferr); err == nil && r.Published+r.Withdrawn > 0 {
+	const many = 64
+	switch err = errors.Join(err, ferr); {
+	case err != nil || r.Published+r.Withdrawn == 0:
+	case r.Published > many:
+		err = s.dir.SyncAll()
+	default:
 		err = s.dir.Sync(append(namesOf(r.gone), r.fresh...)...)
 	}
 	failpoint.Hit("sync-before-commit")

@@ -85,7 +85,7 @@ enum { FRAME_HEADER = 8, MAX_CONTROL = 64 << 10, MAX_BEGIN = 16 << 20, MAX_HEADE
 
 /* What became of an element. rpm before 6.1 runs its hooks for script stages
  * too, so each step is remembered and taken once. */
-enum progress { UNSEEN, ANNOUNCED, REFUSED, DONE };
+enum progress { UNSEEN, ASKED, ANNOUNCED, REFUSED, DONE };
 
 struct element {
     rpmte te;
@@ -112,12 +112,14 @@ struct session {
     int budget_ms;
     bool refuse;        /* when unreachable */
     bool test;
+    bool db_only;       /* no file is touched */
     bool label_warned;
     struct element *elements;
     uint32_t n;
     uint32_t *slots;    /* open addressing by rpmte: index + 1, 0 is free */
     uint32_t mask;
     struct element *current; /* whose files are being unpacked */
+    struct element *asked;   /* whose list the daemon has still to name */
 
     uint8_t in[FRAME_HEADER + MAX_CONTROL];
 };
@@ -389,8 +391,31 @@ static bool receive(struct session *s, struct reply *r, int64_t deadline)
     return true;
 }
 
+/* Waits for a reply of the type expect. Failure means the daemon is lost, and
+ * has been said. */
+static bool await_reply(struct session *s, int expect, struct reply *r, int64_t deadline)
+{
+    if (!receive(s, r, deadline)) {
+        lose(s, strerror(errno));
+        return false;
+    }
+    if (r->type == MSG_ERROR) {
+        int len;
+        char why[512];
+        const char *text = get_str(r, MAX_STRING, &len);
+        snprintf(why, sizeof why, "%.*s", len, text);
+        lose(s, r->bad ? strerror(EPROTO) : why);
+        return false;
+    }
+    if (r->type != expect) {
+        lose(s, strerror(EPROTO));
+        return false;
+    }
+    return true;
+}
+
 /* Sends a frame whose start is in b and, unless expect is 0, waits for the reply
- * of that type. Failure means the daemon is lost, and has been said. */
+ * of that type. Failure is that of await_reply. */
 static bool exchange(struct session *s, struct buf *b, struct iovec *more, size_t nmore,
                      int expect, struct reply *r)
 {
@@ -411,23 +436,7 @@ static bool exchange(struct session *s, struct buf *b, struct iovec *more, size_
     }
     if (!closed && !expect)
         return true;
-    if (!receive(s, r, deadline)) {
-        lose(s, strerror(errno));
-        return false;
-    }
-    if (r->type == MSG_ERROR) {
-        int len;
-        char why[512];
-        const char *text = get_str(r, MAX_STRING, &len);
-        snprintf(why, sizeof why, "%.*s", len, text);
-        lose(s, r->bad ? strerror(EPROTO) : why);
-        return false;
-    }
-    if (r->type != expect) {
-        lose(s, strerror(EPROTO));
-        return false;
-    }
-    return true;
+    return await_reply(s, expect, r, deadline);
 }
 
 /* Connects without waiting: a socket that cannot take us at once is no answer. */
@@ -615,14 +624,13 @@ static void put_signatures(struct buf *b, Header h)
     }
 }
 
-/* Hands the header over and learns the name of the package's list. */
-static rpmRC announce(struct session *s, struct element *e)
+/* Hands the header over. The daemon works on the package's list while rpm goes
+ * on; learn waits for it where rpm is about to use it. */
+static void announce(struct session *s, struct element *e, Header h)
 {
-    Header h = rpmteHeader(e->te);
     struct rpmtd_s region;
     struct buf head = { 0 }, sigs = { 0 };
     struct reply r;
-    rpmRC rc = RPMRC_OK;
 
     rpmtdReset(&region);
     if (h)
@@ -646,7 +654,28 @@ static rpmRC announce(struct session *s, struct element *e)
     struct iovec more[2] = { { .iov_base = region.data, .iov_len = n },
                              { .iov_base = sigs.p, .iov_len = sigs.len } };
 
-    if (exchange(s, &head, more, 2, MSG_LIST, &r)) {
+    if (exchange(s, &head, more, 2, 0, &r)) {
+        e->progress = ASKED;
+        s->asked = e;
+    }
+    free(head.p);
+    free(sigs.p);
+    rpmtdFreeData(&region);
+}
+
+/* Learns the name of the list of the package that was announced last. It fails
+ * when that package must not be installed. */
+static rpmRC learn(struct session *s)
+{
+    struct element *e = s->asked;
+    struct reply r;
+    rpmRC rc = RPMRC_OK;
+
+    if (!e)
+        return RPMRC_OK;
+    s->asked = NULL;
+    e->progress = UNSEEN;
+    if (await_reply(s, MSG_LIST, &r, now_ms() + EXCHANGE_MS)) {
         int len;
         uint32_t element = get_uint(&r, 4), decision = get_uint(&r, 1);
         const char *name = get_str(&r, MAX_NAME, &len);
@@ -664,10 +693,10 @@ static rpmRC announce(struct session *s, struct element *e)
             e->progress = ANNOUNCED;
         }
     }
-    free(head.p);
-    free(sigs.p);
-    rpmtdFreeData(&region);
-    headerFree(h);
+    if (s->link == LOST && s->refuse) {
+        e->progress = REFUSED;
+        rc = RPMRC_FAIL;
+    }
     return rc;
 }
 
@@ -812,7 +841,9 @@ static rpmRC digestd_tsm_pre(rpmPlugin plugin, rpmts ts)
     s->budget_ms = s->timeout_ms;
     s->refuse = refuse_when_unreachable(s);
     s->test = rpmtsFlags(ts) & RPMTRANS_FLAG_TEST;
+    s->db_only = rpmtsFlags(ts) & RPMTRANS_FLAG_JUSTDB;
     s->label_warned = false;
+    s->asked = NULL;
     if (!learn_elements(s, ts))
         lose(s, strerror(errno));
     else if (dial(s))
@@ -826,6 +857,7 @@ static rpmRC digestd_tsm_post(rpmPlugin plugin, rpmts ts, int res)
     (void)ts, (void)res;
     if (!s)
         return RPMRC_OK;
+    learn(s);
     if (s->link == OPEN)
         end(s);
     hang_up(s);
@@ -841,17 +873,27 @@ static rpmRC digestd_psm_pre(rpmPlugin plugin, rpmte te)
 
     if (!e || s->link == SILENT || (type != TR_ADDED && type != TR_RESTORED))
         return RPMRC_OK;
+    learn(s);
     s->current = e;
-    if (e->progress == REFUSED)
-        return RPMRC_FAIL;
-    if (e->progress != UNSEEN)
-        return RPMRC_OK;
-    rpmRC rc = s->link == OPEN ? announce(s, e) : RPMRC_OK;
-    if (s->link == LOST && s->refuse) {
-        e->progress = REFUSED;
-        rc = RPMRC_FAIL;
+    if (e->progress == UNSEEN && s->link == OPEN) {
+        Header h = rpmteHeader(te);
+        announce(s, e, h);
+        /* Only what unpacks files has a later moment that could still stop it. */
+        if (s->db_only || !h || !headerIsEntry(h, RPMTAG_BASENAMES))
+            learn(s);
+        headerFree(h);
     }
-    return rc;
+    if (e->progress == UNSEEN && s->link == LOST && s->refuse)
+        e->progress = REFUSED;
+    return e->progress == REFUSED ? RPMRC_FAIL : RPMRC_OK;
+}
+
+/* Before a scriptlet can run what the package brings, its list must be there. */
+static rpmRC digestd_scriptlet_pre(rpmPlugin plugin, const char *name, int type)
+{
+    struct session *s = rpmPluginGetData(plugin);
+    (void)name, (void)type;
+    return s ? learn(s) : RPMRC_OK;
 }
 
 static rpmRC digestd_psm_post(rpmPlugin plugin, rpmte te, int res)
@@ -861,6 +903,7 @@ static rpmRC digestd_psm_post(rpmPlugin plugin, rpmte te, int res)
 
     if (!e)
         return RPMRC_OK;
+    learn(s);
     s->current = NULL;
     if (s->link != OPEN || e->progress == DONE)
         return RPMRC_OK;
@@ -928,13 +971,25 @@ static int label(int fd, const char *path, const char *list, bool fresh)
     return fd >= 0 ? fsetxattr(fd, LABEL, list, strlen(list), 0) : lsetxattr(path, LABEL, list, strlen(list), 0);
 }
 
+/* Directories and links come without a label to set, but are a beginning. */
+static rpmRC digestd_fsm_file_pre(rpmPlugin plugin, rpmfi fi, const char *path, mode_t mode, rpmFsmOp op)
+{
+    struct session *s = rpmPluginGetData(plugin);
+    (void)fi, (void)path, (void)op;
+    return s && !S_ISREG(mode) ? learn(s) : RPMRC_OK;
+}
+
 static rpmRC digestd_fsm_file_prepare(rpmPlugin plugin, rpmfi fi, int fd, const char *path,
                                       const char *dest, mode_t mode, rpmFsmOp op)
 {
     struct session *s = rpmPluginGetData(plugin);
     int action = (int)XFO_ACTION(op);
 
-    if (!s || !s->current || s->current->progress != ANNOUNCED)
+    if (!s || !s->current)
+        return RPMRC_OK;
+    if (learn(s) != RPMRC_OK)
+        return RPMRC_FAIL;
+    if (s->current->progress != ANNOUNCED)
         return RPMRC_OK;
     /* rpm makes directories that no package owns without a file index. */
     if (!fi || !S_ISREG(mode) || (!XFA_CREATING(action) && action != FA_TOUCH))
@@ -962,5 +1017,7 @@ struct rpmPluginHooks_s digestd_hooks = {
     .tsm_post = digestd_tsm_post,
     .psm_pre = digestd_psm_pre,
     .psm_post = digestd_psm_post,
+    .scriptlet_pre = digestd_scriptlet_pre,
+    .fsm_file_pre = digestd_fsm_file_pre,
     .fsm_file_prepare = digestd_fsm_file_prepare,
 };

@@ -50,6 +50,10 @@ func lastWords(conn *wire.Conn) error {
 	}
 }
 
+// nextSecond waits until what a killed rpm left is in nobody's way: rpm names the
+// files it unpacks by the second, and does not write over any.
+func nextSecond() { time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second))) }
+
 // rpm may be killed at any message. The daemon learns of it at once, and the
 // next rpm is none the worse for it.
 func TestKilled(t *testing.T) {
@@ -71,6 +75,7 @@ func TestKilled(t *testing.T) {
 				})
 				b.wantKilled(b.rpm("-U", "other-1", "plain-2"), heard)
 				b.serve = nil
+				nextSecond()
 				b.ok("-U", "--replacepkgs", "other-1", "plain-2")
 				if got := b.installed(); got != "other-1 plain-2" && got != "plain-2 other-1" {
 					t.Errorf("installed %q", got)
@@ -101,6 +106,7 @@ func TestKilledWithinMessage(t *testing.T) {
 		}
 		b.wantKilled(b.rpm("-U", "many-1"), heard)
 		b.serve = nil
+		nextSecond()
 		b.ok("-U", "many-1")
 	})
 }

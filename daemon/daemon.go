@@ -219,6 +219,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 // firstSync brings the lists up to date before anybody is told that they are. A
 // failure is reported, not fatal: a daemon that runs can be asked what is wrong.
 func (d *Daemon) firstSync(ctx context.Context) {
+	d.tellOfSigner(ctx)
 	d.notify("STATUS=Comparing lists with rpm's database")
 	if _, err := d.runSync(ctx, "start", func(string, int, int) {}); err != nil && ctx.Err() == nil {
 		d.log.Error("first sync failed", "error", err)

@@ -39,6 +39,8 @@ type identity struct {
 	path string // of the certificate
 }
 
+func (id *identity) keyPath() string { return filepath.Join(filepath.Dir(id.path), signingKeyFile) }
+
 // skid returns the subject key identifier in hexadecimal digits, by which
 // /proc/keys shows a certificate.
 func (id *identity) skid() string { return hex.EncodeToString(id.cert.SubjectKeyId) }

@@ -20,6 +20,23 @@ const (
 	shortestRest, longestRest = time.Second, 30 * time.Second
 )
 
+// tellOfSigner looks for the signing key before anything is to be signed, so that
+// a start says whether it is there.
+func (d *Daemon) tellOfSigner(ctx context.Context) {
+	m := d.maker.Load()
+	if m.sign != "pkcs7" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
+	if err := m.identity.key.Check(ctx); err != nil {
+		d.log.Error("signing key not found", "error", err, "file", m.identity.keyPath(),
+			"advice", "make the token or TPM reachable, which the file names; if the key is lost: digestctl keys rotate makes another")
+		return
+	}
+	d.log.Info("signing key found", "in", m.identity.key.String())
+}
+
 // reachSigner looks for the signing key, if it could not be used the last time.
 func (d *Daemon) reachSigner(ctx context.Context) error {
 	key := d.maker.Load().identity.key

@@ -35,12 +35,17 @@ const farewell = time.Second
 
 type tokenPlace struct{ token.URI }
 
-// create makes a key whose label and id no other has.
-func (p tokenPlace) create(ctx context.Context) ([]byte, *ecdsa.PublicKey, error) {
+// next names a new key by a label and an id that no other has.
+func (p tokenPlace) next() token.URI {
 	u := p.URI
 	u.ID = make([]byte, 16)
 	rand.Read(u.ID)
 	u.Object += "-" + hex.EncodeToString(u.ID[:4])
+	return u
+}
+
+func (p tokenPlace) create(ctx context.Context) ([]byte, *ecdsa.PublicKey, error) {
+	u := p.next()
 	h, err := startHelper()
 	if err != nil {
 		return nil, nil, err

@@ -42,3 +42,18 @@ func killHelpers(t *testing.T) (n int) {
 	}
 	return n
 }
+
+// mapping returns the processes that have a file mapped.
+func mapping(t *testing.T, file string) (users []string) {
+	t.Helper()
+	maps, err := filepath.Glob("/proc/[0-9]*/maps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range maps {
+		if data, err := os.ReadFile(path); err == nil && strings.Contains(string(data), file) {
+			users = append(users, path)
+		}
+	}
+	return users
+}

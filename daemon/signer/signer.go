@@ -84,6 +84,9 @@ func parsePlace(where string) (place, error) {
 		if err == nil && u.ID != nil {
 			err = errors.New("cannot make keys there: the id is chosen anew for each")
 		}
+		if err == nil {
+			_, err = token.ParseURI(tokenPlace{u}.next().String()) // which is longer
+		}
 		return tokenPlace{u}, err
 	case strings.HasPrefix(where, tpmScheme):
 		return parseTPMPlace(where)

@@ -283,9 +283,10 @@ func TestPlaces(t *testing.T) {
 		"tpm:handle=0x81010100":          `unknown attribute "handle"`,
 		"tpm:parent=0x40000001":          "want the handle of a persistent",
 		"/etc/key.pem":                   "want nothing for a file",
-		"pkcs11:token=a;object=b?module-path=/m.so&pin-source=file:/p": "",
-		"pkcs11:token=a;object=b;id=%01?module-path=/m.so":             "the id is chosen anew",
-		"pkcs11:token=a?module-path=/m.so":                             "object= is missing",
+		"pkcs11:token=a;object=b?module-path=/m.so&pin-source=file:/p":            "",
+		"pkcs11:token=a;object=b;id=%01?module-path=/m.so":                        "the id is chosen anew",
+		"pkcs11:token=a?module-path=/m.so":                                        "object= is missing",
+		"pkcs11:token=a;object=" + strings.Repeat("b", 60) + "?module-path=/m.so": "longer than 64 bytes",
 	} {
 		err := signer.CheckPlace(where)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/digestd/digestd/integration/tokentest"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -35,6 +36,9 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer os.RemoveAll(built)
+	if err := tokentest.BuildHelper(built); err != nil {
+		return 1, err
+	}
 	for _, args := range [][]string{
 		{"go", "build", "-tags", "failpoint", "-o", built, "../../cmd/digestd", "../../cmd/digestctl"},
 		{"make", "-s", "-C", "../../hooks/rpm", "-B", "digestd.so"},

@@ -122,7 +122,8 @@ func (t *TPM) start() error {
 	os.Remove(t.Socket)
 	t.cmd = exec.Command("swtpm", "socket", "--tpm2", "--tpmstate", "dir="+t.dir,
 		"--server", "type=unixio,path="+t.Socket, "--flags", "not-need-init,startup-clear")
-	t.cmd.Stderr = os.Stderr
+	var said strings.Builder
+	t.cmd.Stderr = &said // read once it has ended
 	if err := t.cmd.Start(); err != nil {
 		return err
 	}
@@ -134,7 +135,8 @@ func (t *TPM) start() error {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	return err
+	t.Stop()
+	return fmt.Errorf("%w\n%s", err, said.String())
 }
 
 // Stop kills the TPM.

@@ -23,7 +23,7 @@ scripts = .ci/run .ci/stage $(wildcard integration/*.sh integration/*/*.sh integ
 fuzz_targets = $(shell grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | sed 's|/[^/]*:func |:|' | sort)
 
 help:
-	@echo 'make build     bin/: digestd, digestctl and the rpm plugin digestd.so'
+	@echo 'make build     bin/: digestd, digestctl, digestd-pkcs11 and the rpm plugin digestd.so'
 	@echo 'make demo      shows all of it in a sandbox; KEEP=1 leaves that up'
 	@echo 'make test      everything that must hold, briefly fuzzed'
 	@echo 'make lint      gofmt, go vet, the plugin with all warnings, shell syntax'
@@ -34,6 +34,7 @@ help:
 
 build: setup-build
 	$(GO) build -trimpath -ldflags '-X $(module)/daemon/api.Version=$(VERSION)' -o bin/ ./cmd/digestd ./cmd/digestctl
+	CGO_ENABLED=1 $(GO) build -trimpath -o bin/ ./cmd/digestd-pkcs11
 	@$(MAKE) -s -B -C hooks/rpm plugin=$(CURDIR)/bin/digestd.so
 
 demo: setup-demo build
@@ -56,6 +57,7 @@ lint: setup-build
 	@unformatted=$$(gofmt -l .) && test -z "$$unformatted" || { echo "not formatted:" $$unformatted >&2; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags failpoint ./daemon/...
+	CGO_ENABLED=1 $(GO) vet ./cmd/digestd-pkcs11
 	@$(MAKE) -s -C hooks/rpm lint
 	@for script in $(scripts); do bash -n $$script || exit 1; done
 
@@ -69,6 +71,7 @@ fuzz:
 install: build
 	install -D -m 0755 bin/digestd $(DESTDIR)$(sbindir)/digestd
 	install -D -m 0755 bin/digestctl $(DESTDIR)$(bindir)/digestctl
+	install -D -m 0755 bin/digestd-pkcs11 $(DESTDIR)$(PREFIX)/libexec/digestd/digestd-pkcs11
 	@$(MAKE) -s -C hooks/rpm install plugin=$(CURDIR)/bin/digestd.so DESTDIR=$(DESTDIR)
 	install -d -m 0755 $(DESTDIR)$(unitdir) $(DESTDIR)$(mandir)/man1 \
 		$(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8 $(addprefix $(DESTDIR)$(compdir)/,bash-completion/completions zsh/site-functions fish/vendor_completions.d) \

@@ -40,6 +40,8 @@ dnf              dnf
 createrepo_c     createrepo-c
 openssl          openssl
 strace           strace
+softhsm2-util    softhsm2
+swtpm            swtpm
 zip              zip
 mount            mount
 flock            util-linux

@@ -20,6 +20,7 @@ import (
 // TestHostileModules: whatever a module does, every Sign ends in time with a
 // reason, and no program is left behind.
 func TestHostileModules(t *testing.T) {
+	needHelper(t)
 	for name, test := range map[string]struct{ code, want string }{
 		"crashes": {`#include <stdlib.h>
 			unsigned long C_GetFunctionList(void **list) { abort(); }`, "digestd-pkcs11 ended"},

@@ -24,26 +24,21 @@ import (
 	"github.com/digestd/digestd/integration/tokentest"
 )
 
-func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "cannot set the tests up:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// run puts digestd-pkcs11 where it is looked for: beside this program.
-func run(m *testing.M) (int, error) {
+// buildHelper puts digestd-pkcs11 where it is looked for: beside this program, in
+// a folder that goes with it.
+var buildHelper = sync.OnceValue(func() error {
 	self, err := os.Executable()
 	if err != nil {
-		return 1, err
+		return err
 	}
-	if err := tokentest.BuildHelper(filepath.Dir(self)); err != nil {
-		return 1, err
+	return tokentest.BuildHelper(filepath.Dir(self))
+})
+
+func needHelper(tb testing.TB) {
+	tb.Helper()
+	if err := buildHelper(); err != nil {
+		tb.Fatal(err)
 	}
-	defer os.Remove(filepath.Join(filepath.Dir(self), "digestd-pkcs11"))
-	return m.Run(), nil
 }
 
 // outside is a place outside of files that can go away and come back.
@@ -55,6 +50,7 @@ type outside struct {
 
 func newToken(tb testing.TB) outside {
 	tb.Helper()
+	needHelper(tb)
 	token := tokentest.NewToken(tb, tb.TempDir(), "test")
 	name, value, _ := strings.Cut(token.Env(), "=")
 	tb.Setenv(name, value)

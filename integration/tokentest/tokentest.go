@@ -82,20 +82,33 @@ func (t *Token) Insert() error {
 type TPM struct {
 	Socket string
 
-	tb  testing.TB
-	dir string
-	cmd *exec.Cmd
+	tb      testing.TB
+	dir     string
+	machine bool
+	cmd     *exec.Cmd
 }
 
 // NewTPM makes a TPM whose state is in dir and starts it.
 func NewTPM(tb testing.TB, dir string) *TPM {
+	tb.Helper()
+	return newTPM(tb, dir, false)
+}
+
+// NewMachineTPM makes one for an emulated machine: its socket is the one that
+// qemu controls it by.
+func NewMachineTPM(tb testing.TB, dir string) *TPM {
+	tb.Helper()
+	return newTPM(tb, dir, true)
+}
+
+func newTPM(tb testing.TB, dir string, machine bool) *TPM {
 	tb.Helper()
 	// The path of a socket is short; tests' folders are not.
 	short, err := os.MkdirTemp("", "tpm")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	t := &TPM{Socket: filepath.Join(short, "socket"), tb: tb, dir: dir}
+	t := &TPM{Socket: filepath.Join(short, "socket"), tb: tb, dir: dir, machine: machine}
 	tb.Cleanup(func() {
 		t.Stop()
 		os.RemoveAll(short)
@@ -120,8 +133,12 @@ func (t *TPM) Start() {
 
 func (t *TPM) start() error {
 	os.Remove(t.Socket)
-	t.cmd = exec.Command("swtpm", "socket", "--tpm2", "--tpmstate", "dir="+t.dir,
-		"--server", "type=unixio,path="+t.Socket, "--flags", "not-need-init,startup-clear")
+	t.cmd = exec.Command("swtpm", "socket", "--tpm2", "--tpmstate", "dir="+t.dir)
+	if t.machine {
+		t.cmd.Args = append(t.cmd.Args, "--ctrl", "type=unixio,path="+t.Socket)
+	} else {
+		t.cmd.Args = append(t.cmd.Args, "--server", "type=unixio,path="+t.Socket, "--flags", "not-need-init,startup-clear")
+	}
 	var said strings.Builder
 	t.cmd.Stderr = &said // read once it has ended
 	if err := t.cmd.Start(); err != nil {

@@ -26,6 +26,7 @@ type machine struct {
 	dir   string
 	disk  string
 	boots int
+	tpm   string // the control socket of its TPM, if it has one
 }
 
 // boot is one run of a machine.
@@ -95,6 +96,9 @@ func (m *machine) run(b boot, console string) (*report, error) {
 		"-serial", "file:"+console,
 		"-chardev", "stdio,id=results,signal=off", "-serial", "chardev:results",
 	)
+	if m.tpm != "" {
+		cmd.Args = append(cmd.Args, "-chardev", "socket,id=tpm,path="+m.tpm, "-tpmdev", "emulator,id=tpm,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm")
+	}
 	var said strings.Builder
 	cmd.Stderr = &said
 	out, err := cmd.StdoutPipe()

@@ -56,7 +56,7 @@ func hashName(id byte) string {
 // single check takes long enough to be a burden.
 const (
 	minRSABits = 2048
-	maxRSABits = 16384
+	maxRSABits = 8192
 )
 
 // describe returns what a key is called and why no signature of it may vouch,
@@ -118,6 +118,22 @@ func describeCurve(pk *packet.PublicKey) (name, weak string) {
 	default:
 		return string(curve), fmt.Sprintf("curve %s is not accepted", curve)
 	}
+}
+
+// work is about how long the library takes to verify a signature of pk; 1 is well
+// below a millisecond.
+func work(pk *packet.PublicKey) int {
+	if key, ok := pk.PublicKey.(*rsa.PublicKey); ok {
+		times := max(1, key.N.BitLen()/minRSABits)
+		return times * times
+	}
+	switch curve, _ := pk.Curve(); curve {
+	case packet.CurveNistP384:
+		return 4
+	case packet.CurveNistP521:
+		return 16
+	}
+	return 1
 }
 
 // algorithmName names a public-key algorithm without its parameters.

@@ -18,23 +18,29 @@ import (
 // builder puts one certificate together from its packets.
 type builder struct {
 	facts   *facts
-	primary *packet.PublicKey // nil if of an unsupported kind
+	primary *packet.PublicKey // nil if weak
 
 	// What the signatures that follow are over: a user ID, a subkey or neither.
 	inUser     bool
 	user       string
-	subkey     *packet.PublicKey // nil if it cannot be read
+	subkey     *packet.PublicKey // nil if weak
 	subkeyFact keyFact           // has a fingerprint if there is a subkey
 
-	subkeys, checks int
+	subkeys, selfSigs int
+	work              *int // that verifying took, in all of the input
 }
 
-func newBuilder(p rawPacket) (*builder, error) {
+// newBuilder begins a certificate with its primary key. A weak one vouches for
+// nothing, so nothing that it says is verified: that may take arbitrarily long.
+func newBuilder(p rawPacket, work *int) (*builder, error) {
 	fact, pk, err := readKey(p)
 	if err != nil {
 		return nil, err
 	}
-	return &builder{facts: &facts{primary: fact}, primary: pk}, nil
+	if fact.weak != "" {
+		pk = nil
+	}
+	return &builder{facts: &facts{primary: fact}, primary: pk, work: work}, nil
 }
 
 // add takes the next packet of the certificate. An error means that the
@@ -111,12 +117,15 @@ func readKey(p rawPacket) (keyFact, *packet.PublicKey, error) {
 }
 
 // readSubkey is readKey for a subkey, which does not spoil its certificate: if it
-// cannot be read it is weak, and no key at all without a fingerprint.
+// cannot be read it is weak, and no key at all without a fingerprint. A weak one
+// has no PublicKey.
 func readSubkey(p rawPacket) (keyFact, *packet.PublicKey) {
 	fact, pk, err := readKey(p)
 	if err != nil {
 		fact.algorithm = algorithmName(fact.algo)
 		fact.weak = "key cannot be read: " + err.Error()
+	}
+	if fact.weak != "" {
 		return fact, nil
 	}
 	return fact, pk
@@ -129,6 +138,9 @@ func identify(body []byte) (keyFact, error) {
 	if len(body) < head {
 		return keyFact{}, errTruncated
 	}
+	if len(body) > maxKey {
+		return keyFact{}, errors.New("key is too large")
+	}
 	f := keyFact{
 		version: int(body[0]),
 		created: time.Unix(int64(binary.BigEndian.Uint32(body[1:])), 0),
@@ -136,9 +148,6 @@ func identify(body []byte) (keyFact, error) {
 	}
 	switch f.version {
 	case 4:
-		if len(body) > 0xffff {
-			return f, errors.New("key is too large")
-		}
 		prefix := binary.BigEndian.AppendUint16([]byte{0x99}, uint16(len(body)))
 		sum := sha1.Sum(append(prefix, body...))
 		f.fingerprint = hex.EncodeToString(sum[:])

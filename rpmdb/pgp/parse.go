@@ -17,9 +17,12 @@ import (
 const (
 	maxInput    = 1 << 20 // bytes
 	maxPackets  = 4096
-	maxSubkeys  = 256  // a certificate
-	maxSelfSigs = 256  // a certificate: each costs a verification
-	maxUserID   = 2048 // bytes, as GnuPG has it
+	maxSubkeys  = 256    // a certificate
+	maxSelfSigs = 256    // a certificate
+	maxWork     = 1024   // of verifying signatures, in all, as work counts it
+	maxKey      = 0xffff // bytes, what the fingerprint of version 4 has room for
+	maxUserID   = 2048   // bytes, as GnuPG has it
+	maxReports  = 8      // of what could not be read
 )
 
 // ParseCerts reads the certificates in data: one or more armored blocks,
@@ -41,16 +44,24 @@ func ParseCerts(data []byte) ([]*Cert, error) {
 	if len(r.certs) == 0 && len(r.errs) == 0 {
 		r.fail(errors.New("there is none"))
 	}
+	if r.unsaid > 0 {
+		r.errs = append(r.errs, fmt.Errorf("cannot read %d more certificates", r.unsaid))
+	}
 	return r.certs, errors.Join(r.errs...)
 }
 
 type reader struct {
-	certs   []*Cert
-	errs    []error
-	packets int
+	certs         []*Cert
+	errs          []error
+	unsaid        int // errors beyond maxReports
+	packets, work int
 }
 
 func (r *reader) fail(err error) {
+	if len(r.errs) == maxReports {
+		r.unsaid++
+		return
+	}
 	r.errs = append(r.errs, fmt.Errorf("cannot read certificate: %w", err))
 }
 
@@ -110,6 +121,9 @@ func (r *reader) read(data []byte) {
 		if r.packets++; err == nil && r.packets > maxPackets {
 			err = fmt.Errorf("there are more than %d packets", maxPackets)
 		}
+		if err == nil && r.work > maxWork {
+			err = errors.New("there are too many self-signatures to verify: part the certificates among several files")
+		}
 		if err != nil {
 			drop(err)
 			return
@@ -119,7 +133,7 @@ func (r *reader) read(data []byte) {
 		case p.tag == tagPublicKey:
 			finish()
 			skip = false
-			if b, err = newBuilder(p); err != nil {
+			if b, err = newBuilder(p, &r.work); err != nil {
 				drop(err)
 			}
 		case b != nil:

@@ -14,7 +14,7 @@ import (
 // others certify proves nothing here and is passed over.
 func (b *builder) signature(p rawPacket) error {
 	if b.primary == nil {
-		return nil // of an unsupported kind: nothing can be verified
+		return nil
 	}
 	sig, err := readSelfSig(p)
 	if err != nil {
@@ -24,7 +24,8 @@ func (b *builder) signature(p rawPacket) error {
 	if !sig.CheckKeyIdOrFingerprint(b.primary) {
 		return nil
 	}
-	if b.checks++; b.checks > maxSelfSigs {
+	*b.work += work(b.primary)
+	if b.selfSigs++; b.selfSigs > maxSelfSigs {
 		return fmt.Errorf("it has more than %d self-signatures", maxSelfSigs)
 	}
 	if (sig.Version == 6) != (b.primary.Version == 6) {
@@ -39,6 +40,9 @@ func (b *builder) signature(p rawPacket) error {
 func readSelfSig(p rawPacket) (*packet.Signature, error) {
 	if len(p.body) < 4 {
 		return nil, errTruncated
+	}
+	if len(p.body) > maxSignature {
+		return nil, fmt.Errorf("it has %d bytes, more than any signature", len(p.body))
 	}
 	if p.body[0] == 3 {
 		return nil, errors.New("it is of version 3")
@@ -125,6 +129,9 @@ func (b *builder) binding(sig *packet.Signature) selfSig {
 		return s
 	}
 	back := sig.EmbeddedSignature
+	if back != nil {
+		*b.work += work(b.subkey)
+	}
 	switch {
 	case back == nil:
 		s.fault = "subkey has no back signature"

@@ -4,7 +4,6 @@ package daemon
 
 import (
 	"crypto/x509"
-	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -38,6 +37,7 @@ func lineOf(n nevra.NEVRA) lineID { return lineID{n.Name, n.Arch} }
 // published; queries read it without waiting for anybody.
 type snapshot struct {
 	entries []*entry // by name
+	lookup  *lookup  // of entries
 	lines   map[lineID]store.Line
 	asides  []store.Aside
 	keyring *pgp.Keyring
@@ -64,33 +64,6 @@ func (s *snapshot) list(name string) *entry {
 		return s.entries[i]
 	}
 	return nil
-}
-
-// withDigest yields the lists whose files may include that digest.
-func (s *snapshot) withDigest(ref uint64) iter.Seq[*entry] {
-	return func(yield func(*entry) bool) {
-		for _, e := range s.entries {
-			if e.refs != nil && e.refs.hasDigest(ref) && !yield(e) {
-				return
-			}
-		}
-	}
-}
-
-// withPath yields the lists whose files may include that path.
-func (s *snapshot) withPath(ref uint64) iter.Seq[*entry] {
-	return func(yield func(*entry) bool) {
-		for _, e := range s.entries {
-			if e.refs != nil && e.refs.hasPath(ref) && !yield(e) {
-				return
-			}
-		}
-	}
-}
-
-// wide reports whether some list has digests other than SHA-256.
-func (s *snapshot) wide() bool {
-	return slices.ContainsFunc(s.entries, func(e *entry) bool { return e.refs != nil && e.refs.wide })
 }
 
 // isActive reports whether the list of that name is in the directory.

@@ -39,6 +39,7 @@ type state struct {
 	byLine   map[lineID][]*entry
 	entries  []*entry        // byName in order, as snapshots share it
 	changed  map[string]bool // names in which entries is out of date
+	lookup   *lookup         // as of the last publication
 	lines    map[lineID]store.Line
 	archs    map[string]bool // of lines
 	asides   []store.Aside
@@ -175,6 +176,11 @@ func (s *state) sorted() []*entry {
 	return s.entries
 }
 
+// sameSlice reports whether a and b are one slice, of entries that never change.
+func sameSlice(a, b []*entry) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
 // setLine records a line and queues it for the next commit.
 func (s *state) setLine(l store.Line) {
 	if !s.linesOwned {
@@ -216,8 +222,12 @@ func (s *state) commit() error {
 // publish lets readers see the state as it is now.
 func (s *state) publish() {
 	s.linesOwned, s.keysOwned = false, false
+	if entries := s.sorted(); s.lookup == nil || !sameSlice(entries, s.lookup.entries) {
+		s.lookup = newLookup(entries)
+	}
 	s.published.Store(&snapshot{
-		entries:      s.sorted(),
+		entries:      s.lookup.entries,
+		lookup:       s.lookup,
 		lines:        s.lines,
 		asides:       slices.Clip(s.asides),
 		keyring:      s.keyring,

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist"
@@ -58,7 +59,7 @@ func (d *Daemon) Why(ctx context.Context, by api.Actor, path string) (api.Why, e
 	if w.Label, err = file.Label(); err != nil {
 		return w, api.Errorf(api.Failed, "cannot look up %s: %v", path, err)
 	}
-	sums, err := digestsOf(ctx, file, snap.wide())
+	sums, err := digestsOf(ctx, file, snap.lookup.hasWide())
 	if err != nil {
 		return w, api.Errorf(api.Failed, "cannot read %s: %v", path, err)
 	}
@@ -98,6 +99,9 @@ func mayRead(by api.Actor, file *kernel.File, real, root string) error {
 // fileSums are a file's digests by the algorithms that lists use.
 type fileSums map[digestlist.Algo][]byte
 
+// hashBuffers spares the collector work: queries may come by the thousand.
+var hashBuffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
+
 // digestsOf reads the file once. SHA-256 is what nearly all packages carry; the
 // others are worked out only if some list has them.
 func digestsOf(ctx context.Context, file *kernel.File, wide bool) (fileSums, error) {
@@ -113,12 +117,13 @@ func digestsOf(ctx context.Context, file *kernel.File, wide bool) (fileSums, err
 	if wide {
 		hashes[digestlist.SHA384], hashes[digestlist.SHA512] = sha512.New384(), sha512.New()
 	}
-	buf := make([]byte, min(max(file.Stat.Size+1, 512), 256<<10))
+	buf := hashBuffers.Get().(*[64 << 10]byte)
+	defer hashBuffers.Put(buf)
 	for left := int64(maxHashed); left > 0; {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		n, err := r.Read(buf)
+		n, err := r.Read(buf[:])
 		for _, h := range hashes {
 			h.Write(buf[:n])
 		}
@@ -150,11 +155,11 @@ func (d *Daemon) explain(snap *snapshot, w *api.Why, sums fileSums) {
 		}
 	}
 	for algo := range sums {
-		for e := range snap.withDigest(digestRef(sums[algo])) {
+		for e := range snap.lookup.withDigest(digestRef(sums[algo])) {
 			consider(e)
 		}
 	}
-	for e := range snap.withPath(pathRef([]byte(w.RealPath))) {
+	for e := range snap.lookup.withPath(pathRef([]byte(w.RealPath))) {
 		consider(e)
 	}
 	sortLists(w.Lists)
@@ -247,7 +252,11 @@ func (d *Daemon) explainNot(snap *snapshot, w *api.Why) {
 // whyMissing answers for a path where there is no file.
 func (s *snapshot) whyMissing(w api.Why, path string) api.Why {
 	w.Verdict, w.Text = api.VerdictMissing, "there is no such file"
-	for e := range s.withPath(pathRef([]byte(path))) {
+	ref := pathRef([]byte(path))
+	for e := range s.lookup.withPath(ref) {
+		if !e.refs.hasPath(ref) {
+			continue
+		}
 		w.Owner, w.OwnerState = e.Package.String(), string(e.State)
 		w.Text = "there is no such file, though " + w.Owner + " has one"
 		w.Advice = "reinstall " + w.Owner

@@ -230,6 +230,33 @@ func TestInterruptedUse(t *testing.T) {
 	})
 }
 
+// TestHangingTPM: callers wait once for a TPM that does not answer, and in vain
+// not at all.
+func TestHangingTPM(t *testing.T) {
+	tpm := tokentest.NewTPM(t, filepath.Join(t.TempDir(), "tpm"))
+	_, s := create(t, tpm.Where())
+	if err := sign(s, "x"); err != nil {
+		t.Fatal(err)
+	}
+	tpm.Hang()
+	started := time.Now()
+	for range 100 {
+		if err := sign(s, "y"); err == nil || !strings.Contains(err.Error(), "did not answer in time") {
+			t.Fatal(err)
+		}
+	}
+	if d := time.Since(started); d > signer.SignTimeout+time.Second {
+		t.Errorf("a hundred signatures took %v", d)
+	}
+	tpm.Wake()
+	if err := s.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := sign(s, "z"); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestOtherKeyIsNoticed: a signature by another key is none.
 func TestOtherKeyIsNoticed(t *testing.T) {
 	place := newToken(t)

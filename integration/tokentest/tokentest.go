@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -155,6 +156,12 @@ func (t *TPM) start() error {
 	t.Stop()
 	return fmt.Errorf("%w\n%s", err, said.String())
 }
+
+// Hang makes the TPM answer nothing any more, until Wake.
+func (t *TPM) Hang() { t.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Wake undoes Hang.
+func (t *TPM) Wake() { t.cmd.Process.Signal(syscall.SIGCONT) }
 
 // Stop kills the TPM.
 func (t *TPM) Stop() {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"bytes"
 	"fmt"
 	"os"
@@ -124,7 +125,8 @@ func TestConfigurationIsDocumented(t *testing.T) {
 			value = fmt.Sprintf("%q", v.Field(i).Interface())
 			value = strings.ReplaceAll(value, " ", ", ")
 		}
-		if !strings.Contains(entry, "default is \\fB"+value+"\\fR") && !strings.HasPrefix(entry, `\fI"`+value+`"\fR`) {
+		shown := cmp.Or(value, `""`)
+		if !strings.Contains(entry, "default is \\fB"+shown+"\\fR") && !strings.HasPrefix(entry, `\fI"`+value+`"\fR`) {
 			t.Errorf("%s: the default %s is not what is documented: %s", key, value, entry)
 		}
 	}

@@ -28,6 +28,7 @@ type reconciled struct {
 // little trusted, never too much.
 func (s *state) apply(found []installedPackage) (r reconciled, err error) {
 	r.Installed = len(found)
+	s.tellOfKeys(len(found))
 	slices.SortFunc(found, func(a, b installedPackage) int {
 		return cmp.Or(cmp.Compare(a.pkg.Name, b.pkg.Name), cmp.Compare(a.pkg.Arch, b.pkg.Arch), nevra.Compare(a.pkg.EVR, b.pkg.EVR))
 	})

@@ -51,6 +51,7 @@ type Daemon struct {
 	unsigned  chan struct{} // the signing key cannot be used
 	ended     chan struct{} // a transaction ended
 	rested    chan struct{} // the same, for the watcher
+	keysRead  chan struct{} // the keyring was read anew
 	keyStamp  keyStamp      // of the keyring in use; guarded by keyMutex
 	keyMutex  sync.Mutex
 	synced    atomic.Pointer[rpmdb.Stamp] // of the database at the last reconciliation
@@ -78,6 +79,7 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 	d := &Daemon{
 		config: c, log: log, now: time.Now, notify: notify,
 		sync: make(chan string, 1), unsigned: make(chan struct{}, 1), ended: make(chan struct{}, 1), rested: make(chan struct{}, 1),
+		keysRead: make(chan struct{}, 1),
 	}
 	defer func() {
 		if err != nil {
@@ -203,6 +205,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	start("watch", watch.run)
 	start("sync", d.syncLoop)
 	start("signing key", d.signerLoop)
+	start("expiry", d.expiryLoop)
 	start("reload", func(ctx context.Context) error { return d.reloadLoop(ctx, around) })
 	start("watchdog", d.watchdog)
 	d.notify("READY=1", d.statusLine())

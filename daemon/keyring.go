@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -78,6 +79,10 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 	})
 	if err == nil {
 		d.keyStamp = stamp
+		select {
+		case d.keysRead <- struct{}{}:
+		default:
+		}
 	}
 	d.refreshLabels(gone)
 	if signer := d.maker.Load().identity.skid(); err == nil && d.snapshot().keys[signer].Revoked != nil {
@@ -168,11 +173,51 @@ func judgement(c *pgp.Cert, noExpired bool, now time.Time) string {
 
 func expired(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }
 
+// tellOfKeys says so when no key can vouch for what is installed.
+func (s *state) tellOfKeys(installed int) {
+	usable := slices.ContainsFunc(s.keyring.Certs(), func(c *pgp.Cert) bool { return c.Revoked == nil && c.Weak == "" })
+	if usable || installed == 0 {
+		s.solved("no-keys")
+		return
+	}
+	s.problem("no-keys", api.SeverityWarning, "no key vouches for packages, so none that is installed can have a list",
+		"import the key of the distribution: rpmkeys --import FILE; see digestctl keys")
+}
+
 // suspect lets the next reconciliation verify the packages of a key again.
 func (s *state) suspect(fingerprint string) {
 	for _, e := range s.sorted() {
 		if e.active() && e.Key == fingerprint {
 			s.mark(e)
+		}
+	}
+}
+
+// expiryLoop withdraws what a key vouches for when that key expires.
+func (d *Daemon) expiryLoop(ctx context.Context) error {
+	for {
+		var expires <-chan time.Time
+		var timer *time.Timer
+		if now := d.now(); d.config.Expired == "withdraw" {
+			if next := d.snapshot().nextExpiry(now); !next.IsZero() {
+				timer = time.NewTimer(next.Sub(now))
+				expires = timer.C
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-d.keysRead:
+		case <-expires:
+			if err := d.refreshKeys(ctx, true); err != nil {
+				d.log.Warn("keyring not refreshed", "error", err)
+			}
+			d.wantSync("a key expired")
+		}
+		if timer != nil {
+			timer.Stop()
+		}
+		if ctx.Err() != nil {
+			return nil
 		}
 	}
 }

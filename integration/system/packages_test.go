@@ -43,6 +43,9 @@ func signerOf(name string) (*signer, error) {
 		return s, nil
 	}
 	config := &packet.Config{DefaultHash: crypto.SHA256, Algorithm: packet.PubKeyAlgoRSA, RSABits: 2048}
+	if name == "brief" {
+		config.KeyLifetimeSecs = 8
+	}
 	entity, err := openpgp.NewEntity(name, "", name+"@example.org", config)
 	if err != nil {
 		return nil, err

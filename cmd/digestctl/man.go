@@ -54,6 +54,7 @@ var documents = []struct {
 	{"keys revoke", api.Key{}},
 	{"keys restore", api.Key{}},
 	{"keys rotate", api.Certificate{}},
+	{"ima-policy", imaPolicyDocument{}},
 	{"version", versionDocument{}},
 }
 

@@ -107,16 +107,19 @@ func (s *state) carryOut(fingerprint string) (gone []withdrawn, err error) {
 	}
 	failpoint.Hit("revoke-before-withdraw")
 	text := fmt.Sprintf("its key %s was revoked by %s: %s; to lift that: digestctl keys restore %s --reason WHY", fingerprint, r.Source, r.Reason, fingerprint)
-	var names []string
+	var entries []*entry
 	for _, e := range s.sorted() {
-		if !e.active() || e.Key != fingerprint {
-			continue
+		if e.active() && e.Key == fingerprint {
+			entries = append(entries, e)
 		}
-		data, _ := s.dir.Read(e.Name, nil) // for the labels; a list that is gone has none
-		if err := s.dir.Remove(e.Name); err != nil {
-			return gone, err
+	}
+	names := namesOf(entries)
+	// Their contents are for the labels: a list that is gone has none.
+	contents, err := s.dir.RemoveMany(names, func() { failpoint.Hit("revoke-between-lists") })
+	for i, e := range entries {
+		if err != nil && contents[i] == nil {
+			continue // still there, for reconciliation to take away
 		}
-		failpoint.Hit("revoke-between-lists")
 		w := *e
 		w.State, w.Reason, w.Text = store.Withheld, string(policy.ReasonKeyRevoked), text
 		w.File, w.Signer, w.Granted, w.Since = store.Digest{}, "", e.Granted, s.now()
@@ -125,8 +128,10 @@ func (s *state) carryOut(fingerprint string) (gone []withdrawn, err error) {
 		s.event(store.Event{Kind: "withdrawn", Package: e.Package.Full(), List: e.Name, Key: fingerprint, Counter: e.Counter,
 			Reason: string(policy.ReasonKeyRevoked), Text: r.Reason, UID: r.UID, PID: r.PID})
 		s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), string(policy.ReasonKeyRevoked)) })
-		gone = append(gone, withdrawn{e, data})
-		names = append(names, e.Name)
+		gone = append(gone, withdrawn{e, contents[i]})
+	}
+	if err != nil {
+		return gone, err
 	}
 	failpoint.Hit("revoke-after-withdraw")
 	if len(names) > 0 {

@@ -190,9 +190,11 @@ func (d *Dir) Stat(name string) (Stamp, error) {
 }
 
 // Read returns the content of a list into buf, which may be nil.
-func (d *Dir) Read(name string, buf []byte) ([]byte, error) {
-	path := filepath.Join(d.path, name)
-	fd, err := unix.Openat(d.dirFd(), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+func (d *Dir) Read(name string, buf []byte) ([]byte, error) { return readList(d.dir, name, buf) }
+
+func readList(dir *os.File, name string, buf []byte) ([]byte, error) {
+	path := filepath.Join(dir.Name(), name)
+	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}

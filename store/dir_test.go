@@ -154,6 +154,35 @@ func TestSweepAndQuarantine(t *testing.T) {
 	}
 }
 
+func TestRemoveMany(t *testing.T) {
+	d, path := openDir(t)
+	for _, name := range []string{"tlv-a", "tlv-b", "tlv-kept"} {
+		publish(t, d, name, "content of "+name)
+	}
+	out := 0
+	contents, err := d.RemoveMany([]string{"tlv-a", "tlv-absent", "tlv-b"}, func() { out++ })
+	if err != nil || out != 3 {
+		t.Fatalf("%v after %d", err, out)
+	}
+	if len(contents) != 3 || string(contents[0]) != "content of tlv-a" || contents[1] != nil || string(contents[2]) != "content of tlv-b" {
+		t.Errorf("contents %q", contents)
+	}
+	if got := names(t, path); got != "tlv-kept" {
+		t.Errorf("left are %q", got)
+	}
+	if got := names(t, path+".staging"); got != "" {
+		t.Errorf("staging holds %q", got)
+	}
+	publish(t, d, "tlv-a", "content of tlv-a")
+	contents, err = d.RemoveMany([]string{"tlv-a", "../tlv-kept", "tlv-kept"}, func() {})
+	if err == nil || string(contents[0]) != "content of tlv-a" || contents[2] != nil {
+		t.Errorf("a name that leads elsewhere: %v, %q", err, contents)
+	}
+	if got := names(t, path); got != "tlv-kept" {
+		t.Errorf("left are %q", got)
+	}
+}
+
 func TestStagerPrepares(t *testing.T) {
 	d, path := openDir(t)
 	s := d.Stager("p")

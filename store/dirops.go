@@ -181,19 +181,53 @@ func (d *Dir) Poke() error {
 // finds it any more, then unlinked, so that the kernel forgets it. A list that
 // is not there is no error.
 func (d *Dir) Remove(name string) error {
+	tmp, err := d.takeOut(name)
+	if err == nil && tmp != "" {
+		d.unlinkStaged(tmp)
+	}
+	return err
+}
+
+// RemoveMany does what Remove does for each of these lists, but takes all of them
+// out of the directory before it does anything else. It returns their contents,
+// nil for a list that was not there or cannot be read, and calls out after each
+// that it took out. After an error, those before it are gone.
+func (d *Dir) RemoveMany(names []string, out func()) (contents [][]byte, err error) {
+	taken := make([]string, 0, len(names))
+	for _, name := range names {
+		tmp, terr := d.takeOut(name)
+		if terr != nil {
+			err = terr
+			break
+		}
+		taken = append(taken, tmp)
+		out()
+	}
+	contents = make([][]byte, len(names))
+	for i, tmp := range taken {
+		if tmp != "" {
+			contents[i], _ = readList(d.staging, tmp, nil)
+			d.unlinkStaged(tmp)
+		}
+	}
+	return contents, err
+}
+
+// takeOut moves a list into staging and returns its name there, "" if there is no
+// such list.
+func (d *Dir) takeOut(name string) (string, error) {
 	if err := validName(name); err != nil {
-		return err
+		return "", err
 	}
 	tmp := d.stagingName()
 	err := unix.Renameat2(d.dirFd(), name, d.stagingFd(), tmp, 0)
-	if errors.Is(err, unix.ENOENT) {
-		return nil
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("cannot remove %s: %w", filepath.Join(d.path, name), err)
 	}
-	if err != nil {
-		return fmt.Errorf("cannot remove %s: %w", filepath.Join(d.path, name), err)
-	}
-	d.unlinkStaged(tmp)
-	return nil
+	return tmp, nil
 }
 
 // unlinkStaged leaves to the next Sweep what cannot be unlinked now: it is out

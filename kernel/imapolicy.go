@@ -68,7 +68,9 @@ func (p IMAPolicy) Rules() ([]IMARule, error) {
 		return nil, errors.New("cannot measure by lists: this needs a kernel with the Integrity Digest Cache")
 	}
 	var rules []IMARule
-	add := func(why, format string, args ...any) { rules = append(rules, IMARule{why, fmt.Sprintf(format, args...)}) }
+	add := func(why, format string, args ...any) {
+		rules = append(rules, IMARule{why, fmt.Sprintf(format, args...)})
+	}
 	exclude := func(action string) {
 		add("tmpfs: memory files (memfd) and scratch files come from no package; mount it noexec where you can", "%s fsmagic=0x01021994", action)
 		for i, fs := range pseudo {

@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store"
@@ -221,105 +220,6 @@ func elementType(t wire.ElementType) policy.ElementType {
 	return policy.Other
 }
 
-// header answers with the name of the package's list, published, or with why
-// there is none. Whatever goes wrong, the package manager gets an answer: a
-// package without a list, not a stalled transaction.
-func (s *session) header(ctx context.Context, m *wire.Header) error {
-	reply := &wire.List{Element: m.Element, Decision: wire.NoList}
-	restore := m.Type == wire.Restored
-	a, e, err := s.publish(ctx, m, restore)
-	switch {
-	case err != nil:
-		s.log.Error("list not published", "element", m.Element, "error", err)
-		reply.Notes = []wire.Note{{Level: wire.LevelWarning, Text: "digestd: " + err.Error()}}
-		s.broken = err
-	case e != nil:
-		reply.Decision, reply.Name = wire.ListNamed, e.Name
-	case a == nil:
-	case a.decision.Verdict == policy.Veto:
-		reply.Decision = wire.RefuseList
-		reply.Notes = []wire.Note{{Level: wire.LevelError, Text: "digestd: " + a.decision.Text}}
-	case a.decision.Reason == policy.ReasonNoFiles:
-	case a.decision.Verdict == policy.WithholdList:
-		s.nolist = append(s.nolist, a.decision.Text)
-	default:
-		reply.Decision, reply.Name = wire.ListNamed, a.name
-	}
-	err = s.conn.Write(reply, frameDeadline)
-	s.work.stager.Prepare() // while the package manager is busy
-	return err
-}
-
-// publish verifies a header and publishes its list. It returns the addition, or
-// the entry that was active for that header before.
-func (s *session) publish(ctx context.Context, m *wire.Header, restore bool) (*addition, *entry, error) {
-	h, err := header.ParseImmutable(m.Region)
-	if err != nil {
-		return nil, nil, fmt.Errorf("cannot read header: %w", err)
-	}
-	if pkg, err := h.NEVRA(); err == nil && pkg.Name == gpgPubkey {
-		return nil, nil, nil
-	}
-	var active *entry
-	known := func(c *candidate) (more bool, err error) {
-		e := s.d.snapshot().list(c.name)
-		if !restore && !s.seen[c.header] && (e == nil || e.Header != c.header) {
-			return true, nil // which needs no word with the owner of the state
-		}
-		err = s.d.owner.do(ctx, func(st *state) {
-			var d policy.Decision
-			active, d = st.consider(s.txn, m.Element, c, restore)
-			more = active == nil && !restore && d.Verdict != policy.Veto
-		})
-		return more, err
-	}
-	make := func() (*candidate, error) {
-		return s.d.maker.Load().make(h, m.Signatures, s.d.snapshot().keyring, s.d.now(), &s.work, known)
-	}
-	c, err := make()
-	if err == nil && c.vouch.Reason == policy.ReasonUnknownKey && !s.reload {
-		// The key may have been imported a moment ago.
-		s.reload = true
-		if err := s.d.refreshKeys(ctx, true); err != nil {
-			return nil, nil, err
-		}
-		c, err = make()
-	}
-	if err != nil || active != nil || restore {
-		return nil, active, err
-	}
-	var a *addition
-	err = s.onState(ctx, func(st *state) (err error) {
-		a, err = st.add(s.txn, m.Element, c)
-		return err
-	})
-	if err == nil {
-		s.seen[c.header] = true
-	}
-	return a, nil, err
-}
-
-// removed withdraws the list of an erased package. Files that it shares with
-// others are bound to another list first, so that none is ever without.
-func (s *session) removed(ctx context.Context, m *wire.Removed) error {
-	if m.Digest == ([32]byte{}) {
-		return nil
-	}
-	var gone *entry
-	err := s.d.owner.do(ctx, func(st *state) {
-		if gone = st.remove(s.txn, m.Digest); gone != nil {
-			st.publish()
-		}
-	})
-	if err != nil || gone == nil {
-		return err
-	}
-	if gone.active() {
-		s.d.rebind(gone)
-	}
-	return s.onState(ctx, func(st *state) error { return st.removeNow(s.txn, gone) })
-}
-
 func (s *session) end(ctx context.Context) error {
 	t := s.txn
 	var published, withdrawn int
@@ -347,21 +247,6 @@ func (s *session) end(ctx context.Context) error {
 	werr := s.conn.Write(ack, frameDeadline)
 	s.d.transactionEnded()
 	return werr
-}
-
-// summary keeps what the administrator is told short: the first few packages
-// without a list, and how many more there are.
-func summary(nolist []string) (notes []wire.Note) {
-	const few = 3
-	for i, text := range nolist {
-		if i == few {
-			notes = append(notes, wire.Note{Level: wire.LevelWarning,
-				Text: fmt.Sprintf("digestd: and %d more packages without a list; see: digestctl list withheld", len(nolist)-few)})
-			break
-		}
-		notes = append(notes, wire.Note{Level: wire.LevelWarning, Text: "digestd: " + text})
-	}
-	return notes
 }
 
 // abandon ends a transaction whose package manager is gone. rpm's database

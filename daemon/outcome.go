@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/hooks/wire"
+	"github.com/digestd/digestd/store"
+)
+
+// end makes the transaction's outcome durable: the lists first, then one commit
+// that raises the counters.
+func (s *state) end(t *transaction) (published, withdrawn int, err error) {
+	additions := make([]*addition, 0, len(t.added))
+	for _, a := range t.added {
+		additions = append(additions, a)
+	}
+	// Older versions first, so that several of one line rise in order.
+	slices.SortFunc(additions, func(a, b *addition) int {
+		return cmp.Or(cmp.Compare(a.pkg.Name, b.pkg.Name), nevra.Compare(a.pkg.EVR, b.pkg.EVR))
+	})
+	for _, a := range additions {
+		if a.reused {
+			continue
+		}
+		if !a.installed {
+			if err := s.takeBack(t, a); err != nil {
+				return 0, 0, err
+			}
+			continue
+		}
+		e := s.byName[a.name]
+		if e == nil || e.Header != a.header {
+			continue
+		}
+		if e.active() {
+			published++
+		}
+		s.settle(e, a, t.peer, false)
+	}
+	for _, e := range t.removed {
+		if s.retire(e, s.retirementReason(t, e), t.peer) {
+			withdrawn++
+		}
+	}
+	for _, e := range t.kept {
+		s.batch.PutList(e.List)
+		s.retireLine(e)
+	}
+	delete(s.open, t)
+	s.generation++
+	if len(s.open) == 0 {
+		s.batch.SetMeta(metaOpen, nil)
+	}
+	failpoint.Hit("end-before-sync")
+	if len(t.touched)+len(t.removed) > 0 {
+		if err := s.dir.Sync(append(t.touched, namesOf(t.removed)...)...); err != nil {
+			return published, withdrawn, err
+		}
+	}
+	failpoint.Hit("end-before-commit")
+	if err := s.commit(); err != nil {
+		return published, withdrawn, err
+	}
+	failpoint.Hit("end-after-commit")
+	s.after(func(o observer) { o.TransactionFinished(uint32(published), uint32(withdrawn)) })
+	return published, withdrawn, nil
+}
+
+// settle enters a list that has become active, or was withheld, into its line
+// and into the log. A first sync is quiet: one entry stands for all its lists.
+func (s *state) settle(e *entry, a *addition, by wire.Peer, quiet bool) {
+	id := lineOf(e.Package)
+	kind := "withheld"
+	if e.active() {
+		kind = "published"
+		p := s.policyLine(id)
+		p.Multi = p.Multi || a.multi
+		settled := *e
+		settled.Counter = s.nextCounter()
+		s.saveLine(id, p.Activate(e.Package.EVR, settled.Counter))
+		s.put(&settled)
+		e = &settled
+		if _, back := s.retired[e.Body]; back {
+			delete(s.retired, e.Body)
+			s.batch.DeleteRetirement(e.Body)
+		}
+		s.after(func(o observer) { o.ListPublished(e.Name, e.Package.Full()) })
+	}
+	switch {
+	case e.State == store.Empty:
+		s.batch.PutList(e.List)
+		return // nothing was decided
+	case a.decision.Grant:
+		kind = "grant-used"
+	case a.decision.Reason.Rollback() && e.active():
+		kind = "rollback-allowed"
+	case a.decision.Reason.Rollback():
+		kind = "rollback-withheld"
+	}
+	if p := a.previous; p != nil && p.Header != e.Header && !p.Body.IsZero() && p.Body != e.Body {
+		s.rememberBody(p, "replaced by another build of the same version")
+	}
+	s.batch.PutList(e.List)
+	if quiet && kind == "published" {
+		return
+	}
+	s.event(store.Event{Kind: kind, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
+		Reason: string(a.decision.Reason), Text: a.decision.Text, UID: by.UID, PID: by.PID})
+}
+
+// retire forgets a list whose file is gone and raises what its line remembers.
+func (s *state) retire(e *entry, reason string, by wire.Peer) (wasActive bool) {
+	s.batch.DeleteList(e.Name)
+	if current := s.byName[e.Name]; current != nil && current != e {
+		s.batch.PutList(current.List) // the same version was installed again from another build
+	}
+	if !e.active() {
+		return false
+	}
+	s.rememberBody(e, reason)
+	if e.Grace == "" {
+		s.retireLine(e)
+	}
+	s.event(store.Event{Kind: "withdrawn", Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
+		Reason: reason, UID: by.UID, PID: by.PID})
+	s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), reason) })
+	return true
+}
+
+func (s *state) retireLine(e *entry) {
+	id := lineOf(e.Package)
+	s.saveLine(id, s.policyLine(id).Retire(e.Package.EVR))
+}
+
+func (s *state) rememberBody(e *entry, reason string) {
+	r := store.Retirement{Body: e.Body, List: e.Name, Package: e.Package, When: s.now(), Reason: reason}
+	s.retired[e.Body] = r
+	s.batch.PutRetirement(r)
+}
+
+func (s *state) retirementReason(t *transaction, e *entry) string {
+	if t.replaces(e) {
+		return "replaced"
+	}
+	return "removed"
+}
+
+func namesOf(es []*entry) []string {
+	names := make([]string, len(es))
+	for i, e := range es {
+		names[i] = e.Name
+	}
+	return names
+}
+
+// abandon forgets a transaction that will not come to its end. What it did to
+// the directory stays until reconciliation, which takes rpm's word for what is
+// installed.
+func (s *state) abandon(t *transaction) {
+	delete(s.open, t)
+	s.generation++
+	for _, a := range t.added {
+		if e := s.byName[a.name]; e != nil && e.Header == a.header && !a.reused {
+			s.forget(a.name)
+			if p := a.previous; p != nil && p.Header != a.header {
+				s.mark(p)
+			}
+		}
+	}
+	for _, e := range t.removed {
+		if s.byName[e.Name] == nil {
+			s.mark(e)
+		}
+	}
+	for _, e := range t.kept {
+		plain := *e
+		plain.Grace = ""
+		s.put(&plain)
+	}
+	s.interrupted = true
+	s.publish()
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Staged is a complete list in the staging directory, waiting for its name.
+// It may be written by any goroutine; publishing it is the owner's.
+type Staged struct {
+	name string
+	size int
+}
+
+// Stager writes files into the staging directory, beside the owner of the Dir.
+// Each goroutine uses a Stager of its own, with a prefix of its own.
+type Stager struct {
+	d      *Dir
+	prefix string
+	serial uint64
+	ready  int // descriptor of a file that waits for content, if prepared
+	name   string
+}
+
+// Stager returns a Stager whose files carry prefix, which must be unique among
+// the Stagers in use.
+func (d *Dir) Stager(prefix string) *Stager { return &Stager{d: d, prefix: prefix} }
+
+// Prepare creates the file that the next Write fills, for callers who have time
+// now and will be in a hurry then. A failure shows in Write.
+func (s *Stager) Prepare() {
+	if s.name == "" {
+		s.create()
+	}
+}
+
+func (s *Stager) create() (err error) {
+	s.serial++
+	name := s.prefix + "." + strconv.FormatUint(s.serial, 10)
+	if s.ready, err = s.d.createStaged(name); err == nil {
+		s.name = name
+	}
+	return err
+}
+
+// Write stages content. The file is complete and closed when Write returns,
+// not yet durable.
+func (s *Stager) Write(content []byte) (Staged, error) {
+	if len(content) == 0 {
+		return Staged{}, errors.New("cannot stage an empty list: the kernel would refuse it")
+	}
+	if s.name == "" {
+		if err := s.create(); err != nil {
+			return Staged{}, err
+		}
+	}
+	st := Staged{s.name, len(content)}
+	s.name = ""
+	if err := s.d.fillStaged(s.ready, st.name, content); err != nil {
+		return Staged{}, err
+	}
+	return st, nil
+}
+
+// Close removes what Prepare made and no Write has used.
+func (s *Stager) Close() {
+	if s.name != "" {
+		unix.Close(s.ready)
+		s.d.unlinkStaged(s.name)
+		s.name = ""
+	}
+}
+
+// Discard removes a file it has staged, if there is one, and forgets it.
+func (s *Stager) Discard(st *Staged) {
+	s.d.Discard(*st)
+	*st = Staged{}
+}
+
+// Discard removes a staged file that is not wanted any more.
+func (d *Dir) Discard(s Staged) {
+	if s.name != "" {
+		unix.Unlinkat(d.stagingFd(), s.name, 0)
+	}
+}
+
+func (d *Dir) createStaged(name string) (fd int, err error) {
+	fd, err = unix.Openat(d.stagingFd(), name,
+		unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return -1, fmt.Errorf("cannot stage a list in %s: %w", d.staging.Name(), err)
+	}
+	// The process' umask must not decide whether the list can be inspected.
+	if err := unix.Fchmod(fd, 0o644); err != nil {
+		unix.Close(fd)
+		d.unlinkStaged(name)
+		return -1, fmt.Errorf("cannot stage a list in %s: %w", d.staging.Name(), err)
+	}
+	return fd, nil
+}
+
+func (d *Dir) fillStaged(fd int, name string, content []byte) (err error) {
+	for b := content; len(b) > 0 && err == nil; {
+		var n int
+		n, err = unix.Write(fd, b)
+		if errors.Is(err, unix.EINTR) {
+			err = nil
+			continue
+		}
+		b = b[max(n, 0):]
+	}
+	if cerr := unix.Close(fd); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		d.unlinkStaged(name)
+		return fmt.Errorf("cannot stage a list in %s: %w", d.staging.Name(), err)
+	}
+	return nil
+}

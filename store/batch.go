@@ -20,10 +20,14 @@ const (
 	bucketKeys    = "keys"
 	bucketAside   = "aside"
 	bucketLog     = "log"
+	bucketDenied  = "denied"  // what the owner denies
+	bucketOwn     = "own"     // the owner's own lists
+	bucketPending = "pending" // audit records that the journal has not taken yet
 )
 
 // buckets names every bucket; its order is the number a journal entry carries.
-var buckets = [...]string{bucketMeta, bucketLists, bucketLines, bucketRetired, bucketKeys, bucketAside, bucketLog}
+var buckets = [...]string{bucketMeta, bucketLists, bucketLines, bucketRetired, bucketKeys, bucketAside, bucketLog,
+	bucketDenied, bucketOwn, bucketPending}
 
 // change sets one key of a bucket, or deletes it when value is nil.
 type change struct {

@@ -249,53 +249,6 @@ func TestLeavesNoTrace(t *testing.T) {
 	}
 }
 
-// TestWhileRPMWrites: rpm has the database open and in its write-ahead log what
-// it has committed; that is read, and rpm does not wait for it.
-func TestWhileRPMWrites(t *testing.T) {
-	for _, format := range formats {
-		t.Run(format, func(t *testing.T) {
-			t.Parallel()
-			p := newPlace(t, format, 3)
-			args := []string{"-i"}
-			for i := range 60 {
-				args = append(args, p.build(t, fmt.Sprintf("later%d", i), 1000))
-			}
-			rpm := p.command(args...)
-			var stderr strings.Builder
-			rpm.Stderr = &stderr
-			if err := rpm.Start(); err != nil {
-				t.Fatal(err)
-			}
-			done := make(chan error, 1)
-			go func() { done <- rpm.Wait() }()
-			reads, between := 0, 0
-			for running := true; running; reads++ {
-				select {
-				case err := <-done:
-					if err != nil {
-						t.Fatalf("rpm: %v\n%s", err, stderr.String())
-					}
-					running = false
-				default:
-				}
-				names, _, err := contents(t, p.database())
-				if err != nil {
-					t.Fatalf("read %d: %v", reads, err)
-				}
-				if n := len(names); n > 4 && n < 64 {
-					between++
-				}
-			}
-			if names, _, err := contents(t, p.database()); err != nil || !slices.Equal(names, p.byRPM(t)) {
-				t.Fatalf("at the end: %v, %v", names, err)
-			}
-			if between == 0 {
-				t.Errorf("none of %d reads saw a transaction half done", reads)
-			}
-		})
-	}
-}
-
 // TestStampTellsChanges: it moves with what rpm does, and rests when it rests.
 func TestStampTellsChanges(t *testing.T) {
 	for _, format := range formats {

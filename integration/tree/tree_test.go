@@ -42,10 +42,12 @@ func files(t *testing.T) []file {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() {
-			if name == ".git" || name == "bin" {
-				return fs.SkipDir
-			}
+		switch {
+		case name == ".git" && !d.IsDir(): // of a second work tree
+			return nil
+		case d.IsDir() && (name == ".git" || name == "bin"):
+			return fs.SkipDir
+		case d.IsDir():
 			return nil
 		}
 		if slices.Contains([]string{".so", ".test", ".prof"}, path.Ext(name)) || !d.Type().IsRegular() {

@@ -6,7 +6,7 @@
 //
 // It promises one clear answer a question, the same facts for people and for
 // programs, and advice with every error. It opens no state of the daemon's: all
-// it knows it is told over D-Bus.
+// it knows it is told over D-Bus; only doctor looks for itself.
 package main
 
 import (

@@ -54,6 +54,7 @@ var documents = []struct {
 	{"keys revoke", api.Key{}},
 	{"keys restore", api.Key{}},
 	{"keys rotate", api.Certificate{}},
+	{"doctor", doctorDocument{}},
 	{"ima-policy", imaPolicyDocument{}},
 	{"version", versionDocument{}},
 }
@@ -106,12 +107,23 @@ func commands(p *manual.Page, cmd *cobra.Command) {
 			continue
 		}
 		p.Subsection(strings.TrimPrefix(c.CommandPath(), cmd.Root().Name()+" ") + strings.TrimPrefix(c.Use, c.Name()))
-		p.Text(c.Long)
+		long(p, c.Long)
 		flags(p, c.LocalNonPersistentFlags())
 		if c.Example != "" {
 			p.Literal(strings.ReplaceAll(strings.TrimPrefix(c.Example, "  "), "\n  ", "\n"))
 		}
 		commands(p, c)
+	}
+}
+
+// long adds a description; a paragraph that is indented stays as it is.
+func long(p *manual.Page, text string) {
+	for part := range strings.SplitSeq(text, "\n\n") {
+		if lines, indented := strings.CutPrefix(strings.Trim(part, "\n"), "  "); indented {
+			p.Literal(strings.ReplaceAll(lines, "\n  ", "\n"))
+			continue
+		}
+		p.Text(part)
 	}
 }
 
@@ -158,6 +170,8 @@ func shape(t reflect.Type) string {
 		return "{" + strings.Join(fields, ", ") + "}"
 	case t.Kind() == reflect.String:
 		return "text"
+	case t.Kind() == reflect.Bool:
+		return "truth"
 	}
 	return "number"
 }

@@ -71,7 +71,7 @@ prints it.`,
 	flags.StringVar(&a.bus, "bus", "system", "use the D-Bus at `ADDRESS`")
 	root.AddCommand(
 		a.statusCommand(), a.listCommand(), a.showCommand(), a.whyCommand(), a.syncCommand(),
-		a.rollbackCommand(), a.floorCommand(), a.keysCommand(), a.imaPolicyCommand(), a.versionCommand(), a.manCommand(),
+		a.rollbackCommand(), a.floorCommand(), a.keysCommand(), a.doctorCommand(), a.imaPolicyCommand(), a.versionCommand(), a.manCommand(),
 	)
 	completeNothing(root)
 	return root

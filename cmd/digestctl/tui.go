@@ -99,6 +99,22 @@ func (t *tui) fact(name, format string, args ...any) {
 	}
 }
 
+// labelled prints a text after what is said of it, first a mark of so many
+// characters, then a name; an empty one is left out. A command is not wrapped,
+// for it is there to be pasted.
+func (t *tui) labelled(mark string, width int, name, text string) {
+	const markWidth, nameWidth = 8, 12
+	if t.quiet || text == "" {
+		return
+	}
+	lines := []string{safe(text)}
+	if name != "fix" {
+		lines = wrap(lines[0], t.width-markWidth-nameWidth)
+	}
+	fmt.Fprintf(t.out, "%s%s%s\n", mark+strings.Repeat(" ", max(markWidth-width, 1)), t.paint(faint, fmt.Sprintf("%-*s", nameWidth, name)),
+		strings.Join(lines, "\n"+strings.Repeat(" ", markWidth+nameWidth)))
+}
+
 // trouble reports an error: what failed, then what to do next.
 func (t *tui) trouble(e trouble) {
 	fmt.Fprintln(t.err, "digestctl: "+safe(e.Error.Message))

@@ -76,6 +76,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ROOT", mc.path("root"))
 			env.Setenv("LISTS", filepath.Join(mc.place, "lists"))
 			env.Setenv("STATE", mc.state)
+			env.Setenv("BUILT", built)
 			return nil
 		},
 	})

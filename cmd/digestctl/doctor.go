@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/digestd/digestd/cmd/digestctl/doctor"
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/config"
+	"github.com/spf13/cobra"
+)
+
+// doctorDocument is what doctor prints for programs.
+type doctorDocument struct {
+	Healthy  bool             `json:"healthy"`
+	Failed   int              `json:"failed"`
+	Warned   int              `json:"warned"`
+	Findings []doctor.Finding `json:"findings"`
+}
+
+func (a *app) doctorCommand() *cobra.Command {
+	var path string
+	var about strings.Builder
+	var names []string
+	var known []cobra.Completion
+	for _, c := range doctor.Checks() {
+		about.WriteString("\n  " + c.Name + strings.Repeat(" ", 12-len(c.Name)) + c.Well)
+		names = append(names, c.Name)
+		known = append(known, cobra.CompletionWithDesc(c.Name, c.Well))
+	}
+	cmd := &cobra.Command{
+		Use:   "doctor [CHECK...]",
+		Short: "Check all that digestd needs, and say how to mend what is wrong",
+		Long: `Doctor looks at the machine for what digestd needs, also when digestd does not
+run. Each finding is ok, warn, fail, or skipped with the reason; and what is wrong has the command that mends it.
+It changes nothing. As root it sees more. With arguments only those checks are made:
+
+` + strings.TrimPrefix(about.String(), "\n") + `
+
+It exits with 3 when something failed, and with 0 when there are warnings only.`,
+		Example: "  sudo digestctl doctor\n  digestctl doctor socket plugin",
+		Args: func(cmd *cobra.Command, args []string) error {
+			for _, arg := range args {
+				if !slices.Contains(names, arg) {
+					return errorf("doctor has no check %q; it has: %s", arg, strings.Join(names, ", "))
+				}
+			}
+			return nil
+		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return known, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a.started = true
+			m := doctor.Machine{Config: path, Root: os.Geteuid() == 0, Now: time.Now, Patience: doctor.Patience, Version: api.Version,
+				Status: func(ctx context.Context) (api.Status, error) { return status(ctx, a.busFor(cmd, path)) }}
+			doc := doctorDocument{Findings: m.Examine(cmd.Context(), args...)}
+			if err := cmd.Context().Err(); err != nil {
+				return err
+			}
+			for _, f := range doc.Findings {
+				switch f.Verdict {
+				case doctor.Fail:
+					doc.Failed++
+				case doctor.Warn:
+					doc.Warned++
+				}
+			}
+			doc.Healthy = doc.Failed == 0
+			if !doc.Healthy {
+				a.code = exitBad
+			}
+			if a.json {
+				return a.tui.json(doc)
+			}
+			a.tui.findings(doc, m.Root)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&path, "config", config.DefaultPath, "digestd's configuration is in `FILE`")
+	return cmd
+}
+
+// status asks digestd how it is.
+func status(ctx context.Context, bus string) (st api.Status, err error) {
+	c, err := dial(ctx, bus)
+	if err != nil {
+		return st, doctor.NoBus{Err: err}
+	}
+	defer c.close()
+	return get[api.Status](ctx, c, "Status")
+}
+
+// busFor is the bus to ask on: the one named on the command line, or else the
+// one that digestd is told to be on.
+func (a *app) busFor(cmd *cobra.Command, path string) string {
+	if cmd.Flags().Changed("bus") {
+		return a.bus
+	}
+	if c, err := config.Load(path); err == nil && c.Bus != "none" {
+		return c.Bus
+	}
+	return a.bus
+}
+
+func (t *tui) findings(doc doctorDocument, root bool) {
+	summary := count(doc.Failed, "check failed", "checks failed") + ", " + count(doc.Warned, "warning", "warnings")
+	switch {
+	case doc.Failed > 0:
+		t.say(bad, "digestd needs you: %s", summary)
+	case doc.Warned > 0:
+		t.say(warn, "digestd can work: %s", count(doc.Warned, "warning", "warnings"))
+	default:
+		t.say(good, "digestd has all it needs")
+	}
+	styles := map[doctor.Verdict]style{doctor.OK: good, doctor.Warn: warn, doctor.Fail: bad, doctor.Skipped: faint}
+	skipped := false
+	for _, f := range doc.Findings {
+		t.labelled(t.paint(styles[f.Verdict], string(f.Verdict)), utf8.RuneCountInString(string(f.Verdict)), f.Check, f.Found)
+		t.labelled("", 0, "fix", f.Fix)
+		t.labelled("", 0, "note", f.Advice)
+		skipped = skipped || f.Verdict == doctor.Skipped
+	}
+	if skipped && !root {
+		t.say(plain, "some can be seen by root only: sudo digestctl doctor")
+	}
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package doctor looks at what digestd needs of a machine: a kernel, a service
+// that runs, a plugin that rpm loads, directories, clocks. It is for the time
+// when digestd does not answer, so it asks the machine itself, and digestd only
+// as one part of it.
+//
+// It promises that nothing is changed, that no look takes longer than [Machine]
+// says whatever hangs, and that a finding has its remedy beside it. What a check
+// may not see, or what is not there to be seen, it says instead of guessing. It
+// leaves words around the findings, colors and exit codes to digestctl.
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/config"
+)
+
+// Verdict is what became of a look.
+type Verdict string
+
+// The verdicts, the best first.
+const (
+	OK      Verdict = "ok"
+	Skipped Verdict = "skipped" // not to be seen from here; Found says why
+	Warn    Verdict = "warn"    // it works; something is missing or will be
+	Fail    Verdict = "fail"    // digestd cannot do its work
+)
+
+// Finding is one thing that was found out.
+type Finding struct {
+	Check   string  `json:"check"`           // the check it is of
+	Verdict Verdict `json:"verdict"`         // ok, skipped, warn, fail
+	Found   string  `json:"found"`           // what is so
+	Fix     string  `json:"fix,omitzero"`    // a command that mends it
+	Advice  string  `json:"advice,omitzero"` // what to do, where no command does it
+}
+
+// Patience is how long one check may take on a machine of which nothing is known.
+const Patience = 10 * time.Second
+
+// Machine is what is looked at. Tests look at parts of one.
+type Machine struct {
+	Config   string                                    // path of digestd's configuration
+	Top      string                                    // where /proc, /sys, /etc and /run lie; "" is /
+	Root     bool                                      // who looks may see everything
+	Patience time.Duration                             // for one check
+	Now      func() time.Time                          // the machine's clock
+	Status   func(context.Context) (api.Status, error) // asks digestd
+	Version  string                                    // of digestd that belongs to this program
+}
+
+// check is one look at the machine.
+type check struct {
+	name, about string
+	look        func(ctx context.Context, p *patient)
+}
+
+// checks are all, in the order in which one thing needs another.
+func checks() []check {
+	return []check{
+		{"config", "the configuration can be read", lookConfig},
+		{"service", "systemd runs digestd, also after the next boot", lookService},
+		{"daemon", "digestd answers on D-Bus and has no problems", lookDaemon},
+		{"socket", "package managers reach digestd", lookSocket},
+		{"plugin", "rpm loads the plugin, which fits it", lookPlugin},
+		{"dnf", "dnf asks digestd before it downloads", lookDNF},
+		{"database", "rpm's database can be read and is what digestd knows", lookDatabase},
+		{"lists", "the list directory is as the kernel wants it", lookLists},
+		{"state", "the state directory is there, and nobody else's", lookState},
+		{"space", "there is room for lists and index", lookSpace},
+		{"certificate", "the certificate that signs lists is valid", lookCertificate},
+		{"clock", "the clock does not go back behind what was signed", lookClock},
+		{"kernel", "the kernel has IMA and the Integrity Digest Cache", lookKernel},
+		{"keyring", "the kernel trusts the certificate that signs lists", lookKeyring},
+		{"ima-policy", "IMA's policy uses the lists", lookPolicy},
+	}
+}
+
+// About is a check's name and what is well when it is.
+type About struct{ Name, Well string }
+
+// Checks are the checks there are, in their order.
+func Checks() []About {
+	var list []About
+	for _, c := range checks() {
+		list = append(list, About{c.name, c.about})
+	}
+	return list
+}
+
+// patient is the machine under one check, and what was found.
+type patient struct {
+	*Machine
+	name     string
+	conf     config.Config // the defaults when it cannot be read
+	confErr  error
+	status   func() (api.Status, error) // asked once for all checks
+	findings []Finding
+}
+
+func (p *patient) add(v Verdict, fix, advice, format string, args ...any) {
+	p.findings = append(p.findings, Finding{Check: p.name, Verdict: v, Found: fmt.Sprintf(format, args...), Fix: fix, Advice: advice})
+}
+
+func (p *patient) ok(format string, args ...any)   { p.add(OK, "", "", format, args...) }
+func (p *patient) skip(format string, args ...any) { p.add(Skipped, "", "", format, args...) }
+
+// warn and fail take the command that mends it, "" when there is none.
+func (p *patient) warn(fix, format string, args ...any) { p.add(Warn, fix, "", format, args...) }
+func (p *patient) fail(fix, format string, args ...any) { p.add(Fail, fix, "", format, args...) }
+
+// advise says what to do about the last finding, in words.
+func (p *patient) advise(format string, args ...any) {
+	p.findings[len(p.findings)-1].Advice = fmt.Sprintf(format, args...)
+}
+
+// at is where a path of the machine lies.
+func (m *Machine) at(path string) string { return filepath.Join("/", m.Top, path) }
+
+// Examine carries out the checks of these names, or all, and returns what they
+// found in the order of the checks.
+func (m *Machine) Examine(ctx context.Context, names ...string) []Finding {
+	patience := m.Patience
+	conf, confErr := config.Load(m.Config)
+	if confErr != nil {
+		conf = config.Default()
+	}
+	status := m.askOnce(ctx, conf, patience)
+	wanted := checks()
+	if len(names) > 0 {
+		wanted = slices.DeleteFunc(wanted, func(c check) bool { return !slices.Contains(names, c.name) })
+	}
+	// Each on its own: a file system or program that hangs must cost its own
+	// finding only, and no system call can be called off.
+	results := make([]chan []Finding, len(wanted))
+	for i, c := range wanted {
+		results[i] = make(chan []Finding, 1)
+		go func() {
+			ctx, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
+			p := &patient{Machine: m, name: c.name, conf: conf, confErr: confErr, status: status}
+			c.look(ctx, p)
+			results[i] <- p.findings
+		}()
+	}
+	// A little longer than the checks themselves, which say more when they end.
+	late := time.NewTimer(patience + patience/2)
+	defer late.Stop()
+	expired := make(chan struct{})
+	go func() {
+		select {
+		case <-late.C:
+		case <-ctx.Done():
+		}
+		close(expired)
+	}()
+	var all []Finding
+	for i, c := range wanted {
+		select {
+		case f := <-results[i]:
+			all = append(all, f...)
+		case <-expired:
+			select {
+			case f := <-results[i]:
+				all = append(all, f...)
+			default:
+				all = append(all, Finding{Check: c.name, Verdict: Fail, Found: fmt.Sprintf("no answer within %v: something that it looks at hangs", patience),
+					Advice: "see what hangs: dmesg, and programs in state D in ps"})
+			}
+		}
+	}
+	return all
+}
+
+// askOnce returns what asks digestd when the first check wants to know.
+func (m *Machine) askOnce(ctx context.Context, conf config.Config, patience time.Duration) func() (api.Status, error) {
+	type answer struct {
+		status api.Status
+		err    error
+	}
+	asked := make(chan answer, 1)
+	asked <- answer{err: errNotAsked}
+	return func() (api.Status, error) {
+		a := <-asked
+		if a.err == errNotAsked {
+			switch {
+			case conf.Bus == "none":
+				a = answer{err: errNoBus}
+			case m.Status == nil:
+				a = answer{err: errNoBus}
+			default:
+				ctx, cancel := context.WithTimeout(ctx, patience/2)
+				a.status, a.err = m.Status(ctx)
+				cancel()
+			}
+		}
+		asked <- a
+		return a.status, a.err
+	}
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// maxOutput bounds what a program may say.
+const maxOutput = 1 << 20
+
+// bounded is a buffer that takes no more than maxOutput.
+type bounded struct{ bytes.Buffer }
+
+func (b *bounded) Write(p []byte) (int, error) {
+	room := min(len(p), maxOutput-b.Len())
+	b.Buffer.Write(p[:room])
+	return len(p), nil
+}
+
+// output runs a program and returns what it printed. Its last words are the
+// error when it fails.
+func output(ctx context.Context, name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 8*time.Second)
+	defer cancel()
+	var out, said bounded
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "SYSTEMD_PAGER=", "SYSTEMD_COLORS=0")
+	cmd.Stdout, cmd.Stderr = &out, &said
+	cmd.WaitDelay = time.Second
+	err := cmd.Run()
+	switch {
+	case err == nil:
+		return out.String(), nil
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("%s did not end in time", name)
+	case errors.Is(err, exec.ErrNotFound):
+		return "", err
+	}
+	lines := strings.Split(strings.TrimSpace(said.String()), "\n")
+	if last := lines[len(lines)-1]; last != "" {
+		return "", fmt.Errorf("%s: %s", name, last)
+	}
+	return "", fmt.Errorf("%s: %w", name, err)
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/hooks/wire"
+)
+
+var (
+	errNotAsked = errors.New("not asked yet")
+	errNoBus    = errors.New("the configuration keeps it off D-Bus")
+)
+
+// NoBus is an error of Machine.Status: there is no bus to ask on.
+type NoBus struct{ Err error }
+
+func (e NoBus) Error() string { return e.Err.Error() }
+func (e NoBus) Unwrap() error { return e.Err }
+
+const (
+	startIt = "systemctl start digestd"
+	logOf   = "journalctl -u digestd -n 30"
+)
+
+func lookConfig(_ context.Context, p *patient) {
+	if p.confErr != nil {
+		p.fail("sudoedit "+shell(p.Config), "%v", p.confErr)
+		p.advise("digestd does not start with it; what runs goes on as it was")
+		return
+	}
+	dropIns, _ := filepath.Glob(filepath.Join(p.Config+".d", "*.conf"))
+	switch _, err := os.Stat(p.Config); {
+	case err != nil && len(dropIns) == 0:
+		p.ok("no %s: defaults apply", p.Config)
+	case len(dropIns) == 0:
+		p.ok("%s", p.Config)
+	default:
+		p.ok("%s and %d in %s.d", p.Config, len(dropIns), p.Config)
+	}
+}
+
+// lookService asks systemd, which knows also of a service that is not there.
+func lookService(ctx context.Context, p *patient) {
+	if _, err := os.Stat(p.at("/run/systemd/system")); err != nil {
+		p.skip("systemd does not run this machine")
+		return
+	}
+	out, err := output(ctx, "systemctl", "show", "digestd.service", "--property=LoadState,ActiveState,SubState,UnitFileState,Result,NRestarts,NeedDaemonReload")
+	if err != nil {
+		p.warn("systemctl status digestd", "systemd does not answer: %v", err)
+		return
+	}
+	unit := map[string]string{}
+	for line := range strings.Lines(out) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		unit[key] = value
+	}
+	switch active := unit["ActiveState"]; {
+	case unit["LoadState"] == "not-found":
+		p.fail("dnf install digestd", "systemd knows no digestd.service")
+		return
+	case unit["LoadState"] == "masked":
+		p.fail("systemctl unmask digestd && systemctl enable --now digestd", "digestd.service is masked: it cannot start")
+		return
+	case active == "failed", active == "activating" && unit["SubState"] == "auto-restart":
+		p.fail(logOf, "digestd.service does not stay up: %s, started again %s times", unit["Result"], unit["NRestarts"])
+		p.advise("its last lines say why; then: systemctl restart digestd")
+	case active != "active" && active != "reloading":
+		p.fail("systemctl enable --now digestd", "digestd.service is %s", active)
+		return
+	default:
+		p.ok("digestd.service is %s (%s)", active, unit["SubState"])
+	}
+	switch state := unit["UnitFileState"]; {
+	case strings.HasPrefix(state, "enabled"), state == "static", state == "linked", state == "generated", state == "":
+	default:
+		p.warn("systemctl enable digestd", "digestd.service is %s: the next boot goes without it", state)
+	}
+	if unit["NeedDaemonReload"] == "yes" {
+		p.warn("systemctl daemon-reload && systemctl restart digestd", "digestd.service was changed since systemd read it")
+	}
+}
+
+func lookDaemon(_ context.Context, p *patient) {
+	st, err := p.status()
+	switch {
+	case errors.Is(err, errNoBus):
+		p.skip(`%v: bus = "none"`, err)
+		return
+	case errors.As(err, new(NoBus)):
+		p.fail("systemctl start dbus", "%v", err)
+		return
+	case err != nil:
+		p.fail(startIt, "%v", err)
+		return
+	case st.Version != p.Version:
+		p.warn("systemctl restart digestd", "digestd %s runs, %s is installed", st.Version, p.Version)
+	default:
+		p.ok("digestd %s answers; %d of %d packages have a list", st.Version, st.Lists.Active, st.Packages)
+	}
+	for _, problem := range st.Problems {
+		switch problem.Severity {
+		case api.SeverityError:
+			p.fail("", "%s", problem.Text)
+		case api.SeverityWarning:
+			p.warn("", "%s", problem.Text)
+		default:
+			continue
+		}
+		p.advise("%s", problem.Advice)
+	}
+}
+
+// lookSocket speaks to digestd as the plugin does, about packages that it does
+// not keep: so nothing is begun.
+func lookSocket(ctx context.Context, p *patient) {
+	path := p.conf.Socket
+	fi, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		p.fail(startIt, "there is no %s: package managers do not reach digestd", path)
+		return
+	case err != nil:
+		p.unseen(err)
+		return
+	case fi.Mode().Type() != fs.ModeSocket:
+		p.fail("mv "+shell(path)+" "+shell(path+".aside")+" && systemctl restart digestd", "%s is no socket", path)
+		return
+	}
+	if uid, ours := owner(fi); !ours {
+		p.fail("systemctl restart digestd", "%s belongs to uid %d: packages would be announced to somebody else", path, uid)
+		return
+	}
+	if mode := fi.Mode().Perm(); mode&0o077 != 0 {
+		p.warn("chmod 0600 "+shell(path), "%s has mode %04o: others may keep it busy", path, mode)
+	}
+	c, err := wire.Dial(ctx, path)
+	if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			p.unseen(err)
+		case errors.Is(err, syscall.ECONNREFUSED):
+			p.fail(startIt, "nobody listens at %s", path)
+		default:
+			p.fail("systemctl restart digestd", "%s: %v", path, err)
+		}
+		return
+	}
+	defer c.Close()
+	// Well before the check itself must end.
+	ctx, cancel := context.WithTimeout(ctx, p.Patience/2)
+	defer cancel()
+	const nowhere = 1<<64 - 1 // no root has this device and inode
+	_, err = c.Begin(ctx, &wire.Begin{Plugin: "digestctl doctor", Root: "/", RootDev: nowhere, RootIno: nowhere, Flags: wire.FlagTest})
+	var slow net.Error
+	switch {
+	case err == nil:
+		p.ok("%s answers, protocol %d", path, wire.Version)
+	case errors.As(err, &slow) && slow.Timeout(), ctx.Err() != nil:
+		p.fail("systemctl restart digestd", "%s: somebody listens and does not answer", path)
+		p.advise("before that, see what it does: journalctl -u digestd")
+	default:
+		p.fail("systemctl restart digestd", "%s: %v", path, err)
+	}
+}
+
+// unseen says that whoever asks may not look.
+func (p *patient) unseen(err error) {
+	if errors.Is(err, fs.ErrPermission) && !p.Root {
+		p.skip("only root may look: %v", err)
+		return
+	}
+	p.fail("", "%v", err)
+}
+
+// owner reports who a file belongs to, and whether that is root or who looks.
+func owner(fi fs.FileInfo) (uid uint32, ours bool) {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return st.Uid, st.Uid == 0 || st.Uid == uint32(os.Geteuid())
+}
+
+// shell quotes a word for a shell, if it must be.
+func shell(word string) string {
+	if word != "" && !strings.ContainsFunc(word, func(r rune) bool {
+		return !strings.ContainsRune("/._-+:=@%,", r) && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}) {
+		return word
+	}
+	return fmt.Sprintf("'%s'", strings.ReplaceAll(word, "'", `'\''`))
+}

@@ -44,20 +44,21 @@ type Daemon struct {
 	owner  *owner
 	notify Notifier
 
-	published *atomic.Pointer[snapshot]
-	sessions  sync.WaitGroup
-	serial    atomic.Uint64
-	sync      chan string   // wanted reconciliations, by reason
-	unsigned  chan struct{} // the signing key cannot be used
-	ended     chan struct{} // a transaction ended
-	rested    chan struct{} // the same, for the watcher
-	keysRead  chan struct{} // the keyring was read anew
-	keyStamp  keyStamp      // of the keyring in use; guarded by keyMutex
-	keyMutex  sync.Mutex
-	synced    atomic.Pointer[rpmdb.Stamp] // of the database at the last reconciliation
-	buffers   sync.Pool                   // *[]byte that queries read lists into
-	rotation  sync.Mutex                  // one change of the signing key at a time
-	syncMutex sync.Mutex                  // one reconciliation at a time
+	published    *atomic.Pointer[snapshot]
+	sessions     sync.WaitGroup
+	serial       atomic.Uint64
+	sync         chan string   // wanted reconciliations, by reason
+	unsigned     chan struct{} // the signing key cannot be used
+	ended        chan struct{} // a transaction ended
+	rested       chan struct{} // the same, for the watcher
+	keysRead     chan struct{} // the keyring was read anew
+	listsChanged chan struct{} // what is vouched for may have
+	keyStamp     keyStamp      // of the keyring in use; guarded by keyMutex
+	keyMutex     sync.Mutex
+	synced       atomic.Pointer[rpmdb.Stamp] // of the database at the last reconciliation
+	buffers      sync.Pool                   // *[]byte that queries read lists into
+	rotation     sync.Mutex                  // one change of the signing key at a time
+	syncMutex    sync.Mutex                  // one reconciliation at a time
 }
 
 // Surroundings are what a running daemon is connected to.
@@ -79,7 +80,7 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 	d := &Daemon{
 		config: c, log: log, now: time.Now, notify: notify,
 		sync: make(chan string, 1), unsigned: make(chan struct{}, 1), ended: make(chan struct{}, 1), rested: make(chan struct{}, 1),
-		keysRead: make(chan struct{}, 1),
+		keysRead: make(chan struct{}, 1), listsChanged: make(chan struct{}, 1),
 	}
 	defer func() {
 		if err != nil {
@@ -122,7 +123,7 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 	s := &state{
 		index: d.index, dir: d.dir, mode: mode, multi: c.MultiVersion, boot: bootID(), log: log, now: d.now,
 		keepOld: c.KeepOld == "until-restart", noExpired: c.Expired == "withdraw", signer: d.maker.Load().signer(), certificates: append([]*x509.Certificate{id.cert}, old...),
-		open: map[*transaction]bool{}, since: d.now(),
+		open: map[*transaction]bool{}, since: d.now(), listsChanged: d.listsChanged,
 	}
 	if err = s.load(); err != nil {
 		return nil, err
@@ -207,6 +208,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	start("signing key", d.signerLoop)
 	start("expiry", d.expiryLoop)
 	start("reload", func(ctx context.Context) error { return d.reloadLoop(ctx, around) })
+	start("neighbours", d.neighboursLoop)
 	start("watchdog", d.watchdog)
 	d.notify("READY=1", d.statusLine())
 	<-ctx.Done()

@@ -35,6 +35,14 @@ func (s *session) header(ctx context.Context, m *wire.Header) error {
 	default:
 		reply.Decision, reply.Name = wire.ListNamed, a.name
 	}
+	if reply.Decision == wire.ListNamed && s.d.config.IMASignatures && !s.txn.dbOnly {
+		// What could not be signed now is when the transaction is over.
+		if h, err := header.ParseImmutable(m.Region); err == nil {
+			if reply.Signatures, err = s.d.signaturesFor(h, reply.Name); err != nil {
+				s.log.Warn("files not signed", "element", m.Element, "error", err)
+			}
+		}
+	}
 	err = s.conn.Write(reply, frameDeadline)
 	s.work.stager.Prepare() // while the package manager is busy
 	return err

@@ -30,6 +30,8 @@ type state struct {
 	noExpired    bool                // an expired key vouches for nothing
 	signer       string              // of new lists, as maker.signer
 	certificates []*x509.Certificate // our own: the one that signs, then older ones
+	signsFiles   bool                // files may bear signatures of ours
+	listsChanged chan<- struct{}     // told when entries did
 	boot         string
 	log          *slog.Logger
 	now          func() time.Time
@@ -113,6 +115,7 @@ func (s *state) load() error {
 	s.nextSeq, s.logSize, s.oldestSeq = c.NextSeq, c.LogSize, s.index.OldestSeq()
 	s.counter = s.index.Counter()
 	s.interrupted = c.Meta[metaOpen] != nil
+	s.signsFiles = c.Meta[metaSigned] != nil
 	return nil
 }
 
@@ -224,6 +227,10 @@ func (s *state) publish() {
 	s.linesOwned, s.keysOwned = false, false
 	if entries := s.sorted(); s.lookup == nil || !sameSlice(entries, s.lookup.entries) {
 		s.lookup = newLookup(entries)
+		select {
+		case s.listsChanged <- struct{}{}:
+		default:
+		}
 	}
 	s.published.Store(&snapshot{
 		entries:      s.lookup.entries,

@@ -45,6 +45,10 @@ type Config struct {
 	KeepOld      string   `toml:"keep-old"`     // none, until-restart
 	MultiVersion []string `toml:"multiversion"` // globs of package names
 	Labels       bool     `toml:"labels"`       // keep security.digest_list on files right
+
+	Fapolicyd     string `toml:"fapolicyd"`      // file of trusted files for fapolicyd, "" = none
+	Keylime       string `toml:"keylime"`        // runtime policy for Keylime, "" = none
+	IMASignatures bool   `toml:"ima-signatures"` // sign executables for IMA, in security.ima
 }
 
 // Default returns the configuration of a machine that has no file.
@@ -149,6 +153,11 @@ func (c *Config) check() error {
 	}
 	if c.DBPath != "" && !filepath.IsAbs(c.DBPath) {
 		return fmt.Errorf("dbpath = %q: want an absolute path below root", c.DBPath)
+	}
+	for _, p := range []struct{ key, path string }{{"fapolicyd", c.Fapolicyd}, {"keylime", c.Keylime}} {
+		if p.path != "" && !filepath.IsAbs(p.path) {
+			return fmt.Errorf("%s = %q: want an absolute path", p.key, p.path)
+		}
 	}
 	if err := signer.CheckPlace(c.SigningKey); err != nil {
 		return fmt.Errorf("signing-key: %w", err)

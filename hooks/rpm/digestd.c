@@ -2,7 +2,8 @@
 /*
  * Plugin for librpm: tells the daemon what a transaction is about to do and has
  * done, and labels the files that it unpacks with the name of their digest list
- * (docs/protocol.md, security.digest_list).
+ * (docs/protocol.md, security.digest_list) and, where the daemon sends one, with
+ * a signature (security.ima).
  *
  * It promises never to keep rpm waiting beyond its budget, never to fail a
  * transaction but by the daemon's word or the administrator's (on-unreachable),
@@ -73,6 +74,7 @@ void *rpmPluginGetData(rpmPlugin plugin);
 #define DEFAULT_BUDGET_MS (30 * 1000)
 #define EXCHANGE_MS (10 * 1000)
 #define LABEL "security.digest_list"
+#define SIGNATURE "security.ima"
 #define TAG_OPENPGP 278 /* RPMTAG_OPENPGP, unknown to rpm before 4.20 */
 
 enum { MSG_BEGIN = 1, MSG_HEADER, MSG_INSTALLED, MSG_FAILED, MSG_REMOVED, MSG_END,
@@ -81,16 +83,26 @@ enum { PROCEED, REFUSE, NOT_MANAGED };          /* in a VERDICT */
 enum { LIST_NAMED, NO_LIST, LIST_REFUSED };     /* in a LIST */
 
 enum { FRAME_HEADER = 8, MAX_CONTROL = 64 << 10, MAX_BEGIN = 16 << 20, MAX_HEADER = 64 << 20,
-       MAX_SIGNATURES = 1 << 20, MAX_STRING = 4096, MAX_NAME = 255, MAX_ELEMENTS = 200000 };
+       MAX_SIGNATURES = 1 << 20, MAX_STRING = 4096, MAX_NAME = 255, MAX_ELEMENTS = 200000,
+       MAX_LIST = 8 << 20, MAX_FILE_SIGNATURE = 1024 };
 
 /* What became of an element. rpm before 6.1 runs its hooks for script stages
  * too, so each step is remembered and taken once. */
 enum progress { UNSEEN, ASKED, ANNOUNCED, REFUSED, DONE };
 
+/* What goes into security.ima of one file. */
+struct signature {
+    uint32_t file; /* rpmfiFX */
+    uint32_t at, n; /* in the element's bytes */
+};
+
 struct element {
     rpmte te;
     enum progress progress;
     char *list; /* label for its files; NULL with ANNOUNCED: none */
+    struct signature *signatures; /* by file */
+    uint32_t nsignatures;
+    uint8_t *bytes;
 };
 
 enum link {
@@ -121,7 +133,8 @@ struct session {
     struct element *current; /* whose files are being unpacked */
     struct element *asked;   /* whose list the daemon has still to name */
 
-    uint8_t in[FRAME_HEADER + MAX_CONTROL];
+    uint8_t *in; /* the last frame received; grows with what arrives */
+    size_t in_cap;
 };
 
 /* ---- messages for people ---- */
@@ -359,14 +372,27 @@ static bool transmit(struct session *s, struct iovec *iov, size_t n, int64_t dea
     return true;
 }
 
+static bool make_room(struct session *s, size_t have)
+{
+    if (have < s->in_cap)
+        return true;
+    size_t cap = s->in_cap ? 2 * s->in_cap : 4096;
+    uint8_t *p = realloc(s->in, cap);
+    if (!p)
+        return false;
+    s->in = p;
+    s->in_cap = cap;
+    return true;
+}
+
 /* Reads one frame. Nothing may follow it: the daemon speaks only when asked. */
 static bool receive(struct session *s, struct reply *r, int64_t deadline)
 {
     size_t have = 0, want = FRAME_HEADER;
     while (have < want) {
-        if (!await(s, POLLIN, deadline))
+        if (!make_room(s, have) || !await(s, POLLIN, deadline))
             return false;
-        ssize_t n = recv(s->fd, s->in + have, sizeof s->in - have, MSG_DONTWAIT);
+        ssize_t n = recv(s->fd, s->in + have, s->in_cap - have, MSG_DONTWAIT);
         if (n < 0) {
             if (errno == EINTR || errno == EAGAIN)
                 continue;
@@ -382,7 +408,8 @@ static bool receive(struct session *s, struct reply *r, int64_t deadline)
         struct reply head = { .p = s->in + 4, .end = s->in + FRAME_HEADER };
         size_t length = get_uint(&head, 4);
         want = FRAME_HEADER + length;
-        if (s->in[0] != 1 || s->in[2] || s->in[3] || length > MAX_CONTROL || have > want) {
+        size_t limit = s->in[1] == MSG_LIST ? MAX_LIST : MAX_CONTROL;
+        if (s->in[0] != 1 || s->in[2] || s->in[3] || length > limit || have > want) {
             errno = EPROTO;
             return false;
         }
@@ -477,10 +504,21 @@ static uint32_t index_of(const struct session *s, const struct element *e)
     return (uint32_t)(e - s->elements);
 }
 
+static void forget_signatures(struct element *e)
+{
+    free(e->signatures);
+    free(e->bytes);
+    e->signatures = NULL;
+    e->bytes = NULL;
+    e->nsignatures = 0;
+}
+
 static void forget_elements(struct session *s)
 {
-    for (uint32_t i = 0; i < s->n; i++)
+    for (uint32_t i = 0; i < s->n; i++) {
         free(s->elements[i].list);
+        forget_signatures(&s->elements[i]);
+    }
     free(s->elements);
     free(s->slots);
     s->elements = NULL;
@@ -663,6 +701,53 @@ static void announce(struct session *s, struct element *e, Header h)
     rpmtdFreeData(&region);
 }
 
+/* Keeps the signatures of an element's files. What is wrong with them shows in r,
+ * and a lack of memory in errno. */
+static bool keep_signatures(struct element *e, struct reply *r)
+{
+    uint32_t n = get_uint(r, 4);
+    size_t left = (size_t)(r->end - r->p);
+    forget_signatures(e);
+    if (n > left / 8)
+        r->bad = true;
+    if (r->bad || n == 0)
+        return true;
+    e->signatures = malloc(n * sizeof *e->signatures);
+    e->bytes = malloc(left);
+    if (!e->signatures || !e->bytes) {
+        forget_signatures(e);
+        return false;
+    }
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < n && !r->bad; i++) {
+        uint32_t file = get_uint(r, 4);
+        uint32_t len = get_uint(r, 4);
+        const uint8_t *value = len <= MAX_FILE_SIGNATURE ? get(r, len) : NULL;
+        if (!value || r->bad || (i > 0 && file <= e->signatures[i - 1].file)) {
+            r->bad = true;
+            break;
+        }
+        e->signatures[i] = (struct signature){ .file = file, .at = at, .n = len };
+        memcpy(e->bytes + at, value, len);
+        at += len;
+    }
+    e->nsignatures = n;
+    return true;
+}
+
+static const struct signature *signature_of(const struct element *e, uint32_t file)
+{
+    uint32_t low = 0, high = e->nsignatures;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (e->signatures[middle].file < file)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < e->nsignatures && e->signatures[low].file == file ? &e->signatures[low] : NULL;
+}
+
 /* Learns the name of the list of the package that was announced last. It fails
  * when that package must not be installed. */
 static rpmRC learn(struct session *s)
@@ -679,10 +764,14 @@ static rpmRC learn(struct session *s)
         int len;
         uint32_t element = get_uint(&r, 4), decision = get_uint(&r, 1);
         const char *name = get_str(&r, MAX_NAME, &len);
+        bool kept = keep_signatures(e, &r);
         bool mute = r.end - r.p == 2;
         if (element != index_of(s, e) || decision > LIST_REFUSED || (len > 0) != (decision == LIST_NAMED) ||
-            memchr(name, '/', (size_t)len) || memchr(name, '\0', (size_t)len) || !finish(s, &r)) {
+            memchr(name, '/', (size_t)len) || memchr(name, '\0', (size_t)len) || (kept && !finish(s, &r))) {
+            forget_signatures(e);
             lose(s, strerror(EPROTO));
+        } else if (!kept) {
+            lose(s, strerror(ENOMEM));
         } else if (decision == LIST_REFUSED) {
             if (mute)
                 say(s, RPMLOG_ERR, "digestd: %s refused, without a reason", rpmteNEVRA(e->te));
@@ -827,6 +916,7 @@ static void digestd_cleanup(rpmPlugin plugin)
         return;
     hang_up(s);
     forget_elements(s);
+    free(s->in);
     free(s);
     rpmPluginSetData(plugin, NULL);
 }
@@ -905,9 +995,11 @@ static rpmRC digestd_psm_post(rpmPlugin plugin, rpmte te, int res)
         return RPMRC_OK;
     learn(s);
     s->current = NULL;
+    bool in_database = rpmteDBInstance(te) != 0;
+    if (in_database || res != 0)
+        forget_signatures(e);
     if (s->link != OPEN || e->progress == DONE)
         return RPMRC_OK;
-    bool in_database = rpmteDBInstance(te) != 0;
     switch (rpmteType(te)) {
     case TR_ADDED:
         /* Neither in the database nor failed: that was a script stage. */
@@ -971,6 +1063,14 @@ static int label(int fd, const char *path, const char *list, bool fresh)
     return fd >= 0 ? fsetxattr(fd, LABEL, list, strlen(list), 0) : lsetxattr(path, LABEL, list, strlen(list), 0);
 }
 
+/* Signs a file. A signature that stands is that of the same content, or made
+ * anew, so it is written without a look. */
+static int sign(int fd, const char *path, const struct element *e, const struct signature *sig)
+{
+    const uint8_t *value = e->bytes + sig->at;
+    return fd >= 0 ? fsetxattr(fd, SIGNATURE, value, sig->n, 0) : lsetxattr(path, SIGNATURE, value, sig->n, 0);
+}
+
 /* Directories and links come without a label to set, but are a beginning. */
 static rpmRC digestd_fsm_file_pre(rpmPlugin plugin, rpmfi fi, const char *path, mode_t mode, rpmFsmOp op)
 {
@@ -1002,6 +1102,9 @@ static rpmRC digestd_fsm_file_prepare(rpmPlugin plugin, rpmfi fi, int fd, const 
     /* A descriptor may be one that allows no attributes (O_PATH). */
     if (rc < 0 && errno == EBADF)
         rc = label(-1, path, list, fresh);
+    const struct signature *sig = rc < 0 ? NULL : signature_of(s->current, (uint32_t)rpmfiFX(fi));
+    if (sig && (rc = sign(fd, path, s->current, sig)) < 0 && errno == EBADF)
+        rc = sign(-1, path, s->current, sig);
     if (rc < 0 && !s->label_warned) {
         s->label_warned = true;
         say(s, RPMLOG_WARNING, "digestd: cannot label %s, and maybe others: %s", dest ? dest : path, strerror(errno));

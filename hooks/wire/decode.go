@@ -241,7 +241,24 @@ func (m *List) decode(d *decoder) {
 	if d.err == nil && (m.Name != "") != (m.Decision == ListNamed) {
 		d.fail("decision %q with list name %q", m.Decision, m.Name)
 	}
+	m.signatures(d)
 	m.Notes = d.notes()
+}
+
+func (m *List) signatures(d *decoder) {
+	n := d.count(int(d.u32()), MaxList, 4+4)
+	if n == 0 {
+		return
+	}
+	m.Signatures = make([]FileSignature, n)
+	for i := range m.Signatures {
+		s := FileSignature{File: d.u32(), Value: d.bytes()}
+		if len(s.Value) > MaxFileSig || i > 0 && s.File <= m.Signatures[i-1].File {
+			d.fail("signature %d: %d bytes, of file %d", i, len(s.Value), s.File)
+			return
+		}
+		m.Signatures[i] = s
+	}
 }
 
 func (m *Ack) decode(d *decoder)   { m.Notes = d.notes() }

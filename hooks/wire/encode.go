@@ -185,6 +185,15 @@ func (m *List) encode(e *encoder) {
 	e.u32(m.Element)
 	e.u8(uint8(m.Decision))
 	e.str(m.Name, MaxName)
+	e.u32(uint32(len(m.Signatures)))
+	for i, s := range m.Signatures {
+		if len(s.Value) > MaxFileSig || i > 0 && s.File <= m.Signatures[i-1].File {
+			e.fail("signature of file %d: %d bytes, after that of file %d", s.File, len(s.Value), m.Signatures[max(i-1, 0)].File)
+			return
+		}
+		e.u32(s.File)
+		e.bytes(s.Value)
+	}
 	e.notes(m.Notes)
 }
 

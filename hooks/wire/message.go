@@ -23,6 +23,8 @@ const (
 	MaxElements = 200_000  // elements of one transaction
 	MaxBegin    = 16 << 20 // payload of Begin
 	MaxHeader   = 64 << 20 // payload of Header
+	MaxList     = 8 << 20  // payload of List
+	MaxFileSig  = 1024     // one signature of a file
 	MaxControl  = 64 << 10 // payload of every other message
 )
 
@@ -77,7 +79,9 @@ func (k Kind) limit() (int, bool) {
 		return MaxBegin, true
 	case KindHeader:
 		return MaxHeader, true
-	case KindInstalled, KindFailed, KindRemoved, KindEnd, KindVerdict, KindList, KindAck, KindError:
+	case KindList:
+		return MaxList, true
+	case KindInstalled, KindFailed, KindRemoved, KindEnd, KindVerdict, KindAck, KindError:
 		return MaxControl, true
 	}
 	return 0, false
@@ -236,7 +240,15 @@ type List struct {
 	Element  uint32
 	Decision ListDecision
 	Name     string // of the list, a file name; empty unless Decision is ListNamed
-	Notes    []Note
+	// Signatures are of some of the package's files, by ascending index.
+	Signatures []FileSignature
+	Notes      []Note
+}
+
+// FileSignature is what goes into security.ima of one file of a package.
+type FileSignature struct {
+	File  uint32 // its place in the header's arrays
+	Value []byte // the attribute, at most MaxFileSig bytes
 }
 
 // Ack answers an End: lists and index are durable.

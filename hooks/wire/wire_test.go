@@ -28,6 +28,7 @@ var messages = []Message{
 	&End{Failed: 1},
 	&Verdict{Decision: Refuse, Notes: []Note{{Level: LevelError, Text: "no"}}},
 	&List{Element: 7, Decision: ListNamed, Name: "tlv-bash-1:5-1.x86_64"},
+	&List{Element: 7, Decision: ListNamed, Name: "tlv-bash-1:5-1.x86_64", Signatures: []FileSignature{{File: 0, Value: []byte{3, 2}}, {File: 9, Value: []byte{1}}}},
 	&Ack{Notes: []Note{{Level: LevelWarning, Text: "hm"}}},
 	&Error{Text: "cannot"},
 }

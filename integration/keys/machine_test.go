@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long a daemon may take to notice.
-const patience = 15 * time.Second
+const patience = time.Minute
 
 // machine is a root inside a release whose rpm keeps keys in one way, and a
 // daemon of this machine beside it.

@@ -3,6 +3,9 @@
 package plugin_test
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -10,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/hooks/wire"
 	"golang.org/x/sys/unix"
 )
@@ -192,4 +196,51 @@ func TestLabelsThatCannotBeSet(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A signature goes to the file that it is for, whatever the order in which rpm
+// unpacks; one for what rpm does not write goes nowhere.
+func TestSignatures(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *box) {
+		large := bytes.Repeat([]byte{7}, wire.MaxFileSig)
+		b.reply = func(m wire.Message) wire.Message {
+			h, ok := m.(*wire.Header)
+			if !ok {
+				return nil
+			}
+			list := usual(h).(*wire.List)
+			parsed, err := header.ParseImmutable(bytes.Clone(h.Region))
+			if err != nil {
+				b.t.Error(err)
+				return nil
+			}
+			err = parsed.Files(func(f header.File) error {
+				if f.Index%2 == 0 { // more than one frame of other replies holds
+					list.Signatures = append(list.Signatures, wire.FileSignature{File: uint32(f.Index), Value: append([]byte(f.Path()), large[len(f.Path()):]...)})
+				}
+				return nil
+			})
+			if err != nil {
+				b.t.Error(err)
+			}
+			return list
+		}
+		b.ok("-U", "few-1")
+		for i := range fewFiles {
+			p := fmt.Sprintf("/opt/few/%04d", i)
+			value := make([]byte, 2*wire.MaxFileSig)
+			n, err := unix.Lgetxattr(b.path(p), "security.ima", value)
+			switch {
+			case i%2 == 1:
+				if !errors.Is(err, unix.ENODATA) {
+					t.Errorf("%s is signed, %d bytes, %v", p, n, err)
+				}
+			case err != nil || n != wire.MaxFileSig || !strings.HasPrefix(string(value), p):
+				t.Errorf("%s: %d bytes %q, %v", p, n, value[:20], err)
+			}
+			if got := b.label(p); got != listName(0) {
+				t.Errorf("%s: label %q", p, got)
+			}
+		}
+	})
 }

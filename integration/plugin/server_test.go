@@ -170,7 +170,7 @@ func (s *server) settle() {
 	defer c.Close()
 	c.(*net.UnixConn).CloseWrite()
 	io.Copy(io.Discard, c)
-	for deadline := time.Now().Add(5 * time.Second); s.open.Load() > 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); s.open.Load() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			s.t.Fatal("a connection stays open, though rpm is gone")
 		}

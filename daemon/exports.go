@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/neighbours"
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/kernel"
+	"github.com/digestd/digestd/store"
+	"golang.org/x/sys/unix"
+)
+
+// fapolicydFIFO is where fapolicyd takes commands; one to look at its files anew
+// is a line with the number 1.
+const fapolicydFIFO = "/run/fapolicyd/fapolicyd.fifo"
+
+// export is one file that tells somebody else what is vouched for.
+type export struct {
+	name  string // as in the configuration
+	path  string
+	write func(w io.Writer, files neighbours.Files) (written, skipped int, err error)
+	after func()
+	sum   []byte // of what was written last
+}
+
+func (d *Daemon) exports() (all []*export) {
+	if d.config.Fapolicyd != "" {
+		all = append(all, &export{name: "fapolicyd", path: d.config.Fapolicyd, write: neighbours.WriteTrust, after: d.tellFapolicyd})
+	}
+	if d.config.Keylime != "" {
+		all = append(all, &export{name: "keylime", path: d.config.Keylime, after: func() {},
+			write: func(w io.Writer, files neighbours.Files) (int, int, error) {
+				snap := d.snapshot()
+				shared := func(path []byte) bool {
+					n := 0
+					for range snap.lookup.withPath(pathRef(path)) {
+						n++
+					}
+					// Under its other name, where directories are links, it may be in
+					// other lists.
+					return n != 1
+				}
+				return neighbours.WriteKeylime(w, files, shared, d.now())
+			}})
+	}
+	return all
+}
+
+// neighboursLoop keeps up to date what others read of this daemon's lists:
+// signatures on files at once, whole files when a transaction is over.
+func (d *Daemon) neighboursLoop(ctx context.Context) error {
+	exports := d.exports()
+	signer := newFileSigner(d)
+	if signer.switchedOff() {
+		d.exported("ima-signatures", signer.takeBack(ctx))
+	}
+	if len(exports) == 0 && signer.off {
+		return nil
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.listsChanged:
+		}
+		d.exported("ima-signatures", signer.follow(ctx))
+		for d.snapshot().open > 0 {
+			// Only as long as packages change; what does not wait is done above.
+			const step = 100 * time.Millisecond
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-d.listsChanged:
+				d.exported("ima-signatures", signer.follow(ctx))
+			case <-time.After(step):
+			}
+		}
+		d.exported("ima-signatures", signer.follow(ctx))
+		for _, e := range exports {
+			d.exported(e.name, d.writeExport(e))
+		}
+	}
+}
+
+// exported tells the administrator what cannot be kept up to date.
+func (d *Daemon) exported(name string, err error) {
+	d.onState(context.Background(), func(s *state) error {
+		had := len(s.problems)
+		s.solved(name)
+		if err != nil {
+			s.problem(name, api.SeverityWarning, err.Error(), "mend the cause, or take "+name+" out of the configuration; then: systemctl restart digestd")
+		}
+		if err != nil || len(s.problems) != had {
+			s.publish()
+		}
+		return nil
+	})
+}
+
+// writeExport replaces an export's file, in one step, if its content has changed.
+func (d *Daemon) writeExport(e *export) (err error) {
+	dir := filepath.Dir(e.path)
+	f, err := os.CreateTemp(dir, "."+filepath.Base(e.path)+".*")
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", e.path, err)
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	sum := sha256.New()
+	written, skipped, err := e.write(io.MultiWriter(f, sum), d.vouchedFiles())
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", e.path, err)
+	}
+	if same := sum.Sum(nil); bytes.Equal(same, e.sum) && exists(e.path) {
+		f.Close()
+		return os.Remove(f.Name())
+	}
+	if err = errors.Join(f.Chmod(0o644), f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), e.path)
+	}
+	if err == nil {
+		err = store.SyncDir(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", e.path, err)
+	}
+	e.sum = sum.Sum(nil)
+	d.log.Info("files that are vouched for written", "for", e.name, "file", e.path, "files", written, "left out", skipped)
+	e.after()
+	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// tellFapolicyd asks a running fapolicyd to read its files anew. It does not wait
+// for one that does not listen.
+func (d *Daemon) tellFapolicyd() {
+	fd, err := unix.Open(fapolicydFIFO, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return // it reads the file when it starts
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO {
+		return
+	}
+	if _, err := unix.Write(fd, []byte("1\n")); err != nil {
+		d.log.Warn("fapolicyd not told", "error", err, "advice", "fapolicyd-cli --update")
+	}
+}
+
+// vouchedFiles yields the files that active lists vouch for and that are there,
+// by the directory they really lie in.
+func (d *Daemon) vouchedFiles() neighbours.Files {
+	return func(yield func(neighbours.File, error) bool) {
+		dirs := dirCache{root: d.root}
+		defer dirs.close()
+		var path []byte
+		for _, e := range d.snapshot().entries {
+			if !e.active() || e.broken {
+				continue
+			}
+			stopped := false
+			err := d.eachFile(e, func(algo digestlist.Algo, digest, name []byte) error {
+				if algo != digestlist.SHA256 || len(name) == 0 || name[0] != '/' {
+					return nil
+				}
+				slash := bytes.LastIndexByte(name, '/')
+				dir := dirs.get(string(name[:slash+1]))
+				if dir == nil {
+					return nil
+				}
+				size, ok := dir.Size(string(name[slash+1:]))
+				if !ok {
+					return nil
+				}
+				path = append(append(path[:0], dir.Path...), name[slash:]...)
+				if !yield(neighbours.File{Path: path, Size: size, SHA256: digest}, nil) {
+					stopped = true
+					return io.EOF
+				}
+				return nil
+			})
+			if stopped {
+				return
+			}
+			if err != nil && !errors.Is(err, os.ErrNotExist) && !yield(neighbours.File{}, err) {
+				return
+			}
+		}
+	}
+}
+
+// dirCache keeps the directory asked for last: lists name the files of one
+// directory in a row.
+type dirCache struct {
+	root *kernel.Root
+	path string
+	dir  *kernel.Directory
+}
+
+func (c *dirCache) get(path string) *kernel.Directory {
+	if path != c.path {
+		c.close()
+		c.path = path
+		c.dir, _ = c.root.Directory(path)
+	}
+	return c.dir
+}
+
+func (c *dirCache) close() {
+	if c.dir != nil {
+		c.dir.Close()
+		c.dir = nil
+	}
+}
+
+// contentDigest reads a file.
+func contentDigest(f *kernel.File) ([]byte, error) {
+	r, err := f.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	var h hash.Hash = sha256.New()
+	if _, err := io.Copy(h, io.LimitReader(r, maxHashed)); err != nil {
+		return nil, err
+	}
+	return h.Sum(nil), nil
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernel
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// IMAName is the extended attribute in which IMA looks for a file's signature.
+const IMAName = "security.ima"
+
+// maxIMA bounds the attribute: a signature by RSA of 4096 bits has 521 bytes.
+const maxIMA = 1024
+
+// The head of a signature in security.ima (kernel: security/integrity/integrity.h,
+// struct signature_v2_hdr): type, version, number of the hash, key, length.
+const (
+	imaTypeSignature = 3 // EVM_IMA_XATTR_DIGSIG
+	imaVersion2      = 2
+	imaHead          = 9
+)
+
+// IMASignature is a signature over the digest of a file's content, version 2: an
+// X.509 key's, in the form that the kernel's asymmetric keys verify.
+type IMASignature struct {
+	Hash      uint8   // enum hash_algo (include/uapi/linux/hash_info.h)
+	KeyID     [4]byte // the end of the certificate's subject key identifier
+	Signature []byte  // PKCS#1 v1.5, or the DER form of ECDSA's two numbers
+}
+
+// Value returns the attribute's value.
+func (s IMASignature) Value() []byte {
+	b := append(make([]byte, 0, imaHead+len(s.Signature)), imaTypeSignature, imaVersion2, s.Hash)
+	b = append(b, s.KeyID[:]...)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(s.Signature)))
+	return append(b, s.Signature...)
+}
+
+// ParseIMASignature reads an attribute's value. It fails for what is no signature
+// of version 2, such as a mere digest.
+func ParseIMASignature(value []byte) (s IMASignature, err error) {
+	if len(value) < imaHead || value[0] != imaTypeSignature || value[1] != imaVersion2 {
+		return s, errors.New("no signature of version 2")
+	}
+	if n := int(binary.BigEndian.Uint16(value[7:])); n != len(value)-imaHead {
+		return s, fmt.Errorf("signature of %d bytes, %d are there", n, len(value)-imaHead)
+	}
+	s.Hash, s.Signature = value[2], value[imaHead:]
+	copy(s.KeyID[:], value[3:])
+	return s, nil
+}
+
+// IMA returns the value of the file's security.ima, nil for none.
+func (f *File) IMA() ([]byte, error) {
+	var buf [maxIMA]byte
+	n, err := unix.Getxattr(f.proc(), IMAName, buf[:])
+	switch {
+	case errors.Is(err, unix.ENODATA) || errors.Is(err, unix.EOPNOTSUPP):
+		return nil, nil
+	case errors.Is(err, unix.ERANGE):
+		return nil, fmt.Errorf("cannot read %s: more than %d bytes", IMAName, maxIMA)
+	case err != nil:
+		return nil, fmt.Errorf("cannot read %s: %w", IMAName, err)
+	}
+	return append([]byte(nil), buf[:n]...), nil
+}
+
+// SetIMA sets the file's security.ima. The kernel forgets what it thought of the
+// file before.
+func (f *File) SetIMA(value []byte) error {
+	if err := unix.Setxattr(f.proc(), IMAName, value, 0); err != nil {
+		return fmt.Errorf("cannot set %s: %w", IMAName, err)
+	}
+	return nil
+}
+
+// RemoveIMA removes it; a file without one is no error. The kernel forgets what
+// it thought of the file before.
+func (f *File) RemoveIMA() error {
+	err := unix.Removexattr(f.proc(), IMAName)
+	if err != nil && !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.EOPNOTSUPP) {
+		return fmt.Errorf("cannot remove %s: %w", IMAName, err)
+	}
+	return nil
+}

@@ -42,6 +42,10 @@ openssl          openssl
 strace           strace
 softhsm2-util    softhsm2
 swtpm            swtpm
+evmctl           ima-evm-utils
+fapolicyd-cli    fapolicyd
+/usr/lib/python3/dist-packages/jsonschema/__init__.py python3-jsonschema python3-jsonschema
+unshare          util-linux
 zip              zip
 mount            mount
 flock            util-linux

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"math/big"
 	"math/rand/v2"
@@ -63,6 +64,9 @@ func NewKey(owner string, bits int) (*Key, error) {
 	k.Armor = buf.Bytes()
 	return k, nil
 }
+
+// Fingerprint returns the key's, in hexadecimal digits.
+func (k *Key) Fingerprint() string { return hex.EncodeToString(k.entity.PrimaryKey.Fingerprint) }
 
 // prime returns a prime whose two highest bits are set, so that the product of
 // two has as many bits as both together.

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"testing"
+
+	"github.com/digestd/digestd/digestlist/header"
+)
+
+func TestExecutable(t *testing.T) {
+	for _, tc := range []struct {
+		base string
+		mode uint16
+		want bool
+	}{
+		{"tool", 0o100755, true},
+		{"tool", 0o100711, true},
+		{"text", 0o100644, false},
+		{"libc.so.6", 0o100644, true},
+		{"module.so", 0o100644, true},
+		{"ext4.ko", 0o100644, true},
+		{"ext4.ko.xz", 0o100644, true},
+		{"archive.xz", 0o100644, false},
+		{"also", 0o100644, false},
+		{"directory", 0o040755, false},
+		{"link", 0o120777, false},
+	} {
+		f := header.File{Base: []byte(tc.base), Mode: tc.mode, Digest: []byte{1}}
+		if got := executable(f); got != tc.want {
+			t.Errorf("%s, mode %o: %t, want %t", tc.base, tc.mode, got, tc.want)
+		}
+		f.Flags = header.FileGhost
+		if executable(f) {
+			t.Errorf("%s, a ghost, is executable", tc.base)
+		}
+	}
+}

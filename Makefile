@@ -12,6 +12,10 @@ unitdir ?= $(PREFIX)/lib/systemd/system
 busdir ?= $(PREFIX)/share/dbus-1/system.d
 mandir ?= $(PREFIX)/share/man
 compdir ?= $(PREFIX)/share
+libexecdir ?= $(PREFIX)/libexec
+# Where the plugins of dnf go; empty, where dnf and dnf5 of this machine look.
+dnf4dir ?=
+dnf5dir ?=
 
 GO ?= go
 export CGO_ENABLED ?= 0
@@ -23,7 +27,7 @@ scripts = .ci/run .ci/stage $(wildcard integration/*.sh integration/*/*.sh integ
 fuzz_targets = $(shell grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | sed 's|/[^/]*:func |:|' | sort)
 
 help:
-	@echo 'make build     bin/: digestd, digestctl, digestd-pkcs11 and the rpm plugin digestd.so'
+	@echo 'make build     bin/: digestd, digestctl, their helpers and the rpm plugin digestd.so'
 	@echo 'make demo      shows all of it in a sandbox; KEEP=1 leaves that up'
 	@echo 'make test      everything that must hold, briefly fuzzed'
 	@echo 'make lint      gofmt, go vet, the plugin with all warnings, shell syntax'
@@ -34,6 +38,7 @@ help:
 
 build: setup-build
 	$(GO) build -trimpath -ldflags '-X $(module)/daemon/api.Version=$(VERSION)' -o bin/ ./cmd/digestd ./cmd/digestctl
+	$(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/digestd-hook
 	CGO_ENABLED=1 $(GO) build -trimpath -o bin/ ./cmd/digestd-pkcs11
 	@$(MAKE) -s -B -C hooks/rpm plugin=$(CURDIR)/bin/digestd.so
 
@@ -73,7 +78,10 @@ install: build
 	install -D -m 0755 bin/digestd $(DESTDIR)$(sbindir)/digestd
 	install -D -m 0755 bin/digestctl $(DESTDIR)$(bindir)/digestctl
 	install -D -m 0755 bin/digestd-pkcs11 $(DESTDIR)$(PREFIX)/libexec/digestd/digestd-pkcs11
+	install -D -m 0755 bin/digestd-hook $(DESTDIR)$(libexecdir)/digestd/digestd-hook
 	@$(MAKE) -s -C hooks/rpm install plugin=$(CURDIR)/bin/digestd.so DESTDIR=$(DESTDIR)
+	@$(MAKE) -s -C hooks/dnf4 install hook=$(libexecdir)/digestd/digestd-hook DESTDIR=$(DESTDIR) $(if $(dnf4dir),dnfplugindir=$(dnf4dir))
+	@$(MAKE) -s -C hooks/dnf5 install hook=$(libexecdir)/digestd/digestd-hook DESTDIR=$(DESTDIR) $(if $(dnf5dir),actionsdir=$(dnf5dir))
 	install -d -m 0755 $(DESTDIR)$(unitdir) $(DESTDIR)$(mandir)/man1 \
 		$(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8 $(addprefix $(DESTDIR)$(compdir)/,bash-completion/completions zsh/site-functions fish/vendor_completions.d) \
 		$(addprefix $(DESTDIR)$(sysconfdir)/digestd/,digestd.conf.d keys.d revoked.d)

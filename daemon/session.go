@@ -113,8 +113,13 @@ func (s *session) run(ctx context.Context, peer wire.Peer) error {
 	if err != nil {
 		return err
 	}
-	begin, ok := msg.(*wire.Begin)
-	if !ok {
+	var begin *wire.Begin
+	switch m := msg.(type) {
+	case *wire.Begin:
+		begin = m
+	case *wire.Hint:
+		return s.hint(m)
+	default:
 		return fmt.Errorf("cannot serve a %T before a Begin", msg)
 	}
 	if proceed, err := s.begin(ctx, begin, peer); err != nil || !proceed {
@@ -158,7 +163,7 @@ func (s *session) begin(ctx context.Context, m *wire.Begin, peer wire.Peer) (pro
 		return false, s.conn.Write(&wire.Verdict{Decision: wire.NotManaged}, frameDeadline)
 	}
 	t := &transaction{
-		peer: peer, test: m.Test(), dbOnly: m.JustDB(),
+		peer: peer, test: m.Test(), check: m.Check(), dbOnly: m.JustDB(),
 		added: map[store.Digest]*addition{}, byIndex: map[uint32]*addition{},
 	}
 	for _, e := range m.Elements {
@@ -204,8 +209,11 @@ func (s *session) begin(ctx context.Context, m *wire.Begin, peer wire.Peer) (pro
 		// on, the package manager must not suffer, reconciliation will repair.
 		s.log.Error("transaction not registered", "error", err)
 	}
-	s.txn = t
 	err = s.conn.Write(verdict, frameDeadline)
+	if t.check {
+		return false, err
+	}
+	s.txn = t
 	s.work.stager.Prepare()
 	return true, err
 }

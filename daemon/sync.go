@@ -100,12 +100,11 @@ func (d *Daemon) databaseChanged() {
 // transactionEnded wakes a reconciliation that waited, and looks for changes
 // that no hook told of.
 func (d *Daemon) transactionEnded() {
-	for _, c := range []chan struct{}{d.ended, d.rested} {
-		select {
-		case c <- struct{}{}:
-		default:
-		}
+	select {
+	case d.ended <- struct{}{}:
+	default:
 	}
+	d.lookAgain()
 	d.notify(d.statusLine())
 }
 

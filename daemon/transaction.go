@@ -16,6 +16,7 @@ type transaction struct {
 	peer     wire.Peer
 	elements []policy.Element
 	test     bool
+	check    bool // asked about before anything is downloaded; test, too
 	dbOnly   bool // no file is touched: --justdb
 
 	added   map[store.Digest]*addition // by header
@@ -35,11 +36,12 @@ type addition struct {
 	reused    bool // its list was active before the transaction
 }
 
-// begin asks policy about every element. A veto touches nothing.
+// begin asks policy about every element. A veto touches nothing. What a trial
+// meets is not recorded: nobody was stopped by it.
 func (s *state) begin(t *transaction) []policy.ElementDecision {
 	decisions := policy.AdmitTransaction(s.mode, t.elements, s.lineFor)
 	for _, d := range decisions {
-		if d.Verdict == policy.Veto && !t.test {
+		if d.Verdict == policy.Veto && (!t.test || t.check) {
 			s.refused(t, d.NEVRA, d.Decision)
 		}
 	}

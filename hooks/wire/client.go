@@ -63,6 +63,9 @@ func (c *Client) End(ctx context.Context, m *End) (*Ack, error) {
 	return exchange[*Ack](ctx, c.conn, m)
 }
 
+// Hint says that packages may have changed.
+func (c *Client) Hint(m *Hint) error { return c.conn.Write(m, ExchangeTimeout) }
+
 // exchange sends a message and waits for its reply.
 func exchange[Reply Message](ctx context.Context, c *Conn, m Message) (reply Reply, err error) {
 	if err := c.Write(m, ExchangeTimeout); err != nil {

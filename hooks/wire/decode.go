@@ -32,6 +32,8 @@ func decode(kind Kind, payload []byte) (Message, error) {
 		m = new(Removed)
 	case KindEnd:
 		m = new(End)
+	case KindHint:
+		m = new(Hint)
 	case KindVerdict:
 		m = new(Verdict)
 	case KindList:
@@ -222,6 +224,12 @@ func (m *Removed) decode(d *decoder) {
 }
 
 func (m *End) decode(d *decoder) { m.Failed = d.u32() }
+
+func (m *Hint) decode(d *decoder) {
+	m.Plugin = d.str(MaxString)
+	m.RootDev = d.u64()
+	m.RootIno = d.u64()
+}
 
 func (m *Verdict) decode(d *decoder) {
 	m.Decision = Decision(d.u8())

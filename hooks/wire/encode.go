@@ -176,6 +176,12 @@ func (m *Removed) encode(e *encoder) {
 
 func (m *End) encode(e *encoder) { e.u32(m.Failed) }
 
+func (m *Hint) encode(e *encoder) {
+	e.str(m.Plugin, MaxString)
+	e.u64(m.RootDev)
+	e.u64(m.RootIno)
+}
+
 func (m *Verdict) encode(e *encoder) {
 	e.u8(uint8(m.Decision))
 	e.notes(m.Notes)

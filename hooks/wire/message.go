@@ -39,6 +39,7 @@ const (
 	KindFailed    Kind = 0x04
 	KindRemoved   Kind = 0x05
 	KindEnd       Kind = 0x06
+	KindHint      Kind = 0x07
 	KindVerdict   Kind = 0x81
 	KindList      Kind = 0x82
 	KindAck       Kind = 0x83
@@ -59,6 +60,8 @@ func (k Kind) String() string {
 		return "REMOVED"
 	case KindEnd:
 		return "END"
+	case KindHint:
+		return "HINT"
 	case KindVerdict:
 		return "VERDICT"
 	case KindList:
@@ -81,15 +84,15 @@ func (k Kind) limit() (int, bool) {
 		return MaxHeader, true
 	case KindList:
 		return MaxList, true
-	case KindInstalled, KindFailed, KindRemoved, KindEnd, KindVerdict, KindAck, KindError:
+	case KindInstalled, KindFailed, KindRemoved, KindEnd, KindHint, KindVerdict, KindAck, KindError:
 		return MaxControl, true
 	}
 	return 0, false
 }
 
 // Message is one of the pointer types of this package: *[Begin], *[Header],
-// *[Installed], *[Failed], *[Removed], *[End] from the hook; *[Verdict],
-// *[List], *[Ack], *[Error] from the daemon.
+// *[Installed], *[Failed], *[Removed], *[End], *[Hint] from the hook;
+// *[Verdict], *[List], *[Ack], *[Error] from the daemon.
 type Message interface {
 	Kind() Kind
 	encode(*encoder)
@@ -117,6 +120,10 @@ func (t ElementType) valid() bool {
 const (
 	FlagTest   = 1 << 0 // nothing will be changed: the run dnf makes first
 	FlagJustDB = 1 << 3 // only the database is changed, no file
+
+	// FlagCheck is ours: a package manager asks about what it means to do, before
+	// it downloads anything. Nothing follows such a Begin.
+	FlagCheck = 1 << 31
 )
 
 // Begin opens a transaction. The daemon answers with a Verdict.
@@ -136,7 +143,10 @@ type Begin struct {
 }
 
 // Test reports whether the transaction is only tried out.
-func (m *Begin) Test() bool { return m.Flags&FlagTest != 0 }
+func (m *Begin) Test() bool { return m.Flags&(FlagTest|FlagCheck) != 0 }
+
+// Check reports whether it is only asked about.
+func (m *Begin) Check() bool { return m.Flags&FlagCheck != 0 }
 
 // JustDB reports whether the transaction leaves files alone.
 func (m *Begin) JustDB() bool { return m.Flags&FlagJustDB != 0 }
@@ -183,6 +193,14 @@ type Removed struct {
 // End closes a transaction. The daemon answers with an Ack.
 type End struct {
 	Failed uint32 // elements that rpm counts as failed
+}
+
+// Hint says, instead of Begin, that packages may have changed: whether they did,
+// rpm's database knows.
+type Hint struct {
+	Plugin  string // as in Begin
+	RootDev uint64
+	RootIno uint64
 }
 
 // Decision is what the daemon says to a transaction.
@@ -283,6 +301,7 @@ func (*Installed) Kind() Kind { return KindInstalled }
 func (*Failed) Kind() Kind    { return KindFailed }
 func (*Removed) Kind() Kind   { return KindRemoved }
 func (*End) Kind() Kind       { return KindEnd }
+func (*Hint) Kind() Kind      { return KindHint }
 func (*Verdict) Kind() Kind   { return KindVerdict }
 func (*List) Kind() Kind      { return KindList }
 func (*Ack) Kind() Kind       { return KindAck }

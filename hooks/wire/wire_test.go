@@ -26,6 +26,7 @@ var messages = []Message{
 	&Removed{Element: 7, Digest: [32]byte{1, 2, 3}},
 	&Removed{Element: 7},
 	&End{Failed: 1},
+	&Hint{Plugin: "dnf4 1", RootDev: 1, RootIno: 2},
 	&Verdict{Decision: Refuse, Notes: []Note{{Level: LevelError, Text: "no"}}},
 	&List{Element: 7, Decision: ListNamed, Name: "tlv-bash-1:5-1.x86_64"},
 	&List{Element: 7, Decision: ListNamed, Name: "tlv-bash-1:5-1.x86_64", Signatures: []FileSignature{{File: 0, Value: []byte{3, 2}}, {File: 9, Value: []byte{1}}}},

@@ -15,6 +15,8 @@ import (
 	"github.com/google/rpmpack"
 )
 
+const tagPostProg = 1086 // RPMTAG_POSTINPROG
+
 // Package is a package to be made, in process: thousands take seconds. What
 // only rpmbuild can do is for [BuildSpec].
 type Package struct {
@@ -23,6 +25,7 @@ type Package struct {
 	Provides                     []string
 	Files                        map[string]string // content by path; a path that ends with a slash is a directory
 	Post                         string            // a scriptlet
+	PostProg                     string            // what runs it, /bin/sh if empty
 	Key                          *Key              // nil for an unsigned package
 }
 
@@ -65,6 +68,9 @@ func (p *Package) build(dir string) (string, error) {
 	}
 	if p.Post != "" {
 		r.AddPostin(p.Post)
+	}
+	if p.PostProg != "" {
+		r.AddCustomTag(tagPostProg, rpmpack.EntryString(p.PostProg))
 	}
 	if p.Key != nil {
 		r.SetPGPSigner(p.Key.Sign)

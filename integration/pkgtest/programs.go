@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Programs is a directory with digestd, digestctl and the plugin digestd.so of
+// Programs is a directory with digestd, digestctl, digestd-hook and the plugin digestd.so of
 // this source tree.
 type Programs struct{ Dir string }
 
@@ -24,7 +24,7 @@ func BuildPrograms(dir string, tags ...string) (Programs, error) {
 	source := strings.TrimSpace(string(out))
 	plugin := filepath.Join(dir, "digestd.so")
 	for _, args := range [][]string{
-		{"go", "build", "-C", source, "-tags", strings.Join(tags, ","), "-o", dir, "./cmd/digestd", "./cmd/digestctl"},
+		{"go", "build", "-C", source, "-tags", strings.Join(tags, ","), "-o", dir, "./cmd/digestd", "./cmd/digestctl", "./cmd/digestd-hook"},
 		{"make", "-s", "-C", filepath.Join(source, "hooks", "rpm"), "-B", "digestd.so"},
 		{"cp", filepath.Join(source, "hooks", "rpm", "digestd.so"), plugin},
 	} {

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import "github.com/digestd/digestd/hooks/wire"
+
+// hint takes a package manager's word that packages may have changed.
+func (s *session) hint(m *wire.Hint) error {
+	dev, ino, err := s.d.root.ID()
+	if err != nil || dev != m.RootDev || ino != m.RootIno {
+		s.log.Debug("hint not about packages kept here", "from", m.Plugin)
+		return nil
+	}
+	s.log.Debug("hint", "from", m.Plugin)
+	s.d.lookAgain()
+	return nil
+}
+
+// PackagesAnnounced is called when rpm announced on the bus that a transaction
+// ended.
+func (d *Daemon) PackagesAnnounced() {
+	d.log.Debug("hint", "from", "rpm, on the bus")
+	d.lookAgain()
+}
+
+// lookAgain makes the watcher compare rpm's database with what was reconciled
+// last, as after a transaction. It is a hint, so it costs next to nothing when
+// nothing has changed.
+func (d *Daemon) lookAgain() {
+	select {
+	case d.rested <- struct{}{}:
+	default:
+	}
+}

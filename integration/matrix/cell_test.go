@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package matrix_test
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/digestd/digestd/integration/pkgtest"
+	"golang.org/x/sys/unix"
+)
+
+// manager is a program that changes packages.
+type manager struct {
+	name string
+	asks bool // about the whole transaction, before it downloads
+	args func(c *cell, verb, pkg string) []string
+}
+
+var rpm = manager{name: "rpm", args: func(c *cell, verb, pkg string) []string {
+	file := filepath.Join(c.dir, "packages", pkg+".noarch.rpm")
+	verbs := map[string][]string{
+		"install": {"-U", file}, "upgrade": {"-U", file}, "downgrade": {"-U", "--oldpackage", file}, "remove": {"-e", pkg},
+	}
+	return append([]string{"rpm", "--root", filepath.Join(c.dir, "root")}, verbs[verb]...)
+}}
+
+func dnf(c *cell, program, verb, pkg string, more ...string) []string {
+	return append([]string{
+		program, "--assumeyes", "--installroot=" + filepath.Join(c.dir, "root"), "--releasever=1",
+		"--repofrompath=test," + c.server.URL, "--repo=test", "--setopt=gpgcheck=0", "--setopt=install_weak_deps=0",
+		"--setopt=keepcache=0", "--setopt=cachedir=" + filepath.Join(c.dir, "cache"), "--setopt=logdir=" + filepath.Join(c.dir, "log"),
+	}, append(more, verb, pkg)...)
+}
+
+var dnf4 = manager{name: "dnf4", asks: true, args: func(c *cell, verb, pkg string) []string {
+	return dnf(c, "dnf", verb, pkg,
+		"--setopt=pluginpath="+filepath.Join(c.dir, "..", "dnf4"), "--setopt=pluginconfpath="+filepath.Join(c.dir, "..", "dnf4"))
+}}
+
+var dnf5 = manager{name: "dnf5", asks: true, args: func(c *cell, verb, pkg string) []string {
+	return dnf(c, "dnf5", verb, pkg, "--setopt=pluginconfpath="+filepath.Join(c.dir, "..", "dnf5"))
+}}
+
+// cell is one manager of one release, on an empty root whose lists a daemon
+// keeps.
+type cell struct {
+	*testing.T
+	release *release
+	manager manager
+	dir     string // as the release sees it
+	daemon  *pkgtest.Daemon
+	server  *httptest.Server
+	fetched atomic.Int32 // packages
+}
+
+func newCell(t *testing.T, r *release, m manager) *cell {
+	dir, err := os.MkdirTemp(r.outside(r.dir), "cell-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cell{T: t, release: r, manager: m, dir: filepath.Join(r.dir, filepath.Base(dir))}
+	files := http.FileServer(http.Dir(packages))
+	c.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if strings.HasSuffix(req.URL.Path, ".rpm") {
+			c.fetched.Add(1)
+		}
+		files.ServeHTTP(w, req)
+	}))
+	t.Cleanup(c.server.Close)
+	if err := os.CopyFS(filepath.Join(dir, "packages"), os.DirFS(packages)); err != nil {
+		t.Fatal(err)
+	}
+	for _, sub := range []string{"root", "home", "log"} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// All that a package's own scriptlet must see lies in the root.
+	c.daemon = pkgtest.NewDaemon(t, programs, &pkgtest.Root{Dir: filepath.Join(dir, "root")}, filepath.Join(dir, "root", "etc", "digestd"))
+	c.daemon.Args = []string{"-verbose"}
+	c.writeMacros("")
+	c.must("rpm", "--root", filepath.Join(c.dir, "root"), "--initdb")
+	for _, k := range []*pkgtest.Key{vendor, stolen} {
+		if err := os.WriteFile(filepath.Join(dir, k.Owner+".asc"), k.Armor, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		c.must("rpm", "--root", filepath.Join(c.dir, "root"), "--import", filepath.Join(c.dir, k.Owner+".asc"))
+	}
+	c.daemon.Start()
+	return c
+}
+
+// writeMacros sets rpm up, by the one file that dnf reads too, with options of
+// the plugin and more macros.
+func (c *cell) writeMacros(options string, more ...string) {
+	c.Helper()
+	so := filepath.Join(c.release.dir, "rpm")
+	macros := append([]string{
+		"_dbpath " + pkgtest.DBPath, "_keyring rpmdb", "__plugindir " + so,
+		"__transaction_digestd " + so + "/digestd.so socket=" + filepath.Join(c.dir, "root/etc/digestd/run/hook.sock") + " " + options,
+	}, more...)
+	text := "%" + strings.Join(macros, "\n%") + "\n"
+	if err := os.WriteFile(c.outside("home/.rpmmacros"), []byte(text), 0o644); err != nil {
+		c.Fatal(err)
+	}
+}
+
+// outside is how this process names a file of the cell.
+func (c *cell) outside(path string) string { return c.release.outside(filepath.Join(c.dir, path)) }
+
+// run runs a program of the release and returns its exit code and what it said.
+func (c *cell) run(args ...string) (code int, said string) {
+	c.Helper()
+	cmd := c.release.command(args[0], args[1:]...)
+	cmd.Env = append(cmd.Env, "HOME="+filepath.Join(c.dir, "home"))
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		c.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String()
+}
+
+func (c *cell) must(args ...string) string {
+	c.Helper()
+	code, said := c.run(args...)
+	if code != 0 {
+		c.Fatalf("%s: code %d, said\n%s", strings.Join(args, " "), code, said)
+	}
+	return said
+}
+
+func (c *cell) digestctl(args ...string) {
+	c.Helper()
+	cmd := exec.Command(filepath.Join(programs.Dir, "digestctl"), append([]string{"--bus", c.daemon.Bus.Address}, args...)...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		c.Fatalf("digestctl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+// installed lists the packages in the database.
+func (c *cell) installed() []string {
+	c.Helper()
+	names := strings.Fields(c.must("rpm", "--root", filepath.Join(c.dir, "root"), "-qa", "--qf", "%{name}-%{version}-%{release} "))
+	names = slices.DeleteFunc(names, func(n string) bool { return strings.HasPrefix(n, "gpg-pubkey-") })
+	slices.Sort(names)
+	return names
+}
+
+// lists names the lists that are there, by package.
+func (c *cell) lists() []string {
+	c.Helper()
+	entries, err := os.ReadDir(c.daemon.Lists())
+	if err != nil {
+		c.Fatal(err)
+	}
+	names := []string{}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// label is that of a file in the root, "" if it has none.
+func (c *cell) label(path string) string {
+	c.Helper()
+	buf := make([]byte, 256)
+	n, err := unix.Lgetxattr(c.outside(filepath.Join("root", path)), "security.digest_list", buf)
+	if errors.Is(err, unix.ENODATA) {
+		return ""
+	}
+	if err != nil {
+		c.Fatal(err)
+	}
+	return string(buf[:n])
+}

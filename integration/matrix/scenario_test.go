@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package matrix_test
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// step is one thing that somebody does, and what must be so after it.
+type step struct {
+	name string
+	ctl  []string      // digestctl's arguments
+	do   func(c *cell) // what neither digestctl nor the package manager does
+	verb string        // of the package manager
+	pkg  string
+
+	refused   bool     // the package manager fails, and nothing changes
+	early     bool     // by one that asks: before anything is downloaded
+	says      string   // once, but by dnf5 of what fails late: it repeats what rpm logs
+	has       []string // packages that are installed, and have their lists
+	unlabeled bool     // their files were written while nobody could name a list
+}
+
+var scenario = []step{
+	{name: "install", verb: "install", pkg: "tool-1-1", has: []string{"tool-1-1"}},
+	{name: "upgrade", verb: "upgrade", pkg: "tool-2-1", has: []string{"tool-2-1"}},
+	{name: "downgrade refused", verb: "downgrade", pkg: "tool-1-1", refused: true, early: true,
+		says: "digestd: tool-1-1.noarch is older than 2-1, which was active here; to permit it once: digestctl rollback grant tool-1-1.noarch --reason WHY",
+		has:  []string{"tool-2-1"}},
+	{name: "grant", ctl: []string{"rollback", "grant", "tool-1-1.noarch", "--reason", "test"}, has: []string{"tool-2-1"}},
+	{name: "granted downgrade", verb: "downgrade", pkg: "tool-1-1", has: []string{"tool-1-1"}},
+	{name: "remove", verb: "remove", pkg: "tool", has: []string{}},
+	{name: "revoked key", do: func(c *cell) { c.digestctl("keys", "revoke", stolen.Fingerprint(), "--reason", "lost") },
+		verb: "install", pkg: "signed-1-1", refused: true, says: "digestd: signed-1-1.noarch: signature by key ", has: []string{}},
+	{name: "restored key", do: func(c *cell) { c.digestctl("keys", "restore", stolen.Fingerprint(), "--reason", "found") },
+		verb: "install", pkg: "signed-1-1", has: []string{"signed-1-1"}},
+	{name: "proceed while the daemon hangs", do: func(c *cell) {
+		syscall.Kill(c.daemon.PID(), syscall.SIGSTOP)
+		c.writeMacros("timeout=1")
+	}, verb: "remove", pkg: "signed", says: "digestd: no answer at "},
+	{name: "refuse without the daemon", do: func(c *cell) {
+		c.daemon.Kill()
+		c.writeMacros("", "_digestd_on_unreachable refuse")
+	}, verb: "install", pkg: "other-1-1", refused: true, early: true, says: "digestd: no answer at "},
+	{name: "proceed without the daemon", do: func(c *cell) { c.writeMacros("") },
+		verb: "install", pkg: "other-1-1", says: "digestd: no answer at "},
+	{name: "the daemon is back", do: func(c *cell) { c.daemon.Start() }, has: []string{"other-1-1"}, unlabeled: true},
+}
+
+// TestEveryPackageManager: whoever changes packages, by whatever program, is
+// told the same and gets the same.
+func TestEveryPackageManager(t *testing.T) {
+	for _, r := range releases {
+		for _, m := range r.managers {
+			t.Run(r.name+"/"+m.name, func(t *testing.T) {
+				t.Parallel()
+				c := newCell(t, r, m)
+				for _, s := range scenario {
+					if !t.Run(s.name, func(t *testing.T) { c.T = t; c.take(s) }) {
+						break // the others build on it
+					}
+				}
+				c.T = t
+			})
+		}
+	}
+}
+
+func (c *cell) take(s step) {
+	if s.do != nil {
+		s.do(c)
+	}
+	if s.ctl != nil {
+		c.digestctl(s.ctl...)
+	}
+	if s.verb != "" {
+		c.change(s)
+	}
+	if s.has != nil {
+		c.wantExactly(s)
+	}
+}
+
+// change runs the package manager.
+func (c *cell) change(s step) {
+	os.Remove(c.outside("root/probe"))
+	c.fetched.Store(0)
+	code, said := c.run(c.manager.args(c, s.verb, s.pkg)...)
+	c.Logf("%s %s: code %d\n%s", s.verb, s.pkg, code, said)
+	if (code != 0) != s.refused {
+		c.Errorf("code %d, want refused: %v", code, s.refused)
+	}
+	flat := strings.Join(strings.Fields(said), " ") // dnf breaks lines where it likes
+	if n := strings.Count(flat, s.says); s.says != "" && n != 1 && (n == 0 || s.early || c.manager.name != dnf5.name) {
+		c.Errorf("%q is said %d times", s.says, n)
+	}
+	if s.says == "" && strings.Contains(said, "digestd") {
+		c.Error("digestd has something to say")
+	}
+	if n := c.fetched.Load(); c.manager.asks && s.early && n != 0 {
+		c.Errorf("%d packages downloaded", n)
+	}
+	// A package whose scriptlet ran its own program was vouched for by then.
+	probe, err := os.ReadFile(c.outside("root/probe"))
+	if ran := !s.refused && strings.HasPrefix(s.pkg, "tool-"); ran && string(probe) != "vouched for" || !ran && err == nil {
+		c.Errorf("the scriptlet says %q, %v", probe, err)
+	}
+}
+
+// wantExactly wants these packages in the database, and their lists, no more;
+// and their files labelled.
+func (c *cell) wantExactly(s step) {
+	if got := c.installed(); !slices.Equal(got, s.has) {
+		c.Errorf("installed %q, want %q", got, s.has)
+	}
+	want := []string{}
+	for _, n := range s.has {
+		name, evr, _ := strings.Cut(n, "-")
+		list := "tlv-" + name + "-0:" + evr + ".noarch"
+		want = append(want, list)
+		label := list
+		if s.unlabeled {
+			label = ""
+		}
+		if got := c.label("/usr/bin/" + name); got != label {
+			c.Errorf("/usr/bin/%s has label %q, want %q", name, got, label)
+		}
+	}
+	if got := c.lists(); !slices.Equal(got, want) {
+		c.Errorf("lists %q, want %q", got, want)
+	}
+}

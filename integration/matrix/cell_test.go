@@ -142,12 +142,15 @@ func (c *cell) must(args ...string) string {
 	return said
 }
 
-func (c *cell) digestctl(args ...string) {
+// digestctl runs it, wants success and returns what it said.
+func (c *cell) digestctl(args ...string) string {
 	c.Helper()
 	cmd := exec.Command(filepath.Join(programs.Dir, "digestctl"), append([]string{"--bus", c.daemon.Bus.Address}, args...)...)
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
 		c.Fatalf("digestctl %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
+	return string(out)
 }
 
 // installed lists the packages in the database.

@@ -85,9 +85,6 @@ func prime(random *rand.ChaCha8, bits int) *big.Int {
 	return p
 }
 
-// Fingerprint is the key's, in hexadecimal digits.
-func (k *Key) Fingerprint() string { return hex.EncodeToString(k.entity.PrimaryKey.Fingerprint) }
-
 // Sign returns a detached signature, version 4, binary, over data.
 func (k *Key) Sign(data []byte) ([]byte, error) {
 	config := k.config

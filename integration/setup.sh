@@ -55,6 +55,10 @@ qemu-system-x86_64 qemu-system-x86
 qemu-img         qemu-utils
 cpio             cpio
 xz               xz-utils
+/usr/share/bash-completion/bash_completion bash-completion bash-completion
+zsh              zsh
+fish             fish
+chromium         chromium            chromium
 /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring debian-keyring
 '
 

@@ -21,6 +21,7 @@ const (
 type client struct {
 	conn   *dbus.Conn
 	object dbus.BusObject
+	flags  dbus.Flags // of every call
 }
 
 // dial connects to the bus; the daemon need not be there.
@@ -32,10 +33,12 @@ func dial(ctx context.Context, address string) (*client, error) {
 	stop := context.AfterFunc(ctx, cancel)
 	var conn *dbus.Conn
 	var err error
+	// Signals in the order in which they came.
+	options := []dbus.ConnOption{dbus.WithContext(open), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler())}
 	if address == "system" {
-		conn, err = dbus.ConnectSystemBus(dbus.WithContext(open))
+		conn, err = dbus.ConnectSystemBus(options...)
 	} else {
-		conn, err = dbus.Connect(address, dbus.WithContext(open))
+		conn, err = dbus.Connect(address, options...)
 	}
 	stop()
 	giveUp.Stop()
@@ -46,7 +49,7 @@ func dial(ctx context.Context, address string) (*client, error) {
 		}
 		return nil, unreachableError{bus: address, reason: err}
 	}
-	return &client{conn, conn.Object(api.BusName, api.Path)}, nil
+	return &client{conn: conn, object: conn.Object(api.BusName, api.Path)}, nil
 }
 
 func (c *client) close() { c.conn.Close() }
@@ -55,7 +58,7 @@ func (c *client) close() { c.conn.Close() }
 func (c *client) call(ctx context.Context, method string, args []any, returns ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	err := c.object.CallWithContext(ctx, api.Interface+"."+method, 0, args...).Store(returns...)
+	err := c.object.CallWithContext(ctx, api.Interface+"."+method, c.flags, args...).Store(returns...)
 	var remote dbus.Error
 	if errors.As(err, &remote) {
 		switch remote.Name {

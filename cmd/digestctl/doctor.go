@@ -13,6 +13,7 @@ import (
 	"github.com/digestd/digestd/cmd/digestctl/doctor"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
+	"github.com/godbus/dbus/v5"
 	"github.com/spf13/cobra"
 )
 
@@ -53,8 +54,12 @@ It exits with 3 when something failed, and with 0 when there are warnings only.`
 			}
 			return nil
 		},
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-			return known, cobra.ShellCompDirectiveNoFileComp
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			left := slices.DeleteFunc(slices.Clone(known), func(c cobra.Completion) bool {
+				name, _, _ := strings.Cut(c, "\t")
+				return slices.Contains(args, name)
+			})
+			return left, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a.started = true
@@ -94,6 +99,7 @@ func status(ctx context.Context, bus string) (st api.Status, err error) {
 		return st, doctor.NoBus{Err: err}
 	}
 	defer c.close()
+	c.flags = dbus.FlagNoAutoStart // it is to be found as it is
 	return get[api.Status](ctx, c, "Status")
 }
 

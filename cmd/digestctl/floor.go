@@ -30,8 +30,9 @@ func (a *app) floorSetCommand() *cobra.Command {
 		Long: `Set lets nothing of a package below the version given be active from now on: an
 installed version below it loses its list at once, and older grants are void.
 PACKAGE is a name, or name.arch for a package that was never installed.`,
-		Example: "  digestctl floor set openssl 3.0.7-18 --reason CVE-2022-3602",
-		Args:    exactly("PACKAGE", "VERSION-RELEASE"),
+		Example:           "  digestctl floor set openssl 3.0.7-18 --reason CVE-2022-3602",
+		Args:              exactly("PACKAGE", "VERSION-RELEASE"),
+		ValidArgsFunction: a.asking(packageNames, versionsOf),
 		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
 			if err := c.call(ctx, "FloorSet", []any{args[0], args[1], reason}); err != nil {
 				return err
@@ -54,7 +55,8 @@ func (a *app) floorClearCommand() *cobra.Command {
 		Short: "Remove a floor",
 		Long: `Clear removes the floor of a package. Versions older than the newest that was ever
 active stay out all the same; see digestctl rollback grant.`,
-		Args: exactly("PACKAGE"),
+		Args:              exactly("PACKAGE"),
+		ValidArgsFunction: a.asking(floored),
 		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
 			if err := c.call(ctx, "FloorClear", []any{args[0], reason}); err != nil {
 				return err

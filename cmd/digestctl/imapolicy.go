@@ -65,7 +65,9 @@ digestd that runs. Without --kernel the rules are for the kernel that runs.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&kind, "kernel", "", "for a kernel with the Integrity Digest Cache (`digest-cache`), or without (stock)")
+	cmd.RegisterFlagCompletionFunc("kernel", cobra.FixedCompletions([]cobra.Completion{"digest-cache", "stock"}, cobra.ShellCompDirectiveNoFileComp))
 	flags.StringVar(&p.Usage, "usage", "data", "the value of digest_cache= that the kernel knows: data or `content`")
 	flags.IntVar(&p.PCR, "measure", 0, "measure lists and files, too, into this `PCR`: 8 to 14, but not 10")
+	cmd.RegisterFlagCompletionFunc("usage", cobra.FixedCompletions([]cobra.Completion{"data", "content"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }

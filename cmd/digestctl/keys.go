@@ -44,10 +44,12 @@ until somebody lifts that with restore.`,
 		a.keysChangeCommand("revoke", "KeyRevoke", "Withdraw everything that a key vouches for",
 			`Revoke records that a key must not vouch any more, and withdraws every list it
 vouches for. Packages signed by it are refused from now on. Importing the key
-again does not lift that. KEY is a fingerprint or the end of one.`),
+again does not lift that. KEY is a fingerprint or the end of one.`,
+			func(k api.Key) bool { return k.Use == "" && k.State != api.KeyRevoked }),
 		a.keysChangeCommand("restore", "KeyRestore", "Lift the revocation of a key",
 			`Restore lets a key vouch again. What is signed by it is verified anew, and its
-lists return. A key that its owner revoked cannot be restored.`))
+lists return. A key that its owner revoked cannot be restored.`,
+			func(k api.Key) bool { return k.State == api.KeyRevoked }))
 	cmd.AddCommand(a.keysRotateCommand())
 	return cmd
 }
@@ -88,10 +90,11 @@ rotate takes it.`,
 
 func (a *app) keysShowCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "show KEY",
-		Short: "Show one key",
-		Long:  "Show prints all that is known of one key, given by its fingerprint or the end of it.",
-		Args:  exactly("KEY"),
+		Use:               "show KEY",
+		Short:             "Show one key",
+		Long:              "Show prints all that is known of one key, given by its fingerprint or the end of it.",
+		Args:              exactly("KEY"),
+		ValidArgsFunction: a.asking(fingerprints(func(api.Key) bool { return true })),
 		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
 			key, err := get[api.Key](ctx, c, "Key", args[0])
 			if err != nil {
@@ -102,13 +105,14 @@ func (a *app) keysShowCommand() *cobra.Command {
 	}
 }
 
-func (a *app) keysChangeCommand(verb, method, short, long string) *cobra.Command {
+func (a *app) keysChangeCommand(verb, method, short, long string, changes func(api.Key) bool) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Use:   verb + " KEY --reason TEXT",
-		Short: short,
-		Long:  long,
-		Args:  exactly("KEY"),
+		Use:               verb + " KEY --reason TEXT",
+		Short:             short,
+		Long:              long,
+		Args:              exactly("KEY"),
+		ValidArgsFunction: a.asking(fingerprints(changes)),
 		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
 			key, err := get[api.Key](ctx, c, method, args[0], reason)
 			if err != nil {

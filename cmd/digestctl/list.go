@@ -28,14 +28,9 @@ A list is active when it lies in the list directory and vouches for its files;
 withheld when its package is installed but not vouched for; quarantined when
 another hand put it into the directory, or changed it there; empty when its
 package has no file to vouch for. The note says why.`,
-		Example: "  digestctl list withheld\n  digestctl list 'python3*'",
-		Args:    atMost("STATE or PATTERN"),
-		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-			if len(args) > 0 {
-				return nil, cobra.ShellCompDirectiveNoFileComp
-			}
-			return listStates, cobra.ShellCompDirectiveNoFileComp
-		},
+		Example:           "  digestctl list withheld\n  digestctl list 'python3*'",
+		Args:              atMost("STATE or PATTERN"),
+		ValidArgsFunction: a.asking(listFilters),
 		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
 			filter := ""
 			if len(args) > 0 {

@@ -41,6 +41,8 @@ func TestScripts(t *testing.T) {
 			env.Defer(w.stop)
 			env.Setenv("DBUS_SYSTEM_BUS_ADDRESS", w.bus.Address)
 			env.Setenv("TZ", "UTC")
+			// A program with the race detector would wait a second before it ends.
+			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			return w.start()
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

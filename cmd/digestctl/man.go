@@ -43,6 +43,7 @@ var documents = []struct {
 	{"show", showDocument{}},
 	{"why", whyDocument{}},
 	{"sync", api.SyncResult{}},
+	{"watch", watchLine{}},
 	{"rollback grant", api.Grant{}},
 	{"rollback revoke", done{}},
 	{"rollback log", logDocument{}},
@@ -170,6 +171,8 @@ func shape(t reflect.Type) string {
 		return "{" + strings.Join(fields, ", ") + "}"
 	case t.Kind() == reflect.String:
 		return "text"
+	case t.Kind() == reflect.Map:
+		return "{name: value, ...}"
 	case t.Kind() == reflect.Bool:
 		return "truth"
 	}

@@ -88,6 +88,9 @@ func (m *memoryDaemon) Lists(_ context.Context, filter string, offset, limit uin
 	}
 	for _, l := range memoryLists {
 		match, _ := path.Match(filter, l.NEVRA)
+		if name, _, _ := strings.Cut(l.NEVRA, "-"); !match {
+			match, _ = path.Match(filter, name)
+		}
 		if !m.is("empty") && !m.is("many") && (filter == "" || filter == l.State || match) {
 			all = append(all, l)
 		}

@@ -38,8 +38,9 @@ func (a *app) rollbackGrantCommand() *cobra.Command {
 		Short: "Permit one older version, once",
 		Long: `Grant permits a package to go back to exactly the version given, once. The next
 installation of it uses the grant up; a floor set later takes it back.`,
-		Example: "  digestctl rollback grant bash-5.1-2.x86_64 --reason 'regression in 5.2, ticket 4711'",
-		Args:    exactly("NEVRA"),
+		Example:           "  digestctl rollback grant bash-5.1-2.x86_64 --reason 'regression in 5.2, ticket 4711'",
+		Args:              exactly("NEVRA"),
+		ValidArgsFunction: a.asking(decided("rollback-refused")),
 		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
 			grant, err := get[api.Grant](ctx, c, "RollbackGrant", args[0], reason)
 			if err != nil {
@@ -63,7 +64,8 @@ func (a *app) rollbackRevokeCommand() *cobra.Command {
 		Short: "Take back a grant that was not used",
 		Long: `Revoke takes back a grant that was not used. What is installed already stays
 active; a floor keeps it out.`,
-		Args: exactly("NEVRA"),
+		Args:              exactly("NEVRA"),
+		ValidArgsFunction: a.asking(decided("granted")),
 		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
 			if err := c.call(ctx, "RollbackRevoke", []any{args[0]}); err != nil {
 				return err

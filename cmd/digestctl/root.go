@@ -69,8 +69,9 @@ prints it.`,
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "print errors only")
 	flags.BoolVar(&a.noColor, "no-color", false, "use no colors, like NO_COLOR=1")
 	flags.StringVar(&a.bus, "bus", "system", "use the D-Bus at `ADDRESS`")
+	root.RegisterFlagCompletionFunc("bus", cobra.FixedCompletions([]cobra.Completion{"system"}, cobra.ShellCompDirectiveDefault))
 	root.AddCommand(
-		a.statusCommand(), a.listCommand(), a.showCommand(), a.whyCommand(), a.syncCommand(),
+		a.statusCommand(), a.listCommand(), a.showCommand(), a.whyCommand(), a.syncCommand(), a.watchCommand(),
 		a.rollbackCommand(), a.floorCommand(), a.keysCommand(), a.doctorCommand(), a.imaPolicyCommand(), a.versionCommand(), a.manCommand(),
 	)
 	completeNothing(root)

@@ -28,8 +28,9 @@ func (a *app) showCommand() *cobra.Command {
 		Long: `Show prints everything about the lists of a package: state and reason, the key
 that vouches for it, digests and counter; with --files also the files and their
 digests. It exits with 3 when no list of that package is known.`,
-		Example: "  digestctl show bash\n  digestctl show --files bash.x86_64",
-		Args:    exactly("PACKAGE"),
+		Example:           "  digestctl show bash\n  digestctl show --files bash.x86_64",
+		Args:              exactly("PACKAGE"),
+		ValidArgsFunction: a.asking(packageNames),
 		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
 			lists, err := getAll[api.List](ctx, c, "Show", args[0])
 			if err != nil {

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/godbus/dbus/v5"
+	"github.com/spf13/cobra"
+)
+
+// completeTime is how long a shell waits for what digestd knows.
+const completeTime = 2 * time.Second
+
+// asking completes the first arguments of a verb, one question for each: what
+// digestd knows that begins with prefix. Args are those before. When it does not
+// answer nothing is offered.
+func (a *app) asking(questions ...func(ctx context.Context, c *client, prefix string, args []string) ([]cobra.Completion, error)) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) >= len(questions) {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), completeTime)
+		defer cancel()
+		c, err := dial(ctx, a.bus)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		defer c.close()
+		// Who presses a key wants to start nothing.
+		c.flags = dbus.FlagNoAutoStart
+		offers, err := questions[len(args)](ctx, c, prefix, args)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return fit(offers, prefix), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// fit keeps what a shell can be offered, once each: some of them evaluate the
+// words that they are given.
+func fit(offers []cobra.Completion, prefix string) []cobra.Completion {
+	good := make([]cobra.Completion, 0, len(offers))
+	for _, offer := range offers {
+		word, about, described := strings.Cut(string(offer), "\t")
+		if word == "" || !strings.HasPrefix(word, prefix) || strings.ContainsFunc(word, func(r rune) bool { return !harmless(r) }) {
+			continue
+		}
+		if described {
+			about = strings.Map(func(r rune) rune {
+				if r == ' ' || r == '<' || r == '>' || harmless(r) {
+					return r
+				}
+				return -1
+			}, about)
+			word = cobra.CompletionWithDesc(word, about)
+		}
+		good = append(good, word)
+	}
+	slices.Sort(good)
+	return slices.Compact(good)
+}
+
+// harmless reports whether a character means nothing to any shell.
+func harmless(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._+-:@^~%=/", r)
+}
+
+// globbed makes a pattern of what begins with a text.
+func globbed(prefix string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(prefix) + "*"
+}
+
+// packageNames are the names of packages that have lists, or their versions when
+// a version has been begun.
+func packageNames(ctx context.Context, c *client, prefix string, _ []string) ([]cobra.Completion, error) {
+	name := prefix
+	for i := range len(prefix) - 1 {
+		if prefix[i] == '-' && '0' <= prefix[i+1] && prefix[i+1] <= '9' {
+			name = prefix[:i]
+			break
+		}
+	}
+	lists, err := someLists(ctx, c, globbed(name))
+	var offers []cobra.Completion
+	for _, l := range lists {
+		n, err := nevra.Parse(l.NEVRA)
+		switch {
+		case err != nil:
+		case strings.HasPrefix(n.Name, prefix):
+			offers = append(offers, n.Name)
+		case strings.HasPrefix(l.NEVRA, prefix):
+			offers = append(offers, l.NEVRA)
+		}
+	}
+	return offers, err
+}
+
+func someLists(ctx context.Context, c *client, filter string) (lists []api.List, err error) {
+	_, err = getPages(ctx, c, "Lists", api.MaxPage, func(page []api.List) { lists = append(lists, page...) }, filter)
+	return lists, err
+}
+
+// listFilters are what list takes: states, and names of packages.
+func listFilters(ctx context.Context, c *client, prefix string, args []string) ([]cobra.Completion, error) {
+	names, err := packageNames(ctx, c, prefix, args)
+	return append(slices.Clone(listStates), names...), err
+}
+
+// versionsOf are the versions of the package before that are here.
+func versionsOf(ctx context.Context, c *client, _ string, args []string) (offers []cobra.Completion, err error) {
+	lists, err := getAll[api.List](ctx, c, "Show", args[0])
+	for _, l := range lists {
+		if n, err := nevra.Parse(l.NEVRA); err == nil {
+			offers = append(offers, cobra.CompletionWithDesc(strings.TrimPrefix(n.EVR.String(), "0:"), l.State))
+		}
+	}
+	return offers, err
+}
+
+// decided are packages in the log of decisions, by the kinds of these.
+func decided(kinds ...string) func(ctx context.Context, c *client, prefix string, args []string) ([]cobra.Completion, error) {
+	return func(ctx context.Context, c *client, _ string, _ []string) (offers []cobra.Completion, err error) {
+		_, err = getPages(ctx, c, "RollbackLog", api.MaxPage, func(page []api.Event) {
+			for _, e := range page {
+				if slices.Contains(kinds, e.Kind) {
+					offers = append(offers, e.NEVRA)
+				}
+			}
+		})
+		return offers, err
+	}
+}
+
+// floored are the packages that have a floor.
+func floored(ctx context.Context, c *client, _ string, _ []string) (offers []cobra.Completion, err error) {
+	floors, err := getAll[api.Floor](ctx, c, "Floors")
+	for _, f := range floors {
+		offers = append(offers, cobra.CompletionWithDesc(f.Package, "floor "+f.EVR))
+	}
+	return offers, err
+}
+
+// fingerprints are the keys that a verb may be about.
+func fingerprints(wanted func(api.Key) bool) func(ctx context.Context, c *client, prefix string, args []string) ([]cobra.Completion, error) {
+	return func(ctx context.Context, c *client, _ string, _ []string) (offers []cobra.Completion, err error) {
+		keys, err := getAll[api.Key](ctx, c, "Keys")
+		for _, k := range keys {
+			if wanted(k) {
+				offers = append(offers, cobra.CompletionWithDesc(k.Fingerprint, k.State+" "+k.Owner))
+			}
+		}
+		return offers, err
+	}
+}

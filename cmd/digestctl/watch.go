@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/bus"
+	"github.com/godbus/dbus/v5"
+	"github.com/spf13/cobra"
+)
+
+// watchLine is what watch prints for programs, a line each.
+type watchLine struct {
+	Time   time.Time      `json:"time"`
+	Event  string         `json:"event"`  // a signal's name, PropertiesChanged, Watching, Waiting or Left
+	Fields map[string]any `json:"fields"` // what it said, by the names in org.digestd1(5)
+}
+
+func (a *app) watchCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "watch",
+		Short: "Show what digestd does, as it happens",
+		Long: `Watch prints a line for each thing that digestd does from now on: lists that come
+and go, what is refused, keys that are revoked, tampering, transactions that end, and changes of how it is. It goes
+on when digestd restarts, and waits for one that is not there. Interrupt it to end it.
+
+With --json each line is a document of its own.`,
+		Args: exactly(),
+		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
+			w := &watch{app: a, client: c, arguments: map[string][]string{}}
+			for _, s := range bus.Signals() {
+				w.arguments[s.Name] = s.Arguments
+			}
+			return w.run(ctx)
+		}),
+	}
+}
+
+// watchRules are the signals to watch: all of digestd's object, whoever has its
+// name at the time, and the name itself.
+var watchRules = [][]dbus.MatchOption{
+	{dbus.WithMatchSender(api.BusName), dbus.WithMatchObjectPath(api.Path)},
+	{dbus.WithMatchSender("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, api.BusName)},
+}
+
+// watch follows digestd over one connection.
+type watch struct {
+	*app
+	client    *client
+	arguments map[string][]string // of signals, by name
+}
+
+// run prints until ctx ends, which is no failure, or the bus goes away.
+func (w *watch) run(ctx context.Context) error {
+	signals := make(chan *dbus.Signal, 64)
+	w.client.conn.Signal(signals)
+	for _, rule := range watchRules {
+		if err := w.client.conn.AddMatchSignalContext(ctx, rule...); err != nil {
+			return err
+		}
+	}
+	if err := w.greet(ctx); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case sig, open := <-signals:
+			if !open {
+				return errors.New("the bus went away")
+			}
+			if err := w.take(ctx, sig); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// greet says how digestd is when the watch begins, and when it is back.
+func (w *watch) greet(ctx context.Context) error {
+	st, err := get[api.Status](ctx, w.client, "Status")
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case errors.As(err, new(unreachableError)):
+		return w.print(warn, "waiting", "digestd is not on the bus", "Waiting", nil)
+	case err != nil:
+		// One that is starting or busy will be heard all the same.
+		return w.print(warn, "waiting", err.Error(), "Waiting", nil)
+	}
+	s := good
+	if st.State != api.Healthy {
+		s = bad
+	}
+	return w.print(s, "watching", fmt.Sprintf("digestd %s, %s, %s", st.Version, st.State, count(st.Lists.Active, "active list", "active lists")),
+		"Watching", map[string]any{"version": st.Version, "state": st.State, "activeLists": st.Lists.Active})
+}
+
+// take prints one signal.
+func (w *watch) take(ctx context.Context, sig *dbus.Signal) error {
+	switch sig.Name {
+	case "org.freedesktop.DBus.NameOwnerChanged":
+		var name, from, to string
+		if dbus.Store(sig.Body, &name, &from, &to) != nil {
+			return nil
+		}
+		if to == "" {
+			return w.print(warn, "left", "digestd left the bus", "Left", nil)
+		}
+		return w.greet(ctx)
+	case "org.freedesktop.DBus.Properties.PropertiesChanged":
+		return w.properties(sig.Body)
+	}
+	name, ours := strings.CutPrefix(sig.Name, api.Interface+".")
+	if !ours {
+		return nil
+	}
+	fields := map[string]any{}
+	for i, v := range sig.Body {
+		key := fmt.Sprint("value", i)
+		if names := w.arguments[name]; i < len(names) {
+			key = names[i]
+		}
+		fields[key] = plainValue(v)
+	}
+	if name == "JobProgress" && !w.json {
+		return nil
+	}
+	s, kind, text := wordsFor(name, fields)
+	return w.print(s, kind, text, name, fields)
+}
+
+// quietProperties are those whose changes follow from what other lines said.
+var quietProperties = []string{"ActiveLists", "Counter"}
+
+func (w *watch) properties(body []any) error {
+	var of string
+	var changed map[string]dbus.Variant
+	var invalid []string
+	if dbus.Store(body, &of, &changed, &invalid) != nil || of != api.Interface {
+		return nil
+	}
+	fields := map[string]any{}
+	var words []string
+	for name, v := range changed {
+		fields[name] = v.Value()
+		if !slices.Contains(quietProperties, name) {
+			words = append(words, fmt.Sprintf("%s %v", name, v.Value()))
+		}
+	}
+	if len(words) == 0 && !w.json {
+		return nil
+	}
+	slices.Sort(words)
+	s := plain
+	switch fields["State"] {
+	case api.Degraded:
+		s = bad
+	case api.Healthy:
+		s = good
+	}
+	return w.print(s, "now", strings.Join(words, ", "), "PropertiesChanged", fields)
+}
+
+// wordsFor says a signal in words. One that is not known here, of a newer
+// digestd's or of no interest before, is its name and its values.
+func wordsFor(name string, f map[string]any) (s style, kind, text string) {
+	said := func(key string) string { return fmt.Sprint(f[key]) }
+	because := func(what string) string {
+		if reason := said("reason"); f["reason"] != nil && reason != "" {
+			return what + ": " + reason
+		}
+		return what
+	}
+	switch name {
+	case "ListPublished":
+		return good, "published", said("nevra")
+	case "ListWithdrawn":
+		return warn, "withdrawn", because(said("nevra"))
+	case "RollbackRefused":
+		return bad, "refused", because(said("nevra"))
+	case "KeyRevoked":
+		return bad, "revoked", because("key "+said("fingerprint")) + "; lists withdrawn: " + said("lists")
+	case "TamperDetected":
+		return bad, "tampered", because(said("name"))
+	case "TransactionFinished":
+		return plain, "transaction", "ended: " + said("published") + " published, " + said("withdrawn") + " withdrawn"
+	case "JobFinished":
+		if f["ok"] == true {
+			return plain, "job", said("job") + " is done"
+		}
+		failure, _ := f["result"].(map[string]any)
+		return warn, "job", said("job") + " failed: " + fmt.Sprint(failure["message"])
+	}
+	var words []string
+	for key, v := range f {
+		words = append(words, fmt.Sprintf("%s %v", key, v))
+	}
+	slices.Sort(words)
+	return plain, name, strings.Join(words, ", ")
+}
+
+// plainValue takes dictionaries out of their variants.
+func plainValue(v any) any {
+	dict, ok := v.(map[string]dbus.Variant)
+	if !ok {
+		return v
+	}
+	values := map[string]any{}
+	for key, inner := range dict {
+		values[key] = plainValue(inner.Value())
+	}
+	return values
+}
+
+// print prints one line, for people or for programs.
+func (w *watch) print(s style, kind, text, event string, fields map[string]any) error {
+	now := time.Now()
+	if w.json {
+		if fields == nil {
+			fields = map[string]any{}
+		}
+		line, err := json.Marshal(watchLine{now, event, fields})
+		if err == nil {
+			_, err = fmt.Fprintf(w.tui.out, "%s\n", line)
+		}
+		return err
+	}
+	if w.tui.quiet {
+		return nil
+	}
+	_, err := fmt.Fprintf(w.tui.out, "%s  %s %s\n", moment(now), w.tui.paint(s, fmt.Sprintf("%-11s", safe(kind))), safe(text))
+	return err
+}

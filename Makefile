@@ -10,6 +10,7 @@ bindir ?= $(PREFIX)/bin
 sbindir ?= $(PREFIX)/sbin
 unitdir ?= $(PREFIX)/lib/systemd/system
 busdir ?= $(PREFIX)/share/dbus-1/system.d
+tmpfilesdir ?= $(PREFIX)/lib/tmpfiles.d
 mandir ?= $(PREFIX)/share/man
 compdir ?= $(PREFIX)/share
 libexecdir ?= $(PREFIX)/libexec
@@ -85,7 +86,9 @@ install: build
 	install -d -m 0755 $(DESTDIR)$(unitdir) $(DESTDIR)$(mandir)/man1 \
 		$(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8 $(addprefix $(DESTDIR)$(compdir)/,bash-completion/completions zsh/site-functions fish/vendor_completions.d) \
 		$(addprefix $(DESTDIR)$(sysconfdir)/digestd/,digestd.conf.d keys.d revoked.d)
-	sed 's|/usr/sbin/|$(sbindir)/|' systemd/digestd.service >$(DESTDIR)$(unitdir)/digestd.service
+	for unit in digestd.service digestd.socket digestd-reconcile@.service; do \
+		sed 's|/usr/sbin/|$(sbindir)/|' systemd/$$unit >$(DESTDIR)$(unitdir)/$$unit || exit 1; done
+	install -D -m 0644 systemd/tmpfiles.conf $(DESTDIR)$(tmpfilesdir)/digestd.conf
 	install -D -m 0644 systemd/org.digestd1.conf $(DESTDIR)$(busdir)/org.digestd1.conf
 	test -e $(DESTDIR)$(sysconfdir)/digestd/digestd.conf || install -m 0644 systemd/digestd.conf $(DESTDIR)$(sysconfdir)/digestd/digestd.conf
 	bin/digestctl man $(DESTDIR)$(mandir)/man1

@@ -43,6 +43,7 @@ type Daemon struct {
 	maker  atomic.Pointer[maker]
 	owner  *owner
 	notify Notifier
+	leave  func(Left) error
 
 	published    *atomic.Pointer[snapshot]
 	sessions     sync.WaitGroup
@@ -64,6 +65,8 @@ type Daemon struct {
 // Surroundings are what a running daemon is connected to.
 type Surroundings struct {
 	Hook   *net.UnixListener               // where package managers connect
+	Left   []Left                          // connections that another digestd left to this one
+	Leave  func(Left) error                // leaves one to the next digestd; nil if that cannot be
 	Reload <-chan os.Signal                // asks for the configuration, the keys and rpm's database to be read again
 	Config func() (config.Config, error)   // reads the configuration again
 	Bus    func(ctx context.Context) error // puts the daemon on the bus; called once it can answer
@@ -197,8 +200,15 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 			}
 		})
 	}
+	d.leave = around.Leave
+	d.takeOver(ctx, around.Left)
 	start("hooks", func(ctx context.Context) error { return d.serveHooks(ctx, around.Hook) })
-	d.firstSync(ctx)
+	synced := make(chan struct{})
+	group.Go(func() {
+		defer close(synced)
+		d.firstSync(ctx)
+	})
+	d.awaitSync(ctx, synced, len(around.Left))
 	if err := around.Bus(ctx); err != nil {
 		// Package transactions matter more than questions about them.
 		d.log.Error("not on the bus", "error", err)
@@ -229,6 +239,7 @@ func (d *Daemon) firstSync(ctx context.Context) {
 	if _, err := d.runSync(ctx, "start", func(string, int, int) {}); err != nil && ctx.Err() == nil {
 		d.log.Error("first sync failed", "error", err)
 	}
+	d.notify(d.statusLine())
 }
 
 // locateDB finds the directory of rpm's database.

@@ -53,7 +53,8 @@ func (s *state) end(t *transaction) (published, withdrawn int, err error) {
 	}
 	delete(s.open, t)
 	s.generation++
-	if len(s.open) == 0 {
+	// The mark stays for those whose end is not known, until they are looked into.
+	if len(s.open) == 0 && !s.interrupted {
 		s.batch.SetMeta(metaOpen, nil)
 	}
 	failpoint.Hit("end-before-sync")

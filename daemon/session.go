@@ -36,10 +36,10 @@ func (d *Daemon) serveHooks(ctx context.Context, l *net.UnixListener) error {
 	slots := make(chan struct{}, maxSessions)
 	for {
 		conn, err := l.AcceptUnix()
-		if ctx.Err() != nil {
-			return nil
-		}
 		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
 			if errors.Is(err, net.ErrClosed) {
 				return fmt.Errorf("cannot accept hooks: %w", err)
 			}
@@ -60,7 +60,9 @@ func (d *Daemon) serveHooks(ctx context.Context, l *net.UnixListener) error {
 		}
 		d.sessions.Go(func() {
 			defer func() { <-slots }()
-			d.serveHook(ctx, conn)
+			if s := d.newSession(conn); s != nil {
+				s.serve(ctx)
+			}
 		})
 	}
 }
@@ -68,18 +70,21 @@ func (d *Daemon) serveHooks(ctx context.Context, l *net.UnixListener) error {
 // session is one connection of a package manager.
 type session struct {
 	d      *Daemon
-	conn   *wire.Conn
+	peer   wire.Peer
+	raw    *net.UnixConn
+	conn   *wire.Conn // on raw
 	txn    *transaction
 	work   workspace
 	log    *slog.Logger
+	begun  bool                  // under another digestd
 	reload bool                  // the keyring was read anew for this transaction
 	seen   map[store.Digest]bool // headers whose lists it published
 	nolist []string
 	broken error
 }
 
-func (d *Daemon) serveHook(ctx context.Context, c *net.UnixConn) {
-	defer c.Close()
+// newSession returns nil if the peer is nobody to serve, and has told it so.
+func (d *Daemon) newSession(c *net.UnixConn) *session {
 	peer, err := wire.PeerCred(c)
 	conn := wire.NewConn(c)
 	if err == nil && peer.UID != 0 && peer.UID != uint32(os.Geteuid()) {
@@ -88,60 +93,87 @@ func (d *Daemon) serveHook(ctx context.Context, c *net.UnixConn) {
 	if err != nil {
 		d.log.Warn("hook refused", "error", err)
 		conn.Write(&wire.Error{Text: err.Error()}, frameDeadline)
-		return
+		conn.Close()
+		return nil
 	}
 	serial := d.serial.Add(1)
-	s := &session{
-		d: d, conn: conn, log: d.log.With("transaction", serial, "pid", peer.PID),
+	return &session{
+		d: d, peer: peer, raw: c, conn: conn, log: d.log.With("transaction", serial, "pid", peer.PID),
 		seen: map[store.Digest]bool{},
 		work: workspace{stager: d.dir.Stager("hook" + strconv.FormatUint(serial, 36))},
 	}
+}
+
+// serve returns when the transaction has ended, or is another's.
+func (s *session) serve(ctx context.Context) {
+	defer s.conn.Close()
 	defer s.work.stager.Close()
-	err = s.run(ctx, peer)
+	err := s.run(ctx)
+	if errors.Is(err, errAtRest) && s.leave() {
+		return
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.log.Warn("hook ended", "error", err)
-		conn.Write(&wire.Error{Text: err.Error()}, frameDeadline)
+		s.conn.Write(&wire.Error{Text: err.Error()}, frameDeadline)
 	}
 	if s.txn != nil && !s.txn.test {
 		s.abandon(ctx)
 	}
 }
 
+// errAtRest means that digestd stops while nothing of a message was read yet.
+var errAtRest = errors.New("digestd is stopping")
+
+// next returns the next message. Once it has begun to come, it is read and
+// answered even if digestd is to stop: what is read is known to nobody else.
+func (s *session) next(ctx context.Context, wait time.Duration) (wire.Message, error) {
+	if err := s.conn.Await(ctx, wait); err != nil {
+		if ctx.Err() != nil {
+			return nil, errAtRest
+		}
+		return nil, err
+	}
+	return s.conn.Read(context.WithoutCancel(ctx), frameDeadline, frameDeadline)
+}
+
 // run serves the messages of one transaction, in order.
-func (s *session) run(ctx context.Context, peer wire.Peer) error {
-	msg, err := s.conn.Read(ctx, beginDeadline, frameDeadline)
-	if err != nil {
-		return err
-	}
-	var begin *wire.Begin
-	switch m := msg.(type) {
-	case *wire.Begin:
-		begin = m
-	case *wire.Hint:
-		return s.hint(m)
-	default:
-		return fmt.Errorf("cannot serve a %T before a Begin", msg)
-	}
-	if proceed, err := s.begin(ctx, begin, peer); err != nil || !proceed {
-		return err
+func (s *session) run(ctx context.Context) error {
+	work := context.WithoutCancel(ctx)
+	if !s.begun {
+		msg, err := s.next(ctx, beginDeadline)
+		if err != nil {
+			return err
+		}
+		var begin *wire.Begin
+		switch m := msg.(type) {
+		case *wire.Begin:
+			begin = m
+		case *wire.Hint:
+			return s.hint(m)
+		default:
+			return fmt.Errorf("cannot serve a %T before a Begin", msg)
+		}
+		if proceed, err := s.begin(work, begin); err != nil || !proceed {
+			return err
+		}
 	}
 	for {
 		// A scriptlet may take hours: only a frame that has begun is timed.
-		msg, err := s.conn.Read(ctx, 0, frameDeadline)
+		msg, err := s.next(ctx, 0)
 		if err != nil {
 			return err
 		}
 		switch m := msg.(type) {
 		case *wire.Header:
-			err = s.header(ctx, m)
+			err = s.header(work, m)
 		case *wire.Installed:
-			err = s.d.owner.do(ctx, func(st *state) { st.installed(s.txn, m.Element) })
+			err = s.d.owner.do(work, func(st *state) { st.installed(s.txn, m.Element) })
 		case *wire.Failed:
-			err = s.onState(ctx, func(st *state) error { return st.failed(s.txn, m.Element) })
+			err = s.onState(work, func(st *state) error { return st.failed(s.txn, m.Element) })
 		case *wire.Removed:
-			err = s.removed(ctx, m)
+			err = s.removed(work, m)
 		case *wire.End:
-			return s.end(ctx)
+			return s.end(work)
 		default:
 			err = fmt.Errorf("cannot serve a %T within a transaction", msg)
 		}
@@ -156,14 +188,14 @@ func (s *session) onState(ctx context.Context, fn func(*state) error) error {
 	return s.d.onState(ctx, fn)
 }
 
-func (s *session) begin(ctx context.Context, m *wire.Begin, peer wire.Peer) (proceed bool, err error) {
+func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err error) {
 	managed, why := s.d.manages(m)
 	if !managed {
 		s.log.Debug("transaction not managed", "root", m.Root, "reason", why)
 		return false, s.conn.Write(&wire.Verdict{Decision: wire.NotManaged}, frameDeadline)
 	}
 	t := &transaction{
-		peer: peer, test: m.Test(), check: m.Check(), dbOnly: m.JustDB(),
+		peer: s.peer, test: m.Test(), check: m.Check(), dbOnly: m.JustDB(),
 		added: map[store.Digest]*addition{}, byIndex: map[uint32]*addition{},
 	}
 	for _, e := range m.Elements {
@@ -248,6 +280,9 @@ func (s *session) end(ctx context.Context) error {
 		s.d.wantSync("transaction not recorded")
 	case s.broken != nil:
 		s.d.wantSync("list not published")
+	case s.begun && !t.test:
+		s.log.Info("transaction ended", "published", published, "withdrawn", withdrawn, "withheld", len(s.nolist))
+		s.d.wantSync("transaction begun under another digestd")
 	default:
 		s.log.Info("transaction ended", "published", published, "withdrawn", withdrawn, "withheld", len(s.nolist))
 	}

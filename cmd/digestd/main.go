@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -14,6 +15,13 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
+)
+
+// Exit statuses, see digestd(8). systemd starts digestd again after the second
+// only; what keeps it from starting is looked at when somebody next needs it.
+const (
+	exitStart = 1
+	exitRun   = 70
 )
 
 func main() {
@@ -30,6 +38,9 @@ func main() {
 	if err := run(ctx, *path, *verbose); err != nil {
 		fmt.Fprintln(os.Stderr, "digestd:", err)
 		stop()
-		os.Exit(1)
+		if errors.Is(err, errStart) {
+			os.Exit(exitStart)
+		}
+		os.Exit(exitRun)
 	}
 }

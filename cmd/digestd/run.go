@@ -6,32 +6,46 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"syscall"
 
-	"github.com/coreos/go-systemd/v22/activation"
 	sd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/digestd/digestd/daemon"
 	"github.com/digestd/digestd/daemon/bus"
 	"github.com/digestd/digestd/daemon/config"
 )
 
+// errStart means that the daemon never came to serve. Trying again helps only
+// once somebody has mended the cause.
+var errStart = errors.New("cannot start")
+
 // run serves until ctx ends.
-func run(ctx context.Context, path string, verbose bool) error {
+func run(ctx context.Context, path string, verbose bool) (err error) {
 	// Headers come in bursts between long quiet times: a small heap is worth
 	// more than the collector's time.
 	debug.SetGCPercent(50)
+	p, err := takePassed()
+	hook := p.hook
+	defer func() {
+		if hook == nil {
+			return
+		}
+		if errors.Is(err, errStart) {
+			daemon.Refuse(hook, err)
+		}
+		hook.Close()
+	}()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errStart, err)
+	}
 	load := func() (config.Config, error) { return config.Load(path) }
 	c, err := load()
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errStart, err)
 	}
 	log := logger(verbose)
 	reload := make(chan os.Signal, 1)
@@ -40,14 +54,16 @@ func run(ctx context.Context, path string, verbose bool) error {
 
 	d, err := daemon.New(c, log, notify)
 	if err != nil {
-		return fmt.Errorf("cannot start: %w", err)
+		return fmt.Errorf("%w: %w", errStart, err)
 	}
 	defer d.Close()
-	hook, err := listen(c.Socket)
-	if err != nil {
-		return fmt.Errorf("cannot start: %w", err)
+	if hook == nil {
+		if hook, err = listen(c.Socket); err != nil {
+			return fmt.Errorf("%w: %w", errStart, err)
+		}
+	} else if at := hook.Addr().String(); at != c.Socket {
+		log.Warn("socket is another than configured", "socket", at, "configured", c.Socket, "reason", "the service manager made it, see digestd.socket")
 	}
-	defer hook.Close()
 	var server *bus.Server
 	defer func() {
 		if server != nil {
@@ -56,6 +72,8 @@ func run(ctx context.Context, path string, verbose bool) error {
 	}()
 	return d.Run(ctx, daemon.Surroundings{
 		Hook:   hook,
+		Left:   p.left,
+		Leave:  leaver(),
 		Reload: reload,
 		Config: load,
 		Bus: func(ctx context.Context) error {
@@ -91,33 +109,4 @@ func logger(verbose bool) *slog.Logger {
 		}
 	}
 	return slog.New(slog.NewTextHandler(os.Stderr, opts))
-}
-
-// listen takes the socket that systemd passes, or makes one that root alone can
-// connect to.
-func listen(path string) (*net.UnixListener, error) {
-	passed, err := activation.Listeners()
-	if err != nil {
-		return nil, fmt.Errorf("cannot take socket from systemd: %w", err)
-	}
-	for _, l := range passed {
-		if unix, ok := l.(*net.UnixListener); ok {
-			unix.SetUnlinkOnClose(false)
-			return unix, nil
-		}
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("cannot listen: %w", err)
-	}
-	// The state directory is locked: a socket that lies here is a dead daemon's.
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("cannot listen: %w", err)
-	}
-	old := syscall.Umask(0o177)
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	syscall.Umask(old)
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen: %w", err)
-	}
-	return l, nil
 }

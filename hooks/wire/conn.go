@@ -37,6 +37,27 @@ func NewConn(c net.Conn) *Conn {
 // Close closes the connection; a Read or Write under way fails.
 func (c *Conn) Close() error { return c.c.Close() }
 
+// Await waits for the first byte of a message, without end if wait is 0. It
+// returns nil at once if some of one has come already, even after ctx has ended:
+// whoever stops at its error has left nothing half read.
+func (c *Conn) Await(ctx context.Context, wait time.Duration) error {
+	if c.broken != nil {
+		return c.broken
+	}
+	if c.r.Buffered() > 0 {
+		return nil
+	}
+	return c.awaitFrame(ctx, after(wait))
+}
+
+// after is the time at which a wait ends, the zero time if it is without end.
+func after(wait time.Duration) (deadline time.Time) {
+	if wait > 0 {
+		deadline = time.Now().Add(wait)
+	}
+	return deadline
+}
+
 // Read returns the next message. It waits for its first byte (without end if
 // wait is 0), then for the rest at most frame. Errors: [io.EOF] if the other
 // side closed between messages, [io.ErrUnexpectedEOF] within one,
@@ -48,11 +69,7 @@ func (c *Conn) Read(ctx context.Context, wait, frame time.Duration) (Message, er
 	if c.broken != nil {
 		return nil, c.broken
 	}
-	var deadline time.Time
-	if wait > 0 {
-		deadline = time.Now().Add(wait)
-	}
-	if err := c.awaitFrame(ctx, deadline); err != nil {
+	if err := c.awaitFrame(ctx, after(wait)); err != nil {
 		return nil, err
 	}
 	m, err := c.readFrame(ctx, time.Now().Add(frame))
@@ -132,8 +149,16 @@ func (c *Conn) until(ctx context.Context, deadline time.Time, fn func() error) e
 	if err := c.c.SetReadDeadline(deadline); err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { c.c.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
+	cut := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(cut)
+		c.c.SetReadDeadline(time.Unix(1, 0))
+	})
+	defer func() {
+		if !stop() {
+			<-cut // or it would cut the next read short
+		}
+	}()
 	err := fn()
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)

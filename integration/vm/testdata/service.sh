@@ -49,7 +49,7 @@ same "reload keeps the process" "$pid" "$(main_pid)"
 check "digestd is well after reload" digestctl status
 check "restart" systemctl restart digestd
 soon "digestd is well after restart" digestctl status
-check "stop" systemctl stop digestd
+check "stop" systemctl stop digestd.socket digestd
 same "stop is no failure" "inactive success" "$(since digestd ActiveState) $(since digestd Result)"
 check "rpm installs without digestd" rpm -U /test/packages/bulk000-1.0-1.noarch.rpm
 same "without digestd there is no list" "tlv-hello-0:2.0-1.noarch" "$(lists)"

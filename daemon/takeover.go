@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/digestd/digestd/hooks/wire"
+	"github.com/digestd/digestd/store"
+)
+
+// readyLimit bounds how long a start waits for the first comparison with rpm's
+// database before it says that digestd is ready: a boot waits for that.
+const readyLimit = 15 * time.Second
+
+// Stage says how far a connection of a package manager had come when one
+// digestd left it to the next.
+type Stage string
+
+// The stages.
+const (
+	StageBegin       Stage = "begin" // it said nothing yet
+	StageTest        Stage = "test"  // in a test run
+	StageTransaction Stage = "transaction"
+)
+
+// Left is a connection that the digestd before this one left behind.
+type Left struct {
+	Conn  *net.UnixConn
+	Stage Stage
+}
+
+// leave hands the connection to whatever digestd comes next, if that is
+// possible. Of the transaction so far the directory has the lists and the index
+// has the mark that it is open, as after a crash; the package manager does not
+// notice.
+func (s *session) leave() bool {
+	if s.d.leave == nil {
+		return false
+	}
+	stage := StageBegin
+	switch {
+	case s.txn != nil && s.txn.test:
+		stage = StageTest
+	case s.txn != nil:
+		stage = StageTransaction
+	}
+	if err := s.d.leave(Left{Conn: s.raw, Stage: stage}); err != nil {
+		s.log.Warn("transaction not left to the next digestd", "error", err)
+		return false
+	}
+	s.log.Info("transaction left to the next digestd", "stage", stage)
+	return true
+}
+
+// takeOver serves the connections that were left behind. When it returns their
+// transactions are known to be open: nothing may be compared before.
+func (d *Daemon) takeOver(ctx context.Context, left []Left) {
+	if len(left) == 0 {
+		return
+	}
+	// Otherwise that comes with Begin, which they have said.
+	if err := d.refreshKeys(ctx, true); err != nil {
+		d.log.Warn("keyring not refreshed", "error", err)
+	}
+	for _, l := range left {
+		s := d.newSession(l.Conn)
+		if s == nil {
+			continue
+		}
+		if l.Stage != StageBegin {
+			s.goOn(ctx, l.Stage == StageTest)
+		}
+		d.sessions.Go(func() { s.serve(ctx) })
+	}
+}
+
+// goOn enters a transaction that began under another digestd. What that had
+// published is found by rpm's database, at the transaction's end.
+func (s *session) goOn(ctx context.Context, test bool) {
+	s.begun = true
+	s.txn = &transaction{
+		peer: s.peer, test: test,
+		added: map[store.Digest]*addition{}, byIndex: map[uint32]*addition{},
+	}
+	s.log.Info("transaction taken over", "test", test)
+	if test {
+		return
+	}
+	err := s.onState(ctx, func(st *state) error {
+		st.interrupted = true
+		return st.opened(s.txn)
+	})
+	if err != nil {
+		s.log.Error("transaction not registered", "error", err)
+	}
+}
+
+// awaitSync waits for the first comparison with rpm's database, but not for
+// ever: neither for one that takes long nor for a transaction that is in flight.
+func (d *Daemon) awaitSync(ctx context.Context, synced <-chan struct{}, left int) {
+	if left > 0 {
+		return
+	}
+	limit := time.NewTimer(readyLimit)
+	defer limit.Stop()
+	select {
+	case <-synced:
+	case <-limit.C:
+		d.log.Warn("ready before the first sync has ended", "after", readyLimit)
+	case <-ctx.Done():
+	}
+}
+
+// Refuse tells whoever waits at l why digestd cannot start, so that no package
+// manager waits for its deadline.
+func Refuse(l *net.UnixListener, why error) {
+	const most, wait = 64, 50 * time.Millisecond
+	for range most {
+		l.SetDeadline(time.Now().Add(wait))
+		c, err := l.AcceptUnix()
+		if err != nil {
+			return
+		}
+		conn := wire.NewConn(c)
+		err = conn.Write(&wire.Error{Text: why.Error()}, wait)
+		conn.Close()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+	}
+}

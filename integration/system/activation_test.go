@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package system_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/digestd/digestd/hooks/wire"
+	"github.com/digestd/digestd/integration/pkgtest"
+	"golang.org/x/sys/unix"
+)
+
+// manager does for digestd what systemd does by digestd.socket and
+// FileDescriptorStoreMax=: it holds the socket that package managers connect to,
+// and what digestd leaves in its keeping (sd_listen_fds(3), sd_notify(3)).
+type manager struct {
+	*machine
+	socket *os.File
+	notify *net.UnixConn
+	kept   []kept
+}
+
+type kept struct {
+	name string
+	file *os.File
+}
+
+func newManager(t *testing.T) *manager {
+	t.Helper()
+	m, err := newMachine(t, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: m.path("run", "hook.sock"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	l.SetUnlinkOnClose(false)
+	g := &manager{machine: m}
+	if g.socket, err = l.File(); err != nil {
+		t.Fatal(err)
+	}
+	g.notify, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: m.path("run", "notify"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		g.socket.Close()
+		g.notify.Close()
+		for _, k := range g.kept {
+			k.file.Close()
+		}
+	})
+	return g
+}
+
+// launch runs digestd with the socket and everything that was left.
+func (g *manager) launch() {
+	g.Helper()
+	g.kill()
+	daemon := g.prepareDaemon("LISTEN_FDS="+strconv.Itoa(1+len(g.kept)), "NOTIFY_SOCKET="+g.path("run", "notify"))
+	cmd := exec.Command("/bin/sh", append([]string{"-c", `LISTEN_PID=$$ exec "$@"`, "sh"}, daemon.Args...)...)
+	cmd.Stderr = daemon.Stderr
+	names := []string{"hook"}
+	cmd.ExtraFiles = []*os.File{g.socket}
+	for _, k := range g.kept {
+		names = append(names, k.name)
+		cmd.ExtraFiles = append(cmd.ExtraFiles, k.file)
+	}
+	cmd.Env = append(daemon.Env, "LISTEN_FDNAMES="+strings.Join(names, ":"))
+	if err := cmd.Start(); err != nil {
+		g.Fatal(err)
+	}
+	exited := make(chan error, 1)
+	g.daemon, g.exited = cmd, exited
+	go func() { exited <- cmd.Wait() }()
+}
+
+// listen takes one message of digestd and does what it asks.
+func (g *manager) listen() (lines []string) {
+	g.Helper()
+	buf, oob := make([]byte, 4096), make([]byte, unix.CmsgSpace(4))
+	n, oobn, _, _, err := g.notify.ReadMsgUnix(buf, oob)
+	if err != nil {
+		g.Fatalf("digestd says nothing to its manager: %v\n%s", err, g.log.String())
+	}
+	lines = strings.Split(string(buf[:n]), "\n")
+	name := ""
+	for _, l := range lines {
+		if v, ok := strings.CutPrefix(l, "FDNAME="); ok {
+			name = v
+		}
+	}
+	switch {
+	case slices.Contains(lines, "FDSTORE=1"):
+		messages, err := unix.ParseSocketControlMessage(oob[:oobn])
+		if err != nil || len(messages) != 1 {
+			g.Fatalf("nothing comes with %q: %v", lines, err)
+		}
+		fds, err := unix.ParseUnixRights(&messages[0])
+		if err != nil || len(fds) != 1 {
+			g.Fatalf("%d descriptors come with %q: %v", len(fds), lines, err)
+		}
+		unix.CloseOnExec(fds[0])
+		g.kept = append(g.kept, kept{name, os.NewFile(uintptr(fds[0]), name)})
+	case slices.Contains(lines, "FDSTOREREMOVE=1"):
+		g.kept = slices.DeleteFunc(g.kept, func(k kept) bool {
+			if k.name == name {
+				k.file.Close()
+			}
+			return k.name == name
+		})
+	}
+	return lines
+}
+
+// up launches digestd and returns once it is ready.
+func (g *manager) up() {
+	g.Helper()
+	g.launch()
+	g.notify.SetReadDeadline(time.Now().Add(time.Minute))
+	for !slices.Contains(g.listen(), "READY=1") {
+	}
+}
+
+// down stops digestd and takes what it leaves.
+func (g *manager) down() {
+	g.Helper()
+	g.stop()
+	// All it said was sent before it ended.
+	for {
+		g.notify.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+		raw, err := g.notify.SyscallConn()
+		if err != nil {
+			g.Fatal(err)
+		}
+		waiting := false
+		raw.Control(func(fd uintptr) {
+			n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+			waiting = err == nil && n == 1
+		})
+		if !waiting {
+			return
+		}
+		g.notify.SetReadDeadline(time.Now().Add(time.Minute))
+		g.listen()
+	}
+}
+
+func (g *manager) again() {
+	g.Helper()
+	g.down()
+	g.up()
+}
+
+// gate builds a package whose scriptlet waits until somebody writes to /gate of
+// the root, and returns its file and what opens the gate.
+func (g *manager) gate(requires string) (file string, wait func(), open func()) {
+	g.Helper()
+	files, err := pkgtest.BuildSpec(g.dir, `Name: gate
+Version: 1
+Release: 1
+Summary: a package that waits
+License: Apache-2.0
+BuildArch: noarch
+`+requires+`
+%description
+It waits.
+%install
+mkdir -p %{buildroot}/usr/share/gate && echo gate >%{buildroot}/usr/share/gate/file
+%files
+/usr/share/gate
+%post -p <lua>
+local f = io.open("/gate")
+f:read("*a")
+f:close()
+`)
+	if err != nil || len(files) != 1 {
+		g.Fatal(files, err)
+	}
+	fifo := g.path("root", "gate")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		g.Fatal(err)
+	}
+	opened := make(chan *os.File, 1)
+	go func() {
+		f, err := os.OpenFile(fifo, os.O_WRONLY, 0)
+		if err == nil {
+			opened <- f
+		}
+	}()
+	var f *os.File
+	wait = func() {
+		g.Helper()
+		select {
+		case f = <-opened:
+		case <-time.After(time.Minute):
+			g.Fatal("rpm never ran the scriptlet")
+		}
+	}
+	return files[0], wait, func() { f.Close() }
+}
+
+// TestRestartDuringTransaction: rpm does not notice that digestd is restarted
+// while it works, and its lists and labels are the same as without.
+func TestRestartDuringTransaction(t *testing.T) {
+	g := newManager(t)
+	g.config = "unsigned = \"allow\"\n"
+	g.importKey("vendor")
+	g.up()
+	upgrade := []string{"-U"}
+	var old, want []string
+	for i := range 12 {
+		name := fmt.Sprintf("p%02d", i)
+		old = append(old, g.mustBuild(name+"-1-1.noarch", "/usr/share/"+name+"=one"))
+		upgrade = append(upgrade, g.mustBuild(name+"-2-1.noarch", "/usr/share/"+name+"=two"))
+		want = append(want, "tlv-"+name+"-0:2-1.noarch")
+	}
+	g.mustRPM(append([]string{"-U"}, old...)...)
+	gate, wait, open := g.gate("Requires: p00 p01 p02 p03 p04 p05")
+	cmd := exec.Command("cp", gate, g.path("packages", "gate-1-1.noarch.rpm"))
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	cmd = g.rpm(append(upgrade, "gate-1-1.noarch.rpm")...)
+	out, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	wait()
+	g.again()
+	if n := len(g.lists()); n <= 12 || n == 25 {
+		t.Errorf("%d lists: the restart was not in the middle", n)
+	}
+	if log := g.log.String(); !strings.Contains(log, "transaction taken over") {
+		t.Errorf("nothing was taken over:\n%s", log)
+	}
+	g.again()
+	if len(g.kept) != 0 {
+		t.Errorf("what was taken over is still kept: %v", g.kept)
+	}
+	open()
+	said, _ := io.ReadAll(out)
+	if err := cmd.Wait(); err != nil || strings.Contains(string(said), "digestd") {
+		t.Errorf("rpm: %v, it said:\n%s", err, said)
+	}
+	g.eventually(append([]string{"tlv-gate-0:1-1.noarch"}, want...)...)
+	for i := range 12 {
+		label := make([]byte, 256)
+		n, err := unix.Lgetxattr(g.path("root", "usr", "share", fmt.Sprintf("p%02d", i)), "security.digest_list", label)
+		if err != nil || string(label[:max(n, 0)]) != want[i] {
+			t.Errorf("p%02d has label %q (%v), want %q", i, label[:max(n, 0)], err, want[i])
+		}
+	}
+	g.wholesome()
+	if aside, err := os.ReadDir(filepath.Join(g.place, "lists.quarantine")); err != nil || len(aside) > 0 {
+		t.Errorf("put aside: %v %v", aside, err)
+	}
+	// What is in the index is what that transaction did: no version before it comes back.
+	if out, err := g.rpm("-U", "--oldpackage", old[0]).CombinedOutput(); err == nil || !strings.Contains(string(out), "older") {
+		t.Errorf("rpm goes back: %v\n%s", err, out)
+	}
+	g.mustCtl("status")
+}
+
+// TestRestartBetweenMessages: wherever digestd is restarted in a transaction,
+// the next one answers.
+func TestRestartBetweenMessages(t *testing.T) {
+	g := newManager(t)
+	g.importKey("vendor")
+	region, sigs := g.headerOf(g.mustBuild("good-1-1.noarch"))
+	client := wire.NewClient(g.dial()) // nobody serves yet: it waits in the socket
+	g.up()
+	g.again()
+	verdict, err := client.Begin(t.Context(), g.begin(brings("good", "1")))
+	if err != nil || verdict.Decision != wire.Proceed {
+		t.Fatalf("verdict %+v, %v", verdict, err)
+	}
+	g.again()
+	list, err := client.Header(t.Context(), &wire.Header{Type: wire.Added, Region: region, Signatures: sigs})
+	if err != nil || list.Decision != wire.ListNamed {
+		t.Fatalf("list %+v, %v", list, err)
+	}
+	g.again()
+	if _, err := client.End(t.Context(), &wire.End{}); err != nil {
+		t.Fatal(err)
+	}
+	g.eventually() // it was never installed
+	g.mustCtl("status")
+
+	// A test run, too.
+	client = wire.NewClient(g.dial())
+	begin := g.begin(brings("good", "1"))
+	begin.Flags = 1
+	if verdict, err := client.Begin(t.Context(), begin); err != nil || verdict.Decision != wire.Proceed {
+		t.Fatalf("verdict of a test run %+v, %v", verdict, err)
+	}
+	g.again()
+	if _, err := client.End(t.Context(), &wire.End{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestStopDuringTransaction: stopped for good, with nobody keeping connections,
+// rpm goes on and says so, and the next start makes it good.
+func TestStopDuringTransaction(t *testing.T) {
+	g := newManager(t)
+	g.config = "unsigned = \"allow\"\n"
+	g.importKey("vendor")
+	g.up()
+	gate, wait, open := g.gate("")
+	cmd := g.rpm("-U")
+	cmd.Args = append(cmd.Args, gate)
+	out, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	wait()
+	g.down()
+	for _, k := range g.kept {
+		k.file.Close()
+	}
+	g.kept = nil
+	open()
+	said, _ := io.ReadAll(out)
+	if err := cmd.Wait(); err != nil || strings.Count(string(said), "digestd: no answer") != 1 {
+		t.Errorf("rpm: %v, it said:\n%s", err, said)
+	}
+	g.up()
+	g.eventually("tlv-gate-0:1-1.noarch")
+	g.mustCtl("status")
+}
+
+// TestRefusedStart: what keeps digestd from starting is said to the package
+// manager that made systemd start it, at once, and that goes on.
+func TestRefusedStart(t *testing.T) {
+	g := newManager(t)
+	g.config = "mode = \"enforced\"\n"
+	cmd := g.rpm("-U", g.mustBuild("good-1-1.noarch", "key="))
+	out, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	poll := []unix.PollFd{{Fd: int32(g.socket.Fd()), Events: unix.POLLIN}}
+	if !g.wait(func() bool { n, _ := unix.Poll(poll, 0); return n == 1 }) {
+		t.Fatal("rpm never connected")
+	}
+	g.launch()
+	var exit *exec.ExitError
+	if err := g.mustExit(); !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Errorf("digestd ended with %v, want status 1, after which systemd does not start it again", err)
+	}
+	said, _ := io.ReadAll(out)
+	if err := cmd.Wait(); err != nil || !strings.Contains(string(said), `mode = "enforced"`) || strings.Contains(string(said), "timed out") {
+		t.Errorf("rpm: %v, it said:\n%s", err, said)
+	}
+}

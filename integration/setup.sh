@@ -49,6 +49,7 @@ unshare          util-linux
 zip              zip
 mount            mount
 flock            util-linux
+systemd-analyze  systemd
 debootstrap      debootstrap         debootstrap
 mke2fs           e2fsprogs           e2fsprogs
 qemu-system-x86_64 qemu-system-x86

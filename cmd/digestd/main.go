@@ -27,18 +27,28 @@ const (
 func main() {
 	path := flag.String("config", config.DefaultPath, "configuration `file`")
 	verbose := flag.Bool("verbose", false, "log transactions that are not ours, too")
+	once := flag.Bool("reconcile", false, "bring the lists in step with rpm's database, and end")
+	root := flag.String("root", "/", "with -reconcile: the `directory` whose packages and configuration these are")
 	version := flag.Bool("version", false, "print the version and exit")
 	flag.Parse()
 	if *version {
 		fmt.Println("digestd", api.Version)
 		return
 	}
+	if flag.NArg() > 0 || *root != "/" && !*once {
+		flag.Usage()
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	if err := run(ctx, *path, *verbose); err != nil {
+	serve := func() error { return run(ctx, *path, *verbose) }
+	if *once {
+		serve = func() error { return reconcile(ctx, *path, *root, *verbose) }
+	}
+	if err := serve(); err != nil {
 		fmt.Fprintln(os.Stderr, "digestd:", err)
 		stop()
-		if errors.Is(err, errStart) {
+		if *once || errors.Is(err, errStart) {
 			os.Exit(exitStart)
 		}
 		os.Exit(exitRun)

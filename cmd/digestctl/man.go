@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,17 +17,19 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// manCommand writes the manual page; the Makefile runs it.
+// manCommand writes the manual pages; the Makefile runs it.
 func (a *app) manCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "man DIRECTORY",
-		Short:  "Write the manual page",
+		Short:  "Write the manual pages",
 		Hidden: true,
 		Args:   exactly("DIRECTORY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a.started = true
-			if err := os.WriteFile(filepath.Join(args[0], "digestctl.1"), page(cmd.Root()).Roff(), 0o644); err != nil {
-				return errorf("cannot write the manual page: %w", err)
+			for _, p := range append(verbPages(cmd.Root()), page(cmd.Root())) {
+				if err := os.WriteFile(filepath.Join(args[0], p.Name+".1"), p.Roff(), 0o644); err != nil {
+					return errorf("cannot write the manual pages: %w", err)
+				}
 			}
 			return nil
 		},
@@ -88,33 +91,104 @@ func page(root *cobra.Command) *manual.Page {
 	p.Item("TERM", "Neither colors nor progress if it is `dumb`.")
 	p.Item("DBUS_SYSTEM_BUS_ADDRESS", "Where the system bus is.")
 	p.Section("See also")
-	p.Text("digestd(8), digestd.conf(5), org.digestd1(5), rpm(8)")
+	var pages []string
+	for _, v := range verbPages(root) {
+		pages = append(pages, v.Name+"(1)")
+	}
+	p.Text(strings.Join(pages, ", ") + ", digestd(8), digestd.conf(5), org.digestd1(5), rpm(8)")
 	return p
+}
+
+// shown reports whether a command has a place in the manual.
+func shown(c *cobra.Command) bool { return c.IsAvailableCommand() && c.Name() != "help" }
+
+// grouped reports whether a command only holds others.
+func grouped(c *cobra.Command) bool {
+	_, group := c.Annotations[groupMark]
+	return group
 }
 
 // commands adds what can be run, groups last in their own words.
 func commands(p *manual.Page, cmd *cobra.Command) {
 	for _, c := range cmd.Commands() {
-		if !c.IsAvailableCommand() || c.Name() == "help" {
-			continue
-		}
-		if c.Name() == "completion" {
+		switch {
+		case !shown(c):
+		case c.Name() == "completion":
 			p.Subsection("completion bash|fish|zsh")
 			p.Text("Completion prints a script that teaches a shell to complete the commands; `--help` says how to load it.")
-			continue
-		}
-		if _, group := c.Annotations[groupMark]; group {
+		case grouped(c):
 			commands(p, c)
-			continue
+		default:
+			p.Subsection(verbName(c) + strings.TrimPrefix(c.Use, c.Name()))
+			described(p, c)
+			commands(p, c)
 		}
-		p.Subsection(strings.TrimPrefix(c.CommandPath(), cmd.Root().Name()+" ") + strings.TrimPrefix(c.Use, c.Name()))
-		long(p, c.Long)
-		flags(p, c.LocalNonPersistentFlags())
-		if c.Example != "" {
-			p.Literal(strings.ReplaceAll(strings.TrimPrefix(c.Example, "  "), "\n  ", "\n"))
+	}
+}
+
+// described adds what is to be said of one command.
+func described(p *manual.Page, c *cobra.Command) {
+	long(p, c.Long)
+	flags(p, c.LocalNonPersistentFlags())
+	if c.Example != "" {
+		p.Literal(strings.ReplaceAll(strings.TrimPrefix(c.Example, "  "), "\n  ", "\n"))
+	}
+}
+
+// verbPages are the pages of the verbs, each with those it holds.
+func verbPages(root *cobra.Command) (pages []*manual.Page) {
+	for _, c := range root.Commands() {
+		if shown(c) && c.Name() != "completion" {
+			pages = append(pages, verbPage(c))
 		}
+	}
+	return pages
+}
+
+func verbPage(c *cobra.Command) *manual.Page {
+	p := &manual.Page{Name: c.Root().Name() + "-" + c.Name(), Number: 1, About: lowerFirst(c.Short)}
+	p.Section("Synopsis")
+	var lines []string
+	for _, s := range append([]*cobra.Command{c}, c.Commands()...) {
+		if shown(s) && !grouped(s) || s == c && !grouped(c) {
+			lines = append(lines, c.Root().Name()+" "+verbName(s)+strings.TrimPrefix(s.Use, s.Name())+optional(s))
+		}
+	}
+	p.Literal(strings.Join(lines, "\n"))
+	p.Section("Description")
+	described(p, c)
+	if slices.ContainsFunc(c.Commands(), shown) {
+		p.Section("Commands")
 		commands(p, c)
 	}
+	p.Section("Output for programs")
+	p.Text("With `--json`, on standard output; digestctl(1) says more.")
+	for _, d := range documents {
+		if d.verb == c.Name() || strings.HasPrefix(d.verb, c.Name()+" ") {
+			p.Item(d.verb, "`"+shape(reflect.TypeOf(d.document))+"`")
+		}
+	}
+	p.Section("Exit status")
+	p.Text("Those of digestctl(1): 0 for success and good news, 3 for bad news, others for what failed.")
+	p.Section("See also")
+	p.Text("digestctl(1), digestd(8), org.digestd1(5)")
+	return p
+}
+
+// optional are the flags that a synopsis has besides those its line names.
+func optional(c *cobra.Command) string {
+	var b strings.Builder
+	c.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Name == "help" || f.Hidden || strings.Contains(c.Use, "--"+f.Name) {
+			return
+		}
+		b.WriteString(" [--" + f.Name)
+		if value, _ := pflag.UnquoteUsage(f); value != "" {
+			b.WriteString(" " + value)
+		}
+		b.WriteByte(']')
+	})
+	return b.String()
 }
 
 // long adds a description; a paragraph that is indented stays as it is.

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
@@ -16,14 +17,25 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// TestManual holds docs/digestctl.md and the manual page to the commands: they
+// TestManual holds docs/digestctl.md and the manual pages to the commands: they
 // are made from them, with go test ./cmd/digestctl -run TestManual -update.
 func TestManual(t *testing.T) {
-	p := page((&app{tui: newTUI(nil, nil)}).root())
-	for file, want := range map[string][]byte{
-		"../../docs/digestctl.md":    p.Markdown(),
-		"../../docs/man/digestctl.1": p.Roff(),
-	} {
+	root := (&app{tui: newTUI(nil, nil)}).root()
+	p := page(root)
+	files := map[string][]byte{"../../docs/digestctl.md": p.Markdown(), "../../docs/man/digestctl.1": p.Roff()}
+	for _, v := range verbPages(root) {
+		files["../../docs/man/"+v.Name+".1"] = v.Roff()
+	}
+	there, err := filepath.Glob("../../docs/man/*.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range there {
+		if files[file] == nil {
+			t.Errorf("%s is of no command", file)
+		}
+	}
+	for file, want := range files {
 		if *update {
 			if err := os.WriteFile(file, want, 0o644); err != nil {
 				t.Fatal(err)
@@ -64,7 +76,7 @@ func TestManualIsComplete(t *testing.T) {
 }
 
 // requests are those of the man macros that the pages use.
-var requests = regexp.MustCompile(`^\.(TH [A-Z0-9.]+ \d "" digestd "digestd manual"|S[HS] ("[^"]+"|[A-Z]+)|PP|TP|RS 4|RE|nf|fi|br|BR \S+ \(\d\),?|\\" .*)$`)
+var requests = regexp.MustCompile(`^\.(TH [A-Z0-9.-]+ \d "" digestd "digestd manual"|S[HS] ("[^"]+"|[A-Z]+)|PP|TP|RS 4|RE|nf|fi|br|BR \S+ \(\d\),?|\\" .*)$`)
 
 // escapes are those that the pages use, and what must not be left beside them.
 var escapes = regexp.MustCompile(`\\(e|-|&|f[BIR]|\((aq|ga|ha|ti|dq)|\[u[0-9A-F]{4,5}\])`)
@@ -72,8 +84,12 @@ var escapes = regexp.MustCompile(`\\(e|-|&|f[BIR]|\((aq|ga|ha|ti|dq)|\[u[0-9A-F]
 // Every page that is shipped is good roff: no line is a request by mistake, and
 // what is opened is closed.
 func TestManualPages(t *testing.T) {
-	for _, name := range []string{"digestctl.1", "digestd.8", "digestd.conf.5", "org.digestd1.5"} {
-		data, err := os.ReadFile("../../docs/man/" + name)
+	pages, err := filepath.Glob("../../docs/man/*")
+	if err != nil || len(pages) < 10 {
+		t.Fatalf("pages are missing: %v, %v", pages, err)
+	}
+	for _, name := range pages {
+		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,8 @@ bindir ?= $(PREFIX)/bin
 sbindir ?= $(PREFIX)/sbin
 unitdir ?= $(PREFIX)/lib/systemd/system
 busdir ?= $(PREFIX)/share/dbus-1/system.d
+busservicedir ?= $(PREFIX)/share/dbus-1/system-services
+polkitdir ?= $(PREFIX)/share/polkit-1/actions
 tmpfilesdir ?= $(PREFIX)/lib/tmpfiles.d
 mandir ?= $(PREFIX)/share/man
 compdir ?= $(PREFIX)/share
@@ -90,6 +92,8 @@ install: build
 		sed 's|/usr/sbin/|$(sbindir)/|' systemd/$$unit >$(DESTDIR)$(unitdir)/$$unit || exit 1; done
 	install -D -m 0644 systemd/tmpfiles.conf $(DESTDIR)$(tmpfilesdir)/digestd.conf
 	install -D -m 0644 systemd/org.digestd1.conf $(DESTDIR)$(busdir)/org.digestd1.conf
+	install -D -m 0644 systemd/org.digestd1.service $(DESTDIR)$(busservicedir)/org.digestd1.service
+	install -D -m 0644 systemd/org.digestd1.policy $(DESTDIR)$(polkitdir)/org.digestd1.policy
 	test -e $(DESTDIR)$(sysconfdir)/digestd/digestd.conf || install -m 0644 systemd/digestd.conf $(DESTDIR)$(sysconfdir)/digestd/digestd.conf
 	bin/digestctl man $(DESTDIR)$(mandir)/man1
 	install -m 0644 docs/man/*.5 $(DESTDIR)$(mandir)/man5

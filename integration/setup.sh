@@ -16,7 +16,7 @@ die() {
 
 # A program, the package that brings it on Debian, and what to ask dnf and
 # zypper for when it is not simply /usr/bin/PROGRAM. A word with / is a file, one
-# with ( a library's development files.
+# with ( a library's development files or a module of Python's.
 level_build='
 make             make
 cc               gcc,libc6-dev
@@ -61,6 +61,12 @@ zsh              zsh
 fish             fish
 chromium         chromium            chromium
 /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring debian-keyring
+busctl           systemd
+journalctl       systemd
+pkaction         polkitd             polkit
+unshare          util-linux
+/usr/bin/python3 python3             python3
+python3(gi)      python3-gi          python3-gobject
 '
 
 # Releases with other versions of rpm than this machine's.
@@ -71,6 +77,7 @@ forky  rpm,librpm-dev,gcc,libc6-dev,pkg-config,attr,dnf,gnupg,make,python3,dnf5,
 
 there() {
 	case $1 in
+	python3\(*) [ -x /usr/bin/python3 ] && /usr/bin/python3 -c "import ${1:8:-1}" 2>/dev/null ;;
 	pkgconfig\(*) command -v pkg-config >/dev/null && pkg-config --exists "${1:10:-1}" ;;
 	/*) [ -e "$1" ] ;;
 	*) command -v "$1" >/dev/null ;;

@@ -5,17 +5,25 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/godbus/dbus/v5"
 )
 
-// How long digestctl waits: for the bus, and for an answer.
+// How long digestctl waits: for the bus, for an answer, and for one that
+// somebody gives a password for.
 const (
 	dialTime = 10 * time.Second
 	callTime = 25 * time.Second
+	askTime  = 6 * time.Minute
 )
+
+// free are the methods for which nobody is ever asked for a password.
+var free = []string{"Status", "Lists", "Show", "Files", "Why", "WhyBytes", "RollbackLog", "Log", "Floors", "Keys", "Key"}
 
 // client is digestd as digestctl sees it.
 type client struct {
@@ -56,17 +64,44 @@ func (c *client) close() { c.conn.Close() }
 
 // call calls a method of the manager and stores what it returns.
 func (c *client) call(ctx context.Context, method string, args []any, returns ...any) error {
-	ctx, cancel := context.WithTimeout(ctx, callTime)
+	limit := callTime
+	if os.Geteuid() != 0 && !slices.Contains(free, method) {
+		limit = askTime
+		defer startAgent()()
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	err := c.object.CallWithContext(ctx, api.Interface+"."+method, c.flags, args...).Store(returns...)
+	err := c.send(ctx, method, args).Store(returns...)
 	var remote dbus.Error
 	if errors.As(err, &remote) {
 		switch remote.Name {
-		case "org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner":
+		case "org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner",
+			"org.freedesktop.systemd1.NoSuchUnit", "org.freedesktop.systemd1.UnitMasked":
+			return unreachableError{reason: err}
+		}
+		if strings.HasPrefix(remote.Name, "org.freedesktop.DBus.Error.Spawn.") {
 			return unreachableError{reason: err}
 		}
 	}
 	return api.FromDBus(err)
+}
+
+// send makes the call and allows that somebody be asked for a password, which
+// godbus's own calls do not.
+func (c *client) send(ctx context.Context, method string, args []any) *dbus.Call {
+	msg := &dbus.Message{
+		Type: dbus.TypeMethodCall, Flags: dbus.FlagAllowInteractiveAuthorization | c.flags, Body: args,
+		Headers: map[dbus.HeaderField]dbus.Variant{
+			dbus.FieldDestination: dbus.MakeVariant(c.object.Destination()),
+			dbus.FieldPath:        dbus.MakeVariant(c.object.Path()),
+			dbus.FieldInterface:   dbus.MakeVariant(api.Interface),
+			dbus.FieldMember:      dbus.MakeVariant(method),
+		},
+	}
+	if len(args) > 0 {
+		msg.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(args...))
+	}
+	return <-c.conn.SendWithContext(ctx, msg, make(chan *dbus.Call, 1)).Done
 }
 
 // get calls a method that returns one struct.

@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // stub is a backend that answers at once with next to nothing, and remembers
 // who changed what. Tests replace what they are about.

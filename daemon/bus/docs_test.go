@@ -47,11 +47,15 @@ func describeBus(t *testing.T) *manual.Page {
 		"`t`, times as `t` (microseconds since 1970, UTC), durations as `t` (nanoseconds), bytes as `ay`, structs as `a{sv}`, and " +
 		"lists of them as `as` or `aa{sv}`. Keys are only ever added. A key that is optional is absent when it has nothing to " +
 		"say. Text that is not UTF-8 has U+FFFD for what is not.")
-	p.Text("Everybody may read. What changes something is for root, and is marked with the action that it is: others get " +
-		"`AccessDenied`. Text is at most 1024 bytes, a path 4096; unprintable characters are refused in all but paths. " +
+	p.Text("Everybody may read. What changes something is marked with the action that it is: root may, and about others polkit(8) " +
+		"decides, which by default has an administrator give a password. A call that does not allow interactive authorization " +
+		"asks nobody; whoever may not gets `AccessDenied`, and where polkit is not there that is everybody but root. A caller who " +
+		"leaves the bus while the question is open takes it back. Text is at most 1024 bytes, a path 4096; unprintable characters are refused in all but paths. " +
 		"A reason must be given where one is asked for, and is recorded with the caller's user and process.")
 	p.Text("A paged method returns at most 1000 elements from `offset` on, and how many there are in all; a `limit` of 0 is 1000. " +
-		"A page beyond the end is empty. One connection may have 32 calls in progress.")
+		"A page beyond the end is empty. One connection may have 32 calls in progress, and one user 8 that wait for an " +
+		"authorization. A query that takes long ends when its caller leaves; what changes something is carried out.")
+	p.Text("Where systemd starts services for the bus, a call starts a digestd that does not run.")
 
 	manager := (&Server{}).describe()[0]
 	p.Section("Methods")
@@ -104,7 +108,7 @@ func describeBus(t *testing.T) *manual.Page {
 		"busctl call org.digestd1 /org/digestd1 org.digestd1.Manager Why s /usr/bin/ls\n" +
 		"busctl monitor --match \"type='signal',sender='org.digestd1'\"")
 	p.Section("See also")
-	p.Text("digestctl(1), digestd(8), busctl(1)")
+	p.Text("digestctl(1), digestd(8), busctl(1), polkit(8)")
 	return p
 }
 

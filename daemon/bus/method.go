@@ -103,7 +103,14 @@ type bound struct {
 	iface   string
 }
 
-// DecodeArguments checks the signature and puts sender and path before the
+// origin is where a call comes from, which godbus passes before its arguments.
+type origin struct {
+	sender      string
+	path        dbus.ObjectPath
+	interactive bool // the caller allows that a person be asked
+}
+
+// DecodeArguments checks the signature and puts the origin before the
 // arguments.
 func (b bound) DecodeArguments(_ *dbus.Conn, sender string, msg *dbus.Message, body []any) ([]any, error) {
 	sig, _ := msg.Headers[dbus.FieldSignature].Value().(dbus.Signature)
@@ -112,22 +119,28 @@ func (b bound) DecodeArguments(_ *dbus.Conn, sender string, msg *dbus.Message, b
 			[]any{fmt.Sprintf("%s takes arguments of signature %q, not %q", b.method.name, want, sig.String())})
 	}
 	path, _ := msg.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
-	return append([]any{sender, path}, body...), nil
+	from := origin{sender, path, msg.Flags&dbus.FlagAllowInteractiveAuthorization != 0}
+	return append([]any{from}, body...), nil
 }
 
 // Call carries out a call within all bounds.
 func (b bound) Call(args ...any) (out []any, err error) {
-	s, sender := b.session, args[0].(string)
-	if err := s.admission.enter(sender); err != nil {
+	s, from := b.session, args[0].(origin)
+	if err := s.admission.enter(from.sender); err != nil {
 		return nil, err
 	}
-	defer s.admission.leave(sender)
-	ctx, cancel := context.WithTimeout(s.ctx, callTime)
-	defer cancel()
+	defer s.admission.leave(from.sender)
 	err = s.guard(b.iface+"."+b.method.name, func() error {
-		c := call{ctx: ctx, path: args[1].(dbus.ObjectPath), args: args[2:]}
-		if err := b.check(&c, sender); err != nil {
+		c := call{path: from.path, args: args[1:]}
+		if err := b.check(&c, from); err != nil {
 			return err
+		}
+		ctx, cancel := context.WithTimeout(s.ctx, callTime)
+		defer cancel()
+		c.ctx = ctx
+		if b.method.action == free && b.method.caller {
+			stop := s.followLong(cancel, from.sender)
+			defer stop()
 		}
 		out, err = b.method.call(c)
 		return err
@@ -143,7 +156,7 @@ func (b bound) Call(args ...any) (out []any, err error) {
 
 // check refuses arguments out of bounds and callers who may not, and finds out
 // who calls where that matters.
-func (b bound) check(c *call, sender string) (err error) {
+func (b bound) check(c *call, from origin) (err error) {
 	for i, a := range b.method.in {
 		if err := a.check(c.args[i]); err != nil {
 			return err
@@ -152,14 +165,28 @@ func (b bound) check(c *call, sender string) (err error) {
 	if b.method.action == free && !b.method.caller {
 		return nil
 	}
-	if c.by, err = b.session.caller(c.ctx, sender); err != nil {
+	ctx, cancel := context.WithTimeout(b.session.ctx, callTime)
+	defer cancel()
+	if c.by, err = b.session.caller(ctx, from.sender); err != nil {
 		return err
 	}
-	if err := authorize(b.method.action, c.by); err != nil {
+	if err := b.session.authorize(b.method.action, c.by, b.details(c), from.interactive); err != nil {
 		b.session.log.Warn("call refused", "call", b.method.name, "uid", c.by.UID, "pid", c.by.PID)
 		return err
 	}
 	return nil
+}
+
+// details are a call's texts under their arguments' names, for the question that
+// polkit puts to an administrator.
+func (b bound) details(c *call) map[string]string {
+	d := map[string]string{}
+	for i, a := range b.method.in {
+		if text, ok := c.args[i].(string); ok {
+			d[a.name] = api.Clean(text)
+		}
+	}
+	return d
 }
 
 // NumArguments, ArgumentValue, NumReturns and ReturnValue complete dbus.Method;

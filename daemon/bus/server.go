@@ -39,6 +39,8 @@ type Server struct {
 	changed    chan struct{} // a property may have another value
 	jobs       *jobs
 	admission  admission
+	waiting    waiting
+	questions  atomic.Uint64 // put to polkit
 	session    atomic.Pointer[session]
 	ctx        context.Context // ends every call and job
 	cancel     context.CancelFunc

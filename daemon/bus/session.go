@@ -21,6 +21,9 @@ const connectTime = 10 * time.Second
 // errUnreachable means that there is no bus to talk to, now.
 var errUnreachable = errors.New("cannot reach the bus")
 
+// errLeft is why a query ends whose caller is gone.
+var errLeft = errors.New("the caller left the bus")
+
 // session is one connection to the bus. What is known of callers ends with it:
 // another bus gives the same unique names to others.
 type session struct {
@@ -109,4 +112,25 @@ func (s *session) caller(ctx context.Context, sender string) (api.Actor, error) 
 	}
 	s.callers[sender] = actor
 	return actor, nil
+}
+
+// longCall is after how long a query is worth finding out whether its caller is
+// still there: hashing a large file for nobody is not.
+const longCall = time.Second
+
+// followLong ends a query whose caller leaves, if it takes long.
+func (s *session) followLong(end context.CancelFunc, sender string) (stop func()) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	timer := time.AfterFunc(longCall, func() {
+		ctx, stop := s.whilePresent(ctx, sender, errLeft)
+		defer stop()
+		<-ctx.Done()
+		if context.Cause(ctx) == errLeft {
+			end()
+		}
+	})
+	return func() {
+		timer.Stop()
+		cancel()
+	}
 }

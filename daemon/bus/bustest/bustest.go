@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package bustest runs a private message bus for tests: the real dbus-daemon,
-// with a configuration that lets every user in. It leaves what is on the bus to
-// the test.
+// with a configuration that lets every user in and, unless a test asks for the
+// strictness of a system bus, do everything. On it may run the real polkitd. It
+// leaves everything else on the bus to the test.
 package bustest
 
 import (
@@ -23,12 +24,32 @@ const config = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
   <auth>EXTERNAL</auth>
   <policy context="default">
     <allow user="*"/>
+    %s
+  </policy>
+  %s
+</busconfig>
+`
+
+// open lets everybody do everything.
+const open = `
     <allow own="*"/>
     <allow send_destination="*" eavesdrop="true"/>
     <allow receive_sender="*" eavesdrop="true"/>
-    %s
-  </policy>
-</busconfig>
+`
+
+// strict is what a system bus allows before packages add to it.
+const strict = `
+    <deny own="*"/>
+    <deny send_type="method_call"/>
+    <allow send_type="signal"/>
+    <allow send_requested_reply="true" send_type="method_return"/>
+    <allow send_requested_reply="true" send_type="error"/>
+    <allow receive_type="method_call"/>
+    <allow receive_type="method_return"/>
+    <allow receive_type="error"/>
+    <allow receive_type="signal"/>
+    <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus"/>
+    <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus.Introspectable"/>
 `
 
 // Bus is a private bus that can be stopped and started at the same address.
@@ -43,6 +64,24 @@ type Bus struct {
 // Its directory is open to all users, so that a test can call as one of them.
 func New(tb testing.TB, rules ...string) *Bus {
 	tb.Helper()
+	return prepare(tb, open+strings.Join(rules, "\n"), "")
+}
+
+// StartStrict runs a bus that allows what a system bus does and what the policy
+// file adds, and starts the services that are described in a folder.
+func StartStrict(tb testing.TB, policy, services string) *Bus {
+	tb.Helper()
+	path, err := filepath.Abs(policy)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	b := prepare(tb, strict, "<servicedir>"+services+"</servicedir>\n  <include>"+path+"</include>")
+	b.Start()
+	return b
+}
+
+func prepare(tb testing.TB, policy, more string) *Bus {
+	tb.Helper()
 	dir, err := os.MkdirTemp("", "digestd-bus-")
 	if err != nil {
 		tb.Fatal(err)
@@ -53,7 +92,7 @@ func New(tb testing.TB, rules ...string) *Bus {
 	}
 	socket := filepath.Join(dir, "bus")
 	b := &Bus{Address: "unix:path=" + socket, tb: tb, config: filepath.Join(dir, "bus.conf")}
-	if err := os.WriteFile(b.config, fmt.Appendf(nil, config, socket, strings.Join(rules, "\n")), 0o644); err != nil {
+	if err := os.WriteFile(b.config, fmt.Appendf(nil, config, socket, policy, more), 0o644); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(b.Stop)
@@ -76,6 +115,8 @@ func (b *Bus) Start() {
 	// It warns whoever may not raise limits; that is no matter for a test.
 	var errors strings.Builder
 	b.cmd.Stderr = &errors
+	// What it started may outlive it, and hold its output, for a moment.
+	b.cmd.WaitDelay = time.Second
 	out, err := b.cmd.StdoutPipe()
 	if err != nil {
 		b.tb.Fatal(err)

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"time"
+)
+
+// agentTime is how long pkttyagent may take to be ready.
+const agentTime = 5 * time.Second
+
+// startAgent runs polkit's agent for terminals, which asks for a password where
+// no desktop does, and returns how to end it. Without a terminal or the program
+// nobody is asked here.
+func startAgent() (stop func()) {
+	nothing := func() {}
+	if !terminal(os.Stdin) || !terminal(os.Stderr) {
+		return nothing
+	}
+	ready, notify, err := os.Pipe()
+	if err != nil {
+		return nothing
+	}
+	defer ready.Close()
+	cmd := exec.Command("pkttyagent", "--process", strconv.Itoa(os.Getpid()), "--notify-fd", "3", "--fallback")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = os.Stdin, os.Stdout, os.Stderr, []*os.File{notify}
+	err = cmd.Start()
+	notify.Close()
+	if err != nil {
+		return nothing
+	}
+	// It closes the pipe once it is registered, or could not be.
+	ready.SetReadDeadline(time.Now().Add(agentTime))
+	io.Copy(io.Discard, ready)
+	return func() {
+		// An end in good order gives the terminal its echo back.
+		cmd.Process.Signal(os.Interrupt)
+		timer := time.AfterFunc(time.Second, func() { cmd.Process.Kill() })
+		cmd.Wait()
+		timer.Stop()
+	}
+}

@@ -81,6 +81,7 @@ type observer interface {
 	TamperDetected(name, reason string)
 	TransactionFinished(published, withdrawn uint32)
 	KeyRevoked(fingerprint, reason string, lists uint32)
+	Changed() // readers see another state
 }
 
 // maxLog is how many entries the log keeps.
@@ -251,6 +252,9 @@ func (s *state) publish() {
 		retired:      len(s.retired),
 		since:        s.since,
 	})
+	if s.observer != nil {
+		s.observer.Changed()
+	}
 }
 
 // problem tells the administrator of something that lasts, until it is solved.

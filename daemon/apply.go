@@ -92,7 +92,7 @@ func (s *state) claims(found []installedPackage, r *reconciled) map[store.Digest
 		}
 		// A list that stood stays even if its header could not be looked at this
 		// time: the failure is ours, not the package's.
-		if e := s.byHeader[p.header]; e != nil && (p.err == nil || e.active() && !e.broken && s.trusted(e) && s.allowed(e)) {
+		if e := s.byHeader[p.header]; e != nil && (p.err == nil || e.suspended() || e.active() && !e.broken && s.trusted(e) && s.allowed(e)) {
 			byHeader[p.header], taken[e.Name] = e.Name, true
 		}
 	}
@@ -147,6 +147,10 @@ func (s *state) applyFresh(c *candidate, initial bool, r *reconciled) error {
 		if previous != nil && previous.Header == c.header && !previous.active() && previous.Reason == string(d.Reason) {
 			known := *previous
 			known.refs = c.refs
+			if d.Denial != "" && known.Text != d.Text {
+				known.Text, known.Denied = d.Text, []string{d.Denial}
+				s.batch.PutList(known.List)
+			}
 			s.put(&known)
 			return nil
 		}

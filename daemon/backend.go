@@ -78,6 +78,7 @@ func (d *Daemon) describe(snap *snapshot, e *entry) api.List {
 		Name: e.Name, NEVRA: e.Package.String(), State: string(e.State), Reason: e.Reason, Text: e.Text,
 		Key: e.Key, KeyOwner: snap.keyOwner(e.Key), Signer: e.Signer, HeaderDigest: e.Header.String(),
 		Files: e.Files, Counter: e.Counter, Since: e.Since, Granted: e.Granted, Grace: e.Grace != "",
+		Denied: e.Denied, Left: e.Left,
 	}
 	if !e.Body.IsZero() {
 		l.BodyDigest = e.Body.String()

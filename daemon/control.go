@@ -48,7 +48,11 @@ func (d *Daemon) grant(ctx context.Context, by api.Actor, text, reason string) (
 			return err
 		}
 		id := lineOf(pkg)
-		if dec := policy.Admit(policy.Enforce, s.lineFor(pkg), pkg); dec.Verdict == policy.Allow && !dec.Grant {
+		dec := policy.Admit(policy.Enforce, s.lineFor(pkg), pkg)
+		if dec.Reason == policy.ReasonDenied {
+			return &api.Error{Code: api.InvalidArgument, Message: "no grant can let it in: " + dec.Text}
+		}
+		if dec.Verdict == policy.Allow && !dec.Grant {
 			return &api.Error{Code: api.InvalidArgument, Message: pkg.String() + " needs no grant: nothing newer was active here",
 				Advice: "install it"}
 		}

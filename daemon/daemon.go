@@ -54,6 +54,7 @@ type Daemon struct {
 	rested       chan struct{} // the same, for the watcher
 	keysRead     chan struct{} // the keyring was read anew
 	listsChanged chan struct{} // what is vouched for may have
+	denying      chan struct{} // what is denied has changed
 	keyStamp     keyStamp      // of the keyring in use; guarded by keyMutex
 	keyMutex     sync.Mutex
 	synced       atomic.Pointer[rpmdb.Stamp] // of the database at the last reconciliation
@@ -83,7 +84,7 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 	d := &Daemon{
 		config: c, log: log, now: time.Now, notify: notify,
 		sync: make(chan string, 1), unsigned: make(chan struct{}, 1), ended: make(chan struct{}, 1), rested: make(chan struct{}, 1),
-		keysRead: make(chan struct{}, 1), listsChanged: make(chan struct{}, 1),
+		keysRead: make(chan struct{}, 1), listsChanged: make(chan struct{}, 1), denying: make(chan struct{}, 1),
 	}
 	defer func() {
 		if err != nil {
@@ -217,6 +218,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	start("sync", d.syncLoop)
 	start("signing key", d.signerLoop)
 	start("expiry", d.expiryLoop)
+	start("denials", d.denialLoop)
 	start("reload", func(ctx context.Context) error { return d.reloadLoop(ctx, around) })
 	start("neighbours", d.neighboursLoop)
 	start("watchdog", d.watchdog)
@@ -279,7 +281,7 @@ func (s *state) recovered(r store.Recovery) error {
 	}
 	s.log.Error("index recovered", "text", text)
 	if r.Rebuild() {
-		s.problem("index-lost", "error", text, "check the disk and who had access to the state directory; set floors again with digestctl floor set; acknowledge with digestctl sync")
+		s.problem("index-lost", "error", text, "check the disk and who had access to the state directory; set floors again with digestctl floor set, denials with digestctl deny import; acknowledge with digestctl sync")
 		s.interrupted = true
 	}
 	s.event(store.Event{Kind: "index-recovered", Reason: "index", Text: text})

@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/digestd/digestd/digestlist/header"
@@ -34,6 +35,9 @@ func (s *session) header(ctx context.Context, m *wire.Header) error {
 		s.nolist = append(s.nolist, a.decision.Text)
 	default:
 		reply.Decision, reply.Name = wire.ListNamed, a.name
+		if n := len(a.omitted.paths); n > 0 {
+			reply.Notes = []wire.Note{{Level: wire.LevelWarning, Text: "digestd: " + a.omitted.text(a.pkg.String())}}
+		}
 	}
 	if reply.Decision == wire.ListNamed && s.d.config.IMASignatures && !s.txn.dbOnly {
 		// What could not be signed now is when the transaction is over.
@@ -72,7 +76,9 @@ func (s *session) publish(ctx context.Context, m *wire.Header, restore bool) (*a
 		return more, err
 	}
 	make := func() (*candidate, error) {
-		return s.d.maker.Load().make(h, m.Signatures, s.d.snapshot().keyring, s.d.now(), &s.work, known)
+		snap := s.d.snapshot()
+		s.work.denials = snap.denials
+		return s.d.maker.Load().make(h, m.Signatures, snap.keyring, s.d.now(), &s.work, known)
 	}
 	c, err := make()
 	if err == nil && c.vouch.Reason == policy.ReasonUnknownKey && !s.reload {
@@ -87,10 +93,18 @@ func (s *session) publish(ctx context.Context, m *wire.Header, restore bool) (*a
 		return nil, active, err
 	}
 	var a *addition
-	err = s.onState(ctx, func(st *state) (err error) {
-		a, err = st.add(s.txn, m.Element, c)
-		return err
-	})
+	for {
+		err = s.onState(ctx, func(st *state) (err error) {
+			a, err = st.add(s.txn, m.Element, c)
+			return err
+		})
+		if !errors.Is(err, errDenialsChanged) {
+			break
+		}
+		if c, err = make(); err != nil || active != nil {
+			return nil, active, err
+		}
+	}
 	if err == nil {
 		s.seen[c.header] = true
 	}

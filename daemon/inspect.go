@@ -81,7 +81,9 @@ func (s *state) inspectEntry(e *entry, buf *[]byte) error {
 		return err
 	default:
 		if why := s.compare(e, stamp, buf); why != "" {
-			s.quarantine(e.Name, why)
+			if _, foreign := s.judge(e.Name); foreign != "" {
+				s.quarantine(e.Name, why)
+			}
 			s.mark(e)
 		}
 	}

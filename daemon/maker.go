@@ -38,6 +38,9 @@ type candidate struct {
 	hashed hash.Cloner      // what header was read from, until it is verified
 	verification
 
+	denials *policy.Denials // that were heeded
+	omitted omission
+
 	signer string // as maker.signer
 	files  int
 	body   store.Digest
@@ -55,9 +58,10 @@ type verification struct {
 
 // workspace is the memory one goroutine builds lists in.
 type workspace struct {
-	stager *store.Stager
-	body   []byte
-	out    []byte
+	stager  *store.Stager
+	denials *policy.Denials // what no list may hold
+	body    []byte
+	out     []byte
 }
 
 // examine reads what a header says of its package and what its signatures are
@@ -139,10 +143,13 @@ func (m *maker) compose(c *candidate, h *header.Header, w *workspace) error {
 	case err != nil:
 		return fmt.Errorf("cannot make list of %s: %w", c.pkg, err)
 	}
-	c.body = sha256.Sum256(w.body)
-	if c.refs, err = makeRefs(m.format, w.body, c.files); err != nil {
+	if c.refs, err = makeRefs(m.format, w.body, c.files); err == nil {
+		err = m.omit(c, w)
+	}
+	if err != nil {
 		return fmt.Errorf("cannot make list of %s: %w", c.pkg, err)
 	}
+	c.body = sha256.Sum256(w.body)
 	return nil
 }
 

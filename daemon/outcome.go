@@ -103,8 +103,13 @@ func (s *state) settle(e *entry, a *addition, by wire.Peer, quiet bool) {
 	case a.decision.Reason.Rollback():
 		kind = "rollback-withheld"
 	}
-	if p := a.previous; p != nil && p.Header != e.Header && !p.Body.IsZero() && p.Body != e.Body {
-		s.rememberBody(p, "replaced by another build of the same version")
+	if p := a.previous; p != nil && !p.Body.IsZero() && p.Body != e.Body {
+		switch {
+		case p.Header != e.Header:
+			s.rememberBody(p, "replaced by another build of the same version")
+		case e.Left > p.Left:
+			s.rememberBody(p, retiredDenied)
+		}
 	}
 	s.batch.PutList(e.List)
 	if quiet && kind == "published" {
@@ -119,6 +124,9 @@ func (s *state) retire(e *entry, reason string, by wire.Peer) (wasActive bool) {
 	s.batch.DeleteList(e.Name)
 	if current := s.byName[e.Name]; current != nil && current != e {
 		s.batch.PutList(current.List) // the same version was installed again from another build
+	}
+	if e.suspended() {
+		s.retireLine(e) // its body is remembered already
 	}
 	if !e.active() {
 		return false

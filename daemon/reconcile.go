@@ -52,26 +52,33 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 		generation uint64
 		busy       bool
 		standing   map[store.Digest]*entry
+		denials    *policy.Denials
 	)
 	err := d.onState(ctx, func(s *state) error {
-		busy, generation = len(s.open) > 0, s.generation
-		if busy {
-			return nil
+		if len(s.open) > 0 {
+			return errOvertaken
 		}
 		report("checking lists", 0, 0)
-		if err := s.inspect(); err != nil {
-			return err
-		}
-		standing = s.standing(d.maker.Load().signer())
-		return nil
+		s.expireDenials()
+		return s.inspect()
 	})
-	if busy {
+	if err == nil {
+		_, err = d.enforceDenials(ctx)
+	}
+	if err == nil {
+		err = d.onState(ctx, func(s *state) error {
+			busy, generation, denials = len(s.open) > 0, s.generation, s.denials
+			standing = s.standing(d.maker.Load().signer())
+			return nil
+		})
+	}
+	if err == nil && busy {
 		err = errOvertaken
 	}
 	if err != nil {
 		return api.SyncResult{}, err
 	}
-	found, err := d.readInstalled(ctx, standing, report)
+	found, err := d.readInstalled(ctx, standing, denials, report)
 	if err != nil {
 		return api.SyncResult{}, err
 	}
@@ -113,7 +120,7 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 func (s *state) standing(signer string) map[store.Digest]*entry {
 	m := make(map[store.Digest]*entry, len(s.byHeader))
 	for digest, e := range s.byHeader {
-		if e.active() && !e.broken && e.Grace == "" && e.Signer == signer && s.trusted(e) && s.allowed(e) {
+		if e.active() && !e.broken && e.Grace == "" && e.Signer == signer && s.trusted(e) && s.allowed(e) && s.complete(e) {
 			m[digest] = e
 		}
 	}
@@ -129,7 +136,7 @@ func (s *state) allowed(e *entry) bool {
 // readInstalled reads every header of rpm's database. Headers that stand are
 // recognised by their digest; the others are verified, and their lists built,
 // on all processors.
-func (d *Daemon) readInstalled(ctx context.Context, standing map[store.Digest]*entry, report progress) ([]installedPackage, error) {
+func (d *Daemon) readInstalled(ctx context.Context, standing map[store.Digest]*entry, denials *policy.Denials, report progress) ([]installedPackage, error) {
 	dir, err := d.locateDB()
 	if errors.Is(err, rpmdb.ErrNoDatabase) && len(standing) == 0 {
 		return nil, nil // a root before its first package
@@ -152,7 +159,7 @@ func (d *Daemon) readInstalled(ctx context.Context, standing map[store.Digest]*e
 	)
 	maker, keyring, now := d.maker.Load(), d.snapshot().keyring, d.now()
 	for n := range runtime.GOMAXPROCS(0) {
-		w := workspace{stager: d.dir.Stager("sync" + strconv.FormatUint(d.serial.Add(1), 36) + "-" + strconv.Itoa(n))}
+		w := workspace{denials: denials, stager: d.dir.Stager("sync" + strconv.FormatUint(d.serial.Add(1), 36) + "-" + strconv.Itoa(n))}
 		group.Go(func() {
 			for blob := range blobs {
 				p := maker.recognise(blob, standing, keyring, now, &w)

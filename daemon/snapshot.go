@@ -26,6 +26,12 @@ type entry struct {
 
 func (e *entry) active() bool { return e.State == store.Active }
 
+// suspended reports whether a list that was active is withheld because it is
+// denied: it stays what it was, and returns when that is lifted.
+func (e *entry) suspended() bool {
+	return e.State == store.Withheld && e.Reason == string(policy.ReasonDenied) && e.Counter > 0
+}
+
 // lineID names the line of versions a package belongs to.
 type lineID struct{ name, arch string }
 
@@ -43,6 +49,8 @@ type snapshot struct {
 	keyring *pgp.Keyring
 	keys    map[string]store.Key // that vouch or ever did
 	signer  string               // of new lists
+	denied  map[string]store.Denial
+	denials *policy.Denials // these and others that hold
 	// certificates are our own: the one that signs, then older ones.
 	certificates []*x509.Certificate
 	mode         policy.Mode

@@ -49,6 +49,9 @@ type state struct {
 	keys     map[string]store.Key
 	keyring  *pgp.Keyring
 	problems []api.Problem
+	denied   map[string]store.Denial    // by ID
+	others   map[string][]policy.Denial // what others deny, by who says so
+	denials  *policy.Denials            // all of these that hold now
 
 	batch      store.Batch // not yet committed
 	nextSeq    uint64
@@ -63,6 +66,7 @@ type state struct {
 	// interrupted: the index does not know all that this daemon published,
 	// for a transaction was cut short or the index was lost.
 	interrupted bool
+	exchanging  bool // lists are replaced outside of any transaction
 	anew        bool // a list must be made anew
 	tell        []func(observer)
 
@@ -82,6 +86,8 @@ type observer interface {
 	TransactionFinished(published, withdrawn uint32)
 	KeyRevoked(fingerprint, reason string, lists uint32)
 	Changed() // readers see another state
+	Denied(id, what, reason string)
+	DenialLifted(id, what, reason string)
 }
 
 // maxLog is how many entries the log keeps.
@@ -117,6 +123,11 @@ func (s *state) load() error {
 	s.counter = s.index.Counter()
 	s.interrupted = c.Meta[metaOpen] != nil
 	s.signsFiles = c.Meta[metaSigned] != nil
+	s.denied = make(map[string]store.Denial, len(c.Denials))
+	for _, d := range c.Denials {
+		s.denied[d.ID] = d
+	}
+	s.compileDenials()
 	return nil
 }
 
@@ -240,6 +251,8 @@ func (s *state) publish() {
 		asides:       slices.Clip(s.asides),
 		keyring:      s.keyring,
 		keys:         s.keys,
+		denied:       s.denied,
+		denials:      s.denials,
 		signer:       s.signer,
 		certificates: s.certificates,
 		mode:         s.mode,
@@ -284,7 +297,7 @@ func (s *state) policyLine(id lineID) policy.Line {
 		p.Grants = append(p.Grants, g.EVR)
 	}
 	for _, e := range s.byLine[id] {
-		if e.active() && e.Grace == "" {
+		if (e.active() || e.suspended()) && e.Grace == "" {
 			p.Active = append(p.Active, policy.Instance{EVR: e.Package.EVR, Granted: e.Granted})
 		}
 	}
@@ -296,6 +309,7 @@ func (s *state) lineFor(pkg nevra.NEVRA) policy.Line {
 	const noarch = "noarch"
 	id := lineOf(pkg)
 	line := s.policyLine(id)
+	line.Denials = s.denials.Of(pkg.Name)
 	if pkg.Arch != noarch {
 		return line.Beside(s.policyLine(lineID{pkg.Name, noarch}))
 	}

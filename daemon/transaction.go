@@ -39,6 +39,7 @@ type addition struct {
 // begin asks policy about every element. A veto touches nothing. What a trial
 // meets is not recorded: nobody was stopped by it.
 func (s *state) begin(t *transaction) []policy.ElementDecision {
+	s.expireDenials()
 	decisions := policy.AdmitTransaction(s.mode, t.elements, s.lineFor)
 	for _, d := range decisions {
 		if d.Verdict == policy.Veto && (!t.test || t.check) {
@@ -98,6 +99,10 @@ func (s *state) trusted(e *entry) bool {
 // not installed yet: what is recorded becomes durable at the end, and only if
 // the package manager says that it was.
 func (s *state) add(t *transaction, element uint32, c *candidate) (*addition, error) {
+	if c.staged != (store.Staged{}) && c.denials != s.denials {
+		s.dir.Discard(c.staged)
+		return nil, errDenialsChanged
+	}
 	a := &addition{candidate: *c, decision: c.vouch, previous: s.byName[c.name]}
 	if earlier := t.added[c.header]; earlier != nil {
 		a.previous = earlier.previous
@@ -143,20 +148,30 @@ func (s *state) entryOf(a *addition) (*entry, error) {
 		Name: a.name, Package: a.pkg, Header: a.header, Body: a.body, File: a.file,
 		Files: a.files, Since: s.now(), Reason: string(a.decision.Reason), Text: a.decision.Text,
 		Granted: a.decision.Grant, State: store.Active, Signer: a.signer,
+		Denied: a.omitted.ids, Left: len(a.omitted.paths),
 	}}
 	if a.key != nil {
 		e.Key = a.key.Fingerprint
 	}
 	if a.decision.Verdict != policy.Allow {
 		e.State, e.File, e.Signer = store.Withheld, store.Digest{}, ""
+		e.Denied, e.Left = nil, 0
+		if a.decision.Denial != "" {
+			e.Denied = []string{a.decision.Denial}
+		}
 		if a.decision.Reason == policy.ReasonNoFiles {
 			e.State = store.Empty
 		}
 		return e, nil
 	}
-	if p := a.previous; p != nil && p.active() && a.decision.Reason == policy.ReasonActive {
+	if p := a.previous; p != nil && a.decision.Reason == policy.ReasonActive {
 		// Published anew, it is there for the same reason as before.
-		e.Granted, e.Reason, e.Text = p.Granted, p.Reason, p.Text
+		switch {
+		case p.active():
+			e.Granted, e.Reason, e.Text = p.Granted, p.Reason, p.Text
+		case p.suspended():
+			e.Granted, e.Reason = p.Granted, ""
+		}
 	}
 	var err error
 	e.stamp, err = s.dir.Stat(a.name)

@@ -22,6 +22,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/kernel"
+	"github.com/digestd/digestd/policy"
 	"golang.org/x/sys/unix"
 )
 
@@ -59,7 +60,7 @@ func (d *Daemon) Why(ctx context.Context, by api.Actor, path string) (api.Why, e
 	if w.Label, err = file.Label(); err != nil {
 		return w, api.Errorf(api.Failed, "cannot look up %s: %v", path, err)
 	}
-	sums, err := digestsOf(ctx, file, snap.lookup.hasWide())
+	sums, err := digestsOf(ctx, file, snap.lookup.hasWide() || snap.denials.Wide())
 	if err != nil {
 		return w, api.Errorf(api.Failed, "cannot read %s: %v", path, err)
 	}
@@ -163,6 +164,9 @@ func (d *Daemon) explain(snap *snapshot, w *api.Why, sums fileSums) {
 		consider(e)
 	}
 	sortLists(w.Lists)
+	if snap.explainDenied(w, sums) {
+		return
+	}
 	for i := range w.Lists {
 		l := &w.Lists[i]
 		if l.State == api.StateActive && l.DigestMatches && (w.Label == "" || w.Label == l.List) {
@@ -217,6 +221,10 @@ func (d *Daemon) explainNot(snap *snapshot, w *api.Why) {
 		switch {
 		case l.PathMatches && l.State != api.StateActive:
 			w.Verdict, w.Owner, w.OwnerState = api.VerdictWithheld, l.NEVRA, l.State
+			if l.Reason == string(policy.ReasonDenied) {
+				w.Verdict = api.VerdictDenied
+				w.Denial = snap.deniedBy(l.List)
+			}
 			w.Reasons = append(w.Reasons, fmt.Sprintf("the list of %s is %s: %s", l.NEVRA, l.State, l.Text))
 		case l.DigestMatches && l.State == api.StateActive:
 			w.Verdict, w.Owner, w.OwnerState = api.VerdictLabel, l.NEVRA, l.State
@@ -233,6 +241,11 @@ func (d *Daemon) explainNot(snap *snapshot, w *api.Why) {
 		}
 	}
 	switch w.Verdict {
+	case api.VerdictDenied:
+		w.Text = "not vouched for: its package is denied"
+		if d := snap.denials.ByID(w.Denial); d != nil {
+			w.Text, w.Advice = "not vouched for: "+w.Owner+" is "+d.Because(), d.Lift()
+		}
 	case api.VerdictWithheld:
 		w.Text = "not vouched for: the list of " + w.Owner + " is withheld"
 		w.Advice = "see digestctl show " + w.Owner

@@ -11,6 +11,7 @@ import (
 
 // Admit decides whether pkg, of line l, may have an active list. In order:
 //
+//   - what is denied may not, whatever else speaks for it;
 //   - what is active already stays, but for what a floor was set above since;
 //   - what the owner granted may come;
 //   - what is below the floor is a rollback;
@@ -21,6 +22,11 @@ import (
 // Mode says what becomes of a rollback.
 func Admit(m Mode, l Line, pkg nevra.NEVRA) Decision {
 	e := pkg.EVR
+	for _, d := range l.Denials {
+		if d.Package.Has(pkg) {
+			return denied(m, pkg, d)
+		}
+	}
 	if a, ok := l.active(e); ok && (a.Granted || !l.belowFloor(e)) {
 		return Decision{Reason: ReasonActive}
 	}

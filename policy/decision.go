@@ -31,6 +31,8 @@ const (
 	ReasonKeyRevoked    Reason = "key-revoked"
 	ReasonKeyExpired    Reason = "key-expired"
 
+	ReasonDenied Reason = "denied" // the owner, or another authority, said no
+
 	ReasonNoFiles     Reason = "no-files"     // it has nothing to vouch for
 	ReasonWeakDigests Reason = "weak-digests" // its file digests are broken
 )
@@ -47,4 +49,5 @@ type Decision struct {
 	Reason  Reason
 	Text    string // for people: what is the matter with which package, and how to go on
 	Grant   bool   // it is the grant that allows it
+	Denial  string // ID of the denial that speaks against it
 }

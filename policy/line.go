@@ -20,6 +20,8 @@ type Line struct {
 
 	Active []Instance
 	Grants []nevra.EVR // versions permitted, once each
+
+	Denials []Denial // that may be about versions of it
 }
 
 // Instance is a version with an active list.

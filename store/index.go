@@ -121,6 +121,7 @@ type Content struct {
 	Lines   []Line
 	Keys    []Key
 	Asides  []Aside
+	Denials []Denial
 	Retired map[Digest]Retirement
 	NextSeq uint64 // of the log
 	LogSize int
@@ -180,6 +181,7 @@ func (ix *Index) Load() (Content, error) {
 				c.Asides = append(c.Asides, a)
 				return err
 			}),
+			each(bucketDenied, c.loadDenial),
 			each(bucketMeta, func(k, v []byte) error {
 				c.Meta[string(k)] = append([]byte(nil), v...)
 				return nil

@@ -37,6 +37,9 @@ type List struct {
 	Text    string      `json:"text,omitempty"`   // the reason, for people
 	Granted bool        `json:"granted,omitempty"`
 	Grace   string      `json:"grace,omitempty"` // the boot until whose end a replaced list may stay
+
+	Denied []string `json:"denied,omitempty"` // IDs of the denials that withhold it, or whose content it leaves out
+	Left   int      `json:"left,omitempty"`   // files that it leaves out
 }
 
 // Line is the record of all versions of one package name on one architecture.

@@ -32,7 +32,7 @@ var exitCodes = []struct {
 	{exitFailed, "It failed: digestd could not do it, was interrupted, is busy or did not answer in time."},
 	{exitUsage, "The command line makes no sense, or digestd cannot make sense of an argument."},
 	{exitBad, "The answer is bad news: a file is not vouched for, digestd needs somebody, something is not known to it."},
-	{exitNoFile, "There is no such file (`why`)."},
+	{exitNoFile, "There is no such file (`why`, `deny`)."},
 	{exitDenied, "You may not do that; root may, and whom polkit lets."},
 	{exitUnreachable, "digestd, or the bus, cannot be reached."},
 }
@@ -84,6 +84,7 @@ func explain(err error) trouble {
 		usage       usageError
 		ours        *api.Error
 		unreachable unreachableError
+		noFile      noFileError
 		remote      dbus.Error
 	)
 	t := func(exit int, code api.Code, message, advice string) trouble {
@@ -108,6 +109,8 @@ func explain(err error) trouble {
 			exit = exitDenied
 		}
 		return trouble{Error: *ours, exit: exit}
+	case errors.As(err, &noFile):
+		return t(exitNoFile, api.NotFound, err.Error(), "")
 	case errors.Is(err, context.Canceled):
 		return t(exitFailed, api.Failed, "interrupted", "")
 	case errors.Is(err, context.DeadlineExceeded):

@@ -96,6 +96,8 @@ func note(l api.List) string {
 		return l.Reason
 	case l.Granted:
 		return "granted"
+	case l.Left > 0:
+		return count(l.Left, "file is", "files are") + " denied and left out"
 	case l.Grace:
 		return "replaced; stays until the machine restarts"
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/spf13/cobra"
@@ -68,6 +69,9 @@ func (t *tui) show(l shownList) {
 	t.fact("list", "%s", l.Name)
 	t.fact("file", "%s", l.Path)
 	t.fact("files", "%d", l.Files)
+	if l.Left > 0 {
+		t.fact("without", "%s denied by %s", count(l.Left, "file", "files"), strings.Join(l.Denied, ", "))
+	}
 	t.fact(keyName(l.State), "%s", keyOf(l.Key, l.KeyOwner))
 	t.fact("signed by", "%s", l.Signer)
 	t.fact("header", "%s", withAlgo("sha256", l.HeaderDigest))

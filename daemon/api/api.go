@@ -149,6 +149,8 @@ type List struct {
 	Since        time.Time `json:"since,omitzero"`        // when it came into that state
 	Granted      bool      `json:"granted"`               // active because an administrator granted a rollback
 	Grace        bool      `json:"grace"`                 // replaced; stays until the machine restarts
+	Denied       []string  `json:"denied,omitzero"`       // IDs of the denials that withhold it, or whose content it leaves out
+	Left         int       `json:"left,omitzero"`         // files that it leaves out, for they are denied
 }
 
 // File is one entry of a list.
@@ -166,6 +168,7 @@ const (
 	VerdictWithheld   = "withheld"    // its package's list is withheld or quarantined
 	VerdictLabel      = "label"       // the file is bound to a list that does not include it
 	VerdictUnknown    = "unknown"     // no list has this path or content
+	VerdictDenied     = "denied"      // its content, or its package, is denied
 	VerdictMissing    = "missing"     // there is no such file
 	VerdictNotRegular = "not-regular" // directories, devices, sockets: nothing to vouch for
 )
@@ -176,7 +179,7 @@ type Why struct {
 	RawPath    []byte    `json:"rawPath,omitzero"`    // the bytes, when they are not UTF-8
 	RealPath   string    `json:"realPath"`            // with links followed, below the root
 	Vouched    bool      `json:"vouched"`             // whether an active list has this content, and the kernel will look there
-	Verdict    string    `json:"verdict"`             // vouched, altered, withheld, label, unknown, missing, not-regular
+	Verdict    string    `json:"verdict"`             // vouched, denied, altered, withheld, label, unknown, missing, not-regular
 	Text       string    `json:"text"`                // the verdict, for people
 	Label      string    `json:"label,omitzero"`      // the list that security.digest_list binds the file to
 	Digest     string    `json:"digest,omitzero"`     // of its content now
@@ -186,6 +189,7 @@ type Why struct {
 	OwnerState string    `json:"ownerState,omitzero"` // of that package's list
 	Reasons    []string  `json:"reasons"`             // why not, most important first
 	Advice     string    `json:"advice,omitzero"`     // what to do next
+	Denial     string    `json:"denial,omitzero"`     // ID of the denial, if it is denied
 }
 
 // WhyList is a list that has the file's content or its path.

@@ -39,7 +39,7 @@ func (a action) describe() string {
 	case actionKeys:
 		return "change which keys count"
 	case actionDeny:
-		return "deny a file or lift a denial"
+		return "deny something or lift a denial"
 	case actionOwn:
 		return "change the owner's own lists"
 	case actionVerify:

@@ -103,6 +103,25 @@ func (b *stub) SignerRotate(context.Context, api.Actor, bool, string) (api.Certi
 	return api.Certificate{}, nil
 }
 
+func (b *stub) Denials(context.Context, uint32, uint32) ([]api.Denial, uint32, error) {
+	return nil, 0, nil
+}
+
+func (b *stub) Deny(_ context.Context, _ api.Actor, what, path, _, ticket string, expires time.Time) (api.Denial, error) {
+	b.changed("Deny")
+	return api.Denial{What: what, Path: path, Ticket: ticket, Expires: expires}, nil
+}
+
+func (b *stub) DenialLift(_ context.Context, _ api.Actor, what, _ string) (api.Denial, error) {
+	b.changed("DenialLift")
+	return api.Denial{What: what}, nil
+}
+
+func (b *stub) DenialsImport(_ context.Context, _ api.Actor, document []byte, dryRun bool) (api.DenialImport, error) {
+	b.changed("DenialsImport")
+	return api.DenialImport{Added: len(document), DryRun: dryRun}, nil
+}
+
 func (b *stub) FloorSet(context.Context, api.Actor, string, string, string) error {
 	b.changed("FloorSet")
 	return nil

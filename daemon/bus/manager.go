@@ -13,7 +13,7 @@ func (s *Server) describe() []iface {
 	return []iface{
 		{
 			name:       api.Interface,
-			methods:    slices.Concat(s.readingMethods(), s.changingMethods(), s.keyMethods()),
+			methods:    slices.Concat(s.readingMethods(), s.changingMethods(), s.keyMethods(), s.denialMethods()),
 			signals:    signals(),
 			properties: properties(),
 		},
@@ -223,6 +223,8 @@ func signals() []event {
 		{"RollbackRefused", "A version was kept out for being older than what was active.", []argument{text("nevra"), text("reason")}},
 		{"KeyRevoked", "A key vouches for nothing any more, and so many lists left the directory with it.",
 			[]argument{text("fingerprint"), text("reason"), small("lists")}},
+		{"Denied", "A content, or versions of a package, must not be trusted from now on.", []argument{text("id"), text("what"), text("reason")}},
+		{"DenialLifted", "A denial was taken back, or expired.", []argument{text("id"), text("what"), text("reason")}},
 		{"TamperDetected", "Another hand touched the list directory: the file is quarantined.", []argument{text("name"), text("reason")}},
 		{"TransactionFinished", "A package transaction ended, with the numbers of lists it published and withdrew.",
 			[]argument{small("published"), small("withdrawn")}},

@@ -110,6 +110,16 @@ func (s *Server) KeyRevoked(fingerprint, reason string, lists uint32) {
 	s.send("KeyRevoked", fingerprint, api.Clean(reason), lists)
 }
 
+// Denied tells that a content, or versions of a package, must not be trusted.
+func (s *Server) Denied(id, what, reason string) {
+	s.send("Denied", id, api.Clean(what), api.Clean(reason))
+}
+
+// DenialLifted tells that a denial was taken back, or expired.
+func (s *Server) DenialLifted(id, what, reason string) {
+	s.send("DenialLifted", id, api.Clean(what), api.Clean(reason))
+}
+
 // TamperDetected tells that another hand touched the list directory.
 func (s *Server) TamperDetected(name, reason string) {
 	s.send("TamperDetected", api.Clean(name), api.Clean(reason))

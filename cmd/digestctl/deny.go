@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) denyCommand() *cobra.Command {
+	var reason, ticket, until string
+	cmd := &cobra.Command{
+		Use:   "deny FILE|DIGEST|PACKAGE[<VERSION] --reason TEXT",
+		Short: "Deny a file's content or a package, whoever signed it; list, lift, export and import that",
+		Long: `Deny records that a content, or versions of a package, must not be trusted on this
+machine. At once a denied content leaves every list: a list that has it is
+replaced by one without it. A denied package loses its list, and in mode enforce
+rpm refuses to install it, with the reason; in the other modes it can be
+installed, but never has a list. A denial outlives removal and reinstallation of
+what it is about, until it expires or is lifted.
+
+FILE has a slash in it, and is denied by its content as it is now, wherever that
+turns up. DIGEST is sha256, sha384 or sha512 in hexadecimal digits, with or
+without the name and a colon before it. PACKAGE is a name, name.arch, or
+name-[epoch:]version-release.arch for one version; with <VERSION, quoted, it is
+all versions below [epoch:]version[-release]. To deny what is already denied
+gives it a new reason, ticket and end. A package that is called like a command
+below is named with its architecture.`,
+		Example: "  digestctl deny /usr/bin/miner --reason 'found by an incident'\n" +
+			"  digestctl deny 'openssl<3.0.7-18' --reason 'remote code execution' --ticket CVE-2022-3602\n" +
+			"  digestctl deny bash-5.1-2.x86_64 --reason 'regression' --expires 30d",
+		Args: exactly("FILE, DIGEST or PACKAGE"),
+		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+			expires, err := parseEnd(until, time.Now())
+			if err != nil {
+				return usageError{err, "digestctl deny"}
+			}
+			what, path := args[0], ""
+			if strings.Contains(what, "/") {
+				if path, err = absolute(what); err == nil {
+					what, err = digestsOf(ctx, path)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			us := uint64(0)
+			if !expires.IsZero() {
+				us = uint64(expires.UnixMicro())
+			}
+			denial, err := get[api.Denial](ctx, c, "Deny", what, api.Clean(path), reason, ticket, us)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.tui.json(denial)
+			}
+			a.tui.say(good, "%s is denied", denialSubject(denial))
+			a.tui.denial(denial)
+			return nil
+		}),
+		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
+	}
+	cmd.Flags().StringVarP(&ticket, "ticket", "t", "", "where to read more, as `ID`: for example a CVE")
+	cmd.Flags().StringVarP(&until, "expires", "e", "", "end it by itself: at the end of a `DATE` (2027-01-31, or a whole RFC 3339 time), or after 90d, 2w, 12h")
+	reasonFlag(cmd, &reason)
+	cmd.AddCommand(a.denyListCommand(), a.denyLiftCommand(), a.denyExportCommand(), a.denyImportCommand())
+	return cmd
+}
+
+// parseEnd reads when something ends: a date, which it includes, a time, or a
+// duration from now.
+func parseEnd(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	end, err := time.Parse(time.RFC3339, text)
+	if day, bad := time.ParseInLocation(time.DateOnly, text, time.Local); bad == nil {
+		end, err = day.AddDate(0, 0, 1), nil
+	}
+	if err != nil {
+		if end, err = addDuration(text, now); err != nil {
+			return end, errorf("deny: --expires is a date, a time or a duration such as 90d, not %q", text)
+		}
+	}
+	if !end.After(now) {
+		return end, errorf("deny: --expires %s has gone by already", text)
+	}
+	return end, nil
+}
+
+func addDuration(text string, now time.Time) (time.Time, error) {
+	const most = 100 * 366 // days
+	for suffix, days := range map[string]int{"d": 1, "w": 7} {
+		if digits, ok := strings.CutSuffix(text, suffix); ok {
+			n, err := strconv.ParseUint(digits, 10, 16)
+			if err != nil || n*uint64(days) > most {
+				return now, errorf("%q is no number of days", digits)
+			}
+			return now.AddDate(0, 0, int(n)*days), nil
+		}
+	}
+	d, err := time.ParseDuration(text)
+	return now.Add(d), err
+}
+
+// denialsDocument is what deny list prints for programs.
+type denialsDocument struct {
+	Denials []api.Denial `json:"denials"`
+	Total   uint32       `json:"total"`
+}
+
+func (a *app) denyListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List what is denied",
+		Long: `List prints what is denied, why, until when, and how many lists are withheld by it
+or leave out its content.`,
+		Args: exactly(),
+		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
+			doc, err := allDenials(ctx, c)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.tui.json(doc)
+			}
+			if len(doc.Denials) == 0 {
+				a.tui.say(plain, "nothing is denied")
+				return nil
+			}
+			a.tui.denials(doc.Denials)
+			return nil
+		}),
+	}
+}
+
+func allDenials(ctx context.Context, c *client) (doc denialsDocument, err error) {
+	doc.Denials = []api.Denial{}
+	doc.Total, err = getPages(ctx, c, "Denials", 0, func(page []api.Denial) {
+		doc.Denials = append(doc.Denials, page...)
+	})
+	return doc, err
+}
+
+func (a *app) denyLiftCommand() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use:   "lift ID|WHAT --reason TEXT",
+		Short: "Take a denial back",
+		Long: `Lift takes a denial back: lists that were withheld by it return, and those that
+left out its content have it again, unless something else speaks against them.
+WHAT is a denial's ID, the path it was found at, or what it is about, as deny
+list prints it.`,
+		Args: exactly("ID or WHAT"),
+		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+			what := args[0]
+			if strings.Contains(what, "/") {
+				path, err := absolute(what)
+				if err != nil {
+					return err
+				}
+				what = api.Clean(path)
+			}
+			denial, err := get[api.Denial](ctx, c, "DenialLift", what, reason)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.tui.json(denial)
+			}
+			a.tui.say(good, "%s is not denied any more", denialSubject(denial))
+			if denial.Lists > 0 {
+				a.tui.say(plain, "  %s may return", count(denial.Lists, "list", "lists"))
+			}
+			return nil
+		}),
+	}
+	reasonFlag(cmd, &reason)
+	return cmd
+}
+
+// denialSubject names what a denial is about: a file by its path.
+func denialSubject(d api.Denial) string {
+	if d.Path != "" {
+		return d.Path
+	}
+	return d.What
+}
+
+// denial prints the facts of one.
+func (t *tui) denial(d api.Denial) {
+	t.fact("id", "%s", d.ID)
+	for _, digest := range d.Digests {
+		t.fact("content", "%s", digest)
+	}
+	t.fact("because", "%s", d.Reason)
+	t.fact("ticket", "%s", d.Ticket)
+	t.fact("until", "%s", moment(d.Expires))
+	if d.Lists > 0 {
+		t.fact("lists", "%s withheld or without it now", count(d.Lists, "is", "are"))
+	}
+	if !d.Foreign {
+		t.fact("to lift", "digestctl deny lift %s --reason WHY", d.ID)
+	}
+}
+
+func (t *tui) denials(denials []api.Denial) {
+	rows := make([][]cell, len(denials))
+	for i, d := range denials {
+		until := "lifted"
+		if !d.Expires.IsZero() {
+			until = moment(d.Expires)
+		}
+		by := d.By
+		if !d.Foreign {
+			by = whoever(d.UID)
+		}
+		rows[i] = []cell{{text: d.ID}, {denialShort(d), bad}, {text: until}, {text: strconv.Itoa(d.Lists)}, {text: by}, {text: d.Ticket}, {text: d.Reason}}
+	}
+	t.table([]column{{"ID", false}, {"DENIED", false}, {"UNTIL", false}, {"LISTS", true}, {"BY", false}, {"TICKET", false}, {"WHY", false}}, rows)
+}
+
+// denialShort names a content by its path, or by as much of its digest as tells
+// it from others; --json has all of it.
+func denialShort(d api.Denial) string {
+	const few = 23
+	if s := denialSubject(d); len(d.Digests) == 0 || d.Path != "" || len(s) <= few {
+		return s
+	}
+	return d.What[:few] + "..."
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+// noFileError is a file that is not there.
+type noFileError struct{ error }
+
+// digestsOf reads a file once and returns its digests by all algorithms of
+// lists. It is read here, so that nobody learns or denies by it what they could
+// not read themselves.
+func digestsOf(ctx context.Context, path string) (string, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", noFileError{errorf("there is no file %s", path)}
+	}
+	if err != nil {
+		return "", errorf("cannot read %s: %w", path, errors.Unwrap(err))
+	}
+	defer f.Close()
+	before, err := f.Stat()
+	if err != nil {
+		return "", errorf("cannot read %s: %w", path, err)
+	}
+	if !before.Mode().IsRegular() {
+		return "", &api.Error{Code: api.InvalidArgument, Message: path + " is no regular file, so there is no content to deny"}
+	}
+	sums := [...]io.Writer{sha256.New(), sha512.New384(), sha512.New()}
+	if _, err := io.Copy(io.MultiWriter(sums[:]...), interruptible{ctx, f}); err != nil {
+		return "", errorf("cannot read %s: %w", path, err)
+	}
+	if after, err := f.Stat(); err != nil || after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
+		return "", errorf("%s changed while it was read: try again", path)
+	}
+	text := ""
+	for i, name := range [...]string{"sha256:", ",sha384:", ",sha512:"} {
+		text += name + hex.EncodeToString(sums[i].(interface{ Sum([]byte) []byte }).Sum(nil))
+	}
+	return text, nil
+}
+
+// interruptible is a reader that ends with a context.
+type interruptible struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (r interruptible) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.r.Read(p)
+}
+
+// exportDocument is what deny export prints for programs when it wrote a file.
+type exportDocument struct {
+	File    string `json:"file"`
+	Denials int    `json:"denials"`
+}
+
+func (a *app) denyExportCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "export [FILE]",
+		Short: "Write down what is denied, for other machines",
+		Long: `Export writes what was denied on this machine as a JSON document to FILE, which must
+not exist, or to standard output. What others deny, such as the kernel, is left out.`,
+		Args: atMost("FILE"),
+		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+			all, err := allDenials(ctx, c)
+			if err != nil {
+				return err
+			}
+			doc := api.DenialDocument{Format: api.DenialFormat, Version: api.DenialVersion, Denials: []api.DenialRecord{}}
+			for _, d := range all.Denials {
+				if !d.Foreign {
+					doc.Denials = append(doc.Denials, api.DenialRecord{Digests: d.Digests, Path: d.Path, Package: d.Package, Arch: d.Arch,
+						Below: d.Below, Exact: d.Exact, Reason: d.Reason, Ticket: d.Ticket, Since: d.Since, Expires: d.Expires})
+				}
+			}
+			if len(args) == 0 {
+				return a.tui.json(doc)
+			}
+			if err := writeNew(args[0], doc); err != nil {
+				return errorf("cannot write %s: %w", args[0], err)
+			}
+			if a.json {
+				return a.tui.json(exportDocument{args[0], len(doc.Denials)})
+			}
+			a.tui.say(good, "%s written to %s", count(len(doc.Denials), "denial", "denials"), args[0])
+			return nil
+		}),
+		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
+	}
+}
+
+// writeNew writes a document to a file that does not exist yet.
+func writeNew(path string, doc any) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return errors.Unwrap(err)
+	}
+	enc := json.NewEncoder(f)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err = errors.Join(enc.Encode(doc), f.Sync(), f.Close()); err != nil {
+		os.Remove(path)
+	}
+	return err
+}
+
+func (a *app) denyImportCommand() *cobra.Command {
+	var dry bool
+	cmd := &cobra.Command{
+		Use:   "import FILE",
+		Short: "Deny what a document says",
+		Long: `Import denies all that a document says which deny export wrote, - for standard
+input: all of it in one step, or with an error nothing. What is about the same as
+a denial here is merged with it: the later end counts, tickets are kept. With
+--dry-run it shows what it would do.`,
+		Args: exactly("FILE"),
+		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+			document, err := readBounded(ctx, args[0], api.MaxDenialDocument)
+			if err != nil {
+				return err
+			}
+			result, err := get[api.DenialImport](ctx, c, "DenialsImport", document, dry)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.tui.json(result)
+			}
+			a.tui.imported(result)
+			return nil
+		}),
+		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
+	}
+	cmd.Flags().BoolVarP(&dry, "dry-run", "n", false, "show what it would do, and change nothing")
+	return cmd
+}
+
+// readBounded reads a file, or standard input for "-", that is not larger than
+// most.
+func readBounded(ctx context.Context, path string, most int64) ([]byte, error) {
+	f := os.Stdin
+	if path != "-" {
+		var err error
+		f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, noFileError{errorf("there is no file %s", path)}
+		}
+		if err != nil {
+			return nil, errorf("cannot read %s: %w", path, errors.Unwrap(err))
+		}
+		defer f.Close()
+	}
+	data, err := io.ReadAll(io.LimitReader(interruptible{ctx, f}, most+1))
+	if err != nil {
+		return nil, errorf("cannot read %s: %w", path, err)
+	}
+	if int64(len(data)) > most {
+		return nil, &api.Error{Code: api.InvalidArgument, Message: path + " is too large: more than " + strconv.FormatInt(most, 10) + " bytes"}
+	}
+	return data, nil
+}
+
+func (t *tui) imported(r api.DenialImport) {
+	rows := make([][]cell, len(r.Changes))
+	for i, c := range r.Changes {
+		packages := ""
+		for j, p := range c.Packages {
+			if j == shownLists {
+				packages += ", and " + strconv.Itoa(len(c.Packages)-j) + " more"
+				break
+			}
+			if j > 0 {
+				packages += ", "
+			}
+			packages += p
+		}
+		rows[i] = []cell{{text: c.Action}, {text: c.Denial.ID}, {denialShort(c.Denial), bad}, {text: c.Denial.Ticket}, {text: packages}}
+	}
+	if len(rows) > 0 {
+		t.table([]column{{"ACTION", false}, {"ID", false}, {"DENIED", false}, {"TICKET", false}, {"LISTS OF", false}}, rows)
+	}
+	if more := r.Added + r.Merged + r.Same + r.Expired - len(rows); more > 0 {
+		t.say(plain, "and %d more", more)
+	}
+	text := "%d added, %d merged, %d there already, %d expired; %s withheld or changed"
+	if r.DryRun {
+		text = "would be: " + text + "; nothing was changed"
+	}
+	t.say(good, text, r.Added, r.Merged, r.Same, r.Expired, count(r.Lists, "list", "lists"))
+}

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/store"
+)
+
+// parseDenials reads a document of denials. It is strict: what it does not
+// understand whole, it does not understand.
+func parseDenials(document []byte) ([]store.Denial, error) {
+	if len(document) > api.MaxDenialDocument {
+		return nil, fmt.Errorf("it has more than %d bytes", api.MaxDenialDocument)
+	}
+	if !utf8.Valid(document) {
+		return nil, errors.New("it is not UTF-8")
+	}
+	var head struct {
+		Format  string `json:"format"`
+		Version int    `json:"version"`
+	}
+	if err := json.Unmarshal(document, &head); err != nil {
+		return nil, err
+	}
+	switch {
+	case head.Format != api.DenialFormat:
+		return nil, fmt.Errorf("its format is %.40q, not %q", head.Format, api.DenialFormat)
+	case head.Version != api.DenialVersion:
+		return nil, fmt.Errorf("its version is %d, this digestd knows %d", head.Version, api.DenialVersion)
+	}
+	if err := keysOnce(document); err != nil {
+		return nil, err
+	}
+	var doc api.DenialDocument
+	dec := json.NewDecoder(bytes.NewReader(document))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&doc); err != nil {
+		return nil, err
+	}
+	if len(doc.Denials) > api.MaxDenials {
+		return nil, fmt.Errorf("it has %d denials, at most %d", len(doc.Denials), api.MaxDenials)
+	}
+	list := make([]store.Denial, 0, len(doc.Denials))
+	for i, r := range doc.Denials {
+		d, err := recordFrom(r)
+		if err != nil {
+			return nil, fmt.Errorf("denial %d: %w", i+1, err)
+		}
+		list = append(list, d)
+	}
+	return list, nil
+}
+
+func recordFrom(r api.DenialRecord) (d store.Denial, err error) {
+	for _, text := range []struct {
+		name, text string
+		most       int
+	}{{"path", r.Path, 4096}, {"reason", r.Reason, policy.MaxReason}, {"ticket", r.Ticket, policy.MaxTicket}} {
+		if len(text.text) > text.most {
+			return d, fmt.Errorf("its %s has more than %d bytes", text.name, text.most)
+		}
+		if text.name != "path" && strings.ContainsFunc(text.text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			return d, fmt.Errorf("its %s holds an unprintable character", text.name)
+		}
+	}
+	if r.Reason == "" {
+		return d, errors.New("it has no reason")
+	}
+	if r.Package == gpgPubkey {
+		return d, errors.New("gpg-pubkey is how rpm keeps keys")
+	}
+	d = store.Denial{Digests: r.Digests, Path: r.Path, Package: r.Package, Arch: r.Arch, Below: r.Below, Exact: r.Exact,
+		Ticket: r.Ticket, Expires: r.Expires}
+	d.Reason, d.When = r.Reason, r.Since
+	p, err := policyDenial(d)
+	if err != nil {
+		return d, err
+	}
+	return recordOf(p, r.Path, d.Act), nil // spelled as here
+}
+
+// keysOnce refuses an object with a key twice, of which encoding/json would take
+// the last.
+func keysOnce(document []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(document))
+	type level struct {
+		keys map[string]bool // nil in an array
+		key  bool            // a key comes next
+	}
+	var stack []level
+	for {
+		token, err := dec.Token()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if top := len(stack) - 1; top >= 0 && stack[top].keys != nil {
+			if key, ok := token.(string); ok && stack[top].key {
+				folded := strings.ToLower(key) // as encoding/json matches them
+				if stack[top].keys[folded] {
+					return fmt.Errorf("the key %.40q is there twice", key)
+				}
+				stack[top].keys[folded], stack[top].key = true, false
+				continue
+			}
+			stack[top].key = true
+		}
+		switch token {
+		case json.Delim('{'):
+			stack = append(stack, level{map[string]bool{}, true})
+		case json.Delim('['):
+			stack = append(stack, level{})
+		case json.Delim('}'), json.Delim(']'):
+			stack = stack[:len(stack)-1]
+		}
+	}
+}
+
+// planned is what an import does about one denial.
+type planned struct {
+	action string
+	policy.Denial
+	record store.Denial
+}
+
+// planDenials merges a document into what is denied. Of what ended it knows
+// nothing new.
+func (s *state) planDenials(wanted []store.Denial, a store.Act) ([]planned, error) {
+	standing := map[string]*planned{}
+	find := map[string]string{} // an ID by digest or package
+	enter := func(p *planned) {
+		standing[p.ID] = p
+		for _, c := range p.Contents {
+			find[c.String()] = p.ID
+		}
+		if len(p.Contents) == 0 {
+			find[p.Subject()] = p.ID
+		}
+	}
+	taken := maps.Clone(s.denied)
+	for _, p := range s.owners() {
+		enter(&planned{action: "", Denial: p, record: s.denied[p.ID]})
+	}
+	var order []*planned
+	for _, d := range wanted {
+		p, err := policyDenial(d)
+		if err != nil {
+			return nil, err
+		}
+		p.By = byOwner(a.UID)
+		if p.Expired(s.now()) {
+			order = append(order, &planned{action: api.DenialExpired, Denial: p, record: d})
+			continue
+		}
+		id := find[p.Subject()]
+		for _, c := range p.Contents {
+			id = cmp.Or(id, find[c.String()])
+		}
+		if id == "" {
+			p.ID = newDenialID(p.Subject(), taken)
+			d.ID, d.UID, d.PID = p.ID, a.UID, a.PID
+			if d.When.IsZero() || d.When.After(a.When) {
+				d.When = a.When
+			}
+			taken[p.ID] = d
+			n := &planned{action: api.DenialAdded, Denial: p, record: d}
+			enter(n)
+			order = append(order, n)
+			continue
+		}
+		old := standing[id]
+		merged := old.Merge(p)
+		record := recordOf(merged, cmp.Or(old.record.Path, d.Path), old.record.Act)
+		changed := !slices.Equal(record.Digests, old.record.Digests) || record.Ticket != old.record.Ticket ||
+			!record.Expires.Equal(old.record.Expires) || record.Path != old.record.Path
+		if old.action == "" {
+			old.action = api.DenialSame
+			order = append(order, old)
+		}
+		if changed && old.action == api.DenialSame {
+			old.action = api.DenialMerged
+		}
+		old.Denial, old.record = merged, record
+		enter(old)
+	}
+	if len(taken) > api.MaxDenials {
+		return nil, api.Errorf(api.Failed, "with it %d things would be denied, at most %d can be", len(taken), api.MaxDenials)
+	}
+	plan := make([]planned, len(order))
+	for i, p := range order {
+		plan[i] = *p
+	}
+	return plan, nil
+}
+
+// DenialsImport denies all that a document says, or finds out what that would do.
+func (d *Daemon) DenialsImport(ctx context.Context, by api.Actor, document []byte, dryRun bool) (r api.DenialImport, err error) {
+	wanted, err := parseDenials(document)
+	if err != nil {
+		return r, &api.Error{Code: api.InvalidArgument, Message: "cannot read the document of denials: " + err.Error(),
+			Advice: "it must be as digestctl deny export writes it"}
+	}
+	var plan []planned
+	make := func(s *state) error {
+		a, err := act(s, by, "")
+		if err == nil {
+			plan, err = s.planDenials(wanted, a)
+		}
+		return err
+	}
+	if dryRun {
+		err = d.onState(ctx, make)
+	} else {
+		err = d.changeDenials(ctx, func(s *state) error {
+			if err := make(s); err != nil {
+				return err
+			}
+			for _, p := range plan {
+				if p.action != api.DenialAdded && p.action != api.DenialMerged {
+					continue
+				}
+				s.setDenial(p.record)
+				s.event(store.Event{Kind: "denied", Package: p.Subject(), Reason: p.Ticket, Text: p.Reason, UID: by.UID, PID: by.PID})
+				s.after(func(o observer) { o.Denied(p.ID, p.Subject(), p.Reason) })
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		return r, err
+	}
+	r = d.snapshot().describePlan(plan)
+	r.DryRun = dryRun
+	if dryRun {
+		return r, nil
+	}
+	r.Lists, err = d.enforceDenials(ctx)
+	return r, err
+}

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/store"
+)
+
+// byOwner names who said so among the owner's people.
+func byOwner(uid uint32) string {
+	if uid == 0 {
+		return "root"
+	}
+	return fmt.Sprintf("uid %d", uid)
+}
+
+// policyDenial is a record as package policy sees it.
+func policyDenial(d store.Denial) (p policy.Denial, err error) {
+	p = policy.Denial{ID: d.ID, By: byOwner(d.UID), Reason: d.Reason, Ticket: d.Ticket, Expires: d.Expires}
+	if len(d.Digests) == 0 {
+		p.Package, err = policy.RangeOf(d.Package, d.Arch, d.Below, d.Exact)
+		return p, err
+	}
+	if d.Package != "" || d.Arch != "" || d.Below != "" || d.Exact != "" {
+		return p, fmt.Errorf("both digests and a package")
+	}
+	p.Contents, err = policy.ParseContents(strings.Join(d.Digests, ","))
+	if err == nil && p.Contents == nil {
+		err = fmt.Errorf("%.80q is no digest", d.Digests[0])
+	}
+	return p, err
+}
+
+// recordOf is the record of what policy made of a denial.
+func recordOf(p policy.Denial, path string, a store.Act) store.Denial {
+	d := store.Denial{ID: p.ID, Path: path, Package: p.Package.Name, Arch: p.Package.Arch, Below: policy.BoundText(p.Package.Below),
+		Exact: p.Package.Exact.String(), Ticket: p.Ticket, Expires: p.Expires, Act: a}
+	d.Reason = p.Reason
+	for _, c := range p.Contents {
+		d.Digests = append(d.Digests, c.String())
+	}
+	return d
+}
+
+// setDenial records a denial and queues it for the next commit.
+func (s *state) setDenial(d store.Denial) {
+	s.denied = maps.Clone(s.denied)
+	s.denied[d.ID] = d
+	s.batch.PutDenial(d)
+}
+
+func (s *state) dropDenial(id string) {
+	s.denied = maps.Clone(s.denied)
+	delete(s.denied, id)
+	s.batch.DeleteDenial(id)
+}
+
+// newDenialID makes the name of a denial from what it is about, so that it is the
+// same on every machine.
+func newDenialID(subject string, taken map[string]store.Denial) string {
+	sum := sha256.Sum256([]byte(subject))
+	digits := hex.EncodeToString(sum[:])
+	for n := 10; ; n += 2 {
+		if id := "d-" + digits[:n]; n == len(digits) || taken[id].ID == "" {
+			return id
+		}
+	}
+}
+
+// knownName reports whether a package of that name was ever seen here.
+func (s *snapshot) knownName(name string) bool {
+	for id := range s.lines {
+		if id.name == name {
+			return true
+		}
+	}
+	return slices.ContainsFunc(s.entries, func(e *entry) bool { return e.Package.Name == name })
+}
+
+// Deny records a word of the owner's against what a text names, and enforces it.
+func (d *Daemon) Deny(ctx context.Context, by api.Actor, what, path, reason, ticket string, expires time.Time) (api.Denial, error) {
+	p, err := policy.ParseSubject(what, d.snapshot().knownName)
+	if err != nil {
+		return api.Denial{}, &api.Error{Code: api.InvalidArgument, Message: err.Error(),
+			Advice: "name a file by its path, a digest as algorithm:digits, or a package as name, name.arch, name<version or NEVRA"}
+	}
+	switch {
+	case len(ticket) > policy.MaxTicket:
+		return api.Denial{}, api.Errorf(api.InvalidArgument, "the ticket is longer than %d bytes", policy.MaxTicket)
+	case p.Package.Name == gpgPubkey:
+		return api.Denial{}, &api.Error{Code: api.InvalidArgument, Message: "gpg-pubkey is how rpm keeps keys", Advice: "see digestctl keys revoke"}
+	}
+	p.Reason, p.Ticket, p.Expires = reason, ticket, expires
+	if p.Expired(d.now()) {
+		return api.Denial{}, api.Errorf(api.InvalidArgument, "%s has gone by already", expires.UTC().Format(time.RFC3339))
+	}
+	var id string
+	err = d.changeDenials(ctx, func(s *state) error {
+		a, err := act(s, by, reason)
+		if err != nil {
+			return err
+		}
+		for _, old := range s.owners() {
+			if !old.Same(p) {
+				continue
+			}
+			if p.ID != "" {
+				s.dropDenial(old.ID) // they turn out to be about one content
+				continue
+			}
+			// The newest word counts, and all digests that are known.
+			p.ID, p.Contents = old.ID, old.Merge(p).Contents
+			path = cmp.Or(path, s.denied[old.ID].Path)
+		}
+		if p.ID == "" {
+			if len(s.denied) >= api.MaxDenials {
+				return api.Errorf(api.Failed, "%d things are denied already, which is the most", api.MaxDenials)
+			}
+			p.ID = newDenialID(p.Subject(), s.denied)
+		}
+		id = p.ID
+		s.setDenial(recordOf(p, path, a))
+		s.event(store.Event{Kind: "denied", Package: p.Subject(), Reason: ticket, Text: reason, UID: by.UID, PID: by.PID})
+		s.after(func(o observer) { o.Denied(p.ID, p.Subject(), reason) })
+		return nil
+	})
+	if err != nil {
+		return api.Denial{}, err
+	}
+	d.log.Warn("denied", "id", id, "what", p.Subject(), "reason", reason, "ticket", ticket, "uid", by.UID)
+	if _, err := d.enforceDenials(ctx); err != nil {
+		return api.Denial{}, err
+	}
+	return d.snapshot().denial(id), nil
+}
+
+// owners are the denials of this index, by ID.
+func (s *state) owners() (list []policy.Denial) {
+	for _, id := range slices.Sorted(maps.Keys(s.denied)) {
+		if p, err := policyDenial(s.denied[id]); err == nil {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// changeDenials changes what is denied, durably, and takes it over. What was
+// made meanwhile by what was denied before is made again.
+func (d *Daemon) changeDenials(ctx context.Context, change func(s *state) error) error {
+	var gone []withdrawn
+	err := d.onState(ctx, func(s *state) (err error) {
+		if err := change(s); err != nil {
+			return err
+		}
+		s.compileDenials()
+		gone, _, err = s.denyNow(nil)
+		return err
+	})
+	d.refreshLabels(gone)
+	for _, c := range []chan struct{}{d.ended, d.denying} {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+	return err
+}
+
+// DenialLift takes a denial back: what it withheld returns, unless something else
+// speaks against it.
+func (d *Daemon) DenialLift(ctx context.Context, by api.Actor, what, reason string) (api.Denial, error) {
+	id, err := d.snapshot().findDenial(what)
+	if err != nil {
+		return api.Denial{}, err
+	}
+	was := d.snapshot().denial(id)
+	err = d.changeDenials(ctx, func(s *state) error {
+		a, err := act(s, by, reason)
+		if err != nil {
+			return err
+		}
+		if s.denied[id].ID == "" {
+			return noDenial(what)
+		}
+		s.dropDenial(id)
+		s.event(store.Event{Kind: "denial-lifted", Package: was.What, Text: a.Reason, UID: a.UID, PID: a.PID})
+		s.after(func(o observer) { o.DenialLifted(id, was.What, reason) })
+		return nil
+	})
+	if err != nil {
+		return api.Denial{}, err
+	}
+	d.wantSync("a denial was lifted")
+	return was, nil
+}
+
+func noDenial(what string) error {
+	return &api.Error{Code: api.NotFound, Message: fmt.Sprintf("%q is not denied here", what), Advice: "see digestctl deny list"}
+}
+
+// findDenial finds one by its ID, by the path it was found at, or by what it is
+// about.
+func (s *snapshot) findDenial(what string) (string, error) {
+	if s.denied[what].ID != "" {
+		return what, nil
+	}
+	if d := s.denials.ByID(what); d != nil {
+		return "", &api.Error{Code: api.InvalidArgument, Message: what + " was not said here, but by " + d.By, Advice: d.Lift()}
+	}
+	var found []string
+	p, err := policy.ParseSubject(what, s.knownName)
+	for id, d := range s.denied {
+		q, bad := policyDenial(d)
+		if d.Path != "" && d.Path == what || err == nil && bad == nil && (q.Same(p) || q.Subject() == what) {
+			found = append(found, id)
+		}
+	}
+	slices.Sort(found)
+	switch len(found) {
+	case 0:
+		return "", noDenial(what)
+	case 1:
+		return found[0], nil
+	}
+	return "", api.Errorf(api.InvalidArgument, "%q is denied more than once: give one of %s", what, strings.Join(found, ", "))
+}
+
+// expireDenials ends those whose time is over.
+func (s *state) expireDenials() {
+	now, ended := s.now(), 0
+	for id, d := range s.denied {
+		if p := (policy.Denial{Expires: d.Expires}); !p.Expired(now) {
+			continue
+		}
+		ended++
+		s.dropDenial(id)
+		what := ""
+		if p, err := policyDenial(d); err == nil {
+			what = p.Subject()
+		}
+		s.event(store.Event{Kind: "denial-expired", Package: what, Text: d.Reason})
+		s.after(func(o observer) { o.DenialLifted(id, what, "expired") })
+	}
+	if ended > 0 {
+		s.compileDenials()
+	}
+}
+
+// denialLoop ends denials when their time is over. It sleeps until the next is.
+func (d *Daemon) denialLoop(ctx context.Context) error {
+	for {
+		var over <-chan time.Time
+		var timer *time.Timer
+		if next := d.snapshot().denials.Next(); !next.IsZero() {
+			timer = time.NewTimer(max(next.Sub(d.now()), 0))
+			over = timer.C
+		}
+		select {
+		case <-ctx.Done():
+		case <-d.denying:
+		case <-over:
+			if err := d.changeDenials(ctx, func(s *state) error { s.expireDenials(); return nil }); err != nil {
+				d.log.Warn("end of a denial not recorded", "error", err)
+			}
+			d.wantSync("a denial expired")
+		}
+		if timer != nil {
+			timer.Stop()
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// setDenied takes over all that another authority denies, in the place of what it
+// denied before; it is not recorded, for its source is asked again at every
+// start. Call it before the first reconciliation, or what it denies is published
+// for a moment.
+func (d *Daemon) setDenied(ctx context.Context, source string, denials []policy.Denial) error {
+	fewer := false
+	err := d.changeDenials(ctx, func(s *state) error {
+		others := maps.Clone(s.others)
+		if others == nil {
+			others = map[string][]policy.Denial{}
+		}
+		list := slices.Clone(denials)
+		for i := range list {
+			list[i].By, list[i].Foreign = source, true
+			list[i].ID = cmp.Or(list[i].ID, newDenialID(source+" "+list[i].Subject(), nil))
+		}
+		fewer = slices.ContainsFunc(others[source], func(was policy.Denial) bool {
+			return !slices.ContainsFunc(list, func(is policy.Denial) bool { return is.ID == was.ID })
+		})
+		others[source] = list
+		s.others = others
+		return nil
+	})
+	if err == nil {
+		_, err = d.enforceDenials(ctx)
+	}
+	if fewer {
+		d.wantSync(source + " denies less")
+	}
+	return err
+}

@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/hooks/wire"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/store"
+)
+
+// retiredDenied is why a body must not come back that holds what is denied.
+const retiredDenied = "replaced by a list without what is denied"
+
+// errDenialsChanged means that a list was made before something was denied.
+var errDenialsChanged = errors.New("what is denied has changed meanwhile")
+
+// compileDenials takes over what is denied now: the owner's word first. What is
+// under way by what was denied before has to begin again.
+func (s *state) compileDenials() {
+	var list []policy.Denial
+	for _, id := range slices.Sorted(maps.Keys(s.denied)) {
+		d, err := policyDenial(s.denied[id])
+		if err != nil {
+			s.problem("denials", api.SeverityError, fmt.Sprintf("denial %s cannot be read and has no effect: %v", id, err),
+				"lift it and say it again: digestctl deny lift "+id+" --reason WHY")
+			continue
+		}
+		list = append(list, d)
+	}
+	for _, source := range slices.Sorted(maps.Keys(s.others)) {
+		list = append(list, s.others[source]...)
+	}
+	s.denials = policy.NewDenials(list, s.now())
+	s.generation++
+}
+
+// complete reports whether a list leaves out no more than is denied still.
+func (s *state) complete(e *entry) bool {
+	return !slices.ContainsFunc(e.Denied, func(id string) bool { return s.denials.ByID(id) == nil })
+}
+
+// enforceDenials makes the list directory hold nothing that is denied, and
+// returns how many lists had to leave it or to change. What is denied is durable
+// before the first of them does, so that a start after a crash completes it.
+func (d *Daemon) enforceDenials(ctx context.Context) (lists int, err error) {
+	harmless := map[*entry]bool{} // that only seemed to hold something
+	for {
+		var (
+			gone    []withdrawn
+			hit     []*entry
+			denials *policy.Denials
+		)
+		err := d.onState(ctx, func(s *state) (err error) {
+			gone, hit, err = s.denyNow(harmless)
+			denials = s.denials
+			return err
+		})
+		lists += len(gone)
+		d.refreshLabels(gone)
+		if err != nil || len(hit) == 0 {
+			return lists, err
+		}
+		reduced := d.reduce(hit, denials)
+		for _, r := range reduced {
+			if r.harmless {
+				harmless[r.entry] = true
+			}
+		}
+		var failed bool
+		err = d.onState(ctx, func(s *state) (err error) {
+			gone, failed, err = s.replaceReduced(reduced, denials)
+			return err
+		})
+		d.refreshLabels(gone)
+		for _, r := range reduced {
+			d.dir.Discard(r.staged)
+			if r.published {
+				lists++
+				d.refreshOmitted(r)
+			}
+		}
+		lists += len(gone)
+		if failed {
+			d.wantSync("lists could not be changed in place")
+		}
+		if err != nil {
+			return lists, err
+		}
+	}
+}
+
+// denyNow makes what is queued durable and takes the lists of denied packages out
+// of the directory. It returns them, and those that may hold denied contents.
+func (s *state) denyNow(harmless map[*entry]bool) (gone []withdrawn, hit []*entry, err error) {
+	var out []suspension
+	heads := s.denials.Heads()
+	for _, e := range s.sorted() {
+		if !e.active() {
+			continue
+		}
+		if d := s.denials.Package(e.Package); d != nil {
+			out = append(out, suspension{e, s.admit(e.Package, false)})
+		} else if e.refs.hitBy(heads) && !harmless[e] {
+			hit = append(hit, e)
+		}
+	}
+	switch {
+	case len(hit)+len(out) > 0:
+		// A crash may leave a list that the index does not know yet.
+		s.batch.SetMeta(metaOpen, []byte(s.boot))
+		s.exchanging = true
+	case s.exchanging:
+		if s.exchanging = false; len(s.open) == 0 && !s.interrupted {
+			s.batch.SetMeta(metaOpen, nil)
+		}
+	}
+	if err := s.commit(); err != nil {
+		return nil, nil, err
+	}
+	if len(hit)+len(out) > 0 {
+		failpoint.Hit("deny-after-commit")
+	}
+	gone, err = s.suspend(out)
+	s.tellAll()
+	return gone, hit, err
+}
+
+// suspension is a list that must leave the directory, and why.
+type suspension struct {
+	entry    *entry
+	decision policy.Decision
+}
+
+// suspend takes lists out of the directory and keeps what they were, for the day
+// that the denial is lifted.
+func (s *state) suspend(list []suspension) (gone []withdrawn, err error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	names := make([]string, len(list))
+	for i, x := range list {
+		names[i] = x.entry.Name
+	}
+	contents, err := s.dir.RemoveMany(names, func() { failpoint.Hit("deny-between-lists") })
+	for i, x := range list {
+		e, dec := x.entry, x.decision
+		if err != nil && contents[i] == nil {
+			continue // still there, for the next attempt
+		}
+		gone = append(gone, withdrawn{e, contents[i]})
+		if e.Grace != "" {
+			s.forget(e.Name)
+			s.retire(e, string(policy.ReasonDenied), wire.Peer{})
+			continue
+		}
+		w := *e
+		w.State, w.Reason, w.Text, w.Denied = store.Withheld, string(policy.ReasonDenied), dec.Text, []string{dec.Denial}
+		w.File, w.Signer, w.Left, w.broken, w.Since = store.Digest{}, "", 0, false, s.now()
+		if s.pending(e) {
+			w.Counter = 0
+			s.put(&w)
+			continue
+		}
+		s.rememberBody(e, string(policy.ReasonDenied))
+		s.put(&w)
+		s.batch.PutList(w.List)
+		s.event(store.Event{Kind: "withdrawn", Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
+			Reason: string(policy.ReasonDenied), Text: dec.Text})
+		s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), string(policy.ReasonDenied)) })
+	}
+	if err != nil {
+		return gone, err
+	}
+	failpoint.Hit("deny-after-lists")
+	if err := s.dir.Sync(names...); err != nil {
+		return gone, err
+	}
+	failpoint.Hit("deny-before-commit")
+	return gone, s.commit()
+}
+
+// reduction is a list as it will be without what is denied.
+type reduction struct {
+	candidate
+	entry     *entry
+	harmless  bool // it holds nothing that is denied
+	err       error
+	published bool
+}
+
+// reduce makes lists anew from what lies in the directory, without what is
+// denied, signed and staged.
+func (d *Daemon) reduce(hit []*entry, denials *policy.Denials) []*reduction {
+	w := workspace{stager: d.dir.Stager("deny" + strconv.FormatUint(d.serial.Add(1), 36)), denials: denials}
+	defer w.stager.Close()
+	m := d.maker.Load()
+	all := make([]*reduction, len(hit))
+	for i, e := range hit {
+		all[i] = &reduction{entry: e, candidate: candidate{pkg: e.Package, header: e.Header, name: e.Name, denials: denials}}
+		all[i].err = d.reduceOne(m, all[i], &w)
+	}
+	return all
+}
+
+func (d *Daemon) reduceOne(m *maker, r *reduction, w *workspace) error {
+	data, err := d.dir.Read(r.entry.Name, nil)
+	if err != nil {
+		return err
+	}
+	if store.Digest(sha256.Sum256(data)) != r.entry.File {
+		return fmt.Errorf("its file is not what was published")
+	}
+	format, _, err := formatOf(r.entry.Name)
+	if err != nil {
+		return err
+	}
+	if body, _, _, err := digestlist.SplitSignature(data); err == nil {
+		data = body
+	}
+	w.body, r.omitted, err = omit(w.body[:0], format, data, w.denials)
+	if err != nil {
+		return err
+	}
+	if len(r.omitted.paths) == 0 {
+		r.harmless = true
+		return nil
+	}
+	r.files = r.entry.Files - len(r.omitted.paths)
+	if r.refs, err = makeRefs(format, w.body, r.files); err != nil {
+		return err
+	}
+	r.refs.paths = r.entry.refs.paths
+	r.body = sha256.Sum256(w.body)
+	if err := m.signList(&r.candidate, w); err != nil {
+		return err
+	}
+	return m.stage(&r.candidate, w)
+}
+
+// replaceReduced exchanges lists for those without what is denied. One that could
+// not be made leaves the directory; reconciliation may make it anew.
+func (s *state) replaceReduced(all []*reduction, denials *policy.Denials) (gone []withdrawn, failed bool, err error) {
+	if s.denials != denials {
+		return nil, false, nil // once more, by what is denied now
+	}
+	var out []suspension
+	var names []string
+	for _, r := range all {
+		if s.byName[r.entry.Name] != r.entry || r.harmless {
+			continue
+		}
+		if r.err == nil {
+			r.err = s.exchange(r)
+		}
+		if r.err != nil {
+			out = append(out, s.unreduced(r))
+			failed = failed || !errors.Is(r.err, digestlist.ErrEmpty)
+			continue
+		}
+		failpoint.Hit("deny-between-lists")
+		names = append(names, r.name)
+	}
+	if len(names) > 0 {
+		failpoint.Hit("deny-after-lists")
+		if err := s.dir.Sync(names...); err != nil {
+			return nil, failed, err
+		}
+		failpoint.Hit("deny-before-commit")
+		if err := s.commit(); err != nil {
+			return nil, failed, err
+		}
+	}
+	gone, err = s.suspend(out)
+	s.tellAll()
+	return gone, failed, err
+}
+
+// exchange publishes a list without what is denied in the place of the one with
+// it. That is an activation like another.
+func (s *state) exchange(r *reduction) error {
+	if err := s.dir.Publish(r.staged, r.name, true); err != nil {
+		return err
+	}
+	r.staged, r.published = store.Staged{}, true
+	stamp, err := s.dir.Stat(r.name)
+	if err != nil {
+		return err
+	}
+	e := *r.entry
+	e.Body, e.File, e.Signer, e.Files, e.refs, e.stamp = r.body, r.file, r.signer, r.files, r.refs, stamp
+	e.Denied, e.Left, e.broken = mergeIDs(r.entry.Denied, r.omitted.ids), r.entry.Left+len(r.omitted.paths), false
+	if s.pending(r.entry) {
+		s.put(&e)
+		return nil
+	}
+	e.Counter = s.nextCounter()
+	if id := lineOf(e.Package); e.Grace == "" {
+		s.saveLine(id, s.policyLine(id).Activate(e.Package.EVR, e.Counter))
+	}
+	s.rememberBody(r.entry, retiredDenied)
+	if _, back := s.retired[e.Body]; back {
+		delete(s.retired, e.Body)
+		s.batch.DeleteRetirement(e.Body)
+	}
+	s.put(&e)
+	s.batch.PutList(e.List)
+	s.event(store.Event{Kind: "reduced", Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
+		Reason: string(policy.ReasonDenied), Text: r.omitted.text(e.Package.String())})
+	s.after(func(o observer) { o.ListPublished(e.Name, e.Package.Full()) })
+	return nil
+}
+
+// pending reports whether e came with a transaction that has not ended: then its
+// end records it.
+func (s *state) pending(e *entry) bool {
+	for t := range s.open {
+		if a := t.added[e.Header]; a != nil && !a.reused {
+			return true
+		}
+	}
+	return false
+}
+
+func mergeIDs(a, b []string) []string {
+	ids := slices.Concat(a, b)
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// unreduced is what becomes of a list that cannot do without what is denied.
+func (s *state) unreduced(r *reduction) suspension {
+	why := "its list could not be made without it: " + r.err.Error()
+	if errors.Is(r.err, digestlist.ErrEmpty) {
+		why = emptied
+	}
+	d := &policy.Denial{}
+	if len(r.omitted.by) > 0 {
+		d = r.omitted.by[0]
+	} else if found := s.hitting(r.entry); found != nil {
+		d = found
+	}
+	return suspension{r.entry, policy.Emptied(r.entry.Package, *d, why)}
+}
+
+// hitting returns a denial that may be about something in the list of e.
+func (s *state) hitting(e *entry) *policy.Denial {
+	return s.denials.Find(func(head uint64) bool { return e.refs.hasDigest(head) })
+}
+
+// refreshOmitted writes the labels of files anew that a list has left out, so
+// that no verdict about them outlives it.
+func (d *Daemon) refreshOmitted(r *reduction) {
+	if !d.config.Labels {
+		return
+	}
+	for _, path := range r.omitted.paths {
+		f, err := d.root.Find(string(path), false)
+		if err != nil {
+			continue // there is no such file, or no regular one
+		}
+		if label, err := f.Label(); err == nil && label == r.name {
+			err = f.SetLabel(r.name)
+			if err != nil {
+				d.log.Warn("label not refreshed", "list", r.name, "error", err)
+			}
+		}
+		f.Close()
+	}
+}

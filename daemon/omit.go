@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/policy"
+)
+
+// omission is what a list leaves out because it is denied.
+type omission struct {
+	paths [][]byte         // of these files
+	by    []*policy.Denial // each once
+	ids   []string         // of these
+}
+
+func (o *omission) add(d *policy.Denial, path []byte) {
+	o.paths = append(o.paths, slices.Clone(path))
+	if !slices.Contains(o.ids, d.ID) {
+		o.by, o.ids = append(o.by, d), append(o.ids, d.ID)
+	}
+}
+
+// text says it for people.
+func (o *omission) text(pkg string) string {
+	s := fmt.Sprintf("%s: its list leaves out %s: ", pkg, plural(len(o.paths), "file"))
+	if len(o.paths) == 1 {
+		s = fmt.Sprintf("%s: its list leaves out %s: ", pkg, o.paths[0])
+	}
+	return s + o.by[0].Because()
+}
+
+// omit appends the body of a list to dst without what is denied. A list that
+// has nothing of it comes back as it is, uncopied.
+func omit(dst []byte, format string, body []byte, denials *policy.Denials) ([]byte, omission, error) {
+	var o omission
+	out, n, err := digestlist.AppendWithout(dst, format, body, func(algo digestlist.Algo, digest, path []byte) bool {
+		d := denials.Content(algo, digest)
+		if d == nil {
+			return false
+		}
+		o.add(d, path)
+		return true
+	})
+	if n == 0 && err == nil {
+		return body, omission{}, nil
+	}
+	return out, o, err
+}
+
+// omit takes what is denied out of the list of c, whose body is in w.
+func (m *maker) omit(c *candidate, w *workspace) error {
+	c.denials = w.denials
+	if !c.refs.hitBy(w.denials.Heads()) {
+		return nil
+	}
+	body, o, err := omit(nil, m.format, w.body, w.denials)
+	c.omitted = o
+	switch {
+	case errors.Is(err, digestlist.ErrEmpty):
+		none := policy.Emptied(c.pkg, *o.by[0], emptied)
+		c.none = &none
+		return nil // what refers to it stays, to explain by
+	case err != nil:
+		return err
+	case len(o.paths) > 0 && m.sign == "pgp":
+		none := policy.Emptied(c.pkg, *o.by[0], "a list that its maker signed cannot leave out a file")
+		c.none = &none
+		return nil
+	}
+	paths := c.refs.paths
+	w.body, c.files = append(w.body[:0], body...), c.files-len(o.paths)
+	if c.refs, err = makeRefs(m.format, w.body, c.files); err == nil {
+		c.refs.paths = paths // they are the package's all the same
+	}
+	return err
+}
+
+const emptied = "its list would be empty"
+
+// hitBy reports whether one of the digests may be among those that begin with
+// heads, which are sorted.
+func (r *refs) hitBy(heads []uint64) bool {
+	if r == nil || len(heads) == 0 {
+		return false
+	}
+	few, many := r.digests, heads
+	if len(few) > len(many) {
+		few, many = many, few
+	}
+	for _, head := range few {
+		if _, found := slices.BinarySearch(many, head); found {
+			return true
+		}
+	}
+	return false
+}

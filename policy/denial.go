@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/digestlist/nevra"
+)
+
+// Denial is a word against one content, or against versions of a package,
+// whoever signed them. It names contents or a package, never both.
+type Denial struct {
+	ID       string
+	Contents []Content // one content, by one algorithm or several
+	Package  Range
+	By       string // who said so, for people
+	Reason   string
+	Ticket   string    // for example a CVE
+	Expires  time.Time // zero: never
+	Foreign  bool      // not said here, so not lifted here
+}
+
+// Content is a file's content by its digest.
+type Content struct {
+	Algo   digestlist.Algo
+	Digest string // raw
+}
+
+// String returns "algorithm:hexadecimal digits".
+func (c Content) String() string { return fmt.Sprintf("%s:%x", c.Algo, c.Digest) }
+
+// Range is versions of a package: all of them, those below one, or one.
+type Range struct {
+	Name  string
+	Arch  string    // "" for every architecture
+	Below nevra.EVR // all versions below it; without a release, of every release
+	Exact nevra.EVR
+}
+
+// IsZero reports whether r names no package.
+func (r Range) IsZero() bool { return r == Range{} }
+
+// Has reports whether pkg is one of r.
+func (r Range) Has(pkg nevra.NEVRA) bool {
+	switch {
+	case r.Name != pkg.Name || r.Arch != "" && r.Arch != pkg.Arch:
+		return false
+	case !r.Exact.IsZero():
+		return nevra.Compare(pkg.EVR, r.Exact) == 0
+	case !r.Below.IsZero():
+		e := pkg.EVR
+		if r.Below.Release == "" {
+			e.Release = "" // as in rpm's dependencies
+		}
+		return nevra.Compare(e, r.Below) < 0
+	}
+	return true
+}
+
+// String returns what [ParseSubject] reads as r.
+func (r Range) String() string {
+	if !r.Exact.IsZero() {
+		return nevra.NEVRA{Name: r.Name, EVR: r.Exact, Arch: r.Arch}.String()
+	}
+	s := r.Name
+	if r.Arch != "" {
+		s += "." + r.Arch
+	}
+	if !r.Below.IsZero() {
+		s += "<" + strings.TrimSuffix(short(r.Below), "-")
+	}
+	return s
+}
+
+// Subject names what d is about, for people.
+func (d Denial) Subject() string {
+	if len(d.Contents) > 0 {
+		return d.Contents[0].String()
+	}
+	return d.Package.String()
+}
+
+// Because says who denied it and why.
+func (d Denial) Because() string {
+	s := "denied"
+	if d.By != "" {
+		s += " by " + d.By
+	}
+	if d.Reason != "" {
+		s += " because " + d.Reason
+	}
+	if d.Ticket != "" {
+		s += " (" + d.Ticket + ")"
+	}
+	return s
+}
+
+// Lift says how to go on.
+func (d Denial) Lift() string {
+	if d.Foreign {
+		return "only " + d.By + " can lift that"
+	}
+	return "to lift that: digestctl deny lift " + d.ID + " --reason WHY"
+}
+
+// denied is the decision about a package of a denial. Mode says what becomes of
+// old versions; this is the owner's word, which holds in every one of them: only
+// Enforce keeps the package itself out, and in none it has a list.
+func denied(m Mode, pkg nevra.NEVRA, d Denial) Decision {
+	verdict := WithholdList
+	if m == Enforce {
+		verdict = Veto
+	}
+	text := fmt.Sprintf("%s is %s", pkg, d.Because())
+	if !d.Package.Below.IsZero() {
+		text = fmt.Sprintf("%s is below %s, and so %s", pkg, strings.TrimSuffix(short(d.Package.Below), "-"), d.Because())
+	}
+	return Decision{Verdict: verdict, Reason: ReasonDenied, Denial: d.ID, Text: text + "; " + d.Lift()}
+}
+
+// Emptied is the decision about a package of which every content is denied, or
+// whose list cannot be made without one that is; why says so.
+func Emptied(pkg nevra.NEVRA, d Denial, why string) Decision {
+	return Decision{Verdict: WithholdList, Reason: ReasonDenied, Denial: d.ID,
+		Text: fmt.Sprintf("%s: %s: %s; %s", pkg, why, d.Because(), d.Lift())}
+}
+
+// Denials are all that hold at a time. They never change; nil has none.
+type Denials struct {
+	contents map[Content]*Denial
+	heads    []uint64 // of the digests, sorted
+	packages map[string][]Denial
+	byID     map[string]*Denial
+	next     time.Time
+}
+
+// NewDenials puts together those that have not expired at now. Of several about
+// the same, the first counts.
+func NewDenials(list []Denial, now time.Time) *Denials {
+	s := &Denials{contents: map[Content]*Denial{}, packages: map[string][]Denial{}, byID: map[string]*Denial{}}
+	for i := range list {
+		d := list[i]
+		if d.Expired(now) {
+			continue
+		}
+		if !d.Expires.IsZero() && (s.next.IsZero() || d.Expires.Before(s.next)) {
+			s.next = d.Expires
+		}
+		s.byID[d.ID] = &d
+		for _, c := range d.Contents {
+			if s.contents[c] == nil {
+				s.contents[c] = &d
+				s.heads = append(s.heads, Head([]byte(c.Digest)))
+			}
+		}
+		if !d.Package.IsZero() {
+			s.packages[d.Package.Name] = append(s.packages[d.Package.Name], d)
+		}
+	}
+	slices.Sort(s.heads)
+	return s
+}
+
+// Expired reports whether d ended at now or before.
+func (d Denial) Expired(now time.Time) bool { return !d.Expires.IsZero() && !now.Before(d.Expires) }
+
+// Head is the start of a digest, by which one is looked for among many.
+func Head(digest []byte) uint64 {
+	if len(digest) < 8 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(digest)
+}
+
+// Content returns the denial of a content, nil if there is none.
+func (s *Denials) Content(algo digestlist.Algo, digest []byte) *Denial {
+	if s == nil || len(s.contents) == 0 {
+		return nil
+	}
+	return s.contents[Content{algo, string(digest)}]
+}
+
+// Heads returns the heads of all digests that are denied, sorted; it is not to
+// be changed.
+func (s *Denials) Heads() []uint64 {
+	if s == nil {
+		return nil
+	}
+	return s.heads
+}
+
+// Wide reports whether contents are denied by digests other than SHA-256.
+func (s *Denials) Wide() bool {
+	if s == nil {
+		return false
+	}
+	for c := range s.contents {
+		if c.Algo != digestlist.SHA256 {
+			return true
+		}
+	}
+	return false
+}
+
+// Of returns the denials of versions of that name, for a [Line].
+func (s *Denials) Of(name string) []Denial {
+	if s == nil {
+		return nil
+	}
+	return s.packages[name]
+}
+
+// Package returns the denial of pkg, nil if there is none.
+func (s *Denials) Package(pkg nevra.NEVRA) *Denial {
+	list := s.Of(pkg.Name)
+	if i := slices.IndexFunc(list, func(d Denial) bool { return d.Package.Has(pkg) }); i >= 0 {
+		return &list[i]
+	}
+	return nil
+}
+
+// ByID returns the denial of that ID, nil if none holds.
+func (s *Denials) ByID(id string) *Denial {
+	if s == nil {
+		return nil
+	}
+	return s.byID[id]
+}
+
+// Next is when the next of them expires, zero for never.
+func (s *Denials) Next() time.Time {
+	if s == nil {
+		return time.Time{}
+	}
+	return s.next
+}
+
+// Same reports whether a and b are about the same: a digest in common, or the
+// same versions.
+func (d Denial) Same(other Denial) bool {
+	if len(d.Contents) == 0 || len(other.Contents) == 0 {
+		return len(d.Contents) == len(other.Contents) && d.Package == other.Package
+	}
+	return slices.ContainsFunc(d.Contents, func(c Content) bool { return slices.Contains(other.Contents, c) })
+}
+
+// Merge makes one of d, which stands, and another about the same that came from
+// elsewhere: nothing is denied for a shorter time, and no ticket is lost.
+func (d Denial) Merge(other Denial) Denial {
+	d.Contents = sortedContents(append(slices.Clone(d.Contents), other.Contents...))
+	d.Reason = cmp.Or(d.Reason, other.Reason)
+	switch {
+	case d.Ticket == "" || other.Ticket == "":
+		d.Ticket += other.Ticket
+	case !slices.Contains(strings.Split(d.Ticket, ", "), other.Ticket) && len(d.Ticket)+len(other.Ticket)+2 <= MaxTicket:
+		d.Ticket += ", " + other.Ticket
+	}
+	if d.Expires.IsZero() || other.Expires.IsZero() {
+		d.Expires = time.Time{}
+	} else if other.Expires.After(d.Expires) {
+		d.Expires = other.Expires
+	}
+	return d
+}
+
+func sortedContents(contents []Content) []Content {
+	slices.SortFunc(contents, func(a, b Content) int {
+		return cmp.Or(cmp.Compare(a.Algo, b.Algo), cmp.Compare(a.Digest, b.Digest))
+	})
+	return slices.Compact(contents)
+}
+
+// Find returns a denial of a content whose digest's head is chosen, nil if there
+// is none.
+func (s *Denials) Find(chosen func(head uint64) bool) *Denial {
+	if s == nil {
+		return nil
+	}
+	for c, d := range s.contents {
+		if chosen(Head([]byte(c.Digest))) {
+			return d
+		}
+	}
+	return nil
+}
+
+// Foreign returns those that were not said here.
+func (s *Denials) Foreign() (list []Denial) {
+	if s == nil {
+		return nil
+	}
+	for _, d := range s.byID {
+		if d.Foreign {
+			list = append(list, *d)
+		}
+	}
+	return list
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policy
+
+import (
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/digestlist/nevra"
+)
+
+// MaxTicket and MaxReason bound the words of a denial, in bytes.
+const (
+	MaxTicket = 256
+	MaxReason = 1024
+)
+
+// deniable are the algorithms by which contents are denied: those that lists
+// are written with.
+var deniable = []digestlist.Algo{digestlist.SHA256, digestlist.SHA384, digestlist.SHA512}
+
+// archs are what may follow the last dot of "name.arch" when nothing of that
+// name is known: many names have dots of their own.
+var archs = []string{"noarch", "x86_64", "x86_64_v2", "x86_64_v3", "i386", "i486", "i586", "i686", "aarch64", "armv7hl", "ppc64le",
+	"s390x", "riscv64", "loongarch64"}
+
+// ParseSubject reads what is to be denied: digests of one content with commas
+// between them, "algorithm:digits" or digits alone; or a package as "name",
+// "name.arch", either with "<[epoch:]version[-release]", or a NEVRA. known
+// reports whether a package of that name was ever seen here.
+func ParseSubject(text string, known func(name string) bool) (Denial, error) {
+	if contents, err := ParseContents(text); err != nil {
+		return Denial{}, err
+	} else if contents != nil {
+		return Denial{Contents: contents}, nil
+	}
+	r, err := parseRange(text, known)
+	if err != nil {
+		return Denial{}, fmt.Errorf("cannot read %.80q: %w", text, err)
+	}
+	return Denial{Package: r}, nil
+}
+
+// ParseContents reads digests of one content; nil if text is about none.
+func ParseContents(text string) ([]Content, error) {
+	var contents []Content
+	for part := range strings.SplitSeq(text, ",") {
+		c, ok, err := parseContent(strings.TrimSpace(part))
+		if err != nil {
+			return nil, fmt.Errorf("cannot read digest %.160q: %w", part, err)
+		}
+		if !ok {
+			if contents != nil {
+				return nil, fmt.Errorf("cannot read %.80q: it is no digest", part)
+			}
+			return nil, nil
+		}
+		contents = append(contents, c)
+	}
+	contents = sortedContents(contents)
+	for i := range contents {
+		if i > 0 && contents[i-1].Algo == contents[i].Algo {
+			return nil, fmt.Errorf("cannot deny two %s digests as one content", contents[i].Algo)
+		}
+	}
+	return contents, nil
+}
+
+func parseContent(text string) (c Content, ok bool, err error) {
+	name, digits, named := strings.Cut(text, ":")
+	if !named {
+		digits = text
+	}
+	digits = strings.ToLower(digits)
+	raw, bad := hex.DecodeString(digits)
+	for _, algo := range deniable {
+		if named && name == algo.String() {
+			if bad != nil || len(raw) != algo.Size() {
+				return c, false, fmt.Errorf("want %d hexadecimal digits after %s:", 2*algo.Size(), algo)
+			}
+			return Content{algo, string(raw)}, true, notEmpty(algo, raw)
+		}
+		if !named && bad == nil && len(raw) == algo.Size() {
+			return Content{algo, string(raw)}, true, notEmpty(algo, raw)
+		}
+	}
+	if named && slices.Contains([]string{"md5", "sha1", "sha224"}, name) {
+		return c, false, errors.New("lists are not looked into by that algorithm: give sha256, sha384 or sha512")
+	}
+	return c, false, nil
+}
+
+// notEmpty refuses the content of all empty files: many packages have one, and
+// nothing can come of it.
+func notEmpty(algo digestlist.Algo, digest []byte) error {
+	var none []byte
+	switch algo {
+	case digestlist.SHA256:
+		sum := sha256.Sum256(nil)
+		none = sum[:]
+	case digestlist.SHA384:
+		sum := sha512.Sum384(nil)
+		none = sum[:]
+	case digestlist.SHA512:
+		sum := sha512.Sum512(nil)
+		none = sum[:]
+	}
+	if string(none) == string(digest) {
+		return errors.New("it is the digest of every empty file")
+	}
+	return nil
+}
+
+func parseRange(text string, known func(name string) bool) (r Range, err error) {
+	name, bound, bounded := strings.Cut(text, "<")
+	if bounded {
+		if r.Below, err = ParseBound(strings.TrimSpace(bound)); err != nil {
+			return r, err
+		}
+	} else if pkg, err := nevra.Parse(text); err == nil && !known(text) && (pkg.Epoch > 0 || unicode.IsDigit(rune(pkg.Version[0]))) {
+		if name, _, ok := cutArch(text); !ok || !known(name) {
+			return Range{Name: pkg.Name, Arch: pkg.Arch, Exact: pkg.EVR}, nil
+		}
+	}
+	r.Name = strings.TrimSpace(name)
+	if before, arch, ok := cutArch(r.Name); ok && !known(r.Name) && (known(before) || slices.Contains(archs, arch)) {
+		r.Name, r.Arch = before, arch
+	}
+	return r, r.valid()
+}
+
+func cutArch(name string) (before, arch string, ok bool) {
+	i := strings.LastIndexByte(name, '.')
+	if i <= 0 || i == len(name)-1 {
+		return name, "", false
+	}
+	return name[:i], name[i+1:], true
+}
+
+func (r Range) valid() error {
+	arch := r.Arch
+	if arch == "" {
+		arch = "noarch"
+	}
+	return nevra.NEVRA{Name: r.Name, EVR: nevra.EVR{Version: "0", Release: "0"}, Arch: arch}.Valid()
+}
+
+// ParseBound reads "[epoch:]version[-release]".
+func ParseBound(text string) (nevra.EVR, error) {
+	if strings.HasPrefix(text, "=") {
+		return nevra.EVR{}, errors.New("\"<=\" is not known: name the first version that may be there")
+	}
+	if strings.Contains(text, "-") {
+		return nevra.ParseEVR(text)
+	}
+	e, err := nevra.ParseEVR(text + "-0")
+	e.Release = ""
+	return e, err
+}
+
+// RangeOf puts a range together from its parts as they are written down; below
+// and exact may be "".
+func RangeOf(name, arch, below, exact string) (r Range, err error) {
+	r = Range{Name: name, Arch: arch}
+	if below != "" && exact != "" {
+		return r, errors.New("both below and exactly a version")
+	}
+	if below != "" {
+		r.Below, err = ParseBound(below)
+	}
+	if exact != "" {
+		r.Exact, err = nevra.ParseEVR(exact)
+	}
+	if err == nil && exact != "" && arch == "" {
+		err = errors.New("one version needs an architecture")
+	}
+	if err == nil {
+		err = r.valid()
+	}
+	return r, err
+}
+
+// BoundText is what ParseBound reads as e, "" for none.
+func BoundText(e nevra.EVR) string { return strings.TrimSuffix(e.String(), "-") }

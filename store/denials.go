@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Denial is the record of what the owner denies: a content by its digests, or
+// versions of a package.
+type Denial struct {
+	ID      string   `json:"-"`
+	Digests []string `json:"digests,omitempty"` // of one content, "algorithm:hexadecimal digits"
+	Path    string   `json:"path,omitempty"`    // where that content was found, for people
+	Package string   `json:"package,omitempty"` // a name
+	Arch    string   `json:"arch,omitempty"`    // "" for all
+	Below   string   `json:"below,omitempty"`   // [epoch:]version[-release]
+	Exact   string   `json:"exact,omitempty"`   // epoch:version-release
+	Ticket  string   `json:"ticket,omitempty"`
+
+	Expires time.Time `json:"expires,omitzero"` // zero: never
+	Act
+}
+
+// PutDenial records d under its ID.
+func (b *Batch) PutDenial(d Denial) { b.put(bucketDenied, []byte(d.ID), d) }
+
+// DeleteDenial forgets the denial of that ID.
+func (b *Batch) DeleteDenial(id string) { b.set(bucketDenied, []byte(id), nil) }
+
+// loadDenial adds one record to what was loaded.
+func (c *Content) loadDenial(k, v []byte) error {
+	d := Denial{ID: string(k)}
+	err := json.Unmarshal(v, &d)
+	c.Denials = append(c.Denials, d)
+	return err
+}

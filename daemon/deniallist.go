@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store"
 )
@@ -114,7 +115,8 @@ func (s *snapshot) affectedBy(p policy.Denial) (packages []string) {
 
 // explainDenied says that a file's content is denied, if it is.
 func (s *snapshot) explainDenied(w *api.Why, sums fileSums) bool {
-	for algo, sum := range sums {
+	for _, algo := range []digestlist.Algo{digestlist.SHA256, digestlist.SHA384, digestlist.SHA512} {
+		sum := sums[algo]
 		d := s.denials.Content(algo, sum)
 		if d == nil {
 			continue
@@ -125,6 +127,8 @@ func (s *snapshot) explainDenied(w *api.Why, sums fileSums) bool {
 		w.Advice = d.Lift()
 		w.Denial = d.ID
 		s.ownerOfDenied(w)
+		// Lists that would have the content elsewhere explain nothing.
+		w.Lists = slices.DeleteFunc(w.Lists, func(l api.WhyList) bool { return !l.PathMatches })
 		return true
 	}
 	return false

@@ -90,6 +90,8 @@ func TestSignals(t *testing.T) {
 	s.ListWithdrawn("list", "nevra", "reason")
 	s.RollbackRefused("nevra", "reason")
 	s.KeyRevoked("aabb", "reason", 1)
+	s.Denied("d-1", "what\xff", "reason")
+	s.DenialLifted("d-1", "what", "reason\x00")
 	s.TamperDetected("name\xff", "reason")
 	s.TransactionFinished(1, 2)
 	s.progressOf(1)("stage", 1, 2)

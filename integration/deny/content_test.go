@@ -10,7 +10,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -131,7 +130,7 @@ func TestContent(t *testing.T) {
 	m.returns(hello, "tlv-only-0:1-1.noarch", twin)
 	m.until("the content is back", func() bool { return bytes.Equal(m.body(hello), full) })
 	m.until("the twin's is back", func() bool { return slices.Equal(m.files(twin), []string{"/opt/copy", "/opt/mine"}) })
-	m.ctl(0, "why", m.path("/usr/bin/bad"))
+	m.vouched("/usr/bin/bad")
 	m.ctl(3, "deny", "lift", m.path("/usr/bin/bad"), "--reason", "again")
 	m.Stop()
 }
@@ -180,9 +179,7 @@ func TestFormats(t *testing.T) {
 			m.Start()
 			check()
 			m.ctl(0, "deny", "lift", miner, "--reason", "test")
-			m.until("it is vouched for again", func() bool {
-				return exec.Command(filepath.Join(programs.Dir, "digestctl"), "--bus", m.Bus.Address, "why", m.path("/usr/bin/bad")).Run() == nil
-			})
+			m.vouched("/usr/bin/bad")
 			m.Stop()
 		})
 	}

@@ -225,3 +225,12 @@ func (m *machine) returns(want ...string) {
 	m.Helper()
 	m.until(fmt.Sprintf("lists %v", want), func() bool { return slices.Equal(m.names(), want) })
 }
+
+// vouched waits until a file is vouched for: the directory comes first, what the
+// daemon says of it an instant later.
+func (m *machine) vouched(path string) {
+	m.Helper()
+	m.until(path+" is vouched for", func() bool {
+		return exec.Command(filepath.Join(programs.Dir, "digestctl"), "--bus", m.Bus.Address, "why", m.path(path)).Run() == nil
+	})
+}

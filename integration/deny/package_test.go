@@ -51,7 +51,7 @@ func TestPackage(t *testing.T) {
 	m.lists("tlv-exact-0:2-2.noarch", "tlv-other-0:1-1.noarch")
 	m.ctl(0, "deny", "lift", "hello", "--reason", "no")
 	m.returns("tlv-exact-0:2-2.noarch", "tlv-hello-0:2-1.noarch", "tlv-other-0:1-1.noarch")
-	m.ctl(0, "why", m.path("/usr/bin/hello"))
+	m.vouched("/usr/bin/hello")
 	m.ctl(0, "deny", "lift", "hello<2", "--reason", "fixed otherwise")
 	m.refused([]string{"older than 2-1"}, "-U", "--oldpackage", one) // it is old all the same
 	m.Stop()

@@ -63,8 +63,7 @@ It exits with 3 when something failed, and with 0 when there are warnings only.`
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a.started = true
-			m := doctor.Machine{Config: path, Root: os.Geteuid() == 0, Now: time.Now, Patience: doctor.Patience, Version: api.Version,
-				Status: func(ctx context.Context) (api.Status, error) { return status(ctx, a.busFor(cmd, path)) }}
+			m := a.doctorOf(path, func(ctx context.Context) (api.Status, error) { return status(ctx, a.busFor(cmd, path)) })
 			doc := doctorDocument{Findings: m.Examine(cmd.Context(), args...)}
 			if err := cmd.Context().Err(); err != nil {
 				return err
@@ -90,6 +89,11 @@ It exits with 3 when something failed, and with 0 when there are warnings only.`
 	}
 	cmd.Flags().StringVar(&path, "config", config.DefaultPath, "digestd's configuration is in `FILE`")
 	return cmd
+}
+
+// doctorOf prepares the checks of this machine.
+func (a *app) doctorOf(conf string, status func(context.Context) (api.Status, error)) *doctor.Machine {
+	return &doctor.Machine{Config: conf, Root: os.Geteuid() == 0, Now: time.Now, Patience: doctor.Patience, Version: api.Version, Status: status}
 }
 
 // status asks digestd how it is.

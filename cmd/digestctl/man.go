@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/digestd/digestd/cmd/digestctl/report"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/manual"
 	"github.com/spf13/cobra"
@@ -64,6 +65,7 @@ var documents = []struct {
 	{"keys restore", api.Key{}},
 	{"keys rotate", api.Certificate{}},
 	{"doctor", doctorDocument{}},
+	{"report", report.Report{}},
 	{"ima-policy", imaPolicyDocument{}},
 	{"version", versionDocument{}},
 }

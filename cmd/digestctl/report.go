@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"path/filepath"
+
+	"github.com/digestd/digestd/cmd/digestctl/report"
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/config"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) reportCommand() *cobra.Command {
+	var file, conf string
+	cmd := &cobra.Command{
+		Use:   "report --html FILE",
+		Short: "Write a page about what is vouched for, what is not, and what to do next",
+		Long: `Report gathers what digestd knows into one page: executables by directory and
+list, packages by state and key, what is not vouched for and why, decisions as they were made, and what to do next.
+The page is one file that needs no network and runs no script; a file of that name is replaced when the new one is
+complete. With --json the same facts are printed, with or without a page.
+
+It says of each executable below the root whether an active list names its path; contents are not read.`,
+		Example: "  sudo digestctl report --html /root/digestd.html\n  digestctl report --json",
+		Args:    exactly(),
+		PreRunE: func(*cobra.Command, []string) error {
+			if file == "" && !a.json {
+				return errorf("report needs --html FILE, or --json")
+			}
+			return nil
+		},
+		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
+			p := &progress{tui: a.tui, off: a.quiet || a.json}
+			r, err := report.Gather(ctx, source{c}, p.show)
+			if err == nil {
+				p.show("checking", 0, 0)
+				r.Findings = a.doctorOf(conf, func(context.Context) (api.Status, error) { return r.Status, nil }).Examine(ctx)
+				r.Host, _ = os.Hostname()
+				r.Advise()
+				err = ctx.Err()
+			}
+			p.end()
+			if err != nil {
+				return err
+			}
+			switch file {
+			case "":
+			case "-":
+				return r.HTML(a.tui.out)
+			default:
+				if err := writeWhole(file, r); err != nil {
+					return errorf("cannot write the report: %w", err)
+				}
+			}
+			if a.json {
+				return a.tui.json(r)
+			}
+			a.tui.say(good, "%s: %s to do next", file, count(len(r.Next), "thing", "things"))
+			return nil
+		}),
+	}
+	cmd.Flags().StringVar(&file, "html", "", "write the page to `FILE`, or - for standard output")
+	cmd.Flags().StringVar(&conf, "config", config.DefaultPath, "digestd's configuration is in `FILE`, for its checks")
+	cmd.MarkFlagFilename("html", "html")
+	return cmd
+}
+
+// writeWhole writes a page under its name when it is complete and on disk, for
+// its owner alone to read: it names files of all users.
+func writeWhole(name string, r *report.Report) (err error) {
+	if fi, err := os.Stat(name); err == nil && !fi.Mode().IsRegular() {
+		return errorf("%s is no regular file", name)
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".digestctl-report-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	w := bufio.NewWriter(f)
+	if err := r.HTML(w); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}
+
+// source asks digestd for what a report shows.
+type source struct{ *client }
+
+func (s source) Status(ctx context.Context) (api.Status, error) {
+	return get[api.Status](ctx, s.client, "Status")
+}
+
+func (s source) Keys(ctx context.Context) ([]api.Key, error) {
+	return getAll[api.Key](ctx, s.client, "Keys")
+}
+
+func (s source) Floors(ctx context.Context) ([]api.Floor, error) {
+	return getAll[api.Floor](ctx, s.client, "Floors")
+}
+
+func (s source) Lists(ctx context.Context) (lists []api.List, err error) {
+	lists = []api.List{}
+	_, err = getPages(ctx, s.client, "Lists", 0, func(page []api.List) { lists = append(lists, page...) }, "")
+	return lists, err
+}
+
+func (s source) Decisions(ctx context.Context, most int) (events []api.Event, total int, err error) {
+	events = []api.Event{}
+	n, err := getPages(ctx, s.client, "RollbackLog", uint32(most), func(page []api.Event) { events = append(events, page...) })
+	return events, int(n), err
+}
+
+func (s source) Why(ctx context.Context, path string) (api.Why, error) {
+	return askWhy(ctx, s.client, path)
+}
+
+func (s source) Files(ctx context.Context, list string, fn func(api.File)) error {
+	_, err := getPages(ctx, s.client, "Files", 0, func(page []api.File) {
+		for _, f := range page {
+			fn(f)
+		}
+	}, list)
+	return err
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package report gathers what digestd knows of a machine into one page for
+// people: what is vouched for and what is not, by whose word, what was decided,
+// and what is to be done next.
+//
+// It promises that the page needs nothing besides itself, no script and no
+// network, that no name on it can be more than text, and that it says where it
+// had to leave something out. The facts are digestd's; only which executables
+// there are it sees for itself.
+package report
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/digestd/digestd/cmd/digestctl/doctor"
+	"github.com/digestd/digestd/daemon/api"
+)
+
+// Report is all that the page shows.
+type Report struct {
+	Made      time.Time        `json:"made"`      // when it was gathered
+	Host      string           `json:"host"`      // the machine's name
+	Status    api.Status       `json:"status"`    // of digestd
+	Next      []Step           `json:"next"`      // what to do, most urgent first
+	Coverage  Coverage         `json:"coverage"`  // of executables by lists
+	Keys      []api.Key        `json:"keys"`      // that vouch, or did
+	Lists     []api.List       `json:"lists"`     // of all states
+	Floors    []api.Floor      `json:"floors"`    // that administrators set
+	Decisions []api.Event      `json:"decisions"` // newest first
+	Earlier   int              `json:"earlier"`   // decisions that are not shown
+	Findings  []doctor.Finding `json:"findings"`  // of digestctl doctor
+}
+
+// Step is something to do.
+type Step struct {
+	Severity string `json:"severity"`         // error, warning, notice
+	Text     string `json:"text"`             // what is so
+	Command  string `json:"command,omitzero"` // that mends or explains it
+	Advice   string `json:"advice,omitzero"`  // in words
+}
+
+// Source is where the facts come from.
+type Source interface {
+	Status(ctx context.Context) (api.Status, error)
+	Keys(ctx context.Context) ([]api.Key, error)
+	Lists(ctx context.Context) ([]api.List, error)
+	Floors(ctx context.Context) ([]api.Floor, error)
+	Decisions(ctx context.Context, most int) (events []api.Event, total int, err error)
+	Why(ctx context.Context, path string) (api.Why, error)
+	Files(ctx context.Context, list string, fn func(api.File)) error
+}
+
+// maxDecisions is how many decisions are shown at most.
+const maxDecisions = 500
+
+// Gather asks for everything. Report tells how far it is.
+func Gather(ctx context.Context, src Source, tell func(stage string, done, total uint64)) (*Report, error) {
+	r := &Report{Made: time.Now()}
+	tell("asking", 0, 0)
+	var err error
+	if r.Status, err = src.Status(ctx); err != nil {
+		return nil, err
+	}
+	if r.Keys, err = src.Keys(ctx); err != nil {
+		return nil, err
+	}
+	if r.Lists, err = src.Lists(ctx); err != nil {
+		return nil, err
+	}
+	if r.Floors, err = src.Floors(ctx); err != nil {
+		return nil, err
+	}
+	total := 0
+	if r.Decisions, total, err = src.Decisions(ctx, maxDecisions); err != nil {
+		return nil, err
+	}
+	r.Earlier = total - len(r.Decisions)
+	if r.Coverage, err = cover(ctx, src, r.Status.Root, r.Lists, tell); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Advise works out what to do next, from everything that is known by now.
+func (r *Report) Advise() {
+	r.Next = []Step{}
+	add := func(severity, command, advice, format string, args ...any) {
+		r.Next = append(r.Next, Step{severity, fmt.Sprintf(format, args...), command, advice})
+	}
+	for _, p := range r.Status.Problems {
+		add(p.Severity, "", p.Advice, "%s", p.Text)
+	}
+	for _, f := range r.Findings {
+		// What digestd says of itself stands above.
+		switch {
+		case f.Check == "daemon":
+		case f.Verdict == doctor.Fail:
+			add(api.SeverityError, f.Fix, f.Advice, "%s: %s", f.Check, f.Found)
+		case f.Verdict == doctor.Warn:
+			add(api.SeverityWarning, f.Fix, f.Advice, "%s: %s", f.Check, f.Found)
+		}
+	}
+	said := slices.ContainsFunc(r.Status.Problems, func(p api.Problem) bool { return p.ID == "quarantine" })
+	if n := r.Status.Lists.Quarantined; n > 0 && !said {
+		add(api.SeverityWarning, "digestctl list quarantined", "find out who put them there; nobody needs them",
+			"%s not digestd's lay in the list directory", plural(n, "file that is", "files that are"))
+	}
+	if n := r.Status.Lists.Withheld; n > 0 {
+		add(api.SeverityWarning, "digestctl list withheld", "", "%s installed and not vouched for", plural(n, "package is", "packages are"))
+	}
+	c := r.Coverage
+	if n := c.Executables - c.Named; n > 0 && len(c.Unnamed) > 0 {
+		add(api.SeverityNotice, "digestctl why "+quoted(c.Unnamed[0].Path), "", "%s in no active list", plural(n, "executable is", "executables are"))
+	}
+	if n := r.Status.Lists.Grace; n > 0 {
+		add(api.SeverityNotice, "systemctl reboot", "", "%s until the machine restarts", plural(n, "replaced list stays", "replaced lists stay"))
+	}
+	rank := map[string]int{api.SeverityError: 0, api.SeverityWarning: 1, api.SeverityNotice: 2}
+	slices.SortStableFunc(r.Next, func(a, b Step) int { return rank[a.Severity] - rank[b.Severity] })
+}
+
+// quoted makes a path one word for a shell; one that holds what could do more
+// there is left to the reader.
+func quoted(path string) string {
+	if strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\'' || r == '\uFFFD' }) {
+		return "PATH"
+	}
+	if strings.ContainsAny(path, " \"$`\\!*?[]{}()<>|&;#~") {
+		return "'" + path + "'"
+	}
+	return path
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

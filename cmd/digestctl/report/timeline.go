@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"strings"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+)
+
+// The timeline has a column a day.
+const (
+	days      = 30
+	dayWidth  = 20
+	barHeight = 84
+)
+
+// Timeline is a chart of the latest decisions.
+type Timeline struct {
+	From, To time.Time
+	Days     []Day
+	Highest  int // decisions of one day
+	Width    int
+	Height   int
+}
+
+// Day is one column: what was refused, what an administrator decided, and what
+// else is on record.
+type Day struct {
+	Date                   time.Time
+	Refused, Ruled, Others int
+	X                      int
+	Bars                   []Bar // from the ground up
+}
+
+// Bar is a part of a column.
+type Bar struct {
+	Kind      string // refused, ruled, other: what it looks like
+	Y, Height int
+}
+
+// Total is the number of decisions of the day.
+func (d Day) Total() int { return d.Refused + d.Ruled + d.Others }
+
+// Kind sorts a decision: refused, ruled (an administrator's), or other.
+func Kind(e api.Event) string {
+	switch k := e.Kind; {
+	case strings.Contains(k, "refused"), strings.Contains(k, "tamper"), strings.Contains(k, "den"), strings.Contains(k, "withdrawn"):
+		return "refused"
+	case strings.Contains(k, "grant"), strings.Contains(k, "floor"), strings.HasPrefix(k, "key-"), strings.HasPrefix(k, "signer"):
+		return "ruled"
+	}
+	return "other"
+}
+
+// Timeline is the chart of the days before the report was made.
+func (v view) Timeline() Timeline {
+	midnight := func(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
+	t := Timeline{To: midnight(v.Made), Width: days * dayWidth, Height: barHeight}
+	t.From = t.To.AddDate(0, 0, 1-days)
+	t.Days = make([]Day, days)
+	for i := range t.Days {
+		t.Days[i].Date, t.Days[i].X = t.From.AddDate(0, 0, i), i*dayWidth+2
+	}
+	for _, e := range v.Decisions {
+		i := int(midnight(e.When).Sub(t.From) / (24 * time.Hour))
+		if e.When.Before(t.From) || i >= days {
+			continue
+		}
+		d := &t.Days[i]
+		switch Kind(e) {
+		case "refused":
+			d.Refused++
+		case "ruled":
+			d.Ruled++
+		default:
+			d.Others++
+		}
+		t.Highest = max(t.Highest, d.Total())
+	}
+	for i := range t.Days {
+		t.Days[i].stack(t.Highest)
+	}
+	return t
+}
+
+// stack makes the bars of a day; what is there at all is to be seen.
+func (d *Day) stack(highest int) {
+	y := barHeight
+	for _, p := range []struct {
+		kind string
+		n    int
+	}{{"other", d.Others}, {"ruled", d.Ruled}, {"refused", d.Refused}} {
+		if p.n == 0 {
+			continue
+		}
+		h := max(3, p.n*(barHeight-8)/highest)
+		y -= h
+		d.Bars = append(d.Bars, Bar{p.kind, max(y, 0), h})
+	}
+}

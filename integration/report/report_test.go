@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/digestd/digestd/integration/pkgtest"
+)
+
+var programs pkgtest.Programs
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "cannot set the tests up:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	dir, err := os.MkdirTemp("", "digestd-report-")
+	if err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(dir)
+	if programs, err = pkgtest.BuildPrograms(dir); err != nil {
+		return 1, err
+	}
+	return m.Run(), nil
+}
+
+// evil is what files, owners and reasons are named to break out of a page: as
+// markup, as a script, and by turning text around; long means to widen it.
+const evil = `<script>document.title="broken"</script><img src=x onerror=alert(1)>'"` + "\u202e"
+
+var long = strings.Repeat("wide", 50)
+
+// machine is a daemon with packages of two keys, one without a list, and what an
+// administrator decided.
+func machine(t *testing.T) *pkgtest.Daemon {
+	t.Helper()
+	dir := t.TempDir()
+	root, err := pkgtest.NewRoot(filepath.Join(dir, "root"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	key, err := pkgtest.NewKey("Vendor", 2048)
+	check(err)
+	check(root.Import(key))
+	install := func(p *pkgtest.Package, args ...string) {
+		t.Helper()
+		file, err := p.Build(dir)
+		check(err)
+		check(root.Run(append([]string{"-U", "--nodeps", "--nosignature"}, append(args, file)...)...))
+	}
+	files := map[string]string{}
+	for i := range 40 {
+		files[fmt.Sprintf("/usr/bin/tool-%02d", i)] = fmt.Sprint("tool ", i)
+	}
+	install(&pkgtest.Package{Name: "tools", Version: "2", Release: "1", Arch: "noarch", Files: files, Key: key})
+	install(&pkgtest.Package{Name: "unsigned", Version: "1", Release: "1", Arch: "noarch", Files: map[string]string{"/usr/sbin/unsigned": "x"}})
+	bin := filepath.Join(root.Dir, "usr/bin")
+	// A slash is no part of a name.
+	for _, name := range []string{strings.ReplaceAll(evil, "/", "|"), long, "new\nline", "caf\xe9"} {
+		check(os.WriteFile(filepath.Join(bin, name), []byte(name), 0o755))
+	}
+
+	d := pkgtest.NewDaemon(t, programs, root, dir)
+	d.Start()
+	digestctl(t, d, "rollback", "grant", "tools-1-1.noarch", "--reason", "because "+strings.ReplaceAll(evil, "\u202e", "")+" "+long)
+	digestctl(t, d, "floor", "set", "tools.noarch", "1-1", "--reason", "<b>bold</b>")
+	return d
+}
+
+func digestctl(t *testing.T, d *pkgtest.Daemon, args ...string) []byte {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(programs.Dir, "digestctl"), append([]string{"--bus", d.Bus.Address}, args...)...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("digestctl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+func TestPage(t *testing.T) {
+	d := machine(t)
+	file := filepath.Join(d.Dir, "report.html")
+	conf := filepath.Join(d.Dir, "digestd.conf")
+	digestctl(t, d, "report", "--html", file, "--config", conf)
+	page, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fi, err := os.Stat(file); err != nil || fi.Mode().Perm() != 0o600 {
+		t.Errorf("the page has mode %v, %v", fi.Mode(), err)
+	}
+	seen := measure(t, string(page), 1280, 390)
+	for i, s := range seen {
+		what := fmt.Sprintf("%d pixels wide, folded %v", s.Width, i < 2)
+		if s.Needed > s.Width {
+			t.Errorf("%s: it is %d pixels wide", what, s.Needed)
+		}
+		if s.Height < 1000 {
+			t.Errorf("%s: it is %d pixels high", what, s.Height)
+		}
+		if s.Styled == "none" {
+			t.Errorf("%s: its style is not let through by its policy", what)
+		}
+		if bad := slices.DeleteFunc(slices.Clone(s.Elements), func(e string) bool { return slices.Contains(known, e) }); len(bad) > 0 {
+			t.Errorf("%s: it has %q", what, bad)
+		}
+		if s.Scripted > 0 {
+			t.Errorf("%s: %d attributes load, style or run something", what, s.Scripted)
+		}
+	}
+	if seen[0].Open != 0 || seen[2].Open == 0 {
+		t.Errorf("%d details are open at first, %d when all are opened", seen[0].Open, seen[2].Open)
+	}
+	text := seen[2].Text
+	for _, want := range []string{
+		"40", "tools-2-1.noarch", "unsigned-1-1.noarch", "/usr/sbin/unsigned", "not signed", "Vendor@example.org",
+		"granted", "floor-set", "<b>bold</b>", `because <script>document.title="broken"</script>`, long,
+		`/usr/bin/<script>document.title="broken"<|script><img src=x onerror=alert(1)>'"\u202e`, `new\nline`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+}
+
+// known are the elements that the page is made of.
+var known = strings.Fields("html head meta title style body header main footer section article h1 h2 h3 p ul li b span br code pre i " +
+	"table thead tbody tr th td svg rect g figure figcaption details summary")
+
+// The page and what programs get are of the same facts; a page that cannot be
+// written leaves the one that is there.
+func TestSameFactsForPrograms(t *testing.T) {
+	d := machine(t)
+	conf := filepath.Join(d.Dir, "digestd.conf")
+	var doc struct {
+		Coverage struct {
+			Executables, Named int
+			Unnamed            []struct {
+				Path    string
+				RawPath []byte
+				Reason  string
+			}
+		}
+		Decisions []struct{ Kind string }
+		Next      []struct{ Severity, Text string }
+	}
+	if err := json.Unmarshal(digestctl(t, d, "report", "--json", "--config", conf), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if doc.Coverage.Executables != 45 || doc.Coverage.Named != 40 || len(doc.Coverage.Unnamed) != 5 || len(doc.Decisions) < 2 {
+		t.Errorf("%+v", doc)
+	}
+	raw := false
+	for _, u := range doc.Coverage.Unnamed {
+		raw = raw || string(u.RawPath) == "/usr/bin/caf\xe9"
+		if u.Reason == "" {
+			t.Errorf("nobody said why %q", u.Path)
+		}
+	}
+	if !raw {
+		t.Error("a name that is not UTF-8 is lost")
+	}
+
+	file := filepath.Join(d.Dir, "report.html")
+	if err := os.Mkdir(file, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(filepath.Join(programs.Dir, "digestctl"), "--bus", d.Bus.Address, "report", "--html", file, "--config", conf)
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "is no regular file") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if left, _ := filepath.Glob(filepath.Join(d.Dir, ".digestctl-report-*")); len(left) > 0 {
+		t.Errorf("%q are left", left)
+	}
+}

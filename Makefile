@@ -13,6 +13,8 @@ busdir ?= $(PREFIX)/share/dbus-1/system.d
 busservicedir ?= $(PREFIX)/share/dbus-1/system-services
 polkitdir ?= $(PREFIX)/share/polkit-1/actions
 tmpfilesdir ?= $(PREFIX)/lib/tmpfiles.d
+sysusersdir ?= $(PREFIX)/lib/sysusers.d
+rulesdir ?= $(PREFIX)/share/polkit-1/rules.d
 mandir ?= $(PREFIX)/share/man
 compdir ?= $(PREFIX)/share
 libexecdir ?= $(PREFIX)/libexec
@@ -24,7 +26,7 @@ GO ?= go
 export CGO_ENABLED ?= 0
 export GOFLAGS += -buildvcs=false
 module = github.com/digestd/digestd
-scripts = .ci/run .ci/stage $(wildcard integration/*.sh integration/*/*.sh integration/*/*/*.sh)
+scripts = .ci/run .ci/stage $(wildcard systemd/*.sh integration/*.sh integration/*/*.sh integration/*/*/*.sh)
 
 # directory:name of every fuzz target.
 fuzz_targets = $(shell grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | sed 's|/[^/]*:func |:|' | sort)
@@ -37,9 +39,14 @@ help:
 	@echo 'make fuzz      every fuzz target for FUZZTIME=$(FUZZTIME)'
 	@echo 'make bench     measures, and writes docs/performance.md'
 	@echo 'make install   below DESTDIR=, PREFIX=$(PREFIX)'
+	@echo 'make rpm       bin/rpm/: packages of what is committed; make srpm: its source package'
 	@echo 'make clean     removes what was built'
 
 build: setup-build
+	@$(MAKE) programs
+
+# What build does where everything is there, as in a package's build.
+programs:
 	$(GO) build -trimpath -ldflags '-X $(module)/daemon/api.Version=$(VERSION)' -o bin/ ./cmd/digestd ./cmd/digestctl
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/digestd-hook
 	CGO_ENABLED=1 $(GO) build -trimpath -o bin/ ./cmd/digestd-pkcs11
@@ -78,6 +85,10 @@ fuzz:
 	done
 
 install: build
+	@$(MAKE) lay
+
+# What install does with programs that are there.
+lay:
 	install -D -m 0755 bin/digestd $(DESTDIR)$(sbindir)/digestd
 	install -D -m 0755 bin/digestctl $(DESTDIR)$(bindir)/digestctl
 	install -D -m 0755 bin/digestd-pkcs11 $(DESTDIR)$(PREFIX)/libexec/digestd/digestd-pkcs11
@@ -91,6 +102,8 @@ install: build
 	for unit in digestd.service digestd.socket digestd-reconcile@.service; do \
 		sed 's|/usr/sbin/|$(sbindir)/|' systemd/$$unit >$(DESTDIR)$(unitdir)/$$unit || exit 1; done
 	install -D -m 0644 systemd/tmpfiles.conf $(DESTDIR)$(tmpfilesdir)/digestd.conf
+	install -D -m 0644 systemd/sysusers.conf $(DESTDIR)$(sysusersdir)/digestd.conf
+	install -D -m 0644 systemd/org.digestd1.rules $(DESTDIR)$(rulesdir)/org.digestd1.rules
 	install -D -m 0644 systemd/org.digestd1.conf $(DESTDIR)$(busdir)/org.digestd1.conf
 	install -D -m 0644 systemd/org.digestd1.service $(DESTDIR)$(busservicedir)/org.digestd1.service
 	install -D -m 0644 systemd/org.digestd1.policy $(DESTDIR)$(polkitdir)/org.digestd1.policy
@@ -102,6 +115,13 @@ install: build
 	bin/digestctl completion zsh >$(DESTDIR)$(compdir)/zsh/site-functions/_digestctl
 	bin/digestctl completion fish >$(DESTDIR)$(compdir)/fish/vendor_completions.d/digestctl.fish
 
+# Packages are those of a commit: between releases, newer by the number of commits.
+rpm: setup-rpm
+	@systemd/build-rpm.sh rpm
+
+srpm: setup-rpm
+	@systemd/build-rpm.sh srpm
+
 setup-%:
 	@integration/setup.sh $*
 
@@ -109,4 +129,4 @@ clean:
 	rm -rf bin
 	@$(MAKE) -s -C hooks/rpm clean
 
-.PHONY: help build demo bench test lint fuzz install clean
+.PHONY: help build programs demo bench test lint fuzz install lay rpm srpm clean

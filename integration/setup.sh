@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# integration/setup.sh build|demo|test: installs what that level needs, by apt,
+# integration/setup.sh build|rpm|demo|test: installs what that level needs, by apt,
 # dnf or zypper, whichever the machine has. Go is assumed to be there. A level
 # includes those before it; what is there already is not touched, and takes no
 # time. The roots of other releases that tests need are kept in
@@ -24,8 +24,13 @@ pkg-config       pkg-config
 rpm              rpm
 pkgconfig(rpm)   librpm-dev
 '
-level_demo='
+level_rpm='
 rpmbuild         rpm
+git              git
+tar              tar
+gzip             gzip
+'
+level_demo='
 rpmsign          rpm
 gpg              gnupg
 gpg-agent        gnupg
@@ -50,6 +55,8 @@ zip              zip
 mount            mount
 flock            util-linux
 systemd-analyze  systemd
+rpmlint          rpmlint
+file             file
 debootstrap      debootstrap         debootstrap
 mke2fs           e2fsprogs           e2fsprogs
 qemu-system-x86_64 qemu-system-x86
@@ -264,16 +271,17 @@ stamp=.digestd-test-packages
 
 case ${1-} in
 build) provide "$level_build" ;;
-demo) provide "$level_build$level_demo" ;;
+rpm) provide "$level_build$level_rpm" ;;
+demo) provide "$level_build$level_rpm$level_demo" ;;
 test)
-	provide "$level_build$level_demo$level_test"
+	provide "$level_build$level_rpm$level_demo$level_test"
 	"$(dirname "$0")/vm/prepare.sh" &
 	machine=$!
 	make_roots
 	wait "$machine" || die "cannot make the machine that tests boot: integration/vm/prepare.sh failed, see above"
 	;;
 *)
-	echo "usage: $0 build|demo|test" >&2
+	echo "usage: $0 build|rpm|demo|test" >&2
 	exit 2
 	;;
 esac

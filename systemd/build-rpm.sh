@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# systemd/build-rpm.sh rpm|srpm|sources [OUT]: packages, the source package, or what
+# rpmbuild makes them of, from what is committed, in OUT (bin/rpm).
+#
+# Needs what integration/setup.sh rpm installs, and Go. rpm takes Go modules from
+# the machine's module cache and no network; srpm puts them into the source
+# package, for builders that have no cache: build that with --with vendor.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+what=${1-}
+out=$(realpath -m "${2-bin/rpm}")
+git() { command git -c safe.directory="$PWD" "$@"; }
+
+[ -z "$(git status --porcelain --untracked-files=no)" ] || echo "build-rpm: not committed, and so not in the packages: $(git status --porcelain --untracked-files=no | cut -c4- | tr '\n' ' ')" >&2
+
+# A tag vVERSION is that release; any other commit comes before it, in order.
+version=$(sed -n 's/^var Version = "\(.*\)"/\1/p' daemon/api/api.go)
+if [ "$(git describe --tags --exact-match 2>/dev/null)" != "v$version" ]; then
+	version=$version~$(git rev-list --count HEAD).g$(git rev-parse --short HEAD)
+fi
+
+top=$(mktemp -d)
+trap 'rm -rf "$top"' EXIT
+mkdir "$top/SOURCES"
+spec=$top/digestd.spec
+sed "s/^Version: .*/Version:        $version/" systemd/digestd.spec >"$spec"
+git archive --prefix="digestd-$version/" -o "$top/SOURCES/digestd-$version.tar.gz" HEAD
+
+options=(
+	--define "_topdir $top" --define "_rpmdir $out" --define "_srcrpmdir $out"
+	--define '_rpmfilename %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm'
+)
+# Debian's packages are not rpm's: setup.sh has seen to what is needed.
+[ ! -e /etc/debian_version ] || options+=(--nodeps)
+
+rm -rf "$out"
+mkdir -p "$out"
+case $what in
+rpm) set -- -bb ;;
+srpm)
+	go mod vendor -o "$top/vendor"
+	tar -C "$top" -czf "$top/SOURCES/digestd-$version-vendor.tar.gz" vendor
+	set -- -bs --with vendor
+	;;
+sources)
+	cp "$spec" "$top"/SOURCES/* "$out"
+	exit
+	;;
+*)
+	echo "usage: $0 rpm|srpm|sources [OUT]" >&2
+	exit 2
+	;;
+esac
+log=$top/log
+rpmbuild "$@" "${options[@]}" "$spec" >"$log" 2>&1 </dev/null || {
+	tail -n 40 "$log" >&2
+	exit 1
+}
+ls "$out"/*.rpm

@@ -32,6 +32,10 @@ func TestMain(m *testing.M) {
 		serveStarted(address)
 		return
 	}
+	if address := os.Getenv(announcerAddress); address != "" {
+		announceAs(address)
+		return
+	}
 	os.Exit(m.Run())
 }
 

@@ -20,6 +20,7 @@ import (
 type Backend interface {
 	DenialBackend
 
+	AnnounceBackend
 	// Status reports the daemon at a glance.
 	Status() api.Status
 	// Lists returns a page of the lists that filter selects, by name, and how

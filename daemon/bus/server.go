@@ -100,6 +100,8 @@ func (s *Server) run(current *session) {
 			continue
 		}
 		s.session.Store(current)
+		follow := current.followAnnouncements
+		senders.Go(func() { follow(s.ctx) })
 		since := time.Now()
 		select {
 		case <-s.ctx.Done():

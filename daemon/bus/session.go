@@ -28,7 +28,8 @@ var errLeft = errors.New("the caller left the bus")
 // another bus gives the same unique names to others.
 type session struct {
 	*Server
-	conn *dbus.Conn
+	conn      *dbus.Conn
+	announced *announcements
 
 	mu      sync.Mutex
 	callers map[string]api.Actor // by unique name
@@ -46,10 +47,10 @@ func (s *Server) connect(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnreachable, err)
 	}
-	current := &session{Server: s, callers: map[string]api.Actor{}}
+	current := &session{Server: s, callers: map[string]api.Actor{}, announced: newAnnouncements()}
 	// The connection outlives ctx, and the server's: the last signals are sent
 	// after that ended.
-	if current.conn, err = dbus.NewConn(stream, dbus.WithHandler(current)); err != nil {
+	if current.conn, err = dbus.NewConn(stream, dbus.WithHandler(current), dbus.WithSignalHandler(current.announced)); err != nil {
 		stream.Close()
 		return nil, fmt.Errorf("%w: %w", errUnreachable, err)
 	}
@@ -58,6 +59,10 @@ func (s *Server) connect(ctx context.Context) (*session, error) {
 	if err := current.enter(); err != nil {
 		current.conn.Close()
 		return nil, err
+	}
+	if err := current.subscribe(ctx); err != nil {
+		// Without them digestd finds changes by itself.
+		s.log.Warn("rpm's announcements are not heard", "error", err)
 	}
 	if !stop() {
 		return nil, fmt.Errorf("%w: %w", errUnreachable, context.Cause(ctx))

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/digestd/digestd/daemon/bus/bustest"
 	"github.com/digestd/digestd/integration/pkgtest"
 	"golang.org/x/sys/unix"
 )
@@ -51,14 +52,15 @@ var dnf5 = manager{name: "dnf5", asks: true, args: func(c *cell, verb, pkg strin
 	return dnf(c, "dnf5", verb, pkg, "--setopt=pluginconfpath="+filepath.Join(c.dir, "..", "dnf5"))
 }}
 
-// cell is one manager of one release, on an empty root whose lists a daemon
-// keeps.
+// cell is one manager of one release, on an empty root without a database, whose
+// lists a daemon keeps once it is started.
 type cell struct {
 	*testing.T
 	release *release
 	manager manager
 	dir     string // as the release sees it
 	daemon  *pkgtest.Daemon
+	bus     string // address of the system's, as the release sees it
 	server  *httptest.Server
 	fetched atomic.Int32 // packages
 }
@@ -87,17 +89,25 @@ func newCell(t *testing.T, r *release, m manager) *cell {
 	}
 	// All that a package's own scriptlet must see lies in the root.
 	c.daemon = pkgtest.NewDaemon(t, programs, &pkgtest.Root{Dir: filepath.Join(dir, "root")}, filepath.Join(dir, "root", "etc", "digestd"))
+	c.daemon.Bus = bustest.StartIn(t, dir)
 	c.daemon.Args = []string{"-verbose"}
 	c.writeMacros("")
-	c.must("rpm", "--root", filepath.Join(c.dir, "root"), "--initdb")
 	for _, k := range []*pkgtest.Key{vendor, stolen} {
 		if err := os.WriteFile(filepath.Join(dir, k.Owner+".asc"), k.Armor, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		c.must("rpm", "--root", filepath.Join(c.dir, "root"), "--import", filepath.Join(c.dir, k.Owner+".asc"))
 	}
-	c.daemon.Start()
 	return c
+}
+
+// initialise makes a database that trusts everybody who signs here.
+func (c *cell) initialise() {
+	c.Helper()
+	root := filepath.Join(c.dir, "root")
+	c.must("rpm", "--root", root, "--initdb")
+	for _, k := range []*pkgtest.Key{vendor, stolen} {
+		c.must("rpm", "--root", root, "--import", filepath.Join(c.dir, k.Owner+".asc"))
+	}
 }
 
 // writeMacros sets rpm up, by the one file that dnf reads too, with options of
@@ -122,7 +132,7 @@ func (c *cell) outside(path string) string { return c.release.outside(filepath.J
 func (c *cell) run(args ...string) (code int, said string) {
 	c.Helper()
 	cmd := c.release.command(args[0], args[1:]...)
-	cmd.Env = append(cmd.Env, "HOME="+filepath.Join(c.dir, "home"))
+	cmd.Env = append(cmd.Env, "HOME="+filepath.Join(c.dir, "home"), "DBUS_SYSTEM_BUS_ADDRESS="+c.bus)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()

@@ -124,7 +124,10 @@ func (r *release) hook() string { return filepath.Join(r.dir, "digestd-hook") }
 func (r *release) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	if r.root != "/" {
-		cmd.Path, cmd.Err = filepath.Join("/usr/bin", name), nil
+		if !filepath.IsAbs(name) {
+			name = filepath.Join("/usr/bin", name)
+		}
+		cmd.Path, cmd.Err = name, nil
 		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: r.root}
 	}
 	cmd.Dir = "/"

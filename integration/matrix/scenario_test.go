@@ -63,6 +63,8 @@ func TestEveryPackageManager(t *testing.T) {
 			t.Run(r.name+"/"+m.name, func(t *testing.T) {
 				t.Parallel()
 				c := newCell(t, r, m)
+				c.initialise()
+				c.daemon.Start()
 				for _, s := range scenario {
 					if !t.Run(s.name, func(t *testing.T) { c.T = t; c.take(s) }) {
 						break // the others build on it

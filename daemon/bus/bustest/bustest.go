@@ -64,7 +64,7 @@ type Bus struct {
 // Its directory is open to all users, so that a test can call as one of them.
 func New(tb testing.TB, rules ...string) *Bus {
 	tb.Helper()
-	return prepare(tb, open+strings.Join(rules, "\n"), "")
+	return prepare(tb, "", open+strings.Join(rules, "\n"), "")
 }
 
 // StartStrict runs a bus that allows what a system bus does and what the policy
@@ -75,14 +75,14 @@ func StartStrict(tb testing.TB, policy, services string) *Bus {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	b := prepare(tb, strict, "<servicedir>"+services+"</servicedir>\n  <include>"+path+"</include>")
+	b := prepare(tb, "", strict, "<servicedir>"+services+"</servicedir>\n  <include>"+path+"</include>")
 	b.Start()
 	return b
 }
 
-func prepare(tb testing.TB, policy, more string) *Bus {
+func prepare(tb testing.TB, parent, policy, more string) *Bus {
 	tb.Helper()
-	dir, err := os.MkdirTemp("", "digestd-bus-")
+	dir, err := os.MkdirTemp(parent, "digestd-bus-")
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -103,6 +103,15 @@ func prepare(tb testing.TB, policy, more string) *Bus {
 func Start(tb testing.TB, rules ...string) *Bus {
 	tb.Helper()
 	b := New(tb, rules...)
+	b.Start()
+	return b
+}
+
+// StartIn is Start for a bus whose socket lies below parent: in the root of
+// programs that see nothing else.
+func StartIn(tb testing.TB, parent string, rules ...string) *Bus {
+	tb.Helper()
+	b := prepare(tb, parent, open+strings.Join(rules, "\n"), "")
 	b.Start()
 	return b
 }

@@ -51,6 +51,8 @@ type peer struct {
 	bytes.Buffer
 }
 
+func (p *peer) Close() error { return nil }
+
 func (p *peer) Read(b []byte) (int, error) {
 	if !strings.Contains(p.String(), `"op":"get"`) {
 		return 0, io.ErrNoProgress
@@ -69,11 +71,14 @@ const reply = `{"op":"reply","requested_op":"get","domain":"trans_packages","sta
 {"action":"?","name":"b","epoch":"0","version":"1","release":"1","arch":"noarch"}]}}`
 
 func TestActionsPlugin(t *testing.T) {
-	p := &peer{reply: reply}
-	a := actions{in: p, out: p}
+	p := &peer{reply: reply + strings.Repeat(" ", 1<<16)}
+	a := actions{in: struct{ io.Reader }{p}, out: p}
 	packages, err := a.packages()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if a.finish(); p.reply != "" {
+		t.Errorf("%d bytes of the reply are not taken", len(p.reply))
 	}
 	got, err := elements(packages)
 	want := []wire.Element{

@@ -36,7 +36,7 @@ func main() {
 	os.Exit(code)
 }
 
-func run(ctx context.Context, args []string, in io.Reader, out io.Writer) (code int, err error) {
+func run(ctx context.Context, args []string, in io.Reader, out io.WriteCloser) (code int, err error) {
 	if len(args) != 2 {
 		return 2, fmt.Errorf("%s", usage)
 	}
@@ -61,6 +61,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) (code 
 		return 0, nil
 	case "dnf5":
 		a := actions{in: in, out: out}
+		defer a.finish()
 		packages, err := a.packages()
 		if err != nil {
 			return 1, err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/hooks/wire"
@@ -60,7 +61,7 @@ func readPackages(in io.Reader) (all []pkg, err error) {
 // come in.
 type actions struct {
 	in  io.Reader
-	out io.Writer
+	out io.WriteCloser
 }
 
 type request struct {
@@ -89,6 +90,25 @@ func (a actions) packages() ([]pkg, error) {
 		return nil, errors.New("cannot read the transaction: " + reply.Message)
 	}
 	return reply.Return.Packages, nil
+}
+
+// partingTime bounds waiting for the plugin to hang up.
+const partingTime = 5 * time.Second
+
+// finish says that no more requests come, and reads what is on its way: the
+// plugin writes a reply in pieces, and would be killed by SIGPIPE if nobody took
+// the last one.
+func (a actions) finish() {
+	a.out.Close()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		io.Copy(io.Discard, a.in)
+	}()
+	select {
+	case <-done:
+	case <-time.After(partingTime):
+	}
 }
 
 // stop ends the transaction. There is no reply.

@@ -38,3 +38,5 @@ func (m *memoryDaemon) SignerRotate(context.Context, api.Actor, bool, string) (a
 func (m *memoryDaemon) KeyRestore(ctx context.Context, _ api.Actor, id, _ string) (api.Key, error) {
 	return m.Key(ctx, id)
 }
+
+func (m *memoryDaemon) PackagesAnnounced() {}

@@ -30,10 +30,18 @@ type AnnounceBackend interface {
 // announcements hears signals for a session. godbus calls it for each one that
 // reaches the connection, wherever it comes from, in order: so it drops at once
 // what is not from the bus itself or from the owner of rpm's name, and never
-// waits.
+// waits. What the bus says goes on to who asked for it.
 type announcements struct {
+	signalHandler
 	owner atomic.Value // string: who owns rpm's name
 	heard chan announcement
+}
+
+// signalHandler is what dbus.Conn.Signal needs.
+type signalHandler interface {
+	dbus.SignalHandler
+	dbus.SignalRegistrar
+	dbus.Terminator
 }
 
 // announcement is a new owner of rpm's name, or what one said.
@@ -43,7 +51,10 @@ type announcement struct {
 }
 
 func newAnnouncements() *announcements {
-	a := &announcements{heard: make(chan announcement, maxAnnounced)}
+	a := &announcements{
+		signalHandler: dbus.NewSequentialSignalHandler().(signalHandler),
+		heard:         make(chan announcement, maxAnnounced),
+	}
 	a.owner.Store("")
 	return a
 }
@@ -51,11 +62,12 @@ func newAnnouncements() *announcements {
 // DeliverSignal implements dbus.SignalHandler.
 func (a *announcements) DeliverSignal(iface, name string, s *dbus.Signal) {
 	switch {
-	case iface == "org.freedesktop.DBus" && name == "NameOwnerChanged" && s.Sender == "org.freedesktop.DBus":
+	case s.Sender == "org.freedesktop.DBus":
 		var changed, old, owner string
-		if dbus.Store(s.Body, &changed, &old, &owner) == nil && changed == rpmName {
+		if name == "NameOwnerChanged" && dbus.Store(s.Body, &changed, &old, &owner) == nil && changed == rpmName {
 			a.meet(owner)
 		}
+		a.signalHandler.DeliverSignal(iface, name, s)
 	case iface == rpmInterface && s.Path == rpmPath && (name == "EndTransaction" || name == "EndTransactionDetails"):
 		if s.Sender != "" && s.Sender == a.owner.Load() {
 			a.push(announcement{sender: s.Sender, ended: true})

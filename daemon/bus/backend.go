@@ -18,9 +18,9 @@ import (
 // and advice for people is an *[api.Error]; any other is reported as Failed. A
 // page beyond the end is empty, not an error.
 type Backend interface {
+	AnnounceBackend
 	DenialBackend
 
-	AnnounceBackend
 	// Status reports the daemon at a glance.
 	Status() api.Status
 	// Lists returns a page of the lists that filter selects, by name, and how

@@ -137,6 +137,26 @@ func decided(kinds ...string) func(ctx context.Context, c *client, prefix string
 	}
 }
 
+// denied are the denials that can be lifted here.
+func denied(ctx context.Context, c *client, _ string, _ []string) (offers []cobra.Completion, err error) {
+	_, err = getPages(ctx, c, "Denials", api.MaxPage, func(page []api.Denial) {
+		for _, d := range page {
+			if !d.Foreign {
+				offers = append(offers, cobra.CompletionWithDesc(d.ID, d.What))
+			}
+		}
+	})
+	return offers, err
+}
+
+// orFiles offers files as well.
+func orFiles(complete cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		offers, _ := complete(cmd, args, prefix)
+		return offers, cobra.ShellCompDirectiveDefault
+	}
+}
+
 // floored are the packages that have a floor.
 func floored(ctx context.Context, c *client, _ string, _ []string) (offers []cobra.Completion, err error) {
 	floors, err := getAll[api.Floor](ctx, c, "Floors")

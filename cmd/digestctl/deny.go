@@ -64,7 +64,7 @@ below is named with its architecture.`,
 			a.tui.denial(denial)
 			return nil
 		}),
-		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
+		ValidArgsFunction: orFiles(a.asking(packageNames)),
 	}
 	cmd.Flags().StringVarP(&ticket, "ticket", "t", "", "where to read more, as `ID`: for example a CVE")
 	cmd.Flags().StringVarP(&until, "expires", "e", "", "end it by itself: at the end of a `DATE` (2027-01-31, or a whole RFC 3339 time), or after 90d, 2w, 12h")
@@ -157,7 +157,8 @@ func (a *app) denyLiftCommand() *cobra.Command {
 left out its content have it again, unless something else speaks against them.
 WHAT is a denial's ID, the path it was found at, or what it is about, as deny
 list prints it.`,
-		Args: exactly("ID or WHAT"),
+		Args:              exactly("ID or WHAT"),
+		ValidArgsFunction: orFiles(a.asking(denied)),
 		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
 			what := args[0]
 			if strings.Contains(what, "/") {

@@ -122,6 +122,12 @@ func (s source) Lists(ctx context.Context) (lists []api.List, err error) {
 	return lists, err
 }
 
+func (s source) Denials(ctx context.Context) (denials []api.Denial, err error) {
+	denials = []api.Denial{}
+	_, err = getPages(ctx, s.client, "Denials", 0, func(page []api.Denial) { denials = append(denials, page...) })
+	return denials, err
+}
+
 func (s source) Decisions(ctx context.Context, most int) (events []api.Event, total int, err error) {
 	events = []api.Event{}
 	n, err := getPages(ctx, s.client, "RollbackLog", uint32(most), func(page []api.Event) { events = append(events, page...) })

@@ -190,6 +190,10 @@ func wordsFor(name string, f map[string]any) (s style, kind, text string) {
 		return bad, "refused", because(said("nevra"))
 	case "KeyRevoked":
 		return bad, "revoked", because("key "+said("fingerprint")) + "; lists withdrawn: " + said("lists")
+	case "Denied":
+		return bad, "denied", because(said("what"))
+	case "DenialLifted":
+		return good, "lifted", because("the denial of " + said("what"))
 	case "TamperDetected":
 		return bad, "tampered", because(said("name"))
 	case "TransactionFinished":

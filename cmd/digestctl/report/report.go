@@ -31,6 +31,7 @@ type Report struct {
 	Keys      []api.Key        `json:"keys"`      // that vouch, or did
 	Lists     []api.List       `json:"lists"`     // of all states
 	Floors    []api.Floor      `json:"floors"`    // that administrators set
+	Denials   []api.Denial     `json:"denials"`   // by the owner's word
 	Decisions []api.Event      `json:"decisions"` // newest first
 	Earlier   int              `json:"earlier"`   // decisions that are not shown
 	Findings  []doctor.Finding `json:"findings"`  // of digestctl doctor
@@ -50,6 +51,7 @@ type Source interface {
 	Keys(ctx context.Context) ([]api.Key, error)
 	Lists(ctx context.Context) ([]api.List, error)
 	Floors(ctx context.Context) ([]api.Floor, error)
+	Denials(ctx context.Context) ([]api.Denial, error)
 	Decisions(ctx context.Context, most int) (events []api.Event, total int, err error)
 	Why(ctx context.Context, path string) (api.Why, error)
 	Files(ctx context.Context, list string, fn func(api.File)) error
@@ -73,6 +75,9 @@ func Gather(ctx context.Context, src Source, tell func(stage string, done, total
 		return nil, err
 	}
 	if r.Floors, err = src.Floors(ctx); err != nil {
+		return nil, err
+	}
+	if r.Denials, err = src.Denials(ctx); err != nil {
 		return nil, err
 	}
 	total := 0

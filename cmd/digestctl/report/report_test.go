@@ -26,10 +26,11 @@ type facts struct {
 	decisions []api.Event
 }
 
-func (f facts) Status(context.Context) (api.Status, error)  { return f.status, nil }
-func (f facts) Keys(context.Context) ([]api.Key, error)     { return []api.Key{}, nil }
-func (f facts) Lists(context.Context) ([]api.List, error)   { return f.lists, nil }
-func (f facts) Floors(context.Context) ([]api.Floor, error) { return []api.Floor{}, nil }
+func (f facts) Status(context.Context) (api.Status, error)    { return f.status, nil }
+func (f facts) Keys(context.Context) ([]api.Key, error)       { return []api.Key{}, nil }
+func (f facts) Lists(context.Context) ([]api.List, error)     { return f.lists, nil }
+func (f facts) Floors(context.Context) ([]api.Floor, error)   { return []api.Floor{}, nil }
+func (f facts) Denials(context.Context) ([]api.Denial, error) { return []api.Denial{}, nil }
 func (f facts) Why(_ context.Context, path string) (api.Why, error) {
 	if strings.HasSuffix(path, "secret") {
 		return api.Why{}, errors.New("you may not")
@@ -175,6 +176,7 @@ func TestHTML(t *testing.T) {
 		Keys:      []api.Key{{Fingerprint: evil, Owner: evil, State: evil, Algorithm: evil, Use: evil, RevokedReason: evil}},
 		Lists:     []api.List{{Name: evil, State: api.StateQuarantined, Key: evil, KeyOwner: evil, Text: evil}, {NEVRA: evil, State: api.StateActive, KeyOwner: evil}},
 		Floors:    []api.Floor{{Package: evil, EVR: evil, High: evil, Reason: evil}},
+		Denials:   []api.Denial{{What: evil, Path: evil, Reason: evil, Ticket: evil, By: evil}},
 		Decisions: []api.Event{{Kind: evil, When: time.Now(), NEVRA: evil, Text: evil}},
 		Findings:  []doctor.Finding{{Check: evil, Verdict: evil, Found: evil, Fix: evil, Advice: evil}},
 	}

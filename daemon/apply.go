@@ -21,6 +21,7 @@ type reconciled struct {
 	api.SyncResult
 	gone  []*entry // their files may have to be bound to another list
 	fresh []string // lists whose files may bear another label still
+	moved []string // lists that have another name now
 }
 
 // apply brings lists and index in line with what is installed, durably, in one
@@ -32,6 +33,9 @@ func (s *state) apply(found []installedPackage) (r reconciled, err error) {
 	slices.SortFunc(found, func(a, b installedPackage) int {
 		return cmp.Or(cmp.Compare(a.pkg.Name, b.pkg.Name), cmp.Compare(a.pkg.Arch, b.pkg.Arch), nevra.Compare(a.pkg.EVR, b.pkg.EVR))
 	})
+	if err := s.moveLists(found, &r); err != nil {
+		return r, err
+	}
 	if err := s.withdrawOthers(s.claims(found, &r), &r); err != nil {
 		return r, err
 	}
@@ -50,18 +54,18 @@ func (s *state) apply(found []installedPackage) (r reconciled, err error) {
 	}
 	failpoint.Hit("sync-after-publish")
 
-	if r.Published > 0 {
+	if r.Published+len(r.moved) > 0 {
 		err = s.dir.Poke()
 	}
 	aside, ferr := s.foreign()
 	r.Quarantined = aside
 	const many = 64
 	switch err = errors.Join(err, ferr); {
-	case err != nil || r.Published+r.Withdrawn == 0:
-	case r.Published > many:
+	case err != nil || r.Published+r.Withdrawn+len(r.moved) == 0:
+	case r.Published+len(r.moved) > many:
 		err = s.dir.SyncAll()
 	default:
-		err = s.dir.Sync(append(namesOf(r.gone), r.fresh...)...)
+		err = s.dir.Sync(slices.Concat(namesOf(r.gone), r.fresh, r.moved)...)
 	}
 	failpoint.Hit("sync-before-commit")
 	s.batch.SetMeta(metaOpen, nil)
@@ -115,7 +119,7 @@ func (s *state) claims(found []installedPackage, r *reconciled) map[store.Digest
 // withdrawOthers takes away every list that no installed header stands for.
 func (s *state) withdrawOthers(installed map[store.Digest]string, r *reconciled) error {
 	for _, e := range s.sorted() {
-		if installed[e.Header] == e.Name || e.Grace != "" && e.Grace == s.boot {
+		if installed[e.Header] == e.Name || e.Own != "" || e.Change == store.Moving || e.Grace != "" && e.Grace == s.boot {
 			continue
 		}
 		if err := s.dir.Remove(e.Name); err != nil {

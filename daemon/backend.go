@@ -31,7 +31,12 @@ func (d *Daemon) Status() api.Status {
 		Transaction: snap.open > 0, LastSync: snap.lastSync, Problems: snap.problems, Counter: snap.counter,
 	}
 	for _, e := range snap.entries {
-		if e.Grace == "" {
+		switch {
+		case e.Change == store.Moving:
+			continue
+		case e.Own != "":
+			st.Lists.Own++
+		case e.Grace == "":
 			st.Packages++
 		}
 		switch e.State {
@@ -77,7 +82,7 @@ func (d *Daemon) describe(snap *snapshot, e *entry) api.List {
 	l := api.List{
 		Name: e.Name, NEVRA: e.Package.String(), State: string(e.State), Reason: e.Reason, Text: e.Text,
 		Key: e.Key, KeyOwner: snap.keyOwner(e.Key), Signer: e.Signer, HeaderDigest: e.Header.String(),
-		Files: e.Files, Counter: e.Counter, Since: e.Since, Granted: e.Granted, Grace: e.Grace != "",
+		Own: e.Own, Files: e.Files, Counter: e.Counter, Since: e.Since, Granted: e.Granted, Grace: e.Grace != "",
 		Denied: e.Denied, Left: e.Left,
 	}
 	if !e.Body.IsZero() {

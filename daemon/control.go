@@ -27,7 +27,10 @@ func act(s *state, by api.Actor, reason string) (store.Act, error) {
 // parseExact reads a full NEVRA: what a grant is about must be exactly one
 // version on one architecture.
 func parseExact(text string) (nevra.NEVRA, error) {
-	pkg, err := nevra.Parse(text)
+	pkg, own, err := parseOwn(text)
+	if !own {
+		pkg, err = nevra.Parse(text)
+	}
 	if err != nil {
 		return pkg, &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is no package version: %v", text, err),
 			Advice: "name it as rpm -q does: name-[epoch:]version-release.arch"}

@@ -61,6 +61,8 @@ type Daemon struct {
 	buffers      sync.Pool                   // *[]byte that queries read lists into
 	rotation     sync.Mutex                  // one change of the signing key at a time
 	syncMutex    sync.Mutex                  // one reconciliation at a time
+	ownMutex     sync.Mutex                  // one change of an own list at a time
+	uploads      uploads                     // own lists that are being sent
 }
 
 // Surroundings are what a running daemon is connected to.
@@ -123,15 +125,18 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 	if err != nil {
 		return nil, err
 	}
-	d.maker.Store(&maker{format: c.Format, sign: c.Sign, mode: mode, unsigned: unsigned, identity: id})
+	d.maker.Store(&maker{order: newOrder(nil), format: c.Format, sign: c.Sign, mode: mode, unsigned: unsigned, identity: id})
 	s := &state{
 		index: d.index, dir: d.dir, mode: mode, multi: c.MultiVersion, boot: bootID(), log: log, now: d.now,
 		keepOld: c.KeepOld == "until-restart", noExpired: c.Expired == "withdraw", signer: d.maker.Load().signer(), certificates: append([]*x509.Certificate{id.cert}, old...),
-		open: map[*transaction]bool{}, since: d.now(), listsChanged: d.listsChanged,
+		open: map[*transaction]bool{}, since: d.now(), listsChanged: d.listsChanged, stateDir: c.State,
 	}
-	if err = s.load(); err != nil {
+	if err = s.load(recovery.Rebuild()); err != nil {
 		return nil, err
 	}
+	m := *d.maker.Load()
+	m.order = s.order
+	d.maker.Store(&m)
 	s.keyring = pgp.NewKeyring()
 	s.meetSigner(id.cert, id.path)
 	if err = s.recovered(recovery); err != nil {

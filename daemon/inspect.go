@@ -72,6 +72,7 @@ func (s *state) inspectEntry(e *entry, buf *[]byte) error {
 	stamp, err := s.dir.Stat(e.Name)
 	switch {
 	case err == nil && stamp == e.stamp:
+	case errors.Is(err, fs.ErrNotExist) && e.Change == store.Moving:
 	case errors.Is(err, fs.ErrNotExist):
 		if e.stamp != (store.Stamp{}) {
 			s.tampered(e.Name, e.Body, "removed from the list directory by another hand")
@@ -81,7 +82,8 @@ func (s *state) inspectEntry(e *entry, buf *[]byte) error {
 		return err
 	default:
 		if why := s.compare(e, stamp, buf); why != "" {
-			if _, foreign := s.judge(e.Name); foreign != "" {
+			_, foreign := s.judge(e.Name)
+			if foreign != "" && e.Change != store.Publishing { // else it was not in place yet
 				s.quarantine(e.Name, why)
 			}
 			s.mark(e)

@@ -32,6 +32,7 @@ type keySources struct {
 	complete  bool            // rpm's keyring was read to its last key
 	revoked   []revokedKey    // what the folder of revocations says
 	errs      []error
+	importers map[string]bool // certificates by which lists may be imported
 }
 
 // refreshKeys reads the trusted certificates and the revocations anew, if their
@@ -68,6 +69,7 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 	}
 	certs, errs := rpmdb.CertsDir(d.config.Keys)
 	src.certs, src.errs = append(src.certs, certs...), append(src.errs, errs...)
+	src.importers = importersIn(d.config.Keys)
 	src.revoked, errs = readRevoked(d.config.Revoked, d.snapshot().certificates)
 	src.errs = append(src.errs, errs...)
 
@@ -103,7 +105,7 @@ func modified(path string) (t time.Time) {
 func (s *state) adoptKeys(src *keySources) (gone []withdrawn, err error) {
 	options := pgp.Options{NoExpired: s.noExpired}
 	plain := options.NewKeyring(src.certs...)
-	s.dbPath, s.dbKind = src.dir, src.kind
+	s.dbPath, s.dbKind, s.importers = src.dir, src.kind, src.importers
 	s.solved("keys")
 	for _, err := range src.errs {
 		s.problem("keys", api.SeverityWarning, err.Error(), "remove or replace the file or key")

@@ -50,6 +50,7 @@ func (s *snapshot) describeKey(k store.Key) api.Key {
 	if k.Use == useLists {
 		return s.describeSigner(k, out)
 	}
+	out.Use = k.Use
 	c := s.keyring.Lookup(k.Fingerprint)
 	if c != nil {
 		out.Weak = c.Weak
@@ -57,9 +58,9 @@ func (s *snapshot) describeKey(k store.Key) api.Key {
 	switch {
 	case k.Revoked != nil:
 		describeRevocation(k, &out)
-	case c == nil:
+	case c == nil && k.Use != useImport:
 		out.State = api.KeyGone
-	case c.Weak != "":
+	case c != nil && c.Weak != "":
 		out.State = api.KeyWeak
 	case expired(k.Expires, time.Now()):
 		out.State = api.KeyExpired

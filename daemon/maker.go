@@ -25,6 +25,7 @@ type maker struct {
 	mode     policy.Mode
 	unsigned policy.Unsigned
 	identity *identity
+	order    *order // of the names of lists
 }
 
 // candidate is a package whose list may become active: verified, and once
@@ -87,8 +88,17 @@ func (m *maker) identify(h *header.Header) (*candidate, error) {
 		return nil, fmt.Errorf("cannot digest header of %s: %w", pkg, err)
 	}
 	c := &candidate{pkg: pkg, header: digest, hashed: hashed, multi: h.MultiVersion()}
-	c.name, err = digestlist.PackageName(m.format, pkg)
+	c.name, err = m.nameOf(pkg, c.multi)
 	return c, err
+}
+
+// nameOf returns the name that a package's list has.
+func (m *maker) nameOf(pkg nevra.NEVRA, multi bool) (string, error) {
+	name, err := digestlist.PackageName(m.format, pkg)
+	if err == nil {
+		name = m.order.name(name, pkg, multi)
+	}
+	return name, err
 }
 
 // verify reads of c only what identify found.

@@ -53,6 +53,7 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 		busy       bool
 		standing   map[store.Digest]*entry
 		denials    *policy.Denials
+		own        []*ownWork
 	)
 	err := d.onState(ctx, func(s *state) error {
 		if len(s.open) > 0 {
@@ -60,17 +61,23 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 		}
 		report("checking lists", 0, 0)
 		s.expireDenials()
-		return s.inspect()
+		return errors.Join(s.finishOwn(), s.inspect())
 	})
 	if err == nil {
 		_, err = d.enforceDenials(ctx)
 	}
 	if err == nil {
-		err = d.onState(ctx, func(s *state) error {
-			busy, generation, denials = len(s.open) > 0, s.generation, s.denials
+		var gone []withdrawn
+		err = d.onState(ctx, func(s *state) (err error) {
+			if busy, generation, denials = len(s.open) > 0, s.generation, s.denials; busy {
+				return errOvertaken
+			}
 			standing = s.standing(d.maker.Load().signer())
-			return nil
+			s.keepPrefetch()
+			own, gone, err = s.ownToMake(d.maker.Load())
+			return err
 		})
+		d.refreshLabels(gone)
 	}
 	if err == nil && busy {
 		err = errOvertaken
@@ -82,7 +89,11 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 	if err != nil {
 		return api.SyncResult{}, err
 	}
+	d.remakeOwn(ctx, own)
 	defer func() {
+		for _, w := range own {
+			d.dir.Discard(w.made.staged)
+		}
 		for _, f := range found {
 			if f.fresh != nil {
 				d.dir.Discard(f.fresh.staged) // those that were not published
@@ -96,7 +107,10 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 			return errOvertaken
 		}
 		report("publishing", 0, len(found))
-		if result, err = s.apply(found); err == nil {
+		if err = s.applyOwn(own); err == nil {
+			result, err = s.apply(found)
+		}
+		if err == nil {
 			s.solved("sync")
 			s.solved("directory")
 		}
@@ -106,6 +120,7 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 		s.tellAll()
 		return err
 	})
+	err = errors.Join(err, d.finishMoves(ctx))
 	for _, e := range result.gone {
 		d.rebind(e)
 	}
@@ -120,7 +135,7 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 func (s *state) standing(signer string) map[store.Digest]*entry {
 	m := make(map[store.Digest]*entry, len(s.byHeader))
 	for digest, e := range s.byHeader {
-		if e.active() && !e.broken && e.Grace == "" && e.Signer == signer && s.trusted(e) && s.allowed(e) && s.complete(e) {
+		if e.active() && !e.broken && e.Grace == "" && e.Change == "" && e.Signer == signer && s.trusted(e) && s.allowed(e) && s.complete(e) {
 			m[digest] = e
 		}
 	}
@@ -228,7 +243,7 @@ func (m *maker) recognise(blob []byte, standing map[store.Digest]*entry, keyring
 		return p
 	}
 	p.header = digest
-	if e := standing[p.header]; e != nil && m.suits(e) {
+	if e := standing[p.header]; e != nil && m.suits(e, h) {
 		return p
 	}
 	c, err := m.examine(h, h.Signatures(), keyring, now)
@@ -244,7 +259,7 @@ func (m *maker) recognise(blob []byte, standing map[store.Digest]*entry, keyring
 }
 
 // suits reports whether e is the kind of list that m makes.
-func (m *maker) suits(e *entry) bool {
-	format, _, err := formatOf(e.Name)
-	return err == nil && format == m.format
+func (m *maker) suits(e *entry, h *header.Header) bool {
+	name, err := m.nameOf(e.Package, h.MultiVersion())
+	return err == nil && name == e.Name
 }

@@ -62,6 +62,8 @@ type snapshot struct {
 	dbPath       string
 	retired      int
 	since        time.Time
+	own          map[string]store.Own
+	prefetch     bool
 }
 
 func compareEntry(e *entry, name string) int { return strings.Compare(e.Name, name) }

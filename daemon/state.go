@@ -33,6 +33,7 @@ type state struct {
 	signsFiles   bool                // files may bear signatures of ours
 	listsChanged chan<- struct{}     // told when entries did
 	boot         string
+	stateDir     string
 	log          *slog.Logger
 	now          func() time.Time
 
@@ -52,6 +53,11 @@ type state struct {
 	denied   map[string]store.Denial    // by ID
 	others   map[string][]policy.Denial // what others deny, by who says so
 	denials  *policy.Denials            // all of these that hold now
+
+	own       map[string]store.Own // shared with snapshots
+	importers map[string]bool      // certificates by which lists may be imported
+	order     *order
+	prefetch  bool
 
 	batch      store.Batch // not yet committed
 	nextSeq    uint64
@@ -94,7 +100,7 @@ type observer interface {
 const maxLog = 10_000
 
 // load fills s from the index.
-func (s *state) load() error {
+func (s *state) load(rebuild bool) error {
 	c, err := s.index.Load()
 	if err != nil {
 		return fmt.Errorf("cannot load the index: %w", err)
@@ -107,6 +113,9 @@ func (s *state) load() error {
 	s.archs = map[string]bool{}
 	s.linesOwned = true
 	for _, l := range c.Lists {
+		if l.Own != "" {
+			l.Package = ownPackage(l.Own, l.Version)
+		}
 		s.put(&entry{List: l})
 	}
 	for _, l := range c.Lines {
@@ -115,6 +124,12 @@ func (s *state) load() error {
 	}
 	s.asides = c.Asides
 	s.retired = c.Retired
+	for body, r := range s.retired {
+		if r.Own != "" {
+			r.Package = ownPackage(r.Own, r.Version)
+			s.retired[body] = r
+		}
+	}
 	s.keys = make(map[string]store.Key, len(c.Keys))
 	for _, k := range c.Keys {
 		s.keys[k.Fingerprint] = k
@@ -128,14 +143,17 @@ func (s *state) load() error {
 		s.denied[d.ID] = d
 	}
 	s.compileDenials()
-	return nil
+	if err := s.loadOrder(c.Meta); err != nil {
+		return err
+	}
+	return s.loadOwn(c.Own, rebuild)
 }
 
 // put enters or replaces an entry.
 func (s *state) put(e *entry) {
 	s.forget(e.Name)
 	s.byName[e.Name] = e
-	if !e.Header.IsZero() {
+	if !e.Header.IsZero() && e.Change != store.Moving {
 		s.byHeader[e.Header] = e
 	}
 	id := lineOf(e.Package)
@@ -264,6 +282,8 @@ func (s *state) publish() {
 		dbPath:       s.dbPath,
 		retired:      len(s.retired),
 		since:        s.since,
+		own:          s.own,
+		prefetch:     s.prefetch,
 	})
 	if s.observer != nil {
 		s.observer.Changed()

@@ -252,6 +252,9 @@ func (d *Daemon) explainNot(snap *snapshot, w *api.Why) {
 	case api.VerdictAltered:
 		w.Text = "not vouched for: altered since " + w.Owner + " was installed"
 		w.Advice = "if nobody meant to change it, reinstall " + w.Owner
+		if own, ok := ownOf(w.Owner); ok {
+			w.Advice = "if you meant to change it: digestctl own update " + own
+		}
 	case api.VerdictLabel:
 		w.Text = "not vouched for: bound to a list that does not include it"
 		w.Advice = "reinstall the package that owns it"

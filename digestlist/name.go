@@ -62,3 +62,40 @@ func ParseName(name string) (seq uint32, hasSeq bool, format, rest string, err e
 	}
 	return seq, hasSeq, first, after, nil
 }
+
+// maxOwnName bounds the name of an own list: far below a file name's bound, so
+// that it is never cut.
+const maxOwnName = 64
+
+// OwnName returns the name of the file that an own list has. No package's list
+// can have it: theirs have a ':' or, cut, are longer.
+func OwnName(name string) (string, error) {
+	if name == "" || len(name) > maxOwnName {
+		return "", fmt.Errorf("the name of an own list has 1 to %d characters, %q has %d", maxOwnName, name, len(name))
+	}
+	for i, c := range []byte(name) {
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		if !letter && (i == 0 || !strings.ContainsRune("._+-", rune(c))) {
+			return "", fmt.Errorf("the name of an own list has letters, digits and ._+- only and begins with a letter or digit: %q", name)
+		}
+	}
+	return FormatTLV + "-own-" + name, nil
+}
+
+// Sequenced returns a list's name with seq before it, by which the kernel reads
+// lists in order; the name alone if it would become too long.
+func Sequenced(seq uint32, name string) string {
+	with := strconv.FormatUint(uint64(seq), 10) + "-" + name
+	if len(with) > MaxName {
+		return name
+	}
+	return with
+}
+
+// WithoutSequence returns a list's name without the number before it.
+func WithoutSequence(name string) string {
+	if _, has, format, rest, err := ParseName(name); err == nil && has {
+		return format + "-" + rest
+	}
+	return name
+}

@@ -51,18 +51,9 @@ func AppendTLV(dst []byte, groups []Group) ([]byte, error) {
 		}
 		dst = appendGroup(dst, g.Algo, len(g.Entries))
 		for i, e := range g.Entries {
-			if len(e.Digest) != g.Algo.Size() {
-				return dst[:start], fmt.Errorf("cannot write entry %d: a %s digest has %d bytes, not %d", i, g.Algo, g.Algo.Size(), len(e.Digest))
-			}
-			if len(e.Path) > maxPath {
-				return dst[:start], fmt.Errorf("cannot write entry %d: its path has %d bytes, at most %d", i, len(e.Path), maxPath)
-			}
-			if strings.IndexByte(e.Path, 0) >= 0 {
-				return dst[:start], fmt.Errorf("cannot write entry %d: its path %q has a NUL", i, e.Path)
-			}
-			dst = appendEntryHead(dst, e.Digest, len(e.Path))
-			if e.Path != "" {
-				dst = append(append(dst, e.Path...), 0)
+			var err error
+			if dst, err = AppendTLVEntry(dst, g.Algo, e); err != nil {
+				return dst[:start], fmt.Errorf("cannot write entry %d: %w", i, err)
 			}
 			if len(dst)-start > maxList {
 				return dst[:start], fmt.Errorf("cannot write a list of more than %d bytes", maxList)
@@ -72,6 +63,34 @@ func AppendTLV(dst []byte, groups []Group) ([]byte, error) {
 	}
 	if written == 0 {
 		return dst[:start], ErrEmpty
+	}
+	return dst, nil
+}
+
+// AppendTLVHead appends what stands before the entries of an algorithm, for lists
+// that are written entry by entry. How many entries follow is in its last four
+// bytes, big-endian.
+func AppendTLVHead(dst []byte, a Algo, count int) ([]byte, error) {
+	if !a.strong() {
+		return dst, fmt.Errorf("cannot write a list with %s: %w", a, ErrWeakDigest)
+	}
+	return appendGroup(dst, a, count), nil
+}
+
+// AppendTLVEntry appends one entry after the head of its algorithm.
+func AppendTLVEntry(dst []byte, a Algo, e Entry) ([]byte, error) {
+	if len(e.Digest) != a.Size() {
+		return dst, fmt.Errorf("a %s digest has %d bytes, not %d", a, a.Size(), len(e.Digest))
+	}
+	if len(e.Path) > maxPath {
+		return dst, fmt.Errorf("its path has %d bytes, at most %d", len(e.Path), maxPath)
+	}
+	if strings.IndexByte(e.Path, 0) >= 0 {
+		return dst, fmt.Errorf("its path %q has a NUL", e.Path)
+	}
+	dst = appendEntryHead(dst, e.Digest, len(e.Path))
+	if e.Path != "" {
+		dst = append(append(dst, e.Path...), 0)
 	}
 	return dst, nil
 }

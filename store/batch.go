@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/digestd/digestd/digestlist/nevra"
 )
 
 // The buckets of the index, schema 1.
@@ -62,6 +64,9 @@ func (b *Batch) set(bucket string, key, value []byte) {
 // PutList records l under its name.
 func (b *Batch) PutList(l List) {
 	b.counter = max(b.counter, l.Counter)
+	if l.Own != "" {
+		l.Package = nevra.NEVRA{}
+	}
 	b.put(bucketLists, []byte(l.Name), l)
 }
 
@@ -75,7 +80,12 @@ func (b *Batch) PutLine(l Line) {
 }
 
 // PutRetirement remembers the body of a list that must not come back.
-func (b *Batch) PutRetirement(r Retirement) { b.put(bucketRetired, r.Body[:], r) }
+func (b *Batch) PutRetirement(r Retirement) {
+	if r.Own != "" {
+		r.Package = nevra.NEVRA{}
+	}
+	b.put(bucketRetired, r.Body[:], r)
+}
 
 // PutKey records k under its fingerprint.
 func (b *Batch) PutKey(k Key) { b.put(bucketKeys, []byte(k.Fingerprint), k) }

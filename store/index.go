@@ -122,6 +122,7 @@ type Content struct {
 	Keys    []Key
 	Asides  []Aside
 	Denials []Denial
+	Own     []Own
 	Retired map[Digest]Retirement
 	NextSeq uint64 // of the log
 	LogSize int
@@ -182,6 +183,12 @@ func (ix *Index) Load() (Content, error) {
 				return err
 			}),
 			each(bucketDenied, c.loadDenial),
+			each(bucketOwn, func(k, v []byte) error {
+				o := Own{Name: string(k)}
+				err := json.Unmarshal(v, &o)
+				c.Own = append(c.Own, o)
+				return err
+			}),
 			each(bucketMeta, func(k, v []byte) error {
 				c.Meta[string(k)] = append([]byte(nil), v...)
 				return nil

@@ -24,7 +24,7 @@ const (
 type List struct {
 	Name    string      `json:"-"`
 	State   State       `json:"state"`
-	Package nevra.NEVRA `json:"package"`
+	Package nevra.NEVRA `json:"package,omitzero"` // of an own list, only in memory
 	Header  Digest      `json:"header"`           // of the magic and the immutable region: rpm's SHA256HEADER
 	Body    Digest      `json:"body,omitzero"`    // of the list without its appended signature
 	File    Digest      `json:"file,omitzero"`    // of the list as it lies in the directory
@@ -40,6 +40,11 @@ type List struct {
 
 	Denied []string `json:"denied,omitempty"` // IDs of the denials that withhold it, or whose content it leaves out
 	Left   int      `json:"left,omitempty"`   // files that it leaves out
+
+	Own     string `json:"own,omitempty"`     // name of the own list that it is, "" for a package's
+	Version uint64 `json:"version,omitempty"` // of the own list
+	Change  Change `json:"change,omitempty"`
+	Next    string `json:"next,omitempty"` // the name it is moving to
 }
 
 // Line is the record of all versions of one package name on one architecture.
@@ -73,7 +78,9 @@ type Act struct {
 type Retirement struct {
 	Body    Digest      `json:"-"`
 	List    string      `json:"list"`
-	Package nevra.NEVRA `json:"package"`
+	Package nevra.NEVRA `json:"package,omitzero"` // of an own list, only in memory
+	Own     string      `json:"own,omitempty"`
+	Version uint64      `json:"version,omitempty"`
 	When    time.Time   `json:"when"`
 	Reason  string      `json:"reason"`
 }

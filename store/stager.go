@@ -48,10 +48,14 @@ func (s *Stager) create() (err error) {
 	return err
 }
 
-// Write stages content. The file is complete and closed when Write returns,
-// not yet durable.
-func (s *Stager) Write(content []byte) (Staged, error) {
-	if len(content) == 0 {
+// Write stages content, which may come in parts. The file is complete and closed
+// when Write returns, not yet durable.
+func (s *Stager) Write(parts ...[]byte) (Staged, error) {
+	size := 0
+	for _, part := range parts {
+		size += len(part)
+	}
+	if size == 0 {
 		return Staged{}, errors.New("cannot stage an empty list: the kernel would refuse it")
 	}
 	if s.name == "" {
@@ -59,12 +63,25 @@ func (s *Stager) Write(content []byte) (Staged, error) {
 			return Staged{}, err
 		}
 	}
-	st := Staged{s.name, len(content)}
+	st := Staged{s.name, size}
 	s.name = ""
-	if err := s.d.fillStaged(s.ready, st.name, content); err != nil {
+	if err := s.d.fillStaged(s.ready, st.name, parts); err != nil {
 		return Staged{}, err
 	}
 	return st, nil
+}
+
+// SyncStaged makes the content of a staged file durable, for lists so large that
+// the owner of the Dir should not wait for it.
+func (d *Dir) SyncStaged(s Staged) error {
+	fd, err := unix.Openat(d.stagingFd(), s.name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err == nil {
+		err = errors.Join(unix.Fdatasync(fd), unix.Close(fd))
+	}
+	if err != nil {
+		return fmt.Errorf("cannot sync a list in %s: %w", d.staging.Name(), err)
+	}
+	return nil
 }
 
 // Close removes what Prepare made and no Write has used.
@@ -104,15 +121,17 @@ func (d *Dir) createStaged(name string) (fd int, err error) {
 	return fd, nil
 }
 
-func (d *Dir) fillStaged(fd int, name string, content []byte) (err error) {
-	for b := content; len(b) > 0 && err == nil; {
-		var n int
-		n, err = unix.Write(fd, b)
-		if errors.Is(err, unix.EINTR) {
-			err = nil
-			continue
+func (d *Dir) fillStaged(fd int, name string, parts [][]byte) (err error) {
+	for _, b := range parts {
+		for len(b) > 0 && err == nil {
+			var n int
+			n, err = unix.Write(fd, b)
+			if errors.Is(err, unix.EINTR) {
+				err = nil
+				continue
+			}
+			b = b[max(n, 0):]
 		}
-		b = b[max(n, 0):]
 	}
 	if cerr := unix.Close(fd); err == nil {
 		err = cerr

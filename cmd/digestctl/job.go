@@ -21,7 +21,7 @@ var jobRules = [][]dbus.MatchOption{
 
 // runJob calls a method that starts a job and waits for its end. When ctx ends
 // first the job is cancelled.
-func (c *client) runJob(ctx context.Context, method string, report func(stage string, done, total uint64)) (api.Dict, error) {
+func (c *client) runJob(ctx context.Context, method string, args []any, report func(stage string, done, total uint64)) (api.Dict, error) {
 	// Subscribed first: a short job may be over before its number is known here.
 	signals := make(chan *dbus.Signal, 1024)
 	c.conn.Signal(signals)
@@ -32,7 +32,7 @@ func (c *client) runJob(ctx context.Context, method string, report func(stage st
 	}
 	// Not interrupted before its number is known, or nobody could cancel it.
 	var job uint64
-	if err := c.call(context.WithoutCancel(ctx), method, nil, &job); err != nil {
+	if err := c.call(context.WithoutCancel(ctx), method, args, &job); err != nil {
 		return nil, err
 	}
 	for {

@@ -24,6 +24,7 @@ type memoryDaemon struct {
 	variant string // degraded, empty, busy, broken, incomplete
 	floors  []api.Floor
 	log     []api.Event
+	own     memoryOwn
 }
 
 func newMemoryDaemon() *memoryDaemon {

@@ -72,7 +72,7 @@ prints it.`,
 	root.RegisterFlagCompletionFunc("bus", cobra.FixedCompletions([]cobra.Completion{"system"}, cobra.ShellCompDirectiveDefault))
 	root.AddCommand(
 		a.statusCommand(), a.listCommand(), a.showCommand(), a.whyCommand(), a.syncCommand(), a.watchCommand(),
-		a.rollbackCommand(), a.floorCommand(), a.denyCommand(), a.keysCommand(), a.doctorCommand(), a.reportCommand(), a.imaPolicyCommand(), a.versionCommand(), a.manCommand(),
+		a.rollbackCommand(), a.floorCommand(), a.denyCommand(), a.ownCommand(), a.orderCommand(), a.keysCommand(), a.doctorCommand(), a.reportCommand(), a.imaPolicyCommand(), a.versionCommand(), a.manCommand(),
 	)
 	completeNothing(root)
 	return root

@@ -20,7 +20,7 @@ cancels the comparison. It exits with 3 when some packages could not be read.`,
 		Args: exactly(),
 		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
 			p := &progress{tui: a.tui, off: a.json || a.quiet}
-			result, err := c.runJob(ctx, "Sync", p.show)
+			result, err := c.runJob(ctx, "Sync", nil, p.show)
 			p.end()
 			if err != nil {
 				return err

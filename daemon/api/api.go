@@ -68,6 +68,7 @@ type Counts struct {
 	Withheld    int `json:"withheld"`    // of packages that are installed but not vouched for
 	Quarantined int `json:"quarantined"` // put aside, for another hand put them there or changed them
 	Retired     int `json:"retired"`     // of versions that were replaced or removed
+	Own         int `json:"own"`         // the owner's own, of all of these
 	Grace       int `json:"grace"`       // of the active: replaced, stay until the machine restarts
 }
 
@@ -83,7 +84,7 @@ const (
 // Key is a certificate that vouches for packages, or ever did.
 type Key struct {
 	Fingerprint string    `json:"fingerprint"`  // lower-case hexadecimal digits; of a list signer, its subject key identifier
-	Use         string    `json:"use,omitzero"` // "" vouches for packages, "lists" signs lists
+	Use         string    `json:"use,omitzero"` // "" vouches for packages, "lists" signs lists, "import" signed imported lists
 	Owner       string    `json:"owner"`        // its user ID
 	Algorithm   string    `json:"algorithm"`    // for example rsa3072
 	Source      string    `json:"source"`       // where the daemon found it
@@ -135,6 +136,7 @@ type LastSync struct {
 type List struct {
 	Name         string    `json:"name"`                  // of its file
 	Path         string    `json:"path,omitzero"`         // of its file, when there is one
+	Own          string    `json:"own,omitzero"`          // the name of an own list
 	NEVRA        string    `json:"nevra,omitzero"`        // "" for a quarantined file of nobody
 	State        string    `json:"state"`                 // active, empty, withheld, quarantined, retired
 	Reason       string    `json:"reason,omitzero"`       // one word, for programs

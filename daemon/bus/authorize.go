@@ -41,7 +41,7 @@ func (a action) describe() string {
 	case actionDeny:
 		return "deny something or lift a denial"
 	case actionOwn:
-		return "change the owner's own lists"
+		return "change the owner's own lists, or the order of lists"
 	case actionVerify:
 		return "have every file verified"
 	}

@@ -68,6 +68,8 @@ func plausible(m method) []any {
 			args = append(args, "/text")
 		case "ay":
 			args = append(args, []byte("/text"))
+		case "aay":
+			args = append(args, [][]byte{[]byte("/text")})
 		case "u":
 			args = append(args, uint32(0))
 		case "t":
@@ -119,6 +121,7 @@ func TestOrdinaryUser(t *testing.T) {
 		"Sync": true, "Cancel": true, "RollbackGrant": true, "RollbackRevoke": true, "FloorSet": true, "FloorClear": true,
 		"KeyRevoke": true, "KeyRestore": true, "SignerRotate": true,
 		"Deny": true, "DenialLift": true, "DenialsImport": true,
+		"OwnAppend": true, "OwnPublish": true, "OwnRemove": true, "OrderSet": true, "OrderClear": true, "OrderPrefetch": true,
 	}
 	for name, err := range errors {
 		want := ""

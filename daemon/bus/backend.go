@@ -20,6 +20,7 @@ import (
 type Backend interface {
 	AnnounceBackend
 	DenialBackend
+	OwnBackend
 
 	// Status reports the daemon at a glance.
 	Status() api.Status

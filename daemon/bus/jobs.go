@@ -4,6 +4,7 @@ package bus
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -77,22 +78,29 @@ func (j *jobs) wait() {
 	j.group.Wait()
 }
 
-// startSync starts a sync; its progress and end are signals.
-func (s *Server) startSync(by api.Actor) (job uint64, err error) {
+// startJob starts fn, called name, as a job; its progress and end are signals.
+func (s *Server) startJob(name string, fn func(ctx context.Context, report func(stage string, done, total int)) (any, error)) (job uint64, err error) {
 	return s.jobs.start(s.ctx, func(ctx context.Context, job uint64) {
-		var result api.SyncResult
-		err := s.guard("Sync", func() (err error) {
-			result, err = s.backend.Sync(ctx, by, s.progressOf(job))
+		var result any
+		err := s.guard(name, func() (err error) {
+			result, err = fn(ctx, s.progressOf(job))
 			return err
 		})
 		if err != nil {
 			if ctx.Err() != nil {
-				err = api.Errorf(api.Failed, "the sync was cancelled")
+				err = api.Errorf(api.Failed, "the %s was cancelled", strings.ToLower(name))
 			}
 			s.send("JobFinished", job, false, api.Encode(*api.AsError(err)))
 			return
 		}
 		s.send("JobFinished", job, true, api.Encode(result))
+	})
+}
+
+// startSync starts a sync.
+func (s *Server) startSync(by api.Actor) (job uint64, err error) {
+	return s.startJob("Sync", func(ctx context.Context, report func(stage string, done, total int)) (any, error) {
+		return s.backend.Sync(ctx, by, report)
 	})
 }
 

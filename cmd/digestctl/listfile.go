@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/digestlist/header"
+	"golang.org/x/sys/unix"
+)
+
+// maxListFile bounds a list file that is read: as digestd's own bound.
+const maxListFile = 512 << 20
+
+// listBody is a list without its signature.
+type listBody struct {
+	format  string // tlv, rpm
+	content []byte
+	sig     []byte
+	kind    digestlist.SigType // of sig
+}
+
+// openRegular opens a file, and waits for nobody.
+func openRegular(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, errorf("cannot read list: %w", err)
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		f.Close()
+		return nil, errorf("cannot read list %s: %w", path, errors.Join(err, errors.New("not a regular file")))
+	}
+	return f, nil
+}
+
+func readAtMost(r io.Reader, most int) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, int64(most)+1))
+	if err == nil && len(data) > most {
+		err = errorf("it has more than %d bytes", most)
+	}
+	return data, err
+}
+
+// readList reads a list file and takes its signature off; the list itself is as it
+// is, well formed or not.
+func readList(path string) (file []byte, l listBody, err error) {
+	f, err := openRegular(path)
+	if err != nil {
+		return nil, l, err
+	}
+	defer f.Close()
+	if file, err = readAtMost(f, maxListFile); err != nil {
+		return nil, l, errorf("cannot read list %s: %w", path, err)
+	}
+	l.content, l.sig, l.kind, err = digestlist.SplitSignature(file)
+	if errors.Is(err, digestlist.ErrUnsigned) {
+		l.content, err = file, nil
+	}
+	l.format = formatOf(path, l.content)
+	return file, l, err
+}
+
+// formatOf says what a list is by its content, or else by its name.
+func formatOf(path string, body []byte) string {
+	if bytes.HasPrefix(body, []byte(header.Magic)) {
+		return digestlist.FormatRPM
+	}
+	if _, _, format, _, err := digestlist.ParseName(filepath.Base(path)); err == nil && format == digestlist.FormatRPM {
+		return format
+	}
+	return digestlist.FormatTLV
+}

@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/digestd/digestd/cmd/digestctl/scan"
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist"
+	"github.com/spf13/cobra"
+)
+
+// ownOptions are the flags of those who hash.
+type ownOptions struct {
+	reason  string
+	algo    string
+	chroot  string
+	imaLog  string
+	maxSize int64
+	null    bool
+	skip    bool
+	replace bool
+}
+
+func (o *ownOptions) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.algo, "algo", "sha256", "hash by `ALGORITHM`: sha256, sha384 or sha512, as ima_hash= of the kernel says")
+	f.Int64Var(&o.maxSize, "max-size", 4<<30, "hash files of at most `BYTES`")
+	f.BoolVarP(&o.skip, "skip", "k", false, "list what can be hashed, also if some files cannot")
+	optionalReason(cmd, &o.reason)
+}
+
+// The bounds of what is read into memory.
+const (
+	maxPathList = 512 << 20
+	maxLog      = 512 << 20
+)
+
+func (a *app) ownAddCommand() *cobra.Command {
+	var o ownOptions
+	cmd := &cobra.Command{
+		Use:   "add NAME PATH...",
+		Short: "Make a list of files, or add to one",
+		Long: `Add hashes files, on all processors, and makes a list of them that is signed,
+published, and bound to the files: all that lies below each PATH, on the same file
+system, without following links. If there is a list of that name, what it is made
+of is hashed again and the new files are added; --replace begins anew. PATH - reads
+paths, of files alone, from standard input. Files that a package's list has, with
+the same content, stay bound to that.
+
+With --root the paths are looked up inside of that directory, such as a container,
+and no link leads out of it. With --ima-log the files that the kernel measured are
+listed, if they are still what was measured; the list may be in either form that
+securityfs offers.
+
+If a file cannot be hashed, because it changes meanwhile, is too large or may not
+be read, nothing is published, unless with --skip: then the rest is, and the exit
+code is 3.`,
+		Example: "  digestctl own add local /usr/local --reason 'our own tools'\n" +
+			"  find /srv -name '*.so' -print0 | digestctl own add plugins -0 -\n" +
+			"  digestctl own add web --root /var/lib/machines/web /\n" +
+			"  digestctl own add boot --ima-log /sys/kernel/security/ima/ascii_runtime_measurements",
+		Args: atLeast("NAME"),
+		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+			name := args[0]
+			if len(args) == 1 && o.imaLog == "" {
+				return usageError{errorf("own add needs PATH or --ima-log FILE"), "digestctl own add"}
+			}
+			old, err := get[api.Own](ctx, c, "Own", name)
+			var missing *api.Error
+			if err != nil && !(errors.As(err, &missing) && missing.Code == api.NotFound) {
+				return err
+			}
+			if old.Key != "" && old.State != api.StateRemoved && !o.replace {
+				return &api.Error{Code: api.InvalidArgument, Message: name + " was made and signed elsewhere", Advice: "import the next version, or begin anew with --replace"}
+			}
+			m := ownMaking{app: a, client: c, o: o, name: name, old: old}
+			if o.replace || old.State == "" || old.State == api.StateRemoved {
+				m.fresh = true
+			}
+			if err := m.arguments(args[1:], os.Stdin); err != nil {
+				return err
+			}
+			return m.make(ctx)
+		}),
+	}
+	o.flags(cmd)
+	f := cmd.Flags()
+	f.BoolVarP(&o.null, "null", "0", false, "paths on standard input end with a NUL, not with a line")
+	f.StringVar(&o.chroot, "root", "", "look paths up inside of `DIRECTORY`, and do not leave it")
+	f.StringVar(&o.imaLog, "ima-log", "", "list what an IMA measurement list in `FILE` has")
+	f.BoolVar(&o.replace, "replace", false, "forget what the list was made of before")
+	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) == 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	return cmd
+}
+
+func (a *app) ownUpdateCommand() *cobra.Command {
+	var o ownOptions
+	cmd := &cobra.Command{
+		Use:   "update [NAME...]",
+		Short: "Hash the files of your own lists again",
+		Long: `Update hashes again what your own lists are made of, and publishes those that have
+changed as a new version: all lists that are active, or those named. A list of
+single files loses those that are gone. What has become as it was in a version
+that was replaced is a rollback, and refused until you grant it.`,
+		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+			lists, err := getAll[api.Own](ctx, c, "Owns")
+			if err != nil {
+				return err
+			}
+			all := len(args) == 0
+			for _, l := range lists {
+				if all && l.State == api.StateActive && l.Key == "" {
+					args = append(args, l.Name)
+				}
+			}
+			for _, name := range args {
+				old, err := get[api.Own](ctx, c, "Own", name)
+				if err != nil {
+					return err
+				}
+				switch {
+				case old.State == api.StateRemoved:
+					return &api.Error{Code: api.NotFound, Message: name + " was removed", Advice: "make it again: digestctl own add " + name + " PATH..."}
+				case old.Key != "":
+					return &api.Error{Code: api.InvalidArgument, Message: name + " was made and signed elsewhere", Advice: "import the next version: digestctl own import"}
+				}
+				m := ownMaking{app: a, client: c, o: o, name: name, old: old}
+				if err := m.make(ctx); err != nil {
+					return err
+				}
+			}
+			return nil
+		}),
+	}
+	o.flags(cmd)
+	return cmd
+}
+
+// ownMaking is one own list on its way.
+type ownMaking struct {
+	*app
+	client   *client
+	o        ownOptions
+	name     string
+	old      api.Own
+	fresh    bool // nothing of old goes on
+	trees    []scan.Tree
+	real     map[string]string // directories with links followed
+	listed   []string          // of this machine
+	expected map[string]scan.Expectation
+	doc      ownDocument
+}
+
+// arguments reads what the command line names.
+func (m *ownMaking) arguments(args []string, stdin io.Reader) (err error) {
+	if m.o.chroot != "" {
+		if m.o.chroot, err = filepath.Abs(m.o.chroot); err != nil {
+			return err
+		}
+		if m.o.chroot, err = filepath.EvalSymlinks(m.o.chroot); err != nil {
+			return errorf("cannot use --root: %w", err)
+		}
+	}
+	for _, arg := range args {
+		switch {
+		case arg == "-":
+			paths, err := readPaths(stdin, m.o.null)
+			if err != nil {
+				return err
+			}
+			for _, p := range paths {
+				if p, err = m.file(p); err != nil {
+					return err
+				}
+				m.listed = append(m.listed, p)
+			}
+		case m.o.chroot != "":
+			m.trees = append(m.trees, scan.Tree{Path: arg, Chroot: m.o.chroot})
+		default:
+			path, err := absolute(arg)
+			if err != nil {
+				return err
+			}
+			m.trees = append(m.trees, scan.Tree{Path: path})
+		}
+	}
+	if m.o.imaLog != "" {
+		return m.readLog()
+	}
+	return nil
+}
+
+// file makes the path of a single file one of this machine, without links in its
+// directories.
+func (m *ownMaking) file(path string) (_ string, err error) {
+	if m.o.chroot != "" {
+		path = filepath.Join(m.o.chroot, filepath.Join("/", path))
+	} else if path, err = absolute(path); err != nil {
+		return "", err
+	}
+	dir := filepath.Dir(path)
+	real, known := m.real[dir]
+	if !known {
+		if real, err = filepath.EvalSymlinks(dir); err != nil {
+			real = dir // whoever opens the file says what is wrong
+		}
+		if m.real == nil {
+			m.real = map[string]string{}
+		}
+		m.real[dir] = real
+	}
+	return filepath.Join(real, filepath.Base(path)), nil
+}
+
+// readPaths reads paths that end with a NUL or a line.
+func readPaths(in io.Reader, null bool) ([]string, error) {
+	data, err := io.ReadAll(io.LimitReader(bufio.NewReader(in), maxPathList+1))
+	if err != nil {
+		return nil, errorf("cannot read paths: %w", err)
+	}
+	if len(data) > maxPathList {
+		return nil, errorf("cannot read paths: more than %d bytes", maxPathList)
+	}
+	end := []byte("\n")
+	if null {
+		end = []byte{0}
+	}
+	var paths []string
+	for part := range bytes.SplitSeq(data, end) {
+		if len(part) > 0 {
+			paths = append(paths, string(part))
+		}
+	}
+	return paths, nil
+}
+
+// make scans, sends and publishes the list.
+func (m *ownMaking) make(ctx context.Context) error {
+	status, err := get[api.Status](ctx, m.client, "Status")
+	if err != nil {
+		return err
+	}
+	algo, err := algoOf(m.o.algo)
+	if err != nil {
+		return usageError{err, "digestctl own"}
+	}
+	o := scan.Options{Root: status.Root, Trees: m.trees, Listed: m.listed, Algo: algo, MaxSize: m.o.maxSize, Expected: m.expected}
+	listed := len(m.listed) > 0
+	var base uint64
+	if m.old.State != "" && m.old.State != api.StateRemoved {
+		base = m.old.Version
+	}
+	if !m.fresh {
+		for _, s := range m.old.Sources {
+			o.Trees = append(o.Trees, scan.Tree{Path: filepath.Join(status.Root, pathOf(s.Path, s.RawPath))})
+		}
+		if m.old.Listed {
+			listed = true
+			files, err := filesOf(filepath.Join(status.ListDirectory, m.old.List))
+			if err != nil {
+				return err
+			}
+			for _, f := range files {
+				o.Listed = append(o.Listed, filepath.Join(status.Root, f))
+			}
+		}
+	}
+	gone := map[string]bool{}
+	if m.old.Listed && !m.fresh {
+		for _, f := range o.Listed[len(m.listed):] {
+			gone[f] = true
+		}
+	}
+	body, result, err := m.scan(ctx, o, gone)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	defer os.Remove(body.Name())
+	upload, err := m.client.upload(ctx, body)
+	if err != nil {
+		return err
+	}
+	sources := make([][]byte, len(result.Roots))
+	for i, r := range result.Roots {
+		sources[i] = []byte(r)
+	}
+	if len(sources) > api.MaxSources {
+		sources, listed = nil, true
+	}
+	m.doc.OwnResult, err = m.ownJob(ctx, m.client, "OwnPublish", []any{upload, m.name, base, sources, listed, false, m.o.reason})
+	if err != nil {
+		return err
+	}
+	if len(m.doc.Skipped) > 0 {
+		m.code = exitBad
+	}
+	if m.json {
+		return m.tui.json(m.doc)
+	}
+	m.tui.owned(m.doc)
+	return nil
+}
+
+// scan writes the body of the list into a file. Files in may may be gone.
+func (m *ownMaking) scan(ctx context.Context, o scan.Options, may map[string]bool) (*os.File, scan.Result, error) {
+	body, err := os.CreateTemp("", "digestctl-own-")
+	if err != nil {
+		return nil, scan.Result{}, err
+	}
+	p := &progress{tui: m.tui, off: m.json || m.quiet}
+	var first error
+	lost := 0
+	o.Report = func(files int, _ int64) {
+		if files%256 == 0 {
+			p.show("hashing", uint64(files), 0)
+		}
+	}
+	o.Skipped = func(path string, err error) {
+		if errors.Is(err, os.ErrNotExist) && may[filepath.Join(o.Root, path)] {
+			lost++
+			return
+		}
+		if errors.Is(err, digestlist.ErrEmpty) {
+			return
+		}
+		s := skippedFile{Path: path, Error: err.Error()}
+		if !utf8.ValidString(path) {
+			s.RawPath = []byte(path)
+		}
+		const most = 10_000
+		if len(m.doc.Skipped) < most {
+			m.doc.Skipped = append(m.doc.Skipped, s)
+		}
+		if first == nil {
+			first = fmt.Errorf("cannot hash %s: %w", safe(path), err)
+		}
+		if !m.json {
+			p.end()
+			fmt.Fprintf(m.tui.err, "digestctl: cannot hash %s: %s\n", safe(path), safe(err.Error()))
+		}
+	}
+	result, err := scan.Write(ctx, o, body)
+	p.end()
+	switch {
+	case errors.Is(err, digestlist.ErrEmpty) && first != nil && !m.o.skip, err == nil && first != nil && !m.o.skip:
+		err = &api.Error{Code: api.Failed, Message: fmt.Sprintf("%s could not be hashed, so nothing is published", count(result.Skipped-lost, "file", "files")) + m.why(first),
+			Advice: "mend that, or leave them out with --skip"}
+	case errors.Is(err, digestlist.ErrEmpty):
+		err = &api.Error{Code: api.Failed, Message: "there is no file to list", Advice: "give files, or directories that have some"}
+	}
+	if err == nil && lost > 0 && !m.json {
+		m.tui.say(plain, "%s gone since", count(lost, "file is", "files are"))
+	}
+	if err != nil {
+		body.Close()
+		os.Remove(body.Name())
+		return nil, result, err
+	}
+	return body, result, nil
+}
+
+// why repeats the first error for programs, which do not read the lines.
+func (m *ownMaking) why(first error) string {
+	if !m.json {
+		return ""
+	}
+	return ": " + first.Error()
+}
+
+func algoOf(name string) (digestlist.Algo, error) {
+	for _, a := range []digestlist.Algo{digestlist.SHA256, digestlist.SHA384, digestlist.SHA512} {
+		if a.String() == strings.ToLower(name) {
+			return a, nil
+		}
+	}
+	return 0, errorf("--algo is %q: want sha256, sha384 or sha512", name)
+}
+
+// filesOf returns the paths that a published list has.
+func filesOf(path string) (files []string, err error) {
+	_, body, err := readList(path)
+	if err != nil {
+		return nil, err
+	}
+	err = digestlist.WalkTLV(body.content, func(_ digestlist.Algo, _, p []byte) error {
+		files = append(files, string(p))
+		return nil
+	})
+	return slices.Clip(files), err
+}
+
+// upload sends a file in pieces and returns its number.
+func (c *client) upload(ctx context.Context, f io.ReaderAt) (id uint64, err error) {
+	buf := make([]byte, api.MaxUpload)
+	for at := int64(0); ; {
+		n, err := f.ReadAt(buf, at)
+		if n > 0 {
+			if err := c.call(ctx, "OwnAppend", []any{id, buf[:n]}, &id); err != nil {
+				return id, err
+			}
+			at += int64(n)
+		}
+		if err == io.EOF {
+			return id, nil
+		}
+		if err != nil {
+			return id, errorf("cannot read the list: %w", err)
+		}
+	}
+}

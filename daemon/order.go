@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/store"
+)
+
+const (
+	metaOrder    = "order"    // JSON: numbers by list name
+	metaPrefetch = "prefetch" // set when the kernel is to prefetch
+)
+
+// order is the numbers that lists have before their names, by which a kernel that
+// prefetches reads them. It is immutable. A new version of a package has the number
+// of the one before it: what is read between two lists stays between them. Where
+// several versions stand side by side, a number is of one version alone.
+type order struct {
+	lists map[string]uint32 // by the list's name without a number
+	lines map[lineID]uint32 // by package
+}
+
+func newOrder(lists map[string]uint32) *order {
+	o := &order{lists: lists, lines: map[lineID]uint32{}}
+	for name, seq := range lists {
+		_, rest, err := formatOf(name)
+		if err != nil {
+			continue
+		}
+		pkg, err := nevra.Parse(rest)
+		if err != nil {
+			continue
+		}
+		if old, ok := o.lines[lineOf(pkg)]; !ok || seq < old {
+			o.lines[lineOf(pkg)] = seq
+		}
+	}
+	return o
+}
+
+// name returns the name of a list with its number, if it has one.
+func (o *order) name(list string, pkg nevra.NEVRA, multi bool) string {
+	if o == nil {
+		return list
+	}
+	seq, ok := o.lists[list]
+	if !ok && !multi {
+		seq, ok = o.lines[lineOf(pkg)]
+	}
+	if !ok {
+		return list
+	}
+	return digestlist.Sequenced(seq, list)
+}
+
+func (s *state) loadOrder(meta map[string][]byte) error {
+	s.prefetch = meta[metaPrefetch] != nil
+	lists := map[string]uint32{}
+	if data := meta[metaOrder]; data != nil {
+		if err := json.Unmarshal(data, &lists); err != nil {
+			return fmt.Errorf("cannot read the order of lists: %w", err)
+		}
+	}
+	s.order = newOrder(lists)
+	return nil
+}
+
+// OrderSet numbers lists in the order of their first use. uses are the paths of a
+// measurement list, in its order; a list's number is its place among them, as
+// digest-cache-tools gives it. If none is a list's, as on a kernel that reads no
+// lists, the first use of any of its files counts.
+func (d *Daemon) OrderSet(ctx context.Context, by api.Actor, uses [][]byte, reason string) (api.Order, error) {
+	snap := d.snapshot()
+	known := map[string]bool{}
+	for _, e := range snap.entries {
+		if e.active() {
+			known[digestlist.WithoutSequence(e.Name)] = true
+		}
+	}
+	lists := map[string]uint32{}
+	result := api.Order{}
+	note := func(name string, at int) {
+		result.Matched++
+		if _, again := lists[name]; !again {
+			lists[name] = uint32(at)
+		}
+	}
+	for i, use := range uses {
+		if name := digestlist.WithoutSequence(path.Base(string(use))); known[name] {
+			note(name, i)
+		}
+	}
+	if result.ByFiles = len(lists) == 0; result.ByFiles {
+		for i, use := range uses {
+			if e := snap.listOfPath(d.insideRoot(string(use))); e != nil {
+				note(digestlist.WithoutSequence(e.Name), i)
+			}
+		}
+	}
+	if len(lists) == 0 {
+		return result, &api.Error{Code: api.NotFound, Message: "none of these measurements is of a list that is active here, nor of a file of one",
+			Advice: "give the measurement list of this machine: /sys/kernel/security/ima/ascii_runtime_measurements"}
+	}
+	result.Numbered, result.Prefetch = len(lists), snap.prefetch
+	return result, d.setOrder(ctx, by, lists, fmt.Sprintf("%d lists numbered", len(lists)), reason)
+}
+
+// OrderClear takes the numbers away.
+func (d *Daemon) OrderClear(ctx context.Context, by api.Actor, reason string) error {
+	return d.setOrder(ctx, by, nil, "numbers removed", reason)
+}
+
+func (d *Daemon) setOrder(ctx context.Context, by api.Actor, lists map[string]uint32, what, reason string) error {
+	data, err := json.Marshal(lists)
+	if err != nil {
+		return err
+	}
+	if len(lists) == 0 {
+		data = nil
+	}
+	err = d.onState(ctx, func(s *state) error {
+		a, err := act(s, by, reason)
+		if err != nil {
+			return err
+		}
+		s.batch.SetMeta(metaOrder, data)
+		s.event(store.Event{Kind: "order-changed", Text: joinReason(what, a.Reason), UID: a.UID, PID: a.PID})
+		s.order = newOrder(lists)
+		m := *d.maker.Load()
+		m.order = s.order
+		d.maker.Store(&m)
+		return s.commit()
+	})
+	if err != nil {
+		return err
+	}
+	failpoint.Hit("order-after-commit")
+	d.wantSync("the order of lists changed")
+	return nil
+}
+
+func joinReason(what, reason string) string {
+	if reason == "" {
+		return what
+	}
+	return what + ": " + reason
+}
+
+// OrderPrefetch makes the kernel read the lists before the one it looks for, or not.
+func (d *Daemon) OrderPrefetch(ctx context.Context, by api.Actor, on bool) error {
+	return d.onState(ctx, func(s *state) error {
+		a, err := act(s, by, "")
+		if err != nil {
+			return err
+		}
+		var value []byte
+		what := "prefetch switched off"
+		if on {
+			value, what = []byte{1}, "prefetch switched on"
+		}
+		s.batch.SetMeta(metaPrefetch, value)
+		s.event(store.Event{Kind: "order-changed", Text: what, UID: a.UID, PID: a.PID})
+		s.prefetch = on
+		if err := s.commit(); err != nil {
+			return err
+		}
+		return s.dir.SetPrefetch(on)
+	})
+}
+
+// keepPrefetch puts the attribute of the directory back if it is gone.
+func (s *state) keepPrefetch() {
+	if !s.prefetch {
+		return
+	}
+	if err := s.dir.SetPrefetch(true); err != nil {
+		s.problem("prefetch", api.SeverityWarning, err.Error(), "put the list directory on a file system with extended attributes, or: digestctl order prefetch off")
+		return
+	}
+	s.solved("prefetch")
+}
+
+// Order returns a page of the lists that have a number, in order.
+func (d *Daemon) Order(_ context.Context, offset, limit uint32) (page []api.Ordered, total uint32, state api.Order, err error) {
+	snap := d.snapshot()
+	var all []api.Ordered
+	for _, e := range snap.entries {
+		if seq, has, _, _, err := digestlist.ParseName(e.Name); err == nil && has && e.Change != store.Moving {
+			all = append(all, api.Ordered{Sequence: seq, List: digestlist.WithoutSequence(e.Name), Active: e.active(), NEVRA: e.Package.String()})
+		}
+	}
+	slices.SortFunc(all, func(a, b api.Ordered) int {
+		return cmp.Or(cmp.Compare(a.Sequence, b.Sequence), cmp.Compare(a.List, b.List))
+	})
+	total = uint32(len(all))
+	lo := min(offset, total)
+	return all[lo : lo+min(limit, total-lo)], total, api.Order{Prefetch: snap.prefetch, Numbered: len(all)}, nil
+}
+
+// listOfPath returns the active list that a path belongs to, a package's first.
+func (s *snapshot) listOfPath(p string) (found *entry) {
+	ref := pathRef([]byte(p))
+	for e := range s.lookup.withPath(ref) {
+		if e.active() && e.refs.hasPath(ref) && (found == nil || found.Own != "" && e.Own == "") {
+			found = e
+		}
+	}
+	return found
+}
+
+// A list whose name changes is in the directory under both names until its files
+// are bound to the new one: none is without a list for an instant.
+
+// moveAway notes that the list of e is found under the name next from now on.
+func (s *state) moveAway(e *entry, next string) {
+	old := *e
+	old.Change, old.Next = store.Moving, next
+	s.put(&old)
+	s.batch.PutList(old.List)
+}
+
+// moveLists publishes the lists whose name is to be another, of packages that are
+// installed as before. What it did needs no more thought.
+func (s *state) moveLists(found []installedPackage, r *reconciled) error {
+	for i := range found {
+		c := found[i].fresh
+		if c == nil || c.staged == (store.Staged{}) {
+			continue
+		}
+		old := s.byHeader[c.header]
+		if old == nil || !old.active() || old.broken || old.Grace != "" || old.Name == c.name || s.byName[c.name] != nil ||
+			digestlist.WithoutSequence(old.Name) != digestlist.WithoutSequence(c.name) || !s.trusted(old) || !s.allowed(old) {
+			continue
+		}
+		if err := s.dir.Publish(c.staged, c.name, false); err != nil {
+			return err
+		}
+		c.staged = store.Staged{}
+		s.moveAway(old, c.name)
+		e := *old
+		e.Name, e.Body, e.File, e.Signer, e.Files, e.refs = c.name, c.body, c.file, c.signer, c.files, c.refs
+		var err error
+		if e.stamp, err = s.dir.Stat(e.Name); err != nil {
+			return err
+		}
+		s.put(&e)
+		s.batch.PutList(e.List)
+		found[i].fresh = nil
+		r.moved = append(r.moved, c.name)
+		failpoint.Hit("order-between-lists")
+	}
+	return nil
+}
+
+// finishMoves binds files to the new names of lists, and takes the old ones away.
+func (d *Daemon) finishMoves(ctx context.Context) error {
+	snap := d.snapshot()
+	var moved []*entry
+	for _, e := range snap.entries {
+		if e.Change == store.Moving {
+			moved = append(moved, e)
+		}
+	}
+	if len(moved) == 0 {
+		return nil
+	}
+	if d.config.Labels {
+		for _, e := range moved {
+			if next := snap.list(e.Next); next != nil && next.active() {
+				d.bind(next, func(label string) bool { return label == e.Name })
+			}
+			failpoint.Hit("order-between-labels")
+		}
+	}
+	return d.onState(ctx, func(s *state) error {
+		var names []string
+		for _, e := range moved {
+			if s.byName[e.Name] != e {
+				continue
+			}
+			if err := s.dir.Remove(e.Name); err != nil {
+				return err
+			}
+			names = append(names, e.Name)
+			s.forget(e.Name)
+			s.batch.DeleteList(e.Name)
+			failpoint.Hit("order-between-removals")
+		}
+		return errors.Join(s.dir.SyncAll(), s.commit())
+	})
+}

@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/hooks/wire"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/store"
+)
+
+// An own list goes through the same policy as a package: it is the package
+// "own:NAME", which no real one can be called, and its counter is the version.
+
+const ownPrefix = "own:"
+
+// ownPackage names a version of an own list as if it were a package.
+func ownPackage(name string, version uint64) nevra.NEVRA {
+	return nevra.NEVRA{Name: ownPrefix + name, EVR: nevra.EVR{Version: strconv.FormatUint(version, 10), Release: "1"}, Arch: "noarch"}
+}
+
+// parseOwn reads what ownPackage names.
+func parseOwn(text string) (pkg nevra.NEVRA, own bool, err error) {
+	rest, own := strings.CutPrefix(text, ownPrefix)
+	if !own {
+		return pkg, false, nil
+	}
+	if pkg, err = nevra.Parse(rest); err == nil {
+		_, err = digestlist.OwnName(pkg.Name)
+	}
+	pkg.Name = ownPrefix + pkg.Name
+	return pkg, true, err
+}
+
+// ownCandidate is an own list that may become active: read, signed and staged.
+type ownCandidate struct {
+	record   store.Own
+	request  api.OwnRequest
+	made     madeList
+	importer *x509.Certificate // that signed it elsewhere, if one did
+	keep     string            // the file that its body is in, which becomes the body of its version
+}
+
+// madeList is a body that was signed and staged.
+type madeList struct {
+	body   store.Digest // as it is published
+	file   store.Digest
+	files  int
+	refs   *refs
+	signer string
+	staged store.Staged
+
+	denials *policy.Denials // that were heeded
+	omitted omission        // what is denied of it
+}
+
+// ownSigner names the certificate by which m signs own lists: the machine's, also
+// where packages bring their own signature.
+func (m *maker) ownSigner() string {
+	if m.sign == "none" {
+		return m.sign
+	}
+	return m.identity.skid()
+}
+
+// makeOwn signs and stages a body, without what is denied.
+func (d *Daemon) makeOwn(m *maker, stager *store.Stager, body []byte) (l madeList, err error) {
+	if l.refs, err = makeRefs(digestlist.FormatTLV, body, 0); err != nil {
+		return l, err
+	}
+	if l.denials = d.snapshot().denials; l.refs.hitBy(l.denials.Heads()) {
+		paths := l.refs.paths // they are the list's all the same
+		if body, l.omitted, err = omit(nil, digestlist.FormatTLV, body, l.denials); err == nil {
+			l.refs, err = makeRefs(digestlist.FormatTLV, body, 0)
+		}
+		if err != nil {
+			return l, err
+		}
+		l.refs.paths = paths
+	}
+	l.files, l.signer, l.body = len(l.refs.digests), m.ownSigner(), sha256.Sum256(body)
+	var end []byte
+	if m.sign != "none" {
+		sig, err := digestlist.SignPKCS7(body, m.identity.cert, m.identity.key)
+		if err != nil {
+			return l, fmt.Errorf("cannot sign list: %w", err)
+		}
+		end = digestlist.AppendSignature(nil, nil, sig, digestlist.SigPKCS7)
+	}
+	sum := sha256.New()
+	sum.Write(body)
+	sum.Write(end)
+	sum.Sum(l.file[:0])
+	if l.staged, err = stager.Write(body, end); err != nil {
+		return l, fmt.Errorf("cannot write list: %w", err)
+	}
+	if err = d.dir.SyncStaged(l.staged); err != nil {
+		stager.Discard(&l.staged)
+	}
+	return l, err
+}
+
+// ownBody is the path of the file that keeps a version of an own list as it was
+// made. What others signed is told apart: a lost index must not forget who.
+func ownBody(stateDir string, o store.Own) string {
+	name := o.Name + "." + strconv.FormatUint(o.Version, 10)
+	if o.Key != "" {
+		name += ".imported"
+	}
+	return filepath.Join(stateDir, ownDir, name)
+}
+
+// openOwnBody maps the body of an own list, if it is still what was recorded.
+func (d *Daemon) openOwnBody(o store.Own) (mapping, error) {
+	f, err := os.Open(ownBody(d.config.State, o))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	m, err := mapFile(f)
+	if err == nil && store.Digest(sha256.Sum256(m)) != o.Body {
+		m.unmap()
+		return nil, fmt.Errorf("%s is not what was recorded", f.Name())
+	}
+	return m, err
+}
+
+// setOwn records an own list and queues it for the next commit.
+func (s *state) setOwn(o store.Own) {
+	own := maps.Clone(s.own) // snapshots share it
+	if own == nil {
+		own = map[string]store.Own{}
+	}
+	own[o.Name] = o
+	s.own = own
+	s.batch.PutOwn(o)
+}
+
+// judgeOwn says which version a body would be, and whether it may. A body that was
+// superseded is the version it was; what is new gets a number that is higher than
+// all before.
+func (s *state) judgeOwn(o store.Own, body store.Digest) (pkg nevra.NEVRA, version uint64, d policy.Decision) {
+	next := ownPackage(o.Name, o.Last+1)
+	r, back := s.retired[body]
+	if !back {
+		return next, o.Last + 1, s.admit(next, false)
+	}
+	d = s.admit(r.Package, false)
+	switch {
+	case r.Own == o.Name && (d.Verdict != policy.Allow || d.Grant || d.Reason.Rollback()):
+		return r.Package, r.Version, d
+	case d.Verdict != policy.Allow:
+		return r.Package, 0, d
+	}
+	return next, o.Last + 1, s.admit(next, false)
+}
+
+// publishOwn makes c the active version of its list. What it is to be is durable
+// before the directory changes, and marked until it has: a start in between
+// completes it.
+func (s *state) publishOwn(c *ownCandidate, by api.Actor) (r api.OwnResult, err error) {
+	o, previous := s.own[c.record.Name], s.ownEntry(c.record.Name)
+	act, err := act(s, by, c.request.Reason)
+	if err != nil {
+		return r, err
+	}
+	if why := c.request.Stale(o.Version, o.Removed.IsZero() && o.Version > 0); why != "" {
+		return r, &api.Error{Code: api.Busy, Message: fmt.Sprintf("the list %s %s", o.Name, why), Advice: "try again"}
+	}
+	o.Name = c.record.Name
+	if c.made.denials != s.denials {
+		return r, errDenialsChanged
+	}
+	pkg, version, decision := s.judgeOwn(o, c.record.Body)
+	r = api.OwnResult{Name: c.record.Name, Version: version, Files: c.made.files, Left: len(c.made.omitted.paths)}
+	if decision.Verdict != policy.Allow {
+		s.refused(&transaction{peer: wire.Peer{UID: by.UID, PID: by.PID}}, pkg, decision)
+		if err := s.commit(); err != nil {
+			return r, err
+		}
+		return r, &api.Error{Code: api.Failed, Message: "a newer version took the place of this content: " + decision.Text, Advice: "see digestctl own show " + o.Name}
+	}
+	if c.importer != nil {
+		s.meetImporter(c.importer)
+		s.importers = maps.Clone(s.importers)
+		if s.importers == nil {
+			s.importers = map[string]bool{}
+		}
+		s.importers[c.record.Key] = true
+	}
+	undo := s.undoPoint()
+	c.record.Last, c.record.Version, c.record.Created = max(o.Last, version), version, o.Created
+	if o.Created.IsZero() {
+		c.record.Created = act.When
+	}
+	c.record.Changed = act
+	e := s.ownEntryOf(c, previous, decision)
+	c.record.List, r.List = e.Name, e.Name
+	if previous != nil {
+		r.Replaced = previous.Version
+		s.rememberOwn(previous, o, "replaced")
+	}
+	s.put(e)
+	s.settle(e, &addition{decision: decision, previous: nil}, wire.Peer{UID: by.UID, PID: by.PID}, false)
+	for _, body := range []store.Digest{c.record.Body, e.Body} {
+		delete(s.retired, body)
+		s.batch.DeleteRetirement(body)
+	}
+	s.setOwn(c.record)
+	path := ownBody(s.stateDir, c.record)
+	if err := errors.Join(os.Rename(c.keep, path), store.SyncDir(filepath.Dir(path))); err != nil {
+		undo()
+		return r, fmt.Errorf("cannot keep list: %w", err)
+	}
+	failpoint.Hit("own-before-commit")
+	if err := s.commit(); err != nil {
+		undo()
+		return r, err
+	}
+	failpoint.Hit("own-after-commit")
+	if err := s.dir.Publish(c.made.staged, e.Name, true); err != nil {
+		s.mark(s.byName[e.Name])
+		s.publish()
+		return r, err
+	}
+	c.made.staged = store.Staged{}
+	failpoint.Hit("own-after-publish")
+	return r, s.completeOwn(s.byName[e.Name])
+}
+
+// completeOwn records that the file of e is in the directory.
+func (s *state) completeOwn(e *entry) error {
+	done := *e
+	var err error
+	if done.stamp, err = s.dir.Stat(e.Name); err != nil {
+		return err
+	}
+	done.Change, done.broken = "", false
+	s.put(&done)
+	s.batch.PutList(done.List)
+	if err := s.dir.Sync(e.Name); err != nil {
+		return err
+	}
+	failpoint.Hit("own-before-done")
+	return s.commit()
+}
+
+func (s *state) ownEntryOf(c *ownCandidate, previous *entry, decision policy.Decision) *entry {
+	name := ""
+	if previous != nil {
+		name = previous.Name
+	} else {
+		name, _ = digestlist.OwnName(c.record.Name)
+		name = s.order.name(name, ownPackage(c.record.Name, 0), false)
+	}
+	e := &entry{refs: c.made.refs, List: store.List{
+		Name: name, State: store.Active, Own: c.record.Name, Version: c.record.Version, Package: ownPackage(c.record.Name, c.record.Version),
+		Body: c.made.body, File: c.made.file, Files: c.made.files, Signer: c.made.signer, Key: c.record.Key, Since: s.now(),
+		Denied: c.made.omitted.ids, Left: len(c.made.omitted.paths), Granted: decision.Grant, Reason: string(decision.Reason), Text: decision.Text, Change: store.Publishing,
+	}}
+	return e
+}
+
+// rememberOwn keeps the bodies of an own list from coming back: as it was made and
+// as it was published.
+func (s *state) rememberOwn(e *entry, o store.Own, reason string) {
+	for _, body := range []store.Digest{o.Body, e.Body} {
+		r := store.Retirement{Body: body, List: e.Name, Own: o.Name, Version: e.Version, Package: e.Package, When: s.now(), Reason: reason}
+		s.retired[body] = r
+		s.batch.PutRetirement(r)
+	}
+}
+
+// undoPoint returns what takes the state back to now, for a change of an own list
+// that could not be recorded.
+func (s *state) undoPoint() (undo func()) {
+	batch, own, lines, retired, tell := s.batch.Clone(), s.own, maps.Clone(s.lines), maps.Clone(s.retired), slices.Clone(s.tell)
+	entries := map[string]*entry{}
+	for name, e := range s.byName {
+		if e.Own != "" {
+			entries[name] = e
+		}
+	}
+	return func() {
+		s.batch, s.own, s.lines, s.linesOwned, s.retired, s.tell = batch, own, lines, true, retired, tell
+		for name, e := range s.byName {
+			if e.Own != "" && entries[name] != e {
+				s.forget(name)
+			}
+		}
+		for name, e := range entries {
+			if s.byName[name] != e {
+				s.put(e)
+			}
+		}
+		s.publish()
+	}
+}
+
+// ownEntry returns the entry of an own list, nil if it has none.
+func (s *state) ownEntry(name string) *entry {
+	if e := s.byName[s.own[name].List]; e != nil && e.Own == name {
+		return e
+	}
+	return nil
+}
+
+// removeOwn takes an own list away; its numbers stay.
+func (s *state) removeOwn(name string, by api.Actor, reason string) (gone *entry, err error) {
+	o, e := s.own[name], s.ownEntry(name)
+	if e == nil || !o.Removed.IsZero() {
+		return nil, errNoOwn(name)
+	}
+	act, err := act(s, by, reason)
+	if err != nil {
+		return nil, err
+	}
+	undo := s.undoPoint()
+	o.Removed, o.Changed = act.When, act
+	s.setOwn(o)
+	leaving := *e
+	leaving.Change = store.Removing
+	s.put(&leaving)
+	s.batch.PutList(leaving.List)
+	if err := s.commit(); err != nil {
+		undo()
+		return nil, err
+	}
+	failpoint.Hit("own-before-remove")
+	return e, s.finishRemoval(&leaving, by)
+}
+
+// finishRemoval takes the file of an own list out of the directory, and then
+// forgets the list.
+func (s *state) finishRemoval(e *entry, by api.Actor) error {
+	if err := s.dir.Remove(e.Name); err != nil {
+		return err
+	}
+	failpoint.Hit("own-after-remove")
+	if err := s.dir.Sync(e.Name); err != nil {
+		return err
+	}
+	s.forget(e.Name)
+	s.retire(e, "removed", wire.Peer{UID: by.UID, PID: by.PID})
+	s.rememberOwn(e, s.own[e.Own], "removed")
+	return s.commit()
+}
+
+func errNoOwn(name string) error {
+	return &api.Error{Code: api.NotFound, Message: fmt.Sprintf("there is no own list %q", name), Advice: "see digestctl own list"}
+}
+
+// OwnRemove removes an own list, and frees the files that were bound to it.
+func (d *Daemon) OwnRemove(ctx context.Context, by api.Actor, name, reason string, report func(stage string, done, total int)) (api.OwnResult, error) {
+	started := time.Now()
+	d.ownMutex.Lock()
+	defer d.ownMutex.Unlock()
+	o := d.snapshot().own[name]
+	body, bodyErr := d.openOwnBody(o)
+	defer body.unmap()
+	var gone *entry
+	err := d.onState(ctx, func(s *state) (err error) {
+		gone, err = s.removeOwn(name, by, reason)
+		s.tellAll()
+		return err
+	})
+	r := api.OwnResult{Name: name, Version: o.Version}
+	if gone != nil {
+		r.List, r.Files = gone.Name, gone.Files
+	}
+	if err != nil {
+		return r, err
+	}
+	if bodyErr == nil {
+		err = d.freeFiles(ctx, gone, body, nil, &r, report)
+	}
+	os.Remove(ownBody(d.config.State, o))
+	r.Duration = time.Since(started)
+	return r, err
+}

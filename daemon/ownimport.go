@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/sha1"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/digestlist/header"
+	"github.com/digestd/digestd/store"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	keyPGP  = "pgp"
+	keyX509 = "x509"
+	// useImport marks the record of a certificate that signed an imported list.
+	useImport = "import"
+	// maxCertificate bounds a file of certificates.
+	maxCertificate = 1 << 20
+)
+
+// openImport verifies a list that was signed elsewhere and returns its body as a
+// tlv list. Its signature does not go on: a kernel of this machine knows neither
+// the key of another, nor OpenPGP. It is signed anew here, and stands as long as
+// the key that vouched for it.
+func (d *Daemon) openImport(c *ownCandidate, data []byte) ([]byte, error) {
+	refuse := func(advice, format string, args ...any) error {
+		return &api.Error{Code: api.InvalidArgument, Message: "cannot import the list: " + fmt.Sprintf(format, args...), Advice: advice}
+	}
+	body, sig, kind, err := digestlist.SplitSignature(data)
+	switch {
+	case errors.Is(err, digestlist.ErrUnsigned):
+		return nil, refuse("sign it, or make a list of the files here: digestctl own add", "it is not signed")
+	case err != nil:
+		return nil, refuse("check it: digestctl format check FILE", "its signature is malformed: %v", err)
+	}
+	switch kind {
+	case digestlist.SigPKCS7:
+		certs, errs := certificatesIn(d.config.Keys)
+		for _, err := range errs {
+			d.log.Warn("certificate not read", "error", err)
+		}
+		certs = slices.DeleteFunc(certs, func(cert *x509.Certificate) bool { return d.snapshot().keys[certificateID(cert)].Revoked != nil })
+		cert, err := digestlist.VerifyPKCS7(body, sig, certs)
+		if err == nil {
+			err = d.usable(cert)
+		}
+		if err != nil {
+			return nil, refuse("to trust its maker, put the certificate into "+d.config.Keys, "%v", err)
+		}
+		c.record.Key, c.record.KeyKind, c.importer = certificateID(cert), keyX509, cert
+	case digestlist.SigPGP:
+		h, err := regionOf(body)
+		if err != nil {
+			return nil, refuse("check it: digestctl format check FILE", "an OpenPGP signature covers the header of a package, and this is none: %v", err)
+		}
+		region, err := h.Immutable()
+		if err != nil {
+			return nil, refuse("", "%v", err)
+		}
+		result, err := d.snapshot().keyring.Verify(region, []header.Signature{{Tag: header.TagRSAHeader, Data: sig}}, d.now())
+		if err != nil {
+			return nil, refuse("to trust its maker, put the certificate into "+d.config.Keys, "%v", err)
+		}
+		c.record.Key, c.record.KeyKind = result.Cert.Fingerprint, keyPGP
+	default:
+		return nil, refuse("", "its signature is of a kind (%d) that nobody verifies", kind)
+	}
+	if h, err := regionOf(body); err == nil {
+		if body, _, err = digestlist.AppendPackageTLV(nil, h); err != nil {
+			return nil, refuse("", "%v", err)
+		}
+	}
+	return body, nil
+}
+
+// regionOf reads the body of a list in the rpm format.
+func regionOf(body []byte) (*header.Header, error) {
+	if len(body) < len(header.Magic) || string(body[:len(header.Magic)]) != header.Magic {
+		return nil, errors.New("it does not begin as one")
+	}
+	return header.ParseImmutable(body[len(header.Magic):])
+}
+
+// certificatesIn returns the X.509 certificates in the files *.crt, *.pem, *.cer
+// and *.der of a directory, and an error for each file that could not be read.
+func certificatesIn(dir string) (certs []*x509.Certificate, errs []error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		errs = append(errs, err)
+	}
+	for _, e := range entries {
+		if e.IsDir() || !slices.Contains([]string{".crt", ".pem", ".cer", ".der"}, filepath.Ext(e.Name())) {
+			continue
+		}
+		found, err := certificatesOf(filepath.Join(dir, e.Name()))
+		if err != nil {
+			errs = append(errs, fmt.Errorf("cannot read certificate %s: %w", filepath.Join(dir, e.Name()), err))
+		}
+		certs = append(certs, found...)
+	}
+	return certs, errs
+}
+
+// importersIn returns the identifiers of the certificates in a directory.
+func importersIn(dir string) map[string]bool {
+	ids := map[string]bool{}
+	certs, _ := certificatesIn(dir)
+	for _, cert := range certs {
+		ids[certificateID(cert)] = true
+	}
+	return ids
+}
+
+func certificatesOf(path string) (certs []*x509.Certificate, err error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, errors.New("not a regular file"))
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxCertificate+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxCertificate {
+		return nil, fmt.Errorf("larger than %d bytes", maxCertificate)
+	}
+	ders := [][]byte{}
+	for rest := data; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type == "CERTIFICATE" {
+			ders = append(ders, block.Bytes)
+		}
+	}
+	if len(ders) == 0 {
+		ders = append(ders, data)
+	}
+	for _, der := range ders {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return certs, err
+		}
+		certs = append(certs, cert)
+	}
+	return certs, nil
+}
+
+// usable refuses certificates that must not sign lists.
+func (d *Daemon) usable(cert *x509.Certificate) error {
+	now := d.now()
+	switch key := cert.PublicKey.(type) {
+	case *rsa.PublicKey:
+		if key.N.BitLen() < 2048 {
+			return fmt.Errorf("the key of %q has %d bits: want 2048 or more", cert.Subject, key.N.BitLen())
+		}
+	case *ecdsa.PublicKey:
+	default:
+		return fmt.Errorf("the key of %q is a %T", cert.Subject, key)
+	}
+	switch {
+	case cert.KeyUsage != 0 && cert.KeyUsage&x509.KeyUsageDigitalSignature == 0:
+		return fmt.Errorf("the certificate of %q is not for signatures", cert.Subject)
+	case now.Before(cert.NotBefore):
+		return fmt.Errorf("the certificate of %q is not valid before %s", cert.Subject, cert.NotBefore.UTC().Format("2006-01-02"))
+	case now.After(cert.NotAfter):
+		return fmt.Errorf("the certificate of %q expired on %s", cert.Subject, cert.NotAfter.UTC().Format("2006-01-02"))
+	}
+	return nil
+}
+
+// certificateID is the subject key identifier of a certificate, or what it usually is.
+func certificateID(cert *x509.Certificate) string {
+	if len(cert.SubjectKeyId) > 0 {
+		return hex.EncodeToString(cert.SubjectKeyId)
+	}
+	sum := sha1.Sum(cert.RawSubjectPublicKeyInfo)
+	return hex.EncodeToString(sum[:])
+}
+
+// meetImporter records the certificate by which a list was imported, so that it can
+// be revoked.
+func (s *state) meetImporter(cert *x509.Certificate) {
+	id := certificateID(cert)
+	if k, known := s.keys[id]; known && k.Gone.IsZero() {
+		return
+	}
+	s.setKey(store.Key{Fingerprint: id, Use: useImport, Owner: cert.Subject.String(), Algorithm: algorithmOf(cert),
+		Source: "an imported list", Created: cert.NotBefore, Expires: cert.NotAfter, FirstSeen: s.now()})
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strconv"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/kernel"
+	"github.com/digestd/digestd/store"
+	"golang.org/x/sys/unix"
+)
+
+// OwnPublish makes what was uploaded the active version of an own list: checked,
+// signed by this machine's key, published and bound to its files.
+//
+// Whoever may do that may vouch for any content. So the digests are the caller's
+// word, and the caller hashes: who can read what this daemon, confined, does not
+// see, and whose time it is.
+func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnRequest, report func(stage string, done, total int)) (r api.OwnResult, err error) {
+	started := time.Now()
+	file, err := d.uploads.take(by, req.Upload)
+	if err != nil {
+		return r, err
+	}
+	defer func() {
+		file.Close()
+		os.Remove(file.Name()) // unless it became the list's
+	}()
+	if _, err := digestlist.OwnName(req.Name); err != nil {
+		return r, api.Errorf(api.InvalidArgument, "%v", err)
+	}
+	d.ownMutex.Lock()
+	defer d.ownMutex.Unlock()
+	data, err := mapFile(file)
+	if err != nil {
+		return r, api.Errorf(api.InvalidArgument, "cannot read the list: %v", err)
+	}
+	defer data.unmap()
+
+	report("checking", 0, 0)
+	c := &ownCandidate{request: req, keep: file.Name(), record: store.Own{Name: req.Name, Listed: req.Listed}}
+	for _, src := range req.Sources {
+		c.record.Sources = append(c.record.Sources, sourceBytes(src))
+	}
+	body := []byte(data)
+	if req.Import {
+		if body, err = d.openImport(c, data); err != nil {
+			return r, err
+		}
+	}
+	if err := checkOwn(ctx, body); err != nil {
+		return r, err
+	}
+	c.record.Body = sha256.Sum256(body)
+	if same, done := d.unchangedOwn(ctx, by, c); done {
+		same.Duration = time.Since(started)
+		return same, nil
+	}
+	if c.keep, err = keepBody(file, data, body); err != nil {
+		return r, err
+	}
+	report("signing", 0, 0)
+	if err := d.reachSigner(ctx); err != nil {
+		return r, err
+	}
+	stager := d.dir.Stager("own" + strconv.FormatUint(d.serial.Add(1), 36))
+	defer stager.Close()
+	before := d.snapshot().own[req.Name]
+	defer func() { d.dir.Discard(c.made.staged) }()
+	for done := false; !done; {
+		d.dir.Discard(c.made.staged)
+		c.made, err = d.makeOwn(d.maker.Load(), stager, body)
+		if errors.Is(err, digestlist.ErrEmpty) {
+			return r, &api.Error{Code: api.InvalidArgument, Message: "everything in the list is denied: " + c.made.omitted.by[0].Because(), Advice: "see digestctl deny list"}
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return r, err
+		}
+		report("publishing", 0, 0)
+		err = d.onState(ctx, func(s *state) (err error) {
+			if err = s.dir.CheckPath(); err != nil {
+				return err
+			}
+			r, err = s.publishOwn(c, by)
+			s.tellAll()
+			return err
+		})
+		if done = !errors.Is(err, errDenialsChanged); done && err != nil {
+			return r, err
+		}
+	}
+	err = d.bindOwn(ctx, r.List, body, &r, report)
+	if before.Version > 0 && before.Removed.IsZero() && ownBody(d.config.State, before) != ownBody(d.config.State, d.snapshot().own[req.Name]) {
+		if old, oerr := d.openOwnBody(before); oerr == nil {
+			freed := api.OwnResult{}
+			err = errors.Join(err, d.freeFiles(ctx, &entry{List: store.List{Name: r.List}}, old, body, &freed, report))
+			old.unmap()
+		}
+		os.Remove(ownBody(d.config.State, before))
+	}
+	r.Duration = time.Since(started)
+	return r, err
+}
+
+// unchangedOwn reports that a list is active with this very content, after taking
+// over what else the request says.
+func (d *Daemon) unchangedOwn(ctx context.Context, by api.Actor, c *ownCandidate) (r api.OwnResult, done bool) {
+	err := d.onState(ctx, func(s *state) error {
+		o, e := s.own[c.record.Name], s.ownEntry(c.record.Name)
+		if e == nil || !e.active() || e.broken || e.Change != "" || o.Body != c.record.Body || o.Key != c.record.Key {
+			return nil
+		}
+		act, err := act(s, by, c.request.Reason)
+		if err != nil {
+			return err
+		}
+		undo := s.undoPoint()
+		o.Sources, o.Listed, o.Changed = c.record.Sources, c.record.Listed, act
+		s.setOwn(o)
+		if err := s.commit(); err != nil {
+			undo()
+			return err
+		}
+		r = api.OwnResult{Name: o.Name, List: e.Name, Version: e.Version, Files: e.Files, Unchanged: true}
+		done = true
+		return nil
+	})
+	return r, done && err == nil
+}
+
+// checkOwn refuses a list that could not be used, or not be understood later. Its
+// paths are the caller's, but they must be paths.
+func checkOwn(ctx context.Context, body []byte) error {
+	n := 0
+	err := digestlist.WalkTLV(body, func(algo digestlist.Algo, _, p []byte) error {
+		if n++; n%4096 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		switch {
+		case algo != digestlist.SHA256 && algo != digestlist.SHA384 && algo != digestlist.SHA512:
+			return fmt.Errorf("entry %d has a %s digest: want sha256, sha384 or sha512", n, algo)
+		case len(p) == 0 || p[0] != '/' || path.Clean(string(p)) != string(p):
+			return fmt.Errorf("entry %d has %q for a path: want an absolute one", n, p)
+		}
+		return nil
+	})
+	if err != nil && ctx.Err() == nil {
+		return &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("cannot use the list: %v", err), Advice: "check it: digestctl format check FILE"}
+	}
+	return err
+}
+
+// keepBody leaves body alone in a file, durably, and returns its path.
+func keepBody(file *os.File, data, body []byte) (string, error) {
+	var err error
+	if &body[0] != &data[0] {
+		_, err = file.WriteAt(body, 0)
+	}
+	if err == nil && len(body) != len(data) {
+		err = file.Truncate(int64(len(body)))
+	}
+	if err == nil {
+		err = unix.Fdatasync(int(file.Fd()))
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot keep list: %w", err)
+	}
+	return file.Name(), nil
+}
+
+func sourceBytes(s api.OwnSource) []byte {
+	if len(s.RawPath) > 0 {
+		return s.RawPath
+	}
+	return []byte(s.Path)
+}
+
+// bindOwn labels the files of an own list, but for those that the list of a
+// package has, under their path and with their content: these stay bound to it.
+func (d *Daemon) bindOwn(ctx context.Context, list string, body []byte, r *api.OwnResult, report func(stage string, done, total int)) error {
+	if !d.config.Labels {
+		return nil
+	}
+	snap := d.snapshot()
+	n := 0
+	err := digestlist.WalkTLV(body, func(_ digestlist.Algo, digest, p []byte) error {
+		if n++; n%1024 == 0 {
+			report("labelling", n, r.Files)
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
+		if snap.packageHas(digest, p) {
+			r.Kept++
+			return nil
+		}
+		f, err := d.root.Find(string(p), false)
+		if err != nil {
+			if missing(err) {
+				r.Missing++
+				return nil
+			}
+			return err
+		}
+		defer f.Close()
+		label, err := f.Label()
+		if err == nil && label != list {
+			err = f.SetLabel(list)
+			r.Labelled++
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("the list is published, but its files are not all labelled: %w", err)
+	}
+	report("labelling", r.Files, r.Files)
+	return nil
+}
+
+// packageHas reports whether an active list of a package has that path with that
+// content.
+func (s *snapshot) packageHas(digest, p []byte) bool {
+	ref, content := pathRef(p), digestRef(digest)
+	for e := range s.lookup.withPath(ref) {
+		if e.Own == "" && e.active() && e.refs.hasPath(ref) && e.refs.hasDigest(content) {
+			return true
+		}
+	}
+	return false
+}
+
+// missing reports whether a path leads to nothing that has a label.
+func missing(err error) bool {
+	return errors.Is(err, os.ErrNotExist) || errors.Is(err, kernel.ErrNotRegular) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENAMETOOLONG)
+}
+
+// freeFiles takes the label of a list from files that it no longer has: those of
+// body that are not in now. Where another list has the path, they are bound to it.
+func (d *Daemon) freeFiles(ctx context.Context, gone *entry, body, now []byte, r *api.OwnResult, report func(stage string, done, total int)) error {
+	if !d.config.Labels {
+		return nil
+	}
+	kept := map[uint64]bool{}
+	if now != nil {
+		digestlist.WalkTLV(now, func(_ digestlist.Algo, _, p []byte) error {
+			kept[pathRef(p)] = true
+			return nil
+		})
+	}
+	snap := d.snapshot()
+	n := 0
+	return digestlist.WalkTLV(body, func(_ digestlist.Algo, digest, p []byte) error {
+		if n++; n%1024 == 0 {
+			report("unlabelling", n, gone.Files)
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
+		if kept[pathRef(p)] {
+			return nil
+		}
+		f, err := d.root.Find(string(p), false)
+		if err != nil {
+			return nil // gone, or nothing that has a label
+		}
+		defer f.Close()
+		if label, err := f.Label(); err != nil || label != gone.Name {
+			return nil
+		}
+		r.Labelled++
+		if heir := snap.heir(gone.Name, digest, p); heir != "" {
+			return f.SetLabel(heir)
+		}
+		return f.RemoveLabel()
+	})
+}
+
+// heir returns another active list that has the path, best with that content.
+func (s *snapshot) heir(not string, digest, p []byte) (name string) {
+	ref, content := pathRef(p), digestRef(digest)
+	for e := range s.lookup.withPath(ref) {
+		if e.Name == not || !e.active() || !e.refs.hasPath(ref) {
+			continue
+		}
+		if e.refs.hasDigest(content) {
+			return e.Name
+		}
+		name = e.Name
+	}
+	return name
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/store"
+)
+
+// ownWork is an own list whose file is to be made anew.
+type ownWork struct {
+	entry  *entry
+	record store.Own
+	name   string // that it is to have
+	made   madeList
+	err    error
+}
+
+// loadOwn takes over the records of own lists, and removes what a crash left beside
+// them.
+func (s *state) loadOwn(records []store.Own, rebuild bool) error {
+	s.own = make(map[string]store.Own, len(records))
+	for _, o := range records {
+		s.own[o.Name] = o
+	}
+	dir := filepath.Join(s.stateDir, ownDir)
+	files, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		name, version, imported := splitBody(f.Name())
+		o, known := s.own[name]
+		switch {
+		case known && o.Removed.IsZero() && ownBody(s.stateDir, o) == filepath.Join(dir, f.Name()):
+		case rebuild && !imported && version > o.Last:
+			if err := s.adoptOwn(name, version); err != nil {
+				s.log.Error("own list not restored", "name", name, "error", err)
+			}
+		case rebuild:
+		default:
+			err = errors.Join(err, os.Remove(filepath.Join(dir, f.Name())))
+		}
+	}
+	return err
+}
+
+// splitBody reads the name that ownBody gives.
+func splitBody(file string) (name string, version uint64, imported bool) {
+	file, imported = strings.CutSuffix(file, ".imported")
+	if i := strings.LastIndexByte(file, '.'); i > 0 {
+		if n, err := strconv.ParseUint(file[i+1:], 10, 63); err == nil {
+			return file[:i], n, imported
+		}
+	}
+	return "", 0, imported
+}
+
+// adoptOwn takes an own list over that a lost index knew: what is kept in the state
+// directory is as good as the index itself. What others signed is not taken over,
+// for nothing says any more who they are.
+func (s *state) adoptOwn(name string, version uint64) error {
+	list, err := digestlist.OwnName(name)
+	if err != nil {
+		return err
+	}
+	o := store.Own{Name: name, List: list, Version: version, Last: version, Listed: true, Created: s.now(),
+		Changed: store.Act{When: s.now(), Reason: "restored after the index was lost"}}
+	body, err := os.ReadFile(ownBody(s.stateDir, o))
+	if err != nil {
+		return err
+	}
+	o.Body = sha256.Sum256(body)
+	l := store.List{Name: list, Own: name, Version: version, Package: ownPackage(name, version), State: store.Active, Body: o.Body,
+		Since: s.now(), Change: store.Publishing}
+	if l.Files, err = countFiles(digestlist.FormatTLV, body); err != nil {
+		return err
+	}
+	s.put(&entry{List: l, broken: true})
+	s.batch.PutList(l)
+	s.setOwn(o)
+	id := lineOf(l.Package)
+	s.saveLine(id, s.policyLine(id).Activate(l.Package.EVR, s.nextCounter()))
+	s.log.Warn("own list restored", "name", name, "version", version)
+	return nil
+}
+
+// finishOwn completes removals that were cut short.
+func (s *state) finishOwn() error {
+	for _, e := range s.sorted() {
+		if e.Own != "" && e.Change == store.Removing {
+			if err := s.finishRemoval(e, api.Actor{}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// ownToMake lists the own lists whose file must be made, and withdraws those that
+// may not be active any more.
+func (s *state) ownToMake(m *maker) (work []*ownWork, gone []withdrawn, err error) {
+	for _, e := range s.sorted() {
+		if e.Own == "" || e.Change == store.Moving || e.Change == store.Removing {
+			continue
+		}
+		o := s.own[e.Own]
+		why := s.ownRefused(o, e)
+		switch {
+		case why.Verdict != policy.Allow && !e.active():
+			continue
+		case why.Verdict != policy.Allow:
+			w, err := s.withholdOwn(e, why)
+			if err != nil {
+				return nil, gone, err
+			}
+			gone = append(gone, w)
+			continue
+		}
+		name := s.order.name(digestlist.WithoutSequence(e.Name), e.Package, false)
+		if !e.active() || e.broken || e.Change != "" || e.Signer != m.ownSigner() || name != e.Name || !s.complete(e) {
+			work = append(work, &ownWork{entry: e, record: o, name: name})
+		}
+	}
+	return work, gone, nil
+}
+
+// ownRefused says why an own list may not be active, if it may not.
+func (s *state) ownRefused(o store.Own, e *entry) policy.Decision {
+	switch o.KeyKind {
+	case keyPGP:
+		if c := s.keyring.Lookup(o.Key); c == nil || c.Revoked != nil || c.Weak != "" {
+			return policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonKeyRevoked, Text: "the key that signed it, " + o.Key + ", is not trusted any more"}
+		}
+	case keyX509:
+		if s.keys[o.Key].Revoked != nil || !s.importers[o.Key] {
+			return policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonKeyRevoked, Text: "the certificate that signed it, " + o.Key + ", is not trusted any more"}
+		}
+	}
+	return s.admit(e.Package, false)
+}
+
+// withholdOwn takes an own list out of the directory. Durable first: a start after
+// a crash finds it withheld, and its file one that must not be there.
+func (s *state) withholdOwn(e *entry, why policy.Decision) (w withdrawn, err error) {
+	w = withdrawn{entry: e}
+	if w.data, err = s.dir.Read(e.Name, nil); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return w, err
+	}
+	l := *e
+	l.State, l.Reason, l.Text = store.Withheld, string(why.Reason), why.Text
+	l.File, l.Signer, l.Since, l.Change = store.Digest{}, "", s.now(), ""
+	if err := s.dir.Remove(e.Name); err != nil {
+		return w, err
+	}
+	s.put(&l)
+	s.batch.PutList(l.List)
+	s.event(store.Event{Kind: "withdrawn", Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter, Reason: string(why.Reason), Text: why.Text})
+	s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), string(why.Reason)) })
+	return w, errors.Join(s.dir.Sync(e.Name), s.commit())
+}
+
+// remakeOwn signs and stages own lists again, from the bodies that are kept.
+func (d *Daemon) remakeOwn(ctx context.Context, work []*ownWork) {
+	if len(work) == 0 {
+		return
+	}
+	m := d.maker.Load()
+	stager := d.dir.Stager("own" + strconv.FormatUint(d.serial.Add(1), 36))
+	defer stager.Close()
+	for _, w := range work {
+		if w.err = ctx.Err(); w.err != nil {
+			continue
+		}
+		body, err := d.openOwnBody(w.record)
+		if err == nil {
+			w.made, err = d.makeOwn(m, stager, body)
+			body.unmap()
+		}
+		w.err = err
+	}
+}
+
+// applyOwn publishes own lists that were made anew, before reconciliation looks for
+// what does not belong into the directory.
+func (s *state) applyOwn(work []*ownWork) error {
+	s.solved("own")
+	failed := 0
+	for _, w := range work {
+		e := w.entry
+		if s.byName[e.Name] != e || s.own[e.Own].Body != w.record.Body {
+			continue // changed meanwhile
+		}
+		if errors.Is(w.err, digestlist.ErrEmpty) && !e.active() || w.err == nil && w.made.denials != s.denials {
+			continue // all of it is denied; or something is since it was made, which makes it anew
+		}
+		if w.err != nil {
+			failed++
+			s.problem("own", api.SeverityError, fmt.Sprintf("%s could not be made anew, the last: own list %s: %v", plural(failed, "own list"), e.Own, w.err),
+				"make it again: digestctl own update "+e.Own)
+			continue
+		}
+		if err := s.republishOwn(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *state) republishOwn(w *ownWork) error {
+	e := *w.entry
+	e.Name, e.State, e.Reason, e.Text = w.name, store.Active, "", ""
+	if w.entry.active() {
+		e.Reason, e.Text = w.entry.Reason, w.entry.Text
+	}
+	e.Body, e.File, e.Files, e.Signer, e.refs = w.made.body, w.made.file, w.made.files, w.made.signer, w.made.refs
+	e.Denied, e.Left = w.made.omitted.ids, len(w.made.omitted.paths)
+	e.Change = store.Publishing
+	if e.Name != w.entry.Name {
+		s.moveAway(w.entry, e.Name)
+		o := s.own[e.Own]
+		o.List = e.Name
+		s.setOwn(o)
+	}
+	s.put(&e)
+	s.batch.PutList(e.List)
+	if err := s.commit(); err != nil {
+		return err
+	}
+	if err := s.dir.Publish(w.made.staged, e.Name, true); err != nil {
+		return err
+	}
+	w.made.staged = store.Staged{}
+	if !w.entry.active() {
+		s.event(store.Event{Kind: "published", Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter})
+	}
+	s.after(func(o observer) { o.ListPublished(e.Name, e.Package.Full()) })
+	return s.completeOwn(&e)
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package own_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/digestd/digestd/daemon/api"
+	"golang.org/x/sys/unix"
+)
+
+// measurements writes a measurement list of these paths and returns its path.
+func (m *machine) measurements(paths ...string) string {
+	m.Helper()
+	var b strings.Builder
+	line := func(path string) {
+		fmt.Fprintf(&b, "10 %040x ima-ng sha256:%064x %s\n", 1, 2, path)
+	}
+	line("boot_aggregate")
+	for _, p := range paths {
+		line(p)
+	}
+	file := filepath.Join(m.TempDir(), "ascii_runtime_measurements")
+	if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+		m.Fatal(err)
+	}
+	return file
+}
+
+// ordered prepares packages and an own list.
+func ordered(t *testing.T) *machine {
+	m := start(t)
+	key := m.vendor()
+	m.install(m.pkg(key, "one", "1", map[string]string{"/opt/one": "1"}), m.pkg(key, "two", "1", map[string]string{"/opt/two": "2", "/opt/both": "b"}),
+		m.pkg(key, "three", "1", map[string]string{"/opt/three": "3"}))
+	m.write("/srv/x", "x")
+	m.must("own", "add", "tools", m.inside("/srv/x"))
+	m.eventually("tlv-one-0:1-1.noarch", "tlv-two-0:1-1.noarch", "tlv-three-0:1-1.noarch", toolsList)
+	return m
+}
+
+// bound checks what files are bound to, and that all are vouched for.
+func (m *machine) bound(want map[string]string) {
+	m.Helper()
+	for path, list := range want {
+		m.wait(func() bool { return m.label(path) == list }, func() string {
+			return fmt.Sprintf("%s is bound to %q, want %q", path, m.label(path), list)
+		})
+		m.vouched(path, true)
+	}
+}
+
+// Lists get the numbers that digest-cache-tools' add-seqnum gives them: a list's is
+// its first place among the measured paths.
+func TestOrder(t *testing.T) {
+	m := ordered(t)
+	log := m.measurements("/usr/bin/init", "/etc/digest_lists/tlv-two-0:1-1.noarch", "/x", "/etc/digest_lists/"+toolsList,
+		"/etc/digest_lists/tlv-two-0:1-1.noarch", "/etc/digest_lists/7-tlv-one-0:1-1.noarch", "/etc/digest_lists/tlv-gone-0:1-1.noarch")
+	if o := decode[api.Order](m, "order", "from-ima-log", log); o.Numbered != 3 || o.ByFiles {
+		t.Errorf("%+v", o)
+	}
+	numbered := []string{"1-tlv-two-0:1-1.noarch", "3-" + toolsList, "5-tlv-one-0:1-1.noarch", "tlv-three-0:1-1.noarch"}
+	m.eventually(numbered...)
+	labels := map[string]string{"/opt/two": numbered[0], "/opt/both": numbered[0], "/srv/x": numbered[1], "/opt/one": numbered[2], "/opt/three": numbered[3]}
+	m.bound(labels)
+
+	m.must("sync")
+	m.Stop()
+	m.Start()
+	m.must("keys", "rotate", "--reason", "test")
+	m.eventually(numbered...)
+	m.bound(labels)
+	if out := m.must("order", "show"); !strings.Contains(out, "prefetch") || strings.Index(out, "tlv-two") > strings.Index(out, "tlv-one") {
+		t.Errorf("order show:\n%s", out)
+	}
+
+	// A new version keeps the number, a reinstall too; an own list as well.
+	key := m.vendor()
+	m.install(m.pkg(key, "two", "2", map[string]string{"/opt/two": "22"}))
+	m.write("/srv/x", "xx")
+	m.must("own", "update", "tools")
+	numbered[0] = "1-tlv-two-0:2-1.noarch"
+	m.eventually(numbered...)
+	m.bound(map[string]string{"/opt/two": numbered[0], "/srv/x": numbered[1]})
+	old := m.pkg(key, "two", "1", map[string]string{"/opt/two": "2"})
+	if err := m.Root.Run("-U", "--oldpackage", old); err == nil {
+		t.Error("an old version came back under a number")
+	}
+
+	m.must("order", "clear", "--reason", "test")
+	m.eventually("tlv-two-0:2-1.noarch", toolsList, "tlv-one-0:1-1.noarch", "tlv-three-0:1-1.noarch")
+	m.bound(map[string]string{"/opt/two": "tlv-two-0:2-1.noarch", "/srv/x": toolsList, "/opt/one": "tlv-one-0:1-1.noarch"})
+	m.wholesome("tools.2")
+}
+
+// On a kernel that reads no lists, the first use of a list's files counts.
+func TestOrderByFiles(t *testing.T) {
+	m := ordered(t)
+	log := m.measurements(m.inside("/opt/three"), m.inside("/nothing"), m.inside("/srv/x"), m.inside("/opt/one"), m.inside("/opt/three"))
+	if o := decode[api.Order](m, "order", "from-ima-log", log); o.Numbered != 3 || !o.ByFiles {
+		t.Errorf("%+v", o)
+	}
+	m.eventually("0-tlv-three-0:1-1.noarch", "2-"+toolsList, "3-tlv-one-0:1-1.noarch", "tlv-two-0:1-1.noarch")
+	m.fails(3, "none of these measurements", "order", "from-ima-log", m.measurements("/nothing"))
+	m.fails(1, "line 1", "order", "from-ima-log", m.write("/tmp/bad", "10 short\n"))
+}
+
+// The attribute of the directory is kept.
+func TestPrefetch(t *testing.T) {
+	m := start(t)
+	value := func() string {
+		buf := make([]byte, 16)
+		n, err := unix.Getxattr(m.Lists(), "security.dig_prefetch", buf)
+		if err != nil {
+			return ""
+		}
+		return string(buf[:n])
+	}
+	m.must("order", "prefetch", "on")
+	if value() != "1" {
+		t.Errorf("it is %q", value())
+	}
+	if err := unix.Removexattr(m.Lists(), "security.dig_prefetch"); err != nil {
+		t.Fatal(err)
+	}
+	m.must("sync")
+	if value() != "1" {
+		t.Errorf("after a sync it is %q", value())
+	}
+	if doc := decode[api.Order](m, "order", "show"); !doc.Prefetch {
+		t.Errorf("%+v", doc)
+	}
+	m.must("order", "prefetch", "off")
+	m.must("sync")
+	if value() != "" {
+		t.Errorf("switched off, it is %q", value())
+	}
+	m.fails(2, "on or off", "order", "prefetch", "maybe")
+}
+
+// Wherever the daemon dies while lists get their numbers, a start afterwards
+// completes it, and no file is without its list.
+func TestKilledWhileOrdering(t *testing.T) {
+	for _, point := range failpoints(t, "order-") {
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			m := ordered(t)
+			m.Stop()
+			m.Start("DIGESTD_FAILPOINT=" + point)
+			m.ctl("order", "from-ima-log", m.measurements("/l/"+toolsList, "/l/tlv-two-0:1-1.noarch", "/l/tlv-one-0:1-1.noarch"))
+			m.Wait()
+			for path := range map[string]bool{"/opt/one": true, "/opt/two": true, "/srv/x": true} {
+				if _, err := os.Stat(filepath.Join(m.Lists(), m.label(path))); err != nil {
+					t.Errorf("%s is bound to a list that is not there: %v", path, err)
+				}
+			}
+			m.Start()
+			m.eventually("0-"+toolsList, "1-tlv-two-0:1-1.noarch", "2-tlv-one-0:1-1.noarch", "tlv-three-0:1-1.noarch")
+			m.bound(map[string]string{"/srv/x": "0-" + toolsList, "/opt/two": "1-tlv-two-0:1-1.noarch", "/opt/both": "1-tlv-two-0:1-1.noarch", "/opt/one": "2-tlv-one-0:1-1.noarch", "/opt/three": "tlv-three-0:1-1.noarch"})
+			m.wholesome("tools.1")
+		})
+	}
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"slices"
+	"time"
+)
+
+// Change is what is being done to the file of a list. It is recorded before it is
+// done, so that a start after a crash completes it.
+type Change string
+
+// The changes of a list's file.
+const (
+	Publishing Change = "publish" // an older content may still be there
+	Removing   Change = "remove"
+	Moving     Change = "move" // it stays until no file is bound to it any more
+)
+
+// Own is the record of one of the owner's own lists. It stays when the list is
+// removed: its numbers go on.
+type Own struct {
+	Name    string    `json:"-"`
+	List    string    `json:"list"`              // the name of its file
+	Version uint64    `json:"version"`           // that is active, or was last
+	Last    uint64    `json:"last"`              // the highest ever given out
+	Body    Digest    `json:"body"`              // of the list as it was made, before denials
+	Sources [][]byte  `json:"sources,omitempty"` // the paths it is made of
+	Listed  bool      `json:"listed,omitempty"`  // and the very files it has
+	Key     string    `json:"key,omitempty"`     // that signed it elsewhere
+	KeyKind string    `json:"keyKind,omitempty"` // pgp, x509
+	Created time.Time `json:"created"`
+	Changed Act       `json:"changed"`
+	Removed time.Time `json:"removed,omitzero"`
+}
+
+// PutOwn records o under its name.
+func (b *Batch) PutOwn(o Own) { b.put(bucketOwn, []byte(o.Name), o) }
+
+// Clone returns a batch with the same changes.
+func (b *Batch) Clone() Batch {
+	c := *b
+	c.changes = slices.Clone(b.changes)
+	return c
+}

@@ -44,12 +44,12 @@ func dnf(c *cell, program, verb, pkg string, more ...string) []string {
 }
 
 var dnf4 = manager{name: "dnf4", asks: true, args: func(c *cell, verb, pkg string) []string {
-	return dnf(c, "dnf", verb, pkg,
-		"--setopt=pluginpath="+filepath.Join(c.dir, "..", "dnf4"), "--setopt=pluginconfpath="+filepath.Join(c.dir, "..", "dnf4"))
+	plugins := filepath.Join(c.dir, "dnf4")
+	return dnf(c, "dnf", verb, pkg, "--setopt=pluginpath="+plugins, "--setopt=pluginconfpath="+plugins)
 }}
 
 var dnf5 = manager{name: "dnf5", asks: true, args: func(c *cell, verb, pkg string) []string {
-	return dnf(c, "dnf5", verb, pkg, "--setopt=pluginconfpath="+filepath.Join(c.dir, "..", "dnf5"))
+	return dnf(c, "dnf5", verb, pkg, "--setopt=pluginconfpath="+filepath.Join(c.dir, "dnf5"))
 }}
 
 // cell is one manager of one release, on an empty root without a database, whose
@@ -87,6 +87,7 @@ func newCell(t *testing.T, r *release, m manager) *cell {
 			t.Fatal(err)
 		}
 	}
+	c.installHooks(dir)
 	// All that a package's own scriptlet must see lies in the root.
 	c.daemon = pkgtest.NewDaemon(t, programs, &pkgtest.Root{Dir: filepath.Join(dir, "root")}, filepath.Join(dir, "root", "etc", "digestd"))
 	c.daemon.Bus = bustest.StartIn(t, dir)
@@ -99,6 +100,32 @@ func newCell(t *testing.T, r *release, m manager) *cell {
 	}
 	return c
 }
+
+// installHooks installs the plugins of dnf and dnf5 as make install does.
+func (c *cell) installHooks(dir string) {
+	c.Helper()
+	hooks := filepath.Join("..", "..", "hooks")
+	err := errors.Join(
+		mk("-C", filepath.Join(hooks, "dnf4"), "install", "DESTDIR="+dir, "dnfplugindir=/dnf4", "hook="+c.hook()),
+		mk("-C", filepath.Join(hooks, "dnf5"), "install", "DESTDIR="+dir, "actionsdir=/dnf5/actions.d", "hook="+c.hook()),
+		// In a directory of its own, dnf5 must be told to load its plugin.
+		os.WriteFile(filepath.Join(dir, "dnf5", "actions.conf"), []byte("[main]\nname = actions\nenabled = 1\n"), 0o644),
+		copyFile(filepath.Join(dir, "digestd-hook"), filepath.Join(programs.Dir, "digestd-hook")),
+	)
+	if err != nil {
+		c.Fatal(err)
+	}
+}
+
+func copyFile(to, from string) error {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, data, 0o755)
+}
+
+func (c *cell) hook() string { return filepath.Join(c.dir, "digestd-hook") }
 
 // initialise makes a database that trusts everybody who signs here.
 func (c *cell) initialise() {

@@ -39,7 +39,7 @@ func TestHints(t *testing.T) {
 		},
 		"dnf's hook": func(c *cell, install []string) {
 			c.must(install...)
-			c.must(c.release.hook(), "changed", filepath.Join(c.dir, "root"))
+			c.must(c.hook(), "changed", filepath.Join(c.dir, "root"))
 		},
 	}
 	for _, r := range releases {

@@ -81,8 +81,7 @@ func run(m *testing.M) (code int, err error) {
 // outside is how this process names what the release's programs call path.
 func (r *release) outside(path string) string { return filepath.Join(r.root, path) }
 
-// prepare installs all plugins by make, as make install does: rpm's is built
-// with the release's own compiler and librpm.
+// prepare builds rpm's plugin with the release's own compiler and librpm.
 func (r *release) prepare() error {
 	if _, err := os.Stat(r.outside("/usr/bin/rpm")); err != nil {
 		return fmt.Errorf("no rpm to test with (make test, or integration/setup.sh test, sets it up): %w", err)
@@ -92,8 +91,7 @@ func (r *release) prepare() error {
 		return err
 	}
 	r.dir = filepath.Join("/tmp", filepath.Base(dir))
-	hooks := filepath.Join("..", "..", "hooks")
-	if err := os.CopyFS(filepath.Join(dir, "rpm"), os.DirFS(filepath.Join(hooks, "rpm"))); err != nil {
+	if err := os.CopyFS(filepath.Join(dir, "rpm"), os.DirFS(filepath.Join("..", "..", "hooks", "rpm"))); err != nil {
 		return err
 	}
 	in := func(program string) string { return program }
@@ -102,23 +100,16 @@ func (r *release) prepare() error {
 			return "chroot " + r.root + " env -C " + filepath.Join(r.dir, "rpm") + " " + program
 		}
 	}
-	for _, args := range [][]string{
-		{"-B", "-C", filepath.Join(dir, "rpm"), "CC=" + in("cc"), "PKG_CONFIG=" + in("pkg-config")},
-		{"-C", filepath.Join(hooks, "dnf4"), "install", "DESTDIR=" + dir, "dnfplugindir=/dnf4", "hook=" + r.hook()},
-		{"-C", filepath.Join(hooks, "dnf5"), "install", "DESTDIR=" + dir, "actionsdir=/dnf5/actions.d", "hook=" + r.hook()},
-	} {
-		if out, err := exec.Command("make", append([]string{"-s"}, args...)...).CombinedOutput(); err != nil {
-			return errors.Join(fmt.Errorf("make %s: %w", strings.Join(args, " "), err), errors.New(string(out)))
-		}
-	}
-	// In a directory of its own, dnf5 must be told to load its plugin.
-	if err := os.WriteFile(filepath.Join(dir, "dnf5", "actions.conf"), []byte("[main]\nname = actions\nenabled = 1\n"), 0o644); err != nil {
-		return err
-	}
-	return os.Link(filepath.Join(programs.Dir, "digestd-hook"), r.outside(r.hook()))
+	return mk("-B", "-C", filepath.Join(dir, "rpm"), "CC="+in("cc"), "PKG_CONFIG="+in("pkg-config"))
 }
 
-func (r *release) hook() string { return filepath.Join(r.dir, "digestd-hook") }
+// mk runs make and returns what it said as an error if it failed.
+func mk(args ...string) error {
+	if out, err := exec.Command("make", append([]string{"-s"}, args...)...).CombinedOutput(); err != nil {
+		return errors.Join(fmt.Errorf("make %s: %w", strings.Join(args, " "), err), errors.New(string(out)))
+	}
+	return nil
+}
 
 // command is one that runs in the release.
 func (r *release) command(name string, args ...string) *exec.Cmd {

@@ -58,6 +58,7 @@ func (d *Daemon) Status() api.Status {
 			st.Keys = append(st.Keys, k)
 		}
 	}
+	d.addVerified(&st)
 	return st
 }
 
@@ -153,7 +154,7 @@ func (d *Daemon) Show(_ context.Context, pkg string) ([]api.List, error) {
 	snap := d.snapshot()
 	var found []api.List
 	for _, e := range snap.entries {
-		if n := e.Package; pkg == n.Name || pkg == n.Name+"."+n.Arch || pkg == n.String() || pkg == n.Full() || pkg == e.Name {
+		if names(pkg, e.Package, e.Name) {
 			found = append(found, d.describe(snap, e))
 		}
 	}

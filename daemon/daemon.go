@@ -63,6 +63,8 @@ type Daemon struct {
 	syncMutex    sync.Mutex                  // one reconciliation at a time
 	ownMutex     sync.Mutex                  // one change of an own list at a time
 	uploads      uploads                     // own lists that are being sent
+
+	verifier verifier
 }
 
 // Surroundings are what a running daemon is connected to.

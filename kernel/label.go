@@ -68,20 +68,11 @@ func (r *Root) Find(path string, follow bool) (*File, error) {
 	if !follow {
 		how.Flags |= unix.O_NOFOLLOW
 	}
-	fd, err := unix.Openat2(int(r.dir.Fd()), path, &how)
+	fd, err := openat2(int(r.dir.Fd()), path, &how)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	f := &File{fd: fd}
-	if err := unix.Fstat(fd, &f.Stat); err != nil {
-		f.Close()
-		return nil, &os.PathError{Op: "stat", Path: path, Err: err}
-	}
-	if f.Stat.Mode&unix.S_IFMT != unix.S_IFREG {
-		f.Close()
-		return nil, fmt.Errorf("%s: %w", path, ErrNotRegular)
-	}
-	return f, nil
+	return newFile(fd, path)
 }
 
 // Close releases the file.

@@ -32,7 +32,7 @@ var exitCodes = []struct {
 	{exitFailed, "It failed: digestd could not do it, was interrupted, is busy or did not answer in time."},
 	{exitUsage, "The command line makes no sense, or digestd cannot make sense of an argument."},
 	{exitBad, "The answer is bad news: a file is not vouched for, digestd needs somebody, something is not known to it."},
-	{exitNoFile, "There is no such file (`why`, `deny`)."},
+	{exitNoFile, "There is no such file (`why`, `verify`, `fix`, `deny`)."},
 	{exitDenied, "You may not do that; root may, and whom polkit lets."},
 	{exitUnreachable, "digestd, or the bus, cannot be reached."},
 }

@@ -48,6 +48,8 @@ var documents = []struct {
 	{"why", whyDocument{}},
 	{"sync", api.SyncResult{}},
 	{"watch", watchLine{}},
+	{"verify", verifyDocument{}},
+	{"fix", verifyDocument{}},
 	{"rollback grant", api.Grant{}},
 	{"rollback revoke", done{}},
 	{"rollback log", logDocument{}},

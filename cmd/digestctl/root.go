@@ -72,6 +72,7 @@ prints it.`,
 	root.RegisterFlagCompletionFunc("bus", cobra.FixedCompletions([]cobra.Completion{"system"}, cobra.ShellCompDirectiveDefault))
 	root.AddCommand(
 		a.statusCommand(), a.listCommand(), a.showCommand(), a.whyCommand(), a.syncCommand(), a.watchCommand(),
+		a.verifyCommand(), a.fixCommand(),
 		a.rollbackCommand(), a.floorCommand(), a.denyCommand(), a.ownCommand(), a.orderCommand(), a.keysCommand(), a.doctorCommand(), a.reportCommand(), a.imaPolicyCommand(), a.versionCommand(), a.manCommand(),
 	)
 	completeNothing(root)
@@ -81,7 +82,7 @@ prints it.`,
 // completeNothing keeps shells from offering files where none is meant.
 func completeNothing(cmd *cobra.Command) {
 	for _, c := range cmd.Commands() {
-		if c.ValidArgsFunction == nil && c.Name() != "why" && c.Name() != "man" {
+		if c.ValidArgsFunction == nil && !slices.Contains([]string{"why", "verify", "fix", "man"}, c.Name()) {
 			c.ValidArgsFunction = cobra.NoFileCompletions
 		}
 		completeNothing(c)

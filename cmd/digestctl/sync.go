@@ -82,6 +82,7 @@ func (p *progress) show(stage string, done, total uint64) {
 func (p *progress) end() {
 	if p.drawn {
 		fmt.Fprint(p.tui.err, "\r\x1b[K")
+		p.drawn = false
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/daemon/verify"
 )
 
 // Exit statuses, see digestd(8). systemd starts digestd again after the second
@@ -25,6 +26,9 @@ const (
 )
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == verify.Argument {
+		serveVerify()
+	}
 	path := flag.String("config", config.DefaultPath, "configuration `file`")
 	verbose := flag.Bool("verbose", false, "log transactions that are not ours, too")
 	once := flag.Bool("reconcile", false, "bring the lists in step with rpm's database, and end")
@@ -53,4 +57,13 @@ func main() {
 		}
 		os.Exit(exitRun)
 	}
+}
+
+// serveVerify is the process in which the daemon verifies files.
+func serveVerify() {
+	if err := verify.Serve(context.Background(), os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "digestd: cannot verify:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
 }

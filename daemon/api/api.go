@@ -60,6 +60,8 @@ type Status struct {
 	LastSync      LastSync    `json:"lastSync,omitzero"` // with rpm's database
 	Problems      []Problem   `json:"problems"`          // what an administrator should act on
 	Counter       uint64      `json:"counter"`           // the last activation
+
+	Verified Verification `json:"verified,omitzero"` // the latest of everything that came to its end
 }
 
 // Counts are numbers of lists by state.

@@ -43,7 +43,7 @@ func (a action) describe() string {
 	case actionOwn:
 		return "change the owner's own lists, or the order of lists"
 	case actionVerify:
-		return "have every file verified"
+		return "verify files, or see what that found"
 	}
 	return "do this"
 }

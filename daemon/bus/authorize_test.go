@@ -68,6 +68,8 @@ func plausible(m method) []any {
 			args = append(args, "/text")
 		case "ay":
 			args = append(args, []byte("/text"))
+		case "as":
+			args = append(args, []string{})
 		case "aay":
 			args = append(args, [][]byte{[]byte("/text")})
 		case "u":
@@ -120,6 +122,7 @@ func TestOrdinaryUser(t *testing.T) {
 	changing := map[string]bool{
 		"Sync": true, "Cancel": true, "RollbackGrant": true, "RollbackRevoke": true, "FloorSet": true, "FloorClear": true,
 		"KeyRevoke": true, "KeyRestore": true, "SignerRotate": true,
+		"Verify": true, "Fix": true, "Findings": true,
 		"Deny": true, "DenialLift": true, "DenialsImport": true,
 		"OwnAppend": true, "OwnPublish": true, "OwnRemove": true, "OrderSet": true, "OrderClear": true, "OrderPrefetch": true,
 	}

@@ -18,6 +18,7 @@ import (
 // and advice for people is an *[api.Error]; any other is reported as Failed. A
 // page beyond the end is empty, not an error.
 type Backend interface {
+	VerifyBackend
 	AnnounceBackend
 	DenialBackend
 	OwnBackend

@@ -26,6 +26,9 @@ type stub struct {
 	sync  func(ctx context.Context, report func(stage string, done, total int)) (api.SyncResult, error)
 	lists []api.List
 
+	verify   func(ctx context.Context, req api.VerifyRequest, report func(stage string, done, total int)) (api.Verification, error)
+	findings []api.Finding
+
 	mu      sync.Mutex
 	status  api.Status
 	changes []string

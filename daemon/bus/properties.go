@@ -26,6 +26,8 @@ func properties() []property {
 		{"WithheldLists", "t", "true", "Lists of packages that are installed but not vouched for."},
 		{"QuarantinedLists", "t", "true", "Files that another hand put into the directory or changed there."},
 		{"Problems", "t", "true", "What an administrator should know of; `Status` has them."},
+		{"Verified", "t", "true", "When the latest verification of everything ended, in microseconds since 1970; 0 if none did."},
+		{"VerifyErrors", "t", "true", "How many errors that found."},
 		{"Counter", "t", "true", "The number of the last activation. It never falls."},
 	}
 }
@@ -41,8 +43,18 @@ func propertyValues(st api.Status) map[string]dbus.Variant {
 		"WithheldLists":    count(st.Lists.Withheld),
 		"QuarantinedLists": count(st.Lists.Quarantined),
 		"Problems":         count(len(st.Problems)),
+		"Verified":         dbus.MakeVariant(verified(st.Verified)),
+		"VerifyErrors":     count(st.Verified.Errors),
 		"Counter":          dbus.MakeVariant(st.Counter),
 	}
+}
+
+// verified is when a verification ended, 0 for one that did not.
+func verified(v api.Verification) uint64 {
+	if v.Ended.IsZero() {
+		return 0
+	}
+	return uint64(v.Ended.UnixMicro())
 }
 
 // propertiesInterface is the standard interface to them. None can be set.

@@ -54,6 +54,7 @@ func BenchmarkFigures(b *testing.B) {
 		{"idle", (*lab).idle},
 		{"why", (*lab).why},
 		{"headers", (*lab).headers},
+		{"verify", (*lab).verification},
 		{"revoke", (*lab).revocation},
 		{"install", (*lab).installation},
 		{"growth", (*lab).growth},

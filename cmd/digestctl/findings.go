@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist/nevra"
+)
+
+// findings prints what a verification finds, while it goes on.
+type findings struct {
+	app       *app
+	client    *client
+	progress  *progress
+	taken     uint32
+	open      bool     // the document for programs has begun
+	reinstall []string // names of packages that would put files right
+	nowhere   int      // paths that were named and are not there
+}
+
+// maxReinstall bounds the packages that advice names.
+const maxReinstall = 12
+
+// fetch prints what was found since the last time.
+func (f *findings) fetch(ctx context.Context) error {
+	for {
+		var dicts []api.Dict
+		var total uint32
+		if err := f.client.call(ctx, "Findings", []any{f.taken, uint32(api.MaxPage)}, &dicts, &total); err != nil {
+			return err
+		}
+		page, err := api.DecodeAll[api.Finding](dicts)
+		if err != nil {
+			return err
+		}
+		for _, found := range page {
+			if err := f.print(found); err != nil {
+				return err
+			}
+		}
+		f.taken += uint32(len(page))
+		if len(page) == 0 || f.taken >= total {
+			return nil
+		}
+	}
+}
+
+func (f *findings) print(found api.Finding) error {
+	f.advise(found)
+	if !f.app.json {
+		f.progress.end()
+		f.app.tui.finding(found)
+		return nil
+	}
+	separator := ",\n    "
+	if !f.open {
+		separator, f.open = "{\n  \"findings\": [\n    ", true
+	}
+	text, err := compact(found)
+	if err == nil {
+		_, err = fmt.Fprintf(f.app.tui.out, "%s%s", separator, text)
+	}
+	return err
+}
+
+// compact is JSON on one line.
+func compact(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return bytes.TrimSpace(b.Bytes()), err
+}
+
+// advise remembers what would help.
+func (f *findings) advise(found api.Finding) {
+	if found.Severity == api.SeverityNotice || found.Fixed {
+		return
+	}
+	switch found.Kind {
+	case api.FindingMissing, api.FindingChanged:
+		if found.Package == "" {
+			f.nowhere++
+		} else if n, err := nevra.Parse(found.Package); err == nil && !slices.Contains(f.reinstall, n.Name) {
+			f.reinstall = append(f.reinstall, n.Name)
+		}
+	}
+}
+
+// failed closes what was begun.
+func (f *findings) failed(err error) error {
+	if !f.open {
+		return err
+	}
+	trouble := explain(err)
+	text, jerr := compact(trouble.Error)
+	if jerr != nil {
+		return jerr
+	}
+	fmt.Fprintf(f.app.tui.out, "\n  ],\n  \"error\": %s\n}\n", text)
+	f.app.code = trouble.exit
+	return nil
+}
+
+// ended prints what it came to.
+func (f *findings) ended(v api.Verification) error {
+	switch {
+	case v.Errors == 0:
+	case v.Errors == f.nowhere:
+		f.app.code = exitNoFile
+	default:
+		f.app.code = exitBad
+	}
+	if !f.app.json {
+		f.progress.end()
+		f.app.tui.verified(v, f.reinstall)
+		return nil
+	}
+	if !f.open {
+		return f.app.tui.json(verifyDocument{[]api.Finding{}, v})
+	}
+	text, err := json.MarshalIndent(v, "  ", "  ")
+	if err == nil {
+		_, err = fmt.Fprintf(f.app.tui.out, "\n  ],\n  \"verification\": %s\n}\n", text)
+	}
+	return err
+}
+
+// finding prints one in a line.
+func (t *tui) finding(f api.Finding) {
+	about := f.Path
+	if f.RawPath != nil {
+		about = string(f.RawPath)
+	}
+	if about == "" {
+		about = f.Package
+	}
+	style, after := bad, ""
+	switch {
+	case f.Fixed:
+		style, after = good, ": put right"
+	case f.Severity == api.SeverityNotice:
+		style = plain
+	}
+	if f.Role != "" && f.Severity == api.SeverityNotice {
+		after = " (" + f.Role + ")"
+	}
+	t.say(style, "%s %s%s", about, f.Text, after)
+}
+
+// verified prints a sum, then what to do.
+func (t *tui) verified(v api.Verification, reinstall []string) {
+	what := fmt.Sprintf("%s of %s, %s, %s", count(v.Files, "file", "files"), count(v.Packages, "package", "packages"), size(v.Bytes), seconds(v.Duration))
+	switch v.State {
+	case api.VerifyRunning:
+		what += " so far, it goes on"
+	case api.VerifyInterrupted:
+		what += " until it was interrupted"
+	}
+	style, outcome := good, "all as it should be"
+	if v.Errors > 0 {
+		style, outcome = bad, strings.Join(kinds(v.Counts), ", ")
+	}
+	t.say(style, "%s: %s", what, outcome)
+	if v.Fixed > 0 {
+		t.say(good, "%d put right", v.Fixed)
+	}
+	if v.Notices > 0 {
+		t.say(plain, "%s", count(v.Notices, "notice that needs no action", "notices that need no action"))
+	}
+	if v.Moved > 0 {
+		t.say(warn, "%s changed meanwhile and must be verified again", count(v.Moved, "package", "packages"))
+	}
+	if v.Dropped > 0 {
+		t.say(warn, "%s too many to be kept are counted only", count(v.Dropped, "finding", "findings"))
+	}
+	c := v.Counts
+	if !v.Fix && c.Label+c.List > 0 {
+		t.fact("next", "digestctl fix binds files to the right lists and publishes those that are missing")
+	}
+	if len(reinstall) > 0 {
+		more := ""
+		if n := len(reinstall) - maxReinstall; n > 0 {
+			more = fmt.Sprintf(", and %d more", n)
+			reinstall = reinstall[:maxReinstall]
+		}
+		t.fact("next", "if nobody meant to change them, reinstall: %s%s", strings.Join(reinstall, " "), more)
+	}
+	if c.Unvouched > 0 {
+		t.fact("next", "executables of nobody: remove them, or install them from a signed package")
+	}
+	if c.Withheld > 0 {
+		t.fact("next", "packages that are not vouched for: digestctl list withheld")
+	}
+}
+
+// kinds are the errors by kind, in words.
+func kinds(c api.VerifyCounts) (words []string) {
+	for _, k := range []struct {
+		n         int
+		one, many string
+	}{
+		{c.Changed, "file changed", "files changed"},
+		{c.Missing, "file missing", "files missing"},
+		{c.Unvouched, "executable of nobody", "executables of nobody"},
+		{c.Label, "file wrongly bound", "files wrongly bound"},
+		{c.List, "list missing", "lists missing"},
+		{c.Withheld, "package not vouched for", "packages not vouched for"},
+		{c.Unreadable, "thing unreadable", "things unreadable"},
+	} {
+		if k.n > 0 {
+			words = append(words, count(k.n, k.one, k.many))
+		}
+	}
+	return words
+}
+
+// size prints a number of bytes.
+func size(n uint64) string {
+	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
+	value, unit := float64(n), 0
+	for ; value >= 1024 && unit < len(units)-1; unit++ {
+		value /= 1024
+	}
+	if unit == 0 {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	return fmt.Sprintf("%.1f %s", value, units[unit])
+}

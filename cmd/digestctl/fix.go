@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) fixCommand() *cobra.Command {
+	var s scope
+	var unlabelled bool
+	cmd := &cobra.Command{
+		Use:   "fix PATH...|--package PACKAGE|--all",
+		Short: "Bind files to the right lists, and publish lists that are missing",
+		Long: `Fix brings the lists in step with rpm's database, as sync does, verifies as verify
+does, and binds files whose content is right to the list that vouches for them.
+It never touches the content of a file: what was changed or is missing must be
+reinstalled, and it says of which packages.
+
+It exits as verify does; what it put right is no error any more.`,
+		Example: "  digestctl fix --all\n  digestctl fix --package bash\n  digestctl fix --all --unlabelled",
+		Args:    func(cmd *cobra.Command, args []string) error { return s.check(cmd, args) },
+		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+			options := s.options()
+			if unlabelled {
+				options = append(options, "unlabelled")
+			}
+			return a.runVerification(ctx, c, "Fix", args, s.packages, options)
+		}),
+	}
+	a.scopeFlags(cmd, &s)
+	cmd.Flags().BoolVar(&unlabelled, "unlabelled", false, "bind files that are bound to no list, too")
+	return cmd
+}

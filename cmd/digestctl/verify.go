@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/spf13/cobra"
+)
+
+// verifyDocument is what verify and fix print for programs.
+type verifyDocument struct {
+	Findings     []api.Finding    `json:"findings"`
+	Verification api.Verification `json:"verification"`
+}
+
+// scope is what a verification is to look at.
+type scope struct {
+	all, idle, resume bool
+	packages          []string
+}
+
+func (a *app) scopeFlags(cmd *cobra.Command, s *scope) {
+	cmd.Flags().BoolVar(&s.all, "all", false, "look at everything")
+	cmd.Flags().StringArrayVar(&s.packages, "package", nil, "look at the files of `PACKAGE`; may be given again")
+	cmd.RegisterFlagCompletionFunc("package", a.asking(packageNames))
+	cmd.Flags().BoolVar(&s.idle, "idle", false, "give way to everybody else: on processors and disks")
+	cmd.Flags().BoolVar(&s.resume, "resume", false, "go on where the same was interrupted, if it was")
+}
+
+// check makes a command take paths, packages or everything.
+func (s *scope) check(cmd *cobra.Command, args []string) error {
+	switch chosen := len(args) + len(s.packages); {
+	case s.all && chosen > 0:
+		return errorf("%s takes either --all, or PATH and --package", verbName(cmd))
+	case !s.all && chosen == 0:
+		return errorf("%s needs PATH, --package or --all", verbName(cmd))
+	}
+	return nil
+}
+
+// options are the words of the call.
+func (s *scope) options() []string {
+	words := []string{}
+	if s.idle {
+		words = append(words, "idle")
+	}
+	if s.resume {
+		words = append(words, "resume")
+	}
+	return words
+}
+
+func (a *app) verifyCommand() *cobra.Command {
+	var s scope
+	var findings bool
+	cmd := &cobra.Command{
+		Use:   "verify PATH...|--package PACKAGE|--all",
+		Short: "Compare the files on disk with what is vouched for",
+		Long: `Verify reads files and compares them with the lists that vouch for them: what was
+changed, what is missing, what is bound to a wrong list, and which executables no
+list includes: files that may be executed, libraries and kernel modules. PATH is
+a file, or a directory with all below it on the disks of this machine.
+
+Configuration that was changed, and documentation that is missing, is noticed but
+no error; nor is what rpm did not install. A file with several names is read
+once. Owners and modes are rpm's to verify.
+
+Whoever interrupts it can go on later with --resume; so can who finds that
+digestd was restarted meanwhile. --findings prints what the latest verification
+found, and verifies nothing.
+
+It exits with 0 when all is as it should be, with 3 when something is not, and
+with 4 when there is no such PATH. With --json findings are printed as they come.`,
+		Example: "  digestctl verify --all\n  digestctl verify --all --idle --resume\n  digestctl verify --package openssh-server\n  digestctl verify /usr/local/bin",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if findings {
+				return exactly()(cmd, args)
+			}
+			return s.check(cmd, args)
+		},
+		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+			if findings {
+				return a.latestFindings(ctx, c)
+			}
+			return a.runVerification(ctx, c, "Verify", args, s.packages, s.options())
+		}),
+	}
+	a.scopeFlags(cmd, &s)
+	cmd.Flags().BoolVar(&findings, "findings", false, "print what the latest verification found")
+	return cmd
+}
+
+// latestFindings prints what is on record.
+func (a *app) latestFindings(ctx context.Context, c *client) error {
+	v, err := get[api.Verification](ctx, c, "Verification")
+	if err != nil {
+		return err
+	}
+	f := &findings{app: a, client: c, progress: &progress{tui: a.tui, off: true}}
+	if err := f.fetch(ctx); err != nil {
+		return f.failed(err)
+	}
+	return f.ended(v)
+}
+
+// runVerification starts a job and prints what it finds as it goes.
+func (a *app) runVerification(ctx context.Context, c *client, method string, paths, packages, options []string) error {
+	raw := make([][]byte, 0, len(paths))
+	for _, p := range paths {
+		abs, err := absolute(p)
+		if err != nil {
+			return err
+		}
+		raw = append(raw, []byte(abs))
+	}
+	if packages == nil {
+		packages = []string{}
+	}
+	f := &findings{app: a, client: c, progress: &progress{tui: a.tui, off: a.json || a.quiet}}
+	begun := false
+	var trouble error
+	result, err := c.runJob(ctx, method, []any{raw, packages, options}, func(stage string, done, total uint64) {
+		// Before these stages the findings on record are those of another time.
+		if begun = begun || stage == "comparing" || stage == "searching"; begun && trouble == nil {
+			trouble = f.fetch(ctx)
+		}
+		f.progress.show(stage, done, total)
+	})
+	defer f.progress.end()
+	if err == nil {
+		err = trouble
+	}
+	if err == nil {
+		err = f.fetch(ctx)
+	}
+	if errors.Is(err, context.Canceled) {
+		err = &api.Error{Code: api.Failed, Message: "interrupted", Advice: "go on later with the same command and --resume"}
+	}
+	if err != nil {
+		return f.failed(err)
+	}
+	var v api.Verification
+	if err := api.Decode(result, &v); err != nil {
+		return f.failed(err)
+	}
+	return f.ended(v)
+}

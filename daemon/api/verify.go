@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package api
+
+import "time"
+
+// Kinds of a [Finding].
+const (
+	FindingChanged    = "changed"    // the content is not what its package has
+	FindingMissing    = "missing"    // its package has it, the disk has not
+	FindingUnvouched  = "unvouched"  // an executable that no list includes
+	FindingLabel      = "label"      // bound to a list that does not include it
+	FindingList       = "list"       // a list is missing from the directory, or altered
+	FindingWithheld   = "withheld"   // a package that is installed but not vouched for
+	FindingUnreadable = "unreadable" // it could not be looked at
+	FindingBusy       = "busy"       // it changes while it is read
+)
+
+// The states of a [Verification].
+const (
+	VerifyRunning     = "running"
+	VerifyFinished    = "finished"
+	VerifyInterrupted = "interrupted" // may be resumed
+)
+
+// Finding is one thing that verification found.
+type Finding struct {
+	Path     string `json:"path,omitzero"`     // of the file, below the root
+	RawPath  []byte `json:"rawPath,omitzero"`  // the bytes, when they are not UTF-8
+	Kind     string `json:"kind"`              // changed, missing, unvouched, label, list, withheld, unreadable, busy
+	Severity string `json:"severity"`          // error, or notice: no cause to act
+	Text     string `json:"text"`              // what is so
+	Package  string `json:"package,omitzero"`  // NEVRA of the package it belongs to
+	List     string `json:"list,omitzero"`     // that should vouch for it
+	Label    string `json:"label,omitzero"`    // the list that security.digest_list binds the file to
+	Algo     string `json:"algo,omitzero"`     // of the digests
+	Digest   string `json:"digest,omitzero"`   // of the content now
+	Expected string `json:"expected,omitzero"` // the digest that the list has
+	Role     string `json:"role,omitzero"`     // config, documentation or ghost, as the package says
+	Fixed    bool   `json:"fixed,omitzero"`    // it was so, and was put right
+}
+
+// Verification is a comparison of what is on disk with what is vouched for.
+type Verification struct {
+	State    string        `json:"state"`          // running, finished, interrupted
+	Fix      bool          `json:"fix"`            // what can be put right was
+	All      bool          `json:"all"`            // everything was looked at, executables of no package as well
+	Scope    []string      `json:"scope,omitzero"` // the paths or packages that were, if not all
+	Started  time.Time     `json:"started"`        // it began, for the first time if it was resumed
+	Ended    time.Time     `json:"ended,omitzero"` // it ended or was interrupted
+	Duration time.Duration `json:"durationNs"`     // of all parts
+	Packages int           `json:"packages"`       // looked at
+	Files    int           `json:"files"`          // looked at
+	Bytes    uint64        `json:"bytes"`          // read
+	Errors   int           `json:"errors"`         // findings that are errors and were not fixed
+	Notices  int           `json:"notices"`        // findings that are no cause to act
+	Fixed    int           `json:"fixed"`          // findings that were put right
+	Counts   VerifyCounts  `json:"counts"`         // of the errors by kind
+	Absent   int           `json:"absent"`         // files that rpm did not install, such as documentation
+	Unbound  int           `json:"unbound"`        // files without a label, for which the kernel looks in every list
+	Moved    int           `json:"moved"`          // packages that changed meanwhile and were left out
+	Dropped  int           `json:"dropped"`        // findings that were counted but not kept
+}
+
+// VerifyCounts are numbers of errors by kind.
+type VerifyCounts struct {
+	Changed    int `json:"changed"`
+	Missing    int `json:"missing"`
+	Unvouched  int `json:"unvouched"`
+	Label      int `json:"label"`
+	List       int `json:"list"`
+	Withheld   int `json:"withheld"`
+	Unreadable int `json:"unreadable"` // or busy
+}
+
+// Count adds a finding.
+func (v *Verification) Count(f Finding) {
+	switch {
+	case f.Fixed:
+		v.Fixed++
+		return
+	case f.Severity == SeverityNotice:
+		v.Notices++
+		return
+	}
+	v.Errors++
+	c := &v.Counts
+	for _, k := range []struct {
+		kind string
+		n    *int
+	}{
+		{FindingChanged, &c.Changed}, {FindingMissing, &c.Missing}, {FindingUnvouched, &c.Unvouched}, {FindingLabel, &c.Label},
+		{FindingList, &c.List}, {FindingWithheld, &c.Withheld}, {FindingUnreadable, &c.Unreadable}, {FindingBusy, &c.Unreadable},
+	} {
+		if k.kind == f.Kind {
+			*k.n++
+		}
+	}
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/verify"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/store"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxTold bounds the findings of one run that enter the log, of which the
+	// journal is made; all are among the findings.
+	maxTold = 100
+	// maxWanted bounds the paths and packages of one request.
+	maxWanted = 4096
+)
+
+// Verify compares what is on disk with what is vouched for and returns when it
+// is done or ctx ends; then what was found is kept, and the next can go on.
+func (d *Daemon) Verify(ctx context.Context, by api.Actor, req api.VerifyRequest, report func(stage string, done, total int)) (api.Verification, error) {
+	v := &d.verifier
+	v.open(d.config.State)
+	if !v.running.TryLock() {
+		return api.Verification{}, &api.Error{Code: api.Busy, Message: "a verification is in progress", Advice: "wait for it, or see digestctl status"}
+	}
+	defer v.running.Unlock()
+	fresh, resume, err := d.wantedVerification(&req)
+	if err != nil {
+		return api.Verification{}, err
+	}
+	if req.Fix {
+		// Lists first: labels lead to them.
+		if _, err := d.runSync(ctx, "fix", report); err != nil {
+			return api.Verification{}, err
+		}
+	}
+	spec, err := d.verifySpec(req)
+	if err != nil {
+		return api.Verification{}, err
+	}
+	if spec.After, err = v.begin(fresh, resume); err != nil {
+		return api.Verification{}, err
+	}
+	d.log.Info("verification begins", "uid", by.UID, "pid", by.PID, "scope", scopeText(fresh), "resumed", resume, "fix", req.Fix)
+	noted := d.now()
+	took := func() time.Duration {
+		now := d.now()
+		since := now.Sub(noted)
+		noted = now
+		return since
+	}
+	p := verifyProgress{report: report, done: v.record.Latest.Files}
+	err = verify.Run(ctx, spec, func(m verify.Message) error {
+		p.hear(m)
+		if m.Unit != nil {
+			if err := v.take(m.Unit); err != nil {
+				return err
+			}
+		}
+		if d.now().Sub(noted) < saveTime {
+			return nil
+		}
+		return v.note(took())
+	})
+	state := api.VerifyFinished
+	if err != nil {
+		state = api.VerifyInterrupted
+	}
+	result, eerr := v.end(state, took(), d.now())
+	if err = errors.Join(err, eerr); err != nil {
+		d.log.Warn("verification ends early", "error", err)
+		return result, err
+	}
+	return result, d.tellVerified(ctx, by, result)
+}
+
+// wantedVerification checks a request against what was interrupted.
+func (d *Daemon) wantedVerification(req *api.VerifyRequest) (fresh api.Verification, resume bool, err error) {
+	if len(req.Paths)+len(req.Packages) > maxWanted {
+		return fresh, false, api.Errorf(api.InvalidArgument, "more than %d paths and packages at once", maxWanted)
+	}
+	for _, p := range req.Paths {
+		if !filepath.IsAbs(p) || strings.ContainsRune(p, 0) || len(p) > unix.PathMax {
+			return fresh, false, api.Errorf(api.InvalidArgument, "%q is no absolute path", p)
+		}
+	}
+	fresh = api.Verification{State: api.VerifyRunning, Fix: req.Fix, All: len(req.Paths)+len(req.Packages) == 0,
+		Started: d.now()}
+	for _, text := range slices.Concat(req.Paths, req.Packages) {
+		fresh.Scope = append(fresh.Scope, api.Clean(text))
+	}
+	if req.Resume {
+		latest, _ := d.verifier.latest()
+		resume = latest.State == api.VerifyInterrupted && latest.Fix == fresh.Fix && latest.All == fresh.All && slices.Equal(latest.Scope, fresh.Scope)
+	}
+	return fresh, resume, nil
+}
+
+func scopeText(v api.Verification) string {
+	if v.All {
+		return "all"
+	}
+	return strings.Join(v.Scope, " ")
+}
+
+// verifySpec says what is vouched for now.
+func (d *Daemon) verifySpec(req api.VerifyRequest) (spec verify.Spec, err error) {
+	snap := d.snapshot()
+	spec = verify.Spec{Root: d.config.Root, Lists: d.config.Lists, Fix: req.Fix, Unlabelled: req.Unlabelled, Idle: req.Idle,
+		Tree: len(req.Paths)+len(req.Packages) == 0, Entries: make([]verify.Entry, 0, len(snap.entries))}
+	if spec.Database, err = d.locateDB(); err != nil {
+		spec.Database = "" // no packages, no roles
+	}
+	for _, p := range req.Paths {
+		spec.Paths = append(spec.Paths, verify.Path(d.insideRoot(p)))
+	}
+	named := make(map[string]bool, len(req.Packages))
+	for _, e := range snap.entries {
+		if e.State == store.Empty || e.Grace != "" {
+			continue // there is nothing to vouch for, or its files have gone
+		}
+		v := verify.Entry{Name: e.Name, State: string(e.State), Package: e.Package.String(), Text: e.Text, Wanted: len(req.Packages) == 0}
+		if !e.Header.IsZero() {
+			v.Header = e.Header[:]
+		}
+		if e.active() {
+			v.File = e.File[:]
+		}
+		for _, pkg := range req.Packages {
+			if names(pkg, e.Package, e.Name) {
+				v.Wanted, named[pkg] = true, true
+			}
+		}
+		spec.Entries = append(spec.Entries, v)
+	}
+	for _, pkg := range req.Packages {
+		if !named[pkg] {
+			return spec, &api.Error{Code: api.NotFound, Message: fmt.Sprintf("no package %q with files is installed", pkg), Advice: "see digestctl list"}
+		}
+	}
+	return spec, nil
+}
+
+// names reports whether text names a package: by its name, name.arch, NEVRA or
+// list.
+func names(text string, n nevra.NEVRA, list string) bool {
+	return text == n.Name || text == n.Name+"."+n.Arch || text == n.String() || text == n.Full() || text == list
+}
+
+// verifyProgress turns messages into stages.
+type verifyProgress struct {
+	report      func(stage string, done, total int)
+	done, total int
+}
+
+func (p *verifyProgress) hear(m verify.Message) {
+	switch {
+	case m.Total != nil:
+		p.total = m.Total.Files
+		p.report("comparing", min(p.done, p.total), p.total)
+	case m.Beat != nil && m.Beat.Searching:
+		p.report("searching", m.Beat.Dirs, 0)
+	case m.Beat != nil:
+		p.report("comparing", min(p.done+m.Beat.Files, p.total), p.total)
+	}
+}
+
+// tellVerified puts the result on record.
+func (d *Daemon) tellVerified(ctx context.Context, by api.Actor, r api.Verification) error {
+	told, _, err := d.verifier.page(0, api.MaxPage)
+	if err != nil {
+		return err
+	}
+	err = d.onState(ctx, func(s *state) error {
+		outcome := "clean"
+		if r.Errors > 0 {
+			outcome = "findings"
+		}
+		n := 0
+		for _, f := range told {
+			if f.Severity == api.SeverityNotice && !f.Fixed || n == maxTold {
+				continue
+			}
+			n++
+			kind := "found"
+			if f.Fixed {
+				kind = "fixed"
+			}
+			s.event(store.Event{Kind: kind, Package: f.Package, List: f.List, Reason: f.Kind, Text: strings.TrimSpace(f.Path + " " + f.Text), UID: by.UID, PID: by.PID})
+		}
+		s.event(store.Event{Kind: "verified", Reason: outcome, Text: verifiedText(r), UID: by.UID, PID: by.PID})
+		return s.commit()
+	})
+	d.log.Info("verified", "scope", scopeText(r), "packages", r.Packages, "files", r.Files, "bytes", r.Bytes, "errors", r.Errors,
+		"notices", r.Notices, "fixed", r.Fixed, "duration", r.Duration)
+	return err
+}
+
+func verifiedText(r api.Verification) string {
+	text := fmt.Sprintf("%s of %s: %s", plural(r.Files, "file"), plural(r.Packages, "package"), plural(r.Errors, "error"))
+	for _, c := range []struct {
+		n    int
+		what string
+	}{
+		{r.Counts.Changed, "changed"}, {r.Counts.Missing, "missing"}, {r.Counts.Unvouched, "executables of nobody"},
+		{r.Counts.Label, "wrongly bound"}, {r.Counts.List, "lists missing"}, {r.Counts.Withheld, "packages withheld"},
+		{r.Counts.Unreadable, "unreadable"}, {r.Fixed, "put right"},
+	} {
+		if c.n > 0 {
+			text += fmt.Sprintf(", %d %s", c.n, c.what)
+		}
+	}
+	return text
+}
+
+// Verification returns the verification that runs, or the latest.
+func (d *Daemon) Verification(context.Context) (api.Verification, error) {
+	d.verifier.open(d.config.State)
+	latest, _ := d.verifier.latest()
+	if latest.State == "" {
+		return latest, &api.Error{Code: api.NotFound, Message: "nothing was verified yet", Advice: "digestctl verify --all"}
+	}
+	return latest, nil
+}
+
+// Findings returns a page of what the latest verification found so far.
+func (d *Daemon) Findings(_ context.Context, offset, limit uint32) ([]api.Finding, uint32, error) {
+	d.verifier.open(d.config.State)
+	return d.verifier.page(offset, limit)
+}
+
+// addVerified puts the latest verification of everything into a status.
+func (d *Daemon) addVerified(st *api.Status) {
+	d.verifier.open(d.config.State)
+	if _, st.Verified = d.verifier.latest(); st.Verified.Errors == 0 {
+		return
+	}
+	st.Problems = append(slices.Clip(st.Problems), api.Problem{ID: "verification", Severity: api.SeverityWarning,
+		Text:   "the latest verification found something: " + verifiedText(st.Verified),
+		Advice: "see it with digestctl verify --findings; when it is mended: digestctl verify --all", Since: st.Verified.Ended})
+}

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/kernel"
+	"golang.org/x/sys/unix"
+)
+
+// listed is a file that an active list has.
+type listed struct {
+	unit   *unit
+	path   string // as the package has it
+	real   string // links in its directory resolved
+	algo   digestlist.Algo
+	want   string // digest, raw
+	shared bool   // other lists have that path, too
+}
+
+func files(n int) string {
+	if n == 1 {
+		return "1 file"
+	}
+	return strconv.Itoa(n) + " files"
+}
+
+// listed looks at a file that should be there.
+func (h *hasher) listed(f listed) {
+	if h.ctx.Err() != nil {
+		return
+	}
+	u := f.unit
+	u.count(&u.Files)
+	part := h.roles.of(u.place, f.path)
+	report := func(kind, severity, text string) api.Finding {
+		return named(f.path, api.Finding{Kind: kind, Severity: severity, Text: text, Package: u.entry.Package, List: u.entry.Name, Role: part.String()})
+	}
+	// An upgrade may put another file in its place while this one is read.
+	for try := 0; ; try++ {
+		file, err := h.root.Find(f.path, false)
+		switch {
+		case absent(err):
+			h.missing(f, part, report)
+			return
+		case errors.Is(err, kernel.ErrNotRegular):
+			if part&roleAbsent == 0 {
+				u.found(report(api.FindingChanged, changedSeverity(part), "is no regular file any more: "+u.entry.Package+" has one"))
+			}
+			return
+		case err != nil:
+			u.found(report(api.FindingUnreadable, api.SeverityError, "cannot be looked at: "+reason(err)))
+			return
+		}
+		again := h.content(f, part, file, report, try < 2)
+		file.Close()
+		if !again {
+			return
+		}
+	}
+}
+
+// absent reports whether there is no file; a directory of it may be none either.
+func absent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR)
+}
+
+// reason is what went wrong, without the path, which stands before it.
+func reason(err error) string {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return errno.Error()
+	}
+	return err.Error()
+}
+
+func changedSeverity(part role) string {
+	if part&roleConfig != 0 {
+		return api.SeverityNotice
+	}
+	return api.SeverityError
+}
+
+func (h *hasher) missing(f listed, part role, report func(kind, severity, text string) api.Finding) {
+	u := f.unit
+	switch {
+	case part&(roleAbsent|roleMissingOK) != 0 || h.index.has(h.index.ghosts, f.real):
+		u.count(&u.Absent)
+	case part&(roleConfig|roleDocumentation) != 0:
+		u.found(report(api.FindingMissing, api.SeverityNotice, "is missing: "+u.entry.Package+" has it"))
+	default:
+		u.found(report(api.FindingMissing, api.SeverityError, "is missing: "+u.entry.Package+" has it"))
+	}
+}
+
+// content compares a file's content and label with its list. It wants to be
+// called again when another file has taken its place.
+func (h *hasher) content(f listed, part role, file *kernel.File, report func(kind, severity, text string) api.Finding, retry bool) (again bool) {
+	u := f.unit
+	label, err := file.Label()
+	var got sums
+	if err == nil {
+		got, err = h.sums(file, u, f.shared, f.algo)
+	}
+	switch {
+	case err != nil && h.ctx.Err() != nil:
+		return false
+	case errors.Is(err, errBusy):
+		if retry && h.replaced(f.path, file) {
+			return true
+		}
+		u.found(report(api.FindingBusy, changedSeverity(part), "changes while it is read"))
+		return false
+	case err != nil:
+		u.found(report(api.FindingUnreadable, api.SeverityError, "cannot be read: "+reason(err)))
+		return false
+	}
+	if string(got[f.algo]) == f.want {
+		h.label(f, file, label, got, report)
+		return false
+	}
+	if retry && h.replaced(f.path, file) {
+		return true
+	}
+	if f.shared && h.elsewhere(f, got) {
+		return false
+	}
+	found := report(api.FindingChanged, changedSeverity(part), "was changed since "+u.entry.Package+" was installed")
+	if part&roleConfig != 0 {
+		found.Text = "was configured since " + u.entry.Package + " was installed"
+	}
+	found.Label, found.Algo = label, f.algo.String()
+	found.Digest, found.Expected = hex.EncodeToString(got[f.algo]), hex.EncodeToString([]byte(f.want))
+	u.found(found)
+	return false
+}
+
+// replaced reports whether the path leads to another file by now.
+func (h *hasher) replaced(path string, file *kernel.File) bool {
+	now, err := h.root.Find(path, false)
+	if err != nil {
+		return absent(err) || errors.Is(err, kernel.ErrNotRegular)
+	}
+	defer now.Close()
+	return now.Stat.Ino != file.Stat.Ino || now.Stat.Dev != file.Stat.Dev
+}
+
+// elsewhere reports whether another list has this content under the same path:
+// the file is that package's.
+func (h *hasher) elsewhere(f listed, got sums) bool {
+	for _, place := range h.index.places(h.index.paths, f.real) {
+		if place != f.unit.place && h.index.includes(h.spec.Entries[place], got, f.real) {
+			return true
+		}
+	}
+	return false
+}
+
+// label looks at what the file is bound to; its content is right.
+func (h *hasher) label(f listed, file *kernel.File, label string, got sums, report func(kind, severity, text string) api.Finding) {
+	u := f.unit
+	switch label {
+	case u.entry.Name:
+		return
+	case "":
+		if !h.spec.Fix || !h.spec.Unlabelled {
+			u.count(&u.Unbound)
+			return
+		}
+	default:
+		if other, ok := h.index.entry(label); ok && h.index.includes(other, got, "") {
+			return
+		}
+	}
+	found := report(api.FindingLabel, api.SeverityError, fmt.Sprintf("is bound to list %s, which does not vouch for it", label))
+	if label == "" {
+		found.Text = "is bound to no list"
+	}
+	found.Label = label
+	if h.spec.Fix && h.index.unchanged(*u.entry, u.stamp) {
+		if err := file.SetLabel(u.entry.Name); err != nil {
+			found.Text += "; " + err.Error()
+		} else {
+			found.Fixed = true
+		}
+	}
+	if label == "" && !found.Fixed {
+		u.count(&u.Unbound) // a file system without labels is no cause to act
+		return
+	}
+	u.found(found)
+}
+
+// stray looks at a file that no list has under its path.
+func (h *hasher) stray(u *unit, path string, file *kernel.File, explicit bool) {
+	defer file.Close()
+	if h.ctx.Err() != nil {
+		return
+	}
+	u.count(&u.Files)
+	label, err := file.Label()
+	var got sums
+	if err == nil {
+		algos := append([]digestlist.Algo{digestlist.SHA256}, h.index.wide...)
+		got, err = h.sums(file, u, false, slices.DeleteFunc(algos, func(a digestlist.Algo) bool { return newHash(a) == nil })...)
+	}
+	if err != nil {
+		if h.ctx.Err() == nil {
+			kind, text := api.FindingUnreadable, "cannot be read: "+reason(err)
+			if errors.Is(err, errBusy) {
+				kind, text = api.FindingBusy, "changes while it is read"
+			}
+			u.found(named(path, api.Finding{Kind: kind, Severity: api.SeverityError, Text: text}))
+		}
+		return
+	}
+	found := named(path, api.Finding{Kind: api.FindingUnvouched, Severity: api.SeverityError, Text: "is an executable that no list includes",
+		Label: label, Algo: digestlist.SHA256.String(), Digest: hex.EncodeToString(got[digestlist.SHA256])})
+	if explicit && !executable(path, &file.Stat) {
+		found.Text = "no list includes it"
+	}
+	for _, place := range h.index.places(h.index.ghosts, path) {
+		found.Package, found.Role = h.spec.Entries[place].Package, "ghost"
+		found.Text += "; " + found.Package + " owns its path, but vouches for no content"
+		break
+	}
+	if h.index.vouched(got) {
+		if !h.strayLabel(&found, file, label, got) {
+			return
+		}
+	}
+	u.found(found)
+}
+
+// strayLabel looks at the label of a file whose content some list has.
+func (h *hasher) strayLabel(found *api.Finding, file *kernel.File, label string, got sums) (wrong bool) {
+	if label == "" {
+		return false
+	}
+	if e, ok := h.index.entry(label); ok && h.index.includes(e, got, "") {
+		return false
+	}
+	found.Kind, found.Text = api.FindingLabel, fmt.Sprintf("is bound to list %s, which does not vouch for it, though another list does", label)
+	if h.spec.Fix {
+		// Without a label the kernel looks in every list.
+		if err := file.RemoveLabel(); err != nil {
+			found.Text += "; " + err.Error()
+		} else {
+			found.Fixed = true
+		}
+	}
+	return true
+}

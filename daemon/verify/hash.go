@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"errors"
+	"fmt"
+	"hash"
+	"sync"
+
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/kernel"
+	"golang.org/x/sys/unix"
+)
+
+// hasher is one goroutine's means.
+type hasher struct {
+	*engine
+	ctx context.Context
+	buf []byte
+}
+
+// sums are a file's digests by some algorithms.
+type sums = map[digestlist.Algo][]byte
+
+var (
+	errBusy   = errors.New("it changes while it is read")
+	errSparse = errors.New("it is sparse")
+)
+
+// A file larger than this, and mostly holes, is not read: a few bytes on disk
+// must not keep a processor busy for days.
+const maxSparse = 16 << 30
+
+func newHash(algo digestlist.Algo) hash.Hash {
+	switch algo {
+	case digestlist.SHA256:
+		return sha256.New()
+	case digestlist.SHA224:
+		return sha256.New224()
+	case digestlist.SHA384:
+		return sha512.New384()
+	case digestlist.SHA512:
+		return sha512.New()
+	}
+	return nil
+}
+
+// sums reads a file once. Of a file with several names or lists, the first who
+// asks reads it, and the others wait.
+func (h *hasher) sums(f *kernel.File, u *unit, shared bool, algos ...digestlist.Algo) (sums, error) {
+	if !shared && f.Stat.Nlink < 2 {
+		return h.read(f, u, algos)
+	}
+	at := inode{f.Stat.Dev, f.Stat.Ino, f.Stat.Ctim, algos[0], len(algos)}
+	l, first := h.links.enter(at)
+	if first {
+		l.sums, l.err = h.read(f, u, algos)
+		close(l.done)
+	}
+	<-l.done
+	return l.sums, l.err
+}
+
+// read hashes a file, once more if it changed meanwhile.
+func (h *hasher) read(f *kernel.File, u *unit, algos []digestlist.Algo) (sums, error) {
+	before := f.Stat
+	for range 3 {
+		if before.Size > maxSparse && before.Blocks*512 < before.Size/8 {
+			return nil, fmt.Errorf("%w: %d bytes, of which %d are on disk", errSparse, before.Size, before.Blocks*512)
+		}
+		got, err := h.readOnce(f, u, algos)
+		if err != nil {
+			return nil, err
+		}
+		after, err := f.Restat()
+		if err != nil {
+			return nil, err
+		}
+		if sameContent(&before, &after) {
+			return got, nil
+		}
+		before = after
+	}
+	return nil, errBusy
+}
+
+func sameContent(a, b *unix.Stat_t) bool {
+	return a.Size == b.Size && a.Mtim == b.Mtim && a.Ctim == b.Ctim
+}
+
+func (h *hasher) readOnce(f *kernel.File, u *unit, algos []digestlist.Algo) (sums, error) {
+	hashes := make([]hash.Hash, len(algos))
+	for i, algo := range algos {
+		if hashes[i] = newHash(algo); hashes[i] == nil {
+			return nil, fmt.Errorf("its list has digests by %s", algo)
+		}
+	}
+	read := uint64(0)
+	err := f.Content(h.buf, func(piece []byte) error {
+		for _, s := range hashes {
+			s.Write(piece)
+		}
+		read += uint64(len(piece))
+		if read%(1<<20) < uint64(len(piece)) {
+			h.pace.wait(h.ctx)
+		}
+		return h.ctx.Err()
+	})
+	u.mu.Lock()
+	u.Bytes += read
+	u.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	got := make(sums, len(algos))
+	for i, algo := range algos {
+		got[algo] = hashes[i].Sum(nil)
+	}
+	return got, nil
+}
+
+// inode is one content, until it changes.
+type inode struct {
+	dev, ino uint64
+	ctime    unix.Timespec
+	algo     digestlist.Algo
+	algos    int
+}
+
+// link is the content of a file with several names.
+type link struct {
+	done chan struct{}
+	sums sums
+	err  error
+}
+
+// links remembers contents.
+type links struct {
+	mu    *sync.Mutex
+	known map[inode]*link
+}
+
+// maxLinks bounds what is remembered.
+const maxLinks = 1 << 20
+
+func newLinks() links { return links{&sync.Mutex{}, map[inode]*link{}} }
+
+// enter returns the content of an inode, and whether the caller must fill it in.
+func (l links) enter(at inode) (entry *link, first bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if entry := l.known[at]; entry != nil {
+		return entry, false
+	}
+	entry = &link{done: make(chan struct{})}
+	if len(l.known) < maxLinks {
+		l.known[at] = entry
+	}
+	return entry, true
+}

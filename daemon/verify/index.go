@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io/fs"
+	"math/bits"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/kernel"
+	"golang.org/x/sys/unix"
+)
+
+// key is the first half of a digest: nobody finds content with that half of a
+// digest that is vouched for.
+type key struct{ hi, lo uint64 }
+
+func keyOf(digest []byte) key {
+	if len(digest) < 16 {
+		return key{}
+	}
+	return key{binary.BigEndian.Uint64(digest), binary.BigEndian.Uint64(digest[8:])}
+}
+
+func compareKeys(a, b key) int { return cmp.Or(cmp.Compare(a.hi, b.hi), cmp.Compare(a.lo, b.lo)) }
+
+// index is what all active lists together vouch for.
+type index struct {
+	lists   string
+	entries []Entry
+	root    *kernel.Root
+	seed    maphash.Seed
+	real    map[string]string // directories as lists name them, and as they are
+
+	broken map[int]bool // entries whose lists cannot be read
+
+	digests []key
+	// Hashes of paths, links in their directories resolved, the entry's place in
+	// the lower bits. Equal hashes of two paths are one in many millions, and
+	// other ones the next time.
+	paths     []uint64
+	covered   []uint64 // the same, of packages that have no list, which is told once
+	ghosts    []uint64 // the same, of ghosts
+	placeBits int
+	wide      []digestlist.Algo // of digests, besides SHA-256
+	files     int               // in lists that are wanted
+}
+
+func newIndex(spec *Spec, root *kernel.Root) *index {
+	return &index{lists: spec.Lists, entries: spec.Entries, root: root, seed: maphash.MakeSeed(),
+		real: map[string]string{}, broken: map[int]bool{}, placeBits: bits.Len(uint(len(spec.Entries)))}
+}
+
+// load reads the active lists. One that cannot be read vouches for nothing; that
+// is found when it is verified.
+func (x *index) load(wanted func(path string) bool) {
+	var buf []byte
+	for place, e := range x.entries {
+		if e.State != active {
+			continue
+		}
+		data, _, err := x.read(e, buf)
+		if err != nil {
+			x.broken[place] = true
+			continue
+		}
+		buf = data
+		walkList(e.Name, data, func(algo digestlist.Algo, digest, path []byte) error {
+			x.digests = append(x.digests, keyOf(digest))
+			if algo != digestlist.SHA256 && !slices.Contains(x.wide, algo) {
+				x.wide = append(x.wide, algo)
+			}
+			if len(path) > 0 {
+				x.paths = append(x.paths, x.ref(string(path), place))
+			}
+			if e.Wanted && wanted(string(path)) {
+				x.files++
+			}
+			return nil
+		})
+	}
+	slices.SortFunc(x.digests, compareKeys)
+	slices.Sort(x.paths)
+}
+
+// cover enters a path of a package that has no list.
+func (x *index) cover(path string, place int) { x.covered = append(x.covered, x.ref(path, place)) }
+
+// ghost enters a path that a package owns without content.
+func (x *index) ghost(path string, place int) { x.ghosts = append(x.ghosts, x.ref(path, place)) }
+
+// sealed is called when all is entered.
+func (x *index) sealed() {
+	slices.Sort(x.covered)
+	slices.Sort(x.ghosts)
+}
+
+func (x *index) ref(path string, place int) uint64 {
+	return x.hash(x.realPath(path)) | uint64(place)
+}
+
+func (x *index) hash(path string) uint64 {
+	return maphash.String(x.seed, path) &^ (1<<x.placeBits - 1)
+}
+
+// realPath resolves the links in a file's directory; what is not there stays as
+// it is named. It remembers, so it is for one goroutine.
+func (x *index) realPath(path string) string {
+	cut := strings.LastIndexByte(path, '/') + 1
+	dir, base := path[:cut], path[cut:]
+	real, known := x.real[dir]
+	if !known {
+		var err error
+		if real, err = x.root.RealDir(dir); err != nil {
+			real = filepath.Clean("/" + dir)
+		}
+		real = strings.TrimSuffix(real, "/") + "/"
+		if real == dir {
+			real = dir // one string for both
+		}
+		x.real[strings.Clone(dir)] = real
+	}
+	if real == dir {
+		return path
+	}
+	return real + base
+}
+
+// realPathOnce is realPath for those who must not remember.
+func (x *index) realPathOnce(path string) string {
+	cut := strings.LastIndexByte(path, '/') + 1
+	real, err := x.root.RealDir(path[:cut])
+	if err != nil {
+		return filepath.Clean("/" + path)
+	}
+	return strings.TrimSuffix(real, "/") + "/" + path[cut:]
+}
+
+// places returns those entries that have a path; it is a real one.
+func (x *index) places(sorted []uint64, real string) (places []int) {
+	h := x.hash(real)
+	i, _ := slices.BinarySearch(sorted, h)
+	for ; i < len(sorted) && sorted[i]&^(1<<x.placeBits-1) == h; i++ {
+		places = append(places, int(sorted[i]&(1<<x.placeBits-1)))
+	}
+	return places
+}
+
+// has reports whether some entry has a path; it is a real one.
+func (x *index) has(sorted []uint64, real string) bool {
+	h := x.hash(real)
+	i, _ := slices.BinarySearch(sorted, h)
+	return i < len(sorted) && sorted[i]&^(1<<x.placeBits-1) == h
+}
+
+// vouched reports whether an active list has one of these digests.
+func (x *index) vouched(sums map[digestlist.Algo][]byte) bool {
+	for _, sum := range sums {
+		if _, ok := slices.BinarySearchFunc(x.digests, keyOf(sum), compareKeys); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// entry finds an active list by its name.
+func (x *index) entry(name string) (Entry, bool) {
+	i, ok := slices.BinarySearchFunc(x.entries, name, func(e Entry, name string) int { return strings.Compare(e.Name, name) })
+	if !ok || x.entries[i].State != active {
+		return Entry{}, false
+	}
+	return x.entries[i], true
+}
+
+// includes reports whether an active list has a digest, under that real path or,
+// if it is "", under any.
+func (x *index) includes(e Entry, sums map[digestlist.Algo][]byte, real string) bool {
+	data, _, err := x.read(e, nil)
+	if err != nil {
+		return false
+	}
+	found := false
+	walkList(e.Name, data, func(algo digestlist.Algo, digest, path []byte) error {
+		if bytes.Equal(sums[algo], digest) && (real == "" || x.realPathOnce(string(path)) == real) {
+			found = true
+			return errFound
+		}
+		return nil
+	})
+	return found
+}
+
+var errFound = errors.New("found")
+
+// stamp tells one state of a list's file from another.
+type stamp struct {
+	dev, ino uint64
+	size     int64
+	ctime    unix.Timespec
+}
+
+// read returns the content of a list as the daemon published it, or an error
+// that says what is wrong with the file.
+func (x *index) read(e Entry, buf []byte) ([]byte, stamp, error) {
+	path := filepath.Join(x.lists, e.Name)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return buf, stamp{}, errors.New("is missing from the list directory")
+	}
+	if err != nil {
+		return buf, stamp{}, fmt.Errorf("cannot be read: %w", err)
+	}
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return buf, stamp{}, fmt.Errorf("cannot be read: %w", err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size > maxListSize {
+		return buf, stamp{}, errors.New("is not what was published")
+	}
+	if int64(cap(buf)) < st.Size {
+		buf = make([]byte, st.Size)
+	}
+	buf = buf[:st.Size]
+	n, err := f.ReadAt(buf, 0)
+	if sum := sha256.Sum256(buf[:n]); err != nil && n < len(buf) || !bytes.Equal(sum[:], e.File) {
+		return buf, stamp{}, errors.New("is not what was published")
+	}
+	return buf, stamp{st.Dev, st.Ino, st.Size, st.Ctim}, nil
+}
+
+// maxListSize is that of package store.
+const maxListSize = 512 << 20
+
+// unchanged reports whether a list's file is still the one that was read.
+func (x *index) unchanged(e Entry, s stamp) bool {
+	var st unix.Stat_t
+	err := unix.Lstat(filepath.Join(x.lists, e.Name), &st)
+	return err == nil && stamp{st.Dev, st.Ino, st.Size, st.Ctim} == s
+}
+
+func walkList(name string, data []byte, fn func(algo digestlist.Algo, digest, path []byte) error) error {
+	_, _, format, _, err := digestlist.ParseName(name)
+	if err != nil {
+		return err
+	}
+	if body, _, _, err := digestlist.SplitSignature(data); err == nil {
+		data = body
+	}
+	return digestlist.Walk(format, data, fn)
+}

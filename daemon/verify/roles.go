@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/digestd/digestd/digestlist/header"
+	"github.com/digestd/digestd/rpmdb"
+)
+
+// role is what a package says of a file that is not like all others.
+type role uint8
+
+const (
+	roleConfig        role = 1 << iota // the administrator may change it
+	roleDocumentation                  // nobody misses it
+	roleMissingOK                      // it may be absent
+	roleAbsent                         // rpm did not install it
+)
+
+// Attributes of files (rpm, include/rpm/rpmfiles.h, rpmfileAttrs).
+const (
+	attrConfig    = 1 << 0
+	attrDoc       = 1 << 1
+	attrMissingOK = 1 << 3
+	attrLicense   = 1 << 7
+	attrReadme    = 1 << 8
+)
+
+// States of files (rpmfileState): why rpm did not install one.
+const (
+	stateNotInstalled = 2 // documentation, or excluded
+	stateNetShared    = 3
+	stateWrongColor   = 4 // another architecture's file is there instead
+)
+
+func roleOf(attrs uint32, state byte) (r role) {
+	if attrs&attrConfig != 0 {
+		r |= roleConfig
+	}
+	if attrs&(attrDoc|attrLicense|attrReadme) != 0 {
+		r |= roleDocumentation
+	}
+	if attrs&attrMissingOK != 0 {
+		r |= roleMissingOK
+	}
+	if state == stateNotInstalled || state == stateNetShared || state == stateWrongColor {
+		r |= roleAbsent
+	}
+	return r
+}
+
+// String is the role's name in a finding.
+func (r role) String() string {
+	switch {
+	case r&roleConfig != 0:
+		return "config"
+	case r&roleDocumentation != 0:
+		return "documentation"
+	}
+	return ""
+}
+
+// marked is a file with a role.
+type marked struct {
+	hash uint64 // of its path in the package
+	role role
+}
+
+// roles are those of all files of wanted packages, by the entry's place.
+type roles struct {
+	x       *index
+	byEntry [][]marked
+	regular []int // wanted files of packages that are withheld
+	wanted  func(path string) bool
+}
+
+// of returns the role of a file by its path in the package.
+func (r *roles) of(place int, path string) role {
+	files := r.byEntry[place]
+	h := r.x.hash(path)
+	i, ok := slices.BinarySearchFunc(files, h, func(m marked, h uint64) int { return cmp.Compare(m.hash, h) })
+	if !ok {
+		return 0
+	}
+	return files[i].role
+}
+
+// readRoles reads rpm's database. A header that is malformed says nothing.
+func readRoles(ctx context.Context, dir string, x *index, wanted func(path string) bool) (*roles, error) {
+	r := &roles{x: x, wanted: wanted, byEntry: make([][]marked, len(x.entries)), regular: make([]int, len(x.entries))}
+	if dir == "" {
+		return r, nil
+	}
+	db, err := rpmdb.Open(dir)
+	if errors.Is(err, rpmdb.ErrNoDatabase) {
+		return r, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	byHeader := make(map[string]int, len(x.entries))
+	for place, e := range x.entries {
+		if len(e.Header) > 0 {
+			byHeader[string(e.Header)] = place
+		}
+	}
+	err = db.Headers(ctx, func(_ uint32, blob []byte) error {
+		h, err := header.Parse(blob)
+		if err != nil {
+			return nil
+		}
+		digest, err := h.Digest()
+		if err != nil {
+			return nil
+		}
+		if place, ours := byHeader[string(digest[:])]; ours {
+			r.enter(h, place)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot read rpm's database: %w", err)
+	}
+	return r, nil
+}
+
+// enter notes the files of one package that are not like all others.
+func (r *roles) enter(h *header.Header, place int) {
+	states, _ := h.Unsigned().Bytes(header.TagFileStates)
+	withheld := r.x.entries[place].State != active || r.x.broken[place]
+	var files []marked
+	var path []byte
+	h.Files(func(f header.File) error {
+		var state byte
+		if f.Index < len(states) {
+			state = states[f.Index]
+		}
+		mark := roleOf(f.Flags, state)
+		if mark == 0 && !f.Ghost() && !withheld {
+			return nil
+		}
+		path = f.AppendPath(path[:0])
+		text := strings.Clone(string(path))
+		switch {
+		case f.Ghost():
+			r.x.ghost(text, place)
+		case withheld && f.Regular() && mark&roleAbsent == 0:
+			r.x.cover(text, place)
+			if r.wanted(text) {
+				r.regular[place]++
+			}
+		}
+		if mark != 0 {
+			files = append(files, marked{r.x.hash(text), mark})
+		}
+		return nil
+	})
+	slices.SortFunc(files, func(a, b marked) int { return cmp.Compare(a.hash, b.hash) })
+	r.byEntry[place] = files
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/kernel"
+	"golang.org/x/sys/unix"
+)
+
+// maxDepth bounds how deep directories may lie in each other: each is open while
+// those below it are looked at.
+const maxDepth = 256
+
+// search looks for executables of nobody: in the whole tree, or at and below the
+// paths that are wanted.
+func (e *engine) search(ctx context.Context) error {
+	e.searching.Store(true)
+	if e.spec.Tree {
+		return e.searchTree(ctx, "/")
+	}
+	for i, top := range e.real {
+		if slices.ContainsFunc(e.real[:i], func(earlier string) bool { return below(top, earlier) }) {
+			continue // it was looked at
+		}
+		if err := e.searchTop(ctx, top); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// searchTop looks at a path that was named: a directory with all below it, or a
+// file.
+func (e *engine) searchTop(ctx context.Context, top string) error {
+	err := e.searchTree(ctx, top)
+	if !absent(err) && !errors.Is(err, unix.ELOOP) {
+		return err
+	}
+	u, err := e.beginDir(ctx, top)
+	if u == nil || err != nil {
+		return err
+	}
+	defer u.finish()
+	complain := func(kind, text string) {
+		u.found(named(top, api.Finding{Kind: kind, Severity: api.SeverityError, Text: text}))
+	}
+	file, err := e.root.Find(top, true)
+	switch {
+	case err == nil && (e.index.has(e.index.paths, top) || e.index.has(e.index.covered, top)):
+		return file.Close()
+	case err == nil:
+		return e.add(ctx, u, func(h *hasher) { h.stray(u, top, file, true) })
+	case errors.Is(err, kernel.ErrNotRegular):
+		complain(api.FindingUnreadable, "is neither a regular file nor a directory; nothing else is vouched for")
+	case !absent(err):
+		complain(api.FindingUnreadable, "cannot be looked at: "+reason(err))
+	case !e.index.has(e.index.paths, top):
+		complain(api.FindingMissing, "there is no such file")
+	}
+	return nil
+}
+
+// node is a directory whose subdirectories are being looked at.
+type node struct {
+	dir  *kernel.Dir
+	path string
+	subs []string // still to come
+}
+
+// searchTree looks at all directories from top down, in order.
+func (e *engine) searchTree(ctx context.Context, top string) error {
+	dir, err := e.root.OpenDir(top)
+	if err != nil {
+		return err
+	}
+	real, err := dir.Path()
+	if err == nil {
+		real, err = e.root.Inside(real)
+	}
+	if err != nil {
+		dir.Close()
+		return err
+	}
+	stack := []*node{{dir: dir, path: real}}
+	defer func() {
+		for _, n := range stack {
+			n.dir.Close()
+		}
+	}()
+	if stack[0].subs, err = e.searchDir(ctx, stack[0]); err != nil {
+		return err
+	}
+	for len(stack) > 0 {
+		n := stack[len(stack)-1]
+		if len(n.subs) == 0 {
+			n.dir.Close()
+			stack = stack[:len(stack)-1]
+			continue
+		}
+		name := n.subs[0]
+		n.subs = n.subs[1:]
+		child := path.Join(n.path, name)
+		if e.passed(child) {
+			continue
+		}
+		dir, err := e.enterDir(ctx, stack, name, child)
+		if err != nil {
+			return err
+		}
+		if dir == nil {
+			continue
+		}
+		next := &node{dir: dir, path: child}
+		stack = append(stack, next)
+		if next.subs, err = e.searchDir(ctx, next); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// passed reports whether an earlier run has done a directory and all below it.
+func (e *engine) passed(dir string) bool {
+	after := string(e.spec.After.Dir)
+	return after != "" && compareDirs(dir, after) < 0 && !below(after, dir)
+}
+
+// compareDirs puts a directory before what is below it and that before its next
+// sibling.
+func compareDirs(a, b string) int {
+	return slices.Compare(strings.Split(a, "/"), strings.Split(b, "/"))
+}
+
+// enterDir opens a directory that the search goes on in; nil for one that it
+// does not.
+func (e *engine) enterDir(ctx context.Context, stack []*node, name, child string) (*kernel.Dir, error) {
+	parent := stack[len(stack)-1].dir
+	dir, err := parent.Child(name)
+	if absent(err) || errors.Is(err, unix.ELOOP) {
+		return nil, nil // gone, or another thing by now
+	}
+	if err != nil {
+		return nil, e.complain(ctx, child, "cannot be looked into: "+reason(err))
+	}
+	if dir.Stat.Dev != parent.Stat.Dev && !local(dir) {
+		dir.Close()
+		return nil, nil
+	}
+	for _, n := range stack {
+		if n.dir.Stat.Ino == dir.Stat.Ino && n.dir.Stat.Dev == dir.Stat.Dev {
+			dir.Close()
+			return nil, e.complain(ctx, child, "is the same directory as "+n.path+", mounted below itself: not looked into")
+		}
+	}
+	if len(stack) >= maxDepth {
+		dir.Close()
+		return nil, e.complain(ctx, child, "lies too deep: not looked into")
+	}
+	return dir, nil
+}
+
+// complain reports a directory that could not be looked into.
+func (e *engine) complain(ctx context.Context, dir, text string) error {
+	u, err := e.beginDir(ctx, dir)
+	if u != nil {
+		u.found(named(dir, api.Finding{Kind: api.FindingUnreadable, Severity: api.SeverityError, Text: text}))
+		u.finish()
+	}
+	return err
+}
+
+// beginDir begins the unit of a directory, pending; nil if an earlier run has
+// done it.
+func (e *engine) beginDir(ctx context.Context, dir string) (*unit, error) {
+	e.dirs.Add(1)
+	if after := string(e.spec.After.Dir); after != "" && compareDirs(dir, after) <= 0 {
+		return nil, ctx.Err()
+	}
+	u := newUnit(Unit{Cursor: Cursor{Tree: true, Dir: Path(dir)}})
+	if err := e.begin(ctx, u); err != nil {
+		u.finish()
+		return nil, err
+	}
+	return u, nil
+}
+
+// searchDir looks at the files of one directory and returns its subdirectories.
+func (e *engine) searchDir(ctx context.Context, n *node) (subs []string, err error) {
+	u, err := e.beginDir(ctx, n.path)
+	if err != nil {
+		return nil, err
+	}
+	if u != nil {
+		defer u.finish()
+	}
+	err = n.dir.Each(func(name string, kind fs.FileMode) error {
+		switch {
+		case kind.IsDir():
+			subs = append(subs, name)
+			return nil
+		case !kind.IsRegular() || u == nil:
+			return nil
+		}
+		return e.searchFile(ctx, u, n, name)
+	})
+	slices.Sort(subs)
+	if err != nil && ctx.Err() == nil && u != nil {
+		u.found(named(n.path, api.Finding{Kind: api.FindingUnreadable, Severity: api.SeverityError, Text: "cannot be looked into: " + reason(err)}))
+		err = nil
+	}
+	return subs, err
+}
+
+func (e *engine) searchFile(ctx context.Context, u *unit, n *node, name string) error {
+	full := strings.TrimSuffix(n.path, "/") + "/" + name
+	if e.index.has(e.index.paths, full) || e.index.has(e.index.covered, full) {
+		return nil
+	}
+	file, err := n.dir.Find(name)
+	if err != nil {
+		if !absent(err) && !errors.Is(err, kernel.ErrNotRegular) {
+			u.found(named(full, api.Finding{Kind: api.FindingUnreadable, Severity: api.SeverityError, Text: "cannot be looked at: " + reason(err)}))
+		}
+		return nil
+	}
+	if !executable(name, &file.Stat) {
+		return file.Close()
+	}
+	if err := e.add(ctx, u, func(h *hasher) { h.stray(u, full, file, false) }); err != nil {
+		file.Close()
+		return err
+	}
+	return nil
+}
+
+// executable reports whether a file could be run: by itself, or in a process or
+// the kernel.
+func executable(name string, st *unix.Stat_t) bool {
+	base := path.Base(name)
+	return st.Mode&0o111 != 0 || strings.HasSuffix(base, ".so") || strings.Contains(base, ".so.") ||
+		strings.HasSuffix(base, ".ko") || strings.Contains(base, ".ko.")
+}
+
+// local reports whether a file system that is mounted in the tree is searched:
+// one on a disk of this machine, which keeps what it has.
+func local(dir *kernel.Dir) bool {
+	kind, err := dir.FileSystem()
+	return err == nil && slices.Contains([]int64{
+		unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC, unix.MSDOS_SUPER_MAGIC,
+		unix.EXFAT_SUPER_MAGIC, unix.SQUASHFS_MAGIC, unix.EROFS_SUPER_MAGIC_V1, unix.REISERFS_SUPER_MAGIC,
+		0x2fc12fc1, // zfs
+		0xca451a4e, // bcachefs
+	}, kind)
+}

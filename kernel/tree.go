@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Dir is an open directory inside a Root.
+type Dir struct {
+	f    *os.File
+	Stat unix.Stat_t
+}
+
+// OpenDir opens a directory of the tree, links followed inside the root.
+func (r *Root) OpenDir(path string) (*Dir, error) {
+	return openDir(int(r.dir.Fd()), path, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_MAGICLINKS, 0)
+}
+
+// Child opens a directory in d; a link is not followed.
+func (d *Dir) Child(name string) (*Dir, error) {
+	return openDir(int(d.f.Fd()), name, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS, unix.O_NOFOLLOW)
+}
+
+func openDir(at int, path string, resolve, flags uint64) (*Dir, error) {
+	how := unix.OpenHow{Flags: unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC | flags, Resolve: resolve}
+	fd, err := openat2(at, path, &how)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	// By this name the runtime asks what an entry is when the directory does not
+	// say, whatever happens to the path meanwhile.
+	d := &Dir{f: os.NewFile(uintptr(fd), "/proc/self/fd/"+strconv.Itoa(fd))}
+	if err := unix.Fstat(fd, &d.Stat); err != nil {
+		d.Close()
+		return nil, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return d, nil
+}
+
+// openat2 tries again when a rename elsewhere came in between, which the kernel
+// asks for (openat2(2), EAGAIN).
+func openat2(at int, path string, how *unix.OpenHow) (fd int, err error) {
+	for range 64 {
+		fd, err = unix.Openat2(at, path, how)
+		if err != unix.EAGAIN && err != unix.EINTR {
+			break
+		}
+	}
+	return fd, err
+}
+
+// Close releases the directory.
+func (d *Dir) Close() error { return d.f.Close() }
+
+// Path returns where the directory lies, as seen from outside the root.
+func (d *Dir) Path() (string, error) {
+	return os.Readlink("/proc/self/fd/" + strconv.Itoa(int(d.f.Fd())))
+}
+
+// FileSystem returns the number of the kind of file system that d lies on
+// (statfs(2), f_type).
+func (d *Dir) FileSystem() (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(d.f.Fd()), &st); err != nil {
+		return 0, fmt.Errorf("cannot tell the file system: %w", err)
+	}
+	return int64(st.Type), nil
+}
+
+// Each calls fn with the name and kind of each entry, in no order, and keeps but
+// a few of them in memory.
+func (d *Dir) Each(fn func(name string, kind fs.FileMode) error) error {
+	const few = 512
+	for {
+		entries, err := d.f.ReadDir(few)
+		for _, e := range entries {
+			if err := fn(e.Name(), e.Type()); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// Find looks a regular file in d up, as [Root.Find] does.
+func (d *Dir) Find(name string) (*File, error) {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC | unix.O_NOFOLLOW, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS}
+	fd, err := openat2(int(d.f.Fd()), name, &how)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	return newFile(fd, name)
+}
+
+// newFile takes a descriptor over.
+func newFile(fd int, path string) (*File, error) {
+	f := &File{fd: fd}
+	if err := unix.Fstat(fd, &f.Stat); err != nil {
+		f.Close()
+		return nil, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if f.Stat.Mode&unix.S_IFMT != unix.S_IFREG {
+		f.Close()
+		return nil, fmt.Errorf("%s: %w", path, ErrNotRegular)
+	}
+	return f, nil
+}
+
+// RealDir returns a directory's path with all links resolved, as seen from
+// inside the root.
+func (r *Root) RealDir(path string) (string, error) {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+	fd, err := openat2(int(r.dir.Fd()), path, &how)
+	if err != nil {
+		return "", &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	real, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	if err != nil {
+		return "", err
+	}
+	return r.Inside(real)
+}
+
+// Inside turns a path as seen from outside, links resolved, into one below the
+// root.
+func (r *Root) Inside(real string) (string, error) {
+	top, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(r.dir.Fd())))
+	if err != nil {
+		return "", err
+	}
+	rest, ok := strings.CutPrefix(real, strings.TrimSuffix(top, "/"))
+	if !ok || rest != "" && rest[0] != '/' {
+		return "", fmt.Errorf("%s is not below %s", real, top)
+	}
+	if rest == "" {
+		return "/", nil
+	}
+	return rest, nil
+}
+
+// Content calls fn with the file's content, piece by piece, in a part of buf.
+func (f *File) Content(buf []byte, fn func(piece []byte) error) error {
+	fd, err := unix.Open(f.proc(), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: f.proc(), Err: err}
+	}
+	defer unix.Close(fd)
+	for {
+		n, err := unix.Read(fd, buf)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return fmt.Errorf("cannot read: %w", err)
+		case n == 0:
+			return nil
+		}
+		if err := fn(buf[:n]); err != nil {
+			return err
+		}
+	}
+}
+
+// Restat looks again at what the file is now.
+func (f *File) Restat() (st unix.Stat_t, err error) {
+	err = unix.Fstat(f.fd, &st)
+	return st, err
+}

@@ -150,3 +150,29 @@ func TestConfigurationIsDocumented(t *testing.T) {
 		t.Errorf("%d keys are documented, %d are there", n, keys)
 	}
 }
+
+// digestd(8) has every option of digestd, and no other.
+func TestDaemonOptionsAreDocumented(t *testing.T) {
+	source, err := os.ReadFile("../digestd/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../../docs/man/digestd.8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := regexp.MustCompile(`flag\.[A-Z]\w+\("([a-z-]+)"`).FindAllSubmatch(source, -1)
+	if len(options) < 3 {
+		t.Fatalf("only %d options are found", len(options))
+	}
+	for _, o := range options {
+		if !bytes.Contains(page, []byte(".TP\n\\fB\\-"+strings.ReplaceAll(string(o[1]), "-", `\-`)+`\fR`)) {
+			t.Errorf("-%s is not documented", o[1])
+		}
+	}
+	_, list, _ := strings.Cut(string(page), ".SH OPTIONS\n")
+	list, _, _ = strings.Cut(list, ".SH ")
+	if n := strings.Count(list, ".TP\n"); n != len(options) {
+		t.Errorf("%d options are documented, %d are there", n, len(options))
+	}
+}

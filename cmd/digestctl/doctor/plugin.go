@@ -177,7 +177,7 @@ func exports(lib, beside string, exported map[string]bool) bool {
 // dnfPlugins are where the plugins for dnf lie; each is a pattern.
 var dnfPlugins = []struct{ program, pattern, pkg string }{
 	{"dnf-3", "/usr/lib/python3*/*-packages/dnf-plugins/digestd.py", "python3-dnf-plugin-digestd"},
-	{"dnf5", "/etc/dnf/libdnf5-plugins/actions.d/digestd.actions", "libdnf5-plugin-digestd"},
+	{"dnf5", "/etc/dnf/libdnf5-plugins/actions.d/digestd.actions", "digestd-dnf5"},
 }
 
 // lookDNF is about comfort: without these rpm's plugin refuses the same, only

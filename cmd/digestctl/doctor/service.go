@@ -50,44 +50,75 @@ func lookConfig(_ context.Context, p *patient) {
 	}
 }
 
-// lookService asks systemd, which knows also of a service that is not there.
+// systemd reports whether systemd runs the machine.
+func (p *patient) systemd() bool {
+	_, err := os.Stat(p.at("/run/systemd/system"))
+	return err == nil
+}
+
+// unit asks systemd about a unit, which knows also of one that is not there.
+func unit(ctx context.Context, name string) (map[string]string, error) {
+	out, err := output(ctx, "systemctl", "show", name, "--property=LoadState,ActiveState,SubState,UnitFileState,Result,NRestarts,NeedDaemonReload")
+	if err != nil {
+		return nil, err
+	}
+	properties := map[string]string{}
+	for line := range strings.Lines(out) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		properties[key] = value
+	}
+	return properties, nil
+}
+
+// atBoot reports whether a unit is part of the next boot, or needs not be.
+func atBoot(u map[string]string) bool {
+	state := u["UnitFileState"]
+	return strings.HasPrefix(state, "enabled") || state == "static" || state == "linked" || state == "generated" || state == ""
+}
+
 func lookService(ctx context.Context, p *patient) {
-	if _, err := os.Stat(p.at("/run/systemd/system")); err != nil {
+	if !p.systemd() {
 		p.skip("systemd does not run this machine")
 		return
 	}
-	out, err := output(ctx, "systemctl", "show", "digestd.service", "--property=LoadState,ActiveState,SubState,UnitFileState,Result,NRestarts,NeedDaemonReload")
+	service, err := unit(ctx, "digestd.service")
 	if err != nil {
 		p.warn("systemctl status digestd", "systemd does not answer: %v", err)
 		return
 	}
-	unit := map[string]string{}
-	for line := range strings.Lines(out) {
-		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-		unit[key] = value
+	p.service(service)
+	socket, err := unit(ctx, "digestd.socket")
+	switch {
+	case err != nil, socket["LoadState"] == "not-found":
+		// A service alone makes its socket itself.
+	case socket["ActiveState"] != "active":
+		p.warn("systemctl enable --now digestd.socket", "digestd.socket is %s: package managers do not wait while digestd starts", socket["ActiveState"])
+	case !atBoot(socket):
+		p.warn("systemctl enable digestd.socket", "digestd.socket is %s: the next boot goes without it", socket["UnitFileState"])
 	}
-	switch active := unit["ActiveState"]; {
-	case unit["LoadState"] == "not-found":
+}
+
+func (p *patient) service(u map[string]string) {
+	switch active := u["ActiveState"]; {
+	case u["LoadState"] == "not-found":
 		p.fail("dnf install digestd", "systemd knows no digestd.service")
 		return
-	case unit["LoadState"] == "masked":
+	case u["LoadState"] == "masked":
 		p.fail("systemctl unmask digestd && systemctl enable --now digestd", "digestd.service is masked: it cannot start")
 		return
-	case active == "failed", active == "activating" && unit["SubState"] == "auto-restart":
-		p.fail(logOf, "digestd.service does not stay up: %s, started again %s times", unit["Result"], unit["NRestarts"])
+	case active == "failed", active == "activating" && u["SubState"] == "auto-restart":
+		p.fail(logOf, "digestd.service does not stay up: %s, started again %s times", u["Result"], u["NRestarts"])
 		p.advise("its last lines say why; then: systemctl restart digestd")
 	case active != "active" && active != "reloading":
 		p.fail("systemctl enable --now digestd", "digestd.service is %s", active)
 		return
 	default:
-		p.ok("digestd.service is %s (%s)", active, unit["SubState"])
+		p.ok("digestd.service is %s (%s)", active, u["SubState"])
 	}
-	switch state := unit["UnitFileState"]; {
-	case strings.HasPrefix(state, "enabled"), state == "static", state == "linked", state == "generated", state == "":
-	default:
-		p.warn("systemctl enable digestd", "digestd.service is %s: the next boot goes without it", state)
+	if !atBoot(u) {
+		p.warn("systemctl enable digestd", "digestd.service is %s: the next boot goes without it", u["UnitFileState"])
 	}
-	if unit["NeedDaemonReload"] == "yes" {
+	if u["NeedDaemonReload"] == "yes" {
 		p.warn("systemctl daemon-reload && systemctl restart digestd", "digestd.service was changed since systemd read it")
 	}
 }
@@ -144,6 +175,14 @@ func lookSocket(ctx context.Context, p *patient) {
 	}
 	if mode := fi.Mode().Perm(); mode&0o077 != 0 {
 		p.warn("chmod 0600 "+shell(path), "%s has mode %04o: others may keep it busy", path, mode)
+	}
+	// To connect would have systemd start digestd, and nothing is to be changed.
+	if p.systemd() && path == wire.DefaultSocket {
+		service, err := unit(ctx, "digestd.service")
+		if state := service["ActiveState"]; err == nil && service["LoadState"] == "loaded" && (state == "inactive" || state == "failed") {
+			p.skip("digestd.service is %s; who connects to %s has systemd start it", state, path)
+			return
+		}
 	}
 	c, err := wire.Dial(ctx, path)
 	if err != nil {

@@ -149,6 +149,17 @@ func denied(ctx context.Context, c *client, _ string, _ []string) (offers []cobr
 	return offers, err
 }
 
+// ownNames are the owner's own lists.
+func ownNames(ctx context.Context, c *client, _ string, _ []string) (offers []cobra.Completion, err error) {
+	lists, err := getAll[api.Own](ctx, c, "Owns")
+	for _, o := range lists {
+		if o.State != api.StateRemoved {
+			offers = append(offers, cobra.CompletionWithDesc(o.Name, o.State))
+		}
+	}
+	return offers, err
+}
+
 // orFiles offers files as well.
 func orFiles(complete cobra.CompletionFunc) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {

@@ -66,7 +66,8 @@ func (a *app) ownShowCommand() *cobra.Command {
 		Short: "Show everything about one of your own lists",
 		Long: `Show prints everything about one of your own lists; with --files also the files
 and their digests. It exits with 3 when there is no list of that name.`,
-		Args: exactly("NAME"),
+		Args:              exactly("NAME"),
+		ValidArgsFunction: a.asking(ownNames),
 		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
 			own, err := get[api.Own](ctx, c, "Own", args[0])
 			if err != nil {
@@ -139,7 +140,8 @@ func (a *app) ownRemoveCommand() *cobra.Command {
 		Short: "Remove one of your own lists",
 		Long: `Rm takes one of your own lists out of the directory, and its label from files that
 were bound to it: nothing vouches for them any more, unless another list does.`,
-		Args: exactly("NAME"),
+		Args:              exactly("NAME"),
+		ValidArgsFunction: a.asking(ownNames),
 		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
 			result, err := a.ownJob(ctx, c, "OwnRemove", []any{args[0], reason})
 			if err != nil {

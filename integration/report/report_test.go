@@ -84,6 +84,9 @@ func machine(t *testing.T) *pkgtest.Daemon {
 	d.Start()
 	digestctl(t, d, "rollback", "grant", "tools-1-1.noarch", "--reason", "because "+strings.ReplaceAll(evil, "\u202e", "")+" "+long)
 	digestctl(t, d, "floor", "set", "tools.noarch", "1-1", "--reason", "<b>bold</b>")
+	ours := filepath.Join(bin, "ours")
+	check(os.WriteFile(ours, []byte("ours"), 0o755))
+	digestctl(t, d, "own", "add", "local", ours, "--reason", "our own")
 	digestctl(t, d, "deny", filepath.Join(bin, "tool-07"), "--reason", "found by <i>chance</i>", "--ticket", "CVE-2026-1")
 	return d
 }
@@ -135,7 +138,7 @@ func TestPage(t *testing.T) {
 	}
 	text := seen[2].Text
 	for _, want := range []string{
-		"39", "tools-2-1.noarch", "unsigned-1-1.noarch", "/usr/sbin/unsigned", "not signed", "Vendor@example.org",
+		"40", "the owner's own lists", "own:local-1-1.noarch", "tools-2-1.noarch", "unsigned-1-1.noarch", "/usr/sbin/unsigned", "not signed", "Vendor@example.org",
 		"granted", "floor-set", "found by <i>chance</i>", "CVE-2026-1", "<b>bold</b>", `because <script>document.title="broken"</script>`, long,
 		`/usr/bin/<script>document.title="broken"<|script><img src=x onerror=alert(1)>'"\u202e`, `new\nline`,
 	} {
@@ -169,7 +172,7 @@ func TestSameFactsForPrograms(t *testing.T) {
 	if err := json.Unmarshal(digestctl(t, d, "report", "--json", "--config", conf), &doc); err != nil {
 		t.Fatal(err)
 	}
-	if doc.Coverage.Executables != 45 || doc.Coverage.Named != 39 || len(doc.Coverage.Unnamed) != 6 || len(doc.Decisions) < 2 {
+	if doc.Coverage.Executables != 46 || doc.Coverage.Named != 40 || len(doc.Coverage.Unnamed) != 6 || len(doc.Decisions) < 2 {
 		t.Errorf("%+v", doc)
 	}
 	raw := false

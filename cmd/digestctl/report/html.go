@@ -132,6 +132,9 @@ type row struct {
 	Active, Withheld, Quarantined, Empty int
 }
 
+// ownPrefix begins what stands for a package where a list is the owner's own.
+const ownPrefix = "own:"
+
 // ByKey are the packages by key and state, most first.
 func (v view) ByKey() []row {
 	states := map[string]string{}
@@ -140,10 +143,14 @@ func (v view) ByKey() []row {
 	}
 	rows := map[string]*row{}
 	for _, l := range v.Lists {
-		r := rows[l.Key]
+		id, name := l.Key, cmp.Or(l.KeyOwner, l.Key, "no key")
+		if strings.HasPrefix(l.NEVRA, ownPrefix) {
+			id, name = ownPrefix, "the owner's own lists"
+		}
+		r := rows[id]
 		if r == nil {
-			r = &row{Key: cmp.Or(l.KeyOwner, l.Key, "no key"), Fingerprint: l.Key, State: states[l.Key]}
-			rows[l.Key] = r
+			r = &row{Key: name, Fingerprint: l.Key, State: states[l.Key]}
+			rows[id] = r
 		}
 		switch l.State {
 		case api.StateActive:

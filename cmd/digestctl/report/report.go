@@ -120,7 +120,8 @@ func (r *Report) Advise() {
 	}
 	c := r.Coverage
 	if n := c.Executables - c.Named; n > 0 && len(c.Unnamed) > 0 {
-		add(api.SeverityNotice, "digestctl why "+quoted(c.Unnamed[0].Path), "", "%s in no active list", plural(n, "executable is", "executables are"))
+		add(api.SeverityNotice, "digestctl why "+quoted(c.Unnamed[0].Path),
+			"what is meant to be here can have a list of its own: digestctl own add NAME PATH... --reason WHY", "%s in no active list", plural(n, "executable is", "executables are"))
 	}
 	if n := r.Status.Lists.Grace; n > 0 {
 		add(api.SeverityNotice, "systemctl reboot", "", "%s until the machine restarts", plural(n, "replaced list stays", "replaced lists stay"))

@@ -129,7 +129,8 @@ func TestAdvise(t *testing.T) {
 		{api.SeverityWarning, "2 files that are not digestd's lay in the list directory", "digestctl list quarantined", "find out who put them there; nobody needs them"},
 		{api.SeverityWarning, "1 package is installed and not vouched for", "digestctl list withheld", ""},
 		{api.SeverityNotice, "it fills", "", "look"},
-		{api.SeverityNotice, "1 executable is in no active list", "digestctl why '/opt/a b'", ""},
+		{api.SeverityNotice, "1 executable is in no active list", "digestctl why '/opt/a b'",
+			"what is meant to be here can have a list of its own: digestctl own add NAME PATH... --reason WHY"},
 	}
 	if diff := cmp.Diff(want, r.Next); diff != "" {
 		t.Error(diff)

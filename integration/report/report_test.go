@@ -88,6 +88,11 @@ func machine(t *testing.T) *pkgtest.Daemon {
 	check(os.WriteFile(ours, []byte("ours"), 0o755))
 	digestctl(t, d, "own", "add", "local", ours, "--reason", "our own")
 	digestctl(t, d, "deny", filepath.Join(bin, "tool-07"), "--reason", "found by <i>chance</i>", "--ticket", "CVE-2026-1")
+	check(os.WriteFile(filepath.Join(bin, "tool-03"), []byte("altered"), 0o755))
+	verify := exec.Command(filepath.Join(programs.Dir, "digestctl"), "--bus", d.Bus.Address, "--quiet", "verify", "--all")
+	if out, err := verify.CombinedOutput(); verify.ProcessState.ExitCode() != 3 {
+		t.Fatalf("digestctl verify: %v\n%s", err, out)
+	}
 	return d
 }
 
@@ -139,7 +144,7 @@ func TestPage(t *testing.T) {
 	text := seen[2].Text
 	for _, want := range []string{
 		"40", "the owner's own lists", "own:local-1-1.noarch", "tools-2-1.noarch", "unsigned-1-1.noarch", "/usr/sbin/unsigned", "not signed", "Vendor@example.org",
-		"granted", "floor-set", "found by <i>chance</i>", "CVE-2026-1", "<b>bold</b>", `because <script>document.title="broken"</script>`, long,
+		"was changed since tools-2-1.noarch", "not as they should be", "granted", "floor-set", "found by <i>chance</i>", "CVE-2026-1", "<b>bold</b>", `because <script>document.title="broken"</script>`, long,
 		`/usr/bin/<script>document.title="broken"<|script><img src=x onerror=alert(1)>'"\u202e`, `new\nline`,
 	} {
 		if !strings.Contains(text, want) {

@@ -111,6 +111,8 @@ func (v view) FirstUnnamed() []Unnamed     { return first(v.Coverage.Unnamed) }
 func (v view) RestUnnamed() []Unnamed      { return rest(v.Coverage.Unnamed) }
 func (v view) FirstRefused() []api.List    { return first(v.Refused()) }
 func (v view) RestRefused() []api.List     { return rest(v.Refused()) }
+func (v view) FirstFound() []api.Finding   { return first(v.Verified.Findings) }
+func (v view) RestFound() []api.Finding    { return rest(v.Verified.Findings) }
 func (v view) FirstDenials() []api.Denial  { return first(v.Denials) }
 func (v view) RestDenials() []api.Denial   { return rest(v.Denials) }
 func (v view) FirstDecisions() []api.Event { return first(v.Decisions) }

@@ -28,6 +28,7 @@ type Report struct {
 	Status    api.Status       `json:"status"`    // of digestd
 	Next      []Step           `json:"next"`      // what to do, most urgent first
 	Coverage  Coverage         `json:"coverage"`  // of executables by lists
+	Verified  Verified         `json:"verified"`  // contents, as they were compared last
 	Keys      []api.Key        `json:"keys"`      // that vouch, or did
 	Lists     []api.List       `json:"lists"`     // of all states
 	Floors    []api.Floor      `json:"floors"`    // that administrators set
@@ -45,6 +46,14 @@ type Step struct {
 	Advice   string `json:"advice,omitzero"`  // in words
 }
 
+// Verified is the latest comparison of the disk with the lists, and what it
+// found that is no mere notice.
+type Verified struct {
+	api.Verification
+	Findings []api.Finding `json:"findings"` // the first of them, if they may be seen
+	Hidden   bool          `json:"hidden"`   // they may not
+}
+
 // Source is where the facts come from.
 type Source interface {
 	Status(ctx context.Context) (api.Status, error)
@@ -53,12 +62,16 @@ type Source interface {
 	Floors(ctx context.Context) ([]api.Floor, error)
 	Denials(ctx context.Context) ([]api.Denial, error)
 	Decisions(ctx context.Context, most int) (events []api.Event, total int, err error)
+	Verified(ctx context.Context, most int) (Verified, error)
 	Why(ctx context.Context, path string) (api.Why, error)
 	Files(ctx context.Context, list string, fn func(api.File)) error
 }
 
-// maxDecisions is how many decisions are shown at most.
-const maxDecisions = 500
+// How many decisions are shown at most, and findings.
+const (
+	maxDecisions = 500
+	maxFindings  = 500
+)
 
 // Gather asks for everything. Report tells how far it is.
 func Gather(ctx context.Context, src Source, tell func(stage string, done, total uint64)) (*Report, error) {
@@ -78,6 +91,9 @@ func Gather(ctx context.Context, src Source, tell func(stage string, done, total
 		return nil, err
 	}
 	if r.Denials, err = src.Denials(ctx); err != nil {
+		return nil, err
+	}
+	if r.Verified, err = src.Verified(ctx, maxFindings); err != nil {
 		return nil, err
 	}
 	total := 0
@@ -122,6 +138,12 @@ func (r *Report) Advise() {
 	if n := c.Executables - c.Named; n > 0 && len(c.Unnamed) > 0 {
 		add(api.SeverityNotice, "digestctl why "+quoted(c.Unnamed[0].Path),
 			"what is meant to be here can have a list of its own: digestctl own add NAME PATH... --reason WHY", "%s in no active list", plural(n, "executable is", "executables are"))
+	}
+	switch v := r.Verified; {
+	case v.State == "":
+		add(api.SeverityNotice, "digestctl verify --all", "", "contents were never compared with what is vouched for")
+	case v.State == api.VerifyInterrupted:
+		add(api.SeverityNotice, "digestctl verify --all --resume", "", "the latest verification was interrupted")
 	}
 	if n := r.Status.Lists.Grace; n > 0 {
 		add(api.SeverityNotice, "systemctl reboot", "", "%s until the machine restarts", plural(n, "replaced list stays", "replaced lists stay"))

@@ -26,11 +26,12 @@ type facts struct {
 	decisions []api.Event
 }
 
-func (f facts) Status(context.Context) (api.Status, error)    { return f.status, nil }
-func (f facts) Keys(context.Context) ([]api.Key, error)       { return []api.Key{}, nil }
-func (f facts) Lists(context.Context) ([]api.List, error)     { return f.lists, nil }
-func (f facts) Floors(context.Context) ([]api.Floor, error)   { return []api.Floor{}, nil }
-func (f facts) Denials(context.Context) ([]api.Denial, error) { return []api.Denial{}, nil }
+func (f facts) Status(context.Context) (api.Status, error)      { return f.status, nil }
+func (f facts) Keys(context.Context) ([]api.Key, error)         { return []api.Key{}, nil }
+func (f facts) Lists(context.Context) ([]api.List, error)       { return f.lists, nil }
+func (f facts) Floors(context.Context) ([]api.Floor, error)     { return []api.Floor{}, nil }
+func (f facts) Denials(context.Context) ([]api.Denial, error)   { return []api.Denial{}, nil }
+func (f facts) Verified(context.Context, int) (Verified, error) { return Verified{}, nil }
 func (f facts) Why(_ context.Context, path string) (api.Why, error) {
 	if strings.HasSuffix(path, "secret") {
 		return api.Why{}, errors.New("you may not")
@@ -131,6 +132,7 @@ func TestAdvise(t *testing.T) {
 		{api.SeverityNotice, "it fills", "", "look"},
 		{api.SeverityNotice, "1 executable is in no active list", "digestctl why '/opt/a b'",
 			"what is meant to be here can have a list of its own: digestctl own add NAME PATH... --reason WHY"},
+		{api.SeverityNotice, "contents were never compared with what is vouched for", "digestctl verify --all", ""},
 	}
 	if diff := cmp.Diff(want, r.Next); diff != "" {
 		t.Error(diff)
@@ -177,6 +179,7 @@ func TestHTML(t *testing.T) {
 		Keys:      []api.Key{{Fingerprint: evil, Owner: evil, State: evil, Algorithm: evil, Use: evil, RevokedReason: evil}},
 		Lists:     []api.List{{Name: evil, State: api.StateQuarantined, Key: evil, KeyOwner: evil, Text: evil}, {NEVRA: evil, State: api.StateActive, KeyOwner: evil}},
 		Floors:    []api.Floor{{Package: evil, EVR: evil, High: evil, Reason: evil}},
+		Verified:  Verified{api.Verification{State: evil, Errors: 1, Ended: time.Now()}, []api.Finding{{Path: evil, Kind: evil, Text: evil, Package: evil}}, false},
 		Denials:   []api.Denial{{What: evil, Path: evil, Reason: evil, Ticket: evil, By: evil}},
 		Decisions: []api.Event{{Kind: evil, When: time.Now(), NEVRA: evil, Text: evil}},
 		Findings:  []doctor.Finding{{Check: evil, Verdict: evil, Found: evil, Fix: evil, Advice: evil}},

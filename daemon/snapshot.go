@@ -55,7 +55,6 @@ type snapshot struct {
 	certificates []*x509.Certificate
 	mode         policy.Mode
 	counter      uint64
-	lastEvent    uint64 // that is durable
 	problems     []api.Problem
 	open         int // transactions in flight
 	lastSync     api.LastSync

@@ -41,6 +41,15 @@ func VerifyPKCS7(body, der []byte, trusted []*x509.Certificate) (*x509.Certifica
 	return nil, fmt.Errorf("cannot verify PKCS#7 signature: its signer %s is not trusted", signer)
 }
 
+// PKCS7Signer says by what a message names its signer, without verifying it.
+func PKCS7Signer(der []byte) (string, error) {
+	signer, err := parsePKCS7(der)
+	if err != nil {
+		return "", err
+	}
+	return signer.String(), nil
+}
+
 // signerInfo is the SignerInfo of RFC 5652, 5.3.
 type signerInfo struct {
 	issuer []byte   // with serial, or

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
@@ -49,6 +50,7 @@ func TestScripts(t *testing.T) {
 			"daemon":     daemonCommand,
 			"asnobody":   asNobodyCommand,
 			"exits":      exitsCommand,
+			"bytes":      bytesCommand,
 			"onterminal": onTerminalCommand,
 		},
 	})
@@ -127,6 +129,18 @@ func exitsCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit code %d, want %s", code, args[0])
 	}
+}
+
+// bytesCommand writes a file of hexadecimal digits, with spaces between them:
+//
+//	bytes FILE DIGITS...
+func bytesCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: bytes FILE DIGITS...")
+	}
+	data, err := hex.DecodeString(strings.Join(args[1:], ""))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o644))
 }
 
 // asNobodyCommand runs digestctl as an ordinary user. The program is opened

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -92,7 +93,10 @@ code is 3.`,
 			if err := m.arguments(args[1:], os.Stdin); err != nil {
 				return err
 			}
-			return m.make(ctx)
+			if err := m.make(ctx); err != nil || !a.json {
+				return err
+			}
+			return a.tui.json(m.doc)
 		}),
 	}
 	o.flags(cmd)
@@ -125,6 +129,7 @@ that was replaced is a rollback, and refused until you grant it.`,
 				return err
 			}
 			all := len(args) == 0
+			doc := ownsDocument{Lists: []ownDocument{}}
 			for _, l := range lists {
 				if all && l.State == api.StateActive && l.Key == "" {
 					args = append(args, l.Name)
@@ -145,12 +150,24 @@ that was replaced is a rollback, and refused until you grant it.`,
 				if err := m.make(ctx); err != nil {
 					return err
 				}
+				doc.Lists = append(doc.Lists, m.doc)
+			}
+			if a.json {
+				return a.tui.json(doc)
+			}
+			if len(doc.Lists) == 0 {
+				a.tui.say(plain, "there are no own lists that could be made again")
 			}
 			return nil
 		}),
 	}
 	o.flags(cmd)
 	return cmd
+}
+
+// ownsDocument is what own update prints for programs.
+type ownsDocument struct {
+	Lists []ownDocument `json:"lists"`
 }
 
 // ownMaking is one own list on its way.
@@ -312,10 +329,9 @@ func (m *ownMaking) make(ctx context.Context) error {
 	if len(m.doc.Skipped) > 0 {
 		m.code = exitBad
 	}
-	if m.json {
-		return m.tui.json(m.doc)
+	if !m.json {
+		m.tui.owned(m.doc)
 	}
-	m.tui.owned(m.doc)
 	return nil
 }
 
@@ -413,7 +429,7 @@ func (c *client) upload(ctx context.Context, f io.ReaderAt) (id uint64, err erro
 	for at := int64(0); ; {
 		n, err := f.ReadAt(buf, at)
 		if n > 0 {
-			if err := c.call(ctx, "OwnAppend", []any{id, buf[:n]}, &id); err != nil {
+			if err := c.call(ctx, "OwnAppend", []any{id, base64.StdEncoding.EncodeToString(buf[:n])}, &id); err != nil {
 				return id, err
 			}
 			at += int64(n)

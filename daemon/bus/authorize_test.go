@@ -65,7 +65,11 @@ func plausible(m method) []any {
 	for _, a := range m.in {
 		switch a.sig {
 		case "s":
-			args = append(args, "/text")
+			text := "/text"
+			if a.name == "data" {
+				text = "AAAA" // base64
+			}
+			args = append(args, text)
 		case "ay":
 			args = append(args, []byte("/text"))
 		case "as":
@@ -76,8 +80,6 @@ func plausible(m method) []any {
 			args = append(args, uint32(0))
 		case "t":
 			args = append(args, uint64(0))
-		case "a{sv}":
-			args = append(args, api.Dict{})
 		case "b":
 			args = append(args, false)
 		}

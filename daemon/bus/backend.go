@@ -22,7 +22,6 @@ type Backend interface {
 	AnnounceBackend
 	DenialBackend
 	OwnBackend
-	LogBackend
 
 	// Status reports the daemon at a glance.
 	Status() api.Status

@@ -31,7 +31,6 @@ type argument struct {
 	name, sig string
 	max       int  // bytes of text
 	any       bool // every character is allowed
-	raw       bool // every byte is
 }
 
 func (a argument) check(v any) error {
@@ -47,7 +46,6 @@ func (a argument) check(v any) error {
 	switch {
 	case len(text) > a.max:
 		return api.Errorf(api.InvalidArgument, "%s has %d bytes; at most %d are allowed", a.name, len(text), a.max)
-	case a.raw:
 	case a.any:
 		if strings.IndexByte(text, 0) >= 0 {
 			return api.Errorf(api.InvalidArgument, "%s holds a NUL", a.name)

@@ -4,6 +4,7 @@ package bus
 
 import (
 	"context"
+	"encoding/base64"
 	"unicode/utf8"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -64,12 +65,17 @@ func (s *Server) ownMethods() []method {
 		},
 		{
 			name: "OwnAppend",
-			doc: "Takes in a piece, of at most a megabyte, of a list in the `tlv` format and returns the number of the upload; " +
+			// Text, for arrays of bytes are marshalled byte by byte.
+			doc: "Takes in a piece, of at most a megabyte, in base64, of a list in the `tlv` format and returns the number of the upload; " +
 				"`upload` 0 begins one. It belongs to the caller's connection and is forgotten after two minutes of rest.",
-			in: []argument{{name: "upload", sig: "t"}, {name: "data", sig: "ay", max: api.MaxUpload, raw: true}}, out: []argument{{name: "upload", sig: "t"}},
+			in: []argument{{name: "upload", sig: "t"}, {name: "data", sig: "s", max: base64.StdEncoding.EncodedLen(api.MaxUpload), any: true}}, out: []argument{{name: "upload", sig: "t"}},
 			action: actionOwn,
 			call: func(c call) ([]any, error) {
-				id, err := b.OwnAppend(c.ctx, c.by, c.args[0].(uint64), c.args[1].([]byte))
+				data, err := base64.StdEncoding.DecodeString(c.text(1))
+				if err != nil {
+					return nil, api.Errorf(api.InvalidArgument, "data is no base64: %v", err)
+				}
+				id, err := b.OwnAppend(c.ctx, c.by, c.args[0].(uint64), data)
 				return []any{id}, err
 			},
 		},

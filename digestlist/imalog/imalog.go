@@ -111,7 +111,7 @@ func algoNamed(name string) (digestlist.Algo, error) {
 	return 0, fmt.Errorf("unknown algorithm %q", name)
 }
 
-// parseBinary reads be or native 32-bit numbers as the kernel of a little-endian
+// parseBinary reads 32-bit numbers as the kernel of a little-endian
 // machine, or one with ima_canonical_fmt, writes them: register, 20 bytes of
 // template digest, name, data.
 func parseBinary(list []byte, fn func(Entry) error) error {

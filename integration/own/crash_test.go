@@ -137,7 +137,7 @@ func TestIndexLost(t *testing.T) {
 		t.Errorf("restored: %+v", own)
 	}
 	m.write("/opt/t", "3")
-	if r := decode[api.OwnResult](m, "own", "update", "tools"); r.Version != 3 {
+	if r := m.update("tools"); r.Version != 3 {
 		t.Errorf("after that: %+v", r)
 	}
 }

@@ -142,6 +142,16 @@ func decode[T any](m *machine, args ...string) (v T) {
 	return v
 }
 
+// update makes one own list again and returns what became of it.
+func (m *machine) update(names ...string) api.OwnResult {
+	m.Helper()
+	doc := decode[struct{ Lists []api.OwnResult }](m, append([]string{"own", "update"}, names...)...)
+	if len(doc.Lists) != 1 {
+		m.Fatalf("own update: %+v", doc)
+	}
+	return doc.Lists[0]
+}
+
 func (m *machine) status() (s api.Status) {
 	m.Helper()
 	out, _, _ := m.ctl("status", "--json")

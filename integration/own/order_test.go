@@ -3,6 +3,7 @@
 package own_test
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -29,6 +30,11 @@ func (m *machine) measurements(paths ...string) string {
 		m.Fatal(err)
 	}
 	return file
+}
+
+// measured is a line of a measurement list.
+func measured(path, content string) string {
+	return fmt.Sprintf("10 %040x ima-ng sha256:%x %s\n", 1, sha256.Sum256([]byte(content)), path)
 }
 
 // ordered prepares packages and an own list.

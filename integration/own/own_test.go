@@ -42,7 +42,7 @@ func TestLife(t *testing.T) {
 		t.Errorf("list:\n%s", out)
 	}
 
-	if r := decode[api.OwnResult](m, "own", "update", "tools"); !r.Unchanged || r.Version != 1 {
+	if r := m.update("tools"); !r.Unchanged || r.Version != 1 {
 		t.Errorf("nothing changed: %+v", r)
 	}
 	m.write("/opt/tools/a", "a2")
@@ -51,7 +51,7 @@ func TestLife(t *testing.T) {
 	}
 	os.Remove(m.inside("/opt/tools/b"))
 	m.write("/opt/tools/c", "c")
-	if r := decode[api.OwnResult](m, "own", "update"); r.Version != 2 || r.Replaced != 1 || r.Files != 2 {
+	if r := m.update(); r.Version != 2 || r.Replaced != 1 || r.Files != 2 {
 		t.Errorf("changed: %+v", r)
 	}
 	m.vouched("/opt/tools/a", true)
@@ -132,14 +132,14 @@ func TestOlderVersionStaysOut(t *testing.T) {
 	})
 	m.Run("granted", func(t *testing.T) {
 		m.must("rollback", "grant", "own:tools-1-1.noarch", "--reason", "the new one is broken")
-		if r := decode[api.OwnResult](m, "own", "update", "tools"); r.Version != 1 || r.Replaced != 2 {
+		if r := m.update("tools"); r.Version != 1 || r.Replaced != 2 {
 			t.Errorf("granted: %+v", r)
 		}
 		m.vouched("/opt/t", true)
 		m.must("sync")
 		m.vouched("/opt/t", true)
 		m.write("/opt/t", "new") // was the highest, so it needs no grant
-		if r := decode[api.OwnResult](m, "own", "update", "tools"); r.Version != 3 || r.Replaced != 1 {
+		if r := m.update("tools"); r.Version != 3 || r.Replaced != 1 {
 			t.Errorf("forward again: %+v", r)
 		}
 	})
@@ -147,7 +147,7 @@ func TestOlderVersionStaysOut(t *testing.T) {
 		m.Stop()
 		m.Start()
 		m.write("/opt/t", "newest")
-		if r := decode[api.OwnResult](m, "own", "update", "tools"); r.Version != 4 {
+		if r := m.update("tools"); r.Version != 4 {
 			t.Errorf("newest: %+v", r)
 		}
 		m.write("/opt/t", "old")
@@ -299,7 +299,7 @@ func TestDenied(t *testing.T) {
 	m.Start()
 	m.vouched("/opt/t/a", false)
 	m.write("/opt/t/c", "c")
-	if r := decode[api.OwnResult](m, "own", "update", "tools"); r.Files != 2 || r.Left != 1 || r.Version != 2 {
+	if r := m.update("tools"); r.Files != 2 || r.Left != 1 || r.Version != 2 {
 		t.Errorf("made beside a denial: %+v", r)
 	}
 	m.vouched("/opt/t/a", false)

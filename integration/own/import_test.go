@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package own_test
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist"
+)
+
+// builder is somebody elsewhere who makes and signs lists.
+type builder struct {
+	key  crypto.Signer
+	cert *x509.Certificate
+}
+
+func newBuilder(t *testing.T, name string) *builder {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := sha256.Sum256([]byte(name))
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(24 * time.Hour), KeyUsage: x509.KeyUsageDigitalSignature, SubjectKeyId: id[:20]}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &builder{key, cert}
+}
+
+// trust puts the certificate where the owner keeps those that are trusted.
+func (m *machine) trust(b *builder) (file string) {
+	m.Helper()
+	file = filepath.Join(m.Keys(), b.cert.Subject.CommonName+".crt")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: b.cert.Raw}), 0o644); err != nil {
+		m.Fatal(err)
+	}
+	return file
+}
+
+// list signs a list of files with these contents and returns its file.
+func (b *builder) list(t *testing.T, contents map[string]string) string {
+	t.Helper()
+	var entries []digestlist.Entry
+	for path, content := range contents {
+		sum := sha256.Sum256([]byte(content))
+		entries = append(entries, digestlist.Entry{Digest: sum[:], Path: path})
+	}
+	body, err := digestlist.AppendTLV(nil, []digestlist.Group{{Algo: digestlist.SHA256, Entries: entries}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.sign(t, body)
+}
+
+func (b *builder) sign(t *testing.T, body []byte) string {
+	t.Helper()
+	sig, err := digestlist.SignPKCS7(body, b.cert, b.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "tlv-list")
+	if err := os.WriteFile(file, digestlist.AppendSignature(nil, body, sig, digestlist.SigPKCS7), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestImport(t *testing.T) {
+	m := start(t)
+	b := newBuilder(t, "builder")
+	m.write("/opt/app", "one")
+	one, two := b.list(t, map[string]string{"/opt/app": "one"}), b.list(t, map[string]string{"/opt/app": "two"})
+	m.fails(2, "not trusted", "own", "import", "app", one)
+	m.vouched("/opt/app", false)
+
+	cert := m.trust(b)
+	if r := decode[api.OwnResult](m, "own", "import", "app", one, "--reason", "release 1"); r.Version != 1 || r.Files != 1 || r.Labelled != 1 {
+		t.Errorf("%+v", r)
+	}
+	m.vouched("/opt/app", true)
+	if own := decode[api.Own](m, "own", "show", "app"); own.Key != hex.EncodeToString(b.cert.SubjectKeyId) {
+		t.Errorf("signed elsewhere by %q", own.Key)
+	}
+	m.fails(2, "made and signed elsewhere", "own", "add", "app", m.inside("/opt/app"))
+	m.fails(2, "made and signed elsewhere", "own", "update", "app")
+
+	// The next version, and the one before it.
+	m.must("own", "import", "app", two)
+	m.vouched("/opt/app", false)
+	m.fails(1, "own:app-1-1.noarch is older than 2-1", "own", "import", "app", one)
+	m.fails(1, "own:app-1-1.noarch is older than 2-1", "own", "import", "elsewhere", one)
+
+	// Forgeries: another key, another content, no signature, another kind of file.
+	stranger := newBuilder(t, "stranger")
+	m.fails(2, "not trusted", "own", "import", "bad", stranger.list(t, map[string]string{"/opt/app": "evil"}))
+	data, err := os.ReadFile(two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	harmed := func(change func([]byte) []byte) string {
+		file := filepath.Join(t.TempDir(), "tlv-harmed")
+		if err := os.WriteFile(file, change(append([]byte(nil), data...)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	for words, change := range map[string]func([]byte) []byte{
+		"cannot verify":         func(b []byte) []byte { b[40] ^= 1; return b },
+		"it is not signed":      func(b []byte) []byte { return b[:len(b)-1] },
+		"sig_len":               func(b []byte) []byte { b[len(b)-28-1] ^= 0xff; return b },
+		"cannot read PKCS#7":    func(b []byte) []byte { b[len(b)-28-12-60] ^= 0xff; b[200] ^= 0xff; return b },
+		"cannot read the list":  func([]byte) []byte { return nil },
+		"the list is malformed": nil,
+	} {
+		if change == nil {
+			m.fails(2, "before its DIGEST_LIST_NUM_ENTRIES", "own", "import", "bad", b.sign(t, []byte("\x00\x00\x00\x00\x00\x02\x00\x04\x00\x02\x00\x00\x00\x01x")))
+			continue
+		}
+		if out, errOut, code := m.ctl("own", "import", "bad", harmed(change)); code == 0 || !strings.Contains(errOut, words) && words != "cannot read PKCS#7" && words != "cannot read the list" {
+			t.Errorf("%s: exit code %d\n%s%s", words, code, out, errOut)
+		}
+	}
+	if _, _, code := m.ctl("own", "show", "bad"); code != 3 {
+		t.Error("a forgery left something behind")
+	}
+	m.wholesome("app.2.imported")
+
+	// The list stands as long as the key is trusted, over restarts.
+	m.write("/opt/app", "two")
+	m.vouched("/opt/app", true)
+	m.must("keys", "revoke", hex.EncodeToString(b.cert.SubjectKeyId), "--reason", "test")
+	m.vouched("/opt/app", false)
+	m.Stop()
+	m.Start()
+	m.vouched("/opt/app", false)
+	m.fails(2, "not trusted", "own", "import", "app", b.list(t, map[string]string{"/opt/app": "three"}))
+	m.must("keys", "restore", hex.EncodeToString(b.cert.SubjectKeyId), "--reason", "test")
+	m.wait(func() bool { return m.why("/opt/app").Vouched }, func() string { return fmt.Sprint(m.why("/opt/app")) })
+	if err := os.Remove(cert); err != nil {
+		t.Fatal(err)
+	}
+	m.wait(func() bool { return !m.why("/opt/app").Vouched }, func() string { return "vouched for without a certificate" })
+	m.trust(b)
+	m.wait(func() bool { return m.why("/opt/app").Vouched }, func() string { return fmt.Sprint(m.why("/opt/app")) })
+}
+
+// A package's header with its signature, as digest-cache-tools write it, is as good
+// as the package.
+func TestImportPackageList(t *testing.T) {
+	m := start(t)
+	key := m.vendor()
+	m.must("sync")
+	file := m.pkg(key, "hello", "1", map[string]string{"/opt/hello": "hello"})
+	list := filepath.Join(t.TempDir(), "rpm-hello-1-1.noarch")
+	m.must("format", "convert", file, list)
+	m.must("format", "check", list)
+	m.write("/opt/hello", "hello")
+	if r := decode[api.OwnResult](m, "own", "import", "hello", list); r.Files != 1 {
+		t.Errorf("%+v", r)
+	}
+	m.vouched("/opt/hello", true)
+	tlv := filepath.Join(t.TempDir(), "tlv-hello")
+	m.must("format", "convert", list, tlv)
+	m.fails(2, "it is not signed", "own", "import", "other", tlv)
+	// Its key is one like any other.
+	m.must("keys", "revoke", decode[api.Own](m, "own", "show", "hello").Key, "--reason", "test")
+	m.vouched("/opt/hello", false)
+}

@@ -165,6 +165,10 @@ func (s *session) run(ctx context.Context) error {
 		}
 		switch m := msg.(type) {
 		case *wire.Header:
+			if s.txn.test {
+				err = s.examine(work, m)
+				break
+			}
 			err = s.header(work, m)
 		case *wire.Installed:
 			err = s.d.owner.do(work, func(st *state) { st.installed(s.txn, m.Element) })
@@ -242,11 +246,10 @@ func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err e
 		s.log.Error("transaction not registered", "error", err)
 	}
 	err = s.conn.Write(verdict, frameDeadline)
-	if t.check {
-		return false, err
-	}
 	s.txn = t
-	s.work.stager.Prepare()
+	if !t.test {
+		s.work.stager.Prepare()
+	}
 	return true, err
 }
 

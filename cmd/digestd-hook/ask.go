@@ -6,47 +6,68 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/digestd/digestd/hooks/wire"
 )
 
-// ask returns why the daemon refuses the transaction, a line each. When it does
-// not answer, the rpm plugin says so as it proceeds: twice would be noise.
-func (o options) ask(ctx context.Context, who string, r root, packages []pkg) []string {
-	verdict, err := o.check(ctx, who, r, packages)
+// ask returns why the daemon refuses the transaction, a line each, and whether
+// it does not answer. Then the rpm plugin says so as it proceeds: twice would be
+// noise.
+func (o options) ask(ctx context.Context, who string, r root, packages []pkg) (reason []string, away bool) {
+	refused, why, err := o.check(ctx, who, r, packages)
 	switch {
-	case err == nil && verdict.Decision == wire.Refuse:
-		return reasons(verdict.Notes)
+	case err == nil && refused:
+		return reasons(why), false
 	case err != nil && o.refuse:
 		return []string{clean(fmt.Sprintf("digestd: no answer at %s: %s; refusing to install until it is running (systemctl start digestd), "+
-			"or with _digestd_on_unreachable set to proceed", o.socket, short(err)))}
+			"or with _digestd_on_unreachable set to proceed", o.socket, short(err)))}, true
 	}
-	return nil
+	return nil, err != nil
 }
 
-func (o options) check(ctx context.Context, who string, r root, packages []pkg) (*wire.Verdict, error) {
-	all, err := elements(packages)
-	if err != nil {
-		return nil, err
-	}
-	if len(all) == 0 {
-		return &wire.Verdict{Decision: wire.Proceed}, nil
+func (o options) check(ctx context.Context, who string, r root, packages []pkg) (refused bool, why []wire.Note, err error) {
+	all, files, err := elements(packages)
+	if err != nil || len(all) == 0 {
+		return false, nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.budget)
 	defer cancel()
 	c, err := o.dial(ctx)
 	if err != nil {
-		return nil, err
+		return false, nil, err
 	}
 	defer c.Close()
-	return c.Begin(ctx, &wire.Begin{
+	verdict, err := c.Begin(ctx, &wire.Begin{
 		Plugin: "digestd-hook " + who, Root: r.path, RootDev: r.dev, RootIno: r.ino,
 		Flags: wire.FlagTest | wire.FlagCheck, Elements: all,
 	})
+	if err != nil {
+		return false, nil, err
+	}
+	if verdict.Decision != wire.Proceed {
+		return verdict.Decision == wire.Refuse, verdict.Notes, nil
+	}
+	for _, i := range slices.Sorted(maps.Keys(files)) {
+		m, err := headerOf(files[i])
+		if err != nil {
+			continue // which rpm will say, too
+		}
+		m.Element = i
+		list, err := c.Header(ctx, m)
+		if err != nil {
+			return false, nil, err
+		}
+		if list.Decision == wire.RefuseList {
+			refused, why = true, append(why, list.Notes...)
+		}
+	}
+	return refused, why, nil
 }
 
 // hint says that packages may have changed; a daemon that is away needs no

@@ -19,7 +19,7 @@ import (
 
 func TestOptions(t *testing.T) {
 	const plugin = "/usr/lib64/rpm-plugins/digestd.so"
-	usual := options{socket: wire.DefaultSocket, budget: wire.ExchangeTimeout}
+	usual := options{socket: wire.DefaultSocket, budget: 30 * time.Second}
 	with := func(change func(*options)) options { o := usual; change(&o); return o }
 	for _, tc := range []struct {
 		macros string
@@ -36,7 +36,7 @@ func TestOptions(t *testing.T) {
 		{plugin + " on-unreachable=refuse\nproceed\n", with(func(o *options) { o.refuse = true }), true},
 		{plugin + "  socket=/x/y \t timeout=3 colour=blue\n\n", with(func(o *options) { o.socket, o.budget = "/x/y", 3*time.Second }), true},
 		{plugin + " timeout=soon\n\n", usual, true},
-		{plugin + " timeout=3600\n\n", usual, true},
+		{plugin + " timeout=3600\n\n", with(func(o *options) { o.budget = time.Hour }), true},
 	} {
 		got, loaded := parseOptions(tc.macros)
 		if got != tc.want || loaded != tc.loaded {
@@ -80,7 +80,7 @@ func TestActionsPlugin(t *testing.T) {
 	if a.finish(); p.reply != "" {
 		t.Errorf("%d bytes of the reply are not taken", len(p.reply))
 	}
-	got, err := elements(packages)
+	got, _, err := elements(packages)
 	want := []wire.Element{
 		{Type: wire.Added, NEVRA: nevra.NEVRA{Name: "a", EVR: nevra.EVR{Epoch: 3, Version: "1", Release: "2"}, Arch: "noarch"}},
 		{Type: wire.RemovedElement, NEVRA: nevra.NEVRA{Name: "a", EVR: nevra.EVR{Version: "2", Release: "1"}, Arch: "noarch"}},
@@ -175,7 +175,10 @@ func TestAsk(t *testing.T) {
 				if refuse {
 					want = tc.away
 				}
-				got := o.ask(context.Background(), "test", r, one)
+				got, away := o.ask(context.Background(), "test", r, one)
+				if away != (tc.want == "" && tc.away != "") {
+					t.Errorf("away %v", away)
+				}
 				if said := strings.Join(got, "\n"); len(got) > 1 || (want == "") != (said == "") || !strings.Contains(said, want) {
 					t.Errorf("refuse %v: says %q, want %q", refuse, said, want)
 				}
@@ -186,18 +189,18 @@ func TestAsk(t *testing.T) {
 
 func TestDaemonAway(t *testing.T) {
 	o := options{socket: filepath.Join(t.TempDir(), "sock"), budget: wire.ExchangeTimeout}
-	if got := o.ask(context.Background(), "test", root{path: "/"}, one); got != nil {
-		t.Errorf("says %q", got)
+	if got, away := o.ask(context.Background(), "test", root{path: "/"}, one); got != nil || !away {
+		t.Errorf("says %q, away %v", got, away)
 	}
 	if err := o.hint(context.Background(), root{path: "/"}); err != nil {
 		t.Error(err)
 	}
 	o.refuse = true
 	want := "digestd: no answer at " + o.socket + ": no such file or directory; refusing to install until it is running (systemctl start digestd), or with _digestd_on_unreachable set to proceed"
-	if got := o.ask(context.Background(), "test", root{path: "/"}, one); len(got) != 1 || got[0] != want {
+	if got, _ := o.ask(context.Background(), "test", root{path: "/"}, one); len(got) != 1 || got[0] != want {
 		t.Errorf("says %q, want %q", got, want)
 	}
-	if got := o.ask(context.Background(), "test", root{path: "/"}, nil); got != nil {
+	if got, away := o.ask(context.Background(), "test", root{path: "/"}, nil); got != nil || away {
 		t.Errorf("nothing to do, and says %q", got)
 	}
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command digestd-hook is what the plugins of dnf and dnf5 run: it asks digestd
-// about a whole transaction before anything is downloaded, and tells it when one
-// has ended. docs/protocol.md describes its forms.
+// about a whole transaction before anything is downloaded, about its packages
+// when they are, and tells it when one has ended. docs/protocol.md describes its forms.
 //
 // It promises to end within its budget whatever the daemon does, and to refuse
 // only by the daemon's word or the administrator's (on-unreachable). What rpm
@@ -21,11 +21,14 @@ import (
 	"github.com/digestd/digestd/hooks/wire"
 )
 
-const usage = `usage: digestd-hook dnf4|dnf5|changed ROOT
+const usage = `usage: digestd-hook dnf4|changed ROOT | dnf5 ROOT [CACHE]
 It is run by the plugins of dnf and dnf5.`
 
-// refused is the exit code of "dnf4" when its output says why not.
-const refused = 3
+// The exit codes of "dnf4" besides success and failure.
+const (
+	exitRefused = 3 // its output says why
+	exitAway    = 4 // the daemon does not answer, and need not
+)
 
 func main() {
 	code, err := run(context.Background(), os.Args[1:], os.Stdin, os.Stdout)
@@ -37,7 +40,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, in io.Reader, out io.WriteCloser) (code int, err error) {
-	if len(args) != 2 {
+	if len(args) != 2 && (len(args) != 3 || args[0] != "dnf5") {
 		return 2, fmt.Errorf("%s", usage)
 	}
 	r, err := openRoot(args[1])
@@ -54,9 +57,13 @@ func run(ctx context.Context, args []string, in io.Reader, out io.WriteCloser) (
 		if err != nil {
 			return 1, err
 		}
-		if why := o.ask(ctx, "dnf4", r, packages); len(why) > 0 {
+		why, away := o.ask(ctx, "dnf4", r, packages)
+		switch {
+		case len(why) > 0:
 			_, err := fmt.Fprintln(out, strings.Join(why, "\n"))
-			return refused, err
+			return exitRefused, err
+		case away:
+			return exitAway, nil
 		}
 		return 0, nil
 	case "dnf5":
@@ -66,7 +73,12 @@ func run(ctx context.Context, args []string, in io.Reader, out io.WriteCloser) (
 		if err != nil {
 			return 1, err
 		}
-		if why := o.ask(ctx, "dnf5", r, packages); len(why) > 0 {
+		if len(args) == 3 {
+			for i, p := range packages {
+				packages[i].File = find(args[2], p)
+			}
+		}
+		if why, _ := o.ask(ctx, "dnf5", r, packages); len(why) > 0 {
 			return 0, a.stop(strings.Join(why, "\n"))
 		}
 		return 0, nil
@@ -90,17 +102,22 @@ func openRoot(path string) (root, error) {
 	return root{path, st.Dev, st.Ino}, nil
 }
 
-// elements are what a transaction does, in the words of the protocol.
-func elements(packages []pkg) ([]wire.Element, error) {
-	var all []wire.Element
+// elements are what a transaction does, in the words of the protocol, and the
+// files of what it adds, where they are known.
+func elements(packages []pkg) (all []wire.Element, files map[uint32]string, err error) {
+	files = map[uint32]string{}
 	for _, p := range packages {
 		e, err := p.element()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if e.Type != 0 {
-			all = append(all, e)
+		if e.Type == 0 {
+			continue
 		}
+		if e.Type == wire.Added && p.File != "" {
+			files[uint32(len(all))] = p.File
+		}
+		all = append(all, e)
 	}
-	return all, nil
+	return all, files, nil
 }

@@ -16,11 +16,17 @@ import (
 // opens no database and takes no lock.
 const macroTime = 5 * time.Second
 
+// maxBudget is more than anybody waits.
+const maxBudget = time.Hour
+
+// budget is that of the plugin.
+const budget = 30 * time.Second
+
 // options are those of the rpm plugin, so that one macro file sets up all hooks.
 type options struct {
 	socket string
-	budget time.Duration
-	refuse bool // when the daemon does not answer
+	budget time.Duration // for everything; one exchange has wire.ExchangeTimeout
+	refuse bool          // when the daemon does not answer
 }
 
 // readOptions asks rpm how its plugin is set up, and whether it is at all.
@@ -43,7 +49,7 @@ func parseOptions(macros string) (o options, loaded bool) {
 		return o, false
 	}
 	unreachable = strings.TrimSpace(unreachable)
-	o = options{socket: wire.DefaultSocket, budget: wire.ExchangeTimeout, refuse: unreachable != "" && unreachable != "proceed"}
+	o = options{socket: wire.DefaultSocket, budget: budget, refuse: unreachable != "" && unreachable != "proceed"}
 	for _, w := range words[1:] {
 		name, value, _ := strings.Cut(w, "=")
 		switch name {
@@ -51,7 +57,7 @@ func parseOptions(macros string) (o options, loaded bool) {
 			o.socket = value
 		case "timeout":
 			if n, err := strconv.Atoi(value); err == nil && n > 0 {
-				o.budget = min(o.budget, time.Duration(n)*time.Second)
+				o.budget = min(time.Duration(n)*time.Second, maxBudget)
 			}
 		case "on-unreachable":
 			switch value {

@@ -25,6 +25,10 @@ type pkg struct {
 	Version string `json:"version"`
 	Release string `json:"release"`
 	Arch    string `json:"arch"`
+
+	File     string `json:"file"`     // where it is, once downloaded; from dnf
+	Repo     string `json:"repo_id"`  // from dnf5, as is:
+	Location string `json:"location"` // within the repository
 }
 
 // element is what p is in a Begin; its type is 0 if nothing happens to it.
@@ -72,7 +76,7 @@ type request struct {
 
 // packages asks for the transaction.
 func (a actions) packages() ([]pkg, error) {
-	fields := map[string][]string{"output": {"action", "name", "epoch", "version", "release", "arch"}}
+	fields := map[string][]string{"output": {"action", "name", "epoch", "version", "release", "arch", "repo_id", "location"}}
 	if err := a.send(request{Op: "get", Domain: "trans_packages", Args: fields}); err != nil {
 		return nil, err
 	}

@@ -121,8 +121,8 @@ const (
 	FlagTest   = 1 << 0 // nothing will be changed: the run dnf makes first
 	FlagJustDB = 1 << 3 // only the database is changed, no file
 
-	// FlagCheck is ours: a package manager asks about what it means to do, before
-	// it downloads anything. Nothing follows such a Begin.
+	// FlagCheck is ours: a package manager asks about what it means to do. Only
+	// Headers follow such a Begin.
 	FlagCheck = 1 << 31
 )
 

@@ -23,33 +23,37 @@ import (
 // manager is a program that changes packages.
 type manager struct {
 	name string
-	asks bool // about the whole transaction, before it downloads
-	args func(c *cell, verb, pkg string) []string
+	asks bool // about the whole transaction, before it downloads and before it begins
+	args func(c *cell, verb string, pkgs []string) []string
 }
 
-var rpm = manager{name: "rpm", args: func(c *cell, verb, pkg string) []string {
-	file := filepath.Join(c.dir, "packages", pkg+".noarch.rpm")
-	verbs := map[string][]string{
-		"install": {"-U", file}, "upgrade": {"-U", file}, "downgrade": {"-U", "--oldpackage", file}, "remove": {"-e", pkg},
+var rpm = manager{name: "rpm", args: func(c *cell, verb string, pkgs []string) []string {
+	verbs := map[string][]string{"install": {"-U"}, "upgrade": {"-U"}, "downgrade": {"-U", "--oldpackage"}, "remove": {"-e"}}
+	args := append([]string{"rpm", "--root", filepath.Join(c.dir, "root")}, verbs[verb]...)
+	for _, p := range pkgs {
+		if verb != "remove" {
+			p = filepath.Join(c.dir, "packages", p+".noarch.rpm")
+		}
+		args = append(args, p)
 	}
-	return append([]string{"rpm", "--root", filepath.Join(c.dir, "root")}, verbs[verb]...)
+	return args
 }}
 
-func dnf(c *cell, program, verb, pkg string, more ...string) []string {
-	return append([]string{
+func dnf(c *cell, program string, what []string, more ...string) []string {
+	return slices.Concat([]string{
 		program, "--assumeyes", "--installroot=" + filepath.Join(c.dir, "root"), "--releasever=1",
 		"--repofrompath=test," + c.server.URL, "--repo=test", "--setopt=gpgcheck=0", "--setopt=install_weak_deps=0",
 		"--setopt=keepcache=0", "--setopt=cachedir=" + filepath.Join(c.dir, "cache"), "--setopt=logdir=" + filepath.Join(c.dir, "log"),
-	}, append(more, verb, pkg)...)
+	}, more, what)
 }
 
-var dnf4 = manager{name: "dnf4", asks: true, args: func(c *cell, verb, pkg string) []string {
+var dnf4 = manager{name: "dnf4", asks: true, args: func(c *cell, verb string, pkgs []string) []string {
 	plugins := filepath.Join(c.dir, "dnf4")
-	return dnf(c, "dnf", verb, pkg, "--setopt=pluginpath="+plugins, "--setopt=pluginconfpath="+plugins)
+	return dnf(c, "dnf", append([]string{verb}, pkgs...), "--setopt=pluginpath="+plugins, "--setopt=pluginconfpath="+plugins)
 }}
 
-var dnf5 = manager{name: "dnf5", asks: true, args: func(c *cell, verb, pkg string) []string {
-	return dnf(c, "dnf5", verb, pkg, "--setopt=pluginconfpath="+filepath.Join(c.dir, "dnf5"))
+var dnf5 = manager{name: "dnf5", asks: true, args: func(c *cell, verb string, pkgs []string) []string {
+	return dnf(c, "dnf5", append([]string{verb}, pkgs...), "--setopt=pluginconfpath="+filepath.Join(c.dir, "dnf5"))
 }}
 
 // cell is one manager of one release, on an empty root without a database, whose

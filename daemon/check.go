@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/digestd/digestd/digestlist/header"
+	"github.com/digestd/digestd/hooks/wire"
+	"github.com/digestd/digestd/policy"
+)
+
+// examine answers whether the package of a transaction that is only asked about
+// would be refused, by its header. It publishes nothing; what else could be said
+// of the package is said when it is installed.
+func (s *session) examine(ctx context.Context, m *wire.Header) error {
+	reply := &wire.List{Element: m.Element, Decision: wire.NoList}
+	c, err := s.candidate(ctx, m)
+	if err == nil && c != nil {
+		err = s.onState(ctx, func(st *state) error {
+			d := st.foresee(c)
+			if d.Verdict != policy.Veto {
+				return nil
+			}
+			reply.Decision = wire.RefuseList
+			reply.Notes = []wire.Note{{Level: wire.LevelError, Text: "digestd: " + d.Text}}
+			if !s.txn.check {
+				return nil
+			}
+			st.refused(s.txn, c.pkg, d)
+			err := st.commit()
+			st.tellAll()
+			return err
+		})
+	}
+	if err != nil {
+		s.log.Warn("header not examined", "element", m.Element, "error", err)
+	}
+	return s.conn.Write(reply, frameDeadline)
+}
+
+// candidate verifies a header, by keys that may have been imported a moment ago.
+func (s *session) candidate(ctx context.Context, m *wire.Header) (*candidate, error) {
+	h, err := header.ParseImmutable(m.Region)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read header: %w", err)
+	}
+	if pkg, err := h.NEVRA(); err == nil && pkg.Name == gpgPubkey {
+		return nil, nil
+	}
+	c, err := s.d.maker.Load().examine(h, m.Signatures, s.d.snapshot().keyring, s.d.now())
+	if err == nil && c.vouch.Reason == policy.ReasonUnknownKey && !s.reload {
+		s.reload = true
+		if err := s.d.refreshKeys(ctx, true); err != nil {
+			return nil, err
+		}
+		c, err = s.d.maker.Load().examine(h, m.Signatures, s.d.snapshot().keyring, s.d.now())
+	}
+	return c, err
+}
+
+// foresee decides as consider and add would.
+func (s *state) foresee(c *candidate) policy.Decision {
+	if e := s.byHeader[c.header]; e != nil && e.active() && s.trusted(e) {
+		return policy.Decision{Verdict: policy.Allow}
+	}
+	if d := s.admit(c.pkg, c.multi); d.Verdict == policy.Veto {
+		return d
+	}
+	return c.vouch
+}

@@ -256,11 +256,15 @@ func (d Denial) Same(other Denial) bool {
 func (d Denial) Merge(other Denial) Denial {
 	d.Contents = sortedContents(append(slices.Clone(d.Contents), other.Contents...))
 	d.Reason = cmp.Or(d.Reason, other.Reason)
-	switch {
-	case d.Ticket == "" || other.Ticket == "":
-		d.Ticket += other.Ticket
-	case !slices.Contains(strings.Split(d.Ticket, ", "), other.Ticket) && len(d.Ticket)+len(other.Ticket)+2 <= MaxTicket:
-		d.Ticket += ", " + other.Ticket
+	const sep = ", "
+	for ticket := range strings.SplitSeq(other.Ticket, sep) {
+		switch {
+		case ticket == "" || slices.Contains(strings.Split(d.Ticket, sep), ticket):
+		case d.Ticket == "":
+			d.Ticket = ticket
+		case len(d.Ticket)+len(sep)+len(ticket) <= MaxTicket:
+			d.Ticket += sep + ticket
+		}
 	}
 	if d.Expires.IsZero() || other.Expires.IsZero() {
 		d.Expires = time.Time{}

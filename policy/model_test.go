@@ -20,9 +20,11 @@ const (
 	revoked
 	floorSet
 	floorCleared
+	denied // all below that rung
+	lifted
 )
 
-var actNames = [...]string{"activated", "withdrawn", "granted", "revoked", "floor set", "floor cleared"}
+var actNames = [...]string{"activated", "withdrawn", "granted", "revoked", "floor set", "floor cleared", "denied below", "denial lifted"}
 
 type act struct {
 	kind actKind
@@ -47,6 +49,19 @@ func (h history) floor() int {
 		}
 	}
 	return 0
+}
+
+// denied reports whether the last denial, if it was not lifted, is of rung.
+func (h history) denied(rung int) bool {
+	for i := len(h.acts) - 1; i >= 0; i-- {
+		switch h.acts[i].kind {
+		case denied:
+			return rung < h.acts[i].rung
+		case lifted:
+			return false
+		}
+	}
+	return false
 }
 
 // superseded reports whether what happened speaks against rung: that a higher
@@ -108,6 +123,8 @@ func (h history) byGrant(rung int) bool {
 // judge is what Admit should say.
 func (h history) judge(rung int) policy.Reason {
 	switch {
+	case h.denied(rung):
+		return policy.ReasonDenied
 	case h.active(rung) && (rung >= h.floor() || h.byGrant(rung)):
 		return policy.ReasonActive
 	case h.permitted(rung):
@@ -140,6 +157,8 @@ func (h history) unlawful(rungs int) error {
 				ticket = false
 			case a.kind == withdrawn:
 				here = false
+			case a.kind == activated && past.denied(rung):
+				return fmt.Errorf("version %d came although it is denied", rung)
 			case a.kind == activated:
 				if !here && !ticket && (past.superseded(rung) || rung < past.floor()) {
 					return fmt.Errorf("version %d came back without a grant", rung)

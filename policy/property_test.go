@@ -60,7 +60,7 @@ func (o op) String() string {
 	return s
 }
 
-var opKinds = []string{"install", "install", "install", "install", "remove", "grant", "grant", "revoke", "floor", "unfloor", "sync", "crash"}
+var opKinds = []string{"install", "install", "install", "install", "remove", "grant", "grant", "revoke", "floor", "unfloor", "deny", "lift", "sync", "crash"}
 
 func randomOp(r *rand.Rand) op {
 	o := op{kind: opKinds[r.IntN(len(opKinds))], replace: r.IntN(3) == 0, stale: r.IntN(10) == 0, commit: r.IntN(4) > 0}
@@ -171,6 +171,12 @@ func (w *world) happen(o op) error {
 	case "unfloor":
 		*l = l.ClearFloor()
 		w.note(name, floorCleared, 0)
+	case "deny":
+		l.Denials = []policy.Denial{{ID: "d", Package: policy.Range{Name: names[name], Below: e}}}
+		w.note(name, denied, rung)
+	case "lift":
+		l.Denials = nil
+		w.note(name, lifted, 0)
 	}
 	return nil
 }
@@ -191,8 +197,13 @@ func (w *world) install(o op) error {
 			return fmt.Errorf("%s-%d: %q, the model says %q", names[t.name], t.rung, got, want)
 		}
 		verdict := policy.Allow
-		if want.Rollback() {
+		switch {
+		case want.Rollback():
 			verdict = refusal[w.mode]
+		case want == policy.ReasonDenied && w.mode == policy.Enforce:
+			verdict = policy.Veto
+		case want == policy.ReasonDenied:
+			verdict = policy.WithholdList
 		}
 		if got := decisions[i].Verdict; got != verdict {
 			return fmt.Errorf("%s-%d: %v for %q", names[t.name], t.rung, got, want)
@@ -236,14 +247,15 @@ func (w *world) sync() error {
 			if d.Reason != want {
 				return fmt.Errorf("%s-%d: %q, the model says %q", names[name], rung, d.Reason, want)
 			}
-			if d.Verdict == policy.Allow {
-				continue
+			if d.Verdict == policy.Allow || d.Reason == policy.ReasonDenied {
+				continue // what is denied is suspended: it stays what it was
 			}
 			w.lines[name] = w.lines[name].Retire(a.EVR)
 			w.note(name, withdrawn, rung)
 		}
 		for _, a := range w.lines[name].Active {
-			if rung := slices.Index(ladder, a.EVR); w.mode != policy.Audit && rung < w.models[name].floor() && !w.models[name].byGrant(rung) && !w.models[name].permitted(rung) {
+			if rung := slices.Index(ladder, a.EVR); w.mode != policy.Audit && rung < w.models[name].floor() && !w.models[name].byGrant(rung) && !w.models[name].permitted(rung) &&
+				!w.models[name].denied(rung) {
 				return fmt.Errorf("%s-%d is active below the floor, without a newer grant", names[name], rung)
 			}
 		}
@@ -367,6 +379,10 @@ func TestModelFindsCrimes(t *testing.T) {
 		"downgrade, revoked":          {history{false, []act{{activated, 2}, {granted, 1}, {revoked, 1}, {activated, 1}}}, false},
 		"a grant used twice":          {history{false, []act{{activated, 2}, {granted, 1}, {activated, 1}, {withdrawn, 1}, {activated, 1}}}, false},
 		"reinstalled under one grant": {history{false, []act{{activated, 2}, {granted, 1}, {activated, 1}, {activated, 1}}}, true},
+		"denied":                      {history{false, []act{{denied, 2}, {activated, 1}}}, false},
+		"denied below it":             {history{false, []act{{denied, 2}, {activated, 2}}}, true},
+		"denied, lifted":              {history{false, []act{{denied, 2}, {lifted, 0}, {activated, 1}}}, true},
+		"denied, granted":             {history{false, []act{{denied, 2}, {granted, 1}, {activated, 1}}}, false},
 		"below the floor":             {history{false, []act{{floorSet, 2}, {activated, 1}}}, false},
 		"below the floor, cleared":    {history{false, []act{{floorSet, 2}, {floorCleared, 0}, {activated, 1}}}, true},
 		"grant before floor":          {history{false, []act{{granted, 1}, {floorSet, 2}, {activated, 1}}}, false},

@@ -74,6 +74,7 @@ var documents = []struct {
 	{"format show", formatDocument{}},
 	{"format check", formatDocument{}},
 	{"format convert", convertedDocument{}},
+	{"advisories import", advisoriesDocument{}},
 	{"keys", keysDocument{}},
 	{"keys show", api.Key{}},
 	{"keys revoke", api.Key{}},
@@ -267,6 +268,8 @@ func shape(t reflect.Type) string {
 		return "{" + strings.Join(fields, ", ") + "}"
 	case t.Kind() == reflect.String:
 		return "text"
+	case t.Kind() == reflect.Bool:
+		return "true or false"
 	case t.Kind() == reflect.Map:
 		return "{name: value, ...}"
 	case t.Kind() == reflect.Bool:

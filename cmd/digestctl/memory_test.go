@@ -215,7 +215,7 @@ func (m *memoryDaemon) FloorSet(_ context.Context, by api.Actor, pkg, evr, reaso
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	by.PID, by.Sender = 0, ""
-	m.floors = append(m.floors, api.Floor{Package: pkg + ".x86_64", EVR: evr, High: "0:5.2-1", Counter: 7, By: &by, Reason: reason, When: noon})
+	m.floors = append(m.floors, api.Floor{Package: strings.TrimSuffix(pkg, ".x86_64") + ".x86_64", EVR: evr, High: "0:5.2-1", Counter: 7, By: &by, Reason: reason, When: noon})
 	return nil
 }
 

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/store"
+)
+
+var (
+	digestA = "sha256:" + strings.Repeat("a1", 32)
+	digestB = "sha512:" + strings.Repeat("b2", 64)
+)
+
+func document(denials ...string) string {
+	return `{"format":"digestd-denials","version":1,"denials":[` + strings.Join(denials, ",") + `]}`
+}
+
+func TestParseDenials(t *testing.T) {
+	got, err := parseDenials([]byte(document(
+		`{"digests":["`+strings.ToUpper(digestB[7:])+`","`+digestA+`"],"path":"/usr/bin/x","reason":"r","ticket":"T"}`,
+		`{"package":"openssl","arch":"x86_64","below":"3.0.7-18","reason":"r","expires":"2027-01-01T00:00:00Z","since":"2026-01-01T00:00:00Z"}`,
+		`{"package":"openssl","arch":"x86_64","exact":"1:1-1","reason":"r"}`,
+	)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []store.Denial{
+		{Digests: []string{digestA, digestB}, Path: "/usr/bin/x", Ticket: "T", Act: store.Act{Reason: "r"}},
+		{Package: "openssl", Arch: "x86_64", Below: "0:3.0.7-18", Expires: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC),
+			Act: store.Act{Reason: "r", When: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}},
+		{Package: "openssl", Arch: "x86_64", Exact: "1:1-1", Act: store.Act{Reason: "r"}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for name, tc := range map[string]struct{ text, says string }{
+		"nothing":             {"", "end of JSON"},
+		"no JSON":             {"<updates/>", "invalid character"},
+		"cut short":           {document()[:30], "end of JSON"},
+		"more behind it":      {document() + "{}", "after top-level"},
+		"another format":      {strings.Replace(document(), "digestd-denials", "x", 1), `format is "x"`},
+		"a later version":     {strings.Replace(document(), `"version":1`, `"version":2,"new":true`, 1), "version is 2"},
+		"an unknown key":      {document(`{"package":"a","reason":"r","colour":"red"}`), `unknown field "colour"`},
+		"a key twice":         {document(`{"package":"a","Package":"b","reason":"r"}`), "twice"},
+		"a key twice on top":  {strings.Replace(document(), `"version":1`, `"version":1,"version":1`, 1), "twice"},
+		"another type":        {document(`{"package":7,"reason":"r"}`), "cannot unmarshal"},
+		"no reason":           {document(`{"package":"a"}`), "no reason"},
+		"nothing denied":      {document(`{"reason":"r"}`), "name is empty"},
+		"both":                {document(`{"package":"a","digests":["` + digestA + `"],"reason":"r"}`), "both digests and a package"},
+		"a digest of nothing": {document(`{"digests":["sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"],"reason":"r"}`), "every empty file"},
+		"no digest":           {document(`{"digests":["bash"],"reason":"r"}`), "no digest"},
+		"below and exactly":   {document(`{"package":"a","below":"1","exact":"1-1","reason":"r"}`), "both below and exactly"},
+		"exactly, anywhere":   {document(`{"package":"a","exact":"1-1","reason":"r"}`), "needs an architecture"},
+		"a bad name":          {document(`{"package":"a/b","reason":"r"}`), "has a '/'"},
+		"an escape":           {document(`{"package":"a","reason":"\u001b[2J"}`), "unprintable"},
+		"a long reason":       {document(`{"package":"a","reason":"` + strings.Repeat("r", 1025) + `"}`), "more than 1024"},
+		"a key of rpm's":      {document(`{"package":"gpg-pubkey","reason":"r"}`), "keeps keys"},
+		"too many":            {document(strings.Repeat(`{"package":"a","reason":"r"},`, 10_000) + `{"package":"a","reason":"r"}`), "at most 10000"},
+		"too large":           {document() + strings.Repeat(" ", api.MaxDenialDocument), "more than 8388608"},
+		"no text":             {document(`{"package":"a` + "\xff" + `","reason":"r"}`), "not UTF-8"},
+		"depth":               {strings.Repeat("[", 1_000_000), "depth"},
+	} {
+		if list, err := parseDenials([]byte(tc.text)); err == nil || !strings.Contains(err.Error(), tc.says) {
+			t.Errorf("%s: %d, %.200v", name, len(list), err)
+		}
+	}
+}
+
+func FuzzParseDenials(f *testing.F) {
+	f.Add([]byte(document(`{"digests":["` + digestA + `"],"reason":"r"}`)))
+	f.Add([]byte(document(`{"package":"openssl","below":"1","reason":"r","expires":"2027-01-01T00:00:00Z"}`)))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		list, err := parseDenials(data)
+		for _, d := range list {
+			if _, bad := policyDenial(d); bad != nil || err != nil {
+				t.Errorf("%+v: %v, %v", d, bad, err)
+			}
+		}
+	})
+}
+
+// Duplicates are merged, within a document and with what is there; each has one
+// line that says so.
+func TestPlanDenials(t *testing.T) {
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	s := &state{now: func() time.Time { return now }, denied: map[string]store.Denial{
+		"d-there":  {ID: "d-there", Package: "openssl", Act: store.Act{Reason: "old", UID: 7}},
+		"d-ending": {ID: "d-ending", Digests: []string{digestA}, Expires: now.Add(time.Hour), Ticket: "T-1", Act: store.Act{Reason: "old"}},
+	}}
+	wanted, err := parseDenials([]byte(document(
+		`{"package":"openssl","reason":"new"}`,
+		`{"digests":["`+digestA+`","`+digestB+`"],"reason":"new","ticket":"T-2"}`,
+		`{"digests":["`+digestB+`"],"reason":"newer"}`,
+		`{"package":"bash","below":"1","reason":"first","expires":"2027-01-01T00:00:00Z"}`,
+		`{"package":"bash","below":"0:1","reason":"second","expires":"2028-01-01T00:00:00Z"}`,
+		`{"package":"vim","reason":"over","expires":"2020-01-01T00:00:00Z"}`,
+	)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := s.planDenials(wanted, store.Act{UID: 5, When: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range plan {
+		got = append(got, fmt.Sprintf("%s %s %s %q %q %d %v", p.action, p.Package, p.Contents, p.record.Reason, p.record.Ticket, p.record.UID, p.record.Expires.Year()))
+	}
+	want := []string{
+		`same openssl [] "old" "" 7 1`,
+		fmt.Sprintf(`merged  [%s %s] "old" "T-1, T-2" 0 1`, digestA, digestB),
+		`added bash<1 [] "first" "" 5 2028`,
+		`expired vim [] "over" "" 0 2020`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	// Carried out, it is what is there.
+	for _, p := range plan {
+		if p.action == api.DenialAdded || p.action == api.DenialMerged {
+			s.setDenial(p.record)
+		}
+	}
+	plan, err = s.planDenials(wanted, store.Act{UID: 5, When: now})
+	if err != nil || slices.ContainsFunc(plan, func(p planned) bool { return p.action != api.DenialSame && p.action != api.DenialExpired }) {
+		t.Errorf("again: %v, %+v", err, plan)
+	}
+}
+
+func TestHitBy(t *testing.T) {
+	r := &refs{digests: []uint64{1, 5, 5, 9}}
+	for _, tc := range []struct {
+		heads []uint64
+		hit   bool
+	}{{nil, false}, {[]uint64{5}, true}, {[]uint64{2, 3, 4, 6, 7, 8}, false}, {[]uint64{0, 2, 3, 4, 6, 7, 9}, true}} {
+		if r.hitBy(tc.heads) != tc.hit {
+			t.Errorf("%v: not %v", tc.heads, tc.hit)
+		}
+	}
+	if (*refs)(nil).hitBy([]uint64{1}) || (&refs{}).hitBy([]uint64{1}) {
+		t.Error("nothing is hit")
+	}
+}

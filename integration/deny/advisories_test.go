@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package deny_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+const updateinfo = `<?xml version="1.0" encoding="UTF-8"?>
+<updates>
+<update from="security@vendor.example" type="security"><id>VSA-2026:0001</id><severity>Important</severity>
+<references><reference id="CVE-2026-1234" type="cve"/></references>
+<pkglist><collection>
+<package name="hello" epoch="0" version="1" release="2" arch="noarch"/>
+<package name="other" epoch="0" version="1" release="1" arch="noarch"/>
+<package name="never" epoch="0" version="9" release="9" arch="noarch"/>
+</collection></pkglist></update>
+<update type="enhancement"><id>VEA-2026:0002</id>
+<pkglist><collection><package name="other" epoch="0" version="3" release="1" arch="noarch"/></collection></pkglist></update>
+</updates>
+`
+
+// Advisories become floors: what they mend loses its list until it is updated,
+// and does not come back.
+func TestAdvisories(t *testing.T) {
+	m := newMachine(t)
+	one := m.build("hello-1-1.noarch", "/usr/bin/hello=1")
+	m.rpm("-i", one, m.build("other-1-1.noarch", "/opt/other=1"), m.build("third-1-1.noarch", "/opt/third=1"))
+	file := filepath.Join(t.TempDir(), "updateinfo.xml")
+	if err := os.WriteFile(file, []byte(updateinfo), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m.mustSay(m.ctl(0, "advisories", "import", "--dry-run", file), "hello.noarch", "loses its list", "CVE-2026-1234", "2 floors to set, 1 list to lose")
+	m.mustSay(m.ctl(2, "advisories", "import", file), "nobody to ask")
+	m.lists(hello, "tlv-other-0:1-1.noarch", "tlv-third-0:1-1.noarch")
+	m.mustSay(m.ctl(0, "advisories", "import", "--yes", file), "2 floors are set")
+	m.returns("tlv-other-0:1-1.noarch", "tlv-third-0:1-1.noarch")
+	m.mustSay(m.ctl(0, "floor", "list"), "VSA-2026:0001: CVE-2026-1234", "0:1-2")
+	m.ctl(0, "sync")
+	m.refused([]string{"below the floor 1-2"}, "-U", "--replacepkgs", one)
+	m.rpm("-U", m.build("hello-1-2.noarch", "/usr/bin/hello=2"))
+	m.lists("tlv-hello-0:1-2.noarch", "tlv-other-0:1-1.noarch", "tlv-third-0:1-1.noarch")
+	m.refused([]string{"below the floor 1-2"}, "-U", "--oldpackage", one)
+	m.mustSay(m.ctl(0, "advisories", "import", "--yes", file), "has a floor as high", "0 floors to set")
+	m.Stop()
+}

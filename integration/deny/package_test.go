@@ -132,6 +132,18 @@ func TestExportAndImport(t *testing.T) {
 	}
 	m.ctl(2, "deny", "import", bad)
 	m.ctl(4, "deny", "import", bad+".not")
+
+	// With the index the denials are lost. That is said, and they can be said again.
+	m.Kill()
+	if err := os.Remove(filepath.Join(m.State(), "index.db")); err != nil {
+		t.Fatal(err)
+	}
+	m.Start()
+	m.mustSay(m.ctl(3, "status"), "index is missing", "denials with digestctl deny import")
+	m.mustSay(m.ctl(0, "deny", "list"), "nothing is denied")
+	m.ctl(0, "deny", "import", file)
+	m.lists(hello)
+	m.has(hello, "/usr/bin/good")
 	m.Stop()
 }
 

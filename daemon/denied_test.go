@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/store"
+)
+
+// bare is a daemon that serves nobody: its state, with the goroutine that owns it.
+func bare(t *testing.T) *Daemon {
+	t.Helper()
+	dir := t.TempDir()
+	c := config.Default()
+	c.Root, c.State, c.Lists = dir, filepath.Join(dir, "state"), filepath.Join(dir, "lists")
+	d, err := New(c, slog.New(slog.DiscardHandler), func(...string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	go d.owner.run(ctx)
+	t.Cleanup(func() {
+		cancel()
+		<-d.owner.done
+		d.Close()
+	})
+	return d
+}
+
+// publish puts a list of contents into the directory, as of a package.
+func (d *Daemon) publishFor(t *testing.T, name string, contents ...string) (list string) {
+	t.Helper()
+	g := digestlist.Group{Algo: digestlist.SHA256}
+	for _, content := range contents {
+		sum := sha256.Sum256([]byte(content))
+		g.Entries = append(g.Entries, digestlist.Entry{Digest: sum[:], Path: "/opt/" + content})
+	}
+	pkg := nevra.NEVRA{Name: name, EVR: nevra.EVR{Version: "1", Release: "1"}, Arch: "noarch"}
+	c := &candidate{pkg: pkg, header: sha256.Sum256([]byte(name)), files: len(contents)}
+	w := workspace{stager: d.dir.Stager("test-" + name)}
+	var err error
+	if c.name, err = digestlist.PackageName(digestlist.FormatTLV, pkg); err == nil {
+		w.body, err = digestlist.AppendTLV(nil, []digestlist.Group{g})
+	}
+	if err == nil {
+		c.body = sha256.Sum256(w.body)
+		c.refs, err = makeRefs(digestlist.FormatTLV, w.body, c.files)
+	}
+	m := d.maker.Load()
+	if err == nil {
+		err = m.signList(c, &w)
+	}
+	if err == nil {
+		err = m.stage(c, &w)
+	}
+	if err == nil {
+		err = d.onState(t.Context(), func(s *state) error {
+			if err := s.dir.Publish(c.staged, c.name, true); err != nil {
+				return err
+			}
+			stamp, err := s.dir.Stat(c.name)
+			s.put(&entry{refs: c.refs, stamp: stamp, List: store.List{Name: c.name, Package: pkg, Header: c.header, Body: c.body, File: c.file,
+				Files: c.files, State: store.Active, Signer: c.signer, Counter: s.nextCounter()}})
+			s.publish()
+			return err
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.name
+}
+
+func (d *Daemon) paths(t *testing.T, list string) (paths []string) {
+	t.Helper()
+	e := d.snapshot().list(list)
+	if e == nil || !e.active() {
+		return nil
+	}
+	if err := d.eachFile(e, func(_ digestlist.Algo, _, path []byte) error {
+		paths = append(paths, string(path))
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}
+
+// What another authority denies leaves the lists as what the owner denies does,
+// is not recorded, and is taken back by that authority alone.
+func TestDeniedByOthers(t *testing.T) {
+	d := bare(t)
+	list, alone := d.publishFor(t, "hello", "bad", "good"), d.publishFor(t, "alone", "bad")
+	other := d.publishFor(t, "other", "fine")
+	sum := sha256.Sum256([]byte("bad"))
+	foreign := []policy.Denial{{Contents: []policy.Content{{Algo: digestlist.SHA256, Digest: string(sum[:])}}}}
+	before := d.snapshot().list(other)
+	if err := d.setDenied(t.Context(), "the kernel", foreign); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.paths(t, list); !slices.Equal(got, []string{"/opt/good"}) {
+		t.Errorf("the list has %v", got)
+	}
+	if e := d.snapshot().list(alone); e.active() || !e.suspended() {
+		t.Errorf("an empty list is %s", e.State)
+	}
+	if d.snapshot().list(other) != before {
+		t.Error("a list that has nothing of it was changed")
+	}
+	denials, total, err := d.Denials(t.Context(), 0, 10)
+	if err != nil || total != 1 || !denials[0].Foreign || denials[0].Lists != 2 || denials[0].By != "the kernel" {
+		t.Errorf("%+v, %v", denials, err)
+	}
+	content, err := d.index.Load()
+	if err != nil || len(content.Denials) != 0 {
+		t.Errorf("recorded as the owner's: %+v, %v", content.Denials, err)
+	}
+	if _, err := d.DenialLift(t.Context(), api.Actor{}, denials[0].ID, "mine"); err == nil {
+		t.Error("the owner lifted it")
+	}
+	if err := d.setDenied(t.Context(), "the kernel", nil); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-d.sync:
+	case <-time.After(time.Minute):
+		t.Error("nobody brings back what is denied no more")
+	}
+	d.onState(t.Context(), func(s *state) error {
+		if s.complete(s.byName[list]) {
+			t.Error("a list that leaves out too much counts as complete")
+		}
+		return nil
+	})
+}
+
+// One word about what is denied already is a new one about the same, also when it
+// turns out that two were about one content.
+func TestDenyAgain(t *testing.T) {
+	d := bare(t)
+	deny := func(what, reason string, expires time.Time) api.Denial {
+		t.Helper()
+		denial, err := d.Deny(t.Context(), api.Actor{UID: 7}, what, "", reason, "", expires)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return denial
+	}
+	end := time.Now().Add(time.Hour).UTC()
+	first, second := deny(digestA, "one", time.Time{}), deny(digestB, "two", time.Time{})
+	if first.ID == second.ID {
+		t.Fatal("two contents have one ID")
+	}
+	both := deny(digestA+","+digestB, "three", end)
+	list, total, err := d.Denials(t.Context(), 0, 10)
+	if err != nil || total != 1 || list[0].ID != both.ID || len(list[0].Digests) != 2 || list[0].Reason != "three" || !list[0].Expires.Equal(end) || list[0].By != "uid 7" {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if lifted, err := d.DenialLift(t.Context(), api.Actor{}, digestB, "enough"); err != nil || lifted.ID != both.ID {
+		t.Errorf("%+v, %v", lifted, err)
+	}
+	if _, err := d.Deny(t.Context(), api.Actor{}, "bash", "", "past", "", time.Now().Add(-time.Second)); err == nil {
+		t.Error("something is denied until yesterday")
+	}
+	if _, total, _ := d.Denials(t.Context(), 0, 10); total != 0 {
+		t.Errorf("%d are left", total)
+	}
+}

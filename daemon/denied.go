@@ -8,8 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strconv"
+	"sync"
+	"sync/atomic"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/failpoint"
@@ -200,16 +203,25 @@ type reduction struct {
 }
 
 // reduce makes lists anew from what lies in the directory, without what is
-// denied, signed and staged.
+// denied, signed and staged, on all processors.
 func (d *Daemon) reduce(hit []*entry, denials *policy.Denials) []*reduction {
-	w := workspace{stager: d.dir.Stager("deny" + strconv.FormatUint(d.serial.Add(1), 36)), denials: denials}
-	defer w.stager.Close()
 	m := d.maker.Load()
 	all := make([]*reduction, len(hit))
-	for i, e := range hit {
-		all[i] = &reduction{entry: e, candidate: candidate{pkg: e.Package, header: e.Header, name: e.Name, denials: denials}}
-		all[i].err = d.reduceOne(m, all[i], &w)
+	var group sync.WaitGroup
+	var next atomic.Int64
+	for range min(runtime.GOMAXPROCS(0), len(hit)) {
+		w := workspace{stager: d.dir.Stager("deny" + strconv.FormatUint(d.serial.Add(1), 36)), denials: denials}
+		group.Go(func() {
+			defer w.stager.Close()
+			for i := next.Add(1) - 1; i < int64(len(hit)); i = next.Add(1) - 1 {
+				e := hit[i]
+				r := &reduction{entry: e, candidate: candidate{pkg: e.Package, header: e.Header, name: e.Name, denials: denials}}
+				r.err = d.reduceOne(m, r, &w)
+				all[i] = r
+			}
+		})
 	}
+	group.Wait()
 	return all
 }
 
@@ -273,7 +285,7 @@ func (s *state) replaceReduced(all []*reduction, denials *policy.Denials) (gone 
 	}
 	if len(names) > 0 {
 		failpoint.Hit("deny-after-lists")
-		if err := s.dir.Sync(names...); err != nil {
+		if err := s.syncLists(names); err != nil {
 			return nil, failed, err
 		}
 		failpoint.Hit("deny-before-commit")
@@ -284,6 +296,15 @@ func (s *state) replaceReduced(all []*reduction, denials *policy.Denials) (gone 
 	gone, err = s.suspend(out)
 	s.tellAll()
 	return gone, failed, err
+}
+
+// syncLists makes lists durable, the faster way.
+func (s *state) syncLists(names []string) error {
+	const many = 64
+	if len(names) > many {
+		return s.dir.SyncAll()
+	}
+	return s.dir.Sync(names...)
 }
 
 // exchange publishes a list without what is denied in the place of the one with

@@ -78,6 +78,9 @@ func recordFrom(r api.DenialRecord) (d store.Denial, err error) {
 			return d, fmt.Errorf("its %s holds an unprintable character", text.name)
 		}
 	}
+	if err := errors.Join(writable(r.Expires), writable(r.Since)); err != nil {
+		return d, err
+	}
 	if r.Reason == "" {
 		return d, errors.New("it has no reason")
 	}
@@ -251,6 +254,6 @@ func (d *Daemon) DenialsImport(ctx context.Context, by api.Actor, document []byt
 	if dryRun {
 		return r, nil
 	}
-	r.Lists, err = d.enforceDenials(ctx)
+	r.Lists, err = d.completeDenials(ctx)
 	return r, err
 }

@@ -64,6 +64,7 @@ func TestParseDenials(t *testing.T) {
 		"an escape":           {document(`{"package":"a","reason":"\u001b[2J"}`), "unprintable"},
 		"a long reason":       {document(`{"package":"a","reason":"` + strings.Repeat("r", 1025) + `"}`), "more than 1024"},
 		"a key of rpm's":      {document(`{"package":"gpg-pubkey","reason":"r"}`), "keeps keys"},
+		"far away":            {document(`{"package":"a","reason":"r","expires":"9999-12-31T23:59:59-01:00"}`), "too far away"},
 		"too many":            {document(strings.Repeat(`{"package":"a","reason":"r"},`, 10_000) + `{"package":"a","reason":"r"}`), "at most 10000"},
 		"too large":           {document() + strings.Repeat(" ", api.MaxDenialDocument), "more than 8388608"},
 		"no text":             {document(`{"package":"a` + "\xff" + `","reason":"r"}`), "not UTF-8"},

@@ -79,6 +79,14 @@ func newDenialID(subject string, taken map[string]store.Denial) string {
 	}
 }
 
+// writable refuses times that no JSON document can hold.
+func writable(t time.Time) error {
+	if t.UTC().Year() > 9999 {
+		return fmt.Errorf("the year %d is too far away", t.UTC().Year())
+	}
+	return nil
+}
+
 // knownName reports whether a package of that name was ever seen here.
 func (s *snapshot) knownName(name string) bool {
 	for id := range s.lines {
@@ -103,6 +111,9 @@ func (d *Daemon) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 		return api.Denial{}, &api.Error{Code: api.InvalidArgument, Message: "gpg-pubkey is how rpm keeps keys", Advice: "see digestctl keys revoke"}
 	}
 	p.Reason, p.Ticket, p.Expires = reason, ticket, expires
+	if err := writable(expires); err != nil {
+		return api.Denial{}, api.Errorf(api.InvalidArgument, "%v", err)
+	}
 	if p.Expired(d.now()) {
 		return api.Denial{}, api.Errorf(api.InvalidArgument, "%s has gone by already", expires.UTC().Format(time.RFC3339))
 	}
@@ -140,10 +151,19 @@ func (d *Daemon) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 		return api.Denial{}, err
 	}
 	d.log.Warn("denied", "id", id, "what", p.Subject(), "reason", reason, "ticket", ticket, "uid", by.UID)
-	if _, err := d.enforceDenials(ctx); err != nil {
+	if _, err := d.completeDenials(ctx); err != nil {
 		return api.Denial{}, err
 	}
 	return d.snapshot().denial(id), nil
+}
+
+// completeDenials enforces what was just denied, even if whoever asked for it has
+// gone; what cannot be done now is left to reconciliation.
+func (d *Daemon) completeDenials(ctx context.Context) (lists int, err error) {
+	if lists, err = d.enforceDenials(context.WithoutCancel(ctx)); err != nil {
+		d.wantSync("lists still have what is denied")
+	}
+	return lists, err
 }
 
 // owners are the denials of this index, by ID.
@@ -309,7 +329,7 @@ func (d *Daemon) setDenied(ctx context.Context, source string, denials []policy.
 		return nil
 	})
 	if err == nil {
-		_, err = d.enforceDenials(ctx)
+		_, err = d.completeDenials(ctx)
 	}
 	if fewer {
 		d.wantSync(source + " denies less")

@@ -26,7 +26,7 @@ import (
 const retiredDenied = "replaced by a list without what is denied"
 
 // errDenialsChanged means that a list was made before something was denied.
-var errDenialsChanged = errors.New("what is denied has changed meanwhile")
+var errDenialsChanged = errors.New("what is denied changes all the time")
 
 // compileDenials takes over what is denied now: the owner's word first. What is
 // under way by what was denied before has to begin again.

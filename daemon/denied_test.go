@@ -174,6 +174,13 @@ func TestDenyAgain(t *testing.T) {
 	if _, err := d.Deny(t.Context(), api.Actor{}, "bash", "", "past", "", time.Now().Add(-time.Second)); err == nil {
 		t.Error("something is denied until yesterday")
 	}
+	if _, err := d.Deny(t.Context(), api.Actor{}, "bash", "", "long", "", time.UnixMicro(1<<62)); err == nil {
+		t.Error("something is denied until a year that cannot be written down")
+	}
+	deny("bash", "for long", time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC))
+	if _, err := d.DenialLift(t.Context(), api.Actor{}, "bash", "enough"); err != nil {
+		t.Error(err)
+	}
 	if _, total, _ := d.Denials(t.Context(), 0, 10); total != 0 {
 		t.Errorf("%d are left", total)
 	}

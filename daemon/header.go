@@ -93,12 +93,13 @@ func (s *session) publish(ctx context.Context, m *wire.Header, restore bool) (*a
 		return nil, active, err
 	}
 	var a *addition
-	for {
+	for try := 0; ; try++ {
 		err = s.onState(ctx, func(st *state) (err error) {
 			a, err = st.add(s.txn, m.Element, c)
 			return err
 		})
-		if !errors.Is(err, errDenialsChanged) {
+		const most = 8
+		if !errors.Is(err, errDenialsChanged) || try == most {
 			break
 		}
 		if c, err = make(); err != nil || active != nil {

@@ -139,6 +139,7 @@ type Denials struct {
 	packages map[string][]Denial
 	byID     map[string]*Denial
 	next     time.Time
+	wide     bool
 }
 
 // NewDenials puts together those that have not expired at now. Of several about
@@ -154,6 +155,8 @@ func NewDenials(list []Denial, now time.Time) *Denials {
 			s.next = d.Expires
 		}
 		s.byID[d.ID] = &d
+		narrow := slices.ContainsFunc(d.Contents, func(c Content) bool { return c.Algo == digestlist.SHA256 })
+		s.wide = s.wide || len(d.Contents) > 0 && !narrow
 		for _, c := range d.Contents {
 			if s.contents[c] == nil {
 				s.contents[c] = &d
@@ -196,18 +199,9 @@ func (s *Denials) Heads() []uint64 {
 	return s.heads
 }
 
-// Wide reports whether contents are denied by digests other than SHA-256.
-func (s *Denials) Wide() bool {
-	if s == nil {
-		return false
-	}
-	for c := range s.contents {
-		if c.Algo != digestlist.SHA256 {
-			return true
-		}
-	}
-	return false
-}
+// Wide reports whether a content is denied by digests other than SHA-256 alone,
+// so that those of a file must be known to tell.
+func (s *Denials) Wide() bool { return s != nil && s.wide }
 
 // Of returns the denials of versions of that name, for a [Line].
 func (s *Denials) Of(name string) []Denial {

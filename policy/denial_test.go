@@ -126,7 +126,7 @@ func TestDenialsHold(t *testing.T) {
 	if d := s.Content(content.Algo, []byte(content.Digest)); d == nil || d.ID != "owner" {
 		t.Errorf("of two about one content the first counts: %+v", d)
 	}
-	if d := s.Content(other.Algo, []byte(other.Digest)); d == nil || d.ID != "kernel" || !s.Wide() {
+	if d := s.Content(other.Algo, []byte(other.Digest)); d == nil || d.ID != "kernel" || s.Wide() {
 		t.Errorf("another algorithm: %+v", d)
 	}
 	if s.Content(digestlist.SHA512, []byte(content.Digest)) != nil || s.Content(digestlist.SHA256, nil) != nil {
@@ -140,6 +140,9 @@ func TestDenialsHold(t *testing.T) {
 	}
 	if !s.Next().Equal(noon.Add(time.Second)) || len(s.Heads()) != 2 || len(s.Foreign()) != 1 {
 		t.Errorf("next %v, heads %v, foreign %v", s.Next(), s.Heads(), s.Foreign())
+	}
+	if !policy.NewDenials([]policy.Denial{{ID: "wide", Contents: []policy.Content{other}}}, noon).Wide() {
+		t.Error("it takes SHA-512 to tell, which is not said")
 	}
 	var none *policy.Denials
 	if none.Content(content.Algo, []byte(content.Digest)) != nil || none.Of("bash") != nil || !none.Next().IsZero() || none.Wide() || none.Heads() != nil {

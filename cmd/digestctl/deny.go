@@ -62,6 +62,9 @@ below is named with its architecture.`,
 			}
 			a.tui.say(good, "%s is denied", denialSubject(denial))
 			a.tui.denial(denial)
+			if denial.Lists == 0 {
+				a.tui.fact("lists", "none has it now")
+			}
 			return nil
 		}),
 		ValidArgsFunction: orFiles(a.asking(packageNames)),
@@ -90,6 +93,9 @@ func parseEnd(text string, now time.Time) (time.Time, error) {
 	}
 	if !end.After(now) {
 		return end, errorf("deny: --expires %s has gone by already", text)
+	}
+	if end.UTC().Year() > 9999 {
+		return end, errorf("deny: --expires %s is too far away", text)
 	}
 	return end, nil
 }

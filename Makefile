@@ -18,9 +18,8 @@ rulesdir ?= $(PREFIX)/share/polkit-1/rules.d
 mandir ?= $(PREFIX)/share/man
 compdir ?= $(PREFIX)/share
 libexecdir ?= $(PREFIX)/libexec
-# Where the plugins of dnf go; empty, where dnf and dnf5 of this machine look.
-dnf4dir ?=
-dnf5dir ?=
+# dnf4dir=, dnf5dir= say where the plugins of dnf go; empty, nowhere; without them,
+# where dnf and dnf5 of this machine look.
 
 GO ?= go
 export CGO_ENABLED ?= 0
@@ -94,8 +93,8 @@ lay:
 	install -D -m 0755 bin/digestd-pkcs11 $(DESTDIR)$(PREFIX)/libexec/digestd/digestd-pkcs11
 	install -D -m 0755 bin/digestd-hook $(DESTDIR)$(libexecdir)/digestd/digestd-hook
 	@$(MAKE) -s -C hooks/rpm install plugin=$(CURDIR)/bin/digestd.so DESTDIR=$(DESTDIR)
-	@$(MAKE) -s -C hooks/dnf4 install hook=$(libexecdir)/digestd/digestd-hook DESTDIR=$(DESTDIR) $(if $(dnf4dir),dnfplugindir=$(dnf4dir))
-	@$(MAKE) -s -C hooks/dnf5 install hook=$(libexecdir)/digestd/digestd-hook DESTDIR=$(DESTDIR) $(if $(dnf5dir),actionsdir=$(dnf5dir))
+	@$(MAKE) -s -C hooks/dnf4 install hook=$(libexecdir)/digestd/digestd-hook DESTDIR=$(DESTDIR) $(if $(filter-out undefined,$(origin dnf4dir)),dnfplugindir=$(dnf4dir))
+	@$(MAKE) -s -C hooks/dnf5 install hook=$(libexecdir)/digestd/digestd-hook DESTDIR=$(DESTDIR) $(if $(filter-out undefined,$(origin dnf5dir)),actionsdir=$(dnf5dir))
 	install -d -m 0755 $(DESTDIR)$(unitdir) $(DESTDIR)$(mandir)/man1 \
 		$(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8 $(addprefix $(DESTDIR)$(compdir)/,bash-completion/completions zsh/site-functions fish/vendor_completions.d) \
 		$(addprefix $(DESTDIR)$(sysconfdir)/digestd/,digestd.conf.d keys.d revoked.d)

@@ -11,6 +11,7 @@ import "testing"
 // certificate in its keyring, and the PKCS#7 parser that appended signatures go
 // through takes digestd's signatures, and no others.
 func TestKernelJudgesLists(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.boot(boot{
 		script: "ima.sh", trees: []string{packages(t)},

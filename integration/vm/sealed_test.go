@@ -18,6 +18,7 @@ const appFS = "a1b2c3d4-0001-4002-8003-0123456789ab"
 // ima-signatures, IMA finds the machine's signature on what an active package has,
 // and on nothing else. Its policy is for one file system; everything else goes on.
 func TestKernelRunsWhatIsVouchedFor(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.boot(boot{
 		script: "sealed.sh", trees: []string{packages(t), applications(t)},

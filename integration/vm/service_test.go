@@ -5,12 +5,14 @@ package vm_test
 import "testing"
 
 func TestService(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.boot(boot{script: "service.sh", trees: []string{packages(t)}})
 }
 
 // A configuration that digestd cannot read costs the lists, not the machine.
 func TestBrokenConfiguration(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.boot(boot{
 		script: "broken.sh", trees: []string{packages(t)},

@@ -12,6 +12,7 @@ import (
 // Confined as it is by systemd, digestd has its key in the machine's TPM, and
 // finds it there after the next boot.
 func TestKeyInTPM(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	tpm := tokentest.NewMachineTPM(t, filepath.Join(m.dir, "tpm"))
 	m.tpm = tpm.Socket

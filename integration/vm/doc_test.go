@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package vm_test boots a whole machine, a Debian with its own kernel and
-// systemd, with digestd installed as make install does it, and looks how that
+// systemd, with digestd installed from its own packages, and looks how that
 // goes: from the first boot to a power cut.
 //
 // It promises that nothing in the machine is imitated: what a script in testdata

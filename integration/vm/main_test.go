@@ -9,12 +9,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/digestd/digestd/integration/pkgtest"
 )
 
 // guest is what all machines share: read, never written.
 var guest struct {
 	dir      string // vmlinuz, initrd, base.img, and root, the tree of the disk
-	programs string // an archive of what make install lays into a machine
+	programs string // an archive of what installing digestd's packages changes
 }
 
 func TestMain(m *testing.M) {
@@ -50,35 +52,27 @@ func runTests(m *testing.M) (int, error) {
 	return m.Run(), nil
 }
 
-// install lays what make install would below dir/overlay, but for the plugin,
-// whose ABI is that of the guest's librpm: it is built there.
+// install lays below dir/overlay what digestd's own packages change in the guest
+// when they are installed there, and what the tests need besides.
 func install(dir string) error {
 	source, err := filepath.Abs("../..")
 	if err != nil {
 		return err
 	}
-	tree := filepath.Join(dir, "overlay")
-	if err := command("make", "-s", "-C", source, "install", "DESTDIR="+tree, "plugindir=/usr/lib/x86_64-linux-gnu/rpm-plugins", "macrosdir=/usr/lib/rpm/macros.d"); err != nil {
+	tree, programs := filepath.Join(dir, "overlay"), filepath.Join(dir, "go")
+	if err := os.MkdirAll(filepath.Join(tree, "test"), 0o755); err != nil {
 		return err
 	}
-	if err := command("go", "build", "-C", source, "-buildvcs=false", "-o", filepath.Join(tree, "test", "seal"), "./integration/vm/seal"); err != nil {
-		return err
-	}
-	if err := command("cp", "testdata/first-boot", filepath.Join(tree, "test", "first-boot")); err != nil {
-		return err
-	}
-	root := filepath.Join(guest.dir, "root")
-	work, err := os.MkdirTemp(filepath.Join(root, "tmp"), "plugin-")
+	key, err := pkgtest.NewGPG(dir, "distribution", "rsa3072")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(work)
-	plugin := filepath.Join(tree, "usr/lib/x86_64-linux-gnu/rpm-plugins/digestd.so")
-	hooks := filepath.Join(source, "hooks", "rpm")
+	defer key.Close()
 	for _, args := range [][]string{
-		{"cp", filepath.Join(hooks, "digestd.c"), filepath.Join(hooks, "Makefile"), work},
-		{"chroot", root, "make", "-s", "-C", "/tmp/" + filepath.Base(work), "plugin=digestd.so", "digestd.so"},
-		{"install", "-m", "0755", filepath.Join(work, "digestd.so"), plugin},
+		{"go", "build", "-C", source, "-trimpath", "-buildvcs=false", "-o", programs + "/", "./cmd/digestd", "./cmd/digestctl", "./cmd/digestd-hook"},
+		{"env", "CGO_ENABLED=1", "go", "build", "-C", source, "-trimpath", "-buildvcs=false", "-o", programs + "/", "./cmd/digestd-pkcs11"},
+		{"go", "build", "-C", source, "-buildvcs=false", "-o", filepath.Join(tree, "test", "seal"), "./integration/vm/seal"},
+		{"./build.sh", filepath.Join(guest.dir, "root"), programs, tree, key.Home, key.Owner},
 	} {
 		if err := command(args...); err != nil {
 			return err

@@ -5,7 +5,12 @@
 since() { systemctl show -P "$2" "$1"; }
 main_pid() { since digestd MainPID; }
 
-check "digestd is enabled" systemctl is-enabled digestd
+check "digestd is enabled" systemctl is-enabled digestd digestd.socket
+same "its packages are as they were made" "" "$(rpm -V digestd rpm-plugin-digestd python3-dnf-plugin-digestd)"
+for package in digestd rpm-plugin-digestd python3-dnf-plugin-digestd; do
+	check "its own package $package has a list" test -e "/etc/digest_lists/tlv-$(rpm -q --qf '%{name}-0:%{version}-%{release}.%{arch}' "$package")"
+done
+check "its own program is vouched for" digestctl why /usr/sbin/digestd
 check "digestd is active at boot" systemctl is-active digestd
 same "systemd knows when it is ready" notify-reload "$(since digestd Type)"
 same "no unit failed" "" "$(systemctl --failed --no-legend --plain)"

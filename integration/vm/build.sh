@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# integration/vm/build.sh ROOT PROGRAMS OUT KEYRING OWNER: what an image builder
+# does. It makes digestd's packages of what is committed by the rpmbuild and the
+# compiler of the tree at ROOT, but for the programs of Go, which are in PROGRAMS;
+# signs them with OWNER's key in the GnuPG home KEYRING; installs them into the
+# tree; and lays what that changed into OUT. ROOT itself is not touched.
+set -euo pipefail
+root=$1 programs=$2 out=$3 keyring=$4 owner=$5
+cd "$(dirname "$0")/../.."
+
+work=$(mktemp -d)
+trap 'umount -l "$work/root/proc" "$work/root/dev" "$work/root" "$work" 2>/dev/null; rmdir "$work"' EXIT
+mount -t tmpfs digestd-test "$work"
+
+# lay UPPER: the tree at $work/root, of which what is written goes to UPPER.
+lay() {
+	umount -l "$work/root/proc" "$work/root/dev" "$work/root" 2>/dev/null || :
+	mkdir -p "$work/root" "$1" "$1.work"
+	mount -t overlay digestd-test -o "lowerdir=$root,upperdir=$1,workdir=$1.work" "$work/root"
+	mount -t proc proc "$work/root/proc"
+	mount --bind /dev "$work/root/dev"
+}
+in_root() { chroot "$work/root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin LC_ALL=C HOME=/root "$@"; }
+
+lay "$work/build"
+mkdir "$work/root/sources"
+systemd/build-rpm.sh sources "$work/root/sources/files" >/dev/null
+cp -r "$programs" "$work/root/sources/programs"
+# make's GO, where there is none.
+cat >"$work/root/sources/go" <<'END'
+#!/bin/sh
+mkdir -p bin
+for last; do name=${last##*/}; case $last in ./cmd/*) cp "/sources/programs/$name" bin/ || exit 1 ;; esac; done
+END
+chmod +x "$work/root/sources/go"
+in_root GO=/sources/go rpmbuild -bb --nodeps --define '_topdir /sources/top' --define '_sourcedir /sources/files' \
+	--define '_rpmdir /sources/rpm' --define '_rpmfilename %%{NAME}.rpm' --define '_binary_payload w1.gzdio' \
+	--without dnf5 /sources/files/digestd.spec >"$work/log" 2>&1 </dev/null || {
+	tail -n 40 "$work/log" >&2
+	exit 1
+}
+mkdir "$work/packages"
+cp "$work/build/sources/rpm/"*.rpm "$work/packages"
+GNUPGHOME=$keyring rpmsign --define "__gpg $(command -v gpg)" --define "_gpg_name $owner" --define "_gpg_path $keyring" \
+	--addsign "$work/packages/"*.rpm >/dev/null
+
+lay "$work/image"
+mkdir "$work/root/packages"
+cp "$work/packages/"*.rpm "$work/root/packages"
+gpg --homedir "$keyring" --batch --armor --export "$owner" >"$work/root/packages/key.asc"
+in_root rpm --import /packages/key.asc
+# Debian's own packages are not rpm's.
+in_root sh -c 'rpm -U --nodeps /packages/*.rpm' </dev/null
+rm -r "$work/root/packages"
+mkdir -p "$out"
+cp -a "$work/image/." "$out"

@@ -14,12 +14,13 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// How long digestctl waits: for the bus, for an answer, and for one that
-// somebody gives a password for.
+// How long digestctl waits: for the bus, for a digestd that the bus has started, for
+// an answer, and for one that somebody gives a password for.
 const (
-	dialTime = 10 * time.Second
-	callTime = 25 * time.Second
-	askTime  = 6 * time.Minute
+	dialTime  = 10 * time.Second
+	startTime = 15 * time.Second
+	callTime  = 25 * time.Second
+	askTime   = 6 * time.Minute
 )
 
 // free are the methods for which nobody is ever asked for a password.
@@ -69,6 +70,9 @@ func (c *client) call(ctx context.Context, method string, args []any, returns ..
 		limit = askTime
 		defer startAgent()()
 	}
+	if err := c.await(ctx); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	err := c.send(ctx, method, args).Store(returns...)
@@ -84,6 +88,33 @@ func (c *client) call(ctx context.Context, method string, args []any, returns ..
 		}
 	}
 	return api.FromDBus(err)
+}
+
+// await lets the bus start a daemon that is not there. Should that fail, the bus
+// says so late or not at all.
+func (c *client) await(ctx context.Context) error {
+	if c.flags&dbus.FlagNoAutoStart != 0 || c.there(ctx) {
+		return nil
+	}
+	start, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	err := c.conn.BusObject().CallWithContext(start, "org.freedesktop.DBus.StartServiceByName", 0, api.BusName, uint32(0)).Err
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return ctx.Err()
+	case c.there(ctx):
+		return nil
+	}
+	return unreachableError{reason: err}
+}
+
+// there reports whether somebody has the daemon's name.
+func (c *client) there(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	var has bool
+	err := c.conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, api.BusName).Store(&has)
+	return err == nil && has
 }
 
 // send makes the call and allows that somebody be asked for a password, which

@@ -138,7 +138,7 @@ func (s *state) withdrawOthers(installed map[store.Digest]string, r *reconciled)
 func (s *state) applyFresh(c *candidate, initial bool, r *reconciled) error {
 	d := c.vouch
 	if d.Verdict == policy.Allow {
-		d = s.admit(c.pkg, c.multi)
+		d = s.unlessBanned(c.pkg, s.admit(c.pkg, c.multi), c.body, c.whole)
 	}
 	if d.Verdict == policy.Veto {
 		d.Verdict = policy.WithholdList // it is installed already

@@ -45,6 +45,8 @@ type Daemon struct {
 	notify Notifier
 	leave  func(Left) error
 
+	keyrings *kernel.Keyrings
+
 	published    *atomic.Pointer[snapshot]
 	sessions     sync.WaitGroup
 	serial       atomic.Uint64
@@ -56,6 +58,7 @@ type Daemon struct {
 	listsChanged chan struct{} // what is vouched for may have
 	denying      chan struct{} // what is denied has changed
 	keyStamp     keyStamp      // of the keyring in use; guarded by keyMutex
+	bannedNow    []string      // by the kernel's .blacklist, as denials; guarded by keyMutex
 	keyMutex     sync.Mutex
 	synced       atomic.Pointer[rpmdb.Stamp] // of the database at the last reconciliation
 	buffers      sync.Pool                   // *[]byte that queries read lists into
@@ -86,7 +89,7 @@ type Notifier func(state ...string)
 // serves nothing yet.
 func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err error) {
 	d := &Daemon{
-		config: c, log: log, now: time.Now, notify: notify,
+		config: c, log: log, now: time.Now, notify: notify, keyrings: kernel.NewKeyrings(),
 		sync: make(chan string, 1), unsigned: make(chan struct{}, 1), ended: make(chan struct{}, 1), rested: make(chan struct{}, 1),
 		keysRead: make(chan struct{}, 1), listsChanged: make(chan struct{}, 1), denying: make(chan struct{}, 1),
 	}
@@ -226,6 +229,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	start("signing key", d.signerLoop)
 	start("expiry", d.expiryLoop)
 	start("denials", d.denialLoop)
+	start("kernel", d.kernelLoop)
 	start("reload", func(ctx context.Context) error { return d.reloadLoop(ctx, around) })
 	start("neighbours", d.neighboursLoop)
 	start("watchdog", d.watchdog)

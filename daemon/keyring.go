@@ -22,6 +22,7 @@ import (
 type keyStamp struct {
 	db            rpmdb.Stamp
 	keys, revoked time.Time
+	blobs         time.Time
 }
 
 // keySources is what the stores of certificates and of revocations hold now.
@@ -31,6 +32,7 @@ type keySources struct {
 	rpm       map[string]bool // the fingerprints that are in rpm's keyring
 	complete  bool            // rpm's keyring was read to its last key
 	revoked   []revokedKey    // what the folder of revocations says
+	blacklist blacklisted     // what the kernel says
 	errs      []error
 	importers map[string]bool // certificates by which lists may be imported
 }
@@ -51,7 +53,7 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 	if err != nil && !errors.Is(err, rpmdb.ErrNoDatabase) {
 		return fmt.Errorf("cannot read keyring: %w", err)
 	}
-	stamp.keys, stamp.revoked = modified(d.config.Keys), modified(d.config.Revoked)
+	stamp.keys, stamp.revoked, stamp.blobs = modified(d.config.Keys), modified(d.config.Revoked), modified(d.config.Blacklist)
 	if !always && stamp == d.keyStamp {
 		return nil
 	}
@@ -72,13 +74,24 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 	src.importers = importersIn(d.config.Keys)
 	src.revoked, errs = readRevoked(d.config.Revoked, d.snapshot().certificates)
 	src.errs = append(src.errs, errs...)
+	carried := d.carryBlacklist()
+	if src.blacklist, err = d.readBlacklist(); err != nil {
+		src.errs = append(src.errs, err)
+	}
 
 	var gone []withdrawn
+	var named *banned
 	err = d.onState(ctx, func(s *state) (err error) {
+		s.tellOfBlobs(carried)
 		gone, err = s.adoptKeys(&src)
+		named = s.banned
 		s.tellAll()
 		return err
 	})
+	if err == nil {
+		err = d.denyBlacklisted(ctx, named)
+	}
+	left := d.leaveKernel(ctx)
 	if err == nil {
 		d.keyStamp = stamp
 		select {
@@ -89,6 +102,9 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 	d.refreshLabels(gone)
 	if signer := d.maker.Load().identity.skid(); err == nil && d.snapshot().keys[signer].Revoked != nil {
 		d.replaceRevoked(ctx, signer)
+	}
+	if len(left.rings) > 0 || left.boot {
+		d.enrolReplacement(ctx, left)
 	}
 	return err
 }
@@ -125,6 +141,7 @@ func (s *state) adoptKeys(src *keySources) (gone []withdrawn, err error) {
 			return nil, err
 		}
 	}
+	s.adoptBlacklist(src.blacklist)
 	options.Revoked = s.revocations()
 	s.keyring = options.NewKeyring(src.certs...)
 	for _, fingerprint := range suspects {
@@ -137,8 +154,9 @@ func (s *state) adoptKeys(src *keySources) (gone []withdrawn, err error) {
 			return gone, err
 		}
 	}
+	named, err := s.heedBlacklist()
 	s.publish()
-	return gone, nil
+	return append(gone, named...), err
 }
 
 // meet records a certificate as it is now, and reports whether something about

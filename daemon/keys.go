@@ -6,30 +6,38 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/store"
 )
 
-// Keys returns every key that vouches or ever did.
+// Keys returns every key that vouches or ever did, and what is in the kernel's
+// keyrings.
 func (d *Daemon) Keys(context.Context) ([]api.Key, error) {
 	snap := d.snapshot()
 	keys := make([]api.Key, 0, len(snap.keys))
 	for _, fingerprint := range slices.Sorted(maps.Keys(snap.keys)) {
 		keys = append(keys, snap.describeKey(snap.keys[fingerprint]))
 	}
-	return keys, nil
+	there := d.readKernelKeys()
+	return there.merge(keys), nil
 }
 
 // Key returns one key.
 func (d *Daemon) Key(_ context.Context, id string) (api.Key, error) {
-	snap := d.snapshot()
+	snap, there := d.snapshot(), d.readKernelKeys()
 	k, err := snap.findKey(id)
-	if err != nil {
-		return api.Key{}, err
+	if err == nil {
+		return there.merge([]api.Key{snap.describeKey(k)})[0], nil
 	}
-	return snap.describeKey(k), nil
+	for _, k := range there.keys {
+		if strings.HasSuffix(k.Fingerprint, strings.ToLower(id)) && len(id) >= 8 {
+			return k, nil
+		}
+	}
+	return api.Key{}, err
 }
 
 // KeyRevoke withdraws all that a key vouches for.
@@ -47,8 +55,11 @@ func (s *snapshot) describeKey(k store.Key) api.Key {
 		Fingerprint: k.Fingerprint, Owner: k.Owner, Algorithm: k.Algorithm, Source: k.Source, State: api.KeyTrusted,
 		Created: k.Created, Expires: k.Expires, Subkeys: k.Subkeys, FirstSeen: k.FirstSeen,
 	}
-	if k.Use == useLists {
+	switch k.Use {
+	case useLists:
 		return s.describeSigner(k, out)
+	case useDigest:
+		return s.describeBanned(k, out)
 	}
 	out.Use = k.Use
 	c := s.keyring.Lookup(k.Fingerprint)
@@ -82,6 +93,25 @@ func describeRevocation(k store.Key, out *api.Key) {
 	out.State = api.KeyRevoked
 	out.RevokedBy, out.RevokedReason = k.Revoked.Source, k.Revoked.Reason
 	out.RevokedAt, out.RevokedUID = k.Revoked.When, k.Revoked.UID
+}
+
+// describeBanned describes a digest that nothing may have: lists leave it out, or
+// are withheld.
+func (s *snapshot) describeBanned(k store.Key, out api.Key) api.Key {
+	out.Use, out.State = useDigest, api.KeyGone // lifted
+	if k.Revoked != nil {
+		describeRevocation(k, &out)
+	}
+	only, id := ban([]string{k.Fingerprint}), bannedDenial(k.Fingerprint).ID
+	for _, e := range s.entries {
+		switch leaves := slices.Contains(e.Denied, id); {
+		case leaves && e.active():
+			out.Lists++
+		case e.State == store.Withheld && (leaves || only.list(e.Body) != ""):
+			out.Withheld++
+		}
+	}
+	return out
 }
 
 // describeSigner describes a key that signs lists: "vouching" is signing.

@@ -45,6 +45,7 @@ type candidate struct {
 	signer string // as maker.signer
 	files  int
 	body   store.Digest
+	whole  store.Digest // of the body with what is denied, if it leaves something out
 	file   store.Digest
 	refs   *refs
 	staged store.Staged

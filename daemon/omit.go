@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -71,6 +72,9 @@ func (m *maker) omit(c *candidate, w *workspace) error {
 		none := policy.Emptied(c.pkg, *o.by[0], "a list that its maker signed cannot leave out a file")
 		c.none = &none
 		return nil
+	}
+	if len(o.paths) > 0 {
+		c.whole = sha256.Sum256(w.body)
 	}
 	paths := c.refs.paths
 	w.body, c.files = append(w.body[:0], body...), c.files-len(o.paths)

@@ -187,6 +187,11 @@ func (s *state) publishOwn(c *ownCandidate, by api.Actor) (r api.OwnResult, err 
 	if c.made.denials != s.denials {
 		return r, errDenialsChanged
 	}
+	for _, body := range []store.Digest{c.record.Body, c.made.body} {
+		if entry := s.banned.list(body); entry != "" {
+			return r, &api.Error{Code: api.Failed, Message: sourceKernel + " names this list, " + entry, Advice: "see digestctl keys show " + entry}
+		}
+	}
 	pkg, version, decision := s.judgeOwn(o, c.record.Body)
 	r = api.OwnResult{Name: c.record.Name, Version: version, Files: c.made.files, Left: len(c.made.omitted.paths)}
 	if decision.Verdict != policy.Allow {

@@ -152,7 +152,7 @@ func (s *state) ownRefused(o store.Own, e *entry) policy.Decision {
 			return policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonKeyRevoked, Text: "the certificate that signed it, " + o.Key + ", is not trusted any more"}
 		}
 	}
-	return s.admit(e.Package, false)
+	return s.unlessBanned(e.Package, s.admit(e.Package, false), e.Body, o.Body)
 }
 
 // withholdOwn takes an own list out of the directory. Durable first: a start after

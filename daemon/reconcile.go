@@ -55,14 +55,19 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 		denials    *policy.Denials
 		own        []*ownWork
 	)
-	err := d.onState(ctx, func(s *state) error {
+	var banished []withdrawn
+	err := d.onState(ctx, func(s *state) (err error) {
 		if len(s.open) > 0 {
 			return errOvertaken
 		}
 		report("checking lists", 0, 0)
 		s.expireDenials()
-		return errors.Join(s.finishOwn(), s.inspect())
+		if err = errors.Join(s.finishOwn(), s.inspect()); err == nil {
+			banished, err = s.heedBlacklist() // a start knows the files of lists only now
+		}
+		return err
 	})
+	d.refreshLabels(banished)
 	if err == nil {
 		_, err = d.enforceDenials(ctx)
 	}
@@ -143,9 +148,9 @@ func (s *state) standing(signer string) map[store.Digest]*entry {
 }
 
 // allowed reports whether policy still lets an active list be: a floor may have
-// risen above it.
+// risen above it, or the kernel come to name it.
 func (s *state) allowed(e *entry) bool {
-	return s.admit(e.Package, false).Verdict == policy.Allow
+	return s.bannedList(e) == "" && s.admit(e.Package, false).Verdict == policy.Allow
 }
 
 // readInstalled reads every header of rpm's database. Headers that stand are

@@ -4,6 +4,8 @@ package daemon
 
 import (
 	"context"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -46,6 +48,12 @@ func (s *state) noteRevocations(ring *pgp.Keyring, src *keySources, now time.Tim
 	}
 	for _, r := range src.revoked {
 		note(r.fingerprint, store.KeyRevocation{Source: r.file, Hard: true, Act: store.Act{Reason: "named in " + r.file, When: now}})
+	}
+	for _, c := range s.certificates {
+		if src.blacklist.names(c) {
+			note(hex.EncodeToString(c.SubjectKeyId), store.KeyRevocation{Source: sourceKernel, Hard: true,
+				Act: store.Act{Reason: "named in " + sourceKernel, When: now}})
+		}
 	}
 	for _, fingerprint := range slices.Sorted(maps.Keys(s.keys)) {
 		k := s.keys[fingerprint]
@@ -97,8 +105,12 @@ func (s *state) revocations() map[string]*pgp.Revocation {
 // already.
 func (s *state) carryOut(fingerprint string) (gone []withdrawn, err error) {
 	r := s.keys[fingerprint].Revoked
-	if s.keys[fingerprint].Use == useLists {
+	reason := policy.ReasonKeyRevoked
+	switch s.keys[fingerprint].Use {
+	case useLists:
 		return nil, nil // nothing goes: lists are signed anew
+	case useDigest:
+		reason = policy.ReasonBlacklisted
 	}
 	if !r.Hard || s.keyOfSubkey(fingerprint) != "" {
 		// It depends on when each package was signed, or by which subkey.
@@ -109,7 +121,7 @@ func (s *state) carryOut(fingerprint string) (gone []withdrawn, err error) {
 	text := fmt.Sprintf("its key %s was revoked by %s: %s; to lift that: digestctl keys restore %s --reason WHY", fingerprint, r.Source, r.Reason, fingerprint)
 	var entries []*entry
 	for _, e := range s.sorted() {
-		if e.active() && e.Key == fingerprint {
+		if e.active() && (e.Key == fingerprint || s.bannedList(e) == fingerprint) {
 			entries = append(entries, e)
 		}
 	}
@@ -121,13 +133,16 @@ func (s *state) carryOut(fingerprint string) (gone []withdrawn, err error) {
 			continue // still there, for reconciliation to take away
 		}
 		w := *e
-		w.State, w.Reason, w.Text = store.Withheld, string(policy.ReasonKeyRevoked), text
+		w.State, w.Reason, w.Text = store.Withheld, string(reason), text
+		if reason == policy.ReasonBlacklisted {
+			w.Text = bannedText(fingerprint)
+		}
 		w.File, w.Signer, w.Granted, w.Since = store.Digest{}, "", e.Granted, s.now()
 		s.put(&w)
 		s.batch.PutList(w.List)
 		s.event(store.Event{Kind: "withdrawn", Package: e.Package.Full(), List: e.Name, Key: fingerprint, Counter: e.Counter,
-			Reason: string(policy.ReasonKeyRevoked), Text: r.Reason, UID: r.UID, PID: r.PID})
-		s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), string(policy.ReasonKeyRevoked)) })
+			Reason: string(reason), Text: r.Reason, UID: r.UID, PID: r.PID})
+		s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), string(reason)) })
 		gone = append(gone, withdrawn{e, contents[i]})
 	}
 	if err != nil {
@@ -189,6 +204,9 @@ func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason strin
 		if k.Fingerprint = fingerprintOf(text); k.Fingerprint == "" {
 			return api.Key{}, err
 		}
+		if there, known := d.readKernelKeys().keys[k.Fingerprint]; known {
+			return api.Key{}, api.Errorf(api.InvalidArgument, "%s is in a keyring of the kernel (%s), and no key that vouches for packages or signs lists here", k.Fingerprint, there.Source)
+		}
 	}
 	var gone []withdrawn
 	err = d.onState(ctx, func(s *state) error {
@@ -238,6 +256,10 @@ func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason stri
 	}
 	if k.Revoked == nil {
 		return api.Key{}, api.Errorf(api.InvalidArgument, "key %s is not revoked", k.Fingerprint)
+	}
+	if b, err := d.readBlacklist(); k.Use == useDigest && (err != nil || b.entries[k.Fingerprint]) {
+		return api.Key{}, errors.Join(err, &api.Error{Code: api.InvalidArgument, Message: sourceKernel + " names " + k.Fingerprint,
+			Advice: "the kernel forgets it with the next boot, if neither its firmware nor " + d.config.Blacklist + " name it again"})
 	}
 	if c := snap.keyring.Lookup(k.Fingerprint); k.Revoked.Source == sourceCertificate && c != nil {
 		return api.Key{}, &api.Error{Code: api.InvalidArgument,

@@ -241,8 +241,22 @@ func (d *Daemon) SignerRotate(ctx context.Context, by api.Actor, prepareOnly boo
 	if d.maker.Load().sign != "pkcs7" {
 		return api.Certificate{}, api.Errorf(api.InvalidArgument, "lists are not signed by this machine's key: sign = %q", d.maker.Load().sign)
 	}
-	if err := d.renewIdentity(ctx, by, reason); err != nil {
+	d.rotation.Lock()
+	_, err := d.prepare(ctx)
+	d.rotation.Unlock()
+	if err == nil {
+		err = d.followEnrolment()
+	}
+	if err == nil {
+		err = d.renewIdentity(ctx, by, reason)
+	}
+	if err != nil {
 		return api.Certificate{}, err
+	}
+	if _, err := os.Stat(d.bootPath(bootFile)); err == nil {
+		if _, err := d.placeBootFile(d.maker.Load().identity.cert); err != nil {
+			d.log.Error("certificate to load at boot not replaced", "error", err)
+		}
 	}
 	if _, err := d.runSync(ctx, "the signing key changed", func(string, int, int) {}); err != nil {
 		return api.Certificate{}, err

@@ -58,6 +58,8 @@ type state struct {
 	importers map[string]bool      // certificates by which lists may be imported
 	order     *order
 	prefetch  bool
+	blacklist blacklisted // the kernel's, as it was last read
+	banned    *banned     // by it now, or once
 
 	batch      store.Batch // not yet committed
 	nextSeq    uint64

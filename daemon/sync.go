@@ -47,6 +47,7 @@ func (d *Daemon) runSync(ctx context.Context, reason string, report progress) (a
 	defer cancel()
 	d.reachSigner(ctx)
 	defer d.followSigner(ctx)
+	defer d.tellOfEnrolment(ctx)
 	for {
 		stamp := d.databaseStamp()
 		result, err := d.reconcile(ctx, report)

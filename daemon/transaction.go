@@ -108,7 +108,7 @@ func (s *state) add(t *transaction, element uint32, c *candidate) (*addition, er
 		a.previous = earlier.previous
 	}
 	if a.decision.Verdict == policy.Allow {
-		a.decision = s.admit(c.pkg, c.multi)
+		a.decision = s.unlessBanned(c.pkg, s.admit(c.pkg, c.multi), c.body, c.whole)
 	}
 	if a.decision.Verdict != policy.Allow {
 		s.dir.Discard(c.staged)
@@ -144,6 +144,7 @@ func (s *state) add(t *transaction, element uint32, c *candidate) (*addition, er
 
 // entryOf makes the entry of an addition as it now stands.
 func (s *state) entryOf(a *addition) (*entry, error) {
+	s.noteOmitted(&a.candidate)
 	e := &entry{refs: a.refs, List: store.List{
 		Name: a.name, Package: a.pkg, Header: a.header, Body: a.body, File: a.file,
 		Files: a.files, Since: s.now(), Reason: string(a.decision.Reason), Text: a.decision.Text,

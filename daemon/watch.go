@@ -48,6 +48,7 @@ func (d *Daemon) newWatcher() (*watcher, error) {
 	// These may be absent; a reload looks again.
 	fsw.Add(d.config.Keys)
 	fsw.Add(d.config.Revoked)
+	fsw.Add(d.config.Blacklist)
 	w.followDB()
 	return w, nil
 }
@@ -158,7 +159,7 @@ func (w *watcher) subject(path string) subject {
 		return subjectLists
 	case dir == w.db:
 		return subjectDatabase
-	case dir == filepath.Join(w.db, "pubkeys"), dir == w.d.config.Keys, dir == w.d.config.Revoked:
+	case dir == filepath.Join(w.db, "pubkeys"), dir == w.d.config.Keys, dir == w.d.config.Revoked, dir == w.d.config.Blacklist:
 		return subjectKeys
 	}
 	return subjectNone

@@ -61,6 +61,7 @@ debootstrap      debootstrap         debootstrap
 mke2fs           e2fsprogs           e2fsprogs
 qemu-system-x86_64 qemu-system-x86
 qemu-img         qemu-utils
+/usr/share/OVMF/OVMF_CODE_4M.fd ovmf edk2-ovmf
 cpio             cpio
 xz               xz-utils
 /usr/share/bash-completion/bash_completion bash-completion bash-completion

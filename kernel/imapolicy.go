@@ -28,16 +28,19 @@ type IMAPolicy struct {
 const imaPCR = 10
 
 // IMARule is one rule, as it is written to ima/policy in securityfs, and why it
-// is there. A rule without text is a remark on what follows.
+// is there.
 type IMARule struct{ Why, Text string }
+
+const kernels = "what the kernel says, no files of a package"
 
 // pseudo are file systems that have no files of a package, by their magic
 // (include/uapi/linux/magic.h), as the kernel's own policies exclude them.
-var pseudo = []struct{ name, magic string }{
-	{"proc", "0x9fa0"}, {"sysfs", "0x62656572"}, {"debugfs", "0x64626720"}, {"ramfs", "0x858458f6"},
-	{"devpts", "0x1cd1"}, {"binfmt_misc", "0x42494e4d"}, {"securityfs", "0x73636673"}, {"selinuxfs", "0xf97cff8c"},
-	{"smackfs", "0x43415d53"}, {"cgroup", "0x27e0eb"}, {"cgroup2", "0x63677270"}, {"nsfs", "0x6e736673"},
-	{"efivarfs", "0xde5e81e4"},
+var pseudo = []struct{ name, magic, why string }{
+	{"proc", "0x9fa0", kernels}, {"sysfs", "0x62656572", kernels}, {"debugfs", "0x64626720", kernels},
+	{"ramfs", "0x858458f6", "memory, as tmpfs; the initial file system may be one"},
+	{"devpts", "0x1cd1", "terminals"}, {"binfmt_misc", "0x42494e4d", kernels}, {"securityfs", "0x73636673", kernels},
+	{"selinuxfs", "0xf97cff8c", kernels}, {"smackfs", "0x43415d53", kernels}, {"cgroup", "0x27e0eb", kernels}, {"cgroup2", "0x63677270", kernels},
+	{"nsfs", "0x6e736673", kernels}, {"efivarfs", "0xde5e81e4", "the firmware's variables"},
 }
 
 // executed are the hooks by which code enters, with what passes through each.
@@ -73,12 +76,8 @@ func (p IMAPolicy) Rules() ([]IMARule, error) {
 	}
 	exclude := func(action string) {
 		add("tmpfs: memory files (memfd) and scratch files come from no package; mount it noexec where you can", "%s fsmagic=0x01021994", action)
-		for i, fs := range pseudo {
-			why := ""
-			if i == 0 {
-				why = "file systems of the kernel itself"
-			}
-			add(why, "%s fsmagic=%s", action, fs.magic)
+		for _, fs := range pseudo {
+			add(fs.name+": "+fs.why, "%s fsmagic=%s", action, fs.magic)
 		}
 	}
 	if p.PCR != 0 {

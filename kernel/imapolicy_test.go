@@ -52,6 +52,9 @@ func TestIMAPolicyInvariants(t *testing.T) {
 				}
 				var texts []string
 				for _, r := range rules {
+					if r.Why == "" || r.Text == "" {
+						t.Errorf("%s: rule %+v lacks a reason", name, r)
+					}
 					texts = append(texts, r.Text)
 				}
 				all := strings.Join(texts, "\n")

@@ -30,6 +30,7 @@ const (
 	ReasonWeakSignature Reason = "weak-signature"
 	ReasonKeyRevoked    Reason = "key-revoked"
 	ReasonKeyExpired    Reason = "key-expired"
+	ReasonBlacklisted   Reason = "blacklisted" // the kernel's .blacklist names the list or a file in it
 
 	ReasonDenied Reason = "denied" // the owner, or another authority, said no
 

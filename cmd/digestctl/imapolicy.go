@@ -3,14 +3,9 @@
 package main
 
 import (
-	"os"
-
 	"github.com/digestd/digestd/kernel"
 	"github.com/spf13/cobra"
 )
-
-// digestCache is there on kernels with the Integrity Digest Cache.
-const digestCache = "/sys/kernel/security/integrity/digest_cache/default_path"
 
 // imaPolicyDocument is what ima-policy prints for programs.
 type imaPolicyDocument struct {
@@ -39,8 +34,7 @@ digestd that runs. Without --kernel the rules are for the kernel that runs.`,
 				p.DigestCache = true
 			case "stock":
 			case "":
-				_, err := os.Stat(digestCache)
-				p.DigestCache = err == nil
+				p.DigestCache = kernel.Detect("/").DigestCache == kernel.Yes
 			default:
 				return errorf("ima-policy: --kernel is digest-cache or stock, not %q", kind)
 			}

@@ -4,11 +4,19 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/spf13/cobra"
+)
+
+// The uses of keys that have no part in signing.
+const (
+	useKernel = "kernel" // in a keyring of the kernel
+	useDigest = "digest" // no key, but a digest that the kernel's .blacklist names
 )
 
 // keysDocument is what keys prints for programs.
@@ -17,12 +25,14 @@ type keysDocument struct {
 }
 
 func (a *app) keysCommand() *cobra.Command {
+	var all bool
 	cmd := &cobra.Command{
 		Use:   "keys",
 		Short: "List the keys that vouch for packages, revoke and restore them",
 		Long: `Keys lists every key that vouches for packages on this machine, or ever did, and
-those that sign its lists, with what hangs on them. Revoking one withdraws every list it vouches for, at once and
-until somebody lifts that with restore.`,
+those that sign its lists, with what hangs on them; and the certificates in the kernel's keyrings .ima, .machine,
+.platform, .builtin_trusted_keys and .secondary_trusted_keys, and what its .blacklist names. Revoking a key withdraws
+every list it vouches for, at once and until somebody lifts that with restore.`,
 		Args: exactly(),
 		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
 			keys, err := getAll[api.Key](ctx, c, "Keys")
@@ -36,7 +46,14 @@ until somebody lifts that with restore.`,
 				a.tui.say(warn, "no key vouches for packages; import one: rpmkeys --import FILE")
 				return nil
 			}
-			a.tui.keys(keys)
+			shown := keys
+			if !all {
+				shown = slices.DeleteFunc(slices.Clone(keys), func(k api.Key) bool { return k.Use == useKernel && k.Owner == "" })
+			}
+			a.tui.keys(shown)
+			if n := len(keys) - len(shown); n > 0 {
+				a.tui.say(faint, "the kernel's .blacklist names %s that nothing here has: digestctl keys --all", count(n, "digest", "digests"))
+			}
 			return nil
 		}),
 	}
@@ -49,8 +66,9 @@ again does not lift that. KEY is a fingerprint or the end of one.`,
 		a.keysChangeCommand("restore", "KeyRestore", "Lift the revocation of a key",
 			`Restore lets a key vouch again. What is signed by it is verified anew, and its
 lists return. A key that its owner revoked cannot be restored.`,
-			func(k api.Key) bool { return k.State == api.KeyRevoked }))
-	cmd.AddCommand(a.keysRotateCommand())
+			func(k api.Key) bool { return k.State == api.KeyRevoked && k.Use != useKernel }))
+	cmd.AddCommand(a.keysRotateCommand(), a.keysEnrolCommand(), a.keysExportCommand())
+	cmd.Flags().BoolVar(&all, "all", false, "show every digest that the kernel's .blacklist names")
 	return cmd
 }
 
@@ -140,6 +158,9 @@ func (a *app) printKey(k api.Key) error {
 		t.fact("subkey", "%s", s)
 	}
 	t.fact("algorithm", "%s", k.Algorithm)
+	if k.Use != useKernel {
+		t.fact("in kernel", "%s", strings.Join(k.Keyrings, ", "))
+	}
 	if !k.Created.IsZero() {
 		t.fact("created", "%s", moment(k.Created))
 	}
@@ -155,17 +176,24 @@ func (a *app) printKey(k api.Key) error {
 		if k.RevokedUID != 0 {
 			by += " (" + whoever(k.RevokedUID) + ")"
 		}
-		t.fact("revoked by", "%s", by+", "+moment(k.RevokedAt))
+		if !k.RevokedAt.IsZero() {
+			by += ", " + moment(k.RevokedAt)
+		}
+		t.fact("revoked by", "%s", by)
 		t.fact("because", "%s", k.RevokedReason)
-		if k.Use == "" {
+		if k.Use == "" || k.Use == useDigest {
 			t.fact("to lift", "digestctl keys restore %s --reason WHY", k.Fingerprint)
 		}
 	}
-	does := "vouches for"
-	if k.Use != "" {
-		does = "signs"
+	switch k.Use {
+	case useKernel:
+	case useDigest:
+		t.fact("left out of", "%s", count(k.Lists, "list", "lists"))
+	case "":
+		t.fact("vouches for", "%s, %s", count(k.Lists, "list", "lists"), count(k.Files, "file", "files"))
+	default:
+		t.fact("signs", "%s, %s", count(k.Lists, "list", "lists"), count(k.Files, "file", "files"))
 	}
-	t.fact(does, "%s, %s", count(k.Lists, "list", "lists"), count(k.Files, "file", "files"))
 	if k.Withheld > 0 {
 		t.fact("withheld", "%s", count(k.Withheld, "list", "lists"))
 	}
@@ -187,15 +215,44 @@ func (t *tui) keys(keys []api.Key) {
 	for i, k := range keys {
 		expires := "never"
 		if !k.Expires.IsZero() {
-			expires = k.Expires.Local().Format(time.DateOnly)
+			expires = day(k.Expires)
 		}
-		signs := "packages"
+		signs, lists, files := "packages", strconv.Itoa(k.Lists), strconv.Itoa(k.Files)
 		if k.Use != "" {
 			signs = k.Use
 		}
-		rows[i] = []cell{{text: k.Fingerprint}, {k.State, keyStyle(k)}, {text: signs}, {text: k.Algorithm}, {text: expires},
-			{text: strconv.Itoa(k.Lists)}, {text: strconv.Itoa(k.Files)}, {text: k.Owner}}
+		if k.Use == useKernel || k.Use == useDigest {
+			signs, expires, lists, files = "-", "", "", ""
+			if k.Lists+k.Withheld > 0 {
+				lists = strconv.Itoa(k.Lists + k.Withheld)
+			}
+		}
+		rows[i] = []cell{{text: k.Fingerprint}, {k.State, keyStyle(k)}, {text: signs}, {text: k.Algorithm}, {text: day(k.Created)}, {text: expires},
+			{text: lists}, {text: files}, {text: k.Source}, {text: keyRemarks(k)}}
 	}
-	t.table([]column{{"FINGERPRINT", false}, {"STATE", false}, {"SIGNS", false}, {"ALGORITHM", false}, {"EXPIRES", false},
-		{"LISTS", true}, {"FILES", true}, {"OWNER", false}}, rows)
+	t.table([]column{{"FINGERPRINT", false}, {"STATE", false}, {"SIGNS", false}, {"ALGORITHM", false}, {"CREATED", false}, {"EXPIRES", false},
+		{"LISTS", true}, {"FILES", true}, {"FOUND IN", false}, {"OWNER", false}}, rows)
+}
+
+func day(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format(time.DateOnly)
+}
+
+// keyRemarks is whose a key is, who revoked it and when, and where in the kernel
+// it is besides.
+func keyRemarks(k api.Key) string {
+	var parts []string
+	if k.Owner != "" {
+		parts = append(parts, k.Owner)
+	}
+	if k.RevokedBy != "" && k.RevokedBy != k.Source && k.Use != useKernel {
+		parts = append(parts, strings.TrimSpace("revoked by "+k.RevokedBy+" "+day(k.RevokedAt)))
+	}
+	if rings := strings.Join(k.Keyrings, " "); rings != "" && k.Use == "lists" {
+		parts = append(parts, "in the kernel's "+rings)
+	}
+	return strings.Join(parts, "; ")
 }

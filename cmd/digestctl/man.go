@@ -80,6 +80,8 @@ var documents = []struct {
 	{"keys revoke", api.Key{}},
 	{"keys restore", api.Key{}},
 	{"keys rotate", api.Certificate{}},
+	{"keys enrol", api.Enrolment{}},
+	{"keys export-blacklist", retiredDocument{}},
 	{"doctor", doctorDocument{}},
 	{"report", report.Report{}},
 	{"ima-policy", imaPolicyDocument{}},

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/digestd/digestd/daemon/api"
 )
@@ -14,7 +15,15 @@ var memoryKeys = []api.Key{
 		RevokedReason: "stolen", RevokedAt: noon, RevokedUID: 4000000001, Withheld: 2},
 	{Fingerprint: vendorKey, Owner: "Vendor <security@vendor.example>", Algorithm: "ed25519", Source: "gpg-pubkey-e7d6c5b4-1",
 		State: api.KeyTrusted, Created: noon, Expires: noon.AddDate(1, 0, 0), FirstSeen: noon, Lists: 1, Files: 3},
+	{Fingerprint: "0011aabb", Use: "lists", Owner: "digestd list signing key of machine", Algorithm: "nistp256", Source: "/var/lib/digestd/signing.crt",
+		State: api.KeyTrusted, Created: noon, Expires: noon.AddDate(30, 0, 0), FirstSeen: noon, Lists: 1, Files: 3, Keyrings: []string{".ima", ".machine"}},
+	{Fingerprint: banned, Use: "digest", Algorithm: "sha256", Source: "the kernel's .blacklist", State: api.KeyRevoked, RevokedBy: "the kernel's .blacklist",
+		RevokedReason: "named in the kernel's .blacklist", RevokedAt: noon, Withheld: 1, Keyrings: []string{".blacklist"}},
+	{Fingerprint: "88776655", Use: "kernel", Owner: "Firmware CA", Algorithm: "rsa2048", Source: "kernel .platform", State: api.KeyTrusted, Keyrings: []string{".platform"}},
+	{Fingerprint: "tbs:00ff", Use: "kernel", Source: "kernel .blacklist", State: api.KeyRevoked, RevokedBy: "the kernel's .blacklist", Keyrings: []string{".blacklist"}},
 }
+
+const banned = "bin:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 func (m *memoryDaemon) Keys(context.Context) ([]api.Key, error) { return memoryKeys, nil }
 
@@ -40,3 +49,23 @@ func (m *memoryDaemon) KeyRestore(ctx context.Context, _ api.Actor, id, _ string
 }
 
 func (m *memoryDaemon) PackagesAnnounced() {}
+
+func (m *memoryDaemon) Kernel() api.Kernel {
+	return api.Kernel{Release: "6.12.0", DigestCache: "yes", DefaultPath: "/etc/digest_lists", IMA: "yes", Appraisal: "yes", AppraiseMode: "enforce",
+		Appraises: "yes", AppraiseLists: "yes", Modsig: "yes", Poll: 5 * time.Minute, BlacklistOpen: true, Blacklisted: 2, Keyring: ".ima", KeyringOpen: true}
+}
+
+func (m *memoryDaemon) SignerEnrol(_ context.Context, _ api.Actor, where string) (api.Enrolment, error) {
+	e := api.Enrolment{Where: where, Files: []string{"/var/lib/digestd/signing.der"}, Certificates: []api.Certificate{{SKI: "0011aabb"}}, Left: []string{"reboot"}}
+	if where == api.EnrolIMA {
+		return e, &api.Error{Code: api.Failed, Message: "the kernel's .ima keyring does not take it", Advice: "digestctl keys enrol --mok"}
+	}
+	if where == api.EnrolFile {
+		e.Done = []string{"wrote /etc/keys/x509_ima.der"}
+	}
+	return e, nil
+}
+
+func (m *memoryDaemon) Retired(context.Context, uint32, uint32) ([]api.Retired, uint32, error) {
+	return []api.Retired{{Entry: banned, List: "tlv-hello-0:1-1.noarch", Package: "hello-0:1-1.noarch", Reason: "replaced", When: noon}}, 1, nil
+}

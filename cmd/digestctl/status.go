@@ -64,6 +64,7 @@ func (t *tui) status(st api.Status) {
 		t.fact("signer", "%s", cert.Path)
 		t.fact("", "key id %s, valid until %s", cert.SKI, cert.NotAfter.Local().Format(time.DateOnly))
 	}
+	t.statusKernel(st.Kernel)
 	if sync := st.LastSync; !sync.When.IsZero() {
 		t.fact("last sync", "%s, %s in %s", moment(sync.When), count(sync.Installed, "package", "packages"), seconds(sync.Duration))
 	}

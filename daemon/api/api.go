@@ -62,6 +62,7 @@ type Status struct {
 	Counter       uint64      `json:"counter"`           // the last activation
 
 	Verified Verification `json:"verified,omitzero"` // the latest of everything that came to its end
+	Kernel   Kernel       `json:"kernel"`            // that runs, and what it can do for lists
 }
 
 // Counts are numbers of lists by state.
@@ -86,7 +87,7 @@ const (
 // Key is a certificate that vouches for packages, or ever did.
 type Key struct {
 	Fingerprint string    `json:"fingerprint"`  // lower-case hexadecimal digits; of a list signer, its subject key identifier
-	Use         string    `json:"use,omitzero"` // "" vouches for packages, "lists" signs lists, "import" signed imported lists
+	Use         string    `json:"use,omitzero"` // "" vouches for packages, "lists" signs lists, "import" signed imported lists, "kernel" is in a keyring of the kernel only, "digest" is no key but a digest that the kernel's .blacklist names
 	Owner       string    `json:"owner"`        // its user ID
 	Algorithm   string    `json:"algorithm"`    // for example rsa3072
 	Source      string    `json:"source"`       // where the daemon found it
@@ -96,6 +97,7 @@ type Key struct {
 	Subkeys     []string  `json:"subkeys,omitzero"`   // fingerprints of those that sign
 	Weak        string    `json:"weak,omitzero"`      // why it is not accepted, if so
 	FirstSeen   time.Time `json:"firstSeen,omitzero"` // by this daemon
+	Keyrings    []string  `json:"keyrings,omitzero"`  // of the kernel that have it
 
 	RevokedBy     string    `json:"revokedBy,omitzero"`     // who or what said so
 	RevokedReason string    `json:"revokedReason,omitzero"` // as it was given

@@ -125,7 +125,7 @@ func TestOrdinaryUser(t *testing.T) {
 
 	changing := map[string]bool{
 		"Sync": true, "Cancel": true, "RollbackGrant": true, "RollbackRevoke": true, "FloorSet": true, "FloorClear": true,
-		"KeyRevoke": true, "KeyRestore": true, "SignerRotate": true,
+		"KeyRevoke": true, "KeyRestore": true, "SignerRotate": true, "SignerEnrol": true,
 		"Verify": true, "Fix": true, "Findings": true,
 		"Deny": true, "DenialLift": true, "DenialsImport": true,
 		"OwnAppend": true, "OwnPublish": true, "OwnRemove": true, "OrderSet": true, "OrderClear": true, "OrderPrefetch": true,

@@ -22,6 +22,7 @@ type Backend interface {
 	AnnounceBackend
 	DenialBackend
 	OwnBackend
+	KernelBackend
 
 	// Status reports the daemon at a glance.
 	Status() api.Status

@@ -125,6 +125,16 @@ func (b *stub) DenialsImport(_ context.Context, _ api.Actor, document []byte, dr
 	return api.DenialImport{Added: len(document), DryRun: dryRun}, nil
 }
 
+func (b *stub) SignerEnrol(context.Context, api.Actor, string) (api.Enrolment, error) {
+	b.changed("SignerEnrol")
+	return api.Enrolment{}, nil
+}
+
+func (b *stub) Kernel() api.Kernel { return api.Kernel{Release: "6.12"} }
+func (b *stub) Retired(context.Context, uint32, uint32) ([]api.Retired, uint32, error) {
+	return nil, 0, nil
+}
+
 func (b *stub) FloorSet(context.Context, api.Actor, string, string, string) error {
 	b.changed("FloorSet")
 	return nil

@@ -123,7 +123,7 @@ func typed(args []argument) string {
 // describeStructs takes the structs of package api with what is said of their
 // fields from its source.
 func describeStructs(t *testing.T, p *manual.Page) {
-	for _, file := range []string{"../api/api.go", "../api/health.go", "../api/verify.go", "../api/denials.go", "../api/own.go", "../api/error.go"} {
+	for _, file := range []string{"../api/api.go", "../api/health.go", "../api/verify.go", "../api/denials.go", "../api/own.go", "../api/kernel.go", "../api/error.go"} {
 		source, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

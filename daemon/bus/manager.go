@@ -13,7 +13,7 @@ func (s *Server) describe() []iface {
 	return []iface{
 		{
 			name:       api.Interface,
-			methods:    slices.Concat(s.readingMethods(), s.changingMethods(), s.keyMethods(), s.verifyMethods(), s.denialMethods(), s.ownMethods(), s.orderMethods()),
+			methods:    slices.Concat(s.readingMethods(), s.changingMethods(), s.keyMethods(), s.verifyMethods(), s.denialMethods(), s.ownMethods(), s.orderMethods(), s.kernelMethods()),
 			signals:    signals(),
 			properties: properties(),
 		},
@@ -52,7 +52,11 @@ func (s *Server) readingMethods() []method {
 			name: "Status",
 			doc:  "Returns the daemon at a glance, as a `Status`.",
 			out:  dict("status"),
-			call: func(call) ([]any, error) { return []any{api.Encode(s.status())}, nil },
+			call: func(call) ([]any, error) {
+				st := s.status()
+				st.Kernel = b.Kernel()
+				return []any{api.Encode(st)}, nil
+			},
 		},
 		{
 			name: "Lists",

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/BurntSushi/toml"
 	"github.com/digestd/digestd/daemon/signer"
@@ -35,6 +36,8 @@ type Config struct {
 	Socket       string   `toml:"socket"`       // for the hooks of package managers
 	Keys         string   `toml:"keys"`         // certificates trusted besides rpm's
 	Revoked      string   `toml:"revoked"`      // fingerprints, certificates and CRLs of revoked keys
+	Blacklist    string   `toml:"blacklist"`    // signed entries for the kernel's .blacklist
+	KernelPoll   string   `toml:"kernel-poll"`  // how often to look into the kernel's .blacklist; see Poll
 	Expired      string   `toml:"expired"`      // accept-older-signatures, withdraw
 	Bus          string   `toml:"bus"`          // "system", "none" or a D-Bus address
 	Mode         string   `toml:"mode"`         // enforce, withhold, audit
@@ -54,19 +57,21 @@ type Config struct {
 // Default returns the configuration of a machine that has no file.
 func Default() Config {
 	return Config{
-		Root:     "/",
-		State:    "/var/lib/digestd",
-		Lists:    "/etc/digest_lists",
-		Socket:   "/run/digestd/hook.sock",
-		Keys:     "/etc/digestd/keys.d",
-		Revoked:  "/etc/digestd/revoked.d",
-		Expired:  "accept-older-signatures",
-		Bus:      "system",
-		Mode:     "enforce",
-		Unsigned: "withhold",
-		Format:   "tlv",
-		Sign:     "pkcs7",
-		KeepOld:  "none",
+		Root:       "/",
+		State:      "/var/lib/digestd",
+		Lists:      "/etc/digest_lists",
+		Socket:     "/run/digestd/hook.sock",
+		Keys:       "/etc/digestd/keys.d",
+		Revoked:    "/etc/digestd/revoked.d",
+		Blacklist:  "/etc/digestd/blacklist.d",
+		KernelPoll: "auto",
+		Expired:    "accept-older-signatures",
+		Bus:        "system",
+		Mode:       "enforce",
+		Unsigned:   "withhold",
+		Format:     "tlv",
+		Sign:       "pkcs7",
+		KeepOld:    "none",
 		MultiVersion: []string{
 			"kernel", "kernel-PAE",
 		},
@@ -146,10 +151,14 @@ func (c *Config) check() error {
 	}
 	for _, p := range []struct{ key, path string }{
 		{"root", c.Root}, {"state", c.State}, {"lists", c.Lists}, {"socket", c.Socket}, {"keys", c.Keys}, {"revoked", c.Revoked},
+		{"blacklist", c.Blacklist},
 	} {
 		if !filepath.IsAbs(p.path) {
 			return fmt.Errorf("%s = %q: want an absolute path", p.key, p.path)
 		}
+	}
+	if _, _, err := c.Poll(); err != nil {
+		return err
 	}
 	if c.DBPath != "" && !filepath.IsAbs(c.DBPath) {
 		return fmt.Errorf("dbpath = %q: want an absolute path below root", c.DBPath)
@@ -173,4 +182,23 @@ func (c *Config) check() error {
 		}
 	}
 	return nil
+}
+
+// shortestPoll keeps a slip of the pen from keeping the machine busy.
+const shortestPoll = 100 * time.Millisecond
+
+// Poll returns how often to look into the kernel's .blacklist where the kernel
+// does not tell of changes: 0 for never. With auto, only if it can change at all.
+func (c *Config) Poll() (pace time.Duration, auto bool, err error) {
+	switch c.KernelPoll {
+	case "auto":
+		return 5 * time.Minute, true, nil
+	case "never":
+		return 0, false, nil
+	}
+	pace, err = time.ParseDuration(c.KernelPoll)
+	if err != nil || pace < shortestPoll {
+		return 0, false, fmt.Errorf("kernel-poll = %q: want auto, never, or a time of at least %v, such as 30s", c.KernelPoll, shortestPoll)
+	}
+	return pace, false, nil
 }

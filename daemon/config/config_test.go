@@ -56,6 +56,9 @@ func TestDropInsWinKeyByKey(t *testing.T) {
 func TestRefused(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{`unsinged = "allow"`, `unknown key "unsinged" (did you mean "unsigned"?)`},
+		{`kernel-poll = "often"`, `kernel-poll = "often": want auto, never, or a time of at least 100ms`},
+		{`kernel-poll = "1us"`, `want auto, never, or a time`},
+		{`blacklist = "here"`, `blacklist = "here": want an absolute path`},
 		{`zzzzzzzz = 1`, `unknown key "zzzzzzzz"`},
 		{`mode = "enforced"`, `mode = "enforced": want one of enforce, withhold, audit (did you mean "enforce"?)`},
 		{`lists = "relative"`, `want an absolute path`},

@@ -6,3 +6,6 @@ package failpoint
 
 // Hit does nothing.
 func Hit(string) {}
+
+// Blacklisted returns nothing.
+func Blacklisted() []string { return nil }

@@ -41,3 +41,16 @@ func Hit(name string) {
 		select {}
 	}
 }
+
+// BlacklistVariable names a file with entries that the kernel's .blacklist has
+// besides: no kernel takes any that nobody signed.
+const BlacklistVariable = "DIGESTD_BLACKLIST"
+
+// Blacklisted returns these entries, one a line.
+func Blacklisted() []string {
+	data, err := os.ReadFile(os.Getenv(BlacklistVariable))
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(data))
+}

@@ -91,7 +91,7 @@ func (m *machine) status() (status api.Status) {
 // transaction that installs, in one that erases, and in a reconciliation.
 func TestDaemonKilled(t *testing.T) {
 	for _, point := range failpoints(t) {
-		if slices.ContainsFunc([]string{"revoke-", "rotate-", "deny-", "own-", "order-"}, func(p string) bool { return strings.HasPrefix(point, p) }) {
+		if slices.ContainsFunc([]string{"revoke-", "rotate-", "deny-", "own-", "order-", "unenrol-"}, func(p string) bool { return strings.HasPrefix(point, p) }) {
 			continue // have tests of their own
 		}
 		for nth := 1; nth <= 2; nth++ {

@@ -37,6 +37,8 @@ type machine struct {
 	log    logBuffer
 	config string   // lines added to the configuration
 	define []string // macros added to rpm's
+
+	withoutKeys bool // the kernel's keys are out of the daemon's reach
 }
 
 // logBuffer collects what a daemon says while a test reads it.
@@ -59,7 +61,7 @@ func (b *logBuffer) String() string {
 
 func newMachine(tb testing.TB, dir string) (*machine, error) {
 	m := &machine{TB: tb, dir: dir, bus: bustest.Start(tb), place: dir, state: filepath.Join(dir, "state"), keys: map[string]*signer{}}
-	for _, sub := range []string{"root", "packages", "keys.d", "revoked.d", "run"} {
+	for _, sub := range []string{"root", "packages", "keys.d", "revoked.d", "blacklist.d", "run"} {
 		if err := os.MkdirAll(m.path(sub), 0o755); err != nil {
 			return nil, err
 		}
@@ -147,13 +149,17 @@ func (m *machine) mustCtl(args ...string) string {
 // prepareDaemon writes the configuration and returns the command that serves it.
 func (m *machine) prepareDaemon(env ...string) *exec.Cmd {
 	m.Helper()
-	config := fmt.Sprintf("root = %q\ndbpath = \"/var/lib/rpm\"\nstate = %q\nlists = %q\nkeys = %q\nrevoked = %q\nsocket = %q\nbus = %q\n%s",
-		m.path("root"), m.state, filepath.Join(m.place, "lists"), m.path("keys.d"), m.path("revoked.d"), m.path("run", "hook.sock"), m.bus.Address, m.config)
+	config := fmt.Sprintf("root = %q\ndbpath = \"/var/lib/rpm\"\nstate = %q\nlists = %q\nkeys = %q\nrevoked = %q\nblacklist = %q\nsocket = %q\nbus = %q\n%s",
+		m.path("root"), m.state, filepath.Join(m.place, "lists"), m.path("keys.d"), m.path("revoked.d"), m.path("blacklist.d"), m.path("run", "hook.sock"), m.bus.Address, m.config)
 	if err := os.WriteFile(m.path("digestd.conf"), []byte(config), 0o644); err != nil {
 		m.Fatal(err)
 	}
 	cmd := exec.Command(filepath.Join(built, "digestd"), "-config", m.path("digestd.conf"), "-verbose")
 	cmd.Env = append(os.Environ(), env...)
+	if m.withoutKeys {
+		cmd.Env = append(cmd.Env, withoutKeysVariable+"="+strings.Join(cmd.Args, "\n"))
+		cmd.Path = "/proc/self/exe"
+	}
 	cmd.Stderr = &m.log
 	return cmd
 }

@@ -32,6 +32,9 @@ func run(m *testing.M) (code int, err error) {
 	if os.Getenv(strangerVariable) != "" {
 		return beStranger(), nil
 	}
+	if program := os.Getenv(withoutKeysVariable); program != "" {
+		return 1, runWithoutKeys(program)
+	}
 	if built, err = os.MkdirTemp("", "digestd-system-"); err != nil {
 		return 1, err
 	}
@@ -66,6 +69,7 @@ func TestScripts(t *testing.T) {
 			"signer":    scriptSigner,
 			"crl":       scriptCRL,
 			"logged":    scriptLogged,
+			"blacklist": scriptBlacklist,
 		},
 		Setup: func(env *testscript.Env) error {
 			mc, err := newMachine(env.T().(testing.TB), env.WorkDir)

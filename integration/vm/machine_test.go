@@ -27,6 +27,7 @@ type machine struct {
 	disk  string
 	boots int
 	tpm   string // the control socket of its TPM, if it has one
+	efi   efi    // its firmware, if it is more than what starts a kernel
 }
 
 // boot is one run of a machine.
@@ -96,6 +97,9 @@ func (m *machine) run(b boot, console string) (*report, error) {
 		"-serial", "file:"+console,
 		"-chardev", "stdio,id=results,signal=off", "-serial", "chardev:results",
 	)
+	if m.efi.code != "" {
+		cmd.Args = append(cmd.Args, "-drive", "if=pflash,format=raw,unit=0,readonly=on,file="+m.efi.code, "-drive", "if=pflash,format=raw,unit=1,file="+m.efi.vars)
+	}
 	if m.tpm != "" {
 		cmd.Args = append(cmd.Args, "-chardev", "socket,id=tpm,path="+m.tpm, "-tpmdev", "emulator,id=tpm,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm")
 	}

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/kernel"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/store"
+)
+
+const (
+	// sourceKernel is the kernel's word, as a source of revocations.
+	sourceKernel = "the kernel's .blacklist"
+	// useDigest marks the record of a digest that nothing may have: an entry
+	// "bin:" of the kernel's .blacklist that concerned something here.
+	useDigest = "digest"
+
+	binPrefix, tbsPrefix = "bin:", "tbs:"
+)
+
+// blacklisted is what the kernel's .blacklist has.
+type blacklisted struct {
+	known   bool            // it could be read
+	entries map[string]bool // "bin:" and "tbs:" with their digests
+	keyIDs  map[string]bool // of the certificates in it
+}
+
+// readBlacklist asks the kernel. Where it does not answer, nothing is known, and
+// what was recorded stays.
+func (d *Daemon) readBlacklist() (b blacklisted, err error) {
+	b.entries, b.keyIDs = map[string]bool{}, map[string]bool{}
+	for _, entry := range failpoint.Blacklisted() {
+		b.entries[entry], b.known = true, true
+	}
+	ring, err := d.keyrings.Find(kernel.RingBlacklist)
+	if err != nil {
+		return b, outOfReach(err)
+	}
+	keys, err := ring.Keys()
+	if err != nil {
+		return b, err
+	}
+	b.known = true
+	for _, k := range keys {
+		if _, id, ok := k.Certificate(); ok {
+			b.keyIDs[id] = true
+		} else if k.Type == "blacklist" {
+			b.entries[k.Description] = true
+		}
+	}
+	return b, nil
+}
+
+// names reports whether the kernel would not load a certificate: by the digest of
+// its signed part, or because it has the certificate itself.
+func (b *blacklisted) names(c *x509.Certificate) bool {
+	return b.keyIDs[hex.EncodeToString(c.SubjectKeyId)] ||
+		slices.ContainsFunc(tbsEntries(c), func(entry string) bool { return b.entries[entry] })
+}
+
+// tbsEntries are the names .blacklist has for a certificate: by the digest that
+// its signature is of, or, with kernels that know ML-DSA, by SHA-256.
+func tbsEntries(c *x509.Certificate) []string {
+	hashes := []crypto.Hash{crypto.SHA256}
+	switch c.SignatureAlgorithm {
+	case x509.SHA384WithRSA, x509.ECDSAWithSHA384, x509.SHA384WithRSAPSS:
+		hashes = append(hashes, crypto.SHA384)
+	case x509.SHA512WithRSA, x509.ECDSAWithSHA512, x509.SHA512WithRSAPSS:
+		hashes = append(hashes, crypto.SHA512)
+	}
+	var entries []string
+	for _, hash := range hashes {
+		sum := hash.New()
+		sum.Write(c.RawTBSCertificate)
+		entries = append(entries, tbsPrefix+hex.EncodeToString(sum.Sum(nil)))
+	}
+	return entries
+}
+
+// banned are the digests that .blacklist names, or did, of kinds that lists have.
+type banned struct {
+	entries []string // sorted
+	heads   []uint64 // of their digests, sorted
+	bodies  map[store.Digest]string
+}
+
+func ban(entries []string) *banned {
+	b := &banned{bodies: map[store.Digest]string{}}
+	for _, entry := range entries {
+		if _, digest, ok := listDigest(entry); ok {
+			b.entries, b.heads = append(b.entries, entry), append(b.heads, policy.Head(digest))
+			if len(digest) == len(store.Digest{}) {
+				b.bodies[store.Digest(digest)] = entry
+			}
+		}
+	}
+	slices.Sort(b.entries)
+	slices.Sort(b.heads)
+	return b
+}
+
+// listDigest reads the digest of an entry that may be of a list or a file in one.
+func listDigest(entry string) (algo digestlist.Algo, digest []byte, ok bool) {
+	digits, isBin := strings.CutPrefix(entry, binPrefix)
+	digest, err := hex.DecodeString(digits)
+	if !isBin || err != nil {
+		return 0, nil, false
+	}
+	switch len(digest) {
+	case 32:
+		return digestlist.SHA256, digest, true
+	case 48:
+		return digestlist.SHA384, digest, true
+	case 64:
+		return digestlist.SHA512, digest, true
+	}
+	return 0, nil, false
+}
+
+// list returns the entry that names a list by the digest of its body, or "".
+func (b *banned) list(body store.Digest) string {
+	if b == nil {
+		return ""
+	}
+	return b.bodies[body]
+}
+
+// files returns the entries that name files of a list. Like the index of files it
+// compares the first 64 bits.
+func (b *banned) files(r *refs) (entries []string) {
+	if b == nil || !r.hitBy(b.heads) {
+		return nil
+	}
+	for _, entry := range b.entries {
+		if _, digest, _ := listDigest(entry); r.hasDigest(policy.Head(digest)) {
+			entries = append(entries, entry)
+		}
+	}
+	return entries
+}
+
+// denials have every list leave out the files that are named.
+func (b *banned) denials() (list []policy.Denial) {
+	for _, entry := range b.entries {
+		list = append(list, bannedDenial(entry))
+	}
+	return list
+}
+
+func bannedDenial(entry string) policy.Denial {
+	algo, digest, _ := listDigest(entry)
+	d := policy.Denial{Contents: []policy.Content{{Algo: algo, Digest: string(digest)}}, By: sourceKernel, Foreign: true,
+		Reason: fmt.Sprintf("it names %s; once it does no more: digestctl keys restore %s --reason WHY", entry, entry)}
+	d.ID = newDenialID(sourceKernel+" "+d.Subject(), nil)
+	return d
+}
+
+// adoptBlacklist takes over what the kernel names, besides what it named before.
+func (s *state) adoptBlacklist(b blacklisted) {
+	if b.known {
+		s.blacklist = b
+	}
+	entries := maps.Clone(s.blacklist.entries)
+	if entries == nil {
+		entries = map[string]bool{}
+	}
+	for fingerprint, k := range s.keys {
+		if k.Use == useDigest && k.Revoked != nil {
+			entries[fingerprint] = true
+		}
+	}
+	s.banned = ban(slices.Collect(maps.Keys(entries)))
+}
+
+// heedBlacklist withdraws the lists that are named, and records which entries
+// concern files of lists: these are left out as what is denied is. All is durable
+// before the first list goes.
+func (s *state) heedBlacklist() (gone []withdrawn, err error) {
+	hit := map[string]bool{}
+	for _, e := range s.sorted() {
+		if !e.active() {
+			continue
+		}
+		if entry := s.bannedList(e); entry != "" {
+			hit[entry] = true
+		}
+		for _, entry := range s.banned.files(e.refs) {
+			if s.keys[entry].Revoked == nil {
+				hit[entry] = true
+			}
+		}
+	}
+	if len(hit) == 0 {
+		return nil, nil
+	}
+	for entry := range hit {
+		s.noteBanned(entry)
+	}
+	if err := s.commit(); err != nil {
+		return nil, err
+	}
+	for _, entry := range slices.Sorted(maps.Keys(hit)) {
+		more, err := s.carryOut(entry)
+		gone = append(gone, more...)
+		if err != nil {
+			return gone, err
+		}
+	}
+	return gone, nil
+}
+
+// denyBlacklisted has lists leave out the files that are named. It is called with
+// keyMutex held.
+func (d *Daemon) denyBlacklisted(ctx context.Context, b *banned) error {
+	if b == nil || slices.Equal(b.entries, d.bannedNow) {
+		return nil
+	}
+	if err := d.setDenied(ctx, sourceKernel, b.denials()); err != nil {
+		return err
+	}
+	d.bannedNow = b.entries
+	return nil
+}
+
+// noteBanned records that an entry of .blacklist concerns this machine.
+func (s *state) noteBanned(entry string) {
+	now := s.now()
+	s.note(entry, store.KeyRevocation{Source: sourceKernel, Hard: true, Act: store.Act{Reason: "named in the kernel's .blacklist", When: now}}, now)
+	if k := s.keys[entry]; k.Use == "" {
+		k.Use, k.Source, k.Gone, k.Algorithm = useDigest, sourceKernel, k.Revoked.When, digestAlgorithm(entry)
+		s.setKey(k)
+	}
+}
+
+// digestAlgorithm names the digest of an entry by its length.
+func digestAlgorithm(entry string) string {
+	return map[int]string{40: "sha1", 56: "sha224", 64: "sha256", 96: "sha384", 128: "sha512"}[len(entry)-len(binPrefix)]
+}
+
+// noteOmitted records the entries by which a new list leaves files out.
+func (s *state) noteOmitted(c *candidate) {
+	for _, d := range c.omitted.by {
+		if d.By == sourceKernel {
+			s.noteBanned(binPrefix + hex.EncodeToString([]byte(d.Contents[0].Digest)))
+		}
+	}
+}
+
+// bannedList returns the entry that names the list of e, or what that was before it
+// left something out; "" for none.
+func (s *state) bannedList(e *entry) string {
+	if entry := s.banned.list(e.Body); entry != "" || len(e.Denied) == 0 || s.banned == nil {
+		return entry
+	}
+	for body, entry := range s.banned.bodies {
+		if r, known := s.retired[body]; known && r.Reason == retiredDenied && r.Package == e.Package {
+			return entry
+		}
+	}
+	return ""
+}
+
+// unlessBanned is the decision about a list that policy allows, by the digests of
+// its body as it is and as it would be.
+func (s *state) unlessBanned(pkg nevra.NEVRA, d policy.Decision, bodies ...store.Digest) policy.Decision {
+	for _, body := range bodies {
+		if entry := s.banned.list(body); entry != "" && d.Verdict == policy.Allow {
+			s.noteBanned(entry)
+			return policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonBlacklisted, Text: pkg.String() + ": " + bannedText(entry)}
+		}
+	}
+	return d
+}
+
+func bannedText(entry string) string {
+	return fmt.Sprintf("%s names its list, %s; take another build. Once the kernel names it no more: digestctl keys restore %s --reason WHY",
+		sourceKernel, entry, entry)
+}

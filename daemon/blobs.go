@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/kernel"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// blobSuffix is that of the signature of the file without it.
+	blobSuffix = ".p7s"
+
+	maxBlob  = 64 << 10
+	maxBlobs = 4096
+)
+
+// delivery is what became of the signed entries for the kernel's .blacklist.
+type delivery struct {
+	files, added int
+	unable       error // why the kernel takes none at all
+	bad          []error
+}
+
+// carryBlacklist gives the kernel the signed entries that it does not have yet.
+// It forgets them with every boot, so this is done at every start.
+func (d *Daemon) carryBlacklist() (c delivery) {
+	names, err := blobNames(d.config.Blacklist)
+	if err != nil {
+		c.bad = append(c.bad, err)
+	}
+	if c.files = len(names); c.files == 0 {
+		return c
+	}
+	ring, err := d.keyrings.Find(kernel.RingBlacklist)
+	if err != nil {
+		c.unable = err
+		return c
+	}
+	keys, err := ring.Keys()
+	if err != nil {
+		c.unable = err
+		return c
+	}
+	there := map[string]bool{}
+	for _, k := range keys {
+		there[k.Description] = true
+	}
+	for _, name := range names {
+		entry, signature, err := readBlob(filepath.Join(d.config.Blacklist, name))
+		switch {
+		case err != nil:
+			c.bad = append(c.bad, err)
+			continue
+		case there[entry]:
+			continue
+		}
+		err = ring.AddBlacklisted(entry, signature)
+		var refused *kernel.RefusedError
+		switch {
+		case err == nil:
+			d.log.Info("entry added to the kernel's .blacklist", "entry", entry, "file", name)
+			there[entry] = true
+			c.added++
+		case errors.As(err, &refused) && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)):
+			c.unable = err
+		default:
+			c.bad = append(c.bad, fmt.Errorf("%s: %w", filepath.Join(d.config.Blacklist, name), err))
+		}
+	}
+	return c
+}
+
+// blobNames returns the names of entries in a folder: each has its signature
+// beside it. A folder that does not exist is empty.
+func blobNames(dir string) (names []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read entries for .blacklist: %w", err)
+	}
+	if len(entries) > 2*maxBlobs {
+		return nil, fmt.Errorf("cannot read entries for .blacklist: %s has more than %d files", dir, 2*maxBlobs)
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") && !strings.HasSuffix(e.Name(), blobSuffix) && !e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// readBlob reads an entry and its signature.
+func readBlob(path string) (entry string, signature []byte, err error) {
+	text, err := readSmall(path)
+	if err == nil {
+		signature, err = readSmall(path + blobSuffix)
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("cannot read entry for .blacklist: %w", err)
+	}
+	if entry = strings.TrimSuffix(string(text), "\n"); !isEntry(entry) {
+		return "", nil, fmt.Errorf("cannot read entry for .blacklist: %s has %.80q, not bin: or tbs: and a digest", path, entry)
+	}
+	return entry, signature, nil
+}
+
+// isEntry reports whether the kernel takes text for an entry of .blacklist
+// (certs/blacklist.c).
+func isEntry(text string) bool {
+	digits, bin := strings.CutPrefix(text, binPrefix)
+	if !bin {
+		var tbs bool
+		if digits, tbs = strings.CutPrefix(text, tbsPrefix); !tbs {
+			return false
+		}
+	}
+	_, err := hex.DecodeString(digits)
+	return err == nil && digits != "" && len(digits) <= 128 && digits == strings.ToLower(digits)
+}
+
+// readSmall reads a regular file that is small.
+func readSmall(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, fmt.Errorf("%s is not a regular file", path))
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxBlob+1))
+	if err == nil && len(data) > maxBlob {
+		err = fmt.Errorf("%s has more than %d bytes", path, maxBlob)
+	}
+	return data, err
+}
+
+// tellOfBlobs says which entries the kernel does not have, and why. That it takes
+// none is how it was built, and no fault of anybody here.
+func (s *state) tellOfBlobs(c delivery) {
+	s.solved("blacklist-unable")
+	s.solved("blacklist")
+	if c.unable != nil {
+		s.problem("blacklist-unable", api.SeverityNotice,
+			fmt.Sprintf("%s for the kernel's .blacklist cannot be added, so the kernel does not know what they revoke: %v", plural(c.files, "file"), c.unable),
+			"a kernel takes them that is built with CONFIG_SYSTEM_BLACKLIST_AUTH_UPDATE and has their signer's certificate built in; "+
+				"until then digestctl keys revoke, or a floor, keeps lists out")
+	}
+	if len(c.bad) > 0 {
+		s.problem("blacklist", api.SeverityWarning,
+			fmt.Sprintf("%s for the kernel's .blacklist cannot be used: %v", plural(len(c.bad), "file"), c.bad[0]),
+			"sign the entry anew by a certificate that is built into the kernel, or remove both files")
+	}
+}

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/kernel"
+	"github.com/digestd/digestd/store"
+)
+
+// Where the next boot finds certificates for .ima: the kernel itself loads one
+// (CONFIG_IMA_LOAD_X509), dracut's module integrity a folder of them. Both look
+// in the initial file system.
+const (
+	bootFile   = "etc/keys/x509_ima.der"
+	bootFolder = "etc/keys/ima"
+)
+
+// bootName is the file in bootFolder that has a certificate of this machine.
+func bootName(skid string) string { return filepath.Join(bootFolder, "digestd-"+skid+".der") }
+
+// SignerEnrol brings the certificate that signs lists, and the one that is
+// prepared to, to where the kernel looks for it.
+func (d *Daemon) SignerEnrol(ctx context.Context, by api.Actor, where string) (e api.Enrolment, err error) {
+	if d.maker.Load().sign != "pkcs7" {
+		return e, api.Errorf(api.InvalidArgument, "lists are not signed by this machine's key: sign = %q", d.maker.Load().sign)
+	}
+	certs, files, err := d.enrollable()
+	if err != nil {
+		return e, err
+	}
+	e.Where, e.Files = where, files
+	for i, c := range certs {
+		e.Certificates = append(e.Certificates, describeCertificate(c, files[i]))
+	}
+	switch where {
+	case api.EnrolIMA:
+		err = d.enrolIMA(certs, &e)
+	case api.EnrolFile:
+		err = d.enrolFile(certs, &e)
+	case api.EnrolMOK:
+		// The owner is asked for a password: that is between him and mokutil.
+		e.Left = append(e.Left, "mokutil hands them to the firmware, which asks whoever boots next whether they may be trusted",
+			"after that boot the kernel has them in .machine or .platform, and, if it is built to let these vouch "+
+				"(CONFIG_IMA_KEYRINGS_PERMIT_SIGNED_BY_BUILTIN_OR_SECONDARY), takes them into .ima: digestctl keys enrol --ima")
+	default:
+		return e, api.Errorf(api.InvalidArgument, "%q is no place to enrol a certificate in: want ima, mok or file", where)
+	}
+	if err != nil {
+		return e, err
+	}
+	err = d.onState(ctx, func(s *state) error {
+		for _, c := range certs {
+			s.event(store.Event{Kind: "signer-enrolled", Key: hex.EncodeToString(c.SubjectKeyId), Reason: where, UID: by.UID, PID: by.PID})
+		}
+		return s.commit()
+	})
+	d.tellOfEnrolment(ctx)
+	return e, err
+}
+
+// enrollable are the certificate that signs and the one prepared to, with the
+// files that hold them as keyctl and mokutil want them.
+func (d *Daemon) enrollable() (certs []*x509.Certificate, files []string, err error) {
+	d.rotation.Lock()
+	defer d.rotation.Unlock()
+	dir := d.config.State
+	certs, files = []*x509.Certificate{d.maker.Load().identity.cert}, []string{filepath.Join(dir, signingDERFile)}
+	data, err := os.ReadFile(filepath.Join(dir, signingCertFile+preparedSuffix))
+	if errors.Is(err, fs.ErrNotExist) {
+		return certs, files, nil
+	}
+	if err == nil {
+		var next *x509.Certificate
+		if next, err = parseCertificate(data); err == nil {
+			certs, files = append(certs, next), append(files, filepath.Join(dir, signingDERFile+preparedSuffix))
+		}
+	}
+	return certs, files, err
+}
+
+// enrolIMA adds certificates to the keyring by which IMA verifies.
+func (d *Daemon) enrolIMA(certs []*x509.Certificate, e *api.Enrolment) error {
+	rings, err := d.signerRings()
+	if err != nil {
+		return err
+	}
+	if len(rings) == 0 {
+		return &api.Error{Code: api.Failed, Message: "the kernel has no .ima keyring (CONFIG_INTEGRITY_TRUSTED_KEYRING)",
+			Advice: "such a kernel verifies by a keyring _ima in root's session: make one at boot, keyctl newring _ima @u, before the first list is read"}
+	}
+	ring := rings[0]
+	for _, c := range certs {
+		if err := ring.AddCertificate(c.Raw); err != nil {
+			return &api.Error{Code: api.Failed, Message: err.Error(), Advice: enrolAdvice(ring)}
+		}
+		e.Done = append(e.Done, fmt.Sprintf("certificate %x is in the kernel's %s keyring", c.SubjectKeyId, ring.Name()))
+	}
+	e.Left = append(e.Left, "the kernel forgets it with the next boot: digestctl keys enrol --file has it loaded then",
+		"lists that the kernel refused before the certificate was there stay refused until they are made anew: digestctl keys rotate, or reboot")
+	return nil
+}
+
+func enrolAdvice(ring kernel.Keyring) string {
+	if ring.Name() != kernel.RingIMA {
+		return "see who owns the keyring: keyctl rdescribe; then try again"
+	}
+	return "the kernel takes what a certificate signed that it trusts already: have the machine's owner trust this one " +
+		"(digestctl keys enrol --mok), or let somebody whom the kernel trusts sign signing.crt"
+}
+
+// enrolFile puts certificates where the next boot finds them.
+func (d *Daemon) enrolFile(certs []*x509.Certificate, e *api.Enrolment) error {
+	if err := os.MkdirAll(d.bootPath(bootFolder), 0o755); err != nil {
+		return err
+	}
+	for _, c := range certs {
+		path := d.bootPath(bootName(hex.EncodeToString(c.SubjectKeyId)))
+		if err := store.WriteFileDurably(path, c.Raw, 0o644); err != nil {
+			return err
+		}
+		e.Done = append(e.Done, "wrote "+path)
+	}
+	switch placed, err := d.placeBootFile(certs[0]); {
+	case err != nil:
+		return err
+	case placed:
+		e.Done = append(e.Done, "wrote "+d.bootPath(bootFile))
+	default:
+		e.Left = append(e.Left, d.bootPath(bootFile)+" has another certificate and stays as it is: a kernel that loads only this file does not find ours")
+	}
+	e.Left = append(e.Left, "have it in the initial file system: "+d.rebuildAdvice(),
+		"then reboot: the kernel takes it into .ima if a certificate that it trusts signed it, or is it")
+	return nil
+}
+
+// placeBootFile has the kernel itself load a certificate, unless the file for that
+// is somebody else's.
+func (d *Daemon) placeBootFile(c *x509.Certificate) (placed bool, err error) {
+	path := d.bootPath(bootFile)
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) || err == nil && !d.isOwnDER(old) {
+		return false, nil
+	}
+	return true, store.WriteFileDurably(path, c.Raw, 0o644)
+}
+
+func (d *Daemon) bootPath(name string) string { return filepath.Join(d.config.Root, name) }
+
+// isOwnDER reports whether data is a certificate that signs or signed here.
+func (d *Daemon) isOwnDER(data []byte) bool {
+	for _, c := range d.snapshot().certificates {
+		if bytes.Equal(c.Raw, data) {
+			return true
+		}
+	}
+	return false
+}
+
+// rebuildAdvice says how this machine makes its initial file system.
+func (d *Daemon) rebuildAdvice() string {
+	for _, tool := range []struct{ program, advice string }{
+		{"usr/bin/dracut", "dracut --force --add integrity"},
+		{"usr/sbin/update-initramfs", "update-initramfs -u, with a hook in /etc/initramfs-tools/hooks that copies /etc/keys"},
+		{"usr/bin/mkinitcpio", "mkinitcpio -P, with /etc/keys among FILES"},
+	} {
+		if _, err := os.Stat(d.bootPath(tool.program)); err == nil {
+			return tool.advice
+		}
+	}
+	return "make it anew with /etc/keys in it"
+}
+
+// removeBootFiles takes away what would have the next boot load a certificate.
+func (d *Daemon) removeBootFiles(skid string) (removed []string, err error) {
+	path := d.bootPath(bootName(skid))
+	if err = os.Remove(path); err == nil {
+		removed = append(removed, path)
+	} else if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	single := d.bootPath(bootFile)
+	data, rerr := os.ReadFile(single)
+	if rerr != nil {
+		return removed, err
+	}
+	if cert, perr := x509.ParseCertificate(data); perr == nil && hex.EncodeToString(cert.SubjectKeyId) == skid && d.isOwnDER(data) {
+		rerr = os.Remove(single)
+		if rerr == nil {
+			removed = append(removed, single)
+		}
+		err = errors.Join(err, rerr)
+	}
+	return removed, err
+}
+
+// followEnrolment has the kernel know the next certificate as it knows the one
+// that signs: in its keyring now, and at boot. It fails when lists by the next
+// one would not be accepted where those by this one are.
+func (d *Daemon) followEnrolment() error {
+	skid := d.maker.Load().identity.skid()
+	certs, _, err := d.enrollable()
+	if err != nil || len(certs) < 2 {
+		return err
+	}
+	next := certs[1]
+	rings, err := d.signerRings()
+	if outOfReach(err) != nil {
+		return err
+	}
+	for _, ring := range rings {
+		ids, err := keyIn(ring, skid)
+		if err == nil && len(ids) > 0 {
+			err = ring.AddCertificate(next.Raw)
+		}
+		if err != nil {
+			return &api.Error{Code: api.Failed, Message: "the kernel would not accept lists by the next certificate: " + err.Error(),
+				Advice: enrolAdvice(ring) + "; then rotate"}
+		}
+	}
+	if _, err := os.Stat(d.bootPath(bootName(skid))); err != nil {
+		return nil
+	}
+	return store.WriteFileDurably(d.bootPath(bootName(hex.EncodeToString(next.SubjectKeyId))), next.Raw, 0o644)
+}
+
+// enrolReplacement does for the certificate that replaced a revoked one what was
+// done for that: in the keyrings it was in, and at boot if it was loaded there.
+func (d *Daemon) enrolReplacement(ctx context.Context, left leaving) {
+	c := d.maker.Load().identity.cert
+	var errs []error
+	for _, ring := range left.rings {
+		errs = append(errs, ring.AddCertificate(c.Raw))
+	}
+	if left.boot {
+		var e api.Enrolment
+		errs = append(errs, d.enrolFile([]*x509.Certificate{c}, &e))
+	}
+	err := errors.Join(errs...)
+	if err == nil {
+		return
+	}
+	d.log.Error("new certificate not enrolled", "error", err)
+	d.onState(ctx, func(s *state) error {
+		s.problem("not-enrolled", api.SeverityWarning, "the kernel does not know the certificate that signs the lists now: "+err.Error(),
+			"see what can be done here: digestctl keys enrol --ima")
+		s.publish()
+		return nil
+	})
+}

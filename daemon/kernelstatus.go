@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/kernel"
+)
+
+// Kernel asks the kernel what it can do.
+func (d *Daemon) Kernel() api.Kernel {
+	f := kernel.Detect("/")
+	k := api.Kernel{
+		Release: f.Release, DigestCache: string(f.DigestCache), DefaultPath: f.DefaultPath, IMA: string(f.IMA),
+		Appraisal: string(f.Appraisal), AppraiseMode: f.Mode, Appraises: string(f.Rules), AppraiseLists: string(f.Lists), Modsig: string(f.Modsig),
+	}
+	rings, err := d.keyrings.FindAll(kernel.RingIMA, kernel.RingIMAOpen, kernel.RingBlacklist)
+	if err != nil {
+		k.Keys = err.Error()
+		return k
+	}
+	pace, auto, _ := d.config.Poll()
+	k.Notifications = d.keyrings.Notifications()
+	signer := d.maker.Load().identity.skid()
+	for _, ring := range rings {
+		if ring.Name() == kernel.RingBlacklist {
+			k.BlacklistOpen = ring.Writable()
+			ids, _ := ring.IDs()
+			k.Blacklisted = len(ids) + len(failpoint.Blacklisted())
+			continue
+		}
+		if k.Keyring == "" {
+			k.Keyring, k.KeyringOpen = ring.Name(), ring.Writable()
+		}
+		ids, err := keyIn(ring, signer)
+		k.Enrolled = k.Enrolled || err == nil && len(ids) > 0
+	}
+	if !k.Notifications && (!auto || k.BlacklistOpen) {
+		k.Poll = pace
+	}
+	return k
+}
+
+// Retired returns a page of the lists that must not come back, by their entries.
+func (d *Daemon) Retired(ctx context.Context, offset, limit uint32) (page []api.Retired, total uint32, err error) {
+	var all []api.Retired
+	err = d.onState(ctx, func(s *state) error {
+		all = make([]api.Retired, 0, len(s.retired))
+		for body, r := range s.retired {
+			all = append(all, api.Retired{Entry: binPrefix + body.String(), List: r.List, Package: r.Package.Full(), Reason: r.Reason, When: r.When})
+		}
+		return nil
+	})
+	slices.SortFunc(all, func(a, b api.Retired) int { return strings.Compare(a.Entry, b.Entry) })
+	total = uint32(len(all))
+	lo := min(offset, total)
+	return all[lo : lo+min(limit, total-lo)], total, err
+}

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package system_test
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/integration/keyringtest"
+	"github.com/digestd/digestd/kernel"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// blacklistFile is what the daemon under test takes for more of the kernel's
+// .blacklist, with DIGESTD_BLACKLIST: entries need a signature by a certificate
+// that is built into the kernel. That a real one is read is tested in
+// integration/vm.
+func (m *machine) blacklistFile() string { return m.path("blacklisted") }
+
+func (m *machine) blacklist(entries ...string) error {
+	text := strings.Join(entries, "\n") + "\n"
+	if err := os.WriteFile(m.blacklistFile()+".new", []byte(text), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(m.blacklistFile()+".new", m.blacklistFile())
+}
+
+// bin is the entry that names what a file holds; of a list, without its signature.
+func bin(path string) (string, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	if body, _, _, err := digestlist.SplitSignature(data); err == nil {
+		data = body
+	}
+	sum := sha256.Sum256(data)
+	return "bin:" + hex.EncodeToString(sum[:]), nil
+}
+
+// scriptBlacklist: "blacklist file PATH", "blacklist list NAME", "blacklist signer"
+// has the kernel's .blacklist name that and no more; "blacklist nothing". It sets
+// ENTRY to the entry.
+func scriptBlacklist(ts *testscript.TestScript, neg bool, args []string) {
+	m := machineOf(ts)
+	var entry string
+	var err error
+	switch args[0] {
+	case "file":
+		entry, err = bin(m.path("root", args[1]))
+	case "list":
+		entry, err = bin(filepath.Join(m.place, "lists", args[1]))
+	case "signer":
+		sum := sha256.Sum256(m.certificate()[0].RawTBSCertificate)
+		entry = "tbs:" + hex.EncodeToString(sum[:])
+	case "nothing":
+	default:
+		ts.Fatalf("unknown kind %q", args[0])
+	}
+	ts.Check(err)
+	ts.Setenv("ENTRY", entry)
+	ts.Check(m.blacklist(entry))
+}
+
+// TestKilledWhileHeedingBlacklist: once the kernel named a file and a list and that
+// began to be heeded, it is so after the next start, even by a kernel that forgot.
+func TestKilledWhileHeedingBlacklist(t *testing.T) {
+	for _, point := range failpoints(t) {
+		if !strings.HasPrefix(point, "revoke-") {
+			continue
+		}
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			m, _ := history(t)
+			counter := m.counter()
+			m.stop()
+			m.startDaemon("DIGESTD_FAILPOINT="+point, "DIGESTD_BLACKLIST="+m.blacklistFile())
+			file, err := bin(m.path("root", "opt", "shared")) // of up and of gone
+			if err != nil {
+				t.Fatal(err)
+			}
+			list, err := bin(filepath.Join(m.place, "lists", "tlv-gone-0:1-1.noarch"))
+			if err == nil {
+				err = m.blacklist(file, list)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.digestctl("sync").Run()
+			m.mustExit()
+			m.startDaemon()
+			for range 2 {
+				m.eventually("tlv-same-0:1-1.noarch", "tlv-up-0:1-1.noarch")
+				m.mustCtl("why", m.path("root", "opt", "up"))
+				if out, err := m.digestctl("why", m.path("root", "opt", "shared")).CombinedOutput(); err == nil {
+					t.Errorf("what the kernel named is vouched for:\n%s", out)
+				}
+				m.mustCtl("sync")
+			}
+			m.wholesome()
+			if now := m.counter(); now < counter {
+				t.Errorf("counter fell from %d to %d", counter, now)
+			}
+			if out := m.mustCtl("show", "gone"); !strings.Contains(out, ".blacklist") {
+				t.Errorf("the reason is lost:\n%s", out)
+			}
+		})
+	}
+}
+
+// rsaIdentity gives the machine a key that every kernel with X.509 takes.
+func (m *machine) rsaIdentity() {
+	m.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		m.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "test of " + m.Name()},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0),
+		KeyUsage: x509.KeyUsageDigitalSignature, BasicConstraintsValid: true, SubjectKeyId: make([]byte, 20),
+	}
+	rand.Read(template.SubjectKeyId)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		m.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		m.Fatal(err)
+	}
+	if err := os.MkdirAll(m.state, 0o700); err != nil {
+		m.Fatal(err)
+	}
+	for name, data := range map[string][]byte{
+		"signing.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}),
+		"signing.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		"signing.der": der,
+	} {
+		if err := os.WriteFile(filepath.Join(m.state, name), data, 0o600); err != nil {
+			m.Fatal(err)
+		}
+	}
+}
+
+// inKernel lists the key identifiers in the kernel's _ima.
+func (m *machine) inKernel() (skids []string) {
+	m.Helper()
+	ring, err := kernel.NewKeyrings().Find(kernel.RingIMAOpen)
+	if err != nil {
+		m.Fatal(err)
+	}
+	keys, err := ring.Keys()
+	if err != nil {
+		m.Fatal(err)
+	}
+	for _, k := range keys {
+		_, skid, _ := k.Certificate()
+		skids = append(skids, skid)
+	}
+	return skids
+}
+
+func (m *machine) skid() string {
+	m.Helper()
+	return hex.EncodeToString(m.certificate()[0].SubjectKeyId)
+}
+
+// TestEnrolment: the certificate that signs comes into the keyring of the kernel
+// that runs, and to where the next boot finds it; revoked, it leaves both.
+func TestEnrolment(t *testing.T) {
+	keyringtest.IMA(t)
+	m, err := newMachine(t, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.importKey("vendor")
+	m.rsaIdentity()
+	m.startDaemon()
+	m.mustRPM("-U", m.mustBuild("hello-1-1.noarch"))
+	old := m.skid()
+	if out := m.mustCtl("keys", "enrol", "--ima"); !strings.Contains(out, old+" is in the kernel's _ima keyring") || !strings.Contains(out, "next boot") {
+		t.Errorf("enrol says:\n%s", out)
+	}
+	if skids := m.inKernel(); !slices.Equal(skids, []string{old}) {
+		t.Fatalf("the kernel has %v, not %s", skids, old)
+	}
+	if out := m.mustCtl("keys", "show", old); !strings.Contains(out, "in kernel   _ima") || !strings.Contains(out, "rsa2048") {
+		t.Errorf("keys show says:\n%s", out)
+	}
+	if k := m.status().Kernel; k.Keyring != "_ima" || !k.Enrolled || k.Release == "" {
+		t.Errorf("status has %+v", k)
+	}
+	mine := []byte("somebody's certificate")
+	single, own := m.path("root", "etc/keys/x509_ima.der"), m.path("root", "etc/keys/ima/digestd-"+old+".der")
+	if err := os.MkdirAll(filepath.Dir(own), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(single, mine, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out := m.mustCtl("keys", "enrol", "--file"); !strings.Contains(out, "has another certificate") || !strings.Contains(out, "initial file system") {
+		t.Errorf("enrol says:\n%s", out)
+	}
+	if data, err := os.ReadFile(single); err != nil || string(data) != string(mine) {
+		t.Errorf("%s was overwritten (%v)", single, err)
+	}
+	os.Remove(single)
+	m.mustCtl("keys", "enrol", "--file")
+	for _, file := range []string{single, own} {
+		if data, err := os.ReadFile(file); err != nil || string(data) != string(m.certificate()[0].Raw) {
+			t.Errorf("%s is not the certificate (%v)", file, err)
+		}
+	}
+	m.mustCtl("keys", "revoke", old, "--reason", "test")
+	next := m.skid()
+	if next == old {
+		t.Fatal("the revoked certificate goes on signing")
+	}
+	m.eventually("tlv-hello-0:1-1.noarch")
+	m.wholesome()
+	m.revokedLeft(old)
+}
+
+// revokedLeft checks that a revoked certificate is nowhere, and its successor
+// where it was, if the kernel takes it.
+func (m *machine) revokedLeft(old string) {
+	m.Helper()
+	next, skids := m.skid(), m.inKernel()
+	if slices.Contains(skids, old) {
+		m.Errorf("the kernel still has %s", old)
+	}
+	told := slices.ContainsFunc(m.status().Problems, func(p api.Problem) bool {
+		return p.ID == "not-enrolled" && strings.Contains(p.Text, "lacks what it takes")
+	})
+	if !slices.Contains(skids, next) && !told {
+		m.Errorf("the kernel has %v, not %s, and nobody says so", skids, next)
+	}
+	if _, err := os.Stat(m.path("root", "etc/keys/ima/digestd-"+old+".der")); err == nil {
+		m.Error("the next boot still loads the revoked certificate")
+	}
+	if data, err := os.ReadFile(m.path("root", "etc/keys/x509_ima.der")); err == nil && string(data) != string(m.certificate()[0].Raw) {
+		m.Error("the next boot loads another certificate")
+	}
+	if out := m.mustCtl("keys", "show", old); strings.Contains(out, "_ima") {
+		m.Errorf("keys show says:\n%s", out)
+	}
+}
+
+// TestKilledWhileLeavingKernel: a revoked certificate is out of the kernel, and
+// signs nothing, after the next start, wherever the daemon died.
+func TestKilledWhileLeavingKernel(t *testing.T) {
+	keyringtest.IMA(t)
+	for _, point := range failpoints(t) {
+		if !strings.HasPrefix(point, "unenrol-") && !strings.HasPrefix(point, "rotate-") {
+			continue
+		}
+		t.Run(point, func(t *testing.T) {
+			m, err := newMachine(t, t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.importKey("vendor")
+			m.rsaIdentity()
+			m.startDaemon("DIGESTD_FAILPOINT=" + point)
+			m.mustRPM("-U", m.mustBuild("hello-1-1.noarch"))
+			old := m.skid()
+			m.mustCtl("keys", "enrol", "--ima")
+			m.mustCtl("keys", "enrol", "--file")
+			m.digestctl("keys", "revoke", old, "--reason", "test").Run()
+			m.mustExit()
+			m.startDaemon()
+			m.eventually("tlv-hello-0:1-1.noarch")
+			m.wholesome()
+			if next := m.skid(); next == old {
+				t.Errorf("%s goes on signing", old)
+			}
+			if skids := m.inKernel(); slices.Contains(skids, old) {
+				t.Errorf("the kernel still has %s", old)
+			}
+			if _, err := os.Stat(m.path("root", "etc/keys/ima/digestd-"+old+".der")); err == nil {
+				t.Error("the next boot still loads it")
+			}
+		})
+	}
+}
+
+// TestBlobs: entries that nobody signed whom the kernel trusts are refused by it,
+// which is said, and so is that it takes none at all.
+func TestBlobs(t *testing.T) {
+	ring, err := kernel.NewKeyrings().Find(kernel.RingBlacklist)
+	if err != nil {
+		t.Skip(err)
+	}
+	m := start(t)
+	entry := "bin:" + strings.Repeat("ab", 32)
+	for name, text := range map[string]string{"good": entry, "good.p7s": "not signed", "bad": "BIN:00", "bad.p7s": "", "huge": strings.Repeat("x", 1<<20), "huge.p7s": "x", "alone": entry} {
+		if err := os.WriteFile(m.path("blacklist.d", name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	said := func(id, text string) bool {
+		return slices.ContainsFunc(m.status().Problems, func(p api.Problem) bool { return p.ID == id && strings.Contains(p.Text, text) })
+	}
+	if !m.wait(func() bool { return said("blacklist", "cannot be used") }) {
+		t.Errorf("bad files are not told of: %+v", m.status().Problems)
+	}
+	unable := fmt.Sprint(m.status().Problems)
+	if !ring.Writable() && !said("blacklist-unable", "takes nothing after boot") {
+		t.Errorf("that the kernel takes none is not said: %s", unable)
+	}
+	for _, name := range []string{"bad", "bad.p7s", "huge", "huge.p7s", "alone"} {
+		os.Remove(m.path("blacklist.d", name))
+	}
+	if !m.wait(func() bool { return ring.Writable() || !said("blacklist", "") }) {
+		t.Errorf("what was removed is still told of: %+v", m.status().Problems)
+	}
+}

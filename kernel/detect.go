@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kernel
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// DigestCachePath is where kernels with the Integrity Digest Cache say which
+// directory they look for lists in.
+const DigestCachePath = "sys/kernel/security/integrity/digest_cache/default_path"
+
+// Answer is yes, no, or that nothing tells.
+type Answer string
+
+// The answers.
+const (
+	Yes     Answer = "yes"
+	No      Answer = "no"
+	Unknown Answer = "unknown"
+)
+
+// The modes of IMA appraisal, as ima_appraise= has them.
+const (
+	AppraiseOff     = "off"
+	AppraiseFix     = "fix"
+	AppraiseLog     = "log"
+	AppraiseEnforce = "enforce"
+)
+
+// Features is what a kernel can do for digest lists.
+type Features struct {
+	Release     string // of the kernel
+	SecurityFS  bool   // it is mounted: without it nothing below is known for certain
+	DigestCache Answer // it has the Integrity Digest Cache
+	DefaultPath string // where that looks for lists
+	IMA         Answer
+	Appraisal   Answer // IMA can appraise
+	Mode        string // of appraisal, as the command line has it; enforce where it says nothing
+	Rules       Answer // the policy in force appraises something
+	Lists       Answer // the policy in force appraises lists
+	Modsig      Answer // IMA verifies appended signatures
+	Authority   Answer // .blacklist takes what a built-in certificate signed
+}
+
+// maxDetect bounds what is read of one file.
+const maxDetect = 4 << 20
+
+// Detect finds out what the kernel can do, from what it and its package say of
+// it in files below root: "/", or a copy of those of another machine.
+func Detect(root string) Features {
+	tree := detectTree{root}
+	f := Features{
+		Release: strings.TrimSpace(tree.text("proc/sys/kernel/osrelease")), SecurityFS: tree.filled("sys/kernel/security"),
+		DigestCache: Unknown, IMA: Unknown, Appraisal: Unknown, Mode: AppraiseEnforce, Rules: Unknown, Lists: Unknown, Modsig: Unknown, Authority: Unknown,
+	}
+	config := tree.config(f.Release)
+	set := func(option string) Answer {
+		switch {
+		case config == nil:
+			return Unknown
+		case slices.ContainsFunc(config, func(line []byte) bool { return string(line) == option+"=y" }):
+			return Yes
+		}
+		return No
+	}
+	f.DigestCache, f.IMA = set("CONFIG_INTEGRITY_DIGEST_CACHE"), set("CONFIG_IMA")
+	f.Appraisal, f.Modsig = set("CONFIG_IMA_APPRAISE"), set("CONFIG_IMA_APPRAISE_MODSIG")
+	f.Authority = set("CONFIG_SYSTEM_BLACKLIST_AUTH_UPDATE")
+	if f.SecurityFS {
+		f.DigestCache, f.IMA = No, No
+	}
+	if tree.there(DigestCachePath) {
+		f.DigestCache = Yes
+		f.DefaultPath = strings.Trim(tree.text(DigestCachePath), "\x00\n")
+	}
+	if tree.there("sys/kernel/security/ima") || tree.there("sys/kernel/security/integrity/ima") {
+		f.IMA = Yes
+	}
+	if f.IMA == No {
+		f.Appraisal, f.Modsig = No, No
+	}
+	if f.Appraisal == No {
+		f.Mode, f.Modsig = AppraiseOff, No
+	}
+	words := tree.commandLine()
+	f.readCommandLine(words)
+	f.readPolicy(tree, words)
+	return f
+}
+
+// readCommandLine reads how appraisal was set up at boot; the last word counts.
+func (f *Features) readCommandLine(words []string) {
+	for _, word := range words {
+		mode, found := strings.CutPrefix(word, "ima_appraise=")
+		if found && f.Appraisal != No && slices.Contains([]string{AppraiseOff, AppraiseFix, AppraiseLog, AppraiseEnforce}, mode) {
+			f.Mode = mode
+		}
+	}
+}
+
+// readPolicy reads what the kernel appraises: the policy, where it may be read,
+// else what the command line asked for. A policy loaded since is not seen then.
+func (f *Features) readPolicy(tree detectTree, words []string) {
+	for _, dir := range []string{"ima", "integrity/ima"} {
+		text := tree.text("sys/kernel/security/" + dir + "/policy")
+		if text == "" {
+			continue
+		}
+		f.Rules, f.Lists = No, No
+		for line := range strings.Lines(text) {
+			if rule := strings.Fields(line); len(rule) > 0 && rule[0] == "appraise" {
+				f.Rules = Yes
+				if slices.Contains(rule, "func=DIGEST_LIST_CHECK") {
+					f.Lists = Yes
+				}
+			}
+		}
+		return
+	}
+	if f.Appraisal == No || f.Mode == AppraiseOff {
+		f.Rules, f.Lists = No, No
+		return
+	}
+	for _, word := range words {
+		policies, found := strings.CutPrefix(strings.ReplaceAll(word, `"`, ""), "ima_policy=")
+		if word == "ima_appraise_tcb" {
+			policies, found = "appraise_tcb", true
+		}
+		for _, p := range strings.FieldsFunc(policies, func(c rune) bool { return c == '|' || c == ' ' }) {
+			if !found {
+				break
+			}
+			if p == "appraise_tcb" || p == "secure_boot" || p == "digest_cache_appraise" {
+				f.Rules = Yes
+			}
+			if p == "digest_cache_appraise" {
+				f.Lists = Yes
+			}
+		}
+	}
+}
+
+// detectTree is where the files lie.
+type detectTree struct{ root string }
+
+func (t detectTree) there(path string) bool {
+	_, err := os.Lstat(filepath.Join(t.root, path))
+	return err == nil
+}
+
+func (t detectTree) filled(path string) bool {
+	entries, _ := os.ReadDir(filepath.Join(t.root, path))
+	return len(entries) > 0
+}
+
+// text returns a file's content, "" if it cannot be read.
+func (t detectTree) text(path string) string {
+	data, _ := t.read(path)
+	return string(data)
+}
+
+func (t detectTree) read(path string) ([]byte, error) {
+	f, err := os.OpenFile(filepath.Join(t.root, path), os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var r io.Reader = f
+	if strings.HasSuffix(path, ".gz") {
+		if r, err = gzip.NewReader(f); err != nil {
+			return nil, err
+		}
+	}
+	data, err := io.ReadAll(io.LimitReader(r, maxDetect+1))
+	if err == nil && len(data) > maxDetect {
+		err = errors.New("too large")
+	}
+	return data, err
+}
+
+// commandLine returns the words of the kernel's command line; text in quotes
+// stays together.
+func (t detectTree) commandLine() []string {
+	quoted := false
+	return strings.FieldsFunc(strings.TrimSpace(t.text("proc/cmdline")), func(c rune) bool {
+		if c == '"' {
+			quoted = !quoted
+		}
+		return !quoted && (c == ' ' || c == '\n' || c == '\t')
+	})
+}
+
+// config returns the lines of the kernel's configuration, nil where nobody keeps
+// it.
+func (t detectTree) config(release string) [][]byte {
+	places := []string{"proc/config.gz"}
+	if release != "" && fs.ValidPath(release) && !strings.Contains(release, "/") {
+		places = append(places, "lib/modules/"+release+"/config", "boot/config-"+release)
+	}
+	for _, place := range places {
+		if data, err := t.read(place); err == nil && bytes.Contains(data, []byte("CONFIG_")) {
+			return bytes.Split(data, []byte("\n"))
+		}
+	}
+	return nil
+}

@@ -216,8 +216,14 @@ func (d *Daemon) bindOwn(ctx context.Context, list string, body []byte, r *api.O
 		}
 		defer f.Close()
 		label, err := f.Label()
-		if err == nil && label != list {
-			err = f.SetLabel(list)
+		if err != nil || label == list {
+			return err
+		}
+		switch err = f.SetLabel(list); {
+		case unlabelled(err):
+			r.Unlabelled++ // without one, the kernel looks into every list
+			return nil
+		case err == nil:
 			r.Labelled++
 		}
 		return err
@@ -244,6 +250,11 @@ func (s *snapshot) packageHas(digest, p []byte) bool {
 // missing reports whether a path leads to nothing that has a label.
 func missing(err error) bool {
 	return errors.Is(err, os.ErrNotExist) || errors.Is(err, kernel.ErrNotRegular) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENAMETOOLONG)
+}
+
+// unlabelled reports whether a file cannot have a label where it lies.
+func unlabelled(err error) bool {
+	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EPERM)
 }
 
 // freeFiles takes the label of a list from files that it no longer has: those of
@@ -279,11 +290,15 @@ func (d *Daemon) freeFiles(ctx context.Context, gone *entry, body, now []byte, r
 		if label, err := f.Label(); err != nil || label != gone.Name {
 			return nil
 		}
-		r.Labelled++
+		err = f.RemoveLabel()
 		if heir := snap.heir(gone.Name, digest, p); heir != "" {
-			return f.SetLabel(heir)
+			err = f.SetLabel(heir)
 		}
-		return f.RemoveLabel()
+		if unlabelled(err) {
+			return nil
+		}
+		r.Labelled++
+		return err
 	})
 }
 

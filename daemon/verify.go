@@ -127,7 +127,7 @@ func (d *Daemon) verifySpec(req api.VerifyRequest) (spec verify.Spec, err error)
 	}
 	named := make(map[string]bool, len(req.Packages))
 	for _, e := range snap.entries {
-		if e.State == store.Empty || e.Grace != "" {
+		if e.State == store.Empty || e.Grace != "" || e.Change == store.Moving {
 			continue // there is nothing to vouch for, or its files have gone
 		}
 		v := verify.Entry{Name: e.Name, State: string(e.State), Package: e.Package.String(), Text: e.Text, Wanted: len(req.Packages) == 0}

@@ -276,6 +276,9 @@ func (s *snapshot) whyMissing(w api.Why, path string) api.Why {
 		w.Owner, w.OwnerState = e.Package.String(), string(e.State)
 		w.Text = "there is no such file, though " + w.Owner + " has one"
 		w.Advice = "reinstall " + w.Owner
+		if own, ok := ownOf(w.Owner); ok {
+			w.Advice = "if it is to be gone: digestctl own update " + own
+		}
 	}
 	return w
 }

@@ -190,6 +190,9 @@ func (t *tui) owned(d ownDocument) {
 	if d.Kept > 0 {
 		t.fact("left", "%s to the list of the package that has the same", count(d.Kept, "file", "files"))
 	}
+	if d.Unlabelled > 0 {
+		t.fact("unlabelled", "%s where no label can be written; the kernel looks for them in every list", count(d.Unlabelled, "file is", "files are"))
+	}
 	if d.Missing > 0 {
 		t.fact("missing", "%s below the root", count(d.Missing, "file is not", "files are not"))
 	}

@@ -45,17 +45,18 @@ type OwnSource struct {
 
 // OwnResult is what became of an own list that was made, changed or removed.
 type OwnResult struct {
-	Name      string        `json:"name"`              // as the owner calls it
-	List      string        `json:"list"`              // its file's name
-	Version   uint64        `json:"version"`           // that is active now, or was removed
-	Replaced  uint64        `json:"replaced,omitzero"` // version that was active before
-	Files     int           `json:"files"`             // entries
-	Left      int           `json:"left,omitzero"`     // files that it leaves out, for they are denied
-	Unchanged bool          `json:"unchanged"`         // it was so already
-	Labelled  int           `json:"labelled"`          // files bound to the list, or freed from it
-	Kept      int           `json:"kept"`              // files left to the list of their package, which has them
-	Missing   int           `json:"missing"`           // entries without a file here
-	Duration  time.Duration `json:"durationNs"`        // of the whole
+	Name       string        `json:"name"`                // as the owner calls it
+	List       string        `json:"list"`                // its file's name
+	Version    uint64        `json:"version"`             // that is active now, or was removed
+	Replaced   uint64        `json:"replaced,omitzero"`   // version that was active before
+	Files      int           `json:"files"`               // entries
+	Left       int           `json:"left,omitzero"`       // files that it leaves out, for they are denied
+	Unchanged  bool          `json:"unchanged"`           // it was so already
+	Labelled   int           `json:"labelled"`            // files bound to the list, or freed from it
+	Kept       int           `json:"kept"`                // files left to the list of their package, which has them
+	Unlabelled int           `json:"unlabelled,omitzero"` // files that cannot be bound to a list where they lie
+	Missing    int           `json:"missing"`             // entries without a file here
+	Duration   time.Duration `json:"durationNs"`          // of the whole
 }
 
 // Ordered is a list with the number that it is read by.

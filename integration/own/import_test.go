@@ -22,6 +22,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/integration/pkgtest"
 )
 
 // builder is somebody elsewhere who makes and signs lists.
@@ -176,7 +177,23 @@ func TestImportPackageList(t *testing.T) {
 	file := m.pkg(key, "hello", "1", map[string]string{"/opt/hello": "hello"})
 	list := filepath.Join(t.TempDir(), "rpm-hello-1-1.noarch")
 	m.must("format", "convert", file, list)
-	m.must("format", "check", list)
+	armor := filepath.Join(t.TempDir(), "vendor.asc")
+	if err := os.WriteFile(armor, key.Armor, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out := m.must("format", "check", "--key", armor, list); !strings.Contains(out, "verified    vendor <vendor@example.org>") || !strings.Contains(out, "package     hello-1-1.noarch") {
+		t.Errorf("format check:\n%s", out)
+	}
+	stranger, err := pkgtest.NewKey("stranger", 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(armor, stranger.Armor, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, _, code := m.ctl("format", "check", "--key", armor, list); code != 3 {
+		t.Errorf("another key vouches for it: exit code %d\n%s", code, out)
+	}
 	m.write("/opt/hello", "hello")
 	if r := decode[api.OwnResult](m, "own", "import", "hello", list); r.Files != 1 {
 		t.Errorf("%+v", r)

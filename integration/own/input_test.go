@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -234,4 +235,48 @@ func (m *machine) connect() dbus.BusObject {
 	}
 	m.Cleanup(func() { conn.Close() })
 	return conn.Object(api.BusName, api.Path)
+}
+
+// No room for a list: the one that is published stays, and so does its number.
+func TestNoRoom(t *testing.T) {
+	m := newMachine(t)
+	if err := os.Mkdir(m.State(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m", "digestd-test", m.State()).CombinedOutput(); err != nil {
+		t.Fatalf("mount: %v\n%s", err, out)
+	}
+	t.Cleanup(func() {
+		m.Kill()
+		if out, err := exec.Command("umount", m.State()).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v\n%s", err, out)
+		}
+	})
+	m.Start()
+	b := newBuilder(t, "builder")
+	m.trust(b)
+	m.write("/opt/t", "t")
+	small := b.list(t, map[string]string{"/opt/t": "t"})
+	m.must("own", "import", "tools", small)
+	many := map[string]string{}
+	for i := range 20_000 {
+		many[fmt.Sprintf("/opt/many/%d", i)] = "t"
+	}
+	m.fails(1, "no space left on device", "own", "import", "tools", b.list(t, many))
+	m.vouched("/opt/t", true)
+	m.wholesome("tools.1.imported")
+	if err := os.WriteFile(filepath.Join(m.State(), "full"), make([]byte, 2<<20), 0o600); err == nil {
+		t.Fatal("the file system has room")
+	}
+	m.write("/opt/u", "u")
+	m.fails(1, "no space left on device", "own", "add", "more", m.inside("/opt/u"))
+	m.vouched("/opt/t", true)
+	if err := os.Remove(filepath.Join(m.State(), "full")); err != nil {
+		t.Fatal(err)
+	}
+	if r := decode[api.OwnResult](m, "own", "add", "more", m.inside("/opt/u")); r.Version != 1 {
+		t.Errorf("%+v", r)
+	}
+	m.must("sync")
+	m.wholesome("more.1", "tools.1.imported")
 }

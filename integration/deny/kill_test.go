@@ -5,7 +5,6 @@ package deny_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -58,7 +57,7 @@ func TestKilled(t *testing.T) {
 				counter := m.status().Counter
 				m.Stop()
 				m.Start(fmt.Sprintf("DIGESTD_FAILPOINT=%s:%d", point, nth))
-				exec.Command(filepath.Join(programs.Dir, "digestctl"), "--bus", m.Bus.Address, "deny", "import", file).Run()
+				m.command("deny", "import", file).Run()
 				m.Wait()
 				m.Start()
 				for range 2 {

@@ -128,11 +128,15 @@ func (m *machine) mustSay(text string, says ...string) {
 	}
 }
 
+// command is digestctl on the machine's bus.
+func (m *machine) command(args ...string) *exec.Cmd {
+	return exec.Command(filepath.Join(programs.Dir, "digestctl"), append([]string{"--bus", m.Bus.Address}, args...)...)
+}
+
 // ctl runs digestctl, which must end with that code.
 func (m *machine) ctl(code int, args ...string) string {
 	m.Helper()
-	cmd := exec.Command(filepath.Join(programs.Dir, "digestctl"), append([]string{"--bus", m.Bus.Address}, args...)...)
-	out, err := cmd.CombinedOutput()
+	out, err := m.command(args...).CombinedOutput()
 	var exit *exec.ExitError
 	got := 0
 	if errors.As(err, &exit) {
@@ -231,6 +235,6 @@ func (m *machine) returns(want ...string) {
 func (m *machine) vouched(path string) {
 	m.Helper()
 	m.until(path+" is vouched for", func() bool {
-		return exec.Command(filepath.Join(programs.Dir, "digestctl"), "--bus", m.Bus.Address, "why", m.path(path)).Run() == nil
+		return m.command("why", m.path(path)).Run() == nil
 	})
 }

@@ -213,6 +213,28 @@ func (s *state) planDenials(wanted []store.Denial, a store.Act) ([]planned, erro
 	return plan, nil
 }
 
+// carryPlan records what an import changes. A few have an entry of the log each;
+// many must not push everything else out of it.
+func (s *state) carryPlan(plan []planned, by api.Actor) {
+	const many = 200
+	n := 0
+	s.denied = maps.Clone(s.denied)
+	for _, p := range plan {
+		if p.action != api.DenialAdded && p.action != api.DenialMerged {
+			continue
+		}
+		if n++; n <= many {
+			s.event(store.Event{Kind: "denied", Package: p.Subject(), Reason: p.Ticket, Text: p.Reason, UID: by.UID, PID: by.PID})
+			s.after(func(o observer) { o.Denied(p.ID, p.Subject(), p.Reason) })
+		}
+		s.denied[p.ID] = p.record
+		s.batch.PutDenial(p.record)
+	}
+	if n > many {
+		s.event(store.Event{Kind: "denied", Package: fmt.Sprintf("and %d more", n-many), Text: "by the same document", UID: by.UID, PID: by.PID})
+	}
+}
+
 // DenialsImport denies all that a document says, or finds out what that would do.
 func (d *Daemon) DenialsImport(ctx context.Context, by api.Actor, document []byte, dryRun bool) (r api.DenialImport, err error) {
 	wanted, err := parseDenials(document)
@@ -235,14 +257,7 @@ func (d *Daemon) DenialsImport(ctx context.Context, by api.Actor, document []byt
 			if err := make(s); err != nil {
 				return err
 			}
-			for _, p := range plan {
-				if p.action != api.DenialAdded && p.action != api.DenialMerged {
-					continue
-				}
-				s.setDenial(p.record)
-				s.event(store.Event{Kind: "denied", Package: p.Subject(), Reason: p.Ticket, Text: p.Reason, UID: by.UID, PID: by.PID})
-				s.after(func(o observer) { o.Denied(p.ID, p.Subject(), p.Reason) })
-			}
+			s.carryPlan(plan, by)
 			return nil
 		})
 	}

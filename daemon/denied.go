@@ -32,6 +32,7 @@ var errDenialsChanged = errors.New("what is denied changes all the time")
 // under way by what was denied before has to begin again.
 func (s *state) compileDenials() {
 	var list []policy.Denial
+	s.solved("denials")
 	for _, id := range slices.Sorted(maps.Keys(s.denied)) {
 		d, err := policyDenial(s.denied[id])
 		if err != nil {

@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -183,5 +184,32 @@ func TestDenyAgain(t *testing.T) {
 	}
 	if _, total, _ := d.Denials(t.Context(), 0, 10); total != 0 {
 		t.Errorf("%d are left", total)
+	}
+}
+
+// A document of many denials takes one step, and does not push everything else
+// out of the log.
+func TestImportMany(t *testing.T) {
+	d := bare(t)
+	var many []string
+	for i := range api.MaxDenials {
+		many = append(many, fmt.Sprintf(`{"package":"p%d","reason":"r"}`, i))
+	}
+	commits := d.index.Commits()
+	r, err := d.DenialsImport(t.Context(), api.Actor{}, []byte(document(many...)), false)
+	if err != nil || r.Added != api.MaxDenials || len(r.Changes) != api.MaxPage {
+		t.Fatalf("%d added, %d shown, %v", r.Added, len(r.Changes), err)
+	}
+	if n := d.index.Commits() - commits; n != 1 {
+		t.Errorf("it took %d commits", n)
+	}
+	if _, n, err := d.index.Events(0, 1); err != nil || n > 300 {
+		t.Errorf("%d entries in the log, %v", n, err)
+	}
+	if _, err := d.Deny(t.Context(), api.Actor{}, "one-more", "", "r", "", time.Time{}); err == nil {
+		t.Error("there is no bound")
+	}
+	if _, err := d.Deny(t.Context(), api.Actor{}, "p7", "", "another", "", time.Time{}); err != nil {
+		t.Errorf("what is denied cannot be denied anew: %v", err)
 	}
 }

@@ -55,15 +55,13 @@ func plain(r io.Reader) (io.Reader, error) {
 // one token, which the parser holds in memory, or in all.
 type source struct {
 	r     *bufio.Reader
+	most  int   // bytes of a token
 	token int   // bytes since the last token
 	left  int64 // bytes that may come yet
 	err   error // why it was stopped
 }
 
-var (
-	errToken = fmt.Errorf("one tag or text has more than %d bytes", maxToken)
-	errTotal = errors.New("it is too large")
-)
+var errTotal = errors.New("it is too large")
 
 func (s *source) ReadByte() (byte, error) {
 	if s.err != nil {
@@ -80,8 +78,8 @@ func (s *source) ReadByte() (byte, error) {
 	s.token++
 	s.left--
 	switch {
-	case s.token > maxToken:
-		s.err = errToken
+	case s.token > s.most:
+		s.err = fmt.Errorf("one tag or text has more than %d bytes", s.most)
 	case s.left < 0:
 		s.err = errTotal
 	}

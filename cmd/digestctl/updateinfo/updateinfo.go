@@ -26,14 +26,20 @@ import (
 // The bounds. The largest repositories have some ten thousand advisories in a
 // hundred megabytes.
 const (
-	maxTotal    = 1 << 29
-	maxToken    = 4 << 20
-	maxDepth    = 16
-	maxUpdates  = 200_000
-	maxPackages = 50_000 // of one advisory
-	maxCVEs     = 2_000  // of one advisory
-	maxID       = 128
+	maxDepth = 16
+	maxCVEs  = 2_000 // of one advisory
+	maxID    = 128
 )
+
+// bounds are those that tests make smaller.
+type bounds struct {
+	total    int64 // bytes
+	token    int   // bytes of one tag or text
+	updates  int
+	packages int // of one advisory
+}
+
+var most = bounds{total: 1 << 29, token: 4 << 20, updates: 200_000, packages: 50_000}
 
 // Advisory says which builds of packages mend something.
 type Advisory struct {
@@ -53,16 +59,16 @@ var cve = regexp.MustCompile(`CVE-[0-9]{4}-[0-9]{4,10}`)
 // chooses, by name and architecture, and whose sources are not packages
 // themselves.
 func Read(r io.Reader, want func(name, arch string) bool, fn func(Advisory) error) error {
-	return read(r, maxTotal, want, fn)
+	return read(r, most, want, fn)
 }
 
-func read(r io.Reader, most int64, want func(name, arch string) bool, fn func(Advisory) error) error {
+func read(r io.Reader, b bounds, want func(name, arch string) bool, fn func(Advisory) error) error {
 	text, err := plain(r)
 	if err != nil {
 		return err
 	}
-	src := &source{r: bufio.NewReader(text), left: most}
-	p := &parser{src: src, dec: xml.NewDecoder(src), want: want, fn: fn}
+	src := &source{r: bufio.NewReader(text), left: b.total, most: b.token}
+	p := &parser{bounds: b, src: src, dec: xml.NewDecoder(src), want: want, fn: fn}
 	if err := p.document(); err != nil {
 		if src.err != nil {
 			err = src.err
@@ -73,6 +79,7 @@ func read(r io.Reader, most int64, want func(name, arch string) bool, fn func(Ad
 }
 
 type parser struct {
+	bounds
 	src  *source
 	dec  *xml.Decoder
 	want func(name, arch string) bool
@@ -80,7 +87,7 @@ type parser struct {
 
 	opened  bool     // there was an element
 	path    []string // of the element that is open
-	updates int
+	count   int      // of advisories
 	now     Advisory
 	text    strings.Builder // of the element, if it is one we read
 	modular bool            // the collection is of a module stream
@@ -151,8 +158,8 @@ func (p *parser) start(t xml.StartElement) error {
 	case len(p.path) == 1 && t.Name.Local != "updates":
 		return fmt.Errorf("it is about %.40q, not updates", t.Name.Local)
 	case p.at("updates", "update"):
-		if p.updates++; p.updates > maxUpdates {
-			return fmt.Errorf("it has more than %d advisories", maxUpdates)
+		if p.count++; p.count > p.updates {
+			return fmt.Errorf("it has more than %d advisories", p.updates)
 		}
 		p.now = Advisory{Type: strings.ToLower(clip(attr("type")))}
 	case p.at("updates", "update", "references", "reference"):
@@ -174,7 +181,7 @@ func (p *parser) reference(texts ...string) error {
 				continue
 			}
 			if len(p.now.CVEs) == maxCVEs {
-				return fmt.Errorf("advisory %d is about more than %d CVEs", p.updates, maxCVEs)
+				return fmt.Errorf("advisory %d is about more than %d CVEs", p.count, maxCVEs)
 			}
 			p.now.CVEs = append(p.now.CVEs, strings.Clone(id))
 		}
@@ -203,8 +210,8 @@ func (p *parser) pkg(name, arch, epoch, version, release string) error {
 		p.now.Unreadable++
 		return nil
 	}
-	if len(p.now.Packages) == maxPackages {
-		return fmt.Errorf("advisory %d has more than %d packages that are installed", p.updates, maxPackages)
+	if len(p.now.Packages) == p.packages {
+		return fmt.Errorf("advisory %d has more than %d packages that are installed", p.count, p.packages)
 	}
 	p.now.Packages = append(p.now.Packages, n)
 	return nil
@@ -225,7 +232,7 @@ func (p *parser) end() error {
 		return nil
 	}
 	if p.now.ID == "" || strings.ContainsFunc(p.now.ID+p.now.Severity, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return fmt.Errorf("advisory %d has no proper id: %.40q", p.updates, p.now.ID)
+		return fmt.Errorf("advisory %d has no proper id: %.40q", p.count, p.now.ID)
 	}
 	now := p.now
 	p.now = Advisory{}

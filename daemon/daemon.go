@@ -214,12 +214,13 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	d.leave = around.Leave
 	d.takeOver(ctx, around.Left)
 	start("hooks", func(ctx context.Context) error { return d.serveHooks(ctx, around.Hook) })
-	synced := make(chan struct{})
+	waited := make(chan struct{})
+	enough := sync.OnceFunc(func() { close(waited) })
 	group.Go(func() {
-		defer close(synced)
-		d.firstSync(ctx)
+		defer enough()
+		d.firstSync(ctx, enough)
 	})
-	d.awaitSync(ctx, synced, len(around.Left))
+	d.awaitSync(ctx, waited)
 	if err := around.Bus(ctx); err != nil {
 		// Package transactions matter more than questions about them.
 		d.log.Error("not on the bus", "error", err)
@@ -246,10 +247,15 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 
 // firstSync brings the lists up to date before anybody is told that they are. A
 // failure is reported, not fatal: a daemon that runs can be asked what is wrong.
-func (d *Daemon) firstSync(ctx context.Context) {
+// It calls overtaken if it must wait for a transaction.
+func (d *Daemon) firstSync(ctx context.Context, overtaken func()) {
 	d.tellOfSigner(ctx)
 	d.notify("STATUS=Comparing lists with rpm's database")
-	if _, err := d.runSync(ctx, "start", func(string, int, int) {}); err != nil && ctx.Err() == nil {
+	if _, err := d.runSync(ctx, "start", func(stage string, _, _ int) {
+		if stage == stageWaiting {
+			overtaken()
+		}
+	}); err != nil && ctx.Err() == nil {
 		d.log.Error("first sync failed", "error", err)
 	}
 	d.notify(d.statusLine())

@@ -15,6 +15,9 @@ import (
 // overtakenLimit bounds how long a reconciliation waits for transactions to end.
 const overtakenLimit = time.Hour
 
+// stageWaiting is what a reconciliation reports while a transaction is in flight.
+const stageWaiting = "waiting for a package transaction"
+
 // wantSync asks for a reconciliation soon; a second wish before it began is the
 // same one.
 func (d *Daemon) wantSync(reason string) {
@@ -52,7 +55,7 @@ func (d *Daemon) runSync(ctx context.Context, reason string, report progress) (a
 		stamp := d.databaseStamp()
 		result, err := d.reconcile(ctx, report)
 		if errors.Is(err, errOvertaken) {
-			report("waiting for a package transaction", 0, 0)
+			report(stageWaiting, 0, 0)
 			select {
 			case <-d.ended:
 				continue

@@ -14,7 +14,7 @@ import (
 
 // readyLimit bounds how long a start waits for the first comparison with rpm's
 // database before it says that digestd is ready: a boot waits for that.
-const readyLimit = 15 * time.Second
+const readyLimit = 30 * time.Second
 
 // Stage says how far a connection of a package manager had come when one
 // digestd left it to the next.
@@ -100,11 +100,8 @@ func (s *session) goOn(ctx context.Context, test bool) {
 }
 
 // awaitSync waits for the first comparison with rpm's database, but not for
-// ever: neither for one that takes long nor for a transaction that is in flight.
-func (d *Daemon) awaitSync(ctx context.Context, synced <-chan struct{}, left int) {
-	if left > 0 {
-		return
-	}
+// ever.
+func (d *Daemon) awaitSync(ctx context.Context, synced <-chan struct{}) {
 	limit := time.NewTimer(readyLimit)
 	defer limit.Stop()
 	select {

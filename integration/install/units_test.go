@@ -74,7 +74,7 @@ func TestUnitsAreUnderstood(t *testing.T) {
 	young := regexp.MustCompile(`notify-reload|'RestartSteps'|'RestartMaxDelaySec'`)
 	for name, analyze := range systemds(t) {
 		dir := scratch(t, name)
-		names, err := filepath.Glob(filepath.Join(units, "digestd*.s[eo]*"))
+		names, err := filepath.Glob(filepath.Join(units, "digestd*.[st][eoi]*"))
 		if err != nil {
 			t.Fatal(err)
 		}

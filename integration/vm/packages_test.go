@@ -18,8 +18,8 @@ const bulk = 60
 var vendor = sync.OnceValues(func() (*pkgtest.Key, error) { return pkgtest.NewKey("vendor", 3072) })
 
 // packages makes a tree with the vendor's certificate and packages in /test:
-// hello 1.0 and 2.0, and bulk000… 1.0 and 2.0. Of those, the scriptlets tell
-// the host where in a transaction rpm is.
+// hello, restarter and bulk000…, each 1.0 and 2.0. The scriptlet of restarter
+// restarts digestd; those of bulk tell the host where in a transaction rpm is.
 func packages(t *testing.T) string {
 	t.Helper()
 	key, err := vendor()
@@ -44,6 +44,11 @@ func packages(t *testing.T) string {
 			},
 			Post: "/usr/bin/hello >/dev/null && getfattr --absolute-names -d -m security.digest_list /usr/bin/hello >/var/tmp/hello-label",
 		}}
+		all = append(all, pkgtest.Package{
+			Name:  "restarter",
+			Files: map[string]string{"/usr/share/restarter/": "", "/usr/share/restarter/text": version + "\n"},
+			Post:  "systemctl restart digestd",
+		})
 		for i := range bulk {
 			name := fmt.Sprintf("bulk%03d", i)
 			all = append(all, pkgtest.Package{

@@ -10,6 +10,7 @@ fact "the machine was up $(($(systemctl show -P ActiveEnterTimestampMonotonic mu
 ends 6 "digestctl says that nobody is there" digestctl status
 check "rpm imports" rpm --import /test/vendor.asc
 check "rpm installs" rpm -U /test/packages/hello-1.0-1.noarch.rpm
+says 'mode = "enforced".*going on' "rpm says which line is wrong" rpm -U --replacepkgs /test/packages/hello-1.0-1.noarch.rpm
 check "rpm upgrades" rpm -U /test/packages/hello-2.0-1.noarch.rpm
 check "dnf installs" dnf -y --disablerepo='*' install /test/packages/bulk000-1.0-1.noarch.rpm
 check "rpm removes" rpm -e hello

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestStartIsBounded: a boot waits for the first comparison, but not for one that
+// takes long. One that waits for a transaction is in integration/system.
+func TestStartIsBounded(t *testing.T) {
+	d := &Daemon{log: slog.New(slog.DiscardHandler)}
+	for _, test := range []struct {
+		name  string
+		takes time.Duration
+		want  time.Duration
+	}{
+		{"short", time.Second, time.Second},
+		{"long", time.Hour, readyLimit},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			synced := make(chan struct{})
+			time.AfterFunc(test.takes, func() { close(synced) })
+			started := time.Now()
+			d.awaitSync(t.Context(), synced)
+			if took := time.Since(started); took != test.want {
+				t.Errorf("%s: ready after %v, want %v", test.name, took, test.want)
+			}
+		})
+	}
+}

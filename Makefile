@@ -12,6 +12,7 @@ unitdir ?= $(PREFIX)/lib/systemd/system
 busdir ?= $(PREFIX)/share/dbus-1/system.d
 busservicedir ?= $(PREFIX)/share/dbus-1/system-services
 polkitdir ?= $(PREFIX)/share/polkit-1/actions
+catalogdir ?= $(PREFIX)/lib/systemd/catalog
 tmpfilesdir ?= $(PREFIX)/lib/tmpfiles.d
 sysusersdir ?= $(PREFIX)/lib/sysusers.d
 rulesdir ?= $(PREFIX)/share/polkit-1/rules.d
@@ -106,6 +107,7 @@ lay:
 	install -D -m 0644 systemd/org.digestd1.conf $(DESTDIR)$(busdir)/org.digestd1.conf
 	install -D -m 0644 systemd/org.digestd1.service $(DESTDIR)$(busservicedir)/org.digestd1.service
 	install -D -m 0644 systemd/org.digestd1.policy $(DESTDIR)$(polkitdir)/org.digestd1.policy
+	install -D -m 0644 systemd/digestd.catalog $(DESTDIR)$(catalogdir)/digestd.catalog
 	test -e $(DESTDIR)$(sysconfdir)/digestd/digestd.conf || install -m 0644 systemd/digestd.conf $(DESTDIR)$(sysconfdir)/digestd/digestd.conf
 	bin/digestctl man $(DESTDIR)$(mandir)/man1
 	install -m 0644 docs/man/*.5 $(DESTDIR)$(mandir)/man5

@@ -28,7 +28,7 @@ func (d *Daemon) Status() api.Status {
 		Format: m.format, Sign: m.sign, Unsigned: m.unsigned.String(),
 		DatabasePath: snap.dbPath, DatabaseKind: snap.dbKind, Since: snap.since,
 		Certificate: describeCertificate(m.identity.cert, m.identity.path),
-		Transaction: snap.open > 0, LastSync: snap.lastSync, Problems: snap.problems, Counter: snap.counter,
+		Transaction: snap.open > 0, LastSync: snap.lastSync, Problems: snap.problems, Counter: snap.counter, LastEvent: snap.lastEvent,
 	}
 	for _, e := range snap.entries {
 		switch {
@@ -184,27 +184,6 @@ func (d *Daemon) Files(_ context.Context, list string, offset, limit uint32) ([]
 		return nil
 	})
 	return page, total, err
-}
-
-// rollbackKinds are the events about versions.
-var rollbackKinds = []string{"rollback-refused", "rollback-withheld", "rollback-allowed", "granted", "grant-revoked", "grant-used", "floor-set", "floor-cleared", "index-recovered"}
-
-// RollbackLog returns a page of the decisions about versions, newest first.
-func (d *Daemon) RollbackLog(_ context.Context, offset, limit uint32) ([]api.Event, uint32, error) {
-	events, _, err := d.index.Events(0, maxLog)
-	if err != nil {
-		return nil, 0, err
-	}
-	events = slices.DeleteFunc(events, func(e store.Event) bool { return !slices.Contains(rollbackKinds, e.Kind) })
-	total := uint32(len(events))
-	lo := min(offset, total)
-	hi := lo + min(limit, total-lo)
-	page := make([]api.Event, 0, hi-lo)
-	for _, e := range events[lo:hi] {
-		page = append(page, api.Event{Seq: e.Seq, When: e.When, Kind: e.Kind, Package: e.Package, NEVRA: e.Package, List: e.List,
-			Key: e.Key, Counter: e.Counter, Reason: e.Reason, Text: e.Text, Actor: api.Actor{UID: e.UID, PID: e.PID}})
-	}
-	return page, total, nil
 }
 
 // Floors returns what keeps old versions out, for every line that has a floor.

@@ -225,6 +225,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 		// Package transactions matter more than questions about them.
 		d.log.Error("not on the bus", "error", err)
 	}
+	carried := d.startCarriers(ctx)
 	start("watch", watch.run)
 	start("sync", d.syncLoop)
 	start("signing key", d.signerLoop)
@@ -239,6 +240,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	d.notify("STOPPING=1", "STATUS=Finishing transactions")
 	group.Wait()
 	d.sessions.Wait()
+	carried()
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause
 	}

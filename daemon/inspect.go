@@ -256,7 +256,7 @@ func plural(n int, what string) string {
 // tampered records that another hand touched the directory.
 func (s *state) tampered(name string, body store.Digest, why string) {
 	s.log.Error("list directory tampered with", "name", name, "reason", why)
-	s.event(store.Event{Kind: "tampered", List: name, Reason: "tampered", Text: why})
+	s.event(store.Event{Kind: "tampered", List: name, Digest: body, Reason: "tampered", Text: why})
 	s.after(func(o observer) { o.TamperDetected(name, why) })
 }
 

@@ -115,7 +115,7 @@ func (s *state) settle(e *entry, a *addition, by wire.Peer, quiet bool) {
 	if quiet && kind == "published" {
 		return
 	}
-	s.event(store.Event{Kind: kind, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
+	s.event(store.Event{Kind: kind, Package: e.Package.Full(), List: e.Name, Digest: e.Body, Key: e.Key, Counter: e.Counter,
 		Reason: string(a.decision.Reason), Text: a.decision.Text, UID: by.UID, PID: by.PID})
 }
 
@@ -135,7 +135,7 @@ func (s *state) retire(e *entry, reason string, by wire.Peer) (wasActive bool) {
 	if e.Grace == "" {
 		s.retireLine(e)
 	}
-	s.event(store.Event{Kind: "withdrawn", Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
+	s.event(store.Event{Kind: "withdrawn", Package: e.Package.Full(), List: e.Name, Digest: e.Body, Key: e.Key, Counter: e.Counter,
 		Reason: reason, UID: by.UID, PID: by.PID})
 	s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), reason) })
 	return true

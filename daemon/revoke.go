@@ -140,7 +140,7 @@ func (s *state) carryOut(fingerprint string) (gone []withdrawn, err error) {
 		w.File, w.Signer, w.Granted, w.Since = store.Digest{}, "", e.Granted, s.now()
 		s.put(&w)
 		s.batch.PutList(w.List)
-		s.event(store.Event{Kind: "withdrawn", Package: e.Package.Full(), List: e.Name, Key: fingerprint, Counter: e.Counter,
+		s.event(store.Event{Kind: "withdrawn", Package: e.Package.Full(), List: e.Name, Digest: e.Body, Key: fingerprint, Counter: e.Counter,
 			Reason: string(reason), Text: r.Reason, UID: r.UID, PID: r.PID})
 		s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), string(reason)) })
 		gone = append(gone, withdrawn{e, contents[i]})

@@ -55,6 +55,7 @@ type snapshot struct {
 	certificates []*x509.Certificate
 	mode         policy.Mode
 	counter      uint64
+	lastEvent    uint64 // that is durable
 	problems     []api.Problem
 	open         int // transactions in flight
 	lastSync     api.LastSync

@@ -65,6 +65,13 @@ type state struct {
 	nextSeq    uint64
 	logSize    int
 	oldestSeq  uint64
+	toldSeq    uint64            // up to where those who carry the log were woken
+	taken      map[string]uint64 // the last entry of the log that each who takes it has
+	takenKept  map[string]uint64 // the same, as the index has it
+	wakes      []chan<- struct{} // of those who carry the log
+	waits      bool              // the log keeps what the journal has not taken
+	units      map[uint32]string // of processes that act, until the next commit
+	unitOf     func(pid uint32) string
 	counter    uint64 // last activation counter given out
 	generation uint64 // rises whenever a transaction begins or ends
 	open       map[*transaction]bool
@@ -97,9 +104,6 @@ type observer interface {
 	Denied(id, what, reason string)
 	DenialLifted(id, what, reason string)
 }
-
-// maxLog is how many entries the log keeps.
-const maxLog = 10_000
 
 // load fills s from the index.
 func (s *state) load(rebuild bool) error {
@@ -137,6 +141,9 @@ func (s *state) load(rebuild bool) error {
 		s.keys[k.Fingerprint] = k
 	}
 	s.nextSeq, s.logSize, s.oldestSeq = c.NextSeq, c.LogSize, s.index.OldestSeq()
+	s.toldSeq, s.taken, s.takenKept = c.NextSeq, map[string]uint64{}, map[string]uint64{}
+	maps.Copy(s.taken, c.Taken)
+	maps.Copy(s.takenKept, c.Taken)
 	s.counter = s.index.Counter()
 	s.interrupted = c.Meta[metaOpen] != nil
 	s.signsFiles = c.Meta[metaSigned] != nil
@@ -226,34 +233,6 @@ func (s *state) setLine(l store.Line) {
 	s.batch.PutLine(l)
 }
 
-// event queues an entry of the log.
-func (s *state) event(e store.Event) {
-	e.Seq, e.When = s.nextSeq, s.now()
-	if s.logSize == 0 {
-		s.oldestSeq = e.Seq
-	}
-	s.nextSeq++
-	s.logSize++
-	s.batch.PutEvent(e)
-	for ; s.logSize > maxLog; s.logSize-- {
-		s.batch.DropEvent(s.oldestSeq)
-		s.oldestSeq++
-	}
-}
-
-// commit makes everything queued durable and lets readers see it.
-func (s *state) commit() error {
-	defer s.publish()
-	if err := s.index.Commit(&s.batch); err != nil {
-		// What is queued stays queued: the next commit carries it.
-		s.problem("index", "error", err.Error(), "free space on the file system of the state directory, then: digestctl sync")
-		return err
-	}
-	s.batch = store.Batch{}
-	s.solved("index")
-	return nil
-}
-
 // publish lets readers see the state as it is now.
 func (s *state) publish() {
 	s.linesOwned, s.keysOwned = false, false
@@ -277,6 +256,7 @@ func (s *state) publish() {
 		certificates: s.certificates,
 		mode:         s.mode,
 		counter:      s.counter,
+		lastEvent:    s.toldSeq - 1,
 		problems:     slices.Clone(s.problems),
 		open:         len(s.open),
 		lastSync:     s.lastSync,

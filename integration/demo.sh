@@ -147,6 +147,7 @@ prepare() {
 		keys = "$box/etc/keys.d"
 		socket = "$box/run/hook.sock"
 		bus = "unix:path=$box/run/bus"
+		audit-trail = "none"
 	CONF
 	until_ok test -S "$box/run/bus"
 	"$top/bin/digestd" -config "$box/etc/digestd.conf" 2>"$box/digestd.log" &

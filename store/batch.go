@@ -4,7 +4,6 @@ package store
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -24,7 +23,7 @@ const (
 	bucketLog     = "log"
 	bucketDenied  = "denied"  // what the owner denies
 	bucketOwn     = "own"     // the owner's own lists
-	bucketPending = "pending" // audit records that the journal has not taken yet
+	bucketPending = "pending" // up to where the log was taken, by who takes it; what comes after waits
 )
 
 // buckets names every bucket; its order is the number a journal entry carries.
@@ -98,14 +97,6 @@ func (b *Batch) PutAside(a Aside) { b.put(bucketAside, []byte(a.Name), a) }
 
 // DeleteAside forgets a file in quarantine.
 func (b *Batch) DeleteAside(name string) { b.set(bucketAside, []byte(name), nil) }
-
-// PutEvent appends e to the log under its sequence number.
-func (b *Batch) PutEvent(e Event) { b.put(bucketLog, binary.BigEndian.AppendUint64(nil, e.Seq), e) }
-
-// DropEvent removes the entry seq from the log.
-func (b *Batch) DropEvent(seq uint64) {
-	b.set(bucketLog, binary.BigEndian.AppendUint64(nil, seq), nil)
-}
 
 // SetMeta sets a small named value; nil removes it.
 func (b *Batch) SetMeta(name string, value []byte) { b.set(bucketMeta, []byte(name), value) }

@@ -126,6 +126,7 @@ type Content struct {
 	Retired map[Digest]Retirement
 	NextSeq uint64 // of the log
 	LogSize int
+	Taken   map[string]uint64 // the last entry of the log that each who takes them has
 	Meta    map[string][]byte
 }
 
@@ -193,6 +194,16 @@ func (ix *Index) Load() (Content, error) {
 				c.Meta[string(k)] = append([]byte(nil), v...)
 				return nil
 			}),
+			each(bucketPending, func(k, v []byte) error {
+				if len(v) != 8 {
+					return errors.New("it is no number")
+				}
+				if c.Taken == nil {
+					c.Taken = map[string]uint64{}
+				}
+				c.Taken[string(k)] = binary.BigEndian.Uint64(v)
+				return nil
+			}),
 			func() error {
 				log := tx.Bucket([]byte(bucketLog))
 				c.LogSize = log.Stats().KeyN
@@ -204,49 +215,6 @@ func (ix *Index) Load() (Content, error) {
 		)
 	})
 	return c, err
-}
-
-// Events returns up to limit entries of the log, newest first, after skipping
-// offset of them, and the number of entries in all. It may be called from any
-// goroutine.
-func (ix *Index) Events(offset, limit int) (events []Event, total int, err error) {
-	err = ix.db.View(func(tx *bbolt.Tx) error {
-		log := tx.Bucket([]byte(bucketLog))
-		total = log.Stats().KeyN
-		cursor := log.Cursor()
-		for k, v := cursor.Last(); k != nil && len(events) < limit; k, v = cursor.Prev() {
-			if offset > 0 {
-				offset--
-				continue
-			}
-			e := Event{}
-			if len(k) == 8 {
-				e.Seq = binary.BigEndian.Uint64(k)
-			}
-			v, err := unseal(bucketLog, k, v)
-			if err == nil {
-				err = json.Unmarshal(v, &e)
-			}
-			if err != nil {
-				return fmt.Errorf("cannot read entry %d of the log: %w", e.Seq, err)
-			}
-			events = append(events, e)
-		}
-		return nil
-	})
-	return events, total, err
-}
-
-// OldestSeq returns the sequence number of the oldest entry of the log, 0 when
-// it is empty.
-func (ix *Index) OldestSeq() (seq uint64) {
-	ix.db.View(func(tx *bbolt.Tx) error {
-		if k, _ := tx.Bucket([]byte(bucketLog)).Cursor().First(); len(k) == 8 {
-			seq = binary.BigEndian.Uint64(k)
-		}
-		return nil
-	})
-	return seq
 }
 
 // lockState takes the state directory for this process.

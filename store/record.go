@@ -128,10 +128,12 @@ type Event struct {
 	Kind    string    `json:"kind"`
 	Package string    `json:"package,omitempty"`
 	List    string    `json:"list,omitempty"`
+	Digest  Digest    `json:"digest,omitzero"` // of the list without its signature
 	Key     string    `json:"key,omitempty"`
 	Counter uint64    `json:"counter,omitempty"`
 	Reason  string    `json:"reason,omitempty"`
 	Text    string    `json:"text,omitempty"`
 	UID     uint32    `json:"uid"`
 	PID     uint32    `json:"pid,omitempty"`
+	Unit    string    `json:"unit,omitempty"` // the unit of the service manager that the process belonged to
 }

@@ -50,6 +50,7 @@ var documents = []struct {
 	{"watch", watchLine{}},
 	{"verify", verifyDocument{}},
 	{"fix", verifyDocument{}},
+	{"log", logDocument{}},
 	{"rollback grant", api.Grant{}},
 	{"rollback revoke", done{}},
 	{"rollback log", logDocument{}},

@@ -21,7 +21,7 @@ type memoryDaemon struct {
 	cancelled chan struct{}
 
 	mu      sync.Mutex
-	variant string // degraded, empty, busy, broken, incomplete
+	variant string // degraded, empty, busy, broken, incomplete, eventful
 	floors  []api.Floor
 	log     []api.Event
 	own     memoryOwn
@@ -70,6 +70,9 @@ func (m *memoryDaemon) Status() api.Status {
 			NotAfter: noon.AddDate(30, 0, 0), Path: "/var/lib/digestd/signing.crt"},
 		LastSync: api.LastSync{When: noon, SyncResult: api.SyncResult{Installed: 2, Published: 1, Duration: 410 * time.Millisecond}},
 	}
+	m.mu.Lock()
+	st.LastEvent = uint64(len(m.events()))
+	m.mu.Unlock()
 	if m.is("degraded") {
 		st.Transaction = true
 		st.Problems = []api.Problem{

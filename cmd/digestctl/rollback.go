@@ -84,7 +84,7 @@ type done struct {
 	Package string `json:"package"`
 }
 
-// logDocument is what rollback log prints for programs.
+// logDocument is what log and rollback log print for programs.
 type logDocument struct {
 	Events []api.Event `json:"events"`
 	Total  uint32      `json:"total"`

@@ -73,7 +73,7 @@ prints it.`,
 	root.AddCommand(
 		a.statusCommand(), a.listCommand(), a.showCommand(), a.whyCommand(), a.syncCommand(), a.watchCommand(),
 		a.verifyCommand(), a.fixCommand(),
-		a.rollbackCommand(), a.floorCommand(), a.denyCommand(), a.advisoriesCommand(), a.ownCommand(), a.orderCommand(), a.formatCommand(), a.keysCommand(), a.doctorCommand(), a.reportCommand(), a.imaPolicyCommand(), a.versionCommand(), a.manCommand(),
+		a.logCommand(), a.rollbackCommand(), a.floorCommand(), a.denyCommand(), a.advisoriesCommand(), a.ownCommand(), a.orderCommand(), a.formatCommand(), a.keysCommand(), a.doctorCommand(), a.reportCommand(), a.imaPolicyCommand(), a.versionCommand(), a.manCommand(),
 	)
 	completeNothing(root)
 	return root

@@ -140,7 +140,7 @@ func (w *watch) take(ctx context.Context, sig *dbus.Signal) error {
 }
 
 // quietProperties are those whose changes follow from what other lines said.
-var quietProperties = []string{"ActiveLists", "Counter"}
+var quietProperties = []string{"ActiveLists", "Counter", "LastEvent"}
 
 func (w *watch) properties(body []any) error {
 	var of string

@@ -61,8 +61,9 @@ type Status struct {
 	Problems      []Problem   `json:"problems"`          // what an administrator should act on
 	Counter       uint64      `json:"counter"`           // the last activation
 
-	Verified Verification `json:"verified,omitzero"` // the latest of everything that came to its end
-	Kernel   Kernel       `json:"kernel"`            // that runs, and what it can do for lists
+	Verified  Verification `json:"verified,omitzero"` // the latest of everything that came to its end
+	Kernel    Kernel       `json:"kernel"`            // that runs, and what it can do for lists
+	LastEvent uint64       `json:"lastEvent"`         // the newest entry of the log
 }
 
 // Counts are numbers of lists by state.
@@ -217,6 +218,7 @@ type WhyList struct {
 type Actor struct {
 	UID    uint32 `json:"uid"`             // user
 	PID    uint32 `json:"pid,omitzero"`    // process
+	Unit   string `json:"unit,omitzero"`   // of the service manager, that the process belonged to
 	Sender string `json:"sender,omitzero"` // unique name on the bus
 }
 
@@ -228,6 +230,7 @@ type Event struct {
 	Package string    `json:"package,omitzero"` // name.arch or NEVRA
 	NEVRA   string    `json:"nevra,omitzero"`   // one version of it
 	List    string    `json:"list,omitzero"`    // its list
+	Digest  string    `json:"digest,omitzero"`  // SHA-256 of the list without its signature
 	Key     string    `json:"key,omitzero"`     // fingerprint
 	Counter uint64    `json:"counter,omitzero"` // the activation
 	Reason  string    `json:"reason,omitzero"`  // one word, for programs

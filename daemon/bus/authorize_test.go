@@ -80,6 +80,8 @@ func plausible(m method) []any {
 			args = append(args, uint32(0))
 		case "t":
 			args = append(args, uint64(0))
+		case "a{sv}":
+			args = append(args, api.Dict{})
 		case "b":
 			args = append(args, false)
 		}

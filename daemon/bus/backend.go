@@ -23,6 +23,7 @@ type Backend interface {
 	DenialBackend
 	OwnBackend
 	KernelBackend
+	LogBackend
 
 	// Status reports the daemon at a glance.
 	Status() api.Status

@@ -67,6 +67,9 @@ func (b *stub) Why(ctx context.Context, by api.Actor, path string) (api.Why, err
 func (b *stub) RollbackLog(context.Context, uint32, uint32) ([]api.Event, uint32, error) {
 	return nil, 0, nil
 }
+func (b *stub) Log(_ context.Context, f api.LogFilter, _, _ uint32) ([]api.Event, uint32, error) {
+	return []api.Event{{Seq: f.After + 1, Kind: f.Kind}}, 1, nil
+}
 func (b *stub) Floors(context.Context) ([]api.Floor, error) { return nil, nil }
 func (b *stub) Keys(context.Context) ([]api.Key, error)     { return nil, nil }
 func (b *stub) Key(_ context.Context, id string) (api.Key, error) {

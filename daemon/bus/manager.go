@@ -13,7 +13,7 @@ func (s *Server) describe() []iface {
 	return []iface{
 		{
 			name:       api.Interface,
-			methods:    slices.Concat(s.readingMethods(), s.changingMethods(), s.keyMethods(), s.verifyMethods(), s.denialMethods(), s.ownMethods(), s.orderMethods(), s.kernelMethods()),
+			methods:    slices.Concat(s.readingMethods(), s.changingMethods(), s.keyMethods(), s.logMethods(), s.verifyMethods(), s.denialMethods(), s.ownMethods(), s.orderMethods(), s.kernelMethods()),
 			signals:    signals(),
 			properties: properties(),
 		},

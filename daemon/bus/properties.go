@@ -29,6 +29,7 @@ func properties() []property {
 		{"Verified", "t", "true", "When the latest verification of everything ended, in microseconds since 1970; 0 if none did."},
 		{"VerifyErrors", "t", "true", "How many errors that found."},
 		{"Counter", "t", "true", "The number of the last activation. It never falls."},
+		{"LastEvent", "t", "true", "The number of the newest entry of the log: when it changes, `Log` has more."},
 	}
 }
 
@@ -46,6 +47,7 @@ func propertyValues(st api.Status) map[string]dbus.Variant {
 		"Verified":         dbus.MakeVariant(verified(st.Verified)),
 		"VerifyErrors":     count(st.Verified.Errors),
 		"Counter":          dbus.MakeVariant(st.Counter),
+		"LastEvent":        dbus.MakeVariant(st.LastEvent),
 	}
 }
 

@@ -52,6 +52,8 @@ type Config struct {
 	Fapolicyd     string `toml:"fapolicyd"`      // file of trusted files for fapolicyd, "" = none
 	Keylime       string `toml:"keylime"`        // runtime policy for Keylime, "" = none
 	IMASignatures bool   `toml:"ima-signatures"` // sign executables for IMA, in security.ima
+
+	AuditTrail string `toml:"audit-trail"` // "system", "none" or the directory of journald's sockets
 }
 
 // Default returns the configuration of a machine that has no file.
@@ -76,6 +78,8 @@ func Default() Config {
 			"kernel", "kernel-PAE",
 		},
 		Labels: true,
+
+		AuditTrail: "system",
 	}
 }
 
@@ -167,6 +171,9 @@ func (c *Config) check() error {
 		if p.path != "" && !filepath.IsAbs(p.path) {
 			return fmt.Errorf("%s = %q: want an absolute path", p.key, p.path)
 		}
+	}
+	if c.AuditTrail != "system" && c.AuditTrail != "none" && !filepath.IsAbs(c.AuditTrail) {
+		return fmt.Errorf(`audit-trail = %q: want "system", "none" or an absolute path`, c.AuditTrail)
 	}
 	if err := signer.CheckPlace(c.SigningKey); err != nil {
 		return fmt.Errorf("signing-key: %w", err)

@@ -88,7 +88,7 @@ func (d *Daemon) Start(env ...string) time.Duration {
 }
 
 func (d *Daemon) start(env []string) (time.Duration, error) {
-	config := fmt.Sprintf("root = %q\ndbpath = %q\nstate = %q\nlists = %q\nkeys = %q\nsocket = %q\nbus = %q\n%s\n",
+	config := fmt.Sprintf("root = %q\ndbpath = %q\nstate = %q\nlists = %q\nkeys = %q\nsocket = %q\nbus = %q\naudit-trail = \"none\"\n%s\n",
 		d.Root.Dir, DBPath, d.State(), d.Lists(), d.Keys(), d.Socket(), d.Bus.Address, strings.Join(d.Config, "\n"))
 	file := filepath.Join(d.Dir, "digestd.conf")
 	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {

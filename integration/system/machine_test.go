@@ -21,7 +21,7 @@ import (
 )
 
 // patience is how long something that must come true may take.
-const patience = 15 * time.Second
+const patience = 30 * time.Second
 
 // machine is a root with rpm's database, a bus, and a daemon that keeps its
 // lists. Packages lie in the folder packages.
@@ -151,6 +151,9 @@ func (m *machine) prepareDaemon(env ...string) *exec.Cmd {
 	m.Helper()
 	config := fmt.Sprintf("root = %q\ndbpath = \"/var/lib/rpm\"\nstate = %q\nlists = %q\nkeys = %q\nrevoked = %q\nblacklist = %q\nsocket = %q\nbus = %q\n%s",
 		m.path("root"), m.state, filepath.Join(m.place, "lists"), m.path("keys.d"), m.path("revoked.d"), m.path("blacklist.d"), m.path("run", "hook.sock"), m.bus.Address, m.config)
+	if !strings.Contains(config, "audit-trail") {
+		config += "\naudit-trail = \"none\"\n" // the journal of the machine that runs tests is not theirs
+	}
 	if err := os.WriteFile(m.path("digestd.conf"), []byte(config), 0o644); err != nil {
 		m.Fatal(err)
 	}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/user"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
+	"github.com/godbus/dbus/v5"
+	"github.com/spf13/cobra"
+)
+
+// logFlags are what log is asked for.
+type logFlags struct {
+	filter       api.LogFilter
+	since, until string
+	actor        string
+	lines        uint32
+	follow       bool
+}
+
+func (a *app) logCommand() *cobra.Command {
+	var f logFlags
+	cmd := &cobra.Command{
+		Use:   "log",
+		Short: "Show what digestd decided, newest first",
+		Long: `Log shows every decision on record, newest first: what was published, withdrawn,
+withheld and refused, grants and floors, keys that were revoked, tampering, and who did it and why. It reads digestd's own
+index, so it does not need the journal, which has the same records: journalctl -x SYSLOG_IDENTIFIER=digestd.
+
+A TIME is a date, a date and a time of day, a time of day today, or how long ago: 90s, 20m, 6h, 3d.
+
+With --follow entries are shown as they come, after the last ones, oldest first, until it is interrupted; with --json each
+is a document of its own then.`,
+		Example: "  digestctl log --kind 'rollback-*' --since 7d\n  digestctl log --package bash --json",
+		Args:    exactly(),
+	}
+	cmd.RunE = a.verb(func(ctx context.Context, c *client, _ []string) error {
+		if err := f.parse(time.Now()); err != nil {
+			return usageError{err, cmd.CommandPath()}
+		}
+		if f.follow {
+			return a.followLog(ctx, c, f)
+		}
+		doc, err := readLog(ctx, c, f.filter, f.lines)
+		if err != nil {
+			return err
+		}
+		if a.json {
+			return a.tui.json(doc)
+		}
+		if len(doc.Events) == 0 {
+			a.tui.say(plain, "nothing of that kind is on record")
+			return nil
+		}
+		a.tui.log(doc.Events)
+		if n := int(doc.Total) - len(doc.Events); n > 0 {
+			a.tui.say(faint, "%s; see them with --lines 0", count(n, "older entry", "older entries"))
+		}
+		return nil
+	})
+	flags := cmd.Flags()
+	flags.StringVarP(&f.filter.Kind, "kind", "k", "", "of a `KIND`, such as withdrawn, or a pattern: 'rollback-*'")
+	flags.StringVarP(&f.filter.Package, "package", "p", "", "about a `PACKAGE`, or a pattern of their names")
+	flags.StringVar(&f.filter.Key, "key", "", "about a key, or what it vouched for: the `FINGERPRINT` or its end")
+	flags.StringVarP(&f.since, "since", "S", "", "at that `TIME` or later")
+	flags.StringVarP(&f.until, "until", "U", "", "before that `TIME`")
+	flags.StringVar(&f.actor, "actor", "", "done by a `USER`: a name or number")
+	flags.Uint32VarP(&f.lines, "lines", "n", 50, "print at most `N` entries, 0 for all")
+	flags.BoolVarP(&f.follow, "follow", "f", false, "go on with what comes")
+	cmd.RegisterFlagCompletionFunc("kind", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		var names []cobra.Completion
+		for _, k := range audit.Kinds() {
+			names = append(names, cobra.CompletionWithDesc(k.Name, k.Words))
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	})
+	for _, name := range []string{"package", "key", "since", "until", "actor"} {
+		cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
+	}
+	return cmd
+}
+
+// parse reads the times and the user.
+func (f *logFlags) parse(now time.Time) (err error) {
+	if f.filter.Since, err = parseTime("since", f.since, now); err != nil {
+		return err
+	}
+	if f.filter.Until, err = parseTime("until", f.until, now); err != nil {
+		return err
+	}
+	if f.actor == "" {
+		return nil
+	}
+	id := f.actor
+	if u, err := user.Lookup(f.actor); err == nil {
+		id = u.Uid
+	}
+	n, err := strconv.ParseUint(id, 10, 32)
+	if err != nil {
+		return errorf("there is no user %q here", f.actor)
+	}
+	uid := uint32(n)
+	f.filter.UID = &uid
+	return nil
+}
+
+// parseTime reads a time as a person writes it, by their clock.
+func parseTime(flag, text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
+			return t, nil
+		}
+	}
+	for _, layout := range []string{"15:04:05", "15:04"} {
+		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
+			return time.Date(now.Year(), now.Month(), now.Day(), t.Hour(), t.Minute(), t.Second(), 0, now.Location()), nil
+		}
+	}
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
+			return now.AddDate(0, 0, -int(n)), nil
+		}
+	}
+	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+		return now.Add(-ago), nil
+	}
+	return time.Time{}, errorf("--%s %q is no time: give 2026-01-31, '2026-01-31 12:00', 12:00, or how long ago: 20m, 6h, 3d", flag, text)
+}
+
+// readLog reads up to want entries, all if that is 0. What is decided meanwhile
+// does not move its pages.
+func readLog(ctx context.Context, c *client, filter api.LogFilter, want uint32) (doc logDocument, err error) {
+	doc.Events = []api.Event{}
+	if filter.Before == 0 {
+		st, err := get[api.Status](ctx, c, "Status")
+		if err != nil {
+			return doc, err
+		}
+		filter.Before = st.LastEvent + 1
+	}
+	doc.Total, err = getPages(ctx, c, "Log", want, func(page []api.Event) { doc.Events = append(doc.Events, page...) }, filter.Dict())
+	return doc, err
+}
+
+// followLog prints the last entries, then each that comes.
+func (a *app) followLog(ctx context.Context, c *client, f logFlags) error {
+	// In the order in which they were made, and none is missed: heard of first,
+	// read then.
+	signals := make(chan *dbus.Signal, 64)
+	c.conn.Signal(signals)
+	for _, rule := range watchRules {
+		if err := c.conn.AddMatchSignalContext(ctx, rule...); err != nil {
+			return err
+		}
+	}
+	filter, want := f.filter, f.lines
+	for {
+		st, err := get[api.Status](ctx, c, "Status")
+		if err == nil && st.LastEvent > filter.After {
+			filter.Before = st.LastEvent + 1
+			var doc logDocument
+			if doc, err = readLog(ctx, c, filter, want); err == nil {
+				slices.Reverse(doc.Events)
+				if err := a.logLines(doc.Events); err != nil {
+					return err
+				}
+				filter.After, want = st.LastEvent, 0
+			}
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		// A daemon that restarts comes back, and has lost nothing.
+		if err != nil && !errors.As(err, new(unreachableError)) {
+			return err
+		}
+		if err := awaitLog(ctx, signals); err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// awaitLog waits until the log may have grown.
+func awaitLog(ctx context.Context, signals <-chan *dbus.Signal) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case sig, open := <-signals:
+			if !open {
+				return errors.New("the bus went away")
+			}
+			var of string
+			var changed map[string]dbus.Variant
+			var invalid []string
+			switch sig.Name {
+			case "org.freedesktop.DBus.NameOwnerChanged":
+				return nil
+			case "org.freedesktop.DBus.Properties.PropertiesChanged":
+				if dbus.Store(sig.Body, &of, &changed, &invalid) == nil && changed["LastEvent"].Value() != nil {
+					return nil
+				}
+			}
+		}
+	}
+}
+
+// logLines prints entries as they come: their columns cannot be as wide as what
+// is not known yet.
+func (a *app) logLines(events []api.Event) error {
+	for _, e := range events {
+		if a.json {
+			line, err := json.Marshal(e)
+			if err != nil {
+				return err
+			}
+			if _, err := fmt.Fprintf(a.tui.out, "%s\n", line); err != nil {
+				return err
+			}
+			continue
+		}
+		a.tui.say(plain, "%s  %-17s %s  %s", moment(e.When), e.Kind, logSubject(e), logText(e))
+	}
+	return nil
+}
+
+func (t *tui) log(events []api.Event) {
+	rows := make([][]cell, len(events))
+	for i, e := range events {
+		rows[i] = []cell{{text: moment(e.When)}, {e.Kind, logStyle(e.Kind)}, {text: logSubject(e)}, {text: logActor(e)}, {text: logText(e)}}
+	}
+	t.table([]column{{"WHEN", false}, {"WHAT", false}, {"ABOUT", false}, {"BY", false}, {"WHY", false}}, rows)
+}
+
+// logSubject is what an entry is about.
+func logSubject(e api.Event) string {
+	for _, s := range []string{e.NEVRA, e.Package, e.List, e.Key} {
+		if s != "" {
+			return s
+		}
+	}
+	return "-"
+}
+
+// logActor is who did it; what nobody asked for digestd did itself.
+func logActor(e api.Event) string {
+	if e.Actor.UID == 0 && e.Actor.PID == 0 {
+		return "digestd"
+	}
+	if e.Actor.Unit != "" {
+		return whoever(e.Actor.UID) + " (" + e.Actor.Unit + ")"
+	}
+	return whoever(e.Actor.UID)
+}
+
+// logText is the reason that was given, or what the kind means.
+func logText(e api.Event) string {
+	k := audit.Lookup(e.Kind)
+	says := k.Says(e.Reason)
+	switch {
+	case e.Text != "" && says != k.Words:
+		return says + ": " + e.Text
+	case e.Text != "":
+		return without(logSubject(e), e.Text)
+	case e.Reason != "" && says == k.Words:
+		return says + " (" + e.Reason + ")"
+	}
+	return says
+}
+
+func logStyle(kind string) style {
+	switch k := audit.Lookup(kind); {
+	case k.Refusal, k.Priority <= audit.Err:
+		return bad
+	case k.Priority <= audit.Notice:
+		return warn
+	}
+	return plain
+}

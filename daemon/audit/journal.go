@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/digestd/digestd/store"
+	"golang.org/x/sys/unix"
+)
+
+// JournalDir is where journald's sockets are.
+const JournalDir = "/run/systemd/journal"
+
+// How long handing over one record may take while journald is busy, and how
+// long journald may take to have all of them on disk.
+const (
+	sendTime    = 2 * time.Second
+	confirmTime = 30 * time.Second
+)
+
+// ErrLost means that journald ended before it confirmed what it was sent: what
+// came after the last confirmation must be sent again.
+var ErrLost = errors.New("journald ended before it had confirmed")
+
+// Journal hands records to journald in its native protocol. It belongs to one
+// goroutine.
+type Journal struct {
+	dir  string
+	conn *net.UnixConn
+	open bool // something was sent over conn and is not confirmed
+}
+
+// NewJournal returns the journal whose sockets are in dir.
+func NewJournal(dir string) *Journal { return &Journal{dir: dir} }
+
+// Send hands the record of e to journald. It waits while journald is busy, not
+// for long. What journald has not read yet lies in its socket: if that is gone
+// the error is ErrLost.
+func (j *Journal) Send(e store.Event) error {
+	datagram := encode(Record(e))
+	// A journald that was restarted has another socket of the same name.
+	fresh := j.conn == nil
+	err := j.write(datagram)
+	if err != nil && !fresh && j.conn == nil && !errors.Is(err, ErrLost) {
+		err = j.write(datagram)
+	}
+	return err
+}
+
+func (j *Journal) write(datagram []byte) error {
+	if j.conn == nil {
+		conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: filepath.Join(j.dir, "socket"), Net: "unixgram"})
+		if err != nil {
+			return fmt.Errorf("cannot reach the journal: %w", err)
+		}
+		j.conn = conn
+	}
+	j.conn.SetWriteDeadline(time.Now().Add(sendTime))
+	_, err := j.conn.Write(datagram)
+	switch {
+	case err == nil:
+		j.open = true
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("the journal takes nothing: %w", err)
+	case j.open:
+		j.Close()
+		return fmt.Errorf("%w: %w", ErrLost, err)
+	}
+	j.Close()
+	return fmt.Errorf("cannot write to the journal: %w", err)
+}
+
+// Close ends the connection; the next Send makes another.
+func (j *Journal) Close() error {
+	if j.conn == nil {
+		return nil
+	}
+	err := j.conn.Close()
+	j.conn, j.open = nil, false
+	return err
+}
+
+// Confirm waits until all that was sent is on disk, by asking over the socket
+// of journald's own interface. A journald without one, before systemd 242, is
+// believed.
+func (j *Journal) Confirm(ctx context.Context) error {
+	if err := j.synchronize(ctx); err != nil {
+		return err
+	}
+	// It was another journald that answered if the socket is gone that ours reads,
+	// or that systemd keeps for it.
+	if err := j.probe(); err != nil {
+		return j.lost(err)
+	}
+	j.open = false
+	return nil
+}
+
+// probe reports, as an error, that nobody is at the other end. An empty datagram
+// is no record.
+func (j *Journal) probe() error {
+	if j.conn == nil {
+		return nil
+	}
+	raw, err := j.conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	cerr := raw.Control(func(fd uintptr) {
+		_, err = unix.SendmsgN(int(fd), nil, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	})
+	if errors.Is(err, unix.EAGAIN) {
+		err = nil // somebody who is busy
+	}
+	return errors.Join(cerr, err)
+}
+
+func (j *Journal) synchronize(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, confirmTime)
+	defer cancel()
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", filepath.Join(j.dir, "io.systemd.journal"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return j.lost(err)
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	if _, err := conn.Write([]byte(`{"method":"io.systemd.Journal.Synchronize"}` + "\x00")); err != nil {
+		return j.lost(err)
+	}
+	const most = 4096
+	reply := make([]byte, 0, most)
+	for len(reply) < most {
+		n, err := conn.Read(reply[len(reply):most])
+		reply = reply[:len(reply)+n]
+		if end := bytes.IndexByte(reply, 0); end >= 0 {
+			if bytes.Contains(reply[:end], []byte(`"error"`)) {
+				return fmt.Errorf("cannot have the journal written: %s", reply[:end])
+			}
+			return nil
+		}
+		if err != nil && ctx.Err() != nil {
+			return fmt.Errorf("cannot have the journal written: %w", context.Cause(ctx))
+		}
+		if err != nil {
+			return j.lost(err)
+		}
+	}
+	return errors.New("cannot have the journal written: the answer is too long")
+}
+
+// lost begins anew after journald ended.
+func (j *Journal) lost(err error) error {
+	j.Close()
+	return fmt.Errorf("%w: %w", ErrLost, err)
+}
+
+// encode writes fields as journald reads them: NAME=value and a newline; but a
+// value that holds a newline after its length, for no text to become a field.
+func encode(fields []Field) []byte {
+	var b bytes.Buffer
+	for _, f := range fields {
+		b.WriteString(f.Name)
+		if strings.ContainsRune(f.Value, '\n') {
+			b.WriteByte('\n')
+			b.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(f.Value))))
+		} else {
+			b.WriteByte('=')
+		}
+		b.WriteString(f.Value)
+		b.WriteByte('\n')
+	}
+	return b.Bytes()
+}

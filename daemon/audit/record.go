@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/store"
+)
+
+// Field is a field of a record, its name as journald has it.
+type Field struct{ Name, Value string }
+
+// maxField bounds a value: a record always fits into one datagram.
+const maxField = 4096
+
+// Record returns the fields under which e is kept. Those that have nothing to
+// say are left out.
+func Record(e store.Event) []Field {
+	k := Lookup(e.Kind)
+	pkg, version := packageOf(e)
+	number := func(n uint64) string { return strconv.FormatUint(n, 10) }
+	fields := []Field{
+		{"MESSAGE", Message(e)},
+		{"MESSAGE_ID", k.ID},
+		{"PRIORITY", number(uint64(k.Priority))},
+		{"SYSLOG_IDENTIFIER", "digestd"},
+		{"DIGESTD_KIND", e.Kind},
+		{"DIGESTD_SEQ", number(e.Seq)},
+		{"DIGESTD_WHEN", e.When.UTC().Format(time.RFC3339Nano)},
+		{"DIGESTD_PACKAGE", pkg},
+		{"DIGESTD_NEVRA", version},
+		{"DIGESTD_LIST", e.List},
+		{"DIGESTD_KEY", e.Key},
+		{"DIGESTD_REASON", e.Reason},
+		{"DIGESTD_TEXT", e.Text},
+		{"DIGESTD_ACTOR_UID", number(uint64(e.UID))},
+		{"DIGESTD_ACTOR_UNIT", e.Unit},
+	}
+	if !e.Digest.IsZero() {
+		fields = append(fields, Field{"DIGESTD_LIST_DIGEST", e.Digest.String()})
+	}
+	if e.Counter != 0 {
+		fields = append(fields, Field{"DIGESTD_COUNTER", number(e.Counter)})
+	}
+	if e.PID != 0 {
+		fields = append(fields, Field{"DIGESTD_ACTOR_PID", number(uint64(e.PID))})
+	}
+	kept := fields[:0]
+	for _, f := range fields {
+		if f.Value == "" {
+			continue
+		}
+		if len(f.Value) > maxField {
+			f.Value = strings.ToValidUTF8(f.Value[:maxField], "")
+		}
+		kept = append(kept, f)
+	}
+	return kept
+}
+
+// packageOf returns the name of the package an event is about, and the version
+// if it is about one.
+func packageOf(e store.Event) (name, version string) {
+	if n, err := nevra.Parse(e.Package); err == nil {
+		return n.Name, e.Package
+	}
+	if i := strings.LastIndexByte(e.Package, '.'); i > 0 && strings.HasPrefix(e.Kind, "floor-") {
+		return e.Package[:i], ""
+	}
+	return e.Package, ""
+}
+
+// Message says in one line, for people, what was decided.
+func Message(e store.Event) string {
+	subject, phrase := Phrase(e)
+	if subject != "" {
+		phrase = subject + " " + phrase
+	}
+	return printable(phrase)
+}
+
+// Phrase returns what an event is about and what is said of it.
+func Phrase(e store.Event) (subject, phrase string) {
+	k := Lookup(e.Kind)
+	switch k.Subject {
+	case NEVRA, Package:
+		subject = e.Package
+	case Key:
+		subject = e.Key
+	case List:
+		subject = e.List
+	}
+	if subject == "" {
+		subject = e.Package
+	}
+	phrase = k.Says(e.Reason)
+	text := e.Text
+	if subject != "" {
+		text = strings.TrimPrefix(text, subject+": ")
+	}
+	if text == "" && phrase == k.Words {
+		text = e.Reason
+	}
+	if text != "" {
+		phrase += ": " + text
+	}
+	return subject, phrase
+}
+
+// printable replaces what could do more than be read.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+}

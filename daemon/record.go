@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"maps"
+
+	"github.com/digestd/digestd/store"
+)
+
+const (
+	// maxLog is how many entries the log keeps.
+	maxLog = 10_000
+	// maxWaiting is how many it keeps at most while the journal does not take them.
+	maxWaiting = 50_000
+)
+
+// event queues an entry of the log. Whoever did it is still there, so the unit
+// that the process belongs to can be told.
+func (s *state) event(e store.Event) {
+	e.Seq, e.When = s.nextSeq, s.now()
+	if e.Unit == "" && e.PID != 0 {
+		e.Unit = s.unit(e.PID)
+	}
+	if s.logSize == 0 {
+		s.oldestSeq = e.Seq
+	}
+	s.nextSeq++
+	s.logSize++
+	s.batch.PutEvent(e)
+	for s.logSize > maxLog && (!s.waits || s.oldestSeq <= s.taken[takerJournal] || s.logSize > maxWaiting) {
+		s.batch.DropEvent(s.oldestSeq)
+		s.oldestSeq++
+		s.logSize--
+	}
+}
+
+// unit names the unit of a process; a transaction asks about the same one for
+// each of its packages.
+func (s *state) unit(pid uint32) string {
+	if s.unitOf == nil {
+		return ""
+	}
+	unit, known := s.units[pid]
+	if !known {
+		unit = s.unitOf(pid)
+		if s.units == nil {
+			s.units = map[uint32]string{}
+		}
+		s.units[pid] = unit
+	}
+	return unit
+}
+
+// commit makes everything queued durable and lets readers see it.
+func (s *state) commit() error {
+	defer s.publish()
+	clear(s.units)
+	if !s.batch.Empty() {
+		s.putTaken()
+	}
+	if err := s.index.Commit(&s.batch); err != nil {
+		// What is queued stays queued: the next commit carries it.
+		s.problem("index", "error", err.Error(), "free space on the file system of the state directory, then: digestctl sync")
+		return err
+	}
+	s.batch = store.Batch{}
+	maps.Copy(s.takenKept, s.taken)
+	s.solved("index")
+	if s.nextSeq > s.toldSeq {
+		s.toldSeq = s.nextSeq
+		for _, wake := range s.wakes {
+			select {
+			case wake <- struct{}{}:
+			default:
+			}
+		}
+	}
+	return nil
+}
+
+// putTaken queues up to where the log was taken, if the index does not know.
+func (s *state) putTaken() {
+	for taker, seq := range s.taken {
+		if seq != s.takenKept[taker] {
+			s.batch.SetTaken(taker, seq)
+		}
+	}
+}
+
+// commitTaken records up to where the log was taken without waiting for another
+// reason to commit.
+func (s *state) commitTaken() error {
+	s.putTaken()
+	return s.commit()
+}

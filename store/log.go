@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+)
+
+// The log of decisions is an outbox as well: an entry is durable in the commit
+// of what was decided, and whoever carries the log elsewhere has recorded here
+// up to where it was taken. What comes after that is still to be carried.
+
+// PutEvent appends e to the log under its sequence number.
+func (b *Batch) PutEvent(e Event) { b.put(bucketLog, binary.BigEndian.AppendUint64(nil, e.Seq), e) }
+
+// DropEvent removes the entry seq from the log.
+func (b *Batch) DropEvent(seq uint64) {
+	b.set(bucketLog, binary.BigEndian.AppendUint64(nil, seq), nil)
+}
+
+// SetTaken records that who has the log up to the entry seq.
+func (b *Batch) SetTaken(who string, seq uint64) {
+	b.set(bucketPending, []byte(who), binary.BigEndian.AppendUint64(nil, seq))
+}
+
+// Events returns up to limit entries of the log, newest first, after skipping
+// offset of them, and the number of entries in all. It may be called from any
+// goroutine.
+func (ix *Index) Events(offset, limit int) (events []Event, total int, err error) {
+	err = ix.db.View(func(tx *bbolt.Tx) error {
+		log := tx.Bucket([]byte(bucketLog))
+		total = log.Stats().KeyN
+		cursor := log.Cursor()
+		for k, v := cursor.Last(); k != nil && len(events) < limit; k, v = cursor.Prev() {
+			if offset > 0 {
+				offset--
+				continue
+			}
+			e, err := readEvent(k, v)
+			if err != nil {
+				return err
+			}
+			events = append(events, e)
+		}
+		return nil
+	})
+	return events, total, err
+}
+
+// OldestSeq returns the sequence number of the oldest entry of the log, 0 when
+// it is empty.
+func (ix *Index) OldestSeq() (seq uint64) {
+	ix.db.View(func(tx *bbolt.Tx) error {
+		if k, _ := tx.Bucket([]byte(bucketLog)).Cursor().First(); len(k) == 8 {
+			seq = binary.BigEndian.Uint64(k)
+		}
+		return nil
+	})
+	return seq
+}
+
+// EventsAfter returns up to limit entries of the log that came after the entry
+// seq, the oldest first. It may be called from any goroutine.
+func (ix *Index) EventsAfter(seq uint64, limit int) (events []Event, err error) {
+	err = ix.db.View(func(tx *bbolt.Tx) error {
+		cursor := tx.Bucket([]byte(bucketLog)).Cursor()
+		for k, v := cursor.Seek(binary.BigEndian.AppendUint64(nil, seq+1)); k != nil && len(events) < limit; k, v = cursor.Next() {
+			e, err := readEvent(k, v)
+			if err != nil {
+				return err
+			}
+			events = append(events, e)
+		}
+		return nil
+	})
+	return events, err
+}
+
+// EachEvent calls fn with every entry of the log before the entry seq, the
+// newest first, until it returns false. It may be called from any goroutine.
+func (ix *Index) EachEvent(before uint64, fn func(Event) bool) error {
+	return ix.db.View(func(tx *bbolt.Tx) error {
+		cursor := tx.Bucket([]byte(bucketLog)).Cursor()
+		k, v := cursor.Last()
+		if start := binary.BigEndian.AppendUint64(nil, before); before > 0 {
+			if k, _ = cursor.Seek(start); k != nil {
+				k, v = cursor.Prev()
+			} else {
+				k, v = cursor.Last()
+			}
+		}
+		for ; k != nil; k, v = cursor.Prev() {
+			e, err := readEvent(k, v)
+			if err != nil {
+				return err
+			}
+			if !fn(e) {
+				return nil
+			}
+		}
+		return nil
+	})
+}
+
+func readEvent(k, v []byte) (e Event, err error) {
+	if len(k) == 8 {
+		e.Seq = binary.BigEndian.Uint64(k)
+	}
+	if v, err = unseal(bucketLog, k, v); err == nil {
+		err = json.Unmarshal(v, &e)
+	}
+	if err != nil {
+		return e, fmt.Errorf("cannot read entry %d of the log: %w", e.Seq, err)
+	}
+	return e, nil
+}

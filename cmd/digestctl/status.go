@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -31,7 +32,11 @@ It exits with 0 when all is well and with 3 when there are errors or warnings.`,
 			if a.json {
 				return a.tui.json(st)
 			}
-			a.tui.status(st)
+			keys, err := getAll[api.Key](ctx, c, "Keys")
+			if err != nil {
+				return err
+			}
+			a.tui.status(st, keys, time.Now())
 			return nil
 		}),
 	}
@@ -45,49 +50,64 @@ var modes = map[string]string{
 }
 
 // status prints what needs somebody before what is as it should be.
-func (t *tui) status(st api.Status) {
+func (t *tui) status(st api.Status, keys []api.Key, now time.Time) {
 	t.headline(st)
 	for _, p := range st.Problems {
 		t.say(severityStyle(p.Severity), "%s: %s", p.Severity, p.Text)
 		t.fact("next", "%s", p.Advice)
 	}
+	if st.Transaction {
+		t.fact("now", "a package transaction is in progress")
+	}
 	t.fact("mode", "%s", joined(st.Mode, modes[st.Mode]))
-	t.fact("lists", "%s", listCounts(st))
+	t.colored(countsStyle(st.Lists), "lists", "%s", listCounts(st))
 	t.fact("", "in %s, format %s, signature %s", st.ListDirectory, st.Format, st.Sign)
 	t.fact("files", "%d vouched for", st.Files)
+	t.fact("verified", "%s", verified(st.Verified))
 	t.fact("packages", "%s", packages(st))
 	if st.Root != "/" {
 		t.fact("root", "%s", st.Root)
 	}
-	t.statusKeys(st.Keys)
+	t.statusKeys(st.Keys, keys)
 	if cert := st.Certificate; cert.Path != "" {
 		t.fact("signer", "%s", cert.Path)
-		t.fact("", "key id %s, valid until %s", cert.SKI, cert.NotAfter.Local().Format(time.DateOnly))
+		t.colored(endStyle(cert.NotAfter, now), "", "key id %s, valid until %s", cert.SKI, cert.NotAfter.Local().Format(time.DateOnly))
 	}
 	t.statusKernel(st.Kernel)
 	if sync := st.LastSync; !sync.When.IsZero() {
 		t.fact("last sync", "%s, %s in %s", moment(sync.When), count(sync.Installed, "package", "packages"), seconds(sync.Duration))
 	}
 	t.fact("running", "since %s", moment(st.Since))
-	if st.Transaction {
-		t.fact("now", "a package transaction is in progress")
-	}
 }
 
-func (t *tui) statusKeys(keys []api.Key) {
-	if len(keys) == 0 {
-		t.fact("keys", "none: no package can be vouched for; import one: rpmkeys --import FILE")
+// shownKeys is how many keys are named: distributions have few, and some machines
+// have them all.
+const shownKeys = 4
+
+// statusKeys names the keys that vouch, and those that no longer do though there
+// are packages of theirs.
+func (t *tui) statusKeys(trusted, all []api.Key) {
+	if len(trusted) == 0 {
+		t.colored(bad, "keys", "none: no package can be vouched for; import one: rpmkeys --import FILE")
 	}
 	name := "keys"
-	for _, k := range keys {
+	for _, k := range trusted[:min(len(trusted), shownKeys)] {
 		t.fact(name, "%s", keyLine(k))
 		name = ""
+	}
+	if more := len(trusted) - shownKeys; more > 0 {
+		t.fact("", "and %d more; see: digestctl keys", more)
+	}
+	for _, k := range all {
+		if k.State == api.KeyRevoked && k.Withheld > 0 {
+			t.colored(bad, "revoked", "%s: %s withheld; see: digestctl keys show %s", cmp.Or(k.Owner, k.Fingerprint), count(k.Withheld, "list is", "lists are"), k.Fingerprint)
+		}
 	}
 }
 
 func (t *tui) headline(st api.Status) {
 	if st.State == api.Healthy {
-		t.say(good, "digestd %s is well", st.Version)
+		t.say(good, "digestd %s is well: %s", st.Version, vouched(st))
 		return
 	}
 	errors := 0
@@ -97,6 +117,53 @@ func (t *tui) headline(st api.Status) {
 		}
 	}
 	t.say(bad, "digestd %s needs you: %s", st.Version, count(errors, "problem", "problems"))
+}
+
+// vouched says what it comes to.
+func vouched(st api.Status) string {
+	switch {
+	case st.Packages == 0:
+		return "no package is installed"
+	case st.Lists.Withheld == 0:
+		return count(st.Packages, "package, which is", "packages, all") + " vouched for"
+	case st.Packages == 1:
+		return "the one package is not vouched for"
+	}
+	return fmt.Sprintf("%d of %d packages are vouched for", max(st.Packages-st.Lists.Withheld, 0), st.Packages)
+}
+
+// verified says what the latest verification of everything came to.
+func verified(v api.Verification) string {
+	switch {
+	case v.Ended.IsZero():
+		return ""
+	case v.Errors == 0:
+		return fmt.Sprintf("%s, %s, all as they should be", moment(v.Ended), count(v.Files, "file", "files"))
+	}
+	return fmt.Sprintf("%s, %d of %s not as they should be; see: digestctl verify --findings", moment(v.Ended), v.Errors, count(v.Files, "file", "files"))
+}
+
+func countsStyle(c api.Counts) style {
+	switch {
+	case c.Quarantined > 0:
+		return bad
+	case c.Withheld > 0:
+		return warn
+	}
+	return plain
+}
+
+// endStyle is loud a month before something ends.
+func endStyle(end, now time.Time) style {
+	switch left := end.Sub(now); {
+	case end.IsZero():
+		return plain
+	case left < 0:
+		return bad
+	case left < 30*24*time.Hour:
+		return warn
+	}
+	return plain
 }
 
 func listCounts(st api.Status) string {

@@ -91,10 +91,17 @@ func (t *tui) say(s style, format string, args ...any) {
 const factIndent = 14
 
 // fact prints a named fact under a line; an empty one is left out.
-func (t *tui) fact(name, format string, args ...any) {
+func (t *tui) fact(name, format string, args ...any) { t.colored(plain, name, format, args...) }
+
+// colored prints a fact that is to be seen.
+func (t *tui) colored(s style, name, format string, args ...any) {
 	text := safe(fmt.Sprintf(format, args...))
 	if !t.quiet && text != "" {
-		text = strings.Join(wrap(text, t.width-factIndent), "\n"+strings.Repeat(" ", factIndent))
+		lines := wrap(text, t.width-factIndent)
+		for i := range lines {
+			lines[i] = t.paint(s, lines[i])
+		}
+		text = strings.Join(lines, "\n"+strings.Repeat(" ", factIndent))
 		fmt.Fprintf(t.out, "  %s %s\n", t.paint(faint, fmt.Sprintf("%-11s", name)), text)
 	}
 }

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"testing"
+
+	"github.com/digestd/digestd/daemon/api"
+)
+
+func TestVouched(t *testing.T) {
+	for _, c := range []struct {
+		packages, withheld int
+		want               string
+	}{
+		{0, 0, "no package is installed"},
+		{1, 0, "1 package, which is vouched for"},
+		{1, 1, "the one package is not vouched for"},
+		{812, 0, "812 packages, all vouched for"},
+		{812, 6, "806 of 812 packages are vouched for"},
+	} {
+		st := api.Status{Packages: c.packages, Lists: api.Counts{Withheld: c.withheld}}
+		if got := vouched(st); got != c.want {
+			t.Errorf("%d of %d withheld: %q", c.withheld, c.packages, got)
+		}
+	}
+}
+
+func TestVerified(t *testing.T) {
+	v := api.Verification{Ended: noon, Files: 3}
+	for errors, want := range map[int]string{
+		0: moment(noon) + ", 3 files, all as they should be",
+		2: moment(noon) + ", 2 of 3 files not as they should be; see: digestctl verify --findings",
+	} {
+		v.Errors = errors
+		if got := verified(v); got != want {
+			t.Errorf("%d errors: %q", errors, got)
+		}
+	}
+	if got := verified(api.Verification{}); got != "" {
+		t.Errorf("never: %q", got)
+	}
+}
+
+func TestEndStyle(t *testing.T) {
+	for days, want := range map[int]style{-1: bad, 1: warn, 29: warn, 31: plain} {
+		if got := endStyle(noon.AddDate(0, 0, days), noon); got != want {
+			t.Errorf("in %d days: %q", days, got)
+		}
+	}
+}

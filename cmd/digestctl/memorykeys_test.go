@@ -51,6 +51,9 @@ func (m *memoryDaemon) KeyRestore(ctx context.Context, _ api.Actor, id, _ string
 func (m *memoryDaemon) PackagesAnnounced() {}
 
 func (m *memoryDaemon) Kernel() api.Kernel {
+	if m.is("stock") {
+		return api.Kernel{Release: "6.12.0", DigestCache: "no", IMA: "yes", Appraisal: "yes", AppraiseMode: "enforce"}
+	}
 	return api.Kernel{Release: "6.12.0", DigestCache: "yes", DefaultPath: "/etc/digest_lists", IMA: "yes", Appraisal: "yes", AppraiseMode: "enforce",
 		Appraises: "yes", AppraiseLists: "yes", Modsig: "yes", Poll: 5 * time.Minute, BlacklistOpen: true, Blacklisted: 2, Keyring: ".ima", KeyringOpen: true}
 }

@@ -99,7 +99,7 @@ func (t *tui) statusKeys(trusted, all []api.Key) {
 		t.fact("", "and %d more; see: digestctl keys", more)
 	}
 	for _, k := range all {
-		if k.State == api.KeyRevoked && k.Withheld > 0 {
+		if k.Use == "" && k.State == api.KeyRevoked && k.Withheld > 0 {
 			t.colored(bad, "revoked", "%s: %s withheld; see: digestctl keys show %s", cmp.Or(k.Owner, k.Fingerprint), count(k.Withheld, "list is", "lists are"), k.Fingerprint)
 		}
 	}

@@ -49,3 +49,27 @@ func TestEndStyle(t *testing.T) {
 		}
 	}
 }
+
+func TestKernelThatEnforces(t *testing.T) {
+	whole := api.Kernel{Release: "6.12", IMA: "yes", DigestCache: "yes", DefaultPath: "/etc/digest_lists", Appraisal: "yes", AppraiseMode: "enforce",
+		AppraiseLists: "yes", Keyring: ".ima", Enrolled: true}
+	if why := notEnforced(whole); why != "" {
+		t.Error(why)
+	}
+	for want, lack := range map[string]func(k *api.Kernel){
+		"it has no IMA":                    func(k *api.Kernel) { k.IMA = "no" },
+		"it has no Integrity Digest Cache": func(k *api.Kernel) { k.DigestCache = "no" },
+		"nothing tells whether it has the Integrity Digest Cache":                            func(k *api.Kernel) { k.DigestCache = "unknown" },
+		"its IMA cannot appraise":                                                            func(k *api.Kernel) { k.Appraisal = "no" },
+		"appraisal is in mode log":                                                           func(k *api.Kernel) { k.AppraiseMode = "log" },
+		"its policy appraises none; see: digestctl ima-policy":                               func(k *api.Kernel) { k.AppraiseLists = "no" },
+		"nothing tells whether its policy appraises them; see: digestctl doctor":             func(k *api.Kernel) { k.AppraiseLists = "unknown" },
+		"it does not know the certificate that signs them; see: digestctl keys enrol --help": func(k *api.Kernel) { k.Enrolled = false },
+	} {
+		k := whole
+		lack(&k)
+		if got := notEnforced(k); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

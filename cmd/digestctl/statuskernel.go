@@ -8,12 +8,20 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 )
 
-// statusKernel says what the kernel makes of the lists.
+// statusKernel says what the kernel makes of the lists: whether it enforces them,
+// and why not, before what that depends on.
 func (t *tui) statusKernel(k api.Kernel) {
 	if k.Release == "" {
 		return
 	}
-	t.fact("kernel", "%s, %s", k.Release, digestCacheText(k))
+	if why := notEnforced(k); why != "" {
+		t.colored(warn, "kernel", "%s enforces no lists: %s", k.Release, why)
+	} else {
+		t.colored(good, "kernel", "%s enforces the lists in %s", k.Release, k.DefaultPath)
+	}
+	if k.DigestCache != "yes" {
+		return
+	}
 	t.fact("", "%s", appraisalText(k))
 	if k.Keys != "" {
 		t.fact("", "%s", k.Keys)
@@ -23,14 +31,28 @@ func (t *tui) statusKernel(k api.Kernel) {
 	t.fact("", "%s", blacklistText(k))
 }
 
-func digestCacheText(k api.Kernel) string {
-	switch k.DigestCache {
-	case "yes":
-		return "has the Integrity Digest Cache, which looks into " + k.DefaultPath
-	case "no":
-		return "without the Integrity Digest Cache: it enforces no lists"
+// notEnforced is what stands between the kernel and the lists, "" for nothing.
+// What nothing tells of is not taken for granted.
+func notEnforced(k api.Kernel) string {
+	switch {
+	case k.IMA == "no":
+		return "it has no IMA"
+	case k.DigestCache == "no":
+		return "it has no Integrity Digest Cache"
+	case k.DigestCache != "yes":
+		return "nothing tells whether it has the Integrity Digest Cache"
+	case k.Appraisal == "no":
+		return "its IMA cannot appraise"
+	case k.AppraiseMode != "enforce":
+		return "appraisal is in mode " + k.AppraiseMode
+	case k.AppraiseLists == "no":
+		return "its policy appraises none; see: digestctl ima-policy"
+	case k.AppraiseLists != "yes":
+		return "nothing tells whether its policy appraises them; see: digestctl doctor"
+	case k.Keys == "" && !k.Enrolled:
+		return "it does not know the certificate that signs them; see: digestctl keys enrol --help"
 	}
-	return "nothing tells whether it has the Integrity Digest Cache"
+	return ""
 }
 
 func appraisalText(k api.Kernel) string {

@@ -4,8 +4,13 @@ package doctor
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,7 +19,9 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/integration/keyringtest"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 // sick is a machine under test: its own directories, and what of /proc, /sys and
@@ -97,15 +104,15 @@ func TestKernel(t *testing.T) {
 	s.wants("kernel", "fail: Linux 6.12: /sys/kernel/security is not mounted, so nothing shows whether it has IMA → mount -t securityfs securityfs /sys/kernel/security")
 	s.write("sys/kernel/security/lsm", "capability")
 	s.wants("kernel", "fail: Linux 6.12 has no IMA: nothing is enforced → grep CONFIG_IMA /boot/config-$(uname -r)")
-	s.wants("keyring", "skipped: the kernel shows no IMA")
-	s.wants("ima-policy", "skipped: the kernel shows no IMA")
+	s.wants("keyring", "skipped: the kernel has no IMA")
+	s.wants("ima-policy", "skipped: the kernel has no IMA")
 
 	s.write("sys/kernel/security/ima/policy", "dont_measure fsmagic=0x9fa0\n# a remark\n\n")
 	s.write("proc/cmdline", "quiet ima_appraise=log ima_hash=sha1\n")
 	s.wants("kernel", "warn: Linux 6.12 has IMA, but not the Integrity Digest Cache: it does not look into lists, nothing is enforced by them",
-		"warn: booted with ima_appraise=log: what nothing vouches for is run all the same",
+		"warn: IMA appraisal is in mode log: what nothing vouches for is run all the same",
 		"fail: booted with ima_hash=sha1: lists have SHA-2 digests, of which none will be found")
-	s.wants("ima-policy", "skipped: /sys/kernel/security/ima/policy has 1 rules; this kernel has none that would use lists")
+	s.wants("ima-policy", "skipped: /sys/kernel/security/ima/policy has 1 rule; this kernel has none that would use lists")
 
 	s.write("proc/cmdline", "quiet ima_appraise=enforce ima_hash=sha256\n")
 	s.write("sys/kernel/security/integrity/digest_cache/default_path", s.path("lists")+"\x00")
@@ -115,34 +122,48 @@ func TestKernel(t *testing.T) {
 	s.wants("ima-policy", "fail: no rule of /sys/kernel/security/ima/policy uses the lists…")
 	s.write("sys/kernel/security/ima/policy", "appraise func=DIGEST_LIST_CHECK appraise_type=imasig|modsig\nappraise func=BPRM_CHECK digest_cache=data\n")
 	s.wants("ima-policy", "ok: 2 rules, 1 of them use the lists")
+	s.write("boot/config-6.12", "CONFIG_IMA=y\nCONFIG_IMA_APPRAISE=y\n# CONFIG_IMA_APPRAISE_MODSIG is not set\n")
 	s.write("sys/kernel/security/integrity/digest_cache/default_path", "/elsewhere\x00")
 	s.wants("kernel", "ok: Linux 6.12 has IMA and the Integrity Digest Cache",
-		"fail: the kernel looks for lists in /elsewhere, they are in TOP/lists → printf %s TOP/lists >/sys/kernel/security/integrity/digest_cache/default_path")
+		"fail: the kernel looks for lists in /elsewhere, they are in TOP/lists → printf %s TOP/lists >/sys/kernel/security/integrity/digest_cache/default_path",
+		"fail: IMA of this kernel verifies no appended signatures, which lists have → grep CONFIG_IMA_APPRAISE_MODSIG /boot/config-$(uname -r)")
 }
 
-func TestKeyringThatLacksTheCertificate(t *testing.T) {
+// The keyring is one of the kernel that runs.
+func TestKeyring(t *testing.T) {
 	s := machine(t)
 	s.write("sys/kernel/security/ima/policy", "")
+	s.write("sys/kernel/security/integrity/digest_cache/default_path", s.path("lists"))
+	skid := "0011aabb"
 	s.Status = func(context.Context) (api.Status, error) {
-		return api.Status{Certificate: api.Certificate{SKI: "0011aabb", NotAfter: time.Now().AddDate(1, 0, 0)}}, nil
+		return api.Status{Certificate: api.Certificate{SKI: skid, NotAfter: time.Now().AddDate(1, 0, 0)}}, nil
 	}
-	s.write("proc/keys", "1de6525d I--Q---     2 perm 1f3f0000     0 65534 keyring   _uid.0: empty\n")
-	s.wants("keyring", "fail: the kernel has no keyring .ima: it can verify no list")
-	s.write("proc/keys", "3873a5ee I------     1 perm 0f0b0000     0     0 keyring   .ima: empty\nshort\n")
-	s.wants("keyring", "fail: the kernel does not know the certificate with key id 0011aabb: it refuses every list → keyctl padd asymmetric '' %:.ima <TOP/state/signing.der")
+	ring := keyringtest.IMA(t)
+	s.wants("keyring", "fail: the certificate with key id 0011aabb is not in …")
+
+	der, id := certificate(t)
+	var err error
+	keyringtest.InRootsSession(func() { _, err = unix.AddKey("asymmetric", "", der, ring) })
+	if err != nil {
+		t.Skipf("the kernel takes no certificates: %v", err)
+	}
+	skid = id
+	s.wants("keyring", "ok: the certificate with key id "+id+" is in _ima")
 }
 
-func TestParseKeys(t *testing.T) {
-	ring, ours, found := parseKeys(`0d1e2f30 I------     1 perm 1f0b0000     0     0 asymmetri CN=machine: 0011aabb: X509.rsa 0011aabb []
-3873a5ee I------     2 perm 0f0b0000     0     0 keyring   .ima: 1
-7fffffff I------     1 perm 1f0b0000     0     0 asymmetri Other 0011aabb: ffff: X509.ecdsa ffff []
-`, "0011aabb")
-	if !found || ring != 0x3873a5ee {
-		t.Errorf("keyring %x, %v", ring, found)
+// certificate makes one, and returns it with its key identifier.
+func certificate(t *testing.T) (der []byte, id string) {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]int32{0x0d1e2f30}, ours); diff != "" {
-		t.Error(diff)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, SubjectKeyId: []byte{1, 2, 3, 4},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature}
+	if der, err = x509.CreateCertificate(rand.Reader, template, template, key.Public(), key); err != nil {
+		t.Fatal(err)
 	}
+	return der, "01020304"
 }
 
 func TestLists(t *testing.T) {

@@ -3,27 +3,23 @@
 package doctor
 
 import (
-	"bufio"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"github.com/digestd/digestd/kernel"
 )
 
 // Where the kernel shows its integrity subsystem.
 const (
 	securityfs  = "/sys/kernel/security"
 	imaDir      = securityfs + "/ima"
-	defaultPath = securityfs + "/integrity/digest_cache/default_path"
+	defaultPath = "/" + kernel.DigestCachePath
 	imaPolicy   = "/etc/ima/ima-policy"
-	procKeys    = "/proc/keys"
 )
 
 // maxFile bounds what is read of a file of the kernel's.
@@ -39,77 +35,75 @@ func (p *patient) read(path string) (string, error) {
 	return string(data), err
 }
 
-// there reports whether the kernel shows something; what may not be looked at
-// is there.
-func (p *patient) there(path string) bool {
-	_, err := os.Stat(p.at(path))
-	return err == nil || !isMissing(err) && !errors.Is(err, unix.ENOTDIR)
-}
+func (p *patient) features() kernel.Features { return kernel.Detect(p.at("/")) }
 
 func lookKernel(_ context.Context, p *patient) {
-	release, _ := p.read("/proc/sys/kernel/osrelease")
-	release = strings.TrimSpace(release)
-	entries, err := os.ReadDir(p.at(securityfs))
+	k := p.features()
 	switch {
-	case err != nil && !isMissing(err) && !p.Root:
-		p.unseen(err)
+	case !k.SecurityFS && k.IMA != kernel.No && p.hidden(securityfs):
+		p.skip("only root may look into %s", securityfs)
 		return
-	case len(entries) == 0:
-		p.fail("mount -t securityfs securityfs "+securityfs, "Linux %s: %s is not mounted, so nothing shows whether it has IMA", release, securityfs)
-		return
-	case !p.there(imaDir):
-		p.fail("grep CONFIG_IMA /boot/config-$(uname -r)", "Linux %s has no IMA: nothing is enforced", release)
+	case k.IMA == kernel.No:
+		p.fail("grep CONFIG_IMA /boot/config-$(uname -r)", "Linux %s has no IMA: nothing is enforced", k.Release)
 		p.advise("lists are kept all the same; boot a kernel with CONFIG_IMA and CONFIG_IMA_APPRAISE to use them")
 		return
-	case !p.there(defaultPath):
-		p.warn("", "Linux %s has IMA, but not the Integrity Digest Cache: it does not look into lists, nothing is enforced by them", release)
-		p.advise("boot a kernel with CONFIG_INTEGRITY_DIGEST_CACHE")
-	default:
-		p.ok("Linux %s has IMA and the Integrity Digest Cache", release)
-		p.listsOfKernel()
-	}
-	p.bootOptions()
-}
-
-// listsOfKernel compares where the kernel looks with where lists are.
-func (p *patient) listsOfKernel() {
-	where, err := p.read(defaultPath)
-	if err != nil {
-		p.unseen(err)
+	case !k.SecurityFS:
+		p.fail("mount -t securityfs securityfs "+securityfs, "Linux %s: %s is not mounted, so nothing shows whether it has IMA", k.Release, securityfs)
 		return
+	case k.Appraisal == kernel.No:
+		p.fail("grep CONFIG_IMA_APPRAISE /boot/config-$(uname -r)", "IMA of Linux %s cannot appraise: nothing is enforced", k.Release)
+		p.advise("boot a kernel with CONFIG_IMA_APPRAISE")
+		return
+	case k.DigestCache != kernel.Yes:
+		p.warn("", "Linux %s has IMA, but not the Integrity Digest Cache: it does not look into lists, nothing is enforced by them", k.Release)
+		p.advise("boot a kernel with CONFIG_INTEGRITY_DIGEST_CACHE; with ima-signatures in %s executables are signed one by one, which any kernel with IMA enforces", p.Config)
+	default:
+		p.ok("Linux %s has IMA and the Integrity Digest Cache", k.Release)
+		if k.DefaultPath != p.conf.Lists && k.DefaultPath != "" {
+			p.fail(fmt.Sprintf("printf %%s %s >%s", shell(p.conf.Lists), defaultPath), "the kernel looks for lists in %s, they are in %s", k.DefaultPath, p.conf.Lists)
+		}
 	}
-	if where = strings.TrimRight(where, "\x00\n"); where != p.conf.Lists {
-		p.fail(fmt.Sprintf("printf %%s %s >%s", shell(p.conf.Lists), defaultPath), "the kernel looks for lists in %s, they are in %s", where, p.conf.Lists)
+	if k.Mode != kernel.AppraiseEnforce {
+		p.warn("", "IMA appraisal is in mode %s: what nothing vouches for is run all the same", k.Mode)
+		p.advise("once nothing is refused that should not be, boot with ima_appraise=enforce")
 	}
+	if p.conf.Sign == "pkcs7" && k.DigestCache == kernel.Yes && k.Modsig == kernel.No {
+		p.fail("grep CONFIG_IMA_APPRAISE_MODSIG /boot/config-$(uname -r)", "IMA of this kernel verifies no appended signatures, which lists have")
+		p.advise("boot a kernel with CONFIG_IMA_APPRAISE_MODSIG")
+	}
+	p.hash()
 }
 
-// bootOptions says what the kernel's command line takes from appraisal.
-func (p *patient) bootOptions() {
+// hidden reports whether something is there that may not be looked into.
+func (p *patient) hidden(path string) bool {
+	_, err := os.ReadDir(p.at(path))
+	return err != nil && !isMissing(err) && !p.Root
+}
+
+// hash says when IMA looks for digests of another kind than lists have.
+func (p *patient) hash() {
 	line, err := p.read("/proc/cmdline")
 	if err != nil {
 		return
 	}
 	for _, word := range strings.Fields(line) {
-		name, value, _ := strings.Cut(word, "=")
-		switch {
-		case name == "ima_appraise" && value != "enforce":
-			p.warn("", "booted with %s: what nothing vouches for is run all the same", word)
-			p.advise("once nothing is refused that should not be, boot with ima_appraise=enforce")
-		case name == "ima_hash" && value != "sha256" && value != "sha384" && value != "sha512":
+		value, found := strings.CutPrefix(word, "ima_hash=")
+		if found && value != "sha256" && value != "sha384" && value != "sha512" {
 			p.fail("", "booted with %s: lists have SHA-2 digests, of which none will be found", word)
 			p.advise("boot with ima_hash=sha256")
 		}
 	}
 }
 
-// lookKeyring looks whether the kernel knows the certificate of this machine.
+// lookKeyring looks whether IMA knows the certificate of this machine.
 func lookKeyring(_ context.Context, p *patient) {
 	if p.conf.Sign != "pkcs7" {
 		p.skip("this machine signs no lists: sign = %q", p.conf.Sign)
 		return
 	}
-	if !p.there(imaDir) {
-		p.skip("the kernel shows no IMA")
+	k := p.features()
+	if k.IMA == kernel.No {
+		p.skip("the kernel has no IMA")
 		return
 	}
 	_, _, skid, err := p.validity()
@@ -117,80 +111,55 @@ func lookKeyring(_ context.Context, p *patient) {
 		p.unseen(err)
 		return
 	}
-	keys, err := p.read(procKeys)
-	if err != nil {
+	// What a kernel without the cache does not know costs nothing yet.
+	missing := p.fail
+	if k.DigestCache != kernel.Yes {
+		missing = p.warn
+	}
+	rings, err := kernel.NewKeyrings().FindAll(kernel.RingIMA, kernel.RingIMAOpen)
+	switch {
+	case errors.Is(err, kernel.ErrNoKeys):
+		p.skip("%v", err)
+		return
+	case err != nil:
 		p.unseen(err)
 		return
-	}
-	enrol := "keyctl padd asymmetric '' %:.ima <" + shell(filepath.Join(p.conf.State, "signing.der"))
-	ring, ours, found := parseKeys(keys, skid)
-	switch {
-	case !found && !p.Root:
-		p.skip("only root sees the keyring .ima")
-	case !found:
-		p.fail("", "the kernel has no keyring .ima: it can verify no list")
+	case len(rings) == 0 && !p.Root:
+		p.skip("only root sees the keyring %s", kernel.RingIMA)
+		return
+	case len(rings) == 0:
+		missing("", "the kernel has no keyring %s: it can verify no list", kernel.RingIMA)
 		p.advise("boot a kernel with CONFIG_IMA_APPRAISE and CONFIG_INTEGRITY_ASYMMETRIC_KEYS")
-	case len(ours) == 0:
-		p.fail(enrol, "the kernel does not know the certificate with key id %s: it refuses every list", skid)
-		p.advise("if it refuses the certificate, this must first be signed by a key that the kernel trusts; it is lost when the machine restarts, unless it is also /etc/keys/x509_ima.der")
-	default:
-		p.member(ring, ours, skid, enrol)
-	}
-}
-
-// member looks whether one of the keys is in the keyring.
-func (p *patient) member(ring int32, ours []int32, skid, enrol string) {
-	var buf [4 * 1024]byte
-	n, err := unix.KeyctlBuffer(unix.KEYCTL_READ, int(ring), buf[:], 0)
-	if err != nil {
-		p.skip("the certificate is known; keyring .ima is not to be read: %v", err)
 		return
 	}
-	for i := 0; i+4 <= min(n, len(buf)); i += 4 {
-		member := int32(binary.NativeEndian.Uint32(buf[i:]))
-		for _, key := range ours {
-			if key == member {
-				p.ok("the certificate with key id %s is in .ima", skid)
+	for _, ring := range rings {
+		keys, err := ring.Keys()
+		if err != nil {
+			p.skip("%v", err)
+			return
+		}
+		for _, key := range keys {
+			if _, id, ok := key.Certificate(); ok && id == skid {
+				p.ok("the certificate with key id %s is in %s", skid, ring.Name())
 				return
 			}
 		}
 	}
-	p.fail(enrol, "the kernel knows the certificate with key id %s, but not in .ima: it refuses every list", skid)
-}
-
-// parseKeys takes from /proc/keys the keyring .ima and the keys that have a key
-// identifier (security/keys/proc.c): serial, flags, usage, timeout, permissions,
-// uid, gid, type, description.
-func parseKeys(text, skid string) (ring int32, ours []int32, found bool) {
-	lines := bufio.NewScanner(strings.NewReader(text))
-	for lines.Scan() {
-		f := strings.Fields(lines.Text())
-		if len(f) < 9 {
-			continue
-		}
-		serial, err := strconv.ParseUint(f[0], 16, 31)
-		if err != nil {
-			continue
-		}
-		switch kind, rest := f[7], strings.Join(f[8:], " "); {
-		case kind == "keyring" && strings.HasPrefix(rest, ".ima:"):
-			ring, found = int32(serial), true
-		case strings.HasPrefix(kind, "asymmetri") && strings.Contains(rest, ": "+skid+": "):
-			ours = append(ours, int32(serial))
-		}
-	}
-	return ring, ours, found
+	missing("digestctl keys enrol --ima", "the certificate with key id %s is not in %s: lists by it are refused", skid, rings[0].Name())
+	p.advise("the kernel takes it only if a key that it trusts signed it; other ways are in: digestctl keys enrol --help")
 }
 
 // lookPolicy looks for rules that make the kernel use the lists.
 func lookPolicy(_ context.Context, p *patient) {
-	if !p.there(imaDir) {
-		p.skip("the kernel shows no IMA")
+	k := p.features()
+	if k.IMA == kernel.No {
+		p.skip("the kernel has no IMA")
 		return
 	}
 	const where = imaDir + "/policy"
-	text, source, err := "", where, error(nil)
-	if text, err = p.read(where); err != nil {
+	source := where
+	text, err := p.read(where)
+	if err != nil {
 		// Kernels without CONFIG_IMA_READ_POLICY show it to nobody.
 		if text, err = p.read(imaPolicy); err != nil {
 			p.skip("the policy in force is not to be read, and there is no %s", imaPolicy)
@@ -199,10 +168,10 @@ func lookPolicy(_ context.Context, p *patient) {
 		source = imaPolicy
 	}
 	rules, lists, files := countRules(text)
-	load := "mkdir -p /etc/ima && digestctl ima-policy | tee " + imaPolicy + " >" + where
+	load := "mkdir -p " + filepath.Dir(imaPolicy) + " && digestctl ima-policy | tee " + imaPolicy + " >" + where
 	switch {
-	case !p.there(defaultPath):
-		p.skip("%s has %d rules; this kernel has none that would use lists", source, rules)
+	case k.DigestCache != kernel.Yes:
+		p.skip("%s has %s; this kernel has none that would use lists", source, plural(rules, "rule"))
 	case lists == 0:
 		p.fail(load, "no rule of %s appraises the lists (func=DIGEST_LIST_CHECK): nothing is enforced", source)
 		p.advise("read the rules before: digestctl ima-policy")
@@ -212,7 +181,7 @@ func lookPolicy(_ context.Context, p *patient) {
 	case source != where:
 		p.warn("cat "+imaPolicy+" >"+where, "%s uses the lists; whether the kernel took it is not to be read", source)
 	default:
-		p.ok("%d rules, %d of them use the lists", rules, files)
+		p.ok("%s, %d of them use the lists", plural(rules, "rule"), files)
 	}
 }
 

@@ -130,7 +130,7 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 	if err != nil {
 		return nil, err
 	}
-	d.maker.Store(&maker{order: newOrder(nil), format: c.Format, sign: c.Sign, mode: mode, unsigned: unsigned, identity: id})
+	d.maker.Store(&maker{order: newOrder(nil, c.MultiVersion), format: c.Format, sign: c.Sign, mode: mode, unsigned: unsigned, identity: id})
 	s := &state{
 		index: d.index, dir: d.dir, mode: mode, multi: c.MultiVersion, boot: bootID(), log: log, now: d.now,
 		keepOld: c.KeepOld == "until-restart", noExpired: c.Expired == "withdraw", signer: d.maker.Load().signer(), certificates: append([]*x509.Certificate{id.cert}, old...),

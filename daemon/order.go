@@ -15,6 +15,7 @@ import (
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store"
 )
 
@@ -30,10 +31,11 @@ const (
 type order struct {
 	lists map[string]uint32 // by the list's name without a number
 	lines map[lineID]uint32 // by package
+	multi []string          // globs of multi-version package names
 }
 
-func newOrder(lists map[string]uint32) *order {
-	o := &order{lists: lists, lines: map[lineID]uint32{}}
+func newOrder(lists map[string]uint32, multi []string) *order {
+	o := &order{lists: lists, lines: map[lineID]uint32{}, multi: multi}
 	for name, seq := range lists {
 		_, rest, err := formatOf(name)
 		if err != nil {
@@ -56,7 +58,7 @@ func (o *order) name(list string, pkg nevra.NEVRA, multi bool) string {
 		return list
 	}
 	seq, ok := o.lists[list]
-	if !ok && !multi {
+	if !ok && !multi && !policy.IsMulti(o.multi, pkg.Name) {
 		seq, ok = o.lines[lineOf(pkg)]
 	}
 	if !ok {
@@ -73,7 +75,7 @@ func (s *state) loadOrder(meta map[string][]byte) error {
 			return fmt.Errorf("cannot read the order of lists: %w", err)
 		}
 	}
-	s.order = newOrder(lists)
+	s.order = newOrder(lists, s.multi)
 	return nil
 }
 
@@ -137,7 +139,7 @@ func (d *Daemon) setOrder(ctx context.Context, by api.Actor, lists map[string]ui
 		}
 		s.batch.SetMeta(metaOrder, data)
 		s.event(store.Event{Kind: "order-changed", Text: joinReason(what, a.Reason), UID: a.UID, PID: a.PID})
-		s.order = newOrder(lists)
+		s.order = newOrder(lists, s.multi)
 		m := *d.maker.Load()
 		m.order = s.order
 		d.maker.Store(&m)

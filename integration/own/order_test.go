@@ -171,3 +171,34 @@ func TestKilledWhileOrdering(t *testing.T) {
 		})
 	}
 }
+
+// Packages with several versions side by side are numbered one by one, and none is
+// taken for an old version that comes back.
+func TestOrderOfVersionsSideBySide(t *testing.T) {
+	m := start(t)
+	key := m.vendor()
+	for _, v := range []string{"1", "2"} {
+		if err := m.Root.Run("-i", m.pkg(key, "kernel", v, map[string]string{"/boot/vmlinuz-" + v: v})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.eventually("tlv-kernel-0:1-1.noarch", "tlv-kernel-0:2-1.noarch")
+	m.must("order", "from-ima-log", m.measurements("/l/tlv-kernel-0:2-1.noarch", "/l/tlv-kernel-0:1-1.noarch"))
+	m.eventually("0-tlv-kernel-0:2-1.noarch", "1-tlv-kernel-0:1-1.noarch")
+	m.bound(map[string]string{"/boot/vmlinuz-1": "1-tlv-kernel-0:1-1.noarch", "/boot/vmlinuz-2": "0-tlv-kernel-0:2-1.noarch"})
+	if err := m.Root.Run("-i", m.pkg(key, "kernel", "3", map[string]string{"/boot/vmlinuz-3": "3"})); err != nil {
+		t.Fatal(err)
+	}
+	m.eventually("0-tlv-kernel-0:2-1.noarch", "1-tlv-kernel-0:1-1.noarch", "tlv-kernel-0:3-1.noarch")
+	if err := m.Root.Run("-e", "kernel-3-1"); err != nil {
+		t.Fatal(err)
+	}
+	m.must("order", "clear")
+	m.eventually("tlv-kernel-0:1-1.noarch", "tlv-kernel-0:2-1.noarch")
+	m.must("sync")
+	m.eventually("tlv-kernel-0:1-1.noarch", "tlv-kernel-0:2-1.noarch")
+	m.bound(map[string]string{"/boot/vmlinuz-1": "tlv-kernel-0:1-1.noarch", "/boot/vmlinuz-2": "tlv-kernel-0:2-1.noarch"})
+	if s := m.status(); s.State != api.Healthy || s.Lists.Active != 2 {
+		t.Errorf("%+v", s)
+	}
+}

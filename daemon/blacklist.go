@@ -250,8 +250,8 @@ func digestAlgorithm(entry string) string {
 }
 
 // noteOmitted records the entries by which a new list leaves files out.
-func (s *state) noteOmitted(c *candidate) {
-	for _, d := range c.omitted.by {
+func (s *state) noteOmitted(o omission) {
+	for _, d := range o.by {
 		if d.By == sourceKernel {
 			s.noteBanned(binPrefix + hex.EncodeToString([]byte(d.Contents[0].Digest)))
 		}

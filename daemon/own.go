@@ -209,6 +209,7 @@ func (s *state) publishOwn(c *ownCandidate, by api.Actor) (r api.OwnResult, err 
 		}
 		s.importers[c.record.Key] = true
 	}
+	s.noteOmitted(c.made.omitted)
 	undo := s.undoPoint()
 	c.record.Last, c.record.Version, c.record.Created = max(o.Last, version), version, o.Created
 	if o.Created.IsZero() {

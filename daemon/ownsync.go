@@ -223,6 +223,7 @@ func (s *state) applyOwn(work []*ownWork) error {
 }
 
 func (s *state) republishOwn(w *ownWork) error {
+	s.noteOmitted(w.made.omitted)
 	e := *w.entry
 	e.Name, e.State, e.Reason, e.Text = w.name, store.Active, "", ""
 	if w.entry.active() {

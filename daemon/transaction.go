@@ -144,7 +144,7 @@ func (s *state) add(t *transaction, element uint32, c *candidate) (*addition, er
 
 // entryOf makes the entry of an addition as it now stands.
 func (s *state) entryOf(a *addition) (*entry, error) {
-	s.noteOmitted(&a.candidate)
+	s.noteOmitted(a.omitted)
 	e := &entry{refs: a.refs, List: store.List{
 		Name: a.name, Package: a.pkg, Header: a.header, Body: a.body, File: a.file,
 		Files: a.files, Since: s.now(), Reason: string(a.decision.Reason), Text: a.decision.Text,

@@ -3,6 +3,7 @@
 package config_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -100,6 +101,19 @@ func TestShippedFile(t *testing.T) {
 	for _, key := range strings.Fields("root dbpath state lists socket keys bus mode unsigned format sign signing-key keep-old multiversion labels fapolicyd keylime ima-signatures audit-trail") {
 		if !strings.Contains(active.String(), "\n"+key+" = ") && !strings.HasPrefix(active.String(), key+" = ") {
 			t.Errorf("%s is not shown", key)
+		}
+	}
+}
+
+func TestPoll(t *testing.T) {
+	for text, want := range map[string]string{"auto": "5m0s true", "never": "0s false", "30s": "30s false"} {
+		c, err := load(t, "kernel-poll = \""+text+"\"\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		pace, auto, err := c.Poll()
+		if got := fmt.Sprint(pace, auto); got != want || err != nil {
+			t.Errorf("%s: %s, %v; want %s", text, got, err, want)
 		}
 	}
 }

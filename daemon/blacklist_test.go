@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/x509"
+	"encoding/hex"
+	"math/big"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/policy"
+)
+
+func testCertificate(t *testing.T, algorithm x509.SignatureAlgorithm) *x509.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), SignatureAlgorithm: algorithm, SubjectKeyId: []byte{1, 2, 3, byte(algorithm)}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
+
+// A certificate is named by the digest of its signed part, which older kernels take
+// by the hash of its signature and newer ones by SHA-256; or it is there itself.
+func TestBlacklistNamesCertificate(t *testing.T) {
+	for algorithm, hash := range map[x509.SignatureAlgorithm]crypto.Hash{
+		x509.ECDSAWithSHA256: crypto.SHA256, x509.ECDSAWithSHA384: crypto.SHA384, x509.ECDSAWithSHA512: crypto.SHA512,
+	} {
+		cert, other := testCertificate(t, algorithm), testCertificate(t, algorithm)
+		for _, h := range []crypto.Hash{hash, crypto.SHA256} {
+			sum := h.New()
+			sum.Write(cert.RawTBSCertificate)
+			entry := "tbs:" + hex.EncodeToString(sum.Sum(nil))
+			b := blacklisted{entries: map[string]bool{entry: true}}
+			if !b.names(cert) || b.names(other) {
+				t.Errorf("%v: %s names it: %v, another: %v", algorithm, entry, b.names(cert), b.names(other))
+			}
+		}
+		if b := (blacklisted{keyIDs: map[string]bool{hex.EncodeToString(cert.SubjectKeyId): true}}); !b.names(cert) {
+			t.Errorf("%v: it is in .blacklist, and not named", algorithm)
+		}
+		if b := (blacklisted{}); b.names(cert) {
+			t.Errorf("%v: nothing names it", algorithm)
+		}
+	}
+}
+
+func TestBanned(t *testing.T) {
+	one, two, wide := sha256.Sum256([]byte("1")), sha256.Sum256([]byte("2")), sha512.Sum512([]byte("3"))
+	entry := func(digest []byte) string { return "bin:" + hex.EncodeToString(digest) }
+	b := ban([]string{entry(one[:]), entry(wide[:]), "bin:" + strings.Repeat("ab", 20), "tbs:" + hex.EncodeToString(two[:]), "bin:zz", "bin:", ""})
+	if len(b.entries) != 2 {
+		t.Fatalf("banned are %q", b.entries)
+	}
+	if got := b.list(one); got != entry(one[:]) {
+		t.Errorf("the list is named by %q", got)
+	}
+	if got := b.list(two); got != "" {
+		t.Errorf("another list is named by %q", got)
+	}
+	refs := func(digests ...[]byte) *refs {
+		r := &refs{}
+		for _, d := range digests {
+			r.digests = append(r.digests, digestRef(d))
+		}
+		slices.Sort(r.digests)
+		return r
+	}
+	if got := b.files(refs(two[:], wide[:])); !slices.Equal(got, []string{entry(wide[:])}) {
+		t.Errorf("files are named by %q", got)
+	}
+	if got := b.files(refs(two[:])); got != nil {
+		t.Errorf("files that nobody names are named by %q", got)
+	}
+	if got := b.files(nil); got != nil {
+		t.Errorf("no files are named by %q", got)
+	}
+	denials := policy.NewDenials(b.denials(), time.Time{})
+	if d := denials.Content(digestlist.SHA512, wide[:]); d == nil || !d.Foreign || !strings.Contains(d.Because(), entry(wide[:])) {
+		t.Errorf("the file is denied by %+v", d)
+	}
+	if d := denials.Content(digestlist.SHA256, two[:]); d != nil {
+		t.Errorf("another file is denied by %+v", d)
+	}
+}
+
+func TestEntries(t *testing.T) {
+	for text, want := range map[string]bool{
+		"bin:00": true, "tbs:" + strings.Repeat("ab", 64): true, "bin:" + strings.Repeat("ab", 65): false, "bin:": false, "bin:0": false,
+		"bin:AB": false, "BIN:ab": false, "bin:ab\n": false, " bin:ab": false, "sha256:ab": false, "": false,
+	} {
+		if isEntry(text) != want {
+			t.Errorf("%q: %v", text, !want)
+		}
+	}
+}
+
+func TestReadBlob(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "entry")
+	for _, test := range []struct {
+		entry, signature string
+		want             string
+	}{
+		{"bin:00ff\n", "signature", ""},
+		{"bin:00ff", "signature", ""},
+		{"bin:00ff\n\n", "signature", "not bin: or tbs:"},
+		{strings.Repeat("x", maxBlob+1), "signature", "more than"},
+		{"bin:00ff", strings.Repeat("x", maxBlob+1), "more than"},
+	} {
+		for name, text := range map[string]string{path: test.entry, path + ".p7s": test.signature} {
+			if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		entry, signature, err := readBlob(path)
+		switch {
+		case test.want == "" && (err != nil || entry != "bin:00ff" || string(signature) != test.signature):
+			t.Errorf("%.20q: %q, %v", test.entry, entry, err)
+		case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+			t.Errorf("%.20q: %v", test.entry, err)
+		}
+	}
+	os.Remove(path + ".p7s")
+	if err := os.Mkdir(path+".p7s", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := readBlob(path); err == nil {
+		t.Error("a folder was read")
+	}
+	if names, err := blobNames(filepath.Join(dir, "absent")); names != nil || err != nil {
+		t.Errorf("an absent folder has %v, %v", names, err)
+	}
+}

@@ -37,16 +37,13 @@ var messages = []Message{
 func TestMessagesSurviveTheWay(t *testing.T) {
 	for _, m := range messages {
 		client, server := net.Pipe()
-		go func() {
-			if err := NewConn(client).Write(m, time.Second); err != nil {
-				t.Errorf("%v: %v", m.Kind(), err)
-			}
-			client.Close()
-		}()
-		got, err := NewConn(server).Read(context.Background(), time.Second, time.Second)
-		if err != nil {
-			t.Fatalf("%v: %v", m.Kind(), err)
+		written := make(chan error, 1)
+		go func() { written <- NewConn(client).Write(m, time.Minute) }()
+		got, err := NewConn(server).Read(context.Background(), time.Minute, time.Minute)
+		if werr := <-written; err != nil || werr != nil {
+			t.Fatalf("%v: %v, %v", m.Kind(), err, werr)
 		}
+		client.Close()
 		if diff := cmp.Diff(m, got); diff != "" {
 			t.Errorf("%v: %s", m.Kind(), diff)
 		}
@@ -152,4 +149,42 @@ func FuzzDecode(f *testing.F) {
 			t.Error(diff)
 		}
 	})
+}
+
+// TestAwaitLeavesNothingHalfRead: whoever stops when Await says so has taken
+// nothing from the connection, and what had begun to come is read to its end.
+func TestAwaitLeavesNothingHalfRead(t *testing.T) {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	two, err := appendFrame(nil, &End{Failed: 1})
+	if err == nil {
+		two, err = appendFrame(two, &End{Failed: 2})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, server := net.Pipe()
+	defer client.Close()
+	conn := NewConn(server)
+	if err := conn.Await(ended, 0); !errors.Is(err, context.Canceled) {
+		t.Errorf("nothing has come: %v", err)
+	}
+	go client.Write(two)
+	for n := range uint32(2) {
+		// The second has come with the first, and is no longer the connection's.
+		ctx := ended
+		if n == 0 {
+			ctx = context.Background()
+		}
+		if err := conn.Await(ctx, time.Minute); err != nil {
+			t.Fatalf("frame %d: %v", n, err)
+		}
+		m, err := conn.Read(context.Background(), time.Minute, time.Minute)
+		if end, ok := m.(*End); err != nil || !ok || end.Failed != n+1 {
+			t.Fatalf("frame %d: %+v, %v", n, m, err)
+		}
+	}
+	if err := conn.Await(ended, 0); !errors.Is(err, context.Canceled) {
+		t.Errorf("all is read: %v", err)
+	}
 }

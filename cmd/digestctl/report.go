@@ -11,6 +11,7 @@ import (
 
 	"github.com/digestd/digestd/cmd/digestctl/report"
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/spf13/cobra"
 )
@@ -156,8 +157,18 @@ const maxFindingsRead = 20_000
 
 func (s source) Decisions(ctx context.Context, most int) (events []api.Event, total int, err error) {
 	events = []api.Event{}
-	n, err := getPages(ctx, s.client, "RollbackLog", uint32(most), func(page []api.Event) { events = append(events, page...) })
-	return events, int(n), err
+	_, err = getPages(ctx, s.client, "Log", 0, func(page []api.Event) {
+		for _, e := range page {
+			// What packages come and go with an update is no decision.
+			if audit.Lookup(e.Kind).Priority >= audit.Info {
+				continue
+			}
+			if total++; len(events) < most {
+				events = append(events, e)
+			}
+		}
+	}, api.LogFilter{}.Dict())
+	return events, total, err
 }
 
 func (s source) Why(ctx context.Context, path string) (api.Why, error) {

@@ -39,6 +39,7 @@ func (r *Report) HTML(w io.Writer) error {
 		"day":    func(t time.Time) string { return t.UTC().Format(time.DateOnly) },
 		"number": number,
 		"kind":   Kind,
+		"words":  words,
 		"share":  percent,
 	}).Parse(pageText)
 	if err != nil {

@@ -3,10 +3,12 @@
 package report
 
 import (
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
 )
 
 // The timeline has a column a day.
@@ -25,7 +27,7 @@ type Timeline struct {
 	Height   int
 }
 
-// Day is one column: what was refused, what an administrator decided, and what
+// Day is one column: what was refused or tampered with, what an administrator decided, and what
 // else is on record.
 type Day struct {
 	Date                   time.Time
@@ -45,14 +47,17 @@ func (d Day) Total() int { return d.Refused + d.Ruled + d.Others }
 
 // Kind sorts a decision: refused, ruled (an administrator's), or other.
 func Kind(e api.Event) string {
-	switch k := e.Kind; {
-	case strings.Contains(k, "refused"), strings.Contains(k, "tamper"), strings.Contains(k, "den"), strings.Contains(k, "withdrawn"):
+	switch k := audit.Lookup(e.Kind); {
+	case k.Refusal, k.Priority <= audit.Err:
 		return "refused"
-	case strings.Contains(k, "grant"), strings.Contains(k, "floor"), strings.HasPrefix(k, "key-"), strings.HasPrefix(k, "signer"):
+	case slices.ContainsFunc([]string{"grant", "floor-", "key-", "signer-", "deni", "order-"}, func(s string) bool { return strings.HasPrefix(e.Kind, s) }):
 		return "ruled"
 	}
 	return "other"
 }
+
+// words says what a decision came to, where it has no reason of its own.
+func words(e api.Event) string { return audit.Lookup(e.Kind).Says(e.Reason) }
 
 // Timeline is the chart of the days before the report was made.
 func (v view) Timeline() Timeline {

@@ -198,9 +198,15 @@ func check(db *bbolt.DB, size int64) error {
 	})
 }
 
+// create makes a database under another name: one that a crash leaves without
+// its buckets would be taken for a damaged one.
 func create(path string) (*bbolt.DB, error) {
+	unfinished := path + ".new"
+	if err := os.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("cannot create %s: %w", path, err)
+	}
 	opts := boltOptions
-	db, err := bbolt.Open(path, 0o600, &opts)
+	db, err := bbolt.Open(unfinished, 0o600, &opts)
 	if err != nil {
 		return nil, fmt.Errorf("cannot create %s: %w", path, err)
 	}
@@ -212,6 +218,9 @@ func create(path string) (*bbolt.DB, error) {
 		}
 		return putNumber(tx, metaSchema, Schema)
 	})
+	if err == nil {
+		err = os.Rename(unfinished, path)
+	}
 	if err == nil {
 		err = SyncDir(filepath.Dir(path))
 	}

@@ -130,7 +130,9 @@ func (d *Daemon) verifySpec(req api.VerifyRequest) (spec verify.Spec, err error)
 		if e.State == store.Empty || e.Grace != "" || e.Change == store.Moving {
 			continue // there is nothing to vouch for, or its files have gone
 		}
-		v := verify.Entry{Name: e.Name, State: string(e.State), Package: e.Package.String(), Text: e.Text, Wanted: len(req.Packages) == 0}
+		v := verify.Entry{Name: e.Name, State: string(e.State), Package: e.Package.String(), Text: e.Text,
+			Own: e.Own != "", Old: e.Grace != ""}
+		v.Wanted = len(req.Packages) == 0 && !v.Old
 		if !e.Header.IsZero() {
 			v.Header = e.Header[:]
 		}
@@ -138,7 +140,7 @@ func (d *Daemon) verifySpec(req api.VerifyRequest) (spec verify.Spec, err error)
 			v.File = e.File[:]
 		}
 		for _, pkg := range req.Packages {
-			if names(pkg, e.Package, e.Name) {
+			if !v.Old && names(pkg, e.Package, e.Name) {
 				v.Wanted, named[pkg] = true, true
 			}
 		}

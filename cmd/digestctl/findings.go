@@ -22,6 +22,7 @@ type findings struct {
 	taken     uint32
 	open      bool     // the document for programs has begun
 	reinstall []string // names of packages that would put files right
+	own       []string // own lists whose files are others now
 	nowhere   int      // paths that were named and are not there
 }
 
@@ -70,6 +71,14 @@ func (f *findings) print(found api.Finding) error {
 	return err
 }
 
+// ownName finds the name of an own list in that of a version of it, which is
+// written as a package's.
+func ownName(pkg string) (name string, own bool) {
+	rest, own := strings.CutPrefix(pkg, "own:")
+	n, err := nevra.Parse(rest)
+	return n.Name, own && err == nil
+}
+
 // compact is JSON on one line.
 func compact(v any) ([]byte, error) {
 	var b bytes.Buffer
@@ -88,6 +97,10 @@ func (f *findings) advise(found api.Finding) {
 	case api.FindingMissing, api.FindingChanged:
 		if found.Package == "" {
 			f.nowhere++
+		} else if name, own := ownName(found.Package); own {
+			if !slices.Contains(f.own, name) {
+				f.own = append(f.own, name)
+			}
 		} else if n, err := nevra.Parse(found.Package); err == nil && !slices.Contains(f.reinstall, n.Name) {
 			f.reinstall = append(f.reinstall, n.Name)
 		}
@@ -120,7 +133,7 @@ func (f *findings) ended(v api.Verification) error {
 	}
 	if !f.app.json {
 		f.progress.end()
-		f.app.tui.verified(v, f.reinstall)
+		f.app.tui.verified(v, f.reinstall, f.own)
 		return nil
 	}
 	if !f.open {
@@ -156,7 +169,7 @@ func (t *tui) finding(f api.Finding) {
 }
 
 // verified prints a sum, then what to do.
-func (t *tui) verified(v api.Verification, reinstall []string) {
+func (t *tui) verified(v api.Verification, reinstall, own []string) {
 	what := fmt.Sprintf("%s of %s, %s, %s", count(v.Files, "file", "files"), count(v.Packages, "package", "packages"), size(v.Bytes), seconds(v.Duration))
 	switch v.State {
 	case api.VerifyRunning:
@@ -193,8 +206,11 @@ func (t *tui) verified(v api.Verification, reinstall []string) {
 		}
 		t.fact("next", "if nobody meant to change them, reinstall: %s%s", strings.Join(reinstall, " "), more)
 	}
+	if len(own) > 0 {
+		t.fact("next", "if they were changed on purpose: digestctl own update %s", own[0])
+	}
 	if c.Unvouched > 0 {
-		t.fact("next", "executables of nobody: remove them, or install them from a signed package")
+		t.fact("next", "executables of nobody: remove them, install them from a signed package, or vouch for them: digestctl own add")
 	}
 	if c.Withheld > 0 {
 		t.fact("next", "packages that are not vouched for: digestctl list withheld")

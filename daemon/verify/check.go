@@ -134,7 +134,10 @@ func (h *hasher) content(f listed, part role, file *kernel.File, report func(kin
 		return false
 	}
 	found := report(api.FindingChanged, changedSeverity(part), "was changed since "+u.entry.Package+" was installed")
-	if part&roleConfig != 0 {
+	switch {
+	case u.entry.Own:
+		found.Text = "was changed since " + u.entry.Package + " was made"
+	case part&roleConfig != 0:
 		found.Text = "was configured since " + u.entry.Package + " was installed"
 	}
 	found.Label, found.Algo = label, f.algo.String()

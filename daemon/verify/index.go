@@ -81,7 +81,7 @@ func (x *index) load(wanted func(path string) bool) {
 			if algo != digestlist.SHA256 && !slices.Contains(x.wide, algo) {
 				x.wide = append(x.wide, algo)
 			}
-			if len(path) > 0 {
+			if len(path) > 0 && !e.Old {
 				x.paths = append(x.paths, x.ref(string(path), place))
 			}
 			if e.Wanted && wanted(string(path)) {

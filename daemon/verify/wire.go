@@ -34,6 +34,8 @@ type Entry struct {
 	Text    string `json:"text,omitempty"`   // why it is withheld
 	Header  []byte `json:"header,omitempty"` // digest of the package's header
 	File    []byte `json:"file,omitempty"`   // digest of the list's file
+	Own     bool   `json:"own,omitempty"`    // it is the owner's, and no package
+	Old     bool   `json:"old,omitempty"`    // it was replaced and stays a while: for content, not for paths
 	Wanted  bool   `json:"wanted,omitempty"` // verify its files
 }
 

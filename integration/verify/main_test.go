@@ -126,13 +126,14 @@ type machine struct {
 	daemon *pkgtest.Daemon
 }
 
-func newMachine(t *testing.T) *machine {
+func newMachine(t *testing.T, config ...string) *machine {
 	t.Helper()
 	root, err := pkgtest.NewRoot(filepath.Join(t.TempDir(), "root"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := &machine{t, root, pkgtest.NewDaemon(t, programs, root, t.TempDir())}
+	m.daemon.Config = config
 	root.Macros = programs.PluginMacros(m.daemon.Socket())
 	m.rpm("--import", vendor.Armor)
 	m.daemon.Start()

@@ -130,6 +130,29 @@ func TestVerifyAndFix(t *testing.T) {
 	}
 }
 
+// Lists in rpm's own format say the same.
+func TestFormatRPM(t *testing.T) {
+	m := newMachine(t, `format = "rpm"`)
+	m.rpm("-i", "tool-1-1.noarch.rpm", "tool-plain-1-1.noarch.rpm")
+	m.want(m.ctl(0, "verify", "--all"))
+	m.write("/usr/bin/plain", "spoiled", 0o755)
+	m.write("/etc/tool-one.conf", "configured", 0o644)
+	m.want(m.ctl(3, "verify", "--all"), "changed /usr/bin/plain "+plain, "notice: changed /etc/tool-one.conf "+tool)
+}
+
+// What the owner's lists vouch for is somebody's, and is compared too.
+func TestOwnList(t *testing.T) {
+	m := newMachine(t)
+	m.write("/opt/site/run", "#!/bin/sh\n", 0o755)
+	m.want(m.ctl(3, "verify", "--all"), "unvouched /opt/site/run ")
+	if out, err := exec.Command(filepath.Join(programs.Dir, "digestctl"), "--bus", m.daemon.Bus.Address, "own", "add", "site", m.path("/opt/site")).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	m.want(m.ctl(0, "verify", "--all"))
+	m.write("/opt/site/run", "spoiled", 0o755)
+	m.want(m.ctl(3, "verify", "--package", "own:site"), "changed /opt/site/run own:site-1-1.noarch")
+}
+
 // Whatever ends a verification, it goes on where it was and tells all.
 func TestResume(t *testing.T) {
 	m := newMachine(t)

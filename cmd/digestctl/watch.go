@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -142,6 +143,22 @@ func (w *watch) take(ctx context.Context, sig *dbus.Signal) error {
 // quietProperties are those whose changes follow from what other lines said.
 var quietProperties = []string{"ActiveLists", "Counter", "LastEvent"}
 
+// propertyText is a property's value as a person reads it.
+func propertyText(name string, value any) any {
+	if n, ok := value.(uint64); ok && name == "Verified" {
+		return cmp.Or(moment(micros(n)), "never")
+	}
+	return value
+}
+
+// micros is a time as it travels; 0 is none.
+func micros(n uint64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(n))
+}
+
 func (w *watch) properties(body []any) error {
 	var of string
 	var changed map[string]dbus.Variant
@@ -154,7 +171,7 @@ func (w *watch) properties(body []any) error {
 	for name, v := range changed {
 		fields[name] = v.Value()
 		if !slices.Contains(quietProperties, name) {
-			words = append(words, fmt.Sprintf("%s %v", name, v.Value()))
+			words = append(words, fmt.Sprintf("%s %v", name, propertyText(name, v.Value())))
 		}
 	}
 	if len(words) == 0 && !w.json {

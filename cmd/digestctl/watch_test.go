@@ -128,11 +128,11 @@ func TestWatch(t *testing.T) {
 	watch.wants("tampered    tlv-intruder")
 	w.daemon.setVariant("degraded")
 	w.server.Changed()
-	watch.wants("now         Problems 2, State degraded, Transaction true")
+	watch.wants("now         Problems 2, State degraded, Transaction true, Verified " + moment(noon) + ", VerifyErrors 3")
 	w.daemon.setVariant("")
 	w.server.TransactionFinished(3, 1)
 	watch.wants("transaction ended: 3 published, 1 withdrawn")
-	watch.wants("now         Problems 0, State healthy, Transaction false")
+	watch.wants("now         Problems 0, State healthy, Transaction false, Verified never, VerifyErrors 0")
 
 	w.stop()
 	watch.wants("left        digestd left the bus")

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -77,13 +76,6 @@ func (t *tui) status(st api.Status, keys []api.Key, now time.Time) {
 	t.statusKernel(st.Kernel)
 	if sync := st.LastSync; !sync.When.IsZero() {
 		t.fact("last sync", "%s, %s in %s", moment(sync.When), count(sync.Installed, "package", "packages"), seconds(sync.Duration))
-	}
-	if v := st.Verified; !v.Ended.IsZero() {
-		outcome := "all as it should be"
-		if v.Errors > 0 {
-			outcome = strings.Join(kinds(v.Counts), ", ")
-		}
-		t.fact("verified", "%s, %s: %s", moment(v.Ended), count(v.Files, "file", "files"), outcome)
 	}
 	t.fact("running", "since %s", moment(st.Since))
 }

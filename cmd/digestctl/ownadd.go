@@ -114,62 +114,6 @@ code is 3.`,
 	return cmd
 }
 
-func (a *app) ownUpdateCommand() *cobra.Command {
-	var o ownOptions
-	cmd := &cobra.Command{
-		Use:   "update [NAME...]",
-		Short: "Hash the files of your own lists again",
-		Long: `Update hashes again what your own lists are made of, and publishes those that have
-changed as a new version: all lists that are active, or those named. A list of
-single files loses those that are gone. What has become as it was in a version
-that was replaced is a rollback, and refused until you grant it.`,
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
-			lists, err := getAll[api.Own](ctx, c, "Owns")
-			if err != nil {
-				return err
-			}
-			all := len(args) == 0
-			doc := ownsDocument{Lists: []ownDocument{}}
-			for _, l := range lists {
-				if all && l.State == api.StateActive && l.Key == "" {
-					args = append(args, l.Name)
-				}
-			}
-			for _, name := range args {
-				old, err := get[api.Own](ctx, c, "Own", name)
-				if err != nil {
-					return err
-				}
-				switch {
-				case old.State == api.StateRemoved:
-					return &api.Error{Code: api.NotFound, Message: name + " was removed", Advice: "make it again: digestctl own add " + name + " PATH..."}
-				case old.Key != "":
-					return &api.Error{Code: api.InvalidArgument, Message: name + " was made and signed elsewhere", Advice: "import the next version: digestctl own import"}
-				}
-				m := ownMaking{app: a, client: c, o: o, name: name, old: old}
-				if err := m.make(ctx); err != nil {
-					return err
-				}
-				doc.Lists = append(doc.Lists, m.doc)
-			}
-			if a.json {
-				return a.tui.json(doc)
-			}
-			if len(doc.Lists) == 0 {
-				a.tui.say(plain, "there are no own lists that could be made again")
-			}
-			return nil
-		}),
-	}
-	o.flags(cmd)
-	return cmd
-}
-
-// ownsDocument is what own update prints for programs.
-type ownsDocument struct {
-	Lists []ownDocument `json:"lists"`
-}
-
 // ownMaking is one own list on its way.
 type ownMaking struct {
 	*app

@@ -226,10 +226,13 @@ func Kinds() []Kind {
 		},
 		{
 			Name: "order-changed", ID: "11b9cae69554461a81f2db007fc27a21", Priority: Notice, Subject: Machine,
-			Words: "which of the owner's lists count was changed",
-			Title: "The order of the owner's lists was changed",
-			Text: "User @DIGESTD_ACTOR_UID@ changed which lists of the owner count here, and in\n" +
-				"which order.",
+			Words: "the order in which lists are read was changed",
+			Title: "The order in which the kernel reads lists was changed",
+			Text: "User @DIGESTD_ACTOR_UID@ numbered the lists, took their numbers away, or\n" +
+				"switched prefetch on or off. What is vouched for stays the same; what a\n" +
+				"register (PCR) holds after the next boot does not.\n" +
+				"\n" +
+				"See what it is now: digestctl order show",
 		},
 		{
 			Name: "found", ID: "c779e2c56b75492b90c79f540c1495bb", Priority: Warning, Subject: Package,

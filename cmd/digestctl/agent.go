@@ -26,7 +26,12 @@ func startAgent() (stop func()) {
 		return nothing
 	}
 	defer ready.Close()
-	cmd := exec.Command("pkttyagent", "--process", strconv.Itoa(os.Getpid()), "--notify-fd", "3", "--fallback")
+	args := []string{"--process", strconv.Itoa(os.Getpid()), "--notify-fd", "3"}
+	if os.Getenv("XDG_SESSION_ID") != "" {
+		// The desktop's agent comes first; polkit knows such of sessions only.
+		args = append(args, "--fallback")
+	}
+	cmd := exec.Command("pkttyagent", args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = os.Stdin, os.Stdout, os.Stderr, []*os.File{notify}
 	err = cmd.Start()
 	notify.Close()

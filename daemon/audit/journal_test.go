@@ -5,6 +5,7 @@ package audit_test
 import (
 	"errors"
 	"maps"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -136,6 +137,10 @@ func TestRecordIsBounded(t *testing.T) {
 	long := strings.Repeat("\xc3\xa4", 1<<20)
 	e := store.Event{Kind: long, Package: long, List: long, Key: long, Reason: long, Text: long, Unit: long, When: time.Now(),
 		Digest: store.Digest{1}, Counter: 1 << 63, PID: 1 << 31, UID: 1 << 31, Seq: 1 << 63}
+	manual, err := os.ReadFile("../../docs/man/digestd.8")
+	if err != nil {
+		t.Fatal(err)
+	}
 	total := 0
 	for _, f := range audit.Record(e) {
 		if !name.MatchString(f.Name) {
@@ -145,6 +150,9 @@ func TestRecordIsBounded(t *testing.T) {
 			t.Errorf("%s is %.20q", f.Name, f.Value)
 		}
 		total += len(f.Name) + len(f.Value) + 10
+		if strings.HasPrefix(f.Name, "DIGESTD_") && !strings.Contains(string(manual), `\fB`+f.Name+`\fR`) {
+			t.Errorf("%s is not in digestd(8)", f.Name)
+		}
 	}
 	if total > 64<<10 {
 		t.Errorf("a record has %d bytes", total)

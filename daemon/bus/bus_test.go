@@ -5,6 +5,7 @@ package bus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -205,8 +206,8 @@ func (p peer) must(method string, args ...any) []any {
 func (p peer) refused(want, method string, args ...any) string {
 	p.t.Helper()
 	var err dbus.Error
-	if !errors.As(p.try(method, args...).Err, &err) {
-		p.t.Fatalf("%s%.60v succeeded, want %s", method, args, want)
+	if got := p.try(method, args...).Err; !errors.As(got, &err) {
+		p.t.Fatalf("%s%.200s came to %v, want %s", method, fmt.Sprintf("%.60v", args), got, want)
 	}
 	if err.Name != want && err.Name != errorPrefix+want {
 		p.t.Fatalf("%s%.60v failed with %s: %v, want %s", method, args, err.Name, err, want)

@@ -19,7 +19,7 @@ func (t *tui) statusKernel(k api.Kernel) {
 	} else {
 		t.colored(good, "kernel", "%s enforces the lists in %s", k.Release, k.DefaultPath)
 	}
-	if k.DigestCache != "yes" {
+	if k.IMA == "no" {
 		return
 	}
 	t.fact("", "%s", appraisalText(k))

@@ -171,6 +171,12 @@ func lifeOfPackages(m *machine, s *sources, stray string) {
 	if said := m.must("getfattr", "--absolute-names", "--only-values", "-n", "security.digest_list", "/usr/share/stray/two"); said != "tlv-two-0:1-1.noarch" {
 		m.Errorf("the file has label %q", said)
 	}
+	// A doctor finds everything as this rpm and this dnf want it.
+	said := m.must("digestctl", "doctor", "config", "socket", "plugin", "dnf", "database", "lists", "state")
+	if !strings.HasPrefix(said, "digestd has all it needs\n") || !strings.Contains(said, "/digestd.so; without digestd it would proceed") ||
+		!strings.Contains(said, dnf4+"/digestd.py") || strings.Contains(said, "skipped") {
+		m.Errorf("digestctl doctor said:\n%s", said)
+	}
 
 	// A later version keeps what the administrator wrote.
 	m.must(append([]string{"rpm", "-U", "--nodeps"}, files(later)...)...)

@@ -103,17 +103,13 @@ func TestOlderVersionStaysOut(t *testing.T) {
 	m.must("own", "update", "tools")
 
 	m.Run("its file, in place of the new one", func(t *testing.T) {
-		if err := os.WriteFile(filepath.Join(m.Lists(), toolsList), old, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		m.putIn(toolsList, old)
 		m.wait(func() bool { return len(m.names(m.Lists()+".quarantine")) == 1 && m.why("/opt/t").Vouched }, func() string {
 			return fmt.Sprint(m.names(m.Lists()+".quarantine"), m.why("/opt/t"))
 		})
 	})
 	m.Run("its file, under another name", func(t *testing.T) {
-		if err := os.WriteFile(filepath.Join(m.Lists(), "0-tlv-own-other"), old, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		m.putIn("0-tlv-own-other", old)
 		m.wait(func() bool { return len(m.names(m.Lists()+".quarantine")) == 2 }, func() string {
 			return fmt.Sprint(m.names(m.Lists() + ".quarantine"))
 		})
@@ -157,6 +153,19 @@ func TestOlderVersionStaysOut(t *testing.T) {
 		m.must("own", "rm", "tools")
 		m.fails(1, "own:tools-1-1.noarch is older than 4-1", "own", "add", "tools", m.inside("/opt/t"))
 	})
+}
+
+// putIn puts a file into the list directory, whole at once.
+func (m *machine) putIn(name string, content []byte) {
+	m.Helper()
+	tmp := filepath.Join(m.Dir, "another-hand")
+	err := os.WriteFile(tmp, content, 0o644)
+	if err == nil {
+		err = os.Rename(tmp, filepath.Join(m.Lists(), name))
+	}
+	if err != nil {
+		m.Fatal(err)
+	}
 }
 
 // Run is testing.T's, for a part of a story that goes on.

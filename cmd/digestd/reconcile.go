@@ -57,12 +57,16 @@ func configOf(path, root string) (config.Config, error) {
 	if err != nil {
 		return c, err
 	}
-	for _, p := range []*string{&c.Root, &c.State, &c.Lists, &c.Keys, &c.Revoked} {
+	for _, p := range []*string{&c.Root, &c.State, &c.Lists, &c.Keys, &c.Revoked, &c.Blacklist, &c.Fapolicyd, &c.Keylime} {
+		if *p == "" {
+			continue
+		}
 		if *p, err = within(root, *p); err != nil {
 			return c, err
 		}
 	}
-	c.Bus = "none"
+	// What it is told about this machine's daemons would be wrong, and the other way round.
+	c.Bus, c.AuditTrail = "none", "none"
 	return c, nil
 }
 

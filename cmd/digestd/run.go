@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"syscall"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
@@ -64,12 +65,24 @@ func run(ctx context.Context, path string, verbose bool) (err error) {
 	} else if at := hook.Addr().String(); at != c.Socket {
 		log.Warn("socket is another than configured", "socket", at, "configured", c.Socket, "reason", "the service manager made it, see digestd.socket")
 	}
-	var server *bus.Server
+	var (
+		server  *bus.Server
+		joining sync.WaitGroup
+	)
 	defer func() {
+		joining.Wait()
 		if server != nil {
 			server.Close()
 		}
 	}()
+	join := func(ctx context.Context) error {
+		s, err := bus.Serve(ctx, c.Bus, d, log)
+		if err != nil {
+			return err
+		}
+		server = s
+		return d.Observe(ctx, s)
+	}
 	return d.Run(ctx, daemon.Surroundings{
 		Hook:   hook,
 		Left:   p.left,
@@ -77,15 +90,20 @@ func run(ctx context.Context, path string, verbose bool) (err error) {
 		Reload: reload,
 		Config: load,
 		Bus: func(ctx context.Context) error {
-			if c.Bus == "none" {
+			switch c.Bus {
+			case "none":
+				return nil
+			case "system":
+				// While a machine boots, its bus takes connections that nobody
+				// answers until the boot has gone on, which waits for us.
+				joining.Go(func() {
+					if err := join(ctx); err != nil && ctx.Err() == nil {
+						log.Error("not on the bus", "error", err)
+					}
+				})
 				return nil
 			}
-			s, err := bus.Serve(ctx, c.Bus, d, log)
-			if err != nil {
-				return err
-			}
-			server = s
-			return d.Observe(ctx, s)
+			return join(ctx)
 		},
 	})
 }

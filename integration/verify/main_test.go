@@ -172,6 +172,7 @@ func (m *machine) write(name, content string, mode os.FileMode) {
 type report struct {
 	Findings     []api.Finding
 	Verification api.Verification
+	Events       []api.Event // of log
 	Error        *api.Error
 }
 

@@ -86,6 +86,14 @@ func TestVerifyAndFix(t *testing.T) {
 		t.Errorf("problems: %+v", st.Problems)
 	}
 
+	// The log, of which the journal is made, has each error and the whole.
+	if log := m.ctl(0, "log", "--kind", "found").Events; len(log) != 8 || log[0].Reason == "" || log[0].Text == "" {
+		t.Errorf("the log has %+v", log)
+	}
+	if log := m.ctl(0, "log", "--kind", "verified").Events; len(log) != 2 || log[0].Reason != "findings" || log[1].Reason != "clean" {
+		t.Errorf("the log has %+v", log)
+	}
+
 	// Only some of it.
 	m.want(m.ctl(3, "verify", "--package", "tool-plain"), rest[0])
 	m.want(m.ctl(3, "verify", m.path("/usr/lib"), m.path("/var")), rest[4], rest[6])
@@ -102,6 +110,9 @@ func TestVerifyAndFix(t *testing.T) {
 	}
 	if _, err := os.Stat(list); err != nil {
 		t.Error(err)
+	}
+	if log := m.ctl(0, "log", "--kind", "fixed").Events; len(log) != r.Verification.Fixed {
+		t.Errorf("the log has %+v", log)
 	}
 	if got := m.label("/usr/bin/tool"); got != "tlv-tool-0:1-1.noarch" {
 		t.Errorf("label is %q", got)

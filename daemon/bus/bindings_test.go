@@ -181,3 +181,24 @@ func TestShippedBusFiles(t *testing.T) {
 		t.Errorf("another interface: %v", err)
 	}
 }
+
+// A filter with something in it that is not known would select what was not
+// asked for.
+func TestLogFilter(t *testing.T) {
+	_, private := serve(t, &stub{})
+	p := connect(t, private)
+	page := p.must("Log", api.LogFilter{Kind: "published", After: 6}.Dict(), uint32(0), uint32(10))[0].([]api.Dict)
+	if len(page) != 1 || page[0]["kind"].Value() != "published" || page[0]["seq"].Value() != uint64(7) {
+		t.Errorf("got %v", page)
+	}
+	for _, d := range []api.Dict{
+		{"kinds": dbus.MakeVariant("published")},
+		{"kind": dbus.MakeVariant(uint32(1))},
+		{"uid": dbus.MakeVariant("root")},
+		{"package": dbus.MakeVariant("a\nb")},
+		{"package": dbus.MakeVariant(strings.Repeat("a", 1025))},
+	} {
+		p.refused("InvalidArgument", "Log", d, uint32(0), uint32(0))
+	}
+	p.refused("InvalidArgument", "Log", api.Dict{}, uint32(0), uint32(api.MaxPage+1))
+}

@@ -33,6 +33,7 @@ same "the new list replaced the old" "tlv-hello-0:2.0-1.noarch" "$(lists)"
 same "the label changed" "tlv-hello-0:2.0-1.noarch" "$(label /usr/bin/hello)"
 says "older than|rollback" "rpm refuses the old version and says why" rpm -U --oldpackage /test/packages/hello-1.0-1.noarch.rpm
 same "nothing changed" "hello-2.0-1" "$(rpm -q --qf '%{name}-%{version}-%{release}' hello)"
+check "dnf has digestd's plugin" python3 -c 'import runpy,dnf.const; runpy.run_path(dnf.const.PLUGINPATH + "/digestd.py")'
 says "older than|rollback" "dnf refuses it, too" dnf -y --disablerepo='*' --nogpgcheck downgrade /test/packages/hello-1.0-1.noarch.rpm
 same "nothing changed by dnf" "tlv-hello-0:2.0-1.noarch" "$(lists)"
 check "the administrator grants it" digestctl rollback grant hello-1.0-1.noarch --reason "2.0 greets too loudly"
@@ -46,6 +47,40 @@ check "digestd is well after all that" digestctl status
 check "a user may ask" setpriv --reuid nobody --clear-groups digestctl status
 ends 5 "a user may not grant" setpriv --reuid nobody --clear-groups digestctl rollback grant hello-1.0-1.noarch --reason mine
 says "healthy" "busctl reads the state" busctl get-property org.digestd1 /org/digestd1 org.digestd1.Manager State
+as_nobody() { setpriv --reuid nobody --clear-groups "$@"; }
+manager() { busctl call org.digestd1 /org/digestd1 org.digestd1.Manager "$@"; }
+says "healthy" "a user reads it with busctl" as_nobody busctl get-property org.digestd1 /org/digestd1 org.digestd1.Manager State
+floor=(FloorSet sss hello.noarch 0:1.0-1 "by busctl")
+says "AccessDenied|Access denied|may not" "polkit refuses a user's call by busctl" as_nobody busctl call org.digestd1 /org/digestd1 org.digestd1.Manager "${floor[@]}"
+check "root calls it by busctl" manager "${floor[@]}"
+check "and takes it back" manager FloorClear ss hello.noarch "was a try"
+cat >/etc/polkit-1/rules.d/40-test.rules <<'END'
+polkit.addRule(function(action, subject) {
+    if (action.id == "org.digestd1.floor" && subject.user == "nobody")
+        return polkit.Result.YES;
+});
+END
+soon "polkit grants it to whom its rules name" as_nobody busctl call org.digestd1 /org/digestd1 org.digestd1.Manager "${floor[@]}"
+ends 5 "that, and no other" setpriv --reuid nobody --clear-groups digestctl rollback grant hello-1.0-1.noarch --reason mine
+rm /etc/polkit-1/rules.d/40-test.rules
+
+# The audit trail.
+journal() { journalctl -b -o json --output-fields=MESSAGE_ID,DIGESTD_NEVRA,DIGESTD_ACTOR_UID,DIGESTD_REASON,DIGESTD_COUNTER,DIGESTD_KEY,DIGESTD_LIST_DIGEST "$@"; }
+published() { journal DIGESTD_KIND=published DIGESTD_NEVRA=hello-0:2.0-1.noarch | grep -q '"DIGESTD_COUNTER"'; }
+soon "the journal has a record of each list" published
+who() { journal DIGESTD_KIND=floor-set | grep -q "\"DIGESTD_ACTOR_UID\":\"$(id -u nobody)\""; }
+soon "and of who did what" who
+refusal() { journalctl -b -x DIGESTD_KIND=rollback-refused | grep -q -- '^-- '; }
+soon "and explains it" refusal
+says "hello-0:1.0-1.noarch" "digestctl reads the same" digestctl log --kind rollback-refused
+same "labels are what digestctl says" "$(digestctl why --json /usr/bin/hello | python3 -c 'import json,sys; print(json.load(sys.stdin)["label"])')" "$(label /usr/bin/hello)"
+listed() { digestctl list active --json | python3 -c 'import json,sys; print("\n".join(sorted(l["name"] for l in json.load(sys.stdin)["lists"])))'; }
+same "and so is the directory" "$(ls /etc/digest_lists)" "$(listed)"
+systemctl restart systemd-journald
+check "with journald started again" rpm -U --replacepkgs /test/packages/hello-2.0-1.noarch.rpm
+after() { journal DIGESTD_KIND=floor-cleared | grep -q MESSAGE_ID; }
+check "a floor goes" digestctl floor clear hello --reason "was a try, too"
+soon "no record is lost" after
 
 # The service manager's verbs.
 pid=$(main_pid)

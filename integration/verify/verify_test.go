@@ -176,10 +176,10 @@ func TestResume(t *testing.T) {
 	m.write("/zz/huge", "", 0o755)
 	m.ok(os.Truncate(huge, 15<<30))
 
-	ended := func(end func(ctl *exec.Cmd)) {
+	ended := func(end func(ctl *exec.Cmd), options ...string) {
 		t.Helper()
 		os.Remove(filepath.Join(m.daemon.State(), "verify.json"))
-		cmd := exec.Command(filepath.Join(programs.Dir, "digestctl"), "--bus", m.daemon.Bus.Address, "verify", "--all")
+		cmd := exec.Command(filepath.Join(programs.Dir, "digestctl"), append([]string{"--bus", m.daemon.Bus.Address, "verify", "--all"}, options...)...)
 		m.ok(cmd.Start())
 		m.await("the verification is at the huge file", func() bool {
 			data, err := os.ReadFile(filepath.Join(m.daemon.State(), "verify.json"))
@@ -208,7 +208,10 @@ func TestResume(t *testing.T) {
 	m.want(m.ctl(3, "verify", "--all", "--resume"), append(want, "changed /usr/bin/tool "+tool, "changed /usr/bin/twin "+tool)...)
 
 	m.ok(os.Truncate(huge, 15<<30))
-	ended(func(ctl *exec.Cmd) { ctl.Process.Signal(os.Interrupt) })
+	ended(func(ctl *exec.Cmd) {
+		m.givesWay(m.worker())
+		ctl.Process.Signal(os.Interrupt)
+	}, "--idle")
 	m.ok(os.Truncate(huge, 100))
 	if v := m.ctl(3, "verify", "--findings").Verification; v.State != api.VerifyInterrupted {
 		t.Errorf("the state is %s", v.State)
@@ -216,6 +219,27 @@ func TestResume(t *testing.T) {
 	// Another scope is another verification.
 	m.want(m.ctl(3, "verify", m.path("/opt"), "--resume"), want[1])
 	m.want(m.ctl(3, "verify", "--all", "--idle"), append(want, "changed /usr/bin/tool "+tool, "changed /usr/bin/twin "+tool)...)
+}
+
+// givesWay checks that all threads of a process let others go first.
+func (m *machine) givesWay(pid int) {
+	m.Helper()
+	threads, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/stat")
+	m.ok(err)
+	if len(threads) == 0 {
+		m.Error("the process has no threads")
+	}
+	for _, name := range threads {
+		stat, err := os.ReadFile(name)
+		if err != nil {
+			continue // it has ended
+		}
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		// proc_pid_stat(5): nice is the 19th field, policy the 41st; 5 is SCHED_IDLE.
+		if fields := strings.Fields(rest); len(fields) < 39 || fields[16] != "19" || fields[38] != "5" {
+			m.Errorf("%s: %s", name, stat)
+		}
+	}
 }
 
 // worker finds the process in which the daemon verifies.

@@ -31,7 +31,7 @@ const (
 func (d *Daemon) Verify(ctx context.Context, by api.Actor, req api.VerifyRequest, report func(stage string, done, total int)) (api.Verification, error) {
 	v := &d.verifier
 	v.open(d.config.State)
-	if !v.running.TryLock() {
+	if !v.lock(ctx) {
 		return api.Verification{}, &api.Error{Code: api.Busy, Message: "a verification is in progress", Advice: "wait for it, or see digestctl status"}
 	}
 	defer v.running.Unlock()
@@ -83,6 +83,26 @@ func (d *Daemon) Verify(ctx context.Context, by api.Actor, req api.VerifyRequest
 		return result, err
 	}
 	return result, d.tellVerified(ctx, by, result)
+}
+
+// cancelTime is how long one that was cancelled may take to end: whoever
+// interrupted it may want the next at once.
+const cancelTime = 3 * time.Second
+
+// lock takes the right to verify; false means that somebody else has it.
+func (v *verifier) lock(ctx context.Context) bool {
+	const pause = 20 * time.Millisecond
+	for waited := time.Duration(0); !v.running.TryLock(); waited += pause {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(pause):
+		}
+		if waited >= cancelTime {
+			return false
+		}
+	}
+	return true
 }
 
 // wantedVerification checks a request against what was interrupted.

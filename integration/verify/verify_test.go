@@ -212,6 +212,9 @@ func TestResume(t *testing.T) {
 		m.givesWay(m.worker())
 		ctl.Process.Signal(os.Interrupt)
 	}, "--idle")
+	m.await("the verification has ended", func() bool {
+		return m.verification().State != api.VerifyRunning
+	})
 	m.ok(os.Truncate(huge, 100))
 	if v := m.ctl(3, "verify", "--findings").Verification; v.State != api.VerifyInterrupted {
 		t.Errorf("the state is %s", v.State)
@@ -219,6 +222,15 @@ func TestResume(t *testing.T) {
 	// Another scope is another verification.
 	m.want(m.ctl(3, "verify", m.path("/opt"), "--resume"), want[1])
 	m.want(m.ctl(3, "verify", "--all", "--idle"), append(want, "changed /usr/bin/tool "+tool, "changed /usr/bin/twin "+tool)...)
+}
+
+// verification is the one on record.
+func (m *machine) verification() (v api.Verification) {
+	m.Helper()
+	out, _ := exec.Command(filepath.Join(programs.Dir, "digestctl"), "--bus", m.daemon.Bus.Address, "--json", "verify", "--findings").Output()
+	var r report
+	m.ok(json.Unmarshal(out, &r))
+	return r.Verification
 }
 
 // givesWay checks that all threads of a process let others go first.

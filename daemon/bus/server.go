@@ -72,6 +72,8 @@ func Serve(ctx context.Context, address string, b Backend, log *slog.Logger) (*S
 		}
 		log.Warn("bus not reachable, trying again in the background", "error", err)
 	}
+	// The name is ours: what is told from now on must reach who waited for it.
+	s.session.Store(first)
 	go s.run(first)
 	return s, nil
 }

@@ -48,7 +48,7 @@ func readWanted(ctx context.Context, c *client) (wanted, error) {
 	if err != nil {
 		return nil, err
 	}
-	floors, err := getAll[api.Floor](ctx, c, "Floors")
+	floors, err := getEvery[api.Floor](ctx, c, "Floors")
 	for _, f := range floors {
 		if m := w[f.Package]; m != nil {
 			m.floor, _ = nevra.ParseEVR(f.EVR)

@@ -153,6 +153,13 @@ func getAll[T any](ctx context.Context, c *client, method string, args ...any) (
 	return api.DecodeAll[T](dicts)
 }
 
+// getEvery calls a paged method until it has all.
+func getEvery[T any](ctx context.Context, c *client, method string) ([]T, error) {
+	all := []T{}
+	_, err := getPages(ctx, c, method, 0, func(page []T) { all = append(all, page...) })
+	return all, err
+}
+
 // getPages calls a paged method until it has want elements, or all when want is
 // 0, and gives each page to fn. args come before offset and limit.
 func getPages[T any](ctx context.Context, c *client, method string, want uint32, fn func(page []T), args ...any) (total uint32, err error) {

@@ -151,7 +151,7 @@ func denied(ctx context.Context, c *client, _ string, _ []string) (offers []cobr
 
 // ownNames are the owner's own lists.
 func ownNames(ctx context.Context, c *client, _ string, _ []string) (offers []cobra.Completion, err error) {
-	lists, err := getAll[api.Own](ctx, c, "Owns")
+	lists, err := getEvery[api.Own](ctx, c, "Owns")
 	for _, o := range lists {
 		if o.State != api.StateRemoved {
 			offers = append(offers, cobra.CompletionWithDesc(o.Name, o.State))
@@ -170,7 +170,7 @@ func orFiles(complete cobra.CompletionFunc) cobra.CompletionFunc {
 
 // floored are the packages that have a floor.
 func floored(ctx context.Context, c *client, _ string, _ []string) (offers []cobra.Completion, err error) {
-	floors, err := getAll[api.Floor](ctx, c, "Floors")
+	floors, err := getEvery[api.Floor](ctx, c, "Floors")
 	for _, f := range floors {
 		offers = append(offers, cobra.CompletionWithDesc(f.Package, "floor "+f.EVR))
 	}
@@ -180,7 +180,7 @@ func floored(ctx context.Context, c *client, _ string, _ []string) (offers []cob
 // fingerprints are the keys that a verb may be about.
 func fingerprints(wanted func(api.Key) bool) func(ctx context.Context, c *client, prefix string, args []string) ([]cobra.Completion, error) {
 	return func(ctx context.Context, c *client, _ string, _ []string) (offers []cobra.Completion, err error) {
-		keys, err := getAll[api.Key](ctx, c, "Keys")
+		keys, err := getEvery[api.Key](ctx, c, "Keys")
 		for _, k := range keys {
 			if wanted(k) {
 				offers = append(offers, cobra.CompletionWithDesc(k.Fingerprint, k.State+" "+k.Owner))

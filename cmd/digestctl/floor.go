@@ -85,7 +85,7 @@ func (a *app) floorListCommand() *cobra.Command {
 package, and who set them and why.`,
 		Args: exactly(),
 		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
-			floors, err := getAll[api.Floor](ctx, c, "Floors")
+			floors, err := getEvery[api.Floor](ctx, c, "Floors")
 			if err != nil {
 				return err
 			}

@@ -35,7 +35,7 @@ those that sign its lists, with what hangs on them; and the certificates in the 
 every list it vouches for, at once and until somebody lifts that with restore.`,
 		Args: exactly(),
 		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
-			keys, err := getAll[api.Key](ctx, c, "Keys")
+			keys, err := getEvery[api.Key](ctx, c, "Keys")
 			if err != nil {
 				return err
 			}

@@ -31,7 +31,7 @@ func (a *app) ownListCommand() *cobra.Command {
 		Long:  "List prints your own lists, also those that were removed: their versions go on counting.",
 		Args:  exactly(),
 		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
-			lists, err := getAll[api.Own](ctx, c, "Owns")
+			lists, err := getEvery[api.Own](ctx, c, "Owns")
 			if err != nil {
 				return err
 			}

@@ -25,7 +25,7 @@ single files loses those that are gone. What has become as it was in a version
 that was replaced is a rollback, and refused until you grant it. One list that
 cannot be made does not keep the others from it.`,
 		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
-			lists, err := getAll[api.Own](ctx, c, "Owns")
+			lists, err := getEvery[api.Own](ctx, c, "Owns")
 			if err != nil {
 				return err
 			}

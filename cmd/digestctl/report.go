@@ -111,11 +111,11 @@ func (s source) Status(ctx context.Context) (api.Status, error) {
 }
 
 func (s source) Keys(ctx context.Context) ([]api.Key, error) {
-	return getAll[api.Key](ctx, s.client, "Keys")
+	return getEvery[api.Key](ctx, s.client, "Keys")
 }
 
 func (s source) Floors(ctx context.Context) ([]api.Floor, error) {
-	return getAll[api.Floor](ctx, s.client, "Floors")
+	return getEvery[api.Floor](ctx, s.client, "Floors")
 }
 
 func (s source) Lists(ctx context.Context) (lists []api.List, err error) {

@@ -32,7 +32,7 @@ It exits with 0 when all is well and with 3 when there are errors or warnings.`,
 			if a.json {
 				return a.tui.json(st)
 			}
-			keys, err := getAll[api.Key](ctx, c, "Keys")
+			keys, err := getEvery[api.Key](ctx, c, "Keys")
 			if err != nil {
 				return err
 			}

@@ -71,8 +71,10 @@ func (b *stub) RollbackLog(context.Context, uint32, uint32) ([]api.Event, uint32
 func (b *stub) Log(_ context.Context, f api.LogFilter, _, _ uint32) ([]api.Event, uint32, error) {
 	return []api.Event{{Seq: f.After + 1, Kind: f.Kind}}, 1, nil
 }
-func (b *stub) Floors(context.Context) ([]api.Floor, error) { return nil, nil }
-func (b *stub) Keys(context.Context) ([]api.Key, error)     { return nil, nil }
+func (b *stub) Floors(context.Context) ([]api.Floor, error) {
+	return make([]api.Floor, len(b.lists)), nil
+}
+func (b *stub) Keys(context.Context) ([]api.Key, error) { return nil, nil }
 func (b *stub) Key(_ context.Context, id string) (api.Key, error) {
 	return api.Key{Fingerprint: id}, nil
 }

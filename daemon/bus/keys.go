@@ -23,12 +23,9 @@ func (s *Server) keyMethods() []method {
 	return []method{
 		{
 			name: "Keys",
-			doc:  "Returns every key (`Key`) that vouches for packages or ever did, and those that sign lists, by fingerprint.",
-			out:  dicts("keys"),
-			call: func(c call) ([]any, error) {
-				keys, err := b.Keys(c.ctx)
-				return []any{api.EncodeAll(keys)}, err
-			},
+			doc:  "Returns a page of the keys (`Key`) that vouch for packages or ever did, and of those that sign lists, by fingerprint.",
+			in:   []argument{argOffset, argLimit}, out: paged("keys"),
+			call: func(c call) ([]any, error) { return pageOf(c, b.Keys) },
 		},
 		{
 			name: "Key",

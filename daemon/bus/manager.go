@@ -3,6 +3,7 @@
 package bus
 
 import (
+	"context"
 	"slices"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -120,12 +121,9 @@ func (s *Server) readingMethods() []method {
 		},
 		{
 			name: "Floors",
-			doc:  "Returns the floors (`Floor`) that administrators set, by package.",
-			out:  dicts("floors"),
-			call: func(c call) ([]any, error) {
-				floors, err := b.Floors(c.ctx)
-				return []any{api.EncodeAll(floors)}, err
-			},
+			doc:  "Returns a page of the floors (`Floor`) that administrators set, by package.",
+			in:   []argument{argOffset, argLimit}, out: paged("floors"),
+			call: func(c call) ([]any, error) { return pageOf(c, b.Floors) },
 		},
 	}
 }
@@ -215,6 +213,20 @@ func given(reason string) error {
 // onePage is a paged reply, cut to its limit whatever the backend returned.
 func onePage[T any](page []T, limit, total uint32) []any {
 	return []any{api.EncodeAll(page[:min(len(page), int(limit))]), total}
+}
+
+// pageOf is a paged reply out of what a backend returns all at once; its offset
+// and limit are the call's only arguments.
+func pageOf[T any](c call, all func(context.Context) ([]T, error)) ([]any, error) {
+	offset, limit, err := c.page(0)
+	if err != nil {
+		return nil, err
+	}
+	elements, err := all(c.ctx)
+	if err != nil {
+		return nil, err
+	}
+	return onePage(elements[min(int(offset), len(elements)):], limit, uint32(len(elements))), nil
 }
 
 func signals() []event {

@@ -91,11 +91,19 @@ func TestPages(t *testing.T) {
 		if len(page) != c.want || total != api.MaxPage+500 {
 			t.Errorf("offset %d, limit %d: %d of %d, want %d", c.offset, c.limit, len(page), total, c.want)
 		}
+		// Of what a backend returns whole the bus makes pages.
+		if err := p.try("Floors", c.offset, c.limit).Store(&page, &total); err != nil {
+			t.Fatal(err)
+		}
+		if len(page) != c.want || total != api.MaxPage+500 {
+			t.Errorf("floors, offset %d, limit %d: %d of %d, want %d", c.offset, c.limit, len(page), total, c.want)
+		}
 	}
 	for _, limit := range []uint32{api.MaxPage + 1, math.MaxUint32} {
 		p.refused("InvalidArgument", "Lists", "", uint32(0), limit)
 		p.refused("InvalidArgument", "Files", "list", uint32(0), limit)
 		p.refused("InvalidArgument", "RollbackLog", uint32(0), limit)
+		p.refused("InvalidArgument", "Floors", uint32(0), limit)
 	}
 }
 

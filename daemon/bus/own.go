@@ -47,12 +47,9 @@ func (s *Server) ownMethods() []method {
 	return []method{
 		{
 			name: "Owns",
-			doc:  "Returns the owner's own lists (`Own`, without their sources) by name, also those that were removed.",
-			out:  dicts("lists"),
-			call: func(c call) ([]any, error) {
-				lists, err := b.Owns(c.ctx)
-				return []any{api.EncodeAll(lists)}, err
-			},
+			doc:  "Returns a page of the owner's own lists (`Own`, without their sources) by name, also those that were removed.",
+			in:   []argument{argOffset, argLimit}, out: paged("lists"),
+			call: func(c call) ([]any, error) { return pageOf(c, b.Owns) },
 		},
 		{
 			name: "Own",

@@ -67,7 +67,8 @@ func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 func (l *lab) listedKey(manager dbus.BusObject) string {
 	l.Helper()
 	var keys []map[string]dbus.Variant
-	if err := manager.Call("org.digestd1.Manager.Keys", 0).Store(&keys); err != nil {
+	var total uint32
+	if err := manager.Call("org.digestd1.Manager.Keys", 0, uint32(0), uint32(0)).Store(&keys, &total); err != nil {
 		l.Fatal(err)
 	}
 	for _, k := range keys {

@@ -56,11 +56,11 @@ if digestctl deny --help >/dev/null 2>&1; then
 	check "what is not denied runs" /opt/app/run
 fi
 
-key=$(digestctl keys --json | python3 -c 'import json,sys; print(next(k["fingerprint"] for k in json.load(sys.stdin)["keys"] if k.get("use", "") == "" and k["lists"] > 0))')
+key=$(digestctl keys --json | python3 -c 'import json,sys; print(next(k["fingerprint"] for k in json.load(sys.stdin)["keys"] if k["owner"].startswith("vendor ")))')
 check "the vendor's key is revoked" digestctl keys revoke "$key" --reason stolen
 gone "what it vouched for does not run" /opt/app/run
 check "the rest of the system goes on" /usr/bin/true
 check "and everything else on other file systems" /usr/bin/python3 -c 'print(1)'
-ends 3 "digestd says that something is to be done" digestctl status
+says "revoked .*vendor" "digestd says whose lists are withheld" digestctl status
 same "no unit failed" "" "$(systemctl --failed --no-legend --plain)"
 end

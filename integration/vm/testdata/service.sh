@@ -51,7 +51,7 @@ as_nobody() { setpriv --reuid nobody --clear-groups "$@"; }
 manager() { busctl call org.digestd1 /org/digestd1 org.digestd1.Manager "$@"; }
 says "healthy" "a user reads it with busctl" as_nobody busctl get-property org.digestd1 /org/digestd1 org.digestd1.Manager State
 floor=(FloorSet sss hello.noarch 0:1.0-1 "by busctl")
-says "AccessDenied|Access denied|may not" "polkit refuses a user's call by busctl" as_nobody busctl call org.digestd1 /org/digestd1 org.digestd1.Manager "${floor[@]}"
+says "polkit does not let you" "polkit refuses a user's call by busctl" as_nobody busctl call org.digestd1 /org/digestd1 org.digestd1.Manager "${floor[@]}"
 check "root calls it by busctl" manager "${floor[@]}"
 check "and takes it back" manager FloorClear ss hello.noarch "was a try"
 cat >/etc/polkit-1/rules.d/40-test.rules <<'END'
@@ -73,7 +73,7 @@ soon "and of who did what" who
 refusal() { journalctl -b -x DIGESTD_KIND=rollback-refused | grep -q -- '^-- '; }
 soon "and explains it" refusal
 says "hello-0:1.0-1.noarch" "digestctl reads the same" digestctl log --kind rollback-refused
-same "labels are what digestctl says" "$(digestctl why --json /usr/bin/hello | python3 -c 'import json,sys; print(json.load(sys.stdin)["label"])')" "$(label /usr/bin/hello)"
+same "labels are what digestctl says" "$(digestctl why --json /usr/bin/hello | python3 -c 'import json,sys; print(json.load(sys.stdin)["why"][0]["label"])')" "$(label /usr/bin/hello)"
 listed() { digestctl list active --json | python3 -c 'import json,sys; print("\n".join(sorted(l["name"] for l in json.load(sys.stdin)["lists"])))'; }
 same "and so is the directory" "$(ls /etc/digest_lists)" "$(listed)"
 systemctl restart systemd-journald

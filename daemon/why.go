@@ -149,27 +149,37 @@ func digestsOf(ctx context.Context, file *kernel.File, wide bool) (fileSums, err
 func (d *Daemon) explain(snap *snapshot, w *api.Why, sums fileSums) {
 	w.Algo, w.Digest = digestlist.SHA256.String(), hex.EncodeToString(sums[digestlist.SHA256])
 	seen := map[string]bool{}
+	vouched := false
 	consider := func(e *entry) {
-		if !seen[e.Name] {
-			seen[e.Name] = true
-			d.considerList(snap, w, e, sums)
+		if seen[e.Name] {
+			return
 		}
+		seen[e.Name] = true
+		if vouched && len(w.Lists) >= enoughLists {
+			w.More++
+			return
+		}
+		before := len(w.Lists)
+		d.considerList(snap, w, e, sums)
+		vouched = vouched || len(w.Lists) > before && vouches(w, &w.Lists[before])
+	}
+	if e := snap.list(w.Label); e != nil && e.refs != nil {
+		consider(e)
+	}
+	for e := range snap.lookup.withPath(pathRef([]byte(w.RealPath))) {
+		consider(e)
 	}
 	for algo := range sums {
 		for e := range snap.lookup.withDigest(digestRef(sums[algo])) {
 			consider(e)
 		}
 	}
-	for e := range snap.lookup.withPath(pathRef([]byte(w.RealPath))) {
-		consider(e)
-	}
 	sortLists(w.Lists)
 	if snap.explainDenied(w, sums) {
 		return
 	}
 	for i := range w.Lists {
-		l := &w.Lists[i]
-		if l.State == api.StateActive && l.DigestMatches && (w.Label == "" || w.Label == l.List) {
+		if l := &w.Lists[i]; vouches(w, l) {
 			w.Vouched, w.Verdict = true, api.VerdictVouched
 			w.Owner, w.OwnerState = l.NEVRA, l.State
 			w.Text = fmt.Sprintf("vouched for by %s, list %s", l.NEVRA, l.List)
@@ -177,6 +187,15 @@ func (d *Daemon) explain(snap *snapshot, w *api.Why, sums fileSums) {
 		}
 	}
 	d.explainNot(snap, w)
+}
+
+// enoughLists is how many lists of a file that is vouched for are read: a licence
+// may be in hundreds.
+const enoughLists = 8
+
+// vouches reports whether a list that was considered vouches for the file.
+func vouches(w *api.Why, l *api.WhyList) bool {
+	return l.State == api.StateActive && l.DigestMatches && (w.Label == "" || w.Label == l.List)
 }
 
 // considerList adds e to the answer if it really has the digest or the path.

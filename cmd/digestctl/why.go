@@ -156,7 +156,7 @@ func (t *tui) whyLists(w api.Why) {
 		}
 		t.fact(name, "%s", keyOf(l.Key, l.KeyOwner))
 	}
-	if more := len(w.Lists) - most; more > 0 {
+	if more := len(w.Lists) - most + int(w.More); more > 0 {
 		t.fact("also", "in %s more; see --json", count(more, "list", "lists"))
 	}
 }

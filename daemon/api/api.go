@@ -192,6 +192,7 @@ type Why struct {
 	Digest     string    `json:"digest,omitzero"`     // of its content now
 	Algo       string    `json:"algo,omitzero"`       // of the digest
 	Lists      []WhyList `json:"lists"`               // that have its content or its path, the best first
+	More       uint32    `json:"more,omitzero"`       // lists that were not looked into, for those of a vouched file are enough
 	Owner      string    `json:"owner,omitzero"`      // NEVRA of the package the file belongs to
 	OwnerState string    `json:"ownerState,omitzero"` // of that package's list
 	Reasons    []string  `json:"reasons"`             // why not, most important first

@@ -72,7 +72,7 @@ chromium         chromium            chromium
 busctl           systemd
 journalctl       systemd
 pkaction         polkitd             polkit
-unshare          util-linux
+pkill            procps
 /usr/bin/python3 python3             python3
 python3(gi)      python3-gi          python3-gobject
 '

@@ -227,6 +227,9 @@ func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err e
 			st.tellAll()
 			return err
 		}
+		if st.assure(t) {
+			verdict.Decision = wire.Assured
+		}
 		if t.test {
 			return nil
 		}

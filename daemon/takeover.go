@@ -25,6 +25,7 @@ const (
 	StageBegin       Stage = "begin" // it said nothing yet
 	StageTest        Stage = "test"  // in a test run
 	StageTransaction Stage = "transaction"
+	StageAssured     Stage = "assured" // in one that no package will be kept out of
 )
 
 // Left is a connection that the digestd before this one left behind.
@@ -45,6 +46,8 @@ func (s *session) leave() bool {
 	switch {
 	case s.txn != nil && s.txn.test:
 		stage = StageTest
+	case s.txn != nil && s.txn.assured:
+		stage = StageAssured
 	case s.txn != nil:
 		stage = StageTransaction
 	}
@@ -72,7 +75,7 @@ func (d *Daemon) takeOver(ctx context.Context, left []Left) {
 			continue
 		}
 		if l.Stage != StageBegin {
-			s.goOn(ctx, l.Stage == StageTest)
+			s.goOn(ctx, l.Stage)
 		}
 		d.sessions.Go(func() { s.serve(ctx) })
 	}
@@ -80,10 +83,11 @@ func (d *Daemon) takeOver(ctx context.Context, left []Left) {
 
 // goOn enters a transaction that began under another digestd. What that had
 // published is found by rpm's database, at the transaction's end.
-func (s *session) goOn(ctx context.Context, test bool) {
+func (s *session) goOn(ctx context.Context, stage Stage) {
+	test := stage == StageTest
 	s.begun = true
 	s.txn = &transaction{
-		peer: s.peer, test: test,
+		peer: s.peer, test: test, assured: stage == StageAssured,
 		added: map[store.Digest]*addition{}, byIndex: map[uint32]*addition{},
 	}
 	s.log.Info("transaction taken over", "test", test)

@@ -37,3 +37,36 @@ func AdmitTransaction(m Mode, elements []Element, lookup func(pkg nevra.NEVRA) L
 	}
 	return decisions
 }
+
+// Assured reports whether no package of a transaction that AdmitTransaction let
+// through can still get a Veto for what only its header tells: the key that
+// signed it, or that several of its versions may be installed. revoked says
+// whether there is a key that was revoked.
+func Assured(m Mode, elements []Element, revoked bool, lookup func(pkg nevra.NEVRA) Line) bool {
+	if m != Enforce {
+		return true
+	}
+	if revoked {
+		return false
+	}
+	for _, e := range elements {
+		if e.Type != Added {
+			continue
+		}
+		line := lookup(e.NEVRA)
+		line.Multi = true
+		if Admit(m, line, e.NEVRA).Verdict == Veto {
+			return false
+		}
+	}
+	return true
+}
+
+// Keep is decision d as it can be in a transaction that was assured: what was
+// refused since then has no list.
+func (d Decision) Keep() Decision {
+	if d.Verdict == Veto {
+		d.Verdict = WithholdList
+	}
+	return d
+}

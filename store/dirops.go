@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -157,19 +158,27 @@ func (d *Dir) InQuarantine(name string) bool {
 	return !errors.Is(err, unix.ENOENT)
 }
 
+// syncers is how many lists are made durable at a time. Each asks the device to
+// flush its cache, which the kernel does once for all who wait for it.
+const syncers = 16
+
 // Sync makes these lists durable, and what was done to the directory. It leaves
 // alone what else waits to be written to the file system: a package manager has
 // just unpacked there.
 func (d *Dir) Sync(names ...string) error {
-	// Writing starts for all before anything is waited for, so that the many
-	// waits after it find little left to do. These two are hints, and may fail.
-	for _, flags := range []int{unix.SYNC_FILE_RANGE_WRITE, unix.SYNC_FILE_RANGE_WRITE | unix.SYNC_FILE_RANGE_WAIT_AFTER} {
-		if len(names) == 1 {
-			break
-		}
-		d.each(names, func(fd int) error { return unix.SyncFileRange(fd, 0, 0, flags) })
+	// Writing starts for all before anything is waited for. That is a hint, and
+	// may fail.
+	if len(names) > 1 {
+		d.each(names, func(fd int) error { return unix.SyncFileRange(fd, 0, 0, unix.SYNC_FILE_RANGE_WRITE) })
 	}
-	if err := d.each(names, unix.Fdatasync); err != nil {
+	errs := make([]error, min(syncers, len(names)))
+	var syncing sync.WaitGroup
+	for i := range errs {
+		part := names[i*len(names)/len(errs) : (i+1)*len(names)/len(errs)]
+		syncing.Go(func() { errs[i] = d.each(part, unix.Fdatasync) })
+	}
+	syncing.Wait()
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("cannot sync %s: %w", d.path, err)
 	}
 	if err := unix.Fsync(d.dirFd()); err != nil {

@@ -50,7 +50,7 @@ func (o options) check(ctx context.Context, who string, r root, packages []pkg) 
 	if err != nil {
 		return false, nil, err
 	}
-	if verdict.Decision != wire.Proceed {
+	if verdict.Decision != wire.Proceed { // what is assured needs no header
 		return verdict.Decision == wire.Refuse, verdict.Notes, nil
 	}
 	for _, i := range slices.Sorted(maps.Keys(files)) {

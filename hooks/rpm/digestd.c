@@ -17,6 +17,7 @@
  *   timeout=SECONDS           budget for all waiting in one transaction
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -79,12 +80,13 @@ void *rpmPluginGetData(rpmPlugin plugin);
 
 enum { MSG_BEGIN = 1, MSG_HEADER, MSG_INSTALLED, MSG_FAILED, MSG_REMOVED, MSG_END,
        MSG_VERDICT = 0x81, MSG_LIST, MSG_ACK, MSG_ERROR = 0xff };
-enum { PROCEED, REFUSE, NOT_MANAGED };          /* in a VERDICT */
+enum { PROCEED, REFUSE, NOT_MANAGED, ASSURED }; /* in a VERDICT */
 enum { LIST_NAMED, NO_LIST, LIST_REFUSED };     /* in a LIST */
 
 enum { FRAME_HEADER = 8, MAX_CONTROL = 64 << 10, MAX_BEGIN = 16 << 20, MAX_HEADER = 64 << 20,
        MAX_SIGNATURES = 1 << 20, MAX_STRING = 4096, MAX_NAME = 255, MAX_ELEMENTS = 200000,
-       MAX_LIST = 8 << 20, MAX_FILE_SIGNATURE = 1024 };
+       MAX_LIST = 8 << 20, MAX_FILE_SIGNATURE = 1024,
+       MAX_OUTBOX = 32 << 10, MAX_WAITING = 64 };
 
 /* What became of an element. rpm before 6.1 runs its hooks for script stages
  * too, so each step is remembered and taken once. */
@@ -103,6 +105,20 @@ struct element {
     struct signature *signatures; /* by file */
     uint32_t nsignatures;
     uint8_t *bytes;
+};
+
+/* A file that rpm has written and not yet given its name, whose list the daemon
+ * has still to name. */
+struct waiting {
+    int fd;        /* our own */
+    uint32_t file; /* rpmfiFX */
+    char *name;    /* for people */
+};
+
+struct buf {
+    uint8_t *p;
+    size_t len, cap;
+    bool failed;
 };
 
 enum link {
@@ -132,6 +148,11 @@ struct session {
     uint32_t mask;
     struct element *current; /* whose files are being unpacked */
     struct element *asked;   /* whose list the daemon has still to name */
+    bool late;               /* no answer can stop a package: files need not wait for it */
+    uint32_t to_come;        /* files of the one asked about that rpm may still write */
+    struct waiting waiting[MAX_WAITING];
+    uint32_t nwaiting;
+    struct buf outbox;       /* frames that can wait for the next one */
 
     uint8_t *in; /* the last frame received; grows with what arrives */
     size_t in_cap;
@@ -174,12 +195,6 @@ static bool log_is_hidden(void)
 }
 
 /* ---- growable buffer for what is sent ---- */
-
-struct buf {
-    uint8_t *p;
-    size_t len, cap;
-    bool failed;
-};
 
 static void put(struct buf *b, const void *data, size_t n)
 {
@@ -225,7 +240,6 @@ static void put_str(struct buf *b, const char *str)
 static void start_frame(struct buf *b, int type)
 {
     const uint8_t head[FRAME_HEADER] = { 1, (uint8_t)type };
-    b->len = 0;
     put(b, head, sizeof head);
 }
 
@@ -307,6 +321,7 @@ static void hang_up(struct session *s)
         close(s->fd);
     s->fd = -1;
     s->link = SILENT;
+    s->outbox.len = 0;
 }
 
 /* The daemon is gone: from now on nothing is sent and nothing waited for. */
@@ -441,22 +456,24 @@ static bool await_reply(struct session *s, int expect, struct reply *r, int64_t 
     return true;
 }
 
-/* Sends a frame whose start is in b and, unless expect is 0, waits for the reply
- * of that type. Failure is that of await_reply. */
+/* Sends what is in the outbox and a frame whose start is in b and, unless expect
+ * is 0, waits for the reply of that type. Failure is that of await_reply. */
 static bool exchange(struct session *s, struct buf *b, struct iovec *more, size_t nmore,
                      int expect, struct reply *r)
 {
-    struct iovec iov[3] = { { .iov_base = b->p, .iov_len = b->len } };
+    struct iovec iov[4] = { { .iov_base = s->outbox.p, .iov_len = s->outbox.len },
+                            { .iov_base = b->p, .iov_len = b->len } };
     int64_t deadline = now_ms() + EXCHANGE_MS;
 
-    if (b->failed) {
+    if (b->failed || s->outbox.failed) {
         lose(s, strerror(ENOMEM));
         return false;
     }
     for (size_t i = 0; i < nmore; i++)
-        iov[1 + i] = more[i];
+        iov[2 + i] = more[i];
     /* Who closes its end may have said why. */
-    bool closed = !transmit(s, iov, 1 + nmore, deadline);
+    bool closed = !transmit(s, iov, 2 + nmore, deadline);
+    s->outbox.len = 0;
     if (closed && errno != EPIPE && errno != ECONNRESET) {
         lose(s, strerror(errno));
         return false;
@@ -513,8 +530,18 @@ static void forget_signatures(struct element *e)
     e->nsignatures = 0;
 }
 
+static void forget_waiting(struct session *s)
+{
+    for (uint32_t i = 0; i < s->nwaiting; i++) {
+        close(s->waiting[i].fd);
+        free(s->waiting[i].name);
+    }
+    s->nwaiting = 0;
+}
+
 static void forget_elements(struct session *s)
 {
+    forget_waiting(s);
     for (uint32_t i = 0; i < s->n; i++) {
         free(s->elements[i].list);
         forget_signatures(&s->elements[i]);
@@ -548,6 +575,18 @@ static bool learn_elements(struct session *s, rpmts ts)
         s->slots[slot_of(s, te)] = s->n;
     }
     return true;
+}
+
+/* Counts files that rpm labels one by one: regular, and with no other name. It
+ * may skip some of them, which only rpm knows. */
+static uint32_t count_files(rpmte te)
+{
+    rpmfiles files = rpmteFiles(te);
+    uint32_t n = 0;
+    for (int i = 0, all = rpmfilesFC(files); i < all; i++)
+        n += S_ISREG(rpmfilesFMode(files, i)) && !(rpmfilesFFlags(files, i) & RPMFILE_GHOST) && rpmfilesFNlink(files, i) == 1;
+    rpmfilesFree(files);
+    return n;
 }
 
 /* ---- messages to the daemon ---- */
@@ -607,14 +646,16 @@ static rpmRC begin(struct session *s, rpmts ts)
     } else if (exchange(s, &b, NULL, 0, MSG_VERDICT, &r)) {
         uint32_t decision = get_uint(&r, 1);
         bool mute = r.end - r.p == 2; /* no messages, only their count */
-        if (!finish(s, &r) || decision > NOT_MANAGED) {
+        if (!finish(s, &r) || decision > ASSURED) {
             lose(s, strerror(EPROTO));
         } else if (decision == REFUSE) {
             if (mute)
                 say(s, RPMLOG_ERR, "digestd: transaction refused, without a reason");
             rc = RPMRC_FAIL;
         }
-        if (decision != PROCEED && s->link == OPEN)
+        /* Whoever rather refuses than goes without an answer has to wait for each. */
+        s->late = decision == ASSURED && !s->refuse;
+        if (decision != PROCEED && decision != ASSURED && s->link == OPEN)
             hang_up(s);
     }
     free(b.p);
@@ -692,6 +733,7 @@ static void announce(struct session *s, struct element *e, Header h)
     struct iovec more[2] = { { .iov_base = region.data, .iov_len = n },
                              { .iov_base = sigs.p, .iov_len = sigs.len } };
 
+    s->to_come = 0;
     if (exchange(s, &head, more, 2, 0, &r)) {
         e->progress = ASKED;
         s->asked = e;
@@ -748,6 +790,89 @@ static const struct signature *signature_of(const struct element *e, uint32_t fi
     return low < e->nsignatures && e->signatures[low].file == file ? &e->signatures[low] : NULL;
 }
 
+/* ---- labels ---- */
+
+/* Whether the file bears the label list already, or none if list is NULL. */
+static bool labelled(int fd, const char *path, const char *list)
+{
+    char old[MAX_NAME + 2];
+    ssize_t n = fd >= 0 ? fgetxattr(fd, LABEL, old, sizeof old) : lgetxattr(path, LABEL, old, sizeof old);
+    if (!list)
+        return n < 0 && (errno == ENODATA || errno == EOPNOTSUPP);
+    if (n > 0 && old[n - 1] == '\0') /* as others write it */
+        n--;
+    return n >= 0 && (size_t)n == strlen(list) && memcmp(old, list, (size_t)n) == 0;
+}
+
+/* Binds a file to list, or to none. What rpm just wrote is a new inode, without
+ * a label. On any other, setting one makes the kernel forget what it knows of the
+ * file, so one that stands is left alone. */
+static int label(int fd, const char *path, const char *list, bool fresh)
+{
+    if (fresh ? !list : labelled(fd, path, list))
+        return 0;
+    if (!list)
+        return fd >= 0 ? fremovexattr(fd, LABEL) : lremovexattr(path, LABEL);
+    return fd >= 0 ? fsetxattr(fd, LABEL, list, strlen(list), 0) : lsetxattr(path, LABEL, list, strlen(list), 0);
+}
+
+/* Signs a file. A signature that stands is that of the same content, or made
+ * anew, so it is written without a look. */
+static int sign(int fd, const char *path, const struct element *e, const struct signature *sig)
+{
+    const uint8_t *value = e->bytes + sig->at;
+    return fd >= 0 ? fsetxattr(fd, SIGNATURE, value, sig->n, 0) : lsetxattr(path, SIGNATURE, value, sig->n, 0);
+}
+
+/* Labels and signs a file of an announced element. Without a path only the
+ * descriptor counts. */
+static void mark(struct session *s, const struct element *e, uint32_t file, int fd, const char *path,
+                 const char *name, bool fresh)
+{
+    int rc = label(fd, path, e->list, fresh);
+    /* A descriptor may be one that allows no attributes (O_PATH). */
+    if (rc < 0 && errno == EBADF && path)
+        rc = label(-1, path, e->list, fresh);
+    const struct signature *sig = rc < 0 ? NULL : signature_of(e, file);
+    if (sig && (rc = sign(fd, path, e, sig)) < 0 && errno == EBADF && path)
+        rc = sign(-1, path, e, sig);
+    if (rc < 0 && !s->label_warned) {
+        s->label_warned = true;
+        say(s, RPMLOG_WARNING, "digestd: cannot label %s, and maybe others: %s", name, strerror(errno));
+    }
+}
+
+static bool answered(const struct session *s)
+{
+    struct pollfd p = { .fd = s->fd, .events = POLLIN };
+    return poll(&p, 1, 0) != 0;
+}
+
+/* Puts a file off until its list is known, if it may: rpm must not be able to
+ * give any file of the package its name before that. */
+static bool put_off(struct session *s, uint32_t file, int fd, const char *name)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (s->to_come == 0 || s->nwaiting == MAX_WAITING || flags < 0 || flags & O_PATH || answered(s))
+        return false;
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (own < 0)
+        return false;
+    s->waiting[s->nwaiting++] = (struct waiting){ .fd = own, .file = file, .name = strdup(name) };
+    return true;
+}
+
+/* Labels what was put off, if there is a label for it. */
+static void catch_up(struct session *s, const struct element *e)
+{
+    for (uint32_t i = 0; i < s->nwaiting; i++) {
+        const struct waiting *w = &s->waiting[i];
+        if (e->progress == ANNOUNCED)
+            mark(s, e, w->file, w->fd, NULL, w->name ? w->name : rpmteNEVRA(e->te), true);
+    }
+    forget_waiting(s);
+}
+
 /* Learns the name of the list of the package that was announced last. It fails
  * when that package must not be installed. */
 static rpmRC learn(struct session *s)
@@ -786,20 +911,22 @@ static rpmRC learn(struct session *s)
         e->progress = REFUSED;
         rc = RPMRC_FAIL;
     }
+    catch_up(s, e);
     return rc;
 }
 
-/* Sends INSTALLED with the new database number, or FAILED with rpm's result. */
+/* Sends INSTALLED with the new database number, or FAILED with rpm's result. The
+ * first changes nothing before the transaction's end, and waits for company. */
 static void tell(struct session *s, int type, const struct element *e, uint32_t value)
 {
-    struct buf b = { 0 };
+    struct buf none = { 0 };
     struct reply r;
-    start_frame(&b, type);
-    put_uint(&b, index_of(s, e), 4);
-    put_uint(&b, value, 4);
-    end_frame(&b, 0);
-    exchange(s, &b, NULL, 0, 0, &r);
-    free(b.p);
+    const uint8_t head[FRAME_HEADER] = { 1, (uint8_t)type, [7] = 8 };
+    put(&s->outbox, head, sizeof head);
+    put_uint(&s->outbox, index_of(s, e), 4);
+    put_uint(&s->outbox, value, 4);
+    if (type != MSG_INSTALLED || s->outbox.len > MAX_OUTBOX)
+        exchange(s, &none, NULL, 0, 0, &r);
 }
 
 /* Names the header that is gone by what its signature covers: numbers in rpm's
@@ -917,6 +1044,7 @@ static void digestd_cleanup(rpmPlugin plugin)
     hang_up(s);
     forget_elements(s);
     free(s->in);
+    free(s->outbox.p);
     free(s);
     rpmPluginSetData(plugin, NULL);
 }
@@ -934,6 +1062,7 @@ static rpmRC digestd_tsm_pre(rpmPlugin plugin, rpmts ts)
     s->db_only = rpmtsFlags(ts) & RPMTRANS_FLAG_JUSTDB;
     s->label_warned = false;
     s->asked = NULL;
+    s->late = false;
     if (!learn_elements(s, ts))
         lose(s, strerror(errno));
     else if (dial(s))
@@ -971,6 +1100,8 @@ static rpmRC digestd_psm_pre(rpmPlugin plugin, rpmte te)
         /* Only what unpacks files has a later moment that could still stop it. */
         if (s->db_only || !h || !headerIsEntry(h, RPMTAG_BASENAMES))
             learn(s);
+        else if (s->asked && s->late)
+            s->to_come = count_files(te);
         headerFree(h);
     }
     if (e->progress == UNSEEN && s->link == LOST && s->refuse)
@@ -1039,77 +1170,45 @@ static bool has_digest(rpmfi fi)
     return false;
 }
 
-/* Whether the file bears the label list already, or none if list is NULL. */
-static bool labelled(int fd, const char *path, const char *list)
-{
-    char old[MAX_NAME + 2];
-    ssize_t n = fd >= 0 ? fgetxattr(fd, LABEL, old, sizeof old) : lgetxattr(path, LABEL, old, sizeof old);
-    if (!list)
-        return n < 0 && (errno == ENODATA || errno == EOPNOTSUPP);
-    if (n > 0 && old[n - 1] == '\0') /* as others write it */
-        n--;
-    return n >= 0 && (size_t)n == strlen(list) && memcmp(old, list, (size_t)n) == 0;
-}
-
-/* Binds a file to list, or to none. What rpm just wrote is a new inode, without
- * a label. On any other, setting one makes the kernel forget what it knows of the
- * file, so one that stands is left alone. */
-static int label(int fd, const char *path, const char *list, bool fresh)
-{
-    if (fresh ? !list : labelled(fd, path, list))
-        return 0;
-    if (!list)
-        return fd >= 0 ? fremovexattr(fd, LABEL) : lremovexattr(path, LABEL);
-    return fd >= 0 ? fsetxattr(fd, LABEL, list, strlen(list), 0) : lsetxattr(path, LABEL, list, strlen(list), 0);
-}
-
-/* Signs a file. A signature that stands is that of the same content, or made
- * anew, so it is written without a look. */
-static int sign(int fd, const char *path, const struct element *e, const struct signature *sig)
-{
-    const uint8_t *value = e->bytes + sig->at;
-    return fd >= 0 ? fsetxattr(fd, SIGNATURE, value, sig->n, 0) : lsetxattr(path, SIGNATURE, value, sig->n, 0);
-}
-
 /* Directories and links come without a label to set, but are a beginning. */
 static rpmRC digestd_fsm_file_pre(rpmPlugin plugin, rpmfi fi, const char *path, mode_t mode, rpmFsmOp op)
 {
     struct session *s = rpmPluginGetData(plugin);
     (void)fi, (void)path, (void)op;
-    return s && !S_ISREG(mode) ? learn(s) : RPMRC_OK;
+    return s && !s->late && !S_ISREG(mode) ? learn(s) : RPMRC_OK;
 }
 
 static rpmRC digestd_fsm_file_prepare(rpmPlugin plugin, rpmfi fi, int fd, const char *path,
                                       const char *dest, mode_t mode, rpmFsmOp op)
 {
     struct session *s = rpmPluginGetData(plugin);
-    int action = (int)XFO_ACTION(op);
+    const char *name = dest ? dest : path;
+    bool fresh = XFA_CREATING(XFO_ACTION(op));
 
     if (!s || !s->current)
         return RPMRC_OK;
+    /* rpm makes directories that no package owns without a file index. */
+    bool written = fi && S_ISREG(mode) && (fresh || XFO_ACTION(op) == FA_TOUCH) && !(rpmfiFFlags(fi) & RPMFILE_GHOST);
+    if (s->asked && s->late) {
+        if (written && s->to_come > 0 && rpmfiFNlink(fi) == 1)
+            s->to_come--;
+        if (!written || !has_digest(fi) || (fresh && put_off(s, (uint32_t)rpmfiFX(fi), fd, name)))
+            return RPMRC_OK;
+    }
     if (learn(s) != RPMRC_OK)
         return RPMRC_FAIL;
-    if (s->current->progress != ANNOUNCED)
-        return RPMRC_OK;
-    /* rpm makes directories that no package owns without a file index. */
-    if (!fi || !S_ISREG(mode) || (!XFA_CREATING(action) && action != FA_TOUCH))
-        return RPMRC_OK;
-    if ((rpmfiFFlags(fi) & RPMFILE_GHOST) || !has_digest(fi))
-        return RPMRC_OK;
-    const char *list = s->current->list;
-    bool fresh = XFA_CREATING(action);
-    int rc = label(fd, path, list, fresh);
-    /* A descriptor may be one that allows no attributes (O_PATH). */
-    if (rc < 0 && errno == EBADF)
-        rc = label(-1, path, list, fresh);
-    const struct signature *sig = rc < 0 ? NULL : signature_of(s->current, (uint32_t)rpmfiFX(fi));
-    if (sig && (rc = sign(fd, path, s->current, sig)) < 0 && errno == EBADF)
-        rc = sign(-1, path, s->current, sig);
-    if (rc < 0 && !s->label_warned) {
-        s->label_warned = true;
-        say(s, RPMLOG_WARNING, "digestd: cannot label %s, and maybe others: %s", dest ? dest : path, strerror(errno));
-    }
+    if (s->current->progress == ANNOUNCED && written && has_digest(fi))
+        mark(s, s->current, (uint32_t)rpmfiFX(fi), fd, path, name, fresh);
     return RPMRC_OK;
+}
+
+/* A file has its name: where rpm skipped some, the end of those to come was not
+ * in sight. Directories that no package owns come here while others are written. */
+static rpmRC digestd_fsm_file_post(rpmPlugin plugin, rpmfi fi, const char *path, mode_t mode, rpmFsmOp op, int res)
+{
+    struct session *s = rpmPluginGetData(plugin);
+    (void)path, (void)mode, (void)op, (void)res;
+    return s && fi ? learn(s) : RPMRC_OK;
 }
 
 __attribute__((visibility("default")))
@@ -1122,5 +1221,6 @@ struct rpmPluginHooks_s digestd_hooks = {
     .psm_post = digestd_psm_post,
     .scriptlet_pre = digestd_scriptlet_pre,
     .fsm_file_pre = digestd_fsm_file_pre,
+    .fsm_file_post = digestd_fsm_file_post,
     .fsm_file_prepare = digestd_fsm_file_prepare,
 };

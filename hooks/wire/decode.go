@@ -233,7 +233,7 @@ func (m *Hint) decode(d *decoder) {
 
 func (m *Verdict) decode(d *decoder) {
 	m.Decision = Decision(d.u8())
-	if m.Decision > NotManaged {
+	if m.Decision > Assured {
 		d.fail("%v is unknown", m.Decision)
 	}
 	m.Notes = d.notes()

@@ -211,6 +211,7 @@ const (
 	Proceed    Decision = 0
 	Refuse     Decision = 1
 	NotManaged Decision = 2 // not about packages this daemon keeps: say no more
+	Assured    Decision = 3 // proceed, and no List will be RefuseList
 )
 
 func (d Decision) String() string {
@@ -221,6 +222,8 @@ func (d Decision) String() string {
 		return "refuse"
 	case NotManaged:
 		return "not managed"
+	case Assured:
+		return "proceed, assured"
 	}
 	return fmt.Sprintf("decision %d", uint8(d))
 }

@@ -57,7 +57,7 @@ func (l *lab) headers() {
 	}
 	defer client.Close()
 	verdict, err := client.Begin(l.Context(), begin)
-	if err != nil || verdict.Decision != wire.Proceed {
+	if err != nil || verdict.Decision != wire.Assured {
 		l.Fatalf("%v %+v", err, verdict)
 	}
 	settle()

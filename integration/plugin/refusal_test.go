@@ -45,8 +45,13 @@ func TestVetoStopsOnePackage(t *testing.T) {
 		b.ok("-U", "plain-1")
 		b.messages()
 		b.reply = func(m wire.Message) wire.Message {
-			if h, ok := m.(*wire.Header); ok && strings.Contains(string(h.Region), "plain") {
-				return &wire.List{Element: h.Element, Decision: wire.RefuseList, Notes: []wire.Note{{Level: wire.LevelError, Text: reason}}}
+			switch h := m.(type) {
+			case *wire.Begin:
+				return &wire.Verdict{Decision: wire.Proceed}
+			case *wire.Header:
+				if strings.Contains(string(h.Region), "plain") {
+					return &wire.List{Element: h.Element, Decision: wire.RefuseList, Notes: []wire.Note{{Level: wire.LevelError, Text: reason}}}
+				}
 			}
 			return nil
 		}

@@ -132,11 +132,11 @@ func (s *server) hear(m wire.Message) {
 	s.heard = append(s.heard, m)
 }
 
-// usual is how a daemon answers that has nothing against anything.
+// usual is how a daemon answers that has nothing against anything, nor will.
 func usual(m wire.Message) wire.Message {
 	switch m := m.(type) {
 	case *wire.Begin:
-		return &wire.Verdict{Decision: wire.Proceed}
+		return &wire.Verdict{Decision: wire.Assured}
 	case *wire.Header:
 		return &wire.List{Element: m.Element, Decision: wire.ListNamed, Name: listName(m.Element)}
 	case *wire.End:

@@ -262,7 +262,7 @@ func TestGarbage(t *testing.T) {
 		{"more than one frame", wire.KindBegin, append(frame(wire.KindVerdict, verdict), 1), "Protocol error"},
 		{"another reply", wire.KindBegin, frame(wire.KindAck, "\x00\x00"), "Protocol error"},
 		{"empty verdict", wire.KindBegin, frame(wire.KindVerdict, ""), "Protocol error"},
-		{"unknown decision", wire.KindBegin, frame(wire.KindVerdict, "\x03\x00\x00"), "Protocol error"},
+		{"unknown decision", wire.KindBegin, frame(wire.KindVerdict, "\x04\x00\x00"), "Protocol error"},
 		{"message count", wire.KindBegin, frame(wire.KindVerdict, "\x00\xff\xff"), "Protocol error"},
 		{"message length", wire.KindBegin, frame(wire.KindVerdict, "\x00\x00\x01\x02\xff\xff\xff\xff!"), "Protocol error"},
 		{"message level", wire.KindBegin, frame(wire.KindVerdict, "\x00\x00\x01\x03\x00\x00\x00\x01!"), "Protocol error"},

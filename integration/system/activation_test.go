@@ -289,7 +289,7 @@ func TestRestartBetweenMessages(t *testing.T) {
 	g.up()
 	g.again()
 	verdict, err := client.Begin(t.Context(), g.begin(brings("good", "1")))
-	if err != nil || verdict.Decision != wire.Proceed {
+	if err != nil || verdict.Decision != wire.Assured {
 		t.Fatalf("verdict %+v, %v", verdict, err)
 	}
 	g.again()
@@ -308,7 +308,7 @@ func TestRestartBetweenMessages(t *testing.T) {
 	client = wire.NewClient(g.dial())
 	begin := g.begin(brings("good", "1"))
 	begin.Flags = 1
-	if verdict, err := client.Begin(t.Context(), begin); err != nil || verdict.Decision != wire.Proceed {
+	if verdict, err := client.Begin(t.Context(), begin); err != nil || verdict.Decision != wire.Assured {
 		t.Fatalf("verdict of a test run %+v, %v", verdict, err)
 	}
 	g.again()

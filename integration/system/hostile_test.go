@@ -152,7 +152,7 @@ func TestPeersThatStall(t *testing.T) {
 	client := wire.NewClient(conn)
 	file := m.mustBuild("half-1-1.noarch")
 	verdict, err := client.Begin(t.Context(), m.begin(brings("half", "1")))
-	if err != nil || verdict.Decision != wire.Proceed {
+	if err != nil || verdict.Decision != wire.Assured {
 		t.Fatalf("verdict %+v, %v", verdict, err)
 	}
 	region, sigs := m.headerOf(file)
@@ -198,7 +198,7 @@ func TestHostileHeaders(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			client := wire.NewClient(m.dial())
 			verdict, err := client.Begin(t.Context(), m.begin(brings("good", "1")))
-			if err != nil || verdict.Decision != wire.Proceed {
+			if err != nil || verdict.Decision != wire.Assured {
 				t.Fatalf("verdict %+v, %v", verdict, err)
 			}
 			h.Type = wire.Added

@@ -368,6 +368,9 @@ func TestKeyringMerges(t *testing.T) {
 		if len(ring.Certs()) != 1 || ring.Certs()[0].Source != test.source {
 			t.Errorf("%s: got %+v", test.name, ring.Certs())
 		}
+		if got := ring.Revokes(); got != (test.sub == "*pgp.RevokedError") {
+			t.Errorf("%s: Revokes = %v", test.name, got)
+		}
 		for sig, want := range map[*byte]string{&primarySig[0]: test.primary, &subSig[0]: test.sub} {
 			data := primarySig
 			if sig == &subSig[0] {

@@ -119,6 +119,14 @@ func (k *Keyring) add(s *signingKey) {
 // Certs returns the certificates, merged, in the order of their fingerprints.
 func (k *Keyring) Certs() []*Cert { return slices.Clone(k.certs) }
 
+// Revokes reports whether any key that signatures may name is revoked, or any
+// other by the options.
+func (k *Keyring) Revokes() bool {
+	return len(k.options.Revoked) > 0 || slices.ContainsFunc(k.certs, func(c *Cert) bool {
+		return c.Revoked != nil || slices.ContainsFunc(c.Subkeys, func(s Subkey) bool { return s.Revoked != nil })
+	})
+}
+
 // Lookup returns the certificate that has fingerprint (hex, in either case) as
 // its primary key or a signing subkey, nil if there is none.
 func (k *Keyring) Lookup(fingerprint string) *Cert {

@@ -213,7 +213,6 @@ func (d *Daemon) reduce(hit []*entry, denials *policy.Denials) []*reduction {
 	for range min(runtime.GOMAXPROCS(0), len(hit)) {
 		w := workspace{stager: d.dir.Stager("deny" + strconv.FormatUint(d.serial.Add(1), 36)), denials: denials}
 		group.Go(func() {
-			defer w.stager.Close()
 			for i := next.Add(1) - 1; i < int64(len(hit)); i = next.Add(1) - 1 {
 				e := hit[i]
 				r := &reduction{entry: e, candidate: candidate{pkg: e.Package, header: e.Header, name: e.Name, denials: denials}}

@@ -47,9 +47,7 @@ func (s *session) header(ctx context.Context, m *wire.Header) error {
 			}
 		}
 	}
-	err = s.conn.Write(reply, frameDeadline)
-	s.work.stager.Prepare() // while the package manager is busy
-	return err
+	return s.conn.Write(reply, frameDeadline)
 }
 
 // publish verifies a header and publishes its list. It returns the addition, or

@@ -122,11 +122,20 @@ func (m *maker) build(c *candidate, h *header.Header, w *workspace) error {
 	if err := m.compose(c, h, w); err != nil {
 		return err
 	}
-	return m.finish(c, w)
+	if c.none != nil && c.vouch.Verdict != policy.Veto {
+		c.vouch = *c.none
+	}
+	if c.vouch.Verdict != policy.Allow {
+		return nil
+	}
+	if err := m.signList(c, w); err != nil {
+		return err
+	}
+	c.sig = nil // part of a buffer that is not ours to keep
+	return m.stage(c, w)
 }
 
-// compose makes the body of c's list in w. It looks at nothing that verify
-// finds out, so that both may run at the same time.
+// compose makes the body of c's list in w.
 func (m *maker) compose(c *candidate, h *header.Header, w *workspace) error {
 	var err error
 	switch m.format {
@@ -186,28 +195,6 @@ func (m *maker) signList(c *candidate, w *workspace) error {
 	return nil
 }
 
-// finish signs and stages the list of a candidate that may have one, or takes
-// back what was staged for one that may not.
-func (m *maker) finish(c *candidate, w *workspace) error {
-	if c.none != nil && c.vouch.Verdict != policy.Veto {
-		c.vouch = *c.none
-	}
-	if c.vouch.Verdict != policy.Allow {
-		w.stager.Discard(&c.staged)
-		return nil
-	}
-	if c.signer == "" {
-		if err := m.signList(c, w); err != nil {
-			return err
-		}
-	}
-	c.sig = nil // part of a buffer that is not ours to keep
-	if c.staged != (store.Staged{}) {
-		return nil
-	}
-	return m.stage(c, w)
-}
-
 func (m *maker) stage(c *candidate, w *workspace) (err error) {
 	if c.staged, err = w.stager.Write(w.out); err != nil {
 		return fmt.Errorf("cannot write list of %s: %w", c.pkg, err)
@@ -215,50 +202,25 @@ func (m *maker) stage(c *candidate, w *workspace) (err error) {
 	return nil
 }
 
-// make does what examine and build do, but builds while it verifies: the package
-// manager waits for it. consider, which runs meanwhile, may find that there is
-// nothing to make.
+// make does what examine and build do. Before it does the work, consider may find
+// that there is nothing to build. It takes one step after the other: to wake
+// another processor up takes as long as most of them.
 func (m *maker) make(h *header.Header, sigs []header.Signature, keyring *pgp.Keyring, now time.Time, w *workspace,
 	consider func(*candidate) (more bool, err error)) (*candidate, error) {
 	c, err := m.identify(h)
 	if err != nil {
 		return nil, err
 	}
-	type outcome struct {
-		verification
-		error
-	}
-	verified := make(chan outcome, 1)
-	facts := *c
-	go func() {
-		v, err := m.verify(&facts, h, sigs, keyring, now)
-		verified <- outcome{v, err}
-	}()
 	more, err := consider(c)
-	if err == nil && more {
-		err = m.anticipate(c, h, w)
-	}
-	v := <-verified // also when it no longer matters: it reads what is the caller's
-	c.verification, c.hashed = v.verification, nil
-	if err != nil && v.error == nil && c.vouch.Verdict != policy.Allow {
-		err = nil // what could not be made is not wanted
-	}
-	if err = errors.Join(err, v.error); err != nil || !more {
-		w.stager.Discard(&c.staged)
+	if err != nil {
 		return c, err
 	}
-	return c, m.finish(c, w)
-}
-
-// anticipate makes and stages the list of c as if it were verified.
-func (m *maker) anticipate(c *candidate, h *header.Header, w *workspace) error {
-	if err := m.compose(c, h, w); err != nil || c.none != nil || m.sign == "pgp" {
-		return err
+	c.verification, err = m.verify(c, h, sigs, keyring, now)
+	c.hashed = nil
+	if err != nil || !more || c.vouch.Verdict != policy.Allow {
+		return c, err
 	}
-	if err := m.signList(c, w); err != nil {
-		return err
-	}
-	return m.stage(c, w)
+	return c, m.build(c, h, w)
 }
 
 // signer names the certificate that new lists are signed with, "" for none.

@@ -10,47 +10,37 @@ import (
 // errStopping means that the daemon no longer takes work.
 var errStopping = errors.New("digestd is stopping")
 
-// owner runs work on the state, one piece at a time, in the order it arrives.
+// owner lets one piece of work at a time have the state, in the order it comes.
+// Whoever brings work does it: to hand it to another goroutine costs a package
+// manager that waits two wake-ups.
 type owner struct {
 	state *state
-	work  chan func(*state)
-	done  chan struct{}
+	turn  chan struct{} // holds one token while somebody has the state
+	done  chan struct{} // closed when nobody gets it any more
 }
 
 func newOwner(s *state) *owner {
-	return &owner{state: s, work: make(chan func(*state)), done: make(chan struct{})}
+	return &owner{state: s, turn: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
-// run is the goroutine that owns the state.
+// run waits until ctx ends, and then for the work under way.
 func (o *owner) run(ctx context.Context) {
-	defer close(o.done)
-	for {
-		select {
-		case fn := <-o.work:
-			fn(o.state)
-		case <-ctx.Done():
-			return
-		}
-	}
+	<-ctx.Done()
+	o.turn <- struct{}{}
+	close(o.done)
 }
 
-// do runs fn on the state and returns when it has ended. fn must not wait for
-// anything but the disk.
+// do runs fn on the state when its turn has come. fn must not wait for anything
+// but the disk.
 func (o *owner) do(ctx context.Context, fn func(*state)) error {
-	finished := make(chan struct{})
 	select {
-	case o.work <- func(s *state) { defer close(finished); fn(s) }:
+	case o.turn <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-o.done:
 		return errStopping
 	}
-	// Work that was taken runs to its end: giving up on it here would leave the
-	// caller not knowing what became of it.
-	select {
-	case <-finished:
-		return nil
-	case <-o.done:
-		return errStopping
-	}
+	defer func() { <-o.turn }()
+	fn(o.state)
+	return nil
 }

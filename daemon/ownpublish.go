@@ -73,7 +73,6 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 		return r, err
 	}
 	stager := d.dir.Stager("own" + strconv.FormatUint(d.serial.Add(1), 36))
-	defer stager.Close()
 	before := d.snapshot().own[req.Name]
 	defer func() { d.dir.Discard(c.made.staged) }()
 	for done := false; !done; {

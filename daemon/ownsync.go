@@ -182,7 +182,6 @@ func (d *Daemon) remakeOwn(ctx context.Context, work []*ownWork) {
 	}
 	m := d.maker.Load()
 	stager := d.dir.Stager("own" + strconv.FormatUint(d.serial.Add(1), 36))
-	defer stager.Close()
 	for _, w := range work {
 		if w.err = ctx.Err(); w.err != nil {
 			continue

@@ -107,7 +107,6 @@ func (d *Daemon) newSession(c *net.UnixConn) *session {
 // serve returns when the transaction has ended, or is another's.
 func (s *session) serve(ctx context.Context) {
 	defer s.conn.Close()
-	defer s.work.stager.Close()
 	err := s.run(ctx)
 	if errors.Is(err, errAtRest) && s.leave() {
 		return
@@ -250,9 +249,6 @@ func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err e
 	}
 	err = s.conn.Write(verdict, frameDeadline)
 	s.txn = t
-	if !t.test {
-		s.work.stager.Prepare()
-	}
 	return true, err
 }
 

@@ -183,51 +183,6 @@ func TestRemoveMany(t *testing.T) {
 	}
 }
 
-func TestStagerPrepares(t *testing.T) {
-	d, path := openDir(t)
-	s := d.Stager("p")
-	staged := func() (names []string) {
-		entries, err := os.ReadDir(path + ".staging")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range entries {
-			names = append(names, e.Name())
-		}
-		return names
-	}
-	s.Prepare()
-	s.Prepare()
-	if got := staged(); len(got) != 1 {
-		t.Fatalf("prepared twice, staging holds %q, want one file", got)
-	}
-	for _, content := range []string{"first", "second"} {
-		st, err := s.Write([]byte(content))
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Prepare()
-		if err := d.Publish(st, "tlv-"+content, true); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := d.Read("tlv-"+content, nil); string(got) != content || err != nil {
-			t.Errorf("list = %q, %v, want %q", got, err, content)
-		}
-	}
-	st, err := s.Write([]byte("third"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Discard(&st)
-	s.Discard(&st)
-	s.Prepare()
-	s.Close()
-	s.Close()
-	if got := staged(); len(got) != 0 {
-		t.Errorf("after Close staging holds %q, want nothing", got)
-	}
-}
-
 func TestHostileNames(t *testing.T) {
 	d, _ := openDir(t)
 	for _, name := range []string{"", ".", "..", "a/b", "../x", "a\x00b", strings.Repeat("n", 256)} {

@@ -23,30 +23,11 @@ type Stager struct {
 	d      *Dir
 	prefix string
 	serial uint64
-	ready  int // descriptor of a file that waits for content, if prepared
-	name   string
 }
 
 // Stager returns a Stager whose files carry prefix, which must be unique among
 // the Stagers in use.
 func (d *Dir) Stager(prefix string) *Stager { return &Stager{d: d, prefix: prefix} }
-
-// Prepare creates the file that the next Write fills, for callers who have time
-// now and will be in a hurry then. A failure shows in Write.
-func (s *Stager) Prepare() {
-	if s.name == "" {
-		s.create()
-	}
-}
-
-func (s *Stager) create() (err error) {
-	s.serial++
-	name := s.prefix + "." + strconv.FormatUint(s.serial, 10)
-	if s.ready, err = s.d.createStaged(name); err == nil {
-		s.name = name
-	}
-	return err
-}
 
 // Write stages content, which may come in parts. The file is complete and closed
 // when Write returns, not yet durable.
@@ -58,14 +39,13 @@ func (s *Stager) Write(parts ...[]byte) (Staged, error) {
 	if size == 0 {
 		return Staged{}, errors.New("cannot stage an empty list: the kernel would refuse it")
 	}
-	if s.name == "" {
-		if err := s.create(); err != nil {
-			return Staged{}, err
-		}
+	s.serial++
+	st := Staged{s.prefix + "." + strconv.FormatUint(s.serial, 10), size}
+	fd, err := s.d.createStaged(st.name)
+	if err != nil {
+		return Staged{}, err
 	}
-	st := Staged{s.name, size}
-	s.name = ""
-	if err := s.d.fillStaged(s.ready, st.name, parts); err != nil {
+	if err := s.d.fillStaged(fd, st.name, parts); err != nil {
 		return Staged{}, err
 	}
 	return st, nil
@@ -82,15 +62,6 @@ func (d *Dir) SyncStaged(s Staged) error {
 		return fmt.Errorf("cannot sync a list in %s: %w", d.staging.Name(), err)
 	}
 	return nil
-}
-
-// Close removes what Prepare made and no Write has used.
-func (s *Stager) Close() {
-	if s.name != "" {
-		unix.Close(s.ready)
-		s.d.unlinkStaged(s.name)
-		s.name = ""
-	}
 }
 
 // Discard removes a file it has staged, if there is one, and forgets it.

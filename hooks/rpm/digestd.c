@@ -148,6 +148,8 @@ struct session {
     uint32_t mask;
     struct element *current; /* whose files are being unpacked */
     struct element *asked;   /* whose list the daemon has still to name */
+    bool unlisted;           /* a package got no list */
+    bool ending;             /* the answer to END is due */
     bool late;               /* no answer can stop a package: files need not wait for it */
     uint32_t to_come;        /* files of the one asked about that rpm may still write */
     struct waiting waiting[MAX_WAITING];
@@ -904,6 +906,7 @@ static rpmRC learn(struct session *s)
             rc = RPMRC_FAIL;
         } else {
             e->list = len > 0 ? strndup(name, (size_t)len) : NULL;
+            s->unlisted |= len == 0;
             e->progress = ANNOUNCED;
         }
     }
@@ -958,6 +961,18 @@ static void tell_removed(struct session *s, const struct element *e)
     headerFree(h);
 }
 
+/* Reads the answer to END, if one is due. */
+static void await_ack(struct session *s)
+{
+    struct reply r;
+    if (s->ending && s->link == OPEN && await_reply(s, MSG_ACK, &r, now_ms() + EXCHANGE_MS) && !finish(s, &r))
+        lose(s, strerror(EPROTO));
+    s->ending = false;
+}
+
+/* Says that the transaction is over. rpm then makes durable what it did, and the
+ * daemon does so meanwhile; where there is something to tell the user about, the
+ * answer comes first. */
 static void end(struct session *s)
 {
     struct buf b = { 0 };
@@ -968,8 +983,9 @@ static void end(struct session *s)
     start_frame(&b, MSG_END);
     put_uint(&b, failed, 4);
     end_frame(&b, 0);
-    if (exchange(s, &b, NULL, 0, MSG_ACK, &r) && !finish(s, &r))
-        lose(s, strerror(EPROTO));
+    s->ending = exchange(s, &b, NULL, 0, 0, &r);
+    if (s->unlisted)
+        await_ack(s);
     free(b.p);
 }
 
@@ -1041,6 +1057,7 @@ static void digestd_cleanup(rpmPlugin plugin)
     struct session *s = rpmPluginGetData(plugin);
     if (!s)
         return;
+    await_ack(s);
     hang_up(s);
     forget_elements(s);
     free(s->in);
@@ -1054,6 +1071,7 @@ static rpmRC digestd_tsm_pre(rpmPlugin plugin, rpmts ts)
     struct session *s = rpmPluginGetData(plugin);
     if (!s)
         return RPMRC_OK;
+    await_ack(s);
     hang_up(s);
     forget_elements(s);
     s->budget_ms = s->timeout_ms;
@@ -1062,6 +1080,7 @@ static rpmRC digestd_tsm_pre(rpmPlugin plugin, rpmts ts)
     s->db_only = rpmtsFlags(ts) & RPMTRANS_FLAG_JUSTDB;
     s->label_warned = false;
     s->asked = NULL;
+    s->unlisted = false;
     s->late = false;
     if (!learn_elements(s, ts))
         lose(s, strerror(errno));
@@ -1079,7 +1098,8 @@ static rpmRC digestd_tsm_post(rpmPlugin plugin, rpmts ts, int res)
     learn(s);
     if (s->link == OPEN)
         end(s);
-    hang_up(s);
+    if (!s->ending)
+        hang_up(s);
     forget_elements(s);
     return RPMRC_OK;
 }

@@ -5,6 +5,7 @@ package bench_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -84,7 +85,7 @@ func (l *lab) headers() {
 
 // installation times rpm with and without the plugin.
 func (l *lab) installation() {
-	const count, rounds = 500, 21
+	const count, rounds = 500, 9
 	key, err := pkgtest.NewKey("distribution", keyBits)
 	if err != nil {
 		l.Fatal(err)
@@ -97,7 +98,7 @@ func (l *lab) installation() {
 			for j := range content {
 				content[j] = byte(random.Uint32())
 			}
-			p.Files[fmt.Sprintf("/usr/share/%s/file%d", p.Name, f)] = string(content)
+			p.Files[fmt.Sprintf("/opt/%s/file%d", p.Name, f)] = string(content)
 		}
 		if _, err := p.Build(dir); err != nil {
 			l.Fatal(err)
@@ -107,6 +108,7 @@ func (l *lab) installation() {
 	var with, without sample
 	plain := func() {
 		root := l.emptyRoot()
+		l.inhabit(root, dir)
 		settle()
 		without.add(l.rpm(root, append([]string{"--noplugins"}, install...)))
 	}
@@ -115,6 +117,7 @@ func (l *lab) installation() {
 		d := l.daemon(root)
 		root.Macros = l.programs.PluginMacros(d.Socket())
 		d.Start()
+		l.inhabit(root, dir, filepath.Dir(d.Socket()), l.programs.Dir)
 		settle()
 		with.add(l.rpm(root, install))
 		l.synced(d, count)
@@ -136,11 +139,14 @@ func (l *lab) installation() {
 
 func (l *lab) rpm(root *pkgtest.Root, args []string) float64 {
 	l.Helper()
+	cmd := l.within(root, args...)
 	started := time.Now()
-	if err := root.Run(args...); err != nil {
-		l.Fatal(err)
+	out, err := cmd.CombinedOutput()
+	took := time.Since(started)
+	if err != nil || len(out) > 0 {
+		l.Fatalf("rpm: %v\n%s", err, out)
 	}
-	return time.Since(started).Seconds()
+	return took.Seconds()
 }
 
 // emptyRoot has no package, and trusts the key of the large database.

@@ -15,6 +15,10 @@ import (
 // end makes the transaction's outcome durable: the lists first, then one commit
 // that raises the counters.
 func (s *state) end(t *transaction) (published, withdrawn int, err error) {
+	failpoint.Hit("end-before-sync")
+	// The disk works while memory is brought up to date.
+	written := make(chan error, 1)
+	go func() { written <- s.dir.SyncLists(t.touched) }()
 	additions := make([]*addition, 0, len(t.added))
 	for _, a := range t.added {
 		additions = append(additions, a)
@@ -57,11 +61,12 @@ func (s *state) end(t *transaction) (published, withdrawn int, err error) {
 	if len(s.open) == 0 && !s.interrupted {
 		s.batch.SetMeta(metaOpen, nil)
 	}
-	failpoint.Hit("end-before-sync")
-	if len(t.touched)+len(t.removed) > 0 {
-		if err := s.dir.Sync(append(t.touched, namesOf(t.removed)...)...); err != nil {
-			return published, withdrawn, err
-		}
+	err = <-written
+	if err == nil && len(t.touched)+len(t.removed) > 0 {
+		err = s.dir.Sync()
+	}
+	if err != nil {
+		return published, withdrawn, err
 	}
 	failpoint.Hit("end-before-commit")
 	if err := s.commit(); err != nil {

@@ -166,6 +166,18 @@ const syncers = 16
 // alone what else waits to be written to the file system: a package manager has
 // just unpacked there.
 func (d *Dir) Sync(names ...string) error {
+	if err := d.SyncLists(names); err != nil {
+		return err
+	}
+	if err := unix.Fsync(d.dirFd()); err != nil {
+		return fmt.Errorf("cannot sync %s: %w", d.path, err)
+	}
+	return nil
+}
+
+// SyncLists makes the content of these lists durable, as far as they are there. It
+// may run beside the owner of the Dir.
+func (d *Dir) SyncLists(names []string) error {
 	// Writing starts for all before anything is waited for. That is a hint, and
 	// may fail.
 	if len(names) > 1 {
@@ -179,9 +191,6 @@ func (d *Dir) Sync(names ...string) error {
 	}
 	syncing.Wait()
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("cannot sync %s: %w", d.path, err)
-	}
-	if err := unix.Fsync(d.dirFd()); err != nil {
 		return fmt.Errorf("cannot sync %s: %w", d.path, err)
 	}
 	return nil

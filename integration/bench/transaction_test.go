@@ -85,7 +85,7 @@ func (l *lab) headers() {
 
 // installation times rpm with and without the plugin.
 func (l *lab) installation() {
-	const count, rounds = 500, 9
+	const count, rounds = 500, 15
 	key, err := pkgtest.NewKey("distribution", keyBits)
 	if err != nil {
 		l.Fatal(err)

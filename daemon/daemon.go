@@ -67,6 +67,7 @@ type Daemon struct {
 	ownMutex     sync.Mutex                  // one change of an own list at a time
 	uploads      uploads                     // own lists that are being sent
 
+	memory   *memory
 	verifier verifier
 }
 
@@ -89,7 +90,7 @@ type Notifier func(state ...string)
 // serves nothing yet.
 func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err error) {
 	d := &Daemon{
-		config: c, log: log, now: time.Now, notify: notify, keyrings: kernel.NewKeyrings(),
+		config: c, log: log, now: time.Now, notify: notify, keyrings: kernel.NewKeyrings(), memory: newMemory(),
 		sync: make(chan string, 1), unsigned: make(chan struct{}, 1), ended: make(chan struct{}, 1), rested: make(chan struct{}, 1),
 		keysRead: make(chan struct{}, 1), listsChanged: make(chan struct{}, 1), denying: make(chan struct{}, 1),
 	}
@@ -171,7 +172,10 @@ func (d *Daemon) Close() error {
 	return err
 }
 
-func (d *Daemon) snapshot() *snapshot { return d.published.Load() }
+func (d *Daemon) snapshot() *snapshot {
+	d.memory.use()
+	return d.published.Load()
+}
 
 // onState runs fn on the state and returns its error.
 func (d *Daemon) onState(ctx context.Context, fn func(*state) error) (err error) {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -104,7 +103,7 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 				d.dir.Discard(f.fresh.staged) // those that were not published
 			}
 		}
-		debug.FreeOSMemory()
+		d.memory.rest()
 	}()
 	var result reconciled
 	err = d.onState(ctx, func(s *state) (err error) {

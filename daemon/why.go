@@ -198,6 +198,9 @@ func vouches(w *api.Why, l *api.WhyList) bool {
 	return l.State == api.StateActive && l.DigestMatches && (w.Label == "" || w.Label == l.List)
 }
 
+// errFound ends the search of a list.
+var errFound = errors.New("found")
+
 // considerList adds e to the answer if it really has the digest or the path.
 func (d *Daemon) considerList(snap *snapshot, w *api.Why, e *entry, sums fileSums) {
 	l := api.WhyList{List: e.Name, State: string(e.State), NEVRA: e.Package.String(), Key: e.Key,
@@ -222,9 +225,12 @@ func (d *Daemon) considerList(snap *snapshot, w *api.Why, e *entry, sums fileSum
 		if same && !match {
 			l.Expected = hex.EncodeToString(digest)
 		}
+		if same && match {
+			return errFound
+		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errFound) {
 		w.Reasons = append(w.Reasons, fmt.Sprintf("list %s cannot be read: %v", e.Name, err))
 		return
 	}

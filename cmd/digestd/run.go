@@ -26,8 +26,7 @@ var errStart = errors.New("cannot start")
 
 // run serves until ctx ends.
 func run(ctx context.Context, path string, verbose bool) (err error) {
-	// Headers come in bursts between long quiet times: a small heap is worth
-	// more than the collector's time.
+	// For the first comparison with rpm's database, of which little stays.
 	debug.SetGCPercent(50)
 	p, err := takePassed()
 	hook := p.hook

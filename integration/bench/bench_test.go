@@ -176,12 +176,16 @@ func (l *lab) restart() {
 	l.report.row("Restart with nothing changed: from exec to ready", took.text("s"), "", true)
 }
 
+// rest is how long after the last question a daemon has given back the memory
+// that it took, and sleeps.
+const rest = 20 * time.Second
+
 // idle measures a daemon that was left alone after its first sync.
 func (l *lab) idle() {
 	const window = 20 * time.Second
 	d := l.daemon(l.root)
 	d.Start()
-	time.Sleep(10 * time.Second)
+	time.Sleep(rest)
 	before := switches(l, d.PID())
 	time.Sleep(window)
 	n := switches(l, d.PID()) - before

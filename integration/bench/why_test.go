@@ -62,6 +62,9 @@ func (l *lab) why() {
 	l.report.row("`why` over D-Bus, %d files, %d questions: median, p99, longest",
 		took.microseconds(), "p99 at most 1000 µs", took.quantile(0.99) <= 1000, files, questions)
 	l.report.row("Of that, what the bus takes: Ping, between the questions", floor.microseconds(), "", true)
-	l.report.row("Memory after these (VmRSS)", mebibytes(status(l, d.PID(), "VmRSS")), "", true)
+	busy := status(l, d.PID(), "VmRSS")
+	time.Sleep(rest)
+	idle := status(l, d.PID(), "VmRSS")
+	l.report.row("Memory after these (VmRSS), and %v later", mebibytes(busy)+"; "+mebibytes(idle), "idle at most 30 MiB", idle <= 30<<20, rest)
 	d.Stop()
 }

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"runtime/debug"
+	"runtime/metrics"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// restAfter is how long nobody must have asked for anything until memory is
+	// given back.
+	restAfter = 15 * time.Second
+	// garbageRoom is how much garbage, in bytes, may gather before it is collected,
+	// however little else there is: a caller whose question falls into a collection
+	// waits twice as long.
+	garbageRoom = 24 << 20
+	// leanPercent is the garbage, in percent of what is in use, that is allowed
+	// where that is more than garbageRoom.
+	leanPercent = 50
+)
+
+// memory keeps the process small while nobody wants anything of it, and quick
+// while somebody does.
+type memory struct {
+	start time.Time
+	used  atomic.Int64 // last, in nanoseconds since start
+	armed atomic.Bool  // somebody looks whether it is time to rest
+	rest  func()
+}
+
+func newMemory() *memory { return &memory{start: time.Now(), rest: giveBack} }
+
+// use says that something is wanted now.
+func (m *memory) use() {
+	m.used.Store(int64(time.Since(m.start)))
+	if m.armed.CompareAndSwap(false, true) {
+		time.AfterFunc(restAfter, m.look)
+	}
+}
+
+func (m *memory) look() {
+	if left := restAfter - time.Since(m.start) + time.Duration(m.used.Load()); left > 0 {
+		time.AfterFunc(left, m.look)
+		return
+	}
+	m.armed.Store(false)
+	m.rest()
+}
+
+// giveBack returns unused memory to the system, and makes room for garbage by
+// what is left in use.
+func giveBack() {
+	debug.FreeOSMemory()
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	if live[0].Value.Kind() == metrics.KindUint64 {
+		debug.SetGCPercent(garbagePercent(live[0].Value.Uint64()))
+	}
+}
+
+// garbagePercent returns the value for debug.SetGCPercent that lets garbageRoom
+// gather beside so many bytes in use.
+func garbagePercent(live uint64) int {
+	const least = 4 << 20 // of which the runtime takes the percentage at least
+	return int(max(garbageRoom*100/max(live, least), leanPercent))
+}

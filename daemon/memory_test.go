@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestGarbagePercent(t *testing.T) {
+	for live, want := range map[uint64]int{
+		0:         600, // of the runtime's least heap, 4 MiB
+		1 << 20:   600,
+		12 << 20:  200,
+		48 << 20:  50,
+		300 << 20: 50,
+	} {
+		if got := garbagePercent(live); got != want {
+			t.Errorf("%d bytes in use: %d %%, want %d", live, got, want)
+		}
+	}
+}
+
+// Memory rests once after each time of use, and wakes nobody up after that.
+func TestMemoryRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rests := 0
+		m := newMemory()
+		m.rest = func() { rests++ }
+		for range 10 {
+			m.use()
+			time.Sleep(restAfter / 2)
+		}
+		synctest.Wait()
+		if rests != 0 {
+			t.Errorf("rested %d times while in use", rests)
+		}
+		time.Sleep(restAfter)
+		synctest.Wait()
+		if rests != 1 || m.armed.Load() {
+			t.Errorf("rested %d times after use, and looks again: %v; want once", rests, m.armed.Load())
+		}
+		time.Sleep(time.Hour)
+		m.use()
+		time.Sleep(2 * restAfter)
+		synctest.Wait()
+		if rests != 2 {
+			t.Errorf("rested %d times after two times of use", rests)
+		}
+	})
+}

@@ -54,10 +54,12 @@ func (r *Root) ID() (dev, ino uint64, err error) {
 	return st.Dev, st.Ino, nil
 }
 
-// File is a regular file inside a Root, found but not opened for reading.
+// File is a regular file inside a Root, found but not opened for reading unless
+// [Dir.Open] did.
 type File struct {
-	fd   int
-	Stat unix.Stat_t
+	fd       int
+	readable bool // fd is, and not one for paths only
+	Stat     unix.Stat_t
 }
 
 // Find looks path up inside the root; a link as its last component is not
@@ -94,7 +96,13 @@ func (f *File) Open() (io.ReadCloser, error) {
 // Label returns the name of the list the file is bound to, "" for none.
 func (f *File) Label() (string, error) {
 	var buf [maxLabel + 1]byte
-	n, err := unix.Getxattr(f.proc(), LabelName, buf[:])
+	var n int
+	var err error
+	if f.readable {
+		n, err = unix.Fgetxattr(f.fd, LabelName, buf[:])
+	} else {
+		n, err = unix.Getxattr(f.proc(), LabelName, buf[:])
+	}
 	switch {
 	case errors.Is(err, unix.ENODATA) || errors.Is(err, unix.EOPNOTSUPP):
 		return "", nil

@@ -106,6 +106,32 @@ func (d *Dir) Find(name string) (*File, error) {
 	return newFile(fd, name)
 }
 
+// readFlags open a file for reading without waiting for anything.
+const readFlags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
+
+// Open is like Find, but opens the file for reading at once, which spares several
+// calls to the kernel. It looks before what it is going to open: to open a device
+// can do things. Its errors are those of Find, and that it may not be read.
+func (d *Dir) Open(name string) (*File, error) {
+	fd := int(d.f.Fd())
+	var st unix.Stat_t
+	err := unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	switch {
+	case err != nil:
+		return nil, &os.PathError{Op: "stat", Path: name, Err: err}
+	case st.Mode&unix.S_IFMT != unix.S_IFREG || strings.ContainsRune(name, '/'):
+		return nil, fmt.Errorf("%s: %w", name, ErrNotRegular)
+	}
+	if fd, err = unix.Openat(fd, name, readFlags|unix.O_NOFOLLOW, 0); err != nil {
+		return nil, &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	f, err := newFile(fd, name)
+	if err == nil {
+		f.readable = true
+	}
+	return f, err
+}
+
 // newFile takes a descriptor over.
 func newFile(fd int, path string) (*File, error) {
 	f := &File{fd: fd}
@@ -136,6 +162,15 @@ func (r *Root) RealDir(path string) (string, error) {
 	return r.Inside(real)
 }
 
+// HasDir reports whether path is that of a directory and not of a link. The
+// directory it lies in must be known to be what path calls it: links in that
+// would be followed to wherever they lead.
+func (r *Root) HasDir(path string) bool {
+	var st unix.Stat_t
+	rel := strings.TrimPrefix(path, "/")
+	return rel != "" && unix.Fstatat(int(r.dir.Fd()), rel, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
+}
+
 // Inside turns a path as seen from outside, links resolved, into one below the
 // root.
 func (r *Root) Inside(real string) (string, error) {
@@ -153,15 +188,19 @@ func (r *Root) Inside(real string) (string, error) {
 	return rest, nil
 }
 
-// Content calls fn with the file's content, piece by piece, in a part of buf.
+// Content calls fn with the file's content, piece by piece, in a part of buf, and
+// no further than f.Stat says that it goes, unless that is nothing.
 func (f *File) Content(buf []byte, fn func(piece []byte) error) error {
-	fd, err := unix.Open(f.proc(), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return &os.PathError{Op: "open", Path: f.proc(), Err: err}
+	fd := f.fd
+	if !f.readable {
+		var err error
+		if fd, err = unix.Open(f.proc(), readFlags, 0); err != nil {
+			return &os.PathError{Op: "open", Path: f.proc(), Err: err}
+		}
+		defer unix.Close(fd)
 	}
-	defer unix.Close(fd)
-	for {
-		n, err := unix.Read(fd, buf)
+	for at := int64(0); at == 0 || at != f.Stat.Size; {
+		n, err := unix.Pread(fd, buf, at)
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
@@ -170,10 +209,12 @@ func (f *File) Content(buf []byte, fn func(piece []byte) error) error {
 		case n == 0:
 			return nil
 		}
+		at += int64(n)
 		if err := fn(buf[:n]); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // Restat looks again at what the file is now.

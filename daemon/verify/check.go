@@ -46,7 +46,7 @@ func (h *hasher) listed(f listed) {
 	}
 	// An upgrade may put another file in its place while this one is read.
 	for try := 0; ; try++ {
-		file, err := h.root.Find(f.path, false)
+		file, err := h.find(f.path, try > 0)
 		switch {
 		case absent(err):
 			h.missing(f, part, report)

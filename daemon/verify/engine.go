@@ -3,6 +3,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path/filepath"
@@ -27,33 +28,40 @@ const (
 const (
 	// maxAhead bounds the units that wait for one before them.
 	maxAhead = 1024
-	// maxTasks bounds the files that wait to be hashed, some of them open.
+	// maxTasks bounds the tasks that wait, some of them with an open file.
 	maxTasks = 128
+	// batch is how many files of a list go from hand to hand at a time: each time
+	// costs as much as to read one.
+	batch = 32
 	// beatTime is the time between two beats.
 	beatTime = 200 * time.Millisecond
 )
 
 // engine is one run.
 type engine struct {
-	spec  Spec
-	root  *kernel.Root
-	index *index
-	roles *roles
-	links links
-	pace  *pacer
-	tops  []string // the paths that are wanted, and where they really lie
-	real  []string // the latter, in the order of the search
-	tasks chan task
-	units chan *unit // in order
+	spec   Spec
+	root   *kernel.Root
+	index  *index
+	roles  *roles
+	links  links
+	pace   *pacer
+	tops   []string // the paths that are wanted, and where they really lie
+	real   []string // the latter, in the order of the search
+	tasks  chan task
+	units  chan *unit // in order
+	found  chan *unit // by the search, to come after those of lists
+	quiet  *unit      // the last directory that it found nothing to look at in
+	quiets int        // how many in a row
 
 	files, dirs atomic.Int64
 	searching   atomic.Bool
 }
 
-// task looks at one file, for a unit.
+// task looks at a file or more of a unit, one after the other.
 type task struct {
 	unit  *unit
-	check func(h *hasher)
+	files int
+	check func(h *hasher, i int)
 }
 
 // unit is a list or a directory that is being looked at.
@@ -62,6 +70,7 @@ type unit struct {
 	entry *Entry // nil for a directory
 	stamp stamp  // of the entry's file when it was read
 	place int
+	tasks int           // that were handed out
 	left  atomic.Int64  // parts that are not done
 	done  chan struct{} // closed when none is left
 	mu    sync.Mutex
@@ -108,7 +117,7 @@ func verify(ctx context.Context, spec Spec, pace *pacer, tell func(Message) erro
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	e := &engine{spec: spec, root: root, index: newIndex(&spec, root), pace: pace, links: newLinks(),
-		tasks: make(chan task, maxTasks), units: make(chan *unit, maxAhead)}
+		tasks: make(chan task, maxTasks), units: make(chan *unit, maxAhead), found: make(chan *unit, maxAhead)}
 	e.resolve()
 	e.index.load(e.selected)
 	if e.roles, err = readRoles(ctx, spec.Database, e.index, e.selected); err != nil {
@@ -131,12 +140,7 @@ func verify(ctx context.Context, spec Spec, pace *pacer, tell func(Message) erro
 		for range e.units { // let who fills it come to its end
 		}
 	}()
-	if !spec.After.Tree {
-		err = e.verifyLists(ctx)
-	}
-	if err == nil {
-		err = e.search(ctx)
-	}
+	err = e.look(ctx)
 	close(e.tasks)
 	hashers.Wait()
 	close(e.units)
@@ -147,61 +151,47 @@ func verify(ctx context.Context, spec Spec, pace *pacer, tell func(Message) erro
 	return err
 }
 
+// look finds what there is to look at: the files of lists, and meanwhile those of
+// nobody, which are told of when the lists are done.
+func (e *engine) look(ctx context.Context) (err error) {
+	searched := make(chan error, 1)
+	go func() {
+		searched <- e.search(ctx)
+		close(e.found)
+	}()
+	if !e.spec.After.Tree {
+		err = e.verifyLists(ctx)
+	}
+	e.searching.Store(true)
+	for u := range e.found {
+		if err == nil {
+			err = e.begin(ctx, e.units, u)
+		}
+	}
+	return cmp.Or(err, <-searched)
+}
+
 // hash looks at files until there are no more.
 func (e *engine) hash(ctx context.Context) {
 	h := &hasher{engine: e, ctx: ctx, buf: make([]byte, 256<<10)}
+	defer h.leave()
 	for t := range e.tasks {
-		if ctx.Err() == nil {
-			e.pace.wait(ctx)
+		for i := range t.files {
+			if ctx.Err() == nil {
+				e.pace.wait(ctx)
+			}
+			t.check(h, i)
+			e.files.Add(1)
 		}
-		t.check(h)
-		e.files.Add(1)
+		h.leave()
 		t.unit.finish()
 	}
 }
 
-// report tells of units in their order, and beats in between.
-func (e *engine) report(ctx context.Context, tell func(Message) error) error {
-	ticker := time.NewTicker(beatTime)
-	defer ticker.Stop()
-	for u := range e.units {
-		for waiting := true; waiting; {
-			select {
-			case <-u.done:
-				waiting = false
-			case <-ticker.C:
-				beat := &Beat{Searching: e.searching.Load(), Files: int(e.files.Load()), Dirs: int(e.dirs.Load())}
-				if err := tell(Message{Beat: beat}); err != nil {
-					return err
-				}
-			}
-		}
-		if ctx.Err() != nil {
-			return nil // parts of it were passed over
-		}
-		e.settle(u)
-		if err := tell(Message{Unit: &u.Unit}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// settle takes back what was found of a list that left meanwhile: a package
-// transaction overtook us.
-func (e *engine) settle(u *unit) {
-	if u.entry == nil || u.entry.State != active || u.stamp == (stamp{}) {
-		return
-	}
-	if len(u.Findings)+u.Dropped.Dropped > 0 && !e.index.unchanged(*u.entry, u.stamp) {
-		u.Findings, u.Dropped, u.Moved = nil, api.Verification{}, true
-	}
-}
-
-// begin announces a unit; what it is made of follows.
-func (e *engine) begin(ctx context.Context, u *unit) error {
+// begin announces a unit.
+func (e *engine) begin(ctx context.Context, to chan *unit, u *unit) error {
 	select {
-	case e.units <- u:
+	case to <- u:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -210,9 +200,15 @@ func (e *engine) begin(ctx context.Context, u *unit) error {
 
 // add hands a file of a unit to the hashers.
 func (e *engine) add(ctx context.Context, u *unit, check func(*hasher)) error {
+	return e.addSome(ctx, u, 1, func(h *hasher, _ int) { check(h) })
+}
+
+// addSome hands several, for which check is called by their index.
+func (e *engine) addSome(ctx context.Context, u *unit, files int, check func(h *hasher, i int)) error {
+	u.tasks++
 	u.left.Add(1)
 	select {
-	case e.tasks <- task{u, check}:
+	case e.tasks <- task{u, files, check}:
 		return nil
 	case <-ctx.Done():
 		u.finish()
@@ -230,7 +226,7 @@ func (e *engine) verifyLists(ctx context.Context) error {
 		}
 		u := newUnit(Unit{Package: true, Cursor: Cursor{List: entry.Name}})
 		u.entry, u.place = entry, place
-		err := e.begin(ctx, u)
+		err := e.begin(ctx, e.units, u)
 		if err == nil {
 			buf, err = e.verifyList(ctx, u, buf)
 		}
@@ -258,6 +254,12 @@ func (e *engine) verifyList(ctx context.Context, u *unit, buf []byte) ([]byte, e
 	}
 	u.stamp = stamp
 	any := false
+	some := make([]listed, 0, batch)
+	hand := func() error {
+		mine := some
+		some = make([]listed, 0, batch)
+		return e.addSome(ctx, u, len(mine), func(h *hasher, i int) { h.listed(mine[i]) })
+	}
 	err = walkList(u.entry.Name, data, func(algo digestlist.Algo, digest, path []byte) error {
 		if len(path) == 0 || !e.selected(string(path)) {
 			return nil
@@ -266,8 +268,16 @@ func (e *engine) verifyList(ctx context.Context, u *unit, buf []byte) ([]byte, e
 		f := listed{unit: u, path: string(path), algo: algo, want: string(digest)}
 		f.real = e.index.realPath(f.path)
 		f.shared = len(e.index.places(e.index.paths, f.real)) > 1
-		return e.add(ctx, u, func(h *hasher) { h.listed(f) })
+		if some = append(some, f); len(some) == batch {
+			return hand()
+		}
+		return nil
 	})
+	if len(some) > 0 {
+		if herr := hand(); err == nil {
+			err = herr
+		}
+	}
 	u.Package = any
 	var syntax *digestlist.SyntaxError
 	if errors.As(err, &syntax) {

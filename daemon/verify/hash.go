@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"strings"
 	"sync"
 
 	"github.com/digestd/digestd/digestlist"
@@ -21,6 +22,38 @@ type hasher struct {
 	*engine
 	ctx context.Context
 	buf []byte
+
+	dir  *kernel.Dir // the one that a file was looked for last, nil if it cannot be opened
+	path string      // that it was opened by, with a slash at the end
+}
+
+// find looks a file up, and opens it if it may be read. The directory of the one
+// before is at hand, as a list has the files of a directory together; what that
+// has to say counts only if it has the file, for another may have taken its place
+// by now. fresh does without.
+func (h *hasher) find(path string, fresh bool) (*kernel.File, error) {
+	cut := strings.LastIndexByte(path, '/') + 1
+	if cut > 0 && !fresh {
+		if h.path != path[:cut] {
+			h.leave()
+			h.path = path[:cut]
+			h.dir, _ = h.root.OpenDir(h.path)
+		}
+		if h.dir != nil {
+			if f, err := h.dir.Open(path[cut:]); err == nil {
+				return f, nil
+			}
+		}
+	}
+	return h.root.Find(path, false)
+}
+
+// leave closes the directory that is at hand.
+func (h *hasher) leave() {
+	if h.dir != nil {
+		h.dir.Close()
+	}
+	h.dir, h.path = nil, ""
 }
 
 // sums are a file's digests by some algorithms.
@@ -83,7 +116,7 @@ func (h *hasher) read(f *kernel.File, u *unit, algos []digestlist.Algo) (sums, e
 		if sameContent(&before, &after) {
 			return got, nil
 		}
-		before = after
+		before, f.Stat = after, after
 	}
 	return nil, errBusy
 }

@@ -119,22 +119,39 @@ func (x *index) hash(path string) uint64 {
 func (x *index) realPath(path string) string {
 	cut := strings.LastIndexByte(path, '/') + 1
 	dir, base := path[:cut], path[cut:]
+	if real := x.realDir(dir); real != dir {
+		return real + base
+	}
+	return path
+}
+
+// realDir resolves the links in a directory, which ends in a slash as its answer
+// does.
+func (x *index) realDir(dir string) string {
 	real, known := x.real[dir]
-	if !known {
-		var err error
-		if real, err = x.root.RealDir(dir); err != nil {
-			real = filepath.Clean("/" + dir)
-		}
-		real = strings.TrimSuffix(real, "/") + "/"
-		if real == dir {
-			real = dir // one string for both
-		}
-		x.real[strings.Clone(dir)] = real
+	if known {
+		return real
 	}
+	dir = strings.Clone(dir)
+	// Nearly always it is a directory in one that is what it is called, too.
+	if name := strings.TrimSuffix(dir, "/"); name != "" {
+		parent := name[:strings.LastIndexByte(name, '/')+1]
+		if base := name[len(parent):]; parent != "" && base != "" && base != "." && base != ".." &&
+			x.realDir(parent) == parent && x.root.HasDir(name) {
+			x.real[dir] = dir
+			return dir
+		}
+	}
+	real, err := x.root.RealDir(dir)
+	if err != nil {
+		real = filepath.Clean("/" + dir)
+	}
+	real = strings.TrimSuffix(real, "/") + "/"
 	if real == dir {
-		return path
+		real = dir // one string for both
 	}
-	return real + base
+	x.real[dir] = real
+	return real
 }
 
 // realPathOnce is realPath for those who must not remember.

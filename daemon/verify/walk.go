@@ -3,6 +3,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -22,9 +23,8 @@ const maxDepth = 256
 // search looks for executables of nobody: in the whole tree, or at and below the
 // paths that are wanted.
 func (e *engine) search(ctx context.Context) error {
-	e.searching.Store(true)
 	if e.spec.Tree {
-		return e.searchTree(ctx, "/")
+		return cmp.Or(e.searchTree(ctx, "/"), e.tellQuiet(ctx))
 	}
 	for i, top := range e.real {
 		if slices.ContainsFunc(e.real[:i], func(earlier string) bool { return below(top, earlier) }) {
@@ -34,21 +34,21 @@ func (e *engine) search(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return e.tellQuiet(ctx)
 }
 
 // searchTop looks at a path that was named: a directory with all below it, or a
 // file.
-func (e *engine) searchTop(ctx context.Context, top string) error {
-	err := e.searchTree(ctx, top)
+func (e *engine) searchTop(ctx context.Context, top string) (err error) {
+	err = e.searchTree(ctx, top)
 	if !absent(err) && !errors.Is(err, unix.ELOOP) {
 		return err
 	}
-	u, err := e.beginDir(ctx, top)
-	if u == nil || err != nil {
-		return err
+	u := e.beginDir(top)
+	if u == nil {
+		return ctx.Err()
 	}
-	defer u.finish()
+	defer func() { err = cmp.Or(err, e.endDir(ctx, u)) }()
 	complain := func(kind, text string) {
 		u.found(named(top, api.Finding{Kind: kind, Severity: api.SeverityError, Text: text}))
 	}
@@ -169,37 +169,53 @@ func (e *engine) enterDir(ctx context.Context, stack []*node, name, child string
 
 // complain reports a directory that could not be looked into.
 func (e *engine) complain(ctx context.Context, dir, text string) error {
-	u, err := e.beginDir(ctx, dir)
-	if u != nil {
-		u.found(named(dir, api.Finding{Kind: api.FindingUnreadable, Severity: api.SeverityError, Text: text}))
-		u.finish()
+	u := e.beginDir(dir)
+	if u == nil {
+		return ctx.Err()
 	}
-	return err
+	u.found(named(dir, api.Finding{Kind: api.FindingUnreadable, Severity: api.SeverityError, Text: text}))
+	return e.endDir(ctx, u)
 }
 
-// beginDir begins the unit of a directory, pending; nil if an earlier run has
-// done it.
-func (e *engine) beginDir(ctx context.Context, dir string) (*unit, error) {
+// maxQuiet is how many directories in a row are told of as one, if there is
+// nothing to say of any: of nearly all there is not.
+const maxQuiet = 256
+
+// beginDir begins the unit of a directory; nil if an earlier run has done it.
+func (e *engine) beginDir(dir string) *unit {
 	e.dirs.Add(1)
 	if after := string(e.spec.After.Dir); after != "" && compareDirs(dir, after) <= 0 {
-		return nil, ctx.Err()
+		return nil
 	}
-	u := newUnit(Unit{Cursor: Cursor{Tree: true, Dir: Path(dir)}})
-	if err := e.begin(ctx, u); err != nil {
-		u.finish()
-		return nil, err
+	return newUnit(Unit{Cursor: Cursor{Tree: true, Dir: Path(dir)}})
+}
+
+// endDir announces a directory's unit, or keeps it as quiet.
+func (e *engine) endDir(ctx context.Context, u *unit) error {
+	defer u.finish()
+	if u.tasks == 0 && len(u.Findings) == 0 {
+		if e.quiet, e.quiets = u, e.quiets+1; e.quiets < maxQuiet {
+			return ctx.Err()
+		}
+		return e.tellQuiet(ctx)
 	}
-	return u, nil
+	return cmp.Or(e.tellQuiet(ctx), e.begin(ctx, e.found, u))
+}
+
+// tellQuiet announces the last of the quiet directories.
+func (e *engine) tellQuiet(ctx context.Context) error {
+	u := e.quiet
+	if e.quiet, e.quiets = nil, 0; u == nil {
+		return ctx.Err()
+	}
+	return e.begin(ctx, e.found, u)
 }
 
 // searchDir looks at the files of one directory and returns its subdirectories.
 func (e *engine) searchDir(ctx context.Context, n *node) (subs []string, err error) {
-	u, err := e.beginDir(ctx, n.path)
-	if err != nil {
-		return nil, err
-	}
+	u := e.beginDir(n.path)
 	if u != nil {
-		defer u.finish()
+		defer func() { err = cmp.Or(err, e.endDir(ctx, u)) }()
 	}
 	err = n.dir.Each(func(name string, kind fs.FileMode) error {
 		switch {

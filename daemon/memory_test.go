@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,28 +26,28 @@ func TestGarbagePercent(t *testing.T) {
 // Memory rests once after each time of use, and wakes nobody up after that.
 func TestMemoryRests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rests := 0
+		var rests atomic.Int32
 		m := newMemory()
-		m.rest = func() { rests++ }
+		m.rest = func() { rests.Add(1) }
 		for range 10 {
 			m.use()
 			time.Sleep(restAfter / 2)
 		}
 		synctest.Wait()
-		if rests != 0 {
-			t.Errorf("rested %d times while in use", rests)
+		if rests.Load() != 0 {
+			t.Errorf("rested %d times while in use", rests.Load())
 		}
 		time.Sleep(restAfter)
 		synctest.Wait()
-		if rests != 1 || m.armed.Load() {
-			t.Errorf("rested %d times after use, and looks again: %v; want once", rests, m.armed.Load())
+		if rests.Load() != 1 || m.armed.Load() {
+			t.Errorf("rested %d times after use, and looks again: %v; want once", rests.Load(), m.armed.Load())
 		}
 		time.Sleep(time.Hour)
 		m.use()
 		time.Sleep(2 * restAfter)
 		synctest.Wait()
-		if rests != 2 {
-			t.Errorf("rested %d times after two times of use", rests)
+		if rests.Load() != 2 {
+			t.Errorf("rested %d times after two times of use", rests.Load())
 		}
 	})
 }

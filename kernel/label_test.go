@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/kernel"
+	"golang.org/x/sys/unix"
 )
 
 func testRoot(t *testing.T) (*kernel.Root, string) {
@@ -96,5 +97,48 @@ func TestFindStaysInside(t *testing.T) {
 	f.Close()
 	if _, err := root.Find("/usr", true); !errors.Is(err, kernel.ErrNotRegular) {
 		t.Errorf("directory: %v, want ErrNotRegular", err)
+	}
+}
+
+// Open reads what is a regular file of the directory, and nothing else, without
+// ever waiting.
+func TestDirOpen(t *testing.T) {
+	root, dir := testRoot(t)
+	if err := unix.Mkfifo(filepath.Join(dir, "usr/bin/fifo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("tool", filepath.Join(dir, "usr/bin/link")); err != nil {
+		t.Fatal(err)
+	}
+	bin, err := root.OpenDir("/bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bin.Close()
+	for name, want := range map[string]error{
+		"tool": nil, "absent": fs.ErrNotExist, "fifo": kernel.ErrNotRegular, "link": kernel.ErrNotRegular, "..": kernel.ErrNotRegular,
+		".": kernel.ErrNotRegular, "": fs.ErrNotExist, "../bin/tool": kernel.ErrNotRegular,
+	} {
+		f, err := bin.Open(name)
+		if !errors.Is(err, want) {
+			t.Errorf("%q: %v, want %v", name, err, want)
+		}
+		if err != nil {
+			continue
+		}
+		if err := f.SetLabel("tlv-x"); err != nil {
+			t.Error(err)
+		}
+		if got, err := f.Label(); got != "tlv-x" || err != nil {
+			t.Errorf("label %q, %v", got, err)
+		}
+		for range 2 { // it starts over
+			var content []byte
+			err = f.Content(make([]byte, 16), func(piece []byte) error { content = append(content, piece...); return nil })
+			if string(content) != "x" || err != nil {
+				t.Errorf("content %q, %v", content, err)
+			}
+		}
+		f.Close()
 	}
 }

@@ -166,3 +166,43 @@ func TestAdmitTransaction(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+func TestAssured(t *testing.T) {
+	retired := line{high: "3-1", retired: "2-1"}
+	for name, tc := range map[string]struct {
+		mode    policy.Mode
+		line    line
+		adds    string
+		revoked bool
+		want    bool
+	}{
+		"nothing known":               {policy.Enforce, line{}, "1-1", false, true},
+		"upgrade":                     {policy.Enforce, line{high: "1-1", active: []string{"1-1"}}, "2-1", false, true},
+		"a key is revoked":            {policy.Enforce, line{}, "1-1", true, false},
+		"the header may say multi":    {policy.Enforce, line{high: "2-1", retired: "2-1"}, "2-1", false, false},
+		"multi, and newer":            {policy.Enforce, retired, "3-1", false, true},
+		"a key is revoked, withhold":  {policy.Withhold, line{}, "1-1", true, true},
+		"a key is revoked, audit":     {policy.Audit, line{}, "1-1", true, true},
+		"older, which is only warned": {policy.Withhold, line{high: "2-1"}, "1-1", false, true},
+	} {
+		elements := []policy.Element{
+			{Type: policy.Removed, NEVRA: bash(evr(t, "0-1"))},
+			{Type: policy.Added, NEVRA: bash(evr(t, tc.adds))},
+		}
+		got := policy.Assured(tc.mode, elements, tc.revoked, func(nevra.NEVRA) policy.Line { return tc.line.policy(t) })
+		if got != tc.want {
+			t.Errorf("%s: %v, want %v", name, got, tc.want)
+		}
+	}
+}
+
+func TestKeep(t *testing.T) {
+	for verdict, want := range map[policy.Verdict]policy.Verdict{
+		policy.Allow: policy.Allow, policy.WithholdList: policy.WithholdList, policy.Veto: policy.WithholdList,
+	} {
+		d := policy.Decision{Verdict: verdict, Reason: policy.ReasonDenied, Text: "why"}
+		if got := d.Keep(); got.Verdict != want || got.Reason != d.Reason || got.Text != d.Text {
+			t.Errorf("%v: %+v", verdict, got)
+		}
+	}
+}

@@ -33,6 +33,11 @@ signed by an RSA key of 4096 bits, and packages share licences and empty files a
 sync starts from an empty state directory and ends when the daemon tells the service manager that it is ready, which it
 does after the last list and the index are on disk. ` + "`rpm -qa --dump`" + ` reads the same database and verifies no
 signature. All lies on a fresh ext4 in a loop device. File systems are synced before each run, and the database is in the page cache, for both.
+
+Packages are installed into the root that rpm runs in (chroot), each run into a fresh one: with --root, rpm ends a transaction by a
+syncfs of a file system that it wrote nothing to. ` + "`verify`" + ` and what it is compared with run on files that both have read just before;
+` + "`rpm -Va`" + ` comes before that. While it is asked for something, the daemon lets garbage gather up to 24 MiB, and gives that back
+15 s after the last question; idle means after that. The daemons run with ` + "`audit-trail = \"none\"`" + `: the journal has no part in this.
 `
 
 // machine says what the figures were measured on.

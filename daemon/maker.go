@@ -217,10 +217,14 @@ func (m *maker) make(h *header.Header, sigs []header.Signature, keyring *pgp.Key
 	}
 	c.verification, err = m.verify(c, h, sigs, keyring, now)
 	c.hashed = nil
-	if err != nil || !more || c.vouch.Verdict != policy.Allow {
+	if err != nil || !more {
 		return c, err
 	}
-	return c, m.build(c, h, w)
+	// Of a package that gets no list its files are kept, to say so of them.
+	if err := m.build(c, h, w); err != nil && c.vouch.Verdict == policy.Allow {
+		return c, err
+	}
+	return c, nil
 }
 
 // signer names the certificate that new lists are signed with, "" for none.

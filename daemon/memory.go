@@ -3,8 +3,10 @@
 package daemon
 
 import (
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -29,9 +31,14 @@ type memory struct {
 	used  atomic.Int64 // last, in nanoseconds since start
 	armed atomic.Bool  // somebody looks whether it is time to rest
 	rest  func()
+	once  sync.Once
 }
 
-func newMemory() *memory { return &memory{start: time.Now(), rest: giveBack} }
+func newMemory() *memory {
+	m := &memory{start: time.Now()}
+	m.rest = m.giveBack
+	return m
+}
 
 // use says that something is wanted now.
 func (m *memory) use() {
@@ -50,15 +57,28 @@ func (m *memory) look() {
 	m.rest()
 }
 
-// giveBack returns unused memory to the system, and makes room for garbage by
-// what is left in use.
-func giveBack() {
+// giveBack returns unused memory to the system. From the first time on, which is
+// after the first comparison with rpm's database, there is room for garbage.
+func (m *memory) giveBack() {
 	debug.FreeOSMemory()
+	m.once.Do(func() { makeRoom(0) })
+}
+
+// makeRoom makes room for garbage by what the last collection has left in use, and
+// does so again after each: what is in use may grow by much. percent is what has
+// been set.
+func makeRoom(percent int) {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
-	if live[0].Value.Kind() == metrics.KindUint64 {
-		debug.SetGCPercent(garbagePercent(live[0].Value.Uint64()))
+	if live[0].Value.Kind() != metrics.KindUint64 {
+		return
 	}
+	// To set it stops everybody for a moment, so small differences do not count.
+	if want := garbagePercent(live[0].Value.Uint64()); want < percent-percent/8 || want > percent+percent/8 {
+		percent = want
+		debug.SetGCPercent(percent)
+	}
+	runtime.AddCleanup(new([32]byte), makeRoom, percent)
 }
 
 // garbagePercent returns the value for debug.SetGCPercent that lets garbageRoom

@@ -3,8 +3,8 @@
 // Package daemon is the service itself: it follows package transactions,
 // publishes and withdraws lists, and answers for what it did.
 //
-// One goroutine owns the state; everything else sends it work and reads
-// immutable snapshots. It promises that the list directory equals what rpm's
+// One piece of work at a time has the state; who only reads does so from
+// immutable snapshots, and waits for nobody. It promises that the list directory equals what rpm's
 // database and the index allow: after every transaction, and after a start
 // whatever went before. Decisions are package policy's, file operations package
 // store's, signatures package rpmdb/pgp's.
@@ -172,6 +172,8 @@ func (d *Daemon) Close() error {
 	return err
 }
 
+// snapshot is what readers see of the state. Whoever asks for it keeps memory from
+// being given back for a while.
 func (d *Daemon) snapshot() *snapshot {
 	d.memory.use()
 	return d.published.Load()

@@ -14,6 +14,7 @@
 // the operations after which the kernel forgets what it cached: add by rename
 // in, replace by exchange, remove by rename out, then unlink elsewhere.
 //
-// The package decides nothing and verifies no signature; it is not safe for
-// concurrent use, its owner is one goroutine.
+// The package decides nothing and verifies no signature. It is not safe for
+// concurrent use: one goroutine at a time has it, but for what says that it runs
+// beside, a [Stager] and [Dir.SyncLists].
 package store

@@ -34,7 +34,7 @@ var ErrLocked = errors.New("another digestd is using it")
 // ErrSchema means that the index was written by a newer digestd.
 var ErrSchema = errors.New("index was written by a newer digestd")
 
-// Index is the open database. Its owner is one goroutine.
+// Index is the open database, for one goroutine at a time.
 type Index struct {
 	db      *bbolt.DB
 	journal string

@@ -4,6 +4,7 @@ package plugin_test
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -56,6 +57,16 @@ func (b *box) question(decision wire.Decision, asked func(*wire.Header) *wire.Li
 	}
 }
 
+// wantLabels wants files to name the list of the only package.
+func (b *box) wantLabels(paths ...string) {
+	b.t.Helper()
+	for _, p := range paths {
+		if got := b.label(p); got != listName(0) {
+			b.t.Errorf("%s: label %q, want %q", p, got, listName(0))
+		}
+	}
+}
+
 // A package that could still be refused must have left nothing behind by then;
 // any other is unpacked while its list is made, but no file of it gets its name
 // before there is a label for it.
@@ -82,9 +93,7 @@ func TestUnpackingWaits(t *testing.T) {
 				})
 				b.ok("-U", "few-1")
 				for i := range fewFiles {
-					if p := fmt.Sprintf("/opt/few/%04d", i); b.label(p) != listName(0) {
-						t.Errorf("%s: label %q", p, b.label(p))
-					}
+					b.wantLabels(fmt.Sprintf("/opt/few/%04d", i))
 				}
 			})
 		})
@@ -101,11 +110,7 @@ func TestLastFileWaits(t *testing.T) {
 			return usual(h).(*wire.List)
 		})
 		b.ok("-i", "multi-1")
-		for _, p := range []string{"/opt/multi/one", "/opt/multi/both"} {
-			if got := b.label(p); got != listName(0) {
-				t.Errorf("%s: label %q", p, got)
-			}
-		}
+		b.wantLabels("/opt/multi/one", "/opt/multi/both")
 	})
 }
 
@@ -118,11 +123,7 @@ func TestSkippedFilesAndALateAnswer(t *testing.T) {
 			return usual(h).(*wire.List)
 		})
 		b.ok("-U", "--excludedocs", "--define", "_netsharedpath /opt/net", "kinds-1")
-		for _, p := range []string{"/opt/kinds/regular", "/opt/kinds/empty", "/opt/kinds/conf"} {
-			if got := b.label(p); got != listName(0) {
-				t.Errorf("%s: label %q", p, got)
-			}
-		}
+		b.wantLabels("/opt/kinds/regular", "/opt/kinds/empty", "/opt/kinds/conf")
 	})
 }
 
@@ -151,9 +152,7 @@ func TestScriptletsWait(t *testing.T) {
 			return usual(h).(*wire.List)
 		})
 		b.ok("-U", "scripts-1")
-		if got := b.label("/opt/scripts"); got != listName(0) {
-			t.Errorf("label %q", got)
-		}
+		b.wantLabels("/opt/scripts")
 	})
 }
 
@@ -170,6 +169,21 @@ func TestLateRefusal(t *testing.T) {
 		}
 		if written, named := b.unpacked("/opt/few"); written+named > 0 || b.installed() != "" {
 			t.Errorf("%d files are there, installed %q", written+named, b.installed())
+		}
+	})
+}
+
+// A daemon that dies while files wait for their labels costs them those, nothing
+// else.
+func TestDaemonDiesWhileFilesWait(t *testing.T) {
+	everywhere(t, func(t *testing.T, b *box) {
+		b.until(wire.KindHeader, 1, func(*net.UnixConn) { b.settled("/opt/few") })
+		r := b.rpm("-U", "few-1")
+		if r.code != 0 || len(r.lines) != 1 || !strings.Contains(r.lines[0], "going on, digest lists follow") {
+			t.Errorf("code %d, said %q; want success and one warning", r.code, r.lines)
+		}
+		if written, named := b.unpacked("/opt/few"); written != 0 || named != fewFiles || b.label("/opt/few/0000") != "" {
+			t.Errorf("%d files without their names, %d with, label %q", written, named, b.label("/opt/few/0000"))
 		}
 	})
 }

@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 
 	"github.com/digestd/digestd/daemon/failpoint"
@@ -33,7 +34,7 @@ func (s *state) end(t *transaction) (published, withdrawn int, err error) {
 		}
 		if !a.installed {
 			if err := s.takeBack(t, a); err != nil {
-				return 0, 0, err
+				return 0, 0, errors.Join(err, <-written) // which must not outlive our turn
 			}
 			continue
 		}

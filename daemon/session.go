@@ -284,7 +284,8 @@ func (s *session) end(ctx context.Context) error {
 		s.d.wantSync("list not published")
 	case s.begun && !t.test:
 		s.log.Info("transaction ended", "published", published, "withdrawn", withdrawn, "withheld", len(s.nolist))
-		s.d.wantSync("transaction begun under another digestd")
+		s.d.transactionEnded() // a comparison may wait for that
+		s.d.syncSoon(ctx, "transaction begun under another digestd")
 	default:
 		s.log.Info("transaction ended", "published", published, "withdrawn", withdrawn, "withheld", len(s.nolist))
 	}

@@ -42,6 +42,30 @@ func (d *Daemon) syncLoop(ctx context.Context) error {
 	}
 }
 
+// soon bounds how long the end of a transaction waits for a comparison: a package
+// manager waits for that.
+const soon = 5 * time.Second
+
+// syncSoon reconciles and returns when that is done, or takes too long; then it
+// is done later.
+func (d *Daemon) syncSoon(ctx context.Context, reason string) {
+	ctx, cancel := context.WithTimeout(ctx, soon)
+	defer cancel()
+	synced := make(chan error, 1)
+	go func() {
+		_, err := d.runSync(ctx, reason, func(string, int, int) {})
+		synced <- err
+	}()
+	select {
+	case err := <-synced:
+		if err == nil {
+			return
+		}
+	case <-ctx.Done():
+	}
+	d.wantSync(reason)
+}
+
 // runSync reconciles, once no transaction is in flight.
 func (d *Daemon) runSync(ctx context.Context, reason string, report progress) (api.SyncResult, error) {
 	d.syncMutex.Lock()

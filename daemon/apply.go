@@ -59,10 +59,9 @@ func (s *state) apply(found []installedPackage) (r reconciled, err error) {
 	}
 	aside, ferr := s.foreign()
 	r.Quarantined = aside
-	const many = 64
 	switch err = errors.Join(err, ferr); {
 	case err != nil || r.Published+r.Withdrawn+len(r.moved) == 0:
-	case r.Published+len(r.moved) > many:
+	case r.Published+len(r.moved) > manyLists:
 		err = s.dir.SyncAll()
 	default:
 		err = s.dir.Sync(slices.Concat(namesOf(r.gone), r.fresh, r.moved)...)

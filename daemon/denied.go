@@ -300,8 +300,7 @@ func (s *state) replaceReduced(all []*reduction, denials *policy.Denials) (gone 
 
 // syncLists makes lists durable, the faster way.
 func (s *state) syncLists(names []string) error {
-	const many = 64
-	if len(names) > many {
+	if len(names) > manyLists {
 		return s.dir.SyncAll()
 	}
 	return s.dir.Sync(names...)

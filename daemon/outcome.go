@@ -13,13 +13,16 @@ import (
 	"github.com/digestd/digestd/store"
 )
 
+// manyLists is how many are synced faster by syncing their whole file system.
+const manyLists = 64
+
 // end makes the transaction's outcome durable: the lists first, then one commit
 // that raises the counters.
 func (s *state) end(t *transaction) (published, withdrawn int, err error) {
 	failpoint.Hit("end-before-sync")
 	// The disk works while memory is brought up to date.
 	written := make(chan error, 1)
-	go func() { written <- s.dir.SyncLists(t.touched) }()
+	go func() { written <- s.syncPublished(t) }()
 	additions := make([]*addition, 0, len(t.added))
 	for _, a := range t.added {
 		additions = append(additions, a)
@@ -76,6 +79,17 @@ func (s *state) end(t *transaction) (published, withdrawn int, err error) {
 	failpoint.Hit("end-after-commit")
 	s.after(func(o observer) { o.TransactionFinished(uint32(published), uint32(withdrawn)) })
 	return published, withdrawn, nil
+}
+
+// syncPublished makes the lists durable that t has published. A package manager
+// that has just unpacked syncs the whole file system it installed into: where many
+// lists lie on the same one, to do that, too, is to wait for the same writes, and
+// to ask for each list would hold up both.
+func (s *state) syncPublished(t *transaction) error {
+	if len(t.touched) > manyLists && s.dir.On(t.rootDev) {
+		return s.dir.SyncAll()
+	}
+	return s.dir.SyncLists(t.touched)
 }
 
 // settle enters a list that has become active, or was withheld, into its line

@@ -198,7 +198,7 @@ func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err e
 		return false, s.conn.Write(&wire.Verdict{Decision: wire.NotManaged}, frameDeadline)
 	}
 	t := &transaction{
-		peer: s.peer, test: m.Test(), check: m.Check(), dbOnly: m.JustDB(),
+		peer: s.peer, rootDev: m.RootDev, test: m.Test(), check: m.Check(), dbOnly: m.JustDB(),
 		added: map[store.Digest]*addition{}, byIndex: map[uint32]*addition{},
 	}
 	for _, e := range m.Elements {
@@ -229,10 +229,10 @@ func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err e
 		if st.assure(t) {
 			verdict.Decision = wire.Assured
 		}
-		if t.test {
-			return nil
+		if !t.test {
+			st.opened(t)
 		}
-		return st.opened(t)
+		return nil
 	})
 	if verdict.Decision == wire.Refuse {
 		// The refusal stands even if it could not be recorded.
@@ -242,14 +242,19 @@ func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err e
 		s.log.Warn("transaction refused", "notes", len(verdict.Notes))
 		return false, s.conn.Write(verdict, frameDeadline)
 	}
+	s.txn = t
+	// The package manager goes on while the mark becomes durable: no list appears
+	// before that.
+	told := s.conn.Write(verdict, frameDeadline)
+	if err == nil && !t.test {
+		err = s.onState(ctx, (*state).commit)
+	}
 	if err != nil {
 		// Without an open mark a crash would turn our lists into intruders: go
 		// on, the package manager must not suffer, reconciliation will repair.
 		s.log.Error("transaction not registered", "error", err)
 	}
-	err = s.conn.Write(verdict, frameDeadline)
-	s.txn = t
-	return true, err
+	return true, told
 }
 
 func elementType(t wire.ElementType) policy.ElementType {

@@ -96,7 +96,8 @@ func (s *session) goOn(ctx context.Context, stage Stage) {
 	}
 	err := s.onState(ctx, func(st *state) error {
 		st.interrupted = true
-		return st.opened(s.txn)
+		st.opened(s.txn)
+		return st.commit()
 	})
 	if err != nil {
 		s.log.Error("transaction not registered", "error", err)

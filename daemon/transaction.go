@@ -14,6 +14,7 @@ import (
 // loss of the connection. Its fields belong to the owner of the state.
 type transaction struct {
 	peer     wire.Peer
+	rootDev  uint64 // device number of the file system it installs into; 0: not known
 	elements []policy.Element
 	test     bool
 	check    bool // asked about before anything is downloaded; test, too
@@ -57,14 +58,13 @@ func (s *state) assure(t *transaction) bool {
 	return t.assured
 }
 
-// opened registers the transaction: from here on lists may appear that the
-// index does not know, and a start after a crash must not take them for an
-// intruder's.
-func (s *state) opened(t *transaction) error {
+// opened registers the transaction, and queues a mark for the next commit: once
+// that is durable, lists may appear that the index does not know, and a start
+// after a crash must not take them for an intruder's.
+func (s *state) opened(t *transaction) {
 	s.open[t] = true
 	s.generation++
 	s.batch.SetMeta(metaOpen, []byte(s.boot))
-	return s.commit()
 }
 
 // refused records a package that was stopped.

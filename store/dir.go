@@ -189,6 +189,13 @@ func (d *Dir) Stat(name string) (Stamp, error) {
 	}, nil
 }
 
+// On reports whether the lists lie on the file system with that device number
+// (st_dev of stat(2)).
+func (d *Dir) On(dev uint64) bool {
+	var st unix.Stat_t
+	return unix.Fstat(d.dirFd(), &st) == nil && st.Dev == dev
+}
+
 // Read returns the content of a list into buf, which may be nil.
 func (d *Dir) Read(name string, buf []byte) ([]byte, error) { return readList(d.dir, name, buf) }
 

@@ -854,8 +854,8 @@ static bool answered(const struct session *s)
  * give any file of the package its name before that. */
 static bool put_off(struct session *s, uint32_t file, int fd, const char *name)
 {
-    int flags = fcntl(fd, F_GETFL);
-    if (s->to_come == 0 || s->nwaiting == MAX_WAITING || flags < 0 || flags & O_PATH || answered(s))
+    enum { LOOK_EVERY = 4 };
+    if (s->to_come == 0 || s->nwaiting == MAX_WAITING || (s->nwaiting % LOOK_EVERY == 0 && answered(s)))
         return false;
     int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (own < 0)
@@ -1210,9 +1210,11 @@ static rpmRC digestd_fsm_file_prepare(rpmPlugin plugin, rpmfi fi, int fd, const 
     /* rpm makes directories that no package owns without a file index. */
     bool written = fi && S_ISREG(mode) && (fresh || XFO_ACTION(op) == FA_TOUCH) && !(rpmfiFFlags(fi) & RPMFILE_GHOST);
     if (s->asked && s->late) {
-        if (written && s->to_come > 0 && rpmfiFNlink(fi) == 1)
+        /* Of a file with several names the descriptor may be one that allows no attributes (O_PATH). */
+        bool single = written && rpmfiFNlink(fi) == 1;
+        if (single && s->to_come > 0)
             s->to_come--;
-        if (!written || !has_digest(fi) || (fresh && put_off(s, (uint32_t)rpmfiFX(fi), fd, name)))
+        if (!written || !has_digest(fi) || (single && fresh && put_off(s, (uint32_t)rpmfiFX(fi), fd, name)))
             return RPMRC_OK;
     }
     if (learn(s) != RPMRC_OK)

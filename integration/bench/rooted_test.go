@@ -47,11 +47,16 @@ func (l *lab) inhabit(root *pkgtest.Root, visible ...string) {
 			l.Fatal(err)
 		}
 	}
+	// A package must not get into the machine itself.
+	writable := map[string]bool{"/proc": true, "/dev": true}
 	for _, dir := range append(visible, "/proc", "/dev") {
 		at := filepath.Join(root.Dir, dir)
 		err := os.MkdirAll(at, 0o755)
 		if err == nil {
 			err = unix.Mount(dir, at, "", unix.MS_BIND, "")
+		}
+		if err == nil && !writable[dir] {
+			err = unix.Mount("", at, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")
 		}
 		if err != nil {
 			l.Fatalf("cannot show %s in %s: %v", dir, root.Dir, err)

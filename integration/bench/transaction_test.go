@@ -4,8 +4,6 @@ package bench_test
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -81,72 +79,6 @@ func (l *lab) headers() {
 		fmt.Sprintf("%s (%d ms)", took.microseconds(), time.Since(started).Milliseconds()),
 		"median at most 400 µs", took.median() <= 400, len(headers))
 	d.Stop()
-}
-
-// installation times rpm with and without the plugin.
-func (l *lab) installation() {
-	const count, rounds = 500, 15
-	key, err := pkgtest.NewKey("distribution", keyBits)
-	if err != nil {
-		l.Fatal(err)
-	}
-	dir, random := l.TempDir(), rand.New(rand.NewPCG(3, 4))
-	for i := range count {
-		p := pkgtest.Package{Name: fmt.Sprintf("package%d", i), Version: "1", Release: "1", Arch: "noarch", Key: key, Files: map[string]string{}}
-		for f := range 1 + random.IntN(40) {
-			content := make([]byte, random.IntN(8000))
-			for j := range content {
-				content[j] = byte(random.Uint32())
-			}
-			p.Files[fmt.Sprintf("/opt/%s/file%d", p.Name, f)] = string(content)
-		}
-		if _, err := p.Build(dir); err != nil {
-			l.Fatal(err)
-		}
-	}
-	install := append([]string{"-i"}, l.packageFiles(dir)...)
-	var with, without sample
-	plain := func() {
-		root := l.emptyRoot()
-		l.inhabit(root, dir)
-		settle()
-		without.add(l.rpm(root, append([]string{"--noplugins"}, install...)))
-	}
-	hooked := func() {
-		root := l.emptyRoot()
-		d := l.daemon(root)
-		root.Macros = l.programs.PluginMacros(d.Socket())
-		d.Start()
-		l.inhabit(root, dir, filepath.Dir(d.Socket()), l.programs.Dir)
-		settle()
-		with.add(l.rpm(root, install))
-		l.synced(d, count)
-		d.Stop()
-	}
-	for i := range rounds {
-		if i%2 == 0 {
-			plain()
-			hooked()
-		} else {
-			hooked()
-			plain()
-		}
-	}
-	more := with.median()/without.median() - 1
-	l.report.row("%d packages installed by rpm with the plugin, compared with --noplugins",
-		fmt.Sprintf("%+.1f %%: %s instead of %s", 100*more, with.text("s"), without.text("s")), "at most +5 %", more <= 0.05, count)
-}
-
-func (l *lab) rpm(root *pkgtest.Root, args []string) float64 {
-	l.Helper()
-	cmd := l.within(root, args...)
-	started := time.Now()
-	out, err := cmd.CombinedOutput()
-	took := time.Since(started)
-	if err != nil || len(out) > 0 {
-		l.Fatalf("rpm: %v\n%s", err, out)
-	}
-	return took.Seconds()
 }
 
 // emptyRoot has no package, and trusts the key of the large database.

@@ -24,6 +24,7 @@ type Package struct {
 	Epoch                        uint32
 	Provides                     []string
 	Files                        map[string]string // content by path; a path that ends with a slash is a directory
+	Links                        map[string]string // symbolic: target by path
 	Post                         string            // a scriptlet
 	PostProg                     string            // what runs it, /bin/sh if empty
 	Key                          *Key              // nil for an unsigned package
@@ -65,6 +66,9 @@ func (p *Package) build(dir string) (string, error) {
 			f.Name, f.Body, f.Mode = path.Clean(name), nil, 0o040755
 		}
 		r.AddFile(f)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Links)) {
+		r.AddFile(rpmpack.RPMFile{Name: name, Body: []byte(p.Links[name]), Mode: 0o120777, Owner: "root", Group: "root", MTime: uint32(Epoch.Unix())})
 	}
 	if p.Post != "" {
 		r.AddPostin(p.Post)

@@ -88,6 +88,14 @@ type generated struct {
 	files []file
 }
 
+// identify names package number n; it takes the first numbers of r.
+func identify(r *rand.Rand, n int) (name, version, release string) {
+	word := func() string { return vocabulary[r.IntN(len(vocabulary))] }
+	name = fmt.Sprintf("%s-%s%d", word(), word(), n)
+	version = fmt.Sprintf("%d.%d.%d", r.IntN(9), r.IntN(30), r.IntN(12))
+	return name, version, fmt.Sprintf("%d.fc43", 1+r.IntN(9))
+}
+
 // build makes package number n, with so many files. Nothing but its arguments
 // counts, so that packages can be made in any order.
 func build(s Shape, n, files int, key *pkgtest.Key) (generated, error) {
@@ -101,9 +109,7 @@ func build(s Shape, n, files int, key *pkgtest.Key) (generated, error) {
 		}
 		return b.String()
 	}
-	name := fmt.Sprintf("%s-%s%d", word(), word(), n)
-	version := fmt.Sprintf("%d.%d.%d", r.IntN(9), r.IntN(30), r.IntN(12))
-	release := fmt.Sprintf("%d.fc43", 1+r.IntN(9))
+	name, version, release := identify(r, n)
 	built := uint32(pkgtest.Epoch.Unix()) - uint32(r.IntN(1<<24))
 	p := generated{files: makeFiles(s, name, files, r)}
 

@@ -47,6 +47,7 @@ func (s *session) header(ctx context.Context, m *wire.Header) error {
 			}
 		}
 	}
+	s.txn.unlisted = s.txn.unlisted || reply.Decision == wire.NoList
 	return s.conn.Write(reply, frameDeadline)
 }
 

@@ -83,10 +83,10 @@ func (s *state) end(t *transaction) (published, withdrawn int, err error) {
 
 // syncPublished makes the lists durable that t has published. A package manager
 // that has just unpacked syncs the whole file system it installed into: where many
-// lists lie on the same one, to do that, too, is to wait for the same writes, and
-// to ask for each list would hold up both.
+// lists lie on the same one, to do that beside it is to wait for the same writes,
+// and to ask for each list would hold up both.
 func (s *state) syncPublished(t *transaction) error {
-	if len(t.touched) > manyLists && s.dir.On(t.rootDev) {
+	if len(t.touched) > manyLists && !t.unlisted && s.dir.On(t.rootDev) {
 		return s.dir.SyncAll()
 	}
 	return s.dir.SyncLists(t.touched)

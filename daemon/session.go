@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store"
@@ -247,7 +248,10 @@ func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err e
 	// before that.
 	told := s.conn.Write(verdict, frameDeadline)
 	if err == nil && !t.test {
-		err = s.onState(ctx, (*state).commit)
+		err = s.onState(ctx, func(st *state) error {
+			failpoint.Hit("begin-before-mark")
+			return st.commit()
+		})
 	}
 	if err != nil {
 		// Without an open mark a crash would turn our lists into intruders: go

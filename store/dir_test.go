@@ -118,6 +118,17 @@ func TestStampTellsStatesApart(t *testing.T) {
 	}
 }
 
+func TestOn(t *testing.T) {
+	d, path := openDir(t)
+	var here, other unix.Stat_t
+	if err := errors.Join(unix.Stat(path, &here), unix.Stat("/proc", &other)); err != nil {
+		t.Fatal(err)
+	}
+	if !d.On(here.Dev) || d.On(other.Dev) || d.On(0) {
+		t.Errorf("on %d: %v, on %d: %v, on none: %v", here.Dev, d.On(here.Dev), other.Dev, d.On(other.Dev), d.On(0))
+	}
+}
+
 func TestSweepAndQuarantine(t *testing.T) {
 	d, path := openDir(t)
 	if _, err := d.Stager("left").Write([]byte("partial")); err != nil {

@@ -34,8 +34,10 @@ sync starts from an empty state directory and ends when the daemon tells the ser
 does after the last list and the index are on disk. ` + "`rpm -qa --dump`" + ` reads the same database and verifies no
 signature. All lies on a fresh ext4 in a loop device. File systems are synced before each run, and the database is in the page cache, for both.
 
-Packages are installed into the root that rpm runs in (chroot), each run into a fresh one: with --root, rpm ends a transaction by a
-syncfs of a file system that it wrote nothing to. ` + "`verify`" + ` and what it is compared with run on files that both have read just before;
+Packages are installed into the root that rpm runs in (chroot): with --root, rpm ends a transaction by a syncfs of a file system
+that it wrote nothing to. Each run has a file system of its own, made for it, with lists and index on it, too; the percentage is the
+median of the rounds, each of which is one run with the plugin and one without. Packages of distribution size have as many files as those
+of the database, and of these sizes; small ones are the hardest case, as most is spent once a package. ` + "`verify`" + ` and what it is compared with run on files that both have read just before;
 ` + "`rpm -Va`" + ` comes before that. While it is asked for something, the daemon lets garbage gather up to 24 MiB, and gives that back
 15 s after the last question; idle means after that. The daemons run with ` + "`audit-trail = \"none\"`" + `: the journal has no part in this.
 `

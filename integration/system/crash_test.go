@@ -121,6 +121,31 @@ func TestDaemonKilled(t *testing.T) {
 	}
 }
 
+// TestManyListsLast: what rpm was told is recorded is so for a transaction of many
+// packages, whose lists are made durable another way, however soon the daemon dies.
+func TestManyListsLast(t *testing.T) {
+	const many = 70
+	m := start(t)
+	install, want := []string{"-i"}, []string{}
+	for i := range many {
+		name := fmt.Sprintf("many%02d", i)
+		install = append(install, m.mustBuild(name+"-1-1.noarch"))
+		want = append(want, "tlv-"+name+"-0:1-1.noarch")
+	}
+	m.mustRPM(install...)
+	counter := m.counter()
+	m.kill()
+	if got := m.lists(); !slices.Equal(got, want) {
+		t.Errorf("lists are %v", got)
+	}
+	m.startDaemon()
+	m.eventually(want...)
+	m.wholesome()
+	if now := m.counter(); now != counter || counter < many {
+		t.Errorf("counter was %d, is %d", counter, now)
+	}
+}
+
 // TestKilledWhileRevoking: once a revocation began, it is complete after the next
 // start, wherever the daemon died.
 func TestKilledWhileRevoking(t *testing.T) {

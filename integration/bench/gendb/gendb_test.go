@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,6 +84,45 @@ func TestRPMReadsAll(t *testing.T) {
 	}
 	if signed != sum.Packages {
 		t.Errorf("rpm sees %d signatures, want %d", signed, sum.Packages)
+	}
+}
+
+// What rpm installs is what the packages say: every file, directory and link.
+func TestPackagesInstall(t *testing.T) {
+	root, err := pkgtest.NewRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, install := t.TempDir(), []string{"-i", "--nosignature"}
+	files, links := map[string]string{}, map[string]string{}
+	for p := range gendb.Packages(gendb.Shape{Packages: 5, Files: 200}, "/opt") {
+		file, err := p.Build(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		install = append(install, file)
+		maps.Copy(files, p.Files)
+		maps.Copy(links, p.Links)
+	}
+	if err := root.Run(install...); err != nil {
+		t.Fatal(err)
+	}
+	names, err := root.Query("-qal")
+	if want := len(files) + len(links); err != nil || len(names) != want || want < 190 {
+		t.Errorf("rpm has %d files, want %d: %v", len(names), want, err)
+	}
+	for path, content := range files {
+		if strings.HasSuffix(path, "/") {
+			continue
+		}
+		if got, err := os.ReadFile(filepath.Join(root.Dir, path)); err != nil || string(got) != content {
+			t.Errorf("%s holds something else: %v", path, err)
+		}
+	}
+	for path, target := range links {
+		if got, err := os.Readlink(filepath.Join(root.Dir, path)); err != nil || got != target {
+			t.Errorf("%s leads to %q, want %q: %v", path, got, target, err)
+		}
 	}
 }
 

@@ -23,7 +23,7 @@ func (s *session) header(ctx context.Context, m *wire.Header) error {
 	case err != nil:
 		s.log.Error("list not published", "element", m.Element, "error", err)
 		reply.Notes = []wire.Note{{Level: wire.LevelWarning, Text: "digestd: " + err.Error()}}
-		s.broken = err
+		s.broken, s.txn.unlisted = err, true
 	case e != nil:
 		reply.Decision, reply.Name = wire.ListNamed, e.Name
 	case a == nil:
@@ -32,7 +32,7 @@ func (s *session) header(ctx context.Context, m *wire.Header) error {
 		reply.Notes = []wire.Note{{Level: wire.LevelError, Text: "digestd: " + a.decision.Text}}
 	case a.decision.Reason == policy.ReasonNoFiles:
 	case a.decision.Verdict == policy.WithholdList:
-		s.nolist = append(s.nolist, a.decision.Text)
+		s.nolist, s.txn.unlisted = append(s.nolist, a.decision.Text), true
 	default:
 		reply.Decision, reply.Name = wire.ListNamed, a.name
 		if n := len(a.omitted.paths); n > 0 {
@@ -47,7 +47,6 @@ func (s *session) header(ctx context.Context, m *wire.Header) error {
 			}
 		}
 	}
-	s.txn.unlisted = s.txn.unlisted || reply.Decision == wire.NoList
 	return s.conn.Write(reply, frameDeadline)
 }
 

@@ -20,7 +20,7 @@ type transaction struct {
 	check    bool // asked about before anything is downloaded; test, too
 	dbOnly   bool // no file is touched: --justdb
 	assured  bool // the package manager was told that no package will be refused
-	unlisted bool // it was told of a package without a list, and waits for the end before it syncs
+	unlisted bool // a package with files got no list: before it syncs, it waits for the end
 
 	added   map[store.Digest]*addition // by header
 	byIndex map[uint32]*addition       // by element

@@ -148,7 +148,7 @@ struct session {
     uint32_t mask;
     struct element *current; /* whose files are being unpacked */
     struct element *asked;   /* whose list the daemon has still to name */
-    bool unlisted;           /* a package got no list */
+    bool unlisted;           /* a package with files got no list */
     bool ending;             /* the answer to END is due */
     bool late;               /* no answer can stop a package: files need not wait for it */
     uint32_t to_come;        /* files of the one asked about that rpm may still write */
@@ -906,7 +906,7 @@ static rpmRC learn(struct session *s)
             rc = RPMRC_FAIL;
         } else {
             e->list = len > 0 ? strndup(name, (size_t)len) : NULL;
-            s->unlisted |= len == 0;
+            s->unlisted |= len == 0 && count_files(e->te) > 0;
             e->progress = ANNOUNCED;
         }
     }

@@ -90,7 +90,12 @@ func (f *File) Path() (string, error) { return os.Readlink(f.proc()) }
 
 // Open opens the file for reading.
 func (f *File) Open() (io.ReadCloser, error) {
-	return os.OpenFile(f.proc(), os.O_RDONLY|unix.O_NONBLOCK, 0)
+	path := f.proc()
+	fd, err := openToRead(unix.AT_FDCWD, path, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
 }
 
 // Label returns the name of the list the file is bound to, "" for none.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/digestd/digestd/kernel"
 	"golang.org/x/sys/unix"
@@ -77,6 +78,48 @@ func TestLabelRoundTrip(t *testing.T) {
 		if err := f.SetLabel(bad); err == nil {
 			t.Errorf("SetLabel(%q) was accepted", bad)
 		}
+	}
+}
+
+// To look after files is not to read them, as far as others can tell.
+func TestAccessTimeStays(t *testing.T) {
+	root, dir := testRoot(t)
+	tool := filepath.Join(dir, "usr/bin/tool")
+	long := time.Now().Add(-48 * time.Hour).Truncate(time.Second) // so long ago that relatime would set it
+	if err := os.Chtimes(tool, long, long); err != nil {
+		t.Fatal(err)
+	}
+	bin, err := root.OpenDir("/usr/bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bin.Close()
+	found, err := root.Find("/usr/bin/tool", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer found.Close()
+	opened, err := bin.Open("tool")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	for _, f := range []*kernel.File{found, opened} {
+		if err := f.Content(make([]byte, 16), func([]byte) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		r, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(r); err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(tool, &st); err != nil || st.Atim.Sec != long.Unix() {
+		t.Errorf("accessed at %v, want %v: %v", time.Unix(st.Atim.Sec, 0), long, err)
 	}
 }
 

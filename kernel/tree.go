@@ -106,8 +106,17 @@ func (d *Dir) Find(name string) (*File, error) {
 	return newFile(fd, name)
 }
 
-// readFlags open a file for reading without waiting for anything.
-const readFlags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
+// openToRead opens a file for reading, without waiting for anything. Whoever looks
+// after a file is no reader of it: the time of its last access stays, where the
+// kernel lets us (open(2), O_NOATIME).
+func openToRead(at int, name string, flags int) (fd int, err error) {
+	flags |= unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
+	fd, err = unix.Openat(at, name, flags|unix.O_NOATIME, 0)
+	if errors.Is(err, unix.EPERM) {
+		fd, err = unix.Openat(at, name, flags, 0)
+	}
+	return fd, err
+}
 
 // Open is like Find, but opens the file for reading at once, which spares several
 // calls to the kernel. It looks before what it is going to open: to open a device
@@ -122,7 +131,7 @@ func (d *Dir) Open(name string) (*File, error) {
 	case st.Mode&unix.S_IFMT != unix.S_IFREG || strings.ContainsRune(name, '/'):
 		return nil, fmt.Errorf("%s: %w", name, ErrNotRegular)
 	}
-	if fd, err = unix.Openat(fd, name, readFlags|unix.O_NOFOLLOW, 0); err != nil {
+	if fd, err = openToRead(fd, name, unix.O_NOFOLLOW); err != nil {
 		return nil, &os.PathError{Op: "open", Path: name, Err: err}
 	}
 	f, err := newFile(fd, name)
@@ -194,7 +203,7 @@ func (f *File) Content(buf []byte, fn func(piece []byte) error) error {
 	fd := f.fd
 	if !f.readable {
 		var err error
-		if fd, err = unix.Open(f.proc(), readFlags, 0); err != nil {
+		if fd, err = openToRead(unix.AT_FDCWD, f.proc(), 0); err != nil {
 			return &os.PathError{Op: "open", Path: f.proc(), Err: err}
 		}
 		defer unix.Close(fd)

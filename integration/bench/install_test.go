@@ -20,8 +20,8 @@ func (l *lab) installation() {
 	const count, below = 500, "/opt"
 	shape := gendb.Shape{Packages: count, Files: files / packages * count}
 	l.installs(fmt.Sprintf("%d packages of distribution size, %d files, installed by rpm with the plugin, compared with --noplugins", count, shape.Files),
-		9, gendb.Packages(shape, below))
-	l.installs(fmt.Sprintf("The same with %d packages of 1 to 40 files, each of at most 8 kB", count), 15, smallPackages(count, below))
+		11, gendb.Packages(shape, below))
+	l.installs(fmt.Sprintf("The same with %d packages of 1 to 40 files, each of at most 8 kB", count), 21, smallPackages(count, below))
 }
 
 func smallPackages(count int, below string) iter.Seq[pkgtest.Package] {

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -109,32 +108,24 @@ func digestsOf(ctx context.Context, file *kernel.File, wide bool) (fileSums, err
 	if file.Stat.Size > maxHashed {
 		return nil, fmt.Errorf("it has %d bytes, more than a query reads", file.Stat.Size)
 	}
-	r, err := file.Open()
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
 	hashes := map[digestlist.Algo]hash.Hash{digestlist.SHA256: sha256.New()}
 	if wide {
 		hashes[digestlist.SHA384], hashes[digestlist.SHA512] = sha512.New384(), sha512.New()
 	}
 	buf := hashBuffers.Get().(*[64 << 10]byte)
 	defer hashBuffers.Put(buf)
-	for left := int64(maxHashed); left > 0; {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		n, err := r.Read(buf[:])
+	left := int64(maxHashed) // what the kernel makes up tells no size
+	err := file.Content(buf[:], func(piece []byte) error {
 		for _, h := range hashes {
-			h.Write(buf[:n])
+			h.Write(piece)
 		}
-		left -= int64(n)
-		if err == io.EOF {
-			break
+		if left -= int64(len(piece)); left < 0 {
+			return fmt.Errorf("it has more than %d bytes, which is all that a query reads", int64(maxHashed))
 		}
-		if err != nil {
-			return nil, err
-		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return nil, err
 	}
 	sums := fileSums{}
 	for algo, h := range hashes {

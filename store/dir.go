@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,10 +33,11 @@ var ErrReplaced = errors.New("list directory was replaced")
 type Dir struct {
 	path       string
 	dir        *os.File
-	staging    *os.File
+	staging    atomic.Pointer[os.File] // made anew if it was removed
 	quarantine *os.File
 	id         inode
 	serial     uint64
+	remaking   sync.Mutex
 }
 
 type inode struct{ dev, ino uint64 }
@@ -54,30 +57,57 @@ type Stamp struct {
 func OpenDir(path string) (*Dir, error) {
 	path = filepath.Clean(path)
 	d := &Dir{path: path}
-	for _, sub := range []struct {
-		suffix string
-		mode   uint32
-		file   **os.File
-	}{{"", 0o755, &d.dir}, {".staging", 0o700, &d.staging}, {".quarantine", 0o700, &d.quarantine}} {
-		f, err := openSubdir(path+sub.suffix, sub.mode)
-		if err != nil {
-			d.Close()
-			return nil, err
-		}
-		*sub.file = f
-	}
 	var err error
-	if d.id, err = identify(d.dir); err == nil {
-		var other inode
-		if other, err = identify(d.staging); err == nil && other.dev != d.id.dev {
-			err = fmt.Errorf("cannot use %s.staging: it lies on another file system than %s", path, path)
-		}
+	if d.dir, err = openSubdir(path, 0o755); err == nil {
+		d.id, err = identify(d.dir)
+	}
+	var staging *os.File
+	if err == nil {
+		staging, err = d.openStaging()
+	}
+	if err == nil {
+		d.staging.Store(staging)
+		d.quarantine, err = openSubdir(d.QuarantinePath(), 0o700)
 	}
 	if err != nil {
 		d.Close()
 		return nil, err
 	}
 	return d, nil
+}
+
+func (d *Dir) openStaging() (*os.File, error) {
+	f, err := openSubdir(d.stagingPath(), 0o700)
+	if err != nil {
+		return nil, err
+	}
+	id, err := identify(f)
+	if err == nil && id.dev != d.id.dev {
+		err = fmt.Errorf("cannot use %s: it lies on another file system than %s", f.Name(), d.path)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// remakeStaging makes the staging directory anew if it was removed: no file can be
+// created in one that is gone, or renamed into it. The old descriptor stays open,
+// for another goroutine may be using it.
+func (d *Dir) remakeStaging() error {
+	d.remaking.Lock()
+	defer d.remaking.Unlock()
+	var st unix.Stat_t
+	if err := unix.Fstat(d.stagingFd(), &st); err != nil || st.Nlink > 0 {
+		return err
+	}
+	f, err := d.openStaging()
+	if err != nil {
+		return err
+	}
+	d.staging.Store(f)
+	return nil
 }
 
 func openSubdir(path string, mode uint32) (*os.File, error) {
@@ -114,7 +144,7 @@ func identify(f *os.File) (inode, error) {
 // Close closes the directories.
 func (d *Dir) Close() error {
 	var err error
-	for _, f := range []*os.File{d.dir, d.staging, d.quarantine} {
+	for _, f := range []*os.File{d.dir, d.staging.Load(), d.quarantine} {
 		if f != nil {
 			err = errors.Join(err, f.Close())
 		}
@@ -144,10 +174,10 @@ func (d *Dir) CheckPath() error {
 // Sweep empties the staging directory and returns how many files a crash had
 // left there.
 func (d *Dir) Sweep() (n int, err error) {
-	names, err := readNames(d.staging)
+	names, err := readNames(d.staging.Load())
 	for _, name := range names {
 		if uerr := unix.Unlinkat(d.stagingFd(), name, 0); uerr != nil {
-			err = errors.Join(err, fmt.Errorf("cannot sweep %s from %s: %w", name, d.staging.Name(), uerr))
+			err = errors.Join(err, fmt.Errorf("cannot sweep %s from %s: %w", name, d.stagingPath(), uerr))
 			continue
 		}
 		n++
@@ -237,7 +267,9 @@ func readList(dir *os.File, name string, buf []byte) ([]byte, error) {
 }
 
 func (d *Dir) dirFd() int     { return int(d.dir.Fd()) }
-func (d *Dir) stagingFd() int { return int(d.staging.Fd()) }
+func (d *Dir) stagingFd() int { return int(d.staging.Load().Fd()) }
+
+func (d *Dir) stagingPath() string { return d.path + ".staging" }
 
 // stagingName returns a name that no other staged file of this process has.
 func (d *Dir) stagingName() string {

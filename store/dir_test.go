@@ -253,3 +253,78 @@ func TestOthersMayNotWrite(t *testing.T) {
 		t.Errorf("world-writable directory: %v", err)
 	}
 }
+
+// TestStagingRemoved: a list that cannot be moved out is not called gone, and the
+// staging directory comes back by itself.
+func TestStagingRemoved(t *testing.T) {
+	for name, remove := range map[string]func(d *store.Dir) error{
+		"Remove":     func(d *store.Dir) error { return d.Remove("tlv-a") },
+		"RemoveMany": func(d *store.Dir) error { _, err := d.RemoveMany([]string{"tlv-a"}, func() {}); return err },
+		"TakeOut":    func(d *store.Dir) error { _, err := d.TakeOut("tlv-a"); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, path := openDir(t)
+			publish(t, d, "tlv-a", "a")
+			if err := os.RemoveAll(path + ".staging"); err != nil {
+				t.Fatal(err)
+			}
+			if err := remove(d); err != nil {
+				t.Errorf("not removed: %v", err)
+			}
+			if got := names(t, path); got != "" {
+				t.Errorf("said to be removed, and there: %s", got)
+			}
+			if err := os.RemoveAll(path + ".staging"); err != nil {
+				t.Fatal(err)
+			}
+			publish(t, d, "tlv-b", "b")
+			// What cannot be mended is an error.
+			if err := errors.Join(os.RemoveAll(path+".staging"), os.Symlink("/", path+".staging")); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Remove("tlv-b"); err == nil {
+				t.Error("removed through a staging directory that is a link")
+			}
+			if got := names(t, path); got != "tlv-b" {
+				t.Errorf("left are %q", got)
+			}
+		})
+	}
+}
+
+// TestKept: what is published over another list, or taken out, can come back.
+func TestKept(t *testing.T) {
+	d, path := openDir(t)
+	publish(t, d, "tlv-a", "one")
+	next, err := d.Stager("next").Write([]byte("two"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := d.PublishKeeping(next, "tlv-a")
+	if err != nil || old == (store.Staged{}) {
+		t.Fatalf("kept %v, %v", old, err)
+	}
+	if err := d.Publish(old, "tlv-a", true); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := d.Read("tlv-a", nil); err != nil || string(data) != "one" {
+		t.Errorf("came back as %q, %v", data, err)
+	}
+	out, err := d.TakeOut("tlv-a")
+	if got := names(t, path); err != nil || got != "" {
+		t.Errorf("left are %q, %v", got, err)
+	}
+	if err := d.Publish(out, "tlv-a", true); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, path) + " " + names(t, path+".staging"); got != "tlv-a " {
+		t.Errorf("left are %q", got)
+	}
+	if none, err := d.TakeOut("tlv-none"); err != nil || none != (store.Staged{}) {
+		t.Errorf("took %v out, %v", none, err)
+	}
+	first, _ := d.Stager("first").Write([]byte("x"))
+	if none, err := d.PublishKeeping(first, "tlv-new"); err != nil || none != (store.Staged{}) {
+		t.Errorf("kept %v, %v", none, err)
+	}
+}

@@ -5,6 +5,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"sync"
 
@@ -16,32 +17,55 @@ import (
 // forgets. poke makes a scan of the directory that runs right now start over;
 // of many publications in a row the last is enough.
 func (d *Dir) Publish(s Staged, name string, poke bool) error {
-	if err := validName(name); err != nil {
+	replaced, err := d.exchange(s, name)
+	switch {
+	case err != nil:
 		return err
-	}
-	err := unix.Renameat2(d.stagingFd(), s.name, d.dirFd(), name, unix.RENAME_NOREPLACE)
-	if errors.Is(err, unix.EEXIST) {
-		err = unix.Renameat2(d.stagingFd(), s.name, d.dirFd(), name, unix.RENAME_EXCHANGE)
-		if err == nil {
-			// The exchange reset both inodes; the unlink resets the old one
-			// again, now that nobody can find it under the list's name.
-			d.unlinkStaged(s.name)
-			return nil
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("cannot publish %s: %w", filepath.Join(d.path, name), err)
-	}
-	if poke {
-		return d.touch(name)
+	case replaced:
+		// The exchange reset both inodes; the unlink resets the old one
+		// again, now that nobody can find it under the list's name.
+		d.unlinkStaged(s.name)
+	case poke:
+		return d.touch(d.dirFd(), name)
 	}
 	return nil
 }
 
-// touch opens a list for writing and closes it at once, which resets it and the
+// PublishKeeping does what Publish does, and keeps the list that had the name
+// before: it waits in staging, to be published again or discarded. The zero Staged
+// means that there was none.
+func (d *Dir) PublishKeeping(s Staged, name string) (old Staged, err error) {
+	replaced, err := d.exchange(s, name)
+	if err != nil {
+		return Staged{}, err
+	}
+	if !replaced {
+		return Staged{}, d.touch(d.dirFd(), name)
+	}
+	return s, d.touch(d.stagingFd(), s.name)
+}
+
+// exchange gives the staged file the name, and reports whether another file had it,
+// which is in staging then.
+func (d *Dir) exchange(s Staged, name string) (replaced bool, err error) {
+	if err := validName(name); err != nil {
+		return false, err
+	}
+	err = unix.Renameat2(d.stagingFd(), s.name, d.dirFd(), name, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.EEXIST) {
+		replaced = true
+		err = unix.Renameat2(d.stagingFd(), s.name, d.dirFd(), name, unix.RENAME_EXCHANGE)
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot publish %s: %w", filepath.Join(d.path, name), err)
+	}
+	return replaced, nil
+}
+
+// touch opens a file for writing and closes it at once, which resets it and its
 // directory as Poke does, without changing either.
-func (d *Dir) touch(name string) error {
-	fd, err := unix.Openat(d.dirFd(), name, unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+func (d *Dir) touch(dir int, name string) error {
+	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err == nil {
 		err = unix.Close(fd)
 	}
@@ -74,6 +98,16 @@ func (d *Dir) Remove(name string) error {
 	return err
 }
 
+// TakeOut does what Remove does, and keeps the list: it waits in staging, to be
+// published again or discarded. The zero Staged means that there was none.
+func (d *Dir) TakeOut(name string) (Staged, error) {
+	tmp, err := d.takeOut(name)
+	if err != nil || tmp == "" {
+		return Staged{}, err
+	}
+	return Staged{name: tmp}, d.touch(d.stagingFd(), tmp)
+}
+
 // RemoveMany does what Remove does for each of these lists, but takes all of them
 // out of the directory before it does anything else. It returns their contents,
 // nil for a list that was not there or cannot be read, and calls out after each
@@ -92,7 +126,7 @@ func (d *Dir) RemoveMany(names []string, out func()) (contents [][]byte, err err
 	contents = make([][]byte, len(names))
 	for i, tmp := range taken {
 		if tmp != "" {
-			contents[i], _ = readList(d.staging, tmp, nil)
+			contents[i], _ = readList(d.staging.Load(), tmp, nil)
 			d.unlinkStaged(tmp)
 		}
 	}
@@ -107,10 +141,16 @@ func (d *Dir) takeOut(name string) (string, error) {
 	}
 	tmp := d.stagingName()
 	err := unix.Renameat2(d.dirFd(), name, d.stagingFd(), tmp, 0)
-	switch {
-	case errors.Is(err, unix.ENOENT):
-		return "", nil
-	case err != nil:
+	if errors.Is(err, unix.ENOENT) {
+		// There is no such list, or no staging directory to move it to.
+		if _, serr := d.Stat(name); errors.Is(serr, fs.ErrNotExist) {
+			return "", nil
+		}
+		if err = d.remakeStaging(); err == nil {
+			err = unix.Renameat2(d.dirFd(), name, d.stagingFd(), tmp, 0)
+		}
+	}
+	if err != nil {
 		return "", fmt.Errorf("cannot remove %s: %w", filepath.Join(d.path, name), err)
 	}
 	return tmp, nil

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
@@ -41,7 +42,13 @@ type Index struct {
 	lock    *os.File
 	commit  uint64
 	counter uint64
+	waiting journal // a commit that the journal has and the database has not; none without changes
+	behind  error   // why the database has not
 }
+
+// Behind returns why the database lacks the latest commit, which is durable in the
+// commit file: a later Commit enters both. It is nil when the database has all.
+func (ix *Index) Behind() error { return ix.behind }
 
 // Counter returns the highest activation counter ever committed. It survives
 // the loss of the database, not of the whole state directory.
@@ -50,22 +57,45 @@ func (ix *Index) Counter() uint64 { return ix.counter }
 // Commits returns the number of commits made since the index began.
 func (ix *Index) Commits() uint64 { return ix.commit }
 
-// Commit makes all changes of b durable, or none. It waits for the disk.
+// Commit makes all changes of b durable, or none. It waits for the disk. What is in
+// the commit file is durable: when the database cannot take it, as on a full disk,
+// Commit succeeds, and the next one, even of an empty batch, tries again; see Behind.
+// Until then readers of the log miss the latest entries.
 func (ix *Index) Commit(b *Batch) error {
 	if b.err != nil {
 		return b.err
 	}
-	if b.Empty() {
+	if b.Empty() && ix.behind == nil {
 		return nil
 	}
+	if ix.behind != nil {
+		ix.enter(ix.waiting)
+		if b.Empty() {
+			return nil
+		}
+	}
 	j := journal{commit: ix.commit + 1, counter: max(ix.counter, b.counter), changes: b.sorted()}
+	if ix.behind != nil {
+		// The commit file holds one commit: this one joins the one that waits.
+		both := Batch{changes: slices.Concat(ix.waiting.changes, j.changes)}
+		j.changes = both.sorted()
+	}
 	if err := writeJournal(ix.journal, j); err != nil {
 		return fmt.Errorf("cannot commit to the index: %w", err)
 	}
-	if err := ix.apply(j); err != nil {
-		return fmt.Errorf("cannot commit to the index: %w", err)
-	}
+	ix.counter = j.counter
+	ix.enter(j)
 	return nil
+}
+
+// enter brings a commit that is in the commit file into the database, or keeps it
+// for the next time.
+func (ix *Index) enter(j journal) {
+	if err := ix.apply(j); err != nil {
+		ix.waiting, ix.behind = j, fmt.Errorf("cannot enter the latest commit into the index: %w", err)
+		return
+	}
+	ix.waiting, ix.behind = journal{}, nil
 }
 
 func (ix *Index) apply(j journal) error {
@@ -112,6 +142,9 @@ func number(tx *bbolt.Tx, name string) uint64 {
 
 // Close releases the database and the lock.
 func (ix *Index) Close() error {
+	if ix.behind != nil {
+		ix.enter(ix.waiting) // or the next Open does
+	}
 	return errors.Join(ix.db.Close(), ix.lock.Close())
 }
 

@@ -131,17 +131,57 @@ func readJournal(path string) (journal, error) {
 	return j, nil
 }
 
-// writeJournal replaces the file durably: when it returns, either commit is on
-// disk whatever happens next.
+// writeJournal replaces the file durably: when it returns nil, j is on disk whatever
+// happens next. After an error the file is what it was.
 func writeJournal(path string, j journal) error {
-	return WriteFileDurably(path, j.encode(), 0o600)
+	data := j.encode()
+	if len(data) > maxJournal {
+		return fmt.Errorf("cannot write %s: %d bytes are more than it can hold", path, len(data))
+	}
+	tmp := path + ".new"
+	if err := writeFile(tmp, data, 0o600); err != nil {
+		return err
+	}
+	err := unix.Renameat2(unix.AT_FDCWD, tmp, unix.AT_FDCWD, path, unix.RENAME_EXCHANGE)
+	exchanged, first := err == nil, errors.Is(err, unix.ENOENT)
+	if !exchanged {
+		err = os.Rename(tmp, path) // there is none yet, or the file system cannot exchange
+	}
+	if err == nil {
+		err = SyncDir(filepath.Dir(path))
+	}
+	switch {
+	case err == nil:
+	case exchanged:
+		// Nobody knows whether the disk has it, so the old one goes back.
+		err = errors.Join(err, unix.Renameat2(unix.AT_FDCWD, tmp, unix.AT_FDCWD, path, unix.RENAME_EXCHANGE))
+	case first:
+		os.Remove(path)
+	}
+	os.Remove(tmp)
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	return nil
 }
 
 // WriteFileDurably replaces path by a file with that content and mode, so that
 // a crash leaves the old or the new one, whole.
 func WriteFileDurably(path string, data []byte, mode fs.FileMode) error {
 	tmp := path + ".new"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, mode)
+	if err := writeFile(tmp, data, mode); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		os.Remove(tmp)
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// writeFile writes a file and syncs its content, or leaves none.
+func writeFile(path string, data []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, mode)
 	if err != nil {
 		return err
 	}
@@ -152,14 +192,11 @@ func WriteFileDurably(path string, data []byte, mode fs.FileMode) error {
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
 	if err != nil {
-		os.Remove(tmp)
+		os.Remove(path)
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
-	return SyncDir(filepath.Dir(path))
+	return nil
 }
 
 // SyncDir makes the entries of a directory durable.

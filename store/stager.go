@@ -59,7 +59,7 @@ func (d *Dir) SyncStaged(s Staged) error {
 		err = errors.Join(unix.Fdatasync(fd), unix.Close(fd))
 	}
 	if err != nil {
-		return fmt.Errorf("cannot sync a list in %s: %w", d.staging.Name(), err)
+		return fmt.Errorf("cannot sync a list in %s: %w", d.stagingPath(), err)
 	}
 	return nil
 }
@@ -78,16 +78,23 @@ func (d *Dir) Discard(s Staged) {
 }
 
 func (d *Dir) createStaged(name string) (fd int, err error) {
-	fd, err = unix.Openat(d.stagingFd(), name,
-		unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	create := func() (int, error) {
+		return unix.Openat(d.stagingFd(), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	}
+	fd, err = create()
+	if errors.Is(err, unix.ENOENT) {
+		if err = d.remakeStaging(); err == nil {
+			fd, err = create()
+		}
+	}
 	if err != nil {
-		return -1, fmt.Errorf("cannot stage a list in %s: %w", d.staging.Name(), err)
+		return -1, fmt.Errorf("cannot stage a list in %s: %w", d.stagingPath(), err)
 	}
 	// The process' umask must not decide whether the list can be inspected.
 	if err := unix.Fchmod(fd, 0o644); err != nil {
 		unix.Close(fd)
 		d.unlinkStaged(name)
-		return -1, fmt.Errorf("cannot stage a list in %s: %w", d.staging.Name(), err)
+		return -1, fmt.Errorf("cannot stage a list in %s: %w", d.stagingPath(), err)
 	}
 	return fd, nil
 }
@@ -109,7 +116,7 @@ func (d *Dir) fillStaged(fd int, name string, parts [][]byte) (err error) {
 	}
 	if err != nil {
 		d.unlinkStaged(name)
-		return fmt.Errorf("cannot stage a list in %s: %w", d.staging.Name(), err)
+		return fmt.Errorf("cannot stage a list in %s: %w", d.stagingPath(), err)
 	}
 	return nil
 }

@@ -28,6 +28,9 @@ export GOFLAGS += -buildvcs=false
 module = github.com/digestd/digestd
 scripts = .ci/run .ci/stage $(wildcard systemd/*.sh integration/*.sh integration/*/*.sh integration/*/*/*.sh)
 
+# Packages whose tests are of one package, not of the whole.
+units = $(shell $(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -v '^$(module)/integration')
+
 # directory:name of every fuzz target.
 fuzz_targets = $(shell grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | sed 's|/[^/]*:func |:|' | sort)
 
@@ -35,6 +38,9 @@ help:
 	@echo 'make build     bin/: digestd, digestctl, their helpers and the rpm plugin digestd.so'
 	@echo 'make demo      shows all of it in a sandbox; KEEP=1 leaves that up'
 	@echo 'make test      everything that must hold, briefly fuzzed'
+	@echo 'make unit      tests that need neither root nor network'
+	@echo 'make cover     coverage of each package by its own tests'
+	@echo 'make docs      writes the reference pages that are made from the code'
 	@echo 'make lint      gofmt, go vet, the plugin with all warnings, shell syntax'
 	@echo 'make fuzz      every fuzz target for FUZZTIME=$(FUZZTIME)'
 	@echo 'make bench     measures, and writes docs/performance.md'
@@ -65,9 +71,21 @@ test:
 	@.ci/stage setup integration/setup.sh test
 	@.ci/stage lint $(MAKE) lint
 	@.ci/stage build $(MAKE) build
-	@.ci/stage unit env CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./... | grep -v $(module)/integration)
-	@.ci/stage integration $(GO) test -count=1 -timeout 20m ./integration/...
+	@.ci/stage unit env CGO_ENABLED=1 DIGESTD_TEST_ALL=1 $(GO) test -race $(units)
+	@.ci/stage integration env DIGESTD_TEST_ALL=1 $(GO) test -count=1 -timeout 20m ./integration/...
 	@.ci/stage fuzz $(MAKE) fuzz FUZZTIME=10000x
+
+# Tests that need root are skipped where there is none.
+unit:
+	$(GO) test $(units)
+
+cover:
+	@$(GO) test -cover $(units) | sed -nE 's|^(ok)?[[:space:]]+$(module)/([^[:space:]]+).*coverage: ([0-9.]+)% of.*|\3% \2|p; /^(---|FAIL)/p' | sort -n
+
+docs:
+	$(GO) test ./daemon/bus -run TestDocs -update
+	$(GO) test ./daemon/audit -run TestCatalog -update
+	$(GO) test ./cmd/digestctl -run TestManual -update
 
 lint: setup-build
 	@unformatted=$$(gofmt -l .) && test -z "$$unformatted" || { echo "not formatted:" $$unformatted >&2; exit 1; }
@@ -130,4 +148,4 @@ clean:
 	rm -rf bin
 	@$(MAKE) -s -C hooks/rpm clean
 
-.PHONY: help build programs demo bench test lint fuzz install lay rpm srpm clean
+.PHONY: help build programs demo bench test unit cover docs lint fuzz install lay rpm srpm clean

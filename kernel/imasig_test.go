@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/digestd/digestd/integration/needs"
 	"github.com/digestd/digestd/kernel"
 )
 
@@ -52,6 +53,7 @@ func FuzzIMASignature(f *testing.F) {
 }
 
 func TestIMAAttribute(t *testing.T) {
+	needs.Root(t)
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o755); err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/integration/keyringtest"
+	"github.com/digestd/digestd/integration/needs"
 	"github.com/digestd/digestd/kernel"
 	"golang.org/x/sys/unix"
 )
@@ -59,6 +60,7 @@ func certificate(t *testing.T, name string, bits int) *x509.Certificate {
 // A certificate comes into the keyring of the kernel that runs, is seen there and
 // leaves it.
 func TestKeyringOfThisKernel(t *testing.T) {
+	needs.Root(t)
 	id := keyringtest.IMA(t)
 	ks := kernel.NewKeyrings()
 	ring, err := ks.Find(kernel.RingIMAOpen)
@@ -187,6 +189,7 @@ func TestBlacklistRefuses(t *testing.T) {
 // Where the kernel tells of changes, it does so of this one; where it does not,
 // that is said at once.
 func TestWatch(t *testing.T) {
+	needs.Root(t)
 	keyringtest.IMA(t)
 	ks := kernel.NewKeyrings()
 	ring, err := ks.Find(kernel.RingIMAOpen)

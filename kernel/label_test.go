@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestd/digestd/integration/needs"
 	"github.com/digestd/digestd/kernel"
 	"golang.org/x/sys/unix"
 )
@@ -40,6 +41,7 @@ func testRoot(t *testing.T) (*kernel.Root, string) {
 }
 
 func TestLabelRoundTrip(t *testing.T) {
+	needs.Root(t)
 	root, dir := testRoot(t)
 	f, err := root.Find("/bin/tool", false)
 	if err != nil {
@@ -146,6 +148,7 @@ func TestFindStaysInside(t *testing.T) {
 // Open reads what is a regular file of the directory, and nothing else, without
 // ever waiting.
 func TestDirOpen(t *testing.T) {
+	needs.Root(t)
 	root, dir := testRoot(t)
 	if err := unix.Mkfifo(filepath.Join(dir, "usr/bin/fifo"), 0o600); err != nil {
 		t.Fatal(err)

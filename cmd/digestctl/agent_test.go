@@ -11,11 +11,13 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/bus/bustest"
+	"github.com/digestd/digestd/integration/needs"
 )
 
 // On a terminal polkit's own agent asks an ordinary user for the password of an
 // administrator, and interrupting the question decides nothing.
 func TestAgentAsksOnTerminal(t *testing.T) {
+	needs.Root(t)
 	w := &world{bus: bustest.Start(t), daemon: newMemoryDaemon()}
 	w.bus.Polkit("../../systemd/org.digestd1.policy", `polkit.addAdminRule(function(action, subject) { return ["unix-user:0"]; });`)
 	if err := w.start(); err != nil {

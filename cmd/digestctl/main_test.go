@@ -46,6 +46,12 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			return w.start()
 		},
+		Condition: func(cond string) (bool, error) {
+			if cond != "root" {
+				return false, fmt.Errorf("unknown condition %s", cond)
+			}
+			return os.Geteuid() == 0, nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"daemon":     daemonCommand,
 			"asnobody":   asNobodyCommand,
@@ -151,10 +157,15 @@ func asNobodyCommand(ts *testscript.TestScript, neg bool, args []string) {
 	program, err := os.Open(path)
 	ts.Check(err)
 	defer program.Close()
+	// A program that counts coverage complains where it cannot write it.
+	coverage, err := os.MkdirTemp("", "digestctl-coverage-")
+	ts.Check(err)
+	defer os.RemoveAll(coverage)
+	ts.Check(os.Chmod(coverage, 0o777))
 	var out, errOut strings.Builder
 	cmd := &exec.Cmd{
 		Path: "/proc/self/fd/3", Args: append([]string{"digestctl"}, args...), Dir: "/",
-		Env:    []string{"DBUS_SYSTEM_BUS_ADDRESS=" + ts.Getenv("DBUS_SYSTEM_BUS_ADDRESS")},
+		Env:    []string{"DBUS_SYSTEM_BUS_ADDRESS=" + ts.Getenv("DBUS_SYSTEM_BUS_ADDRESS"), "GOCOVERDIR=" + coverage},
 		Stdout: &out, Stderr: &errOut, ExtraFiles: []*os.File{program},
 		SysProcAttr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}},
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/audit/journaltest"
+	"github.com/digestd/digestd/integration/needs"
 	"github.com/digestd/digestd/store"
 )
 
@@ -59,6 +60,7 @@ func TestCatalog(t *testing.T) {
 
 // journalctl itself reads the catalog, and shows it beside a record.
 func TestJournalctlExplains(t *testing.T) {
+	needs.Root(t)
 	root := t.TempDir()
 	dir := filepath.Join(root, "usr/lib/systemd/catalog")
 	if err := os.MkdirAll(dir, 0o755); err != nil {

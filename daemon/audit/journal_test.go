@@ -14,6 +14,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/audit/journaltest"
+	"github.com/digestd/digestd/integration/needs"
 	"github.com/digestd/digestd/store"
 	"github.com/google/go-cmp/cmp"
 )
@@ -21,6 +22,7 @@ import (
 // What journald has of a record is what was decided, whatever a package is
 // called.
 func TestJournald(t *testing.T) {
+	needs.Root(t)
 	journal := journaltest.New(t)
 	writer := audit.NewJournal(journal.Dir())
 	defer writer.Close()
@@ -81,6 +83,7 @@ func TestJournald(t *testing.T) {
 // A journald that was restarted gets what follows; one that ended before it
 // confirmed is not believed.
 func TestJournaldRestarts(t *testing.T) {
+	needs.Root(t)
 	journal := journaltest.New(t)
 	journal.Start()
 	writer := audit.NewJournal(journal.Dir())

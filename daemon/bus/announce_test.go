@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestd/digestd/integration/needs"
 	"github.com/godbus/dbus/v5"
 )
 
@@ -55,6 +56,7 @@ func announce(conn *dbus.Conn, own bool, member string) error {
 
 // Only root is rpm, and only when it has rpm's name.
 func TestAnnouncements(t *testing.T) {
+	needs.Root(t)
 	b := &stub{}
 	_, private := serve(t, b)
 	conn := connect(t, private).conn

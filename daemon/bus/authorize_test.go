@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/integration/needs"
 	"github.com/godbus/dbus/v5"
 )
 
@@ -90,6 +91,7 @@ func plausible(m method) []any {
 }
 
 func TestOrdinaryUser(t *testing.T) {
+	needs.Root(t)
 	var mu sync.Mutex
 	var asked []uint32
 	b := &stub{why: func(_ context.Context, by api.Actor, path string) (api.Why, error) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/bus/bustest"
+	"github.com/digestd/digestd/integration/needs"
 	"github.com/godbus/dbus/v5"
 )
 
@@ -141,6 +142,7 @@ func serveStarted(address string) {
 // The files that we ship, on a bus as strict as a system's: whoever calls has
 // digestd started, everybody may call it, and root alone may be it.
 func TestShippedBusFiles(t *testing.T) {
+	needs.Root(t)
 	const shipped = "../../systemd/"
 	text, err := os.ReadFile(shipped + "org.digestd1.service")
 	if err != nil {

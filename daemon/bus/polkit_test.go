@@ -13,6 +13,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/bus/bustest"
+	"github.com/digestd/digestd/integration/needs"
 	"github.com/godbus/dbus/v5"
 )
 
@@ -57,6 +58,7 @@ func (p peer) send(done chan *dbus.Call, method string, args ...any) {
 }
 
 func TestPolkitDecides(t *testing.T) {
+	needs.Root(t)
 	b := &stub{}
 	_, private := serve(t, b)
 	private.Polkit(policyFile, rules)
@@ -84,6 +86,7 @@ func TestPolkitDecides(t *testing.T) {
 }
 
 func TestPolkitAway(t *testing.T) {
+	needs.Root(t)
 	_, private := serve(t, &stub{})
 	text := connectAs(t, private, nobody).refused("AccessDenied", "Sync")
 	if text != "only root may start or cancel a sync: there is no polkit to ask about others" {

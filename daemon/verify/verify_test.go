@@ -17,6 +17,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/integration/needs"
 	"github.com/digestd/digestd/kernel"
 	godiff "github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -140,6 +141,7 @@ func (r result) want(t *testing.T, findings ...string) {
 }
 
 func TestAsItShouldBe(t *testing.T) {
+	needs.Root(t)
 	p := newPlace(t)
 	p.list("tlv-a", "/usr/bin/a", "a", "/usr/bin/b", "b")
 	p.list("tlv-b", "/usr/share/data", strings.Repeat("data", 100_000))
@@ -154,6 +156,7 @@ func TestAsItShouldBe(t *testing.T) {
 }
 
 func TestWhatIsWrong(t *testing.T) {
+	needs.Root(t)
 	p := newPlace(t)
 	p.list("tlv-a", "/usr/bin/a", "a", "/usr/bin/gone", "gone", "/usr/bin/dir", "dir", "/usr/lib/deep/file", "x")
 	p.list("tlv-b", "/usr/bin/bound", "bound", "/usr/bin/stale", "stale")
@@ -188,6 +191,7 @@ func TestWhatIsWrong(t *testing.T) {
 }
 
 func TestFixUnlabelled(t *testing.T) {
+	needs.Root(t)
 	p := newPlace(t)
 	p.list("tlv-a", "/usr/bin/a", "a", "/usr/bin/b", "b")
 	p.write("/usr/bin/b", "changed", 0o755)
@@ -221,6 +225,7 @@ func TestReadOnce(t *testing.T) {
 
 // A path that two packages have, each with its own content, is right for one.
 func TestSharedPath(t *testing.T) {
+	needs.Root(t)
 	p := newPlace(t)
 	p.list("tlv-a", "/usr/bin/tool", "of a")
 	p.list("tlv-b", "/usr/bin/tool", "of b")

@@ -20,6 +20,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/integration/keyringtest"
+	"github.com/digestd/digestd/integration/needs"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 )
@@ -131,6 +132,7 @@ func TestKernel(t *testing.T) {
 
 // The keyring is one of the kernel that runs.
 func TestKeyring(t *testing.T) {
+	needs.Root(t)
 	s := machine(t)
 	s.write("sys/kernel/security/ima/policy", "")
 	s.write("sys/kernel/security/integrity/digest_cache/default_path", s.path("lists"))
@@ -167,6 +169,7 @@ func certificate(t *testing.T) (der []byte, id string) {
 }
 
 func TestLists(t *testing.T) {
+	needs.Root(t)
 	s := machine(t)
 	s.wants("lists", "fail: there is no TOP/lists: no file is vouched for → systemctl restart digestd")
 	s.mkdir("real", 0o755)

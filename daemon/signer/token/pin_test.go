@@ -9,10 +9,12 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/daemon/signer/token"
+	"github.com/digestd/digestd/integration/needs"
 	"golang.org/x/sys/unix"
 )
 
 func TestReadPIN(t *testing.T) {
+	needs.Root(t)
 	dir := t.TempDir()
 	file := func(name, text string, mode os.FileMode) string {
 		path := filepath.Join(dir, name)

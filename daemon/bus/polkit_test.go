@@ -100,6 +100,7 @@ func TestPolkitAway(t *testing.T) {
 }
 
 func TestPolkitWithoutOurActions(t *testing.T) {
+	needs.Root(t)
 	_, private := serve(t, &stub{})
 	other := t.TempDir() + "/other.policy"
 	if err := os.WriteFile(other, []byte("<policyconfig/>"), 0o644); err != nil {
@@ -170,6 +171,7 @@ func startAgent(t *testing.T, private *bustest.Bus, grants bool) *agent {
 }
 
 func TestPolkitAsksAPerson(t *testing.T) {
+	needs.Root(t)
 	b := &stub{}
 	_, private := serve(t, b)
 	private.Polkit(policyFile, rules)
@@ -196,6 +198,7 @@ func TestPolkitAsksAPerson(t *testing.T) {
 // When the caller leaves, the question goes from the screen, and what it was
 // about is not done.
 func TestPolkitCallerLeaves(t *testing.T) {
+	needs.Root(t)
 	b := &stub{}
 	s, private := serve(t, b)
 	private.Polkit(policyFile, rules)
@@ -219,6 +222,7 @@ func TestPolkitCallerLeaves(t *testing.T) {
 
 // Stopping does not wait for a person.
 func TestPolkitDaemonStops(t *testing.T) {
+	needs.Root(t)
 	s, private := serve(t, &stub{})
 	private.Polkit(policyFile, rules)
 	a := startAgent(t, private, false)
@@ -230,6 +234,7 @@ func TestPolkitDaemonStops(t *testing.T) {
 }
 
 func TestPolkitIsNotFlooded(t *testing.T) {
+	needs.Root(t)
 	_, private := serve(t, &stub{})
 	private.Polkit(policyFile, rules)
 	a := startAgent(t, private, false)

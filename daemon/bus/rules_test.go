@@ -8,11 +8,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/digestd/digestd/integration/needs"
 )
 
 // TestRulesOfTheGroup: the rules we ship let members of the group, and nobody
 // else, ask for what changes nothing that was not due, and for nothing more.
 func TestRulesOfTheGroup(t *testing.T) {
+	needs.Root(t)
 	shipped, err := os.ReadFile("../../systemd/org.digestd1.rules")
 	if err != nil {
 		t.Fatal(err)

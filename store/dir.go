@@ -27,6 +27,10 @@ const pokeName = ".poke"
 // directory that was opened.
 var ErrReplaced = errors.New("list directory was replaced")
 
+// listDirMode is what the list directory needs: the kernel looks lists up with
+// the rights of the process that opens a file.
+const listDirMode = 0o755
+
 // Dir is the list directory with its staging and quarantine directories beside
 // it, on the same file system. All operations go through descriptors opened
 // once: replacing the path by a link redirects nothing.
@@ -52,13 +56,20 @@ type Stamp struct {
 }
 
 // OpenDir opens the list directory, creating what is absent: path with mode
-// 0755, path.staging and path.quarantine with mode 0700. The last component of
-// path must not be a link, for the kernel would not follow it either.
+// 0755, path.staging and path.quarantine with mode 0700, whatever the umask is.
+// A list directory that lacks some of these rights gets them. The last component
+// of path must not be a link, for the kernel would not follow it either.
+//
+// The list directory is locked until Close: where another process holds it by
+// whatever path, the error is [ErrLocked].
 func OpenDir(path string) (*Dir, error) {
 	path = filepath.Clean(path)
 	d := &Dir{path: path}
 	var err error
-	if d.dir, err = openSubdir(path, 0o755); err == nil {
+	if d.dir, err = openSubdir(path, listDirMode); err == nil {
+		err = lockFd(d.dir)
+	}
+	if err == nil {
 		d.id, err = identify(d.dir)
 	}
 	var staging *os.File
@@ -125,6 +136,11 @@ func openSubdir(path string, mode uint32) (*os.File, error) {
 	err = unix.Fstat(fd, &st)
 	if err == nil && (st.Uid != uint32(os.Geteuid()) || st.Mode&0o022 != 0) {
 		err = fmt.Errorf("cannot use %s: others may write to it (owner %d, mode %04o)", path, st.Uid, st.Mode&0o7777)
+	}
+	// Mkdir obeys the umask, and an earlier start may have obeyed one. Where the
+	// mode cannot be mended the lists are still followed.
+	if has := st.Mode & 0o7777; err == nil && has&mode != mode {
+		unix.Fchmod(fd, has|mode)
 	}
 	if err != nil {
 		unix.Close(fd)

@@ -29,7 +29,7 @@ const (
 	metaCounter = "counter"
 )
 
-// ErrLocked means that another process holds the state directory.
+// ErrLocked means that another process holds the state or the list directory.
 var ErrLocked = errors.New("another digestd is using it")
 
 // ErrSchema means that the index was written by a newer digestd.
@@ -257,12 +257,21 @@ func lockState(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := lockFd(f); err != nil {
 		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("cannot lock %s: %w", path, ErrLocked)
-		}
-		return nil, fmt.Errorf("cannot lock %s: %w", path, err)
+		return nil, err
 	}
 	return f, nil
+}
+
+// lockFd takes a file or directory for this process until it is closed.
+func lockFd(f *os.File) error {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = ErrLocked
+	}
+	if err != nil {
+		return fmt.Errorf("cannot lock %s: %w", f.Name(), err)
+	}
+	return nil
 }

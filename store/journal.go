@@ -165,8 +165,8 @@ func writeJournal(path string, j journal) error {
 	return nil
 }
 
-// WriteFileDurably replaces path by a file with that content and mode, so that
-// a crash leaves the old or the new one, whole.
+// WriteFileDurably replaces path by a file with that content and mode, whatever
+// the umask is, so that a crash leaves the old or the new one, whole.
 func WriteFileDurably(path string, data []byte, mode fs.FileMode) error {
 	tmp := path + ".new"
 	if err := writeFile(tmp, data, mode); err != nil {
@@ -185,7 +185,9 @@ func writeFile(path string, data []byte, mode fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
+	if err = f.Chmod(mode); err == nil {
+		_, err = f.Write(data)
+	}
 	if err == nil {
 		err = unix.Fdatasync(int(f.Fd()))
 	}

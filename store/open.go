@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+	"golang.org/x/sys/unix"
 )
 
 // Fate says what Open found.
@@ -39,13 +41,27 @@ type Recovery struct {
 // Rebuild reports whether the counters must be restored from what is installed.
 func (r Recovery) Rebuild() bool { return r.Fate >= RolledBack }
 
+// ErrUnavailable means that the index cannot be opened now: another program has
+// a lock on it, or the system has no descriptor, no memory, no answer from the
+// disk, no permission. It says nothing about what is in the index, so nothing
+// was touched, and another try may succeed.
+var ErrUnavailable = errors.New("the index cannot be opened now")
+
 // Open opens the index in the state directory dir, creating both when absent.
-// An index that cannot be used is kept aside and a new one begun, so Open fails
-// only where going on would be wrong: [ErrLocked], [ErrSchema], and errors of
-// the file system.
+// An index that was read and found damaged is kept aside and a new one begun,
+// so Open fails only where going on would be wrong: [ErrLocked], [ErrSchema] and
+// [ErrUnavailable].
 func Open(dir string) (*Index, Recovery, error) {
+	ix, rec, err := open(dir)
+	if err != nil && !errors.Is(err, ErrLocked) && !errors.Is(err, ErrSchema) {
+		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return ix, rec, err
+}
+
+func open(dir string) (*Index, Recovery, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, Recovery{}, fmt.Errorf("cannot create state directory: %w", err)
+		return nil, Recovery{}, fmt.Errorf("cannot create the state directory: %w", err)
 	}
 	lock, err := lockState(dir)
 	if err != nil {
@@ -78,13 +94,16 @@ func openLocked(dir string) (*Index, Recovery, error) {
 		if errors.Is(err, ErrSchema) {
 			return nil, rec, fmt.Errorf("cannot open %s: %w", path, err)
 		}
+		if err != nil && !errors.Is(err, errDamaged) {
+			return nil, rec, fmt.Errorf("cannot open %s: %w", path, err)
+		}
 		if err != nil {
 			rec = Recovery{Fate: Damaged, Cause: err}
 			if rec.Aside, err = setAside(path, os.Rename); err != nil {
 				return nil, rec, err
 			}
 		}
-	case errors.Is(statErr, fs.ErrNotExist) && haveJournal:
+	case errors.Is(statErr, fs.ErrNotExist) && (haveJournal || hasAside(path)):
 		rec.Fate = Missing
 	case errors.Is(statErr, fs.ErrNotExist):
 		rec.Fate = Fresh
@@ -123,38 +142,78 @@ func openLocked(dir string) (*Index, Recovery, error) {
 
 var boltOptions = bbolt.Options{Timeout: 2 * time.Second, FreelistType: bbolt.FreelistMapType}
 
+// errDamaged means that the database was read and is not what was written.
+var errDamaged = errors.New("database is damaged")
+
 // openChecked opens an existing database and proves that all of it can be
-// read. bbolt maps the file: damage can surface as a fault or a panic, which
-// come back as errors here.
-func openChecked(path string) (db *bbolt.DB, err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if r := recover(); r != nil {
-			// A database in this condition cannot be closed safely; its file is
-			// about to be set aside, and the mapping ends with the process.
-			db, err = nil, fmt.Errorf("database is damaged: %v", r)
-		}
-	}()
+// read. The error is errDamaged only if every byte could be read: a lock, a lack
+// of descriptors or a disk that does not answer proves nothing.
+func openChecked(path string) (*bbolt.DB, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
+		return nil, fmt.Errorf("%w: not a regular file", errDamaged)
 	}
+	db, err := openMapped(path, info.Size())
+	if err == nil || errors.Is(err, ErrSchema) || errors.Is(err, berrors.ErrTimeout) {
+		return db, err
+	}
+	if errno := unix.Errno(0); errors.As(err, &errno) {
+		return nil, err
+	}
+	// A page that the disk does not give looks in a mapping like one that is wrong.
+	if rerr := readThrough(path); rerr != nil {
+		return nil, rerr
+	}
+	if errors.Is(err, errDamaged) {
+		return nil, err
+	}
+	return nil, fmt.Errorf("%w: %w", errDamaged, err)
+}
+
+// openMapped opens the database and checks it. bbolt maps the file: damage can
+// surface as a fault or a panic, which come back as errors here.
+func openMapped(path string, size int64) (db *bbolt.DB, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			// A database in this condition cannot be closed safely; its file is
+			// about to be set aside, and the mapping ends with the process.
+			db, err = nil, fmt.Errorf("%w: %v", errDamaged, r)
+		}
+	}()
 	// bbolt would initialise an empty file as a new database, in silence.
-	if info.Size() < int64(4*os.Getpagesize()) {
-		return nil, fmt.Errorf("database is truncated to %d bytes", info.Size())
+	if size < int64(4*os.Getpagesize()) {
+		return nil, fmt.Errorf("%w: it is truncated to %d bytes", errDamaged, size)
 	}
 	opts := boltOptions
 	db, err = bbolt.Open(path, 0o600, &opts)
 	if err != nil {
 		return nil, err
 	}
-	if err := check(db, info.Size()); err != nil {
+	if err := check(db, size); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// readThrough reads a file to its end.
+func readThrough(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(io.Discard, f)
+	return err
+}
+
+// hasAside reports whether a database was set aside once: then there was one.
+func hasAside(path string) bool {
+	old, err := filepath.Glob(path + ".aside-*")
+	return err == nil && len(old) > 0
 }
 
 func check(db *bbolt.DB, size int64) error {

@@ -107,18 +107,19 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 	if err != nil {
 		return nil, err
 	}
-	var recovery store.Recovery
-	if d.index, recovery, err = store.Open(c.State); err != nil {
-		return nil, err
-	}
+	// The index comes last: only it tells, and only once, that it was lost.
 	if d.root, err = kernel.OpenRoot(c.Root); err != nil {
 		return nil, err
 	}
 	if d.dir, err = store.OpenDir(c.Lists); err != nil {
 		return nil, err
 	}
-	if _, err = d.dir.Sweep(); err != nil {
+	var recovery store.Recovery
+	if d.index, recovery, err = store.Open(c.State); err != nil {
 		return nil, err
+	}
+	if _, err := d.dir.Sweep(); err != nil {
+		log.Warn("staging directory not emptied", "error", err)
 	}
 	id, created, err := loadIdentity(context.Background(), c.State, c.SigningKey, d.now())
 	if err != nil {

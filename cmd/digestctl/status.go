@@ -56,6 +56,11 @@ func (t *tui) status(st api.Status, keys []api.Key, now time.Time) {
 		t.say(severityStyle(p.Severity), "%s: %s", p.Severity, p.Text)
 		t.fact("next", "%s", p.Advice)
 	}
+	if st.Waiting {
+		t.fact("lists", "stay as they are, in %s", st.ListDirectory)
+		t.fact("running", "since %s", moment(st.Since))
+		return
+	}
 	if st.Transaction {
 		t.fact("now", "a package transaction is in progress")
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/digestd/digestd/daemon"
@@ -53,15 +54,31 @@ func run(ctx context.Context, path string, verbose bool) (err error) {
 	defer signal.Stop(reload)
 
 	d, err := daemon.New(c, log, notify)
+	waits := daemon.Temporary(err)
+	if err != nil && !waits {
+		return fmt.Errorf("%w: %w", errStart, err)
+	}
+	if hook == nil {
+		var lerr error
+		if hook, lerr = listen(c.Socket); lerr != nil {
+			err, waits = errors.Join(lerr, err), false
+		}
+	}
+	if waits {
+		s := &standby{config: c, load: load, log: log, hook: hook, reload: reload, since: time.Now(), why: err}
+		if d, err = s.wait(ctx); err != nil && ctx.Err() != nil {
+			p.leaveAgain(log)
+			return nil
+		}
+		c = s.config
+	}
+	if d != nil {
+		defer d.Close()
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", errStart, err)
 	}
-	defer d.Close()
-	if hook == nil {
-		if hook, err = listen(c.Socket); err != nil {
-			return fmt.Errorf("%w: %w", errStart, err)
-		}
-	} else if at := hook.Addr().String(); at != c.Socket {
+	if at := hook.Addr().String(); at != c.Socket {
 		log.Warn("socket is another than configured", "socket", at, "configured", c.Socket, "reason", "the service manager made it, see digestd.socket")
 	}
 	var (

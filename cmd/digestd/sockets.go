@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/digestd/digestd/daemon"
@@ -57,6 +59,19 @@ func takePassed() (p passed, err error) {
 	return p, nil
 }
 
+// leaveAgain leaves to the next digestd what this one never served.
+func (p *passed) leaveAgain(log *slog.Logger) {
+	leave := leaver()
+	for _, l := range p.left {
+		if leave == nil {
+			return
+		}
+		if err := leave(l); err != nil {
+			log.Warn("transaction not left to the next digestd", "error", err)
+		}
+	}
+}
+
 // leaver returns what puts connections into the keeping of the service manager,
 // or nil if there is none.
 func leaver() func(daemon.Left) error {
@@ -87,7 +102,12 @@ func listen(path string) (*net.UnixListener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("cannot listen: %w", err)
 	}
-	// The state directory is locked: a socket that lies here is a dead daemon's.
+	// What answers is another daemon's, with a state of its own; what does not is
+	// a dead one's.
+	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		c.Close()
+		return nil, fmt.Errorf("cannot listen on %s: another digestd answers there", path)
+	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("cannot listen: %w", err)
 	}

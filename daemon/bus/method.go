@@ -131,6 +131,11 @@ func (b bound) Call(args ...any) (out []any, err error) {
 	}
 	defer s.admission.leave(from.sender)
 	err = s.guard(b.iface+"."+b.method.name, func() error {
+		if waits, ok := s.backend.(*standby); ok {
+			if err := waits.refuses(b.iface, b.method.name); err != nil {
+				return err
+			}
+		}
 		c := call{path: from.path, args: args[1:]}
 		if err := b.check(&c, from); err != nil {
 			return err

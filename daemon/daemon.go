@@ -57,6 +57,7 @@ type Daemon struct {
 	keysRead     chan struct{} // the keyring was read anew
 	listsChanged chan struct{} // what is vouched for may have
 	denying      chan struct{} // what is denied has changed
+	chores       chan struct{} // the state has something left to do
 	keyStamp     keyStamp      // of the keyring in use; guarded by keyMutex
 	bannedNow    []string      // by the kernel's .blacklist, as denials; guarded by keyMutex
 	keyMutex     sync.Mutex
@@ -92,7 +93,7 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 	d := &Daemon{
 		config: c, log: log, now: time.Now, notify: notify, keyrings: kernel.NewKeyrings(), memory: newMemory(),
 		sync: make(chan string, 1), unsigned: make(chan struct{}, 1), ended: make(chan struct{}, 1), rested: make(chan struct{}, 1),
-		keysRead: make(chan struct{}, 1), listsChanged: make(chan struct{}, 1), denying: make(chan struct{}, 1),
+		keysRead: make(chan struct{}, 1), listsChanged: make(chan struct{}, 1), denying: make(chan struct{}, 1), chores: make(chan struct{}, 1),
 	}
 	defer func() {
 		if err != nil {
@@ -136,7 +137,7 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 	s := &state{
 		index: d.index, dir: d.dir, mode: mode, multi: c.MultiVersion, boot: bootID(), log: log, now: d.now,
 		keepOld: c.KeepOld == "until-restart", noExpired: c.Expired == "withdraw", signer: d.maker.Load().signer(), certificates: append([]*x509.Certificate{id.cert}, old...),
-		open: map[*transaction]bool{}, since: d.now(), listsChanged: d.listsChanged, stateDir: c.State,
+		open: map[*transaction]bool{}, since: d.now(), listsChanged: d.listsChanged, chores: d.chores, stateDir: c.State,
 	}
 	if err = s.load(recovery.Rebuild()); err != nil {
 		return nil, err
@@ -206,10 +207,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
-	watch, err := d.newWatcher()
-	if err != nil {
-		return err
-	}
+	watch := d.newWatcher(ctx)
 	var group sync.WaitGroup
 	start := func(name string, fn func(context.Context) error) {
 		group.Go(func() {
@@ -235,6 +233,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	carried := d.startCarriers(ctx)
 	start("watch", watch.run)
 	start("sync", d.syncLoop)
+	start("chores", d.choreLoop)
 	start("signing key", d.signerLoop)
 	start("expiry", d.expiryLoop)
 	start("denials", d.denialLoop)

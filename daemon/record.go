@@ -61,9 +61,11 @@ func (s *state) commit() error {
 	}
 	if err := s.index.Commit(&s.batch); err != nil {
 		// What is queued stays queued: the next commit carries it.
-		s.problem("index", "error", err.Error(), "free space on the file system of the state directory, then: digestctl sync")
+		s.indexFailed(err)
 		return err
 	}
+	s.tellOfRestored()
+	s.solved("state")
 	s.batch = store.Batch{}
 	maps.Copy(s.takenKept, s.taken)
 	s.solved("index")

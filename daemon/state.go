@@ -32,6 +32,7 @@ type state struct {
 	certificates []*x509.Certificate // our own: the one that signs, then older ones
 	signsFiles   bool                // files may bear signatures of ours
 	listsChanged chan<- struct{}     // told when entries did
+	chores       chan<- struct{}     // told that something is left to do, see doChores
 	boot         string
 	stateDir     string
 	log          *slog.Logger

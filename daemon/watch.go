@@ -4,11 +4,16 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
+	"strings"
 	"time"
 
+	"github.com/digestd/digestd/daemon/api"
 	"github.com/fsnotify/fsnotify"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -19,68 +24,166 @@ const (
 	busyPause = 200 * time.Millisecond
 	// databasePause outlasts the pauses between rpm's writes to its database.
 	databasePause = 250 * time.Millisecond
+	// pollPause lies between two looks where the kernel tells of nothing.
+	pollPause = 5 * time.Second
 )
 
 // watcher turns changes on disk into work: the list directory and its path,
-// rpm's database, and the directory of certificates. It is a hint, not a guard:
-// inotify misses changes through a mapping or a second name, which the
-// reconciliations find.
+// rpm's database, the directories of certificates and the state directory. It is a
+// hint, not a guard: inotify misses changes through a mapping or a second name,
+// which the reconciliations find. Without inotify it looks every pollPause.
 type watcher struct {
 	d  *Daemon
-	fs *fsnotify.Watcher
-	db string // the directory of rpm's database that is watched
+	fs *fsnotify.Watcher // nil: there is none
+	db string            // the directory of rpm's database that is watched
 
 	names map[string]bool // that something happened to in the list directory; nil: look at all
+	keys  [3]time.Time    // when the directories of certificates changed, while there is no inotify
 }
 
-func (d *Daemon) newWatcher() (*watcher, error) {
+// newWatcher returns a watcher that watches already, if that is possible.
+func (d *Daemon) newWatcher(ctx context.Context) *watcher {
+	w := &watcher{d: d, names: map[string]bool{}}
+	if err := w.open(); err != nil {
+		w.blind(ctx, err)
+	}
+	return w
+}
+
+// open takes an inotify instance and watches what there is to watch.
+func (w *watcher) open() (err error) {
 	fsw, err := fsnotify.NewWatcher()
 	if err != nil {
-		return nil, fmt.Errorf("cannot watch for changes: %w", err)
+		return err
 	}
-	w := &watcher{d: d, fs: fsw, names: map[string]bool{}}
-	for _, dir := range []string{d.config.Lists, filepath.Dir(d.config.Lists)} {
-		if err := fsw.Add(dir); err != nil {
-			fsw.Close()
-			return nil, fmt.Errorf("cannot watch %s: %w", dir, err)
+	c := w.d.config
+	for _, dir := range []string{c.Lists, filepath.Dir(c.Lists), c.State} {
+		if err == nil {
+			err = fsw.Add(dir)
 		}
 	}
 	// These may be absent; a reload looks again.
-	fsw.Add(d.config.Keys)
-	fsw.Add(d.config.Revoked)
-	fsw.Add(d.config.Blacklist)
-	w.followDB()
-	return w, nil
+	for _, dir := range []string{c.Keys, c.Revoked, c.Blacklist} {
+		if err == nil {
+			err = addIfThere(fsw, dir)
+		}
+	}
+	if err != nil {
+		fsw.Close()
+		return err
+	}
+	w.fs, w.db = fsw, ""
+	return w.followDB()
+}
+
+func addIfThere(fsw *fsnotify.Watcher, dir string) error {
+	err := fsw.Add(dir)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+		return nil
+	}
+	return err
+}
+
+// blind ends what inotify is left and has changes looked for.
+func (w *watcher) blind(ctx context.Context, why error) {
+	if w.fs != nil {
+		w.fs.Close()
+		w.fs = nil
+	}
+	w.keys = w.keyTimes()
+	w.d.onState(ctx, func(s *state) error {
+		s.problem("watch", api.SeverityWarning,
+			fmt.Sprintf("the kernel tells of no changes on disk (inotify: %v); digestd looks every %v instead", why, pollPause),
+			"raise fs.inotify.max_user_instances or fs.inotify.max_user_watches by sysctl: digestd tries again by itself")
+		s.publish()
+		return nil
+	})
+}
+
+// poll looks for changes that nobody told of, unless inotify works again.
+func (w *watcher) poll(ctx context.Context) {
+	reopened := w.open()
+	if reopened == nil {
+		w.d.onState(ctx, func(s *state) error {
+			s.solved("watch")
+			s.publish()
+			return nil
+		})
+	} else if w.fs != nil {
+		w.blind(ctx, reopened)
+	}
+	w.d.checkDirectory(ctx, nil)
+	w.d.checkState(ctx)
+	w.d.databaseChanged()
+	if now := w.keyTimes(); now != w.keys {
+		w.keys = now
+		w.d.wantSync("trusted certificates changed")
+	}
+}
+
+func (w *watcher) keyTimes() [3]time.Time {
+	c := w.d.config
+	return [3]time.Time{modified(c.Keys), modified(c.Revoked), modified(c.Blacklist)}
 }
 
 // followDB watches the database's directory once there is one; a rebuild of
 // the database replaces files in it, a relocation changes the directory.
-func (w *watcher) followDB() {
+func (w *watcher) followDB() error {
+	if w.fs == nil {
+		return nil
+	}
 	dir, err := w.d.locateDB()
 	if err != nil || dir == w.db {
-		return
+		return nil
 	}
 	if w.db != "" {
 		w.fs.Remove(w.db)
+		w.db = ""
 	}
-	if err := w.fs.Add(dir); err == nil {
+	if err = w.fs.Add(dir); err == nil {
 		w.db = dir
+		err = addIfThere(w.fs, filepath.Join(dir, "pubkeys"))
 	}
-	w.fs.Add(filepath.Join(dir, "pubkeys"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// follow is followDB for who can wait no longer for inotify.
+func (w *watcher) follow(ctx context.Context) {
+	if err := w.followDB(); err != nil {
+		w.blind(ctx, err)
+	}
+}
+
+// channels are those of inotify, nil without it, and when to look by oneself.
+func (w *watcher) channels() (events <-chan fsnotify.Event, errs <-chan error, look <-chan time.Time) {
+	if w.fs == nil {
+		return nil, nil, time.After(pollPause)
+	}
+	return w.fs.Events, w.fs.Errors, nil
 }
 
 func (w *watcher) run(ctx context.Context) error {
-	defer w.fs.Close()
-	var directory, database, keys pause
+	defer func() {
+		if w.fs != nil {
+			w.fs.Close()
+		}
+	}()
+	var directory, database, keys, state pause
 	for {
+		events, errs, look := w.channels()
 		select {
 		case <-ctx.Done():
 			return nil
-		case ev, ok := <-w.fs.Events:
+		case <-look:
+			w.poll(ctx)
+		case ev, ok := <-events:
 			if !ok {
 				return nil
 			}
-			switch w.subject(ev.Name) {
+			switch w.subject(ev) {
 			case subjectLists:
 				w.note(ev.Name)
 				if directory.timer == nil {
@@ -96,8 +199,10 @@ func (w *watcher) run(ctx context.Context) error {
 				}
 			case subjectKeys:
 				keys.start(databasePause)
+			case subjectState:
+				state.start(directoryPause)
 			}
-		case err, ok := <-w.fs.Errors:
+		case err, ok := <-errs:
 			if !ok {
 				return nil
 			}
@@ -107,8 +212,9 @@ func (w *watcher) run(ctx context.Context) error {
 			directory.start(directoryPause)
 			database.start(databasePause)
 			keys.start(databasePause)
+			state.start(directoryPause)
 		case <-w.d.rested:
-			w.followDB()
+			w.follow(ctx)
 			database.start(databasePause)
 		case <-directory.c():
 			directory.ended()
@@ -116,11 +222,14 @@ func (w *watcher) run(ctx context.Context) error {
 			w.names = map[string]bool{}
 		case <-database.c():
 			database.ended()
-			w.followDB()
+			w.follow(ctx)
 			w.d.databaseChanged()
 		case <-keys.c():
 			keys.ended()
 			w.d.wantSync("trusted certificates changed")
+		case <-state.c():
+			state.ended()
+			w.d.checkState(ctx)
 		}
 	}
 }
@@ -151,10 +260,20 @@ const (
 	subjectLists
 	subjectDatabase
 	subjectKeys
+	subjectState
 )
 
-func (w *watcher) subject(path string) subject {
+func (w *watcher) subject(ev fsnotify.Event) subject {
+	path := ev.Name
 	switch dir := filepath.Dir(path); {
+	case dir == w.d.config.State:
+		// A commit writes to the index and replaces the commit file beside it.
+		if ev.Op.Has(fsnotify.Remove|fsnotify.Rename|fsnotify.Create) && !strings.HasPrefix(filepath.Base(path), "index.commit") {
+			return subjectState
+		}
+		return subjectNone
+	case path == w.d.config.State:
+		return subjectState
 	case dir == w.d.config.Lists && filepath.Base(path) != ".poke", path == w.d.config.Lists:
 		return subjectLists
 	case dir == w.db:

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
@@ -37,13 +38,17 @@ var ErrSchema = errors.New("index was written by a newer digestd")
 
 // Index is the open database, for one goroutine at a time.
 type Index struct {
-	db      *bbolt.DB
-	journal string
-	lock    *os.File
-	commit  uint64
-	counter uint64
-	waiting journal // a commit that the journal has and the database has not; none without changes
-	behind  error   // why the database has not
+	dir      string
+	mu       sync.RWMutex // held to exchange db, and by who reads beside the owner
+	db       *bbolt.DB
+	file     inode // of db
+	journal  string
+	lock     *os.File
+	commit   uint64
+	counter  uint64
+	waiting  journal // a commit that the journal has and the database has not; none without changes
+	behind   error   // why the database has not
+	restored bool    // written anew since it was opened
 }
 
 // Behind returns why the database lacks the latest commit, which is durable in the
@@ -67,6 +72,9 @@ func (ix *Index) Commit(b *Batch) error {
 	}
 	if b.Empty() && ix.behind == nil {
 		return nil
+	}
+	if err := ix.Settle(); err != nil {
+		return fmt.Errorf("cannot commit to the index: %w", err)
 	}
 	if ix.behind != nil {
 		ix.enter(ix.waiting)
@@ -140,6 +148,13 @@ func number(tx *bbolt.Tx, name string) uint64 {
 	return 0
 }
 
+// view reads the database; any goroutine may.
+func (ix *Index) view(fn func(*bbolt.Tx) error) error {
+	ix.mu.RLock()
+	defer ix.mu.RUnlock()
+	return ix.db.View(fn)
+}
+
 // Close releases the database and the lock.
 func (ix *Index) Close() error {
 	if ix.behind != nil {
@@ -167,7 +182,7 @@ type Content struct {
 // database passed its own checks, so somebody wrote it.
 func (ix *Index) Load() (Content, error) {
 	c := Content{Retired: map[Digest]Retirement{}, Meta: map[string][]byte{}, NextSeq: 1}
-	err := ix.db.View(func(tx *bbolt.Tx) error {
+	err := ix.view(func(tx *bbolt.Tx) error {
 		each := func(bucket string, fn func(k, v []byte) error) error {
 			return tx.Bucket([]byte(bucket)).ForEach(func(k, v []byte) error {
 				v, err := unseal(bucket, k, v)

@@ -31,7 +31,7 @@ func (b *Batch) SetTaken(who string, seq uint64) {
 // offset of them, and the number of entries in all. It may be called from any
 // goroutine.
 func (ix *Index) Events(offset, limit int) (events []Event, total int, err error) {
-	err = ix.db.View(func(tx *bbolt.Tx) error {
+	err = ix.view(func(tx *bbolt.Tx) error {
 		log := tx.Bucket([]byte(bucketLog))
 		total = log.Stats().KeyN
 		cursor := log.Cursor()
@@ -54,7 +54,7 @@ func (ix *Index) Events(offset, limit int) (events []Event, total int, err error
 // OldestSeq returns the sequence number of the oldest entry of the log, 0 when
 // it is empty.
 func (ix *Index) OldestSeq() (seq uint64) {
-	ix.db.View(func(tx *bbolt.Tx) error {
+	ix.view(func(tx *bbolt.Tx) error {
 		if k, _ := tx.Bucket([]byte(bucketLog)).Cursor().First(); len(k) == 8 {
 			seq = binary.BigEndian.Uint64(k)
 		}
@@ -66,7 +66,7 @@ func (ix *Index) OldestSeq() (seq uint64) {
 // EventsAfter returns up to limit entries of the log that came after the entry
 // seq, the oldest first. It may be called from any goroutine.
 func (ix *Index) EventsAfter(seq uint64, limit int) (events []Event, err error) {
-	err = ix.db.View(func(tx *bbolt.Tx) error {
+	err = ix.view(func(tx *bbolt.Tx) error {
 		cursor := tx.Bucket([]byte(bucketLog)).Cursor()
 		for k, v := cursor.Seek(binary.BigEndian.AppendUint64(nil, seq+1)); k != nil && len(events) < limit; k, v = cursor.Next() {
 			e, err := readEvent(k, v)
@@ -83,7 +83,7 @@ func (ix *Index) EventsAfter(seq uint64, limit int) (events []Event, err error) 
 // EachEvent calls fn with every entry of the log before the entry seq, the
 // newest first, until it returns false. It may be called from any goroutine.
 func (ix *Index) EachEvent(before uint64, fn func(Event) bool) error {
-	return ix.db.View(func(tx *bbolt.Tx) error {
+	return ix.view(func(tx *bbolt.Tx) error {
 		cursor := tx.Bucket([]byte(bucketLog)).Cursor()
 		k, v := cursor.Last()
 		if start := binary.BigEndian.AppendUint64(nil, before); before > 0 {

@@ -73,13 +73,16 @@ func open(dir string) (*Index, Recovery, error) {
 		return nil, rec, err
 	}
 	ix.lock = lock
+	if ix.file, err = identifyPath(filepath.Join(dir, indexFile)); err != nil {
+		return nil, rec, errors.Join(err, ix.Close())
+	}
 	return ix, rec, nil
 }
 
 func openLocked(dir string) (*Index, Recovery, error) {
 	var rec Recovery
 	path := filepath.Join(dir, indexFile)
-	ix := &Index{journal: filepath.Join(dir, journalFile)}
+	ix := &Index{dir: dir, journal: filepath.Join(dir, journalFile)}
 
 	last, err := readJournal(ix.journal)
 	haveJournal := err == nil
@@ -112,7 +115,7 @@ func openLocked(dir string) (*Index, Recovery, error) {
 	}
 
 	if ix.db == nil {
-		if ix.db, err = create(path); err != nil {
+		if ix.db, err = create(path, nil); err != nil {
 			return nil, rec, err
 		}
 		// The numbers go on where the lost database stopped: a counter never falls.
@@ -258,8 +261,8 @@ func check(db *bbolt.DB, size int64) error {
 }
 
 // create makes a database under another name: one that a crash leaves without
-// its buckets would be taken for a damaged one.
-func create(path string) (*bbolt.DB, error) {
+// its buckets would be taken for a damaged one. fill may put records into it.
+func create(path string, fill func(*bbolt.Tx) error) (*bbolt.DB, error) {
 	unfinished := path + ".new"
 	if err := os.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("cannot create %s: %w", path, err)
@@ -274,6 +277,9 @@ func create(path string) (*bbolt.DB, error) {
 			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
 				return err
 			}
+		}
+		if fill != nil {
+			return fill(tx)
 		}
 		return putNumber(tx, metaSchema, Schema)
 	})

@@ -38,7 +38,8 @@ type machine struct {
 	config string   // lines added to the configuration
 	define []string // macros added to rpm's
 
-	withoutKeys bool // the kernel's keys are out of the daemon's reach
+	withoutKeys bool     // the kernel's keys are out of the daemon's reach
+	wrap        []string // a program that runs the daemon, with its arguments
 }
 
 // logBuffer collects what a daemon says while a test reads it.
@@ -157,7 +158,8 @@ func (m *machine) prepareDaemon(env ...string) *exec.Cmd {
 	if err := os.WriteFile(m.path("digestd.conf"), []byte(config), 0o644); err != nil {
 		m.Fatal(err)
 	}
-	cmd := exec.Command(filepath.Join(built, "digestd"), "-config", m.path("digestd.conf"), "-verbose")
+	args := append(slices.Clone(m.wrap), filepath.Join(built, "digestd"), "-config", m.path("digestd.conf"), "-verbose")
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), env...)
 	if m.withoutKeys {
 		cmd.Env = append(cmd.Env, withoutKeysVariable+"="+strings.Join(cmd.Args, "\n"))

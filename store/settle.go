@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
+)
+
+// ErrStateReplaced means that the state directory does not hold this index any
+// more: what is written to it would be gone with the process.
+var ErrStateReplaced = errors.New("state directory was replaced")
+
+// Settle makes sure that the index lies where it was opened: [Index.Commit] does
+// so before it writes anything. Where the directory was made anew, and holds no
+// other index, all that is in the index is written there, durably. Otherwise the
+// error is [ErrStateReplaced], and another call may find the directory back.
+func (ix *Index) Settle() error {
+	err := ix.inPlace()
+	if err == nil {
+		return nil
+	}
+	if rerr := ix.restore(); rerr != nil {
+		return fmt.Errorf("%w: %w", err, rerr)
+	}
+	ix.restored = true
+	return nil
+}
+
+// Restored reports whether Settle had to write the index anew since it was opened.
+// What else was in the state directory, it does not know.
+func (ix *Index) Restored() bool { return ix.restored }
+
+// inPlace compares the files at the path with those that are open.
+func (ix *Index) inPlace() error {
+	path := filepath.Join(ix.dir, indexFile)
+	switch file, err := identifyPath(path); {
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrStateReplaced, err)
+	case file != ix.file:
+		return fmt.Errorf("%w: %s is another file", ErrStateReplaced, path)
+	}
+	if !ix.lockInPlace() {
+		return fmt.Errorf("%w: %s is another file", ErrStateReplaced, ix.lock.Name())
+	}
+	return nil
+}
+
+func (ix *Index) lockInPlace() bool {
+	held, err := identify(ix.lock)
+	if err != nil {
+		return false
+	}
+	there, err := identifyPath(ix.lock.Name())
+	return err == nil && there == held
+}
+
+// restore locks the directory that the path leads to now, and writes the index
+// to it. A directory that is not there stays so: it may have been moved, and come
+// back.
+func (ix *Index) restore() error {
+	var st unix.Stat_t
+	if err := unix.Lstat(ix.dir, &st); err != nil {
+		return &fs.PathError{Op: "stat", Path: ix.dir, Err: err}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR || st.Uid != uint32(os.Geteuid()) || st.Mode&0o022 != 0 {
+		return fmt.Errorf("cannot use %s: others may write to it (owner %d, mode %o)", ix.dir, st.Uid, st.Mode)
+	}
+	lock := ix.lock
+	if !ix.lockInPlace() {
+		var err error
+		if lock, err = lockState(ix.dir); err != nil {
+			return err
+		}
+	}
+	err := ix.rewrite()
+	if lock != ix.lock {
+		if err != nil {
+			lock.Close()
+		} else {
+			ix.lock.Close()
+			ix.lock = lock
+		}
+	}
+	return err
+}
+
+// rewrite puts the database and the commit file where they are missing.
+func (ix *Index) rewrite() error {
+	path := filepath.Join(ix.dir, indexFile)
+	file, err := identifyPath(path)
+	switch {
+	case err == nil && file == ix.file:
+		return nil // only the lock was gone
+	case err == nil:
+		return fmt.Errorf("another index lies in %s", path)
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	last := ix.waiting
+	if len(last.changes) == 0 {
+		last = journal{commit: ix.commit, counter: ix.counter}
+	}
+	// The commit file first: without a database beside it, it tells of a loss.
+	if err := writeJournal(ix.journal, last); err != nil {
+		return err
+	}
+	db, err := create(path, func(to *bbolt.Tx) error {
+		return ix.db.View(func(from *bbolt.Tx) error { return copyRecords(to, from) })
+	})
+	if err != nil {
+		return err
+	}
+	if file, err = identifyPath(path); err != nil {
+		return errors.Join(err, db.Close())
+	}
+	ix.mu.Lock()
+	old := ix.db
+	ix.db, ix.file = db, file
+	ix.mu.Unlock()
+	return old.Close()
+}
+
+func copyRecords(to, from *bbolt.Tx) error {
+	for _, name := range buckets {
+		bucket := to.Bucket([]byte(name))
+		bucket.FillPercent = 0.9 // the records come in order
+		if err := from.Bucket([]byte(name)).ForEach(bucket.Put); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func identifyPath(path string) (inode, error) {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return inode{}, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return inode{st.Dev, st.Ino}, nil
+}

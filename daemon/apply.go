@@ -33,6 +33,12 @@ func (s *state) apply(found []installedPackage) (r reconciled, err error) {
 	slices.SortFunc(found, func(a, b installedPackage) int {
 		return cmp.Or(cmp.Compare(a.pkg.Name, b.pkg.Name), cmp.Compare(a.pkg.Arch, b.pkg.Arch), nevra.Compare(a.pkg.EVR, b.pkg.EVR))
 	})
+	if publishes(found) {
+		// A crash may leave lists that the index does not know yet.
+		if err := s.needMark(); err != nil {
+			return r, err
+		}
+	}
 	if err := s.moveLists(found, &r); err != nil {
 		return r, err
 	}
@@ -59,19 +65,23 @@ func (s *state) apply(found []installedPackage) (r reconciled, err error) {
 	}
 	aside, ferr := s.foreign()
 	r.Quarantined = aside
-	switch err = errors.Join(err, ferr); {
-	case err != nil || r.Published+r.Withdrawn+len(r.moved) == 0:
-	case r.Published+len(r.moved) > manyLists:
-		err = s.dir.SyncAll()
-	default:
-		err = s.dir.Sync(slices.Concat(namesOf(r.gone), r.fresh, r.moved)...)
+	err = errors.Join(err, ferr)
+	was := s.interrupted
+	s.interrupted = err != nil
+	if s.dir.Dirty() {
+		err = errors.Join(err, s.syncLists(slices.Concat(r.fresh, r.moved)))
 	}
 	failpoint.Hit("sync-before-commit")
-	s.batch.SetMeta(metaOpen, nil)
-	if err = errors.Join(err, s.commit()); err == nil {
-		s.interrupted = false
+	s.clearMark()
+	if err = errors.Join(err, s.commit()); err != nil {
+		s.interrupted = s.interrupted || was
 	}
 	return r, err
+}
+
+// publishes reports whether a list is to come into the directory, for one of found.
+func publishes(found []installedPackage) bool {
+	return slices.ContainsFunc(found, func(p installedPackage) bool { return p.fresh != nil && p.fresh.staged != (store.Staged{}) })
 }
 
 // claims says which list each installed header stands for. When one version is
@@ -168,6 +178,7 @@ func (s *state) applyFresh(c *candidate, initial bool, r *reconciled) error {
 		if err := s.dir.Publish(c.staged, c.name, false); err != nil {
 			return err
 		}
+		failpoint.Hit("sync-between-lists")
 		c.staged = store.Staged{}
 		r.Published++
 		r.fresh = append(r.fresh, c.name)

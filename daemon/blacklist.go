@@ -205,11 +205,14 @@ func (s *state) heedBlacklist() (gone []withdrawn, err error) {
 	if len(hit) == 0 {
 		return nil, nil
 	}
-	for entry := range hit {
-		s.noteBanned(entry)
-	}
-	if err := s.commit(); err != nil {
-		return nil, err
+	err = s.decide(func() error {
+		for entry := range hit {
+			s.noteBanned(entry)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err // found again by the next look
 	}
 	for _, entry := range slices.Sorted(maps.Keys(hit)) {
 		more, err := s.carryOut(entry)

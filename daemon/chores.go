@@ -42,18 +42,29 @@ const (
 // choreLoop carries out what the state could not do at once.
 func (d *Daemon) choreLoop(ctx context.Context) error {
 	return retry(ctx, d.chores, firstChore, lastChore, func(ctx context.Context) (left bool) {
-		if err := d.owner.do(ctx, func(s *state) { left = s.doChores() }); err != nil {
-			return false
+		var written bool
+		err := d.owner.do(ctx, func(s *state) {
+			failed := s.unwritten
+			left = s.doChores()
+			written = failed && !s.unwritten
+			s.tellAll()
+		})
+		if written {
+			// What could not be recorded may have kept lists from being changed.
+			d.wantSync("the index can be written again")
 		}
-		return left
+		return left && err == nil
 	})
 }
 
 // doChores tries once more and reports whether something is left.
 func (s *state) doChores() (left bool) {
 	err := s.settleIndex()
+	if err == nil && s.unwritten {
+		err = s.probe()
+	}
 	s.publish()
-	return err != nil
+	return err != nil || s.unwritten
 }
 
 // chore has doChores called soon.
@@ -95,7 +106,9 @@ func (s *state) indexFailed(err error) {
 		s.chore()
 		return
 	}
-	s.problem("index", api.SeverityError, err.Error(), "free space on the file system of the state directory, then: digestctl sync")
+	s.unwritten = true
+	s.problem("index", api.SeverityError, err.Error(), "free space on the file system of the state directory; digestd then goes on by itself")
+	s.chore()
 }
 
 // tellOfRestored tells the administrator that the state directory was made anew:

@@ -45,7 +45,7 @@ func (d *Daemon) grant(ctx context.Context, by api.Actor, text, reason string) (
 		return api.Grant{}, err
 	}
 	var made api.Grant
-	err = d.onState(ctx, func(s *state) error {
+	err = d.decide(ctx, func(s *state) error {
 		a, err := act(s, by, reason)
 		if err != nil {
 			return err
@@ -66,7 +66,7 @@ func (d *Daemon) grant(ctx context.Context, by api.Actor, text, reason string) (
 		s.setLine(l)
 		s.event(store.Event{Kind: "granted", Package: pkg.Full(), Text: reason, UID: by.UID, PID: by.PID})
 		made = api.Grant{Package: pkg.Full(), UID: by.UID, Reason: reason, When: a.When}
-		return s.commit()
+		return nil
 	})
 	if err == nil {
 		// It may be installed already, without its list.
@@ -81,7 +81,7 @@ func (d *Daemon) revokeGrant(ctx context.Context, by api.Actor, text string) err
 	if err != nil {
 		return err
 	}
-	return d.onState(ctx, func(s *state) error {
+	return d.decide(ctx, func(s *state) error {
 		id := lineOf(pkg)
 		l := s.lines[id]
 		i := slices.IndexFunc(l.Grants, func(g store.Grant) bool { return g.EVR == pkg.EVR })
@@ -91,7 +91,7 @@ func (d *Daemon) revokeGrant(ctx context.Context, by api.Actor, text string) err
 		l.Grants = slices.Delete(slices.Clone(l.Grants), i, i+1)
 		s.setLine(l)
 		s.event(store.Event{Kind: "grant-revoked", Package: pkg.Full(), UID: by.UID, PID: by.PID})
-		return s.commit()
+		return nil
 	})
 }
 
@@ -101,7 +101,7 @@ func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reaso
 	if err != nil {
 		return &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is no version: %v", evrText, err), Advice: "give [epoch:]version-release"}
 	}
-	err = d.onState(ctx, func(s *state) error {
+	err = d.decide(ctx, func(s *state) error {
 		a, err := act(s, by, reason)
 		if err != nil {
 			return err
@@ -115,7 +115,7 @@ func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reaso
 			l := s.lines[id]
 			l.FloorBy = &a
 			s.setLine(l)
-			for _, e := range s.byLine[id] {
+			for _, e := range slices.Clone(s.byLine[id]) {
 				if e.Granted && nevra.Compare(e.Package.EVR, evr) < 0 {
 					// The newest act wins over the grant that let it in.
 					plain := *e
@@ -126,7 +126,7 @@ func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reaso
 			}
 			s.event(store.Event{Kind: "floor-set", Package: id.String(), Reason: evr.String(), Text: reason, UID: by.UID, PID: by.PID})
 		}
-		return s.commit()
+		return nil
 	})
 	if err == nil {
 		d.wantSync("a floor was set")
@@ -136,7 +136,7 @@ func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reaso
 
 // clearFloor removes a floor; it lowers no counter and no high.
 func (d *Daemon) clearFloor(ctx context.Context, by api.Actor, pkg, reason string) error {
-	err := d.onState(ctx, func(s *state) error {
+	err := d.decide(ctx, func(s *state) error {
 		if _, err := act(s, by, reason); err != nil {
 			return err
 		}
@@ -156,7 +156,7 @@ func (d *Daemon) clearFloor(ctx context.Context, by api.Actor, pkg, reason strin
 		if !cleared {
 			return &api.Error{Code: api.NotFound, Message: pkg + " has no floor", Advice: "see digestctl floor list"}
 		}
-		return s.commit()
+		return nil
 	})
 	if err == nil {
 		d.wantSync("a floor was cleared")

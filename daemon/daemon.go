@@ -65,6 +65,7 @@ type Daemon struct {
 	buffers      sync.Pool                   // *[]byte that queries read lists into
 	rotation     sync.Mutex                  // one change of the signing key at a time
 	syncMutex    sync.Mutex                  // one reconciliation at a time
+	resync       backoff                     // after one that failed; guarded by syncMutex
 	ownMutex     sync.Mutex                  // one change of an own list at a time
 	uploads      uploads                     // own lists that are being sent
 
@@ -94,6 +95,7 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 		config: c, log: log, now: time.Now, notify: notify, keyrings: kernel.NewKeyrings(), memory: newMemory(),
 		sync: make(chan string, 1), unsigned: make(chan struct{}, 1), ended: make(chan struct{}, 1), rested: make(chan struct{}, 1),
 		keysRead: make(chan struct{}, 1), listsChanged: make(chan struct{}, 1), denying: make(chan struct{}, 1), chores: make(chan struct{}, 1),
+		resync: backoff{first: firstSyncRetry, last: lastSyncRetry},
 	}
 	defer func() {
 		if err != nil {
@@ -134,11 +136,9 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 		return nil, err
 	}
 	d.maker.Store(&maker{order: newOrder(nil, c.MultiVersion), format: c.Format, sign: c.Sign, mode: mode, unsigned: unsigned, identity: id})
-	s := &state{
-		index: d.index, dir: d.dir, mode: mode, multi: c.MultiVersion, boot: bootID(), log: log, now: d.now,
-		keepOld: c.KeepOld == "until-restart", noExpired: c.Expired == "withdraw", signer: d.maker.Load().signer(), certificates: append([]*x509.Certificate{id.cert}, old...),
-		open: map[*transaction]bool{}, since: d.now(), listsChanged: d.listsChanged, chores: d.chores, stateDir: c.State,
-	}
+	s := newState(c, mode, d.index, d.dir, kernel.UnitOf, log, d.now)
+	s.signer, s.certificates = d.maker.Load().signer(), append([]*x509.Certificate{id.cert}, old...)
+	s.listsChanged, s.chores = d.listsChanged, d.chores
 	if err = s.load(recovery.Rebuild()); err != nil {
 		return nil, err
 	}
@@ -187,6 +187,15 @@ func (d *Daemon) onState(ctx context.Context, fn func(*state) error) (err error)
 		return derr
 	}
 	return err
+}
+
+// decide has change decided and made durable, or leaves no trace of it.
+func (d *Daemon) decide(ctx context.Context, change func(*state) error) error {
+	return d.onState(ctx, func(s *state) error {
+		err := s.decide(func() error { return change(s) })
+		s.tellAll()
+		return err
+	})
 }
 
 // Observe makes o hear of what is decided from now on.

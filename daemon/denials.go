@@ -181,11 +181,19 @@ func (s *state) owners() (list []policy.Denial) {
 func (d *Daemon) changeDenials(ctx context.Context, change func(s *state) error) error {
 	var gone []withdrawn
 	err := d.onState(ctx, func(s *state) (err error) {
-		if err := change(s); err != nil {
-			return err
+		var out []suspension
+		err = s.decide(func() error {
+			if err := change(s); err != nil {
+				return err
+			}
+			s.compileDenials()
+			out, _ = s.planEnforcement(nil)
+			return nil
+		})
+		if err == nil {
+			gone, err = s.denyPlanned(out)
 		}
-		s.compileDenials()
-		gone, _, err = s.denyNow(nil)
+		s.tellAll()
 		return err
 	})
 	d.refreshLabels(gone)
@@ -280,19 +288,23 @@ func (s *state) expireDenials() {
 
 // denialLoop ends denials when their time is over. It sleeps until the next is.
 func (d *Daemon) denialLoop(ctx context.Context) error {
+	var pause time.Duration // after an end that could not be recorded
 	for {
 		var over <-chan time.Time
 		var timer *time.Timer
 		if next := d.snapshot().denials.Next(); !next.IsZero() {
-			timer = time.NewTimer(max(next.Sub(d.now()), 0))
+			timer = time.NewTimer(max(next.Sub(d.now()), pause))
 			over = timer.C
 		}
 		select {
 		case <-ctx.Done():
 		case <-d.denying:
 		case <-over:
+			pause = 0
 			if err := d.changeDenials(ctx, func(s *state) error { s.expireDenials(); return nil }); err != nil {
 				d.log.Warn("end of a denial not recorded", "error", err)
+				pause = lastChore
+				break
 			}
 			d.wantSync("a denial expired")
 		}

@@ -107,7 +107,18 @@ func (d *Daemon) enforceDenials(ctx context.Context) (lists int, err error) {
 // denyNow makes what is queued durable and takes the lists of denied packages out
 // of the directory. It returns them, and those that may hold denied contents.
 func (s *state) denyNow(harmless map[*entry]bool) (gone []withdrawn, hit []*entry, err error) {
-	var out []suspension
+	out, hit := s.planEnforcement(harmless)
+	if err := s.commit(); err != nil {
+		return nil, nil, err
+	}
+	gone, err = s.denyPlanned(out)
+	s.tellAll()
+	return gone, hit, err
+}
+
+// planEnforcement finds the lists of denied packages, and those that may hold denied
+// contents, and queues the mark under which they change.
+func (s *state) planEnforcement(harmless map[*entry]bool) (out []suspension, hit []*entry) {
 	heads := s.denials.Heads()
 	for _, e := range s.sorted() {
 		if !e.active() {
@@ -122,22 +133,21 @@ func (s *state) denyNow(harmless map[*entry]bool) (gone []withdrawn, hit []*entr
 	switch {
 	case len(hit)+len(out) > 0:
 		// A crash may leave a list that the index does not know yet.
-		s.batch.SetMeta(metaOpen, []byte(s.boot))
 		s.exchanging = true
+		s.setMark()
 	case s.exchanging:
-		if s.exchanging = false; len(s.open) == 0 && !s.interrupted {
-			s.batch.SetMeta(metaOpen, nil)
-		}
+		s.exchanging = false
+		s.clearMark()
 	}
-	if err := s.commit(); err != nil {
-		return nil, nil, err
-	}
-	if len(hit)+len(out) > 0 {
+	return out, hit
+}
+
+// denyPlanned takes lists out of the directory once their denial is durable.
+func (s *state) denyPlanned(out []suspension) (gone []withdrawn, err error) {
+	if s.exchanging {
 		failpoint.Hit("deny-after-commit")
 	}
-	gone, err = s.suspend(out)
-	s.tellAll()
-	return gone, hit, err
+	return s.suspend(out)
 }
 
 // suspension is a list that must leave the directory, and why.
@@ -187,11 +197,14 @@ func (s *state) suspend(list []suspension) (gone []withdrawn, err error) {
 		return gone, err
 	}
 	failpoint.Hit("deny-after-lists")
-	if err := s.dir.Sync(names...); err != nil {
-		return gone, err
+	if err := s.syncLists(names); err != nil {
+		s.log.Error("withdrawal not synced", "error", err)
 	}
 	failpoint.Hit("deny-before-commit")
-	return gone, s.commit()
+	if err := s.commit(); err != nil {
+		s.log.Error("withdrawal not recorded yet", "error", err)
+	}
+	return gone, nil
 }
 
 // reduction is a list as it will be without what is denied.
@@ -286,24 +299,17 @@ func (s *state) replaceReduced(all []*reduction, denials *policy.Denials) (gone 
 	if len(names) > 0 {
 		failpoint.Hit("deny-after-lists")
 		if err := s.syncLists(names); err != nil {
-			return nil, failed, err
+			s.log.Error("lists without what is denied not synced", "error", err)
+			failed = true
 		}
 		failpoint.Hit("deny-before-commit")
 		if err := s.commit(); err != nil {
-			return nil, failed, err
+			s.log.Error("lists without what is denied not recorded yet", "error", err)
 		}
 	}
 	gone, err = s.suspend(out)
 	s.tellAll()
 	return gone, failed, err
-}
-
-// syncLists makes lists durable, the faster way.
-func (s *state) syncLists(names []string) error {
-	if len(names) > manyLists {
-		return s.dir.SyncAll()
-	}
-	return s.dir.Sync(names...)
 }
 
 // exchange publishes a list without what is denied in the place of the one with

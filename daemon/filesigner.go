@@ -248,7 +248,7 @@ func (f *fileSigner) behind(want map[store.Digest]*entry, goal func(store.Digest
 // remember notes in the index whether files may bear signatures of ours, before
 // the first does and after the last.
 func (f *fileSigner) remember(ctx context.Context, signs bool) error {
-	return f.d.onState(ctx, func(s *state) error {
+	return f.d.decide(ctx, func(s *state) error {
 		if s.signsFiles == signs {
 			return nil
 		}
@@ -258,7 +258,7 @@ func (f *fileSigner) remember(ctx context.Context, signs bool) error {
 		}
 		s.batch.SetMeta(metaSigned, value)
 		s.signsFiles = signs
-		return s.commit()
+		return nil
 	})
 }
 

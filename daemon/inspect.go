@@ -13,9 +13,6 @@ import (
 	"github.com/digestd/digestd/store"
 )
 
-// metaOpen is set in the index while a transaction is in flight.
-const metaOpen = "open"
-
 // inspect compares every list we published with what lies in the directory. A
 // file that is gone or altered is put aside and its entry marked, for the next
 // reconciliation to publish it anew.
@@ -187,6 +184,9 @@ func (s *state) judge(name string) (body store.Digest, why string) {
 		content = data
 	}
 	body = sha256.Sum256(content)
+	if s.interrupted && torn(name, data) {
+		return body, ""
+	}
 	if r, ok := s.retired[body]; ok && !s.interrupted {
 		return body, fmt.Sprintf("a retired list came back: %s was %s on %s", r.Package, r.Reason, r.When.UTC().Format("2006-01-02 15:04:05Z"))
 	}

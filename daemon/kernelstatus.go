@@ -46,18 +46,22 @@ func (d *Daemon) Kernel() api.Kernel {
 	return k
 }
 
-// Retired returns a page of the lists that must not come back, by their entries.
-func (d *Daemon) Retired(ctx context.Context, offset, limit uint32) (page []api.Retired, total uint32, err error) {
-	var all []api.Retired
-	err = d.onState(ctx, func(s *state) error {
-		all = make([]api.Retired, 0, len(s.retired))
-		for body, r := range s.retired {
-			all = append(all, api.Retired{Entry: binPrefix + body.String(), List: r.List, Package: r.Package.Full(), Reason: r.Reason, When: r.When})
+// Retired returns a page of the lists that must not come back, by their entries. It
+// waits for nobody: what it returns is what is durable.
+func (d *Daemon) Retired(_ context.Context, offset, limit uint32) (page []api.Retired, total uint32, err error) {
+	retired, err := d.index.Retired()
+	if err != nil {
+		return nil, 0, err
+	}
+	all := make([]api.Retired, 0, len(retired))
+	for _, r := range retired {
+		if r.Own != "" {
+			r.Package = ownPackage(r.Own, r.Version)
 		}
-		return nil
-	})
+		all = append(all, api.Retired{Entry: binPrefix + r.Body.String(), List: r.List, Package: r.Package.Full(), Reason: r.Reason, When: r.When})
+	}
 	slices.SortFunc(all, func(a, b api.Retired) int { return strings.Compare(a.Entry, b.Entry) })
 	total = uint32(len(all))
 	lo := min(offset, total)
-	return all[lo : lo+min(limit, total-lo)], total, err
+	return all[lo : lo+min(limit, total-lo)], total, nil
 }

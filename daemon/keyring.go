@@ -133,11 +133,15 @@ func (s *state) adoptKeys(src *keySources) (gone []withdrawn, err error) {
 			suspects = append(suspects, c.Fingerprint)
 		}
 	}
+	undo := s.undoPoint()
 	revoked := s.noteRevocations(plain, src, now)
 	if len(revoked) > 0 {
 		// Durable before the first list goes: whatever happens from here on, the
-		// next start finds the revocation and completes it.
-		if err := s.commit(); err != nil {
+		// next start finds the revocation and completes it. If it cannot be, the
+		// next look at the keys finds it again.
+		if err := s.write(); err != nil {
+			undo()
+			s.publish()
 			return nil, err
 		}
 	}

@@ -15,6 +15,9 @@ import (
 	"github.com/digestd/digestd/store"
 )
 
+// keepUntilRestart is the setting keep-old that lets replaced lists stay.
+const keepUntilRestart = "until-restart"
+
 // statusLine is what systemctl status shows.
 func (d *Daemon) statusLine() string {
 	snap := d.snapshot()
@@ -106,10 +109,13 @@ func (d *Daemon) adopt(ctx context.Context, c config.Config) error {
 	if !reflect.DeepEqual(fixed, d.config) {
 		d.log.Warn("configuration needs a restart", "reason", "only mode, unsigned, keep-old and multiversion change while digestd runs")
 	}
-	m := *d.maker.Load()
-	m.mode, m.unsigned = mode, unsigned
-	d.maker.Store(&m)
 	return d.owner.do(ctx, func(s *state) {
-		s.mode, s.multi, s.keepOld = mode, c.MultiVersion, c.KeepOld == "until-restart"
+		s.mode, s.multi, s.keepOld = mode, c.MultiVersion, c.KeepOld == keepUntilRestart
+		s.order = newOrder(s.order.lists, s.multi)
+		// In the same turn: lists are made by the settings by which they are judged.
+		m := *d.maker.Load()
+		m.mode, m.unsigned, m.order = mode, unsigned, s.order
+		d.maker.Store(&m)
+		s.publish()
 	})
 }

@@ -133,17 +133,22 @@ func (d *Daemon) setOrder(ctx context.Context, by api.Actor, lists map[string]ui
 		data = nil
 	}
 	err = d.onState(ctx, func(s *state) error {
-		a, err := act(s, by, reason)
-		if err != nil {
-			return err
+		err := s.decide(func() error {
+			a, err := act(s, by, reason)
+			if err != nil {
+				return err
+			}
+			s.batch.SetMeta(metaOrder, data)
+			s.event(store.Event{Kind: "order-changed", Text: joinReason(what, a.Reason), UID: a.UID, PID: a.PID})
+			s.order = newOrder(lists, s.multi)
+			return nil
+		})
+		if err == nil {
+			m := *d.maker.Load()
+			m.order = s.order
+			d.maker.Store(&m)
 		}
-		s.batch.SetMeta(metaOrder, data)
-		s.event(store.Event{Kind: "order-changed", Text: joinReason(what, a.Reason), UID: a.UID, PID: a.PID})
-		s.order = newOrder(lists, s.multi)
-		m := *d.maker.Load()
-		m.order = s.order
-		d.maker.Store(&m)
-		return s.commit()
+		return err
 	})
 	if err != nil {
 		return err
@@ -163,22 +168,29 @@ func joinReason(what, reason string) string {
 // OrderPrefetch makes the kernel read the lists before the one it looks for, or not.
 func (d *Daemon) OrderPrefetch(ctx context.Context, by api.Actor, on bool) error {
 	return d.onState(ctx, func(s *state) error {
-		a, err := act(s, by, "")
-		if err != nil {
+		was := s.prefetch
+		if err := s.dir.SetPrefetch(on); err != nil {
 			return err
 		}
-		var value []byte
-		what := "prefetch switched off"
-		if on {
-			value, what = []byte{1}, "prefetch switched on"
+		err := s.decide(func() error {
+			a, err := act(s, by, "")
+			if err != nil {
+				return err
+			}
+			var value []byte
+			what := "prefetch switched off"
+			if on {
+				value, what = []byte{1}, "prefetch switched on"
+			}
+			s.batch.SetMeta(metaPrefetch, value)
+			s.event(store.Event{Kind: "order-changed", Text: what, UID: a.UID, PID: a.PID})
+			s.prefetch = on
+			return nil
+		})
+		if err != nil && was != on {
+			err = errors.Join(err, s.dir.SetPrefetch(was))
 		}
-		s.batch.SetMeta(metaPrefetch, value)
-		s.event(store.Event{Kind: "order-changed", Text: what, UID: a.UID, PID: a.PID})
-		s.prefetch = on
-		if err := s.commit(); err != nil {
-			return err
-		}
-		return s.dir.SetPrefetch(on)
+		return err
 	})
 }
 
@@ -253,6 +265,7 @@ func (s *state) moveLists(found []installedPackage, r *reconciled) error {
 		s.moveAway(old, c.name)
 		e := *old
 		e.Name, e.Body, e.File, e.Signer, e.Files, e.refs = c.name, c.body, c.file, c.signer, c.files, c.refs
+		e.Change = ""
 		var err error
 		if e.stamp, err = s.dir.Stat(e.Name); err != nil {
 			return err
@@ -287,7 +300,6 @@ func (d *Daemon) finishMoves(ctx context.Context) error {
 		}
 	}
 	return d.onState(ctx, func(s *state) error {
-		var names []string
 		for _, e := range moved {
 			if s.byName[e.Name] != e {
 				continue
@@ -295,7 +307,6 @@ func (d *Daemon) finishMoves(ctx context.Context) error {
 			if err := s.dir.Remove(e.Name); err != nil {
 				return err
 			}
-			names = append(names, e.Name)
 			s.forget(e.Name)
 			s.batch.DeleteList(e.Name)
 			failpoint.Hit("order-between-removals")

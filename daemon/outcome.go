@@ -17,7 +17,8 @@ import (
 const manyLists = 64
 
 // end makes the transaction's outcome durable: the lists first, then one commit
-// that raises the counters.
+// that raises the counters. Whatever fails, the transaction is over, and what it did
+// is recorded: the mark then stays until a reconciliation has looked.
 func (s *state) end(t *transaction) (published, withdrawn int, err error) {
 	failpoint.Hit("end-before-sync")
 	// The disk works while memory is brought up to date.
@@ -36,11 +37,10 @@ func (s *state) end(t *transaction) (published, withdrawn int, err error) {
 			continue
 		}
 		if !a.installed {
-			if err := s.takeBack(t, a); err != nil {
-				return 0, 0, errors.Join(err, <-written) // which must not outlive our turn
-			}
+			err = errors.Join(err, s.takeBack(t, a))
 			continue
 		}
+		s.dir.Discard(a.replaced)
 		e := s.byName[a.name]
 		if e == nil || e.Header != a.header {
 			continue
@@ -61,24 +61,21 @@ func (s *state) end(t *transaction) (published, withdrawn int, err error) {
 	}
 	delete(s.open, t)
 	s.generation++
-	// The mark stays for those whose end is not known, until they are looked into.
-	if len(s.open) == 0 && !s.interrupted {
-		s.batch.SetMeta(metaOpen, nil)
+	s.interrupted = s.interrupted || err != nil
+	serr := <-written
+	if serr == nil && s.dir.Dirty() {
+		serr = s.dir.Sync()
 	}
-	err = <-written
-	if err == nil && len(t.touched)+len(t.removed) > 0 {
-		err = s.dir.Sync()
+	if serr != nil {
+		s.unsynced(t.touched)
 	}
-	if err != nil {
-		return published, withdrawn, err
-	}
-	failpoint.Hit("end-before-commit")
-	if err := s.commit(); err != nil {
-		return published, withdrawn, err
-	}
-	failpoint.Hit("end-after-commit")
+	s.clearMark()
 	s.after(func(o observer) { o.TransactionFinished(uint32(published), uint32(withdrawn)) })
-	return published, withdrawn, nil
+	failpoint.Hit("end-before-commit")
+	if err = errors.Join(err, serr, s.commit()); err == nil {
+		failpoint.Hit("end-after-commit")
+	}
+	return published, withdrawn, err
 }
 
 // syncPublished makes the lists durable that t has published. A package manager
@@ -145,10 +142,10 @@ func (s *state) retire(e *entry, reason string, by wire.Peer) (wasActive bool) {
 	if current := s.byName[e.Name]; current != nil && current != e {
 		s.batch.PutList(current.List) // the same version was installed again from another build
 	}
-	if e.suspended() {
-		s.retireLine(e) // its body is remembered already
-	}
 	if !e.active() {
+		if e.Counter > 0 {
+			s.retireLine(e) // it was active, and its body is remembered already
+		}
 		return false
 	}
 	s.rememberBody(e, reason)
@@ -194,6 +191,7 @@ func (s *state) abandon(t *transaction) {
 	delete(s.open, t)
 	s.generation++
 	for _, a := range t.added {
+		s.dir.Discard(a.replaced)
 		if e := s.byName[a.name]; e != nil && e.Header == a.header && !a.reused {
 			s.forget(a.name)
 			if p := a.previous; p != nil && p.Header != a.header {

@@ -11,7 +11,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -201,6 +200,7 @@ func (s *state) publishOwn(c *ownCandidate, by api.Actor) (r api.OwnResult, err 
 		}
 		return r, &api.Error{Code: api.Failed, Message: "a newer version took the place of this content: " + decision.Text, Advice: "see digestctl own show " + o.Name}
 	}
+	undo, due := s.undoPoint(), len(s.due)+len(s.tell)
 	if c.importer != nil {
 		s.meetImporter(c.importer)
 		s.importers = maps.Clone(s.importers)
@@ -210,7 +210,6 @@ func (s *state) publishOwn(c *ownCandidate, by api.Actor) (r api.OwnResult, err 
 		s.importers[c.record.Key] = true
 	}
 	s.noteOmitted(c.made.omitted)
-	undo := s.undoPoint()
 	c.record.Last, c.record.Version, c.record.Created = max(o.Last, version), version, o.Created
 	if o.Created.IsZero() {
 		c.record.Created = act.When
@@ -232,39 +231,57 @@ func (s *state) publishOwn(c *ownCandidate, by api.Actor) (r api.OwnResult, err 
 	path := ownBody(s.stateDir, c.record)
 	if err := errors.Join(os.Rename(c.keep, path), store.SyncDir(filepath.Dir(path))); err != nil {
 		undo()
+		s.publish()
 		return r, fmt.Errorf("cannot keep list: %w", err)
 	}
 	failpoint.Hit("own-before-commit")
-	if err := s.commit(); err != nil {
+	if err := s.write(); err != nil {
 		undo()
+		s.publish()
 		return r, err
 	}
 	failpoint.Hit("own-after-commit")
 	if err := s.dir.Publish(c.made.staged, e.Name, true); err != nil {
-		s.mark(s.byName[e.Name])
-		s.publish()
+		bodies := []store.Digest{c.record.Body, e.Body}
+		if previous != nil {
+			bodies = append(bodies, o.Body, previous.Body)
+		}
+		s.revertOwn(undo, due, c.record.Name, e.Name, lineOf(e.Package), bodies...)
+		s.event(store.Event{Kind: "withdrawn", Package: e.Package.Full(), List: e.Name, Key: e.Key, Reason: "not published", Text: err.Error(), UID: by.UID, PID: by.PID})
+		if cerr := s.commit(); cerr != nil {
+			// The next commit carries it; a start before that would publish the list.
+			s.log.Error("own list not taken back yet", "list", e.Name, "error", cerr)
+		}
 		return r, err
 	}
 	c.made.staged = store.Staged{}
 	failpoint.Hit("own-after-publish")
-	return r, s.completeOwn(s.byName[e.Name])
+	s.completeOwn(s.byName[e.Name])
+	return r, nil
 }
 
-// completeOwn records that the file of e is in the directory.
-func (s *state) completeOwn(e *entry) error {
+// completeOwn records that the file of e is in the directory. What is not durable of
+// that is so when the list is made anew, which its record asks for until then.
+func (s *state) completeOwn(e *entry) {
 	done := *e
 	var err error
-	if done.stamp, err = s.dir.Stat(e.Name); err != nil {
-		return err
+	if done.stamp, err = s.dir.Stat(e.Name); err == nil {
+		err = s.syncLists([]string{e.Name})
+	}
+	if err != nil {
+		s.log.Error("own list not synced", "list", e.Name, "error", err)
+		done.broken = true
+		s.put(&done)
+		s.commit()
+		return
 	}
 	done.Change, done.broken = "", false
 	s.put(&done)
 	s.batch.PutList(done.List)
-	if err := s.dir.Sync(e.Name); err != nil {
-		return err
-	}
 	failpoint.Hit("own-before-done")
-	return s.commit()
+	if err := s.commit(); err != nil {
+		s.log.Error("own list not recorded yet", "list", e.Name, "error", err)
+	}
 }
 
 func (s *state) ownEntryOf(c *ownCandidate, previous *entry, decision policy.Decision) *entry {
@@ -293,32 +310,6 @@ func (s *state) rememberOwn(e *entry, o store.Own, reason string) {
 	}
 }
 
-// undoPoint returns what takes the state back to now, for a change of an own list
-// that could not be recorded.
-func (s *state) undoPoint() (undo func()) {
-	batch, own, lines, retired, tell := s.batch.Clone(), s.own, maps.Clone(s.lines), maps.Clone(s.retired), slices.Clone(s.tell)
-	entries := map[string]*entry{}
-	for name, e := range s.byName {
-		if e.Own != "" {
-			entries[name] = e
-		}
-	}
-	return func() {
-		s.batch, s.own, s.lines, s.linesOwned, s.retired, s.tell = batch, own, lines, true, retired, tell
-		for name, e := range s.byName {
-			if e.Own != "" && entries[name] != e {
-				s.forget(name)
-			}
-		}
-		for name, e := range entries {
-			if s.byName[name] != e {
-				s.put(e)
-			}
-		}
-		s.publish()
-	}
-}
-
 // ownEntry returns the entry of an own list, nil if it has none.
 func (s *state) ownEntry(name string) *entry {
 	if e := s.byName[s.own[name].List]; e != nil && e.Own == name {
@@ -337,35 +328,46 @@ func (s *state) removeOwn(name string, by api.Actor, reason string) (gone *entry
 	if err != nil {
 		return nil, err
 	}
-	undo := s.undoPoint()
+	undo, due := s.undoPoint(), len(s.due)+len(s.tell)
 	o.Removed, o.Changed = act.When, act
 	s.setOwn(o)
 	leaving := *e
 	leaving.Change = store.Removing
 	s.put(&leaving)
 	s.batch.PutList(leaving.List)
-	if err := s.commit(); err != nil {
+	if err := s.write(); err != nil {
 		undo()
+		s.publish()
 		return nil, err
 	}
 	failpoint.Hit("own-before-remove")
-	return e, s.finishRemoval(&leaving, by)
+	if err := s.finishRemoval(&leaving, by); err != nil {
+		s.revertOwn(undo, due, name, e.Name, lineOf(e.Package))
+		if cerr := s.commit(); cerr != nil {
+			s.log.Error("own list not kept yet", "list", e.Name, "error", cerr)
+		}
+		return nil, err
+	}
+	return e, nil
 }
 
 // finishRemoval takes the file of an own list out of the directory, and then
-// forgets the list.
+// forgets the list. It fails only while the file is there.
 func (s *state) finishRemoval(e *entry, by api.Actor) error {
 	if err := s.dir.Remove(e.Name); err != nil {
 		return err
 	}
 	failpoint.Hit("own-after-remove")
-	if err := s.dir.Sync(e.Name); err != nil {
-		return err
-	}
 	s.forget(e.Name)
+	if err := s.syncLists([]string{e.Name}); err != nil {
+		s.log.Error("removal not synced", "list", e.Name, "error", err)
+	}
 	s.retire(e, "removed", wire.Peer{UID: by.UID, PID: by.PID})
 	s.rememberOwn(e, s.own[e.Own], "removed")
-	return s.commit()
+	if err := s.commit(); err != nil {
+		s.log.Error("removal not recorded yet", "list", e.Name, "error", err)
+	}
+	return nil
 }
 
 func errNoOwn(name string) error {

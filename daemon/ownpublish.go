@@ -116,7 +116,7 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 // unchangedOwn reports that a list is active with this very content, after taking
 // over what else the request says.
 func (d *Daemon) unchangedOwn(ctx context.Context, by api.Actor, c *ownCandidate) (r api.OwnResult, done bool) {
-	err := d.onState(ctx, func(s *state) error {
+	err := d.decide(ctx, func(s *state) error {
 		o, e := s.own[c.record.Name], s.ownEntry(c.record.Name)
 		if e == nil || !e.active() || e.broken || e.Change != "" || o.Body != c.record.Body || o.Key != c.record.Key {
 			return nil
@@ -125,13 +125,8 @@ func (d *Daemon) unchangedOwn(ctx context.Context, by api.Actor, c *ownCandidate
 		if err != nil {
 			return err
 		}
-		undo := s.undoPoint()
 		o.Sources, o.Listed, o.Changed = c.record.Sources, c.record.Listed, act
 		s.setOwn(o)
-		if err := s.commit(); err != nil {
-			undo()
-			return err
-		}
 		r = api.OwnResult{Name: o.Name, List: e.Name, Version: e.Version, Files: e.Files, Unchanged: true}
 		done = true
 		return nil

@@ -155,8 +155,8 @@ func (s *state) ownRefused(o store.Own, e *entry) policy.Decision {
 	return s.unlessBanned(e.Package, s.admit(e.Package, false), e.Body, o.Body)
 }
 
-// withholdOwn takes an own list out of the directory. Durable first: a start after
-// a crash finds it withheld, and its file one that must not be there.
+// withholdOwn takes an own list out of the directory, and then records it: a start
+// after a crash in between finds no file, and judges the list again.
 func (s *state) withholdOwn(e *entry, why policy.Decision) (w withdrawn, err error) {
 	w = withdrawn{entry: e}
 	if w.data, err = s.dir.Read(e.Name, nil); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -172,7 +172,7 @@ func (s *state) withholdOwn(e *entry, why policy.Decision) (w withdrawn, err err
 	s.batch.PutList(l.List)
 	s.event(store.Event{Kind: "withdrawn", Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter, Reason: string(why.Reason), Text: why.Text})
 	s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), string(why.Reason)) })
-	return w, errors.Join(s.dir.Sync(e.Name), s.commit())
+	return w, errors.Join(s.syncLists([]string{e.Name}), s.commit())
 }
 
 // remakeOwn signs and stages own lists again, from the bodies that are kept.
@@ -250,5 +250,6 @@ func (s *state) republishOwn(w *ownWork) error {
 		s.event(store.Event{Kind: "published", Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter})
 	}
 	s.after(func(o observer) { o.ListPublished(e.Name, e.Package.Full()) })
-	return s.completeOwn(&e)
+	s.completeOwn(&e)
+	return nil
 }

@@ -13,6 +13,8 @@ const (
 	maxLog = 10_000
 	// maxWaiting is how many it keeps at most while the journal does not take them.
 	maxWaiting = 50_000
+	// metaProbe is never there: to remove it is a commit without a change.
+	metaProbe = "probe"
 )
 
 // event queues an entry of the log. Whoever did it is still there, so the unit
@@ -52,22 +54,35 @@ func (s *state) unit(pid uint32) string {
 	return unit
 }
 
-// commit makes everything queued durable and lets readers see it.
+// commit makes everything queued durable and lets readers see it. After an error
+// what is queued stays queued, for the next commit to carry: that is right for facts.
+// An act of somebody goes through decide.
 func (s *state) commit() error {
 	defer s.publish()
+	return s.write()
+}
+
+// write makes everything queued durable.
+func (s *state) write() error {
 	clear(s.units)
 	if !s.batch.Empty() {
 		s.putTaken()
 	}
 	if err := s.index.Commit(&s.batch); err != nil {
-		// What is queued stays queued: the next commit carries it.
 		s.indexFailed(err)
 		return err
 	}
 	s.tellOfRestored()
 	s.solved("state")
 	s.batch = store.Batch{}
+	s.metaMark.durable = s.metaMark.queued
+	s.due, s.tell = append(s.due, s.tell...), nil
 	maps.Copy(s.takenKept, s.taken)
+	if err := s.index.Behind(); err != nil {
+		s.indexFailed(err) // it is durable, but not for those who read the log
+		return nil
+	}
+	s.unwritten = false
 	s.solved("index")
 	if s.nextSeq > s.toldSeq {
 		s.toldSeq = s.nextSeq
@@ -79,6 +94,12 @@ func (s *state) commit() error {
 		}
 	}
 	return nil
+}
+
+// probe commits whether or not anything is queued, to see that it can be done.
+func (s *state) probe() error {
+	s.batch.SetMeta(metaProbe, nil)
+	return s.commit()
 }
 
 // putTaken queues up to where the log was taken, if the index does not know.

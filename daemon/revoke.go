@@ -102,7 +102,7 @@ func (s *state) revocations() map[string]*pgp.Revocation {
 }
 
 // carryOut withdraws what a revoked key vouched for. The revocation is durable
-// already.
+// already, so its effect may be recorded later.
 func (s *state) carryOut(fingerprint string) (gone []withdrawn, err error) {
 	r := s.keys[fingerprint].Revoked
 	reason := policy.ReasonKeyRevoked
@@ -150,14 +150,27 @@ func (s *state) carryOut(fingerprint string) (gone []withdrawn, err error) {
 	}
 	failpoint.Hit("revoke-after-withdraw")
 	if len(names) > 0 {
-		if err := s.dir.Sync(names...); err != nil {
-			return gone, err
+		if err := s.syncLists(names); err != nil {
+			s.log.Error("withdrawal not synced", "key", fingerprint, "error", err)
 		}
 	}
 	failpoint.Hit("revoke-before-commit")
 	s.log.Warn("key revoked", "key", fingerprint, "owner", s.keys[fingerprint].Owner, "by", r.Source, "reason", r.Reason, "lists", len(names))
 	s.after(func(o observer) { o.KeyRevoked(fingerprint, r.Source+": "+r.Reason, uint32(len(names))) })
-	return gone, s.commit()
+	if err := s.commit(); err != nil {
+		s.log.Error("withdrawal not recorded yet", "key", fingerprint, "error", err)
+	}
+	return gone, nil
+}
+
+// vouches reports whether a list is active by that key, revoked or not.
+func (s *state) vouches(fingerprint string) bool {
+	for _, e := range s.byName {
+		if e.active() && e.Key == fingerprint {
+			return true
+		}
+	}
+	return false
 }
 
 // keyOfSubkey returns the certificate that has fingerprint as a subkey.
@@ -210,16 +223,21 @@ func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason strin
 	}
 	var gone []withdrawn
 	err = d.onState(ctx, func(s *state) error {
-		a, err := act(s, by, reason)
+		err := s.decide(func() error {
+			a, err := act(s, by, reason)
+			if err != nil {
+				return err
+			}
+			if !s.note(k.Fingerprint, store.KeyRevocation{Source: sourceAdministrator, Hard: true, Act: a}, s.now()) && !s.vouches(k.Fingerprint) {
+				return api.Errorf(api.InvalidArgument, "key %s is revoked already, by %s", k.Fingerprint, s.keys[k.Fingerprint].Revoked.Source)
+			}
+			return nil
+		})
 		if err != nil {
 			return err
 		}
-		if !s.note(k.Fingerprint, store.KeyRevocation{Source: sourceAdministrator, Hard: true, Act: a}, s.now()) {
-			return api.Errorf(api.InvalidArgument, "key %s is revoked already, by %s", k.Fingerprint, s.keys[k.Fingerprint].Revoked.Source)
-		}
-		if err := s.commit(); err != nil {
-			return err
-		}
+		// It is durable: what cannot be recorded from here on is recorded later, and
+		// said again it is carried out again.
 		gone, err = s.carryOut(k.Fingerprint)
 		s.tellAll()
 		return err
@@ -273,7 +291,7 @@ func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason stri
 				Message: fmt.Sprintf("key %s is revoked by %s", k.Fingerprint, r.file), Advice: "remove that file first"}
 		}
 	}
-	err = d.onState(ctx, func(s *state) error {
+	err = d.decide(ctx, func(s *state) error {
 		a, err := act(s, by, reason)
 		if err != nil {
 			return err
@@ -282,7 +300,7 @@ func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason stri
 		k.Revoked = nil
 		s.setKey(k)
 		s.event(store.Event{Kind: "key-restored", Key: k.Fingerprint, Text: a.Reason, UID: a.UID, PID: a.PID})
-		return s.commit()
+		return nil
 	})
 	if err != nil {
 		return api.Key{}, err

@@ -116,6 +116,11 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 	defer d.rotation.Unlock()
 	dir := d.config.State
 	old := d.maker.Load()
+	// Once the files have changed there is no way back: see first that it can be
+	// recorded.
+	if err := d.onState(ctx, (*state).probe); err != nil {
+		return fmt.Errorf("cannot change the signing key: %w", err)
+	}
 	if _, err := d.prepare(ctx); err != nil {
 		return err
 	}
@@ -151,7 +156,10 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 		}
 		s.log.Warn("signing key changed", "old", old.identity.skid(), "new", id.skid(), "reason", reason)
 		s.event(store.Event{Kind: "signer-changed", Key: id.skid(), Text: reason, UID: by.UID, PID: by.PID})
-		return s.commit()
+		if err := s.commit(); err != nil {
+			s.log.Error("change of the signing key not recorded yet", "error", err)
+		}
+		return nil
 	})
 }
 

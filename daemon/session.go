@@ -173,7 +173,10 @@ func (s *session) run(ctx context.Context) error {
 		case *wire.Installed:
 			err = s.d.owner.do(work, func(st *state) { st.installed(s.txn, m.Element) })
 		case *wire.Failed:
-			err = s.onState(work, func(st *state) error { return st.failed(s.txn, m.Element) })
+			if ferr := s.onState(work, func(st *state) error { return st.failed(s.txn, m.Element) }); ferr != nil {
+				s.log.Error("list not taken back", "element", m.Element, "error", ferr)
+				s.broken = ferr
+			}
 		case *wire.Removed:
 			err = s.removed(work, m)
 		case *wire.End:

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb/pgp"
@@ -84,13 +85,27 @@ type state struct {
 	interrupted bool
 	exchanging  bool // lists are replaced outside of any transaction
 	anew        bool // a list must be made anew
-	tell        []func(observer)
+	metaMark    openMark
+	tell        []func(observer) // once the next commit is durable
+	due         []func(observer) // now
+	unwritten   bool             // the latest commit failed
 
 	dbPath, dbKind string
 	lastSync       api.LastSync
 	since          time.Time
 	published      atomic.Pointer[snapshot]
 	observer       observer
+}
+
+// newState makes the state that c asks for; load fills it. unitOf names the unit of
+// the service manager that a process belongs to, "" for none.
+func newState(c config.Config, mode policy.Mode, index *store.Index, dir *store.Dir, unitOf func(pid uint32) string, log *slog.Logger, now func() time.Time) *state {
+	return &state{
+		index: index, dir: dir, mode: mode, multi: c.MultiVersion, boot: bootID(), log: log, now: now,
+		keepOld: c.KeepOld == keepUntilRestart, noExpired: c.Expired == "withdraw",
+		open: map[*transaction]bool{}, since: now(), stateDir: c.State,
+		waits: c.AuditTrail != trailNone, unitOf: unitOf,
+	}
 }
 
 // observer hears of what was decided, after it is durable.
@@ -147,6 +162,7 @@ func (s *state) load(rebuild bool) error {
 	maps.Copy(s.takenKept, c.Taken)
 	s.counter = s.index.Counter()
 	s.interrupted = c.Meta[metaOpen] != nil
+	s.metaMark = openMark{queued: s.interrupted, durable: s.interrupted}
 	s.signsFiles = c.Meta[metaSigned] != nil
 	s.denied = make(map[string]store.Denial, len(c.Denials))
 	for _, d := range c.Denials {
@@ -355,14 +371,15 @@ func (s *state) admit(pkg nevra.NEVRA, multi bool) policy.Decision {
 // after queues what the observer hears once the next commit is durable.
 func (s *state) after(fn func(observer)) { s.tell = append(s.tell, fn) }
 
-// tellAll lets the observer hear what was queued.
+// tellAll lets the observer hear what is durable by now. What is not waits for the
+// commit that makes it so.
 func (s *state) tellAll() {
 	if s.observer != nil {
-		for _, fn := range s.tell {
+		for _, fn := range s.due {
 			fn(s.observer)
 		}
 	}
-	s.tell = nil
+	s.due = nil
 }
 
 // setKey records a certificate and queues it for the next commit.

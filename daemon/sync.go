@@ -93,8 +93,12 @@ func (d *Daemon) runSync(ctx context.Context, reason string, report progress) (a
 				s.publish()
 				return nil
 			})
+			if ctx.Err() == nil {
+				d.resync.again(func() { d.wantSync("the last comparison failed") })
+			}
 			return result, err
 		}
+		d.resync.reset()
 		if result.Failed == 0 {
 			d.synced.Store(&stamp)
 		}

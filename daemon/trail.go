@@ -20,6 +20,8 @@ import (
 const (
 	takerJournal = "journal"
 	takerKernel  = "kernel"
+	// trailNone is the setting audit-trail where nobody takes it.
+	trailNone = "none"
 )
 
 const (
@@ -69,7 +71,7 @@ func (d *Daemon) newCarriers(s *state) (carriers []*carrier) {
 	}
 	dir := d.config.AuditTrail
 	switch dir {
-	case "none":
+	case trailNone:
 		return nil
 	case "system":
 		dir = audit.JournalDir

@@ -3,6 +3,8 @@
 package daemon
 
 import (
+	"errors"
+
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/hooks/wire"
@@ -27,14 +29,14 @@ type transaction struct {
 	removed []*entry                   // withdrawn, in order
 	kept    []*entry                   // replaced, and allowed to stay until the machine restarts
 	touched []string                   // names of lists that must be durable at the end
-	notes   []wire.Note
 }
 
 // addition is a package that the transaction brings.
 type addition struct {
 	candidate
 	decision  policy.Decision
-	previous  *entry // what stood under its name before
+	previous  *entry       // what stood under its name before
+	replaced  store.Staged // the list of previous, until it is known that it is not needed again
 	installed bool
 	reused    bool // its list was active before the transaction
 }
@@ -65,7 +67,7 @@ func (s *state) assure(t *transaction) bool {
 func (s *state) opened(t *transaction) {
 	s.open[t] = true
 	s.generation++
-	s.batch.SetMeta(metaOpen, []byte(s.boot))
+	s.setMark()
 }
 
 // refused records a package that was stopped.
@@ -114,7 +116,7 @@ func (s *state) add(t *transaction, element uint32, c *candidate) (*addition, er
 	}
 	a := &addition{candidate: *c, decision: c.vouch, previous: s.byName[c.name]}
 	if earlier := t.added[c.header]; earlier != nil {
-		a.previous = earlier.previous
+		a.previous, a.replaced = earlier.previous, earlier.replaced
 	}
 	if a.decision.Verdict == policy.Allow {
 		a.decision = s.unlessBanned(c.pkg, s.admit(c.pkg, c.multi), c.body, c.whole)
@@ -130,10 +132,16 @@ func (s *state) add(t *transaction, element uint32, c *candidate) (*addition, er
 		}
 	} else {
 		failpoint.Hit("add-before-publish")
-		if err := s.dir.Publish(c.staged, c.name, true); err != nil {
+		err := s.needMark()
+		var old store.Staged
+		if err == nil {
+			old, err = s.dir.PublishKeeping(c.staged, c.name)
+		}
+		if err != nil {
 			s.dir.Discard(c.staged)
 			return nil, err
 		}
+		a.keep(s.dir, old)
 		failpoint.Hit("add-after-publish")
 		t.touched = append(t.touched, c.name)
 	}
@@ -146,12 +154,24 @@ func (s *state) add(t *transaction, element uint32, c *candidate) (*addition, er
 	if !e.active() && a.previous != nil && a.previous.active() {
 		// The same version, built anew, and not to be trusted: the old build's
 		// list must not vouch under its name while its files are replaced.
-		if err := s.dir.Remove(a.name); err != nil {
+		old, err := s.dir.TakeOut(a.name)
+		if err != nil {
 			return nil, err
 		}
+		a.keep(s.dir, old)
 	}
 	s.put(e)
 	return a, nil
+}
+
+// keep holds on to the list that a's took the place of. If the transaction publishes
+// under that name once more, it is the first that could come back.
+func (a *addition) keep(dir *store.Dir, old store.Staged) {
+	if p := a.previous; p != nil && p.active() && !p.broken && a.replaced == (store.Staged{}) {
+		a.replaced = old
+		return
+	}
+	dir.Discard(old)
 }
 
 // entryOf makes the entry of an addition as it now stands.
@@ -169,6 +189,10 @@ func (s *state) entryOf(a *addition) (*entry, error) {
 	if a.decision.Verdict != policy.Allow {
 		e.State, e.File, e.Signer = store.Withheld, store.Digest{}, ""
 		e.Denied, e.Left = nil, 0
+		if p := a.previous; p != nil && p.Package == a.pkg {
+			// That this version was active is not forgotten while it has no list.
+			e.Counter, e.Granted = p.Counter, p.Granted
+		}
 		if a.decision.Denial != "" {
 			e.Denied = []string{a.decision.Denial}
 		}
@@ -204,7 +228,9 @@ func (s *state) failed(t *transaction, element uint32) error {
 	if a == nil || a.installed || a.reused {
 		return nil
 	}
-	return s.takeBack(t, a)
+	err := s.takeBack(t, a)
+	s.interrupted = s.interrupted || err != nil // something may be left in the directory
+	return err
 }
 
 func (s *state) takeBack(t *transaction, a *addition) error {
@@ -215,18 +241,44 @@ func (s *state) takeBack(t *transaction, a *addition) error {
 		}
 	}
 	if e := s.byName[a.name]; e == nil || e.Header != a.header {
+		s.dir.Discard(a.replaced)
 		return nil
 	}
-	if err := s.dir.Remove(a.name); err != nil {
-		return err
-	}
 	s.forget(a.name)
-	if a.previous != nil {
-		// The list it replaced is gone from the directory; reconciliation makes
-		// it anew from rpm's database.
-		s.mark(a.previous)
+	if a.previous == nil {
+		return s.dir.Remove(a.name)
 	}
-	return nil
+	s.put(a.previous)
+	if !s.comesBack(a) {
+		return s.lost(a)
+	}
+	if err := s.dir.Publish(a.replaced, a.name, true); err != nil {
+		return errors.Join(err, s.lost(a))
+	}
+	a.replaced = store.Staged{}
+	back := *a.previous
+	var err error
+	if back.stamp, err = s.dir.Stat(a.name); err != nil {
+		back.broken = true
+	}
+	s.put(&back)
+	return err
+}
+
+// comesBack reports whether the list that a replaced may be published as it was: what
+// vouched for it may have been withdrawn meanwhile.
+func (s *state) comesBack(a *addition) bool {
+	p := a.previous
+	return a.replaced != (store.Staged{}) && s.trusted(p) && s.allowed(p) && s.complete(p) && !p.refs.hitBy(s.denials.Heads())
+}
+
+// lost takes the list of a away where the one before it cannot come back;
+// reconciliation makes that anew from rpm's database.
+func (s *state) lost(a *addition) error {
+	s.dir.Discard(a.replaced)
+	a.replaced = store.Staged{}
+	s.mark(a.previous)
+	return s.dir.Remove(a.name)
 }
 
 // remove withdraws the list of a package that was erased. It returns the list

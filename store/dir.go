@@ -42,6 +42,8 @@ type Dir struct {
 	id         inode
 	serial     uint64
 	remaking   sync.Mutex
+	changes    atomic.Uint64 // made to the directory
+	synced     atomic.Uint64 // of these, how many are durable
 }
 
 type inode struct{ dev, ino uint64 }

@@ -59,6 +59,7 @@ func (d *Dir) exchange(s Staged, name string) (replaced bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("cannot publish %s: %w", filepath.Join(d.path, name), err)
 	}
+	d.changes.Add(1)
 	return replaced, nil
 }
 
@@ -153,6 +154,7 @@ func (d *Dir) takeOut(name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot remove %s: %w", filepath.Join(d.path, name), err)
 	}
+	d.changes.Add(1)
 	return tmp, nil
 }
 
@@ -186,6 +188,7 @@ func (d *Dir) Quarantine(name, stamp string) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("cannot quarantine %s: %w", filepath.Join(d.path, name), err)
 		}
+		d.changes.Add(1)
 		return aside, nil
 	}
 	return "", fmt.Errorf("cannot quarantine %s: no free name in %s", name, d.quarantine.Name())
@@ -209,11 +212,16 @@ func (d *Dir) Sync(names ...string) error {
 	if err := d.SyncLists(names); err != nil {
 		return err
 	}
+	changes := d.changes.Load()
 	if err := unix.Fsync(d.dirFd()); err != nil {
 		return fmt.Errorf("cannot sync %s: %w", d.path, err)
 	}
+	d.synced.Store(changes)
 	return nil
 }
+
+// Dirty reports whether a list came or went that no Sync or SyncAll has made durable.
+func (d *Dir) Dirty() bool { return d.synced.Load() < d.changes.Load() }
 
 // SyncLists makes the content of these lists durable, as far as they are there. It
 // may run beside the owner of the Dir.
@@ -256,8 +264,10 @@ func (d *Dir) each(names []string, fn func(fd int) error) (first error) {
 // SyncAll makes the directory durable with everything in it, and all else that
 // waits to be written to its file system: for many lists, the fastest way.
 func (d *Dir) SyncAll() error {
+	changes := d.changes.Load()
 	if err := unix.Syncfs(d.dirFd()); err != nil {
 		return fmt.Errorf("cannot sync %s: %w", d.path, err)
 	}
+	d.synced.Store(changes)
 	return nil
 }

@@ -210,12 +210,7 @@ func (ix *Index) Load() (Content, error) {
 				return err
 			}),
 			each(bucketRetired, func(k, v []byte) error {
-				var r Retirement
-				if len(k) != len(r.Body) {
-					return errors.New("key is no digest")
-				}
-				copy(r.Body[:], k)
-				err := json.Unmarshal(v, &r)
+				r, err := readRetirement(k, v)
 				c.Retired[r.Body] = r
 				return err
 			}),

@@ -5,6 +5,7 @@ package store
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"go.etcd.io/bbolt"
@@ -49,6 +50,34 @@ func (ix *Index) Events(offset, limit int) (events []Event, total int, err error
 		return nil
 	})
 	return events, total, err
+}
+
+// Retired returns the bodies that must not come back. It may be called from any
+// goroutine.
+func (ix *Index) Retired() (retired []Retirement, err error) {
+	err = ix.view(func(tx *bbolt.Tx) error {
+		return tx.Bucket([]byte(bucketRetired)).ForEach(func(k, v []byte) error {
+			v, err := unseal(bucketRetired, k, v)
+			var r Retirement
+			if err == nil {
+				r, err = readRetirement(k, v)
+			}
+			if err != nil {
+				return fmt.Errorf("cannot read record %x of %s: %w", k, bucketRetired, err)
+			}
+			retired = append(retired, r)
+			return nil
+		})
+	})
+	return retired, err
+}
+
+func readRetirement(k, v []byte) (r Retirement, err error) {
+	if len(k) != len(r.Body) {
+		return r, errors.New("key is no digest")
+	}
+	copy(r.Body[:], k)
+	return r, json.Unmarshal(v, &r)
 }
 
 // OldestSeq returns the sequence number of the oldest entry of the log, 0 when

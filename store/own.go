@@ -38,6 +38,9 @@ type Own struct {
 // PutOwn records o under its name.
 func (b *Batch) PutOwn(o Own) { b.put(bucketOwn, []byte(o.Name), o) }
 
+// DeleteOwn forgets the own list of that name: its first version did not come to be.
+func (b *Batch) DeleteOwn(name string) { b.set(bucketOwn, []byte(name), nil) }
+
 // Clone returns a batch with the same changes.
 func (b *Batch) Clone() Batch {
 	c := *b

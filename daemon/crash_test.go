@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"crypto/sha256"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/hooks/wire"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/store"
+)
+
+// staged makes the list of a package, ready to be published. It is built as the build
+// of that name; the header tells builds apart.
+func (d *Daemon) staged(t *testing.T, name, build string, contents ...string) *candidate {
+	t.Helper()
+	g := digestlist.Group{Algo: digestlist.SHA256}
+	for _, content := range contents {
+		sum := sha256.Sum256([]byte(content))
+		g.Entries = append(g.Entries, digestlist.Entry{Digest: sum[:], Path: "/opt/" + content})
+	}
+	pkg := nevra.NEVRA{Name: name, EVR: nevra.EVR{Version: "1", Release: "1"}, Arch: "noarch"}
+	c := &candidate{pkg: pkg, header: sha256.Sum256([]byte(name + build)), files: len(contents), denials: d.snapshot().denials}
+	w := workspace{stager: d.dir.Stager("test-" + name + build)}
+	var err error
+	if c.name, err = digestlist.PackageName(digestlist.FormatTLV, pkg); err == nil {
+		w.body, err = digestlist.AppendTLV(nil, []digestlist.Group{g})
+	}
+	if err == nil {
+		c.body = sha256.Sum256(w.body)
+		c.refs, err = makeRefs(digestlist.FormatTLV, w.body, c.files)
+	}
+	if m := d.maker.Load(); err == nil {
+		if err = m.signList(c, &w); err == nil {
+			err = m.stage(c, &w)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func newTransaction() *transaction {
+	return &transaction{added: map[store.Digest]*addition{}, byIndex: map[uint32]*addition{}}
+}
+
+// TestNoListBeforeItsMark: a list appears once a crash cannot make it an intruder's.
+func TestNoListBeforeItsMark(t *testing.T) {
+	d := bare(t)
+	publish := map[string]func(s *state, c *candidate) error{
+		"in a transaction": func(s *state, c *candidate) error {
+			txn := newTransaction()
+			s.opened(txn)
+			_, err := s.add(txn, 0, c)
+			return err
+		},
+		"by a reconciliation": func(s *state, c *candidate) error {
+			_, err := s.apply([]installedPackage{{pkg: c.pkg, header: c.header, fresh: c}})
+			return err
+		},
+	}
+	for name, by := range publish {
+		let := d.stopCommits(t)
+		c := d.staged(t, "hello", name, "a")
+		err := d.onState(t.Context(), func(s *state) error { return by(s, c) })
+		if names, nerr := d.dir.Names(); err == nil || nerr != nil || len(names) > 0 {
+			t.Errorf("%s: %v, and the directory has %v (%v)", name, err, names, nerr)
+		}
+		let()
+	}
+	if err := d.onState(t.Context(), func(s *state) error {
+		err := s.needMark()
+		if c, lerr := s.index.Load(); lerr != nil || c.Meta[metaOpen] == nil {
+			t.Errorf("no mark in the index: %v", lerr)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTransactionEnds whatever fails at its end.
+func TestTransactionEnds(t *testing.T) {
+	for name, fail := range map[string]func(*testing.T, *Daemon){
+		"list directory": func(_ *testing.T, d *Daemon) { d.dir.Close() },
+		"index":          func(t *testing.T, d *Daemon) { t.Cleanup(d.stopCommits(t)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := bare(t)
+			txn := newTransaction()
+			err := d.onState(t.Context(), func(s *state) error {
+				s.opened(txn)
+				_, err := s.add(txn, 0, d.staged(t, "hello", "", "a"))
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			fail(t, d)
+			d.onState(t.Context(), func(s *state) error {
+				if _, _, err := s.end(txn); err == nil {
+					t.Error("nothing failed")
+				}
+				if len(s.open) > 0 {
+					t.Error("the transaction is open for ever")
+				}
+				if e := s.byName["tlv-hello-0:1-1.noarch"]; e != nil {
+					t.Errorf("what did not get in is on record: %+v", e.List)
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// TestReplacedListComesBack: where another build of an installed version does not get
+// in, the list of the one that is there returns with it, at once, and unchanged.
+func TestReplacedListComesBack(t *testing.T) {
+	for _, vouch := range []policy.Verdict{policy.Allow, policy.WithholdList} {
+		d := bare(t)
+		list := d.publishFor(t, "hello", "a", "b")
+		file := filepath.Join(d.config.Lists, list)
+		before, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := d.staged(t, "hello", "another", "c")
+		other.vouch.Verdict = vouch
+		txn := newTransaction()
+		err = d.onState(t.Context(), func(s *state) error {
+			s.opened(txn)
+			_, err := s.add(txn, 3, other)
+			return err
+		})
+		if now, rerr := os.ReadFile(file); err != nil || (rerr == nil) != (vouch == policy.Allow) || string(now) == string(before) {
+			t.Fatalf("verdict %v: %v; the list of the build that comes: %v", vouch, err, rerr)
+		}
+		var out entry
+		err = d.onState(t.Context(), func(s *state) error {
+			if err := s.failed(txn, 3); err != nil {
+				return err
+			}
+			out = *s.byName[list]
+			return nil
+		})
+		if now, rerr := os.ReadFile(file); err != nil || rerr != nil || string(now) != string(before) {
+			t.Errorf("verdict %v: %v; the list is not back: %v", vouch, err, rerr)
+		}
+		if !out.active() || out.broken || out.Header == other.header {
+			t.Errorf("verdict %v: its entry is %+v", vouch, out.List)
+		}
+		err = d.onState(t.Context(), func(s *state) error {
+			if _, _, err := s.end(txn); err != nil {
+				return err
+			}
+			if err := s.inspect(); err != nil {
+				return err
+			}
+			_, err := s.foreign()
+			return err
+		})
+		if names, _ := d.dir.Names(); err != nil || !slices.Equal(names, []string{list}) || len(d.snapshot().asides) > 0 {
+			t.Errorf("verdict %v: %v; the directory has %v, quarantine %v", vouch, err, names, d.snapshot().asides)
+		}
+		if left, err := os.ReadDir(d.config.Lists + ".staging"); err != nil || len(left) > 0 {
+			t.Errorf("verdict %v: left in staging: %v, %v", vouch, left, err)
+		}
+	}
+}
+
+// TestReplacedListStaysAway: it does not come back when its key was revoked meanwhile.
+func TestReplacedListStaysAway(t *testing.T) {
+	const key = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	d := bare(t)
+	list := d.publishFor(t, "hello", "a")
+	other := d.staged(t, "hello", "another", "c")
+	other.vouch.Verdict = policy.WithholdList
+	txn := newTransaction()
+	err := d.onState(t.Context(), func(s *state) error {
+		e := *s.byName[list]
+		e.Key = key
+		s.put(&e)
+		s.setKey(store.Key{Fingerprint: key})
+		s.opened(txn)
+		if _, err := s.add(txn, 0, other); err != nil {
+			return err
+		}
+		s.note(key, store.KeyRevocation{Source: sourceAdministrator, Hard: true}, s.now())
+		return s.failed(txn, 0)
+	})
+	if names, nerr := d.dir.Names(); err != nil || nerr != nil || len(names) > 0 {
+		t.Errorf("%v; the directory has %v (%v)", err, names, nerr)
+	}
+}
+
+// TestTornLists: what a loss of power leaves of lists in a transaction is no
+// tampering; the same is when nothing was under way, and what is whole always is.
+func TestTornLists(t *testing.T) {
+	d := bare(t)
+	var contents []string
+	for i := range 400 {
+		contents = append(contents, string(rune('a'+i%26))+"-a-file-with-a-name-of-some-length-"+string(rune('a'+i/26)))
+	}
+	c := d.staged(t, "hello", "", contents...)
+	err := d.onState(t.Context(), func(s *state) error { return s.dir.Publish(c.staged, c.name, true) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := d.dir.Read(c.name, nil)
+	if err != nil || len(whole) < 3*tornBlock {
+		t.Fatalf("%d bytes, %v", len(whole), err)
+	}
+	body, _, _, err := digestlist.SplitSignature(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := func(at, n int) []byte {
+		data := slices.Clone(whole)
+		clear(data[at : at+n])
+		return data
+	}
+	tail := len(whole) / tornBlock * tornBlock
+	if err := d.dir.Remove(c.name); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		what string
+		data []byte
+		torn bool
+	}{
+		{"nothing", nil, true},
+		{"zeros", make([]byte, len(whole)), true},
+		{"the first block", whole[:tornBlock], true},
+		{"all but the last block", whole[:tail], true},
+		{"a block of zeros within", with(tornBlock, tornBlock), true},
+		{"a last block of zeros", with(tail, len(whole)-tail), true},
+		{"a changed byte", with(100, 1), false},
+		{"an unsigned list", body, false},
+	} {
+		for _, interrupted := range []bool{true, false} {
+			err := os.WriteFile(filepath.Join(d.config.Lists, c.name), test.data, 0o644)
+			var asides []store.Aside
+			if err == nil {
+				err = d.onState(t.Context(), func(s *state) error {
+					s.interrupted, s.asides = interrupted, nil
+					_, err := s.foreign()
+					asides = s.asides
+					return err
+				})
+			}
+			if names, nerr := d.dir.Names(); err != nil || nerr != nil || len(names) > 0 {
+				t.Fatalf("%s: %v; the directory has %v (%v)", test.what, err, names, nerr)
+			}
+			if accused := len(asides) > 0; accused == (test.torn && interrupted) {
+				t.Errorf("%s, interrupted %v: called tampering: %v", test.what, interrupted, accused)
+			}
+		}
+	}
+}
+
+// TestWithheldVersionIsRetired: that a version was active is known while it has no
+// list, and when its package goes; whatever took the list.
+func TestWithheldVersionIsRetired(t *testing.T) {
+	for name, withhold := range map[string]func(s *state, e *entry) error{
+		"another build that nobody vouches for": func(s *state, e *entry) error {
+			c := candidate{pkg: e.Package, header: sha256.Sum256([]byte("x")), name: e.Name, denials: s.denials}
+			c.vouch = policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonUnsigned}
+			var r reconciled
+			return s.applyFresh(&c, false, &r)
+		},
+		"the same build, judged anew": func(s *state, e *entry) error {
+			c := candidate{pkg: e.Package, header: e.Header, name: e.Name, denials: s.denials}
+			c.vouch = policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonKeyRevoked}
+			var r reconciled
+			return s.applyFresh(&c, false, &r)
+		},
+		"installed again in a transaction": func(s *state, e *entry) error {
+			c := candidate{pkg: e.Package, header: e.Header, name: e.Name, denials: s.denials}
+			c.vouch = policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonUnknownKey}
+			txn := newTransaction()
+			s.opened(txn)
+			if _, err := s.add(txn, 0, &c); err != nil {
+				return err
+			}
+			s.installed(txn, 0)
+			_, _, err := s.end(txn)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := bare(t)
+			list := d.publishFor(t, "hello", "a")
+			err := d.onState(t.Context(), func(s *state) error {
+				s.multi = []string{"hello"}
+				e := s.byName[list]
+				counter := e.Counter
+				if err := withhold(s, e); err != nil {
+					return err
+				}
+				if e = s.byName[list]; e.active() || e.Counter != counter {
+					t.Errorf("withheld as %+v, counter was %d", e.List, counter)
+				}
+				s.forget(list)
+				s.retire(e, "removed", wire.Peer{})
+				if got := s.policyLine(lineOf(e.Package)).Retired; got != e.Package.EVR {
+					t.Errorf("retired up to %v, want %v", got, e.Package.EVR)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"testing"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist/nevra"
+)
+
+// TestStateIsWired: what the configuration asks for reaches the state that serves.
+func TestStateIsWired(t *testing.T) {
+	for _, test := range []struct {
+		trail string
+		waits bool
+	}{{"system", true}, {"none", false}} {
+		c := testConfig(t)
+		c.AuditTrail = test.trail
+		d, stop := serve(t, c)
+		err := d.owner.do(t.Context(), func(s *state) {
+			if s.waits != test.waits {
+				t.Errorf("audit-trail %q: the log waits for the journal: %v", test.trail, s.waits)
+			}
+			if s.unitOf == nil {
+				t.Error("nobody tells the unit of a process")
+			}
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		stop()
+	}
+}
+
+// TestReloadReachesAll: after a reload lists are named and judged by one setting.
+func TestReloadReachesAll(t *testing.T) {
+	c := testConfig(t)
+	d, stop := serve(t, c)
+	defer stop()
+	pkg := nevra.NEVRA{Name: "python3", EVR: nevra.EVR{Version: "2", Release: "1"}, Arch: "noarch"}
+	order := func(lists map[string]uint32) {
+		if err := d.setOrder(t.Context(), api.Actor{}, lists, "", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	order(map[string]uint32{"tlv-python3-0:1-1.noarch": 7})
+	for _, multi := range []bool{true, false} {
+		if c.MultiVersion = nil; multi {
+			c.MultiVersion = []string{"python3*"}
+		}
+		if err := d.adopt(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		// A number goes on to the next version only where versions follow each other.
+		want := "7-tlv-python3-0:2-1.noarch"
+		if multi {
+			want = "tlv-python3-0:2-1.noarch"
+		}
+		name, err := d.maker.Load().nameOf(pkg, false)
+		if err != nil || name != want {
+			t.Errorf("multiversion %v: the maker names it %s, %v", multi, name, err)
+		}
+		d.onState(t.Context(), func(s *state) error {
+			if got := s.order.name("tlv-python3-0:2-1.noarch", pkg, false); got != want {
+				t.Errorf("multiversion %v: the state names it %s", multi, got)
+			}
+			if got := s.policyLine(lineOf(pkg)).Multi; got != multi {
+				t.Errorf("multiversion %v: policy has %v", multi, got)
+			}
+			return nil
+		})
+	}
+}

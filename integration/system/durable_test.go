@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package system_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// unsuspected checks that digestd accuses nobody: what it did itself is no tampering.
+func (m *machine) unsuspected() {
+	m.Helper()
+	if aside, err := os.ReadDir(filepath.Join(m.place, "lists.quarantine")); err != nil || len(aside) > 0 {
+		m.Errorf("quarantine has %v, %v", aside, err)
+	}
+	if out, err := m.digestctl("status").CombinedOutput(); err != nil {
+		m.Errorf("status: %v\n%s", err, out)
+	}
+	if out := m.mustCtl("log"); strings.Contains(out, "tampered") {
+		m.Errorf("the log tells of tampering:\n%s", out)
+	}
+}
+
+// TestKilledWhileSigningAnew: lists that took the place of their predecessors before
+// that was recorded are digestd's own, wherever it died.
+func TestKilledWhileSigningAnew(t *testing.T) {
+	for _, point := range failpoints(t) {
+		if !strings.HasPrefix(point, "sync-") {
+			continue
+		}
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			m, _ := history(t)
+			counter := m.counter()
+			m.stop()
+			nth := 2 // once at the start
+			if point == "sync-between-lists" {
+				nth = 1
+			}
+			m.startDaemon(fmt.Sprintf("DIGESTD_FAILPOINT=%s:%d", point, nth))
+			m.digestctl("keys", "rotate", "--reason", "test").Run()
+			m.mustExit()
+			m.startDaemon()
+			m.converged(counter)
+			m.unsuspected()
+		})
+	}
+}
+
+// TestPowerCutInTransaction: of a list that was renamed into place and not synced a
+// file system may leave nothing, a part or zeros. That is no tampering either.
+func TestPowerCutInTransaction(t *testing.T) {
+	for name, leave := range map[string]func(data []byte) []byte{
+		"nothing": func([]byte) []byte { return nil },
+		"a part":  func(data []byte) []byte { return data[:len(data)/2] },
+		"zeros":   func(data []byte) []byte { return make([]byte, len(data)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, upgrade := history(t)
+			counter := m.counter()
+			m.stop()
+			m.startDaemon("DIGESTD_FAILPOINT=add-after-publish:2")
+			rpm := m.rpm(upgrade...)
+			if err := rpm.Start(); err != nil {
+				t.Fatal(err)
+			}
+			m.mustExit()
+			rpm.Process.Kill()
+			rpm.Wait()
+			torn := 0
+			for _, list := range []string{"tlv-up-0:2-1.noarch", "tlv-new-0:1-1.noarch"} {
+				path := filepath.Join(m.place, "lists", list)
+				if data, err := os.ReadFile(path); err == nil {
+					write(t, path, leave(data))
+					torn++
+				}
+			}
+			if torn == 0 {
+				t.Fatal("no list was published")
+			}
+			m.startDaemon()
+			m.converged(counter)
+			m.unsuspected()
+		})
+	}
+}
+
+// TestListThatWasNotSynced: rpm is told when a list may not be on the disk, and the
+// next comparison writes it anew: to sync again would write nothing.
+func TestListThatWasNotSynced(t *testing.T) {
+	m := start(t)
+	list := filepath.Join(m.place, "lists", "tlv-hello-0:1-1.noarch")
+	file := m.mustBuild("hello-1-1.noarch")
+	strace := exec.Command("strace", "-f", "-qq", "-o", "/dev/null", "-P", list, "-e", "trace=fdatasync",
+		"-e", "inject=fdatasync:error=EIO", "-p", fmt.Sprint(m.daemon.Process.Pid))
+	if err := strace.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer strace.Wait()
+	defer strace.Process.Kill()
+	traced := func() bool {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.daemon.Process.Pid))
+		return err == nil && !strings.Contains(string(status), "TracerPid:\t0\n")
+	}
+	if !m.wait(traced) {
+		t.Fatal("strace does not attach")
+	}
+	out, err := m.rpm("-U", file).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "cannot sync") {
+		t.Fatalf("rpm was told (%v):\n%s", err, out)
+	}
+	if !m.wait(func() bool { return m.digestctl("status").Run() != nil }) {
+		t.Error("status has no problem to tell")
+	}
+	inode := func() uint64 {
+		var st unix.Stat_t
+		if err := unix.Lstat(list, &st); err != nil {
+			t.Fatal(err)
+		}
+		return st.Ino
+	}
+	m.eventually(filepath.Base(list)) // vouched for all the same
+	strace.Process.Signal(syscall.SIGTERM)
+	strace.Wait()
+	before := inode()
+	m.mustCtl("sync")
+	if inode() == before {
+		t.Error("the list was not written anew")
+	}
+	m.unsuspected()
+	before = inode()
+	m.mustCtl("sync")
+	if inode() != before {
+		t.Error("a list that was synced is written anew")
+	}
+}
+
+// TestActOnFullDisk: a grant that could not be recorded lets nothing in, now or later;
+// with space again the index is written by itself, and the grant can be given.
+func TestActOnFullDisk(t *testing.T) {
+	m, err := newMachine(t, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk := smallDisk(t, "2048")
+	m.state = filepath.Join(disk, "state")
+	m.importKey("vendor")
+	m.startDaemon()
+	m.mustRPM("-U", m.mustBuild("hello-1-1.noarch"))
+	m.mustRPM("-U", m.mustBuild("hello-2-1.noarch"))
+	refused := func(when string) {
+		t.Helper()
+		if out, err := m.rpm("-U", "--oldpackage", "hello-1-1.noarch.rpm").CombinedOutput(); err == nil {
+			t.Fatalf("%s, the old version is in:\n%s", when, out)
+		}
+	}
+	grant := func() error {
+		return m.digestctl("rollback", "grant", "hello-1-1.noarch", "--reason", "test").Run()
+	}
+	refused("before any grant")
+	free := fill(t, disk)
+	if grant() == nil {
+		t.Fatal("granted without a record")
+	}
+	refused("after a grant that failed")
+	free()
+	if !m.wait(func() bool { return m.digestctl("status").Run() == nil }) {
+		t.Errorf("with space again:\n%s", m.mustCtl("status"))
+	}
+	refused("with space again")
+	m.stop()
+	m.startDaemon()
+	refused("after a restart")
+	if err := grant(); err != nil {
+		t.Error(err)
+	}
+	m.mustRPM("-U", "--oldpackage", "hello-1-1.noarch.rpm")
+	m.eventually("tlv-hello-0:1-1.noarch")
+}
+
+// TestFailedBuildGivesTheListBack: where an unsigned build of an installed version
+// cannot be unpacked, the list of the one that stays is back before rpm has ended.
+func TestFailedBuildGivesTheListBack(t *testing.T) {
+	for _, key := range []string{"key=", "key=vendor"} {
+		t.Run(key, func(t *testing.T) {
+			m := start(t)
+			m.mustRPM("-U", m.mustBuild("hello-1-1.noarch", "/usr/bin/hello=first"))
+			const name = "tlv-hello-0:1-1.noarch"
+			before := read(t, filepath.Join(m.place, "lists", name))
+			// What is in the way of a file cannot be replaced by it.
+			if err := os.MkdirAll(m.path("root", "opt", "in-the-way", "full"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			other := m.mustBuild("hello-1-1.noarch", key, "/usr/bin/hello=second", "/opt/in-the-way=file")
+			out, err := m.rpm("-U", "--replacepkgs", other).CombinedOutput()
+			if err == nil {
+				t.Fatalf("it was unpacked:\n%s", out)
+			}
+			if now := read(t, filepath.Join(m.place, "lists", name)); string(now) != string(before) {
+				t.Error("another list has its name")
+			}
+			m.mustCtl("why", m.path("root", "usr", "bin", "hello"))
+			m.mustCtl("sync")
+			m.eventually(name)
+			m.unsuspected()
+		})
+	}
+}

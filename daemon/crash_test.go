@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"crypto/sha256"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store"
+	"golang.org/x/sys/unix"
 )
 
 // staged makes the list of a package, ready to be published. It is built as the build
@@ -318,5 +320,38 @@ func TestWithheldVersionIsRetired(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// TestUnreadableIsNoTampering: a list that cannot be read for want of descriptors stays
+// where it is, accuses nobody, and is made anew.
+func TestUnreadableIsNoTampering(t *testing.T) {
+	d := bare(t)
+	list := d.publishFor(t, "hello", "a")
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	err := d.onState(t.Context(), func(s *state) error {
+		e := *s.byName[list]
+		e.stamp = store.Stamp{} // as at a start, when every list is read
+		s.put(&e)
+		none := unix.Rlimit{Cur: 0, Max: limit.Max}
+		err := unix.Setrlimit(unix.RLIMIT_NOFILE, &none)
+		if err == nil {
+			err = s.inspect()
+			_, ferr := s.foreign()
+			err = errors.Join(err, ferr, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+		}
+		if e := s.byName[list]; !e.active() || s.standing(s.signer)[e.Header] != nil {
+			t.Errorf("it is %+v, and will not be made anew", e.List)
+		}
+		if len(s.asides) > 0 || s.nextSeq != 1 {
+			t.Errorf("called tampering: %v", s.asides)
+		}
+		return err
+	})
+	if names, nerr := d.dir.Names(); err != nil || nerr != nil || !slices.Equal(names, []string{list}) {
+		t.Errorf("%v; the directory has %v (%v)", err, names, nerr)
 	}
 }

@@ -162,6 +162,7 @@ func (d *Daemon) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 func (d *Daemon) completeDenials(ctx context.Context) (lists int, err error) {
 	if lists, err = d.enforceDenials(context.WithoutCancel(ctx)); err != nil {
 		d.wantSync("lists still have what is denied")
+		err = fmt.Errorf("it is denied, but cannot be taken out of all lists yet: %w", err)
 	}
 	return lists, err
 }

@@ -78,7 +78,16 @@ func (s *state) inspectEntry(e *entry, buf *[]byte) error {
 	case err != nil:
 		return err
 	default:
-		if why := s.compare(e, stamp, buf); why != "" {
+		why, err := s.compare(e, stamp, buf)
+		if err != nil {
+			// That it cannot be read is no tampering: a disk fails, descriptors run out.
+			s.log.Error("list not read", "list", e.Name, "error", err)
+			again := *e
+			again.Change = store.Publishing // it stays, and is made anew
+			s.put(&again)
+			s.anew = true
+		}
+		if why != "" {
 			_, foreign := s.judge(e.Name)
 			if foreign != "" && e.Change != store.Publishing { // else it was not in place yet
 				s.quarantine(e.Name, why)
@@ -90,21 +99,25 @@ func (s *state) inspectEntry(e *entry, buf *[]byte) error {
 }
 
 // compare reads a list whose stamp is not the one we know and says what is
-// wrong with it, if anything is.
-func (s *state) compare(e *entry, stamp store.Stamp, buf *[]byte) string {
+// wrong with it, if anything is. An error means that it cannot be read.
+func (s *state) compare(e *entry, stamp store.Stamp, buf *[]byte) (why string, err error) {
 	if !stamp.Regular {
-		return "not a regular file"
+		return "not a regular file", nil
 	}
 	if stamp.Links != 1 {
-		return "has a second name, through which it can be changed"
+		return "has a second name, through which it can be changed", nil
 	}
 	data, err := s.dir.Read(e.Name, *buf)
+	var system *fs.PathError
+	if errors.As(err, &system) {
+		return "", err
+	}
 	if err != nil {
-		return err.Error()
+		return err.Error(), nil
 	}
 	*buf = data
 	if store.Digest(sha256.Sum256(data)) != e.File {
-		return "content is not what was published"
+		return "content is not what was published", nil
 	}
 	same := *e
 	same.stamp = stamp
@@ -118,11 +131,11 @@ func (s *state) compare(e *entry, stamp store.Stamp, buf *[]byte) string {
 			same.refs, err = makeRefs(format, body, e.Files)
 		}
 		if err != nil {
-			return err.Error()
+			return err.Error(), nil
 		}
 	}
 	s.put(&same)
-	return ""
+	return "", nil
 }
 
 // mark notes that the file of e must be made anew.
@@ -176,6 +189,10 @@ func (s *state) judge(name string) (body store.Digest, why string) {
 		return body, "not a regular file"
 	}
 	data, err := s.dir.Read(name, nil)
+	var system *fs.PathError
+	if s.interrupted && errors.As(err, &system) {
+		return body, "" // as likely ours as not, and to be removed either way
+	}
 	if err != nil {
 		return body, err.Error()
 	}

@@ -311,6 +311,6 @@ func (d *Daemon) finishMoves(ctx context.Context) error {
 			s.batch.DeleteList(e.Name)
 			failpoint.Hit("order-between-removals")
 		}
-		return errors.Join(s.dir.SyncAll(), s.commit())
+		return errors.Join(s.syncLists(nil), s.commit())
 	})
 }

@@ -246,12 +246,13 @@ func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason strin
 		return api.Key{}, err
 	}
 	d.refreshLabels(gone)
+	// The key is revoked: what fails from here on is repeated by reconciliations.
 	if err := d.refreshKeys(ctx, true); err != nil {
-		return api.Key{}, err
+		d.log.Error("keyring not refreshed", "error", err)
 	}
 	if k.Use == useLists {
 		if _, err := d.runSync(ctx, "the signing key was revoked", func(string, int, int) {}); err != nil {
-			return api.Key{}, err
+			d.log.Error("sync failed", "reason", "the signing key was revoked", "error", err)
 		}
 	} else {
 		// What another key has signed as well comes back.
@@ -306,7 +307,7 @@ func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason stri
 		return api.Key{}, err
 	}
 	if err := d.refreshKeys(ctx, true); err != nil {
-		return api.Key{}, err
+		d.log.Error("keyring not refreshed", "error", err) // and again by the reconciliation
 	}
 	d.wantSync("a key was restored")
 	snap = d.snapshot()

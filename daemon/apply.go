@@ -10,6 +10,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/policy"
@@ -88,16 +89,19 @@ func publishes(found []installedPackage) bool {
 // installed twice, from two builds, there is one name for both: the list that
 // stands keeps it, or the first.
 func (s *state) claims(found []installedPackage, r *reconciled) map[store.Digest]string {
-	s.solved("packages")
+	var out leftOut
 	byHeader := make(map[store.Digest]string, len(found))
 	taken := make(map[string]bool, len(found))
-	for _, p := range found {
-		if p.err != nil {
-			s.log.Warn("package without a list", "package", p.pkg.String(), "error", p.err)
+	for i := range found {
+		p := &found[i]
+		switch {
+		case errors.Is(p.err, header.ErrNoRegion):
+			r.Withheld++
+			out.unsignable = append(out.unsignable, p.String())
+		case p.err != nil:
 			r.Failed++
-			s.problem("packages", api.SeverityError, fmt.Sprintf("%s could not be vouched for: %v", plural(r.Failed, "package"), p.err),
-				"mend the cause, then: digestctl sync")
-		} else if p.fresh == nil {
+			out.fail(p, p.err)
+		case p.fresh == nil:
 			r.Kept++
 		}
 		if p.fresh != nil {
@@ -109,19 +113,21 @@ func (s *state) claims(found []installedPackage, r *reconciled) map[store.Digest
 			byHeader[p.header], taken[e.Name] = e.Name, true
 		}
 	}
-	for i, p := range found {
+	for i := range found {
+		p := &found[i]
 		if p.fresh == nil {
 			continue
 		}
 		if taken[p.fresh.name] {
-			s.log.Warn("package installed twice, from two builds: one has no list", "package", p.pkg.String())
+			out.twice = append(out.twice, p.String())
 			s.dir.Discard(p.fresh.staged)
-			found[i].fresh = nil
+			p.fresh = nil
 			r.Withheld++
 			continue
 		}
 		byHeader[p.header], taken[p.fresh.name] = p.fresh.name, true
 	}
+	s.tellOfLeftOut(&out)
 	return byHeader
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // retry calls again for what could not be done, with pauses that grow from first
-// to last, until again reports that nothing is left. It begins when wake says so;
+// to last, until it reports that nothing is left. It begins when wake says so;
 // a failure while it waits does not make it hurry.
 func retry(ctx context.Context, wake <-chan struct{}, first, last time.Duration, again func(context.Context) (left bool)) error {
 	for {

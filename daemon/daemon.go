@@ -68,6 +68,7 @@ type Daemon struct {
 	resync       backoff                     // after one that failed; guarded by syncMutex
 	ownMutex     sync.Mutex                  // one change of an own list at a time
 	uploads      uploads                     // own lists that are being sent
+	refusals     refusals                    // hooks that could not be served
 
 	memory   *memory
 	verifier verifier

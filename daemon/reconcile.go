@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -34,6 +35,18 @@ type installedPackage struct {
 	header store.Digest
 	fresh  *candidate // nil when its list stands already
 	err    error
+	number uint32 // of a header that does not say what package it is
+}
+
+// String names the package as well as its header lets it be named.
+func (p *installedPackage) String() string {
+	switch {
+	case p.number == 0:
+		return p.pkg.String()
+	case p.pkg.Name != "":
+		return fmt.Sprintf("%s (header %d of rpm's database)", p.pkg.Name, p.number)
+	}
+	return fmt.Sprintf("header %d of rpm's database", p.number)
 }
 
 // reconcile makes the directory equal to what rpm's database and the index
@@ -169,19 +182,33 @@ func (d *Daemon) readInstalled(ctx context.Context, standing map[store.Digest]*e
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	blobs := make(chan []byte, 4)
+	type stored struct {
+		hnum uint32
+		blob []byte
+	}
+	headers := make(chan stored, 4)
 	spare := make(chan []byte, 8)
 	var (
 		mu    sync.Mutex
 		found []installedPackage
 		group sync.WaitGroup
+		// nameless counts headers whose name only the database could tell, for a
+		// price: no more than a few are ever named.
+		nameless atomic.Int32
 	)
+	const maxNameless = 32
 	maker, keyring, now := d.maker.Load(), d.snapshot().keyring, d.now()
 	for n := range runtime.GOMAXPROCS(0) {
 		w := workspace{denials: denials, stager: d.dir.Stager("sync" + strconv.FormatUint(d.serial.Add(1), 36) + "-" + strconv.Itoa(n))}
 		group.Go(func() {
-			for blob := range blobs {
-				p := maker.recognise(blob, standing, keyring, now, &w)
+			for stored := range headers {
+				p := maker.recognise(stored.blob, standing, keyring, now, &w)
+				if p.pkg.Name == "" {
+					p.number = stored.hnum
+					if nameless.Add(1) <= maxNameless {
+						p.pkg.Name = db.NameOf(ctx, stored.hnum)
+					}
+				}
 				mu.Lock()
 				if p.pkg.Name != gpgPubkey {
 					found = append(found, p)
@@ -191,26 +218,26 @@ func (d *Daemon) readInstalled(ctx context.Context, standing map[store.Digest]*e
 				}
 				mu.Unlock()
 				select {
-				case spare <- blob:
+				case spare <- stored.blob:
 				default:
 				}
 			}
 		})
 	}
-	err = db.Headers(ctx, func(_ uint32, blob []byte) error {
+	err = db.Headers(ctx, func(hnum uint32, blob []byte) error {
 		var buf []byte
 		select {
 		case buf = <-spare:
 		default:
 		}
 		select {
-		case blobs <- append(buf[:0], blob...):
+		case headers <- stored{hnum, append(buf[:0], blob...)}:
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	})
-	close(blobs)
+	close(headers)
 	group.Wait()
 	if err == nil {
 		err = ctx.Err()
@@ -229,13 +256,16 @@ func (d *Daemon) readInstalled(ctx context.Context, standing map[store.Digest]*e
 // recognise turns one header of rpm's database into what is to be done for it.
 // The header is hostile input; one that is malformed costs its package the list.
 func (m *maker) recognise(blob []byte, standing map[store.Digest]*entry, keyring *pgp.Keyring, now time.Time, w *workspace) (p installedPackage) {
-	h, err := header.Parse(blob)
-	if err != nil {
-		p.err = fmt.Errorf("cannot read a header of rpm's database: %w", err)
+	if len(blob) == 0 {
+		p.err = errors.New("its header in rpm's database is damaged, empty or larger than any of rpm's")
 		return p
 	}
-	if p.pkg, err = h.NEVRA(); err != nil {
-		p.err = fmt.Errorf("cannot read a header of rpm's database: %w", err)
+	h, err := header.Parse(blob)
+	if err == nil {
+		p.pkg, err = h.NEVRA()
+	}
+	if err != nil {
+		p.pkg, p.err = nevra.NEVRA{}, fmt.Errorf("cannot read its header in rpm's database: %w", err)
 		return p
 	}
 	if p.pkg.Name == gpgPubkey {
@@ -243,7 +273,7 @@ func (m *maker) recognise(blob []byte, standing map[store.Digest]*entry, keyring
 	}
 	digest, err := h.Digest()
 	if err != nil {
-		p.err = fmt.Errorf("cannot read header of %s: %w", p.pkg, err)
+		p.err = err
 		return p
 	}
 	p.header = digest

@@ -45,7 +45,7 @@ func (d *Daemon) serveHooks(ctx context.Context, l *net.UnixListener) error {
 				return fmt.Errorf("cannot accept hooks: %w", err)
 			}
 			// Out of descriptors, most likely: a pause gives the others time to end.
-			d.log.Error("hook not accepted", "error", err)
+			d.hookRefused(ctx, err)
 			select {
 			case <-time.After(100 * time.Millisecond):
 			case <-ctx.Done():
@@ -55,7 +55,7 @@ func (d *Daemon) serveHooks(ctx context.Context, l *net.UnixListener) error {
 		select {
 		case slots <- struct{}{}:
 		default:
-			d.log.Error("hook refused", "error", "too many connections")
+			d.hookRefused(ctx, errTooMany)
 			conn.Close()
 			continue
 		}
@@ -199,6 +199,9 @@ func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err e
 	managed, why := s.d.manages(m)
 	if !managed {
 		s.log.Debug("transaction not managed", "root", m.Root, "reason", why)
+		if why == anotherDatabase && !m.Test() {
+			s.d.tellOfDatabase(ctx, m)
+		}
 		return false, s.conn.Write(&wire.Verdict{Decision: wire.NotManaged}, frameDeadline)
 	}
 	t := &transaction{
@@ -235,6 +238,7 @@ func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err e
 		}
 		if !t.test {
 			st.opened(t)
+			st.solved("database")
 		}
 		return nil
 	})
@@ -335,7 +339,7 @@ func (d *Daemon) manages(m *wire.Begin) (bool, string) {
 		return true, ""
 	}
 	if dev, ino, err := statID(dir); err == nil && m.DBIno != 0 && (dev != m.DBDev || ino != m.DBIno) {
-		return false, "another database"
+		return false, anotherDatabase
 	}
 	return true, ""
 }

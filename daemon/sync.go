@@ -75,6 +75,7 @@ func (d *Daemon) runSync(ctx context.Context, reason string, report progress) (a
 	d.reachSigner(ctx)
 	defer d.followSigner(ctx)
 	defer d.tellOfEnrolment(ctx)
+	again := func() { d.wantSync("the last comparison failed") }
 	for {
 		stamp := d.databaseStamp()
 		result, err := d.reconcile(ctx, report)
@@ -87,26 +88,37 @@ func (d *Daemon) runSync(ctx context.Context, reason string, report progress) (a
 				return result, fmt.Errorf("cannot sync: %w", err)
 			}
 		}
+		// Compared or not: what only this look at the database stirred up is no change.
+		d.synced.Store(&stamp)
 		if err != nil {
 			d.onState(ctx, func(s *state) error {
-				s.problem("sync", "error", "lists could not be compared with rpm's database: "+err.Error(), "mend the cause, then: digestctl sync")
+				s.problem("sync", "error", "lists could not be compared with rpm's database: "+err.Error(), d.syncAdvice(err))
 				s.publish()
 				return nil
 			})
 			if ctx.Err() == nil {
-				d.resync.again(func() { d.wantSync("the last comparison failed") })
+				d.resync.again(again)
 			}
 			return result, err
 		}
-		d.resync.reset()
-		if result.Failed == 0 {
-			d.synced.Store(&stamp)
+		if result.Failed > 0 {
+			d.resync.again(again)
+		} else {
+			d.resync.reset()
 		}
 		d.log.Info("lists in step with rpm's database", "reason", reason, "installed", result.Installed,
 			"published", result.Published, "withdrawn", result.Withdrawn, "withheld", result.Withheld,
 			"quarantined", result.Quarantined, "failed", result.Failed, "duration", result.Duration)
 		return result, nil
 	}
+}
+
+// syncAdvice says what can be done about a failed reconciliation.
+func (d *Daemon) syncAdvice(err error) string {
+	if errors.Is(err, rpmdb.ErrBerkeleyDB) {
+		return rpmdb.BerkeleyAdvice(d.config.Root)
+	}
+	return "mend the cause: digestd tries again by itself; or at once: digestctl sync"
 }
 
 func (d *Daemon) databaseStamp() (stamp rpmdb.Stamp) {

@@ -49,7 +49,8 @@ func (db *DB) Kind() string { return db.kind }
 // Headers calls fn with every header and its number in the database, in
 // ascending order of the numbers, until fn returns an error, which Headers
 // returns as it is. Headers of public keys are among them. The blob is valid
-// until fn returns. Numbers do not survive rpmdb --rebuilddb.
+// until fn returns; it is empty for a header that the database does not have whole, or
+// that is larger than any of rpm's. Numbers do not survive rpmdb --rebuilddb.
 func (db *DB) Headers(ctx context.Context, fn func(hnum uint32, blob []byte) error) error {
 	return db.each(ctx, "", fn)
 }
@@ -68,6 +69,25 @@ func (db *DB) Named(ctx context.Context, name string, fn func(hnum uint32, blob 
 		}
 		return fn(hnum, blob)
 	})
+}
+
+// NameOf returns the name of the package whose header has that number, by what the
+// database has beside the headers: of one that cannot be read. It is "" if only the
+// header could tell.
+func (db *DB) NameOf(ctx context.Context, hnum uint32) string {
+	if db.kind != KindSQLite {
+		return ""
+	}
+	src, err := openSQLite(ctx, filepath.Join(db.dir, sqliteFile), "")
+	if err != nil {
+		return ""
+	}
+	defer src.close()
+	name, err := src.nameOf(ctx, hnum)
+	if err != nil {
+		return ""
+	}
+	return name
 }
 
 // source is one pass over one form of the database.

@@ -26,6 +26,10 @@ const (
 // ErrNoDatabase says that a directory or a root has no database of rpm.
 var ErrNoDatabase = errors.New("no rpm database")
 
+// ErrBerkeleyDB says that the database has the form of rpm before 4.16, which is
+// not read. What can be done about it depends on the rpm of the machine.
+var ErrBerkeleyDB = errors.New("it is a Berkeley DB, which digestd does not read")
+
 // Locate returns the directory of rpm's database below root ("/" for the
 // running system). It looks where distributions put it; a directory set by the
 // macro _dbpath alone is not found. A symbolic link that leaves root is
@@ -72,7 +76,7 @@ func kindOf(dir string) (string, error) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, bdbFile)); err == nil {
-		return "", fmt.Errorf("cannot open the rpm database in %s: Berkeley DB is not supported, convert it with rpmdb --rebuilddb", dir)
+		return "", fmt.Errorf("cannot open the rpm database in %s: %w", dir, ErrBerkeleyDB)
 	}
 	return "", fmt.Errorf("cannot open the rpm database in %s: %w", dir, ErrNoDatabase)
 }

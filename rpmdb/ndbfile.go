@@ -68,8 +68,14 @@ func (s *ndbSource) fill(after uint32, b *batch) error {
 		if b.full() {
 			break
 		}
-		if err := readNDBBlob(s.f, slot, b); err != nil {
-			return fmt.Errorf("header %d: %w", slot.pkg, err)
+		data, items := len(b.data), len(b.items)
+		err := readNDBBlob(s.f, slot, b)
+		if errno := unix.Errno(0); errors.As(err, &errno) {
+			return fmt.Errorf("header %d: %w", slot.pkg, err) // the disk's fault, not the header's
+		}
+		if err != nil {
+			b.data, b.items = b.data[:data], b.items[:items]
+			b.add(slot.pkg, nil)
 		}
 	}
 	return nil

@@ -19,13 +19,14 @@ import (
 // log. Readers wait for nothing else.
 const busyTimeout = 5 * time.Second
 
-// A header above maxBlob arrives as NULL: sqlite knows its length without
-// reading it. No ORDER BY costs more than the walk along the primary key.
+// A header above maxBlob arrives as NULL, which is an empty one: sqlite knows its
+// length without reading it. No ORDER BY costs more than the walk along the primary key.
 const (
 	queryAll = `SELECT hnum, CASE WHEN length(blob) <= ? THEN blob END FROM Packages
 		WHERE hnum > ? ORDER BY hnum`
 	queryNamed = `SELECT hnum, CASE WHEN length(blob) <= ? THEN blob END FROM Packages
 		WHERE hnum > ? AND hnum IN (SELECT hnum FROM Name WHERE key = ?) ORDER BY hnum`
+	queryName = `SELECT key FROM Name WHERE hnum = ? LIMIT 1`
 )
 
 type sqliteSource struct {
@@ -124,12 +125,16 @@ func fill(rows *sql.Rows, b *batch) error {
 		if hnum <= 0 || hnum > math.MaxUint32 {
 			return fmt.Errorf("header has number %d", hnum)
 		}
-		if blob == nil {
-			return fmt.Errorf("header %d is empty or larger than %d bytes", hnum, maxBlob)
-		}
 		b.add(uint32(hnum), blob)
 	}
 	return rows.Err()
+}
+
+// nameOf asks the index of names, which says what a header was before it could
+// not be read.
+func (s *sqliteSource) nameOf(ctx context.Context, hnum uint32) (name string, err error) {
+	err = s.conn.QueryRowContext(ctx, queryName, hnum).Scan(&name)
+	return name, err
 }
 
 // unchanged makes sure that an immutable file is.

@@ -26,7 +26,8 @@ const (
 )
 
 // ErrNoRegion says that a header has no immutable region: nothing in it can be
-// verified. Public keys imported by old versions of rpm are like that.
+// verified. Public keys imported by old versions of rpm are like that, and
+// packages from before rpm 4, in whose headers rpm marks a region of another kind.
 var ErrNoRegion = errors.New("header has no immutable region")
 
 // ErrNoTag says that a header has no entry with the wanted tag.
@@ -42,7 +43,7 @@ type Header struct {
 	unsigned Section
 
 	blob   []byte
-	region uint32 // TagHeaderImmutable, TagHeaderSignatures, or 0
+	region uint32 // TagHeaderImmutable, TagHeaderSignatures, tagHeaderImage, or 0
 	ril    int    // entries in the region, with the region's own
 	rdl    int    // bytes of data in the region, with the trailer
 }
@@ -91,7 +92,7 @@ func (h *Header) parse(blob []byte) error {
 	index, data := blob[introSize:introSize+int(il)*entrySize], blob[introSize+int(il)*entrySize:]
 
 	first := entryAt(index, 0)
-	if first.tag != TagHeaderImmutable && first.tag != TagHeaderSignatures {
+	if first.tag < tagHeaderImage || first.tag > TagHeaderImmutable {
 		h.Section = Section{index: index, data: data, n: int(il)}
 		return h.Section.check(0)
 	}

@@ -4,6 +4,7 @@ package header
 
 // Tags that digestd reads (rpm, include/rpm/rpmtag.h).
 const (
+	tagHeaderImage      uint32 = 61 // region of a package from before rpm 4, made when it was installed
 	TagHeaderSignatures uint32 = 62 // region of a signature header
 	TagHeaderImmutable  uint32 = 63 // region of a package's header
 

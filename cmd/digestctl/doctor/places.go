@@ -66,6 +66,9 @@ func (p *patient) badDatabase(err error) {
 	case errors.Is(err, rpmdb.ErrNoDatabase):
 		p.fail("rpm --eval %_dbpath", "%v", err)
 		p.advise("if rpm keeps it elsewhere, set dbpath in %s", p.Config)
+	case errors.Is(err, rpmdb.ErrBerkeleyDB):
+		p.fail("rpm --eval %_db_backend", "%v", err)
+		p.advise("%s", rpmdb.BerkeleyAdvice(p.conf.Root))
 	default:
 		p.fail("rpmdb --rebuilddb", "%v", err)
 	}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/hooks/wire"
+)
+
+// errTooMany means that as many package managers are served as may be.
+var errTooMany = fmt.Errorf("%d package managers are connected, which is all that may be", maxSessions)
+
+// refusalsShown is how long status tells of a hook that was not served.
+const refusalsShown = 10 * time.Second
+
+// refusals counts the hooks that could not be served lately.
+type refusals struct {
+	mu    sync.Mutex
+	count int
+	timer *time.Timer
+}
+
+// hookRefused tells the administrator that a package manager could not be served,
+// until none was refused for a while.
+func (d *Daemon) hookRefused(ctx context.Context, err error) {
+	r := &d.refusals
+	r.mu.Lock()
+	r.count++
+	count := r.count
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+	r.timer = time.AfterFunc(refusalsShown, func() { d.hooksServed(ctx) })
+	r.mu.Unlock()
+	if count > 1 {
+		return
+	}
+	d.onState(ctx, func(s *state) error {
+		s.problem("hooks", api.SeverityError, "package managers cannot be served: "+err.Error(),
+			"see who connects: ss -xp; the limit on descriptors is LimitNOFILE of digestd.service")
+		s.publish()
+		return nil
+	})
+}
+
+func (d *Daemon) hooksServed(ctx context.Context) {
+	d.refusals.mu.Lock()
+	d.refusals.count = 0
+	d.refusals.mu.Unlock()
+	d.onState(ctx, func(s *state) error {
+		s.solved("hooks")
+		s.publish()
+		return nil
+	})
+}
+
+// anotherDatabase is why a transaction on this root is not followed.
+const anotherDatabase = "another database"
+
+// tellOfDatabase tells the administrator that rpm writes to another database than
+// the one that is followed, on the same root: of what it installs nothing is known.
+func (d *Daemon) tellOfDatabase(ctx context.Context, m *wire.Begin) {
+	ours, err := d.locateDB()
+	if err != nil {
+		return
+	}
+	theirs := filepath.Clean("/" + api.Clean(m.DBPath))
+	d.onState(ctx, func(s *state) error {
+		s.problem("database", api.SeverityWarning,
+			fmt.Sprintf("there are two databases of rpm: a transaction wrote to another database, %s, than digestd follows, %s: what it installed has no lists", theirs, ours),
+			fmt.Sprintf("see which one rpm uses: rpm --eval %%_dbpath; if it is %s, set dbpath = %q in digestd.conf and restart digestd, or remove the one that is left over", theirs, theirs))
+		s.publish()
+		return nil
+	})
+}

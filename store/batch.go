@@ -12,7 +12,7 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 )
 
-// The buckets of the index, schema 1.
+// The buckets of the index.
 const (
 	bucketMeta    = "meta"
 	bucketLists   = "lists"

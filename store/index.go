@@ -17,8 +17,10 @@ import (
 )
 
 // Schema is the version of the buckets and records this package writes. An
-// index of a higher schema is refused, never altered.
-const Schema = 1
+// index of a higher schema is refused, never altered; one of a lower schema is
+// upgraded. Schema 2 added to each list the signature that vouches for it and the
+// rules by which that was verified.
+const Schema = 2
 
 const (
 	indexFile   = "index.db"

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,7 +17,6 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/store"
 	"github.com/google/go-cmp/cmp"
-	"go.etcd.io/bbolt"
 )
 
 var when = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -150,19 +148,7 @@ func TestNewerSchemaIsRefusedUntouched(t *testing.T) {
 	raise(t, ix, 1)
 	ix.Close()
 	path := filepath.Join(dir, "index.db")
-	db, err := bbolt.Open(path, 0o600, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		value := binary.BigEndian.AppendUint64(nil, store.Schema+1)
-		sum := crc32.Checksum(append([]byte("meta\x00schema\x00"), value...), crc32.MakeTable(crc32.Castagnoli))
-		return tx.Bucket([]byte("meta")).Put([]byte("schema"), append(binary.BigEndian.AppendUint32(nil, sum), value...))
-	})
-	db.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
+	setSchema(t, path, store.Schema+1)
 	before, _ := os.ReadFile(path)
 	if _, _, err := store.Open(dir); !errors.Is(err, store.ErrSchema) {
 		t.Fatalf("open: %v, want ErrSchema", err)

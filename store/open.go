@@ -123,7 +123,10 @@ func openLocked(dir string) (*Index, Recovery, error) {
 		rec.Lost = last.commit
 		return ix, rec, nil
 	}
-	if err := ix.readMeta(); err != nil {
+	if err = upgrade(ix.db); err == nil {
+		err = ix.readMeta()
+	}
+	if err != nil {
 		return nil, rec, errors.Join(err, ix.db.Close())
 	}
 	switch {
@@ -224,8 +227,15 @@ func check(db *bbolt.DB, size int64) error {
 		if tx.Size() > size {
 			return fmt.Errorf("database is truncated: %d of %d bytes are left", size, tx.Size())
 		}
+		if tx.Bucket([]byte(bucketMeta)) == nil {
+			return fmt.Errorf("bucket %s is missing", bucketMeta)
+		}
+		schema := number(tx, metaSchema)
 		for _, name := range buckets {
 			bucket := tx.Bucket([]byte(name))
+			if bucket == nil && 0 < schema && schema < Schema {
+				continue // which upgrade adds
+			}
 			if bucket == nil {
 				return fmt.Errorf("bucket %s is missing", name)
 			}
@@ -250,11 +260,11 @@ func check(db *bbolt.DB, size int64) error {
 		if first != nil {
 			return first
 		}
-		switch v := number(tx, metaSchema); {
-		case v == 0:
+		switch {
+		case schema == 0:
 			return errors.New("schema is missing")
-		case v > Schema:
-			return fmt.Errorf("%w (schema %d, this one knows %d)", ErrSchema, v, Schema)
+		case schema > Schema:
+			return fmt.Errorf("%w (schema %d, this one knows %d)", ErrSchema, schema, Schema)
 		}
 		return nil
 	})
@@ -300,6 +310,32 @@ func (ix *Index) readMeta() error {
 		ix.commit, ix.counter = number(tx, metaCommit), number(tx, metaCounter)
 		return nil
 	})
+}
+
+// upgrade makes an index of an older schema one of this schema, durably and before
+// anything of this schema is written: from then on an older digestd refuses it.
+// The records of older schemas are valid as they are; see [List.Rules].
+func upgrade(db *bbolt.DB) error {
+	var schema uint64
+	err := db.View(func(tx *bbolt.Tx) error {
+		schema = number(tx, metaSchema)
+		return nil
+	})
+	if err != nil || schema == Schema {
+		return err
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range buckets {
+			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
+				return err
+			}
+		}
+		return putNumber(tx, metaSchema, Schema)
+	})
+	if err != nil {
+		return fmt.Errorf("cannot upgrade the index from schema %d to %d: %w", schema, Schema, err)
+	}
+	return nil
 }
 
 // setAside moves or copies the database to a name that is not taken.

@@ -45,6 +45,18 @@ type List struct {
 	Version uint64 `json:"version,omitempty"` // of the own list
 	Change  Change `json:"change,omitempty"`
 	Next    string `json:"next,omitempty"` // the name it is moving to
+
+	Signature *Signature `json:"signature,omitempty"` // that vouches for it; nil for an unsigned package, and before schema 2
+	Rules     string     `json:"rules,omitempty"`     // by which it was verified; "" before schema 2: it must be verified again
+	From      time.Time  `json:"from,omitzero"`       // when the signature begins to count for which it is withheld now
+}
+
+// Signature is what has to be known of a signature that was verified to say later
+// whether it may still vouch.
+type Signature struct {
+	Key  string    `json:"key"` // fingerprint of the key or subkey that made it, in lower case
+	Made time.Time `json:"made"`
+	Ends time.Time `json:"ends,omitzero"` // zero: never
 }
 
 // Line is the record of all versions of one package name on one architecture.

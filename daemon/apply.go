@@ -181,7 +181,7 @@ func (s *state) applyFresh(c *candidate, initial bool, r *reconciled) error {
 			r.gone = append(r.gone, previous)
 		}
 	} else {
-		if err := s.dir.Publish(c.staged, c.name, false); err != nil {
+		if err := s.appear(c.staged, c.name, false); err != nil {
 			return err
 		}
 		failpoint.Hit("sync-between-lists")

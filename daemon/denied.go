@@ -315,7 +315,7 @@ func (s *state) replaceReduced(all []*reduction, denials *policy.Denials) (gone 
 // exchange publishes a list without what is denied in the place of the one with
 // it. That is an activation like another.
 func (s *state) exchange(r *reduction) error {
-	if err := s.dir.Publish(r.staged, r.name, true); err != nil {
+	if err := s.appear(r.staged, r.name, true); err != nil {
 		return err
 	}
 	r.staged, r.published = store.Staged{}, true

@@ -42,6 +42,14 @@ func (s *state) needMark() error {
 	return s.commit()
 }
 
+// appear publishes a list that the index does not know yet.
+func (s *state) appear(list store.Staged, name string, poke bool) error {
+	if err := s.needMark(); err != nil {
+		return err
+	}
+	return s.dir.Publish(list, name, poke)
+}
+
 // unsynced notes that these lists may not be on the disk. The next reconciliation has
 // to write them anew, for the kernel does not try again what it failed to write. Until
 // then the mark and their records say that a start may find anything in their place.

@@ -258,7 +258,7 @@ func (s *state) moveLists(found []installedPackage, r *reconciled) error {
 			digestlist.WithoutSequence(old.Name) != digestlist.WithoutSequence(c.name) || !s.trusted(old) || !s.allowed(old) {
 			continue
 		}
-		if err := s.dir.Publish(c.staged, c.name, false); err != nil {
+		if err := s.appear(c.staged, c.name, false); err != nil {
 			return err
 		}
 		c.staged = store.Staged{}

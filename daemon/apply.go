@@ -23,6 +23,13 @@ type reconciled struct {
 	gone  []*entry // their files may have to be bound to another list
 	fresh []string // lists whose files may bear another label still
 	moved []string // lists that have another name now
+	out   leftOut
+}
+
+// fail notes that nothing could be done for a package; others go on.
+func (r *reconciled) fail(p *installedPackage, err error) {
+	r.Failed++
+	r.out.fail(p, err)
 }
 
 // apply brings lists and index in line with what is installed, durably, in one
@@ -52,10 +59,11 @@ func (s *state) apply(found []installedPackage) (r reconciled, err error) {
 	for _, p := range found {
 		if p.fresh != nil {
 			if err := s.applyFresh(p.fresh, initial, &r); err != nil {
-				return r, err
+				r.fail(&p, err)
 			}
 		}
 	}
+	s.tellOfLeftOut(&r.out)
 	if initial && r.Published > 0 {
 		s.event(store.Event{Kind: "first-sync", Text: fmt.Sprintf("%d lists published", r.Published)})
 	}
@@ -89,7 +97,6 @@ func publishes(found []installedPackage) bool {
 // installed twice, from two builds, there is one name for both: the list that
 // stands keeps it, or the first.
 func (s *state) claims(found []installedPackage, r *reconciled) map[store.Digest]string {
-	var out leftOut
 	byHeader := make(map[store.Digest]string, len(found))
 	taken := make(map[string]bool, len(found))
 	for i := range found {
@@ -97,10 +104,9 @@ func (s *state) claims(found []installedPackage, r *reconciled) map[store.Digest
 		switch {
 		case errors.Is(p.err, header.ErrNoRegion):
 			r.Withheld++
-			out.unsignable = append(out.unsignable, p.String())
+			r.out.unsignable = append(r.out.unsignable, p.String())
 		case p.err != nil:
-			r.Failed++
-			out.fail(p, p.err)
+			r.fail(p, p.err)
 		case p.fresh == nil:
 			r.Kept++
 		}
@@ -119,7 +125,7 @@ func (s *state) claims(found []installedPackage, r *reconciled) map[store.Digest
 			continue
 		}
 		if taken[p.fresh.name] {
-			out.twice = append(out.twice, p.String())
+			r.out.twice = append(r.out.twice, p.String())
 			s.dir.Discard(p.fresh.staged)
 			p.fresh = nil
 			r.Withheld++
@@ -127,7 +133,6 @@ func (s *state) claims(found []installedPackage, r *reconciled) map[store.Digest
 		}
 		byHeader[p.header], taken[p.fresh.name] = p.fresh.name, true
 	}
-	s.tellOfLeftOut(&out)
 	return byHeader
 }
 
@@ -137,9 +142,7 @@ func (s *state) withdrawOthers(installed map[store.Digest]string, r *reconciled)
 		if installed[e.Header] == e.Name || e.Own != "" || e.Change == store.Moving || e.Grace != "" && e.Grace == s.boot {
 			continue
 		}
-		if err := s.dir.Remove(e.Name); err != nil {
-			return err
-		}
+		s.takeAway(e.Name)
 		s.forget(e.Name)
 		if s.retire(e, "removed", wire.Peer{}) {
 			r.Withdrawn++
@@ -173,9 +176,7 @@ func (s *state) applyFresh(c *candidate, initial bool, r *reconciled) error {
 			s.put(&known)
 			return nil
 		}
-		if err := s.dir.Remove(c.name); err != nil {
-			return err
-		}
+		s.takeAway(c.name)
 		if previous != nil && previous.active() {
 			r.Withdrawn++
 			r.gone = append(r.gone, previous)
@@ -192,6 +193,7 @@ func (s *state) applyFresh(c *candidate, initial bool, r *reconciled) error {
 	a := &addition{candidate: *c, decision: d, previous: previous}
 	e, err := s.entryOf(a)
 	if err != nil {
+		s.takeAway(c.name) // it would be nobody's
 		return err
 	}
 	s.put(e)

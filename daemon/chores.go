@@ -43,12 +43,15 @@ const (
 func (d *Daemon) choreLoop(ctx context.Context) error {
 	return retry(ctx, d.chores, firstChore, lastChore, func(ctx context.Context) (left bool) {
 		var written bool
+		var freed []withdrawn
 		err := d.owner.do(ctx, func(s *state) {
 			failed := s.unwritten
 			left = s.doChores()
 			written = failed && !s.unwritten
+			freed = s.takeFreed()
 			s.tellAll()
 		})
+		d.refreshLabels(freed)
 		if written {
 			// What could not be recorded may have kept lists from being changed.
 			d.wantSync("the index can be written again")
@@ -63,8 +66,13 @@ func (s *state) doChores() (left bool) {
 	if err == nil && s.unwritten {
 		err = s.probe()
 	}
+	known := len(s.leftovers)
+	left = s.retryLeftovers()
+	if err == nil && len(s.leftovers) < known {
+		err = s.commit()
+	}
 	s.publish()
-	return err != nil || s.unwritten
+	return err != nil || s.unwritten || left
 }
 
 // chore has doChores called soon.

@@ -166,12 +166,9 @@ func (s *state) suspend(list []suspension) (gone []withdrawn, err error) {
 	for i, x := range list {
 		names[i] = x.entry.Name
 	}
-	contents, err := s.dir.RemoveMany(names, func() { failpoint.Hit("deny-between-lists") })
+	contents := s.takeAwayAll(names, func() { failpoint.Hit("deny-between-lists") })
 	for i, x := range list {
 		e, dec := x.entry, x.decision
-		if err != nil && contents[i] == nil {
-			continue // still there, for the next attempt
-		}
 		gone = append(gone, withdrawn{e, contents[i]})
 		if e.Grace != "" {
 			s.forget(e.Name)
@@ -192,9 +189,6 @@ func (s *state) suspend(list []suspension) (gone []withdrawn, err error) {
 		s.event(store.Event{Kind: "withdrawn", Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
 			Reason: string(policy.ReasonDenied), Text: dec.Text})
 		s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), string(policy.ReasonDenied)) })
-	}
-	if err != nil {
-		return gone, err
 	}
 	failpoint.Hit("deny-after-lists")
 	if err := s.syncLists(names); err != nil {

@@ -76,7 +76,7 @@ func (s *state) inspectEntry(e *entry, buf *[]byte) error {
 		}
 		s.mark(e)
 	case err != nil:
-		return err
+		s.log.Error("list not looked at", "list", e.Name, "error", err)
 	default:
 		why, err := s.compare(e, stamp, buf)
 		if err != nil {
@@ -169,10 +169,15 @@ func (s *state) foreign() (aside int, err error) {
 
 // foreignEntry puts one aside, or removes it if it is our own.
 func (s *state) foreignEntry(name string) (aside bool, err error) {
+	if _, left := s.leftovers[name]; left {
+		s.retryLeftovers()
+		return false, nil
+	}
 	body, why := s.judge(name)
 	if why == "" {
 		s.log.Info("list removed", "list", name, "reason", "left by an interrupted transaction")
-		return false, s.dir.Remove(name)
+		s.takeAway(name)
+		return false, nil
 	}
 	s.quarantineBody(name, body, why)
 	return true, nil

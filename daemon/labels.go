@@ -104,6 +104,9 @@ func (d *Daemon) refreshLabels(gone []withdrawn) {
 		return
 	}
 	for _, w := range gone {
+		if w.data == nil {
+			continue // it was not there, or is there still
+		}
 		name := w.entry.Name
 		err := d.eachLabelled(name, w.data, func(f *kernel.File, label string) error {
 			if label != name {

@@ -259,7 +259,11 @@ func (s *state) moveLists(found []installedPackage, r *reconciled) error {
 			continue
 		}
 		if err := s.appear(c.staged, c.name, false); err != nil {
-			return err
+			// It stays what it is, under its old name.
+			s.dir.Discard(c.staged)
+			r.fail(&found[i], err)
+			found[i].fresh = nil
+			continue
 		}
 		c.staged = store.Staged{}
 		s.moveAway(old, c.name)
@@ -304,9 +308,7 @@ func (d *Daemon) finishMoves(ctx context.Context) error {
 			if s.byName[e.Name] != e {
 				continue
 			}
-			if err := s.dir.Remove(e.Name); err != nil {
-				return err
-			}
+			s.takeAway(e.Name)
 			s.forget(e.Name)
 			s.batch.DeleteList(e.Name)
 			failpoint.Hit("order-between-removals")

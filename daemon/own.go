@@ -357,6 +357,12 @@ func (s *state) finishRemoval(e *entry, by api.Actor) error {
 	if err := s.dir.Remove(e.Name); err != nil {
 		return err
 	}
+	s.completeRemoval(e, by)
+	return nil
+}
+
+// completeRemoval forgets an own list whose file is gone, or will be.
+func (s *state) completeRemoval(e *entry, by api.Actor) {
 	failpoint.Hit("own-after-remove")
 	s.forget(e.Name)
 	if err := s.syncLists([]string{e.Name}); err != nil {
@@ -367,7 +373,6 @@ func (s *state) finishRemoval(e *entry, by api.Actor) error {
 	if err := s.commit(); err != nil {
 		s.log.Error("removal not recorded yet", "list", e.Name, "error", err)
 	}
-	return nil
 }
 
 func errNoOwn(name string) error {

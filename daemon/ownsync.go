@@ -101,15 +101,13 @@ func (s *state) adoptOwn(name string, version uint64) error {
 }
 
 // finishOwn completes removals that were cut short.
-func (s *state) finishOwn() error {
+func (s *state) finishOwn() {
 	for _, e := range s.sorted() {
 		if e.Own != "" && e.Change == store.Removing {
-			if err := s.finishRemoval(e, api.Actor{}); err != nil {
-				return err
-			}
+			s.takeAway(e.Name)
+			s.completeRemoval(e, api.Actor{})
 		}
 	}
-	return nil
 }
 
 // ownToMake lists the own lists whose file must be made, and withdraws those that
@@ -159,15 +157,10 @@ func (s *state) ownRefused(o store.Own, e *entry) policy.Decision {
 // after a crash in between finds no file, and judges the list again.
 func (s *state) withholdOwn(e *entry, why policy.Decision) (w withdrawn, err error) {
 	w = withdrawn{entry: e}
-	if w.data, err = s.dir.Read(e.Name, nil); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return w, err
-	}
 	l := *e
 	l.State, l.Reason, l.Text = store.Withheld, string(why.Reason), why.Text
 	l.File, l.Signer, l.Since, l.Change = store.Digest{}, "", s.now(), ""
-	if err := s.dir.Remove(e.Name); err != nil {
-		return w, err
-	}
+	w.data = s.takeAwayAll([]string{e.Name}, func() {})[0]
 	s.put(&l)
 	s.batch.PutList(l.List)
 	s.event(store.Event{Kind: "withdrawn", Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter, Reason: string(why.Reason), Text: why.Text})
@@ -196,10 +189,9 @@ func (d *Daemon) remakeOwn(ctx context.Context, work []*ownWork) {
 }
 
 // applyOwn publishes own lists that were made anew, before reconciliation looks for
-// what does not belong into the directory.
-func (s *state) applyOwn(work []*ownWork) error {
+// what does not belong into the directory. It returns how many could not be.
+func (s *state) applyOwn(work []*ownWork) (failed int) {
 	s.solved("own")
-	failed := 0
 	for _, w := range work {
 		e := w.entry
 		if s.byName[e.Name] != e || s.own[e.Own].Body != w.record.Body {
@@ -208,17 +200,17 @@ func (s *state) applyOwn(work []*ownWork) error {
 		if errors.Is(w.err, digestlist.ErrEmpty) && !e.active() || w.err == nil && w.made.denials != s.denials {
 			continue // all of it is denied; or something is since it was made, which makes it anew
 		}
-		if w.err != nil {
-			failed++
-			s.problem("own", api.SeverityError, fmt.Sprintf("%s could not be made anew, the last: own list %s: %v", plural(failed, "own list"), e.Own, w.err),
-				"make it again: digestctl own update "+e.Own)
-			continue
+		err := w.err
+		if err == nil {
+			if err = s.republishOwn(w); err == nil {
+				continue
+			}
 		}
-		if err := s.republishOwn(w); err != nil {
-			return err
-		}
+		failed++
+		s.problem("own", api.SeverityError, fmt.Sprintf("%s could not be made anew, the last: own list %s: %v", plural(failed, "own list"), e.Own, err),
+			"make it again: digestctl own update "+e.Own)
 	}
-	return nil
+	return failed
 }
 
 func (s *state) republishOwn(w *ownWork) error {

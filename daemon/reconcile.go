@@ -74,7 +74,8 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 		}
 		report("checking lists", 0, 0)
 		s.expireDenials()
-		if err = errors.Join(s.finishOwn(), s.inspect()); err == nil {
+		s.finishOwn()
+		if err = s.inspect(); err == nil {
 			banished, err = s.heedBlacklist() // a start knows the files of lists only now
 		}
 		return err
@@ -119,18 +120,20 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 		d.memory.rest()
 	}()
 	var result reconciled
+	var freed []withdrawn
 	err = d.onState(ctx, func(s *state) (err error) {
 		if len(s.open) > 0 || s.generation != generation {
 			return errOvertaken
 		}
 		report("publishing", 0, len(found))
-		if err = s.applyOwn(own); err == nil {
-			result, err = s.apply(found)
-		}
+		s.solved("directory")
+		failed := s.applyOwn(own)
+		result, err = s.apply(found)
+		result.Failed += failed
 		if err == nil {
 			s.solved("sync")
-			s.solved("directory")
 		}
+		freed = s.takeFreed()
 		result.Duration = time.Since(started)
 		s.lastSync = api.LastSync{When: s.now(), SyncResult: result.SyncResult}
 		s.publish()
@@ -138,6 +141,7 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 		return err
 	})
 	err = errors.Join(err, d.finishMoves(ctx))
+	d.refreshLabels(freed)
 	for _, e := range result.gone {
 		d.rebind(e)
 	}

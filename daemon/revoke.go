@@ -127,11 +127,8 @@ func (s *state) carryOut(fingerprint string) (gone []withdrawn, err error) {
 	}
 	names := namesOf(entries)
 	// Their contents are for the labels: a list that is gone has none.
-	contents, err := s.dir.RemoveMany(names, func() { failpoint.Hit("revoke-between-lists") })
+	contents := s.takeAwayAll(names, func() { failpoint.Hit("revoke-between-lists") })
 	for i, e := range entries {
-		if err != nil && contents[i] == nil {
-			continue // still there, for reconciliation to take away
-		}
 		w := *e
 		w.State, w.Reason, w.Text = store.Withheld, string(reason), text
 		if reason == policy.ReasonBlacklisted {
@@ -144,9 +141,6 @@ func (s *state) carryOut(fingerprint string) (gone []withdrawn, err error) {
 			Reason: string(reason), Text: r.Reason, UID: r.UID, PID: r.PID})
 		s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), string(reason)) })
 		gone = append(gone, withdrawn{e, contents[i]})
-	}
-	if err != nil {
-		return gone, err
 	}
 	failpoint.Hit("revoke-after-withdraw")
 	if len(names) > 0 {

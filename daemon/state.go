@@ -83,8 +83,10 @@ type state struct {
 	// interrupted: the index does not know all that this daemon published,
 	// for a transaction was cut short or the index was lost.
 	interrupted bool
-	exchanging  bool // lists are replaced outside of any transaction
-	anew        bool // a list must be made anew
+	leftovers   map[string]store.Leftover // files that must leave the directory and could not, by name
+	freed       []withdrawn               // of these, what has left since; see takeFreed
+	exchanging  bool                      // lists are replaced outside of any transaction
+	anew        bool                      // a list must be made anew
 	metaMark    openMark
 	tell        []func(observer) // once the next commit is durable
 	due         []func(observer) // now
@@ -168,6 +170,15 @@ func (s *state) load(rebuild bool) error {
 	for _, d := range c.Denials {
 		s.denied[d.ID] = d
 	}
+	s.leftovers = c.Leftovers()
+	for name := range s.leftovers {
+		if e := s.byName[name]; e != nil && e.active() {
+			s.notLeft(name)
+		}
+	}
+	if s.tellOfLeftovers(); len(s.leftovers) > 0 {
+		s.chore()
+	}
 	s.compileDenials()
 	if err := s.loadOrder(c.Meta); err != nil {
 		return err
@@ -185,6 +196,9 @@ func (s *state) put(e *entry) {
 	id := lineOf(e.Package)
 	s.byLine[id] = append(s.byLine[id], e)
 	s.changed[e.Name] = true
+	if e.active() && !e.broken {
+		s.notLeft(e.Name)
+	}
 }
 
 // forget removes an entry from memory.

@@ -156,6 +156,7 @@ func (d *Daemon) transactionEnded() {
 // these names, or to all if names is nil.
 func (d *Daemon) checkDirectory(ctx context.Context, names map[string]bool) {
 	anew := false
+	var freed []withdrawn
 	err := d.onState(ctx, func(s *state) error {
 		var err error
 		if names == nil {
@@ -165,7 +166,7 @@ func (d *Daemon) checkDirectory(ctx context.Context, names map[string]bool) {
 		} else {
 			err = s.inspectNames(names)
 		}
-		anew = s.anew
+		anew, freed = s.anew, s.takeFreed()
 		s.anew = false
 		if !s.batch.Empty() && len(s.open) == 0 {
 			err = errors.Join(err, s.commit())
@@ -173,6 +174,7 @@ func (d *Daemon) checkDirectory(ctx context.Context, names map[string]bool) {
 		s.tellAll()
 		return err
 	})
+	d.refreshLabels(freed)
 	if err != nil && ctx.Err() == nil {
 		d.log.Error("list directory not checked", "error", err)
 	}

@@ -3,8 +3,6 @@
 package daemon
 
 import (
-	"errors"
-
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/hooks/wire"
@@ -156,7 +154,8 @@ func (s *state) add(t *transaction, element uint32, c *candidate) (*addition, er
 		// list must not vouch under its name while its files are replaced.
 		old, err := s.dir.TakeOut(a.name)
 		if err != nil {
-			return nil, err
+			s.leave(a.name, err)
+			s.tellOfLeftovers()
 		}
 		a.keep(s.dir, old)
 	}
@@ -246,14 +245,17 @@ func (s *state) takeBack(t *transaction, a *addition) error {
 	}
 	s.forget(a.name)
 	if a.previous == nil {
-		return s.dir.Remove(a.name)
+		s.takeAway(a.name)
+		return nil
 	}
 	s.put(a.previous)
 	if !s.comesBack(a) {
-		return s.lost(a)
+		s.lost(a)
+		return nil
 	}
 	if err := s.dir.Publish(a.replaced, a.name, true); err != nil {
-		return errors.Join(err, s.lost(a))
+		s.lost(a)
+		return err
 	}
 	a.replaced = store.Staged{}
 	back := *a.previous
@@ -274,11 +276,11 @@ func (s *state) comesBack(a *addition) bool {
 
 // lost takes the list of a away where the one before it cannot come back;
 // reconciliation makes that anew from rpm's database.
-func (s *state) lost(a *addition) error {
+func (s *state) lost(a *addition) {
 	s.dir.Discard(a.replaced)
 	a.replaced = store.Staged{}
 	s.mark(a.previous)
-	return s.dir.Remove(a.name)
+	s.takeAway(a.name)
 }
 
 // remove withdraws the list of a package that was erased. It returns the list
@@ -308,9 +310,7 @@ func (s *state) removeNow(t *transaction, e *entry) error {
 		return nil
 	}
 	failpoint.Hit("remove-before-withdraw")
-	if err := s.dir.Remove(e.Name); err != nil {
-		return err
-	}
+	s.takeAway(e.Name)
 	failpoint.Hit("remove-after-withdraw")
 	s.forget(e.Name)
 	t.removed = append(t.removed, e)

@@ -112,16 +112,20 @@ func (d *Dir) TakeOut(name string) (Staged, error) {
 // RemoveMany does what Remove does for each of these lists, but takes all of them
 // out of the directory before it does anything else. It returns their contents,
 // nil for a list that was not there or cannot be read, and calls out after each
-// that it took out. After an error, those before it are gone.
-func (d *Dir) RemoveMany(names []string, out func()) (contents [][]byte, err error) {
-	taken := make([]string, 0, len(names))
-	for _, name := range names {
-		tmp, terr := d.takeOut(name)
-		if terr != nil {
-			err = terr
-			break
+// that it took out. One that cannot be taken out keeps none of the others: errs has
+// its error at the same place, and is nil if there is no error.
+func (d *Dir) RemoveMany(names []string, out func()) (contents [][]byte, errs []error) {
+	taken := make([]string, len(names))
+	for i, name := range names {
+		tmp, err := d.takeOut(name)
+		if err != nil {
+			if errs == nil {
+				errs = make([]error, len(names))
+			}
+			errs[i] = err
+			continue
 		}
-		taken = append(taken, tmp)
+		taken[i] = tmp
 		out()
 	}
 	contents = make([][]byte, len(names))
@@ -131,7 +135,7 @@ func (d *Dir) RemoveMany(names []string, out func()) (contents [][]byte, err err
 			d.unlinkStaged(tmp)
 		}
 	}
-	return contents, err
+	return contents, errs
 }
 
 // takeOut moves a list into staging and returns its name there, "" if there is no

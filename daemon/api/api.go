@@ -128,7 +128,7 @@ type SyncResult struct {
 	Kept        int           `json:"kept"`        // stood already
 	Withheld    int           `json:"withheld"`    // packages without a list
 	Quarantined int           `json:"quarantined"` // files that another hand left
-	Failed      int           `json:"failed"`      // headers that could not be read
+	Failed      int           `json:"failed"`      // packages and own lists for which something went wrong
 	Duration    time.Duration `json:"durationNs"`  // of the whole
 }
 

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+)
+
+// Leftover is the record of a file in the list directory that must not be there and
+// could not be removed.
+type Leftover struct {
+	Name  string    `json:"-"`
+	Why   string    `json:"why"` // it is still there
+	Since time.Time `json:"since"`
+}
+
+// metaLeftover begins the keys of leftovers among the small named values; the name
+// of the list follows.
+const metaLeftover = "leftover/"
+
+// PutLeftover remembers a file that must still go.
+func (b *Batch) PutLeftover(l Leftover) { b.put(bucketMeta, []byte(metaLeftover+l.Name), l) }
+
+// DeleteLeftover forgets one that is gone.
+func (b *Batch) DeleteLeftover(name string) { b.SetMeta(metaLeftover+name, nil) }
+
+// Leftovers returns the files that must still go, by name. A record that cannot be
+// read still names its file.
+func (c *Content) Leftovers() map[string]Leftover {
+	all := map[string]Leftover{}
+	for key, value := range c.Meta {
+		if name, is := strings.CutPrefix(key, metaLeftover); is {
+			l := Leftover{Name: name}
+			json.Unmarshal(value, &l)
+			all[name] = l
+		}
+	}
+	return all
+}

@@ -67,7 +67,9 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 		for _, c := range certs {
 			src.rpm[c.Fingerprint] = true
 		}
-		src.certs, src.errs, src.complete = certs, bad, len(bad) == 0
+		src.certs, src.errs = certs, bad
+		// A package that only poses as a key leaves no key unread.
+		src.complete = !slices.ContainsFunc(bad, func(err error) bool { return !errors.Is(err, rpmdb.ErrNoKey) })
 	}
 	certs, errs := rpmdb.CertsDir(d.config.Keys)
 	src.certs, src.errs = append(src.certs, certs...), append(src.errs, errs...)

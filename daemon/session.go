@@ -27,7 +27,7 @@ const (
 	// maxSessions bounds the connections served at a time.
 	maxSessions = 64
 	// gpgPubkey is the pseudo package in which rpm keeps a trusted certificate.
-	gpgPubkey = "gpg-pubkey"
+	gpgPubkey = policy.KeyName
 )
 
 // serveHooks accepts package managers until ctx ends.
@@ -209,9 +209,6 @@ func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err e
 		added: map[store.Digest]*addition{}, byIndex: map[uint32]*addition{},
 	}
 	for _, e := range m.Elements {
-		if e.NEVRA.Name == gpgPubkey {
-			continue
-		}
 		t.elements = append(t.elements, policy.Element{Type: elementType(e.Type), NEVRA: e.NEVRA})
 	}
 	if err := s.d.refreshKeys(ctx, false); err != nil {

@@ -167,6 +167,33 @@ func TestAdmitTransaction(t *testing.T) {
 	}
 }
 
+// No mode and no line lets a package take away the keys that rpm trusts.
+func TestKeysAreNotTakenAway(t *testing.T) {
+	key := nevra.NEVRA{Name: policy.KeyName, EVR: evr(t, "7c52276e-6b0afb73")}
+	posing := nevra.NEVRA{Name: policy.KeyName, EVR: evr(t, "99999999-1"), Arch: "noarch"}
+	vim, bash := nevra.NEVRA{Name: "vim", EVR: evr(t, "1-1"), Arch: "noarch"}, bash(evr(t, "1-1"))
+	for name, tc := range map[string]struct {
+		elements []policy.Element
+		want     string
+	}{
+		"a package of that name":      {[]policy.Element{{Type: policy.Added, NEVRA: posing}, {Type: policy.Removed, NEVRA: key}}, "veto"},
+		"the same, and nothing to go": {[]policy.Element{{Type: policy.Added, NEVRA: posing}, {Type: policy.Added, NEVRA: vim}}, "veto allow"},
+		"one that obsoletes keys":     {[]policy.Element{{Type: policy.Added, NEVRA: vim}, {Type: policy.Added, NEVRA: bash}, {Type: policy.Removed, NEVRA: key}}, "veto allow"},
+		"a key is erased alone":       {[]policy.Element{{Type: policy.Removed, NEVRA: key}}, ""},
+		"a key that is only there":    {[]policy.Element{{Type: policy.Added, NEVRA: vim}, {Type: policy.Other, NEVRA: key}}, "allow"},
+	} {
+		for _, mode := range []policy.Mode{policy.Enforce, policy.Withhold, policy.Audit} {
+			var got []string
+			for _, d := range policy.AdmitTransaction(mode, tc.elements, func(nevra.NEVRA) policy.Line { return policy.Line{} }) {
+				got = append(got, d.Verdict.String())
+			}
+			if strings.Join(got, " ") != tc.want {
+				t.Errorf("%s in mode %s: %q, want %q", name, mode, got, tc.want)
+			}
+		}
+	}
+}
+
 func TestAssured(t *testing.T) {
 	retired := line{high: "3-1", retired: "2-1"}
 	for name, tc := range map[string]struct {

@@ -32,7 +32,8 @@ const (
 	ReasonKeyExpired    Reason = "key-expired"
 	ReasonBlacklisted   Reason = "blacklisted" // the kernel's .blacklist names the list or a file in it
 
-	ReasonDenied Reason = "denied" // the owner, or another authority, said no
+	ReasonDenied  Reason = "denied"   // the owner, or another authority, said no
+	ReasonKeyName Reason = "key-name" // it takes the place of the keys that rpm trusts
 
 	ReasonNoFiles     Reason = "no-files"     // it has nothing to vouch for
 	ReasonWeakDigests Reason = "weak-digests" // its file digests are broken

@@ -2,7 +2,12 @@
 
 package policy
 
-import "github.com/digestd/digestd/digestlist/nevra"
+import (
+	"fmt"
+	"slices"
+
+	"github.com/digestd/digestd/digestlist/nevra"
+)
 
 // ElementType is the direction of a transaction element.
 type ElementType uint8
@@ -25,15 +30,43 @@ type ElementDecision struct {
 	Decision
 }
 
+// KeyName is the name under which rpm keeps each key that it trusts. Keys are
+// imported and removed without any package file.
+const KeyName = "gpg-pubkey"
+
+// keysLost returns what a transaction that adds a package erases of the keys that
+// rpm trusts; ok is false if nothing. An update to a package of their name erases
+// all of them, and so does a package that obsoletes that name.
+func keysLost(elements []Element) (key nevra.NEVRA, ok bool) {
+	i := slices.IndexFunc(elements, func(e Element) bool { return e.Type == Removed && e.NEVRA.Name == KeyName })
+	if i < 0 {
+		return key, false
+	}
+	return elements[i].NEVRA, true
+}
+
 // AdmitTransaction decides about every element that a transaction would add, in
 // its order; lookup gives the line of each. One Veto among the decisions vetoes
-// the whole. What is removed needs no permission.
+// the whole. What is removed needs no permission, except for the keys that rpm
+// trusts: in no mode may a package take them away, and with them the lists of all
+// that they vouch for.
 func AdmitTransaction(m Mode, elements []Element, lookup func(pkg nevra.NEVRA) Line) []ElementDecision {
 	var decisions []ElementDecision
+	key, lost := keysLost(elements)
 	for _, e := range elements {
-		if e.Type == Added {
-			decisions = append(decisions, ElementDecision{e, Admit(m, lookup(e.NEVRA), e.NEVRA)})
+		if e.Type != Added {
+			continue
 		}
+		d := Decision{Verdict: Veto, Reason: ReasonKeyName}
+		switch {
+		case e.NEVRA.Name == KeyName:
+			d.Text = fmt.Sprintf("%s has the name under which rpm keeps the keys that it trusts; to import a key: rpmkeys --import FILE", e.NEVRA)
+		case lost && len(decisions) == 0: // once, for which package asks for it is not told
+			d.Text = fmt.Sprintf("%s would be erased, a key that rpm trusts, in the transaction that installs %s; to remove a key, erase its package alone", key, e.NEVRA)
+		default:
+			d = Admit(m, lookup(e.NEVRA), e.NEVRA)
+		}
+		decisions = append(decisions, ElementDecision{e, d})
 	}
 	return decisions
 }

@@ -25,6 +25,10 @@ const (
 	maxCertFile = 1 << 20
 )
 
+// ErrNoKey means that a package is called as rpm calls its keys and is none: no
+// key is unread for it.
+var ErrNoKey = errors.New("it is no key")
+
 // Certs returns the certificates that rpm trusts: those imported as gpg-pubkey
 // packages, and those in the directory pubkeys beside the database, in the
 // layout of rpm's fs keyring or of an OpenPGP certificate directory. One
@@ -32,7 +36,7 @@ const (
 // each was found.
 //
 // bad tells of single keys that could not be read, which others do not suffer
-// from. err means that nothing is known about the keys: not that there are none.
+// from, and of packages of that name that hold no key ([ErrNoKey]). err means that nothing is known about the keys: not that there are none.
 func Certs(ctx context.Context, db *DB) (certs []*pgp.Cert, bad []error, err error) {
 	err = db.Named(ctx, pubKeyName, func(hnum uint32, blob []byte) error {
 		c, err := certsOfHeader(blob)
@@ -79,12 +83,12 @@ func certsOfHeader(blob []byte) ([]*pgp.Cert, error) {
 	}
 	for _, tag := range []uint32{header.TagArch, header.TagOS} {
 		if h.Has(tag) || h.Unsigned().Has(tag) {
-			return nil, fmt.Errorf("%s has an architecture or operating system", n)
+			return nil, fmt.Errorf("%s has an architecture or operating system: %w", n, ErrNoKey)
 		}
 	}
 	keys := h.PubKeys()
 	if len(keys) == 0 {
-		return nil, fmt.Errorf("%s has no key in it", n)
+		return nil, fmt.Errorf("%s has no public key in it: %w", n, ErrNoKey)
 	}
 	var certs []*pgp.Cert
 	var errs []error

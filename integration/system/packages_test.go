@@ -114,12 +114,13 @@ type pkg struct {
 	name, evr, arch string
 	key             string            // "" for an unsigned one
 	provides        []string          //
+	obsoletes       []string          //
 	files           map[string]string // content by path; a path that ends with a slash is a directory
 	post            string            // a scriptlet
 }
 
 // parsePkg reads "name-[epoch:]version-release.arch" and options: key=NAME
-// (default vendor), key= for none, provides=NAME, post=SCRIPT, /path=content.
+// (default vendor), key= for none, provides=NAME, obsoletes=NAME, post=SCRIPT, /path=content.
 func parsePkg(args []string) (pkg, error) {
 	p := pkg{key: "vendor", files: map[string]string{}}
 	rest, arch, _ := cutLast(args[0], ".")
@@ -136,6 +137,8 @@ func parsePkg(args []string) (pkg, error) {
 			p.key = value
 		case option == "provides":
 			p.provides = append(p.provides, value)
+		case option == "obsoletes":
+			p.obsoletes = append(p.obsoletes, value)
 		case option == "post":
 			p.post = value
 		case strings.HasPrefix(option, "/"):
@@ -176,6 +179,13 @@ func (m *machine) build(p pkg) (string, error) {
 			return "", err
 		}
 		meta.Provides = append(meta.Provides, r)
+	}
+	for _, name := range p.obsoletes {
+		r, err := rpmpack.NewRelation(name)
+		if err != nil {
+			return "", err
+		}
+		meta.Obsoletes = append(meta.Obsoletes, r)
 	}
 	r, err := rpmpack.NewRPM(meta)
 	if err != nil {

@@ -135,7 +135,7 @@ func (s *state) adoptKeys(src *keySources) (gone []withdrawn, err error) {
 			suspects = append(suspects, c.Fingerprint)
 		}
 	}
-	undo := s.undoPoint()
+	undo := s.undoRecords()
 	revoked := s.noteRevocations(plain, src, now)
 	if len(revoked) > 0 {
 		// Durable before the first list goes: whatever happens from here on, the

@@ -29,23 +29,9 @@ func (s *state) decide(change func() error) error {
 // memory and in the batch; what they did to files is the caller's. Counters,
 // generation and problems stay: the first two never fall, and problems tell of now.
 func (s *state) undoPoint() (undo func()) {
-	s.linesOwned, s.keysOwned = false, false // the next change copies them
-	batch, tell := s.batch.Clone(), slices.Clone(s.tell)
-	entries, retired := maps.Clone(s.byName), maps.Clone(s.retired)
-	lines, keys, asides := s.lines, s.keys, s.asides
-	denied, others, denials := s.denied, s.others, s.denials
-	own, importers, order, prefetch := s.own, s.importers, s.order, s.prefetch
-	blacklist, banned := s.blacklist, s.banned
-	nextSeq, logSize, oldestSeq := s.nextSeq, s.logSize, s.oldestSeq
-	queued, interrupted, exchanging, anew, signsFiles := s.metaMark.queued, s.interrupted, s.exchanging, s.anew, s.signsFiles
+	entries, retired, leftovers := maps.Clone(s.byName), maps.Clone(s.retired), maps.Clone(s.leftovers)
+	undoRecords := s.undoRecords()
 	return func() {
-		s.batch, s.tell, s.retired = batch, tell, retired
-		s.lines, s.keys, s.linesOwned, s.keysOwned, s.asides = lines, keys, false, false, asides
-		s.denied, s.others, s.denials = denied, others, denials
-		s.own, s.importers, s.order, s.prefetch = own, importers, order, prefetch
-		s.blacklist, s.banned = blacklist, banned
-		s.nextSeq, s.logSize, s.oldestSeq = nextSeq, logSize, oldestSeq
-		s.metaMark.queued, s.interrupted, s.exchanging, s.anew, s.signsFiles = queued, interrupted, exchanging, anew, signsFiles
 		for name := range maps.Clone(s.byName) {
 			if entries[name] == nil {
 				s.forget(name)
@@ -56,6 +42,30 @@ func (s *state) undoPoint() (undo func()) {
 				s.put(e)
 			}
 		}
+		s.retired, s.leftovers = retired, leftovers
+		undoRecords()
+	}
+}
+
+// undoRecords is undoPoint for what changes neither entries nor retired bodies, which
+// takes no time that a package manager would notice.
+func (s *state) undoRecords() (undo func()) {
+	s.linesOwned, s.keysOwned = false, false // the next change copies them
+	batch, tell := s.batch.Clone(), slices.Clone(s.tell)
+	lines, keys, asides := s.lines, s.keys, s.asides
+	denied, others, denials := s.denied, s.others, s.denials
+	own, importers, order, prefetch := s.own, s.importers, s.order, s.prefetch
+	blacklist, banned := s.blacklist, s.banned
+	nextSeq, logSize, oldestSeq := s.nextSeq, s.logSize, s.oldestSeq
+	queued, interrupted, exchanging, anew, signsFiles := s.metaMark.queued, s.interrupted, s.exchanging, s.anew, s.signsFiles
+	return func() {
+		s.batch, s.tell = batch, tell
+		s.lines, s.keys, s.linesOwned, s.keysOwned, s.asides = lines, keys, false, false, asides
+		s.denied, s.others, s.denials = denied, others, denials
+		s.own, s.importers, s.order, s.prefetch = own, importers, order, prefetch
+		s.blacklist, s.banned = blacklist, banned
+		s.nextSeq, s.logSize, s.oldestSeq = nextSeq, logSize, oldestSeq
+		s.metaMark.queued, s.interrupted, s.exchanging, s.anew, s.signsFiles = queued, interrupted, exchanging, anew, signsFiles
 	}
 }
 

@@ -29,7 +29,7 @@ func (m *machine) unsuspected() {
 }
 
 // TestKilledWhileSigningAnew: lists that took the place of their predecessors before
-// that was recorded are digestd's own, wherever it died.
+// that was recorded are digestd's own, wherever it died, and whatever of them is left.
 func TestKilledWhileSigningAnew(t *testing.T) {
 	for _, point := range failpoints(t) {
 		if !strings.HasPrefix(point, "sync-") {
@@ -45,8 +45,19 @@ func TestKilledWhileSigningAnew(t *testing.T) {
 				nth = 1
 			}
 			m.startDaemon(fmt.Sprintf("DIGESTD_FAILPOINT=%s:%d", point, nth))
+			before := map[string]string{}
+			for _, list := range m.lists() {
+				before[list] = string(read(t, filepath.Join(m.place, "lists", list)))
+			}
 			m.digestctl("keys", "rotate", "--reason", "test").Run()
 			m.mustExit()
+			// Nor are they if the power fails: what is new was not synced yet.
+			for _, list := range m.lists() {
+				path := filepath.Join(m.place, "lists", list)
+				if synced := point == "sync-before-commit"; !synced && string(read(t, path)) != before[list] {
+					write(t, path, nil)
+				}
+			}
 			m.startDaemon()
 			m.converged(counter)
 			m.unsuspected()

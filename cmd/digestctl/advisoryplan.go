@@ -20,6 +20,9 @@ const (
 	floorNone = "none"
 )
 
+// namelessAdvisory stands for the ID of an advisory that has none.
+const namelessAdvisory = "an advisory without an ID"
+
 // mended is what advisories say of one package name on one architecture.
 type mended struct {
 	name, arch string
@@ -69,6 +72,7 @@ func (w wanted) has(name, arch string) bool { return w[name+"."+arch] != nil }
 
 // take takes an advisory in: the newest version counts, and who named it.
 func (w wanted) take(adv updateinfo.Advisory) {
+	adv.ID = cmp.Or(adv.ID, namelessAdvisory)
 	for _, n := range adv.Packages {
 		m := w[n.Name+"."+n.Arch]
 		if slices.Contains(m.ids, adv.ID) && nevra.Compare(n.EVR, m.best) <= 0 {

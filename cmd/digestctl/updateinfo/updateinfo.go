@@ -43,7 +43,7 @@ var most = bounds{total: 1 << 29, token: 4 << 20, updates: 200_000, packages: 50
 
 // Advisory says which builds of packages mend something.
 type Advisory struct {
-	ID       string // for example ALSA-2026:0001
+	ID       string // for example ALSA-2026:0001; "" where it has none that can be printed
 	Type     string // security, bugfix, enhancement, newpackage
 	Severity string // Critical, Important, Moderate, Low, or ""
 	CVEs     []string
@@ -120,10 +120,7 @@ func (p *parser) document() error {
 			err = p.end()
 		case xml.CharData:
 			if p.wanted() {
-				if p.text.Len()+len(t) > maxID {
-					return fmt.Errorf("%s has more than %d bytes", p.path[len(p.path)-1], maxID)
-				}
-				p.text.Write(t)
+				p.text.Write(t[:min(len(t), maxID+1-p.text.Len())])
 			}
 		}
 		if err != nil {
@@ -221,9 +218,9 @@ func (p *parser) end() error {
 	text := strings.TrimSpace(p.text.String())
 	switch {
 	case p.at("updates", "update", "id"):
-		p.now.ID = text
+		p.now.ID = proper(text)
 	case p.at("updates", "update", "severity"):
-		p.now.Severity = text
+		p.now.Severity = proper(text)
 	}
 	p.text.Reset()
 	update := p.at("updates", "update")
@@ -231,12 +228,18 @@ func (p *parser) end() error {
 	if !update {
 		return nil
 	}
-	if p.now.ID == "" || strings.ContainsFunc(p.now.ID+p.now.Severity, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return fmt.Errorf("advisory %d has no proper id: %.40q", p.count, p.now.ID)
-	}
 	now := p.now
 	p.now = Advisory{}
 	return p.fn(now)
+}
+
+// proper returns a text that can be shown, and "" for one that is too long or has
+// characters that do not print: one bad advisory does not refuse those beside it.
+func proper(text string) string {
+	if len(text) > maxID || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return ""
+	}
+	return text
 }
 
 func clip(s string) string { return s[:min(len(s), maxID)] }

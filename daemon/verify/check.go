@@ -82,8 +82,10 @@ func reason(err error) string {
 	return err.Error()
 }
 
+// changedSeverity is that of a file whose content is not what the list has. Its
+// package may say that the content changes, and rpm that it did not write it.
 func changedSeverity(part role) string {
-	if part&roleConfig != 0 {
+	if part&(roleConfig|roleRemade|roleAbsent) != 0 {
 		return api.SeverityNotice
 	}
 	return api.SeverityError
@@ -139,6 +141,14 @@ func (h *hasher) content(f listed, part role, file *kernel.File, report func(kin
 		found.Text = "was changed since " + u.entry.Package + " was made"
 	case part&roleConfig != 0:
 		found.Text = "was configured since " + u.entry.Package + " was installed"
+	case part&roleShared != 0:
+		found.Text = "is shared with other machines, and differs from what " + u.entry.Package + " has"
+	case part&roleAbsent != 0 && executable(f.path, &file.Stat):
+		found.Severity, found.Text = api.SeverityError, "is an executable that no list includes; "+u.entry.Package+" has its path, but rpm did not install that file"
+	case part&roleAbsent != 0:
+		found.Text = "differs from what " + u.entry.Package + " has, of which rpm did not install it"
+	case part&roleRemade != 0:
+		found.Text = "was changed since " + u.entry.Package + " was installed, which lets it change"
 	}
 	found.Label, found.Algo = label, f.algo.String()
 	found.Digest, found.Expected = hex.EncodeToString(got[f.algo]), hex.EncodeToString([]byte(f.want))

@@ -22,7 +22,13 @@ const (
 	roleDocumentation                  // nobody misses it
 	roleMissingOK                      // it may be absent
 	roleAbsent                         // rpm did not install it
+	roleShared                         // nor did it, for another machine does
+	roleRemade                         // its content is not to be compared: %verify(not filedigest)
 )
+
+// verifyDigest is set where rpm -V compares a file's content (rpm,
+// include/rpm/rpmvf.h, RPMVERIFY_FILEDIGEST).
+const verifyDigest = 1 << 0
 
 // Attributes of files (rpm, include/rpm/rpmfiles.h, rpmfileAttrs).
 const (
@@ -40,7 +46,7 @@ const (
 	stateWrongColor   = 4 // another architecture's file is there instead
 )
 
-func roleOf(attrs uint32, state byte) (r role) {
+func roleOf(attrs, compared uint32, state byte) (r role) {
 	if attrs&attrConfig != 0 {
 		r |= roleConfig
 	}
@@ -52,6 +58,12 @@ func roleOf(attrs uint32, state byte) (r role) {
 	}
 	if state == stateNotInstalled || state == stateNetShared || state == stateWrongColor {
 		r |= roleAbsent
+	}
+	if state == stateNetShared {
+		r |= roleShared
+	}
+	if compared&verifyDigest == 0 {
+		r |= roleRemade
 	}
 	return r
 }
@@ -134,6 +146,7 @@ func readRoles(ctx context.Context, dir string, x *index, wanted func(path strin
 // enter notes the files of one package that are not like all others.
 func (r *roles) enter(h *header.Header, place int) {
 	states, _ := h.Unsigned().Bytes(header.TagFileStates)
+	compared, _ := h.Uint32s(header.TagVerifyFlags)
 	withheld := r.x.entries[place].State != active || r.x.broken[place]
 	var files []marked
 	var path []byte
@@ -142,7 +155,11 @@ func (r *roles) enter(h *header.Header, place int) {
 		if f.Index < len(states) {
 			state = states[f.Index]
 		}
-		mark := roleOf(f.Flags, state)
+		what := ^uint32(0)
+		if f.Index < len(compared) {
+			what = compared[f.Index]
+		}
+		mark := roleOf(f.Flags, what, state)
 		if mark == 0 && !f.Ghost() && !withheld {
 			return nil
 		}

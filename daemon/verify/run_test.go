@@ -98,7 +98,7 @@ func TestRoles(t *testing.T) {
 		{0, 0, false, ""}, {attrConfig, 0, false, "config"}, {attrDoc, stateNotInstalled, true, "documentation"}, {attrLicense, 0, false, "documentation"},
 		{0, stateWrongColor, true, ""}, {0, stateNetShared, true, ""}, {0, 1, false, ""}, {0, 255, false, ""}, {attrConfig | attrDoc, 0, false, "config"},
 	} {
-		r := roleOf(c.attrs, c.state)
+		r := roleOf(c.attrs, ^uint32(0), c.state)
 		if (r&roleAbsent != 0) != c.absent || r.String() != c.name {
 			t.Errorf("attributes %#x, state %d: %#x %q", c.attrs, c.state, r, r)
 		}

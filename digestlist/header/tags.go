@@ -30,6 +30,7 @@ const (
 	TagFileDigests   uint32 = 1035 // string array, hex; "" for what has no content
 	TagFileFlags     uint32 = 1037
 	TagSourceRPM     uint32 = 1044
+	TagVerifyFlags   uint32 = 1045 // per file, what rpm -V compares; absent: all
 	TagProvideName   uint32 = 1047
 	TagDirIndexes    uint32 = 1116
 	TagBaseNames     uint32 = 1117

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verify_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/integration/pkgtest"
+)
+
+// buildSigned makes the packages of a spec, signed by the vendor.
+func (m *machine) buildSigned(spec string) []string {
+	m.Helper()
+	files, err := pkgtest.BuildSpec(m.TempDir(), spec)
+	m.ok(err)
+	m.ok(vendor.Sign(files...))
+	return files
+}
+
+// install runs rpm on packages by their paths.
+func (m *machine) install(args ...string) {
+	m.Helper()
+	m.ok(m.root.Run(args...))
+}
+
+const remadeSpec = `
+Name: made
+Version: 1
+Release: 1
+Summary: made
+License: Apache-2.0
+BuildArch: noarch
+AutoReqProv: no
+%description
+made
+%install
+mkdir -p %{buildroot}/usr/lib/made
+for f in archive cache size-only; do echo template >%{buildroot}/usr/lib/made/$f; done
+%files
+%verify(not md5 filedigest size mtime mode) /usr/lib/made/archive
+%verify(not filedigest) /usr/lib/made/cache
+%verify(not size mtime) /usr/lib/made/size-only
+`
+
+// What a package says is made anew on the machine may differ; what only its size
+// may differ of may not.
+func TestPackageLetsChange(t *testing.T) {
+	m := newMachine(t)
+	m.install(append([]string{"-i"}, m.buildSigned(remadeSpec)...)...)
+	for _, f := range []string{"archive", "cache", "size-only"} {
+		m.write("/usr/lib/made/"+f, "made by a scriptlet", 0o644)
+	}
+	const made = "made-1-1.noarch"
+	m.want(m.ctl(3, "verify", "--all"), "notice: changed /usr/lib/made/archive "+made, "notice: changed /usr/lib/made/cache "+made,
+		"changed /usr/lib/made/size-only "+made)
+	m.write("/usr/lib/made/size-only", "template\n", 0o644)
+	m.want(m.ctl(0, "verify", "--all"), "notice: changed /usr/lib/made/archive "+made, "notice: changed /usr/lib/made/cache "+made)
+	m.ok(os.Remove(m.path("/usr/lib/made/cache")))
+	m.want(m.ctl(3, "verify", "--all"), "notice: changed /usr/lib/made/archive "+made, "missing /usr/lib/made/cache "+made)
+}
+
+func sharedSpec(version string) string {
+	return `
+Name: net
+Version: ` + version + `
+Release: 1
+Summary: net
+License: Apache-2.0
+BuildArch: noarch
+AutoReqProv: no
+%description
+net
+%install
+cd %{buildroot}
+mkdir -p usr/share/net usr/bin usr/share/left
+for f in usr/share/net/data usr/share/net/run usr/bin/net usr/share/left/data usr/share/left/run; do echo ` + version + ` >$f; done
+chmod 755 usr/share/net/run usr/bin/net usr/share/left/run
+%files
+/usr/share/net/*
+/usr/bin/net
+/usr/share/left/*
+`
+}
+
+// What rpm did not write is not an error: another machine's files on a shared file
+// system, and what was left out. Only an executable that somebody put there is.
+func TestNotInstalledByRPM(t *testing.T) {
+	m := newMachine(t)
+	m.install("-i", m.buildSigned(sharedSpec("1"))[0])
+	m.install("-U", "--define", "_netsharedpath /usr/share/net", "--excludepath", "/usr/share/left", m.buildSigned(sharedSpec("2"))[0])
+	const net = "net-2-1.noarch"
+	shared := []string{"notice: changed /usr/share/net/data " + net, "notice: changed /usr/share/net/run " + net}
+	r := m.ctl(0, "verify", "--all")
+	m.want(r, shared...)
+	if r.Verification.Absent != 2 {
+		t.Errorf("%d files are absent", r.Verification.Absent)
+	}
+	m.write("/usr/share/left/data", "of somebody", 0o644)
+	m.write("/usr/share/left/run", "of somebody", 0o755)
+	r = m.ctl(3, "verify", "--all")
+	m.want(r, append(shared, "notice: changed /usr/share/left/data "+net, "changed /usr/share/left/run "+net)...)
+	for _, f := range r.Findings {
+		if (f.Severity == api.SeverityError) != (f.Path == "/usr/share/left/run") {
+			t.Errorf("%s of %s", f.Severity, f.Path)
+		}
+	}
+}

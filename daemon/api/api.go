@@ -12,7 +12,10 @@
 // decisions to the daemon.
 package api
 
-import "time"
+import (
+	"os"
+	"time"
+)
 
 // Version is the version of daemon and command line, which are released
 // together; the Makefile sets it when it links.
@@ -223,6 +226,10 @@ type Actor struct {
 	Unit   string `json:"unit,omitzero"`   // of the service manager, that the process belonged to
 	Sender string `json:"sender,omitzero"` // unique name on the bus
 }
+
+// Privileged reports whether an actor needs nobody's leave: root, and the user who
+// runs this very program.
+func (a Actor) Privileged() bool { return a.UID == 0 || a.UID == uint32(os.Geteuid()) }
 
 // Event is an entry of the log of decisions.
 type Event struct {

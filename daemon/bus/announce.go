@@ -124,7 +124,7 @@ func (s *session) followAnnouncements(ctx context.Context) {
 			case err != nil:
 				s.log.Debug("announcement ignored", "sender", n.sender, "error", err)
 			case by.UID != 0:
-				s.log.Warn("announcement ignored", "sender", n.sender, "uid", by.UID, "error", "only root runs package transactions")
+				s.refusals.note(by.UID, "announcement ignored", "sender", n.sender, "uid", by.UID, "error", "only root runs package transactions")
 			case n.ended:
 				s.backend.PackagesAnnounced()
 			}

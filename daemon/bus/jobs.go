@@ -4,6 +4,7 @@ package bus
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -23,14 +24,20 @@ type jobs struct {
 	mu      sync.Mutex
 	closed  bool
 	last    uint64
-	running map[uint64]context.CancelFunc
+	running map[uint64]job
 	group   sync.WaitGroup
 }
 
-func newJobs() *jobs { return &jobs{running: map[uint64]context.CancelFunc{}} }
+// job is one of them.
+type job struct {
+	cancel context.CancelFunc
+	uid    uint32 // of who started it
+}
 
-// start runs fn as a job, until it returns, is cancelled or ctx ends.
-func (j *jobs) start(ctx context.Context, fn func(ctx context.Context, job uint64)) (uint64, error) {
+func newJobs() *jobs { return &jobs{running: map[uint64]job{}} }
+
+// start runs fn as a job of by, until it returns, is cancelled or ctx ends.
+func (j *jobs) start(ctx context.Context, by api.Actor, fn func(ctx context.Context, job uint64)) (uint64, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.closed || ctx.Err() != nil {
@@ -40,33 +47,38 @@ func (j *jobs) start(ctx context.Context, fn func(ctx context.Context, job uint6
 		return 0, &api.Error{Code: api.Busy, Message: "too many jobs are in progress", Advice: "wait for them, or cancel one"}
 	}
 	j.last++
-	job := j.last
+	number := j.last
 	ctx, cancel := context.WithCancel(ctx)
-	j.running[job] = cancel
+	j.running[number] = job{cancel, by.UID}
 	j.group.Go(func() {
-		defer j.end(job)
-		fn(ctx, job)
+		defer j.end(number)
+		fn(ctx, number)
 	})
-	return job, nil
+	return number, nil
 }
 
 // end forgets a job that returned.
-func (j *jobs) end(job uint64) {
+func (j *jobs) end(number uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.running[job]()
-	delete(j.running, job)
+	j.running[number].cancel()
+	delete(j.running, number)
 }
 
-// cancel asks a job to return.
-func (j *jobs) cancel(job uint64) error {
+// cancel asks a job to return. A user may cancel the jobs that he started, root
+// those of everybody; nobody else learns whether there is such a job.
+func (j *jobs) cancel(by api.Actor, number uint64) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	cancel, ok := j.running[job]
-	if !ok {
-		return api.Errorf(api.NotFound, "there is no job %d: it ended, or never was", job)
+	running, ok := j.running[number]
+	if !by.Privileged() && (!ok || running.uid != by.UID) {
+		return &api.Error{Code: api.AccessDenied, Message: fmt.Sprintf("you started no job %d that is in progress", number),
+			Advice: "root may cancel every job"}
 	}
-	cancel()
+	if !ok {
+		return api.Errorf(api.NotFound, "there is no job %d: it ended, or never was", number)
+	}
+	running.cancel()
 	return nil
 }
 
@@ -78,9 +90,9 @@ func (j *jobs) wait() {
 	j.group.Wait()
 }
 
-// startJob starts fn, called name, as a job; its progress and end are signals.
-func (s *Server) startJob(name string, fn func(ctx context.Context, report func(stage string, done, total int)) (any, error)) (job uint64, err error) {
-	return s.jobs.start(s.ctx, func(ctx context.Context, job uint64) {
+// startJob starts fn, called name, as a job of by; its progress and end are signals.
+func (s *Server) startJob(by api.Actor, name string, fn func(ctx context.Context, report func(stage string, done, total int)) (any, error)) (job uint64, err error) {
+	return s.jobs.start(s.ctx, by, func(ctx context.Context, job uint64) {
 		var result any
 		err := s.guard(name, func() (err error) {
 			result, err = fn(ctx, s.progressOf(job))
@@ -99,7 +111,7 @@ func (s *Server) startJob(name string, fn func(ctx context.Context, report func(
 
 // startSync starts a sync.
 func (s *Server) startSync(by api.Actor) (job uint64, err error) {
-	return s.startJob("Sync", func(ctx context.Context, report func(stage string, done, total int)) (any, error) {
+	return s.startJob(by, "Sync", func(ctx context.Context, report func(stage string, done, total int)) (any, error) {
 		return s.backend.Sync(ctx, by, report)
 	})
 }

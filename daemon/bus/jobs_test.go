@@ -4,6 +4,8 @@ package bus
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -90,6 +92,40 @@ func TestCancelJob(t *testing.T) {
 	until(t, "the job is forgotten", func() bool { return p.try("Cancel", job).Err != nil })
 	p.refused("NotFound", "Cancel", job)
 	p.refused("NotFound", "Cancel", uint64(0))
+}
+
+// Who started a job may cancel it without anybody's leave, and so may root; others
+// may not, and do not learn which jobs there are.
+func TestCancelOthersJob(t *testing.T) {
+	const owner = 1 // a user that the bus finds, too
+	running := make(chan struct{})
+	b := &stub{sync: func(ctx context.Context, _ func(string, int, int)) (api.SyncResult, error) {
+		running <- struct{}{}
+		<-ctx.Done()
+		return api.SyncResult{}, ctx.Err()
+	}}
+	s, private := serve(t, b)
+	signals := connect(t, private).listen()
+	start := func() uint64 {
+		t.Helper()
+		job, err := s.startSync(api.Actor{UID: owner})
+		if err != nil {
+			t.Fatal(err)
+		}
+		receive(t, "the sync", running)
+		return job
+	}
+	job := start()
+	other := peer{t, private.ConnectAs(nobody)}
+	there, none := other.refused("AccessDenied", "Cancel", job), other.refused("AccessDenied", "Cancel", job+1)
+	if strings.ReplaceAll(none, fmt.Sprint(job+1), fmt.Sprint(job)) != there {
+		t.Errorf("others are told which jobs there are: %q, %q", there, none)
+	}
+	peer{t, private.ConnectAs(owner)}.must("Cancel", job)
+	endOf(t, signals, job)
+	job = start()
+	connect(t, private).must("Cancel", job)
+	endOf(t, signals, job)
 }
 
 // A job outlives who started it: a sync that was asked for is wanted even if

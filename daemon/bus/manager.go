@@ -142,9 +142,9 @@ func (s *Server) changingMethods() []method {
 		},
 		{
 			name: "Cancel",
-			doc:  "Cancels a job. `NotFound` if it ended, or never was.",
-			in:   []argument{argJob}, action: actionSync,
-			call: func(c call) ([]any, error) { return nil, s.jobs.cancel(c.args[0].(uint64)) },
+			doc:  "Cancels a job of the caller's own user, or any job if root calls. `NotFound` if it ended, or never was; `AccessDenied`, if anybody but root calls, for every job that the same user did not start.",
+			in:   []argument{argJob}, caller: true,
+			call: func(c call) ([]any, error) { return nil, s.jobs.cancel(c.by, c.args[0].(uint64)) },
 		},
 		{
 			name: "RollbackGrant",

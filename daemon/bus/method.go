@@ -176,7 +176,7 @@ func (b bound) check(c *call, from origin) (err error) {
 		return err
 	}
 	if err := b.session.authorize(b.method.action, c.by, b.details(c), from.interactive); err != nil {
-		b.session.log.Warn("call refused", "call", b.method.name, "uid", c.by.UID, "pid", c.by.PID)
+		b.session.refusals.note(c.by.UID, "call refused", "call", b.method.name, "uid", c.by.UID, "pid", c.by.PID)
 		return err
 	}
 	return nil

@@ -102,7 +102,7 @@ func (s *Server) ownMethods() []method {
 					}
 					req.Sources = append(req.Sources, o)
 				}
-				job, err := s.startJob("change of an own list", func(ctx context.Context, report func(string, int, int)) (any, error) {
+				job, err := s.startJob(c.by, "change of an own list", func(ctx context.Context, report func(string, int, int)) (any, error) {
 					return b.OwnPublish(ctx, c.by, req, report)
 				})
 				return []any{job}, err
@@ -114,7 +114,7 @@ func (s *Server) ownMethods() []method {
 			in:   []argument{argName, argReason}, out: []argument{argJob}, action: actionOwn,
 			call: func(c call) ([]any, error) {
 				name, reason := c.text(0), c.text(1)
-				job, err := s.startJob("removal of an own list", func(ctx context.Context, report func(string, int, int)) (any, error) {
+				job, err := s.startJob(c.by, "removal of an own list", func(ctx context.Context, report func(string, int, int)) (any, error) {
 					return b.OwnRemove(ctx, c.by, name, reason, report)
 				})
 				return []any{job}, err

@@ -40,6 +40,7 @@ type Server struct {
 	jobs       *jobs
 	admission  admission
 	waiting    waiting
+	refusals   *refusals
 	questions  atomic.Uint64 // put to polkit
 	session    atomic.Pointer[session]
 	ctx        context.Context // ends every call and job
@@ -60,7 +61,7 @@ func Serve(ctx context.Context, address string, b Backend, log *slog.Logger) (*S
 	s := &Server{
 		backend: b, log: log, dial: dial,
 		queue: newQueue(), changed: make(chan struct{}, 1), jobs: newJobs(),
-		done: make(chan struct{}),
+		refusals: newRefusals(log), done: make(chan struct{}),
 	}
 	s.interfaces = s.describe()
 	s.ctx, s.cancel = context.WithCancel(ctx)

@@ -35,7 +35,7 @@ func (s *Server) verifyMethods() []method {
 					return nil, err
 				}
 				req.Fix = fix
-				job, err := s.startJob(name, func(ctx context.Context, report func(stage string, done, total int)) (any, error) {
+				job, err := s.startJob(c.by, name, func(ctx context.Context, report func(stage string, done, total int)) (any, error) {
 					return b.Verify(ctx, c.by, req, report)
 				})
 				return []any{job}, err

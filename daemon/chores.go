@@ -68,7 +68,9 @@ func (s *state) doChores() (left bool) {
 	}
 	known := len(s.leftovers)
 	left = s.retryLeftovers()
-	if err == nil && len(s.leftovers) < known {
+	summed := s.nextSeq
+	left = s.sumUp() || left
+	if err == nil && (len(s.leftovers) < known || s.nextSeq > summed) {
 		err = s.commit()
 	}
 	s.publish()

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 
-	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store"
 )
@@ -227,59 +226,11 @@ func (s *state) judge(name string) (body store.Digest, why string) {
 	}
 }
 
-func (s *state) quarantine(name, why string) { s.quarantineBody(name, store.Digest{}, why) }
-
-func (s *state) quarantineBody(name string, body store.Digest, why string) {
-	now := s.now()
-	asideName, err := s.dir.Quarantine(name, now.UTC().Format("20060102T150405Z"))
-	if err != nil {
-		s.log.Error("file not quarantined", "name", name, "error", err)
-		s.problem("directory", api.SeverityError, err.Error(), "move it out of the list directory by hand, then: digestctl sync")
-		return
-	}
-	s.tampered(name, body, why)
-	a := store.Aside{Name: asideName, List: name, Digest: body, Reason: why, When: now}
-	s.asides = append(s.asides[:len(s.asides):len(s.asides)], a)
-	s.batch.PutAside(a)
-	s.tellAsides()
-}
-
-// checkAsides forgets the files in quarantine that somebody has taken away.
-func (s *state) checkAsides() {
-	kept := s.asides[:0:0]
-	for _, a := range s.asides {
-		if s.dir.InQuarantine(a.Name) {
-			kept = append(kept, a)
-		} else {
-			s.batch.DeleteAside(a.Name)
-		}
-	}
-	s.asides = kept
-	s.tellAsides()
-}
-
-func (s *state) tellAsides() {
-	if len(s.asides) == 0 {
-		s.solved("quarantine")
-		return
-	}
-	s.problem("quarantine", api.SeverityWarning,
-		fmt.Sprintf("another hand was in the list directory: %s in quarantine", plural(len(s.asides), "file")),
-		"find out who it was: digestctl list quarantined; then remove the files from "+s.dir.QuarantinePath())
-}
-
 func plural(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// tampered records that another hand touched the directory.
-func (s *state) tampered(name string, body store.Digest, why string) {
-	s.log.Error("list directory tampered with", "name", name, "reason", why)
-	s.event(store.Event{Kind: "tampered", List: name, Digest: body, Reason: "tampered", Text: why})
-	s.after(func(o observer) { o.TamperDetected(name, why) })
 }
 
 func formatOf(name string) (format, rest string, err error) {

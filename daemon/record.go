@@ -8,34 +8,8 @@ import (
 	"github.com/digestd/digestd/store"
 )
 
-const (
-	// maxLog is how many entries the log keeps.
-	maxLog = 10_000
-	// maxWaiting is how many it keeps at most while the journal does not take them.
-	maxWaiting = 50_000
-	// metaProbe is never there: to remove it is a commit without a change.
-	metaProbe = "probe"
-)
-
-// event queues an entry of the log. Whoever did it is still there, so the unit
-// that the process belongs to can be told.
-func (s *state) event(e store.Event) {
-	e.Seq, e.When = s.nextSeq, s.now()
-	if e.Unit == "" && e.PID != 0 {
-		e.Unit = s.unit(e.PID)
-	}
-	if s.logSize == 0 {
-		s.oldestSeq = e.Seq
-	}
-	s.nextSeq++
-	s.logSize++
-	s.batch.PutEvent(e)
-	for s.logSize > maxLog && (!s.waits || s.oldestSeq <= s.taken[takerJournal] || s.logSize > maxWaiting) {
-		s.batch.DropEvent(s.oldestSeq)
-		s.oldestSeq++
-		s.logSize--
-	}
-}
+// metaProbe is never there: to remove it is a commit without a change.
+const metaProbe = "probe"
 
 // unit names the unit of a process; a transaction asks about the same one for
 // each of its packages.

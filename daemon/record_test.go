@@ -35,8 +35,8 @@ func (s *state) record(t *testing.T, n int) (oldest uint64, size int) {
 		t.Fatal(err)
 	}
 	events, err := s.index.EventsAfter(0, maxWaiting+1)
-	if err != nil || len(events) != s.logSize || events[0].Seq != s.oldestSeq {
-		t.Fatalf("the index has %d entries from %d on, the state %d from %d, %v", len(events), events[0].Seq, s.logSize, s.oldestSeq, err)
+	if err != nil || len(events) != len(s.kept.decisions) || events[0].Seq != s.kept.decisions[0] {
+		t.Fatalf("the index has %d entries from %d on, the state %d from %d, %v", len(events), events[0].Seq, len(s.kept.decisions), s.kept.decisions[0], err)
 	}
 	return events[0].Seq, len(events)
 }

@@ -48,6 +48,7 @@ type state struct {
 	lines    map[lineID]store.Line
 	archs    map[string]bool // of lines
 	asides   []store.Aside
+	notKept  int // files that the quarantine had no room for, since it was empty
 	retired  map[store.Digest]store.Retirement
 	keys     map[string]store.Key
 	keyring  *pgp.Keyring
@@ -65,8 +66,7 @@ type state struct {
 
 	batch      store.Batch // not yet committed
 	nextSeq    uint64
-	logSize    int
-	oldestSeq  uint64
+	kept       logRooms          // by the log
 	toldSeq    uint64            // up to where those who carry the log were woken
 	taken      map[string]uint64 // the last entry of the log that each who takes it has
 	takenKept  map[string]uint64 // the same, as the index has it
@@ -83,10 +83,11 @@ type state struct {
 	// interrupted: the index does not know all that this daemon published,
 	// for a transaction was cut short or the index was lost.
 	interrupted bool
-	leftovers   map[string]store.Leftover // files that must leave the directory and could not, by name
-	freed       []withdrawn               // of these, what has left since; see takeFreed
-	exchanging  bool                      // lists are replaced outside of any transaction
-	anew        bool                      // a list must be made anew
+	tampering   struct{ ours, foreign tampering } // by whose files it was about
+	leftovers   map[string]store.Leftover         // files that must leave the directory and could not, by name
+	freed       []withdrawn                       // of these, what has left since; see takeFreed
+	exchanging  bool                              // lists are replaced outside of any transaction
+	anew        bool                              // a list must be made anew
 	metaMark    openMark
 	tell        []func(observer) // once the next commit is durable
 	due         []func(observer) // now
@@ -158,7 +159,10 @@ func (s *state) load(rebuild bool) error {
 	for _, k := range c.Keys {
 		s.keys[k.Fingerprint] = k
 	}
-	s.nextSeq, s.logSize, s.oldestSeq = c.NextSeq, c.LogSize, s.index.OldestSeq()
+	s.nextSeq = c.NextSeq
+	if err := s.loadLog(); err != nil {
+		return err
+	}
 	s.toldSeq, s.taken, s.takenKept = c.NextSeq, map[string]uint64{}, map[string]uint64{}
 	maps.Copy(s.taken, c.Taken)
 	maps.Copy(s.takenKept, c.Taken)

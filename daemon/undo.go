@@ -56,7 +56,7 @@ func (s *state) undoRecords() (undo func()) {
 	denied, others, denials := s.denied, s.others, s.denials
 	own, importers, order, prefetch := s.own, s.importers, s.order, s.prefetch
 	blacklist, banned := s.blacklist, s.banned
-	nextSeq, logSize, oldestSeq := s.nextSeq, s.logSize, s.oldestSeq
+	nextSeq, kept := s.nextSeq, s.kept
 	queued, interrupted, exchanging, anew, signsFiles := s.metaMark.queued, s.interrupted, s.exchanging, s.anew, s.signsFiles
 	return func() {
 		s.batch, s.tell = batch, tell
@@ -64,7 +64,7 @@ func (s *state) undoRecords() (undo func()) {
 		s.denied, s.others, s.denials = denied, others, denials
 		s.own, s.importers, s.order, s.prefetch = own, importers, order, prefetch
 		s.blacklist, s.banned = blacklist, banned
-		s.nextSeq, s.logSize, s.oldestSeq = nextSeq, logSize, oldestSeq
+		s.nextSeq, s.kept = nextSeq, kept
 		s.metaMark.queued, s.interrupted, s.exchanging, s.anew, s.signsFiles = queued, interrupted, exchanging, anew, signsFiles
 	}
 }
@@ -74,9 +74,9 @@ func (s *state) undoRecords() (undo func()) {
 // not be done. The log keeps what it has. Of the signals only the first, as many as due
 // says, are told.
 func (s *state) revertOwn(undo func(), due int, name, list string, line lineID, retired ...store.Digest) {
-	nextSeq, logSize, oldestSeq := s.nextSeq, s.logSize, s.oldestSeq
+	nextSeq, kept := s.nextSeq, s.kept
 	undo()
-	s.nextSeq, s.logSize, s.oldestSeq = nextSeq, logSize, oldestSeq
+	s.nextSeq, s.kept = nextSeq, kept
 	s.batch, s.tell, s.due = store.Batch{}, nil, s.due[:min(due, len(s.due))]
 	if o, known := s.own[name]; known {
 		s.batch.PutOwn(o)

@@ -194,7 +194,11 @@ func (d *Dir) CheckPath() error {
 func (d *Dir) Sweep() (n int, err error) {
 	names, err := readNames(d.staging.Load())
 	for _, name := range names {
-		if uerr := unix.Unlinkat(d.stagingFd(), name, 0); uerr != nil {
+		uerr := unix.Unlinkat(d.stagingFd(), name, 0)
+		if errors.Is(uerr, unix.EISDIR) {
+			uerr = os.RemoveAll(filepath.Join(d.stagingPath(), name))
+		}
+		if uerr != nil {
 			err = errors.Join(err, fmt.Errorf("cannot sweep %s from %s: %w", name, d.stagingPath(), uerr))
 			continue
 		}

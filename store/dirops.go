@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"sync"
 
@@ -163,10 +164,14 @@ func (d *Dir) takeOut(name string) (string, error) {
 }
 
 // unlinkStaged leaves to the next Sweep what cannot be unlinked now: it is out
-// of the directory, which is what counts.
+// of the directory, which is what counts. A directory goes with all that is in it,
+// for which nobody waits.
 func (d *Dir) unlinkStaged(name string) {
-	if err := unix.Unlinkat(d.stagingFd(), name, 0); errors.Is(err, unix.EISDIR) {
-		unix.Unlinkat(d.stagingFd(), name, unix.AT_REMOVEDIR)
+	if err := unix.Unlinkat(d.stagingFd(), name, 0); !errors.Is(err, unix.EISDIR) {
+		return
+	}
+	if err := unix.Unlinkat(d.stagingFd(), name, unix.AT_REMOVEDIR); err != nil {
+		go os.RemoveAll(filepath.Join(d.stagingPath(), name))
 	}
 }
 
@@ -196,6 +201,34 @@ func (d *Dir) Quarantine(name, stamp string) (string, error) {
 		return aside, nil
 	}
 	return "", fmt.Errorf("cannot quarantine %s: no free name in %s", name, d.quarantine.Name())
+}
+
+// Size returns how many bytes an entry of the list directory has, a directory with
+// all that is in it. It stops counting beyond most: a directory may hold anything.
+func (d *Dir) Size(name string, most int64) (int64, error) {
+	if err := validName(name); err != nil {
+		return 0, err
+	}
+	stamp, err := d.Stat(name)
+	if err != nil || stamp.Regular {
+		return stamp.Size, err
+	}
+	const entry = 4096 // what one costs at least
+	size := int64(0)
+	path := fmt.Sprintf("/proc/self/fd/%d/%s", d.dirFd(), name)
+	err = filepath.WalkDir(path, func(_ string, e fs.DirEntry, err error) error {
+		if size += entry; size > most {
+			return fs.SkipAll
+		}
+		if err != nil {
+			return nil // what cannot be looked into counts as one
+		}
+		if info, err := e.Info(); err == nil && e.Type().IsRegular() {
+			size += info.Size()
+		}
+		return nil
+	})
+	return size, err
 }
 
 // InQuarantine reports whether the entry that Quarantine named is still there.

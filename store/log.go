@@ -3,6 +3,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -80,16 +81,28 @@ func readRetirement(k, v []byte) (r Retirement, err error) {
 	return r, json.Unmarshal(v, &r)
 }
 
-// OldestSeq returns the sequence number of the oldest entry of the log, 0 when
-// it is empty.
-func (ix *Index) OldestSeq() (seq uint64) {
-	ix.view(func(tx *bbolt.Tx) error {
-		if k, _ := tx.Bucket([]byte(bucketLog)).Cursor().First(); len(k) == 8 {
-			seq = binary.BigEndian.Uint64(k)
-		}
-		return nil
+// EachKind calls fn with the number and the kind of every entry of the log, the oldest
+// first. It looks no further into an entry than to its kind.
+func (ix *Index) EachKind(fn func(seq uint64, kind string)) error {
+	return ix.view(func(tx *bbolt.Tx) error {
+		return tx.Bucket([]byte(bucketLog)).ForEach(func(k, v []byte) error {
+			if len(k) == 8 {
+				fn(binary.BigEndian.Uint64(k), kindOfEvent(v))
+			}
+			return nil
+		})
 	})
-	return seq
+}
+
+// kindOfEvent finds the kind in a stored entry, in which no other text precedes it.
+func kindOfEvent(value []byte) string {
+	const key = `"kind":"`
+	_, rest, found := bytes.Cut(value, []byte(key))
+	kind, _, closed := bytes.Cut(rest, []byte{'"'})
+	if !found || !closed {
+		return ""
+	}
+	return string(kind)
 }
 
 // EventsAfter returns up to limit entries of the log that came after the entry

@@ -129,6 +129,7 @@ type Aside struct {
 	Name   string    `json:"-"` // its name in quarantine
 	List   string    `json:"list"`
 	Digest Digest    `json:"digest,omitzero"`
+	Size   int64     `json:"size,omitempty"` // in bytes, of a directory with all in it
 	Reason string    `json:"reason"`
 	When   time.Time `json:"when"`
 }

@@ -178,8 +178,9 @@ func Kinds() []Kind {
 			Words: "was touched by another hand",
 			Title: "Another hand touched the list directory: @DIGESTD_LIST@",
 			Text: "Something other than digestd added, changed or removed this file in the list\n" +
-				"directory. It is kept in quarantine if there was anything to keep, and our\n" +
-				"own list is published anew.\n" +
+				"directory. It is kept in quarantine if there was anything to keep and room for\n" +
+				"it, and our own list is published anew. Of many cases some have a record\n" +
+				"together, which names the directory.\n" +
 				"\n" +
 				"Find out who it was; see digestctl list quarantined",
 		},

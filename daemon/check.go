@@ -19,7 +19,7 @@ func (s *session) examine(ctx context.Context, m *wire.Header) error {
 	c, err := s.candidate(ctx, m)
 	if err == nil && c != nil {
 		err = s.onState(ctx, func(st *state) error {
-			d := st.foresee(c)
+			d := st.foresee(s.txn, c)
 			if s.txn.assured {
 				d = d.Keep()
 			}
@@ -64,11 +64,11 @@ func (s *session) candidate(ctx context.Context, m *wire.Header) (*candidate, er
 }
 
 // foresee decides as consider and add would.
-func (s *state) foresee(c *candidate) policy.Decision {
+func (s *state) foresee(t *transaction, c *candidate) policy.Decision {
 	if e := s.byHeader[c.header]; e != nil && e.active() && s.trusted(e) {
 		return policy.Decision{Verdict: policy.Allow}
 	}
-	if d := s.admit(c.pkg, c.multi); d.Verdict == policy.Veto {
+	if d := s.admitIn(t, c.pkg, c.multi); d.Verdict == policy.Veto {
 		return d
 	}
 	return c.vouch

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -51,7 +50,8 @@ func (d *Daemon) grant(ctx context.Context, by api.Actor, text, reason string) (
 			return err
 		}
 		id := lineOf(pkg)
-		dec := policy.Admit(policy.Enforce, s.lineFor(pkg), pkg)
+		// As a package that takes the place of those of every other architecture.
+		dec := policy.Admit(policy.Enforce, s.lineBeside(pkg, func(lineID) bool { return false }), pkg)
 		if dec.Reason == policy.ReasonDenied {
 			return &api.Error{Code: api.InvalidArgument, Message: "no grant can let it in: " + dec.Text}
 		}
@@ -95,43 +95,80 @@ func (d *Daemon) revokeGrant(ctx context.Context, by api.Actor, text string) err
 	})
 }
 
-// setFloor sets the version below which nothing of a package may be active.
+// setFloor sets the version below which nothing of a package may be active. When
+// it answers, no list of such a version is in the directory.
 func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reason string) error {
 	evr, err := nevra.ParseEVR(evrText)
 	if err != nil {
 		return &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is no version: %v", evrText, err), Advice: "give [epoch:]version-release"}
 	}
-	err = d.decide(ctx, func(s *state) error {
-		a, err := act(s, by, reason)
-		if err != nil {
-			return err
-		}
-		ids, err := s.linesNamed(pkg)
-		if err != nil {
-			return err
-		}
-		for _, id := range ids {
-			s.saveLine(id, s.policyLine(id).SetFloor(evr))
-			l := s.lines[id]
-			l.FloorBy = &a
-			s.setLine(l)
-			for _, e := range slices.Clone(s.byLine[id]) {
-				if e.Granted && nevra.Compare(e.Package.EVR, evr) < 0 {
-					// The newest act wins over the grant that let it in.
-					plain := *e
-					plain.Granted = false
-					s.put(&plain)
-					s.batch.PutList(plain.List)
-				}
+	var gone []withdrawn
+	err = d.onState(ctx, func(s *state) (err error) {
+		var out []suspension
+		err = s.decide(func() error {
+			a, err := act(s, by, reason)
+			if err != nil {
+				return err
 			}
-			s.event(store.Event{Kind: "floor-set", Package: id.String(), Reason: evr.String(), Text: reason, UID: by.UID, PID: by.PID})
+			ids, err := s.linesNamed(pkg)
+			if err != nil {
+				return err
+			}
+			for _, id := range ids {
+				s.raiseFloor(id, evr, a)
+			}
+			out = s.belowFloors(ids[0].name)
+			return nil
+		})
+		if err == nil {
+			gone, err = s.suspend(out)
 		}
-		return nil
+		s.tellAll()
+		return err
 	})
+	d.refreshLabels(gone)
 	if err == nil {
-		d.wantSync("a floor was set")
+		_, err = d.completeDenials(ctx) // the mark goes
 	}
+	d.wantSync("a floor was set")
 	return err
+}
+
+func (s *state) raiseFloor(id lineID, evr nevra.EVR, a store.Act) {
+	s.saveLine(id, s.policyLine(id).SetFloor(evr))
+	l := s.lines[id]
+	l.FloorBy = &a
+	s.setLine(l)
+	for _, e := range slices.Clone(s.byLine[id]) {
+		if e.Granted && nevra.Compare(e.Package.EVR, evr) < 0 {
+			// The newest act wins over the grant that let it in.
+			plain := *e
+			plain.Granted = false
+			s.put(&plain)
+			if !s.pending(e) {
+				s.batch.PutList(plain.List)
+			}
+		}
+	}
+	s.event(store.Event{Kind: "floor-set", Package: id.String(), Reason: evr.String(), Text: a.Reason, UID: a.UID, PID: a.PID})
+}
+
+// belowFloors finds the active lists of a name that are below a floor, and queues the
+// mark under which they go.
+func (s *state) belowFloors(name string) (out []suspension) {
+	for _, e := range s.sorted() {
+		if e.Package.Name != name || !e.active() {
+			continue
+		}
+		if d := s.admit(e.Package, false); d.Reason == policy.ReasonRollbackFloor && d.Verdict != policy.Allow {
+			out = append(out, suspension{e, d})
+		}
+	}
+	if len(out) > 0 {
+		s.exchanging = true
+		s.setMark()
+	}
+	return out
 }
 
 // clearFloor removes a floor; it lowers no counter and no high.
@@ -146,12 +183,16 @@ func (d *Daemon) clearFloor(ctx context.Context, by api.Actor, pkg, reason strin
 		}
 		cleared := false
 		for _, id := range ids {
-			if l := s.lines[id]; l.Floor.IsZero() {
+			if s.lines[id].Floor.IsZero() {
 				continue
 			}
 			cleared = true
 			s.saveLine(id, s.policyLine(id).ClearFloor())
 			s.event(store.Event{Kind: "floor-cleared", Package: id.String(), Text: reason, UID: by.UID, PID: by.PID})
+		}
+		if name := anyArch(ids[0].name); len(ids) == 1 && !s.lines[name].Floor.IsZero() {
+			return &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("the floor of %s is one of every architecture", pkg),
+				Advice: "clear that: digestctl floor clear " + name.name + " --reason WHY"}
 		}
 		if !cleared {
 			return &api.Error{Code: api.NotFound, Message: pkg + " has no floor", Advice: "see digestctl floor list"}
@@ -162,26 +203,4 @@ func (d *Daemon) clearFloor(ctx context.Context, by api.Actor, pkg, reason strin
 		d.wantSync("a floor was cleared")
 	}
 	return err
-}
-
-// linesNamed returns the lines a package argument means: "name" all that are
-// known of that name, "name.arch" exactly one, known or not.
-func (s *state) linesNamed(text string) ([]lineID, error) {
-	var ids []lineID
-	for id := range s.lines {
-		if id.name == text || id.String() == text {
-			ids = append(ids, id)
-		}
-	}
-	if len(ids) > 0 {
-		return ids, nil
-	}
-	if i := strings.LastIndexByte(text, '.'); i > 0 && i < len(text)-1 {
-		id := lineID{text[:i], text[i+1:]}
-		if err := (nevra.NEVRA{Name: id.name, EVR: nevra.EVR{Version: "1", Release: "1"}, Arch: id.arch}).Valid(); err == nil {
-			return []lineID{id}, nil
-		}
-	}
-	return nil, &api.Error{Code: api.NotFound, Message: fmt.Sprintf("no package %q is known here", text),
-		Advice: "give name.arch for a package that was never installed"}
 }

@@ -157,7 +157,7 @@ type suspension struct {
 }
 
 // suspend takes lists out of the directory and keeps what they were, for the day
-// that the denial is lifted.
+// that the denial is lifted, or the floor cleared.
 func (s *state) suspend(list []suspension) (gone []withdrawn, err error) {
 	if len(list) == 0 {
 		return nil, nil
@@ -168,27 +168,30 @@ func (s *state) suspend(list []suspension) (gone []withdrawn, err error) {
 	}
 	contents := s.takeAwayAll(names, func() { failpoint.Hit("deny-between-lists") })
 	for i, x := range list {
-		e, dec := x.entry, x.decision
+		e, dec, reason := x.entry, x.decision, string(x.decision.Reason)
 		gone = append(gone, withdrawn{e, contents[i]})
 		if e.Grace != "" {
 			s.forget(e.Name)
-			s.retire(e, string(policy.ReasonDenied), wire.Peer{})
+			s.retire(e, reason, wire.Peer{})
 			continue
 		}
 		w := *e
-		w.State, w.Reason, w.Text, w.Denied = store.Withheld, string(policy.ReasonDenied), dec.Text, []string{dec.Denial}
+		w.State, w.Reason, w.Text, w.Denied = store.Withheld, reason, dec.Text, nil
+		if dec.Denial != "" {
+			w.Denied = []string{dec.Denial}
+		}
 		w.File, w.Signer, w.Left, w.broken, w.Since = store.Digest{}, "", 0, false, s.now()
 		if s.pending(e) {
 			w.Counter = 0
 			s.put(&w)
 			continue
 		}
-		s.rememberBody(e, string(policy.ReasonDenied))
+		s.rememberBody(e, reason)
 		s.put(&w)
 		s.batch.PutList(w.List)
 		s.event(store.Event{Kind: "withdrawn", Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
-			Reason: string(policy.ReasonDenied), Text: dec.Text})
-		s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), string(policy.ReasonDenied)) })
+			Reason: reason, Text: dec.Text})
+		s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), reason) })
 	}
 	failpoint.Hit("deny-after-lists")
 	if err := s.syncLists(names); err != nil {

@@ -35,7 +35,13 @@ func (e *entry) suspended() bool {
 // lineID names the line of versions a package belongs to.
 type lineID struct{ name, arch string }
 
-func (id lineID) String() string { return id.name + "." + id.arch }
+// String returns "name.arch", or "name" for the line of every architecture.
+func (id lineID) String() string {
+	if id.arch == "" {
+		return id.name
+	}
+	return id.name + "." + id.arch
+}
 
 func lineOf(n nevra.NEVRA) lineID { return lineID{n.Name, n.Arch} }
 

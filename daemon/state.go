@@ -341,23 +341,6 @@ func (s *state) policyLine(id lineID) policy.Line {
 	return p
 }
 
-// lineFor is the line by which pkg is judged.
-func (s *state) lineFor(pkg nevra.NEVRA) policy.Line {
-	const noarch = "noarch"
-	id := lineOf(pkg)
-	line := s.policyLine(id)
-	line.Denials = s.denials.Of(pkg.Name)
-	if pkg.Arch != noarch {
-		return line.Beside(s.policyLine(lineID{pkg.Name, noarch}))
-	}
-	for arch := range s.archs {
-		if other := (lineID{pkg.Name, arch}); other != id {
-			line = line.Beside(s.policyLine(other))
-		}
-	}
-	return line
-}
-
 // saveLine takes over what a transition of package policy changed.
 func (s *state) saveLine(id lineID, p policy.Line) {
 	l := s.lines[id]
@@ -381,7 +364,12 @@ func (s *state) nextCounter() uint64 {
 // admit asks policy whether the list of pkg may exist; multi is what its header
 // says of several versions side by side.
 func (s *state) admit(pkg nevra.NEVRA, multi bool) policy.Decision {
-	line := s.lineFor(pkg)
+	return s.admitIn(nil, pkg, multi)
+}
+
+// admitIn is admit for a package that t brings.
+func (s *state) admitIn(t *transaction, pkg nevra.NEVRA, multi bool) policy.Decision {
+	line := s.lineFor(pkg, t)
 	line.Multi = line.Multi || multi
 	return policy.Admit(s.mode, line, pkg)
 }

@@ -43,7 +43,7 @@ type addition struct {
 // meets is not recorded: nobody was stopped by it.
 func (s *state) begin(t *transaction) []policy.ElementDecision {
 	s.expireDenials()
-	decisions := policy.AdmitTransaction(s.mode, t.elements, s.lineFor)
+	decisions := policy.AdmitTransaction(s.mode, t.elements, func(pkg nevra.NEVRA) policy.Line { return s.lineFor(pkg, t) })
 	for _, d := range decisions {
 		if d.Verdict == policy.Veto && (!t.test || t.check) {
 			s.refused(t, d.NEVRA, d.Decision)
@@ -55,7 +55,7 @@ func (s *state) begin(t *transaction) []policy.ElementDecision {
 // assure reports whether the package manager need not wait for what becomes of
 // each package.
 func (s *state) assure(t *transaction) bool {
-	t.assured = policy.Assured(s.mode, t.elements, s.keyring.Revokes(), s.lineFor)
+	t.assured = policy.Assured(s.mode, t.elements, s.keyring.Revokes(), func(pkg nevra.NEVRA) policy.Line { return s.lineFor(pkg, t) })
 	return t.assured
 }
 
@@ -92,7 +92,7 @@ func (s *state) consider(t *transaction, element uint32, c *candidate, restore b
 		}
 		return e, policy.Decision{Verdict: policy.Allow}
 	}
-	return nil, s.admit(c.pkg, c.multi)
+	return nil, s.admitIn(t, c.pkg, c.multi)
 }
 
 // trusted reports whether the key behind e still vouches.
@@ -117,7 +117,7 @@ func (s *state) add(t *transaction, element uint32, c *candidate) (*addition, er
 		a.previous, a.replaced = earlier.previous, earlier.replaced
 	}
 	if a.decision.Verdict == policy.Allow {
-		a.decision = s.unlessBanned(c.pkg, s.admit(c.pkg, c.multi), c.body, c.whole)
+		a.decision = s.unlessBanned(c.pkg, s.admitIn(t, c.pkg, c.multi), c.body, c.whole)
 	}
 	if t.assured {
 		a.decision = a.decision.Keep()

@@ -26,11 +26,6 @@ const (
 // are written with.
 var deniable = []digestlist.Algo{digestlist.SHA256, digestlist.SHA384, digestlist.SHA512}
 
-// archs are what may follow the last dot of "name.arch" when nothing of that
-// name is known: many names have dots of their own.
-var archs = []string{"noarch", "x86_64", "x86_64_v2", "x86_64_v3", "i386", "i486", "i586", "i686", "aarch64", "armv7hl", "ppc64le",
-	"s390x", "riscv64", "loongarch64"}
-
 // ParseSubject reads what is to be denied: digests of one content with commas
 // between them, "algorithm:digits" or digits alone; or a package as "name",
 // "name.arch", either with "<[epoch:]version[-release]", or a NEVRA. known

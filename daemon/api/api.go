@@ -255,9 +255,10 @@ type Grant struct {
 	When    time.Time `json:"when"`    // it was granted
 }
 
-// Floor is what keeps old versions of one package on one architecture out.
+// Floor is what keeps old versions of a package out, on one architecture or on
+// every one.
 type Floor struct {
-	Package string    `json:"package"`          // name.arch
+	Package string    `json:"package"`          // name.arch, or name for every architecture
 	EVR     string    `json:"evr,omitzero"`     // the administrator's floor
 	High    string    `json:"high,omitzero"`    // the highest version ever active
 	Retired string    `json:"retired,omitzero"` // of multi-version packages, the highest retired

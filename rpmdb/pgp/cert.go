@@ -20,6 +20,8 @@ type Cert struct {
 	Revoked     *Revocation // nil: not revoked
 	Weak        string      // why no signature of the primary key may vouch, "" if it may
 	Subkeys     []Subkey    // those that claim to sign
+	Held        string      // why no new package may come under it (see Unread), "" if any may
+	Unread      []Unread    // revocations of it and its subkeys that cannot be verified
 
 	Source string // where the certificate was found; set by whoever read it
 
@@ -35,7 +37,13 @@ type Subkey struct {
 	Expires     time.Time   // zero: never by itself
 	Revoked     *Revocation // of the subkey itself; the primary key's counts as well
 	Weak        string      // as in Cert
+	Held        string      // as in Cert, for this subkey alone
 }
+
+// Proven reports whether the subkey itself has agreed to belong to its certificate:
+// by a valid back signature (0x19) that is good enough. Only a proven subkey owns
+// its fingerprint. Anybody can claim the key of another.
+func (s *Subkey) Proven() bool { return s.Weak == "" }
 
 // Revocation is the verified revocation of a key by its primary key.
 type Revocation struct {
@@ -43,6 +51,22 @@ type Revocation struct {
 	Hard   bool      // also refuses what was signed before Time
 	Reason string    // "key is compromised", "key is superseded" ... (RFC 9580, 5.2.3.31)
 	Text   string    // the owner's own words, possibly ""
+	Unread bool      // it cannot be verified, see [Unread]
+}
+
+// Graver reports whether the revocation refuses more than other, which may be nil: a
+// hard one more than a soft one, and of two soft ones the earlier. Of two hard ones
+// that which is proven is graver, for only it cannot be overruled.
+func (r *Revocation) Graver(other *Revocation) bool {
+	switch {
+	case r == nil || other == nil:
+		return r != nil
+	case r.Hard != other.Hard:
+		return r.Hard
+	case r.Hard && r.Unread != other.Unread:
+		return !r.Unread
+	}
+	return r.Time.Before(other.Time)
 }
 
 // Covers reports whether the revocation refuses a signature made at t.
@@ -52,7 +76,10 @@ func (r *Revocation) Covers(t time.Time) bool {
 
 // String says what happened, and when.
 func (r *Revocation) String() string {
-	s := r.Reason + " since " + r.Time.UTC().Format(time.RFC3339)
+	s := r.Reason
+	if !r.Time.IsZero() {
+		s += " since " + r.Time.UTC().Format(time.RFC3339)
+	}
 	if r.Text != "" {
 		s += fmt.Sprintf(" (%q)", r.Text)
 	}

@@ -43,5 +43,13 @@
 // key, a soft one (superseded, retired) those made at or after it; nothing that
 // the key says later takes a revocation back. A subkey needs a binding that
 // says it signs and a back signature, and shares the fate of its primary key.
-// Revocations by a designated revoker are not supported.
+// Without a back signature it owns nothing, not even its fingerprint: anybody can
+// claim the key of another. A primary key of the keyring is nobody's subkey. Two
+// certificates may have one subkey; if one of them says that it is compromised,
+// that holds for both.
+//
+// A revocation that cannot be verified (by its version, hash, algorithm or a critical
+// subpacket) counts as hard if it names the key as its issuer. If it names another or
+// none, what the key has vouched for stays, and nothing new may come under it: see
+// [Unread] and [Result].Held. Revocations by a designated revoker are not supported.
 package pgp

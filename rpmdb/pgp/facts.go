@@ -14,6 +14,7 @@ type facts struct {
 	users       []userFact
 	direct      []selfSig
 	revocations []Revocation
+	unread      []Unread
 	subkeys     []subkeyFact
 	doubts      []string // why self-signatures did not count
 }
@@ -39,6 +40,7 @@ type subkeyFact struct {
 	key         keyFact
 	bindings    []selfSig
 	revocations []Revocation
+	unread      []Unread
 }
 
 // selfSig is a self-signature: over a user ID, the primary key alone, or a subkey.
@@ -89,7 +91,7 @@ func gravest(all []Revocation) *Revocation {
 	var worst *Revocation
 	for i := range all {
 		r := &all[i]
-		if worst == nil || r.Hard && !worst.Hard || r.Hard == worst.Hard && r.Time.Before(worst.Time) {
+		if worst == nil || r.Graver(worst) {
 			worst = r
 		}
 	}
@@ -104,6 +106,7 @@ func gravest(all []Revocation) *Revocation {
 func (f *facts) merge(other *facts) {
 	f.direct = append(f.direct, other.direct...)
 	f.revocations = append(f.revocations, other.revocations...)
+	f.unread = addUnread(f.unread, other.unread)
 	f.doubts = append(f.doubts, other.doubts...)
 	for _, u := range other.users {
 		mine := f.user(u.id)
@@ -116,6 +119,7 @@ func (f *facts) merge(other *facts) {
 		mine := f.subkey(s.key)
 		mine.bindings = append(mine.bindings, s.bindings...)
 		mine.revocations = append(mine.revocations, s.revocations...)
+		mine.unread = addUnread(mine.unread, s.unread)
 	}
 }
 

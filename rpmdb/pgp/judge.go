@@ -9,14 +9,18 @@ package pgp
 // it, and forging one needs a second preimage. The release keys of RHEL up
 // to 9 and CentOS have no other. A binding adds a key, so it has to be better.
 func (f *facts) judge(o Options) *Cert {
+	unread := heed(f.unread, o.Overruled)
+	revoked, held := weigh(f.revocations, unread)
 	c := &Cert{
 		Fingerprint: f.primary.fingerprint,
 		KeyIDs:      []uint64{f.primary.id},
 		Algorithm:   f.primary.algorithm,
 		Version:     f.primary.version,
 		Created:     f.primary.created,
-		Revoked:     gravest(f.revocations),
+		Revoked:     revoked,
 		Weak:        f.primary.weak,
+		Held:        held,
+		Unread:      unread,
 		facts:       f,
 	}
 	user, userSig := f.primaryUser()
@@ -41,6 +45,7 @@ func (f *facts) judge(o Options) *Cert {
 		if s, ok := f.subkeys[i].judge(o); ok {
 			c.Subkeys = append(c.Subkeys, s)
 			c.KeyIDs = append(c.KeyIDs, s.KeyID)
+			c.Unread = append(c.Unread, heed(f.subkeys[i].unread, o.Overruled)...)
 		}
 	}
 	return c
@@ -86,14 +91,16 @@ func (s *subkeyFact) judge(o Options) (sub Subkey, ok bool) {
 	if b == nil || !b.hasFlags || !b.signs {
 		return sub, false
 	}
+	revoked, held := weigh(s.revocations, heed(s.unread, o.Overruled))
 	sub = Subkey{
 		Fingerprint: s.key.fingerprint,
 		KeyID:       s.key.id,
 		Algorithm:   s.key.algorithm,
 		Created:     s.key.created,
 		Expires:     b.end(&s.key),
-		Revoked:     gravest(s.revocations),
+		Revoked:     revoked,
 		Weak:        s.key.weak,
+		Held:        held,
 	}
 	switch {
 	case sub.Weak != "":

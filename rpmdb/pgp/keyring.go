@@ -3,6 +3,7 @@
 package pgp
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +22,10 @@ type Options struct {
 	// Revoked are revocations that come from elsewhere than the certificates, by
 	// the fingerprint of a certificate or a subkey, in lower case.
 	Revoked map[string]*Revocation
+
+	// Overruled are the revocations that cannot be verified and do not count, for an
+	// administrator said so, by their Unread.Digest.
+	Overruled map[string]bool
 }
 
 // Keyring is an immutable set of trusted certificates, ready to verify with. It
@@ -29,7 +34,8 @@ type Keyring struct {
 	options Options
 	certs   []*Cert
 	byID    map[uint64][]*signingKey
-	byPrint map[string]*Cert
+	byPrint map[string]*Cert // by primary key
+	bySub   map[string]*Cert // by proven subkey
 }
 
 // signingKey is a key that signatures may name, whether or not it may vouch.
@@ -39,6 +45,7 @@ type signingKey struct {
 	weak    string
 	expires time.Time   // the earlier of subkey's and primary key's, zero: never
 	revoked *Revocation // a subkey's own
+	held    string      // why nothing new may come under it
 }
 
 // NewKeyring returns a keyring of certs with the default options.
@@ -47,7 +54,7 @@ func NewKeyring(certs ...*Cert) *Keyring { return Options{}.NewKeyring(certs...)
 // NewKeyring returns a keyring of certs, which must come from [ParseCerts]. Copies
 // of one certificate are merged, so that a revocation in any copy counts.
 func (o Options) NewKeyring(certs ...*Cert) *Keyring {
-	k := &Keyring{options: o, byID: map[uint64][]*signingKey{}, byPrint: map[string]*Cert{}}
+	k := &Keyring{options: o, byID: map[uint64][]*signingKey{}, byPrint: map[string]*Cert{}, bySub: map[string]*Cert{}}
 	merged := map[string]*facts{}
 	sources := map[string][]string{}
 	for _, c := range certs {
@@ -65,32 +72,62 @@ func (o Options) NewKeyring(certs ...*Cert) *Keyring {
 	}
 	for fingerprint, f := range merged {
 		c := f.judge(o)
+		c.disown(merged)
 		c.revokeBy(o.Revoked)
 		c.Source = strings.Join(sources[fingerprint], ", ")
 		k.certs = append(k.certs, c)
 	}
 	slices.SortFunc(k.certs, func(a, b *Cert) int { return strings.Compare(a.Fingerprint, b.Fingerprint) })
+	compromised := k.compromised()
 	for _, c := range k.certs {
+		c.revokeSubkeys(compromised)
 		k.index(c)
 	}
 	return k
 }
 
+// disown takes from c the subkeys that are certificates themselves: a primary key is
+// never anybody's subkey, whatever it once agreed to.
+func (c *Cert) disown(primary map[string]*facts) {
+	for i := range c.Subkeys {
+		if s := &c.Subkeys[i]; s.Weak == "" && primary[s.Fingerprint] != nil {
+			s.Weak = "subkey is the primary key of a certificate"
+		}
+	}
+}
+
+// compromised returns the hard revocations of subkeys. Two certificates may have one
+// subkey, and what one says of it holds for the other: the key is the same.
+func (k *Keyring) compromised() map[string]*Revocation {
+	hard := map[string]*Revocation{}
+	for _, c := range k.certs {
+		for i := range c.Subkeys {
+			if s := &c.Subkeys[i]; s.Proven() && s.Revoked != nil && s.Revoked.Hard && s.Revoked.Graver(hard[s.Fingerprint]) {
+				hard[s.Fingerprint] = s.Revoked
+			}
+		}
+	}
+	return hard
+}
+
 func (c *Cert) revokeBy(revoked map[string]*Revocation) {
-	if r := revoked[c.Fingerprint]; r != nil && (c.Revoked == nil || !c.Revoked.Hard) {
+	if r := revoked[c.Fingerprint]; r.Graver(c.Revoked) {
 		c.Revoked = r
 	}
+	c.revokeSubkeys(revoked)
+}
+
+func (c *Cert) revokeSubkeys(revoked map[string]*Revocation) {
 	for i := range c.Subkeys {
-		s := &c.Subkeys[i]
-		if r := revoked[s.Fingerprint]; r != nil && (s.Revoked == nil || !s.Revoked.Hard) {
-			s.Revoked = r
+		if s := &c.Subkeys[i]; revoked[s.Fingerprint].Graver(s.Revoked) {
+			s.Revoked = revoked[s.Fingerprint]
 		}
 	}
 }
 
 func (k *Keyring) index(c *Cert) {
 	f := c.facts
-	k.add(&signingKey{cert: c, fact: f.primary, weak: c.Weak, expires: c.Expires})
+	k.add(&signingKey{cert: c, fact: f.primary, weak: c.Weak, expires: c.Expires, held: c.Held})
 	k.byPrint[c.Fingerprint] = c
 	for _, s := range c.Subkeys {
 		key := &signingKey{
@@ -99,6 +136,7 @@ func (k *Keyring) index(c *Cert) {
 			weak:    s.Weak,
 			expires: earlier(s.Expires, c.Expires),
 			revoked: s.Revoked,
+			held:    cmp.Or(c.Held, s.Held),
 		}
 		// A primary key that must not sign packages may well bind a subkey that
 		// does; one that cannot be relied on may not.
@@ -106,8 +144,8 @@ func (k *Keyring) index(c *Cert) {
 			key.weak = "primary key does not count: " + c.Weak
 		}
 		k.add(key)
-		if k.byPrint[s.Fingerprint] == nil {
-			k.byPrint[s.Fingerprint] = c
+		if s.Proven() && k.bySub[s.Fingerprint] == nil {
+			k.bySub[s.Fingerprint] = c
 		}
 	}
 }
@@ -127,8 +165,13 @@ func (k *Keyring) Revokes() bool {
 	})
 }
 
-// Lookup returns the certificate that has fingerprint (hex, in either case) as
-// its primary key or a signing subkey, nil if there is none.
+// Lookup returns the certificate that has fingerprint (hex, in either case) as its
+// primary key or as a proven subkey, nil if there is none. Of two certificates with
+// one subkey it returns that with the lower fingerprint.
 func (k *Keyring) Lookup(fingerprint string) *Cert {
-	return k.byPrint[strings.ToLower(fingerprint)]
+	return cmp.Or(k.Primary(fingerprint), k.bySub[strings.ToLower(fingerprint)])
 }
+
+// Primary returns the certificate whose primary key has fingerprint (hex, in either
+// case), nil if there is none.
+func (k *Keyring) Primary(fingerprint string) *Cert { return k.byPrint[strings.ToLower(fingerprint)] }

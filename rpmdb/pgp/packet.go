@@ -34,7 +34,10 @@ type rawPacket struct {
 	whole, body []byte
 }
 
-var errTruncated = errors.New("packet is cut short")
+var (
+	errTruncated = errors.New("packet is cut short")
+	errLibrary   = errors.New("OpenPGP library cannot cope with it") // it panicked
+)
 
 // nextPacket splits the first packet off b, whose header may have the old or the
 // new format (RFC 9580, section 4.2). Partial and indeterminate lengths are
@@ -109,6 +112,6 @@ func readPacket(p rawPacket) (parsed packet.Packet, err error) {
 
 func recovered(err *error) {
 	if r := recover(); r != nil {
-		*err = fmt.Errorf("OpenPGP library cannot cope with it: %v", r)
+		*err = fmt.Errorf("%w: %v", errLibrary, r)
 	}
 }

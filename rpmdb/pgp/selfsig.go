@@ -18,23 +18,27 @@ func (b *builder) signature(p rawPacket) error {
 	}
 	sig, err := readSelfSig(p)
 	if err != nil {
-		b.doubt(err)
-		return nil
+		return b.unreadable(p, err)
 	}
-	if !sig.CheckKeyIdOrFingerprint(b.primary) {
+	if !sig.CheckKeyIdOrFingerprint(b.primary) && !revokesUnnamed(sig) {
 		return nil
 	}
 	*b.work += work(b.primary)
 	if b.selfSigs++; b.selfSigs > maxSelfSigs {
-		return fmt.Errorf("it has more than %d self-signatures", maxSelfSigs)
+		return errManySelfSigs
 	}
 	if (sig.Version == 6) != (b.primary.Version == 6) {
-		b.doubt(fmt.Errorf("version %d signature by a version %d key", sig.Version, b.primary.Version))
-		return nil
+		return b.unreadable(p, fmt.Errorf("version %d signature by a version %d key", sig.Version, b.primary.Version))
 	}
-	b.doubt(b.verify(sig))
+	err = b.verify(sig)
+	if err != nil && notRead(err) {
+		return b.unreadable(p, err)
+	}
+	b.doubt(err)
 	return nil
 }
+
+var errManySelfSigs = fmt.Errorf("it has more than %d self-signatures", maxSelfSigs)
 
 // readSelfSig parses a signature of a certificate.
 func readSelfSig(p rawPacket) (*packet.Signature, error) {

@@ -3,6 +3,7 @@
 package pgp
 
 import (
+	"cmp"
 	"crypto"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ type Result struct {
 	Hash           string    // "SHA-256" ...
 	Version        int       // of the signature: 3, 4 or 6
 	Index          int       // of the signature in what Verify was given
+	Held           string    // why nothing new may come under the key, "" if it may (see Unread)
 }
 
 // Verify says who vouches for the header with the given immutable region (without
@@ -132,8 +134,9 @@ func (k *Keyring) verify(m message, data []byte, now time.Time) (*Result, error)
 			closest = err
 		}
 	}
-	if closest == nil {
-		closest = k.revokedAway(s)
+	// A claim that the key never confirmed is a poor reason beside a revocation.
+	if weak := new(WeakError); closest == nil || errors.As(closest, &weak) {
+		closest = cmp.Or(k.revokedAway(s), closest)
 	}
 	switch {
 	case closest != nil:
@@ -149,6 +152,9 @@ func (k *Keyring) verify(m message, data []byte, now time.Time) (*Result, error)
 // either way and this is the better reason.
 func (k *Keyring) revokedAway(s *signature) error {
 	for fingerprint, r := range k.options.Revoked {
+		if k.Lookup(fingerprint) != nil {
+			continue
+		}
 		if s.fingerprint == fingerprint || s.fingerprint == "" && formatID(s.keyID) == idOf(fingerprint) {
 			return &RevokedError{Fingerprint: fingerprint, Reason: r.String()}
 		}
@@ -203,6 +209,7 @@ func (k *Keyring) verifyBy(key *signingKey, m message, s *signature, now time.Ti
 		Created:        s.created,
 		Hash:           s.hash.String(),
 		Version:        s.version,
+		Held:           key.held,
 	}, nil
 }
 

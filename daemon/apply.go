@@ -154,7 +154,7 @@ func (s *state) withdrawOthers(installed map[store.Digest]string, r *reconciled)
 
 // applyFresh publishes or withholds the list of an installed package.
 func (s *state) applyFresh(c *candidate, initial bool, r *reconciled) error {
-	d := c.vouch
+	d := s.unlessHeld(c, c.vouch)
 	if d.Verdict == policy.Allow {
 		d = s.unlessBanned(c.pkg, s.admit(c.pkg, c.multi), c.body, c.whole)
 	}

@@ -71,5 +71,5 @@ func (s *state) foresee(t *transaction, c *candidate) policy.Decision {
 	if d := s.admitIn(t, c.pkg, c.multi); d.Verdict == policy.Veto {
 		return d
 	}
-	return c.vouch
+	return s.unlessHeld(c, c.vouch)
 }

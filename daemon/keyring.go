@@ -121,7 +121,7 @@ func modified(path string) (t time.Time) {
 // adoptKeys takes over what the stores hold. Revocations are recorded before
 // anything else is done about them.
 func (s *state) adoptKeys(src *keySources) (gone []withdrawn, err error) {
-	options := pgp.Options{NoExpired: s.noExpired}
+	options := pgp.Options{NoExpired: s.noExpired, Overruled: s.overruled()}
 	plain := options.NewKeyring(src.certs...)
 	s.dbPath, s.dbKind, s.importers = src.dir, src.kind, src.importers
 	s.solved("keys")
@@ -150,6 +150,7 @@ func (s *state) adoptKeys(src *keySources) (gone []withdrawn, err error) {
 	s.adoptBlacklist(src.blacklist)
 	options.Revoked = s.revocations()
 	s.keyring = options.NewKeyring(src.certs...)
+	s.tellOfHeld()
 	for _, fingerprint := range suspects {
 		s.suspect(fingerprint)
 	}
@@ -178,9 +179,11 @@ func (s *state) meet(c *pgp.Cert, src *keySources, now time.Time) (changed bool)
 	k.Judged = judgement(c, s.noExpired, now)
 	k.Subkeys = nil
 	for _, sub := range c.Subkeys {
-		k.Subkeys = append(k.Subkeys, sub.Fingerprint)
+		if sub.Proven() {
+			k.Subkeys = append(k.Subkeys, sub.Fingerprint)
+		}
 	}
-	if !known || k.Judged != old.Judged || k.RPM != old.RPM || k.Source != old.Source || !old.Gone.IsZero() {
+	if !known || !slices.Equal(k.Subkeys, old.Subkeys) || k.Judged != old.Judged || k.RPM != old.RPM || k.Source != old.Source || !old.Gone.IsZero() {
 		s.setKey(k)
 	}
 	return known && old.Judged != k.Judged

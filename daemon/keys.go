@@ -64,7 +64,7 @@ func (s *snapshot) describeKey(k store.Key) api.Key {
 	out.Use = k.Use
 	c := s.keyring.Lookup(k.Fingerprint)
 	if c != nil {
-		out.Weak = c.Weak
+		out.Weak, out.Held = c.Weak, heldOf(c)
 	}
 	switch {
 	case k.Revoked != nil:

@@ -55,6 +55,7 @@ type candidate struct {
 type verification struct {
 	key   *pgp.Cert
 	sig   []byte // that of key, as the package carries it
+	held  string // why nothing new may come under key, "" if it may
 	vouch policy.Decision
 }
 
@@ -110,7 +111,7 @@ func (m *maker) verify(c *candidate, h *header.Header, sigs []header.Signature, 
 	}
 	result, err := keyring.VerifyHashed(region, c.hashed, sigs, now)
 	if err == nil {
-		v.key, v.sig = result.Cert, sigs[result.Index].Data
+		v.key, v.sig, v.held = result.Cert, sigs[result.Index].Data, result.Held
 	}
 	v.vouch = policy.Vouch(m.mode, m.unsigned, c.pkg, outcome(err))
 	return v, nil

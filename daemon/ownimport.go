@@ -75,6 +75,9 @@ func (d *Daemon) openImport(c *ownCandidate, data []byte) ([]byte, error) {
 		if err != nil {
 			return nil, refuse("to trust its maker, put the certificate into "+d.config.Keys, "%v", err)
 		}
+		if result.Held != "" {
+			return nil, refuse("see digestctl status", "%s", result.Held)
+		}
 		c.record.Key, c.record.KeyKind = result.Cert.Fingerprint, keyPGP
 	default:
 		return nil, refuse("", "its signature is of a kind (%d) that nobody verifies", kind)

@@ -142,7 +142,7 @@ func (s *state) ownToMake(m *maker) (work []*ownWork, gone []withdrawn, err erro
 func (s *state) ownRefused(o store.Own, e *entry) policy.Decision {
 	switch o.KeyKind {
 	case keyPGP:
-		if c := s.keyring.Lookup(o.Key); c == nil || c.Revoked != nil || c.Weak != "" {
+		if c := s.keyring.Primary(o.Key); c == nil || c.Revoked != nil || c.Weak != "" {
 			return policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonKeyRevoked, Text: "the key that signed it, " + o.Key + ", is not trusted any more"}
 		}
 	case keyX509:

@@ -43,7 +43,7 @@ func (s *state) noteRevocations(ring *pgp.Keyring, src *keySources, now time.Tim
 	}
 	for _, c := range ring.Certs() {
 		if r := c.Revoked; r != nil {
-			note(c.Fingerprint, store.KeyRevocation{Source: sourceCertificate, Hard: r.Hard, Act: store.Act{Reason: r.String(), When: r.Time}})
+			note(c.Fingerprint, store.KeyRevocation{Source: sourceCertificate, Hard: r.Hard, Unread: r.Unread, Act: store.Act{Reason: r.String(), When: r.Time}})
 		}
 	}
 	for _, r := range src.revoked {
@@ -60,7 +60,7 @@ func (s *state) noteRevocations(ring *pgp.Keyring, src *keySources, now time.Tim
 		if k.Use != "" {
 			continue
 		}
-		present := ring.Lookup(fingerprint) != nil
+		present := ring.Primary(fingerprint) != nil
 		if !present && k.RPM && src.complete {
 			note(fingerprint, store.KeyRevocation{Source: sourceRPM, Hard: true, Act: store.Act{Reason: "removed from rpm's keyring", When: now}})
 			k = s.keys[fingerprint]
@@ -75,10 +75,11 @@ func (s *state) noteRevocations(ring *pgp.Keyring, src *keySources, now time.Tim
 	return revoked
 }
 
-// note records one revocation, unless one as grave is known already.
+// note records one revocation, unless one as grave is known already: a hard one, or a
+// soft one of the same time or an earlier one.
 func (s *state) note(fingerprint string, r store.KeyRevocation, now time.Time) bool {
 	k, known := s.keys[fingerprint]
-	if known && k.Revoked != nil && (k.Revoked.Hard || !r.Hard) {
+	if known && !revocation(&r).Graver(revocation(k.Revoked)) {
 		return false
 	}
 	if !known {
@@ -90,12 +91,20 @@ func (s *state) note(fingerprint string, r store.KeyRevocation, now time.Time) b
 	return true
 }
 
+// revocation is a recorded revocation as the keyring knows it, nil for nil.
+func revocation(r *store.KeyRevocation) *pgp.Revocation {
+	if r == nil {
+		return nil
+	}
+	return &pgp.Revocation{Time: r.When, Hard: r.Hard, Unread: r.Unread, Reason: "key was revoked by " + r.Source, Text: r.Reason}
+}
+
 // revocations are what the keyring must know beyond the certificates.
 func (s *state) revocations() map[string]*pgp.Revocation {
 	m := map[string]*pgp.Revocation{}
 	for fingerprint, k := range s.keys {
 		if r := k.Revoked; r != nil && k.Use == "" {
-			m[fingerprint] = &pgp.Revocation{Time: r.When, Hard: r.Hard, Reason: "key was revoked by " + r.Source, Text: r.Reason}
+			m[fingerprint] = revocation(r)
 		}
 	}
 	return m
@@ -112,9 +121,11 @@ func (s *state) carryOut(fingerprint string) (gone []withdrawn, err error) {
 	case useDigest:
 		reason = policy.ReasonBlacklisted
 	}
-	if !r.Hard || s.keyOfSubkey(fingerprint) != "" {
+	if owners := s.ownersOfSubkey(fingerprint); !r.Hard || len(owners) > 0 {
 		// It depends on when each package was signed, or by which subkey.
-		s.suspect(s.keyOrOwner(fingerprint))
+		for _, owner := range append(owners, fingerprint) {
+			s.suspect(owner)
+		}
 		return nil, nil
 	}
 	failpoint.Hit("revoke-before-withdraw")
@@ -167,21 +178,19 @@ func (s *state) vouches(fingerprint string) bool {
 	return false
 }
 
-// keyOfSubkey returns the certificate that has fingerprint as a subkey.
-func (s *state) keyOfSubkey(fingerprint string) string {
+// ownersOfSubkey returns the certificates that have fingerprint as a proven subkey. A
+// key that was ever met as a certificate is nobody's, whoever claims it.
+func (s *state) ownersOfSubkey(fingerprint string) (owners []string) {
+	if s.keys[fingerprint].IsCertificate() {
+		return nil
+	}
 	for owner, k := range s.keys {
 		if slices.Contains(k.Subkeys, fingerprint) {
-			return owner
+			owners = append(owners, owner)
 		}
 	}
-	return ""
-}
-
-func (s *state) keyOrOwner(fingerprint string) string {
-	if owner := s.keyOfSubkey(fingerprint); owner != "" {
-		return owner
-	}
-	return fingerprint
+	slices.Sort(owners)
+	return owners
 }
 
 // findKey reads a key as an administrator names it: a fingerprint or the end of
@@ -262,19 +271,26 @@ func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason stri
 	snap := d.snapshot()
 	k, err := snap.findKey(text)
 	if err != nil {
-		return api.Key{}, err
+		if k.Fingerprint = snap.findUnread(text); k.Fingerprint == "" {
+			return api.Key{}, err
+		}
+	}
+	// What cannot be verified is overruled if it is what stands against the key.
+	var overruled map[string][]string
+	if k.Revoked == nil || k.Revoked.Unread {
+		overruled = snap.unreadOf(k.Fingerprint)
 	}
 	if k.Use == useLists {
 		return api.Key{}, api.Errorf(api.InvalidArgument, "%s signed lists here; it was replaced and cannot come back", k.Fingerprint)
 	}
-	if k.Revoked == nil {
+	if k.Revoked == nil && len(overruled) == 0 {
 		return api.Key{}, api.Errorf(api.InvalidArgument, "key %s is not revoked", k.Fingerprint)
 	}
 	if b, err := d.readBlacklist(); k.Use == useDigest && (err != nil || b.entries[k.Fingerprint]) {
 		return api.Key{}, errors.Join(err, &api.Error{Code: api.InvalidArgument, Message: sourceKernel + " names " + k.Fingerprint,
 			Advice: "the kernel forgets it with the next boot, if neither its firmware nor " + d.config.Blacklist + " name it again"})
 	}
-	if c := snap.keyring.Lookup(k.Fingerprint); k.Revoked.Source == sourceCertificate && c != nil {
+	if c := snap.keyring.Lookup(k.Fingerprint); k.Revoked != nil && k.Revoked.Source == sourceCertificate && !k.Revoked.Unread && c != nil {
 		return api.Key{}, &api.Error{Code: api.InvalidArgument,
 			Message: fmt.Sprintf("key %s was revoked by its owner, in %s", k.Fingerprint, c.Source),
 			Advice:  "only a certificate without the revocation could be trusted: remove this one first"}
@@ -291,9 +307,15 @@ func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason stri
 		if err != nil {
 			return err
 		}
-		k := s.keys[k.Fingerprint]
-		k.Revoked = nil
-		s.setKey(k)
+		if k, known := s.keys[k.Fingerprint]; known {
+			k.Revoked = nil
+			s.setKey(k)
+		}
+		for owner, digests := range overruled {
+			k := s.keys[owner]
+			k.Overruled = slices.Compact(slices.Sorted(slices.Values(append(digests, k.Overruled...))))
+			s.setKey(k)
+		}
 		s.event(store.Event{Kind: "key-restored", Key: k.Fingerprint, Text: a.Reason, UID: a.UID, PID: a.PID})
 		return nil
 	})
@@ -305,5 +327,10 @@ func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason stri
 	}
 	d.wantSync("a key was restored")
 	snap = d.snapshot()
+	if _, known := snap.keys[k.Fingerprint]; !known { // a subkey
+		for owner := range overruled {
+			k.Fingerprint = owner
+		}
+	}
 	return snap.describeKey(snap.keys[k.Fingerprint]), nil
 }

@@ -101,7 +101,7 @@ func (s *state) trusted(e *entry) bool {
 		return true
 	}
 	r := s.keys[e.Key].Revoked
-	return s.keyring.Lookup(e.Key) != nil && (r == nil || !r.Hard)
+	return s.keyring.Primary(e.Key) != nil && (r == nil || !r.Hard)
 }
 
 // add publishes the list of a verified package, or withholds it. The package is
@@ -112,7 +112,7 @@ func (s *state) add(t *transaction, element uint32, c *candidate) (*addition, er
 		s.dir.Discard(c.staged)
 		return nil, errDenialsChanged
 	}
-	a := &addition{candidate: *c, decision: c.vouch, previous: s.byName[c.name]}
+	a := &addition{candidate: *c, decision: s.unlessHeld(c, c.vouch), previous: s.byName[c.name]}
 	if earlier := t.added[c.header]; earlier != nil {
 		a.previous, a.replaced = earlier.previous, earlier.replaced
 	}

@@ -49,6 +49,13 @@ func Vouch(m Mode, u Unsigned, pkg nevra.NEVRA, o Outcome) Decision {
 	return Decision{Verdict: verdict, Reason: kind.reason, Text: pkg.String() + ": " + o.Detail + kind.advice}
 }
 
+// KeyHeld is the decision about a package that is new under a key of which a revocation
+// cannot be verified, for the reason in detail.
+func KeyHeld(pkg nevra.NEVRA, detail string) Decision {
+	return Decision{Verdict: WithholdList, Reason: ReasonKeyHeld, Text: pkg.String() + ": " + detail +
+		"; get the certificate anew from its owner, or, if the key is good: digestctl keys restore KEY --reason WHY"}
+}
+
 // NoFiles is the decision about a package without a file that a list could
 // vouch for.
 func NoFiles(pkg nevra.NEVRA) Decision {

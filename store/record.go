@@ -113,15 +113,24 @@ type Key struct {
 	RPM         bool      `json:"rpm,omitempty"`    // it is in rpm's keyring
 	Judged      string    `json:"judged,omitempty"` // what was last concluded from the certificate, digested
 
+	// Overruled are the revocations in the certificate that could not be verified and
+	// that an administrator overruled: SHA-256 of each packet's body, hexadecimal.
+	Overruled []string `json:"overruled,omitempty"`
+
 	Revoked *KeyRevocation `json:"revoked,omitempty"`
 }
+
+// IsCertificate reports whether the key was met as a certificate. Else the record is
+// of a fingerprint that somebody revoked, which may be that of a subkey.
+func (k Key) IsCertificate() bool { return k.Use == "" && !k.Created.IsZero() }
 
 // KeyRevocation says why a key vouches for nothing any more. It stands until
 // somebody lifts it on purpose, whatever becomes of the key.
 type KeyRevocation struct {
 	Act
-	Source string `json:"source"` // who or what said so
-	Hard   bool   `json:"hard"`   // also of what was signed before When
+	Source string `json:"source"`           // who or what said so
+	Hard   bool   `json:"hard"`             // also of what was signed before When
+	Unread bool   `json:"unread,omitempty"` // it is in the certificate and cannot be verified
 }
 
 // Aside is the record of a file in the quarantine directory.

@@ -171,6 +171,9 @@ func (a *app) printKey(k api.Key) error {
 	if k.Weak != "" {
 		t.fact("refused", "%s", k.Weak)
 	}
+	if k.Held != "" {
+		t.fact("held", "%s; nothing new comes under it until: digestctl keys restore KEY --reason WHY", k.Held)
+	}
 	if k.State == api.KeyRevoked {
 		by := k.RevokedBy
 		if k.RevokedUID != 0 {

@@ -101,6 +101,7 @@ type Key struct {
 	Expires     time.Time `json:"expires,omitzero"`   // absent for never
 	Subkeys     []string  `json:"subkeys,omitzero"`   // fingerprints of those that sign
 	Weak        string    `json:"weak,omitzero"`      // why it is not accepted, if so
+	Held        string    `json:"held,omitzero"`      // why nothing new may come under it, if so
 	FirstSeen   time.Time `json:"firstSeen,omitzero"` // by this daemon
 	Keyrings    []string  `json:"keyrings,omitzero"`  // of the kernel that have it
 

@@ -66,7 +66,7 @@ func (r *Revocation) Graver(other *Revocation) bool {
 	case r.Hard && r.Unread != other.Unread:
 		return !r.Unread
 	}
-	return r.Time.Before(other.Time)
+	return !r.Hard && r.Time.Before(other.Time)
 }
 
 // Covers reports whether the revocation refuses a signature made at t.

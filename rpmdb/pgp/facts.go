@@ -91,7 +91,7 @@ func gravest(all []Revocation) *Revocation {
 	var worst *Revocation
 	for i := range all {
 		r := &all[i]
-		if worst == nil || r.Graver(worst) {
+		if r.Graver(worst) || !worst.Graver(r) && r.Time.Before(worst.Time) {
 			worst = r
 		}
 	}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/rpmdb/pgp"
+)
+
+// A certificate may hold a revocation that cannot be verified (pgp.Unread). If it
+// names the key as its issuer it counts as a hard revocation. Else the key keeps what
+// it has vouched for, and vouches for nothing new, until the certificate is replaced
+// or an administrator overrules that one revocation: digestctl keys restore.
+
+// unlessHeld withholds a package that is new under a key of which a revocation cannot
+// be verified. What is active for the same header stays.
+func (s *state) unlessHeld(c *candidate, d policy.Decision) policy.Decision {
+	if d.Verdict != policy.Allow || c.held == "" {
+		return d
+	}
+	if e := s.byHeader[c.header]; e != nil && e.active() {
+		return d
+	}
+	return policy.KeyHeld(c.pkg, c.held)
+}
+
+// overruled returns the digests of all revocations that an administrator overruled.
+func (s *state) overruled() map[string]bool {
+	m := map[string]bool{}
+	for _, k := range s.keys {
+		for _, digest := range k.Overruled {
+			m[digest] = true
+		}
+	}
+	return m
+}
+
+// tellOfHeld says so when a key may vouch for nothing new.
+func (s *state) tellOfHeld() {
+	const id = "keys-held"
+	s.solved(id)
+	var held []string
+	var first string
+	for _, c := range s.keyring.Certs() {
+		for _, u := range c.Unread {
+			if u.Own || c.Revoked != nil && c.Revoked.Hard {
+				continue
+			}
+			if held = append(held, u.Key); first == "" {
+				first = fmt.Sprintf("key %s in %s has a revocation that cannot be verified (%s)", u.Key, c.Source, u.Reason)
+			}
+		}
+	}
+	slices.Sort(held)
+	held = slices.Compact(held)
+	if len(held) == 0 {
+		return
+	}
+	if len(held) > 1 {
+		first += fmt.Sprintf(", and so have %s", plural(len(held)-1, "more key"))
+	}
+	s.problem(id, api.SeverityWarning, first+"; no new package gets a list under it",
+		"get the certificate anew from its owner; if the key is good, digestctl keys restore "+held[0]+" --reason WHY")
+}
+
+// unreadOf returns, by certificate, the digests of the revocations of a key or subkey
+// that cannot be verified.
+func (s *snapshot) unreadOf(fingerprint string) map[string][]string {
+	found := map[string][]string{}
+	for _, c := range s.keyring.Certs() {
+		for _, u := range c.Unread {
+			if u.Key == fingerprint {
+				found[c.Fingerprint] = append(found[c.Fingerprint], u.Digest)
+			}
+		}
+	}
+	return found
+}
+
+// findUnread reads the name of a key as findKey does, of those that have a revocation
+// that cannot be verified: also subkeys, of which there need not be a record.
+func (s *snapshot) findUnread(text string) (fingerprint string) {
+	id := strings.ToLower(strings.TrimPrefix(strings.ReplaceAll(text, " ", ""), "0x"))
+	for _, c := range s.keyring.Certs() {
+		for _, u := range c.Unread {
+			if u.Key != id && (len(id) < 8 || !strings.HasSuffix(u.Key, id)) || u.Key == fingerprint {
+				continue
+			}
+			if fingerprint != "" {
+				return "" // ambiguous
+			}
+			fingerprint = u.Key
+		}
+	}
+	return fingerprint
+}
+
+// heldOf says why nothing new may come under a certificate or all of its subkeys.
+func heldOf(c *pgp.Cert) string {
+	for i := 0; c.Held == "" && i < len(c.Subkeys); i++ {
+		if c.Subkeys[i].Held != "" {
+			return c.Subkeys[i].Held
+		}
+	}
+	return c.Held
+}

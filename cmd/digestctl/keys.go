@@ -65,8 +65,10 @@ again does not lift that. KEY is a fingerprint or the end of one.`,
 			func(k api.Key) bool { return k.Use == "" && k.State != api.KeyRevoked }),
 		a.keysChangeCommand("restore", "KeyRestore", "Lift the revocation of a key",
 			`Restore lets a key vouch again. What is signed by it is verified anew, and its
-lists return. A key that its owner revoked cannot be restored.`,
-			func(k api.Key) bool { return k.State == api.KeyRevoked && k.Use != useKernel }))
+lists return. A key that its owner revoked cannot be restored. If a revocation
+in the certificate cannot be verified, restore overrules that one revocation; KEY
+may then be a subkey, too.`,
+			func(k api.Key) bool { return (k.State == api.KeyRevoked || k.Held != "") && k.Use != useKernel }))
 	cmd.AddCommand(a.keysRotateCommand(), a.keysEnrolCommand(), a.keysExportCommand())
 	cmd.Flags().BoolVar(&all, "all", false, "show every digest that the kernel's .blacklist names")
 	return cmd

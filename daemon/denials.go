@@ -162,7 +162,7 @@ func (d *Daemon) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 func (d *Daemon) completeDenials(ctx context.Context) (lists int, err error) {
 	if lists, err = d.enforceDenials(context.WithoutCancel(ctx)); err != nil {
 		d.wantSync("lists still have what is denied")
-		err = fmt.Errorf("it is denied, but cannot be taken out of all lists yet: %w", err)
+		err = fmt.Errorf("cannot take what is denied out of all lists yet, though its denial is recorded: %w", err)
 	}
 	return lists, err
 }

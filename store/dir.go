@@ -44,6 +44,7 @@ type Dir struct {
 	remaking   sync.Mutex
 	changes    atomic.Uint64 // made to the directory
 	synced     atomic.Uint64 // of these, how many are durable
+	held       holds
 }
 
 type inode struct{ dev, ino uint64 }
@@ -67,6 +68,7 @@ type Stamp struct {
 func OpenDir(path string) (*Dir, error) {
 	path = filepath.Clean(path)
 	d := &Dir{path: path}
+	d.held.init()
 	var err error
 	if d.dir, err = openSubdir(path, listDirMode); err == nil {
 		err = lockFd(d.dir)
@@ -159,8 +161,9 @@ func identify(f *os.File) (inode, error) {
 	return inode{st.Dev, st.Ino}, nil
 }
 
-// Close closes the directories.
+// Close closes the directories, and what holds the lists.
 func (d *Dir) Close() error {
+	d.held.close()
 	var err error
 	for _, f := range []*os.File{d.dir, d.staging.Load(), d.quarantine} {
 		if f != nil {

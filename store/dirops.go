@@ -52,15 +52,27 @@ func (d *Dir) exchange(s Staged, name string) (replaced bool, err error) {
 	if err := validName(name); err != nil {
 		return false, err
 	}
+	// It is held from before anybody can find it. If it cannot be, it is published
+	// nevertheless, and Unheld names it.
+	x, _ := d.held.open(d.stagingFd(), s.name)
 	err = unix.Renameat2(d.stagingFd(), s.name, d.dirFd(), name, unix.RENAME_NOREPLACE)
 	if errors.Is(err, unix.EEXIST) {
 		replaced = true
 		err = unix.Renameat2(d.stagingFd(), s.name, d.dirFd(), name, unix.RENAME_EXCHANGE)
 	}
 	if err != nil {
+		if x.fd >= 0 {
+			unix.Close(x.fd)
+		}
 		return false, fmt.Errorf("cannot publish %s: %w", filepath.Join(d.path, name), err)
 	}
 	d.changes.Add(1)
+	if replaced {
+		d.held.move(name, stagedKey(s.name))
+	} else {
+		d.held.drop(stagedKey(s.name))
+	}
+	d.held.put(name, x)
 	return replaced, nil
 }
 
@@ -160,6 +172,7 @@ func (d *Dir) takeOut(name string) (string, error) {
 		return "", fmt.Errorf("cannot remove %s: %w", filepath.Join(d.path, name), err)
 	}
 	d.changes.Add(1)
+	d.held.move(name, stagedKey(tmp))
 	return tmp, nil
 }
 
@@ -173,6 +186,7 @@ func (d *Dir) unlinkStaged(name string) {
 	if err := unix.Unlinkat(d.stagingFd(), name, unix.AT_REMOVEDIR); err != nil {
 		go os.RemoveAll(filepath.Join(d.stagingPath(), name))
 	}
+	d.held.drop(stagedKey(name))
 }
 
 // Quarantine moves an entry out of the list directory, whatever it is, and
@@ -198,6 +212,7 @@ func (d *Dir) Quarantine(name, stamp string) (string, error) {
 			return "", fmt.Errorf("cannot quarantine %s: %w", filepath.Join(d.path, name), err)
 		}
 		d.changes.Add(1)
+		d.held.drop(name)
 		return aside, nil
 	}
 	return "", fmt.Errorf("cannot quarantine %s: no free name in %s", name, d.quarantine.Name())

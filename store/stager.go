@@ -74,6 +74,7 @@ func (s *Stager) Discard(st *Staged) {
 func (d *Dir) Discard(s Staged) {
 	if s.name != "" {
 		unix.Unlinkat(d.stagingFd(), s.name, 0)
+		d.held.drop(stagedKey(s.name))
 	}
 }
 

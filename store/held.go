@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// spareDescriptors is how many the rest of the process keeps when lists are held, or
+// half of all where there are few.
+const spareDescriptors = 512
+
+// holds are descriptors of lists, by which their inodes stay in memory. The kernel
+// finds what it cached of a list only through the list's inode. If it evicts that
+// inode while a file that was looked up in the list is still in use, nothing resets
+// the file's cache any more: not even the list's removal. (kernel:
+// security/integrity/digest_cache, version 6)
+//
+// A descriptor is of the kind O_PATH, which reads nothing and keeps nobody from
+// writing. It is closed only after the list was unlinked or moved away, when the
+// kernel has reset its cache.
+type holds struct {
+	mu     sync.Mutex
+	lists  map[string]hold // by name, or by stagedKey
+	missed map[string]bool // names of lists that could not be held when they came
+	most   int
+}
+
+type hold struct {
+	fd int
+	id inode
+}
+
+// stagedKey is where a list in the staging directory is held: no list has such a name.
+func stagedKey(name string) string { return "/" + name }
+
+func (h *holds) init() {
+	h.lists, h.missed = map[string]hold{}, map[string]bool{}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > 1<<30 {
+		limit.Cur = 1 << 30
+	}
+	h.most = int(limit.Cur) - min(spareDescriptors, int(limit.Cur)/2)
+}
+
+// open opens a list for holding. Its error tells that the list cannot be held now.
+func (h *holds) open(dir int, name string) (hold, error) {
+	h.mu.Lock()
+	full := len(h.lists) >= h.most
+	h.mu.Unlock()
+	if full {
+		return hold{fd: -1}, unix.EMFILE
+	}
+	fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return hold{fd: -1}, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		unix.Close(fd)
+		return hold{fd: -1}, err
+	}
+	return hold{fd, inode{st.Dev, st.Ino}}, nil
+}
+
+// put holds under key what was opened, and releases what was held there before.
+func (h *holds) put(key string, x hold) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if old, ok := h.lists[key]; ok {
+		unix.Close(old.fd)
+		delete(h.lists, key)
+	}
+	if x.fd >= 0 {
+		h.lists[key] = x
+		delete(h.missed, key)
+	} else if !strings.HasPrefix(key, "/") {
+		h.missed[key] = true
+	}
+}
+
+// move goes on holding under another key.
+func (h *holds) move(from, to string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.missed, from)
+	x, ok := h.lists[from]
+	if !ok {
+		return
+	}
+	delete(h.lists, from)
+	if old, ok := h.lists[to]; ok {
+		unix.Close(old.fd)
+	}
+	h.lists[to] = x
+}
+
+// drop releases what is held under key.
+func (h *holds) drop(key string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.missed, key)
+	if x, ok := h.lists[key]; ok {
+		unix.Close(x.fd)
+		delete(h.lists, key)
+	}
+}
+
+// close releases everything, so that nothing keeps the file system of the lists busy.
+func (h *holds) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, x := range h.lists {
+		unix.Close(x.fd)
+	}
+	clear(h.lists)
+	clear(h.missed)
+}
+
+// Hold makes the Dir hold exactly these lists of the directory, beside those in
+// staging, until they leave it or the Dir is closed. A list that Publish brought is
+// held from before it appears. Hold returns those that were not held until now, or
+// whose name another file has: of these the kernel may have caches that it cannot
+// find any more. The error tells how many cannot be held, and why the first of them
+// cannot; see [Dir.Unheld].
+func (d *Dir) Hold(names []string) (fresh []string, err error) {
+	wanted := make(map[string]bool, len(names))
+	failed := 0
+	for _, name := range names {
+		wanted[name] = true
+		stamp, serr := d.Stat(name)
+		if errors.Is(serr, fs.ErrNotExist) {
+			d.held.drop(name)
+			continue
+		}
+		d.held.mu.Lock()
+		x, held := d.held.lists[name]
+		d.held.mu.Unlock()
+		if held && serr == nil && x.id == (inode{d.id.dev, stamp.Ino}) {
+			continue
+		}
+		x, oerr := d.held.open(d.dirFd(), name)
+		d.held.put(name, x)
+		if oerr == nil {
+			fresh = append(fresh, name)
+			continue
+		}
+		if failed++; err == nil {
+			err = oerr
+		}
+	}
+	d.held.mu.Lock()
+	for key, x := range d.held.lists {
+		if !wanted[key] && !strings.HasPrefix(key, "/") {
+			unix.Close(x.fd)
+			delete(d.held.lists, key)
+		}
+	}
+	maps.DeleteFunc(d.held.missed, func(name string, _ bool) bool { return !wanted[name] })
+	d.held.mu.Unlock()
+	if err != nil {
+		err = fmt.Errorf("cannot hold %d of %d lists open, the first in %s: %w", failed, len(names), filepath.Clean(d.path), err)
+	}
+	return fresh, err
+}
+
+// Unheld returns the names of lists that could not be held, in order.
+func (d *Dir) Unheld() []string {
+	d.held.mu.Lock()
+	defer d.held.mu.Unlock()
+	return slices.Sorted(maps.Keys(d.held.missed))
+}

@@ -20,9 +20,10 @@ import (
 // reconciled is what a reconciliation did.
 type reconciled struct {
 	api.SyncResult
-	gone  []*entry // their files may have to be bound to another list
-	fresh []string // lists whose files may bear another label still
-	moved []string // lists that have another name now
+	gone  []withdrawn // their files may have to be bound to another list
+	fresh []string    // lists whose files may bear another label still
+	renew []withdrawn // lists that others took the place of, under the same name
+	moved []string    // lists that have another name now
 	out   leftOut
 }
 
@@ -142,11 +143,12 @@ func (s *state) withdrawOthers(installed map[store.Digest]string, r *reconciled)
 		if installed[e.Header] == e.Name || e.Own != "" || e.Change == store.Moving || e.Grace != "" && e.Grace == s.boot {
 			continue
 		}
+		left := s.leaving(e)
 		s.takeAway(e.Name)
 		s.forget(e.Name)
 		if s.retire(e, "removed", wire.Peer{}) {
 			r.Withdrawn++
-			r.gone = append(r.gone, e)
+			r.gone = append(r.gone, left)
 		}
 	}
 	return nil
@@ -176,12 +178,19 @@ func (s *state) applyFresh(c *candidate, initial bool, r *reconciled) error {
 			s.put(&known)
 			return nil
 		}
-		s.takeAway(c.name)
 		if previous != nil && previous.active() {
 			r.Withdrawn++
-			r.gone = append(r.gone, previous)
+			r.gone = append(r.gone, s.leaving(previous))
 		}
+		s.takeAway(c.name)
 	} else {
+		if previous != nil && previous.active() {
+			left := withdrawn{entry: previous}
+			if previous.Body != c.body {
+				left = s.leaving(previous)
+			}
+			r.renew = append(r.renew, left)
+		}
 		if err := s.appear(c.staged, c.name, false); err != nil {
 			return err
 		}
@@ -199,4 +208,14 @@ func (s *state) applyFresh(c *candidate, initial bool, r *reconciled) error {
 	s.put(e)
 	s.settle(e, a, wire.Peer{}, initial)
 	return nil
+}
+
+// leaving reads the list of e before it leaves the directory, for the labels of its
+// files.
+func (s *state) leaving(e *entry) withdrawn {
+	w := withdrawn{entry: e}
+	if e.active() {
+		w.data, _ = s.dir.Read(e.Name, nil)
+	}
+	return w
 }

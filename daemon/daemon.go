@@ -58,6 +58,7 @@ type Daemon struct {
 	listsChanged chan struct{} // what is vouched for may have
 	denying      chan struct{} // what is denied has changed
 	chores       chan struct{} // the state has something left to do
+	labelsWanted chan struct{} // labels are to be written
 	keyStamp     keyStamp      // of the keyring in use; guarded by keyMutex
 	bannedNow    []string      // by the kernel's .blacklist, as denials; guarded by keyMutex
 	keyMutex     sync.Mutex
@@ -95,7 +96,7 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 	d := &Daemon{
 		config: c, log: log, now: time.Now, notify: notify, keyrings: kernel.NewKeyrings(), memory: newMemory(),
 		sync: make(chan string, 1), unsigned: make(chan struct{}, 1), ended: make(chan struct{}, 1), rested: make(chan struct{}, 1),
-		keysRead: make(chan struct{}, 1), listsChanged: make(chan struct{}, 1), denying: make(chan struct{}, 1), chores: make(chan struct{}, 1),
+		keysRead: make(chan struct{}, 1), listsChanged: make(chan struct{}, 1), denying: make(chan struct{}, 1), chores: make(chan struct{}, 1), labelsWanted: make(chan struct{}, 1),
 		resync: backoff{first: firstSyncRetry, last: lastSyncRetry},
 	}
 	defer func() {
@@ -139,7 +140,7 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 	d.maker.Store(&maker{order: newOrder(nil, c.MultiVersion), format: c.Format, sign: c.Sign, mode: mode, unsigned: unsigned, identity: id})
 	s := newState(c, mode, d.index, d.dir, kernel.UnitOf, log, d.now)
 	s.signer, s.certificates = d.maker.Load().signer(), append([]*x509.Certificate{id.cert}, old...)
-	s.listsChanged, s.chores = d.listsChanged, d.chores
+	s.listsChanged, s.chores, s.labelsWanted = d.listsChanged, d.chores, d.labelsWanted
 	if err = s.load(recovery.Rebuild()); err != nil {
 		return nil, err
 	}
@@ -244,6 +245,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	start("watch", watch.run)
 	start("sync", d.syncLoop)
 	start("chores", d.choreLoop)
+	start("labels", d.labelLoop)
 	start("signing key", d.signerLoop)
 	start("expiry", d.expiryLoop)
 	start("denials", d.denialLoop)
@@ -256,6 +258,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	d.notify("STOPPING=1", "STATUS=Finishing transactions")
 	group.Wait()
 	d.sessions.Wait()
+	d.renewUnheld()
 	carried()
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause

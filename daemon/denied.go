@@ -387,15 +387,16 @@ func (d *Daemon) refreshOmitted(r *reduction) {
 	if !d.config.Labels {
 		return
 	}
+	var left []leftFile
+	defer func() { d.leaveLabels(left) }()
 	for _, path := range r.omitted.paths {
 		f, err := d.root.Find(string(path), false)
 		if err != nil {
 			continue // there is no such file, or no regular one
 		}
 		if label, err := f.Label(); err == nil && label == r.name {
-			err = f.SetLabel(r.name)
-			if err != nil {
-				d.log.Warn("label not refreshed", "list", r.name, "error", err)
+			if err = f.RenewLabel(r.name); err != nil {
+				left = append(left, leftFile{string(path), err})
 			}
 		}
 		f.Close()

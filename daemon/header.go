@@ -91,11 +91,14 @@ func (s *session) publish(ctx context.Context, m *wire.Header, restore bool) (*a
 		return nil, active, err
 	}
 	var a *addition
+	var renew []withdrawn
 	for try := 0; ; try++ {
 		err = s.onState(ctx, func(st *state) (err error) {
 			a, err = st.add(s.txn, m.Element, c)
+			renew = s.txn.renewals()
 			return err
 		})
+		s.d.renew(renew)
 		const most = 8
 		if !errors.Is(err, errDenialsChanged) || try == most {
 			break
@@ -125,10 +128,19 @@ func (s *session) removed(ctx context.Context, m *wire.Removed) error {
 	if err != nil || gone == nil {
 		return err
 	}
-	if gone.active() {
-		s.d.rebind(gone)
+	if !gone.active() {
+		return s.onState(ctx, func(st *state) error { return st.removeNow(s.txn, gone) })
 	}
-	return s.onState(ctx, func(st *state) error { return st.removeNow(s.txn, gone) })
+	s.d.rebind(gone)
+	left := withdrawn{entry: gone}
+	err = s.onState(ctx, func(st *state) (err error) {
+		left.data, _ = st.dir.Read(gone.Name, nil) // for the labels of files that are there still
+		return st.removeNow(s.txn, gone)
+	})
+	if err == nil && left.data != nil {
+		s.d.renew([]withdrawn{left})
+	}
+	return err
 }
 
 // summary keeps what the administrator is told short: the first few packages

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io/fs"
 
+	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/store"
+	"golang.org/x/sys/unix"
 )
 
 // rebind finds the files that are bound to the list of e, which is about to go
@@ -54,17 +56,16 @@ func sharesPath(a, b *refs) bool {
 // bind labels the regular files of a list whose present label is stale.
 func (d *Daemon) bind(e *entry, stale func(label string) bool) {
 	data, err := d.dir.Read(e.Name, nil)
-	if err == nil {
-		err = d.eachLabelled(e.Name, data, func(f *kernel.File, label string) error {
-			if !stale(label) {
-				return nil
-			}
-			return f.SetLabel(e.Name)
-		})
-	}
 	if err != nil {
 		d.log.Warn("files not relabelled", "list", e.Name, "error", err)
+		return
 	}
+	d.leaveLabels(d.eachLabelled(e.Name, data, func(f *kernel.File, label string) error {
+		if !stale(label) {
+			return nil
+		}
+		return f.SetLabel(e.Name)
+	}))
 }
 
 // eachFile walks the files of a published list.
@@ -93,51 +94,88 @@ func walkList(name string, data []byte, fn func(algo digestlist.Algo, digest, pa
 	return digestlist.Walk(format, data, fn)
 }
 
-// refreshLabels writes the labels of files anew whose list is gone. The kernel
-// then asks again, even if it had found the list in the instant before it left
-// (kernel: security/integrity/digest_cache, reset on setxattr).
+// refreshLabels writes the labels of files anew whose list is gone, after it bound
+// those to other lists that these have, too. The kernel then asks again, even if it had
+// found the list in the instant before it left (kernel: security/integrity/digest_cache,
+// reset on setxattr). Whatever withdraws a list calls it before it answers.
 func (d *Daemon) refreshLabels(gone []withdrawn) {
-	for _, w := range gone {
-		d.rebind(w.entry)
-	}
 	if !d.config.Labels {
 		return
 	}
 	for _, w := range gone {
-		if w.data == nil {
-			continue // it was not there, or is there still
+		d.rebind(w.entry)
+	}
+	d.renew(gone)
+}
+
+// renew writes the labels of files anew that name these lists, whose contents it takes
+// from where they are given, else from the directory.
+func (d *Daemon) renew(lists []withdrawn) {
+	if !d.config.Labels || len(lists) == 0 {
+		return
+	}
+	failpoint.Hit("labels-before-renewal")
+	for _, w := range lists {
+		name, data := w.entry.Name, w.data
+		if data == nil {
+			var err error
+			if data, err = d.dir.Read(name, nil); errors.Is(err, fs.ErrNotExist) {
+				continue
+			} else if err != nil {
+				d.log.Warn("labels not written anew", "list", name, "error", err)
+				continue
+			}
 		}
-		name := w.entry.Name
-		err := d.eachLabelled(name, w.data, func(f *kernel.File, label string) error {
+		d.leaveLabels(d.eachLabelled(name, data, func(f *kernel.File, label string) error {
 			if label != name {
 				return nil
 			}
-			return f.SetLabel(name)
-		})
-		if err != nil {
-			d.log.Warn("labels not refreshed", "list", name, "error", err)
-		}
+			return f.RenewLabel(name)
+		}))
 	}
+	failpoint.Hit("labels-after-renewal")
+}
+
+// renewNamed does what renew does, for lists that are in the directory.
+func (d *Daemon) renewNamed(names ...string) {
+	lists := make([]withdrawn, 0, len(names))
+	for _, name := range names {
+		lists = append(lists, withdrawn{entry: &entry{List: store.List{Name: name}}})
+	}
+	d.renew(lists)
 }
 
 // eachLabelled calls fn for each regular file of a list that is there and has a
-// label.
-func (d *Daemon) eachLabelled(name string, list []byte, fn func(f *kernel.File, label string) error) error {
-	return walkList(name, list, func(_ digestlist.Algo, _, path []byte) error {
-		f, err := d.root.Find(string(path), false)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, kernel.ErrNotRegular) {
+// label. A file for which that fails keeps nothing from the others: it is returned,
+// unless it lies where there are no labels.
+func (d *Daemon) eachLabelled(name string, list []byte, fn func(f *kernel.File, label string) error) (left []leftFile) {
+	err := walkList(name, list, func(_ digestlist.Algo, _, path []byte) error {
+		if err := d.withLabel(path, fn); err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
+			left = append(left, leftFile{string(path), err})
+		}
+		return nil
+	})
+	if err != nil {
+		d.log.Warn("files of a list not labelled", "list", name, "error", err)
+	}
+	return left
+}
+
+// withLabel calls fn for a regular file if it is there and has a label.
+func (d *Daemon) withLabel(path []byte, fn func(f *kernel.File, label string) error) error {
+	f, err := d.root.Find(string(path), false)
+	if err != nil {
+		if missing(err) {
 			return nil
 		}
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		label, err := f.Label()
-		if err != nil || label == "" {
-			return err
-		}
-		return fn(f, label)
-	})
+		return err
+	}
+	defer f.Close()
+	label, err := f.Label()
+	if err != nil || label == "" {
+		return err
+	}
+	return fn(f, label)
 }
 
 // relabelStale binds the files of lists that came without the plugin's help:

@@ -5,11 +5,9 @@ package daemon
 import (
 	"context"
 	"errors"
-	"io/fs"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist"
-	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/store"
 	"golang.org/x/sys/unix"
 )
@@ -37,26 +35,35 @@ func (d *Daemon) labelAll() {
 		if e.State != store.Active {
 			continue
 		}
+		var left []leftFile
 		err := d.eachFile(e, func(_ digestlist.Algo, _, path []byte) error {
-			f, err := d.root.Find(string(path), false)
-			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, kernel.ErrNotRegular) {
-				return nil
+			// Where there are no labels, as on an EFI system partition, the kernel
+			// looks into every list.
+			if err := d.labelUnbound(snap, e, path); err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
+				left = append(left, leftFile{string(path), err})
 			}
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			label, err := f.Label()
-			if err != nil || label != "" && snap.isActive(label) {
-				return err
-			}
-			return f.SetLabel(e.Name)
+			return nil
 		})
 		if err != nil {
 			d.log.Warn("files not labelled", "list", e.Name, "error", err)
 		}
-		if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EROFS) {
-			return // nor will others be
-		}
+		d.leaveLabels(left)
 	}
+}
+
+// labelUnbound labels a file of e unless it names an active list.
+func (d *Daemon) labelUnbound(snap *snapshot, e *entry, path []byte) error {
+	f, err := d.root.Find(string(path), false)
+	if err != nil {
+		if missing(err) {
+			return nil
+		}
+		return err
+	}
+	defer f.Close()
+	label, err := f.Label()
+	if err != nil || label != "" && snap.isActive(label) {
+		return err
+	}
+	return f.SetLabel(e.Name)
 }

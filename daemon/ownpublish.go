@@ -188,6 +188,7 @@ func (d *Daemon) bindOwn(ctx context.Context, list string, body []byte, r *api.O
 		return nil
 	}
 	snap := d.snapshot()
+	var left []leftFile
 	n := 0
 	err := digestlist.WalkTLV(body, func(_ digestlist.Algo, digest, p []byte) error {
 		if n++; n%1024 == 0 {
@@ -206,22 +207,26 @@ func (d *Daemon) bindOwn(ctx context.Context, list string, body []byte, r *api.O
 				r.Missing++
 				return nil
 			}
-			return err
+			left = append(left, leftFile{string(p), err})
+			return nil
 		}
 		defer f.Close()
 		label, err := f.Label()
-		if err != nil || label == list {
-			return err
+		if err == nil {
+			// The same one, too: the kernel must not go by what the list said before.
+			err = f.SetLabel(list)
 		}
-		switch err = f.SetLabel(list); {
-		case unlabelled(err):
+		switch {
+		case unlabelled(err) && label == "":
 			r.Unlabelled++ // without one, the kernel looks into every list
-			return nil
-		case err == nil:
+		case err != nil:
+			left = append(left, leftFile{string(p), err})
+		case label != list:
 			r.Labelled++
 		}
-		return err
+		return nil
 	})
+	d.leaveLabels(left)
 	if err != nil {
 		return fmt.Errorf("the list is published, but its files are not all labelled: %w", err)
 	}
@@ -265,6 +270,8 @@ func (d *Daemon) freeFiles(ctx context.Context, gone *entry, body, now []byte, r
 		})
 	}
 	snap := d.snapshot()
+	var left []leftFile
+	defer func() { d.leaveLabels(left) }()
 	n := 0
 	return digestlist.WalkTLV(body, func(_ digestlist.Algo, digest, p []byte) error {
 		if n++; n%1024 == 0 {
@@ -288,11 +295,12 @@ func (d *Daemon) freeFiles(ctx context.Context, gone *entry, body, now []byte, r
 		if heir := snap.heir(gone.Name, digest, p); heir != "" {
 			err = f.SetLabel(heir)
 		}
-		if unlabelled(err) {
+		if err != nil {
+			left = append(left, leftFile{string(p), err})
 			return nil
 		}
 		r.Labelled++
-		return err
+		return nil
 	})
 }
 

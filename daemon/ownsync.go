@@ -26,6 +26,8 @@ type ownWork struct {
 	name   string // that it is to have
 	made   madeList
 	err    error
+
+	published bool
 }
 
 // loadOwn takes over the records of own lists, and removes what a crash left beside
@@ -237,7 +239,7 @@ func (s *state) republishOwn(w *ownWork) error {
 	if err := s.dir.Publish(w.made.staged, e.Name, true); err != nil {
 		return err
 	}
-	w.made.staged = store.Staged{}
+	w.made.staged, w.published = store.Staged{}, true
 	if !w.entry.active() {
 		s.event(store.Event{Kind: "published", Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter})
 	}

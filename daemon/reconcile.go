@@ -76,6 +76,7 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 		s.expireDenials()
 		s.finishOwn()
 		if err = s.inspect(); err == nil {
+			s.holdLists()
 			banished, err = s.heedBlacklist() // a start knows the files of lists only now
 		}
 		return err
@@ -130,6 +131,12 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 		failed := s.applyOwn(own)
 		result, err = s.apply(found)
 		result.Failed += failed
+		s.holdLists()
+		for _, w := range own {
+			if w.published {
+				result.renew = append(result.renew, withdrawn{entry: &entry{List: store.List{Name: w.name}}})
+			}
+		}
 		if err == nil {
 			s.solved("sync")
 		}
@@ -142,12 +149,12 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 	})
 	err = errors.Join(err, d.finishMoves(ctx))
 	d.refreshLabels(freed)
-	for _, e := range result.gone {
-		d.rebind(e)
-	}
+	d.refreshLabels(result.gone)
+	d.renew(result.renew)
 	if len(standing) > 0 {
 		d.relabelStale(result.fresh)
 	}
+	d.retryLabels(ctx)
 	return result.SyncResult, err
 }
 

@@ -173,7 +173,13 @@ func (s *session) run(ctx context.Context) error {
 		case *wire.Installed:
 			err = s.d.owner.do(work, func(st *state) { st.installed(s.txn, m.Element) })
 		case *wire.Failed:
-			if ferr := s.onState(work, func(st *state) error { return st.failed(s.txn, m.Element) }); ferr != nil {
+			var renew []withdrawn
+			ferr := s.onState(work, func(st *state) error {
+				defer func() { renew = s.txn.renewals() }()
+				return st.failed(s.txn, m.Element)
+			})
+			s.d.renew(renew)
+			if ferr != nil {
 				s.log.Error("list not taken back", "element", m.Element, "error", ferr)
 				s.broken = ferr
 			}
@@ -277,13 +283,16 @@ func elementType(t wire.ElementType) policy.ElementType {
 
 func (s *session) end(ctx context.Context) error {
 	t := s.txn
-	var published, withdrawn int
+	var published, gone int
+	var renew []withdrawn
 	err := s.onState(ctx, func(st *state) (err error) {
-		published, withdrawn, err = st.end(t)
+		published, gone, err = st.end(t)
+		renew = t.renewals()
 		st.tellAll()
 		return err
 	})
 	s.txn = nil
+	s.d.renew(renew)
 	if err == nil && t.dbOnly {
 		s.d.relabelStale(t.touched)
 	}
@@ -296,11 +305,11 @@ func (s *session) end(ctx context.Context) error {
 	case s.broken != nil:
 		s.d.wantSync("list not published")
 	case s.begun && !t.test:
-		s.log.Info("transaction ended", "published", published, "withdrawn", withdrawn, "withheld", len(s.nolist))
+		s.log.Info("transaction ended", "published", published, "withdrawn", gone, "withheld", len(s.nolist))
 		s.d.transactionEnded() // a comparison may wait for that
 		s.d.syncSoon(ctx, "transaction begun under another digestd")
 	default:
-		s.log.Info("transaction ended", "published", published, "withdrawn", withdrawn, "withheld", len(s.nolist))
+		s.log.Info("transaction ended", "published", published, "withdrawn", gone, "withheld", len(s.nolist))
 	}
 	ack.Notes = append(ack.Notes, summary(s.nolist)...)
 	werr := s.conn.Write(ack, frameDeadline)

@@ -34,6 +34,7 @@ type state struct {
 	signsFiles   bool                // files may bear signatures of ours
 	listsChanged chan<- struct{}     // told when entries did
 	chores       chan<- struct{}     // told that something is left to do, see doChores
+	labelsWanted chan<- struct{}     // told that labels are to be written
 	boot         string
 	stateDir     string
 	log          *slog.Logger
@@ -53,6 +54,7 @@ type state struct {
 	keys     map[string]store.Key
 	keyring  *pgp.Keyring
 	problems []api.Problem
+	labels   labelsLeft
 	denied   map[string]store.Denial    // by ID
 	others   map[string][]policy.Denial // what others deny, by who says so
 	denials  *policy.Denials            // all of these that hold now
@@ -106,7 +108,8 @@ func newState(c config.Config, mode policy.Mode, index *store.Index, dir *store.
 	return &state{
 		index: index, dir: dir, mode: mode, multi: c.MultiVersion, boot: bootID(), log: log, now: now,
 		keepOld: c.KeepOld == keepUntilRestart, noExpired: c.Expired == "withdraw",
-		open: map[*transaction]bool{}, since: now(), stateDir: c.State,
+		labels: labelsLeft{files: map[string]leftLabel{}, stale: map[string]bool{}},
+		open:   map[*transaction]bool{}, since: now(), stateDir: c.State,
 		waits: c.AuditTrail != trailNone, unitOf: unitOf,
 	}
 }
@@ -185,6 +188,9 @@ func (s *state) load(rebuild bool) error {
 	}
 	s.compileDenials()
 	if err := s.loadOrder(c.Meta); err != nil {
+		return err
+	}
+	if err := s.loadLabels(c.Meta); err != nil {
 		return err
 	}
 	return s.loadOwn(c.Own, rebuild)

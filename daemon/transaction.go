@@ -27,6 +27,7 @@ type transaction struct {
 	removed []*entry                   // withdrawn, in order
 	kept    []*entry                   // replaced, and allowed to stay until the machine restarts
 	touched []string                   // names of lists that must be durable at the end
+	renew   []withdrawn                // lists that left or were replaced, for the labels of their files before the answer
 }
 
 // addition is a package that the transaction brings.
@@ -140,6 +141,7 @@ func (s *state) add(t *transaction, element uint32, c *candidate) (*addition, er
 			return nil, err
 		}
 		a.keep(s.dir, old)
+		t.replaced(a)
 		failpoint.Hit("add-after-publish")
 		t.touched = append(t.touched, c.name)
 	}
@@ -152,6 +154,7 @@ func (s *state) add(t *transaction, element uint32, c *candidate) (*addition, er
 	if !e.active() && a.previous != nil && a.previous.active() {
 		// The same version, built anew, and not to be trusted: the old build's
 		// list must not vouch under its name while its files are replaced.
+		t.renew = append(t.renew, s.leaving(a.previous))
 		old, err := s.dir.TakeOut(a.name)
 		if err != nil {
 			s.leave(a.name, err)
@@ -161,6 +164,19 @@ func (s *state) add(t *transaction, element uint32, c *candidate) (*addition, er
 	}
 	s.put(e)
 	return a, nil
+}
+
+// replaced notes that the list of a took the place of another.
+func (t *transaction) replaced(a *addition) {
+	if p := a.previous; p != nil && p.active() {
+		t.renew = append(t.renew, withdrawn{entry: p})
+	}
+}
+
+// renewals returns the lists whose files are to have their labels written anew.
+func (t *transaction) renewals() (lists []withdrawn) {
+	lists, t.renew = t.renew, nil
+	return lists
 }
 
 // keep holds on to the list that a's took the place of. If the transaction publishes
@@ -243,6 +259,7 @@ func (s *state) takeBack(t *transaction, a *addition) error {
 		s.dir.Discard(a.replaced)
 		return nil
 	}
+	t.renew = append(t.renew, s.leaving(s.byName[a.name]))
 	s.forget(a.name)
 	if a.previous == nil {
 		s.takeAway(a.name)

@@ -130,6 +130,19 @@ func (f *File) SetLabel(list string) error {
 	return nil
 }
 
+// RenewLabel binds the file to the list it is bound to already, so that the kernel
+// forgets what it cached for the file. It never is without a label meanwhile. A file
+// system may pass the kernel the word on but store nothing when a value is the same
+// (ext4), and nothing shows then that it was said anew: so the value differs for an
+// instant, by the terminating NUL that is no part of the name. That takes no more than
+// one byte; where there is no room for it, the label is only set.
+func (f *File) RenewLabel(list string) error {
+	if len(list) < maxLabel {
+		unix.Setxattr(f.proc(), LabelName, append([]byte(list), 0), 0)
+	}
+	return f.SetLabel(list)
+}
+
 // RemoveLabel unbinds the file; one without a label is no error.
 func (f *File) RemoveLabel() error {
 	err := unix.Removexattr(f.proc(), LabelName)

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/kernel"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// metaLabels is JSON: the files whose labels are still to be written, as
+	// savedLabels.
+	metaLabels = "labels"
+	// Of so many files, with paths so long together, each is remembered. Where there
+	// are more, the files of all lists are looked at.
+	maxLeftLabels    = 10_000
+	maxLeftLabelSize = 1 << 20
+
+	// The pauses between attempts to write labels.
+	firstLabelRetry = time.Second
+	lastLabelRetry  = time.Minute
+	// stopLabels bounds what is done about labels when digestd stops.
+	stopLabels = 10 * time.Second
+)
+
+// leftFile is a file whose label could not be written, and why.
+type leftFile struct {
+	path string
+	err  error
+}
+
+// labelsLeft are the files whose labels are still to be written.
+type labelsLeft struct {
+	files  map[string]leftLabel // by path
+	size   int                  // of the paths together
+	all    bool                 // there are more than files has
+	serial uint64
+	stale  map[string]bool // lists the labels of whose files are to be written anew, for none was held until now
+}
+
+type leftLabel struct {
+	why    string
+	serial uint64
+}
+
+// savedLabels is how the index has them. A path need not be UTF-8.
+type savedLabels struct {
+	Paths [][]byte `json:"paths"`
+	All   bool     `json:"all,omitempty"`
+}
+
+func (s *state) loadLabels(meta map[string][]byte) error {
+	data := meta[metaLabels]
+	if data == nil {
+		return nil
+	}
+	var saved savedLabels
+	if err := json.Unmarshal(data, &saved); err != nil {
+		return fmt.Errorf("cannot read which labels are left: %w", err)
+	}
+	for _, path := range saved.Paths {
+		s.labels.add(string(path), "not written before the last stop")
+	}
+	s.labels.all = s.labels.all || saved.All
+	s.tellOfLabels()
+	s.wakeLabels()
+	return nil
+}
+
+func (l *labelsLeft) add(path, why string) {
+	if _, known := l.files[path]; !known {
+		if len(l.files) >= maxLeftLabels || l.size+len(path) > maxLeftLabelSize {
+			l.all = true
+			return
+		}
+		l.size += len(path)
+	}
+	l.serial++
+	l.files[path] = leftLabel{why, l.serial}
+}
+
+// done forgets a file, unless its label was left once more since.
+func (l *labelsLeft) done(path string, since leftLabel) {
+	if l.files[path].serial == since.serial {
+		delete(l.files, path)
+		l.size -= len(path)
+	}
+}
+
+// leaveLabels remembers files whose labels could not be written, for later attempts.
+func (d *Daemon) leaveLabels(left []leftFile) {
+	if len(left) == 0 {
+		return
+	}
+	d.owner.do(context.Background(), func(s *state) {
+		for _, f := range left {
+			s.labels.add(f.path, f.err.Error())
+		}
+		s.saveLabels()
+	})
+}
+
+// saveLabels records what is left, and tells the administrator.
+func (s *state) saveLabels() {
+	var data []byte
+	if len(s.labels.files) > 0 || s.labels.all {
+		saved := savedLabels{All: s.labels.all}
+		for _, path := range slices.Sorted(maps.Keys(s.labels.files)) {
+			saved.Paths = append(saved.Paths, []byte(path))
+		}
+		var err error
+		if data, err = json.Marshal(saved); err != nil {
+			s.log.Error("labels that are left not recorded", "error", err)
+			return
+		}
+		s.wakeLabels()
+	}
+	s.batch.SetMeta(metaLabels, data)
+	s.tellOfLabels()
+	if err := s.commit(); err != nil {
+		s.log.Error("labels that are left not recorded yet", "error", err)
+	}
+	s.publish()
+}
+
+func (s *state) tellOfLabels() {
+	if len(s.labels.files) == 0 && !s.labels.all {
+		s.solved("labels")
+		return
+	}
+	n := plural(len(s.labels.files), "file")
+	if s.labels.all {
+		n = "more than " + n
+	}
+	text := "cannot write the label of " + n + " that the kernel needs to find the list by"
+	if len(s.labels.files) > 0 {
+		path := slices.Min(slices.Collect(maps.Keys(s.labels.files)))
+		why := strings.TrimPrefix(s.labels.files[path].why, "cannot label: ")
+		text += fmt.Sprintf("; the first is %s: %s", printable(path), why)
+	}
+	s.problem("labels", api.SeverityError, text,
+		"let the file be changed (chattr -i FILE if it is immutable, mount -o remount,rw if its file system is read-only): digestd tries again by itself; or at once: digestctl sync")
+}
+
+// printable quotes a path only where it must be.
+func printable(path string) string {
+	if quoted := fmt.Sprintf("%q", path); quoted != `"`+path+`"` {
+		return quoted
+	}
+	return path
+}
+
+func (s *state) wakeLabels() {
+	select {
+	case s.labelsWanted <- struct{}{}:
+	default:
+	}
+}
+
+// holdLists holds the lists that are active. The labels of those that were not held
+// until now are to be written anew: the kernel may have cached one before, and have
+// lost the way to its cache since.
+func (s *state) holdLists() {
+	var names []string
+	for _, e := range s.sorted() {
+		if e.active() || e.Change != "" {
+			names = append(names, e.Name)
+		}
+	}
+	for name := range s.leftovers {
+		names = append(names, name)
+	}
+	fresh, err := s.dir.Hold(names)
+	for _, name := range fresh {
+		s.labels.stale[name] = true
+	}
+	if len(fresh) > 0 {
+		s.wakeLabels()
+	}
+	if err != nil {
+		s.problem("held", api.SeverityWarning, err.Error()+"; the kernel may go on letting files run that such a list vouched for after it is gone",
+			"raise LimitNOFILE= of digestd.service above the number of lists by 1024, then: systemctl restart digestd")
+		return
+	}
+	s.solved("held")
+}
+
+// labelLoop writes labels that are left, and those of lists that were not held.
+func (d *Daemon) labelLoop(ctx context.Context) error {
+	rest := firstLabelRetry
+	var again <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.labelsWanted:
+			d.renewStale(ctx)
+			if again == nil {
+				again = time.After(rest)
+			}
+		case <-again:
+			again = nil
+			if d.retryLabels(ctx) {
+				rest = min(2*rest, lastLabelRetry)
+				again = time.After(rest)
+			} else {
+				rest = firstLabelRetry
+			}
+		}
+	}
+}
+
+// renewStale writes the labels of files anew whose lists were not held. A file that
+// resists has the right label all the same, so nothing is left.
+func (d *Daemon) renewStale(ctx context.Context) {
+	var names []string
+	err := d.owner.do(ctx, func(s *state) {
+		names = slices.Sorted(maps.Keys(s.labels.stale))
+		clear(s.labels.stale)
+	})
+	if err != nil || len(names) == 0 || !d.config.Labels {
+		return
+	}
+	d.renewQuietly(ctx, names)
+}
+
+func (d *Daemon) renewQuietly(ctx context.Context, names []string) {
+	files, resisted := 0, 0
+	for _, name := range names {
+		if ctx.Err() != nil {
+			return
+		}
+		data, err := d.dir.Read(name, nil)
+		if err != nil {
+			continue // it is gone, or about to be looked into
+		}
+		left := d.eachLabelled(name, data, func(f *kernel.File, label string) error {
+			if label != name {
+				return nil
+			}
+			files++
+			return f.SetLabel(name)
+		})
+		resisted += len(left)
+	}
+	d.log.Info("labels written anew", "reason", "their lists were not held", "lists", len(names), "files", files, "failed", resisted)
+}
+
+// renewUnheld writes the labels anew of lists that could not be held, before digestd
+// leaves all of them to themselves.
+func (d *Daemon) renewUnheld() {
+	if names := d.dir.Unheld(); len(names) > 0 && d.config.Labels {
+		ctx, cancel := context.WithTimeout(context.Background(), stopLabels)
+		defer cancel()
+		d.renewQuietly(ctx, names)
+	}
+}
+
+// retryLabels tries once more to write the labels that are left, and reports whether
+// some are still.
+func (d *Daemon) retryLabels(ctx context.Context) (left bool) {
+	var files map[string]leftLabel
+	var all bool
+	err := d.owner.do(ctx, func(s *state) { files, all = maps.Clone(s.labels.files), s.labels.all })
+	if err != nil || len(files) == 0 && !all {
+		return false
+	}
+	snap := d.snapshot()
+	failed := map[string]error{}
+	for path := range files {
+		if ctx.Err() != nil {
+			return true
+		}
+		err := d.withLabel([]byte(path), func(f *kernel.File, label string) error { return snap.settleLabel(path, f, label) })
+		if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
+			failed[path] = err
+		}
+	}
+	if all {
+		all = d.settleAll(ctx, snap, failed)
+	}
+	err = d.owner.do(ctx, func(s *state) {
+		for path, before := range files {
+			if failed[path] == nil {
+				s.labels.done(path, before)
+			}
+		}
+		s.labels.all = all
+		for path, err := range failed {
+			if _, known := s.labels.files[path]; !known || s.labels.files[path].serial == files[path].serial {
+				s.labels.add(path, err.Error())
+			}
+		}
+		s.saveLabels()
+		left = len(s.labels.files) > 0 || s.labels.all
+	})
+	return left || err != nil
+}
+
+// settleLabel gives a file the label that it should have: of the list it is bound to,
+// or, if that is gone, of another that has its path. To write the same label again is
+// what makes the kernel ask again.
+func (s *snapshot) settleLabel(path string, f *kernel.File, label string) error {
+	if s.isActive(label) {
+		return f.RenewLabel(label)
+	}
+	if heir := s.heir(label, nil, []byte(path)); heir != "" {
+		return f.SetLabel(heir)
+	}
+	if _, rest, err := formatOf(label); err == nil && strings.HasPrefix(rest, "own-") {
+		return f.RemoveLabel() // as when its own list was removed
+	}
+	return f.RenewLabel(label)
+}
+
+// settleAll settles the labels of all files of active lists that name a list which is
+// gone. It adds to failed as many as are remembered, and reports whether more are left.
+func (d *Daemon) settleAll(ctx context.Context, snap *snapshot, failed map[string]error) (more bool) {
+	for _, e := range snap.entries {
+		if !e.active() {
+			continue
+		}
+		if ctx.Err() != nil {
+			return true
+		}
+		data, err := d.dir.Read(e.Name, nil)
+		if err != nil {
+			continue
+		}
+		left := d.eachLabelled(e.Name, data, func(f *kernel.File, label string) error {
+			if snap.isActive(label) {
+				return nil
+			}
+			return f.SetLabel(e.Name)
+		})
+		for _, x := range left {
+			if len(failed) >= maxLeftLabels {
+				return true
+			}
+			failed[x.path] = x.err
+		}
+	}
+	return false
+}

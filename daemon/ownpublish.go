@@ -212,8 +212,10 @@ func (d *Daemon) bindOwn(ctx context.Context, list string, body []byte, r *api.O
 		}
 		defer f.Close()
 		label, err := f.Label()
-		if err == nil {
-			// The same one, too: the kernel must not go by what the list said before.
+		switch {
+		case err == nil && label == list:
+			err = f.RenewLabel(list) // the kernel must not go by what the list said before
+		case err == nil:
 			err = f.SetLabel(list)
 		}
 		switch {

@@ -187,7 +187,7 @@ func (h *hasher) label(f listed, file *kernel.File, label string, got sums, repo
 		}
 		// The kernel may hold an earlier content of the file against it, or an earlier
 		// list for it: the same label, written anew, makes it ask again.
-		if err := file.SetLabel(label); err != nil && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EROFS) {
+		if err := file.RenewLabel(label); err != nil && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EROFS) {
 			found := report(api.FindingLabel, api.SeverityWarning, "is bound to its list, which cannot be said to the kernel anew: "+err.Error())
 			found.Label = label
 			u.found(found)

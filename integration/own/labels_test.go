@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package own_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/integration/pkgtest"
+	"golang.org/x/sys/unix"
+)
+
+// immutable makes a file resist all change until the test ends or mutable is called.
+func (m *machine) immutable(path string) (mutable func()) {
+	m.Helper()
+	full := m.inside(path)
+	m.chattr("+i", full)
+	mutable = func() { m.chattr("-i", full) }
+	m.Cleanup(func() { exec.Command("chattr", "-i", full).Run() })
+	return mutable
+}
+
+func (m *machine) chattr(flag, path string) {
+	m.Helper()
+	if out, err := exec.Command("chattr", flag, path).CombinedOutput(); err != nil {
+		m.Fatalf("chattr %s %s: %v\n%s", flag, path, err, out)
+	}
+}
+
+// problem returns the problem of that kind, if there is one now.
+func (m *machine) problem(id string) (p api.Problem, found bool) {
+	m.Helper()
+	problems := m.status().Problems
+	i := slices.IndexFunc(problems, func(p api.Problem) bool { return p.ID == id })
+	if i < 0 {
+		return p, false
+	}
+	return problems[i], true
+}
+
+func (m *machine) wantProblem(id string, words ...string) {
+	m.Helper()
+	p, found := m.problem(id)
+	if !found {
+		m.Fatalf("there is no problem %q: %+v", id, m.status().Problems)
+	}
+	for _, word := range words {
+		if !strings.Contains(p.Text, word) {
+			m.Fatalf("problem %q does not say %q: %s", id, word, p.Text)
+		}
+	}
+}
+
+func (m *machine) solved(id string) {
+	m.Helper()
+	m.wait(func() bool { _, found := m.problem(id); return !found }, func() string { return fmt.Sprintf("problem %q stays: %+v", id, m.status().Problems) })
+}
+
+// changed returns when a file's attributes were changed last.
+func (m *machine) changed(path string) time.Time {
+	m.Helper()
+	var st unix.Stat_t
+	if err := unix.Stat(m.inside(path), &st); err != nil {
+		m.Fatal(err)
+	}
+	return time.Unix(st.Ctim.Unix())
+}
+
+// renews runs act and wants the labels of these files to be written anew when it has
+// returned, not later.
+func (m *machine) renews(what string, act func(), paths ...string) {
+	m.Helper()
+	before := map[string]time.Time{}
+	for _, path := range paths {
+		before[path] = m.changed(path)
+	}
+	time.Sleep(20 * time.Millisecond) // longer than the clock of a file system ticks
+	act()
+	for _, path := range paths {
+		if !m.changed(path).After(before[path]) {
+			m.Errorf("%s: the label of %s was not written anew before the answer", what, path)
+		}
+	}
+}
+
+func TestOneFileResistsItsNewList(t *testing.T) {
+	m := start(t)
+	key := m.vendor()
+	files := map[string]string{"/opt/a": "a", "/opt/b": "b", "/opt/c": "c"}
+	m.install(m.pkg(key, "p", "1", files))
+	mutable := m.immutable("/opt/a")
+	m.install("--justdb", m.pkg(key, "p", "2", files))
+	m.eventually("tlv-p-0:2-1.noarch")
+	m.bound(map[string]string{"/opt/b": "tlv-p-0:2-1.noarch", "/opt/c": "tlv-p-0:2-1.noarch"})
+	m.wantProblem("labels", "1 file ", "/opt/a", "operation not permitted")
+
+	// What is left outlives the process.
+	m.Kill()
+	m.Start()
+	m.wantProblem("labels", "1 file ", "/opt/a")
+	mutable()
+	m.bound(map[string]string{"/opt/a": "tlv-p-0:2-1.noarch"})
+	m.solved("labels")
+}
+
+func TestOneFileResistsAnOrder(t *testing.T) {
+	m := start(t)
+	key := m.vendor()
+	m.install(m.pkg(key, "p", "1", map[string]string{"/opt/a": "a", "/opt/b": "b"}))
+	mutable := m.immutable("/opt/a")
+	m.must("order", "from-ima-log", m.measurements("/opt/a", "/opt/b"), "--reason", "test")
+	m.eventually("0-tlv-p-0:1-1.noarch")
+	m.bound(map[string]string{"/opt/b": "0-tlv-p-0:1-1.noarch"})
+	m.wantProblem("labels", "/opt/a")
+	mutable()
+	m.must("sync")
+	m.bound(map[string]string{"/opt/a": "0-tlv-p-0:1-1.noarch"})
+	m.solved("labels")
+}
+
+// A shared file is bound to the list that remains. One that resists does not keep the
+// others of the package from it.
+func TestOneSharedFileResists(t *testing.T) {
+	m := start(t)
+	key := m.vendor()
+	both := map[string]string{"/opt/a": "a", "/opt/b": "b"}
+	m.install(m.pkg(key, "one", "1", both))
+	m.install(m.pkg(key, "two", "1", both))
+	owner := strings.TrimSuffix(strings.TrimPrefix(m.label("/opt/a"), "tlv-"), "-0:1-1.noarch")
+	other := map[string]string{"one": "two", "two": "one"}[owner]
+	mutable := m.immutable("/opt/a")
+	if err := m.Root.Run("-e", "--justdb", owner); err != nil {
+		t.Fatal(err)
+	}
+	list := "tlv-" + other + "-0:1-1.noarch"
+	m.eventually(list)
+	m.bound(map[string]string{"/opt/b": list})
+	m.wantProblem("labels", "/opt/a")
+	mutable()
+	m.bound(map[string]string{"/opt/a": list})
+	m.solved("labels")
+}
+
+func TestLabelsAreWrittenAnewBeforeTheAnswer(t *testing.T) {
+	m := start(t)
+	key := m.vendor()
+	one := map[string]string{"/opt/1a": "1a", "/opt/1b": "1b"}
+	m.install(m.pkg(key, "one", "1", one), m.pkg(key, "two", "1", map[string]string{"/opt/2": "2"}), m.pkg(key, "three", "1", map[string]string{"/opt/3": "3"}))
+	m.write("/srv/x", "x")
+	m.must("own", "add", "tools", m.inside("/srv/x"))
+
+	m.renews("own update", func() {
+		m.write("/srv/y", "y")
+		m.must("own", "add", "tools", m.inside("/srv/x"), m.inside("/srv/y"))
+	}, "/srv/x")
+	m.renews("fix", func() { m.must("fix", "--all") }, "/opt/1a", "/opt/1b", "/opt/3", "/srv/x")
+	m.renews("deny", func() { m.must("deny", "two<2", "--reason", "test") }, "/opt/2")
+	m.renews("keys rotate", func() { m.must("keys", "rotate", "--reason", "test") }, "/opt/1a", "/opt/1b", "/opt/3", "/srv/x")
+	m.renews("rpm -U --justdb", func() { m.install("--justdb", m.pkg(key, "one", "2", one)) }, "/opt/1a", "/opt/1b")
+	m.renews("rpm -e --justdb", func() {
+		if err := m.Root.Run("-e", "--justdb", "three"); err != nil {
+			t.Fatal(err)
+		}
+	}, "/opt/3")
+	m.renews("keys revoke", func() { m.must("keys", "revoke", key.Fingerprint(), "--reason", "test") }, "/opt/1a", "/opt/1b")
+	m.renews("own remove", func() { m.must("own", "remove", "tools", "--reason", "test") }, "/srv/x")
+}
+
+// held returns the names of the lists that the daemon has an O_PATH descriptor of.
+func (m *machine) held() (names []string) {
+	m.Helper()
+	dir := filepath.Join("/proc", strconv.Itoa(m.PID()), "fd")
+	fds, err := os.ReadDir(dir)
+	if err != nil {
+		m.Fatal(err)
+	}
+	for _, fd := range fds {
+		target, err := os.Readlink(filepath.Join(dir, fd.Name()))
+		if err != nil || filepath.Dir(target) != m.Lists() {
+			continue
+		}
+		info, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(m.PID()), "fdinfo", fd.Name()))
+		if err != nil {
+			continue
+		}
+		var flags int64
+		for line := range strings.Lines(string(info)) {
+			if value, ok := strings.CutPrefix(line, "flags:"); ok {
+				flags, _ = strconv.ParseInt(strings.TrimSpace(value), 8, 64)
+			}
+		}
+		if flags&unix.O_PATH != 0 {
+			names = append(names, filepath.Base(target))
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (m *machine) wantHeld(what string) {
+	m.Helper()
+	m.wait(func() bool { return slices.Equal(m.held(), m.lists()) }, func() string {
+		return fmt.Sprintf("%s: lists %q are held, of %q", what, m.held(), m.lists())
+	})
+}
+
+func TestListsAreHeld(t *testing.T) {
+	m := start(t)
+	key := m.vendor()
+	m.install(m.pkg(key, "one", "1", map[string]string{"/opt/1": "1"}), m.pkg(key, "two", "1", map[string]string{"/opt/2": "2"}))
+	m.write("/srv/x", "x")
+	m.must("own", "add", "tools", m.inside("/srv/x"))
+	m.eventually("tlv-one-0:1-1.noarch", "tlv-two-0:1-1.noarch", toolsList)
+	m.wantHeld("installed")
+	m.install(m.pkg(key, "one", "2", map[string]string{"/opt/1": "new"}))
+	m.wantHeld("upgraded")
+	m.must("keys", "rotate", "--reason", "test")
+	m.wantHeld("signed anew")
+	m.must("order", "from-ima-log", m.measurements("/opt/1"), "--reason", "test")
+	m.wantHeld("renamed")
+	if err := m.Root.Run("-e", "two"); err != nil {
+		t.Fatal(err)
+	}
+	m.wantHeld("erased")
+	m.Stop()
+	m.Start()
+	m.wantHeld("started again")
+}
+
+// The lists of a start were held by nobody. The labels of their files are written once
+// more, which a trace of the system calls shows.
+func TestLabelsAreWrittenAnewAtAStart(t *testing.T) {
+	m := start(t)
+	key := m.vendor()
+	m.install(m.pkg(key, "one", "1", map[string]string{"/opt/1": "1", "/opt/2": "2"}))
+	m.Stop()
+	m.Start()
+	m.wait(func() bool {
+		return strings.Contains(m.Log(), `msg="labels written anew" reason="their lists were not held" lists=1 files=2 failed=0`)
+	}, func() string { return "no label was written anew" })
+}
+
+// A list is held before it can be found, and a trace of the system calls shows it.
+func TestAListIsHeldBeforeItAppears(t *testing.T) {
+	m := start(t)
+	key := m.vendor()
+	trace := filepath.Join(t.TempDir(), "trace")
+	strace := exec.Command("strace", "-f", "-qq", "-y", "-e", "trace=openat,renameat2,setxattr,unlinkat", "-o", trace, "-p", strconv.Itoa(m.PID()))
+	if err := strace.Start(); err != nil {
+		t.Fatal(err)
+	}
+	m.wait(func() bool {
+		status, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(m.PID()), "status"))
+		return strings.Contains(string(status), "TracerPid:\t"+strconv.Itoa(strace.Process.Pid))
+	}, func() string { return "strace does not attach" })
+	m.install(m.pkg(key, "one", "1", map[string]string{"/opt/1": "1"}))
+	m.eventually("tlv-one-0:1-1.noarch")
+	m.must("deny", "one<2", "--reason", "test")
+	m.eventually()
+	strace.Process.Signal(os.Interrupt)
+	strace.Wait()
+	data, err := os.ReadFile(trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(from int, what string, words ...string) int {
+		t.Helper()
+		lines := strings.Split(string(data), "\n")
+		for i := from; i < len(lines); i++ {
+			if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(lines[i], word) }) {
+				return i + 1
+			}
+		}
+		t.Fatalf("%s: no system call after number %d has all of %q\n%s", what, from, words, data)
+		return 0
+	}
+	held := at(0, "held", "openat(", "lists.staging", "O_PATH")
+	out := at(held, "published", "renameat2(", `"tlv-one-0:1-1.noarch"`, "RENAME_NOREPLACE")
+	out = at(out, "taken out", "renameat2(", `"tlv-one-0:1-1.noarch"`)
+	at(out, "label written anew", "setxattr(", "security.digest_list", `tlv-one-0:1-1.noarch`)
+}
+
+// A file system of the lists' own can be unmounted as soon as digestd has stopped.
+func TestOwnMountOfTheListDirectory(t *testing.T) {
+	place := t.TempDir()
+	if err := unix.Mount("lists", place, "tmpfs", 0, "size=16m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount(place, unix.MNT_DETACH) })
+	root, err := pkgtest.NewRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &machine{T: t, Daemon: pkgtest.NewDaemon(t, programs, root, place)}
+	root.Macros = programs.PluginMacros(m.Socket())
+	m.Start()
+	key := m.vendor()
+	m.install(m.pkg(key, "one", "1", map[string]string{"/opt/1": "1"}))
+	if err := unix.Unmount(place, 0); err != unix.EBUSY {
+		t.Fatalf("unmounted while digestd holds the lists: %v", err)
+	}
+	m.Stop()
+	if err := unix.Unmount(place, 0); err != nil {
+		t.Fatalf("not unmounted after digestd stopped: %v", err)
+	}
+}

@@ -180,13 +180,13 @@ func (d *Dir) takeOut(name string) (string, error) {
 // of the directory, which is what counts. A directory goes with all that is in it,
 // for which nobody waits.
 func (d *Dir) unlinkStaged(name string) {
+	defer d.held.drop(stagedKey(name)) // not before the kernel has reset its cache
 	if err := unix.Unlinkat(d.stagingFd(), name, 0); !errors.Is(err, unix.EISDIR) {
 		return
 	}
 	if err := unix.Unlinkat(d.stagingFd(), name, unix.AT_REMOVEDIR); err != nil {
 		go os.RemoveAll(filepath.Join(d.stagingPath(), name))
 	}
-	d.held.drop(stagedKey(name))
 }
 
 // Quarantine moves an entry out of the list directory, whatever it is, and

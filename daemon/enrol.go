@@ -79,7 +79,7 @@ func (d *Daemon) enrollable() (certs []*x509.Certificate, files []string, err er
 	defer d.rotation.Unlock()
 	dir := d.config.State
 	certs, files = []*x509.Certificate{d.maker.Load().identity.cert}, []string{filepath.Join(dir, signingDERFile)}
-	data, err := os.ReadFile(filepath.Join(dir, signingCertFile+preparedSuffix))
+	data, err := readState(filepath.Join(dir, signingCertFile+preparedSuffix))
 	if errors.Is(err, fs.ErrNotExist) {
 		return certs, files, nil
 	}

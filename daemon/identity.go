@@ -13,10 +13,12 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/big"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/digestd/digestd/daemon/signer"
@@ -54,8 +56,8 @@ func loadIdentity(ctx context.Context, dir, where string, now time.Time) (id *id
 		return nil, false, fmt.Errorf("cannot complete the change of the signing key: %w", err)
 	}
 	keyPath, certPath := filepath.Join(dir, signingKeyFile), filepath.Join(dir, signingCertFile)
-	keyPEM, keyErr := os.ReadFile(keyPath)
-	certPEM, certErr := os.ReadFile(certPath)
+	keyPEM, keyErr := readState(keyPath)
+	certPEM, certErr := readState(certPath)
 	switch {
 	case errors.Is(keyErr, fs.ErrNotExist) && errors.Is(certErr, fs.ErrNotExist):
 		if err := createIdentity(ctx, dir, "", where, now); err != nil {
@@ -75,7 +77,7 @@ func loadIdentity(ctx context.Context, dir, where string, now time.Time) (id *id
 	case certErr != nil:
 		return nil, false, fmt.Errorf("cannot read signing certificate: %w", certErr)
 	}
-	info, err := os.Stat(keyPath)
+	info, err := os.Lstat(keyPath)
 	if err != nil {
 		return nil, false, fmt.Errorf("cannot read signing key: %w", err)
 	}
@@ -155,6 +157,34 @@ func createIdentity(ctx context.Context, dir, suffix, where string, now time.Tim
 		}
 	}
 	return nil
+}
+
+// maxIdentityFile bounds a file of the signing identity.
+const maxIdentityFile = 1 << 20
+
+// readState reads a file of the state directory: one of its own, no link to another,
+// nothing that would make its reader wait.
+func readState(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 && int(st.Uid) != os.Geteuid() {
+		return nil, fmt.Errorf("%s belongs to user %d", path, st.Uid)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxIdentityFile+1))
+	if err == nil && len(data) > maxIdentityFile {
+		err = fmt.Errorf("%s is larger than %d bytes", path, maxIdentityFile)
+	}
+	return data, err
 }
 
 // bootID names this boot of the machine; a grace that names another is over.

@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/signer"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store"
 	"golang.org/x/sys/unix"
@@ -27,6 +28,10 @@ func (d *Daemon) Reconcile(ctx context.Context) (api.SyncResult, error) {
 	}
 	return result, err
 }
+
+// KeyInFile reports whether the key that signs is in the state directory itself, and
+// not in a token or a TPM.
+func (d *Daemon) KeyInFile() bool { return signer.InFile(d.maker.Load().identity.key) }
 
 // labelAll labels every file that names no active list.
 func (d *Daemon) labelAll() {

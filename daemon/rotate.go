@@ -67,7 +67,7 @@ func completeRotation(dir string) error {
 }
 
 func keepOldCertificate(dir string) error {
-	data, err := os.ReadFile(filepath.Join(dir, signingCertFile))
+	data, err := readState(filepath.Join(dir, signingCertFile))
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func oldCertificates(dir string) (certs []*x509.Certificate, err error) {
 		return nil, err
 	}
 	for _, path := range paths {
-		data, err := os.ReadFile(path)
+		data, err := readState(path)
 		if err != nil {
 			return nil, err
 		}
@@ -183,7 +183,7 @@ func (d *Daemon) tryPrepared(ctx context.Context) error {
 	var data [2][]byte
 	for i, name := range []string{signingKeyFile, signingCertFile} {
 		var err error
-		if data[i], err = os.ReadFile(filepath.Join(d.config.State, name+preparedSuffix)); err != nil {
+		if data[i], err = readState(filepath.Join(d.config.State, name+preparedSuffix)); err != nil {
 			return err
 		}
 	}
@@ -236,7 +236,7 @@ func (d *Daemon) SignerRotate(ctx context.Context, by api.Actor, prepareOnly boo
 		if err != nil {
 			return api.Certificate{}, err
 		}
-		data, err := os.ReadFile(path)
+		data, err := readState(path)
 		if err != nil {
 			return api.Certificate{}, err
 		}

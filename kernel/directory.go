@@ -5,7 +5,6 @@ package kernel
 import (
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -25,12 +24,12 @@ func (r *Root) Directory(path string) (*Directory, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	outside, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	outside, err := os.Readlink(openFile(fd))
 	if err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
-	root, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(r.dir.Fd())))
+	root, err := os.Readlink(openFile(int(r.dir.Fd())))
 	if err != nil {
 		unix.Close(fd)
 		return nil, err

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -82,7 +81,7 @@ func (f *File) Close() error { return unix.Close(f.fd) }
 
 // proc is a path to the very file, whatever happens to its name meanwhile; an
 // O_PATH descriptor allows no fgetxattr.
-func (f *File) proc() string { return "/proc/self/fd/" + strconv.Itoa(f.fd) }
+func (f *File) proc() string { return openFile(f.fd) }
 
 // Path returns where the file lies, links resolved, as seen from outside the
 // root.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -38,7 +37,7 @@ func openDir(at int, path string, resolve, flags uint64) (*Dir, error) {
 	}
 	// By this name the runtime asks what an entry is when the directory does not
 	// say, whatever happens to the path meanwhile.
-	d := &Dir{f: os.NewFile(uintptr(fd), "/proc/self/fd/"+strconv.Itoa(fd))}
+	d := &Dir{f: os.NewFile(uintptr(fd), openFile(fd))}
 	if err := unix.Fstat(fd, &d.Stat); err != nil {
 		d.Close()
 		return nil, &os.PathError{Op: "stat", Path: path, Err: err}
@@ -63,7 +62,7 @@ func (d *Dir) Close() error { return d.f.Close() }
 
 // Path returns where the directory lies, as seen from outside the root.
 func (d *Dir) Path() (string, error) {
-	return os.Readlink("/proc/self/fd/" + strconv.Itoa(int(d.f.Fd())))
+	return os.Readlink(openFile(int(d.f.Fd())))
 }
 
 // FileSystem returns the number of the kind of file system that d lies on
@@ -164,7 +163,7 @@ func (r *Root) RealDir(path string) (string, error) {
 		return "", &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	defer unix.Close(fd)
-	real, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	real, err := os.Readlink(openFile(fd))
 	if err != nil {
 		return "", err
 	}
@@ -183,7 +182,7 @@ func (r *Root) HasDir(path string) bool {
 // Inside turns a path as seen from outside, links resolved, into one below the
 // root.
 func (r *Root) Inside(real string) (string, error) {
-	top, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(r.dir.Fd())))
+	top, err := os.Readlink(openFile(int(r.dir.Fd())))
 	if err != nil {
 		return "", err
 	}

@@ -60,6 +60,18 @@ func Locate(root string) (dir string, err error) {
 	return "", fmt.Errorf("cannot locate the rpm database below %s: %w", root, ErrNoDatabase)
 }
 
+// regularLogs refuses what sqlite would wait for, or what opening has effects of, in
+// place of the files that it keeps beside its database.
+func regularLogs(dir string) error {
+	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+		path := filepath.Join(dir, sqliteFile+suffix)
+		if fi, err := os.Stat(path); err == nil && !fi.Mode().IsRegular() {
+			return fmt.Errorf("cannot open the rpm database: %s is no regular file", path)
+		}
+	}
+	return nil
+}
+
 func kindOf(dir string) (string, error) {
 	for _, k := range []struct{ file, kind string }{
 		{sqliteFile, KindSQLite},
@@ -68,7 +80,7 @@ func kindOf(dir string) (string, error) {
 		fi, err := os.Stat(filepath.Join(dir, k.file))
 		switch {
 		case err == nil && fi.Mode().IsRegular():
-			return k.kind, nil
+			return k.kind, regularLogs(dir)
 		case err == nil:
 			return "", fmt.Errorf("cannot open the rpm database: %s is no regular file", filepath.Join(dir, k.file))
 		case !errors.Is(err, fs.ErrNotExist):

@@ -9,86 +9,107 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"time"
 
 	"github.com/digestd/digestd/daemon"
 	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/kernel"
+	"golang.org/x/sys/unix"
 )
 
 // reconcile brings the lists below root in step with its packages, once: on a
-// root where no digestd runs. The configuration is the root's own.
+// root where no digestd runs. Somebody else may have made that root, so this
+// process enters it before it reads anything there: the configuration, the keys
+// and all links are the root's own, and nothing of this machine is within reach.
 func reconcile(ctx context.Context, path, root string, verbose bool) error {
-	c, err := configOf(path, root)
+	log := logger(verbose)
+	image := root != "/"
+	if image {
+		_ = time.Now().Local().String() // reads the time zone of this machine, and not the root's later
+		if err := kernel.Enter(root); err != nil {
+			return err
+		}
+		path = filepath.Join("/", path)
+	}
+	c, err := config.Load(path)
 	if err != nil {
 		return err
+	}
+	// What it is told about this machine's daemons would be wrong, and the other way round.
+	c.Bus, c.AuditTrail = "none", "none"
+	if image {
+		if err := checkImage(&c); err != nil {
+			return fmt.Errorf("cannot use root %s: %w", root, err)
+		}
 	}
 	// A root may be as empty as its first packages leave it.
 	if err := os.MkdirAll(filepath.Dir(c.Lists), 0o755); err != nil {
 		return err
 	}
-	d, err := daemon.New(c, logger(verbose), func(...string) {})
+	d, err := daemon.New(c, log, func(...string) {})
 	if err != nil {
 		return err
 	}
 	defer d.Close()
+	if image && !d.KeyInFile() {
+		return fmt.Errorf("cannot use root %s: %w", root, errForeignKey)
+	}
 	r, err := d.Reconcile(ctx)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("%s: %d installed, %d lists made, %d kept, %d taken away, %d packages without\n",
-		c.Root, r.Installed, r.Published, r.Kept, r.Withdrawn, r.Withheld)
+		root, r.Installed, r.Published, r.Kept, r.Withdrawn, r.Withheld)
 	if r.Failed > 0 {
 		return fmt.Errorf("%d packages could not be vouched for, see above", r.Failed)
 	}
 	return nil
 }
 
-// configOf reads the configuration of a root, with its paths as they are seen
-// from here.
-func configOf(path, root string) (config.Config, error) {
-	root, err := filepath.Abs(root)
-	if err != nil {
-		return config.Config{}, err
-	}
-	if path, err = within(root, path); err != nil {
-		return config.Config{}, err
-	}
-	c, err := config.Load(path)
-	if err != nil {
-		return c, err
-	}
-	for _, p := range []*string{&c.Root, &c.State, &c.Lists, &c.Keys, &c.Revoked, &c.Blacklist, &c.Fapolicyd, &c.Keylime} {
-		if *p == "" {
-			continue
-		}
-		if *p, err = within(root, *p); err != nil {
-			return c, err
-		}
-	}
-	// What it is told about this machine's daemons would be wrong, and the other way round.
-	c.Bus, c.AuditTrail = "none", "none"
-	return c, nil
-}
+// errForeignKey: what such a key needs is this machine's, and a PKCS#11 module is
+// code of the root.
+var errForeignKey = errors.New("its lists are signed by a key in a token or a TPM; run digestd there, or take the setting signing-key and the key file away")
 
-// within names a path of the root. Where a link leads out of the root, what is
-// there is not the root's: that is an error.
-func within(root, path string) (string, error) {
-	whole := filepath.Join(root, path)
-	real, err := filepath.EvalSymlinks(root)
+// maxStateFiles bounds how many files a state directory may have.
+const maxStateFiles = 1 << 20
+
+// checkImage refuses a state directory in which reading may have effects, wait for
+// ever, or reach what others can change. Only links in the path that leads to it are
+// followed; they stay within the root.
+func checkImage(c *config.Config) error {
+	if c.SigningKey != "" {
+		return errForeignKey
+	}
+	state, err := filepath.EvalSymlinks(c.State)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it is made, where no link is in the way
+	}
 	if err != nil {
-		return "", fmt.Errorf("cannot use root: %w", err)
+		return err
 	}
-	for at := whole; ; at = filepath.Dir(at) {
-		target, err := filepath.EvalSymlinks(at)
-		if errors.Is(err, fs.ErrNotExist) && at != root {
-			continue // what is absent is made below what is there
-		}
+	c.State = state
+	files := 0
+	return filepath.WalkDir(state, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
-			return "", err
+			return err
 		}
-		if target != real && !strings.HasPrefix(target, strings.TrimSuffix(real, "/")+"/") {
-			return "", fmt.Errorf("cannot use %s: it leads out of %s", whole, root)
+		if files++; files > maxStateFiles {
+			return fmt.Errorf("%s has more than %d files", state, maxStateFiles)
 		}
-		return whole, nil
-	}
+		var st unix.Stat_t
+		if err := unix.Lstat(path, &st); err != nil {
+			return &fs.PathError{Op: "stat", Path: path, Err: err}
+		}
+		switch kind := st.Mode & unix.S_IFMT; {
+		case kind != unix.S_IFREG && kind != unix.S_IFDIR:
+			return fmt.Errorf("%s is neither a regular file nor a directory", path)
+		case int(st.Uid) != os.Geteuid():
+			return fmt.Errorf("%s belongs to user %d", path, st.Uid)
+		case st.Mode&0o022 != 0:
+			return fmt.Errorf("%s can be changed by others than its owner: mode %04o", path, st.Mode&0o7777)
+		case kind == unix.S_IFREG && st.Nlink != 1:
+			return fmt.Errorf("%s has another name, which may lie outside", path)
+		}
+		return nil
+	})
 }

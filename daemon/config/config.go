@@ -9,6 +9,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 	"github.com/digestd/digestd/daemon/signer"
+	"golang.org/x/sys/unix"
 )
 
 // DefaultPath is where the configuration lies; its drop-ins lie in a directory
@@ -83,6 +85,8 @@ func Default() Config {
 	}
 }
 
+var errNotRegular = errors.New("it is no regular file")
+
 // maxSize bounds a configuration file.
 const maxSize = 1 << 20
 
@@ -110,11 +114,15 @@ func Load(path string) (Config, error) {
 }
 
 func (c *Config) merge(path string) error {
-	f, err := os.Open(path)
+	// Not waiting for whoever writes into a FIFO.
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
 		return fmt.Errorf("cannot read configuration: %w", err)
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return fmt.Errorf("cannot read configuration %s: %w", path, cmp.Or(err, errNotRegular))
+	}
 	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
 	if err != nil {
 		return fmt.Errorf("cannot read configuration: %w", err)

@@ -42,6 +42,12 @@ func (fileKey) Release()                    {}
 func (fileKey) Failure() error              { return nil }
 func (fileKey) String() string              { return "file" }
 
+// InFile reports whether s is a key that its file holds.
+func InFile(s Signer) bool {
+	_, ok := s.(fileKey)
+	return ok
+}
+
 func loadPEM(data []byte, public crypto.PublicKey) (Signer, error) {
 	block, _ := pem.Decode(data)
 	if block == nil {

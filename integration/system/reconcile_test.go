@@ -105,7 +105,7 @@ func TestReconcileAnotherRoot(t *testing.T) {
 				os.Remove(m.state)
 				os.Rename(m.state+".moved", m.state)
 			}
-		}, "leads out of"},
+		}, "cannot create the state directory"},
 		"a digestd keeps it": {func() func() {
 			m.startDaemon()
 			return m.stop

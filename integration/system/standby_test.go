@@ -51,6 +51,9 @@ func (m *machine) waitsForIndex() {
 	if st := m.status(); !st.Waiting || len(st.Problems) != 1 || st.Problems[0].ID != "standby" {
 		m.Errorf("status is %+v", st)
 	}
+	if out, err := m.digestctl("status").CombinedOutput(); err == nil || !strings.Contains(string(out), "stay as they are") || strings.Contains(string(out), "rpmkeys") {
+		m.Errorf("status (%v):\n%s", err, out)
+	}
 	if out, err := m.digestctl("list").CombinedOutput(); err == nil || !strings.Contains(string(out), "cannot be opened now") {
 		m.Errorf("list (%v):\n%s", err, out)
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/integration/tokentest"
@@ -227,6 +228,12 @@ func TestTokenAway(t *testing.T) {
 			o.install("late")
 			o.mustRPM("-e", "leaving")
 			o.verified("hello")
+			// What has no list for that is not looked at all the time.
+			before := o.syncs()
+			time.Sleep(4 * time.Second)
+			if n := o.syncs() - before; n > 2 {
+				t.Errorf("%d comparisons in 4 s, though nothing changed", n)
+			}
 			if out, err := o.digestctl("keys", "rotate", "--reason", "test").CombinedOutput(); err == nil || !strings.Contains(string(out), test.says(o)) {
 				t.Errorf("a key was made in what is not there: %v\n%s", err, out)
 			}

@@ -60,7 +60,12 @@ func Open(dir string) (*Index, Recovery, error) {
 }
 
 func open(dir string) (*Index, Recovery, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	// What leads there is not digestd's alone.
+	err := os.MkdirAll(filepath.Dir(dir), 0o755)
+	if err == nil {
+		err = os.Mkdir(dir, 0o700)
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, Recovery{}, fmt.Errorf("cannot create the state directory: %w", err)
 	}
 	lock, err := lockState(dir)

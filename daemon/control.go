@@ -157,7 +157,14 @@ func (s *state) raiseFloor(id lineID, evr nevra.EVR, a store.Act) {
 // mark under which they go.
 func (s *state) belowFloors(name string) (out []suspension) {
 	for _, e := range s.sorted() {
-		if e.Package.Name != name || !e.active() {
+		if !e.active() {
+			continue
+		}
+		if d := s.originRefused(s.own[e.Own]); e.Own != "" && d.Verdict != policy.Allow {
+			out = append(out, suspension{e, d}) // imported as a package's header
+			continue
+		}
+		if e.Package.Name != name {
 			continue
 		}
 		if d := s.admit(e.Package, false); d.Reason == policy.ReasonRollbackFloor && d.Verdict != policy.Allow {

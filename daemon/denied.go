@@ -126,6 +126,8 @@ func (s *state) planEnforcement(harmless map[*entry]bool) (out []suspension, hit
 		}
 		if d := s.denials.Package(e.Package); d != nil {
 			out = append(out, suspension{e, s.admit(e.Package, false)})
+		} else if d := s.originRefused(s.own[e.Own]); e.Own != "" && d.Verdict != policy.Allow {
+			out = append(out, suspension{e, d})
 		} else if e.refs.hitBy(heads) && !harmless[e] {
 			hit = append(hit, e)
 		}

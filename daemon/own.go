@@ -191,6 +191,9 @@ func (s *state) publishOwn(c *ownCandidate, by api.Actor) (r api.OwnResult, err 
 			return r, &api.Error{Code: api.Failed, Message: sourceKernel + " names this list, " + entry, Advice: "see digestctl keys show " + entry}
 		}
 	}
+	if d := s.judgeOrigin(c.record); d.Verdict != policy.Allow {
+		return r, &api.Error{Code: api.Failed, Message: "cannot import the list: " + d.Text}
+	}
 	pkg, version, decision := s.judgeOwn(o, c.record.Body)
 	r = api.OwnResult{Name: c.record.Name, Version: version, Files: c.made.files, Left: len(c.made.omitted.paths)}
 	if decision.Verdict != policy.Allow {

@@ -83,6 +83,11 @@ func (d *Daemon) openImport(c *ownCandidate, data []byte) ([]byte, error) {
 		return nil, refuse("", "its signature is of a kind (%d) that nobody verifies", kind)
 	}
 	if h, err := regionOf(body); err == nil {
+		pkg, err := h.NEVRA()
+		if err != nil {
+			return nil, refuse("", "%v", err)
+		}
+		c.record.Package = pkg.Full()
 		if body, _, err = digestlist.AppendPackageTLV(nil, h); err != nil {
 			return nil, refuse("", "%v", err)
 		}

@@ -152,6 +152,9 @@ func (s *state) ownRefused(o store.Own, e *entry) policy.Decision {
 			return policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonKeyRevoked, Text: "the certificate that signed it, " + o.Key + ", is not trusted any more"}
 		}
 	}
+	if d := s.originRefused(o); d.Verdict != policy.Allow {
+		return d
+	}
 	return s.unlessBanned(e.Package, s.admit(e.Package, false), e.Body, o.Body)
 }
 

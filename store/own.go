@@ -30,6 +30,7 @@ type Own struct {
 	Listed  bool      `json:"listed,omitempty"`  // and the very files it has
 	Key     string    `json:"key,omitempty"`     // that signed it elsewhere
 	KeyKind string    `json:"keyKind,omitempty"` // pgp, x509
+	Package string    `json:"package,omitempty"` // whose header was imported, its NEVRA in full
 	Created time.Time `json:"created"`
 	Changed Act       `json:"changed"`
 	Removed time.Time `json:"removed,omitzero"`

@@ -80,6 +80,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ROOT", mc.path("root"))
 			env.Setenv("LISTS", filepath.Join(mc.place, "lists"))
 			env.Setenv("STATE", mc.state)
+			env.Setenv("PACKAGES", mc.path("packages"))
 			env.Setenv("BUILT", built)
 			return nil
 		},

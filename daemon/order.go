@@ -206,13 +206,19 @@ func (s *state) keepPrefetch() {
 	s.solved("prefetch")
 }
 
-// Order returns a page of the lists that have a number, in order.
+// Order returns a page of the lists that have a number, in order, as it was decided
+// last: a list gets the number before its name soon after.
 func (d *Daemon) Order(_ context.Context, offset, limit uint32) (page []api.Ordered, total uint32, state api.Order, err error) {
-	snap := d.snapshot()
+	snap, order := d.snapshot(), d.maker.Load().order
 	var all []api.Ordered
 	for _, e := range snap.entries {
-		if seq, has, _, _, err := digestlist.ParseName(e.Name); err == nil && has && e.Change != store.Moving {
-			all = append(all, api.Ordered{Sequence: seq, List: digestlist.WithoutSequence(e.Name), Active: e.active(), NEVRA: e.Package.String()})
+		if e.Change == store.Moving {
+			continue
+		}
+		list := digestlist.WithoutSequence(e.Name)
+		name := order.name(list, e.Package, snap.lines[lineOf(e.Package)].Multi)
+		if seq, has, _, _, err := digestlist.ParseName(name); err == nil && has {
+			all = append(all, api.Ordered{Sequence: seq, List: list, Active: e.active(), NEVRA: e.Package.String()})
 		}
 	}
 	slices.SortFunc(all, func(a, b api.Ordered) int {

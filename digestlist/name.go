@@ -48,14 +48,15 @@ func PackageName(format string, n nevra.NEVRA) (string, error) {
 
 // ParseName takes a file's name apart as the kernel does (kernel:
 // security/integrity/digest_cache/dir.c): "[<seq>-]<format>-<rest>". A first
-// part that begins with a digit and is a number of 32 bits is the sequence.
+// part that begins with a digit is passed over, whatever else it is; only if it is a
+// number of 32 bits is it the sequence, which gives the list its place.
 func ParseName(name string) (seq uint32, hasSeq bool, format, rest string, err error) {
 	first, after, ok := strings.Cut(name, "-")
 	if ok && first != "" && '0' <= first[0] && first[0] <= '9' {
 		if n, err := strconv.ParseUint(first, 10, 32); err == nil {
 			seq, hasSeq = uint32(n), true
-			first, after, ok = strings.Cut(after, "-")
 		}
+		first, after, ok = strings.Cut(after, "-")
 	}
 	if !ok || first == "" {
 		return 0, false, "", "", syntax(0, "name", "%q is not [<seq>-]<format>-<name>", name)

@@ -43,7 +43,7 @@ type Features struct {
 	Release     string // of the kernel
 	SecurityFS  bool   // it is mounted: without it nothing below is known for certain
 	DigestCache Answer // it has the Integrity Digest Cache
-	DefaultPath string // where that looks for lists
+	DefaultPath string // where that looks for lists, to the byte
 	IMA         Answer
 	Appraisal   Answer // IMA can appraise
 	Mode        string // of appraisal, as the command line has it; enforce where it says nothing
@@ -82,7 +82,9 @@ func Detect(root string) Features {
 	}
 	if tree.there(DigestCachePath) {
 		f.DigestCache = Yes
-		f.DefaultPath = strings.Trim(tree.text(DigestCachePath), "\x00\n")
+		// The kernel takes the path as it was written: with a line break, which
+		// echo adds, it finds no list.
+		f.DefaultPath = strings.TrimRight(tree.text(DigestCachePath), "\x00")
 	}
 	if tree.there("sys/kernel/security/ima") || tree.there("sys/kernel/security/integrity/ima") {
 		f.IMA = Yes
@@ -113,11 +115,12 @@ func (f *Features) readCommandLine(words []string) {
 // else what the command line asked for. A policy loaded since is not seen then.
 func (f *Features) readPolicy(tree detectTree, words []string) {
 	for _, dir := range []string{"ima", "integrity/ima"} {
-		text := tree.text("sys/kernel/security/" + dir + "/policy")
-		if text == "" {
+		data, err := tree.read("sys/kernel/security/" + dir + "/policy")
+		if err != nil {
 			continue
 		}
-		f.Rules, f.Lists = No, No
+		text := string(data)
+		f.Rules, f.Lists = No, No // and so is one without any rule
 		for line := range strings.Lines(text) {
 			if rule := strings.Fields(line); len(rule) > 0 && rule[0] == "appraise" {
 				f.Rules = Yes

@@ -59,17 +59,43 @@ func TestKernelThatEnforces(t *testing.T) {
 	for want, lack := range map[string]func(k *api.Kernel){
 		"it has no IMA":                    func(k *api.Kernel) { k.IMA = "no" },
 		"it has no Integrity Digest Cache": func(k *api.Kernel) { k.DigestCache = "no" },
-		"nothing tells whether it has the Integrity Digest Cache":                            func(k *api.Kernel) { k.DigestCache = "unknown" },
-		"its IMA cannot appraise":                                                            func(k *api.Kernel) { k.Appraisal = "no" },
-		"appraisal is in mode log":                                                           func(k *api.Kernel) { k.AppraiseMode = "log" },
-		"its policy appraises none; see: digestctl ima-policy":                               func(k *api.Kernel) { k.AppraiseLists = "no" },
-		"nothing tells whether its policy appraises them; see: digestctl doctor":             func(k *api.Kernel) { k.AppraiseLists = "unknown" },
-		"it does not know the certificate that signs them; see: digestctl keys enrol --help": func(k *api.Kernel) { k.Enrolled = false },
+		"nothing tells whether it has the Integrity Digest Cache":                func(k *api.Kernel) { k.DigestCache = "unknown" },
+		"its IMA cannot appraise":                                                func(k *api.Kernel) { k.Appraisal = "no" },
+		"appraisal is in mode log":                                               func(k *api.Kernel) { k.AppraiseMode = "log" },
+		"its policy appraises none; see: digestctl ima-policy":                   func(k *api.Kernel) { k.AppraiseLists = "no" },
+		"nothing tells whether its policy appraises them; see: digestctl doctor": func(k *api.Kernel) { k.AppraiseLists = "unknown" },
 	} {
 		k := whole
 		lack(&k)
 		if got := notEnforced(k); got != want {
 			t.Errorf("got %q, want %q", got, want)
+		}
+		if why := refusesAll(k); why != "" {
+			t.Errorf("a kernel of which holds that %s is said to refuse every list: %s", want, why)
+		}
+	}
+}
+
+func TestKernelThatRefusesEverything(t *testing.T) {
+	whole := api.Kernel{Release: "6.12", IMA: "yes", DigestCache: "yes", DefaultPath: "/etc/digest_lists", Appraisal: "yes", AppraiseMode: "enforce",
+		AppraiseLists: "yes", Modsig: "yes", Keyring: ".ima", Enrolled: true}
+	if why := refusesAll(whole); why != "" {
+		t.Error(why)
+	}
+	for want, lack := range map[string]func(k *api.Kernel){
+		"it does not know the certificate that signs them; see: digestctl keys enrol --help": func(k *api.Kernel) { k.Enrolled = false },
+		"it verifies no appended signatures, which lists have":                               func(k *api.Kernel) { k.Modsig = "no" },
+		`it looks for them in "/etc/digest_lists\n", with the line break that echo adds; see: digestctl doctor`: func(k *api.Kernel) {
+			k.DefaultPath += "\n"
+		},
+	} {
+		k := whole
+		lack(&k)
+		if got := refusesAll(k); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if why := notEnforced(k); why != "" {
+			t.Errorf("a kernel that refuses everything, for %s, is said to enforce nothing: %s", want, why)
 		}
 	}
 }

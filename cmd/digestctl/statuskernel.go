@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/digestd/digestd/daemon/api"
 )
@@ -14,7 +15,9 @@ func (t *tui) statusKernel(k api.Kernel) {
 	if k.Release == "" {
 		return
 	}
-	if why := notEnforced(k); why != "" {
+	if why := refusesAll(k); why != "" {
+		t.colored(bad, "kernel", "%s refuses every list, and with it what only lists vouch for: %s", k.Release, why)
+	} else if why := notEnforced(k); why != "" {
 		t.colored(warn, "kernel", "%s enforces no lists: %s", k.Release, why)
 	} else {
 		t.colored(good, "kernel", "%s enforces the lists in %s", k.Release, k.DefaultPath)
@@ -49,8 +52,23 @@ func notEnforced(k api.Kernel) string {
 		return "its policy appraises none; see: digestctl ima-policy"
 	case k.AppraiseLists != "yes":
 		return "nothing tells whether its policy appraises them; see: digestctl doctor"
+	}
+	return ""
+}
+
+// refusesAll is why the kernel enforces its policy and accepts no list, "" for nothing:
+// then whatever the policy appraises is refused, unless it is signed itself.
+func refusesAll(k api.Kernel) string {
+	if notEnforced(k) != "" {
+		return ""
+	}
+	switch {
 	case k.Keys == "" && !k.Enrolled:
 		return "it does not know the certificate that signs them; see: digestctl keys enrol --help"
+	case k.Modsig == "no":
+		return "it verifies no appended signatures, which lists have"
+	case strings.ContainsAny(k.DefaultPath, "\n\r"):
+		return fmt.Sprintf("it looks for them in %q, with the line break that echo adds; see: digestctl doctor", k.DefaultPath)
 	}
 	return ""
 }

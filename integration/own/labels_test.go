@@ -312,3 +312,22 @@ func TestOwnMountOfTheListDirectory(t *testing.T) {
 		t.Fatalf("not unmounted after digestd stopped: %v", err)
 	}
 }
+
+// What order show says follows from what was decided, not from how far lists are renamed.
+func TestOrderShowAgreesWithOrder(t *testing.T) {
+	m := start(t)
+	key := m.vendor()
+	m.install(m.pkg(key, "p", "1", map[string]string{"/opt/a": "a"}), m.pkg(key, "q", "1", map[string]string{"/opt/b": "b"}))
+	set := decode[api.Order](m, "order", "from-ima-log", m.measurements("/opt/b", "/opt/a"), "--reason", "test")
+	shown := decode[struct {
+		api.Order
+		Lists []api.Ordered
+	}](m, "order", "show")
+	if set.Numbered != 2 || shown.Numbered != 2 || len(shown.Lists) != 2 || shown.Lists[0].NEVRA != "q-1-1.noarch" {
+		t.Fatalf("set %+v, shown %+v", set, shown)
+	}
+	m.must("order", "clear")
+	if out := m.must("order", "show"); !strings.Contains(out, "no list has a number") {
+		t.Fatalf("after clear: %s", out)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/digestd/digestd/kernel"
@@ -60,7 +61,7 @@ func lookKernel(_ context.Context, p *patient) {
 	default:
 		p.ok("Linux %s has IMA and the Integrity Digest Cache", k.Release)
 		if k.DefaultPath != p.conf.Lists && k.DefaultPath != "" {
-			p.fail(fmt.Sprintf("printf %%s %s >%s", shell(p.conf.Lists), defaultPath), "the kernel looks for lists in %s, they are in %s", k.DefaultPath, p.conf.Lists)
+			p.fail(fmt.Sprintf("printf %%s %s >%s", shell(p.conf.Lists), defaultPath), "the kernel looks for lists in %s, they are in %s", quoted(k.DefaultPath), p.conf.Lists)
 		}
 	}
 	if k.Mode != kernel.AppraiseEnforce {
@@ -72,6 +73,14 @@ func lookKernel(_ context.Context, p *patient) {
 		p.advise("boot a kernel with CONFIG_IMA_APPRAISE_MODSIG")
 	}
 	p.hash()
+}
+
+// quoted shows what is invisible in a path, as the line break that echo adds.
+func quoted(path string) string {
+	if q := strconv.Quote(path); q != `"`+path+`"` {
+		return q
+	}
+	return path
 }
 
 // hidden reports whether something is there that may not be looked into.

@@ -138,7 +138,7 @@ func lookDaemon(_ context.Context, p *patient) {
 	case st.Version != p.Version:
 		p.warn("systemctl restart digestd", "digestd %s runs, %s is installed", st.Version, p.Version)
 	default:
-		p.ok("digestd %s answers; %d of %d packages have a list", st.Version, st.Lists.Active, st.Packages)
+		p.ok("digestd %s answers; %d of %d packages are vouched for", st.Version, max(st.Packages-st.Lists.Withheld, 0), st.Packages)
 	}
 	for _, problem := range st.Problems {
 		switch problem.Severity {

@@ -171,6 +171,10 @@ func (s *state) applyFresh(c *candidate, initial bool, r *reconciled) error {
 		if previous != nil && previous.Header == c.header && !previous.active() && previous.Reason == string(d.Reason) {
 			known := *previous
 			known.refs = c.refs
+			if !known.From.Equal(c.from) {
+				known.From = c.from
+				s.batch.PutList(known.List)
+			}
 			if d.Denial != "" && known.Text != d.Text {
 				known.Text, known.Denied = d.Text, []string{d.Denial}
 				s.batch.PutList(known.List)

@@ -28,7 +28,7 @@ func (d *Daemon) staged(t *testing.T, name, build string, contents ...string) *c
 		g.Entries = append(g.Entries, digestlist.Entry{Digest: sum[:], Path: "/opt/" + content})
 	}
 	pkg := nevra.NEVRA{Name: name, EVR: nevra.EVR{Version: "1", Release: "1"}, Arch: "noarch"}
-	c := &candidate{pkg: pkg, header: sha256.Sum256([]byte(name + build)), files: len(contents), denials: d.snapshot().denials}
+	c := &candidate{pkg: pkg, header: sha256.Sum256([]byte(name + build)), files: len(contents), basis: d.snapshot().basis}
 	w := workspace{stager: d.dir.Stager("test-" + name + build)}
 	var err error
 	if c.name, err = digestlist.PackageName(digestlist.FormatTLV, pkg); err == nil {
@@ -272,19 +272,19 @@ func TestTornLists(t *testing.T) {
 func TestWithheldVersionIsRetired(t *testing.T) {
 	for name, withhold := range map[string]func(s *state, e *entry) error{
 		"another build that nobody vouches for": func(s *state, e *entry) error {
-			c := candidate{pkg: e.Package, header: sha256.Sum256([]byte("x")), name: e.Name, denials: s.denials}
+			c := candidate{pkg: e.Package, header: sha256.Sum256([]byte("x")), name: e.Name, basis: s.basis}
 			c.vouch = policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonUnsigned}
 			var r reconciled
 			return s.applyFresh(&c, false, &r)
 		},
 		"the same build, judged anew": func(s *state, e *entry) error {
-			c := candidate{pkg: e.Package, header: e.Header, name: e.Name, denials: s.denials}
+			c := candidate{pkg: e.Package, header: e.Header, name: e.Name, basis: s.basis}
 			c.vouch = policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonKeyRevoked}
 			var r reconciled
 			return s.applyFresh(&c, false, &r)
 		},
 		"installed again in a transaction": func(s *state, e *entry) error {
-			c := candidate{pkg: e.Package, header: e.Header, name: e.Name, denials: s.denials}
+			c := candidate{pkg: e.Package, header: e.Header, name: e.Name, basis: s.basis}
 			c.vouch = policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonUnknownKey}
 			txn := newTransaction()
 			s.opened(txn)

@@ -54,7 +54,7 @@ type Daemon struct {
 	unsigned     chan struct{} // the signing key cannot be used
 	ended        chan struct{} // a transaction ended
 	rested       chan struct{} // the same, for the watcher
-	keysRead     chan struct{} // the keyring was read anew
+	timed        chan struct{} // what ends or begins at a certain time may have changed
 	listsChanged chan struct{} // what is vouched for may have
 	denying      chan struct{} // what is denied has changed
 	chores       chan struct{} // the state has something left to do
@@ -96,7 +96,7 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 	d := &Daemon{
 		config: c, log: log, now: time.Now, notify: notify, keyrings: kernel.NewKeyrings(), memory: newMemory(),
 		sync: make(chan string, 1), unsigned: make(chan struct{}, 1), ended: make(chan struct{}, 1), rested: make(chan struct{}, 1),
-		keysRead: make(chan struct{}, 1), listsChanged: make(chan struct{}, 1), denying: make(chan struct{}, 1), chores: make(chan struct{}, 1), labelsWanted: make(chan struct{}, 1),
+		timed: make(chan struct{}, 1), listsChanged: make(chan struct{}, 1), denying: make(chan struct{}, 1), chores: make(chan struct{}, 1), labelsWanted: make(chan struct{}, 1),
 		resync: backoff{first: firstSyncRetry, last: lastSyncRetry},
 	}
 	defer func() {
@@ -138,9 +138,9 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 		return nil, err
 	}
 	d.maker.Store(&maker{order: newOrder(nil, c.MultiVersion), format: c.Format, sign: c.Sign, mode: mode, unsigned: unsigned, identity: id})
-	s := newState(c, mode, d.index, d.dir, kernel.UnitOf, log, d.now)
+	s := newState(c, mode, unsigned, d.index, d.dir, kernel.UnitOf, log, d.now)
 	s.signer, s.certificates = d.maker.Load().signer(), append([]*x509.Certificate{id.cert}, old...)
-	s.listsChanged, s.chores, s.labelsWanted = d.listsChanged, d.chores, d.labelsWanted
+	s.listsChanged, s.timed, s.chores, s.labelsWanted = d.listsChanged, d.timed, d.chores, d.labelsWanted
 	if err = s.load(recovery.Rebuild()); err != nil {
 		return nil, err
 	}
@@ -247,7 +247,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	start("chores", d.choreLoop)
 	start("labels", d.labelLoop)
 	start("signing key", d.signerLoop)
-	start("expiry", d.expiryLoop)
+	start("clock", d.clockLoop)
 	start("denials", d.denialLoop)
 	start("kernel", d.kernelLoop)
 	start("reload", func(ctx context.Context) error { return d.reloadLoop(ctx, around) })

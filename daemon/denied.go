@@ -25,9 +25,6 @@ import (
 // retiredDenied is why a body must not come back that holds what is denied.
 const retiredDenied = "replaced by a list without what is denied"
 
-// errDenialsChanged means that a list was made before something was denied.
-var errDenialsChanged = errors.New("what is denied changes all the time")
-
 // compileDenials takes over what is denied now: the owner's word first. What is
 // under way by what was denied before has to begin again.
 func (s *state) compileDenials() {
@@ -46,7 +43,7 @@ func (s *state) compileDenials() {
 		list = append(list, s.others[source]...)
 	}
 	s.denials = policy.NewDenials(list, s.now())
-	s.generation++
+	s.basis++
 }
 
 // complete reports whether a list leaves out no more than is denied still.
@@ -64,10 +61,11 @@ func (d *Daemon) enforceDenials(ctx context.Context) (lists int, err error) {
 			gone    []withdrawn
 			hit     []*entry
 			denials *policy.Denials
+			basis   uint64
 		)
 		err := d.onState(ctx, func(s *state) (err error) {
 			gone, hit, err = s.denyNow(harmless)
-			denials = s.denials
+			denials, basis = s.denials, s.basis
 			return err
 		})
 		lists += len(gone)
@@ -83,7 +81,7 @@ func (d *Daemon) enforceDenials(ctx context.Context) (lists int, err error) {
 		}
 		var failed bool
 		err = d.onState(ctx, func(s *state) (err error) {
-			gone, failed, err = s.replaceReduced(reduced, denials)
+			gone, failed, err = s.replaceReduced(reduced, basis)
 			return err
 		})
 		d.refreshLabels(gone)
@@ -159,7 +157,7 @@ type suspension struct {
 }
 
 // suspend takes lists out of the directory and keeps what they were, for the day
-// that the denial is lifted, or the floor cleared.
+// that the denial is lifted, the floor cleared, or a key vouches for them again.
 func (s *state) suspend(list []suspension) (gone []withdrawn, err error) {
 	if len(list) == 0 {
 		return nil, nil
@@ -227,7 +225,7 @@ func (d *Daemon) reduce(hit []*entry, denials *policy.Denials) []*reduction {
 		group.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(hit)); i = next.Add(1) - 1 {
 				e := hit[i]
-				r := &reduction{entry: e, candidate: candidate{pkg: e.Package, header: e.Header, name: e.Name, denials: denials}}
+				r := &reduction{entry: e, candidate: candidate{pkg: e.Package, header: e.Header, name: e.Name}}
 				r.err = d.reduceOne(m, r, &w)
 				all[i] = r
 			}
@@ -274,9 +272,9 @@ func (d *Daemon) reduceOne(m *maker, r *reduction, w *workspace) error {
 
 // replaceReduced exchanges lists for those without what is denied. One that could
 // not be made leaves the directory; reconciliation may make it anew.
-func (s *state) replaceReduced(all []*reduction, denials *policy.Denials) (gone []withdrawn, failed bool, err error) {
-	if s.denials != denials {
-		return nil, false, nil // once more, by what is denied now
+func (s *state) replaceReduced(all []*reduction, basis uint64) (gone []withdrawn, failed bool, err error) {
+	if s.basis != basis {
+		return nil, false, nil // once more, by what holds now
 	}
 	var out []suspension
 	var names []string

@@ -26,6 +26,7 @@ func bare(t *testing.T) *Daemon {
 	dir := t.TempDir()
 	c := config.Default()
 	c.Root, c.State, c.Lists = dir, filepath.Join(dir, "state"), filepath.Join(dir, "lists")
+	c.Unsigned = "allow" // nobody signs the packages of these tests
 	d, err := New(c, slog.New(slog.DiscardHandler), func(...string) {})
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +50,7 @@ func (d *Daemon) publishFor(t *testing.T, name string, contents ...string) (list
 		g.Entries = append(g.Entries, digestlist.Entry{Digest: sum[:], Path: "/opt/" + content})
 	}
 	pkg := nevra.NEVRA{Name: name, EVR: nevra.EVR{Version: "1", Release: "1"}, Arch: "noarch"}
-	c := &candidate{pkg: pkg, header: sha256.Sum256([]byte(name)), files: len(contents)}
+	c := &candidate{pkg: pkg, header: sha256.Sum256([]byte(name)), files: len(contents), basis: d.snapshot().basis}
 	w := workspace{stager: d.dir.Stager("test-" + name)}
 	var err error
 	if c.name, err = digestlist.PackageName(digestlist.FormatTLV, pkg); err == nil {
@@ -73,7 +74,7 @@ func (d *Daemon) publishFor(t *testing.T, name string, contents ...string) (list
 			}
 			stamp, err := s.dir.Stat(c.name)
 			s.put(&entry{refs: c.refs, stamp: stamp, List: store.List{Name: c.name, Package: pkg, Header: c.header, Body: c.body, File: c.file,
-				Files: c.files, State: store.Active, Signer: c.signer, Counter: s.nextCounter()}})
+				Files: c.files, State: store.Active, Signer: c.signer, Counter: s.nextCounter(), Rules: s.rules}})
 			s.publish()
 			return err
 		})

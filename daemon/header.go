@@ -52,8 +52,8 @@ func (s *session) header(ctx context.Context, m *wire.Header) error {
 
 // publish verifies a header and publishes its list. It returns the addition, or
 // the entry that was active for that header before.
-func (s *session) publish(ctx context.Context, m *wire.Header, restore bool) (*addition, *entry, error) {
-	h, err := header.ParseImmutable(m.Region)
+func (s *session) publish(ctx context.Context, msg *wire.Header, restore bool) (*addition, *entry, error) {
+	h, err := header.ParseImmutable(msg.Region)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot read header: %w", err)
 	}
@@ -68,15 +68,20 @@ func (s *session) publish(ctx context.Context, m *wire.Header, restore bool) (*a
 		}
 		err = s.d.owner.do(ctx, func(st *state) {
 			var d policy.Decision
-			active, d = st.consider(s.txn, m.Element, c, restore)
+			active, d = st.consider(s.txn, msg.Element, c, restore)
 			more = active == nil && !restore && d.Verdict != policy.Veto
 		})
 		return more, err
 	}
 	make := func() (*candidate, error) {
 		snap := s.d.snapshot()
+		m, now := s.d.maker.Load(), s.d.now() // after the snapshot, so that its basis is never newer than m
 		s.work.denials = snap.denials
-		return s.d.maker.Load().make(h, m.Signatures, snap.keyring, s.d.now(), &s.work, known)
+		c, err := m.make(h, msg.Signatures, snap.keyring, now, &s.work, known)
+		if c != nil {
+			c.basis = snap.basis
+		}
+		return c, err
 	}
 	c, err := make()
 	if err == nil && c.vouch.Reason == policy.ReasonUnknownKey && !s.reload {
@@ -94,13 +99,12 @@ func (s *session) publish(ctx context.Context, m *wire.Header, restore bool) (*a
 	var renew []withdrawn
 	for try := 0; ; try++ {
 		err = s.onState(ctx, func(st *state) (err error) {
-			a, err = st.add(s.txn, m.Element, c)
+			a, err = st.add(s.txn, msg.Element, c)
 			renew = s.txn.renewals()
 			return err
 		})
 		s.d.renew(renew)
-		const most = 8
-		if !errors.Is(err, errDenialsChanged) || try == most {
+		if !errors.Is(err, errAgain) || try == mostTries {
 			break
 		}
 		if c, err = make(); err != nil || active != nil {

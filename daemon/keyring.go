@@ -97,7 +97,7 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 	if err == nil {
 		d.keyStamp = stamp
 		select {
-		case d.keysRead <- struct{}{}:
+		case d.timed <- struct{}{}:
 		default:
 		}
 	}
@@ -121,7 +121,7 @@ func modified(path string) (t time.Time) {
 // adoptKeys takes over what the stores hold. Revocations are recorded before
 // anything else is done about them.
 func (s *state) adoptKeys(src *keySources) (gone []withdrawn, err error) {
-	options := pgp.Options{NoExpired: s.noExpired, Overruled: s.overruled()}
+	options := s.keyringOptions()
 	plain := options.NewKeyring(src.certs...)
 	s.dbPath, s.dbKind, s.importers = src.dir, src.kind, src.importers
 	s.solved("keys")
@@ -129,11 +129,8 @@ func (s *state) adoptKeys(src *keySources) (gone []withdrawn, err error) {
 		s.problem("keys", api.SeverityWarning, err.Error(), "remove or replace the file or key")
 	}
 	now := s.now()
-	var suspects []string
 	for _, c := range plain.Certs() {
-		if s.meet(c, src, now) {
-			suspects = append(suspects, c.Fingerprint)
-		}
+		s.meet(c, src, now)
 	}
 	undo := s.undoRecords()
 	revoked := s.noteRevocations(plain, src, now)
@@ -149,11 +146,9 @@ func (s *state) adoptKeys(src *keySources) (gone []withdrawn, err error) {
 	}
 	s.adoptBlacklist(src.blacklist)
 	options.Revoked = s.revocations()
-	s.keyring = options.NewKeyring(src.certs...)
+	s.setKeyring(options.NewKeyring(src.certs...))
+	s.keysRead = true
 	s.tellOfHeld()
-	for _, fingerprint := range suspects {
-		s.suspect(fingerprint)
-	}
 	for _, fingerprint := range revoked {
 		more, err := s.carryOut(fingerprint)
 		gone = append(gone, more...)
@@ -161,14 +156,22 @@ func (s *state) adoptKeys(src *keySources) (gone []withdrawn, err error) {
 			return gone, err
 		}
 	}
+	refused, err := s.withdrawRefused(len(src.errs) == 0)
+	gone = append(gone, refused...)
+	if err != nil {
+		return gone, err
+	}
 	named, err := s.heedBlacklist()
 	s.publish()
 	return append(gone, named...), err
 }
 
-// meet records a certificate as it is now, and reports whether something about
-// it has changed that may matter to what it vouches for.
-func (s *state) meet(c *pgp.Cert, src *keySources, now time.Time) (changed bool) {
+func (s *state) keyringOptions() pgp.Options {
+	return pgp.Options{NoExpired: s.noExpired, Overruled: s.overruled()}
+}
+
+// meet records a certificate as it is now.
+func (s *state) meet(c *pgp.Cert, src *keySources, now time.Time) {
 	old, known := s.keys[c.Fingerprint]
 	k := old
 	if !known {
@@ -186,7 +189,6 @@ func (s *state) meet(c *pgp.Cert, src *keySources, now time.Time) (changed bool)
 	if !known || !slices.Equal(k.Subkeys, old.Subkeys) || k.Judged != old.Judged || k.RPM != old.RPM || k.Source != old.Source || !old.Gone.IsZero() {
 		s.setKey(k)
 	}
-	return known && old.Judged != k.Judged
 }
 
 // judgement digests all that a certificate says about which of its signatures
@@ -211,58 +213,4 @@ func (s *state) tellOfKeys(installed int) {
 	}
 	s.problem("no-keys", api.SeverityWarning, "no key vouches for packages, so none that is installed can have a list",
 		"import the key of the distribution: rpmkeys --import FILE; see digestctl keys")
-}
-
-// suspect lets the next reconciliation verify the packages of a key again.
-func (s *state) suspect(fingerprint string) {
-	for _, e := range s.sorted() {
-		if e.active() && e.Key == fingerprint {
-			s.mark(e)
-		}
-	}
-}
-
-// expiryLoop withdraws what a key vouches for when that key expires.
-func (d *Daemon) expiryLoop(ctx context.Context) error {
-	for {
-		var expires <-chan time.Time
-		var timer *time.Timer
-		if now := d.now(); d.config.Expired == "withdraw" {
-			if next := d.snapshot().nextExpiry(now); !next.IsZero() {
-				timer = time.NewTimer(next.Sub(now))
-				expires = timer.C
-			}
-		}
-		select {
-		case <-ctx.Done():
-		case <-d.keysRead:
-		case <-expires:
-			if err := d.refreshKeys(ctx, true); err != nil {
-				d.log.Warn("keyring not refreshed", "error", err)
-			}
-			d.wantSync("a key expired")
-		}
-		if timer != nil {
-			timer.Stop()
-		}
-		if ctx.Err() != nil {
-			return nil
-		}
-	}
-}
-
-// nextExpiry is when the next trusted key expires, zero for never.
-func (s *snapshot) nextExpiry(now time.Time) (next time.Time) {
-	consider := func(t time.Time) {
-		if t.After(now) && (next.IsZero() || t.Before(next)) {
-			next = t
-		}
-	}
-	for _, c := range s.keyring.Certs() {
-		consider(c.Expires)
-		for _, sub := range c.Subkeys {
-			consider(sub.Expires)
-		}
-	}
-	return next
 }

@@ -39,7 +39,7 @@ type candidate struct {
 	hashed hash.Cloner      // what header was read from, until it is verified
 	verification
 
-	denials *policy.Denials // that were heeded
+	basis   uint64 // what it was made by: see state.basis
 	omitted omission
 
 	signer string // as maker.signer
@@ -53,10 +53,12 @@ type candidate struct {
 
 // verification is what the signatures of a header are worth.
 type verification struct {
-	key   *pgp.Cert
-	sig   []byte // that of key, as the package carries it
-	held  string // why nothing new may come under key, "" if it may
-	vouch policy.Decision
+	key       *pgp.Cert
+	sig       []byte           // that of key, as the package carries it
+	signature *store.Signature // what is kept of it
+	held      string           // why nothing new may come under key, "" if it may
+	from      time.Time        // when a signature from the future begins to count
+	vouch     policy.Decision
 }
 
 // workspace is the memory one goroutine builds lists in.
@@ -112,6 +114,10 @@ func (m *maker) verify(c *candidate, h *header.Header, sigs []header.Signature, 
 	result, err := keyring.VerifyHashed(region, c.hashed, sigs, now)
 	if err == nil {
 		v.key, v.sig, v.held = result.Cert, sigs[result.Index].Data, result.Held
+		v.signature = &store.Signature{Key: result.KeyFingerprint, Made: result.Created, Ends: result.Ends}
+	}
+	if future := new(pgp.FutureError); errors.As(err, &future) {
+		v.from = future.From
 	}
 	v.vouch = policy.Vouch(m.mode, m.unsigned, c.pkg, outcome(err))
 	return v, nil
@@ -252,6 +258,7 @@ func outcome(err error) policy.Outcome {
 		weak    *pgp.WeakError
 		revoked *pgp.RevokedError
 		expired *pgp.ExpiredError
+		future  *pgp.FutureError
 	)
 	o := policy.Outcome{}
 	if err != nil {
@@ -266,6 +273,8 @@ func outcome(err error) policy.Outcome {
 		o.Class = policy.KeyRevoked
 	case errors.As(err, &expired):
 		o.Class = policy.KeyExpired
+	case errors.As(err, &future):
+		o.Class = policy.FromFuture
 	case errors.As(err, &weak):
 		o.Class = policy.WeakSignature
 	case errors.As(err, &unknown):

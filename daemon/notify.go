@@ -109,13 +109,20 @@ func (d *Daemon) adopt(ctx context.Context, c config.Config) error {
 	if !reflect.DeepEqual(fixed, d.config) {
 		d.log.Warn("configuration needs a restart", "reason", "only mode, unsigned, keep-old and multiversion change while digestd runs")
 	}
-	return d.owner.do(ctx, func(s *state) {
-		s.mode, s.multi, s.keepOld = mode, c.MultiVersion, c.KeepOld == keepUntilRestart
+	var gone []withdrawn
+	err = d.onState(ctx, func(s *state) (err error) {
+		s.mode, s.unsigned, s.multi, s.keepOld = mode, unsigned, c.MultiVersion, c.KeepOld == keepUntilRestart
 		s.order = newOrder(s.order.lists, s.multi)
 		// In the same turn: lists are made by the settings by which they are judged.
 		m := *d.maker.Load()
 		m.mode, m.unsigned, m.order = mode, unsigned, s.order
 		d.maker.Store(&m)
+		s.basis++
+		gone, err = s.withdrawRefused(true)
 		s.publish()
+		s.tellAll()
+		return err
 	})
+	d.refreshLabels(gone)
+	return err
 }

@@ -55,7 +55,6 @@ func omit(dst []byte, format string, body []byte, denials *policy.Denials) ([]by
 
 // omit takes what is denied out of the list of c, whose body is in w.
 func (m *maker) omit(c *candidate, w *workspace) error {
-	c.denials = w.denials
 	if !c.refs.hitBy(w.denials.Heads()) {
 		return nil
 	}

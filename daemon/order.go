@@ -147,6 +147,8 @@ func (d *Daemon) setOrder(ctx context.Context, by api.Actor, lists map[string]ui
 			m := *d.maker.Load()
 			m.order = s.order
 			d.maker.Store(&m)
+			s.basis++
+			s.publish()
 		}
 		return err
 	})

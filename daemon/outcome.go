@@ -132,8 +132,12 @@ func (s *state) settle(e *entry, a *addition, by wire.Peer, quiet bool) {
 	if quiet && kind == "published" {
 		return
 	}
+	why, text := string(a.decision.Reason), a.decision.Text
+	if !e.active() {
+		why, text = e.Reason, e.Text // it may have been withdrawn since it was decided about
+	}
 	s.event(store.Event{Kind: kind, Package: e.Package.Full(), List: e.Name, Digest: e.Body, Key: e.Key, Counter: e.Counter,
-		Reason: string(a.decision.Reason), Text: a.decision.Text, UID: by.UID, PID: by.PID})
+		Reason: why, Text: text, UID: by.UID, PID: by.PID})
 }
 
 // retire forgets a list whose file is gone and raises what its line remembers.

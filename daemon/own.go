@@ -65,8 +65,8 @@ type madeList struct {
 	signer string
 	staged store.Staged
 
-	denials *policy.Denials // that were heeded
-	omitted omission        // what is denied of it
+	basis   uint64   // what it was made by: see state.basis
+	omitted omission // what is denied of it
 }
 
 // ownSigner names the certificate by which m signs own lists: the machine's, also
@@ -79,13 +79,15 @@ func (m *maker) ownSigner() string {
 }
 
 // makeOwn signs and stages a body, without what is denied.
-func (d *Daemon) makeOwn(m *maker, stager *store.Stager, body []byte) (l madeList, err error) {
+func (d *Daemon) makeOwn(stager *store.Stager, body []byte) (l madeList, err error) {
 	if l.refs, err = makeRefs(digestlist.FormatTLV, body, 0); err != nil {
 		return l, err
 	}
-	if l.denials = d.snapshot().denials; l.refs.hitBy(l.denials.Heads()) {
+	snap := d.snapshot()
+	m := d.maker.Load() // after the snapshot, so that its basis is never newer than m
+	if l.basis = snap.basis; l.refs.hitBy(snap.denials.Heads()) {
 		paths := l.refs.paths // they are the list's all the same
-		if body, l.omitted, err = omit(nil, digestlist.FormatTLV, body, l.denials); err == nil {
+		if body, l.omitted, err = omit(nil, digestlist.FormatTLV, body, snap.denials); err == nil {
 			l.refs, err = makeRefs(digestlist.FormatTLV, body, 0)
 		}
 		if err != nil {
@@ -183,8 +185,11 @@ func (s *state) publishOwn(c *ownCandidate, by api.Actor) (r api.OwnResult, err 
 		return r, &api.Error{Code: api.Busy, Message: fmt.Sprintf("the list %s %s", o.Name, why), Advice: "try again"}
 	}
 	o.Name = c.record.Name
-	if c.made.denials != s.denials {
-		return r, errDenialsChanged
+	if c.made.basis != s.basis {
+		return r, errAgain
+	}
+	if refused := s.importRefused(c.record); refused != "" {
+		return r, &api.Error{Code: api.Failed, Message: refused, Advice: "see digestctl keys show " + c.record.Key}
 	}
 	for _, body := range []store.Digest{c.record.Body, c.made.body} {
 		if entry := s.banned.list(body); entry != "" {

@@ -77,7 +77,7 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 	defer func() { d.dir.Discard(c.made.staged) }()
 	for done := false; !done; {
 		d.dir.Discard(c.made.staged)
-		c.made, err = d.makeOwn(d.maker.Load(), stager, body)
+		c.made, err = d.makeOwn(stager, body)
 		if errors.Is(err, digestlist.ErrEmpty) {
 			return r, &api.Error{Code: api.InvalidArgument, Message: "everything in the list is denied: " + c.made.omitted.by[0].Because(), Advice: "see digestctl deny list"}
 		}
@@ -96,7 +96,7 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 			s.tellAll()
 			return err
 		})
-		if done = !errors.Is(err, errDenialsChanged); done && err != nil {
+		if done = !errors.Is(err, errAgain); done && err != nil {
 			return r, err
 		}
 	}

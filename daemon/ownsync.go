@@ -140,6 +140,16 @@ func (s *state) ownToMake(m *maker) (work []*ownWork, gone []withdrawn, err erro
 	return work, gone, nil
 }
 
+// importRefused says why a list that was verified a moment ago must not be imported: its
+// key was revoked or removed meanwhile. "" means that it may be.
+func (s *state) importRefused(o store.Own) string {
+	c := s.keyring.Lookup(o.Key)
+	if o.Key != "" && (s.keys[o.Key].Revoked != nil || o.KeyKind == keyPGP && (c == nil || c.Revoked != nil)) {
+		return "the key that signed it, " + o.Key + ", is not trusted any more"
+	}
+	return ""
+}
+
 // ownRefused says why an own list may not be active, if it may not.
 func (s *state) ownRefused(o store.Own, e *entry) policy.Decision {
 	switch o.KeyKind {
@@ -178,7 +188,6 @@ func (d *Daemon) remakeOwn(ctx context.Context, work []*ownWork) {
 	if len(work) == 0 {
 		return
 	}
-	m := d.maker.Load()
 	stager := d.dir.Stager("own" + strconv.FormatUint(d.serial.Add(1), 36))
 	for _, w := range work {
 		if w.err = ctx.Err(); w.err != nil {
@@ -186,7 +195,7 @@ func (d *Daemon) remakeOwn(ctx context.Context, work []*ownWork) {
 		}
 		body, err := d.openOwnBody(w.record)
 		if err == nil {
-			w.made, err = d.makeOwn(m, stager, body)
+			w.made, err = d.makeOwn(stager, body)
 			body.unmap()
 		}
 		w.err = err
@@ -202,7 +211,7 @@ func (s *state) applyOwn(work []*ownWork) (failed int) {
 		if s.byName[e.Name] != e || s.own[e.Own].Body != w.record.Body {
 			continue // changed meanwhile
 		}
-		if errors.Is(w.err, digestlist.ErrEmpty) && !e.active() || w.err == nil && w.made.denials != s.denials {
+		if errors.Is(w.err, digestlist.ErrEmpty) && !e.active() || w.err == nil && w.made.basis != s.basis {
 			continue // all of it is denied; or something is since it was made, which makes it anew
 		}
 		err := w.err

@@ -60,8 +60,12 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 	if err := d.refreshKeys(ctx, true); err != nil {
 		return api.SyncResult{}, err
 	}
+	if err := d.verifyAgain(ctx); err != nil {
+		return api.SyncResult{}, err
+	}
 	var (
 		generation uint64
+		basis      uint64
 		busy       bool
 		standing   map[store.Digest]*entry
 		denials    *policy.Denials
@@ -88,7 +92,7 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 	if err == nil {
 		var gone []withdrawn
 		err = d.onState(ctx, func(s *state) (err error) {
-			if busy, generation, denials = len(s.open) > 0, s.generation, s.denials; busy {
+			if busy, generation, basis, denials = len(s.open) > 0, s.generation, s.basis, s.denials; busy {
 				return errOvertaken
 			}
 			standing = s.standing(d.maker.Load().signer())
@@ -125,6 +129,9 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 	err = d.onState(ctx, func(s *state) (err error) {
 		if len(s.open) > 0 || s.generation != generation {
 			return errOvertaken
+		}
+		if s.basis != basis {
+			return errAgain
 		}
 		report("publishing", 0, len(found))
 		s.solved("directory")

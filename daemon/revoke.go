@@ -123,10 +123,7 @@ func (s *state) carryOut(fingerprint string) (gone []withdrawn, err error) {
 	}
 	if owners := s.ownersOfSubkey(fingerprint); !r.Hard || len(owners) > 0 {
 		// It depends on when each package was signed, or by which subkey.
-		for _, owner := range append(owners, fingerprint) {
-			s.suspect(owner)
-		}
-		return nil, nil
+		return nil, nil // withdrawRefused knows
 	}
 	failpoint.Hit("revoke-before-withdraw")
 	text := fmt.Sprintf("its key %s was revoked by %s: %s; to lift that: digestctl keys restore %s --reason WHY", fingerprint, r.Source, r.Reason, fingerprint)
@@ -242,8 +239,12 @@ func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason strin
 		// It is durable: what cannot be recorded from here on is recorded later, and
 		// said again it is carried out again.
 		gone, err = s.carryOut(k.Fingerprint)
+		s.rekey()
+		refused, rerr := s.withdrawRefused(false)
+		gone = append(gone, refused...)
+		s.publish()
 		s.tellAll()
-		return err
+		return errors.Join(err, rerr)
 	})
 	if err != nil {
 		return api.Key{}, err

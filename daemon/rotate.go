@@ -148,6 +148,7 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 		d.maker.Store(&m)
 		old.identity.key.Release()
 		s.signer = m.signer()
+		s.basis++
 		s.certificates = append([]*x509.Certificate{id.cert}, s.certificates...)
 		s.meetSigner(id.cert, id.path)
 		if k, known := s.keys[old.identity.skid()]; known {

@@ -26,10 +26,16 @@ type entry struct {
 
 func (e *entry) active() bool { return e.State == store.Active }
 
-// suspended reports whether a list that was active is withheld because it is
-// denied: it stays what it was, and returns when that is lifted.
+// suspended reports whether a list that was active is withheld because nothing
+// vouches for it now, or because it is denied. It stays what it was, and returns when
+// that is over: a version beside newer ones, or one that was granted, is no rollback
+// then. What a floor took away does not return so: the floor also voids grants.
 func (e *entry) suspended() bool {
-	return e.State == store.Withheld && e.Reason == string(policy.ReasonDenied) && e.Counter > 0
+	if e.State != store.Withheld || e.Counter == 0 {
+		return false
+	}
+	reason := policy.Reason(e.Reason)
+	return reason == policy.ReasonDenied || e.Own == "" && !reason.Rollback()
 }
 
 // lineID names the line of versions a package belongs to.
@@ -60,6 +66,8 @@ type snapshot struct {
 	// certificates are our own: the one that signs, then older ones.
 	certificates []*x509.Certificate
 	mode         policy.Mode
+	noExpired    bool
+	basis        uint64 // see state
 	counter      uint64
 	lastEvent    uint64 // that is durable
 	problems     []api.Problem

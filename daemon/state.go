@@ -29,10 +29,14 @@ type state struct {
 	// keepOld lets a replaced list stay until the machine restarts.
 	keepOld      bool
 	noExpired    bool                // an expired key vouches for nothing
+	unsigned     policy.Unsigned     // of packages that nobody signed
+	rules        string              // by which this digestd verifies
 	signer       string              // of new lists, as maker.signer
 	certificates []*x509.Certificate // our own: the one that signs, then older ones
 	signsFiles   bool                // files may bear signatures of ours
 	listsChanged chan<- struct{}     // told when entries did
+	timed        chan<- struct{}     // told when entries came that time may change
+	newTimed     bool                // such entries came since the last snapshot
 	chores       chan<- struct{}     // told that something is left to do, see doChores
 	labelsWanted chan<- struct{}     // told that labels are to be written
 	boot         string
@@ -78,6 +82,11 @@ type state struct {
 	unitOf     func(pid uint32) string
 	counter    uint64 // last activation counter given out
 	generation uint64 // rises whenever a transaction begins or ends
+	// basis rises with all by which lists are made and judged: keys, denials, mode,
+	// unsigned packages, order, signer. What was made by an earlier one has to be made
+	// again.
+	basis      uint64
+	keysRead   bool // the keyring is what the stores of certificates hold
 	open       map[*transaction]bool
 	linesOwned bool // lines is not shared with a snapshot
 	keysOwned  bool // keys is not shared with a snapshot
@@ -104,10 +113,10 @@ type state struct {
 
 // newState makes the state that c asks for; load fills it. unitOf names the unit of
 // the service manager that a process belongs to, "" for none.
-func newState(c config.Config, mode policy.Mode, index *store.Index, dir *store.Dir, unitOf func(pid uint32) string, log *slog.Logger, now func() time.Time) *state {
+func newState(c config.Config, mode policy.Mode, unsigned policy.Unsigned, index *store.Index, dir *store.Dir, unitOf func(pid uint32) string, log *slog.Logger, now func() time.Time) *state {
 	return &state{
 		index: index, dir: dir, mode: mode, multi: c.MultiVersion, boot: bootID(), log: log, now: now,
-		keepOld: c.KeepOld == keepUntilRestart, noExpired: c.Expired == "withdraw",
+		keepOld: c.KeepOld == keepUntilRestart, noExpired: c.Expired == "withdraw", unsigned: unsigned, rules: verifierRules(),
 		labels: labelsLeft{files: map[string]leftLabel{}, stale: map[string]bool{}},
 		open:   map[*transaction]bool{}, since: now(), stateDir: c.State,
 		waits: c.AuditTrail != trailNone, unitOf: unitOf,
@@ -209,6 +218,7 @@ func (s *state) put(e *entry) {
 	if e.active() && !e.broken {
 		s.notLeft(e.Name)
 	}
+	s.newTimed = s.newTimed || !e.From.IsZero() || e.Signature != nil && !e.Signature.Ends.IsZero()
 }
 
 // forget removes an entry from memory.
@@ -296,6 +306,8 @@ func (s *state) publish() {
 		signer:       s.signer,
 		certificates: s.certificates,
 		mode:         s.mode,
+		noExpired:    s.noExpired,
+		basis:        s.basis,
 		counter:      s.counter,
 		lastEvent:    s.toldSeq - 1,
 		problems:     slices.Clone(s.problems),
@@ -308,6 +320,13 @@ func (s *state) publish() {
 		own:          s.own,
 		prefetch:     s.prefetch,
 	})
+	if s.newTimed {
+		s.newTimed = false
+		select {
+		case s.timed <- struct{}{}:
+		default:
+		}
+	}
 	if s.observer != nil {
 		s.observer.Changed()
 	}

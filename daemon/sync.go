@@ -76,9 +76,13 @@ func (d *Daemon) runSync(ctx context.Context, reason string, report progress) (a
 	defer d.followSigner(ctx)
 	defer d.tellOfEnrolment(ctx)
 	again := func() { d.wantSync("the last comparison failed") }
-	for {
+	for try := 0; ; {
 		stamp := d.databaseStamp()
 		result, err := d.reconcile(ctx, report)
+		if errors.Is(err, errAgain) && try < mostTries {
+			try++
+			continue
+		}
 		if errors.Is(err, errOvertaken) {
 			report(stageWaiting, 0, 0)
 			select {

@@ -96,22 +96,13 @@ func (s *state) consider(t *transaction, element uint32, c *candidate, restore b
 	return nil, s.admitIn(t, c.pkg, c.multi)
 }
 
-// trusted reports whether the key behind e still vouches.
-func (s *state) trusted(e *entry) bool {
-	if e.Key == "" {
-		return true
-	}
-	r := s.keys[e.Key].Revoked
-	return s.keyring.Primary(e.Key) != nil && (r == nil || !r.Hard)
-}
-
 // add publishes the list of a verified package, or withholds it. The package is
 // not installed yet: what is recorded becomes durable at the end, and only if
 // the package manager says that it was.
 func (s *state) add(t *transaction, element uint32, c *candidate) (*addition, error) {
-	if c.staged != (store.Staged{}) && c.denials != s.denials {
+	if c.basis != s.basis {
 		s.dir.Discard(c.staged)
-		return nil, errDenialsChanged
+		return nil, errAgain
 	}
 	a := &addition{candidate: *c, decision: s.unlessHeld(c, c.vouch), previous: s.byName[c.name]}
 	if earlier := t.added[c.header]; earlier != nil {
@@ -198,9 +189,7 @@ func (s *state) entryOf(a *addition) (*entry, error) {
 		Granted: a.decision.Grant, State: store.Active, Signer: a.signer,
 		Denied: a.omitted.ids, Left: len(a.omitted.paths),
 	}}
-	if a.key != nil {
-		e.Key = a.key.Fingerprint
-	}
+	s.justify(e, &a.candidate)
 	if a.decision.Verdict != policy.Allow {
 		e.State, e.File, e.Signer = store.Withheld, store.Digest{}, ""
 		e.Denied, e.Left = nil, 0

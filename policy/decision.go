@@ -30,8 +30,9 @@ const (
 	ReasonWeakSignature Reason = "weak-signature"
 	ReasonKeyRevoked    Reason = "key-revoked"
 	ReasonKeyExpired    Reason = "key-expired"
-	ReasonKeyHeld       Reason = "key-held"    // a revocation of the key cannot be verified
-	ReasonBlacklisted   Reason = "blacklisted" // the kernel's .blacklist names the list or a file in it
+	ReasonNotYetValid   Reason = "not-yet-valid" // its signature is from the future
+	ReasonKeyHeld       Reason = "key-held"      // a revocation of the key cannot be verified
+	ReasonBlacklisted   Reason = "blacklisted"   // the kernel's .blacklist names the list or a file in it
 
 	ReasonDenied  Reason = "denied"   // the owner, or another authority, said no
 	ReasonKeyName Reason = "key-name" // it takes the place of the keys that rpm trusts

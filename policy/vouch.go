@@ -15,6 +15,7 @@ const (
 	WeakSignature
 	KeyRevoked
 	KeyExpired
+	FromFuture
 )
 
 // Outcome is a Class with what the check said of it, for people.
@@ -33,6 +34,7 @@ var outcomes = [...]struct {
 	WeakSignature: {ReasonWeakSignature, "; ask its maker for a signature by today's algorithms"},
 	KeyRevoked:    {ReasonKeyRevoked, "; take a build that another key signed, or lift the revocation: digestctl keys restore KEY --reason WHY"},
 	KeyExpired:    {ReasonKeyExpired, "; import the renewed key, then digestctl sync"},
+	FromFuture:    {ReasonNotYetValid, "; set the clock: the list comes by itself once the time of the signature has come"},
 }
 
 // Vouch decides whether the signature of pkg is enough for a list. A revoked key

@@ -168,7 +168,7 @@ func (g *manager) again() {
 
 // gate builds a package whose scriptlet waits until somebody writes to /gate of
 // the root, and returns its file and what opens the gate.
-func (g *manager) gate(requires string) (file string, wait func(), open func()) {
+func (g *machine) gate(requires string) (file string, wait func(), open func()) {
 	g.Helper()
 	files, err := pkgtest.BuildSpec(g.dir, `Name: gate
 Version: 1

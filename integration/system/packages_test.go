@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
@@ -29,6 +30,7 @@ type signer struct {
 	entity *openpgp.Entity
 	armor  []byte
 	secret []byte
+	now    func() time.Time // when it signs; nil: now
 }
 
 var (
@@ -91,7 +93,7 @@ func (s *signer) revoked() ([]byte, error) {
 
 func (s *signer) sign(data []byte) ([]byte, error) {
 	var sig bytes.Buffer
-	err := openpgp.DetachSign(&sig, []*openpgp.Entity{s.entity}, bytes.NewReader(data), &packet.Config{DefaultHash: crypto.SHA256})
+	err := openpgp.DetachSign(&sig, []*openpgp.Entity{s.entity}, bytes.NewReader(data), &packet.Config{DefaultHash: crypto.SHA256, Time: s.now})
 	return sig.Bytes(), err
 }
 

@@ -57,7 +57,7 @@ func (e *RevokedError) Error() string {
 }
 
 // ExpiredError says that a signature was made when its key was not valid, or is
-// itself past its end, or not yet made by the clock of the caller.
+// itself past its end.
 type ExpiredError struct {
 	Fingerprint string    // of the signing key
 	Signed      time.Time // when the signature says it was made
@@ -66,6 +66,18 @@ type ExpiredError struct {
 
 func (e *ExpiredError) Error() string {
 	return fmt.Sprintf("signature%s does not count: %s", byKey("", e.Fingerprint), e.Reason)
+}
+
+// FutureError says that a signature is not yet made, by the clock of the caller.
+type FutureError struct {
+	Fingerprint string    // of the signing key
+	Signed      time.Time // when the signature says it was made
+	From        time.Time // when it begins to count: earlier, for clocks differ
+}
+
+func (e *FutureError) Error() string {
+	return fmt.Sprintf("signature%s does not count yet: it is from the future, %s; is the clock right?",
+		byKey("", e.Fingerprint), e.Signed.UTC().Format(time.RFC3339))
 }
 
 func byKey(id, fingerprint string) string {

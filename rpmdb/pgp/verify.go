@@ -26,6 +26,7 @@ type Result struct {
 	Cert           *Cert     // as merged by the keyring
 	KeyFingerprint string    // of the key that signed: Cert's own or a subkey's
 	Created        time.Time // when the signature was made, as it says itself
+	Ends           time.Time // when it ends to count, as it says itself; zero: never
 	Hash           string    // "SHA-256" ...
 	Version        int       // of the signature: 3, 4 or 6
 	Index          int       // of the signature in what Verify was given
@@ -40,7 +41,7 @@ type Result struct {
 // one by a known key, or one that is not well formed, refuses the header whatever
 // the others say. Signatures by unknown, weak, revoked or expired keys do not
 // count. If none is left, the error is that of the signature that came closest:
-// *RevokedError, *ExpiredError, *WeakError, *UnknownKeyError, or ErrUnsigned if
+// *RevokedError, *ExpiredError, *FutureError, *WeakError, *UnknownKeyError, or ErrUnsigned if
 // there was none at all. A refusal is a *BadSignatureError.
 //
 // now bounds the signatures' own life; keys are judged by the time of the signature,
@@ -99,7 +100,7 @@ func rank(err error) int {
 	switch err.(type) {
 	case *RevokedError:
 		return 3
-	case *ExpiredError:
+	case *ExpiredError, *FutureError:
 		return 2
 	case *WeakError:
 		return 1
@@ -207,6 +208,7 @@ func (k *Keyring) verifyBy(key *signingKey, m message, s *signature, now time.Ti
 		Cert:           key.cert,
 		KeyFingerprint: fingerprint,
 		Created:        s.created,
+		Ends:           s.expires,
 		Hash:           s.hash.String(),
 		Version:        s.version,
 		Held:           key.held,
@@ -259,7 +261,7 @@ func (key *signingKey) judge(s *signature, now time.Time, o Options) error {
 	case !s.expires.IsZero() && !now.Before(s.expires):
 		return expired("signature expired at %s", s.expires)
 	case s.created.After(now.Add(clockSkew)):
-		return expired("signature is from the future, %s; is the clock right?", s.created)
+		return &FutureError{Fingerprint: key.fact.fingerprint, Signed: s.created, From: s.created.Add(-clockSkew)}
 	}
 	return nil
 }

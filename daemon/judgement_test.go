@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/store"
+)
+
+// changes are what a list relies on that is being made, each with something that
+// changes it.
+func changes(key string) map[string]func(ctx context.Context, d *Daemon) error {
+	return map[string]func(ctx context.Context, d *Daemon) error{
+		"a key": func(ctx context.Context, d *Daemon) error {
+			_, err := d.KeyRevoke(ctx, api.Actor{}, key, "leaked")
+			return err
+		},
+		"denials": func(ctx context.Context, d *Daemon) error {
+			return d.setDenied(ctx, "somebody", []policy.Denial{{Package: policy.Range{Name: "other"}}})
+		},
+		"unsigned": func(ctx context.Context, d *Daemon) error {
+			c := d.config
+			c.Unsigned = "withhold"
+			return d.adopt(ctx, c)
+		},
+		"mode": func(ctx context.Context, d *Daemon) error {
+			c := d.config
+			c.Mode = "audit"
+			return d.adopt(ctx, c)
+		},
+		"multiversion": func(ctx context.Context, d *Daemon) error {
+			c := d.config
+			c.MultiVersion = []string{"hello"}
+			return d.adopt(ctx, c)
+		},
+		"order": func(ctx context.Context, d *Daemon) error {
+			return d.setOrder(ctx, api.Actor{}, map[string]uint32{"tlv-other-0:1-1.noarch": 1}, "test", "")
+		},
+		"signer": func(ctx context.Context, d *Daemon) error { return d.renewIdentity(ctx, api.Actor{}, "test") },
+	}
+}
+
+// TestStaleCandidateIsMadeAgain: a list that was made before something changed on which
+// it relies is not published once that is answered.
+func TestStaleCandidateIsMadeAgain(t *testing.T) {
+	const key = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	for name, change := range changes(key) {
+		t.Run(name, func(t *testing.T) {
+			d := bare(t)
+			txn := newTransaction()
+			d.onState(t.Context(), func(s *state) error {
+				s.setKey(store.Key{Fingerprint: key, Owner: "somebody"})
+				s.opened(txn)
+				return s.commit()
+			})
+			c := d.staged(t, "hello", "", "a")
+			if err := change(t.Context(), d); err != nil {
+				t.Fatal(err)
+			}
+			add := func(c *candidate) error {
+				return d.onState(t.Context(), func(s *state) error {
+					_, err := s.add(txn, 0, c)
+					return err
+				})
+			}
+			if err := add(c); !errors.Is(err, errAgain) {
+				t.Errorf("got %v, want that it is made again", err)
+			}
+			if names, _ := d.dir.Names(); len(names) > 0 {
+				t.Errorf("published: %v", names)
+			}
+			if err := add(d.staged(t, "hello", "again", "a")); err != nil {
+				t.Errorf("made again: %v", err)
+			}
+		})
+	}
+}
+
+// TestBasisStays: what changes nothing makes nothing begin again, or nothing would end.
+func TestBasisStays(t *testing.T) {
+	d := bare(t)
+	refresh := func() {
+		t.Helper()
+		if err := d.refreshKeys(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refresh()
+	before := d.snapshot().basis
+	refresh()
+	txn := newTransaction()
+	d.onState(t.Context(), func(s *state) error {
+		s.opened(txn)
+		err := s.commit()
+		_, _, eerr := s.end(txn)
+		return errors.Join(err, eerr)
+	})
+	if now := d.snapshot().basis; now != before {
+		t.Errorf("basis rose from %d to %d", before, now)
+	}
+}
+
+// TestUnknownKeyWaitsForIncompleteStores: a key that is gone takes its lists away, but
+// not while a store of keys cannot be read.
+func TestUnknownKeyWaitsForIncompleteStores(t *testing.T) {
+	d := bare(t)
+	list := d.publishFor(t, "hello", "a")
+	d.onState(t.Context(), func(s *state) error {
+		e := *s.byName[list]
+		e.Key = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		e.Signature = &store.Signature{Key: e.Key, Made: time.Unix(1, 0)}
+		s.put(&e)
+		return s.commit()
+	})
+	adopt := func(src keySources) {
+		t.Helper()
+		if err := d.onState(t.Context(), func(s *state) error { _, err := s.adoptKeys(&src); return err }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	there := func() bool { names, _ := d.dir.Names(); return slices.Contains(names, list) }
+	adopt(keySources{errs: []error{errors.New("a file could not be read")}})
+	if !there() {
+		t.Error("the list went while keys could not be read")
+	}
+	adopt(keySources{})
+	if there() {
+		t.Error("the list of a key that is gone stays")
+	}
+	if e := d.snapshot().list(list); !e.suspended() || e.Reason != string(policy.ReasonUnknownKey) {
+		t.Errorf("it is %+v", e.List)
+	}
+	c, err := d.index.Load()
+	if err != nil || len(c.Lists) != 1 || c.Lists[0].State != store.Withheld {
+		t.Errorf("the index has %+v, %v", c.Lists, err)
+	}
+}
+
+// TestNothingGoesBeforeKeysAreRead: an empty keyring of a start judges nothing.
+func TestNothingGoesBeforeKeysAreRead(t *testing.T) {
+	d := bare(t)
+	list := d.publishFor(t, "hello", "a")
+	d.onState(t.Context(), func(s *state) error {
+		e := *s.byName[list]
+		e.Key = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		s.put(&e)
+		return nil
+	})
+	if err := d.adopt(t.Context(), d.config); err != nil {
+		t.Fatal(err)
+	}
+	if names, _ := d.dir.Names(); len(names) != 1 {
+		t.Errorf("the list directory has %v", names)
+	}
+}
+
+// TestNextChange: the first of the times that change a judgement.
+func TestNextChange(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	at := func(days int) time.Time { return now.AddDate(0, 0, days) }
+	s := &snapshot{entries: []*entry{
+		{List: store.List{State: store.Active, Signature: &store.Signature{Ends: at(3)}}},
+		{List: store.List{State: store.Active, Signature: &store.Signature{}}},
+		{List: store.List{State: store.Active, From: at(1)}}, // no longer
+		{List: store.List{State: store.Withheld, From: at(2)}},
+		{List: store.List{State: store.Withheld, Signature: &store.Signature{Ends: at(1)}}},
+	}}
+	for days, want := range map[int]time.Time{0: at(2), 2: at(3), 3: {}} {
+		if got := s.nextChange(at(days)); !got.Equal(want) {
+			t.Errorf("after %d days: %v, want %v", days, got, want)
+		}
+	}
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pgp
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Rules is the version of the rules by which Verify judges. It rises with every
+// release that refuses what an earlier one accepted: what that has verified must
+// then be verified again, and not only be judged by [Keyring.Judge].
+const Rules = 1
+
+// Signed is what has to be known of a signature that Verify found right to judge it
+// again without its header.
+type Signed struct {
+	Key  string    // fingerprint of the key or subkey that made it, as Result.KeyFingerprint
+	Made time.Time // as Result.Created
+	Ends time.Time // as Result.Ends, zero: never
+}
+
+// Judge says whether a signature that Verify once found right may vouch by the keys
+// of k, and for which certificate. A key has only one fingerprint, so whatever has
+// changed since, the signature fits its header still; all else is judged as Verify
+// does. The error is a *RevokedError, *ExpiredError, *WeakError or *UnknownKeyError. A
+// clock that was set back refuses nothing: the signature existed already.
+func (k *Keyring) Judge(s Signed, now time.Time) (*Cert, error) {
+	now = later(now, s.Made)
+	sig := &signature{fingerprint: strings.ToLower(s.Key), created: s.Made, expires: s.Ends}
+	sig.keyID, _ = strconv.ParseUint(idOf(sig.fingerprint), 16, 64)
+	var closest error
+	for _, key := range k.byID[sig.keyID] {
+		if key.fact.fingerprint != sig.fingerprint {
+			continue
+		}
+		err := key.judge(sig, now, k.options)
+		if err == nil {
+			return key.cert, nil
+		}
+		if closest == nil || rank(err) > rank(closest) {
+			closest = err
+		}
+	}
+	if weak := new(WeakError); closest == nil || errors.As(closest, &weak) {
+		if err := k.revokedAway(sig); err != nil {
+			closest = err
+		}
+	}
+	if closest == nil {
+		closest = &UnknownKeyError{KeyIDs: []string{sig.fingerprint}}
+	}
+	return nil, closest
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// Same reports whether k judges every signature as other does.
+func (k *Keyring) Same(other *Keyring) bool {
+	return slices.Equal(k.describe(), other.describe())
+}
+
+// describe lists all that judgements depend on, in order.
+func (k *Keyring) describe() []string {
+	revocation := func(r *Revocation) string {
+		if r == nil {
+			return ""
+		}
+		return fmt.Sprint(r.Hard, r.Time.Unix(), r.Reason)
+	}
+	lines := []string{fmt.Sprint("options ", k.options.AllowSHA1, k.options.NoExpired)}
+	for fingerprint, r := range k.options.Revoked {
+		lines = append(lines, "revoked "+fingerprint+" "+revocation(r))
+	}
+	for _, keys := range k.byID {
+		for _, key := range keys {
+			lines = append(lines, fmt.Sprintf("key %s of %s: %q, %q, %q, %q, %d", key.fact.fingerprint, key.cert.Fingerprint,
+				key.weak, revocation(key.revoked), revocation(key.cert.Revoked), key.held, key.expires.Unix()))
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}

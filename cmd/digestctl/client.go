@@ -7,7 +7,6 @@ import (
 	"errors"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -28,9 +27,9 @@ var free = []string{"Cancel", "Status", "Lists", "Show", "Files", "Why", "WhyByt
 
 // client is digestd as digestctl sees it.
 type client struct {
-	conn   *dbus.Conn
-	object dbus.BusObject
-	flags  dbus.Flags // of every call
+	conn     *dbus.Conn
+	believed *believed  // whose messages the connection takes in
+	flags    dbus.Flags // of every call
 }
 
 // dial connects to the bus; the daemon need not be there.
@@ -42,8 +41,9 @@ func dial(ctx context.Context, address string) (*client, error) {
 	stop := context.AfterFunc(ctx, cancel)
 	var conn *dbus.Conn
 	var err error
+	b := &believed{ever: map[string]bool{}}
 	// Signals in the order in which they came.
-	options := []dbus.ConnOption{dbus.WithContext(open), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler())}
+	options := []dbus.ConnOption{dbus.WithContext(open), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()), dbus.WithIncomingInterceptor(b.check)}
 	if address == "system" {
 		conn, err = dbus.ConnectSystemBus(options...)
 	} else {
@@ -58,10 +58,28 @@ func dial(ctx context.Context, address string) (*client, error) {
 		}
 		return nil, unreachableError{bus: address, reason: err}
 	}
-	return &client{conn: conn, object: conn.Object(api.BusName, api.Path)}, nil
+	return &client{conn: conn, believed: b}, nil
 }
 
 func (c *client) close() { c.conn.Close() }
+
+// listen subscribes to signals. Those that are not from digestd or the bus never
+// arrive. Rules must include ownerRule, or signals of a later owner of digestd's
+// name are dropped.
+func (c *client) listen(ctx context.Context, signals chan<- *dbus.Signal, rules [][]dbus.MatchOption) error {
+	c.conn.Signal(signals)
+	for _, rule := range rules {
+		if err := c.conn.AddMatchSignalContext(ctx, rule...); err != nil {
+			return err
+		}
+	}
+	c.owner(ctx)
+	return nil
+}
+
+// ownerRule matches the announcements of who owns digestd's name.
+var ownerRule = []dbus.MatchOption{dbus.WithMatchSender(busName), dbus.WithMatchInterface(busName),
+	dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, api.BusName)}
 
 // call calls a method of the manager and stores what it returns.
 func (c *client) call(ctx context.Context, method string, args []any, returns ...any) error {
@@ -70,61 +88,77 @@ func (c *client) call(ctx context.Context, method string, args []any, returns ..
 		limit = askTime
 		defer startAgent()()
 	}
-	if err := c.await(ctx); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	err := c.send(ctx, method, args).Store(returns...)
-	var remote dbus.Error
-	if errors.As(err, &remote) {
-		switch remote.Name {
-		case "org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner",
-			"org.freedesktop.systemd1.NoSuchUnit", "org.freedesktop.systemd1.UnitMasked":
-			return unreachableError{reason: err}
+	var err error
+	for range ownerTries {
+		var owner string
+		if owner, err = c.await(ctx); err != nil {
+			return err
 		}
-		if strings.HasPrefix(remote.Name, "org.freedesktop.DBus.Error.Spawn.") {
-			return unreachableError{reason: err}
+		call, cancel := context.WithTimeout(ctx, limit)
+		err = c.send(call, owner, method, args).Store(returns...)
+		cancel()
+		if !isGone(err) {
+			return api.FromDBus(err)
 		}
-	}
-	return api.FromDBus(err)
-}
-
-// await lets the bus start a daemon that is not there. Should that fail, the bus
-// says so late or not at all.
-func (c *client) await(ctx context.Context) error {
-	if c.flags&dbus.FlagNoAutoStart != 0 || c.there(ctx) {
-		return nil
-	}
-	start, cancel := context.WithTimeout(ctx, startTime)
-	defer cancel()
-	err := c.conn.BusObject().CallWithContext(start, "org.freedesktop.DBus.StartServiceByName", 0, api.BusName, uint32(0)).Err
-	switch {
-	case err == nil || ctx.Err() != nil:
-		return ctx.Err()
-	case c.there(ctx):
-		return nil
 	}
 	return unreachableError{reason: err}
 }
 
-// there reports whether somebody has the daemon's name.
-func (c *client) there(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, dialTime)
-	defer cancel()
-	var has bool
-	err := c.conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, api.BusName).Store(&has)
-	return err == nil && has
+// ownerTries is how often a call is sent whose receiver left the bus before the
+// call arrived, as a digestd does that restarts.
+const ownerTries = 2
+
+// isGone reports whether the bus could not deliver a call: it was sent to somebody
+// who has left.
+func isGone(err error) bool {
+	var remote dbus.Error
+	return errors.As(err, &remote) && (remote.Name == busName+".Error.ServiceUnknown" || remote.Name == busName+".Error.NameHasNoOwner")
 }
 
-// send makes the call and allows that somebody be asked for a password, which
-// godbus's own calls do not.
-func (c *client) send(ctx context.Context, method string, args []any) *dbus.Call {
+// await returns the unique name of the daemon, and lets the bus start one that is
+// not there. If the start fails, the bus says so late or not at all.
+func (c *client) await(ctx context.Context) (owner string, err error) {
+	if owner = c.owner(ctx); owner != "" {
+		return owner, nil
+	}
+	switch {
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case c.flags&dbus.FlagNoAutoStart != 0:
+		return "", unreachableError{reason: errors.New("nobody has its name")}
+	}
+	start, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	err = c.conn.BusObject().CallWithContext(start, busName+".StartServiceByName", 0, api.BusName, uint32(0)).Err
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	if owner = c.owner(ctx); owner != "" {
+		return owner, nil
+	}
+	return "", unreachableError{reason: err}
+}
+
+// owner returns the unique name of who has the daemon's name, "" for nobody, and
+// lets messages from there count.
+func (c *client) owner(ctx context.Context) (owner string) {
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	if c.conn.BusObject().CallWithContext(ctx, busName+".GetNameOwner", 0, api.BusName).Store(&owner) != nil {
+		owner = ""
+	}
+	c.believed.answered(owner)
+	return owner
+}
+
+// send makes the call to a unique name, so that nobody else answers it, and allows
+// that somebody be asked for a password, which godbus's own calls do not.
+func (c *client) send(ctx context.Context, to, method string, args []any) *dbus.Call {
 	msg := &dbus.Message{
 		Type: dbus.TypeMethodCall, Flags: dbus.FlagAllowInteractiveAuthorization | c.flags, Body: args,
 		Headers: map[dbus.HeaderField]dbus.Variant{
-			dbus.FieldDestination: dbus.MakeVariant(c.object.Destination()),
-			dbus.FieldPath:        dbus.MakeVariant(c.object.Path()),
+			dbus.FieldDestination: dbus.MakeVariant(to),
+			dbus.FieldPath:        dbus.MakeVariant(dbus.ObjectPath(api.Path)),
 			dbus.FieldInterface:   dbus.MakeVariant(api.Interface),
 			dbus.FieldMember:      dbus.MakeVariant(method),
 		},

@@ -16,7 +16,7 @@ import (
 var jobRules = [][]dbus.MatchOption{
 	{dbus.WithMatchSender(api.BusName), dbus.WithMatchInterface(api.Interface), dbus.WithMatchMember("JobProgress")},
 	{dbus.WithMatchSender(api.BusName), dbus.WithMatchInterface(api.Interface), dbus.WithMatchMember("JobFinished")},
-	{dbus.WithMatchSender("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, api.BusName)},
+	ownerRule,
 }
 
 // runJob calls a method that starts a job and waits for its end. When ctx ends
@@ -24,11 +24,8 @@ var jobRules = [][]dbus.MatchOption{
 func (c *client) runJob(ctx context.Context, method string, args []any, report func(stage string, done, total uint64)) (api.Dict, error) {
 	// Subscribed first: a short job may be over before its number is known here.
 	signals := make(chan *dbus.Signal, 1024)
-	c.conn.Signal(signals)
-	for _, rule := range jobRules {
-		if err := c.conn.AddMatchSignalContext(ctx, rule...); err != nil {
-			return nil, err
-		}
+	if err := c.listen(ctx, signals, jobRules); err != nil {
+		return nil, err
 	}
 	// Not interrupted before its number is known, or nobody could cancel it.
 	var job uint64
@@ -57,7 +54,11 @@ func jobSignal(sig *dbus.Signal, job uint64, report func(stage string, done, tot
 	var stage string
 	var ok bool
 	switch sig.Name {
-	case "org.freedesktop.DBus.NameOwnerChanged":
+	case busName + ".NameOwnerChanged":
+		var name, from, to string
+		if dbus.Store(sig.Body, &name, &from, &to) != nil || name != api.BusName || from == "" {
+			return nil, false, nil // the call itself started this one
+		}
 		return nil, true, unreachableError{reason: errors.New("it left the bus before the job ended")}
 	case api.Interface + ".JobProgress":
 		if dbus.Store(sig.Body, &of, &stage, &done, &total) == nil && of == job {

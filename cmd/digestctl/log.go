@@ -160,11 +160,8 @@ func (a *app) followLog(ctx context.Context, c *client, f logFlags) error {
 	// In the order in which they were made, and none is missed: heard of first,
 	// read then.
 	signals := make(chan *dbus.Signal, 64)
-	c.conn.Signal(signals)
-	for _, rule := range watchRules {
-		if err := c.conn.AddMatchSignalContext(ctx, rule...); err != nil {
-			return err
-		}
+	if err := c.listen(ctx, signals, watchRules); err != nil {
+		return err
 	}
 	filter, want := f.filter, f.lines
 	for {

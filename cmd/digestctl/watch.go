@@ -49,7 +49,7 @@ With --json each line is a document of its own.`,
 // name at the time, and the name itself.
 var watchRules = [][]dbus.MatchOption{
 	{dbus.WithMatchSender(api.BusName), dbus.WithMatchObjectPath(api.Path)},
-	{dbus.WithMatchSender("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, api.BusName)},
+	ownerRule,
 }
 
 // watch follows digestd over one connection.
@@ -62,11 +62,8 @@ type watch struct {
 // run prints until ctx ends, which is no failure, or the bus goes away.
 func (w *watch) run(ctx context.Context) error {
 	signals := make(chan *dbus.Signal, 64)
-	w.client.conn.Signal(signals)
-	for _, rule := range watchRules {
-		if err := w.client.conn.AddMatchSignalContext(ctx, rule...); err != nil {
-			return err
-		}
+	if err := w.client.listen(ctx, signals, watchRules); err != nil {
+		return err
 	}
 	if err := w.greet(ctx); err != nil {
 		return err

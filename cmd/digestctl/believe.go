@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"sync"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/godbus/dbus/v5"
+)
+
+// busName is the name of the bus itself. The bus writes the sender into every
+// message that it passes on, so nobody else can send under this name.
+const busName = "org.freedesktop.DBus"
+
+// believed knows whose messages count. A bus lets every user send signals to any
+// connection, and some let them send replies. So each message that comes in is
+// checked here, before godbus looks at it: signals count only from the owner of
+// digestd's name at that time, replies only from an owner of that name, and both
+// from the bus.
+type believed struct {
+	mu    sync.Mutex
+	owner string          // unique name, "" while nobody has digestd's name
+	told  bool            // the bus announced an owner, which is newer than any answer
+	ever  map[string]bool // all owners: one that is replaced may still answer
+}
+
+// check drops a message that is not believed: godbus ignores one of no type. It
+// runs for one message after the other, in the order in which they arrived.
+func (b *believed) check(msg *dbus.Message) {
+	sender, _ := msg.Headers[dbus.FieldSender].Value().(string)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch msg.Type {
+	case dbus.TypeSignal:
+		if sender == busName {
+			b.hear(msg)
+		} else if sender == "" || sender != b.owner {
+			msg.Type = 0
+		}
+	case dbus.TypeMethodReply, dbus.TypeError:
+		if sender != busName && !b.ever[sender] {
+			msg.Type = 0
+		}
+	}
+}
+
+// hear learns of a new owner.
+func (b *believed) hear(msg *dbus.Message) {
+	var name, from, to string
+	member, _ := msg.Headers[dbus.FieldMember].Value().(string)
+	if member == "NameOwnerChanged" && dbus.Store(msg.Body, &name, &from, &to) == nil && name == api.BusName {
+		b.told = true
+		b.meet(to)
+	}
+}
+
+// answered takes in whom the bus named as the owner when it was asked. Once the
+// bus announces owners, an answer is never newer than what was announced.
+func (b *believed) answered(owner string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if owner != "" {
+		b.ever[owner] = true
+	}
+	if !b.told {
+		b.meet(owner)
+	}
+}
+
+func (b *believed) meet(owner string) {
+	if b.owner = owner; owner != "" {
+		b.ever[owner] = true
+	}
+}

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/daemon/look"
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb"
@@ -71,6 +72,7 @@ type Daemon struct {
 	uploads      uploads                     // own lists that are being sent
 	refusals     refusals                    // hooks that could not be served
 
+	looks    *look.Pool // at files, for questions
 	memory   *memory
 	verifier verifier
 }
@@ -116,6 +118,7 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 	if d.root, err = kernel.OpenRoot(c.Root); err != nil {
 		return nil, err
 	}
+	d.looks = look.NewPool(c.Root)
 	if d.dir, err = store.OpenDir(c.Lists); err != nil {
 		return nil, err
 	}
@@ -166,6 +169,9 @@ func (d *Daemon) Close() error {
 	}
 	if d.dir != nil {
 		err = errors.Join(err, d.dir.Close())
+	}
+	if d.looks != nil {
+		d.looks.Close()
 	}
 	if d.root != nil {
 		err = errors.Join(err, d.root.Close())

@@ -234,6 +234,9 @@ func (c *dirCache) close() {
 	}
 }
 
+// maxHashed bounds the file that is read for an export, in bytes.
+const maxHashed = 4 << 30
+
 // contentDigest reads a file.
 func contentDigest(f *kernel.File) ([]byte, error) {
 	r, err := f.Open()

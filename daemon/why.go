@@ -5,66 +5,111 @@ package daemon
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/look"
 	"github.com/digestd/digestd/digestlist"
-	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/policy"
 	"golang.org/x/sys/unix"
 )
 
-// maxHashed bounds the file that a query reads; larger ones are for verify.
-const maxHashed = 4 << 30
-
 // Why says whether the file at path is vouched for, by which list, package, key
-// and version; or else exactly why not. It reads the file, never the state.
+// and version; or else exactly why not. For root a process of its own reads the
+// file. Others learn what the lists say of the path: whether there is a file, where
+// links lead and what it contains is for them to find out with their own rights
+// ([Daemon.WhyContent]).
 func (d *Daemon) Why(ctx context.Context, by api.Actor, path string) (api.Why, error) {
-	if !filepath.IsAbs(path) || strings.ContainsRune(path, 0) || len(path) > unix.PathMax {
-		return api.Why{}, api.Errorf(api.InvalidArgument, "%q is no absolute path", path)
+	if err := checkPath(path); err != nil {
+		return api.Why{}, err
 	}
-	inside := d.insideRoot(path)
 	snap := d.snapshot()
-	w := api.Why{Path: path, RealPath: inside}
-	file, err := d.root.Find(inside, true)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return snap.whyMissing(w, inside), nil
-	case errors.Is(err, kernel.ErrNotRegular):
-		w.Verdict, w.Text = api.VerdictNotRegular, "only regular files are vouched for; this is none"
-		return w, nil
-	case err != nil:
-		return w, api.Errorf(api.Failed, "cannot look up %s: %v", path, err)
+	w := api.Why{Path: path, RealPath: d.insideRoot(path)}
+	if !by.Privileged() {
+		return snap.whyUnread(w), nil
 	}
-	defer file.Close()
-	real, err := file.Path()
+	algos := []digestlist.Algo{digestlist.SHA256}
+	if snap.lookup.hasWide() || snap.denials.Wide() {
+		algos = append(algos, digestlist.SHA384, digestlist.SHA512)
+	}
+	file, err := d.looks.At(ctx, w.RealPath, algos...)
 	if err != nil {
-		return w, api.Errorf(api.Failed, "cannot look up %s: %v", path, err)
-	}
-	w.RealPath = d.insideRoot(real)
-	if err := mayRead(by, file, real, d.root.Path()); err != nil {
 		return w, err
 	}
-	if w.Label, err = file.Label(); err != nil {
-		return w, api.Errorf(api.Failed, "cannot look up %s: %v", path, err)
+	switch file.Kind {
+	case look.Missing:
+		return snap.whyMissing(w, w.RealPath), nil
+	case look.NotRegular:
+		w.Verdict, w.Text = api.VerdictNotRegular, "only regular files are vouched for; this is none"
+		return w, nil
+	case look.MadeUp:
+		w.Verdict, w.Text = api.VerdictNotRegular, "only files on disks are vouched for; the kernel makes this one up"
+		return w, nil
 	}
-	sums, err := digestsOf(ctx, file, snap.lookup.hasWide() || snap.denials.Wide())
-	if err != nil {
-		return w, api.Errorf(api.Failed, "cannot read %s: %v", path, err)
+	w.RealPath, w.Label = d.insideRoot(string(file.Real)), file.Label
+	d.explain(snap, &w, file.Digests)
+	return w, nil
+}
+
+// WhyContent says the same of a file that the caller looked at: nothing is opened.
+// What the caller says of the file is believed for the answer, which is the
+// caller's alone.
+func (d *Daemon) WhyContent(_ context.Context, path string, c api.Content) (api.Why, error) {
+	if err := errors.Join(checkPath(path), checkPath(cmp.Or(c.RealPath, path))); err != nil {
+		return api.Why{}, err
+	}
+	snap := d.snapshot()
+	w := api.Why{Path: path, RealPath: d.insideRoot(cmp.Or(c.RealPath, path)), Label: c.Label}
+	if !c.Found {
+		w.Label = ""
+		return snap.whyMissing(w, w.RealPath), nil
+	}
+	sums := fileSums{}
+	for algo, sum := range map[digestlist.Algo][]byte{digestlist.SHA256: c.SHA256, digestlist.SHA384: c.SHA384, digestlist.SHA512: c.SHA512} {
+		switch {
+		case len(sum) == algo.Size():
+			sums[algo] = sum
+		case len(sum) > 0 || algo == digestlist.SHA256:
+			return w, api.Errorf(api.InvalidArgument, "a digest by %s has %d bytes, not %d", algo, algo.Size(), len(sum))
+		}
 	}
 	d.explain(snap, &w, sums)
 	return w, nil
+}
+
+func checkPath(path string) error {
+	if !filepath.IsAbs(path) || strings.ContainsRune(path, 0) || len(path) > unix.PathMax {
+		return api.Errorf(api.InvalidArgument, "%q is no absolute path", path)
+	}
+	return nil
+}
+
+// whyUnread says what lists there are for a path, and nothing of the file.
+func (s *snapshot) whyUnread(w api.Why) api.Why {
+	w.Verdict, w.Text = api.VerdictUnread, "digestd does not read files for you"
+	w.Advice = "ask with digestctl why, which reads the file itself, or ask as root"
+	ref := pathRef([]byte(w.RealPath))
+	for e := range s.lookup.withPath(ref) {
+		if !e.refs.hasPath(ref) {
+			continue
+		}
+		if len(w.Lists) >= enoughLists {
+			w.More++
+			continue
+		}
+		w.Lists = append(w.Lists, api.WhyList{List: e.Name, State: string(e.State), NEVRA: e.Package.String(), Key: e.Key,
+			KeyOwner: s.keyOwner(e.Key), Counter: e.Counter, Reason: e.Reason, Text: e.Text, PathMatches: true})
+	}
+	sortLists(w.Lists)
+	if len(w.Lists) > 0 {
+		w.Owner, w.OwnerState = w.Lists[0].NEVRA, w.Lists[0].State
+	}
+	return w
 }
 
 // insideRoot turns a path as the caller sees it into one inside the root.
@@ -76,63 +121,8 @@ func (d *Daemon) insideRoot(path string) string {
 	return filepath.Clean(path)
 }
 
-// mayRead refuses to tell an ordinary user the digest of a file that he could
-// not read himself.
-func mayRead(by api.Actor, file *kernel.File, real, root string) error {
-	if by.UID == 0 || by.UID == uint32(os.Geteuid()) {
-		return nil
-	}
-	ok := file.Stat.Mode&0o004 != 0
-	for dir := filepath.Dir(real); ok && len(dir) >= len(root); dir = filepath.Dir(dir) {
-		var st unix.Stat_t
-		ok = unix.Stat(dir, &st) == nil && st.Mode&0o001 != 0
-		if dir == "/" {
-			break
-		}
-	}
-	if !ok {
-		return &api.Error{Code: api.AccessDenied, Message: "you may not read " + real + " yourself", Advice: "ask as root"}
-	}
-	return nil
-}
-
 // fileSums are a file's digests by the algorithms that lists use.
-type fileSums map[digestlist.Algo][]byte
-
-// hashBuffers spares the collector work: queries may come by the thousand.
-var hashBuffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
-
-// digestsOf reads the file once. SHA-256 is what nearly all packages carry; the
-// others are worked out only if some list has them.
-func digestsOf(ctx context.Context, file *kernel.File, wide bool) (fileSums, error) {
-	if file.Stat.Size > maxHashed {
-		return nil, fmt.Errorf("it has %d bytes, more than a query reads", file.Stat.Size)
-	}
-	hashes := map[digestlist.Algo]hash.Hash{digestlist.SHA256: sha256.New()}
-	if wide {
-		hashes[digestlist.SHA384], hashes[digestlist.SHA512] = sha512.New384(), sha512.New()
-	}
-	buf := hashBuffers.Get().(*[64 << 10]byte)
-	defer hashBuffers.Put(buf)
-	left := int64(maxHashed) // what the kernel makes up tells no size
-	err := file.Content(buf[:], func(piece []byte) error {
-		for _, h := range hashes {
-			h.Write(piece)
-		}
-		if left -= int64(len(piece)); left < 0 {
-			return fmt.Errorf("it has more than %d bytes, which is all that a query reads", int64(maxHashed))
-		}
-		return ctx.Err()
-	})
-	if err != nil {
-		return nil, err
-	}
-	sums := fileSums{}
-	for algo, h := range hashes {
-		sums[algo] = h.Sum(nil)
-	}
-	return sums, nil
-}
+type fileSums = map[digestlist.Algo][]byte
 
 // explain finds the lists that include the file's digest or its path and says
 // what the kernel makes of it (digest_cache_lookup): the list the label names,

@@ -97,6 +97,16 @@ func (f *File) Open() (io.ReadCloser, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
+// FileSystem returns the number of the kind of file system that the file lies on
+// (statfs(2), f_type).
+func (f *File) FileSystem() (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(f.fd, &st); err != nil {
+		return 0, fmt.Errorf("cannot tell the file system: %w", err)
+	}
+	return int64(st.Type), nil
+}
+
 // Label returns the name of the list the file is bound to, "" for none.
 func (f *File) Label() (string, error) {
 	var buf [maxLabel + 1]byte

@@ -23,7 +23,7 @@ const (
 )
 
 // free are the methods for which nobody is ever asked for a password.
-var free = []string{"Cancel", "Status", "Lists", "Show", "Files", "Why", "WhyBytes", "RollbackLog", "Log", "Floors", "Keys", "Key", "Denials", "Owns", "Own", "Order", "Verification", "Retired"}
+var free = []string{"Cancel", "Status", "Lists", "Show", "Files", "Why", "WhyBytes", "WhyContent", "RollbackLog", "Log", "Floors", "Keys", "Key", "Denials", "Owns", "Own", "Order", "Verification", "Retired"}
 
 // client is digestd as digestctl sees it.
 type client struct {

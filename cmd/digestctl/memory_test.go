@@ -155,6 +155,16 @@ func (m *memoryDaemon) Why(_ context.Context, by api.Actor, file string) (api.Wh
 	return w, nil
 }
 
+func (m *memoryDaemon) WhyContent(ctx context.Context, path string, c api.Content) (api.Why, error) {
+	as := "/missing"
+	if c.Found && len(c.SHA256) == 32 && len(c.SHA384) == 48 && len(c.SHA512) == 64 && c.RealPath != "" {
+		as = "/good"
+	}
+	w, err := m.Why(ctx, api.Actor{}, as)
+	w.Path, w.RealPath = path, path
+	return w, err
+}
+
 func (m *memoryDaemon) RollbackLog(_ context.Context, offset, limit uint32) ([]api.Event, uint32, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/spf13/cobra"
@@ -25,7 +24,9 @@ func (a *app) whyCommand() *cobra.Command {
 		Use:   "why PATH...",
 		Short: "Say whether files are vouched for, by what, or exactly why not",
 		Long: `Why says of each file whether it is vouched for: by which list, package, version
-and key; or exactly why not, and what to do about it.
+and key; or exactly why not, and what to do about it. For root digestd reads the
+file; for others digestctl does, with the rights of its user. Files that the kernel
+makes up, as in /proc, are read for nobody.
 
 It exits with 0 when every file is vouched for, with 3 when one is not, and with 4
 when there is no such file.`,
@@ -54,14 +55,6 @@ when there is no such file.`,
 			return nil
 		}),
 	}
-}
-
-// askWhy asks about one file; a path that is no text travels as bytes.
-func askWhy(ctx context.Context, c *client, path string) (api.Why, error) {
-	if utf8.ValidString(path) {
-		return get[api.Why](ctx, c, "Why", path)
-	}
-	return get[api.Why](ctx, c, "WhyBytes", []byte(path))
 }
 
 // absolute makes path absolute as the kernel would read it: "link/.." is the

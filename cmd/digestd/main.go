@@ -15,6 +15,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/daemon/look"
 	"github.com/digestd/digestd/daemon/verify"
 )
 
@@ -31,6 +32,9 @@ func main() {
 	syscall.Umask(0o022)
 	if len(os.Args) == 2 && os.Args[1] == verify.Argument {
 		serveVerify()
+	}
+	if len(os.Args) == 3 && os.Args[1] == look.Argument {
+		serveLook(os.Args[2])
 	}
 	path := flag.String("config", config.DefaultPath, "configuration `file`")
 	verbose := flag.Bool("verbose", false, "log transactions that are not ours, too")
@@ -60,6 +64,15 @@ func main() {
 		}
 		os.Exit(exitRun)
 	}
+}
+
+// serveLook is a process in which the daemon looks at files inside of a root.
+func serveLook(root string) {
+	if err := look.Serve(root, os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "digestd: cannot look at files:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
 }
 
 // serveVerify is the process in which the daemon verifies files.

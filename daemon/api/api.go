@@ -182,6 +182,7 @@ const (
 	VerdictUnknown    = "unknown"     // no list has this path or content
 	VerdictDenied     = "denied"      // its content, or its package, is denied
 	VerdictMissing    = "missing"     // there is no such file
+	VerdictUnread     = "unread"      // digestd looked at no file: the caller may not have it read
 	VerdictNotRegular = "not-regular" // directories, devices, sockets: nothing to vouch for
 )
 
@@ -191,7 +192,7 @@ type Why struct {
 	RawPath    []byte    `json:"rawPath,omitzero"`    // the bytes, when they are not UTF-8
 	RealPath   string    `json:"realPath"`            // with links followed, below the root
 	Vouched    bool      `json:"vouched"`             // whether an active list has this content, and the kernel will look there
-	Verdict    string    `json:"verdict"`             // vouched, denied, altered, withheld, label, unknown, missing, not-regular
+	Verdict    string    `json:"verdict"`             // vouched, denied, altered, withheld, label, unknown, missing, unread, not-regular
 	Text       string    `json:"text"`                // the verdict, for people
 	Label      string    `json:"label,omitzero"`      // the list that security.digest_list binds the file to
 	Digest     string    `json:"digest,omitzero"`     // of its content now

@@ -36,8 +36,10 @@ type Backend interface {
 	// Files returns a page of the entries of a list, in the list's order.
 	Files(ctx context.Context, list string, offset, limit uint32) (page []api.File, total uint32, err error)
 	// Why explains one file by its absolute path. by is who asks: nobody must
-	// learn the digest of a file that they could not read themselves.
+	// learn anything of a file that they could not read or find themselves.
 	Why(ctx context.Context, by api.Actor, path string) (api.Why, error)
+	// WhyContent explains a file that the caller looked at, and opens nothing.
+	WhyContent(ctx context.Context, path string, c api.Content) (api.Why, error)
 	// RollbackLog returns a page of the decisions about versions, newest first.
 	RollbackLog(ctx context.Context, offset, limit uint32) (page []api.Event, total uint32, err error)
 	// Floors returns the floors that administrators set, by package.

@@ -87,6 +87,10 @@ func (b *stub) Sync(ctx context.Context, _ api.Actor, report func(string, int, i
 	return api.SyncResult{Installed: 7}, nil
 }
 
+func (b *stub) WhyContent(_ context.Context, path string, c api.Content) (api.Why, error) {
+	return api.Why{Path: path, RealPath: c.RealPath, Label: c.Label, Vouched: c.Found}, nil
+}
+
 func (b *stub) RollbackGrant(_ context.Context, _ api.Actor, pkg, _ string) (api.Grant, error) {
 	b.changed("RollbackGrant")
 	return api.Grant{Package: pkg}, nil

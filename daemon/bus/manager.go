@@ -96,7 +96,7 @@ func (s *Server) readingMethods() []method {
 		},
 		{
 			name: "Why",
-			doc:  "Explains one file by its absolute path, as a `Why`. Whoever could not read the file does not learn its digest: `AccessDenied`.",
+			doc:  "Explains one file by its absolute path, as a `Why`. The file is read for root only. Others learn which lists have the path, with the verdict `unread`, and nothing of the file system: they read the file themselves and call `WhyContent`.",
 			in:   []argument{{name: "path", sig: "s", max: maxPath, any: true}}, out: dict("why"), caller: true,
 			call: func(c call) ([]any, error) { return s.why(c, c.text(0)) },
 		},
@@ -105,6 +105,21 @@ func (s *Server) readingMethods() []method {
 			doc:  "The same for a path that is not UTF-8.",
 			in:   []argument{{name: "path", sig: "ay", max: maxPath, any: true}}, out: dict("why"), caller: true,
 			call: func(c call) ([]any, error) { return s.why(c, string(c.args[0].([]byte))) },
+		},
+		{
+			name: "WhyContent",
+			doc: "The same for a file that the caller looked at: its `path`, its path with links followed (`real`, empty for the same), whether it was `found`, " +
+				"the value of `security.digest_list` or an empty text, and the digests of its content, of which only `sha256` must be there. Nothing is opened for it.",
+			in: []argument{{name: "path", sig: "ay", max: maxPath, any: true}, {name: "real", sig: "ay", max: maxPath, any: true}, {name: "found", sig: "b"},
+				{name: "label", sig: "s", max: 255, any: true}, {name: "sha256", sig: "ay", max: 32, raw: true}, {name: "sha384", sig: "ay", max: 48, raw: true},
+				{name: "sha512", sig: "ay", max: 64, raw: true}},
+			out: dict("why"),
+			call: func(c call) ([]any, error) {
+				bytes := func(i int) []byte { return c.args[i].([]byte) }
+				why, err := b.WhyContent(c.ctx, string(bytes(0)), api.Content{RealPath: string(bytes(1)), Found: c.args[2].(bool),
+					Label: c.text(3), SHA256: bytes(4), SHA384: bytes(5), SHA512: bytes(6)})
+				return []any{api.Encode(why)}, err
+			},
 		},
 		{
 			name: "RollbackLog",

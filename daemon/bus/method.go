@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 
@@ -31,6 +30,7 @@ type argument struct {
 	name, sig string
 	max       int  // bytes of text
 	any       bool // every character is allowed
+	raw       bool // it is no text, and every byte is allowed
 }
 
 func (a argument) check(v any) error {
@@ -46,6 +46,7 @@ func (a argument) check(v any) error {
 	switch {
 	case len(text) > a.max:
 		return api.Errorf(api.InvalidArgument, "%s has %d bytes; at most %d are allowed", a.name, len(text), a.max)
+	case a.raw:
 	case a.any:
 		if strings.IndexByte(text, 0) >= 0 {
 			return api.Errorf(api.InvalidArgument, "%s holds a NUL", a.name)
@@ -137,12 +138,21 @@ func (b bound) Call(args ...any) (out []any, err error) {
 			}
 		}
 		c := call{path: from.path, args: args[1:]}
-		if err := b.check(&c, from); err != nil {
+		leave, err := b.check(&c, from)
+		if err != nil {
 			return err
 		}
+		defer leave()
 		ctx, cancel := context.WithTimeout(s.ctx, callTime)
 		defer cancel()
 		c.ctx = ctx
+		if b.method.action == free && !c.by.Privileged() {
+			done, err := s.admission.turns.take(ctx, c.by.UID)
+			if err != nil {
+				return err
+			}
+			defer done()
+		}
 		if b.method.action == free && b.method.caller {
 			stop := s.followLong(cancel, from.sender)
 			defer stop()
@@ -159,27 +169,28 @@ func (b bound) Call(args ...any) (out []any, err error) {
 	return nil, api.AsError(err)
 }
 
-// check refuses arguments out of bounds and callers who may not, and finds out
-// who calls where that matters.
-func (b bound) check(c *call, from origin) (err error) {
+// check refuses arguments out of bounds, callers who have too many calls in progress
+// and those who may not, and finds out who calls. The call must leave when it ends.
+func (b bound) check(c *call, from origin) (leave func(), err error) {
 	for i, a := range b.method.in {
 		if err := a.check(c.args[i]); err != nil {
-			return err
+			return nil, err
 		}
-	}
-	if b.method.action == free && !b.method.caller {
-		return nil
 	}
 	ctx, cancel := context.WithTimeout(b.session.ctx, callTime)
 	defer cancel()
 	if c.by, err = b.session.caller(ctx, from.sender); err != nil {
-		return err
+		return nil, err
+	}
+	if leave, err = b.session.admission.enterUser(c.by); err != nil {
+		return nil, err
 	}
 	if err := b.session.authorize(b.method.action, c.by, b.details(c), from.interactive); err != nil {
 		b.session.refusals.note(c.by.UID, "call refused", "call", b.method.name, "uid", c.by.UID, "pid", c.by.PID)
-		return err
+		leave()
+		return nil, err
 	}
-	return nil
+	return leave, nil
 }
 
 // details are a call's texts under their arguments' names, for the question that
@@ -200,43 +211,6 @@ func (b bound) NumArguments() int     { return len(b.method.in) }
 func (b bound) ArgumentValue(int) any { return nil }
 func (b bound) NumReturns() int       { return len(b.method.out) }
 func (b bound) ReturnValue(int) any   { return nil }
-
-// How many calls may be in progress: of one connection, and in all.
-const (
-	maxCallsEach = 32
-	maxCalls     = 512
-)
-
-// admission counts the calls in progress. Too many are turned away at once, so
-// that one caller's flood does not delay the others.
-type admission struct {
-	mu    sync.Mutex
-	each  map[string]int
-	total int
-}
-
-func (a *admission) enter(sender string) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.total >= maxCalls || a.each[sender] >= maxCallsEach {
-		return &api.Error{Code: api.Busy, Message: "too many calls are in progress", Advice: "wait for some to return"}
-	}
-	if a.each == nil {
-		a.each = map[string]int{}
-	}
-	a.total++
-	a.each[sender]++
-	return nil
-}
-
-func (a *admission) leave(sender string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.total--
-	if a.each[sender]--; a.each[sender] == 0 {
-		delete(a.each, sender)
-	}
-}
 
 // stack returns the stack of a panic, cut to what a log line can hold.
 func stack() string {

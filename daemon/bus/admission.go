@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"sync"
+
+	"github.com/digestd/digestd/daemon/api"
+)
+
+// How many calls may be in progress: of one connection, of one ordinary user, of
+// all ordinary users, and in all. More are turned away at once. Most calls in
+// progress wait for their turn, which costs a few kilobytes each.
+const (
+	maxCallsEach     = 32
+	maxCallsUser     = 128
+	maxCallsOrdinary = 2048
+	maxCalls         = 4096
+)
+
+// maxTurns is how many calls of ordinary users are answered at the same time, and
+// at most one of each user.
+const maxTurns = 2
+
+// admission counts the calls in progress, so that one caller's flood does not delay
+// the others, and ordinary users do not delay root.
+type admission struct {
+	mu       sync.Mutex
+	each     map[string]int // by connection
+	total    int
+	users    map[uint32]int // by ordinary user
+	ordinary int
+	turns    turns
+}
+
+var errCrowded = &api.Error{Code: api.Busy, Message: "too many calls are in progress", Advice: "wait for some to return"}
+
+// enter admits a call before it is known who calls.
+func (a *admission) enter(sender string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.total >= maxCalls || a.each[sender] >= maxCallsEach {
+		return errCrowded
+	}
+	if a.each == nil {
+		a.each, a.users = map[string]int{}, map[uint32]int{}
+	}
+	a.total++
+	a.each[sender]++
+	return nil
+}
+
+func (a *admission) leave(sender string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.total--
+	if a.each[sender]--; a.each[sender] == 0 {
+		delete(a.each, sender)
+	}
+}
+
+// enterUser admits a call that enter did, when it is known whose it is.
+func (a *admission) enterUser(by api.Actor) (leave func(), err error) {
+	if by.Privileged() {
+		return func() {}, nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ordinary >= maxCallsOrdinary || a.users[by.UID] >= maxCallsUser {
+		return nil, errCrowded
+	}
+	a.ordinary++
+	a.users[by.UID]++
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.ordinary--
+		if a.users[by.UID]--; a.users[by.UID] == 0 {
+			delete(a.users, by.UID)
+		}
+	}, nil
+}
+
+// turns lets a few ordinary users at a time have a call answered. Who waits longest
+// since his last turn is next, whatever the number of his calls: transactions share
+// the processors with no more than these.
+type turns struct {
+	mu      sync.Mutex
+	serial  uint64
+	running map[uint32]bool   // users whose turn it is
+	last    map[uint32]uint64 // turn of users who wait
+	waiting []*turn           // in the order in which they came
+}
+
+type turn struct {
+	uid   uint32
+	ready chan struct{}
+}
+
+// take waits for a turn; done ends it.
+func (t *turns) take(ctx context.Context, uid uint32) (done func(), err error) {
+	next := &turn{uid, make(chan struct{})}
+	t.mu.Lock()
+	if t.running == nil {
+		t.running, t.last = map[uint32]bool{}, map[uint32]uint64{}
+	}
+	t.waiting = append(t.waiting, next)
+	t.fill()
+	t.mu.Unlock()
+	select {
+	case <-next.ready:
+		return func() { t.end(uid) }, nil
+	case <-ctx.Done():
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, w := range t.waiting {
+		if w == next {
+			t.waiting = append(t.waiting[:i], t.waiting[i+1:]...)
+			return nil, errCrowded
+		}
+	}
+	return func() { t.end(uid) }, nil // it came at the last moment
+}
+
+func (t *turns) end(uid uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.running, uid)
+	t.fill()
+}
+
+// fill gives turns to those who may have them.
+func (t *turns) fill() {
+	for len(t.running) < maxTurns {
+		best := -1
+		for i, w := range t.waiting {
+			if !t.running[w.uid] && (best < 0 || t.last[w.uid] < t.last[t.waiting[best].uid]) {
+				best = i
+			}
+		}
+		if best < 0 {
+			break
+		}
+		w := t.waiting[best]
+		t.waiting = append(t.waiting[:best], t.waiting[best+1:]...)
+		t.serial++
+		t.running[w.uid], t.last[w.uid] = true, t.serial
+		close(w.ready)
+	}
+	if len(t.waiting) == 0 {
+		clear(t.last)
+	}
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package look finds out what a question about a file needs: where the file lies,
+// what it is bound to, and the digests of its content.
+//
+// It promises to read only regular files on file systems that keep what they are
+// given, never what the kernel makes up, and to look with the rights of the
+// process that it runs in. The daemon does not look for callers itself: it asks a
+// [Pool] of processes, so that a slow file holds up nobody else, and that to close
+// a file drops no lock that the daemon has on the same one (fcntl(2), POSIX locks
+// belong to the process). digestctl looks in its own process.
+//
+// What the answer means it leaves to the daemon.
+package look
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"errors"
+	"fmt"
+	"hash"
+	"io/fs"
+	"slices"
+
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/kernel"
+	"golang.org/x/sys/unix"
+)
+
+// maxRead bounds the file that is read, in bytes; larger ones are for verify.
+const maxRead = 4 << 30
+
+// Kind is what a path leads to.
+type Kind string
+
+// The kinds.
+const (
+	Regular    Kind = "regular"
+	Missing    Kind = "missing"     // there is nothing
+	NotRegular Kind = "not-regular" // a directory, device, socket, pipe
+	MadeUp     Kind = "made-up"     // the kernel makes it up, as in /proc
+)
+
+// File is what was found. It travels as JSON.
+type File struct {
+	Kind    Kind                       `json:"kind"`
+	Real    []byte                     `json:"real,omitempty"`  // its path with links followed, as seen from outside the root; of regular files only
+	Label   string                     `json:"label,omitempty"` // the list that it is bound to
+	Digests map[digestlist.Algo][]byte `json:"digests,omitempty"`
+}
+
+// At looks at the file at path inside the root, following links there, and reads it
+// once for all digests. It returns fs.ErrPermission in its errors where the process
+// may not.
+func At(ctx context.Context, root *kernel.Root, path string, algos ...digestlist.Algo) (found File, err error) {
+	file, err := root.Find(path, true)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
+		return File{Kind: Missing}, nil
+	case errors.Is(err, kernel.ErrNotRegular):
+		return File{Kind: NotRegular}, nil
+	case err != nil:
+		return found, fmt.Errorf("cannot look up %s: %w", path, err)
+	}
+	defer file.Close()
+	kind, err := file.FileSystem()
+	if err != nil {
+		return found, fmt.Errorf("cannot look up %s: %w", path, err)
+	}
+	if slices.Contains(madeUp, kind) {
+		return File{Kind: MadeUp}, nil
+	}
+	real, err := file.Path()
+	if err != nil {
+		return found, fmt.Errorf("cannot look up %s: %w", path, err)
+	}
+	found = File{Kind: Regular, Real: []byte(real)}
+	if found.Label, err = file.Label(); err != nil {
+		return found, fmt.Errorf("cannot look up %s: %w", path, err)
+	}
+	if found.Digests, err = digests(ctx, file, algos); err != nil {
+		return found, fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	return found, nil
+}
+
+// madeUp are the numbers of file systems whose files the kernel makes up
+// (statfs(2), linux/magic.h).
+var madeUp = []int64{
+	unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC, unix.DEBUGFS_MAGIC,
+	unix.TRACEFS_MAGIC, unix.SECURITYFS_MAGIC, unix.SELINUX_MAGIC, unix.SMACK_MAGIC, unix.BPF_FS_MAGIC, unix.DEVPTS_SUPER_MAGIC,
+	unix.PSTOREFS_MAGIC, unix.EFIVARFS_MAGIC, unix.NSFS_MAGIC, unix.SOCKFS_MAGIC, unix.PIPEFS_MAGIC, unix.ANON_INODE_FS_MAGIC,
+	unix.BINFMTFS_MAGIC, unix.RDTGROUP_SUPER_MAGIC, unix.AUTOFS_SUPER_MAGIC, unix.DAXFS_MAGIC,
+	0x62656570, // configfs
+	0x65735543, // fusectl
+	0x19800202, // mqueue
+	0x67596969, // rpc_pipefs
+	0x5a3c69f0, // apparmorfs
+	0x50494446, // pidfs
+}
+
+func digests(ctx context.Context, file *kernel.File, algos []digestlist.Algo) (map[digestlist.Algo][]byte, error) {
+	if file.Stat.Size > maxRead {
+		return nil, fmt.Errorf("it has %d bytes; at most %d are read for a question", file.Stat.Size, int64(maxRead))
+	}
+	hashes := map[digestlist.Algo]hash.Hash{}
+	for _, algo := range algos {
+		switch algo {
+		case digestlist.SHA256:
+			hashes[algo] = sha256.New()
+		case digestlist.SHA384:
+			hashes[algo] = sha512.New384()
+		case digestlist.SHA512:
+			hashes[algo] = sha512.New()
+		default:
+			return nil, fmt.Errorf("no list has digests by %s", algo)
+		}
+	}
+	left := int64(maxRead) // the file may grow
+	err := file.Content(make([]byte, 64<<10), func(piece []byte) error {
+		for _, h := range hashes {
+			h.Write(piece)
+		}
+		if left -= int64(len(piece)); left < 0 {
+			return fmt.Errorf("it has more than %d bytes, which is all that is read for a question", int64(maxRead))
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	sums := make(map[digestlist.Algo][]byte, len(hashes))
+	for algo, h := range hashes {
+		sums[algo] = h.Sum(nil)
+	}
+	return sums, nil
+}

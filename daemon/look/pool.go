@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package look
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/kernel"
+	"golang.org/x/sys/unix"
+)
+
+// Argument makes the daemon's program serve as a process that looks.
+const Argument = "look-worker"
+
+// program is the one that runs now, even if the file was replaced meanwhile.
+const program = "/proc/self/exe"
+
+const (
+	readers    = 2                // processes that look at the same time
+	maxStuck   = 8                // processes that were killed and have not ended yet
+	idleTime   = 20 * time.Second // after which a process ends that nobody needs
+	niceness   = 5                // of the processes: transactions go first
+	memory     = 32 << 20         // that a process should keep to, in bytes
+	maxMessage = 64 << 10         // bytes of a question or an answer: a path has 4096
+)
+
+type question struct {
+	Path  []byte            `json:"path"`
+	Algos []digestlist.Algo `json:"algos"`
+}
+
+type answer struct {
+	File   File   `json:"file"`
+	Error  string `json:"error,omitempty"`
+	Denied bool   `json:"denied,omitempty"`
+}
+
+// Pool looks at files in processes of its own, a few at a time. They are started
+// when they are needed and end when they were not for a while.
+type Pool struct {
+	root  string
+	slots chan *slot
+	stuck atomic.Int32
+}
+
+// slot is room for one process.
+type slot struct {
+	mu      sync.Mutex // guards worker against the timer
+	worker  *worker
+	timer   *time.Timer
+	expires time.Time
+}
+
+type worker struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+// NewPool returns a pool that looks at files inside of root.
+func NewPool(root string) *Pool {
+	p := &Pool{root: root, slots: make(chan *slot, readers)}
+	for range readers {
+		p.slots <- &slot{}
+	}
+	return p
+}
+
+// Close ends the processes that nobody uses; others end with their question.
+func (p *Pool) Close() {
+	for range readers {
+		select {
+		case s := <-p.slots:
+			s.rest(0)
+		default:
+		}
+	}
+}
+
+// At is [At] in a process of its own. It returns when that is done or ctx ends,
+// also if the file system does not let the process go.
+func (p *Pool) At(ctx context.Context, path string, algos ...digestlist.Algo) (File, error) {
+	var s *slot
+	select {
+	case s = <-p.slots:
+	case <-ctx.Done():
+		return File{}, &api.Error{Code: api.Busy, Message: "too many questions about files are in progress", Advice: "wait for some to return"}
+	}
+	defer func() { p.slots <- s }()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	a, err := p.ask(ctx, s, question{[]byte(path), algos})
+	if err != nil {
+		return File{}, err
+	}
+	s.timer = time.AfterFunc(idleTime, func() { s.rest(idleTime) })
+	s.expires = time.Now().Add(idleTime)
+	switch {
+	case a.Denied:
+		return a.File, fmt.Errorf("%s: %w", a.Error, fs.ErrPermission)
+	case a.Error != "":
+		return a.File, errors.New(a.Error)
+	}
+	return a.File, nil
+}
+
+// ask puts a question to the slot's process, which ends with a question that fails.
+func (p *Pool) ask(ctx context.Context, s *slot, q question) (a answer, err error) {
+	if s.worker == nil {
+		if s.worker, err = p.start(); err != nil {
+			return a, fmt.Errorf("cannot look at files: %w", err)
+		}
+	}
+	w := s.worker
+	done := make(chan error, 1)
+	go func() { done <- w.converse(q, &a) }()
+	select {
+	case err = <-done:
+		if err == nil {
+			return a, nil
+		}
+		err = fmt.Errorf("cannot look at files: the process that does it ended: %w", err)
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	s.worker = nil
+	p.kill(w)
+	return answer{}, err
+}
+
+func (p *Pool) start() (*worker, error) {
+	if p.stuck.Load() >= maxStuck {
+		return nil, errors.New("file systems do not answer")
+	}
+	cmd := exec.Command(program, Argument, p.root)
+	cmd.Env = []string{}
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return &worker{cmd, in, bufio.NewReaderSize(out, maxMessage)}, nil
+}
+
+// kill ends a process. One that waits for a disk or a server ends only when that
+// answers: nobody waits for it, but it is counted.
+func (p *Pool) kill(w *worker) {
+	p.stuck.Add(1)
+	w.cmd.Process.Kill()
+	w.in.Close()
+	go func() {
+		w.cmd.Wait()
+		p.stuck.Add(-1)
+	}()
+}
+
+// rest ends the process of a slot that nobody used for so long.
+func (s *slot) rest(unused time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w := s.worker; w != nil && (unused == 0 || !time.Now().Before(s.expires)) {
+		s.worker = nil
+		w.in.Close() // which it takes as the end
+		go w.cmd.Wait()
+	}
+}
+
+func (w *worker) converse(q question, a *answer) error {
+	if err := json.NewEncoder(w.in).Encode(q); err != nil {
+		return err
+	}
+	line, err := w.out.ReadSlice('\n')
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(line, a)
+}
+
+// Serve is the process that looks: it answers questions about files inside of root
+// one after the other, until its input ends.
+func Serve(root string, in io.Reader, out io.Writer) error {
+	runtime.GOMAXPROCS(1)
+	debug.SetMemoryLimit(memory)
+	giveWay()
+	tree, err := kernel.OpenRoot(root)
+	if err != nil {
+		return err
+	}
+	defer tree.Close()
+	questions := bufio.NewReaderSize(in, maxMessage)
+	answers := json.NewEncoder(out)
+	for {
+		line, err := questions.ReadSlice('\n')
+		if err == io.EOF {
+			return nil
+		}
+		var q question
+		if err == nil {
+			err = json.Unmarshal(line, &q)
+		}
+		if err != nil {
+			return fmt.Errorf("cannot read a question: %w", err)
+		}
+		var a answer
+		if a.File, err = At(context.Background(), tree, string(q.Path), q.Algos...); err != nil {
+			a.Error, a.Denied = err.Error(), errors.Is(err, fs.ErrPermission)
+		}
+		if err := answers.Encode(a); err != nil {
+			return fmt.Errorf("cannot answer: %w", err)
+		}
+	}
+}
+
+// giveWay lets others use processors first. What is refused is no failure.
+func giveWay() {
+	threads, _ := os.ReadDir("/proc/self/task")
+	for _, t := range threads {
+		if id, err := strconv.Atoi(t.Name()); err == nil {
+			unix.Setpriority(unix.PRIO_PROCESS, id, niceness)
+		}
+	}
+}

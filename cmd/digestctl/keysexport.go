@@ -68,7 +68,7 @@ func writeEntries(dir string, all []api.Retired) error {
 		if filepath.Base(name) != name {
 			return errorf("cannot write %q: it is no name of a file", name)
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(r.Entry), 0o644); err != nil {
+		if err := writeOutput(filepath.Join(dir, name), []byte(r.Entry), 0o644); err != nil {
 			return err
 		}
 	}

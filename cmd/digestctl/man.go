@@ -4,7 +4,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -28,7 +27,7 @@ func (a *app) manCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a.started = true
 			for _, p := range append(verbPages(cmd.Root()), page(cmd.Root())) {
-				if err := os.WriteFile(filepath.Join(args[0], p.Name+".1"), p.Roff(), 0o644); err != nil {
+				if err := writeOutput(filepath.Join(args[0], p.Name+".1"), p.Roff(), 0o644); err != nil {
 					return errorf("cannot write the manual pages: %w", err)
 				}
 			}

@@ -74,8 +74,8 @@ It says of each executable below the root whether an active list names its path;
 // writeWhole writes a page under its name when it is complete and on disk, for
 // its owner alone to read: it names files of all users.
 func writeWhole(name string, r *report.Report) (err error) {
-	if fi, err := os.Stat(name); err == nil && !fi.Mode().IsRegular() {
-		return errorf("%s is no regular file", name)
+	if err := mayReplace(name); err != nil {
+		return err
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), ".digestctl-report-*")
 	if err != nil {

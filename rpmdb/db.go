@@ -55,17 +55,14 @@ func (db *DB) Headers(ctx context.Context, fn func(hnum uint32, blob []byte) err
 	return db.each(ctx, "", fn)
 }
 
-// Named is Headers for the packages of one name.
+// Named is Headers for the packages of one name, and for headers that cannot be read
+// and may have that name.
 func (db *DB) Named(ctx context.Context, name string, fn func(hnum uint32, blob []byte) error) error {
 	return db.each(ctx, name, func(hnum uint32, blob []byte) error {
-		h, err := header.Parse(blob)
-		if err != nil {
-			return fmt.Errorf("cannot read header %d: %w", hnum, err)
-		}
-		if n, err := h.String(header.TagName); err != nil {
-			return fmt.Errorf("cannot read header %d: %w", hnum, err)
-		} else if n != name {
-			return nil
+		if h, err := header.Parse(blob); err == nil {
+			if n, err := h.String(header.TagName); err == nil && n != name {
+				return nil
+			}
 		}
 		return fn(hnum, blob)
 	})

@@ -70,8 +70,12 @@ func TestLockedIndexIsNotDamaged(t *testing.T) {
 			if _, _, err := store.Open(dir); !errors.Is(err, store.ErrUnavailable) {
 				t.Errorf("opened under a lock: %v", err)
 			}
-			time.AfterFunc(300*time.Millisecond, func() { unix.Flock(int(f.Fd()), unix.LOCK_UN) })
+			released := make(chan error, 1)
+			time.AfterFunc(300*time.Millisecond, func() { released <- unix.Flock(int(f.Fd()), unix.LOCK_UN) })
 			mustRemember(t, dir) // waits for the lock
+			if err := <-released; err != nil {
+				t.Fatal(err)
+			}
 		})
 	}
 }

@@ -105,7 +105,8 @@ func TestIndexLockedForAMoment(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.startDaemon()
-	time.AfterFunc(time.Second, func() { unix.Flock(int(f.Fd()), unix.LOCK_UN) })
+	fd := int(f.Fd())
+	time.AfterFunc(time.Second, func() { unix.Flock(fd, unix.LOCK_UN) })
 	out, err := m.rpm("-U", m.mustBuild("soon-1-1.noarch")).CombinedOutput()
 	if err != nil || strings.Contains(string(out), "digestd:") {
 		t.Errorf("rpm (%v):\n%s", err, out)

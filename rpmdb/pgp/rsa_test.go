@@ -3,58 +3,86 @@
 package pgp
 
 import (
+	"bytes"
+	"crypto"
+	"crypto/rand"
 	"crypto/rsa"
 	"math/big"
-	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
-// TestPower compares with math/big's own exponentiation: moduli of lengths that are
-// multiples of a word, and that are not, the extreme ones of each length, and bases
-// at both ends.
-func TestPower(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
-	number := func(bits int) *big.Int {
-		n := new(big.Int)
-		for range (bits + 63) / 64 {
-			n.Lsh(n, 64).Or(n, new(big.Int).SetUint64(random.Uint64()))
+// TestRSA compares with crypto/rsa, on right signatures and on signatures whose encoded
+// message is wrong in one place: whoever has the private key can make these, and somebody
+// without it can, of a padding that is not compared whole.
+func TestRSA(t *testing.T) {
+	for _, bits := range []int{2048, 2049, 3072} {
+		private, err := rsa.GenerateKey(rand.Reader, bits)
+		if err != nil {
+			t.Fatal(err)
 		}
-		return n.Rsh(n, uint(n.BitLen()-min(bits, n.BitLen())))
-	}
-	one := big.NewInt(1)
-	lengths := []int{1024, 2048, 3072, 4096}
-	for bits := 1000; bits <= 4200; bits += 37 {
-		lengths = append(lengths, bits)
-	}
-	for _, bits := range lengths {
-		lowest := new(big.Int).Lsh(one, uint(bits-1))
-		highest := new(big.Int).Sub(new(big.Int).Lsh(one, uint(bits)), one)
-		random := number(bits)
-		random.SetBit(random, bits-1, 1)
-		for _, n := range []*big.Int{lowest, new(big.Int).Add(lowest, one), highest, random} {
-			for _, e := range []int{3, 17, 65537} {
-				k := newRSAKey(&rsa.PublicKey{N: n, E: e})
-				less := new(big.Int).Sub(n, one)
-				for _, x := range []*big.Int{new(big.Int), one, big.NewInt(2), less, new(big.Int).Rsh(n, 1), number(bits - 1)} {
-					want := new(big.Int).Exp(x, big.NewInt(int64(e)), n)
-					if got := k.power(x); got.Cmp(want) != 0 {
-						t.Fatalf("%v to the power of %d modulo %v = %v, want %v", x, e, n, got, want)
-					}
+		key, size := newRSAKey(&private.PublicKey), private.Size()
+		for hash, info := range digestInfo {
+			h := hash.New()
+			h.Write([]byte("a header"))
+			digest := h.Sum(nil)
+			check := func(name string, sig, digest []byte, want bool) {
+				t.Helper()
+				std := rsa.VerifyPKCS1v15(&private.PublicKey, hash, digest, slices.Concat(make([]byte, max(0, size-len(sig))), sig)) == nil
+				if got := key.verify(digest, &signature{hash: hash, rsa: sig}); got != want || std != want {
+					t.Errorf("%d bits, %v, %s: got %v, crypto/rsa %v, want %v", bits, hash, name, got, std, want)
+				}
+			}
+			right, err := rsa.SignPKCS1v15(nil, private, hash, digest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			check("right", right, digest, true)
+			check("without leading zeros", bytes.TrimLeft(right, "\x00"), digest, true)
+			// sign makes a signature whose encoded message is m.
+			sign := func(m []byte) []byte {
+				return new(big.Int).Exp(new(big.Int).SetBytes(m), private.D, private.N).FillBytes(make([]byte, size))
+			}
+			message := encode(hash, digest, size)
+			if !bytes.Equal(sign(message), right) {
+				t.Fatalf("%d bits, %v: encoded message %x", bits, hash, message)
+			}
+			for at := 1; at < size; at += 1 + size/40 {
+				m := bytes.Clone(message)
+				m[at] ^= 1
+				check("one bit of the message", sign(m), digest, false)
+			}
+			// The padding ends early, and what follows the digest is free to choose.
+			short := slices.Concat([]byte{0, 1}, bytes.Repeat([]byte{0xff}, 8), []byte{0}, info, digest)
+			check("garbage behind", sign(append(short, make([]byte, size-len(short))...)), digest, false)
+			if above := new(big.Int).Add(new(big.Int).SetBytes(right), private.N); above.BitLen() <= 8*size {
+				check("not below the modulus", above.Bytes(), digest, false)
+			}
+			for _, length := range []int{0, 1, len(digest) - 1} {
+				if key.verify(digest[:length], &signature{hash: hash, rsa: right}) {
+					t.Errorf("a digest of %d bytes passes", length)
 				}
 			}
 		}
+		for name, sig := range map[string][]byte{"none": nil, "zero": make([]byte, size), "one": {1}, "modulus": private.N.Bytes(), "long": bytes.Repeat([]byte{0xff}, 2*size)} {
+			if key.verify(make([]byte, 32), &signature{hash: crypto.SHA256, rsa: sig}) {
+				t.Errorf("%s passes", name)
+			}
+		}
+		if key.verify(make([]byte, 16), &signature{hash: crypto.MD5, rsa: []byte{1}}) {
+			t.Error("MD5 passes")
+		}
+	}
+	if m := encode(crypto.SHA512, make([]byte, 64), 3+19+64+7); m != nil {
+		t.Errorf("seven bytes of padding: %x", m)
 	}
 }
 
-func BenchmarkPower4096(b *testing.B) {
-	random := rand.New(rand.NewPCG(3, 4))
-	n := new(big.Int)
-	for range 64 {
-		n.Lsh(n, 64).Or(n, new(big.Int).SetUint64(random.Uint64()|1<<63))
-	}
+func BenchmarkRSA4096(b *testing.B) {
+	n := new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 4096), big.NewInt(17))
 	k := newRSAKey(&rsa.PublicKey{N: n, E: 65537})
-	x := new(big.Int).Rsh(n, 1)
+	s := &signature{hash: crypto.SHA256, rsa: new(big.Int).Rsh(n, 1).Bytes()}
 	for b.Loop() {
-		k.power(x)
+		k.verify(make([]byte, 32), s)
 	}
 }

@@ -5,7 +5,8 @@
 # dnf or zypper, whichever the machine has. Go is assumed to be there. A level
 # includes those before it; what is there already is not touched, and takes no
 # time. The roots of other releases that tests need are kept in
-# DIGESTD_TEST_CACHE (/var/cache/digestd-test).
+# DIGESTD_TEST_CACHE (/var/cache/digestd-test). They are made from the Debian archive
+# that apt uses on this machine, or from the one whose address DIGESTD_TEST_MIRROR has.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -192,8 +193,12 @@ sources() {
 	done | sed -nE 's/^[[:space:]]*deb[[:space:]]+(\[[^]]*\][[:space:]]*)?//p'
 }
 
-# mirror prints where this machine gets Debian from.
+# mirror prints where this machine gets Debian from, and fails if it does not know.
 mirror() {
+	if [ -n "${DIGESTD_TEST_MIRROR-}" ]; then
+		echo "$DIGESTD_TEST_MIRROR"
+		return
+	fi
 	local apt=/etc/apt id='' codename='' uri suite components
 	if [ -r /etc/os-release ]; then
 		id=$(. /etc/os-release && echo "${ID-}")
@@ -214,17 +219,17 @@ mirror() {
 			esac
 		done <<<"$(sources)"
 	fi
-	echo http://deb.debian.org/debian
+	return 1
 }
 
 # make_root builds the root of a release, complete or not at all.
 make_root() {
-	local release=$1 packages=$2 dir=$cache/$1
+	local release=$1 packages=$2 archive=$3 dir=$cache/$1
 	rm -rf --one-file-system "$dir.part"
-	debootstrap --variant=minbase --include="$packages" "$release" "$dir.part" "$(mirror)" \
+	debootstrap --variant=minbase --include="$packages" "$release" "$dir.part" "$archive" \
 		"${DEBOOTSTRAP_DIR:-/usr/share/debootstrap}/scripts/sid" >"$dir.log" 2>&1 </dev/null || {
 		tail -n 15 "$dir.log" >&2
-		echo "setup: cannot make the root of $release from $(mirror): debootstrap failed, see above and $dir.log" >&2
+		echo "setup: cannot make the root of $release from $archive: debootstrap failed, see above and $dir.log" >&2
 		return 1
 	}
 	rm -f "$dir.part"/var/cache/apt/archives/*.deb
@@ -247,6 +252,9 @@ unmade() {
 make_roots() {
 	[ -n "$(unmade)" ] || return 0
 	[ "$(id -u)" = 0 ] || die "not root, and the roots of other releases are missing in $cache; run it as root"
+	local archive
+	archive=$(mirror) ||
+		die "cannot make roots of other releases: apt on this machine names no Debian archive; set DIGESTD_TEST_MIRROR to the address of one"
 	mkdir -p "$cache" || die "cannot make $cache: set DIGESTD_TEST_CACHE to a place with 2 GB of room"
 	# What is started here holds the lock, too: should this script be killed, the
 	# next one waits until nothing works on the roots any more.
@@ -258,7 +266,7 @@ make_roots() {
 	while read -r release packages; do
 		[ -n "$release" ] || continue
 		echo "setup: making the root of $release in $cache/$release"
-		make_root "$release" "$packages" &
+		make_root "$release" "$packages" "$archive" &
 		jobs+=($!)
 	done <<<"$(unmade)"
 	for job in "${jobs[@]}"; do

@@ -4,10 +4,8 @@ package digestlist_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
-	"io"
-	"os"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -44,23 +42,26 @@ func headerSize(b []byte) int {
 	return 16 + 16*int(binary.BigEndian.Uint32(b[8:])) + int(binary.BigEndian.Uint32(b[12:]))
 }
 
-// realHeader returns a header out of rpm's database.
-func realHeader(t testing.TB, name string) []byte {
-	t.Helper()
-	f, err := os.Open(filepath.Join("header", "testdata", name+".hdr.gz"))
-	if err != nil {
-		t.Fatal(err)
+// dribble adds to a header what is not in its region, as rpm's database does.
+func dribble(b []byte, tag uint32, value string) []byte {
+	entries, size := binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])
+	data := 8 + 16*entries
+	out := binary.BigEndian.AppendUint32(nil, entries+1)
+	out = binary.BigEndian.AppendUint32(out, size+uint32(len(value))+1)
+	out = append(out, b[8:data]...)
+	for _, v := range []uint32{tag, 6, size, 1} {
+		out = binary.BigEndian.AppendUint32(out, v)
 	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
+	out = append(out, b[data:data+size]...)
+	return append(append(out, value...), 0)
+}
+
+// manyFiles are those of a large package.
+func manyFiles() (files []rpmpack.RPMFile) {
+	for i := range 300 {
+		files = append(files, rpmpack.RPMFile{Name: fmt.Sprintf("/usr/share/many/file-%d", i), Body: []byte{byte(i)}, Mode: 0o100644})
 	}
-	b, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return files
 }
 
 // made is a file of a header that no tool would make.

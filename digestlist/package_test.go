@@ -5,8 +5,6 @@ package digestlist_test
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,6 +13,7 @@ import (
 
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/header"
+	"github.com/digestd/digestd/integration/needs"
 )
 
 // packed has every kind of file that a package may bring.
@@ -56,11 +55,8 @@ func TestAppendPackageTLV(t *testing.T) {
 
 // Of a real package the list is as long as what rpm says of its files.
 func TestAppendRealPackageTLV(t *testing.T) {
-	list, n, err := digestlist.AppendPackageTLV(nil, parseHeader(t, realHeader(t, "rpm")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	dump, err := os.ReadFile(filepath.Join("header", "testdata", "rpm.txt"))
+	dump := needs.Data(t, "vectors/headers/rpm.txt")
+	list, n, err := digestlist.AppendPackageTLV(nil, parseHeader(t, needs.Data(t, "vectors/headers/rpm.hdr.gz")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,17 +108,17 @@ func TestAppendPackageTLVRefuses(t *testing.T) {
 		is     error
 		text   string
 	}{
-		"no files":           {makeHeader(8), digestlist.ErrEmpty, ""},
-		"no files by rpm":    {realHeader(t, "gpg-pubkey"), digestlist.ErrEmpty, ""},
-		"directory":          {packHeader(t, packed[1]), digestlist.ErrEmpty, ""},
-		"nothing regular":    {makeHeader(8, ghost, dir, link, device, regular("/no-digest", "")), digestlist.ErrEmpty, ""},
-		"md5":                {makeHeader(1, regular("/a", repeated("ab", 16))), digestlist.ErrWeakDigest, "number 1"},
-		"md5 by silence":     {makeHeader(0, regular("/a", repeated("ab", 16))), digestlist.ErrWeakDigest, "number 1"},
-		"sha1":               {makeHeader(2, regular("/a", repeated("ab", 20))), digestlist.ErrWeakDigest, "number 2"},
-		"no such algorithm":  {makeHeader(99, regular("/a", repeated("ab", 32))), digestlist.ErrWeakDigest, "number 99"},
-		"md5 of nothing":     {makeHeader(1, dir), digestlist.ErrEmpty, ""},
-		"digest of another":  {makeHeader(8, regular("/a", repeated("ab", 32)), regular("/b", repeated("ab", 20))), nil, "file 1 of 2"},
-		"digest that is not": {makeHeader(8, regular("/a", repeated("zz", 32))), nil, "digest"},
+		"no files":            {makeHeader(8), digestlist.ErrEmpty, ""},
+		"no files in rpmpack": {packHeader(t), digestlist.ErrEmpty, ""},
+		"directory":           {packHeader(t, packed[1]), digestlist.ErrEmpty, ""},
+		"nothing regular":     {makeHeader(8, ghost, dir, link, device, regular("/no-digest", "")), digestlist.ErrEmpty, ""},
+		"md5":                 {makeHeader(1, regular("/a", repeated("ab", 16))), digestlist.ErrWeakDigest, "number 1"},
+		"md5 by silence":      {makeHeader(0, regular("/a", repeated("ab", 16))), digestlist.ErrWeakDigest, "number 1"},
+		"sha1":                {makeHeader(2, regular("/a", repeated("ab", 20))), digestlist.ErrWeakDigest, "number 2"},
+		"no such algorithm":   {makeHeader(99, regular("/a", repeated("ab", 32))), digestlist.ErrWeakDigest, "number 99"},
+		"md5 of nothing":      {makeHeader(1, dir), digestlist.ErrEmpty, ""},
+		"digest of another":   {makeHeader(8, regular("/a", repeated("ab", 32)), regular("/b", repeated("ab", 20))), nil, "file 1 of 2"},
+		"digest that is not":  {makeHeader(8, regular("/a", repeated("zz", 32))), nil, "digest"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, n, err := digestlist.AppendPackageTLV([]byte("before"), parseHeader(t, tc.header))
@@ -147,7 +143,7 @@ func TestAppendPackageTLVGarbage(t *testing.T) {
 			}
 		})
 	}
-	one, many := allocs(packHeader(t, packed[0])), allocs(realHeader(t, "rpm"))
+	one, many := allocs(packHeader(t, packed[0])), allocs(packHeader(t, manyFiles()...))
 	if many > one {
 		t.Errorf("%v allocations for a package of many files, %v for one of one", many, one)
 	}
@@ -199,7 +195,7 @@ func TestMalformedRPM(t *testing.T) {
 		"other version":      {wrongMagic, 0, "magic", ""},
 		"cut within":         {list[:len(list)-1], 8, "header", ""},
 		"something behind":   {append(append([]byte{}, list...), 0), 8, "header", ""},
-		"unsigned behind":    {digestlist.AppendRPM(nil, realHeader(t, "rpm")), 8, "header", "more in it than the region"},
+		"unsigned behind":    {digestlist.AppendRPM(nil, dribble(packHeader(t, packed...), header.TagSHA256Header, "digest")), 8, "header", "more in it than the region"},
 		"unknown algorithm":  {digestlist.AppendRPM(nil, makeHeader(99, regular("/a", repeated("ab", 32)))), 8, "FILEDIGESTALGO", "number 99"},
 		"digest of another":  {digestlist.AppendRPM(nil, makeHeader(8, regular("/a", repeated("ab", 20)))), 8, "header", "file 0 of 1"},
 		"digest that is not": {digestlist.AppendRPM(nil, makeHeader(8, regular("/a", repeated("zz", 32)))), 8, "header", "file 0 of 1"},
@@ -218,7 +214,7 @@ func TestMalformedRPM(t *testing.T) {
 }
 
 func BenchmarkAppendPackageTLV(b *testing.B) {
-	h := parseHeader(b, realHeader(b, "rpm"))
+	h := parseHeader(b, packHeader(b, manyFiles()...))
 	list, _, err := digestlist.AppendPackageTLV(nil, h)
 	if err != nil {
 		b.Fatal(err)

@@ -4,6 +4,8 @@ package header_test
 
 import (
 	"encoding/binary"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -136,4 +138,17 @@ func fileRecords() []record {
 		texts(header.TagDirNames, "/usr/bin/", "/etc/"),
 		u32s(header.TagFileDigestAlg, 8),
 	}
+}
+
+// manyFiles is the header of a package with as many files as a large one has in a folder.
+func manyFiles() []byte {
+	const n = 300
+	var bases, digests []string
+	for i := range n {
+		bases, digests = append(bases, fmt.Sprintf("file-%d", i)), append(digests, strings.Repeat("ab", 32))
+	}
+	modes, numbers := slices.Repeat([]uint16{0o100644}, n), make([]uint32, n)
+	return build(header.TagHeaderImmutable, with(append(nevraRecords(), fileRecords()...),
+		texts(header.TagBaseNames, bases...), texts(header.TagDirNames, "/usr/share/many/"), u32s(header.TagDirIndexes, numbers...),
+		u16s(header.TagFileModes, modes...), u32s(header.TagFileFlags, numbers...), texts(header.TagFileDigests, digests...)), nil)
 }

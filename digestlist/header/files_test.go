@@ -140,7 +140,7 @@ func TestFilesBoundsTheirPaths(t *testing.T) {
 // The list of a package is made on the way of every transaction: a constant
 // number of allocations, however many files there are.
 func TestFilesAllocations(t *testing.T) {
-	h := mustParse(t, readTestdata(t, "rpm"))
+	h := mustParse(t, manyFiles())
 	var buf []byte
 	got := testing.AllocsPerRun(10, func() {
 		if err := h.Files(func(f header.File) error { buf = f.AppendPath(buf[:0]); return nil }); err != nil {

@@ -13,8 +13,7 @@ import (
 // FuzzParse looks for panics, for output out of proportion, and for a region
 // that reads differently once it stands alone.
 func FuzzParse(f *testing.F) {
-	f.Add(readTestdata(f, "filesystem"))
-	f.Add(readTestdata(f, "gpg-pubkey"))
+	f.Add(manyFiles())
 	f.Add(build(header.TagHeaderImmutable, append(nevraRecords(), fileRecords()...), []record{blob(header.TagRSAHeader, "x"), texts(header.TagOpenPGP, "eA==")}))
 	f.Add(build(header.TagHeaderSignatures, []record{blob(header.TagRSAHeader, "x")}, nil))
 	f.Add(build(0, nevraRecords(), nil))

@@ -3,47 +3,28 @@
 package header_test
 
 import (
-	"compress/gzip"
 	"encoding/hex"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestd/digestd/digestlist/header"
+	"github.com/digestd/digestd/integration/needs"
 )
 
-func readTestdata(t testing.TB, name string) []byte {
+func realHeader(t testing.TB, name string) []byte {
 	t.Helper()
-	f, err := os.Open(filepath.Join("testdata", name+".hdr.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return needs.Data(t, "vectors/headers/"+name+".hdr.gz")
 }
 
 // Headers of real packages say here what rpm says of them.
 func TestRealHeaders(t *testing.T) {
 	for name, sigs := range map[string]int{"filesystem": 1, "rpm": 1, "gpg-pubkey": 0} {
 		t.Run(name, func(t *testing.T) {
-			want, err := os.ReadFile(filepath.Join("testdata", name+".txt"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			h := mustParse(t, readTestdata(t, name))
+			want := needs.Data(t, "vectors/headers/"+name+".txt")
+			h := mustParse(t, realHeader(t, name))
 			if diff := cmp.Diff(string(want), describe(t, h)); diff != "" {
 				t.Errorf("not as rpm says (-rpm +header):\n%s", diff)
 			}
@@ -102,14 +83,14 @@ func describe(t *testing.T, h *header.Header) string {
 }
 
 func TestRealPubKey(t *testing.T) {
-	keys := mustParse(t, readTestdata(t, "gpg-pubkey")).PubKeys()
+	keys := mustParse(t, realHeader(t, "gpg-pubkey")).PubKeys()
 	if len(keys) != 1 || len(keys[0]) < 500 || keys[0][0]&0x80 == 0 {
 		t.Errorf("keys %x", keys)
 	}
 }
 
 func BenchmarkParse(b *testing.B) {
-	blob := readTestdata(b, "rpm")
+	blob := manyFiles()
 	b.SetBytes(int64(len(blob)))
 	for b.Loop() {
 		if _, err := header.Parse(blob); err != nil {
@@ -119,7 +100,7 @@ func BenchmarkParse(b *testing.B) {
 }
 
 func BenchmarkFiles(b *testing.B) {
-	h := mustParse(b, readTestdata(b, "rpm"))
+	h := mustParse(b, manyFiles())
 	n := 0
 	for b.Loop() {
 		n = 0

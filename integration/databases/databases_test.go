@@ -7,12 +7,10 @@ package databases_test
 import (
 	"bytes"
 	"cmp"
-	"compress/gzip"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -341,51 +339,5 @@ func TestDamagedDatabases(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// TestDistribution reads headers of CBL-Mariner 2.0, 27 of the 129 packages of
-// its container image. Its key is not among them.
-func TestDistribution(t *testing.T) {
-	f, err := os.Open("testdata/mariner.sqlite.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "rpmdb.sqlite"), data, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	names, headers, err := contents(t, dir)
-	if err != nil || len(names) != 27 {
-		t.Fatalf("%d packages: %v", len(names), err)
-	}
-	if want := "bash-0:5.1.8-1.cm2.x86_64"; !slices.Contains(names, want) {
-		t.Errorf("no %s among %v", want, names)
-	}
-	files := 0
-	for _, h := range headers {
-		region, err := h.Immutable()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var unknown *pgp.UnknownKeyError
-		if _, err := pgp.NewKeyring().Verify(region, h.Signatures(), time.Now()); !errors.As(err, &unknown) {
-			t.Errorf("%v", err)
-		}
-		if err := h.Files(func(header.File) error { files++; return nil }); err != nil {
-			t.Error(err)
-		}
-	}
-	if files == 0 {
-		t.Error("no files")
 	}
 }

@@ -5,7 +5,9 @@ package pkgtest
 import (
 	"bytes"
 	"crypto"
+	"crypto/rsa"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"math/big"
@@ -93,4 +95,26 @@ func (k *Key) Sign(data []byte) ([]byte, error) {
 		return nil, fmt.Errorf("cannot sign with key of %s: %w", k.Owner, err)
 	}
 	return sig.Bytes(), nil
+}
+
+// SignV3 returns a detached signature, version 3, binary, over data (RFC 4880, section
+// 5.2.2). The OpenPGP library makes none.
+func (k *Key) SignV3(data []byte) ([]byte, error) {
+	private, ok := k.entity.PrivateKey.PrivateKey.(*rsa.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("cannot sign with key of %s: it is a %T", k.Owner, k.entity.PrivateKey.PrivateKey)
+	}
+	hashed := binary.BigEndian.AppendUint32([]byte{0}, uint32(Epoch.Unix())) // binary, when
+	digest := sha256.Sum256(append(bytes.Clone(data), hashed...))
+	value, err := rsa.SignPKCS1v15(nil, private, crypto.SHA256, digest[:])
+	if err != nil {
+		return nil, fmt.Errorf("cannot sign with key of %s: %w", k.Owner, err)
+	}
+	n := new(big.Int).SetBytes(value)
+	body := append([]byte{3, byte(len(hashed))}, hashed...)
+	body = binary.BigEndian.AppendUint64(body, k.entity.PrimaryKey.KeyId)
+	body = append(body, byte(packet.PubKeyAlgoRSA), 8, digest[0], digest[1]) // 8: SHA-256
+	body = binary.BigEndian.AppendUint16(body, uint16(n.BitLen()))
+	body = append(body, n.Bytes()...)
+	return append(binary.BigEndian.AppendUint16([]byte{0x89}, uint16(len(body))), body...), nil
 }

@@ -28,6 +28,7 @@ type Package struct {
 	Post                         string            // a scriptlet
 	PostProg                     string            // what runs it, /bin/sh if empty
 	Key                          *Key              // nil for an unsigned package
+	Version3                     bool              // the signature is of version 3, as RHEL's are
 }
 
 // NVRA is the package's name as in its file's name.
@@ -76,7 +77,10 @@ func (p *Package) build(dir string) (string, error) {
 	if p.PostProg != "" {
 		r.AddCustomTag(tagPostProg, rpmpack.EntryString(p.PostProg))
 	}
-	if p.Key != nil {
+	switch {
+	case p.Key != nil && p.Version3:
+		r.SetPGPSigner(p.Key.SignV3)
+	case p.Key != nil:
 		r.SetPGPSigner(p.Key.Sign)
 	}
 	var buf bytes.Buffer

@@ -3,14 +3,11 @@
 package pgp_test
 
 import (
-	"compress/gzip"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/digestd/digestd/digestlist/header"
+	"github.com/digestd/digestd/integration/needs"
 	"github.com/digestd/digestd/rpmdb/pgp"
 )
 
@@ -20,29 +17,11 @@ type vector struct {
 	certs  []*pgp.Cert
 }
 
+// readVector reads a header that a distribution signed: it is no part of this tree.
 func readVector(t testing.TB, name string) vector {
 	t.Helper()
-	read := func(suffix string) []byte {
-		b, err := os.ReadFile(filepath.Join("testdata", name+suffix))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-	f, err := os.Open(filepath.Join("testdata", name+".region.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	region, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return vector{region, []header.Signature{{Tag: header.TagRSAHeader, Data: read(".sig")}}, parse(t, read(".key"))}
+	read := func(suffix string) []byte { return needs.Data(t, "vectors/signatures/"+name+suffix) }
+	return vector{read(".region.gz"), []header.Signature{{Tag: header.TagRSAHeader, Data: read(".sig")}}, parse(t, read(".key"))}
 }
 
 // TestVectors verifies headers that distributions signed.

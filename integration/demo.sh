@@ -137,7 +137,8 @@ prepare() {
 		  <policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy>
 		</busconfig>
 	XML
-	dbus-daemon --config-file="$box/etc/bus.conf" --nofork --nopidfile 2>"$box/bus.log" &
+	# What stays with --keep holds nothing open that whoever started this waits for.
+	dbus-daemon --config-file="$box/etc/bus.conf" --nofork --nopidfile </dev/null >"$box/bus.log" 2>&1 &
 	bus=$!
 	cat >"$box/etc/digestd.conf" <<-CONF
 		root = "$box/root"
@@ -150,7 +151,7 @@ prepare() {
 		audit-trail = "none"
 	CONF
 	until_ok test -S "$box/run/bus"
-	"$top/bin/digestd" -config "$box/etc/digestd.conf" 2>"$box/digestd.log" &
+	"$top/bin/digestd" -config "$box/etc/digestd.conf" </dev/null >"$box/digestd.log" 2>&1 &
 	daemon=$!
 	until_ok digestctl status
 }

@@ -76,6 +76,13 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 	src.importers = importersIn(d.config.Keys)
 	src.revoked, errs = readRevoked(d.config.Revoked, d.snapshot().certificates)
 	src.errs = append(src.errs, errs...)
+	src.revoked = slices.DeleteFunc(src.revoked, func(r revokedKey) bool {
+		err := d.revocable(ctx, r.fingerprint)
+		if err != nil {
+			src.errs = append(src.errs, fmt.Errorf("%s is not heeded yet: %w", r.file, err))
+		}
+		return err != nil
+	})
 	carried := d.carryBlacklist()
 	if src.blacklist, err = d.readBlacklist(); err != nil {
 		src.errs = append(src.errs, err)

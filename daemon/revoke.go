@@ -221,6 +221,9 @@ func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason strin
 			return api.Key{}, api.Errorf(api.InvalidArgument, "%s is in a keyring of the kernel (%s), and no key that vouches for packages or signs lists here", k.Fingerprint, there.Source)
 		}
 	}
+	if err := d.revocable(ctx, k.Fingerprint); err != nil {
+		return api.Key{}, err
+	}
 	var gone []withdrawn
 	err = d.onState(ctx, func(s *state) error {
 		err := s.decide(func() error {

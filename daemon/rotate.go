@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/failpoint"
@@ -199,6 +200,45 @@ func (d *Daemon) tryPrepared(ctx context.Context) error {
 	return id.key.Check(ctx)
 }
 
+// readySuccessor sees that lists can go on when another identity signs: one is
+// prepared, it can sign, and where the kernel accepts lists by the present one it
+// accepts them by that, too. Without it, a kernel that enforces would refuse all that
+// lists vouch for.
+func (d *Daemon) readySuccessor(ctx context.Context) error {
+	if d.maker.Load().sign != "pkcs7" {
+		return nil
+	}
+	d.rotation.Lock()
+	_, err := d.prepare(ctx)
+	if err == nil {
+		err = d.tryPrepared(ctx)
+	}
+	d.rotation.Unlock()
+	if err != nil {
+		return err
+	}
+	return d.followEnrolment()
+}
+
+// revocable returns why the certificate with that key identifier must not be revoked
+// now: it signs the lists, and no other can.
+func (d *Daemon) revocable(ctx context.Context, skid string) error {
+	if skid != d.maker.Load().identity.skid() || d.snapshot().keys[skid].Revoked != nil {
+		return nil
+	}
+	err := d.readySuccessor(ctx)
+	if err == nil {
+		return nil
+	}
+	refused := &api.Error{Code: api.Failed, Message: "cannot revoke the key that signs lists, for there is none to follow it: " + err.Error(),
+		Advice: "prepare one: digestctl keys rotate --prepare"}
+	var why *api.Error
+	if errors.As(err, &why) && why.Advice != "" {
+		refused.Advice = strings.TrimSuffix(why.Advice, "; then rotate") + "; then revoke"
+	}
+	return refused
+}
+
 // meetSigner records a certificate of this machine.
 func (s *state) meetSigner(cert *x509.Certificate, path string) {
 	skid := hex.EncodeToString(cert.SubjectKeyId)
@@ -250,12 +290,7 @@ func (d *Daemon) SignerRotate(ctx context.Context, by api.Actor, prepareOnly boo
 	if d.maker.Load().sign != "pkcs7" {
 		return api.Certificate{}, api.Errorf(api.InvalidArgument, "lists are not signed by this machine's key: sign = %q", d.maker.Load().sign)
 	}
-	d.rotation.Lock()
-	_, err := d.prepare(ctx)
-	d.rotation.Unlock()
-	if err == nil {
-		err = d.followEnrolment()
-	}
+	err := d.readySuccessor(ctx)
 	if err == nil {
 		err = d.renewIdentity(ctx, by, reason)
 	}

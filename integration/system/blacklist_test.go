@@ -24,6 +24,7 @@ import (
 	"github.com/digestd/digestd/integration/keyringtest"
 	"github.com/digestd/digestd/kernel"
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 )
 
 // blacklistFile is what the daemon under test takes for more of the kernel's
@@ -124,7 +125,11 @@ func TestKilledWhileHeedingBlacklist(t *testing.T) {
 }
 
 // rsaIdentity gives the machine a key that every kernel with X.509 takes.
-func (m *machine) rsaIdentity() {
+func (m *machine) rsaIdentity() { m.Helper(); m.rsaFiles("") }
+
+// rsaFiles makes an identity whose files have suffix. There are kernels that take an
+// RSA key and none on a curve.
+func (m *machine) rsaFiles(suffix string) {
 	m.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -152,7 +157,7 @@ func (m *machine) rsaIdentity() {
 		"signing.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
 		"signing.der": der,
 	} {
-		if err := os.WriteFile(filepath.Join(m.state, name), data, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(m.state, name+suffix), data, 0o600); err != nil {
 			m.Fatal(err)
 		}
 	}
@@ -227,6 +232,7 @@ func TestEnrolment(t *testing.T) {
 			t.Errorf("%s is not the certificate (%v)", file, err)
 		}
 	}
+	m.rsaFiles(".prepared")
 	m.mustCtl("keys", "revoke", old, "--reason", "test")
 	next := m.skid()
 	if next == old {
@@ -282,6 +288,7 @@ func TestKilledWhileLeavingKernel(t *testing.T) {
 			old := m.skid()
 			m.mustCtl("keys", "enrol", "--ima")
 			m.mustCtl("keys", "enrol", "--file")
+			m.rsaFiles(".prepared")
 			m.digestctl("keys", "revoke", old, "--reason", "test").Run()
 			m.mustExit()
 			m.startDaemon()
@@ -329,5 +336,43 @@ func TestBlobs(t *testing.T) {
 	}
 	if !m.wait(func() bool { return ring.Writable() || !said("blacklist", "") }) {
 		t.Errorf("what was removed is still told of: %+v", m.status().Problems)
+	}
+}
+
+// TestSignerIsNotRevokedWithoutSuccessor: where the kernel accepts lists by the
+// certificate that signs, and would accept none by another, to revoke it would lock the
+// machine out. The kernel that runs is made to refuse every further certificate.
+func TestSignerIsNotRevokedWithoutSuccessor(t *testing.T) {
+	ring := keyringtest.IMA(t)
+	m, err := newMachine(t, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.importKey("vendor")
+	m.rsaIdentity()
+	m.startDaemon()
+	m.mustRPM("-U", m.mustBuild("hello-1-1.noarch"))
+	m.eventually("tlv-hello-0:1-1.noarch")
+	old := m.skid()
+	m.mustCtl("keys", "enrol", "--ima")
+	m.rsaFiles(".prepared")
+	var restricted error
+	keyringtest.InRootsSession(func() {
+		restricted = unix.KeyctlRestrictKeyring(ring, "asymmetric", "builtin_trusted")
+	})
+	if restricted != nil {
+		t.Fatal(restricted)
+	}
+	out, err := m.digestctl("keys", "revoke", old, "--reason", "test").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "cannot revoke the key that signs lists") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	m.wholesome()
+	if skids := m.inKernel(); !slices.Equal(skids, []string{old}) || m.skid() != old {
+		t.Errorf("the kernel has %v, %s signs, want %s", skids, m.skid(), old)
+	}
+	m.mustCtl("sync")
+	if skids := m.inKernel(); !slices.Equal(skids, []string{old}) {
+		t.Errorf("after a comparison the kernel has %v", skids)
 	}
 }

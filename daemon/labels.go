@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 
@@ -58,6 +59,10 @@ func (d *Daemon) bind(e *entry, stale func(label string) bool) {
 	data, err := d.dir.Read(e.Name, nil)
 	if err != nil {
 		d.log.Warn("files not relabelled", "list", e.Name, "error", err)
+		return
+	}
+	if e.Own != "" {
+		d.leaveLabels(d.bindHeir(context.Background(), e, data, func(label string) bool { return label != "" && stale(label) }))
 		return
 	}
 	d.leaveLabels(d.eachLabelled(e.Name, data, func(f *kernel.File, label string) error {

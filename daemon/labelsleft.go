@@ -315,6 +315,9 @@ func (s *snapshot) settleLabel(path string, f *kernel.File, label string) error 
 		return f.RenewLabel(label)
 	}
 	if heir := s.heir(label, nil, []byte(path)); heir != "" {
+		if e := s.list(heir); e != nil && e.Own != "" {
+			return f.RemoveLabel() // whether the file is what that list has is not known here
+		}
 		return f.SetLabel(heir)
 	}
 	if _, rest, err := formatOf(label); err == nil && strings.HasPrefix(rest, "own-") {
@@ -337,12 +340,17 @@ func (d *Daemon) settleAll(ctx context.Context, snap *snapshot, failed map[strin
 		if err != nil {
 			continue
 		}
-		left := d.eachLabelled(e.Name, data, func(f *kernel.File, label string) error {
-			if snap.isActive(label) {
-				return nil
-			}
-			return f.SetLabel(e.Name)
-		})
+		var left []leftFile
+		if e.Own != "" {
+			left = d.bindHeir(ctx, e, data, func(label string) bool { return label != "" && !snap.isActive(label) })
+		} else {
+			left = d.eachLabelled(e.Name, data, func(f *kernel.File, label string) error {
+				if snap.isActive(label) {
+					return nil
+				}
+				return f.SetLabel(e.Name)
+			})
+		}
 		for _, x := range left {
 			if len(failed) >= maxLeftLabels {
 				return true

@@ -40,6 +40,15 @@ func (d *Daemon) labelAll() {
 		if e.State != store.Active {
 			continue
 		}
+		if e.Own != "" {
+			data, err := d.dir.Read(e.Name, nil)
+			if err != nil {
+				d.log.Warn("files not labelled", "list", e.Name, "error", err)
+				continue
+			}
+			d.leaveLabels(d.bindHeir(context.Background(), e, data, func(label string) bool { return label == "" || !snap.isActive(label) }))
+			continue
+		}
 		var left []leftFile
 		err := d.eachFile(e, func(_ digestlist.Algo, _, path []byte) error {
 			// Where there are no labels, as on an EFI system partition, the kernel

@@ -100,7 +100,7 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 			return r, err
 		}
 	}
-	err = d.bindOwn(ctx, r.List, body, &r, report)
+	err = d.bindOwn(ctx, r.List, c.record.Key != "", body, &r, report)
 	if before.Version > 0 && before.Removed.IsZero() && ownBody(d.config.State, before) != ownBody(d.config.State, d.snapshot().own[req.Name]) {
 		if old, oerr := d.openOwnBody(before); oerr == nil {
 			freed := api.OwnResult{}
@@ -183,14 +183,14 @@ func sourceBytes(s api.OwnSource) []byte {
 
 // bindOwn labels the files of an own list, but for those that the list of a
 // package has, under their path and with their content: these stay bound to it.
-func (d *Daemon) bindOwn(ctx context.Context, list string, body []byte, r *api.OwnResult, report func(stage string, done, total int)) error {
+func (d *Daemon) bindOwn(ctx context.Context, list string, imported bool, body []byte, r *api.OwnResult, report func(stage string, done, total int)) error {
 	if !d.config.Labels {
 		return nil
 	}
 	snap := d.snapshot()
 	var left []leftFile
 	n := 0
-	err := digestlist.WalkTLV(body, func(_ digestlist.Algo, digest, p []byte) error {
+	err := digestlist.WalkTLV(body, func(algo digestlist.Algo, digest, p []byte) error {
 		if n++; n%1024 == 0 {
 			report("labelling", n, r.Files)
 			if err := ctx.Err(); err != nil {
@@ -201,7 +201,7 @@ func (d *Daemon) bindOwn(ctx context.Context, list string, body []byte, r *api.O
 			r.Kept++
 			return nil
 		}
-		f, err := d.root.Find(string(p), false)
+		f, err := d.findOwned(p, imported)
 		if err != nil {
 			if missing(err) {
 				r.Missing++
@@ -216,9 +216,17 @@ func (d *Daemon) bindOwn(ctx context.Context, list string, body []byte, r *api.O
 		case err == nil && label == list:
 			err = f.RenewLabel(list) // the kernel must not go by what the list said before
 		case err == nil:
-			err = f.SetLabel(list)
+			if err = d.holds(ctx, f, algo, digest); err == nil {
+				err = f.SetLabel(list)
+			}
 		}
 		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, errOtherContent):
+			r.Missing++ // somebody changed or exchanged it since it was hashed
+		case errors.Is(err, unix.EACCES) && label == "":
+			r.Unlabelled++ // digestd may not read it, and so cannot compare
 		case unlabelled(err) && label == "":
 			r.Unlabelled++ // without one, the kernel looks into every list
 		case err != nil:

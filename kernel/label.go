@@ -76,6 +76,18 @@ func (r *Root) Find(path string, follow bool) (*File, error) {
 	return newFile(fd, path)
 }
 
+// FindExact is Find for a path that was written down with all links resolved: where
+// one is on the way now, somebody exchanged what was there. It returns unix.ELOOP
+// for that.
+func (r *Root) FindExact(path string) (*File, error) {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC | unix.O_NOFOLLOW, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS}
+	fd, err := openat2(int(r.dir.Fd()), path, &how)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return newFile(fd, path)
+}
+
 // Close releases the file.
 func (f *File) Close() error { return unix.Close(f.fd) }
 

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package own_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/digestd/digestd/digestlist"
+)
+
+// publish makes an own list of what was hashed before, as digestctl does when it is
+// done: what is at the paths may have been exchanged since.
+func (m *machine) publish(name string, contents map[string]string) {
+	m.Helper()
+	var entries []digestlist.Entry
+	for path, content := range contents {
+		sum := sha256.Sum256([]byte(content))
+		entries = append(entries, digestlist.Entry{Digest: sum[:], Path: path})
+	}
+	body, err := digestlist.AppendTLV(nil, []digestlist.Group{{Algo: digestlist.SHA256, Entries: entries}})
+	if err != nil {
+		m.Fatal(err)
+	}
+	o := m.connect()
+	const method = "org.digestd1.Manager."
+	var id uint64
+	if err := o.Call(method+"OwnAppend", 0, uint64(0), base64.StdEncoding.EncodeToString(body)).Store(&id); err != nil {
+		m.Fatal(err)
+	}
+	if err := o.Call(method+"OwnPublish", 0, id, name, uint64(0), [][]byte{}, false, false, "").Err; err != nil {
+		m.Fatal(err)
+	}
+}
+
+// A user exchanges what was hashed: a directory for a link, or a file for another
+// name of a package's file. That binds no file of a package to the user's list.
+func TestFilesExchangedSinceTheyWereHashed(t *testing.T) {
+	m := start(t)
+	vendor := m.vendor()
+	m.install(m.pkg(vendor, "hello", "1", map[string]string{"/usr/bin/hello": "hello", "/usr/bin/other": "other"}))
+	m.eventually("tlv-hello-0:1-1.noarch")
+	m.write("/home/u/real/tool", "mine")
+	m.write("/home/u/changed/tool", "theirs")
+	if err := os.Symlink("/usr/bin", m.inside("/home/u/bin")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("real", m.inside("/home/u/alias")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(m.inside("/usr/bin/other"), filepath.Join(m.inside("/home/u/changed"), "other")); err != nil {
+		t.Fatal(err)
+	}
+	m.publish("tools", map[string]string{
+		"/home/u/bin/hello":     "mine",  // a link on the way, and another content
+		"/home/u/bin/other":     "other", // a link on the way
+		"/home/u/changed/other": "mine",  // another content, of a file with two names
+		"/home/u/changed/tool":  "mine",
+		"/home/u/alias/tool":    "mine",
+		"/home/u/real/tool":     "mine",
+	})
+	m.eventually("tlv-hello-0:1-1.noarch", "tlv-own-tools")
+	m.wait(func() bool { return m.label("/home/u/real/tool") == "tlv-own-tools" }, func() string { return m.label("/home/u/real/tool") })
+	unchanged := func(after string) {
+		t.Helper()
+		for path, want := range map[string]string{"/usr/bin/hello": "tlv-hello-0:1-1.noarch", "/usr/bin/other": "tlv-hello-0:1-1.noarch", "/home/u/changed/tool": ""} {
+			if got := m.label(path); got != want {
+				t.Errorf("%s: %s is bound to %q, want %q", after, path, got, want)
+			}
+		}
+	}
+	unchanged("published")
+	// Nor when the labels are written anew, or the list that the files were bound to goes.
+	m.must("sync")
+	m.must("deny", "hello", "--reason", "test")
+	for _, path := range []string{"/usr/bin/hello", "/usr/bin/other"} {
+		if got := m.label(path); got == "tlv-own-tools" {
+			t.Errorf("%s is bound to the user's list", path)
+		}
+	}
+	m.must("deny", "lift", "hello", "--reason", "test")
+	m.eventually("tlv-hello-0:1-1.noarch", "tlv-own-tools")
+	unchanged("the list returned")
+}

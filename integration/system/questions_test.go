@@ -130,6 +130,61 @@ func TestManyQuestions(t *testing.T) {
 	t.Logf("median %v, longest %v, %d kB", took[len(took)/2], took[len(took)-1], most)
 }
 
+// TestVetoUnderQuestions lets users ask as much as they can, also about a file whose
+// reading takes long, while rpm installs an older version: it is refused in time,
+// and root's questions are answered.
+func TestVetoUnderQuestions(t *testing.T) {
+	m := start(t)
+	old, newer := m.mustBuild("hello-1-1.noarch", "/usr/share/hello=one"), m.mustBuild("hello-2-1.noarch", "/usr/share/hello=two")
+	m.mustRPM("-U", newer)
+	large := m.path("root", "large")
+	if err := os.WriteFile(large, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(large, 4<<30); err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer close(stop)
+	for _, uid := range systemUsers(t, 10) {
+		for range 4 {
+			conn := m.bus.ConnectAs(uid)
+			for range 8 {
+				group.Go(func() {
+					for {
+						select {
+						case <-stop:
+							return
+						default:
+						}
+						digestdOn(conn).Call(api.Interface+".Why", 0, large)
+						digestdOn(conn).Call(api.Interface+".Lists", 0, "", uint32(0), uint32(0))
+						digestdOn(conn).Call(api.Interface+".Sync", 0)
+					}
+				})
+			}
+		}
+	}
+	time.Sleep(time.Second)
+	for range 2 {
+		if out, err := m.rpm("-U", "--oldpackage", old).CombinedOutput(); err == nil || !strings.Contains(string(out), "older") {
+			t.Fatalf("the older version was not refused: %v\n%s", err, out)
+		}
+	}
+	started := time.Now()
+	if out := m.mustCtl("why", m.path("root/usr/share/hello")); !strings.Contains(out, "vouched for by hello-2-1.noarch") {
+		t.Errorf("root is told %s", out)
+	}
+	if took := time.Since(started); took > 5*time.Second {
+		t.Errorf("root waited %v", took)
+	}
+	if n := strings.Count(m.log.String(), "call refused"); n > 60 {
+		t.Errorf("%d refusals are in the log", n)
+	}
+}
+
 // systemUsers returns ordinary users that the machine has: a bus lets no others in.
 func systemUsers(t *testing.T, most int) (uids []int) {
 	t.Helper()

@@ -300,6 +300,43 @@ func TestJudgedByOtherRules(t *testing.T) {
 	}
 }
 
+// TestJudgedInATransactionTakenOver: a digestd that replaces another one in the middle of
+// a transaction, as its own upgrade does, does not wait for the end of that to judge.
+func TestJudgedInATransactionTakenOver(t *testing.T) {
+	t.Parallel()
+	g := newManager(t)
+	g.importKey("vendor")
+	s := divided(t, "divided and upgraded", time.Now().Add(-time.Hour))
+	write(t, g.path("keys.d", "divided.asc"), s.armor)
+	g.config = "unsigned = \"allow\"\n"
+	g.up()
+	g.mustRPM("-U", g.mustBuild("hello-1-1.noarch"), g.mustBuild("plain-1-1.noarch", "key="), g.mustBuild("sub-1-1.noarch", "key=divided and upgraded"))
+	gate, wait, open := g.gate("")
+	if err := exec.Command("cp", gate, g.path("packages", "gate-1-1.noarch.rpm")).Run(); err != nil {
+		t.Fatal(err)
+	}
+	rpm := g.rpm("-U", "gate-1-1.noarch.rpm")
+	if err := rpm.Start(); err != nil {
+		t.Fatal(err)
+	}
+	wait()
+	g.down()
+	g.editLists(t, func(list map[string]any) { delete(list, "rules"); delete(list, "signature") })
+	write(t, g.path("keys.d", "divided.asc"), s.withoutSubkeys(t, packet.KeyCompromised, time.Now()))
+	g.config = "unsigned = \"withhold\"\n"
+	g.up()
+	got := slices.DeleteFunc(g.lists(), func(name string) bool { return name == "tlv-gate-0:1-1.noarch" })
+	if !slices.Equal(got, []string{"tlv-hello-0:1-1.noarch"}) {
+		t.Errorf("when the start was over the list directory had %v", got)
+	}
+	open()
+	if err := rpm.Wait(); err != nil {
+		t.Error(err)
+	}
+	g.eventually("tlv-hello-0:1-1.noarch")
+	g.wholesome()
+}
+
 // editLists changes the records of lists in the index, which is not in use, and makes
 // it one of schema 1.
 func (m *machine) editLists(t *testing.T, edit func(list map[string]any)) {

@@ -65,6 +65,7 @@ func (s *state) apply(found []installedPackage) (r reconciled, err error) {
 		}
 	}
 	s.tellOfLeftOut(&r.out)
+	s.noteMoved(found)
 	if initial && r.Published > 0 {
 		s.event(store.Event{Kind: "first-sync", Text: fmt.Sprintf("%d lists published", r.Published)})
 	}
@@ -87,6 +88,20 @@ func (s *state) apply(found []installedPackage) (r reconciled, err error) {
 		s.interrupted = s.interrupted || was
 	}
 	return r, err
+}
+
+// noteMoved records where rpm installed the files of packages that it relocated.
+func (s *state) noteMoved(found []installedPackage) {
+	for _, p := range found {
+		e := s.byHeader[p.header]
+		if e == nil || p.err != nil || slices.EqualFunc(e.Moved, p.moved, header.Relocation.Equal) {
+			continue
+		}
+		moved := *e
+		moved.Moved = p.moved
+		s.put(&moved)
+		s.batch.PutList(moved.List)
+	}
 }
 
 // publishes reports whether a list is to come into the directory, for one of found.

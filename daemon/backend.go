@@ -213,7 +213,7 @@ func (d *Daemon) Floors(context.Context) ([]api.Floor, error) {
 // Sync brings the lists in step with rpm's database.
 func (d *Daemon) Sync(ctx context.Context, by api.Actor, report func(stage string, done, total int)) (api.SyncResult, error) {
 	d.log.Info("sync asked for", "uid", by.UID, "pid", by.PID)
-	result, err := d.runSync(ctx, "asked for", report)
+	result, err := d.runSync(ctx, reasonAsked, report)
 	if err == nil {
 		err = d.onState(ctx, func(s *state) error {
 			s.solved("index-lost")

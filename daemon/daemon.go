@@ -57,6 +57,9 @@ type Daemon struct {
 	rested       chan struct{} // the same, for the watcher
 	timed        chan struct{} // what ends or begins at a certain time may have changed
 	listsChanged chan struct{} // what is vouched for may have
+	databaseRead atomic.Bool   // a comparison has read rpm's database since files were signed
+	signAnew     atomic.Bool   // every file is to be looked at again
+	goneLists    goneLists
 	denying      chan struct{} // what is denied has changed
 	chores       chan struct{} // the state has something left to do
 	labelsWanted chan struct{} // labels are to be written
@@ -144,6 +147,9 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 	s := newState(c, mode, unsigned, d.index, d.dir, kernel.UnitOf, log, d.now)
 	s.signer, s.certificates = d.maker.Load().signer(), append([]*x509.Certificate{id.cert}, old...)
 	s.listsChanged, s.timed, s.chores, s.labelsWanted = d.listsChanged, d.timed, d.chores, d.labelsWanted
+	if d.config.IMASignatures {
+		s.goneLists = &d.goneLists
+	}
 	if err = s.load(recovery.Rebuild()); err != nil {
 		return nil, err
 	}

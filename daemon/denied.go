@@ -390,7 +390,7 @@ func (d *Daemon) refreshOmitted(r *reduction) {
 	var left []leftFile
 	defer func() { d.leaveLabels(left) }()
 	for _, path := range r.omitted.paths {
-		f, err := d.root.Find(string(path), false)
+		f, err := d.root.Find(r.entry.Moved.Path(string(path)), false)
 		if err != nil {
 			continue // there is no such file, or no regular one
 		}

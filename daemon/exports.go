@@ -33,6 +33,7 @@ type export struct {
 	write func(w io.Writer, files neighbours.Files) (written, skipped int, err error)
 	after func()
 	sum   []byte // of what was written last
+	wide  wideFiles
 }
 
 func (d *Daemon) exports() (all []*export) {
@@ -74,6 +75,9 @@ func (d *Daemon) neighboursLoop(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-d.listsChanged:
+		case <-signer.again:
+			d.exported("ima-signatures", signer.follow(ctx))
+			continue
 		}
 		d.exported("ima-signatures", signer.follow(ctx))
 		for d.snapshot().open > 0 {
@@ -98,9 +102,10 @@ func (d *Daemon) neighboursLoop(ctx context.Context) error {
 func (d *Daemon) exported(name string, err error) {
 	d.onState(context.Background(), func(s *state) error {
 		had := len(s.problems)
-		s.solved(name)
-		if err != nil {
-			s.problem(name, api.SeverityWarning, err.Error(), "mend the cause, or take "+name+" out of the configuration; then: systemctl restart digestd")
+		if err == nil {
+			s.solved(name)
+		} else {
+			s.problem(name, api.SeverityWarning, err.Error(), "mend the cause: digestd tries again by itself; or take "+name+" out of the configuration, then: systemctl restart digestd")
 		}
 		if err != nil || len(s.problems) != had {
 			s.publish()
@@ -123,10 +128,14 @@ func (d *Daemon) writeExport(e *export) (err error) {
 		}
 	}()
 	sum := sha256.New()
-	written, skipped, err := e.write(io.MultiWriter(f, sum), d.vouchedFiles())
+	var left failures
+	e.wide.begin(d.root)
+	written, skipped, err := e.write(io.MultiWriter(f, sum), d.vouchedFiles(&e.wide, &left))
+	e.wide.end()
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", e.path, err)
 	}
+	d.tellOfLeft(e, &left)
 	if same := sum.Sum(nil); bytes.Equal(same, e.sum) && exists(e.path) {
 		f.Close()
 		return os.Remove(f.Name())
@@ -170,7 +179,11 @@ func (d *Daemon) tellFapolicyd() {
 
 // vouchedFiles yields the files that active lists vouch for and that are there,
 // by the directory they really lie in.
-func (d *Daemon) vouchedFiles() neighbours.Files {
+//
+// Others know files by their SHA-256. Where a list has another digest, that of the
+// content is taken, if the content is what the list has; else the file has no SHA256.
+// What cannot be read is added to left.
+func (d *Daemon) vouchedFiles(wide *wideFiles, left *failures) neighbours.Files {
 	return func(yield func(neighbours.File, error) bool) {
 		dirs := dirCache{root: d.root}
 		defer dirs.close()
@@ -181,7 +194,10 @@ func (d *Daemon) vouchedFiles() neighbours.Files {
 			}
 			stopped := false
 			err := d.eachFile(e, func(algo digestlist.Algo, digest, name []byte) error {
-				if algo != digestlist.SHA256 || len(name) == 0 || name[0] != '/' {
+				if len(e.Moved) > 0 {
+					name = []byte(e.Moved.Path(string(name)))
+				}
+				if len(name) == 0 || name[0] != '/' {
 					return nil
 				}
 				slash := bytes.LastIndexByte(name, '/')
@@ -189,11 +205,16 @@ func (d *Daemon) vouchedFiles() neighbours.Files {
 				if dir == nil {
 					return nil
 				}
+				var err error
 				size, ok := dir.Size(string(name[slash+1:]))
 				if !ok {
 					return nil
 				}
 				path = append(append(path[:0], dir.Path...), name[slash:]...)
+				if algo != digestlist.SHA256 {
+					digest, err = wide.sha256(string(path), vouchedFile{algo, string(digest)})
+					left.add(err)
+				}
 				if !yield(neighbours.File{Path: path, Size: size, SHA256: digest}, nil) {
 					stopped = true
 					return io.EOF
@@ -237,16 +258,30 @@ func (c *dirCache) close() {
 // maxHashed bounds the file that is read for an export, in bytes.
 const maxHashed = 4 << 30
 
-// contentDigest reads a file.
-func contentDigest(f *kernel.File) ([]byte, error) {
+// contentDigests reads a file once, and returns its SHA-256 and its digests by the
+// algorithms of want.
+func contentDigests(f *kernel.File, want []vouchedFile) (map[digestlist.Algo][]byte, error) {
 	r, err := f.Open()
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	var h hash.Hash = sha256.New()
-	if _, err := io.Copy(h, io.LimitReader(r, maxHashed)); err != nil {
+	hashes := map[digestlist.Algo]hash.Hash{digestlist.SHA256: sha256.New()}
+	for _, v := range want {
+		if h := cryptoHash(v.algo); h != 0 && hashes[v.algo] == nil {
+			hashes[v.algo] = h.New()
+		}
+	}
+	all := make([]io.Writer, 0, len(hashes))
+	for _, h := range hashes {
+		all = append(all, h)
+	}
+	if _, err := io.Copy(io.MultiWriter(all...), io.LimitReader(r, maxHashed)); err != nil {
 		return nil, err
 	}
-	return h.Sum(nil), nil
+	sums := make(map[digestlist.Algo][]byte, len(hashes))
+	for algo, h := range hashes {
+		sums[algo] = h.Sum(nil)
+	}
+	return sums, nil
 }

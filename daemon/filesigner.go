@@ -3,32 +3,21 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/rand"
-	"crypto/rsa"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"strings"
 	"time"
 
-	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/header"
-	"github.com/digestd/digestd/hooks/wire"
-	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/rpmdb"
 	"github.com/digestd/digestd/store"
 )
 
 // metaSigned is set in the index while files may bear signatures of ours.
 const metaSigned = "ima-signatures"
-
-// signBudget bounds how long a package manager waits for the signatures of one
-// package's files; what is left then is signed when the transaction is over.
-const signBudget = 3 * time.Second
 
 // executable reports whether a kernel may run or load the file: what is marked so,
 // and what libraries and kernel modules are called.
@@ -48,81 +37,50 @@ func executable(f header.File) bool {
 	return strings.HasSuffix(base, ".ko") || strings.HasSuffix(base, ".so") || strings.Contains(base, ".so.")
 }
 
-// imaSignature signs a file's SHA-256 by the machine's key.
-func (id *identity) imaSignature(digest []byte) ([]byte, error) {
-	sig, err := id.key.Sign(rand.Reader, digest, crypto.SHA256)
-	if err != nil {
-		return nil, fmt.Errorf("cannot sign file: %w", err)
-	}
-	return kernel.IMASignature{Hash: uint8(digestlist.SHA256), KeyID: keyID(id.cert.SubjectKeyId), Signature: sig}.Value(), nil
-}
-
-// keyID is how signatures on files name a certificate.
-func keyID(ski []byte) (id [4]byte) {
-	copy(id[:], ski[max(0, len(ski)-4):])
-	return id
-}
-
-// signed reports whether value is id's signature over that digest.
-func (id *identity) signed(value, digest []byte) bool {
-	s, err := kernel.ParseIMASignature(value)
-	if err != nil || s.Hash != uint8(digestlist.SHA256) || s.KeyID != keyID(id.cert.SubjectKeyId) {
-		return false
-	}
-	switch key := id.key.Public().(type) {
-	case *ecdsa.PublicKey:
-		return ecdsa.VerifyASN1(key, digest, s.Signature)
-	case *rsa.PublicKey:
-		return rsa.VerifyPKCS1v15(key, crypto.SHA256, digest, s.Signature) == nil
-	}
-	return false
-}
-
-// vouched reads which digest an active list has for each path.
-func (d *Daemon) vouched(e *entry) (map[string]string, error) {
-	files := make(map[string]string, e.Files)
-	err := d.eachFile(e, func(algo digestlist.Algo, digest, path []byte) error {
-		if algo == digestlist.SHA256 {
-			files[string(path)] = string(digest)
-		}
-		return nil
-	})
-	return files, err
-}
-
-// signaturesFor makes the signatures that the plugin puts on a package's files
-// while they are unpacked, before a scriptlet can run one.
-func (d *Daemon) signaturesFor(h *header.Header, list string) (sigs []wire.FileSignature, err error) {
-	e := d.snapshot().list(list)
-	if e == nil {
-		e = &entry{List: store.List{Name: list}}
-	}
-	files, err := d.vouched(e)
-	if err != nil {
-		return nil, fmt.Errorf("cannot sign files of %s: %w", list, err)
-	}
-	id, until := d.maker.Load().identity, time.Now().Add(signBudget)
-	err = h.Files(func(f header.File) error {
-		if !executable(f) || files[f.Path()] != string(f.Digest) || time.Now().After(until) {
-			return nil
-		}
-		value, err := id.imaSignature(f.Digest)
-		sigs = append(sigs, wire.FileSignature{File: uint32(f.Index), Value: value})
-		return err
-	})
-	return sigs, err
-}
-
 // fileSigner keeps the signatures on the files of installed packages as lists
 // allow. One goroutine uses it.
 type fileSigner struct {
-	d    *Daemon
-	done map[store.Digest]string // what the files of an installed header were last made to be
-	off  bool                    // no file shall have one
+	d     *Daemon
+	done  map[instance]string                     // what the files of an installed package were last made to be
+	stale bool                                    // rpm's database may have other packages than were seen last
+	off   bool                                    // no file shall have a signature
+	rest  time.Duration                           // before what failed is tried again; 0 when nothing did
+	again <-chan time.Time                        // when it is
+	cache map[store.Digest]map[string]vouchedFile // of lists that were read last, by their files
+}
+
+// instance is one installation of a package: the same header installed again
+// brings other files.
+type instance struct {
+	header    store.Digest
+	number    uint32 // in rpm's database
+	installed uint32 // when, in seconds since 1970
 }
 
 func newFileSigner(d *Daemon) *fileSigner {
-	return &fileSigner{d: d, done: map[store.Digest]string{}, off: !d.config.IMASignatures}
+	return &fileSigner{d: d, done: map[instance]string{}, cache: map[store.Digest]map[string]vouchedFile{}, stale: true, off: !d.config.IMASignatures}
+}
+
+// filesToSign tells the goroutine that signs files that rpm's database was read. If
+// anew is set it looks at every file, also those that it has seen.
+func (d *Daemon) filesToSign(anew bool) {
+	d.databaseRead.Store(true)
+	if anew {
+		d.signAnew.Store(true)
+	}
+	d.wakeNeighbours()
+}
+
+// wakeNeighbours has what others read of the lists brought up to date.
+func (d *Daemon) wakeNeighbours() { wake(d.listsChanged) }
+
+func (s *state) wakeNeighbours() { wake(s.listsChanged) }
+
+func wake(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 // switchedOff reports whether there are signatures to take back.
@@ -134,11 +92,42 @@ func (f *fileSigner) switchedOff() (off bool) {
 	return off
 }
 
-// follow brings the files of all packages whose lists have changed in line with
-// them.
+// errPutOff means that files are left to sign, for which it is not the time: packages
+// change, or signatures have to go first.
+var errPutOff = errors.New("files are left to sign")
+
+// follow brings the files of all packages in line with the lists. What fails is
+// tried again after a pause that grows.
 func (f *fileSigner) follow(ctx context.Context) error {
 	if f.off {
 		return nil
+	}
+	err := f.catchUp(ctx)
+	f.again = nil
+	switch {
+	case errors.Is(err, errPutOff):
+		return nil
+	case err == nil:
+		f.rest = 0
+	default:
+		f.rest = min(max(2*f.rest, firstChore), lastChore)
+		f.again = time.After(f.rest)
+		f.stale = true
+	}
+	return err
+}
+
+func (f *fileSigner) catchUp(ctx context.Context) error {
+	if f.d.signAnew.Swap(false) {
+		clear(f.done)
+		f.stale = true
+	}
+	if f.d.databaseRead.Swap(false) {
+		f.stale = true
+	}
+	gone, err := f.takeGone(ctx)
+	if err != nil {
+		return err
 	}
 	snap, id := f.d.snapshot(), f.d.maker.Load().identity
 	want := make(map[store.Digest]*entry, len(snap.entries))
@@ -153,36 +142,101 @@ func (f *fileSigner) follow(ctx context.Context) error {
 		}
 		return "none"
 	}
-	if !f.behind(want, goal, snap.open > 0) {
-		return nil
-	}
-	if err := f.remember(ctx, true); err != nil {
+	err = f.unsign(snap, id, gone)
+	changing := snap.open > 0
+	if !f.behind(want, goal, changing) {
 		return err
 	}
-	installed := map[store.Digest]bool{}
-	err := f.eachInstalled(ctx, func(digest store.Digest, h *header.Header) error {
-		installed[digest] = true
-		if f.done[digest] == goal(digest) {
+	if rerr := f.remember(ctx, true); rerr != nil {
+		return rerr
+	}
+	// Signatures that must go do not wait for those that are to come, which may
+	// take a slow key minutes.
+	var failed failures
+	failed.add(err)
+	left := map[instance]bool{}
+	installed := map[instance]bool{}
+	failed.add(f.eachInstalled(ctx, func(i instance, h *header.Header) error {
+		installed[i] = true
+		if f.done[i] == goal(i.header) {
 			return nil
 		}
-		err := f.settle(snap, id, h, want[digest])
-		if err == nil {
-			f.done[digest] = goal(digest) // else it is tried again at the next change
+		more, err := f.settle(snap, id, h, want[i.header], false)
+		switch {
+		case more:
+			left[i] = true
+			delete(f.done, i)
+		case err == nil:
+			f.done[i] = goal(i.header)
 		}
-		return err
-	})
-	for digest := range f.done {
-		if !installed[digest] {
-			delete(f.done, digest)
+		failed.add(err)
+		return nil
+	}))
+	if failed.n == 0 {
+		for i := range f.done {
+			if !installed[i] {
+				delete(f.done, i)
+			}
 		}
+		f.stale = changing
 	}
-	return err
+	if len(left) > 0 {
+		if changing {
+			return cmp.Or(failed.err(), errPutOff)
+		}
+		err := f.eachInstalled(ctx, func(i instance, h *header.Header) error {
+			if !left[i] {
+				return nil
+			}
+			_, err := f.settle(snap, id, h, want[i.header], true)
+			if errors.Is(err, errPutOff) {
+				return err
+			}
+			if err == nil {
+				f.done[i] = goal(i.header)
+			}
+			failed.add(err)
+			return nil
+		})
+		if errors.Is(err, errPutOff) {
+			f.stale = true
+			return cmp.Or(failed.err(), err)
+		}
+		failed.add(err)
+	}
+	return failed.err()
+}
+
+// failures counts errors and keeps the first.
+type failures struct {
+	first error
+	n     int
+}
+
+func (f *failures) add(err error) {
+	if err != nil {
+		f.n++
+		f.first = cmp.Or(f.first, err)
+	}
+}
+
+func (f *failures) err() error {
+	if f.n > 1 {
+		return fmt.Errorf("%w; and %s like it", f.first, plural(f.n-1, "failure"))
+	}
+	return f.first
 }
 
 // takeBack removes all our signatures, since they were switched off.
 func (f *fileSigner) takeBack(ctx context.Context) error {
 	snap, id := f.d.snapshot(), f.d.maker.Load().identity
-	err := f.eachInstalled(ctx, func(_ store.Digest, h *header.Header) error { return f.settle(snap, id, h, nil) })
+	var failed failures
+	failed.add(f.eachInstalled(ctx, func(_ instance, h *header.Header) error {
+		_, err := f.settle(snap, id, h, nil, false)
+		failed.add(err)
+		return nil
+	}))
+	err := failed.err()
 	if err == nil {
 		err = f.remember(ctx, false)
 	}
@@ -192,9 +246,9 @@ func (f *fileSigner) takeBack(ctx context.Context) error {
 	return err
 }
 
-// eachInstalled calls fn for each header of rpm's database that can be read. It
-// goes on after an error of fn, and returns the last.
-func (f *fileSigner) eachInstalled(ctx context.Context, fn func(store.Digest, *header.Header) error) error {
+// eachInstalled calls fn for each header of rpm's database that can be read, until
+// it returns an error.
+func (f *fileSigner) eachInstalled(ctx context.Context, fn func(instance, *header.Header) error) error {
 	dir, err := f.d.locateDB()
 	if errors.Is(err, rpmdb.ErrNoDatabase) {
 		return nil
@@ -206,43 +260,44 @@ func (f *fileSigner) eachInstalled(ctx context.Context, fn func(store.Digest, *h
 	if err != nil {
 		return fmt.Errorf("cannot sign files: %w", err)
 	}
-	var failed error
-	err = db.Headers(ctx, func(_ uint32, blob []byte) error {
+	err = db.Headers(ctx, func(number uint32, blob []byte) error {
 		h, err := header.Parse(blob)
 		if err != nil {
 			return nil
 		}
-		if digest, err := h.Digest(); err == nil {
-			if err := fn(digest, h); err != nil {
-				failed = err
-			}
+		digest, err := h.Digest()
+		if err != nil {
+			return nil
 		}
-		return nil
+		when, _ := h.Unsigned().Uint32(header.TagInstallTime)
+		return fn(instance{digest, number, when}, h)
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errPutOff) {
 		return fmt.Errorf("cannot sign files: %w", err)
 	}
-	return failed
+	return err
 }
 
 // behind reports whether some package's files may not be as its list allows.
 // While packages change only what went counts: what comes is signed as it is
 // unpacked, and is not in rpm's database yet.
 func (f *fileSigner) behind(want map[store.Digest]*entry, goal func(store.Digest) string, changing bool) bool {
-	for header, was := range f.done {
-		if want[header] == nil && was != "none" {
+	seen := make(map[store.Digest]bool, len(f.done))
+	for i, was := range f.done {
+		if want[i.header] == nil && was != "none" {
 			return true
 		}
+		seen[i.header] = seen[i.header] || was == goal(i.header)
 	}
 	if changing {
 		return false
 	}
 	for header := range want {
-		if f.done[header] != goal(header) {
+		if !seen[header] {
 			return true
 		}
 	}
-	return len(f.done) == 0
+	return f.stale
 }
 
 // remember notes in the index whether files may bear signatures of ours, before
@@ -260,115 +315,4 @@ func (f *fileSigner) remember(ctx context.Context, signs bool) error {
 		s.signsFiles = signs
 		return nil
 	})
-}
-
-// settle signs the files of one installed package that e vouches for, and takes
-// our signature off the others; e is nil when no list does.
-func (f *fileSigner) settle(snap *snapshot, id *identity, h *header.Header, e *entry) error {
-	files := map[string]string{}
-	if e != nil {
-		var err error
-		if files, err = f.d.vouched(e); err != nil {
-			return fmt.Errorf("cannot sign files of %s: %w", e.Name, err)
-		}
-	}
-	var failed error
-	err := h.Files(func(file header.File) error {
-		if !executable(file) {
-			return nil
-		}
-		want := file.Digest
-		if files[file.Path()] != string(file.Digest) {
-			want = nil
-		}
-		if err := f.settleFile(snap, id, file.Path(), want); err != nil {
-			failed = err
-		}
-		return nil
-	})
-	return errors.Join(err, failed)
-}
-
-func (f *fileSigner) settleFile(snap *snapshot, id *identity, path string, want []byte) error {
-	file, err := f.d.root.Find(path, false)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, kernel.ErrNotRegular) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("cannot sign %s: %w", path, err)
-	}
-	defer file.Close()
-	value, err := file.IMA()
-	if err != nil {
-		return fmt.Errorf("cannot sign %s: %w", path, err)
-	}
-	if f.shared(snap, path, want) {
-		// Several packages have it, maybe each its own: what lies there decides.
-		if want, err = f.contentVouched(snap, path, file); err != nil {
-			return fmt.Errorf("cannot sign %s: %w", path, err)
-		}
-	}
-	switch {
-	case want != nil && !id.signed(value, want):
-		if value, err = id.imaSignature(want); err == nil {
-			err = file.SetIMA(value)
-		}
-	case want == nil && ours(snap, value):
-		err = file.RemoveIMA()
-	}
-	if err != nil {
-		return fmt.Errorf("cannot sign %s: %w", path, err)
-	}
-	return nil
-}
-
-// shared reports whether lists other than the one that was asked about may have
-// the path.
-func (f *fileSigner) shared(snap *snapshot, path string, want []byte) bool {
-	lists := 0
-	if want != nil {
-		lists = -1
-	}
-	for e := range snap.lookup.withPath(pathRef([]byte(path))) {
-		if e.active() && !e.broken {
-			lists++
-		}
-	}
-	return lists > 0 && !f.off
-}
-
-// contentVouched returns the file's digest, if an active list has it under that
-// path, else nil.
-func (f *fileSigner) contentVouched(snap *snapshot, path string, file *kernel.File) ([]byte, error) {
-	sum, err := contentDigest(file)
-	if err != nil {
-		return nil, err
-	}
-	for e := range snap.lookup.withPath(pathRef([]byte(path))) {
-		if !e.active() || e.broken {
-			continue
-		}
-		files, err := f.d.vouched(e)
-		if err != nil {
-			return nil, err
-		}
-		if files[path] == string(sum) {
-			return sum, nil
-		}
-	}
-	return nil, nil
-}
-
-// ours reports whether one of this machine's keys signed the file, now or before.
-func ours(snap *snapshot, value []byte) bool {
-	s, err := kernel.ParseIMASignature(value)
-	if err != nil {
-		return false
-	}
-	for _, c := range snap.certificates {
-		if s.KeyID == keyID(c.SubjectKeyId) {
-			return true
-		}
-	}
-	return false
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/hooks/wire"
@@ -39,12 +40,14 @@ func (s *session) header(ctx context.Context, m *wire.Header) error {
 			reply.Notes = []wire.Note{{Level: wire.LevelWarning, Text: "digestd: " + a.omitted.text(a.pkg.String())}}
 		}
 	}
-	if reply.Decision == wire.ListNamed && s.d.config.IMASignatures && !s.txn.dbOnly {
+	if reply.Decision == wire.ListNamed && s.d.config.IMASignatures && !s.txn.dbOnly && s.signing < signBudget {
 		// What could not be signed now is when the transaction is over.
 		if h, err := header.ParseImmutable(m.Region); err == nil {
-			if reply.Signatures, err = s.d.signaturesFor(h, reply.Name); err != nil {
+			began := time.Now()
+			if reply.Signatures, err = s.d.signaturesFor(ctx, h, reply.Name, signBudget-s.signing); err != nil {
 				s.log.Warn("files not signed", "element", m.Element, "error", err)
 			}
+			s.signing += time.Since(began)
 		}
 	}
 	return s.conn.Write(reply, frameDeadline)

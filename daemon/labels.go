@@ -65,7 +65,7 @@ func (d *Daemon) bind(e *entry, stale func(label string) bool) {
 		d.leaveLabels(d.bindHeir(context.Background(), e, data, func(label string) bool { return label != "" && stale(label) }))
 		return
 	}
-	d.leaveLabels(d.eachLabelled(e.Name, data, func(f *kernel.File, label string) error {
+	d.leaveLabels(d.eachLabelled(e, data, func(f *kernel.File, label string) error {
 		if !stale(label) {
 			return nil
 		}
@@ -131,7 +131,7 @@ func (d *Daemon) renew(lists []withdrawn) {
 				continue
 			}
 		}
-		d.leaveLabels(d.eachLabelled(name, data, func(f *kernel.File, label string) error {
+		d.leaveLabels(d.eachLabelled(w.entry, data, func(f *kernel.File, label string) error {
 			if label != name {
 				return nil
 			}
@@ -145,23 +145,32 @@ func (d *Daemon) renew(lists []withdrawn) {
 func (d *Daemon) renewNamed(names ...string) {
 	lists := make([]withdrawn, 0, len(names))
 	for _, name := range names {
-		lists = append(lists, withdrawn{entry: &entry{List: store.List{Name: name}}})
+		lists = append(lists, withdrawn{entry: d.named(name)})
 	}
 	d.renew(lists)
+}
+
+// named returns the entry of a list, or one that has nothing but the name.
+func (d *Daemon) named(name string) *entry {
+	if e := d.snapshot().list(name); e != nil {
+		return e
+	}
+	return &entry{List: store.List{Name: name}}
 }
 
 // eachLabelled calls fn for each regular file of a list that is there and has a
 // label. A file for which that fails keeps nothing from the others: it is returned,
 // unless it lies where there are no labels.
-func (d *Daemon) eachLabelled(name string, list []byte, fn func(f *kernel.File, label string) error) (left []leftFile) {
-	err := walkList(name, list, func(_ digestlist.Algo, _, path []byte) error {
-		if err := d.withLabel(path, fn); err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
-			left = append(left, leftFile{string(path), err})
+func (d *Daemon) eachLabelled(e *entry, list []byte, fn func(f *kernel.File, label string) error) (left []leftFile) {
+	err := walkList(e.Name, list, func(_ digestlist.Algo, _, name []byte) error {
+		path := e.Moved.Path(string(name))
+		if err := d.withLabel([]byte(path), fn); err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
+			left = append(left, leftFile{path, err})
 		}
 		return nil
 	})
 	if err != nil {
-		d.log.Warn("files of a list not labelled", "list", name, "error", err)
+		d.log.Warn("files of a list not labelled", "list", e.Name, "error", err)
 	}
 	return left
 }

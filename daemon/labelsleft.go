@@ -244,7 +244,7 @@ func (d *Daemon) renewQuietly(ctx context.Context, names []string) {
 		if err != nil {
 			continue // it is gone, or about to be looked into
 		}
-		left := d.eachLabelled(name, data, func(f *kernel.File, label string) error {
+		left := d.eachLabelled(d.named(name), data, func(f *kernel.File, label string) error {
 			if label != name {
 				return nil
 			}
@@ -344,7 +344,7 @@ func (d *Daemon) settleAll(ctx context.Context, snap *snapshot, failed map[strin
 		if e.Own != "" {
 			left = d.bindHeir(ctx, e, data, func(label string) bool { return label != "" && !snap.isActive(label) })
 		} else {
-			left = d.eachLabelled(e.Name, data, func(f *kernel.File, label string) error {
+			left = d.eachLabelled(e, data, func(f *kernel.File, label string) error {
 				if snap.isActive(label) {
 					return nil
 				}

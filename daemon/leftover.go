@@ -28,6 +28,7 @@ func (s *state) takeAwayAll(names []string, out func()) (contents [][]byte) {
 			s.leave(name, errs[i])
 		} else {
 			s.notLeft(name)
+			s.lose(name, contents[i])
 		}
 	}
 	s.tellOfLeftovers()
@@ -76,6 +77,7 @@ func (s *state) retryLeftovers() (left bool) {
 		s.log.Info("list removed at last", "list", name)
 		s.notLeft(name)
 		if contents[i] != nil {
+			s.lose(name, contents[i])
 			s.freed = append(s.freed, withdrawn{&entry{List: store.List{Name: name}}, contents[i]})
 		}
 	}

@@ -22,7 +22,7 @@ func (d *Daemon) Reconcile(ctx context.Context) (api.SyncResult, error) {
 		<-d.owner.done
 	}()
 	go d.owner.run(ownerCtx)
-	result, err := d.runSync(ctx, "asked for", func(string, int, int) {})
+	result, err := d.runSync(ctx, reasonAsked, func(string, int, int) {})
 	if err == nil && d.config.Labels {
 		d.labelAll()
 	}
@@ -50,11 +50,12 @@ func (d *Daemon) labelAll() {
 			continue
 		}
 		var left []leftFile
-		err := d.eachFile(e, func(_ digestlist.Algo, _, path []byte) error {
+		err := d.eachFile(e, func(_ digestlist.Algo, _, name []byte) error {
+			path := e.Moved.Path(string(name))
 			// Where there are no labels, as on an EFI system partition, the kernel
 			// looks into every list.
 			if err := d.labelUnbound(snap, e, path); err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
-				left = append(left, leftFile{string(path), err})
+				left = append(left, leftFile{path, err})
 			}
 			return nil
 		})
@@ -66,8 +67,8 @@ func (d *Daemon) labelAll() {
 }
 
 // labelUnbound labels a file of e unless it names an active list.
-func (d *Daemon) labelUnbound(snap *snapshot, e *entry, path []byte) error {
-	f, err := d.root.Find(string(path), false)
+func (d *Daemon) labelUnbound(snap *snapshot, e *entry, path string) error {
+	f, err := d.root.Find(path, false)
 	if err != nil {
 		if missing(err) {
 			return nil

@@ -35,6 +35,7 @@ type installedPackage struct {
 	header store.Digest
 	fresh  *candidate // nil when its list stands already
 	err    error
+	moved  header.Relocations
 	number uint32 // of a header that does not say what package it is
 }
 
@@ -295,6 +296,10 @@ func (m *maker) recognise(blob []byte, standing map[store.Digest]*entry, keyring
 		return p
 	}
 	p.header = digest
+	if p.moved, err = h.Relocations(); err != nil {
+		p.err = err
+		return p
+	}
 	if e := standing[p.header]; e != nil && m.suits(e, h) {
 		return p
 	}

@@ -70,18 +70,19 @@ func (d *Daemon) serveHooks(ctx context.Context, l *net.UnixListener) error {
 
 // session is one connection of a package manager.
 type session struct {
-	d      *Daemon
-	peer   wire.Peer
-	raw    *net.UnixConn
-	conn   *wire.Conn // on raw
-	txn    *transaction
-	work   workspace
-	log    *slog.Logger
-	begun  bool                  // under another digestd
-	reload bool                  // the keyring was read anew for this transaction
-	seen   map[store.Digest]bool // headers whose lists it published
-	nolist []string
-	broken error
+	d       *Daemon
+	peer    wire.Peer
+	raw     *net.UnixConn
+	conn    *wire.Conn // on raw
+	txn     *transaction
+	work    workspace
+	log     *slog.Logger
+	begun   bool                  // under another digestd
+	reload  bool                  // the keyring was read anew for this transaction
+	seen    map[store.Digest]bool // headers whose lists it published
+	nolist  []string
+	signing time.Duration // that signatures on files took so far
+	broken  error
 }
 
 // newSession returns nil if the peer is nobody to serve, and has told it so.

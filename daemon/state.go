@@ -37,6 +37,7 @@ type state struct {
 	listsChanged chan<- struct{}     // told when entries did
 	timed        chan<- struct{}     // told when entries came that time may change
 	newTimed     bool                // such entries came since the last snapshot
+	goneLists    *goneLists          // on whose files signatures may be; nil where files get none
 	chores       chan<- struct{}     // told that something is left to do, see doChores
 	labelsWanted chan<- struct{}     // told that labels are to be written
 	boot         string
@@ -289,10 +290,7 @@ func (s *state) publish() {
 	s.linesOwned, s.keysOwned = false, false
 	if entries := s.sorted(); s.lookup == nil || !sameSlice(entries, s.lookup.entries) {
 		s.lookup = newLookup(entries)
-		select {
-		case s.listsChanged <- struct{}{}:
-		default:
-		}
+		s.wakeNeighbours()
 	}
 	s.published.Store(&snapshot{
 		entries:      s.lookup.entries,

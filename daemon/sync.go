@@ -18,6 +18,13 @@ const overtakenLimit = time.Hour
 // stageWaiting is what a reconciliation reports while a transaction is in flight.
 const stageWaiting = "waiting for a package transaction"
 
+// Reasons of comparisons for which a person waits: what they find is put right
+// whether it changed since the last or not.
+const (
+	reasonAsked = "asked for"
+	reasonFix   = "fix"
+)
+
 // wantSync asks for a reconciliation soon; a second wish before it began is the
 // same one.
 func (d *Daemon) wantSync(reason string) {
@@ -110,6 +117,7 @@ func (d *Daemon) runSync(ctx context.Context, reason string, report progress) (a
 		} else {
 			d.resync.reset()
 		}
+		d.filesToSign(reason == reasonAsked || reason == reasonFix)
 		d.log.Info("lists in step with rpm's database", "reason", reason, "installed", result.Installed,
 			"published", result.Published, "withdrawn", result.Withdrawn, "withheld", result.Withheld,
 			"quarantined", result.Quarantined, "failed", result.Failed, "duration", result.Duration)

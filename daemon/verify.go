@@ -41,7 +41,7 @@ func (d *Daemon) Verify(ctx context.Context, by api.Actor, req api.VerifyRequest
 	}
 	if req.Fix {
 		// Lists first: labels lead to them.
-		if _, err := d.runSync(ctx, "fix", report); err != nil {
+		if _, err := d.runSync(ctx, reasonFix, report); err != nil {
 			return api.Verification{}, err
 		}
 	}

@@ -5,6 +5,7 @@ package store
 import (
 	"time"
 
+	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/digestlist/nevra"
 )
 
@@ -45,6 +46,8 @@ type List struct {
 	Version uint64 `json:"version,omitempty"` // of the own list
 	Change  Change `json:"change,omitempty"`
 	Next    string `json:"next,omitempty"` // the name it is moving to
+
+	Moved header.Relocations `json:"moved,omitempty"` // where rpm installed the files, if not where the package has them
 
 	Signature *Signature `json:"signature,omitempty"` // that vouches for it; nil for an unsigned package, and before schema 2
 	Rules     string     `json:"rules,omitempty"`     // by which it was verified; "" before schema 2: it must be verified again

@@ -16,7 +16,7 @@ import "iter"
 type File struct {
 	Path   []byte // absolute, links in its directory resolved
 	Size   int64  // on disk, in bytes
-	SHA256 []byte // 32 bytes
+	SHA256 []byte // 32 bytes; nil where nobody knows it: the file is left out
 }
 
 // Files yields files until something fails.

@@ -23,7 +23,7 @@ func WriteTrust(w io.Writer, files Files) (written, skipped int, err error) {
 			return written, skipped, fmt.Errorf("cannot write trusted files: %w", err)
 		}
 		// A line that begins so is a comment.
-		if len(f.Path) == 0 || f.Path[0] == '#' || bytes.ContainsFunc(f.Path, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		if f.SHA256 == nil || len(f.Path) == 0 || f.Path[0] == '#' || bytes.ContainsFunc(f.Path, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 			skipped++
 			continue
 		}

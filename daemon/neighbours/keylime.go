@@ -74,7 +74,7 @@ func WriteKeylime(w io.Writer, files Files, shared func(path []byte) bool, now t
 		if err != nil {
 			return written, skipped, fmt.Errorf("cannot write runtime policy: %w", err)
 		}
-		if !utf8.Valid(f.Path) {
+		if f.SHA256 == nil || !utf8.Valid(f.Path) {
 			skipped++
 			continue
 		}

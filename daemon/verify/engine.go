@@ -119,8 +119,11 @@ func verify(ctx context.Context, spec Spec, pace *pacer, tell func(Message) erro
 	e := &engine{spec: spec, root: root, index: newIndex(&spec, root), pace: pace, links: newLinks(),
 		tasks: make(chan task, maxTasks), units: make(chan *unit, maxAhead), found: make(chan *unit, maxAhead)}
 	e.resolve()
-	e.index.load(e.selected)
 	if e.roles, err = readRoles(ctx, spec.Database, e.index, e.selected); err != nil {
+		return err
+	}
+	e.index.load(e.selected)
+	if err := e.roles.coverBroken(ctx, spec.Database); err != nil {
 		return err
 	}
 	e.index.sealed()
@@ -260,7 +263,7 @@ func (e *engine) verifyList(ctx context.Context, u *unit, buf []byte) ([]byte, e
 		some = make([]listed, 0, batch)
 		return e.addSome(ctx, u, len(mine), func(h *hasher, i int) { h.listed(mine[i]) })
 	}
-	err = walkList(u.entry.Name, data, func(algo digestlist.Algo, digest, path []byte) error {
+	err = walkList(u.entry, data, func(algo digestlist.Algo, digest, path []byte) error {
 		if len(path) == 0 || !e.selected(string(path)) {
 			return nil
 		}

@@ -76,7 +76,7 @@ func (x *index) load(wanted func(path string) bool) {
 			continue
 		}
 		buf = data
-		walkList(e.Name, data, func(algo digestlist.Algo, digest, path []byte) error {
+		walkList(&e, data, func(algo digestlist.Algo, digest, path []byte) error {
 			x.digests = append(x.digests, keyOf(digest))
 			if algo != digestlist.SHA256 && !slices.Contains(x.wide, algo) {
 				x.wide = append(x.wide, algo)
@@ -208,7 +208,7 @@ func (x *index) includes(e Entry, sums map[digestlist.Algo][]byte, real string) 
 		return false
 	}
 	found := false
-	walkList(e.Name, data, func(algo digestlist.Algo, digest, path []byte) error {
+	walkList(&e, data, func(algo digestlist.Algo, digest, path []byte) error {
 		if bytes.Equal(sums[algo], digest) && (real == "" || x.realPathOnce(string(path)) == real) {
 			found = true
 			return errFound
@@ -267,13 +267,19 @@ func (x *index) unchanged(e Entry, s stamp) bool {
 	return err == nil && stamp{st.Dev, st.Ino, st.Size, st.Ctim} == s
 }
 
-func walkList(name string, data []byte, fn func(algo digestlist.Algo, digest, path []byte) error) error {
-	_, _, format, _, err := digestlist.ParseName(name)
+// walkList calls fn for each file of a list, with the path where rpm installed it.
+func walkList(e *Entry, data []byte, fn func(algo digestlist.Algo, digest, path []byte) error) error {
+	_, _, format, _, err := digestlist.ParseName(e.Name)
 	if err != nil {
 		return err
 	}
 	if body, _, _, err := digestlist.SplitSignature(data); err == nil {
 		data = body
 	}
-	return digestlist.Walk(format, data, fn)
+	if len(e.moved) == 0 {
+		return digestlist.Walk(format, data, fn)
+	}
+	return digestlist.Walk(format, data, func(algo digestlist.Algo, digest, path []byte) error {
+		return fn(algo, digest, []byte(e.moved.Path(string(path))))
+	})
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/rpmdb"
@@ -56,7 +55,7 @@ func roleOf(attrs, compared uint32, state byte) (r role) {
 	if attrs&attrMissingOK != 0 {
 		r |= roleMissingOK
 	}
-	if state == stateNotInstalled || state == stateNetShared || state == stateWrongColor {
+	if absentState(state) {
 		r |= roleAbsent
 	}
 	if state == stateNetShared {
@@ -66,6 +65,11 @@ func roleOf(attrs, compared uint32, state byte) (r role) {
 		r |= roleRemade
 	}
 	return r
+}
+
+// absentState reports whether rpm did not install a file.
+func absentState(state byte) bool {
+	return state == stateNotInstalled || state == stateNetShared || state == stateWrongColor
 }
 
 // String is the role's name in a finding.
@@ -104,18 +108,36 @@ func (r *roles) of(place int, path string) role {
 	return files[i].role
 }
 
-// readRoles reads rpm's database. A header that is malformed says nothing.
+// readRoles reads rpm's database.
 func readRoles(ctx context.Context, dir string, x *index, wanted func(path string) bool) (*roles, error) {
 	r := &roles{x: x, wanted: wanted, byEntry: make([][]marked, len(x.entries)), regular: make([]int, len(x.entries))}
+	return r, eachInstalled(ctx, dir, x, r.enter)
+}
+
+// coverBroken enters the paths of packages whose lists cannot be read.
+func (r *roles) coverBroken(ctx context.Context, dir string) error {
+	if len(r.x.broken) == 0 {
+		return nil
+	}
+	return eachInstalled(ctx, dir, r.x, func(h *header.Header, place int) {
+		if r.x.broken[place] {
+			r.cover(h, place)
+		}
+	})
+}
+
+// eachInstalled calls enter for each header of rpm's database that an entry is of. One
+// that is malformed says nothing.
+func eachInstalled(ctx context.Context, dir string, x *index, enter func(h *header.Header, place int)) error {
 	if dir == "" {
-		return r, nil
+		return nil
 	}
 	db, err := rpmdb.Open(dir)
 	if errors.Is(err, rpmdb.ErrNoDatabase) {
-		return r, nil
+		return nil
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	byHeader := make(map[string]int, len(x.entries))
 	for place, e := range x.entries {
@@ -133,21 +155,48 @@ func readRoles(ctx context.Context, dir string, x *index, wanted func(path strin
 			return nil
 		}
 		if place, ours := byHeader[string(digest[:])]; ours {
-			r.enter(h, place)
+			enter(h, place)
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("cannot read rpm's database: %w", err)
+		return fmt.Errorf("cannot read rpm's database: %w", err)
 	}
-	return r, nil
+	return nil
 }
 
-// enter notes the files of one package that are not like all others.
-func (r *roles) enter(h *header.Header, place int) {
+// states returns what rpm did with each file.
+func states(h *header.Header) []byte {
 	states, _ := h.Unsigned().Bytes(header.TagFileStates)
+	return states
+}
+
+// cover notes the files of one package that has no list.
+func (r *roles) cover(h *header.Header, place int) {
+	states := states(h)
+	h.Files(func(f header.File) error {
+		if !f.Regular() || f.Ghost() || f.Index < len(states) && absentState(states[f.Index]) {
+			return nil
+		}
+		path := r.x.entries[place].moved.Path(f.Path())
+		r.x.cover(path, place)
+		if r.wanted(path) {
+			r.regular[place]++
+		}
+		return nil
+	})
+}
+
+// enter notes where the files of one package are, and those that are not like all
+// others.
+func (r *roles) enter(h *header.Header, place int) {
+	states := states(h)
 	compared, _ := h.Uint32s(header.TagVerifyFlags)
-	withheld := r.x.entries[place].State != active || r.x.broken[place]
+	moved, _ := h.Relocations()
+	r.x.entries[place].moved = moved
+	if r.x.entries[place].State != active {
+		r.cover(h, place)
+	}
 	var files []marked
 	var path []byte
 	h.Files(func(f header.File) error {
@@ -160,19 +209,13 @@ func (r *roles) enter(h *header.Header, place int) {
 			what = compared[f.Index]
 		}
 		mark := roleOf(f.Flags, what, state)
-		if mark == 0 && !f.Ghost() && !withheld {
+		if mark == 0 && !f.Ghost() {
 			return nil
 		}
 		path = f.AppendPath(path[:0])
-		text := strings.Clone(string(path))
-		switch {
-		case f.Ghost():
+		text := moved.Path(string(path))
+		if f.Ghost() {
 			r.x.ghost(text, place)
-		case withheld && f.Regular() && mark&roleAbsent == 0:
-			r.x.cover(text, place)
-			if r.wanted(text) {
-				r.regular[place]++
-			}
 		}
 		if mark != 0 {
 			files = append(files, marked{r.x.hash(text), mark})

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist/header"
 )
 
 // Spec says what is vouched for and what of it to verify. It travels as JSON.
@@ -37,6 +38,8 @@ type Entry struct {
 	Own     bool   `json:"own,omitempty"`    // it is the owner's, and no package
 	Old     bool   `json:"old,omitempty"`    // it was replaced and stays a while: for content, not for paths
 	Wanted  bool   `json:"wanted,omitempty"` // verify its files
+
+	moved header.Relocations // what rpm's database says of the package
 }
 
 // Cursor is how far a run came: all lists up to one, then all directories up to

@@ -138,14 +138,14 @@ func (h *Header) fileArrays() (*fileArrays, error) {
 		return nil, fmt.Errorf("%d base names, %d digests, %d modes, %d flags, %d directory indexes",
 			a.n, a.digests.left, len(a.modes)/2, len(a.flags)/4, len(a.dirIdx)/4)
 	}
-	return a, a.indexDirs(h)
+	return a, a.indexDirs(&h.Section)
 }
 
 // indexDirs notes where each directory starts. Every directory is there for the
 // sake of a file, so that more of them than files are refused; that also keeps
 // the table smaller than the header.
-func (a *fileArrays) indexDirs(h *Header) error {
-	c, err := h.strings(TagDirNames)
+func (a *fileArrays) indexDirs(s *Section) error {
+	c, err := s.strings(TagDirNames)
 	if err != nil {
 		return err
 	}

@@ -39,6 +39,9 @@ func FuzzParse(f *testing.F) {
 		if len(files) > len(b) {
 			t.Errorf("%d files from %d bytes", len(files), len(b))
 		}
+		if moved, _ := h.Relocations(); len(moved) > 1000 {
+			t.Errorf("%d relocations", len(moved))
+		}
 		for _, tag := range []uint32{header.TagInstallTime, header.TagFileStates, header.TagSHA256Header} {
 			_, _ = h.Unsigned().Strings(tag)
 			_, _ = h.Unsigned().Uint32s(tag)

@@ -415,7 +415,9 @@ rpmRC at_file(struct session *s, const struct waiting *w, bool *put_off)
 
 void mark(struct session *s, const struct element *e, const struct target *file, const char *name)
 {
-    if (label_file(e, file) == 0 || s->label_warned)
+    /* A file system without attributes, such as an EFI system partition, has no
+     * labels, and none are looked for there: nothing is wrong with that. */
+    if (label_file(e, file) == 0 || errno == EOPNOTSUPP || s->label_warned)
         return;
     s->label_warned = true;
     say(&s->options, RPMLOG_WARNING, "digestd: cannot label %s, and maybe others: %s", name, strerror(errno));

@@ -185,7 +185,12 @@ func TestLabelsThatCannotBeSet(t *testing.T) {
 			everywhere(t, func(t *testing.T, b *box) {
 				calls := b.preload(fault)
 				r := b.rpm("-U", "other-1", "plain-1")
-				if r.code != 0 || len(r.lines) != 1 || !strings.Contains(r.lines[0], "digestd: cannot label /opt/plain, and maybe others: ") {
+				if fault == syscall.EOPNOTSUPP {
+					// Nothing can be done about that, each time anew.
+					if r.code != 0 || len(r.lines) != 0 {
+						t.Errorf("code %d, said %q; want success and silence", r.code, r.lines)
+					}
+				} else if r.code != 0 || len(r.lines) != 1 || !strings.Contains(r.lines[0], "digestd: cannot label /opt/plain, and maybe others: ") {
 					t.Errorf("code %d, said %q; want success and one warning", r.code, r.lines)
 				}
 				if got := calls(); len(got) != 2 {

@@ -61,6 +61,52 @@ func TestPackageLetsChange(t *testing.T) {
 	m.want(m.ctl(3, "verify", "--all"), "notice: changed /usr/lib/made/archive "+made, "missing /usr/lib/made/cache "+made)
 }
 
+const movedSpec = `
+Name: moved
+Version: 1
+Release: 1
+Summary: moved
+License: Apache-2.0
+BuildArch: noarch
+AutoReqProv: no
+Prefix: /opt/moved
+%description
+moved
+%install
+mkdir -p %{buildroot}/opt/moved/bin %{buildroot}/opt/moved/etc %{buildroot}/usr/lib/moved
+for f in opt/moved/bin/tool opt/moved/etc/tool.conf usr/lib/moved/data; do echo $f >%{buildroot}/$f; done
+%files
+%attr(755,root,root) /opt/moved/bin/tool
+%config /opt/moved/etc/tool.conf
+/usr/lib/moved/data
+`
+
+// The files of a relocated package are compared where rpm put them, with the roles
+// that they have, and their labels follow the list.
+func TestRelocatedPackage(t *testing.T) {
+	m := newMachine(t)
+	m.install("-i", "--prefix", "/srv/elsewhere", m.buildSigned(movedSpec)[0])
+	const moved, tool = "moved-1-1.noarch", "/srv/elsewhere/bin/tool"
+	m.want(m.ctl(0, "verify", "--all"))
+	m.ctl(0, "sync")
+	m.want(m.ctl(0, "verify", "--package", "moved"))
+	if got := m.label(tool); got != "tlv-moved-0:1-1.noarch" {
+		t.Errorf("label is %q", got)
+	}
+	m.write("/srv/elsewhere/etc/tool.conf", "configured", 0o644)
+	m.write(tool, "spoiled", 0o755)
+	m.want(m.ctl(3, "verify", m.path("/srv")), "changed "+tool+" "+moved, "notice: changed /srv/elsewhere/etc/tool.conf "+moved)
+	m.ok(os.Remove(m.path(tool)))
+	m.want(m.ctl(3, "verify", "--all"), "missing "+tool+" "+moved, "notice: changed /srv/elsewhere/etc/tool.conf "+moved)
+
+	// What takes its place is bound by what the list is called, there.
+	m.write(tool, "opt/moved/bin/tool\n", 0o755)
+	m.want(m.ctl(0, "fix", "--package", "moved", "--unlabelled"), "fixed: label "+tool+" "+moved, "notice: changed /srv/elsewhere/etc/tool.conf "+moved)
+	if got := m.label(tool); got != "tlv-moved-0:1-1.noarch" {
+		t.Errorf("label is %q", got)
+	}
+}
+
 func sharedSpec(version string) string {
 	return `
 Name: net

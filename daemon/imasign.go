@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/digestlist/header"
+	"github.com/digestd/digestd/hooks/wire"
+	"github.com/digestd/digestd/kernel"
+	"github.com/digestd/digestd/store"
+	"golang.org/x/sys/unix"
+)
+
+// signBudget bounds how long one transaction of a package manager waits for
+// signatures on files in all; what is left then is signed when it is over. With the
+// signature of a list it stays below what the plugin waits for one answer.
+const signBudget = 3 * time.Second
+
+// vouchedFile is what a list has for a path.
+type vouchedFile struct {
+	algo   digestlist.Algo
+	digest string // raw
+}
+
+// cryptoHash is the hash that a signature over a digest of algo names, 0 for none.
+func cryptoHash(algo digestlist.Algo) crypto.Hash {
+	switch algo {
+	case digestlist.SHA256:
+		return crypto.SHA256
+	case digestlist.SHA224:
+		return crypto.SHA224
+	case digestlist.SHA384:
+		return crypto.SHA384
+	case digestlist.SHA512:
+		return crypto.SHA512
+	}
+	return 0
+}
+
+// imaSignature signs a file's digest by the machine's key. Keys outside of the
+// machine's memory sign SHA-256 alone.
+func (id *identity) imaSignature(f vouchedFile) ([]byte, error) {
+	hash := cryptoHash(f.algo)
+	if hash == 0 {
+		return nil, fmt.Errorf("cannot sign a digest of %s", f.algo)
+	}
+	sig, err := id.key.Sign(rand.Reader, []byte(f.digest), hash)
+	if err != nil {
+		return nil, fmt.Errorf("cannot sign file: %w", err)
+	}
+	return kernel.IMASignature{Hash: uint8(f.algo), KeyID: keyID(id.cert.SubjectKeyId), Signature: sig}.Value(), nil
+}
+
+// keyID is how signatures on files name a certificate.
+func keyID(ski []byte) (id [4]byte) {
+	copy(id[:], ski[max(0, len(ski)-4):])
+	return id
+}
+
+// signed reports whether value is id's signature over that digest.
+func (id *identity) signed(value []byte, f vouchedFile) bool {
+	s, err := kernel.ParseIMASignature(value)
+	if err != nil || s.Hash != uint8(f.algo) || s.KeyID != keyID(id.cert.SubjectKeyId) {
+		return false
+	}
+	switch key := id.key.Public().(type) {
+	case *ecdsa.PublicKey:
+		return ecdsa.VerifyASN1(key, []byte(f.digest), s.Signature)
+	case *rsa.PublicKey:
+		return rsa.VerifyPKCS1v15(key, cryptoHash(f.algo), []byte(f.digest), s.Signature) == nil
+	}
+	return false
+}
+
+// made reports whether value is a signature by id, over whatever.
+func (id *identity) made(value []byte) bool {
+	s, err := kernel.ParseIMASignature(value)
+	return err == nil && s.KeyID == keyID(id.cert.SubjectKeyId)
+}
+
+// ours reports whether one of this machine's keys signed the file, now or before.
+func ours(snap *snapshot, value []byte) bool {
+	s, err := kernel.ParseIMASignature(value)
+	if err != nil {
+		return false
+	}
+	for _, c := range snap.certificates {
+		if s.KeyID == keyID(c.SubjectKeyId) {
+			return true
+		}
+	}
+	return false
+}
+
+// vouched reads which digest an active list has for each path, as the package
+// names it.
+func (d *Daemon) vouched(e *entry) (map[string]vouchedFile, error) {
+	files := make(map[string]vouchedFile, e.Files)
+	err := d.eachFile(e, func(algo digestlist.Algo, digest, path []byte) error {
+		files[string(path)] = vouchedFile{algo, string(digest)}
+		return nil
+	})
+	return files, err
+}
+
+// signaturesFor makes the signatures that the plugin puts on a package's files
+// while they are unpacked, before a scriptlet can run one. It returns those that
+// are ready when budget is over, whatever the key does.
+func (d *Daemon) signaturesFor(ctx context.Context, h *header.Header, list string, budget time.Duration) (sigs []wire.FileSignature, err error) {
+	ctx, cancel := context.WithTimeout(ctx, budget)
+	defer cancel()
+	e := d.snapshot().list(list)
+	if e == nil {
+		e = &entry{List: store.List{Name: list}}
+	}
+	files, err := d.vouched(e)
+	if err != nil {
+		return nil, fmt.Errorf("cannot sign files of %s: %w", list, err)
+	}
+	type toSign struct {
+		index uint32
+		file  vouchedFile
+	}
+	var todo []toSign
+	err = h.Files(func(f header.File) error {
+		if v := files[f.Path()]; executable(f) && v.digest == string(f.Digest) {
+			todo = append(todo, toSign{uint32(f.Index), v})
+		}
+		return nil
+	})
+	if err != nil || len(todo) == 0 {
+		return nil, err
+	}
+	id := d.maker.Load().identity
+	made := make(chan wire.FileSignature)
+	failed := make(chan error, 1)
+	go func() {
+		for _, f := range todo {
+			if ctx.Err() != nil {
+				break
+			}
+			value, err := id.imaSignature(f.file)
+			if err != nil && f.file.algo != digestlist.SHA256 {
+				continue // the key cannot; the content is needed, which is not there yet
+			}
+			if err != nil {
+				failed <- err
+				return
+			}
+			select {
+			case made <- wire.FileSignature{File: f.index, Value: value}:
+			case <-ctx.Done():
+			}
+		}
+		failed <- nil
+	}()
+	for {
+		select {
+		case s := <-made:
+			sigs = append(sigs, s)
+		case err := <-failed:
+			return sigs, err
+		case <-ctx.Done():
+			return sigs, nil
+		}
+	}
+}
+
+// settle looks at the files of one installed package. It takes our signature off
+// those that e does not vouch for; e is nil when no list does. The others are signed
+// if sign is set, else left says that some have to be.
+func (f *fileSigner) settle(snap *snapshot, id *identity, h *header.Header, e *entry, sign bool) (left bool, err error) {
+	files := map[string]vouchedFile{}
+	if e != nil {
+		if files, err = f.listed(e); err != nil {
+			return false, fmt.Errorf("cannot sign files of %s: %w", e.Name, err)
+		}
+	}
+	var failed failures
+	moved, err := h.Relocations()
+	failed.add(err)
+	err = h.Files(func(file header.File) error {
+		if !executable(file) {
+			return nil
+		}
+		if sign && (len(f.d.listsChanged) > 0 || f.d.snapshot().open > 0) {
+			return errPutOff
+		}
+		path := file.Path()
+		var want []vouchedFile
+		if v := files[path]; v.digest != "" && v.digest == string(file.Digest) {
+			want = append(want, v)
+		}
+		more, err := f.settleFile(snap, id, moved.Path(path), want, sign)
+		left = left || more
+		failed.add(err)
+		return nil
+	})
+	if errors.Is(err, errPutOff) {
+		return true, err
+	}
+	failed.add(err)
+	return left, failed.err()
+}
+
+// takeGone returns the lists that have gone since, when the snapshot knows of that.
+func (f *fileSigner) takeGone(ctx context.Context) ([]goneList, error) {
+	gone := f.d.goneLists.take()
+	if len(gone) == 0 {
+		return nil, nil
+	}
+	err := f.d.owner.do(ctx, func(s *state) { s.publish() })
+	if err != nil {
+		f.d.goneLists.add(gone...)
+	}
+	return gone, err
+}
+
+// unsign looks at the files of lists that have gone: one that no other list vouches
+// for loses our signature, whether a package has it still or not.
+func (f *fileSigner) unsign(snap *snapshot, id *identity, gone []goneList) error {
+	var failed failures
+	var again []goneList
+	for _, g := range gone {
+		var of failures
+		err := walkList(g.name, g.data, func(_ digestlist.Algo, _, path []byte) error {
+			_, err := f.settleFile(snap, id, g.moved.Path(string(path)), nil, false)
+			of.add(err)
+			return nil
+		})
+		of.add(err)
+		if of.n > 0 {
+			again = append(again, g)
+		}
+		failed.add(of.err())
+	}
+	f.d.goneLists.add(again...)
+	return failed.err()
+}
+
+// goneList is a list that left the directory, on whose files may be signatures.
+type goneList struct {
+	name  string
+	data  []byte
+	moved header.Relocations
+}
+
+// goneLists are those that the goroutine that signs files has not looked at yet.
+type goneLists struct {
+	mu  sync.Mutex
+	all []goneList
+}
+
+func (g *goneLists) add(lists ...goneList) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.all = append(g.all, lists...)
+}
+
+func (g *goneLists) take() (all []goneList) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all, g.all = g.all, nil
+	return all
+}
+
+// lose has the signatures looked at that are on the files of lists that are out of
+// the directory.
+func (s *state) lose(name string, data []byte) {
+	if !s.signsFiles || s.goneLists == nil || data == nil {
+		return
+	}
+	g := goneList{name: name, data: data}
+	if e := s.byName[name]; e != nil {
+		g.moved = e.Moved
+	}
+	s.goneLists.add(g)
+	s.wakeNeighbours()
+}
+
+// settleFile makes one file's signature what lists allow. want is what the package
+// that has the file is vouched for there; other lists may have the path, too.
+func (f *fileSigner) settleFile(snap *snapshot, id *identity, path string, want []vouchedFile, sign bool) (left bool, err error) {
+	file, err := f.d.root.Find(path, false)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, kernel.ErrNotRegular) {
+		return false, nil
+	}
+	if err == nil {
+		defer file.Close()
+		left, err = f.settleFound(snap, id, path, file, want, sign)
+	}
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return false, nil // a file system without attributes: IMA finds no signature there, nor needs one
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot sign %s: %w", path, err)
+	}
+	return left, nil
+}
+
+func (f *fileSigner) settleFound(snap *snapshot, id *identity, path string, file *kernel.File, want []vouchedFile, sign bool) (left bool, err error) {
+	value, err := file.IMA()
+	if err != nil {
+		return false, err
+	}
+	want, several, err := f.addOthers(snap, path, want)
+	if err != nil {
+		return false, err
+	}
+	good := slices.ContainsFunc(want, func(v vouchedFile) bool { return id.signed(value, v) })
+	switch {
+	case len(want) == 0 && ours(snap, value):
+		return false, file.RemoveIMA()
+	case len(want) == 0 || !several && good:
+		return false, nil
+	case !sign && (good || !id.made(value)):
+		return true, nil // the signature that is there does no harm meanwhile
+	}
+	v := want[0]
+	if several || v.algo != digestlist.SHA256 || !sign {
+		// What lies there decides between several digests; and if a list has another
+		// digest than SHA-256, only the content tells that one.
+		sums, err := contentDigests(file, want)
+		if err != nil {
+			return false, err
+		}
+		if !slices.ContainsFunc(want, func(v vouchedFile) bool { return string(sums[v.algo]) == v.digest }) {
+			if ours(snap, value) {
+				err = file.RemoveIMA()
+			}
+			return false, err
+		}
+		for algo, sum := range sums {
+			if id.signed(value, vouchedFile{algo, string(sum)}) {
+				return false, nil
+			}
+		}
+		if !sign {
+			return true, nil
+		}
+		v = vouchedFile{digestlist.SHA256, string(sums[digestlist.SHA256])}
+	}
+	if value, err = id.imaSignature(v); err == nil {
+		err = file.SetIMA(value)
+	}
+	return false, err
+}
+
+// addOthers adds to want what other active lists have under a path. several says that
+// more than one list has it: each of their packages may have written the file.
+func (f *fileSigner) addOthers(snap *snapshot, path string, want []vouchedFile) (all []vouchedFile, several bool, err error) {
+	if f.off {
+		return want, false, nil
+	}
+	lists := 0
+	for e := range snap.lookup.withPath(pathRef([]byte(path))) {
+		if !e.active() || e.broken {
+			continue
+		}
+		files, err := f.listed(e)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it has gone since
+		}
+		if err != nil {
+			return want, false, err
+		}
+		v := files[path]
+		if v.digest == "" {
+			continue
+		}
+		lists++
+		if !slices.Contains(want, v) {
+			want = append(want, v)
+		}
+	}
+	return want, lists > 1 || len(want) > 1, nil
+}
+
+// listed returns what a list vouches for, and keeps that of the latest few: the files
+// of a package are asked for in a row.
+func (f *fileSigner) listed(e *entry) (map[string]vouchedFile, error) {
+	const most = 8
+	if files, known := f.cache[e.File]; known {
+		return files, nil
+	}
+	files, err := f.d.vouched(e)
+	if err != nil {
+		return nil, err
+	}
+	if len(f.cache) >= most {
+		clear(f.cache)
+	}
+	f.cache[e.File] = files
+	return files, nil
+}

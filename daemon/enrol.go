@@ -35,6 +35,14 @@ func (d *Daemon) SignerEnrol(ctx context.Context, by api.Actor, where string) (e
 	if d.maker.Load().sign != "pkcs7" {
 		return e, api.Errorf(api.InvalidArgument, "lists are not signed by this machine's key: sign = %q", d.maker.Load().sign)
 	}
+	another, err := d.reloadCertificate(ctx, by)
+	if err != nil {
+		return e, err
+	}
+	if another {
+		d.wantSync("another certificate signs")
+		e.Done = append(e.Done, "took over the certificate that was put in the place of signing.crt; all lists are signed anew with it")
+	}
 	certs, files, err := d.enrollable()
 	if err != nil {
 		return e, err
@@ -105,21 +113,31 @@ func (d *Daemon) enrolIMA(certs []*x509.Certificate, e *api.Enrolment) error {
 	ring := rings[0]
 	for _, c := range certs {
 		if err := ring.AddCertificate(c.Raw); err != nil {
-			return &api.Error{Code: api.Failed, Message: err.Error(), Advice: enrolAdvice(ring)}
+			return &api.Error{Code: api.Failed, Message: err.Error(), Advice: d.enrolAdvice(ring)}
 		}
 		e.Done = append(e.Done, fmt.Sprintf("certificate %x is in the kernel's %s keyring", c.SubjectKeyId, ring.Name()))
 	}
-	e.Left = append(e.Left, "the kernel forgets it with the next boot: digestctl keys enrol --file has it loaded then",
-		"lists that the kernel refused before the certificate was there stay refused until they are made anew: digestctl keys rotate, or reboot")
+	// What the kernel refused for want of the certificate it looks at again then.
+	var names []string
+	for _, l := range d.snapshot().entries {
+		if l.active() {
+			names = append(names, l.Name)
+		}
+	}
+	if err := d.dir.Announce(names); err != nil {
+		d.log.Warn("lists not announced to the kernel", "error", err)
+	}
+	e.Left = append(e.Left, "the kernel forgets it with the next boot: digestctl keys enrol --file has it loaded then")
 	return nil
 }
 
-func enrolAdvice(ring kernel.Keyring) string {
+func (d *Daemon) enrolAdvice(ring kernel.Keyring) string {
 	if ring.Name() != kernel.RingIMA {
 		return "see who owns the keyring: keyctl rdescribe; then try again"
 	}
 	return "the kernel takes what a certificate signed that it trusts already: have the machine's owner trust this one " +
-		"(digestctl keys enrol --mok), or let somebody whom the kernel trusts sign signing.crt"
+		"(digestctl keys enrol --mok), or have an authority that the kernel trusts make a certificate for the same key (" +
+		requestAdvice(d.maker.Load().identity.keyPath()) + "), put it in the place of signing.crt and enrol again"
 }
 
 // enrolFile puts certificates where the next boot finds them.
@@ -228,7 +246,7 @@ func (d *Daemon) followEnrolment() error {
 		}
 		if err != nil {
 			return &api.Error{Code: api.Failed, Message: "the kernel would not accept lists by the next certificate: " + err.Error(),
-				Advice: enrolAdvice(ring) + "; then rotate"}
+				Advice: d.enrolAdvice(ring) + "; then rotate"}
 		}
 	}
 	if _, err := os.Stat(d.bootPath(bootName(skid))); err != nil {
@@ -256,7 +274,7 @@ func (d *Daemon) enrolReplacement(ctx context.Context, left leaving) {
 	d.log.Error("new certificate not enrolled", "error", err)
 	d.onState(ctx, func(s *state) error {
 		s.problem("not-enrolled", api.SeverityWarning, "the kernel does not know the certificate that signs the lists now: "+err.Error(),
-			"see what can be done here: digestctl keys enrol --ima")
+			"see how the kernel comes to know it: digestctl keys enrol --help")
 		s.publish()
 		return nil
 	})

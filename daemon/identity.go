@@ -87,6 +87,9 @@ func loadIdentity(ctx context.Context, dir, where string, now time.Time) (id *id
 	if id, err = newIdentity(keyPEM, certPEM, certPath); err != nil {
 		return nil, false, fmt.Errorf("cannot use signing key %s: %w", keyPath, err)
 	}
+	if err := followCertificate(dir, id.cert); err != nil {
+		return nil, false, fmt.Errorf("cannot take the certificate %s over: %w", certPath, err)
+	}
 	return id, false, nil
 }
 

@@ -256,7 +256,7 @@ func (d *Daemon) tellOfEnrolment(ctx context.Context) {
 			s.solved("not-enrolled")
 		case err == nil && (others || cache):
 			s.problem("not-enrolled", api.SeverityWarning, "the kernel does not know the certificate that signs the lists, "+skid,
-				"see what can be done here: digestctl keys enrol --ima")
+				"see how the kernel comes to know it: digestctl keys enrol --help")
 		}
 		s.publish()
 		return nil

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
@@ -152,6 +153,8 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 		s.basis++
 		s.certificates = append([]*x509.Certificate{id.cert}, s.certificates...)
 		s.meetSigner(id.cert, id.path)
+		sum := sha256.Sum256(id.cert.Raw)
+		s.batch.SetMeta(metaCertificate, sum[:])
 		if k, known := s.keys[old.identity.skid()]; known {
 			k.Source, k.Gone = filepath.Join(dir, oldDir, old.identity.skid()+".crt"), s.now()
 			s.setKey(k)

@@ -200,6 +200,9 @@ func (s *state) load(rebuild bool) error {
 	if err := s.loadOrder(c.Meta); err != nil {
 		return err
 	}
+	if len(s.certificates) > 0 {
+		s.adoptCertificate(c.Meta[metaCertificate], s.certificates[0])
+	}
 	if err := s.loadLabels(c.Meta); err != nil {
 		return err
 	}

@@ -89,6 +89,17 @@ func (d *Dir) touch(dir int, name string) error {
 	return nil
 }
 
+// Announce has the kernel look at these lists anew, as far as they are there, without
+// changing them: after a certificate came that it lacked, for one.
+func (d *Dir) Announce(names []string) (err error) {
+	for _, name := range names {
+		if terr := d.touch(d.dirFd(), name); terr != nil && !errors.Is(terr, fs.ErrNotExist) {
+			err = errors.Join(err, terr)
+		}
+	}
+	return err
+}
+
 // Poke makes the kernel scan the directory anew.
 func (d *Dir) Poke() error {
 	fd, err := unix.Openat(d.dirFd(), pokeName, unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)

@@ -22,7 +22,16 @@ func (a *app) keysEnrolCommand() *cobra.Command {
 --prepare" made, to where the kernel looks for it, and says what is left to do. --ima adds it to the kernel's keyring
 for IMA, which takes what a certificate signed that the kernel trusts, until the next boot. --file puts it into
 /etc/keys, from where the next boot loads it. --mok has mokutil ask the machine's owner, at the next boot, to trust
-it. A certificate that is revoked is taken out of the keyring and of /etc/keys again.`,
+it. A certificate that is revoked is taken out of the keyring and of /etc/keys again.
+
+The keyring .ima takes no certificate that signed itself, as the one does that digestd makes, unless the machine's
+owner trusts it (--mok). Else have an authority whom the kernel trusts make a certificate for the same key:
+
+  openssl req -new -key /var/lib/digestd/signing.key -subj "/CN=digestd" -out signing.csr
+
+It must be for digital signatures, have a subject key identifier and be no authority's. Put it, in PEM, in the place of
+/var/lib/digestd/signing.crt, then enrol: digestd takes it over, brings signing.der in line with it and signs all lists
+anew. The key stays. "keys rotate" makes another key, whose certificate has to be enrolled before.`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			chosen := ""

@@ -100,6 +100,9 @@ func keyringText(k api.Kernel) string {
 		return "no .ima keyring: nothing can be enrolled"
 	case k.Enrolled:
 		return "the list signer's certificate is in " + k.Keyring
+	case k.KeyringOpen && k.Keyring == ".ima":
+		// It takes only what somebody signed whom the kernel trusts.
+		return "the list signer's certificate is not in " + k.Keyring + "; see: digestctl keys enrol --help"
 	case k.KeyringOpen:
 		return "the list signer's certificate is not in " + k.Keyring + ": digestctl keys enrol --ima"
 	}

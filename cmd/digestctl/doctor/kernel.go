@@ -154,7 +154,11 @@ func lookKeyring(_ context.Context, p *patient) {
 			}
 		}
 	}
-	missing("digestctl keys enrol --ima", "the certificate with key id %s is not in %s: lists by it are refused", skid, rings[0].Name())
+	fix := "digestctl keys enrol --ima"
+	if rings[0].Name() == kernel.RingIMA {
+		fix = "digestctl keys enrol --help"
+	}
+	missing(fix, "the certificate with key id %s is not in %s: lists by it are refused", skid, rings[0].Name())
 	p.advise("the kernel takes it only if a key that it trusts signed it; other ways are in: digestctl keys enrol --help")
 }
 

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package system_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/integration/keyringtest"
+)
+
+// certify has an authority make a certificate for the key of the machine, and puts it
+// in the place of its own.
+func (m *machine) certify(change func(*x509.Certificate)) *x509.Certificate {
+	m.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		m.Fatal(err)
+	}
+	authority := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "An authority"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().AddDate(1, 0, 0), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, SubjectKeyId: []byte("authority")}
+	mine := m.certificate()[0]
+	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "certified"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().AddDate(1, 0, 0), BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature, SubjectKeyId: mine.SubjectKeyId}
+	if change != nil {
+		change(template)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, authority, mine.PublicKey, key)
+	if err != nil {
+		m.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		m.Fatal(err)
+	}
+	data := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	if err := os.WriteFile(filepath.Join(m.state, "signing.crt"), data, 0o644); err != nil {
+		m.Fatal(err)
+	}
+	return cert
+}
+
+// signedBy reports whether the list is signed with this very certificate.
+func (m *machine) signedBy(list string, cert *x509.Certificate) bool {
+	m.Helper()
+	data, err := os.ReadFile(filepath.Join(m.place, "lists", list))
+	if err != nil {
+		m.Fatal(err)
+	}
+	body, sig, _, err := digestlist.SplitSignature(data)
+	if err != nil {
+		m.Fatal(err)
+	}
+	_, err = digestlist.VerifyPKCS7(body, sig, []*x509.Certificate{cert})
+	return err == nil && bytes.Contains(data, cert.Raw)
+}
+
+func (m *machine) wantSignedBy(list string, cert *x509.Certificate) {
+	m.Helper()
+	for end := time.Now().Add(time.Minute); !m.signedBy(list, cert); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			m.Fatalf("%s is not signed with the certificate of %s", list, cert.Issuer)
+		}
+	}
+}
+
+// TestCertificateOfAnAuthority: a certificate for the same key takes the place of the
+// one that digestd made, from enrolment to the last list.
+func TestCertificateOfAnAuthority(t *testing.T) {
+	keyringtest.IMA(t)
+	m, err := newMachine(t, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.importKey("vendor")
+	m.rsaIdentity()
+	m.startDaemon()
+	const list = "tlv-hello-0:1-1.noarch"
+	m.mustRPM("-U", m.mustBuild("hello-1-1.noarch"))
+	m.eventually(list)
+	own := m.certificate()[0]
+	m.wantSignedBy(list, own)
+
+	cert := m.certify(nil)
+	if out := m.mustCtl("keys", "enrol", "--ima"); !strings.Contains(out, "took over the certificate") {
+		t.Errorf("enrol says:\n%s", out)
+	}
+	m.wantSignedBy(list, cert)
+	m.wholesome()
+	der := func(want *x509.Certificate) {
+		t.Helper()
+		if data, err := os.ReadFile(filepath.Join(m.state, "signing.der")); err != nil || !bytes.Equal(data, want.Raw) {
+			t.Errorf("signing.der is not the certificate of %s (%v)", want.Issuer, err)
+		}
+	}
+	der(cert)
+	if skids := m.inKernel(); !slices.Equal(skids, []string{hex.EncodeToString(cert.SubjectKeyId)}) {
+		t.Errorf("the kernel has %v", skids)
+	}
+
+	// One that took its place while digestd did not run is followed by the start.
+	m.stop()
+	again := m.certify(nil)
+	m.startDaemon()
+	m.wantSignedBy(list, again)
+	der(again)
+	m.wholesome()
+
+	// What no kernel would take is refused, and nothing changes.
+	for what, change := range map[string]func(*x509.Certificate){
+		"digital signatures": func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment },
+		"authority": func(c *x509.Certificate) {
+			c.IsCA, c.KeyUsage = true, x509.KeyUsageDigitalSignature|x509.KeyUsageCertSign
+		},
+	} {
+		m.certify(change)
+		out, err := m.digestctl("keys", "enrol", "--ima").CombinedOutput()
+		if err == nil || !strings.Contains(string(out), what) {
+			t.Errorf("%s: %v\n%s", what, err, out)
+		}
+	}
+	m.wantSignedBy(list, again)
+	der(again)
+}

@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -34,7 +35,7 @@ type keySources struct {
 	revoked   []revokedKey    // what the folder of revocations says
 	blacklist blacklisted     // what the kernel says
 	errs      []error
-	importers map[string]bool // certificates by which lists may be imported
+	importers []*x509.Certificate // by which lists may be imported
 }
 
 // refreshKeys reads the trusted certificates and the revocations anew, if their
@@ -73,7 +74,8 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 	}
 	certs, errs := rpmdb.CertsDir(d.config.Keys)
 	src.certs, src.errs = append(src.certs, certs...), append(src.errs, errs...)
-	src.importers = importersIn(d.config.Keys)
+	src.importers, errs = certificatesIn(d.config.Keys)
+	src.errs = append(src.errs, errs...)
 	src.revoked, errs = readRevoked(d.config.Revoked, d.snapshot().certificates)
 	src.errs = append(src.errs, errs...)
 	src.revoked = slices.DeleteFunc(src.revoked, func(r revokedKey) bool {
@@ -130,7 +132,8 @@ func modified(path string) (t time.Time) {
 func (s *state) adoptKeys(src *keySources) (gone []withdrawn, err error) {
 	options := s.keyringOptions()
 	plain := options.NewKeyring(src.certs...)
-	s.dbPath, s.dbKind, s.importers = src.dir, src.kind, src.importers
+	s.dbPath, s.dbKind, s.importers = src.dir, src.kind, idsOf(src.importers)
+	s.renameImporters(src.importers)
 	s.solved("keys")
 	for _, err := range src.errs {
 		s.problem("keys", api.SeverityWarning, err.Error(), "remove or replace the file or key")

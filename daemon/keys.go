@@ -69,7 +69,7 @@ func (s *snapshot) describeKey(k store.Key) api.Key {
 	switch {
 	case k.Revoked != nil:
 		describeRevocation(k, &out)
-	case c == nil && k.Use != useImport:
+	case c == nil && (k.Use != useImport || !k.Gone.IsZero()):
 		out.State = api.KeyGone
 	case c != nil && c.Weak != "":
 		out.State = api.KeyWeak

@@ -5,9 +5,7 @@ package daemon
 import (
 	"crypto/ecdsa"
 	"crypto/rsa"
-	"crypto/sha1"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -19,7 +17,6 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/header"
-	"github.com/digestd/digestd/store"
 	"golang.org/x/sys/unix"
 )
 
@@ -123,16 +120,6 @@ func certificatesIn(dir string) (certs []*x509.Certificate, errs []error) {
 	return certs, errs
 }
 
-// importersIn returns the identifiers of the certificates in a directory.
-func importersIn(dir string) map[string]bool {
-	ids := map[string]bool{}
-	certs, _ := certificatesIn(dir)
-	for _, cert := range certs {
-		ids[certificateID(cert)] = true
-	}
-	return ids
-}
-
 func certificatesOf(path string) (certs []*x509.Certificate, err error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -193,24 +180,4 @@ func (d *Daemon) usable(cert *x509.Certificate) error {
 		return fmt.Errorf("the certificate of %q expired on %s", cert.Subject, cert.NotAfter.UTC().Format("2006-01-02"))
 	}
 	return nil
-}
-
-// certificateID is the subject key identifier of a certificate, or what it usually is.
-func certificateID(cert *x509.Certificate) string {
-	if len(cert.SubjectKeyId) > 0 {
-		return hex.EncodeToString(cert.SubjectKeyId)
-	}
-	sum := sha1.Sum(cert.RawSubjectPublicKeyInfo)
-	return hex.EncodeToString(sum[:])
-}
-
-// meetImporter records the certificate by which a list was imported, so that it can
-// be revoked.
-func (s *state) meetImporter(cert *x509.Certificate) {
-	id := certificateID(cert)
-	if k, known := s.keys[id]; known && k.Gone.IsZero() {
-		return
-	}
-	s.setKey(store.Key{Fingerprint: id, Use: useImport, Owner: cert.Subject.String(), Algorithm: algorithmOf(cert),
-		Source: "an imported list", Created: cert.NotBefore, Expires: cert.NotAfter, FirstSeen: s.now()})
 }

@@ -143,7 +143,7 @@ func (s *state) ownToMake(m *maker) (work []*ownWork, gone []withdrawn, err erro
 // importRefused says why a list that was verified a moment ago must not be imported: its
 // key was revoked or removed meanwhile. "" means that it may be.
 func (s *state) importRefused(o store.Own) string {
-	c := s.keyring.Lookup(o.Key)
+	c := s.keyring.Primary(o.Key)
 	if o.Key != "" && (s.keys[o.Key].Revoked != nil || o.KeyKind == keyPGP && (c == nil || c.Revoked != nil)) {
 		return "the key that signed it, " + o.Key + ", is not trusted any more"
 	}

@@ -91,7 +91,7 @@ const (
 
 // Key is a certificate that vouches for packages, or ever did.
 type Key struct {
-	Fingerprint string    `json:"fingerprint"`  // lower-case hexadecimal digits; of a list signer, its subject key identifier
+	Fingerprint string    `json:"fingerprint"`  // lower-case hexadecimal digits; of a list signer, its subject key identifier; of a certificate that signed imported lists, SHA-256 of it
 	Use         string    `json:"use,omitzero"` // "" vouches for packages, "lists" signs lists, "import" signed imported lists, "kernel" is in a keyring of the kernel only, "digest" is no key but a digest that the kernel's .blacklist names
 	Owner       string    `json:"owner"`        // its user ID
 	Algorithm   string    `json:"algorithm"`    // for example rsa3072

@@ -51,6 +51,28 @@ func newBuilder(t *testing.T, name string) *builder {
 	return &builder{key, cert}
 }
 
+// named is b with a certificate that has another subject key identifier.
+func (b *builder) named(t *testing.T, ski []byte) *builder {
+	t.Helper()
+	template := *b.cert
+	template.SubjectKeyId = ski
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, b.key.Public(), b.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &builder{b.key, cert}
+}
+
+// id is the name of the certificate: nothing that is written in it.
+func (b *builder) id() string {
+	sum := sha256.Sum256(b.cert.Raw)
+	return hex.EncodeToString(sum[:])
+}
+
 // trust puts the certificate where the owner keeps those that are trusted.
 func (m *machine) trust(b *builder) (file string) {
 	m.Helper()
@@ -102,7 +124,7 @@ func TestImport(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	m.vouched("/opt/app", true)
-	if own := decode[api.Own](m, "own", "show", "app"); own.Key != hex.EncodeToString(b.cert.SubjectKeyId) {
+	if own := decode[api.Own](m, "own", "show", "app"); own.Key != b.id() {
 		t.Errorf("signed elsewhere by %q", own.Key)
 	}
 	m.fails(2, "made and signed elsewhere", "own", "add", "app", m.inside("/opt/app"))
@@ -152,13 +174,13 @@ func TestImport(t *testing.T) {
 	// The list stands as long as the key is trusted, over restarts.
 	m.write("/opt/app", "two")
 	m.vouched("/opt/app", true)
-	m.must("keys", "revoke", hex.EncodeToString(b.cert.SubjectKeyId), "--reason", "test")
+	m.must("keys", "revoke", b.id(), "--reason", "test")
 	m.vouched("/opt/app", false)
 	m.Stop()
 	m.Start()
 	m.vouched("/opt/app", false)
 	m.fails(2, "not trusted", "own", "import", "app", b.list(t, map[string]string{"/opt/app": "three"}))
-	m.must("keys", "restore", hex.EncodeToString(b.cert.SubjectKeyId), "--reason", "test")
+	m.must("keys", "restore", b.id(), "--reason", "test")
 	m.wait(func() bool { return m.why("/opt/app").Vouched }, func() string { return fmt.Sprint(m.why("/opt/app")) })
 	if err := os.Remove(cert); err != nil {
 		t.Fatal(err)
@@ -166,6 +188,30 @@ func TestImport(t *testing.T) {
 	m.wait(func() bool { return !m.why("/opt/app").Vouched }, func() string { return "vouched for without a certificate" })
 	m.trust(b)
 	m.wait(func() bool { return m.why("/opt/app").Vouched }, func() string { return fmt.Sprint(m.why("/opt/app")) })
+}
+
+// TestImporterNamedAsAnother: whatever a certificate says of itself, its lists are its own,
+// and what becomes of another concerns it no more than that becomes of it.
+func TestImporterNamedAsAnother(t *testing.T) {
+	m := start(t)
+	one, two := newBuilder(t, "one"), newBuilder(t, "two")
+	two = two.named(t, one.cert.SubjectKeyId)
+	m.trust(one)
+	m.trust(two)
+	m.write("/opt/one", "one")
+	m.write("/opt/two", "two")
+	m.must("own", "import", "one", one.list(t, map[string]string{"/opt/one": "one"}))
+	m.must("own", "import", "two", two.list(t, map[string]string{"/opt/two": "two"}))
+	for name, b := range map[string]*builder{"one": one, "two": two} {
+		if own := decode[api.Own](m, "own", "show", name); own.Key != b.id() {
+			t.Errorf("%s was signed by %s, it says by %q", name, b.id(), own.Key)
+		}
+	}
+	m.must("keys", "revoke", two.id(), "--reason", "test")
+	m.vouched("/opt/two", false)
+	m.vouched("/opt/one", true)
+	m.fails(2, "not trusted", "own", "import", "again", two.list(t, map[string]string{"/opt/two": "three"}))
+	m.must("own", "import", "one", one.list(t, map[string]string{"/opt/one": "four"}))
 }
 
 // A package's header with its signature, as digest-cache-tools write it, is as good

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"slices"
+
+	"github.com/digestd/digestd/store"
+)
+
+// certificateID names a certificate that signs imported lists: SHA-256 of its DER form,
+// hexadecimal. Whatever is written in a certificate its maker chooses.
+func certificateID(cert *x509.Certificate) string {
+	sum := sha256.Sum256(cert.Raw)
+	return hex.EncodeToString(sum[:])
+}
+
+// formerID is the name that an older digestd gave to a certificate: its subject key
+// identifier, or what that usually is.
+func formerID(cert *x509.Certificate) string {
+	if len(cert.SubjectKeyId) > 0 {
+		return hex.EncodeToString(cert.SubjectKeyId)
+	}
+	sum := sha1.Sum(cert.RawSubjectPublicKeyInfo)
+	return hex.EncodeToString(sum[:])
+}
+
+// idsOf returns the names of certificates.
+func idsOf(certs []*x509.Certificate) map[string]bool {
+	ids := map[string]bool{}
+	for _, cert := range certs {
+		ids[certificateID(cert)] = true
+	}
+	return ids
+}
+
+// meetImporter records the certificate by which a list was imported, so that it can
+// be revoked.
+func (s *state) meetImporter(cert *x509.Certificate) {
+	id := certificateID(cert)
+	if k, known := s.keys[id]; known && k.Gone.IsZero() {
+		return
+	}
+	s.setKey(store.Key{Fingerprint: id, Use: useImport, Owner: cert.Subject.String(), Algorithm: algorithmOf(cert),
+		Source: "an imported list", Created: cert.NotBefore, Expires: cert.NotAfter, FirstSeen: s.now()})
+}
+
+// renameImporters gives what an older digestd recorded under a certificate's former name
+// the name of today. A revocation holds for every trusted certificate of the former name.
+// Lists are those of the only one that has it: where two have it, nothing says which of
+// them signed, so their lists are withheld until somebody imports them again.
+func (s *state) renameImporters(trusted []*x509.Certificate) {
+	former := map[string][]*x509.Certificate{}
+	for _, cert := range trusted {
+		if id := formerID(cert); !slices.ContainsFunc(former[id], cert.Equal) {
+			former[id] = append(former[id], cert)
+		}
+	}
+	for name, certs := range former {
+		old := s.keys[name]
+		if old.Use != useImport || !old.Gone.IsZero() {
+			continue
+		}
+		for _, cert := range certs {
+			s.meetImporter(cert)
+			if k := s.keys[certificateID(cert)]; old.Revoked != nil && k.Revoked == nil {
+				k.Revoked = old.Revoked
+				s.setKey(k)
+			}
+		}
+		if len(certs) == 1 {
+			s.renameImported(name, certificateID(certs[0]))
+		}
+		old.Gone = s.now()
+		s.setKey(old)
+	}
+}
+
+// renameImported changes the name of the certificate that signed imported lists.
+func (s *state) renameImported(from, to string) {
+	for name, o := range s.own {
+		if o.KeyKind != keyX509 || o.Key != from {
+			continue
+		}
+		o.Key = to
+		s.setOwn(o)
+		if e := s.ownEntry(name); e != nil {
+			renamed := *e
+			renamed.Key = to
+			s.put(&renamed)
+			s.batch.PutList(renamed.List)
+		}
+	}
+}

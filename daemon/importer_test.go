@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"math/big"
+	"testing"
+	"time"
+
+	"github.com/digestd/digestd/store"
+)
+
+func newImporter(t *testing.T, name string, ski []byte) *x509.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, SubjectKeyId: ski,
+		NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
+
+// TestImportersAreRenamed: records of an older digestd go on under today's names, where it
+// is certain whose they are.
+func TestImportersAreRenamed(t *testing.T) {
+	ski := []byte("an identifier")
+	former := hex.EncodeToString(ski)
+	one, two := newImporter(t, "one", ski), newImporter(t, "two", ski)
+	for _, test := range []struct {
+		name    string
+		trusted []*x509.Certificate
+		use     string
+		revoked bool
+		key     string // of the own list, in the end
+	}{
+		{"one", []*x509.Certificate{one}, useImport, false, certificateID(one)},
+		{"one, twice in the folder", []*x509.Certificate{one, one}, useImport, false, certificateID(one)},
+		{"one, revoked", []*x509.Certificate{one}, useImport, true, certificateID(one)},
+		{"two of the name", []*x509.Certificate{one, two}, useImport, false, former},
+		{"two of the name, revoked", []*x509.Certificate{one, two}, useImport, true, former},
+		{"none", nil, useImport, false, former},
+		{"a key of packages of that name", []*x509.Certificate{one}, "", true, former},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			k := store.Key{Fingerprint: former, Use: test.use, FirstSeen: time.Now()}
+			if test.revoked {
+				k.Revoked = &store.KeyRevocation{Hard: true, Source: sourceAdministrator}
+			}
+			s := &state{now: time.Now, keys: map[string]store.Key{former: k}, byName: map[string]*entry{},
+				byHeader: map[store.Digest]*entry{}, byLine: map[lineID][]*entry{}, changed: map[string]bool{},
+				own: map[string]store.Own{
+					"app":   {Name: "app", Key: former, KeyKind: keyX509},
+					"other": {Name: "other", Key: former, KeyKind: keyPGP},
+				}}
+			for range 2 { // the second time changes nothing
+				s.renameImporters(test.trusted)
+				if got := s.own["app"].Key; got != test.key {
+					t.Errorf("the list is signed by %s, want %s", got, test.key)
+				}
+				if got := s.own["other"].Key; got != former {
+					t.Errorf("a list by an OpenPGP key is signed by %s", got)
+				}
+				for _, cert := range test.trusted {
+					if revoked := s.keys[certificateID(cert)].Revoked != nil; revoked != (test.revoked && test.use == useImport) {
+						t.Errorf("%s: revoked is %v", cert.Subject, revoked)
+					}
+				}
+			}
+		})
+	}
+}

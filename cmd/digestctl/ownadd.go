@@ -19,6 +19,7 @@ import (
 	"github.com/digestd/digestd/cmd/digestctl/scan"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/kernel"
 	"github.com/spf13/cobra"
 )
 
@@ -179,7 +180,7 @@ func (m *ownMaking) file(path string) (_ string, err error) {
 	dir := filepath.Dir(path)
 	real, known := m.real[dir]
 	if !known {
-		if real, err = filepath.EvalSymlinks(dir); err != nil {
+		if real, err = realDir(m.o.chroot, dir); err != nil {
 			real = dir // whoever opens the file says what is wrong
 		}
 		if m.real == nil {
@@ -188,6 +189,24 @@ func (m *ownMaking) file(path string) (_ string, err error) {
 		m.real[dir] = real
 	}
 	return filepath.Join(real, filepath.Base(path)), nil
+}
+
+// realDir follows the links in a directory. An absolute link inside of chroot leads to
+// a place inside of it, as for whoever runs there, and not to one of this machine.
+func realDir(chroot, dir string) (string, error) {
+	if chroot == "" {
+		return filepath.EvalSymlinks(dir)
+	}
+	root, err := kernel.OpenRoot(chroot)
+	if err != nil {
+		return "", err
+	}
+	defer root.Close()
+	inside, err := root.Inside(dir)
+	if err == nil {
+		inside, err = root.RealDir(inside)
+	}
+	return filepath.Join(chroot, inside), err
 }
 
 // readPaths reads paths that end with a NUL or a line.

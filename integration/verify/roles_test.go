@@ -8,6 +8,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/integration/pkgtest"
+	"golang.org/x/sys/unix"
 )
 
 // buildSigned makes the packages of a spec, signed by the vendor.
@@ -105,6 +106,41 @@ func TestRelocatedPackage(t *testing.T) {
 	if got := m.label(tool); got != "tlv-moved-0:1-1.noarch" {
 		t.Errorf("label is %q", got)
 	}
+}
+
+const linkedSpec = `
+Name: linked
+Version: 1
+Release: 1
+Summary: linked
+License: Apache-2.0
+BuildArch: noarch
+AutoReqProv: no
+%description
+linked
+%install
+mkdir -p %{buildroot}/linked/bin
+echo linked >%{buildroot}/linked/bin/linked
+%files
+%attr(755,root,root) /linked/bin/linked
+`
+
+// An absolute link in an image leads to a place inside of the image.
+func TestAbsoluteLinkInRoot(t *testing.T) {
+	m := newMachine(t)
+	m.ok(os.MkdirAll(m.path("/usr/real/bin"), 0o755))
+	m.ok(os.Symlink("/usr/real", m.path("/linked")))
+	m.install("-i", m.buildSigned(linkedSpec)[0])
+	const linked, real = "linked-1-1.noarch", "/usr/real/bin/linked"
+	if got := m.label(real); got != "tlv-linked-0:1-1.noarch" {
+		t.Errorf("label is %q", got)
+	}
+	m.want(m.ctl(0, "verify", "--all"))
+	m.ok(unix.Removexattr(m.path(real), label))
+	m.want(m.ctl(0, "fix", "--package", "linked", "--unlabelled"), "fixed: label /linked/bin/linked "+linked)
+	m.write(real, "spoiled", 0o755)
+	m.want(m.ctl(3, "verify", m.path("/linked")), "changed /linked/bin/linked "+linked)
+	m.want(m.ctl(3, "verify", m.path("/usr/real")), "changed /linked/bin/linked "+linked)
 }
 
 func sharedSpec(version string) string {

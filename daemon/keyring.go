@@ -153,6 +153,7 @@ func (s *state) adoptKeys(src *keySources) (gone []withdrawn, err error) {
 			s.publish()
 			return nil, err
 		}
+		s.publish() // whoever sees a list leave can ask why
 	}
 	s.adoptBlacklist(src.blacklist)
 	options.Revoked = s.revocations()

@@ -264,6 +264,9 @@ func (s *state) noteOmitted(o omission) {
 // bannedList returns the entry that names the list of e, or what that was before it
 // left something out; "" for none.
 func (s *state) bannedList(e *entry) string {
+	if entry := binPrefix + e.Wide; e.Wide != "" && s.blacklist.entries[entry] {
+		return entry
+	}
 	if entry := s.banned.list(e.Body); entry != "" || len(e.Denied) == 0 || s.banned == nil {
 		return entry
 	}

@@ -74,20 +74,24 @@ func checkCertificate(cert *x509.Certificate) error {
 func (s *state) adoptCertificate(value []byte, cert *x509.Certificate) {
 	sum := sha256.Sum256(cert.Raw)
 	selfMade := bytes.Equal(cert.RawIssuer, cert.RawSubject)
-	if bytes.Equal(value, sum[:]) || value == nil && selfMade {
-		return
-	}
-	s.batch.SetMeta(metaCertificate, sum[:])
+	same := bytes.Equal(value, sum[:]) || value == nil && selfMade
+	wide := wideDigest(nil, cert) != ""
 	skid := hex.EncodeToString(cert.SubjectKeyId)
 	for _, e := range s.sorted() {
-		if !e.active() || e.Signer != skid || e.Change != "" {
+		// Lists of an earlier digestd do not say by what digest the kernel knows them.
+		if !e.active() || e.Signer != skid || e.Change != "" || same && (!wide || e.Wide != "") {
 			continue
 		}
 		again := *e
 		again.Change = store.Publishing // it stays, and is made anew
 		s.put(&again)
 		s.batch.PutList(again.List)
+		s.anew = true
 	}
+	if same {
+		return
+	}
+	s.batch.SetMeta(metaCertificate, sum[:])
 	if k, known := s.keys[skid]; known {
 		k.Created, k.Expires, k.Owner = cert.NotBefore, cert.NotAfter, cert.Subject.CommonName
 		s.setKey(k)

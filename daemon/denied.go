@@ -321,6 +321,7 @@ func (s *state) exchange(r *reduction) error {
 		return err
 	}
 	e := *r.entry
+	e.Wide = r.wide
 	e.Body, e.File, e.Signer, e.Files, e.refs, e.stamp = r.body, r.file, r.signer, r.files, r.refs, stamp
 	e.Denied, e.Left, e.broken = mergeIDs(r.entry.Denied, r.omitted.ids), r.entry.Left+len(r.omitted.paths), false
 	if s.pending(r.entry) {

@@ -58,7 +58,12 @@ func (d *Daemon) Retired(_ context.Context, offset, limit uint32) (page []api.Re
 		if r.Own != "" {
 			r.Package = ownPackage(r.Own, r.Version)
 		}
-		all = append(all, api.Retired{Entry: binPrefix + r.Body.String(), List: r.List, Package: r.Package.Full(), Reason: r.Reason, When: r.When})
+		// The kernel looks for the digest by which the list was signed.
+		entry := binPrefix + r.Body.String()
+		if r.Wide != "" {
+			entry = binPrefix + r.Wide
+		}
+		all = append(all, api.Retired{Entry: entry, List: r.List, Package: r.Package.Full(), Reason: r.Reason, When: r.When})
 	}
 	slices.SortFunc(all, func(a, b api.Retired) int { return strings.Compare(a.Entry, b.Entry) })
 	total = uint32(len(all))

@@ -4,6 +4,8 @@ package daemon
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -45,6 +47,7 @@ type candidate struct {
 	signer string // as maker.signer
 	files  int
 	body   store.Digest
+	wide   string       // of the body, as the signer digests it; "" where that is body
 	whole  store.Digest // of the body with what is denied, if it leaves something out
 	file   store.Digest
 	refs   *refs
@@ -196,10 +199,21 @@ func (m *maker) signList(c *candidate, w *workspace) error {
 			return fmt.Errorf("cannot sign list of %s: %w", c.pkg, err)
 		}
 		w.out = digestlist.AppendSignature(w.out[:0], w.body, sig, digestlist.SigPKCS7)
+		c.wide = wideDigest(w.body, m.identity.cert)
 	}
 	c.signer = m.signer()
 	c.file = sha256.Sum256(w.out)
 	return nil
+}
+
+// wideDigest is the digest of a list's body by which it is signed, and by which a kernel
+// looks for it in its .blacklist: "" if that is SHA-256.
+func wideDigest(body []byte, cert *x509.Certificate) string {
+	sum, err := digestlist.SignedDigest(body, cert.PublicKey)
+	if err != nil || len(sum) == sha256.Size {
+		return ""
+	}
+	return hex.EncodeToString(sum)
 }
 
 func (m *maker) stage(c *candidate, w *workspace) (err error) {

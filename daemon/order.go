@@ -276,6 +276,7 @@ func (s *state) moveLists(found []installedPackage, r *reconciled) error {
 		c.staged = store.Staged{}
 		s.moveAway(old, c.name)
 		e := *old
+		e.Wide = c.wide
 		e.Name, e.Body, e.File, e.Signer, e.Files, e.refs = c.name, c.body, c.file, c.signer, c.files, c.refs
 		e.Change = ""
 		var err error

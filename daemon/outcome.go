@@ -168,7 +168,7 @@ func (s *state) retireLine(e *entry) {
 }
 
 func (s *state) rememberBody(e *entry, reason string) {
-	r := store.Retirement{Body: e.Body, List: e.Name, Package: e.Package, Own: e.Own, Version: e.Version, When: s.now(), Reason: reason}
+	r := store.Retirement{Body: e.Body, Wide: e.Wide, List: e.Name, Package: e.Package, Own: e.Own, Version: e.Version, When: s.now(), Reason: reason}
 	s.retired[e.Body] = r
 	s.batch.PutRetirement(r)
 }

@@ -60,6 +60,7 @@ type ownCandidate struct {
 type madeList struct {
 	body   store.Digest // as it is published
 	file   store.Digest
+	wide   string // as of a candidate
 	files  int
 	refs   *refs
 	signer string
@@ -103,6 +104,7 @@ func (d *Daemon) makeOwn(stager *store.Stager, body []byte) (l madeList, err err
 			return l, fmt.Errorf("cannot sign list: %w", err)
 		}
 		end = digestlist.AppendSignature(nil, nil, sig, digestlist.SigPKCS7)
+		l.wide = wideDigest(body, m.identity.cert)
 	}
 	sum := sha256.New()
 	sum.Write(body)
@@ -302,7 +304,7 @@ func (s *state) ownEntryOf(c *ownCandidate, previous *entry, decision policy.Dec
 	}
 	e := &entry{refs: c.made.refs, List: store.List{
 		Name: name, State: store.Active, Own: c.record.Name, Version: c.record.Version, Package: ownPackage(c.record.Name, c.record.Version),
-		Body: c.made.body, File: c.made.file, Files: c.made.files, Signer: c.made.signer, Key: c.record.Key, Since: s.now(),
+		Body: c.made.body, Wide: c.made.wide, File: c.made.file, Files: c.made.files, Signer: c.made.signer, Key: c.record.Key, Since: s.now(),
 		Denied: c.made.omitted.ids, Left: len(c.made.omitted.paths), Granted: decision.Grant, Reason: string(decision.Reason), Text: decision.Text, Change: store.Publishing,
 	}}
 	return e
@@ -313,6 +315,9 @@ func (s *state) ownEntryOf(c *ownCandidate, previous *entry, decision policy.Dec
 func (s *state) rememberOwn(e *entry, o store.Own, reason string) {
 	for _, body := range []store.Digest{o.Body, e.Body} {
 		r := store.Retirement{Body: body, List: e.Name, Own: o.Name, Version: e.Version, Package: e.Package, When: s.now(), Reason: reason}
+		if body == e.Body {
+			r.Wide = e.Wide
+		}
 		s.retired[body] = r
 		s.batch.PutRetirement(r)
 	}

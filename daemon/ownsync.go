@@ -234,6 +234,7 @@ func (s *state) republishOwn(w *ownWork) error {
 	if w.entry.active() {
 		e.Reason, e.Text = w.entry.Reason, w.entry.Text
 	}
+	e.Wide = w.made.wide
 	e.Body, e.File, e.Files, e.Signer, e.refs = w.made.body, w.made.file, w.made.files, w.made.signer, w.made.refs
 	e.Denied, e.Left = w.made.omitted.ids, len(w.made.omitted.paths)
 	e.Change = store.Publishing

@@ -184,7 +184,7 @@ func (a *addition) keep(dir *store.Dir, old store.Staged) {
 func (s *state) entryOf(a *addition) (*entry, error) {
 	s.noteOmitted(a.omitted)
 	e := &entry{refs: a.refs, List: store.List{
-		Name: a.name, Package: a.pkg, Header: a.header, Body: a.body, File: a.file,
+		Name: a.name, Package: a.pkg, Header: a.header, Body: a.body, Wide: a.wide, File: a.file,
 		Files: a.files, Since: s.now(), Reason: string(a.decision.Reason), Text: a.decision.Text,
 		Granted: a.decision.Grant, State: store.Active, Signer: a.signer,
 		Denied: a.omitted.ids, Left: len(a.omitted.paths),

@@ -57,6 +57,19 @@ func hashFor(key crypto.PublicKey) (pkcs7Hash, error) {
 	return pkcs7Hash{}, fmt.Errorf("the kernel knows no list signatures by %T, only RSA and ECDSA", key)
 }
 
+// SignedDigest returns the digest of body by which SignPKCS7 signs with that key, and
+// which a kernel compares with the "bin:" entries of its .blacklist. Its length tells the
+// algorithm: SHA-384 and SHA-512 for keys on curves of more than 256 bits.
+func SignedDigest(body []byte, key crypto.PublicKey) ([]byte, error) {
+	h, err := hashFor(key)
+	if err != nil {
+		return nil, err
+	}
+	sum := h.hash.New()
+	sum.Write(body)
+	return sum.Sum(nil), nil
+}
+
 // SignPKCS7 returns the DER of a PKCS#7 message (RFC 5652, SignedData) as the
 // kernel's IMA verifies it under an appended signature: detached from body,
 // without signed attributes, the signer named by issuer and serial number. The

@@ -22,7 +22,8 @@ func (a *app) keysExportCommand() *cobra.Command {
 		Use:   "export-blacklist",
 		Short: "Print what has the kernel refuse the lists of old versions",
 		Long: `Export-blacklist prints a line "bin:DIGEST" for every list that was retired: its
-package was replaced or removed, and the list must not come back. The kernel takes such a line into its .blacklist
+package was replaced or removed, and the list must not come back. The digest is the one by which the list was
+signed: SHA-384 or SHA-512 where the signer's key is on a curve of 384 or 521 bits. The kernel takes such a line into its .blacklist
 with a signature by a certificate that is built into it, and refuses the list from then on. With --output each line
 becomes a file, without a line break, named after its list. Whoever has the key signs each of them:
 

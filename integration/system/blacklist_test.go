@@ -3,6 +3,7 @@
 package system_test
 
 import (
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -135,6 +136,12 @@ func (m *machine) rsaFiles(suffix string) {
 	if err != nil {
 		m.Fatal(err)
 	}
+	m.identityFiles(key, suffix)
+}
+
+// identityFiles makes an identity of that key whose files have suffix.
+func (m *machine) identityFiles(key crypto.Signer, suffix string) {
+	m.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "test of " + m.Name()},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0),

@@ -4,12 +4,17 @@ package system_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -134,4 +139,48 @@ func TestCertificateOfAnAuthority(t *testing.T) {
 	}
 	m.wantSignedBy(list, again)
 	der(again)
+}
+
+// TestBlacklistOfWideSigner: the kernel compares "bin:" with the digest by which a list
+// was signed, which is longer for keys on greater curves.
+func TestBlacklistOfWideSigner(t *testing.T) {
+	for name, wide := range map[string]struct {
+		curve elliptic.Curve
+		sum   func([]byte) string
+	}{
+		"P-256": {elliptic.P256(), func(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }},
+		"P-384": {elliptic.P384(), func(b []byte) string { return fmt.Sprintf("%x", sha512.Sum384(b)) }},
+		"P-521": {elliptic.P521(), func(b []byte) string { return fmt.Sprintf("%x", sha512.Sum512(b)) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := newMachine(t, t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.importKey("vendor")
+			key, err := ecdsa.GenerateKey(wide.curve, rand.Reader)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.identityFiles(key, "")
+			m.startDaemon()
+			m.mustRPM("-U", m.mustBuild("hello-1-1.noarch"))
+			m.eventually("tlv-hello-0:1-1.noarch")
+			data, err := os.ReadFile(filepath.Join(m.place, "lists", "tlv-hello-0:1-1.noarch"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _, _, err := digestlist.SplitSignature(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.stop()
+			m.startDaemon() // what is recorded outlives the process
+			m.mustRPM("-U", m.mustBuild("hello-2-1.noarch"))
+			m.eventually("tlv-hello-0:2-1.noarch")
+			if out := strings.TrimSpace(m.mustCtl("keys", "export-blacklist")); out != "bin:"+wide.sum(body) {
+				t.Errorf("exported %q, want bin:%s", out, wide.sum(body))
+			}
+		})
+	}
 }

@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -34,7 +36,7 @@ type delivery struct {
 
 // carryBlacklist gives the kernel the signed entries that it does not have yet.
 // It forgets them with every boot, so this is done at every start.
-func (d *Daemon) carryBlacklist() (c delivery) {
+func (d *Daemon) carryBlacklist(ctx context.Context) (c delivery) {
 	names, err := blobNames(d.config.Blacklist)
 	if err != nil {
 		c.bad = append(c.bad, err)
@@ -65,6 +67,10 @@ func (d *Daemon) carryBlacklist() (c delivery) {
 		case there[entry]:
 			continue
 		}
+		if err := d.biteable(ctx, entry); err != nil {
+			c.bad = append(c.bad, fmt.Errorf("%s is not given to the kernel yet: %w", filepath.Join(d.config.Blacklist, name), err))
+			continue
+		}
 		err = ring.AddBlacklisted(entry, signature)
 		var refused *kernel.RefusedError
 		switch {
@@ -79,6 +85,17 @@ func (d *Daemon) carryBlacklist() (c delivery) {
 		}
 	}
 	return c
+}
+
+// biteable returns why an entry must not come into .blacklist now: it names the
+// certificate that signs the lists, of which the kernel would refuse all from then on,
+// and none can follow it.
+func (d *Daemon) biteable(ctx context.Context, entry string) error {
+	id := d.maker.Load().identity
+	if !slices.Contains(tbsEntries(id.cert), entry) {
+		return nil
+	}
+	return d.revocable(ctx, id.skid())
 }
 
 // blobNames returns the names of entries in a folder: each has its signature

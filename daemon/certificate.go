@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/store"
 )
 
@@ -147,6 +149,20 @@ func (d *Daemon) reloadCertificate(ctx context.Context, by api.Actor) (changed b
 		return nil
 	})
 	return err == nil, err
+}
+
+// tellOfFormat warns of a format that a kernel reads only by a module, which it refuses
+// to load: it uses no list for files that it opens itself.
+func (s *state) tellOfFormat(format string) {
+	if format != digestlist.FormatRPM {
+		return
+	}
+	severity := api.SeverityNotice
+	if kernel.Detect("/").DigestCache == kernel.Yes {
+		severity = api.SeverityWarning
+	}
+	s.problem("format", severity, `format = "rpm": a kernel that enforces lists cannot load the parser of this format, even when a list has the module; all files that only lists vouch for are refused until it is loaded by hand`,
+		`set format = "tlv", then: systemctl restart digestd; else load the parser at each boot before the policy is enforced`)
 }
 
 // requestAdvice is how an authority is asked to sign a certificate for a key in a file.

@@ -158,6 +158,7 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 	d.maker.Store(&m)
 	s.keyring = pgp.NewKeyring()
 	s.meetSigner(id.cert, id.path)
+	s.tellOfFormat(c.Format)
 	if err = s.recovered(recovery); err != nil {
 		return nil, err
 	}

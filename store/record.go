@@ -48,7 +48,7 @@ type List struct {
 	Next    string `json:"next,omitempty"` // the name it is moving to
 
 	Moved header.Relocations `json:"moved,omitempty"` // where rpm installed the files, if not where the package has them
-	Wide string `json:"wide,omitempty"` // of the body, hexadecimal, as the signer digests it, where that is not by SHA-256
+	Wide  string             `json:"wide,omitempty"`  // of the body, hexadecimal, as the signer digests it, where that is not by SHA-256
 
 	Signature *Signature `json:"signature,omitempty"` // that vouches for it; nil for an unsigned package, and before schema 2
 	Rules     string     `json:"rules,omitempty"`     // by which it was verified; "" before schema 2: it must be verified again

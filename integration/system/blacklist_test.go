@@ -378,8 +378,32 @@ func TestSignerIsNotRevokedWithoutSuccessor(t *testing.T) {
 	if skids := m.inKernel(); !slices.Equal(skids, []string{old}) || m.skid() != old {
 		t.Errorf("the kernel has %v, %s signs, want %s", skids, m.skid(), old)
 	}
+	// Neither do files bring it about. They are reported before they have an effect.
+	cert := m.certificate()[0]
+	for file, data := range map[string]string{
+		m.path("revoked.d", "signer"):            old + "\n",
+		m.path("blacklist.d", "signer"):          fmt.Sprintf("tbs:%x", sha256.Sum256(cert.RawTBSCertificate)),
+		m.path("blacklist.d", "signer") + ".p7s": "a signature",
+	} {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(data), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	m.mustCtl("sync")
-	if skids := m.inKernel(); !slices.Equal(skids, []string{old}) {
-		t.Errorf("after a comparison the kernel has %v", skids)
+	if skids := m.inKernel(); !slices.Equal(skids, []string{old}) || m.skid() != old {
+		t.Errorf("after a comparison the kernel has %v, and %s signs", skids, m.skid())
+	}
+	m.wholesome()
+	told := func(text string) bool {
+		return slices.ContainsFunc(m.status().Problems, func(p api.Problem) bool { return strings.Contains(p.Text, text) })
+	}
+	if !told("is not heeded yet") {
+		t.Errorf("nobody says that a revocation waits: %+v", m.status().Problems)
+	}
+	if _, err := kernel.NewKeyrings().Find(kernel.RingBlacklist); err == nil && !told("is not given to the kernel yet") {
+		t.Errorf("nobody says that an entry of .blacklist waits: %+v", m.status().Problems)
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/integration/keyringtest"
 )
@@ -182,5 +183,20 @@ func TestBlacklistOfWideSigner(t *testing.T) {
 				t.Errorf("exported %q, want bin:%s", out, wide.sum(body))
 			}
 		})
+	}
+}
+
+// TestFormatThatLocksOut: a kernel with the cache refuses the parser's module.
+func TestFormatThatLocksOut(t *testing.T) {
+	m, err := newMachine(t, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.config = "format = \"rpm\"\n"
+	m.startDaemon()
+	if !slices.ContainsFunc(m.status().Problems, func(p api.Problem) bool {
+		return p.ID == "format" && strings.Contains(p.Text, "refused until it is loaded by hand")
+	}) {
+		t.Errorf("nobody warns of the format: %+v", m.status().Problems)
 	}
 }

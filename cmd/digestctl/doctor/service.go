@@ -48,6 +48,10 @@ func lookConfig(_ context.Context, p *patient) {
 	default:
 		p.ok("%s and %d in %s.d", p.Config, len(dropIns), p.Config)
 	}
+	if p.conf.Format == "rpm" {
+		p.warn("", `format = "rpm": a kernel with the Integrity Digest Cache cannot read such lists until its parser module is loaded by hand, and refuses the files in them meanwhile`)
+		p.advise(`set format = "tlv" in %s, which the kernel reads without a module`, p.Config)
+	}
 }
 
 // systemd reports whether systemd runs the machine.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -25,7 +26,7 @@ func act(s *state, by api.Actor, reason string) (store.Act, error) {
 
 // parseExact reads a full NEVRA: what a grant is about must be exactly one
 // version on one architecture.
-func parseExact(text string) (nevra.NEVRA, error) {
+func (d *Daemon) parseExact(text string) (nevra.NEVRA, error) {
 	pkg, own, err := parseOwn(text)
 	if !own {
 		pkg, err = nevra.Parse(text)
@@ -34,12 +35,12 @@ func parseExact(text string) (nevra.NEVRA, error) {
 		return pkg, &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is no package version: %v", text, err),
 			Advice: "name it as rpm -q does: name-[epoch:]version-release.arch"}
 	}
-	return pkg, nil
+	return d.snapshot().resolve(pkg, text)
 }
 
 // grant permits one version below what was active before, once.
 func (d *Daemon) grant(ctx context.Context, by api.Actor, text, reason string) (api.Grant, error) {
-	pkg, err := parseExact(text)
+	pkg, err := d.parseExact(text)
 	if err != nil {
 		return api.Grant{}, err
 	}
@@ -60,6 +61,9 @@ func (d *Daemon) grant(ctx context.Context, by api.Actor, text, reason string) (
 				Advice: "install it"}
 		}
 		l := s.lines[id]
+		if slices.ContainsFunc(l.Grants, func(g store.Grant) bool { return g.EVR == pkg.EVR }) {
+			return api.Errorf(api.Unchanged, "%s is granted already, and the grant is not used yet", pkg)
+		}
 		l.Name, l.Arch = id.name, id.arch
 		l.Grants = slices.DeleteFunc(slices.Clone(l.Grants), func(g store.Grant) bool { return g.EVR == pkg.EVR })
 		l.Grants = append(l.Grants, store.Grant{EVR: pkg.EVR, Act: a})
@@ -77,7 +81,7 @@ func (d *Daemon) grant(ctx context.Context, by api.Actor, text, reason string) (
 
 // revokeGrant takes back a grant that was not used.
 func (d *Daemon) revokeGrant(ctx context.Context, by api.Actor, text string) error {
-	pkg, err := parseExact(text)
+	pkg, err := d.parseExact(text)
 	if err != nil {
 		return err
 	}
@@ -102,6 +106,16 @@ func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reaso
 	if err != nil {
 		return &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is no version: %v", evrText, err), Advice: "give [epoch:]version-release"}
 	}
+	if !strings.Contains(evrText, ":") {
+		snap := d.snapshot()
+		name, arch := pkg, ""
+		if !snap.knownName(pkg) {
+			name, arch, _ = cutArch(pkg)
+		}
+		if evr.Epoch, _, err = snap.epoch(name, arch, evrText); err != nil {
+			return err
+		}
+	}
 	var gone []withdrawn
 	err = d.onState(ctx, func(s *state) (err error) {
 		var out []suspension
@@ -113,6 +127,9 @@ func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reaso
 			ids, err := s.linesNamed(pkg)
 			if err != nil {
 				return err
+			}
+			if !slices.ContainsFunc(ids, func(id lineID) bool { return s.lines[id].Floor != evr }) {
+				return api.Errorf(api.Unchanged, "%s has the floor %s already", pkg, evr)
 			}
 			for _, id := range ids {
 				s.raiseFloor(id, evr, a)

@@ -47,6 +47,9 @@ func policyDenial(d store.Denial) (p policy.Denial, err error) {
 func recordOf(p policy.Denial, path string, a store.Act) store.Denial {
 	d := store.Denial{ID: p.ID, Path: path, Package: p.Package.Name, Arch: p.Package.Arch, Below: policy.BoundText(p.Package.Below),
 		Exact: p.Package.Exact.String(), Ticket: p.Ticket, Expires: p.Expires, Act: a}
+	if p.Package.AnyEpoch {
+		d.Below, d.Exact = strings.TrimPrefix(d.Below, "0:"), strings.TrimPrefix(d.Exact, "0:")
+	}
 	d.Reason = p.Reason
 	for _, c := range p.Contents {
 		d.Digests = append(d.Digests, c.String())
@@ -104,6 +107,9 @@ func (d *Daemon) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 		return api.Denial{}, &api.Error{Code: api.InvalidArgument, Message: err.Error(),
 			Advice: "name a file by its path, a digest as algorithm:digits, or a package as name, name.arch, name<version or NEVRA"}
 	}
+	if err := d.snapshot().resolveRange(&p.Package, what); err != nil {
+		return api.Denial{}, err
+	}
 	switch {
 	case len(ticket) > policy.MaxTicket:
 		return api.Denial{}, api.Errorf(api.InvalidArgument, "the ticket is longer than %d bytes", policy.MaxTicket)
@@ -123,6 +129,7 @@ func (d *Daemon) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 		if err != nil {
 			return err
 		}
+		unchanged := ""
 		for _, old := range s.owners() {
 			if !old.Same(p) {
 				continue
@@ -133,7 +140,14 @@ func (d *Daemon) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 			}
 			// The newest word counts, and all digests that are known.
 			p.ID, p.Contents = old.ID, old.Merge(p).Contents
+			said := s.denied[old.ID]
+			if said.UID == by.UID && said.Reason == reason && said.Ticket == ticket && said.Expires.Equal(expires) && len(p.Contents) == len(old.Contents) {
+				unchanged = old.ID
+			}
 			path = cmp.Or(path, s.denied[old.ID].Path)
+		}
+		if unchanged != "" && unchanged == p.ID {
+			return api.Errorf(api.Unchanged, "%s is denied already, for that reason and until then: %s", p.Subject(), p.ID)
 		}
 		if p.ID == "" {
 			if len(s.denied) >= api.MaxDenials {
@@ -250,6 +264,9 @@ func (s *snapshot) findDenial(what string) (string, error) {
 	}
 	var found []string
 	p, err := policy.ParseSubject(what, s.knownName)
+	if err == nil {
+		err = s.resolveRange(&p.Package, what)
+	}
 	for id, d := range s.denied {
 		q, bad := policyDenial(d)
 		if d.Path != "" && d.Path == what || err == nil && bad == nil && (q.Same(p) || q.Subject() == what) {

@@ -232,7 +232,7 @@ func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason strin
 				return err
 			}
 			if !s.note(k.Fingerprint, store.KeyRevocation{Source: sourceAdministrator, Hard: true, Act: a}, s.now()) && !s.vouches(k.Fingerprint) {
-				return api.Errorf(api.InvalidArgument, "key %s is revoked already, by %s", k.Fingerprint, s.keys[k.Fingerprint].Revoked.Source)
+				return api.Errorf(api.Unchanged, "key %s is revoked already, by %s", k.Fingerprint, s.keys[k.Fingerprint].Revoked.Source)
 			}
 			return nil
 		})

@@ -174,10 +174,10 @@ func (d *Daemon) verifySpec(req api.VerifyRequest) (spec verify.Spec, err error)
 	return spec, nil
 }
 
-// names reports whether text names a package: by its name, name.arch, NEVRA or
-// list.
+// names reports whether text names a package: by its name, name.arch, NEVRA, with or
+// without its epoch, or list.
 func names(text string, n nevra.NEVRA, list string) bool {
-	return text == n.Name || text == n.Name+"."+n.Arch || text == n.String() || text == n.Full() || text == list
+	return text == n.Name || text == n.Name+"."+n.Arch || text == n.String() || text == n.Full() || text == n.Name+"-"+n.Version+"-"+n.Release+"."+n.Arch || text == list
 }
 
 // verifyProgress turns messages into stages.

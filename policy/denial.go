@@ -42,6 +42,9 @@ type Range struct {
 	Arch  string    // "" for every architecture
 	Below nevra.EVR // all versions below it; without a release, of every release
 	Exact nevra.EVR
+	// AnyEpoch: Below or Exact was said without an epoch, of a package that nothing
+	// was known of: it holds in every one.
+	AnyEpoch bool
 }
 
 // IsZero reports whether r names no package.
@@ -52,10 +55,16 @@ func (r Range) Has(pkg nevra.NEVRA) bool {
 	switch {
 	case r.Name != pkg.Name || r.Arch != "" && r.Arch != pkg.Arch:
 		return false
+	case !r.Exact.IsZero() && r.AnyEpoch:
+		pkg.Epoch = r.Exact.Epoch
+		return nevra.Compare(pkg.EVR, r.Exact) == 0
 	case !r.Exact.IsZero():
 		return nevra.Compare(pkg.EVR, r.Exact) == 0
 	case !r.Below.IsZero():
 		e := pkg.EVR
+		if r.AnyEpoch {
+			e.Epoch = r.Below.Epoch
+		}
 		if r.Below.Release == "" {
 			e.Release = "" // as in rpm's dependencies
 		}
@@ -240,7 +249,11 @@ func (s *Denials) Next() time.Time {
 // same versions.
 func (d Denial) Same(other Denial) bool {
 	if len(d.Contents) == 0 || len(other.Contents) == 0 {
-		return len(d.Contents) == len(other.Contents) && d.Package == other.Package
+		a, b := d.Package, other.Package
+		if a.AnyEpoch || b.AnyEpoch { // what was said before anything was known
+			a.AnyEpoch, b.AnyEpoch, a.Below.Epoch, a.Exact.Epoch = false, false, b.Below.Epoch, b.Exact.Epoch
+		}
+		return len(d.Contents) == len(other.Contents) && a == b
 	}
 	return slices.ContainsFunc(d.Contents, func(c Content) bool { return slices.Contains(other.Contents, c) })
 }

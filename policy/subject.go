@@ -170,6 +170,7 @@ func RangeOf(name, arch, below, exact string) (r Range, err error) {
 	if below != "" {
 		r.Below, err = ParseBound(below)
 	}
+	r.AnyEpoch = below+exact != "" && !strings.Contains(below+exact, ":")
 	if exact != "" {
 		r.Exact, err = nevra.ParseEVR(exact)
 	}

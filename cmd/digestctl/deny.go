@@ -28,7 +28,9 @@ FILE has a slash in it, and is denied by its content as it is now, wherever that
 turns up. DIGEST is sha256, sha384 or sha512 in hexadecimal digits, with or
 without the name and a colon before it. PACKAGE is a name, name.arch, or
 name-[epoch:]version-release.arch for one version; with <VERSION, quoted, it is
-all versions below [epoch:]version[-release]. To deny what is already denied
+all versions below [epoch:]version[-release]. A version without an epoch is of the
+epoch that the package has here, as rpm -q prints none; of a package that nothing
+is known of, it is meant in every epoch. To deny what is already denied
 gives it a new reason, ticket and end. A package that is called like a command
 below is named with its architecture.`,
 		Example: "  digestctl deny /usr/bin/miner --reason 'found by an incident'\n" +

@@ -21,6 +21,7 @@ const (
 	exitNoFile      = 4
 	exitDenied      = 5
 	exitUnreachable = 6
+	exitUnchanged   = 7
 )
 
 // exitCodes is what the manual says of them.
@@ -31,10 +32,11 @@ var exitCodes = []struct {
 	{exitOK, "Success, and the answer is good news: vouched for, all is well."},
 	{exitFailed, "It failed: digestd could not do it, was interrupted, is busy or did not answer in time."},
 	{exitUsage, "The command line makes no sense, or digestd cannot make sense of an argument."},
-	{exitBad, "The answer is bad news: a file is not vouched for, digestd needs somebody, something is not known to it."},
+	{exitBad, "The answer is bad news: a file is not vouched for, digestd needs somebody, there is nothing of that name."},
 	{exitNoFile, "There is no such file (`why`, `verify`, `fix`, `deny`)."},
 	{exitDenied, "You may not do that; root may, and whom polkit lets."},
 	{exitUnreachable, "digestd, or the bus, cannot be reached."},
+	{exitUnchanged, "Nothing was changed: it is so already."},
 }
 
 // usageError is a command line that makes no sense.
@@ -107,6 +109,8 @@ func explain(err error) trouble {
 			exit = exitUsage
 		case api.AccessDenied:
 			exit = exitDenied
+		case api.Unchanged:
+			exit = exitUnchanged
 		}
 		return trouble{Error: *ours, exit: exit}
 	case errors.As(err, &noFile):

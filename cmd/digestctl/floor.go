@@ -30,7 +30,7 @@ func (a *app) floorSetCommand() *cobra.Command {
 		Long: `Set lets nothing of a package below the version given be active from now on: an
 installed version below it loses its list at once, and older grants are void.
 PACKAGE is a name, for every architecture of it, also those never seen; or
-name.arch.`,
+name.arch. A version without an epoch is of the epoch that the package has here.`,
 		Example:           "  digestctl floor set openssl 3.0.7-18 --reason CVE-2022-3602",
 		Args:              exactly("PACKAGE", "VERSION-RELEASE"),
 		ValidArgsFunction: a.asking(packageNames, versionsOf),

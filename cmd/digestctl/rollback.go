@@ -37,7 +37,8 @@ func (a *app) rollbackGrantCommand() *cobra.Command {
 		Use:   "grant NEVRA --reason TEXT",
 		Short: "Permit one older version, once",
 		Long: `Grant permits a package to go back to exactly the version given, once. The next
-installation of it uses the grant up; a floor set later takes it back.`,
+installation of it uses the grant up; a floor set later takes it back. NEVRA may be
+without its epoch, as rpm -q prints it: it is then that which the package has here.`,
 		Example:           "  digestctl rollback grant bash-5.1-2.x86_64 --reason 'regression in 5.2, ticket 4711'",
 		Args:              exactly("NEVRA"),
 		ValidArgsFunction: a.asking(decided("rollback-refused")),

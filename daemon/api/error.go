@@ -20,6 +20,7 @@ const (
 	AccessDenied    Code = "AccessDenied"
 	Failed          Code = "Failed"
 	Busy            Code = "Busy"
+	Unchanged       Code = "Unchanged" // an act that had nothing to do: it is so already
 )
 
 // errorPrefix begins the D-Bus names of our errors.
@@ -27,7 +28,7 @@ const errorPrefix = BusName + ".Error."
 
 // Error is an error that crosses the bus with all its parts.
 type Error struct {
-	Code    Code   `json:"code"`            // NotFound, InvalidArgument, AccessDenied, Busy, Failed
+	Code    Code   `json:"code"`            // NotFound, InvalidArgument, AccessDenied, Busy, Failed, Unchanged
 	Message string `json:"message"`         // what went wrong
 	Advice  string `json:"advice,omitzero"` // what to do next
 }

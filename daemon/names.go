@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/policy"
+)
+
+// rpm -q prints no epoch. A version that is named without one is therefore of the
+// epoch that the package has here, and not of epoch 0.
+
+// epochs returns those of what is installed of a name, on one architecture unless
+// arch is "", or else of what is remembered of it.
+func (s *snapshot) epochs(name, arch string) []uint32 {
+	found := map[uint32]bool{}
+	for _, e := range s.entries {
+		if e.Package.Name == name && (arch == "" || e.Package.Arch == arch) {
+			found[e.Package.Epoch] = true
+		}
+	}
+	if len(found) > 0 {
+		return slices.Sorted(maps.Keys(found))
+	}
+	for id, l := range s.lines {
+		if id.name != name || arch != "" && id.arch != "" && id.arch != arch {
+			continue
+		}
+		for _, e := range []nevra.EVR{l.High, l.Retired, l.Floor} {
+			if !e.IsZero() {
+				found[e.Epoch] = true
+			}
+		}
+	}
+	if len(found) == 0 && arch != "" {
+		return s.epochs(name, "") // of another architecture
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// epoch returns the epoch that a version of a package has which was named without
+// one, and whether anything is known of that package. Where there are several it
+// refuses, and lists them.
+func (s *snapshot) epoch(name, arch, version string) (epoch uint32, known bool, err error) {
+	found := s.epochs(name, arch)
+	switch len(found) {
+	case 0:
+		return 0, false, nil
+	case 1:
+		return found[0], true, nil
+	}
+	var texts []string
+	for _, e := range found {
+		texts = append(texts, fmt.Sprintf("%d:%s", e, version))
+	}
+	return 0, true, &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%s has versions of several epochs here, and %s names none", name, version),
+		Advice: "give the epoch: " + strings.Join(texts, " or ")}
+}
+
+// resolve returns the package that text names, which was read as pkg.
+func (s *snapshot) resolve(pkg nevra.NEVRA, text string) (nevra.NEVRA, error) {
+	if strings.Contains(text, ":") {
+		return pkg, nil // own:NAME, too
+	}
+	alike := func(e nevra.EVR) bool { return e.Version == pkg.Version && e.Release == pkg.Release }
+	exact := map[uint32]bool{}
+	for _, e := range s.entries {
+		if e.Package.Name == pkg.Name && e.Package.Arch == pkg.Arch && alike(e.Package.EVR) {
+			exact[e.Package.Epoch] = true
+		}
+	}
+	l := s.lines[lineOf(pkg)]
+	for _, g := range l.Grants {
+		if alike(g.EVR) {
+			exact[g.EVR.Epoch] = true
+		}
+	}
+	if len(exact) == 1 {
+		for e := range exact {
+			pkg.Epoch = e
+		}
+		return pkg, nil
+	}
+	epoch, _, err := s.epoch(pkg.Name, pkg.Arch, pkg.Version+"-"+pkg.Release)
+	pkg.Epoch = epoch
+	return pkg, err
+}
+
+// resolveRange does the same for versions of a package. Where nothing of that name is
+// known, they are meant in every epoch.
+func (s *snapshot) resolveRange(r *policy.Range, text string) (err error) {
+	if strings.Contains(text, ":") {
+		return nil
+	}
+	known := true
+	switch {
+	case !r.Exact.IsZero():
+		pkg, err := s.resolve(nevra.NEVRA{Name: r.Name, EVR: r.Exact, Arch: r.Arch}, text)
+		if err != nil {
+			return err
+		}
+		r.Exact = pkg.EVR
+		known = len(s.epochs(r.Name, r.Arch)) > 0
+	case !r.Below.IsZero():
+		r.Below.Epoch, known, err = s.epoch(r.Name, r.Arch, strings.TrimPrefix(policy.BoundText(r.Below), "0:"))
+	}
+	r.AnyEpoch = !known
+	return err
+}

@@ -55,6 +55,7 @@ func (p *installedPackage) String() string {
 // step, unless a transaction came in between.
 func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult, error) {
 	started := time.Now()
+	first := len(d.snapshot().entries) == 0 // nothing names a list yet
 	if err := d.dir.CheckPath(); err != nil {
 		return api.SyncResult{}, err
 	}
@@ -159,7 +160,7 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 	d.refreshLabels(freed)
 	d.refreshLabels(result.gone)
 	d.renew(result.renew)
-	if len(standing) > 0 {
+	if !first {
 		d.relabelStale(result.fresh)
 	}
 	d.retryLabels(ctx)

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/integration/pkgtest"
+	"golang.org/x/sys/unix"
 )
 
 // Files are signed, not headers: the same package installed again brings other files,
@@ -160,7 +161,7 @@ func TestSlowKeySignsTheRestLater(t *testing.T) {
 	m := newMachine(t, "ima-signatures = true")
 	m.slowKey()
 	m.daemon.Start()
-	const packages, each = 4, 700
+	const packages, each = 4, 300
 	var files []string
 	for p := range packages {
 		content := map[string]string{}
@@ -192,5 +193,47 @@ func TestSlowKeySignsTheRestLater(t *testing.T) {
 		})
 		m.digestctl("floor", "clear", "first.noarch", "--reason", "test")
 		m.wantSigned("its list back", true, "/opt/first")
+	}
+}
+
+// A shared file is bound to whichever of its lists is there, and signed as long as one
+// is, in whatever order they go and return.
+func TestSharedFileFollowsListsThatReturn(t *testing.T) {
+	m := newMachine(t, "ima-signatures = true")
+	m.daemon.Start()
+	same := map[string]string{"/usr/bin/both": "same"}
+	m.rpm("-i", m.build("left", "1", same), m.build("right", "1", same))
+	bound := func(names ...string) func() error {
+		return func() error {
+			buf := make([]byte, 256)
+			n, err := unix.Lgetxattr(m.path("/usr/bin/both"), "security.digest_list", buf)
+			for _, name := range names {
+				if err == nil && string(buf[:n]) == "tlv-"+name+"-0:1-1.noarch" {
+					return nil
+				}
+			}
+			return fmt.Errorf("its label is %q, %v", buf[:max(n, 0)], err)
+		}
+	}
+	away := map[string][2][]string{
+		"a floor":  {{"floor", "set", "NAME.noarch", "0:2-1", "--reason", "test"}, {"floor", "clear", "NAME.noarch", "--reason", "test"}},
+		"a denial": {{"deny", "NAME.noarch", "--reason", "test"}, {"deny", "lift", "NAME.noarch", "--reason", "test"}},
+	}
+	for what, act := range away {
+		ctl := func(n int, name string) {
+			m.digestctl(strings.Split(strings.ReplaceAll(strings.Join(act[n], " "), "NAME", name), " ")...)
+		}
+		for _, order := range [][2]string{{"left", "right"}, {"right", "left"}} {
+			m.soon("both are there", bound("left", "right"))
+			ctl(0, order[0])
+			m.soon(what+" on "+order[0], bound(order[1]))
+			m.wantSigned("one list is left", true, "/usr/bin/both")
+			ctl(0, order[1])
+			m.wantSigned("no list is left", false, "/usr/bin/both")
+			ctl(1, order[0])
+			m.soon(what+" lifted from "+order[0], bound(order[0]))
+			m.wantSigned("one list is back", true, "/usr/bin/both")
+			ctl(1, order[1])
+		}
 	}
 }

@@ -171,7 +171,7 @@ func TestLabelsAreWrittenAnewBeforeTheAnswer(t *testing.T) {
 		}
 	}, "/opt/3")
 	m.renews("keys revoke", func() { m.must("keys", "revoke", key.Fingerprint(), "--reason", "test") }, "/opt/1a", "/opt/1b")
-	m.renews("own remove", func() { m.must("own", "remove", "tools") }, "/srv/x")
+	m.renews("own rm", func() { m.must("own", "rm", "tools") }, "/srv/x")
 }
 
 // held returns the names of the lists that the daemon has an O_PATH descriptor of.

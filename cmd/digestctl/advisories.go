@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
+	"github.com/digestd/digestd/cmd/digestctl/terminal"
 	"github.com/digestd/digestd/cmd/digestctl/updateinfo"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/spf13/cobra"
@@ -67,7 +69,7 @@ streams are passed over, for versions of two streams do not compare.`,
 		Example: "  digestctl advisories import --dry-run updateinfo.xml.gz\n" +
 			"  digestctl advisories import --yes --severity critical,important updateinfo.xml.zst",
 		Args: exactly("FILE"),
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
 			plan, err := a.planAdvisories(ctx, c, args[0], choice(types), choice(severities))
 			if err != nil {
 				return err
@@ -112,7 +114,7 @@ func choice(words []string) func(string) bool {
 
 // planAdvisories reads a file of advisories and finds out what follows for what
 // is installed.
-func (a *app) planAdvisories(ctx context.Context, c *client, file string, types, severities func(string) bool) (*advisoriesDocument, error) {
+func (a *app) planAdvisories(ctx context.Context, c *client.Client, file string, types, severities func(string) bool) (*advisoriesDocument, error) {
 	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, noFileError{errorf("there is no file %s", file)}
@@ -150,7 +152,7 @@ func (a *app) planAdvisories(ctx context.Context, c *client, file string, types,
 
 // confirm asks whoever sits at the terminal.
 func (a *app) confirm(ctx context.Context) error {
-	if !terminal(os.Stdin) || a.json || a.quiet {
+	if !terminal.Is(os.Stdin) || a.json || a.quiet {
 		return &api.Error{Code: api.InvalidArgument, Message: "nothing was changed: there is nobody to ask", Advice: "to set these floors: --yes"}
 	}
 	fmt.Fprint(a.tui.err, "set these floors? [y/N] ")
@@ -172,14 +174,14 @@ func (a *app) confirm(ctx context.Context) error {
 
 // setFloors carries a plan out, one package after the other: what is done stays
 // done, and is found done by the next attempt.
-func (a *app) setFloors(ctx context.Context, c *client, plan *advisoriesDocument) error {
+func (a *app) setFloors(ctx context.Context, c *client.Client, plan *advisoriesDocument) error {
 	n := 0
 	for i := range plan.Floors {
 		f := &plan.Floors[i]
 		if f.Action != floorSet {
 			continue
 		}
-		if err := c.call(ctx, "FloorSet", []any{f.Package, f.EVR, f.Reason}); err != nil {
+		if err := c.FloorSet(ctx, f.Package, f.EVR, f.Reason); err != nil {
 			if n > 0 {
 				a.tui.say(warn, "%s set before it failed", count(n, "floor was", "floors were"))
 			}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/cmd/digestctl/updateinfo"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -39,19 +40,19 @@ type mended struct {
 type wanted map[string]*mended
 
 // readWanted asks the daemon what is installed, and which floors there are.
-func readWanted(ctx context.Context, c *client) (wanted, error) {
+func readWanted(ctx context.Context, c *client.Client) (wanted, error) {
 	w := wanted{}
-	_, err := getPages(ctx, c, "Lists", 0, func(page []api.List) {
+	_, err := c.Lists(ctx, "", 0, func(page []api.List) {
 		for _, l := range page {
 			if n, err := nevra.Parse(l.NEVRA); err == nil && l.State != api.StateQuarantined && !l.Grace {
 				w.at(n).installed = append(w.at(n).installed, n.EVR)
 			}
 		}
-	}, "")
+	})
 	if err != nil {
 		return nil, err
 	}
-	floors, err := getEvery[api.Floor](ctx, c, "Floors")
+	floors, err := c.Floors(ctx)
 	for _, f := range floors {
 		if m := w[f.Package]; m != nil {
 			m.floor, _ = nevra.ParseEVR(f.EVR)

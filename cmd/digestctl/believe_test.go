@@ -15,6 +15,9 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
+// busName is the name of the bus itself.
+const busName = "org.freedesktop.DBus"
+
 // liar is an ordinary user who tells every connection of the bus, except for
 // digestd's, what digestd never said.
 type liar struct {

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist/nevra"
-	"github.com/godbus/dbus/v5"
 	"github.com/spf13/cobra"
 )
 
@@ -20,20 +20,20 @@ const completeTime = 2 * time.Second
 // asking completes the first arguments of a verb, one question for each: what
 // digestd knows that begins with prefix. Args are those before. When it does not
 // answer nothing is offered.
-func (a *app) asking(questions ...func(ctx context.Context, c *client, prefix string, args []string) ([]cobra.Completion, error)) cobra.CompletionFunc {
+func (a *app) asking(questions ...func(ctx context.Context, c *client.Client, prefix string, args []string) ([]cobra.Completion, error)) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if len(args) >= len(questions) {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), completeTime)
 		defer cancel()
-		c, err := dial(ctx, a.bus)
+		c, err := client.Dial(ctx, a.bus)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		defer c.close()
+		defer c.Close()
 		// Who presses a key wants to start nothing.
-		c.flags = dbus.FlagNoAutoStart
+		c.StartNothing()
 		offers, err := questions[len(args)](ctx, c, prefix, args)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -78,7 +78,7 @@ func globbed(prefix string) string {
 
 // packageNames are the names of packages that have lists, or their versions when
 // a version has been begun.
-func packageNames(ctx context.Context, c *client, prefix string, _ []string) ([]cobra.Completion, error) {
+func packageNames(ctx context.Context, c *client.Client, prefix string, _ []string) ([]cobra.Completion, error) {
 	name := prefix
 	for i := range len(prefix) - 1 {
 		if prefix[i] == '-' && '0' <= prefix[i+1] && prefix[i+1] <= '9' {
@@ -101,20 +101,20 @@ func packageNames(ctx context.Context, c *client, prefix string, _ []string) ([]
 	return offers, err
 }
 
-func someLists(ctx context.Context, c *client, filter string) (lists []api.List, err error) {
-	_, err = getPages(ctx, c, "Lists", api.MaxPage, func(page []api.List) { lists = append(lists, page...) }, filter)
+func someLists(ctx context.Context, c *client.Client, filter string) (lists []api.List, err error) {
+	_, err = c.Lists(ctx, filter, api.MaxPage, func(page []api.List) { lists = append(lists, page...) })
 	return lists, err
 }
 
 // listFilters are what list takes: states, and names of packages.
-func listFilters(ctx context.Context, c *client, prefix string, args []string) ([]cobra.Completion, error) {
+func listFilters(ctx context.Context, c *client.Client, prefix string, args []string) ([]cobra.Completion, error) {
 	names, err := packageNames(ctx, c, prefix, args)
 	return append(slices.Clone(listStates), names...), err
 }
 
 // versionsOf are the versions of the package before that are here.
-func versionsOf(ctx context.Context, c *client, _ string, args []string) (offers []cobra.Completion, err error) {
-	lists, err := getAll[api.List](ctx, c, "Show", args[0])
+func versionsOf(ctx context.Context, c *client.Client, _ string, args []string) (offers []cobra.Completion, err error) {
+	lists, err := c.Show(ctx, args[0])
 	for _, l := range lists {
 		if n, err := nevra.Parse(l.NEVRA); err == nil {
 			offers = append(offers, cobra.CompletionWithDesc(strings.TrimPrefix(n.EVR.String(), "0:"), l.State))
@@ -124,9 +124,9 @@ func versionsOf(ctx context.Context, c *client, _ string, args []string) (offers
 }
 
 // decided are packages in the log of decisions, by the kinds of these.
-func decided(kinds ...string) func(ctx context.Context, c *client, prefix string, args []string) ([]cobra.Completion, error) {
-	return func(ctx context.Context, c *client, _ string, _ []string) (offers []cobra.Completion, err error) {
-		_, err = getPages(ctx, c, "RollbackLog", api.MaxPage, func(page []api.Event) {
+func decided(kinds ...string) func(ctx context.Context, c *client.Client, prefix string, args []string) ([]cobra.Completion, error) {
+	return func(ctx context.Context, c *client.Client, _ string, _ []string) (offers []cobra.Completion, err error) {
+		_, err = c.RollbackLog(ctx, api.MaxPage, func(page []api.Event) {
 			for _, e := range page {
 				if slices.Contains(kinds, e.Kind) {
 					offers = append(offers, e.NEVRA)
@@ -138,8 +138,8 @@ func decided(kinds ...string) func(ctx context.Context, c *client, prefix string
 }
 
 // denied are the denials that can be lifted here.
-func denied(ctx context.Context, c *client, _ string, _ []string) (offers []cobra.Completion, err error) {
-	_, err = getPages(ctx, c, "Denials", api.MaxPage, func(page []api.Denial) {
+func denied(ctx context.Context, c *client.Client, _ string, _ []string) (offers []cobra.Completion, err error) {
+	_, err = c.Denials(ctx, api.MaxPage, func(page []api.Denial) {
 		for _, d := range page {
 			if !d.Foreign {
 				offers = append(offers, cobra.CompletionWithDesc(d.ID, d.What))
@@ -150,8 +150,8 @@ func denied(ctx context.Context, c *client, _ string, _ []string) (offers []cobr
 }
 
 // ownNames are the owner's own lists.
-func ownNames(ctx context.Context, c *client, _ string, _ []string) (offers []cobra.Completion, err error) {
-	lists, err := getEvery[api.Own](ctx, c, "Owns")
+func ownNames(ctx context.Context, c *client.Client, _ string, _ []string) (offers []cobra.Completion, err error) {
+	lists, err := c.Owns(ctx)
 	for _, o := range lists {
 		if o.State != api.StateRemoved {
 			offers = append(offers, cobra.CompletionWithDesc(o.Name, o.State))
@@ -169,8 +169,8 @@ func orFiles(complete cobra.CompletionFunc) cobra.CompletionFunc {
 }
 
 // floored are the packages that have a floor.
-func floored(ctx context.Context, c *client, _ string, _ []string) (offers []cobra.Completion, err error) {
-	floors, err := getEvery[api.Floor](ctx, c, "Floors")
+func floored(ctx context.Context, c *client.Client, _ string, _ []string) (offers []cobra.Completion, err error) {
+	floors, err := c.Floors(ctx)
 	for _, f := range floors {
 		offers = append(offers, cobra.CompletionWithDesc(f.Package, "floor "+f.EVR))
 	}
@@ -178,9 +178,9 @@ func floored(ctx context.Context, c *client, _ string, _ []string) (offers []cob
 }
 
 // fingerprints are the keys that a verb may be about.
-func fingerprints(wanted func(api.Key) bool) func(ctx context.Context, c *client, prefix string, args []string) ([]cobra.Completion, error) {
-	return func(ctx context.Context, c *client, _ string, _ []string) (offers []cobra.Completion, err error) {
-		keys, err := getEvery[api.Key](ctx, c, "Keys")
+func fingerprints(wanted func(api.Key) bool) func(ctx context.Context, c *client.Client, prefix string, args []string) ([]cobra.Completion, error) {
+	return func(ctx context.Context, c *client.Client, _ string, _ []string) (offers []cobra.Completion, err error) {
+		keys, err := c.Keys(ctx)
 		for _, k := range keys {
 			if wanted(k) {
 				offers = append(offers, cobra.CompletionWithDesc(k.Fingerprint, k.State+" "+k.Owner))

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/spf13/cobra"
 )
@@ -37,7 +38,7 @@ below is named with its architecture.`,
 			"  digestctl deny 'openssl<3.0.7-18' --reason 'remote code execution' --ticket CVE-2022-3602\n" +
 			"  digestctl deny bash-5.1-2.x86_64 --reason 'regression' --expires 30d",
 		Args: exactly("FILE, DIGEST or PACKAGE"),
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
 			expires, err := parseEnd(until, time.Now())
 			if err != nil {
 				return usageError{err, "digestctl deny"}
@@ -51,11 +52,7 @@ below is named with its architecture.`,
 					return err
 				}
 			}
-			us := uint64(0)
-			if !expires.IsZero() {
-				us = uint64(expires.UnixMicro())
-			}
-			denial, err := get[api.Denial](ctx, c, "Deny", what, api.Clean(path), reason, ticket, us)
+			denial, err := c.Deny(ctx, what, api.Clean(path), reason, ticket, expires)
 			if err != nil {
 				return err
 			}
@@ -130,7 +127,7 @@ func (a *app) denyListCommand() *cobra.Command {
 		Long: `List prints what is denied, why, until when, and how many lists are withheld by it
 or leave out its content.`,
 		Args: exactly(),
-		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
+		RunE: a.verb(func(ctx context.Context, c *client.Client, _ []string) error {
 			doc, err := allDenials(ctx, c)
 			if err != nil {
 				return err
@@ -148,9 +145,9 @@ or leave out its content.`,
 	}
 }
 
-func allDenials(ctx context.Context, c *client) (doc denialsDocument, err error) {
+func allDenials(ctx context.Context, c *client.Client) (doc denialsDocument, err error) {
 	doc.Denials = []api.Denial{}
-	doc.Total, err = getPages(ctx, c, "Denials", 0, func(page []api.Denial) {
+	doc.Total, err = c.Denials(ctx, 0, func(page []api.Denial) {
 		doc.Denials = append(doc.Denials, page...)
 	})
 	return doc, err
@@ -167,7 +164,7 @@ WHAT is a denial's ID, the path it was found at, or what it is about, as deny
 list prints it.`,
 		Args:              exactly("ID or WHAT"),
 		ValidArgsFunction: orFiles(a.asking(denied)),
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
 			what := args[0]
 			if strings.Contains(what, "/") {
 				path, err := absolute(what)
@@ -176,7 +173,7 @@ list prints it.`,
 				}
 				what = api.Clean(path)
 			}
-			denial, err := get[api.Denial](ctx, c, "DenialLift", what, reason)
+			denial, err := c.DenialLift(ctx, what, reason)
 			if err != nil {
 				return err
 			}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -81,7 +82,7 @@ func (a *app) denyExportCommand() *cobra.Command {
 		Long: `Export writes what was denied on this machine as a JSON document to FILE, which must
 not exist, or to standard output. What others deny, such as the kernel, is left out.`,
 		Args: atMost("FILE"),
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
 			all, err := allDenials(ctx, c)
 			if err != nil {
 				return err
@@ -134,12 +135,12 @@ input: all of it in one step, or with an error nothing. What is about the same a
 a denial here is merged with it: the later end counts, tickets are kept. With
 --dry-run it shows what it would do.`,
 		Args: exactly("FILE"),
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
 			document, err := readBounded(ctx, args[0], api.MaxDenialDocument)
 			if err != nil {
 				return err
 			}
-			result, err := get[api.DenialImport](ctx, c, "DenialsImport", document, dry)
+			result, err := c.DenialsImport(ctx, document, dry)
 			if err != nil {
 				return err
 			}

@@ -10,10 +10,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/cmd/digestctl/doctor"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
-	"github.com/godbus/dbus/v5"
 	"github.com/spf13/cobra"
 )
 
@@ -98,13 +98,13 @@ func (a *app) doctorOf(conf string, status func(context.Context) (api.Status, er
 
 // status asks digestd how it is.
 func status(ctx context.Context, bus string) (st api.Status, err error) {
-	c, err := dial(ctx, bus)
+	c, err := client.Dial(ctx, bus)
 	if err != nil {
 		return st, doctor.NoBus{Err: err}
 	}
-	defer c.close()
-	c.flags = dbus.FlagNoAutoStart // it is to be found as it is
-	return get[api.Status](ctx, c, "Status")
+	defer c.Close()
+	c.StartNothing() // it is to be found as it is
+	return c.Status(ctx)
 }
 
 // busFor is the bus to ask on: the one named on the command line, or else the

@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
-	"github.com/godbus/dbus/v5"
 )
 
 // The exit codes; exitCodes is their promise.
@@ -56,21 +56,6 @@ func (e usageError) advice() string {
 	return "see " + e.command + " --help"
 }
 
-// unreachableError means that there is no bus, or no daemon on it.
-type unreachableError struct {
-	bus    string // the address, when it is the bus that cannot be reached
-	reason error
-}
-
-func (e unreachableError) Error() string {
-	if e.bus != "" {
-		return fmt.Sprintf("cannot reach D-Bus at %s: %v", e.bus, e.reason)
-	}
-	return "cannot reach digestd: it is not on the bus"
-}
-
-func (e unreachableError) Unwrap() error { return e.reason }
-
 func errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }
 
 // trouble is an error as it is told: what failed, and what to do next.
@@ -85,9 +70,8 @@ func explain(err error) trouble {
 	var (
 		usage       usageError
 		ours        *api.Error
-		unreachable unreachableError
+		unreachable *client.Unreachable
 		noFile      noFileError
-		remote      dbus.Error
 	)
 	t := func(exit int, code api.Code, message, advice string) trouble {
 		return trouble{Error: api.Error{Code: code, Message: message, Advice: advice}, exit: exit}
@@ -96,7 +80,7 @@ func explain(err error) trouble {
 	case errors.As(err, &usage):
 		message, _, _ := strings.Cut(err.Error(), "\n")
 		return t(exitUsage, "Usage", message, usage.advice())
-	case errors.As(err, &unreachable) && unreachable.bus != "":
+	case errors.As(err, &unreachable) && unreachable.Bus != "":
 		return t(exitUnreachable, "Unreachable", err.Error(), "is D-Bus running? try: systemctl status dbus")
 	case errors.As(err, &unreachable):
 		return t(exitUnreachable, "Unreachable", err.Error(), "start it: systemctl start digestd")
@@ -119,16 +103,15 @@ func explain(err error) trouble {
 		return t(exitFailed, api.Failed, "interrupted", "")
 	case errors.Is(err, context.DeadlineExceeded):
 		return t(exitFailed, api.Failed, "digestd did not answer in time", "see what it does: journalctl -u digestd")
-	case errors.As(err, &remote):
-		return explainBus(remote)
 	}
-	return t(exitFailed, api.Failed, err.Error(), "")
+	return explainBus(err)
 }
 
-// explainBus explains the errors that the bus itself answers with.
-func explainBus(err dbus.Error) trouble {
+// explainBus explains the errors that the bus itself answers with, and others by
+// their words alone.
+func explainBus(err error) trouble {
 	t := trouble{Error: api.Error{Code: api.Failed, Message: err.Error()}, exit: exitFailed}
-	switch strings.TrimPrefix(err.Name, "org.freedesktop.DBus.Error.") {
+	switch client.BusError(err) {
 	case "AccessDenied":
 		t.Error = api.Error{Code: api.AccessDenied, Message: "the bus does not let you: " + err.Error(), Advice: "run it with sudo"}
 		t.exit = exitDenied

@@ -4,12 +4,14 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist/nevra"
 )
@@ -17,7 +19,7 @@ import (
 // findings prints what a verification finds, while it goes on.
 type findings struct {
 	app       *app
-	client    *client
+	client    *client.Client
 	progress  *progress
 	taken     uint32
 	open      bool     // the document for programs has begun
@@ -31,26 +33,16 @@ const maxReinstall = 12
 
 // fetch prints what was found since the last time.
 func (f *findings) fetch(ctx context.Context) error {
-	for {
-		var dicts []api.Dict
-		var total uint32
-		if err := f.client.call(ctx, "Findings", []any{f.taken, uint32(api.MaxPage)}, &dicts, &total); err != nil {
-			return err
-		}
-		page, err := api.DecodeAll[api.Finding](dicts)
-		if err != nil {
-			return err
-		}
+	var trouble error
+	_, err := f.client.Findings(ctx, f.taken, 0, func(page []api.Finding) {
+		f.taken += uint32(len(page))
 		for _, found := range page {
-			if err := f.print(found); err != nil {
-				return err
+			if trouble == nil {
+				trouble = f.print(found)
 			}
 		}
-		f.taken += uint32(len(page))
-		if len(page) == 0 || f.taken >= total {
-			return nil
-		}
-	}
+	})
+	return cmp.Or(trouble, err)
 }
 
 func (f *findings) print(found api.Finding) error {

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/spf13/cobra"
 )
 
@@ -22,12 +23,13 @@ reinstalled, and it says of which packages.
 It exits as verify does; what it put right is no error any more.`,
 		Example: "  digestctl fix --all\n  digestctl fix --package bash\n  digestctl fix --all --unlabelled",
 		Args:    func(cmd *cobra.Command, args []string) error { return s.check(cmd, args) },
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
-			options := s.options()
-			if unlabelled {
-				options = append(options, "unlabelled")
+		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
+			req, err := s.request(args)
+			if err != nil {
+				return err
 			}
-			return a.runVerification(ctx, c, "Fix", args, s.packages, options)
+			req.Unlabelled = unlabelled
+			return a.runVerification(ctx, c, c.Fix, req)
 		}),
 	}
 	a.scopeFlags(cmd, &s)

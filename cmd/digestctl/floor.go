@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/spf13/cobra"
 )
@@ -34,8 +35,8 @@ name.arch. A version without an epoch is of the epoch that the package has here.
 		Example:           "  digestctl floor set openssl 3.0.7-18 --reason CVE-2022-3602",
 		Args:              exactly("PACKAGE", "VERSION-RELEASE"),
 		ValidArgsFunction: a.asking(packageNames, versionsOf),
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
-			if err := c.call(ctx, "FloorSet", []any{args[0], args[1], reason}); err != nil {
+		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
+			if err := c.FloorSet(ctx, args[0], args[1], reason); err != nil {
 				return err
 			}
 			if a.json {
@@ -58,8 +59,8 @@ func (a *app) floorClearCommand() *cobra.Command {
 active stay out all the same; see digestctl rollback grant.`,
 		Args:              exactly("PACKAGE"),
 		ValidArgsFunction: a.asking(floored),
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
-			if err := c.call(ctx, "FloorClear", []any{args[0], reason}); err != nil {
+		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
+			if err := c.FloorClear(ctx, args[0], reason); err != nil {
 				return err
 			}
 			if a.json {
@@ -85,8 +86,8 @@ func (a *app) floorListCommand() *cobra.Command {
 		Long: `List prints the floors, with the highest version that was ever active of each
 package, and who set them and why.`,
 		Args: exactly(),
-		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
-			floors, err := getEvery[api.Floor](ctx, c, "Floors")
+		RunE: a.verb(func(ctx context.Context, c *client.Client, _ []string) error {
+			floors, err := c.Floors(ctx)
 			if err != nil {
 				return err
 			}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/spf13/cobra"
 )
@@ -34,8 +35,8 @@ those that sign its lists, with what hangs on them; and the certificates in the 
 .platform, .builtin_trusted_keys and .secondary_trusted_keys, and what its .blacklist names. Revoking a key withdraws
 every list it vouches for, at once and until somebody lifts that with restore.`,
 		Args: exactly(),
-		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
-			keys, err := getEvery[api.Key](ctx, c, "Keys")
+		RunE: a.verb(func(ctx context.Context, c *client.Client, _ []string) error {
+			keys, err := c.Keys(ctx)
 			if err != nil {
 				return err
 			}
@@ -58,12 +59,12 @@ every list it vouches for, at once and until somebody lifts that with restore.`,
 		}),
 	}
 	cmd.AddCommand(a.keysShowCommand(),
-		a.keysChangeCommand("revoke", "KeyRevoke", "Withdraw everything that a key vouches for",
+		a.keysChangeCommand("revoke", (*client.Client).KeyRevoke, "Withdraw everything that a key vouches for",
 			`Revoke records that a key must not vouch any more, and withdraws every list it
 vouches for. Packages signed by it are refused from now on. Importing the key
 again does not lift that. KEY is a fingerprint or the end of one.`,
 			func(k api.Key) bool { return k.Use == "" && k.State != api.KeyRevoked }),
-		a.keysChangeCommand("restore", "KeyRestore", "Lift the revocation of a key",
+		a.keysChangeCommand("restore", (*client.Client).KeyRestore, "Lift the revocation of a key",
 			`Restore lets a key vouch again. What is signed by it is verified anew, and its
 lists return. A key that its owner revoked cannot be restored. If a revocation
 in the certificate cannot be verified, restore overrules that one revocation; KEY
@@ -85,8 +86,8 @@ lists by both keys are good. Where the kernel verifies lists, enrol the new
 certificate first: --prepare makes it and leaves the old one signing; the next
 rotate takes it.`,
 		Args: exactly(),
-		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
-			cert, err := get[api.Certificate](ctx, c, "SignerRotate", prepare, reason)
+		RunE: a.verb(func(ctx context.Context, c *client.Client, _ []string) error {
+			cert, err := c.SignerRotate(ctx, prepare, reason)
 			if err != nil {
 				return err
 			}
@@ -115,8 +116,8 @@ func (a *app) keysShowCommand() *cobra.Command {
 		Long:              "Show prints all that is known of one key, given by its fingerprint or the end of it.",
 		Args:              exactly("KEY"),
 		ValidArgsFunction: a.asking(fingerprints(func(api.Key) bool { return true })),
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
-			key, err := get[api.Key](ctx, c, "Key", args[0])
+		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
+			key, err := c.Key(ctx, args[0])
 			if err != nil {
 				return err
 			}
@@ -125,7 +126,8 @@ func (a *app) keysShowCommand() *cobra.Command {
 	}
 }
 
-func (a *app) keysChangeCommand(verb, method, short, long string, changes func(api.Key) bool) *cobra.Command {
+func (a *app) keysChangeCommand(verb string, change func(c *client.Client, ctx context.Context, key, reason string) (api.Key, error),
+	short, long string, changes func(api.Key) bool) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
 		Use:               verb + " KEY --reason TEXT",
@@ -133,8 +135,8 @@ func (a *app) keysChangeCommand(verb, method, short, long string, changes func(a
 		Long:              long,
 		Args:              exactly("KEY"),
 		ValidArgsFunction: a.asking(fingerprints(changes)),
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
-			key, err := get[api.Key](ctx, c, method, args[0], reason)
+		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
+			key, err := change(c, ctx, args[0], reason)
 			if err != nil {
 				return err
 			}

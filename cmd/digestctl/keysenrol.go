@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strings"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/spf13/cobra"
 )
@@ -46,8 +47,8 @@ anew. The key stays. "keys rotate" makes another key, whose certificate has to b
 			if chosen == "" {
 				return errorf("keys enrol needs one of --ima, --mok and --file")
 			}
-			return a.verb(func(ctx context.Context, c *client, _ []string) error {
-				e, err := get[api.Enrolment](ctx, c, "SignerEnrol", chosen)
+			return a.verb(func(ctx context.Context, c *client.Client, _ []string) error {
+				e, err := c.SignerEnrol(ctx, chosen)
 				if err == nil && chosen == api.EnrolMOK {
 					err = a.importMOK(ctx, &e)
 				}

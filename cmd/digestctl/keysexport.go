@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/spf13/cobra"
 )
@@ -31,9 +32,9 @@ becomes a file, without a line break, named after its list. Whoever has the key 
 
 Both files belong into /etc/digestd/blacklist.d on every machine, from where digestd gives them to the kernel.`,
 		Args: exactly(),
-		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
-			all := []api.Retired{}
-			if _, err := getPages(ctx, c, "Retired", 0, func(page []api.Retired) { all = append(all, page...) }); err != nil {
+		RunE: a.verb(func(ctx context.Context, c *client.Client, _ []string) error {
+			all, err := c.Retired(ctx)
+			if err != nil {
 				return err
 			}
 			if dir != "" {

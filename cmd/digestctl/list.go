@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/spf13/cobra"
 )
@@ -31,16 +32,16 @@ package has no file to vouch for. The note says why.`,
 		Example:           "  digestctl list withheld\n  digestctl list 'python3*'",
 		Args:              atMost("STATE or PATTERN"),
 		ValidArgsFunction: a.asking(listFilters),
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
 			filter := ""
 			if len(args) > 0 {
 				filter = args[0]
 			}
 			doc := listDocument{Lists: []api.List{}}
 			var err error
-			doc.Total, err = getPages(ctx, c, "Lists", 0, func(page []api.List) {
+			doc.Total, err = c.Lists(ctx, filter, 0, func(page []api.List) {
 				doc.Lists = append(doc.Lists, page...)
-			}, filter)
+			})
 			if err != nil {
 				return err
 			}

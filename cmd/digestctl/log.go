@@ -13,9 +13,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
-	"github.com/godbus/dbus/v5"
 	"github.com/spf13/cobra"
 )
 
@@ -44,7 +44,7 @@ is a document of its own then.`,
 		Example: "  digestctl log --kind 'rollback-*' --since 7d\n  digestctl log --package bash --json",
 		Args:    exactly(),
 	}
-	cmd.RunE = a.verb(func(ctx context.Context, c *client, _ []string) error {
+	cmd.RunE = a.verb(func(ctx context.Context, c *client.Client, _ []string) error {
 		if err := f.parse(time.Now()); err != nil {
 			return usageError{err, cmd.CommandPath()}
 		}
@@ -142,30 +142,30 @@ func parseTime(flag, text string, now time.Time) (time.Time, error) {
 
 // readLog reads up to want entries, all if that is 0. What is decided meanwhile
 // does not move its pages.
-func readLog(ctx context.Context, c *client, filter api.LogFilter, want uint32) (doc logDocument, err error) {
+func readLog(ctx context.Context, c *client.Client, filter api.LogFilter, want uint32) (doc logDocument, err error) {
 	doc.Events = []api.Event{}
 	if filter.Before == 0 {
-		st, err := get[api.Status](ctx, c, "Status")
+		st, err := c.Status(ctx)
 		if err != nil {
 			return doc, err
 		}
 		filter.Before = st.LastEvent + 1
 	}
-	doc.Total, err = getPages(ctx, c, "Log", want, func(page []api.Event) { doc.Events = append(doc.Events, page...) }, filter.Dict())
+	doc.Total, err = c.Log(ctx, filter, want, func(page []api.Event) { doc.Events = append(doc.Events, page...) })
 	return doc, err
 }
 
 // followLog prints the last entries, then each that comes.
-func (a *app) followLog(ctx context.Context, c *client, f logFlags) error {
+func (a *app) followLog(ctx context.Context, c *client.Client, f logFlags) error {
 	// In the order in which they were made, and none is missed: heard of first,
 	// read then.
-	signals := make(chan *dbus.Signal, 64)
-	if err := c.listen(ctx, signals, watchRules); err != nil {
+	signals, err := c.Follow(ctx)
+	if err != nil {
 		return err
 	}
 	filter, want := f.filter, f.lines
 	for {
-		st, err := get[api.Status](ctx, c, "Status")
+		st, err := c.Status(ctx)
 		if err == nil && st.LastEvent > filter.After {
 			filter.Before = st.LastEvent + 1
 			var doc logDocument
@@ -181,7 +181,7 @@ func (a *app) followLog(ctx context.Context, c *client, f logFlags) error {
 			return nil
 		}
 		// A daemon that restarts comes back, and has lost nothing.
-		if err != nil && !errors.As(err, new(unreachableError)) {
+		if err != nil && !errors.As(err, new(*client.Unreachable)) {
 			return err
 		}
 		if err := awaitLog(ctx, signals); err != nil || ctx.Err() != nil {
@@ -190,27 +190,19 @@ func (a *app) followLog(ctx context.Context, c *client, f logFlags) error {
 	}
 }
 
-// awaitLog waits until the log may have grown.
-func awaitLog(ctx context.Context, signals <-chan *dbus.Signal) error {
+// awaitLog waits until the log may have grown, or ctx ends.
+func awaitLog(ctx context.Context, signals *client.Signals) error {
 	for {
-		select {
-		case <-ctx.Done():
+		signal, err := signals.Next(ctx)
+		switch {
+		case ctx.Err() != nil:
 			return nil
-		case sig, open := <-signals:
-			if !open {
-				return errors.New("the bus went away")
-			}
-			var of string
-			var changed map[string]dbus.Variant
-			var invalid []string
-			switch sig.Name {
-			case "org.freedesktop.DBus.NameOwnerChanged":
-				return nil
-			case "org.freedesktop.DBus.Properties.PropertiesChanged":
-				if dbus.Store(sig.Body, &of, &changed, &invalid) == nil && changed["LastEvent"].Value() != nil {
-					return nil
-				}
-			}
+		case err != nil:
+			return err
+		case signal.Kind == client.Arrived, signal.Kind == client.Left:
+			return nil
+		case signal.Kind == client.Changed && signal.Fields["LastEvent"] != nil:
+			return nil
 		}
 	}
 }

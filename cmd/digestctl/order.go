@@ -6,6 +6,7 @@ import (
 	"context"
 	"strconv"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist/imalog"
 	"github.com/spf13/cobra"
@@ -30,7 +31,7 @@ are of no list, as on a kernel that does not read them, the first use of any fil
 of a list counts. Lists are renamed and files bound to the new names soon after.`,
 		Example: "  digestctl order from-ima-log /sys/kernel/security/ima/ascii_runtime_measurements",
 		Args:    exactly("FILE"),
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
 			paths := [][]byte{}
 			err := eachMeasured(args[0], func(e imalog.Entry) error {
 				if e.Path != "" && e.Path[0] == '/' {
@@ -41,7 +42,7 @@ of a list counts. Lists are renamed and files bound to the new names soon after.
 			if err != nil {
 				return err
 			}
-			order, err := get[api.Order](ctx, c, "OrderSet", paths, reason)
+			order, err := c.OrderSet(ctx, paths, reason)
 			if err != nil {
 				return err
 			}
@@ -77,8 +78,8 @@ func (a *app) orderClearCommand() *cobra.Command {
 		Short: "Take the numbers away",
 		Long:  "Clear takes the numbers before the names of lists away, and binds files to the names without.",
 		Args:  exactly(),
-		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
-			if err := c.call(ctx, "OrderClear", []any{reason}); err != nil {
+		RunE: a.verb(func(ctx context.Context, c *client.Client, _ []string) error {
+			if err := c.OrderClear(ctx, reason); err != nil {
 				return err
 			}
 			if a.json {
@@ -104,25 +105,11 @@ func (a *app) orderShowCommand() *cobra.Command {
 		Short: "Show the lists that have a number, in order",
 		Long:  "Show prints the lists that have a number, in order, and whether the kernel prefetches.",
 		Args:  exactly(),
-		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
-			doc := orderDocument{Lists: []api.Ordered{}}
-			for {
-				var dicts []api.Dict
-				var total uint32
-				var order api.Dict
-				if err := c.call(ctx, "Order", []any{uint32(len(doc.Lists)), uint32(0)}, &dicts, &total, &order); err != nil {
-					return err
-				}
-				page, err := api.DecodeAll[api.Ordered](dicts)
-				if err == nil {
-					err = api.Decode(order, &doc.Order)
-				}
-				if err != nil {
-					return err
-				}
-				if doc.Lists = append(doc.Lists, page...); len(page) == 0 || uint32(len(doc.Lists)) >= total {
-					break
-				}
+		RunE: a.verb(func(ctx context.Context, c *client.Client, _ []string) error {
+			var doc orderDocument
+			var err error
+			if doc.Order, doc.Lists, err = c.Order(ctx); err != nil {
+				return err
 			}
 			if a.json {
 				return a.tui.json(doc)
@@ -162,11 +149,11 @@ lists before the one it looks for, in their order, so that what it measures depe
 on that order alone. digestd keeps it set.`,
 		Args:      exactly("on or off"),
 		ValidArgs: []string{"on", "off"},
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
 			if args[0] != "on" && args[0] != "off" {
 				return usageError{errorf("order prefetch takes on or off, not %q", args[0]), "digestctl order prefetch"}
 			}
-			if err := c.call(ctx, "OrderPrefetch", []any{args[0] == "on"}); err != nil {
+			if err := c.OrderPrefetch(ctx, args[0] == "on"); err != nil {
 				return err
 			}
 			if a.json {

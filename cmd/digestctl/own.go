@@ -6,6 +6,7 @@ import (
 	"context"
 	"strconv"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/spf13/cobra"
 )
@@ -30,8 +31,8 @@ func (a *app) ownListCommand() *cobra.Command {
 		Short: "List your own lists",
 		Long:  "List prints your own lists, also those that were removed: their versions go on counting.",
 		Args:  exactly(),
-		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
-			lists, err := getEvery[api.Own](ctx, c, "Owns")
+		RunE: a.verb(func(ctx context.Context, c *client.Client, _ []string) error {
+			lists, err := c.Owns(ctx)
 			if err != nil {
 				return err
 			}
@@ -68,17 +69,17 @@ func (a *app) ownShowCommand() *cobra.Command {
 and their digests. It exits with 3 when there is no list of that name.`,
 		Args:              exactly("NAME"),
 		ValidArgsFunction: a.asking(ownNames),
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
-			own, err := get[api.Own](ctx, c, "Own", args[0])
+		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
+			own, err := c.Own(ctx, args[0])
 			if err != nil {
 				return err
 			}
 			doc := ownShowDocument{Own: own}
 			if files && own.State == api.StateActive {
 				doc.Entries = []api.File{}
-				if _, err := getPages(ctx, c, "Files", 0, func(page []api.File) {
+				if _, err := c.Files(ctx, own.List, func(page []api.File) {
 					doc.Entries = append(doc.Entries, page...)
-				}, own.List); err != nil {
+				}); err != nil {
 					return err
 				}
 			}
@@ -142,8 +143,8 @@ func (a *app) ownRemoveCommand() *cobra.Command {
 were bound to it: nothing vouches for them any more, unless another list does.`,
 		Args:              exactly("NAME"),
 		ValidArgsFunction: a.asking(ownNames),
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
-			result, err := a.ownJob(ctx, c, "OwnRemove", []any{args[0], reason})
+		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
+			result, err := a.ownJob(func(report client.Progress) (api.OwnResult, error) { return c.OwnRemove(ctx, args[0], reason, report) })
 			if err != nil {
 				return err
 			}
@@ -164,15 +165,11 @@ func optionalReason(cmd *cobra.Command, reason *string) {
 	cmd.RegisterFlagCompletionFunc("reason", cobra.NoFileCompletions)
 }
 
-// ownJob runs a job that changes an own list.
-func (a *app) ownJob(ctx context.Context, c *client, method string, args []any) (r api.OwnResult, err error) {
+// ownJob runs a job that changes an own list, and shows its progress.
+func (a *app) ownJob(run func(report client.Progress) (api.OwnResult, error)) (api.OwnResult, error) {
 	p := &progress{tui: a.tui, off: a.json || a.quiet}
-	result, err := c.runJob(ctx, method, args, p.show)
-	p.end()
-	if err == nil {
-		err = api.Decode(result, &r)
-	}
-	return r, err
+	defer p.end()
+	return run(p.show)
 }
 
 func (t *tui) owned(d ownDocument) {

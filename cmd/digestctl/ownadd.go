@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +15,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/cmd/digestctl/scan"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist"
@@ -74,12 +74,12 @@ code is 3.`,
 			"  digestctl own add web --root /var/lib/machines/web /\n" +
 			"  digestctl own add boot --ima-log /sys/kernel/security/ima/ascii_runtime_measurements",
 		Args: atLeast("NAME"),
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
 			name := args[0]
 			if len(args) == 1 && o.imaLog == "" {
 				return usageError{errorf("own add needs PATH or --ima-log FILE"), "digestctl own add"}
 			}
-			old, err := get[api.Own](ctx, c, "Own", name)
+			old, err := c.Own(ctx, name)
 			var missing *api.Error
 			if err != nil && !(errors.As(err, &missing) && missing.Code == api.NotFound) {
 				return err
@@ -118,7 +118,7 @@ code is 3.`,
 // ownMaking is one own list on its way.
 type ownMaking struct {
 	*app
-	client   *client
+	client   *client.Client
 	o        ownOptions
 	name     string
 	old      api.Own
@@ -233,7 +233,7 @@ func readPaths(in io.Reader, null bool) ([]string, error) {
 
 // make scans, sends and publishes the list.
 func (m *ownMaking) make(ctx context.Context) error {
-	status, err := get[api.Status](ctx, m.client, "Status")
+	status, err := m.client.Status(ctx)
 	if err != nil {
 		return err
 	}
@@ -274,18 +274,19 @@ func (m *ownMaking) make(ctx context.Context) error {
 	}
 	defer body.Close()
 	defer os.Remove(body.Name())
-	upload, err := m.client.upload(ctx, body)
+	upload, err := m.client.Upload(ctx, body)
 	if err != nil {
 		return err
 	}
-	sources := make([][]byte, len(result.Roots))
-	for i, r := range result.Roots {
-		sources[i] = []byte(r)
+	req := api.OwnRequest{Name: m.name, Upload: upload, Base: base, Listed: listed, Reason: m.o.reason}
+	if len(result.Roots) > api.MaxSources {
+		req.Listed = true
+	} else {
+		for _, r := range result.Roots {
+			req.Sources = append(req.Sources, api.OwnSource{Path: r})
+		}
 	}
-	if len(sources) > api.MaxSources {
-		sources, listed = nil, true
-	}
-	m.doc.OwnResult, err = m.ownJob(ctx, m.client, "OwnPublish", []any{upload, m.name, base, sources, listed, false, m.o.reason})
+	m.doc.OwnResult, err = m.ownJob(func(report client.Progress) (api.OwnResult, error) { return m.client.OwnPublish(ctx, req, report) })
 	if err != nil {
 		return err
 	}
@@ -384,24 +385,4 @@ func filesOf(path string) (files []string, err error) {
 		return nil
 	})
 	return slices.Clip(files), err
-}
-
-// upload sends a file in pieces and returns its number.
-func (c *client) upload(ctx context.Context, f io.ReaderAt) (id uint64, err error) {
-	buf := make([]byte, api.MaxUpload)
-	for at := int64(0); ; {
-		n, err := f.ReadAt(buf, at)
-		if n > 0 {
-			if err := c.call(ctx, "OwnAppend", []any{id, base64.StdEncoding.EncodeToString(buf[:n])}, &id); err != nil {
-				return id, err
-			}
-			at += int64(n)
-		}
-		if err == io.EOF {
-			return id, nil
-		}
-		if err != nil {
-			return id, errorf("cannot read the list: %w", err)
-		}
-	}
 }

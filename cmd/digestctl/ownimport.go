@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/cmd/digestctl/scan"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist/imalog"
@@ -27,13 +28,13 @@ one of rpm's or there. The list is signed anew by this machine's key, and stands
 long as the key is trusted; a file that is an older version of it is refused.`,
 		Example: "  digestctl own import appliance ./tlv-appliance --reason 'release 7'",
 		Args:    exactly("NAME", "FILE"),
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
 			f, err := openRegular(args[1])
 			if err != nil {
 				return err
 			}
 			defer f.Close()
-			old, err := get[api.Own](ctx, c, "Own", args[0])
+			old, err := c.Own(ctx, args[0])
 			var missing *api.Error
 			if err != nil && !(errors.As(err, &missing) && missing.Code == api.NotFound) {
 				return err
@@ -45,11 +46,12 @@ long as the key is trusted; a file that is an older version of it is refused.`,
 				}
 				base = old.Version
 			}
-			upload, err := c.upload(ctx, f)
+			upload, err := c.Upload(ctx, f)
 			if err != nil {
 				return err
 			}
-			result, err := a.ownJob(ctx, c, "OwnPublish", []any{upload, args[0], base, [][]byte{}, false, true, reason})
+			req := api.OwnRequest{Name: args[0], Upload: upload, Base: base, Import: true, Reason: reason}
+			result, err := a.ownJob(func(report client.Progress) (api.OwnResult, error) { return c.OwnPublish(ctx, req, report) })
 			if err != nil {
 				return err
 			}

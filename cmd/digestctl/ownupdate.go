@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/spf13/cobra"
 )
@@ -24,8 +25,8 @@ changed as a new version: all lists that are active, or those named. A list of
 single files loses those that are gone. What has become as it was in a version
 that was replaced is a rollback, and refused until you grant it. One list that
 cannot be made does not keep the others from it.`,
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
-			lists, err := getEvery[api.Own](ctx, c, "Owns")
+		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
+			lists, err := c.Owns(ctx)
 			if err != nil {
 				return err
 			}
@@ -37,7 +38,7 @@ cannot be made does not keep the others from it.`,
 				}
 			}
 			for _, name := range args {
-				old, err := get[api.Own](ctx, c, "Own", name)
+				old, err := c.Own(ctx, name)
 				if err != nil {
 					return err
 				}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/cmd/digestctl/report"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
@@ -35,7 +36,7 @@ It says of each executable below the root whether an active list names its path;
 			}
 			return nil
 		},
-		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
+		RunE: a.verb(func(ctx context.Context, c *client.Client, _ []string) error {
 			p := &progress{tui: a.tui, off: a.quiet || a.json}
 			r, err := report.Gather(ctx, source{c}, p.show)
 			if err == nil {
@@ -104,29 +105,17 @@ func writeWhole(name string, r *report.Report) (err error) {
 }
 
 // source asks digestd for what a report shows.
-type source struct{ *client }
-
-func (s source) Status(ctx context.Context) (api.Status, error) {
-	return get[api.Status](ctx, s.client, "Status")
-}
-
-func (s source) Keys(ctx context.Context) ([]api.Key, error) {
-	return getEvery[api.Key](ctx, s.client, "Keys")
-}
-
-func (s source) Floors(ctx context.Context) ([]api.Floor, error) {
-	return getEvery[api.Floor](ctx, s.client, "Floors")
-}
+type source struct{ *client.Client }
 
 func (s source) Lists(ctx context.Context) (lists []api.List, err error) {
 	lists = []api.List{}
-	_, err = getPages(ctx, s.client, "Lists", 0, func(page []api.List) { lists = append(lists, page...) }, "")
+	_, err = s.Client.Lists(ctx, "", 0, func(page []api.List) { lists = append(lists, page...) })
 	return lists, err
 }
 
 func (s source) Denials(ctx context.Context) (denials []api.Denial, err error) {
 	denials = []api.Denial{}
-	_, err = getPages(ctx, s.client, "Denials", 0, func(page []api.Denial) { denials = append(denials, page...) })
+	_, err = s.Client.Denials(ctx, 0, func(page []api.Denial) { denials = append(denials, page...) })
 	return denials, err
 }
 
@@ -136,13 +125,13 @@ func (s source) Verified(ctx context.Context, most int) (report.Verified, error)
 	v := report.Verified{Findings: []api.Finding{}, Hidden: os.Geteuid() != 0}
 	var err error
 	var none *api.Error
-	if v.Verification, err = get[api.Verification](ctx, s.client, "Verification"); errors.As(err, &none) && none.Code == api.NotFound {
+	if v.Verification, err = s.Verification(ctx); errors.As(err, &none) && none.Code == api.NotFound {
 		return report.Verified{Findings: v.Findings}, nil
 	}
 	if err != nil || v.Hidden {
 		return v, err
 	}
-	_, err = getPages(ctx, s.client, "Findings", maxFindingsRead, func(page []api.Finding) {
+	_, err = s.Findings(ctx, 0, maxFindingsRead, func(page []api.Finding) {
 		for _, f := range page {
 			if f.Severity == api.SeverityError && !f.Fixed && len(v.Findings) < most {
 				v.Findings = append(v.Findings, f)
@@ -157,7 +146,7 @@ const maxFindingsRead = 20_000
 
 func (s source) Decisions(ctx context.Context, most int) (events []api.Event, total int, err error) {
 	events = []api.Event{}
-	_, err = getPages(ctx, s.client, "Log", 0, func(page []api.Event) {
+	_, err = s.Log(ctx, api.LogFilter{}, 0, func(page []api.Event) {
 		for _, e := range page {
 			// What packages come and go with an update is no decision.
 			if audit.Lookup(e.Kind).Priority >= audit.Info {
@@ -167,19 +156,19 @@ func (s source) Decisions(ctx context.Context, most int) (events []api.Event, to
 				events = append(events, e)
 			}
 		}
-	}, api.LogFilter{}.Dict())
+	})
 	return events, total, err
 }
 
 func (s source) Why(ctx context.Context, path string) (api.Why, error) {
-	return askWhy(ctx, s.client, path)
+	return s.Ask(ctx, path)
 }
 
 func (s source) Files(ctx context.Context, list string, fn func(api.File)) error {
-	_, err := getPages(ctx, s.client, "Files", 0, func(page []api.File) {
+	_, err := s.Client.Files(ctx, list, func(page []api.File) {
 		for _, f := range page {
 			fn(f)
 		}
-	}, list)
+	})
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/spf13/cobra"
 )
@@ -42,8 +43,8 @@ without its epoch, as rpm -q prints it: it is then that which the package has he
 		Example:           "  digestctl rollback grant bash-5.1-2.x86_64 --reason 'regression in 5.2, ticket 4711'",
 		Args:              exactly("NEVRA"),
 		ValidArgsFunction: a.asking(decided("rollback-refused")),
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
-			grant, err := get[api.Grant](ctx, c, "RollbackGrant", args[0], reason)
+		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
+			grant, err := c.RollbackGrant(ctx, args[0], reason)
 			if err != nil {
 				return err
 			}
@@ -67,8 +68,8 @@ func (a *app) rollbackRevokeCommand() *cobra.Command {
 active; a floor keeps it out.`,
 		Args:              exactly("NEVRA"),
 		ValidArgsFunction: a.asking(decided("granted")),
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
-			if err := c.call(ctx, "RollbackRevoke", []any{args[0]}); err != nil {
+		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
+			if err := c.RollbackRevoke(ctx, args[0]); err != nil {
 				return err
 			}
 			if a.json {
@@ -99,10 +100,10 @@ func (a *app) rollbackLogCommand() *cobra.Command {
 		Long: `Log shows the decisions about versions, newest first: what was refused or kept
 without a list for being older, grants and floors, and who made them and why.`,
 		Args: exactly(),
-		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
+		RunE: a.verb(func(ctx context.Context, c *client.Client, _ []string) error {
 			doc := logDocument{Events: []api.Event{}}
 			var err error
-			doc.Total, err = getPages(ctx, c, "RollbackLog", number, func(page []api.Event) {
+			doc.Total, err = c.RollbackLog(ctx, number, func(page []api.Event) {
 				doc.Events = append(doc.Events, page...)
 			})
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/spf13/cobra"
 )
 
@@ -90,14 +91,14 @@ func completeNothing(cmd *cobra.Command) {
 }
 
 // verb makes the function that cobra runs of one that talks to the daemon.
-func (a *app) verb(fn func(ctx context.Context, c *client, args []string) error) func(*cobra.Command, []string) error {
+func (a *app) verb(fn func(ctx context.Context, c *client.Client, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		a.started = true
-		c, err := dial(cmd.Context(), a.bus)
+		c, err := client.Dial(cmd.Context(), a.bus)
 		if err != nil {
 			return err
 		}
-		defer c.close()
+		defer c.Close()
 		return fn(cmd.Context(), c, args)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/spf13/cobra"
 )
@@ -32,8 +33,8 @@ digests. It exits with 3 when no list of that package is known.`,
 		Example:           "  digestctl show bash\n  digestctl show --files bash.x86_64",
 		Args:              exactly("PACKAGE"),
 		ValidArgsFunction: a.asking(packageNames),
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
-			lists, err := getAll[api.List](ctx, c, "Show", args[0])
+		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
+			lists, err := c.Show(ctx, args[0])
 			if err != nil {
 				return err
 			}
@@ -44,9 +45,9 @@ digests. It exits with 3 when no list of that package is known.`,
 					continue
 				}
 				doc.Lists[i].Entries = []api.File{}
-				if _, err := getPages(ctx, c, "Files", 0, func(page []api.File) {
+				if _, err := c.Files(ctx, l.Name, func(page []api.File) {
 					doc.Lists[i].Entries = append(doc.Lists[i].Entries, page...)
-				}, l.Name); err != nil {
+				}); err != nil {
 					return err
 				}
 			}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/spf13/cobra"
 )
@@ -21,8 +22,8 @@ func (a *app) statusCommand() *cobra.Command {
 
 It exits with 0 when all is well and with 3 when there are errors or warnings.`,
 		Args: exactly(),
-		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
-			st, err := get[api.Status](ctx, c, "Status")
+		RunE: a.verb(func(ctx context.Context, c *client.Client, _ []string) error {
+			st, err := c.Status(ctx)
 			if err != nil {
 				return err
 			}
@@ -32,7 +33,7 @@ It exits with 0 when all is well and with 3 when there are errors or warnings.`,
 			if a.json {
 				return a.tui.json(st)
 			}
-			keys, err := getEvery[api.Key](ctx, c, "Keys")
+			keys, err := c.Keys(ctx)
 			if err != nil {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/spf13/cobra"
 )
@@ -18,15 +19,11 @@ func (a *app) syncCommand() *cobra.Command {
 withdraw what differs. It waits for the end, and shows progress; interrupting it
 cancels the comparison. It exits with 3 when some packages could not be read.`,
 		Args: exactly(),
-		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
+		RunE: a.verb(func(ctx context.Context, c *client.Client, _ []string) error {
 			p := &progress{tui: a.tui, off: a.json || a.quiet}
-			result, err := c.runJob(ctx, "Sync", nil, p.show)
+			r, err := c.Sync(ctx, p.show)
 			p.end()
 			if err != nil {
-				return err
-			}
-			var r api.SyncResult
-			if err := api.Decode(result, &r); err != nil {
 				return err
 			}
 			if r.Failed > 0 {

@@ -12,7 +12,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"os/user"
 	"strconv"
 	"strings"
@@ -20,7 +19,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/sys/unix"
+	"github.com/digestd/digestd/cmd/digestctl/terminal"
 )
 
 // tui writes to a person, or JSON to a program.
@@ -36,29 +35,9 @@ func newTUI(out, err io.Writer) *tui { return &tui{out: out, err: err} }
 
 func (t *tui) setUp(quiet, plain bool) {
 	t.quiet = quiet
-	t.color = !plain && terminal(t.out)
-	t.live = terminal(t.err)
-	t.width = columns(t.out)
-}
-
-func terminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil && os.Getenv("TERM") != "dumb"
-}
-
-// columns returns how wide the terminal is that w writes to, 0 when it is none
-// or does not know.
-func columns(w io.Writer) int {
-	if f, ok := w.(*os.File); ok {
-		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil {
-			return int(size.Col)
-		}
-	}
-	return 0
+	t.color = !plain && terminal.Is(t.out)
+	t.live = terminal.Is(t.err)
+	t.width = terminal.Columns(t.out)
 }
 
 // style is an ANSI color.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/spf13/cobra"
 )
@@ -41,16 +42,17 @@ func (s *scope) check(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// options are the words of the call.
-func (s *scope) options() []string {
-	words := []string{}
-	if s.idle {
-		words = append(words, "idle")
+// request is what to ask for, of these paths.
+func (s *scope) request(paths []string) (req api.VerifyRequest, err error) {
+	req = api.VerifyRequest{Packages: s.packages, Idle: s.idle, Resume: s.resume}
+	for _, p := range paths {
+		abs, err := absolute(p)
+		if err != nil {
+			return req, err
+		}
+		req.Paths = append(req.Paths, abs)
 	}
-	if s.resume {
-		words = append(words, "resume")
-	}
-	return words
+	return req, nil
 }
 
 func (a *app) verifyCommand() *cobra.Command {
@@ -81,11 +83,15 @@ with 4 when there is no such PATH. With --json findings are printed as they come
 			}
 			return s.check(cmd, args)
 		},
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
 			if findings {
 				return a.latestFindings(ctx, c)
 			}
-			return a.runVerification(ctx, c, "Verify", args, s.packages, s.options())
+			req, err := s.request(args)
+			if err != nil {
+				return err
+			}
+			return a.runVerification(ctx, c, c.Verify, req)
 		}),
 	}
 	a.scopeFlags(cmd, &s)
@@ -94,8 +100,8 @@ with 4 when there is no such PATH. With --json findings are printed as they come
 }
 
 // latestFindings prints what is on record.
-func (a *app) latestFindings(ctx context.Context, c *client) error {
-	v, err := get[api.Verification](ctx, c, "Verification")
+func (a *app) latestFindings(ctx context.Context, c *client.Client) error {
+	v, err := c.Verification(ctx)
 	if err != nil {
 		return err
 	}
@@ -107,22 +113,12 @@ func (a *app) latestFindings(ctx context.Context, c *client) error {
 }
 
 // runVerification starts a job and prints what it finds as it goes.
-func (a *app) runVerification(ctx context.Context, c *client, method string, paths, packages, options []string) error {
-	raw := make([][]byte, 0, len(paths))
-	for _, p := range paths {
-		abs, err := absolute(p)
-		if err != nil {
-			return err
-		}
-		raw = append(raw, []byte(abs))
-	}
-	if packages == nil {
-		packages = []string{}
-	}
+func (a *app) runVerification(ctx context.Context, c *client.Client,
+	run func(context.Context, api.VerifyRequest, client.Progress) (api.Verification, error), req api.VerifyRequest) error {
 	f := &findings{app: a, client: c, progress: &progress{tui: a.tui, off: a.json || a.quiet}}
 	begun := false
 	var trouble error
-	result, err := c.runJob(ctx, method, []any{raw, packages, options}, func(stage string, done, total uint64) {
+	v, err := run(ctx, req, func(stage string, done, total uint64) {
 		// Before these stages the findings on record are those of another time.
 		if begun = begun || stage == "comparing" || stage == "searching"; begun && trouble == nil {
 			trouble = f.fetch(ctx)
@@ -140,10 +136,6 @@ func (a *app) runVerification(ctx context.Context, c *client, method string, pat
 		err = &api.Error{Code: api.Failed, Message: "interrupted", Advice: "go on later with the same command and --resume"}
 	}
 	if err != nil {
-		return f.failed(err)
-	}
-	var v api.Verification
-	if err := api.Decode(result, &v); err != nil {
 		return f.failed(err)
 	}
 	return f.ended(v)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/spf13/cobra"
 )
@@ -27,7 +28,7 @@ func (a *app) versionCommand() *cobra.Command {
 			doc := versionDocument{Digestctl: api.Version}
 			var err error
 			doc.Digestd, err = daemonVersion(cmd.Context(), a.bus)
-			if err != nil && !errors.As(err, new(unreachableError)) {
+			if err != nil && !errors.As(err, new(*client.Unreachable)) {
 				return err
 			}
 			if a.json {
@@ -45,11 +46,11 @@ func (a *app) versionCommand() *cobra.Command {
 }
 
 func daemonVersion(ctx context.Context, address string) (string, error) {
-	c, err := dial(ctx, address)
+	c, err := client.Dial(ctx, address)
 	if err != nil {
 		return "", err
 	}
-	defer c.close()
-	st, err := get[api.Status](ctx, c, "Status")
+	defer c.Close()
+	st, err := c.Status(ctx)
 	return st.Version, err
 }

@@ -12,9 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
-	"github.com/digestd/digestd/daemon/bus"
-	"github.com/godbus/dbus/v5"
 	"github.com/spf13/cobra"
 )
 
@@ -35,61 +34,48 @@ on when digestd restarts, and waits for one that is not there. Interrupt it to e
 
 With --json each line is a document of its own.`,
 		Args: exactly(),
-		RunE: a.verb(func(ctx context.Context, c *client, _ []string) error {
-			w := &watch{app: a, client: c, arguments: map[string][]string{}}
-			for _, s := range bus.Signals() {
-				w.arguments[s.Name] = s.Arguments
-			}
-			return w.run(ctx)
+		RunE: a.verb(func(ctx context.Context, c *client.Client, _ []string) error {
+			return (&watch{app: a, client: c}).run(ctx)
 		}),
 	}
-}
-
-// watchRules are the signals to watch: all of digestd's object, whoever has its
-// name at the time, and the name itself.
-var watchRules = [][]dbus.MatchOption{
-	{dbus.WithMatchSender(api.BusName), dbus.WithMatchObjectPath(api.Path)},
-	ownerRule,
 }
 
 // watch follows digestd over one connection.
 type watch struct {
 	*app
-	client    *client
-	arguments map[string][]string // of signals, by name
+	client *client.Client
 }
 
 // run prints until ctx ends, which is no failure, or the bus goes away.
 func (w *watch) run(ctx context.Context) error {
-	signals := make(chan *dbus.Signal, 64)
-	if err := w.client.listen(ctx, signals, watchRules); err != nil {
+	signals, err := w.client.Follow(ctx)
+	if err != nil {
 		return err
 	}
 	if err := w.greet(ctx); err != nil {
 		return err
 	}
 	for {
-		select {
-		case <-ctx.Done():
+		signal, err := signals.Next(ctx)
+		if ctx.Err() != nil {
 			return nil
-		case sig, open := <-signals:
-			if !open {
-				return errors.New("the bus went away")
-			}
-			if err := w.take(ctx, sig); err != nil {
-				return err
-			}
+		}
+		if err == nil {
+			err = w.take(ctx, signal)
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
 
 // greet says how digestd is when the watch begins, and when it is back.
 func (w *watch) greet(ctx context.Context) error {
-	st, err := get[api.Status](ctx, w.client, "Status")
+	st, err := w.client.Status(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return nil
-	case errors.As(err, new(unreachableError)):
+	case errors.As(err, new(*client.Unreachable)):
 		return w.print(warn, "waiting", "digestd is not on the bus", "Waiting", nil)
 	case err != nil:
 		// One that is starting or busy will be heard all the same.
@@ -104,37 +90,20 @@ func (w *watch) greet(ctx context.Context) error {
 }
 
 // take prints one signal.
-func (w *watch) take(ctx context.Context, sig *dbus.Signal) error {
-	switch sig.Name {
-	case "org.freedesktop.DBus.NameOwnerChanged":
-		var name, from, to string
-		if dbus.Store(sig.Body, &name, &from, &to) != nil {
-			return nil
-		}
-		if to == "" {
-			return w.print(warn, "left", "digestd left the bus", "Left", nil)
-		}
+func (w *watch) take(ctx context.Context, signal client.Signal) error {
+	switch signal.Kind {
+	case client.Left:
+		return w.print(warn, "left", "digestd left the bus", "Left", nil)
+	case client.Arrived:
 		return w.greet(ctx)
-	case "org.freedesktop.DBus.Properties.PropertiesChanged":
-		return w.properties(sig.Body)
+	case client.Changed:
+		return w.properties(signal.Fields)
 	}
-	name, ours := strings.CutPrefix(sig.Name, api.Interface+".")
-	if !ours {
+	if signal.Name == "JobProgress" && !w.json {
 		return nil
 	}
-	fields := map[string]any{}
-	for i, v := range sig.Body {
-		key := fmt.Sprint("value", i)
-		if names := w.arguments[name]; i < len(names) {
-			key = names[i]
-		}
-		fields[key] = plainValue(v)
-	}
-	if name == "JobProgress" && !w.json {
-		return nil
-	}
-	s, kind, text := wordsFor(name, fields)
-	return w.print(s, kind, text, name, fields)
+	s, kind, text := wordsFor(signal.Name, signal.Fields)
+	return w.print(s, kind, text, signal.Name, signal.Fields)
 }
 
 // quietProperties are those whose changes follow from what other lines said.
@@ -156,19 +125,11 @@ func micros(n uint64) time.Time {
 	return time.UnixMicro(int64(n))
 }
 
-func (w *watch) properties(body []any) error {
-	var of string
-	var changed map[string]dbus.Variant
-	var invalid []string
-	if dbus.Store(body, &of, &changed, &invalid) != nil || of != api.Interface {
-		return nil
-	}
-	fields := map[string]any{}
+func (w *watch) properties(fields map[string]any) error {
 	var words []string
-	for name, v := range changed {
-		fields[name] = v.Value()
+	for name, v := range fields {
 		if !slices.Contains(quietProperties, name) {
-			words = append(words, fmt.Sprintf("%s %v", name, propertyText(name, v.Value())))
+			words = append(words, fmt.Sprintf("%s %v", name, propertyText(name, v)))
 		}
 	}
 	if len(words) == 0 && !w.json {
@@ -225,19 +186,6 @@ func wordsFor(name string, f map[string]any) (s style, kind, text string) {
 	}
 	slices.Sort(words)
 	return plain, name, strings.Join(words, ", ")
-}
-
-// plainValue takes dictionaries out of their variants.
-func plainValue(v any) any {
-	dict, ok := v.(map[string]dbus.Variant)
-	if !ok {
-		return v
-	}
-	values := map[string]any{}
-	for key, inner := range dict {
-		values[key] = plainValue(inner.Value())
-	}
-	return values
 }
 
 // print prints one line, for people or for programs.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/spf13/cobra"
 )
@@ -32,14 +33,14 @@ It exits with 0 when every file is vouched for, with 3 when one is not, and with
 when there is no such file.`,
 		Example: "  digestctl why /usr/bin/ls\n  digestctl why --json ./a ./b",
 		Args:    atLeast("PATH"),
-		RunE: a.verb(func(ctx context.Context, c *client, args []string) error {
+		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
 			doc := whyDocument{Why: make([]api.Why, 0, len(args))}
 			for _, arg := range args {
 				path, err := absolute(arg)
 				if err != nil {
 					return err
 				}
-				why, err := askWhy(ctx, c, path)
+				why, err := c.Ask(ctx, path)
 				if err != nil {
 					return err
 				}

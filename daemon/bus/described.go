@@ -20,3 +20,19 @@ func Signals() []Signal {
 	}
 	return list
 }
+
+// Method is a method of our interface, as those who call it need it.
+type Method struct {
+	Name    string
+	In, Out string // the signatures of its arguments and of its results
+	Action  string // which polkit is asked about, "" if everybody may call it
+}
+
+// Methods are those of our interface.
+func Methods() []Method {
+	var list []Method
+	for _, m := range (&Server{}).describe()[0].methods {
+		list = append(list, Method{Name: m.name, In: signature(m.in), Out: signature(m.out), Action: string(m.action)})
+	}
+	return list
+}

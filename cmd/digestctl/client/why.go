@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package client
 
 import (
 	"context"
@@ -13,30 +13,29 @@ import (
 	"github.com/digestd/digestd/daemon/look"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/kernel"
-	"github.com/godbus/dbus/v5"
 )
 
-// askWhy asks about one file. digestd reads files for root only, so that digestctl
+// Ask asks about one file. digestd reads files for root only, so that digestctl
 // of anybody else reads the file itself: what its user may not find or read, nobody
 // tells. It passes on what it saw and not an open file, because the bus library would
 // close that in digestd, and so drop digestd's locks on the same file.
-func askWhy(ctx context.Context, c *client, path string) (api.Why, error) {
+func (c *Client) Ask(ctx context.Context, path string) (api.Why, error) {
 	if os.Geteuid() != 0 {
-		return askContent(ctx, c, path)
+		return c.askContent(ctx, path)
 	}
-	return askPath(ctx, c, path)
+	return c.askPath(ctx, path)
 }
 
 // askPath lets digestd look; a path that is no text travels as bytes.
-func askPath(ctx context.Context, c *client, path string) (api.Why, error) {
+func (c *Client) askPath(ctx context.Context, path string) (api.Why, error) {
 	if utf8.ValidString(path) {
-		return get[api.Why](ctx, c, "Why", path)
+		return c.Why(ctx, path)
 	}
-	return get[api.Why](ctx, c, "WhyBytes", []byte(path))
+	return c.WhyBytes(ctx, []byte(path))
 }
 
 // askContent looks at the file and asks what that means.
-func askContent(ctx context.Context, c *client, path string) (api.Why, error) {
+func (c *Client) askContent(ctx context.Context, path string) (api.Why, error) {
 	w := api.Why{Path: path, RealPath: path, Lists: []api.WhyList{}, Reasons: []string{}}
 	root, err := kernel.OpenRoot("/")
 	if err != nil {
@@ -56,12 +55,10 @@ func askContent(ctx context.Context, c *client, path string) (api.Why, error) {
 		w.Verdict, w.Text = api.VerdictNotRegular, "only files on disks are vouched for; the kernel makes this one up"
 		return w, nil
 	}
-	sum := func(algo digestlist.Algo) []byte { return append([]byte{}, file.Digests[algo]...) }
-	why, err := get[api.Why](ctx, c, "WhyContent", []byte(path), append([]byte{}, file.Real...), file.Kind == look.Regular, file.Label,
-		sum(digestlist.SHA256), sum(digestlist.SHA384), sum(digestlist.SHA512))
-	var remote dbus.Error
-	if errors.As(err, &remote) && remote.Name == busName+".Error.UnknownMethod" {
-		return askPath(ctx, c, path) // a digestd older than this digestctl
+	why, err := c.WhyContent(ctx, path, api.Content{RealPath: string(file.Real), Found: file.Kind == look.Regular, Label: file.Label,
+		SHA256: file.Digests[digestlist.SHA256], SHA384: file.Digests[digestlist.SHA384], SHA512: file.Digests[digestlist.SHA512]})
+	if BusError(err) == "UnknownMethod" {
+		return c.askPath(ctx, path) // a digestd older than this digestctl
 	}
 	return why, err
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package client
 
 import (
 	"io"
@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"strconv"
 	"time"
+
+	"github.com/digestd/digestd/cmd/digestctl/terminal"
 )
 
 // agentTime is how long pkttyagent may take to be ready.
@@ -18,7 +20,7 @@ const agentTime = 5 * time.Second
 // nobody is asked here.
 func startAgent() (stop func()) {
 	nothing := func() {}
-	if !terminal(os.Stdin) || !terminal(os.Stderr) {
+	if !terminal.Is(os.Stdin) || !terminal.Is(os.Stderr) {
 		return nothing
 	}
 	ready, notify, err := os.Pipe()

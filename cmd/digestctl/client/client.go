@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package client is digestd as a program sees it: a Go method for each method of
+// org.digestd1 that digestctl uses, of the same name and with typed arguments and
+// results, and what digestd says by itself. It starts a digestd that does not run,
+// lets polkit ask for a password where that may be, and believes nobody but who
+// has digestd's name. No other package of digestctl speaks D-Bus.
+package client
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/bus"
+	"github.com/godbus/dbus/v5"
+)
+
+// How long digestctl waits: for the bus, for a digestd that the bus has started, for
+// an answer, and for one that somebody gives a password for.
+const (
+	dialTime  = 10 * time.Second
+	startTime = 15 * time.Second
+	callTime  = 25 * time.Second
+	askTime   = 6 * time.Minute
+)
+
+// SystemBus is the address of the system bus, wherever that is.
+const SystemBus = "system"
+
+// free are the methods for which nobody is ever asked for a password.
+var free = func() map[string]bool {
+	names := map[string]bool{}
+	for _, m := range bus.Methods() {
+		names[m.Name] = m.Action == ""
+	}
+	return names
+}()
+
+// Client is a connection to the bus on which digestd is, or can be started.
+type Client struct {
+	conn     *dbus.Conn
+	believed *believed  // whose messages the connection takes in
+	flags    dbus.Flags // of every call
+}
+
+// Dial connects to the bus at an address, or to the system bus; digestd need not
+// be there. An error is an *Unreachable.
+func Dial(ctx context.Context, address string) (*Client, error) {
+	// A context of the connection's own: when the user interrupts, what is under
+	// way can still be cancelled over it.
+	open, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	giveUp := time.AfterFunc(dialTime, cancel)
+	stop := context.AfterFunc(ctx, cancel)
+	var conn *dbus.Conn
+	var err error
+	b := &believed{ever: map[string]bool{}}
+	// Signals in the order in which they came.
+	options := []dbus.ConnOption{dbus.WithContext(open), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()), dbus.WithIncomingInterceptor(b.check)}
+	if address == SystemBus {
+		conn, err = dbus.ConnectSystemBus(options...)
+	} else {
+		conn, err = dbus.Connect(address, options...)
+	}
+	stop()
+	giveUp.Stop()
+	if err != nil {
+		cancel()
+		if address == SystemBus {
+			address = "the system bus"
+		}
+		return nil, &Unreachable{Bus: address, Reason: err}
+	}
+	return &Client{conn: conn, believed: b}, nil
+}
+
+// Close ends the connection.
+func (c *Client) Close() { c.conn.Close() }
+
+// StartNothing makes calls fail where they would have the bus start digestd.
+func (c *Client) StartNothing() { c.flags |= dbus.FlagNoAutoStart }
+
+// call calls a method of the manager and stores what it returns.
+func (c *Client) call(ctx context.Context, method string, args []any, returns ...any) error {
+	limit := callTime
+	if os.Geteuid() != 0 && !free[method] {
+		limit = askTime
+		defer startAgent()()
+	}
+	var err error
+	for range ownerTries {
+		var owner string
+		if owner, err = c.await(ctx); err != nil {
+			return err
+		}
+		call, cancel := context.WithTimeout(ctx, limit)
+		err = c.send(call, owner, method, args).Store(returns...)
+		cancel()
+		if !isGone(err) {
+			return api.FromDBus(err)
+		}
+	}
+	return &Unreachable{Reason: err}
+}
+
+// send makes the call to a unique name, so that nobody else answers it, and allows
+// that somebody be asked for a password, which godbus's own calls do not.
+func (c *Client) send(ctx context.Context, to, method string, args []any) *dbus.Call {
+	msg := &dbus.Message{
+		Type: dbus.TypeMethodCall, Flags: dbus.FlagAllowInteractiveAuthorization | c.flags, Body: args,
+		Headers: map[dbus.HeaderField]dbus.Variant{
+			dbus.FieldDestination: dbus.MakeVariant(to),
+			dbus.FieldPath:        dbus.MakeVariant(dbus.ObjectPath(api.Path)),
+			dbus.FieldInterface:   dbus.MakeVariant(api.Interface),
+			dbus.FieldMember:      dbus.MakeVariant(method),
+		},
+	}
+	if len(args) > 0 {
+		msg.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(args...))
+	}
+	return <-c.conn.SendWithContext(ctx, msg, make(chan *dbus.Call, 1)).Done
+}
+
+// get calls a method that returns one struct.
+func get[T any](ctx context.Context, c *Client, method string, args ...any) (v T, err error) {
+	var d api.Dict
+	if err = c.call(ctx, method, args, &d); err == nil {
+		err = api.Decode(d, &v)
+	}
+	return v, err
+}
+
+// every calls a paged method until it has all.
+func every[T any](ctx context.Context, c *Client, method string) ([]T, error) {
+	all := []T{}
+	_, err := pages(ctx, c, method, 0, 0, func(page []T) { all = append(all, page...) })
+	return all, err
+}
+
+// pages calls a paged method, from the element with the index from on, until it
+// has want elements, or all when want is 0, and gives each page to fn. args come
+// before offset and limit.
+func pages[T any](ctx context.Context, c *Client, method string, from, want uint32, fn func(page []T), args ...any) (total uint32, err error) {
+	for taken := uint32(0); ; {
+		limit := uint32(api.MaxPage)
+		if want > 0 {
+			limit = min(limit, want-taken)
+		}
+		var dicts []api.Dict
+		if err := c.call(ctx, method, append(append([]any{}, args...), from+taken, limit), &dicts, &total); err != nil {
+			return total, err
+		}
+		page, err := api.DecodeAll[T](dicts)
+		if err != nil {
+			return total, err
+		}
+		fn(page)
+		taken += uint32(len(page))
+		if len(page) == 0 || from+taken >= total || taken == want {
+			return total, nil
+		}
+	}
+}

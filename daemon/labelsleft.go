@@ -235,6 +235,9 @@ func (d *Daemon) renewStale(ctx context.Context) {
 }
 
 func (d *Daemon) renewQuietly(ctx context.Context, names []string) {
+	if kernel.Detect("/").DigestCache == kernel.No {
+		return // nothing has cached a list, and files keep their times
+	}
 	files, resisted := 0, 0
 	for _, name := range names {
 		if ctx.Err() != nil {

@@ -152,10 +152,18 @@ func (s *state) claims(found []installedPackage, r *reconciled) map[store.Digest
 	return byHeader
 }
 
-// withdrawOthers takes away every list that no installed header stands for.
+// withdrawOthers takes away every list that no installed header stands for. One of
+// another build of a version that is installed is replaced instead: that version
+// was not removed, and what let it in still does.
 func (s *state) withdrawOthers(installed map[store.Digest]string, r *reconciled) error {
+	replaced := make(map[string]bool, len(installed))
+	for header, name := range installed {
+		if e := s.byName[name]; e != nil && e.Header != header {
+			replaced[name] = true
+		}
+	}
 	for _, e := range s.sorted() {
-		if installed[e.Header] == e.Name || e.Own != "" || e.Change == store.Moving || e.Grace != "" && e.Grace == s.boot {
+		if installed[e.Header] == e.Name || replaced[e.Name] || e.Own != "" || e.Change == store.Moving || e.Grace != "" && e.Grace == s.boot {
 			continue
 		}
 		left := s.leaving(e)

@@ -160,7 +160,7 @@ func (s *state) raiseFloor(id lineID, evr nevra.EVR, a store.Act) {
 		if e.Granted && nevra.Compare(e.Package.EVR, evr) < 0 {
 			// The newest act wins over the grant that let it in.
 			plain := *e
-			plain.Granted = false
+			plain.Granted, plain.Void = false, true
 			s.put(&plain)
 			if !s.pending(e) {
 				s.batch.PutList(plain.List)

@@ -219,6 +219,8 @@ func (s *state) judge(name string) (body store.Digest, why string) {
 	switch {
 	case ours && s.interrupted:
 		return body, ""
+	case s.interrupted && (s.signer == signNone || s.signer == signPGP):
+		return body, "" // nothing tells our lists from others; it is removed either way
 	case ours:
 		return body, "signed by this machine, but not published now"
 	default:

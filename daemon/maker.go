@@ -19,6 +19,12 @@ import (
 	"github.com/digestd/digestd/store"
 )
 
+// Ways to sign lists that leave nothing on them by which they are known as ours.
+const (
+	signNone = "none"
+	signPGP  = "pgp" // the package's own signature
+)
+
 // maker turns package headers into lists. It is immutable; goroutines share it
 // and bring their own stager and buffers.
 type maker struct {
@@ -186,9 +192,9 @@ func (m *maker) compose(c *candidate, h *header.Header, w *workspace) error {
 // signList makes the whole list of c in w, from its body.
 func (m *maker) signList(c *candidate, w *workspace) error {
 	switch m.sign {
-	case "none":
+	case signNone:
 		w.out = append(w.out[:0], w.body...)
-	case "pgp":
+	case signPGP:
 		if len(c.sig) == 0 {
 			return fmt.Errorf("cannot make list of %s: it has no signature to pass on", c.pkg)
 		}

@@ -67,7 +67,7 @@ func (m *maker) omit(c *candidate, w *workspace) error {
 		return nil // what refers to it stays, to explain by
 	case err != nil:
 		return err
-	case len(o.paths) > 0 && m.sign == "pgp":
+	case len(o.paths) > 0 && m.sign == signPGP:
 		none := policy.Emptied(c.pkg, *o.by[0], "a list that its maker signed cannot leave out a file")
 		c.none = &none
 		return nil

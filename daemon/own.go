@@ -73,7 +73,7 @@ type madeList struct {
 // ownSigner names the certificate by which m signs own lists: the machine's, also
 // where packages bring their own signature.
 func (m *maker) ownSigner() string {
-	if m.sign == "none" {
+	if m.sign == signNone {
 		return m.sign
 	}
 	return m.identity.skid()
@@ -98,7 +98,7 @@ func (d *Daemon) makeOwn(stager *store.Stager, body []byte) (l madeList, err err
 	}
 	l.files, l.signer, l.body = len(l.refs.digests), m.ownSigner(), sha256.Sum256(body)
 	var end []byte
-	if m.sign != "none" {
+	if m.sign != signNone {
 		sig, err := digestlist.SignPKCS7(body, m.identity.cert, m.identity.key)
 		if err != nil {
 			return l, fmt.Errorf("cannot sign list: %w", err)

@@ -27,15 +27,21 @@ type entry struct {
 func (e *entry) active() bool { return e.State == store.Active }
 
 // suspended reports whether a list that was active is withheld because nothing
-// vouches for it now, or because it is denied. It stays what it was, and returns when
-// that is over: a version beside newer ones, or one that was granted, is no rollback
-// then. What a floor took away does not return so: the floor also voids grants.
+// vouches for it now, because it is denied, or because it is below a floor. It stays
+// what it was, and returns when that is over: a version beside newer ones, or one
+// that was granted, is no rollback then. Where a floor voided the grant, it is one.
 func (e *entry) suspended() bool {
-	if e.State != store.Withheld || e.Counter == 0 {
+	if e.State != store.Withheld || e.Counter == 0 || e.Void {
 		return false
 	}
-	reason := policy.Reason(e.Reason)
-	return reason == policy.ReasonDenied || e.Own == "" && !reason.Rollback()
+	switch reason := policy.Reason(e.Reason); {
+	case reason == policy.ReasonDenied:
+		return true
+	case e.Own != "":
+		return false
+	default:
+		return reason == policy.ReasonRollbackFloor || !reason.Rollback()
+	}
 }
 
 // lineID names the line of versions a package belongs to.

@@ -37,6 +37,7 @@ type List struct {
 	Reason  string      `json:"reason,omitempty"` // a policy.Reason
 	Text    string      `json:"text,omitempty"`   // the reason, for people
 	Granted bool        `json:"granted,omitempty"`
+	Void    bool        `json:"void,omitempty"`  // a floor was set above it after it was granted
 	Grace   string      `json:"grace,omitempty"` // the boot until whose end a replaced list may stay
 
 	Denied []string `json:"denied,omitempty"` // IDs of the denials that withhold it, or whose content it leaves out

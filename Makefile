@@ -3,6 +3,8 @@
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 10s
+SEEDS ?= 10000
+FIRST ?= 1
 
 PREFIX ?= /usr
 sysconfdir ?= /etc
@@ -40,6 +42,7 @@ help:
 	@echo 'make test      everything that must hold, briefly fuzzed'
 	@echo 'make unit      tests that need neither root nor network'
 	@echo 'make cover     coverage of each package by its own tests'
+	@echo 'make sim       random histories against a model; SEEDS=$(SEEDS), FIRST=$(FIRST)'
 	@echo 'make docs      writes the reference pages that are made from the code'
 	@echo 'make lint      gofmt, go vet, the plugin with all warnings, shell syntax'
 	@echo 'make fuzz      every fuzz target for FUZZTIME=$(FUZZTIME)'
@@ -72,6 +75,7 @@ test:
 	@.ci/stage lint $(MAKE) lint
 	@.ci/stage build $(MAKE) build
 	@.ci/stage unit env CGO_ENABLED=1 DIGESTD_TEST_ALL=1 $(GO) test -race $(units)
+	@.ci/stage sim $(GO) test ./daemon -run TestHistories -sim.time 40s
 	@.ci/stage integration env DIGESTD_TEST_ALL=1 $(GO) test -count=1 -timeout 20m ./integration/...
 	@.ci/stage fuzz $(MAKE) fuzz FUZZTIME=10000x
 
@@ -81,6 +85,9 @@ unit:
 
 cover:
 	@$(GO) test -cover $(units) | sed -nE 's|^(ok)?[[:space:]]+$(module)/([^[:space:]]+).*coverage: ([0-9.]+)% of.*|\3% \2|p; /^(---|FAIL)/p' | sort -n
+
+sim:
+	$(GO) test ./daemon -run TestHistories -v -timeout 0 -sim.first $(FIRST) -sim.seeds $(SEEDS)
 
 docs:
 	$(GO) test ./daemon/bus -run TestDocs -update
@@ -148,4 +155,4 @@ clean:
 	rm -rf bin
 	@$(MAKE) -s -C hooks/rpm clean
 
-.PHONY: help build programs demo bench test unit cover docs lint fuzz install lay rpm srpm clean
+.PHONY: help build programs demo bench test unit cover sim docs lint fuzz install lay rpm srpm clean

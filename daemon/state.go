@@ -22,8 +22,8 @@ import (
 
 // state is everything that changes. One goroutine owns it; see owner.go.
 type state struct {
-	index *store.Index
-	dir   *store.Dir
+	index indexEffects
+	dir   directoryEffects
 	mode  policy.Mode
 	multi []string // globs of multi-version package names
 	// keepOld lets a replaced list stay until the machine restarts.
@@ -114,7 +114,7 @@ type state struct {
 
 // newState makes the state that c asks for; load fills it. unitOf names the unit of
 // the service manager that a process belongs to, "" for none.
-func newState(c config.Config, mode policy.Mode, unsigned policy.Unsigned, index *store.Index, dir *store.Dir, unitOf func(pid uint32) string, log *slog.Logger, now func() time.Time) *state {
+func newState(c config.Config, mode policy.Mode, unsigned policy.Unsigned, index indexEffects, dir directoryEffects, unitOf func(pid uint32) string, log *slog.Logger, now func() time.Time) *state {
 	return &state{
 		index: index, dir: dir, mode: mode, multi: c.MultiVersion, boot: bootID(), log: log, now: now,
 		keepOld: c.KeepOld == keepUntilRestart, noExpired: c.Expired == "withdraw", unsigned: unsigned, rules: verifierRules(),

@@ -83,7 +83,7 @@ func (s *state) refused(t *transaction, pkg nevra.NEVRA, d policy.Decision) {
 // list that is active for the very same header, or a decision.
 func (s *state) consider(t *transaction, element uint32, c *candidate, restore bool) (*entry, policy.Decision) {
 	digest := c.header
-	if e := s.byHeader[digest]; e != nil && e.active() && s.trusted(e) {
+	if e := s.byHeader[digest]; e != nil && e.active() && !e.broken && s.trusted(e) {
 		if !restore && t.added[digest] == nil {
 			a := &addition{candidate: candidate{pkg: e.Package, header: digest, name: e.Name}, reused: true}
 			t.added[digest] = a
@@ -172,7 +172,7 @@ func (t *transaction) renewals() (lists []withdrawn) {
 
 // keep holds on to the list that a's took the place of. If the transaction publishes
 // under that name once more, it is the first that could come back.
-func (a *addition) keep(dir *store.Dir, old store.Staged) {
+func (a *addition) keep(dir directoryEffects, old store.Staged) {
 	if p := a.previous; p != nil && p.active() && !p.broken && a.replaced == (store.Staged{}) {
 		a.replaced = old
 		return

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/digestd/digestd/daemon/sim"
+)
+
+var (
+	simSeeds   = flag.Uint64("sim.seeds", 40, "how many random histories are tried")
+	simFirst   = flag.Uint64("sim.first", 1, "the seed of the first")
+	simTime    = flag.Duration("sim.time", 0, "try as many as this time allows instead")
+	simWithout = flag.String("sim.without", "", "kinds of acts that are left out, with commas between them")
+)
+
+// signatures are the ways to sign lists that are tried.
+var signatures = []string{"pkcs7", "pkcs7", signNone}
+
+// TestHistories tries random histories, on all processors. A failure prints its
+// seed, and the shortest part of its history that fails in the same way:
+//
+//	go test ./daemon -run TestHistories -sim.first SEED -sim.seeds 1
+func TestHistories(t *testing.T) {
+	var next, tried atomic.Uint64
+	var failed atomic.Bool
+	until := time.Now().Add(*simTime)
+	var group sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() {
+			for {
+				n := next.Add(1) - 1
+				if *simTime == 0 && n >= *simSeeds || *simTime > 0 && time.Now().After(until) || failed.Load() {
+					return
+				}
+				tried.Add(1)
+				seed := *simFirst + n
+				h := sim.Draw(seed)
+				h.Acts = slices.DeleteFunc(h.Acts, func(a sim.Act) bool {
+					return slices.Contains(strings.Split(*simWithout, ","), string(a.Kind))
+				})
+				sign := signatures[seed%uint64(len(signatures))]
+				err := runHistory(t, h, sign)
+				if err == nil || failed.Swap(true) {
+					continue
+				}
+				short := sim.Shrink(h, func(h sim.History) bool { return sim.SameKind(err, runHistory(t, h, sign)) })
+				t.Errorf("seed %d: %v\nshortest history that fails, with %v:\n%s", seed, err, runHistory(t, short, sign), short)
+			}
+		})
+	}
+	group.Wait()
+	t.Logf("%d histories", tried.Load())
+}
+
+// TestKnownHistories tries those that once went wrong.
+func TestKnownHistories(t *testing.T) {
+	files, err := filepath.Glob("testdata/histories/*.txt")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%d histories, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h, err := sim.ParseHistory(string(text))
+			for _, sign := range signatures {
+				if err == nil {
+					err = runHistory(t, h, sign)
+				}
+			}
+			if err != nil {
+				t.Errorf("%v\n%s", err, text)
+			}
+		})
+	}
+}
+
+func runHistory(t *testing.T, h sim.History, sign string) error {
+	t.Helper()
+	m, err := newSimMachine(sign)
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	defer m.close()
+	return sim.Run(h, m)
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+func (r *runner) keyring(kind Kind, key string) error {
+	present := slices.DeleteFunc(slices.Clone(r.present), func(k string) bool { return k == key })
+	if kind == Import {
+		present = append(present, key)
+	}
+	r.present = present
+	return r.act(func() error { return r.sys.Keys(present) }, func(m *Model) {
+		k := m.keys[key]
+		if kind == Drop && !k.absent {
+			k.revoked = true // until somebody lifts it, also if the key comes back
+		}
+		k.absent = kind == Drop
+		m.keys[key] = k
+	}, true)
+}
+
+func (r *runner) administer(kind Kind, what string, p Package) error {
+	name, below, _ := strings.Cut(what, "<")
+	version, _ := strconv.Atoi(below)
+	rng := Range{Name: name, Below: version}
+	content, _ := strconv.Atoi(what)
+	revoke := func(revoked bool) func(*Model) {
+		return func(m *Model) { k := m.keys[what]; k.revoked = revoked; m.keys[what] = k }
+	}
+	switch kind {
+	case Revoke:
+		return r.act(func() error { return r.sys.Revoke(what) }, revoke(true), false)
+	case Restore:
+		return r.act(func() error { return r.sys.Restore(what) }, revoke(false), false)
+	case Deny:
+		return r.act(func() error { return r.sys.Deny(rng) }, func(m *Model) { m.denials[what] = rng }, false)
+	case Lift:
+		return r.act(func() error { return r.sys.Lift(rng) }, func(m *Model) { delete(m.denials, what) }, false)
+	case DenyContent:
+		return r.act(func() error { return r.sys.DenyContent(content) }, func(m *Model) { m.contents[content] = true }, false)
+	case LiftContent:
+		return r.act(func() error { return r.sys.LiftContent(content) }, func(m *Model) { delete(m.contents, content) }, false)
+	case Floor:
+		return r.act(func() error {
+			err := r.sys.SetFloor(rng)
+			if effect, _ := r.sys.Fired(); err != nil && effect == "" && !r.models[0].known(name) {
+				return nil // a slip of the pen: nothing of that name was ever here
+			}
+			return err
+		}, func(m *Model) {
+			if m.known(name) {
+				m.SetFloor(name, version)
+			}
+		}, false)
+	case ClearFloor:
+		return r.act(func() error { return r.sys.ClearFloor(name) }, func(m *Model) { m.SetFloor(name, 0) }, false)
+	case Grant:
+		return r.act(func() error { return r.sys.Grant(p) }, func(m *Model) { m.Grant(p) }, false)
+	case TakeGrant:
+		return r.act(func() error { return r.sys.TakeGrant(p) }, func(m *Model) { m.TakeGrant(p) }, false)
+	case Unsigned:
+		return r.act(func() error { return r.sys.Unsigned(what == "allow") }, func(m *Model) { m.unsigned = what == "allow" }, true)
+	case Rotate:
+		// All lists are made again, from what is installed.
+		if err := r.act(r.sys.Rotate, func(*Model) {}, true); err != nil {
+			return err
+		}
+		return r.compare()
+	}
+	return fmt.Errorf("%q is no kind of act", kind)
+}
+
+// act does one thing that somebody asked for. insists: it is a fact, which is
+// told again until it is taken.
+func (r *runner) act(call func() error, apply func(*Model), insists bool) error {
+	err := call()
+	effect, before := r.sys.Fired()
+	done := make([]*Model, len(r.models))
+	for i, m := range r.models {
+		done[i] = m.clone()
+		apply(done[i])
+	}
+	switch {
+	case errors.Is(err, ErrCrashed):
+		if r.models = append(r.models, done...); insists {
+			r.models = done
+		}
+		if err := r.sys.Start(); err != nil {
+			return wrong("cannot start again: %v", err)
+		}
+		r.sys.Arm(Fault{})
+		if insists {
+			if err := call(); err != nil {
+				return wrong("told again: %v", err)
+			}
+		}
+		return r.compare()
+	case err != nil && effect != "" && insists:
+		r.sys.Arm(Fault{})
+		if err := call(); err != nil {
+			return wrong("told again: %v", err)
+		}
+		r.models = done
+		return r.compare()
+	case err != nil && effect == "":
+		// Refused: it would change nothing, or makes no sense.
+		return r.expect(func(m *Model) bool { c := m.clone(); apply(c); return len(distinct([]*Model{m, c})) == 1 },
+			"refused, though it would change something: %v", err)
+	case err != nil && effect == "commit" && before == 0:
+		return r.compare() // it has not happened
+	case err != nil:
+		r.models = append(r.models, done...)
+		return r.compare()
+	}
+	r.models = done
+	if effect != "" {
+		return r.compare() // what could not be done at once is tried again
+	}
+	if list := r.models[0].Forbidden(r.sys.Directory()); list != "" && !r.meddled {
+		return wrong("the list of %s is there, though what vouched for it does not any more", list)
+	}
+	return nil
+}
+
+func (r *runner) meddle(kind Kind, p Package) {
+	_, there := r.sys.Directory()[p.List()]
+	if there == (kind == Plant) {
+		return
+	}
+	r.meddled, r.ever = true, true
+	switch kind {
+	case Delete:
+		r.sys.Delete(p)
+	case Alter:
+		r.sys.Alter(p)
+	case Plant:
+		r.sys.Plant(p)
+	}
+}

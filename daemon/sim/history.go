@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Kind is what an act is about.
+type Kind string
+
+// The kinds of acts, with what they take.
+const (
+	Install Kind = "install" // PACKAGE: in a transaction that is told
+	Failing Kind = "failing" // PACKAGE: the same, but the package fails to unpack
+	Cut     Kind = "cut"     // PACKAGE: the same, but the package manager dies after it is installed
+	Erase   Kind = "erase"   // PACKAGE
+	Sneak   Kind = "sneak"   // PACKAGE is installed by a transaction that nobody is told of
+	Vanish  Kind = "vanish"  // PACKAGE is erased by such a one
+
+	Revoke  Kind = "revoke"  // KEY, by the administrator
+	Restore Kind = "restore" // KEY
+	Drop    Kind = "drop"    // KEY from rpm's keyring
+	Import  Kind = "import"  // KEY into it
+
+	Deny        Kind = "deny" // NAME<VERSION
+	Lift        Kind = "lift" // NAME<VERSION
+	DenyContent Kind = "deny-content"
+	LiftContent Kind = "lift-content"
+	Floor       Kind = "floor"       // NAME<VERSION
+	ClearFloor  Kind = "clear-floor" // NAME
+	Grant       Kind = "grant"       // PACKAGE
+	TakeGrant   Kind = "take-grant"  // PACKAGE
+	Unsigned    Kind = "unsigned"    // allow or withhold: the configuration is loaded again
+
+	Compare Kind = "compare"
+	Rotate  Kind = "rotate" // lists are signed by another key
+	Restart Kind = "restart"
+	Kill    Kind = "kill"
+	PowerOf Kind = "power-cut"
+
+	Delete Kind = "delete" // another program removes the list of PACKAGE
+	Alter  Kind = "alter"  // another program changes it
+	Plant  Kind = "plant"  // another program puts a list for PACKAGE there
+)
+
+// Act is one step of a history.
+type Act struct {
+	Kind  Kind
+	What  string
+	Fault Fault
+}
+
+// Fault happens before the After-th effect of an act: the effect fails, the
+// process is killed, or the power is cut. The zero Fault is none.
+type Fault struct {
+	Kind  FaultKind
+	After int
+}
+
+// FaultKind is one of "", "error", "kill" and "power".
+type FaultKind string
+
+// The kinds of faults.
+const (
+	NoFault  FaultKind = ""
+	ErrorAt  FaultKind = "error"
+	KillAt   FaultKind = "kill"
+	PowerAt  FaultKind = "power"
+	maxAfter           = 12
+)
+
+// String is a line that [ParseHistory] reads.
+func (a Act) String() string {
+	s := strings.TrimSpace(string(a.Kind) + " " + a.What)
+	if a.Fault.Kind != NoFault {
+		s += fmt.Sprintf(" @%s:%d", a.Fault.Kind, a.Fault.After)
+	}
+	return s
+}
+
+// History is what happens to one machine, in order. Loss is the seed of what a
+// power cut leaves of that which was not synced.
+type History struct {
+	Loss uint64
+	Acts []Act
+}
+
+func (h History) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "loss %d\n", h.Loss)
+	for _, a := range h.Acts {
+		fmt.Fprintln(&b, a)
+	}
+	return b.String()
+}
+
+// ParseHistory reads what String prints; empty lines and those that begin with
+// # are passed over.
+func ParseHistory(text string) (h History, err error) {
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 || fields[0][0] == '#' {
+			continue
+		}
+		if fields[0] == "loss" && len(fields) == 2 {
+			if h.Loss, err = strconv.ParseUint(fields[1], 10, 64); err != nil {
+				return h, err
+			}
+			continue
+		}
+		a := Act{Kind: Kind(fields[0])}
+		if fault, ok := strings.CutPrefix(fields[len(fields)-1], "@"); ok {
+			kind, after, _ := strings.Cut(fault, ":")
+			if a.Fault.After, err = strconv.Atoi(after); err != nil {
+				return h, fmt.Errorf("cannot read fault of %q: %w", line, err)
+			}
+			a.Fault.Kind = FaultKind(kind)
+			fields = fields[:len(fields)-1]
+		}
+		if !slices.ContainsFunc(menu, func(m dish) bool { return m.kind == a.Kind }) || len(fields) > 2 {
+			return h, fmt.Errorf("cannot read %q", line)
+		}
+		if len(fields) == 2 {
+			a.What = fields[1]
+		}
+		h.Acts = append(h.Acts, a)
+	}
+	return h, nil
+}
+
+// dish is a kind of act, how often it is drawn, and what it is about.
+type dish struct {
+	kind   Kind
+	weight int
+	what   func(*rand.Rand) string
+}
+
+func aPackage(r *rand.Rand) string { return pool[r.IntN(len(pool))].String() }
+func aKey(r *rand.Rand) string     { return []string{"A", "A", "B", "C"}[r.IntN(4)] }
+func aName(r *rand.Rand) string    { return pool[r.IntN(len(pool))].Name }
+func aRange(r *rand.Rand) string   { return fmt.Sprintf("%s<%d", aName(r), r.IntN(rungs+1)+1) }
+func nothing(*rand.Rand) string    { return "" }
+
+func aContent(r *rand.Rand) string {
+	if r.IntN(4) == 0 {
+		return strconv.Itoa(shared)
+	}
+	p := pool[r.IntN(len(pool))]
+	return strconv.Itoa(p.Contents[r.IntN(len(p.Contents))])
+}
+
+func aSetting(r *rand.Rand) string { return []string{"allow", "withhold"}[r.IntN(2)] }
+
+var menu = []dish{
+	{Install, 40, aPackage}, {Failing, 6, aPackage}, {Cut, 5, aPackage}, {Erase, 10, aPackage}, {Sneak, 6, aPackage}, {Vanish, 4, aPackage},
+	{Revoke, 5, aKey}, {Restore, 5, aKey}, {Drop, 2, aKey}, {Import, 3, aKey},
+	{Deny, 5, aRange}, {Lift, 5, aRange}, {DenyContent, 4, aContent}, {LiftContent, 4, aContent},
+	{Floor, 4, aRange}, {ClearFloor, 3, aName}, {Grant, 7, aPackage}, {TakeGrant, 2, aPackage}, {Unsigned, 2, aSetting},
+	{Compare, 10, nothing}, {Rotate, 2, nothing}, {Restart, 3, nothing}, {Kill, 3, nothing}, {PowerOf, 3, nothing},
+	{Delete, 2, aPackage}, {Alter, 2, aPackage}, {Plant, 2, aPackage},
+}
+
+// Draw makes a history of 20 to 60 acts from a seed.
+func Draw(seed uint64) History {
+	r := rand.New(rand.NewPCG(seed, 0x6469676573746421))
+	total := 0
+	for _, d := range menu {
+		total += d.weight
+	}
+	h := History{Loss: r.Uint64()}
+	faulty := r.IntN(3) > 0 // a third of all histories are of machines on which nothing fails
+	for range 20 + r.IntN(41) {
+		n := r.IntN(total)
+		i := 0
+		for ; n >= menu[i].weight; i++ {
+			n -= menu[i].weight
+		}
+		a := Act{Kind: menu[i].kind, What: menu[i].what(r)}
+		if faulty && r.IntN(6) == 0 {
+			a.Fault = Fault{Kind: []FaultKind{ErrorAt, KillAt, PowerAt}[r.IntN(3)], After: r.IntN(maxAfter)}
+		}
+		h.Acts = append(h.Acts, a)
+	}
+	return h
+}
+
+// Shrink returns a short part of h that still fails, by the word of fails.
+func Shrink(h History, fails func(History) bool) History {
+	for size := max(1, len(h.Acts)/2); size > 0; size /= 2 {
+		for at := 0; at+size <= len(h.Acts); {
+			shorter := History{Loss: h.Loss, Acts: slices.Delete(slices.Clone(h.Acts), at, at+size)}
+			if fails(shorter) {
+				h = shorter
+			} else {
+				at += size
+			}
+		}
+	}
+	for i := range h.Acts {
+		plain := History{Loss: h.Loss, Acts: slices.Clone(h.Acts)}
+		if plain.Acts[i].Fault.Kind != NoFault {
+			plain.Acts[i].Fault = Fault{}
+			if fails(plain) {
+				h = plain
+			}
+		}
+	}
+	return h
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"maps"
+	"slices"
+)
+
+// Model knows what was answered, and says what must follow. Where an answer was
+// lost, by a crash, several models stand for what may have happened.
+type Model struct {
+	Installed Installed
+	keys      map[string]keyState
+	lines     map[string]line // by name
+	denials   map[string]Range
+	contents  map[int]bool // denied
+	unsigned  bool         // packages that nobody signed may have lists
+}
+
+type keyState struct {
+	absent  bool // not in rpm's keyring
+	revoked bool // by whoever; it stands until somebody lifts it
+}
+
+// line is what is remembered of a package's name.
+type line struct {
+	high, retired int
+	floor         int
+	grants        map[int]bool
+	standing      map[int]bool // versions that were active and are installed still; true: by a grant
+}
+
+// Range is versions of a package, below one of them; 0 is every version.
+type Range struct {
+	Name  string
+	Below int
+}
+
+func (r Range) has(p Package) bool { return r.Name == p.Name && (r.Below == 0 || p.Version < r.Below) }
+
+// NewModel is a machine with nothing installed, and keys A and B trusted.
+func NewModel() *Model {
+	m := &Model{
+		keys:  map[string]keyState{"A": {}, "B": {}, "C": {absent: true}},
+		lines: map[string]line{}, denials: map[string]Range{}, contents: map[int]bool{},
+	}
+	for _, p := range pool {
+		m.lines[p.Name] = line{grants: map[int]bool{}, standing: map[int]bool{}}
+	}
+	return m
+}
+
+func (m *Model) clone() *Model {
+	c := &Model{
+		Installed: slices.Clone(m.Installed), keys: maps.Clone(m.keys), lines: maps.Clone(m.lines),
+		denials: maps.Clone(m.denials), contents: maps.Clone(m.contents), unsigned: m.unsigned,
+	}
+	for name, l := range c.lines {
+		l.grants, l.standing = maps.Clone(l.grants), maps.Clone(l.standing)
+		c.lines[name] = l
+	}
+	return c
+}
+
+// vouched reports whether somebody who is trusted signed p.
+func (m *Model) vouched(p Package) bool {
+	if p.Key == "" {
+		return m.unsigned
+	}
+	k := m.keys[p.Key]
+	return !k.absent && !k.revoked
+}
+
+// denied reports whether p may have no list whoever signed it.
+func (m *Model) denied(p Package) bool {
+	for _, r := range m.denials {
+		if r.has(p) {
+			return true
+		}
+	}
+	return len(m.left(p)) == 0
+}
+
+// left is what p's list holds: its contents without those that are denied.
+func (m *Model) left(p Package) (contents []int) {
+	for _, c := range p.Contents {
+		if !m.contents[c] {
+			contents = append(contents, c)
+		}
+	}
+	return Sorted(contents)
+}
+
+// Rollback reports whether p is an older version that may not come back.
+func (m *Model) Rollback(p Package) bool {
+	l := m.lines[p.Name]
+	granted, stands := l.standing[p.Version]
+	switch {
+	case stands && (granted || p.Version >= l.floor):
+		return false
+	case l.grants[p.Version]:
+		return false
+	case p.Version < l.floor:
+		return true
+	case p.Multi:
+		return p.Version <= l.retired
+	}
+	return p.Version < l.high
+}
+
+// Refused reports whether a transaction that brings p is stopped as a whole.
+func (m *Model) Refused(p Package) bool {
+	for _, r := range m.denials {
+		if r.has(p) {
+			return true
+		}
+	}
+	return m.Rollback(p)
+}
+
+// Listed reports whether p, once it is installed, must have a list.
+func (m *Model) Listed(p Package) bool { return m.vouched(p) && !m.denied(p) && !m.Rollback(p) }
+
+// Directory is what the list directory must hold when nothing is under way: the
+// contents of each list.
+func (m *Model) Directory() map[string][]int {
+	lists := map[string][]int{}
+	for _, p := range m.Installed {
+		if m.Listed(p) {
+			lists[p.List()] = m.left(p)
+		}
+	}
+	return lists
+}
+
+// Compare enters that the System has compared its lists with what is installed.
+func (m *Model) Compare() {
+	for name, l := range m.lines {
+		for v := range l.standing {
+			if !slices.ContainsFunc(m.Installed, func(p Package) bool { return p.Name == name && p.Version == v }) {
+				delete(l.standing, v)
+				l.retired = max(l.retired, v)
+			}
+		}
+		m.lines[name] = l
+	}
+	rising := slices.SortedFunc(slices.Values(m.Installed), func(a, b Package) int { return a.Version - b.Version })
+	for _, p := range rising {
+		if m.Listed(p) {
+			m.activate(p)
+		}
+	}
+}
+
+func (m *Model) activate(p Package) {
+	l := m.lines[p.Name]
+	if _, stands := l.standing[p.Version]; !stands || l.grants[p.Version] {
+		l.standing[p.Version] = l.grants[p.Version] || l.standing[p.Version]
+		delete(l.grants, p.Version)
+	}
+	l.high = max(l.high, p.Version)
+	m.lines[p.Name] = l
+}
+
+// known reports whether a package of that name ever had a list.
+func (m *Model) known(name string) bool { return m.lines[name].high > 0 }
+
+// SetFloor is the newest word of the owner: grants below it, used or not, are void.
+func (m *Model) SetFloor(name string, version int) {
+	l := m.lines[name]
+	l.floor = version
+	for v := range l.grants {
+		if v < version {
+			delete(l.grants, v)
+		}
+	}
+	for v, granted := range l.standing {
+		if granted && v < version {
+			delete(l.standing, v)
+			l.retired = max(l.retired, v)
+		}
+	}
+	m.lines[name] = l
+}
+
+// Grant permits a version once, if it needs that and nothing else speaks against it.
+func (m *Model) Grant(p Package) {
+	if m.Rollback(p) && !m.denied(p) {
+		m.lines[p.Name].grants[p.Version] = true
+	}
+}
+
+// TakeGrant takes a grant back that was not used.
+func (m *Model) TakeGrant(p Package) { delete(m.lines[p.Name].grants, p.Version) }
+
+// Forbidden returns a list in dir that stands against what was answered: of a
+// revoked key, of a denied package or with a denied content; "" if there is none.
+func (m *Model) Forbidden(dir map[string][]int) string {
+	for _, list := range slices.Sorted(maps.Keys(dir)) {
+		builds := slices.DeleteFunc(slices.Clone(pool), func(p Package) bool { return p.List() != list })
+		if len(builds) == 0 {
+			continue // what another program put there
+		}
+		if !slices.ContainsFunc(builds, func(p Package) bool { return subset(dir[list], m.left(p)) && m.vouched(p) && !m.denied(p) }) {
+			return list
+		}
+	}
+	return ""
+}
+
+func subset(a, b []int) bool {
+	return !slices.ContainsFunc(a, func(n int) bool { return !slices.Contains(b, n) })
+}
+
+// Difference says how dir differs from what the model wants at rest, and for which
+// list; "" if it does not.
+func (m *Model) Difference(dir map[string][]int) (rule, list string) {
+	want := m.Directory()
+	for _, list := range slices.Sorted(maps.Keys(want)) {
+		have, there := dir[list]
+		if !there {
+			return "the list of %s is not there", list
+		}
+		if !slices.Equal(have, want[list]) {
+			return "the list of %s has other contents than it must have", list
+		}
+	}
+	for _, list := range slices.Sorted(maps.Keys(dir)) {
+		if _, wanted := want[list]; !wanted {
+			return "the list of %s must not be there", list
+		}
+	}
+	return "", ""
+}

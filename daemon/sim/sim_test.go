@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim_test
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/digestd/digestd/daemon/sim"
+)
+
+func TestHistoriesAreText(t *testing.T) {
+	for seed := range uint64(50) {
+		h := sim.Draw(seed)
+		if again := sim.Draw(seed); !reflect.DeepEqual(h, again) {
+			t.Fatalf("seed %d gives two histories", seed)
+		}
+		read, err := sim.ParseHistory("# a remark\n\n" + h.String())
+		if err != nil || !reflect.DeepEqual(h, read) {
+			t.Fatalf("seed %d: read back as\n%s(%v), want\n%s", seed, read, err, h)
+		}
+	}
+	for _, text := range []string{"dance app-1.0.noarch", "install a b", "install app-1.0.noarch @kill:x"} {
+		if _, err := sim.ParseHistory(text); err == nil {
+			t.Errorf("%q is read", text)
+		}
+	}
+}
+
+func TestShrink(t *testing.T) {
+	h := sim.Draw(7)
+	h.Acts = slices.Concat(h.Acts[:10], []sim.Act{{Kind: sim.Revoke, What: "A"}}, h.Acts[10:20],
+		[]sim.Act{{Kind: sim.Restore, What: "A", Fault: sim.Fault{Kind: sim.KillAt, After: 2}}}, h.Acts[20:])
+	fails := func(h sim.History) bool {
+		revoked := slices.IndexFunc(h.Acts, func(a sim.Act) bool { return a.Kind == sim.Revoke && a.What == "A" })
+		return revoked >= 0 && slices.ContainsFunc(h.Acts[revoked:], func(a sim.Act) bool { return a.Kind == sim.Restore })
+	}
+	short := sim.Shrink(h, fails)
+	if len(short.Acts) != 2 || !fails(short) || strings.Contains(short.String(), "@") {
+		t.Errorf("shrunk to\n%s", short)
+	}
+}
+
+// naive is a System without disk, faults or mistakes: all that it knows is in one
+// Model of its own, which wrong may falsify before it answers.
+type naive struct {
+	sim.System // what it lacks panics
+	m          *sim.Model
+	wrong      func(*sim.Model, sim.Package) bool
+	dir        map[string][]int
+	pending    []sim.Package
+	gone       []sim.Package
+}
+
+func (n *naive) Arm(sim.Fault)               {}
+func (n *naive) Fired() (string, int)        { return "", 0 }
+func (n *naive) Tampered() int               { return 0 }
+func (n *naive) Counter() uint64             { return 0 }
+func (n *naive) Directory() map[string][]int { return n.dir }
+func (n *naive) Put(sim.Package) error       { return nil }
+func (n *naive) Failed(sim.Package) error    { return errors.New("not here") }
+
+func (n *naive) Begin(added, _ []sim.Package) (sim.Verdict, error) {
+	for _, p := range added {
+		if n.m.Refused(p) && !n.wrong(n.m, p) {
+			return sim.Refused, nil
+		}
+	}
+	n.pending, n.gone = added, nil
+	return sim.Unlisted, nil
+}
+
+func (n *naive) Unpack(p sim.Package) (sim.Verdict, error) {
+	if !n.m.Listed(p) && !n.wrong(n.m, p) {
+		return sim.Unlisted, nil
+	}
+	n.dir[p.List()] = sim.Sorted(slices.Clone(p.Contents))
+	return sim.Listed, nil
+}
+
+func (n *naive) Gone(p sim.Package) error {
+	if len(n.pending) == 0 || n.pending[0].List() != p.List() {
+		delete(n.dir, p.List())
+	}
+	n.gone = append(n.gone, p)
+	return nil
+}
+
+func (n *naive) End() error {
+	n.m.Installed = append(n.m.Installed.Without(n.gone...), n.pending...)
+	n.m.Compare()
+	return nil
+}
+
+func (n *naive) Compare(in sim.Installed) error {
+	n.m.Installed = in
+	n.m.Compare()
+	n.dir = n.m.Directory()
+	return nil
+}
+
+func runNaive(t *testing.T, text string, wrong func(*sim.Model, sim.Package) bool) error {
+	t.Helper()
+	h, err := sim.ParseHistory(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sim.Run(h, &naive{m: sim.NewModel(), wrong: wrong, dir: map[string][]int{}})
+}
+
+// The model sees what a System does wrong, and nothing wrong in one that is right.
+func TestModelSees(t *testing.T) {
+	const upgrade = "install app-1.0.noarch\ninstall app-3.0.noarch\ninstall app-2.0.noarch\n"
+	right := func(*sim.Model, sim.Package) bool { return false }
+	if err := runNaive(t, upgrade+"erase app-3.0.noarch\ncompare\ninstall free-1.0.noarch", right); err != nil {
+		t.Error(err)
+	}
+	rollback := func(m *sim.Model, p sim.Package) bool { return m.Rollback(p) }
+	if err := runNaive(t, upgrade, rollback); err == nil || !strings.Contains(err.Error(), "may come") {
+		t.Errorf("a rollback that is let in: %v", err)
+	}
+	unsigned := func(_ *sim.Model, p sim.Package) bool { return p.Key == "" }
+	if err := runNaive(t, "install free-1.0.noarch", unsigned); err == nil || !strings.Contains(err.Error(), "must not have") {
+		t.Errorf("a list of what nobody signed: %v", err)
+	}
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import "errors"
+
+// ErrCrashed is what a System answers when it was killed, or its power cut, in
+// the middle of a call. Nothing but Start may be called after that.
+var ErrCrashed = errors.New("crashed")
+
+// Verdict is the answer to a transaction, or about a package in it.
+type Verdict int
+
+// The verdicts.
+const (
+	Unlisted Verdict = iota // it may come, without a list; of a transaction: it may go on
+	Listed                  // its list is published
+	Refused
+)
+
+// System is what is tried: a digestd, or the part of it that decides. An error
+// other than ErrCrashed means that the act has not happened.
+type System interface {
+	// Arm lets one fault happen in the calls that follow. Fired returns the kind of
+	// effect it hit and how many came before it in those calls, "" for none.
+	Arm(Fault)
+	Fired() (effect string, before int)
+
+	Begin(added, removed []Package) (Verdict, error)
+	Unpack(Package) (Verdict, error)
+	Failed(Package) error
+	Put(Package) error // it is in rpm's database
+	Gone(Package) error
+	End() error
+	Lose() error // the package manager is gone in the midst of a transaction
+
+	Revoke(key string) error
+	Restore(key string) error
+	Keys(present []string) error // rpm's keyring was read again
+	Deny(Range) error
+	Lift(Range) error
+	DenyContent(int) error
+	LiftContent(int) error
+	SetFloor(Range) error
+	ClearFloor(name string) error
+	Grant(Package) error
+	TakeGrant(Package) error
+	Unsigned(allow bool) error
+	Rotate() error
+
+	// Compare brings lists in line with what is installed.
+	Compare(Installed) error
+	Stop() error
+	// Crash ends the process without warning. A power cut takes, by the seed, any
+	// part of what was not synced.
+	Crash(power bool, loss uint64)
+	Start() error
+
+	// Directory is what the list directory holds: the contents of each list, nil for
+	// a file that is none of ours.
+	Directory() map[string][]int
+	// Tampered counts all that was ever laid to another program.
+	Tampered() int
+	// Counter is the number of the latest activation.
+	Counter() uint64
+	// What another program does to the list of a package.
+	Delete(Package)
+	Alter(Package)
+	Plant(Package)
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Package is one build of a version of a package. Versions are rungs of a
+// ladder: how a System writes them down is its own matter.
+type Package struct {
+	Name    string
+	Arch    string
+	Version int
+	Build   int
+	Key     string // which signed it, "" for none
+	Multi   bool   // versions are installed side by side
+	// Contents are what its files hold, each a number. Packages share some.
+	Contents []int
+}
+
+// String names the build: name, version, build and architecture.
+func (p Package) String() string {
+	return fmt.Sprintf("%s-%d.%d.%s", p.Name, p.Version, p.Build, p.Arch)
+}
+
+// List names the list of p: builds of one version share it.
+func (p Package) List() string { return fmt.Sprintf("%s-%d.%s", p.Name, p.Version, p.Arch) }
+
+// pool is all that can be installed. hop changes its architecture from one
+// version to the next, kern is installed side by side, some builds are signed by
+// another key or by none.
+var pool = makePool()
+
+const (
+	rungs  = 4
+	shared = 1 // a content that many packages have
+)
+
+func makePool() (all []Package) {
+	add := func(name, arch string, multi bool, version, build int, key string) {
+		n := 100 * (len(all) + 1)
+		all = append(all, Package{
+			Name: name, Arch: arch, Version: version, Build: build, Key: key, Multi: multi,
+			Contents: []int{n, n + 1, shared},
+		})
+	}
+	for v := 1; v <= rungs; v++ {
+		add("app", "noarch", false, v, 0, "A")
+		add("kern", "x86_64", true, v, 0, "A")
+		add("tool", "x86_64", false, v, 0, []string{"B", "A", "B", "A"}[v-1])
+		add("hop", []string{"noarch", "x86_64"}[v%2], false, v, 0, "A")
+	}
+	add("app", "noarch", false, 2, 1, "A")
+	add("app", "noarch", false, 3, 1, "B")
+	add("tool", "x86_64", false, 2, 1, "B")
+	add("free", "noarch", false, 1, 0, "")
+	add("free", "noarch", false, 2, 0, "C") // by a key that nobody trusts at first
+	return all
+}
+
+// named returns the package that String names.
+func named(text string) (Package, bool) {
+	i := slices.IndexFunc(pool, func(p Package) bool { return p.String() == text })
+	if i < 0 {
+		return Package{}, false
+	}
+	return pool[i], true
+}
+
+// Installed is what rpm's database holds.
+type Installed []Package
+
+// Has reports whether that very build is installed.
+func (in Installed) Has(p Package) bool {
+	return slices.ContainsFunc(in, func(q Package) bool { return q.String() == p.String() })
+}
+
+// With is what is there after p came and what it replaces went.
+func (in Installed) With(p Package) Installed {
+	return append(in.Without(in.Replaced(p)...), p)
+}
+
+// Replaced are the packages that go when p comes: another build of the same
+// version and, but for packages that are installed side by side, other versions.
+func (in Installed) Replaced(p Package) (gone []Package) {
+	for _, q := range in {
+		if q.Name == p.Name && (!p.Multi || q.Version == p.Version) {
+			gone = append(gone, q)
+		}
+	}
+	return gone
+}
+
+// Without is what is there after builds went.
+func (in Installed) Without(gone ...Package) (rest Installed) {
+	for _, q := range in {
+		if !slices.ContainsFunc(gone, func(p Package) bool { return p.String() == q.String() }) {
+			rest = append(rest, q)
+		}
+	}
+	return rest
+}
+
+// Packages are all that can be installed.
+func Packages() []Package { return slices.Clone(pool) }
+
+// Sorted sorts contents as a [System] shows them.
+func Sorted(contents []int) []int {
+	slices.Sort(contents)
+	return contents
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/daemon/sim"
+)
+
+func (m *simMachine) Revoke(key string) error {
+	_, err := m.d.KeyRevoke(m.ctx(), simActor, m.fingerprint(key), "why")
+	return m.after(err)
+}
+
+func (m *simMachine) Restore(key string) error {
+	_, err := m.d.KeyRestore(m.ctx(), simActor, m.fingerprint(key), "why")
+	return m.after(err)
+}
+
+func (m *simMachine) Keys(present []string) error {
+	if err := m.db.write(m.db.installed, m.simWorld, present); err != nil {
+		return err
+	}
+	return m.after(m.d.refreshKeys(m.ctx(), true))
+}
+
+func rangeText(r sim.Range) string { return fmt.Sprintf("%s<%d-1", r.Name, r.Below) }
+
+func (m *simMachine) Deny(r sim.Range) error {
+	_, err := m.d.Deny(m.ctx(), simActor, rangeText(r), "", "why", "", time.Time{})
+	return m.after(err)
+}
+
+func (m *simMachine) Lift(r sim.Range) error {
+	_, err := m.d.DenialLift(m.ctx(), simActor, rangeText(r), "why")
+	return m.after(err)
+}
+
+func digestOf(content int) string {
+	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte("content "+strconv.Itoa(content))))
+}
+
+func (m *simMachine) DenyContent(content int) error {
+	_, err := m.d.Deny(m.ctx(), simActor, digestOf(content), "", "why", "", time.Time{})
+	return m.after(err)
+}
+
+func (m *simMachine) LiftContent(content int) error {
+	_, err := m.d.DenialLift(m.ctx(), simActor, digestOf(content), "why")
+	return m.after(err)
+}
+
+func (m *simMachine) SetFloor(r sim.Range) error {
+	return m.after(m.d.FloorSet(m.ctx(), simActor, r.Name, fmt.Sprintf("%d-1", r.Below), "why"))
+}
+
+func (m *simMachine) ClearFloor(name string) error {
+	return m.after(m.d.FloorClear(m.ctx(), simActor, name, "why"))
+}
+
+func (m *simMachine) Grant(p sim.Package) error {
+	_, err := m.d.RollbackGrant(m.ctx(), simActor, m.nevras[p.String()].String(), "why")
+	return m.after(err)
+}
+
+func (m *simMachine) TakeGrant(p sim.Package) error {
+	return m.after(m.d.RollbackRevoke(m.ctx(), simActor, m.nevras[p.String()].String()))
+}
+
+func (m *simMachine) Unsigned(allow bool) error {
+	c := m.config
+	c.Unsigned = "withhold"
+	if allow {
+		c.Unsigned = "allow"
+	}
+	m.config.Unsigned = c.Unsigned
+	return m.after(m.d.reconfigure(m.ctx(), func() (config.Config, error) { return c, nil }))
+}
+
+func (m *simMachine) Rotate() error {
+	_, err := m.d.SignerRotate(m.ctx(), simActor, false, "why")
+	return m.after(err)
+}

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/digestd/digestd/daemon/sim"
+	"github.com/digestd/digestd/store"
+)
+
+var (
+	errInjected = errors.New("injected fault")
+	errDead     = errors.New("the process is dead")
+)
+
+// faults counts the effects of a process and lets one fail. After a kill or a
+// power cut nothing the process does has an effect any more.
+type faults struct {
+	mu     sync.Mutex
+	armed  sim.Fault
+	seen   int
+	effect string // that was hit
+	before int
+	dead   bool
+	power  bool
+}
+
+func (f *faults) arm(fault sim.Fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.armed, f.seen, f.effect, f.before = fault, 0, "", 0
+}
+
+// hit says how an effect is to fail, nil for not at all.
+func (f *faults) hit(effect string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.dead {
+		return errDead
+	}
+	n := f.seen
+	f.seen++
+	if f.armed.Kind == sim.NoFault || f.effect != "" || n != f.armed.After {
+		return nil
+	}
+	f.effect, f.before = effect, n
+	switch f.armed.Kind {
+	case sim.KillAt, sim.PowerAt:
+		f.dead, f.power = true, f.armed.Kind == sim.PowerAt
+		return errDead
+	}
+	return errInjected
+}
+
+func (f *faults) fired() (string, int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.effect, f.before
+}
+
+func (f *faults) crashed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.dead
+}
+
+// faultyIndex is an index whose commits may fail.
+type faultyIndex struct {
+	*store.Index
+	faults *faults
+}
+
+func (x *faultyIndex) Commit(b *store.Batch) error {
+	if !b.Empty() {
+		if err := x.faults.hit("commit"); err != nil {
+			return err
+		}
+	}
+	return x.Index.Commit(b)
+}
+
+// faultyDir is a list directory whose effects may fail. It knows what of it is
+// durable.
+type faultyDir struct {
+	*store.Dir
+	faults *faults
+
+	mu      sync.Mutex
+	durable map[string][]byte // as a power cut would leave it at the worst
+	synced  map[string]bool   // content of what is there now
+}
+
+func newFaultyDir(d *store.Dir, f *faults) *faultyDir {
+	x := &faultyDir{Dir: d, faults: f, synced: map[string]bool{}}
+	x.mark(nil, true)
+	return x
+}
+
+// read is the directory as it is now.
+func (x *faultyDir) read() map[string][]byte {
+	lists := map[string][]byte{}
+	names, _ := x.Dir.Names()
+	for _, name := range names {
+		if data, err := os.ReadFile(filepath.Join(x.Dir.Path(), name)); err == nil {
+			lists[name] = data
+		}
+	}
+	return lists
+}
+
+// mark notes what a sync made durable: the content of these lists, or of all, and
+// which there are.
+func (x *faultyDir) mark(names []string, all bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	now := x.read()
+	for name := range now {
+		if all || slices.Contains(names, name) {
+			x.synced[name] = true
+		}
+	}
+	x.durable = now
+}
+
+// cut leaves of the directory what a power cut might.
+func (x *faultyDir) cut(loss uint64) {
+	r := rand.New(rand.NewPCG(loss, 1))
+	now := x.read()
+	names := map[string]bool{}
+	for name := range now {
+		names[name] = true
+	}
+	for name := range x.durable {
+		names[name] = true
+	}
+	for name := range names {
+		path := filepath.Join(x.Dir.Path(), name)
+		old, was := x.durable[name]
+		data, is := now[name]
+		if is && (!was || r.IntN(2) == 0) && (was || r.IntN(2) == 0) {
+			if !x.synced[name] {
+				data = data[:[]int{0, len(data) / 2, len(data)}[r.IntN(3)]]
+			}
+			os.WriteFile(path, data, 0o644)
+			continue
+		}
+		os.Remove(path)
+		if was {
+			os.WriteFile(path, old, 0o644)
+		}
+	}
+}
+
+func (x *faultyDir) changed(names ...string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, name := range names {
+		delete(x.synced, name)
+	}
+}
+
+func (x *faultyDir) Publish(s store.Staged, name string, poke bool) error {
+	if err := x.faults.hit("publish"); err != nil {
+		return err
+	}
+	x.changed(name)
+	return x.Dir.Publish(s, name, poke)
+}
+
+func (x *faultyDir) PublishKeeping(s store.Staged, name string) (store.Staged, error) {
+	if err := x.faults.hit("publish"); err != nil {
+		return store.Staged{}, err
+	}
+	x.changed(name)
+	return x.Dir.PublishKeeping(s, name)
+}
+
+func (x *faultyDir) Remove(name string) error {
+	if err := x.faults.hit("withdraw"); err != nil {
+		return err
+	}
+	return x.Dir.Remove(name)
+}
+
+func (x *faultyDir) TakeOut(name string) (store.Staged, error) {
+	if err := x.faults.hit("withdraw"); err != nil {
+		return store.Staged{}, err
+	}
+	return x.Dir.TakeOut(name)
+}
+
+func (x *faultyDir) Quarantine(name, stamp string) (string, error) {
+	if err := x.faults.hit("quarantine"); err != nil {
+		return "", err
+	}
+	return x.Dir.Quarantine(name, stamp)
+}
+
+func (x *faultyDir) Poke() error {
+	if err := x.faults.hit("poke"); err != nil {
+		return err
+	}
+	return x.Dir.Poke()
+}
+
+func (x *faultyDir) Sync(names ...string) error {
+	if err := x.faults.hit("sync"); err != nil {
+		return err
+	}
+	defer x.mark(names, false)
+	return x.Dir.Sync(names...)
+}
+
+func (x *faultyDir) SyncLists(names []string) error {
+	if err := x.faults.hit("sync"); err != nil {
+		return err
+	}
+	x.mu.Lock()
+	for _, name := range names {
+		x.synced[name] = true
+	}
+	x.mu.Unlock()
+	return x.Dir.SyncLists(names)
+}
+
+func (x *faultyDir) SyncAll() error {
+	if err := x.faults.hit("sync"); err != nil {
+		return err
+	}
+	defer x.mark(nil, true)
+	return x.Dir.SyncAll()
+}
+
+// RemoveMany is as many effects as there are lists.
+func (x *faultyDir) RemoveMany(names []string, out func()) (contents [][]byte, errs []error) {
+	contents = make([][]byte, len(names))
+	fail := func(i int, err error) {
+		if errs == nil {
+			errs = make([]error, len(names))
+		}
+		errs[i] = err
+	}
+	for i := range names {
+		if err := x.faults.hit("withdraw"); err != nil {
+			fail(i, err)
+			continue
+		}
+		c, e := x.Dir.RemoveMany(names[i:i+1], out)
+		contents[i] = c[0]
+		if e != nil {
+			fail(i, e[0])
+		}
+	}
+	return contents, errs
+}

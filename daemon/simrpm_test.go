@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"database/sql"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/digestd/digestd/daemon/sim"
+	"github.com/digestd/digestd/integration/bench/gendb"
+	"golang.org/x/sys/unix"
+	_ "modernc.org/sqlite" // the driver
+)
+
+// rpmDatabase is a database as rpm leaves one, with what digestd reads of it.
+type rpmDatabase struct {
+	db        *sql.DB
+	installed sim.Installed
+	keys      []string
+	next      int // number of a header; it never comes back
+}
+
+func newRPMDatabase(dir string) (*rpmDatabase, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "rpmdb.sqlite"))
+	if err != nil {
+		return nil, err
+	}
+	_, err = db.Exec(`PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;
+		CREATE TABLE Packages (hnum INTEGER PRIMARY KEY AUTOINCREMENT, blob BLOB NOT NULL);
+		CREATE TABLE Name (key TEXT NOT NULL, hnum INTEGER NOT NULL, idx INTEGER NOT NULL)`)
+	return &rpmDatabase{db: db, next: 1}, err
+}
+
+func (r *rpmDatabase) close() { r.db.Close() }
+
+// write makes the database hold these packages and keys.
+func (r *rpmDatabase) write(in sim.Installed, w *simWorld, keys []string) (err error) {
+	r.installed, r.keys = slices.Clone(in), slices.Clone(keys)
+	tx, err := r.db.Begin()
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if _, err := tx.Exec(`DELETE FROM Packages; DELETE FROM Name`); err != nil {
+		return err
+	}
+	add := func(name string, blob []byte) {
+		r.next++
+		_, e1 := tx.Exec(`INSERT INTO Packages (hnum, blob) VALUES (?, ?)`, r.next, blob)
+		_, e2 := tx.Exec(`INSERT INTO Name (key, hnum, idx) VALUES (?, ?, 0)`, name, r.next)
+		err = errors.Join(err, e1, e2)
+	}
+	for _, p := range in {
+		add(p.Name, w.made[p.String()].Blob)
+	}
+	for _, k := range keys {
+		blob, e := gendb.PublicKey(w.keys[k])
+		err = errors.Join(err, e)
+		add("gpg-pubkey", blob)
+	}
+	return errors.Join(err, tx.Commit())
+}
+
+// socketPair returns both ends of a connection, as a package manager and digestd
+// have them.
+func socketPair() (ours *net.UnixConn, theirs net.Conn, err error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	conns := make([]net.Conn, 2)
+	for i, fd := range pair {
+		f := os.NewFile(uintptr(fd), "pair")
+		if conns[i], err = net.FileConn(f); err != nil {
+			return nil, nil, err
+		}
+		f.Close()
+	}
+	return conns[0].(*net.UnixConn), conns[1], nil
+}

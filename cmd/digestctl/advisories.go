@@ -55,8 +55,9 @@ func (a *app) advisoriesImportCommand() *cobra.Command {
 	var types, severities []string
 	var dry, yes bool
 	cmd := &cobra.Command{
-		Use:   "import FILE",
-		Short: "Set floors for what is installed, from an updateinfo.xml",
+		Annotations: prints(advisoriesDocument{}),
+		Use:         "import FILE",
+		Short:       "Set floors for what is installed, from an updateinfo.xml",
 		Long: `Import reads the advisories of a dnf repository, an updateinfo.xml plain or
 compressed by gzip, bzip2, xz or zstd, and raises the floor of each installed
 package that they are about to the newest version they name: what an advisory has
@@ -117,10 +118,10 @@ func choice(words []string) func(string) bool {
 func (a *app) planAdvisories(ctx context.Context, c *client.Client, file string, types, severities func(string) bool) (*advisoriesDocument, error) {
 	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, noFileError{errorf("there is no file %s", file)}
+		return nil, noFile(fmt.Errorf("there is no file %s", file))
 	}
 	if err != nil {
-		return nil, errorf("cannot read %s: %w", file, errors.Unwrap(err))
+		return nil, fmt.Errorf("cannot read %s: %w", file, errors.Unwrap(err))
 	}
 	defer f.Close()
 	w, err := readWanted(ctx, c)
@@ -166,7 +167,7 @@ func (a *app) confirm(ctx context.Context) error {
 		return ctx.Err()
 	case line := <-answer:
 		if line != "y" && line != "yes" {
-			return errorf("nothing was changed")
+			return fmt.Errorf("nothing was changed")
 		}
 	}
 	return nil

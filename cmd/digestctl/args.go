@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,9 +22,9 @@ func between(names []string, least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < least:
-			return errorf("%s needs %s", verbName(cmd), strings.Join(names[len(args):], " and "))
+			return fmt.Errorf("%s needs %s", verbName(cmd), strings.Join(names[len(args):], " and "))
 		case most >= 0 && len(args) > most:
-			return errorf("%s does not take %q", verbName(cmd), args[most])
+			return fmt.Errorf("%s does not take %q", verbName(cmd), args[most])
 		}
 		return nil
 	}

@@ -106,86 +106,10 @@ func someLists(ctx context.Context, c *client.Client, filter string) (lists []ap
 	return lists, err
 }
 
-// listFilters are what list takes: states, and names of packages.
-func listFilters(ctx context.Context, c *client.Client, prefix string, args []string) ([]cobra.Completion, error) {
-	names, err := packageNames(ctx, c, prefix, args)
-	return append(slices.Clone(listStates), names...), err
-}
-
-// versionsOf are the versions of the package before that are here.
-func versionsOf(ctx context.Context, c *client.Client, _ string, args []string) (offers []cobra.Completion, err error) {
-	lists, err := c.Show(ctx, args[0])
-	for _, l := range lists {
-		if n, err := nevra.Parse(l.NEVRA); err == nil {
-			offers = append(offers, cobra.CompletionWithDesc(strings.TrimPrefix(n.EVR.String(), "0:"), l.State))
-		}
-	}
-	return offers, err
-}
-
-// decided are packages in the log of decisions, by the kinds of these.
-func decided(kinds ...string) func(ctx context.Context, c *client.Client, prefix string, args []string) ([]cobra.Completion, error) {
-	return func(ctx context.Context, c *client.Client, _ string, _ []string) (offers []cobra.Completion, err error) {
-		_, err = c.RollbackLog(ctx, api.MaxPage, func(page []api.Event) {
-			for _, e := range page {
-				if slices.Contains(kinds, e.Kind) {
-					offers = append(offers, e.NEVRA)
-				}
-			}
-		})
-		return offers, err
-	}
-}
-
-// denied are the denials that can be lifted here.
-func denied(ctx context.Context, c *client.Client, _ string, _ []string) (offers []cobra.Completion, err error) {
-	_, err = c.Denials(ctx, api.MaxPage, func(page []api.Denial) {
-		for _, d := range page {
-			if !d.Foreign {
-				offers = append(offers, cobra.CompletionWithDesc(d.ID, d.What))
-			}
-		}
-	})
-	return offers, err
-}
-
-// ownNames are the owner's own lists.
-func ownNames(ctx context.Context, c *client.Client, _ string, _ []string) (offers []cobra.Completion, err error) {
-	lists, err := c.Owns(ctx)
-	for _, o := range lists {
-		if o.State != api.StateRemoved {
-			offers = append(offers, cobra.CompletionWithDesc(o.Name, o.State))
-		}
-	}
-	return offers, err
-}
-
 // orFiles offers files as well.
 func orFiles(complete cobra.CompletionFunc) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		offers, _ := complete(cmd, args, prefix)
 		return offers, cobra.ShellCompDirectiveDefault
-	}
-}
-
-// floored are the packages that have a floor.
-func floored(ctx context.Context, c *client.Client, _ string, _ []string) (offers []cobra.Completion, err error) {
-	floors, err := c.Floors(ctx)
-	for _, f := range floors {
-		offers = append(offers, cobra.CompletionWithDesc(f.Package, "floor "+f.EVR))
-	}
-	return offers, err
-}
-
-// fingerprints are the keys that a verb may be about.
-func fingerprints(wanted func(api.Key) bool) func(ctx context.Context, c *client.Client, prefix string, args []string) ([]cobra.Completion, error) {
-	return func(ctx context.Context, c *client.Client, _ string, _ []string) (offers []cobra.Completion, err error) {
-		keys, err := c.Keys(ctx)
-		for _, k := range keys {
-			if wanted(k) {
-				offers = append(offers, cobra.CompletionWithDesc(k.Fingerprint, k.State+" "+k.Owner))
-			}
-		}
-		return offers, err
 	}
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -16,8 +17,9 @@ import (
 func (a *app) denyCommand() *cobra.Command {
 	var reason, ticket, until string
 	cmd := &cobra.Command{
-		Use:   "deny FILE|DIGEST|PACKAGE[<VERSION] --reason TEXT",
-		Short: "Deny a file's content or a package, whoever signed it; list, lift, export and import that",
+		Annotations: prints(api.Denial{}),
+		Use:         "deny FILE|DIGEST|PACKAGE[<VERSION] --reason TEXT",
+		Short:       "Deny a file's content or a package, whoever signed it; list, lift, export and import that",
 		Long: `Deny records that a content, or versions of a package, must not be trusted on this
 machine. At once a denied content leaves every list: a list that has it is
 replaced by one without it. A denied package loses its list, and in mode enforce
@@ -41,7 +43,7 @@ below is named with its architecture.`,
 		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
 			expires, err := parseEnd(until, time.Now())
 			if err != nil {
-				return usageError{err, "digestctl deny"}
+				return usage(err, "digestctl deny")
 			}
 			what, path := args[0], ""
 			if strings.Contains(what, "/") {
@@ -87,14 +89,14 @@ func parseEnd(text string, now time.Time) (time.Time, error) {
 	}
 	if err != nil {
 		if end, err = addDuration(text, now); err != nil {
-			return end, errorf("deny: --expires is a date, a time or a duration such as 90d, not %q", text)
+			return end, fmt.Errorf("deny: --expires is a date, a time or a duration such as 90d, not %q", text)
 		}
 	}
 	if !end.After(now) {
-		return end, errorf("deny: --expires %s has gone by already", text)
+		return end, fmt.Errorf("deny: --expires %s has gone by already", text)
 	}
 	if end.UTC().Year() > 9999 {
-		return end, errorf("deny: --expires %s is too far away", text)
+		return end, fmt.Errorf("deny: --expires %s is too far away", text)
 	}
 	return end, nil
 }
@@ -105,7 +107,7 @@ func addDuration(text string, now time.Time) (time.Time, error) {
 		if digits, ok := strings.CutSuffix(text, suffix); ok {
 			n, err := strconv.ParseUint(digits, 10, 16)
 			if err != nil || n*uint64(days) > most {
-				return now, errorf("%q is no number of days", digits)
+				return now, fmt.Errorf("%q is no number of days", digits)
 			}
 			return now.AddDate(0, 0, int(n)*days), nil
 		}
@@ -122,8 +124,9 @@ type denialsDocument struct {
 
 func (a *app) denyListCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "list",
-		Short: "List what is denied",
+		Annotations: prints(denialsDocument{}),
+		Use:         "list",
+		Short:       "List what is denied",
 		Long: `List prints what is denied, why, until when, and how many lists are withheld by it
 or leave out its content.`,
 		Args: exactly(),
@@ -156,8 +159,9 @@ func allDenials(ctx context.Context, c *client.Client) (doc denialsDocument, err
 func (a *app) denyLiftCommand() *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Use:   "lift ID|WHAT --reason TEXT",
-		Short: "Take a denial back",
+		Annotations: prints(api.Denial{}),
+		Use:         "lift ID|WHAT --reason TEXT",
+		Short:       "Take a denial back",
 		Long: `Lift takes a denial back: lists that were withheld by it return, and those that
 left out its content have it again, unless something else speaks against them.
 WHAT is a denial's ID, the path it was found at, or what it is about, as deny
@@ -240,4 +244,16 @@ func denialShort(d api.Denial) string {
 		return s
 	}
 	return d.What[:few] + "..."
+}
+
+// denied are the denials that can be lifted here.
+func denied(ctx context.Context, c *client.Client, _ string, _ []string) (offers []cobra.Completion, err error) {
+	_, err = c.Denials(ctx, api.MaxPage, func(page []api.Denial) {
+		for _, d := range page {
+			if !d.Foreign {
+				offers = append(offers, cobra.CompletionWithDesc(d.ID, d.What))
+			}
+		}
+	})
+	return offers, err
 }

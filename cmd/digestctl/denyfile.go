@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -20,53 +21,37 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// noFileError is a file that is not there.
-type noFileError struct{ error }
-
 // digestsOf reads a file once and returns its digests by all algorithms of
 // lists. It is read here, so that nobody learns or denies by it what they could
 // not read themselves.
 func digestsOf(ctx context.Context, path string) (string, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", noFileError{errorf("there is no file %s", path)}
+		return "", noFile(fmt.Errorf("there is no file %s", path))
 	}
 	if err != nil {
-		return "", errorf("cannot read %s: %w", path, errors.Unwrap(err))
+		return "", fmt.Errorf("cannot read %s: %w", path, errors.Unwrap(err))
 	}
 	defer f.Close()
 	before, err := f.Stat()
 	if err != nil {
-		return "", errorf("cannot read %s: %w", path, err)
+		return "", fmt.Errorf("cannot read %s: %w", path, err)
 	}
 	if !before.Mode().IsRegular() {
 		return "", &api.Error{Code: api.InvalidArgument, Message: path + " is no regular file, so there is no content to deny"}
 	}
 	sums := [...]io.Writer{sha256.New(), sha512.New384(), sha512.New()}
 	if _, err := io.Copy(io.MultiWriter(sums[:]...), interruptible{ctx, f}); err != nil {
-		return "", errorf("cannot read %s: %w", path, err)
+		return "", fmt.Errorf("cannot read %s: %w", path, err)
 	}
 	if after, err := f.Stat(); err != nil || after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
-		return "", errorf("%s changed while it was read: try again", path)
+		return "", fmt.Errorf("%s changed while it was read: try again", path)
 	}
 	text := ""
 	for i, name := range [...]string{"sha256:", ",sha384:", ",sha512:"} {
 		text += name + hex.EncodeToString(sums[i].(interface{ Sum([]byte) []byte }).Sum(nil))
 	}
 	return text, nil
-}
-
-// interruptible is a reader that ends with a context.
-type interruptible struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r interruptible) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(p)
 }
 
 // exportDocument is what deny export prints for programs when it wrote a file.
@@ -77,8 +62,9 @@ type exportDocument struct {
 
 func (a *app) denyExportCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "export [FILE]",
-		Short: "Write down what is denied, for other machines",
+		Annotations: prints(exportDocument{}),
+		Use:         "export [FILE]",
+		Short:       "Write down what is denied, for other machines",
 		Long: `Export writes what was denied on this machine as a JSON document to FILE, which must
 not exist, or to standard output. What others deny, such as the kernel, is left out.`,
 		Args: atMost("FILE"),
@@ -98,7 +84,7 @@ not exist, or to standard output. What others deny, such as the kernel, is left 
 				return a.tui.json(doc)
 			}
 			if err := writeNew(args[0], doc); err != nil {
-				return errorf("cannot write %s: %w", args[0], err)
+				return fmt.Errorf("cannot write %s: %w", args[0], err)
 			}
 			if a.json {
 				return a.tui.json(exportDocument{args[0], len(doc.Denials)})
@@ -128,8 +114,9 @@ func writeNew(path string, doc any) error {
 func (a *app) denyImportCommand() *cobra.Command {
 	var dry bool
 	cmd := &cobra.Command{
-		Use:   "import FILE",
-		Short: "Deny what a document says",
+		Annotations: prints(api.DenialImport{}),
+		Use:         "import FILE",
+		Short:       "Deny what a document says",
 		Long: `Import denies all that a document says which deny export wrote, - for standard
 input: all of it in one step, or with an error nothing. What is about the same as
 a denial here is merged with it: the later end counts, tickets are kept. With
@@ -154,31 +141,6 @@ a denial here is merged with it: the later end counts, tickets are kept. With
 	}
 	cmd.Flags().BoolVarP(&dry, "dry-run", "n", false, "show what it would do, and change nothing")
 	return cmd
-}
-
-// readBounded reads a file, or standard input for "-", that is not larger than
-// most.
-func readBounded(ctx context.Context, path string, most int64) ([]byte, error) {
-	f := os.Stdin
-	if path != "-" {
-		var err error
-		f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, noFileError{errorf("there is no file %s", path)}
-		}
-		if err != nil {
-			return nil, errorf("cannot read %s: %w", path, errors.Unwrap(err))
-		}
-		defer f.Close()
-	}
-	data, err := io.ReadAll(io.LimitReader(interruptible{ctx, f}, most+1))
-	if err != nil {
-		return nil, errorf("cannot read %s: %w", path, err)
-	}
-	if int64(len(data)) > most {
-		return nil, &api.Error{Code: api.InvalidArgument, Message: path + " is too large: more than " + strconv.FormatInt(most, 10) + " bytes"}
-	}
-	return data, nil
 }
 
 func (t *tui) imported(r api.DenialImport) {

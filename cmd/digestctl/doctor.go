@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -36,8 +37,9 @@ func (a *app) doctorCommand() *cobra.Command {
 		known = append(known, cobra.CompletionWithDesc(c.Name, c.Well))
 	}
 	cmd := &cobra.Command{
-		Use:   "doctor [CHECK...]",
-		Short: "Check all that digestd needs, and say how to mend what is wrong",
+		Annotations: prints(doctorDocument{}),
+		Use:         "doctor [CHECK...]",
+		Short:       "Check all that digestd needs, and say how to mend what is wrong",
 		Long: `Doctor looks at the machine for what digestd needs, also when digestd does not
 run. Each finding is ok, warn, fail, or skipped with the reason; and what is wrong has the command that mends it.
 It changes nothing. As root it sees more. With arguments only those checks are made:
@@ -49,7 +51,7 @@ It exits with 3 when something failed, and with 0 when there are warnings only.`
 		Args: func(cmd *cobra.Command, args []string) error {
 			for _, arg := range args {
 				if !slices.Contains(names, arg) {
-					return errorf("doctor has no check %q; it has: %s", arg, strings.Join(names, ", "))
+					return fmt.Errorf("doctor has no check %q; it has: %s", arg, strings.Join(names, ", "))
 				}
 			}
 			return nil

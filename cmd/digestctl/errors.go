@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/digestd/digestd/cmd/digestctl/client"
@@ -45,6 +44,8 @@ type usageError struct {
 	command string // whose help says what does
 }
 
+func usage(err error, command string) error { return usageError{err, command} }
+
 func (e usageError) Unwrap() error { return e.error }
 
 func (e usageError) advice() string {
@@ -55,8 +56,6 @@ func (e usageError) advice() string {
 	}
 	return "see " + e.command + " --help"
 }
-
-func errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }
 
 // trouble is an error as it is told: what failed, and what to do next.
 type trouble struct {

@@ -13,8 +13,9 @@ func (a *app) fixCommand() *cobra.Command {
 	var s scope
 	var unlabelled bool
 	cmd := &cobra.Command{
-		Use:   "fix PATH...|--package PACKAGE|--all",
-		Short: "Bind files to the right lists, and publish lists that are missing",
+		Annotations: prints(verifyDocument{}),
+		Use:         "fix PATH...|--package PACKAGE|--all",
+		Short:       "Bind files to the right lists, and publish lists that are missing",
 		Long: `Fix brings the lists in step with rpm's database, as sync does, verifies as verify
 does, and binds files whose content is right to the list that vouches for them.
 It never touches the content of a file: what was changed or is missing must be

@@ -4,9 +4,11 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/spf13/cobra"
 )
 
@@ -26,8 +28,9 @@ type floorDocument struct {
 func (a *app) floorSetCommand() *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Use:   "set PACKAGE [EPOCH:]VERSION-RELEASE --reason TEXT",
-		Short: "Let nothing older than a version be active",
+		Annotations: prints(floorDocument{}),
+		Use:         "set PACKAGE [EPOCH:]VERSION-RELEASE --reason TEXT",
+		Short:       "Let nothing older than a version be active",
 		Long: `Set lets nothing of a package below the version given be active from now on: an
 installed version below it loses its list at once, and older grants are void.
 PACKAGE is a name, for every architecture of it, also those never seen; or
@@ -53,8 +56,9 @@ name.arch. A version without an epoch is of the epoch that the package has here.
 func (a *app) floorClearCommand() *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Use:   "clear PACKAGE --reason TEXT",
-		Short: "Remove a floor",
+		Annotations: prints(done{}),
+		Use:         "clear PACKAGE --reason TEXT",
+		Short:       "Remove a floor",
 		Long: `Clear removes the floor of a package. Versions older than the newest that was ever
 active stay out all the same; see digestctl rollback grant.`,
 		Args:              exactly("PACKAGE"),
@@ -81,8 +85,9 @@ type floorsDocument struct {
 
 func (a *app) floorListCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "list",
-		Short: "List the floors that were set",
+		Annotations: prints(floorsDocument{}),
+		Use:         "list",
+		Short:       "List the floors that were set",
 		Long: `List prints the floors, with the highest version that was ever active of each
 package, and who set them and why.`,
 		Args: exactly(),
@@ -114,4 +119,24 @@ func (t *tui) floors(floors []api.Floor) {
 		rows[i] = []cell{{text: f.Package}, {text: f.EVR}, {text: f.High}, {text: moment(f.When)}, {text: by}, {text: f.Reason}}
 	}
 	t.table([]column{{"PACKAGE", false}, {"FLOOR", false}, {"HIGHEST", false}, {"SET", false}, {"BY", false}, {"WHY", false}}, rows)
+}
+
+// versionsOf are the versions of the package before that are here.
+func versionsOf(ctx context.Context, c *client.Client, _ string, args []string) (offers []cobra.Completion, err error) {
+	lists, err := c.Show(ctx, args[0])
+	for _, l := range lists {
+		if n, err := nevra.Parse(l.NEVRA); err == nil {
+			offers = append(offers, cobra.CompletionWithDesc(strings.TrimPrefix(n.EVR.String(), "0:"), l.State))
+		}
+	}
+	return offers, err
+}
+
+// floored are the packages that have a floor.
+func floored(ctx context.Context, c *client.Client, _ string, _ []string) (offers []cobra.Completion, err error) {
+	floors, err := c.Floors(ctx)
+	for _, f := range floors {
+		offers = append(offers, cobra.CompletionWithDesc(f.Package, "floor "+f.EVR))
+	}
+	return offers, err
 }

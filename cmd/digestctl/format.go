@@ -74,11 +74,12 @@ type formatDocument struct {
 func (a *app) formatShowCommand() *cobra.Command {
 	var files bool
 	cmd := &cobra.Command{
-		Use:     "show FILE...",
-		Short:   "Show what is in list files",
-		Long:    "Show prints what is in list files, as far as they can be read; with --files each file and its digest.",
-		Example: "  digestctl format show --files /etc/digest_lists/tlv-bash-0:5.2-1.x86_64",
-		Args:    atLeast("FILE"),
+		Annotations: prints(formatDocument{}),
+		Use:         "show FILE...",
+		Short:       "Show what is in list files",
+		Long:        "Show prints what is in list files, as far as they can be read; with --files each file and its digest.",
+		Example:     "  digestctl format show --files /etc/digest_lists/tlv-bash-0:5.2-1.x86_64",
+		Args:        atLeast("FILE"),
 		RunE: a.offline(func(_ context.Context, args []string) error {
 			return a.describeLists(args, files, nil)
 		}),
@@ -95,8 +96,9 @@ func completeFiles(*cobra.Command, []string, string) ([]cobra.Completion, cobra.
 func (a *app) formatCheckCommand() *cobra.Command {
 	var keys []string
 	cmd := &cobra.Command{
-		Use:   "check FILE...",
-		Short: "Check that a kernel would accept list files",
+		Annotations: prints(formatDocument{}),
+		Use:         "check FILE...",
+		Short:       "Check that a kernel would accept list files",
 		Long: `Check reads list files as strictly as the kernel does, their names included, and
 verifies their signatures by the keys in the files given with --key: X.509
 certificates for a PKCS#7 signature, OpenPGP certificates for that of a package.

@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -31,8 +32,9 @@ func (a *app) formatConvertCommand() *cobra.Command {
 	var to, key, cert string
 	var strip bool
 	cmd := &cobra.Command{
-		Use:   "convert FILE OUTPUT",
-		Short: "Write a list in another format, sign it or take its signature off",
+		Annotations: prints(convertedDocument{}),
+		Use:         "convert FILE OUTPUT",
+		Short:       "Write a list in another format, sign it or take its signature off",
 		Long: `Convert reads a list file, or a package file (.rpm), and writes a list to OUTPUT: in
 the format that --to or the name of OUTPUT says. An rpm list is made of a package
 or of an rpm list only, for it is the package's header. A signature stays with a
@@ -44,13 +46,13 @@ makes one that a kernel verifies (PKCS#7).`,
 		Args: exactly("FILE", "OUTPUT"),
 		RunE: a.offline(func(_ context.Context, args []string) error {
 			if (key == "") != (cert == "") {
-				return usageError{errorf("--sign-key and --sign-cert go together"), "digestctl format convert"}
+				return usage(fmt.Errorf("--sign-key and --sign-cert go together"), "digestctl format convert")
 			}
 			if to == "" {
 				to = formatOf(args[1], nil)
 			}
 			if to != digestlist.FormatTLV && to != digestlist.FormatRPM {
-				return usageError{errorf("--to is %q: want tlv or rpm", to), "digestctl format convert"}
+				return usage(fmt.Errorf("--to is %q: want tlv or rpm", to), "digestctl format convert")
 			}
 			in, err := readConvertible(args[0])
 			if err != nil {
@@ -58,7 +60,7 @@ makes one that a kernel verifies (PKCS#7).`,
 			}
 			out, err := convert(in, to)
 			if err != nil {
-				return errorf("cannot convert %s: %w", args[0], err)
+				return fmt.Errorf("cannot convert %s: %w", args[0], err)
 			}
 			if strip || key != "" {
 				out.sig = nil
@@ -85,7 +87,7 @@ func (a *app) writeConverted(path string, l listBody) error {
 	doc := convertedDocument{Path: path, Format: l.format}
 	err := digestlist.Walk(l.format, l.content, func(digestlist.Algo, []byte, []byte) error { doc.Entries++; return nil })
 	if err != nil {
-		return errorf("cannot write %s: %w", path, err)
+		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
 	data := l.content
 	if l.sig != nil {
@@ -96,7 +98,7 @@ func (a *app) writeConverted(path string, l listBody) error {
 	// Whole or not at all, and never in place of a list that the kernel reads.
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".digestctl-")
 	if err != nil {
-		return errorf("cannot write %s: %w", path, err)
+		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
 	defer os.Remove(tmp.Name())
 	_, err = tmp.Write(data)
@@ -104,10 +106,10 @@ func (a *app) writeConverted(path string, l listBody) error {
 		err = os.Link(tmp.Name(), path)
 	}
 	if errors.Is(err, os.ErrExist) {
-		return errorf("cannot write %s: it is there already; remove it first", path)
+		return fmt.Errorf("cannot write %s: it is there already; remove it first", path)
 	}
 	if err != nil {
-		return errorf("cannot write %s: %w", path, err)
+		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
 	if a.json {
 		return a.tui.json(doc)
@@ -126,12 +128,12 @@ func readConvertible(path string) (l listBody, err error) {
 	file, l, err := readList(path)
 	if file == nil || !bytes.HasPrefix(file, []byte(packageMagic)) {
 		if err != nil && file != nil {
-			err = errorf("cannot read list %s: %w", path, err)
+			err = fmt.Errorf("cannot read list %s: %w", path, err)
 		}
 		return l, err
 	}
 	if l, err = packageList(file); err != nil {
-		return l, errorf("cannot read package %s: %w", path, err)
+		return l, fmt.Errorf("cannot read package %s: %w", path, err)
 	}
 	return l, nil
 }
@@ -148,12 +150,12 @@ func packageList(file []byte) (l listBody, err error) {
 	next := func(at int) (blob []byte, end int, err error) {
 		const intro = 16
 		if at > len(file)-intro || !bytes.HasPrefix(file[at:], []byte(header.Magic)) {
-			return nil, 0, errorf("at byte %d: no header", at)
+			return nil, 0, fmt.Errorf("at byte %d: no header", at)
 		}
 		index, data := binary.BigEndian.Uint32(file[at+8:]), binary.BigEndian.Uint32(file[at+12:])
 		size := int64(intro) + 16*int64(index) + int64(data)
 		if size > int64(len(file)-at) {
-			return nil, 0, errorf("at byte %d: a header of %d bytes, %d are left", at, size, len(file)-at)
+			return nil, 0, fmt.Errorf("at byte %d: a header of %d bytes, %d are left", at, size, len(file)-at)
 		}
 		return file[at+8 : at+int(size)], at + int(size), nil
 	}
@@ -208,7 +210,7 @@ func signBy(body []byte, keyFile, certFile string) ([]byte, error) {
 		return nil, err
 	}
 	if len(keys.certs) != 1 {
-		return nil, errorf("%s has %d certificates, want one", certFile, len(keys.certs))
+		return nil, fmt.Errorf("%s has %d certificates, want one", certFile, len(keys.certs))
 	}
 	f, err := openRegular(keyFile)
 	if err != nil {
@@ -217,11 +219,11 @@ func signBy(body []byte, keyFile, certFile string) ([]byte, error) {
 	defer f.Close()
 	data, err := readAtMost(f, maxKeyFile)
 	if err != nil {
-		return nil, errorf("cannot read key %s: %w", keyFile, err)
+		return nil, fmt.Errorf("cannot read key %s: %w", keyFile, err)
 	}
 	key, err := loadKey(data, keys.certs[0])
 	if err != nil {
-		return nil, errorf("cannot use key %s: %w", keyFile, err)
+		return nil, fmt.Errorf("cannot use key %s: %w", keyFile, err)
 	}
 	defer key.Close()
 	return digestlist.SignPKCS7(body, keys.certs[0], key)

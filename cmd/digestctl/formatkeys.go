@@ -39,7 +39,7 @@ func readKeys(paths []string) (*keyFiles, error) {
 			err = k.add(data)
 		}
 		if err != nil {
-			return nil, errorf("cannot read keys in %s: %w", path, err)
+			return nil, fmt.Errorf("cannot read keys in %s: %w", path, err)
 		}
 	}
 	return k, nil

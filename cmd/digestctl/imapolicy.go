@@ -3,6 +3,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/digestd/digestd/kernel"
 	"github.com/spf13/cobra"
 )
@@ -22,8 +24,9 @@ func (a *app) imaPolicyCommand() *cobra.Command {
 	var p kernel.IMAPolicy
 	var kind string
 	cmd := &cobra.Command{
-		Use:   "ima-policy",
-		Short: "Print an IMA policy that lets the kernel enforce the lists",
+		Annotations: prints(imaPolicyDocument{}),
+		Use:         "ima-policy",
+		Short:       "Print an IMA policy that lets the kernel enforce the lists",
 		Long: `Ima-policy prints the rules by which this machine's kernel refuses what no list
 vouches for, each with its reason, to be checked and put into /etc/ima/ima-policy. It changes nothing, and needs no
 digestd that runs. Without --kernel the rules are for the kernel that runs.`,
@@ -36,7 +39,7 @@ digestd that runs. Without --kernel the rules are for the kernel that runs.`,
 			case "":
 				p.DigestCache = kernel.Detect("/").DigestCache == kernel.Yes
 			default:
-				return errorf("ima-policy: --kernel is digest-cache or stock, not %q", kind)
+				return fmt.Errorf("ima-policy: --kernel is digest-cache or stock, not %q", kind)
 			}
 			rules, err := p.Rules()
 			if err != nil {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
@@ -28,8 +27,9 @@ type keysDocument struct {
 func (a *app) keysCommand() *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
-		Use:   "keys",
-		Short: "List the keys that vouch for packages, revoke and restore them",
+		Annotations: prints(keysDocument{}),
+		Use:         "keys",
+		Short:       "List the keys that vouch for packages, revoke and restore them",
 		Long: `Keys lists every key that vouches for packages on this machine, or ever did, and
 those that sign its lists, with what hangs on them; and the certificates in the kernel's keyrings .ima, .machine,
 .platform, .builtin_trusted_keys and .secondary_trusted_keys, and what its .blacklist names. Revoking a key withdraws
@@ -79,8 +79,9 @@ func (a *app) keysRotateCommand() *cobra.Command {
 	var reason string
 	var prepare bool
 	cmd := &cobra.Command{
-		Use:   "rotate --reason TEXT",
-		Short: "Change the key that signs this machine's lists",
+		Annotations: prints(api.Certificate{}),
+		Use:         "rotate --reason TEXT",
+		Short:       "Change the key that signs this machine's lists",
 		Long: `Rotate makes a new key and certificate, and signs every list anew. Until all are,
 lists by both keys are good. Where the kernel verifies lists, enrol the new
 certificate first: --prepare makes it and leaves the old one signing; the next
@@ -111,6 +112,7 @@ rotate takes it.`,
 
 func (a *app) keysShowCommand() *cobra.Command {
 	return &cobra.Command{
+		Annotations:       prints(api.Key{}),
 		Use:               "show KEY",
 		Short:             "Show one key",
 		Long:              "Show prints all that is known of one key, given by its fingerprint or the end of it.",
@@ -130,6 +132,7 @@ func (a *app) keysChangeCommand(verb string, change func(c *client.Client, ctx c
 	short, long string, changes func(api.Key) bool) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
+		Annotations:       prints(api.Key{}),
 		Use:               verb + " KEY --reason TEXT",
 		Short:             short,
 		Long:              long,
@@ -241,13 +244,6 @@ func (t *tui) keys(keys []api.Key) {
 		{"LISTS", true}, {"FILES", true}, {"FOUND IN", false}, {"OWNER", false}}, rows)
 }
 
-func day(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.Local().Format(time.DateOnly)
-}
-
 // keyRemarks is whose a key is, who revoked it and when, and where in the kernel
 // it is besides.
 func keyRemarks(k api.Key) string {
@@ -262,4 +258,17 @@ func keyRemarks(k api.Key) string {
 		parts = append(parts, "in the kernel's "+rings)
 	}
 	return strings.Join(parts, "; ")
+}
+
+// fingerprints are the keys that a verb may be about.
+func fingerprints(wanted func(api.Key) bool) func(ctx context.Context, c *client.Client, prefix string, args []string) ([]cobra.Completion, error) {
+	return func(ctx context.Context, c *client.Client, _ string, _ []string) (offers []cobra.Completion, err error) {
+		keys, err := c.Keys(ctx)
+		for _, k := range keys {
+			if wanted(k) {
+				offers = append(offers, cobra.CompletionWithDesc(k.Fingerprint, k.State+" "+k.Owner))
+			}
+		}
+		return offers, err
+	}
 }

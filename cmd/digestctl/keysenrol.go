@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -17,8 +18,9 @@ func (a *app) keysEnrolCommand() *cobra.Command {
 	var where [3]bool
 	places := [...]string{api.EnrolIMA, api.EnrolMOK, api.EnrolFile}
 	cmd := &cobra.Command{
-		Use:   "enrol --ima | --mok | --file",
-		Short: "Have the kernel know the certificate that signs this machine's lists",
+		Annotations: prints(api.Enrolment{}),
+		Use:         "enrol --ima | --mok | --file",
+		Short:       "Have the kernel know the certificate that signs this machine's lists",
 		Long: `Enrol brings the certificate that signs lists, and the one that "keys rotate
 --prepare" made, to where the kernel looks for it, and says what is left to do. --ima adds it to the kernel's keyring
 for IMA, which takes what a certificate signed that the kernel trusts, until the next boot. --file puts it into
@@ -38,14 +40,14 @@ anew. The key stays. "keys rotate" makes another key, whose certificate has to b
 			chosen := ""
 			for i, place := range places {
 				if where[i] && chosen != "" {
-					return errorf("keys enrol takes one of --ima, --mok and --file")
+					return fmt.Errorf("keys enrol takes one of --ima, --mok and --file")
 				}
 				if where[i] {
 					chosen = place
 				}
 			}
 			if chosen == "" {
-				return errorf("keys enrol needs one of --ima, --mok and --file")
+				return fmt.Errorf("keys enrol needs one of --ima, --mok and --file")
 			}
 			return a.verb(func(ctx context.Context, c *client.Client, _ []string) error {
 				e, err := c.SignerEnrol(ctx, chosen)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -20,8 +21,9 @@ type retiredDocument struct {
 func (a *app) keysExportCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
-		Use:   "export-blacklist",
-		Short: "Print what has the kernel refuse the lists of old versions",
+		Annotations: prints(retiredDocument{}),
+		Use:         "export-blacklist",
+		Short:       "Print what has the kernel refuse the lists of old versions",
 		Long: `Export-blacklist prints a line "bin:DIGEST" for every list that was retired: its
 package was replaced or removed, and the list must not come back. The digest is the one by which the list was
 signed: SHA-384 or SHA-512 where the signer's key is on a curve of 384 or 521 bits. The kernel takes such a line into its .blacklist
@@ -68,7 +70,7 @@ func writeEntries(dir string, all []api.Retired) error {
 	for _, r := range all {
 		name := r.List + "." + r.Entry[max(0, len(r.Entry)-16):]
 		if filepath.Base(name) != name {
-			return errorf("cannot write %q: it is no name of a file", name)
+			return fmt.Errorf("cannot write %q: it is no name of a file", name)
 		}
 		if err := writeOutput(filepath.Join(dir, name), []byte(r.Entry), 0o644); err != nil {
 			return err

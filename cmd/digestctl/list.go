@@ -20,8 +20,9 @@ type listDocument struct {
 
 func (a *app) listCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "list [STATE|PATTERN]",
-		Short: "List the digest lists",
+		Annotations: prints(listDocument{}),
+		Use:         "list [STATE|PATTERN]",
+		Short:       "List the digest lists",
 		Long: `List prints the digest lists and their packages: all of them, those in one state,
 or those whose name or package matches a pattern such as 'python3*'.
 
@@ -115,4 +116,10 @@ func stateStyle(state string) style {
 		return bad
 	}
 	return plain
+}
+
+// listFilters are what list takes: states, and names of packages.
+func listFilters(ctx context.Context, c *client.Client, prefix string, args []string) ([]cobra.Completion, error) {
+	names, err := packageNames(ctx, c, prefix, args)
+	return append(slices.Clone(listStates), names...), err
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -29,11 +30,11 @@ type listBody struct {
 func openRegular(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, errorf("cannot read list: %w", err)
+		return nil, fmt.Errorf("cannot read list: %w", err)
 	}
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		f.Close()
-		return nil, errorf("cannot read list %s: %w", path, errors.Join(err, errors.New("not a regular file")))
+		return nil, fmt.Errorf("cannot read list %s: %w", path, errors.Join(err, errors.New("not a regular file")))
 	}
 	return f, nil
 }
@@ -41,7 +42,7 @@ func openRegular(path string) (*os.File, error) {
 func readAtMost(r io.Reader, most int) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, int64(most)+1))
 	if err == nil && len(data) > most {
-		err = errorf("it has more than %d bytes", most)
+		err = fmt.Errorf("it has more than %d bytes", most)
 	}
 	return data, err
 }
@@ -55,7 +56,7 @@ func readList(path string) (file []byte, l listBody, err error) {
 	}
 	defer f.Close()
 	if file, err = readAtMost(f, maxListFile); err != nil {
-		return nil, l, errorf("cannot read list %s: %w", path, err)
+		return nil, l, fmt.Errorf("cannot read list %s: %w", path, err)
 	}
 	l.content, l.sig, l.kind, err = digestlist.SplitSignature(file)
 	if errors.Is(err, digestlist.ErrUnsigned) {

@@ -31,8 +31,9 @@ type logFlags struct {
 func (a *app) logCommand() *cobra.Command {
 	var f logFlags
 	cmd := &cobra.Command{
-		Use:   "log",
-		Short: "Show what digestd decided, newest first",
+		Annotations: prints(logDocument{}),
+		Use:         "log",
+		Short:       "Show what digestd decided, newest first",
 		Long: `Log shows every decision on record, newest first: what was published, withdrawn,
 withheld and refused, grants and floors, keys that were revoked, tampering, and who did it and why. It reads digestd's own
 index, so it does not need the journal, which has the same records: journalctl -x SYSLOG_IDENTIFIER=digestd.
@@ -46,7 +47,7 @@ is a document of its own then.`,
 	}
 	cmd.RunE = a.verb(func(ctx context.Context, c *client.Client, _ []string) error {
 		if err := f.parse(time.Now()); err != nil {
-			return usageError{err, cmd.CommandPath()}
+			return usage(err, cmd.CommandPath())
 		}
 		if f.follow {
 			return a.followLog(ctx, c, f)
@@ -107,7 +108,7 @@ func (f *logFlags) parse(now time.Time) (err error) {
 	}
 	n, err := strconv.ParseUint(id, 10, 32)
 	if err != nil {
-		return errorf("there is no user %q here", f.actor)
+		return fmt.Errorf("there is no user %q here", f.actor)
 	}
 	uid := uint32(n)
 	f.filter.UID = &uid
@@ -137,7 +138,7 @@ func parseTime(flag, text string, now time.Time) (time.Time, error) {
 	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
 		return now.Add(-ago), nil
 	}
-	return time.Time{}, errorf("--%s %q is no time: give 2026-01-31, '2026-01-31 12:00', 12:00, or how long ago: 20m, 6h, 3d", flag, text)
+	return time.Time{}, fmt.Errorf("--%s %q is no time: give 2026-01-31, '2026-01-31 12:00', 12:00, or how long ago: 20m, 6h, 3d", flag, text)
 }
 
 // readLog reads up to want entries, all if that is 0. What is decided meanwhile
@@ -278,4 +279,10 @@ func logStyle(kind string) style {
 		return warn
 	}
 	return plain
+}
+
+// logDocument is what log prints for programs.
+type logDocument struct {
+	Events []api.Event `json:"events"`
+	Total  uint32      `json:"total"`
 }

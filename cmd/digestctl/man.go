@@ -5,13 +5,9 @@ package main
 import (
 	"fmt"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/digestd/digestd/cmd/digestctl/report"
-	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/manual"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -28,64 +24,12 @@ func (a *app) manCommand() *cobra.Command {
 			a.started = true
 			for _, p := range append(verbPages(cmd.Root()), page(cmd.Root())) {
 				if err := writeOutput(filepath.Join(args[0], p.Name+".1"), p.Roff(), 0o644); err != nil {
-					return errorf("cannot write the manual pages: %w", err)
+					return fmt.Errorf("cannot write the manual pages: %w", err)
 				}
 			}
 			return nil
 		},
 	}
-}
-
-// documents are what the verbs print for programs.
-var documents = []struct {
-	verb     string
-	document any
-}{
-	{"status", api.Status{}},
-	{"list", listDocument{}},
-	{"show", showDocument{}},
-	{"why", whyDocument{}},
-	{"sync", api.SyncResult{}},
-	{"watch", watchLine{}},
-	{"verify", verifyDocument{}},
-	{"fix", verifyDocument{}},
-	{"log", logDocument{}},
-	{"rollback grant", api.Grant{}},
-	{"rollback revoke", done{}},
-	{"rollback log", logDocument{}},
-	{"floor set", floorDocument{}},
-	{"floor clear", done{}},
-	{"floor list", floorsDocument{}},
-	{"deny", api.Denial{}},
-	{"deny list", denialsDocument{}},
-	{"deny lift", api.Denial{}},
-	{"deny export", exportDocument{}},
-	{"deny import", api.DenialImport{}},
-	{"own add", ownDocument{}},
-	{"own update", ownsDocument{}},
-	{"own rm", ownDocument{}},
-	{"own show", ownShowDocument{}},
-	{"own list", ownListDocument{}},
-	{"own import", ownDocument{}},
-	{"order from-ima-log", api.Order{}},
-	{"order clear", orderChange{}},
-	{"order show", orderDocument{}},
-	{"order prefetch", orderChange{}},
-	{"format show", formatDocument{}},
-	{"format check", formatDocument{}},
-	{"format convert", convertedDocument{}},
-	{"advisories import", advisoriesDocument{}},
-	{"keys", keysDocument{}},
-	{"keys show", api.Key{}},
-	{"keys revoke", api.Key{}},
-	{"keys restore", api.Key{}},
-	{"keys rotate", api.Certificate{}},
-	{"keys enrol", api.Enrolment{}},
-	{"keys export-blacklist", retiredDocument{}},
-	{"doctor", doctorDocument{}},
-	{"report", report.Report{}},
-	{"ima-policy", imaPolicyDocument{}},
-	{"version", versionDocument{}},
 }
 
 // page makes the manual page of the command tree.
@@ -108,9 +52,7 @@ func page(root *cobra.Command) *manual.Page {
 	p.Text("With `--json` a command prints one document on standard output, also when it fails: then it is " +
 		"`{\"error\": Error}`, whose code may also be Usage or Unreachable. Structs are those of org.digestd1(5), with the same " +
 		"keys; times are RFC 3339, durations are in nanoseconds, bytes are base64. Keys are only ever added.")
-	for _, d := range documents {
-		p.Item(d.verb, "`"+shape(reflect.TypeOf(d.document))+"`")
-	}
+	documents(p, root)
 	p.Section("Environment")
 	p.Item("NO_COLOR", "Colors are used on terminals only, and not at all if this is set to anything.")
 	p.Item("TERM", "Neither colors nor progress if it is `dumb`.")
@@ -151,6 +93,21 @@ func commands(p *manual.Page, cmd *cobra.Command) {
 	}
 }
 
+// documents adds what the commands below one print for programs.
+func documents(p *manual.Page, cmd *cobra.Command) {
+	for _, c := range cmd.Commands() {
+		document(p, c)
+		documents(p, c)
+	}
+}
+
+// document adds what a command itself prints for programs.
+func document(p *manual.Page, c *cobra.Command) {
+	if shape, prints := c.Annotations[documentMark]; prints {
+		p.Item(verbName(c), "`"+shape+"`")
+	}
+}
+
 // described adds what is to be said of one command.
 func described(p *manual.Page, c *cobra.Command) {
 	long(p, c.Long)
@@ -188,11 +145,8 @@ func verbPage(c *cobra.Command) *manual.Page {
 	}
 	p.Section("Output for programs")
 	p.Text("With `--json`, on standard output; digestctl(1) says more.")
-	for _, d := range documents {
-		if d.verb == c.Name() || strings.HasPrefix(d.verb, c.Name()+" ") {
-			p.Item(d.verb, "`"+shape(reflect.TypeOf(d.document))+"`")
-		}
-	}
+	document(p, c)
+	documents(p, c)
 	p.Section("Exit status")
 	p.Text("Those of digestctl(1): 0 for success and good news, 3 for bad news, others for what failed.")
 	p.Section("See also")
@@ -245,39 +199,6 @@ func flags(p *manual.Page, set *pflag.FlagSet) {
 		}
 		p.Item(term, upperFirst(usage)+".")
 	})
-}
-
-// shape describes a document: structs of package api by name, our own by their
-// fields.
-func shape(t reflect.Type) string {
-	switch {
-	case t == reflect.TypeFor[time.Time]():
-		return "time"
-	case t.Kind() == reflect.Slice:
-		return "[" + shape(t.Elem()) + ", ...]"
-	case t.Kind() == reflect.Struct && t.PkgPath() == reflect.TypeFor[api.List]().PkgPath():
-		return t.Name()
-	case t.Kind() == reflect.Struct:
-		var fields []string
-		for f := range t.Fields() {
-			if f.Anonymous {
-				fields = append(fields, "all of "+shape(f.Type))
-				continue
-			}
-			key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			fields = append(fields, fmt.Sprintf("%q: %s", key, shape(f.Type)))
-		}
-		return "{" + strings.Join(fields, ", ") + "}"
-	case t.Kind() == reflect.String:
-		return "text"
-	case t.Kind() == reflect.Bool:
-		return "true or false"
-	case t.Kind() == reflect.Map:
-		return "{name: value, ...}"
-	case t.Kind() == reflect.Bool:
-		return "truth"
-	}
-	return "number"
 }
 
 func lowerFirst(s string) string { return strings.ToLower(s[:1]) + s[1:] }

@@ -49,10 +49,7 @@ func TestManual(t *testing.T) {
 
 // Every command says what it does, and what it prints for programs.
 func TestManualIsComplete(t *testing.T) {
-	documented := map[string]bool{}
-	for _, d := range documents {
-		documented["digestctl "+d.verb] = true
-	}
+	documented := 0
 	var visit func(cmd *cobra.Command)
 	visit = func(cmd *cobra.Command) {
 		for _, c := range cmd.Commands() {
@@ -63,15 +60,17 @@ func TestManualIsComplete(t *testing.T) {
 			if c.Long == "" {
 				t.Errorf("%s has no description", c.CommandPath())
 			}
-			if _, group := c.Annotations[groupMark]; !group && !documented[c.CommandPath()] {
+			_, group := c.Annotations[groupMark]
+			shape := c.Annotations[documentMark]
+			if !group && shape == "" {
 				t.Errorf("%s has no document", c.CommandPath())
 			}
-			delete(documented, c.CommandPath())
+			documented++
 		}
 	}
 	visit((&app{tui: newTUI(nil, nil)}).root())
-	for verb := range documented {
-		t.Errorf("there is no %s", verb)
+	if documented < 40 {
+		t.Errorf("only %d commands are there", documented)
 	}
 }
 

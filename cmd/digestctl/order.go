@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 
 	"github.com/digestd/digestd/cmd/digestctl/client"
@@ -23,8 +24,9 @@ for that. A package that is upgraded keeps its number.`,
 func (a *app) orderFromLogCommand() *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Use:   "from-ima-log FILE",
-		Short: "Number the lists as an IMA measurement list has them",
+		Annotations: prints(api.Order{}),
+		Use:         "from-ima-log FILE",
+		Short:       "Number the lists as an IMA measurement list has them",
 		Long: `From-ima-log numbers the lists by their first place in an IMA measurement list, as
 digest-cache-tools do, and takes the number from all others. If the measurements
 are of no list, as on a kernel that does not read them, the first use of any file
@@ -74,10 +76,11 @@ type orderChange struct {
 func (a *app) orderClearCommand() *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Use:   "clear",
-		Short: "Take the numbers away",
-		Long:  "Clear takes the numbers before the names of lists away, and binds files to the names without.",
-		Args:  exactly(),
+		Annotations: prints(orderChange{}),
+		Use:         "clear",
+		Short:       "Take the numbers away",
+		Long:        "Clear takes the numbers before the names of lists away, and binds files to the names without.",
+		Args:        exactly(),
 		RunE: a.verb(func(ctx context.Context, c *client.Client, _ []string) error {
 			if err := c.OrderClear(ctx, reason); err != nil {
 				return err
@@ -101,10 +104,11 @@ type orderDocument struct {
 
 func (a *app) orderShowCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "show",
-		Short: "Show the lists that have a number, in order",
-		Long:  "Show prints the lists that have a number, in order, and whether the kernel prefetches.",
-		Args:  exactly(),
+		Annotations: prints(orderDocument{}),
+		Use:         "show",
+		Short:       "Show the lists that have a number, in order",
+		Long:        "Show prints the lists that have a number, in order, and whether the kernel prefetches.",
+		Args:        exactly(),
 		RunE: a.verb(func(ctx context.Context, c *client.Client, _ []string) error {
 			var doc orderDocument
 			var err error
@@ -142,8 +146,9 @@ func onOff(on bool) string {
 
 func (a *app) orderPrefetchCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "prefetch on|off",
-		Short: "Make the kernel read all lists before the one it looks for",
+		Annotations: prints(orderChange{}),
+		Use:         "prefetch on|off",
+		Short:       "Make the kernel read all lists before the one it looks for",
 		Long: `Prefetch sets security.dig_prefetch on the list directory: the kernel then reads all
 lists before the one it looks for, in their order, so that what it measures depends
 on that order alone. digestd keeps it set.`,
@@ -151,7 +156,7 @@ on that order alone. digestd keeps it set.`,
 		ValidArgs: []string{"on", "off"},
 		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
 			if args[0] != "on" && args[0] != "off" {
-				return usageError{errorf("order prefetch takes on or off, not %q", args[0]), "digestctl order prefetch"}
+				return usage(fmt.Errorf("order prefetch takes on or off, not %q", args[0]), "digestctl order prefetch")
 			}
 			if err := c.OrderPrefetch(ctx, args[0] == "on"); err != nil {
 				return err

@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 )
@@ -32,7 +33,7 @@ func writeOutput(path string, data []byte, mode os.FileMode) error {
 // mayReplace refuses a name that is anything but a file's, or nobody's.
 func mayReplace(path string) error {
 	if fi, err := os.Lstat(path); err == nil && !fi.Mode().IsRegular() {
-		return errorf("%s is no regular file", path)
+		return fmt.Errorf("%s is no regular file", path)
 	}
 	return nil
 }

@@ -27,10 +27,11 @@ type ownListDocument struct {
 
 func (a *app) ownListCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "list",
-		Short: "List your own lists",
-		Long:  "List prints your own lists, also those that were removed: their versions go on counting.",
-		Args:  exactly(),
+		Annotations: prints(ownListDocument{}),
+		Use:         "list",
+		Short:       "List your own lists",
+		Long:        "List prints your own lists, also those that were removed: their versions go on counting.",
+		Args:        exactly(),
 		RunE: a.verb(func(ctx context.Context, c *client.Client, _ []string) error {
 			lists, err := c.Owns(ctx)
 			if err != nil {
@@ -63,8 +64,9 @@ type ownShowDocument struct {
 func (a *app) ownShowCommand() *cobra.Command {
 	var files bool
 	cmd := &cobra.Command{
-		Use:   "show NAME",
-		Short: "Show everything about one of your own lists",
+		Annotations: prints(ownShowDocument{}),
+		Use:         "show NAME",
+		Short:       "Show everything about one of your own lists",
 		Long: `Show prints everything about one of your own lists; with --files also the files
 and their digests. It exits with 3 when there is no list of that name.`,
 		Args:              exactly("NAME"),
@@ -137,8 +139,9 @@ type skippedFile struct {
 func (a *app) ownRemoveCommand() *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Use:   "rm NAME",
-		Short: "Remove one of your own lists",
+		Annotations: prints(ownDocument{}),
+		Use:         "rm NAME",
+		Short:       "Remove one of your own lists",
 		Long: `Rm takes one of your own lists out of the directory, and its label from files that
 were bound to it: nothing vouches for them any more, unless another list does.`,
 		Args:              exactly("NAME"),
@@ -158,11 +161,6 @@ were bound to it: nothing vouches for them any more, unless another list does.`,
 	}
 	optionalReason(cmd, &reason)
 	return cmd
-}
-
-func optionalReason(cmd *cobra.Command, reason *string) {
-	cmd.Flags().StringVarP(reason, "reason", "r", "", "why, as `TEXT`: it is recorded with your user")
-	cmd.RegisterFlagCompletionFunc("reason", cobra.NoFileCompletions)
 }
 
 // ownJob runs a job that changes an own list, and shows its progress.
@@ -193,4 +191,15 @@ func (t *tui) owned(d ownDocument) {
 	if d.Missing > 0 {
 		t.fact("missing", "%s below the root", count(d.Missing, "file is not", "files are not"))
 	}
+}
+
+// ownNames are the owner's own lists.
+func ownNames(ctx context.Context, c *client.Client, _ string, _ []string) (offers []cobra.Completion, err error) {
+	lists, err := c.Owns(ctx)
+	for _, o := range lists {
+		if o.State != api.StateRemoved {
+			offers = append(offers, cobra.CompletionWithDesc(o.Name, o.State))
+		}
+	}
+	return offers, err
 }

@@ -43,17 +43,15 @@ func (o *ownOptions) flags(cmd *cobra.Command) {
 	optionalReason(cmd, &o.reason)
 }
 
-// The bounds of what is read into memory.
-const (
-	maxPathList = 512 << 20
-	maxLog      = 512 << 20
-)
+// maxPathList bounds the paths that are read from standard input, in bytes.
+const maxPathList = 512 << 20
 
 func (a *app) ownAddCommand() *cobra.Command {
 	var o ownOptions
 	cmd := &cobra.Command{
-		Use:   "add NAME PATH...",
-		Short: "Make a list of files, or add to one",
+		Annotations: prints(ownDocument{}),
+		Use:         "add NAME PATH...",
+		Short:       "Make a list of files, or add to one",
 		Long: `Add hashes files, on all processors, and makes a list of them that is signed,
 published, and bound to the files: all that lies below each PATH, on the same file
 system, without following links. If there is a list of that name, what it is made
@@ -77,7 +75,7 @@ code is 3.`,
 		RunE: a.verb(func(ctx context.Context, c *client.Client, args []string) error {
 			name := args[0]
 			if len(args) == 1 && o.imaLog == "" {
-				return usageError{errorf("own add needs PATH or --ima-log FILE"), "digestctl own add"}
+				return usage(fmt.Errorf("own add needs PATH or --ima-log FILE"), "digestctl own add")
 			}
 			old, err := c.Own(ctx, name)
 			var missing *api.Error
@@ -137,7 +135,7 @@ func (m *ownMaking) arguments(args []string, stdin io.Reader) (err error) {
 			return err
 		}
 		if m.o.chroot, err = filepath.EvalSymlinks(m.o.chroot); err != nil {
-			return errorf("cannot use --root: %w", err)
+			return fmt.Errorf("cannot use --root: %w", err)
 		}
 	}
 	for _, arg := range args {
@@ -213,10 +211,10 @@ func realDir(chroot, dir string) (string, error) {
 func readPaths(in io.Reader, null bool) ([]string, error) {
 	data, err := io.ReadAll(io.LimitReader(bufio.NewReader(in), maxPathList+1))
 	if err != nil {
-		return nil, errorf("cannot read paths: %w", err)
+		return nil, fmt.Errorf("cannot read paths: %w", err)
 	}
 	if len(data) > maxPathList {
-		return nil, errorf("cannot read paths: more than %d bytes", maxPathList)
+		return nil, fmt.Errorf("cannot read paths: more than %d bytes", maxPathList)
 	}
 	end := []byte("\n")
 	if null {
@@ -239,7 +237,7 @@ func (m *ownMaking) make(ctx context.Context) error {
 	}
 	algo, err := algoOf(m.o.algo)
 	if err != nil {
-		return usageError{err, "digestctl own"}
+		return usage(err, "digestctl own")
 	}
 	o := scan.Options{Root: status.Root, Trees: m.trees, Listed: m.listed, Algo: algo, MaxSize: m.o.maxSize, Expected: m.expected}
 	listed := len(m.listed) > 0
@@ -371,7 +369,7 @@ func algoOf(name string) (digestlist.Algo, error) {
 			return a, nil
 		}
 	}
-	return 0, errorf("--algo is %q: want sha256, sha384 or sha512", name)
+	return 0, fmt.Errorf("--algo is %q: want sha256, sha384 or sha512", name)
 }
 
 // filesOf returns the paths that a published list has.

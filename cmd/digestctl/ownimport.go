@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
 	"path"
 
 	"github.com/digestd/digestd/cmd/digestctl/client"
@@ -18,8 +17,9 @@ import (
 func (a *app) ownImportCommand() *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Use:   "import NAME FILE",
-		Short: "Take a list over that was made and signed elsewhere",
+		Annotations: prints(ownDocument{}),
+		Use:         "import NAME FILE",
+		Short:       "Take a list over that was made and signed elsewhere",
 		Long: `Import publishes a list that was made and signed elsewhere, in the tlv format with a
 PKCS#7 signature, or in the rpm format with the signature of a package, as
 digest-cache-tools write it. It must be signed by a key that is trusted here: an
@@ -90,21 +90,4 @@ func (m *ownMaking) readLog() error {
 		m.expected[file] = scan.Expectation{Algo: e.Algo, Digest: append([]byte(nil), e.Digest...)}
 		return nil
 	})
-}
-
-// eachMeasured reads a measurement list.
-func eachMeasured(file string, fn func(imalog.Entry) error) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return errorf("cannot read measurements: %w", err)
-	}
-	defer f.Close()
-	data, err := readAtMost(f, maxLog)
-	if err == nil {
-		err = imalog.Parse(data, fn)
-	}
-	if err != nil {
-		return errorf("cannot read measurements in %s: %w", file, err)
-	}
-	return nil
 }

@@ -18,8 +18,9 @@ type ownsDocument struct {
 func (a *app) ownUpdateCommand() *cobra.Command {
 	var o ownOptions
 	cmd := &cobra.Command{
-		Use:   "update [NAME...]",
-		Short: "Hash the files of your own lists again",
+		Annotations: prints(ownsDocument{}),
+		Use:         "update [NAME...]",
+		Short:       "Hash the files of your own lists again",
 		Long: `Update hashes again what your own lists are made of, and publishes those that have
 changed as a new version: all lists that are active, or those named. A list of
 single files loses those that are gone. What has become as it was in a version
@@ -54,7 +55,7 @@ cannot be made does not keep the others from it.`,
 						return err
 					}
 					t := explain(err)
-					a.tui.trouble(t)
+					a.tui.trouble(t.Error.Message, t.Error.Advice)
 					a.code = max(a.code, t.exit)
 					continue
 				}

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -20,8 +21,9 @@ import (
 func (a *app) reportCommand() *cobra.Command {
 	var file, conf string
 	cmd := &cobra.Command{
-		Use:   "report --html FILE",
-		Short: "Write a page about what is vouched for, what is not, and what to do next",
+		Annotations: prints(report.Report{}),
+		Use:         "report --html FILE",
+		Short:       "Write a page about what is vouched for, what is not, and what to do next",
 		Long: `Report gathers what digestd knows into one page: executables by directory and
 list, packages by state and key, what is not vouched for and why, decisions as they were made, and what to do next.
 The page is one file that needs no network and runs no script; a file of that name is replaced when the new one is
@@ -32,7 +34,7 @@ It says of each executable below the root whether an active list names its path;
 		Args:    exactly(),
 		PreRunE: func(*cobra.Command, []string) error {
 			if file == "" && !a.json {
-				return errorf("report needs --html FILE, or --json")
+				return fmt.Errorf("report needs --html FILE, or --json")
 			}
 			return nil
 		},
@@ -56,7 +58,7 @@ It says of each executable below the root whether an active list names its path;
 				return r.HTML(a.tui.out)
 			default:
 				if err := writeWhole(file, r); err != nil {
-					return errorf("cannot write the report: %w", err)
+					return fmt.Errorf("cannot write the report: %w", err)
 				}
 			}
 			if a.json {

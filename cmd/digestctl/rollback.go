@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/digestd/digestd/cmd/digestctl/client"
@@ -18,25 +19,12 @@ permission back; and shows what was decided.`,
 		a.rollbackGrantCommand(), a.rollbackRevokeCommand(), a.rollbackLogCommand())
 }
 
-// reasonFlag adds the flag without which nothing is recorded.
-func reasonFlag(cmd *cobra.Command, reason *string) {
-	cmd.Flags().StringVarP(reason, "reason", "r", "", "why, as `TEXT`: it is recorded with your user")
-	cmd.MarkFlagRequired("reason")
-	cmd.RegisterFlagCompletionFunc("reason", cobra.NoFileCompletions)
-	// Before cobra, which would only say that the flag is required.
-	cmd.PreRunE = func(*cobra.Command, []string) error {
-		if strings.TrimSpace(*reason) == "" {
-			return errorf("%s needs --reason TEXT: it is recorded with your user", verbName(cmd))
-		}
-		return nil
-	}
-}
-
 func (a *app) rollbackGrantCommand() *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Use:   "grant NEVRA --reason TEXT",
-		Short: "Permit one older version, once",
+		Annotations: prints(api.Grant{}),
+		Use:         "grant NEVRA --reason TEXT",
+		Short:       "Permit one older version, once",
 		Long: `Grant permits a package to go back to exactly the version given, once. The next
 installation of it uses the grant up; a floor set later takes it back. NEVRA may be
 without its epoch, as rpm -q prints it: it is then that which the package has here.`,
@@ -62,8 +50,9 @@ without its epoch, as rpm -q prints it: it is then that which the package has he
 
 func (a *app) rollbackRevokeCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "revoke NEVRA",
-		Short: "Take back a grant that was not used",
+		Annotations: prints(done{}),
+		Use:         "revoke NEVRA",
+		Short:       "Take back a grant that was not used",
 		Long: `Revoke takes back a grant that was not used. What is installed already stays
 active; a floor keeps it out.`,
 		Args:              exactly("NEVRA"),
@@ -86,8 +75,8 @@ type done struct {
 	Package string `json:"package"`
 }
 
-// logDocument is what log and rollback log print for programs.
-type logDocument struct {
+// rollbackDocument is what rollback log prints for programs.
+type rollbackDocument struct {
 	Events []api.Event `json:"events"`
 	Total  uint32      `json:"total"`
 }
@@ -95,13 +84,14 @@ type logDocument struct {
 func (a *app) rollbackLogCommand() *cobra.Command {
 	var number uint32
 	cmd := &cobra.Command{
-		Use:   "log",
-		Short: "Show what was refused, granted, revoked and kept out, newest first",
+		Annotations: prints(rollbackDocument{}),
+		Use:         "log",
+		Short:       "Show what was refused, granted, revoked and kept out, newest first",
 		Long: `Log shows the decisions about versions, newest first: what was refused or kept
 without a list for being older, grants and floors, and who made them and why.`,
 		Args: exactly(),
 		RunE: a.verb(func(ctx context.Context, c *client.Client, _ []string) error {
-			doc := logDocument{Events: []api.Event{}}
+			doc := rollbackDocument{Events: []api.Event{}}
 			var err error
 			doc.Total, err = c.RollbackLog(ctx, number, func(page []api.Event) {
 				doc.Events = append(doc.Events, page...)
@@ -156,4 +146,18 @@ func kindStyle(kind string) style {
 		return warn
 	}
 	return plain
+}
+
+// decided are packages in the log of decisions, by the kinds of these.
+func decided(kinds ...string) func(ctx context.Context, c *client.Client, prefix string, args []string) ([]cobra.Completion, error) {
+	return func(ctx context.Context, c *client.Client, _ string, _ []string) (offers []cobra.Completion, err error) {
+		_, err = c.RollbackLog(ctx, api.MaxPage, func(page []api.Event) {
+			for _, e := range page {
+				if slices.Contains(kinds, e.Kind) {
+					offers = append(offers, e.NEVRA)
+				}
+			}
+		})
+		return offers, err
+	}
 }

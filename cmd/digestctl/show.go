@@ -25,8 +25,9 @@ type shownList struct {
 func (a *app) showCommand() *cobra.Command {
 	var files bool
 	cmd := &cobra.Command{
-		Use:   "show PACKAGE",
-		Short: "Show everything about the lists of a package",
+		Annotations: prints(showDocument{}),
+		Use:         "show PACKAGE",
+		Short:       "Show everything about the lists of a package",
 		Long: `Show prints everything about the lists of a package: state and reason, the key
 that vouches for it, digests and counter; with --files also the files and their
 digests. It exits with 3 when no list of that package is known.`,
@@ -104,20 +105,4 @@ func keyOf(fingerprint, owner string) string {
 		return fingerprint
 	}
 	return owner + ", " + fingerprint
-}
-
-func withAlgo(algo, digest string) string {
-	if digest == "" {
-		return ""
-	}
-	return algo + ":" + digest
-}
-
-// pathOf returns a path's bytes, which safe spells out, rather than the
-// replacement characters that travelled.
-func pathOf(path string, raw []byte) string {
-	if len(raw) > 0 {
-		return string(raw)
-	}
-	return path
 }

@@ -16,8 +16,9 @@ import (
 
 func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "status",
-		Short: "Show how digestd is and what it keeps",
+		Annotations: prints(api.Status{}),
+		Use:         "status",
+		Short:       "Show how digestd is and what it keeps",
 		Long: `Status shows how digestd is, what it keeps and what needs an administrator.
 
 It exits with 0 when all is well and with 3 when there are errors or warnings.`,
@@ -220,12 +221,3 @@ func severityStyle(severity string) style {
 	}
 	return plain
 }
-
-func joined(name, meaning string) string {
-	if meaning == "" {
-		return name
-	}
-	return name + ": " + meaning
-}
-
-func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }

@@ -12,10 +12,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os/user"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -102,10 +100,10 @@ func (t *tui) labelled(mark string, width int, name, text string) {
 }
 
 // trouble reports an error: what failed, then what to do next.
-func (t *tui) trouble(e trouble) {
-	fmt.Fprintln(t.err, "digestctl: "+safe(e.Error.Message))
-	if e.Error.Advice != "" {
-		fmt.Fprintln(t.err, "  "+safe(e.Error.Advice))
+func (t *tui) trouble(message, advice string) {
+	fmt.Fprintln(t.err, "digestctl: "+safe(message))
+	if advice != "" {
+		fmt.Fprintln(t.err, "  "+safe(advice))
 	}
 }
 
@@ -138,38 +136,4 @@ func safe(s string) string {
 		s = s[n:]
 	}
 	return b.String()
-}
-
-// moment prints a time as the reader's clock shows it, "" for none.
-func moment(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.Local().Format("2006-01-02 15:04:05")
-}
-
-// count prints a number with its noun.
-func count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return strconv.Itoa(n) + " " + many
-}
-
-// whoever names a user as the machine knows them.
-func whoever(uid uint32) string {
-	id := strconv.FormatUint(uint64(uid), 10)
-	if u, err := user.LookupId(id); err == nil {
-		return u.Username
-	}
-	return "uid " + id
-}
-
-// without cuts a subject off a text about it that begins with it, or has it once
-// more after a colon: what it is about stands there already.
-func without(subject, text string) string {
-	if subject == "" {
-		return text
-	}
-	return strings.ReplaceAll(strings.TrimPrefix(text, subject+": "), ": "+subject+": ", ": ")
 }

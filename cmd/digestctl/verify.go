@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
@@ -35,9 +36,9 @@ func (a *app) scopeFlags(cmd *cobra.Command, s *scope) {
 func (s *scope) check(cmd *cobra.Command, args []string) error {
 	switch chosen := len(args) + len(s.packages); {
 	case s.all && chosen > 0:
-		return errorf("%s takes either --all, or PATH and --package", verbName(cmd))
+		return fmt.Errorf("%s takes either --all, or PATH and --package", verbName(cmd))
 	case !s.all && chosen == 0:
-		return errorf("%s needs PATH, --package or --all", verbName(cmd))
+		return fmt.Errorf("%s needs PATH, --package or --all", verbName(cmd))
 	}
 	return nil
 }
@@ -59,8 +60,9 @@ func (a *app) verifyCommand() *cobra.Command {
 	var s scope
 	var findings bool
 	cmd := &cobra.Command{
-		Use:   "verify PATH...|--package PACKAGE|--all",
-		Short: "Compare the files on disk with what is vouched for",
+		Annotations: prints(verifyDocument{}),
+		Use:         "verify PATH...|--package PACKAGE|--all",
+		Short:       "Compare the files on disk with what is vouched for",
 		Long: `Verify reads files and compares them with the lists that vouch for them: what was
 changed, what is missing, what is bound to a wrong list, and which executables no
 list includes: files that may be executed, libraries and kernel modules. PATH is

@@ -19,10 +19,11 @@ type versionDocument struct {
 
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the versions of digestctl and digestd",
-		Long:  "Version prints the versions of digestctl and of the digestd that runs, if one does.",
-		Args:  exactly(),
+		Annotations: prints(versionDocument{}),
+		Use:         "version",
+		Short:       "Print the versions of digestctl and digestd",
+		Long:        "Version prints the versions of digestctl and of the digestd that runs, if one does.",
+		Args:        exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a.started = true
 			doc := versionDocument{Digestctl: api.Version}

@@ -26,8 +26,9 @@ type watchLine struct {
 
 func (a *app) watchCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "watch",
-		Short: "Show what digestd does, as it happens",
+		Annotations: prints(watchLine{}),
+		Use:         "watch",
+		Short:       "Show what digestd does, as it happens",
 		Long: `Watch prints a line for each thing that digestd does from now on: lists that come
 and go, what is refused, keys that are revoked, tampering, transactions that end, and changes of how it is. It goes
 on when digestd restarts, and waits for one that is not there. Interrupt it to end it.

@@ -5,10 +5,7 @@ package main
 import (
 	"cmp"
 	"context"
-	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/daemon/api"
@@ -22,8 +19,9 @@ type whyDocument struct {
 
 func (a *app) whyCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "why PATH...",
-		Short: "Say whether files are vouched for, by what, or exactly why not",
+		Annotations: prints(whyDocument{}),
+		Use:         "why PATH...",
+		Short:       "Say whether files are vouched for, by what, or exactly why not",
 		Long: `Why says of each file whether it is vouched for: by which list, package, version
 and key; or exactly why not, and what to do about it. For root digestd reads the
 file; for others digestctl does, with the rights of its user. Files that the kernel
@@ -58,28 +56,6 @@ when there is no such file.`,
 	}
 }
 
-// absolute makes path absolute as the kernel would read it: "link/.." is the
-// directory above where link leads, not the one that holds it. A link at the end
-// stays, for the daemon to follow.
-func absolute(path string) (string, error) {
-	if slices.Contains(strings.Split(path, "/"), "..") {
-		// Not filepath.Dir, which takes ".." back by the letter.
-		cut := strings.LastIndexByte(path, '/') + 1
-		dir, base := path[:cut], path[cut:]
-		if base == ".." {
-			dir, base = path, ""
-		}
-		if real, err := filepath.EvalSymlinks(dir); err == nil {
-			path = filepath.Join(real, base)
-		}
-	}
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return "", errorf("cannot tell where %s is: %w", path, err)
-	}
-	return abs, nil
-}
-
 // whyCode is the exit code for several answers: the one an administrator must
 // look at wins.
 func whyCode(list []api.Why) int {
@@ -95,9 +71,6 @@ func whyCode(list []api.Why) int {
 	}
 	return code
 }
-
-// shownLists is how many lists are printed of a file that several know.
-const shownLists = 3
 
 // why prints the answer, then why, then the facts, then what to do.
 func (t *tui) why(arg string, w api.Why) {

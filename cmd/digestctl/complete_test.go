@@ -10,9 +10,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/spf13/cobra"
 )
 
 // A shell at a terminal completes the name of a package when a tabulator is
@@ -83,11 +80,4 @@ func TestCompletionAtATerminal(t *testing.T) {
 	until("digestctl show bash ")
 	screen.WriteString("\n")
 	until("bash-5.2-1.x86_64: active")
-}
-
-func TestFit(t *testing.T) {
-	got := fit([]cobra.Completion{"bash", "bash", "bash-$(id)", "ba sh", "bad\x1b[2J", "zsh", "", "bat\twhat `it` is: $x"}, "ba")
-	if diff := cmp.Diff([]cobra.Completion{"bash", "bat\twhat it is: x"}, got); diff != "" {
-		t.Error(diff)
-	}
 }

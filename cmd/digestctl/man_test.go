@@ -13,6 +13,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/digestd/digestd/cmd/digestctl/cli"
+	"github.com/digestd/digestd/cmd/digestctl/man"
+	"github.com/digestd/digestd/cmd/digestctl/terminal"
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/spf13/cobra"
 )
@@ -20,10 +23,10 @@ import (
 // TestManual holds docs/digestctl.md and the manual pages to the commands: they
 // are made from them, with go test ./cmd/digestctl -run TestManual -update.
 func TestManual(t *testing.T) {
-	root := (&app{tui: newTUI(nil, nil)}).root()
-	p := page(root)
+	root := rootCommand((&cli.App{UI: terminal.New(nil, nil)}))
+	p := man.Page(root)
 	files := map[string][]byte{"../../docs/digestctl.md": p.Markdown(), "../../docs/man/digestctl.1": p.Roff()}
-	for _, v := range verbPages(root) {
+	for _, v := range man.Pages(root) {
 		files["../../docs/man/"+v.Name+".1"] = v.Roff()
 	}
 	there, err := filepath.Glob("../../docs/man/*.1")
@@ -60,15 +63,15 @@ func TestManualIsComplete(t *testing.T) {
 			if c.Long == "" {
 				t.Errorf("%s has no description", c.CommandPath())
 			}
-			_, group := c.Annotations[groupMark]
-			shape := c.Annotations[documentMark]
+			_, group := c.Annotations[cli.GroupMark]
+			shape := c.Annotations[cli.DocumentMark]
 			if !group && shape == "" {
 				t.Errorf("%s has no document", c.CommandPath())
 			}
 			documented++
 		}
 	}
-	visit((&app{tui: newTUI(nil, nil)}).root())
+	visit(rootCommand((&cli.App{UI: terminal.New(nil, nil)})))
 	if documented < 40 {
 		t.Errorf("only %d commands are there", documented)
 	}

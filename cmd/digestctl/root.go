@@ -8,35 +8,49 @@ import (
 	"os"
 	"slices"
 
+	"github.com/digestd/digestd/cmd/digestctl/advisories"
+	"github.com/digestd/digestd/cmd/digestctl/cli"
+	"github.com/digestd/digestd/cmd/digestctl/decide"
+	"github.com/digestd/digestd/cmd/digestctl/format"
+	"github.com/digestd/digestd/cmd/digestctl/keys"
+	"github.com/digestd/digestd/cmd/digestctl/machine"
+	"github.com/digestd/digestd/cmd/digestctl/man"
+	"github.com/digestd/digestd/cmd/digestctl/order"
+	"github.com/digestd/digestd/cmd/digestctl/own"
+	"github.com/digestd/digestd/cmd/digestctl/query"
+	"github.com/digestd/digestd/cmd/digestctl/terminal"
+	"github.com/digestd/digestd/cmd/digestctl/verify"
 	"github.com/spf13/cobra"
 )
 
 // run carries out one command line and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	a := &app{tui: newTUI(stdout, stderr)}
-	root := a.root()
+	a := &cli.App{UI: terminal.New(stdout, stderr)}
+	root := rootCommand(a)
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
-		return a.code
+		return a.Code
 	}
-	if !a.started {
+	if !a.Started {
 		// What is wrong with a command line may have hidden the flag from cobra.
-		a.json = a.json || slices.Contains(args, "--json")
-		err = usage(err, cmd.CommandPath())
+		a.JSON = a.JSON || slices.Contains(args, "--json")
+		err = cli.Usage(err, cmd.CommandPath())
 	}
-	trouble := explain(err)
-	if a.json {
-		a.tui.json(trouble)
+	trouble := cli.Explain(err)
+	if a.JSON {
+		a.UI.JSON(trouble)
 	} else {
-		a.tui.trouble(trouble.Error.Message, trouble.Error.Advice)
+		a.UI.Trouble(trouble.Error.Message, trouble.Error.Advice)
 	}
-	return trouble.exit
+	return trouble.Exit
 }
 
-func (a *app) root() *cobra.Command {
+// rootCommand assembles the command of its verbs, in the order in which help and
+// manual have them.
+func rootCommand(a *cli.App) *cobra.Command {
 	cobra.EnableCommandSorting = false // what is asked most often comes first
 	root := &cobra.Command{
 		Use:   "digestctl",
@@ -49,19 +63,21 @@ prints it.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRun: func(*cobra.Command, []string) {
-			a.tui.setUp(a.quiet, a.noColor || os.Getenv("NO_COLOR") != "")
+			a.UI.SetUp(a.Quiet, a.NoColor || os.Getenv("NO_COLOR") != "")
 		},
 	}
 	flags := root.PersistentFlags()
-	flags.BoolVar(&a.json, "json", false, "print one JSON document")
-	flags.BoolVarP(&a.quiet, "quiet", "q", false, "print errors only")
-	flags.BoolVar(&a.noColor, "no-color", false, "use no colors, like NO_COLOR=1")
-	flags.StringVar(&a.bus, "bus", "system", "use the D-Bus at `ADDRESS`")
+	flags.BoolVar(&a.JSON, "json", false, "print one JSON document")
+	flags.BoolVarP(&a.Quiet, "quiet", "q", false, "print errors only")
+	flags.BoolVar(&a.NoColor, "no-color", false, "use no colors, like NO_COLOR=1")
+	flags.StringVar(&a.Bus, "bus", "system", "use the D-Bus at `ADDRESS`")
 	root.RegisterFlagCompletionFunc("bus", cobra.FixedCompletions([]cobra.Completion{"system"}, cobra.ShellCompDirectiveDefault))
 	root.AddCommand(
-		a.statusCommand(), a.listCommand(), a.showCommand(), a.whyCommand(), a.syncCommand(), a.watchCommand(),
-		a.verifyCommand(), a.fixCommand(),
-		a.logCommand(), a.rollbackCommand(), a.floorCommand(), a.denyCommand(), a.advisoriesCommand(), a.ownCommand(), a.orderCommand(), a.formatCommand(), a.keysCommand(), a.doctorCommand(), a.reportCommand(), a.imaPolicyCommand(), a.versionCommand(), a.manCommand(),
+		query.Status(a), query.List(a), query.Show(a), query.Why(a), verify.Sync(a), query.Watch(a),
+		verify.Verify(a), verify.Fix(a),
+		query.Log(a), decide.Rollback(a), decide.Floor(a), decide.Deny(a), advisories.Command(a),
+		own.Command(a), order.Command(a), format.Command(a), keys.Command(a),
+		machine.Doctor(a), machine.Report(a), machine.IMAPolicy(a), query.Version(a), man.Command(a),
 	)
 	completeNothing(root)
 	return root

@@ -7,10 +7,10 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
+	"github.com/digestd/digestd/cmd/digestctl/terminal"
 	"github.com/digestd/digestd/daemon/bus/bustest"
 	"github.com/google/go-cmp/cmp"
 )
@@ -128,7 +128,7 @@ func TestWatch(t *testing.T) {
 	watch.wants("tampered    tlv-intruder")
 	w.daemon.setVariant("degraded")
 	w.server.Changed()
-	watch.wants("now         Problems 2, State degraded, Transaction true, Verified " + moment(noon) + ", VerifyErrors 3")
+	watch.wants("now         Problems 2, State degraded, Transaction true, Verified " + terminal.Moment(noon) + ", VerifyErrors 3")
 	w.daemon.setVariant("")
 	w.server.TransactionFinished(3, 1)
 	watch.wants("transaction ended: 3 published, 1 withdrawn")
@@ -172,16 +172,4 @@ func TestWatchForPrograms(t *testing.T) {
 	w.stop()
 	wants(`{"event": "Left", "fields": {}}`)
 	watch.interrupt()
-}
-
-// A signal of a newer digestd's is shown as it is.
-func TestWatchSaysWhatItDoesNotKnow(t *testing.T) {
-	_, kind, text := wordsFor("MoonRose", map[string]any{"phase": "full", "at": uint32(3)})
-	if got := kind + ": " + text; got != "MoonRose: at 3, phase full" {
-		t.Errorf("got %q", got)
-	}
-	_, kind, text = wordsFor("JobFinished", map[string]any{"job": uint64(3), "ok": false, "result": map[string]any{"message": "no room"}})
-	if got := kind + ": " + text; !strings.HasSuffix(got, "3 failed: no room") {
-		t.Errorf("got %q", got)
-	}
 }

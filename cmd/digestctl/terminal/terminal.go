@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package terminal says what the terminal is that a program talks to a person on.
+// Package terminal is how digestctl talks to a person: lines, facts, tables, progress,
+// and words for what is counted and when it was. It knows neither commands nor
+// digestd.
 package terminal
 
 import (

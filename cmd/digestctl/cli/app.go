@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cli is what the verbs of digestctl have in common: the flags of every
+// command line, how they reach digestd, what their errors and exit codes mean, and
+// what shells complete. What a single verb does is in packages above.
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/digestd/digestd/cmd/digestctl/client"
+	"github.com/digestd/digestd/cmd/digestctl/terminal"
+	"github.com/spf13/cobra"
+)
+
+// App is one run of the command: what its flags say and where its words go.
+type App struct {
+	UI      *terminal.UI
+	Bus     string
+	JSON    bool
+	Quiet   bool
+	NoColor bool
+	Started bool // a verb began, so what goes wrong is no matter of usage
+	Code    int  // the exit code of a verb that ran but has bad news
+}
+
+// Verb makes the function that cobra runs of one that talks to the daemon.
+func (a *App) Verb(fn func(ctx context.Context, c *client.Client, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		a.Started = true
+		c, err := client.Dial(cmd.Context(), a.Bus)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return fn(cmd.Context(), c, args)
+	}
+}
+
+// GroupMark is the annotation of commands that only hold others.
+const GroupMark = "group"
+
+// Group makes a command that only holds others refuse to run alone.
+func Group(use, short, long string, commands ...*cobra.Command) *cobra.Command {
+	g := &cobra.Command{Use: use, Short: short, Long: long, Args: cobra.ArbitraryArgs, Annotations: map[string]string{GroupMark: ""}}
+	g.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return fmt.Errorf("%s needs one of: %s", VerbName(cmd), subcommands(cmd))
+		}
+		return fmt.Errorf("%s has no %q; it has: %s", VerbName(cmd), args[0], subcommands(cmd))
+	}
+	g.AddCommand(commands...)
+	return g
+}
+
+func subcommands(cmd *cobra.Command) string {
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	return strings.Join(names, ", ")
+}

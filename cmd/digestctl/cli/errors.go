@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/digestd/digestd/cmd/digestctl/client"
+	"github.com/digestd/digestd/cmd/digestctl/userfile"
+	"github.com/digestd/digestd/daemon/api"
+)
+
+// The exit codes; ExitCodes is their promise.
+const (
+	ExitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	ExitBad         = 3
+	ExitNoFile      = 4
+	exitDenied      = 5
+	exitUnreachable = 6
+	exitUnchanged   = 7
+)
+
+// ExitCodes is what the manual says of them.
+var ExitCodes = []struct {
+	Code    int
+	Meaning string
+}{
+	{ExitOK, "Success, and the answer is good news: vouched for, all is well."},
+	{exitFailed, "It failed: digestd could not do it, was interrupted, is busy or did not answer in time."},
+	{exitUsage, "The command line makes no sense, or digestd cannot make sense of an argument."},
+	{ExitBad, "The answer is bad news: a file is not vouched for, digestd needs somebody, there is nothing of that name."},
+	{ExitNoFile, "There is no such file (`why`, `verify`, `fix`, `deny`)."},
+	{exitDenied, "You may not do that; root may, and whom polkit lets."},
+	{exitUnreachable, "digestd, or the bus, cannot be reached."},
+	{exitUnchanged, "Nothing was changed: it is so already."},
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct {
+	error
+	command string // whose help says what does
+}
+
+// Usage makes an error of what is wrong with a command line; the help of the command
+// says what is right.
+func Usage(err error, command string) error { return usageError{err, command} }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func (e usageError) advice() string {
+	// cobra appends suggestions on lines of their own, after a tab each.
+	_, suggestions, _ := strings.Cut(e.Error(), "\n\t")
+	if first, _, _ := strings.Cut(suggestions, "\n"); first != "" {
+		return "did you mean " + e.command + " " + first + "?"
+	}
+	return "see " + e.command + " --help"
+}
+
+// Trouble is an error as it is told: what failed, and what to do next.
+type Trouble struct {
+	Error api.Error `json:"error"`
+	Exit  int       `json:"-"`
+}
+
+// Explain turns whatever went wrong into words and an exit code. Reasons come
+// from where they are known; advice is given here, where the user is known.
+func Explain(err error) Trouble {
+	var (
+		usage       usageError
+		ours        *api.Error
+		unreachable *client.Unreachable
+		noFile      userfile.NoFileError
+	)
+	t := func(exit int, code api.Code, message, advice string) Trouble {
+		return Trouble{Error: api.Error{Code: code, Message: message, Advice: advice}, Exit: exit}
+	}
+	switch {
+	case errors.As(err, &usage):
+		message, _, _ := strings.Cut(err.Error(), "\n")
+		return t(exitUsage, "Usage", message, usage.advice())
+	case errors.As(err, &unreachable) && unreachable.Bus != "":
+		return t(exitUnreachable, "Unreachable", err.Error(), "is D-Bus running? try: systemctl status dbus")
+	case errors.As(err, &unreachable):
+		return t(exitUnreachable, "Unreachable", err.Error(), "start it: systemctl start digestd")
+	case errors.As(err, &ours):
+		exit := exitFailed
+		switch ours.Code {
+		case api.NotFound:
+			exit = ExitBad
+		case api.InvalidArgument:
+			exit = exitUsage
+		case api.AccessDenied:
+			exit = exitDenied
+		case api.Unchanged:
+			exit = exitUnchanged
+		}
+		return Trouble{Error: *ours, Exit: exit}
+	case errors.As(err, &noFile):
+		return t(ExitNoFile, api.NotFound, err.Error(), "")
+	case errors.Is(err, context.Canceled):
+		return t(exitFailed, api.Failed, "interrupted", "")
+	case errors.Is(err, context.DeadlineExceeded):
+		return t(exitFailed, api.Failed, "digestd did not answer in time", "see what it does: journalctl -u digestd")
+	}
+	return explainBus(err)
+}
+
+// explainBus explains the errors that the bus itself answers with, and others by
+// their words alone.
+func explainBus(err error) Trouble {
+	t := Trouble{Error: api.Error{Code: api.Failed, Message: err.Error()}, Exit: exitFailed}
+	switch client.BusError(err) {
+	case "AccessDenied":
+		t.Error = api.Error{Code: api.AccessDenied, Message: "the bus does not let you: " + err.Error(), Advice: "run it with sudo"}
+		t.Exit = exitDenied
+	case "UnknownMethod", "InvalidArgs":
+		t.Error.Advice = "digestctl and digestd differ in version; compare: digestctl version"
+	case "NoReply", "Timeout", "TimedOut":
+		t.Error.Message = "digestd did not answer: " + err.Error()
+		t.Error.Advice = "see what it does: journalctl -u digestd"
+	}
+	return t
+}

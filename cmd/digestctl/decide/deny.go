@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package decide is the verbs by which an administrator decides what may be active:
+// denials, floors, and rollbacks that are permitted.
+package decide
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/digestd/digestd/cmd/digestctl/cli"
+	"github.com/digestd/digestd/cmd/digestctl/client"
+	"github.com/digestd/digestd/cmd/digestctl/terminal"
+	"github.com/digestd/digestd/cmd/digestctl/userfile"
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/spf13/cobra"
+)
+
+// Deny is digestctl deny.
+func Deny(a *cli.App) *cobra.Command {
+	var reason, ticket, until string
+	cmd := &cobra.Command{
+		Annotations: cli.Prints(api.Denial{}),
+		Use:         "deny FILE|DIGEST|PACKAGE[<VERSION] --reason TEXT",
+		Short:       "Deny a file's content or a package, whoever signed it; list, lift, export and import that",
+		Long: `Deny records that a content, or versions of a package, must not be trusted on this
+machine. At once a denied content leaves every list: a list that has it is
+replaced by one without it. A denied package loses its list, and in mode enforce
+rpm refuses to install it, with the reason; in the other modes it can be
+installed, but never has a list. A denial outlives removal and reinstallation of
+what it is about, until it expires or is lifted.
+
+FILE has a slash in it, and is denied by its content as it is now, wherever that
+turns up. DIGEST is sha256, sha384 or sha512 in hexadecimal digits, with or
+without the name and a colon before it. PACKAGE is a name, name.arch, or
+name-[epoch:]version-release.arch for one version; with <VERSION, quoted, it is
+all versions below [epoch:]version[-release]. A version without an epoch is of the
+epoch that the package has here, as rpm -q prints none; of a package that nothing
+is known of, it is meant in every epoch. To deny what is already denied
+gives it a new reason, ticket and end. A package that is called like a command
+below is named with its architecture.`,
+		Example: "  digestctl deny /usr/bin/miner --reason 'found by an incident'\n" +
+			"  digestctl deny 'openssl<3.0.7-18' --reason 'remote code execution' --ticket CVE-2022-3602\n" +
+			"  digestctl deny bash-5.1-2.x86_64 --reason 'regression' --expires 30d",
+		Args: cli.Exactly("FILE, DIGEST or PACKAGE"),
+		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
+			expires, err := parseEnd(until, time.Now())
+			if err != nil {
+				return cli.Usage(err, "digestctl deny")
+			}
+			what, path := args[0], ""
+			if strings.Contains(what, "/") {
+				if path, err = userfile.Absolute(what); err == nil {
+					what, err = digestsOf(ctx, path)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			denial, err := c.Deny(ctx, what, api.Clean(path), reason, ticket, expires)
+			if err != nil {
+				return err
+			}
+			if a.JSON {
+				return a.UI.JSON(denial)
+			}
+			a.UI.Say(terminal.Good, "%s is denied", denialSubject(denial))
+			printDenial(a.UI, denial)
+			if denial.Lists == 0 {
+				a.UI.Fact("lists", "none has it now")
+			}
+			return nil
+		}),
+		ValidArgsFunction: cli.OrFiles(a.Asking(cli.PackageNames)),
+	}
+	cmd.Flags().StringVarP(&ticket, "ticket", "t", "", "where to read more, as `ID`: for example a CVE")
+	cmd.Flags().StringVarP(&until, "expires", "e", "", "end it by itself: at the end of a `DATE` (2027-01-31, or a whole RFC 3339 time), or after 90d, 2w, 12h")
+	cli.ReasonFlag(cmd, &reason)
+	cmd.AddCommand(denyListCommand(a), denyLiftCommand(a), denyExportCommand(a), denyImportCommand(a))
+	return cmd
+}
+
+// parseEnd reads when something ends: a date, which it includes, a time, or a
+// duration from now.
+func parseEnd(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	end, err := time.Parse(time.RFC3339, text)
+	if day, bad := time.ParseInLocation(time.DateOnly, text, time.Local); bad == nil {
+		end, err = day.AddDate(0, 0, 1), nil
+	}
+	if err != nil {
+		if end, err = addDuration(text, now); err != nil {
+			return end, fmt.Errorf("deny: --expires is a date, a time or a duration such as 90d, not %q", text)
+		}
+	}
+	if !end.After(now) {
+		return end, fmt.Errorf("deny: --expires %s has gone by already", text)
+	}
+	if end.UTC().Year() > 9999 {
+		return end, fmt.Errorf("deny: --expires %s is too far away", text)
+	}
+	return end, nil
+}
+
+func addDuration(text string, now time.Time) (time.Time, error) {
+	const most = 100 * 366 // days
+	for suffix, days := range map[string]int{"d": 1, "w": 7} {
+		if digits, ok := strings.CutSuffix(text, suffix); ok {
+			n, err := strconv.ParseUint(digits, 10, 16)
+			if err != nil || n*uint64(days) > most {
+				return now, fmt.Errorf("%q is no number of days", digits)
+			}
+			return now.AddDate(0, 0, int(n)*days), nil
+		}
+	}
+	d, err := time.ParseDuration(text)
+	return now.Add(d), err
+}
+
+// denialsDocument is what deny list prints for programs.
+type denialsDocument struct {
+	Denials []api.Denial `json:"denials"`
+	Total   uint32       `json:"total"`
+}
+
+func denyListCommand(a *cli.App) *cobra.Command {
+	return &cobra.Command{
+		Annotations: cli.Prints(denialsDocument{}),
+		Use:         "list",
+		Short:       "List what is denied",
+		Long: `List prints what is denied, why, until when, and how many lists are withheld by it
+or leave out its content.`,
+		Args: cli.Exactly(),
+		RunE: a.Verb(func(ctx context.Context, c *client.Client, _ []string) error {
+			doc, err := allDenials(ctx, c)
+			if err != nil {
+				return err
+			}
+			if a.JSON {
+				return a.UI.JSON(doc)
+			}
+			if len(doc.Denials) == 0 {
+				a.UI.Say(terminal.Plain, "nothing is denied")
+				return nil
+			}
+			printDenials(a.UI, doc.Denials)
+			return nil
+		}),
+	}
+}
+
+func allDenials(ctx context.Context, c *client.Client) (doc denialsDocument, err error) {
+	doc.Denials = []api.Denial{}
+	doc.Total, err = c.Denials(ctx, 0, func(page []api.Denial) {
+		doc.Denials = append(doc.Denials, page...)
+	})
+	return doc, err
+}
+
+func denyLiftCommand(a *cli.App) *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Annotations: cli.Prints(api.Denial{}),
+		Use:         "lift ID|WHAT --reason TEXT",
+		Short:       "Take a denial back",
+		Long: `Lift takes a denial back: lists that were withheld by it return, and those that
+left out its content have it again, unless something else speaks against them.
+WHAT is a denial's ID, the path it was found at, or what it is about, as deny
+list prints it.`,
+		Args:              cli.Exactly("ID or WHAT"),
+		ValidArgsFunction: cli.OrFiles(a.Asking(denied)),
+		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
+			what := args[0]
+			if strings.Contains(what, "/") {
+				path, err := userfile.Absolute(what)
+				if err != nil {
+					return err
+				}
+				what = api.Clean(path)
+			}
+			denial, err := c.DenialLift(ctx, what, reason)
+			if err != nil {
+				return err
+			}
+			if a.JSON {
+				return a.UI.JSON(denial)
+			}
+			a.UI.Say(terminal.Good, "%s is not denied any more", denialSubject(denial))
+			if denial.Lists > 0 {
+				a.UI.Say(terminal.Plain, "  %s may return", terminal.Count(denial.Lists, "list", "lists"))
+			}
+			return nil
+		}),
+	}
+	cli.ReasonFlag(cmd, &reason)
+	return cmd
+}
+
+// denialSubject names what a denial is about: a file by its path.
+func denialSubject(d api.Denial) string {
+	if d.Path != "" {
+		return d.Path
+	}
+	return d.What
+}
+
+// printDenial prints the facts of one.
+func printDenial(t *terminal.UI, d api.Denial) {
+	t.Fact("id", "%s", d.ID)
+	for _, digest := range d.Digests {
+		t.Fact("content", "%s", digest)
+	}
+	t.Fact("because", "%s", d.Reason)
+	t.Fact("ticket", "%s", d.Ticket)
+	t.Fact("until", "%s", terminal.Moment(d.Expires))
+	if d.Lists > 0 {
+		t.Fact("lists", "%s withheld or without it now", terminal.Count(d.Lists, "is", "are"))
+	}
+	if !d.Foreign {
+		t.Fact("to lift", "digestctl deny lift %s --reason WHY", d.ID)
+	}
+}
+
+func printDenials(t *terminal.UI, denials []api.Denial) {
+	rows := make([][]terminal.Cell, len(denials))
+	for i, d := range denials {
+		until := "lifted"
+		if !d.Expires.IsZero() {
+			until = terminal.Moment(d.Expires)
+		}
+		by := d.By
+		if !d.Foreign {
+			by = terminal.Whoever(d.UID)
+		}
+		rows[i] = []terminal.Cell{{Text: d.ID}, {Text: denialShort(d), Style: terminal.Bad}, {Text: until}, {Text: strconv.Itoa(d.Lists)}, {Text: by}, {Text: d.Ticket}, {Text: d.Reason}}
+	}
+	t.Table([]terminal.Column{{Title: "ID"}, {Title: "DENIED"}, {Title: "UNTIL"}, {Title: "LISTS", Number: true}, {Title: "BY"}, {Title: "TICKET"}, {Title: "WHY"}}, rows)
+}
+
+// denialShort names a content by its path, or by as much of its digest as tells
+// it from others; --json has all of it.
+func denialShort(d api.Denial) string {
+	const few = 23
+	if s := denialSubject(d); len(d.Digests) == 0 || d.Path != "" || len(s) <= few {
+		return s
+	}
+	return d.What[:few] + "..."
+}
+
+// denied are the denials that can be lifted here.
+func denied(ctx context.Context, c *client.Client, _ string, _ []string) (offers []cobra.Completion, err error) {
+	_, err = c.Denials(ctx, api.MaxPage, func(page []api.Denial) {
+		for _, d := range page {
+			if !d.Foreign {
+				offers = append(offers, cobra.CompletionWithDesc(d.ID, d.What))
+			}
+		}
+	})
+	return offers, err
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package decide
+
+import (
+	"context"
+	"strings"
+
+	"github.com/digestd/digestd/cmd/digestctl/cli"
+	"github.com/digestd/digestd/cmd/digestctl/client"
+	"github.com/digestd/digestd/cmd/digestctl/terminal"
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/spf13/cobra"
+)
+
+// Floor is digestctl floor.
+func Floor(a *cli.App) *cobra.Command {
+	return cli.Group("floor", "Keep versions of a package below a floor out",
+		`Floor sets, clears and lists the versions below which nothing of a package may be
+active. A floor acts at once: an installed version below it loses its list.`,
+		floorSetCommand(a), floorClearCommand(a), floorListCommand(a))
+}
+
+// floorDocument is what floor set prints for programs.
+type floorDocument struct {
+	Package string `json:"package"`
+	EVR     string `json:"evr"`
+}
+
+func floorSetCommand(a *cli.App) *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Annotations: cli.Prints(floorDocument{}),
+		Use:         "set PACKAGE [EPOCH:]VERSION-RELEASE --reason TEXT",
+		Short:       "Let nothing older than a version be active",
+		Long: `Set lets nothing of a package below the version given be active from now on: an
+installed version below it loses its list at once, and older grants are void.
+PACKAGE is a name, for every architecture of it, also those never seen; or
+name.arch. A version without an epoch is of the epoch that the package has here.`,
+		Example:           "  digestctl floor set openssl 3.0.7-18 --reason CVE-2022-3602",
+		Args:              cli.Exactly("PACKAGE", "VERSION-RELEASE"),
+		ValidArgsFunction: a.Asking(cli.PackageNames, versionsOf),
+		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
+			if err := c.FloorSet(ctx, args[0], args[1], reason); err != nil {
+				return err
+			}
+			if a.JSON {
+				return a.UI.JSON(floorDocument{args[0], args[1]})
+			}
+			a.UI.Say(terminal.Good, "nothing of %s below %s may be active now", args[0], args[1])
+			return nil
+		}),
+	}
+	cli.ReasonFlag(cmd, &reason)
+	return cmd
+}
+
+func floorClearCommand(a *cli.App) *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Annotations: cli.Prints(done{}),
+		Use:         "clear PACKAGE --reason TEXT",
+		Short:       "Remove a floor",
+		Long: `Clear removes the floor of a package. Versions older than the newest that was ever
+active stay out all the same; see digestctl rollback grant.`,
+		Args:              cli.Exactly("PACKAGE"),
+		ValidArgsFunction: a.Asking(floored),
+		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
+			if err := c.FloorClear(ctx, args[0], reason); err != nil {
+				return err
+			}
+			if a.JSON {
+				return a.UI.JSON(done{args[0]})
+			}
+			a.UI.Say(terminal.Good, "%s has no floor any more", args[0])
+			return nil
+		}),
+	}
+	cli.ReasonFlag(cmd, &reason)
+	return cmd
+}
+
+// floorsDocument is what floor list prints for programs.
+type floorsDocument struct {
+	Floors []api.Floor `json:"floors"`
+}
+
+func floorListCommand(a *cli.App) *cobra.Command {
+	return &cobra.Command{
+		Annotations: cli.Prints(floorsDocument{}),
+		Use:         "list",
+		Short:       "List the floors that were set",
+		Long: `List prints the floors, with the highest version that was ever active of each
+package, and who set them and why.`,
+		Args: cli.Exactly(),
+		RunE: a.Verb(func(ctx context.Context, c *client.Client, _ []string) error {
+			floors, err := c.Floors(ctx)
+			if err != nil {
+				return err
+			}
+			if a.JSON {
+				return a.UI.JSON(floorsDocument{floors})
+			}
+			if len(floors) == 0 {
+				a.UI.Say(terminal.Plain, "no floor is set")
+				return nil
+			}
+			printFloors(a.UI, floors)
+			return nil
+		}),
+	}
+}
+
+func printFloors(t *terminal.UI, floors []api.Floor) {
+	rows := make([][]terminal.Cell, len(floors))
+	for i, f := range floors {
+		by := ""
+		if f.By != nil {
+			by = terminal.Whoever(f.By.UID)
+		}
+		rows[i] = []terminal.Cell{{Text: f.Package}, {Text: f.EVR}, {Text: f.High}, {Text: terminal.Moment(f.When)}, {Text: by}, {Text: f.Reason}}
+	}
+	t.Table([]terminal.Column{{Title: "PACKAGE"}, {Title: "FLOOR"}, {Title: "HIGHEST"}, {Title: "SET"}, {Title: "BY"}, {Title: "WHY"}}, rows)
+}
+
+// versionsOf are the versions of the package before that are here.
+func versionsOf(ctx context.Context, c *client.Client, _ string, args []string) (offers []cobra.Completion, err error) {
+	lists, err := c.Show(ctx, args[0])
+	for _, l := range lists {
+		if n, err := nevra.Parse(l.NEVRA); err == nil {
+			offers = append(offers, cobra.CompletionWithDesc(strings.TrimPrefix(n.EVR.String(), "0:"), l.State))
+		}
+	}
+	return offers, err
+}
+
+// floored are the packages that have a floor.
+func floored(ctx context.Context, c *client.Client, _ string, _ []string) (offers []cobra.Completion, err error) {
+	floors, err := c.Floors(ctx)
+	for _, f := range floors {
+		offers = append(offers, cobra.CompletionWithDesc(f.Package, "floor "+f.EVR))
+	}
+	return offers, err
+}

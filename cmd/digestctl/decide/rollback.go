@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package decide
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/digestd/digestd/cmd/digestctl/cli"
+	"github.com/digestd/digestd/cmd/digestctl/client"
+	"github.com/digestd/digestd/cmd/digestctl/terminal"
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/spf13/cobra"
+)
+
+// Rollback is digestctl rollback.
+func Rollback(a *cli.App) *cobra.Command {
+	return cli.Group("rollback", "Permit a package to go back to an older version",
+		`Rollback permits a package to go back to one exact version, once; takes such a
+permission back; and shows what was decided.`,
+		rollbackGrantCommand(a), rollbackRevokeCommand(a), rollbackLogCommand(a))
+}
+
+func rollbackGrantCommand(a *cli.App) *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Annotations: cli.Prints(api.Grant{}),
+		Use:         "grant NEVRA --reason TEXT",
+		Short:       "Permit one older version, once",
+		Long: `Grant permits a package to go back to exactly the version given, once. The next
+installation of it uses the grant up; a floor set later takes it back. NEVRA may be
+without its epoch, as rpm -q prints it: it is then that which the package has here.`,
+		Example:           "  digestctl rollback grant bash-5.1-2.x86_64 --reason 'regression in 5.2, ticket 4711'",
+		Args:              cli.Exactly("NEVRA"),
+		ValidArgsFunction: a.Asking(decided("rollback-refused")),
+		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
+			grant, err := c.RollbackGrant(ctx, args[0], reason)
+			if err != nil {
+				return err
+			}
+			if a.JSON {
+				return a.UI.JSON(grant)
+			}
+			a.UI.Say(terminal.Good, "%s may be installed once, though newer was active", grant.Package)
+			a.UI.Say(terminal.Plain, "  take it back with: digestctl rollback revoke %s", grant.Package)
+			return nil
+		}),
+	}
+	cli.ReasonFlag(cmd, &reason)
+	return cmd
+}
+
+func rollbackRevokeCommand(a *cli.App) *cobra.Command {
+	return &cobra.Command{
+		Annotations: cli.Prints(done{}),
+		Use:         "revoke NEVRA",
+		Short:       "Take back a grant that was not used",
+		Long: `Revoke takes back a grant that was not used. What is installed already stays
+active; a floor keeps it out.`,
+		Args:              cli.Exactly("NEVRA"),
+		ValidArgsFunction: a.Asking(decided("granted")),
+		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
+			if err := c.RollbackRevoke(ctx, args[0]); err != nil {
+				return err
+			}
+			if a.JSON {
+				return a.UI.JSON(done{args[0]})
+			}
+			a.UI.Say(terminal.Good, "the grant for %s is taken back", args[0])
+			return nil
+		}),
+	}
+}
+
+// done is what a verb prints for programs that has nothing but success to tell.
+type done struct {
+	Package string `json:"package"`
+}
+
+// rollbackDocument is what rollback log prints for programs.
+type rollbackDocument struct {
+	Events []api.Event `json:"events"`
+	Total  uint32      `json:"total"`
+}
+
+func rollbackLogCommand(a *cli.App) *cobra.Command {
+	var number uint32
+	cmd := &cobra.Command{
+		Annotations: cli.Prints(rollbackDocument{}),
+		Use:         "log",
+		Short:       "Show what was refused, granted, revoked and kept out, newest first",
+		Long: `Log shows the decisions about versions, newest first: what was refused or kept
+without a list for being older, grants and floors, and who made them and why.`,
+		Args: cli.Exactly(),
+		RunE: a.Verb(func(ctx context.Context, c *client.Client, _ []string) error {
+			doc := rollbackDocument{Events: []api.Event{}}
+			var err error
+			doc.Total, err = c.RollbackLog(ctx, number, func(page []api.Event) {
+				doc.Events = append(doc.Events, page...)
+			})
+			if err != nil {
+				return err
+			}
+			if a.JSON {
+				return a.UI.JSON(doc)
+			}
+			if len(doc.Events) == 0 {
+				a.UI.Say(terminal.Plain, "nothing was decided yet")
+				return nil
+			}
+			printEvents(a.UI, doc.Events)
+			return nil
+		}),
+	}
+	cmd.Flags().Uint32VarP(&number, "lines", "n", 50, "print at most `N` entries, 0 for all")
+	return cmd
+}
+
+func printEvents(t *terminal.UI, events []api.Event) {
+	rows := make([][]terminal.Cell, len(events))
+	for i, e := range events {
+		rows[i] = []terminal.Cell{{Text: terminal.Moment(e.When)}, {Text: e.Kind, Style: kindStyle(e.Kind)}, {Text: eventSubject(e)}, {Text: terminal.Whoever(e.Actor.UID)}, {Text: eventText(e)}}
+	}
+	t.Table([]terminal.Column{{Title: "WHEN"}, {Title: "WHAT"}, {Title: "PACKAGE"}, {Title: "BY"}, {Title: "WHY"}}, rows)
+}
+
+func eventSubject(e api.Event) string {
+	for _, s := range []string{e.NEVRA, e.Package, e.List} {
+		if s != "" {
+			return s
+		}
+	}
+	return "-"
+}
+
+func eventText(e api.Event) string {
+	if e.Text != "" {
+		return terminal.Without(eventSubject(e), e.Text)
+	}
+	return e.Reason
+}
+
+func kindStyle(kind string) terminal.Style {
+	switch {
+	case strings.Contains(kind, "refused"), strings.Contains(kind, "tamper"):
+		return terminal.Bad
+	case strings.Contains(kind, "grant"), strings.Contains(kind, "floor"):
+		return terminal.Warn
+	}
+	return terminal.Plain
+}
+
+// decided are packages in the log of decisions, by the kinds of these.
+func decided(kinds ...string) func(ctx context.Context, c *client.Client, prefix string, args []string) ([]cobra.Completion, error) {
+	return func(ctx context.Context, c *client.Client, _ string, _ []string) (offers []cobra.Completion, err error) {
+		_, err = c.RollbackLog(ctx, api.MaxPage, func(page []api.Event) {
+			for _, e := range page {
+				if slices.Contains(kinds, e.Kind) {
+					offers = append(offers, e.NEVRA)
+				}
+			}
+		})
+		return offers, err
+	}
+}

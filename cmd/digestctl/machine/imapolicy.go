@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package machine
+
+import (
+	"fmt"
+
+	"github.com/digestd/digestd/cmd/digestctl/cli"
+	"github.com/digestd/digestd/kernel"
+	"github.com/spf13/cobra"
+)
+
+// imaPolicyDocument is what ima-policy prints for programs.
+type imaPolicyDocument struct {
+	DigestCache bool            `json:"digest_cache"`
+	Rules       []imaPolicyRule `json:"rules"`
+}
+
+type imaPolicyRule struct {
+	Rule string `json:"rule"`
+	Why  string `json:"why,omitzero"`
+}
+
+// IMAPolicy is digestctl ima-policy.
+func IMAPolicy(a *cli.App) *cobra.Command {
+	var p kernel.IMAPolicy
+	var kind string
+	cmd := &cobra.Command{
+		Annotations: cli.Prints(imaPolicyDocument{}),
+		Use:         "ima-policy",
+		Short:       "Print an IMA policy that lets the kernel enforce the lists",
+		Long: `Ima-policy prints the rules by which this machine's kernel refuses what no list
+vouches for, each with its reason, to be checked and put into /etc/ima/ima-policy. It changes nothing, and needs no
+digestd that runs. Without --kernel the rules are for the kernel that runs.`,
+		Args: cli.Exactly(),
+		RunE: func(*cobra.Command, []string) error {
+			switch kind {
+			case "digest-cache":
+				p.DigestCache = true
+			case "stock":
+			case "":
+				p.DigestCache = kernel.Detect("/").DigestCache == kernel.Yes
+			default:
+				return fmt.Errorf("ima-policy: --kernel is digest-cache or stock, not %q", kind)
+			}
+			rules, err := p.Rules()
+			if err != nil {
+				return err
+			}
+			a.Started = true
+			if a.JSON {
+				doc := imaPolicyDocument{DigestCache: p.DigestCache}
+				for _, r := range rules {
+					doc.Rules = append(doc.Rules, imaPolicyRule{Rule: r.Text, Why: r.Why})
+				}
+				return a.UI.JSON(doc)
+			}
+			text, err := p.Text()
+			if err == nil {
+				_, err = a.UI.Out.Write([]byte(text))
+			}
+			return err
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&kind, "kernel", "", "for a kernel with the Integrity Digest Cache (`digest-cache`), or without (stock)")
+	cmd.RegisterFlagCompletionFunc("kernel", cobra.FixedCompletions([]cobra.Completion{"digest-cache", "stock"}, cobra.ShellCompDirectiveNoFileComp))
+	flags.StringVar(&p.Usage, "usage", "data", "the value of digest_cache= that the kernel knows: data or `content`")
+	flags.IntVar(&p.PCR, "measure", 0, "measure lists and files, too, into this `PCR`: 8 to 14, but not 10")
+	cmd.RegisterFlagCompletionFunc("usage", cobra.FixedCompletions([]cobra.Completion{"data", "content"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package machine
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/digestd/digestd/cmd/digestctl/cli"
+	"github.com/digestd/digestd/cmd/digestctl/client"
+	"github.com/digestd/digestd/cmd/digestctl/report"
+	"github.com/digestd/digestd/cmd/digestctl/terminal"
+	"github.com/digestd/digestd/cmd/digestctl/userfile"
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/config"
+	"github.com/spf13/cobra"
+)
+
+// Report is digestctl report.
+func Report(a *cli.App) *cobra.Command {
+	var file, conf string
+	cmd := &cobra.Command{
+		Annotations: cli.Prints(report.Report{}),
+		Use:         "report --html FILE",
+		Short:       "Write a page about what is vouched for, what is not, and what to do next",
+		Long: `Report gathers what digestd knows into one page: executables by directory and
+list, packages by state and key, what is not vouched for and why, decisions as they were made, and what to do next.
+The page is one file that needs no network and runs no script; a file of that name is replaced when the new one is
+complete. With --json the same facts are printed, with or without a page.
+
+It says of each executable below the root whether an active list names its path; contents are not read.`,
+		Example: "  sudo digestctl report --html /root/digestd.html\n  digestctl report --json",
+		Args:    cli.Exactly(),
+		PreRunE: func(*cobra.Command, []string) error {
+			if file == "" && !a.JSON {
+				return fmt.Errorf("report needs --html FILE, or --json")
+			}
+			return nil
+		},
+		RunE: a.Verb(func(ctx context.Context, c *client.Client, _ []string) error {
+			p := &terminal.Progress{UI: a.UI, Off: a.Quiet || a.JSON}
+			r, err := report.Gather(ctx, source{c}, p.Show)
+			if err == nil {
+				p.Show("checking", 0, 0)
+				r.Findings = doctorOf(a, conf, func(context.Context) (api.Status, error) { return r.Status, nil }).Examine(ctx)
+				r.Host, _ = os.Hostname()
+				r.Advise()
+				err = ctx.Err()
+			}
+			p.End()
+			if err != nil {
+				return err
+			}
+			switch file {
+			case "":
+			case "-":
+				return r.HTML(a.UI.Out)
+			default:
+				if err := writeWhole(file, r); err != nil {
+					return fmt.Errorf("cannot write the report: %w", err)
+				}
+			}
+			if a.JSON {
+				return a.UI.JSON(r)
+			}
+			a.UI.Say(terminal.Good, "%s: %s to do next", file, terminal.Count(len(r.Next), "thing", "things"))
+			return nil
+		}),
+	}
+	cmd.Flags().StringVar(&file, "html", "", "write the page to `FILE`, or - for standard output")
+	cmd.Flags().StringVar(&conf, "config", config.DefaultPath, "digestd's configuration is in `FILE`, for its checks")
+	cmd.MarkFlagFilename("html", "html")
+	return cmd
+}
+
+// writeWhole writes a page under its name when it is complete and on disk, for
+// its owner alone to read: it names files of all users.
+func writeWhole(name string, r *report.Report) (err error) {
+	if err := userfile.MayReplace(name); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".digestctl-report-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	w := bufio.NewWriter(f)
+	if err := r.HTML(w); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}
+
+// source asks digestd for what a report shows.
+type source struct{ *client.Client }
+
+func (s source) Lists(ctx context.Context) (lists []api.List, err error) {
+	lists = []api.List{}
+	_, err = s.Client.Lists(ctx, "", 0, func(page []api.List) { lists = append(lists, page...) })
+	return lists, err
+}
+
+func (s source) Denials(ctx context.Context) (denials []api.Denial, err error) {
+	denials = []api.Denial{}
+	_, err = s.Client.Denials(ctx, 0, func(page []api.Denial) { denials = append(denials, page...) })
+	return denials, err
+}
+
+// Verified returns what the latest verification came to. What it found is for
+// those who may verify; nobody is asked for a password for the sake of a page.
+func (s source) Verified(ctx context.Context, most int) (report.Verified, error) {
+	v := report.Verified{Findings: []api.Finding{}, Hidden: os.Geteuid() != 0}
+	var err error
+	var none *api.Error
+	if v.Verification, err = s.Verification(ctx); errors.As(err, &none) && none.Code == api.NotFound {
+		return report.Verified{Findings: v.Findings}, nil
+	}
+	if err != nil || v.Hidden {
+		return v, err
+	}
+	_, err = s.Findings(ctx, 0, maxFindingsRead, func(page []api.Finding) {
+		for _, f := range page {
+			if f.Severity == api.SeverityError && !f.Fixed && len(v.Findings) < most {
+				v.Findings = append(v.Findings, f)
+			}
+		}
+	})
+	return v, err
+}
+
+// maxFindingsRead is how many findings are looked through.
+const maxFindingsRead = 20_000
+
+func (s source) Decisions(ctx context.Context, most int) (events []api.Event, total int, err error) {
+	events = []api.Event{}
+	_, err = s.Log(ctx, api.LogFilter{}, 0, func(page []api.Event) {
+		for _, e := range page {
+			// What packages come and go with an update is no decision.
+			if audit.Lookup(e.Kind).Priority >= audit.Info {
+				continue
+			}
+			if total++; len(events) < most {
+				events = append(events, e)
+			}
+		}
+	})
+	return events, total, err
+}
+
+func (s source) Why(ctx context.Context, path string) (api.Why, error) {
+	return s.Ask(ctx, path)
+}
+
+func (s source) Files(ctx context.Context, list string, fn func(api.File)) error {
+	_, err := s.Client.Files(ctx, list, func(page []api.File) {
+		for _, f := range page {
+			fn(f)
+		}
+	})
+	return err
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package man makes the manual of digestctl from its commands.
+package man
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/digestd/digestd/cmd/digestctl/cli"
+	"github.com/digestd/digestd/cmd/digestctl/userfile"
+	"github.com/digestd/digestd/daemon/manual"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Command writes the manual pages; the Makefile runs it.
+func Command(a *cli.App) *cobra.Command {
+	return &cobra.Command{
+		Use:    "man DIRECTORY",
+		Short:  "Write the manual pages",
+		Hidden: true,
+		Args:   cli.Exactly("DIRECTORY"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a.Started = true
+			for _, p := range append(Pages(cmd.Root()), Page(cmd.Root())) {
+				if err := userfile.Write(filepath.Join(args[0], p.Name+".1"), p.Roff(), 0o644); err != nil {
+					return fmt.Errorf("cannot write the manual pages: %w", err)
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// Page makes the manual page of the command tree.
+func Page(root *cobra.Command) *manual.Page {
+	p := &manual.Page{Name: root.Name(), Number: 1, About: lowerFirst(root.Short)}
+	p.Section("Synopsis")
+	p.Literal("digestctl [--json] [--quiet] [--no-color] [--bus ADDRESS] COMMAND [ARGUMENT...]")
+	p.Section("Description")
+	p.Text(root.Long)
+	p.Section("Options")
+	flags(p, root.PersistentFlags())
+	p.Section("Commands")
+	commands(p, root)
+	p.Section("Exit status")
+	for _, e := range cli.ExitCodes {
+		p.Item(fmt.Sprint(e.Code), e.Meaning)
+	}
+	p.Text("Of several files, `why` exits with 3 if one that exists is not vouched for.")
+	p.Section("Output for programs")
+	p.Text("With `--json` a command prints one document on standard output, also when it fails: then it is " +
+		"`{\"error\": Error}`, whose code may also be Usage or Unreachable. Structs are those of org.digestd1(5), with the same " +
+		"keys; times are RFC 3339, durations are in nanoseconds, bytes are base64. Keys are only ever added.")
+	documents(p, root)
+	p.Section("Environment")
+	p.Item("NO_COLOR", "Colors are used on terminals only, and not at all if this is set to anything.")
+	p.Item("TERM", "Neither colors nor progress if it is `dumb`.")
+	p.Item("DBUS_SYSTEM_BUS_ADDRESS", "Where the system bus is.")
+	p.Section("See also")
+	var pages []string
+	for _, v := range Pages(root) {
+		pages = append(pages, v.Name+"(1)")
+	}
+	p.Text(strings.Join(pages, ", ") + ", digestd(8), digestd.conf(5), org.digestd1(5), rpm(8)")
+	return p
+}
+
+// shown reports whether a command has a place in the manual.
+func shown(c *cobra.Command) bool { return c.IsAvailableCommand() && c.Name() != "help" }
+
+// grouped reports whether a command only holds others.
+func grouped(c *cobra.Command) bool {
+	_, group := c.Annotations[cli.GroupMark]
+	return group
+}
+
+// commands adds what can be run, groups last in their own words.
+func commands(p *manual.Page, cmd *cobra.Command) {
+	for _, c := range cmd.Commands() {
+		switch {
+		case !shown(c):
+		case c.Name() == "completion":
+			p.Subsection("completion bash|fish|zsh")
+			p.Text("Completion prints a script that teaches a shell to complete the commands; `--help` says how to load it.")
+		case grouped(c):
+			commands(p, c)
+		default:
+			p.Subsection(cli.VerbName(c) + strings.TrimPrefix(c.Use, c.Name()))
+			described(p, c)
+			commands(p, c)
+		}
+	}
+}
+
+// documents adds what the commands below one print for programs.
+func documents(p *manual.Page, cmd *cobra.Command) {
+	for _, c := range cmd.Commands() {
+		document(p, c)
+		documents(p, c)
+	}
+}
+
+// document adds what a command itself prints for programs.
+func document(p *manual.Page, c *cobra.Command) {
+	if shape, prints := c.Annotations[cli.DocumentMark]; prints {
+		p.Item(cli.VerbName(c), "`"+shape+"`")
+	}
+}
+
+// described adds what is to be said of one command.
+func described(p *manual.Page, c *cobra.Command) {
+	long(p, c.Long)
+	flags(p, c.LocalNonPersistentFlags())
+	if c.Example != "" {
+		p.Literal(strings.ReplaceAll(strings.TrimPrefix(c.Example, "  "), "\n  ", "\n"))
+	}
+}
+
+// Pages are the pages of the verbs, each with those it holds.
+func Pages(root *cobra.Command) (pages []*manual.Page) {
+	for _, c := range root.Commands() {
+		if shown(c) && c.Name() != "completion" {
+			pages = append(pages, verbPage(c))
+		}
+	}
+	return pages
+}
+
+func verbPage(c *cobra.Command) *manual.Page {
+	p := &manual.Page{Name: c.Root().Name() + "-" + c.Name(), Number: 1, About: lowerFirst(c.Short)}
+	p.Section("Synopsis")
+	var lines []string
+	for _, s := range append([]*cobra.Command{c}, c.Commands()...) {
+		if shown(s) && !grouped(s) || s == c && !grouped(c) {
+			lines = append(lines, c.Root().Name()+" "+cli.VerbName(s)+strings.TrimPrefix(s.Use, s.Name())+optional(s))
+		}
+	}
+	p.Literal(strings.Join(lines, "\n"))
+	p.Section("Description")
+	described(p, c)
+	if slices.ContainsFunc(c.Commands(), shown) {
+		p.Section("Commands")
+		commands(p, c)
+	}
+	p.Section("Output for programs")
+	p.Text("With `--json`, on standard output; digestctl(1) says more.")
+	document(p, c)
+	documents(p, c)
+	p.Section("Exit status")
+	p.Text("Those of digestctl(1): 0 for success and good news, 3 for bad news, others for what failed.")
+	p.Section("See also")
+	p.Text("digestctl(1), digestd(8), org.digestd1(5)")
+	return p
+}
+
+// optional are the flags that a synopsis has besides those its line names.
+func optional(c *cobra.Command) string {
+	var b strings.Builder
+	c.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Name == "help" || f.Hidden || strings.Contains(c.Use, "--"+f.Name) {
+			return
+		}
+		b.WriteString(" [--" + f.Name)
+		if value, _ := pflag.UnquoteUsage(f); value != "" {
+			b.WriteString(" " + value)
+		}
+		b.WriteByte(']')
+	})
+	return b.String()
+}
+
+// long adds a description; a paragraph that is indented stays as it is.
+func long(p *manual.Page, text string) {
+	for part := range strings.SplitSeq(text, "\n\n") {
+		if lines, indented := strings.CutPrefix(strings.Trim(part, "\n"), "  "); indented {
+			p.Literal(strings.ReplaceAll(lines, "\n  ", "\n"))
+			continue
+		}
+		p.Text(part)
+	}
+}
+
+func flags(p *manual.Page, set *pflag.FlagSet) {
+	set.VisitAll(func(f *pflag.Flag) {
+		if f.Name == "help" {
+			return
+		}
+		term := "--" + f.Name
+		if f.Shorthand != "" {
+			term = "-" + f.Shorthand + ", " + term
+		}
+		value, usage := pflag.UnquoteUsage(f)
+		if value != "" {
+			term += " " + value
+		}
+		if value != "" && f.DefValue != "" {
+			usage += "; " + f.DefValue + " unless told"
+		}
+		p.Item(term, upperFirst(usage)+".")
+	})
+}
+
+func lowerFirst(s string) string { return strings.ToLower(s[:1]) + s[1:] }
+func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

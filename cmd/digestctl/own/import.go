@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package own
+
+import (
+	"context"
+	"errors"
+	"path"
+
+	"github.com/digestd/digestd/cmd/digestctl/cli"
+	"github.com/digestd/digestd/cmd/digestctl/client"
+	"github.com/digestd/digestd/cmd/digestctl/scan"
+	"github.com/digestd/digestd/cmd/digestctl/userfile"
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist/imalog"
+	"github.com/spf13/cobra"
+)
+
+func ownImportCommand(a *cli.App) *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Annotations: cli.Prints(ownDocument{}),
+		Use:         "import NAME FILE",
+		Short:       "Take a list over that was made and signed elsewhere",
+		Long: `Import publishes a list that was made and signed elsewhere, in the tlv format with a
+PKCS#7 signature, or in the rpm format with the signature of a package, as
+digest-cache-tools write it. It must be signed by a key that is trusted here: an
+X.509 certificate (*.crt, *.pem, *.der) in /etc/digestd/keys.d, or for a package
+one of rpm's or there. The list is signed anew by this machine's key, and stands as
+long as the key is trusted; a file that is an older version of it is refused.`,
+		Example: "  digestctl own import appliance ./tlv-appliance --reason 'release 7'",
+		Args:    cli.Exactly("NAME", "FILE"),
+		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
+			f, err := userfile.Open(args[1])
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			old, err := c.Own(ctx, args[0])
+			var missing *api.Error
+			if err != nil && !(errors.As(err, &missing) && missing.Code == api.NotFound) {
+				return err
+			}
+			var base uint64
+			if old.State != "" && old.State != api.StateRemoved {
+				if old.Key == "" {
+					return &api.Error{Code: api.InvalidArgument, Message: args[0] + " is made of files here", Advice: "import it under another name"}
+				}
+				base = old.Version
+			}
+			upload, err := c.Upload(ctx, f)
+			if err != nil {
+				return err
+			}
+			req := api.OwnRequest{Name: args[0], Upload: upload, Base: base, Import: true, Reason: reason}
+			result, err := ownJob(a, func(report client.Progress) (api.OwnResult, error) { return c.OwnPublish(ctx, req, report) })
+			if err != nil {
+				return err
+			}
+			if a.JSON {
+				return a.UI.JSON(ownDocument{OwnResult: result})
+			}
+			printOwned(a.UI, ownDocument{OwnResult: result})
+			return nil
+		}),
+	}
+	cli.OptionalReason(cmd, &reason)
+	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) == 1 {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return cmd
+}
+
+// readLog takes the files of a measurement list in, with the digest that each had
+// when it was measured last.
+func (m *ownMaking) readLog() error {
+	m.expected = map[string]scan.Expectation{}
+	return userfile.EachMeasured(m.o.imaLog, func(e imalog.Entry) error {
+		if e.Path == "" || e.Path[0] != '/' {
+			return nil // no file's: keys, buffers, boot_aggregate
+		}
+		file, err := m.file(path.Clean(e.Path))
+		if err != nil {
+			return err
+		}
+		if _, again := m.expected[file]; !again {
+			m.listed = append(m.listed, file)
+		}
+		m.expected[file] = scan.Expectation{Algo: e.Algo, Digest: append([]byte(nil), e.Digest...)}
+		return nil
+	})
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package query
+
+import (
+	"testing"
+	"time"
+
+	"github.com/digestd/digestd/cmd/digestctl/terminal"
+	"github.com/digestd/digestd/daemon/api"
+)
+
+// midday is a time of which these tests tell.
+var midday = time.Date(2026, 7, 14, 12, 0, 0, 0, time.UTC)
+
+func TestVouched(t *testing.T) {
+	for _, c := range []struct {
+		packages, withheld int
+		want               string
+	}{
+		{0, 0, "no package is installed"},
+		{1, 0, "1 package, which is vouched for"},
+		{1, 1, "the one package is not vouched for"},
+		{812, 0, "812 packages, all vouched for"},
+		{812, 6, "806 of 812 packages are vouched for"},
+	} {
+		st := api.Status{Packages: c.packages, Lists: api.Counts{Withheld: c.withheld}}
+		if got := vouched(st); got != c.want {
+			t.Errorf("%d of %d withheld: %q", c.withheld, c.packages, got)
+		}
+	}
+}
+
+func TestVerified(t *testing.T) {
+	v := api.Verification{Ended: midday, Files: 3}
+	for errors, want := range map[int]string{
+		0: terminal.Moment(midday) + ", 3 files, all as they should be",
+		2: terminal.Moment(midday) + ", 2 of 3 files not as they should be; see: digestctl verify --findings",
+	} {
+		v.Errors = errors
+		if got := verified(v); got != want {
+			t.Errorf("%d errors: %q", errors, got)
+		}
+	}
+	if got := verified(api.Verification{}); got != "" {
+		t.Errorf("never: %q", got)
+	}
+}
+
+func TestEndStyle(t *testing.T) {
+	for days, want := range map[int]terminal.Style{-1: terminal.Bad, 1: terminal.Warn, 29: terminal.Warn, 31: terminal.Plain} {
+		if got := endStyle(midday.AddDate(0, 0, days), midday); got != want {
+			t.Errorf("in %d days: %q", days, got)
+		}
+	}
+}
+
+func TestKernelThatEnforces(t *testing.T) {
+	whole := api.Kernel{Release: "6.12", IMA: "yes", DigestCache: "yes", DefaultPath: "/etc/digest_lists", Appraisal: "yes", AppraiseMode: "enforce",
+		AppraiseLists: "yes", Keyring: ".ima", Enrolled: true}
+	if why := notEnforced(whole); why != "" {
+		t.Error(why)
+	}
+	for want, lack := range map[string]func(k *api.Kernel){
+		"it has no IMA":                    func(k *api.Kernel) { k.IMA = "no" },
+		"it has no Integrity Digest Cache": func(k *api.Kernel) { k.DigestCache = "no" },
+		"nothing tells whether it has the Integrity Digest Cache":                func(k *api.Kernel) { k.DigestCache = "unknown" },
+		"its IMA cannot appraise":                                                func(k *api.Kernel) { k.Appraisal = "no" },
+		"appraisal is in mode log":                                               func(k *api.Kernel) { k.AppraiseMode = "log" },
+		"its policy appraises none; see: digestctl ima-policy":                   func(k *api.Kernel) { k.AppraiseLists = "no" },
+		"nothing tells whether its policy appraises them; see: digestctl doctor": func(k *api.Kernel) { k.AppraiseLists = "unknown" },
+	} {
+		k := whole
+		lack(&k)
+		if got := notEnforced(k); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if why := refusesAll(k); why != "" {
+			t.Errorf("a kernel of which holds that %s is said to refuse every list: %s", want, why)
+		}
+	}
+}
+
+func TestKernelThatRefusesEverything(t *testing.T) {
+	whole := api.Kernel{Release: "6.12", IMA: "yes", DigestCache: "yes", DefaultPath: "/etc/digest_lists", Appraisal: "yes", AppraiseMode: "enforce",
+		AppraiseLists: "yes", Modsig: "yes", Keyring: ".ima", Enrolled: true}
+	if why := refusesAll(whole); why != "" {
+		t.Error(why)
+	}
+	for want, lack := range map[string]func(k *api.Kernel){
+		"it does not know the certificate that signs them; see: digestctl keys enrol --help": func(k *api.Kernel) { k.Enrolled = false },
+		"it verifies no appended signatures, which lists have":                               func(k *api.Kernel) { k.Modsig = "no" },
+		`it looks for them in "/etc/digest_lists\n", with the line break that echo adds; see: digestctl doctor`: func(k *api.Kernel) {
+			k.DefaultPath += "\n"
+		},
+	} {
+		k := whole
+		lack(&k)
+		if got := refusesAll(k); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if why := notEnforced(k); why != "" {
+			t.Errorf("a kernel that refuses everything, for %s, is said to enforce nothing: %s", want, why)
+		}
+	}
+}

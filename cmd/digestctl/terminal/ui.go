@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package terminal
+
+// Everything said to a person goes through this file. Its rules: answers go to
+// standard output, errors and progress to standard error. A line says one thing,
+// begins with what it is about and ends without a full stop. Text that came from
+// elsewhere is printed with its control characters spelled out, for a package's
+// name must not move the cursor. Colors repeat what the words say already.
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// UI writes to a person, or JSON to a program.
+type UI struct {
+	Out, Err io.Writer
+	Quiet    bool // nothing but errors is said
+	color    bool
+	live     bool // standard error is a terminal: progress may be redrawn
+	width    int  // columns of the terminal, 0 where lines may be as long as they are
+}
+
+// New makes one whose answers go to out, and all else to err.
+func New(out, err io.Writer) *UI { return &UI{Out: out, Err: err} }
+
+// SetUp takes in what the command line says, and looks what the terminal can do.
+func (t *UI) SetUp(quiet, plain bool) {
+	t.Quiet = quiet
+	t.color = !plain && Is(t.Out)
+	t.live = Is(t.Err)
+	t.width = Columns(t.Out)
+}
+
+// Style is an ANSI color.
+type Style string
+
+// The styles: how what is said is meant.
+const (
+	Plain  Style = ""
+	Good   Style = "32"
+	Warn   Style = "33"
+	Bad    Style = "31"
+	strong Style = "1"
+	Faint  Style = "2"
+)
+
+// Paint colors a text, where colors are wanted.
+func (t *UI) Paint(s Style, text string) string {
+	if !t.color || s == Plain {
+		return text
+	}
+	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
+}
+
+// Say prints a line of its own.
+func (t *UI) Say(s Style, format string, args ...any) {
+	if !t.Quiet {
+		fmt.Fprintln(t.Out, t.Paint(s, Safe(fmt.Sprintf(format, args...))))
+	}
+}
+
+// factIndent is where the text of a fact begins.
+const factIndent = 14
+
+// Fact prints a named fact under a line; an empty one is left out.
+func (t *UI) Fact(name, format string, args ...any) { t.Colored(Plain, name, format, args...) }
+
+// Colored prints a fact that is to be seen.
+func (t *UI) Colored(s Style, name, format string, args ...any) {
+	text := Safe(fmt.Sprintf(format, args...))
+	if !t.Quiet && text != "" {
+		lines := wrap(text, t.width-factIndent)
+		for i := range lines {
+			lines[i] = t.Paint(s, lines[i])
+		}
+		text = strings.Join(lines, "\n"+strings.Repeat(" ", factIndent))
+		fmt.Fprintf(t.Out, "  %s %s\n", t.Paint(Faint, fmt.Sprintf("%-11s", name)), text)
+	}
+}
+
+// Labelled prints a text after what is said of it, first a mark of so many
+// characters, then a name; an empty one is left out. A command is not wrapped,
+// for it is there to be pasted.
+func (t *UI) Labelled(mark string, width int, name, text string) {
+	const markWidth, nameWidth = 8, 12
+	if t.Quiet || text == "" {
+		return
+	}
+	lines := []string{Safe(text)}
+	if name != "fix" {
+		lines = wrap(lines[0], t.width-markWidth-nameWidth)
+	}
+	fmt.Fprintf(t.Out, "%s%s%s\n", mark+strings.Repeat(" ", max(markWidth-width, 1)), t.Paint(Faint, fmt.Sprintf("%-*s", nameWidth, name)),
+		strings.Join(lines, "\n"+strings.Repeat(" ", markWidth+nameWidth)))
+}
+
+// Trouble reports an error: what failed, then what to do next.
+func (t *UI) Trouble(message, advice string) {
+	fmt.Fprintln(t.Err, "digestctl: "+Safe(message))
+	if advice != "" {
+		fmt.Fprintln(t.Err, "  "+Safe(advice))
+	}
+}
+
+// JSON prints a document.
+func (t *UI) JSON(v any) error {
+	enc := json.NewEncoder(t.Out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// Safe spells out what could do more than be read: control characters, those
+// that reorder text, and bytes that are no text.
+func Safe(s string) string {
+	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[0])
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		default:
+			quoted := strconv.QuoteRuneToASCII(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+		s = s[n:]
+	}
+	return b.String()
+}

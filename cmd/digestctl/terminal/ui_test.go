@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package terminal
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestWrap(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("a1", 32)
+	for _, c := range []struct {
+		text  string
+		width int
+		want  []string
+	}{
+		{"", 40, []string{""}},
+		{"one line that fits in it", 24, []string{"one line that fits in it"}},
+		{"one line that does not fit", 24, []string{"one line that does not", "fit"}},
+		{"expected " + digest + " here", 24, []string{"expected", digest, "here"}},
+		{"größer als größer als zwanzig", 20, []string{"größer als größer", "als zwanzig"}},
+		// No terminal, or one too narrow to make anything better.
+		{"one line that does not fit", 0, []string{"one line that does not fit"}},
+		{"one line that does not fit", 19, []string{"one line that does not fit"}},
+		{"one line that does not fit", -5, []string{"one line that does not fit"}},
+	} {
+		if diff := cmp.Diff(c.want, wrap(c.text, c.width)); diff != "" {
+			t.Errorf("%q in %d:\n%s", c.text, c.width, diff)
+		}
+	}
+}
+
+func TestTableOnATerminal(t *testing.T) {
+	var out strings.Builder
+	ui := New(&out, nil)
+	ui.width = 50
+	ui.Table([]Column{{"NAME", false}, {"FILES", true}, {"NOTE", false}}, [][]Cell{
+		{{Text: "a"}, {Text: "1"}, {}},
+		{{Text: "a longer name"}, {Text: "1000"}, {Text: "what is to be said of it needs more than a line"}},
+	})
+	const want = `NAME           FILES  NOTE
+a                  1
+a longer name   1000  what is to be said of it
+                      needs more than a line
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestSafe(t *testing.T) {
+	for text, want := range map[string]string{
+		"plain, größer, 日本":      "plain, größer, 日本",
+		"\x1b[2J\r\n\t\x00":      `\x1b[2J\r\n\t\x00`,
+		"\u202egnp.exe\u2066":    `\u202egnp.exe\u2066`,
+		"latin-\xe9, \uFFFD":     "latin-\\xe9, \uFFFD",
+		"\U000e0041 tag, \u0085": `\U000e0041 tag, \u0085`,
+	} {
+		if got := Safe(text); got != want {
+			t.Errorf("%q became %q, want %q", text, got, want)
+		}
+	}
+}
+
+func FuzzSafe(f *testing.F) {
+	f.Add("bash")
+	f.Add("\x1b[2J\xff\u202e")
+	f.Fuzz(func(t *testing.T, s string) {
+		got := Safe(s)
+		if strings.ContainsAny(got, "\x00\x07\x08\x1b\r\n\u0085\u009b\u202a\u202e\u2066") {
+			t.Errorf("%q became %q", s, got)
+		}
+		if Safe(got) != got {
+			t.Errorf("%q is not safe yet", got)
+		}
+	})
+}
+
+func TestWithout(t *testing.T) {
+	for _, c := range [][3]string{
+		{"a-1-1.noarch", "a-1-1.noarch: header is not signed", "header is not signed"},
+		{"a-1-1.noarch", "the list of a-1-1.noarch is withheld: a-1-1.noarch: not signed", "the list of a-1-1.noarch is withheld: not signed"},
+		{"a-1-1.noarch", "a-1-1.noarch is older than 2-1", "a-1-1.noarch is older than 2-1"},
+		{"", "anything: at all", "anything: at all"},
+	} {
+		if got := Without(c[0], c[1]); got != c[2] {
+			t.Errorf("without(%q, %q) = %q, want %q", c[0], c[1], got, c[2])
+		}
+	}
+}

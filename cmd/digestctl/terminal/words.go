@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package terminal
+
+import (
+	"fmt"
+	"os/user"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Day prints a date, "" for none.
+func Day(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format(time.DateOnly)
+}
+
+// Seconds prints a duration.
+func Seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
+
+// Joined prints a name with its meaning, if that is known.
+func Joined(name, meaning string) string {
+	if meaning == "" {
+		return name
+	}
+	return name + ": " + meaning
+}
+
+// WithAlgo prints a digest after the name of its algorithm, "" for none.
+func WithAlgo(algo, digest string) string {
+	if digest == "" {
+		return ""
+	}
+	return algo + ":" + digest
+}
+
+// PathOf returns a path's bytes, which Safe spells out, rather than the
+// replacement characters that travelled.
+func PathOf(path string, raw []byte) string {
+	if len(raw) > 0 {
+		return string(raw)
+	}
+	return path
+}
+
+// Size prints a number of bytes.
+func Size(n uint64) string {
+	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
+	value, unit := float64(n), 0
+	for ; value >= 1024 && unit < len(units)-1; unit++ {
+		value /= 1024
+	}
+	if unit == 0 {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	return fmt.Sprintf("%.1f %s", value, units[unit])
+}
+
+// Moment prints a time as the reader's clock shows it, "" for none.
+func Moment(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format("2006-01-02 15:04:05")
+}
+
+// Count prints a number with its noun.
+func Count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
+}
+
+// Whoever names a user as the machine knows them.
+func Whoever(uid uint32) string {
+	id := strconv.FormatUint(uint64(uid), 10)
+	if u, err := user.LookupId(id); err == nil {
+		return u.Username
+	}
+	return "uid " + id
+}
+
+// Without cuts a subject off a text about it that begins with it, or has it once
+// more after a colon: what it is about stands there already.
+func Without(subject, text string) string {
+	if subject == "" {
+		return text
+	}
+	return strings.ReplaceAll(strings.TrimPrefix(text, subject+": "), ": "+subject+": ", ": ")
+}
+
+// ShownLists is how many lists are printed of a file that several know.
+const ShownLists = 3

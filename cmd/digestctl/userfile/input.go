@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package userfile reads and writes the files that a user names: none without a
+// bound, none in the place of a link, and none that keeps anybody waiting.
+package userfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/digestd/digestd/daemon/api"
+	"golang.org/x/sys/unix"
+)
+
+// NoFileError is a file that is not there.
+type NoFileError struct{ error }
+
+// NoFile makes an error of a file that is not there.
+func NoFile(err error) error { return NoFileError{err} }
+
+// Interruptible is a reader that ends with a context.
+type Interruptible struct {
+	Ctx context.Context
+	R   io.Reader
+}
+
+// Read reads unless the context has ended.
+func (r Interruptible) Read(p []byte) (int, error) {
+	if err := r.Ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.R.Read(p)
+}
+
+// ReadBounded reads a file, or standard input for "-", that is not larger than
+// most.
+func ReadBounded(ctx context.Context, path string, most int64) ([]byte, error) {
+	f := os.Stdin
+	if path != "-" {
+		var err error
+		f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, NoFile(fmt.Errorf("there is no file %s", path))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot read %s: %w", path, errors.Unwrap(err))
+		}
+		defer f.Close()
+	}
+	data, err := io.ReadAll(io.LimitReader(Interruptible{ctx, f}, most+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	if int64(len(data)) > most {
+		return nil, &api.Error{Code: api.InvalidArgument, Message: path + " is too large: more than " + strconv.FormatInt(most, 10) + " bytes"}
+	}
+	return data, nil
+}
+
+// Absolute makes path absolute as the kernel would read it: "link/.." is the
+// directory above where link leads, not the one that holds it. A link at the end
+// stays, for the daemon to follow.
+func Absolute(path string) (string, error) {
+	if slices.Contains(strings.Split(path, "/"), "..") {
+		// Not filepath.Dir, which takes ".." back by the letter.
+		cut := strings.LastIndexByte(path, '/') + 1
+		dir, base := path[:cut], path[cut:]
+		if base == ".." {
+			dir, base = path, ""
+		}
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			path = filepath.Join(real, base)
+		}
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("cannot tell where %s is: %w", path, err)
+	}
+	return abs, nil
+}

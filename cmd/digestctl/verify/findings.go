@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/digestd/digestd/cmd/digestctl/cli"
+	"github.com/digestd/digestd/cmd/digestctl/client"
+	"github.com/digestd/digestd/cmd/digestctl/terminal"
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist/nevra"
+)
+
+// findings prints what a verification finds, while it goes on.
+type findings struct {
+	app       *cli.App
+	client    *client.Client
+	progress  *terminal.Progress
+	taken     uint32
+	open      bool     // the document for programs has begun
+	reinstall []string // names of packages that would put files right
+	own       []string // own lists whose files are others now
+	nowhere   int      // paths that were named and are not there
+}
+
+// maxReinstall bounds the packages that advice names.
+const maxReinstall = 12
+
+// fetch prints what was found since the last time.
+func (f *findings) fetch(ctx context.Context) error {
+	var trouble error
+	_, err := f.client.Findings(ctx, f.taken, 0, func(page []api.Finding) {
+		f.taken += uint32(len(page))
+		for _, found := range page {
+			if trouble == nil {
+				trouble = f.print(found)
+			}
+		}
+	})
+	return cmp.Or(trouble, err)
+}
+
+func (f *findings) print(found api.Finding) error {
+	f.advise(found)
+	if !f.app.JSON {
+		f.progress.End()
+		printFinding(f.app.UI, found)
+		return nil
+	}
+	separator := ",\n    "
+	if !f.open {
+		separator, f.open = "{\n  \"findings\": [\n    ", true
+	}
+	text, err := compact(found)
+	if err == nil {
+		_, err = fmt.Fprintf(f.app.UI.Out, "%s%s", separator, text)
+	}
+	return err
+}
+
+// ownName finds the name of an own list in that of a version of it, which is
+// written as a package's.
+func ownName(pkg string) (name string, own bool) {
+	rest, own := strings.CutPrefix(pkg, "own:")
+	n, err := nevra.Parse(rest)
+	return n.Name, own && err == nil
+}
+
+// compact is JSON on one line.
+func compact(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return bytes.TrimSpace(b.Bytes()), err
+}
+
+// advise remembers what would help.
+func (f *findings) advise(found api.Finding) {
+	if found.Severity == api.SeverityNotice || found.Fixed {
+		return
+	}
+	switch found.Kind {
+	case api.FindingMissing, api.FindingChanged:
+		if found.Package == "" {
+			f.nowhere++
+		} else if name, own := ownName(found.Package); own {
+			if !slices.Contains(f.own, name) {
+				f.own = append(f.own, name)
+			}
+		} else if n, err := nevra.Parse(found.Package); err == nil && !slices.Contains(f.reinstall, n.Name) {
+			f.reinstall = append(f.reinstall, n.Name)
+		}
+	}
+}
+
+// failed closes what was begun.
+func (f *findings) failed(err error) error {
+	if !f.open {
+		return err
+	}
+	trouble := cli.Explain(err)
+	text, jerr := compact(trouble.Error)
+	if jerr != nil {
+		return jerr
+	}
+	fmt.Fprintf(f.app.UI.Out, "\n  ],\n  \"error\": %s\n}\n", text)
+	f.app.Code = trouble.Exit
+	return nil
+}
+
+// ended prints what it came to.
+func (f *findings) ended(v api.Verification) error {
+	switch {
+	case v.Errors == 0:
+	case v.Errors == f.nowhere:
+		f.app.Code = cli.ExitNoFile
+	default:
+		f.app.Code = cli.ExitBad
+	}
+	if !f.app.JSON {
+		f.progress.End()
+		printVerified(f.app.UI, v, f.reinstall, f.own)
+		return nil
+	}
+	if !f.open {
+		return f.app.UI.JSON(verifyDocument{[]api.Finding{}, v})
+	}
+	text, err := json.MarshalIndent(v, "  ", "  ")
+	if err == nil {
+		_, err = fmt.Fprintf(f.app.UI.Out, "\n  ],\n  \"verification\": %s\n}\n", text)
+	}
+	return err
+}
+
+// printFinding prints one in a line.
+func printFinding(t *terminal.UI, f api.Finding) {
+	about := f.Path
+	if f.RawPath != nil {
+		about = string(f.RawPath)
+	}
+	if about == "" {
+		about = f.Package
+	}
+	style, after := terminal.Bad, ""
+	switch {
+	case f.Fixed:
+		style, after = terminal.Good, ": put right"
+	case f.Severity == api.SeverityNotice:
+		style = terminal.Plain
+	}
+	if f.Role != "" && f.Severity == api.SeverityNotice {
+		after = " (" + f.Role + ")"
+	}
+	t.Say(style, "%s %s%s", about, f.Text, after)
+}
+
+// printVerified prints a sum, then what to do.
+func printVerified(t *terminal.UI, v api.Verification, reinstall, own []string) {
+	what := fmt.Sprintf("%s of %s, %s, %s", terminal.Count(v.Files, "file", "files"), terminal.Count(v.Packages, "package", "packages"), terminal.Size(v.Bytes), terminal.Seconds(v.Duration))
+	switch v.State {
+	case api.VerifyRunning:
+		what += " so far, it goes on"
+	case api.VerifyInterrupted:
+		what += " until it was interrupted"
+	}
+	style, outcome := terminal.Good, "all as it should be"
+	if v.Errors > 0 {
+		style, outcome = terminal.Bad, strings.Join(kinds(v.Counts), ", ")
+	}
+	t.Say(style, "%s: %s", what, outcome)
+	if v.Fixed > 0 {
+		t.Say(terminal.Good, "%d put right", v.Fixed)
+	}
+	if v.Notices > 0 {
+		t.Say(terminal.Plain, "%s", terminal.Count(v.Notices, "notice that needs no action", "notices that need no action"))
+	}
+	if v.Moved > 0 {
+		t.Say(terminal.Warn, "%s changed meanwhile and must be verified again", terminal.Count(v.Moved, "package", "packages"))
+	}
+	if v.Dropped > 0 {
+		t.Say(terminal.Warn, "%s too many to be kept are counted only", terminal.Count(v.Dropped, "finding", "findings"))
+	}
+	c := v.Counts
+	if !v.Fix && c.Label+c.List > 0 {
+		t.Fact("next", "digestctl fix binds files to the right lists and publishes those that are missing")
+	}
+	if len(reinstall) > 0 {
+		more := ""
+		if n := len(reinstall) - maxReinstall; n > 0 {
+			more = fmt.Sprintf(", and %d more", n)
+			reinstall = reinstall[:maxReinstall]
+		}
+		t.Fact("next", "if nobody meant to change them, reinstall: %s%s", strings.Join(reinstall, " "), more)
+	}
+	if len(own) > 0 {
+		t.Fact("next", "if they were changed on purpose: digestctl own update %s", own[0])
+	}
+	if c.Unvouched > 0 {
+		t.Fact("next", "executables of nobody: remove them, install them from a signed package, or vouch for them: digestctl own add")
+	}
+	if c.Withheld > 0 {
+		t.Fact("next", "packages that are not vouched for: digestctl list withheld")
+	}
+}
+
+// kinds are the errors by kind, in words.
+func kinds(c api.VerifyCounts) (words []string) {
+	for _, k := range []struct {
+		n         int
+		one, many string
+	}{
+		{c.Changed, "file changed", "files changed"},
+		{c.Missing, "file missing", "files missing"},
+		{c.Unvouched, "executable of nobody", "executables of nobody"},
+		{c.Label, "file wrongly bound", "files wrongly bound"},
+		{c.List, "list missing", "lists missing"},
+		{c.Withheld, "package not vouched for", "packages not vouched for"},
+		{c.Unreadable, "thing unreadable", "things unreadable"},
+	} {
+		if k.n > 0 {
+			words = append(words, terminal.Count(k.n, k.one, k.many))
+		}
+	}
+	return words
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"context"
+
+	"github.com/digestd/digestd/cmd/digestctl/cli"
+	"github.com/digestd/digestd/cmd/digestctl/client"
+	"github.com/spf13/cobra"
+)
+
+// Fix is digestctl fix.
+func Fix(a *cli.App) *cobra.Command {
+	var s scope
+	var unlabelled bool
+	cmd := &cobra.Command{
+		Annotations: cli.Prints(verifyDocument{}),
+		Use:         "fix PATH...|--package PACKAGE|--all",
+		Short:       "Bind files to the right lists, and publish lists that are missing",
+		Long: `Fix brings the lists in step with rpm's database, as sync does, verifies as verify
+does, and binds files whose content is right to the list that vouches for them.
+It never touches the content of a file: what was changed or is missing must be
+reinstalled, and it says of which packages.
+
+It exits as verify does; what it put right is no error any more.`,
+		Example: "  digestctl fix --all\n  digestctl fix --package bash\n  digestctl fix --all --unlabelled",
+		Args:    func(cmd *cobra.Command, args []string) error { return s.check(cmd, args) },
+		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
+			req, err := s.request(args)
+			if err != nil {
+				return err
+			}
+			req.Unlabelled = unlabelled
+			return runVerification(a, ctx, c, c.Fix, req)
+		}),
+	}
+	scopeFlags(a, cmd, &s)
+	cmd.Flags().BoolVar(&unlabelled, "unlabelled", false, "bind files that are bound to no list, too")
+	return cmd
+}

@@ -5,21 +5,18 @@ package own
 import (
 	"context"
 	"errors"
-	"path"
 
 	"github.com/digestd/digestd/cmd/digestctl/cli"
 	"github.com/digestd/digestd/cmd/digestctl/client"
-	"github.com/digestd/digestd/cmd/digestctl/scan"
 	"github.com/digestd/digestd/cmd/digestctl/userfile"
 	"github.com/digestd/digestd/daemon/api"
-	"github.com/digestd/digestd/digestlist/imalog"
 	"github.com/spf13/cobra"
 )
 
-func ownImportCommand(a *cli.App) *cobra.Command {
+func importCommand(a *cli.App) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(ownDocument{}),
+		Annotations: cli.Prints(document{}),
 		Use:         "import NAME FILE",
 		Short:       "Take a list over that was made and signed elsewhere",
 		Long: `Import publishes a list that was made and signed elsewhere, in the tlv format with a
@@ -53,14 +50,14 @@ long as the key is trusted; a file that is an older version of it is refused.`,
 				return err
 			}
 			req := api.OwnRequest{Name: args[0], Upload: upload, Base: base, Import: true, Reason: reason}
-			result, err := ownJob(a, func(report client.Progress) (api.OwnResult, error) { return c.OwnPublish(ctx, req, report) })
+			result, err := job(a, func(report client.Progress) (api.OwnResult, error) { return c.OwnPublish(ctx, req, report) })
 			if err != nil {
 				return err
 			}
 			if a.JSON {
-				return a.UI.JSON(ownDocument{OwnResult: result})
+				return a.UI.JSON(document{OwnResult: result})
 			}
-			printOwned(a.UI, ownDocument{OwnResult: result})
+			printOwned(a.UI, document{OwnResult: result})
 			return nil
 		}),
 	}
@@ -72,24 +69,4 @@ long as the key is trusted; a file that is an older version of it is refused.`,
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	return cmd
-}
-
-// readLog takes the files of a measurement list in, with the digest that each had
-// when it was measured last.
-func (m *ownMaking) readLog() error {
-	m.expected = map[string]scan.Expectation{}
-	return userfile.EachMeasured(m.o.imaLog, func(e imalog.Entry) error {
-		if e.Path == "" || e.Path[0] != '/' {
-			return nil // no file's: keys, buffers, boot_aggregate
-		}
-		file, err := m.file(path.Clean(e.Path))
-		if err != nil {
-			return err
-		}
-		if _, again := m.expected[file]; !again {
-			m.listed = append(m.listed, file)
-		}
-		m.expected[file] = scan.Expectation{Algo: e.Algo, Digest: append([]byte(nil), e.Digest...)}
-		return nil
-	})
 }

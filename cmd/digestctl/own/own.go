@@ -21,17 +21,17 @@ func Command(a *cli.App) *cobra.Command {
 local programs, a container, what was measured. They are signed by this
 machine's key, and have versions: one that was replaced does not come back
 unless you grant it, as for a package, by the name own:NAME.`,
-		ownAddCommand(a), ownUpdateCommand(a), ownRemoveCommand(a), ownShowCommand(a), ownListCommand(a), ownImportCommand(a))
+		addCommand(a), updateCommand(a), removeCommand(a), showCommand(a), listCommand(a), importCommand(a))
 }
 
-// ownListDocument is what own list prints for programs.
-type ownListDocument struct {
+// listDocument is what own list prints for programs.
+type listDocument struct {
 	Lists []api.Own `json:"lists"`
 }
 
-func ownListCommand(a *cli.App) *cobra.Command {
+func listCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(ownListDocument{}),
+		Annotations: cli.Prints(listDocument{}),
 		Use:         "list",
 		Short:       "List your own lists",
 		Long:        "List prints your own lists, also those that were removed: their versions go on counting.",
@@ -42,7 +42,7 @@ func ownListCommand(a *cli.App) *cobra.Command {
 				return err
 			}
 			if a.JSON {
-				return a.UI.JSON(ownListDocument{lists})
+				return a.UI.JSON(listDocument{lists})
 			}
 			if len(lists) == 0 {
 				a.UI.Say(terminal.Plain, "there are no own lists; make one: digestctl own add NAME PATH...")
@@ -59,28 +59,28 @@ func ownListCommand(a *cli.App) *cobra.Command {
 	}
 }
 
-// ownShowDocument is what own show prints for programs.
-type ownShowDocument struct {
+// showDocument is what own show prints for programs.
+type showDocument struct {
 	api.Own
 	Entries []api.File `json:"entries,omitzero"`
 }
 
-func ownShowCommand(a *cli.App) *cobra.Command {
+func showCommand(a *cli.App) *cobra.Command {
 	var files bool
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(ownShowDocument{}),
+		Annotations: cli.Prints(showDocument{}),
 		Use:         "show NAME",
 		Short:       "Show everything about one of your own lists",
 		Long: `Show prints everything about one of your own lists; with --files also the files
 and their digests. It exits with 3 when there is no list of that name.`,
 		Args:              cli.Exactly("NAME"),
-		ValidArgsFunction: a.Asking(ownNames),
+		ValidArgsFunction: a.Asking(names),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
 			own, err := c.Own(ctx, args[0])
 			if err != nil {
 				return err
 			}
-			doc := ownShowDocument{Own: own}
+			doc := showDocument{Own: own}
 			if files && own.State == api.StateActive {
 				doc.Entries = []api.File{}
 				if _, err := c.Files(ctx, own.List, func(page []api.File) {
@@ -100,7 +100,7 @@ and their digests. It exits with 3 when there is no list of that name.`,
 	return cmd
 }
 
-func printOwn(t *terminal.UI, o ownShowDocument) {
+func printOwn(t *terminal.UI, o showDocument) {
 	t.Say(cli.StateStyle(o.State), "%s: %s", o.Name, o.State)
 	t.Fact("note", "%s", o.Text)
 	t.Fact("list", "%s", o.List)
@@ -127,8 +127,8 @@ func printOwn(t *terminal.UI, o ownShowDocument) {
 	}
 }
 
-// ownDocument is what the verbs that change an own list print for programs.
-type ownDocument struct {
+// document is what the verbs that change an own list print for programs.
+type document struct {
 	api.OwnResult
 	Skipped []skippedFile `json:"skipped,omitzero"`
 }
@@ -140,23 +140,23 @@ type skippedFile struct {
 	Error   string `json:"error"`
 }
 
-func ownRemoveCommand(a *cli.App) *cobra.Command {
+func removeCommand(a *cli.App) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(ownDocument{}),
+		Annotations: cli.Prints(document{}),
 		Use:         "rm NAME",
 		Short:       "Remove one of your own lists",
 		Long: `Rm takes one of your own lists out of the directory, and its label from files that
 were bound to it: nothing vouches for them any more, unless another list does.`,
 		Args:              cli.Exactly("NAME"),
-		ValidArgsFunction: a.Asking(ownNames),
+		ValidArgsFunction: a.Asking(names),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
-			result, err := ownJob(a, func(report client.Progress) (api.OwnResult, error) { return c.OwnRemove(ctx, args[0], reason, report) })
+			result, err := job(a, func(report client.Progress) (api.OwnResult, error) { return c.OwnRemove(ctx, args[0], reason, report) })
 			if err != nil {
 				return err
 			}
 			if a.JSON {
-				return a.UI.JSON(ownDocument{OwnResult: result})
+				return a.UI.JSON(document{OwnResult: result})
 			}
 			a.UI.Say(terminal.Good, "%s is removed: nothing of it is vouched for by it any more", result.Name)
 			a.UI.Fact("files", "%d, of which %d were bound to it", result.Files, result.Labelled)
@@ -167,14 +167,14 @@ were bound to it: nothing vouches for them any more, unless another list does.`,
 	return cmd
 }
 
-// ownJob runs a job that changes an own list, and shows its progress.
-func ownJob(a *cli.App, run func(report client.Progress) (api.OwnResult, error)) (api.OwnResult, error) {
+// job runs a job that changes an own list, and shows its progress.
+func job(a *cli.App, run func(report client.Progress) (api.OwnResult, error)) (api.OwnResult, error) {
 	p := &terminal.Progress{UI: a.UI, Off: a.JSON || a.Quiet}
 	defer p.End()
 	return run(p.Show)
 }
 
-func printOwned(t *terminal.UI, d ownDocument) {
+func printOwned(t *terminal.UI, d document) {
 	if d.Unchanged {
 		t.Say(terminal.Good, "%s is unchanged: version %d, %s", d.Name, d.Version, terminal.Count(d.Files, "file", "files"))
 		return
@@ -197,8 +197,8 @@ func printOwned(t *terminal.UI, d ownDocument) {
 	}
 }
 
-// ownNames are the owner's own lists.
-func ownNames(ctx context.Context, c *client.Client, _ string, _ []string) (offers []cobra.Completion, err error) {
+// names are the owner's own lists.
+func names(ctx context.Context, c *client.Client, _ string, _ []string) (offers []cobra.Completion, err error) {
 	lists, err := c.Owns(ctx)
 	for _, o := range lists {
 		if o.State != api.StateRemoved {

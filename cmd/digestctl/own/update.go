@@ -12,15 +12,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// ownsDocument is what own update prints for programs.
-type ownsDocument struct {
-	Lists []ownDocument `json:"lists"`
+// updateDocument is what own update prints for programs.
+type updateDocument struct {
+	Lists []document `json:"lists"`
 }
 
-func ownUpdateCommand(a *cli.App) *cobra.Command {
-	var o ownOptions
+func updateCommand(a *cli.App) *cobra.Command {
+	var o options
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(ownsDocument{}),
+		Annotations: cli.Prints(updateDocument{}),
 		Use:         "update [NAME...]",
 		Short:       "Hash the files of your own lists again",
 		Long: `Update hashes again what your own lists are made of, and publishes those that have
@@ -34,7 +34,7 @@ cannot be made does not keep the others from it.`,
 				return err
 			}
 			all := len(args) == 0
-			doc := ownsDocument{Lists: []ownDocument{}}
+			doc := updateDocument{Lists: []document{}}
 			for _, l := range lists {
 				if all && l.State == api.StateActive && l.Key == "" {
 					args = append(args, l.Name)
@@ -51,7 +51,7 @@ cannot be made does not keep the others from it.`,
 				case old.Key != "":
 					return &api.Error{Code: api.InvalidArgument, Message: name + " was made and signed elsewhere", Advice: "import the next version: digestctl own import"}
 				}
-				m := ownMaking{App: a, client: c, o: o, name: name, old: old}
+				m := making{app: a, client: c, options: o, name: name, old: old}
 				if err := m.make(ctx); err != nil {
 					if a.JSON || len(args) == 1 || ctx.Err() != nil {
 						return err

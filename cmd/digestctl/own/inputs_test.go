@@ -20,10 +20,10 @@ func TestPathStaysInRoot(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	m := &ownMaking{o: ownOptions{chroot: chroot}}
+	in := &inputs{chroot: chroot}
 	want := filepath.Join(chroot, "usr/lib/libc.so")
 	for _, path := range []string{"/usr/lib/libc.so", "/lib/libc.so", "/up/libc.so", "/near/libc.so", "/far/usr/lib/libc.so", "/usr/back/libc.so", "lib/libc.so", "/../../lib/libc.so"} {
-		if got, err := m.file(path); got != want || err != nil {
+		if got, err := in.file(path); got != want || err != nil {
 			t.Errorf("%s is %s, %v; want %s", path, got, err, want)
 		}
 	}

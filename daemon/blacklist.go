@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -25,7 +26,7 @@ const (
 	sourceKernel = "the kernel's .blacklist"
 	// useDigest marks the record of a digest that nothing may have: an entry
 	// "bin:" of the kernel's .blacklist that concerned something here.
-	useDigest = "digest"
+	useDigest = api.UseDigest
 
 	binPrefix, tbsPrefix = "bin:", "tbs:"
 )

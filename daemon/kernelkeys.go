@@ -20,7 +20,7 @@ import (
 )
 
 // useKernel marks what is in the kernel's keyrings and nothing of ours.
-const useKernel = "kernel"
+const useKernel = api.UseKernel
 
 // outOfReach passes over errors that are no news: containers keep keys from those
 // in them, and kernels lack keyrings.

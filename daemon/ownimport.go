@@ -24,7 +24,7 @@ const (
 	keyPGP  = "pgp"
 	keyX509 = "x509"
 	// useImport marks the record of a certificate that signed an imported list.
-	useImport = "import"
+	useImport = api.UseImport
 	// maxCertificate bounds a file of certificates.
 	maxCertificate = 1 << 20
 )

@@ -32,7 +32,7 @@ const (
 	oldDir = "signing-old"
 
 	// useLists marks the record of a key that signs lists, not packages.
-	useLists = "lists"
+	useLists = api.UseLists
 )
 
 // identityFiles are in the order in which they take over: the certificate last.

@@ -89,6 +89,14 @@ const (
 	KeyGone    = "gone" // its source dropped it
 )
 
+// The uses of keys that vouch for no package.
+const (
+	UseLists  = "lists"  // it signs the lists of this machine
+	UseImport = "import" // it signed lists that were imported
+	UseKernel = "kernel" // it is in a keyring of the kernel, and nothing of ours
+	UseDigest = "digest" // it is no key, but a digest that the kernel's .blacklist names
+)
+
 // Key is a certificate that vouches for packages, or ever did.
 type Key struct {
 	Fingerprint string    `json:"fingerprint"`  // lower-case hexadecimal digits; of a list signer, its subject key identifier; of a certificate that signed imported lists, SHA-256 of it

@@ -28,7 +28,7 @@ import (
 func Command(a *cli.App) *cobra.Command {
 	return cli.Group("advisories", "Keep out what a repository's advisories say is mended since",
 		`Advisories turns the advisories of a package repository into floors.`,
-		advisoriesImportCommand(a))
+		importCommand(a))
 }
 
 // advisoriesDocument is what advisories import prints for programs.
@@ -56,7 +56,7 @@ type advisoryFloor struct {
 	Done      bool     `json:"done"`
 }
 
-func advisoriesImportCommand(a *cli.App) *cobra.Command {
+func importCommand(a *cli.App) *cobra.Command {
 	var types, severities []string
 	var dry, yes bool
 	cmd := &cobra.Command{

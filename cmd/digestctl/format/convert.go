@@ -31,7 +31,7 @@ type convertedDocument struct {
 	Size    int    `json:"size"`
 }
 
-func formatConvertCommand(a *cli.App) *cobra.Command {
+func convertCommand(a *cli.App) *cobra.Command {
 	var to, key, cert string
 	var strip bool
 	cmd := &cobra.Command{

@@ -27,7 +27,7 @@ func Command(a *cli.App) *cobra.Command {
 	return cli.Group("format", "Show, check and convert list files, without digestd",
 		`Format shows, checks and converts files of digest lists: tlv or rpm, signed or not,
 by digestd or by digest-cache-tools. It needs neither digestd nor root.`,
-		formatShowCommand(a), formatCheckCommand(a), formatConvertCommand(a))
+		showCommand(a), checkCommand(a), convertCommand(a))
 }
 
 // offline makes the function that cobra runs of a verb that needs no daemon.
@@ -77,7 +77,7 @@ type formatDocument struct {
 	Lists []describedList `json:"lists"`
 }
 
-func formatShowCommand(a *cli.App) *cobra.Command {
+func showCommand(a *cli.App) *cobra.Command {
 	var files bool
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(formatDocument{}),
@@ -99,7 +99,7 @@ func completeFiles(*cobra.Command, []string, string) ([]cobra.Completion, cobra.
 	return nil, cobra.ShellCompDirectiveDefault
 }
 
-func formatCheckCommand(a *cli.App) *cobra.Command {
+func checkCommand(a *cli.App) *cobra.Command {
 	var keys []string
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(formatDocument{}),

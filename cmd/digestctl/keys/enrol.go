@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func keysEnrolCommand(a *cli.App) *cobra.Command {
+func enrolCommand(a *cli.App) *cobra.Command {
 	var where [3]bool
 	places := [...]string{api.EnrolIMA, api.EnrolMOK, api.EnrolFile}
 	cmd := &cobra.Command{

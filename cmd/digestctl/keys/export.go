@@ -21,7 +21,7 @@ type retiredDocument struct {
 	Retired []api.Retired `json:"retired"`
 }
 
-func keysExportCommand(a *cli.App) *cobra.Command {
+func exportCommand(a *cli.App) *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(retiredDocument{}),

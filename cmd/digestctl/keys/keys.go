@@ -17,12 +17,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// The uses of keys that have no part in signing.
-const (
-	useKernel = "kernel" // in a keyring of the kernel
-	useDigest = "digest" // no key, but a digest that the kernel's .blacklist names
-)
-
 // keysDocument is what keys prints for programs.
 type keysDocument struct {
 	Keys []api.Key `json:"keys"`
@@ -54,7 +48,7 @@ every list it vouches for, at once and until somebody lifts that with restore.`,
 			}
 			shown := keys
 			if !all {
-				shown = slices.DeleteFunc(slices.Clone(keys), func(k api.Key) bool { return k.Use == useKernel && k.Owner == "" })
+				shown = slices.DeleteFunc(slices.Clone(keys), func(k api.Key) bool { return k.Use == api.UseKernel && k.Owner == "" })
 			}
 			printKeys(a.UI, shown)
 			if n := len(keys) - len(shown); n > 0 {
@@ -63,24 +57,24 @@ every list it vouches for, at once and until somebody lifts that with restore.`,
 			return nil
 		}),
 	}
-	cmd.AddCommand(keysShowCommand(a),
-		keysChangeCommand(a, "revoke", (*client.Client).KeyRevoke, "Withdraw everything that a key vouches for",
+	cmd.AddCommand(showCommand(a),
+		changeCommand(a, "revoke", (*client.Client).KeyRevoke, "Withdraw everything that a key vouches for",
 			`Revoke records that a key must not vouch any more, and withdraws every list it
 vouches for. Packages signed by it are refused from now on. Importing the key
 again does not lift that. KEY is a fingerprint or the end of one.`,
 			func(k api.Key) bool { return k.Use == "" && k.State != api.KeyRevoked }),
-		keysChangeCommand(a, "restore", (*client.Client).KeyRestore, "Lift the revocation of a key",
+		changeCommand(a, "restore", (*client.Client).KeyRestore, "Lift the revocation of a key",
 			`Restore lets a key vouch again. What is signed by it is verified anew, and its
 lists return. A key that its owner revoked cannot be restored. If a revocation
 in the certificate cannot be verified, restore overrules that one revocation; KEY
 may then be a subkey, too.`,
-			func(k api.Key) bool { return (k.State == api.KeyRevoked || k.Held != "") && k.Use != useKernel }))
-	cmd.AddCommand(keysRotateCommand(a), keysEnrolCommand(a), keysExportCommand(a))
+			func(k api.Key) bool { return (k.State == api.KeyRevoked || k.Held != "") && k.Use != api.UseKernel }))
+	cmd.AddCommand(rotateCommand(a), enrolCommand(a), exportCommand(a))
 	cmd.Flags().BoolVar(&all, "all", false, "show every digest that the kernel's .blacklist names")
 	return cmd
 }
 
-func keysRotateCommand(a *cli.App) *cobra.Command {
+func rotateCommand(a *cli.App) *cobra.Command {
 	var reason string
 	var prepare bool
 	cmd := &cobra.Command{
@@ -115,7 +109,7 @@ rotate takes it.`,
 	return cmd
 }
 
-func keysShowCommand(a *cli.App) *cobra.Command {
+func showCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Annotations:       cli.Prints(api.Key{}),
 		Use:               "show KEY",
@@ -133,7 +127,7 @@ func keysShowCommand(a *cli.App) *cobra.Command {
 	}
 }
 
-func keysChangeCommand(a *cli.App, verb string, change func(c *client.Client, ctx context.Context, key, reason string) (api.Key, error),
+func changeCommand(a *cli.App, verb string, change func(c *client.Client, ctx context.Context, key, reason string) (api.Key, error),
 	short, long string, changes func(api.Key) bool) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
@@ -170,7 +164,7 @@ func printKey(a *cli.App, k api.Key) error {
 		t.Fact("subkey", "%s", s)
 	}
 	t.Fact("algorithm", "%s", k.Algorithm)
-	if k.Use != useKernel {
+	if k.Use != api.UseKernel {
 		t.Fact("in kernel", "%s", strings.Join(k.Keyrings, ", "))
 	}
 	if !k.Created.IsZero() {
@@ -196,13 +190,13 @@ func printKey(a *cli.App, k api.Key) error {
 		}
 		t.Fact("revoked by", "%s", by)
 		t.Fact("because", "%s", k.RevokedReason)
-		if k.Use == "" || k.Use == useDigest {
+		if k.Use == "" || k.Use == api.UseDigest {
 			t.Fact("to lift", "digestctl keys restore %s --reason WHY", k.Fingerprint)
 		}
 	}
 	switch k.Use {
-	case useKernel:
-	case useDigest:
+	case api.UseKernel:
+	case api.UseDigest:
 		t.Fact("left out of", "%s", terminal.Count(k.Lists, "list", "lists"))
 	case "":
 		t.Fact("vouches for", "%s, %s", terminal.Count(k.Lists, "list", "lists"), terminal.Count(k.Files, "file", "files"))
@@ -236,7 +230,7 @@ func printKeys(t *terminal.UI, keys []api.Key) {
 		if k.Use != "" {
 			signs = k.Use
 		}
-		if k.Use == useKernel || k.Use == useDigest {
+		if k.Use == api.UseKernel || k.Use == api.UseDigest {
 			signs, expires, lists, files = "-", "", "", ""
 			if k.Lists+k.Withheld > 0 {
 				lists = strconv.Itoa(k.Lists + k.Withheld)
@@ -256,10 +250,10 @@ func keyRemarks(k api.Key) string {
 	if k.Owner != "" {
 		parts = append(parts, k.Owner)
 	}
-	if k.RevokedBy != "" && k.RevokedBy != k.Source && k.Use != useKernel {
+	if k.RevokedBy != "" && k.RevokedBy != k.Source && k.Use != api.UseKernel {
 		parts = append(parts, strings.TrimSpace("revoked by "+k.RevokedBy+" "+terminal.Day(k.RevokedAt)))
 	}
-	if rings := strings.Join(k.Keyrings, " "); rings != "" && k.Use == "lists" {
+	if rings := strings.Join(k.Keyrings, " "); rings != "" && k.Use == api.UseLists {
 		parts = append(parts, "in the kernel's "+rings)
 	}
 	return strings.Join(parts, "; ")

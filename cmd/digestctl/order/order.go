@@ -23,10 +23,10 @@ func Command(a *cli.App) *cobra.Command {
 		`Order puts numbers before the names of lists, so that a kernel with the Integrity
 Digest Cache reads and measures them in one order at every boot; it needs prefetch
 for that. A package that is upgraded keeps its number.`,
-		orderFromLogCommand(a), orderClearCommand(a), orderShowCommand(a), orderPrefetchCommand(a))
+		fromLogCommand(a), clearCommand(a), showCommand(a), prefetchCommand(a))
 }
 
-func orderFromLogCommand(a *cli.App) *cobra.Command {
+func fromLogCommand(a *cli.App) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(api.Order{}),
@@ -78,7 +78,7 @@ type orderChange struct {
 	Order string `json:"order"`
 }
 
-func orderClearCommand(a *cli.App) *cobra.Command {
+func clearCommand(a *cli.App) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(orderChange{}),
@@ -107,7 +107,7 @@ type orderDocument struct {
 	Lists []api.Ordered `json:"lists"`
 }
 
-func orderShowCommand(a *cli.App) *cobra.Command {
+func showCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Annotations: cli.Prints(orderDocument{}),
 		Use:         "show",
@@ -149,7 +149,7 @@ func onOff(on bool) string {
 	return "off"
 }
 
-func orderPrefetchCommand(a *cli.App) *cobra.Command {
+func prefetchCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Annotations: cli.Prints(orderChange{}),
 		Use:         "prefetch on|off",

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -67,7 +68,7 @@ func (s *state) apply(found []installedPackage) (r reconciled, err error) {
 	s.tellOfLeftOut(&r.out)
 	s.noteMoved(found)
 	if initial && r.Published > 0 {
-		s.event(store.Event{Kind: "first-sync", Text: fmt.Sprintf("%d lists published", r.Published)})
+		s.event(store.Event{Kind: audit.KindFirstSync, Text: fmt.Sprintf("%d lists published", r.Published)})
 	}
 	failpoint.Hit("sync-after-publish")
 

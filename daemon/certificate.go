@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/store"
@@ -141,7 +142,7 @@ func (d *Daemon) reloadCertificate(ctx context.Context, by api.Actor) (changed b
 		s.certificates = append([]*x509.Certificate{cert}, s.certificates...)
 		s.meetSigner(cert, id.path)
 		s.adoptCertificate([]byte{}, cert)
-		s.event(store.Event{Kind: "signer-changed", Key: id.skid(), Text: "another certificate for the same key, by " + cert.Issuer.String(), UID: by.UID, PID: by.PID})
+		s.event(store.Event{Kind: audit.KindSignerChanged, Key: id.skid(), Text: "another certificate for the same key, by " + cert.Issuer.String(), UID: by.UID, PID: by.PID})
 		if err := s.commit(); err != nil {
 			s.log.Error("change of the certificate not recorded yet", "error", err)
 		}

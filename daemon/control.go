@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store"
@@ -68,7 +69,7 @@ func (d *Daemon) grant(ctx context.Context, by api.Actor, text, reason string) (
 		l.Grants = slices.DeleteFunc(slices.Clone(l.Grants), func(g store.Grant) bool { return g.EVR == pkg.EVR })
 		l.Grants = append(l.Grants, store.Grant{EVR: pkg.EVR, Act: a})
 		s.setLine(l)
-		s.event(store.Event{Kind: "granted", Package: pkg.Full(), Text: reason, UID: by.UID, PID: by.PID})
+		s.event(store.Event{Kind: audit.KindGranted, Package: pkg.Full(), Text: reason, UID: by.UID, PID: by.PID})
 		made = api.Grant{Package: pkg.Full(), UID: by.UID, Reason: reason, When: a.When}
 		return nil
 	})
@@ -94,7 +95,7 @@ func (d *Daemon) revokeGrant(ctx context.Context, by api.Actor, text string) err
 		}
 		l.Grants = slices.Delete(slices.Clone(l.Grants), i, i+1)
 		s.setLine(l)
-		s.event(store.Event{Kind: "grant-revoked", Package: pkg.Full(), UID: by.UID, PID: by.PID})
+		s.event(store.Event{Kind: audit.KindGrantRevoked, Package: pkg.Full(), UID: by.UID, PID: by.PID})
 		return nil
 	})
 }
@@ -167,7 +168,7 @@ func (s *state) raiseFloor(id lineID, evr nevra.EVR, a store.Act) {
 			}
 		}
 	}
-	s.event(store.Event{Kind: "floor-set", Package: id.String(), Reason: evr.String(), Text: a.Reason, UID: a.UID, PID: a.PID})
+	s.event(store.Event{Kind: audit.KindFloorSet, Package: id.String(), Reason: evr.String(), Text: a.Reason, UID: a.UID, PID: a.PID})
 }
 
 // belowFloors finds the active lists of a name that are below a floor, and queues the
@@ -212,7 +213,7 @@ func (d *Daemon) clearFloor(ctx context.Context, by api.Actor, pkg, reason strin
 			}
 			cleared = true
 			s.saveLine(id, s.policyLine(id).ClearFloor())
-			s.event(store.Event{Kind: "floor-cleared", Package: id.String(), Text: reason, UID: by.UID, PID: by.PID})
+			s.event(store.Event{Kind: audit.KindFloorCleared, Package: id.String(), Text: reason, UID: by.UID, PID: by.PID})
 		}
 		if name := anyArch(ids[0].name); len(ids) == 1 && !s.lines[name].Floor.IsZero() {
 			return &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("the floor of %s is one of every architecture", pkg),

@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/look"
 	"github.com/digestd/digestd/kernel"
@@ -335,6 +336,6 @@ func (s *state) recovered(r store.Recovery) error {
 		s.problem("index-lost", "error", text, "check the disk and who had access to the state directory; set floors again with digestctl floor set, denials with digestctl deny import; acknowledge with digestctl sync")
 		s.interrupted = true
 	}
-	s.event(store.Event{Kind: "index-recovered", Reason: "index", Text: text})
+	s.event(store.Event{Kind: audit.KindIndexRecovered, Reason: "index", Text: text})
 	return s.commit()
 }

@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store"
 )
@@ -224,14 +225,14 @@ func (s *state) carryPlan(plan []planned, by api.Actor) {
 			continue
 		}
 		if n++; n <= many {
-			s.event(store.Event{Kind: "denied", Package: p.Subject(), Reason: p.Ticket, Text: p.Reason, UID: by.UID, PID: by.PID})
+			s.event(store.Event{Kind: audit.KindDenied, Package: p.Subject(), Reason: p.Ticket, Text: p.Reason, UID: by.UID, PID: by.PID})
 			s.after(func(o observer) { o.Denied(p.ID, p.Subject(), p.Reason) })
 		}
 		s.denied[p.ID] = p.record
 		s.batch.PutDenial(p.record)
 	}
 	if n > many {
-		s.event(store.Event{Kind: "denied", Package: fmt.Sprintf("and %d more", n-many), Text: "by the same document", UID: by.UID, PID: by.PID})
+		s.event(store.Event{Kind: audit.KindDenied, Package: fmt.Sprintf("and %d more", n-many), Text: "by the same document", UID: by.UID, PID: by.PID})
 	}
 }
 

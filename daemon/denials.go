@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store"
 )
@@ -157,7 +158,7 @@ func (d *Daemon) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 		}
 		id = p.ID
 		s.setDenial(recordOf(p, path, a))
-		s.event(store.Event{Kind: "denied", Package: p.Subject(), Reason: ticket, Text: reason, UID: by.UID, PID: by.PID})
+		s.event(store.Event{Kind: audit.KindDenied, Package: p.Subject(), Reason: ticket, Text: reason, UID: by.UID, PID: by.PID})
 		s.after(func(o observer) { o.Denied(p.ID, p.Subject(), reason) })
 		return nil
 	})
@@ -238,7 +239,7 @@ func (d *Daemon) DenialLift(ctx context.Context, by api.Actor, what, reason stri
 			return noDenial(what)
 		}
 		s.dropDenial(id)
-		s.event(store.Event{Kind: "denial-lifted", Package: was.What, Text: a.Reason, UID: a.UID, PID: a.PID})
+		s.event(store.Event{Kind: audit.KindDenialLifted, Package: was.What, Text: a.Reason, UID: a.UID, PID: a.PID})
 		s.after(func(o observer) { o.DenialLifted(id, was.What, reason) })
 		return nil
 	})
@@ -296,7 +297,7 @@ func (s *state) expireDenials() {
 		if p, err := policyDenial(d); err == nil {
 			what = p.Subject()
 		}
-		s.event(store.Event{Kind: "denial-expired", Package: what, Text: d.Reason})
+		s.event(store.Event{Kind: audit.KindDenialExpired, Package: what, Text: d.Reason})
 		s.after(func(o observer) { o.DenialLifted(id, what, "expired") })
 	}
 	if ended > 0 {

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/hooks/wire"
@@ -189,7 +190,7 @@ func (s *state) suspend(list []suspension) (gone []withdrawn, err error) {
 		s.rememberBody(e, reason)
 		s.put(&w)
 		s.batch.PutList(w.List)
-		s.event(store.Event{Kind: "withdrawn", Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
+		s.event(store.Event{Kind: audit.KindWithdrawn, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
 			Reason: reason, Text: dec.Text})
 		s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), reason) })
 	}
@@ -339,7 +340,7 @@ func (s *state) exchange(r *reduction) error {
 	}
 	s.put(&e)
 	s.batch.PutList(e.List)
-	s.event(store.Event{Kind: "reduced", Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
+	s.event(store.Event{Kind: audit.KindReduced, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
 		Reason: string(policy.ReasonDenied), Text: r.omitted.text(e.Package.String())})
 	s.after(func(o observer) { o.ListPublished(e.Name, e.Package.Full()) })
 	return nil

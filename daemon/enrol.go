@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/store"
 )
@@ -69,7 +70,7 @@ func (d *Daemon) SignerEnrol(ctx context.Context, by api.Actor, where string) (e
 	}
 	err = d.onState(ctx, func(s *state) error {
 		for _, c := range certs {
-			s.event(store.Event{Kind: "signer-enrolled", Key: hex.EncodeToString(c.SubjectKeyId), Reason: where, UID: by.UID, PID: by.PID})
+			s.event(store.Event{Kind: audit.KindSignerEnrolled, Key: hex.EncodeToString(c.SubjectKeyId), Reason: where, UID: by.UID, PID: by.PID})
 		}
 		if err := s.commit(); err != nil {
 			s.log.Error("enrolment not recorded yet", "error", err) // it has happened

@@ -9,12 +9,13 @@ import (
 	"strings"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/store"
 )
 
 // rollbackKinds are the events about versions.
-var rollbackKinds = []string{"rollback-refused", "rollback-withheld", "rollback-allowed", "granted", "grant-revoked", "grant-used", "floor-set", "floor-cleared", "index-recovered"}
+var rollbackKinds = []string{audit.KindRollbackRefused, audit.KindRollbackWithheld, audit.KindRollbackAllowed, audit.KindGranted, audit.KindGrantRevoked, audit.KindGrantUsed, audit.KindFloorSet, audit.KindFloorCleared, audit.KindIndexRecovered}
 
 // RollbackLog returns a page of the decisions about versions, newest first.
 func (d *Daemon) RollbackLog(ctx context.Context, offset, limit uint32) ([]api.Event, uint32, error) {

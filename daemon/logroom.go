@@ -2,7 +2,10 @@
 
 package daemon
 
-import "github.com/digestd/digestd/store"
+import (
+	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/store"
+)
 
 const (
 	// maxLog is how many decisions the log keeps.
@@ -16,9 +19,6 @@ const (
 	maxTamperingWaiting = 5000
 )
 
-// kindTampered is the kind of entries that others cause.
-const kindTampered = "tampered"
-
 // logRooms are the numbers of the entries that the log has, each in ascending order.
 type logRooms struct {
 	decisions, tampering []uint64
@@ -28,7 +28,7 @@ type logRooms struct {
 // still waits to be taken may stay for longer.
 func (l *logRooms) enter(seq uint64, kind string, waits func(seq uint64) bool) (drop []uint64) {
 	room, most, patience := &l.decisions, maxLog, maxWaiting
-	if kind == kindTampered {
+	if kind == audit.KindTampered {
 		room, most, patience = &l.tampering, maxTampering, maxTamperingWaiting
 	}
 	*room = append(*room, seq)
@@ -44,7 +44,7 @@ func (l *logRooms) enter(seq uint64, kind string, waits func(seq uint64) bool) (
 func (s *state) loadLog() error {
 	s.kept = logRooms{}
 	return s.index.EachKind(func(seq uint64, kind string) {
-		if kind == kindTampered {
+		if kind == audit.KindTampered {
 			s.kept.tampering = append(s.kept.tampering, seq)
 		} else {
 			s.kept.decisions = append(s.kept.decisions, seq)

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -139,7 +140,7 @@ func (d *Daemon) setOrder(ctx context.Context, by api.Actor, lists map[string]ui
 				return err
 			}
 			s.batch.SetMeta(metaOrder, data)
-			s.event(store.Event{Kind: "order-changed", Text: joinReason(what, a.Reason), UID: a.UID, PID: a.PID})
+			s.event(store.Event{Kind: audit.KindOrderChanged, Text: joinReason(what, a.Reason), UID: a.UID, PID: a.PID})
 			s.order = newOrder(lists, s.multi)
 			return nil
 		})
@@ -185,7 +186,7 @@ func (d *Daemon) OrderPrefetch(ctx context.Context, by api.Actor, on bool) error
 				value, what = []byte{1}, "prefetch switched on"
 			}
 			s.batch.SetMeta(metaPrefetch, value)
-			s.event(store.Event{Kind: "order-changed", Text: what, UID: a.UID, PID: a.PID})
+			s.event(store.Event{Kind: audit.KindOrderChanged, Text: what, UID: a.UID, PID: a.PID})
 			s.prefetch = on
 			return nil
 		})

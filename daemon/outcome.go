@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/hooks/wire"
@@ -93,9 +94,9 @@ func (s *state) syncPublished(t *transaction) error {
 // and into the log. A first sync is quiet: one entry stands for all its lists.
 func (s *state) settle(e *entry, a *addition, by wire.Peer, quiet bool) {
 	id := lineOf(e.Package)
-	kind := "withheld"
+	kind := audit.KindWithheld
 	if e.active() {
-		kind = "published"
+		kind = audit.KindPublished
 		p := s.policyLine(id)
 		p.Multi = p.Multi || a.multi
 		settled := *e
@@ -114,11 +115,11 @@ func (s *state) settle(e *entry, a *addition, by wire.Peer, quiet bool) {
 		s.batch.PutList(e.List)
 		return // nothing was decided
 	case a.decision.Grant:
-		kind = "grant-used"
+		kind = audit.KindGrantUsed
 	case a.decision.Reason.Rollback() && e.active():
-		kind = "rollback-allowed"
+		kind = audit.KindRollbackAllowed
 	case a.decision.Reason.Rollback():
-		kind = "rollback-withheld"
+		kind = audit.KindRollbackWithheld
 	}
 	if p := a.previous; p != nil && !p.Body.IsZero() && p.Body != e.Body {
 		switch {
@@ -129,7 +130,7 @@ func (s *state) settle(e *entry, a *addition, by wire.Peer, quiet bool) {
 		}
 	}
 	s.batch.PutList(e.List)
-	if quiet && kind == "published" {
+	if quiet && kind == audit.KindPublished {
 		return
 	}
 	why, text := string(a.decision.Reason), a.decision.Text
@@ -156,7 +157,7 @@ func (s *state) retire(e *entry, reason string, by wire.Peer) (wasActive bool) {
 	if e.Grace == "" {
 		s.retireLine(e)
 	}
-	s.event(store.Event{Kind: "withdrawn", Package: e.Package.Full(), List: e.Name, Digest: e.Body, Key: e.Key, Counter: e.Counter,
+	s.event(store.Event{Kind: audit.KindWithdrawn, Package: e.Package.Full(), List: e.Name, Digest: e.Body, Key: e.Key, Counter: e.Counter,
 		Reason: reason, UID: by.UID, PID: by.PID})
 	s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), reason) })
 	return true

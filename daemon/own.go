@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -257,7 +258,7 @@ func (s *state) publishOwn(c *ownCandidate, by api.Actor) (r api.OwnResult, err 
 			bodies = append(bodies, o.Body, previous.Body)
 		}
 		s.revertOwn(undo, due, c.record.Name, e.Name, lineOf(e.Package), bodies...)
-		s.event(store.Event{Kind: "withdrawn", Package: e.Package.Full(), List: e.Name, Key: e.Key, Reason: "not published", Text: err.Error(), UID: by.UID, PID: by.PID})
+		s.event(store.Event{Kind: audit.KindWithdrawn, Package: e.Package.Full(), List: e.Name, Key: e.Key, Reason: "not published", Text: err.Error(), UID: by.UID, PID: by.PID})
 		if cerr := s.commit(); cerr != nil {
 			// The next commit carries it; a start before that would publish the list.
 			s.log.Error("own list not taken back yet", "list", e.Name, "error", cerr)

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store"
@@ -178,7 +179,7 @@ func (s *state) withholdOwn(e *entry, why policy.Decision) (w withdrawn, err err
 	w.data = s.takeAwayAll([]string{e.Name}, func() {})[0]
 	s.put(&l)
 	s.batch.PutList(l.List)
-	s.event(store.Event{Kind: "withdrawn", Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter, Reason: string(why.Reason), Text: why.Text})
+	s.event(store.Event{Kind: audit.KindWithdrawn, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter, Reason: string(why.Reason), Text: why.Text})
 	s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), string(why.Reason)) })
 	return w, errors.Join(s.syncLists([]string{e.Name}), s.commit())
 }
@@ -254,7 +255,7 @@ func (s *state) republishOwn(w *ownWork) error {
 	}
 	w.made.staged, w.published = store.Staged{}, true
 	if !w.entry.active() {
-		s.event(store.Event{Kind: "published", Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter})
+		s.event(store.Event{Kind: audit.KindPublished, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter})
 	}
 	s.after(func(o observer) { o.ListPublished(e.Name, e.Package.Full()) })
 	s.completeOwn(&e)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb/pgp"
@@ -87,7 +88,7 @@ func (s *state) note(fingerprint string, r store.KeyRevocation, now time.Time) b
 	}
 	k.Revoked = &r
 	s.setKey(k)
-	s.event(store.Event{Kind: "key-revoked", Key: fingerprint, Reason: r.Source, Text: r.Reason, UID: r.UID, PID: r.PID})
+	s.event(store.Event{Kind: audit.KindKeyRevoked, Key: fingerprint, Reason: r.Source, Text: r.Reason, UID: r.UID, PID: r.PID})
 	return true
 }
 
@@ -145,7 +146,7 @@ func (s *state) carryOut(fingerprint string) (gone []withdrawn, err error) {
 		w.File, w.Signer, w.Granted, w.Since = store.Digest{}, "", e.Granted, s.now()
 		s.put(&w)
 		s.batch.PutList(w.List)
-		s.event(store.Event{Kind: "withdrawn", Package: e.Package.Full(), List: e.Name, Digest: e.Body, Key: fingerprint, Counter: e.Counter,
+		s.event(store.Event{Kind: audit.KindWithdrawn, Package: e.Package.Full(), List: e.Name, Digest: e.Body, Key: fingerprint, Counter: e.Counter,
 			Reason: string(reason), Text: r.Reason, UID: r.UID, PID: r.PID})
 		s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), string(reason)) })
 		gone = append(gone, withdrawn{e, contents[i]})
@@ -320,7 +321,7 @@ func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason stri
 			k.Overruled = slices.Compact(slices.Sorted(slices.Values(append(digests, k.Overruled...))))
 			s.setKey(k)
 		}
-		s.event(store.Event{Kind: "key-restored", Key: k.Fingerprint, Text: a.Reason, UID: a.UID, PID: a.PID})
+		s.event(store.Event{Kind: audit.KindKeyRestored, Key: k.Fingerprint, Text: a.Reason, UID: a.UID, PID: a.PID})
 		return nil
 	})
 	if err != nil {

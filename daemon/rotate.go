@@ -19,6 +19,7 @@ import (
 	"strings"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/store"
 )
@@ -160,7 +161,7 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 			s.setKey(k)
 		}
 		s.log.Warn("signing key changed", "old", old.identity.skid(), "new", id.skid(), "reason", reason)
-		s.event(store.Event{Kind: "signer-changed", Key: id.skid(), Text: reason, UID: by.UID, PID: by.PID})
+		s.event(store.Event{Kind: audit.KindSignerChanged, Key: id.skid(), Text: reason, UID: by.UID, PID: by.PID})
 		if err := s.commit(); err != nil {
 			s.log.Error("change of the signing key not recorded yet", "error", err)
 		}

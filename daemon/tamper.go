@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/store"
 )
 
@@ -70,7 +71,7 @@ func (s *state) tampered(name string, body store.Digest, why string) {
 		return
 	}
 	s.log.Error("list directory tampered with", "name", name, "reason", why)
-	s.event(store.Event{Kind: "tampered", List: name, Digest: body, Reason: "tampered", Text: why})
+	s.event(store.Event{Kind: audit.KindTampered, List: name, Digest: body, Reason: "tampered", Text: why})
 	s.after(func(o observer) { o.TamperDetected(name, why) })
 }
 
@@ -84,7 +85,7 @@ func (s *state) sumUp() (left bool) {
 			why := fmt.Sprintf("%d more cases within %v, the first %s, the last %s", count.more, now.Sub(count.began).Round(time.Second), count.first, count.last)
 			count.more = 0
 			s.log.Error("list directory tampered with", "name", name, "reason", why)
-			s.event(store.Event{Kind: "tampered", List: name, Reason: "tampered", Text: why})
+			s.event(store.Event{Kind: audit.KindTampered, List: name, Reason: "tampered", Text: why})
 			s.after(func(o observer) { o.TamperDetected(name, why) })
 		}
 		left = left || count.more > 0

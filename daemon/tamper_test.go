@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/store"
 )
 
@@ -56,7 +57,7 @@ func TestTamperingEvictsNoDecision(t *testing.T) {
 	if n := len(s.ofKind(t, "granted")) + len(s.ofKind(t, "floor-set")); n != 2 {
 		t.Errorf("%d of 2 decisions are left", n)
 	}
-	if told := s.ofKind(t, kindTampered); len(told) != maxTampering || told[len(told)-1].List != fmt.Sprintf("tlv-e%d", 3*maxTampering-1) {
+	if told := s.ofKind(t, audit.KindTampered); len(told) != maxTampering || told[len(told)-1].List != fmt.Sprintf("tlv-e%d", 3*maxTampering-1) {
 		t.Errorf("%d cases are left", len(told))
 	}
 	// Another start finds each in its room.
@@ -74,7 +75,7 @@ func TestTamperingEvictsNoDecision(t *testing.T) {
 	if n := len(s.ofKind(t, "granted")); n != 0 {
 		t.Errorf("the log has more than %d decisions", maxLog)
 	}
-	if n := len(s.ofKind(t, kindTampered)); n != maxTampering {
+	if n := len(s.ofKind(t, audit.KindTampered)); n != maxTampering {
 		t.Errorf("decisions pushed cases out: %d are left", n)
 	}
 }
@@ -87,7 +88,7 @@ func TestTamperingIsSummedUp(t *testing.T) {
 		s.tampered(fmt.Sprintf("tlv-e%d", i), store.Digest{}, "put there by another hand")
 	}
 	s.tampered("tlv-ours", store.Digest{}, "content is not what was published")
-	if told := s.ofKind(t, kindTampered); len(told) != foreignBurst+1 || told[foreignBurst].List != "tlv-ours" {
+	if told := s.ofKind(t, audit.KindTampered); len(told) != foreignBurst+1 || told[foreignBurst].List != "tlv-ours" {
 		t.Errorf("%d cases are told", len(told))
 	}
 	if !s.sumUp() {
@@ -97,7 +98,7 @@ func TestTamperingIsSummedUp(t *testing.T) {
 	if s.sumUp() {
 		t.Error("something is left after the sum")
 	}
-	told := s.ofKind(t, kindTampered)
+	told := s.ofKind(t, audit.KindTampered)
 	sum := told[len(told)-1].Text
 	if len(told) != foreignBurst+2 || !strings.Contains(sum, fmt.Sprint(5000-foreignBurst)) || !strings.Contains(sum, "tlv-e4999") {
 		t.Errorf("%d cases are told, the sum is %q", len(told), sum)
@@ -106,7 +107,7 @@ func TestTamperingIsSummedUp(t *testing.T) {
 	s.tampered("tlv-later", store.Digest{}, "put there by another hand")
 	*now = now.Add(tamperPause)
 	s.tampered("tlv-later-still", store.Digest{}, "put there by another hand")
-	if told := s.ofKind(t, kindTampered); told[len(told)-1].List != "tlv-later-still" {
+	if told := s.ofKind(t, audit.KindTampered); told[len(told)-1].List != "tlv-later-still" {
 		t.Errorf("after a pause the last case told is %+v", told[len(told)-1])
 	}
 }

@@ -177,7 +177,7 @@ func (c *carrier) carry(ctx context.Context) error {
 		if first := events[0].Seq; c.sent > 0 && first > c.sent+1 {
 			n := first - c.sent - 1
 			c.d.log.Error("decisions were dropped before they could be told", "to", c.taker, "count", n)
-			events = append([]store.Event{{Kind: "records-lost", Seq: first - 1, When: c.d.now(), Text: fmt.Sprintf("%d of them", n)}}, events...)
+			events = append([]store.Event{{Kind: audit.KindRecordsLost, Seq: first - 1, When: c.d.now(), Text: fmt.Sprintf("%d of them", n)}}, events...)
 		}
 		for _, e := range events {
 			if ctx.Err() != nil {

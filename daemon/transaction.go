@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/hooks/wire"
@@ -71,9 +72,9 @@ func (s *state) opened(t *transaction) {
 
 // refused records a package that was stopped.
 func (s *state) refused(t *transaction, pkg nevra.NEVRA, d policy.Decision) {
-	kind := "refused"
+	kind := audit.KindRefused
 	if d.Reason.Rollback() {
-		kind = "rollback-refused"
+		kind = audit.KindRollbackRefused
 		s.after(func(o observer) { o.RollbackRefused(pkg.Full(), string(d.Reason)) })
 	}
 	s.event(store.Event{Kind: kind, Package: pkg.Full(), Reason: string(d.Reason), Text: d.Text, UID: t.peer.UID, PID: t.peer.PID})

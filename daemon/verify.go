@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/verify"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/store"
@@ -215,13 +216,13 @@ func (d *Daemon) tellVerified(ctx context.Context, by api.Actor, r api.Verificat
 				continue
 			}
 			n++
-			kind := "found"
+			kind := audit.KindFound
 			if f.Fixed {
-				kind = "fixed"
+				kind = audit.KindFixed
 			}
 			s.event(store.Event{Kind: kind, Package: f.Package, List: f.List, Reason: f.Kind, Text: strings.TrimSpace(f.Path + " " + f.Text), UID: by.UID, PID: by.PID})
 		}
-		s.event(store.Event{Kind: "verified", Reason: outcome, Text: verifiedText(r), UID: by.UID, PID: by.PID})
+		s.event(store.Event{Kind: audit.KindVerified, Reason: outcome, Text: verifiedText(r), UID: by.UID, PID: by.PID})
 		return s.commit()
 	})
 	d.log.Info("verified", "scope", scopeText(r), "packages", r.Packages, "files", r.Files, "bytes", r.Bytes, "errors", r.Errors,

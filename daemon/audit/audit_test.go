@@ -123,6 +123,15 @@ func TestEveryKindIsExplained(t *testing.T) {
 		known[k.Name] = true
 	}
 	set := token.NewFileSet()
+	constants := kindConstants(t, set)
+	for _, name := range constants {
+		if !known[name] {
+			t.Errorf("the kind %q has a constant, and no entry in the table", name)
+		}
+	}
+	if len(constants) != len(known) {
+		t.Errorf("%d constants name the %d kinds of the table", len(constants), len(known))
+	}
 	found := map[string]bool{}
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
@@ -133,12 +142,12 @@ func TestEveryKindIsExplained(t *testing.T) {
 			return err
 		}
 		for _, decl := range file.Decls {
-			for _, use := range kindsIn(decl) {
+			for _, use := range kindsIn(decl, constants) {
 				at := set.Position(use.at)
 				if use.name == "" {
-					t.Errorf("%s: cannot tell which kind this event is: give it as a literal, or a variable that literals are assigned to", at)
+					t.Errorf("%s: this event has no kind of daemon/audit/kinds.go: give it one of the constants there, or a variable that only these are assigned to", at)
 				} else if !known[use.name] {
-					t.Errorf("%s: the kind %q is not explained: add it to Kinds in daemon/audit/kinds.go, with a new ID from systemd-id128 new, "+
+					t.Errorf("%s: the kind %q is not explained: add it to the table in daemon/audit/kinds.go, with a new ID from systemd-id128 new, "+
 						"words, a title and a text; then run go test ./daemon/audit -run TestCatalog -update", at, use.name)
 				}
 				found[use.name] = true
@@ -162,8 +171,28 @@ type use struct {
 	at   token.Pos
 }
 
+// kindConstants returns the kinds by their constants' names.
+func kindConstants(t *testing.T, set *token.FileSet) map[string]string {
+	file, err := parser.ParseFile(set, "kinds.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	constants := map[string]string{}
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || len(spec.Values) != 1 || !strings.HasPrefix(spec.Names[0].Name, "Kind") {
+			return true
+		}
+		if b, ok := spec.Values[0].(*ast.BasicLit); ok {
+			constants[spec.Names[0].Name], _ = strconv.Unquote(b.Value)
+		}
+		return true
+	})
+	return constants
+}
+
 // kindsIn returns the kinds of the events that a declaration makes.
-func kindsIn(decl ast.Decl) (uses []use) {
+func kindsIn(decl ast.Decl, constants map[string]string) (uses []use) {
 	assigned := map[string][]ast.Expr{}
 	ast.Inspect(decl, func(n ast.Node) bool {
 		if a, ok := n.(*ast.AssignStmt); ok && len(a.Lhs) == len(a.Rhs) {
@@ -175,10 +204,11 @@ func kindsIn(decl ast.Decl) (uses []use) {
 		}
 		return true
 	})
-	literal := func(e ast.Expr) use {
-		if b, ok := e.(*ast.BasicLit); ok && b.Kind == token.STRING {
-			name, _ := strconv.Unquote(b.Value)
-			return use{name, e.Pos()}
+	constant := func(e ast.Expr) use {
+		if s, ok := e.(*ast.SelectorExpr); ok {
+			if pkg, ok := s.X.(*ast.Ident); ok && pkg.Name == "audit" {
+				return use{constants[s.Sel.Name], e.Pos()}
+			}
 		}
 		return use{"", e.Pos()}
 	}
@@ -190,10 +220,10 @@ func kindsIn(decl ast.Decl) (uses []use) {
 		kind := kindOf(c)
 		if id, ok := kind.(*ast.Ident); ok && len(assigned[id.Name]) > 0 {
 			for _, e := range assigned[id.Name] {
-				uses = append(uses, literal(e))
+				uses = append(uses, constant(e))
 			}
 		} else if kind != nil {
-			uses = append(uses, literal(kind))
+			uses = append(uses, constant(kind))
 		}
 		return true
 	})

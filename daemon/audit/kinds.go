@@ -39,224 +39,259 @@ type Kind struct {
 	Text     string   // of the entry: what it means, and what to do
 }
 
-// Kinds returns the table, in the order of the manual. Whoever adds a kind makes
-// its ID with systemd-id128 new, and the catalog with
+// The kinds, as the index has them. What records an event names one of these; a test keeps
+// that.
+const (
+	KindFirstSync        = "first-sync"
+	KindPublished        = "published"
+	KindWithdrawn        = "withdrawn"
+	KindWithheld         = "withheld"
+	KindRefused          = "refused"
+	KindRollbackRefused  = "rollback-refused"
+	KindRollbackWithheld = "rollback-withheld"
+	KindRollbackAllowed  = "rollback-allowed"
+	KindGranted          = "granted"
+	KindGrantUsed        = "grant-used"
+	KindGrantRevoked     = "grant-revoked"
+	KindFloorSet         = "floor-set"
+	KindFloorCleared     = "floor-cleared"
+	KindKeyRevoked       = "key-revoked"
+	KindKeyRestored      = "key-restored"
+	KindSignerChanged    = "signer-changed"
+	KindSignerEnrolled   = "signer-enrolled"
+	KindTampered         = "tampered"
+	KindIndexRecovered   = "index-recovered"
+	KindRecordsLost      = "records-lost"
+	KindDenied           = "denied"
+	KindDenialLifted     = "denial-lifted"
+	KindDenialExpired    = "denial-expired"
+	KindReduced          = "reduced"
+	KindOrderChanged     = "order-changed"
+	KindFound            = "found"
+	KindFixed            = "fixed"
+	KindVerified         = "verified"
+)
+
+// Kinds returns the table, in the order of the manual. It is the package's own, and not
+// to be changed.
+func Kinds() []Kind { return table }
+
+// table has an entry for each kind. A new one needs a constant above, an ID that
+// systemd-id128 new makes, and the catalog made again:
 // go test ./daemon/audit -run TestCatalog -update.
-func Kinds() []Kind {
-	return []Kind{
-		{
-			Name: "first-sync", ID: "1862f61d6edd4756b4da09250fb67797", Priority: Notice, Subject: Machine,
-			Words: "lists are in step with the packages for the first time",
-			Title: "digestd met this machine's packages for the first time",
-			Text: "This was the first comparison with rpm's database. One record stands for all\n" +
-				"lists that it published; packages that got none have a record each.",
-		},
-		{
-			Name: "published", ID: "17c6d95cfdb3408bac94c71c4d4bc4a9", Priority: Info, Subject: NEVRA,
-			Words: "is vouched for: its list is active",
-			Title: "The digest list of @DIGESTD_NEVRA@ is active",
-			Text: "The kernel finds the digests of this package's files from now on. Counter\n" +
-				"@DIGESTD_COUNTER@ is the number of this activation; it never falls.",
-		},
-		{
-			Name: "withdrawn", ID: "75e6047fd091470a8b46db2956c77ece", Priority: Info, Subject: NEVRA,
-			Words: "is vouched for no longer: its list was withdrawn",
-			Title: "The digest list of @DIGESTD_NEVRA@ was withdrawn",
-			Text: "The list left the directory (@DIGESTD_REASON@). What of the package still\n" +
-				"runs goes on running; it cannot be started again.",
-		},
-		{
-			Name: "withheld", ID: "31eeb42c37e14afc81e8dc541693a44b", Priority: Warning, Subject: NEVRA, Refusal: true,
-			Words: "is installed, but not vouched for",
-			Title: "@DIGESTD_NEVRA@ is installed without a digest list",
-			Text: "The package is on this machine, but nothing that counts vouches for it\n" +
-				"(@DIGESTD_REASON@). Where the kernel enforces lists its programs will not\n" +
-				"start.\n" +
-				"\n" +
-				"See what is missing: digestctl show @DIGESTD_PACKAGE@",
-		},
-		{
-			Name: "refused", ID: "b590ccd08a2d464597a31d424ff54663", Priority: Warning, Subject: NEVRA, Refusal: true,
-			Words: "was refused: the transaction was stopped",
-			Title: "@DIGESTD_NEVRA@ was refused",
-			Text: "A package manager was about to install this package and was stopped before\n" +
-				"anything changed (@DIGESTD_REASON@).",
-		},
-		{
-			Name: "rollback-refused", ID: "4348b3e0897c45649f73a9657c38dc2a", Priority: Warning, Subject: NEVRA, Refusal: true,
-			Words: "was refused for being older than what was active here",
-			Title: "@DIGESTD_NEVRA@ was refused: it is older than what was active",
-			Text: "A package manager was about to go back to a version that was superseded on\n" +
-				"this machine, and was stopped before anything changed. Old versions have\n" +
-				"known weaknesses.\n" +
-				"\n" +
-				"If it is wanted: digestctl rollback grant @DIGESTD_NEVRA@ --reason WHY",
-		},
-		{
-			Name: "rollback-withheld", ID: "8c2c6f6a04a447948ab251215ddef627", Priority: Warning, Subject: NEVRA, Refusal: true,
-			Words: "is installed without a list, for being older than what was active here",
-			Title: "@DIGESTD_NEVRA@ has no digest list: it is older than what was active",
-			Text: "A version that was superseded on this machine is installed again and is not\n" +
-				"vouched for.\n" +
-				"\n" +
-				"If it is wanted: digestctl rollback grant @DIGESTD_NEVRA@ --reason WHY",
-		},
-		{
-			Name: "rollback-allowed", ID: "ff471069cb7341568b948a55c8db1a4c", Priority: Warning, Subject: NEVRA,
-			Words: "is older than what was active here, and was only reported",
-			Title: "@DIGESTD_NEVRA@ is active though older than what was active before",
-			Text: "The configuration says mode = \"audit\": versions that were superseded are\n" +
-				"reported and not stopped.",
-		},
-		{
-			Name: "granted", ID: "f8afeb89a9b74256a28c0188420b6769", Priority: Notice, Subject: NEVRA,
-			Words: "may come back, once",
-			Title: "An administrator granted that @DIGESTD_NEVRA@ comes back",
-			Text: "User @DIGESTD_ACTOR_UID@ permitted the package to go back to exactly this\n" +
-				"version, once.\n" +
-				"\n" +
-				"To take that back: digestctl rollback revoke @DIGESTD_NEVRA@",
-		},
-		{
-			Name: "grant-used", ID: "f90537913d9f4325b8c3007c30d1c673", Priority: Notice, Subject: NEVRA,
-			Words: "came back by a grant, which is used up",
-			Title: "@DIGESTD_NEVRA@ came back by a grant",
-			Text: "The version is older than what was active on this machine; an administrator\n" +
-				"had granted it. The grant is used up.",
-		},
-		{
-			Name: "grant-revoked", ID: "67123abe176745afa3a86ec399f4cebb", Priority: Notice, Subject: NEVRA,
-			Words: "may not come back after all: the grant was taken back",
-			Title: "The grant for @DIGESTD_NEVRA@ was taken back",
-			Text:  "User @DIGESTD_ACTOR_UID@ took back a grant that was not used.",
-		},
-		{
-			Name: "floor-set", ID: "cc27e27666044a7da8780aa974655570", Priority: Notice, Subject: Package,
-			Words: "has a floor: nothing below {reason} may be active",
-			Title: "@DIGESTD_PACKAGE@ has a floor of @DIGESTD_REASON@",
-			Text: "User @DIGESTD_ACTOR_UID@ decided that no version of this package below\n" +
-				"@DIGESTD_REASON@ may be active here.",
-		},
-		{
-			Name: "floor-cleared", ID: "8c5bcdb6d4b94da2a3108ce0b1f23a95", Priority: Notice, Subject: Package,
-			Words: "has no floor any more",
-			Title: "@DIGESTD_PACKAGE@ has no floor any more",
-			Text: "User @DIGESTD_ACTOR_UID@ removed the floor of this package. What was the\n" +
-				"highest version here stays the measure of what is older.",
-		},
-		{
-			Name: "key-revoked", ID: "33657a270f7049ddbd0e873da0b867e6", Priority: Warning, Subject: Key,
-			Words: "is revoked: it vouches for nothing any more",
-			Title: "Key @DIGESTD_KEY@ vouches for nothing any more",
-			Text: "The key was revoked by @DIGESTD_REASON@. Every list that depended on it is\n" +
-				"withdrawn; what runs already goes on running.\n" +
-				"\n" +
-				"See what that means here: digestctl keys show @DIGESTD_KEY@",
-		},
-		{
-			Name: "key-restored", ID: "6134a05871674514b32f14a950e7a242", Priority: Notice, Subject: Key,
-			Words: "is trusted again: its revocation was lifted",
-			Title: "Key @DIGESTD_KEY@ is trusted again",
-			Text: "User @DIGESTD_ACTOR_UID@ lifted a revocation. Packages that the key signed\n" +
-				"are vouched for again.",
-		},
-		{
-			Name: "signer-changed", ID: "683167b8e1014cc59ce455b1e45ea770", Priority: Notice, Subject: Key,
-			Words: "signs the lists from now on",
-			Title: "Another key signs the digest lists",
-			Text: "The lists of this machine are signed by the key @DIGESTD_KEY@ from now on.\n" +
-				"The kernel must know its certificate: see digestctl keys.",
-		},
-		{
-			Name: "signer-enrolled", ID: "5a059545e11246d592c277a2926b81a6", Priority: Notice, Subject: Key,
-			Words: "is known to the kernel",
-			Title: "The kernel knows the key that signs the digest lists",
-			Text:  "The certificate @DIGESTD_KEY@ is in the kernel's keyring (@DIGESTD_REASON@).",
-		},
-		{
-			Name: "tampered", ID: "acae12ddd4cc4d3bb10e359fa5f9c7f4", Priority: Err, Subject: List,
-			Words: "was touched by another hand",
-			Title: "Another hand touched the list directory: @DIGESTD_LIST@",
-			Text: "Something other than digestd added, changed or removed this file in the list\n" +
-				"directory. It is kept in quarantine if there was anything to keep and room for\n" +
-				"it, and our own list is published anew. Of many cases some have a record\n" +
-				"together, which names the directory.\n" +
-				"\n" +
-				"Find out who it was; see digestctl list quarantined",
-		},
-		{
-			Name: "index-recovered", ID: "bca5dac2d64f424a85b1f0f22059737f", Priority: Err, Subject: Machine,
-			Words: "the index was damaged, lost or rolled back",
-			Title: "digestd's index was damaged, lost or rolled back",
-			Text: "What was superseded before may be forgotten, except for what is installed.\n" +
-				"Check the disk, and who had access to the state directory. Set floors again\n" +
-				"if you had any; digestctl sync acknowledges.",
-		},
-		{
-			Name: "records-lost", ID: "d51c16d9493f4e8f84814ffead36a49f", Priority: Err, Subject: Machine,
-			Words: "decisions were dropped before the journal took them",
-			Title: "Records of decisions were lost",
-			Text: "The journal was away for so long that the oldest decisions waiting for it\n" +
-				"had to be dropped from the index as well.",
-		},
-		{
-			Name: "denied", ID: "172f70a4b3c244179c15c4c877717f1a", Priority: Notice, Subject: Package,
-			Words: "is denied by the owner of this machine",
-			Title: "@DIGESTD_PACKAGE@ is denied",
-			Text: "User @DIGESTD_ACTOR_UID@ denied this, whatever its package's signature says.\n" +
-				"Lists that would vouch for it are withdrawn or reduced.",
-		},
-		{
-			Name: "denial-lifted", ID: "2ea27f6d21914f8f9c1efbae3e3939e8", Priority: Notice, Subject: Package,
-			Words: "is denied no longer",
-			Title: "@DIGESTD_PACKAGE@ is denied no longer",
-			Text:  "User @DIGESTD_ACTOR_UID@ lifted a denial.",
-		},
-		{
-			Name: "denial-expired", ID: "7e4250aef6034892a80bf853ea2ce88f", Priority: Notice, Subject: Package,
-			Words: "is denied no longer: the denial had an end",
-			Title: "The denial of @DIGESTD_PACKAGE@ has ended",
-			Text:  "The denial was made for a time, which is over.",
-		},
-		{
-			Name: "reduced", ID: "958dff594e3440acb8d1bbb7e018b554", Priority: Notice, Subject: NEVRA,
-			Words: "is vouched for without what is denied of it",
-			Title: "The digest list of @DIGESTD_NEVRA@ leaves out what is denied",
-			Text: "Some files of this package are denied by the owner of the machine; its list\n" +
-				"was made anew without them.",
-		},
-		{
-			Name: "order-changed", ID: "11b9cae69554461a81f2db007fc27a21", Priority: Notice, Subject: Machine,
-			Words: "the order in which lists are read was changed",
-			Title: "The order in which the kernel reads lists was changed",
-			Text: "User @DIGESTD_ACTOR_UID@ numbered the lists, took their numbers away, or\n" +
-				"switched prefetch on or off. What is vouched for stays the same; what a\n" +
-				"register (PCR) holds after the next boot does not.\n" +
-				"\n" +
-				"See what it is now: digestctl order show",
-		},
-		{
-			Name: "found", ID: "c779e2c56b75492b90c79f540c1495bb", Priority: Warning, Subject: Package,
-			Words: "is not as it should be",
-			Title: "A verification found something wrong with @DIGESTD_PACKAGE@",
-			Text: "A file on this machine is not what is vouched for (@DIGESTD_REASON@).\n" +
-				"\n" +
-				"See why: digestctl why FILE",
-		},
-		{
-			Name: "fixed", ID: "54319cdc2a6b4a89b8db6adf8464a34a", Priority: Notice, Subject: Package,
-			Words: "was not as it should be, and was put right",
-			Title: "A verification put something of @DIGESTD_PACKAGE@ right",
-			Text:  "Something was not as it should be (@DIGESTD_REASON@) and was put right.",
-		},
-		{
-			Name: "verified", ID: "d682c436d319472a93fcb2bc3bc7095c", Priority: Info, Subject: Machine,
-			Words: "what is vouched for was verified",
-			Title: "The machine's files were verified",
-			Text: "Every file that an active list vouches for was read and compared\n" +
-				"(@DIGESTD_REASON@).",
-		},
-	}
+var table = []Kind{
+	{
+		Name: KindFirstSync, ID: "1862f61d6edd4756b4da09250fb67797", Priority: Notice, Subject: Machine,
+		Words: "lists are in step with the packages for the first time",
+		Title: "digestd met this machine's packages for the first time",
+		Text: "This was the first comparison with rpm's database. One record stands for all\n" +
+			"lists that it published; packages that got none have a record each.",
+	},
+	{
+		Name: KindPublished, ID: "17c6d95cfdb3408bac94c71c4d4bc4a9", Priority: Info, Subject: NEVRA,
+		Words: "is vouched for: its list is active",
+		Title: "The digest list of @DIGESTD_NEVRA@ is active",
+		Text: "The kernel finds the digests of this package's files from now on. Counter\n" +
+			"@DIGESTD_COUNTER@ is the number of this activation; it never falls.",
+	},
+	{
+		Name: KindWithdrawn, ID: "75e6047fd091470a8b46db2956c77ece", Priority: Info, Subject: NEVRA,
+		Words: "is vouched for no longer: its list was withdrawn",
+		Title: "The digest list of @DIGESTD_NEVRA@ was withdrawn",
+		Text: "The list left the directory (@DIGESTD_REASON@). What of the package still\n" +
+			"runs goes on running; it cannot be started again.",
+	},
+	{
+		Name: KindWithheld, ID: "31eeb42c37e14afc81e8dc541693a44b", Priority: Warning, Subject: NEVRA, Refusal: true,
+		Words: "is installed, but not vouched for",
+		Title: "@DIGESTD_NEVRA@ is installed without a digest list",
+		Text: "The package is on this machine, but nothing that counts vouches for it\n" +
+			"(@DIGESTD_REASON@). Where the kernel enforces lists its programs will not\n" +
+			"start.\n" +
+			"\n" +
+			"See what is missing: digestctl show @DIGESTD_PACKAGE@",
+	},
+	{
+		Name: KindRefused, ID: "b590ccd08a2d464597a31d424ff54663", Priority: Warning, Subject: NEVRA, Refusal: true,
+		Words: "was refused: the transaction was stopped",
+		Title: "@DIGESTD_NEVRA@ was refused",
+		Text: "A package manager was about to install this package and was stopped before\n" +
+			"anything changed (@DIGESTD_REASON@).",
+	},
+	{
+		Name: KindRollbackRefused, ID: "4348b3e0897c45649f73a9657c38dc2a", Priority: Warning, Subject: NEVRA, Refusal: true,
+		Words: "was refused for being older than what was active here",
+		Title: "@DIGESTD_NEVRA@ was refused: it is older than what was active",
+		Text: "A package manager was about to go back to a version that was superseded on\n" +
+			"this machine, and was stopped before anything changed. Old versions have\n" +
+			"known weaknesses.\n" +
+			"\n" +
+			"If it is wanted: digestctl rollback grant @DIGESTD_NEVRA@ --reason WHY",
+	},
+	{
+		Name: KindRollbackWithheld, ID: "8c2c6f6a04a447948ab251215ddef627", Priority: Warning, Subject: NEVRA, Refusal: true,
+		Words: "is installed without a list, for being older than what was active here",
+		Title: "@DIGESTD_NEVRA@ has no digest list: it is older than what was active",
+		Text: "A version that was superseded on this machine is installed again and is not\n" +
+			"vouched for.\n" +
+			"\n" +
+			"If it is wanted: digestctl rollback grant @DIGESTD_NEVRA@ --reason WHY",
+	},
+	{
+		Name: KindRollbackAllowed, ID: "ff471069cb7341568b948a55c8db1a4c", Priority: Warning, Subject: NEVRA,
+		Words: "is older than what was active here, and was only reported",
+		Title: "@DIGESTD_NEVRA@ is active though older than what was active before",
+		Text: "The configuration says mode = \"audit\": versions that were superseded are\n" +
+			"reported and not stopped.",
+	},
+	{
+		Name: KindGranted, ID: "f8afeb89a9b74256a28c0188420b6769", Priority: Notice, Subject: NEVRA,
+		Words: "may come back, once",
+		Title: "An administrator granted that @DIGESTD_NEVRA@ comes back",
+		Text: "User @DIGESTD_ACTOR_UID@ permitted the package to go back to exactly this\n" +
+			"version, once.\n" +
+			"\n" +
+			"To take that back: digestctl rollback revoke @DIGESTD_NEVRA@",
+	},
+	{
+		Name: KindGrantUsed, ID: "f90537913d9f4325b8c3007c30d1c673", Priority: Notice, Subject: NEVRA,
+		Words: "came back by a grant, which is used up",
+		Title: "@DIGESTD_NEVRA@ came back by a grant",
+		Text: "The version is older than what was active on this machine; an administrator\n" +
+			"had granted it. The grant is used up.",
+	},
+	{
+		Name: KindGrantRevoked, ID: "67123abe176745afa3a86ec399f4cebb", Priority: Notice, Subject: NEVRA,
+		Words: "may not come back after all: the grant was taken back",
+		Title: "The grant for @DIGESTD_NEVRA@ was taken back",
+		Text:  "User @DIGESTD_ACTOR_UID@ took back a grant that was not used.",
+	},
+	{
+		Name: KindFloorSet, ID: "cc27e27666044a7da8780aa974655570", Priority: Notice, Subject: Package,
+		Words: "has a floor: nothing below {reason} may be active",
+		Title: "@DIGESTD_PACKAGE@ has a floor of @DIGESTD_REASON@",
+		Text: "User @DIGESTD_ACTOR_UID@ decided that no version of this package below\n" +
+			"@DIGESTD_REASON@ may be active here.",
+	},
+	{
+		Name: KindFloorCleared, ID: "8c5bcdb6d4b94da2a3108ce0b1f23a95", Priority: Notice, Subject: Package,
+		Words: "has no floor any more",
+		Title: "@DIGESTD_PACKAGE@ has no floor any more",
+		Text: "User @DIGESTD_ACTOR_UID@ removed the floor of this package. What was the\n" +
+			"highest version here stays the measure of what is older.",
+	},
+	{
+		Name: KindKeyRevoked, ID: "33657a270f7049ddbd0e873da0b867e6", Priority: Warning, Subject: Key,
+		Words: "is revoked: it vouches for nothing any more",
+		Title: "Key @DIGESTD_KEY@ vouches for nothing any more",
+		Text: "The key was revoked by @DIGESTD_REASON@. Every list that depended on it is\n" +
+			"withdrawn; what runs already goes on running.\n" +
+			"\n" +
+			"See what that means here: digestctl keys show @DIGESTD_KEY@",
+	},
+	{
+		Name: KindKeyRestored, ID: "6134a05871674514b32f14a950e7a242", Priority: Notice, Subject: Key,
+		Words: "is trusted again: its revocation was lifted",
+		Title: "Key @DIGESTD_KEY@ is trusted again",
+		Text: "User @DIGESTD_ACTOR_UID@ lifted a revocation. Packages that the key signed\n" +
+			"are vouched for again.",
+	},
+	{
+		Name: KindSignerChanged, ID: "683167b8e1014cc59ce455b1e45ea770", Priority: Notice, Subject: Key,
+		Words: "signs the lists from now on",
+		Title: "Another key signs the digest lists",
+		Text: "The lists of this machine are signed by the key @DIGESTD_KEY@ from now on.\n" +
+			"The kernel must know its certificate: see digestctl keys.",
+	},
+	{
+		Name: KindSignerEnrolled, ID: "5a059545e11246d592c277a2926b81a6", Priority: Notice, Subject: Key,
+		Words: "is known to the kernel",
+		Title: "The kernel knows the key that signs the digest lists",
+		Text:  "The certificate @DIGESTD_KEY@ is in the kernel's keyring (@DIGESTD_REASON@).",
+	},
+	{
+		Name: KindTampered, ID: "acae12ddd4cc4d3bb10e359fa5f9c7f4", Priority: Err, Subject: List,
+		Words: "was touched by another hand",
+		Title: "Another hand touched the list directory: @DIGESTD_LIST@",
+		Text: "Something other than digestd added, changed or removed this file in the list\n" +
+			"directory. It is kept in quarantine if there was anything to keep and room for\n" +
+			"it, and our own list is published anew. Of many cases some have a record\n" +
+			"together, which names the directory.\n" +
+			"\n" +
+			"Find out who it was; see digestctl list quarantined",
+	},
+	{
+		Name: KindIndexRecovered, ID: "bca5dac2d64f424a85b1f0f22059737f", Priority: Err, Subject: Machine,
+		Words: "the index was damaged, lost or rolled back",
+		Title: "digestd's index was damaged, lost or rolled back",
+		Text: "What was superseded before may be forgotten, except for what is installed.\n" +
+			"Check the disk, and who had access to the state directory. Set floors again\n" +
+			"if you had any; digestctl sync acknowledges.",
+	},
+	{
+		Name: KindRecordsLost, ID: "d51c16d9493f4e8f84814ffead36a49f", Priority: Err, Subject: Machine,
+		Words: "decisions were dropped before the journal took them",
+		Title: "Records of decisions were lost",
+		Text: "The journal was away for so long that the oldest decisions waiting for it\n" +
+			"had to be dropped from the index as well.",
+	},
+	{
+		Name: KindDenied, ID: "172f70a4b3c244179c15c4c877717f1a", Priority: Notice, Subject: Package,
+		Words: "is denied by the owner of this machine",
+		Title: "@DIGESTD_PACKAGE@ is denied",
+		Text: "User @DIGESTD_ACTOR_UID@ denied this, whatever its package's signature says.\n" +
+			"Lists that would vouch for it are withdrawn or reduced.",
+	},
+	{
+		Name: KindDenialLifted, ID: "2ea27f6d21914f8f9c1efbae3e3939e8", Priority: Notice, Subject: Package,
+		Words: "is denied no longer",
+		Title: "@DIGESTD_PACKAGE@ is denied no longer",
+		Text:  "User @DIGESTD_ACTOR_UID@ lifted a denial.",
+	},
+	{
+		Name: KindDenialExpired, ID: "7e4250aef6034892a80bf853ea2ce88f", Priority: Notice, Subject: Package,
+		Words: "is denied no longer: the denial had an end",
+		Title: "The denial of @DIGESTD_PACKAGE@ has ended",
+		Text:  "The denial was made for a time, which is over.",
+	},
+	{
+		Name: KindReduced, ID: "958dff594e3440acb8d1bbb7e018b554", Priority: Notice, Subject: NEVRA,
+		Words: "is vouched for without what is denied of it",
+		Title: "The digest list of @DIGESTD_NEVRA@ leaves out what is denied",
+		Text: "Some files of this package are denied by the owner of the machine; its list\n" +
+			"was made anew without them.",
+	},
+	{
+		Name: KindOrderChanged, ID: "11b9cae69554461a81f2db007fc27a21", Priority: Notice, Subject: Machine,
+		Words: "the order in which lists are read was changed",
+		Title: "The order in which the kernel reads lists was changed",
+		Text: "User @DIGESTD_ACTOR_UID@ numbered the lists, took their numbers away, or\n" +
+			"switched prefetch on or off. What is vouched for stays the same; what a\n" +
+			"register (PCR) holds after the next boot does not.\n" +
+			"\n" +
+			"See what it is now: digestctl order show",
+	},
+	{
+		Name: KindFound, ID: "c779e2c56b75492b90c79f540c1495bb", Priority: Warning, Subject: Package,
+		Words: "is not as it should be",
+		Title: "A verification found something wrong with @DIGESTD_PACKAGE@",
+		Text: "A file on this machine is not what is vouched for (@DIGESTD_REASON@).\n" +
+			"\n" +
+			"See why: digestctl why FILE",
+	},
+	{
+		Name: KindFixed, ID: "54319cdc2a6b4a89b8db6adf8464a34a", Priority: Notice, Subject: Package,
+		Words: "was not as it should be, and was put right",
+		Title: "A verification put something of @DIGESTD_PACKAGE@ right",
+		Text:  "Something was not as it should be (@DIGESTD_REASON@) and was put right.",
+	},
+	{
+		Name: KindVerified, ID: "d682c436d319472a93fcb2bc3bc7095c", Priority: Info, Subject: Machine,
+		Words: "what is vouched for was verified",
+		Title: "The machine's files were verified",
+		Text: "Every file that an active list vouches for was read and compared\n" +
+			"(@DIGESTD_REASON@).",
+	},
 }
 
 // Says returns the words of a kind with the reason in its place.
@@ -265,7 +300,7 @@ func (k Kind) Says(reason string) string { return strings.ReplaceAll(k.Words, "{
 // Lookup returns the kind of that name. One that is not in the table, of another
 // version of digestd, has a MESSAGE_ID too.
 func Lookup(name string) Kind {
-	for _, k := range Kinds() {
+	for _, k := range table {
 		if k.Name == name {
 			return k
 		}

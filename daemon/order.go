@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 
@@ -139,6 +140,9 @@ func (d *Daemon) setOrder(ctx context.Context, by api.Actor, lists map[string]ui
 			if err != nil {
 				return err
 			}
+			if maps.Equal(s.order.lists, lists) {
+				return api.Errorf(api.Unchanged, "the lists have these numbers already: %d of them", len(lists))
+			}
 			s.batch.SetMeta(metaOrder, data)
 			s.event(store.Event{Kind: audit.KindOrderChanged, Text: joinReason(what, a.Reason), UID: a.UID, PID: a.PID})
 			s.order = newOrder(lists, s.multi)
@@ -179,6 +183,9 @@ func (d *Daemon) OrderPrefetch(ctx context.Context, by api.Actor, on bool) error
 			a, err := act(s, by, "")
 			if err != nil {
 				return err
+			}
+			if was == on {
+				return api.Errorf(api.Unchanged, "prefetch is switched %s already", map[bool]string{true: "on", false: "off"}[on])
 			}
 			var value []byte
 			what := "prefetch switched off"

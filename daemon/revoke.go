@@ -289,7 +289,7 @@ func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason stri
 		return api.Key{}, api.Errorf(api.InvalidArgument, "%s signed lists here; it was replaced and cannot come back", k.Fingerprint)
 	}
 	if k.Revoked == nil && len(overruled) == 0 {
-		return api.Key{}, api.Errorf(api.InvalidArgument, "key %s is not revoked", k.Fingerprint)
+		return api.Key{}, api.Errorf(api.Unchanged, "key %s is not revoked", k.Fingerprint)
 	}
 	if b, err := d.readBlacklist(); k.Use == useDigest && (err != nil || b.entries[k.Fingerprint]) {
 		return api.Key{}, errors.Join(err, &api.Error{Code: api.InvalidArgument, Message: sourceKernel + " names " + k.Fingerprint,

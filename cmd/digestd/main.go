@@ -17,6 +17,7 @@ import (
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/look"
 	"github.com/digestd/digestd/daemon/verify"
+	"github.com/digestd/digestd/daemon/verify/engine"
 )
 
 // Exit statuses, see digestd(8). systemd starts digestd again after the second
@@ -77,7 +78,7 @@ func serveLook(root string) {
 
 // serveVerify is the process in which the daemon verifies files.
 func serveVerify() {
-	if err := verify.Serve(context.Background(), os.Stdin, os.Stdout); err != nil {
+	if err := engine.Serve(context.Background(), os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "digestd: cannot verify:", err)
 		os.Exit(1)
 	}

@@ -11,11 +11,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime/debug"
 	"time"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // Argument makes the daemon's program serve as the process that verifies.
@@ -79,49 +75,4 @@ func converse(spec Spec, in io.Writer, out io.Reader, hear func(Message) error) 
 			return err
 		}
 	}
-}
-
-// Serve is the process that verifies: it reads a Spec and writes Messages. When
-// its input ends, whoever wanted it has gone, and so does it.
-func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	debug.SetGCPercent(50)
-	input := json.NewDecoder(in)
-	var spec Spec
-	if err := input.Decode(&spec); err != nil {
-		return fmt.Errorf("cannot read what to verify: %w", err)
-	}
-	go func() {
-		io.Copy(io.Discard, in)
-		cancel()
-	}()
-	var pace *pacer
-	if spec.Idle {
-		giveWay()
-		pace = &pacer{}
-	}
-	buffered := bufio.NewWriterSize(out, 64<<10)
-	output := json.NewEncoder(buffered)
-	flushed := time.Now()
-	tell := func(m Message) error {
-		err := output.Encode(m)
-		// Each unit by itself would be a write a directory.
-		if now := time.Now(); err == nil && (m.Unit == nil || len(m.Unit.Findings) > 0 || now.Sub(flushed) > beatTime) {
-			flushed = now
-			err = buffered.Flush()
-		}
-		return err
-	}
-	last := Message{Done: true}
-	if err := verify(ctx, spec, pace, tell); err != nil {
-		last = Message{Error: err.Error()}
-	}
-	return tell(last)
-}
-
-// schedSetIdle makes a thread run only when no other wants to.
-func schedSetIdle(thread int) {
-	param := struct{ priority int32 }{}
-	unix.Syscall(unix.SYS_SCHED_SETSCHEDULER, uintptr(thread), schedIdle, uintptr(unsafe.Pointer(&param)))
 }

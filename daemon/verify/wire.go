@@ -3,11 +3,7 @@
 package verify
 
 import (
-	"strings"
-	"unicode/utf8"
-
 	"github.com/digestd/digestd/daemon/api"
-	"github.com/digestd/digestd/digestlist/header"
 )
 
 // Spec says what is vouched for and what of it to verify. It travels as JSON.
@@ -38,8 +34,6 @@ type Entry struct {
 	Own     bool   `json:"own,omitempty"`    // it is the owner's, and no package
 	Old     bool   `json:"old,omitempty"`    // it was replaced and stays a while: for content, not for paths
 	Wanted  bool   `json:"wanted,omitempty"` // verify its files
-
-	moved header.Relocations // what rpm's database says of the package
 }
 
 // Cursor is how far a run came: all lists up to one, then all directories up to
@@ -82,16 +76,4 @@ type Unit struct {
 	Moved    bool             `json:"moved,omitempty"`
 	Findings []api.Finding    `json:"findings,omitempty"`
 	Dropped  api.Verification `json:"dropped,omitzero"` // counts of findings that are not among them
-}
-
-// maxUnitFindings bounds the findings that one unit reports in full.
-const maxUnitFindings = 10_000
-
-// named puts a path into a finding.
-func named(path string, f api.Finding) api.Finding {
-	f.Path = path
-	if !utf8.ValidString(path) {
-		f.Path, f.RawPath = strings.ToValidUTF8(path, "\uFFFD"), []byte(path)
-	}
-	return f
 }

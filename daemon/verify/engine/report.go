@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package verify
+package engine
 
 import (
 	"context"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/verify"
 )
 
 // report tells of units in their order, and beats in between.
-func (e *engine) report(ctx context.Context, tell func(Message) error) error {
+func (e *engine) report(ctx context.Context, tell func(verify.Message) error) error {
 	ticker := time.NewTicker(beatTime)
 	defer ticker.Stop()
 	for u := range e.units {
@@ -19,8 +22,8 @@ func (e *engine) report(ctx context.Context, tell func(Message) error) error {
 			case <-u.done:
 				waiting = false
 			case <-ticker.C:
-				beat := &Beat{Searching: e.searching.Load(), Files: int(e.files.Load()), Dirs: int(e.dirs.Load())}
-				if err := tell(Message{Beat: beat}); err != nil {
+				beat := &verify.Beat{Searching: e.searching.Load(), Files: int(e.files.Load()), Dirs: int(e.dirs.Load())}
+				if err := tell(verify.Message{Beat: beat}); err != nil {
 					return err
 				}
 			}
@@ -29,7 +32,7 @@ func (e *engine) report(ctx context.Context, tell func(Message) error) error {
 			return nil // parts of it were passed over
 		}
 		e.settle(u)
-		if err := tell(Message{Unit: &u.Unit}); err != nil {
+		if err := tell(verify.Message{Unit: &u.Unit}); err != nil {
 			return err
 		}
 	}
@@ -45,4 +48,13 @@ func (e *engine) settle(u *unit) {
 	if len(u.Findings)+u.Dropped.Dropped > 0 && !e.index.unchanged(*u.entry, u.stamp) {
 		u.Findings, u.Dropped, u.Moved = nil, api.Verification{}, true
 	}
+}
+
+// named puts a path into a finding.
+func named(path string, f api.Finding) api.Finding {
+	f.Path = path
+	if !utf8.ValidString(path) {
+		f.Path, f.RawPath = strings.ToValidUTF8(path, "\uFFFD"), []byte(path)
+	}
+	return f
 }

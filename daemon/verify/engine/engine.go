@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package verify
+package engine
 
 import (
 	"cmp"
@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/verify"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/kernel"
 )
@@ -28,6 +29,8 @@ const (
 const (
 	// maxAhead bounds the units that wait for one before them.
 	maxAhead = 1024
+	// maxFindings bounds the findings that one unit reports in full.
+	maxFindings = 10_000
 	// maxTasks bounds the tasks that wait, some of them with an open file.
 	maxTasks = 128
 	// batch is how many files of a list go from hand to hand at a time: each time
@@ -39,7 +42,7 @@ const (
 
 // engine is one run.
 type engine struct {
-	spec   Spec
+	spec   verify.Spec
 	root   *kernel.Root
 	index  *index
 	roles  *roles
@@ -66,8 +69,8 @@ type task struct {
 
 // unit is a list or a directory that is being looked at.
 type unit struct {
-	Unit
-	entry *Entry // nil for a directory
+	verify.Unit
+	entry *entry // nil for a directory
 	stamp stamp  // of the entry's file when it was read
 	place int
 	tasks int           // that were handed out
@@ -77,7 +80,7 @@ type unit struct {
 }
 
 // newUnit makes a unit with one part: finding out what the others are.
-func newUnit(u Unit) *unit {
+func newUnit(u verify.Unit) *unit {
 	n := &unit{Unit: u, done: make(chan struct{})}
 	n.left.Store(1)
 	return n
@@ -93,7 +96,7 @@ func (u *unit) finish() {
 func (u *unit) found(f api.Finding) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.Findings) < maxUnitFindings {
+	if len(u.Findings) < maxFindings {
 		u.Findings = append(u.Findings, f)
 		return
 	}
@@ -107,8 +110,8 @@ func (u *unit) count(n *int) {
 	u.mu.Unlock()
 }
 
-// verify does what spec says and tells of it. Calls of tell come one at a time.
-func verify(ctx context.Context, spec Spec, pace *pacer, tell func(Message) error) error {
+// run does what spec says and tells of it. Calls of tell come one at a time.
+func run(ctx context.Context, spec verify.Spec, pace *pacer, tell func(verify.Message) error) error {
 	root, err := kernel.OpenRoot(spec.Root)
 	if err != nil {
 		return err
@@ -127,7 +130,7 @@ func verify(ctx context.Context, spec Spec, pace *pacer, tell func(Message) erro
 		return err
 	}
 	e.index.sealed()
-	if err := tell(Message{Total: &Total{Files: e.index.files}}); err != nil {
+	if err := tell(verify.Message{Total: &verify.Total{Files: e.index.files}}); err != nil {
 		return err
 	}
 	var hashers sync.WaitGroup
@@ -222,12 +225,12 @@ func (e *engine) addSome(ctx context.Context, u *unit, files int, check func(h *
 // verifyLists looks at the files of all lists that are wanted.
 func (e *engine) verifyLists(ctx context.Context) error {
 	var buf []byte
-	for place := range e.spec.Entries {
-		entry := &e.spec.Entries[place]
+	for place := range e.index.entries {
+		entry := &e.index.entries[place]
 		if !entry.Wanted || entry.Name <= e.spec.After.List {
 			continue
 		}
-		u := newUnit(Unit{Package: true, Cursor: Cursor{List: entry.Name}})
+		u := newUnit(verify.Unit{Package: true, Cursor: verify.Cursor{List: entry.Name}})
 		u.entry, u.place = entry, place
 		err := e.begin(ctx, e.units, u)
 		if err == nil {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package verify
+package engine
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/verify"
 	"github.com/digestd/digestd/kernel"
 	godiff "github.com/google/go-cmp/cmp"
 )
@@ -25,10 +26,10 @@ func TestListLeavesMeanwhile(t *testing.T) {
 	p.ok(err)
 	defer root.Close()
 	e := &engine{spec: p.spec, root: root, index: newIndex(&p.spec, root)}
-	_, stamp, err := e.index.read(p.spec.Entries[0], nil)
+	_, stamp, err := e.index.read(e.index.entries[0], nil)
 	p.ok(err)
-	u := newUnit(Unit{})
-	u.entry, u.stamp = &p.spec.Entries[0], stamp
+	u := newUnit(verify.Unit{})
+	u.entry, u.stamp = &e.index.entries[0], stamp
 	u.found(api.Finding{Kind: api.FindingChanged})
 	e.settle(u)
 	if len(u.Findings) != 1 || u.Moved {
@@ -72,7 +73,7 @@ func TestCancel(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var told int
-	err := verify(ctx, p.spec, nil, func(m Message) error {
+	err := run(ctx, p.spec, nil, func(m verify.Message) error {
 		if m.Unit != nil {
 			if told += m.Unit.Files; m.Unit.Files == 0 && m.Unit.Package {
 				t.Errorf("unit %+v without its file", m.Unit)

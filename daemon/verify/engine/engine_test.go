@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package verify
+package engine
 
 import (
 	"cmp"
@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/verify"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/integration/needs"
 	"github.com/digestd/digestd/kernel"
@@ -26,11 +27,11 @@ import (
 // place is a tree with lists that vouch for it.
 type place struct {
 	*testing.T
-	spec Spec
+	spec verify.Spec
 }
 
 func newPlace(t *testing.T) *place {
-	p := &place{t, Spec{Root: filepath.Join(t.TempDir(), "root"), Lists: t.TempDir(), Tree: true}}
+	p := &place{t, verify.Spec{Root: filepath.Join(t.TempDir(), "root"), Lists: t.TempDir(), Tree: true}}
 	p.dir("/usr/bin")
 	return p
 }
@@ -74,8 +75,8 @@ func (p *place) publish(name string, groups ...digestlist.Group) {
 	p.ok(err)
 	p.ok(os.WriteFile(filepath.Join(p.spec.Lists, name), data, 0o644))
 	sum := sha256.Sum256(data)
-	p.spec.Entries = append(p.spec.Entries, Entry{Name: name, State: active, Package: strings.TrimPrefix(name, "tlv-"), File: sum[:], Wanted: true})
-	slices.SortFunc(p.spec.Entries, func(a, b Entry) int { return cmp.Compare(a.Name, b.Name) })
+	p.spec.Entries = append(p.spec.Entries, verify.Entry{Name: name, State: active, Package: strings.TrimPrefix(name, "tlv-"), File: sum[:], Wanted: true})
+	slices.SortFunc(p.spec.Entries, func(a, b verify.Entry) int { return cmp.Compare(a.Name, b.Name) })
 }
 
 func (p *place) label(name, list string) {
@@ -91,7 +92,7 @@ func (p *place) label(name, list string) {
 
 // result is what a run told.
 type result struct {
-	units    []Unit
+	units    []verify.Unit
 	files    int
 	bytes    uint64
 	findings []api.Finding
@@ -105,7 +106,7 @@ func (p *place) verify() result {
 }
 
 func (p *place) try(ctx context.Context) (r result, err error) {
-	err = verify(ctx, p.spec, nil, func(m Message) error {
+	err = run(ctx, p.spec, nil, func(m verify.Message) error {
 		if m.Unit != nil {
 			r.units = append(r.units, *m.Unit)
 			r.files += m.Unit.Files
@@ -246,14 +247,14 @@ func TestLinkedDirectories(t *testing.T) {
 	p.verify().want(t, "changed /bin/tool")
 	p.spec.Tree = false
 	for _, at := range []string{"/bin", "/usr", "/usr/bin/tool", "/bin/tool", "/"} {
-		p.spec.Paths = []Path{Path(at)}
+		p.spec.Paths = []verify.Path{verify.Path(at)}
 		r := p.verify()
 		r.want(t, "changed /bin/tool")
 		if r.files != 1 {
 			t.Errorf("%s: %d files", at, r.files)
 		}
 	}
-	p.spec.Paths = []Path{Path("/etc")}
+	p.spec.Paths = []verify.Path{verify.Path("/etc")}
 	p.dir("/etc")
 	p.verify().want(t)
 }
@@ -261,7 +262,7 @@ func TestLinkedDirectories(t *testing.T) {
 func TestPaths(t *testing.T) {
 	p := newPlace(t)
 	p.list("tlv-a", "/usr/bin/a", "a", "/usr/binary", "b")
-	p.spec.Entries = append(p.spec.Entries, Entry{Name: "tlv-w", State: withheld, Package: "w", Text: "unsigned", Wanted: true})
+	p.spec.Entries = append(p.spec.Entries, verify.Entry{Name: "tlv-w", State: withheld, Package: "w", Text: "unsigned", Wanted: true})
 	p.write("/usr/binary", "changed", 0o755)
 	p.write("/opt/note", "text", 0o644)
 	p.write("/opt/script", "text", 0o755)
@@ -288,7 +289,7 @@ func TestPaths(t *testing.T) {
 	} {
 		p.spec.Paths = nil
 		for path := range strings.FieldsSeq(c.paths) {
-			p.spec.Paths = append(p.spec.Paths, Path(path))
+			p.spec.Paths = append(p.spec.Paths, verify.Path(path))
 		}
 		t.Run(c.paths, func(t *testing.T) { p.verify().want(t, c.want...) })
 	}
@@ -319,7 +320,7 @@ func TestWhatCannotBeRead(t *testing.T) {
 		t.Errorf("it says %q", r.findings[0].Text)
 	}
 	p = newPlace(t)
-	p.spec.Root, p.spec.Tree, p.spec.Paths = "/", false, []Path{Path("/proc/self/mem")}
+	p.spec.Root, p.spec.Tree, p.spec.Paths = "/", false, []verify.Path{verify.Path("/proc/self/mem")}
 	r = p.verify()
 	if len(r.findings) != 1 || r.findings[0].Kind != api.FindingUnreadable {
 		t.Errorf("found %+v", r.findings)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package verify
+package engine
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -89,4 +90,10 @@ func pressure(file string) float64 {
 	text, _, _ := bytes.Cut(rest, []byte(" "))
 	share, _ := strconv.ParseFloat(string(text), 64)
 	return share
+}
+
+// schedSetIdle makes a thread run only when no other wants to.
+func schedSetIdle(thread int) {
+	param := struct{ priority int32 }{}
+	unix.Syscall(unix.SYS_SCHED_SETSCHEDULER, uintptr(thread), schedIdle, uintptr(unsafe.Pointer(&param)))
 }

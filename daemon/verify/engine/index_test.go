@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package verify
+package engine
 
 import (
 	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/digestd/digestd/daemon/verify"
 	"github.com/digestd/digestd/kernel"
 )
 
@@ -31,7 +32,7 @@ func TestRealPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	x := newIndex(&Spec{}, root)
+	x := newIndex(&verify.Spec{}, root)
 	for path, want := range map[string]string{
 		"/f":                     "/f",
 		"f":                      "/f",

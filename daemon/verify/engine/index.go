@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package verify
+package engine
 
 import (
 	"bytes"
@@ -17,7 +17,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/digestd/digestd/daemon/verify"
 	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/kernel"
 	"golang.org/x/sys/unix"
 )
@@ -35,10 +37,16 @@ func keyOf(digest []byte) key {
 
 func compareKeys(a, b key) int { return cmp.Or(cmp.Compare(a.hi, b.hi), cmp.Compare(a.lo, b.lo)) }
 
+// entry is a list that the daemon knows, and what rpm's database says of its package.
+type entry struct {
+	verify.Entry
+	moved header.Relocations
+}
+
 // index is what all active lists together vouch for.
 type index struct {
 	lists   string
-	entries []Entry
+	entries []entry
 	root    *kernel.Root
 	seed    maphash.Seed
 	real    map[string]string // directories as lists name them, and as they are
@@ -57,9 +65,13 @@ type index struct {
 	files     int               // in lists that are wanted
 }
 
-func newIndex(spec *Spec, root *kernel.Root) *index {
-	return &index{lists: spec.Lists, entries: spec.Entries, root: root, seed: maphash.MakeSeed(),
-		real: map[string]string{}, broken: map[int]bool{}, placeBits: bits.Len(uint(len(spec.Entries)))}
+func newIndex(spec *verify.Spec, root *kernel.Root) *index {
+	entries := make([]entry, len(spec.Entries))
+	for i, e := range spec.Entries {
+		entries[i].Entry = e
+	}
+	return &index{lists: spec.Lists, entries: entries, root: root, seed: maphash.MakeSeed(),
+		real: map[string]string{}, broken: map[int]bool{}, placeBits: bits.Len(uint(len(entries)))}
 }
 
 // load reads the active lists. One that cannot be read vouches for nothing; that
@@ -191,18 +203,18 @@ func (x *index) vouched(sums map[digestlist.Algo][]byte) bool {
 	return false
 }
 
-// entry finds an active list by its name.
-func (x *index) entry(name string) (Entry, bool) {
-	i, ok := slices.BinarySearchFunc(x.entries, name, func(e Entry, name string) int { return strings.Compare(e.Name, name) })
+// active finds an active list by its name.
+func (x *index) active(name string) (entry, bool) {
+	i, ok := slices.BinarySearchFunc(x.entries, name, func(e entry, name string) int { return strings.Compare(e.Name, name) })
 	if !ok || x.entries[i].State != active {
-		return Entry{}, false
+		return entry{}, false
 	}
 	return x.entries[i], true
 }
 
 // includes reports whether an active list has a digest, under that real path or,
 // if it is "", under any.
-func (x *index) includes(e Entry, sums map[digestlist.Algo][]byte, real string) bool {
+func (x *index) includes(e entry, sums map[digestlist.Algo][]byte, real string) bool {
 	data, _, err := x.read(e, nil)
 	if err != nil {
 		return false
@@ -229,7 +241,7 @@ type stamp struct {
 
 // read returns the content of a list as the daemon published it, or an error
 // that says what is wrong with the file.
-func (x *index) read(e Entry, buf []byte) ([]byte, stamp, error) {
+func (x *index) read(e entry, buf []byte) ([]byte, stamp, error) {
 	path := filepath.Join(x.lists, e.Name)
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -261,14 +273,14 @@ func (x *index) read(e Entry, buf []byte) ([]byte, stamp, error) {
 const maxListSize = 512 << 20
 
 // unchanged reports whether a list's file is still the one that was read.
-func (x *index) unchanged(e Entry, s stamp) bool {
+func (x *index) unchanged(e entry, s stamp) bool {
 	var st unix.Stat_t
 	err := unix.Lstat(filepath.Join(x.lists, e.Name), &st)
 	return err == nil && stamp{st.Dev, st.Ino, st.Size, st.Ctim} == s
 }
 
 // walkList calls fn for each file of a list, with the path where rpm installed it.
-func walkList(e *Entry, data []byte, fn func(algo digestlist.Algo, digest, path []byte) error) error {
+func walkList(e *entry, data []byte, fn func(algo digestlist.Algo, digest, path []byte) error) error {
 	_, _, format, _, err := digestlist.ParseName(e.Name)
 	if err != nil {
 		return err

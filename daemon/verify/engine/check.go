@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package verify
+package engine
 
 import (
 	"encoding/hex"
@@ -170,7 +170,7 @@ func (h *hasher) replaced(path string, file *kernel.File) bool {
 // the file is that package's.
 func (h *hasher) elsewhere(f listed, got sums) bool {
 	for _, place := range h.index.places(h.index.paths, f.real) {
-		if place != f.unit.place && h.index.includes(h.spec.Entries[place], got, f.real) {
+		if place != f.unit.place && h.index.includes(h.index.entries[place], got, f.real) {
 			return true
 		}
 	}
@@ -199,7 +199,7 @@ func (h *hasher) label(f listed, file *kernel.File, label string, got sums, repo
 			return
 		}
 	default:
-		if other, ok := h.index.entry(label); ok && h.index.includes(other, got, "") {
+		if other, ok := h.index.active(label); ok && h.index.includes(other, got, "") {
 			return
 		}
 	}
@@ -251,7 +251,7 @@ func (h *hasher) stray(u *unit, path string, file *kernel.File, explicit bool) {
 		found.Text = "no list includes it"
 	}
 	for _, place := range h.index.places(h.index.ghosts, path) {
-		found.Package, found.Role = h.spec.Entries[place].Package, "ghost"
+		found.Package, found.Role = h.index.entries[place].Package, "ghost"
 		found.Text += "; " + found.Package + " owns its path, but vouches for no content"
 		break
 	}
@@ -268,7 +268,7 @@ func (h *hasher) strayLabel(found *api.Finding, file *kernel.File, label string,
 	if label == "" {
 		return false
 	}
-	if e, ok := h.index.entry(label); ok && h.index.includes(e, got, "") {
+	if e, ok := h.index.active(label); ok && h.index.includes(e, got, "") {
 		return false
 	}
 	found.Kind, found.Text = api.FindingLabel, fmt.Sprintf("is bound to list %s, which does not vouch for it, though another list does", label)

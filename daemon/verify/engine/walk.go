@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package verify
+package engine
 
 import (
 	"cmp"
@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/verify"
 	"github.com/digestd/digestd/kernel"
 	"golang.org/x/sys/unix"
 )
@@ -187,7 +188,7 @@ func (e *engine) beginDir(dir string) *unit {
 	if after := string(e.spec.After.Dir); after != "" && compareDirs(dir, after) <= 0 {
 		return nil
 	}
-	return newUnit(Unit{Cursor: Cursor{Tree: true, Dir: Path(dir)}})
+	return newUnit(verify.Unit{Cursor: verify.Cursor{Tree: true, Dir: verify.Path(dir)}})
 }
 
 // endDir announces a directory's unit, or keeps it as quiet.

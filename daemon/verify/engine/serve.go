@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"time"
+
+	"github.com/digestd/digestd/daemon/verify"
+)
+
+// Serve is the process that verifies: it reads a [verify.Spec] and writes
+// [verify.Message]s. When its input ends, the daemon has gone, and it ends too.
+func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	debug.SetGCPercent(50)
+	input := json.NewDecoder(in)
+	var spec verify.Spec
+	if err := input.Decode(&spec); err != nil {
+		return fmt.Errorf("cannot read what to verify: %w", err)
+	}
+	go func() {
+		io.Copy(io.Discard, in)
+		cancel()
+	}()
+	var pace *pacer
+	if spec.Idle {
+		giveWay()
+		pace = &pacer{}
+	}
+	buffered := bufio.NewWriterSize(out, 64<<10)
+	output := json.NewEncoder(buffered)
+	flushed := time.Now()
+	tell := func(m verify.Message) error {
+		err := output.Encode(m)
+		// Each unit by itself would be a write a directory.
+		if now := time.Now(); err == nil && (m.Unit == nil || len(m.Unit.Findings) > 0 || now.Sub(flushed) > beatTime) {
+			flushed = now
+			err = buffered.Flush()
+		}
+		return err
+	}
+	last := verify.Message{Done: true}
+	if err := run(ctx, spec, pace, tell); err != nil {
+		last = verify.Message{Error: err.Error()}
+	}
+	return tell(last)
+}

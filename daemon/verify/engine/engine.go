@@ -16,6 +16,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/verify"
+	"github.com/digestd/digestd/daemon/verify/pace"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/kernel"
 )
@@ -42,22 +43,27 @@ const (
 
 // engine is one run.
 type engine struct {
-	spec   verify.Spec
-	root   *kernel.Root
-	index  *index
-	roles  *roles
-	links  links
-	pace   *pacer
-	tops   []string // the paths that are wanted, and where they really lie
-	real   []string // the latter, in the order of the search
-	tasks  chan task
-	units  chan *unit // in order
-	found  chan *unit // by the search, to come after those of lists
-	quiet  *unit      // the last directory that it found nothing to look at in
-	quiets int        // how many in a row
+	spec  verify.Spec
+	root  *kernel.Root
+	index *index
+	roles *roles
+	links links
+	pace  *pace.Pacer
+	tasks chan task
+	units chan *unit // in order
+	searched
 
 	files, dirs atomic.Int64
 	searching   atomic.Bool
+}
+
+// searched is what the search for files of nobody is about, and what it came to.
+type searched struct {
+	tops   []string   // the paths that are wanted, and where they really lie
+	real   []string   // the latter, in the order of the search
+	found  chan *unit // to come after those of lists
+	quiet  *unit      // the last directory that it found nothing to look at in
+	quiets int        // how many in a row
 }
 
 // task looks at a file or more of a unit, one after the other.
@@ -111,7 +117,7 @@ func (u *unit) count(n *int) {
 }
 
 // run does what spec says and tells of it. Calls of tell come one at a time.
-func run(ctx context.Context, spec verify.Spec, pace *pacer, tell func(verify.Message) error) error {
+func run(ctx context.Context, spec verify.Spec, pacer *pace.Pacer, tell func(verify.Message) error) error {
 	root, err := kernel.OpenRoot(spec.Root)
 	if err != nil {
 		return err
@@ -119,8 +125,8 @@ func run(ctx context.Context, spec verify.Spec, pace *pacer, tell func(verify.Me
 	defer root.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	e := &engine{spec: spec, root: root, index: newIndex(&spec, root), pace: pace, links: newLinks(),
-		tasks: make(chan task, maxTasks), units: make(chan *unit, maxAhead), found: make(chan *unit, maxAhead)}
+	e := &engine{spec: spec, root: root, index: newIndex(&spec, root), pace: pacer, links: newLinks(),
+		tasks: make(chan task, maxTasks), units: make(chan *unit, maxAhead), searched: searched{found: make(chan *unit, maxAhead)}}
 	e.resolve()
 	if e.roles, err = readRoles(ctx, spec.Database, e.index, e.selected); err != nil {
 		return err
@@ -184,7 +190,7 @@ func (e *engine) hash(ctx context.Context) {
 	for t := range e.tasks {
 		for i := range t.files {
 			if ctx.Err() == nil {
-				e.pace.wait(ctx)
+				e.pace.Wait(ctx)
 			}
 			t.check(h, i)
 			e.files.Add(1)

@@ -139,7 +139,7 @@ func (h *hasher) readOnce(f *kernel.File, u *unit, algos []digestlist.Algo) (sum
 		}
 		read += uint64(len(piece))
 		if read%(1<<20) < uint64(len(piece)) {
-			h.pace.wait(h.ctx)
+			h.pace.Wait(h.ctx)
 		}
 		return h.ctx.Err()
 	})

@@ -48,12 +48,19 @@ type index struct {
 	lists   string
 	entries []entry
 	root    *kernel.Root
-	seed    maphash.Seed
 	real    map[string]string // directories as lists name them, and as they are
 
 	broken map[int]bool // entries whose lists cannot be read
 
 	digests []key
+	hashes
+	wide  []digestlist.Algo // of digests, besides SHA-256
+	files int               // in lists that are wanted
+}
+
+// hashes are those of paths that lists or packages have.
+type hashes struct {
+	seed maphash.Seed
 	// Hashes of paths, links in their directories resolved, the entry's place in
 	// the lower bits. Equal hashes of two paths are one in many millions, and
 	// other ones the next time.
@@ -61,8 +68,6 @@ type index struct {
 	covered   []uint64 // the same, of packages that have no list, which is told once
 	ghosts    []uint64 // the same, of ghosts
 	placeBits int
-	wide      []digestlist.Algo // of digests, besides SHA-256
-	files     int               // in lists that are wanted
 }
 
 func newIndex(spec *verify.Spec, root *kernel.Root) *index {
@@ -70,8 +75,8 @@ func newIndex(spec *verify.Spec, root *kernel.Root) *index {
 	for i, e := range spec.Entries {
 		entries[i].Entry = e
 	}
-	return &index{lists: spec.Lists, entries: entries, root: root, seed: maphash.MakeSeed(),
-		real: map[string]string{}, broken: map[int]bool{}, placeBits: bits.Len(uint(len(entries)))}
+	return &index{lists: spec.Lists, entries: entries, root: root, real: map[string]string{}, broken: map[int]bool{},
+		hashes: hashes{seed: maphash.MakeSeed(), placeBits: bits.Len(uint(len(entries)))}}
 }
 
 // load reads the active lists. One that cannot be read vouches for nothing; that

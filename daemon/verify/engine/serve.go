@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/verify"
+	"github.com/digestd/digestd/daemon/verify/pace"
 )
 
 // Serve is the process that verifies: it reads a [verify.Spec] and writes
@@ -29,10 +30,10 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		io.Copy(io.Discard, in)
 		cancel()
 	}()
-	var pace *pacer
+	var pacer *pace.Pacer
 	if spec.Idle {
-		giveWay()
-		pace = &pacer{}
+		pace.GiveWay()
+		pacer = &pace.Pacer{}
 	}
 	buffered := bufio.NewWriterSize(out, 64<<10)
 	output := json.NewEncoder(buffered)
@@ -47,7 +48,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 		return err
 	}
 	last := verify.Message{Done: true}
-	if err := run(ctx, spec, pace, tell); err != nil {
+	if err := run(ctx, spec, pacer, tell); err != nil {
 		last = verify.Message{Error: err.Error()}
 	}
 	return tell(last)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package engine
+// Package pace lets everybody else go first: a verification in the background takes
+// what processors and disks are not wanted by others.
+package pace
 
 import (
 	"bytes"
@@ -21,10 +23,10 @@ const (
 	ioprioIdle       = 3 << 13
 )
 
-// giveWay lets everybody else go first: on processors and on disks. Threads that
+// GiveWay lets everybody else go first: on processors and on disks. Threads that
 // come later take after those that are there. What is refused is no failure: the
-// pacer still pauses.
-func giveWay() {
+// Pacer still pauses.
+func GiveWay() {
 	for range 2 { // a thread may have been born meanwhile
 		threads, _ := os.ReadDir("/proc/self/task")
 		for _, t := range threads {
@@ -39,9 +41,9 @@ func giveWay() {
 	}
 }
 
-// pacer pauses while others want processors or disks: by the kernel's pressure
-// figures, where it has them. A nil pacer never does.
-type pacer struct {
+// Pacer pauses while others want processors or disks: by the kernel's pressure
+// figures, where it has them. A nil Pacer never does.
+type Pacer struct {
 	mu     sync.Mutex
 	looked time.Time
 	paused time.Time // until then
@@ -53,8 +55,8 @@ const (
 	pressed   = 20.0                   // percent of time that somebody had to wait
 )
 
-// wait returns when it is time to work.
-func (p *pacer) wait(ctx context.Context) {
+// Wait returns when it is time to work.
+func (p *Pacer) Wait(ctx context.Context) {
 	if p == nil {
 		return
 	}

@@ -65,7 +65,13 @@ func open(dir string) (*Index, Recovery, error) {
 	if err == nil {
 		err = os.Mkdir(dir, 0o700)
 	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
+	if errors.Is(err, fs.ErrExist) {
+		var info fs.FileInfo
+		if info, err = os.Stat(dir); err == nil && !info.IsDir() {
+			err = &os.PathError{Op: "mkdir", Path: dir, Err: unix.ENOTDIR}
+		}
+	}
+	if err != nil {
 		return nil, Recovery{}, fmt.Errorf("cannot create the state directory: %w", err)
 	}
 	lock, err := lockState(dir)

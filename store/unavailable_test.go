@@ -137,3 +137,22 @@ func TestAsideIsRemembered(t *testing.T) {
 		t.Errorf("recovery is %+v", rec)
 	}
 }
+
+// A symbolic link that leads nowhere, and a file, are no state directory.
+func TestNoStateDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	for name, make := range map[string]func() error{
+		"link": func() error { return os.Symlink("/nowhere/at/all", dir) },
+		"file": func() error { return os.WriteFile(dir, nil, 0o600) },
+	} {
+		if err := make(); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := store.Open(dir); err == nil || !strings.Contains(err.Error(), "cannot create the state directory") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := os.Remove(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

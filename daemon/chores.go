@@ -85,14 +85,17 @@ func (s *state) chore() {
 	}
 }
 
-// checkState looks after the state directory when something happened in it.
-func (d *Daemon) checkState(ctx context.Context) {
+// checkState looks after the state directory when something happened in it, and
+// reports whether the index lies there.
+func (d *Daemon) checkState(ctx context.Context) (settled bool) {
 	d.owner.do(ctx, func(s *state) {
 		known := len(s.problems)
-		if s.settleIndex(); len(s.problems) != known {
+		settled = s.settleIndex() == nil
+		if len(s.problems) != known {
 			s.publish()
 		}
 	})
+	return settled
 }
 
 // settleIndex looks whether the index still lies in the state directory, and puts

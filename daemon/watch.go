@@ -229,9 +229,23 @@ func (w *watcher) run(ctx context.Context) error {
 			w.d.wantSync("trusted certificates changed")
 		case <-state.c():
 			state.ended()
-			w.d.checkState(ctx)
+			if !w.checkState(ctx) {
+				state.start(pollPause)
+			}
 		}
 	}
+}
+
+// checkState looks after the state directory, and watches what lies at its path now:
+// inotify forgets a directory that was moved or removed, and the next exchange must
+// be noticed as well. It reports whether that is done.
+func (w *watcher) checkState(ctx context.Context) bool {
+	if w.fs == nil {
+		w.d.checkState(ctx)
+		return true // poll goes on
+	}
+	err := w.fs.Add(w.d.config.State)
+	return w.d.checkState(ctx) && err == nil
 }
 
 // note remembers a name in the list directory, up to a bound.

@@ -74,3 +74,37 @@ func TestStateDirectoryAway(t *testing.T) {
 	m.converged(0)
 	m.mustCtl("status")
 }
+
+// A state directory that was exchanged once and is back, or was made anew, is looked
+// after as before: the next exchange is noticed without anything to be recorded.
+func TestStateDirectoryReplacedAgain(t *testing.T) {
+	m, _ := history(t)
+	away := m.state + ".away"
+	exchange := func(kind string, put func() error) {
+		t.Helper()
+		if err := errors.Join(os.Rename(m.state, away), put()); err != nil {
+			t.Fatal(err)
+		}
+		if text := m.awaitProblem("state"); !strings.Contains(text, "replaced") {
+			t.Errorf("%s: %s", kind, text)
+		}
+		if err := errors.Join(os.RemoveAll(m.state), os.Rename(away, m.state)); err != nil {
+			t.Fatal(err)
+		}
+		m.solved("state")
+	}
+	exchange("file", func() error { return os.WriteFile(m.state, nil, 0o600) })
+	exchange("symbolic link", func() error { return os.Symlink(t.TempDir(), m.state) })
+	exchange("nothing", func() error { return nil })
+	exchange("symbolic link", func() error { return os.Symlink(t.TempDir(), m.state) })
+	m.mustCtl("status")
+
+	if err := errors.Join(os.RemoveAll(m.state), os.Mkdir(m.state, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	m.awaitProblem("state-replaced")
+	if err := os.RemoveAll(m.state); err != nil {
+		t.Fatal(err)
+	}
+	m.awaitProblem("state")
+}

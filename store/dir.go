@@ -68,6 +68,7 @@ type Stamp struct {
 func OpenDir(path string) (*Dir, error) {
 	path = filepath.Clean(path)
 	d := &Dir{path: path}
+	d.changes.Store(1) // by a process before, which may have been killed before it synced
 	d.held.init()
 	var err error
 	if d.dir, err = openSubdir(path, listDirMode); err == nil {

@@ -21,6 +21,7 @@ var (
 	simSeeds   = flag.Uint64("sim.seeds", 40, "how many random histories are tried")
 	simFirst   = flag.Uint64("sim.first", 1, "the seed of the first")
 	simTime    = flag.Duration("sim.time", 0, "try as many as this time allows instead")
+	simShrink  = flag.Bool("sim.shrink", true, "look for the shortest part of a history that fails")
 	simWithout = flag.String("sim.without", "", "kinds of acts that are left out, with commas between them")
 )
 
@@ -47,15 +48,19 @@ func TestHistories(t *testing.T) {
 				seed := *simFirst + n
 				h := sim.Draw(seed)
 				h.Acts = slices.DeleteFunc(h.Acts, func(a sim.Act) bool {
-					return slices.Contains(strings.Split(*simWithout, ","), string(a.Kind))
+					return slices.Contains(strings.Split(*simWithout, ","), strings.TrimPrefix(string(a.Kind), sim.Amid))
 				})
 				sign := signatures[seed%uint64(len(signatures))]
 				err := runHistory(t, h, sign)
 				if err == nil || failed.Swap(true) {
 					continue
 				}
+				if !*simShrink {
+					t.Errorf("seed %d: %s %v\n%s", seed, judge(err), err, h)
+					continue
+				}
 				short := sim.Shrink(h, func(h sim.History) bool { return sim.SameKind(err, runHistory(t, h, sign)) })
-				t.Errorf("seed %d: %v\nshortest history that fails, with %v:\n%s", seed, err, runHistory(t, short, sign), short)
+				t.Errorf("seed %d: %s %v\nshortest history that fails, with %v:\n%s", seed, judge(err), err, runHistory(t, short, sign), short)
 			}
 		})
 	}
@@ -82,10 +87,18 @@ func TestKnownHistories(t *testing.T) {
 				}
 			}
 			if err != nil {
-				t.Errorf("%v\n%s", err, text)
+				t.Errorf("%s %v\n%s", judge(err), err, text)
 			}
 		})
 	}
+}
+
+// judge says whether the model objects, or a history could not be carried out.
+func judge(err error) string {
+	if sim.SameKind(err, err) {
+		return "the model objects:"
+	}
+	return "not carried out:"
 }
 
 func runHistory(t *testing.T, h sim.History, sign string) error {

@@ -71,6 +71,7 @@ type simMachine struct {
 	config  config.Config
 	d       *Daemon
 	lists   *faultyDir
+	order   *simOrder
 	stop    func()
 	faults  *faults
 	db      *rpmDatabase
@@ -82,21 +83,26 @@ type simMachine struct {
 	loss  uint64
 }
 
-// simObserver counts what is laid to other programs.
+// simObserver counts what is laid to other programs, and sees that nothing is told
+// too early.
 type simObserver struct {
 	observer
 	tampered int
+	order    *simOrder
 }
 
-func (o *simObserver) ListPublished(string, string)         {}
-func (o *simObserver) ListWithdrawn(string, string, string) {}
-func (o *simObserver) RollbackRefused(string, string)       {}
-func (o *simObserver) TamperDetected(string, string)        { o.tampered++ }
-func (o *simObserver) TransactionFinished(uint32, uint32)   {}
-func (o *simObserver) KeyRevoked(string, string, uint32)    {}
-func (o *simObserver) Changed()                             {}
-func (o *simObserver) Denied(string, string, string)        {}
-func (o *simObserver) DenialLifted(string, string, string)  {}
+func (o *simObserver) ListPublished(list, _ string)     { o.order.told("ListPublished", list) }
+func (o *simObserver) ListWithdrawn(list, _, _ string)  { o.order.told("ListWithdrawn", list) }
+func (o *simObserver) RollbackRefused(string, string)   { o.order.told("RollbackRefused", "") }
+func (o *simObserver) TransactionFinished(_, _ uint32)  {}
+func (o *simObserver) KeyRevoked(_, _ string, _ uint32) { o.order.told("KeyRevoked", "") }
+func (o *simObserver) Changed()                         {}
+func (o *simObserver) Denied(_, _, _ string)            { o.order.told("Denied", "") }
+func (o *simObserver) DenialLifted(_, _, _ string)      { o.order.told("DenialLifted", "") }
+func (o *simObserver) TamperDetected(string, string) {
+	o.tampered++
+	o.order.told("TamperDetected", "")
+}
 
 var simActor = api.Actor{UID: 0, PID: 1}
 
@@ -150,9 +156,16 @@ func (m *simMachine) Start() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	go d.owner.run(ctx)
 	m.d, m.stop = d, func() { cancel(); <-d.owner.done }
+	before, cut := m.lists, m.faults.power
 	m.faults = &faults{}
 	m.lists = newFaultyDir(d.dir, m.faults)
-	d.owner.state.dir, d.owner.state.index = m.lists, &faultyIndex{d.index, m.faults}
+	if before != nil && !cut {
+		// What the process before left unsynced still is.
+		m.lists.durable, m.lists.synced, m.lists.others = before.durable, before.synced, before.others
+	}
+	m.order = newSimOrder(d.index, m.lists)
+	m.lists.order, m.heard.order = m.order, m.order
+	d.owner.state.dir, d.owner.state.index = m.lists, &faultyIndex{d.index, m.faults, m.order}
 	return d.Observe(ctx, m.heard)
 }
 
@@ -198,7 +211,7 @@ func (m *simMachine) after(err error) error {
 	return err
 }
 
-func (m *simMachine) Arm(f sim.Fault)               { m.faults.arm(f) }
+func (m *simMachine) Arm(f sim.Fault, loss uint64)  { m.faults.arm(f); m.loss = loss }
 func (m *simMachine) Fired() (string, int)          { return m.faults.fired() }
 func (m *simMachine) Tampered() int                 { return m.heard.tampered }
 func (m *simMachine) Counter() uint64               { return m.d.snapshot().counter }
@@ -261,11 +274,13 @@ func (m *simMachine) file(p sim.Package) string {
 func (m *simMachine) seen() { m.d.checkDirectory(m.ctx(), nil) }
 
 func (m *simMachine) Delete(p sim.Package) {
+	m.lists.foreign(m.file(p))
 	os.Remove(m.file(p))
 	m.seen()
 }
 
 func (m *simMachine) Alter(p sim.Package) {
+	m.lists.foreign(m.file(p))
 	if f, err := os.OpenFile(m.file(p), os.O_WRONLY|os.O_APPEND, 0); err == nil {
 		f.WriteString("altered")
 		f.Close()
@@ -274,6 +289,7 @@ func (m *simMachine) Alter(p sim.Package) {
 }
 
 func (m *simMachine) Plant(p sim.Package) {
+	m.lists.foreign(m.file(p))
 	os.WriteFile(m.file(p), []byte("planted"), 0o644)
 	m.seen()
 }

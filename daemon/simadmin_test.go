@@ -4,12 +4,14 @@ package daemon
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
 	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/sim"
+	"github.com/digestd/digestd/digestlist"
 )
 
 func (m *simMachine) Revoke(key string) error {
@@ -84,5 +86,22 @@ func (m *simMachine) Unsigned(allow bool) error {
 
 func (m *simMachine) Rotate() error {
 	_, err := m.d.SignerRotate(m.ctx(), simActor, false, "why")
+	if effect, _ := m.faults.fired(); err == nil && effect == "" {
+		m.signedAnew()
+	}
 	return m.after(err)
+}
+
+// signedAnew sees that the certificate that signs now signed all lists.
+func (m *simMachine) signedAnew() {
+	now := []*x509.Certificate{m.d.maker.Load().identity.cert}
+	for name, data := range m.lists.read() {
+		body, sig, _, err := digestlist.SplitSignature(data)
+		if err == nil {
+			_, err = digestlist.VerifyPKCS7(body, sig, now)
+		}
+		if err != nil && !m.lists.others[name] {
+			m.order.violated("an answer that all lists are signed by the new key")
+		}
+	}
 }

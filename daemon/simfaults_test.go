@@ -74,6 +74,7 @@ func (f *faults) crashed() bool {
 type faultyIndex struct {
 	*store.Index
 	faults *faults
+	order  *simOrder
 }
 
 func (x *faultyIndex) Commit(b *store.Batch) error {
@@ -82,7 +83,11 @@ func (x *faultyIndex) Commit(b *store.Batch) error {
 			return err
 		}
 	}
-	return x.Index.Commit(b)
+	err := x.Index.Commit(b)
+	if err == nil && x.order != nil {
+		x.order.committed()
+	}
+	return err
 }
 
 // faultyDir is a list directory whose effects may fail. It knows what of it is
@@ -90,14 +95,16 @@ func (x *faultyIndex) Commit(b *store.Batch) error {
 type faultyDir struct {
 	*store.Dir
 	faults *faults
+	order  *simOrder
 
 	mu      sync.Mutex
 	durable map[string][]byte // as a power cut would leave it at the worst
 	synced  map[string]bool   // content of what is there now
+	others  map[string]bool   // what other programs did since the last sync: that is theirs to sync
 }
 
 func newFaultyDir(d *store.Dir, f *faults) *faultyDir {
-	x := &faultyDir{Dir: d, faults: f, synced: map[string]bool{}}
+	x := &faultyDir{Dir: d, faults: f, synced: map[string]bool{}, others: map[string]bool{}}
 	x.mark(nil, true)
 	return x
 }
@@ -126,6 +133,7 @@ func (x *faultyDir) mark(names []string, all bool) {
 		}
 	}
 	x.durable = now
+	clear(x.others)
 }
 
 // cut leaves of the directory what a power cut might.
@@ -169,6 +177,7 @@ func (x *faultyDir) Publish(s store.Staged, name string, poke bool) error {
 	if err := x.faults.hit("publish"); err != nil {
 		return err
 	}
+	x.order.published(name)
 	x.changed(name)
 	return x.Dir.Publish(s, name, poke)
 }
@@ -177,6 +186,7 @@ func (x *faultyDir) PublishKeeping(s store.Staged, name string) (store.Staged, e
 	if err := x.faults.hit("publish"); err != nil {
 		return store.Staged{}, err
 	}
+	x.order.published(name)
 	x.changed(name)
 	return x.Dir.PublishKeeping(s, name)
 }

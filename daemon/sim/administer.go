@@ -95,7 +95,7 @@ func (r *runner) act(call func() error, apply func(*Model), insists bool) error 
 		if err := r.sys.Start(); err != nil {
 			return wrong("cannot start again: %v", err)
 		}
-		r.sys.Arm(Fault{})
+		r.sys.Arm(Fault{}, 0)
 		if insists {
 			if err := call(); err != nil {
 				return wrong("told again: %v", err)
@@ -103,7 +103,7 @@ func (r *runner) act(call func() error, apply func(*Model), insists bool) error 
 		}
 		return r.compare()
 	case err != nil && effect != "" && insists:
-		r.sys.Arm(Fault{})
+		r.sys.Arm(Fault{}, 0)
 		if err := call(); err != nil {
 			return wrong("told again: %v", err)
 		}
@@ -123,7 +123,7 @@ func (r *runner) act(call func() error, apply func(*Model), insists bool) error 
 	if effect != "" {
 		return r.compare() // what could not be done at once is tried again
 	}
-	if list := r.models[0].Forbidden(r.sys.Directory()); list != "" && !r.meddled {
+	if list := r.models[0].Forbidden(r.sys.Directory()); list != "" && !r.meddled && !r.lost {
 		return wrong("the list of %s is there, though what vouched for it does not any more", list)
 	}
 	return nil

@@ -11,6 +11,10 @@
 // a short history that fails in the same way, which prints as text and can be
 // read back.
 //
+// Besides what the directory holds, the order of effects is watched: no list may
+// appear, no signal be sent and nothing be answered before that is durable on which it
+// rests.
+//
 // The model imports nothing of daemon, policy or store. It leaves to the System
 // how lists are made, stored and published.
 package sim

@@ -18,6 +18,7 @@ const (
 	Install Kind = "install" // PACKAGE: in a transaction that is told
 	Failing Kind = "failing" // PACKAGE: the same, but the package fails to unpack
 	Cut     Kind = "cut"     // PACKAGE: the same, but the package manager dies after it is installed
+	Lost    Kind = "lost"    // PACKAGE: the same, and other things happen before anybody looks at that
 	Erase   Kind = "erase"   // PACKAGE
 	Sneak   Kind = "sneak"   // PACKAGE is installed by a transaction that nobody is told of
 	Vanish  Kind = "vanish"  // PACKAGE is erased by such a one
@@ -46,6 +47,10 @@ const (
 	Delete Kind = "delete" // another program removes the list of PACKAGE
 	Alter  Kind = "alter"  // another program changes it
 	Plant  Kind = "plant"  // another program puts a list for PACKAGE there
+
+	// Amid before a kind is that act while the next package that is installed is being
+	// unpacked.
+	Amid = "amid-"
 )
 
 // Act is one step of a history.
@@ -157,12 +162,15 @@ func aContent(r *rand.Rand) string {
 func aSetting(r *rand.Rand) string { return []string{"allow", "withhold"}[r.IntN(2)] }
 
 var menu = []dish{
-	{Install, 40, aPackage}, {Failing, 6, aPackage}, {Cut, 5, aPackage}, {Erase, 10, aPackage}, {Sneak, 6, aPackage}, {Vanish, 4, aPackage},
+	{Install, 40, aPackage}, {Failing, 6, aPackage}, {Cut, 5, aPackage}, {Lost, 3, aPackage}, {Erase, 10, aPackage}, {Sneak, 6, aPackage}, {Vanish, 4, aPackage},
 	{Revoke, 5, aKey}, {Restore, 5, aKey}, {Drop, 2, aKey}, {Import, 3, aKey},
 	{Deny, 5, aRange}, {Lift, 5, aRange}, {DenyContent, 4, aContent}, {LiftContent, 4, aContent},
 	{Floor, 4, aRange}, {ClearFloor, 3, aName}, {Grant, 7, aPackage}, {TakeGrant, 2, aPackage}, {Unsigned, 2, aSetting},
 	{Compare, 10, nothing}, {Rotate, 2, nothing}, {Restart, 3, nothing}, {Kill, 3, nothing}, {PowerOf, 3, nothing},
 	{Delete, 2, aPackage}, {Alter, 2, aPackage}, {Plant, 2, aPackage},
+	{Amid + Revoke, 2, aKey}, {Amid + Restore, 1, aKey}, {Amid + Deny, 3, aRange}, {Amid + Lift, 2, aRange},
+	{Amid + DenyContent, 2, aContent}, {Amid + LiftContent, 1, aContent}, {Amid + Floor, 2, aRange}, {Amid + ClearFloor, 1, aName},
+	{Amid + Grant, 1, aPackage}, {Amid + TakeGrant, 1, aPackage},
 }
 
 // Draw makes a history of 20 to 60 acts from a seed.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Failure is something that must not be. Rule tells failures of one kind from
@@ -56,7 +57,9 @@ type runner struct {
 	truth   Installed
 	present []string // keys in rpm's keyring
 	loss    uint64
+	amid    Act // what happens while the next package is unpacked
 
+	lost     bool // a transaction was cut short since the last comparison
 	meddled  bool // another program acted since the last comparison
 	ever     bool // or at any time: a power cut may bring back what it did
 	cut      bool // the power is cut in this act
@@ -70,6 +73,14 @@ func (r *runner) always() error {
 		return wrong("the counter fell from %d to %d", r.counter, n)
 	} else {
 		r.counter = n
+	}
+	if early := r.sys.Early(); early != "" {
+		return wrong("too early: %s", early)
+	}
+	if effect, _ := r.sys.Fired(); effect == "" && !r.meddled && !r.lost {
+		if list := r.sys.Loose(); list != "" {
+			return wrong("a power cut could undo what became of the list of %s, though it was answered", list)
+		}
 	}
 	n := r.sys.Tampered()
 	if n > r.tampered && !r.meddled {
@@ -92,12 +103,12 @@ func (r *runner) expect(holds func(*Model) bool, format string, args ...any) err
 func (r *runner) step(a Act) error {
 	r.loss = r.loss*6364136223846793005 + 1442695040888963407
 	p, _ := named(a.What)
-	r.sys.Arm(a.Fault)
-	defer r.sys.Arm(Fault{})
+	r.sys.Arm(a.Fault, r.loss)
+	defer r.sys.Arm(Fault{}, 0)
 	r.cut = a.Kind == PowerOf || a.Fault.Kind == PowerAt
 	switch a.Kind {
-	case Install, Failing, Cut:
-		return r.install(p, a.Kind)
+	case Install, Failing, Cut, Lost:
+		return r.install(p, a.Kind, a.Fault.Kind != NoFault)
 	case Erase:
 		return r.erase(p)
 	case Sneak:
@@ -122,12 +133,16 @@ func (r *runner) step(a Act) error {
 	case Drop, Import:
 		return r.keyring(a.Kind, a.What)
 	}
+	if kind, amid := strings.CutPrefix(string(a.Kind), Amid); amid {
+		r.amid = Act{Kind: Kind(kind), What: a.What}
+		return nil
+	}
 	return r.administer(a.Kind, a.What, p)
 }
 
 // restart starts the System again, and lets it compare.
 func (r *runner) restart() error {
-	r.sys.Arm(Fault{})
+	r.sys.Arm(Fault{}, 0)
 	r.meddled = r.meddled || r.cut && r.ever
 	if err := r.sys.Start(); err != nil {
 		return wrong("cannot start again: %v", err)
@@ -143,7 +158,7 @@ func (r *runner) compare() error {
 		return r.restart()
 	}
 	if effect, _ := r.sys.Fired(); effect != "" {
-		r.sys.Arm(Fault{})
+		r.sys.Arm(Fault{}, 0)
 		err = r.sys.Compare(slices.Clone(r.truth))
 	}
 	if err != nil {
@@ -159,7 +174,7 @@ func (r *runner) compare() error {
 	r.models = distinct(r.models)
 	if err == nil {
 		err = r.always()
-		r.meddled = false
+		r.meddled, r.lost = false, false
 	}
 	return err
 }
@@ -178,7 +193,9 @@ func distinct(models []*Model) (few []*Model) {
 
 // ---- transactions ----
 
-func (r *runner) install(p Package, kind Kind) error {
+func (r *runner) install(p Package, kind Kind, faulty bool) error {
+	amid := r.amid
+	r.amid = Act{}
 	gone := r.truth.Replaced(p)
 	verdict, err := r.sys.Begin([]Package{p}, gone)
 	if errors.Is(err, ErrCrashed) {
@@ -199,6 +216,12 @@ func (r *runner) install(p Package, kind Kind) error {
 			return err
 		}
 	}
+	if amid.Kind != "" && !faulty && verdict != Refused {
+		about, _ := named(amid.What)
+		if err := r.administer(amid.Kind, amid.What, about); err != nil {
+			return fmt.Errorf("amid that, %s: %w", amid, err)
+		}
+	}
 	switch {
 	case verdict == Refused:
 	case kind == Failing:
@@ -216,9 +239,13 @@ func (r *runner) install(p Package, kind Kind) error {
 	if err != nil && effect == "" {
 		return err
 	}
-	if kind == Cut || err != nil {
+	if kind == Cut || kind == Lost || err != nil {
 		if err := r.sys.Lose(); errors.Is(err, ErrCrashed) {
 			return r.restart()
+		}
+		if kind == Lost && err == nil && effect == "" {
+			r.lost = true
+			return nil
 		}
 		return r.compare()
 	}
@@ -268,7 +295,7 @@ func (r *runner) removed(p Package, gone []Package) error {
 		effect, _ := r.sys.Fired()
 		contents, there := r.sys.Directory()[g.List()]
 		// Of another build of that version nothing was said.
-		if there && g.List() != p.List() && effect == "" && subset(contents, g.Contents) && len(contents) > 0 {
+		if there && g.List() != p.List() && effect == "" && !r.lost && subset(contents, g.Contents) && len(contents) > 0 {
 			return wrong("%s is gone, and its list is not", g)
 		}
 	}
@@ -303,13 +330,22 @@ func (r *runner) end(came, gone []Package) error {
 		if effect == "" {
 			return wrong("cannot end a transaction: %v", err)
 		}
-		r.sys.Arm(Fault{})
+		r.sys.Arm(Fault{}, 0)
 		return r.compare() // as digestd does of itself
 	}
 	for _, m := range r.models {
 		m.Installed = m.Installed.Without(gone...)
 		m.Installed = append(m.Installed, came...)
 		m.ended(came, gone)
+	}
+	return r.allowed()
+}
+
+// allowed sees that no list is there that was forbidden before.
+func (r *runner) allowed() error {
+	dir := r.sys.Directory()
+	if list := r.models[0].Forbidden(dir); list != "" && !r.meddled && !r.lost && len(r.models) == 1 {
+		return wrong("the list of %s is there, though what vouched for it does not any more", list)
 	}
 	return nil
 }

@@ -53,12 +53,16 @@ type naive struct {
 	dir        map[string][]int
 	pending    []sim.Package
 	gone       []sim.Package
+
+	loose, early string
 }
 
-func (n *naive) Arm(sim.Fault)               {}
+func (n *naive) Arm(sim.Fault, uint64)       {}
 func (n *naive) Fired() (string, int)        { return "", 0 }
 func (n *naive) Tampered() int               { return 0 }
 func (n *naive) Counter() uint64             { return 0 }
+func (n *naive) Loose() string               { return n.loose }
+func (n *naive) Early() string               { return n.early }
 func (n *naive) Directory() map[string][]int { return n.dir }
 func (n *naive) Put(sim.Package) error       { return nil }
 func (n *naive) Failed(sim.Package) error    { return errors.New("not here") }
@@ -121,6 +125,16 @@ func TestModelSees(t *testing.T) {
 	rollback := func(m *sim.Model, p sim.Package) bool { return m.Rollback(p) }
 	if err := runNaive(t, upgrade, rollback); err == nil || !strings.Contains(err.Error(), "may come") {
 		t.Errorf("a rollback that is let in: %v", err)
+	}
+	h, _ := sim.ParseHistory("install app-1.0.noarch")
+	fresh := func() *naive { return &naive{m: sim.NewModel(), wrong: right, dir: map[string][]int{}} }
+	early, loose := fresh(), fresh()
+	early.early, loose.loose = "a signal", "app-1.noarch"
+	if err := sim.Run(h, early); err == nil || !strings.Contains(err.Error(), "too early: a signal") {
+		t.Errorf("a signal before the commit: %v", err)
+	}
+	if err := sim.Run(h, loose); err == nil || !strings.Contains(err.Error(), "a power cut could undo") {
+		t.Errorf("an answer before the sync: %v", err)
 	}
 	unsigned := func(_ *sim.Model, p sim.Package) bool { return p.Key == "" }
 	if err := runNaive(t, "install free-1.0.noarch", unsigned); err == nil || !strings.Contains(err.Error(), "must not have") {

@@ -21,9 +21,9 @@ const (
 // System is what is tried: a digestd, or the part of it that decides. An error
 // other than ErrCrashed means that the act has not happened.
 type System interface {
-	// Arm lets one fault happen in the calls that follow. Fired returns the kind of
+	// Arm lets one fault happen in the calls that follow; loss is as in Crash. Fired returns the kind of
 	// effect it hit and how many came before it in those calls, "" for none.
-	Arm(Fault)
+	Arm(f Fault, loss uint64)
 	Fired() (effect string, before int)
 
 	Begin(added, removed []Package) (Verdict, error)
@@ -61,6 +61,11 @@ type System interface {
 	Directory() map[string][]int
 	// Tampered counts all that was ever laid to another program.
 	Tampered() int
+	// Loose names a list of which a power cut at once could undo what was done last, ""
+	// if there is none. Early says what was done since it was last asked before that
+	// which must be durable first, "" for nothing.
+	Loose() string
+	Early() string
 	// Counter is the number of the latest activation.
 	Counter() uint64
 	// What another program does to the list of a package.

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/store"
+)
+
+// simOrder watches in which order effects come. It asks the index itself what is
+// durable, never the state that is tried.
+type simOrder struct {
+	index *store.Index
+	lists *faultyDir
+
+	mu       sync.Mutex
+	marked   bool
+	seen     uint64         // of the log, up to where it is counted
+	recorded map[string]int // what the log has and nobody was told of, by signal
+	wrong    string
+}
+
+func newSimOrder(index *store.Index, lists *faultyDir) *simOrder {
+	o := &simOrder{index: index, lists: lists, recorded: map[string]int{}}
+	if c, err := index.Load(); err == nil {
+		o.marked, o.seen = c.Meta[metaOpen] != nil, c.NextSeq-1
+	}
+	return o
+}
+
+// violated notes the first thing that came too early.
+func (o *simOrder) violated(format string, args ...any) {
+	if o.wrong == "" {
+		o.wrong = fmt.Sprintf(format, args...)
+	}
+}
+
+// take returns what came too early since the last call.
+func (o *simOrder) take() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	wrong := o.wrong
+	o.wrong = ""
+	return wrong
+}
+
+// published is told before a list appears.
+func (o *simOrder) published(string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.marked {
+		o.violated("a list appears while the index has no mark that one may")
+	}
+}
+
+// signals are told of what the log records under these names.
+var signals = map[string]string{
+	"withdrawn": "ListWithdrawn", "key-revoked": "KeyRevoked", "rollback-refused": "RollbackRefused", "tampered": "TamperDetected",
+	"denied": "Denied", "denial-lifted": "DenialLifted", "denial-expired": "DenialLifted",
+}
+
+// committed is told after a commit: the mark may go only once all that is in the
+// directory is recorded and on the disk.
+func (o *simOrder) committed() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	c, err := o.index.Load()
+	if err != nil {
+		return
+	}
+	if events, err := o.index.EventsAfter(o.seen, 1000); err == nil {
+		for _, e := range events {
+			o.recorded[signals[e.Kind]]++
+			o.seen = e.Seq
+		}
+	}
+	was := o.marked
+	if o.marked = c.Meta[metaOpen] != nil; was == o.marked || o.marked {
+		return
+	}
+	for _, l := range c.Lists {
+		if l.State == store.Active && l.Change == "" && o.lists.unsynced(l.Name) {
+			o.violated("the mark goes before a list is on the disk that is recorded")
+		}
+	}
+	left := c.Leftovers()
+	for name, data := range o.lists.read() {
+		if _, goes := left[name]; goes {
+			continue
+		}
+		ours := walkList(name, data, func(digestlist.Algo, []byte, []byte) error { return nil }) == nil
+		if ours && !slices.ContainsFunc(c.Lists, func(l store.List) bool { return l.Name == name && l.State == store.Active }) {
+			o.violated("the mark goes while a list is there that nothing records")
+		}
+	}
+}
+
+// told is told before a signal is sent.
+func (o *simOrder) told(signal, list string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if signal != "ListPublished" {
+		if o.recorded[signal] == 0 {
+			o.violated("a signal is sent before the index has what it tells of: %s", signal)
+		} else if signal != "KeyRevoked" { // which may be told again for one record
+			o.recorded[signal]--
+		}
+		return
+	}
+	c, err := o.index.Load()
+	if err == nil && !slices.ContainsFunc(c.Lists, func(l store.List) bool { return l.Name == list && l.State == store.Active }) {
+		o.violated("a signal is sent before the index has what it tells of: %s", signal)
+	}
+}
+
+// unsynced reports whether a power cut could take the list away or alter it.
+func (x *faultyDir) unsynced(name string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	data, err := os.ReadFile(filepath.Join(x.Dir.Path(), name))
+	if err != nil {
+		return false
+	}
+	durable, there := x.durable[name]
+	return !there || !x.synced[name] || !bytes.Equal(durable, data)
+}
+
+// loose names a list of which a power cut could undo what was done last, "" if there
+// is none.
+func (x *faultyDir) loose() string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	now := x.read()
+	for name, data := range now {
+		if durable, there := x.durable[name]; !x.others[name] && (!there || !x.synced[name] || !bytes.Equal(durable, data)) {
+			return name
+		}
+	}
+	for name := range x.durable {
+		if _, there := now[name]; !there && !x.others[name] {
+			return name
+		}
+	}
+	return ""
+}
+
+// foreign notes that another program is at a list.
+func (x *faultyDir) foreign(path string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.others[filepath.Base(path)] = true
+}
+
+// Loose names a list that an answered act left unsynced.
+func (m *simMachine) Loose() string { return m.lists.loose() }
+
+// Early tells what was done before that which must be durable first.
+func (m *simMachine) Early() string { return m.order.take() }

@@ -43,6 +43,7 @@ help:
 	@echo 'make unit      tests that need neither root nor network'
 	@echo 'make cover     coverage of each package by its own tests'
 	@echo 'make sim       random histories against a model; SEEDS=$(SEEDS), FIRST=$(FIRST)'
+	@echo 'make sim-mutants  mistakes put into the code, each of which that model must see'
 	@echo 'make docs      writes the reference pages that are made from the code'
 	@echo 'make lint      gofmt, go vet, the plugin with all warnings, shell syntax'
 	@echo 'make fuzz      every fuzz target for FUZZTIME=$(FUZZTIME)'
@@ -88,6 +89,9 @@ cover:
 
 sim:
 	$(GO) test ./daemon -run TestHistories -v -timeout 0 -sim.first $(FIRST) -sim.seeds $(SEEDS)
+
+sim-mutants:
+	$(GO) test ./integration/mutants -v -timeout 0 -mutants.all
 
 docs:
 	$(GO) test ./daemon/bus -run TestDocs -update
@@ -155,4 +159,4 @@ clean:
 	rm -rf bin
 	@$(MAKE) -s -C hooks/rpm clean
 
-.PHONY: help build programs demo bench test unit cover sim docs lint fuzz install lay rpm srpm clean
+.PHONY: help build programs demo bench test unit cover sim sim-mutants docs lint fuzz install lay rpm srpm clean

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/bus/object"
 	"github.com/digestd/digestd/integration/needs"
 	"github.com/godbus/dbus/v5"
 )
@@ -48,15 +49,15 @@ func TestTurns(t *testing.T) {
 		private.ConnectAs(uid).Object(api.BusName, api.Path).Go(api.Interface+".Why", 0, replies, "/a")
 	}
 	flood := func(uid, calls int) {
-		for left := calls; left > 0; left -= maxCallsEach {
+		for left := calls; left > 0; left -= object.MaxCallsEach {
 			conn := private.ConnectAs(uid)
-			for range min(left, maxCallsEach) {
+			for range min(left, object.MaxCallsEach) {
 				conn.Object(api.BusName, api.Path).Go(api.Interface+".Why", 0, replies, "/a")
 			}
 		}
 	}
 	const excess = 7
-	flood(nobody, maxCallsUser+excess)
+	flood(nobody, object.MaxCallsUser+excess)
 	for range excess {
 		if err := receive(t, "a refusal", replies).Err; err == nil || api.FromDBus(err).(*api.Error).Code != api.Busy {
 			t.Fatalf("got %v, want Busy", err)
@@ -77,67 +78,12 @@ func TestTurns(t *testing.T) {
 		t.Error("a user has two turns")
 	}
 	close(release)
-	for range maxCallsUser + 2 {
+	for range object.MaxCallsUser + 2 {
 		if err := receive(t, "an answer", replies).Err; err != nil {
 			t.Fatal(err)
 		}
 	}
-	if most > maxTurns {
-		t.Errorf("%d calls were answered at a time, want at most %d", most, maxTurns)
-	}
-}
-
-// A turn that is not taken, because its call ran out of time, does not count.
-func TestTurnGivenUp(t *testing.T) {
-	var turns turns
-	done, err := turns.take(t.Context(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	if _, err := turns.take(ctx, 1); err != errCrowded {
-		t.Errorf("a second turn of one user came to %v", err)
-	}
-	done()
-	if done, err = turns.take(t.Context(), 1); err != nil {
-		t.Fatal(err)
-	}
-	done()
-	if len(turns.waiting) != 0 || len(turns.running) != 0 || len(turns.last) != 0 {
-		t.Errorf("left: %+v", turns.waiting)
-	}
-}
-
-// The user who was served longest ago is next, not who has the most calls.
-func TestTurnsAreFair(t *testing.T) {
-	var turns turns
-	var order []uint32
-	var mu sync.Mutex
-	var group sync.WaitGroup
-	first, _ := turns.take(t.Context(), 100)
-	second, _ := turns.take(t.Context(), 101)
-	for _, uid := range []uint32{1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3} {
-		n := len(turns.waiting)
-		group.Go(func() {
-			done, err := turns.take(t.Context(), uid)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			mu.Lock()
-			order = append(order, uid)
-			mu.Unlock()
-			done()
-		})
-		until(t, "it waits", func() bool { turns.mu.Lock(); defer turns.mu.Unlock(); return len(turns.waiting) > n })
-	}
-	first()
-	second()
-	group.Wait()
-	for i, uid := range order {
-		if uid == 3 && i > 5 {
-			t.Errorf("user 3 came %d of %v", i, order)
-		}
+	if most > object.MaxTurns {
+		t.Errorf("%d calls were answered at a time, want at most %d", most, object.MaxTurns)
 	}
 }

@@ -15,6 +15,13 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
+// What rpm is called on the bus.
+const (
+	rpmName      = "org.rpm.announce"
+	rpmPath      = "/org/rpm/Transaction"
+	rpmInterface = "org.rpm.Transaction"
+)
+
 // announcerAddress is set in the process that TestAnnouncements starts of this
 // very program, as another user.
 const announcerAddress = "DIGESTD_TEST_ANNOUNCER"

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/bus/object"
 	"github.com/digestd/digestd/integration/needs"
 	"github.com/godbus/dbus/v5"
 )
@@ -48,26 +49,26 @@ func callAll(address string) {
 		os.Exit(1)
 	}
 	errors := map[string]string{}
-	for _, m := range (&Server{}).describe()[0].methods {
-		err := conn.Object(api.BusName, api.Path).Call(api.Interface+"."+m.name, 0, plausible(m)...).Err
-		errors[m.name] = ""
+	for _, m := range (&Server{}).table().Methods {
+		err := conn.Object(api.BusName, api.Path).Call(api.Interface+"."+m.Name, 0, plausible(m)...).Err
+		errors[m.Name] = ""
 		if e, ok := api.FromDBus(err).(*api.Error); ok {
-			errors[m.name] = string(e.Code)
+			errors[m.Name] = string(e.Code)
 		} else if err != nil {
-			errors[m.name] = err.Error()
+			errors[m.Name] = err.Error()
 		}
 	}
 	json.NewEncoder(os.Stdout).Encode(errors)
 }
 
 // plausible returns arguments that a method accepts.
-func plausible(m method) []any {
+func plausible(m object.Method) []any {
 	var args []any
-	for _, a := range m.in {
-		switch a.sig {
+	for _, a := range m.In {
+		switch a.Sig {
 		case "s":
 			text := "/text"
-			if a.name == "data" {
+			if a.Name == "data" {
 				text = "AAAA" // base64
 			}
 			args = append(args, text)

@@ -71,3 +71,10 @@ type Backend interface {
 	// FloorClear removes the floor of a package (name or name.arch).
 	FloorClear(ctx context.Context, by api.Actor, pkg, reason string) error
 }
+
+// AnnounceBackend hears of transactions that rpm announces.
+type AnnounceBackend interface {
+	// PackagesAnnounced is called when rpm says that a transaction ended. It must
+	// not block.
+	PackagesAnnounced()
+}

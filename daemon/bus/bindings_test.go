@@ -57,9 +57,9 @@ func TestBusctl(t *testing.T) {
 		t.Errorf("properties: %s", out)
 	}
 	table := busctl("introspect", api.BusName, api.Path)
-	for _, m := range (&Server{}).describe()[0].methods {
-		if !strings.Contains(table, "."+m.name+" ") {
-			t.Errorf("busctl introspect does not show %s:\n%s", m.name, table)
+	for _, m := range (&Server{}).table().Methods {
+		if !strings.Contains(table, "."+m.Name+" ") {
+			t.Errorf("busctl introspect does not show %s:\n%s", m.Name, table)
 		}
 	}
 	if out := busctl("tree", "--list", api.BusName); !strings.Contains(out, api.Path) {

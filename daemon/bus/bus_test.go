@@ -161,10 +161,10 @@ var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 func serve(t *testing.T, b Backend) (*Server, *bustest.Bus) {
 	t.Helper()
 	private := bustest.Start(t)
-	return serveOn(t, private, b), private
+	return putOn(t, private, b), private
 }
 
-func serveOn(t *testing.T, private *bustest.Bus, b Backend) *Server {
+func putOn(t *testing.T, private *bustest.Bus, b Backend) *Server {
 	t.Helper()
 	s, err := Serve(t.Context(), private.Address, b, quiet)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/bus/object"
 )
 
 // DenialBackend is what the owner denies, whoever signed it.
@@ -25,63 +26,63 @@ type DenialBackend interface {
 }
 
 // denialMethods are those about what the owner denies.
-func (s *Server) denialMethods() []method {
+func (s *Server) denialMethods() []object.Method {
 	b := s.backend
-	argWhat := argument{name: "what", sig: "s", max: maxName}
-	return []method{
+	argWhat := object.Argument{Name: "what", Sig: "s", Max: object.MaxName}
+	return []object.Method{
 		{
-			name: "Denials",
-			doc:  "Returns a page of what is denied (`Denial`), by ID, and how many there are in all.",
-			in:   []argument{argOffset, argLimit}, out: paged("denials"),
-			call: func(c call) ([]any, error) {
-				offset, limit, err := c.page(0)
+			Name: "Denials",
+			Doc:  "Returns a page of what is denied (`Denial`), by ID, and how many there are in all.",
+			In:   []object.Argument{argOffset, argLimit}, Out: paged("denials"),
+			Call: func(c object.Call) ([]any, error) {
+				offset, limit, err := c.Page(0)
 				if err != nil {
 					return nil, err
 				}
-				page, total, err := b.Denials(c.ctx, offset, limit)
+				page, total, err := b.Denials(c.Ctx, offset, limit)
 				return onePage(page, limit, total), err
 			},
 		},
 		{
-			name: "Deny",
-			doc: "Denies a content or versions of a package, and returns the `Denial` once no list vouches for it any more. " +
+			Name: "Deny",
+			Doc: "Denies a content or versions of a package, and returns the `Denial` once no list vouches for it any more. " +
 				"`what` is digests of one content as `algorithm:digits` with commas between them, or a package as name, `name.arch`, " +
 				"either with `<[epoch:]version[-release]`, or NEVRA; `path` is where a content was found, or empty; `expires` is 0 for never.",
-			in: []argument{argWhat, {name: "path", sig: "s", max: maxPath, any: true}, argReason,
-				{name: "ticket", sig: "s", max: maxName}, {name: "expires", sig: "t"}},
-			out: dict("denial"), action: actionDeny,
-			call: func(c call) ([]any, error) {
-				if err := given(c.text(2)); err != nil {
+			In: []object.Argument{argWhat, {Name: "path", Sig: "s", Max: object.MaxPath, Any: true}, argReason,
+				{Name: "ticket", Sig: "s", Max: object.MaxName}, {Name: "expires", Sig: "t"}},
+			Out: dict("denial"), Action: actionDeny,
+			Call: func(c object.Call) ([]any, error) {
+				if err := given(c.Text(2)); err != nil {
 					return nil, err
 				}
 				var expires time.Time
-				if us := c.args[4].(uint64); us != 0 {
+				if us := c.Args[4].(uint64); us != 0 {
 					expires = time.UnixMicro(int64(min(us, 1<<62))).UTC()
 				}
-				denial, err := b.Deny(c.ctx, c.by, c.text(0), c.text(1), c.text(2), c.text(3), expires)
+				denial, err := b.Deny(c.Ctx, c.By, c.Text(0), c.Text(1), c.Text(2), c.Text(3), expires)
 				return []any{api.Encode(denial)}, err
 			},
 		},
 		{
-			name: "DenialLift",
-			doc:  "Takes a denial back, given by its ID, the path it was found at, or what it is about, and returns what it was. Lists return soon after.",
-			in:   []argument{{name: "what", sig: "s", max: maxPath, any: true}, argReason}, out: dict("denial"), action: actionDeny,
-			call: func(c call) ([]any, error) {
-				if err := given(c.text(1)); err != nil {
+			Name: "DenialLift",
+			Doc:  "Takes a denial back, given by its ID, the path it was found at, or what it is about, and returns what it was. Lists return soon after.",
+			In:   []object.Argument{{Name: "what", Sig: "s", Max: object.MaxPath, Any: true}, argReason}, Out: dict("denial"), Action: actionDeny,
+			Call: func(c object.Call) ([]any, error) {
+				if err := given(c.Text(1)); err != nil {
 					return nil, err
 				}
-				denial, err := b.DenialLift(c.ctx, c.by, c.text(0), c.text(1))
+				denial, err := b.DenialLift(c.Ctx, c.By, c.Text(0), c.Text(1))
 				return []any{api.Encode(denial)}, err
 			},
 		},
 		{
-			name: "DenialsImport",
-			doc: "Denies all that a document says (JSON, at most 8 MiB), in one step, and returns a `DenialImport`. With `dry_run` " +
+			Name: "DenialsImport",
+			Doc: "Denies all that a document says (JSON, at most 8 MiB), in one step, and returns a `DenialImport`. With `dry_run` " +
 				"it finds out what that would do, and changes nothing.",
-			in:  []argument{{name: "document", sig: "ay", max: api.MaxDenialDocument, any: true}, {name: "dry_run", sig: "b"}},
-			out: dict("import"), action: actionDeny,
-			call: func(c call) ([]any, error) {
-				result, err := b.DenialsImport(c.ctx, c.by, c.args[0].([]byte), c.args[1].(bool))
+			In:  []object.Argument{{Name: "document", Sig: "ay", Max: api.MaxDenialDocument, Any: true}, {Name: "dry_run", Sig: "b"}},
+			Out: dict("import"), Action: actionDeny,
+			Call: func(c object.Call) ([]any, error) {
+				result, err := b.DenialsImport(c.Ctx, c.By, c.Args[0].([]byte), c.Args[1].(bool))
 				return []any{api.Encode(result)}, err
 			},
 		},

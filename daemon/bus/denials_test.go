@@ -48,7 +48,7 @@ func TestDenials(t *testing.T) {
 	}
 	// Not sent: bytes by the million are slow to travel.
 	for _, m := range (&Server{}).denialMethods() {
-		if m.name == "DenialsImport" && m.in[0].check(make([]byte, api.MaxDenialDocument+1)) == nil {
+		if m.Name == "DenialsImport" && m.In[0].Check(make([]byte, api.MaxDenialDocument+1)) == nil {
 			t.Error("a document without end is let in")
 		}
 	}

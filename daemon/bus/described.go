@@ -2,6 +2,8 @@
 
 package bus
 
+import "github.com/digestd/digestd/daemon/bus/object"
+
 // Signal is a signal of our interface, as those who listen need it.
 type Signal struct {
 	Name      string
@@ -12,9 +14,9 @@ type Signal struct {
 func Signals() []Signal {
 	var list []Signal
 	for _, e := range signals() {
-		s := Signal{Name: e.name}
-		for _, a := range e.args {
-			s.Arguments = append(s.Arguments, a.name)
+		s := Signal{Name: e.Name}
+		for _, a := range e.Args {
+			s.Arguments = append(s.Arguments, a.Name)
 		}
 		list = append(list, s)
 	}
@@ -31,8 +33,8 @@ type Method struct {
 // Methods are those of our interface.
 func Methods() []Method {
 	var list []Method
-	for _, m := range (&Server{}).describe()[0].methods {
-		list = append(list, Method{Name: m.name, In: signature(m.in), Out: signature(m.out), Action: string(m.action)})
+	for _, m := range (&Server{}).table().Methods {
+		list = append(list, Method{Name: m.Name, In: object.Signature(m.In), Out: object.Signature(m.Out), Action: m.Action.Name})
 	}
 	return list
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/bus/object"
 	"github.com/digestd/digestd/daemon/manual"
 )
 
@@ -57,35 +58,35 @@ func describeBus(t *testing.T) *manual.Page {
 		"authorization. A query that takes long ends when its caller leaves; what changes something is carried out.")
 	p.Text("Where systemd starts services for the bus, a call starts a digestd that does not run.")
 
-	manager := (&Server{}).describe()[0]
+	manager := (&Server{}).table()
 	p.Section("Methods")
-	for _, m := range manager.methods {
-		doc := m.doc
-		if m.action != free {
-			doc += " Action `" + string(m.action) + "`."
+	for _, m := range manager.Methods {
+		doc := m.Doc
+		if m.Action != object.Free {
+			doc += " Action `" + m.Action.Name + "`."
 		}
-		if m.doc == "" {
-			t.Errorf("%s is not documented", m.name)
+		if m.Doc == "" {
+			t.Errorf("%s is not documented", m.Name)
 		}
 		out := ""
-		if len(m.out) > 0 {
-			out = " → " + typed(m.out)
+		if len(m.Out) > 0 {
+			out = " → " + typed(m.Out)
 		}
-		p.Item(m.name+"("+typed(m.in)+")"+out, doc)
+		p.Item(m.Name+"("+typed(m.In)+")"+out, doc)
 	}
 	p.Section("Properties")
-	for _, d := range manager.properties {
-		doc := d.doc
-		if d.emits == "const" {
+	for _, d := range manager.Properties {
+		doc := d.Doc
+		if d.Emits == "const" {
 			doc += " It does not change."
 		}
-		p.Item(d.sig+" "+d.name, doc)
+		p.Item(d.Sig+" "+d.Name, doc)
 	}
 	p.Section("Signals")
 	p.Text("Signals are for those who look now: a bus that is too slow loses some. What happened is on record in `RollbackLog`, " +
 		"what is so in `Lists`.")
-	for _, e := range manager.signals {
-		p.Item(e.name+"("+typed(e.args)+")", e.doc)
+	for _, e := range manager.Signals {
+		p.Item(e.Name+"("+typed(e.Args)+")", e.Doc)
 	}
 	p.Section("Errors")
 	p.Text("The body of an error is what went wrong and, if there is any, advice what to do next.")
@@ -112,10 +113,10 @@ func describeBus(t *testing.T) *manual.Page {
 	return p
 }
 
-func typed(args []argument) string {
+func typed(args []object.Argument) string {
 	var list []string
 	for _, a := range args {
-		list = append(list, a.sig+" "+a.name)
+		list = append(list, a.Sig+" "+a.Name)
 	}
 	return strings.Join(list, ", ")
 }

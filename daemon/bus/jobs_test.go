@@ -6,9 +6,11 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/bus/object"
 	"github.com/godbus/dbus/v5"
 )
 
@@ -150,23 +152,26 @@ func TestJobOutlivesItsCaller(t *testing.T) {
 }
 
 func TestTooManyJobs(t *testing.T) {
+	var running atomic.Int32
 	b := &stub{sync: func(ctx context.Context, _ func(string, int, int)) (api.SyncResult, error) {
+		running.Add(1)
+		defer running.Add(-1)
 		<-ctx.Done()
 		return api.SyncResult{}, ctx.Err()
 	}}
 	s, private := serve(t, b)
 	p := connect(t, private)
 	seen := map[uint64]bool{}
-	for range maxJobs {
+	for range object.MaxJobs {
 		seen[p.must("Sync")[0].(uint64)] = true
 	}
-	if len(seen) != maxJobs {
-		t.Errorf("%d numbers for %d jobs", len(seen), maxJobs)
+	if len(seen) != object.MaxJobs {
+		t.Errorf("%d numbers for %d jobs", len(seen), object.MaxJobs)
 	}
 	p.refused("Busy", "Sync")
 	// Ending cancels all and waits for them.
 	s.Close()
-	if n := len(s.jobs.running); n != 0 {
+	if n := running.Load(); n != 0 {
 		t.Errorf("%d jobs run after the end", n)
 	}
 }

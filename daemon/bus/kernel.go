@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/bus/object"
 )
 
 // KernelBackend is what the daemon does with the kernel's keyrings.
@@ -20,30 +21,30 @@ type KernelBackend interface {
 }
 
 // kernelMethods are those about what the kernel knows of keys and lists.
-func (s *Server) kernelMethods() []method {
+func (s *Server) kernelMethods() []object.Method {
 	b := s.backend
-	return []method{
+	return []object.Method{
 		{
-			name: "SignerEnrol",
-			doc: "Brings the certificate that signs lists, and the one that is prepared to, to where the kernel looks for it, and returns " +
+			Name: "SignerEnrol",
+			Doc: "Brings the certificate that signs lists, and the one that is prepared to, to where the kernel looks for it, and returns " +
 				"what was done and what is left (`Enrolment`). `where` is `ima` for the kernel's keyring, `file` for what the next boot " +
 				"loads, or `mok` for what mokutil needs; that program is the caller's to run.",
-			in: []argument{{name: "where", sig: "s", max: maxName}}, out: dict("enrolment"), action: actionKeys,
-			call: func(c call) ([]any, error) {
-				e, err := b.SignerEnrol(c.ctx, c.by, c.text(0))
+			In: []object.Argument{{Name: "where", Sig: "s", Max: object.MaxName}}, Out: dict("enrolment"), Action: actionKeys,
+			Call: func(c object.Call) ([]any, error) {
+				e, err := b.SignerEnrol(c.Ctx, c.By, c.Text(0))
 				return []any{api.Encode(e)}, err
 			},
 		},
 		{
-			name: "Retired",
-			doc:  "Returns a page of the lists that must not come back (`Retired`), as the kernel's `.blacklist` would name them.",
-			in:   []argument{argOffset, argLimit}, out: paged("retired"),
-			call: func(c call) ([]any, error) {
-				offset, limit, err := c.page(0)
+			Name: "Retired",
+			Doc:  "Returns a page of the lists that must not come back (`Retired`), as the kernel's `.blacklist` would name them.",
+			In:   []object.Argument{argOffset, argLimit}, Out: paged("retired"),
+			Call: func(c object.Call) ([]any, error) {
+				offset, limit, err := c.Page(0)
 				if err != nil {
 					return nil, err
 				}
-				page, total, err := b.Retired(c.ctx, offset, limit)
+				page, total, err := b.Retired(c.Ctx, offset, limit)
 				return onePage(page, limit, total), err
 			},
 		},

@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/bus/object"
 )
 
 // LogBackend is the log of decisions.
@@ -15,24 +16,24 @@ type LogBackend interface {
 	Log(ctx context.Context, filter api.LogFilter, offset, limit uint32) (page []api.Event, total uint32, err error)
 }
 
-func (s *Server) logMethods() []method {
-	return []method{{
-		name: "Log",
-		doc: "Returns a page of the decisions on record (`Event`) that `filter` selects, newest first, and how many it selects in all. " +
+func (s *Server) logMethods() []object.Method {
+	return []object.Method{{
+		Name: "Log",
+		Doc: "Returns a page of the decisions on record (`Event`) that `filter` selects, newest first, and how many it selects in all. " +
 			"Its keys, all optional: `s kind`, `s package` (name, `name.arch` or NEVRA) and `s list`, each also a pattern; `s key`, a fingerprint or the end " +
 			"of one; `t since` and `t until`, times; `u uid` of who did it; `t after` and `t before`, numbers of entries: with `before` pages stay " +
 			"what they are while the log grows, with `after` only what is new comes. `LastEvent` announces that.",
-		in: []argument{{name: "filter", sig: "a{sv}"}, argOffset, argLimit}, out: paged("events"),
-		call: func(c call) ([]any, error) {
-			offset, limit, err := c.page(1)
+		In: []object.Argument{{Name: "filter", Sig: "a{sv}"}, argOffset, argLimit}, Out: paged("events"),
+		Call: func(c object.Call) ([]any, error) {
+			offset, limit, err := c.Page(1)
 			if err != nil {
 				return nil, err
 			}
-			filter, err := api.ParseLogFilter(c.args[0].(api.Dict))
+			filter, err := api.ParseLogFilter(c.Args[0].(api.Dict))
 			if err != nil {
 				return nil, err
 			}
-			page, total, err := s.backend.Log(c.ctx, filter, offset, limit)
+			page, total, err := s.backend.Log(c.Ctx, filter, offset, limit)
 			return onePage(page, limit, total), err
 		},
 	}}

@@ -3,13 +3,21 @@
 package bus
 
 import (
+	"context"
 	"encoding/xml"
 	"testing"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/bus/object"
 	"github.com/godbus/dbus/v5"
 	"github.com/godbus/dbus/v5/introspect"
 	"github.com/google/go-cmp/cmp"
+)
+
+// The standard interfaces of an object.
+const (
+	propertiesName = "org.freedesktop.DBus.Properties"
+	introspectable = "org.freedesktop.DBus.Introspectable"
 )
 
 func introspectAt(t *testing.T, p peer, path dbus.ObjectPath) introspect.Node {
@@ -36,18 +44,18 @@ func TestIntrospection(t *testing.T) {
 		byName[i.Name] = i
 	}
 	manager := byName[api.Interface]
-	if len(manager.Methods) != len(s.interfaces[0].methods) || len(manager.Methods) < 18 {
-		t.Errorf("%d methods in the XML, %d in the table", len(manager.Methods), len(s.interfaces[0].methods))
+	if len(manager.Methods) != len(s.table().Methods) || len(manager.Methods) < 18 {
+		t.Errorf("%d methods in the XML, %d in the table", len(manager.Methods), len(s.table().Methods))
 	}
-	for i, m := range s.interfaces[0].methods {
+	for i, m := range s.table().Methods {
 		described := manager.Methods[i]
-		if described.Name != m.name {
-			t.Errorf("method %d is %s in the XML, %s in the table", i, described.Name, m.name)
+		if described.Name != m.Name {
+			t.Errorf("method %d is %s in the XML, %s in the table", i, described.Name, m.Name)
 		}
 		in, out := "", ""
 		for _, a := range described.Args {
 			if a.Name == "" {
-				t.Errorf("%s has an argument without a name", m.name)
+				t.Errorf("%s has an argument without a name", m.Name)
 			}
 			if a.Direction == "in" {
 				in += a.Type
@@ -55,15 +63,15 @@ func TestIntrospection(t *testing.T) {
 				out += a.Type
 			}
 		}
-		if in != signature(m.in) || out != signature(m.out) {
-			t.Errorf("%s is %s→%s in the XML, %s→%s in the table", m.name, in, out, signature(m.in), signature(m.out))
+		if in != object.Signature(m.In) || out != object.Signature(m.Out) {
+			t.Errorf("%s is %s→%s in the XML, %s→%s in the table", m.Name, in, out, object.Signature(m.In), object.Signature(m.Out))
 		}
-		if m.name == "Cancel" {
+		if m.Name == "Cancel" {
 			continue // there is no job to cancel
 		}
-		body := p.must(m.name, plausible(m)...)
+		body := p.must(m.Name, plausible(m)...)
 		if got := dbus.SignatureOf(body...).String(); got != out {
-			t.Errorf("%s returned %s, not %s", m.name, got, out)
+			t.Errorf("%s returned %s, not %s", m.Name, got, out)
 		}
 	}
 	for _, name := range []string{propertiesName, introspectable, "org.freedesktop.DBus.Peer"} {
@@ -83,7 +91,10 @@ func TestIntrospection(t *testing.T) {
 
 // Every signal of the table is sent with the types that the table says.
 func TestSignals(t *testing.T) {
-	s, private := serve(t, &stub{})
+	s, private := serve(t, &stub{sync: func(_ context.Context, report func(string, int, int)) (api.SyncResult, error) {
+		report("stage", 1, 2)
+		return api.SyncResult{}, nil
+	}})
 	p := connect(t, private)
 	signals := p.listen()
 	s.ListPublished("list\xff", "nevra\x00")
@@ -94,11 +105,10 @@ func TestSignals(t *testing.T) {
 	s.DenialLifted("d-1", "what", "reason\x00")
 	s.TamperDetected("name\xff", "reason")
 	s.TransactionFinished(1, 2)
-	s.progressOf(1)("stage", 1, 2)
 	p.must("Sync")
 	want := map[string]string{}
-	for _, d := range s.interfaces[0].signals {
-		want[api.Interface+"."+d.name] = signature(d.args)
+	for _, d := range s.table().Signals {
+		want[api.Interface+"."+d.Name] = object.Signature(d.Args)
 	}
 	got := map[string]string{}
 	for len(got) < len(want) {
@@ -125,14 +135,14 @@ func TestProperties(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, d := range properties() {
-		v, err := object.GetProperty(api.Interface + "." + d.name)
+		v, err := object.GetProperty(api.Interface + "." + d.Name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v.Signature().String() != d.sig || all[d.name].Signature().String() != d.sig {
-			t.Errorf("%s is %s and %s, not %s", d.name, v.Signature(), all[d.name].Signature(), d.sig)
+		if v.Signature().String() != d.Sig || all[d.Name].Signature().String() != d.Sig {
+			t.Errorf("%s is %s and %s, not %s", d.Name, v.Signature(), all[d.Name].Signature(), d.Sig)
 		}
-		delete(all, d.name)
+		delete(all, d.Name)
 	}
 	if len(all) > 0 {
 		t.Errorf("not described: %v", all)
@@ -169,8 +179,8 @@ func TestProperties(t *testing.T) {
 	}
 	// What may change says so, and the other way round.
 	for _, d := range properties() {
-		if _, ok := changed[d.name]; ok && d.emits != "true" {
-			t.Errorf("%s changed, but is announced as %s", d.name, d.emits)
+		if _, ok := changed[d.Name]; ok && d.Emits != "true" {
+			t.Errorf("%s changed, but is announced as %s", d.Name, d.Emits)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/bus/object"
 )
 
 // OwnBackend keeps the owner's own lists and the order in which lists are read.
@@ -33,7 +34,7 @@ type OwnBackend interface {
 	OrderPrefetch(ctx context.Context, by api.Actor, on bool) error
 }
 
-// The bounds of paths in one call: what an own list is made of, and what a
+// The bounds of paths in one Call: what an own list is made of, and what a
 // measurement list has.
 const (
 	maxUses     = 1 << 20
@@ -41,59 +42,59 @@ const (
 )
 
 // ownMethods are those about the owner's own lists.
-func (s *Server) ownMethods() []method {
+func (s *Server) ownMethods() []object.Method {
 	b := s.backend
-	argName := argument{name: "name", sig: "s", max: maxName}
-	return []method{
+	argName := object.Argument{Name: "name", Sig: "s", Max: object.MaxName}
+	return []object.Method{
 		{
-			name: "Owns",
-			doc:  "Returns a page of the owner's own lists (`Own`, without their sources) by name, also those that were removed.",
-			in:   []argument{argOffset, argLimit}, out: paged("lists"),
-			call: func(c call) ([]any, error) { return pageOf(c, b.Owns) },
+			Name: "Owns",
+			Doc:  "Returns a page of the owner's own lists (`Own`, without their sources) by name, also those that were removed.",
+			In:   []object.Argument{argOffset, argLimit}, Out: paged("lists"),
+			Call: func(c object.Call) ([]any, error) { return pageOf(c, b.Owns) },
 		},
 		{
-			name: "Own",
-			doc:  "Returns one own list, with its sources.",
-			in:   []argument{argName}, out: dict("list"),
-			call: func(c call) ([]any, error) {
-				list, err := b.Own(c.ctx, c.text(0))
+			Name: "Own",
+			Doc:  "Returns one own list, with its sources.",
+			In:   []object.Argument{argName}, Out: dict("list"),
+			Call: func(c object.Call) ([]any, error) {
+				list, err := b.Own(c.Ctx, c.Text(0))
 				return []any{api.Encode(list)}, err
 			},
 		},
 		{
-			name: "OwnAppend",
+			Name: "OwnAppend",
 			// Text, for arrays of bytes are marshalled byte by byte.
-			doc: "Takes in a piece, of at most a megabyte, in base64, of a list in the `tlv` format and returns the number of the upload; " +
+			Doc: "Takes in a piece, of at most a megabyte, in base64, of a list in the `tlv` format and returns the number of the upload; " +
 				"`upload` 0 begins one. It belongs to the caller's connection and is forgotten after two minutes of rest.",
-			in: []argument{{name: "upload", sig: "t"}, {name: "data", sig: "s", max: base64.StdEncoding.EncodedLen(api.MaxUpload), any: true}}, out: []argument{{name: "upload", sig: "t"}},
-			action: actionOwn,
-			call: func(c call) ([]any, error) {
-				data, err := base64.StdEncoding.DecodeString(c.text(1))
+			In: []object.Argument{{Name: "upload", Sig: "t"}, {Name: "data", Sig: "s", Max: base64.StdEncoding.EncodedLen(api.MaxUpload), Any: true}}, Out: []object.Argument{{Name: "upload", Sig: "t"}},
+			Action: actionOwn,
+			Call: func(c object.Call) ([]any, error) {
+				data, err := base64.StdEncoding.DecodeString(c.Text(1))
 				if err != nil {
 					return nil, api.Errorf(api.InvalidArgument, "data is no base64: %v", err)
 				}
-				id, err := b.OwnAppend(c.ctx, c.by, c.args[0].(uint64), data)
+				id, err := b.OwnAppend(c.Ctx, c.By, c.Args[0].(uint64), data)
 				return []any{id}, err
 			},
 		},
 		{
-			name: "OwnPublish",
-			doc: "Starts to make an upload the active version of the own list of that name, and returns the number of the job; its " +
+			Name: "OwnPublish",
+			Doc: "Starts to make an upload the active version of the own list of that name, and returns the number of the job; its " +
 				"result is an `OwnResult`. `base` is the version that the caller has changed, 0 for a list that is new. `sources` are the " +
 				"paths it is made of, and `listed` says that the files it has are made into it again. With `imported` the upload is a list " +
 				"with its signature, by a key that is trusted here.",
-			in: []argument{{name: "upload", sig: "t"}, argName, {name: "base", sig: "t"}, {name: "sources", sig: "aay"}, {name: "listed", sig: "b"},
-				{name: "imported", sig: "b"}, argReason},
-			out: []argument{argJob}, action: actionOwn,
-			call: func(c call) ([]any, error) {
-				req := api.OwnRequest{Upload: c.args[0].(uint64), Name: c.text(1), Base: c.args[2].(uint64), Listed: c.args[4].(bool),
-					Import: c.args[5].(bool), Reason: c.text(6)}
-				sources := c.args[3].([][]byte)
+			In: []object.Argument{{Name: "upload", Sig: "t"}, argName, {Name: "base", Sig: "t"}, {Name: "sources", Sig: "aay"}, {Name: "listed", Sig: "b"},
+				{Name: "imported", Sig: "b"}, argReason},
+			Out: []object.Argument{argJob}, Action: actionOwn,
+			Call: func(c object.Call) ([]any, error) {
+				req := api.OwnRequest{Upload: c.Args[0].(uint64), Name: c.Text(1), Base: c.Args[2].(uint64), Listed: c.Args[4].(bool),
+					Import: c.Args[5].(bool), Reason: c.Text(6)}
+				sources := c.Args[3].([][]byte)
 				if len(sources) > api.MaxSources {
 					return nil, api.Errorf(api.InvalidArgument, "%d sources are too many; at most %d are kept", len(sources), api.MaxSources)
 				}
 				for _, src := range sources {
-					if err := (argument{name: "sources", max: maxPath, any: true}).check(src); err != nil {
+					if err := (object.Argument{Name: "sources", Max: object.MaxPath, Any: true}).Check(src); err != nil {
 						return nil, err
 					}
 					o := api.OwnSource{Path: string(src)}
@@ -102,20 +103,20 @@ func (s *Server) ownMethods() []method {
 					}
 					req.Sources = append(req.Sources, o)
 				}
-				job, err := s.startJob(c.by, "change of an own list", func(ctx context.Context, report func(string, int, int)) (any, error) {
-					return b.OwnPublish(ctx, c.by, req, report)
+				job, err := s.StartJob(c.By, "change of an own list", func(ctx context.Context, report func(string, int, int)) (any, error) {
+					return b.OwnPublish(ctx, c.By, req, report)
 				})
 				return []any{job}, err
 			},
 		},
 		{
-			name: "OwnRemove",
-			doc:  "Starts to remove an own list and returns the number of the job; its result is an `OwnResult`. The numbers of its versions go on.",
-			in:   []argument{argName, argReason}, out: []argument{argJob}, action: actionOwn,
-			call: func(c call) ([]any, error) {
-				name, reason := c.text(0), c.text(1)
-				job, err := s.startJob(c.by, "removal of an own list", func(ctx context.Context, report func(string, int, int)) (any, error) {
-					return b.OwnRemove(ctx, c.by, name, reason, report)
+			Name: "OwnRemove",
+			Doc:  "Starts to remove an own list and returns the number of the job; its result is an `OwnResult`. The numbers of its versions go on.",
+			In:   []object.Argument{argName, argReason}, Out: []object.Argument{argJob}, Action: actionOwn,
+			Call: func(c object.Call) ([]any, error) {
+				name, reason := c.Text(0), c.Text(1)
+				job, err := s.StartJob(c.By, "removal of an own list", func(ctx context.Context, report func(string, int, int)) (any, error) {
+					return b.OwnRemove(ctx, c.By, name, reason, report)
 				})
 				return []any{job}, err
 			},
@@ -124,49 +125,49 @@ func (s *Server) ownMethods() []method {
 }
 
 // orderMethods are those about the order in which the kernel reads lists.
-func (s *Server) orderMethods() []method {
+func (s *Server) orderMethods() []object.Method {
 	b := s.backend
-	return []method{
+	return []object.Method{
 		{
-			name: "Order",
-			doc:  "Returns a page of the lists that have a number before their name (`Ordered`), in order, how many there are, and an `Order`.",
-			in:   []argument{argOffset, argLimit}, out: append(paged("lists"), dict("order")...),
-			call: func(c call) ([]any, error) {
-				offset, limit, err := c.page(0)
+			Name: "Order",
+			Doc:  "Returns a page of the lists that have a number before their name (`Ordered`), in order, how many there are, and an `Order`.",
+			In:   []object.Argument{argOffset, argLimit}, Out: append(paged("lists"), dict("order")...),
+			Call: func(c object.Call) ([]any, error) {
+				offset, limit, err := c.Page(0)
 				if err != nil {
 					return nil, err
 				}
-				page, total, order, err := b.Order(c.ctx, offset, limit)
+				page, total, order, err := b.Order(c.Ctx, offset, limit)
 				return append(onePage(page, limit, total), api.Encode(order)), err
 			},
 		},
 		{
-			name: "OrderSet",
-			doc:  "Numbers the lists in the order of their first use among the paths of a measurement list, and returns an `Order`. The lists are renamed, and files bound to the new names, soon after.",
-			in:   []argument{{name: "paths", sig: "aay"}, argReason}, out: dict("order"), action: actionOwn,
-			call: func(c call) ([]any, error) {
-				uses, size := c.args[0].([][]byte), 0
+			Name: "OrderSet",
+			Doc:  "Numbers the lists in the order of their first use among the paths of a measurement list, and returns an `Order`. The lists are renamed, and files bound to the new names, soon after.",
+			In:   []object.Argument{{Name: "paths", Sig: "aay"}, argReason}, Out: dict("order"), Action: actionOwn,
+			Call: func(c object.Call) ([]any, error) {
+				uses, size := c.Args[0].([][]byte), 0
 				for _, use := range uses {
 					size += len(use)
 				}
 				if len(uses) > maxUses || size > maxUseBytes {
 					return nil, api.Errorf(api.InvalidArgument, "%d paths of %d bytes are too many", len(uses), size)
 				}
-				order, err := b.OrderSet(c.ctx, c.by, uses, c.text(1))
+				order, err := b.OrderSet(c.Ctx, c.By, uses, c.Text(1))
 				return []any{api.Encode(order)}, err
 			},
 		},
 		{
-			name: "OrderClear",
-			doc:  "Takes the numbers before the names of lists away.",
-			in:   []argument{argReason}, action: actionOwn,
-			call: func(c call) ([]any, error) { return nil, b.OrderClear(c.ctx, c.by, c.text(0)) },
+			Name: "OrderClear",
+			Doc:  "Takes the numbers before the names of lists away.",
+			In:   []object.Argument{argReason}, Action: actionOwn,
+			Call: func(c object.Call) ([]any, error) { return nil, b.OrderClear(c.Ctx, c.By, c.Text(0)) },
 		},
 		{
-			name: "OrderPrefetch",
-			doc:  "Makes the kernel read all lists before the one it looks for (`security.dig_prefetch` on the list directory), or not.",
-			in:   []argument{{name: "on", sig: "b"}}, action: actionOwn,
-			call: func(c call) ([]any, error) { return nil, b.OrderPrefetch(c.ctx, c.by, c.args[0].(bool)) },
+			Name: "OrderPrefetch",
+			Doc:  "Makes the kernel read all lists before the one it looks for (`security.dig_prefetch` on the list directory), or not.",
+			In:   []object.Argument{{Name: "on", Sig: "b"}}, Action: actionOwn,
+			Call: func(c object.Call) ([]any, error) { return nil, b.OrderPrefetch(c.Ctx, c.By, c.Args[0].(bool)) },
 		},
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/bus/bustest"
+	"github.com/digestd/digestd/daemon/bus/object"
 	"github.com/digestd/digestd/integration/needs"
 	"github.com/godbus/dbus/v5"
 )
@@ -28,6 +29,19 @@ polkit.addRule(function(action, subject) {
 	if (action.id == "org.digestd1.own" && subject.user == "nobody") return polkit.Result.NO;
 });
 `
+
+// What polkit is called on the bus.
+const (
+	polkitName      = "org.freedesktop.PolicyKit1"
+	polkitPath      = "/org/freedesktop/PolicyKit1/Authority"
+	polkitInterface = "org.freedesktop.PolicyKit1.Authority"
+)
+
+// subject is whom an agent answers for.
+type subject struct {
+	Kind    string
+	Details map[string]dbus.Variant
+}
 
 // daemonUser is an account that every distribution has, besides nobody.
 const daemonUser = 1
@@ -210,11 +224,7 @@ func TestPolkitCallerLeaves(t *testing.T) {
 	connect(t, private).must("Status")
 	p.conn.Close()
 	receive(t, "the end of the question", a.cancelled)
-	until(t, "nobody waits", func() bool {
-		s.waiting.mu.Lock()
-		defer s.waiting.mu.Unlock()
-		return s.waiting.total == 0 && len(s.waiting.each) == 0
-	})
+	until(t, "nobody waits", func() bool { _, waiting := s.InProgress(); return waiting == 0 })
 	if len(b.changes) > 0 {
 		t.Errorf("changed %v", b.changes)
 	}
@@ -223,12 +233,18 @@ func TestPolkitCallerLeaves(t *testing.T) {
 // Stopping does not wait for a person.
 func TestPolkitDaemonStops(t *testing.T) {
 	needs.Root(t)
-	s, private := serve(t, &stub{})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	private := bustest.Start(t)
+	s, err := Serve(ctx, private.Address, &stub{}, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
 	private.Polkit(policyFile, rules)
 	a := startAgent(t, private, false)
 	connectAs(t, private, nobody).interactively("FloorClear", "bash", "why")
 	receive(t, "the question", a.began)
-	s.cancel()
+	cancel()
 	receive(t, "the end of the question", a.cancelled)
 	s.Close()
 }
@@ -239,8 +255,8 @@ func TestPolkitIsNotFlooded(t *testing.T) {
 	private.Polkit(policyFile, rules)
 	a := startAgent(t, private, false)
 	p := connectAs(t, private, nobody)
-	answers := make(chan *dbus.Call, maxWaitingEach+1)
-	for range maxWaitingEach + 1 {
+	answers := make(chan *dbus.Call, object.MaxWaitingEach+1)
+	for range object.MaxWaitingEach + 1 {
 		p.send(answers, "FloorClear", "bash", "why")
 	}
 	receive(t, "a question", a.began)
@@ -288,19 +304,26 @@ func TestPolicyFile(t *testing.T) {
 	if err := xml.Unmarshal(data, &policy); err != nil {
 		t.Fatal(err)
 	}
-	var ids []action
+	var ids []string
 	for _, a := range policy.Actions {
-		ids = append(ids, action(a.ID))
+		ids = append(ids, a.ID)
 		if a.Any != "auth_admin" || a.Inactive != "auth_admin" || a.Active != "auth_admin_keep" || a.Description == "" || a.Message == "" {
 			t.Errorf("%s: %+v", a.ID, a)
 		}
-		if action(a.ID).describe() == action("").describe() {
-			t.Errorf("%s is in %s; it has no words for a refusal in authorize.go", a.ID, policyFile)
+	}
+	var used []string
+	for _, m := range (&Server{}).table().Methods {
+		used = append(used, m.Action.Name)
+		if m.Action != object.Free && m.Action.Words == "" {
+			t.Errorf("%s has no words for a refusal in actions.go", m.Action.Name)
+		}
+		if m.Action != object.Free && !slices.Contains(ids, m.Action.Name) {
+			t.Errorf("%s needs %s, which is not in %s", m.Name, m.Action.Name, policyFile)
 		}
 	}
-	for _, m := range (&Server{}).describe()[0].methods {
-		if m.action != free && !slices.Contains(ids, m.action) {
-			t.Errorf("%s needs %s, which is not in %s", m.name, m.action, policyFile)
+	for _, id := range ids {
+		if !slices.Contains(used, id) {
+			t.Errorf("%s is in %s; no method needs it", id, policyFile)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/bus/bustest"
+	"github.com/digestd/digestd/daemon/bus/object"
 )
 
 // safeBuffer is written to by the server while a test reads it.
@@ -36,14 +37,11 @@ func (s *safeBuffer) String() string {
 func TestRefusalsAreSummedUp(t *testing.T) {
 	private := bustest.Start(t)
 	var text safeBuffer
-	s, err := Serve(t.Context(), private.Address, &stub{}, slog.New(slog.NewTextHandler(&text, nil)))
+	s, err := serveOn(t.Context(), private.Address, &stub{}, slog.New(slog.NewTextHandler(&text, nil)), 3*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	s.refusals.mu.Lock()
-	s.refusals.window = 3 * time.Second
-	s.refusals.mu.Unlock()
 	user := peer{t, private.ConnectAs(nobody)}
 	const calls = 300
 	for i := range calls {
@@ -54,41 +52,15 @@ func TestRefusalsAreSummedUp(t *testing.T) {
 		}
 	}
 	until(t, "the refusals are summed up", func() bool { return strings.Contains(text.String(), "more calls refused") })
-	if n := strings.Count(text.String(), `msg="call refused"`); n != maxRefusalsEach {
-		t.Errorf("%d of %d refusals were logged, want %d:\n%s", n, calls, maxRefusalsEach, text.String())
+	if n := strings.Count(text.String(), `msg="call refused"`); n != object.MaxRefusalsEach {
+		t.Errorf("%d of %d refusals were logged, want %d:\n%s", n, calls, object.MaxRefusalsEach, text.String())
 	}
 	if !strings.Contains(text.String(), "calls=295 users=1 most_uid=65534 most_calls=295") {
 		t.Errorf("the sum is not told:\n%s", text.String())
 	}
 	// A later refusal is told again.
 	user.refused("AccessDenied", "Sync")
-	if n := strings.Count(text.String(), `msg="call refused"`); n != maxRefusalsEach+1 {
-		t.Errorf("%d refusals were logged after the window, want %d", n, maxRefusalsEach+1)
-	}
-}
-
-// A user may have many numbers: in a namespace of his own, 65536.
-func TestRefusalsOfManyUsers(t *testing.T) {
-	var text safeBuffer
-	r := newRefusals(slog.New(slog.NewTextHandler(&text, nil)))
-	for round := range uint32(10) {
-		for uid := range uint32(10_000) {
-			r.note(100_000+uid, "call refused", "round", round)
-		}
-	}
-	if n := strings.Count(text.String(), "\n"); n != maxRefusals {
-		t.Errorf("%d lines, want %d", n, maxRefusals)
-	}
-	if n := len(r.users); n > maxRefusingUsers {
-		t.Errorf("%d users are remembered, want at most %d", n, maxRefusingUsers)
-	}
-	text.b.Reset()
-	r.end()
-	if got := text.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "calls=99950") {
-		t.Errorf("summed up as %q", got)
-	}
-	r.end()
-	if got := text.String(); strings.Count(got, "\n") != 1 {
-		t.Errorf("summed up again: %q", got)
+	if n := strings.Count(text.String(), `msg="call refused"`); n != object.MaxRefusalsEach+1 {
+		t.Errorf("%d refusals were logged after the window, want %d", n, object.MaxRefusalsEach+1)
 	}
 }

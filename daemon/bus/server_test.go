@@ -6,9 +6,9 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/digestd/digestd/daemon/bus/bustest"
+	"github.com/digestd/digestd/daemon/bus/object"
 )
 
 func TestBusRestarts(t *testing.T) {
@@ -33,7 +33,7 @@ func TestBusRestarts(t *testing.T) {
 
 func TestBusComesLater(t *testing.T) {
 	private := bustest.New(t)
-	s := serveOn(t, private, &stub{})
+	s := putOn(t, private, &stub{})
 	if s.Connected() {
 		t.Fatal("connected to a bus that does not run")
 	}
@@ -61,7 +61,7 @@ func TestNameTaken(t *testing.T) {
 func TestNameRefused(t *testing.T) {
 	private := bustest.Start(t, `<deny own="org.digestd1"/>`)
 	_, err := Serve(t.Context(), private.Address, &stub{}, quiet)
-	if err == nil || errors.Is(err, ErrNameTaken) || errors.Is(err, errUnreachable) {
+	if err == nil || errors.Is(err, ErrNameTaken) || errors.Is(err, object.ErrUnreachable) {
 		t.Fatalf("got %v, want the bus's refusal", err)
 	}
 }
@@ -95,60 +95,5 @@ func TestLastSignals(t *testing.T) {
 	s.Close()
 	for range 100 {
 		next(t, signals, "org.digestd1.Manager.TransactionFinished")
-	}
-}
-
-func TestAddresses(t *testing.T) {
-	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/elsewhere")
-	for _, c := range []struct {
-		address string
-		want    []string
-	}{
-		{"system", []string{"/elsewhere"}},
-		{"unix:path=/run/bus", []string{"/run/bus"}},
-		{"unix:abstract=bus,guid=00", []string{"@bus"}},
-		{"tcp:host=localhost;unix:path=/a%20b;unix:path=/c", []string{"/a b", "/c"}},
-		{"", nil},
-		{"session", nil},
-		{"tcp:host=localhost,port=1", nil},
-		{"unix:path=", nil},
-		{"unix:path=/a%2", nil},
-		{"unix:tmpdir=/tmp", nil},
-	} {
-		got, err := parseAddress(c.address)
-		if (err != nil) != (c.want == nil) || len(got) != len(c.want) {
-			t.Errorf("%q: got %q, %v, want %q", c.address, got, err, c.want)
-			continue
-		}
-		for i := range got {
-			if got[i] != c.want[i] {
-				t.Errorf("%q: got %q, want %q", c.address, got, c.want)
-			}
-		}
-	}
-}
-
-func FuzzAddress(f *testing.F) {
-	f.Add("unix:path=/run/dbus/system_bus_socket")
-	f.Add("unix:abstract=%61;tcp:host=a")
-	f.Fuzz(func(t *testing.T, address string) {
-		if d, err := parseAddress(address); (err == nil) != (len(d) > 0) {
-			t.Errorf("%q gave %d sockets and %v", address, len(d), err)
-		}
-	})
-}
-
-func TestQueueIsBounded(t *testing.T) {
-	q := newQueue()
-	for range maxQueued + 10 {
-		q.push(signal{name: "a"})
-	}
-	waiting, dropped, open := q.take()
-	if len(waiting) != maxQueued || dropped != 10 || !open {
-		t.Errorf("%d waiting, %d dropped, open %v", len(waiting), dropped, open)
-	}
-	time.AfterFunc(time.Millisecond, q.close)
-	if waiting, dropped, open := q.take(); len(waiting) != 0 || dropped != 0 || open {
-		t.Errorf("after the end: %d waiting, %d dropped, open %v", len(waiting), dropped, open)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/bus/object"
 )
 
 // VerifyBackend is what compares the disk with what is vouched for.
@@ -23,50 +24,50 @@ type VerifyBackend interface {
 // maxWanted bounds the paths and packages of a call.
 const maxWanted = 4096
 
-func (s *Server) verifyMethods() []method {
+func (s *Server) verifyMethods() []object.Method {
 	b := s.backend
-	in := []argument{{name: "paths", sig: "aay"}, {name: "packages", sig: "as"}, {name: "options", sig: "as"}}
-	start := func(name string, fix bool, doc string, options ...string) method {
-		return method{
-			name: name, doc: doc, in: in, out: []argument{argJob}, action: actionVerify,
-			call: func(c call) ([]any, error) {
+	in := []object.Argument{{Name: "paths", Sig: "aay"}, {Name: "packages", Sig: "as"}, {Name: "options", Sig: "as"}}
+	start := func(name string, fix bool, doc string, options ...string) object.Method {
+		return object.Method{
+			Name: name, Doc: doc, In: in, Out: []object.Argument{argJob}, Action: actionVerify,
+			Call: func(c object.Call) ([]any, error) {
 				req, err := verifyRequest(c, options)
 				if err != nil {
 					return nil, err
 				}
 				req.Fix = fix
-				job, err := s.startJob(c.by, name, func(ctx context.Context, report func(stage string, done, total int)) (any, error) {
-					return b.Verify(ctx, c.by, req, report)
+				job, err := s.StartJob(c.By, name, func(ctx context.Context, report func(stage string, done, total int)) (any, error) {
+					return b.Verify(ctx, c.By, req, report)
 				})
 				return []any{job}, err
 			},
 		}
 	}
-	return []method{
+	return []object.Method{
 		start("Verify", false, "Starts to compare what is on disk with what is vouched for and returns the number of that job: files of these absolute "+
 			"paths, which are bytes, or of these packages, or everything if there are neither. Options: `idle` gives way to everybody else, `resume` "+
 			"goes on where the same was interrupted, if it was. The result is a `Verification`, what it finds are the `Findings`.", "idle", "resume"),
 		start("Fix", true, "The same, and puts right what it can: lists that are missing, files that are bound to the wrong list, and, with the option "+
 			"`unlabelled`, files that are bound to none. It never touches content.", "idle", "resume", "unlabelled"),
 		{
-			name: "Verification",
-			doc:  "Returns the verification that runs, or the latest, as a `Verification`. `NotFound` if there was none.",
-			out:  dict("verification"),
-			call: func(c call) ([]any, error) {
-				v, err := b.Verification(c.ctx)
+			Name: "Verification",
+			Doc:  "Returns the verification that runs, or the latest, as a `Verification`. `NotFound` if there was none.",
+			Out:  dict("verification"),
+			Call: func(c object.Call) ([]any, error) {
+				v, err := b.Verification(c.Ctx)
 				return []any{api.Encode(v)}, err
 			},
 		},
 		{
-			name: "Findings",
-			doc:  "Returns a page of what that verification found so far (`Finding`), in its order: of each package, then of each directory.",
-			in:   []argument{argOffset, argLimit}, out: paged("findings"), action: actionVerify,
-			call: func(c call) ([]any, error) {
-				offset, limit, err := c.page(0)
+			Name: "Findings",
+			Doc:  "Returns a page of what that verification found so far (`Finding`), in its order: of each package, then of each directory.",
+			In:   []object.Argument{argOffset, argLimit}, Out: paged("findings"), Action: actionVerify,
+			Call: func(c object.Call) ([]any, error) {
+				offset, limit, err := c.Page(0)
 				if err != nil {
 					return nil, err
 				}
-				page, total, err := b.Findings(c.ctx, offset, limit)
+				page, total, err := b.Findings(c.Ctx, offset, limit)
 				return onePage(page, limit, total), err
 			},
 		},
@@ -74,19 +75,19 @@ func (s *Server) verifyMethods() []method {
 }
 
 // verifyRequest reads the arguments of a call that starts a verification.
-func verifyRequest(c call, options []string) (req api.VerifyRequest, err error) {
-	paths, packages, words := c.args[0].([][]byte), c.args[1].([]string), c.args[2].([]string)
+func verifyRequest(c object.Call, options []string) (req api.VerifyRequest, err error) {
+	paths, packages, words := c.Args[0].([][]byte), c.Args[1].([]string), c.Args[2].([]string)
 	if len(paths)+len(packages) > maxWanted {
 		return req, api.Errorf(api.InvalidArgument, "%d paths and packages; at most %d are allowed", len(paths)+len(packages), maxWanted)
 	}
 	for _, p := range paths {
-		if err := (argument{name: "path", max: maxPath, any: true}).check(p); err != nil {
+		if err := (object.Argument{Name: "path", Max: object.MaxPath, Any: true}).Check(p); err != nil {
 			return req, err
 		}
 		req.Paths = append(req.Paths, string(p))
 	}
 	for _, p := range packages {
-		if err := (argument{name: "package", max: maxName}).check(p); err != nil {
+		if err := (object.Argument{Name: "package", Max: object.MaxName}).Check(p); err != nil {
 			return req, err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/bus/object"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -55,7 +56,7 @@ func TestVerifyRequests(t *testing.T) {
 	}
 	endOf(t, signals, job)
 
-	long := []byte("/" + strings.Repeat("x", maxPath))
+	long := []byte("/" + strings.Repeat("x", object.MaxPath))
 	for name, args := range map[string][]any{
 		"a long path":        {[][]byte{long}, []string{}, []string{}},
 		"a NUL":              {[][]byte{{'/', 0}}, []string{}, []string{}},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package bus
+package object
 
 import (
 	"context"
@@ -42,15 +42,15 @@ type verdict struct {
 
 // askPolkit asks whether sender may do a. When ctx ends first the question is
 // taken back, so that no dialogue stays on a screen.
-func (s *session) askPolkit(ctx context.Context, a action, sender string, details map[string]string, interactive bool) (v verdict, err error) {
+func (s *session) askPolkit(ctx context.Context, a Action, sender string, details map[string]string, interactive bool) (v verdict, err error) {
 	authority := s.conn.Object(polkitName, polkitPath)
 	who := subject{"system-bus-name", map[string]dbus.Variant{"name": dbus.MakeVariant(sender)}}
 	flags := uint32(0)
 	if interactive {
 		flags = allowInteraction
 	}
-	id := fmt.Sprintf("digestd-%d", s.questions.Add(1))
-	err = authority.CallWithContext(ctx, polkitInterface+".CheckAuthorization", 0, who, string(a), details, flags, id).Store(&v)
+	id := fmt.Sprintf("%s-%d", s.object.Program, s.questions.Add(1))
+	err = authority.CallWithContext(ctx, polkitInterface+".CheckAuthorization", 0, who, a.Name, details, flags, id).Store(&v)
 	var remote dbus.Error
 	if errors.As(err, &remote) && (remote.Name == "org.freedesktop.DBus.Error.ServiceUnknown" || remote.Name == "org.freedesktop.DBus.Error.NameHasNoOwner") {
 		return v, errNoPolkit

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package bus
+package object
 
 import (
 	"context"
@@ -20,20 +20,21 @@ const callTime = 20 * time.Second
 // The bounds of text arguments, in bytes. Unprintable characters are refused in
 // all but paths: what comes in here ends up in logs and on terminals.
 const (
-	maxPath   = 4096 // PATH_MAX
-	maxName   = 1024 // a NEVRA has at most five parts of 255
-	maxReason = 1024
+	MaxPath   = 4096 // PATH_MAX
+	MaxName   = 1024 // a NEVRA has at most five parts of 255
+	MaxReason = 1024
 )
 
-// argument describes one value in or out of a method.
-type argument struct {
-	name, sig string
-	max       int  // bytes of text
-	any       bool // every character is allowed
-	raw       bool // it is no text, and every byte is allowed
+// Argument describes one value in or out of a method.
+type Argument struct {
+	Name, Sig string
+	Max       int  // bytes of text
+	Any       bool // every character is allowed
+	Raw       bool // it is no text, and every byte is allowed
 }
 
-func (a argument) check(v any) error {
+// Check refuses a text out of these bounds.
+func (a Argument) Check(v any) error {
 	var text string
 	switch v := v.(type) {
 	case string:
@@ -44,40 +45,42 @@ func (a argument) check(v any) error {
 		return nil
 	}
 	switch {
-	case len(text) > a.max:
-		return api.Errorf(api.InvalidArgument, "%s has %d bytes; at most %d are allowed", a.name, len(text), a.max)
-	case a.raw:
-	case a.any:
+	case len(text) > a.Max:
+		return api.Errorf(api.InvalidArgument, "%s has %d bytes; at most %d are allowed", a.Name, len(text), a.Max)
+	case a.Raw:
+	case a.Any:
 		if strings.IndexByte(text, 0) >= 0 {
-			return api.Errorf(api.InvalidArgument, "%s holds a NUL", a.name)
+			return api.Errorf(api.InvalidArgument, "%s holds a NUL", a.Name)
 		}
 	case strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return api.Errorf(api.InvalidArgument, "%s holds an unprintable character: %q", a.name, text)
+		return api.Errorf(api.InvalidArgument, "%s holds an unprintable character: %q", a.Name, text)
 	}
 	return nil
 }
 
-func signature(args []argument) string {
+// Signature is that of a list of arguments.
+func Signature(args []Argument) string {
 	var b strings.Builder
 	for _, a := range args {
-		b.WriteString(a.sig)
+		b.WriteString(a.Sig)
 	}
 	return b.String()
 }
 
-// call is one method call, its arguments of the declared types and in bounds.
-type call struct {
-	ctx  context.Context
-	path dbus.ObjectPath
-	by   api.Actor // set when the method asked for it
-	args []any
+// Call is one method call, its arguments of the declared types and in bounds.
+type Call struct {
+	Ctx  context.Context
+	Path dbus.ObjectPath
+	By   api.Actor // set when the method asked for it
+	Args []any
 }
 
-func (c call) text(i int) string { return c.args[i].(string) }
+// Text returns argument i, a text.
+func (c Call) Text(i int) string { return c.Args[i].(string) }
 
-// page returns a call's offset and limit, which are arguments i and i+1.
-func (c call) page(i int) (offset, limit uint32, err error) {
-	offset, limit = c.args[i].(uint32), c.args[i+1].(uint32)
+// Page returns a call's offset and limit, which are arguments i and i+1.
+func (c Call) Page(i int) (offset, limit uint32, err error) {
+	offset, limit = c.Args[i].(uint32), c.Args[i+1].(uint32)
 	if limit == 0 {
 		limit = api.MaxPage
 	}
@@ -87,19 +90,19 @@ func (c call) page(i int) (offset, limit uint32, err error) {
 	return offset, limit, nil
 }
 
-// method is one method of an interface.
-type method struct {
-	name    string
-	doc     string // for people, in docs/dbus.md
-	in, out []argument
-	action  action
-	caller  bool // call wants to know who asks
-	call    func(c call) ([]any, error)
+// Method is one method of an interface.
+type Method struct {
+	Name    string
+	Doc     string // for people
+	In, Out []Argument
+	Action  Action
+	Caller  bool // Call wants to know who asks
+	Call    func(c Call) ([]any, error)
 }
 
 // bound is a method on a connection, as godbus calls it.
 type bound struct {
-	method  *method
+	method  *Method
 	session *session
 	iface   string
 }
@@ -115,9 +118,9 @@ type origin struct {
 // arguments.
 func (b bound) DecodeArguments(_ *dbus.Conn, sender string, msg *dbus.Message, body []any) ([]any, error) {
 	sig, _ := msg.Headers[dbus.FieldSignature].Value().(dbus.Signature)
-	if want := signature(b.method.in); sig.String() != want {
+	if want := Signature(b.method.In); sig.String() != want {
 		return nil, dbus.NewError("org.freedesktop.DBus.Error.InvalidArgs",
-			[]any{fmt.Sprintf("%s takes arguments of signature %q, not %q", b.method.name, want, sig.String())})
+			[]any{fmt.Sprintf("%s takes arguments of signature %q, not %q", b.method.Name, want, sig.String())})
 	}
 	path, _ := msg.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
 	from := origin{sender, path, msg.Flags&dbus.FlagAllowInteractiveAuthorization != 0}
@@ -131,13 +134,13 @@ func (b bound) Call(args ...any) (out []any, err error) {
 		return nil, err
 	}
 	defer s.admission.leave(from.sender)
-	err = s.guard(b.iface+"."+b.method.name, func() error {
-		if waits, ok := s.backend.(*standby); ok {
-			if err := waits.refuses(b.iface, b.method.name); err != nil {
+	err = s.guard(b.iface+"."+b.method.Name, func() error {
+		if s.object.Refuses != nil {
+			if err := s.object.Refuses(b.iface, b.method.Name); err != nil {
 				return err
 			}
 		}
-		c := call{path: from.path, args: args[1:]}
+		c := Call{Path: from.path, Args: args[1:]}
 		leave, err := b.check(&c, from)
 		if err != nil {
 			return err
@@ -145,19 +148,19 @@ func (b bound) Call(args ...any) (out []any, err error) {
 		defer leave()
 		ctx, cancel := context.WithTimeout(s.ctx, callTime)
 		defer cancel()
-		c.ctx = ctx
-		if b.method.action == free && !c.by.Privileged() {
-			done, err := s.admission.turns.take(ctx, c.by.UID)
+		c.Ctx = ctx
+		if b.method.Action == Free && !c.By.Privileged() {
+			done, err := s.admission.turns.take(ctx, c.By.UID)
 			if err != nil {
 				return err
 			}
 			defer done()
 		}
-		if b.method.action == free && b.method.caller {
+		if b.method.Action == Free && b.method.Caller {
 			stop := s.followLong(cancel, from.sender)
 			defer stop()
 		}
-		out, err = b.method.call(c)
+		out, err = b.method.Call(c)
 		return err
 	})
 	if err == nil {
@@ -171,22 +174,22 @@ func (b bound) Call(args ...any) (out []any, err error) {
 
 // check refuses arguments out of bounds, callers who have too many calls in progress
 // and those who may not, and finds out who calls. The call must leave when it ends.
-func (b bound) check(c *call, from origin) (leave func(), err error) {
-	for i, a := range b.method.in {
-		if err := a.check(c.args[i]); err != nil {
+func (b bound) check(c *Call, from origin) (leave func(), err error) {
+	for i, a := range b.method.In {
+		if err := a.Check(c.Args[i]); err != nil {
 			return nil, err
 		}
 	}
 	ctx, cancel := context.WithTimeout(b.session.ctx, callTime)
 	defer cancel()
-	if c.by, err = b.session.caller(ctx, from.sender); err != nil {
+	if c.By, err = b.session.caller(ctx, from.sender); err != nil {
 		return nil, err
 	}
-	if leave, err = b.session.admission.enterUser(c.by); err != nil {
+	if leave, err = b.session.admission.enterUser(c.By); err != nil {
 		return nil, err
 	}
-	if err := b.session.authorize(b.method.action, c.by, b.details(c), from.interactive); err != nil {
-		b.session.refusals.note(c.by.UID, "call refused", "call", b.method.name, "uid", c.by.UID, "pid", c.by.PID)
+	if err := b.session.authorize(b.method.Action, c.By, b.details(c), from.interactive); err != nil {
+		b.session.refusals.note(c.By.UID, "call refused", "call", b.method.Name, "uid", c.By.UID, "pid", c.By.PID)
 		leave()
 		return nil, err
 	}
@@ -195,11 +198,11 @@ func (b bound) check(c *call, from origin) (leave func(), err error) {
 
 // details are a call's texts under their arguments' names, for the question that
 // polkit puts to an administrator.
-func (b bound) details(c *call) map[string]string {
+func (b bound) details(c *Call) map[string]string {
 	d := map[string]string{}
-	for i, a := range b.method.in {
-		if text, ok := c.args[i].(string); ok {
-			d[a.name] = api.Clean(text)
+	for i, a := range b.method.In {
+		if text, ok := c.Args[i].(string); ok {
+			d[a.Name] = api.Clean(text)
 		}
 	}
 	return d
@@ -207,9 +210,9 @@ func (b bound) details(c *call) map[string]string {
 
 // NumArguments, ArgumentValue, NumReturns and ReturnValue complete dbus.Method;
 // godbus asks them only of methods that do not decode their own arguments.
-func (b bound) NumArguments() int     { return len(b.method.in) }
+func (b bound) NumArguments() int     { return len(b.method.In) }
 func (b bound) ArgumentValue(int) any { return nil }
-func (b bound) NumReturns() int       { return len(b.method.out) }
+func (b bound) NumReturns() int       { return len(b.method.Out) }
 func (b bound) ReturnValue(int) any   { return nil }
 
 // stack returns the stack of a panic, cut to what a log line can hold.

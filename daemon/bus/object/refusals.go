@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package bus
+package object
 
 import (
 	"log/slog"
@@ -8,12 +8,11 @@ import (
 	"time"
 )
 
-// How many refusals are logged one by one in each window: of one user, and in all.
+// How many refusals are logged one by one in each window of time: of one user, and in all.
 // The journal takes everything of the service, so that a user who calls what he may
 // not as fast as he can must not be able to fill it.
 const (
-	refusalWindow    = time.Minute
-	maxRefusalsEach  = 5
+	MaxRefusalsEach  = 5
 	maxRefusals      = 50
 	maxRefusingUsers = 256 // users that are counted apart in one window
 )
@@ -34,8 +33,8 @@ type refusals struct {
 // refused counts the refusals of one user in a window.
 type refused struct{ logged, more int }
 
-func newRefusals(log *slog.Logger) *refusals {
-	return &refusals{log: log, window: refusalWindow, users: map[uint32]*refused{}}
+func newRefusals(log *slog.Logger, window time.Duration) *refusals {
+	return &refusals{log: log, window: window, users: map[uint32]*refused{}}
 }
 
 // note logs or counts a refusal of what a user asked for.
@@ -55,7 +54,7 @@ func (r *refusals) note(uid uint32, message string, attributes ...any) {
 		u = &refused{}
 		r.users[uid] = u
 	}
-	if u.logged >= maxRefusalsEach || r.logged >= maxRefusals {
+	if u.logged >= MaxRefusalsEach || r.logged >= maxRefusals {
 		u.more++
 		return
 	}

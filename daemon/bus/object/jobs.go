@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package bus
+package object
 
 import (
 	"context"
@@ -12,8 +12,8 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 )
 
-// maxJobs bounds the jobs that run or wait for each other.
-const maxJobs = 8
+// MaxJobs bounds the jobs that run or wait for each other.
+const MaxJobs = 8
 
 // progressTime is the shortest time between two JobProgress of one stage.
 const progressTime = 100 * time.Millisecond
@@ -26,6 +26,7 @@ type jobs struct {
 	last    uint64
 	running map[uint64]job
 	group   sync.WaitGroup
+	program string // that is stopping when no job can be started any more
 }
 
 // job is one of them.
@@ -34,16 +35,16 @@ type job struct {
 	uid    uint32 // of who started it
 }
 
-func newJobs() *jobs { return &jobs{running: map[uint64]job{}} }
+func newJobs(program string) *jobs { return &jobs{program: program, running: map[uint64]job{}} }
 
 // start runs fn as a job of by, until it returns, is cancelled or ctx ends.
 func (j *jobs) start(ctx context.Context, by api.Actor, fn func(ctx context.Context, job uint64)) (uint64, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.closed || ctx.Err() != nil {
-		return 0, api.Errorf(api.Failed, "digestd is stopping")
+		return 0, errStopping(j.program)
 	}
-	if len(j.running) >= maxJobs {
+	if len(j.running) >= MaxJobs {
 		return 0, &api.Error{Code: api.Busy, Message: "too many jobs are in progress", Advice: "wait for them, or cancel one"}
 	}
 	j.last++
@@ -90,8 +91,14 @@ func (j *jobs) wait() {
 	j.group.Wait()
 }
 
-// startJob starts fn, called name, as a job of by; its progress and end are signals.
-func (s *Server) startJob(by api.Actor, name string, fn func(ctx context.Context, report func(stage string, done, total int)) (any, error)) (job uint64, err error) {
+// Cancel asks a job to return. A user may cancel the jobs that he started, root those
+// of everybody.
+func (s *Server) Cancel(by api.Actor, job uint64) error { return s.jobs.cancel(by, job) }
+
+func errStopping(program string) error { return api.Errorf(api.Failed, "%s is stopping", program) }
+
+// StartJob starts fn, called name, as a job of by; its progress and end are signals.
+func (s *Server) StartJob(by api.Actor, name string, fn func(ctx context.Context, report func(stage string, done, total int)) (any, error)) (job uint64, err error) {
 	return s.jobs.start(s.ctx, by, func(ctx context.Context, job uint64) {
 		var result any
 		err := s.guard(name, func() (err error) {
@@ -102,17 +109,10 @@ func (s *Server) startJob(by api.Actor, name string, fn func(ctx context.Context
 			if ctx.Err() != nil {
 				err = api.Errorf(api.Failed, "the %s was cancelled", strings.ToLower(name))
 			}
-			s.send("JobFinished", job, false, api.Encode(*api.AsError(err)))
+			s.Send("JobFinished", job, false, api.Encode(*api.AsError(err)))
 			return
 		}
-		s.send("JobFinished", job, true, api.Encode(result))
-	})
-}
-
-// startSync starts a sync.
-func (s *Server) startSync(by api.Actor) (job uint64, err error) {
-	return s.startJob(by, "Sync", func(ctx context.Context, report func(stage string, done, total int)) (any, error) {
-		return s.backend.Sync(ctx, by, report)
+		s.Send("JobFinished", job, true, api.Encode(result))
 	})
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package bus
+package object
 
 import (
 	"context"
@@ -18,8 +18,8 @@ import (
 // connectTime bounds everything from dialling to owning the name.
 const connectTime = 10 * time.Second
 
-// errUnreachable means that there is no bus to talk to, now.
-var errUnreachable = errors.New("cannot reach the bus")
+// ErrUnreachable means that there is no bus to talk to, now.
+var ErrUnreachable = errors.New("cannot reach the bus")
 
 // errLeft is why a query ends whose caller is gone.
 var errLeft = errors.New("the caller left the bus")
@@ -38,21 +38,21 @@ type session struct {
 // maxCallers bounds what a session remembers of callers.
 const maxCallers = 1024
 
-// connect opens a session and owns the name. It wraps errUnreachable unless the
+// connect opens a session and owns the name. It wraps ErrUnreachable unless the
 // bus itself said no.
 func (s *Server) connect(ctx context.Context) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	stream, err := s.dial.open(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errUnreachable, err)
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	current := &session{Server: s, callers: map[string]api.Actor{}, announced: newAnnouncements()}
 	// The connection outlives ctx, and the server's: the last signals are sent
 	// after that ended.
 	if current.conn, err = dbus.NewConn(stream, dbus.WithHandler(current), dbus.WithSignalHandler(current.announced)); err != nil {
 		stream.Close()
-		return nil, fmt.Errorf("%w: %w", errUnreachable, err)
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	stop := context.AfterFunc(ctx, func() { current.conn.Close() })
 	defer stop()
@@ -61,11 +61,11 @@ func (s *Server) connect(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	if err := current.subscribe(ctx); err != nil {
-		// Without them digestd finds changes by itself.
+		// Without them who serves the object finds changes by itself.
 		s.log.Warn("rpm's announcements are not heard", "error", err)
 	}
 	if !stop() {
-		return nil, fmt.Errorf("%w: %w", errUnreachable, context.Cause(ctx))
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, context.Cause(ctx))
 	}
 	return current, nil
 }
@@ -73,20 +73,20 @@ func (s *Server) connect(ctx context.Context) (*session, error) {
 // enter introduces the connection to the bus and asks for the name.
 func (s *session) enter() error {
 	if err := s.conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))}); err != nil {
-		return fmt.Errorf("%w: %w", errUnreachable, err)
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	if err := s.conn.Hello(); err != nil {
-		return fmt.Errorf("%w: %w", errUnreachable, err)
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
-	reply, err := s.conn.RequestName(api.BusName, dbus.NameFlagDoNotQueue)
+	reply, err := s.conn.RequestName(s.object.Name, dbus.NameFlagDoNotQueue)
 	var refused dbus.Error
 	switch {
 	case errors.As(err, &refused):
 		return fmt.Errorf("the bus refuses the name: %w", err)
 	case err != nil:
-		return fmt.Errorf("%w: %w", errUnreachable, err)
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	case reply != dbus.RequestNameReplyPrimaryOwner:
-		return ErrNameTaken
+		return s.object.Taken
 	}
 	return nil
 }

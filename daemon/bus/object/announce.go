@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package bus
+package object
 
 import (
 	"context"
@@ -19,13 +19,6 @@ const (
 
 // maxAnnounced bounds what waits of it: a later one says the same.
 const maxAnnounced = 16
-
-// AnnounceBackend hears of transactions that rpm announces.
-type AnnounceBackend interface {
-	// PackagesAnnounced is called when rpm says that a transaction ended. It must
-	// not block.
-	PackagesAnnounced()
-}
 
 // announcements hears signals for a session. godbus calls it for each one that
 // reaches the connection, wherever it comes from, in order: so it drops at once
@@ -126,7 +119,7 @@ func (s *session) followAnnouncements(ctx context.Context) {
 			case by.UID != 0:
 				s.refusals.note(by.UID, "announcement ignored", "sender", n.sender, "uid", by.UID, "error", "only root runs package transactions")
 			case n.ended:
-				s.backend.PackagesAnnounced()
+				s.object.Announced()
 			}
 		}
 	}

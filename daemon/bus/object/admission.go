@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package bus
+package object
 
 import (
 	"context"
@@ -13,15 +13,15 @@ import (
 // all ordinary users, and in all. More are turned away at once. Most calls in
 // progress wait for their turn, which costs a few kilobytes each.
 const (
-	maxCallsEach     = 32
-	maxCallsUser     = 128
+	MaxCallsEach     = 32
+	MaxCallsUser     = 128
 	maxCallsOrdinary = 2048
 	maxCalls         = 4096
 )
 
-// maxTurns is how many calls of ordinary users are answered at the same time, and
+// MaxTurns is how many calls of ordinary users are answered at the same time, and
 // at most one of each user.
-const maxTurns = 2
+const MaxTurns = 2
 
 // admission counts the calls in progress, so that one caller's flood does not delay
 // the others, and ordinary users do not delay root.
@@ -40,7 +40,7 @@ var errCrowded = &api.Error{Code: api.Busy, Message: "too many calls are in prog
 func (a *admission) enter(sender string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.total >= maxCalls || a.each[sender] >= maxCallsEach {
+	if a.total >= maxCalls || a.each[sender] >= MaxCallsEach {
 		return errCrowded
 	}
 	if a.each == nil {
@@ -67,7 +67,7 @@ func (a *admission) enterUser(by api.Actor) (leave func(), err error) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.ordinary >= maxCallsOrdinary || a.users[by.UID] >= maxCallsUser {
+	if a.ordinary >= maxCallsOrdinary || a.users[by.UID] >= MaxCallsUser {
 		return nil, errCrowded
 	}
 	a.ordinary++
@@ -133,7 +133,7 @@ func (t *turns) end(uid uint32) {
 
 // fill gives turns to those who may have them.
 func (t *turns) fill() {
-	for len(t.running) < maxTurns {
+	for len(t.running) < MaxTurns {
 		best := -1
 		for i, w := range t.waiting {
 			if !t.running[w.uid] && (best < 0 || t.last[w.uid] < t.last[t.waiting[best].uid]) {

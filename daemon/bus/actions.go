@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import "github.com/digestd/digestd/daemon/bus/object"
+
+// The actions of org.digestd1.policy, each with its words for a refusal.
+var (
+	actionSync     = object.Action{Name: "org.digestd1.sync", Words: "start or cancel a sync"}
+	actionRollback = object.Action{Name: "org.digestd1.rollback", Words: "grant or revoke a rollback"}
+	actionFloor    = object.Action{Name: "org.digestd1.floor", Words: "set or clear a floor"}
+	actionKeys     = object.Action{Name: "org.digestd1.keys", Words: "change which keys count"}
+	actionDeny     = object.Action{Name: "org.digestd1.deny", Words: "deny something or lift a denial"}
+	actionOwn      = object.Action{Name: "org.digestd1.own", Words: "change the owner's own lists, or the order of lists"}
+	actionVerify   = object.Action{Name: "org.digestd1.verify", Words: "verify files, or see what that found"}
+)

@@ -52,8 +52,9 @@ func TestTurnsAreFair(t *testing.T) {
 			mu.Unlock()
 			done()
 		})
-		for waits := func() bool { turns.mu.Lock(); defer turns.mu.Unlock(); return len(turns.waiting) > n }; !waits(); time.Sleep(time.Millisecond) {
-			if t.Context().Err() != nil {
+		waits := func() bool { turns.mu.Lock(); defer turns.mu.Unlock(); return len(turns.waiting) > n }
+		for end := time.Now().Add(30 * time.Second); !waits(); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
 				t.Fatal("it never waits")
 			}
 		}

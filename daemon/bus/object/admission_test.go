@@ -4,7 +4,6 @@ package object
 
 import (
 	"context"
-	"sync"
 	"testing"
 	"time"
 )
@@ -33,38 +32,52 @@ func TestTurnGivenUp(t *testing.T) {
 
 // The user who was served longest ago is next, not who has the most calls.
 func TestTurnsAreFair(t *testing.T) {
+	type grant struct {
+		uid  uint32
+		done func()
+	}
 	var turns turns
-	var order []uint32
-	var mu sync.Mutex
-	var group sync.WaitGroup
+	granted := make(chan grant)
 	first, _ := turns.take(t.Context(), 100)
 	second, _ := turns.take(t.Context(), 101)
-	for _, uid := range []uint32{1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3} {
-		n := len(turns.waiting)
-		group.Go(func() {
-			done, err := turns.take(t.Context(), uid)
-			if err != nil {
-				t.Error(err)
-				return
+	users := []uint32{1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3}
+	for i, uid := range users {
+		go func() {
+			if done, err := turns.take(t.Context(), uid); err == nil {
+				granted <- grant{uid, done}
 			}
-			mu.Lock()
-			order = append(order, uid)
-			mu.Unlock()
-			done()
-		})
-		waits := func() bool { turns.mu.Lock(); defer turns.mu.Unlock(); return len(turns.waiting) > n }
-		for end := time.Now().Add(30 * time.Second); !waits(); time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
+		}()
+		limit := time.After(30 * time.Second)
+		for waits := func() bool { turns.mu.Lock(); defer turns.mu.Unlock(); return len(turns.waiting) > i }; !waits(); {
+			select {
+			case <-limit:
 				t.Fatal("it never waits")
+			case <-time.After(time.Millisecond):
 			}
 		}
 	}
 	first()
 	second()
-	group.Wait()
-	for i, uid := range order {
-		if uid == 3 && i > 5 {
-			t.Errorf("user 3 came %d of %v", i, order)
+	// A turn ends only when the other is known to have begun, however late its
+	// goroutine says so.
+	var held []grant
+	for n := 0; n < len(users); {
+		if len(held) == MaxTurns || len(held) > 0 && n >= len(users)-MaxTurns {
+			held[0].done()
+			held = held[1:]
 		}
+		select {
+		case g := <-granted:
+			if g.uid == 3 && n > 5 {
+				t.Errorf("user 3 came as number %d", n)
+			}
+			held = append(held, g)
+			n++
+		case <-time.After(30 * time.Second):
+			t.Fatalf("only %d of %d had a turn", n, len(users))
+		}
+	}
+	for _, g := range held {
+		g.done()
 	}
 }

@@ -42,9 +42,17 @@ func (s *state) noteRevocations(ring *pgp.Keyring, src *keySources, now time.Tim
 			revoked = append(revoked, fingerprint)
 		}
 	}
+	itself := func(fingerprint string, r *pgp.Revocation) {
+		if r != nil {
+			note(fingerprint, store.KeyRevocation{Source: sourceCertificate, Hard: r.Hard, Unread: r.Unread, Act: store.Act{Reason: r.String(), When: r.Time}})
+		}
+	}
 	for _, c := range ring.Certs() {
-		if r := c.Revoked; r != nil {
-			note(c.Fingerprint, store.KeyRevocation{Source: sourceCertificate, Hard: r.Hard, Unread: r.Unread, Act: store.Act{Reason: r.String(), When: r.Time}})
+		itself(c.Fingerprint, c.Revoked)
+		for i := range c.Subkeys {
+			if sub := &c.Subkeys[i]; sub.Proven() {
+				itself(sub.Fingerprint, sub.Revoked) // an older copy of the certificate may return
+			}
 		}
 	}
 	for _, r := range src.revoked {
@@ -270,6 +278,26 @@ func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason strin
 	return snap.describeKey(snap.keys[k.Fingerprint]), nil
 }
 
+// revokedByItself returns a certificate that still has the revocation of k, its own or
+// that of its subkey.
+func (s *snapshot) revokedByItself(k store.Key) *pgp.Cert {
+	recorded := revocation(k.Revoked)
+	inIt := func(fingerprint string, r *pgp.Revocation) bool {
+		return fingerprint == k.Fingerprint && r != nil && (recorded == nil || r.Reason != recorded.Reason || r.Text != recorded.Text)
+	}
+	for _, c := range s.keyring.Certs() {
+		if inIt(c.Fingerprint, c.Revoked) {
+			return c
+		}
+		for i := range c.Subkeys {
+			if sub := &c.Subkeys[i]; sub.Proven() && inIt(sub.Fingerprint, sub.Revoked) {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
 // restoreKey lifts a revocation. Only what is said anew can revoke the key
 // again.
 func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason string) (api.Key, error) {
@@ -295,7 +323,7 @@ func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason stri
 		return api.Key{}, errors.Join(err, &api.Error{Code: api.InvalidArgument, Message: sourceKernel + " names " + k.Fingerprint,
 			Advice: "the kernel forgets it with the next boot, if neither its firmware nor " + d.config.Blacklist + " name it again"})
 	}
-	if c := snap.keyring.Lookup(k.Fingerprint); k.Revoked != nil && k.Revoked.Source == sourceCertificate && !k.Revoked.Unread && c != nil {
+	if c := snap.revokedByItself(k); k.Revoked != nil && k.Revoked.Source == sourceCertificate && !k.Revoked.Unread && c != nil {
 		return api.Key{}, &api.Error{Code: api.InvalidArgument,
 			Message: fmt.Sprintf("key %s was revoked by its owner, in %s", k.Fingerprint, c.Source),
 			Advice:  "only a certificate without the revocation could be trusted: remove this one first"}

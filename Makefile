@@ -76,7 +76,7 @@ test:
 	@.ci/stage lint $(MAKE) lint
 	@.ci/stage build $(MAKE) build
 	@.ci/stage unit env CGO_ENABLED=1 DIGESTD_TEST_ALL=1 $(GO) test -race $(units)
-	@.ci/stage sim $(GO) test ./daemon -run TestHistories -sim.time 40s
+	@.ci/stage sim $(GO) test ./daemon -run TestHistories -sim.seeds 600
 	@.ci/stage integration env DIGESTD_TEST_ALL=1 $(GO) test -count=1 -timeout 20m ./integration/...
 	@.ci/stage fuzz $(MAKE) fuzz FUZZTIME=10000x
 

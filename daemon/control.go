@@ -93,11 +93,28 @@ func (d *Daemon) revokeGrant(ctx context.Context, by api.Actor, text string) err
 		if i < 0 {
 			return &api.Error{Code: api.NotFound, Message: "there is no unused grant for " + pkg.String(), Advice: "see digestctl rollback log"}
 		}
+		if s.usesGrant(id, pkg.EVR) {
+			return &api.Error{Code: api.Busy, Message: "a transaction in flight uses the grant for " + pkg.String(),
+				Advice: "wait for its end; a list that must not stay goes by digestctl deny"}
+		}
 		l.Grants = slices.Delete(slices.Clone(l.Grants), i, i+1)
 		s.setLine(l)
 		s.event(store.Event{Kind: audit.KindGrantRevoked, Package: pkg.Full(), UID: by.UID, PID: by.PID})
 		return nil
 	})
+}
+
+// usesGrant reports whether a list is published on the strength of a grant that only
+// the end of its transaction uses up.
+func (s *state) usesGrant(id lineID, evr nevra.EVR) bool {
+	for t := range s.open {
+		for _, a := range t.added {
+			if a.decision.Grant && a.pkg.EVR == evr && lineOf(a.pkg) == id {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // setFloor sets the version below which nothing of a package may be active. When

@@ -218,6 +218,12 @@ func (r *runner) install(p Package, kind Kind, faulty bool) error {
 	}
 	if amid.Kind != "" && !faulty && verdict != Refused {
 		about, _ := named(amid.What)
+		if amid.Kind == TakeGrant && verdict == Listed && about.List() == p.List() {
+			amid.Kind = "" // it is in use
+		}
+	}
+	if amid.Kind != "" && !faulty && verdict != Refused {
+		about, _ := named(amid.What)
 		if err := r.administer(amid.Kind, amid.What, about); err != nil {
 			return fmt.Errorf("amid that, %s: %w", amid, err)
 		}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/store"
+)
+
+// A grant on whose strength a list is published cannot be taken back before the end of
+// the transaction: it would be neither used nor there.
+func TestGrantInUse(t *testing.T) {
+	d, stop := serve(t, testConfig(t))
+	defer stop()
+	pkg := nevra.NEVRA{Name: "hello", EVR: nevra.EVR{Version: "1", Release: "1"}, Arch: "noarch"}
+	var txn transaction
+	take := func() error { return d.RollbackRevoke(t.Context(), api.Actor{}, pkg.String()) }
+	err := d.onState(t.Context(), func(s *state) error {
+		s.setLine(store.Line{Name: pkg.Name, Arch: pkg.Arch, Grants: []store.Grant{{EVR: pkg.EVR}}})
+		txn.added = map[store.Digest]*addition{{1}: {candidate: candidate{pkg: pkg}, decision: policy.Decision{Grant: true}}}
+		s.open[&txn] = true
+		return s.commit()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refused *api.Error
+	if err := take(); !errors.As(err, &refused) || refused.Code != api.Busy {
+		t.Errorf("taken back in use: %v", err)
+	}
+	d.onState(t.Context(), func(s *state) error { delete(s.open, &txn); return nil })
+	if err := take(); err != nil {
+		t.Error(err)
+	}
+}

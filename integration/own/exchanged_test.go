@@ -41,17 +41,17 @@ func (m *machine) publish(name string, contents map[string]string) {
 func TestFilesExchangedSinceTheyWereHashed(t *testing.T) {
 	m := start(t)
 	vendor := m.vendor()
-	m.install(m.pkg(vendor, "hello", "1", map[string]string{"/usr/bin/hello": "hello", "/usr/bin/other": "other"}))
-	m.eventually("tlv-hello-0:1-1.noarch")
-	m.write("/home/u/real/tool", "mine")
-	m.write("/home/u/changed/tool", "theirs")
-	if err := os.Symlink("/usr/bin", m.inside("/home/u/bin")); err != nil {
+	m.RPM("-U", m.pkg(vendor, "hello", "1", map[string]string{"/usr/bin/hello": "hello", "/usr/bin/other": "other"}))
+	m.WantLists("tlv-hello-0:1-1.noarch")
+	m.Write("/home/u/real/tool", "mine")
+	m.Write("/home/u/changed/tool", "theirs")
+	if err := os.Symlink("/usr/bin", m.Path("/home/u/bin")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("real", m.inside("/home/u/alias")); err != nil {
+	if err := os.Symlink("real", m.Path("/home/u/alias")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Link(m.inside("/usr/bin/other"), filepath.Join(m.inside("/home/u/changed"), "other")); err != nil {
+	if err := os.Link(m.Path("/usr/bin/other"), filepath.Join(m.Path("/home/u/changed"), "other")); err != nil {
 		t.Fatal(err)
 	}
 	m.publish("tools", map[string]string{
@@ -62,26 +62,26 @@ func TestFilesExchangedSinceTheyWereHashed(t *testing.T) {
 		"/home/u/alias/tool":    "mine",
 		"/home/u/real/tool":     "mine",
 	})
-	m.eventually("tlv-hello-0:1-1.noarch", "tlv-own-tools")
-	m.wait(func() bool { return m.label("/home/u/real/tool") == "tlv-own-tools" }, func() string { return m.label("/home/u/real/tool") })
+	m.WantLists("tlv-hello-0:1-1.noarch", "tlv-own-tools")
+	m.Until("the file behind the link is bound", func() bool { return m.Label("/home/u/real/tool") == "tlv-own-tools" })
 	unchanged := func(after string) {
 		t.Helper()
 		for path, want := range map[string]string{"/usr/bin/hello": "tlv-hello-0:1-1.noarch", "/usr/bin/other": "tlv-hello-0:1-1.noarch", "/home/u/changed/tool": ""} {
-			if got := m.label(path); got != want {
+			if got := m.Label(path); got != want {
 				t.Errorf("%s: %s is bound to %q, want %q", after, path, got, want)
 			}
 		}
 	}
 	unchanged("published")
 	// Nor when the labels are written anew, or the list that the files were bound to goes.
-	m.must("sync")
-	m.must("deny", "hello", "--reason", "test")
+	m.Must("sync")
+	m.Must("deny", "hello", "--reason", "test")
 	for _, path := range []string{"/usr/bin/hello", "/usr/bin/other"} {
-		if got := m.label(path); got == "tlv-own-tools" {
+		if got := m.Label(path); got == "tlv-own-tools" {
 			t.Errorf("%s is bound to the user's list", path)
 		}
 	}
-	m.must("deny", "lift", "hello", "--reason", "test")
-	m.eventually("tlv-hello-0:1-1.noarch", "tlv-own-tools")
+	m.Must("deny", "lift", "hello", "--reason", "test")
+	m.WantLists("tlv-hello-0:1-1.noarch", "tlv-own-tools")
 	unchanged("the list returned")
 }

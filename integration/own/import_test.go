@@ -12,7 +12,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/pem"
-	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -114,31 +113,31 @@ func (b *builder) sign(t *testing.T, body []byte) string {
 func TestImport(t *testing.T) {
 	m := start(t)
 	b := newBuilder(t, "builder")
-	m.write("/opt/app", "one")
+	m.Write("/opt/app", "one")
 	one, two := b.list(t, map[string]string{"/opt/app": "one"}), b.list(t, map[string]string{"/opt/app": "two"})
-	m.fails(2, "not trusted", "own", "import", "app", one)
-	m.vouched("/opt/app", false)
+	m.Fails(2, "not trusted", "own", "import", "app", one)
+	m.Vouched("/opt/app", false)
 
 	cert := m.trust(b)
 	if r := decode[api.OwnResult](m, "own", "import", "app", one, "--reason", "release 1"); r.Version != 1 || r.Files != 1 || r.Labelled != 1 {
 		t.Errorf("%+v", r)
 	}
-	m.vouched("/opt/app", true)
+	m.Vouched("/opt/app", true)
 	if own := decode[api.Own](m, "own", "show", "app"); own.Key != b.id() {
 		t.Errorf("signed elsewhere by %q", own.Key)
 	}
-	m.fails(2, "made and signed elsewhere", "own", "add", "app", m.inside("/opt/app"))
-	m.fails(2, "made and signed elsewhere", "own", "update", "app")
+	m.Fails(2, "made and signed elsewhere", "own", "add", "app", m.Path("/opt/app"))
+	m.Fails(2, "made and signed elsewhere", "own", "update", "app")
 
 	// The next version, and the one before it.
-	m.must("own", "import", "app", two)
-	m.vouched("/opt/app", false)
-	m.fails(1, "own:app-1-1.noarch is older than 2-1", "own", "import", "app", one)
-	m.fails(1, "own:app-1-1.noarch is older than 2-1", "own", "import", "elsewhere", one)
+	m.Must("own", "import", "app", two)
+	m.Vouched("/opt/app", false)
+	m.Fails(1, "own:app-1-1.noarch is older than 2-1", "own", "import", "app", one)
+	m.Fails(1, "own:app-1-1.noarch is older than 2-1", "own", "import", "elsewhere", one)
 
 	// Forgeries: another key, another content, no signature, another kind of file.
 	stranger := newBuilder(t, "stranger")
-	m.fails(2, "not trusted", "own", "import", "bad", stranger.list(t, map[string]string{"/opt/app": "evil"}))
+	m.Fails(2, "not trusted", "own", "import", "bad", stranger.list(t, map[string]string{"/opt/app": "evil"}))
 	data, err := os.ReadFile(two)
 	if err != nil {
 		t.Fatal(err)
@@ -159,35 +158,35 @@ func TestImport(t *testing.T) {
 		"the list is malformed": nil,
 	} {
 		if change == nil {
-			m.fails(2, "before its DIGEST_LIST_NUM_ENTRIES", "own", "import", "bad", b.sign(t, []byte("\x00\x00\x00\x00\x00\x02\x00\x04\x00\x02\x00\x00\x00\x01x")))
+			m.Fails(2, "before its DIGEST_LIST_NUM_ENTRIES", "own", "import", "bad", b.sign(t, []byte("\x00\x00\x00\x00\x00\x02\x00\x04\x00\x02\x00\x00\x00\x01x")))
 			continue
 		}
-		if out, errOut, code := m.ctl("own", "import", "bad", harmed(change)); code == 0 || !strings.Contains(errOut, words) && words != "cannot read PKCS#7" && words != "cannot read the list" {
+		if out, errOut, code := m.Ctl("own", "import", "bad", harmed(change)); code == 0 || !strings.Contains(errOut, words) && words != "cannot read PKCS#7" && words != "cannot read the list" {
 			t.Errorf("%s: exit code %d\n%s%s", words, code, out, errOut)
 		}
 	}
-	if _, _, code := m.ctl("own", "show", "bad"); code != 3 {
+	if _, _, code := m.Ctl("own", "show", "bad"); code != 3 {
 		t.Error("a forgery left something behind")
 	}
 	m.wholesome("app.2.imported")
 
 	// The list stands as long as the key is trusted, over restarts.
-	m.write("/opt/app", "two")
-	m.vouched("/opt/app", true)
-	m.must("keys", "revoke", b.id(), "--reason", "test")
-	m.vouched("/opt/app", false)
+	m.Write("/opt/app", "two")
+	m.Vouched("/opt/app", true)
+	m.Must("keys", "revoke", b.id(), "--reason", "test")
+	m.Vouched("/opt/app", false)
 	m.Stop()
 	m.Start()
-	m.vouched("/opt/app", false)
-	m.fails(2, "not trusted", "own", "import", "app", b.list(t, map[string]string{"/opt/app": "three"}))
-	m.must("keys", "restore", b.id(), "--reason", "test")
-	m.wait(func() bool { return m.why("/opt/app").Vouched }, func() string { return fmt.Sprint(m.why("/opt/app")) })
+	m.Vouched("/opt/app", false)
+	m.Fails(2, "not trusted", "own", "import", "app", b.list(t, map[string]string{"/opt/app": "three"}))
+	m.Must("keys", "restore", b.id(), "--reason", "test")
+	m.Until("vouched for by a restored key", func() bool { return m.Why("/opt/app").Vouched })
 	if err := os.Remove(cert); err != nil {
 		t.Fatal(err)
 	}
-	m.wait(func() bool { return !m.why("/opt/app").Vouched }, func() string { return "vouched for without a certificate" })
+	m.Until("vouched for by none without a certificate", func() bool { return !m.Why("/opt/app").Vouched })
 	m.trust(b)
-	m.wait(func() bool { return m.why("/opt/app").Vouched }, func() string { return fmt.Sprint(m.why("/opt/app")) })
+	m.Until("vouched for with the certificate", func() bool { return m.Why("/opt/app").Vouched })
 }
 
 // TestImporterNamedAsAnother: whatever a certificate says of itself, its lists are its own,
@@ -198,20 +197,20 @@ func TestImporterNamedAsAnother(t *testing.T) {
 	two = two.named(t, one.cert.SubjectKeyId)
 	m.trust(one)
 	m.trust(two)
-	m.write("/opt/one", "one")
-	m.write("/opt/two", "two")
-	m.must("own", "import", "one", one.list(t, map[string]string{"/opt/one": "one"}))
-	m.must("own", "import", "two", two.list(t, map[string]string{"/opt/two": "two"}))
+	m.Write("/opt/one", "one")
+	m.Write("/opt/two", "two")
+	m.Must("own", "import", "one", one.list(t, map[string]string{"/opt/one": "one"}))
+	m.Must("own", "import", "two", two.list(t, map[string]string{"/opt/two": "two"}))
 	for name, b := range map[string]*builder{"one": one, "two": two} {
 		if own := decode[api.Own](m, "own", "show", name); own.Key != b.id() {
 			t.Errorf("%s was signed by %s, it says by %q", name, b.id(), own.Key)
 		}
 	}
-	m.must("keys", "revoke", two.id(), "--reason", "test")
-	m.vouched("/opt/two", false)
-	m.vouched("/opt/one", true)
-	m.fails(2, "not trusted", "own", "import", "again", two.list(t, map[string]string{"/opt/two": "three"}))
-	m.must("own", "import", "one", one.list(t, map[string]string{"/opt/one": "four"}))
+	m.Must("keys", "revoke", two.id(), "--reason", "test")
+	m.Vouched("/opt/two", false)
+	m.Vouched("/opt/one", true)
+	m.Fails(2, "not trusted", "own", "import", "again", two.list(t, map[string]string{"/opt/two": "three"}))
+	m.Must("own", "import", "one", one.list(t, map[string]string{"/opt/one": "four"}))
 }
 
 // A package's header with its signature, as digest-cache-tools write it, is as good
@@ -219,15 +218,15 @@ func TestImporterNamedAsAnother(t *testing.T) {
 func TestImportPackageList(t *testing.T) {
 	m := start(t)
 	key := m.vendor()
-	m.must("sync")
+	m.Must("sync")
 	file := m.pkg(key, "hello", "1", map[string]string{"/opt/hello": "hello"})
 	list := filepath.Join(t.TempDir(), "rpm-hello-1-1.noarch")
-	m.must("format", "convert", file, list)
+	m.Must("format", "convert", file, list)
 	armor := filepath.Join(t.TempDir(), "vendor.asc")
 	if err := os.WriteFile(armor, key.Armor, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if out := m.must("format", "check", "--key", armor, list); !strings.Contains(out, "verified    vendor <vendor@example.org>") || !strings.Contains(out, "package     hello-1-1.noarch") {
+	if out := m.Must("format", "check", "--key", armor, list); !strings.Contains(out, "verified    vendor <vendor@example.org>") || !strings.Contains(out, "package     hello-1-1.noarch") {
 		t.Errorf("format check:\n%s", out)
 	}
 	stranger, err := pkgtest.NewKey("stranger", 2048)
@@ -237,18 +236,18 @@ func TestImportPackageList(t *testing.T) {
 	if err := os.WriteFile(armor, stranger.Armor, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if out, _, code := m.ctl("format", "check", "--key", armor, list); code != 3 {
+	if out, _, code := m.Ctl("format", "check", "--key", armor, list); code != 3 {
 		t.Errorf("another key vouches for it: exit code %d\n%s", code, out)
 	}
-	m.write("/opt/hello", "hello")
+	m.Write("/opt/hello", "hello")
 	if r := decode[api.OwnResult](m, "own", "import", "hello", list); r.Files != 1 {
 		t.Errorf("%+v", r)
 	}
-	m.vouched("/opt/hello", true)
+	m.Vouched("/opt/hello", true)
 	tlv := filepath.Join(t.TempDir(), "tlv-hello")
-	m.must("format", "convert", list, tlv)
-	m.fails(2, "it is not signed", "own", "import", "other", tlv)
+	m.Must("format", "convert", list, tlv)
+	m.Fails(2, "it is not signed", "own", "import", "other", tlv)
 	// Its key is one like any other.
-	m.must("keys", "revoke", decode[api.Own](m, "own", "show", "hello").Key, "--reason", "test")
-	m.vouched("/opt/hello", false)
+	m.Must("keys", "revoke", decode[api.Own](m, "own", "show", "hello").Key, "--reason", "test")
+	m.Vouched("/opt/hello", false)
 }

@@ -21,49 +21,49 @@ import (
 // the list that is published stays as it is.
 func TestBadInput(t *testing.T) {
 	m := start(t)
-	m.write("/opt/t/good", "g")
-	m.must("own", "add", "tools", m.inside("/opt/t"))
+	m.Write("/opt/t/good", "g")
+	m.Must("own", "add", "tools", m.Path("/opt/t"))
 	before := decode[api.Own](m, "own", "show", "tools")
 
 	for name, to := range map[string]string{"/opt/l/loop": "loop", "/opt/l/up": ".."} {
-		m.write("/opt/l/x", "x")
-		if err := os.Symlink(to, m.inside(name)); err != nil {
+		m.Write("/opt/l/x", "x")
+		if err := os.Symlink(to, m.Path(name)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	sparse := m.write("/opt/s/sparse", "")
+	sparse := m.Write("/opt/s/sparse", "")
 	if err := os.Truncate(sparse, 1<<40); err != nil {
 		t.Fatal(err)
 	}
-	m.write("/opt/s/small", "s")
+	m.Write("/opt/s/small", "s")
 	mem := fmt.Sprintf("/proc/%d/mem", os.Getpid())
 	for _, tc := range []struct {
 		code  int
 		words string
 		args  []string
 	}{
-		{1, "too many levels of symbolic links", []string{"tools", m.inside("/opt/l/loop")}},
-		{1, "no such file", []string{"tools", m.inside("/none")}},
-		{1, "cannot hash /opt/s/sparse: it has 1099511627776 bytes", []string{"tools", m.inside("/opt/s")}},
-		{1, "1 file could not be hashed, so nothing is published", []string{"tools", m.inside("/opt/s")}},
+		{1, "too many levels of symbolic links", []string{"tools", m.Path("/opt/l/loop")}},
+		{1, "no such file", []string{"tools", m.Path("/none")}},
+		{1, "cannot hash /opt/s/sparse: it has 1099511627776 bytes", []string{"tools", m.Path("/opt/s")}},
+		{1, "1 file could not be hashed, so nothing is published", []string{"tools", m.Path("/opt/s")}},
 		{1, "outside of the root", []string{"tools", mem}},
 		{2, "own add needs PATH", []string{"tools"}},
-		{2, "letters, digits", []string{"to/ols", m.inside("/opt/t")}},
-		{2, "letters, digits", []string{"-tools", m.inside("/opt/t")}[:0:0]},
-		{2, "64 characters", []string{strings.Repeat("n", 65), m.inside("/opt/t")}},
-		{2, "--algo", []string{"tools", "--algo", "md5", m.inside("/opt/t")}},
+		{2, "letters, digits", []string{"to/ols", m.Path("/opt/t")}},
+		{2, "letters, digits", []string{"-tools", m.Path("/opt/t")}[:0:0]},
+		{2, "64 characters", []string{strings.Repeat("n", 65), m.Path("/opt/t")}},
+		{2, "--algo", []string{"tools", "--algo", "md5", m.Path("/opt/t")}},
 	} {
 		if len(tc.args) > 0 {
-			m.fails(tc.code, tc.words, append([]string{"own", "add"}, tc.args...)...)
+			m.Fails(tc.code, tc.words, append([]string{"own", "add"}, tc.args...)...)
 		}
 	}
 	if after := decode[api.Own](m, "own", "show", "tools"); after.Version != before.Version || after.Digest != before.Digest {
 		t.Errorf("the list was %+v and is %+v", before, after)
 	}
-	m.vouched("/opt/t/good", true)
+	m.Vouched("/opt/t/good", true)
 
 	// The rest without it, if that is wanted.
-	out, errOut, code := m.ctl("own", "add", "rest", "--skip", "--json", m.inside("/opt/s"))
+	out, errOut, code := m.Ctl("own", "add", "rest", "--skip", "--json", m.Path("/opt/s"))
 	var doc struct {
 		api.OwnResult
 		Skipped []struct{ Path, Error string }
@@ -79,32 +79,32 @@ func TestPathsOnStandardInput(t *testing.T) {
 	m := start(t)
 	names := []string{"/opt/plain", "/opt/new\nline", "/opt/caf\xe9", "/opt/sp ace"}
 	for _, n := range names {
-		m.write(n, n)
+		m.Write(n, n)
 	}
 	var nul strings.Builder
 	for _, n := range names {
-		nul.WriteString(m.inside(n) + "\x00")
+		nul.WriteString(m.Path(n) + "\x00")
 	}
-	if out, errOut, code := m.ctlWith(nul.String(), "own", "add", "list", "-0", "-"); code != 0 {
+	if out, errOut, code := m.CtlWith(nul.String(), "own", "add", "list", "-0", "-"); code != 0 {
 		t.Fatalf("exit code %d\n%s%s", code, out, errOut)
 	}
 	for _, n := range names {
-		m.vouched(n, true)
-		if l := m.label(n); l != "tlv-own-list" {
+		m.Vouched(n, true)
+		if l := m.Label(n); l != "tlv-own-list" {
 			t.Errorf("%q is bound to %q", n, l)
 		}
 	}
-	if out := m.must("own", "show", "--files", "list"); !strings.Contains(out, `/opt/new\nline`) || !strings.Contains(out, `/opt/caf\xe9`) {
+	if out := m.Must("own", "show", "--files", "list"); !strings.Contains(out, `/opt/new\nline`) || !strings.Contains(out, `/opt/caf\xe9`) {
 		t.Errorf("own show:\n%s", out)
 	}
 	// The files themselves are what it is made of: one that is gone leaves it.
-	os.Remove(m.inside("/opt/plain"))
-	m.write("/opt/sp ace", "changed")
+	os.Remove(m.Path("/opt/plain"))
+	m.Write("/opt/sp ace", "changed")
 	if r := m.update("list"); r.Version != 2 || r.Files != 3 {
 		t.Errorf("%+v", r)
 	}
-	m.vouched("/opt/sp ace", true)
-	_, errOut, code := m.ctlWith("opt/caf\xe9\nnowhere\n", "own", "add", "lines", "-")
+	m.Vouched("/opt/sp ace", true)
+	_, errOut, code := m.CtlWith("opt/caf\xe9\nnowhere\n", "own", "add", "lines", "-")
 	if code != 1 || !strings.Contains(errOut, "cannot hash /nowhere: no such file") {
 		t.Errorf("exit code %d\n%s", code, errOut)
 	}
@@ -113,23 +113,23 @@ func TestPathsOnStandardInput(t *testing.T) {
 // What the kernel measured, in either form of its list, is listed if it is so still.
 func TestFromMeasurements(t *testing.T) {
 	m := start(t)
-	line := func(path, content string) string { return measured(m.inside(path), content) }
-	m.write("/opt/same", "same")
-	m.write("/opt/other", "now")
+	line := func(path, content string) string { return measured(m.Path(path), content) }
+	m.Write("/opt/same", "same")
+	m.Write("/opt/other", "now")
 	log := filepath.Join(t.TempDir(), "log")
 	text := "10 " + strings.Repeat("0", 40) + " ima-ng sha256:" + strings.Repeat("0", 64) + " boot_aggregate\n" + line("/opt/same", "before") + line("/opt/same", "same")
 	if err := os.WriteFile(log, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	m.must("own", "add", "boot", "--ima-log", log)
-	m.vouched("/opt/same", true)
+	m.Must("own", "add", "boot", "--ima-log", log)
+	m.Vouched("/opt/same", true)
 	if err := os.WriteFile(log, []byte(text+line("/opt/other", "then")+line("/opt/gone", "g")), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	m.fails(1, "2 files could not be hashed", "own", "add", "boot", "--ima-log", log)
-	m.fails(1, "cannot hash /opt/other: it is not what it was when it was measured", "own", "add", "boot", "--ima-log", log)
-	m.vouched("/opt/other", false)
-	m.fails(1, "line 1", "own", "add", "boot", "--ima-log", m.write("/opt/nolog", "10 x\n"))
+	m.Fails(1, "2 files could not be hashed", "own", "add", "boot", "--ima-log", log)
+	m.Fails(1, "cannot hash /opt/other: it is not what it was when it was measured", "own", "add", "boot", "--ima-log", log)
+	m.Vouched("/opt/other", false)
+	m.Fails(1, "line 1", "own", "add", "boot", "--ima-log", m.Write("/opt/nolog", "10 x\n"))
 }
 
 // A list of a million entries is like any other, within the bounds of memory.
@@ -157,11 +157,11 @@ func TestMillionEntries(t *testing.T) {
 	if peak := m.peak(); peak > 256<<20 {
 		t.Errorf("at most %d bytes were resident", peak)
 	}
-	if s := m.status(); s.Files != n || s.State != api.Healthy {
+	if s := m.Status(); s.Files != n || s.State != api.Healthy {
 		t.Errorf("%d files, %+v", s.Files, s.Problems)
 	}
-	m.must("format", "check", "--key", filepath.Join(m.State(), "signing.crt"), filepath.Join(m.Lists(), "tlv-own-many"))
-	m.must("own", "rm", "many")
+	m.Must("format", "check", "--key", filepath.Join(m.State(), "signing.crt"), filepath.Join(m.Lists(), "tlv-own-many"))
+	m.Must("own", "rm", "many")
 	m.wholesome()
 }
 
@@ -218,10 +218,8 @@ func TestHostileCallers(t *testing.T) {
 	if err := publish(first, id, "x"); err != nil {
 		t.Error(err)
 	}
-	m.wait(func() bool { return len(m.names(filepath.Join(m.State(), "own"))) == 3 }, func() string {
-		return fmt.Sprint(m.names(filepath.Join(m.State(), "own")))
-	})
-	m.eventually()
+	m.Until("three own lists are kept", func() bool { return len(m.NamesIn(filepath.Join(m.State(), "own"))) == 3 })
+	m.WantLists()
 	m.Kill()
 	m.Start()
 	m.wholesome()
@@ -255,28 +253,28 @@ func TestNoRoom(t *testing.T) {
 	m.Start()
 	b := newBuilder(t, "builder")
 	m.trust(b)
-	m.write("/opt/t", "t")
+	m.Write("/opt/t", "t")
 	small := b.list(t, map[string]string{"/opt/t": "t"})
-	m.must("own", "import", "tools", small)
+	m.Must("own", "import", "tools", small)
 	many := map[string]string{}
 	for i := range 20_000 {
 		many[fmt.Sprintf("/opt/many/%d", i)] = "t"
 	}
-	m.fails(1, "no space left on device", "own", "import", "tools", b.list(t, many))
-	m.vouched("/opt/t", true)
+	m.Fails(1, "no space left on device", "own", "import", "tools", b.list(t, many))
+	m.Vouched("/opt/t", true)
 	m.wholesome("tools.1.imported")
 	if err := os.WriteFile(filepath.Join(m.State(), "full"), make([]byte, 2<<20), 0o600); err == nil {
 		t.Fatal("the file system has room")
 	}
-	m.write("/opt/u", "u")
-	m.fails(1, "no space left on device", "own", "add", "more", m.inside("/opt/u"))
-	m.vouched("/opt/t", true)
+	m.Write("/opt/u", "u")
+	m.Fails(1, "no space left on device", "own", "add", "more", m.Path("/opt/u"))
+	m.Vouched("/opt/t", true)
 	if err := os.Remove(filepath.Join(m.State(), "full")); err != nil {
 		t.Fatal(err)
 	}
-	if r := decode[api.OwnResult](m, "own", "add", "more", m.inside("/opt/u")); r.Version != 1 {
+	if r := decode[api.OwnResult](m, "own", "add", "more", m.Path("/opt/u")); r.Version != 1 {
 		t.Errorf("%+v", r)
 	}
-	m.must("sync")
+	m.Must("sync")
 	m.wholesome("more.1", "tools.1.imported")
 }

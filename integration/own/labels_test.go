@@ -3,7 +3,6 @@
 package own_test
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
-	"github.com/digestd/digestd/integration/pkgtest"
 	"github.com/digestd/digestd/kernel"
 	"golang.org/x/sys/unix"
 )
@@ -22,7 +20,7 @@ import (
 // immutable makes a file resist all change until the test ends or mutable is called.
 func (m *machine) immutable(path string) (mutable func()) {
 	m.Helper()
-	full := m.inside(path)
+	full := m.Path(path)
 	m.chattr("+i", full)
 	mutable = func() { m.chattr("-i", full) }
 	m.Cleanup(func() { exec.Command("chattr", "-i", full).Run() })
@@ -36,40 +34,11 @@ func (m *machine) chattr(flag, path string) {
 	}
 }
 
-// problem returns the problem of that kind, if there is one now.
-func (m *machine) problem(id string) (p api.Problem, found bool) {
-	m.Helper()
-	problems := m.status().Problems
-	i := slices.IndexFunc(problems, func(p api.Problem) bool { return p.ID == id })
-	if i < 0 {
-		return p, false
-	}
-	return problems[i], true
-}
-
-func (m *machine) wantProblem(id string, words ...string) {
-	m.Helper()
-	p, found := m.problem(id)
-	if !found {
-		m.Fatalf("there is no problem %q: %+v", id, m.status().Problems)
-	}
-	for _, word := range words {
-		if !strings.Contains(p.Text, word) {
-			m.Fatalf("problem %q does not say %q: %s", id, word, p.Text)
-		}
-	}
-}
-
-func (m *machine) solved(id string) {
-	m.Helper()
-	m.wait(func() bool { _, found := m.problem(id); return !found }, func() string { return fmt.Sprintf("problem %q stays: %+v", id, m.status().Problems) })
-}
-
 // changed returns when a file's attributes were changed last.
 func (m *machine) changed(path string) time.Time {
 	m.Helper()
 	var st unix.Stat_t
-	if err := unix.Stat(m.inside(path), &st); err != nil {
+	if err := unix.Stat(m.Path(path), &st); err != nil {
 		m.Fatal(err)
 	}
 	return time.Unix(st.Ctim.Unix())
@@ -96,35 +65,35 @@ func TestOneFileResistsItsNewList(t *testing.T) {
 	m := start(t)
 	key := m.vendor()
 	files := map[string]string{"/opt/a": "a", "/opt/b": "b", "/opt/c": "c"}
-	m.install(m.pkg(key, "p", "1", files))
+	m.RPM("-U", m.pkg(key, "p", "1", files))
 	mutable := m.immutable("/opt/a")
-	m.install("--justdb", m.pkg(key, "p", "2", files))
-	m.eventually("tlv-p-0:2-1.noarch")
+	m.RPM("-U", "--justdb", m.pkg(key, "p", "2", files))
+	m.WantLists("tlv-p-0:2-1.noarch")
 	m.bound(map[string]string{"/opt/b": "tlv-p-0:2-1.noarch", "/opt/c": "tlv-p-0:2-1.noarch"})
-	m.wantProblem("labels", "1 file ", "/opt/a", "operation not permitted")
+	m.HasProblem("labels", "1 file ", "/opt/a", "operation not permitted")
 
 	// What is left outlives the process.
 	m.Kill()
 	m.Start()
-	m.wantProblem("labels", "1 file ", "/opt/a")
+	m.HasProblem("labels", "1 file ", "/opt/a")
 	mutable()
 	m.bound(map[string]string{"/opt/a": "tlv-p-0:2-1.noarch"})
-	m.solved("labels")
+	m.Solved("labels")
 }
 
 func TestOneFileResistsAnOrder(t *testing.T) {
 	m := start(t)
 	key := m.vendor()
-	m.install(m.pkg(key, "p", "1", map[string]string{"/opt/a": "a", "/opt/b": "b"}))
+	m.RPM("-U", m.pkg(key, "p", "1", map[string]string{"/opt/a": "a", "/opt/b": "b"}))
 	mutable := m.immutable("/opt/a")
-	m.must("order", "from-ima-log", m.measurements("/opt/a", "/opt/b"), "--reason", "test")
-	m.eventually("0-tlv-p-0:1-1.noarch")
+	m.Must("order", "from-ima-log", m.measurements("/opt/a", "/opt/b"), "--reason", "test")
+	m.WantLists("0-tlv-p-0:1-1.noarch")
 	m.bound(map[string]string{"/opt/b": "0-tlv-p-0:1-1.noarch"})
-	m.wantProblem("labels", "/opt/a")
+	m.HasProblem("labels", "/opt/a")
 	mutable()
-	m.must("sync")
+	m.Must("sync")
 	m.bound(map[string]string{"/opt/a": "0-tlv-p-0:1-1.noarch"})
-	m.solved("labels")
+	m.Solved("labels")
 }
 
 // A shared file is bound to the list that remains. One that resists does not keep the
@@ -133,46 +102,46 @@ func TestOneSharedFileResists(t *testing.T) {
 	m := start(t)
 	key := m.vendor()
 	both := map[string]string{"/opt/a": "a", "/opt/b": "b"}
-	m.install(m.pkg(key, "one", "1", both))
-	m.install(m.pkg(key, "two", "1", both))
-	owner := strings.TrimSuffix(strings.TrimPrefix(m.label("/opt/a"), "tlv-"), "-0:1-1.noarch")
+	m.RPM("-U", m.pkg(key, "one", "1", both))
+	m.RPM("-U", m.pkg(key, "two", "1", both))
+	owner := strings.TrimSuffix(strings.TrimPrefix(m.Label("/opt/a"), "tlv-"), "-0:1-1.noarch")
 	other := map[string]string{"one": "two", "two": "one"}[owner]
 	mutable := m.immutable("/opt/a")
 	if err := m.Root.Run("-e", "--justdb", owner); err != nil {
 		t.Fatal(err)
 	}
 	list := "tlv-" + other + "-0:1-1.noarch"
-	m.eventually(list)
+	m.WantLists(list)
 	m.bound(map[string]string{"/opt/b": list})
-	m.wantProblem("labels", "/opt/a")
+	m.HasProblem("labels", "/opt/a")
 	mutable()
 	m.bound(map[string]string{"/opt/a": list})
-	m.solved("labels")
+	m.Solved("labels")
 }
 
 func TestLabelsAreWrittenAnewBeforeTheAnswer(t *testing.T) {
 	m := start(t)
 	key := m.vendor()
 	one := map[string]string{"/opt/1a": "1a", "/opt/1b": "1b"}
-	m.install(m.pkg(key, "one", "1", one), m.pkg(key, "two", "1", map[string]string{"/opt/2": "2"}), m.pkg(key, "three", "1", map[string]string{"/opt/3": "3"}))
-	m.write("/srv/x", "x")
-	m.must("own", "add", "tools", m.inside("/srv/x"))
+	m.RPM("-U", m.pkg(key, "one", "1", one), m.pkg(key, "two", "1", map[string]string{"/opt/2": "2"}), m.pkg(key, "three", "1", map[string]string{"/opt/3": "3"}))
+	m.Write("/srv/x", "x")
+	m.Must("own", "add", "tools", m.Path("/srv/x"))
 
 	m.renews("own update", func() {
-		m.write("/srv/y", "y")
-		m.must("own", "add", "tools", m.inside("/srv/x"), m.inside("/srv/y"))
+		m.Write("/srv/y", "y")
+		m.Must("own", "add", "tools", m.Path("/srv/x"), m.Path("/srv/y"))
 	}, "/srv/x")
-	m.renews("fix", func() { m.must("fix", "--all") }, "/opt/1a", "/opt/1b", "/opt/3", "/srv/x")
-	m.renews("deny", func() { m.must("deny", "two<2", "--reason", "test") }, "/opt/2")
-	m.renews("keys rotate", func() { m.must("keys", "rotate", "--reason", "test") }, "/opt/1a", "/opt/1b", "/opt/3", "/srv/x")
-	m.renews("rpm -U --justdb", func() { m.install("--justdb", m.pkg(key, "one", "2", one)) }, "/opt/1a", "/opt/1b")
+	m.renews("fix", func() { m.Must("fix", "--all") }, "/opt/1a", "/opt/1b", "/opt/3", "/srv/x")
+	m.renews("deny", func() { m.Must("deny", "two<2", "--reason", "test") }, "/opt/2")
+	m.renews("keys rotate", func() { m.Must("keys", "rotate", "--reason", "test") }, "/opt/1a", "/opt/1b", "/opt/3", "/srv/x")
+	m.renews("rpm -U --justdb", func() { m.RPM("-U", "--justdb", m.pkg(key, "one", "2", one)) }, "/opt/1a", "/opt/1b")
 	m.renews("rpm -e --justdb", func() {
 		if err := m.Root.Run("-e", "--justdb", "three"); err != nil {
 			t.Fatal(err)
 		}
 	}, "/opt/3")
-	m.renews("keys revoke", func() { m.must("keys", "revoke", key.Fingerprint(), "--reason", "test") }, "/opt/1a", "/opt/1b")
-	m.renews("own rm", func() { m.must("own", "rm", "tools") }, "/srv/x")
+	m.renews("keys revoke", func() { m.Must("keys", "revoke", key.Fingerprint(), "--reason", "test") }, "/opt/1a", "/opt/1b")
+	m.renews("own rm", func() { m.Must("own", "rm", "tools") }, "/srv/x")
 }
 
 // held returns the names of the lists that the daemon has an O_PATH descriptor of.
@@ -208,24 +177,22 @@ func (m *machine) held() (names []string) {
 
 func (m *machine) wantHeld(what string) {
 	m.Helper()
-	m.wait(func() bool { return slices.Equal(m.held(), m.lists()) }, func() string {
-		return fmt.Sprintf("%s: lists %q are held, of %q", what, m.held(), m.lists())
-	})
+	m.Until(what+": all lists are held", func() bool { return slices.Equal(m.held(), m.Names()) })
 }
 
 func TestListsAreHeld(t *testing.T) {
 	m := start(t)
 	key := m.vendor()
-	m.install(m.pkg(key, "one", "1", map[string]string{"/opt/1": "1"}), m.pkg(key, "two", "1", map[string]string{"/opt/2": "2"}))
-	m.write("/srv/x", "x")
-	m.must("own", "add", "tools", m.inside("/srv/x"))
-	m.eventually("tlv-one-0:1-1.noarch", "tlv-two-0:1-1.noarch", toolsList)
+	m.RPM("-U", m.pkg(key, "one", "1", map[string]string{"/opt/1": "1"}), m.pkg(key, "two", "1", map[string]string{"/opt/2": "2"}))
+	m.Write("/srv/x", "x")
+	m.Must("own", "add", "tools", m.Path("/srv/x"))
+	m.WantLists("tlv-one-0:1-1.noarch", "tlv-two-0:1-1.noarch", toolsList)
 	m.wantHeld("installed")
-	m.install(m.pkg(key, "one", "2", map[string]string{"/opt/1": "new"}))
+	m.RPM("-U", m.pkg(key, "one", "2", map[string]string{"/opt/1": "new"}))
 	m.wantHeld("upgraded")
-	m.must("keys", "rotate", "--reason", "test")
+	m.Must("keys", "rotate", "--reason", "test")
 	m.wantHeld("signed anew")
-	m.must("order", "from-ima-log", m.measurements("/opt/1"), "--reason", "test")
+	m.Must("order", "from-ima-log", m.measurements("/opt/1"), "--reason", "test")
 	m.wantHeld("renamed")
 	if err := m.Root.Run("-e", "two"); err != nil {
 		t.Fatal(err)
@@ -241,18 +208,18 @@ func TestListsAreHeld(t *testing.T) {
 func TestLabelsAreWrittenAnewAtAStart(t *testing.T) {
 	m := start(t)
 	key := m.vendor()
-	m.install(m.pkg(key, "one", "1", map[string]string{"/opt/1": "1", "/opt/2": "2"}))
+	m.RPM("-U", m.pkg(key, "one", "1", map[string]string{"/opt/1": "1", "/opt/2": "2"}))
 	m.Stop()
 	m.Start()
 	const written = `msg="labels written anew" reason="their lists were not held" lists=1 files=2 failed=0`
 	if kernel.Detect("/").DigestCache == kernel.No {
-		m.must("sync")
+		m.Must("sync")
 		if strings.Contains(m.Log(), written) {
 			t.Error("labels were written anew, and no kernel here has cached a list")
 		}
 		return
 	}
-	m.wait(func() bool { return strings.Contains(m.Log(), written) }, func() string { return "no label was written anew" })
+	m.Until("labels are written anew", func() bool { return strings.Contains(m.Log(), written) })
 }
 
 // A list is held before it can be found, and a trace of the system calls shows it.
@@ -264,14 +231,14 @@ func TestAListIsHeldBeforeItAppears(t *testing.T) {
 	if err := strace.Start(); err != nil {
 		t.Fatal(err)
 	}
-	m.wait(func() bool {
+	m.Until("strace attaches", func() bool {
 		status, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(m.PID()), "status"))
 		return strings.Contains(string(status), "TracerPid:\t"+strconv.Itoa(strace.Process.Pid))
-	}, func() string { return "strace does not attach" })
-	m.install(m.pkg(key, "one", "1", map[string]string{"/opt/1": "1"}))
-	m.eventually("tlv-one-0:1-1.noarch")
-	m.must("deny", "one<2", "--reason", "test")
-	m.eventually()
+	})
+	m.RPM("-U", m.pkg(key, "one", "1", map[string]string{"/opt/1": "1"}))
+	m.WantLists("tlv-one-0:1-1.noarch")
+	m.Must("deny", "one<2", "--reason", "test")
+	m.WantLists()
 	strace.Process.Signal(os.Interrupt)
 	strace.Wait()
 	data, err := os.ReadFile(trace)
@@ -302,15 +269,11 @@ func TestOwnMountOfTheListDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Unmount(place, unix.MNT_DETACH) })
-	root, err := pkgtest.NewRoot(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &machine{T: t, Daemon: pkgtest.NewDaemon(t, programs, root, place)}
-	root.Macros = programs.PluginMacros(m.Socket())
+	m := newMachine(t)
+	m.ListDir = filepath.Join(place, "lists")
 	m.Start()
 	key := m.vendor()
-	m.install(m.pkg(key, "one", "1", map[string]string{"/opt/1": "1"}))
+	m.RPM("-U", m.pkg(key, "one", "1", map[string]string{"/opt/1": "1"}))
 	if err := unix.Unmount(place, 0); err != unix.EBUSY {
 		t.Fatalf("unmounted while digestd holds the lists: %v", err)
 	}
@@ -324,7 +287,7 @@ func TestOwnMountOfTheListDirectory(t *testing.T) {
 func TestOrderShowAgreesWithOrder(t *testing.T) {
 	m := start(t)
 	key := m.vendor()
-	m.install(m.pkg(key, "p", "1", map[string]string{"/opt/a": "a"}), m.pkg(key, "q", "1", map[string]string{"/opt/b": "b"}))
+	m.RPM("-U", m.pkg(key, "p", "1", map[string]string{"/opt/a": "a"}), m.pkg(key, "q", "1", map[string]string{"/opt/b": "b"}))
 	set := decode[api.Order](m, "order", "from-ima-log", m.measurements("/opt/b", "/opt/a"), "--reason", "test")
 	shown := decode[struct {
 		api.Order
@@ -333,8 +296,8 @@ func TestOrderShowAgreesWithOrder(t *testing.T) {
 	if set.Numbered != 2 || shown.Numbered != 2 || len(shown.Lists) != 2 || shown.Lists[0].NEVRA != "q-1-1.noarch" {
 		t.Fatalf("set %+v, shown %+v", set, shown)
 	}
-	m.must("order", "clear")
-	if out := m.must("order", "show"); !strings.Contains(out, "no list has a number") {
+	m.Must("order", "clear")
+	if out := m.Must("order", "show"); !strings.Contains(out, "no list has a number") {
 		t.Fatalf("after clear: %s", out)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/integration/pkgtest"
 	"golang.org/x/sys/unix"
 )
 
@@ -41,11 +42,11 @@ func measured(path, content string) string {
 func ordered(t *testing.T) *machine {
 	m := start(t)
 	key := m.vendor()
-	m.install(m.pkg(key, "one", "1", map[string]string{"/opt/one": "1"}), m.pkg(key, "two", "1", map[string]string{"/opt/two": "2", "/opt/both": "b"}),
+	m.RPM("-U", m.pkg(key, "one", "1", map[string]string{"/opt/one": "1"}), m.pkg(key, "two", "1", map[string]string{"/opt/two": "2", "/opt/both": "b"}),
 		m.pkg(key, "three", "1", map[string]string{"/opt/three": "3"}))
-	m.write("/srv/x", "x")
-	m.must("own", "add", "tools", m.inside("/srv/x"))
-	m.eventually("tlv-one-0:1-1.noarch", "tlv-two-0:1-1.noarch", "tlv-three-0:1-1.noarch", toolsList)
+	m.Write("/srv/x", "x")
+	m.Must("own", "add", "tools", m.Path("/srv/x"))
+	m.WantLists("tlv-one-0:1-1.noarch", "tlv-two-0:1-1.noarch", "tlv-three-0:1-1.noarch", toolsList)
 	return m
 }
 
@@ -53,10 +54,8 @@ func ordered(t *testing.T) *machine {
 func (m *machine) bound(want map[string]string) {
 	m.Helper()
 	for path, list := range want {
-		m.wait(func() bool { return m.label(path) == list }, func() string {
-			return fmt.Sprintf("%s is bound to %q, want %q", path, m.label(path), list)
-		})
-		m.vouched(path, true)
+		m.Until(path+" is bound to "+list, func() bool { return m.Label(path) == list })
+		m.Vouched(path, true)
 	}
 }
 
@@ -70,35 +69,35 @@ func TestOrder(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 	numbered := []string{"1-tlv-two-0:1-1.noarch", "3-" + toolsList, "5-tlv-one-0:1-1.noarch", "tlv-three-0:1-1.noarch"}
-	m.eventually(numbered...)
+	m.WantLists(numbered...)
 	labels := map[string]string{"/opt/two": numbered[0], "/opt/both": numbered[0], "/srv/x": numbered[1], "/opt/one": numbered[2], "/opt/three": numbered[3]}
 	m.bound(labels)
 
-	m.must("sync")
+	m.Must("sync")
 	m.Stop()
 	m.Start()
-	m.must("keys", "rotate", "--reason", "test")
-	m.eventually(numbered...)
+	m.Must("keys", "rotate", "--reason", "test")
+	m.WantLists(numbered...)
 	m.bound(labels)
-	if out := m.must("order", "show"); !strings.Contains(out, "prefetch") || strings.Index(out, "tlv-two") > strings.Index(out, "tlv-one") {
+	if out := m.Must("order", "show"); !strings.Contains(out, "prefetch") || strings.Index(out, "tlv-two") > strings.Index(out, "tlv-one") {
 		t.Errorf("order show:\n%s", out)
 	}
 
 	// A new version keeps the number, a reinstall too; an own list as well.
 	key := m.vendor()
-	m.install(m.pkg(key, "two", "2", map[string]string{"/opt/two": "22"}))
-	m.write("/srv/x", "xx")
-	m.must("own", "update", "tools")
+	m.RPM("-U", m.pkg(key, "two", "2", map[string]string{"/opt/two": "22"}))
+	m.Write("/srv/x", "xx")
+	m.Must("own", "update", "tools")
 	numbered[0] = "1-tlv-two-0:2-1.noarch"
-	m.eventually(numbered...)
+	m.WantLists(numbered...)
 	m.bound(map[string]string{"/opt/two": numbered[0], "/srv/x": numbered[1]})
 	old := m.pkg(key, "two", "1", map[string]string{"/opt/two": "2"})
 	if err := m.Root.Run("-U", "--oldpackage", old); err == nil {
 		t.Error("an old version came back under a number")
 	}
 
-	m.must("order", "clear", "--reason", "test")
-	m.eventually("tlv-two-0:2-1.noarch", toolsList, "tlv-one-0:1-1.noarch", "tlv-three-0:1-1.noarch")
+	m.Must("order", "clear", "--reason", "test")
+	m.WantLists("tlv-two-0:2-1.noarch", toolsList, "tlv-one-0:1-1.noarch", "tlv-three-0:1-1.noarch")
 	m.bound(map[string]string{"/opt/two": "tlv-two-0:2-1.noarch", "/srv/x": toolsList, "/opt/one": "tlv-one-0:1-1.noarch"})
 	m.wholesome("tools.2")
 }
@@ -106,13 +105,13 @@ func TestOrder(t *testing.T) {
 // On a kernel that reads no lists, the first use of a list's files counts.
 func TestOrderByFiles(t *testing.T) {
 	m := ordered(t)
-	log := m.measurements(m.inside("/opt/three"), m.inside("/nothing"), m.inside("/srv/x"), m.inside("/opt/one"), m.inside("/opt/three"))
+	log := m.measurements(m.Path("/opt/three"), m.Path("/nothing"), m.Path("/srv/x"), m.Path("/opt/one"), m.Path("/opt/three"))
 	if o := decode[api.Order](m, "order", "from-ima-log", log); o.Numbered != 3 || !o.ByFiles {
 		t.Errorf("%+v", o)
 	}
-	m.eventually("0-tlv-three-0:1-1.noarch", "2-"+toolsList, "3-tlv-one-0:1-1.noarch", "tlv-two-0:1-1.noarch")
-	m.fails(3, "none of these measurements", "order", "from-ima-log", m.measurements("/nothing"))
-	m.fails(1, "line 1", "order", "from-ima-log", m.write("/tmp/bad", "10 short\n"))
+	m.WantLists("0-tlv-three-0:1-1.noarch", "2-"+toolsList, "3-tlv-one-0:1-1.noarch", "tlv-two-0:1-1.noarch")
+	m.Fails(3, "none of these measurements", "order", "from-ima-log", m.measurements("/nothing"))
+	m.Fails(1, "line 1", "order", "from-ima-log", m.Write("/tmp/bad", "10 short\n"))
 }
 
 // The attribute of the directory is kept.
@@ -126,46 +125,46 @@ func TestPrefetch(t *testing.T) {
 		}
 		return string(buf[:n])
 	}
-	m.must("order", "prefetch", "on")
+	m.Must("order", "prefetch", "on")
 	if value() != "1" {
 		t.Errorf("it is %q", value())
 	}
 	if err := unix.Removexattr(m.Lists(), "security.dig_prefetch"); err != nil {
 		t.Fatal(err)
 	}
-	m.must("sync")
+	m.Must("sync")
 	if value() != "1" {
 		t.Errorf("after a sync it is %q", value())
 	}
 	if doc := decode[api.Order](m, "order", "show"); !doc.Prefetch {
 		t.Errorf("%+v", doc)
 	}
-	m.must("order", "prefetch", "off")
-	m.must("sync")
+	m.Must("order", "prefetch", "off")
+	m.Must("sync")
 	if value() != "" {
 		t.Errorf("switched off, it is %q", value())
 	}
-	m.fails(2, "on or off", "order", "prefetch", "maybe")
+	m.Fails(2, "on or off", "order", "prefetch", "maybe")
 }
 
 // Wherever the daemon dies while lists get their numbers, a start afterwards
 // completes it, and no file is without its list.
 func TestKilledWhileOrdering(t *testing.T) {
-	for _, point := range failpoints(t, "order-") {
+	for _, point := range pkgtest.Failpoints(t, "order-", 3) {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
 			m := ordered(t)
 			m.Stop()
 			m.Start("DIGESTD_FAILPOINT=" + point)
-			m.ctl("order", "from-ima-log", m.measurements("/l/"+toolsList, "/l/tlv-two-0:1-1.noarch", "/l/tlv-one-0:1-1.noarch"))
+			m.Ctl("order", "from-ima-log", m.measurements("/l/"+toolsList, "/l/tlv-two-0:1-1.noarch", "/l/tlv-one-0:1-1.noarch"))
 			m.Wait()
 			for path := range map[string]bool{"/opt/one": true, "/opt/two": true, "/srv/x": true} {
-				if _, err := os.Stat(filepath.Join(m.Lists(), m.label(path))); err != nil {
+				if _, err := os.Stat(filepath.Join(m.Lists(), m.Label(path))); err != nil {
 					t.Errorf("%s is bound to a list that is not there: %v", path, err)
 				}
 			}
 			m.Start()
-			m.eventually("0-"+toolsList, "1-tlv-two-0:1-1.noarch", "2-tlv-one-0:1-1.noarch", "tlv-three-0:1-1.noarch")
+			m.WantLists("0-"+toolsList, "1-tlv-two-0:1-1.noarch", "2-tlv-one-0:1-1.noarch", "tlv-three-0:1-1.noarch")
 			m.bound(map[string]string{"/srv/x": "0-" + toolsList, "/opt/two": "1-tlv-two-0:1-1.noarch", "/opt/both": "1-tlv-two-0:1-1.noarch", "/opt/one": "2-tlv-one-0:1-1.noarch", "/opt/three": "tlv-three-0:1-1.noarch"})
 			m.wholesome("tools.1")
 		})
@@ -182,23 +181,23 @@ func TestOrderOfVersionsSideBySide(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	m.eventually("tlv-kernel-0:1-1.noarch", "tlv-kernel-0:2-1.noarch")
-	m.must("order", "from-ima-log", m.measurements("/l/tlv-kernel-0:2-1.noarch", "/l/tlv-kernel-0:1-1.noarch"))
-	m.eventually("0-tlv-kernel-0:2-1.noarch", "1-tlv-kernel-0:1-1.noarch")
+	m.WantLists("tlv-kernel-0:1-1.noarch", "tlv-kernel-0:2-1.noarch")
+	m.Must("order", "from-ima-log", m.measurements("/l/tlv-kernel-0:2-1.noarch", "/l/tlv-kernel-0:1-1.noarch"))
+	m.WantLists("0-tlv-kernel-0:2-1.noarch", "1-tlv-kernel-0:1-1.noarch")
 	m.bound(map[string]string{"/boot/vmlinuz-1": "1-tlv-kernel-0:1-1.noarch", "/boot/vmlinuz-2": "0-tlv-kernel-0:2-1.noarch"})
 	if err := m.Root.Run("-i", m.pkg(key, "kernel", "3", map[string]string{"/boot/vmlinuz-3": "3"})); err != nil {
 		t.Fatal(err)
 	}
-	m.eventually("0-tlv-kernel-0:2-1.noarch", "1-tlv-kernel-0:1-1.noarch", "tlv-kernel-0:3-1.noarch")
+	m.WantLists("0-tlv-kernel-0:2-1.noarch", "1-tlv-kernel-0:1-1.noarch", "tlv-kernel-0:3-1.noarch")
 	if err := m.Root.Run("-e", "kernel-3-1"); err != nil {
 		t.Fatal(err)
 	}
-	m.must("order", "clear")
-	m.eventually("tlv-kernel-0:1-1.noarch", "tlv-kernel-0:2-1.noarch")
-	m.must("sync")
-	m.eventually("tlv-kernel-0:1-1.noarch", "tlv-kernel-0:2-1.noarch")
+	m.Must("order", "clear")
+	m.WantLists("tlv-kernel-0:1-1.noarch", "tlv-kernel-0:2-1.noarch")
+	m.Must("sync")
+	m.WantLists("tlv-kernel-0:1-1.noarch", "tlv-kernel-0:2-1.noarch")
 	m.bound(map[string]string{"/boot/vmlinuz-1": "tlv-kernel-0:1-1.noarch", "/boot/vmlinuz-2": "tlv-kernel-0:2-1.noarch"})
-	if s := m.status(); s.State != api.Healthy || s.Lists.Active != 2 {
+	if s := m.Status(); s.State != api.Healthy || s.Lists.Active != 2 {
 		t.Errorf("%+v", s)
 	}
 }

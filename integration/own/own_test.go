@@ -3,7 +3,6 @@
 package own_test
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,72 +18,72 @@ const toolsList = "tlv-own-tools"
 // A list is made, changed and removed; files are bound to it and freed again.
 func TestLife(t *testing.T) {
 	m := start(t)
-	m.write("/opt/tools/a", "a1")
-	m.write("/opt/tools/b", "b")
-	r := decode[api.OwnResult](m, "own", "add", "tools", m.inside("/opt/tools"), "--reason", "ours")
+	m.Write("/opt/tools/a", "a1")
+	m.Write("/opt/tools/b", "b")
+	r := decode[api.OwnResult](m, "own", "add", "tools", m.Path("/opt/tools"), "--reason", "ours")
 	if r.Version != 1 || r.Files != 2 || r.List != toolsList || r.Labelled != 2 {
 		t.Errorf("made: %+v", r)
 	}
-	m.eventually(toolsList)
+	m.WantLists(toolsList)
 	for _, f := range []string{"/opt/tools/a", "/opt/tools/b"} {
-		m.vouched(f, true)
-		if l := m.label(f); l != toolsList {
+		m.Vouched(f, true)
+		if l := m.Label(f); l != toolsList {
 			t.Errorf("%s is bound to %q", f, l)
 		}
 	}
-	if w := m.why("/opt/tools/a"); w.Owner != "own:tools-1-1.noarch" {
+	if w := m.Why("/opt/tools/a"); w.Owner != "own:tools-1-1.noarch" {
 		t.Errorf("owner %q", w.Owner)
 	}
-	if s := m.status(); s.Lists.Own != 1 || s.Lists.Active != 1 || s.Packages != 0 || s.Files != 2 {
+	if s := m.Status(); s.Lists.Own != 1 || s.Lists.Active != 1 || s.Packages != 0 || s.Files != 2 {
 		t.Errorf("status %+v, %d packages, %d files", s.Lists, s.Packages, s.Files)
 	}
-	if out := m.must("list"); !strings.Contains(out, "own:tools-1-1.noarch") {
+	if out := m.Must("list"); !strings.Contains(out, "own:tools-1-1.noarch") {
 		t.Errorf("list:\n%s", out)
 	}
 
 	if r := m.update("tools"); !r.Unchanged || r.Version != 1 {
 		t.Errorf("nothing changed: %+v", r)
 	}
-	m.write("/opt/tools/a", "a2")
-	if w := m.why("/opt/tools/a"); w.Vouched || !strings.Contains(w.Advice, "digestctl own update tools") {
+	m.Write("/opt/tools/a", "a2")
+	if w := m.Why("/opt/tools/a"); w.Vouched || !strings.Contains(w.Advice, "digestctl own update tools") {
 		t.Errorf("altered: %+v", w)
 	}
-	os.Remove(m.inside("/opt/tools/b"))
-	m.write("/opt/tools/c", "c")
+	os.Remove(m.Path("/opt/tools/b"))
+	m.Write("/opt/tools/c", "c")
 	if r := m.update(); r.Version != 2 || r.Replaced != 1 || r.Files != 2 {
 		t.Errorf("changed: %+v", r)
 	}
-	m.vouched("/opt/tools/a", true)
-	m.vouched("/opt/tools/c", true)
+	m.Vouched("/opt/tools/a", true)
+	m.Vouched("/opt/tools/c", true)
 
 	// More is added to it; a file that leaves it is freed.
-	m.write("/srv/x", "x")
-	m.must("own", "add", "tools", m.inside("/srv/x"))
+	m.Write("/srv/x", "x")
+	m.Must("own", "add", "tools", m.Path("/srv/x"))
 	own := decode[api.Own](m, "own", "show", "tools")
 	if diff := cmp.Diff([]api.OwnSource{{Path: "/opt/tools"}, {Path: "/srv/x"}}, own.Sources); diff != "" || own.Version != 3 {
 		t.Errorf("version %d, sources %s", own.Version, diff)
 	}
-	m.must("own", "add", "--replace", "tools", m.inside("/srv/x"))
-	if l := m.label("/opt/tools/c"); l != "" {
+	m.Must("own", "add", "--replace", "tools", m.Path("/srv/x"))
+	if l := m.Label("/opt/tools/c"); l != "" {
 		t.Errorf("/opt/tools/c is still bound to %q", l)
 	}
-	m.vouched("/opt/tools/c", false)
+	m.Vouched("/opt/tools/c", false)
 
-	m.must("own", "rm", "tools", "--reason", "not needed")
-	m.eventually()
-	m.vouched("/srv/x", false)
-	if l := m.label("/srv/x"); l != "" {
+	m.Must("own", "rm", "tools", "--reason", "not needed")
+	m.WantLists()
+	m.Vouched("/srv/x", false)
+	if l := m.Label("/srv/x"); l != "" {
 		t.Errorf("/srv/x is bound to %q", l)
 	}
 	if own := decode[api.Own](m, "own", "show", "tools"); own.State != api.StateRemoved || own.Highest != 4 {
 		t.Errorf("removed: %+v", own)
 	}
 	// Its numbers go on.
-	if r := decode[api.OwnResult](m, "own", "add", "tools", m.inside("/srv/x")); r.Version != 5 {
+	if r := decode[api.OwnResult](m, "own", "add", "tools", m.Path("/srv/x")); r.Version != 5 {
 		t.Errorf("made again: %+v", r)
 	}
-	m.fails(3, `there is no own list "other"`, "own", "rm", "other")
-	if s := m.status(); s.State != api.Healthy {
+	m.Fails(3, `there is no own list "other"`, "own", "rm", "other")
+	if s := m.Status(); s.State != api.Healthy {
 		t.Errorf("problems: %+v", s.Problems)
 	}
 }
@@ -93,48 +92,44 @@ func TestLife(t *testing.T) {
 // name; a grant lets it, once.
 func TestOlderVersionStaysOut(t *testing.T) {
 	m := start(t)
-	m.write("/opt/t", "old")
-	m.must("own", "add", "tools", m.inside("/opt/t"))
+	m.Write("/opt/t", "old")
+	m.Must("own", "add", "tools", m.Path("/opt/t"))
 	old, err := os.ReadFile(filepath.Join(m.Lists(), toolsList))
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.write("/opt/t", "new")
-	m.must("own", "update", "tools")
+	m.Write("/opt/t", "new")
+	m.Must("own", "update", "tools")
 
 	m.Run("its file, in place of the new one", func(t *testing.T) {
 		m.putIn(toolsList, old)
-		m.wait(func() bool { return len(m.names(m.Lists()+".quarantine")) == 1 && m.why("/opt/t").Vouched }, func() string {
-			return fmt.Sprint(m.names(m.Lists()+".quarantine"), m.why("/opt/t"))
-		})
+		m.Until("the new list is back, the old one in quarantine", func() bool { return len(m.Quarantined()) == 1 && m.Why("/opt/t").Vouched })
 	})
 	m.Run("its file, under another name", func(t *testing.T) {
 		m.putIn("0-tlv-own-other", old)
-		m.wait(func() bool { return len(m.names(m.Lists()+".quarantine")) == 2 }, func() string {
-			return fmt.Sprint(m.names(m.Lists() + ".quarantine"))
+		m.Until("both are in quarantine", func() bool { return len(m.Quarantined()) == 2 })
+		m.Until("quarantined as one that came back", func() bool {
+			return strings.Contains(m.Must("list", "quarantined"), "a retired list came back: own:tools-1-1.noarch was replaced")
 		})
-		m.wait(func() bool {
-			return strings.Contains(m.must("list", "quarantined"), "a retired list came back: own:tools-1-1.noarch was replaced")
-		}, func() string { return m.must("list", "quarantined") })
 	})
 	m.Run("its content", func(t *testing.T) {
-		m.write("/opt/t", "old")
-		m.fails(1, "own:tools-1-1.noarch is older than 2-1", "own", "update", "tools")
-		m.fails(1, "own:tools-1-1.noarch is older than 2-1", "own", "add", "again", m.inside("/opt/t"))
-		m.vouched("/opt/t", false)
-		if out := m.must("rollback", "log"); !strings.Contains(out, "rollback-refused") {
+		m.Write("/opt/t", "old")
+		m.Fails(1, "own:tools-1-1.noarch is older than 2-1", "own", "update", "tools")
+		m.Fails(1, "own:tools-1-1.noarch is older than 2-1", "own", "add", "again", m.Path("/opt/t"))
+		m.Vouched("/opt/t", false)
+		if out := m.Must("rollback", "log"); !strings.Contains(out, "rollback-refused") {
 			t.Errorf("rollback log:\n%s", out)
 		}
 	})
 	m.Run("granted", func(t *testing.T) {
-		m.must("rollback", "grant", "own:tools-1-1.noarch", "--reason", "the new one is broken")
+		m.Must("rollback", "grant", "own:tools-1-1.noarch", "--reason", "the new one is broken")
 		if r := m.update("tools"); r.Version != 1 || r.Replaced != 2 {
 			t.Errorf("granted: %+v", r)
 		}
-		m.vouched("/opt/t", true)
-		m.must("sync")
-		m.vouched("/opt/t", true)
-		m.write("/opt/t", "new") // was the highest, so it needs no grant
+		m.Vouched("/opt/t", true)
+		m.Must("sync")
+		m.Vouched("/opt/t", true)
+		m.Write("/opt/t", "new") // was the highest, so it needs no grant
 		if r := m.update("tools"); r.Version != 3 || r.Replaced != 1 {
 			t.Errorf("forward again: %+v", r)
 		}
@@ -142,16 +137,16 @@ func TestOlderVersionStaysOut(t *testing.T) {
 	m.Run("after a restart", func(t *testing.T) {
 		m.Stop()
 		m.Start()
-		m.write("/opt/t", "newest")
+		m.Write("/opt/t", "newest")
 		if r := m.update("tools"); r.Version != 4 {
 			t.Errorf("newest: %+v", r)
 		}
-		m.write("/opt/t", "old")
-		m.fails(1, "own:tools-1-1.noarch is older than 4-1", "own", "update", "tools")
+		m.Write("/opt/t", "old")
+		m.Fails(1, "own:tools-1-1.noarch is older than 4-1", "own", "update", "tools")
 	})
 	m.Run("removed", func(t *testing.T) {
-		m.must("own", "rm", "tools")
-		m.fails(1, "own:tools-1-1.noarch is older than 4-1", "own", "add", "tools", m.inside("/opt/t"))
+		m.Must("own", "rm", "tools")
+		m.Fails(1, "own:tools-1-1.noarch is older than 4-1", "own", "add", "tools", m.Path("/opt/t"))
 	})
 }
 
@@ -171,9 +166,9 @@ func (m *machine) putIn(name string, content []byte) {
 // Run is testing.T's, for a part of a story that goes on.
 func (m *machine) Run(name string, fn func(t *testing.T)) {
 	m.Helper()
-	outer := m.T
-	defer func() { m.T = outer }()
-	if !outer.Run(name, func(t *testing.T) { m.T = t; fn(t) }) {
+	outer := m.TB.(*testing.T)
+	defer func() { m.TB = outer }()
+	if !outer.Run(name, func(t *testing.T) { m.TB = t; fn(t) }) {
 		outer.FailNow()
 	}
 }
@@ -182,62 +177,62 @@ func (m *machine) Run(name string, fn func(t *testing.T)) {
 func TestBesidePackages(t *testing.T) {
 	m := start(t)
 	vendor := m.vendor()
-	m.install(m.pkg(vendor, "hello", "1", map[string]string{"/opt/hello": "hello", "/opt/conf": "as shipped"}))
-	m.eventually("tlv-hello-0:1-1.noarch")
-	m.write("/opt/conf", "changed here")
-	m.write("/opt/more", "more")
-	r := decode[api.OwnResult](m, "own", "add", "mine", m.inside("/opt"))
+	m.RPM("-U", m.pkg(vendor, "hello", "1", map[string]string{"/opt/hello": "hello", "/opt/conf": "as shipped"}))
+	m.WantLists("tlv-hello-0:1-1.noarch")
+	m.Write("/opt/conf", "changed here")
+	m.Write("/opt/more", "more")
+	r := decode[api.OwnResult](m, "own", "add", "mine", m.Path("/opt"))
 	if r.Kept != 1 || r.Files != 3 {
 		t.Errorf("%+v", r)
 	}
 	for path, want := range map[string]string{"/opt/hello": "tlv-hello-0:1-1.noarch", "/opt/conf": "tlv-own-mine", "/opt/more": "tlv-own-mine"} {
-		if got := m.label(path); got != want {
+		if got := m.Label(path); got != want {
 			t.Errorf("%s is bound to %q, want %q", path, got, want)
 		}
-		m.vouched(path, true)
+		m.Vouched(path, true)
 	}
-	m.must("sync")
-	m.eventually("tlv-hello-0:1-1.noarch", "tlv-own-mine")
+	m.Must("sync")
+	m.WantLists("tlv-hello-0:1-1.noarch", "tlv-own-mine")
 	// Whoever compares the disk with the lists finds it so, and leaves it so.
-	m.must("verify", "--all")
-	m.must("fix", "--all")
+	m.Must("verify", "--all")
+	m.Must("fix", "--all")
 	for path, want := range map[string]string{"/opt/hello": "tlv-hello-0:1-1.noarch", "/opt/conf": "tlv-own-mine", "/opt/more": "tlv-own-mine"} {
-		if got := m.label(path); got != want {
+		if got := m.Label(path); got != want {
 			t.Errorf("after fix %s is bound to %q, want %q", path, got, want)
 		}
 	}
-	m.must("own", "rm", "mine")
+	m.Must("own", "rm", "mine")
 	for path, want := range map[string]string{"/opt/hello": "tlv-hello-0:1-1.noarch", "/opt/conf": "tlv-hello-0:1-1.noarch", "/opt/more": ""} {
-		if got := m.label(path); got != want {
+		if got := m.Label(path); got != want {
 			t.Errorf("%s is bound to %q, want %q", path, got, want)
 		}
 	}
 	// A package that goes leaves its files to the own list that has them.
-	m.must("own", "add", "mine", m.inside("/opt/hello"))
+	m.Must("own", "add", "mine", m.Path("/opt/hello"))
 	if err := m.Root.Run("-e", "--justdb", "hello"); err != nil {
 		t.Fatal(err)
 	}
-	m.eventually("tlv-own-mine")
-	m.wait(func() bool { return m.label("/opt/hello") == "tlv-own-mine" }, func() string { return m.label("/opt/hello") })
-	m.vouched("/opt/hello", true)
+	m.WantLists("tlv-own-mine")
+	m.Until("the own list is bound to its file", func() bool { return m.Label("/opt/hello") == "tlv-own-mine" })
+	m.Vouched("/opt/hello", true)
 }
 
 // A new signing key signs own lists as well.
 func TestSigningKeyChanges(t *testing.T) {
 	m := start(t)
-	m.write("/opt/t", "t")
-	m.must("own", "add", "tools", m.inside("/opt/t"))
+	m.Write("/opt/t", "t")
+	m.Must("own", "add", "tools", m.Path("/opt/t"))
 	before := m.signer(toolsList)
-	m.must("keys", "rotate", "--reason", "test")
-	if after := m.signer(toolsList); after == before || after != m.status().Certificate.SKI {
+	m.Must("keys", "rotate", "--reason", "test")
+	if after := m.signer(toolsList); after == before || after != m.Status().Certificate.SKI {
 		t.Errorf("signed by %s, before by %s", after, before)
 	}
-	m.must("keys", "revoke", m.status().Certificate.SKI, "--reason", "test")
-	m.wait(func() bool { return m.signer(toolsList) == m.status().Certificate.SKI }, func() string { return "not signed anew: " + m.signer(toolsList) })
+	m.Must("keys", "revoke", m.Status().Certificate.SKI, "--reason", "test")
+	m.Until("signed anew", func() bool { return m.signer(toolsList) == m.Status().Certificate.SKI })
 	if own := decode[api.Own](m, "own", "show", "tools"); own.Version != 1 {
 		t.Errorf("signing is no change of the list: %+v", own)
 	}
-	m.vouched("/opt/t", true)
+	m.Vouched("/opt/t", true)
 }
 
 // signer is who signed a list, by what is said of it.
@@ -253,8 +248,8 @@ func (m *machine) signer(list string) string {
 // What another hand does to an own list is noticed and mended.
 func TestTamperedWith(t *testing.T) {
 	m := start(t)
-	m.write("/opt/t", "t")
-	m.must("own", "add", "tools", m.inside("/opt/t"))
+	m.Write("/opt/t", "t")
+	m.Must("own", "add", "tools", m.Path("/opt/t"))
 	path := filepath.Join(m.Lists(), toolsList)
 	good, err := os.ReadFile(path)
 	if err != nil {
@@ -273,7 +268,7 @@ func TestTamperedWith(t *testing.T) {
 		if err := harm(); err != nil {
 			t.Fatal(name, err)
 		}
-		m.wait(func() bool { return same() && slices.Equal(m.lists(), []string{toolsList}) }, func() string { return name + fmt.Sprint(m.lists()) })
+		m.Until("mended after it was "+name, func() bool { return same() && slices.Equal(m.Names(), []string{toolsList}) })
 	}
 	m.Stop()
 	// The kept body as well, while nobody looks: the list must not become that.
@@ -290,15 +285,15 @@ func TestTamperedWith(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.Start()
-	if s := m.status(); s.State == api.Healthy {
+	if s := m.Status(); s.State == api.Healthy {
 		t.Errorf("nothing is wrong: %+v", s)
 	}
-	m.eventually()
-	m.must("own", "add", "--replace", "tools", m.inside("/opt/t"))
-	m.vouched("/opt/t", true)
-	m.must("sync")
-	if i := slices.IndexFunc(m.status().Problems, func(p api.Problem) bool { return p.ID == "own" }); i >= 0 {
-		t.Errorf("problem %+v", m.status().Problems[i])
+	m.WantLists()
+	m.Must("own", "add", "--replace", "tools", m.Path("/opt/t"))
+	m.Vouched("/opt/t", true)
+	m.Must("sync")
+	if i := slices.IndexFunc(m.Status().Problems, func(p api.Problem) bool { return p.ID == "own" }); i >= 0 {
+		t.Errorf("problem %+v", m.Status().Problems[i])
 	}
 }
 
@@ -306,36 +301,36 @@ func TestTamperedWith(t *testing.T) {
 // denial is lifted; the list is the same version all the time.
 func TestDenied(t *testing.T) {
 	m := start(t)
-	m.write("/opt/t/a", "a")
-	m.write("/opt/t/b", "b")
-	m.must("own", "add", "tools", m.inside("/opt/t"))
-	m.must("deny", m.inside("/opt/t/a"), "--reason", "test")
-	m.vouched("/opt/t/a", false)
-	m.vouched("/opt/t/b", true)
+	m.Write("/opt/t/a", "a")
+	m.Write("/opt/t/b", "b")
+	m.Must("own", "add", "tools", m.Path("/opt/t"))
+	m.Must("deny", m.Path("/opt/t/a"), "--reason", "test")
+	m.Vouched("/opt/t/a", false)
+	m.Vouched("/opt/t/b", true)
 	m.Stop()
 	m.Start()
-	m.vouched("/opt/t/a", false)
-	m.write("/opt/t/c", "c")
+	m.Vouched("/opt/t/a", false)
+	m.Write("/opt/t/c", "c")
 	if r := m.update("tools"); r.Files != 2 || r.Left != 1 || r.Version != 2 {
 		t.Errorf("made beside a denial: %+v", r)
 	}
-	m.vouched("/opt/t/a", false)
-	m.vouched("/opt/t/c", true)
-	m.write("/opt/u", "a")
-	m.fails(2, "everything in the list is denied", "own", "add", "other", m.inside("/opt/u"))
-	m.must("deny", "lift", m.inside("/opt/t/a"), "--reason", "test")
-	m.wait(func() bool { return m.why("/opt/t/a").Vouched }, func() string { return fmt.Sprint(m.why("/opt/t/a")) })
+	m.Vouched("/opt/t/a", false)
+	m.Vouched("/opt/t/c", true)
+	m.Write("/opt/u", "a")
+	m.Fails(2, "everything in the list is denied", "own", "add", "other", m.Path("/opt/u"))
+	m.Must("deny", "lift", m.Path("/opt/t/a"), "--reason", "test")
+	m.Until("vouched for again", func() bool { return m.Why("/opt/t/a").Vouched })
 	if own := decode[api.Own](m, "own", "show", "tools"); own.Version != 2 || own.Files != 3 {
 		t.Errorf("lifted: %+v", own)
 	}
 	// All of it is denied, and comes back.
-	m.must("own", "add", "other", m.inside("/opt/u"))
-	m.must("deny", m.inside("/opt/u"), "--reason", "test")
+	m.Must("own", "add", "other", m.Path("/opt/u"))
+	m.Must("deny", m.Path("/opt/u"), "--reason", "test")
 	if own := decode[api.Own](m, "own", "show", "other"); own.State != api.StateWithheld {
 		t.Errorf("denied: %+v", own)
 	}
-	m.must("sync")
-	m.must("deny", "lift", m.inside("/opt/u"), "--reason", "test")
-	m.wait(func() bool { return m.why("/opt/u").Vouched }, func() string { return fmt.Sprint(m.why("/opt/u")) })
+	m.Must("sync")
+	m.Must("deny", "lift", m.Path("/opt/u"), "--reason", "test")
+	m.Until("vouched for again", func() bool { return m.Why("/opt/u").Vouched })
 	m.wholesome("other.1", "tools.2")
 }

@@ -3,6 +3,7 @@
 package pkgtest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -28,8 +29,11 @@ type Daemon struct {
 	Programs Programs
 	Root     *Root
 	Dir      string   // configuration, state, lists, socket
+	StateDir string   // instead of "state" in Dir
+	ListDir  string   // instead of "lists" in Dir
 	Config   []string // lines added to the configuration
 	Args     []string // of the command line, besides -config
+	Wrap     []string // a program that executes the daemon, with its arguments
 	Bus      *bustest.Bus
 
 	tb     testing.TB
@@ -43,7 +47,7 @@ type Daemon struct {
 func NewDaemon(tb testing.TB, programs Programs, root *Root, dir string) *Daemon {
 	tb.Helper()
 	d := &Daemon{Programs: programs, Root: root, Dir: dir, Bus: bustest.Start(tb), tb: tb}
-	for _, sub := range []string{"keys.d", "run"} {
+	for _, sub := range []string{"keys.d", "revoked.d", "blacklist.d", "run"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			tb.Fatal(err)
 		}
@@ -58,10 +62,10 @@ func NewDaemon(tb testing.TB, programs Programs, root *Root, dir string) *Daemon
 }
 
 // Lists is the list directory.
-func (d *Daemon) Lists() string { return filepath.Join(d.Dir, "lists") }
+func (d *Daemon) Lists() string { return cmp.Or(d.ListDir, filepath.Join(d.Dir, "lists")) }
 
 // State is the state directory.
-func (d *Daemon) State() string { return filepath.Join(d.Dir, "state") }
+func (d *Daemon) State() string { return cmp.Or(d.StateDir, filepath.Join(d.Dir, "state")) }
 
 // Keys is the directory of certificates that are trusted besides rpm's.
 func (d *Daemon) Keys() string { return filepath.Join(d.Dir, "keys.d") }
@@ -69,8 +73,25 @@ func (d *Daemon) Keys() string { return filepath.Join(d.Dir, "keys.d") }
 // Socket is where hooks connect.
 func (d *Daemon) Socket() string { return filepath.Join(d.Dir, "run", "hook.sock") }
 
+// ConfigFile is its configuration, which Prepare writes.
+func (d *Daemon) ConfigFile() string { return filepath.Join(d.Dir, "digestd.conf") }
+
 // PID is the number of the running process.
 func (d *Daemon) PID() int { return d.cmd.Process.Pid }
+
+// Running reports whether a daemon was started and nobody has seen it end.
+func (d *Daemon) Running() bool { return d.cmd != nil }
+
+// Exited reports whether the daemon has ended by itself.
+func (d *Daemon) Exited() bool { return len(d.exited) > 0 }
+
+// Signal sends the running daemon a signal.
+func (d *Daemon) Signal(sig os.Signal) {
+	d.tb.Helper()
+	if err := d.cmd.Process.Signal(sig); err != nil {
+		d.tb.Fatal(err)
+	}
+}
 
 // Log is what all daemons that Start ran have written.
 func (d *Daemon) Log() string { return d.log.String() }
@@ -87,13 +108,53 @@ func (d *Daemon) Start(env ...string) time.Duration {
 	return took
 }
 
-func (d *Daemon) start(env []string) (time.Duration, error) {
-	config := fmt.Sprintf("root = %q\ndbpath = %q\nstate = %q\nlists = %q\nkeys = %q\nsocket = %q\nbus = %q\naudit-trail = \"none\"\n%s\n",
-		d.Root.Dir, DBPath, d.State(), d.Lists(), d.Keys(), d.Socket(), d.Bus.Address, strings.Join(d.Config, "\n"))
-	file := filepath.Join(d.Dir, "digestd.conf")
-	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
-		return 0, err
+// Prepare writes the configuration and returns the command that serves it, with more
+// environment.
+func (d *Daemon) Prepare(env ...string) *exec.Cmd {
+	d.tb.Helper()
+	lines := slices.Clone(d.Config)
+	if !strings.Contains(strings.Join(lines, "\n"), "audit-trail") {
+		lines = append(lines, `audit-trail = "none"`) // the journal of the machine that runs tests is not theirs
 	}
+	config := fmt.Sprintf("root = %q\ndbpath = %q\nstate = %q\nlists = %q\nkeys = %q\nrevoked = %q\nblacklist = %q\nsocket = %q\nbus = %q\n%s\n",
+		d.Root.Dir, DBPath, d.State(), d.Lists(), d.Keys(), filepath.Join(d.Dir, "revoked.d"), filepath.Join(d.Dir, "blacklist.d"), d.Socket(), d.Bus.Address,
+		strings.Join(lines, "\n"))
+	if err := os.WriteFile(d.ConfigFile(), []byte(config), 0o644); err != nil {
+		d.tb.Fatal(err)
+	}
+	args := slices.Concat(d.Wrap, []string{filepath.Join(d.Programs.Dir, "digestd"), "-config", d.ConfigFile()}, d.Args)
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stderr = &d.log
+	return cmd
+}
+
+// Spawn runs the daemon without waiting for it. One that runs is killed.
+func (d *Daemon) Spawn(env ...string) {
+	d.tb.Helper()
+	d.Kill()
+	if _, err := d.spawn(env, func() {}); err != nil {
+		d.tb.Fatal(err)
+	}
+}
+
+func (d *Daemon) spawn(env []string, ended func()) (started time.Time, err error) {
+	cmd := d.Prepare(env...)
+	started = time.Now()
+	if err := cmd.Start(); err != nil {
+		return started, err
+	}
+	exited := make(chan error, 1)
+	d.cmd, d.exited = cmd, exited
+	go func() {
+		exited <- cmd.Wait()
+		ended()
+	}()
+	return started, nil
+}
+
+func (d *Daemon) start(env []string) (time.Duration, error) {
+	d.Kill()
 	addr := &net.UnixAddr{Name: filepath.Join(d.Dir, "run", "notify"), Net: "unixgram"}
 	if err := os.Remove(addr.Name); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return 0, err
@@ -104,20 +165,10 @@ func (d *Daemon) start(env []string) (time.Duration, error) {
 	}
 	defer notify.Close()
 	notify.SetReadDeadline(time.Now().Add(Patience))
-
-	cmd := exec.Command(filepath.Join(d.Programs.Dir, "digestd"), append([]string{"-config", file}, d.Args...)...)
-	cmd.Env = append(append(os.Environ(), env...), "NOTIFY_SOCKET="+addr.Name)
-	cmd.Stderr = &d.log
-	started := time.Now()
-	if err := cmd.Start(); err != nil {
+	started, err := d.spawn(append(env, "NOTIFY_SOCKET="+addr.Name), func() { notify.SetReadDeadline(time.Now()) }) // it will not be ready any more
+	if err != nil {
 		return 0, err
 	}
-	exited := make(chan error, 1)
-	d.cmd, d.exited = cmd, exited
-	go func() {
-		exited <- cmd.Wait()
-		notify.SetReadDeadline(time.Now()) // it will not be ready any more
-	}()
 	buf := make([]byte, 4096)
 	for {
 		n, err := notify.Read(buf)

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/big"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
@@ -35,8 +36,19 @@ type Key struct {
 // NewKey returns the key of that owner with a modulus of so many bits. The same
 // owner always has the same key, and its signatures are the same too, so that
 // databases and packages are; whoever reads this can sign with it. 4096 bits
-// take some seconds.
+// take some seconds, once in a process.
 func NewKey(owner string, bits int) (*Key, error) {
+	type id struct {
+		owner string
+		bits  int
+	}
+	made, _ := keys.LoadOrStore(id{owner, bits}, sync.OnceValues(func() (*Key, error) { return makeKey(owner, bits) }))
+	return made.(func() (*Key, error))()
+}
+
+var keys sync.Map // what NewKey made, by owner and bits
+
+func makeKey(owner string, bits int) (*Key, error) {
 	random := rand.NewChaCha8(sha256.Sum256(fmt.Appendf(nil, "digestd test key %s %d", owner, bits)))
 	p, q := prime(random, bits/2), prime(random, bits-bits/2)
 	salted := false

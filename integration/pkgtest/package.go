@@ -22,7 +22,7 @@ const tagPostProg = 1086 // RPMTAG_POSTINPROG
 type Package struct {
 	Name, Version, Release, Arch string
 	Epoch                        uint32
-	Provides                     []string
+	Provides, Obsoletes          []string
 	Files                        map[string]string // content by path; a path that ends with a slash is a directory
 	Links                        map[string]string // symbolic: target by path
 	Post                         string            // a scriptlet
@@ -50,12 +50,17 @@ func (p *Package) build(dir string) (string, error) {
 		Name: p.Name, Version: p.Version, Release: p.Release, Arch: p.Arch, Epoch: p.Epoch,
 		Summary: "A package for tests", Licence: "Apache-2.0", BuildTime: Epoch, Compressor: "gzip:1",
 	}
-	for _, name := range p.Provides {
-		r, err := rpmpack.NewRelation(name)
-		if err != nil {
-			return "", err
+	for _, relation := range []struct {
+		names []string
+		to    *rpmpack.Relations
+	}{{p.Provides, &meta.Provides}, {p.Obsoletes, &meta.Obsoletes}} {
+		for _, name := range relation.names {
+			r, err := rpmpack.NewRelation(name)
+			if err != nil {
+				return "", err
+			}
+			*relation.to = append(*relation.to, r)
 		}
-		meta.Provides = append(meta.Provides, r)
 	}
 	r, err := rpmpack.NewRPM(meta)
 	if err != nil {

@@ -17,11 +17,10 @@ type Programs struct{ Dir string }
 // BuildPrograms builds them into dir, with the given build tags ("failpoint");
 // once for a test binary, in its TestMain.
 func BuildPrograms(dir string, tags ...string) (Programs, error) {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	source, err := sourceTree()
 	if err != nil {
-		return Programs{}, fmt.Errorf("cannot find source tree: %w", err)
+		return Programs{}, err
 	}
-	source := strings.TrimSpace(string(out))
 	plugin := filepath.Join(dir, "digestd.so")
 	for _, args := range [][]string{
 		{"go", "build", "-C", source, "-tags", strings.Join(tags, ","), "-o", dir, "./cmd/digestd", "./cmd/digestctl", "./cmd/digestd-hook"},
@@ -35,6 +34,15 @@ func BuildPrograms(dir string, tags ...string) (Programs, error) {
 		}
 	}
 	return Programs{Dir: dir}, nil
+}
+
+// sourceTree is the directory of this module.
+func sourceTree() (string, error) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return "", fmt.Errorf("cannot find source tree: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
 }
 
 // PluginMacros are what makes rpm load the plugin and connect it to socket.

@@ -5,9 +5,6 @@ package deny_test
 import (
 	"bytes"
 	"crypto/sha256"
-	"crypto/x509"
-	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/integration/pkgtest"
 	"golang.org/x/sys/unix"
 )
@@ -25,35 +21,13 @@ const (
 	twin  = "tlv-twin-0:1-1.noarch"
 )
 
-func (m *machine) certificates() (certs []*x509.Certificate) {
-	m.Helper()
-	data, err := os.ReadFile(filepath.Join(m.State(), "signing.crt"))
-	if err != nil {
-		m.Fatal(err)
-	}
-	block, _ := pem.Decode(data)
-	cert, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		m.Fatal(err)
-	}
-	return append(certs, cert)
-}
-
-func (m *machine) status() (st api.Status) {
-	m.Helper()
-	if err := json.Unmarshal([]byte(m.ctl(0, "status", "--json")), &st); err != nil {
-		m.Fatal(err)
-	}
-	return st
-}
-
 // labelled returns what tells whether an attribute of a file was written since
 // then, be it with the same value.
 func (m *machine) labelled(path string) func() bool {
 	m.Helper()
 	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
 	if err == nil {
-		_, err = unix.InotifyAddWatch(fd, m.path(path), unix.IN_ATTRIB)
+		_, err = unix.InotifyAddWatch(fd, m.Path(path), unix.IN_ATTRIB)
 	}
 	if err != nil {
 		m.Fatal(err)
@@ -70,18 +44,18 @@ func (m *machine) labelled(path string) func() bool {
 func TestContent(t *testing.T) {
 	m := newMachine(t)
 	file := m.build("hello-1-1.noarch", "/usr/bin/bad=miner", "/usr/bin/good=tool")
-	m.rpm("-i", file, m.build("twin-1-1.noarch", "/opt/copy=miner", "/opt/mine=twin"), m.build("only-1-1.noarch", "/opt/only=miner"))
-	m.ctl(0, "why", m.path("/usr/bin/bad"))
-	full, counter := m.body(hello), m.status().Counter
+	m.RPM("-i", file, m.build("twin-1-1.noarch", "/opt/copy=miner", "/opt/mine=twin"), m.build("only-1-1.noarch", "/opt/only=miner"))
+	m.Exits(0, "why", m.Path("/usr/bin/bad"))
+	full, counter := m.Body(hello), m.Status().Counter
 	bad, good := m.labelled("/usr/bin/bad"), m.labelled("/usr/bin/good")
 
-	out := m.ctl(0, "deny", m.path("/usr/bin/bad"), "--reason", "found by an incident", "--ticket", "INC-7")
-	m.mustSay(out, "/usr/bin/bad is denied", "INC-7", "3 are withheld or without it now")
+	out := m.Exits(0, "deny", m.Path("/usr/bin/bad"), "--reason", "found by an incident", "--ticket", "INC-7")
+	m.Says(out, "/usr/bin/bad is denied", "INC-7", "3 are withheld or without it now")
 	// Nothing is waited for: it has happened.
-	m.lists(hello, twin)
+	m.HasLists(hello, twin)
 	m.has(hello, "/usr/bin/good")
 	m.has(twin, "/opt/mine")
-	if now := m.status().Counter; now < counter+2 {
+	if now := m.Status().Counter; now < counter+2 {
 		t.Errorf("counter %d after %d: two lists were activated", now, counter)
 	}
 	if !bad() {
@@ -90,30 +64,30 @@ func TestContent(t *testing.T) {
 	if good() {
 		t.Error("the label of another file was written anew")
 	}
-	m.mustSay(m.ctl(3, "why", m.path("/usr/bin/bad")), "denied by root because found by an incident (INC-7)", "hello-1-1.noarch", "digestctl deny lift d-")
-	m.mustSay(m.ctl(3, "why", m.path("/opt/copy")), "denied by root", "twin-1-1.noarch")
-	m.mustSay(m.ctl(3, "why", m.path("/opt/only")), "denied by root")
-	m.ctl(0, "why", m.path("/usr/bin/good"))
-	m.mustSay(m.ctl(0, "show", "hello"), "active", "without", "1 file denied by d-")
-	m.mustSay(m.ctl(0, "show", "only"), "withheld", "its list would be empty", "found by an incident")
-	m.mustSay(m.ctl(0, "list"), "1 file is denied and left out")
-	m.mustSay(m.ctl(0, "deny", "list"), "/usr/bin/bad", "found by an incident", "INC-7")
+	m.Says(m.Exits(3, "why", m.Path("/usr/bin/bad")), "denied by root because found by an incident (INC-7)", "hello-1-1.noarch", "digestctl deny lift d-")
+	m.Says(m.Exits(3, "why", m.Path("/opt/copy")), "denied by root", "twin-1-1.noarch")
+	m.Says(m.Exits(3, "why", m.Path("/opt/only")), "denied by root")
+	m.Exits(0, "why", m.Path("/usr/bin/good"))
+	m.Says(m.Exits(0, "show", "hello"), "active", "without", "1 file denied by d-")
+	m.Says(m.Exits(0, "show", "only"), "withheld", "its list would be empty", "found by an incident")
+	m.Says(m.Exits(0, "list"), "1 file is denied and left out")
+	m.Says(m.Exits(0, "deny", "list"), "/usr/bin/bad", "found by an incident", "INC-7")
 
 	still := func(after string) {
 		t.Helper()
-		m.lists(hello, twin)
+		m.HasLists(hello, twin)
 		if got := m.files(hello); !slices.Equal(got, []string{"/usr/bin/good"}) {
 			t.Fatalf("after %s the list has %v", after, got)
 		}
 	}
-	m.ctl(0, "sync")
+	m.Exits(0, "sync")
 	still("a sync")
-	m.rpm("-U", "--replacepkgs", file)
+	m.RPM("-U", "--replacepkgs", file)
 	still("a reinstallation")
-	m.rpm("-e", "hello")
-	m.mustSay(m.rpm("-i", file), "leaves out /usr/bin/bad", "found by an incident")
+	m.RPM("-e", "hello")
+	m.Says(m.RPM("-i", file), "leaves out /usr/bin/bad", "found by an incident")
 	still("a new installation")
-	m.ctl(0, "keys", "rotate", "--reason", "yearly")
+	m.Exits(0, "keys", "rotate", "--reason", "yearly")
 	still("a new signing key")
 	m.Kill()
 	m.Start()
@@ -124,14 +98,14 @@ func TestContent(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(m.Lists(), "tlv-intruder-0:1-1.noarch"), data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	m.returns(hello, twin)
+	m.WantLists(hello, twin)
 
-	m.mustSay(m.ctl(0, "deny", "lift", m.path("/usr/bin/bad"), "--reason", "false alarm"), "is not denied any more")
-	m.returns(hello, "tlv-only-0:1-1.noarch", twin)
-	m.until("the content is back", func() bool { return bytes.Equal(m.body(hello), full) })
-	m.until("the twin's is back", func() bool { return slices.Equal(m.files(twin), []string{"/opt/copy", "/opt/mine"}) })
+	m.Says(m.Exits(0, "deny", "lift", m.Path("/usr/bin/bad"), "--reason", "false alarm"), "is not denied any more")
+	m.WantLists(hello, "tlv-only-0:1-1.noarch", twin)
+	m.Until("the content is back", func() bool { return bytes.Equal(m.Body(hello), full) })
+	m.Until("the twin's is back", func() bool { return slices.Equal(m.files(twin), []string{"/opt/copy", "/opt/mine"}) })
 	m.vouched("/usr/bin/bad")
-	m.ctl(3, "deny", "lift", m.path("/usr/bin/bad"), "--reason", "again")
+	m.Exits(3, "deny", "lift", m.Path("/usr/bin/bad"), "--reason", "again")
 	m.Stop()
 }
 
@@ -150,19 +124,19 @@ func TestFormats(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			m := newMachine(t, tc.config...)
-			m.rpm("-i", m.build("hello-1-1.noarch", "/usr/bin/bad=miner", "/usr/bin/good=tool"))
-			m.ctl(0, "why", m.path("/usr/bin/bad"))
-			m.ctl(0, "deny", "sha256:"+miner, "--reason", "test")
+			m.RPM("-i", m.build("hello-1-1.noarch", "/usr/bin/bad=miner", "/usr/bin/good=tool"))
+			m.Exits(0, "why", m.Path("/usr/bin/bad"))
+			m.Exits(0, "deny", "sha256:"+miner, "--reason", "test")
 			check := func() {
 				t.Helper()
-				m.ctl(3, "why", m.path("/usr/bin/bad"))
+				m.Exits(3, "why", m.Path("/usr/bin/bad"))
 				if tc.list == "" {
-					m.lists()
-					m.mustSay(m.ctl(0, "list"), "withheld", "denied by root")
+					m.HasLists()
+					m.Says(m.Exits(0, "list"), "withheld", "denied by root")
 					return
 				}
-				m.lists(tc.list)
-				m.ctl(0, "why", m.path("/usr/bin/good"))
+				m.HasLists(tc.list)
+				m.Exits(0, "why", m.Path("/usr/bin/good"))
 				data, err := os.ReadFile(filepath.Join(m.Lists(), tc.list))
 				if err != nil {
 					t.Fatal(err)
@@ -173,12 +147,12 @@ func TestFormats(t *testing.T) {
 				}
 			}
 			check()
-			m.ctl(0, "sync")
+			m.Exits(0, "sync")
 			check()
 			m.Kill()
 			m.Start()
 			check()
-			m.ctl(0, "deny", "lift", miner, "--reason", "test")
+			m.Exits(0, "deny", "lift", miner, "--reason", "test")
 			m.vouched("/usr/bin/bad")
 			m.Stop()
 		})
@@ -198,11 +172,11 @@ func TestAlgorithms(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			m.rpm(append([]string{"-i"}, files...)...)
-			m.mustSay(m.ctl(0, "why", m.path("/opt/bad")), algo+":")
-			m.ctl(0, "deny", m.path("/opt/bad"), "--reason", "test")
+			m.RPM(append([]string{"-i"}, files...)...)
+			m.Says(m.Exits(0, "why", m.Path("/opt/bad")), algo+":")
+			m.Exits(0, "deny", m.Path("/opt/bad"), "--reason", "test")
 			m.has("tlv-wide-0:1-1.noarch", "/opt/good")
-			m.mustSay(m.ctl(3, "why", m.path("/opt/bad")), "denied by root")
+			m.Says(m.Exits(3, "why", m.Path("/opt/bad")), "denied by root")
 			m.Stop()
 		})
 	}

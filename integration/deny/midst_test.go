@@ -48,15 +48,15 @@ func TestInTheMidst(t *testing.T) {
 			m := newMachine(t, `unsigned = "allow"`)
 			files, err := pkgtest.BuildSpec(t.TempDir(), waitingSpec)
 			if err == nil {
-				err = os.Mkdir(m.path("/opt"), 0o755)
+				err = os.Mkdir(m.Path("/opt"), 0o755)
 			}
 			if err == nil {
-				err = unix.Mkfifo(m.path("/opt/wait"), 0o600)
+				err = unix.Mkfifo(m.Path("/opt/wait"), 0o600)
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			rpm := m.root.Command(append([]string{"-i"}, files...)...)
+			rpm := m.Root.Command(append([]string{"-i"}, files...)...)
 			var said strings.Builder
 			rpm.Stdout, rpm.Stderr = &said, &said
 			if err := rpm.Start(); err != nil {
@@ -67,18 +67,18 @@ func TestInTheMidst(t *testing.T) {
 			t.Cleanup(func() { rpm.Process.Kill() })
 			// Nobody can write to it until the scriptlet reads.
 			var wait *os.File
-			m.until("the scriptlet waits", func() bool {
+			m.Until("the scriptlet waits", func() bool {
 				if len(ended) > 0 {
 					t.Fatalf("rpm ended: %v\n%s", <-ended, said.String())
 				}
-				wait, err = os.OpenFile(m.path("/opt/wait"), os.O_WRONLY|unix.O_NONBLOCK, 0)
+				wait, err = os.OpenFile(m.Path("/opt/wait"), os.O_WRONLY|unix.O_NONBLOCK, 0)
 				return err == nil
 			})
-			m.lists("tlv-wide-0:1-1.noarch")
-			m.ctl(0, "deny", tc.what, "--reason", "test")
+			m.HasLists("tlv-wide-0:1-1.noarch")
+			m.Exits(0, "deny", tc.what, "--reason", "test")
 			check := func() {
 				t.Helper()
-				m.lists(tc.lists...)
+				m.HasLists(tc.lists...)
 				if len(tc.lists) > 0 {
 					m.has(tc.lists[0], "/opt/good")
 				}
@@ -89,12 +89,12 @@ func TestInTheMidst(t *testing.T) {
 				t.Fatalf("rpm: %v\n%s", err, said.String())
 			}
 			check()
-			m.ctl(0, "sync")
+			m.Exits(0, "sync")
 			check()
 			m.Kill()
 			m.Start()
 			check()
-			m.ctl(0, "deny", "lift", tc.what, "--reason", "test")
+			m.Exits(0, "deny", "lift", tc.what, "--reason", "test")
 			m.vouched("/opt/bad")
 			m.Stop()
 		})

@@ -24,10 +24,10 @@ func trusted(path, content string) string {
 func TestFapolicyd(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "digestd")
 	m := newMachine(t, fmt.Sprintf("fapolicyd = %q", file))
-	m.daemon.Start()
+	m.Start()
 	wants := func(after string, want ...string) {
 		t.Helper()
-		m.soon(after, func() error {
+		m.Soon(after, func() error {
 			data, err := os.ReadFile(file)
 			got := lines(data)
 			slices.Sort(got)
@@ -37,13 +37,13 @@ func TestFapolicyd(t *testing.T) {
 			return nil
 		})
 	}
-	m.rpm("-i",
+	m.RPM("-i",
 		m.build("tool", "1", map[string]string{"/opt/tool": "one", "/usr/share/tool/with blank": "left out", "/usr/share/tool/new\nline": "left out"}),
 		m.build("other", "1", map[string]string{"/opt/other": "other"}))
 	wants("installed", trusted("/opt/other", "other"), trusted("/opt/tool", "one"))
-	m.rpm("-U", m.build("tool", "2", map[string]string{"/opt/tool": "two"}))
+	m.RPM("-U", m.build("tool", "2", map[string]string{"/opt/tool": "two"}))
 	wants("upgraded", trusted("/opt/other", "other"), trusted("/opt/tool", "two"))
-	m.rpm("-e", "other")
+	m.RPM("-e", "other")
 	wants("removed", trusted("/opt/tool", "two"))
 
 	// fapolicyd looks at paths from the root: it gets one that is the package's.
@@ -51,7 +51,7 @@ func TestFapolicyd(t *testing.T) {
 	if err := os.WriteFile(script, []byte(judge), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command("unshare", "--mount", "bash", script, file, m.root.Dir).CombinedOutput()
+	out, err := exec.Command("unshare", "--mount", "bash", script, file, m.Root.Dir).CombinedOutput()
 	if err != nil {
 		t.Fatalf("fapolicyd: %v\n%s", err, out)
 	}
@@ -61,7 +61,7 @@ func TestFapolicyd(t *testing.T) {
 			t.Errorf("fapolicyd does not say %q:\n%s", want, text)
 		}
 	}
-	m.digestctl("keys", "revoke", m.fingerprint(), "--reason", "stolen")
+	m.Must("keys", "revoke", vendor.Fingerprint(), "--reason", "stolen")
 	wants("the key revoked")
 }
 

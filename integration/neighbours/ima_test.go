@@ -19,7 +19,7 @@ const imaName = "security.ima"
 // is the machine's, of what is in the file now.
 func (m *machine) signed(name string) (bears, good bool) {
 	m.Helper()
-	path := m.path(name)
+	path := m.Path(name)
 	_, err := unix.Lgetxattr(path, imaName, make([]byte, 1024))
 	if errors.Is(err, unix.ENODATA) {
 		return false, false
@@ -27,7 +27,7 @@ func (m *machine) signed(name string) (bears, good bool) {
 	if err != nil {
 		m.Fatal(err)
 	}
-	cert := filepath.Join(m.daemon.State(), "signing.der")
+	cert := filepath.Join(m.State(), "signing.der")
 	out, err := exec.Command("evmctl", "ima_verify", "--key", cert, path).CombinedOutput()
 	if err != nil && !errors.As(err, new(*exec.ExitError)) {
 		m.Fatalf("evmctl: %v\n%s", err, out)
@@ -38,7 +38,7 @@ func (m *machine) signed(name string) (bears, good bool) {
 // wantSigned waits for signatures to be there and good, or gone.
 func (m *machine) wantSigned(after string, want bool, names ...string) {
 	m.Helper()
-	m.soon(after, func() error {
+	m.Soon(after, func() error {
 		for _, name := range names {
 			if bears, good := m.signed(name); bears != want || good != want {
 				return fmt.Errorf("%s is signed %t, well %t; want %t", name, bears, good, want)
@@ -57,45 +57,45 @@ func TestSignaturesFollowLists(t *testing.T) {
 	newer := m.build("tool", "2", map[string]string{"/usr/bin/tool": "two", "/usr/lib/libtool.so.1": "lib"})
 	other := m.build("other", "1", map[string]string{"/usr/bin/other": "other"})
 	early := m.build("early", "1", map[string]string{"/usr/bin/early": "early"})
-	m.rpm("-i", "--noplugins", early)
-	m.daemon.Start()
+	m.RPM("-i", "--noplugins", early)
+	m.Start()
 	m.wantSigned("a package that was there before", true, "/usr/bin/early")
 
-	m.rpm("-i", tool, other)
+	m.RPM("-i", tool, other)
 	for _, name := range []string{"/usr/bin/tool", "/usr/lib/libtool.so.1", "/usr/bin/other"} {
 		if bears, good := m.signed(name); !bears || !good {
 			t.Errorf("%s, just installed: signed %t, well %t", name, bears, good)
 		}
 	}
-	if err := os.WriteFile(m.path("/usr/bin/other"), []byte("altered"), 0o755); err != nil {
+	if err := os.WriteFile(m.Path("/usr/bin/other"), []byte("altered"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if bears, good := m.signed("/usr/bin/other"); !bears || good {
 		t.Errorf("an altered file: signed %t, well %t", bears, good)
 	}
-	m.rpm("-U", newer)
+	m.RPM("-U", newer)
 	if bears, good := m.signed("/usr/bin/tool"); !bears || !good {
 		t.Errorf("upgraded: signed %t, well %t", bears, good)
 	}
 
 	// By a floor.
-	m.digestctl("floor", "set", "tool.noarch", "0:3-1", "--reason", "too old")
+	m.Must("floor", "set", "tool.noarch", "0:3-1", "--reason", "too old")
 	m.wantSigned("a floor above it", false, "/usr/bin/tool", "/usr/lib/libtool.so.1")
-	m.digestctl("floor", "clear", "tool.noarch", "--reason", "was wrong")
+	m.Must("floor", "clear", "tool.noarch", "--reason", "was wrong")
 	m.wantSigned("the floor gone", true, "/usr/bin/tool", "/usr/lib/libtool.so.1")
 
 	// By a new key of the machine.
-	m.digestctl("keys", "rotate", "--reason", "test")
+	m.Must("keys", "rotate", "--reason", "test")
 	m.wantSigned("another key", true, "/usr/bin/tool", "/usr/lib/libtool.so.1", "/usr/bin/early")
 
 	// Switched off, while digestd does not run.
-	m.daemon.Stop()
-	m.daemon.Config = nil
-	m.daemon.Start()
+	m.Stop()
+	m.Config = nil
+	m.Start()
 	m.wantSigned("switched off", false, "/usr/bin/tool", "/usr/bin/early", "/usr/bin/other")
-	m.daemon.Stop()
-	m.daemon.Config = []string{"ima-signatures = true"}
-	m.daemon.Start()
+	m.Stop()
+	m.Config = []string{"ima-signatures = true"}
+	m.Start()
 	m.wantSigned("switched on again", true, "/usr/bin/tool", "/usr/bin/early")
 }
 
@@ -103,14 +103,14 @@ func TestSignaturesFollowLists(t *testing.T) {
 // between the lists and the files.
 func TestSignaturesGoWithKey(t *testing.T) {
 	m := newMachine(t, "ima-signatures = true")
-	m.daemon.Start()
-	m.rpm("-i", m.build("tool", "1", map[string]string{"/usr/bin/tool": "one"}))
+	m.Start()
+	m.RPM("-i", m.build("tool", "1", map[string]string{"/usr/bin/tool": "one"}))
 	m.wantSigned("installed", true, "/usr/bin/tool")
-	m.digestctl("keys", "revoke", m.fingerprint(), "--reason", "stolen")
-	m.daemon.Kill()
-	m.daemon.Start()
+	m.Must("keys", "revoke", vendor.Fingerprint(), "--reason", "stolen")
+	m.Kill()
+	m.Start()
 	m.wantSigned("the key revoked", false, "/usr/bin/tool")
-	m.digestctl("keys", "restore", m.fingerprint(), "--reason", "found again")
+	m.Must("keys", "restore", vendor.Fingerprint(), "--reason", "found again")
 	m.wantSigned("the key restored", true, "/usr/bin/tool")
 }
 
@@ -118,11 +118,11 @@ func TestSignaturesGoWithKey(t *testing.T) {
 // as either's list is there.
 func TestSharedFile(t *testing.T) {
 	m := newMachine(t, "ima-signatures = true")
-	m.daemon.Start()
-	m.rpm("-i", m.build("left", "1", map[string]string{"/usr/bin/both": "same"}), m.build("right", "1", map[string]string{"/usr/bin/both": "same"}))
+	m.Start()
+	m.RPM("-i", m.build("left", "1", map[string]string{"/usr/bin/both": "same"}), m.build("right", "1", map[string]string{"/usr/bin/both": "same"}))
 	m.wantSigned("installed", true, "/usr/bin/both")
-	m.rpm("-i", "--replacefiles", m.build("third", "1", map[string]string{"/usr/bin/both": "other"}))
+	m.RPM("-i", "--replacefiles", m.build("third", "1", map[string]string{"/usr/bin/both": "other"}))
 	m.wantSigned("replaced by another's", true, "/usr/bin/both")
-	m.digestctl("floor", "set", "third.noarch", "0:2-1", "--reason", "test")
+	m.Must("floor", "set", "third.noarch", "0:2-1", "--reason", "test")
 	m.wantSigned("that one's list withheld", false, "/usr/bin/both")
 }

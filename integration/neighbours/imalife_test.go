@@ -19,57 +19,57 @@ import (
 // with the plugin or without.
 func TestReinstalledFilesAreSigned(t *testing.T) {
 	m := newMachine(t, "ima-signatures = true")
-	m.daemon.Start()
+	m.Start()
 	tool := m.build("tool", "1", map[string]string{"/usr/bin/tool": "one"})
-	m.rpm("-i", tool)
+	m.RPM("-i", tool)
 	m.wantSigned("installed", true, "/usr/bin/tool")
-	m.rpm("-U", "--force", "--noplugins", tool)
+	m.RPM("-U", "--force", "--noplugins", tool)
 	m.wantSigned("installed again without the plugin", true, "/usr/bin/tool")
-	m.rpm("-e", "--noplugins", "tool")
-	m.rpm("-i", "--noplugins", tool)
+	m.RPM("-e", "--noplugins", "tool")
+	m.RPM("-i", "--noplugins", tool)
 	m.wantSigned("erased and installed without the plugin", true, "/usr/bin/tool")
 
 	// What no comparison notices is put right when somebody asks.
-	if err := os.WriteFile(m.path("/usr/bin/new"), []byte("one"), 0o755); err != nil {
+	if err := os.WriteFile(m.Path("/usr/bin/new"), []byte("one"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(m.path("/usr/bin/new"), m.path("/usr/bin/tool")); err != nil {
+	if err := os.Rename(m.Path("/usr/bin/new"), m.Path("/usr/bin/tool")); err != nil {
 		t.Fatal(err)
 	}
-	m.digestctl("sync")
+	m.Must("sync")
 	m.wantSigned("replaced by a copy, then compared", true, "/usr/bin/tool")
 }
 
 // A signature goes with the last list that vouches for the file, whoever has it then.
 func TestSignatureGoesWithLastList(t *testing.T) {
 	m := newMachine(t, "ima-signatures = true")
-	m.daemon.Start()
+	m.Start()
 	own := pkgtest.Package{Name: "unsigned", Version: "1", Release: "1", Arch: "noarch", Files: map[string]string{"/usr/bin/both": "same"}}
-	unsigned, err := own.Build(m.dir)
+	unsigned, err := own.Build(m.Made)
 	if err != nil {
 		t.Fatal(err)
 	}
 	signed := m.build("signed", "1", map[string]string{"/usr/bin/both": "same", "/usr/bin/signed": "mine"})
-	m.rpm("-i", unsigned)
-	m.rpm("-i", signed)
+	m.RPM("-i", unsigned)
+	m.RPM("-i", signed)
 	m.wantSigned("installed", true, "/usr/bin/both", "/usr/bin/signed")
-	m.rpm("-e", "signed")
+	m.RPM("-e", "signed")
 	m.wantSigned("its package erased, another has it", false, "/usr/bin/both")
 
 	// The file stays, and no package has it any more: erased from the database
 	// alone, with the plugin, without it, and while digestd does not run.
-	m.rpm("-e", "unsigned")
+	m.RPM("-e", "unsigned")
 	for _, args := range [][]string{{"-e", "--justdb"}, {"-e", "--justdb", "--noplugins"}} {
-		m.rpm("-i", signed)
+		m.RPM("-i", signed)
 		m.wantSigned("installed anew", true, "/usr/bin/both", "/usr/bin/signed")
-		m.rpm(append(args, "signed")...)
+		m.RPM(append(args, "signed")...)
 		m.wantSigned("rpm "+strings.Join(args, " "), false, "/usr/bin/both", "/usr/bin/signed")
 	}
-	m.rpm("-i", signed)
+	m.RPM("-i", signed)
 	m.wantSigned("installed once more", true, "/usr/bin/signed")
-	m.daemon.Stop()
-	m.rpm("-e", "--justdb", "signed")
-	m.daemon.Start()
+	m.Stop()
+	m.RPM("-e", "--justdb", "signed")
+	m.Start()
 	m.wantSigned("erased from the database while digestd was away", false, "/usr/bin/both", "/usr/bin/signed")
 }
 
@@ -111,31 +111,31 @@ func TestRelocatedFilesAreSigned(t *testing.T) {
 	}
 	trust := filepath.Join(t.TempDir(), "trust")
 	m := newMachine(t, "ima-signatures = true", fmt.Sprintf("fapolicyd = %q", trust))
-	m.rpm("--import", gpg.Armor)
-	m.daemon.Start()
-	m.rpm("-i", "--prefix", "/srv/moved", files[0])
+	m.RPM("--import", gpg.Armor)
+	m.Start()
+	m.RPM("-i", "--prefix", "/srv/moved", files[0])
 	m.wantSigned("installed by the plugin", true, "/srv/moved/bin/tool", "/usr/lib/moved/helper")
-	m.rpm("-U", "--force", "--noplugins", "--prefix", "/srv/again", files[0])
+	m.RPM("-U", "--force", "--noplugins", "--prefix", "/srv/again", files[0])
 	m.wantSigned("installed elsewhere without the plugin", true, "/srv/again/bin/tool", "/usr/lib/moved/helper")
-	m.soon("trusted by fapolicyd where it is", func() error {
+	m.Soon("trusted by fapolicyd where it is", func() error {
 		data, err := os.ReadFile(trust)
 		if err == nil && !strings.Contains(string(data), "/srv/again/bin/tool ") {
 			err = fmt.Errorf("its file of trusted files is %q", data)
 		}
 		return err
 	})
-	m.digestctl("floor", "set", "moved.noarch", "0:2-1", "--reason", "test")
+	m.Must("floor", "set", "moved.noarch", "0:2-1", "--reason", "test")
 	m.wantSigned("its list withheld", false, "/srv/again/bin/tool", "/usr/lib/moved/helper")
-	m.digestctl("floor", "clear", "moved.noarch", "--reason", "test")
+	m.Must("floor", "clear", "moved.noarch", "--reason", "test")
 	m.wantSigned("its list back", true, "/srv/again/bin/tool", "/usr/lib/moved/helper")
-	m.rpm("-e", "--justdb", "--noplugins", "moved")
+	m.RPM("-e", "--justdb", "--noplugins", "moved")
 	m.wantSigned("erased from the database alone", false, "/srv/again/bin/tool", "/usr/lib/moved/helper")
 }
 
 // slowKey gives the machine a key that takes milliseconds for a signature.
 func (m *machine) slowKey() {
 	m.Helper()
-	state := m.daemon.State()
+	state := m.State()
 	if err := os.MkdirAll(state, 0o700); err != nil {
 		m.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func (m *machine) slowKey() {
 func TestSlowKeySignsTheRestLater(t *testing.T) {
 	m := newMachine(t, "ima-signatures = true")
 	m.slowKey()
-	m.daemon.Start()
+	m.Start()
 	const packages, each = 4, 300
 	var files []string
 	for p := range packages {
@@ -171,27 +171,27 @@ func TestSlowKeySignsTheRestLater(t *testing.T) {
 		files = append(files, m.build("p"+strconv.Itoa(p), "1", content))
 	}
 	first := m.build("first", "1", map[string]string{"/opt/first": "first"})
-	m.rpm("-i", first)
+	m.RPM("-i", first)
 	m.wantSigned("a small one", true, "/opt/first")
 	signed := func() (n int) {
-		out, _ := exec.Command("getfattr", "-R", "--absolute-names", "-n", imaName, m.path("/opt")).Output()
+		out, _ := exec.Command("getfattr", "-R", "--absolute-names", "-n", imaName, m.Path("/opt")).Output()
 		return strings.Count(string(out), imaName)
 	}
 	for _, args := range [][]string{{"-i"}, {"-U", "--force"}} {
-		m.rpm(append(args, files...)...)
+		m.RPM(append(args, files...)...)
 		n := signed()
 		if n >= packages*each+1 {
 			t.Fatalf("rpm %s: all were signed at once: the key is too fast for this test", args[0])
 		}
-		m.digestctl("floor", "set", "first.noarch", "0:2-1", "--reason", "test")
+		m.Must("floor", "set", "first.noarch", "0:2-1", "--reason", "test")
 		m.wantSigned("withheld while others are being signed", false, "/opt/first")
-		m.soon("the rest", func() error {
+		m.Soon("the rest", func() error {
 			if n := signed(); n != packages*each {
 				return fmt.Errorf("%d of %d are signed", n, packages*each)
 			}
 			return nil
 		})
-		m.digestctl("floor", "clear", "first.noarch", "--reason", "test")
+		m.Must("floor", "clear", "first.noarch", "--reason", "test")
 		m.wantSigned("its list back", true, "/opt/first")
 	}
 }
@@ -200,13 +200,13 @@ func TestSlowKeySignsTheRestLater(t *testing.T) {
 // is, in whatever order they go and return.
 func TestSharedFileFollowsListsThatReturn(t *testing.T) {
 	m := newMachine(t, "ima-signatures = true")
-	m.daemon.Start()
+	m.Start()
 	same := map[string]string{"/usr/bin/both": "same"}
-	m.rpm("-i", m.build("left", "1", same), m.build("right", "1", same))
+	m.RPM("-i", m.build("left", "1", same), m.build("right", "1", same))
 	bound := func(names ...string) func() error {
 		return func() error {
 			buf := make([]byte, 256)
-			n, err := unix.Lgetxattr(m.path("/usr/bin/both"), "security.digest_list", buf)
+			n, err := unix.Lgetxattr(m.Path("/usr/bin/both"), "security.digest_list", buf)
 			for _, name := range names {
 				if err == nil && string(buf[:n]) == "tlv-"+name+"-0:1-1.noarch" {
 					return nil
@@ -221,17 +221,17 @@ func TestSharedFileFollowsListsThatReturn(t *testing.T) {
 	}
 	for what, act := range away {
 		ctl := func(n int, name string) {
-			m.digestctl(strings.Split(strings.ReplaceAll(strings.Join(act[n], " "), "NAME", name), " ")...)
+			m.Must(strings.Split(strings.ReplaceAll(strings.Join(act[n], " "), "NAME", name), " ")...)
 		}
 		for _, order := range [][2]string{{"left", "right"}, {"right", "left"}} {
-			m.soon("both are there", bound("left", "right"))
+			m.Soon("both are there", bound("left", "right"))
 			ctl(0, order[0])
-			m.soon(what+" on "+order[0], bound(order[1]))
+			m.Soon(what+" on "+order[0], bound(order[1]))
 			m.wantSigned("one list is left", true, "/usr/bin/both")
 			ctl(0, order[1])
 			m.wantSigned("no list is left", false, "/usr/bin/both")
 			ctl(1, order[0])
-			m.soon(what+" lifted from "+order[0], bound(order[0]))
+			m.Soon(what+" lifted from "+order[0], bound(order[0]))
 			m.wantSigned("one list is back", true, "/usr/bin/both")
 			ctl(1, order[1])
 		}

@@ -20,16 +20,16 @@ func TestKeylime(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "policy.json")
 	m := newMachine(t, fmt.Sprintf("keylime = %q", file))
 	// As on a merged /usr.
-	if err := os.MkdirAll(m.path("/usr/bin"), 0o755); err != nil {
+	if err := os.MkdirAll(m.Path("/usr/bin"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("usr/bin", m.path("/bin")); err != nil {
+	if err := os.Symlink("usr/bin", m.Path("/bin")); err != nil {
 		t.Fatal(err)
 	}
-	m.daemon.Start()
+	m.Start()
 	wants := func(after string, want map[string][]string) {
 		t.Helper()
-		m.soon(after, func() error {
+		m.Soon(after, func() error {
 			data, err := os.ReadFile(file)
 			if err != nil {
 				return err
@@ -50,13 +50,13 @@ func TestKeylime(t *testing.T) {
 	}
 	sum := func(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
 	wants("started", map[string][]string{})
-	m.rpm("-i",
+	m.RPM("-i",
 		m.build("tool", "1", map[string]string{"/bin/tool": "one", `/usr/share/"quoted" <name>`: "quoted", "/usr/bin/both": "same"}),
 		m.build("other", "1", map[string]string{"/usr/bin/both": "same", "/usr/share/\xff": "left out"}))
 	wants("installed", map[string][]string{"/usr/bin/tool": {sum("one")}, `/usr/share/"quoted" <name>`: {sum("quoted")}, "/usr/bin/both": {sum("same")}})
-	m.rpm("-U", m.build("tool", "2", map[string]string{"/bin/tool": "two", "/usr/bin/both": "same"}))
+	m.RPM("-U", m.build("tool", "2", map[string]string{"/bin/tool": "two", "/usr/bin/both": "same"}))
 	wants("upgraded", map[string][]string{"/usr/bin/tool": {sum("two")}, "/usr/bin/both": {sum("same")}})
-	m.digestctl("keys", "revoke", m.fingerprint(), "--reason", "stolen")
+	m.Must("keys", "revoke", vendor.Fingerprint(), "--reason", "stolen")
 	wants("the key revoked", map[string][]string{})
 }
 

@@ -52,15 +52,15 @@ func TestOtherDigests(t *testing.T) {
 	}
 	trust, policy := filepath.Join(t.TempDir(), "trust"), filepath.Join(t.TempDir(), "policy.json")
 	m := newMachine(t, "ima-signatures = true", fmt.Sprintf("fapolicyd = %q", trust), fmt.Sprintf("keylime = %q", policy))
-	m.rpm("--import", gpg.Armor)
-	m.daemon.Start()
+	m.RPM("--import", gpg.Armor)
+	m.Start()
 	told := func(path string, want bool) func() error {
 		return func() error {
 			data, err := os.ReadFile(trust)
 			if err != nil {
 				return err
 			}
-			if strings.Contains(string(data), path+" 5 "+sum(t, m.path(path))+"\n") != want {
+			if strings.Contains(string(data), path+" 5 "+sum(t, m.Path(path))+"\n") != want {
 				return fmt.Errorf("fapolicyd is told %q", data)
 			}
 			if data, err = os.ReadFile(policy); err != nil {
@@ -70,31 +70,31 @@ func TestOtherDigests(t *testing.T) {
 			if err := json.Unmarshal(data, &p); err != nil {
 				return err
 			}
-			if got := strings.Join(p.Digests[path], " "); (got == sum(t, m.path(path))) != want {
+			if got := strings.Join(p.Digests[path], " "); (got == sum(t, m.Path(path))) != want {
 				return fmt.Errorf("Keylime is told %q", p.Digests)
 			}
 			return nil
 		}
 	}
-	m.rpm("-i", files[0])
+	m.RPM("-i", files[0])
 	if bears, good := m.signed("/usr/bin/wide"); !bears || !good {
 		t.Errorf("just installed: signed %t, well %t", bears, good)
 	}
-	m.soon("a program", told("/usr/bin/wide", true))
-	m.soon("a text", told("/usr/bin/text", true))
-	m.rpm("-U", "--force", "--noplugins", files[0])
+	m.Soon("a program", told("/usr/bin/wide", true))
+	m.Soon("a text", told("/usr/bin/text", true))
+	m.RPM("-U", "--force", "--noplugins", files[0])
 	m.wantSigned("installed again without the plugin", true, "/usr/bin/wide")
 
 	// Another content is not vouched for, and its SHA-256 is told to nobody.
-	if err := os.WriteFile(m.path("/usr/bin/text"), []byte("evil\n"), 0o644); err != nil {
+	if err := os.WriteFile(m.Path("/usr/bin/text"), []byte("evil\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	m.digestctl("sync")
-	m.soon("altered", told("/usr/bin/text", false))
-	m.soon("the other", told("/usr/bin/wide", true))
-	m.digestctl("floor", "set", "wide.noarch", "0:2-1", "--reason", "test")
+	m.Must("sync")
+	m.Soon("altered", told("/usr/bin/text", false))
+	m.Soon("the other", told("/usr/bin/wide", true))
+	m.Must("floor", "set", "wide.noarch", "0:2-1", "--reason", "test")
 	m.wantSigned("its list withheld", false, "/usr/bin/wide")
-	m.soon("withheld", told("/usr/bin/wide", false))
+	m.Soon("withheld", told("/usr/bin/wide", false))
 }
 
 func sum(t *testing.T, file string) string {

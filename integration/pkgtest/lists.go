@@ -71,8 +71,9 @@ func (m *Machine) HasLists(want ...string) {
 func (m *Machine) WantLists(want ...string) {
 	m.Helper()
 	slices.Sort(want)
-	Await(func() bool { return slices.Equal(m.Names(), want) })
-	m.HasLists(want...)
+	if !Await(func() bool { return slices.Equal(m.Names(), want) }) {
+		m.HasLists(want...) // which says what is there
+	}
 }
 
 // Certificate is the one by which the machine signs its lists.

@@ -3,10 +3,8 @@
 package report_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,24 +16,10 @@ import (
 var programs pkgtest.Programs
 
 func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "cannot set the tests up:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func run(m *testing.M) (code int, err error) {
-	dir, err := os.MkdirTemp("", "digestd-report-")
-	if err != nil {
-		return 1, err
-	}
-	defer os.RemoveAll(dir)
-	if programs, err = pkgtest.BuildPrograms(dir); err != nil {
-		return 1, err
-	}
-	return m.Run(), nil
+	pkgtest.Main(m, func(s *pkgtest.Setup) (err error) {
+		programs, err = pkgtest.BuildPrograms(s.Dir)
+		return err
+	})
 }
 
 // evil is what files, owners and reasons are named to break out of a page: as
@@ -44,74 +28,39 @@ const evil = `<script>document.title="broken"</script><img src=x onerror=alert(1
 
 var long = strings.Repeat("wide", 50)
 
-// machine is a daemon with packages of two keys, one without a list, and what an
+// newMachine is a daemon with packages of two keys, one without a list, and what an
 // administrator decided.
-func machine(t *testing.T) *pkgtest.Daemon {
+func newMachine(t *testing.T) *pkgtest.Machine {
 	t.Helper()
-	dir := t.TempDir()
-	root, err := pkgtest.NewRoot(filepath.Join(dir, "root"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	check := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	m := pkgtest.NewMachine(t, programs, t.TempDir())
 	key, err := pkgtest.NewKey("Vendor", 2048)
-	check(err)
-	check(root.Import(key))
-	install := func(p *pkgtest.Package, args ...string) {
-		t.Helper()
-		file, err := p.Build(dir)
-		check(err)
-		check(root.Run(append([]string{"-U", "--nodeps", "--nosignature"}, append(args, file)...)...))
-	}
+	m.OK(err)
+	m.Trust(key)
 	files := map[string]string{}
 	for i := range 40 {
 		files[fmt.Sprintf("/usr/bin/tool-%02d", i)] = fmt.Sprint("tool ", i)
 	}
-	install(&pkgtest.Package{Name: "tools", Version: "2", Release: "1", Arch: "noarch", Files: files, Key: key})
-	install(&pkgtest.Package{Name: "unsigned", Version: "1", Release: "1", Arch: "noarch", Files: map[string]string{"/usr/sbin/unsigned": "x"}})
-	bin := filepath.Join(root.Dir, "usr/bin")
+	m.RPM("-U", "--noplugins", m.Build(pkgtest.Package{Name: "tools", Version: "2", Files: files, Key: key}),
+		m.Build(pkgtest.Package{Name: "unsigned", Version: "1", Files: map[string]string{"/usr/sbin/unsigned": "x"}}))
 	// A slash is no part of a name.
 	for _, name := range []string{strings.ReplaceAll(evil, "/", "|"), long, "new\nline", "caf\xe9"} {
-		check(os.WriteFile(filepath.Join(bin, name), []byte(name), 0o755))
+		m.Write("/usr/bin/"+name, name)
 	}
 
-	d := pkgtest.NewDaemon(t, programs, root, dir)
-	d.Start()
-	digestctl(t, d, "rollback", "grant", "tools-1-1.noarch", "--reason", "because "+strings.ReplaceAll(evil, "\u202e", "")+" "+long)
-	digestctl(t, d, "floor", "set", "tools.noarch", "1-1", "--reason", "<b>bold</b>")
-	ours := filepath.Join(bin, "ours")
-	check(os.WriteFile(ours, []byte("ours"), 0o755))
-	digestctl(t, d, "own", "add", "local", ours, "--reason", "our own")
-	digestctl(t, d, "deny", filepath.Join(bin, "tool-07"), "--reason", "found by <i>chance</i>", "--ticket", "CVE-2026-1")
-	check(os.WriteFile(filepath.Join(bin, "tool-03"), []byte("altered"), 0o755))
-	verify := exec.Command(filepath.Join(programs.Dir, "digestctl"), "--bus", d.Bus.Address, "--quiet", "verify", "--all")
-	if out, err := verify.CombinedOutput(); verify.ProcessState.ExitCode() != 3 {
-		t.Fatalf("digestctl verify: %v\n%s", err, out)
-	}
-	return d
-}
-
-func digestctl(t *testing.T, d *pkgtest.Daemon, args ...string) []byte {
-	t.Helper()
-	cmd := exec.Command(filepath.Join(programs.Dir, "digestctl"), append([]string{"--bus", d.Bus.Address}, args...)...)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("digestctl %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return out
+	m.Start()
+	m.Must("rollback", "grant", "tools-1-1.noarch", "--reason", "because "+strings.ReplaceAll(evil, "\u202e", "")+" "+long)
+	m.Must("floor", "set", "tools.noarch", "1-1", "--reason", "<b>bold</b>")
+	m.Must("own", "add", "local", m.Write("/usr/bin/ours", "ours"), "--reason", "our own")
+	m.Must("deny", m.Path("/usr/bin/tool-07"), "--reason", "found by <i>chance</i>", "--ticket", "CVE-2026-1")
+	m.Write("/usr/bin/tool-03", "altered")
+	m.Exits(3, "--quiet", "verify", "--all")
+	return m
 }
 
 func TestPage(t *testing.T) {
-	d := machine(t)
-	file := filepath.Join(d.Dir, "report.html")
-	conf := filepath.Join(d.Dir, "digestd.conf")
-	digestctl(t, d, "report", "--html", file, "--config", conf)
+	m := newMachine(t)
+	file := filepath.Join(m.Dir, "report.html")
+	m.Must("report", "--html", file, "--config", m.ConfigFile())
 	page, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -160,8 +109,7 @@ var known = strings.Fields("html head meta title style body header main footer s
 // The page and what programs get are of the same facts; a page that cannot be
 // written leaves the one that is there.
 func TestSameFactsForPrograms(t *testing.T) {
-	d := machine(t)
-	conf := filepath.Join(d.Dir, "digestd.conf")
+	m := newMachine(t)
 	var doc struct {
 		Coverage struct {
 			Executables, Named int
@@ -174,8 +122,8 @@ func TestSameFactsForPrograms(t *testing.T) {
 		Decisions []struct{ Kind string }
 		Next      []struct{ Severity, Text string }
 	}
-	if err := json.Unmarshal(digestctl(t, d, "report", "--json", "--config", conf), &doc); err != nil {
-		t.Fatal(err)
+	if code := m.JSON(&doc, "report", "--config", m.ConfigFile()); code != 0 {
+		t.Fatalf("exit code %d", code)
 	}
 	if doc.Coverage.Executables != 46 || doc.Coverage.Named != 40 || len(doc.Coverage.Unnamed) != 6 || len(doc.Decisions) < 2 {
 		t.Errorf("%+v", doc)
@@ -191,15 +139,14 @@ func TestSameFactsForPrograms(t *testing.T) {
 		t.Error("a name that is not UTF-8 is lost")
 	}
 
-	file := filepath.Join(d.Dir, "report.html")
+	file := filepath.Join(m.Dir, "report.html")
 	if err := os.Mkdir(file, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(filepath.Join(programs.Dir, "digestctl"), "--bus", d.Bus.Address, "report", "--html", file, "--config", conf)
-	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "is no regular file") {
+	if out, err := m.Digestctl("report", "--html", file, "--config", m.ConfigFile()).CombinedOutput(); err == nil || !strings.Contains(string(out), "is no regular file") {
 		t.Errorf("%v: %s", err, out)
 	}
-	if left, _ := filepath.Glob(filepath.Join(d.Dir, ".digestctl-report-*")); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(m.Dir, ".digestctl-report-*")); len(left) > 0 {
 		t.Errorf("%q are left", left)
 	}
 }

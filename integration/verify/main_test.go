@@ -6,15 +6,11 @@
 package verify_test
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/integration/pkgtest"
@@ -28,31 +24,17 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "cannot set the tests up:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func run(m *testing.M) (code int, err error) {
-	dir, err := os.MkdirTemp("", "digestd-verify-")
-	if err != nil {
-		return 1, err
-	}
-	defer os.RemoveAll(dir)
-	if programs, err = pkgtest.BuildPrograms(dir); err != nil {
-		return 1, err
-	}
-	if vendor, err = pkgtest.NewGPG(dir, "Vendor", "rsa3072"); err != nil {
-		return 1, err
-	}
-	defer vendor.Close()
-	if packages, err = build(dir); err != nil {
-		return 1, err
-	}
-	return m.Run(), nil
+	pkgtest.Main(m, func(s *pkgtest.Setup) (err error) {
+		if programs, err = pkgtest.BuildPrograms(s.Dir); err != nil {
+			return err
+		}
+		if vendor, err = pkgtest.NewGPG(s.Dir, "Vendor", "rsa3072"); err != nil {
+			return err
+		}
+		s.Cleanup(func() { vendor.Close() })
+		packages, err = build(s.Dir)
+		return err
+	})
 }
 
 // spec makes a package with a file of each role, one with what is plain, and one
@@ -120,52 +102,20 @@ func build(dir string) (string, error) {
 }
 
 // machine is a root with packages and a daemon.
-type machine struct {
-	*testing.T
-	root   *pkgtest.Root
-	daemon *pkgtest.Daemon
-}
+type machine struct{ *pkgtest.Machine }
 
 func newMachine(t *testing.T, config ...string) *machine {
 	t.Helper()
-	root, err := pkgtest.NewRoot(filepath.Join(t.TempDir(), "root"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &machine{t, root, pkgtest.NewDaemon(t, programs, root, t.TempDir())}
-	m.daemon.Config = config
-	root.Macros = programs.PluginMacros(m.daemon.Socket())
-	m.rpm("--import", vendor.Armor)
-	m.daemon.Start()
+	m := &machine{pkgtest.NewMachine(t, programs, t.TempDir(), config...)}
+	m.Made = packages
+	m.RPM("--import", vendor.Armor)
+	m.Start()
 	return m
-}
-
-func (m *machine) rpm(args ...string) {
-	m.Helper()
-	for i, a := range args {
-		if filepath.Ext(a) == ".rpm" {
-			args[i] = filepath.Join(packages, a)
-		}
-	}
-	if err := m.root.Run(args...); err != nil {
-		m.Fatal(err)
-	}
-}
-
-func (m *machine) path(name string) string { return filepath.Join(m.root.Dir, name) }
-
-func (m *machine) ok(err error) {
-	m.Helper()
-	if err != nil {
-		m.Fatal(err)
-	}
 }
 
 func (m *machine) write(name, content string, mode os.FileMode) {
 	m.Helper()
-	m.ok(os.MkdirAll(filepath.Dir(m.path(name)), 0o755))
-	m.ok(os.WriteFile(m.path(name), []byte(content), mode))
-	m.ok(os.Chmod(m.path(name), mode))
+	m.OK(os.Chmod(m.Write(name, content), mode))
 }
 
 // report is what verify and fix print for programs.
@@ -179,17 +129,8 @@ type report struct {
 // ctl runs digestctl and wants an exit code.
 func (m *machine) ctl(code int, args ...string) (r report) {
 	m.Helper()
-	cmd := exec.Command(filepath.Join(programs.Dir, "digestctl"), append([]string{"--bus", m.daemon.Bus.Address, "--json"}, args...)...)
-	out, err := cmd.Output()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		m.Fatal(err)
-	}
-	if got := cmd.ProcessState.ExitCode(); got != code {
-		m.Errorf("digestctl %v ended with %d, want %d\n%s", args, got, code, out)
-	}
-	if err := json.Unmarshal(out, &r); err != nil {
-		m.Fatalf("digestctl %v printed no JSON: %v\n%s", args, err, out)
+	if got := m.JSON(&r, args...); got != code {
+		m.Errorf("digestctl %v ended with %d, want %d: %+v", args, got, code, r)
 	}
 	return r
 }
@@ -215,15 +156,5 @@ func (m *machine) want(r report, want ...string) {
 	slices.Sort(got)
 	if diff := cmp.Diff(slices.Sorted(slices.Values(want)), got); diff != "" && len(want)+len(got) > 0 {
 		m.Errorf("findings (-want +got):\n%s", diff)
-	}
-}
-
-// await waits until something is so.
-func (m *machine) await(what string, so func() bool) {
-	m.Helper()
-	for deadline := time.Now().Add(pkgtest.Patience); !so(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			m.Fatalf("waited in vain: %s", what)
-		}
 	}
 }

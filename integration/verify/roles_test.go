@@ -15,15 +15,9 @@ import (
 func (m *machine) buildSigned(spec string) []string {
 	m.Helper()
 	files, err := pkgtest.BuildSpec(m.TempDir(), spec)
-	m.ok(err)
-	m.ok(vendor.Sign(files...))
+	m.OK(err)
+	m.OK(vendor.Sign(files...))
 	return files
-}
-
-// install runs rpm on packages by their paths.
-func (m *machine) install(args ...string) {
-	m.Helper()
-	m.ok(m.root.Run(args...))
 }
 
 const remadeSpec = `
@@ -49,7 +43,7 @@ for f in archive cache size-only; do echo template >%{buildroot}/usr/lib/made/$f
 // may differ of may not.
 func TestPackageLetsChange(t *testing.T) {
 	m := newMachine(t)
-	m.install(append([]string{"-i"}, m.buildSigned(remadeSpec)...)...)
+	m.RPM(append([]string{"-i"}, m.buildSigned(remadeSpec)...)...)
 	for _, f := range []string{"archive", "cache", "size-only"} {
 		m.write("/usr/lib/made/"+f, "made by a scriptlet", 0o644)
 	}
@@ -58,7 +52,7 @@ func TestPackageLetsChange(t *testing.T) {
 		"changed /usr/lib/made/size-only "+made)
 	m.write("/usr/lib/made/size-only", "template\n", 0o644)
 	m.want(m.ctl(0, "verify", "--all"), "notice: changed /usr/lib/made/archive "+made, "notice: changed /usr/lib/made/cache "+made)
-	m.ok(os.Remove(m.path("/usr/lib/made/cache")))
+	m.OK(os.Remove(m.Path("/usr/lib/made/cache")))
 	m.want(m.ctl(3, "verify", "--all"), "notice: changed /usr/lib/made/archive "+made, "missing /usr/lib/made/cache "+made)
 }
 
@@ -86,24 +80,24 @@ for f in opt/moved/bin/tool opt/moved/etc/tool.conf usr/lib/moved/data; do echo 
 // that they have, and their labels follow the list.
 func TestRelocatedPackage(t *testing.T) {
 	m := newMachine(t)
-	m.install("-i", "--prefix", "/srv/elsewhere", m.buildSigned(movedSpec)[0])
+	m.RPM("-i", "--prefix", "/srv/elsewhere", m.buildSigned(movedSpec)[0])
 	const moved, tool = "moved-1-1.noarch", "/srv/elsewhere/bin/tool"
 	m.want(m.ctl(0, "verify", "--all"))
 	m.ctl(0, "sync")
 	m.want(m.ctl(0, "verify", "--package", "moved"))
-	if got := m.label(tool); got != "tlv-moved-0:1-1.noarch" {
+	if got := m.Label(tool); got != "tlv-moved-0:1-1.noarch" {
 		t.Errorf("label is %q", got)
 	}
 	m.write("/srv/elsewhere/etc/tool.conf", "configured", 0o644)
 	m.write(tool, "spoiled", 0o755)
-	m.want(m.ctl(3, "verify", m.path("/srv")), "changed "+tool+" "+moved, "notice: changed /srv/elsewhere/etc/tool.conf "+moved)
-	m.ok(os.Remove(m.path(tool)))
+	m.want(m.ctl(3, "verify", m.Path("/srv")), "changed "+tool+" "+moved, "notice: changed /srv/elsewhere/etc/tool.conf "+moved)
+	m.OK(os.Remove(m.Path(tool)))
 	m.want(m.ctl(3, "verify", "--all"), "missing "+tool+" "+moved, "notice: changed /srv/elsewhere/etc/tool.conf "+moved)
 
 	// What takes its place is bound by what the list is called, there.
 	m.write(tool, "opt/moved/bin/tool\n", 0o755)
 	m.want(m.ctl(0, "fix", "--package", "moved", "--unlabelled"), "fixed: label "+tool+" "+moved, "notice: changed /srv/elsewhere/etc/tool.conf "+moved)
-	if got := m.label(tool); got != "tlv-moved-0:1-1.noarch" {
+	if got := m.Label(tool); got != "tlv-moved-0:1-1.noarch" {
 		t.Errorf("label is %q", got)
 	}
 }
@@ -128,19 +122,19 @@ echo linked >%{buildroot}/linked/bin/linked
 // An absolute link in an image leads to a place inside of the image.
 func TestAbsoluteLinkInRoot(t *testing.T) {
 	m := newMachine(t)
-	m.ok(os.MkdirAll(m.path("/usr/real/bin"), 0o755))
-	m.ok(os.Symlink("/usr/real", m.path("/linked")))
-	m.install("-i", m.buildSigned(linkedSpec)[0])
+	m.OK(os.MkdirAll(m.Path("/usr/real/bin"), 0o755))
+	m.OK(os.Symlink("/usr/real", m.Path("/linked")))
+	m.RPM("-i", m.buildSigned(linkedSpec)[0])
 	const linked, real = "linked-1-1.noarch", "/usr/real/bin/linked"
-	if got := m.label(real); got != "tlv-linked-0:1-1.noarch" {
+	if got := m.Label(real); got != "tlv-linked-0:1-1.noarch" {
 		t.Errorf("label is %q", got)
 	}
 	m.want(m.ctl(0, "verify", "--all"))
-	m.ok(unix.Removexattr(m.path(real), label))
+	m.OK(unix.Removexattr(m.Path(real), pkgtest.LabelName))
 	m.want(m.ctl(0, "fix", "--package", "linked", "--unlabelled"), "fixed: label /linked/bin/linked "+linked)
 	m.write(real, "spoiled", 0o755)
-	m.want(m.ctl(3, "verify", m.path("/linked")), "changed /linked/bin/linked "+linked)
-	m.want(m.ctl(3, "verify", m.path("/usr/real")), "changed /linked/bin/linked "+linked)
+	m.want(m.ctl(3, "verify", m.Path("/linked")), "changed /linked/bin/linked "+linked)
+	m.want(m.ctl(3, "verify", m.Path("/usr/real")), "changed /linked/bin/linked "+linked)
 }
 
 func sharedSpec(version string) string {
@@ -170,8 +164,8 @@ chmod 755 usr/share/net/run usr/bin/net usr/share/left/run
 // system, and what was left out. Only an executable that somebody put there is.
 func TestNotInstalledByRPM(t *testing.T) {
 	m := newMachine(t)
-	m.install("-i", m.buildSigned(sharedSpec("1"))[0])
-	m.install("-U", "--define", "_netsharedpath /usr/share/net", "--excludepath", "/usr/share/left", m.buildSigned(sharedSpec("2"))[0])
+	m.RPM("-i", m.buildSigned(sharedSpec("1"))[0])
+	m.RPM("-U", "--define", "_netsharedpath /usr/share/net", "--excludepath", "/usr/share/left", m.buildSigned(sharedSpec("2"))[0])
 	const net = "net-2-1.noarch"
 	shared := []string{"notice: changed /usr/share/net/data " + net, "notice: changed /usr/share/net/run " + net}
 	r := m.ctl(0, "verify", "--all")

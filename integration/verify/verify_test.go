@@ -3,7 +3,6 @@
 package verify_test
 
 import (
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,33 +18,13 @@ import (
 const (
 	tool  = "tool-1-1.noarch"
 	plain = "tool-plain-1-1.noarch"
-	label = "security.digest_list"
 )
-
-func (m *machine) label(name string) string {
-	m.Helper()
-	buf := make([]byte, 256)
-	n, err := unix.Getxattr(m.path(name), label, buf)
-	if err == unix.ENODATA {
-		return ""
-	}
-	m.ok(err)
-	return string(buf[:n])
-}
-
-// status is what digestctl status says.
-func (m *machine) status() (s api.Status) {
-	m.Helper()
-	out, _ := exec.Command(filepath.Join(programs.Dir, "digestctl"), "--bus", m.daemon.Bus.Address, "--json", "status").Output()
-	m.ok(json.Unmarshal(out, &s))
-	return s
-}
 
 func TestVerifyAndFix(t *testing.T) {
 	m := newMachine(t)
-	m.rpm("-i", "--excludedocs", "tool-1-1.noarch.rpm", "tool-plain-1-1.noarch.rpm")
-	m.ok(os.RemoveAll(m.path("/var/log/tool.log")))
-	m.ok(os.Remove(m.path("/usr/lib/tool/optional")))
+	m.RPM("-i", "--excludedocs", "tool-1-1.noarch.rpm", "tool-plain-1-1.noarch.rpm")
+	m.OK(os.RemoveAll(m.Path("/var/log/tool.log")))
+	m.OK(os.Remove(m.Path("/usr/lib/tool/optional")))
 
 	// A ghost, documentation that was not wanted, and what may be missing.
 	r := m.ctl(0, "verify", "--all")
@@ -59,10 +38,10 @@ func TestVerifyAndFix(t *testing.T) {
 	m.write("/usr/share/doc/tool/README", "other text", 0o644)
 	m.write("/etc/tool-one.conf", "configured", 0o644)
 	m.write("/var/log/tool.log", "#!/bin/sh\n", 0o755)
-	m.ok(os.Remove(m.path("/etc/tool-two.conf")))
-	m.ok(os.Remove(m.path("/usr/lib/tool/data")))
-	m.ok(unix.Setxattr(m.path("/usr/bin/tool"), label, []byte("tlv-tool-plain-0:1-1.noarch"), 0))
-	m.rpm("-i", "tool-unsigned-1-1.noarch.rpm")
+	m.OK(os.Remove(m.Path("/etc/tool-two.conf")))
+	m.OK(os.Remove(m.Path("/usr/lib/tool/data")))
+	m.OK(unix.Setxattr(m.Path("/usr/bin/tool"), pkgtest.LabelName, []byte("tlv-tool-plain-0:1-1.noarch"), 0))
+	m.RPM("-i", "tool-unsigned-1-1.noarch.rpm")
 	rest := []string{
 		"changed /usr/bin/plain " + plain,
 		"unvouched /usr/bin/dropped ",
@@ -78,7 +57,7 @@ func TestVerifyAndFix(t *testing.T) {
 	m.want(r, append(rest, "label /usr/bin/tool "+tool, "label /usr/bin/twin "+tool)...)
 	m.want(m.ctl(3, "verify", "--findings"), append(rest, "label /usr/bin/tool "+tool, "label /usr/bin/twin "+tool)...)
 
-	st := m.status()
+	st := m.Status()
 	if st.Verified.Errors != 7 || st.Verified.Notices != 3 || st.Verified.Counts != r.Verification.Counts {
 		t.Errorf("the status has %+v", st.Verified)
 	}
@@ -96,14 +75,14 @@ func TestVerifyAndFix(t *testing.T) {
 
 	// Only some of it.
 	m.want(m.ctl(3, "verify", "--package", "tool-plain"), rest[0])
-	m.want(m.ctl(3, "verify", m.path("/usr/lib"), m.path("/var")), rest[4], rest[6])
-	m.want(m.ctl(0, "verify", m.path("/etc")), rest[3], rest[5])
-	m.ctl(4, "verify", m.path("/no/such"))
+	m.want(m.ctl(3, "verify", m.Path("/usr/lib"), m.Path("/var")), rest[4], rest[6])
+	m.want(m.ctl(0, "verify", m.Path("/etc")), rest[3], rest[5])
+	m.ctl(4, "verify", m.Path("/no/such"))
 	m.ctl(3, "verify", "--package", "nothing-like-it")
 
 	// Lists come back, labels become right; content is left alone.
-	list := filepath.Join(m.daemon.Lists(), "tlv-tool-plain-0:1-1.noarch")
-	m.ok(os.Remove(list))
+	list := filepath.Join(m.Lists(), "tlv-tool-plain-0:1-1.noarch")
+	m.OK(os.Remove(list))
 	r = m.ctl(3, "fix", "--all")
 	if r.Verification.Fixed != 1 && r.Verification.Fixed != 2 { // of two names that are one file
 		t.Errorf("fixed %d", r.Verification.Fixed)
@@ -114,29 +93,29 @@ func TestVerifyAndFix(t *testing.T) {
 	if log := m.ctl(0, "log", "--kind", "fixed").Events; len(log) != r.Verification.Fixed {
 		t.Errorf("the log has %+v", log)
 	}
-	if got := m.label("/usr/bin/tool"); got != "tlv-tool-0:1-1.noarch" {
+	if got := m.Label("/usr/bin/tool"); got != "tlv-tool-0:1-1.noarch" {
 		t.Errorf("label is %q", got)
 	}
-	if data, err := os.ReadFile(m.path("/usr/bin/plain")); err != nil || string(data) != "spoiled" {
+	if data, err := os.ReadFile(m.Path("/usr/bin/plain")); err != nil || string(data) != "spoiled" {
 		t.Errorf("the content is %q, %v", data, err)
 	}
 	m.want(m.ctl(3, "verify", "--all"), rest...)
 
 	// As it says: reinstalled and removed, all is well.
-	m.ok(os.Remove(m.path("/usr/bin/dropped")))
-	m.ok(os.Remove(m.path("/var/log/tool.log")))
-	m.rpm("-e", "tool-unsigned")
-	m.rpm("-U", "--force", "tool-1-1.noarch.rpm", "tool-plain-1-1.noarch.rpm")
+	m.OK(os.Remove(m.Path("/usr/bin/dropped")))
+	m.OK(os.Remove(m.Path("/var/log/tool.log")))
+	m.RPM("-e", "tool-unsigned")
+	m.RPM("-U", "--force", "tool-1-1.noarch.rpm", "tool-plain-1-1.noarch.rpm")
 	m.want(m.ctl(0, "verify", "--all"), rest[3])
-	if st := m.status(); st.Verified.Errors != 0 || len(st.Problems) != 0 {
+	if st := m.Status(); st.Verified.Errors != 0 || len(st.Problems) != 0 {
 		t.Errorf("the status has %+v, %+v", st.Verified, st.Problems)
 	}
 
 	// Files that were there before digestd have no label.
-	m.ok(unix.Removexattr(m.path("/usr/bin/plain"), label))
+	m.OK(unix.Removexattr(m.Path("/usr/bin/plain"), pkgtest.LabelName))
 	m.want(m.ctl(0, "fix", "--package", "tool-plain"))
 	m.want(m.ctl(0, "fix", "--package", "tool-plain", "--unlabelled"), "fixed: label /usr/bin/plain "+plain)
-	if got := m.label("/usr/bin/plain"); got != "tlv-tool-plain-0:1-1.noarch" {
+	if got := m.Label("/usr/bin/plain"); got != "tlv-tool-plain-0:1-1.noarch" {
 		t.Errorf("label is %q", got)
 	}
 }
@@ -144,7 +123,7 @@ func TestVerifyAndFix(t *testing.T) {
 // Lists in rpm's own format say the same.
 func TestFormatRPM(t *testing.T) {
 	m := newMachine(t, `format = "rpm"`)
-	m.rpm("-i", "tool-1-1.noarch.rpm", "tool-plain-1-1.noarch.rpm")
+	m.RPM("-i", "tool-1-1.noarch.rpm", "tool-plain-1-1.noarch.rpm")
 	m.want(m.ctl(0, "verify", "--all"))
 	m.write("/usr/bin/plain", "spoiled", 0o755)
 	m.write("/etc/tool-one.conf", "configured", 0o644)
@@ -156,9 +135,7 @@ func TestOwnList(t *testing.T) {
 	m := newMachine(t)
 	m.write("/opt/site/run", "#!/bin/sh\n", 0o755)
 	m.want(m.ctl(3, "verify", "--all"), "unvouched /opt/site/run ")
-	if out, err := exec.Command(filepath.Join(programs.Dir, "digestctl"), "--bus", m.daemon.Bus.Address, "own", "add", "site", m.path("/opt/site")).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	m.Must("own", "add", "site", m.Path("/opt/site"))
 	m.want(m.ctl(0, "verify", "--all"))
 	m.write("/opt/site/run", "spoiled", 0o755)
 	m.want(m.ctl(3, "verify", "--package", "own:site"), "changed /opt/site/run own:site-1-1.noarch")
@@ -167,22 +144,22 @@ func TestOwnList(t *testing.T) {
 // Whatever ends a verification, it goes on where it was and tells all.
 func TestResume(t *testing.T) {
 	m := newMachine(t)
-	m.rpm("-i", "tool-1-1.noarch.rpm", "tool-plain-1-1.noarch.rpm")
+	m.RPM("-i", "tool-1-1.noarch.rpm", "tool-plain-1-1.noarch.rpm")
 	m.write("/usr/bin/plain", "spoiled", 0o755)
 	m.write("/opt/dropped", "of nobody", 0o755)
 	// So large that a verification is still at it when it is ended, and no more
 	// than holes.
-	huge := m.path("/zz/huge")
+	huge := m.Path("/zz/huge")
 	m.write("/zz/huge", "", 0o755)
-	m.ok(os.Truncate(huge, 15<<30))
+	m.OK(os.Truncate(huge, 15<<30))
 
 	ended := func(end func(ctl *exec.Cmd), options ...string) {
 		t.Helper()
-		os.Remove(filepath.Join(m.daemon.State(), "verify.json"))
-		cmd := exec.Command(filepath.Join(programs.Dir, "digestctl"), append([]string{"--bus", m.daemon.Bus.Address, "verify", "--all"}, options...)...)
-		m.ok(cmd.Start())
-		m.await("the verification is at the huge file", func() bool {
-			data, err := os.ReadFile(filepath.Join(m.daemon.State(), "verify.json"))
+		os.Remove(filepath.Join(m.State(), "verify.json"))
+		cmd := m.Digestctl(append([]string{"verify", "--all"}, options...)...)
+		m.OK(cmd.Start())
+		m.Until("the verification is at the huge file", func() bool {
+			data, err := os.ReadFile(filepath.Join(m.State(), "verify.json"))
 			return err == nil && strings.Contains(string(data), `"state":"running"`) && strings.Contains(string(data), `"tree":true`)
 		})
 		worker := m.worker()
@@ -190,15 +167,15 @@ func TestResume(t *testing.T) {
 		if cmd.Wait() == nil {
 			t.Error("digestctl ended well")
 		}
-		m.await("the process that verified has gone", func() bool { return unix.Kill(worker, 0) == unix.ESRCH })
+		m.Until("the process that verified has gone", func() bool { return unix.Kill(worker, 0) == unix.ESRCH })
 	}
 	want := []string{"changed /usr/bin/plain " + plain, "unvouched /opt/dropped ", "unvouched /zz/huge "}
 
-	ended(func(ctl *exec.Cmd) { m.daemon.Kill() })
-	m.ok(os.Truncate(huge, 100))
+	ended(func(ctl *exec.Cmd) { m.Kill() })
+	m.OK(os.Truncate(huge, 100))
 	// What was done is not done again, so this is not found.
 	m.write("/usr/bin/tool", "spoiled later", 0o755)
-	m.daemon.Start()
+	m.Start()
 	r := m.ctl(3, "verify", "--all", "--resume")
 	m.want(r, want...)
 	if v := r.Verification; v.Errors != 3 || v.Packages != 2 || v.Files != 10 {
@@ -207,29 +184,28 @@ func TestResume(t *testing.T) {
 	// There is nothing to resume: all is looked at.
 	m.want(m.ctl(3, "verify", "--all", "--resume"), append(want, "changed /usr/bin/tool "+tool, "changed /usr/bin/twin "+tool)...)
 
-	m.ok(os.Truncate(huge, 15<<30))
+	m.OK(os.Truncate(huge, 15<<30))
 	ended(func(ctl *exec.Cmd) {
 		m.givesWay(m.worker())
 		ctl.Process.Signal(os.Interrupt)
 	}, "--idle")
-	m.await("the verification has ended", func() bool {
+	m.Until("the verification has ended", func() bool {
 		return m.verification().State != api.VerifyRunning
 	})
-	m.ok(os.Truncate(huge, 100))
+	m.OK(os.Truncate(huge, 100))
 	if v := m.ctl(3, "verify", "--findings").Verification; v.State != api.VerifyInterrupted {
 		t.Errorf("the state is %s", v.State)
 	}
 	// Another scope is another verification.
-	m.want(m.ctl(3, "verify", m.path("/opt"), "--resume"), want[1])
+	m.want(m.ctl(3, "verify", m.Path("/opt"), "--resume"), want[1])
 	m.want(m.ctl(3, "verify", "--all", "--idle"), append(want, "changed /usr/bin/tool "+tool, "changed /usr/bin/twin "+tool)...)
 }
 
 // verification is the one on record.
 func (m *machine) verification() (v api.Verification) {
 	m.Helper()
-	out, _ := exec.Command(filepath.Join(programs.Dir, "digestctl"), "--bus", m.daemon.Bus.Address, "--json", "verify", "--findings").Output()
 	var r report
-	m.ok(json.Unmarshal(out, &r))
+	m.JSON(&r, "verify", "--findings")
 	return r.Verification
 }
 
@@ -237,7 +213,7 @@ func (m *machine) verification() (v api.Verification) {
 func (m *machine) givesWay(pid int) {
 	m.Helper()
 	threads, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/stat")
-	m.ok(err)
+	m.OK(err)
 	if len(threads) == 0 {
 		m.Error("the process has no threads")
 	}
@@ -258,15 +234,15 @@ func (m *machine) givesWay(pid int) {
 func (m *machine) worker() int {
 	m.Helper()
 	names, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	m.ok(err)
+	m.OK(err)
 	for _, name := range names {
 		data, _ := os.ReadFile(name)
 		stat, _ := os.ReadFile(filepath.Join(filepath.Dir(name), "stat"))
 		_, rest, _ := strings.Cut(string(stat), ") ")
 		fields := strings.Fields(rest)
-		if strings.HasSuffix(string(data), "\x00verify-worker\x00") && len(fields) > 1 && fields[1] == strconv.Itoa(m.daemon.PID()) {
+		if strings.HasSuffix(string(data), "\x00verify-worker\x00") && len(fields) > 1 && fields[1] == strconv.Itoa(m.PID()) {
 			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
-			m.ok(err)
+			m.OK(err)
 			return pid
 		}
 	}
@@ -277,26 +253,24 @@ func (m *machine) worker() int {
 func TestHostileTree(t *testing.T) {
 	m := newMachine(t)
 	key, err := pkgtest.NewKey("Odd", 2048)
-	m.ok(err)
-	m.ok(m.root.Import(key))
-	odd := pkgtest.Package{Name: "odd", Version: "1", Release: "1", Arch: "noarch", Key: key,
-		Files: map[string]string{"/usr/lib/new\nline": "a", "/usr/lib/latin-\xe9": "b", "/usr/lib/plain": "c"}}
-	file, err := odd.Build(t.TempDir())
-	m.ok(err)
-	m.ok(m.root.Run("-i", file))
+	m.OK(err)
+	m.Trust(key)
+	m.Made = t.TempDir()
+	m.RPM("-i", m.Build(pkgtest.Package{Name: "odd", Version: "1", Key: key,
+		Files: map[string]string{"/usr/lib/new\nline": "a", "/usr/lib/latin-\xe9": "b", "/usr/lib/plain": "c"}}))
 	m.want(m.ctl(0, "verify", "--all"))
 
 	m.write("/usr/lib/new\nline", "changed", 0o755)
 	m.write("/usr/lib/latin-\xe9", "changed", 0o755)
-	m.ok(unix.Mkfifo(m.path("/usr/lib/fifo"), 0o755))
-	m.ok(os.Remove(m.path("/usr/lib/plain")))
-	m.ok(os.Symlink("plain", m.path("/usr/lib/plain")))
+	m.OK(unix.Mkfifo(m.Path("/usr/lib/fifo"), 0o755))
+	m.OK(os.Remove(m.Path("/usr/lib/plain")))
+	m.OK(os.Symlink("plain", m.Path("/usr/lib/plain")))
 	m.write("/usr/lib/holes.so", "", 0o644)
-	m.ok(os.Truncate(m.path("/usr/lib/holes.so"), 1<<42))
+	m.OK(os.Truncate(m.Path("/usr/lib/holes.so"), 1<<42))
 	const pkg = "odd-1-1.noarch"
 	r := m.ctl(3, "verify", "--all")
 	m.want(r, "changed /usr/lib/new\nline "+pkg, "changed /usr/lib/latin-\uFFFD "+pkg, "changed /usr/lib/plain "+pkg, "unreadable /usr/lib/holes.so ")
-	m.want(m.ctl(3, "verify", m.path("/usr/lib/fifo")), "unreadable /usr/lib/fifo ")
-	m.want(m.ctl(3, "verify", m.path("/usr/lib/plain")), "changed /usr/lib/plain "+pkg, "unreadable /usr/lib/plain ")
-	m.want(m.ctl(3, "verify", m.path("/usr/lib/latin-\xe9")), "changed /usr/lib/latin-\uFFFD "+pkg)
+	m.want(m.ctl(3, "verify", m.Path("/usr/lib/fifo")), "unreadable /usr/lib/fifo ")
+	m.want(m.ctl(3, "verify", m.Path("/usr/lib/plain")), "changed /usr/lib/plain "+pkg, "unreadable /usr/lib/plain ")
+	m.want(m.ctl(3, "verify", m.Path("/usr/lib/latin-\xe9")), "changed /usr/lib/latin-\uFFFD "+pkg)
 }

@@ -76,7 +76,7 @@ test:
 	@.ci/stage lint $(MAKE) lint
 	@.ci/stage build $(MAKE) build
 	@.ci/stage unit env CGO_ENABLED=1 DIGESTD_TEST_ALL=1 $(GO) test -race $(units)
-	@.ci/stage sim $(GO) test ./daemon -run TestHistories -sim.seeds 600
+	@.ci/stage sim $(GO) test ./daemon -run TestHistories -sim.time 60s -sim.disk 150
 	@.ci/stage integration env DIGESTD_TEST_ALL=1 $(GO) test -count=1 -timeout 20m ./integration/...
 	@.ci/stage fuzz $(MAKE) fuzz FUZZTIME=10000x
 
@@ -88,7 +88,7 @@ cover:
 	@$(GO) test -cover $(units) | sed -nE 's|^(ok)?[[:space:]]+$(module)/([^[:space:]]+).*coverage: ([0-9.]+)% of.*|\3% \2|p; /^(---|FAIL)/p' | sort -n
 
 sim:
-	$(GO) test ./daemon -run TestHistories -v -timeout 0 -sim.first $(FIRST) -sim.seeds $(SEEDS)
+	$(GO) test ./daemon -run 'TestHistories$$' -v -timeout 0 -sim.first $(FIRST) -sim.seeds $(SEEDS)
 
 sim-mutants:
 	$(GO) test ./integration/mutants -v -timeout 0 -mutants.all

@@ -415,7 +415,7 @@ func TestOwnListThatCannotBePublished(t *testing.T) {
 	if err == nil {
 		t.Fatal("published into a directory that is gone")
 	}
-	events, _, err := d.index.Events(0, 10)
+	events, _, err := d.index.(*store.Index).Events(0, 10)
 	if err != nil || len(events) != 2 || events[0].Kind != "withdrawn" || events[1].Kind != "published" {
 		t.Errorf("the log has %+v, %v", events, err)
 	}

@@ -40,14 +40,17 @@ type Daemon struct {
 	log    *slog.Logger
 	now    func() time.Time
 	root   *kernel.Root
-	dir    *store.Dir
-	index  *store.Index
+	dir    listDirectory
+	index  index
 	maker  atomic.Pointer[maker]
 	owner  *owner
 	notify Notifier
 	leave  func(Left) error
 
-	keyrings *kernel.Keyrings
+	database   func() (packageDatabase, error) // [rpmdb.ErrNoDatabase] where there is none
+	identities identities
+	keyrings   keyrings
+	features   func() kernel.Features // of the kernel
 
 	published    *atomic.Pointer[snapshot]
 	sessions     sync.WaitGroup
@@ -99,60 +102,73 @@ type Notifier func(state ...string)
 // rebuilds the index, and makes the machine's signing key if there is none. It
 // serves nothing yet.
 func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err error) {
-	d := &Daemon{
-		config: c, log: log, now: time.Now, notify: notify, keyrings: kernel.NewKeyrings(), memory: newMemory(),
-		sync: make(chan string, 1), unsigned: make(chan struct{}, 1), ended: make(chan struct{}, 1), rested: make(chan struct{}, 1),
-		timed: make(chan struct{}, 1), listsChanged: make(chan struct{}, 1), denying: make(chan struct{}, 1), chores: make(chan struct{}, 1), labelsWanted: make(chan struct{}, 1),
-		resync: backoff{first: firstSyncRetry, last: lastSyncRetry},
-	}
+	d := newDaemon(c, log, notify)
 	defer func() {
 		if err != nil {
 			d.Close()
 		}
 	}()
-	mode, err := policy.ParseMode(c.Mode)
-	if err != nil {
-		return nil, err
-	}
-	unsigned, err := policy.ParseUnsigned(c.Unsigned)
-	if err != nil {
-		return nil, err
-	}
 	// The index comes last: only it tells, and only once, that it was lost.
 	if d.root, err = kernel.OpenRoot(c.Root); err != nil {
 		return nil, err
 	}
 	d.looks = look.NewPool(c.Root)
-	if d.dir, err = store.OpenDir(c.Lists); err != nil {
+	dir, err := store.OpenDir(c.Lists)
+	if err != nil {
 		return nil, err
 	}
-	var recovery store.Recovery
-	if d.index, recovery, err = store.Open(c.State); err != nil {
+	d.dir = diskDirectory{dir}
+	index, recovery, err := store.Open(c.State)
+	if err != nil {
 		return nil, err
 	}
-	if _, err := d.dir.Sweep(); err != nil {
+	d.index = index
+	if _, err := dir.Sweep(); err != nil {
 		log.Warn("staging directory not emptied", "error", err)
 	}
-	id, created, err := loadIdentity(context.Background(), c.State, c.SigningKey, d.now())
-	if err != nil {
+	if err = d.begin(recovery); err != nil {
 		return nil, err
 	}
-	if created {
-		log.Info("signing key created", "certificate", id.path, "in", id.key.String())
+	return d, nil
+}
+
+// newDaemon returns a daemon that has nothing yet to work on. Its machine is this one.
+func newDaemon(c config.Config, log *slog.Logger, notify Notifier) *Daemon {
+	d := &Daemon{
+		config: c, log: log, now: time.Now, notify: notify, keyrings: kernel.NewKeyrings(), memory: newMemory(),
+		features: func() kernel.Features { return kernel.Detect("/") }, identities: identityFiles{c.State, c.SigningKey},
+		sync: make(chan string, 1), unsigned: make(chan struct{}, 1), ended: make(chan struct{}, 1), rested: make(chan struct{}, 1),
+		timed: make(chan struct{}, 1), listsChanged: make(chan struct{}, 1), denying: make(chan struct{}, 1), chores: make(chan struct{}, 1), labelsWanted: make(chan struct{}, 1),
+		resync: backoff{first: firstSyncRetry, last: lastSyncRetry},
 	}
-	old, err := oldCertificates(c.State)
+	d.database = d.openDatabase
+	return d
+}
+
+// begin fills the daemon from its index and directory, which it has now.
+func (d *Daemon) begin(recovery store.Recovery) error {
+	c := d.config
+	mode, err := policy.ParseMode(c.Mode)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	unsigned, err := policy.ParseUnsigned(c.Unsigned)
+	if err != nil {
+		return err
+	}
+	id, old, err := d.identities.load(context.Background(), d.log, d.now())
+	if err != nil {
+		return err
 	}
 	d.maker.Store(&maker{order: newOrder(nil, c.MultiVersion), format: c.Format, sign: c.Sign, mode: mode, unsigned: unsigned, identity: id})
-	s := newState(c, mode, unsigned, d.index, d.dir, kernel.UnitOf, log, d.now)
+	s := newState(c, mode, unsigned, d.index, d.dir, kernel.UnitOf, d.log, d.now)
 	s.signer, s.certificates = d.maker.Load().signer(), append([]*x509.Certificate{id.cert}, old...)
 	s.listsChanged, s.timed, s.chores, s.labelsWanted = d.listsChanged, d.timed, d.chores, d.labelsWanted
 	if d.config.IMASignatures {
 		s.goneLists = &d.goneLists
 	}
 	if err = s.load(recovery.Rebuild()); err != nil {
-		return nil, err
+		return err
 	}
 	m := *d.maker.Load()
 	m.order = s.order
@@ -161,12 +177,12 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 	s.meetSigner(id.cert, id.path)
 	s.tellOfFormat(c.Format)
 	if err = s.recovered(recovery); err != nil {
-		return nil, err
+		return err
 	}
 	s.publish()
 	d.published = &s.published
 	d.owner = newOwner(s)
-	return d, nil
+	return nil
 }
 
 // Close releases what New took.
@@ -306,6 +322,19 @@ func (d *Daemon) locateDB() (string, error) {
 		return dir, nil
 	}
 	return rpmdb.Locate(d.config.Root)
+}
+
+// openDatabase opens rpm's database for reading.
+func (d *Daemon) openDatabase() (packageDatabase, error) {
+	dir, err := d.locateDB()
+	if err != nil {
+		return nil, err
+	}
+	db, err := rpmdb.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	return diskDatabase{db}, nil
 }
 
 func statID(path string) (dev, ino uint64, err error) {

@@ -196,15 +196,15 @@ func TestImportMany(t *testing.T) {
 	for i := range api.MaxDenials {
 		many = append(many, fmt.Sprintf(`{"package":"p%d","reason":"r"}`, i))
 	}
-	commits := d.index.Commits()
+	commits := d.index.(*store.Index).Commits()
 	r, err := d.DenialsImport(t.Context(), api.Actor{}, []byte(document(many...)), false)
 	if err != nil || r.Added != api.MaxDenials || len(r.Changes) != api.MaxPage {
 		t.Fatalf("%d added, %d shown, %v", r.Added, len(r.Changes), err)
 	}
-	if n := d.index.Commits() - commits; n != 1 {
+	if n := d.index.(*store.Index).Commits() - commits; n != 1 {
 		t.Errorf("it took %d commits", n)
 	}
-	if _, n, err := d.index.Events(0, 1); err != nil || n > 300 {
+	if _, n, err := d.index.(*store.Index).Events(0, 1); err != nil || n > 300 {
 		t.Errorf("%d entries in the log, %v", n, err)
 	}
 	if _, err := d.Deny(t.Context(), api.Actor{}, "one-more", "", "r", "", time.Time{}); err == nil {

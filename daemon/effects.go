@@ -2,7 +2,17 @@
 
 package daemon
 
-import "github.com/digestd/digestd/store"
+import (
+	"context"
+
+	"github.com/digestd/digestd/kernel"
+	"github.com/digestd/digestd/rpmdb"
+	"github.com/digestd/digestd/rpmdb/pgp"
+	"github.com/digestd/digestd/store"
+)
+
+// What the daemon stands on is behind these interfaces, so that a test can give it a
+// disk that fails, or a machine that is all in memory.
 
 // directoryEffects are what the state does to the list directory and sees of it.
 // That is a [store.Dir], except where a test makes effects fail.
@@ -46,4 +56,59 @@ type indexEffects interface {
 	Settle() error
 	Restored() bool
 	Behind() error
+}
+
+// listDirectory is the list directory for all: the state, those who prepare lists beside
+// it, and those who read them. It is a [diskDirectory], except where a test gives
+// another.
+type listDirectory interface {
+	directoryEffects
+	Stager(prefix string) stager
+	SyncStaged(s store.Staged) error
+	Announce(names []string) error
+	Unheld() []string
+	Close() error
+}
+
+// stager writes lists that wait for their names, for one goroutine; see [store.Stager].
+type stager interface {
+	Write(parts ...[]byte) (store.Staged, error)
+	Discard(s *store.Staged)
+}
+
+// diskDirectory is a list directory in a file system.
+type diskDirectory struct{ *store.Dir }
+
+func (d diskDirectory) Stager(prefix string) stager { return d.Dir.Stager(prefix) }
+
+// index is the index for all: a [store.Index], except where a test gives another.
+type index interface {
+	indexEffects
+	Retired() ([]store.Retirement, error)
+	Close() error
+}
+
+// packageDatabase is rpm's database as it is read here; see [rpmdb.DB].
+type packageDatabase interface {
+	Dir() string
+	Kind() string
+	Stamp() (rpmdb.Stamp, error)
+	Headers(ctx context.Context, fn func(number uint32, blob []byte) error) error
+	NameOf(ctx context.Context, number uint32) string
+	Certs(ctx context.Context) (certs []*pgp.Cert, bad []error, err error)
+}
+
+// diskDatabase is a database of rpm in a file system.
+type diskDatabase struct{ *rpmdb.DB }
+
+func (d diskDatabase) Certs(ctx context.Context) ([]*pgp.Cert, []error, error) {
+	return rpmdb.Certs(ctx, d.DB)
+}
+
+// keyrings finds the kernel's keyrings; see [kernel.Keyrings].
+type keyrings interface {
+	Find(name string) (kernel.Keyring, error)
+	FindAll(names ...string) ([]kernel.Keyring, error)
+	Kinds() map[int]string
+	Notifications() bool
 }

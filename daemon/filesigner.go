@@ -249,14 +249,10 @@ func (f *fileSigner) takeBack(ctx context.Context) error {
 // eachInstalled calls fn for each header of rpm's database that can be read, until
 // it returns an error.
 func (f *fileSigner) eachInstalled(ctx context.Context, fn func(instance, *header.Header) error) error {
-	dir, err := f.d.locateDB()
+	db, err := f.d.database()
 	if errors.Is(err, rpmdb.ErrNoDatabase) {
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("cannot sign files: %w", err)
-	}
-	db, err := rpmdb.Open(dir)
 	if err != nil {
 		return fmt.Errorf("cannot sign files: %w", err)
 	}

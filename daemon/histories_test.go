@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -18,7 +19,8 @@ import (
 )
 
 var (
-	simSeeds   = flag.Uint64("sim.seeds", 40, "how many random histories are tried")
+	simSeeds   = flag.Uint64("sim.seeds", 200, "how many random histories are tried")
+	simOnDisk  = flag.Uint64("sim.disk", 10, "how many of them are tried on disk as well")
 	simFirst   = flag.Uint64("sim.first", 1, "the seed of the first")
 	simTime    = flag.Duration("sim.time", 0, "try as many as this time allows instead")
 	simShrink  = flag.Bool("sim.shrink", true, "look for the shortest part of a history that fails")
@@ -28,20 +30,29 @@ var (
 // signatures are the ways to sign lists that are tried.
 var signatures = []string{"pkcs7", "pkcs7", signNone}
 
-// TestHistories tries random histories, on all processors. A failure prints its
-// seed, and the shortest part of its history that fails in the same way:
+// TestHistories tries random histories of machines that are all in memory, on all
+// processors. A failure prints its seed, and the shortest part of its history that fails
+// in the same way:
 //
-//	go test ./daemon -run TestHistories -sim.first SEED -sim.seeds 1
-func TestHistories(t *testing.T) {
+//	go test ./daemon -run 'TestHistories$' -sim.first SEED -sim.seeds 1
+func TestHistories(t *testing.T) { tryHistories(t, *simSeeds, *simTime, false) }
+
+// TestHistoriesOnDisk tries a few of them with an index and a list directory on disk, a
+// database of rpm and sockets.
+func TestHistoriesOnDisk(t *testing.T) { tryHistories(t, *simOnDisk, 0, true) }
+
+func tryHistories(t *testing.T, seeds uint64, limit time.Duration, onDisk bool) {
+	t.Helper()
+	defer debug.SetGCPercent(debug.SetGCPercent(800)) // little is in use, and all else is garbage
 	var next, tried atomic.Uint64
 	var failed atomic.Bool
-	until := time.Now().Add(*simTime)
+	until := time.Now().Add(limit)
 	var group sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() {
 			for {
 				n := next.Add(1) - 1
-				if *simTime == 0 && n >= *simSeeds || *simTime > 0 && time.Now().After(until) || failed.Load() {
+				if limit == 0 && n >= seeds || limit > 0 && time.Now().After(until) || failed.Load() {
 					return
 				}
 				tried.Add(1)
@@ -51,7 +62,7 @@ func TestHistories(t *testing.T) {
 					return slices.Contains(strings.Split(*simWithout, ","), strings.TrimPrefix(string(a.Kind), sim.Amid))
 				})
 				sign := signatures[seed%uint64(len(signatures))]
-				err := runHistory(t, h, sign)
+				err := runHistory(t, h, sign, onDisk)
 				if err == nil || failed.Swap(true) {
 					continue
 				}
@@ -59,8 +70,8 @@ func TestHistories(t *testing.T) {
 					t.Errorf("seed %d: %s %v\n%s", seed, judge(err), err, h)
 					continue
 				}
-				short := sim.Shrink(h, func(h sim.History) bool { return sim.SameKind(err, runHistory(t, h, sign)) })
-				t.Errorf("seed %d: %s %v\nshortest history that fails, with %v:\n%s", seed, judge(err), err, runHistory(t, short, sign), short)
+				short := sim.Shrink(h, func(h sim.History) bool { return sim.SameKind(err, runHistory(t, h, sign, onDisk)) })
+				t.Errorf("seed %d: %s %v\nshortest history that fails, with %v:\n%s", seed, judge(err), err, runHistory(t, short, sign, onDisk), short)
 			}
 		})
 	}
@@ -81,9 +92,11 @@ func TestKnownHistories(t *testing.T) {
 				t.Fatal(err)
 			}
 			h, err := sim.ParseHistory(string(text))
-			for _, sign := range signatures {
-				if err == nil {
-					err = runHistory(t, h, sign)
+			for _, sign := range signatures[1:] {
+				for _, onDisk := range []bool{false, true} {
+					if err == nil {
+						err = runHistory(t, h, sign, onDisk)
+					}
 				}
 			}
 			if err != nil {
@@ -101,9 +114,18 @@ func judge(err error) string {
 	return "not carried out:"
 }
 
-func runHistory(t *testing.T, h sim.History, sign string) error {
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if simWorldMade.Load() {
+		w, _ := theSimWorld()
+		os.RemoveAll(w.place)
+	}
+	os.Exit(code)
+}
+
+func runHistory(t *testing.T, h sim.History, sign string, onDisk bool) error {
 	t.Helper()
-	m, err := newSimMachine(sign)
+	m, err := newSimMachine(sign, onDisk)
 	if err != nil {
 		t.Error(err)
 		return nil

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -39,6 +40,39 @@ type identity struct {
 	cert *x509.Certificate
 	key  signer.Signer
 	path string // of the certificate
+}
+
+// identities keeps the machine's signing identities: the one that signs, one that is
+// prepared to follow it, and the certificates of those before. They are
+// [identityFiles], except where a test gives others.
+type identities interface {
+	// load returns the identity that signs, made if there is none, and the
+	// certificates that signed before.
+	load(ctx context.Context, log *slog.Logger, now time.Time) (id *identity, old []*x509.Certificate, err error)
+	// prepare makes the identity that will sign next, unless it is there, and returns
+	// the path of its certificate. Before it reaches for the key's place it calls
+	// release.
+	prepare(ctx context.Context, now time.Time, release func()) (cert string, err error)
+	// try sees that the prepared identity can sign.
+	try(ctx context.Context, release func()) error
+	// follow lets the prepared identity sign from now on.
+	follow(ctx context.Context, now time.Time) (*identity, error)
+}
+
+// identityFiles keeps identities in the state directory. New keys are made in where;
+// see [signer.Create].
+type identityFiles struct{ dir, where string }
+
+func (f identityFiles) load(ctx context.Context, log *slog.Logger, now time.Time) (*identity, []*x509.Certificate, error) {
+	id, created, err := loadIdentity(ctx, f.dir, f.where, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	if created {
+		log.Info("signing key created", "certificate", id.path, "in", id.key.String())
+	}
+	old, err := oldCertificates(f.dir)
+	return id, old, err
 }
 
 func (id *identity) keyPath() string { return filepath.Join(filepath.Dir(id.path), signingKeyFile) }

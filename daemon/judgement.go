@@ -149,14 +149,10 @@ func (d *Daemon) verifyAgain(ctx context.Context) error {
 
 // readAgain verifies the headers of these lists, as rpm's database has them.
 func (d *Daemon) readAgain(ctx context.Context, doubtful map[store.Digest]*entry) (found []again, err error) {
-	dir, err := d.locateDB()
+	db, err := d.database()
 	if errors.Is(err, rpmdb.ErrNoDatabase) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	db, err := rpmdb.Open(dir)
 	if err != nil {
 		return nil, err
 	}

@@ -249,7 +249,7 @@ func (d *Daemon) tellOfEnrolment(ctx context.Context) {
 			others = others || id != skid && d.isOwn(id)
 		}
 	}
-	cache := kernel.Detect("/").DigestCache == kernel.Yes
+	cache := d.features().DigestCache == kernel.Yes
 	d.onState(ctx, func(s *state) error {
 		switch {
 		case in != "" || len(rings) == 0 && !cache:

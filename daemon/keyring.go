@@ -44,12 +44,9 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 	d.keyMutex.Lock()
 	defer d.keyMutex.Unlock()
 	var stamp keyStamp
-	var db *rpmdb.DB
-	dir, err := d.locateDB()
+	db, err := d.database()
 	if err == nil {
-		if db, err = rpmdb.Open(dir); err == nil {
-			stamp.db, err = db.Stamp()
-		}
+		stamp.db, err = db.Stamp()
 	}
 	if err != nil && !errors.Is(err, rpmdb.ErrNoDatabase) {
 		return fmt.Errorf("cannot read keyring: %w", err)
@@ -58,10 +55,12 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 	if !always && stamp == d.keyStamp {
 		return nil
 	}
-	src := keySources{dir: dir, rpm: map[string]bool{}}
-	if db != nil {
-		src.kind = db.Kind()
-		certs, bad, err := rpmdb.Certs(ctx, db)
+	src := keySources{rpm: map[string]bool{}}
+	if db == nil {
+		src.dir, _ = d.locateDB()
+	} else {
+		src.dir, src.kind = db.Dir(), db.Kind()
+		certs, bad, err := db.Certs(ctx)
 		if err != nil {
 			return fmt.Errorf("cannot read keyring: %w", err)
 		}

@@ -72,7 +72,7 @@ type verification struct {
 
 // workspace is the memory one goroutine builds lists in.
 type workspace struct {
-	stager  *store.Stager
+	stager  stager
 	denials *policy.Denials // what no list may hold
 	body    []byte
 	out     []byte

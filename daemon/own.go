@@ -81,7 +81,7 @@ func (m *maker) ownSigner() string {
 }
 
 // makeOwn signs and stages a body, without what is denied.
-func (d *Daemon) makeOwn(stager *store.Stager, body []byte) (l madeList, err error) {
+func (d *Daemon) makeOwn(stager stager, body []byte) (l madeList, err error) {
 	if l.refs, err = makeRefs(digestlist.FormatTLV, body, 0); err != nil {
 		return l, err
 	}

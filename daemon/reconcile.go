@@ -189,14 +189,10 @@ func (s *state) allowed(e *entry) bool {
 // recognised by their digest; the others are verified, and their lists built,
 // on all processors.
 func (d *Daemon) readInstalled(ctx context.Context, standing map[store.Digest]*entry, denials *policy.Denials, report progress) ([]installedPackage, error) {
-	dir, err := d.locateDB()
+	db, err := d.database()
 	if errors.Is(err, rpmdb.ErrNoDatabase) && len(standing) == 0 {
 		return nil, nil // a root before its first package
 	}
-	if err != nil {
-		return nil, err
-	}
-	db, err := rpmdb.Open(dir)
 	if err != nil {
 		return nil, err
 	}

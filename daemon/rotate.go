@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
@@ -36,8 +37,8 @@ const (
 	useLists = api.UseLists
 )
 
-// identityFiles are in the order in which they take over: the certificate last.
-var identityFiles = [...]string{signingKeyFile, signingDERFile, signingCertFile}
+// identityNames are in the order in which they take over: the certificate last.
+var identityNames = [...]string{signingKeyFile, signingDERFile, signingCertFile}
 
 // completeRotation brings a change of identity to its end, wherever it was cut
 // short: back if the new certificate was not in place, else forward.
@@ -45,7 +46,7 @@ func completeRotation(dir string) error {
 	_, err := os.Stat(filepath.Join(dir, signingCertFile+nextSuffix))
 	if errors.Is(err, fs.ErrNotExist) {
 		// The certificate is still a prepared one: its key goes back to it.
-		for _, name := range identityFiles {
+		for _, name := range identityNames {
 			path := filepath.Join(dir, name)
 			if err := os.Rename(path+nextSuffix, path+preparedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
@@ -59,7 +60,7 @@ func completeRotation(dir string) error {
 	if err := keepOldCertificate(dir); err != nil {
 		return err
 	}
-	for _, name := range identityFiles {
+	for _, name := range identityNames {
 		path := filepath.Join(dir, name)
 		if err := os.Rename(path+nextSuffix, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -117,7 +118,6 @@ func oldCertificates(dir string) (certs []*x509.Certificate, err error) {
 func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string) error {
 	d.rotation.Lock()
 	defer d.rotation.Unlock()
-	dir := d.config.State
 	old := d.maker.Load()
 	// Once the files have changed there is no way back: see first that it can be
 	// recorded.
@@ -130,18 +130,7 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 	if err := d.tryPrepared(ctx); err != nil {
 		return fmt.Errorf("cannot change the signing key: %w", err)
 	}
-	for _, name := range identityFiles {
-		path := filepath.Join(dir, name)
-		if err := os.Rename(path+preparedSuffix, path+nextSuffix); err != nil {
-			return fmt.Errorf("cannot change the signing key: %w", err)
-		}
-		failpoint.Hit("rotate-before-certificate")
-	}
-	if err := store.SyncDir(dir); err != nil {
-		return fmt.Errorf("cannot change the signing key: %w", err)
-	}
-	failpoint.Hit("rotate-after-certificate")
-	id, _, err := loadIdentity(ctx, dir, d.config.SigningKey, d.now())
+	id, err := d.identities.follow(ctx, d.now())
 	if err != nil {
 		return err
 	}
@@ -157,7 +146,7 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 		sum := sha256.Sum256(id.cert.Raw)
 		s.batch.SetMeta(metaCertificate, sum[:])
 		if k, known := s.keys[old.identity.skid()]; known {
-			k.Source, k.Gone = filepath.Join(dir, oldDir, old.identity.skid()+".crt"), s.now()
+			k.Source, k.Gone = filepath.Join(d.config.State, oldDir, old.identity.skid()+".crt"), s.now()
 			s.setKey(k)
 		}
 		s.log.Warn("signing key changed", "old", old.identity.skid(), "new", id.skid(), "reason", reason)
@@ -172,12 +161,7 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 // prepare makes the identity that will sign next and returns the path of its
 // certificate.
 func (d *Daemon) prepare(ctx context.Context) (string, error) {
-	path := filepath.Join(d.config.State, signingCertFile+preparedSuffix)
-	_, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		d.maker.Load().identity.key.Release()
-		err = createIdentity(ctx, d.config.State, preparedSuffix, d.config.SigningKey, d.now())
-	}
+	path, err := d.identities.prepare(ctx, d.now(), d.maker.Load().identity.key.Release)
 	if err != nil {
 		return "", fmt.Errorf("cannot make a new signing key: %w", err)
 	}
@@ -186,10 +170,40 @@ func (d *Daemon) prepare(ctx context.Context) (string, error) {
 
 // tryPrepared sees that the prepared identity can sign, before it takes over.
 func (d *Daemon) tryPrepared(ctx context.Context) error {
+	return d.identities.try(ctx, d.maker.Load().identity.key.Release)
+}
+
+func (f identityFiles) prepare(ctx context.Context, now time.Time, release func()) (string, error) {
+	path := filepath.Join(f.dir, signingCertFile+preparedSuffix)
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		release()
+		err = createIdentity(ctx, f.dir, preparedSuffix, f.where, now)
+	}
+	return path, err
+}
+
+func (f identityFiles) follow(ctx context.Context, now time.Time) (*identity, error) {
+	for _, name := range identityNames {
+		path := filepath.Join(f.dir, name)
+		if err := os.Rename(path+preparedSuffix, path+nextSuffix); err != nil {
+			return nil, fmt.Errorf("cannot change the signing key: %w", err)
+		}
+		failpoint.Hit("rotate-before-certificate")
+	}
+	if err := store.SyncDir(f.dir); err != nil {
+		return nil, fmt.Errorf("cannot change the signing key: %w", err)
+	}
+	failpoint.Hit("rotate-after-certificate")
+	id, _, err := loadIdentity(ctx, f.dir, f.where, now)
+	return id, err
+}
+
+func (f identityFiles) try(ctx context.Context, release func()) error {
 	var data [2][]byte
 	for i, name := range []string{signingKeyFile, signingCertFile} {
 		var err error
-		if data[i], err = readState(filepath.Join(d.config.State, name+preparedSuffix)); err != nil {
+		if data[i], err = readState(filepath.Join(f.dir, name+preparedSuffix)); err != nil {
 			return err
 		}
 	}
@@ -198,7 +212,7 @@ func (d *Daemon) tryPrepared(ctx context.Context) error {
 		return err
 	}
 	defer id.key.Close()
-	d.maker.Load().identity.key.Release()
+	release()
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
 	return id.key.Check(ctx)

@@ -98,9 +98,14 @@ func (d *Daemon) newSession(c *net.UnixConn) *session {
 		conn.Close()
 		return nil
 	}
+	return d.sessionOf(peer, c, conn)
+}
+
+// sessionOf is the session of a peer that may be served, by conn on raw.
+func (d *Daemon) sessionOf(peer wire.Peer, raw *net.UnixConn, conn *wire.Conn) *session {
 	serial := d.serial.Add(1)
 	return &session{
-		d: d, peer: peer, raw: c, conn: conn, log: d.log.With("transaction", serial, "pid", peer.PID),
+		d: d, peer: peer, raw: raw, conn: conn, log: d.log.With("transaction", serial, "pid", peer.PID),
 		seen: map[store.Digest]bool{},
 		work: workspace{stager: d.dir.Stager("hook" + strconv.FormatUint(serial, 36))},
 	}

@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"log/slog"
@@ -25,6 +27,10 @@ import (
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/integration/bench/gendb"
 	"github.com/digestd/digestd/integration/pkgtest"
+	"github.com/digestd/digestd/kernel"
+	"github.com/digestd/digestd/rpmdb/pgp"
+	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/inmemory"
 )
 
 // simWorld is what all machines of a run share: keys and packages.
@@ -32,20 +38,45 @@ type simWorld struct {
 	keys     map[string]*pkgtest.Key
 	made     map[string]gendb.Made
 	nevras   map[string]nevra.NEVRA
+	shown    map[string]string // files of lists, as the model calls them
 	contents map[[sha256.Size]byte]int
+
+	// What only machines in memory use.
+	certs      map[string]*pgp.Cert
+	identities *knownIdentities
+	place      string // of what they all have, and do not change
 }
+
+// simWorldMade says that theSimWorld has files, which must go in the end.
+var simWorldMade atomic.Bool
 
 var theSimWorld = sync.OnceValues(func() (*simWorld, error) {
 	w := &simWorld{
-		keys: map[string]*pkgtest.Key{}, made: map[string]gendb.Made{}, nevras: map[string]nevra.NEVRA{},
-		contents: map[[sha256.Size]byte]int{},
+		keys: map[string]*pkgtest.Key{}, made: map[string]gendb.Made{}, nevras: map[string]nevra.NEVRA{}, shown: map[string]string{},
+		contents: map[[sha256.Size]byte]int{}, certs: map[string]*pgp.Cert{},
+	}
+	var err error
+	if w.place, err = os.MkdirTemp(fastPlace(), "digestd-sim-"); err != nil {
+		return w, err
+	}
+	simWorldMade.Store(true)
+	w.identities = &knownIdentities{dir: w.place}
+	if err := os.MkdirAll(filepath.Join(w.place, "root", simDatabase), 0o755); err != nil {
+		return w, err
 	}
 	for _, name := range []string{"A", "B", "C"} {
 		k, err := pkgtest.NewKey("sim "+name, 1024*2)
 		if err != nil {
-			return nil, err
+			return w, err
 		}
 		w.keys[name] = k
+		blob, err := gendb.PublicKey(k)
+		if err != nil {
+			return w, err
+		}
+		if w.certs[name], err = certificate(blob); err != nil {
+			return w, err
+		}
 	}
 	for _, p := range sim.Packages() {
 		n := nevra.NEVRA{Name: p.Name, EVR: nevra.EVR{Version: strconv.Itoa(p.Version), Release: "1"}, Arch: p.Arch}
@@ -57,9 +88,13 @@ var theSimWorld = sync.OnceValues(func() (*simWorld, error) {
 		}
 		m, err := gendb.Make(gendb.Small{NEVRA: n, Build: strconv.Itoa(p.Build), Multi: p.Multi, Files: files, Key: w.keys[p.Key]})
 		if err != nil {
-			return nil, err
+			return w, err
 		}
-		w.made[p.String()], w.nevras[p.String()] = m, n
+		file, err := digestlist.PackageName(digestlist.FormatTLV, n)
+		if err != nil {
+			return w, err
+		}
+		w.made[p.String()], w.nevras[p.String()], w.shown[file] = m, n, p.List()
 	}
 	return w, nil
 })
@@ -67,20 +102,61 @@ var theSimWorld = sync.OnceValues(func() (*simWorld, error) {
 // simMachine is a whole digestd with its disk, driven from inside.
 type simMachine struct {
 	*simWorld
-	dir     string
+	dir     string // "" if it is all in memory
 	config  config.Config
 	d       *Daemon
 	lists   *faultyDir
 	order   *simOrder
 	stop    func()
 	faults  *faults
-	db      *rpmDatabase
+	db      simDatabaseFile
 	session *session
 	put     string // the package that came last, which may replace itself
 	reply   *wire.Conn
 
 	heard *simObserver
 	loss  uint64
+
+	// Where it is all in memory.
+	memoryDir   memoryDisk
+	memoryIndex memoryIndex
+	identities  *memoryIdentities
+}
+
+// simDatabase is where rpm's database is, below the root.
+const simDatabase = "/var/lib/rpm"
+
+// simDatabaseFile is rpm's database, as rpm writes it.
+type simDatabaseFile interface {
+	write(in sim.Installed, w *simWorld, keys []string) error
+	has() (sim.Installed, []string)
+	close()
+}
+
+// simInstalled is what a database has.
+type simInstalled struct {
+	installed sim.Installed
+	keys      []string
+}
+
+func (s *simInstalled) has() (sim.Installed, []string) { return s.installed, s.keys }
+
+// simDisk is a list directory that other programs reach, too.
+type simDisk interface {
+	listDirectory
+	All() map[string][]byte
+	Put(name string, data []byte)
+	Unlink(name string)
+}
+
+// simIndex is an index that says what is durable.
+type simIndex interface {
+	index
+	marked() bool
+	leftovers() map[string]store.Leftover
+	Lists() ([]store.List, error)
+	List(name string) (store.List, bool)
+	lastEvent() uint64
 }
 
 // simObserver counts what is laid to other programs, and sees that nothing is told
@@ -106,22 +182,30 @@ func (o *simObserver) TamperDetected(string, string) {
 
 var simActor = api.Actor{UID: 0, PID: 1}
 
-func newSimMachine(sign string) (_ *simMachine, err error) {
+// fastPlace is where to sync takes no time, if there is such a place.
+func fastPlace() string {
+	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
+		return "/dev/shm"
+	}
+	return ""
+}
+
+// newSimMachine starts a machine for an empty root, in memory or on disk.
+func newSimMachine(sign string, onDisk bool) (_ *simMachine, err error) {
 	w, err := theSimWorld()
 	if err != nil {
 		return nil, err
 	}
-	place := ""
-	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
-		place = "/dev/shm" // to sync there takes no time
+	m := &simMachine{simWorld: w, faults: &faults{}, heard: &simObserver{}}
+	dir := w.place
+	if onDisk {
+		if dir, err = os.MkdirTemp(fastPlace(), "digestd-sim-"); err != nil {
+			return nil, err
+		}
+		m.dir = dir
 	}
-	dir, err := os.MkdirTemp(place, "digestd-sim-")
-	if err != nil {
-		return nil, err
-	}
-	m := &simMachine{simWorld: w, dir: dir, faults: &faults{}, heard: &simObserver{}}
 	c := config.Default()
-	c.Root, c.DBPath = filepath.Join(dir, "root"), "/var/lib/rpm"
+	c.Root, c.DBPath = filepath.Join(dir, "root"), simDatabase
 	c.State, c.Lists = filepath.Join(dir, "state"), filepath.Join(dir, "lists")
 	c.Keys, c.Revoked, c.Blacklist = filepath.Join(dir, "keys"), filepath.Join(dir, "revoked"), filepath.Join(dir, "blacklist")
 	c.Labels, c.AuditTrail, c.Sign = false, "none", sign
@@ -131,8 +215,14 @@ func newSimMachine(sign string) (_ *simMachine, err error) {
 			m.close()
 		}
 	}()
-	if m.db, err = newRPMDatabase(filepath.Join(c.Root, c.DBPath)); err != nil {
-		return m, err
+	if onDisk {
+		if m.db, err = newRPMDatabase(filepath.Join(c.Root, c.DBPath)); err != nil {
+			return m, err
+		}
+	} else {
+		m.db = &memoryDatabases{dir: filepath.Join(c.Root, c.DBPath)}
+		m.memoryDir, m.memoryIndex = memoryDisk{inmemory.NewDir(c.Lists)}, memoryIndex{&inmemory.Index{}}
+		m.identities = &memoryIdentities{known: w.identities, dir: c.State}
 	}
 	if err := errors.Join(m.db.write(nil, w, []string{"A", "B"}), m.Start()); err != nil {
 		return m, err
@@ -145,28 +235,57 @@ func (m *simMachine) close() {
 	if m.db != nil {
 		m.db.close()
 	}
-	os.RemoveAll(m.dir)
+	if m.dir != "" {
+		os.RemoveAll(m.dir)
+	}
 }
 
 func (m *simMachine) Start() error {
-	d, err := New(m.config, slog.New(slog.DiscardHandler), func(...string) {})
+	d, disk, index, err := m.newDaemon()
 	if err != nil {
 		return err
 	}
+	d.memory.rest = func() {} // it is the memory of all machines
+	d.memory.armed.Store(true)
 	ctx, cancel := context.WithCancel(context.Background())
 	go d.owner.run(ctx)
 	m.d, m.stop = d, func() { cancel(); <-d.owner.done }
 	before, cut := m.lists, m.faults.power
 	m.faults = &faults{}
-	m.lists = newFaultyDir(d.dir, m.faults)
+	m.lists = newFaultyDir(disk, m.faults)
 	if before != nil && !cut {
 		// What the process before left unsynced still is.
 		m.lists.durable, m.lists.synced, m.lists.others = before.durable, before.synced, before.others
 	}
-	m.order = newSimOrder(d.index, m.lists)
+	m.order = newSimOrder(index, m.lists)
 	m.lists.order, m.heard.order = m.order, m.order
-	d.owner.state.dir, d.owner.state.index = m.lists, &faultyIndex{d.index, m.faults, m.order}
+	d.owner.state.dir, d.owner.state.index = m.lists, &faultyIndex{index, m.faults, m.order}
 	return d.Observe(ctx, m.heard)
+}
+
+// newDaemon starts a process on what there is.
+func (m *simMachine) newDaemon() (*Daemon, simDisk, simIndex, error) {
+	log, notify := slog.New(slog.DiscardHandler), func(...string) {}
+	if m.identities == nil {
+		d, err := New(m.config, log, notify)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		return d, realDisk{d.dir.(diskDirectory)}, realIndex{d.index.(*store.Index)}, nil
+	}
+	d := newDaemon(m.config, log, notify)
+	d.dir, d.index, d.identities = m.memoryDir, m.memoryIndex, m.identities
+	d.database, d.keyrings, d.features = m.db.(*memoryDatabases).open, noKeyrings{}, func() kernel.Features { return kernel.Features{} }
+	m.memoryDir.Reopen()
+	var err error
+	if d.root, err = kernel.OpenRoot(m.config.Root); err != nil {
+		return nil, nil, nil, err
+	}
+	recovery := store.Recovery{Fate: store.Fresh}
+	if m.memoryIndex.Commits() > 0 {
+		recovery.Fate = store.Intact
+	}
+	return d, m.memoryDir, m.memoryIndex, d.begin(recovery)
 }
 
 // end ends the process, however it is.
@@ -219,7 +338,8 @@ func (m *simMachine) ctx() context.Context          { return context.Background(
 func (m *simMachine) fingerprint(key string) string { return m.keys[key].Fingerprint() }
 
 func (m *simMachine) Compare(in sim.Installed) error {
-	if err := m.db.write(in, m.simWorld, m.db.keys); err != nil {
+	_, keys := m.db.has()
+	if err := m.db.write(in, m.simWorld, keys); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(m.ctx(), 10*time.Second)
@@ -231,27 +351,21 @@ func (m *simMachine) Compare(in sim.Installed) error {
 // Directory reads the lists as a kernel would.
 func (m *simMachine) Directory() map[string][]int {
 	lists := map[string][]int{}
-	names, err := os.ReadDir(m.config.Lists)
-	if err != nil {
-		return nil
-	}
-	for _, e := range names {
-		name, _ := strings.CutPrefix(e.Name(), "tlv-")
-		n, err := nevra.Parse(name)
-		if err == nil {
-			name = fmt.Sprintf("%s-%s.%s", n.Name, n.Version, n.Arch)
+	for file, data := range m.lists.All() {
+		name, known := m.shown[file]
+		if !known {
+			name, _ = strings.CutPrefix(file, "tlv-")
+			if n, err := nevra.Parse(name); err == nil {
+				name = fmt.Sprintf("%s-%s.%s", n.Name, n.Version, n.Arch)
+			}
 		}
-		lists[name] = m.read(filepath.Join(m.config.Lists, e.Name()))
+		lists[name] = m.read(file, data)
 	}
 	return lists
 }
 
-func (m *simMachine) read(path string) (contents []int) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil
-	}
-	err = walkList(filepath.Base(path), data, func(_ digestlist.Algo, digest, _ []byte) error {
+func (m *simMachine) read(name string, data []byte) (contents []int) {
+	err := walkList(name, data, func(_ digestlist.Algo, digest, _ []byte) error {
 		c, known := m.contents[[sha256.Size]byte(digest)]
 		if !known {
 			return errors.New("unknown content")
@@ -267,7 +381,7 @@ func (m *simMachine) read(path string) (contents []int) {
 
 func (m *simMachine) file(p sim.Package) string {
 	name, _ := digestlist.PackageName(digestlist.FormatTLV, m.nevras[p.String()])
-	return filepath.Join(m.config.Lists, name)
+	return name
 }
 
 // seen is what watching the directory leads to.
@@ -275,22 +389,21 @@ func (m *simMachine) seen() { m.d.checkDirectory(m.ctx(), nil) }
 
 func (m *simMachine) Delete(p sim.Package) {
 	m.lists.foreign(m.file(p))
-	os.Remove(m.file(p))
+	m.lists.Unlink(m.file(p))
 	m.seen()
 }
 
 func (m *simMachine) Alter(p sim.Package) {
 	m.lists.foreign(m.file(p))
-	if f, err := os.OpenFile(m.file(p), os.O_WRONLY|os.O_APPEND, 0); err == nil {
-		f.WriteString("altered")
-		f.Close()
+	if data, there := m.lists.All()[m.file(p)]; there {
+		m.lists.Put(m.file(p), slices.Concat(data, []byte("altered")))
 	}
 	m.seen()
 }
 
 func (m *simMachine) Plant(p sim.Package) {
 	m.lists.foreign(m.file(p))
-	os.WriteFile(m.file(p), []byte("planted"), 0o644)
+	m.lists.Put(m.file(p), []byte("planted"))
 	m.seen()
 }
 
@@ -308,16 +421,30 @@ func (m *simMachine) receive() (wire.Message, error) {
 	return m.reply.Read(m.ctx(), 5*time.Second, 5*time.Second)
 }
 
-func (m *simMachine) Begin(added, removed []sim.Package) (sim.Verdict, error) {
-	m.hangUp()
-	m.put = ""
+// connect is what a package manager does first.
+func (m *simMachine) connect() error {
+	if m.dir == "" {
+		ours, theirs := memoryPair()
+		m.reply = wire.NewConn(theirs)
+		m.session = m.d.sessionOf(wire.Peer{PID: 1}, nil, wire.NewConn(ours))
+		return nil
+	}
 	ours, theirs, err := socketPair()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	m.reply = wire.NewConn(theirs)
 	if m.session = m.d.newSession(ours); m.session == nil {
-		return 0, errors.New("no session")
+		return errors.New("no session")
+	}
+	return nil
+}
+
+func (m *simMachine) Begin(added, removed []sim.Package) (sim.Verdict, error) {
+	m.hangUp()
+	m.put = ""
+	if err := m.connect(); err != nil {
+		return 0, err
 	}
 	dev, ino, err := m.d.root.ID()
 	if err != nil {
@@ -371,7 +498,8 @@ func (m *simMachine) Unpack(p sim.Package) (sim.Verdict, error) {
 
 func (m *simMachine) Put(p sim.Package) error {
 	m.put = p.String()
-	if err := m.db.write(append(m.db.installed.Without(p), p), m.simWorld, m.db.keys); err != nil {
+	in, keys := m.db.has()
+	if err := m.db.write(append(in.Without(p), p), m.simWorld, keys); err != nil {
 		return err
 	}
 	return m.after(m.d.owner.do(m.ctx(), func(st *state) { st.installed(m.session.txn, 0) }))
@@ -383,7 +511,8 @@ func (m *simMachine) Failed(sim.Package) error {
 
 func (m *simMachine) Gone(p sim.Package) error {
 	if p.String() != m.put {
-		if err := m.db.write(m.db.installed.Without(p), m.simWorld, m.db.keys); err != nil {
+		in, keys := m.db.has()
+		if err := m.db.write(in.Without(p), m.simWorld, keys); err != nil {
 			return err
 		}
 	}

@@ -25,7 +25,8 @@ func (m *simMachine) Restore(key string) error {
 }
 
 func (m *simMachine) Keys(present []string) error {
-	if err := m.db.write(m.db.installed, m.simWorld, present); err != nil {
+	in, _ := m.db.has()
+	if err := m.db.write(in, m.simWorld, present); err != nil {
 		return err
 	}
 	return m.after(m.d.refreshKeys(m.ctx(), true))
@@ -95,7 +96,7 @@ func (m *simMachine) Rotate() error {
 // signedAnew sees that the certificate that signs now signed all lists.
 func (m *simMachine) signedAnew() {
 	now := []*x509.Certificate{m.d.maker.Load().identity.cert}
-	for name, data := range m.lists.read() {
+	for name, data := range m.lists.All() {
 		body, sig, _, err := digestlist.SplitSignature(data)
 		if err == nil {
 			_, err = digestlist.VerifyPKCS7(body, sig, now)

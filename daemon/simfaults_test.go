@@ -72,7 +72,7 @@ func (f *faults) crashed() bool {
 
 // faultyIndex is an index whose commits may fail.
 type faultyIndex struct {
-	*store.Index
+	simIndex
 	faults *faults
 	order  *simOrder
 }
@@ -83,7 +83,7 @@ func (x *faultyIndex) Commit(b *store.Batch) error {
 			return err
 		}
 	}
-	err := x.Index.Commit(b)
+	err := x.simIndex.Commit(b)
 	if err == nil && x.order != nil {
 		x.order.committed()
 	}
@@ -93,7 +93,7 @@ func (x *faultyIndex) Commit(b *store.Batch) error {
 // faultyDir is a list directory whose effects may fail. It knows what of it is
 // durable.
 type faultyDir struct {
-	*store.Dir
+	simDisk
 	faults *faults
 	order  *simOrder
 
@@ -103,22 +103,52 @@ type faultyDir struct {
 	others  map[string]bool   // what other programs did since the last sync: that is theirs to sync
 }
 
-func newFaultyDir(d *store.Dir, f *faults) *faultyDir {
-	x := &faultyDir{Dir: d, faults: f, synced: map[string]bool{}, others: map[string]bool{}}
+func newFaultyDir(d simDisk, f *faults) *faultyDir {
+	x := &faultyDir{simDisk: d, faults: f, synced: map[string]bool{}, others: map[string]bool{}}
 	x.mark(nil, true)
 	return x
 }
 
-// read is the directory as it is now.
-func (x *faultyDir) read() map[string][]byte {
+// realDisk is a list directory on a disk.
+type realDisk struct{ diskDirectory }
+
+func (d realDisk) All() map[string][]byte {
 	lists := map[string][]byte{}
-	names, _ := x.Dir.Names()
+	names, _ := d.Names()
 	for _, name := range names {
-		if data, err := os.ReadFile(filepath.Join(x.Dir.Path(), name)); err == nil {
+		if data, err := os.ReadFile(filepath.Join(d.Path(), name)); err == nil {
 			lists[name] = data
 		}
 	}
 	return lists
+}
+
+func (d realDisk) Put(name string, data []byte) {
+	os.WriteFile(filepath.Join(d.Path(), name), data, 0o644)
+}
+
+func (d realDisk) Unlink(name string) { os.Remove(filepath.Join(d.Path(), name)) }
+
+// realIndex is an index on a disk.
+type realIndex struct{ *store.Index }
+
+func (x realIndex) content() store.Content {
+	c, _ := x.Load()
+	return c
+}
+
+func (x realIndex) marked() bool                         { return x.content().Meta[metaOpen] != nil }
+func (x realIndex) leftovers() map[string]store.Leftover { c := x.content(); return c.Leftovers() }
+func (x realIndex) Lists() ([]store.List, error)         { return x.content().Lists, nil }
+func (x realIndex) lastEvent() uint64                    { return x.content().NextSeq - 1 }
+
+func (x realIndex) List(name string) (store.List, bool) {
+	lists := x.content().Lists
+	i := slices.IndexFunc(lists, func(l store.List) bool { return l.Name == name })
+	if i < 0 {
+		return store.List{}, false
+	}
+	return lists[i], true
 }
 
 // mark notes what a sync made durable: the content of these lists, or of all, and
@@ -126,7 +156,7 @@ func (x *faultyDir) read() map[string][]byte {
 func (x *faultyDir) mark(names []string, all bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	now := x.read()
+	now := x.All()
 	for name := range now {
 		if all || slices.Contains(names, name) {
 			x.synced[name] = true
@@ -139,7 +169,7 @@ func (x *faultyDir) mark(names []string, all bool) {
 // cut leaves of the directory what a power cut might.
 func (x *faultyDir) cut(loss uint64) {
 	r := rand.New(rand.NewPCG(loss, 1))
-	now := x.read()
+	now := x.All()
 	names := map[string]bool{}
 	for name := range now {
 		names[name] = true
@@ -148,19 +178,18 @@ func (x *faultyDir) cut(loss uint64) {
 		names[name] = true
 	}
 	for name := range names {
-		path := filepath.Join(x.Dir.Path(), name)
 		old, was := x.durable[name]
 		data, is := now[name]
 		if is && (!was || r.IntN(2) == 0) && (was || r.IntN(2) == 0) {
 			if !x.synced[name] {
 				data = data[:[]int{0, len(data) / 2, len(data)}[r.IntN(3)]]
 			}
-			os.WriteFile(path, data, 0o644)
+			x.Put(name, data)
 			continue
 		}
-		os.Remove(path)
+		x.Unlink(name)
 		if was {
-			os.WriteFile(path, old, 0o644)
+			x.Put(name, old)
 		}
 	}
 }
@@ -179,7 +208,7 @@ func (x *faultyDir) Publish(s store.Staged, name string, poke bool) error {
 	}
 	x.order.published(name)
 	x.changed(name)
-	return x.Dir.Publish(s, name, poke)
+	return x.simDisk.Publish(s, name, poke)
 }
 
 func (x *faultyDir) PublishKeeping(s store.Staged, name string) (store.Staged, error) {
@@ -188,35 +217,35 @@ func (x *faultyDir) PublishKeeping(s store.Staged, name string) (store.Staged, e
 	}
 	x.order.published(name)
 	x.changed(name)
-	return x.Dir.PublishKeeping(s, name)
+	return x.simDisk.PublishKeeping(s, name)
 }
 
 func (x *faultyDir) Remove(name string) error {
 	if err := x.faults.hit("withdraw"); err != nil {
 		return err
 	}
-	return x.Dir.Remove(name)
+	return x.simDisk.Remove(name)
 }
 
 func (x *faultyDir) TakeOut(name string) (store.Staged, error) {
 	if err := x.faults.hit("withdraw"); err != nil {
 		return store.Staged{}, err
 	}
-	return x.Dir.TakeOut(name)
+	return x.simDisk.TakeOut(name)
 }
 
 func (x *faultyDir) Quarantine(name, stamp string) (string, error) {
 	if err := x.faults.hit("quarantine"); err != nil {
 		return "", err
 	}
-	return x.Dir.Quarantine(name, stamp)
+	return x.simDisk.Quarantine(name, stamp)
 }
 
 func (x *faultyDir) Poke() error {
 	if err := x.faults.hit("poke"); err != nil {
 		return err
 	}
-	return x.Dir.Poke()
+	return x.simDisk.Poke()
 }
 
 func (x *faultyDir) Sync(names ...string) error {
@@ -224,7 +253,7 @@ func (x *faultyDir) Sync(names ...string) error {
 		return err
 	}
 	defer x.mark(names, false)
-	return x.Dir.Sync(names...)
+	return x.simDisk.Sync(names...)
 }
 
 func (x *faultyDir) SyncLists(names []string) error {
@@ -236,7 +265,7 @@ func (x *faultyDir) SyncLists(names []string) error {
 		x.synced[name] = true
 	}
 	x.mu.Unlock()
-	return x.Dir.SyncLists(names)
+	return x.simDisk.SyncLists(names)
 }
 
 func (x *faultyDir) SyncAll() error {
@@ -244,7 +273,7 @@ func (x *faultyDir) SyncAll() error {
 		return err
 	}
 	defer x.mark(nil, true)
-	return x.Dir.SyncAll()
+	return x.simDisk.SyncAll()
 }
 
 // RemoveMany is as many effects as there are lists.
@@ -261,7 +290,7 @@ func (x *faultyDir) RemoveMany(names []string, out func()) (contents [][]byte, e
 			fail(i, err)
 			continue
 		}
-		c, e := x.Dir.RemoveMany(names[i:i+1], out)
+		c, e := x.simDisk.RemoveMany(names[i:i+1], out)
 		contents[i] = c[0]
 		if e != nil {
 			fail(i, e[0])

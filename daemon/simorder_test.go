@@ -5,9 +5,6 @@ package daemon
 import (
 	"bytes"
 	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
 	"sync"
 
 	"github.com/digestd/digestd/digestlist"
@@ -17,7 +14,7 @@ import (
 // simOrder watches in which order effects come. It asks the index itself what is
 // durable, never the state that is tried.
 type simOrder struct {
-	index *store.Index
+	index simIndex
 	lists *faultyDir
 
 	mu       sync.Mutex
@@ -27,11 +24,9 @@ type simOrder struct {
 	wrong    string
 }
 
-func newSimOrder(index *store.Index, lists *faultyDir) *simOrder {
+func newSimOrder(index simIndex, lists *faultyDir) *simOrder {
 	o := &simOrder{index: index, lists: lists, recorded: map[string]int{}}
-	if c, err := index.Load(); err == nil {
-		o.marked, o.seen = c.Meta[metaOpen] != nil, c.NextSeq-1
-	}
+	o.marked, o.seen = index.marked(), index.lastEvent()
 	return o
 }
 
@@ -71,10 +66,6 @@ var signals = map[string]string{
 func (o *simOrder) committed() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	c, err := o.index.Load()
-	if err != nil {
-		return
-	}
 	if events, err := o.index.EventsAfter(o.seen, 1000); err == nil {
 		for _, e := range events {
 			o.recorded[signals[e.Kind]]++
@@ -82,21 +73,25 @@ func (o *simOrder) committed() {
 		}
 	}
 	was := o.marked
-	if o.marked = c.Meta[metaOpen] != nil; was == o.marked || o.marked {
+	if o.marked = o.index.marked(); was == o.marked || o.marked {
 		return
 	}
-	for _, l := range c.Lists {
+	lists, err := o.index.Lists()
+	if err != nil {
+		o.violated("an index that can be read")
+	}
+	for _, l := range lists {
 		if l.State == store.Active && l.Change == "" && o.lists.unsynced(l.Name) {
 			o.violated("the mark goes before a list is on the disk that is recorded")
 		}
 	}
-	left := c.Leftovers()
-	for name, data := range o.lists.read() {
+	left := o.index.leftovers()
+	for name, data := range o.lists.All() {
 		if _, goes := left[name]; goes {
 			continue
 		}
 		ours := walkList(name, data, func(digestlist.Algo, []byte, []byte) error { return nil }) == nil
-		if ours && !slices.ContainsFunc(c.Lists, func(l store.List) bool { return l.Name == name && l.State == store.Active }) {
+		if l, recorded := o.index.List(name); ours && (!recorded || l.State != store.Active) {
 			o.violated("the mark goes while a list is there that nothing records")
 		}
 	}
@@ -114,8 +109,7 @@ func (o *simOrder) told(signal, list string) {
 		}
 		return
 	}
-	c, err := o.index.Load()
-	if err == nil && !slices.ContainsFunc(c.Lists, func(l store.List) bool { return l.Name == list && l.State == store.Active }) {
+	if l, recorded := o.index.List(list); !recorded || l.State != store.Active {
 		o.violated("a signal is sent before the index has what it tells of: %s", signal)
 	}
 }
@@ -124,8 +118,8 @@ func (o *simOrder) told(signal, list string) {
 func (x *faultyDir) unsynced(name string) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	data, err := os.ReadFile(filepath.Join(x.Dir.Path(), name))
-	if err != nil {
+	data, is := x.All()[name]
+	if !is {
 		return false
 	}
 	durable, there := x.durable[name]
@@ -137,7 +131,7 @@ func (x *faultyDir) unsynced(name string) bool {
 func (x *faultyDir) loose() string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	now := x.read()
+	now := x.All()
 	for name, data := range now {
 		if durable, there := x.durable[name]; !x.others[name] && (!there || !x.synced[name] || !bytes.Equal(durable, data)) {
 			return name
@@ -152,10 +146,10 @@ func (x *faultyDir) loose() string {
 }
 
 // foreign notes that another program is at a list.
-func (x *faultyDir) foreign(path string) {
+func (x *faultyDir) foreign(name string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.others[filepath.Base(path)] = true
+	x.others[name] = true
 }
 
 // Loose names a list that an answered act left unsynced.

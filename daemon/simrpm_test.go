@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"net"
@@ -12,16 +13,17 @@ import (
 
 	"github.com/digestd/digestd/daemon/sim"
 	"github.com/digestd/digestd/integration/bench/gendb"
+	"github.com/digestd/digestd/rpmdb"
+	"github.com/digestd/digestd/rpmdb/pgp"
 	"golang.org/x/sys/unix"
 	_ "modernc.org/sqlite" // the driver
 )
 
 // rpmDatabase is a database as rpm leaves one, with what digestd reads of it.
 type rpmDatabase struct {
-	db        *sql.DB
-	installed sim.Installed
-	keys      []string
-	next      int // number of a header; it never comes back
+	simInstalled
+	db   *sql.DB
+	next int // number of a header; it never comes back
 }
 
 func newRPMDatabase(dir string) (*rpmDatabase, error) {
@@ -40,9 +42,48 @@ func newRPMDatabase(dir string) (*rpmDatabase, error) {
 
 func (r *rpmDatabase) close() { r.db.Close() }
 
+// pgpOf reads the certificate in a header of rpm's database.
+func pgpOf(blob []byte) ([]*pgp.Cert, []error, error) {
+	dir, err := os.MkdirTemp(fastPlace(), "digestd-sim-")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer os.RemoveAll(dir)
+	r, err := newRPMDatabase(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer r.close()
+	if err := r.insert(func(add func(name string, blob []byte)) error { add("gpg-pubkey", blob); return nil }); err != nil {
+		return nil, nil, err
+	}
+	db, err := rpmdb.Open(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	return rpmdb.Certs(context.Background(), db)
+}
+
 // write makes the database hold these packages and keys.
 func (r *rpmDatabase) write(in sim.Installed, w *simWorld, keys []string) (err error) {
 	r.installed, r.keys = slices.Clone(in), slices.Clone(keys)
+	return r.insert(func(add func(name string, blob []byte)) error {
+		for _, p := range in {
+			add(p.Name, w.made[p.String()].Blob)
+		}
+		for _, k := range keys {
+			blob, err := gendb.PublicKey(w.keys[k])
+			if err != nil {
+				return err
+			}
+			add("gpg-pubkey", blob)
+		}
+		return nil
+	})
+}
+
+// insert makes the database hold what fill adds.
+func (r *rpmDatabase) insert(fill func(add func(name string, blob []byte)) error) (err error) {
 	tx, err := r.db.Begin()
 	if err != nil {
 		return err
@@ -57,13 +98,8 @@ func (r *rpmDatabase) write(in sim.Installed, w *simWorld, keys []string) (err e
 		_, e2 := tx.Exec(`INSERT INTO Name (key, hnum, idx) VALUES (?, ?, 0)`, name, r.next)
 		err = errors.Join(err, e1, e2)
 	}
-	for _, p := range in {
-		add(p.Name, w.made[p.String()].Blob)
-	}
-	for _, k := range keys {
-		blob, e := gendb.PublicKey(w.keys[k])
-		err = errors.Join(err, e)
-		add("gpg-pubkey", blob)
+	if ferr := fill(add); ferr != nil {
+		return ferr
 	}
 	return errors.Join(err, tx.Commit())
 }

@@ -134,10 +134,8 @@ func (d *Daemon) syncAdvice(err error) string {
 }
 
 func (d *Daemon) databaseStamp() (stamp rpmdb.Stamp) {
-	if dir, err := d.locateDB(); err == nil {
-		if db, err := rpmdb.Open(dir); err == nil {
-			stamp, _ = db.Stamp()
-		}
+	if db, err := d.database(); err == nil {
+		stamp, _ = db.Stamp()
 	}
 	return stamp
 }

@@ -122,6 +122,23 @@ func (b *Batch) sorted() []change {
 	return out
 }
 
+// Record is one record of the index as a commit leaves it: Value is nil if the commit
+// deletes it.
+type Record struct {
+	Bucket     string
+	Key, Value []byte
+}
+
+// Records returns what b does to the index, each record once, and the highest
+// activation counter among them. An error means that something put into b could not be
+// encoded.
+func (b *Batch) Records() (records []Record, counter uint64, err error) {
+	for _, c := range b.sorted() {
+		records = append(records, Record{buckets[c.bucket], c.key, c.value})
+	}
+	return records, b.counter, b.err
+}
+
 func lineKey(name, arch string) []byte { return []byte(name + "\x00" + arch) }
 
 func splitLineKey(key []byte) (name, arch string) {

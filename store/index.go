@@ -182,10 +182,9 @@ type Content struct {
 
 // Load reads all records. A record that cannot be read is an error: the
 // database passed its own checks, so somebody wrote it.
-func (ix *Index) Load() (Content, error) {
-	c := Content{Retired: map[Digest]Retirement{}, Meta: map[string][]byte{}, NextSeq: 1}
-	err := ix.view(func(tx *bbolt.Tx) error {
-		each := func(bucket string, fn func(k, v []byte) error) error {
+func (ix *Index) Load() (c Content, err error) {
+	err = ix.view(func(tx *bbolt.Tx) (err error) {
+		c, err = ReadContent(func(bucket string, fn func(k, v []byte) error) error {
 			return tx.Bucket([]byte(bucket)).ForEach(func(k, v []byte) error {
 				v, err := unseal(bucket, k, v)
 				if err == nil {
@@ -196,69 +195,75 @@ func (ix *Index) Load() (Content, error) {
 				}
 				return nil
 			})
+		})
+		log := tx.Bucket([]byte(bucketLog))
+		c.LogSize = log.Stats().KeyN
+		if k, _ := log.Cursor().Last(); len(k) == 8 {
+			c.NextSeq = binary.BigEndian.Uint64(k) + 1
 		}
-		return errors.Join(
-			each(bucketLists, func(k, v []byte) error {
-				l := List{Name: string(k)}
-				err := json.Unmarshal(v, &l)
-				c.Lists = append(c.Lists, l)
-				return err
-			}),
-			each(bucketLines, func(k, v []byte) error {
-				var l Line
-				l.Name, l.Arch = splitLineKey(k)
-				err := json.Unmarshal(v, &l)
-				c.Lines = append(c.Lines, l)
-				return err
-			}),
-			each(bucketRetired, func(k, v []byte) error {
-				r, err := readRetirement(k, v)
-				c.Retired[r.Body] = r
-				return err
-			}),
-			each(bucketKeys, func(k, v []byte) error {
-				key := Key{Fingerprint: string(k)}
-				err := json.Unmarshal(v, &key)
-				c.Keys = append(c.Keys, key)
-				return err
-			}),
-			each(bucketAside, func(k, v []byte) error {
-				a := Aside{Name: string(k)}
-				err := json.Unmarshal(v, &a)
-				c.Asides = append(c.Asides, a)
-				return err
-			}),
-			each(bucketDenied, c.loadDenial),
-			each(bucketOwn, func(k, v []byte) error {
-				o := Own{Name: string(k)}
-				err := json.Unmarshal(v, &o)
-				c.Own = append(c.Own, o)
-				return err
-			}),
-			each(bucketMeta, func(k, v []byte) error {
-				c.Meta[string(k)] = append([]byte(nil), v...)
-				return nil
-			}),
-			each(bucketPending, func(k, v []byte) error {
-				if len(v) != 8 {
-					return errors.New("it is no number")
-				}
-				if c.Taken == nil {
-					c.Taken = map[string]uint64{}
-				}
-				c.Taken[string(k)] = binary.BigEndian.Uint64(v)
-				return nil
-			}),
-			func() error {
-				log := tx.Bucket([]byte(bucketLog))
-				c.LogSize = log.Stats().KeyN
-				if k, _ := log.Cursor().Last(); len(k) == 8 {
-					c.NextSeq = binary.BigEndian.Uint64(k) + 1
-				}
-				return nil
-			}(),
-		)
+		return err
 	})
+	return c, err
+}
+
+// ReadContent reads the records that each calls its function with, those of one bucket
+// at a time and in the order of their keys. The log is not read: LogSize stays 0, and
+// NextSeq 1.
+func ReadContent(each func(bucket string, fn func(key, value []byte) error) error) (Content, error) {
+	c := Content{Retired: map[Digest]Retirement{}, Meta: map[string][]byte{}, NextSeq: 1}
+	err := errors.Join(
+		each(bucketLists, func(k, v []byte) error {
+			l := List{Name: string(k)}
+			err := json.Unmarshal(v, &l)
+			c.Lists = append(c.Lists, l)
+			return err
+		}),
+		each(bucketLines, func(k, v []byte) error {
+			var l Line
+			l.Name, l.Arch = splitLineKey(k)
+			err := json.Unmarshal(v, &l)
+			c.Lines = append(c.Lines, l)
+			return err
+		}),
+		each(bucketRetired, func(k, v []byte) error {
+			r, err := readRetirement(k, v)
+			c.Retired[r.Body] = r
+			return err
+		}),
+		each(bucketKeys, func(k, v []byte) error {
+			key := Key{Fingerprint: string(k)}
+			err := json.Unmarshal(v, &key)
+			c.Keys = append(c.Keys, key)
+			return err
+		}),
+		each(bucketAside, func(k, v []byte) error {
+			a := Aside{Name: string(k)}
+			err := json.Unmarshal(v, &a)
+			c.Asides = append(c.Asides, a)
+			return err
+		}),
+		each(bucketDenied, c.loadDenial),
+		each(bucketOwn, func(k, v []byte) error {
+			o := Own{Name: string(k)}
+			err := json.Unmarshal(v, &o)
+			c.Own = append(c.Own, o)
+			return err
+		}),
+		each(bucketMeta, func(k, v []byte) error {
+			c.Meta[string(k)] = append([]byte(nil), v...)
+			return nil
+		}),
+		each(bucketPending, func(k, v []byte) error {
+			if len(v) != 8 {
+				return errors.New("it is no number")
+			}
+			if c.Taken == nil {
+				c.Taken = map[string]uint64{}
+			}
+			c.Taken[string(k)] = binary.BigEndian.Uint64(v)
+			return nil
+		}),
+	)
 	return c, err
 }
 

@@ -17,6 +17,13 @@ type Staged struct {
 	size int
 }
 
+// StagedAs is a file that something else than a [Dir] has staged under that name, as
+// package memory does. A Dir can do nothing with it.
+func StagedAs(name string, size int) Staged { return Staged{name, size} }
+
+// Name returns the name that s has in its staging directory.
+func (s Staged) Name() string { return s.name }
+
 // Stager writes files into the staging directory, beside the owner of the Dir.
 // Each goroutine uses a Stager of its own, with a prefix of its own.
 type Stager struct {

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/digestd/digestd/daemon/signer"
+	"github.com/digestd/digestd/daemon/sim"
+	"github.com/digestd/digestd/kernel"
+	"github.com/digestd/digestd/rpmdb"
+	"github.com/digestd/digestd/rpmdb/pgp"
+	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/inmemory"
+)
+
+// A machine that is all in memory has the same daemon on another ground: an index and a
+// list directory of package inmemory, a database of rpm that is a slice of headers, keys
+// that know again what they have signed and verified, and no kernel.
+
+// memoryDisk is a list directory in memory.
+type memoryDisk struct{ *inmemory.Dir }
+
+func (d memoryDisk) Stager(prefix string) stager { return d.Dir.Stager(prefix) }
+
+// memoryIndex is an index in memory.
+type memoryIndex struct{ *inmemory.Index }
+
+func (x memoryIndex) marked() bool { return x.Meta(metaOpen) != nil }
+
+func (x memoryIndex) leftovers() map[string]store.Leftover {
+	if !x.HasMeta("leftover/") {
+		return nil
+	}
+	c, err := x.Load()
+	if err != nil {
+		return nil
+	}
+	return c.Leftovers()
+}
+
+func (x memoryIndex) lastEvent() uint64 {
+	last := uint64(0)
+	x.EachEvent(0, func(e store.Event) bool { last = e.Seq; return false })
+	return last
+}
+
+// memoryDatabase is a database of rpm in memory. Each state is another one.
+type memoryDatabase struct {
+	dir     string
+	state   uint64
+	headers [][]byte
+	certs   []*pgp.Cert
+}
+
+func (db *memoryDatabase) Dir() string                           { return db.dir }
+func (db *memoryDatabase) Kind() string                          { return "memory" }
+func (db *memoryDatabase) Stamp() (rpmdb.Stamp, error)           { return rpmdb.StampOf(db.state), nil }
+func (db *memoryDatabase) NameOf(context.Context, uint32) string { return "" }
+func (db *memoryDatabase) Certs(context.Context) ([]*pgp.Cert, []error, error) {
+	return db.certs, nil, nil
+}
+
+func (db *memoryDatabase) Headers(_ context.Context, fn func(number uint32, blob []byte) error) error {
+	for i, blob := range db.headers {
+		if err := fn(uint32(i+1), blob); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// memoryDatabases is where rpm's database is from one write to the next.
+type memoryDatabases struct {
+	simInstalled
+	dir string
+	mu  sync.Mutex
+	now *memoryDatabase
+}
+
+func (m *memoryDatabases) close() {}
+
+func (m *memoryDatabases) open() (packageDatabase, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.now, nil
+}
+
+func (m *memoryDatabases) write(in sim.Installed, w *simWorld, keys []string) error {
+	db := &memoryDatabase{dir: m.dir}
+	for _, p := range in {
+		db.headers = append(db.headers, w.made[p.String()].Blob)
+	}
+	for _, k := range keys {
+		db.certs = append(db.certs, w.certs[k])
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.installed, m.keys = slices.Clone(in), slices.Clone(keys)
+	if m.now != nil {
+		db.state = m.now.state + 1
+	}
+	m.now = db
+	return nil
+}
+
+// certificate is what rpm's database says of a key.
+func certificate(k []byte) (*pgp.Cert, error) {
+	certs, bad, err := pgpOf(k)
+	if err != nil || len(bad) > 0 || len(certs) != 1 {
+		return nil, errors.Join(append(bad, err, errors.New("want one certificate"))...)
+	}
+	return certs[0].Remembering(), nil
+}
+
+// noKeyrings is a kernel without keyrings.
+type noKeyrings struct{}
+
+func (noKeyrings) Find(string) (kernel.Keyring, error)         { return kernel.Keyring{}, kernel.ErrNoKeyring }
+func (noKeyrings) FindAll(...string) ([]kernel.Keyring, error) { return nil, nil }
+func (noKeyrings) Kinds() map[int]string                       { return nil }
+func (noKeyrings) Notifications() bool                         { return false }
+
+// knownIdentities are signing identities that all machines share, one after the other.
+type knownIdentities struct {
+	mu  sync.Mutex
+	all []*identity
+	dir string
+}
+
+func (k *knownIdentities) number(n int) (*identity, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for len(k.all) <= n {
+		dir, err := os.MkdirTemp(k.dir, "identity-")
+		if err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(dir)
+		id, _, err := loadIdentity(context.Background(), dir, "", time.Now())
+		if err != nil {
+			return nil, err
+		}
+		id.key = &rememberingSigner{Signer: id.key, known: map[string][]byte{}}
+		k.all = append(k.all, id)
+	}
+	return k.all[n], nil
+}
+
+// rememberingSigner signs the same by the same signature.
+type rememberingSigner struct {
+	signer.Signer
+	mu    sync.Mutex
+	known map[string][]byte
+}
+
+func (s *rememberingSigner) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sig := s.known[string(digest)]; sig != nil {
+		return sig, nil
+	}
+	sig, err := s.Signer.Sign(random, digest, opts)
+	if err == nil {
+		s.known[string(digest)] = sig
+	}
+	return sig, err
+}
+
+// memoryIdentities are those of one machine: the first of the known ones, up to the one
+// that signs.
+type memoryIdentities struct {
+	known *knownIdentities
+	dir   string
+	now   int
+}
+
+func (m *memoryIdentities) at(n int) (*identity, error) {
+	id, err := m.known.number(n)
+	if err != nil {
+		return nil, err
+	}
+	return &identity{id.cert, id.key, filepath.Join(m.dir, signingCertFile)}, nil
+}
+
+func (m *memoryIdentities) load(context.Context, *slog.Logger, time.Time) (id *identity, old []*x509.Certificate, err error) {
+	for n := range m.now {
+		before, err := m.at(n)
+		if err != nil {
+			return nil, nil, err
+		}
+		old = append(old, before.cert)
+	}
+	id, err = m.at(m.now)
+	return id, old, err
+}
+
+func (m *memoryIdentities) prepare(context.Context, time.Time, func()) (string, error) {
+	return filepath.Join(m.dir, signingCertFile+preparedSuffix), nil
+}
+
+func (m *memoryIdentities) try(context.Context, func()) error { return nil }
+
+func (m *memoryIdentities) follow(context.Context, time.Time) (*identity, error) {
+	m.now++
+	return m.at(m.now)
+}
+
+// memoryConn is one end of a connection: what is read was written before.
+type memoryConn struct {
+	net.Conn // what it lacks panics
+	in, out  *bytes.Buffer
+}
+
+func memoryPair() (ours, theirs net.Conn) {
+	var there, back bytes.Buffer
+	return memoryConn{in: &there, out: &back}, memoryConn{in: &back, out: &there}
+}
+
+func (c memoryConn) Read(b []byte) (int, error)     { return c.in.Read(b) }
+func (c memoryConn) Write(b []byte) (int, error)    { return c.out.Write(b) }
+func (memoryConn) Close() error                     { return nil }
+func (memoryConn) SetReadDeadline(time.Time) error  { return nil }
+func (memoryConn) SetWriteDeadline(time.Time) error { return nil }

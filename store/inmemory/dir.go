@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inmemory
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/digestd/digestd/store"
+	"golang.org/x/sys/unix"
+)
+
+// Dir is a list directory in memory, with its staging and quarantine. Any goroutine may
+// use it.
+type Dir struct {
+	path string
+
+	mu         sync.Mutex
+	lists      map[string]*file
+	staged     map[string]*file
+	quarantine map[string]*file
+	held       map[string]*file // as [store.Dir.Hold] has them
+	time       int64            // rises with all that changes a file or its name
+	inodes     uint64
+	serial     uint64
+	dirty      bool
+	prefetch   bool
+}
+
+// file is an inode. Its content is never changed, but replaced.
+type file struct {
+	ino          uint64
+	data         []byte
+	mtime, ctime int64
+}
+
+// NewDir returns an empty directory that gives itself out as the one at path.
+func NewDir(path string) *Dir {
+	d := &Dir{path: path, lists: map[string]*file{}, quarantine: map[string]*file{}}
+	d.Reopen()
+	return d
+}
+
+// Reopen does what it does to a directory when another process opens it and sweeps its
+// staging directory.
+func (d *Dir) Reopen() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.staged, d.held, d.dirty = map[string]*file{}, map[string]*file{}, true
+}
+
+func (d *Dir) tick() int64 {
+	d.time++
+	return d.time
+}
+
+func (d *Dir) create(data []byte) *file {
+	d.inodes++
+	now := d.tick()
+	return &file{d.inodes, data, now, now}
+}
+
+func (d *Dir) absent(op, name string) error {
+	return &fs.PathError{Op: op, Path: filepath.Join(d.path, name), Err: unix.ENOENT}
+}
+
+func validName(name string) error {
+	if name == "" || len(name) > 255 || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
+		return fmt.Errorf("cannot use %q as the name of a list", name)
+	}
+	return nil
+}
+
+// Publish gives the staged file the name.
+func (d *Dir) Publish(s store.Staged, name string, _ bool) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	replaced, err := d.exchange(s, name)
+	if replaced {
+		delete(d.staged, s.Name())
+	}
+	return err
+}
+
+// PublishKeeping does what Publish does, and keeps the list that had the name before.
+func (d *Dir) PublishKeeping(s store.Staged, name string) (old store.Staged, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	replaced, err := d.exchange(s, name)
+	if replaced {
+		old = s
+	}
+	return old, err
+}
+
+func (d *Dir) exchange(s store.Staged, name string) (replaced bool, err error) {
+	if err := validName(name); err != nil {
+		return false, err
+	}
+	f := d.staged[s.Name()]
+	if f == nil {
+		return false, fmt.Errorf("cannot publish %s: %w", filepath.Join(d.path, name), unix.ENOENT)
+	}
+	old := d.lists[name]
+	d.lists[name], d.held[name], d.dirty = f, f, true
+	f.ctime = d.tick()
+	if old == nil {
+		delete(d.staged, s.Name())
+		return false, nil
+	}
+	old.ctime = f.ctime
+	d.staged[s.Name()] = old
+	return true, nil
+}
+
+// takeOut moves a list into staging, and returns its name there, "" if there is no such
+// list.
+func (d *Dir) takeOut(name string) (string, error) {
+	if err := validName(name); err != nil {
+		return "", err
+	}
+	f := d.lists[name]
+	if f == nil {
+		return "", nil
+	}
+	d.serial++
+	tmp := strconv.FormatUint(d.serial, 36)
+	delete(d.lists, name)
+	delete(d.held, name)
+	d.staged[tmp], d.dirty = f, true
+	f.ctime = d.tick()
+	return tmp, nil
+}
+
+// Remove takes a list away. A list that is not there is no error.
+func (d *Dir) Remove(name string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	tmp, err := d.takeOut(name)
+	delete(d.staged, tmp)
+	return err
+}
+
+// TakeOut does what Remove does, and keeps the list.
+func (d *Dir) TakeOut(name string) (store.Staged, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	tmp, err := d.takeOut(name)
+	if err != nil || tmp == "" {
+		return store.Staged{}, err
+	}
+	return store.StagedAs(tmp, 0), nil
+}
+
+// RemoveMany does what Remove does for each of these lists, and calls out after each.
+func (d *Dir) RemoveMany(names []string, out func()) (contents [][]byte, errs []error) {
+	contents = make([][]byte, len(names))
+	for i, name := range names {
+		d.mu.Lock()
+		tmp, err := d.takeOut(name)
+		if f := d.staged[tmp]; f != nil {
+			contents[i] = append([]byte(nil), f.data...)
+			delete(d.staged, tmp)
+		}
+		d.mu.Unlock()
+		if err == nil {
+			out()
+			continue
+		}
+		if errs == nil {
+			errs = make([]error, len(names))
+		}
+		errs[i] = err
+	}
+	return contents, errs
+}
+
+// Quarantine moves an entry out of the directory and returns the name it has there.
+func (d *Dir) Quarantine(name, stamp string) (string, error) {
+	if err := validName(name); err != nil {
+		return "", err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := d.lists[name]
+	if f == nil {
+		return "", fmt.Errorf("cannot quarantine %s: %w", filepath.Join(d.path, name), unix.ENOENT)
+	}
+	base := stamp + "-" + name
+	base = base[:min(len(base), 240)]
+	aside := base
+	for n := 1; d.quarantine[aside] != nil; n++ {
+		aside = fmt.Sprintf("%s.%d", base, n)
+	}
+	delete(d.lists, name)
+	delete(d.held, name)
+	d.quarantine[aside], d.dirty = f, true
+	f.ctime = d.tick()
+	return aside, nil
+}
+
+// InQuarantine reports whether the entry that Quarantine named is still there.
+func (d *Dir) InQuarantine(name string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.quarantine[name] != nil
+}
+
+// Discard removes a staged file.
+func (d *Dir) Discard(s store.Staged) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.staged, s.Name())
+}
+
+// Poke and Announce tell a kernel, and here is none. Announce fails for no list.
+func (d *Dir) Poke() error { return nil }
+
+// Announce is as Poke.
+func (d *Dir) Announce([]string) error { return nil }
+
+// SetPrefetch makes Prefetch return on.
+func (d *Dir) SetPrefetch(on bool) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.prefetch = on
+	return nil
+}
+
+// Prefetch returns what SetPrefetch set.
+func (d *Dir) Prefetch() (bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.prefetch, nil
+}
+
+// Sync makes these lists durable, and what was done to the directory.
+func (d *Dir) Sync(...string) error { return d.SyncAll() }
+
+// SyncAll makes all durable.
+func (d *Dir) SyncAll() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dirty = false
+	return nil
+}
+
+// SyncLists makes the content of these lists durable.
+func (d *Dir) SyncLists([]string) error { return nil }
+
+// SyncStaged makes the content of a staged file durable.
+func (d *Dir) SyncStaged(s store.Staged) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.staged[s.Name()] == nil {
+		return fmt.Errorf("cannot sync a list in %s.staging: %w", d.path, unix.ENOENT)
+	}
+	return nil
+}
+
+// Dirty reports whether a list came or went that no Sync or SyncAll has made durable.
+func (d *Dir) Dirty() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.dirty
+}
+
+// CheckPath returns nil: nothing else can be where the directory is.
+func (d *Dir) CheckPath() error { return nil }
+
+// Hold makes the Dir hold exactly these lists, and returns those that it did not hold.
+func (d *Dir) Hold(names []string) (fresh []string, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, name := range names {
+		f := d.lists[name]
+		if f != nil && d.held[name] != f {
+			fresh = append(fresh, name)
+		}
+		d.held[name] = f
+	}
+	maps.DeleteFunc(d.held, func(name string, f *file) bool { return f == nil || !slices.Contains(names, name) })
+	return fresh, nil
+}
+
+// Unheld returns nil.
+func (d *Dir) Unheld() []string { return nil }
+
+// Size returns how many bytes an entry has.
+func (d *Dir) Size(name string, _ int64) (int64, error) {
+	if err := validName(name); err != nil {
+		return 0, err
+	}
+	stamp, err := d.Stat(name)
+	return stamp.Size, err
+}
+
+// Names returns the names of all entries, in order.
+func (d *Dir) Names() ([]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Sorted(maps.Keys(d.lists)), nil
+}
+
+// On returns false: the directory is on no device.
+func (d *Dir) On(uint64) bool { return false }
+
+// Path returns the path that NewDir was told.
+func (d *Dir) Path() string { return d.path }
+
+// QuarantinePath returns where the quarantine of a directory at Path would be.
+func (d *Dir) QuarantinePath() string { return d.path + ".quarantine" }
+
+// Read returns the content of a list in buf, which may be nil.
+func (d *Dir) Read(name string, buf []byte) ([]byte, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := d.lists[name]
+	if f == nil {
+		return nil, d.absent("open", name)
+	}
+	return append(buf[:0], f.data...), nil
+}
+
+// Stat returns the stamp of a list; fs.ErrNotExist when there is none.
+func (d *Dir) Stat(name string) (store.Stamp, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := d.lists[name]
+	if f == nil {
+		return store.Stamp{}, d.absent("stat", name)
+	}
+	return store.Stamp{Ino: f.ino, Size: int64(len(f.data)), Mtime: unix.Timespec{Sec: f.mtime}, Ctime: unix.Timespec{Sec: f.ctime}, Links: 1, Regular: true}, nil
+}
+
+// Close releases nothing: what is there is there for the next user.
+func (d *Dir) Close() error { return nil }
+
+// Stager writes files into the staging directory.
+type Stager struct {
+	d      *Dir
+	prefix string
+	serial uint64
+}
+
+// Stager returns a Stager whose files carry prefix.
+func (d *Dir) Stager(prefix string) *Stager { return &Stager{d: d, prefix: prefix} }
+
+// Write stages content, which may come in parts.
+func (s *Stager) Write(parts ...[]byte) (store.Staged, error) {
+	data := slices.Concat(parts...)
+	if len(data) == 0 {
+		return store.Staged{}, errors.New("cannot stage an empty list: the kernel would refuse it")
+	}
+	s.serial++
+	st := store.StagedAs(s.prefix+"."+strconv.FormatUint(s.serial, 10), len(data))
+	s.d.mu.Lock()
+	defer s.d.mu.Unlock()
+	s.d.staged[st.Name()] = s.d.create(data)
+	return st, nil
+}
+
+// Discard removes a file it has staged, and forgets it.
+func (s *Stager) Discard(st *store.Staged) {
+	s.d.Discard(*st)
+	*st = store.Staged{}
+}
+
+// ---- what other programs do, and power cuts ----
+
+// All returns the contents of all lists, which must not be changed.
+func (d *Dir) All() map[string][]byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := make(map[string][]byte, len(d.lists))
+	for name, f := range d.lists {
+		all[name] = f.data
+	}
+	return all
+}
+
+// Put writes a file that is there, or makes it, as another program would. The data is
+// the Dir's from then on.
+func (d *Dir) Put(name string, data []byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := d.lists[name]
+	if f == nil {
+		d.lists[name] = d.create(data)
+		return
+	}
+	f.data, f.mtime = data, d.tick()
+	f.ctime = f.mtime
+}
+
+// Unlink removes a file, as another program would.
+func (d *Dir) Unlink(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.lists, name)
+}

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inmemory
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/digestd/digestd/store"
+)
+
+const bucketLog, bucketRetired, bucketLists, bucketMeta = "log", "retired", "lists", "meta"
+
+// Index is an index in memory. The zero value is empty and ready. Any goroutine may use
+// it.
+type Index struct {
+	mu      sync.Mutex
+	buckets map[string]map[string]*record // but for the log
+	log     []entry                       // in order
+	commits uint64
+	counter uint64
+}
+
+// record keeps the list that it was found to be.
+type record struct {
+	value []byte
+	list  *store.List
+}
+
+type entry struct {
+	seq   uint64
+	event store.Event
+}
+
+// Commit makes all changes of b, or none.
+func (x *Index) Commit(b *store.Batch) error {
+	records, counter, err := b.Records()
+	if err != nil || len(records) == 0 {
+		return err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.buckets == nil {
+		x.buckets = map[string]map[string]*record{}
+	}
+	for _, r := range records {
+		if r.Bucket == bucketLog {
+			if err := x.enter(r); err != nil {
+				return err
+			}
+			continue
+		}
+		bucket := x.buckets[r.Bucket]
+		if bucket == nil {
+			bucket = map[string]*record{}
+			x.buckets[r.Bucket] = bucket
+		}
+		if r.Value == nil {
+			delete(bucket, string(r.Key))
+		} else {
+			bucket[string(r.Key)] = &record{value: r.Value}
+		}
+	}
+	x.commits++
+	x.counter = max(x.counter, counter)
+	return nil
+}
+
+// enter puts an entry into the log, or takes it out.
+func (x *Index) enter(r store.Record) error {
+	seq := binary.BigEndian.Uint64(r.Key)
+	i := x.after(seq - 1)
+	there := i < len(x.log) && x.log[i].seq == seq
+	if r.Value == nil {
+		if there {
+			x.log = slices.Delete(x.log, i, i+1)
+		}
+		return nil
+	}
+	e := entry{seq: seq}
+	if err := json.Unmarshal(r.Value, &e.event); err != nil {
+		return err
+	}
+	e.event.Seq = seq
+	if there {
+		x.log[i] = e
+	} else {
+		x.log = slices.Insert(x.log, i, e)
+	}
+	return nil
+}
+
+// after is where the first entry stands that came after seq.
+func (x *Index) after(seq uint64) int {
+	i, _ := slices.BinarySearchFunc(x.log, seq+1, func(e entry, seq uint64) int {
+		switch {
+		case e.seq < seq:
+			return -1
+		case e.seq > seq:
+			return 1
+		}
+		return 0
+	})
+	return i
+}
+
+// Counter returns the highest activation counter ever committed.
+func (x *Index) Counter() uint64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.counter
+}
+
+// Commits returns how many commits changed something.
+func (x *Index) Commits() uint64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.commits
+}
+
+// Load reads all records.
+func (x *Index) Load() (store.Content, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	c, err := x.read()
+	c.LogSize = len(x.log)
+	if c.LogSize > 0 {
+		c.NextSeq = x.log[len(x.log)-1].seq + 1
+	}
+	return c, err
+}
+
+func (x *Index) read(only ...string) (store.Content, error) {
+	return store.ReadContent(func(name string, fn func(key, value []byte) error) error {
+		if len(only) > 0 && !slices.Contains(only, name) {
+			return nil
+		}
+		bucket := x.buckets[name]
+		for _, key := range slices.Sorted(maps.Keys(bucket)) {
+			if err := fn([]byte(key), bucket[key].value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Lists returns the records of lists, in no order.
+func (x *Index) Lists() (lists []store.List, err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for name, r := range x.buckets[bucketLists] {
+		l, err := r.decode(name)
+		if err != nil {
+			return nil, err
+		}
+		lists = append(lists, *l)
+	}
+	return lists, nil
+}
+
+// List returns the record of one list; ok is false if there is none.
+func (x *Index) List(name string) (l store.List, ok bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	r := x.buckets[bucketLists][name]
+	if r == nil {
+		return l, false
+	}
+	list, err := r.decode(name)
+	if err != nil {
+		return l, false
+	}
+	return *list, true
+}
+
+func (r *record) decode(name string) (*store.List, error) {
+	if r.list == nil {
+		l := store.List{Name: name}
+		if err := json.Unmarshal(r.value, &l); err != nil {
+			return nil, err
+		}
+		r.list = &l
+	}
+	return r.list, nil
+}
+
+// Meta returns the small value of that name, nil if there is none. It must not be
+// changed.
+func (x *Index) Meta(name string) []byte {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if r := x.buckets[bucketMeta][name]; r != nil {
+		return r.value
+	}
+	return nil
+}
+
+// HasMeta reports whether there is a small value whose name begins so.
+func (x *Index) HasMeta(prefix string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for name := range x.buckets[bucketMeta] {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// Retired returns the bodies that must not come back.
+func (x *Index) Retired() (retired []store.Retirement, err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	c, err := x.read(bucketRetired)
+	for _, body := range slices.SortedFunc(maps.Keys(c.Retired), func(a, b store.Digest) int { return slices.Compare(a[:], b[:]) }) {
+		retired = append(retired, c.Retired[body])
+	}
+	return retired, err
+}
+
+// EachKind calls fn with the number and the kind of every entry of the log, the oldest
+// first.
+func (x *Index) EachKind(fn func(seq uint64, kind string)) error {
+	for _, e := range x.entries() {
+		fn(e.seq, e.event.Kind)
+	}
+	return nil
+}
+
+// EventsAfter returns up to limit entries of the log that came after the entry seq, the
+// oldest first.
+func (x *Index) EventsAfter(seq uint64, limit int) (events []store.Event, err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, e := range x.log[x.after(seq):] {
+		if len(events) == limit {
+			break
+		}
+		events = append(events, e.event)
+	}
+	return events, nil
+}
+
+// EachEvent calls fn with every entry of the log before the entry seq, or with all if
+// seq is 0, the newest first, until it returns false.
+func (x *Index) EachEvent(before uint64, fn func(store.Event) bool) error {
+	for _, e := range slices.Backward(x.entries()) {
+		if (before == 0 || e.seq < before) && !fn(e.event) {
+			break
+		}
+	}
+	return nil
+}
+
+func (x *Index) entries() []entry {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.Clone(x.log)
+}
+
+// Settle does nothing: nobody can take this index away.
+func (x *Index) Settle() error { return nil }
+
+// Restored returns false.
+func (x *Index) Restored() bool { return false }
+
+// Behind returns nil.
+func (x *Index) Behind() error { return nil }
+
+// Close does nothing: what is there is there for the next user.
+func (x *Index) Close() error { return nil }

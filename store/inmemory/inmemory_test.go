@@ -23,7 +23,7 @@ import (
 )
 
 // rounds is how many operations of a run are tried, and seeds how many runs.
-const rounds, seeds = 400, 12
+const rounds, seeds = 300, 6
 
 // index is what both kinds of index can do.
 type index interface {

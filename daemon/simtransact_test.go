@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/digestd/digestd/daemon/sim"
+	"github.com/digestd/digestd/digestlist/header"
+	"github.com/digestd/digestd/hooks/wire"
+)
+
+func (m *simMachine) hangUp() {
+	if m.session != nil {
+		m.session.conn.Close()
+		m.reply.Close()
+		m.session = nil
+	}
+}
+
+func (m *simMachine) receive() (wire.Message, error) {
+	return m.reply.Read(m.ctx(), 5*time.Second, 5*time.Second)
+}
+
+// connect is what a package manager does first.
+func (m *simMachine) connect() error {
+	if m.dir == "" {
+		ours, theirs := memoryPair()
+		m.reply = wire.NewConn(theirs)
+		m.session = m.d.sessionOf(wire.Peer{PID: 1}, nil, wire.NewConn(ours))
+		return nil
+	}
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return err
+	}
+	m.reply = wire.NewConn(theirs)
+	if m.session = m.d.newSession(ours); m.session == nil {
+		return errors.New("no session")
+	}
+	return nil
+}
+
+func (m *simMachine) Begin(added, removed []sim.Package) (sim.Verdict, error) {
+	m.hangUp()
+	m.put = ""
+	if err := m.connect(); err != nil {
+		return 0, err
+	}
+	dev, ino, err := m.d.root.ID()
+	if err != nil {
+		return 0, err
+	}
+	begin := &wire.Begin{Root: m.config.Root, RootDev: dev, RootIno: ino}
+	for _, p := range added {
+		begin.Elements = append(begin.Elements, wire.Element{Type: wire.Added, NEVRA: m.nevras[p.String()]})
+	}
+	for _, p := range removed {
+		begin.Elements = append(begin.Elements, wire.Element{Type: wire.RemovedElement, NEVRA: m.nevras[p.String()]})
+	}
+	proceed, err := m.session.begin(m.ctx(), begin)
+	if err := m.after(err); err != nil {
+		return 0, err
+	}
+	verdict, err := m.receive()
+	if err != nil {
+		return 0, err
+	}
+	if v := verdict.(*wire.Verdict).Decision; v == wire.Refuse {
+		m.hangUp()
+		return sim.Refused, nil
+	} else if !proceed {
+		return 0, fmt.Errorf("not managed: %v", v)
+	}
+	return sim.Unlisted, nil
+}
+
+func (m *simMachine) Unpack(p sim.Package) (sim.Verdict, error) {
+	made := m.made[p.String()]
+	h := &wire.Header{Type: wire.Added, Region: made.Region}
+	if made.Signature != nil {
+		h.Signatures = []header.Signature{{Tag: header.TagRSAHeader, Data: made.Signature}}
+	}
+	if err := m.after(m.session.header(m.ctx(), h)); err != nil {
+		return 0, err
+	}
+	reply, err := m.receive()
+	if err != nil {
+		return 0, err
+	}
+	switch l := reply.(*wire.List); l.Decision {
+	case wire.ListNamed:
+		return sim.Listed, nil
+	case wire.RefuseList:
+		return sim.Refused, nil
+	}
+	return sim.Unlisted, nil
+}
+
+func (m *simMachine) Put(p sim.Package) error {
+	m.put = p.String()
+	in, keys := m.db.has()
+	if err := m.db.write(append(in.Without(p), p), m.simWorld, keys); err != nil {
+		return err
+	}
+	return m.after(m.d.owner.do(m.ctx(), func(st *state) { st.installed(m.session.txn, 0) }))
+}
+
+func (m *simMachine) Failed(sim.Package) error {
+	return m.after(m.session.onState(m.ctx(), func(st *state) error { return st.failed(m.session.txn, 0) }))
+}
+
+func (m *simMachine) Gone(p sim.Package) error {
+	if p.String() != m.put {
+		in, keys := m.db.has()
+		if err := m.db.write(in.Without(p), m.simWorld, keys); err != nil {
+			return err
+		}
+	}
+	return m.after(m.session.removed(m.ctx(), &wire.Removed{Digest: m.made[p.String()].Digest}))
+}
+
+func (m *simMachine) End() error {
+	defer m.hangUp()
+	if err := m.after(m.session.end(m.ctx())); err != nil {
+		return err
+	}
+	reply, err := m.receive()
+	if err != nil {
+		return err
+	}
+	for _, n := range reply.(*wire.Ack).Notes {
+		if strings.Contains(n.Text, "run: digestctl sync") {
+			return errors.New(n.Text)
+		}
+	}
+	return nil
+}
+
+func (m *simMachine) Lose() error {
+	m.session.abandon(m.ctx())
+	m.hangUp()
+	return m.after(nil)
+}

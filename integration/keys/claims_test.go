@@ -73,9 +73,7 @@ func claim(t *testing.T, victim []byte) []byte {
 
 func (m *machine) trustFile(name string, data []byte) {
 	m.Helper()
-	if err := os.WriteFile(filepath.Join(m.outside, "keys.d", name), data, 0o644); err != nil {
-		m.Fatal(err)
-	}
+	m.OK(os.WriteFile(m.In("keys.d", name), data, 0o644))
 }
 
 // TestNobodyKeepsAKeyByClaimingIt: the lists of a key leave with it, whoever else claims
@@ -91,22 +89,22 @@ func TestNobodyKeepsAKeyByClaimingIt(t *testing.T) {
 			} else {
 				m.mustRPM("rpmkeys", "--import", o.cert)
 			}
-			m.daemon.Start()
+			m.Start()
 			m.mustRPM("rpm", "-U", o.packages[0])
 			m.wantLists("installation", "hello")
-			if said := m.mustCtl("keys", "show", thirdOf(m)); strings.Contains(said, o.fingerprint) {
+			if said := m.Must("keys", "show", thirdOf(m)); strings.Contains(said, o.fingerprint) {
 				t.Errorf("the third party has the key as its subkey:\n%s", said)
 			}
 			switch act {
 			case "removed from the folder":
-				if err := os.Remove(filepath.Join(m.outside, "keys.d", filepath.Base(o.cert))); err != nil {
+				if err := os.Remove(m.In("keys.d", filepath.Base(o.cert))); err != nil {
 					t.Fatal(err)
 				}
-				m.mustCtl("sync")
+				m.Must("sync")
 			case "removed from rpm's keyring":
 				m.mustRPM("rpm", "-e", strings.TrimSpace(m.mustRPM("rpm", "-q", "gpg-pubkey")))
 			default:
-				m.mustCtl("keys", "revoke", o.fingerprint, "--reason", "test")
+				m.Must("keys", "revoke", o.fingerprint, "--reason", "test")
 				m.mustNotHave("hello") // at once, not when somebody compares
 			}
 			m.wantLists(act)
@@ -117,7 +115,7 @@ func TestNobodyKeepsAKeyByClaimingIt(t *testing.T) {
 // thirdOf returns the fingerprint of the certificate that claims another.
 func thirdOf(m *machine) string {
 	m.Helper()
-	for line := range strings.Lines(m.mustCtl("keys")) {
+	for line := range strings.Lines(m.Must("keys")) {
 		if strings.Contains(line, "Third Party") {
 			for _, word := range strings.Fields(line) {
 				if len(word) >= 16 && strings.Trim(word, "0123456789abcdef") == "" {
@@ -126,13 +124,13 @@ func thirdOf(m *machine) string {
 			}
 		}
 	}
-	m.Fatalf("no third party in:\n%s", m.mustCtl("keys"))
+	m.Fatalf("no third party in:\n%s", m.Must("keys"))
 	return ""
 }
 
 func (m *machine) mustNotHave(name string) {
 	m.Helper()
-	if _, err := os.Stat(filepath.Join(m.daemon.Lists(), "tlv-"+name+"-0:1-1.noarch")); err == nil {
+	if _, err := os.Stat(filepath.Join(m.Lists(), "tlv-"+name+"-0:1-1.noarch")); err == nil {
 		m.Errorf("the list of %s is still there", name)
 	}
 }
@@ -143,7 +141,7 @@ func TestUnreadableRevocation(t *testing.T) {
 	m := newMachine(t, &host, "rpmdb")
 	o := theVendor(t)
 	m.copyTo("keys.d", o.cert)
-	m.daemon.Start()
+	m.Start()
 	m.mustRPM("rpm", "-U", o.packages[0])
 	m.wantLists("installation", "hello")
 	data := dearmored(t, o.revoked)
@@ -158,24 +156,24 @@ func TestUnreadableRevocation(t *testing.T) {
 		t.Fatal("no revocation in the certificate")
 	}
 	m.trustFile("again.gpg", data)
-	m.mustCtl("sync")
+	m.Must("sync")
 	m.wantLists("revocation over RIPEMD-160")
-	if said := m.mustCtl("keys", "show", o.fingerprint); !strings.Contains(said, "cannot be verified") {
+	if said := m.Must("keys", "show", o.fingerprint); !strings.Contains(said, "cannot be verified") {
 		t.Errorf("digestctl keys show says\n%s", said)
 	}
-	m.mustCtl("keys", "restore", o.fingerprint, "--reason", "the vendor says that it is a mistake")
+	m.Must("keys", "restore", o.fingerprint, "--reason", "the vendor says that it is a mistake")
 	m.wantLists("restoration", "hello")
 	m.mustRPM("rpm", "-U", o.packages[1])
 	m.wantLists("restoration", "hello", "later")
-	m.daemon.Stop()
-	m.daemon.Start()
-	m.mustCtl("sync")
+	m.Stop()
+	m.Start()
+	m.Must("sync")
 	m.wantLists("restart", "hello", "later")
 	// One that can be read is not overruled.
 	m.copyTo("keys.d", o.revoked)
-	m.mustCtl("sync")
+	m.Must("sync")
 	m.wantLists("revocation")
-	if out, err := m.digestctl("keys", "restore", o.fingerprint, "--reason", "no"); err == nil {
+	if out, err := m.Digestctl("keys", "restore", o.fingerprint, "--reason", "no").CombinedOutput(); err == nil {
 		t.Errorf("the owner's revocation was lifted:\n%s", out)
 	}
 }
@@ -185,27 +183,27 @@ func TestHeldKey(t *testing.T) {
 	m := newMachine(t, &host, "rpmdb")
 	o := theVendor(t)
 	m.copyTo("keys.d", o.cert)
-	m.daemon.Start()
+	m.Start()
 	m.mustRPM("rpm", "-U", o.packages[0])
 	m.wantLists("installation", "hello")
 	m.trustFile("again.gpg", append(dearmored(t, o.cert), 0xc2, 6, 9, 0x20, 1, 8, 0, 0)) // of version 9
-	m.mustCtl("sync")
+	m.Must("sync")
 	m.mustRPM("rpm", "-U", o.packages[1])
-	m.mustCtl("sync")
+	m.Must("sync")
 	m.wantLists("revocation of version 9", "hello")
-	if said, _ := m.digestctl("status"); !strings.Contains(said, o.fingerprint) || !strings.Contains(said, "version 9") {
+	if said, _, _ := m.Ctl("status"); !strings.Contains(said, o.fingerprint) || !strings.Contains(said, "version 9") {
 		t.Errorf("digestctl status says\n%s", said)
 	}
-	if said := m.mustCtl("list", "withheld"); !strings.Contains(said, "later") {
+	if said := m.Must("list", "withheld"); !strings.Contains(said, "later") {
 		t.Errorf("withheld:\n%s", said)
 	}
-	m.daemon.Stop()
-	m.daemon.Start()
-	m.mustCtl("sync")
+	m.Stop()
+	m.Start()
+	m.Must("sync")
 	m.wantLists("restart", "hello")
-	m.mustCtl("keys", "restore", o.fingerprint, "--reason", "asked its owner")
+	m.Must("keys", "restore", o.fingerprint, "--reason", "asked its owner")
 	m.wantLists("restoration", "hello", "later")
-	if said, _ := m.digestctl("status"); strings.Contains(said, "version 9") {
+	if said, _, _ := m.Ctl("status"); strings.Contains(said, "version 9") {
 		t.Errorf("digestctl status still says\n%s", said)
 	}
 }
@@ -228,7 +226,7 @@ func TestGraverRevocation(t *testing.T) {
 	}
 	// The package is by another time's signature: between the two.
 	p := pkgtest.Package{Name: "hello", Version: "1", Release: "1", Arch: "noarch", Files: map[string]string{"/opt/hello": "hello"}}
-	file, err := p.Build(m.outside)
+	file, err := p.Build(m.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,13 +240,13 @@ func TestGraverRevocation(t *testing.T) {
 		t.Fatalf("rpmsign: %v\n%s", err, out)
 	}
 	m.trustFile("vendor.gpg", append(bytes.Clone(g.base), at(july)...))
-	m.daemon.Start()
+	m.Start()
 	m.mustRPM("rpm", "-U", file)
 	m.wantLists("superseded in July", "hello")
 	m.trustFile("vendor.gpg", append(append(bytes.Clone(g.base), at(july)...), at(february)...))
-	m.mustCtl("sync")
+	m.Must("sync")
 	m.wantLists("superseded in February")
-	if said := m.mustCtl("keys", "show", strings.ToLower(g.key)); !strings.Contains(said, "2024-02-01") {
+	if said := m.Must("keys", "show", strings.ToLower(g.key)); !strings.Contains(said, "2024-02-01") {
 		t.Errorf("digestctl keys show says\n%s", said)
 	}
 }

@@ -5,59 +5,46 @@ package keys_test
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/digestd/digestd/integration/pkgtest"
 )
 
-// patience is how long a daemon may take to notice.
-const patience = time.Minute
-
 // machine is a root inside a release whose rpm keeps keys in one way, and a
 // daemon of this machine beside it.
 type machine struct {
-	*testing.T
+	*pkgtest.Machine
 	*release
 	keyring string
-	dir     string // as the release's programs see it
-	outside string
-	daemon  *pkgtest.Daemon
+	dir     string // Dir, as the release's programs see it
 }
 
 func newMachine(t *testing.T, r *release, keyring string) *machine {
 	t.Helper()
-	m := &machine{T: t, release: r, keyring: keyring}
-	m.dir, m.outside = r.scratch(t)
-	for _, dir := range []string{m.database(), filepath.Join(m.outside, "run"), filepath.Join(m.outside, "revoked.d")} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
+	m := &machine{release: r, keyring: keyring}
+	var outside string
+	m.dir, outside = r.Scratch(t)
+	m.Machine = &pkgtest.Machine{TB: t, Daemon: pkgtest.NewDaemon(t, programs, &pkgtest.Root{Dir: filepath.Join(outside, "root")}, outside), Made: outside}
+	m.OK(os.MkdirAll(m.database(), 0o755))
 	if keyring == "fs" && !r.makesKeyring() {
-		if err := os.Mkdir(m.pubkeys(), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		m.OK(os.Mkdir(m.pubkeys(), 0o755))
 	}
-	copyFile(t, r.pluginFile(t), m.outside)
+	m.copyTo("", r.plugin)
 	o := theVendor(t)
 	for _, file := range append(o.packages, o.cert, o.revoked) {
-		copyFile(t, file, m.outside)
+		m.copyTo("", file)
 	}
 	m.mustRPM("rpm", "--initdb")
-	m.daemon = pkgtest.NewDaemon(t, programs, &pkgtest.Root{Dir: filepath.Join(m.outside, "root")}, m.outside)
-	m.daemon.Config = append(m.daemon.Config, "revoked = \""+filepath.Join(m.outside, "revoked.d")+"\"")
 	return m
 }
 
 // makesKeyring reports whether rpm makes the directory of its fs keyring.
 func (r *release) makesKeyring() bool { return r.rpm == "6.1" }
 
-func (m *machine) database() string { return filepath.Join(m.outside, "root", pkgtest.DBPath) }
+func (m *machine) database() string { return m.Path(pkgtest.DBPath) }
 func (m *machine) pubkeys() string  { return filepath.Join(m.database(), "pubkeys") }
 
 // tool runs rpm or rpmkeys on the root, with the plugin. Names of files are those
@@ -72,11 +59,11 @@ func (m *machine) tool(name string, args ...string) (said string, err error) {
 		}
 		all = append(all, a)
 	}
-	if m.name == "host" && name == "rpm" && slices.ContainsFunc(args, func(a string) bool { return a == "-U" || a == "-e" }) {
+	if m.release.Name == "host" && name == "rpm" && slices.ContainsFunc(args, func(a string) bool { return a == "-U" || a == "-e" }) {
 		all = append(all, "--force-debian")
 	}
 	var out bytes.Buffer
-	cmd := m.command(name, all...)
+	cmd := m.Command(name, all...)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err = cmd.Run()
 	return out.String(), err
@@ -91,44 +78,16 @@ func (m *machine) mustRPM(name string, args ...string) string {
 	return said
 }
 
-// digestctl runs it and returns what it printed.
-func (m *machine) digestctl(args ...string) (string, error) {
-	out, err := exec.Command(filepath.Join(programs.Dir, "digestctl"), append([]string{"--bus", m.daemon.Bus.Address}, args...)...).CombinedOutput()
-	return string(out), err
-}
-
-func (m *machine) mustCtl(args ...string) string {
-	m.Helper()
-	out, err := m.digestctl(args...)
-	if err != nil {
-		m.Fatalf("digestctl %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return out
-}
-
 // wantLists waits for the list directory to hold the lists of these packages.
 func (m *machine) wantLists(after string, names ...string) {
 	m.Helper()
-	var want, got []string
+	want := []string{}
 	for _, n := range names {
-		want = append(want, "tlv-"+n+"-0:1-1.noarch")
+		want = append(want, pkgtest.ListOf(n, "1"))
 	}
 	slices.Sort(want)
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		entries, err := os.ReadDir(m.daemon.Lists())
-		if err != nil {
-			m.Fatal(err)
-		}
-		got = nil
-		for _, e := range entries {
-			got = append(got, e.Name())
-		}
-		if slices.Equal(got, want) {
-			return
-		}
-		if time.Now().After(deadline) {
-			m.Fatalf("%s: lists are %v, want %v", after, got, want)
-		}
+	if !pkgtest.Await(func() bool { return slices.Equal(m.Names(), want) }) {
+		m.Fatalf("%s: lists are %q, want %q", after, m.Names(), want)
 	}
 }
 
@@ -136,7 +95,7 @@ func (m *machine) wantLists(after string, names ...string) {
 func everywhere(t *testing.T, test func(m *machine)) {
 	for _, r := range releases {
 		for _, keyring := range r.keyrings {
-			t.Run(r.name+"/"+keyring, func(t *testing.T) {
+			t.Run(r.Release.Name+"/"+keyring, func(t *testing.T) {
 				t.Parallel()
 				test(newMachine(t, r, keyring))
 			})

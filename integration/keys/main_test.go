@@ -11,35 +11,26 @@
 package keys_test
 
 import (
-	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/digestd/digestd/integration/pkgtest"
 )
 
-// release is a file system with programs of its own. Paths that these are given
-// start at root.
+// release is one whose rpm keeps keys in these ways.
 type release struct {
-	name, root string
-	rpm        string   // version, its first two numbers
-	keyrings   []string // values of %_keyring
-	deletes    bool     // rpmkeys has --delete
-
-	plugin sync.Once
-	built  string // path of the plugin
-	err    error
+	pkgtest.Release
+	rpm      string   // version, its first two numbers
+	keyrings []string // values of %_keyring
+	deletes  bool     // rpmkeys has --delete
+	plugin   string   // path of the plugin, built by the release's own compiler
 }
 
 var (
-	host   = release{name: "host", root: "/", rpm: "4.18", keyrings: []string{"rpmdb", "fs"}}
-	trixie = release{name: "trixie", rpm: "4.20", keyrings: []string{"rpmdb", "fs"}, deletes: true}
-	forky  = release{name: "forky", rpm: "6.1", keyrings: []string{"rpmdb", "fs", "openpgp"}, deletes: true}
+	host   = release{rpm: "4.18", keyrings: []string{"rpmdb", "fs"}}
+	trixie = release{rpm: "4.20", keyrings: []string{"rpmdb", "fs"}, deletes: true}
+	forky  = release{rpm: "6.1", keyrings: []string{"rpmdb", "fs", "openpgp"}, deletes: true}
 
 	releases = []*release{&host, &trixie, &forky}
 
@@ -47,99 +38,30 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "cannot set the tests up:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func run(m *testing.M) (code int, err error) {
-	cache := os.Getenv("DIGESTD_TEST_CACHE")
-	if cache == "" {
-		cache = "/var/cache/digestd-test"
-	}
-	trixie.root, forky.root = filepath.Join(cache, "trixie"), filepath.Join(cache, "forky")
-	dir, err := os.MkdirTemp("", "digestd-keys-")
-	if err != nil {
-		return 1, err
-	}
-	defer os.RemoveAll(dir)
-	if programs, err = pkgtest.BuildPrograms(dir); err != nil {
-		return 1, err
-	}
-	defer func() {
-		for _, r := range releases {
-			if r.built != "" {
-				err = errors.Join(err, os.RemoveAll(filepath.Dir(r.built)))
-			}
+	pkgtest.Main(m, func(s *pkgtest.Setup) (err error) {
+		if programs, err = pkgtest.BuildPrograms(s.Dir); err != nil {
+			return err
 		}
-	}()
-	return m.Run(), nil
-}
-
-// pluginFile returns the plugin, built by the release's own compiler.
-func (r *release) pluginFile(t *testing.T) string {
-	t.Helper()
-	r.plugin.Do(func() { r.err = r.buildPlugin() })
-	if r.err != nil {
-		t.Fatal(r.err)
-	}
-	return r.built
-}
-
-func (r *release) buildPlugin() error {
-	dir, err := os.MkdirTemp(filepath.Join(r.root, "tmp"), "digestd-plugin-")
-	if err != nil {
-		return err
-	}
-	r.built = filepath.Join(dir, "digestd.so")
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "..", "hooks", "rpm"))); err != nil {
-		return err
-	}
-	in := ""
-	if r.root != "/" {
-		in = "chroot " + r.root + " env -C " + filepath.Join("/tmp", filepath.Base(dir)) + " "
-	}
-	if out, err := exec.Command("make", "-s", "-B", "-C", dir, "digestd.so", "CC="+in+"cc", "PKG_CONFIG="+in+"pkg-config").CombinedOutput(); err != nil {
-		return fmt.Errorf("cannot build the plugin in %s: %w\n%s", r.name, err, out)
-	}
-	return nil
-}
-
-// command is one that runs in the release.
-func (r *release) command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(name, args...)
-	if r.root != "/" {
-		cmd.Path, cmd.Err = filepath.Join("/usr/bin", name), nil
-		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: r.root}
-	}
-	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/nonexistent"}
-	return cmd
-}
-
-// scratch makes a directory that is gone after the test, and returns its name as
-// the release's programs and as this process call it.
-func (r *release) scratch(t *testing.T) (inside, outside string) {
-	t.Helper()
-	outside, err := os.MkdirTemp(filepath.Join(r.root, "tmp"), "digestd-keys-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(outside) })
-	return filepath.Join("/tmp", filepath.Base(outside)), outside
+		host.Release, trixie.Release, forky.Release = pkgtest.Releases()
+		for _, r := range releases {
+			dir, outside, err := s.Scratch(r.Release)
+			if err == nil {
+				err = r.BuildPlugin(dir)
+			}
+			if err != nil {
+				return err
+			}
+			r.plugin = filepath.Join(outside, "digestd.so")
+		}
+		return nil
+	})
 }
 
 // copyFile brings a file into a directory.
-func copyFile(t *testing.T, from, dir string) {
-	t.Helper()
+func copyFile(from, dir string) error {
 	data, err := os.ReadFile(from)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, filepath.Base(from)), data, 0o755)
-	}
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
+	return os.WriteFile(filepath.Join(dir, filepath.Base(from)), data, 0o755)
 }

@@ -29,7 +29,7 @@ var vendor = sync.OnceValue(func() (o owner) {
 	return o
 })
 
-func theVendor(t *testing.T) owner {
+func theVendor(t testing.TB) owner {
 	t.Helper()
 	o := vendor()
 	if o.err != nil {

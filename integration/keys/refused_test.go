@@ -22,13 +22,13 @@ import (
 // any plugin is asked; 6.1 says NOTTRUSTED, and goes on.
 func TestRPMJudgesRevokedKey(t *testing.T) {
 	everywhere(t, func(m *machine) {
-		o := theVendor(m.T)
+		o := theVendor(m.TB)
 		m.mustRPM("rpmkeys", "--import", o.revoked)
 		said, _ := m.tool("rpmkeys", "--checksig", "--verbose", o.packages[0])
 		if distrusts := strings.Contains(said, "NOTTRUSTED"); distrusts != (m.rpm != "4.18") {
 			m.Errorf("rpm %s says\n%s", m.rpm, said)
 		}
-		m.daemon.Start()
+		m.Start()
 		said, err := m.tool("rpm", "-U", o.packages[0])
 		if err == nil || !strings.Contains(strings.ToLower(said), o.fingerprint) || !strings.Contains(said, "revoked") {
 			m.Errorf("rpm %s with the plugin: %v\n%s", m.rpm, err, said)
@@ -42,20 +42,16 @@ func TestWeakKeys(t *testing.T) {
 	m := newMachine(t, &host, "rpmdb")
 	g := newGnuPG(t, "rsa1024")
 	keys := map[string]string{g.key: "1024 bits is too short"}
-	if err := os.WriteFile(filepath.Join(m.outside, "keys.d", "rsa1024.gpg"), g.base, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	m.trustFile("rsa1024.gpg", g.base)
 	for algo, why := range map[string]string{"dsa2048": "DSA keys are not accepted", "brainpoolP256r1": "is not accepted"} {
 		g.run(january, "", "--quick-generate-key", algo, algo, "cert,sign", "never")
 		key := g.prints(algo)[0]
 		keys[key] = why
-		if err := os.WriteFile(filepath.Join(m.outside, "keys.d", algo+".gpg"), g.run(february, "", "--export", key), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		m.trustFile(algo+".gpg", g.run(february, "", "--export", key))
 	}
-	m.daemon.Start()
+	m.Start()
 	for key, why := range keys {
-		said := m.mustCtl("keys", "show", strings.ToLower(key))
+		said := m.Must("keys", "show", strings.ToLower(key))
 		if !strings.Contains(said, "weak") || !strings.Contains(said, why) {
 			t.Errorf("digestctl says of %s, not %q:\n%s", key, why, said)
 		}
@@ -82,7 +78,7 @@ func TestRevocationLists(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			m := newMachine(t, &host, "rpmdb")
-			m.daemon.Start()
+			m.Start()
 			cert, key := m.signer()
 			issuer := *cert
 			issuer.KeyUsage |= x509.KeyUsageCRLSign
@@ -103,11 +99,11 @@ func TestRevocationLists(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(filepath.Join(m.outside, "revoked.d", "list.crl"), der, 0o644); err != nil {
+			if err := os.WriteFile(m.In("revoked.d", "list.crl"), der, 0o644); err != nil {
 				t.Fatal(err)
 			}
 			started := time.Now()
-			m.mustCtl("sync")
+			m.Must("sync")
 			if took := time.Since(started); took > time.Second {
 				t.Errorf("%d bytes took %v", len(der), took)
 			}
@@ -115,7 +111,7 @@ func TestRevocationLists(t *testing.T) {
 			if replaced := !bytes.Equal(now.SubjectKeyId, cert.SubjectKeyId); replaced != test.revokes {
 				t.Errorf("certificate was replaced: %v, want %v", replaced, test.revokes)
 			}
-			if said, _ := m.digestctl("status"); test.complaint != "" && !strings.Contains(said, test.complaint) {
+			if said, _, _ := m.Ctl("status"); test.complaint != "" && !strings.Contains(said, test.complaint) {
 				t.Errorf("status does not say %q:\n%s", test.complaint, said)
 			}
 		})
@@ -126,7 +122,7 @@ func TestRevocationLists(t *testing.T) {
 func (m *machine) signer() (*x509.Certificate, *ecdsa.PrivateKey) {
 	m.Helper()
 	read := func(name string) []byte {
-		data, err := os.ReadFile(filepath.Join(m.daemon.State(), name))
+		data, err := os.ReadFile(filepath.Join(m.State(), name))
 		if err != nil {
 			m.Fatal(err)
 		}

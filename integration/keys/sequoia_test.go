@@ -25,7 +25,7 @@ type sequoia struct {
 func newSequoia(t *testing.T, algo, profile string) *sequoia {
 	t.Helper()
 	q := &sequoia{t: t, algo: algo, profile: profile}
-	q.inside, q.outside = forky.scratch(t)
+	q.inside, q.outside = forky.Scratch(t)
 	q.generate("key")
 	if err := os.WriteFile(filepath.Join(q.outside, "data"), append([]byte(header.Magic), region...), 0o644); err != nil {
 		t.Fatal(err)
@@ -59,7 +59,7 @@ func (q *sequoia) run(at string, args ...string) string {
 	if at != "" {
 		all = append(all, "--time", date(q.t, at).Format("2006-01-02T15:04:05Z"))
 	}
-	out, err := forky.command("sq", append(all, args...)...).CombinedOutput()
+	out, err := forky.Command("sq", append(all, args...)...).CombinedOutput()
 	if err != nil {
 		q.t.Fatalf("sq %s: %v\n%s", strings.Join(args, " "), err, out)
 	}

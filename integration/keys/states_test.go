@@ -92,7 +92,7 @@ func TestStates(t *testing.T) {
 }
 
 func judge(t *testing.T, m maker) {
-	inside, outside := forky.scratch(t)
+	inside, outside := forky.Scratch(t)
 	write := func(name string, data []byte) string {
 		if err := os.WriteFile(filepath.Join(outside, name), data, 0o644); err != nil {
 			t.Fatal(err)
@@ -125,7 +125,7 @@ func judge(t *testing.T, m maker) {
 		}
 		_, err = ring.Verify(region, []header.Signature{{Tag: header.TagOpenPGP, Data: sig}}, time.Now())
 		merged := write("merged", merge(t, m.early(), cert))
-		out, bad := forky.command("sqv", "--keyring", merged, sigFile, data).CombinedOutput()
+		out, bad := forky.Command("sqv", "--keyring", merged, sigFile, data).CombinedOutput()
 		if (err == nil) != (bad == nil) || (err == nil) != s.vouches {
 			t.Errorf("%s: signature: %v; sqv: %v %s; want %v", s.name, err, bad, out, s.vouches)
 		}
@@ -135,7 +135,7 @@ func judge(t *testing.T, m maker) {
 // merge has Sequoia make one certificate of two copies.
 func merge(t *testing.T, copies ...[]byte) []byte {
 	t.Helper()
-	inside, outside := forky.scratch(t)
+	inside, outside := forky.Scratch(t)
 	args := []string{"--home", filepath.Join(inside, "home"), "--batch", "keyring", "merge", "--output", filepath.Join(inside, "merged")}
 	for i, c := range copies {
 		name := fmt.Sprint("copy", i)
@@ -144,7 +144,7 @@ func merge(t *testing.T, copies ...[]byte) []byte {
 		}
 		args = append(args, filepath.Join(inside, name))
 	}
-	if out, err := forky.command("sq", args...).CombinedOutput(); err != nil {
+	if out, err := forky.Command("sq", args...).CombinedOutput(); err != nil {
 		t.Fatalf("sq %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	merged, err := os.ReadFile(filepath.Join(outside, "merged"))

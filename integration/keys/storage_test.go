@@ -51,8 +51,8 @@ func (m *machine) deleteKey(fingerprint string) {
 
 func TestKeyDeletedFromRPM(t *testing.T) {
 	everywhere(t, func(m *machine) {
-		o := theVendor(m.T)
-		m.daemon.Start()
+		o := theVendor(m.TB)
+		m.Start()
 		m.mustRPM("rpmkeys", "--import", o.cert)
 		if certs := m.trusted(); len(certs) != 1 || certs[0].Fingerprint != o.fingerprint || certs[0].Revoked != nil || certs[0].Weak != "" {
 			m.Fatalf("after the import rpm trusts %+v", certs)
@@ -65,16 +65,16 @@ func TestKeyDeletedFromRPM(t *testing.T) {
 			m.Fatalf("after the deletion rpm trusts %+v", certs[0])
 		}
 		m.wantLists("deletion")
-		if said := m.mustCtl("keys", "show", o.fingerprint); !strings.Contains(said, "rpm's keyring") {
+		if said := m.Must("keys", "show", o.fingerprint); !strings.Contains(said, "rpm's keyring") {
 			m.Errorf("digestctl says of the key:\n%s", said)
 		}
 
 		m.mustRPM("rpmkeys", "--import", o.cert)
-		m.mustCtl("sync")
+		m.Must("sync")
 		m.wantLists("second import")
 		m.wantRefusal(o)
 
-		m.mustCtl("keys", "restore", o.fingerprint, "--reason", "test")
+		m.Must("keys", "restore", o.fingerprint, "--reason", "test")
 		m.wantLists("restoration", "hello")
 		m.mustRPM("rpm", "-U", o.packages[1])
 		m.wantLists("installation", "hello", "later")
@@ -89,7 +89,7 @@ func (m *machine) wantRefusal(o owner) {
 	if err == nil || !strings.Contains(said, o.fingerprint) || !strings.Contains(said, "digestctl keys restore") {
 		m.Errorf("rpm -U of a package by a revoked key: %v\n%s", err, said)
 	}
-	if _, err := os.Stat(filepath.Join(m.outside, "root", "opt", "later")); err == nil {
+	if _, err := os.Stat(m.In("root", "opt", "later")); err == nil {
 		m.Error("rpm installed it")
 	}
 }
@@ -99,9 +99,9 @@ func (m *machine) wantRefusal(o owner) {
 // another way then.
 func TestRevokedCertificateImported(t *testing.T) {
 	everywhere(t, func(m *machine) {
-		o := theVendor(m.T)
+		o := theVendor(m.TB)
 		m.mustRPM("rpmkeys", "--import", o.cert)
-		m.daemon.Start()
+		m.Start()
 		m.mustRPM("rpm", "-U", o.packages[0])
 		m.wantLists("installation", "hello")
 
@@ -117,12 +117,12 @@ func TestRevokedCertificateImported(t *testing.T) {
 			m.Fatalf("rpm %s has %+v, merged: want %v", m.rpm, certs, merges)
 		}
 		if !merges {
-			m.mustCtl("sync")
+			m.Must("sync")
 			m.wantLists("import that rpm ignored", "hello")
 			m.copyTo("keys.d", o.revoked)
 		}
 		m.wantLists("revoked certificate")
-		if said, _ := m.digestctl("keys", "show", o.fingerprint); !strings.Contains(said, "the certificate itself") {
+		if said, _, _ := m.Ctl("keys", "show", o.fingerprint); !strings.Contains(said, "the certificate itself") {
 			m.Errorf("digestctl says of the key:\n%s", said)
 		}
 		if said, err := m.tool("rpm", "-U", o.packages[1]); err == nil || !strings.Contains(said, o.fingerprint) {
@@ -136,7 +136,7 @@ func TestRevokedCertificateInFolder(t *testing.T) {
 	m := newMachine(t, &host, "rpmdb")
 	o := theVendor(t)
 	m.mustRPM("rpmkeys", "--import", o.cert)
-	m.daemon.Start()
+	m.Start()
 	m.mustRPM("rpm", "-U", o.packages[0])
 	m.wantLists("installation", "hello")
 	m.copyTo("revoked.d", o.revoked)
@@ -150,20 +150,18 @@ func TestCertificateReplacedInPlace(t *testing.T) {
 	m := newMachine(t, &host, "rpmdb")
 	o := theVendor(t)
 	m.copyTo("keys.d", o.cert)
-	m.daemon.Start()
+	m.Start()
 	m.mustRPM("rpm", "-U", o.packages[0])
 	m.wantLists("installation", "hello")
 	data, err := os.ReadFile(o.revoked)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(m.outside, "keys.d", filepath.Base(o.cert)), data, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	m.trustFile(filepath.Base(o.cert), data)
 	m.wantLists("revoked certificate")
 }
 
 func (m *machine) copyTo(dir, file string) {
 	m.Helper()
-	copyFile(m.T, file, filepath.Join(m.outside, dir))
+	m.OK(copyFile(file, m.In(dir)))
 }

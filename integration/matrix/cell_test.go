@@ -17,7 +17,6 @@ import (
 
 	"github.com/digestd/digestd/daemon/bus/bustest"
 	"github.com/digestd/digestd/integration/pkgtest"
-	"golang.org/x/sys/unix"
 )
 
 // manager is a program that changes packages.
@@ -59,22 +58,26 @@ var dnf5 = manager{name: "dnf5", asks: true, args: func(c *cell, verb string, pk
 // cell is one manager of one release, on an empty root without a database, whose
 // lists a daemon keeps once it is started.
 type cell struct {
-	*testing.T
+	*pkgtest.Machine
 	release *release
 	manager manager
 	dir     string // as the release sees it
-	daemon  *pkgtest.Daemon
 	bus     string // address of the system's, as the release sees it
 	server  *httptest.Server
 	fetched atomic.Int32 // packages
 }
 
 func newCell(t *testing.T, r *release, m manager) *cell {
-	dir, err := os.MkdirTemp(r.outside(r.dir), "cell-")
+	dir, err := os.MkdirTemp(r.Outside(r.dir), "cell-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cell{T: t, release: r, manager: m, dir: filepath.Join(r.dir, filepath.Base(dir))}
+	// All that a package's own scriptlet must see lies in the root.
+	root := filepath.Join(dir, "root")
+	d := pkgtest.NewDaemon(t, programs, &pkgtest.Root{Dir: root}, filepath.Join(root, "etc", "digestd"))
+	c := &cell{Machine: &pkgtest.Machine{TB: t, Daemon: d, Made: packages}, release: r, manager: m, dir: r.Inside(dir)}
+	c.Bus = bustest.StartIn(t, dir)
+	c.Args = []string{"-verbose"}
 	files := http.FileServer(http.Dir(packages))
 	c.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if strings.HasSuffix(req.URL.Path, ".rpm") {
@@ -83,24 +86,14 @@ func newCell(t *testing.T, r *release, m manager) *cell {
 		files.ServeHTTP(w, req)
 	}))
 	t.Cleanup(c.server.Close)
-	if err := os.CopyFS(filepath.Join(dir, "packages"), os.DirFS(packages)); err != nil {
-		t.Fatal(err)
-	}
-	for _, sub := range []string{"root", "home", "log"} {
-		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
-			t.Fatal(err)
-		}
+	c.OK(os.CopyFS(filepath.Join(dir, "packages"), os.DirFS(packages)))
+	for _, sub := range []string{"home", "log"} {
+		c.OK(os.Mkdir(filepath.Join(dir, sub), 0o755))
 	}
 	c.installHooks(dir)
-	// All that a package's own scriptlet must see lies in the root.
-	c.daemon = pkgtest.NewDaemon(t, programs, &pkgtest.Root{Dir: filepath.Join(dir, "root")}, filepath.Join(dir, "root", "etc", "digestd"))
-	c.daemon.Bus = bustest.StartIn(t, dir)
-	c.daemon.Args = []string{"-verbose"}
 	c.writeMacros("")
 	for _, k := range []*pkgtest.Key{vendor, stolen} {
-		if err := os.WriteFile(filepath.Join(dir, k.Owner+".asc"), k.Armor, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		c.OK(os.WriteFile(filepath.Join(dir, k.Owner+".asc"), k.Armor, 0o644))
 	}
 	return c
 }
@@ -151,18 +144,16 @@ func (c *cell) writeMacros(options string, more ...string) {
 		"__transaction_digestd " + so + "/digestd.so socket=" + filepath.Join(c.dir, "root/etc/digestd/run/hook.sock") + " " + options,
 	}, more...)
 	text := "%" + strings.Join(macros, "\n%") + "\n"
-	if err := os.WriteFile(c.outside("home/.rpmmacros"), []byte(text), 0o644); err != nil {
-		c.Fatal(err)
-	}
+	c.OK(os.WriteFile(c.outside("home/.rpmmacros"), []byte(text), 0o644))
 }
 
 // outside is how this process names a file of the cell.
-func (c *cell) outside(path string) string { return c.release.outside(filepath.Join(c.dir, path)) }
+func (c *cell) outside(path string) string { return c.release.Outside(filepath.Join(c.dir, path)) }
 
 // run runs a program of the release and returns its exit code and what it said.
 func (c *cell) run(args ...string) (code int, said string) {
 	c.Helper()
-	cmd := c.release.command(args[0], args[1:]...)
+	cmd := c.release.Command(args[0], args[1:]...)
 	cmd.Env = append(cmd.Env, "HOME="+filepath.Join(c.dir, "home"), "DBUS_SYSTEM_BUS_ADDRESS="+c.bus)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -183,17 +174,6 @@ func (c *cell) must(args ...string) string {
 	return said
 }
 
-// digestctl runs it, wants success and returns what it said.
-func (c *cell) digestctl(args ...string) string {
-	c.Helper()
-	cmd := exec.Command(filepath.Join(programs.Dir, "digestctl"), append([]string{"--bus", c.daemon.Bus.Address}, args...)...)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		c.Fatalf("digestctl %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return string(out)
-}
-
 // installed lists the packages in the database.
 func (c *cell) installed() []string {
 	c.Helper()
@@ -201,32 +181,4 @@ func (c *cell) installed() []string {
 	names = slices.DeleteFunc(names, func(n string) bool { return strings.HasPrefix(n, "gpg-pubkey-") })
 	slices.Sort(names)
 	return names
-}
-
-// lists names the lists that are there, by package.
-func (c *cell) lists() []string {
-	c.Helper()
-	entries, err := os.ReadDir(c.daemon.Lists())
-	if err != nil {
-		c.Fatal(err)
-	}
-	names := []string{}
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names
-}
-
-// label is that of a file in the root, "" if it has none.
-func (c *cell) label(path string) string {
-	c.Helper()
-	buf := make([]byte, 256)
-	n, err := unix.Lgetxattr(c.outside(filepath.Join("root", path)), "security.digest_list", buf)
-	if errors.Is(err, unix.ENODATA) {
-		return ""
-	}
-	if err != nil {
-		c.Fatal(err)
-	}
-	return string(buf[:n])
 }

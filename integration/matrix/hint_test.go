@@ -6,21 +6,20 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/digestd/digestd/integration/pkgtest"
 )
 
 // announcer returns the plugin of rpm that announces transactions on the bus.
 // Not every rpm's macros name the directory that its plugins are in.
-func (r *release) announcer(t *testing.T) string {
+func (r *release) announcer(t testing.TB) string {
 	for _, dir := range []string{"/usr/lib/*-linux-gnu*", "/usr/lib64", "/usr/lib"} {
-		found, err := filepath.Glob(r.outside(filepath.Join(dir, "rpm-plugins", "dbus_announce.so")))
+		found, err := filepath.Glob(r.Outside(filepath.Join(dir, "rpm-plugins", "dbus_announce.so")))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(found) > 0 {
-			return filepath.Join("/", strings.TrimPrefix(found[0], r.root))
+			return r.Inside(found[0])
 		}
 	}
 	t.Fatal("rpm has no plugin dbus_announce")
@@ -33,8 +32,8 @@ func (r *release) announcer(t *testing.T) string {
 func TestHints(t *testing.T) {
 	hints := map[string]func(c *cell, install []string){
 		"rpm announces": func(c *cell, install []string) {
-			plugin := c.release.announcer(c.T)
-			c.bus = strings.Replace(c.daemon.Bus.Address, strings.TrimSuffix(c.release.root, "/"), "", 1)
+			plugin := c.release.announcer(c.TB)
+			c.bus = strings.Replace(c.Bus.Address, strings.TrimSuffix(c.release.Root, "/"), "", 1)
 			c.must(append(install, "--define", "__plugindir "+filepath.Dir(plugin), "--define", "__transaction_dbus_announce "+plugin)...)
 		},
 		"dnf's hook": func(c *cell, install []string) {
@@ -44,10 +43,10 @@ func TestHints(t *testing.T) {
 	}
 	for _, r := range releases {
 		for name, hint := range hints {
-			t.Run(r.name+"/"+name, func(t *testing.T) {
+			t.Run(r.Name+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				c := newCell(t, r, rpm)
-				c.daemon.Start()
+				c.Start()
 				// rpm announces only what it does to the root it sees, so it is the
 				// database that is another.
 				database := []string{"rpm", "--define", "__transaction_digestd %{nil}", "--dbpath", filepath.Join(c.dir, "root", pkgtest.DBPath)}
@@ -56,15 +55,11 @@ func TestHints(t *testing.T) {
 					return append(database[:len(database):len(database)], "--justdb", "--nodeps", "-U", filepath.Join(c.dir, "packages", pkg))
 				}
 				c.must(install("tool-1-1.noarch.rpm")...)
-				if got := c.lists(); len(got) > 0 {
+				if got := c.Names(); len(got) > 0 {
 					t.Fatalf("lists %q, before any hint", got)
 				}
 				hint(c, install("other-1-1.noarch.rpm"))
-				for deadline := time.Now().Add(pkgtest.Patience); len(c.lists()) != 2; time.Sleep(20 * time.Millisecond) {
-					if time.Now().After(deadline) {
-						t.Fatalf("lists %q: the hint was not taken", c.lists())
-					}
-				}
+				c.Until("the hint is taken: there are two lists", func() bool { return len(c.Names()) == 2 })
 			})
 		}
 	}

@@ -12,19 +12,16 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/digestd/digestd/integration/pkgtest"
 )
 
-// release is a file system with an rpm of its own version. Paths that its
-// programs are given start at root.
+// release is one with these package managers.
 type release struct {
-	name     string
-	root     string
+	pkgtest.Release
 	managers []manager
-	dir      string // scratch, as its programs see it
+	dir      string // scratch, as its programs see it; has the plugin
 }
 
 var (
@@ -36,71 +33,28 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "cannot set the tests up:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func run(m *testing.M) (code int, err error) {
-	cache := os.Getenv("DIGESTD_TEST_CACHE")
-	if cache == "" {
-		cache = "/var/cache/digestd-test"
-	}
-	made, err := os.MkdirTemp("", "digestd-matrix-")
-	if err != nil {
-		return 1, err
-	}
-	defer os.RemoveAll(made)
-	if programs, err = pkgtest.BuildPrograms(made); err != nil {
-		return 1, err
-	}
-	packages = filepath.Join(made, "packages")
-	if err := makePackages(made, packages); err != nil {
-		return 1, err
-	}
-	for _, r := range []*release{
-		{name: "bookworm", root: "/", managers: []manager{rpm, dnf4}},
-		{name: "trixie", root: filepath.Join(cache, "trixie"), managers: []manager{rpm, dnf4}},
-		{name: "forky", root: filepath.Join(cache, "forky"), managers: []manager{rpm, dnf4, dnf5}},
-	} {
-		releases = append(releases, r)
-		err := r.prepare()
-		if r.dir != "" {
-			defer os.RemoveAll(r.outside(r.dir))
+	pkgtest.Main(m, func(s *pkgtest.Setup) (err error) {
+		if programs, err = pkgtest.BuildPrograms(s.Dir); err != nil {
+			return err
 		}
-		if err != nil {
-			return 1, fmt.Errorf("%s: %w", r.name, err)
+		packages = filepath.Join(s.Dir, "packages")
+		if err := makePackages(s.Dir, packages); err != nil {
+			return err
 		}
-	}
-	return m.Run(), nil
-}
-
-// outside is how this process names what the release's programs call path.
-func (r *release) outside(path string) string { return filepath.Join(r.root, path) }
-
-// prepare builds rpm's plugin with the release's own compiler and librpm.
-func (r *release) prepare() error {
-	if _, err := os.Stat(r.outside("/usr/bin/rpm")); err != nil {
-		return fmt.Errorf("no rpm to test with (make test, or integration/setup.sh test, sets it up): %w", err)
-	}
-	dir, err := os.MkdirTemp(r.outside("/tmp"), "digestd-")
-	if err != nil {
-		return err
-	}
-	r.dir = filepath.Join("/tmp", filepath.Base(dir))
-	if err := os.CopyFS(filepath.Join(dir, "rpm"), os.DirFS(filepath.Join("..", "..", "hooks", "rpm"))); err != nil {
-		return err
-	}
-	in := func(program string) string { return program }
-	if r.root != "/" {
-		in = func(program string) string {
-			return "chroot " + r.root + " env -C " + filepath.Join(r.dir, "rpm") + " " + program
+		host, trixie, forky := pkgtest.Releases()
+		releases = []*release{
+			{Release: host, managers: []manager{rpm, dnf4}}, {Release: trixie, managers: []manager{rpm, dnf4}}, {Release: forky, managers: []manager{rpm, dnf4, dnf5}},
 		}
-	}
-	return mk("-B", "-C", filepath.Join(dir, "rpm"), "CC="+in("cc"), "PKG_CONFIG="+in("pkg-config"))
+		for _, r := range releases {
+			if r.dir, _, err = s.Scratch(r.Release); err != nil {
+				return err
+			}
+			if err := r.BuildPlugin(filepath.Join(r.dir, "rpm")); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // mk runs make and returns what it said as an error if it failed.
@@ -109,21 +63,6 @@ func mk(args ...string) error {
 		return errors.Join(fmt.Errorf("make %s: %w", strings.Join(args, " "), err), errors.New(string(out)))
 	}
 	return nil
-}
-
-// command is one that runs in the release.
-func (r *release) command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(name, args...)
-	if r.root != "/" {
-		if !filepath.IsAbs(name) {
-			name = filepath.Join("/usr/bin", name)
-		}
-		cmd.Path, cmd.Err = name, nil
-		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: r.root}
-	}
-	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/nonexistent"}
-	return cmd
 }
 
 // makePackages makes a repository of what the scenario needs.

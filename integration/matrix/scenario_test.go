@@ -34,34 +34,34 @@ var scenario = []step{
 		has:  []string{"tool-2-1"}},
 	{name: "granted downgrade", do: func(c *cell) {
 		// Somebody was stopped, once, whoever asked first.
-		if log := c.digestctl("rollback", "log"); strings.Count(log, "rollback-refused") != 1 {
+		if log := c.Must("rollback", "log"); strings.Count(log, "rollback-refused") != 1 {
 			c.Errorf("log has\n%s\nwant one refusal", log)
 		}
-		c.digestctl("rollback", "grant", "tool-1-1.noarch", "--reason", "test")
+		c.Must("rollback", "grant", "tool-1-1.noarch", "--reason", "test")
 	}, verb: "downgrade", pkg: "tool-1-1", has: []string{"tool-1-1"}},
 	{name: "remove", verb: "remove", pkg: "tool", has: []string{}},
-	{name: "revoked key", do: func(c *cell) { c.digestctl("keys", "revoke", stolen.Fingerprint(), "--reason", "lost") },
+	{name: "revoked key", do: func(c *cell) { c.Must("keys", "revoke", stolen.Fingerprint(), "--reason", "lost") },
 		verb: "install", pkg: "signed-1-1", with: "other-1-1", refused: true, says: "digestd: signed-1-1.noarch: signature by key ", has: []string{}},
-	{name: "restored key", do: func(c *cell) { c.digestctl("keys", "restore", stolen.Fingerprint(), "--reason", "found") },
+	{name: "restored key", do: func(c *cell) { c.Must("keys", "restore", stolen.Fingerprint(), "--reason", "found") },
 		verb: "install", pkg: "signed-1-1", has: []string{"signed-1-1"}},
-	{name: "denied package", do: func(c *cell) { c.digestctl("deny", "other<2", "--reason", "test") },
+	{name: "denied package", do: func(c *cell) { c.Must("deny", "other<2", "--reason", "test") },
 		verb: "install", pkg: "other-1-1", refused: true, early: true, says: "digestd: other-1-1.noarch is below 2, and so denied", has: []string{"signed-1-1"}},
-	{name: "lifted denial", do: func(c *cell) { c.digestctl("deny", "lift", "other<2", "--reason", "test") },
+	{name: "lifted denial", do: func(c *cell) { c.Must("deny", "lift", "other<2", "--reason", "test") },
 		verb: "install", pkg: "other-1-1", has: []string{"other-1-1", "signed-1-1"}},
 	{name: "without dnf's hook", do: func(c *cell) { os.Remove(c.outside("digestd-hook")) },
 		verb: "remove", pkg: "other", chatty: true, has: []string{"signed-1-1"}},
 	{name: "a hook again", do: func(c *cell) { c.installHooks(c.outside("")) }},
 	{name: "proceed while the daemon hangs", do: func(c *cell) {
-		syscall.Kill(c.daemon.PID(), syscall.SIGSTOP)
+		syscall.Kill(c.PID(), syscall.SIGSTOP)
 		c.writeMacros("timeout=1")
 	}, verb: "remove", pkg: "signed", says: "digestd: no answer at "},
 	{name: "refuse without the daemon", do: func(c *cell) {
-		c.daemon.Kill()
+		c.Kill()
 		c.writeMacros("", "_digestd_on_unreachable refuse")
 	}, verb: "install", pkg: "other-1-1", refused: true, early: true, says: "digestd: no answer at "},
 	{name: "proceed without the daemon", do: func(c *cell) { c.writeMacros("") },
 		verb: "install", pkg: "other-1-1", says: "digestd: no answer at "},
-	{name: "the daemon is back", do: func(c *cell) { c.daemon.Start() }, has: []string{"other-1-1"}, unlabeled: true},
+	{name: "the daemon is back", do: func(c *cell) { c.Start() }, has: []string{"other-1-1"}, unlabeled: true},
 }
 
 // TestEveryPackageManager: whoever changes packages, by whatever program, is
@@ -69,17 +69,17 @@ var scenario = []step{
 func TestEveryPackageManager(t *testing.T) {
 	for _, r := range releases {
 		for _, m := range r.managers {
-			t.Run(r.name+"/"+m.name, func(t *testing.T) {
+			t.Run(r.Name+"/"+m.name, func(t *testing.T) {
 				t.Parallel()
 				c := newCell(t, r, m)
 				c.initialise()
-				c.daemon.Start()
+				c.Start()
 				for _, s := range scenario {
-					if !t.Run(s.name, func(t *testing.T) { c.T = t; c.take(s) }) {
+					if !t.Run(s.name, func(t *testing.T) { c.TB = t; c.take(s) }) {
 						break // the others build on it
 					}
 				}
-				c.T = t
+				c.TB = t
 			})
 		}
 	}
@@ -145,11 +145,11 @@ func (c *cell) wantExactly(s step) {
 		if s.unlabeled {
 			label = ""
 		}
-		if got := c.label("/usr/bin/" + name); got != label {
+		if got := c.Label("/usr/bin/" + name); got != label {
 			c.Errorf("/usr/bin/%s has label %q, want %q", name, got, label)
 		}
 	}
-	if got := c.lists(); !slices.Equal(got, want) {
+	if got := c.Names(); !slices.Equal(got, want) {
 		c.Errorf("lists %q, want %q", got, want)
 	}
 }

@@ -10,14 +10,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/digestd/digestd/integration/pkgtest"
 	"golang.org/x/sys/unix"
 )
-
-const labelName = "security.digest_list"
 
 // box is an empty root on a machine, and a server that its transactions are
 // told to. The server's socket lies outside the root, as the real one would.
@@ -34,7 +32,7 @@ type box struct {
 
 func newBox(t *testing.T, m *machine) *box {
 	t.Helper()
-	dir, err := os.MkdirTemp(m.outside(m.dir), "box-")
+	dir, err := os.MkdirTemp(m.Outside(m.dir), "box-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,18 +44,6 @@ func newBox(t *testing.T, m *machine) *box {
 		server: newServer(t, filepath.Join(dir, "sock")),
 		t:      t, m: m, dir: filepath.Join(m.dir, filepath.Base(dir)),
 	}
-}
-
-// command is one that runs on the machine.
-func (m *machine) command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(name, args...)
-	if m.root != "/" {
-		cmd.Path, cmd.Err = filepath.Join("/usr/bin", name), nil
-		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: m.root}
-	}
-	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/nonexistent"}
-	return cmd
 }
 
 // result is what a run of rpm left behind.
@@ -97,7 +83,7 @@ func (b *box) command(args ...string) *exec.Cmd {
 		}
 		all = append(all, a)
 	}
-	return b.m.command("rpm", all...)
+	return b.m.Command("rpm", all...)
 }
 
 func (b *box) run(cmd *exec.Cmd) result {
@@ -148,7 +134,7 @@ func (r result) digestd() (lines []string) {
 func (b *box) socket() string { return filepath.Join(b.dir, "sock") }
 
 // path is how this process names a path in the box's root.
-func (b *box) path(p string) string { return b.m.outside(filepath.Join(b.dir, "root", p)) }
+func (b *box) path(p string) string { return b.m.Outside(filepath.Join(b.dir, "root", p)) }
 
 // installed lists the packages in the box's database.
 func (b *box) installed() string {
@@ -168,20 +154,16 @@ func (b *box) exists(p string) bool {
 // label returns the label of a file, "" if it has none.
 func (b *box) label(p string) string {
 	b.t.Helper()
-	buf := make([]byte, 256)
-	n, err := unix.Lgetxattr(b.path(p), labelName, buf)
-	if errors.Is(err, unix.ENODATA) {
-		return ""
-	}
+	label, err := pkgtest.Label(b.path(p))
 	if err != nil {
 		b.t.Fatalf("cannot read label of %s: %v", p, err)
 	}
-	return string(buf[:n])
+	return label
 }
 
 func (b *box) setLabel(p, label string) {
 	b.t.Helper()
-	if err := unix.Lsetxattr(b.path(p), labelName, []byte(label), 0); err != nil {
+	if err := unix.Lsetxattr(b.path(p), pkgtest.LabelName, []byte(label), 0); err != nil {
 		b.t.Fatalf("cannot label %s: %v", p, err)
 	}
 }

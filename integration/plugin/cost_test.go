@@ -64,7 +64,7 @@ func (b *box) countCalls(args ...string) map[string]int {
 	b.t.Helper()
 	out := filepath.Join(b.t.TempDir(), "strace")
 	cmd := b.command(args...)
-	strace := exec.Command("strace", append([]string{"-qq", "-c", "-o", out, "chroot", b.m.root, cmd.Path}, cmd.Args[1:]...)...)
+	strace := exec.Command("strace", append([]string{"-qq", "-c", "-o", out, "chroot", b.m.Root, cmd.Path}, cmd.Args[1:]...)...)
 	strace.Env = cmd.Env
 	if r := b.run(strace); r.code != 0 {
 		b.t.Fatalf("rpm under strace: %+v", r)
@@ -95,7 +95,7 @@ func TestAllocationsPerFile(t *testing.T) {
 			b.env = []string{"LD_PRELOAD=" + b.m.library("allocs"), "ALLOCS_LOG=" + log}
 			b.ok(args...)
 			b.env = nil
-			count, err := os.ReadFile(b.m.outside(log))
+			count, err := os.ReadFile(b.m.Outside(log))
 			if err != nil {
 				t.Fatal(err)
 			}

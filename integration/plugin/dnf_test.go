@@ -16,7 +16,7 @@ import (
 func everyDnf(t *testing.T, test func(t *testing.T, b *box, dnf string)) {
 	for _, m := range machines {
 		for _, dnf := range m.dnfs {
-			t.Run(m.name+"/"+dnf, func(t *testing.T) {
+			t.Run(m.Name+"/"+dnf, func(t *testing.T) {
 				t.Parallel()
 				test(t, newBox(t, m), dnf)
 			})
@@ -29,15 +29,15 @@ func everyDnf(t *testing.T, test func(t *testing.T, b *box, dnf string)) {
 func (b *box) dnf(dnf string, args ...string) result {
 	b.t.Helper()
 	for _, dir := range []string{"home", "log"} {
-		if err := os.MkdirAll(b.m.outside(filepath.Join(b.dir, dir)), 0o700); err != nil {
+		if err := os.MkdirAll(b.m.Outside(filepath.Join(b.dir, dir)), 0o700); err != nil {
 			b.t.Fatal(err)
 		}
 	}
 	macros := "%" + strings.Join(b.macros(), "\n%") + "\n"
-	if err := os.WriteFile(b.m.outside(filepath.Join(b.dir, "home", ".rpmmacros")), []byte(macros), 0o600); err != nil {
+	if err := os.WriteFile(b.m.Outside(filepath.Join(b.dir, "home", ".rpmmacros")), []byte(macros), 0o600); err != nil {
 		b.t.Fatal(err)
 	}
-	cmd := b.m.command(dnf, append([]string{
+	cmd := b.m.Command(dnf, append([]string{
 		"--assumeyes", "--installroot=" + filepath.Join(b.dir, "root"), "--releasever=1",
 		"--repofrompath=test,file://" + filepath.Join(b.m.dir, "packages"), "--repo=test",
 		"--setopt=gpgcheck=0", "--setopt=plugins=0", "--setopt=install_weak_deps=0",

@@ -15,6 +15,7 @@ import (
 
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/hooks/wire"
+	"github.com/digestd/digestd/integration/pkgtest"
 	"golang.org/x/sys/unix"
 )
 
@@ -152,11 +153,11 @@ func (b *box) preload(fault syscall.Errno) (calls func() []string) {
 	log := filepath.Join(b.dir, "setxattr.log")
 	b.env = []string{"LD_PRELOAD=" + b.m.library("faults"), "FAULTS_LOG=" + log, "FAULTS_ERRNO=" + strconv.Itoa(int(fault))}
 	return func() []string {
-		data, err := os.ReadFile(b.m.outside(log))
+		data, err := os.ReadFile(b.m.Outside(log))
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		os.Remove(b.m.outside(log))
+		os.Remove(b.m.Outside(log))
 		return strings.Split(strings.TrimSpace(string(data)), "\n")
 	}
 }
@@ -166,7 +167,7 @@ func TestLabelThatStandsIsNotSetAgain(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *box) {
 		calls := b.preload(0)
 		b.ok("-U", "plain-1")
-		if got := calls(); len(got) != 1 || got[0] != labelName+" "+listName(0) {
+		if got := calls(); len(got) != 1 || got[0] != pkgtest.LabelName+" "+listName(0) {
 			t.Fatalf("calls %q", got)
 		}
 		// As other tools write it.

@@ -57,7 +57,7 @@ var gone = map[string]func(b *box){
 	},
 	"no socket but a file": func(b *box) {
 		b.stop()
-		if err := os.WriteFile(b.m.outside(b.socket()), nil, 0o600); err != nil {
+		if err := os.WriteFile(b.m.Outside(b.socket()), nil, 0o600); err != nil {
 			b.t.Fatal(err)
 		}
 	},

@@ -133,13 +133,18 @@ func (d *Daemon) Prepare(env ...string) *exec.Cmd {
 func (d *Daemon) Spawn(env ...string) {
 	d.tb.Helper()
 	d.Kill()
-	if _, err := d.spawn(env, func() {}); err != nil {
+	d.Execute(d.Prepare(env...))
+}
+
+// Execute runs a command that Prepare returned, changed as a test wants it.
+func (d *Daemon) Execute(cmd *exec.Cmd) {
+	d.tb.Helper()
+	if _, err := d.execute(cmd, func() {}); err != nil {
 		d.tb.Fatal(err)
 	}
 }
 
-func (d *Daemon) spawn(env []string, ended func()) (started time.Time, err error) {
-	cmd := d.Prepare(env...)
+func (d *Daemon) execute(cmd *exec.Cmd, ended func()) (started time.Time, err error) {
 	started = time.Now()
 	if err := cmd.Start(); err != nil {
 		return started, err
@@ -165,7 +170,7 @@ func (d *Daemon) start(env []string) (time.Duration, error) {
 	}
 	defer notify.Close()
 	notify.SetReadDeadline(time.Now().Add(Patience))
-	started, err := d.spawn(append(env, "NOTIFY_SOCKET="+addr.Name), func() { notify.SetReadDeadline(time.Now()) }) // it will not be ready any more
+	started, err := d.execute(d.Prepare(append(env, "NOTIFY_SOCKET="+addr.Name)...), func() { notify.SetReadDeadline(time.Now()) }) // it will not be ready any more
 	if err != nil {
 		return 0, err
 	}

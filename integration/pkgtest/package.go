@@ -23,12 +23,13 @@ type Package struct {
 	Name, Version, Release, Arch string
 	Epoch                        uint32
 	Provides, Obsoletes          []string
-	Files                        map[string]string // content by path; a path that ends with a slash is a directory
-	Links                        map[string]string // symbolic: target by path
-	Post                         string            // a scriptlet
-	PostProg                     string            // what runs it, /bin/sh if empty
-	Key                          *Key              // nil for an unsigned package
-	Version3                     bool              // the signature is of version 3, as RHEL's are
+	Files                        map[string]string                               // content by path; a path that ends with a slash is a directory
+	Links                        map[string]string                               // symbolic: target by path
+	Post                         string                                          // a scriptlet
+	PostProg                     string                                          // what runs it, /bin/sh if empty
+	Key                          *Key                                            // nil for an unsigned package
+	Version3                     bool                                            // the signature is of version 3, as RHEL's are
+	Sign                         func(data []byte) (signature []byte, err error) // instead of Key
 }
 
 // NVRA is the package's name as in its file's name.
@@ -83,6 +84,8 @@ func (p *Package) build(dir string) (string, error) {
 		r.AddCustomTag(tagPostProg, rpmpack.EntryString(p.PostProg))
 	}
 	switch {
+	case p.Sign != nil:
+		r.SetPGPSigner(p.Sign)
 	case p.Key != nil && p.Version3:
 		r.SetPGPSigner(p.Key.SignV3)
 	case p.Key != nil:

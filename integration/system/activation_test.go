@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,11 +38,8 @@ type kept struct {
 
 func newManager(t *testing.T) *manager {
 	t.Helper()
-	m, err := newMachine(t, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: m.path("run", "hook.sock"), Net: "unix"})
+	m := newMachine(t)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: m.In("run", "hook.sock"), Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +49,7 @@ func newManager(t *testing.T) *manager {
 	if g.socket, err = l.File(); err != nil {
 		t.Fatal(err)
 	}
-	g.notify, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: m.path("run", "notify"), Net: "unixgram"})
+	g.notify, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: m.In("run", "notify"), Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,8 +66,8 @@ func newManager(t *testing.T) *manager {
 // launch runs digestd with the socket and everything that was left.
 func (g *manager) launch() {
 	g.Helper()
-	g.kill()
-	daemon := g.prepareDaemon("LISTEN_FDS="+strconv.Itoa(1+len(g.kept)), "NOTIFY_SOCKET="+g.path("run", "notify"))
+	g.Kill()
+	daemon := g.Prepare("LISTEN_FDS="+strconv.Itoa(1+len(g.kept)), "NOTIFY_SOCKET="+g.In("run", "notify"))
 	cmd := exec.Command("/bin/sh", append([]string{"-c", `LISTEN_PID=$$ exec "$@"`, "sh"}, daemon.Args...)...)
 	cmd.Stderr = daemon.Stderr
 	names := []string{"hook"}
@@ -81,12 +77,7 @@ func (g *manager) launch() {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, k.file)
 	}
 	cmd.Env = append(daemon.Env, "LISTEN_FDNAMES="+strings.Join(names, ":"))
-	if err := cmd.Start(); err != nil {
-		g.Fatal(err)
-	}
-	exited := make(chan error, 1)
-	g.daemon, g.exited = cmd, exited
-	go func() { exited <- cmd.Wait() }()
+	g.Execute(cmd)
 }
 
 // listen takes one message of digestd and does what it asks.
@@ -95,7 +86,7 @@ func (g *manager) listen() (lines []string) {
 	buf, oob := make([]byte, 4096), make([]byte, unix.CmsgSpace(4))
 	n, oobn, _, _, err := g.notify.ReadMsgUnix(buf, oob)
 	if err != nil {
-		g.Fatalf("digestd says nothing to its manager: %v\n%s", err, g.log.String())
+		g.Fatalf("digestd says nothing to its manager: %v\n%s", err, g.Log())
 	}
 	lines = strings.Split(string(buf[:n]), "\n")
 	name := ""
@@ -139,7 +130,7 @@ func (g *manager) up() {
 // down stops digestd and takes what it leaves.
 func (g *manager) down() {
 	g.Helper()
-	g.stop()
+	g.Stop()
 	// All it said was sent before it ended.
 	for {
 		g.notify.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
@@ -170,7 +161,7 @@ func (g *manager) again() {
 // the root, and returns its file and what opens the gate.
 func (g *machine) gate(requires string) (file string, wait func(), open func()) {
 	g.Helper()
-	files, err := pkgtest.BuildSpec(g.dir, `Name: gate
+	files, err := pkgtest.BuildSpec(g.Dir, `Name: gate
 Version: 1
 Release: 1
 Summary: a package that waits
@@ -191,7 +182,7 @@ f:close()
 	if err != nil || len(files) != 1 {
 		g.Fatal(files, err)
 	}
-	fifo := g.path("root", "gate")
+	fifo := g.In("root", "gate")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		g.Fatal(err)
 	}
@@ -218,24 +209,24 @@ f:close()
 // while it works, and its lists and labels are the same as without.
 func TestRestartDuringTransaction(t *testing.T) {
 	g := newManager(t)
-	g.config = "unsigned = \"allow\"\n"
+	g.Config = []string{"unsigned = \"allow\"\n"}
 	g.importKey("vendor")
 	g.up()
 	upgrade := []string{"-U"}
 	var old, want []string
 	for i := range 12 {
 		name := fmt.Sprintf("p%02d", i)
-		old = append(old, g.mustBuild(name+"-1-1.noarch", "/usr/share/"+name+"=one"))
-		upgrade = append(upgrade, g.mustBuild(name+"-2-1.noarch", "/usr/share/"+name+"=two"))
+		old = append(old, g.build(name+"-1-1.noarch", "/usr/share/"+name+"=one"))
+		upgrade = append(upgrade, g.build(name+"-2-1.noarch", "/usr/share/"+name+"=two"))
 		want = append(want, "tlv-"+name+"-0:2-1.noarch")
 	}
-	g.mustRPM(append([]string{"-U"}, old...)...)
+	g.RPM(append([]string{"-U"}, old...)...)
 	gate, wait, open := g.gate("Requires: p00 p01 p02 p03 p04 p05")
-	cmd := exec.Command("cp", gate, g.path("packages", "gate-1-1.noarch.rpm"))
+	cmd := exec.Command("cp", gate, g.In("packages", "gate-1-1.noarch.rpm"))
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
 	}
-	cmd = g.rpm(append(upgrade, "gate-1-1.noarch.rpm")...)
+	cmd = g.RPMCommand(append(upgrade, "gate-1-1.noarch.rpm")...)
 	out, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -245,10 +236,10 @@ func TestRestartDuringTransaction(t *testing.T) {
 	}
 	wait()
 	g.again()
-	if n := len(g.lists()); n <= 12 || n == 25 {
+	if n := len(g.Names()); n <= 12 || n == 25 {
 		t.Errorf("%d lists: the restart was not in the middle", n)
 	}
-	if log := g.log.String(); !strings.Contains(log, "transaction taken over") || strings.Contains(log, "ready before the first sync") {
+	if log := g.Log(); !strings.Contains(log, "transaction taken over") || strings.Contains(log, "ready before the first sync") {
 		t.Errorf("nothing was taken over, or the next digestd waited for its end:\n%s", log)
 	}
 	g.again()
@@ -260,23 +251,23 @@ func TestRestartDuringTransaction(t *testing.T) {
 	if err := cmd.Wait(); err != nil || strings.Contains(string(said), "digestd") {
 		t.Errorf("rpm: %v, it said:\n%s", err, said)
 	}
-	g.eventually(append([]string{"tlv-gate-0:1-1.noarch"}, want...)...)
+	g.WantLists(append([]string{"tlv-gate-0:1-1.noarch"}, want...)...)
 	for i := range 12 {
 		label := make([]byte, 256)
-		n, err := unix.Lgetxattr(g.path("root", "usr", "share", fmt.Sprintf("p%02d", i)), "security.digest_list", label)
+		n, err := unix.Lgetxattr(g.In("root", "usr", "share", fmt.Sprintf("p%02d", i)), "security.digest_list", label)
 		if err != nil || string(label[:max(n, 0)]) != want[i] {
 			t.Errorf("p%02d has label %q (%v), want %q", i, label[:max(n, 0)], err, want[i])
 		}
 	}
-	g.wholesome()
-	if aside, err := os.ReadDir(filepath.Join(g.place, "lists.quarantine")); err != nil || len(aside) > 0 {
+	g.Wholesome()
+	if aside, err := os.ReadDir(g.Lists() + ".quarantine"); err != nil || len(aside) > 0 {
 		t.Errorf("put aside: %v %v", aside, err)
 	}
 	// What is in the index is what that transaction did: no version before it comes back.
-	if out, err := g.rpm("-U", "--oldpackage", old[0]).CombinedOutput(); err == nil || !strings.Contains(string(out), "older") {
+	if out, err := g.RPMCommand("-U", "--oldpackage", old[0]).CombinedOutput(); err == nil || !strings.Contains(string(out), "older") {
 		t.Errorf("rpm goes back: %v\n%s", err, out)
 	}
-	g.mustCtl("status")
+	g.Must("status")
 }
 
 // TestRestartBetweenMessages: wherever digestd is restarted in a transaction,
@@ -284,7 +275,7 @@ func TestRestartDuringTransaction(t *testing.T) {
 func TestRestartBetweenMessages(t *testing.T) {
 	g := newManager(t)
 	g.importKey("vendor")
-	region, sigs := g.headerOf(g.mustBuild("good-1-1.noarch"))
+	region, sigs := g.headerOf(g.build("good-1-1.noarch"))
 	client := wire.NewClient(g.dial()) // nobody serves yet: it waits in the socket
 	g.up()
 	g.again()
@@ -301,8 +292,8 @@ func TestRestartBetweenMessages(t *testing.T) {
 	if _, err := client.End(t.Context(), &wire.End{}); err != nil {
 		t.Fatal(err)
 	}
-	g.eventually() // it was never installed
-	g.mustCtl("status")
+	g.WantLists() // it was never installed
+	g.Must("status")
 
 	// A test run, too.
 	client = wire.NewClient(g.dial())
@@ -321,11 +312,11 @@ func TestRestartBetweenMessages(t *testing.T) {
 // rpm goes on and says so, and the next start makes it good.
 func TestStopDuringTransaction(t *testing.T) {
 	g := newManager(t)
-	g.config = "unsigned = \"allow\"\n"
+	g.Config = []string{"unsigned = \"allow\"\n"}
 	g.importKey("vendor")
 	g.up()
 	gate, wait, open := g.gate("")
-	cmd := g.rpm("-U")
+	cmd := g.RPMCommand("-U")
 	cmd.Args = append(cmd.Args, gate)
 	out, err := cmd.StderrPipe()
 	if err == nil {
@@ -346,16 +337,16 @@ func TestStopDuringTransaction(t *testing.T) {
 		t.Errorf("rpm: %v, it said:\n%s", err, said)
 	}
 	g.up()
-	g.eventually("tlv-gate-0:1-1.noarch")
-	g.mustCtl("status")
+	g.WantLists("tlv-gate-0:1-1.noarch")
+	g.Must("status")
 }
 
 // TestRefusedStart: what keeps digestd from starting is said to the package
 // manager that made systemd start it, at once, and that goes on.
 func TestRefusedStart(t *testing.T) {
 	g := newManager(t)
-	g.config = "mode = \"enforced\"\n"
-	cmd := g.rpm("-U", g.mustBuild("good-1-1.noarch", "key="))
+	g.Config = []string{"mode = \"enforced\"\n"}
+	cmd := g.RPMCommand("-U", g.build("good-1-1.noarch", "key="))
 	out, err := cmd.StderrPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -364,12 +355,12 @@ func TestRefusedStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	poll := []unix.PollFd{{Fd: int32(g.socket.Fd()), Events: unix.POLLIN}}
-	if !g.wait(func() bool { n, _ := unix.Poll(poll, 0); return n == 1 }) {
+	if !pkgtest.Await(func() bool { n, _ := unix.Poll(poll, 0); return n == 1 }) {
 		t.Fatal("rpm never connected")
 	}
 	g.launch()
 	var exit *exec.ExitError
-	if err := g.mustExit(); !errors.As(err, &exit) || exit.ExitCode() != 1 {
+	if err := g.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 1 {
 		t.Errorf("digestd ended with %v, want status 1, after which systemd does not start it again", err)
 	}
 	said, _ := io.ReadAll(out)

@@ -14,13 +14,13 @@ import (
 // and is not refused; the next transaction is.
 func TestWordIsKept(t *testing.T) {
 	m := start(t)
-	region, sigs := m.headerOf(m.mustBuild("late-1-1.noarch"))
+	region, sigs := m.headerOf(m.build("late-1-1.noarch"))
 	client := wire.NewClient(m.dial())
 	verdict, err := client.Begin(t.Context(), m.begin(brings("late", "1")))
 	if err != nil || verdict.Decision != wire.Assured {
 		t.Fatalf("verdict %+v, %v", verdict, err)
 	}
-	m.mustCtl("deny", "late<2", "--reason", "test")
+	m.Must("deny", "late<2", "--reason", "test")
 	list, err := client.Header(t.Context(), &wire.Header{Type: wire.Added, Region: region, Signatures: sigs})
 	if err != nil || list.Decision != wire.NoList {
 		t.Fatalf("list %+v, %v", list, err)
@@ -30,7 +30,7 @@ func TestWordIsKept(t *testing.T) {
 	if err != nil || len(ack.Notes) != 1 || !strings.Contains(ack.Notes[0].Text, "denied") {
 		t.Fatalf("end %+v, %v", ack, err)
 	}
-	m.eventually()
+	m.WantLists()
 	verdict, err = wire.NewClient(m.dial()).Begin(t.Context(), m.begin(brings("late", "1")))
 	if err != nil || verdict.Decision != wire.Refuse {
 		t.Errorf("the next transaction: %+v, %v", verdict, err)

@@ -23,6 +23,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/integration/keyringtest"
+	"github.com/digestd/digestd/integration/pkgtest"
 	"github.com/digestd/digestd/kernel"
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
@@ -32,7 +33,7 @@ import (
 // .blacklist, with DIGESTD_BLACKLIST: entries need a signature by a certificate
 // that is built into the kernel. That a real one is read is tested in
 // integration/vm.
-func (m *machine) blacklistFile() string { return m.path("blacklisted") }
+func (m *machine) blacklistFile() string { return m.In("blacklisted") }
 
 func (m *machine) blacklist(entries ...string) error {
 	text := strings.Join(entries, "\n") + "\n"
@@ -64,11 +65,11 @@ func scriptBlacklist(ts *testscript.TestScript, neg bool, args []string) {
 	var err error
 	switch args[0] {
 	case "file":
-		entry, err = bin(m.path("root", args[1]))
+		entry, err = bin(m.In("root", args[1]))
 	case "list":
-		entry, err = bin(filepath.Join(m.place, "lists", args[1]))
+		entry, err = bin(m.list(args[1]))
 	case "signer":
-		sum := sha256.Sum256(m.certificate()[0].RawTBSCertificate)
+		sum := sha256.Sum256(m.Certificate().RawTBSCertificate)
 		entry = "tbs:" + hex.EncodeToString(sum[:])
 	case "nothing":
 	default:
@@ -82,43 +83,40 @@ func scriptBlacklist(ts *testscript.TestScript, neg bool, args []string) {
 // TestKilledWhileHeedingBlacklist: once the kernel named a file and a list and that
 // began to be heeded, it is so after the next start, even by a kernel that forgot.
 func TestKilledWhileHeedingBlacklist(t *testing.T) {
-	for _, point := range failpoints(t) {
-		if !strings.HasPrefix(point, "revoke-") {
-			continue
-		}
+	for _, point := range pkgtest.Failpoints(t, "revoke-", 2) {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
 			m, _ := history(t)
 			counter := m.counter()
-			m.stop()
-			m.startDaemon("DIGESTD_FAILPOINT="+point, "DIGESTD_BLACKLIST="+m.blacklistFile())
-			file, err := bin(m.path("root", "opt", "shared")) // of up and of gone
+			m.Stop()
+			m.Start("DIGESTD_FAILPOINT="+point, "DIGESTD_BLACKLIST="+m.blacklistFile())
+			file, err := bin(m.In("root", "opt", "shared")) // of up and of gone
 			if err != nil {
 				t.Fatal(err)
 			}
-			list, err := bin(filepath.Join(m.place, "lists", "tlv-gone-0:1-1.noarch"))
+			list, err := bin(m.list("tlv-gone-0:1-1.noarch"))
 			if err == nil {
 				err = m.blacklist(file, list)
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			m.digestctl("sync").Run()
-			m.mustExit()
-			m.startDaemon()
+			m.Digestctl("sync").Run()
+			m.Wait()
+			m.Start()
 			for range 2 {
-				m.eventually("tlv-same-0:1-1.noarch", "tlv-up-0:1-1.noarch")
-				m.mustCtl("why", m.path("root", "opt", "up"))
-				if out, err := m.digestctl("why", m.path("root", "opt", "shared")).CombinedOutput(); err == nil {
+				m.WantLists("tlv-same-0:1-1.noarch", "tlv-up-0:1-1.noarch")
+				m.Must("why", m.In("root", "opt", "up"))
+				if out, err := m.Digestctl("why", m.In("root", "opt", "shared")).CombinedOutput(); err == nil {
 					t.Errorf("what the kernel named is vouched for:\n%s", out)
 				}
-				m.mustCtl("sync")
+				m.Must("sync")
 			}
-			m.wholesome()
+			m.Wholesome()
 			if now := m.counter(); now < counter {
 				t.Errorf("counter fell from %d to %d", counter, now)
 			}
-			if out := m.mustCtl("show", "gone"); !strings.Contains(out, ".blacklist") {
+			if out := m.Must("show", "gone"); !strings.Contains(out, ".blacklist") {
 				t.Errorf("the reason is lost:\n%s", out)
 			}
 		})
@@ -156,7 +154,7 @@ func (m *machine) identityFiles(key crypto.Signer, suffix string) {
 	if err != nil {
 		m.Fatal(err)
 	}
-	if err := os.MkdirAll(m.state, 0o700); err != nil {
+	if err := os.MkdirAll(m.State(), 0o700); err != nil {
 		m.Fatal(err)
 	}
 	for name, data := range map[string][]byte{
@@ -164,7 +162,7 @@ func (m *machine) identityFiles(key crypto.Signer, suffix string) {
 		"signing.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
 		"signing.der": der,
 	} {
-		if err := os.WriteFile(filepath.Join(m.state, name+suffix), data, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(m.State(), name+suffix), data, 0o600); err != nil {
 			m.Fatal(err)
 		}
 	}
@@ -190,63 +188,60 @@ func (m *machine) inKernel() (skids []string) {
 
 func (m *machine) skid() string {
 	m.Helper()
-	return hex.EncodeToString(m.certificate()[0].SubjectKeyId)
+	return hex.EncodeToString(m.Certificate().SubjectKeyId)
 }
 
 // TestEnrolment: the certificate that signs comes into the keyring of the kernel
 // that runs, and to where the next boot finds it; revoked, it leaves both.
 func TestEnrolment(t *testing.T) {
 	keyringtest.IMA(t)
-	m, err := newMachine(t, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := newMachine(t)
 	m.importKey("vendor")
 	m.rsaIdentity()
-	m.startDaemon()
-	m.mustRPM("-U", m.mustBuild("hello-1-1.noarch"))
+	m.Start()
+	m.RPM("-U", m.build("hello-1-1.noarch"))
 	old := m.skid()
-	if out := m.mustCtl("keys", "enrol", "--ima"); !strings.Contains(out, old+" is in the kernel's _ima keyring") || !strings.Contains(out, "next boot") {
+	if out := m.Must("keys", "enrol", "--ima"); !strings.Contains(out, old+" is in the kernel's _ima keyring") || !strings.Contains(out, "next boot") {
 		t.Errorf("enrol says:\n%s", out)
 	}
 	if skids := m.inKernel(); !slices.Equal(skids, []string{old}) {
 		t.Fatalf("the kernel has %v, not %s", skids, old)
 	}
-	if out := m.mustCtl("keys", "show", old); !strings.Contains(out, "in kernel   _ima") || !strings.Contains(out, "rsa2048") {
+	if out := m.Must("keys", "show", old); !strings.Contains(out, "in kernel   _ima") || !strings.Contains(out, "rsa2048") {
 		t.Errorf("keys show says:\n%s", out)
 	}
-	if k := m.status().Kernel; k.Keyring != "_ima" || !k.Enrolled || k.Release == "" {
+	if k := m.Status().Kernel; k.Keyring != "_ima" || !k.Enrolled || k.Release == "" {
 		t.Errorf("status has %+v", k)
 	}
 	mine := []byte("somebody's certificate")
-	single, own := m.path("root", "etc/keys/x509_ima.der"), m.path("root", "etc/keys/ima/digestd-"+old+".der")
+	single, own := m.In("root", "etc/keys/x509_ima.der"), m.In("root", "etc/keys/ima/digestd-"+old+".der")
 	if err := os.MkdirAll(filepath.Dir(own), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(single, mine, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if out := m.mustCtl("keys", "enrol", "--file"); !strings.Contains(out, "has another certificate") || !strings.Contains(out, "initial file system") {
+	if out := m.Must("keys", "enrol", "--file"); !strings.Contains(out, "has another certificate") || !strings.Contains(out, "initial file system") {
 		t.Errorf("enrol says:\n%s", out)
 	}
 	if data, err := os.ReadFile(single); err != nil || string(data) != string(mine) {
 		t.Errorf("%s was overwritten (%v)", single, err)
 	}
 	os.Remove(single)
-	m.mustCtl("keys", "enrol", "--file")
+	m.Must("keys", "enrol", "--file")
 	for _, file := range []string{single, own} {
-		if data, err := os.ReadFile(file); err != nil || string(data) != string(m.certificate()[0].Raw) {
+		if data, err := os.ReadFile(file); err != nil || string(data) != string(m.Certificate().Raw) {
 			t.Errorf("%s is not the certificate (%v)", file, err)
 		}
 	}
 	m.rsaFiles(".prepared")
-	m.mustCtl("keys", "revoke", old, "--reason", "test")
+	m.Must("keys", "revoke", old, "--reason", "test")
 	next := m.skid()
 	if next == old {
 		t.Fatal("the revoked certificate goes on signing")
 	}
-	m.eventually("tlv-hello-0:1-1.noarch")
-	m.wholesome()
+	m.WantLists("tlv-hello-0:1-1.noarch")
+	m.Wholesome()
 	m.revokedLeft(old)
 }
 
@@ -258,19 +253,19 @@ func (m *machine) revokedLeft(old string) {
 	if slices.Contains(skids, old) {
 		m.Errorf("the kernel still has %s", old)
 	}
-	told := slices.ContainsFunc(m.status().Problems, func(p api.Problem) bool {
+	told := slices.ContainsFunc(m.Status().Problems, func(p api.Problem) bool {
 		return p.ID == "not-enrolled" && strings.Contains(p.Text, "lacks what it takes")
 	})
 	if !slices.Contains(skids, next) && !told {
 		m.Errorf("the kernel has %v, not %s, and nobody says so", skids, next)
 	}
-	if _, err := os.Stat(m.path("root", "etc/keys/ima/digestd-"+old+".der")); err == nil {
+	if _, err := os.Stat(m.In("root", "etc/keys/ima/digestd-"+old+".der")); err == nil {
 		m.Error("the next boot still loads the revoked certificate")
 	}
-	if data, err := os.ReadFile(m.path("root", "etc/keys/x509_ima.der")); err == nil && string(data) != string(m.certificate()[0].Raw) {
+	if data, err := os.ReadFile(m.In("root", "etc/keys/x509_ima.der")); err == nil && string(data) != string(m.Certificate().Raw) {
 		m.Error("the next boot loads another certificate")
 	}
-	if out := m.mustCtl("keys", "show", old); strings.Contains(out, "_ima") {
+	if out := m.Must("keys", "show", old); strings.Contains(out, "_ima") {
 		m.Errorf("keys show says:\n%s", out)
 	}
 }
@@ -279,35 +274,29 @@ func (m *machine) revokedLeft(old string) {
 // signs nothing, after the next start, wherever the daemon died.
 func TestKilledWhileLeavingKernel(t *testing.T) {
 	keyringtest.IMA(t)
-	for _, point := range failpoints(t) {
-		if !strings.HasPrefix(point, "unenrol-") && !strings.HasPrefix(point, "rotate-") {
-			continue
-		}
+	for _, point := range append(pkgtest.Failpoints(t, "unenrol-", 2), pkgtest.Failpoints(t, "rotate-", 2)...) {
 		t.Run(point, func(t *testing.T) {
-			m, err := newMachine(t, t.TempDir())
-			if err != nil {
-				t.Fatal(err)
-			}
+			m := newMachine(t)
 			m.importKey("vendor")
 			m.rsaIdentity()
-			m.startDaemon("DIGESTD_FAILPOINT=" + point)
-			m.mustRPM("-U", m.mustBuild("hello-1-1.noarch"))
+			m.Start("DIGESTD_FAILPOINT=" + point)
+			m.RPM("-U", m.build("hello-1-1.noarch"))
 			old := m.skid()
-			m.mustCtl("keys", "enrol", "--ima")
-			m.mustCtl("keys", "enrol", "--file")
+			m.Must("keys", "enrol", "--ima")
+			m.Must("keys", "enrol", "--file")
 			m.rsaFiles(".prepared")
-			m.digestctl("keys", "revoke", old, "--reason", "test").Run()
-			m.mustExit()
-			m.startDaemon()
-			m.eventually("tlv-hello-0:1-1.noarch")
-			m.wholesome()
+			m.Digestctl("keys", "revoke", old, "--reason", "test").Run()
+			m.Wait()
+			m.Start()
+			m.WantLists("tlv-hello-0:1-1.noarch")
+			m.Wholesome()
 			if next := m.skid(); next == old {
 				t.Errorf("%s goes on signing", old)
 			}
 			if skids := m.inKernel(); slices.Contains(skids, old) {
 				t.Errorf("the kernel still has %s", old)
 			}
-			if _, err := os.Stat(m.path("root", "etc/keys/ima/digestd-"+old+".der")); err == nil {
+			if _, err := os.Stat(m.In("root", "etc/keys/ima/digestd-"+old+".der")); err == nil {
 				t.Error("the next boot still loads it")
 			}
 		})
@@ -324,25 +313,25 @@ func TestBlobs(t *testing.T) {
 	m := start(t)
 	entry := "bin:" + strings.Repeat("ab", 32)
 	for name, text := range map[string]string{"good": entry, "good.p7s": "not signed", "bad": "BIN:00", "bad.p7s": "", "huge": strings.Repeat("x", 1<<20), "huge.p7s": "x", "alone": entry} {
-		if err := os.WriteFile(m.path("blacklist.d", name), []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(m.In("blacklist.d", name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	said := func(id, text string) bool {
-		return slices.ContainsFunc(m.status().Problems, func(p api.Problem) bool { return p.ID == id && strings.Contains(p.Text, text) })
+		return slices.ContainsFunc(m.Status().Problems, func(p api.Problem) bool { return p.ID == id && strings.Contains(p.Text, text) })
 	}
-	if !m.wait(func() bool { return said("blacklist", "cannot be used") }) {
-		t.Errorf("bad files are not told of: %+v", m.status().Problems)
+	if !pkgtest.Await(func() bool { return said("blacklist", "cannot be used") }) {
+		t.Errorf("bad files are not told of: %+v", m.Status().Problems)
 	}
-	unable := fmt.Sprint(m.status().Problems)
+	unable := fmt.Sprint(m.Status().Problems)
 	if !ring.Writable() && !said("blacklist-unable", "takes nothing after boot") {
 		t.Errorf("that the kernel takes none is not said: %s", unable)
 	}
 	for _, name := range []string{"bad", "bad.p7s", "huge", "huge.p7s", "alone"} {
-		os.Remove(m.path("blacklist.d", name))
+		os.Remove(m.In("blacklist.d", name))
 	}
-	if !m.wait(func() bool { return ring.Writable() || !said("blacklist", "") }) {
-		t.Errorf("what was removed is still told of: %+v", m.status().Problems)
+	if !pkgtest.Await(func() bool { return ring.Writable() || !said("blacklist", "") }) {
+		t.Errorf("what was removed is still told of: %+v", m.Status().Problems)
 	}
 }
 
@@ -351,17 +340,14 @@ func TestBlobs(t *testing.T) {
 // machine out. The kernel that runs is made to refuse every further certificate.
 func TestSignerIsNotRevokedWithoutSuccessor(t *testing.T) {
 	ring := keyringtest.IMA(t)
-	m, err := newMachine(t, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := newMachine(t)
 	m.importKey("vendor")
 	m.rsaIdentity()
-	m.startDaemon()
-	m.mustRPM("-U", m.mustBuild("hello-1-1.noarch"))
-	m.eventually("tlv-hello-0:1-1.noarch")
+	m.Start()
+	m.RPM("-U", m.build("hello-1-1.noarch"))
+	m.WantLists("tlv-hello-0:1-1.noarch")
 	old := m.skid()
-	m.mustCtl("keys", "enrol", "--ima")
+	m.Must("keys", "enrol", "--ima")
 	m.rsaFiles(".prepared")
 	var restricted error
 	keyringtest.InRootsSession(func() {
@@ -370,20 +356,20 @@ func TestSignerIsNotRevokedWithoutSuccessor(t *testing.T) {
 	if restricted != nil {
 		t.Fatal(restricted)
 	}
-	out, err := m.digestctl("keys", "revoke", old, "--reason", "test").CombinedOutput()
+	out, err := m.Digestctl("keys", "revoke", old, "--reason", "test").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "cannot revoke the key that signs lists") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	m.wholesome()
+	m.Wholesome()
 	if skids := m.inKernel(); !slices.Equal(skids, []string{old}) || m.skid() != old {
 		t.Errorf("the kernel has %v, %s signs, want %s", skids, m.skid(), old)
 	}
 	// Neither do files bring it about. They are reported before they have an effect.
-	cert := m.certificate()[0]
+	cert := m.Certificate()
 	for file, data := range map[string]string{
-		m.path("revoked.d", "signer"):            old + "\n",
-		m.path("blacklist.d", "signer"):          fmt.Sprintf("tbs:%x", sha256.Sum256(cert.RawTBSCertificate)),
-		m.path("blacklist.d", "signer") + ".p7s": "a signature",
+		m.In("revoked.d", "signer"):            old + "\n",
+		m.In("blacklist.d", "signer"):          fmt.Sprintf("tbs:%x", sha256.Sum256(cert.RawTBSCertificate)),
+		m.In("blacklist.d", "signer") + ".p7s": "a signature",
 	} {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)
@@ -392,18 +378,18 @@ func TestSignerIsNotRevokedWithoutSuccessor(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	m.mustCtl("sync")
+	m.Must("sync")
 	if skids := m.inKernel(); !slices.Equal(skids, []string{old}) || m.skid() != old {
 		t.Errorf("after a comparison the kernel has %v, and %s signs", skids, m.skid())
 	}
-	m.wholesome()
+	m.Wholesome()
 	told := func(text string) bool {
-		return slices.ContainsFunc(m.status().Problems, func(p api.Problem) bool { return strings.Contains(p.Text, text) })
+		return slices.ContainsFunc(m.Status().Problems, func(p api.Problem) bool { return strings.Contains(p.Text, text) })
 	}
 	if !told("is not heeded yet") {
-		t.Errorf("nobody says that a revocation waits: %+v", m.status().Problems)
+		t.Errorf("nobody says that a revocation waits: %+v", m.Status().Problems)
 	}
 	if _, err := kernel.NewKeyrings().Find(kernel.RingBlacklist); err == nil && !told("is not given to the kernel yet") {
-		t.Errorf("nobody says that an entry of .blacklist waits: %+v", m.status().Problems)
+		t.Errorf("nobody says that an entry of .blacklist waits: %+v", m.Status().Problems)
 	}
 }

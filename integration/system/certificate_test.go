@@ -38,7 +38,7 @@ func (m *machine) certify(change func(*x509.Certificate)) *x509.Certificate {
 	}
 	authority := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "An authority"}, NotBefore: time.Now().Add(-time.Hour),
 		NotAfter: time.Now().AddDate(1, 0, 0), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, SubjectKeyId: []byte("authority")}
-	mine := m.certificate()[0]
+	mine := m.Certificate()
 	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "certified"}, NotBefore: time.Now().Add(-time.Hour),
 		NotAfter: time.Now().AddDate(1, 0, 0), BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature, SubjectKeyId: mine.SubjectKeyId}
 	if change != nil {
@@ -53,7 +53,7 @@ func (m *machine) certify(change func(*x509.Certificate)) *x509.Certificate {
 		m.Fatal(err)
 	}
 	data := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	if err := os.WriteFile(filepath.Join(m.state, "signing.crt"), data, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(m.State(), "signing.crt"), data, 0o644); err != nil {
 		m.Fatal(err)
 	}
 	return cert
@@ -62,7 +62,7 @@ func (m *machine) certify(change func(*x509.Certificate)) *x509.Certificate {
 // signedBy reports whether the list is signed with this very certificate.
 func (m *machine) signedBy(list string, cert *x509.Certificate) bool {
 	m.Helper()
-	data, err := os.ReadFile(filepath.Join(m.place, "lists", list))
+	data, err := os.ReadFile(m.list(list))
 	if err != nil {
 		m.Fatal(err)
 	}
@@ -87,28 +87,25 @@ func (m *machine) wantSignedBy(list string, cert *x509.Certificate) {
 // one that digestd made, from enrolment to the last list.
 func TestCertificateOfAnAuthority(t *testing.T) {
 	keyringtest.IMA(t)
-	m, err := newMachine(t, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := newMachine(t)
 	m.importKey("vendor")
 	m.rsaIdentity()
-	m.startDaemon()
+	m.Start()
 	const list = "tlv-hello-0:1-1.noarch"
-	m.mustRPM("-U", m.mustBuild("hello-1-1.noarch"))
-	m.eventually(list)
-	own := m.certificate()[0]
+	m.RPM("-U", m.build("hello-1-1.noarch"))
+	m.WantLists(list)
+	own := m.Certificate()
 	m.wantSignedBy(list, own)
 
 	cert := m.certify(nil)
-	if out := m.mustCtl("keys", "enrol", "--ima"); !strings.Contains(out, "took over the certificate") {
+	if out := m.Must("keys", "enrol", "--ima"); !strings.Contains(out, "took over the certificate") {
 		t.Errorf("enrol says:\n%s", out)
 	}
 	m.wantSignedBy(list, cert)
-	m.wholesome()
+	m.Wholesome()
 	der := func(want *x509.Certificate) {
 		t.Helper()
-		if data, err := os.ReadFile(filepath.Join(m.state, "signing.der")); err != nil || !bytes.Equal(data, want.Raw) {
+		if data, err := os.ReadFile(filepath.Join(m.State(), "signing.der")); err != nil || !bytes.Equal(data, want.Raw) {
 			t.Errorf("signing.der is not the certificate of %s (%v)", want.Issuer, err)
 		}
 	}
@@ -118,12 +115,12 @@ func TestCertificateOfAnAuthority(t *testing.T) {
 	}
 
 	// One that took its place while digestd did not run is followed by the start.
-	m.stop()
+	m.Stop()
 	again := m.certify(nil)
-	m.startDaemon()
+	m.Start()
 	m.wantSignedBy(list, again)
 	der(again)
-	m.wholesome()
+	m.Wholesome()
 
 	// What no kernel would take is refused, and nothing changes.
 	for what, change := range map[string]func(*x509.Certificate){
@@ -133,7 +130,7 @@ func TestCertificateOfAnAuthority(t *testing.T) {
 		},
 	} {
 		m.certify(change)
-		out, err := m.digestctl("keys", "enrol", "--ima").CombinedOutput()
+		out, err := m.Digestctl("keys", "enrol", "--ima").CombinedOutput()
 		if err == nil || !strings.Contains(string(out), what) {
 			t.Errorf("%s: %v\n%s", what, err, out)
 		}
@@ -154,20 +151,17 @@ func TestBlacklistOfWideSigner(t *testing.T) {
 		"P-521": {elliptic.P521(), func(b []byte) string { return fmt.Sprintf("%x", sha512.Sum512(b)) }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, err := newMachine(t, t.TempDir())
-			if err != nil {
-				t.Fatal(err)
-			}
+			m := newMachine(t)
 			m.importKey("vendor")
 			key, err := ecdsa.GenerateKey(wide.curve, rand.Reader)
 			if err != nil {
 				t.Fatal(err)
 			}
 			m.identityFiles(key, "")
-			m.startDaemon()
-			m.mustRPM("-U", m.mustBuild("hello-1-1.noarch"))
-			m.eventually("tlv-hello-0:1-1.noarch")
-			data, err := os.ReadFile(filepath.Join(m.place, "lists", "tlv-hello-0:1-1.noarch"))
+			m.Start()
+			m.RPM("-U", m.build("hello-1-1.noarch"))
+			m.WantLists("tlv-hello-0:1-1.noarch")
+			data, err := os.ReadFile(m.list("tlv-hello-0:1-1.noarch"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -175,11 +169,11 @@ func TestBlacklistOfWideSigner(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			m.stop()
-			m.startDaemon() // what is recorded outlives the process
-			m.mustRPM("-U", m.mustBuild("hello-2-1.noarch"))
-			m.eventually("tlv-hello-0:2-1.noarch")
-			if out := strings.TrimSpace(m.mustCtl("keys", "export-blacklist")); out != "bin:"+wide.sum(body) {
+			m.Stop()
+			m.Start() // what is recorded outlives the process
+			m.RPM("-U", m.build("hello-2-1.noarch"))
+			m.WantLists("tlv-hello-0:2-1.noarch")
+			if out := strings.TrimSpace(m.Must("keys", "export-blacklist")); out != "bin:"+wide.sum(body) {
 				t.Errorf("exported %q, want bin:%s", out, wide.sum(body))
 			}
 		})
@@ -188,15 +182,12 @@ func TestBlacklistOfWideSigner(t *testing.T) {
 
 // TestFormatThatLocksOut: a kernel with the cache refuses the parser's module.
 func TestFormatThatLocksOut(t *testing.T) {
-	m, err := newMachine(t, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.config = "format = \"rpm\"\n"
-	m.startDaemon()
-	if !slices.ContainsFunc(m.status().Problems, func(p api.Problem) bool {
+	m := newMachine(t)
+	m.Config = []string{"format = \"rpm\"\n"}
+	m.Start()
+	if !slices.ContainsFunc(m.Status().Problems, func(p api.Problem) bool {
 		return p.ID == "format" && strings.Contains(p.Text, "refused until it is loaded by hand")
 	}) {
-		t.Errorf("nobody warns of the format: %+v", m.status().Problems)
+		t.Errorf("nobody warns of the format: %+v", m.Status().Problems)
 	}
 }

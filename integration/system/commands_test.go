@@ -20,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/digestd/digestd/integration/pkgtest"
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 )
@@ -43,7 +44,7 @@ func scriptKey(ts *testscript.TestScript, neg bool, args []string) {
 	case len(args) == 2 && args[1] == "file":
 		s, err := signerOf(args[0])
 		ts.Check(err)
-		ts.Check(os.WriteFile(m.path("keys.d", args[0]+".asc"), s.armor, 0o644))
+		ts.Check(os.WriteFile(m.In("keys.d", args[0]+".asc"), s.armor, 0o644))
 	default:
 		ts.Fatalf("usage: key NAME import|file")
 	}
@@ -57,13 +58,13 @@ func scriptRevoked(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	switch args[1] {
 	case "fingerprint":
-		ts.Check(os.WriteFile(m.path("revoked.d", args[0]), []byte("# "+args[0]+"\n"+strings.ToUpper(s.fingerprint())+"\n"), 0o644))
+		ts.Check(os.WriteFile(m.In("revoked.d", args[0]), []byte("# "+args[0]+"\n"+strings.ToUpper(s.fingerprint())+"\n"), 0o644))
 	case "certificate":
-		ts.Check(os.WriteFile(m.path("revoked.d", args[0]), s.armor, 0o644))
+		ts.Check(os.WriteFile(m.In("revoked.d", args[0]), s.armor, 0o644))
 	case "own":
 		armor, err := s.revoked()
 		ts.Check(err)
-		ts.Check(os.WriteFile(m.path("keys.d", args[0]+".asc"), armor, 0o644))
+		ts.Check(os.WriteFile(m.In("keys.d", args[0]+".asc"), armor, 0o644))
 	default:
 		ts.Fatalf("unknown kind %q", args[1])
 	}
@@ -71,15 +72,15 @@ func scriptRevoked(ts *testscript.TestScript, neg bool, args []string) {
 
 // scriptSigner sets SIGNER to the key identifier of the certificate that signs.
 func scriptSigner(ts *testscript.TestScript, neg bool, args []string) {
-	ts.Setenv("SIGNER", hex.EncodeToString(machineOf(ts).certificate()[0].SubjectKeyId))
+	ts.Setenv("SIGNER", hex.EncodeToString(machineOf(ts).Certificate().SubjectKeyId))
 }
 
 // scriptCRL: "crl own|forged" revokes the certificate that signs lists by a CRL,
 // signed by itself or by another key.
 func scriptCRL(ts *testscript.TestScript, neg bool, args []string) {
 	m := machineOf(ts)
-	cert := m.certificate()[0]
-	data, err := os.ReadFile(filepath.Join(m.state, "signing.key"))
+	cert := m.Certificate()
+	data, err := os.ReadFile(filepath.Join(m.State(), "signing.key"))
 	ts.Check(err)
 	block, _ := pem.Decode(data)
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
@@ -97,19 +98,16 @@ func scriptCRL(ts *testscript.TestScript, neg bool, args []string) {
 		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: cert.SerialNumber, RevocationTime: time.Now()}},
 	}, &issuer, key)
 	ts.Check(err)
-	ts.Check(os.WriteFile(m.path("revoked.d", args[0]+".crl"), pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}), 0o644))
+	ts.Check(os.WriteFile(m.In("revoked.d", args[0]+".crl"), pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}), 0o644))
 }
 
-// scriptPackage: "package NEVRA [option…]", see parsePkg.
+// scriptPackage: "package NEVRA [option…]", see pkgtest.ParsePackage.
 func scriptPackage(ts *testscript.TestScript, neg bool, args []string) {
-	p, err := parsePkg(args)
-	ts.Check(err)
-	_, err = machineOf(ts).build(p)
-	ts.Check(err)
+	machineOf(ts).build(args...)
 }
 
 func scriptRPM(ts *testscript.TestScript, neg bool, args []string) {
-	runTool(ts, neg, machineOf(ts).rpm(args...), 0)
+	runTool(ts, neg, machineOf(ts).RPMCommand(args...), 0)
 }
 
 // scriptDigestctl: "digestctl [code N] ARG…" wants exit code N, 0 by default.
@@ -120,7 +118,7 @@ func scriptDigestctl(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		want, args = n, args[2:]
 	}
-	cmd := machineOf(ts).digestctl(args...)
+	cmd := machineOf(ts).Digestctl(args...)
 	cmd.Dir = ts.MkAbs(".")
 	runTool(ts, neg, cmd, want)
 }
@@ -154,25 +152,25 @@ func scriptDigestd(ts *testscript.TestScript, neg bool, args []string) {
 	var env []string
 	for _, a := range args[1:] {
 		if line, ok := strings.CutPrefix(a, "+"); ok {
-			m.config += line + "\n"
+			m.Config = append(m.Config, line)
 		} else {
 			env = append(env, a)
 		}
 	}
 	switch args[0] {
 	case "start":
-		m.startDaemon(env...)
+		m.Start(env...)
 	case "stop":
-		m.stop()
+		m.Stop()
 	case "kill":
-		m.kill()
+		m.Kill()
 	case "died":
-		m.mustExit()
+		m.Wait()
 	case "reload":
-		m.prepareDaemon()
-		ts.Check(m.daemon.Process.Signal(unix.SIGHUP))
+		m.Prepare()
+		m.Signal(unix.SIGHUP)
 	case "fail":
-		out, err := m.prepareDaemon(env...), error(nil)
+		out, err := m.Prepare(env...), error(nil)
 		out.Stderr = nil
 		var text []byte
 		text, err = out.CombinedOutput()
@@ -190,27 +188,21 @@ func scriptDigestd(ts *testscript.TestScript, neg bool, args []string) {
 func scriptLists(ts *testscript.TestScript, neg bool, args []string) {
 	m := machineOf(ts)
 	slices.Sort(args)
-	if !m.wait(func() bool { return slices.Equal(m.lists(), args) }) {
-		ts.Fatalf("the list directory has\n  %s", strings.Join(m.lists(), "\n  "))
+	if !pkgtest.Await(func() bool { return slices.Equal(m.Names(), args) }) {
+		ts.Fatalf("the list directory has\n  %s", strings.Join(m.Names(), "\n  "))
 	}
 	// The directory comes first, what the daemon says of it an instant later.
-	if m.daemon != nil && !m.wait(func() bool { return m.status().Lists.Active == len(args) }) {
-		ts.Fatalf("digestd says that %d lists are active", m.status().Lists.Active)
+	if m.Running() && !pkgtest.Await(func() bool { return m.Status().Lists.Active == len(args) }) {
+		ts.Fatalf("digestd says that %d lists are active", m.Status().Lists.Active)
 	}
-	m.wholesome()
+	m.Wholesome()
 }
 
 // scriptLabel: "label PATH [LIST]" compares the label of a file in the root,
 // none without LIST.
 func scriptLabel(ts *testscript.TestScript, neg bool, args []string) {
-	buf := make([]byte, 256)
-	n, err := unix.Lgetxattr(machineOf(ts).path("root", args[0]), "security.digest_list", buf)
-	if errors.Is(err, unix.ENODATA) {
-		n, err = 0, nil
-	}
-	ts.Check(err)
-	want := strings.Join(args[1:], " ")
-	if got := string(buf[:n]); got != want {
+	want, got := strings.Join(args[1:], " "), machineOf(ts).Label(args[0])
+	if got != want {
 		ts.Fatalf("%s has label %q, want %q", args[0], got, want)
 	}
 }
@@ -219,8 +211,8 @@ func scriptLabel(ts *testscript.TestScript, neg bool, args []string) {
 // logged" wants that it has not.
 func scriptLogged(ts *testscript.TestScript, neg bool, args []string) {
 	m := machineOf(ts)
-	has := func() bool { return strings.Contains(m.log.String(), args[0]) }
-	if neg && has() || !neg && !m.wait(has) {
-		ts.Fatalf("log:\n%s", m.log.String())
+	has := func() bool { return strings.Contains(m.Log(), args[0]) }
+	if neg && has() || !neg && !pkgtest.Await(has) {
+		ts.Fatalf("log:\n%s", m.Log())
 	}
 }

@@ -3,53 +3,25 @@
 package system_test
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/integration/pkgtest"
 )
-
-// failpoints lists the instants at which the daemon can be made to die, as its
-// source names them.
-func failpoints(t *testing.T) (names []string) {
-	t.Helper()
-	sources, err := filepath.Glob("../../daemon/*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	hit := regexp.MustCompile(`failpoint\.Hit\("([a-z-]+)"\)`)
-	for _, source := range sources {
-		text, err := os.ReadFile(source)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, match := range hit.FindAllSubmatch(text, -1) {
-			names = append(names, string(match[1]))
-		}
-	}
-	if len(names) < 8 {
-		t.Fatalf("found only %v", names)
-	}
-	return names
-}
 
 // history prepares a machine on which every kind of change can be made in one
 // transaction: an upgrade, a first install, a reinstall and, after, a removal.
 func history(t *testing.T) (m *machine, upgrade []string) {
 	m = start(t)
-	m.mustRPM("-U", m.mustBuild("up-1-1.noarch", "/opt/up=1", "/opt/shared=s"), m.mustBuild("same-1-1.noarch"), m.mustBuild("gone-1-1.noarch", "/opt/gone=1", "/opt/shared=s"))
-	m.eventually("tlv-gone-0:1-1.noarch", "tlv-same-0:1-1.noarch", "tlv-up-0:1-1.noarch")
-	return m, []string{"-U", "--replacepkgs", m.mustBuild("up-2-1.noarch", "/opt/up=2", "/opt/shared=s"), m.mustBuild("new-1-1.noarch"), "same-1-1.noarch.rpm"}
+	m.RPM("-U", m.build("up-1-1.noarch", "/opt/up=1", "/opt/shared=s"), m.build("same-1-1.noarch"), m.build("gone-1-1.noarch", "/opt/gone=1", "/opt/shared=s"))
+	m.WantLists("tlv-gone-0:1-1.noarch", "tlv-same-0:1-1.noarch", "tlv-up-0:1-1.noarch")
+	return m, []string{"-U", "--replacepkgs", m.build("up-2-1.noarch", "/opt/up=2", "/opt/shared=s"), m.build("new-1-1.noarch"), "same-1-1.noarch.rpm"}
 }
 
 // converged checks what must hold once a machine has come to rest, whatever
@@ -57,40 +29,31 @@ func history(t *testing.T) (m *machine, upgrade []string) {
 // the counter has not fallen, and what was superseded stays out.
 func (m *machine) converged(counter uint64) {
 	m.Helper()
-	m.mustCtl("sync")
-	installed := slices.Compact(m.installed()) // a reinstall that was cut short leaves two
+	m.Must("sync")
+	installed := slices.Compact(m.Installed()) // a reinstall that was cut short leaves two
 	want := make([]string, len(installed))
 	for i, pkg := range installed {
 		want[i] = "tlv-" + pkg
 	}
-	m.eventually(want...)
-	m.wholesome()
+	m.WantLists(want...)
+	m.Wholesome()
 	if now := m.counter(); now < counter {
 		m.Fatalf("counter fell from %d to %d", counter, now)
 	}
 	if slices.Contains(installed, "up-0:2-1.noarch") && !slices.Contains(installed, "up-0:1-1.noarch") {
-		out, err := m.rpm("-U", "--oldpackage", "up-1-1.noarch.rpm").CombinedOutput()
+		out, err := m.RPMCommand("-U", "--oldpackage", "up-1-1.noarch.rpm").CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "older than 2-1") {
 			m.Fatalf("an old version came back (%v):\n%s", err, out)
 		}
 	}
 }
 
-func (m *machine) counter() uint64 { return m.status().Counter }
-
-func (m *machine) status() (status api.Status) {
-	m.Helper()
-	out, err := m.digestctl("status", "--json").Output() // exits with 3 when there is a problem
-	if jerr := json.Unmarshal(out, &status); jerr != nil {
-		m.Fatalf("digestctl status: %v, %v\n%s", err, jerr, out)
-	}
-	return status
-}
+func (m *machine) counter() uint64 { return m.Status().Counter }
 
 // TestDaemonKilled kills the daemon at every instant that matters, in a
 // transaction that installs, in one that erases, and in a reconciliation.
 func TestDaemonKilled(t *testing.T) {
-	for _, point := range failpoints(t) {
+	for _, point := range pkgtest.Failpoints(t, "", 8) {
 		if slices.ContainsFunc([]string{"revoke-", "rotate-", "deny-", "own-", "order-", "unenrol-"}, func(p string) bool { return strings.HasPrefix(point, p) }) {
 			continue // have tests of their own
 		}
@@ -99,22 +62,22 @@ func TestDaemonKilled(t *testing.T) {
 				t.Parallel()
 				m, upgrade := history(t)
 				counter := m.counter()
-				m.stop()
+				m.Stop()
 				fail := fmt.Sprintf("DIGESTD_FAILPOINT=%s:%d", point, nth)
 				if strings.HasPrefix(point, "sync-") {
-					m.mustRPM(append([]string{"--noplugins"}, upgrade...)...)
-					m.mustRPM("-e", "--noplugins", "gone")
-					m.spawn(fail)
-					for len(m.exited) == 0 && nth > 1 {
-						m.digestctl("sync").Run()
+					m.RPM(append([]string{"--noplugins"}, upgrade...)...)
+					m.RPM("-e", "--noplugins", "gone")
+					m.Spawn(fail)
+					for !m.Exited() && nth > 1 {
+						m.Digestctl("sync").Run()
 					}
 				} else {
-					m.startDaemon(fail)
-					m.mustRPM(upgrade...)
-					m.mustRPM("-e", "gone")
+					m.Start(fail)
+					m.RPM(upgrade...)
+					m.RPM("-e", "gone")
 				}
-				m.mustExit()
-				m.startDaemon()
+				m.Wait()
+				m.Start()
 				m.converged(counter)
 			})
 		}
@@ -129,18 +92,18 @@ func TestManyListsLast(t *testing.T) {
 	install, want := []string{"-i"}, []string{}
 	for i := range many {
 		name := fmt.Sprintf("many%02d", i)
-		install = append(install, m.mustBuild(name+"-1-1.noarch"))
+		install = append(install, m.build(name+"-1-1.noarch"))
 		want = append(want, "tlv-"+name+"-0:1-1.noarch")
 	}
-	m.mustRPM(install...)
+	m.RPM(install...)
 	counter := m.counter()
-	m.kill()
-	if got := m.lists(); !slices.Equal(got, want) {
+	m.Kill()
+	if got := m.Names(); !slices.Equal(got, want) {
 		t.Errorf("lists are %v", got)
 	}
-	m.startDaemon()
-	m.eventually(want...)
-	m.wholesome()
+	m.Start()
+	m.WantLists(want...)
+	m.Wholesome()
 	if now := m.counter(); now != counter || counter < many {
 		t.Errorf("counter was %d, is %d", counter, now)
 	}
@@ -153,7 +116,7 @@ func TestKilledWhileRevoking(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, point := range failpoints(t) {
+	for _, point := range pkgtest.Failpoints(t, "", 8) {
 		if !strings.HasPrefix(point, "revoke-") {
 			continue
 		}
@@ -161,21 +124,21 @@ func TestKilledWhileRevoking(t *testing.T) {
 			t.Parallel()
 			m, _ := history(t)
 			m.importKey("other")
-			m.mustRPM("-U", m.mustBuild("other-1-1.noarch", "key=other"))
+			m.RPM("-U", m.build("other-1-1.noarch", "key=other"))
 			counter := m.counter()
-			m.stop()
-			m.startDaemon("DIGESTD_FAILPOINT=" + point)
-			m.digestctl("keys", "revoke", vendor.fingerprint(), "--reason", "test").Run()
-			m.mustExit()
-			m.startDaemon()
-			m.eventually("tlv-other-0:1-1.noarch")
-			m.mustCtl("sync")
-			m.eventually("tlv-other-0:1-1.noarch")
-			m.wholesome()
+			m.Stop()
+			m.Start("DIGESTD_FAILPOINT=" + point)
+			m.Digestctl("keys", "revoke", vendor.fingerprint(), "--reason", "test").Run()
+			m.Wait()
+			m.Start()
+			m.WantLists("tlv-other-0:1-1.noarch")
+			m.Must("sync")
+			m.WantLists("tlv-other-0:1-1.noarch")
+			m.Wholesome()
 			if now := m.counter(); now < counter {
 				t.Errorf("counter fell from %d to %d", counter, now)
 			}
-			if out := m.mustCtl("keys", "show", vendor.fingerprint()); !strings.Contains(out, "revoked by") {
+			if out := m.Must("keys", "show", vendor.fingerprint()); !strings.Contains(out, "revoked by") {
 				t.Errorf("the revocation is lost:\n%s", out)
 			}
 		})
@@ -185,7 +148,7 @@ func TestKilledWhileRevoking(t *testing.T) {
 // TestKilledWhileRotating: a change of the signing key that is cut short ends
 // with one key or the other, every list signed by it.
 func TestKilledWhileRotating(t *testing.T) {
-	for _, point := range failpoints(t) {
+	for _, point := range pkgtest.Failpoints(t, "", 8) {
 		if !strings.HasPrefix(point, "rotate-") {
 			continue
 		}
@@ -197,13 +160,13 @@ func TestKilledWhileRotating(t *testing.T) {
 				t.Parallel()
 				m, _ := history(t)
 				counter := m.counter()
-				m.stop()
-				m.startDaemon(fmt.Sprintf("DIGESTD_FAILPOINT=%s:%d", point, nth))
-				m.digestctl("keys", "rotate", "--reason", "test").Run()
-				m.mustExit()
-				m.startDaemon()
+				m.Stop()
+				m.Start(fmt.Sprintf("DIGESTD_FAILPOINT=%s:%d", point, nth))
+				m.Digestctl("keys", "rotate", "--reason", "test").Run()
+				m.Wait()
+				m.Start()
 				m.converged(counter)
-				m.mustCtl("keys", "rotate", "--reason", "again")
+				m.Must("keys", "rotate", "--reason", "again")
 				m.converged(counter)
 			})
 		}
@@ -223,14 +186,14 @@ func TestPackageManagerKilled(t *testing.T) {
 			for n := call.first; ; n += call.step {
 				m, upgrade := history(t)
 				counter := m.counter()
-				rpm := m.rpm(upgrade...)
+				rpm := m.RPMCommand(upgrade...)
 				strace := exec.Command("strace", append([]string{"-f", "-qq", "-o", "/dev/null", "-e", "trace=" + call.name,
 					"-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", call.name, n)}, rpm.Args...)...)
 				strace.Env = rpm.Env
 				out, err := strace.CombinedOutput()
 				m.converged(counter)
-				m.kill()
-				m.bus.Stop()
+				m.Kill()
+				m.Bus.Stop()
 				if err == nil {
 					break
 				}
@@ -252,21 +215,21 @@ func TestPackageManagerKilled(t *testing.T) {
 func TestConvergesAfterBothDie(t *testing.T) {
 	m, upgrade := history(t)
 	counter := m.counter()
-	m.stop()
-	m.startDaemon("DIGESTD_FAILPOINT=add-after-publish:2")
-	rpm := m.rpm(upgrade...)
+	m.Stop()
+	m.Start("DIGESTD_FAILPOINT=add-after-publish:2")
+	rpm := m.RPMCommand(upgrade...)
 	if err := rpm.Start(); err != nil {
 		t.Fatal(err)
 	}
-	m.mustExit()
+	m.Wait()
 	rpm.Process.Kill()
 	rpm.Wait()
 	died := time.Now()
-	m.startDaemon()
+	m.Start()
 	m.converged(counter)
 	// rpm names the files it unpacks by the second, and refuses to write over what
 	// was left by a transaction of the same one.
 	time.Sleep(time.Until(died.Truncate(time.Second).Add(time.Second)))
-	m.mustRPM(upgrade...)
+	m.RPM(upgrade...)
 	m.converged(counter)
 }

@@ -11,19 +11,20 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/digestd/digestd/integration/pkgtest"
 	"golang.org/x/sys/unix"
 )
 
 // unsuspected checks that digestd accuses nobody: what it did itself is no tampering.
 func (m *machine) unsuspected() {
 	m.Helper()
-	if aside, err := os.ReadDir(filepath.Join(m.place, "lists.quarantine")); err != nil || len(aside) > 0 {
+	if aside, err := os.ReadDir(m.Lists() + ".quarantine"); err != nil || len(aside) > 0 {
 		m.Errorf("quarantine has %v, %v", aside, err)
 	}
-	if out, err := m.digestctl("status").CombinedOutput(); err != nil {
+	if out, err := m.Digestctl("status").CombinedOutput(); err != nil {
 		m.Errorf("status: %v\n%s", err, out)
 	}
-	if out := m.mustCtl("log"); strings.Contains(out, "tampered") {
+	if out := m.Must("log"); strings.Contains(out, "tampered") {
 		m.Errorf("the log tells of tampering:\n%s", out)
 	}
 }
@@ -31,34 +32,31 @@ func (m *machine) unsuspected() {
 // TestKilledWhileSigningAnew: lists that took the place of their predecessors before
 // that was recorded are digestd's own, wherever it died, and whatever of them is left.
 func TestKilledWhileSigningAnew(t *testing.T) {
-	for _, point := range failpoints(t) {
-		if !strings.HasPrefix(point, "sync-") {
-			continue
-		}
+	for _, point := range pkgtest.Failpoints(t, "sync-", 2) {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
 			m, _ := history(t)
 			counter := m.counter()
-			m.stop()
+			m.Stop()
 			nth := 2 // once at the start
 			if point == "sync-between-lists" {
 				nth = 1
 			}
-			m.startDaemon(fmt.Sprintf("DIGESTD_FAILPOINT=%s:%d", point, nth))
+			m.Start(fmt.Sprintf("DIGESTD_FAILPOINT=%s:%d", point, nth))
 			before := map[string]string{}
-			for _, list := range m.lists() {
-				before[list] = string(read(t, filepath.Join(m.place, "lists", list)))
+			for _, list := range m.Names() {
+				before[list] = string(read(t, m.list(list)))
 			}
-			m.digestctl("keys", "rotate", "--reason", "test").Run()
-			m.mustExit()
+			m.Digestctl("keys", "rotate", "--reason", "test").Run()
+			m.Wait()
 			// Nor are they if the power fails: what is new was not synced yet.
-			for _, list := range m.lists() {
-				path := filepath.Join(m.place, "lists", list)
+			for _, list := range m.Names() {
+				path := m.list(list)
 				if synced := point == "sync-before-commit"; !synced && string(read(t, path)) != before[list] {
 					write(t, path, nil)
 				}
 			}
-			m.startDaemon()
+			m.Start()
 			m.converged(counter)
 			m.unsuspected()
 		})
@@ -77,18 +75,18 @@ func TestPowerCutInTransaction(t *testing.T) {
 			t.Parallel()
 			m, upgrade := history(t)
 			counter := m.counter()
-			m.stop()
-			m.startDaemon("DIGESTD_FAILPOINT=add-after-publish:2")
-			rpm := m.rpm(upgrade...)
+			m.Stop()
+			m.Start("DIGESTD_FAILPOINT=add-after-publish:2")
+			rpm := m.RPMCommand(upgrade...)
 			if err := rpm.Start(); err != nil {
 				t.Fatal(err)
 			}
-			m.mustExit()
+			m.Wait()
 			rpm.Process.Kill()
 			rpm.Wait()
 			torn := 0
 			for _, list := range []string{"tlv-up-0:2-1.noarch", "tlv-new-0:1-1.noarch"} {
-				path := filepath.Join(m.place, "lists", list)
+				path := m.list(list)
 				if data, err := os.ReadFile(path); err == nil {
 					write(t, path, leave(data))
 					torn++
@@ -97,7 +95,7 @@ func TestPowerCutInTransaction(t *testing.T) {
 			if torn == 0 {
 				t.Fatal("no list was published")
 			}
-			m.startDaemon()
+			m.Start()
 			m.converged(counter)
 			m.unsuspected()
 		})
@@ -108,27 +106,27 @@ func TestPowerCutInTransaction(t *testing.T) {
 // next comparison writes it anew: to sync again would write nothing.
 func TestListThatWasNotSynced(t *testing.T) {
 	m := start(t)
-	list := filepath.Join(m.place, "lists", "tlv-hello-0:1-1.noarch")
-	file := m.mustBuild("hello-1-1.noarch")
+	list := m.list("tlv-hello-0:1-1.noarch")
+	file := m.build("hello-1-1.noarch")
 	strace := exec.Command("strace", "-f", "-qq", "-o", "/dev/null", "-P", list, "-e", "trace=fdatasync",
-		"-e", "inject=fdatasync:error=EIO", "-p", fmt.Sprint(m.daemon.Process.Pid))
+		"-e", "inject=fdatasync:error=EIO", "-p", fmt.Sprint(m.PID()))
 	if err := strace.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer strace.Wait()
 	defer strace.Process.Kill()
 	traced := func() bool {
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.daemon.Process.Pid))
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.PID()))
 		return err == nil && !strings.Contains(string(status), "TracerPid:\t0\n")
 	}
-	if !m.wait(traced) {
+	if !pkgtest.Await(traced) {
 		t.Fatal("strace does not attach")
 	}
-	out, err := m.rpm("-U", file).CombinedOutput()
+	out, err := m.RPMCommand("-U", file).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "cannot sync") {
 		t.Fatalf("rpm was told (%v):\n%s", err, out)
 	}
-	if !m.wait(func() bool { return m.digestctl("status").Run() != nil }) {
+	if !pkgtest.Await(func() bool { return m.Digestctl("status").Run() != nil }) {
 		t.Error("status has no problem to tell")
 	}
 	inode := func() uint64 {
@@ -138,17 +136,17 @@ func TestListThatWasNotSynced(t *testing.T) {
 		}
 		return st.Ino
 	}
-	m.eventually(filepath.Base(list)) // vouched for all the same
+	m.WantLists(filepath.Base(list)) // vouched for all the same
 	strace.Process.Signal(syscall.SIGTERM)
 	strace.Wait()
 	before := inode()
-	m.mustCtl("sync")
+	m.Must("sync")
 	if inode() == before {
 		t.Error("the list was not written anew")
 	}
 	m.unsuspected()
 	before = inode()
-	m.mustCtl("sync")
+	m.Must("sync")
 	if inode() != before {
 		t.Error("a list that was synced is written anew")
 	}
@@ -157,24 +155,21 @@ func TestListThatWasNotSynced(t *testing.T) {
 // TestActOnFullDisk: a grant that could not be recorded lets nothing in, now or later;
 // with space again the index is written by itself, and the grant can be given.
 func TestActOnFullDisk(t *testing.T) {
-	m, err := newMachine(t, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := newMachine(t)
 	disk := smallDisk(t, "2048")
-	m.state = filepath.Join(disk, "state")
+	m.StateDir = filepath.Join(disk, "state")
 	m.importKey("vendor")
-	m.startDaemon()
-	m.mustRPM("-U", m.mustBuild("hello-1-1.noarch"))
-	m.mustRPM("-U", m.mustBuild("hello-2-1.noarch"))
+	m.Start()
+	m.RPM("-U", m.build("hello-1-1.noarch"))
+	m.RPM("-U", m.build("hello-2-1.noarch"))
 	refused := func(when string) {
 		t.Helper()
-		if out, err := m.rpm("-U", "--oldpackage", "hello-1-1.noarch.rpm").CombinedOutput(); err == nil {
+		if out, err := m.RPMCommand("-U", "--oldpackage", "hello-1-1.noarch.rpm").CombinedOutput(); err == nil {
 			t.Fatalf("%s, the old version is in:\n%s", when, out)
 		}
 	}
 	grant := func() error {
-		return m.digestctl("rollback", "grant", "hello-1-1.noarch", "--reason", "test").Run()
+		return m.Digestctl("rollback", "grant", "hello-1-1.noarch", "--reason", "test").Run()
 	}
 	refused("before any grant")
 	free := fill(t, disk)
@@ -183,18 +178,18 @@ func TestActOnFullDisk(t *testing.T) {
 	}
 	refused("after a grant that failed")
 	free()
-	if !m.wait(func() bool { return m.digestctl("status").Run() == nil }) {
-		t.Errorf("with space again:\n%s", m.mustCtl("status"))
+	if !pkgtest.Await(func() bool { return m.Digestctl("status").Run() == nil }) {
+		t.Errorf("with space again:\n%s", m.Must("status"))
 	}
 	refused("with space again")
-	m.stop()
-	m.startDaemon()
+	m.Stop()
+	m.Start()
 	refused("after a restart")
 	if err := grant(); err != nil {
 		t.Error(err)
 	}
-	m.mustRPM("-U", "--oldpackage", "hello-1-1.noarch.rpm")
-	m.eventually("tlv-hello-0:1-1.noarch")
+	m.RPM("-U", "--oldpackage", "hello-1-1.noarch.rpm")
+	m.WantLists("tlv-hello-0:1-1.noarch")
 }
 
 // TestFailedBuildGivesTheListBack: where an unsigned build of an installed version
@@ -203,24 +198,24 @@ func TestFailedBuildGivesTheListBack(t *testing.T) {
 	for _, key := range []string{"key=", "key=vendor"} {
 		t.Run(key, func(t *testing.T) {
 			m := start(t)
-			m.mustRPM("-U", m.mustBuild("hello-1-1.noarch", "/usr/bin/hello=first"))
+			m.RPM("-U", m.build("hello-1-1.noarch", "/usr/bin/hello=first"))
 			const name = "tlv-hello-0:1-1.noarch"
-			before := read(t, filepath.Join(m.place, "lists", name))
+			before := read(t, m.list(name))
 			// What is in the way of a file cannot be replaced by it.
-			if err := os.MkdirAll(m.path("root", "opt", "in-the-way", "full"), 0o755); err != nil {
+			if err := os.MkdirAll(m.In("root", "opt", "in-the-way", "full"), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			other := m.mustBuild("hello-1-1.noarch", key, "/usr/bin/hello=second", "/opt/in-the-way=file")
-			out, err := m.rpm("-U", "--replacepkgs", other).CombinedOutput()
+			other := m.build("hello-1-1.noarch", key, "/usr/bin/hello=second", "/opt/in-the-way=file")
+			out, err := m.RPMCommand("-U", "--replacepkgs", other).CombinedOutput()
 			if err == nil {
 				t.Fatalf("it was unpacked:\n%s", out)
 			}
-			if now := read(t, filepath.Join(m.place, "lists", name)); string(now) != string(before) {
+			if now := read(t, m.list(name)); string(now) != string(before) {
 				t.Error("another list has its name")
 			}
-			m.mustCtl("why", m.path("root", "usr", "bin", "hello"))
-			m.mustCtl("sync")
-			m.eventually(name)
+			m.Must("why", m.In("root", "usr", "bin", "hello"))
+			m.Must("sync")
+			m.WantLists(name)
 			m.unsuspected()
 		})
 	}

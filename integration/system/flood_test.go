@@ -8,59 +8,50 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/digestd/digestd/integration/pkgtest"
 )
 
 // quarantined is what lies in quarantine.
-func (m *machine) quarantined() []os.DirEntry {
-	m.Helper()
-	entries, err := os.ReadDir(filepath.Join(m.place, "lists.quarantine"))
-	if err != nil {
-		m.Fatal(err)
-	}
-	return entries
-}
-
 // Whoever drops thousands of files into the list directory erases no decision from
 // the log, and fills no disk.
 func TestFloodOfFiles(t *testing.T) {
 	const files, most = 10_100, 1000
 	m := start(t)
-	m.mustRPM("-U", m.mustBuild("up-1-1.noarch"))
-	m.mustCtl("floor", "set", "up.noarch", "0.5-1", "--reason", "CVE-1")
-	lists := filepath.Join(m.place, "lists")
+	m.RPM("-U", m.build("up-1-1.noarch"))
+	m.Must("floor", "set", "up.noarch", "0.5-1", "--reason", "CVE-1")
+	lists := m.Lists()
 	for i := range files {
 		write(t, filepath.Join(lists, fmt.Sprintf("tlv-e%d-0:1-1.noarch", i)), []byte("x"))
 	}
-	m.eventually("tlv-up-0:1-1.noarch")
-	if n := len(m.quarantined()); n != most {
+	m.WantLists("tlv-up-0:1-1.noarch")
+	if n := len(m.Quarantined()); n != most {
 		t.Errorf("%d files in quarantine, want %d", n, most)
 	}
-	if out := m.mustCtl("rollback", "log"); !strings.Contains(out, "CVE-1") {
+	if out := m.Must("rollback", "log"); !strings.Contains(out, "CVE-1") {
 		t.Errorf("the floor is gone from the log:\n%s", out)
 	}
-	if !m.wait(func() bool {
-		text, _ := m.hasProblem("quarantine")
-		return strings.Contains(text, fmt.Sprintf("%d more were removed", files-most))
+	if !pkgtest.Await(func() bool {
+		p, _ := m.Problem("quarantine")
+		return strings.Contains(p.Text, fmt.Sprintf("%d more were removed", files-most))
 	}) {
-		t.Errorf("the problem is %q", m.awaitProblem("quarantine"))
+		t.Errorf("the problem is %q", m.AwaitProblem("quarantine"))
 	}
-	told := func() string { return m.mustCtl("log", "--kind", "tampered") }
+	told := func() string { return m.Must("log", "--kind", "tampered") }
 	if n := strings.Count(told(), "tlv-e"); n > 100 {
 		t.Errorf("%d of the files have an entry of their own", n)
 	}
-	if !m.wait(func() bool { return strings.Contains(told(), "more cases within") }) {
+	if !pkgtest.Await(func() bool { return strings.Contains(told(), "more cases within") }) {
 		t.Errorf("the others are not summed up:\n%s", told())
 	}
 	// An emptied quarantine has room again.
-	for _, e := range m.quarantined() {
-		if err := os.Remove(filepath.Join(m.place, "lists.quarantine", e.Name())); err != nil {
-			t.Fatal(err)
-		}
+	for _, name := range m.Quarantined() {
+		m.OK(os.Remove(filepath.Join(m.Lists()+".quarantine", name)))
 	}
-	m.mustCtl("sync")
-	m.mustCtl("status")
+	m.Must("sync")
+	m.Must("status")
 	write(t, filepath.Join(lists, "tlv-late-0:1-1.noarch"), []byte("x"))
-	if !m.wait(func() bool { return len(m.quarantined()) == 1 }) {
+	if !pkgtest.Await(func() bool { return len(m.Quarantined()) == 1 }) {
 		t.Error("a later file is not kept")
 	}
 }
@@ -68,7 +59,7 @@ func TestFloodOfFiles(t *testing.T) {
 // The quarantine is bounded in bytes as well, whatever form they come in.
 func TestQuarantineHasRoom(t *testing.T) {
 	m := start(t)
-	lists := filepath.Join(m.place, "lists")
+	lists := m.Lists()
 	sparse := func(path string, size int64) {
 		t.Helper()
 		f, err := os.Create(path)
@@ -82,7 +73,7 @@ func TestQuarantineHasRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	outside := m.path("outside")
+	outside := m.In("outside")
 	if err := os.MkdirAll(filepath.Join(outside, "in", "it"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -94,10 +85,10 @@ func TestQuarantineHasRoom(t *testing.T) {
 		}
 	}
 	sparse(filepath.Join(lists, "tlv-large-0:1-1.noarch"), 300<<20)
-	m.eventually()
-	if kept := m.quarantined(); len(kept) != 1 || !strings.HasSuffix(kept[0].Name(), "tlv-small") {
+	m.WantLists()
+	if kept := m.Quarantined(); len(kept) != 1 || !strings.HasSuffix(kept[0], "tlv-small") {
 		t.Errorf("in quarantine: %v", kept)
 	}
-	m.wholesome() // nothing is left in staging
-	m.awaitProblem("quarantine")
+	m.Wholesome() // nothing is left in staging
+	m.AwaitProblem("quarantine")
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ import (
 // database opens rpm's database for the length of fn.
 func (m *machine) database(fn func(db *sql.DB) error) {
 	m.Helper()
-	db, err := sql.Open("sqlite", m.path("root", "var", "lib", "rpm", "rpmdb.sqlite"))
+	db, err := sql.Open("sqlite", m.In("root", "var", "lib", "rpm", "rpmdb.sqlite"))
 	if err != nil {
 		m.Fatal(err)
 	}
@@ -52,7 +53,7 @@ func (m *machine) setBlob(hnum int64, blob []byte) {
 
 // syncs is how often lists were compared with rpm's database.
 func (m *machine) syncs() int {
-	return strings.Count(m.log.String(), "lists in step with") + strings.Count(m.log.String(), "sync failed")
+	return strings.Count(m.Log(), "lists in step with") + strings.Count(m.Log(), "sync failed")
 }
 
 // One header that cannot be read costs its package the list, is named, and has
@@ -67,24 +68,24 @@ func TestHeaderUnreadable(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := start(t)
-			m.mustRPM("-U", m.mustBuild("good-1-1.noarch"), m.mustBuild("bad-1-1.noarch"))
-			m.eventually("tlv-bad-0:1-1.noarch", "tlv-good-0:1-1.noarch")
+			m.RPM("-U", m.build("good-1-1.noarch"), m.build("bad-1-1.noarch"))
+			m.WantLists("tlv-bad-0:1-1.noarch", "tlv-good-0:1-1.noarch")
 			hnum, blob := m.blobOf("bad")
 			m.setBlob(hnum, harm(blob))
-			if text := m.awaitProblem("packages"); !strings.Contains(text, "bad (header ") {
+			if text := m.AwaitProblem("packages"); !strings.Contains(text, "bad (header ") {
 				t.Errorf("the package is not named: %s", text)
 			}
-			m.eventually("tlv-good-0:1-1.noarch")
+			m.WantLists("tlv-good-0:1-1.noarch")
 			before := m.syncs()
 			time.Sleep(4 * time.Second)
 			if n := m.syncs() - before; n > 2 {
 				t.Errorf("%d comparisons in 4 s, though nothing changed", n)
 			}
-			m.mustRPM("-U", m.mustBuild("later-1-1.noarch"))
-			m.eventually("tlv-good-0:1-1.noarch", "tlv-later-0:1-1.noarch")
+			m.RPM("-U", m.build("later-1-1.noarch"))
+			m.WantLists("tlv-good-0:1-1.noarch", "tlv-later-0:1-1.noarch")
 			m.setBlob(hnum, blob)
-			m.eventually("tlv-bad-0:1-1.noarch", "tlv-good-0:1-1.noarch", "tlv-later-0:1-1.noarch")
-			m.solved("packages")
+			m.WantLists("tlv-bad-0:1-1.noarch", "tlv-good-0:1-1.noarch", "tlv-later-0:1-1.noarch")
+			m.Solved("packages")
 		})
 	}
 }
@@ -93,7 +94,7 @@ func TestHeaderUnreadable(t *testing.T) {
 // named, and nobody is asked to mend what cannot be.
 func TestHeaderOfOldRPM(t *testing.T) {
 	m := start(t)
-	m.mustRPM("-U", m.mustBuild("good-1-1.noarch"), m.mustBuild("ancient-1-1.noarch"))
+	m.RPM("-U", m.build("good-1-1.noarch"), m.build("ancient-1-1.noarch"))
 	hnum, blob := m.blobOf("ancient")
 	const immutable, image = 63, 61
 	trailer := 8 + 16*int(binary.BigEndian.Uint32(blob)) + int(binary.BigEndian.Uint32(blob[8+8:]))
@@ -104,54 +105,55 @@ func TestHeaderOfOldRPM(t *testing.T) {
 		binary.BigEndian.PutUint32(blob[at:], image)
 	}
 	m.setBlob(hnum, blob)
-	if text := m.awaitProblem("old-headers"); !strings.Contains(text, "ancient-1-1.noarch") {
+	if text := m.AwaitProblem("old-headers"); !strings.Contains(text, "ancient-1-1.noarch") {
 		t.Errorf("the package is not named: %s", text)
 	}
-	m.eventually("tlv-good-0:1-1.noarch")
-	m.mustCtl("status")
+	m.WantLists("tlv-good-0:1-1.noarch")
+	m.Must("status")
 }
 
 // One version installed twice, from two builds: status names it.
 func TestVersionInstalledTwice(t *testing.T) {
 	m := start(t)
-	pkg := m.mustBuild("double-1-1.noarch", "/opt/double=1")
-	m.mustRPM("-U", pkg)
-	m.eventually("tlv-double-0:1-1.noarch")
+	pkg := m.build("double-1-1.noarch", "/opt/double=1")
+	m.RPM("-U", pkg)
+	m.WantLists("tlv-double-0:1-1.noarch")
 	_, first := m.blobOf("double")
-	m.mustRPM("-U", "--replacepkgs", "--force", m.mustBuild("double-1-1.noarch", "/opt/double=2"))
+	m.RPM("-U", "--replacepkgs", "--force", m.build("double-1-1.noarch", "/opt/double=2"))
 	m.database(func(db *sql.DB) error {
 		_, err := db.Exec("INSERT INTO Packages (blob) VALUES (?)", first)
 		return err
 	})
-	if text := m.awaitProblem("twice"); !strings.Contains(text, "double-1-1.noarch") {
+	if text := m.AwaitProblem("twice"); !strings.Contains(text, "double-1-1.noarch") {
 		t.Errorf("the package is not named: %s", text)
 	}
-	m.eventually("tlv-double-0:1-1.noarch")
+	m.WantLists("tlv-double-0:1-1.noarch")
 	m.database(func(db *sql.DB) error {
 		_, err := db.Exec("DELETE FROM Packages WHERE hnum = (SELECT max(hnum) FROM Packages)")
 		return err
 	})
-	m.solved("twice")
+	m.Solved("twice")
 }
 
 // rpm that writes to another database than digestd follows is not passed over.
 func TestTwoDatabases(t *testing.T) {
 	m := start(t)
-	m.mustRPM("-U", m.mustBuild("ours-1-1.noarch"))
-	if err := os.MkdirAll(m.path("root", "usr", "lib", "sysimage"), 0o755); err != nil {
+	m.RPM("-U", m.build("ours-1-1.noarch"))
+	if err := os.MkdirAll(m.In("root", "usr", "lib", "sysimage"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.CopyFS(m.path("root", "usr", "lib", "sysimage", "rpm"), os.DirFS(m.path("root", "var", "lib", "rpm"))); err != nil {
+	if err := os.CopyFS(m.In("root", "usr", "lib", "sysimage", "rpm"), os.DirFS(m.In("root", "var", "lib", "rpm"))); err != nil {
 		t.Fatal(err)
 	}
-	m.define = []string{"_dbpath /usr/lib/sysimage/rpm"}
-	m.mustRPM("-U", m.mustBuild("theirs-1-1.noarch"))
-	if text := m.awaitProblem("database"); !strings.Contains(text, "/usr/lib/sysimage/rpm") || !strings.Contains(text, "/var/lib/rpm") {
+	macros := m.Root.Macros
+	m.Root.Macros = append(slices.Clip(macros), "_dbpath /usr/lib/sysimage/rpm")
+	m.RPM("-U", m.build("theirs-1-1.noarch"))
+	if text := m.AwaitProblem("database"); !strings.Contains(text, "/usr/lib/sysimage/rpm") || !strings.Contains(text, "/var/lib/rpm") {
 		t.Errorf("the databases are not named: %s", text)
 	}
-	m.define = nil
-	m.mustRPM("-e", "ours")
-	m.solved("database")
+	m.Root.Macros = macros
+	m.RPM("-e", "ours")
+	m.Solved("database")
 }
 
 // Hooks that cannot be served are in status, and leave it.
@@ -160,21 +162,21 @@ func TestHooksNotServed(t *testing.T) {
 		t.Parallel()
 		m := start(t)
 		for range 70 {
-			c, err := net.Dial("unix", m.path("run", "hook.sock"))
+			c, err := net.Dial("unix", m.In("run", "hook.sock"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer c.Close()
 		}
-		m.awaitProblem("hooks")
-		m.solved("hooks") // those that said nothing were sent away
+		m.AwaitProblem("hooks")
+		m.Solved("hooks") // those that said nothing were sent away
 	})
 	t.Run("no descriptor", func(t *testing.T) {
 		t.Parallel()
 		m := start(t)
-		m.mustCtl("status")
-		m.mustRPM("-U", m.mustBuild("before-1-1.noarch"))
-		pid := m.daemon.Process.Pid
+		m.Must("status")
+		m.RPM("-U", m.build("before-1-1.noarch"))
+		pid := m.PID()
 		open, err := os.ReadDir(filepath.Join("/proc", fmt.Sprint(pid), "fd"))
 		if err != nil {
 			t.Fatal(err)
@@ -186,17 +188,17 @@ func TestHooksNotServed(t *testing.T) {
 		if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(len(open)) / 2, Max: old.Max}, nil); err != nil {
 			t.Fatal(err)
 		}
-		c, err := net.Dial("unix", m.path("run", "hook.sock"))
+		c, err := net.Dial("unix", m.In("run", "hook.sock"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		m.awaitProblem("hooks")
+		m.AwaitProblem("hooks")
 		if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &old, nil); err != nil {
 			t.Fatal(err)
 		}
-		m.solved("hooks")
-		m.mustRPM("-U", m.mustBuild("after-1-1.noarch"))
+		m.Solved("hooks")
+		m.RPM("-U", m.build("after-1-1.noarch"))
 		m.converged(0)
 	})
 }

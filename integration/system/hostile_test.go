@@ -19,6 +19,7 @@ import (
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/hooks/wire"
+	"github.com/digestd/digestd/integration/pkgtest"
 )
 
 // strangerVariable makes the test binary connect to the socket it names and say
@@ -32,7 +33,7 @@ func beStranger() int {
 		return 0
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.SetDeadline(time.Now().Add(pkgtest.Patience))
 	answer, err := io.ReadAll(conn)
 	fmt.Printf("%q %v\n", answer, err)
 	return 0
@@ -41,7 +42,7 @@ func beStranger() int {
 func TestPeerThatIsNotRoot(t *testing.T) {
 	m := start(t)
 	// The folders that lead here are the test's own.
-	for dir := m.dir; dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
+	for dir := m.Dir; dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +59,7 @@ func TestPeerThatIsNotRoot(t *testing.T) {
 	}
 	ask := func() string {
 		cmd := exec.Command(program)
-		cmd.Env = []string{strangerVariable + "=" + m.path("run", "hook.sock")}
+		cmd.Env = []string{strangerVariable + "=" + m.In("run", "hook.sock")}
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 		out, err := cmd.CombinedOutput()
 		if err != nil {
@@ -69,7 +70,7 @@ func TestPeerThatIsNotRoot(t *testing.T) {
 	if got := ask(); !strings.Contains(got, "permission denied") {
 		t.Errorf("socket as it is: %s", got)
 	}
-	if err := os.Chmod(m.path("run", "hook.sock"), 0o666); err != nil {
+	if err := os.Chmod(m.In("run", "hook.sock"), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	if got := ask(); !strings.Contains(got, "uid 65534") {
@@ -80,7 +81,7 @@ func TestPeerThatIsNotRoot(t *testing.T) {
 // dial connects to the daemon as a package manager would.
 func (m *machine) dial() *net.UnixConn {
 	m.Helper()
-	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: m.path("run", "hook.sock"), Net: "unix"})
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: m.In("run", "hook.sock"), Net: "unix"})
 	if err != nil {
 		m.Fatal(err)
 	}
@@ -97,9 +98,9 @@ func (m *machine) begin(elements ...wire.Element) *wire.Begin {
 		}
 		return st.Dev, st.Ino
 	}
-	b := &wire.Begin{Plugin: "test", Root: m.path("root"), DBPath: "/var/lib/rpm", Elements: elements}
-	b.RootDev, b.RootIno = id(m.path("root"))
-	b.DBDev, b.DBIno = id(m.path("root", "var/lib/rpm"))
+	b := &wire.Begin{Plugin: "test", Root: m.In("root"), DBPath: "/var/lib/rpm", Elements: elements}
+	b.RootDev, b.RootIno = id(m.In("root"))
+	b.DBDev, b.DBIno = id(m.In("root", "var/lib/rpm"))
 	return b
 }
 
@@ -131,14 +132,14 @@ func TestPeersThatMisbehave(t *testing.T) {
 				t.Fatal(err)
 			}
 			conn.CloseWrite()
-			conn.SetReadDeadline(time.Now().Add(patience))
+			conn.SetReadDeadline(time.Now().Add(pkgtest.Patience))
 			if _, err := io.ReadAll(conn); err != nil && !errors.Is(err, syscall.ECONNRESET) {
 				t.Fatalf("digestd did not hang up: %v", err)
 			}
 		})
 	}
-	m.mustRPM("-U", m.mustBuild("fine-1-1.noarch"))
-	m.eventually("tlv-fine-0:1-1.noarch")
+	m.RPM("-U", m.build("fine-1-1.noarch"))
+	m.WantLists("tlv-fine-0:1-1.noarch")
 }
 
 // TestPeersThatStall: connections that say nothing take none from others, and a
@@ -150,7 +151,7 @@ func TestPeersThatStall(t *testing.T) {
 	}
 	conn := m.dial()
 	client := wire.NewClient(conn)
-	file := m.mustBuild("half-1-1.noarch")
+	file := m.build("half-1-1.noarch")
 	verdict, err := client.Begin(t.Context(), m.begin(brings("half", "1")))
 	if err != nil || verdict.Decision != wire.Assured {
 		t.Fatalf("verdict %+v, %v", verdict, err)
@@ -160,18 +161,18 @@ func TestPeersThatStall(t *testing.T) {
 	if err != nil || list.Decision != wire.ListNamed {
 		t.Fatalf("list %+v, %v", list, err)
 	}
-	m.eventually("tlv-half-0:1-1.noarch")
+	m.WantLists("tlv-half-0:1-1.noarch")
 	conn.Close()
-	m.eventually()
-	m.mustRPM("-U", m.mustBuild("fine-1-1.noarch"))
-	m.eventually("tlv-fine-0:1-1.noarch")
+	m.WantLists()
+	m.RPM("-U", m.build("fine-1-1.noarch"))
+	m.WantLists("tlv-fine-0:1-1.noarch")
 }
 
 // TestHostileHeaders: a header that no honest package has costs its package the
 // list, not the transaction its end.
 func TestHostileHeaders(t *testing.T) {
 	m := start(t)
-	region, sigs := m.headerOf(m.mustBuild("good-1-1.noarch"))
+	region, sigs := m.headerOf(m.build("good-1-1.noarch"))
 	change := func(at int, value uint32) []byte {
 		b := append([]byte(nil), region...)
 		binary.BigEndian.PutUint32(b[at:], value)
@@ -209,7 +210,7 @@ func TestHostileHeaders(t *testing.T) {
 			if _, err := client.End(t.Context(), &wire.End{}); err != nil {
 				t.Fatal(err)
 			}
-			m.eventually()
+			m.WantLists()
 		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestd/digestd/integration/pkgtest"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,13 +25,10 @@ type image struct {
 
 func newImage(t *testing.T) *image {
 	t.Helper()
-	m, err := newMachine(t, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	im := &image{m, m.path("root")}
+	m := newMachine(t)
+	im := &image{m, m.In("root")}
 	m.importKey("vendor")
-	m.mustRPM("-U", "--noplugins", m.mustBuild("hello-1-1.noarch"))
+	m.RPM("-U", "--noplugins", m.build("hello-1-1.noarch"))
 	for _, dir := range []string{"etc/digestd", "var/lib"} {
 		if err := os.MkdirAll(im.at(dir), 0o755); err != nil {
 			t.Fatal(err)
@@ -44,9 +42,9 @@ func (im *image) at(path string) string { return filepath.Join(im.root, path) }
 // reconcile runs digestd on the image from outside. It must not wait for anybody.
 func (im *image) reconcile() (string, error) {
 	im.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), pkgtest.Patience)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, filepath.Join(built, "digestd"), "-reconcile", "-root", im.root).CombinedOutput()
+	out, err := exec.CommandContext(ctx, filepath.Join(programs.Dir, "digestd"), "-reconcile", "-root", im.root).CombinedOutput()
 	if ctx.Err() != nil {
 		im.Errorf("it waits for ever")
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/digestd/digestd/integration/pkgtest"
 )
 
 // TestIndexFaults: whatever becomes of the index while the daemon is down, the
@@ -45,16 +47,16 @@ func TestIndexFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m, upgrade := history(t)
-			m.stop()
-			index := filepath.Join(m.state, "index.db")
+			m.Stop()
+			index := filepath.Join(m.State(), "index.db")
 			old := read(t, index)
-			m.startDaemon()
-			m.mustRPM(upgrade...)
-			m.mustRPM("-e", "gone")
+			m.Start()
+			m.RPM(upgrade...)
+			m.RPM("-e", "gone")
 			counter := m.counter()
-			m.stop()
+			m.Stop()
 			test.harm(t, index, old)
-			m.startDaemon()
+			m.Start()
 			m.converged(0)
 			if now := m.counter(); now < counter && test.says == "" {
 				t.Errorf("counter fell from %d to %d", counter, now)
@@ -64,10 +66,10 @@ func TestIndexFaults(t *testing.T) {
 			if err != nil || len(asides) > 1 || (len(asides) == 0) != (test.says == "" || test.says == "missing") {
 				t.Errorf("kept aside: %v (%v)", asides, err)
 			}
-			if log := m.log.String(); test.says != "" && !strings.Contains(log, "index-lost") {
+			if log := m.Log(); test.says != "" && !strings.Contains(log, "index-lost") {
 				t.Error("the loss was not reported")
 			}
-			if out, _ := m.digestctl("status").CombinedOutput(); strings.Contains(string(out), "index") {
+			if out, _ := m.Digestctl("status").CombinedOutput(); strings.Contains(string(out), "index") {
 				t.Errorf("still a problem after sync:\n%s", out)
 			}
 		})
@@ -77,17 +79,17 @@ func TestIndexFaults(t *testing.T) {
 // TestIndexLossIsSaid: until the administrator acknowledges it.
 func TestIndexLossIsSaid(t *testing.T) {
 	m, _ := history(t)
-	m.stop()
-	if err := os.Remove(filepath.Join(m.state, "index.db")); err != nil {
+	m.Stop()
+	if err := os.Remove(filepath.Join(m.State(), "index.db")); err != nil {
 		t.Fatal(err)
 	}
-	m.startDaemon()
-	out, err := m.digestctl("status").CombinedOutput()
+	m.Start()
+	out, err := m.Digestctl("status").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "the index is missing") {
 		t.Fatalf("status (%v):\n%s", err, out)
 	}
-	m.mustCtl("sync")
-	m.mustCtl("status")
+	m.Must("sync")
+	m.Must("status")
 }
 
 // txid is the commit number of a bbolt meta page.
@@ -137,37 +139,34 @@ func fill(t *testing.T, dir string) (free func()) {
 func TestDiskFull(t *testing.T) {
 	for _, where := range []string{"lists", "state"} {
 		t.Run(where, func(t *testing.T) {
-			m, err := newMachine(t, t.TempDir())
-			if err != nil {
-				t.Fatal(err)
-			}
+			m := newMachine(t)
 			disk := smallDisk(t, "2048")
 			if where == "lists" {
-				m.place = disk
+				m.ListDir = filepath.Join(disk, "lists")
 			} else {
-				m.state = filepath.Join(disk, "state")
+				m.StateDir = filepath.Join(disk, "state")
 			}
 			m.importKey("vendor")
-			m.startDaemon()
-			m.mustRPM("-U", m.mustBuild("before-1-1.noarch"))
-			m.eventually("tlv-before-0:1-1.noarch")
+			m.Start()
+			m.RPM("-U", m.build("before-1-1.noarch"))
+			m.WantLists("tlv-before-0:1-1.noarch")
 			free := fill(t, disk)
-			out, err := m.rpm("-U", m.mustBuild("full-1-1.noarch")).CombinedOutput()
+			out, err := m.RPMCommand("-U", m.build("full-1-1.noarch")).CombinedOutput()
 			if err != nil || !strings.Contains(string(out), "digestd: ") || !strings.Contains(string(out), "no space left") {
 				t.Fatalf("rpm on a full disk (%v):\n%s", err, out)
 			}
-			if !m.wait(func() bool { return m.digestctl("status").Run() != nil }) {
+			if !pkgtest.Await(func() bool { return m.Digestctl("status").Run() != nil }) {
 				t.Error("status has no problem to tell")
 			}
 			if where == "lists" {
-				m.eventually("tlv-before-0:1-1.noarch")
-				m.wholesome()
+				m.WantLists("tlv-before-0:1-1.noarch")
+				m.Wholesome()
 			}
 			free()
 			m.converged(0)
-			m.mustCtl("status")
-			m.kill()
-			m.startDaemon()
+			m.Must("status")
+			m.Kill()
+			m.Start()
 			m.converged(2)
 		})
 	}

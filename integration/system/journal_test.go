@@ -16,6 +16,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/audit/journaltest"
+	"github.com/digestd/digestd/integration/pkgtest"
 )
 
 // startRecorded is a machine with a journald of its own.
@@ -23,13 +24,10 @@ func startRecorded(t *testing.T) (*machine, *journaltest.Journal) {
 	t.Helper()
 	journal := journaltest.New(t)
 	journal.Start()
-	m, err := newMachine(t, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.config = fmt.Sprintf("audit-trail = %q\n", journal.Dir())
+	m := newMachine(t)
+	m.Config = []string{fmt.Sprintf("audit-trail = %q\n", journal.Dir())}
 	m.importKey("vendor")
-	m.startDaemon()
+	m.Start()
 	return m, journal
 }
 
@@ -37,7 +35,7 @@ func startRecorded(t *testing.T) (*machine, *journaltest.Journal) {
 func (m *machine) decisions(args ...string) []api.Event {
 	m.Helper()
 	var doc struct{ Events []api.Event }
-	if err := json.Unmarshal([]byte(m.mustCtl(append([]string{"log", "--json", "-n", "0"}, args...)...)), &doc); err != nil {
+	if err := json.Unmarshal([]byte(m.Must(append([]string{"log", "--json", "-n", "0"}, args...)...)), &doc); err != nil {
 		m.Fatal(err)
 	}
 	slices.Reverse(doc.Events)
@@ -64,8 +62,8 @@ func (m *machine) recorded(journal *journaltest.Journal) (again int) {
 		}
 		return slices.Equal(have, m.numbers())
 	}
-	if !m.wait(complete) {
-		m.Fatalf("the journal has %v\nof %v\n%s", have, m.numbers(), m.log.String())
+	if !pkgtest.Await(complete) {
+		m.Fatalf("the journal has %v\nof %v\n%s", have, m.numbers(), m.Log())
 	}
 	return again
 }
@@ -81,13 +79,13 @@ func (m *machine) numbers() (seqs []string) {
 // it.
 func TestJournalHasDecisions(t *testing.T) {
 	m, journal := startRecorded(t)
-	m.mustBuild("tool-1-1.noarch")
-	m.mustBuild("tool-2-1.noarch")
-	m.mustRPM("-i", "tool-2-1.noarch.rpm")
-	if out, err := m.rpm("-U", "--oldpackage", "tool-1-1.noarch.rpm").CombinedOutput(); err == nil {
+	m.build("tool-1-1.noarch")
+	m.build("tool-2-1.noarch")
+	m.RPM("-i", "tool-2-1.noarch.rpm")
+	if out, err := m.RPMCommand("-U", "--oldpackage", "tool-1-1.noarch.rpm").CombinedOutput(); err == nil {
 		t.Fatalf("an older version was let in:\n%s", out)
 	}
-	m.mustCtl("floor", "set", "tool.noarch", "2-1", "--reason", "ticket 4711")
+	m.Must("floor", "set", "tool.noarch", "2-1", "--reason", "ticket 4711")
 	if again := m.recorded(journal); again > 0 {
 		t.Errorf("%d records came more than once", again)
 	}
@@ -96,8 +94,8 @@ func TestJournalHasDecisions(t *testing.T) {
 		byKind[r["DIGESTD_KIND"]] = r
 	}
 	published := byKind["published"]
-	lists := m.lists()
-	shown := m.status()
+	lists := m.Names()
+	shown := m.Status()
 	for name, want := range map[string]string{
 		"MESSAGE_ID": audit.Lookup("published").ID, "DIGESTD_NEVRA": "tool-0:2-1.noarch", "DIGESTD_PACKAGE": "tool", "DIGESTD_LIST": lists[0],
 		"DIGESTD_COUNTER": strconv.FormatUint(shown.Counter, 10), "DIGESTD_ACTOR_UID": "0", "PRIORITY": "6",
@@ -123,9 +121,9 @@ func TestJournalHasDecisions(t *testing.T) {
 func TestJournalGoesAndComes(t *testing.T) {
 	m, journal := startRecorded(t)
 	for _, name := range []string{"a-1-1.noarch", "b-1-1.noarch", "c-1-1.noarch", "d-1-1.noarch"} {
-		m.mustBuild(name)
+		m.build(name)
 	}
-	install := func(name string) { t.Helper(); m.mustRPM("-i", name+"-1-1.noarch.rpm") }
+	install := func(name string) { t.Helper(); m.RPM("-i", name+"-1-1.noarch.rpm") }
 	install("a")
 	if again := m.recorded(journal); again > 0 {
 		t.Errorf("%d records came more than once", again)
@@ -133,10 +131,10 @@ func TestJournalGoesAndComes(t *testing.T) {
 
 	journal.Kill()
 	install("b")
-	if !m.wait(func() bool {
-		return slices.ContainsFunc(m.status().Problems, func(p api.Problem) bool { return p.ID == "journal" })
+	if !pkgtest.Await(func() bool {
+		return slices.ContainsFunc(m.Status().Problems, func(p api.Problem) bool { return p.ID == "journal" })
 	}) {
-		t.Errorf("nobody is told that the journal is away: %+v", m.status().Problems)
+		t.Errorf("nobody is told that the journal is away: %+v", m.Status().Problems)
 	}
 	// digestctl reads the index.
 	if log := m.decisions("--package", "b", "--kind", "published"); len(log) != 1 {
@@ -144,15 +142,15 @@ func TestJournalGoesAndComes(t *testing.T) {
 	}
 	journal.Start()
 	again := m.recorded(journal)
-	if !m.wait(func() bool {
-		return !slices.ContainsFunc(m.status().Problems, func(p api.Problem) bool { return p.ID == "journal" })
+	if !pkgtest.Await(func() bool {
+		return !slices.ContainsFunc(m.Status().Problems, func(p api.Problem) bool { return p.ID == "journal" })
 	}) {
-		t.Errorf("the journal is back, and status says: %+v", m.status().Problems)
+		t.Errorf("the journal is back, and status says: %+v", m.Status().Problems)
 	}
 
 	// A digestd that is ended in order knows what was taken.
-	m.stop()
-	m.startDaemon()
+	m.Stop()
+	m.Start()
 	if n := m.recorded(journal); n != again {
 		t.Errorf("%d records came again by a restart", n-again)
 	}
@@ -160,15 +158,15 @@ func TestJournalGoesAndComes(t *testing.T) {
 	// One that is killed while the journal is away loses nothing either.
 	journal.Kill()
 	install("c")
-	m.kill()
-	m.startDaemon()
+	m.Kill()
+	m.Start()
 	journal.Start()
 	m.recorded(journal)
 
 	// Nor does a journal that is killed while it is written to.
 	resume := journal.Pause()
 	install("d")
-	m.mustRPM("-e", "a", "b")
+	m.RPM("-e", "a", "b")
 	journal.Kill()
 	resume()
 	journal.Start()
@@ -177,13 +175,13 @@ func TestJournalGoesAndComes(t *testing.T) {
 	// What comes again after a crash does so once, not at every start.
 	restart := func() int {
 		t.Helper()
-		m.kill()
-		before := strings.Count(m.log.String(), "records are safe")
-		m.startDaemon()
-		m.mustRPM("-e", "c") // something that must be recorded
-		m.mustRPM("-i", "c-1-1.noarch.rpm")
-		if !m.wait(func() bool { return strings.Count(m.log.String(), "records are safe") > before }) {
-			t.Fatalf("never confirmed\n%s", m.log.String())
+		m.Kill()
+		before := strings.Count(m.Log(), "records are safe")
+		m.Start()
+		m.RPM("-e", "c") // something that must be recorded
+		m.RPM("-i", "c-1-1.noarch.rpm")
+		if !pkgtest.Await(func() bool { return strings.Count(m.Log(), "records are safe") > before }) {
+			t.Fatalf("never confirmed\n%s", m.Log())
 		}
 		return m.recorded(journal)
 	}
@@ -200,9 +198,9 @@ func TestJournalGoesAndComes(t *testing.T) {
 // digestctl log --follow prints what is decided, across restarts of digestd.
 func TestLogFollows(t *testing.T) {
 	m := start(t)
-	m.mustBuild("a-1-1.noarch")
-	m.mustBuild("b-1-1.noarch")
-	cmd := m.digestctl("log", "--follow", "--json", "--kind", "[pw]*")
+	m.build("a-1-1.noarch")
+	m.build("b-1-1.noarch")
+	cmd := m.Digestctl("log", "--follow", "--json", "--kind", "[pw]*")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -219,17 +217,17 @@ func TestLogFollows(t *testing.T) {
 			if e.Kind != kind || e.Package != pkg {
 				t.Errorf("got %s of %s, want %s of %s", e.Kind, e.Package, kind, pkg)
 			}
-		case <-time.After(2 * patience):
+		case <-time.After(2 * pkgtest.Patience):
 			t.Fatalf("never heard of %s of %s", kind, pkg)
 		}
 	}
-	m.mustRPM("-i", "a-1-1.noarch.rpm")
+	m.RPM("-i", "a-1-1.noarch.rpm")
 	next("published", "a-0:1-1.noarch")
-	m.stop()
-	m.startDaemon()
-	m.mustRPM("-i", "b-1-1.noarch.rpm")
+	m.Stop()
+	m.Start()
+	m.RPM("-i", "b-1-1.noarch.rpm")
 	next("published", "b-0:1-1.noarch")
-	m.mustRPM("-e", "a")
+	m.RPM("-e", "a")
 	next("withdrawn", "a-0:1-1.noarch")
 }
 
@@ -249,11 +247,11 @@ func follow(out io.Reader) <-chan api.Event {
 // Whoever holds what the journal is sent cannot hold up a package manager.
 func TestJournalThatHangs(t *testing.T) {
 	m, journal := startRecorded(t)
-	m.mustBuild("a-1-1.noarch")
+	m.build("a-1-1.noarch")
 	defer journal.Pause()()
 	done := make(chan error, 1)
 	go func() {
-		out, err := m.rpm("-i", "a-1-1.noarch.rpm").CombinedOutput()
+		out, err := m.RPMCommand("-i", "a-1-1.noarch.rpm").CombinedOutput()
 		if err != nil {
 			err = fmt.Errorf("%w\n%s", err, out)
 		}
@@ -264,7 +262,7 @@ func TestJournalThatHangs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-	case <-time.After(2 * patience):
+	case <-time.After(2 * pkgtest.Patience):
 		t.Fatal("rpm waits for the journal")
 	}
 	if log := m.decisions("--package", "a"); len(log) != 1 {

@@ -86,42 +86,42 @@ func TestSubkeyRevokedInTransaction(t *testing.T) {
 			m := start(t)
 			now := time.Now()
 			s := divided(t, "divided "+name, now.Add(-24*time.Hour))
-			write(t, m.path("keys.d", "divided.asc"), s.armor)
-			m.mustCtl("sync")
-			m.mustRPM("-U", m.mustBuild("hello-1-1.noarch", "key=divided "+name), m.mustBuild("other-1-1.noarch"))
-			m.eventually("tlv-hello-0:1-1.noarch", "tlv-other-0:1-1.noarch")
+			write(t, m.In("keys.d", "divided.asc"), s.armor)
+			m.Must("sync")
+			m.RPM("-U", m.build("hello-1-1.noarch", "key=divided "+name), m.build("other-1-1.noarch"))
+			m.WantLists("tlv-hello-0:1-1.noarch", "tlv-other-0:1-1.noarch")
 			want := []string{"tlv-other-0:1-1.noarch"}
 			if test.stays {
 				want = append(want, "tlv-hello-0:1-1.noarch")
 			}
 
 			gate, wait, open := m.gate("")
-			if err := exec.Command("cp", gate, m.path("packages", "gate-1-1.noarch.rpm")).Run(); err != nil {
+			if err := exec.Command("cp", gate, m.In("packages", "gate-1-1.noarch.rpm")).Run(); err != nil {
 				t.Fatal(err)
 			}
-			rpm := m.rpm("-U", "gate-1-1.noarch.rpm")
+			rpm := m.RPMCommand("-U", "gate-1-1.noarch.rpm")
 			if err := rpm.Start(); err != nil {
 				t.Fatal(err)
 			}
 			wait()
-			write(t, m.path("keys.d", "divided.asc"), s.withoutSubkeys(t, test.reason, now.Add(test.after)))
-			m.eventually(want...)
-			for _, end := range []func(){m.kill, m.stop, m.kill} {
+			write(t, m.In("keys.d", "divided.asc"), s.withoutSubkeys(t, test.reason, now.Add(test.after)))
+			m.WantLists(want...)
+			for _, end := range []func(){m.Kill, m.Stop, m.Kill} {
 				end()
-				m.startDaemon()
-				m.eventually(want...)
+				m.Start()
+				m.WantLists(want...)
 			}
 			open()
 			rpm.Wait()
-			m.mustCtl("sync")
-			m.eventually(want...)
+			m.Must("sync")
+			m.WantLists(want...)
 
 			// While the certificate says so it cannot be lifted. An older copy of the
 			// certificate lifts nothing: only the administrator does.
 			lifted := 0
 			for _, k := range s.entity.Subkeys {
 				fingerprint := hex.EncodeToString(k.PublicKey.Fingerprint)
-				out, err := m.digestctl("keys", "restore", fingerprint, "--reason", "test").CombinedOutput()
+				out, err := m.Digestctl("keys", "restore", fingerprint, "--reason", "test").CombinedOutput()
 				if strings.Contains(string(out), "no key") {
 					continue // it signs nothing
 				}
@@ -129,19 +129,19 @@ func TestSubkeyRevokedInTransaction(t *testing.T) {
 					t.Error("a revocation that the certificate has was lifted")
 				}
 				lifted++
-				write(t, m.path("keys.d", "divided.asc"), s.armor)
-				m.mustCtl("sync")
-				m.kill()
-				m.startDaemon()
-				m.mustCtl("sync")
-				m.eventually(want...)
-				m.mustCtl("keys", "restore", fingerprint, "--reason", "test")
+				write(t, m.In("keys.d", "divided.asc"), s.armor)
+				m.Must("sync")
+				m.Kill()
+				m.Start()
+				m.Must("sync")
+				m.WantLists(want...)
+				m.Must("keys", "restore", fingerprint, "--reason", "test")
 			}
 			if lifted != 1 {
 				t.Errorf("%d subkeys were revoked, want 1", lifted)
 			}
-			m.eventually("tlv-hello-0:1-1.noarch", "tlv-other-0:1-1.noarch")
-			m.wholesome()
+			m.WantLists("tlv-hello-0:1-1.noarch", "tlv-other-0:1-1.noarch")
+			m.Wholesome()
 		})
 	}
 }
@@ -152,84 +152,81 @@ func TestSubkeyRevokedByAdministrator(t *testing.T) {
 	t.Parallel()
 	m := start(t)
 	s := divided(t, "divided", time.Now().Add(-time.Hour))
-	write(t, m.path("keys.d", "divided.asc"), s.armor)
-	m.mustCtl("sync")
-	m.mustRPM("-U", m.mustBuild("hello-1-1.noarch", "key=divided"), m.mustBuild("other-1-1.noarch"))
-	m.eventually("tlv-hello-0:1-1.noarch", "tlv-other-0:1-1.noarch")
+	write(t, m.In("keys.d", "divided.asc"), s.armor)
+	m.Must("sync")
+	m.RPM("-U", m.build("hello-1-1.noarch", "key=divided"), m.build("other-1-1.noarch"))
+	m.WantLists("tlv-hello-0:1-1.noarch", "tlv-other-0:1-1.noarch")
 	for _, k := range s.entity.Subkeys {
 		if k.PublicKey.PubKeyAlgo.CanSign() {
 			fingerprint := hex.EncodeToString(k.PublicKey.Fingerprint)
-			m.mustCtl("keys", "revoke", fingerprint, "--reason", "test")
+			m.Must("keys", "revoke", fingerprint, "--reason", "test")
 		}
 	}
-	if got := m.lists(); !slices.Equal(got, []string{"tlv-other-0:1-1.noarch"}) {
+	if got := m.Names(); !slices.Equal(got, []string{"tlv-other-0:1-1.noarch"}) {
 		t.Errorf("when it answered the list directory had %v", got)
 	}
-	m.kill()
-	m.startDaemon()
-	if got := m.lists(); !slices.Equal(got, []string{"tlv-other-0:1-1.noarch"}) {
+	m.Kill()
+	m.Start()
+	if got := m.Names(); !slices.Equal(got, []string{"tlv-other-0:1-1.noarch"}) {
 		t.Errorf("after a start the list directory has %v", got)
 	}
 	for _, k := range s.entity.Subkeys {
 		if k.PublicKey.PubKeyAlgo.CanSign() {
-			m.mustCtl("keys", "restore", hex.EncodeToString(k.PublicKey.Fingerprint), "--reason", "test")
+			m.Must("keys", "restore", hex.EncodeToString(k.PublicKey.Fingerprint), "--reason", "test")
 		}
 	}
-	m.eventually("tlv-hello-0:1-1.noarch", "tlv-other-0:1-1.noarch")
+	m.WantLists("tlv-hello-0:1-1.noarch", "tlv-other-0:1-1.noarch")
 }
 
 // TestUnsignedTakenBack: what had a list because unsigned packages may have one loses
 // it when they may not, by a reload at once and by a start before it is over.
 func TestUnsignedTakenBack(t *testing.T) {
 	t.Parallel()
-	m, err := newMachine(t, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := newMachine(t)
 	m.importKey("vendor")
 	const allow, withhold = "unsigned = \"allow\"\n", "unsigned = \"withhold\"\n"
 	set := func(config string) {
-		m.config = config
-		m.prepareDaemon() // which writes it
+		m.Config = []string{config}
+		m.Prepare() // which writes it
 	}
 	set(allow)
-	m.startDaemon()
+	m.Start()
 	both := []string{"tlv-plain-0:1-1.noarch", "tlv-signed-0:1-1.noarch"}
-	m.mustRPM("-U", m.mustBuild("plain-1-1.noarch", "key="), m.mustBuild("signed-1-1.noarch"))
-	m.eventually(both...)
+	m.RPM("-U", m.build("plain-1-1.noarch", "key="), m.build("signed-1-1.noarch"))
+	m.WantLists(both...)
 
 	// While a transaction is in flight, which a comparison would wait for.
 	gate, wait, open := m.gate("")
-	if err := exec.Command("cp", gate, m.path("packages", "gate-1-1.noarch.rpm")).Run(); err != nil {
+	if err := exec.Command("cp", gate, m.In("packages", "gate-1-1.noarch.rpm")).Run(); err != nil {
 		t.Fatal(err)
 	}
-	rpm := m.rpm("-U", "gate-1-1.noarch.rpm")
+	rpm := m.RPMCommand("-U", "gate-1-1.noarch.rpm")
 	if err := rpm.Start(); err != nil {
 		t.Fatal(err)
 	}
 	wait()
 	set(withhold)
-	m.daemon.Process.Signal(syscall.SIGHUP)
-	m.eventually("tlv-signed-0:1-1.noarch")
-	m.kill()
+	m.Signal(syscall.SIGHUP)
+	m.WantLists("tlv-signed-0:1-1.noarch")
+	m.Kill()
 	open()
 	rpm.Wait()
-	m.mustRPM("-e", "gate")
+	m.RPM("-e", "gate")
 
-	m.startDaemon()
-	if got := m.lists(); !slices.Equal(got, both[1:]) {
+	m.Start()
+	if got := m.Names(); !slices.Equal(got, both[1:]) {
 		t.Errorf("after a start the list directory has %v", got)
 	}
 	set(allow)
-	m.daemon.Process.Signal(syscall.SIGHUP)
-	m.eventually(both...)
-	m.stop()
+	m.Signal(syscall.SIGHUP)
+	m.WantLists(both...)
+	m.Stop()
 	set(withhold)
-	m.startDaemon()
-	if got := m.lists(); !slices.Equal(got, both[1:]) {
+	m.Start()
+	if got := m.Names(); !slices.Equal(got, both[1:]) {
 		t.Errorf("after a start with the other setting the list directory has %v", got)
 	}
-	m.wholesome()
+	m.Wholesome()
 }
 
 // TestSignatureFromTheFuture: a package whose signature is from the future has no list,
@@ -248,22 +245,22 @@ func TestSignatureFromTheFuture(t *testing.T) {
 	signersMutex.Lock()
 	signers["late"] = &late
 	signersMutex.Unlock()
-	m.mustRPM("-U", m.mustBuild("late-1-1.noarch", "key=late"), m.mustBuild("hello-1-1.noarch"))
-	out := m.mustCtl("list", "withheld", "--json")
+	m.RPM("-U", m.build("late-1-1.noarch", "key=late"), m.build("hello-1-1.noarch"))
+	out := m.Must("list", "withheld", "--json")
 	for _, word := range []string{"late-1-1", "not-yet-valid"} {
 		if !bytes.Contains([]byte(out), []byte(word)) {
 			t.Errorf("list withheld does not say %q:\n%s", word, out)
 		}
 	}
-	if got := m.lists(); !slices.Equal(got, []string{"tlv-hello-0:1-1.noarch"}) {
+	if got := m.Names(); !slices.Equal(got, []string{"tlv-hello-0:1-1.noarch"}) {
 		t.Fatalf("the list directory has %v before the time has come", got)
 	}
 	// Not even a restart, or another package, is needed for it.
-	m.eventually("tlv-hello-0:1-1.noarch", "tlv-late-0:1-1.noarch")
+	m.WantLists("tlv-hello-0:1-1.noarch", "tlv-late-0:1-1.noarch")
 	if early := made.Add(-skew); time.Now().Before(early) {
 		t.Errorf("the list came %v early", time.Until(early))
 	}
-	m.wholesome()
+	m.Wholesome()
 }
 
 // TestJudgedByOtherRules: lists that another release has verified are verified again
@@ -281,35 +278,32 @@ func TestJudgedByOtherRules(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m, err := newMachine(t, t.TempDir())
-			if err != nil {
-				t.Fatal(err)
-			}
+			m := newMachine(t)
 			m.importKey("vendor")
 			s := divided(t, "divided by "+name, time.Now().Add(-time.Hour))
-			write(t, m.path("keys.d", "divided.asc"), s.armor)
-			m.config = "unsigned = \"allow\"\n"
-			m.startDaemon()
-			m.mustRPM("-U", m.mustBuild("hello-1-1.noarch"), m.mustBuild("plain-1-1.noarch", "key="), m.mustBuild("sub-1-1.noarch", "key=divided by "+name))
-			m.eventually("tlv-hello-0:1-1.noarch", "tlv-plain-0:1-1.noarch", "tlv-sub-0:1-1.noarch")
-			kept := filepath.Join(m.place, "lists", "tlv-hello-0:1-1.noarch")
+			write(t, m.In("keys.d", "divided.asc"), s.armor)
+			m.Config = []string{"unsigned = \"allow\"\n"}
+			m.Start()
+			m.RPM("-U", m.build("hello-1-1.noarch"), m.build("plain-1-1.noarch", "key="), m.build("sub-1-1.noarch", "key=divided by "+name))
+			m.WantLists("tlv-hello-0:1-1.noarch", "tlv-plain-0:1-1.noarch", "tlv-sub-0:1-1.noarch")
+			kept := m.list("tlv-hello-0:1-1.noarch")
 			before, err := os.Stat(kept)
 			if err != nil {
 				t.Fatal(err)
 			}
-			m.stop()
+			m.Stop()
 			m.editLists(t, edit)
-			write(t, m.path("keys.d", "divided.asc"), s.withoutSubkeys(t, packet.KeyCompromised, time.Now()))
-			m.config = "unsigned = \"withhold\"\n"
-			m.startDaemon()
-			if got := m.lists(); !slices.Equal(got, []string{"tlv-hello-0:1-1.noarch"}) {
+			write(t, m.In("keys.d", "divided.asc"), s.withoutSubkeys(t, packet.KeyCompromised, time.Now()))
+			m.Config = []string{"unsigned = \"withhold\"\n"}
+			m.Start()
+			if got := m.Names(); !slices.Equal(got, []string{"tlv-hello-0:1-1.noarch"}) {
 				t.Errorf("when the start was over the list directory had %v", got)
 			}
 			after, err := os.Stat(kept)
 			if err != nil || !os.SameFile(before, after) {
 				t.Errorf("a list that is vouched for was made anew (%v)", err)
 			}
-			m.stop()
+			m.Stop()
 			judged := 0
 			m.editLists(t, func(list map[string]any) {
 				if list["state"] == "active" && list["rules"] != nil && list["signature"] != nil {
@@ -330,25 +324,25 @@ func TestJudgedInATransactionTakenOver(t *testing.T) {
 	g := newManager(t)
 	g.importKey("vendor")
 	s := divided(t, "divided and upgraded", time.Now().Add(-time.Hour))
-	write(t, g.path("keys.d", "divided.asc"), s.armor)
-	g.config = "unsigned = \"allow\"\n"
+	write(t, g.In("keys.d", "divided.asc"), s.armor)
+	g.Config = []string{"unsigned = \"allow\"\n"}
 	g.up()
-	g.mustRPM("-U", g.mustBuild("hello-1-1.noarch"), g.mustBuild("plain-1-1.noarch", "key="), g.mustBuild("sub-1-1.noarch", "key=divided and upgraded"))
+	g.RPM("-U", g.build("hello-1-1.noarch"), g.build("plain-1-1.noarch", "key="), g.build("sub-1-1.noarch", "key=divided and upgraded"))
 	gate, wait, open := g.gate("")
-	if err := exec.Command("cp", gate, g.path("packages", "gate-1-1.noarch.rpm")).Run(); err != nil {
+	if err := exec.Command("cp", gate, g.In("packages", "gate-1-1.noarch.rpm")).Run(); err != nil {
 		t.Fatal(err)
 	}
-	rpm := g.rpm("-U", "gate-1-1.noarch.rpm")
+	rpm := g.RPMCommand("-U", "gate-1-1.noarch.rpm")
 	if err := rpm.Start(); err != nil {
 		t.Fatal(err)
 	}
 	wait()
 	g.down()
 	g.editLists(t, func(list map[string]any) { delete(list, "rules"); delete(list, "signature") })
-	write(t, g.path("keys.d", "divided.asc"), s.withoutSubkeys(t, packet.KeyCompromised, time.Now()))
-	g.config = "unsigned = \"withhold\"\n"
+	write(t, g.In("keys.d", "divided.asc"), s.withoutSubkeys(t, packet.KeyCompromised, time.Now()))
+	g.Config = []string{"unsigned = \"withhold\"\n"}
 	g.up()
-	got := slices.DeleteFunc(g.lists(), func(name string) bool { return name == "tlv-gate-0:1-1.noarch" })
+	got := slices.DeleteFunc(g.Names(), func(name string) bool { return name == "tlv-gate-0:1-1.noarch" })
 	if !slices.Equal(got, []string{"tlv-hello-0:1-1.noarch"}) {
 		t.Errorf("when the start was over the list directory had %v", got)
 	}
@@ -356,15 +350,15 @@ func TestJudgedInATransactionTakenOver(t *testing.T) {
 	if err := rpm.Wait(); err != nil {
 		t.Error(err)
 	}
-	g.eventually("tlv-hello-0:1-1.noarch")
-	g.wholesome()
+	g.WantLists("tlv-hello-0:1-1.noarch")
+	g.Wholesome()
 }
 
 // editLists changes the records of lists in the index, which is not in use, and makes
 // it one of schema 1.
 func (m *machine) editLists(t *testing.T, edit func(list map[string]any)) {
 	t.Helper()
-	db, err := bbolt.Open(filepath.Join(m.state, "index.db"), 0o600, nil)
+	db, err := bbolt.Open(filepath.Join(m.State(), "index.db"), 0o600, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,16 +4,17 @@ package system_test
 
 import (
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/digestd/digestd/integration/pkgtest"
 )
 
 // immutable makes a list immutable, and returns what takes that back.
 func (m *machine) immutable(name string) (release func()) {
 	m.Helper()
-	file := filepath.Join(m.place, "lists", name)
+	file := m.list(name)
 	change := func(how string) error { return exec.Command("chattr", how, file).Run() }
 	if err := change("+i"); err != nil {
 		m.Fatalf("cannot make %s immutable: %v", file, err)
@@ -32,8 +33,8 @@ func stuck(t *testing.T) (m *machine, release func()) {
 	t.Helper()
 	m = start(t)
 	m.importKey("other")
-	m.mustRPM("-U", m.mustBuild("aa-1-1.noarch", "/opt/aa=1"), m.mustBuild("bb-1-1.noarch", "/opt/bb=1"), m.mustBuild("cc-1-1.noarch", "/opt/cc=1"))
-	m.eventually("tlv-aa-0:1-1.noarch", "tlv-bb-0:1-1.noarch", "tlv-cc-0:1-1.noarch")
+	m.RPM("-U", m.build("aa-1-1.noarch", "/opt/aa=1"), m.build("bb-1-1.noarch", "/opt/bb=1"), m.build("cc-1-1.noarch", "/opt/cc=1"))
+	m.WantLists("tlv-aa-0:1-1.noarch", "tlv-bb-0:1-1.noarch", "tlv-cc-0:1-1.noarch")
 	return m, m.immutable("tlv-aa-0:1-1.noarch")
 }
 
@@ -46,57 +47,57 @@ func TestListNotRemovable(t *testing.T) {
 			if err != nil {
 				m.Fatal(err)
 			}
-			m.mustCtl("keys", "revoke", vendor.fingerprint(), "--reason", "test")
+			m.Must("keys", "revoke", vendor.fingerprint(), "--reason", "test")
 		},
 		"denied": func(m *machine) {
 			for _, pkg := range []string{"aa", "bb", "cc"} {
-				m.mustCtl("deny", pkg+".noarch", "--reason", "test")
+				m.Must("deny", pkg+".noarch", "--reason", "test")
 			}
 		},
-		"erased": func(m *machine) { m.mustRPM("-e", "aa", "bb", "cc") },
+		"erased": func(m *machine) { m.RPM("-e", "aa", "bb", "cc") },
 		"floor": func(m *machine) {
 			for _, pkg := range []string{"aa", "bb", "cc"} {
-				m.mustCtl("floor", "set", pkg+".noarch", "2-1", "--reason", "test")
+				m.Must("floor", "set", pkg+".noarch", "2-1", "--reason", "test")
 			}
-			m.mustCtl("sync")
+			m.Must("sync")
 		},
 		"erased behind its back": func(m *machine) {
-			m.mustRPM("-e", "--noplugins", "aa", "bb", "cc")
-			m.mustCtl("sync")
+			m.RPM("-e", "--noplugins", "aa", "bb", "cc")
+			m.Must("sync")
 		},
 		"erased while away": func(m *machine) {
-			m.stop()
-			m.mustRPM("-e", "--noplugins", "aa", "bb", "cc")
-			m.startDaemon()
+			m.Stop()
+			m.RPM("-e", "--noplugins", "aa", "bb", "cc")
+			m.Start()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m, release := stuck(t)
 			act(m)
-			m.eventually(left)
-			if text := m.awaitProblem("leftover"); !strings.Contains(text, left) || !strings.Contains(text, "not permitted") {
+			m.WantLists(left)
+			if text := m.AwaitProblem("leftover"); !strings.Contains(text, left) || !strings.Contains(text, "not permitted") {
 				t.Errorf("the problem does not name it: %s", text)
 			}
 			// Comparisons come to their end, other packages get their lists.
-			m.mustCtl("sync")
+			m.Must("sync")
 			if name != "revoked" {
-				m.mustRPM("-U", m.mustBuild("later-1-1.noarch"))
-				m.eventually(left, "tlv-later-0:1-1.noarch")
+				m.RPM("-U", m.build("later-1-1.noarch"))
+				m.WantLists(left, "tlv-later-0:1-1.noarch")
 			}
-			m.kill()
-			m.startDaemon()
-			m.awaitProblem("leftover")
-			if log := m.log.String(); strings.Contains(log, "tampered") {
+			m.Kill()
+			m.Start()
+			m.AwaitProblem("leftover")
+			if log := m.Log(); strings.Contains(log, "tampered") {
 				t.Error("digestd accuses itself")
 			}
 			release()
-			m.solved("leftover")
-			if !m.wait(func() bool { return !slices.Contains(m.lists(), left) }) {
-				t.Errorf("it is still there: %v", m.lists())
+			m.Solved("leftover")
+			if !pkgtest.Await(func() bool { return !slices.Contains(m.Names(), left) }) {
+				t.Errorf("it is still there: %v", m.Names())
 			}
-			m.mustCtl("sync")
-			m.mustCtl("status")
+			m.Must("sync")
+			m.Must("status")
 		})
 	}
 }
@@ -104,19 +105,19 @@ func TestListNotRemovable(t *testing.T) {
 // A list that cannot be replaced keeps no other from being made anew.
 func TestListNotReplaceable(t *testing.T) {
 	m, release := stuck(t)
-	before := read(t, filepath.Join(m.place, "lists", "tlv-bb-0:1-1.noarch"))
-	m.mustCtl("keys", "rotate", "--reason", "test")
-	if !m.wait(func() bool {
-		return string(read(t, filepath.Join(m.place, "lists", "tlv-bb-0:1-1.noarch"))) != string(before)
+	before := read(t, m.list("tlv-bb-0:1-1.noarch"))
+	m.Must("keys", "rotate", "--reason", "test")
+	if !pkgtest.Await(func() bool {
+		return string(read(t, m.list("tlv-bb-0:1-1.noarch"))) != string(before)
 	}) {
 		t.Error("the other lists are not signed anew")
 	}
-	if text := m.awaitProblem("packages"); !strings.Contains(text, "aa-1-1.noarch") {
+	if text := m.AwaitProblem("packages"); !strings.Contains(text, "aa-1-1.noarch") {
 		t.Errorf("the problem does not name it: %s", text)
 	}
-	m.eventually("tlv-aa-0:1-1.noarch", "tlv-bb-0:1-1.noarch", "tlv-cc-0:1-1.noarch")
+	m.WantLists("tlv-aa-0:1-1.noarch", "tlv-bb-0:1-1.noarch", "tlv-cc-0:1-1.noarch")
 	release()
-	m.solved("packages")
-	m.wholesome()
-	m.mustCtl("status")
+	m.Solved("packages")
+	m.Wholesome()
+	m.Must("status")
 }

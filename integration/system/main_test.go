@@ -8,50 +8,30 @@ package system_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 
+	"github.com/digestd/digestd/integration/pkgtest"
 	"github.com/digestd/digestd/integration/tokentest"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// built is where the programs under test are.
-var built string
+// programs is what is tested, with failpoints.
+var programs pkgtest.Programs
 
 func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "cannot set the tests up:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func run(m *testing.M) (code int, err error) {
 	if os.Getenv(strangerVariable) != "" {
-		return beStranger(), nil
+		os.Exit(beStranger())
 	}
-	if program := os.Getenv(withoutKeysVariable); program != "" {
-		return 1, runWithoutKeys(program)
+	if os.Getenv(withoutKeysVariable) != "" {
+		fmt.Fprintln(os.Stderr, runWithoutKeys(os.Args[1:]))
+		os.Exit(1)
 	}
-	if built, err = os.MkdirTemp("", "digestd-system-"); err != nil {
-		return 1, err
-	}
-	defer os.RemoveAll(built)
-	if err := tokentest.BuildHelper(built); err != nil {
-		return 1, err
-	}
-	for _, args := range [][]string{
-		{"go", "build", "-tags", "failpoint", "-o", built, "../../cmd/digestd", "../../cmd/digestctl"},
-		{"make", "-s", "-C", "../../hooks/rpm", "-B", "digestd.so"},
-		{"cp", "../../hooks/rpm/digestd.so", filepath.Join(built, "digestd.so")},
-	} {
-		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-			return 1, fmt.Errorf("%v: %w\n%s", args, err, out)
+	pkgtest.Main(m, func(s *pkgtest.Setup) (err error) {
+		if programs, err = pkgtest.BuildPrograms(s.Dir, "failpoint"); err != nil {
+			return err
 		}
-	}
-	return m.Run(), nil
+		return tokentest.BuildHelper(s.Dir)
+	})
 }
 
 func TestScripts(t *testing.T) {
@@ -72,16 +52,13 @@ func TestScripts(t *testing.T) {
 			"blacklist": scriptBlacklist,
 		},
 		Setup: func(env *testscript.Env) error {
-			mc, err := newMachine(env.T().(testing.TB), env.WorkDir)
-			if err != nil {
-				return err
-			}
-			env.Values[machineKey{}] = mc
-			env.Setenv("ROOT", mc.path("root"))
-			env.Setenv("LISTS", filepath.Join(mc.place, "lists"))
-			env.Setenv("STATE", mc.state)
-			env.Setenv("PACKAGES", mc.path("packages"))
-			env.Setenv("BUILT", built)
+			m := machineIn(env.T().(testing.TB), env.WorkDir)
+			env.Values[machineKey{}] = m
+			env.Setenv("ROOT", m.Root.Dir)
+			env.Setenv("LISTS", m.Lists())
+			env.Setenv("STATE", m.State())
+			env.Setenv("PACKAGES", m.Made)
+			env.Setenv("BUILT", programs.Dir)
 			return nil
 		},
 	})

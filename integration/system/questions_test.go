@@ -39,22 +39,22 @@ func whyAs(t *testing.T, conn *dbus.Conn, path string) (w api.Why) {
 func TestWhyTellsUsersNothingOfFiles(t *testing.T) {
 	m := start(t)
 	for _, sub := range []string{"root/priv", "root/open"} {
-		if err := os.MkdirAll(m.path(sub, "dir"), 0o755); err != nil {
+		if err := os.MkdirAll(m.In(sub, "dir"), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(m.path(sub, "file"), []byte("content"), 0o644); err != nil {
+		if err := os.WriteFile(m.In(sub, "file"), []byte("content"), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		for name, to := range map[string]string{"link": "/open/file", "deep": "/priv/file", "loop": "loop"} {
-			if err := os.Symlink(to, m.path(sub, name)); err != nil {
+			if err := os.Symlink(to, m.In(sub, name)); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if err := os.Chmod(m.path("root/priv"), 0o700); err != nil {
+	if err := os.Chmod(m.In("root/priv"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	user := m.bus.ConnectAs(65534)
+	user := m.Bus.ConnectAs(65534)
 	for _, sub := range []string{"priv", "open"} {
 		want := whyAs(t, user, "/"+sub+"/absent")
 		if want.Verdict != api.VerdictUnread || want.Digest != "" {
@@ -71,7 +71,7 @@ func TestWhyTellsUsersNothingOfFiles(t *testing.T) {
 			}
 		}
 	}
-	root, err := dbus.Connect(m.bus.Address)
+	root, err := dbus.Connect(m.Bus.Address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestManyQuestions(t *testing.T) {
 	var conns []*dbus.Conn
 	const programs, questions = 200, 10
 	for i := range programs {
-		conns = append(conns, m.bus.ConnectAs(users[i%len(users)]))
+		conns = append(conns, m.Bus.ConnectAs(users[i%len(users)]))
 	}
 	sum := sha256.Sum256([]byte("content"))
 	for _, conn := range conns {
@@ -119,7 +119,7 @@ func TestManyQuestions(t *testing.T) {
 	if median := took[len(took)/2]; median > time.Second {
 		t.Errorf("the median of %d questions took %v", len(took), median)
 	}
-	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(m.daemon.Process.Pid), "status"))
+	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(m.PID()), "status"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,9 +135,9 @@ func TestManyQuestions(t *testing.T) {
 // and root's questions are answered.
 func TestVetoUnderQuestions(t *testing.T) {
 	m := start(t)
-	old, newer := m.mustBuild("hello-1-1.noarch", "/usr/share/hello=one"), m.mustBuild("hello-2-1.noarch", "/usr/share/hello=two")
-	m.mustRPM("-U", newer)
-	large := m.path("root", "large")
+	old, newer := m.build("hello-1-1.noarch", "/usr/share/hello=one"), m.build("hello-2-1.noarch", "/usr/share/hello=two")
+	m.RPM("-U", newer)
+	large := m.In("root", "large")
 	if err := os.WriteFile(large, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestVetoUnderQuestions(t *testing.T) {
 	defer close(stop)
 	for _, uid := range systemUsers(t, 10) {
 		for range 4 {
-			conn := m.bus.ConnectAs(uid)
+			conn := m.Bus.ConnectAs(uid)
 			for range 8 {
 				group.Go(func() {
 					for {
@@ -169,18 +169,18 @@ func TestVetoUnderQuestions(t *testing.T) {
 	}
 	time.Sleep(time.Second)
 	for range 2 {
-		if out, err := m.rpm("-U", "--oldpackage", old).CombinedOutput(); err == nil || !strings.Contains(string(out), "older") {
+		if out, err := m.RPMCommand("-U", "--oldpackage", old).CombinedOutput(); err == nil || !strings.Contains(string(out), "older") {
 			t.Fatalf("the older version was not refused: %v\n%s", err, out)
 		}
 	}
 	started := time.Now()
-	if out := m.mustCtl("why", m.path("root/usr/share/hello")); !strings.Contains(out, "vouched for by hello-2-1.noarch") {
+	if out := m.Must("why", m.In("root/usr/share/hello")); !strings.Contains(out, "vouched for by hello-2-1.noarch") {
 		t.Errorf("root is told %s", out)
 	}
 	if took := time.Since(started); took > 5*time.Second {
 		t.Errorf("root waited %v", took)
 	}
-	if n := strings.Count(m.log.String(), "call refused"); n > 60 {
+	if n := strings.Count(m.Log(), "call refused"); n > 60 {
 		t.Errorf("%d refusals are in the log", n)
 	}
 }

@@ -17,14 +17,11 @@ import (
 // outside, such as an image, its lists and labels, by its own configuration, and
 // writes nothing elsewhere.
 func TestReconcileAnotherRoot(t *testing.T) {
-	m, err := newMachine(t, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	root := m.path("root")
-	m.place = filepath.Join(root, "etc")
+	m := newMachine(t)
+	root := m.In("root")
+	m.ListDir = filepath.Join(root, "etc", "lists")
 	reconcile := func() (string, error) {
-		out, err := exec.Command(filepath.Join(built, "digestd"), "-reconcile", "-root", root).CombinedOutput()
+		out, err := exec.Command(filepath.Join(programs.Dir, "digestd"), "-reconcile", "-root", root).CombinedOutput()
 		return string(out), err
 	}
 	wantLists := func(after string, want ...string) {
@@ -55,7 +52,7 @@ func TestReconcileAnotherRoot(t *testing.T) {
 	}
 	write(t, filepath.Join(root, "etc/digestd/digestd.conf"), []byte("lists = \"/etc/lists\"\n"))
 	m.importKey("vendor")
-	m.mustRPM("-U", "--noplugins", m.mustBuild("hello-1-1.noarch"), m.mustBuild("stray-1-1.noarch", "key="))
+	m.RPM("-U", "--noplugins", m.build("hello-1-1.noarch"), m.build("stray-1-1.noarch", "key="))
 	out, err := reconcile()
 	if err != nil || !strings.Contains(out, "2 installed, 1 lists made") || !strings.Contains(out, "1 packages without") {
 		t.Fatalf("%v\n%s", err, out)
@@ -64,10 +61,10 @@ func TestReconcileAnotherRoot(t *testing.T) {
 	if got := label("/usr/bin/hello"); got != "tlv-hello-0:1-1.noarch" {
 		t.Errorf("the file has label %q", got)
 	}
-	m.state = filepath.Join(root, "var/lib/digestd")
-	m.wholesome()
+	m.StateDir = filepath.Join(root, "var/lib/digestd")
+	m.Wholesome()
 
-	m.mustRPM("-U", "--noplugins", m.mustBuild("hello-2-1.noarch"))
+	m.RPM("-U", "--noplugins", m.build("hello-2-1.noarch"))
 	if out, err := reconcile(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -76,7 +73,7 @@ func TestReconcileAnotherRoot(t *testing.T) {
 		t.Errorf("the file has label %q after an upgrade", got)
 	}
 	// A version that is older than what was active there before is known as such.
-	m.mustRPM("-U", "--noplugins", "--oldpackage", "hello-1-1.noarch.rpm")
+	m.RPM("-U", "--noplugins", "--oldpackage", "hello-1-1.noarch.rpm")
 	if out, err := reconcile(); err != nil || !strings.Contains(out, "2 packages without") {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -92,23 +89,23 @@ func TestReconcileAnotherRoot(t *testing.T) {
 		}, `unknown key "mod"`},
 		"a link leads out": {func() func() {
 			outside := t.TempDir()
-			if err := os.Rename(m.state, m.state+".moved"); err != nil {
+			if err := os.Rename(m.State(), m.State()+".moved"); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.Symlink(outside, m.state); err != nil {
+			if err := os.Symlink(outside, m.State()); err != nil {
 				t.Fatal(err)
 			}
 			return func() {
 				if entries, _ := os.ReadDir(outside); len(entries) > 0 {
 					t.Errorf("outside is %v", entries)
 				}
-				os.Remove(m.state)
-				os.Rename(m.state+".moved", m.state)
+				os.Remove(m.State())
+				os.Rename(m.State()+".moved", m.State())
 			}
 		}, "cannot create the state directory"},
 		"a digestd keeps it": {func() func() {
-			m.startDaemon()
-			return m.stop
+			m.Start()
+			return m.Stop
 		}, "another|in use|locked"},
 	} {
 		mend := test.harm()
@@ -127,7 +124,7 @@ func TestReconcileAnotherRoot(t *testing.T) {
 		mend()
 	}
 
-	cmd := exec.Command(filepath.Join(built, "digestd"), "-root", root)
+	cmd := exec.Command(filepath.Join(programs.Dir, "digestd"), "-root", root)
 	var exit *exec.ExitError
 	if err := cmd.Run(); !errors.As(err, &exit) || exit.ExitCode() != 2 {
 		t.Errorf("digestd -root without -reconcile ended with %v", err)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestd/digestd/integration/pkgtest"
 	"golang.org/x/sys/unix"
 )
 
@@ -19,52 +20,52 @@ import (
 func withHistory(t *testing.T) *machine {
 	t.Helper()
 	m, _ := history(t)
-	m.mustRPM("-U", m.mustBuild("up-2-1.noarch", "/opt/up=2"))
-	m.mustRPM("-e", "up")
-	m.mustCtl("floor", "set", "same.noarch", "0.5-1", "--reason", "test")
-	m.stop()
+	m.RPM("-U", m.build("up-2-1.noarch", "/opt/up=2"))
+	m.RPM("-e", "up")
+	m.Must("floor", "set", "same.noarch", "0.5-1", "--reason", "test")
+	m.Stop()
 	return m
 }
 
 // nothingForgotten checks that the index is the one that withHistory left.
 func (m *machine) nothingForgotten() {
 	m.Helper()
-	if !m.wait(func() bool { return m.digestctl("status").Run() == nil }) {
-		out, _ := m.digestctl("status").CombinedOutput()
+	if !pkgtest.Await(func() bool { return m.Digestctl("status").Run() == nil }) {
+		out, _ := m.Digestctl("status").CombinedOutput()
 		m.Fatalf("digestd is not well again:\n%s", out)
 	}
-	if asides, _ := filepath.Glob(filepath.Join(m.state, "*aside*")); len(asides) > 0 {
+	if asides, _ := filepath.Glob(filepath.Join(m.State(), "*aside*")); len(asides) > 0 {
 		m.Errorf("a sound index was put aside: %v", asides)
 	}
-	if out := m.mustCtl("floor", "list"); !strings.Contains(out, "0.5-1") {
+	if out := m.Must("floor", "list"); !strings.Contains(out, "0.5-1") {
 		m.Errorf("the floor is forgotten:\n%s", out)
 	}
-	if out, err := m.rpm("-U", "up-1-1.noarch.rpm").CombinedOutput(); err == nil || !strings.Contains(string(out), "older than 2-1") {
+	if out, err := m.RPMCommand("-U", "up-1-1.noarch.rpm").CombinedOutput(); err == nil || !strings.Contains(string(out), "older than 2-1") {
 		m.Errorf("a version that was superseded came back (%v):\n%s", err, out)
 	}
-	m.eventually("tlv-gone-0:1-1.noarch", "tlv-same-0:1-1.noarch")
+	m.WantLists("tlv-gone-0:1-1.noarch", "tlv-same-0:1-1.noarch")
 }
 
 // waitsForIndex checks what holds while digestd cannot open its index.
 func (m *machine) waitsForIndex() {
 	m.Helper()
-	if st := m.status(); !st.Waiting || len(st.Problems) != 1 || st.Problems[0].ID != "standby" {
+	if st := m.Status(); !st.Waiting || len(st.Problems) != 1 || st.Problems[0].ID != "standby" {
 		m.Errorf("status is %+v", st)
 	}
-	if out, err := m.digestctl("status").CombinedOutput(); err == nil || !strings.Contains(string(out), "stay as they are") || strings.Contains(string(out), "rpmkeys") {
+	if out, err := m.Digestctl("status").CombinedOutput(); err == nil || !strings.Contains(string(out), "stay as they are") || strings.Contains(string(out), "rpmkeys") {
 		m.Errorf("status (%v):\n%s", err, out)
 	}
-	if out, err := m.digestctl("list").CombinedOutput(); err == nil || !strings.Contains(string(out), "cannot be opened now") {
+	if out, err := m.Digestctl("list").CombinedOutput(); err == nil || !strings.Contains(string(out), "cannot be opened now") {
 		m.Errorf("list (%v):\n%s", err, out)
 	}
-	m.eventually("tlv-gone-0:1-1.noarch", "tlv-same-0:1-1.noarch")
+	m.WantLists("tlv-gone-0:1-1.noarch", "tlv-same-0:1-1.noarch")
 }
 
 // An index that another program has locked is waited for: the boot is not, lists
 // stay, package managers do what on-unreachable says, nothing is forgotten.
 func TestIndexLockedAtStart(t *testing.T) {
 	m := withHistory(t)
-	f, err := os.Open(filepath.Join(m.state, "index.db"))
+	f, err := os.Open(filepath.Join(m.State(), "index.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,20 +73,20 @@ func TestIndexLockedAtStart(t *testing.T) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); err != nil {
 		t.Fatal(err)
 	}
-	m.startDaemon() // ready, whatever it finds
+	m.Start() // ready, whatever it finds
 	m.waitsForIndex()
 
-	pkg := m.mustBuild("meanwhile-1-1.noarch")
-	m.define = []string{"_digestd_on_unreachable refuse"}
-	if out, err := m.rpm("-U", pkg).CombinedOutput(); err == nil || !strings.Contains(string(out), "cannot be opened now") {
+	pkg := m.build("meanwhile-1-1.noarch")
+	m.Root.Macros = append(m.Root.Macros, "_digestd_on_unreachable refuse")
+	if out, err := m.RPMCommand("-U", pkg).CombinedOutput(); err == nil || !strings.Contains(string(out), "cannot be opened now") {
 		t.Errorf("rpm that must not go on without digestd (%v):\n%s", err, out)
 	}
-	m.define = []string{"_digestd_on_unreachable proceed"}
-	out, err := m.rpm("-U", pkg).CombinedOutput()
+	m.Root.Macros = append(m.Root.Macros, "_digestd_on_unreachable proceed")
+	out, err := m.RPMCommand("-U", pkg).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "cannot be opened now") {
 		t.Errorf("rpm that may go on without digestd (%v):\n%s", err, out)
 	}
-	m.mustRPM("-e", "meanwhile")
+	m.RPM("-e", "meanwhile")
 	m.waitsForIndex()
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_UN); err != nil {
 		t.Fatal(err)
@@ -96,7 +97,7 @@ func TestIndexLockedAtStart(t *testing.T) {
 // A lock that is gone soon is none that a package manager notices.
 func TestIndexLockedForAMoment(t *testing.T) {
 	m := withHistory(t)
-	f, err := os.Open(filepath.Join(m.state, "index.db"))
+	f, err := os.Open(filepath.Join(m.State(), "index.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,15 +105,15 @@ func TestIndexLockedForAMoment(t *testing.T) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); err != nil {
 		t.Fatal(err)
 	}
-	m.startDaemon()
+	m.Start()
 	fd := int(f.Fd())
 	time.AfterFunc(time.Second, func() { unix.Flock(fd, unix.LOCK_UN) })
-	out, err := m.rpm("-U", m.mustBuild("soon-1-1.noarch")).CombinedOutput()
+	out, err := m.RPMCommand("-U", m.build("soon-1-1.noarch")).CombinedOutput()
 	if err != nil || strings.Contains(string(out), "digestd:") {
 		t.Errorf("rpm (%v):\n%s", err, out)
 	}
-	m.eventually("tlv-gone-0:1-1.noarch", "tlv-same-0:1-1.noarch", "tlv-soon-0:1-1.noarch")
-	m.mustRPM("-e", "soon")
+	m.WantLists("tlv-gone-0:1-1.noarch", "tlv-same-0:1-1.noarch", "tlv-soon-0:1-1.noarch")
+	m.RPM("-e", "soon")
 	m.nothingForgotten()
 }
 
@@ -120,15 +121,15 @@ func TestIndexLockedForAMoment(t *testing.T) {
 // that answers every read with EIO lies over it.
 func TestIndexNotReadable(t *testing.T) {
 	m := withHistory(t)
-	index := filepath.Join(m.state, "index.db")
+	index := filepath.Join(m.State(), "index.db")
 	if out, err := exec.Command("mount", "--bind", fmt.Sprintf("/proc/%d/mem", os.Getpid()), index).CombinedOutput(); err != nil {
 		t.Fatalf("cannot mount over the index: %v\n%s", err, out)
 	}
 	release := func() { exec.Command("umount", "-l", index).Run() }
 	t.Cleanup(release)
-	m.startDaemon()
+	m.Start()
 	m.waitsForIndex()
-	if !strings.Contains(m.log.String(), "input/output error") {
+	if !strings.Contains(m.Log(), "input/output error") {
 		t.Error("the log does not name the cause")
 	}
 	release()
@@ -138,7 +139,7 @@ func TestIndexNotReadable(t *testing.T) {
 // While it waits for its index, digestd ends when it is told to.
 func TestStandbyEnds(t *testing.T) {
 	m := withHistory(t)
-	f, err := os.Open(filepath.Join(m.state, "index.db"))
+	f, err := os.Open(filepath.Join(m.State(), "index.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,9 +147,9 @@ func TestStandbyEnds(t *testing.T) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); err != nil {
 		t.Fatal(err)
 	}
-	m.startDaemon()
-	m.stop()
+	m.Start()
+	m.Stop()
 	unix.Flock(int(f.Fd()), unix.LOCK_UN)
-	m.startDaemon()
+	m.Start()
 	m.nothingForgotten()
 }

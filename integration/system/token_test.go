@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/integration/pkgtest"
 	"github.com/digestd/digestd/integration/tokentest"
 )
 
@@ -28,32 +29,25 @@ type outside struct {
 // daemon does not run yet.
 func startOutside(t *testing.T) *outside {
 	t.Helper()
-	m, err := newMachine(t, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := newMachine(t)
 	m.importKey("vendor")
-	return &outside{m, tokentest.NewToken(t, m.path("token"), "machine"), tokentest.NewTPM(t, m.path("tpm"))}
+	return &outside{m, tokentest.NewToken(t, m.In("token"), "machine"), tokentest.NewTPM(t, m.In("tpm"))}
 }
 
 // run restarts the daemon with new keys made in where.
 func (o *outside) run(where string) {
 	o.Helper()
-	if o.daemon != nil {
-		o.stop()
+	if o.Running() {
+		o.Stop()
 	}
-	o.config = fmt.Sprintf("signing-key = %q\n", where)
-	o.startDaemon(o.token.Env())
+	o.Config = []string{fmt.Sprintf("signing-key = %q\n", where)}
+	o.Start(o.token.Env())
 }
 
 // install installs a package by rpm, whatever becomes of its list.
 func (o *outside) install(name string) {
 	o.Helper()
-	p, err := parsePkg([]string{name + "-1-1.noarch"})
-	must(o, err)
-	_, err = o.build(p)
-	must(o, err)
-	o.mustRPM("-U", name+"-1-1.noarch.rpm")
+	o.RPM("-U", o.build(name+"-1-1.noarch"))
 }
 
 // verified waits for the lists of exactly these packages, and has OpenSSL verify
@@ -64,10 +58,10 @@ func (o *outside) verified(names ...string) {
 	for _, n := range names {
 		want = append(want, "tlv-"+n+"-0:1-1.noarch")
 	}
-	o.eventually(want...)
-	o.wholesome()
+	o.WantLists(want...)
+	o.Wholesome()
 	for _, name := range want {
-		data := read(o.TB.(*testing.T), filepath.Join(o.place, "lists", name))
+		data := read(o.TB.(*testing.T), o.list(name))
 		body, sig, _, err := digestlist.SplitSignature(data)
 		if err != nil {
 			o.Fatal(err)
@@ -78,7 +72,7 @@ func (o *outside) verified(names ...string) {
 				o.Fatal(err)
 			}
 		}
-		cert := filepath.Join(o.state, "signing.crt")
+		cert := filepath.Join(o.State(), "signing.crt")
 		cmd := exec.Command("openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", filepath.Join(dir, "sig"), "-content", filepath.Join(dir, "body"),
 			"-certfile", cert, "-CAfile", cert, "-nointern", "-purpose", "any", "-partial_chain", "-out", "/dev/null")
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -90,11 +84,11 @@ func (o *outside) verified(names ...string) {
 // keyFile is the key's file; what of it must not be there is checked.
 func (o *outside) keyFile(want string) {
 	o.Helper()
-	info, err := os.Stat(filepath.Join(o.state, "signing.key"))
+	info, err := os.Stat(filepath.Join(o.State(), "signing.key"))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		o.Fatalf("signing.key: %v, %v", info, err)
 	}
-	if text := string(read(o.TB.(*testing.T), filepath.Join(o.state, "signing.key"))); !strings.HasPrefix(text, want) {
+	if text := string(read(o.TB.(*testing.T), filepath.Join(o.State(), "signing.key"))); !strings.HasPrefix(text, want) {
 		o.Errorf("signing.key does not begin with %q:\n%s", want, text)
 	}
 }
@@ -102,7 +96,7 @@ func (o *outside) keyFile(want string) {
 // gap watches that a list is there all the time, until stop is called.
 func (o *outside) gap(name string) (stop func()) {
 	end, ended := make(chan struct{}), make(chan struct{})
-	path := filepath.Join(o.place, "lists", "tlv-"+name+"-0:1-1.noarch")
+	path := o.list("tlv-" + name + "-0:1-1.noarch")
 	go func() {
 		defer close(ended)
 		for {
@@ -144,15 +138,15 @@ func TestFirstKeyOutside(t *testing.T) {
 			o.keyFile(test.file)
 			o.install("hello")
 			o.verified("hello")
-			cert := o.certificate()[0]
-			o.kill()
+			cert := o.Certificate()
+			o.Kill()
 			o.run("") // which is about new keys only
 			o.install("other")
 			o.verified("hello", "other")
-			if !o.certificate()[0].Equal(cert) {
+			if !o.Certificate().Equal(cert) {
 				t.Error("a restart changed the certificate")
 			}
-			if s := o.status(); len(s.Problems) > 0 {
+			if s := o.Status(); len(s.Problems) > 0 {
 				t.Errorf("problems: %v", s.Problems)
 			}
 		})
@@ -167,7 +161,7 @@ func TestRotationBetweenPlaces(t *testing.T) {
 	o.run("")
 	o.install("hello")
 	o.keyFile(inFile)
-	seen := []string{hex.EncodeToString(o.certificate()[0].SubjectKeyId)}
+	seen := []string{hex.EncodeToString(o.Certificate().SubjectKeyId)}
 	for _, step := range []struct{ where, file string }{
 		{o.token.Where(), inToken},
 		{o.token.Where(), inToken},
@@ -177,16 +171,16 @@ func TestRotationBetweenPlaces(t *testing.T) {
 	} {
 		o.run(step.where)
 		stop := o.gap("hello")
-		o.mustCtl("keys", "rotate", "--reason", "it moves")
+		o.Must("keys", "rotate", "--reason", "it moves")
 		o.verified("hello")
 		stop()
 		o.keyFile(step.file)
-		skid := hex.EncodeToString(o.certificate()[0].SubjectKeyId)
+		skid := hex.EncodeToString(o.Certificate().SubjectKeyId)
 		if slices.Contains(seen, skid) {
 			t.Errorf("in %s the key %s signs again", step.where, skid)
 		}
 		seen = append(seen, skid)
-		o.kill()
+		o.Kill()
 	}
 	o.run("")
 	o.verified("hello")
@@ -226,7 +220,7 @@ func TestTokenAway(t *testing.T) {
 			o.verified("hello", "leaving")
 			o.problem("signing-key", test.says(o))
 			o.install("late")
-			o.mustRPM("-e", "leaving")
+			o.RPM("-e", "leaving")
 			o.verified("hello")
 			// What has no list for that is not looked at all the time.
 			before := o.syncs()
@@ -234,15 +228,15 @@ func TestTokenAway(t *testing.T) {
 			if n := o.syncs() - before; n > 2 {
 				t.Errorf("%d comparisons in 4 s, though nothing changed", n)
 			}
-			if out, err := o.digestctl("keys", "rotate", "--reason", "test").CombinedOutput(); err == nil || !strings.Contains(string(out), test.says(o)) {
+			if out, err := o.Digestctl("keys", "rotate", "--reason", "test").CombinedOutput(); err == nil || !strings.Contains(string(out), test.says(o)) {
 				t.Errorf("a key was made in what is not there: %v\n%s", err, out)
 			}
 			o.verified("hello")
 
 			test.back(o)
 			o.verified("hello", "late") // by itself
-			if !o.wait(func() bool { return len(o.status().Problems) == 0 }) {
-				t.Errorf("problems remain: %v", o.status().Problems)
+			if !pkgtest.Await(func() bool { return len(o.Status().Problems) == 0 }) {
+				t.Errorf("problems remain: %v", o.Status().Problems)
 			}
 
 			// While it runs, too.
@@ -252,7 +246,7 @@ func TestTokenAway(t *testing.T) {
 			o.problem("signing-key", test.says(o))
 			o.verified("hello", "late")
 			test.back(o)
-			o.mustCtl("sync")
+			o.Must("sync")
 			o.verified("hello", "late", "later")
 		})
 	}
@@ -265,20 +259,20 @@ func TestRevokedWhileTokenIsAway(t *testing.T) {
 	o := startOutside(t)
 	o.run("")
 	o.install("hello")
-	revoked := hex.EncodeToString(o.certificate()[0].SubjectKeyId)
+	revoked := hex.EncodeToString(o.Certificate().SubjectKeyId)
 	must(o, o.token.Remove())
 	o.run(o.token.Where())
-	out, err := o.digestctl("keys", "revoke", revoked, "--reason", "seen elsewhere").CombinedOutput()
+	out, err := o.Digestctl("keys", "revoke", revoked, "--reason", "seen elsewhere").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "cannot revoke the key that signs lists") {
 		t.Errorf("with the token away the revocation ended with %v and said:\n%s", err, out)
 	}
 	o.verified("hello")
 	must(o, o.token.Insert())
-	o.mustCtl("keys", "revoke", revoked, "--reason", "seen elsewhere")
+	o.Must("keys", "revoke", revoked, "--reason", "seen elsewhere")
 	o.install("late")
 	o.verified("hello", "late")
 	o.keyFile(inToken)
-	if revoked == hex.EncodeToString(o.certificate()[0].SubjectKeyId) {
+	if revoked == hex.EncodeToString(o.Certificate().SubjectKeyId) {
 		t.Error("the certificate is still the revoked one")
 	}
 }
@@ -289,8 +283,8 @@ func TestFirstKeyWithoutToken(t *testing.T) {
 	t.Parallel()
 	o := startOutside(t)
 	must(o, o.token.Remove())
-	o.config = fmt.Sprintf("signing-key = %q\n", o.token.Where())
-	cmd := o.prepareDaemon(o.token.Env())
+	o.Config = []string{fmt.Sprintf("signing-key = %q\n", o.token.Where())}
+	cmd := o.Prepare(o.token.Env())
 	cmd.Stderr = nil
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "cannot load PKCS#11 module: stat "+o.token.Module) || !strings.Contains(string(out), "signing-key") {
@@ -302,21 +296,21 @@ func TestFirstKeyWithoutToken(t *testing.T) {
 func (o *outside) problem(id, text string) {
 	o.Helper()
 	has := func() bool {
-		for _, p := range o.status().Problems {
+		for _, p := range o.Status().Problems {
 			if p.ID == id && strings.Contains(p.Text, text) {
 				return true
 			}
 		}
 		return false
 	}
-	if !o.wait(has) {
-		o.Fatalf("status does not tell of %s with %q, only %v", id, text, o.status().Problems)
+	if !pkgtest.Await(has) {
+		o.Fatalf("status does not tell of %s with %q, only %v", id, text, o.Status().Problems)
 	}
 }
 
 // endHelper kills the digestd-pkcs11 that the daemon runs, if it does.
 func (o *outside) endHelper() {
-	exec.Command("pkill", "-KILL", "-P", fmt.Sprint(o.daemon.Process.Pid)).Run()
+	exec.Command("pkill", "-KILL", "-P", fmt.Sprint(o.PID())).Run()
 }
 
 func must(o *outside, err error) {

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/digestd/digestd/integration/pkgtest"
 )
 
 // hasMode wants a file or directory to have exactly these rights.
@@ -27,32 +29,29 @@ func hasMode(t *testing.T, path string, want os.FileMode) {
 // from those who must read it, and opens nothing.
 func TestUmask(t *testing.T) {
 	narrow := []string{"sh", "-c", `umask 077; exec "$@"`, "sh"}
-	m, err := newMachine(t, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := newMachine(t)
 	m.importKey("vendor")
-	m.wrap = narrow
-	m.config = fmt.Sprintf("fapolicyd = %q\n", m.path("trust"))
-	m.startDaemon()
-	m.mustRPM("-U", m.mustBuild("p-1-1.noarch", "/opt/p=1"))
-	m.eventually("tlv-p-0:1-1.noarch")
-	if !m.wait(func() bool { _, err := os.Stat(m.path("trust")); return err == nil }) {
+	m.Wrap = narrow
+	m.Config = []string{fmt.Sprintf("fapolicyd = %q\n", m.In("trust"))}
+	m.Start()
+	m.RPM("-U", m.build("p-1-1.noarch", "/opt/p=1"))
+	m.WantLists("tlv-p-0:1-1.noarch")
+	if !pkgtest.Await(func() bool { _, err := os.Stat(m.In("trust")); return err == nil }) {
 		t.Fatal("nothing was exported")
 	}
-	lists := filepath.Join(m.place, "lists")
+	lists := m.Lists()
 	for path, want := range map[string]os.FileMode{
 		lists: 0o755, lists + ".staging": 0o700, lists + ".quarantine": 0o700, filepath.Join(lists, "tlv-p-0:1-1.noarch"): 0o644,
-		m.path("trust"): 0o644, m.path("run", "hook.sock"): 0o600, m.state: 0o700,
-		filepath.Join(m.state, "index.db"): 0o600, filepath.Join(m.state, "index.commit"): 0o600, filepath.Join(m.state, "lock"): 0o600,
-		filepath.Join(m.state, "signing.key"): 0o600, filepath.Join(m.state, "signing.crt"): 0o644,
+		m.In("trust"): 0o644, m.In("run", "hook.sock"): 0o600, m.State(): 0o700,
+		filepath.Join(m.State(), "index.db"): 0o600, filepath.Join(m.State(), "index.commit"): 0o600, filepath.Join(m.State(), "lock"): 0o600,
+		filepath.Join(m.State(), "signing.key"): 0o600, filepath.Join(m.State(), "signing.crt"): 0o644,
 	} {
 		hasMode(t, path, want)
 	}
 
 	// An image whose directories are not there yet.
 	image := t.TempDir()
-	args := append(narrow[1:], filepath.Join(built, "digestd"), "-reconcile", "-root", image)
+	args := append(narrow[1:], filepath.Join(programs.Dir, "digestd"), "-reconcile", "-root", image)
 	if out, err := exec.Command(narrow[0], args...).CombinedOutput(); err != nil {
 		t.Fatalf("digestd -reconcile: %v\n%s", err, out)
 	}

@@ -16,9 +16,9 @@ import (
 // do: keys are none of its business.
 const withoutKeysVariable = "DIGESTD_TEST_WITHOUT_KEYS"
 
-// runWithoutKeys has the kernel refuse add_key, request_key and keyctl, and runs
-// what the variable names.
-func runWithoutKeys(program string) error {
+// runWithoutKeys has the kernel refuse add_key, request_key and keyctl, and executes a
+// program. It returns only if it cannot.
+func runWithoutKeys(args []string) error {
 	runtime.LockOSThread()
 	code := func(code, k int, jt, jf uint8) unix.SockFilter {
 		return unix.SockFilter{Code: uint16(code), Jt: jt, Jf: jf, K: uint32(k)}
@@ -31,7 +31,6 @@ func runWithoutKeys(program string) error {
 		code(unix.BPF_RET|unix.BPF_K, unix.SECCOMP_RET_ERRNO|int(unix.EPERM), 0, 0),
 		code(unix.BPF_RET|unix.BPF_K, unix.SECCOMP_RET_ALLOW, 0, 0),
 	}
-	program, args, _ := strings.Cut(program, "\n")
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return err
 	}
@@ -40,38 +39,37 @@ func runWithoutKeys(program string) error {
 		return err
 	}
 	os.Unsetenv(withoutKeysVariable)
-	return unix.Exec(program, append([]string{program}, strings.Split(args, "\n")...), os.Environ())
+	return unix.Exec(args[0], args, os.Environ())
 }
 
 // TestWithoutKeys: where the kernel's keys are out of reach, that is said, and all
 // else works.
 func TestWithoutKeys(t *testing.T) {
-	m, err := newMachine(t, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := newMachine(t)
 	m.importKey("vendor")
-	m.withoutKeys = true
-	m.startDaemon()
-	m.mustRPM("-U", m.mustBuild("hello-1-1.noarch"))
-	m.eventually("tlv-hello-0:1-1.noarch")
-	st := m.status()
+	self, err := os.Executable()
+	m.OK(err)
+	m.Wrap = []string{"env", withoutKeysVariable + "=1", self}
+	m.Start()
+	m.RPM("-U", m.build("hello-1-1.noarch"))
+	m.WantLists("tlv-hello-0:1-1.noarch")
+	st := m.Status()
 	if !strings.Contains(st.Kernel.Keys, "out of reach") || st.Kernel.Release == "" {
 		t.Errorf("status has %+v", st.Kernel)
 	}
 	for _, p := range st.Problems {
 		t.Errorf("there is a problem: %+v", p)
 	}
-	if out, err := m.digestctl("keys", "enrol", "--ima").CombinedOutput(); err == nil || !strings.Contains(string(out), "out of reach") {
+	if out, err := m.Digestctl("keys", "enrol", "--ima").CombinedOutput(); err == nil || !strings.Contains(string(out), "out of reach") {
 		t.Errorf("enrol says (%v):\n%s", err, out)
 	}
-	m.mustCtl("keys", "enrol", "--file")
+	m.Must("keys", "enrol", "--file")
 	old := m.skid()
-	m.mustCtl("keys", "rotate", "--reason", "test")
-	m.mustCtl("keys", "revoke", m.skid(), "--reason", "test")
-	m.eventually("tlv-hello-0:1-1.noarch")
-	m.wholesome()
-	if out := m.mustCtl("keys"); !strings.Contains(out, old) {
+	m.Must("keys", "rotate", "--reason", "test")
+	m.Must("keys", "revoke", m.skid(), "--reason", "test")
+	m.WantLists("tlv-hello-0:1-1.noarch")
+	m.Wholesome()
+	if out := m.Must("keys"); !strings.Contains(out, old) {
 		t.Errorf("keys says:\n%s", out)
 	}
 }

@@ -81,7 +81,12 @@ func (s *state) apply(found []installedPackage) (r reconciled, err error) {
 	was := s.interrupted
 	s.interrupted = err != nil
 	if s.dir.Dirty() {
-		err = errors.Join(err, s.syncLists(slices.Concat(r.fresh, r.moved)))
+		unsynced := slices.Concat(r.fresh, r.moved)
+		if was {
+			// A process that was killed may have published any of them, and not synced it.
+			unsynced = s.activeNames()
+		}
+		err = errors.Join(err, s.syncLists(unsynced))
 	}
 	failpoint.Hit("sync-before-commit")
 	s.clearMark()
@@ -89,6 +94,16 @@ func (s *state) apply(found []installedPackage) (r reconciled, err error) {
 		s.interrupted = s.interrupted || was
 	}
 	return r, err
+}
+
+// activeNames are the names of all lists that are in the directory.
+func (s *state) activeNames() (names []string) {
+	for _, e := range s.sorted() {
+		if e.active() {
+			names = append(names, e.Name)
+		}
+	}
+	return names
 }
 
 // noteMoved records where rpm installed the files of packages that it relocated.

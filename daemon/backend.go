@@ -216,7 +216,7 @@ func (d *Daemon) Sync(ctx context.Context, by api.Actor, report func(stage strin
 	result, err := d.runSync(ctx, reasonAsked, report)
 	if err == nil {
 		err = d.onState(ctx, func(s *state) error {
-			s.solved("index-lost")
+			s.solved(problemIndexLost)
 			s.publish()
 			return nil
 		})

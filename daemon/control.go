@@ -146,7 +146,7 @@ func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reaso
 			if err != nil {
 				return err
 			}
-			if !slices.ContainsFunc(ids, func(id lineID) bool { return s.lines[id].Floor != evr }) {
+			if !slices.ContainsFunc(ids, func(id lineID) bool { return s.lines[id].Floor != evr || s.grantedBelow(id, evr) }) {
 				return api.Errorf(api.Unchanged, "%s has the floor %s already", pkg, evr)
 			}
 			for _, id := range ids {
@@ -167,6 +167,13 @@ func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reaso
 	}
 	d.wantSync("a floor was set")
 	return err
+}
+
+// grantedBelow reports whether a grant lets a version below evr be active, or did. A
+// floor that is set again is newer than that.
+func (s *state) grantedBelow(id lineID, evr nevra.EVR) bool {
+	return slices.ContainsFunc(s.lines[id].Grants, func(g store.Grant) bool { return nevra.Compare(g.EVR, evr) < 0 }) ||
+		slices.ContainsFunc(s.byLine[id], func(e *entry) bool { return e.Granted && nevra.Compare(e.Package.EVR, evr) < 0 })
 }
 
 func (s *state) raiseFloor(id lineID, evr nevra.EVR, a store.Act) {

@@ -345,6 +345,10 @@ func statID(path string) (dev, ino uint64, err error) {
 	return st.Dev, st.Ino, nil
 }
 
+// problemIndexLost stands until somebody acknowledges that what was superseded is
+// forgotten.
+const problemIndexLost = "index-lost"
+
 // recovered acts on what opening the index brought to light.
 func (s *state) recovered(r store.Recovery) error {
 	text := ""
@@ -362,7 +366,7 @@ func (s *state) recovered(r store.Recovery) error {
 	}
 	s.log.Error("index recovered", "text", text)
 	if r.Rebuild() {
-		s.problem("index-lost", "error", text, "check the disk and who had access to the state directory; set floors again with digestctl floor set, denials with digestctl deny import; acknowledge with digestctl sync")
+		s.problem(problemIndexLost, "error", text, "check the disk and who had access to the state directory; set floors again with digestctl floor set, denials with digestctl deny import; acknowledge with digestctl sync")
 		s.interrupted = true
 	}
 	s.event(store.Event{Kind: audit.KindIndexRecovered, Reason: "index", Text: text})

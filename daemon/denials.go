@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -175,7 +176,10 @@ func (d *Daemon) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 // completeDenials enforces what was just denied, even if whoever asked for it has
 // gone; what cannot be done now is left to reconciliation.
 func (d *Daemon) completeDenials(ctx context.Context) (lists int, err error) {
-	if lists, err = d.enforceDenials(context.WithoutCancel(ctx)); err != nil {
+	ctx = context.WithoutCancel(ctx)
+	err = d.onState(ctx, (*state).withdrawUnknown)
+	lists, eerr := d.enforceDenials(ctx)
+	if err = errors.Join(err, eerr); err != nil {
 		d.wantSync("lists still have what is denied")
 		err = fmt.Errorf("cannot take what is denied out of all lists yet, though its denial is recorded: %w", err)
 	}

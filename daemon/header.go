@@ -128,8 +128,14 @@ func (s *session) removed(ctx context.Context, m *wire.Removed) error {
 	}
 	var gone *entry
 	err := s.d.owner.do(ctx, func(st *state) {
-		if gone = st.remove(s.txn, m.Digest); gone != nil {
+		if gone = st.remove(s.txn, m.Element, m.Digest); gone != nil {
 			st.publish()
+		} else if st.byHeader[m.Digest] == nil {
+			// The index may not know its list yet. What fails is left to the comparison.
+			if err := st.withdrawUnknown(); err != nil {
+				s.log.Error("list not withdrawn", "error", err)
+				s.broken = err
+			}
 		}
 	})
 	if err != nil || gone == nil {

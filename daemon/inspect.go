@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
+	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store"
 )
@@ -164,6 +166,35 @@ func (s *state) foreign() (aside int, err error) {
 		}
 	}
 	return aside, nil
+}
+
+// withdrawUnknown takes the lists of ours out of the directory that the index does not
+// know, where a transaction that was cut short, or that another digestd began, may have
+// left some. Only the next comparison can say what vouches for them. An act that forbids
+// lists cannot wait for it, and calls this before it is answered; the comparison then
+// brings back what may be there.
+func (s *state) withdrawUnknown() error {
+	if !s.interrupted {
+		return nil
+	}
+	_, err := s.foreign()
+	if s.dir.Dirty() {
+		err = errors.Join(err, s.syncLists(nil))
+	}
+	if !s.batch.Empty() {
+		err = errors.Join(err, s.commit())
+	}
+	if err != nil {
+		return fmt.Errorf("cannot take the lists out of the directory yet that an interrupted transaction left: %w", err)
+	}
+	return nil
+}
+
+// rebuilding reports whether the index was lost and no comparison has filled the new one
+// yet: then it knows none of the lists, and to withdraw them all would leave the machine
+// without lists until that is over, which is soon.
+func (s *state) rebuilding() bool {
+	return s.lastSync.When.IsZero() && slices.ContainsFunc(s.problems, func(p api.Problem) bool { return p.ID == problemIndexLost })
 }
 
 // foreignEntry puts one aside, or removes it if it is our own.

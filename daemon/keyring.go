@@ -172,8 +172,12 @@ func (s *state) adoptKeys(src *keySources) (gone []withdrawn, err error) {
 		return gone, err
 	}
 	named, err := s.heedBlacklist()
+	gone = append(gone, named...)
+	if err == nil && len(revoked)+len(refused)+len(named) > 0 && !s.rebuilding() {
+		err = s.withdrawUnknown()
+	}
 	s.publish()
-	return append(gone, named...), err
+	return gone, err
 }
 
 func (s *state) keyringOptions() pgp.Options {

@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -111,6 +112,7 @@ func (d *Daemon) adopt(ctx context.Context, c config.Config) error {
 	}
 	var gone []withdrawn
 	err = d.onState(ctx, func(s *state) (err error) {
+		same := s.mode == mode && s.unsigned == unsigned
 		s.mode, s.unsigned, s.multi, s.keepOld = mode, unsigned, c.MultiVersion, c.KeepOld == keepUntilRestart
 		s.order = newOrder(s.order.lists, s.multi)
 		// In the same turn: lists are made by the settings by which they are judged.
@@ -119,6 +121,9 @@ func (d *Daemon) adopt(ctx context.Context, c config.Config) error {
 		d.maker.Store(&m)
 		s.basis++
 		gone, err = s.withdrawRefused(true)
+		if !same {
+			err = errors.Join(err, s.withdrawUnknown())
+		}
 		s.publish()
 		s.tellAll()
 		return err

@@ -254,9 +254,10 @@ func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason strin
 		s.rekey()
 		refused, rerr := s.withdrawRefused(false)
 		gone = append(gone, refused...)
+		err = errors.Join(err, rerr, s.withdrawUnknown())
 		s.publish()
 		s.tellAll()
-		return errors.Join(err, rerr)
+		return err
 	})
 	if err != nil {
 		return api.Key{}, err

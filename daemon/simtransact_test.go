@@ -5,12 +5,14 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/digestd/digestd/daemon/sim"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/hooks/wire"
+	"github.com/digestd/digestd/policy"
 )
 
 func (m *simMachine) hangUp() {
@@ -120,7 +122,10 @@ func (m *simMachine) Gone(p sim.Package) error {
 			return err
 		}
 	}
-	return m.after(m.session.removed(m.ctx(), &wire.Removed{Digest: m.made[p.String()].Digest}))
+	element := slices.IndexFunc(m.session.txn.elements, func(e policy.Element) bool {
+		return e.Type == policy.Removed && e.NEVRA == m.nevras[p.String()]
+	})
+	return m.after(m.session.removed(m.ctx(), &wire.Removed{Element: uint32(element), Digest: m.made[p.String()].Digest}))
 }
 
 func (m *simMachine) End() error {

@@ -292,8 +292,11 @@ func (s *state) lost(a *addition) {
 
 // remove withdraws the list of a package that was erased. It returns the list
 // that must be withdrawn, after the caller has rebound the files it shares.
-func (s *state) remove(t *transaction, digest store.Digest) *entry {
+func (s *state) remove(t *transaction, element uint32, digest store.Digest) *entry {
 	e := s.byHeader[digest]
+	if e == nil {
+		e = s.supplanted(t, element)
+	}
 	if e == nil {
 		return nil
 	}
@@ -301,6 +304,22 @@ func (s *state) remove(t *transaction, digest store.Digest) *entry {
 		return nil // the same package was installed again
 	}
 	return e
+}
+
+// supplanted returns the entry of the version that an element erases, if the list of that
+// was replaced by one of another build, in a transaction that was cut short: no header
+// that is installed leads to it any more.
+func (s *state) supplanted(t *transaction, element uint32) *entry {
+	if !s.interrupted || int(element) >= len(t.elements) {
+		return nil
+	}
+	pkg := t.elements[element].NEVRA
+	for _, e := range s.byLine[lineOf(pkg)] {
+		if e.Package == pkg && e.broken {
+			return e
+		}
+	}
+	return nil
 }
 
 // removeNow takes the list of e out of the directory.

@@ -123,7 +123,7 @@ func (r *runner) act(call func() error, apply func(*Model), insists bool) error 
 	if effect != "" {
 		return r.compare() // what could not be done at once is tried again
 	}
-	if list := r.models[0].Forbidden(r.sys.Directory()); list != "" && !r.meddled && !r.lost {
+	if list := r.models[0].Forbidden(r.sys.Directory()); list != "" && !r.meddled {
 		return wrong("the list of %s is there, though what vouched for it does not any more", list)
 	}
 	return nil

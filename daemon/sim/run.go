@@ -301,7 +301,7 @@ func (r *runner) removed(p Package, gone []Package) error {
 		effect, _ := r.sys.Fired()
 		contents, there := r.sys.Directory()[g.List()]
 		// Of another build of that version nothing was said.
-		if there && g.List() != p.List() && effect == "" && !r.lost && subset(contents, g.Contents) && len(contents) > 0 {
+		if there && g.List() != p.List() && effect == "" && subset(contents, g.Contents) && len(contents) > 0 {
 			return wrong("%s is gone, and its list is not", g)
 		}
 	}
@@ -350,7 +350,7 @@ func (r *runner) end(came, gone []Package) error {
 // allowed sees that no list is there that was forbidden before.
 func (r *runner) allowed() error {
 	dir := r.sys.Directory()
-	if list := r.models[0].Forbidden(dir); list != "" && !r.meddled && !r.lost && len(r.models) == 1 {
+	if list := r.models[0].Forbidden(dir); list != "" && !r.meddled && len(r.models) == 1 {
 		return wrong("the list of %s is there, though what vouched for it does not any more", list)
 	}
 	return nil

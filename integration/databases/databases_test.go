@@ -6,7 +6,6 @@ package databases_test
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -16,7 +15,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -28,59 +26,50 @@ import (
 
 var formats = []string{rpmdb.KindSQLite, rpmdb.KindNDB}
 
-// place is a root, and the machine whose rpm works on it: Debian 12 has no ndb,
-// its successor does.
+// place is a root, and the release whose rpm works on it: Debian 12 has no ndb, its
+// successor does.
 type place struct {
-	chroot string
-	root   *pkgtest.Root // as that machine sees it
-	key    *pkgtest.Key
+	pkgtest.Release
+	root *pkgtest.Root // as that release sees it
+	key  *pkgtest.Key
 }
 
 // newPlace makes a root whose database is of that format, with a trusted key and
 // packages by it.
 func newPlace(t *testing.T, format string, packages int) *place {
 	t.Helper()
-	p := &place{chroot: "/"}
-	if format == rpmdb.KindNDB {
-		p.chroot = filepath.Join(cmp.Or(os.Getenv("DIGESTD_TEST_CACHE"), "/var/cache/digestd-test"), "trixie")
+	p := &place{}
+	host, trixie, _ := pkgtest.Releases()
+	if p.Release = host; format == rpmdb.KindNDB {
+		p.Release = trixie
 	}
-	dir, err := os.MkdirTemp(filepath.Join(p.chroot, "tmp"), "databases-")
-	if err != nil {
-		t.Fatalf("%v; integration/setup.sh test makes the machines for tests", err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	p.root = &pkgtest.Root{Dir: filepath.Join("/tmp", filepath.Base(dir)), Macros: []string{"_db_backend " + format}}
+	dir, outside := p.Scratch(t)
+	p.root = &pkgtest.Root{Dir: dir, Macros: []string{"_db_backend " + format}}
+	var err error
 	if p.key, err = pkgtest.NewKey("databases", 2048); err != nil {
 		t.Fatal(err)
 	}
-	cert := filepath.Join(dir, "key.asc")
+	cert := filepath.Join(outside, "key.asc")
 	if err := os.WriteFile(cert, p.key.Armor, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	p.rpm(t, "--initdb")
-	p.rpm(t, "--import", p.inside(cert))
+	p.rpm(t, "--import", p.Inside(cert))
 	if packages > 0 {
 		p.install(t, "p", packages)
 	}
 	return p
 }
 
-// inside is how the machine calls a path of ours.
-func (p *place) inside(path string) string {
-	return filepath.Join("/", strings.TrimPrefix(path, strings.TrimSuffix(p.chroot, "/")))
-}
-
 // database is its directory, as we call it.
-func (p *place) database() string { return filepath.Join(p.chroot, p.root.Database()) }
+func (p *place) database() string { return p.Outside(p.root.Database()) }
 
 func (p *place) command(args ...string) *exec.Cmd {
 	cmd := p.root.Command(args...)
-	if p.chroot != "/" {
-		cmd.Path, cmd.Err = "/usr/bin/rpm", nil
+	if p.Root != "/" {
 		cmd.Args = slices.DeleteFunc(cmd.Args, func(a string) bool { return a == "--force-debian" }) // unknown there
-		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: p.chroot}
-		cmd.Dir = "/"
 	}
+	p.Enter(cmd)
 	return cmd
 }
 
@@ -101,11 +90,11 @@ func (p *place) build(t *testing.T, name string, size int) string {
 	t.Helper()
 	pkg := pkgtest.Package{Name: name, Version: "1", Release: "1", Arch: "noarch", Key: p.key,
 		Files: map[string]string{"/opt/" + name: strings.Repeat("x", size)}}
-	file, err := pkg.Build(filepath.Join(p.chroot, p.root.Dir))
+	file, err := pkg.Build(p.Outside(p.root.Dir))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p.inside(file)
+	return p.Inside(file)
 }
 
 func (p *place) install(t *testing.T, prefix string, count int) {

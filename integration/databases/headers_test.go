@@ -101,11 +101,11 @@ func TestVersion3(t *testing.T) {
 	p := newPlace(t, "sqlite", 0)
 	pkg := pkgtest.Package{Name: "old", Version: "1", Release: "1", Arch: "noarch", Key: p.key, Version3: true,
 		Files: map[string]string{"/opt/old": "old"}}
-	file, err := pkg.Build(filepath.Join(p.chroot, p.root.Dir))
+	file, err := pkg.Build(p.Outside(p.root.Dir))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.rpm(t, "-i", p.inside(file))
+	p.rpm(t, "-i", p.Inside(file))
 	if said := p.rpm(t, "-q", "--qf", "%{RSAHEADER:pgpsig}", "old"); !strings.Contains(said, "RSA/SHA256") {
 		t.Errorf("rpm says %q", said)
 	}

@@ -29,9 +29,7 @@ func TestAdvisories(t *testing.T) {
 	one := m.build("hello-1-1.noarch", "/usr/bin/hello=1")
 	m.RPM("-i", one, m.build("other-1-1.noarch", "/opt/other=1"), m.build("third-1-1.noarch", "/opt/third=1"))
 	file := filepath.Join(t.TempDir(), "updateinfo.xml")
-	if err := os.WriteFile(file, []byte(updateinfo), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.WriteFile(file, []byte(updateinfo), 0o644))
 	m.Says(m.Exits(0, "advisories", "import", "--dry-run", file), "hello.noarch", "loses its list", "CVE-2026-1234", "2 floors to set, 1 list to lose")
 	m.Says(m.Exits(2, "advisories", "import", file), "nobody to ask")
 	m.HasLists(hello, "tlv-other-0:1-1.noarch", "tlv-third-0:1-1.noarch")

@@ -29,9 +29,7 @@ func (m *machine) labelled(path string) func() bool {
 	if err == nil {
 		_, err = unix.InotifyAddWatch(fd, m.Path(path), unix.IN_ATTRIB)
 	}
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.OK(err)
 	m.Cleanup(func() { unix.Close(fd) })
 	return func() bool {
 		n, _ := unix.Read(fd, make([]byte, 4096))
@@ -95,9 +93,7 @@ func TestContent(t *testing.T) {
 
 	// The old list must not come back by another hand.
 	data := slices.Clone(full)
-	if err := os.WriteFile(filepath.Join(m.Lists(), "tlv-intruder-0:1-1.noarch"), data, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.WriteFile(filepath.Join(m.Lists(), "tlv-intruder-0:1-1.noarch"), data, 0o644))
 	m.WantLists(hello, twin)
 
 	m.Says(m.Exits(0, "deny", "lift", m.Path("/usr/bin/bad"), "--reason", "false alarm"), "is not denied any more")

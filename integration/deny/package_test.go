@@ -103,9 +103,7 @@ func TestExportAndImport(t *testing.T) {
 	m.Exits(1, "deny", "export", file)
 	first := m.Exits(0, "deny", "export")
 	var r api.DenialImport
-	if err := json.Unmarshal([]byte(m.Exits(0, "deny", "import", file, "--json")), &r); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(json.Unmarshal([]byte(m.Exits(0, "deny", "import", file, "--json")), &r))
 	if r.Same != 2 || r.Added+r.Merged+r.Lists != 0 {
 		t.Errorf("what is there was imported again: %+v", r)
 	}
@@ -127,17 +125,13 @@ func TestExportAndImport(t *testing.T) {
 		t.Errorf("exported again it is\n%s\nnot\n%s", again, first)
 	}
 	bad := filepath.Join(t.TempDir(), "bad.json")
-	if err := os.WriteFile(bad, []byte(strings.Replace(first, `"old"`, `"ol d"`, 1)), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.WriteFile(bad, []byte(strings.Replace(first, `"old"`, `"ol d"`, 1)), 0o644))
 	m.Exits(2, "deny", "import", bad)
 	m.Exits(4, "deny", "import", bad+".not")
 
 	// With the index the denials are lost. That is said, and they can be said again.
 	m.Kill()
-	if err := os.Remove(filepath.Join(m.State(), "index.db")); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.Remove(filepath.Join(m.State(), "index.db")))
 	m.Start()
 	m.Says(m.Exits(3, "status"), "index is missing", "denials with digestctl deny import")
 	m.Says(m.Exits(0, "deny", "list"), "nothing is denied")

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/digestd/digestd/integration/pkgtest"
 )
 
 // patience is how long something that must come true may take.
@@ -25,19 +27,13 @@ type machine struct {
 	root string // as this process sees it
 }
 
-// releases are the file systems there are: this one, and those of setup.sh.
-var releases = []struct{ name, root string }{
-	{"host", "/"},
-	{"trixie", filepath.Join(cache(), "trixie")},
-	{"forky", filepath.Join(cache(), "forky")},
-}
-
 // everywhere runs a test on a copy of each.
 func everywhere(t *testing.T, test func(m *machine)) {
-	for _, r := range releases {
-		t.Run(r.name, func(t *testing.T) {
+	host, trixie, forky := pkgtest.Releases()
+	for _, r := range []pkgtest.Release{host, trixie, forky} {
+		t.Run(r.Name, func(t *testing.T) {
 			t.Parallel()
-			test(newMachine(t, r.name, r.root))
+			test(newMachine(t, r.Name, r.Root))
 		})
 	}
 }

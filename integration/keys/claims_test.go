@@ -227,13 +227,9 @@ func TestGraverRevocation(t *testing.T) {
 	// The package is by another time's signature: between the two.
 	p := pkgtest.Package{Name: "hello", Version: "1", Release: "1", Arch: "noarch", Files: map[string]string{"/opt/hello": "hello"}}
 	file, err := p.Build(m.Dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.OK(err)
 	gpg, err := exec.LookPath("gpg")
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.OK(err)
 	sign := exec.Command("rpmsign", "--define", "__gpg "+gpg, "--define", "_gpg_name "+g.key, "--define", "_gpg_path "+g.home,
 		"--define", "_gpg_sign_cmd_extra_args --no-default-keyring --keyring "+g.keyring+" --pinentry-mode loopback --passphrase  --faked-system-time "+march+"!", "--addsign", file)
 	if out, err := sign.CombinedOutput(); err != nil {

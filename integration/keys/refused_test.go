@@ -123,9 +123,7 @@ func (m *machine) signer() (*x509.Certificate, *ecdsa.PrivateKey) {
 	m.Helper()
 	read := func(name string) []byte {
 		data, err := os.ReadFile(filepath.Join(m.State(), name))
-		if err != nil {
-			m.Fatal(err)
-		}
+		m.OK(err)
 		block, _ := pem.Decode(data)
 		if block == nil {
 			m.Fatalf("%s is not PEM", name)
@@ -133,12 +131,8 @@ func (m *machine) signer() (*x509.Certificate, *ecdsa.PrivateKey) {
 		return block.Bytes
 	}
 	cert, err := x509.ParseCertificate(read("signing.crt"))
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.OK(err)
 	key, err := x509.ParsePKCS8PrivateKey(read("signing.key"))
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.OK(err)
 	return cert, key.(*ecdsa.PrivateKey)
 }

@@ -16,9 +16,7 @@ import (
 func (m *machine) trusted() []*pgp.Cert {
 	m.Helper()
 	db, err := rpmdb.Open(m.database())
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.OK(err)
 	certs, bad, err := rpmdb.Certs(m.Context(), db)
 	if err != nil || len(bad) > 0 {
 		m.Fatalf("keyring cannot be read: %v %v", err, bad)
@@ -39,9 +37,7 @@ func (m *machine) deleteKey(fingerprint string) {
 		if err != nil || len(files) != 1 {
 			m.Fatalf("keys are %v (%v)", files, err)
 		}
-		if err := os.Remove(files[0]); err != nil {
-			m.Fatal(err)
-		}
+		m.OK(os.Remove(files[0]))
 	case m.deletes:
 		m.mustRPM("rpmkeys", "--delete", short)
 	default:
@@ -154,9 +150,7 @@ func TestCertificateReplacedInPlace(t *testing.T) {
 	m.mustRPM("rpm", "-U", o.packages[0])
 	m.wantLists("installation", "hello")
 	data, err := os.ReadFile(o.revoked)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.OK(err)
 	m.trustFile(filepath.Base(o.cert), data)
 	m.wantLists("revoked certificate")
 }

@@ -48,9 +48,7 @@ func TestFapolicyd(t *testing.T) {
 
 	// fapolicyd looks at paths from the root: it gets one that is the package's.
 	script := filepath.Join(t.TempDir(), "judge")
-	if err := os.WriteFile(script, []byte(judge), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.WriteFile(script, []byte(judge), 0o755))
 	out, err := exec.Command("unshare", "--mount", "bash", script, file, m.Root.Dir).CombinedOutput()
 	if err != nil {
 		t.Fatalf("fapolicyd: %v\n%s", err, out)

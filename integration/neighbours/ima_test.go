@@ -24,9 +24,7 @@ func (m *machine) signed(name string) (bears, good bool) {
 	if errors.Is(err, unix.ENODATA) {
 		return false, false
 	}
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.OK(err)
 	cert := filepath.Join(m.State(), "signing.der")
 	out, err := exec.Command("evmctl", "ima_verify", "--key", cert, path).CombinedOutput()
 	if err != nil && !errors.As(err, new(*exec.ExitError)) {
@@ -67,9 +65,7 @@ func TestSignaturesFollowLists(t *testing.T) {
 			t.Errorf("%s, just installed: signed %t, well %t", name, bears, good)
 		}
 	}
-	if err := os.WriteFile(m.Path("/usr/bin/other"), []byte("altered"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.WriteFile(m.Path("/usr/bin/other"), []byte("altered"), 0o755))
 	if bears, good := m.signed("/usr/bin/other"); !bears || good {
 		t.Errorf("an altered file: signed %t, well %t", bears, good)
 	}

@@ -30,12 +30,8 @@ func TestReinstalledFilesAreSigned(t *testing.T) {
 	m.wantSigned("erased and installed without the plugin", true, "/usr/bin/tool")
 
 	// What no comparison notices is put right when somebody asks.
-	if err := os.WriteFile(m.Path("/usr/bin/new"), []byte("one"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(m.Path("/usr/bin/new"), m.Path("/usr/bin/tool")); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.WriteFile(m.Path("/usr/bin/new"), []byte("one"), 0o755))
+	m.OK(os.Rename(m.Path("/usr/bin/new"), m.Path("/usr/bin/tool")))
 	m.Must("sync")
 	m.wantSigned("replaced by a copy, then compared", true, "/usr/bin/tool")
 }
@@ -46,9 +42,7 @@ func TestSignatureGoesWithLastList(t *testing.T) {
 	m.Start()
 	own := pkgtest.Package{Name: "unsigned", Version: "1", Release: "1", Arch: "noarch", Files: map[string]string{"/usr/bin/both": "same"}}
 	unsigned, err := own.Build(m.Made)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.OK(err)
 	signed := m.build("signed", "1", map[string]string{"/usr/bin/both": "same", "/usr/bin/signed": "mine"})
 	m.RPM("-i", unsigned)
 	m.RPM("-i", signed)
@@ -136,9 +130,7 @@ func TestRelocatedFilesAreSigned(t *testing.T) {
 func (m *machine) slowKey() {
 	m.Helper()
 	state := m.State()
-	if err := os.MkdirAll(state, 0o700); err != nil {
-		m.Fatal(err)
-	}
+	m.OK(os.MkdirAll(state, 0o700))
 	key, cert := filepath.Join(state, "signing.key"), filepath.Join(state, "signing.crt")
 	for _, args := range [][]string{
 		{"req", "-x509", "-newkey", "rsa:4096", "-sha256", "-nodes", "-days", "3650", "-subj", "/CN=slow", "-keyout", key, "-out", cert,
@@ -149,9 +141,7 @@ func (m *machine) slowKey() {
 			m.Fatalf("openssl: %v\n%s", err, out)
 		}
 	}
-	if err := os.Chmod(key, 0o600); err != nil {
-		m.Fatal(err)
-	}
+	m.OK(os.Chmod(key, 0o600))
 }
 
 // With a slow key a transaction waits for signatures no longer than the bound for

@@ -20,12 +20,8 @@ func TestKeylime(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "policy.json")
 	m := newMachine(t, fmt.Sprintf("keylime = %q", file))
 	// As on a merged /usr.
-	if err := os.MkdirAll(m.Path("/usr/bin"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("usr/bin", m.Path("/bin")); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.MkdirAll(m.Path("/usr/bin"), 0o755))
+	m.OK(os.Symlink("usr/bin", m.Path("/bin")))
 	m.Start()
 	wants := func(after string, want map[string][]string) {
 		t.Helper()

@@ -86,9 +86,7 @@ func TestOtherDigests(t *testing.T) {
 	m.wantSigned("installed again without the plugin", true, "/usr/bin/wide")
 
 	// Another content is not vouched for, and its SHA-256 is told to nobody.
-	if err := os.WriteFile(m.Path("/usr/bin/text"), []byte("evil\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.WriteFile(m.Path("/usr/bin/text"), []byte("evil\n"), 0o644))
 	m.Must("sync")
 	m.Soon("altered", told("/usr/bin/text", false))
 	m.Soon("the other", told("/usr/bin/wide", true))

@@ -90,9 +90,7 @@ func TestIndexLost(t *testing.T) {
 	m.Write("/opt/t", "2")
 	m.Must("own", "update", "tools")
 	m.Stop()
-	if err := os.Remove(filepath.Join(m.State(), "index.db")); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.Remove(filepath.Join(m.State(), "index.db")))
 	m.Start()
 	m.Vouched("/opt/t", true)
 	m.WantLists(toolsList)

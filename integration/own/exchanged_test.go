@@ -22,18 +22,12 @@ func (m *machine) publish(name string, contents map[string]string) {
 		entries = append(entries, digestlist.Entry{Digest: sum[:], Path: path})
 	}
 	body, err := digestlist.AppendTLV(nil, []digestlist.Group{{Algo: digestlist.SHA256, Entries: entries}})
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.OK(err)
 	o := m.connect()
 	const method = "org.digestd1.Manager."
 	var id uint64
-	if err := o.Call(method+"OwnAppend", 0, uint64(0), base64.StdEncoding.EncodeToString(body)).Store(&id); err != nil {
-		m.Fatal(err)
-	}
-	if err := o.Call(method+"OwnPublish", 0, id, name, uint64(0), [][]byte{}, false, false, "").Err; err != nil {
-		m.Fatal(err)
-	}
+	m.OK(o.Call(method+"OwnAppend", 0, uint64(0), base64.StdEncoding.EncodeToString(body)).Store(&id))
+	m.OK(o.Call(method+"OwnPublish", 0, id, name, uint64(0), [][]byte{}, false, false, "").Err)
 }
 
 // A user exchanges what was hashed: a directory for a link, or a file for another
@@ -45,15 +39,9 @@ func TestFilesExchangedSinceTheyWereHashed(t *testing.T) {
 	m.WantLists("tlv-hello-0:1-1.noarch")
 	m.Write("/home/u/real/tool", "mine")
 	m.Write("/home/u/changed/tool", "theirs")
-	if err := os.Symlink("/usr/bin", m.Path("/home/u/bin")); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("real", m.Path("/home/u/alias")); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Link(m.Path("/usr/bin/other"), filepath.Join(m.Path("/home/u/changed"), "other")); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.Symlink("/usr/bin", m.Path("/home/u/bin")))
+	m.OK(os.Symlink("real", m.Path("/home/u/alias")))
+	m.OK(os.Link(m.Path("/usr/bin/other"), filepath.Join(m.Path("/home/u/changed"), "other")))
 	m.publish("tools", map[string]string{
 		"/home/u/bin/hello":     "mine",  // a link on the way, and another content
 		"/home/u/bin/other":     "other", // a link on the way

@@ -76,9 +76,7 @@ func (b *builder) id() string {
 func (m *machine) trust(b *builder) (file string) {
 	m.Helper()
 	file = filepath.Join(m.Keys(), b.cert.Subject.CommonName+".crt")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: b.cert.Raw}), 0o644); err != nil {
-		m.Fatal(err)
-	}
+	m.OK(os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: b.cert.Raw}), 0o644))
 	return file
 }
 
@@ -139,9 +137,7 @@ func TestImport(t *testing.T) {
 	stranger := newBuilder(t, "stranger")
 	m.Fails(2, "not trusted", "own", "import", "bad", stranger.list(t, map[string]string{"/opt/app": "evil"}))
 	data, err := os.ReadFile(two)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.OK(err)
 	harmed := func(change func([]byte) []byte) string {
 		file := filepath.Join(t.TempDir(), "tlv-harmed")
 		if err := os.WriteFile(file, change(append([]byte(nil), data...)), 0o644); err != nil {
@@ -181,9 +177,7 @@ func TestImport(t *testing.T) {
 	m.Fails(2, "not trusted", "own", "import", "app", b.list(t, map[string]string{"/opt/app": "three"}))
 	m.Must("keys", "restore", b.id(), "--reason", "test")
 	m.Until("vouched for by a restored key", func() bool { return m.Why("/opt/app").Vouched })
-	if err := os.Remove(cert); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.Remove(cert))
 	m.Until("vouched for by none without a certificate", func() bool { return !m.Why("/opt/app").Vouched })
 	m.trust(b)
 	m.Until("vouched for with the certificate", func() bool { return m.Why("/opt/app").Vouched })
@@ -223,19 +217,13 @@ func TestImportPackageList(t *testing.T) {
 	list := filepath.Join(t.TempDir(), "rpm-hello-1-1.noarch")
 	m.Must("format", "convert", file, list)
 	armor := filepath.Join(t.TempDir(), "vendor.asc")
-	if err := os.WriteFile(armor, key.Armor, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.WriteFile(armor, key.Armor, 0o644))
 	if out := m.Must("format", "check", "--key", armor, list); !strings.Contains(out, "verified    vendor <vendor@example.org>") || !strings.Contains(out, "package     hello-1-1.noarch") {
 		t.Errorf("format check:\n%s", out)
 	}
 	stranger, err := pkgtest.NewKey("stranger", 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(armor, stranger.Armor, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(err)
+	m.OK(os.WriteFile(armor, stranger.Armor, 0o644))
 	if out, _, code := m.Ctl("format", "check", "--key", armor, list); code != 3 {
 		t.Errorf("another key vouches for it: exit code %d\n%s", code, out)
 	}

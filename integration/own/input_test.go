@@ -32,9 +32,7 @@ func TestBadInput(t *testing.T) {
 		}
 	}
 	sparse := m.Write("/opt/s/sparse", "")
-	if err := os.Truncate(sparse, 1<<40); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.Truncate(sparse, 1<<40))
 	m.Write("/opt/s/small", "s")
 	mem := fmt.Sprintf("/proc/%d/mem", os.Getpid())
 	for _, tc := range []struct {
@@ -118,14 +116,10 @@ func TestFromMeasurements(t *testing.T) {
 	m.Write("/opt/other", "now")
 	log := filepath.Join(t.TempDir(), "log")
 	text := "10 " + strings.Repeat("0", 40) + " ima-ng sha256:" + strings.Repeat("0", 64) + " boot_aggregate\n" + line("/opt/same", "before") + line("/opt/same", "same")
-	if err := os.WriteFile(log, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.WriteFile(log, []byte(text), 0o644))
 	m.Must("own", "add", "boot", "--ima-log", log)
 	m.Vouched("/opt/same", true)
-	if err := os.WriteFile(log, []byte(text+line("/opt/other", "then")+line("/opt/gone", "g")), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.WriteFile(log, []byte(text+line("/opt/other", "then")+line("/opt/gone", "g")), 0o644))
 	m.Fails(1, "2 files could not be hashed", "own", "add", "boot", "--ima-log", log)
 	m.Fails(1, "cannot hash /opt/other: it is not what it was when it was measured", "own", "add", "boot", "--ima-log", log)
 	m.Vouched("/opt/other", false)
@@ -137,9 +131,7 @@ func TestMillionEntries(t *testing.T) {
 	m := start(t)
 	const n = 1_000_000
 	body, err := digestlist.AppendTLVHead(nil, digestlist.SHA256, n)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.OK(err)
 	sum := make([]byte, 32)
 	for i := range n {
 		sum[0], sum[1], sum[2] = byte(i), byte(i>>8), byte(i>>16)
@@ -173,9 +165,7 @@ func (m *machine) peak() (n int64) {
 		_, rest, _ := strings.Cut(string(data), "VmHWM:")
 		_, err = fmt.Sscan(rest, &n)
 	}
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.OK(err)
 	return n << 10
 }
 
@@ -194,9 +184,7 @@ func TestHostileCallers(t *testing.T) {
 		return err
 	}
 	id, err := call(first, "OwnAppend", uint64(0), "AAA=")
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.OK(err)
 	if _, err := call(second, "OwnAppend", id, "eHg="); err == nil {
 		t.Error("another connection added to an upload")
 	}
@@ -228,9 +216,7 @@ func TestHostileCallers(t *testing.T) {
 func (m *machine) connect() dbus.BusObject {
 	m.Helper()
 	conn, err := dbus.Connect(m.Bus.Address)
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.OK(err)
 	m.Cleanup(func() { conn.Close() })
 	return conn.Object(api.BusName, api.Path)
 }
@@ -238,9 +224,7 @@ func (m *machine) connect() dbus.BusObject {
 // No room for a list: the one that is published stays, and so does its number.
 func TestNoRoom(t *testing.T) {
 	m := newMachine(t)
-	if err := os.Mkdir(m.State(), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.Mkdir(m.State(), 0o700))
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m", "digestd-test", m.State()).CombinedOutput(); err != nil {
 		t.Fatalf("mount: %v\n%s", err, out)
 	}
@@ -269,9 +253,7 @@ func TestNoRoom(t *testing.T) {
 	m.Write("/opt/u", "u")
 	m.Fails(1, "no space left on device", "own", "add", "more", m.Path("/opt/u"))
 	m.Vouched("/opt/t", true)
-	if err := os.Remove(filepath.Join(m.State(), "full")); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.Remove(filepath.Join(m.State(), "full")))
 	if r := decode[api.OwnResult](m, "own", "add", "more", m.Path("/opt/u")); r.Version != 1 {
 		t.Errorf("%+v", r)
 	}

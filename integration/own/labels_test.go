@@ -38,9 +38,7 @@ func (m *machine) chattr(flag, path string) {
 func (m *machine) changed(path string) time.Time {
 	m.Helper()
 	var st unix.Stat_t
-	if err := unix.Stat(m.Path(path), &st); err != nil {
-		m.Fatal(err)
-	}
+	m.OK(unix.Stat(m.Path(path), &st))
 	return time.Unix(st.Ctim.Unix())
 }
 
@@ -107,9 +105,7 @@ func TestOneSharedFileResists(t *testing.T) {
 	owner := strings.TrimSuffix(strings.TrimPrefix(m.Label("/opt/a"), "tlv-"), "-0:1-1.noarch")
 	other := map[string]string{"one": "two", "two": "one"}[owner]
 	mutable := m.immutable("/opt/a")
-	if err := m.Root.Run("-e", "--justdb", owner); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(m.Root.Run("-e", "--justdb", owner))
 	list := "tlv-" + other + "-0:1-1.noarch"
 	m.WantLists(list)
 	m.bound(map[string]string{"/opt/b": list})
@@ -149,9 +145,7 @@ func (m *machine) held() (names []string) {
 	m.Helper()
 	dir := filepath.Join("/proc", strconv.Itoa(m.PID()), "fd")
 	fds, err := os.ReadDir(dir)
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.OK(err)
 	for _, fd := range fds {
 		target, err := os.Readlink(filepath.Join(dir, fd.Name()))
 		if err != nil || filepath.Dir(target) != m.Lists() {
@@ -194,9 +188,7 @@ func TestListsAreHeld(t *testing.T) {
 	m.wantHeld("signed anew")
 	m.Must("order", "from-ima-log", m.measurements("/opt/1"), "--reason", "test")
 	m.wantHeld("renamed")
-	if err := m.Root.Run("-e", "two"); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(m.Root.Run("-e", "two"))
 	m.wantHeld("erased")
 	m.Stop()
 	m.Start()
@@ -228,9 +220,7 @@ func TestAListIsHeldBeforeItAppears(t *testing.T) {
 	key := m.vendor()
 	trace := filepath.Join(t.TempDir(), "trace")
 	strace := exec.Command("strace", "-f", "-qq", "-y", "-e", "trace=openat,renameat2,setxattr,unlinkat", "-o", trace, "-p", strconv.Itoa(m.PID()))
-	if err := strace.Start(); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(strace.Start())
 	m.Until("strace attaches", func() bool {
 		status, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(m.PID()), "status"))
 		return strings.Contains(string(status), "TracerPid:\t"+strconv.Itoa(strace.Process.Pid))
@@ -242,9 +232,7 @@ func TestAListIsHeldBeforeItAppears(t *testing.T) {
 	strace.Process.Signal(os.Interrupt)
 	strace.Wait()
 	data, err := os.ReadFile(trace)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.OK(err)
 	at := func(from int, what string, words ...string) int {
 		t.Helper()
 		lines := strings.Split(string(data), "\n")

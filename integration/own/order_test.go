@@ -27,9 +27,7 @@ func (m *machine) measurements(paths ...string) string {
 		line(p)
 	}
 	file := filepath.Join(m.TempDir(), "ascii_runtime_measurements")
-	if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
-		m.Fatal(err)
-	}
+	m.OK(os.WriteFile(file, []byte(b.String()), 0o644))
 	return file
 }
 
@@ -129,9 +127,7 @@ func TestPrefetch(t *testing.T) {
 	if value() != "1" {
 		t.Errorf("it is %q", value())
 	}
-	if err := unix.Removexattr(m.Lists(), "security.dig_prefetch"); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(unix.Removexattr(m.Lists(), "security.dig_prefetch"))
 	m.Must("sync")
 	if value() != "1" {
 		t.Errorf("after a sync it is %q", value())
@@ -185,13 +181,9 @@ func TestOrderOfVersionsSideBySide(t *testing.T) {
 	m.Must("order", "from-ima-log", m.measurements("/l/tlv-kernel-0:2-1.noarch", "/l/tlv-kernel-0:1-1.noarch"))
 	m.WantLists("0-tlv-kernel-0:2-1.noarch", "1-tlv-kernel-0:1-1.noarch")
 	m.bound(map[string]string{"/boot/vmlinuz-1": "1-tlv-kernel-0:1-1.noarch", "/boot/vmlinuz-2": "0-tlv-kernel-0:2-1.noarch"})
-	if err := m.Root.Run("-i", m.pkg(key, "kernel", "3", map[string]string{"/boot/vmlinuz-3": "3"})); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(m.Root.Run("-i", m.pkg(key, "kernel", "3", map[string]string{"/boot/vmlinuz-3": "3"})))
 	m.WantLists("0-tlv-kernel-0:2-1.noarch", "1-tlv-kernel-0:1-1.noarch", "tlv-kernel-0:3-1.noarch")
-	if err := m.Root.Run("-e", "kernel-3-1"); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(m.Root.Run("-e", "kernel-3-1"))
 	m.Must("order", "clear")
 	m.WantLists("tlv-kernel-0:1-1.noarch", "tlv-kernel-0:2-1.noarch")
 	m.Must("sync")

@@ -95,9 +95,7 @@ func TestOlderVersionStaysOut(t *testing.T) {
 	m.Write("/opt/t", "old")
 	m.Must("own", "add", "tools", m.Path("/opt/t"))
 	old, err := os.ReadFile(filepath.Join(m.Lists(), toolsList))
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.OK(err)
 	m.Write("/opt/t", "new")
 	m.Must("own", "update", "tools")
 
@@ -158,9 +156,7 @@ func (m *machine) putIn(name string, content []byte) {
 	if err == nil {
 		err = os.Rename(tmp, filepath.Join(m.Lists(), name))
 	}
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.OK(err)
 }
 
 // Run is testing.T's, for a part of a story that goes on.
@@ -209,9 +205,7 @@ func TestBesidePackages(t *testing.T) {
 	}
 	// A package that goes leaves its files to the own list that has them.
 	m.Must("own", "add", "mine", m.Path("/opt/hello"))
-	if err := m.Root.Run("-e", "--justdb", "hello"); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(m.Root.Run("-e", "--justdb", "hello"))
 	m.WantLists("tlv-own-mine")
 	m.Until("the own list is bound to its file", func() bool { return m.Label("/opt/hello") == "tlv-own-mine" })
 	m.Vouched("/opt/hello", true)
@@ -252,9 +246,7 @@ func TestTamperedWith(t *testing.T) {
 	m.Must("own", "add", "tools", m.Path("/opt/t"))
 	path := filepath.Join(m.Lists(), toolsList)
 	good, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.OK(err)
 	same := func() bool {
 		data, err := os.ReadFile(path)
 		body, _, _ := strings.Cut(string(data), "\x30\x82") // ECDSA signatures differ each time
@@ -274,16 +266,10 @@ func TestTamperedWith(t *testing.T) {
 	// The kept body as well, while nobody looks: the list must not become that.
 	body := filepath.Join(m.State(), "own", "tools.1")
 	data, err := os.ReadFile(body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.OK(err)
 	data[len(data)-2] ^= 1
-	if err := os.WriteFile(body, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.WriteFile(body, data, 0o600))
+	m.OK(os.Remove(path))
 	m.Start()
 	if s := m.Status(); s.State == api.Healthy {
 		t.Errorf("nothing is wrong: %+v", s)

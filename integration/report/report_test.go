@@ -62,9 +62,7 @@ func TestPage(t *testing.T) {
 	file := filepath.Join(m.Dir, "report.html")
 	m.Must("report", "--html", file, "--config", m.ConfigFile())
 	page, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.OK(err)
 	if fi, err := os.Stat(file); err != nil || fi.Mode().Perm() != 0o600 {
 		t.Errorf("the page has mode %v, %v", fi.Mode(), err)
 	}
@@ -140,9 +138,7 @@ func TestSameFactsForPrograms(t *testing.T) {
 	}
 
 	file := filepath.Join(m.Dir, "report.html")
-	if err := os.Mkdir(file, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.Mkdir(file, 0o755))
 	if out, err := m.Digestctl("report", "--html", file, "--config", m.ConfigFile()).CombinedOutput(); err == nil || !strings.Contains(string(out), "is no regular file") {
 		t.Errorf("%v: %s", err, out)
 	}

@@ -135,9 +135,7 @@ func (g *manager) down() {
 	for {
 		g.notify.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
 		raw, err := g.notify.SyscallConn()
-		if err != nil {
-			g.Fatal(err)
-		}
+		g.OK(err)
 		waiting := false
 		raw.Control(func(fd uintptr) {
 			n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
@@ -183,9 +181,7 @@ f:close()
 		g.Fatal(files, err)
 	}
 	fifo := g.In("root", "gate")
-	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
-		g.Fatal(err)
-	}
+	g.OK(syscall.Mkfifo(fifo, 0o600))
 	opened := make(chan *os.File, 1)
 	go func() {
 		f, err := os.OpenFile(fifo, os.O_WRONLY, 0)
@@ -223,17 +219,11 @@ func TestRestartDuringTransaction(t *testing.T) {
 	g.RPM(append([]string{"-U"}, old...)...)
 	gate, wait, open := g.gate("Requires: p00 p01 p02 p03 p04 p05")
 	cmd := exec.Command("cp", gate, g.In("packages", "gate-1-1.noarch.rpm"))
-	if err := cmd.Run(); err != nil {
-		t.Fatal(err)
-	}
+	g.OK(cmd.Run())
 	cmd = g.RPMCommand(append(upgrade, "gate-1-1.noarch.rpm")...)
 	out, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	g.OK(err)
+	g.OK(cmd.Start())
 	wait()
 	g.again()
 	if n := len(g.Names()); n <= 12 || n == 25 {
@@ -322,9 +312,7 @@ func TestStopDuringTransaction(t *testing.T) {
 	if err == nil {
 		err = cmd.Start()
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	g.OK(err)
 	wait()
 	g.down()
 	for _, k := range g.kept {
@@ -351,9 +339,7 @@ func TestRefusedStart(t *testing.T) {
 	if err == nil {
 		err = cmd.Start()
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	g.OK(err)
 	poll := []unix.PollFd{{Fd: int32(g.socket.Fd()), Events: unix.POLLIN}}
 	if !pkgtest.Await(func() bool { n, _ := unix.Poll(poll, 0); return n == 1 }) {
 		t.Fatal("rpm never connected")

@@ -131,9 +131,7 @@ func (m *machine) rsaIdentity() { m.Helper(); m.rsaFiles("") }
 func (m *machine) rsaFiles(suffix string) {
 	m.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.OK(err)
 	m.identityFiles(key, suffix)
 }
 
@@ -147,24 +145,16 @@ func (m *machine) identityFiles(key crypto.Signer, suffix string) {
 	}
 	rand.Read(template.SubjectKeyId)
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.OK(err)
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		m.Fatal(err)
-	}
-	if err := os.MkdirAll(m.State(), 0o700); err != nil {
-		m.Fatal(err)
-	}
+	m.OK(err)
+	m.OK(os.MkdirAll(m.State(), 0o700))
 	for name, data := range map[string][]byte{
 		"signing.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}),
 		"signing.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
 		"signing.der": der,
 	} {
-		if err := os.WriteFile(filepath.Join(m.State(), name+suffix), data, 0o600); err != nil {
-			m.Fatal(err)
-		}
+		m.OK(os.WriteFile(filepath.Join(m.State(), name+suffix), data, 0o600))
 	}
 }
 
@@ -172,13 +162,9 @@ func (m *machine) identityFiles(key crypto.Signer, suffix string) {
 func (m *machine) inKernel() (skids []string) {
 	m.Helper()
 	ring, err := kernel.NewKeyrings().Find(kernel.RingIMAOpen)
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.OK(err)
 	keys, err := ring.Keys()
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.OK(err)
 	for _, k := range keys {
 		_, skid, _ := k.Certificate()
 		skids = append(skids, skid)
@@ -215,12 +201,8 @@ func TestEnrolment(t *testing.T) {
 	}
 	mine := []byte("somebody's certificate")
 	single, own := m.In("root", "etc/keys/x509_ima.der"), m.In("root", "etc/keys/ima/digestd-"+old+".der")
-	if err := os.MkdirAll(filepath.Dir(own), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(single, mine, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.MkdirAll(filepath.Dir(own), 0o755))
+	m.OK(os.WriteFile(single, mine, 0o644))
 	if out := m.Must("keys", "enrol", "--file"); !strings.Contains(out, "has another certificate") || !strings.Contains(out, "initial file system") {
 		t.Errorf("enrol says:\n%s", out)
 	}

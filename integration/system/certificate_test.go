@@ -33,9 +33,7 @@ import (
 func (m *machine) certify(change func(*x509.Certificate)) *x509.Certificate {
 	m.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.OK(err)
 	authority := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "An authority"}, NotBefore: time.Now().Add(-time.Hour),
 		NotAfter: time.Now().AddDate(1, 0, 0), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, SubjectKeyId: []byte("authority")}
 	mine := m.Certificate()
@@ -45,17 +43,11 @@ func (m *machine) certify(change func(*x509.Certificate)) *x509.Certificate {
 		change(template)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, authority, mine.PublicKey, key)
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.OK(err)
 	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.OK(err)
 	data := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	if err := os.WriteFile(filepath.Join(m.State(), "signing.crt"), data, 0o644); err != nil {
-		m.Fatal(err)
-	}
+	m.OK(os.WriteFile(filepath.Join(m.State(), "signing.crt"), data, 0o644))
 	return cert
 }
 
@@ -63,13 +55,9 @@ func (m *machine) certify(change func(*x509.Certificate)) *x509.Certificate {
 func (m *machine) signedBy(list string, cert *x509.Certificate) bool {
 	m.Helper()
 	data, err := os.ReadFile(m.list(list))
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.OK(err)
 	body, sig, _, err := digestlist.SplitSignature(data)
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.OK(err)
 	_, err = digestlist.VerifyPKCS7(body, sig, []*x509.Certificate{cert})
 	return err == nil && bytes.Contains(data, cert.Raw)
 }

@@ -218,9 +218,7 @@ func TestConvergesAfterBothDie(t *testing.T) {
 	m.Stop()
 	m.Start("DIGESTD_FAILPOINT=add-after-publish:2")
 	rpm := m.RPMCommand(upgrade...)
-	if err := rpm.Start(); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(rpm.Start())
 	m.Wait()
 	rpm.Process.Kill()
 	rpm.Wait()

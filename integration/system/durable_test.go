@@ -110,9 +110,7 @@ func TestListThatWasNotSynced(t *testing.T) {
 	file := m.build("hello-1-1.noarch")
 	strace := exec.Command("strace", "-f", "-qq", "-o", "/dev/null", "-P", list, "-e", "trace=fdatasync",
 		"-e", "inject=fdatasync:error=EIO", "-p", fmt.Sprint(m.PID()))
-	if err := strace.Start(); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(strace.Start())
 	defer strace.Wait()
 	defer strace.Process.Kill()
 	traced := func() bool {

@@ -74,9 +74,7 @@ func TestQuarantineHasRoom(t *testing.T) {
 		}
 	}
 	outside := m.In("outside")
-	if err := os.MkdirAll(filepath.Join(outside, "in", "it"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.MkdirAll(filepath.Join(outside, "in", "it"), 0o755))
 	sparse(filepath.Join(outside, "in", "it", "large"), 300<<20)
 	sparse(filepath.Join(outside, "small"), 1<<10)
 	for from, to := range map[string]string{"in": "tlv-directory", "small": "tlv-small"} {

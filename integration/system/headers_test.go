@@ -23,15 +23,9 @@ import (
 func (m *machine) database(fn func(db *sql.DB) error) {
 	m.Helper()
 	db, err := sql.Open("sqlite", m.In("root", "var", "lib", "rpm", "rpmdb.sqlite"))
-	if err != nil {
-		m.Fatal(err)
-	}
-	if err := fn(db); err != nil {
-		m.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		m.Fatal(err)
-	}
+	m.OK(err)
+	m.OK(fn(db))
+	m.OK(db.Close())
 }
 
 // blobOf returns the header of a package and its number.
@@ -139,12 +133,8 @@ func TestVersionInstalledTwice(t *testing.T) {
 func TestTwoDatabases(t *testing.T) {
 	m := start(t)
 	m.RPM("-U", m.build("ours-1-1.noarch"))
-	if err := os.MkdirAll(m.In("root", "usr", "lib", "sysimage"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.CopyFS(m.In("root", "usr", "lib", "sysimage", "rpm"), os.DirFS(m.In("root", "var", "lib", "rpm"))); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.MkdirAll(m.In("root", "usr", "lib", "sysimage"), 0o755))
+	m.OK(os.CopyFS(m.In("root", "usr", "lib", "sysimage", "rpm"), os.DirFS(m.In("root", "var", "lib", "rpm"))))
 	macros := m.Root.Macros
 	m.Root.Macros = append(slices.Clip(macros), "_dbpath /usr/lib/sysimage/rpm")
 	m.RPM("-U", m.build("theirs-1-1.noarch"))

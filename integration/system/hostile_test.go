@@ -54,9 +54,7 @@ func TestPeerThatIsNotRoot(t *testing.T) {
 	if err == nil {
 		err = os.WriteFile(program, self, 0o755)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.OK(err)
 	ask := func() string {
 		cmd := exec.Command(program)
 		cmd.Env = []string{strangerVariable + "=" + m.In("run", "hook.sock")}
@@ -70,9 +68,7 @@ func TestPeerThatIsNotRoot(t *testing.T) {
 	if got := ask(); !strings.Contains(got, "permission denied") {
 		t.Errorf("socket as it is: %s", got)
 	}
-	if err := os.Chmod(m.In("run", "hook.sock"), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.Chmod(m.In("run", "hook.sock"), 0o666))
 	if got := ask(); !strings.Contains(got, "uid 65534") {
 		t.Errorf("socket open to all: %s", got)
 	}
@@ -82,9 +78,7 @@ func TestPeerThatIsNotRoot(t *testing.T) {
 func (m *machine) dial() *net.UnixConn {
 	m.Helper()
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: m.In("run", "hook.sock"), Net: "unix"})
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.OK(err)
 	m.Cleanup(func() { conn.Close() })
 	return conn
 }
@@ -93,9 +87,7 @@ func (m *machine) begin(elements ...wire.Element) *wire.Begin {
 	m.Helper()
 	id := func(path string) (dev, ino uint64) {
 		var st syscall.Stat_t
-		if err := syscall.Stat(path, &st); err != nil {
-			m.Fatal(err)
-		}
+		m.OK(syscall.Stat(path, &st))
 		return st.Dev, st.Ino
 	}
 	b := &wire.Begin{Plugin: "test", Root: m.In("root"), DBPath: "/var/lib/rpm", Elements: elements}

@@ -80,9 +80,7 @@ func TestIndexFaults(t *testing.T) {
 func TestIndexLossIsSaid(t *testing.T) {
 	m, _ := history(t)
 	m.Stop()
-	if err := os.Remove(filepath.Join(m.State(), "index.db")); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.Remove(filepath.Join(m.State(), "index.db")))
 	m.Start()
 	out, err := m.Digestctl("status").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "the index is missing") {

@@ -35,9 +35,7 @@ func startRecorded(t *testing.T) (*machine, *journaltest.Journal) {
 func (m *machine) decisions(args ...string) []api.Event {
 	m.Helper()
 	var doc struct{ Events []api.Event }
-	if err := json.Unmarshal([]byte(m.Must(append([]string{"log", "--json", "-n", "0"}, args...)...)), &doc); err != nil {
-		m.Fatal(err)
-	}
+	m.OK(json.Unmarshal([]byte(m.Must(append([]string{"log", "--json", "-n", "0"}, args...)...)), &doc))
 	slices.Reverse(doc.Events)
 	return doc.Events
 }
@@ -202,12 +200,8 @@ func TestLogFollows(t *testing.T) {
 	m.build("b-1-1.noarch")
 	cmd := m.Digestctl("log", "--follow", "--json", "--kind", "[pw]*")
 	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(err)
+	m.OK(cmd.Start())
 	defer func() { cmd.Process.Kill(); cmd.Wait() }()
 	events := follow(out)
 	next := func(kind, pkg string) {

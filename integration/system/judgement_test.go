@@ -197,13 +197,9 @@ func TestUnsignedTakenBack(t *testing.T) {
 
 	// While a transaction is in flight, which a comparison would wait for.
 	gate, wait, open := m.gate("")
-	if err := exec.Command("cp", gate, m.In("packages", "gate-1-1.noarch.rpm")).Run(); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(exec.Command("cp", gate, m.In("packages", "gate-1-1.noarch.rpm")).Run())
 	rpm := m.RPMCommand("-U", "gate-1-1.noarch.rpm")
-	if err := rpm.Start(); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(rpm.Start())
 	wait()
 	set(withhold)
 	m.Signal(syscall.SIGHUP)
@@ -237,9 +233,7 @@ func TestSignatureFromTheFuture(t *testing.T) {
 	const skew, wait = 30 * time.Minute, 6 * time.Second
 	made := time.Now().Add(skew + wait).Truncate(time.Second) // as signatures say it
 	s, err := signerOf("vendor")
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.OK(err)
 	late := *s
 	late.now = func() time.Time { return made }
 	signersMutex.Lock()
@@ -329,13 +323,9 @@ func TestJudgedInATransactionTakenOver(t *testing.T) {
 	g.up()
 	g.RPM("-U", g.build("hello-1-1.noarch"), g.build("plain-1-1.noarch", "key="), g.build("sub-1-1.noarch", "key=divided and upgraded"))
 	gate, wait, open := g.gate("")
-	if err := exec.Command("cp", gate, g.In("packages", "gate-1-1.noarch.rpm")).Run(); err != nil {
-		t.Fatal(err)
-	}
+	g.OK(exec.Command("cp", gate, g.In("packages", "gate-1-1.noarch.rpm")).Run())
 	rpm := g.RPMCommand("-U", "gate-1-1.noarch.rpm")
-	if err := rpm.Start(); err != nil {
-		t.Fatal(err)
-	}
+	g.OK(rpm.Start())
 	wait()
 	g.down()
 	g.editLists(t, func(list map[string]any) { delete(list, "rules"); delete(list, "signature") })

@@ -94,17 +94,13 @@ func (s *signer) sign(data []byte) ([]byte, error) {
 func (m *machine) headerOf(file string) (region []byte, sigs []header.Signature) {
 	m.Helper()
 	data, err := os.ReadFile(file)
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.OK(err)
 	const lead, magic = 96, 8
 	next := func(at int) (*header.Header, int) {
 		at += magic
 		size := 8 + 16*int(binary.BigEndian.Uint32(data[at:])) + int(binary.BigEndian.Uint32(data[at+4:]))
 		h, err := header.Parse(data[at : at+size])
-		if err != nil {
-			m.Fatal(err)
-		}
+		m.OK(err)
 		return h, at + size
 	}
 	signature, end := next(lead)

@@ -51,9 +51,7 @@ func TestWhyTellsUsersNothingOfFiles(t *testing.T) {
 			}
 		}
 	}
-	if err := os.Chmod(m.In("root/priv"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.Chmod(m.In("root/priv"), 0o700))
 	user := m.Bus.ConnectAs(65534)
 	for _, sub := range []string{"priv", "open"} {
 		want := whyAs(t, user, "/"+sub+"/absent")
@@ -72,9 +70,7 @@ func TestWhyTellsUsersNothingOfFiles(t *testing.T) {
 		}
 	}
 	root, err := dbus.Connect(m.Bus.Address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.OK(err)
 	defer root.Close()
 	if got := whyAs(t, root, "/open/deep"); got.RealPath != "/priv/file" || got.Digest != fmt.Sprintf("%x", sha256.Sum256([]byte("content"))) {
 		t.Errorf("root is told %+v", got)
@@ -120,9 +116,7 @@ func TestManyQuestions(t *testing.T) {
 		t.Errorf("the median of %d questions took %v", len(took), median)
 	}
 	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(m.PID()), "status"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.OK(err)
 	most, _ := strconv.Atoi(regexp.MustCompile(`VmHWM:\s*(\d+) kB`).FindStringSubmatch(string(status))[1])
 	if most > 96<<10 {
 		t.Errorf("digestd needed %d kB", most)
@@ -138,12 +132,8 @@ func TestVetoUnderQuestions(t *testing.T) {
 	old, newer := m.build("hello-1-1.noarch", "/usr/share/hello=one"), m.build("hello-2-1.noarch", "/usr/share/hello=two")
 	m.RPM("-U", newer)
 	large := m.In("root", "large")
-	if err := os.WriteFile(large, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(large, 4<<30); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.WriteFile(large, nil, 0o644))
+	m.OK(os.Truncate(large, 4<<30))
 	stop := make(chan struct{})
 	var group sync.WaitGroup
 	defer group.Wait()

@@ -47,9 +47,7 @@ func TestReconcileAnotherRoot(t *testing.T) {
 		return string(buf[:max(n, 0)])
 	}
 	drop := filepath.Join(root, "etc/digestd/digestd.conf.d")
-	if err := os.MkdirAll(drop, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.MkdirAll(drop, 0o755))
 	write(t, filepath.Join(root, "etc/digestd/digestd.conf"), []byte("lists = \"/etc/lists\"\n"))
 	m.importKey("vendor")
 	m.RPM("-U", "--noplugins", m.build("hello-1-1.noarch"), m.build("stray-1-1.noarch", "key="))

@@ -66,13 +66,9 @@ func (m *machine) waitsForIndex() {
 func TestIndexLockedAtStart(t *testing.T) {
 	m := withHistory(t)
 	f, err := os.Open(filepath.Join(m.State(), "index.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.OK(err)
 	defer f.Close()
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(unix.Flock(int(f.Fd()), unix.LOCK_SH))
 	m.Start() // ready, whatever it finds
 	m.waitsForIndex()
 
@@ -88,9 +84,7 @@ func TestIndexLockedAtStart(t *testing.T) {
 	}
 	m.RPM("-e", "meanwhile")
 	m.waitsForIndex()
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_UN); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(unix.Flock(int(f.Fd()), unix.LOCK_UN))
 	m.nothingForgotten()
 }
 
@@ -98,13 +92,9 @@ func TestIndexLockedAtStart(t *testing.T) {
 func TestIndexLockedForAMoment(t *testing.T) {
 	m := withHistory(t)
 	f, err := os.Open(filepath.Join(m.State(), "index.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.OK(err)
 	defer f.Close()
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(unix.Flock(int(f.Fd()), unix.LOCK_SH))
 	m.Start()
 	fd := int(f.Fd())
 	time.AfterFunc(time.Second, func() { unix.Flock(fd, unix.LOCK_UN) })
@@ -140,13 +130,9 @@ func TestIndexNotReadable(t *testing.T) {
 func TestStandbyEnds(t *testing.T) {
 	m := withHistory(t)
 	f, err := os.Open(filepath.Join(m.State(), "index.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.OK(err)
 	defer f.Close()
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(unix.Flock(int(f.Fd()), unix.LOCK_SH))
 	m.Start()
 	m.Stop()
 	unix.Flock(int(f.Fd()), unix.LOCK_UN)

@@ -15,9 +15,7 @@ import (
 func TestStateDirectoryReplaced(t *testing.T) {
 	m, _ := history(t)
 	m.RPM("-U", m.build("up-2-1.noarch", "/opt/up=2"))
-	if err := errors.Join(os.RemoveAll(m.State()), os.Mkdir(m.State(), 0o700)); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(errors.Join(os.RemoveAll(m.State()), os.Mkdir(m.State(), 0o700)))
 	m.AwaitProblem("state-replaced")
 	m.RPM("-U", m.build("later-1-1.noarch"))
 	m.RPM("-e", "up")
@@ -53,17 +51,13 @@ func TestStateDirectoryReplaced(t *testing.T) {
 // A state directory that is away is noticed, and so is its return.
 func TestStateDirectoryAway(t *testing.T) {
 	m, _ := history(t)
-	if err := os.Rename(m.State(), m.State()+".away"); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.Rename(m.State(), m.State()+".away"))
 	m.AwaitProblem("state")
 	if out, err := m.Digestctl("floor", "set", "up.noarch", "1-1", "--reason", "test").CombinedOutput(); err == nil {
 		t.Errorf("a floor was set on no disk:\n%s", out)
 	}
 	m.RPM("-U", m.build("later-1-1.noarch")) // which must not suffer
-	if err := os.Rename(m.State()+".away", m.State()); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.Rename(m.State()+".away", m.State()))
 	m.Solved("state")
 	m.Must("sync")
 	m.Must("status")
@@ -99,12 +93,8 @@ func TestStateDirectoryReplacedAgain(t *testing.T) {
 	// A comparison that an exchange interrupted is tried again by itself.
 	m.Until("digestd is well again", func() bool { return m.Digestctl("status").Run() == nil })
 
-	if err := errors.Join(os.RemoveAll(m.State()), os.Mkdir(m.State(), 0o700)); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(errors.Join(os.RemoveAll(m.State()), os.Mkdir(m.State(), 0o700)))
 	m.AwaitProblem("state-replaced")
-	if err := os.RemoveAll(m.State()); err != nil {
-		t.Fatal(err)
-	}
+	m.OK(os.RemoveAll(m.State()))
 	m.AwaitProblem("state")
 }

@@ -63,14 +63,10 @@ func (o *outside) verified(names ...string) {
 	for _, name := range want {
 		data := read(o.TB.(*testing.T), o.list(name))
 		body, sig, _, err := digestlist.SplitSignature(data)
-		if err != nil {
-			o.Fatal(err)
-		}
+		o.OK(err)
 		dir := o.TempDir()
 		for file, content := range map[string][]byte{"body": body, "sig": sig} {
-			if err := os.WriteFile(filepath.Join(dir, file), content, 0o644); err != nil {
-				o.Fatal(err)
-			}
+			o.OK(os.WriteFile(filepath.Join(dir, file), content, 0o644))
 		}
 		cert := filepath.Join(o.State(), "signing.crt")
 		cmd := exec.Command("openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", filepath.Join(dir, "sig"), "-content", filepath.Join(dir, "body"),
@@ -315,7 +311,5 @@ func (o *outside) endHelper() {
 
 func must(o *outside, err error) {
 	o.Helper()
-	if err != nil {
-		o.Fatal(err)
-	}
+	o.OK(err)
 }

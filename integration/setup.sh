@@ -60,6 +60,8 @@ rpmlint          rpmlint
 file             file
 debootstrap      debootstrap         debootstrap
 mke2fs           e2fsprogs           e2fsprogs
+clang-19         clang-19            clang
+llvm-strip-19    llvm-19             llvm
 qemu-system-x86_64 qemu-system-x86
 qemu-img         qemu-utils
 /usr/share/OVMF/OVMF_CODE_4M.fd ovmf edk2-ovmf
@@ -286,7 +288,10 @@ test)
 	provide "$level_build$level_rpm$level_demo$level_test"
 	"$(dirname "$0")/vm/prepare.sh" &
 	machine=$!
+	"$(dirname "$0")/vm/guard/kernels.sh" &
+	kernels=$!
 	make_roots
+	wait "$kernels" || die "cannot get the kernels that tests boot: integration/vm/guard/kernels.sh failed, see above"
 	wait "$machine" || die "cannot make the machine that tests boot: integration/vm/prepare.sh failed, see above"
 	;;
 *)

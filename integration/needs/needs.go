@@ -7,6 +7,7 @@ package needs
 
 import (
 	"os"
+	"os/exec"
 	"testing"
 )
 
@@ -15,6 +16,16 @@ func Root(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		lack(t, "needs root")
+	}
+}
+
+// Programs is for tests that run them.
+func Programs(t testing.TB, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if _, err := exec.LookPath(name); err != nil {
+			lack(t, "needs "+name)
+		}
 	}
 }
 

@@ -57,10 +57,11 @@ var records = []string{
 	"store.Own",
 }
 
-// measured reports whether a file counts: what only tests use does not.
+// measured reports whether a file counts: what only tests use and what a program wrote
+// do not.
 func measured(s source) bool {
 	top, _, _ := strings.Cut(s.path, "/")
-	return !s.test() && top != "integration" && !strings.HasSuffix(s.dir(), "test")
+	return !s.test() && !s.generated() && top != "integration" && !strings.HasSuffix(s.dir(), "test")
 }
 
 // codeLines is how many lines of a file have code.

@@ -27,6 +27,9 @@ type file struct {
 	data []byte
 }
 
+// generated reports whether a program wrote the file.
+func (f file) generated() bool { return bytes.HasPrefix(f.data, []byte("// Code generated ")) }
+
 // ext is the extension of a file's name, with the dot.
 func (f file) ext() string { return path.Ext(f.path) }
 
@@ -135,8 +138,31 @@ func TestImportsPointDownwards(t *testing.T) {
 	}
 }
 
+// TestOnlyTheGuardLoadsPrograms: what speaks to BPF is in no other program, neither
+// its code nor the memory that it takes.
+func TestOnlyTheGuardLoadsPrograms(t *testing.T) {
+	const loader = "kernel/guard/bpf"
+	seen := false
+	for _, s := range sources(t) {
+		for _, imported := range s.imports() {
+			switch rest, _ := strings.CutPrefix(imported, module); {
+			case strings.HasPrefix(imported, "github.com/cilium/"):
+				seen = true
+				if s.dir() != loader {
+					t.Errorf("%s imports %s, which only %s may", s.path, imported, loader)
+				}
+			case rest == loader && s.dir() != "cmd/digestd-guard" && !strings.HasPrefix(s.path, "integration/"):
+				t.Errorf("%s imports %s, which only digestd-guard may", s.path, loader)
+			}
+		}
+	}
+	if !seen {
+		t.Errorf("%s loads nothing", loader)
+	}
+}
+
 // pure are the packages that see nothing of the machine they run on.
-var pure = []string{"digestlist", "digestlist/header", "digestlist/nevra", "policy", "rpmdb/pgp"}
+var pure = []string{"digestlist", "digestlist/header", "digestlist/nevra", "kernel/guard", "policy", "rpmdb/pgp"}
 
 func TestPurePackagesSeeNoMachine(t *testing.T) {
 	machine := regexp.MustCompile(`^(os|net|syscall|plugin|unsafe|C|golang\.org/x/sys|log)(/|$)|^(io/fs|io/ioutil|runtime/cgo)$`)
@@ -215,10 +241,14 @@ func TestFilesBeginWithTheirLicence(t *testing.T) {
 			first, _, _ = bytes.Cut(rest, []byte("\n"))
 		}
 		code := slices.Contains([]string{".go", ".c", ".h", ".sh", ".py"}, f.ext()) || path.Base(f.path) == "Makefile"
-		if !code && !script {
+		if !code && !script || f.generated() {
 			continue
 		}
-		if line := strings.TrimLeft(string(first), "/*# "); !strings.HasPrefix(line, "SPDX-License-Identifier: Apache-2.0") {
+		licence := "Apache-2.0"
+		if f.dir() == "kernel/guard/bpf/c" {
+			licence = "GPL-2.0 OR Apache-2.0" // the kernel loads no others
+		}
+		if line := strings.TrimLeft(string(first), "/*# "); !strings.HasPrefix(line, "SPDX-License-Identifier: "+licence) {
 			t.Errorf("%s does not begin with its licence", f.path)
 		}
 	}

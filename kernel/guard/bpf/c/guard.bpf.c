@@ -1,0 +1,568 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+//
+// The guard lets contents run that an active list holds, and no others. It keeps
+// the SHA-256 of a file's content with the inode and looks that up each time: the
+// digest is cached, never the verdict. Withdrawing a digest is one deletion, for
+// all copies of the file and at once.
+//
+// A cached digest is void when somebody opened the file for writing or truncated it since
+// (seq), or when size, times or version of the inode changed (witness). An inode
+// whose storage was evicted is hashed anew: no entry never means "allow".
+#include "records.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct control);
+} control SEC(".maps");
+
+// The number of the index's commit that digests agrees with; 0: none.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} commit SEC(".maps");
+
+struct digest_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 16);
+	__uint(key_size, 32);
+	__uint(value_size, sizeof(struct entry));
+};
+
+// One map within another, so that a larger one can take its place in one step.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct digest_map);
+} digests SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 256);
+	__type(key, __u64);
+	__type(value, __u32);
+} exempt_cgroups SEC(".maps");
+
+// The devices of the super blocks that the host has mounted.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, __u32);
+} host_mounts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct counters);
+} counts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 18);
+} events SEC(".maps");
+
+struct witness {
+	__u64 real; // the inode that holds the bytes
+	__u64 version;
+	__s64 size;
+	__s64 ctime, mtime;
+	__u32 ctime_ns, mtime_ns;
+};
+
+// What is known of an inode. valid is (times published) << 48 | (seq + 1) of the
+// digest, or has BUSY in its low bits while the digest is being stored.
+struct known {
+	__u64 seq;
+	__u64 valid;
+	struct witness witness;
+	__u8 digest[32];
+};
+#define SEQ ((1ULL << 48) - 1)
+#define BUSY SEQ
+
+struct {
+	__uint(type, BPF_MAP_TYPE_INODE_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct known);
+} inodes SEC(".maps");
+
+// strict: how many mappings of an inode were allowed and are not made yet. What
+// ends it may be skipped by the kernel, so it also ends by itself.
+struct pending {
+	__u64 until;
+	__u32 mappings;
+};
+#define PENDING_NS 1000000000ULL
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1 << 12);
+	__type(key, __u64);
+	__type(value, struct pending);
+} pending SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __u64);
+} mapping SEC(".maps");
+
+#define load(x) (*(volatile typeof(x) *)&(x))
+
+static __always_inline struct control *get_control(void)
+{
+	__u32 zero = 0;
+	return bpf_map_lookup_elem(&control, &zero);
+}
+
+static __always_inline struct counters *get_counts(void)
+{
+	__u32 zero = 0;
+	return bpf_map_lookup_elem(&counts, &zero);
+}
+
+#define count(field)                               \
+	do {                                       \
+		struct counters *n = get_counts(); \
+		if (n)                             \
+			n->field++;                \
+	} while (0)
+
+static __always_inline bool regular(struct inode *inode)
+{
+	return (inode->i_mode & S_IFMT) == S_IFREG;
+}
+
+// Memory without a path: memfd, shared anonymous mappings, System V.
+static __always_inline bool anonymous(struct inode *inode)
+{
+	return inode->i_sb->s_flags & SB_NOUSER;
+}
+
+static __always_inline bool listed(const __u8 *digest)
+{
+	__u32 zero = 0;
+	void *active = bpf_map_lookup_elem(&digests, &zero);
+	struct entry *e = active ? bpf_map_lookup_elem(active, digest) : 0;
+	return e && e->lists;
+}
+
+static __always_inline void observe(struct inode *inode, struct witness *w)
+{
+	w->real = (__u64)inode;
+	w->version = (__u64)inode->i_version.counter >> 1; // the lowest bit: somebody asked
+	w->size = inode->i_size;
+	if (field_exists(inode->i_ctime_sec)) {
+		w->ctime = inode->i_ctime_sec;
+		w->mtime = inode->i_mtime_sec;
+		w->mtime_ns = inode->i_mtime_nsec;
+		w->ctime_ns = inode->i_ctime_nsec & 0x7fffffff; // from 6.13 the highest bit: somebody asked
+	} else if (field_exists(((struct inode___v6_6 *)0)->__i_ctime)) {
+		struct inode___v6_6 *i = (void *)inode;
+		w->ctime = i->__i_ctime.tv_sec;
+		w->mtime = i->i_mtime.tv_sec;
+		w->mtime_ns = i->i_mtime.tv_nsec;
+		w->ctime_ns = i->__i_ctime.tv_nsec;
+	} else {
+		struct inode___v6_1 *i = (void *)inode;
+		w->ctime = i->i_ctime.tv_sec;
+		w->mtime = i->i_mtime.tv_sec;
+		w->mtime_ns = i->i_mtime.tv_nsec;
+		w->ctime_ns = i->i_ctime.tv_nsec;
+	}
+}
+
+static __always_inline bool same(const struct witness *a, const struct witness *b)
+{
+	return a->real == b->real && a->version == b->version && a->size == b->size && a->ctime == b->ctime &&
+	       a->ctime_ns == b->ctime_ns && a->mtime == b->mtime && a->mtime_ns == b->mtime_ns;
+}
+
+// Every change of a file on these goes through an open of the inode at hand, or shows in
+// its times. On others, such as those of a network, each check hashes.
+static __always_inline bool cacheable(unsigned long magic)
+{
+	return magic == EXT4_MAGIC || magic == XFS_MAGIC || magic == BTRFS_MAGIC || magic == TMPFS_MAGIC ||
+	       magic == RAMFS_MAGIC || magic == F2FS_MAGIC || magic == SQUASHFS_MAGIC || magic == EROFS_MAGIC;
+}
+
+// real_inode is the inode below one of overlayfs, or none.
+static __always_inline struct inode *real_inode(struct control *c, struct file *file)
+{
+	void *real = file->private_data;
+	if (!bpf_rdonly_cast || c->overlay == OVERLAY_UNKNOWN)
+		return 0;
+	if (c->overlay == OVERLAY_STRUCT) { // its first member is the file
+		struct list_head *first = bpf_rdonly_cast(real, kernel_type(struct list_head));
+		real = first->next;
+	}
+	struct file *below = bpf_rdonly_cast(real, kernel_type(struct file));
+	return below->f_inode;
+}
+
+// cached copies the digest that is known of an inode, if it is that of its content.
+static __always_inline bool cached(struct known *k, const struct witness *now, __u64 seq, __u8 *digest)
+{
+	__u64 valid = load(k->valid);
+	if ((valid & SEQ) != ((seq + 1) & SEQ) || !same(&k->witness, now))
+		return false;
+	__builtin_memcpy(digest, k->digest, 32);
+	return load(k->valid) == valid && load(k->seq) == seq;
+}
+
+static __always_inline void remember(struct known *k, const struct witness *now, __u64 seq, const __u8 *digest)
+{
+	__u64 valid = load(k->valid), published = (valid & ~SEQ) + (1ULL << 48);
+	if ((valid & SEQ) == BUSY || __sync_val_compare_and_swap(&k->valid, valid, published | BUSY) != valid)
+		return;
+	__builtin_memcpy(k->digest, digest, 32);
+	k->witness = *now;
+	__sync_val_compare_and_swap(&k->valid, published | BUSY, published | ((seq + 1) & SEQ));
+}
+
+// exempted says whether a container that the owner named runs a file of its own: its
+// cgroup or one above is named, its mounts are not the host's, and the host
+// has not mounted the file's super block.
+static __always_inline bool exempted(struct control *c, struct inode *inode)
+{
+	if (!c->exempt || !inode)
+		return false;
+	struct task_struct *task = bpf_get_current_task_btf();
+	if (!task->nsproxy || task->nsproxy->mnt_ns->ns.inum == c->host_mnt)
+		return false;
+	__u32 device = inode->i_sb->s_dev;
+	if (bpf_map_lookup_elem(&host_mounts, &device))
+		return false;
+#pragma unroll
+	for (int level = 1; level <= 6; level++) {
+		__u64 group = bpf_get_current_ancestor_cgroup_id(level);
+		if (!group)
+			return false;
+		if (bpf_map_lookup_elem(&exempt_cgroups, &group)) {
+			count(exempted);
+			return true;
+		}
+	}
+	return false;
+}
+
+// refuse tells user space of a refusal and gives the answer to it. The path can
+// be told only where the program may sleep.
+static __always_inline int refuse(struct control *c, struct file *file, struct inode *inode, __u8 act, __u8 reason, const __u8 *digest, bool path)
+{
+	if (act != WRITE && exempted(c, inode))
+		return 0;
+	__u32 mode = c->mode;
+	if ((act == KERNEL_READ || act == KERNEL_LOAD) && c->modules < mode)
+		mode = c->modules;
+	bool deny = mode == ENFORCE;
+	int answer = deny ? act == WRITE ? -ETXTBSY : -EPERM : 0;
+
+	count(missed);
+	if (deny)
+		count(refused);
+	struct event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e) {
+		count(lost);
+		return answer;
+	}
+	struct task_struct *task = bpf_get_current_task_btf();
+	e->when = bpf_ktime_get_ns();
+	e->inode = inode ? inode->i_ino : 0;
+	e->device = inode ? inode->i_sb->s_dev : 0;
+	e->cgroup = bpf_get_current_cgroup_id();
+	e->pid = bpf_get_current_pid_tgid() >> 32;
+	e->parent = task->real_parent->tgid;
+	e->uid = bpf_get_current_uid_gid();
+	e->act = act;
+	e->reason = reason;
+	e->refused = deny;
+	e->hashed = digest && reason == UNLISTED;
+	if (e->hashed)
+		__builtin_memcpy(e->digest, digest, 32);
+	else
+		__builtin_memset(e->digest, 0, 32);
+	bpf_get_current_comm(e->command, sizeof(e->command));
+	e->path_length = 0;
+	e->path[0] = 0;
+	if (path && file) {
+		long n = bpf_d_path(&file->f_path, e->path, sizeof(e->path));
+		e->path_length = n > 0 ? n : 0;
+	}
+	bpf_ringbuf_submit(e, 0);
+	return answer;
+}
+
+// judge says why the content of a file may not run, or 0. It may sleep. It gives the
+// content's digest if reason is UNLISTED or 0.
+static __always_inline __u8 judge(struct control *c, struct file *file, struct inode *inode, __u8 *digest)
+{
+	struct inode *real = inode;
+	struct super_block *sb = inode->i_sb;
+	struct witness before = {}, after = {};
+	bool keep = cacheable(sb->s_magic) && !anonymous(inode);
+
+	if (sb->s_iflags & (SB_I_IMA_UNVERIFIABLE_SIGNATURE | SB_I_UNTRUSTED_MOUNTER))
+		return UNSTABLE;
+	if (sb->s_magic == OVERLAYFS_MAGIC) {
+		struct inode *below = real_inode(c, file);
+		if (below) {
+			real = below;
+			// Only hashing asks for the version of the inode below, and only a
+			// version shows two changes within one tick of the clock.
+			keep = cacheable(real->i_sb->s_magic) && real->i_sb->s_flags & SB_I_VERSION;
+		}
+	}
+	// Hashing heeds no signal, so nobody is made to wait for what cannot be listed.
+	if (c->largest && (__u64)inode->i_size > c->largest)
+		return TOO_LARGE;
+	struct known *k = bpf_inode_storage_get(&inodes, inode, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!k)
+		return NO_MEMORY;
+	// Writers are looked for after seq is read: one who opened before the storage was
+	// there did not raise seq, and either still counts or wrote before the hash.
+	__u64 seq = load(k->seq);
+	if (inode->i_writecount.counter > 0 || real->i_writecount.counter > 0)
+		return WRITTEN;
+	observe(real, &before);
+	if (keep && cached(k, &before, seq, digest)) {
+		count(cached);
+	} else {
+		count(hashed);
+		if (bpf_ima_file_hash(file, digest, 32) != HASH_ALGO_SHA256)
+			return UNHASHED;
+		observe(real, &after);
+		if (inode->i_writecount.counter > 0 || real->i_writecount.counter > 0 || load(k->seq) != seq || !same(&before, &after))
+			return WRITTEN;
+		if (keep)
+			remember(k, &before, seq, digest);
+	}
+	return listed(digest) ? 0 : UNLISTED;
+}
+
+// decide says whether the content of a file may run: 0 or an error.
+static __always_inline int decide(struct control *c, struct file *file, __u8 act)
+{
+	struct inode *inode = file->f_inode;
+	__u8 digest[32] = {};
+	count(checks);
+	__u8 reason = judge(c, file, inode, digest);
+	return reason ? refuse(c, file, inode, act, reason, digest, true) : 0;
+}
+
+SEC("lsm.s/bprm_check_security")
+int guard_exec(__u64 *ctx)
+{
+	struct linux_binprm *bprm = (void *)ctx[0];
+	struct control *c = get_control();
+	if (!c || c->mode == OFF)
+		return 0;
+	return decide(c, bprm->file, EXEC);
+}
+
+// AT_EXECVE_CHECK (6.14) asks and runs nothing; it never comes to guard_exec.
+SEC("lsm.s/bprm_creds_for_exec")
+int guard_check(__u64 *ctx)
+{
+	struct linux_binprm *bprm = (void *)ctx[0];
+	struct control *c = get_control();
+	if (!field_exists(bprm->is_check) || !c || c->mode == OFF || !bit(bprm, is_check))
+		return 0;
+	return decide(c, bprm->file, EXEC);
+}
+
+// absent says whether the first argument, a file, is NULL. It is asked for by number:
+// from 6.3 on the verifier takes a file for never null and deletes the usual
+// test, and an anonymous mapping would then stop the kernel. Later verifiers demand
+// that test all the same.
+static __always_inline bool absent(__u64 *ctx, struct file *file)
+{
+	__u64 raw = 0;
+	return bpf_get_func_arg(ctx, 0, &raw) || !raw || !file;
+}
+
+// mapped is the inode that a mapping of code is about, or none.
+static __always_inline struct inode *mapped(__u64 *ctx, struct file *file, unsigned long prot)
+{
+	if (!(prot & PROT_EXEC) || absent(ctx, file))
+		return 0;
+	// Devices such as /dev/zero are anonymous memory, too.
+	if (!regular(file->f_inode) || anonymous(file->f_inode))
+		return 0;
+	return file->f_inode;
+}
+
+// settle says that a mapping was made or failed. The entry stays: to delete it here
+// would take it from a mapping that is about to be counted.
+static __always_inline void settle(__u64 inode)
+{
+	struct pending *p = bpf_map_lookup_elem(&pending, &inode);
+	if (p && load(p->mappings) > 0)
+		__sync_fetch_and_add(&p->mappings, -1);
+}
+
+SEC("lsm.s/mmap_file")
+int guard_mmap(__u64 *ctx)
+{
+	struct file *file = (void *)ctx[0];
+	struct inode *inode = mapped(ctx, file, ctx[2]);
+	struct control *c = get_control();
+	if (!inode || !c || c->mode == OFF)
+		return 0;
+	__u64 key = (__u64)inode, *mine = 0;
+	struct pending none = {}, *p = 0;
+	bool strict = c->strict && c->mode == ENFORCE;
+	if (strict) {
+		// In place before decide looks for writers: it sees the writer, or the writer this.
+		bpf_map_update_elem(&pending, &key, &none, BPF_NOEXIST);
+		p = bpf_map_lookup_elem(&pending, &key);
+		mine = bpf_task_storage_get(&mapping, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		if (p) {
+			p->until = ~0ULL;
+			__sync_fetch_and_add(&p->mappings, 1);
+		}
+	}
+	int answer = decide(c, file, MAP);
+	if (p) {
+		p->until = bpf_ktime_get_ns() + PENDING_NS;
+		if (!answer && mine)
+			*mine = key;
+		else
+			settle(key);
+	}
+	return answer;
+}
+
+SEC("fexit/vm_mmap_pgoff")
+int guard_mapped(__u64 *ctx)
+{
+	__u64 *mine = bpf_task_storage_get(&mapping, bpf_get_current_task_btf(), 0, 0);
+	if (!mine || !*mine)
+		return 0;
+	__u64 key = *mine;
+	*mine = 0;
+	settle(key);
+	return 0;
+}
+
+SEC("lsm/file_mprotect")
+int guard_mprotect(__u64 *ctx)
+{
+	struct vm_area_struct *vma = (void *)ctx[0];
+	struct control *c = get_control();
+	struct witness now = {};
+	__u8 digest[32] = {};
+
+	// What can run already was checked when it was mapped.
+	if (!(ctx[2] & PROT_EXEC) || vma->vm_flags & VM_EXEC || !c || c->mode == OFF)
+		return 0;
+	struct file *file = vma->vm_file;
+	if (!file)
+		return 0;
+	struct inode *inode = file->f_inode;
+	if (!regular(inode) || anonymous(inode))
+		return 0;
+	struct known *k = bpf_inode_storage_get(&inodes, inode, 0, 0);
+	__u8 reason = 0;
+	observe(inode, &now);
+	if (inode->i_writecount.counter > 0)
+		reason = WRITTEN;
+	else if (!k || !cached(k, &now, load(k->seq), digest))
+		reason = UNKNOWN;
+	else if (!listed(digest))
+		reason = UNLISTED;
+	return reason ? refuse(c, 0, inode, PROTECT, reason, digest, false) : 0;
+}
+
+// The same numbers in kernel_read_file_id and kernel_load_data_id.
+#define FIRMWARE 1
+#define MODULE 2
+#define KEXEC_IMAGE 3
+#define MODULE_COMPRESSED 7
+
+SEC("lsm.s/kernel_read_file")
+int guard_kernel_read(__u64 *ctx)
+{
+	struct file *file = (void *)ctx[0];
+	__u32 id = ctx[1];
+	struct control *c = get_control();
+
+	if (!c || c->mode == OFF || (id != FIRMWARE && id != MODULE && id != KEXEC_IMAGE && id != MODULE_COMPRESSED))
+		return 0;
+	if (absent(ctx, file))
+		return refuse(c, 0, 0, KERNEL_READ, NO_FILE, 0, false);
+	return decide(c, file, KERNEL_READ);
+}
+
+SEC("lsm/kernel_load_data")
+int guard_kernel_load(__u64 *ctx)
+{
+	__u32 id = ctx[0];
+	struct control *c = get_control();
+	// Firmware that comes as bytes was built into the kernel or pushed by root.
+	if (!c || c->mode == OFF || (id != MODULE && id != KEXEC_IMAGE))
+		return 0;
+	return refuse(c, 0, 0, KERNEL_LOAD, NO_FILE, 0, false);
+}
+
+static __always_inline void make_void(struct inode *inode)
+{
+	struct known *k = bpf_inode_storage_get(&inodes, inode, 0, 0);
+	if (!k)
+		return;
+	__sync_fetch_and_add(&k->seq, 1);
+	count(voided);
+}
+
+// in_use says whether code of a listed file is mapped, or is about to be.
+static __always_inline bool in_use(struct inode *inode)
+{
+	__u64 key = (__u64)inode;
+	__u8 digest[32];
+	struct pending *p = bpf_map_lookup_elem(&pending, &key);
+	if (p && load(p->mappings) && bpf_ktime_get_ns() < load(p->until))
+		return true;
+	struct known *k = bpf_inode_storage_get(&inodes, inode, 0, 0);
+	if (!k || !inode->i_mapping->i_mmap.rb_root.rb_node || (load(k->valid) & SEQ) != ((load(k->seq) + 1) & SEQ))
+		return false;
+	__builtin_memcpy(digest, k->digest, 32);
+	return listed(digest);
+}
+
+// A process that opens for writing is counted in i_writecount before this is called.
+SEC("lsm/file_open")
+int guard_open(__u64 *ctx)
+{
+	struct file *file = (void *)ctx[0];
+	if (!(file->f_mode & FMODE_WRITE))
+		return 0;
+	struct inode *inode = file->f_inode;
+	if (!regular(inode))
+		return 0;
+	struct control *c = get_control();
+	if (c && c->strict && c->mode == ENFORCE && in_use(inode))
+		return refuse(c, 0, inode, WRITE, IN_USE, 0, false);
+	make_void(inode);
+	return 0;
+}
+
+SEC("lsm/path_truncate")
+int guard_truncate(__u64 *ctx)
+{
+	struct path *path = (void *)ctx[0];
+	make_void(path->dentry->d_inode);
+	return 0;
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/digestd/digestd/kernel/guard"
+)
+
+// batch is how many digests one call to the kernel carries.
+const batch = 4096
+
+// entry is guard.Entry as the kernel has it.
+type entry = [guard.EntrySize]byte
+
+func pack(lists, generation uint32) entry {
+	return entry(guard.AppendEntry(nil, guard.Entry{Lists: lists, Generation: generation}))
+}
+
+// Len returns how many digests there are.
+func (s *Set) Len() int { return s.size }
+
+// readDigests counts what is in the kernel and notes what several lists hold.
+func (s *Set) readDigests() error {
+	s.size, s.generation = 0, 0
+	clear(s.shared)
+	return s.each(func(d guard.Digest, e guard.Entry) {
+		s.size++
+		s.generation = max(s.generation, e.Generation)
+		if e.Lists > 1 {
+			s.shared[d] = e.Lists
+		}
+	})
+}
+
+// each goes through all digests. do may not change them.
+func (s *Set) each(do func(guard.Digest, guard.Entry)) error {
+	keys, values := make([]guard.Digest, batch), make([]entry, batch)
+	var cursor ebpf.MapBatchCursor
+	for {
+		n, err := s.active.BatchLookup(&cursor, keys, values, nil)
+		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("cannot read the guard's digests: %w", err)
+		}
+		for i := range n {
+			e, bad := guard.ParseEntry(values[i][:])
+			if bad != nil {
+				return bad
+			}
+			do(keys[i], e)
+		}
+		if err != nil {
+			return nil // that were all
+		}
+	}
+}
+
+// Admit adds one list's hold on each digest. When it returns nil, contents with
+// them may run. The commit is 0 from then on; after an error, too, and some of
+// the digests may have been added.
+func (s *Set) Admit(digests []guard.Digest) error {
+	if err := s.SetCommit(0); err != nil {
+		return err
+	}
+	if err := s.Reserve(s.size + len(digests)); err != nil {
+		return err
+	}
+	for _, d := range digests {
+		err := s.active.Update(d, pack(1, s.generation), ebpf.UpdateNoExist)
+		if err == nil {
+			s.size++
+			continue
+		}
+		if errors.Is(err, ebpf.ErrKeyExist) {
+			n := max(s.shared[d], 1) + 1
+			if err = s.active.Update(d, pack(n, s.generation), ebpf.UpdateExist); err == nil {
+				s.shared[d] = n
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("cannot admit %x: %w", d, err)
+		}
+	}
+	return nil
+}
+
+// Expel takes one list's hold on each digest away. When it returns nil, contents
+// that no other list holds do not run any more in mode Enforce. A digest that is not there is
+// none to take away. The commit is 0 from then on; after an error, too, and some
+// of the digests may have been taken.
+func (s *Set) Expel(digests []guard.Digest) error {
+	if err := s.SetCommit(0); err != nil {
+		return err
+	}
+	var gone []guard.Digest
+	for _, d := range digests {
+		n := s.shared[d]
+		if n <= 1 {
+			gone = append(gone, d)
+			continue
+		}
+		if err := s.active.Update(d, pack(n-1, s.generation), ebpf.UpdateExist); err != nil {
+			return fmt.Errorf("cannot expel %x: %w", d, err)
+		}
+		if s.shared[d] = n - 1; n == 2 {
+			delete(s.shared, d)
+		}
+	}
+	return s.remove(gone)
+}
+
+// remove deletes digests, as many at a time as the kernel takes.
+func (s *Set) remove(digests []guard.Digest) error {
+	for len(digests) > 0 {
+		part := digests[:min(batch, len(digests))]
+		n, err := s.active.BatchDelete(part, nil)
+		s.size -= n
+		if errors.Is(err, ebpf.ErrKeyNotExist) {
+			n++ // the one that was not there
+		} else if err != nil {
+			return fmt.Errorf("cannot remove digests from the guard: %w", err)
+		}
+		digests = digests[n:]
+	}
+	return nil
+}
+
+// Replace makes the digests those of all, each with the number of lists that hold it:
+// first it adds what is missing, then it removes the others. total is how many
+// there will be. A digest that comes twice counts as its last. The commit is 0 from
+// then on.
+func (s *Set) Replace(total int, all iter.Seq2[guard.Digest, uint32]) error {
+	if err := s.SetCommit(0); err != nil {
+		return err
+	}
+	if err := s.Reserve(s.size + total); err != nil {
+		return err
+	}
+	s.generation++
+	keys, values := make([]guard.Digest, 0, batch), make([]entry, 0, batch)
+	write := func() error {
+		if len(keys) == 0 {
+			return nil
+		}
+		if _, err := s.active.BatchUpdate(keys, values, nil); err != nil {
+			return fmt.Errorf("cannot add digests to the guard: %w", err)
+		}
+		keys, values = keys[:0], values[:0]
+		return nil
+	}
+	for d, lists := range all {
+		keys, values = append(keys, d), append(values, pack(lists, s.generation))
+		if len(keys) == batch {
+			if err := write(); err != nil {
+				return errors.Join(err, s.readDigests())
+			}
+		}
+	}
+	if err := write(); err != nil {
+		return errors.Join(err, s.readDigests())
+	}
+	var stale []guard.Digest
+	err := s.each(func(d guard.Digest, e guard.Entry) {
+		if e.Generation != s.generation {
+			stale = append(stale, d)
+		}
+	})
+	if err == nil {
+		err = s.remove(stale)
+	}
+	return errors.Join(err, s.readDigests())
+}
+
+// Reserve makes room for n digests: a larger map takes the place of the one that would
+// be more than 80 % full, without a lookup that misses.
+func (s *Set) Reserve(n int) error {
+	room := guard.Capacity(n)
+	if room <= s.active.MaxEntries() {
+		return nil
+	}
+	if uint64(n) > uint64(room) {
+		return fmt.Errorf("cannot make room for %d digests in the guard", n)
+	}
+	larger, err := s.newActive(room)
+	if err != nil {
+		return fmt.Errorf("cannot make room for %d digests in the guard: %w", n, err)
+	}
+	if err := s.copyTo(larger); err != nil {
+		larger.Close()
+		return err
+	}
+	if err := s.exchange(larger); err != nil {
+		larger.Close()
+		return fmt.Errorf("cannot exchange the guard's map of digests: %w", err)
+	}
+	s.active.Close()
+	s.active = larger
+	return nil
+}
+
+func (s *Set) copyTo(m *ebpf.Map) error {
+	keys, values := make([]guard.Digest, batch), make([]entry, batch)
+	var cursor ebpf.MapBatchCursor
+	for {
+		n, err := s.active.BatchLookup(&cursor, keys, values, nil)
+		done := errors.Is(err, ebpf.ErrKeyNotExist)
+		if err != nil && !done {
+			return fmt.Errorf("cannot read the guard's digests: %w", err)
+		}
+		if n > 0 {
+			if _, err := m.BatchUpdate(keys[:n], values[:n], nil); err != nil {
+				return fmt.Errorf("cannot copy the guard's digests: %w", err)
+			}
+		}
+		if done {
+			return nil
+		}
+	}
+}

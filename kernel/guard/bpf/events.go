@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/cilium/ebpf/ringbuf"
+
+	"github.com/digestd/digestd/kernel/guard"
+)
+
+// Events reads what the guard tells. One reader takes events from another, so there
+// is to be one.
+type Events struct{ r *ringbuf.Reader }
+
+// Events opens the buffer of events. It goes on when s is closed.
+func (s *Set) Events() (*Events, error) {
+	r, err := ringbuf.NewReader(s.maps[guardMapEvents])
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the guard's events: %w", err)
+	}
+	return &Events{r: r}, nil
+}
+
+// Next waits for an event until then, without end if then is zero. The error wraps
+// os.ErrDeadlineExceeded when none came in time, and os.ErrClosed after Close.
+func (e *Events) Next(then time.Time) (*guard.Event, error) {
+	e.r.SetDeadline(then)
+	record, err := e.r.Read()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the guard's events: %w", err)
+	}
+	return guard.ParseEvent(record.RawSample)
+}
+
+// Close ends a Next under way.
+func (e *Events) Close() error { return e.r.Close() }

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+
+	"github.com/digestd/digestd/kernel/guard"
+)
+
+// DefaultDir is where the guard is pinned.
+const DefaultDir = "/sys/fs/bpf/digestd"
+
+// Names of pins besides those of the maps in guard.bpf.c.
+const (
+	pinActive = "active" // the map within the map digests
+	pinNext   = "next"   // a larger one that is about to take its place
+	setPrefix = "set-"   // a folder with the links of one set
+)
+
+// program is one of the guard's and where it is attached.
+type program struct {
+	name   string
+	wanted func(*Kernel, Options) bool // nil: always
+}
+
+var programs = []program{
+	// Who opens for writing is noticed before any digest is kept.
+	{name: guardProgGuardOpen},
+	{name: guardProgGuardTruncate},
+	{name: guardProgGuardMapped, wanted: func(_ *Kernel, o Options) bool { return o.Strict }},
+	{name: guardProgGuardMprotect},
+	{name: guardProgGuardMmap},
+	{name: guardProgGuardKernelRead},
+	{name: guardProgGuardKernelLoad},
+	{name: guardProgGuardCheck, wanted: func(k *Kernel, _ Options) bool { return k.execCheck }},
+	{name: guardProgGuardExec},
+}
+
+// Options say which programs are loaded.
+type Options struct {
+	Strict bool // those that guard.Settings.Strict needs, too
+}
+
+// Load loads the guard's programs and attaches them, then lets go of a set that
+// was there. They use the maps that are pinned in dir and go on in the mode that
+// these say; new maps are empty and in mode Off. On an error what was there goes on as it was. dir is made if it is missing; it has
+// to be on a BPF file system.
+func Load(dir string, o Options) (*Set, error) {
+	cache := btf.NewCache()
+	kernel, err := probe(cache)
+	if err != nil {
+		return nil, err
+	}
+	maps := filepath.Join(dir, "maps")
+	if err := os.MkdirAll(maps, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot pin the guard: %w", err)
+	}
+	spec, err := loadGuard()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range programs {
+		if p.wanted != nil && !p.wanted(kernel, o) {
+			delete(spec.Programs, p.name)
+		}
+	}
+	pinned, err := openMaps(maps, spec)
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(pinned)
+	loaded, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: pinned, Cache: cache})
+	if err != nil {
+		return nil, fmt.Errorf("cannot load the guard: %w", err)
+	}
+	defer loaded.Close()
+	s, err := newSet(dir, loaded, pinned, spec.Maps[guardMapDigests].InnerMap)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.describe(kernel, loaded); err != nil {
+		s.Close()
+		return nil, err
+	}
+	if err := attach(dir, loaded); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// ErrLayout says that the maps which are pinned are those of another digestd. The
+// guard that uses them goes on; it has to be unloaded before this one can be loaded.
+var ErrLayout = errors.New("the guard that is loaded has maps of another layout")
+
+// openMaps opens the maps that are pinned in dir.
+func openMaps(dir string, spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, error) {
+	pinned := map[string]*ebpf.Map{}
+	for name, want := range spec.Maps {
+		m, err := ebpf.LoadPinnedMap(filepath.Join(dir, name), nil)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			pinned[name] = m
+			if err = want.Compatible(m); errors.Is(err, ebpf.ErrMapIncompatible) {
+				err = fmt.Errorf("%w: %w", ErrLayout, err)
+			}
+		}
+		if err != nil {
+			closeAll(pinned)
+			return nil, fmt.Errorf("cannot open the guard's map %s: %w", name, err)
+		}
+	}
+	return pinned, nil
+}
+
+// attach attaches the programs, pins what holds them, and then lets older sets go.
+func attach(dir string, loaded *ebpf.Collection) (err error) {
+	older, err := filepath.Glob(filepath.Join(dir, setPrefix+"*"))
+	if err != nil {
+		return err
+	}
+	place := filepath.Join(dir, fmt.Sprintf("%s%d", setPrefix, time.Now().UnixNano()))
+	if err := os.Mkdir(place, 0o700); err != nil {
+		return fmt.Errorf("cannot pin the guard: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			os.RemoveAll(place)
+		}
+	}()
+	for _, p := range programs {
+		prog := loaded.Programs[p.name]
+		if prog == nil {
+			continue
+		}
+		l, err := attachProgram(prog)
+		if err != nil {
+			return fmt.Errorf("cannot attach %s: %w", p.name, err)
+		}
+		err = l.Pin(filepath.Join(place, p.name))
+		l.Close()
+		if err != nil {
+			return fmt.Errorf("cannot pin %s: %w", p.name, err)
+		}
+	}
+	for _, old := range older {
+		if err := os.RemoveAll(old); err != nil {
+			return fmt.Errorf("cannot let go of the guard that was there: %w", err)
+		}
+	}
+	return nil
+}
+
+func attachProgram(p *ebpf.Program) (link.Link, error) {
+	if p.Type() == ebpf.Tracing {
+		return link.AttachTracing(link.TracingOptions{Program: p})
+	}
+	return link.AttachLSM(link.LSMOptions{Program: p})
+}
+
+// Unload turns the guard off and removes all of it. It is no error if there is none.
+func Unload(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot remove the guard: %w", err)
+	}
+	// The mode first: the kernel lets go of programs a moment after their pins.
+	if err := switchOff(filepath.Join(dir, "maps", guardMapControl)); err != nil {
+		return fmt.Errorf("cannot turn the guard off: %w", err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), setPrefix) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
+	}
+	if err = errors.Join(err, os.RemoveAll(dir)); err != nil {
+		return fmt.Errorf("cannot remove the guard: %w", err)
+	}
+	return nil
+}
+
+func switchOff(pin string) error {
+	m, err := ebpf.LoadPinnedMap(pin, nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	s := &Set{maps: map[string]*ebpf.Map{guardMapControl: m}}
+	return s.SetSettings(guard.Settings{})
+}
+
+func closeAll(maps map[string]*ebpf.Map) {
+	for _, m := range maps {
+		m.Close()
+	}
+}

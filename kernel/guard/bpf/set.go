@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/digestd/digestd/kernel/guard"
+)
+
+// Set is the guard that is loaded: what its programs know. It is for one
+// goroutine, and for one process at a time.
+type Set struct {
+	dir    string
+	maps   map[string]*ebpf.Map
+	inner  *ebpf.MapSpec
+	active *ebpf.Map // the digests
+	size   int       // how many there are
+
+	shared     map[guard.Digest]uint32 // those that several lists hold, and how many
+	generation uint32                  // of the last comparison
+	verified   map[string]uint32
+}
+
+// control is struct control of records.h.
+type control struct {
+	Mode, Strict, Modules, Overlay uint32
+	Largest                        uint64
+	Exempt, HostMnt                uint32
+}
+
+var zero uint32
+
+// newSet takes the maps over, pins those that are not yet, and reads the digests.
+func newSet(dir string, loaded *ebpf.Collection, pinned map[string]*ebpf.Map, inner *ebpf.MapSpec) (*Set, error) {
+	s := &Set{dir: dir, inner: inner, maps: loaded.Maps, shared: map[guard.Digest]uint32{}}
+	loaded.Maps = nil
+	err := s.openActive()
+	for name, m := range s.maps {
+		if err == nil && pinned[name] == nil {
+			err = m.Pin(s.pin(name))
+		}
+	}
+	if err == nil {
+		err = s.readDigests()
+	}
+	if err != nil {
+		s.Close()
+		return nil, fmt.Errorf("cannot prepare the guard's maps: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Set) pin(name string) string { return filepath.Join(s.dir, "maps", name) }
+
+// openActive opens the map that the programs look digests up in, or makes it.
+func (s *Set) openActive() error {
+	var id uint32
+	err := s.maps[guardMapDigests].Lookup(zero, &id)
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		if s.active, err = s.newActive(guard.Capacity(0)); err == nil {
+			err = s.exchange(s.active)
+		}
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	// A process that ended while it exchanged maps left both.
+	for _, name := range []string{pinActive, pinNext} {
+		m, err := ebpf.LoadPinnedMap(s.pin(name), nil)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		info, err := m.Info()
+		if err == nil {
+			if have, ok := info.ID(); ok && uint32(have) == id {
+				s.active = m
+				if name == pinNext {
+					err = os.Rename(s.pin(pinNext), s.pin(pinActive))
+				}
+				return err
+			}
+		}
+		m.Close()
+	}
+	return errors.New("the map of digests is not pinned")
+}
+
+func (s *Set) newActive(room uint32) (*ebpf.Map, error) {
+	spec := s.inner.Copy()
+	spec.Name, spec.MaxEntries = "digests_active", room
+	return ebpf.NewMap(spec)
+}
+
+// exchange makes m the map of digests, from one lookup to the next.
+func (s *Set) exchange(m *ebpf.Map) error {
+	if err := os.Remove(s.pin(pinNext)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := m.Pin(s.pin(pinNext)); err != nil {
+		return err
+	}
+	if err := s.maps[guardMapDigests].Update(zero, uint32(m.FD()), ebpf.UpdateAny); err != nil {
+		return err
+	}
+	return os.Rename(s.pin(pinNext), s.pin(pinActive))
+}
+
+// describe tells the programs what the kernel is like.
+func (s *Set) describe(k *Kernel, loaded *ebpf.Collection) error {
+	s.verified = map[string]uint32{}
+	for name, p := range loaded.Programs {
+		info, err := p.Info()
+		if err != nil {
+			return fmt.Errorf("cannot look at program %s: %w", name, err)
+		}
+		s.verified[name], _ = info.VerifiedInstructions()
+	}
+	c, err := s.control()
+	if err != nil {
+		return err
+	}
+	c.Overlay = uint32(k.overlay)
+	return s.setControl(c)
+}
+
+// Verified returns how many instructions the kernel went through to prove each
+// program safe.
+func (s *Set) Verified() map[string]uint32 { return s.verified }
+
+// Close lets go of the set. The guard goes on.
+func (s *Set) Close() {
+	closeAll(s.maps)
+	if s.active != nil {
+		s.active.Close()
+	}
+}
+
+func (s *Set) control() (c control, err error) {
+	if err := s.maps[guardMapControl].Lookup(zero, &c); err != nil {
+		return c, fmt.Errorf("cannot read the guard's settings: %w", err)
+	}
+	return c, nil
+}
+
+func (s *Set) setControl(c control) error {
+	if err := s.maps[guardMapControl].Update(zero, c, ebpf.UpdateAny); err != nil {
+		return fmt.Errorf("cannot change the guard's settings: %w", err)
+	}
+	return nil
+}
+
+// Settings returns what is in force.
+func (s *Set) Settings() (guard.Settings, error) {
+	c, err := s.control()
+	return guard.Settings{Mode: guard.Mode(c.Mode), Strict: c.Strict != 0, Modules: guard.Mode(c.Modules), Largest: c.Largest}, err
+}
+
+// SetSettings puts settings in force, from the next check on. Strict has an effect
+// only if Load was told of it.
+func (s *Set) SetSettings(to guard.Settings) error {
+	c, err := s.control()
+	if err != nil {
+		return err
+	}
+	c.Mode, c.Modules, c.Largest, c.Strict = uint32(to.Mode), uint32(to.Modules), to.Largest, 0
+	if to.Strict {
+		c.Strict = 1
+	}
+	return s.setControl(c)
+}
+
+// Commit returns the number of the index's commit with which the digests agree;
+// 0 if they were changed since, or never compared.
+func (s *Set) Commit() (n uint64, err error) {
+	if err := s.maps[guardMapCommit].Lookup(zero, &n); err != nil {
+		return 0, fmt.Errorf("cannot read which commit the guard is at: %w", err)
+	}
+	return n, nil
+}
+
+// SetCommit says that the digests agree with that commit.
+func (s *Set) SetCommit(n uint64) error {
+	if err := s.maps[guardMapCommit].Update(zero, n, ebpf.UpdateAny); err != nil {
+		return fmt.Errorf("cannot record which commit the guard is at: %w", err)
+	}
+	return nil
+}
+
+// Counts returns what was counted, on all processors together.
+func (s *Set) Counts() (sum guard.Counts, err error) {
+	var each [][8]uint64
+	if err := s.maps[guardMapCounts].Lookup(zero, &each); err != nil {
+		return sum, fmt.Errorf("cannot read the guard's counters: %w", err)
+	}
+	for _, c := range each {
+		for i, field := range sum.Fields() {
+			*field += c[i]
+		}
+	}
+	return sum, nil
+}

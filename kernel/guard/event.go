@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"time"
+)
+
+// Act is what a process asked of a file.
+type Act uint8
+
+const (
+	Execute    Act = iota + 1 // exec, also of an interpreter
+	Map                       // a mapping that can run, as of a library
+	Protect                   // a mapping became one that can run
+	KernelRead                // the kernel reads a module, firmware or a kexec image
+	KernelLoad                // the kernel is handed a module or a kexec image as bytes
+	Write                     // strict: open for writing
+)
+
+var acts = []string{"", "exec", "map", "mprotect", "kernel-read", "kernel-load", "write"}
+
+func (a Act) String() string { return word(acts, a) }
+
+// Reason is why the guard refused, or would have in mode Enforce.
+type Reason uint8
+
+const (
+	Unlisted Reason = iota + 1 // no active list holds the content
+	Unhashed                   // the kernel gave no SHA-256
+	Written                    // somebody could write to the file
+	Unstable                   // the file system may show other bytes each time, as FUSE
+	Unknown                    // the content was not hashed, and cannot be at this place
+	NoMemory
+	InUse    // strict: the file is mapped
+	TooLarge // no listed file is as large
+	NoFile   // bytes without a file
+)
+
+var reasons = []string{"", "unlisted", "unhashed", "written", "unstable", "unknown", "no-memory", "in-use", "too-large", "no-file"}
+
+func (r Reason) String() string { return word(reasons, r) }
+
+// EventSize is the length of an event as the kernel writes it.
+const EventSize = 480
+
+// Event is one refusal, or in mode Audit what would have been one.
+type Event struct {
+	When    time.Duration // since boot, as CLOCK_MONOTONIC counts
+	File    FileID
+	Process Process
+	Act     Act
+	Reason  Reason
+	Refused bool
+	Digest  *Digest // of the content; nil where it is not known
+	Path    string  // as the process saw it; "" where it is not known
+}
+
+// FileID names a file while its file system is mounted.
+type FileID struct {
+	Device uint32 // as the kernel has it: major << 20 | minor
+	Inode  uint64
+}
+
+// Process is who asked.
+type Process struct {
+	PID, Parent uint32 // as the host counts them
+	UID         uint32
+	Cgroup      uint64 // its number, which is the inode of its folder
+	Command     string // of the thread, up to 15 bytes of its choice
+}
+
+// ParseEvent reads an event of EventSize bytes in the byte order of the machine. Path
+// and Command are what a process chose: they may hold any byte but NUL.
+func ParseEvent(b []byte) (*Event, error) { return parseEvent(b, binary.NativeEndian) }
+
+func parseEvent(b []byte, order binary.ByteOrder) (*Event, error) {
+	if len(b) != EventSize {
+		return nil, fmt.Errorf("an event has %d bytes, not %d", len(b), EventSize)
+	}
+	u32 := func(at int) uint32 { return order.Uint32(b[at:]) }
+	u64 := func(at int) uint64 { return order.Uint64(b[at:]) }
+	e := &Event{
+		When:    time.Duration(u64(0)),
+		File:    FileID{Inode: u64(8), Device: u32(24)},
+		Process: Process{Cgroup: u64(16), PID: u32(28), Parent: u32(32), UID: u32(36), Command: text(b[80:96])},
+		Act:     Act(b[40]), Reason: Reason(b[41]), Refused: b[42] != 0,
+	}
+	if b[43] != 0 {
+		e.Digest = (*Digest)(bytes.Clone(b[48:80]))
+	}
+	if n := u32(44); n > 0 && n <= EventSize-96 {
+		e.Path = text(b[96 : 96+n])
+	}
+	return e, nil
+}
+
+// text returns the bytes before the first NUL.
+func text(b []byte) string {
+	before, _, _ := bytes.Cut(b, []byte{0})
+	return string(before)
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Mode is what the guard does with a content that no active list holds. The
+// numbers are those that the programs in the kernel use.
+type Mode uint32
+
+const (
+	Off     Mode = iota // nothing is checked
+	Audit               // it runs, and the guard tells of it
+	Enforce             // it is refused
+)
+
+var modes = []string{"off", "audit", "enforce"}
+
+func (m Mode) String() string { return word(modes, m) }
+
+// ParseMode returns the mode that a word names.
+func ParseMode(s string) (Mode, error) {
+	i := slices.Index(modes, s)
+	if i < 0 {
+		return Off, fmt.Errorf("mode %q is none of off, audit and enforce", s)
+	}
+	return Mode(i), nil
+}
+
+// Settings are what the owner decides about the guard.
+type Settings struct {
+	Mode    Mode
+	Strict  bool   // libraries that are mapped cannot be opened for writing
+	Modules Mode   // for modules, firmware and kexec images; at most Mode counts
+	Largest uint64 // size of the largest listed file in bytes; 0: not known
+}
+
+// word returns the name of a number, or the number where there is none.
+func word[N ~uint8 | ~uint32](names []string, n N) string {
+	if int(n) < len(names) && names[n] != "" {
+		return names[n]
+	}
+	return fmt.Sprintf("%d", uint32(n))
+}

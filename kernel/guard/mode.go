@@ -5,6 +5,7 @@ package guard
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Mode is what the guard does with a content that no active list holds. The
@@ -36,6 +37,10 @@ type Settings struct {
 	Strict  bool   // libraries that are mapped cannot be opened for writing
 	Modules Mode   // for modules, firmware and kexec images; at most Mode counts
 	Largest uint64 // size of the largest listed file in bytes; 0: not known
+
+	// Trial is how long Enforce lasts from now on, while the machine runs or sleeps;
+	// then the kernel goes on as in Audit by itself. 0: it has no end.
+	Trial time.Duration
 }
 
 // word returns the name of a number, or the number where there is none.

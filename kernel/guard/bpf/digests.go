@@ -5,7 +5,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
-	"iter"
+	"io"
 
 	"github.com/cilium/ebpf"
 
@@ -130,11 +130,11 @@ func (s *Set) remove(digests []guard.Digest) error {
 	return nil
 }
 
-// Replace makes the digests those of all, each with the number of lists that hold it:
-// first it adds what is missing, then it removes the others. total is how many
-// there will be. A digest that comes twice counts as its last. The commit is 0 from
-// then on.
-func (s *Set) Replace(total int, all iter.Seq2[guard.Digest, uint32]) error {
+// Replace makes the digests those that next returns, each with the number of lists that
+// hold it, until next returns io.EOF: first it adds what is missing, then it removes the
+// others. After any other error of next it removes nothing. total is how many will come at
+// most. A digest that comes twice counts as its last. The commit is 0 from then on.
+func (s *Set) Replace(total int, next func() ([]guard.Digest, []uint32, error)) error {
 	if err := s.SetCommit(0); err != nil {
 		return err
 	}
@@ -142,38 +142,48 @@ func (s *Set) Replace(total int, all iter.Seq2[guard.Digest, uint32]) error {
 		return err
 	}
 	s.generation++
-	keys, values := make([]guard.Digest, 0, batch), make([]entry, 0, batch)
-	write := func() error {
-		if len(keys) == 0 {
-			return nil
-		}
-		if _, err := s.active.BatchUpdate(keys, values, nil); err != nil {
-			return fmt.Errorf("cannot add digests to the guard: %w", err)
-		}
-		keys, values = keys[:0], values[:0]
-		return nil
-	}
-	for d, lists := range all {
-		keys, values = append(keys, d), append(values, pack(lists, s.generation))
-		if len(keys) == batch {
-			if err := write(); err != nil {
-				return errors.Join(err, s.readDigests())
-			}
-		}
-	}
-	if err := write(); err != nil {
-		return errors.Join(err, s.readDigests())
-	}
-	var stale []guard.Digest
-	err := s.each(func(d guard.Digest, e guard.Entry) {
-		if e.Generation != s.generation {
-			stale = append(stale, d)
-		}
-	})
+	err := s.addAll(next)
 	if err == nil {
-		err = s.remove(stale)
+		err = s.removeOlder()
 	}
 	return errors.Join(err, s.readDigests())
+}
+
+func (s *Set) addAll(next func() ([]guard.Digest, []uint32, error)) error {
+	var values []entry
+	for {
+		digests, lists, err := next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if len(digests) == 0 {
+			continue
+		}
+		values = values[:0]
+		for _, n := range lists {
+			values = append(values, pack(n, s.generation))
+		}
+		if _, err := s.active.BatchUpdate(digests, values, nil); err != nil {
+			return fmt.Errorf("cannot add digests to the guard: %w", err)
+		}
+	}
+}
+
+// removeOlder removes the digests that the comparison under way has not seen.
+func (s *Set) removeOlder() error {
+	var older []guard.Digest
+	err := s.each(func(d guard.Digest, e guard.Entry) {
+		if e.Generation != s.generation {
+			older = append(older, d)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return s.remove(older)
 }
 
 // Reserve makes room for n digests: a larger map takes the place of the one that would

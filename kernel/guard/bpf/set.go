@@ -8,8 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/digestd/digestd/kernel/guard"
 )
@@ -31,7 +33,7 @@ type Set struct {
 // control is struct control of records.h.
 type control struct {
 	Mode, Strict, Modules, Overlay uint32
-	Largest                        uint64
+	Largest, Until                 uint64
 	Exempt, HostMnt                uint32
 }
 
@@ -160,10 +162,20 @@ func (s *Set) setControl(c control) error {
 	return nil
 }
 
-// Settings returns what is in force.
+// Settings returns what is in force. A trial that has ended is mode Audit.
 func (s *Set) Settings() (guard.Settings, error) {
 	c, err := s.control()
-	return guard.Settings{Mode: guard.Mode(c.Mode), Strict: c.Strict != 0, Modules: guard.Mode(c.Modules), Largest: c.Largest}, err
+	if err != nil {
+		return guard.Settings{}, err
+	}
+	is := guard.Settings{Mode: guard.Mode(c.Mode), Strict: c.Strict != 0, Modules: guard.Mode(c.Modules), Largest: c.Largest}
+	if c.Until > 0 {
+		is.Trial = time.Duration(c.Until) - sinceBoot()
+		if is.Trial <= 0 {
+			is.Mode, is.Trial = min(is.Mode, guard.Audit), 0
+		}
+	}
+	return is, nil
 }
 
 // SetSettings puts settings in force, from the next check on. Strict has an effect
@@ -173,11 +185,37 @@ func (s *Set) SetSettings(to guard.Settings) error {
 	if err != nil {
 		return err
 	}
-	c.Mode, c.Modules, c.Largest, c.Strict = uint32(to.Mode), uint32(to.Modules), to.Largest, 0
+	c.Mode, c.Modules, c.Largest, c.Strict, c.Until = uint32(to.Mode), uint32(to.Modules), to.Largest, 0, 0
 	if to.Strict {
 		c.Strict = 1
 	}
+	if to.Trial > 0 {
+		c.Until = uint64(sinceBoot() + to.Trial)
+	}
 	return s.setControl(c)
+}
+
+// sinceBoot is the time that the kernel measures trials by.
+func sinceBoot() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
+		panic(err) // it is there since Linux 2.6.39
+	}
+	return time.Duration(t.Nano())
+}
+
+// Listed says of each digest whether a content with it may run.
+func (s *Set) Listed(digests []guard.Digest) ([]bool, error) {
+	listed := make([]bool, len(digests))
+	for i, d := range digests {
+		var e entry
+		err := s.active.Lookup(d, &e)
+		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return nil, fmt.Errorf("cannot look up a digest in the guard: %w", err)
+		}
+		listed[i] = err == nil
+	}
+	return listed, nil
 }
 
 // Commit returns the number of the index's commit with which the digests agree;

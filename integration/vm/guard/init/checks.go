@@ -212,6 +212,15 @@ func (m *machine) enforce() {
 	m.check("listed script with an unlisted interpreter: refused", refused, run("/t/script"))
 	m.expel(script)
 
+	must(m.set.SetSettings(guard.Settings{Mode: guard.Enforce, Trial: time.Second}))
+	m.check("during a trial: refused", refused, run("/t/tool"))
+	time.Sleep(time.Second)
+	m.check("the trial ends by itself: runs", nil, run("/t/tool"))
+	s, err := m.set.Settings()
+	must(err)
+	m.equal("and is mode audit", guard.Audit, s.Mode)
+	must(m.set.SetSettings(guard.Settings{Mode: guard.Enforce}))
+
 	m.admit(d)
 	n := 0
 	for range pairs() {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"sync/atomic"
@@ -68,14 +69,26 @@ func (m *machine) sets() {
 		return d
 	}
 	const many = 100_000
-	all := func(tool guard.Digest) func(func(guard.Digest, uint32) bool) {
-		return func(yield func(guard.Digest, uint32) bool) {
-			for i := range uint32(many) {
-				if !yield(number(i), 1) {
-					return
+	all := func(tool guard.Digest, fail error) func() ([]guard.Digest, []uint32, error) {
+		i := uint32(0)
+		return func() (digests []guard.Digest, lists []uint32, err error) {
+			if i == many+2 {
+				return nil, nil, io.EOF
+			}
+			if i >= 50_000 && fail != nil {
+				return nil, nil, fail
+			}
+			for ; i < many+2 && len(digests) < 5000; i++ {
+				switch i {
+				case many:
+					digests, lists = append(digests, m.self), append(lists, 2)
+				case many + 1:
+					digests, lists = append(digests, tool), append(lists, 1)
+				default:
+					digests, lists = append(digests, number(i)), append(lists, 1)
 				}
 			}
-			_ = yield(m.self, 2) && yield(tool, 1)
+			return digests, lists, nil
 		}
 	}
 	stop, missed := make(chan struct{}), atomic.Int64{}
@@ -96,12 +109,14 @@ func (m *machine) sets() {
 		}
 	}()
 	begun := time.Now()
-	must(m.set.Replace(many+2, all(a)))
+	must(m.set.Replace(many+2, all(a, nil)))
 	m.fact("%d digests in %.2f s", many, time.Since(begun).Seconds())
 	m.check("after the exchange a runs", nil, run("/t/a"))
 	must(m.set.SetCommit(42))
+	m.check("an exchange that is cut short", io.ErrUnexpectedEOF, m.set.Replace(many+2, all(b, io.ErrUnexpectedEOF)))
+	m.check("removes nothing", nil, run("/t/a"))
 	begun = time.Now()
-	must(m.set.Replace(many+2, all(b)))
+	must(m.set.Replace(many+2, all(b, nil)))
 	m.fact("exchanged in %.2f s", time.Since(begun).Seconds())
 	m.check("after another, a is refused", refused, run("/t/a"))
 	m.check("and b runs", nil, run("/t/b"))

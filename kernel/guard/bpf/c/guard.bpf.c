@@ -266,6 +266,9 @@ static __always_inline int refuse(struct control *c, struct file *file, struct i
 	if (act != WRITE && exempted(c, inode))
 		return 0;
 	__u32 mode = c->mode;
+	// A trial ends here: also where no process is left that would end it.
+	if (mode == ENFORCE && c->until && bpf_ktime_get_boot_ns() >= c->until)
+		mode = AUDIT;
 	if ((act == KERNEL_READ || act == KERNEL_LOAD) && c->modules < mode)
 		mode = c->modules;
 	bool deny = mode == ENFORCE;

@@ -209,6 +209,7 @@ static __u64 (*const bpf_get_current_uid_gid)(void) = (void *)15;
 static long (*const bpf_get_current_comm)(void *buf, __u32 size) = (void *)16;
 static __u64 (*const bpf_get_current_cgroup_id)(void) = (void *)80;
 static __u64 (*const bpf_get_current_ancestor_cgroup_id)(int level) = (void *)123;
+static __u64 (*const bpf_ktime_get_boot_ns)(void) = (void *)125;
 static void *(*const bpf_ringbuf_reserve)(void *ringbuf, __u64 size, __u64 flags) = (void *)131;
 static void (*const bpf_ringbuf_submit)(void *data, __u64 flags) = (void *)132;
 static void *(*const bpf_inode_storage_get)(void *map, void *inode, void *value, __u64 flags) = (void *)145;

@@ -31,6 +31,7 @@ struct control {
 	__u32 modules; // the mode for modules, firmware and kexec images, at most mode
 	__u32 overlay;
 	__u64 largest; // no listed file is larger; 0: not known
+	__u64 until;   // ns of CLOCK_BOOTTIME, when ENFORCE becomes AUDIT by itself; 0: never
 	__u32 exempt;  // containers of the cgroups in exempt_cgroups are let through
 	__u32 host_mnt; // the mount namespace of the host, an inode number
 };

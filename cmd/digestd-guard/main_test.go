@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/digestd/digestd/kernel/guard"
+)
+
+func TestCommandLineOfTheKernel(t *testing.T) {
+	for line, want := range map[string]guard.Mode{
+		"":                                      guard.Enforce,
+		"quiet ro":                              guard.Enforce,
+		"digestd.guard=off":                     guard.Off,
+		"a digestd.guard=audit b":               guard.Audit,
+		"digestd.guard=enforce":                 guard.Enforce,
+		"digestd.guard=of":                      guard.Audit,
+		"digestd.guard=":                        guard.Audit,
+		"xdigestd.guard=off":                    guard.Enforce,
+		"digestd.guard=off\n":                   guard.Off,
+		"digestd.guard=audit digestd.guard=off": guard.Off,
+		"digestd.guard=off digestd.guard=enforce": guard.Off,
+	} {
+		if got := mostOf(line, slog.New(slog.DiscardHandler)); got != want {
+			t.Errorf("%q: %v, want %v", line, got, want)
+		}
+	}
+}
+
+func TestUnit(t *testing.T) {
+	for text, want := range map[string]string{
+		"0::/system.slice/sshd.service\n":                "sshd.service",
+		"0::/user.slice/user-0.slice/session-3.scope\n":  "session-3.scope",
+		"0::/system.slice/docker-1.scope/inner/deeper\n": "docker-1.scope",
+		"12:pids:/a.service\n0::/b.service\n":            "b.service",
+		"0::/\n":                                         "",
+		"0::/../outside\n":                               "",
+		"":                                               "",
+		"0::relative":                                    "",
+	} {
+		if got := unitIn(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// A socket that a killed process left is replaced; one that is served is not.
+func TestListen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "guard.sock")
+	first, err := listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	if l, err := listen(path); err == nil {
+		l.Close()
+		t.Error("two listen at one socket")
+	}
+	first.SetUnlinkOnClose(false)
+	first.Close()
+	if _, err := net.Dial("unix", path); err == nil {
+		t.Fatal("the socket is still served")
+	}
+	second, err := listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second.Close()
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	protocol "github.com/digestd/digestd/daemon/guard"
+	"github.com/digestd/digestd/kernel/guard"
+	"github.com/digestd/digestd/kernel/guard/bpf"
+)
+
+var errUsage = errors.New("wrong option")
+
+// run loads the guard and serves it until ctx ends. The guard goes on then.
+func run(ctx context.Context, o options, log *slog.Logger) error {
+	wanted, err := guard.ParseMode(o.mode)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	modules, err := guard.ParseMode(o.module)
+	if err != nil {
+		return fmt.Errorf("%w: -modules: %w", errUsage, err)
+	}
+	most := guard.Enforce
+	if line, err := os.ReadFile("/proc/cmdline"); err != nil {
+		log.Warn("command line of the kernel not read", "error", err)
+	} else {
+		most = mostOf(string(line), log)
+	}
+	// Nothing is loaded that would do nothing.
+	if min(wanted, most) == guard.Off {
+		if err := bpf.Unload(o.dir); err != nil {
+			return err
+		}
+		log.Info("the guard is off", "wanted", wanted.String(), "kernel-command-line-allows", most.String())
+		notify(daemon.SdNotifyReady)
+		<-ctx.Done()
+		return nil
+	}
+	set, err := bpf.Load(o.dir, bpf.Options{Strict: o.strict})
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	facts := protocol.Facts{Wanted: protocol.Change{Mode: o.mode}, Most: most, Strict: o.strict, Modules: modules}
+	for _, n := range set.Verified() {
+		facts.Verified += n
+	}
+	if err := set.SelfTest(); err != nil {
+		facts.Doubt = err.Error()
+		log.Error("the guard enforces nothing", "error", err)
+	}
+	keeper, err := protocol.NewKeeper(set, facts)
+	if err != nil {
+		return err
+	}
+	events, err := set.Events()
+	if err != nil {
+		return err
+	}
+	defer events.Close()
+	l, err := listen(o.socket)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	w := &watcher{events: events, keeper: keeper, log: log, console: openConsole}
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		w.watch()
+	}()
+	server := protocol.Server{Keeper: keeper, Denials: &w.denials, Log: log, UID: uint32(os.Getuid())}
+	s, err := keeper.Status()
+	if err != nil {
+		return err
+	}
+	log.Info("the guard is loaded", "mode", s.Mode, "wanted", s.Wanted, "why", s.Why, "digests", s.Digests, "commit", s.Commit)
+	notify(daemon.SdNotifyReady)
+	err = server.Serve(ctx, l)
+	notify(daemon.SdNotifyStopping)
+	events.Close()
+	<-watched
+	return err
+}
+
+// mostOf returns the mode that the kernel's command line allows at most. What it
+// does not understand allows Audit: the owner meant something.
+func mostOf(line string, log *slog.Logger) guard.Mode {
+	most := guard.Enforce
+	for _, word := range strings.Fields(line) {
+		value, ok := strings.CutPrefix(word, "digestd.guard=")
+		if !ok {
+			continue
+		}
+		mode, err := guard.ParseMode(value)
+		if err != nil {
+			log.Warn("digestd.guard= on the kernel's command line not understood", "error", err)
+			mode = guard.Audit
+		}
+		most = min(most, mode)
+	}
+	return most
+}
+
+// listen makes the socket. One that nobody listens at is removed first.
+func listen(path string) (*net.UnixListener, error) {
+	addr := &net.UnixAddr{Name: path, Net: "unix"}
+	if c, err := net.DialUnix("unix", nil, addr); err == nil {
+		c.Close()
+		return nil, fmt.Errorf("cannot listen at %s: another digestd-guard does", path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("cannot listen: %w", err)
+	}
+	l, err := net.ListenUnix("unix", addr)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("cannot listen: %w", err)
+	}
+	return l, nil
+}
+
+func notify(state string) {
+	// Without a service manager there is nobody to tell.
+	_, _ = daemon.SdNotify(false, state)
+}

@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	protocol "github.com/digestd/digestd/daemon/guard"
+	"github.com/digestd/digestd/kernel/guard"
+)
+
+// memory keeps what the kernel would; integration/vm/guard has a kernel do it.
+type memory struct {
+	lists    map[guard.Digest]uint32
+	commit   uint64
+	settings guard.Settings
+	fail     error
+}
+
+func (m *memory) Admit(digests []guard.Digest) error {
+	m.commit = 0
+	for _, d := range digests {
+		m.lists[d]++
+	}
+	return m.fail
+}
+
+func (m *memory) Expel(digests []guard.Digest) error {
+	m.commit = 0
+	for _, d := range digests {
+		if m.lists[d]--; m.lists[d] == 0 {
+			delete(m.lists, d)
+		}
+	}
+	return m.fail
+}
+
+func (m *memory) Replace(_ int, next func() ([]guard.Digest, []uint32, error)) error {
+	m.commit = 0
+	lists := map[guard.Digest]uint32{}
+	for {
+		digests, n, err := next()
+		if errors.Is(err, io.EOF) {
+			m.lists = lists
+			return m.fail
+		}
+		if err != nil {
+			return err
+		}
+		for i, d := range digests {
+			lists[d] = n[i]
+		}
+	}
+}
+
+func (m *memory) Listed(digests []guard.Digest) ([]bool, error) {
+	listed := make([]bool, len(digests))
+	for i, d := range digests {
+		listed[i] = m.lists[d] > 0
+	}
+	return listed, m.fail
+}
+
+func (m *memory) Commit() (uint64, error)           { return m.commit, nil }
+func (m *memory) SetCommit(n uint64) error          { m.commit = n; return nil }
+func (m *memory) Settings() (guard.Settings, error) { return m.settings, nil }
+func (m *memory) SetSettings(s guard.Settings) error {
+	m.settings = s
+	return nil
+}
+func (m *memory) Counts() (guard.Counts, error) { return guard.Counts{Checks: 7}, nil }
+func (m *memory) Len() int                      { return len(m.lists) }
+
+func digest(n uint32) (d guard.Digest) {
+	binary.BigEndian.PutUint32(d[:], n)
+	return d
+}
+
+// serve starts a server of maps and returns the path of its socket.
+func serve(t *testing.T, maps protocol.Maps, facts protocol.Facts, uid int) string {
+	t.Helper()
+	keeper, err := protocol.NewKeeper(maps, facts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "guard.sock")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &protocol.Server{Keeper: keeper, Denials: new(protocol.Log), Log: slog.New(slog.DiscardHandler), UID: uint32(uid)}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return path
+}
+
+func dial(t *testing.T, path string) *protocol.Client {
+	t.Helper()
+	c, err := protocol.Dial(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func enforcing() protocol.Facts {
+	return protocol.Facts{Wanted: protocol.Change{Mode: "enforce"}, Most: guard.Enforce, Modules: guard.Audit}
+}
+
+func newMemory() *memory { return &memory{lists: map[guard.Digest]uint32{}} }
+
+func TestChangesReachTheMaps(t *testing.T) {
+	maps := newMemory()
+	c := dial(t, serve(t, maps, enforcing(), os.Getuid()))
+	ctx := t.Context()
+	var many []guard.Digest
+	for i := range uint32(20_000) { // more than one frame
+		many = append(many, digest(i))
+	}
+	for _, step := range []error{c.Admit(ctx, many), c.Admit(ctx, many[:1]), c.Expel(ctx, many[:2]), c.SetCommit(ctx, 9)} {
+		if step != nil {
+			t.Fatal(step)
+		}
+	}
+	listed, err := c.Listed(ctx, []guard.Digest{many[0], many[1], many[2]})
+	if diff := cmp.Diff([]bool{true, false, true}, listed); diff != "" || err != nil {
+		t.Errorf("listed: %s, %v", diff, err)
+	}
+	s, err := c.Status(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := protocol.Status{Mode: "enforce", Wanted: "enforce", Modules: "audit", Commit: 9, Digests: 19_999, Counts: guard.Counts{Checks: 7}}
+	if diff := cmp.Diff(want, s); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestReplace(t *testing.T) {
+	maps := newMemory()
+	maps.lists[digest(1<<31)] = 1
+	c := dial(t, serve(t, maps, enforcing(), os.Getuid()))
+	const many = 30_000
+	all := func(yield func(guard.Digest, uint32) bool) {
+		for i := range uint32(many) {
+			if !yield(digest(i), i%3+1) {
+				return
+			}
+		}
+	}
+	if err := c.Replace(t.Context(), 5, many, all); err != nil {
+		t.Fatal(err)
+	}
+	if len(maps.lists) != many || maps.lists[digest(4)] != 2 || maps.commit != 5 {
+		t.Errorf("%d digests, the fifth of %d lists, commit %d", len(maps.lists), maps.lists[digest(4)], maps.commit)
+	}
+	// More than were announced: nothing is replaced, and the connection ends.
+	if err := c.Replace(t.Context(), 6, many-1, all); err == nil {
+		t.Error("more digests than announced were taken")
+	}
+	if len(maps.lists) != many || maps.commit != 0 {
+		t.Errorf("after it: %d digests, commit %d; want the old ones, and 0", len(maps.lists), maps.commit)
+	}
+}
+
+// A client that goes away in the middle has not replaced anything, and others go on.
+func TestReplaceCutShort(t *testing.T) {
+	maps := newMemory()
+	maps.lists[digest(1)] = 1
+	path := serve(t, maps, enforcing(), os.Getuid())
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write([]byte{1, 5, 0, 0, 0, 0, 0, 4, 0, 0, 0, 9}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(c, make([]byte, 8)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write(append([]byte{1, 6, 0, 0, 0, 0, 0, 36}, make([]byte, 20)...)); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	listed, err := dial(t, path).Listed(t.Context(), []guard.Digest{digest(1)})
+	if err != nil || !listed[0] {
+		t.Errorf("listed: %v, %v", listed, err)
+	}
+}
+
+// Nothing is enforced that was not compared with the index, or where there is a doubt.
+func TestModes(t *testing.T) {
+	for name, test := range map[string]struct {
+		facts  protocol.Facts
+		is     guard.Mode // before digestd-guard starts
+		commit uint64
+		want   []string // mode at the start, after a commit
+		why    string   // at the end
+	}{
+		"first start":        {facts: enforcing(), want: []string{"audit", "enforce"}},
+		"restart":            {facts: enforcing(), is: guard.Enforce, commit: 3, want: []string{"enforce", "enforce"}},
+		"killed in a change": {facts: enforcing(), is: guard.Enforce, want: []string{"enforce", "enforce"}},
+		"audit wanted": {facts: protocol.Facts{Wanted: protocol.Change{Mode: "audit"}, Most: guard.Enforce}, is: guard.Enforce, commit: 3,
+			want: []string{"audit", "audit"}},
+		"command line": {facts: protocol.Facts{Wanted: protocol.Change{Mode: "enforce"}, Most: guard.Audit}, is: guard.Enforce, commit: 3,
+			want: []string{"audit", "audit"}, why: "digestd.guard=audit is on the kernel's command line"},
+		"doubt": {facts: protocol.Facts{Wanted: protocol.Change{Mode: "enforce"}, Most: guard.Enforce, Doubt: "no hash"}, is: guard.Enforce,
+			want: []string{"audit", "audit"}, why: "no hash"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			maps := newMemory()
+			maps.settings.Mode, maps.commit = test.is, test.commit
+			c := dial(t, serve(t, maps, test.facts, os.Getuid()))
+			var got []string
+			for range test.want {
+				s, err := c.Status(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, s.Mode)
+				if err := c.SetCommit(t.Context(), 4); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s, err := c.Status(t.Context())
+			if diff := cmp.Diff(test.want, got); diff != "" || err != nil || s.Why != test.why {
+				t.Errorf("%s, %v, because %q", diff, err, s.Why)
+			}
+		})
+	}
+}
+
+func TestChangeOfMode(t *testing.T) {
+	maps := newMemory()
+	facts := enforcing()
+	facts.Wanted.Mode = "audit"
+	c := dial(t, serve(t, maps, facts, os.Getuid()))
+	enforce := protocol.Change{Mode: "enforce", Trial: time.Minute}
+	if err := c.Change(t.Context(), enforce); !errors.Is(err, protocol.ErrRefused) || !strings.Contains(err.Error(), "have not been compared") {
+		t.Errorf("before a comparison: %v", err)
+	}
+	if err := c.SetCommit(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []protocol.Change{{Mode: "strict"}, {Mode: "audit", Trial: time.Second}, {Mode: "enforce", Trial: -1}, {Mode: "enforce", Trial: 1 << 60}} {
+		if err := c.Change(t.Context(), bad); !errors.Is(err, protocol.ErrRefused) {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	if err := c.Change(t.Context(), enforce); err != nil || maps.settings.Mode != guard.Enforce || maps.settings.Trial != time.Minute {
+		t.Errorf("%v, %+v", err, maps.settings)
+	}
+	maps.settings.Mode, maps.settings.Trial = guard.Audit, 0 // as the kernel does after it
+	if err := c.SetCommit(t.Context(), 2); err != nil || maps.settings.Mode != guard.Audit {
+		t.Errorf("a commit after a trial: %v, %v", err, maps.settings.Mode)
+	}
+	s, err := c.Status(t.Context())
+	if err != nil || s.Why != "the trial has ended" {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+func TestFailuresAreAnswered(t *testing.T) {
+	maps := newMemory()
+	maps.fail = errors.New("no room: " + strings.Repeat("x", 10_000))
+	c := dial(t, serve(t, maps, enforcing(), os.Getuid()))
+	if err := c.Admit(t.Context(), []guard.Digest{digest(1)}); !errors.Is(err, protocol.ErrRefused) || !strings.Contains(err.Error(), "no room") {
+		t.Errorf("admit: %v", err)
+	}
+	if err := c.SetCommit(t.Context(), 0); !errors.Is(err, protocol.ErrRefused) {
+		t.Errorf("commit 0: %v", err)
+	}
+	if _, err := c.Status(t.Context()); err != nil {
+		t.Errorf("the connection does not go on: %v", err)
+	}
+}
+
+func TestOthersAreNotServed(t *testing.T) {
+	c, err := net.Dial("unix", serve(t, newMemory(), enforcing(), os.Getuid()+1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	if n, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("another user got %d bytes, %v", n, err)
+	}
+}
+
+func TestConnectionsAreBounded(t *testing.T) {
+	path := serve(t, newMemory(), enforcing(), os.Getuid())
+	for range 16 {
+		if _, err := dial(t, path).Status(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := dial(t, path).Status(t.Context()); err == nil {
+		t.Error("one connection too many was served")
+	}
+}
+
+// Bytes that are no frame end the connection, and nothing else.
+func TestBadFrames(t *testing.T) {
+	path := serve(t, newMemory(), enforcing(), os.Getuid())
+	for name, frame := range map[string]string{
+		"version":            "\x02\x01\x00\x00\x00\x00\x00\x00",
+		"kind":               "\x01\x70\x00\x00\x00\x00\x00\x00",
+		"answer":             "\x01\x80\x00\x00\x00\x00\x00\x00",
+		"reserved":           "\x01\x01\x00\x01\x00\x00\x00\x00",
+		"length":             "\x01\x02\x00\x00\xff\xff\xff\xff",
+		"half a digest":      "\x01\x02\x00\x00\x00\x00\x00\x01x",
+		"short commit":       "\x01\x04\x00\x00\x00\x00\x00\x01x",
+		"part before":        "\x01\x06\x00\x00\x00\x00\x00\x00",
+		"end before":         "\x01\x07\x00\x00\x00\x00\x00\x08\x00\x00\x00\x00\x00\x00\x00\x01",
+		"settings":           "\x01\x08\x00\x00\x00\x00\x00\x01{",
+		"number of digests":  "\x01\x05\x00\x00\x00\x00\x00\x01x",
+		"status with a text": "\x01\x01\x00\x00\x00\x00\x00\x01x",
+	} {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		if _, err := io.WriteString(c, frame); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := c.Read(make([]byte, 1)); n > 0 || err == nil || os.IsTimeout(err) {
+			t.Errorf("%s: %d bytes, %v; want the end of the connection", name, n, err)
+		}
+		c.Close()
+	}
+	if _, err := dial(t, path).Status(t.Context()); err != nil {
+		t.Errorf("others: %v", err)
+	}
+}
+
+func TestLogSumsUp(t *testing.T) {
+	var l protocol.Log
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	d := digest(1)
+	e := &guard.Event{Act: guard.Execute, Reason: guard.Unlisted, Digest: &d, Path: "/a", Refused: true, File: guard.FileID{Inode: 1},
+		Process: guard.Process{PID: 2, Parent: 1, UID: 3, Command: "sh"}}
+	if !l.Add(e, at, "a.service") {
+		t.Error("the first is not new")
+	}
+	copied := *e
+	copied.Path, copied.File.Inode, copied.Refused = "/b", 2, false
+	if l.Add(&copied, at.Add(time.Second), "b.service") {
+		t.Error("a copy of the same content is new")
+	}
+	unhashed := guard.Event{Act: guard.Map, Reason: guard.Written, File: guard.FileID{Inode: 1}}
+	if !l.Add(&unhashed, at, "") {
+		t.Error("another reason is not new")
+	}
+	other := unhashed
+	other.File.Inode = 9
+	if !l.Add(&other, at, "") {
+		t.Error("another file without a digest is not new")
+	}
+	l.SetLost(4)
+	got := l.Denials()
+	if len(got.All) != 3 || got.Lost != 4 {
+		t.Fatalf("%+v", got)
+	}
+	want := protocol.Denial{
+		First: at, Last: at.Add(time.Second), Count: 2, Refused: 1, Act: "exec", Reason: "unlisted",
+		Digest: "00000001" + strings.Repeat("00", 28), Path: "/b", Inode: 2,
+		By: protocol.By{PID: 2, Parent: 1, UID: 3, Command: "sh", Unit: "b.service"},
+	}
+	if diff := cmp.Diff(want, got.All[2]); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// However many contents are refused, the sums stay bounded, fit into an answer, and
+// the latest are there.
+func TestLogIsBounded(t *testing.T) {
+	maps := newMemory()
+	var l protocol.Log
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	const many = 2000
+	for i := range uint32(many) {
+		d := digest(i)
+		l.Add(&guard.Event{Act: guard.Execute, Reason: guard.Unlisted, Digest: &d, Path: strings.Repeat("\xff", 383)}, at.Add(time.Duration(i)), "")
+	}
+	got := l.Denials()
+	if len(got.All) != 512 || got.Dropped != many-512 || !strings.HasPrefix(got.All[511].Digest, "000007cf") {
+		t.Errorf("%d sums, %d dropped, the latest %s", len(got.All), got.Dropped, got.All[len(got.All)-1].Digest)
+	}
+	keeper, err := protocol.NewKeeper(maps, enforcing())
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "s")
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &protocol.Server{Keeper: keeper, Denials: &l, Log: slog.New(slog.DiscardHandler), UID: uint32(os.Getuid())}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, ln) }()
+	answer, err := dial(t, path).Denials(t.Context())
+	if err != nil || len(answer.All) != 512 {
+		t.Errorf("%d sums were answered, %v", len(answer.All), err)
+	}
+	stop()
+	<-done
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/digestd/digestd/kernel/guard"
+)
+
+// Keeper is the one hand on the kernel's maps: it takes one change at a time, and
+// decides which mode the kernel is in. It enforces only what was compared with the index,
+// and goes on as it finds the kernel until then.
+type Keeper struct {
+	mu     sync.Mutex
+	maps   Maps
+	facts  Facts
+	wanted Change
+	lasts  bool // wanted is put in force again after each comparison
+}
+
+// Facts are what does not change while digestd-guard runs.
+type Facts struct {
+	Wanted   Change     // what the owner has configured
+	Most     guard.Mode // what the kernel's command line allows
+	Doubt    string     // why nothing may be enforced; "" if it may
+	Strict   bool
+	Modules  guard.Mode
+	Verified uint32
+}
+
+// NewKeeper puts in force what is wanted, as far as it can be now.
+func NewKeeper(maps Maps, facts Facts) (*Keeper, error) {
+	k := &Keeper{maps: maps, facts: facts, wanted: facts.Wanted, lasts: true}
+	if _, err := k.wanted.check(); err != nil {
+		return nil, err
+	}
+	return k, k.settle()
+}
+
+// settle brings the kernel's mode in line with what is wanted.
+func (k *Keeper) settle() error {
+	is, err := k.maps.Settings()
+	if err != nil {
+		return err
+	}
+	commit, err := k.maps.Commit()
+	if err != nil {
+		return err
+	}
+	to, _ := k.mode(commit)
+	// A kernel that enforces goes on: that it was not compared yet is the usual state
+	// between a restart and its comparison, and in the middle of a change.
+	if is.Mode == guard.Enforce && commit == 0 && k.allowed() == guard.Enforce {
+		return nil
+	}
+	want := guard.Settings{Mode: to, Strict: k.facts.Strict, Modules: k.facts.Modules, Largest: is.Largest, Trial: is.Trial}
+	if is == want {
+		return nil
+	}
+	want.Trial = 0
+	return k.maps.SetSettings(want)
+}
+
+// allowed is the mode that is wanted, as far as facts allow it.
+func (k *Keeper) allowed() guard.Mode {
+	mode, err := k.wanted.check()
+	if err != nil {
+		return guard.Audit
+	}
+	if k.facts.Doubt != "" {
+		mode = min(mode, guard.Audit)
+	}
+	return min(mode, k.facts.Most)
+}
+
+// mode is what the kernel shall do at a commit, and why that is not what is wanted.
+func (k *Keeper) mode(commit uint64) (guard.Mode, string) {
+	mode := k.allowed()
+	switch wanted, _ := guard.ParseMode(k.wanted.Mode); {
+	case mode < wanted && k.facts.Most < wanted:
+		return mode, "digestd.guard=" + k.facts.Most.String() + " is on the kernel's command line"
+	case mode < wanted:
+		return mode, k.facts.Doubt
+	case mode == guard.Enforce && commit == 0:
+		return guard.Audit, "the digests have not been compared with the index yet"
+	}
+	return mode, ""
+}
+
+// errNotCompared is why Enforce is refused before the first comparison.
+var errNotCompared = errors.New("the digests have not been compared with the index yet; start digestd and try again")
+
+// Change puts a mode in force. It refuses to enforce where that cannot be.
+func (k *Keeper) Change(to Change) error {
+	mode, err := to.check()
+	if err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if mode == guard.Enforce {
+		switch commit, err := k.maps.Commit(); {
+		case err != nil:
+			return err
+		case k.facts.Doubt != "":
+			return errors.New(k.facts.Doubt)
+		case k.facts.Most < mode:
+			return errors.New("digestd.guard=" + k.facts.Most.String() + " is on the kernel's command line; start the machine without it")
+		case commit == 0:
+			return errNotCompared
+		}
+	}
+	is, err := k.maps.Settings()
+	if err != nil {
+		return err
+	}
+	err = k.maps.SetSettings(guard.Settings{Mode: mode, Strict: k.facts.Strict, Modules: k.facts.Modules, Largest: is.Largest, Trial: to.Trial})
+	if err != nil {
+		return err
+	}
+	// After a trial the kernel is in mode Audit by itself, and is to stay so.
+	k.wanted, k.lasts = to, to.Trial == 0
+	return nil
+}
+
+// Admit, Expel and Listed are those of Maps.
+func (k *Keeper) Admit(digests []guard.Digest) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.maps.Admit(digests)
+}
+
+// Expel is that of Maps.
+func (k *Keeper) Expel(digests []guard.Digest) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.maps.Expel(digests)
+}
+
+// Listed is that of Maps.
+func (k *Keeper) Listed(digests []guard.Digest) ([]bool, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.maps.Listed(digests)
+}
+
+// SetCommit says with which commit the digests agree. The first one after a start
+// may put Enforce in force.
+func (k *Keeper) SetCommit(n uint64) error {
+	if n == 0 {
+		return errors.New("commit 0 means that nothing was compared")
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.setCommit(n)
+}
+
+func (k *Keeper) setCommit(n uint64) error {
+	if err := k.maps.SetCommit(n); err != nil {
+		return err
+	}
+	if !k.lasts {
+		return nil
+	}
+	return k.settle()
+}
+
+// Replace is that of Maps, and then SetCommit of what commit returns.
+func (k *Keeper) Replace(total int, next func() ([]guard.Digest, []uint32, error), commit func() uint64) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.maps.Replace(total, next); err != nil {
+		return err
+	}
+	if commit() == 0 {
+		return nil
+	}
+	return k.setCommit(commit())
+}
+
+// Status says what the guard does and knows.
+func (k *Keeper) Status() (Status, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	is, err := k.maps.Settings()
+	if err != nil {
+		return Status{}, err
+	}
+	commit, err := k.maps.Commit()
+	if err != nil {
+		return Status{}, err
+	}
+	counts, err := k.maps.Counts()
+	if err != nil {
+		return Status{}, err
+	}
+	s := Status{
+		Mode: is.Mode.String(), Wanted: k.wanted.Mode, Trial: is.Trial, Strict: is.Strict, Modules: is.Modules.String(),
+		Commit: commit, Digests: k.maps.Len(), Counts: counts, Verified: k.facts.Verified,
+	}
+	switch _, why := k.mode(commit); {
+	case s.Mode == s.Wanted:
+	case !k.lasts:
+		s.Why = "the trial has ended"
+	default:
+		s.Why = why
+	}
+	return s, nil
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/digestd/digestd/hooks/wire"
+	"github.com/digestd/digestd/kernel/guard"
+)
+
+// Maps are what the kernel knows; *bpf.Set is them. Every change but SetCommit makes
+// the commit 0 before it changes anything.
+type Maps interface {
+	Admit([]guard.Digest) error
+	Expel([]guard.Digest) error
+	Replace(total int, next func() ([]guard.Digest, []uint32, error)) error
+	Listed([]guard.Digest) ([]bool, error)
+	Commit() (uint64, error)
+	SetCommit(uint64) error
+	Settings() (guard.Settings, error)
+	SetSettings(guard.Settings) error
+	Counts() (guard.Counts, error)
+	Len() int
+}
+
+// maxConns is how many connections are served at a time.
+const maxConns = 16
+
+// Server serves digestd and the owner's commands over a socket.
+type Server struct {
+	Keeper  *Keeper
+	Denials *Log
+	Log     *slog.Logger
+	UID     uint32 // who is served; root, but for tests
+}
+
+// Serve serves until ctx ends or l fails. When it returns, no call of it goes on.
+func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
+	var busy sync.WaitGroup
+	defer busy.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	room := make(chan struct{}, maxConns)
+	for {
+		c, err := l.AcceptUnix()
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("cannot accept connections: %w", err)
+		}
+		peer, err := wire.PeerCred(c)
+		if err != nil || peer.UID != s.UID {
+			s.Log.Warn("connection refused: only root is served", "uid", peer.UID, "pid", peer.PID, "error", err)
+			c.Close()
+			continue
+		}
+		select {
+		case room <- struct{}{}:
+			busy.Go(func() {
+				defer func() { <-room }()
+				s.converse(ctx, &conn{Conn: c})
+			})
+		default:
+			s.Log.Warn("connection refused: too many are open", "limit", maxConns, "pid", peer.PID)
+			c.Close()
+		}
+	}
+}
+
+// converse answers one connection until it ends.
+func (s *Server) converse(ctx context.Context, c *conn) {
+	defer c.Close()
+	for {
+		k, payload, err := c.read(ctx, time.Time{})
+		if err == nil {
+			err = s.answer(ctx, c, k, payload)
+		}
+		if err != nil {
+			if ctx.Err() == nil && !errors.Is(err, io.EOF) {
+				s.Log.Warn("connection ended", "error", err)
+			}
+			return
+		}
+	}
+}
+
+// answer answers one frame. An error ends the connection.
+func (s *Server) answer(ctx context.Context, c *conn, k kind, payload []byte) error {
+	switch k {
+	case kindAdmit, kindExpel, kindListed:
+		digests, err := parseDigests(payload)
+		if err != nil {
+			return err
+		}
+		switch k {
+		case kindAdmit:
+			return reply(c, s.Keeper.Admit(digests))
+		case kindExpel:
+			return reply(c, s.Keeper.Expel(digests))
+		}
+		return s.answerListed(c, digests)
+	case kindCommit:
+		if len(payload) != 8 {
+			return fmt.Errorf("%w: a commit of %d bytes", ErrProtocol, len(payload))
+		}
+		return reply(c, s.Keeper.SetCommit(binary.BigEndian.Uint64(payload)))
+	case kindReplace:
+		if len(payload) != 4 {
+			return fmt.Errorf("%w: a number of digests of %d bytes", ErrProtocol, len(payload))
+		}
+		return s.answerReplace(ctx, c, int(binary.BigEndian.Uint32(payload)))
+	case kindSettings:
+		var to Change
+		if err := json.Unmarshal(payload, &to); err != nil {
+			return fmt.Errorf("%w: %w", ErrProtocol, err)
+		}
+		return reply(c, s.Keeper.Change(to))
+	case kindStatus:
+		status, err := s.Keeper.Status()
+		return replyJSON(c, kindStatusIs, status, err)
+	case kindDenials:
+		return replyJSON(c, kindDenialsAre, s.Denials.Denials(), nil)
+	}
+	return fmt.Errorf("%w: kind %#x is no question", ErrProtocol, byte(k))
+}
+
+func (s *Server) answerListed(c *conn, digests []guard.Digest) error {
+	listed, err := s.Keeper.Listed(digests)
+	if err != nil {
+		return reply(c, err)
+	}
+	answer := make([]byte, len(listed))
+	for i, is := range listed {
+		if is {
+			answer[i] = 1
+		}
+	}
+	return c.write(kindListedAre, answer)
+}
+
+// answerReplace takes all parts as they come. Changes of others wait meanwhile, but
+// never longer than a frame may take.
+func (s *Server) answerReplace(ctx context.Context, c *conn, total int) error {
+	const most = 1 << 30
+	if total > most {
+		return reply(c, fmt.Errorf("%d digests are too many", total))
+	}
+	if err := c.write(kindDone, nil); err != nil {
+		return err
+	}
+	var commit uint64
+	var broken error // of the connection
+	seen := 0
+	next := func() ([]guard.Digest, []uint32, error) {
+		k, payload, err := c.read(ctx, time.Now().Add(frameTimeout))
+		switch {
+		case err != nil:
+			broken = unexpected(err)
+		case k == kindEnd && len(payload) == 8:
+			commit = binary.BigEndian.Uint64(payload)
+			return nil, nil, io.EOF
+		case k != kindPart:
+			broken = fmt.Errorf("%w: kind %#x among parts", ErrProtocol, byte(k))
+		default:
+			digests, lists, err := parsePart(payload)
+			if seen += len(digests); err == nil && seen > total {
+				err = fmt.Errorf("%w: more than the %d digests that were announced", ErrProtocol, total)
+			}
+			if err == nil {
+				return digests, lists, nil
+			}
+			broken = err
+		}
+		return nil, nil, broken
+	}
+	err := s.Keeper.Replace(total, next, func() uint64 { return commit })
+	if err == nil || broken != nil {
+		return errors.Join(broken, reply(c, err))
+	}
+	// What else was sent is still under way, and no question.
+	reply(c, err)
+	return err
+}
+
+// reply answers with success, or with what went wrong.
+func reply(c *conn, err error) error {
+	if err == nil {
+		return c.write(kindDone, nil)
+	}
+	text := err.Error()
+	return c.write(kindError, []byte(text[:min(len(text), maxText)]))
+}
+
+func replyJSON(c *conn, k kind, what any, err error) error {
+	if err != nil {
+		return reply(c, err)
+	}
+	data, err := json.Marshal(what)
+	if err != nil {
+		return err
+	}
+	return c.write(k, data)
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package guard
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/digestd/digestd/kernel/guard"
+)
+
+// Status is what the guard does and knows.
+type Status struct {
+	Mode     string        `json:"mode"`            // off, audit or enforce: what the kernel does now
+	Wanted   string        `json:"wanted"`          // what the owner has configured
+	Why      string        `json:"why,omitempty"`   // why mode is not what is wanted
+	Trial    time.Duration `json:"trial,omitempty"` // ns until enforcing ends by itself
+	Strict   bool          `json:"strict"`
+	Modules  string        `json:"modules"` // as Mode, for modules, firmware and kexec images
+	Commit   uint64        `json:"commit"`  // of the index, with which digests agree; 0: not known
+	Digests  int           `json:"digests"`
+	Counts   guard.Counts  `json:"counts"`
+	Verified uint32        `json:"verified"` // instructions that the kernel went through to prove the programs safe
+}
+
+// Change is what the owner changes about the guard.
+type Change struct {
+	Mode  string        `json:"mode"`            // off, audit or enforce
+	Trial time.Duration `json:"trial,omitempty"` // ns; enforce ends by itself after it
+}
+
+// maxTrial bounds a trial; what is to last longer is no trial.
+const maxTrial = 7 * 24 * time.Hour
+
+func (c Change) check() (guard.Mode, error) {
+	mode, err := guard.ParseMode(c.Mode)
+	switch {
+	case err != nil:
+		return 0, err
+	case c.Trial < 0 || c.Trial > maxTrial:
+		return 0, fmt.Errorf("a trial of %v is not between 0 and %v", c.Trial, maxTrial)
+	case c.Trial > 0 && mode != guard.Enforce:
+		return 0, fmt.Errorf("a trial of mode %s has no meaning", mode)
+	}
+	return mode, nil
+}

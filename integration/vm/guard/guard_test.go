@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package guard_test boots kernels as Debian 12, 13 and 14 ship them, in machines
-// without a disk whose only program is that in init, and has it try the guard there: it
+// without a disk that have the program in init and digestd-guard, and has it try the guard there: it
 // cannot be tried elsewhere, for what loads it changes the kernel it runs on.
 package guard_test
 
@@ -27,8 +27,8 @@ const deadline = 12 * time.Minute
 // kernels has, for each release, a folder with the kernel and its modules.
 var kernels string
 
-// program is the machines' only one.
-var program string
+// programs are the machines' only two, init and digestd-guard.
+var programs string
 
 func TestMain(m *testing.M) {
 	code, err := runTests(m)
@@ -53,8 +53,8 @@ func runTests(m *testing.M) (int, error) {
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
-	program = filepath.Join(dir, "init")
-	if err := command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", program, "./init"); err != nil {
+	programs = filepath.Join(dir, "programs")
+	if err := command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", programs+"/", "./init", "../../../cmd/digestd-guard"); err != nil {
 		return 0, err
 	}
 	return m.Run(), nil
@@ -97,6 +97,7 @@ func TestGuardUnderCommandLines(t *testing.T) {
 		"lockdown-confidentiality": "lockdown=confidentiality digestd.test=audit,enforce,writes,maps,filesystems",
 		"without-bpf":              "lsm=landlock,yama digestd.test=unsuited",
 		"another-hash":             "ima_hash=sha512 digestd.test=otherhash",
+		"guard-off":                "digestd.guard=off digestd.test=commandline",
 		"ima-policy":               "ima_policy=tcb digestd.test=audit,enforce,writes,maps",
 	} {
 		t.Run(name, func(t *testing.T) { boot(t, "trixie", line) })
@@ -109,8 +110,8 @@ func boot(t *testing.T, release, line string) {
 	t.Helper()
 	dir := t.TempDir()
 	initrd := filepath.Join(dir, "initrd")
-	err := command("sh", "-c", `mkdir -p "$1/tree/modules" && cp "$2" "$1/tree/init" && cp "$3"/*.ko "$1/tree/modules/" &&
-		cd "$1/tree" && find . | LC_ALL=C sort | cpio --quiet -o -R 0:0 -H newc >"$4"`, "archive", dir, program, filepath.Join(kernels, release), initrd)
+	err := command("sh", "-c", `mkdir -p "$1/tree/modules" && cp "$2"/* "$1/tree/" && cp "$3"/*.ko "$1/tree/modules/" &&
+		cd "$1/tree" && find . | LC_ALL=C sort | cpio --quiet -o -R 0:0 -H newc >"$4"`, "archive", dir, programs, filepath.Join(kernels, release), initrd)
 	if err != nil {
 		t.Fatal(err)
 	}

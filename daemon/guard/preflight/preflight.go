@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package preflight finds what the guard would refuse before it is told to enforce: what
+// runs now, and what an owner needs to get back into the machine.
+//
+// It promises to look at regular files only, never to wait for one, and to tell of what it
+// could not read. It cannot know what will be run that does not run now and is not among
+// what every machine needs: mode audit tells that.
+package preflight
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"debug/elf"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/digestd/digestd/kernel/guard"
+)
+
+// Finding is a file that would be refused, or of which that is not known.
+type Finding struct {
+	Path   string `json:"path"`
+	Digest string `json:"digest,omitempty"` // SHA-256 in hexadecimal
+	Why    string `json:"why"`              // why it matters: "runs as sshd (PID 812)", "rpm needs it"
+	Error  string `json:"error,omitempty"`  // why its content could not be looked at
+}
+
+// Report is what was found.
+type Report struct {
+	Looked   int       `json:"looked"` // how many files were looked at
+	Findings []Finding `json:"findings"`
+}
+
+// essential are programs without which a machine cannot be used or mended, by the names
+// that releases have for them. Those that are not there are not needed.
+var essential = []string{
+	"/sbin/init", "/usr/lib/systemd/systemd", "/usr/lib/systemd/systemd-executor", "/usr/lib/systemd/systemd-shutdown", "/usr/bin/systemctl",
+	"/usr/sbin/digestd", "/usr/sbin/digestd-guard", "/usr/bin/digestctl", "/usr/libexec/digestd/digestd-hook",
+	"/usr/bin/rpm", "/usr/bin/dnf", "/usr/bin/dnf5", "/usr/bin/zypper", "/usr/bin/python3",
+	"/usr/sbin/agetty", "/sbin/agetty", "/usr/bin/login", "/bin/login", "/usr/sbin/sulogin", "/sbin/sulogin",
+	"/usr/sbin/sshd", "/usr/lib/openssh/sshd-session", "/usr/libexec/openssh/sshd-session",
+	"/usr/bin/bash", "/usr/bin/sh", "/bin/sh", "/usr/bin/su", "/usr/bin/sudo", "/usr/bin/mount", "/bin/mount",
+}
+
+// libraryDirs are where programs find what they are linked with.
+var libraryDirs = []string{
+	"/lib64", "/usr/lib64", "/lib", "/usr/lib", "/usr/lib/systemd", "/usr/lib64/systemd",
+	"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu/systemd",
+	"/lib/aarch64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib/aarch64-linux-gnu/systemd",
+}
+
+// most bounds how many files are looked at; a machine has a few hundred.
+const most = 20_000
+
+// Machine is what to look at.
+type Machine struct {
+	Proc   string // where processes are; "/proc"
+	Shells string // a file that names the shells of users; "/etc/shells"
+	// Listed says of each digest whether the guard lets contents with it run.
+	Listed func(context.Context, []guard.Digest) ([]bool, error)
+}
+
+// Examine looks at all of it.
+func (m Machine) Examine(ctx context.Context) (Report, error) {
+	why := map[string]string{}
+	add := func(path, reason string) {
+		if _, ok := why[path]; !ok && len(why) < most {
+			why[path] = reason
+		}
+	}
+	if err := m.running(add); err != nil {
+		return Report{}, err
+	}
+	shells, err := m.shells()
+	if err != nil {
+		return Report{}, err
+	}
+	for _, path := range slices.Concat(essential, shells) {
+		if _, err := os.Stat(path); err == nil {
+			add(path, "every machine needs it")
+			needs(path, add)
+		}
+	}
+	r := Report{Findings: []Finding{}}
+	var files []Finding
+	var digests []guard.Digest
+	for _, path := range slices.Sorted(mapsKeys(why)) {
+		if err := ctx.Err(); err != nil {
+			return Report{}, err
+		}
+		d, err := hash(path)
+		f := Finding{Path: path, Why: why[path]}
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue // gone since, and so no more to be run
+		case err != nil:
+			f.Error = err.Error()
+			r.Findings = append(r.Findings, f)
+		default:
+			f.Digest = hex.EncodeToString(d[:])
+			files, digests = append(files, f), append(digests, d)
+		}
+		r.Looked++
+	}
+	listed, err := m.Listed(ctx, digests)
+	if err != nil {
+		return Report{}, err
+	}
+	if len(listed) != len(files) {
+		return Report{}, fmt.Errorf("%d answers to %d digests", len(listed), len(files))
+	}
+	for i, ok := range listed {
+		if !ok {
+			r.Findings = append(r.Findings, files[i])
+		}
+	}
+	slices.SortFunc(r.Findings, func(a, b Finding) int { return cmp.Compare(a.Path, b.Path) })
+	return r, nil
+}
+
+func mapsKeys(m map[string]string) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// running adds the files of which processes have mapped code. Those in containers
+// have files of their own, for which exemptions are.
+func (m Machine) running(add func(path, why string)) error {
+	entries, err := os.ReadDir(m.Proc)
+	if err != nil {
+		return fmt.Errorf("cannot list processes: %w", err)
+	}
+	own, err := os.Readlink(filepath.Join(m.Proc, "self/ns/mnt"))
+	if err != nil {
+		return fmt.Errorf("cannot tell which mounts are the host's: %w", err)
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		dir := filepath.Join(m.Proc, e.Name())
+		if ns, err := os.Readlink(filepath.Join(dir, "ns/mnt")); err != nil || ns != own {
+			// Units with PrivateMounts= have another: their files are the host's all the same.
+			if root, err := os.Readlink(filepath.Join(dir, "root")); err != nil || root != "/" {
+				continue
+			}
+		}
+		comm, err := os.ReadFile(filepath.Join(dir, "comm"))
+		if err != nil {
+			continue // it has ended
+		}
+		f, err := os.Open(filepath.Join(dir, "maps"))
+		if err != nil {
+			continue
+		}
+		for path := range code(f) {
+			add(path, fmt.Sprintf("runs as %s (PID %d)", strings.TrimSpace(string(comm)), pid))
+		}
+		f.Close()
+	}
+	return nil
+}
+
+// code goes through the files of which a process has mapped code, by its
+// /proc/PID/maps. A file that was removed since is not among them.
+func code(maps io.Reader) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		lines := bufio.NewScanner(maps)
+		for lines.Scan() {
+			// address perms offset dev inode path, which may have spaces
+			fields := strings.Fields(lines.Text())
+			if len(fields) < 6 || len(fields[1]) != 4 || fields[1][2] != 'x' {
+				continue
+			}
+			i := strings.Index(lines.Text(), "/")
+			if i < 0 || strings.HasSuffix(lines.Text(), " (deleted)") || fields[5][0] != '/' {
+				continue
+			}
+			if !yield(lines.Text()[i:]) {
+				return
+			}
+		}
+	}
+}
+
+func (m Machine) shells() ([]string, error) {
+	data, err := os.ReadFile(m.Shells)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read which shells users have: %w", err)
+	}
+	var shells []string
+	for line := range strings.Lines(string(data)) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "/") {
+			shells = append(shells, line)
+		}
+	}
+	return shells, nil
+}
+
+// needs adds what a program is linked with, and what that is. What cannot be parsed
+// adds nothing: it is a script, or its own hash says enough.
+func needs(path string, add func(path, why string)) {
+	seen := map[string]bool{path: true}
+	for todo := []string{path}; len(todo) > 0 && len(seen) < 1000; todo = todo[1:] {
+		for _, file := range linked(todo[0]) {
+			if !seen[file] {
+				seen[file] = true
+				add(file, filepath.Base(path)+" needs it")
+				todo = append(todo, file)
+			}
+		}
+	}
+}
+
+// linked returns the files of an ELF file's interpreter and libraries, where they are
+// found.
+func linked(path string) (files []string) {
+	raw, err := open(path)
+	if err != nil {
+		return nil
+	}
+	defer raw.Close()
+	f, err := elf.NewFile(raw)
+	if err != nil {
+		return nil
+	}
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP && p.Filesz < 4096 {
+			name := make([]byte, p.Filesz)
+			if _, err := p.ReadAt(name, 0); err == nil {
+				files = append(files, strings.TrimRight(string(name), "\x00"))
+			}
+		}
+	}
+	names, err := f.ImportedLibraries()
+	if err != nil {
+		return files
+	}
+	for _, name := range names {
+		for _, dir := range libraryDirs {
+			if file := filepath.Join(dir, name); !strings.Contains(name, "/") {
+				if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
+					files = append(files, file)
+					break
+				}
+			}
+		}
+	}
+	return files
+}
+
+// open opens a regular file without waiting for anybody.
+func open(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("it is no regular file")
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// hash returns the SHA-256 of a file's content.
+func hash(path string) (guard.Digest, error) {
+	f, err := open(path)
+	if err != nil {
+		return guard.Digest{}, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return guard.Digest{}, err
+	}
+	return guard.Digest(h.Sum(nil)), nil
+}

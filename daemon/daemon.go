@@ -51,6 +51,7 @@ type Daemon struct {
 	identities identities
 	keyrings   keyrings
 	features   func() kernel.Features // of the kernel
+	unitOf     func(pid uint32) string
 
 	published    *atomic.Pointer[snapshot]
 	sessions     sync.WaitGroup
@@ -136,7 +137,7 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 func newDaemon(c config.Config, log *slog.Logger, notify Notifier) *Daemon {
 	d := &Daemon{
 		config: c, log: log, now: time.Now, notify: notify, keyrings: kernel.NewKeyrings(), memory: newMemory(),
-		features: func() kernel.Features { return kernel.Detect("/") }, identities: identityFiles{c.State, c.SigningKey},
+		features: func() kernel.Features { return kernel.Detect("/") }, unitOf: kernel.UnitOf, identities: identityFiles{c.State, c.SigningKey},
 		sync: make(chan string, 1), unsigned: make(chan struct{}, 1), ended: make(chan struct{}, 1), rested: make(chan struct{}, 1),
 		timed: make(chan struct{}, 1), listsChanged: make(chan struct{}, 1), denying: make(chan struct{}, 1), chores: make(chan struct{}, 1), labelsWanted: make(chan struct{}, 1),
 		resync: backoff{first: firstSyncRetry, last: lastSyncRetry},
@@ -161,7 +162,7 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 		return err
 	}
 	d.maker.Store(&maker{order: newOrder(nil, c.MultiVersion), format: c.Format, sign: c.Sign, mode: mode, unsigned: unsigned, identity: id})
-	s := newState(c, mode, unsigned, d.index, d.dir, kernel.UnitOf, d.log, d.now)
+	s := newState(c, mode, unsigned, d.index, d.dir, d.unitOf, d.log, d.now)
 	s.signer, s.certificates = d.maker.Load().signer(), append([]*x509.Certificate{id.cert}, old...)
 	s.listsChanged, s.timed, s.chores, s.labelsWanted = d.listsChanged, d.timed, d.chores, d.labelsWanted
 	if d.config.IMASignatures {

@@ -43,7 +43,7 @@ func TestHistoriesOnDisk(t *testing.T) { tryHistories(t, *simOnDisk, 0, true) }
 
 func tryHistories(t *testing.T, seeds uint64, limit time.Duration, onDisk bool) {
 	t.Helper()
-	defer debug.SetGCPercent(debug.SetGCPercent(800)) // little is in use, and all else is garbage
+	defer debug.SetGCPercent(debug.SetGCPercent(2000)) // little is in use, and all else is garbage
 	var next, tried atomic.Uint64
 	var failed atomic.Bool
 	until := time.Now().Add(limit)

@@ -155,7 +155,8 @@ type simIndex interface {
 	leftovers() map[string]store.Leftover
 	Lists() ([]store.List, error)
 	List(name string) (store.List, bool)
-	lastEvent() uint64
+	LastEvent() uint64
+	KindsAfter(seq uint64, fn func(seq uint64, kind string))
 }
 
 // simObserver counts what is laid to other programs, and sees that nothing is told
@@ -275,6 +276,7 @@ func (m *simMachine) newDaemon() (*Daemon, simDisk, simIndex, error) {
 	d := newDaemon(m.config, log, notify)
 	d.dir, d.index, d.identities = m.memoryDir, m.memoryIndex, m.identities
 	d.database, d.keyrings, d.features = m.db.(*memoryDatabases).open, noKeyrings{}, func() kernel.Features { return kernel.Features{} }
+	d.unitOf = nil
 	m.memoryDir.Reopen()
 	var err error
 	if d.root, err = kernel.OpenRoot(m.config.Root); err != nil {

@@ -140,7 +140,14 @@ func (x realIndex) content() store.Content {
 func (x realIndex) marked() bool                         { return x.content().Meta[metaOpen] != nil }
 func (x realIndex) leftovers() map[string]store.Leftover { c := x.content(); return c.Leftovers() }
 func (x realIndex) Lists() ([]store.List, error)         { return x.content().Lists, nil }
-func (x realIndex) lastEvent() uint64                    { return x.content().NextSeq - 1 }
+func (x realIndex) LastEvent() uint64                    { return x.content().NextSeq - 1 }
+
+func (x realIndex) KindsAfter(seq uint64, fn func(uint64, string)) {
+	events, _ := x.EventsAfter(seq, 1000)
+	for _, e := range events {
+		fn(e.Seq, e.Kind)
+	}
+}
 
 func (x realIndex) List(name string) (store.List, bool) {
 	lists := x.content().Lists

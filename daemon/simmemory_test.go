@@ -51,12 +51,6 @@ func (x memoryIndex) leftovers() map[string]store.Leftover {
 	return c.Leftovers()
 }
 
-func (x memoryIndex) lastEvent() uint64 {
-	last := uint64(0)
-	x.EachEvent(0, func(e store.Event) bool { last = e.Seq; return false })
-	return last
-}
-
 // memoryDatabase is a database of rpm in memory. Each state is another one.
 type memoryDatabase struct {
 	dir     string

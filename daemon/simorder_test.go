@@ -26,7 +26,7 @@ type simOrder struct {
 
 func newSimOrder(index simIndex, lists *faultyDir) *simOrder {
 	o := &simOrder{index: index, lists: lists, recorded: map[string]int{}}
-	o.marked, o.seen = index.marked(), index.lastEvent()
+	o.marked, o.seen = index.marked(), index.LastEvent()
 	return o
 }
 
@@ -66,12 +66,10 @@ var signals = map[string]string{
 func (o *simOrder) committed() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if events, err := o.index.EventsAfter(o.seen, 1000); err == nil {
-		for _, e := range events {
-			o.recorded[signals[e.Kind]]++
-			o.seen = e.Seq
-		}
-	}
+	o.index.KindsAfter(o.seen, func(seq uint64, kind string) {
+		o.recorded[signals[kind]]++
+		o.seen = seq
+	})
 	was := o.marked
 	if o.marked = o.index.marked(); was == o.marked || o.marked {
 		return

@@ -181,6 +181,9 @@ func (r *runner) compare() error {
 
 // distinct drops models that know the same.
 func distinct(models []*Model) (few []*Model) {
+	if len(models) < 2 {
+		return models
+	}
 	seen := map[string]bool{}
 	for _, m := range models {
 		if text := fmt.Sprint(m.Installed, m.keys, m.lines, m.denials, m.contents, m.unsigned); !seen[text] {
@@ -231,7 +234,9 @@ func (r *runner) install(p Package, kind Kind, faulty bool) error {
 	switch {
 	case verdict == Refused:
 	case kind == Failing:
-		err = r.sys.Failed(p)
+		if err = r.sys.Failed(p); err == nil {
+			err = r.takenBack(p)
+		}
 	default:
 		r.truth = r.truth.With(p)
 		if err = r.sys.Put(p); err == nil {
@@ -259,6 +264,17 @@ func (r *runner) install(p Package, kind Kind, faulty bool) error {
 		return r.end(nil, nil)
 	}
 	return r.end([]Package{p}, gone)
+}
+
+// takenBack sees that a package which failed to unpack has no list any more, unless it
+// is installed already.
+func (r *runner) takenBack(p Package) error {
+	contents := r.sys.Directory()[p.List()]
+	own := slices.ContainsFunc(contents, func(c int) bool { return c != shared && slices.Contains(p.Contents, c) })
+	if effect, _ := r.sys.Fired(); own && effect == "" && !r.truth.Has(p) {
+		return wrong("%s failed to unpack, and its list is there", p)
+	}
+	return nil
 }
 
 // goOn is what a package manager does when nobody answers any more.

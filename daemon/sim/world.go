@@ -18,15 +18,15 @@ type Package struct {
 	Multi   bool   // versions are installed side by side
 	// Contents are what its files hold, each a number. Packages share some.
 	Contents []int
+
+	id, list string // what String and List return
 }
 
 // String names the build: name, version, build and architecture.
-func (p Package) String() string {
-	return fmt.Sprintf("%s-%d.%d.%s", p.Name, p.Version, p.Build, p.Arch)
-}
+func (p Package) String() string { return p.id }
 
 // List names the list of p: builds of one version share it.
-func (p Package) List() string { return fmt.Sprintf("%s-%d.%s", p.Name, p.Version, p.Arch) }
+func (p Package) List() string { return p.list }
 
 // pool is all that can be installed. hop changes its architecture from one
 // version to the next, kern is installed side by side, some builds are signed by
@@ -44,6 +44,7 @@ func makePool() (all []Package) {
 		all = append(all, Package{
 			Name: name, Arch: arch, Version: version, Build: build, Key: key, Multi: multi,
 			Contents: []int{n, n + 1, shared},
+			id:       fmt.Sprintf("%s-%d.%d.%s", name, version, build, arch), list: fmt.Sprintf("%s-%d.%s", name, version, arch),
 		})
 	}
 	for v := 1; v <= rungs; v++ {
@@ -62,7 +63,7 @@ func makePool() (all []Package) {
 
 // named returns the package that String names.
 func named(text string) (Package, bool) {
-	i := slices.IndexFunc(pool, func(p Package) bool { return p.String() == text })
+	i := slices.IndexFunc(pool, func(p Package) bool { return p.id == text })
 	if i < 0 {
 		return Package{}, false
 	}
@@ -74,7 +75,7 @@ type Installed []Package
 
 // Has reports whether that very build is installed.
 func (in Installed) Has(p Package) bool {
-	return slices.ContainsFunc(in, func(q Package) bool { return q.String() == p.String() })
+	return slices.ContainsFunc(in, func(q Package) bool { return q.id == p.id })
 }
 
 // With is what is there after p came and what it replaces went.
@@ -96,7 +97,7 @@ func (in Installed) Replaced(p Package) (gone []Package) {
 // Without is what is there after builds went.
 func (in Installed) Without(gone ...Package) (rest Installed) {
 	for _, q := range in {
-		if !slices.ContainsFunc(gone, func(p Package) bool { return p.String() == q.String() }) {
+		if !slices.ContainsFunc(gone, func(p Package) bool { return p.id == q.id }) {
 			rest = append(rest, q)
 		}
 	}

@@ -122,6 +122,9 @@ func (m mutation) try(t *testing.T) {
 	}
 	random := histo(t, program, "^TestHistories$", "-sim.shrink=false",
 		"-sim.seeds="+strconv.FormatUint(*histories, 10), "-sim.without="+*without)
+	if objection(random) == survived && strings.HasPrefix(m.file, "store/") {
+		random = histo(t, program, "^TestHistoriesOnDisk$", "-sim.shrink=false", "-sim.disk=1000")
+	}
 	switch objection(random) {
 	case seen:
 		t.Logf("seen after %s, %v: %s", count.FindString(random), time.Since(began).Round(100*time.Millisecond), said(random))

@@ -3,6 +3,7 @@
 package inmemory
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"maps"
@@ -20,7 +21,7 @@ const bucketLog, bucketRetired, bucketLists, bucketMeta = "log", "retired", "lis
 type Index struct {
 	mu      sync.Mutex
 	buckets map[string]map[string]*record // but for the log
-	log     []entry                       // in order
+	log     []*entry                      // in order
 	commits uint64
 	counter uint64
 }
@@ -31,9 +32,21 @@ type record struct {
 	list  *store.List
 }
 
+// entry keeps what it was found to be.
 type entry struct {
 	seq   uint64
-	event store.Event
+	value []byte
+	event *store.Event
+}
+
+func (e *entry) decode() (store.Event, error) {
+	if e.event == nil {
+		e.event = &store.Event{Seq: e.seq}
+		if err := json.Unmarshal(e.value, e.event); err != nil {
+			return store.Event{}, err
+		}
+	}
+	return *e.event, nil
 }
 
 // Commit makes all changes of b, or none.
@@ -49,9 +62,7 @@ func (x *Index) Commit(b *store.Batch) error {
 	}
 	for _, r := range records {
 		if r.Bucket == bucketLog {
-			if err := x.enter(r); err != nil {
-				return err
-			}
+			x.enter(r)
 			continue
 		}
 		bucket := x.buckets[r.Bucket]
@@ -71,7 +82,7 @@ func (x *Index) Commit(b *store.Batch) error {
 }
 
 // enter puts an entry into the log, or takes it out.
-func (x *Index) enter(r store.Record) error {
+func (x *Index) enter(r store.Record) {
 	seq := binary.BigEndian.Uint64(r.Key)
 	i := x.after(seq - 1)
 	there := i < len(x.log) && x.log[i].seq == seq
@@ -79,24 +90,19 @@ func (x *Index) enter(r store.Record) error {
 		if there {
 			x.log = slices.Delete(x.log, i, i+1)
 		}
-		return nil
+		return
 	}
-	e := entry{seq: seq}
-	if err := json.Unmarshal(r.Value, &e.event); err != nil {
-		return err
-	}
-	e.event.Seq = seq
+	e := &entry{seq: seq, value: r.Value}
 	if there {
 		x.log[i] = e
 	} else {
 		x.log = slices.Insert(x.log, i, e)
 	}
-	return nil
 }
 
 // after is where the first entry stands that came after seq.
 func (x *Index) after(seq uint64) int {
-	i, _ := slices.BinarySearchFunc(x.log, seq+1, func(e entry, seq uint64) int {
+	i, _ := slices.BinarySearchFunc(x.log, seq+1, func(e *entry, seq uint64) int {
 		switch {
 		case e.seq < seq:
 			return -1
@@ -226,9 +232,7 @@ func (x *Index) Retired() (retired []store.Retirement, err error) {
 // EachKind calls fn with the number and the kind of every entry of the log, the oldest
 // first.
 func (x *Index) EachKind(fn func(seq uint64, kind string)) error {
-	for _, e := range x.entries() {
-		fn(e.seq, e.event.Kind)
-	}
+	x.KindsAfter(0, fn)
 	return nil
 }
 
@@ -241,7 +245,11 @@ func (x *Index) EventsAfter(seq uint64, limit int) (events []store.Event, err er
 		if len(events) == limit {
 			break
 		}
-		events = append(events, e.event)
+		event, err := e.decode()
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, event)
 	}
 	return events, nil
 }
@@ -249,18 +257,51 @@ func (x *Index) EventsAfter(seq uint64, limit int) (events []store.Event, err er
 // EachEvent calls fn with every entry of the log before the entry seq, or with all if
 // seq is 0, the newest first, until it returns false.
 func (x *Index) EachEvent(before uint64, fn func(store.Event) bool) error {
-	for _, e := range slices.Backward(x.entries()) {
-		if (before == 0 || e.seq < before) && !fn(e.event) {
+	for _, e := range slices.Backward(x.entries(0)) {
+		if before > 0 && e.seq >= before {
+			continue
+		}
+		x.mu.Lock()
+		event, err := e.decode()
+		x.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		if !fn(event) {
 			break
 		}
 	}
 	return nil
 }
 
-func (x *Index) entries() []entry {
+// KindsAfter calls fn with the number and the kind of every entry that came after seq.
+func (x *Index) KindsAfter(seq uint64, fn func(seq uint64, kind string)) {
+	for _, e := range x.entries(seq) {
+		fn(e.seq, kindOf(e.value))
+	}
+}
+
+// kindOf finds the kind in an entry as it is stored.
+func kindOf(value []byte) string {
+	_, rest, _ := bytes.Cut(value, []byte(`"kind":"`))
+	kind, _, _ := bytes.Cut(rest, []byte{'"'})
+	return string(kind)
+}
+
+// LastEvent returns the number of the latest entry, 0 if there is none.
+func (x *Index) LastEvent() uint64 {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return slices.Clone(x.log)
+	if len(x.log) == 0 {
+		return 0
+	}
+	return x.log[len(x.log)-1].seq
+}
+
+func (x *Index) entries(after uint64) []*entry {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.Clone(x.log[x.after(after):])
 }
 
 // Settle does nothing: nobody can take this index away.

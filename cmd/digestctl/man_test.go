@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/cmd/digestctl/cli"
+	"github.com/digestd/digestd/cmd/digestctl/ctltest"
 	"github.com/digestd/digestd/cmd/digestctl/man"
 	"github.com/digestd/digestd/cmd/digestctl/terminal"
 	"github.com/digestd/digestd/daemon/config"
@@ -39,7 +40,7 @@ func TestManual(t *testing.T) {
 		}
 	}
 	for file, want := range files {
-		if *update {
+		if *ctltest.Update {
 			if err := os.WriteFile(file, want, 0o644); err != nil {
 				t.Fatal(err)
 			}

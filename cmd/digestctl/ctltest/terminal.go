@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package ctltest
 
 import (
 	"fmt"
@@ -21,7 +21,7 @@ import (
 func onTerminalCommand(ts *testscript.TestScript, neg bool, args []string) {
 	columns, err := strconv.ParseUint(args[0], 10, 16)
 	ts.Check(err)
-	screen, terminal, err := openTerminal(uint16(columns))
+	screen, terminal, err := OpenTerminal(uint16(columns))
 	ts.Check(err)
 	defer screen.Close()
 	path, err := exec.LookPath("digestctl")
@@ -42,8 +42,8 @@ func onTerminalCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// openTerminal opens a pseudo-terminal: what is shown, and what programs use.
-func openTerminal(columns uint16) (screen, terminal *os.File, err error) {
+// OpenTerminal opens a pseudo-terminal: what is shown, and what programs use.
+func OpenTerminal(columns uint16) (screen, terminal *os.File, err error) {
 	screen, err = os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, nil, err

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package client_test
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/digestd/digestd/daemon/bus/bustest"
+	"github.com/digestd/digestd/cmd/digestctl/ctltest"
 	"github.com/digestd/digestd/integration/needs"
 )
 
@@ -18,12 +18,9 @@ import (
 // administrator, and interrupting the question decides nothing.
 func TestAgentAsksOnTerminal(t *testing.T) {
 	needs.Root(t)
-	w := &world{bus: bustest.Start(t), daemon: newMemoryDaemon()}
-	w.bus.Polkit("../../systemd/org.digestd1.policy", `polkit.addAdminRule(function(action, subject) { return ["unix-user:0"]; });`)
-	if err := w.start(); err != nil {
-		t.Fatal(err)
-	}
-	defer w.stop()
+	w := ctltest.NewWorld(t)
+	w.Bus.Polkit("../../../systemd/org.digestd1.policy", `polkit.addAdminRule(function(action, subject) { return ["unix-user:0"]; });`)
+	w.Start()
 	path, err := exec.LookPath("digestctl")
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +30,7 @@ func TestAgentAsksOnTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer program.Close()
-	screen, terminal, err := openTerminal(120)
+	screen, terminal, err := ctltest.OpenTerminal(120)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +40,7 @@ func TestAgentAsksOnTerminal(t *testing.T) {
 	}
 	cmd := &exec.Cmd{
 		Path: "/proc/self/fd/3", Args: []string{"digestctl", "rollback", "grant", "bash-5.1-2.x86_64", "--reason", "mine"}, Dir: "/",
-		Env:   []string{"DBUS_SYSTEM_BUS_ADDRESS=" + w.bus.Address, "TERM=xterm", "LC_ALL=C", "PATH=" + os.Getenv("PATH")},
+		Env:   []string{"DBUS_SYSTEM_BUS_ADDRESS=" + w.Bus.Address, "TERM=xterm", "LC_ALL=C", "PATH=" + os.Getenv("PATH")},
 		Stdin: terminal, Stdout: terminal, Stderr: terminal, ExtraFiles: []*os.File{program},
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Setctty: true, Credential: &syscall.Credential{Uid: 65534, Gid: 65534}},
 	}
@@ -75,9 +72,7 @@ func TestAgentAsksOnTerminal(t *testing.T) {
 			t.Errorf("the terminal does not show %q:\n%s", want, shown.String())
 		}
 	}
-	w.daemon.mu.Lock()
-	defer w.daemon.mu.Unlock()
-	if len(w.daemon.log) > 0 {
-		t.Errorf("it was recorded: %+v", w.daemon.log)
+	if log, _, err := w.Daemon.RollbackLog(t.Context(), 0, 1); err != nil || len(log) > 0 {
+		t.Errorf("it was recorded: %+v, %v", log, err)
 	}
 }

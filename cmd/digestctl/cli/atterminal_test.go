@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package cli_test
 
 import (
 	"os"
@@ -10,15 +10,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/digestd/digestd/cmd/digestctl/ctltest"
 )
 
 // A shell at a terminal completes the name of a package when a tabulator is
 // typed, after some words of the command's own.
 func TestCompletionAtATerminal(t *testing.T) {
-	w := newWorld(t)
-	if err := w.start(); err != nil {
-		t.Fatal(err)
-	}
+	w := ctltest.NewWorld(t)
+	w.Start()
 	dir := t.TempDir()
 	script, err := exec.Command("digestctl", "completion", "bash").Output()
 	if err != nil {
@@ -28,14 +28,14 @@ func TestCompletionAtATerminal(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "rc"), []byte(rc), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	screen, terminal, err := openTerminal(200)
+	screen, terminal, err := ctltest.OpenTerminal(200)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer screen.Close()
 	bash := exec.Command("bash", "--rcfile", filepath.Join(dir, "rc"), "-i")
 	bash.Dir = dir
-	bash.Env = append(os.Environ(), "DBUS_SYSTEM_BUS_ADDRESS="+w.bus.Address, "TERM=dumb", "HOME="+dir, "INPUTRC=/dev/null", "LC_ALL=C", "GORACE=atexit_sleep_ms=0")
+	bash.Env = append(os.Environ(), "DBUS_SYSTEM_BUS_ADDRESS="+w.Bus.Address, "TERM=dumb", "HOME="+dir, "INPUTRC=/dev/null", "LC_ALL=C", "GORACE=atexit_sleep_ms=0")
 	bash.Stdin, bash.Stdout, bash.Stderr = terminal, terminal, terminal
 	bash.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := bash.Start(); err != nil {

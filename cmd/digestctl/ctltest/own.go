@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package ctltest
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"github.com/digestd/digestd/store"
 )
 
-// memoryOwn is what a memoryDaemon keeps of own lists.
+// memoryOwn is what a Daemon keeps of own lists.
 type memoryOwn struct {
 	uploads  map[uint64][]byte
 	lists    []api.Own
@@ -20,13 +20,13 @@ type memoryOwn struct {
 	ordered  []api.Ordered
 }
 
-func (m *memoryDaemon) Owns(context.Context) ([]api.Own, error) {
+func (m *Daemon) Owns(context.Context) ([]api.Own, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.own.lists, nil
 }
 
-func (m *memoryDaemon) Own(_ context.Context, name string) (api.Own, error) {
+func (m *Daemon) Own(_ context.Context, name string) (api.Own, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, o := range m.own.lists {
@@ -37,7 +37,7 @@ func (m *memoryDaemon) Own(_ context.Context, name string) (api.Own, error) {
 	return api.Own{}, &api.Error{Code: api.NotFound, Message: `there is no own list "` + name + `"`, Advice: "see digestctl own list"}
 }
 
-func (m *memoryDaemon) OwnAppend(_ context.Context, _ api.Actor, id uint64, data []byte) (uint64, error) {
+func (m *Daemon) OwnAppend(_ context.Context, _ api.Actor, id uint64, data []byte) (uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.own.uploads == nil {
@@ -50,7 +50,7 @@ func (m *memoryDaemon) OwnAppend(_ context.Context, _ api.Actor, id uint64, data
 	return id, nil
 }
 
-func (m *memoryDaemon) OwnPublish(_ context.Context, by api.Actor, req api.OwnRequest, report func(string, int, int)) (api.OwnResult, error) {
+func (m *Daemon) OwnPublish(_ context.Context, by api.Actor, req api.OwnRequest, report func(string, int, int)) (api.OwnResult, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	report("publishing", 0, 0)
@@ -67,7 +67,7 @@ func (m *memoryDaemon) OwnPublish(_ context.Context, by api.Actor, req api.OwnRe
 	}
 	sum := sha256.Sum256(body)
 	o := api.Own{Name: req.Name, List: "tlv-own-" + req.Name, State: api.StateActive, Version: 1, Highest: 1, Files: len(groups[0].Entries),
-		Digest: store.Digest(sum).String(), Sources: req.Sources, Listed: req.Listed, Created: noon, Changed: noon, By: api.Actor{UID: by.UID}, Reason: req.Reason}
+		Digest: store.Digest(sum).String(), Sources: req.Sources, Listed: req.Listed, Created: Noon, Changed: Noon, By: api.Actor{UID: by.UID}, Reason: req.Reason}
 	if req.Import {
 		o.Key = "0011aabb"
 	}
@@ -87,7 +87,7 @@ func (m *memoryDaemon) OwnPublish(_ context.Context, by api.Actor, req api.OwnRe
 	return r, nil
 }
 
-func (m *memoryDaemon) OwnRemove(ctx context.Context, _ api.Actor, name, _ string, _ func(string, int, int)) (api.OwnResult, error) {
+func (m *Daemon) OwnRemove(ctx context.Context, _ api.Actor, name, _ string, _ func(string, int, int)) (api.OwnResult, error) {
 	o, err := m.Own(ctx, name)
 	if err != nil {
 		return api.OwnResult{}, err
@@ -102,14 +102,14 @@ func (m *memoryDaemon) OwnRemove(ctx context.Context, _ api.Actor, name, _ strin
 	return api.OwnResult{Name: name, List: o.List, Version: o.Version, Files: o.Files, Labelled: o.Files}, nil
 }
 
-func (m *memoryDaemon) Order(_ context.Context, offset, limit uint32) ([]api.Ordered, uint32, api.Order, error) {
+func (m *Daemon) Order(_ context.Context, offset, limit uint32) ([]api.Ordered, uint32, api.Order, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	page := m.own.ordered[min(int(offset), len(m.own.ordered)):]
 	return page[:min(int(limit), len(page))], uint32(len(m.own.ordered)), api.Order{Prefetch: m.own.prefetch, Numbered: len(m.own.ordered)}, nil
 }
 
-func (m *memoryDaemon) OrderSet(_ context.Context, _ api.Actor, uses [][]byte, _ string) (api.Order, error) {
+func (m *Daemon) OrderSet(_ context.Context, _ api.Actor, uses [][]byte, _ string) (api.Order, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.own.ordered = nil
@@ -121,14 +121,14 @@ func (m *memoryDaemon) OrderSet(_ context.Context, _ api.Actor, uses [][]byte, _
 	return api.Order{Prefetch: m.own.prefetch, Numbered: len(m.own.ordered), Matched: len(m.own.ordered)}, nil
 }
 
-func (m *memoryDaemon) OrderClear(context.Context, api.Actor, string) error {
+func (m *Daemon) OrderClear(context.Context, api.Actor, string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.own.ordered = nil
 	return nil
 }
 
-func (m *memoryDaemon) OrderPrefetch(_ context.Context, _ api.Actor, on bool) error {
+func (m *Daemon) OrderPrefetch(_ context.Context, _ api.Actor, on bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.own.prefetch = on

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package ctltest
 
 import (
 	"context"
@@ -17,27 +17,27 @@ var memoryLog = []api.Event{
 	{Kind: "rollback-refused", Package: "bash-0:5.1-2.x86_64", NEVRA: "bash-0:5.1-2.x86_64", Reason: "rollback",
 		Text: "bash-0:5.1-2.x86_64: older than 5.2-1, which was active", Actor: api.Actor{PID: 71, Unit: "dnf-makecache.service"}},
 	{Kind: "granted", Package: "bash-0:5.1-2.x86_64", NEVRA: "bash-0:5.1-2.x86_64", Text: "regression", Actor: api.Actor{UID: 65534, PID: 72, Unit: "session-3.scope"}},
-	{Kind: "withdrawn", Package: "bash-0:5.2-1.x86_64", NEVRA: "bash-0:5.2-1.x86_64", List: "tlv-bash", Digest: hexB, Key: vendorKey, Counter: 7,
+	{Kind: "withdrawn", Package: "bash-0:5.2-1.x86_64", NEVRA: "bash-0:5.2-1.x86_64", List: "tlv-bash", Digest: hexB, Key: VendorKey, Counter: 7,
 		Reason: "replaced", Actor: api.Actor{PID: 73}},
-	{Kind: "key-revoked", Key: vendorKey, Reason: "rpm's keyring", Text: "removed from rpm's keyring"},
+	{Kind: "key-revoked", Key: VendorKey, Reason: "rpm's keyring", Text: "removed from rpm's keyring"},
 	{Kind: "tampered", List: "evil\x1b[2J", Reason: "tampered", Text: "put there by another hand"},
 	{Kind: "floor-set", Package: "bash.x86_64", Reason: "0:5.2-1", Text: "ticket 4711", Actor: api.Actor{PID: 75}},
 	{Kind: "of-a-newer-digestd", Package: "bash.x86_64", Actor: api.Actor{PID: 74}},
 }
 
-func (m *memoryDaemon) events() []api.Event {
+func (m *Daemon) events() []api.Event {
 	if m.variant != "eventful" {
 		return m.log
 	}
 	log := slices.Clone(memoryLog)
 	for i := range log {
-		log[i].Seq, log[i].When = uint64(i+1), noon.Add(time.Duration(i)*time.Hour)
+		log[i].Seq, log[i].When = uint64(i+1), Noon.Add(time.Duration(i)*time.Hour)
 	}
 	slices.Reverse(log)
 	return log
 }
 
-func (m *memoryDaemon) Log(_ context.Context, f api.LogFilter, offset, limit uint32) ([]api.Event, uint32, error) {
+func (m *Daemon) Log(_ context.Context, f api.LogFilter, offset, limit uint32) ([]api.Event, uint32, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	is := func(glob, text string) bool {

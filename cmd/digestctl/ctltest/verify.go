@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package ctltest
 
 import (
 	"context"
@@ -22,10 +22,10 @@ var memoryFindings = []api.Finding{
 		Package: "bash-5.2-1.x86_64", List: "tlv-bash-0:5.2-1.x86_64", Label: "tlv-old"},
 }
 
-func (m *memoryDaemon) Verify(ctx context.Context, _ api.Actor, req api.VerifyRequest, report func(string, int, int)) (v api.Verification, err error) {
+func (m *Daemon) Verify(ctx context.Context, _ api.Actor, req api.VerifyRequest, report func(string, int, int)) (v api.Verification, err error) {
 	report("comparing", 0, 3)
 	v = api.Verification{State: api.VerifyFinished, All: len(req.Paths)+len(req.Packages) == 0, Fix: req.Fix, Scope: slices.Concat(req.Paths, req.Packages),
-		Started: noon, Ended: noon.Add(time.Second), Duration: time.Second, Packages: 2, Files: 5, Bytes: 5 << 20}
+		Started: Noon, Ended: Noon.Add(time.Second), Duration: time.Second, Packages: 2, Files: 5, Bytes: 5 << 20}
 	switch {
 	case m.is("busy"):
 		m.syncing <- struct{}{}
@@ -35,7 +35,7 @@ func (m *memoryDaemon) Verify(ctx context.Context, _ api.Actor, req api.VerifyRe
 	case m.is("broken"):
 		return v, &api.Error{Code: api.Failed, Message: "cannot keep findings: no space left on device", Advice: "free space on /var"}
 	case slices.Contains(req.Paths, "/no/such"):
-		m.setVariant("absent")
+		m.Vary("absent")
 	}
 	all, _, _ := m.Findings(ctx, 0, 10_000)
 	for _, f := range all {
@@ -45,14 +45,14 @@ func (m *memoryDaemon) Verify(ctx context.Context, _ api.Actor, req api.VerifyRe
 	return v, nil
 }
 
-func (m *memoryDaemon) Verification(ctx context.Context) (api.Verification, error) {
+func (m *Daemon) Verification(ctx context.Context) (api.Verification, error) {
 	if m.is("empty") {
 		return api.Verification{}, &api.Error{Code: api.NotFound, Message: "nothing was verified yet", Advice: "digestctl verify --all"}
 	}
 	return m.Verify(ctx, api.Actor{}, api.VerifyRequest{}, func(string, int, int) {})
 }
 
-func (m *memoryDaemon) Findings(_ context.Context, offset, limit uint32) ([]api.Finding, uint32, error) {
+func (m *Daemon) Findings(_ context.Context, offset, limit uint32) ([]api.Finding, uint32, error) {
 	var all []api.Finding
 	switch {
 	case m.is("degraded"):

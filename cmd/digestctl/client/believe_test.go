@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package client_test
 
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/digestd/digestd/cmd/digestctl/ctltest"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/godbus/dbus/v5"
 )
@@ -28,12 +28,12 @@ type liar struct {
 }
 
 // startLiar runs one until the test ends. It must run as root.
-func startLiar(t *testing.T, w *world) *liar {
+func startLiar(t *testing.T, w *ctltest.World) *liar {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("needs root")
 	}
-	l := &liar{conn: w.bus.ConnectAs(65534), stop: make(chan struct{}), done: make(chan struct{})}
+	l := &liar{conn: w.Bus.ConnectAs(65534), stop: make(chan struct{}), done: make(chan struct{})}
 	go l.run()
 	t.Cleanup(func() { close(l.stop); <-l.done })
 	return l
@@ -95,51 +95,40 @@ func (l *liar) reply(to string, serial uint32, body ...any) {
 // TestMadeUpSignals lets a user of the bus make signals and replies up: digestctl
 // must behave as if there were none.
 func TestMadeUpSignals(t *testing.T) {
-	w := newWorld(t)
-	if err := w.start(); err != nil {
-		t.Fatal(err)
-	}
+	w := ctltest.NewWorld(t)
+	w.Start()
 	l := startLiar(t, w)
 	run := func(args ...string) string {
 		t.Helper()
-		path, err := exec.LookPath("digestctl")
-		if err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.Command(path, args...)
-		cmd.Env = append(os.Environ(), "DBUS_SYSTEM_BUS_ADDRESS="+w.bus.Address)
-		out, err := cmd.CombinedOutput()
+		out, err := w.Digestctl(args...).CombinedOutput()
 		return fmt.Sprintf("%s%v", out, err)
 	}
 	// A job that fails is reported as failed, each time.
-	w.daemon.setVariant("broken")
+	w.Daemon.Vary("broken")
 	for range 10 {
 		if out := run("sync"); !strings.Contains(out, "no space left") {
 			t.Fatalf("sync printed:\n%s", out)
 		}
 	}
-	w.daemon.setVariant("")
+	w.Daemon.Vary("")
 	for range 10 {
 		if out := run("status", "--json"); strings.Contains(out, "made up") || !strings.Contains(out, `"version": "0.1.0"`) {
 			t.Fatalf("status printed:\n%s", out)
 		}
 	}
 	// Neither while it watches, nor from the next digestd.
-	watch := startWatch(t, w)
-	watch.wants("watching    digestd 0.1.0, healthy, 1 active list")
-	w.server.ListPublished("tlv-bash-0:5.2-1.x86_64", "bash-5.2-1.x86_64")
-	watch.wants("published   bash-5.2-1.x86_64")
-	w.stop()
-	watch.wants("left        digestd left the bus")
+	watch := w.Watch()
+	watch.Wants("watching    digestd 0.1.0, healthy, 1 active list")
+	w.Server.ListPublished("tlv-bash-0:5.2-1.x86_64", "bash-5.2-1.x86_64")
+	watch.Wants("published   bash-5.2-1.x86_64")
+	w.Stop()
+	watch.Wants("left        digestd left the bus")
 	// This bus lets everybody reply to everything, also to a digestd that starts.
 	l.quiet.Lock()
-	err := w.start()
+	w.Start()
 	l.quiet.Unlock()
-	if err != nil {
-		t.Fatal(err)
-	}
-	watch.wants("watching    digestd 0.1.0, healthy, 1 active list")
-	w.server.RollbackRefused("bash-5.1-1.x86_64", "older than 5.2-1")
-	watch.wants("refused     bash-5.1-1.x86_64: older than 5.2-1")
-	watch.interrupt()
+	watch.Wants("watching    digestd 0.1.0, healthy, 1 active list")
+	w.Server.RollbackRefused("bash-5.1-1.x86_64", "older than 5.2-1")
+	watch.Wants("refused     bash-5.1-1.x86_64: older than 5.2-1")
+	watch.Interrupt()
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package ctltest
 
 import (
 	"context"
@@ -12,10 +12,10 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 )
 
-// memoryDaemon answers from memory, so that what digestctl prints can be
+// Daemon answers from memory, so that what digestctl prints can be
 // compared byte for byte. It decides nothing: that is tested with the real
 // daemon.
-type memoryDaemon struct {
+type Daemon struct {
 	ctx       context.Context
 	syncing   chan struct{}
 	cancelled chan struct{}
@@ -27,54 +27,58 @@ type memoryDaemon struct {
 	own     memoryOwn
 }
 
-func newMemoryDaemon() *memoryDaemon {
-	return &memoryDaemon{ctx: context.Background(), syncing: make(chan struct{}, 1), cancelled: make(chan struct{}, 1)}
+func newDaemon() *Daemon {
+	return &Daemon{ctx: context.Background(), syncing: make(chan struct{}, 1), cancelled: make(chan struct{}, 1)}
 }
 
-func (m *memoryDaemon) setVariant(v string) {
+// Vary has the daemon answer otherwise from now on: degraded, empty, busy, broken,
+// incomplete, eventful, many, "" as at first.
+func (m *Daemon) Vary(v string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.variant = v
 }
 
-func (m *memoryDaemon) is(v string) bool {
+func (m *Daemon) is(v string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.variant == v
 }
 
 var (
-	noon      = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	vendorKey = "4fe2b1a0c8d93b7e6a5f4d3c2b1a09f8e7d6c5b4"
+	// Noon is when everything happened that a Daemon tells of at first.
+	Noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	// VendorKey is the fingerprint of the key that signed its packages.
+	VendorKey = "4fe2b1a0c8d93b7e6a5f4d3c2b1a09f8e7d6c5b4"
 	hexA      = strings.Repeat("a1", 32)
 	hexB      = strings.Repeat("b2", 32)
 )
 
 var memoryLists = []api.List{
 	{Name: "tlv-bash-0:5.2-1.x86_64", Path: "/etc/digest_lists/tlv-bash-0:5.2-1.x86_64", NEVRA: "bash-5.2-1.x86_64",
-		State: api.StateActive, Key: vendorKey, KeyOwner: "Vendor <security@vendor.example>", Signer: "0011aabb",
-		HeaderDigest: hexA, BodyDigest: hexB, Files: 3, Counter: 7, Since: noon},
+		State: api.StateActive, Key: VendorKey, KeyOwner: "Vendor <security@vendor.example>", Signer: "0011aabb",
+		HeaderDigest: hexA, BodyDigest: hexB, Files: 3, Counter: 7, Since: Noon},
 	{Name: "tlv-evil-0:1-1.noarch", NEVRA: "evil\x1b[2J-1-1.noarch", State: api.StateWithheld, Reason: "unsigned",
-		Text: "the package is not signed", Files: 1, Since: noon},
+		Text: "the package is not signed", Files: 1, Since: Noon},
 	{Name: "tlv-intruder", Path: "/etc/digest_lists.quarantine/tlv-intruder", State: api.StateQuarantined,
-		Reason: "tampered", Text: "put there by another hand", Since: noon},
+		Reason: "tampered", Text: "put there by another hand", Since: Noon},
 }
 
-func (m *memoryDaemon) Status() api.Status {
+func (m *Daemon) Status() api.Status {
 	st := api.Status{
 		Version: api.Version, Mode: "enforce", Root: "/", ListDirectory: "/etc/digest_lists", Format: "tlv", Sign: "pkcs7",
-		Unsigned: "withhold", DatabasePath: "/usr/lib/sysimage/rpm", DatabaseKind: "sqlite", Since: noon, Packages: 2,
+		Unsigned: "withhold", DatabasePath: "/usr/lib/sysimage/rpm", DatabaseKind: "sqlite", Since: Noon, Packages: 2,
 		Lists: api.Counts{Active: 1, Withheld: 1, Quarantined: 1}, Files: 3, Counter: 7,
-		Keys: []api.Key{{Fingerprint: vendorKey, Owner: "Vendor <security@vendor.example>", Algorithm: "rsa3072", Source: "rpm"}},
+		Keys: []api.Key{{Fingerprint: VendorKey, Owner: "Vendor <security@vendor.example>", Algorithm: "rsa3072", Source: "rpm"}},
 		Certificate: api.Certificate{Subject: "CN=machine", Fingerprint: hexA, SKI: "0011aabb",
-			NotAfter: noon.AddDate(30, 0, 0), Path: "/var/lib/digestd/signing.crt"},
-		LastSync: api.LastSync{When: noon, SyncResult: api.SyncResult{Installed: 2, Published: 1, Duration: 410 * time.Millisecond}},
+			NotAfter: Noon.AddDate(30, 0, 0), Path: "/var/lib/digestd/signing.crt"},
+		LastSync: api.LastSync{When: Noon, SyncResult: api.SyncResult{Installed: 2, Published: 1, Duration: 410 * time.Millisecond}},
 	}
 	m.mu.Lock()
 	st.LastEvent = uint64(len(m.events()))
 	m.mu.Unlock()
 	if m.is("degraded") {
-		st.Verified = api.Verification{State: api.VerifyFinished, All: true, Ended: noon, Files: 5, Errors: 3, Counts: api.VerifyCounts{Changed: 1, Unvouched: 2}}
+		st.Verified = api.Verification{State: api.VerifyFinished, All: true, Ended: Noon, Files: 5, Errors: 3, Counts: api.VerifyCounts{Changed: 1, Unvouched: 2}}
 		st.Transaction = true
 		st.Problems = []api.Problem{
 			{ID: "index-lost", Severity: api.SeverityError, Text: "the index was rolled back", Advice: "set floors again"},
@@ -84,7 +88,7 @@ func (m *memoryDaemon) Status() api.Status {
 	return st
 }
 
-func (m *memoryDaemon) Lists(_ context.Context, filter string, offset, limit uint32) ([]api.List, uint32, error) {
+func (m *Daemon) Lists(_ context.Context, filter string, offset, limit uint32) ([]api.List, uint32, error) {
 	var all []api.List
 	if m.is("many") {
 		for range 2500 {
@@ -104,7 +108,7 @@ func (m *memoryDaemon) Lists(_ context.Context, filter string, offset, limit uin
 	return page[:min(int(limit), len(page))], uint32(len(all)), nil
 }
 
-func (m *memoryDaemon) Show(_ context.Context, pkg string) ([]api.List, error) {
+func (m *Daemon) Show(_ context.Context, pkg string) ([]api.List, error) {
 	for _, l := range memoryLists {
 		if pkg == l.NEVRA || pkg == "bash" && l.Counter == 7 {
 			return []api.List{l}, nil
@@ -116,7 +120,7 @@ func (m *memoryDaemon) Show(_ context.Context, pkg string) ([]api.List, error) {
 	return nil, &api.Error{Code: api.NotFound, Message: "no list of " + pkg + " is known", Advice: "see digestctl list"}
 }
 
-func (m *memoryDaemon) Files(_ context.Context, list string, offset, limit uint32) ([]api.File, uint32, error) {
+func (m *Daemon) Files(_ context.Context, list string, offset, limit uint32) ([]api.File, uint32, error) {
 	files := []api.File{
 		{Path: "/usr/bin/bash", Algo: "sha256", Digest: hexA},
 		{Path: "/usr/share/doc/bash/new\nline", Algo: "sha256", Digest: hexB},
@@ -125,9 +129,9 @@ func (m *memoryDaemon) Files(_ context.Context, list string, offset, limit uint3
 	return files[min(int(offset), len(files)):], uint32(len(files)), nil
 }
 
-func (m *memoryDaemon) Why(_ context.Context, by api.Actor, file string) (api.Why, error) {
+func (m *Daemon) Why(_ context.Context, by api.Actor, file string) (api.Why, error) {
 	bash := api.WhyList{List: memoryLists[0].Name, State: api.StateActive, NEVRA: "bash-5.2-1.x86_64",
-		Key: vendorKey, KeyOwner: "Vendor <security@vendor.example>", Counter: 7, PathMatches: true}
+		Key: VendorKey, KeyOwner: "Vendor <security@vendor.example>", Counter: 7, PathMatches: true}
 	w := api.Why{Path: file, RealPath: file, Algo: "sha256", Digest: hexA, Reasons: []string{}, Lists: []api.WhyList{}}
 	switch path.Base(file) {
 	case "good", "caf\xe9":
@@ -155,7 +159,7 @@ func (m *memoryDaemon) Why(_ context.Context, by api.Actor, file string) (api.Wh
 	return w, nil
 }
 
-func (m *memoryDaemon) WhyContent(ctx context.Context, path string, c api.Content) (api.Why, error) {
+func (m *Daemon) WhyContent(ctx context.Context, path string, c api.Content) (api.Why, error) {
 	as := "/missing"
 	if c.Found && len(c.SHA256) == 32 && len(c.SHA384) == 48 && len(c.SHA512) == 64 && c.RealPath != "" {
 		as = "/good"
@@ -165,20 +169,20 @@ func (m *memoryDaemon) WhyContent(ctx context.Context, path string, c api.Conten
 	return w, err
 }
 
-func (m *memoryDaemon) RollbackLog(_ context.Context, offset, limit uint32) ([]api.Event, uint32, error) {
+func (m *Daemon) RollbackLog(_ context.Context, offset, limit uint32) ([]api.Event, uint32, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	page := m.log[min(int(offset), len(m.log)):]
 	return page[:min(int(limit), len(page))], uint32(len(m.log)), nil
 }
 
-func (m *memoryDaemon) Floors(context.Context) ([]api.Floor, error) {
+func (m *Daemon) Floors(context.Context) ([]api.Floor, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.floors, nil
 }
 
-func (m *memoryDaemon) Sync(ctx context.Context, _ api.Actor, report func(string, int, int)) (r api.SyncResult, err error) {
+func (m *Daemon) Sync(ctx context.Context, _ api.Actor, report func(string, int, int)) (r api.SyncResult, err error) {
 	report("verifying", 0, 2)
 	if m.is("busy") {
 		m.syncing <- struct{}{}
@@ -199,23 +203,23 @@ func (m *memoryDaemon) Sync(ctx context.Context, _ api.Actor, report func(string
 }
 
 // record appends to the log, newest first.
-func (m *memoryDaemon) record(e api.Event) {
-	e.Seq, e.When = uint64(len(m.log)+1), noon.Add(time.Duration(len(m.log))*time.Minute)
+func (m *Daemon) record(e api.Event) {
+	e.Seq, e.When = uint64(len(m.log)+1), Noon.Add(time.Duration(len(m.log))*time.Minute)
 	e.Actor.PID, e.Actor.Sender = 0, ""
 	m.log = append([]api.Event{e}, m.log...)
 }
 
-func (m *memoryDaemon) RollbackGrant(_ context.Context, by api.Actor, pkg, reason string) (api.Grant, error) {
+func (m *Daemon) RollbackGrant(_ context.Context, by api.Actor, pkg, reason string) (api.Grant, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !strings.Contains(pkg, ".") {
 		return api.Grant{}, &api.Error{Code: api.InvalidArgument, Message: `"` + pkg + `" is no package version`, Advice: "name it as rpm -q does"}
 	}
 	m.record(api.Event{Kind: "granted", NEVRA: pkg, Text: reason, Actor: by})
-	return api.Grant{Package: pkg, UID: by.UID, Reason: reason, When: noon}, nil
+	return api.Grant{Package: pkg, UID: by.UID, Reason: reason, When: Noon}, nil
 }
 
-func (m *memoryDaemon) RollbackRevoke(_ context.Context, by api.Actor, pkg string) error {
+func (m *Daemon) RollbackRevoke(_ context.Context, by api.Actor, pkg string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.log) == 0 || m.log[0].Kind != "granted" || m.log[0].NEVRA != pkg {
@@ -225,15 +229,15 @@ func (m *memoryDaemon) RollbackRevoke(_ context.Context, by api.Actor, pkg strin
 	return nil
 }
 
-func (m *memoryDaemon) FloorSet(_ context.Context, by api.Actor, pkg, evr, reason string) error {
+func (m *Daemon) FloorSet(_ context.Context, by api.Actor, pkg, evr, reason string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	by.PID, by.Sender = 0, ""
-	m.floors = append(m.floors, api.Floor{Package: strings.TrimSuffix(pkg, ".x86_64") + ".x86_64", EVR: evr, High: "0:5.2-1", Counter: 7, By: &by, Reason: reason, When: noon})
+	m.floors = append(m.floors, api.Floor{Package: strings.TrimSuffix(pkg, ".x86_64") + ".x86_64", EVR: evr, High: "0:5.2-1", Counter: 7, By: &by, Reason: reason, When: Noon})
 	return nil
 }
 
-func (m *memoryDaemon) FloorClear(_ context.Context, by api.Actor, pkg, reason string) error {
+func (m *Daemon) FloorClear(_ context.Context, by api.Actor, pkg, reason string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.floors) == 0 {

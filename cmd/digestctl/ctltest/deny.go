@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package ctltest
 
 import (
 	"context"
@@ -12,13 +12,13 @@ import (
 
 var memoryDenials = []api.Denial{
 	{ID: "d-0a1b2c3d4e", What: "sha256:" + hexA, Digests: []string{"sha256:" + hexA}, Path: "/usr/bin/miner", Reason: "found by an incident",
-		By: "root", Since: noon, Lists: 1},
+		By: "root", Since: Noon, Lists: 1},
 	{ID: "d-1a2b3c4d5e", What: "openssl<3.0.7-18", Package: "openssl", Below: "0:3.0.7-18", Reason: "remote code execution",
-		Ticket: "CVE-2022-3602", By: "root", Since: noon, Expires: noon.AddDate(1, 0, 0)},
+		Ticket: "CVE-2022-3602", By: "root", Since: Noon, Expires: Noon.AddDate(1, 0, 0)},
 	{ID: "d-2a2b3c4d5e", What: "sha256:" + hexB, Digests: []string{"sha256:" + hexB}, By: "the kernel's .blacklist", Foreign: true},
 }
 
-func (m *memoryDaemon) Denials(_ context.Context, offset, limit uint32) ([]api.Denial, uint32, error) {
+func (m *Daemon) Denials(_ context.Context, offset, limit uint32) ([]api.Denial, uint32, error) {
 	if m.is("empty") {
 		return nil, 0, nil
 	}
@@ -26,12 +26,12 @@ func (m *memoryDaemon) Denials(_ context.Context, offset, limit uint32) ([]api.D
 	return page[:min(int(limit), len(page))], uint32(len(memoryDenials)), nil
 }
 
-func (m *memoryDaemon) Deny(_ context.Context, by api.Actor, what, path, reason, ticket string, expires time.Time) (api.Denial, error) {
+func (m *Daemon) Deny(_ context.Context, by api.Actor, what, path, reason, ticket string, expires time.Time) (api.Denial, error) {
 	if what == "x<" {
 		return api.Denial{}, api.Errorf(api.InvalidArgument, `cannot read "x<"`)
 	}
 	return api.Denial{ID: "d-0123456789", What: what, Digests: digestsIn(what), Path: path, Reason: reason, Ticket: ticket, Expires: expires,
-		By: "root", UID: by.UID, Since: noon, Lists: 2}, nil
+		By: "root", UID: by.UID, Since: Noon, Lists: 2}, nil
 }
 
 func digestsIn(what string) []string {
@@ -41,7 +41,7 @@ func digestsIn(what string) []string {
 	return nil
 }
 
-func (m *memoryDaemon) DenialLift(_ context.Context, _ api.Actor, what, _ string) (api.Denial, error) {
+func (m *Daemon) DenialLift(_ context.Context, _ api.Actor, what, _ string) (api.Denial, error) {
 	for _, d := range memoryDenials {
 		if what == d.ID || what == d.Path || what == d.What {
 			return d, nil
@@ -50,7 +50,7 @@ func (m *memoryDaemon) DenialLift(_ context.Context, _ api.Actor, what, _ string
 	return api.Denial{}, &api.Error{Code: api.NotFound, Message: `"` + what + `" is not denied here`, Advice: "see digestctl deny list"}
 }
 
-func (m *memoryDaemon) DenialsImport(_ context.Context, _ api.Actor, document []byte, dryRun bool) (api.DenialImport, error) {
+func (m *Daemon) DenialsImport(_ context.Context, _ api.Actor, document []byte, dryRun bool) (api.DenialImport, error) {
 	if !strings.HasPrefix(string(document), "{") {
 		return api.DenialImport{}, &api.Error{Code: api.InvalidArgument, Message: "cannot read the document of denials: it is none",
 			Advice: "it must be as digestctl deny export writes it"}

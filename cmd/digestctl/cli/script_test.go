@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli_test
+
+import (
+	"testing"
+
+	"github.com/digestd/digestd/cmd/digestctl/cli"
+	"github.com/digestd/digestd/cmd/digestctl/ctltest"
+	"github.com/digestd/digestd/cmd/digestctl/decide"
+	"github.com/digestd/digestd/cmd/digestctl/keys"
+	"github.com/digestd/digestd/cmd/digestctl/machine"
+	"github.com/digestd/digestd/cmd/digestctl/query"
+	"github.com/spf13/cobra"
+)
+
+func TestMain(m *testing.M) {
+	ctltest.Main(m, func(a *cli.App) []*cobra.Command {
+		return []*cobra.Command{query.Status(a), query.List(a), query.Show(a), query.Why(a), query.Version(a), decide.Rollback(a), decide.Floor(a), keys.Command(a), machine.Doctor(a), machine.IMAPolicy(a)}
+	})
+}
+
+// Sessions of digestctl with these verbs.
+func TestScripts(t *testing.T) { ctltest.Scripts(t) }

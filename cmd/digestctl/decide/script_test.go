@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package decide_test
+
+import (
+	"testing"
+
+	"github.com/digestd/digestd/cmd/digestctl/cli"
+	"github.com/digestd/digestd/cmd/digestctl/ctltest"
+	"github.com/digestd/digestd/cmd/digestctl/decide"
+	"github.com/digestd/digestd/cmd/digestctl/verify"
+	"github.com/spf13/cobra"
+)
+
+func TestMain(m *testing.M) {
+	ctltest.Main(m, func(a *cli.App) []*cobra.Command {
+		return []*cobra.Command{decide.Rollback(a), decide.Floor(a), decide.Deny(a), verify.Sync(a)}
+	})
+}
+
+// Sessions of digestctl with these verbs.
+func TestScripts(t *testing.T) { ctltest.Scripts(t) }

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verify_test
+
+import (
+	"testing"
+
+	"github.com/digestd/digestd/cmd/digestctl/cli"
+	"github.com/digestd/digestd/cmd/digestctl/ctltest"
+	"github.com/digestd/digestd/cmd/digestctl/verify"
+	"github.com/spf13/cobra"
+)
+
+func TestMain(m *testing.M) {
+	ctltest.Main(m, func(a *cli.App) []*cobra.Command {
+		return []*cobra.Command{verify.Sync(a), verify.Verify(a), verify.Fix(a)}
+	})
+}
+
+// Sessions of digestctl with these verbs.
+func TestScripts(t *testing.T) { ctltest.Scripts(t) }

@@ -53,7 +53,7 @@ func (d *Daemon) stopCommits(t *testing.T) (let func()) {
 func (d *Daemon) memoryOf(t *testing.T) string {
 	t.Helper()
 	var data []byte
-	err := d.onState(t.Context(), func(s *state) (err error) {
+	err := d.on(t, func(s *state) (err error) {
 		lists := []store.List{}
 		for _, e := range s.sorted() {
 			lists = append(lists, e.List)
@@ -107,10 +107,10 @@ func serve(t *testing.T, c config.Config) (*Daemon, func()) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	go d.owner.run(ctx)
+	go d.exec.run(ctx)
 	return d, func() {
 		cancel()
-		<-d.owner.done
+		<-d.exec.closed
 		d.Close()
 	}
 }
@@ -230,22 +230,22 @@ func TestFailedActHasNotHappened(t *testing.T) {
 			if err := d.refreshKeys(t.Context(), true); err != nil {
 				t.Fatal(err)
 			}
-			err := d.onState(t.Context(), func(s *state) error {
+			err := d.on(t, func(s *state) error {
 				e := *s.byName["tlv-hello-0:1-1.noarch"]
 				e.Key = key // which is in no store: the list stays until the stores are read again
-				s.put(&e)
-				s.batch.PutList(e.List)
+				s.save(&e)
 				s.saveLine(lineOf(e.Package), s.policyLine(lineOf(e.Package)).Activate(e.Package.EVR, e.Counter))
 				s.setKey(store.Key{Fingerprint: key, Owner: "somebody", FirstSeen: s.now()})
 				s.setKey(store.Key{Fingerprint: gone, Owner: "another", FirstSeen: s.now(),
 					Revoked: &store.KeyRevocation{Source: sourceAdministrator, Hard: true}})
-				return s.commit()
+				s.record()
+				return nil
 			})
 			if err == nil && test.before != nil {
 				err = test.before(t, d)
 			}
 			if err == nil {
-				err = d.onState(t.Context(), (*state).probe)
+				err = d.probe(t)
 			}
 			var told heard
 			err = errors.Join(err, d.Observe(t.Context(), &told))
@@ -267,11 +267,7 @@ func TestFailedActHasNotHappened(t *testing.T) {
 			if now := d.memoryOf(t); now != memory {
 				t.Errorf("memory is\n%s\nand was\n%s", now, memory)
 			}
-			err = d.onState(t.Context(), func(s *state) error {
-				err := s.probe()
-				s.tellAll()
-				return err
-			})
+			err = d.probe(t)
 			if now := d.durable(t); now != durable || err != nil {
 				t.Errorf("with the next commit (%v) the index has\n%s\nand had\n%s", err, now, durable)
 			}
@@ -303,13 +299,14 @@ func TestRevocationIsCarriedOutAgain(t *testing.T) {
 	const key = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	d := bare(t)
 	list := d.publishFor(t, "hello", "a")
-	err := d.onState(t.Context(), func(s *state) error {
+	err := d.on(t, func(s *state) error {
 		e := *s.byName[list]
 		e.Key = key
 		s.put(&e)
 		s.setKey(store.Key{Fingerprint: key, Owner: "somebody"})
 		s.note(key, store.KeyRevocation{Source: sourceAdministrator, Hard: true}, s.now())
-		return s.commit()
+		s.record()
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -333,11 +330,10 @@ func TestNothingIsToldBeforeItIsDurable(t *testing.T) {
 		t.Fatal(err)
 	}
 	commit := func(tampered string) error {
-		return d.onState(t.Context(), func(s *state) error {
+		return d.on(t, func(s *state) error {
 			s.tampered(tampered, store.Digest{}, "test")
-			err := s.commit()
-			s.tellAll()
-			return err
+			s.record()
+			return nil
 		})
 	}
 	let := d.stopCommits(t)
@@ -365,9 +361,10 @@ func TestIndexIsWrittenAgain(t *testing.T) {
 		<-ended
 	}()
 	let := d.stopCommits(t)
-	err := d.onState(t.Context(), func(s *state) error {
+	err := d.on(t, func(s *state) error {
 		s.setLine(store.Line{Name: "late", Arch: "noarch"})
-		return s.commit()
+		s.record()
+		return nil
 	})
 	if err == nil || len(d.snapshot().problems) != 1 {
 		t.Fatalf("commit: %v, problems: %v", err, d.snapshot().problems)
@@ -408,8 +405,8 @@ func TestOwnListThatCannotBePublished(t *testing.T) {
 	if err := os.Remove(c.Lists); err != nil {
 		t.Fatal(err)
 	}
-	err = d.onState(t.Context(), func(s *state) error {
-		_, err := s.publishOwn(own, api.Actor{})
+	err = d.exec.decide(t.Context(), "own", func(s *state) error {
+		_, _, err := s.publishOwn(own, api.Actor{})
 		return err
 	})
 	if err == nil {
@@ -419,7 +416,7 @@ func TestOwnListThatCannotBePublished(t *testing.T) {
 	if err != nil || len(events) != 2 || events[0].Kind != "withdrawn" || events[1].Kind != "published" {
 		t.Errorf("the log has %+v, %v", events, err)
 	}
-	err = d.onState(t.Context(), func(s *state) error {
+	err = d.on(t, func(s *state) error {
 		s.nextSeq, s.kept = 1, logRooms{} // which memoryOf has, and the log keeps
 		return nil
 	})

@@ -10,7 +10,6 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
-	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/hooks/wire"
@@ -21,11 +20,12 @@ import (
 // reconciled is what a reconciliation did.
 type reconciled struct {
 	api.SyncResult
-	gone  []withdrawn // their files may have to be bound to another list
-	fresh []string    // lists whose files may bear another label still
-	renew []withdrawn // lists that others took the place of, under the same name
-	moved []string    // lists that have another name now
+	fresh []string // lists whose files may bear another label still
+	moved []string // lists that have another name now
 	out   leftOut
+
+	initial   bool // nothing was known before
+	ownFailed int  // own lists that could not be made anew
 }
 
 // fail notes that nothing could be done for a package; others go on.
@@ -34,66 +34,42 @@ func (r *reconciled) fail(p *installedPackage, err error) {
 	r.out.fail(p, err)
 }
 
-// apply brings lists and index in line with what is installed, durably, in one
-// commit. First what must go, then what comes: a crash in between leaves too
-// little trusted, never too much.
-func (s *state) apply(found []installedPackage) (r reconciled, err error) {
+// apply brings lists and index in line with what is installed. The result is complete
+// once the plan has been carried out; see settled.
+func (s *state) apply(found []installedPackage, r *reconciled) {
 	r.Installed = len(found)
 	s.tellOfKeys(len(found))
 	slices.SortFunc(found, func(a, b installedPackage) int {
 		return cmp.Or(cmp.Compare(a.pkg.Name, b.pkg.Name), cmp.Compare(a.pkg.Arch, b.pkg.Arch), nevra.Compare(a.pkg.EVR, b.pkg.EVR))
 	})
-	if publishes(found) {
-		// A crash may leave lists that the index does not know yet.
-		if err := s.needMark(); err != nil {
-			return r, err
-		}
-	}
-	if err := s.moveLists(found, &r); err != nil {
-		return r, err
-	}
-	if err := s.withdrawOthers(s.claims(found, &r), &r); err != nil {
-		return r, err
-	}
-	failpoint.Hit("sync-after-withdraw")
-
+	s.moveLists(found, r)
+	s.withdrawOthers(s.claims(found, r), r)
 	initial := len(s.lines) == 0
 	for _, p := range found {
 		if p.fresh != nil {
-			if err := s.applyFresh(p.fresh, initial, &r); err != nil {
-				r.fail(&p, err)
-			}
+			s.applyFresh(&p, initial, r)
 		}
 	}
+	r.initial = initial
+}
+
+// settled ends what apply began, once nothing lies in the directory that does not belong
+// there: everything is durable with one commit. failed is why that is not known.
+func (s *state) settled(found []installedPackage, r *reconciled, failed error) {
 	s.tellOfLeftOut(&r.out)
 	s.noteMoved(found)
-	if initial && r.Published > 0 {
+	if r.initial && r.Published > 0 {
 		s.event(store.Event{Kind: audit.KindFirstSync, Text: fmt.Sprintf("%d lists published", r.Published)})
 	}
-	failpoint.Hit("sync-after-publish")
-
-	if r.Published+len(r.moved) > 0 {
-		err = s.dir.Poke()
+	names := slices.Concat(r.fresh, r.moved)
+	if s.unsettled {
+		// A process that was killed may have published any of them, and not synced it.
+		names = s.activeNames()
 	}
-	aside, ferr := s.foreign()
-	r.Quarantined = aside
-	err = errors.Join(err, ferr)
-	was := s.interrupted
-	s.interrupted = err != nil
-	if s.dir.Dirty() {
-		unsynced := slices.Concat(r.fresh, r.moved)
-		if was {
-			// A process that was killed may have published any of them, and not synced it.
-			unsynced = s.activeNames()
-		}
-		err = errors.Join(err, s.syncLists(unsynced))
-	}
-	failpoint.Hit("sync-before-commit")
-	s.clearMark()
-	if err = errors.Join(err, s.commit()); err != nil {
-		s.interrupted = s.interrupted || was
-	}
-	return r, err
+	s.unsettled = failed != nil
+	s.plan.poke = r.Published+len(r.moved) > 0
+	s.sync(names...)
+	s.record()
 }
 
 // activeNames are the names of all lists that are in the directory.
@@ -115,14 +91,8 @@ func (s *state) noteMoved(found []installedPackage) {
 		}
 		moved := *e
 		moved.Moved = p.moved
-		s.put(&moved)
-		s.batch.PutList(moved.List)
+		s.save(&moved)
 	}
-}
-
-// publishes reports whether a list is to come into the directory, for one of found.
-func publishes(found []installedPackage) bool {
-	return slices.ContainsFunc(found, func(p installedPackage) bool { return p.fresh != nil && p.fresh.staged != (store.Staged{}) })
 }
 
 // claims says which list each installed header stands for. When one version is
@@ -158,7 +128,7 @@ func (s *state) claims(found []installedPackage, r *reconciled) map[store.Digest
 		}
 		if taken[p.fresh.name] {
 			r.out.twice = append(r.out.twice, p.String())
-			s.dir.Discard(p.fresh.staged)
+			s.discard(p.fresh.staged)
 			p.fresh = nil
 			r.Withheld++
 			continue
@@ -171,7 +141,7 @@ func (s *state) claims(found []installedPackage, r *reconciled) map[store.Digest
 // withdrawOthers takes away every list that no installed header stands for. One of
 // another build of a version that is installed is replaced instead: that version
 // was not removed, and what let it in still does.
-func (s *state) withdrawOthers(installed map[store.Digest]string, r *reconciled) error {
+func (s *state) withdrawOthers(installed map[store.Digest]string, r *reconciled) {
 	replaced := make(map[string]bool, len(installed))
 	for header, name := range installed {
 		if e := s.byName[name]; e != nil && e.Header != header {
@@ -182,19 +152,19 @@ func (s *state) withdrawOthers(installed map[store.Digest]string, r *reconciled)
 		if installed[e.Header] == e.Name || replaced[e.Name] || e.Own != "" || e.Change == store.Moving || e.Grace != "" && e.Grace == s.boot {
 			continue
 		}
-		left := s.leaving(e)
-		s.takeAway(e.Name)
+		w := withdrawal{name: e.Name}
 		s.forget(e.Name)
 		if s.retire(e, "removed", wire.Peer{}) {
 			r.Withdrawn++
-			r.gone = append(r.gone, left)
+			w.entry = e
 		}
+		s.plan.withdraw = append(s.plan.withdraw, w)
 	}
-	return nil
 }
 
 // applyFresh publishes or withholds the list of an installed package.
-func (s *state) applyFresh(c *candidate, initial bool, r *reconciled) error {
+func (s *state) applyFresh(found *installedPackage, initial bool, r *reconciled) {
+	c := found.fresh
 	d := s.unlessHeld(c, c.vouch)
 	if d.Verdict == policy.Allow {
 		d = s.unlessBanned(c.pkg, s.admit(c.pkg, c.multi), c.body, c.whole)
@@ -203,62 +173,59 @@ func (s *state) applyFresh(c *candidate, initial bool, r *reconciled) error {
 		d.Verdict = policy.WithholdList // it is installed already
 	}
 	previous := s.byName[c.name]
-	if d.Verdict != policy.Allow {
-		if d.Reason != policy.ReasonNoFiles {
-			r.Withheld++
-		}
-		if previous != nil && previous.Header == c.header && !previous.active() && previous.Reason == string(d.Reason) {
-			known := *previous
-			known.refs = c.refs
-			if !known.From.Equal(c.from) {
-				known.From = c.from
-				s.batch.PutList(known.List)
-			}
-			if d.Denial != "" && known.Text != d.Text {
-				known.Text, known.Denied = d.Text, []string{d.Denial}
-				s.batch.PutList(known.List)
-			}
-			s.put(&known)
-			return nil
-		}
-		if previous != nil && previous.active() {
-			r.Withdrawn++
-			r.gone = append(r.gone, s.leaving(previous))
-		}
-		s.takeAway(c.name)
-	} else {
-		if previous != nil && previous.active() {
-			left := withdrawn{entry: previous}
-			if previous.Body != c.body {
-				left = s.leaving(previous)
-			}
-			r.renew = append(r.renew, left)
-		}
-		if err := s.appear(c.staged, c.name, false); err != nil {
-			return err
-		}
-		failpoint.Hit("sync-between-lists")
-		c.staged = store.Staged{}
-		r.Published++
-		r.fresh = append(r.fresh, c.name)
-	}
 	a := &addition{candidate: *c, decision: d, previous: previous}
-	e, err := s.entryOf(a)
-	if err != nil {
-		s.takeAway(c.name) // it would be nobody's
-		return err
+	if d.Verdict == policy.Allow {
+		x := publication{name: c.name, staged: c.staged, then: func(p published) error {
+			if p.err != nil {
+				r.fail(found, p.err)
+				return nil
+			}
+			r.Published++
+			r.fresh = append(r.fresh, c.name)
+			e := s.entryOf(a, p.stamp)
+			s.put(e)
+			s.settle(e, a, wire.Peer{}, initial)
+			return nil
+		}}
+		if previous != nil && previous.active() {
+			x.previous, x.read = previous, previous.Body != c.body
+		}
+		c.staged = store.Staged{}
+		s.plan.publish = append(s.plan.publish, x)
+		return
 	}
+	if d.Reason != policy.ReasonNoFiles {
+		r.Withheld++
+	}
+	if previous != nil && previous.Header == c.header && !previous.active() && previous.Reason == string(d.Reason) {
+		s.withheldStill(previous, c, d)
+		return
+	}
+	w := withdrawal{name: c.name}
+	if previous != nil && previous.active() {
+		r.Withdrawn++
+		w.entry = previous
+	}
+	s.plan.withdraw = append(s.plan.withdraw, w)
+	e := s.entryOf(a, store.Stamp{})
 	s.put(e)
 	s.settle(e, a, wire.Peer{}, initial)
-	return nil
 }
 
-// leaving reads the list of e before it leaves the directory, for the labels of its
-// files.
-func (s *state) leaving(e *entry) withdrawn {
-	w := withdrawn{entry: e}
-	if e.active() {
-		w.data, _ = s.dir.Read(e.Name, nil)
+// withheldStill takes over what is new of a list that is withheld for the same reason as
+// before.
+func (s *state) withheldStill(e *entry, c *candidate, d policy.Decision) {
+	known := *e
+	known.refs = c.refs
+	changed := !known.From.Equal(c.from)
+	known.From = c.from
+	if d.Denial != "" && known.Text != d.Text {
+		known.Text, known.Denied = d.Text, []string{d.Denial}
+		changed = true
 	}
-	return w
+	if changed {
+		s.save(&known)
+	} else {
+		s.put(&known)
+	}
 }

@@ -215,9 +215,9 @@ func (d *Daemon) Sync(ctx context.Context, by api.Actor, report func(stage strin
 	d.log.Info("sync asked for", "uid", by.UID, "pid", by.PID)
 	result, err := d.runSync(ctx, reasonAsked, report)
 	if err == nil {
-		err = d.onState(ctx, func(s *state) error {
+		err = d.exec.enter(ctx, "note", func(s *state) error {
 			s.solved(problemIndexLost)
-			s.publish()
+			s.show()
 			return nil
 		})
 	}

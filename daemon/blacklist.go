@@ -185,10 +185,10 @@ func (s *state) adoptBlacklist(b blacklisted) {
 	s.banned = ban(slices.Collect(maps.Keys(entries)))
 }
 
-// heedBlacklist withdraws the lists that are named, and records which entries
-// concern files of lists: these are left out as what is denied is. All is durable
-// before the first list goes.
-func (s *state) heedBlacklist() (gone []withdrawn, err error) {
+// heedBlacklist records which entries of .blacklist name lists, and which concern files
+// of lists: these are left out as what is denied is. It returns the entries that were not
+// heeded so far.
+func (s *state) heedBlacklist() (named []string) {
 	hit := map[string]bool{}
 	for _, e := range s.sorted() {
 		if !e.active() {
@@ -203,26 +203,10 @@ func (s *state) heedBlacklist() (gone []withdrawn, err error) {
 			}
 		}
 	}
-	if len(hit) == 0 {
-		return nil, nil
+	for entry := range hit {
+		s.noteBanned(entry)
 	}
-	err = s.decide(func() error {
-		for entry := range hit {
-			s.noteBanned(entry)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err // found again by the next look
-	}
-	for _, entry := range slices.Sorted(maps.Keys(hit)) {
-		more, err := s.carryOut(entry)
-		gone = append(gone, more...)
-		if err != nil {
-			return gone, err
-		}
-	}
-	return gone, nil
+	return slices.Sorted(maps.Keys(hit))
 }
 
 // denyBlacklisted has lists leave out the files that are named. It is called with

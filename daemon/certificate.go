@@ -17,7 +17,6 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/digestlist"
-	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/store"
 )
 
@@ -87,14 +86,13 @@ func (s *state) adoptCertificate(value []byte, cert *x509.Certificate) {
 		}
 		again := *e
 		again.Change = store.Publishing // it stays, and is made anew
-		s.put(&again)
-		s.batch.PutList(again.List)
+		s.save(&again)
 		s.anew = true
 	}
 	if same {
 		return
 	}
-	s.batch.SetMeta(metaCertificate, sum[:])
+	s.queue.batch.SetMeta(metaCertificate, sum[:])
 	if k, known := s.keys[skid]; known {
 		k.Created, k.Expires, k.Owner = cert.NotBefore, cert.NotAfter, cert.Subject.CommonName
 		s.setKey(k)
@@ -132,7 +130,7 @@ func (d *Daemon) reloadCertificate(ctx context.Context, by api.Actor) (changed b
 	if err := followCertificate(d.config.State, cert); err != nil {
 		return false, err
 	}
-	err = d.onState(ctx, func(s *state) error {
+	err = d.exec.enter(ctx, "certificate", func(s *state) error {
 		id := *old.identity
 		id.cert = cert
 		m := *d.maker.Load()
@@ -143,23 +141,24 @@ func (d *Daemon) reloadCertificate(ctx context.Context, by api.Actor) (changed b
 		s.meetSigner(cert, id.path)
 		s.adoptCertificate([]byte{}, cert)
 		s.event(store.Event{Kind: audit.KindSignerChanged, Key: id.skid(), Text: "another certificate for the same key, by " + cert.Issuer.String(), UID: by.UID, PID: by.PID})
-		if err := s.commit(); err != nil {
-			s.log.Error("change of the certificate not recorded yet", "error", err)
-		}
-		s.publish()
+		s.record()
 		return nil
 	})
+	if err != nil && d.maker.Load() != old {
+		d.log.Error("change of the certificate not recorded yet", "error", err)
+		err = nil
+	}
 	return err == nil, err
 }
 
 // tellOfFormat warns of a format that a kernel reads only by a module, which it refuses
 // to load: it uses no list for files that it opens itself.
-func (s *state) tellOfFormat(format string) {
+func (s *state) tellOfFormat(format string, enforced bool) {
 	if format != digestlist.FormatRPM {
 		return
 	}
 	severity := api.SeverityNotice
-	if kernel.Detect("/").DigestCache == kernel.Yes {
+	if enforced {
 		severity = api.SeverityWarning
 	}
 	s.problem("format", severity, `format = "rpm": a kernel that enforces lists cannot load the parser of this format, even when a list has the module; all files that only lists vouch for are refused until it is loaded by hand`,

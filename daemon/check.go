@@ -18,7 +18,7 @@ func (s *session) examine(ctx context.Context, m *wire.Header) error {
 	reply := &wire.List{Element: m.Element, Decision: wire.NoList}
 	c, err := s.candidate(ctx, m)
 	if err == nil && c != nil {
-		err = s.onState(ctx, func(st *state) error {
+		err = s.enter(ctx, "examine", func(st *state) error {
 			d := st.foresee(s.txn, c)
 			if s.txn.assured {
 				d = d.Keep()
@@ -32,9 +32,8 @@ func (s *session) examine(ctx context.Context, m *wire.Header) error {
 				return nil
 			}
 			st.refused(s.txn, c.pkg, d)
-			err := st.commit()
-			st.tellAll()
-			return err
+			st.record()
+			return nil
 		})
 	}
 	if err != nil {

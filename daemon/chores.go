@@ -41,73 +41,71 @@ const (
 
 // choreLoop carries out what the state could not do at once.
 func (d *Daemon) choreLoop(ctx context.Context) error {
-	return retry(ctx, d.chores, firstChore, lastChore, func(ctx context.Context) (left bool) {
-		var written bool
-		var freed []withdrawn
-		err := d.owner.do(ctx, func(s *state) {
-			failed := s.unwritten
-			left = s.doChores()
-			written = failed && !s.unwritten
-			freed = s.takeFreed()
-			s.tellAll()
-		})
-		d.refreshLabels(freed)
+	return retry(ctx, d.chores, firstChore, lastChore, func(ctx context.Context) bool {
+		written, left := d.doChores(ctx)
 		if written {
 			// What could not be recorded may have kept lists from being changed.
 			d.wantSync("the index can be written again")
 		}
-		return left && err == nil
+		return left
 	})
 }
 
-// doChores tries once more and reports whether something is left.
-func (s *state) doChores() (left bool) {
-	err := s.settleIndex()
-	if err == nil && s.unwritten {
-		err = s.probe()
-	}
-	known := len(s.leftovers)
-	left = s.retryLeftovers()
-	summed := s.nextSeq
-	left = s.sumUp() || left
-	if err == nil && (len(s.leftovers) < known || s.nextSeq > summed) {
-		err = s.commit()
-	}
-	s.publish()
-	return err != nil || s.unwritten || left
-}
-
-// chore has doChores called soon.
-func (s *state) chore() {
-	select {
-	case s.chores <- struct{}{}:
-	default:
-	}
+// doChores tries once more to do what could not be done, and reports whether the index
+// can be written again, and whether something is left.
+func (d *Daemon) doChores(ctx context.Context) (written, left bool) {
+	x := d.exec
+	var all done
+	err := x.do(ctx, func() error {
+		failed := x.state.unwritten
+		err := x.settleIndex()
+		if err == nil && failed {
+			_, err = x.step("probe", true, (*state).probe)
+		}
+		more, cerr := x.step("chores", false, func(s *state) error {
+			known := s.nextSeq
+			s.retryLeftovers()
+			left = s.sumUp()
+			if s.nextSeq > known || len(s.leftovers) > 0 {
+				s.record()
+			}
+			s.show()
+			return nil
+		})
+		all = more
+		written = failed && !x.state.unwritten
+		left = left || err != nil || cerr != nil || x.state.unwritten || len(x.state.leftovers) > 0
+		return nil
+	})
+	x.follow(all)
+	return written, left && err == nil
 }
 
 // checkState looks after the state directory when something happened in it, and
 // reports whether the index lies there.
 func (d *Daemon) checkState(ctx context.Context) (settled bool) {
-	d.owner.do(ctx, func(s *state) {
-		known := len(s.problems)
-		settled = s.settleIndex() == nil
-		if len(s.problems) != known {
-			s.publish()
+	d.exec.do(ctx, func() error {
+		known := len(d.exec.state.problems)
+		settled = d.exec.settleIndex() == nil
+		if len(d.exec.state.problems) != known {
+			d.exec.state.show()
 		}
+		d.exec.rest()
+		return nil
 	})
 	return settled
 }
 
 // settleIndex looks whether the index still lies in the state directory, and puts
 // it there if it can.
-func (s *state) settleIndex() error {
-	err := s.index.Settle()
+func (x *executor) settleIndex() error {
+	err := x.index.Settle()
 	if err != nil {
-		s.indexFailed(err)
+		x.state.indexFailed(err)
 		return err
 	}
-	s.solved("state")
-	s.tellOfRestored()
+	x.state.solved("state")
+	x.state.tellOfRestored(x.index.Restored())
 	return nil
 }
 
@@ -116,18 +114,18 @@ func (s *state) indexFailed(err error) {
 	if errors.Is(err, store.ErrStateReplaced) {
 		s.problem("state", api.SeverityError, err.Error()+"; nothing that is decided is recorded",
 			"put the directory back as it was: digestd finds it by itself; to begin with an empty one, make it: mkdir -m 700 "+s.stateDir)
-		s.chore()
+		s.wake[wakeChores] = true
 		return
 	}
 	s.unwritten = true
 	s.problem("index", api.SeverityError, err.Error(), "free space on the file system of the state directory; digestd then goes on by itself")
-	s.chore()
+	s.wake[wakeChores] = true
 }
 
 // tellOfRestored tells the administrator that the state directory was made anew:
 // the index is there again, what else was in it is not.
-func (s *state) tellOfRestored() {
-	if s.index.Restored() {
+func (s *state) tellOfRestored(restored bool) {
+	if restored {
 		s.problem("state-replaced", api.SeverityError, "the state directory was replaced while digestd ran; the index was written to it again, but the key that signs lists and the bodies of own lists are not there",
 			"restore signing.* and own/ from a backup, or have new ones made: systemctl restart digestd, then digestctl keys enrol and digestctl own update; find out who removed the directory")
 	}

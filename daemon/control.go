@@ -46,7 +46,7 @@ func (d *Daemon) grant(ctx context.Context, by api.Actor, text, reason string) (
 		return api.Grant{}, err
 	}
 	var made api.Grant
-	err = d.decide(ctx, func(s *state) error {
+	err = d.exec.decide(ctx, "grant", func(s *state) error {
 		a, err := act(s, by, reason)
 		if err != nil {
 			return err
@@ -86,7 +86,7 @@ func (d *Daemon) revokeGrant(ctx context.Context, by api.Actor, text string) err
 	if err != nil {
 		return err
 	}
-	return d.decide(ctx, func(s *state) error {
+	return d.exec.decide(ctx, "grant", func(s *state) error {
 		id := lineOf(pkg)
 		l := s.lines[id]
 		i := slices.IndexFunc(l.Grants, func(g store.Grant) bool { return g.EVR == pkg.EVR })
@@ -134,37 +134,24 @@ func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reaso
 			return err
 		}
 	}
-	var gone []withdrawn
-	err = d.onState(ctx, func(s *state) (err error) {
-		var out []suspension
-		err = s.decide(func() error {
-			a, err := act(s, by, reason)
-			if err != nil {
-				return err
-			}
-			ids, err := s.linesNamed(pkg)
-			if err != nil {
-				return err
-			}
-			if !slices.ContainsFunc(ids, func(id lineID) bool { return s.lines[id].Floor != evr || s.grantedBelow(id, evr) }) {
-				return api.Errorf(api.Unchanged, "%s has the floor %s already", pkg, evr)
-			}
-			for _, id := range ids {
-				s.raiseFloor(id, evr, a)
-			}
-			out = s.belowFloors(ids[0].name)
-			return nil
-		})
-		if err == nil {
-			gone, err = s.suspend(out)
+	err = d.exec.decide(ctx, "floor", func(s *state) error {
+		a, err := act(s, by, reason)
+		if err != nil {
+			return err
 		}
-		s.tellAll()
-		return err
+		ids, err := s.linesNamed(pkg)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(ids, func(id lineID) bool { return s.lines[id].Floor != evr || s.grantedBelow(id, evr) }) {
+			return api.Errorf(api.Unchanged, "%s has the floor %s already", pkg, evr)
+		}
+		for _, id := range ids {
+			s.raiseFloor(id, evr, a)
+		}
+		s.suspend(s.belowFloors(ids[0].name))
+		return nil
 	})
-	d.refreshLabels(gone)
-	if err == nil {
-		_, err = d.completeDenials(ctx) // the mark goes
-	}
 	d.wantSync("a floor was set")
 	return err
 }
@@ -186,17 +173,13 @@ func (s *state) raiseFloor(id lineID, evr nevra.EVR, a store.Act) {
 			// The newest act wins over the grant that let it in.
 			plain := *e
 			plain.Granted, plain.Void = false, true
-			s.put(&plain)
-			if !s.pending(e) {
-				s.batch.PutList(plain.List)
-			}
+			s.save(&plain)
 		}
 	}
 	s.event(store.Event{Kind: audit.KindFloorSet, Package: id.String(), Reason: evr.String(), Text: a.Reason, UID: a.UID, PID: a.PID})
 }
 
-// belowFloors finds the active lists of a name that are below a floor, and queues the
-// mark under which they go.
+// belowFloors finds the active lists of a name that are below a floor.
 func (s *state) belowFloors(name string) (out []suspension) {
 	for _, e := range s.sorted() {
 		if !e.active() {
@@ -213,16 +196,12 @@ func (s *state) belowFloors(name string) (out []suspension) {
 			out = append(out, suspension{e, d})
 		}
 	}
-	if len(out) > 0 {
-		s.exchanging = true
-		s.setMark()
-	}
 	return out
 }
 
 // clearFloor removes a floor; it lowers no counter and no high.
 func (d *Daemon) clearFloor(ctx context.Context, by api.Actor, pkg, reason string) error {
-	err := d.decide(ctx, func(s *state) error {
+	err := d.exec.decide(ctx, "floor", func(s *state) error {
 		if _, err := act(s, by, reason); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -55,36 +56,36 @@ func newTransaction() *transaction {
 
 // TestNoListBeforeItsMark: a list appears once a crash cannot make it an intruder's.
 func TestNoListBeforeItsMark(t *testing.T) {
-	d := bare(t)
-	publish := map[string]func(s *state, c *candidate) error{
-		"in a transaction": func(s *state, c *candidate) error {
+	publish := map[string]func(d *Daemon, c *candidate) error{
+		"in a transaction": func(d *Daemon, c *candidate) error {
 			txn := newTransaction()
-			s.opened(txn)
-			_, err := s.add(txn, 0, c)
-			return err
+			return d.on(t, func(s *state) error {
+				s.opened(txn)
+				_, err := s.add(txn, 0, c)
+				return err
+			})
 		},
-		"by a reconciliation": func(s *state, c *candidate) error {
-			_, err := s.apply([]installedPackage{{pkg: c.pkg, header: c.header, fresh: c}})
-			return err
+		"by a reconciliation": func(d *Daemon, c *candidate) error {
+			return d.exec.do(t.Context(), func() error {
+				_, _, err := d.exec.reconcile(nil, []installedPackage{{pkg: c.pkg, header: c.header, fresh: c}}, time.Now())
+				return err
+			})
 		},
 	}
 	for name, by := range publish {
+		d := bare(t)
 		let := d.stopCommits(t)
-		c := d.staged(t, "hello", name, "a")
-		err := d.onState(t.Context(), func(s *state) error { return by(s, c) })
+		err := by(d, d.staged(t, "hello", name, "a"))
 		if names, nerr := d.dir.Names(); err == nil || nerr != nil || len(names) > 0 {
 			t.Errorf("%s: %v, and the directory has %v (%v)", name, err, names, nerr)
 		}
 		let()
-	}
-	if err := d.onState(t.Context(), func(s *state) error {
-		err := s.needMark()
-		if c, lerr := s.index.Load(); lerr != nil || c.Meta[metaOpen] == nil {
-			t.Errorf("no mark in the index: %v", lerr)
+		if err := by(d, d.staged(t, "hello", name, "a")); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
-		return err
-	}); err != nil {
-		t.Fatal(err)
+		if c, err := d.index.Load(); err != nil || len(c.Lists) == 0 && c.Meta[metaOpen] == nil {
+			t.Errorf("%s: neither a mark nor a record in the index: %v", name, err)
+		}
 	}
 }
 
@@ -97,7 +98,7 @@ func TestTransactionEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := bare(t)
 			txn := newTransaction()
-			err := d.onState(t.Context(), func(s *state) error {
+			err := d.on(t, func(s *state) error {
 				s.opened(txn)
 				_, err := s.add(txn, 0, d.staged(t, "hello", "", "a"))
 				return err
@@ -106,10 +107,10 @@ func TestTransactionEnds(t *testing.T) {
 				t.Fatal(err)
 			}
 			fail(t, d)
-			d.onState(t.Context(), func(s *state) error {
-				if _, _, err := s.end(txn); err == nil {
-					t.Error("nothing failed")
-				}
+			if _, _, err := d.exec.end(t.Context(), txn); err == nil {
+				t.Error("nothing failed")
+			}
+			d.on(t, func(s *state) error {
 				if len(s.open) > 0 {
 					t.Error("the transaction is open for ever")
 				}
@@ -136,7 +137,7 @@ func TestReplacedListComesBack(t *testing.T) {
 		other := d.staged(t, "hello", "another", "c")
 		other.vouch.Verdict = vouch
 		txn := newTransaction()
-		err = d.onState(t.Context(), func(s *state) error {
+		err = d.on(t, func(s *state) error {
 			s.opened(txn)
 			_, err := s.add(txn, 3, other)
 			return err
@@ -144,30 +145,20 @@ func TestReplacedListComesBack(t *testing.T) {
 		if now, rerr := os.ReadFile(file); err != nil || (rerr == nil) != (vouch == policy.Allow) || string(now) == string(before) {
 			t.Fatalf("verdict %v: %v; the list of the build that comes: %v", vouch, err, rerr)
 		}
-		var out entry
-		err = d.onState(t.Context(), func(s *state) error {
-			if err := s.failed(txn, 3); err != nil {
-				return err
-			}
-			out = *s.byName[list]
+		err = d.on(t, func(s *state) error {
+			s.failed(txn, 3)
 			return nil
 		})
+		out := *d.exec.state.byName[list]
 		if now, rerr := os.ReadFile(file); err != nil || rerr != nil || string(now) != string(before) {
 			t.Errorf("verdict %v: %v; the list is not back: %v", vouch, err, rerr)
 		}
 		if !out.active() || out.broken || out.Header == other.header {
 			t.Errorf("verdict %v: its entry is %+v", vouch, out.List)
 		}
-		err = d.onState(t.Context(), func(s *state) error {
-			if _, _, err := s.end(txn); err != nil {
-				return err
-			}
-			if err := s.inspect(); err != nil {
-				return err
-			}
-			_, err := s.foreign()
-			return err
-		})
+		if _, _, err = d.exec.end(t.Context(), txn); err == nil {
+			err = d.inspected(t)
+		}
 		if names, _ := d.dir.Names(); err != nil || !slices.Equal(names, []string{list}) || len(d.snapshot().asides) > 0 {
 			t.Errorf("verdict %v: %v; the directory has %v, quarantine %v", vouch, err, names, d.snapshot().asides)
 		}
@@ -185,18 +176,22 @@ func TestReplacedListStaysAway(t *testing.T) {
 	other := d.staged(t, "hello", "another", "c")
 	other.vouch.Verdict = policy.WithholdList
 	txn := newTransaction()
-	err := d.onState(t.Context(), func(s *state) error {
+	err := d.on(t, func(s *state) error {
 		e := *s.byName[list]
 		e.Key = key
 		s.put(&e)
 		s.setKey(store.Key{Fingerprint: key})
 		s.opened(txn)
-		if _, err := s.add(txn, 0, other); err != nil {
-			return err
-		}
-		s.note(key, store.KeyRevocation{Source: sourceAdministrator, Hard: true}, s.now())
-		return s.failed(txn, 0)
+		_, err := s.add(txn, 0, other)
+		return err
 	})
+	if err == nil {
+		err = d.on(t, func(s *state) error {
+			s.note(key, store.KeyRevocation{Source: sourceAdministrator, Hard: true}, s.now())
+			s.failed(txn, 0)
+			return nil
+		})
+	}
 	if names, nerr := d.dir.Names(); err != nil || nerr != nil || len(names) > 0 {
 		t.Errorf("%v; the directory has %v (%v)", err, names, nerr)
 	}
@@ -211,8 +206,7 @@ func TestTornLists(t *testing.T) {
 		contents = append(contents, string(rune('a'+i%26))+"-a-file-with-a-name-of-some-length-"+string(rune('a'+i/26)))
 	}
 	c := d.staged(t, "hello", "", contents...)
-	err := d.onState(t.Context(), func(s *state) error { return s.dir.Publish(c.staged, c.name, true) })
-	if err != nil {
+	if err := d.dir.Publish(c.staged, c.name, true); err != nil {
 		t.Fatal(err)
 	}
 	whole, err := d.dir.Read(c.name, nil)
@@ -250,12 +244,12 @@ func TestTornLists(t *testing.T) {
 			err := os.WriteFile(filepath.Join(d.config.Lists, c.name), test.data, 0o644)
 			var asides []store.Aside
 			if err == nil {
-				err = d.onState(t.Context(), func(s *state) error {
-					s.interrupted, s.asides = interrupted, nil
-					_, err := s.foreign()
-					asides = s.asides
-					return err
+				d.on(t, func(s *state) error {
+					s.unsettled, s.asides = interrupted, nil
+					return nil
 				})
+				err = d.inspected(t)
+				asides = d.exec.state.asides
 			}
 			if names, nerr := d.dir.Names(); err != nil || nerr != nil || len(names) > 0 {
 				t.Fatalf("%s: %v; the directory has %v (%v)", test.what, err, names, nerr)
@@ -270,42 +264,57 @@ func TestTornLists(t *testing.T) {
 // TestWithheldVersionIsRetired: that a version was active is known while it has no
 // list, and when its package goes; whatever took the list.
 func TestWithheldVersionIsRetired(t *testing.T) {
-	for name, withhold := range map[string]func(s *state, e *entry) error{
-		"another build that nobody vouches for": func(s *state, e *entry) error {
-			c := candidate{pkg: e.Package, header: sha256.Sum256([]byte("x")), name: e.Name, basis: s.basis}
+	reconcile := func(d *Daemon, c *candidate) error {
+		return d.exec.do(t.Context(), func() error {
+			_, _, err := d.exec.reconcile(nil, []installedPackage{{pkg: c.pkg, header: c.header, fresh: c}}, time.Now())
+			return err
+		})
+	}
+	for name, withhold := range map[string]func(d *Daemon, e *entry, c *candidate) error{
+		"another build that nobody vouches for": func(d *Daemon, e *entry, c *candidate) error {
+			c.header = sha256.Sum256([]byte("x"))
 			c.vouch = policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonUnsigned}
-			var r reconciled
-			return s.applyFresh(&c, false, &r)
+			return reconcile(d, c)
 		},
-		"the same build, judged anew": func(s *state, e *entry) error {
-			c := candidate{pkg: e.Package, header: e.Header, name: e.Name, basis: s.basis}
+		"the same build, judged anew": func(d *Daemon, e *entry, c *candidate) error {
 			c.vouch = policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonKeyRevoked}
-			var r reconciled
-			return s.applyFresh(&c, false, &r)
+			return reconcile(d, c)
 		},
-		"installed again in a transaction": func(s *state, e *entry) error {
-			c := candidate{pkg: e.Package, header: e.Header, name: e.Name, basis: s.basis}
+		"installed again in a transaction": func(d *Daemon, e *entry, c *candidate) error {
 			c.vouch = policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonUnknownKey}
 			txn := newTransaction()
-			s.opened(txn)
-			if _, err := s.add(txn, 0, &c); err != nil {
+			err := d.on(t, func(s *state) error {
+				s.opened(txn)
+				_, err := s.add(txn, 0, c)
+				return err
+			})
+			if err != nil {
 				return err
 			}
-			s.installed(txn, 0)
-			_, _, err := s.end(txn)
+			d.on(t, func(s *state) error {
+				s.installed(txn, 0)
+				return nil
+			})
+			_, _, err = d.exec.end(t.Context(), txn)
 			return err
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := bare(t)
 			list := d.publishFor(t, "hello", "a")
-			err := d.onState(t.Context(), func(s *state) error {
+			var e *entry
+			var c candidate
+			d.on(t, func(s *state) error {
 				s.multi = []string{"hello"}
-				e := s.byName[list]
-				counter := e.Counter
-				if err := withhold(s, e); err != nil {
-					return err
-				}
+				e = s.byName[list]
+				c = candidate{pkg: e.Package, header: e.Header, name: e.Name, basis: s.basis}
+				return nil
+			})
+			counter := e.Counter
+			if err := withhold(d, e, &c); err != nil {
+				t.Fatal(err)
+			}
+			err := d.on(t, func(s *state) error {
 				if e = s.byName[list]; e.active() || e.Counter != counter {
 					t.Errorf("withheld as %+v, counter was %d", e.List, counter)
 				}
@@ -332,26 +341,38 @@ func TestUnreadableIsNoTampering(t *testing.T) {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	err := d.onState(t.Context(), func(s *state) error {
+	d.on(t, func(s *state) error {
 		e := *s.byName[list]
 		e.stamp = store.Stamp{} // as at a start, when every list is read
 		s.put(&e)
-		none := unix.Rlimit{Cur: 0, Max: limit.Max}
-		err := unix.Setrlimit(unix.RLIMIT_NOFILE, &none)
-		if err == nil {
-			err = s.inspect()
-			_, ferr := s.foreign()
-			err = errors.Join(err, ferr, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
-		}
+		return nil
+	})
+	none := unix.Rlimit{Cur: 0, Max: limit.Max}
+	err := unix.Setrlimit(unix.RLIMIT_NOFILE, &none)
+	if err == nil {
+		err = d.inspected(t)
+		err = errors.Join(err, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+	}
+	d.on(t, func(s *state) error {
 		if e := s.byName[list]; !e.active() || s.standing(s.signer)[e.Header] != nil {
 			t.Errorf("it is %+v, and will not be made anew", e.List)
 		}
 		if len(s.asides) > 0 || s.nextSeq != 1 {
 			t.Errorf("called tampering: %v", s.asides)
 		}
-		return err
+		return nil
 	})
 	if names, nerr := d.dir.Names(); err != nil || nerr != nil || !slices.Equal(names, []string{list}) {
 		t.Errorf("%v; the directory has %v (%v)", err, names, nerr)
 	}
+}
+
+// inspected looks at the whole directory.
+func (d *Daemon) inspected(t *testing.T) error {
+	t.Helper()
+	return d.exec.do(t.Context(), func() error {
+		_, err := d.exec.inspect(nil)
+		_, _, serr := d.exec.strangers()
+		return errors.Join(err, serr)
+	})
 }

@@ -43,7 +43,7 @@ type Daemon struct {
 	dir    listDirectory
 	index  index
 	maker  atomic.Pointer[maker]
-	owner  *owner
+	exec   *executor
 	notify Notifier
 	leave  func(Left) error
 
@@ -162,28 +162,54 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 		return err
 	}
 	d.maker.Store(&maker{order: newOrder(nil, c.MultiVersion), format: c.Format, sign: c.Sign, mode: mode, unsigned: unsigned, identity: id})
-	s := newState(c, mode, unsigned, d.index, d.dir, d.unitOf, d.log, d.now)
+	s := newState(c, mode, unsigned, d.now())
 	s.signer, s.certificates = d.maker.Load().signer(), append([]*x509.Certificate{id.cert}, old...)
-	s.listsChanged, s.timed, s.chores, s.labelsWanted = d.listsChanged, d.timed, d.chores, d.labelsWanted
-	if d.config.IMASignatures {
-		s.goneLists = &d.goneLists
-	}
-	if err = s.load(recovery.Rebuild()); err != nil {
+	d.exec = newExecutor(s, d.index, d.dir, d.unitOf, d.log, d.now)
+	d.exec.wakes = [wakeKinds]chan<- struct{}{wakeChores: d.chores, wakeLabels: d.labelsWanted, wakeClock: d.timed, wakeLists: d.listsChanged}
+	d.exec.after, d.exec.before = d.afterPlan, d.followState
+	d.exec.lost = func(name string, data []byte) { d.lostList(s, name, data) }
+	d.published = &s.published
+	found, err := readContent(d.index, c.State, recovery.Rebuild())
+	if err != nil {
 		return err
 	}
-	m := *d.maker.Load()
-	m.order = s.order
-	d.maker.Store(&m)
+	if err = s.load(found); err != nil {
+		return err
+	}
 	s.keyring = pgp.NewKeyring()
 	s.meetSigner(id.cert, id.path)
-	s.tellOfFormat(c.Format)
-	if err = s.recovered(recovery); err != nil {
-		return err
+	s.tellOfFormat(c.Format, d.features().DigestCache == kernel.Yes)
+	return d.exec.start(recovery)
+}
+
+// readContent reads what the state directory has.
+func readContent(index indexEffects, stateDir string, rebuilt bool) (c content, err error) {
+	if c.Content, err = index.Load(); err != nil {
+		return c, fmt.Errorf("cannot load the index: %w", err)
 	}
-	s.publish()
-	d.published = &s.published
-	d.owner = newOwner(s)
-	return nil
+	c.counter, c.rebuilt = index.Counter(), rebuilt
+	if c.log, err = roomsOf(index.EachKind); err != nil {
+		return c, err
+	}
+	c.bodies, err = ownFiles(stateDir, c.Own, rebuilt)
+	return c, err
+}
+
+// afterPlan writes the labels of files whose lists are gone, or are others now.
+func (d *Daemon) afterPlan(done done) {
+	d.refreshLabels(done.gone)
+	d.renew(done.renewed)
+}
+
+// followState has lists made by the settings by which they are judged: before anybody
+// sees these.
+func (d *Daemon) followState(s *state) {
+	m := *d.maker.Load()
+	if m.mode == s.mode && m.unsigned == s.unsigned && m.order == s.order {
+		return
+	}
+	m.mode, m.unsigned, m.order = s.mode, s.unsigned, s.order
+	d.maker.Store(&m)
 }
 
 // Close releases what New took.
@@ -214,26 +240,12 @@ func (d *Daemon) snapshot() *snapshot {
 	return d.published.Load()
 }
 
-// onState runs fn on the state and returns its error.
-func (d *Daemon) onState(ctx context.Context, fn func(*state) error) (err error) {
-	if derr := d.owner.do(ctx, func(s *state) { err = fn(s) }); derr != nil {
-		return derr
-	}
-	return err
-}
-
-// decide has change decided and made durable, or leaves no trace of it.
-func (d *Daemon) decide(ctx context.Context, change func(*state) error) error {
-	return d.onState(ctx, func(s *state) error {
-		err := s.decide(func() error { return change(s) })
-		s.tellAll()
-		return err
-	})
-}
-
 // Observe makes o hear of what is decided from now on.
 func (d *Daemon) Observe(ctx context.Context, o observer) error {
-	return d.owner.do(ctx, func(s *state) { s.observer = o })
+	return d.exec.enter(ctx, "observe", func(s *state) error {
+		s.observer = o
+		return nil
+	})
 }
 
 // Run serves until ctx ends, then lets transactions that are being answered
@@ -243,9 +255,9 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	ownerCtx, stopOwner := context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		stopOwner()
-		<-d.owner.done
+		<-d.exec.closed
 	}()
-	go d.owner.run(ownerCtx)
+	go d.exec.run(ownerCtx)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
@@ -351,11 +363,11 @@ func statID(path string) (dev, ino uint64, err error) {
 const problemIndexLost = "index-lost"
 
 // recovered acts on what opening the index brought to light.
-func (s *state) recovered(r store.Recovery) error {
+func (s *state) recovered(r store.Recovery) {
 	text := ""
 	switch r.Fate {
 	case store.Intact, store.Fresh:
-		return nil
+		return
 	case store.Repaired:
 		text = "the index had lost its last commit, which was made again from its commit file"
 	case store.RolledBack:
@@ -368,8 +380,8 @@ func (s *state) recovered(r store.Recovery) error {
 	s.log.Error("index recovered", "text", text)
 	if r.Rebuild() {
 		s.problem(problemIndexLost, "error", text, "check the disk and who had access to the state directory; set floors again with digestctl floor set, denials with digestctl deny import; acknowledge with digestctl sync")
-		s.interrupted = true
+		s.unsettled = true
 	}
 	s.event(store.Event{Kind: audit.KindIndexRecovered, Reason: "index", Text: text})
-	return s.commit()
+	s.record()
 }

@@ -229,7 +229,7 @@ func (s *state) carryPlan(plan []planned, by api.Actor) {
 			s.after(func(o observer) { o.Denied(p.ID, p.Subject(), p.Reason) })
 		}
 		s.denied[p.ID] = p.record
-		s.batch.PutDenial(p.record)
+		s.queue.batch.PutDenial(p.record)
 	}
 	if n > many {
 		s.event(store.Event{Kind: audit.KindDenied, Package: fmt.Sprintf("and %d more", n-many), Text: "by the same document", UID: by.UID, PID: by.PID})
@@ -252,7 +252,7 @@ func (d *Daemon) DenialsImport(ctx context.Context, by api.Actor, document []byt
 		return err
 	}
 	if dryRun {
-		err = d.onState(ctx, make)
+		err = d.exec.enter(ctx, "import", make)
 	} else {
 		err = d.changeDenials(ctx, func(s *state) error {
 			if err := make(s); err != nil {

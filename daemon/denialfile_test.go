@@ -93,7 +93,7 @@ func FuzzParseDenials(f *testing.F) {
 // line that says so.
 func TestPlanDenials(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	s := &state{now: func() time.Time { return now }, denied: map[string]store.Denial{
+	s := &state{clock: now, plan: &plan{}, denied: map[string]store.Denial{
 		"d-there":  {ID: "d-there", Package: "openssl", Act: store.Act{Reason: "old", UID: 7}},
 		"d-ending": {ID: "d-ending", Digests: []string{digestA}, Expires: now.Add(time.Hour), Ticket: "T-1", Act: store.Act{Reason: "old"}},
 	}}

@@ -63,13 +63,13 @@ func recordOf(p policy.Denial, path string, a store.Act) store.Denial {
 func (s *state) setDenial(d store.Denial) {
 	s.denied = maps.Clone(s.denied)
 	s.denied[d.ID] = d
-	s.batch.PutDenial(d)
+	s.queue.batch.PutDenial(d)
 }
 
 func (s *state) dropDenial(id string) {
 	s.denied = maps.Clone(s.denied)
 	delete(s.denied, id)
-	s.batch.DeleteDenial(id)
+	s.queue.batch.DeleteDenial(id)
 }
 
 // newDenialID makes the name of a denial from what it is about, so that it is the
@@ -177,7 +177,10 @@ func (d *Daemon) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 // gone; what cannot be done now is left to reconciliation.
 func (d *Daemon) completeDenials(ctx context.Context) (lists int, err error) {
 	ctx = context.WithoutCancel(ctx)
-	err = d.onState(ctx, (*state).withdrawUnknown)
+	err = d.exec.decide(ctx, "deny", func(s *state) error {
+		s.withdrawUnknown()
+		return nil
+	})
 	lists, eerr := d.enforceDenials(ctx)
 	if err = errors.Join(err, eerr); err != nil {
 		d.wantSync("lists still have what is denied")
@@ -199,24 +202,15 @@ func (s *state) owners() (list []policy.Denial) {
 // changeDenials changes what is denied, durably, and takes it over. What was
 // made meanwhile by what was denied before is made again.
 func (d *Daemon) changeDenials(ctx context.Context, change func(s *state) error) error {
-	var gone []withdrawn
-	err := d.onState(ctx, func(s *state) (err error) {
-		var out []suspension
-		err = s.decide(func() error {
-			if err := change(s); err != nil {
-				return err
-			}
-			s.compileDenials()
-			out, _ = s.planEnforcement(nil)
-			return nil
-		})
-		if err == nil {
-			gone, err = s.denyPlanned(out)
+	err := d.exec.decide(ctx, "deny", func(s *state) error {
+		if err := change(s); err != nil {
+			return err
 		}
-		s.tellAll()
-		return err
+		s.compileDenials()
+		out, _ := s.deniedLists(nil)
+		s.suspend(out)
+		return nil
 	})
-	d.refreshLabels(gone)
 	for _, c := range []chan struct{}{d.ended, d.denying} {
 		select {
 		case c <- struct{}{}:

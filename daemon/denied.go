@@ -16,7 +16,6 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
-	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/policy"
@@ -59,18 +58,19 @@ func (d *Daemon) enforceDenials(ctx context.Context) (lists int, err error) {
 	harmless := map[*entry]bool{} // that only seemed to hold something
 	for {
 		var (
-			gone    []withdrawn
+			out     int
 			hit     []*entry
 			denials *policy.Denials
 			basis   uint64
 		)
-		err := d.onState(ctx, func(s *state) (err error) {
-			gone, hit, err = s.denyNow(harmless)
-			denials, basis = s.denials, s.basis
-			return err
+		err := d.exec.decide(ctx, "deny", func(s *state) error {
+			var leave []suspension
+			leave, hit = s.deniedLists(harmless)
+			out, denials, basis = len(leave), s.denials, s.basis
+			s.suspend(leave)
+			return nil
 		})
-		lists += len(gone)
-		d.refreshLabels(gone)
+		lists += out
 		if err != nil || len(hit) == 0 {
 			return lists, err
 		}
@@ -81,19 +81,21 @@ func (d *Daemon) enforceDenials(ctx context.Context) (lists int, err error) {
 			}
 		}
 		var failed bool
-		err = d.onState(ctx, func(s *state) (err error) {
-			gone, failed, err = s.replaceReduced(reduced, basis)
-			return err
+		err = d.exec.decide(ctx, "deny", func(s *state) error {
+			s.replaceReduced(reduced, basis)
+			return nil
 		})
-		d.refreshLabels(gone)
 		for _, r := range reduced {
 			d.dir.Discard(r.staged)
-			if r.published {
+			switch {
+			case r.published:
 				lists++
 				d.refreshOmitted(r)
+			case r.out:
+				lists++
+				failed = failed || !errors.Is(r.err, digestlist.ErrEmpty)
 			}
 		}
-		lists += len(gone)
 		if failed {
 			d.wantSync("lists could not be changed in place")
 		}
@@ -103,21 +105,9 @@ func (d *Daemon) enforceDenials(ctx context.Context) (lists int, err error) {
 	}
 }
 
-// denyNow makes what is queued durable and takes the lists of denied packages out
-// of the directory. It returns them, and those that may hold denied contents.
-func (s *state) denyNow(harmless map[*entry]bool) (gone []withdrawn, hit []*entry, err error) {
-	out, hit := s.planEnforcement(harmless)
-	if err := s.commit(); err != nil {
-		return nil, nil, err
-	}
-	gone, err = s.denyPlanned(out)
-	s.tellAll()
-	return gone, hit, err
-}
-
-// planEnforcement finds the lists of denied packages, and those that may hold denied
-// contents, and queues the mark under which they change.
-func (s *state) planEnforcement(harmless map[*entry]bool) (out []suspension, hit []*entry) {
+// deniedLists finds the lists of denied packages, which must leave the directory, and
+// those that may hold denied contents.
+func (s *state) deniedLists(harmless map[*entry]bool) (out []suspension, hit []*entry) {
 	heads := s.denials.Heads()
 	for _, e := range s.sorted() {
 		if !e.active() {
@@ -131,24 +121,7 @@ func (s *state) planEnforcement(harmless map[*entry]bool) (out []suspension, hit
 			hit = append(hit, e)
 		}
 	}
-	switch {
-	case len(hit)+len(out) > 0:
-		// A crash may leave a list that the index does not know yet.
-		s.exchanging = true
-		s.setMark()
-	case s.exchanging:
-		s.exchanging = false
-		s.clearMark()
-	}
 	return out, hit
-}
-
-// denyPlanned takes lists out of the directory once their denial is durable.
-func (s *state) denyPlanned(out []suspension) (gone []withdrawn, err error) {
-	if s.exchanging {
-		failpoint.Hit("deny-after-commit")
-	}
-	return s.suspend(out)
 }
 
 // suspension is a list that must leave the directory, and why.
@@ -158,19 +131,18 @@ type suspension struct {
 }
 
 // suspend takes lists out of the directory and keeps what they were, for the day
-// that the denial is lifted, the floor cleared, or a key vouches for them again.
-func (s *state) suspend(list []suspension) (gone []withdrawn, err error) {
+// that the denial is lifted, the floor cleared, or a key vouches for them again. What
+// was queued before, why they go, is durable first.
+func (s *state) suspend(list []suspension) {
 	if len(list) == 0 {
-		return nil, nil
+		return
 	}
-	names := make([]string, len(list))
-	for i, x := range list {
-		names[i] = x.entry.Name
-	}
-	contents := s.takeAwayAll(names, func() { failpoint.Hit("deny-between-lists") })
-	for i, x := range list {
+	s.setMark() // a crash may leave a list that is withheld on record
+	s.intend()
+	for _, x := range list {
 		e, dec, reason := x.entry, x.decision, string(x.decision.Reason)
-		gone = append(gone, withdrawn{e, contents[i]})
+		s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: e.Name, entry: e})
+		s.sync(e.Name)
 		if e.Grace != "" {
 			s.forget(e.Name)
 			s.retire(e, reason, wire.Peer{})
@@ -188,21 +160,12 @@ func (s *state) suspend(list []suspension) (gone []withdrawn, err error) {
 			continue
 		}
 		s.rememberBody(e, reason)
-		s.put(&w)
-		s.batch.PutList(w.List)
+		s.save(&w)
 		s.event(store.Event{Kind: audit.KindWithdrawn, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
 			Reason: reason, Text: dec.Text})
 		s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), reason) })
 	}
-	failpoint.Hit("deny-after-lists")
-	if err := s.syncLists(names); err != nil {
-		s.log.Error("withdrawal not synced", "error", err)
-	}
-	failpoint.Hit("deny-before-commit")
-	if err := s.commit(); err != nil {
-		s.log.Error("withdrawal not recorded yet", "error", err)
-	}
-	return gone, nil
+	s.record()
 }
 
 // reduction is a list as it will be without what is denied.
@@ -212,6 +175,7 @@ type reduction struct {
 	harmless  bool // it holds nothing that is denied
 	err       error
 	published bool
+	out       bool // it left the directory
 }
 
 // reduce makes lists anew from what lies in the directory, without what is
@@ -273,77 +237,62 @@ func (d *Daemon) reduceOne(m *maker, r *reduction, w *workspace) error {
 
 // replaceReduced exchanges lists for those without what is denied. One that could
 // not be made leaves the directory; reconciliation may make it anew.
-func (s *state) replaceReduced(all []*reduction, basis uint64) (gone []withdrawn, failed bool, err error) {
+func (s *state) replaceReduced(all []*reduction, basis uint64) {
 	if s.basis != basis {
-		return nil, false, nil // once more, by what holds now
+		return // once more, by what holds now
 	}
 	var out []suspension
-	var names []string
 	for _, r := range all {
-		if s.byName[r.entry.Name] != r.entry || r.harmless {
-			continue
-		}
-		if r.err == nil {
-			r.err = s.exchange(r)
-		}
-		if r.err != nil {
+		switch {
+		case s.byName[r.entry.Name] != r.entry || r.harmless:
+		case r.err == nil:
+			s.exchange(r)
+		default:
+			r.out = true
 			out = append(out, s.unreduced(r))
-			failed = failed || !errors.Is(r.err, digestlist.ErrEmpty)
-			continue
-		}
-		failpoint.Hit("deny-between-lists")
-		names = append(names, r.name)
-	}
-	if len(names) > 0 {
-		failpoint.Hit("deny-after-lists")
-		if err := s.syncLists(names); err != nil {
-			s.log.Error("lists without what is denied not synced", "error", err)
-			failed = true
-		}
-		failpoint.Hit("deny-before-commit")
-		if err := s.commit(); err != nil {
-			s.log.Error("lists without what is denied not recorded yet", "error", err)
 		}
 	}
-	gone, err = s.suspend(out)
-	s.tellAll()
-	return gone, failed, err
+	s.suspend(out)
 }
 
 // exchange publishes a list without what is denied in the place of the one with
 // it. That is an activation like another.
-func (s *state) exchange(r *reduction) error {
-	if err := s.appear(r.staged, r.name, true); err != nil {
-		return err
-	}
-	r.staged, r.published = store.Staged{}, true
-	stamp, err := s.dir.Stat(r.name)
-	if err != nil {
-		return err
-	}
+func (s *state) exchange(r *reduction) {
+	staged := r.staged
+	r.staged = store.Staged{}
+	s.sync(r.name)
+	s.plan.publish = append(s.plan.publish, publication{name: r.name, staged: staged, poke: true, then: func(p published) error {
+		if r.err = p.err; r.err != nil {
+			r.out = true
+			s.suspend([]suspension{s.unreduced(r)})
+			return nil
+		}
+		r.published = true
+		s.exchanged(r, p.stamp)
+		return nil
+	}})
+}
+
+func (s *state) exchanged(r *reduction, stamp store.Stamp) {
 	e := *r.entry
 	e.Wide = r.wide
 	e.Body, e.File, e.Signer, e.Files, e.refs, e.stamp = r.body, r.file, r.signer, r.files, r.refs, stamp
 	e.Denied, e.Left, e.broken = mergeIDs(r.entry.Denied, r.omitted.ids), r.entry.Left+len(r.omitted.paths), false
 	if s.pending(r.entry) {
 		s.put(&e)
-		return nil
+		return
 	}
 	e.Counter = s.nextCounter()
 	if id := lineOf(e.Package); e.Grace == "" {
 		s.saveLine(id, s.policyLine(id).Activate(e.Package.EVR, e.Counter))
 	}
 	s.rememberBody(r.entry, retiredDenied)
-	if _, back := s.retired[e.Body]; back {
-		delete(s.retired, e.Body)
-		s.batch.DeleteRetirement(e.Body)
-	}
-	s.put(&e)
-	s.batch.PutList(e.List)
+	s.unretire(e.Body)
+	s.save(&e)
 	s.event(store.Event{Kind: audit.KindReduced, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
 		Reason: string(policy.ReasonDenied), Text: r.omitted.text(e.Package.String())})
 	s.after(func(o observer) { o.ListPublished(e.Name, e.Package.Full()) })
-	return nil
+	s.record()
 }
 
 // pending reports whether e came with a transaction that has not ended: then its

@@ -32,10 +32,10 @@ func bare(t *testing.T) *Daemon {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	go d.owner.run(ctx)
+	go d.exec.run(ctx)
 	t.Cleanup(func() {
 		cancel()
-		<-d.owner.done
+		<-d.exec.closed
 		d.Close()
 	})
 	return d
@@ -68,14 +68,14 @@ func (d *Daemon) publishFor(t *testing.T, name string, contents ...string) (list
 		err = m.stage(c, &w)
 	}
 	if err == nil {
-		err = d.onState(t.Context(), func(s *state) error {
-			if err := s.dir.Publish(c.staged, c.name, true); err != nil {
-				return err
-			}
-			stamp, err := s.dir.Stat(c.name)
+		err = d.dir.Publish(c.staged, c.name, true)
+	}
+	if err == nil {
+		err = d.on(t, func(s *state) error {
+			stamp, err := d.dir.Stat(c.name)
 			s.put(&entry{refs: c.refs, stamp: stamp, List: store.List{Name: c.name, Package: pkg, Header: c.header, Body: c.body, File: c.file,
 				Files: c.files, State: store.Active, Signer: c.signer, Counter: s.nextCounter(), Rules: s.rules}})
-			s.publish()
+			s.show()
 			return err
 		})
 	}
@@ -140,7 +140,7 @@ func TestDeniedByOthers(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Error("nobody brings back what is denied no more")
 	}
-	d.onState(t.Context(), func(s *state) error {
+	d.on(t, func(s *state) error {
 		if s.complete(s.byName[list]) {
 			t.Error("a list that leaves out too much counts as complete")
 		}

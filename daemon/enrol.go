@@ -68,17 +68,18 @@ func (d *Daemon) SignerEnrol(ctx context.Context, by api.Actor, where string) (e
 	if err != nil {
 		return e, err
 	}
-	err = d.onState(ctx, func(s *state) error {
+	rerr := d.exec.enter(ctx, "enrol", func(s *state) error {
 		for _, c := range certs {
 			s.event(store.Event{Kind: audit.KindSignerEnrolled, Key: hex.EncodeToString(c.SubjectKeyId), Reason: where, UID: by.UID, PID: by.PID})
 		}
-		if err := s.commit(); err != nil {
-			s.log.Error("enrolment not recorded yet", "error", err) // it has happened
-		}
+		s.record()
 		return nil
 	})
+	if rerr != nil {
+		d.log.Error("enrolment not recorded yet", "error", rerr) // it has happened
+	}
 	d.tellOfEnrolment(ctx)
-	return e, err
+	return e, nil
 }
 
 // enrollable are the certificate that signs and the one prepared to, with the
@@ -273,10 +274,10 @@ func (d *Daemon) enrolReplacement(ctx context.Context, left leaving) {
 		return
 	}
 	d.log.Error("new certificate not enrolled", "error", err)
-	d.onState(ctx, func(s *state) error {
+	d.exec.enter(ctx, "note", func(s *state) error {
 		s.problem("not-enrolled", api.SeverityWarning, "the kernel does not know the certificate that signs the lists now: "+err.Error(),
 			"see how the kernel comes to know it: digestctl keys enrol --help")
-		s.publish()
+		s.show()
 		return nil
 	})
 }

@@ -100,7 +100,7 @@ func (d *Daemon) neighboursLoop(ctx context.Context) error {
 
 // exported tells the administrator what cannot be kept up to date.
 func (d *Daemon) exported(name string, err error) {
-	d.onState(context.Background(), func(s *state) error {
+	d.exec.enter(context.Background(), "note", func(s *state) error {
 		had := len(s.problems)
 		if err == nil {
 			s.solved(name)
@@ -108,7 +108,7 @@ func (d *Daemon) exported(name string, err error) {
 			s.problem(name, api.SeverityWarning, err.Error(), "mend the cause: digestd tries again by itself; or take "+name+" out of the configuration, then: systemctl restart digestd")
 		}
 		if err != nil || len(s.problems) != had {
-			s.publish()
+			s.show()
 		}
 		return nil
 	})

@@ -74,8 +74,6 @@ func (d *Daemon) filesToSign(anew bool) {
 // wakeNeighbours has what others read of the lists brought up to date.
 func (d *Daemon) wakeNeighbours() { wake(d.listsChanged) }
 
-func (s *state) wakeNeighbours() { wake(s.listsChanged) }
-
 func wake(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -85,7 +83,7 @@ func wake(c chan<- struct{}) {
 
 // switchedOff reports whether there are signatures to take back.
 func (f *fileSigner) switchedOff() (off bool) {
-	f.d.onState(context.Background(), func(s *state) error {
+	f.d.exec.enter(context.Background(), "note", func(s *state) error {
 		off = f.off && s.signsFiles
 		return nil
 	})
@@ -299,7 +297,7 @@ func (f *fileSigner) behind(want map[store.Digest]*entry, goal func(store.Digest
 // remember notes in the index whether files may bear signatures of ours, before
 // the first does and after the last.
 func (f *fileSigner) remember(ctx context.Context, signs bool) error {
-	return f.d.decide(ctx, func(s *state) error {
+	return f.d.exec.decide(ctx, "signs", func(s *state) error {
 		if s.signsFiles == signs {
 			return nil
 		}
@@ -307,7 +305,7 @@ func (f *fileSigner) remember(ctx context.Context, signs bool) error {
 		if !signs {
 			value = nil
 		}
-		s.batch.SetMeta(metaSigned, value)
+		s.queue.batch.SetMeta(metaSigned, value)
 		s.signsFiles = signs
 		return nil
 	})

@@ -20,11 +20,12 @@ func TestGrantInUse(t *testing.T) {
 	pkg := nevra.NEVRA{Name: "hello", EVR: nevra.EVR{Version: "1", Release: "1"}, Arch: "noarch"}
 	var txn transaction
 	take := func() error { return d.RollbackRevoke(t.Context(), api.Actor{}, pkg.String()) }
-	err := d.onState(t.Context(), func(s *state) error {
+	err := d.on(t, func(s *state) error {
 		s.setLine(store.Line{Name: pkg.Name, Arch: pkg.Arch, Grants: []store.Grant{{EVR: pkg.EVR}}})
 		txn.added = map[store.Digest]*addition{{1}: {candidate: candidate{pkg: pkg}, decision: policy.Decision{Grant: true}}}
 		s.open[&txn] = true
-		return s.commit()
+		s.record()
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +34,7 @@ func TestGrantInUse(t *testing.T) {
 	if err := take(); !errors.As(err, &refused) || refused.Code != api.Busy {
 		t.Errorf("taken back in use: %v", err)
 	}
-	d.onState(t.Context(), func(s *state) error { delete(s.open, &txn); return nil })
+	d.on(t, func(s *state) error { delete(s.open, &txn); return nil })
 	if err := take(); err != nil {
 		t.Error(err)
 	}

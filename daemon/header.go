@@ -69,10 +69,11 @@ func (s *session) publish(ctx context.Context, msg *wire.Header, restore bool) (
 		if !restore && !s.seen[c.header] && (e == nil || e.Header != c.header) {
 			return true, nil // which needs no word with the owner of the state
 		}
-		err = s.d.owner.do(ctx, func(st *state) {
+		err = s.enter(ctx, "consider", func(st *state) error {
 			var d policy.Decision
 			active, d = st.consider(s.txn, msg.Element, c, restore)
 			more = active == nil && !restore && d.Verdict != policy.Veto
+			return nil
 		})
 		return more, err
 	}
@@ -99,14 +100,14 @@ func (s *session) publish(ctx context.Context, msg *wire.Header, restore bool) (
 		return nil, active, err
 	}
 	var a *addition
-	var renew []withdrawn
 	for try := 0; ; try++ {
-		err = s.onState(ctx, func(st *state) (err error) {
+		err = s.enter(ctx, "add", func(st *state) (err error) {
 			a, err = st.add(s.txn, msg.Element, c)
-			renew = s.txn.renewals()
 			return err
 		})
-		s.d.renew(renew)
+		if err != nil {
+			s.d.dir.Discard(c.staged)
+		}
 		if !errors.Is(err, errAgain) || try == mostTries {
 			break
 		}
@@ -114,10 +115,11 @@ func (s *session) publish(ctx context.Context, msg *wire.Header, restore bool) (
 			return nil, active, err
 		}
 	}
-	if err == nil {
-		s.seen[c.header] = true
+	if err != nil {
+		return nil, nil, err
 	}
-	return a, nil, err
+	s.seen[c.header] = true
+	return a, nil, nil
 }
 
 // removed withdraws the list of an erased package. Files that it shares with
@@ -127,33 +129,29 @@ func (s *session) removed(ctx context.Context, m *wire.Removed) error {
 		return nil
 	}
 	var gone *entry
-	err := s.d.owner.do(ctx, func(st *state) {
+	err := s.enter(ctx, "removing", func(st *state) error {
 		if gone = st.remove(s.txn, m.Element, m.Digest); gone != nil {
-			st.publish()
+			st.show()
 		} else if st.byHeader[m.Digest] == nil {
-			// The index may not know its list yet. What fails is left to the comparison.
-			if err := st.withdrawUnknown(); err != nil {
-				s.log.Error("list not withdrawn", "error", err)
-				s.broken = err
-			}
+			// The index may not know its list yet.
+			st.withdrawUnknown()
 		}
+		return nil
 	})
+	if err != nil && gone == nil && !errors.Is(err, errStopping) {
+		s.log.Error("list not withdrawn", "error", err) // which is left to the comparison
+		s.broken, err = err, nil
+	}
 	if err != nil || gone == nil {
 		return err
 	}
-	if !gone.active() {
-		return s.onState(ctx, func(st *state) error { return st.removeNow(s.txn, gone) })
+	if gone.active() {
+		s.d.rebind(gone)
 	}
-	s.d.rebind(gone)
-	left := withdrawn{entry: gone}
-	err = s.onState(ctx, func(st *state) (err error) {
-		left.data, _ = st.dir.Read(gone.Name, nil) // for the labels of files that are there still
-		return st.removeNow(s.txn, gone)
+	return s.enter(ctx, "remove", func(st *state) error {
+		st.removeNow(s.txn, gone)
+		return nil
 	})
-	if err == nil && left.data != nil {
-		s.d.renew([]withdrawn{left})
-	}
-	return err
 }
 
 // summary keeps what the administrator is told short: the first few packages

@@ -41,10 +41,10 @@ func (d *Daemon) hookRefused(ctx context.Context, err error) {
 	if count > 1 {
 		return
 	}
-	d.onState(ctx, func(s *state) error {
+	d.exec.enter(ctx, "note", func(s *state) error {
 		s.problem("hooks", api.SeverityError, "package managers cannot be served: "+err.Error(),
 			"see who connects: ss -xp; the limit on descriptors is LimitNOFILE of digestd.service")
-		s.publish()
+		s.show()
 		return nil
 	})
 }
@@ -53,9 +53,9 @@ func (d *Daemon) hooksServed(ctx context.Context) {
 	d.refusals.mu.Lock()
 	d.refusals.count = 0
 	d.refusals.mu.Unlock()
-	d.onState(ctx, func(s *state) error {
+	d.exec.enter(ctx, "note", func(s *state) error {
 		s.solved("hooks")
-		s.publish()
+		s.show()
 		return nil
 	})
 }
@@ -71,11 +71,11 @@ func (d *Daemon) tellOfDatabase(ctx context.Context, m *wire.Begin) {
 		return
 	}
 	theirs := filepath.Clean("/" + api.Clean(m.DBPath))
-	d.onState(ctx, func(s *state) error {
+	d.exec.enter(ctx, "note", func(s *state) error {
 		s.problem("database", api.SeverityWarning,
 			fmt.Sprintf("there are two databases of rpm: a transaction wrote to another database, %s, than digestd follows, %s: what it installed has no lists", theirs, ours),
 			fmt.Sprintf("see which one rpm uses: rpm --eval %%_dbpath; if it is %s, set dbpath = %q in digestd.conf and restart digestd, or remove the one that is left over", theirs, theirs))
-		s.publish()
+		s.show()
 		return nil
 	})
 }

@@ -221,7 +221,10 @@ func (f *fileSigner) takeGone(ctx context.Context) ([]goneList, error) {
 	if len(gone) == 0 {
 		return nil, nil
 	}
-	err := f.d.owner.do(ctx, func(s *state) { s.publish() })
+	err := f.d.exec.enter(ctx, "show", func(s *state) error {
+		s.show()
+		return nil
+	})
 	if err != nil {
 		f.d.goneLists.add(gone...)
 	}
@@ -276,18 +279,18 @@ func (g *goneLists) take() (all []goneList) {
 	return all
 }
 
-// lose has the signatures looked at that are on the files of lists that are out of
+// lostList has the signatures looked at that are on the files of a list that is out of
 // the directory.
-func (s *state) lose(name string, data []byte) {
-	if !s.signsFiles || s.goneLists == nil || data == nil {
+func (d *Daemon) lostList(s *state, name string, data []byte) {
+	if !s.signsFiles || !d.config.IMASignatures || data == nil {
 		return
 	}
 	g := goneList{name: name, data: data}
 	if e := s.byName[name]; e != nil {
 		g.moved = e.Moved
 	}
-	s.goneLists.add(g)
-	s.wakeNeighbours()
+	d.goneLists.add(g)
+	s.wake[wakeLists] = true
 }
 
 // settleFile makes one file's signature what lists allow. want is what the package

@@ -91,8 +91,7 @@ func (s *state) renameImported(from, to string) {
 		if e := s.ownEntry(name); e != nil {
 			renamed := *e
 			renamed.Key = to
-			s.put(&renamed)
-			s.batch.PutList(renamed.List)
+			s.save(&renamed)
 		}
 	}
 }

@@ -61,7 +61,7 @@ func TestImportersAreRenamed(t *testing.T) {
 			if test.revoked {
 				k.Revoked = &store.KeyRevocation{Hard: true, Source: sourceAdministrator}
 			}
-			s := &state{now: time.Now, keys: map[string]store.Key{former: k}, byName: map[string]*entry{},
+			s := &state{clock: time.Now(), plan: &plan{}, keys: map[string]store.Key{former: k}, byName: map[string]*entry{},
 				byHeader: map[store.Digest]*entry{}, byLine: map[lineID][]*entry{}, changed: map[string]bool{},
 				own: map[string]store.Own{
 					"app":   {Name: "app", Key: former, KeyKind: keyX509},

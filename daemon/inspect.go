@@ -3,10 +3,7 @@
 package daemon
 
 import (
-	"crypto/sha256"
-	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -14,129 +11,124 @@ import (
 	"github.com/digestd/digestd/store"
 )
 
-// inspect compares every list we published with what lies in the directory. A
-// file that is gone or altered is put aside and its entry marked, for the next
-// reconciliation to publish it anew.
-func (s *state) inspect() error {
-	if err := s.checkPath(); err != nil {
-		return err
-	}
-	s.checkAsides()
-	var buf []byte
+// expected is a name in the list directory that is to be looked at.
+type expected struct {
+	name  string
+	entry *entry // what is to be there; nil: nothing of ours
+}
+
+// seen is what was found under a name. Of a file that bears the stamp it was published
+// with nothing is read.
+type seen struct {
+	expected
+	stamp   store.Stamp
+	missing bool
+	err     error  // it could not be looked at
+	read    error  // of a regular file: the system failed to read it
+	odd     string // why what was read can be no list
+	file    store.Digest
+	body    store.Digest
+	refs    *refs // of the list that was expected, if they were not known
+	torn    bool  // it is what a loss of power leaves
+	signed  bool  // by a certificate of ours
+	size    int64 // in bytes, of a directory with all in it; counted no further than the quarantine has room
+}
+
+// lists are what the directory has to hold.
+func (s *state) lists() (all []expected) {
 	for _, e := range s.sorted() {
 		if e.active() && !e.broken {
-			if err := s.inspectEntry(e, &buf); err != nil {
-				return err
-			}
+			all = append(all, expected{e.Name, e})
 		}
 	}
-	return nil
+	return all
 }
 
-// inspectNames does what inspect and foreign do, for these names only.
-func (s *state) inspectNames(names map[string]bool) error {
-	if err := s.checkPath(); err != nil {
-		return err
+// expects says what is to be found under a name.
+func (s *state) expects(name string) expected {
+	if e := s.byName[name]; e != nil && e.active() && !e.broken {
+		return expected{name, e}
 	}
-	var buf []byte
-	for name := range names {
-		e := s.byName[name]
-		if e != nil && e.active() && !e.broken {
-			if err := s.inspectEntry(e, &buf); err != nil {
-				return err
-			}
-			continue
-		}
-		if _, err := s.dir.Stat(name); errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if _, err := s.foreignEntry(name); err != nil {
-			return err
-		}
-	}
-	return nil
+	return expected{name, nil}
 }
 
-func (s *state) checkPath() error {
-	err := s.dir.CheckPath()
+// pathChecked notes whether the list directory is the one that was opened.
+func (s *state) pathChecked(err error) {
 	if err != nil {
-		s.tampered(s.dir.Path(), store.Digest{}, err.Error())
+		s.tampered(s.listDir, store.Digest{}, err.Error())
 		s.problem("directory", "error", err.Error(), "put the directory back, then: systemctl restart digestd")
 	}
-	return err
 }
 
-func (s *state) inspectEntry(e *entry, buf *[]byte) error {
-	stamp, err := s.dir.Stat(e.Name)
+// inspected compares what was found with what was published. A file that is gone or
+// altered is set aside and its entry marked, for the next reconciliation to publish it
+// anew; one that is not ours is set aside, or removed if a crash left it.
+func (s *state) inspected(all []seen) (aside int) {
+	for i := range all {
+		x := &all[i]
+		switch {
+		case x.entry != nil:
+			s.inspectedList(x)
+		case x.missing:
+		case s.stranger(x):
+			aside++
+		}
+	}
+	return aside
+}
+
+func (s *state) inspectedList(x *seen) {
+	e := x.entry
 	switch {
-	case err == nil && stamp == e.stamp:
-	case errors.Is(err, fs.ErrNotExist) && e.Change == store.Moving:
-	case errors.Is(err, fs.ErrNotExist):
+	case x.missing && e.Change == store.Moving:
+	case x.missing:
 		if e.stamp != (store.Stamp{}) {
 			s.tampered(e.Name, e.Body, "removed from the list directory by another hand")
 		}
 		s.mark(e)
-	case err != nil:
-		s.log.Error("list not looked at", "list", e.Name, "error", err)
+	case x.err != nil:
+		s.log.Error("list not looked at", "list", e.Name, "error", x.err)
+	case x.read != nil:
+		// That it cannot be read is no tampering: a disk fails, descriptors run out.
+		s.log.Error("list not read", "list", e.Name, "error", x.read)
+		again := *e
+		again.Change = store.Publishing // it stays, and is made anew
+		s.put(&again)
+		s.anew = true
 	default:
-		why, err := s.compare(e, stamp, buf)
-		if err != nil {
-			// That it cannot be read is no tampering: a disk fails, descriptors run out.
-			s.log.Error("list not read", "list", e.Name, "error", err)
-			again := *e
-			again.Change = store.Publishing // it stays, and is made anew
-			s.put(&again)
-			s.anew = true
+		why := s.compare(x)
+		if why == "" {
+			return
 		}
-		if why != "" {
-			_, foreign := s.judge(e.Name)
-			if foreign != "" && e.Change != store.Publishing { // else it was not in place yet
-				s.quarantine(e.Name, why)
-			}
-			s.mark(e)
+		if s.judge(x) != "" && e.Change != store.Publishing { // else it was not in place yet
+			s.quarantine(x, store.Digest{}, why)
 		}
+		s.mark(e)
 	}
-	return nil
 }
 
-// compare reads a list whose stamp is not the one we know and says what is
-// wrong with it, if anything is. An error means that it cannot be read.
-func (s *state) compare(e *entry, stamp store.Stamp, buf *[]byte) (why string, err error) {
-	if !stamp.Regular {
-		return "not a regular file", nil
+// compare says what is wrong with a list whose stamp is not the one we know, if
+// anything is.
+func (s *state) compare(x *seen) (why string) {
+	switch {
+	case !x.stamp.Regular:
+		return "not a regular file"
+	case x.stamp.Links != 1:
+		return "has a second name, through which it can be changed"
+	case x.odd != "":
+		return x.odd
+	case x.file != x.entry.File:
+		return "content is not what was published"
+	case x.entry.refs == nil && x.refs == nil:
+		return "its files cannot be read"
 	}
-	if stamp.Links != 1 {
-		return "has a second name, through which it can be changed", nil
-	}
-	data, err := s.dir.Read(e.Name, *buf)
-	var system *fs.PathError
-	if errors.As(err, &system) {
-		return "", err
-	}
-	if err != nil {
-		return err.Error(), nil
-	}
-	*buf = data
-	if store.Digest(sha256.Sum256(data)) != e.File {
-		return "content is not what was published", nil
-	}
-	same := *e
-	same.stamp = stamp
+	same := *x.entry
+	same.stamp = x.stamp
 	if same.refs == nil {
-		body := data
-		if b, _, _, err := digestlist.SplitSignature(data); err == nil {
-			body = b
-		}
-		format, _, err := formatOf(e.Name)
-		if err == nil {
-			same.refs, err = makeRefs(format, body, e.Files)
-		}
-		if err != nil {
-			return err.Error(), nil
-		}
+		same.refs = x.refs
 	}
 	s.put(&same)
-	return "", nil
+	return ""
 }
 
 // mark notes that the file of e must be made anew.
@@ -147,47 +139,17 @@ func (s *state) mark(e *entry) {
 	s.anew = true
 }
 
-// foreign puts aside every entry of the directory that we did not publish.
-func (s *state) foreign() (aside int, err error) {
-	names, err := s.dir.Names()
-	if err != nil {
-		return 0, err
-	}
-	for _, name := range names {
-		if e := s.byName[name]; e != nil && e.active() && !e.broken {
-			continue
-		}
-		put, err := s.foreignEntry(name)
-		if err != nil {
-			return aside, err
-		}
-		if put {
-			aside++
-		}
-	}
-	return aside, nil
-}
-
-// withdrawUnknown takes the lists of ours out of the directory that the index does not
+// withdrawUnknown has the lists of ours leave the directory that the index does not
 // know, where a transaction that was cut short, or that another digestd began, may have
 // left some. Only the next comparison can say what vouches for them. An act that forbids
-// lists cannot wait for it, and calls this before it is answered; the comparison then
-// brings back what may be there.
-func (s *state) withdrawUnknown() error {
-	if !s.interrupted {
-		return nil
+// lists cannot wait for it; the comparison then brings back what may be there.
+func (s *state) withdrawUnknown() {
+	if s.unsettled {
+		s.intend()
+		s.plan.unknown = true
+		s.sync()
+		s.record()
 	}
-	_, err := s.foreign()
-	if s.dir.Dirty() {
-		err = errors.Join(err, s.syncLists(nil))
-	}
-	if !s.batch.Empty() {
-		err = errors.Join(err, s.commit())
-	}
-	if err != nil {
-		return fmt.Errorf("cannot take the lists out of the directory yet that an interrupted transaction left: %w", err)
-	}
-	return nil
 }
 
 // rebuilding reports whether the index was lost and no comparison has filled the new one
@@ -197,65 +159,51 @@ func (s *state) rebuilding() bool {
 	return s.lastSync.When.IsZero() && slices.ContainsFunc(s.problems, func(p api.Problem) bool { return p.ID == problemIndexLost })
 }
 
-// foreignEntry puts one aside, or removes it if it is our own.
-func (s *state) foreignEntry(name string) (aside bool, err error) {
-	if _, left := s.leftovers[name]; left {
+// stranger sets a file aside that we did not publish, or removes it if it is our own.
+func (s *state) stranger(x *seen) (aside bool) {
+	if _, left := s.leftovers[x.name]; left {
 		s.retryLeftovers()
-		return false, nil
+		return false
 	}
-	body, why := s.judge(name)
+	why := s.judge(x)
 	if why == "" {
-		s.log.Info("list removed", "list", name, "reason", "left by an interrupted transaction")
-		s.takeAway(name)
-		return false, nil
+		s.log.Info("list removed", "list", x.name, "reason", "left by an interrupted transaction")
+		s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: x.name})
+		return false
 	}
-	s.quarantineBody(name, body, why)
-	return true, nil
+	s.quarantine(x, x.body, why)
+	return true
 }
 
 // judge says why a file that we do not know lies in the list directory. "" means
 // that it is our own, from a transaction that was cut short.
-func (s *state) judge(name string) (body store.Digest, why string) {
-	stamp, err := s.dir.Stat(name)
-	if err != nil {
-		return body, err.Error()
+func (s *state) judge(x *seen) (why string) {
+	switch {
+	case x.err != nil:
+		return x.err.Error()
+	case !x.stamp.Regular:
+		return "not a regular file"
+	case x.read != nil && s.unsettled:
+		return "" // as likely ours as not, and to be removed either way
+	case x.read != nil:
+		return x.read.Error()
+	case x.odd != "":
+		return x.odd
+	case x.torn && s.unsettled:
+		return ""
 	}
-	if !stamp.Regular {
-		return body, "not a regular file"
-	}
-	data, err := s.dir.Read(name, nil)
-	var system *fs.PathError
-	if s.interrupted && errors.As(err, &system) {
-		return body, "" // as likely ours as not, and to be removed either way
-	}
-	if err != nil {
-		return body, err.Error()
-	}
-	content, sig, kind, err := digestlist.SplitSignature(data)
-	if err != nil {
-		content = data
-	}
-	body = sha256.Sum256(content)
-	if s.interrupted && torn(name, data) {
-		return body, ""
-	}
-	if r, ok := s.retired[body]; ok && !s.interrupted {
-		return body, fmt.Sprintf("a retired list came back: %s was %s on %s", r.Package, r.Reason, r.When.UTC().Format("2006-01-02 15:04:05Z"))
-	}
-	ours := err == nil && kind == digestlist.SigPKCS7
-	if ours {
-		_, err = digestlist.VerifyPKCS7(content, sig, s.ownCertificates())
-		ours = err == nil
+	if r, ok := s.retired[x.body]; ok && !s.unsettled {
+		return fmt.Sprintf("a retired list came back: %s was %s on %s", r.Package, r.Reason, r.When.UTC().Format("2006-01-02 15:04:05Z"))
 	}
 	switch {
-	case ours && s.interrupted:
-		return body, ""
-	case s.interrupted && (s.signer == signNone || s.signer == signPGP):
-		return body, "" // nothing tells our lists from others; it is removed either way
-	case ours:
-		return body, "signed by this machine, but not published now"
+	case x.signed && s.unsettled:
+		return ""
+	case s.unsettled && (s.signer == signNone || s.signer == signPGP):
+		return "" // nothing tells our lists from others; it is removed either way
+	case x.signed:
+		return "signed by this machine, but not published now"
 	default:
-		return body, "put there by another hand"
+		return "put there by another hand"
 	}
 }
 

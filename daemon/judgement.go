@@ -63,11 +63,10 @@ func (s *state) trusted(e *entry) bool {
 }
 
 // withdrawRefused takes the lists out of the directory for which nothing vouches any
-// more, durably. What refuses them is durable already. A key that is not there counts
-// only if all stores of keys could be read: one that was not is not gone.
-func (s *state) withdrawRefused(complete bool) (gone []withdrawn, err error) {
+// more. A key that is not there counts only if all stores of keys could be read: one that was not is not gone.
+func (s *state) withdrawRefused(complete bool) {
 	if !s.keysRead {
-		return nil, nil
+		return
 	}
 	var out []suspension
 	for _, e := range s.sorted() {
@@ -81,7 +80,7 @@ func (s *state) withdrawRefused(complete bool) (gone []withdrawn, err error) {
 		d.Verdict = policy.WithholdList // it is installed already
 		out = append(out, suspension{e, d})
 	}
-	return s.suspend(out)
+	s.suspend(out)
 }
 
 // rekey has the keyring heed the revocations that are recorded now.
@@ -114,7 +113,7 @@ func (d *Daemon) verifyAgain(ctx context.Context) error {
 	for range mostTries {
 		var basis uint64
 		doubtful := map[store.Digest]*entry{}
-		err := d.onState(ctx, func(s *state) error {
+		err := d.exec.enter(ctx, "judge", func(s *state) error {
 			basis = s.basis
 			for _, e := range s.sorted() {
 				if _, proven := s.grounds(e); e.active() && !proven {
@@ -130,16 +129,13 @@ func (d *Daemon) verifyAgain(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		var gone []withdrawn
-		err = d.onState(ctx, func(s *state) (err error) {
+		err = d.exec.enter(ctx, "judge", func(s *state) error {
 			if s.basis != basis {
 				return errAgain
 			}
-			gone, err = s.adoptAgain(found)
-			s.tellAll()
-			return err
+			s.adoptAgain(found)
+			return nil
 		})
-		d.refreshLabels(gone)
 		if !errors.Is(err, errAgain) {
 			return err
 		}
@@ -194,7 +190,7 @@ func later(a, b time.Time) time.Time {
 }
 
 // adoptAgain records what was verified again, and withdraws what was refused.
-func (s *state) adoptAgain(found []again) (gone []withdrawn, err error) {
+func (s *state) adoptAgain(found []again) {
 	var out []suspension
 	for _, f := range found {
 		e, c := f.entry, f.candidate
@@ -213,13 +209,10 @@ func (s *state) adoptAgain(found []again) (gone []withdrawn, err error) {
 		known := *e
 		s.justify(&known, c)
 		known.broken = known.broken || c.body != e.Body // this release makes another list of it
-		s.put(&known)
-		s.batch.PutList(known.List)
+		s.save(&known)
 	}
-	if err := s.commit(); err != nil {
-		return nil, err
-	}
-	return s.suspend(out)
+	s.suspend(out)
+	s.record()
 }
 
 // justify records in e what vouches for it.

@@ -55,17 +55,18 @@ func TestStaleCandidateIsMadeAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := bare(t)
 			txn := newTransaction()
-			d.onState(t.Context(), func(s *state) error {
+			d.on(t, func(s *state) error {
 				s.setKey(store.Key{Fingerprint: key, Owner: "somebody"})
 				s.opened(txn)
-				return s.commit()
+				s.record()
+				return nil
 			})
 			c := d.staged(t, "hello", "", "a")
 			if err := change(t.Context(), d); err != nil {
 				t.Fatal(err)
 			}
 			add := func(c *candidate) error {
-				return d.onState(t.Context(), func(s *state) error {
+				return d.on(t, func(s *state) error {
 					_, err := s.add(txn, 0, c)
 					return err
 				})
@@ -96,12 +97,14 @@ func TestBasisStays(t *testing.T) {
 	before := d.snapshot().basis
 	refresh()
 	txn := newTransaction()
-	d.onState(t.Context(), func(s *state) error {
+	d.on(t, func(s *state) error {
 		s.opened(txn)
-		err := s.commit()
-		_, _, eerr := s.end(txn)
-		return errors.Join(err, eerr)
+		s.record()
+		return nil
 	})
+	if _, _, err := d.exec.end(t.Context(), txn); err != nil {
+		t.Fatal(err)
+	}
 	if now := d.snapshot().basis; now != before {
 		t.Errorf("basis rose from %d to %d", before, now)
 	}
@@ -112,16 +115,17 @@ func TestBasisStays(t *testing.T) {
 func TestUnknownKeyWaitsForIncompleteStores(t *testing.T) {
 	d := bare(t)
 	list := d.publishFor(t, "hello", "a")
-	d.onState(t.Context(), func(s *state) error {
+	d.on(t, func(s *state) error {
 		e := *s.byName[list]
 		e.Key = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 		e.Signature = &store.Signature{Key: e.Key, Made: time.Unix(1, 0)}
 		s.put(&e)
-		return s.commit()
+		s.record()
+		return nil
 	})
 	adopt := func(src keySources) {
 		t.Helper()
-		if err := d.onState(t.Context(), func(s *state) error { _, err := s.adoptKeys(&src); return err }); err != nil {
+		if err := d.exec.decide(t.Context(), "keys", func(s *state) error { s.adoptKeys(&src); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -147,7 +151,7 @@ func TestUnknownKeyWaitsForIncompleteStores(t *testing.T) {
 func TestNothingGoesBeforeKeysAreRead(t *testing.T) {
 	d := bare(t)
 	list := d.publishFor(t, "hello", "a")
-	d.onState(t.Context(), func(s *state) error {
+	d.on(t, func(s *state) error {
 		e := *s.byName[list]
 		e.Key = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 		s.put(&e)

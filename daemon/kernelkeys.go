@@ -164,7 +164,7 @@ func (d *Daemon) leaveKernel(ctx context.Context) (left leaving) {
 		}
 	}
 	failpoint.Hit("unenrol-after")
-	d.onState(ctx, func(s *state) error {
+	d.exec.enter(ctx, "note", func(s *state) error {
 		if err := errors.Join(errs...); err != nil {
 			s.problem("revoked-enrolled", api.SeverityError, "a revoked certificate of this machine may still be in the kernel: "+err.Error(),
 				"mend the cause, then: digestctl sync; or reboot")
@@ -174,7 +174,7 @@ func (d *Daemon) leaveKernel(ctx context.Context) (left leaving) {
 		if advice != "" {
 			s.problem("revoked-at-boot", api.SeverityNotice, "a revoked certificate of this machine was loaded at boot; it is not put there any more", advice)
 		}
-		s.publish()
+		s.show()
 		return nil
 	})
 	return left
@@ -250,7 +250,7 @@ func (d *Daemon) tellOfEnrolment(ctx context.Context) {
 		}
 	}
 	cache := d.features().DigestCache == kernel.Yes
-	d.onState(ctx, func(s *state) error {
+	d.exec.enter(ctx, "note", func(s *state) error {
 		switch {
 		case in != "" || len(rings) == 0 && !cache:
 			s.solved("not-enrolled")
@@ -258,7 +258,7 @@ func (d *Daemon) tellOfEnrolment(ctx context.Context) {
 			s.problem("not-enrolled", api.SeverityWarning, "the kernel does not know the certificate that signs the lists, "+skid,
 				"see how the kernel comes to know it: digestctl keys enrol --help")
 		}
-		s.publish()
+		s.show()
 		return nil
 	})
 }

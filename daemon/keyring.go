@@ -89,14 +89,13 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 		src.errs = append(src.errs, err)
 	}
 
-	var gone []withdrawn
 	var named *banned
-	err = d.onState(ctx, func(s *state) (err error) {
+	err = d.exec.decide(ctx, "keys", func(s *state) error {
 		s.tellOfBlobs(carried)
-		gone, err = s.adoptKeys(&src)
+		s.adoptKeys(&src)
 		named = s.banned
-		s.tellAll()
-		return err
+		s.show()
+		return nil
 	})
 	if err == nil {
 		err = d.denyBlacklisted(ctx, named)
@@ -109,7 +108,6 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 		default:
 		}
 	}
-	d.refreshLabels(gone)
 	if signer := d.maker.Load().identity.skid(); err == nil && d.snapshot().keys[signer].Revoked != nil {
 		d.replaceRevoked(ctx, signer)
 	}
@@ -126,9 +124,10 @@ func modified(path string) (t time.Time) {
 	return t
 }
 
-// adoptKeys takes over what the stores hold. Revocations are recorded before
-// anything else is done about them.
-func (s *state) adoptKeys(src *keySources) (gone []withdrawn, err error) {
+// adoptKeys takes over what the stores hold. Revocations are durable before anything
+// else is done about them: whatever happens from then on, the next start finds them and
+// completes them. If they cannot be recorded, the next look at the keys finds them again.
+func (s *state) adoptKeys(src *keySources) {
 	options := s.keyringOptions()
 	plain := options.NewKeyring(src.certs...)
 	s.dbPath, s.dbKind, s.importers = src.dir, src.kind, idsOf(src.importers)
@@ -141,43 +140,20 @@ func (s *state) adoptKeys(src *keySources) (gone []withdrawn, err error) {
 	for _, c := range plain.Certs() {
 		s.meet(c, src, now)
 	}
-	undo := s.undoRecords()
 	revoked := s.noteRevocations(plain, src, now)
-	if len(revoked) > 0 {
-		// Durable before the first list goes: whatever happens from here on, the
-		// next start finds the revocation and completes it. If it cannot be, the
-		// next look at the keys finds it again.
-		if err := s.write(); err != nil {
-			undo()
-			s.publish()
-			return nil, err
-		}
-		s.publish() // whoever sees a list leave can ask why
-	}
 	s.adoptBlacklist(src.blacklist)
+	named := s.heedBlacklist()
 	options.Revoked = s.revocations()
 	s.setKeyring(options.NewKeyring(src.certs...))
 	s.keysRead = true
 	s.tellOfHeld()
-	for _, fingerprint := range revoked {
-		more, err := s.carryOut(fingerprint)
-		gone = append(gone, more...)
-		if err != nil {
-			return gone, err
-		}
+	for _, fingerprint := range append(revoked, named...) {
+		s.carryOut(fingerprint)
 	}
-	refused, err := s.withdrawRefused(len(src.errs) == 0)
-	gone = append(gone, refused...)
-	if err != nil {
-		return gone, err
+	s.withdrawRefused(len(src.errs) == 0)
+	if len(revoked)+len(s.plan.withdraw) > 0 && !s.rebuilding() {
+		s.withdrawUnknown()
 	}
-	named, err := s.heedBlacklist()
-	gone = append(gone, named...)
-	if err == nil && len(revoked)+len(refused)+len(named) > 0 && !s.rebuilding() {
-		err = s.withdrawUnknown()
-	}
-	s.publish()
-	return gone, err
 }
 
 func (s *state) keyringOptions() pgp.Options {

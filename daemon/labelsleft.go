@@ -73,7 +73,7 @@ func (s *state) loadLabels(meta map[string][]byte) error {
 	}
 	s.labels.all = s.labels.all || saved.All
 	s.tellOfLabels()
-	s.wakeLabels()
+	s.wake[wakeLabels] = true
 	return nil
 }
 
@@ -102,12 +102,16 @@ func (d *Daemon) leaveLabels(left []leftFile) {
 	if len(left) == 0 {
 		return
 	}
-	d.owner.do(context.Background(), func(s *state) {
+	err := d.exec.enter(context.Background(), "labels", func(s *state) error {
 		for _, f := range left {
 			s.labels.add(f.path, f.err.Error())
 		}
 		s.saveLabels()
+		return nil
 	})
+	if err != nil {
+		d.log.Error("labels that are left not recorded yet", "error", err)
+	}
 }
 
 // saveLabels records what is left, and tells the administrator.
@@ -123,14 +127,11 @@ func (s *state) saveLabels() {
 			s.log.Error("labels that are left not recorded", "error", err)
 			return
 		}
-		s.wakeLabels()
+		s.wake[wakeLabels] = true
 	}
-	s.batch.SetMeta(metaLabels, data)
+	s.queue.batch.SetMeta(metaLabels, data)
 	s.tellOfLabels()
-	if err := s.commit(); err != nil {
-		s.log.Error("labels that are left not recorded yet", "error", err)
-	}
-	s.publish()
+	s.record()
 }
 
 func (s *state) tellOfLabels() {
@@ -160,18 +161,9 @@ func printable(path string) string {
 	return path
 }
 
-func (s *state) wakeLabels() {
-	select {
-	case s.labelsWanted <- struct{}{}:
-	default:
-	}
-}
-
-// holdLists holds the lists that are active. The labels of those that were not held
-// until now are to be written anew: the kernel may have cached one before, and have
-// lost the way to its cache since.
-func (s *state) holdLists() {
-	var names []string
+// toHold are the names of the lists that must be held: until one is gone the kernel may
+// go by it.
+func (s *state) toHold() (names []string) {
 	for _, e := range s.sorted() {
 		if e.active() || e.Change != "" {
 			names = append(names, e.Name)
@@ -180,12 +172,18 @@ func (s *state) holdLists() {
 	for name := range s.leftovers {
 		names = append(names, name)
 	}
-	fresh, err := s.dir.Hold(names)
+	return names
+}
+
+// held takes note of the lists that were not held until now, and of why some are not
+// held still. Labels of the former are to be written anew: the kernel may have cached one
+// before, and have lost the way to its cache since.
+func (s *state) held(fresh []string, err error) {
 	for _, name := range fresh {
 		s.labels.stale[name] = true
 	}
 	if len(fresh) > 0 {
-		s.wakeLabels()
+		s.wake[wakeLabels] = true
 	}
 	if err != nil {
 		s.problem("held", api.SeverityWarning, err.Error()+"; the kernel may go on letting files run that such a list vouched for after it is gone",
@@ -224,9 +222,10 @@ func (d *Daemon) labelLoop(ctx context.Context) error {
 // resists has the right label all the same, so nothing is left.
 func (d *Daemon) renewStale(ctx context.Context) {
 	var names []string
-	err := d.owner.do(ctx, func(s *state) {
+	err := d.exec.enter(ctx, "labels", func(s *state) error {
 		names = slices.Sorted(maps.Keys(s.labels.stale))
 		clear(s.labels.stale)
+		return nil
 	})
 	if err != nil || len(names) == 0 || !d.config.Labels {
 		return
@@ -274,7 +273,10 @@ func (d *Daemon) renewUnheld() {
 func (d *Daemon) retryLabels(ctx context.Context) (left bool) {
 	var files map[string]leftLabel
 	var all bool
-	err := d.owner.do(ctx, func(s *state) { files, all = maps.Clone(s.labels.files), s.labels.all })
+	err := d.exec.enter(ctx, "labels", func(s *state) error {
+		files, all = maps.Clone(s.labels.files), s.labels.all
+		return nil
+	})
 	if err != nil || len(files) == 0 && !all {
 		return false
 	}
@@ -292,7 +294,7 @@ func (d *Daemon) retryLabels(ctx context.Context) (left bool) {
 	if all {
 		all = d.settleAll(ctx, snap, failed)
 	}
-	err = d.owner.do(ctx, func(s *state) {
+	err = d.exec.enter(ctx, "labels", func(s *state) error {
 		for path, before := range files {
 			if failed[path] == nil {
 				s.labels.done(path, before)
@@ -306,6 +308,7 @@ func (d *Daemon) retryLabels(ctx context.Context) (left bool) {
 		}
 		s.saveLabels()
 		left = len(s.labels.files) > 0 || s.labels.all
+		return nil
 	})
 	return left || err != nil
 }

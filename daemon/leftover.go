@@ -16,25 +16,6 @@ import (
 // remembers in the index that its file must still go, and tries again. Until then
 // the kernel accepts it, so one problem names it.
 
-// takeAway takes a list out of the directory, or remembers that it must still go.
-func (s *state) takeAway(name string) { s.takeAwayAll([]string{name}, func() {}) }
-
-// takeAwayAll does so with several lists, and calls out after each that is out. It
-// returns their contents, nil for one that was not there or is there still.
-func (s *state) takeAwayAll(names []string, out func()) (contents [][]byte) {
-	contents, errs := s.dir.RemoveMany(names, out)
-	for i, name := range names {
-		if errs != nil && errs[i] != nil {
-			s.leave(name, errs[i])
-		} else {
-			s.notLeft(name)
-			s.lose(name, contents[i])
-		}
-	}
-	s.tellOfLeftovers()
-	return contents
-}
-
 // leave remembers a list that could not be removed.
 func (s *state) leave(name string, why error) {
 	l, known := s.leftovers[name]
@@ -44,52 +25,34 @@ func (s *state) leave(name string, why error) {
 	}
 	if text := why.Error(); !known || l.Why != text {
 		l.Why = text
-		if s.leftovers == nil {
-			s.leftovers = map[string]store.Leftover{}
-		}
-		s.leftovers[name] = l
-		s.batch.PutLeftover(l)
+		s.setLeftover(l)
 	}
-	s.chore()
+	s.wake[wakeChores] = true
+}
+
+func (s *state) setLeftover(l store.Leftover) {
+	was, known := s.leftovers[l.Name]
+	s.undo.leftovers = append(s.undo.leftovers, oldLeftover{l.Name, was, known})
+	s.leftovers[l.Name] = l
+	s.queue.batch.PutLeftover(l)
 }
 
 // notLeft forgets that a list must still go: it is gone, or rightly there again.
 func (s *state) notLeft(name string) {
-	if _, known := s.leftovers[name]; known {
+	if was, known := s.leftovers[name]; known {
+		s.undo.leftovers = append(s.undo.leftovers, oldLeftover{name, was, true})
 		delete(s.leftovers, name)
-		s.batch.DeleteLeftover(name)
+		s.queue.batch.DeleteLeftover(name)
 	}
 }
 
-// retryLeftovers tries to remove what must still go, and reports whether something
-// is left. What is gone now has labels to be refreshed; see freed.
-func (s *state) retryLeftovers() (left bool) {
-	if len(s.leftovers) == 0 {
-		return false
-	}
-	names := slices.Sorted(maps.Keys(s.leftovers))
-	contents, errs := s.dir.RemoveMany(names, func() {})
-	for i, name := range names {
-		if errs != nil && errs[i] != nil {
-			s.leave(name, errs[i])
-			continue
-		}
-		s.log.Info("list removed at last", "list", name)
-		s.notLeft(name)
-		if contents[i] != nil {
-			s.lose(name, contents[i])
-			s.freed = append(s.freed, withdrawn{&entry{List: store.List{Name: name}}, contents[i]})
+// retryLeftovers tries to remove what must still go.
+func (s *state) retryLeftovers() {
+	for _, name := range slices.Sorted(maps.Keys(s.leftovers)) {
+		if !slices.ContainsFunc(s.plan.withdraw, func(w withdrawal) bool { return w.name == name }) {
+			s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: name, entry: &entry{List: store.List{Name: name}}})
 		}
 	}
-	s.tellOfLeftovers()
-	return len(s.leftovers) > 0
-}
-
-// takeFreed returns the lists that left the directory later than they should have,
-// for their labels.
-func (s *state) takeFreed() (gone []withdrawn) {
-	gone, s.freed = s.freed, nil
-	return gone
 }
 
 // tellOfLeftovers names what must still go to the administrator.

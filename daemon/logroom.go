@@ -40,29 +40,23 @@ func (l *logRooms) enter(seq uint64, kind string, waits func(seq uint64) bool) (
 	return drop
 }
 
-// loadLog takes over what the log has.
-func (s *state) loadLog() error {
-	s.kept = logRooms{}
-	return s.index.EachKind(func(seq uint64, kind string) {
+// roomsOf sorts the entries that an index has, as each calls its function for each.
+func roomsOf(each func(fn func(seq uint64, kind string)) error) (l logRooms, err error) {
+	err = each(func(seq uint64, kind string) {
 		if kind == audit.KindTampered {
-			s.kept.tampering = append(s.kept.tampering, seq)
+			l.tampering = append(l.tampering, seq)
 		} else {
-			s.kept.decisions = append(s.kept.decisions, seq)
+			l.decisions = append(l.decisions, seq)
 		}
 	})
+	return l, err
 }
 
-// event queues an entry of the log. Whoever did it is still there, so the unit
-// that the process belongs to can be told.
+// event queues an entry of the log.
 func (s *state) event(e store.Event) {
 	e.Seq, e.When = s.nextSeq, s.now()
-	if e.Unit == "" && e.PID != 0 {
-		e.Unit = s.unit(e.PID)
-	}
 	s.nextSeq++
-	s.batch.PutEvent(e)
+	s.queue.events = append(s.queue.events, e)
 	waits := func(seq uint64) bool { return s.waits && seq > s.taken[takerJournal] }
-	for _, seq := range s.kept.enter(e.Seq, e.Kind, waits) {
-		s.batch.DropEvent(seq)
-	}
+	s.queue.drop = append(s.queue.drop, s.kept.enter(e.Seq, e.Kind, waits)...)
 }

@@ -10,51 +10,56 @@ const metaOpen = "open"
 
 // openMark is where the mark metaOpen stands.
 type openMark struct {
-	queued  bool // as the next commit leaves it
+	queued  bool // as the queue leaves it
 	durable bool // as the index has it
 }
 
-// setMark queues the mark for the next commit, unless the index has it.
+// setMark queues the mark, unless the index has it.
 func (s *state) setMark() {
 	if s.metaMark.queued && s.metaMark.durable {
 		return
 	}
-	s.metaMark.queued = true
-	s.batch.SetMeta(metaOpen, []byte(s.boot))
+	s.putMark(&s.queue, true)
+}
+
+// markIn makes the mark durable before the lists of p appear, unless the index has it.
+func (s *state) markIn(p *plan) {
+	if s.metaMark.durable {
+		if !s.metaMark.queued {
+			// The removal that is queued must not come before these lists.
+			s.putMark(&s.queue, true)
+		}
+		return
+	}
+	if p.intent == nil {
+		p.intent = &records{}
+	}
+	s.putMark(p.intent, true)
+}
+
+func (s *state) putMark(r *records, set bool) {
+	s.metaMark.queued = set
+	r.mark = &set
+	if set {
+		r.batch.SetMeta(metaOpen, []byte(s.boot))
+	} else {
+		r.batch.SetMeta(metaOpen, nil)
+	}
 }
 
 // clearMark queues that the mark goes, if everything is recorded that may be in the
 // directory. It stays for what is under way, and for what still has to be looked into.
 func (s *state) clearMark() {
-	if len(s.open) == 0 && !s.interrupted && !s.exchanging {
-		s.metaMark.queued = false
-		s.batch.SetMeta(metaOpen, nil)
+	if len(s.open) == 0 && !s.unsettled && (s.metaMark.queued || s.metaMark.durable) {
+		s.putMark(&s.queue, false)
 	}
-}
-
-// needMark makes the mark durable. No list may appear before it is, or before the
-// record of that very list.
-func (s *state) needMark() error {
-	if s.metaMark.queued && s.metaMark.durable {
-		return nil
-	}
-	s.setMark()
-	return s.commit()
-}
-
-// appear publishes a list that the index does not know yet.
-func (s *state) appear(list store.Staged, name string, poke bool) error {
-	if err := s.needMark(); err != nil {
-		return err
-	}
-	return s.dir.Publish(list, name, poke)
 }
 
 // unsynced notes that these lists may not be on the disk. The next reconciliation has
 // to write them anew, for the kernel does not try again what it failed to write. Until
 // then the mark and their records say that a start may find anything in their place.
 func (s *state) unsynced(names []string) {
-	s.interrupted = true
+	s.unsettled = true
 	s.setMark()
 	for _, name := range names {
 		e := s.byName[name]
@@ -63,23 +68,6 @@ func (s *state) unsynced(names []string) {
 		}
 		again := *e
 		again.Change = store.Publishing
-		s.put(&again)
-		if !s.pending(e) {
-			s.batch.PutList(again.List)
-		}
+		s.save(&again)
 	}
-}
-
-// syncLists makes lists and their directory durable, the faster way. After an error
-// the next reconciliation makes them anew.
-func (s *state) syncLists(names []string) (err error) {
-	if len(names) > manyLists {
-		err = s.dir.SyncAll()
-	} else {
-		err = s.dir.Sync(names...)
-	}
-	if err != nil {
-		s.unsynced(names)
-	}
-	return err
 }

@@ -4,7 +4,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -52,7 +51,7 @@ func (d *Daemon) watchdog(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			if d.owner.do(ctx, func(*state) {}) == nil {
+			if d.exec.do(ctx, func() error { return nil }) == nil {
 				d.notify("WATCHDOG=1")
 			}
 		}
@@ -86,7 +85,7 @@ func (d *Daemon) reconfigure(ctx context.Context, load func() (config.Config, er
 	if err == nil {
 		err = d.adopt(ctx, c)
 	}
-	d.onState(ctx, func(s *state) error {
+	d.exec.enter(ctx, "note", func(s *state) error {
 		s.solved("configuration")
 		if err != nil {
 			s.problem("configuration", api.SeverityWarning, err.Error(), "mend it, then: systemctl reload digestd")
@@ -110,24 +109,15 @@ func (d *Daemon) adopt(ctx context.Context, c config.Config) error {
 	if !reflect.DeepEqual(fixed, d.config) {
 		d.log.Warn("configuration needs a restart", "reason", "only mode, unsigned, keep-old and multiversion change while digestd runs")
 	}
-	var gone []withdrawn
-	err = d.onState(ctx, func(s *state) (err error) {
+	return d.exec.decide(ctx, "configuration", func(s *state) error {
 		same := s.mode == mode && s.unsigned == unsigned
 		s.mode, s.unsigned, s.multi, s.keepOld = mode, unsigned, c.MultiVersion, c.KeepOld == keepUntilRestart
 		s.order = newOrder(s.order.lists, s.multi)
-		// In the same turn: lists are made by the settings by which they are judged.
-		m := *d.maker.Load()
-		m.mode, m.unsigned, m.order = mode, unsigned, s.order
-		d.maker.Store(&m)
 		s.basis++
-		gone, err = s.withdrawRefused(true)
+		s.withdrawRefused(true)
 		if !same {
-			err = errors.Join(err, s.withdrawUnknown())
+			s.withdrawUnknown()
 		}
-		s.publish()
-		s.tellAll()
-		return err
+		return nil
 	})
-	d.refreshLabels(gone)
-	return err
 }

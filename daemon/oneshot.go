@@ -19,9 +19,9 @@ func (d *Daemon) Reconcile(ctx context.Context) (api.SyncResult, error) {
 	ownerCtx, stopOwner := context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		stopOwner()
-		<-d.owner.done
+		<-d.exec.closed
 	}()
-	go d.owner.run(ownerCtx)
+	go d.exec.run(ownerCtx)
 	result, err := d.runSync(ctx, reasonAsked, func(string, int, int) {})
 	if err == nil && d.config.Labels {
 		d.labelAll()

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -134,28 +133,19 @@ func (d *Daemon) setOrder(ctx context.Context, by api.Actor, lists map[string]ui
 	if len(lists) == 0 {
 		data = nil
 	}
-	err = d.onState(ctx, func(s *state) error {
-		err := s.decide(func() error {
-			a, err := act(s, by, reason)
-			if err != nil {
-				return err
-			}
-			if maps.Equal(s.order.lists, lists) {
-				return api.Errorf(api.Unchanged, "the lists have these numbers already: %d of them", len(lists))
-			}
-			s.batch.SetMeta(metaOrder, data)
-			s.event(store.Event{Kind: audit.KindOrderChanged, Text: joinReason(what, a.Reason), UID: a.UID, PID: a.PID})
-			s.order = newOrder(lists, s.multi)
-			return nil
-		})
-		if err == nil {
-			m := *d.maker.Load()
-			m.order = s.order
-			d.maker.Store(&m)
-			s.basis++
-			s.publish()
+	err = d.exec.decide(ctx, "order", func(s *state) error {
+		a, err := act(s, by, reason)
+		if err != nil {
+			return err
 		}
-		return err
+		if maps.Equal(s.order.lists, lists) {
+			return api.Errorf(api.Unchanged, "the lists have these numbers already: %d of them", len(lists))
+		}
+		s.queue.batch.SetMeta(metaOrder, data)
+		s.event(store.Event{Kind: audit.KindOrderChanged, Text: joinReason(what, a.Reason), UID: a.UID, PID: a.PID})
+		s.order = newOrder(lists, s.multi)
+		s.basis++
+		return nil
 	})
 	if err != nil {
 		return err
@@ -174,42 +164,34 @@ func joinReason(what, reason string) string {
 
 // OrderPrefetch makes the kernel read the lists before the one it looks for, or not.
 func (d *Daemon) OrderPrefetch(ctx context.Context, by api.Actor, on bool) error {
-	return d.onState(ctx, func(s *state) error {
-		was := s.prefetch
-		if err := s.dir.SetPrefetch(on); err != nil {
+	return d.exec.decide(ctx, "prefetch", func(s *state) error {
+		a, err := act(s, by, "")
+		if err != nil {
 			return err
 		}
-		err := s.decide(func() error {
-			a, err := act(s, by, "")
-			if err != nil {
-				return err
-			}
-			if was == on {
-				return api.Errorf(api.Unchanged, "prefetch is switched %s already", map[bool]string{true: "on", false: "off"}[on])
-			}
-			var value []byte
-			what := "prefetch switched off"
-			if on {
-				value, what = []byte{1}, "prefetch switched on"
-			}
-			s.batch.SetMeta(metaPrefetch, value)
-			s.event(store.Event{Kind: audit.KindOrderChanged, Text: what, UID: a.UID, PID: a.PID})
-			s.prefetch = on
-			return nil
-		})
-		if err != nil && was != on {
-			err = errors.Join(err, s.dir.SetPrefetch(was))
+		if s.prefetch == on {
+			return api.Errorf(api.Unchanged, "prefetch is switched %s already", map[bool]string{true: "on", false: "off"}[on])
 		}
-		return err
+		var value []byte
+		what := "prefetch switched off"
+		if on {
+			value, what = []byte{1}, "prefetch switched on"
+		}
+		s.queue.batch.SetMeta(metaPrefetch, value)
+		s.event(store.Event{Kind: audit.KindOrderChanged, Text: what, UID: a.UID, PID: a.PID})
+		s.prefetch = on
+		s.plan.prefetch = &on
+		return nil
 	})
 }
 
-// keepPrefetch puts the attribute of the directory back if it is gone.
-func (s *state) keepPrefetch() {
+// prefetchKept notes whether the attribute of the directory could be put back where it
+// was gone.
+func (s *state) prefetchKept(err error) {
 	if !s.prefetch {
 		return
 	}
-	if err := s.dir.SetPrefetch(true); err != nil {
+	if err != nil {
 		s.problem("prefetch", api.SeverityWarning, err.Error(), "put the list directory on a file system with extended attributes, or: digestctl order prefetch off")
 		return
 	}
@@ -257,13 +239,12 @@ func (s *snapshot) listOfPath(p string) (found *entry) {
 func (s *state) moveAway(e *entry, next string) {
 	old := *e
 	old.Change, old.Next = store.Moving, next
-	s.put(&old)
-	s.batch.PutList(old.List)
+	s.save(&old)
 }
 
 // moveLists publishes the lists whose name is to be another, of packages that are
 // installed as before. What it did needs no more thought.
-func (s *state) moveLists(found []installedPackage, r *reconciled) error {
+func (s *state) moveLists(found []installedPackage, r *reconciled) {
 	for i := range found {
 		c := found[i].fresh
 		if c == nil || c.staged == (store.Staged{}) {
@@ -274,30 +255,23 @@ func (s *state) moveLists(found []installedPackage, r *reconciled) error {
 			digestlist.WithoutSequence(old.Name) != digestlist.WithoutSequence(c.name) || !s.trusted(old) || !s.allowed(old) {
 			continue
 		}
-		if err := s.appear(c.staged, c.name, false); err != nil {
-			// It stays what it is, under its old name.
-			s.dir.Discard(c.staged)
-			r.fail(&found[i], err)
-			found[i].fresh = nil
-			continue
-		}
-		c.staged = store.Staged{}
-		s.moveAway(old, c.name)
-		e := *old
-		e.Wide = c.wide
-		e.Name, e.Body, e.File, e.Signer, e.Files, e.refs = c.name, c.body, c.file, c.signer, c.files, c.refs
-		e.Change = ""
-		var err error
-		if e.stamp, err = s.dir.Stat(e.Name); err != nil {
-			return err
-		}
-		s.put(&e)
-		s.batch.PutList(e.List)
 		found[i].fresh = nil
-		r.moved = append(r.moved, c.name)
-		failpoint.Hit("order-between-lists")
+		s.plan.publish = append(s.plan.publish, publication{name: c.name, staged: c.staged, then: func(p published) error {
+			if p.err != nil {
+				// It stays what it is, under its old name.
+				r.fail(&found[i], p.err)
+				return nil
+			}
+			s.moveAway(old, c.name)
+			e := *old
+			e.Wide = c.wide
+			e.Name, e.Body, e.File, e.Signer, e.Files, e.refs = c.name, c.body, c.file, c.signer, c.files, c.refs
+			e.Change, e.stamp = "", p.stamp
+			s.save(&e)
+			r.moved = append(r.moved, c.name)
+			return nil
+		}})
 	}
-	return nil
 }
 
 // finishMoves binds files to the new names of lists, and takes the old ones away.
@@ -320,16 +294,16 @@ func (d *Daemon) finishMoves(ctx context.Context) error {
 			failpoint.Hit("order-between-labels")
 		}
 	}
-	return d.onState(ctx, func(s *state) error {
+	return d.exec.enter(ctx, "moved", func(s *state) error {
 		for _, e := range moved {
-			if s.byName[e.Name] != e {
-				continue
+			if s.byName[e.Name] == e {
+				s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: e.Name})
+				s.forget(e.Name)
+				s.queue.batch.DeleteList(e.Name)
 			}
-			s.takeAway(e.Name)
-			s.forget(e.Name)
-			s.batch.DeleteList(e.Name)
-			failpoint.Hit("order-between-removals")
 		}
-		return errors.Join(s.syncLists(nil), s.commit())
+		s.sync()
+		s.record()
+		return nil
 	})
 }

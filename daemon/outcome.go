@@ -4,27 +4,18 @@ package daemon
 
 import (
 	"cmp"
-	"errors"
 	"slices"
 
 	"github.com/digestd/digestd/daemon/audit"
-	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/store"
 )
 
-// manyLists is how many are synced faster by syncing their whole file system.
-const manyLists = 64
-
-// end makes the transaction's outcome durable: the lists first, then one commit
-// that raises the counters. Whatever fails, the transaction is over, and what it did
-// is recorded: the mark then stays until a reconciliation has looked.
-func (s *state) end(t *transaction) (published, withdrawn int, err error) {
-	failpoint.Hit("end-before-sync")
-	// The disk works while memory is brought up to date.
-	written := make(chan error, 1)
-	go func() { written <- s.syncPublished(t) }()
+// end enters the transaction's outcome: one commit raises the counters, once the lists
+// are durable. Whatever fails, the transaction is over, and what it did is recorded: the
+// mark then stays until a reconciliation has looked.
+func (s *state) end(t *transaction) (published, withdrawn int) {
 	additions := make([]*addition, 0, len(t.added))
 	for _, a := range t.added {
 		additions = append(additions, a)
@@ -33,15 +24,17 @@ func (s *state) end(t *transaction) (published, withdrawn int, err error) {
 	slices.SortFunc(additions, func(a, b *addition) int {
 		return cmp.Or(cmp.Compare(a.pkg.Name, b.pkg.Name), nevra.Compare(a.pkg.EVR, b.pkg.EVR))
 	})
+	delete(s.open, t)
+	s.generation++
 	for _, a := range additions {
 		if a.reused {
 			continue
 		}
 		if !a.installed {
-			err = errors.Join(err, s.takeBack(t, a))
+			s.takeBack(t, a)
 			continue
 		}
-		s.dir.Discard(a.replaced)
+		s.discard(a.replaced)
 		e := s.byName[a.name]
 		if e == nil || e.Header != a.header {
 			continue
@@ -57,37 +50,13 @@ func (s *state) end(t *transaction) (published, withdrawn int, err error) {
 		}
 	}
 	for _, e := range t.kept {
-		s.batch.PutList(e.List)
+		s.queue.batch.PutList(e.List)
 		s.retireLine(e)
 	}
-	delete(s.open, t)
-	s.generation++
-	s.interrupted = s.interrupted || err != nil
-	serr := <-written
-	if serr == nil && s.dir.Dirty() {
-		serr = s.dir.Sync()
-	}
-	if serr != nil {
-		s.unsynced(t.touched)
-	}
-	s.clearMark()
 	s.after(func(o observer) { o.TransactionFinished(uint32(published), uint32(withdrawn)) })
-	failpoint.Hit("end-before-commit")
-	if err = errors.Join(err, serr, s.commit()); err == nil {
-		failpoint.Hit("end-after-commit")
-	}
-	return published, withdrawn, err
-}
-
-// syncPublished makes the lists durable that t has published. A package manager
-// that has just unpacked syncs the whole file system it installed into: where many
-// lists lie on the same one, to do that beside it is to wait for the same writes,
-// and to ask for each list would hold up both.
-func (s *state) syncPublished(t *transaction) error {
-	if len(t.touched) > manyLists && !t.unlisted && s.dir.On(t.rootDev) {
-		return s.dir.SyncAll()
-	}
-	return s.dir.SyncLists(t.touched)
+	s.sync(t.touched...)
+	s.record()
+	return published, withdrawn
 }
 
 // settle enters a list that has become active, or was withheld, into its line
@@ -104,15 +73,12 @@ func (s *state) settle(e *entry, a *addition, by wire.Peer, quiet bool) {
 		s.saveLine(id, p.Activate(e.Package.EVR, settled.Counter))
 		s.put(&settled)
 		e = &settled
-		if _, back := s.retired[e.Body]; back {
-			delete(s.retired, e.Body)
-			s.batch.DeleteRetirement(e.Body)
-		}
+		s.unretire(e.Body)
 		s.after(func(o observer) { o.ListPublished(e.Name, e.Package.Full()) })
 	}
 	switch {
 	case e.State == store.Empty:
-		s.batch.PutList(e.List)
+		s.queue.batch.PutList(e.List)
 		return // nothing was decided
 	case a.decision.Grant:
 		kind = audit.KindGrantUsed
@@ -129,7 +95,7 @@ func (s *state) settle(e *entry, a *addition, by wire.Peer, quiet bool) {
 			s.rememberBody(p, retiredDenied)
 		}
 	}
-	s.batch.PutList(e.List)
+	s.queue.batch.PutList(e.List)
 	if quiet && kind == audit.KindPublished {
 		return
 	}
@@ -143,9 +109,9 @@ func (s *state) settle(e *entry, a *addition, by wire.Peer, quiet bool) {
 
 // retire forgets a list whose file is gone and raises what its line remembers.
 func (s *state) retire(e *entry, reason string, by wire.Peer) (wasActive bool) {
-	s.batch.DeleteList(e.Name)
+	s.queue.batch.DeleteList(e.Name)
 	if current := s.byName[e.Name]; current != nil && current != e {
-		s.batch.PutList(current.List) // the same version was installed again from another build
+		s.queue.batch.PutList(current.List) // the same version was installed again from another build
 	}
 	if !e.active() {
 		if e.Counter > 0 {
@@ -169,9 +135,23 @@ func (s *state) retireLine(e *entry) {
 }
 
 func (s *state) rememberBody(e *entry, reason string) {
-	r := store.Retirement{Body: e.Body, Wide: e.Wide, List: e.Name, Package: e.Package, Own: e.Own, Version: e.Version, When: s.now(), Reason: reason}
-	s.retired[e.Body] = r
-	s.batch.PutRetirement(r)
+	s.setRetired(store.Retirement{Body: e.Body, Wide: e.Wide, List: e.Name, Package: e.Package, Own: e.Own, Version: e.Version, When: s.now(), Reason: reason})
+}
+
+func (s *state) setRetired(r store.Retirement) {
+	was, known := s.retired[r.Body]
+	s.undo.retired = append(s.undo.retired, oldRetirement{r.Body, was, known})
+	s.retired[r.Body] = r
+	s.queue.batch.PutRetirement(r)
+}
+
+// unretire forgets that a body was retired: its list is active again.
+func (s *state) unretire(body store.Digest) {
+	if was, known := s.retired[body]; known {
+		s.undo.retired = append(s.undo.retired, oldRetirement{body, was, true})
+		delete(s.retired, body)
+		s.queue.batch.DeleteRetirement(body)
+	}
 }
 
 func (s *state) retirementReason(t *transaction, e *entry) string {
@@ -181,14 +161,6 @@ func (s *state) retirementReason(t *transaction, e *entry) string {
 	return "removed"
 }
 
-func namesOf(es []*entry) []string {
-	names := make([]string, len(es))
-	for i, e := range es {
-		names[i] = e.Name
-	}
-	return names
-}
-
 // abandon forgets a transaction that will not come to its end. What it did to
 // the directory stays until reconciliation, which takes rpm's word for what is
 // installed.
@@ -196,7 +168,7 @@ func (s *state) abandon(t *transaction) {
 	delete(s.open, t)
 	s.generation++
 	for _, a := range t.added {
-		s.dir.Discard(a.replaced)
+		s.discard(a.replaced)
 		if e := s.byName[a.name]; e != nil && e.Header == a.header && !a.reused {
 			s.forget(a.name)
 			if p := a.previous; p != nil && p.Header != a.header {
@@ -214,6 +186,6 @@ func (s *state) abandon(t *transaction) {
 		plain.Grace = ""
 		s.put(&plain)
 	}
-	s.interrupted = true
-	s.publish()
+	s.unsettled = true
+	s.show()
 }

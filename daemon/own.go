@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -17,7 +16,6 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
-	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/hooks/wire"
@@ -153,7 +151,7 @@ func (s *state) setOwn(o store.Own) {
 	}
 	own[o.Name] = o
 	s.own = own
-	s.batch.PutOwn(o)
+	s.queue.batch.PutOwn(o)
 }
 
 // judgeOwn says which version a body would be, and whether it may. A body that was
@@ -177,41 +175,37 @@ func (s *state) judgeOwn(o store.Own, body store.Digest) (pkg nevra.NEVRA, versi
 
 // publishOwn makes c the active version of its list. What it is to be is durable
 // before the directory changes, and marked until it has: a start in between
-// completes it.
-func (s *state) publishOwn(c *ownCandidate, by api.Actor) (r api.OwnResult, err error) {
+// completes it. A refusal that is to be recorded is in refused.
+func (s *state) publishOwn(c *ownCandidate, by api.Actor) (r api.OwnResult, refused, err error) {
 	o, previous := s.own[c.record.Name], s.ownEntry(c.record.Name)
 	act, err := act(s, by, c.request.Reason)
 	if err != nil {
-		return r, err
+		return r, nil, err
 	}
 	if why := c.request.Stale(o.Version, o.Removed.IsZero() && o.Version > 0); why != "" {
-		return r, &api.Error{Code: api.Busy, Message: fmt.Sprintf("the list %s %s", o.Name, why), Advice: "try again"}
+		return r, nil, &api.Error{Code: api.Busy, Message: fmt.Sprintf("the list %s %s", o.Name, why), Advice: "try again"}
 	}
 	o.Name = c.record.Name
 	if c.made.basis != s.basis {
-		return r, errAgain
+		return r, nil, errAgain
 	}
 	if refused := s.importRefused(c.record); refused != "" {
-		return r, &api.Error{Code: api.Failed, Message: refused, Advice: "see digestctl keys show " + c.record.Key}
+		return r, nil, &api.Error{Code: api.Failed, Message: refused, Advice: "see digestctl keys show " + c.record.Key}
 	}
 	for _, body := range []store.Digest{c.record.Body, c.made.body} {
 		if entry := s.banned.list(body); entry != "" {
-			return r, &api.Error{Code: api.Failed, Message: sourceKernel + " names this list, " + entry, Advice: "see digestctl keys show " + entry}
+			return r, nil, &api.Error{Code: api.Failed, Message: sourceKernel + " names this list, " + entry, Advice: "see digestctl keys show " + entry}
 		}
 	}
 	if d := s.judgeOrigin(c.record); d.Verdict != policy.Allow {
-		return r, &api.Error{Code: api.Failed, Message: "cannot import the list: " + d.Text}
+		return r, nil, &api.Error{Code: api.Failed, Message: "cannot import the list: " + d.Text}
 	}
 	pkg, version, decision := s.judgeOwn(o, c.record.Body)
 	r = api.OwnResult{Name: c.record.Name, Version: version, Files: c.made.files, Left: len(c.made.omitted.paths)}
 	if decision.Verdict != policy.Allow {
 		s.refused(&transaction{peer: wire.Peer{UID: by.UID, PID: by.PID}}, pkg, decision)
-		if err := s.commit(); err != nil {
-			return r, err
-		}
-		return r, &api.Error{Code: api.Failed, Message: "a newer version took the place of this content: " + decision.Text, Advice: "see digestctl own show " + o.Name}
+		return r, &api.Error{Code: api.Failed, Message: "a newer version took the place of this content: " + decision.Text, Advice: "see digestctl own show " + o.Name}, nil
 	}
-	undo, due := s.undoPoint(), len(s.due)+len(s.tell)
 	if c.importer != nil {
 		s.meetImporter(c.importer)
 		s.importers = maps.Clone(s.importers)
@@ -235,64 +229,36 @@ func (s *state) publishOwn(c *ownCandidate, by api.Actor) (r api.OwnResult, err 
 	s.put(e)
 	s.settle(e, &addition{decision: decision, previous: nil}, wire.Peer{UID: by.UID, PID: by.PID}, false)
 	for _, body := range []store.Digest{c.record.Body, e.Body} {
-		delete(s.retired, body)
-		s.batch.DeleteRetirement(body)
+		s.unretire(body)
 	}
 	s.setOwn(c.record)
-	path := ownBody(s.stateDir, c.record)
-	if err := errors.Join(os.Rename(c.keep, path), store.SyncDir(filepath.Dir(path))); err != nil {
-		undo()
-		s.publish()
-		return r, fmt.Errorf("cannot keep list: %w", err)
-	}
-	failpoint.Hit("own-before-commit")
-	if err := s.write(); err != nil {
-		undo()
-		s.publish()
-		return r, err
-	}
-	failpoint.Hit("own-after-commit")
-	if err := s.dir.Publish(c.made.staged, e.Name, true); err != nil {
-		bodies := []store.Digest{c.record.Body, e.Body}
-		if previous != nil {
-			bodies = append(bodies, o.Body, previous.Body)
-		}
-		s.revertOwn(undo, due, c.record.Name, e.Name, lineOf(e.Package), bodies...)
-		s.event(store.Event{Kind: audit.KindWithdrawn, Package: e.Package.Full(), List: e.Name, Key: e.Key, Reason: "not published", Text: err.Error(), UID: by.UID, PID: by.PID})
-		if cerr := s.commit(); cerr != nil {
-			// The next commit carries it; a start before that would publish the list.
-			s.log.Error("own list not taken back yet", "list", e.Name, "error", cerr)
-		}
-		return r, err
-	}
+	s.plan.body = &bodyMove{c.keep, ownBody(s.stateDir, c.record)}
+	staged := c.made.staged
 	c.made.staged = store.Staged{}
-	failpoint.Hit("own-after-publish")
-	s.completeOwn(s.byName[e.Name])
-	return r, nil
+	s.appearOwn(s.byName[e.Name], staged, func(err error) error {
+		pkg, list, key := e.Package.Full(), e.Name, e.Key
+		s.revert()
+		s.event(store.Event{Kind: audit.KindWithdrawn, Package: pkg, List: list, Key: key, Reason: "not published", Text: err.Error(), UID: by.UID, PID: by.PID})
+		return err
+	})
+	return r, nil, nil
 }
 
-// completeOwn records that the file of e is in the directory. What is not durable of
-// that is so when the list is made anew, which its record asks for until then.
-func (s *state) completeOwn(e *entry) {
-	done := *e
-	var err error
-	if done.stamp, err = s.dir.Stat(e.Name); err == nil {
-		err = s.syncLists([]string{e.Name})
-	}
-	if err != nil {
-		s.log.Error("own list not synced", "list", e.Name, "error", err)
-		done.broken = true
-		s.put(&done)
-		s.commit()
-		return
-	}
-	done.Change, done.broken = "", false
-	s.put(&done)
-	s.batch.PutList(done.List)
-	failpoint.Hit("own-before-done")
-	if err := s.commit(); err != nil {
-		s.log.Error("own list not recorded yet", "list", e.Name, "error", err)
-	}
+// appearOwn has the file of e appear, whose record says that it does and is durable
+// first: a start in between makes it anew. failed hears that it could not be.
+func (s *state) appearOwn(e *entry, staged store.Staged, failed func(error) error) {
+	s.intend()
+	s.sync(e.Name)
+	s.plan.publish = append(s.plan.publish, publication{name: e.Name, staged: staged, recorded: true, poke: true, then: func(p published) error {
+		if p.err != nil {
+			return failed(p.err)
+		}
+		done := *s.byName[e.Name]
+		done.stamp, done.Change, done.broken = p.stamp, "", false
+		s.save(&done)
+		s.record()
+		return nil
+	}})
 }
 
 func (s *state) ownEntryOf(c *ownCandidate, previous *entry, decision policy.Decision) *entry {
@@ -319,8 +285,7 @@ func (s *state) rememberOwn(e *entry, o store.Own, reason string) {
 		if body == e.Body {
 			r.Wide = e.Wide
 		}
-		s.retired[body] = r
-		s.batch.PutRetirement(r)
+		s.setRetired(r)
 	}
 }
 
@@ -342,51 +307,29 @@ func (s *state) removeOwn(name string, by api.Actor, reason string) (gone *entry
 	if err != nil {
 		return nil, err
 	}
-	undo, due := s.undoPoint(), len(s.due)+len(s.tell)
 	o.Removed, o.Changed = act.When, act
 	s.setOwn(o)
 	leaving := *e
 	leaving.Change = store.Removing
-	s.put(&leaving)
-	s.batch.PutList(leaving.List)
-	if err := s.write(); err != nil {
-		undo()
-		s.publish()
-		return nil, err
-	}
-	failpoint.Hit("own-before-remove")
-	if err := s.finishRemoval(&leaving, by); err != nil {
-		s.revertOwn(undo, due, name, e.Name, lineOf(e.Package))
-		if cerr := s.commit(); cerr != nil {
-			s.log.Error("own list not kept yet", "list", e.Name, "error", cerr)
-		}
-		return nil, err
-	}
+	s.save(&leaving)
+	s.finishRemoval(&leaving, by, func(err error) error {
+		s.revert()
+		return err
+	})
 	return e, nil
 }
 
-// finishRemoval takes the file of an own list out of the directory, and then
-// forgets the list. It fails only while the file is there.
-func (s *state) finishRemoval(e *entry, by api.Actor) error {
-	if err := s.dir.Remove(e.Name); err != nil {
-		return err
-	}
-	s.completeRemoval(e, by)
-	return nil
-}
-
-// completeRemoval forgets an own list whose file is gone, or will be.
-func (s *state) completeRemoval(e *entry, by api.Actor) {
-	failpoint.Hit("own-after-remove")
+// finishRemoval takes the file of an own list out of the directory, whose record says
+// that it goes and is durable first, and forgets the list. resists hears that it could
+// not be removed; if it is nil that is left for later.
+func (s *state) finishRemoval(e *entry, by api.Actor, resists func(error) error) {
+	s.intend()
+	s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: e.Name, resists: resists})
+	s.sync(e.Name)
 	s.forget(e.Name)
-	if err := s.syncLists([]string{e.Name}); err != nil {
-		s.log.Error("removal not synced", "list", e.Name, "error", err)
-	}
 	s.retire(e, "removed", wire.Peer{UID: by.UID, PID: by.PID})
 	s.rememberOwn(e, s.own[e.Own], "removed")
-	if err := s.commit(); err != nil {
-		s.log.Error("removal not recorded yet", "list", e.Name, "error", err)
-	}
+	s.record()
 }
 
 func errNoOwn(name string) error {
@@ -402,9 +345,8 @@ func (d *Daemon) OwnRemove(ctx context.Context, by api.Actor, name, reason strin
 	body, bodyErr := d.openOwnBody(o)
 	defer body.unmap()
 	var gone *entry
-	err := d.onState(ctx, func(s *state) (err error) {
+	err := d.exec.decide(ctx, "own", func(s *state) (err error) {
 		gone, err = s.removeOwn(name, by, reason)
-		s.tellAll()
 		return err
 	})
 	r := api.OwnResult{Name: name, Version: o.Version}

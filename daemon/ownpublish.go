@@ -88,14 +88,20 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 			return r, err
 		}
 		report("publishing", 0, 0)
-		err = d.onState(ctx, func(s *state) (err error) {
-			if err = s.dir.CheckPath(); err != nil {
-				return err
-			}
-			r, err = s.publishOwn(c, by)
-			s.tellAll()
+		if err = d.dir.CheckPath(); err != nil {
+			return r, err
+		}
+		staged := c.made.staged
+		var refused error
+		err = d.exec.decide(ctx, "own", func(s *state) (err error) {
+			r, refused, err = s.publishOwn(c, by)
 			return err
 		})
+		if err != nil {
+			d.dir.Discard(staged)
+		} else {
+			err = refused
+		}
 		if done = !errors.Is(err, errAgain); done && err != nil {
 			return r, err
 		}
@@ -116,7 +122,7 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 // unchangedOwn reports that a list is active with this very content, after taking
 // over what else the request says.
 func (d *Daemon) unchangedOwn(ctx context.Context, by api.Actor, c *ownCandidate) (r api.OwnResult, done bool) {
-	err := d.decide(ctx, func(s *state) error {
+	err := d.exec.decide(ctx, "own", func(s *state) error {
 		o, e := s.own[c.record.Name], s.ownEntry(c.record.Name)
 		if e == nil || !e.active() || e.broken || e.Change != "" || o.Body != c.record.Body || o.Key != c.record.Key {
 			return nil

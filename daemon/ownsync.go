@@ -33,34 +33,68 @@ type ownWork struct {
 
 // loadOwn takes over the records of own lists, and removes what a crash left beside
 // them.
-func (s *state) loadOwn(records []store.Own, rebuild bool) error {
+func (s *state) loadOwn(records []store.Own, bodies []ownFile, rebuilt bool) error {
 	s.own = make(map[string]store.Own, len(records))
 	for _, o := range records {
 		s.own[o.Name] = o
 	}
-	dir := filepath.Join(s.stateDir, ownDir)
-	files, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		name, version, imported := splitBody(f.Name())
-		o, known := s.own[name]
-		switch {
-		case known && o.Removed.IsZero() && ownBody(s.stateDir, o) == filepath.Join(dir, f.Name()):
-		case rebuild && !imported && version > o.Last:
-			if err := s.adoptOwn(name, version); err != nil {
-				s.log.Error("own list not restored", "name", name, "error", err)
+	for _, f := range bodies {
+		if o, known := s.own[f.name]; rebuilt && !f.imported && f.version > o.Last && (!known || ownBody(s.stateDir, o) != f.path) {
+			if err := s.adoptOwn(f); err != nil {
+				s.log.Error("own list not restored", "name", f.name, "error", err)
 			}
-		case rebuild:
-		default:
-			err = errors.Join(err, os.Remove(filepath.Join(dir, f.Name())))
 		}
 	}
-	return err
+	return nil
+}
+
+// ownFile is a file with the body of an own list in the state directory.
+type ownFile struct {
+	path, name string
+	version    uint64
+	imported   bool
+	body       store.Digest // of one that a lost index may have known
+	files      int
+	err        error // why it cannot be read as a list
+}
+
+// ownFiles finds the bodies of own lists, and removes what a crash left beside them,
+// unless the index was lost: then they are all that is left, and are read.
+func ownFiles(stateDir string, records []store.Own, rebuilt bool) (found []ownFile, err error) {
+	dir := filepath.Join(stateDir, ownDir)
+	files, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	wanted := map[string]bool{}
+	for _, o := range records {
+		if o.Removed.IsZero() {
+			wanted[ownBody(stateDir, o)] = true
+		}
+	}
+	for _, file := range files {
+		f := ownFile{path: filepath.Join(dir, file.Name())}
+		if wanted[f.path] {
+			continue
+		}
+		if !rebuilt {
+			err = errors.Join(err, os.Remove(f.path))
+			continue
+		}
+		if f.name, f.version, f.imported = splitBody(file.Name()); f.name == "" || f.imported {
+			continue
+		}
+		var body []byte
+		if body, f.err = os.ReadFile(f.path); f.err == nil {
+			f.body = sha256.Sum256(body)
+			f.files, f.err = countFiles(digestlist.FormatTLV, body)
+		}
+		found = append(found, f)
+	}
+	return found, err
 }
 
 // splitBody reads the name that ownBody gives.
@@ -77,29 +111,23 @@ func splitBody(file string) (name string, version uint64, imported bool) {
 // adoptOwn takes an own list over that a lost index knew: what is kept in the state
 // directory is as good as the index itself. What others signed is not taken over,
 // for nothing says any more who they are.
-func (s *state) adoptOwn(name string, version uint64) error {
-	list, err := digestlist.OwnName(name)
+func (s *state) adoptOwn(f ownFile) error {
+	list, err := digestlist.OwnName(f.name)
+	if err == nil {
+		err = f.err
+	}
 	if err != nil {
 		return err
 	}
-	o := store.Own{Name: name, List: list, Version: version, Last: version, Listed: true, Created: s.now(),
+	o := store.Own{Name: f.name, List: list, Version: f.version, Last: f.version, Listed: true, Created: s.now(), Body: f.body,
 		Changed: store.Act{When: s.now(), Reason: "restored after the index was lost"}}
-	body, err := os.ReadFile(ownBody(s.stateDir, o))
-	if err != nil {
-		return err
-	}
-	o.Body = sha256.Sum256(body)
-	l := store.List{Name: list, Own: name, Version: version, Package: ownPackage(name, version), State: store.Active, Body: o.Body,
-		Since: s.now(), Change: store.Publishing}
-	if l.Files, err = countFiles(digestlist.FormatTLV, body); err != nil {
-		return err
-	}
-	s.put(&entry{List: l, broken: true})
-	s.batch.PutList(l)
+	l := store.List{Name: list, Own: f.name, Version: f.version, Package: ownPackage(f.name, f.version), State: store.Active, Body: f.body,
+		Files: f.files, Since: s.now(), Change: store.Publishing}
+	s.save(&entry{List: l, broken: true})
 	s.setOwn(o)
 	id := lineOf(l.Package)
 	s.saveLine(id, s.policyLine(id).Activate(l.Package.EVR, s.nextCounter()))
-	s.log.Warn("own list restored", "name", name, "version", version)
+	s.log.Warn("own list restored", "name", f.name, "version", f.version)
 	return nil
 }
 
@@ -107,15 +135,15 @@ func (s *state) adoptOwn(name string, version uint64) error {
 func (s *state) finishOwn() {
 	for _, e := range s.sorted() {
 		if e.Own != "" && e.Change == store.Removing {
-			s.takeAway(e.Name)
-			s.completeRemoval(e, api.Actor{})
+			s.finishRemoval(e, api.Actor{}, nil)
 		}
 	}
 }
 
 // ownToMake lists the own lists whose file must be made, and withdraws those that
 // may not be active any more.
-func (s *state) ownToMake(m *maker) (work []*ownWork, gone []withdrawn, err error) {
+func (s *state) ownToMake(signer string) (work []*ownWork) {
+	var out []suspension
 	for _, e := range s.sorted() {
 		if e.Own == "" || e.Change == store.Moving || e.Change == store.Removing {
 			continue
@@ -126,19 +154,16 @@ func (s *state) ownToMake(m *maker) (work []*ownWork, gone []withdrawn, err erro
 		case why.Verdict != policy.Allow && !e.active():
 			continue
 		case why.Verdict != policy.Allow:
-			w, err := s.withholdOwn(e, why)
-			if err != nil {
-				return nil, gone, err
-			}
-			gone = append(gone, w)
+			out = append(out, suspension{e, why})
 			continue
 		}
 		name := s.order.name(digestlist.WithoutSequence(e.Name), e.Package, false)
-		if !e.active() || e.broken || e.Change != "" || e.Signer != m.ownSigner() || name != e.Name || !s.complete(e) {
+		if !e.active() || e.broken || e.Change != "" || e.Signer != signer || name != e.Name || !s.complete(e) {
 			work = append(work, &ownWork{entry: e, record: o, name: name})
 		}
 	}
-	return work, gone, nil
+	s.withholdOwn(out)
+	return work
 }
 
 // importRefused says why a list that was verified a moment ago must not be imported: its
@@ -169,19 +194,21 @@ func (s *state) ownRefused(o store.Own, e *entry) policy.Decision {
 	return s.unlessBanned(e.Package, s.admit(e.Package, false), e.Body, o.Body)
 }
 
-// withholdOwn takes an own list out of the directory, and then records it: a start
-// after a crash in between finds no file, and judges the list again.
-func (s *state) withholdOwn(e *entry, why policy.Decision) (w withdrawn, err error) {
-	w = withdrawn{entry: e}
-	l := *e
-	l.State, l.Reason, l.Text = store.Withheld, string(why.Reason), why.Text
-	l.File, l.Signer, l.Since, l.Change = store.Digest{}, "", s.now(), ""
-	w.data = s.takeAwayAll([]string{e.Name}, func() {})[0]
-	s.put(&l)
-	s.batch.PutList(l.List)
-	s.event(store.Event{Kind: audit.KindWithdrawn, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter, Reason: string(why.Reason), Text: why.Text})
-	s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), string(why.Reason)) })
-	return w, errors.Join(s.syncLists([]string{e.Name}), s.commit())
+// withholdOwn takes own lists out of the directory. They keep their numbers, and what
+// they hold is not retired: the list may be said again.
+func (s *state) withholdOwn(out []suspension) {
+	for _, x := range out {
+		e, why := x.entry, x.decision
+		l := *e
+		l.State, l.Reason, l.Text = store.Withheld, string(why.Reason), why.Text
+		l.File, l.Signer, l.Since, l.Change = store.Digest{}, "", s.now(), ""
+		s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: e.Name, entry: e})
+		s.sync(e.Name)
+		s.save(&l)
+		s.event(store.Event{Kind: audit.KindWithdrawn, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter, Reason: string(why.Reason), Text: why.Text})
+		s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), string(why.Reason)) })
+		s.record()
+	}
 }
 
 // remakeOwn signs and stages own lists again, from the bodies that are kept.
@@ -204,9 +231,17 @@ func (d *Daemon) remakeOwn(ctx context.Context, work []*ownWork) {
 }
 
 // applyOwn publishes own lists that were made anew, before reconciliation looks for
-// what does not belong into the directory. It returns how many could not be.
-func (s *state) applyOwn(work []*ownWork) (failed int) {
+// what does not belong into the directory. How many could not be is in r when the plan
+// has been carried out.
+func (s *state) applyOwn(work []*ownWork, r *reconciled) {
 	s.solved("own")
+	failed := 0
+	fail := func(w *ownWork, err error) {
+		failed++
+		r.ownFailed++
+		s.problem("own", api.SeverityError, fmt.Sprintf("%s could not be made anew, the last: own list %s: %v", plural(failed, "own list"), w.entry.Own, err),
+			"make it again: digestctl own update "+w.entry.Own)
+	}
 	for _, w := range work {
 		e := w.entry
 		if s.byName[e.Name] != e || s.own[e.Own].Body != w.record.Body {
@@ -215,20 +250,18 @@ func (s *state) applyOwn(work []*ownWork) (failed int) {
 		if errors.Is(w.err, digestlist.ErrEmpty) && !e.active() || w.err == nil && w.made.basis != s.basis {
 			continue // all of it is denied; or something is since it was made, which makes it anew
 		}
-		err := w.err
-		if err == nil {
-			if err = s.republishOwn(w); err == nil {
-				continue
-			}
+		if w.err != nil {
+			fail(w, w.err)
+			continue
 		}
-		failed++
-		s.problem("own", api.SeverityError, fmt.Sprintf("%s could not be made anew, the last: own list %s: %v", plural(failed, "own list"), e.Own, err),
-			"make it again: digestctl own update "+e.Own)
+		s.republishOwn(w, func(err error) error {
+			fail(w, err)
+			return nil
+		})
 	}
-	return failed
 }
 
-func (s *state) republishOwn(w *ownWork) error {
+func (s *state) republishOwn(w *ownWork, failed func(error) error) {
 	s.noteOmitted(w.made.omitted)
 	e := *w.entry
 	e.Name, e.State, e.Reason, e.Text = w.name, store.Active, "", ""
@@ -245,19 +278,25 @@ func (s *state) republishOwn(w *ownWork) error {
 		o.List = e.Name
 		s.setOwn(o)
 	}
-	s.put(&e)
-	s.batch.PutList(e.List)
-	if err := s.commit(); err != nil {
-		return err
+	s.save(&e)
+	staged := w.made.staged
+	w.made.staged = store.Staged{}
+	s.appearOwn(&e, staged, func(err error) error {
+		broken := e
+		broken.broken = true
+		s.put(&broken)
+		return failed(err)
+	})
+	x := &s.plan.publish[len(s.plan.publish)-1]
+	x.previous = &e
+	then := x.then
+	x.then = func(p published) error {
+		if p.err == nil {
+			if !w.entry.active() {
+				s.event(store.Event{Kind: audit.KindPublished, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter})
+			}
+			s.after(func(o observer) { o.ListPublished(e.Name, e.Package.Full()) })
+		}
+		return then(p)
 	}
-	if err := s.dir.Publish(w.made.staged, e.Name, true); err != nil {
-		return err
-	}
-	w.made.staged, w.published = store.Staged{}, true
-	if !w.entry.active() {
-		s.event(store.Event{Kind: audit.KindPublished, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter})
-	}
-	s.after(func(o observer) { o.ListPublished(e.Name, e.Package.Full()) })
-	s.completeOwn(&e)
-	return nil
 }

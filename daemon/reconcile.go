@@ -68,44 +68,63 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 	var (
 		generation uint64
 		basis      uint64
-		busy       bool
 		standing   map[store.Digest]*entry
 		denials    *policy.Denials
 		own        []*ownWork
 	)
-	var banished []withdrawn
-	err := d.onState(ctx, func(s *state) (err error) {
-		if len(s.open) > 0 {
+	x := d.exec
+	var all done
+	err := x.do(ctx, func() (err error) {
+		if len(x.state.open) > 0 {
 			return errOvertaken
 		}
 		report("checking lists", 0, 0)
-		s.expireDenials()
-		s.finishOwn()
-		if err = s.inspect(); err == nil {
-			s.holdLists()
-			banished, err = s.heedBlacklist() // a start knows the files of lists only now
+		more, err := x.step("expire", true, func(s *state) error {
+			s.expireDenials()
+			s.finishOwn()
+			return nil
+		})
+		all.add(more)
+		if err == nil {
+			more, err = x.inspect(nil)
+			all.add(more)
 		}
+		if err != nil {
+			return err
+		}
+		x.hold()
+		more, err = x.step("blacklist", true, func(s *state) error {
+			for _, entry := range s.heedBlacklist() { // a start knows the files of lists only now
+				s.carryOut(entry)
+			}
+			return nil
+		})
+		all.add(more)
 		return err
 	})
-	d.refreshLabels(banished)
+	x.follow(all)
 	if err == nil {
 		_, err = d.enforceDenials(ctx)
 	}
 	if err == nil {
-		var gone []withdrawn
-		err = d.onState(ctx, func(s *state) (err error) {
-			if busy, generation, basis, denials = len(s.open) > 0, s.generation, s.basis, s.denials; busy {
+		err = x.do(ctx, func() error {
+			if len(x.state.open) > 0 {
 				return errOvertaken
 			}
-			standing = s.standing(d.maker.Load().signer())
-			s.keepPrefetch()
-			own, gone, err = s.ownToMake(d.maker.Load())
+			var kept error
+			if x.state.prefetch {
+				kept = x.dir.SetPrefetch(true)
+			}
+			all, err = x.step("own", false, func(s *state) error {
+				generation, basis, denials = s.generation, s.basis, s.denials
+				standing = s.standing(d.maker.Load().signer())
+				s.prefetchKept(kept)
+				own = s.ownToMake(d.maker.Load().ownSigner())
+				return nil
+			})
 			return err
 		})
-		d.refreshLabels(gone)
-	}
-	if err == nil && busy {
-		err = errOvertaken
+		x.follow(all)
 	}
 	if err != nil {
 		return api.SyncResult{}, err
@@ -126,45 +145,64 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 		}
 		d.memory.rest()
 	}()
-	var result reconciled
-	var freed []withdrawn
-	err = d.onState(ctx, func(s *state) (err error) {
-		if len(s.open) > 0 || s.generation != generation {
+	result := &reconciled{}
+	all = done{}
+	err = x.do(ctx, func() (err error) {
+		if len(x.state.open) > 0 || x.state.generation != generation {
 			return errOvertaken
 		}
-		if s.basis != basis {
+		if x.state.basis != basis {
 			return errAgain
 		}
 		report("publishing", 0, len(found))
-		s.solved("directory")
-		failed := s.applyOwn(own)
-		result, err = s.apply(found)
-		result.Failed += failed
-		s.holdLists()
-		for _, w := range own {
-			if w.published {
-				result.renew = append(result.renew, withdrawn{entry: &entry{List: store.List{Name: w.name}}})
-			}
-		}
-		if err == nil {
-			s.solved("sync")
-		}
-		freed = s.takeFreed()
-		result.Duration = time.Since(started)
-		s.lastSync = api.LastSync{When: s.now(), SyncResult: result.SyncResult}
-		s.publish()
-		s.tellAll()
+		result, all, err = x.reconcile(own, found, started)
 		return err
 	})
 	err = errors.Join(err, d.finishMoves(ctx))
-	d.refreshLabels(freed)
-	d.refreshLabels(result.gone)
-	d.renew(result.renew)
+	x.follow(all)
 	if !first {
 		d.relabelStale(result.fresh)
 	}
 	d.retryLabels(ctx)
 	return result.SyncResult, err
+}
+
+// reconcile brings lists and index in line with what is installed, durably, in one
+// commit. First what must go, then what comes: a crash in between leaves too
+// little trusted, never too much.
+func (x *executor) reconcile(own []*ownWork, found []installedPackage, started time.Time) (r *reconciled, all done, err error) {
+	r = &reconciled{}
+	all, err = x.step("sync", false, func(s *state) error {
+		s.solved("directory")
+		s.applyOwn(own, r)
+		s.apply(found, r)
+		return nil
+	})
+	if errors.As(err, new(notBegun)) {
+		return r, all, err
+	}
+	aside, more, failed := x.strangers()
+	failed = errors.Join(err, failed)
+	all.add(more)
+	r.Quarantined = aside
+	more, err = x.step("sync", false, func(s *state) error {
+		s.settled(found, r, failed)
+		return nil
+	})
+	all.add(more)
+	err = errors.Join(failed, err)
+	x.hold()
+	x.step("synced", false, func(s *state) error {
+		if err == nil {
+			s.solved("sync")
+		}
+		r.Failed += r.ownFailed
+		r.Duration = time.Since(started)
+		s.lastSync = api.LastSync{When: s.now(), SyncResult: r.SyncResult}
+		s.show()
+		return nil
+	})
+	return r, all, err
 }
 
 // standing lists the headers whose lists need no work: published by us as the

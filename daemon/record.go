@@ -3,91 +3,104 @@
 package daemon
 
 import (
+	"log/slog"
 	"maps"
-
-	"github.com/digestd/digestd/store"
 )
 
 // metaProbe is never there: to remove it is a commit without a change.
 const metaProbe = "probe"
 
-// unit names the unit of a process; a transaction asks about the same one for
-// each of its packages.
-func (s *state) unit(pid uint32) string {
-	if s.unitOf == nil {
-		return ""
+// putTaken adds to r up to where the log was taken, if the index does not know, and if r
+// is not empty: nothing is committed for that alone.
+func (s *state) putTaken(r *records) {
+	if r.batch.Empty() {
+		return
 	}
-	unit, known := s.units[pid]
-	if !known {
-		unit = s.unitOf(pid)
-		if s.units == nil {
-			s.units = map[uint32]string{}
-		}
-		s.units[pid] = unit
-	}
-	return unit
-}
-
-// commit makes everything queued durable and lets readers see it. After an error
-// what is queued stays queued, for the next commit to carry: that is right for facts.
-// An act of somebody goes through decide.
-func (s *state) commit() error {
-	defer s.publish()
-	return s.write()
-}
-
-// write makes everything queued durable.
-func (s *state) write() error {
-	clear(s.units)
-	if !s.batch.Empty() {
-		s.putTaken()
-	}
-	if err := s.index.Commit(&s.batch); err != nil {
-		s.indexFailed(err)
-		return err
-	}
-	s.tellOfRestored()
-	s.solved("state")
-	s.batch = store.Batch{}
-	s.metaMark.durable = s.metaMark.queued
-	s.due, s.tell = append(s.due, s.tell...), nil
-	maps.Copy(s.takenKept, s.taken)
-	if err := s.index.Behind(); err != nil {
-		s.indexFailed(err) // it is durable, but not for those who read the log
-		return nil
-	}
-	s.unwritten = false
-	s.solved("index")
-	if s.nextSeq > s.toldSeq {
-		s.toldSeq = s.nextSeq
-		for _, wake := range s.wakes {
-			select {
-			case wake <- struct{}{}:
-			default:
-			}
+	r.taken = true
+	for taker, seq := range s.taken {
+		if seq != s.takenKept[taker] {
+			r.batch.SetTaken(taker, seq)
 		}
 	}
-	return nil
+}
+
+// takenUpTo notes up to where the log was taken. If now is set that is recorded without
+// waiting for another reason to commit.
+func (s *state) takenUpTo(taker string, seq uint64, now bool) {
+	s.taken[taker] = seq
+	if now {
+		s.recordTaken()
+	}
+}
+
+func (s *state) recordTaken() {
+	for taker, seq := range s.taken {
+		if seq != s.takenKept[taker] {
+			s.queue.batch.SetTaken(taker, seq)
+		}
+	}
+	s.record()
 }
 
 // probe commits whether or not anything is queued, to see that it can be done.
 func (s *state) probe() error {
-	s.batch.SetMeta(metaProbe, nil)
-	return s.commit()
+	s.queue.batch.SetMeta(metaProbe, nil)
+	s.record()
+	return nil
 }
 
-// putTaken queues up to where the log was taken, if the index does not know.
-func (s *state) putTaken() {
-	for taker, seq := range s.taken {
-		if seq != s.takenKept[taker] {
-			s.batch.SetTaken(taker, seq)
-		}
+// committed takes note that r is durable.
+func (s *state) committed(r *records) {
+	s.solved("state")
+	if r.mark != nil {
+		s.metaMark.durable = *r.mark
+	}
+	s.due = append(s.due, r.tell...)
+	if r.taken {
+		maps.Copy(s.takenKept, s.taken)
 	}
 }
 
-// commitTaken records up to where the log was taken without waiting for another
-// reason to commit.
-func (s *state) commitTaken() error {
-	s.putTaken()
-	return s.commit()
+// written takes note that those who read the log find what is durable in it.
+func (s *state) written() {
+	s.unwritten = false
+	s.solved("index")
+	if s.nextSeq > s.toldSeq {
+		s.toldSeq = s.nextSeq
+		s.wake[wakeLog] = true
+	}
+}
+
+// What sleeps until the state has something for it.
+const (
+	wakeChores = iota // what could not be done at once, see doChores
+	wakeLabels        // labels are to be written
+	wakeClock         // entries came that time may change
+	wakeLists         // entries changed
+	wakeLog           // the log has more
+	wakeKinds
+)
+
+// notes are what goes to the log of the service, which is not the log of decisions.
+type notes struct{ all []note }
+
+type note struct {
+	level slog.Level
+	text  string
+	args  []any
+}
+
+func (n *notes) Info(text string, args ...any) {
+	n.all = append(n.all, note{slog.LevelInfo, text, args})
+}
+func (n *notes) Warn(text string, args ...any) {
+	n.all = append(n.all, note{slog.LevelWarn, text, args})
+}
+func (n *notes) Error(text string, args ...any) {
+	n.all = append(n.all, note{slog.LevelError, text, args})
+}
+
+func (n *notes) take() (all []note) {
+	all, n.all = n.all, nil
+	return all
 }

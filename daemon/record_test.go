@@ -3,7 +3,6 @@
 package daemon
 
 import (
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -12,83 +11,128 @@ import (
 	"github.com/digestd/digestd/store"
 )
 
-func recorder(t *testing.T) *state {
+// recorder is an executor with an index and nothing else.
+func recorder(t *testing.T) *executor {
 	t.Helper()
 	index, _, err := store.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { index.Close() })
-	s := &state{index: index, log: slog.New(slog.NewTextHandler(io.Discard, nil)), now: time.Now}
-	if err := s.load(false); err != nil {
+	s := &state{plan: &plan{}, labels: labelsLeft{files: map[string]leftLabel{}}}
+	found, err := readContent(index, t.TempDir(), false)
+	if err == nil {
+		err = s.load(found)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return newExecutor(s, index, nil, nil, slog.New(slog.DiscardHandler), time.Now)
 }
 
-func (s *state) record(t *testing.T, n int) (oldest uint64, size int) {
+// events records n entries, and returns the oldest that is left, and how many are.
+func (x *executor) events(t *testing.T, n int) (oldest uint64, size int) {
 	t.Helper()
-	for range n {
-		s.event(store.Event{Kind: "verified"})
-	}
-	if err := s.commit(); err != nil {
+	err := x.enter(t.Context(), "test", func(s *state) error {
+		for range n {
+			s.event(store.Event{Kind: "verified"})
+		}
+		s.record()
+		return nil
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	events, err := s.index.EventsAfter(0, maxWaiting+1)
-	if err != nil || len(events) != len(s.kept.decisions) || events[0].Seq != s.kept.decisions[0] {
-		t.Fatalf("the index has %d entries from %d on, the state %d from %d, %v", len(events), events[0].Seq, len(s.kept.decisions), s.kept.decisions[0], err)
+	events, err := x.index.EventsAfter(0, maxWaiting+1)
+	kept := x.state.kept.decisions
+	if err != nil || len(events) != len(kept) || events[0].Seq != kept[0] {
+		t.Fatalf("the index has %d entries from %d on, the state %d from %d, %v", len(events), events[0].Seq, len(kept), kept[0], err)
 	}
 	return events[0].Seq, len(events)
 }
 
 // The log has an end, but keeps what waits for the journal.
 func TestLogIsBounded(t *testing.T) {
-	s := recorder(t)
+	x := recorder(t)
+	s := x.state
 	s.waits = true
-	if oldest, size := s.record(t, maxLog+500); oldest != 1 || size != maxLog+500 {
+	if oldest, size := x.events(t, maxLog+500); oldest != 1 || size != maxLog+500 {
 		t.Errorf("nobody took them, and %d are left from %d on", size, oldest)
 	}
 	s.taken[takerJournal] = 200
-	if oldest, _ := s.record(t, 1); oldest != 201 {
+	if oldest, _ := x.events(t, 1); oldest != 201 {
 		t.Errorf("200 were taken, and the oldest is %d", oldest)
 	}
 	s.taken[takerJournal] = s.nextSeq - 1
-	if _, size := s.record(t, 1); size != maxLog {
+	if _, size := x.events(t, 1); size != maxLog {
 		t.Errorf("all were taken, and %d are left", size)
 	}
-	if _, size := s.record(t, maxWaiting); size != maxWaiting {
+	if _, size := x.events(t, maxWaiting); size != maxWaiting {
 		t.Errorf("the journal is away for long, and %d are left", size)
 	}
 
-	s = recorder(t)
-	if _, size := s.record(t, maxLog+500); size != maxLog {
+	if _, size := recorder(t).events(t, maxLog+500); size != maxLog {
 		t.Errorf("nobody is to take them, and %d are left", size)
 	}
 }
 
 // One process is looked up once a commit, while it is there.
 func TestUnitOfActor(t *testing.T) {
-	s := recorder(t)
+	x := recorder(t)
 	asked := 0
-	s.unitOf = func(pid uint32) string { asked++; return "a.service" }
-	for range 3 {
-		s.event(store.Event{Kind: "published", PID: 7})
-	}
-	s.event(store.Event{Kind: "published"})
-	if err := s.commit(); err != nil {
-		t.Fatal(err)
-	}
-	s.event(store.Event{Kind: "published", PID: 7})
-	if err := s.commit(); err != nil {
-		t.Fatal(err)
+	x.unitOf = func(pid uint32) string { asked++; return "a.service" }
+	for _, pids := range [][]uint32{{7, 7, 7, 0}, {7}} {
+		err := x.enter(t.Context(), "test", func(s *state) error {
+			for _, pid := range pids {
+				s.event(store.Event{Kind: "published", PID: pid})
+			}
+			s.record()
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	if asked != 2 {
 		t.Errorf("asked %d times", asked)
 	}
 	var units []string
-	s.index.EachEvent(0, func(e store.Event) bool { units = append(units, e.Unit); return true })
+	x.index.EachEvent(0, func(e store.Event) bool { units = append(units, e.Unit); return true })
 	if len(units) != 5 || units[0] != "a.service" || units[1] != "" || units[4] != "a.service" {
 		t.Errorf("got %q", units)
+	}
+}
+
+// Where the log was taken up to is recorded with the next commit that there is.
+func TestTakenIsRecorded(t *testing.T) {
+	x := recorder(t)
+	x.events(t, 3)
+	enter := func(fact func(s *state)) {
+		t.Helper()
+		if err := x.enter(t.Context(), "test", func(s *state) error { fact(s); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	recorded := func() uint64 {
+		t.Helper()
+		c, err := x.index.Load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Taken[takerJournal]
+	}
+	enter(func(s *state) { s.takenUpTo(takerJournal, 2, false) })
+	enter(func(s *state) { s.record() }) // of nothing, which is no commit
+	if got := recorded(); got != 0 {
+		t.Errorf("recorded up to %d without a reason", got)
+	}
+	x.events(t, 1)
+	if got := recorded(); got != 2 {
+		t.Errorf("recorded up to %d, want 2", got)
+	}
+	enter(func(s *state) { s.takenUpTo(takerJournal, 3, true) })
+	if got := recorded(); got != 3 {
+		t.Errorf("recorded up to %d, want 3", got)
 	}
 }
 

@@ -14,7 +14,6 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
-	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb/pgp"
 	"github.com/digestd/digestd/store"
@@ -119,59 +118,45 @@ func (s *state) revocations() map[string]*pgp.Revocation {
 	return m
 }
 
-// carryOut withdraws what a revoked key vouched for. The revocation is durable
-// already, so its effect may be recorded later.
-func (s *state) carryOut(fingerprint string) (gone []withdrawn, err error) {
+// carryOut withdraws what a revoked key vouched for, once the revocation is durable.
+func (s *state) carryOut(fingerprint string) {
 	r := s.keys[fingerprint].Revoked
 	reason := policy.ReasonKeyRevoked
 	switch s.keys[fingerprint].Use {
 	case useLists:
-		return nil, nil // nothing goes: lists are signed anew
+		return // nothing goes: lists are signed anew
 	case useDigest:
 		reason = policy.ReasonBlacklisted
 	}
 	if owners := s.ownersOfSubkey(fingerprint); !r.Hard || len(owners) > 0 {
 		// It depends on when each package was signed, or by which subkey.
-		return nil, nil // withdrawRefused knows
+		return // withdrawRefused knows
 	}
-	failpoint.Hit("revoke-before-withdraw")
 	text := fmt.Sprintf("its key %s was revoked by %s: %s; to lift that: digestctl keys restore %s --reason WHY", fingerprint, r.Source, r.Reason, fingerprint)
-	var entries []*entry
-	for _, e := range s.sorted() {
-		if e.active() && (e.Key == fingerprint || s.bannedList(e) == fingerprint) {
-			entries = append(entries, e)
-		}
+	if reason == policy.ReasonBlacklisted {
+		text = bannedText(fingerprint)
 	}
-	names := namesOf(entries)
-	// Their contents are for the labels: a list that is gone has none.
-	contents := s.takeAwayAll(names, func() { failpoint.Hit("revoke-between-lists") })
-	for i, e := range entries {
+	s.setMark() // a crash may leave a list that is withheld on record
+	s.intend()
+	lists := 0
+	for _, e := range s.sorted() {
+		if !e.active() || e.Key != fingerprint && s.bannedList(e) != fingerprint {
+			continue
+		}
+		lists++
+		s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: e.Name, entry: e})
+		s.sync(e.Name)
 		w := *e
 		w.State, w.Reason, w.Text = store.Withheld, string(reason), text
-		if reason == policy.ReasonBlacklisted {
-			w.Text = bannedText(fingerprint)
-		}
 		w.File, w.Signer, w.Granted, w.Since = store.Digest{}, "", e.Granted, s.now()
-		s.put(&w)
-		s.batch.PutList(w.List)
+		s.save(&w)
 		s.event(store.Event{Kind: audit.KindWithdrawn, Package: e.Package.Full(), List: e.Name, Digest: e.Body, Key: fingerprint, Counter: e.Counter,
 			Reason: string(reason), Text: r.Reason, UID: r.UID, PID: r.PID})
 		s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), string(reason)) })
-		gone = append(gone, withdrawn{e, contents[i]})
 	}
-	failpoint.Hit("revoke-after-withdraw")
-	if len(names) > 0 {
-		if err := s.syncLists(names); err != nil {
-			s.log.Error("withdrawal not synced", "key", fingerprint, "error", err)
-		}
-	}
-	failpoint.Hit("revoke-before-commit")
-	s.log.Warn("key revoked", "key", fingerprint, "owner", s.keys[fingerprint].Owner, "by", r.Source, "reason", r.Reason, "lists", len(names))
-	s.after(func(o observer) { o.KeyRevoked(fingerprint, r.Source+": "+r.Reason, uint32(len(names))) })
-	if err := s.commit(); err != nil {
-		s.log.Error("withdrawal not recorded yet", "key", fingerprint, "error", err)
-	}
-	return gone, nil
+	s.log.Warn("key revoked", "key", fingerprint, "owner", s.keys[fingerprint].Owner, "by", r.Source, "reason", r.Reason, "lists", lists)
+	s.after(func(o observer) { o.KeyRevoked(fingerprint, r.Source+": "+r.Reason, uint32(lists)) })
+	s.record()
 }
 
 // vouches reports whether a list is active by that key, revoked or not.
@@ -233,36 +218,23 @@ func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason strin
 	if err := d.revocable(ctx, k.Fingerprint); err != nil {
 		return api.Key{}, err
 	}
-	var gone []withdrawn
-	err = d.onState(ctx, func(s *state) error {
-		err := s.decide(func() error {
-			a, err := act(s, by, reason)
-			if err != nil {
-				return err
-			}
-			if !s.note(k.Fingerprint, store.KeyRevocation{Source: sourceAdministrator, Hard: true, Act: a}, s.now()) && !s.vouches(k.Fingerprint) {
-				return api.Errorf(api.Unchanged, "key %s is revoked already, by %s", k.Fingerprint, s.keys[k.Fingerprint].Revoked.Source)
-			}
-			return nil
-		})
+	err = d.exec.decide(ctx, "revoke", func(s *state) error {
+		a, err := act(s, by, reason)
 		if err != nil {
 			return err
 		}
-		// It is durable: what cannot be recorded from here on is recorded later, and
-		// said again it is carried out again.
-		gone, err = s.carryOut(k.Fingerprint)
+		if !s.note(k.Fingerprint, store.KeyRevocation{Source: sourceAdministrator, Hard: true, Act: a}, s.now()) && !s.vouches(k.Fingerprint) {
+			return api.Errorf(api.Unchanged, "key %s is revoked already, by %s", k.Fingerprint, s.keys[k.Fingerprint].Revoked.Source)
+		}
+		s.carryOut(k.Fingerprint)
 		s.rekey()
-		refused, rerr := s.withdrawRefused(false)
-		gone = append(gone, refused...)
-		err = errors.Join(err, rerr, s.withdrawUnknown())
-		s.publish()
-		s.tellAll()
-		return err
+		s.withdrawRefused(false)
+		s.withdrawUnknown()
+		return nil
 	})
 	if err != nil {
 		return api.Key{}, err
 	}
-	d.refreshLabels(gone)
 	// The key is revoked: what fails from here on is repeated by reconciliations.
 	if err := d.refreshKeys(ctx, true); err != nil {
 		d.log.Error("keyring not refreshed", "error", err)
@@ -336,7 +308,7 @@ func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason stri
 				Message: fmt.Sprintf("key %s is revoked by %s", k.Fingerprint, r.file), Advice: "remove that file first"}
 		}
 	}
-	err = d.decide(ctx, func(s *state) error {
+	err = d.exec.decide(ctx, "restore", func(s *state) error {
 		a, err := act(s, by, reason)
 		if err != nil {
 			return err

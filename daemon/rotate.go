@@ -121,7 +121,7 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 	old := d.maker.Load()
 	// Once the files have changed there is no way back: see first that it can be
 	// recorded.
-	if err := d.onState(ctx, (*state).probe); err != nil {
+	if err := d.exec.decide(ctx, "probe", (*state).probe); err != nil {
 		return fmt.Errorf("cannot change the signing key: %w", err)
 	}
 	if _, err := d.prepare(ctx); err != nil {
@@ -136,7 +136,7 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 	}
 	m := *old
 	m.identity = id
-	return d.onState(ctx, func(s *state) error {
+	err = d.exec.enter(ctx, "rotate", func(s *state) error {
 		d.maker.Store(&m)
 		old.identity.key.Release()
 		s.signer = m.signer()
@@ -144,18 +144,21 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 		s.certificates = append([]*x509.Certificate{id.cert}, s.certificates...)
 		s.meetSigner(id.cert, id.path)
 		sum := sha256.Sum256(id.cert.Raw)
-		s.batch.SetMeta(metaCertificate, sum[:])
+		s.queue.batch.SetMeta(metaCertificate, sum[:])
 		if k, known := s.keys[old.identity.skid()]; known {
 			k.Source, k.Gone = filepath.Join(d.config.State, oldDir, old.identity.skid()+".crt"), s.now()
 			s.setKey(k)
 		}
 		s.log.Warn("signing key changed", "old", old.identity.skid(), "new", id.skid(), "reason", reason)
 		s.event(store.Event{Kind: audit.KindSignerChanged, Key: id.skid(), Text: reason, UID: by.UID, PID: by.PID})
-		if err := s.commit(); err != nil {
-			s.log.Error("change of the signing key not recorded yet", "error", err)
-		}
+		s.record()
 		return nil
 	})
+	if err != nil && d.maker.Load().identity == id {
+		d.log.Error("change of the signing key not recorded yet", "error", err)
+		return nil // it has happened
+	}
+	return err
 }
 
 // prepare makes the identity that will sign next and returns the path of its

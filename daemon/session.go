@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store"
@@ -177,14 +176,15 @@ func (s *session) run(ctx context.Context) error {
 			}
 			err = s.header(work, m)
 		case *wire.Installed:
-			err = s.d.owner.do(work, func(st *state) { st.installed(s.txn, m.Element) })
-		case *wire.Failed:
-			var renew []withdrawn
-			ferr := s.onState(work, func(st *state) error {
-				defer func() { renew = s.txn.renewals() }()
-				return st.failed(s.txn, m.Element)
+			err = s.enter(work, "installed", func(st *state) error {
+				st.installed(s.txn, m.Element)
+				return nil
 			})
-			s.d.renew(renew)
+		case *wire.Failed:
+			ferr := s.enter(work, "failed", func(st *state) error {
+				st.failed(s.txn, m.Element)
+				return nil
+			})
 			if ferr != nil {
 				s.log.Error("list not taken back", "element", m.Element, "error", ferr)
 				s.broken = ferr
@@ -202,9 +202,9 @@ func (s *session) run(ctx context.Context) error {
 	}
 }
 
-// onState runs fn on the state and returns its error.
-func (s *session) onState(ctx context.Context, fn func(*state) error) error {
-	return s.d.onState(ctx, fn)
+// enter lets the state learn what this session tells.
+func (s *session) enter(ctx context.Context, event string, fn func(*state) error) error {
+	return s.d.exec.enter(ctx, event, fn)
 }
 
 func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err error) {
@@ -227,8 +227,8 @@ func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err e
 		s.log.Warn("keyring not refreshed", "error", err)
 	}
 	verdict := &wire.Verdict{Decision: wire.Proceed}
-	err = s.onState(ctx, func(st *state) error {
-		for _, d := range st.begin(t) {
+	err = s.enter(ctx, "begin", func(st *state) error {
+		for _, d := range st.asked(t) {
 			switch d.Verdict {
 			case policy.Veto:
 				verdict.Decision = wire.Refuse
@@ -238,9 +238,8 @@ func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err e
 			}
 		}
 		if verdict.Decision == wire.Refuse {
-			err := st.commit()
-			st.tellAll()
-			return err
+			st.record()
+			return nil
 		}
 		if st.assure(t) {
 			verdict.Decision = wire.Assured
@@ -264,9 +263,9 @@ func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err e
 	// before that.
 	told := s.conn.Write(verdict, frameDeadline)
 	if err == nil && !t.test {
-		err = s.onState(ctx, func(st *state) error {
-			failpoint.Hit("begin-before-mark")
-			return st.commit()
+		err = s.enter(ctx, "mark", func(st *state) error {
+			st.record()
+			return nil
 		})
 	}
 	if err != nil {
@@ -289,16 +288,8 @@ func elementType(t wire.ElementType) policy.ElementType {
 
 func (s *session) end(ctx context.Context) error {
 	t := s.txn
-	var published, gone int
-	var renew []withdrawn
-	err := s.onState(ctx, func(st *state) (err error) {
-		published, gone, err = st.end(t)
-		renew = t.renewals()
-		st.tellAll()
-		return err
-	})
+	published, gone, err := s.d.exec.end(ctx, t)
 	s.txn = nil
-	s.d.renew(renew)
 	if err == nil && t.dbOnly {
 		s.d.relabelStale(t.touched)
 	}
@@ -327,7 +318,7 @@ func (s *session) end(ctx context.Context) error {
 // says what it really did.
 func (s *session) abandon(ctx context.Context) {
 	s.log.Warn("transaction abandoned", "reason", "connection lost before its end")
-	err := s.onState(context.WithoutCancel(ctx), func(st *state) error {
+	err := s.enter(context.WithoutCancel(ctx), "abandon", func(st *state) error {
 		st.abandon(s.txn)
 		return nil
 	})

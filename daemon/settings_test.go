@@ -18,13 +18,14 @@ func TestStateIsWired(t *testing.T) {
 		c := testConfig(t)
 		c.AuditTrail = test.trail
 		d, stop := serve(t, c)
-		err := d.owner.do(t.Context(), func(s *state) {
+		err := d.on(t, func(s *state) error {
 			if s.waits != test.waits {
 				t.Errorf("audit-trail %q: the log waits for the journal: %v", test.trail, s.waits)
 			}
-			if s.unitOf == nil {
+			if d.exec.unitOf == nil {
 				t.Error("nobody tells the unit of a process")
 			}
+			return nil
 		})
 		if err != nil {
 			t.Error(err)
@@ -61,7 +62,7 @@ func TestReloadReachesAll(t *testing.T) {
 		if err != nil || name != want {
 			t.Errorf("multiversion %v: the maker names it %s, %v", multi, name, err)
 		}
-		d.onState(t.Context(), func(s *state) error {
+		d.on(t, func(s *state) error {
 			if got := s.order.name("tlv-python3-0:2-1.noarch", pkg, false); got != want {
 				t.Errorf("multiversion %v: the state names it %s", multi, got)
 			}

@@ -52,14 +52,14 @@ func (d *Daemon) reachSigner(ctx context.Context) error {
 // has it looked for until it can.
 func (d *Daemon) followSigner(ctx context.Context) {
 	err := d.maker.Load().identity.key.Failure()
-	d.onState(ctx, func(s *state) error {
+	d.exec.enter(ctx, "note", func(s *state) error {
 		if err == nil {
 			s.solved("signing-key")
 		} else {
 			s.problem("signing-key", api.SeverityError, err.Error()+"; packages get no new lists, the lists there are stay",
 				"make the key reachable: digestd goes on trying; or at once: digestctl sync")
 		}
-		s.publish()
+		s.show()
 		return nil
 	})
 	if err != nil {

@@ -248,8 +248,8 @@ func (m *simMachine) Start() error {
 	d.memory.rest = func() {} // it is the memory of all machines
 	d.memory.armed.Store(true)
 	ctx, cancel := context.WithCancel(context.Background())
-	go d.owner.run(ctx)
-	m.d, m.stop = d, func() { cancel(); <-d.owner.done }
+	go d.exec.run(ctx)
+	m.d, m.stop = d, func() { cancel(); <-d.exec.closed }
 	before, cut := m.lists, m.faults.power
 	m.faults = &faults{}
 	m.lists = newFaultyDir(disk, m.faults)
@@ -259,7 +259,7 @@ func (m *simMachine) Start() error {
 	}
 	m.order = newSimOrder(index, m.lists)
 	m.lists.order, m.heard.order = m.order, m.order
-	d.owner.state.dir, d.owner.state.index = m.lists, &faultyIndex{index, m.faults, m.order}
+	d.exec.dir, d.exec.index = m.lists, &faultyIndex{index, m.faults, m.order}
 	return d.Observe(ctx, m.heard)
 }
 

@@ -80,7 +80,7 @@ func (o *simOrder) committed() {
 	}
 	for _, l := range lists {
 		if l.State == store.Active && l.Change == "" && o.lists.unsynced(l.Name) {
-			o.violated("the mark goes before a list is on the disk that is recorded")
+			o.violated("the mark goes before a list is on the disk that is recorded: %s", l.Name)
 		}
 	}
 	left := o.index.leftovers()

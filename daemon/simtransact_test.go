@@ -108,11 +108,11 @@ func (m *simMachine) Put(p sim.Package) error {
 	if err := m.db.write(append(in.Without(p), p), m.simWorld, keys); err != nil {
 		return err
 	}
-	return m.after(m.d.owner.do(m.ctx(), func(st *state) { st.installed(m.session.txn, 0) }))
+	return m.after(m.session.enter(m.ctx(), "installed", func(st *state) error { st.installed(m.session.txn, 0); return nil }))
 }
 
 func (m *simMachine) Failed(sim.Package) error {
-	return m.after(m.session.onState(m.ctx(), func(st *state) error { return st.failed(m.session.txn, 0) }))
+	return m.after(m.session.enter(m.ctx(), "failed", func(st *state) error { st.failed(m.session.txn, 0); return nil }))
 }
 
 func (m *simMachine) Gone(p sim.Package) error {

@@ -4,8 +4,6 @@ package daemon
 
 import (
 	"crypto/x509"
-	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -20,10 +18,9 @@ import (
 	"github.com/digestd/digestd/store"
 )
 
-// state is everything that changes. One goroutine owns it; see owner.go.
+// state is everything that changes. It decides and does nothing else: what it asks for
+// the executor carries out, one event at a time.
 type state struct {
-	index indexEffects
-	dir   directoryEffects
 	mode  policy.Mode
 	multi []string // globs of multi-version package names
 	// keepOld lets a replaced list stay until the machine restarts.
@@ -34,16 +31,12 @@ type state struct {
 	signer       string              // of new lists, as maker.signer
 	certificates []*x509.Certificate // our own: the one that signs, then older ones
 	signsFiles   bool                // files may bear signatures of ours
-	listsChanged chan<- struct{}     // told when entries did
-	timed        chan<- struct{}     // told when entries came that time may change
-	newTimed     bool                // such entries came since the last snapshot
-	goneLists    *goneLists          // on whose files signatures may be; nil where files get none
-	chores       chan<- struct{}     // told that something is left to do, see doChores
-	labelsWanted chan<- struct{}     // told that labels are to be written
+	listDir      string
 	boot         string
 	stateDir     string
-	log          *slog.Logger
-	now          func() time.Time
+	log          notes
+	clock        time.Time // of the event
+	wake         [wakeKinds]bool
 
 	byName   map[string]*entry
 	byHeader map[store.Digest]*entry
@@ -71,18 +64,17 @@ type state struct {
 	blacklist blacklisted // the kernel's, as it was last read
 	banned    *banned     // by it now, or once
 
-	batch      store.Batch // not yet committed
+	plan       *plan   // what the event asks for so far
+	queue      records // not yet committed
+	undo       undoPoint
 	nextSeq    uint64
 	kept       logRooms          // by the log
 	toldSeq    uint64            // up to where those who carry the log were woken
 	taken      map[string]uint64 // the last entry of the log that each who takes it has
 	takenKept  map[string]uint64 // the same, as the index has it
-	wakes      []chan<- struct{} // of those who carry the log
 	waits      bool              // the log keeps what the journal has not taken
-	units      map[uint32]string // of processes that act, until the next commit
-	unitOf     func(pid uint32) string
-	counter    uint64 // last activation counter given out
-	generation uint64 // rises whenever a transaction begins or ends
+	counter    uint64            // last activation counter given out
+	generation uint64            // rises whenever a transaction begins or ends
 	// basis rises with all by which lists are made and judged: keys, denials, mode,
 	// unsigned packages, order, signer. What was made by an earlier one has to be made
 	// again.
@@ -92,18 +84,16 @@ type state struct {
 	linesOwned bool // lines is not shared with a snapshot
 	keysOwned  bool // keys is not shared with a snapshot
 
-	// interrupted: the index does not know all that this daemon published,
-	// for a transaction was cut short or the index was lost.
-	interrupted bool
-	tampering   struct{ ours, foreign tampering } // by whose files it was about
-	leftovers   map[string]store.Leftover         // files that must leave the directory and could not, by name
-	freed       []withdrawn                       // of these, what has left since; see takeFreed
-	exchanging  bool                              // lists are replaced outside of any transaction
-	anew        bool                              // a list must be made anew
-	metaMark    openMark
-	tell        []func(observer) // once the next commit is durable
-	due         []func(observer) // now
-	unwritten   bool             // the latest commit failed
+	// unsettled: the directory may have what the index does not know, for a transaction
+	// was cut short, something failed half-way, or the index was lost. The next
+	// comparison settles that.
+	unsettled bool
+	tampering struct{ ours, foreign tampering } // by whose files it was about
+	leftovers map[string]store.Leftover         // files that must leave the directory and could not, by name
+	anew      bool                              // a list must be made anew
+	metaMark  openMark
+	due       []func(observer) // what is durable and was not told of yet
+	unwritten bool             // the latest commit failed
 
 	dbPath, dbKind string
 	lastSync       api.LastSync
@@ -112,17 +102,20 @@ type state struct {
 	observer       observer
 }
 
-// newState makes the state that c asks for; load fills it. unitOf names the unit of
-// the service manager that a process belongs to, "" for none.
-func newState(c config.Config, mode policy.Mode, unsigned policy.Unsigned, index indexEffects, dir directoryEffects, unitOf func(pid uint32) string, log *slog.Logger, now func() time.Time) *state {
+// newState makes the state that c asks for, by what an index has, or had before it was
+// rebuilt.
+func newState(c config.Config, mode policy.Mode, unsigned policy.Unsigned, now time.Time) *state {
 	return &state{
-		index: index, dir: dir, mode: mode, multi: c.MultiVersion, boot: bootID(), log: log, now: now,
+		mode: mode, multi: c.MultiVersion, boot: bootID(), clock: now, plan: &plan{},
 		keepOld: c.KeepOld == keepUntilRestart, noExpired: c.Expired == "withdraw", unsigned: unsigned, rules: verifierRules(),
 		labels: labelsLeft{files: map[string]leftLabel{}, stale: map[string]bool{}},
-		open:   map[*transaction]bool{}, since: now(), stateDir: c.State,
-		waits: c.AuditTrail != trailNone, unitOf: unitOf,
+		open:   map[*transaction]bool{}, since: now, stateDir: c.State, listDir: c.Lists,
+		waits: c.AuditTrail != trailNone,
 	}
 }
+
+// now is the time of the event.
+func (s *state) now() time.Time { return s.clock }
 
 // observer hears of what was decided, after it is durable.
 type observer interface {
@@ -137,12 +130,17 @@ type observer interface {
 	DenialLifted(id, what, reason string)
 }
 
-// load fills s from the index.
-func (s *state) load(rebuild bool) error {
-	c, err := s.index.Load()
-	if err != nil {
-		return fmt.Errorf("cannot load the index: %w", err)
-	}
+// content is what a start finds in the state directory.
+type content struct {
+	store.Content
+	counter uint64    // the highest that was given out
+	log     logRooms  // the entries that the log has
+	bodies  []ownFile // of own lists
+	rebuilt bool      // the index was lost
+}
+
+// load fills s from the index, and from what lies beside it.
+func (s *state) load(c content) error {
 	s.byName = make(map[string]*entry, len(c.Lists))
 	s.byHeader = make(map[store.Digest]*entry, len(c.Lists))
 	s.byLine = make(map[lineID][]*entry, len(c.Lists))
@@ -173,15 +171,13 @@ func (s *state) load(rebuild bool) error {
 		s.keys[k.Fingerprint] = k
 	}
 	s.nextSeq = c.NextSeq
-	if err := s.loadLog(); err != nil {
-		return err
-	}
+	s.kept = c.log
 	s.toldSeq, s.taken, s.takenKept = c.NextSeq, map[string]uint64{}, map[string]uint64{}
 	maps.Copy(s.taken, c.Taken)
 	maps.Copy(s.takenKept, c.Taken)
-	s.counter = s.index.Counter()
-	s.interrupted = c.Meta[metaOpen] != nil
-	s.metaMark = openMark{queued: s.interrupted, durable: s.interrupted}
+	s.counter = c.counter
+	s.unsettled = c.Meta[metaOpen] != nil
+	s.metaMark = openMark{queued: s.unsettled, durable: s.unsettled}
 	s.signsFiles = c.Meta[metaSigned] != nil
 	s.denied = make(map[string]store.Denial, len(c.Denials))
 	for _, d := range c.Denials {
@@ -194,7 +190,7 @@ func (s *state) load(rebuild bool) error {
 		}
 	}
 	if s.tellOfLeftovers(); len(s.leftovers) > 0 {
-		s.chore()
+		s.wake[wakeChores] = true
 	}
 	s.compileDenials()
 	if err := s.loadOrder(c.Meta); err != nil {
@@ -206,12 +202,34 @@ func (s *state) load(rebuild bool) error {
 	if err := s.loadLabels(c.Meta); err != nil {
 		return err
 	}
-	return s.loadOwn(c.Own, rebuild)
+	return s.loadOwn(c.Own, c.bodies, c.rebuilt)
 }
 
-// put enters or replaces an entry.
+// save enters or replaces an entry, also in the index: at once, or for what an open
+// transaction brought at its end.
+func (s *state) save(e *entry) {
+	s.put(e)
+	if !s.pending(e) {
+		s.queue.batch.PutList(e.List)
+	}
+}
+
+// put enters or replaces an entry in memory.
 func (s *state) put(e *entry) {
-	s.forget(e.Name)
+	s.undo.entries = append(s.undo.entries, oldEntry{e.Name, s.byName[e.Name]})
+	s.enter(e)
+}
+
+// forget removes an entry from memory.
+func (s *state) forget(name string) {
+	if old := s.byName[name]; old != nil {
+		s.undo.entries = append(s.undo.entries, oldEntry{name, old})
+		s.drop(name)
+	}
+}
+
+func (s *state) enter(e *entry) {
+	s.drop(e.Name)
 	s.byName[e.Name] = e
 	if !e.Header.IsZero() && e.Change != store.Moving {
 		s.byHeader[e.Header] = e
@@ -222,11 +240,12 @@ func (s *state) put(e *entry) {
 	if e.active() && !e.broken {
 		s.notLeft(e.Name)
 	}
-	s.newTimed = s.newTimed || !e.From.IsZero() || e.Signature != nil && !e.Signature.Ends.IsZero()
+	if !e.From.IsZero() || e.Signature != nil && !e.Signature.Ends.IsZero() {
+		s.wake[wakeClock] = true
+	}
 }
 
-// forget removes an entry from memory.
-func (s *state) forget(name string) {
+func (s *state) drop(name string) {
 	old := s.byName[name]
 	if old == nil {
 		return
@@ -285,7 +304,7 @@ func (s *state) setLine(l store.Line) {
 	}
 	s.lines[lineID{l.Name, l.Arch}] = l
 	s.archs[l.Arch] = true
-	s.batch.PutLine(l)
+	s.queue.batch.PutLine(l)
 }
 
 // publish lets readers see the state as it is now.
@@ -293,7 +312,7 @@ func (s *state) publish() {
 	s.linesOwned, s.keysOwned = false, false
 	if entries := s.sorted(); s.lookup == nil || !sameSlice(entries, s.lookup.entries) {
 		s.lookup = newLookup(entries)
-		s.wakeNeighbours()
+		s.wake[wakeLists] = true
 	}
 	s.published.Store(&snapshot{
 		entries:      s.lookup.entries,
@@ -321,13 +340,6 @@ func (s *state) publish() {
 		own:          s.own,
 		prefetch:     s.prefetch,
 	})
-	if s.newTimed {
-		s.newTimed = false
-		select {
-		case s.timed <- struct{}{}:
-		default:
-		}
-	}
 	if s.observer != nil {
 		s.observer.Changed()
 	}
@@ -400,8 +412,8 @@ func (s *state) admitIn(t *transaction, pkg nevra.NEVRA, multi bool) policy.Deci
 	return policy.Admit(s.mode, line, pkg)
 }
 
-// after queues what the observer hears once the next commit is durable.
-func (s *state) after(fn func(observer)) { s.tell = append(s.tell, fn) }
+// after queues what the observer hears once what is queued is durable.
+func (s *state) after(fn func(observer)) { s.queue.tell = append(s.queue.tell, fn) }
 
 // tellAll lets the observer hear what is durable by now. What is not waits for the
 // commit that makes it so.
@@ -420,5 +432,5 @@ func (s *state) setKey(k store.Key) {
 		s.keys, s.keysOwned = maps.Clone(s.keys), true
 	}
 	s.keys[k.Fingerprint] = k
-	s.batch.PutKey(k)
+	s.queue.batch.PutKey(k)
 }

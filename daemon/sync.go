@@ -102,9 +102,9 @@ func (d *Daemon) runSync(ctx context.Context, reason string, report progress) (a
 		// Compared or not: what only this look at the database stirred up is no change.
 		d.synced.Store(&stamp)
 		if err != nil {
-			d.onState(ctx, func(s *state) error {
+			d.exec.enter(ctx, "note", func(s *state) error {
 				s.problem("sync", "error", "lists could not be compared with rpm's database: "+err.Error(), d.syncAdvice(err))
-				s.publish()
+				s.show()
 				return nil
 			})
 			if ctx.Err() == nil {
@@ -166,25 +166,26 @@ func (d *Daemon) transactionEnded() {
 // these names, or to all if names is nil.
 func (d *Daemon) checkDirectory(ctx context.Context, names map[string]bool) {
 	anew := false
-	var freed []withdrawn
-	err := d.onState(ctx, func(s *state) error {
-		var err error
-		if names == nil {
-			if err = s.inspect(); err == nil {
-				_, err = s.foreign()
+	x := d.exec
+	var all done
+	err := x.do(ctx, func() error {
+		more, err := x.inspect(names)
+		all.add(more)
+		if err == nil && names == nil {
+			_, more, err = x.strangers()
+			all.add(more)
+		}
+		more, rerr := x.step("inspected", false, func(s *state) error {
+			anew, s.anew = s.anew, false
+			if len(s.open) == 0 {
+				s.record()
 			}
-		} else {
-			err = s.inspectNames(names)
-		}
-		anew, freed = s.anew, s.takeFreed()
-		s.anew = false
-		if !s.batch.Empty() && len(s.open) == 0 {
-			err = errors.Join(err, s.commit())
-		}
-		s.tellAll()
-		return err
+			return nil
+		})
+		all.add(more)
+		return errors.Join(err, rerr)
 	})
-	d.refreshLabels(freed)
+	x.follow(all)
 	if err != nil && ctx.Err() == nil {
 		d.log.Error("list directory not checked", "error", err)
 	}

@@ -94,10 +94,11 @@ func (s *session) goOn(ctx context.Context, stage Stage) {
 	if test {
 		return
 	}
-	err := s.onState(ctx, func(st *state) error {
-		st.interrupted = true
+	err := s.enter(ctx, "takeover", func(st *state) error {
+		st.unsettled = true
 		st.opened(s.txn)
-		return st.commit()
+		st.record()
+		return nil
 	})
 	if err != nil {
 		s.log.Error("transaction not registered", "error", err)

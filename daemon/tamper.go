@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -63,11 +64,11 @@ func (t *tampering) due(now time.Time) bool {
 // ours is counted by itself: it must not be lost among files that do nothing.
 func (s *state) tampered(name string, body store.Digest, why string) {
 	count, burst := &s.tampering.foreign, foreignBurst
-	if s.byName[name] != nil || name == s.dir.Path() {
+	if s.byName[name] != nil || name == s.listDir {
 		count, burst = &s.tampering.ours, oursBurst
 	}
 	if !count.tell(name, burst, s.now()) {
-		s.chore() // to sum it up
+		s.wake[wakeChores] = true // to sum it up
 		return
 	}
 	s.log.Error("list directory tampered with", "name", name, "reason", why)
@@ -81,7 +82,7 @@ func (s *state) sumUp() (left bool) {
 	now := s.now()
 	for _, count := range []*tampering{&s.tampering.ours, &s.tampering.foreign} {
 		if count.due(now) {
-			name := s.dir.Path()
+			name := s.listDir
 			why := fmt.Sprintf("%d more cases within %v, the first %s, the last %s", count.more, now.Sub(count.began).Round(time.Second), count.first, count.last)
 			count.more = 0
 			s.log.Error("list directory tampered with", "name", name, "reason", why)
@@ -93,35 +94,34 @@ func (s *state) sumUp() (left bool) {
 	return left
 }
 
-func (s *state) quarantine(name, why string) { s.quarantineBody(name, store.Digest{}, why) }
-
-// quarantineBody takes a file out of the directory that does not belong there, and
+// quarantine takes a file out of the directory that does not belong there, and
 // keeps it if there is room.
-func (s *state) quarantineBody(name string, body store.Digest, why string) {
-	size, err := s.dir.Size(name, maxAsideBytes)
-	if err == nil && (len(s.asides) >= maxAsides || s.asideBytes()+size > maxAsideBytes) {
-		if err = s.dir.Remove(name); err == nil {
-			s.tampered(name, body, why+"; not kept, the quarantine is full")
-			s.notKept++
-			s.tellAsides()
-			return
-		}
+func (s *state) quarantine(x *seen, body store.Digest, why string) {
+	size := x.size
+	for _, r := range s.plan.aside {
+		size += r.size // which may be kept as well
 	}
 	now := s.now()
-	asideName := ""
-	if err == nil {
-		asideName, err = s.dir.Quarantine(name, now.UTC().Format("20060102T150405Z"))
+	r := removal{name: x.name, stamp: now.UTC().Format("20060102T150405Z"), size: x.size}
+	r.drop = len(s.asides)+len(s.plan.aside) >= maxAsides || s.asideBytes()+size > maxAsideBytes
+	r.then = func(asideName string, err error) {
+		switch {
+		case err != nil:
+			s.log.Error("file not quarantined", "name", x.name, "error", err)
+			s.problem("directory", api.SeverityError, err.Error(), "move it out of the list directory by hand, then: digestctl sync")
+			return
+		case r.drop:
+			s.tampered(x.name, body, why+"; not kept, the quarantine is full")
+			s.notKept++
+		default:
+			s.tampered(x.name, body, why)
+			a := store.Aside{Name: asideName, List: x.name, Digest: body, Size: x.size, Reason: why, When: now}
+			s.asides = append(s.asides[:len(s.asides):len(s.asides)], a)
+			s.queue.batch.PutAside(a)
+		}
+		s.tellAsides()
 	}
-	if err != nil {
-		s.log.Error("file not quarantined", "name", name, "error", err)
-		s.problem("directory", api.SeverityError, err.Error(), "move it out of the list directory by hand, then: digestctl sync")
-		return
-	}
-	s.tampered(name, body, why)
-	a := store.Aside{Name: asideName, List: name, Digest: body, Size: size, Reason: why, When: now}
-	s.asides = append(s.asides[:len(s.asides):len(s.asides)], a)
-	s.batch.PutAside(a)
-	s.tellAsides()
+	s.plan.aside = append(s.plan.aside, r)
 }
 
 func (s *state) asideBytes() (sum int64) {
@@ -131,14 +131,14 @@ func (s *state) asideBytes() (sum int64) {
 	return sum
 }
 
-// checkAsides forgets the files in quarantine that somebody has taken away.
-func (s *state) checkAsides() {
+// asidesGone forgets the files in quarantine that somebody has taken away.
+func (s *state) asidesGone(names []string) {
 	kept := s.asides[:0:0]
 	for _, a := range s.asides {
-		if s.dir.InQuarantine(a.Name) {
-			kept = append(kept, a)
+		if slices.Contains(names, a.Name) {
+			s.queue.batch.DeleteAside(a.Name)
 		} else {
-			s.batch.DeleteAside(a.Name)
+			kept = append(kept, a)
 		}
 	}
 	s.asides = kept
@@ -156,5 +156,5 @@ func (s *state) tellAsides() {
 		text += fmt.Sprintf(", which is full: %d more were removed", s.notKept)
 	}
 	s.problem("quarantine", api.SeverityWarning, text,
-		"find out who it was: digestctl list quarantined; then remove the files from "+s.dir.QuarantinePath())
+		"find out who it was: digestctl list quarantined; then remove the files from "+s.listDir+".quarantine")
 }

@@ -67,7 +67,7 @@ func (d *Daemon) newCarriers(s *state) (carriers []*carrier) {
 		c := &carrier{d: d, taker: taker, outlet: o, wake: make(chan struct{}, 1), dir: dir, sent: s.taken[taker], safe: s.taken[taker]}
 		c.left = c.safe+1 < s.nextSeq
 		carriers = append(carriers, c)
-		s.wakes = append(s.wakes, c.wake)
+		d.exec.logs = append(d.exec.logs, c.wake)
 	}
 	dir := d.config.AuditTrail
 	switch dir {
@@ -87,7 +87,10 @@ func (d *Daemon) newCarriers(s *state) (carriers []*carrier) {
 // rest of it then.
 func (d *Daemon) startCarriers(ctx context.Context) (finish func()) {
 	var carriers []*carrier
-	d.owner.do(ctx, func(s *state) { carriers = d.newCarriers(s) })
+	d.exec.enter(ctx, "carriers", func(s *state) error {
+		carriers = d.newCarriers(s)
+		return nil
+	})
 	running := make([]chan struct{}, len(carriers))
 	for i, c := range carriers {
 		ended := make(chan struct{})
@@ -213,11 +216,8 @@ func (c *carrier) confirm(ctx context.Context) error {
 	c.d.log.Debug("records are safe", "by", c.taker, "last", upTo)
 	now := c.left
 	c.left = false
-	return c.d.onState(context.WithoutCancel(ctx), func(s *state) error {
-		s.taken[c.taker] = upTo
-		if now {
-			return s.commitTaken()
-		}
+	return c.d.exec.enter(context.WithoutCancel(ctx), "taken", func(s *state) error {
+		s.takenUpTo(c.taker, upTo, now)
 		return nil
 	})
 }
@@ -232,7 +232,10 @@ func (c *carrier) finish() error {
 	if err == nil && c.sent > c.safe {
 		err = c.confirm(ctx)
 	}
-	return errors.Join(err, c.d.onState(ctx, (*state).commitTaken))
+	return errors.Join(err, c.d.exec.enter(ctx, "taken", func(s *state) error {
+		s.recordTaken()
+		return nil
+	}))
 }
 
 // fell says that nobody takes the records now.
@@ -245,10 +248,10 @@ func (c *carrier) fell(ctx context.Context, err error) {
 		c.d.log.Warn("refusals not told", "to", c.taker, "error", err)
 		return
 	}
-	c.d.onState(ctx, func(s *state) error {
+	c.d.exec.enter(ctx, "note", func(s *state) error {
 		s.problem("journal", api.SeverityNotice, "records of decisions wait in the index: "+err.Error(),
 			`is journald running? systemctl status systemd-journald; where there is none: audit-trail = "none" in digestd.conf`)
-		s.publish()
+		s.show()
 		return nil
 	})
 }
@@ -260,9 +263,9 @@ func (c *carrier) rose(ctx context.Context) {
 	if c.taker != takerJournal {
 		return
 	}
-	c.d.onState(ctx, func(s *state) error {
+	c.d.exec.enter(ctx, "note", func(s *state) error {
 		s.solved("journal")
-		s.publish()
+		s.show()
 		return nil
 	})
 }

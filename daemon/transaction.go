@@ -4,7 +4,6 @@ package daemon
 
 import (
 	"github.com/digestd/digestd/daemon/audit"
-	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/policy"
@@ -41,9 +40,9 @@ type addition struct {
 	reused    bool // its list was active before the transaction
 }
 
-// begin asks policy about every element. A veto touches nothing. What a trial
+// asked asks policy about every element. A veto touches nothing. What a trial
 // meets is not recorded: nobody was stopped by it.
-func (s *state) begin(t *transaction) []policy.ElementDecision {
+func (s *state) asked(t *transaction) []policy.ElementDecision {
 	s.expireDenials()
 	decisions := policy.AdmitTransaction(s.mode, t.elements, func(pkg nevra.NEVRA) policy.Line { return s.lineFor(pkg, t) })
 	for _, d := range decisions {
@@ -99,10 +98,10 @@ func (s *state) consider(t *transaction, element uint32, c *candidate, restore b
 
 // add publishes the list of a verified package, or withholds it. The package is
 // not installed yet: what is recorded becomes durable at the end, and only if
-// the package manager says that it was.
+// the package manager says that it was. What becomes of it is in the addition when the
+// plan has been carried out.
 func (s *state) add(t *transaction, element uint32, c *candidate) (*addition, error) {
 	if c.basis != s.basis {
-		s.dir.Discard(c.staged)
 		return nil, errAgain
 	}
 	a := &addition{candidate: *c, decision: s.unlessHeld(c, c.vouch), previous: s.byName[c.name]}
@@ -115,74 +114,63 @@ func (s *state) add(t *transaction, element uint32, c *candidate) (*addition, er
 	if t.assured {
 		a.decision = a.decision.Keep()
 	}
-	if a.decision.Verdict != policy.Allow {
-		s.dir.Discard(c.staged)
-		if a.decision.Verdict == policy.Veto {
-			s.refused(t, c.pkg, a.decision)
-			return a, nil
+	switch a.decision.Verdict {
+	case policy.Allow:
+		x := publication{name: c.name, staged: c.staged, keep: true, then: func(p published) error {
+			if p.err == nil {
+				s.keep(a, p.old)
+				t.touched = append(t.touched, c.name)
+				s.added(t, element, a, p.stamp)
+			}
+			return p.err
+		}}
+		if p := a.previous; p != nil && p.active() {
+			x.previous = p
 		}
-	} else {
-		failpoint.Hit("add-before-publish")
-		err := s.needMark()
-		var old store.Staged
-		if err == nil {
-			old, err = s.dir.PublishKeeping(c.staged, c.name)
-		}
-		if err != nil {
-			s.dir.Discard(c.staged)
-			return nil, err
-		}
-		a.keep(s.dir, old)
-		t.replaced(a)
-		failpoint.Hit("add-after-publish")
-		t.touched = append(t.touched, c.name)
+		s.plan.publish = append(s.plan.publish, x)
+		return a, nil
+	case policy.Veto:
+		s.discard(c.staged)
+		s.refused(t, c.pkg, a.decision)
+		return a, nil
 	}
-	t.added[c.header] = a
-	t.byIndex[element] = a
-	e, err := s.entryOf(a)
-	if err != nil {
-		return nil, err
-	}
-	if !e.active() && a.previous != nil && a.previous.active() {
+	s.discard(c.staged)
+	s.added(t, element, a, store.Stamp{})
+	if p := a.previous; p != nil && p.active() {
 		// The same version, built anew, and not to be trusted: the old build's
 		// list must not vouch under its name while its files are replaced.
-		t.renew = append(t.renew, s.leaving(a.previous))
-		old, err := s.dir.TakeOut(a.name)
-		if err != nil {
-			s.leave(a.name, err)
-			s.tellOfLeftovers()
-		}
-		a.keep(s.dir, old)
+		s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: a.name, entry: p, kept: func(old store.Staged) { s.keep(a, old) }})
 	}
-	s.put(e)
 	return a, nil
 }
 
-// replaced notes that the list of a took the place of another.
-func (t *transaction) replaced(a *addition) {
-	if p := a.previous; p != nil && p.active() {
-		t.renew = append(t.renew, withdrawn{entry: p})
-	}
+// added enters an addition, which has its list or will have none.
+func (s *state) added(t *transaction, element uint32, a *addition, stamp store.Stamp) {
+	t.added[a.header] = a
+	t.byIndex[element] = a
+	s.put(s.entryOf(a, stamp))
 }
 
-// renewals returns the lists whose files are to have their labels written anew.
-func (t *transaction) renewals() (lists []withdrawn) {
-	lists, t.renew = t.renew, nil
-	return lists
+// discard removes a staged list that is not wanted any more.
+func (s *state) discard(list store.Staged) {
+	if list != (store.Staged{}) {
+		s.plan.discard = append(s.plan.discard, list)
+	}
 }
 
 // keep holds on to the list that a's took the place of. If the transaction publishes
 // under that name once more, it is the first that could come back.
-func (a *addition) keep(dir directoryEffects, old store.Staged) {
+func (s *state) keep(a *addition, old store.Staged) {
 	if p := a.previous; p != nil && p.active() && !p.broken && a.replaced == (store.Staged{}) {
 		a.replaced = old
 		return
 	}
-	dir.Discard(old)
+	s.discard(old)
 }
 
-// entryOf makes the entry of an addition as it now stands.
-func (s *state) entryOf(a *addition) (*entry, error) {
+// entryOf makes the entry of an addition as it now stands. stamp is of its file, if it
+// has one.
+func (s *state) entryOf(a *addition, stamp store.Stamp) *entry {
 	s.noteOmitted(a.omitted)
 	e := &entry{refs: a.refs, List: store.List{
 		Name: a.name, Package: a.pkg, Header: a.header, Body: a.body, Wide: a.wide, File: a.file,
@@ -204,7 +192,7 @@ func (s *state) entryOf(a *addition) (*entry, error) {
 		if a.decision.Reason == policy.ReasonNoFiles {
 			e.State = store.Empty
 		}
-		return e, nil
+		return e
 	}
 	if p := a.previous; p != nil && a.decision.Reason == policy.ReasonActive {
 		// Published anew, it is there for the same reason as before.
@@ -215,9 +203,8 @@ func (s *state) entryOf(a *addition) (*entry, error) {
 			e.Granted, e.Reason = p.Granted, ""
 		}
 	}
-	var err error
-	e.stamp, err = s.dir.Stat(a.name)
-	return e, err
+	e.stamp = stamp
+	return e
 }
 
 // installed notes that an element's package is in rpm's database.
@@ -228,50 +215,52 @@ func (s *state) installed(t *transaction, element uint32) {
 }
 
 // failed takes back what add published for an element that did not get in.
-func (s *state) failed(t *transaction, element uint32) error {
-	a := t.byIndex[element]
-	if a == nil || a.installed || a.reused {
-		return nil
+func (s *state) failed(t *transaction, element uint32) {
+	if a := t.byIndex[element]; a != nil && !a.installed && !a.reused {
+		s.takeBack(t, a)
 	}
-	err := s.takeBack(t, a)
-	s.interrupted = s.interrupted || err != nil // something may be left in the directory
-	return err
 }
 
-func (s *state) takeBack(t *transaction, a *addition) error {
+func (s *state) takeBack(t *transaction, a *addition) {
 	delete(t.added, a.header)
 	for i, b := range t.byIndex {
 		if a == b {
 			delete(t.byIndex, i)
 		}
 	}
-	if e := s.byName[a.name]; e == nil || e.Header != a.header {
-		s.dir.Discard(a.replaced)
-		return nil
+	e := s.byName[a.name]
+	if e == nil || e.Header != a.header {
+		s.discard(a.replaced)
+		return
 	}
-	t.renew = append(t.renew, s.leaving(s.byName[a.name]))
+	leaving := e
+	if !e.active() {
+		leaving = nil // it has no list
+	}
 	s.forget(a.name)
 	if a.previous == nil {
-		s.takeAway(a.name)
-		return nil
+		s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: a.name, entry: leaving})
+		return
 	}
 	s.put(a.previous)
 	if !s.comesBack(a) {
-		s.lost(a)
-		return nil
+		s.discard(a.replaced)
+		s.lost(a, leaving)
+		return
 	}
-	if err := s.dir.Publish(a.replaced, a.name, true); err != nil {
-		s.lost(a)
-		return err
-	}
+	replaced := a.replaced
 	a.replaced = store.Staged{}
-	back := *a.previous
-	var err error
-	if back.stamp, err = s.dir.Stat(a.name); err != nil {
-		back.broken = true
-	}
-	s.put(&back)
-	return err
+	s.plan.publish = append(s.plan.publish, publication{name: a.name, staged: replaced, poke: true, previous: leaving, read: true, then: func(p published) error {
+		if p.err != nil {
+			s.unsettled = true // something may be left in the directory
+			s.lost(a, leaving)
+			return p.err
+		}
+		back := *a.previous
+		back.stamp = p.stamp
+		s.put(&back)
+		return nil
+	}})
 }
 
 // comesBack reports whether the list that a replaced may be published as it was: what
@@ -283,11 +272,9 @@ func (s *state) comesBack(a *addition) bool {
 
 // lost takes the list of a away where the one before it cannot come back;
 // reconciliation makes that anew from rpm's database.
-func (s *state) lost(a *addition) {
-	s.dir.Discard(a.replaced)
-	a.replaced = store.Staged{}
+func (s *state) lost(a *addition, leaving *entry) {
 	s.mark(a.previous)
-	s.takeAway(a.name)
+	s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: a.name, entry: leaving})
 }
 
 // remove withdraws the list of a package that was erased. It returns the list
@@ -310,7 +297,7 @@ func (s *state) remove(t *transaction, element uint32, digest store.Digest) *ent
 // was replaced by one of another build, in a transaction that was cut short: no header
 // that is installed leads to it any more.
 func (s *state) supplanted(t *transaction, element uint32) *entry {
-	if !s.interrupted || int(element) >= len(t.elements) {
+	if !s.unsettled || int(element) >= len(t.elements) {
 		return nil
 	}
 	pkg := t.elements[element].NEVRA
@@ -323,9 +310,9 @@ func (s *state) supplanted(t *transaction, element uint32) *entry {
 }
 
 // removeNow takes the list of e out of the directory.
-func (s *state) removeNow(t *transaction, e *entry) error {
+func (s *state) removeNow(t *transaction, e *entry) {
 	if s.byName[e.Name] != e {
-		return nil
+		return
 	}
 	if s.keepOld && e.active() && t.replaces(e) {
 		grace := *e
@@ -333,14 +320,15 @@ func (s *state) removeNow(t *transaction, e *entry) error {
 		grace.Text = "replaced; stays until the machine restarts, for what still runs from it"
 		s.put(&grace)
 		t.kept = append(t.kept, &grace)
-		return nil
+		return
 	}
-	failpoint.Hit("remove-before-withdraw")
-	s.takeAway(e.Name)
-	failpoint.Hit("remove-after-withdraw")
+	w := withdrawal{name: e.Name}
+	if e.active() {
+		w.entry = e
+	}
+	s.plan.withdraw = append(s.plan.withdraw, w)
 	s.forget(e.Name)
 	t.removed = append(t.removed, e)
-	return nil
 }
 
 // replaces reports whether t brought another version of e's package.

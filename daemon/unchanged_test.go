@@ -20,9 +20,10 @@ func TestActsThatChangeNothing(t *testing.T) {
 	defer stop()
 	d.publishFor(t, "hello", "a")
 	key := strings.Repeat("ab", 20)
-	if err := d.onState(t.Context(), func(s *state) error {
+	if err := d.on(t, func(s *state) error {
 		s.setKey(store.Key{Fingerprint: key, Owner: "somebody", FirstSeen: s.now()})
-		return s.commit()
+		s.record()
+		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +46,7 @@ func TestActsThatChangeNothing(t *testing.T) {
 			t.Errorf("%s: %v, want the code %s", name, err, api.Unchanged)
 		}
 	}
-	if err := d.onState(t.Context(), (*state).probe); err != nil {
+	if err := d.probe(t); err != nil {
 		t.Fatal(err)
 	}
 	if after := d.durable(t); after != before {

@@ -3,99 +3,161 @@
 package daemon
 
 import (
-	"maps"
-	"slices"
+	"crypto/x509"
 
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/rpmdb/pgp"
 	"github.com/digestd/digestd/store"
 )
 
-// decide lets change alter the state and makes that durable. After an error nothing
-// has happened: neither memory nor what later commits carry has a trace of it, so
-// the act can be repeated, and no later commit brings it into effect.
-func (s *state) decide(change func() error) error {
-	undo := s.undoPoint()
-	err := change()
-	if err == nil {
-		err = s.write()
-	}
-	if err != nil {
-		undo()
-	}
-	s.publish()
-	return err
-}
-
-// undoPoint returns what takes the state back to now. It covers what acts change in
-// memory and in the batch; what they did to files is the caller's. Counters,
+// undoPoint is what takes the state back to where an event began. Tables that readers
+// share are never changed in place, so that it is enough to remember them. Counters,
 // generation and problems stay: the first two never fall, and problems tell of now.
-func (s *state) undoPoint() (undo func()) {
-	entries, retired, leftovers := maps.Clone(s.byName), maps.Clone(s.retired), maps.Clone(s.leftovers)
-	undoRecords := s.undoRecords()
-	return func() {
-		for name := range maps.Clone(s.byName) {
-			if entries[name] == nil {
-				s.forget(name)
-			}
-		}
-		for name, e := range entries {
-			if s.byName[name] != e {
-				s.put(e)
-			}
-		}
-		s.retired, s.leftovers = retired, leftovers
-		undoRecords()
-	}
+type undoPoint struct {
+	queue     records
+	lines     map[lineID]store.Line
+	keys      map[string]store.Key
+	asides    []store.Aside
+	denied    map[string]store.Denial
+	others    map[string][]policy.Denial
+	denials   *policy.Denials
+	own       map[string]store.Own
+	importers map[string]bool
+	order     *order
+	prefetch  bool
+
+	blacklist              blacklisted
+	banned                 *banned
+	nextSeq                uint64
+	kept                   logRooms
+	mark                   openMark
+	unsettled, anew, signs bool
+	certificates           []*x509.Certificate
+	keyring                *pgp.Keyring
+	keysRead               bool
+	due                    int
+
+	entries   []oldEntry
+	retired   []oldRetirement
+	leftovers []oldLeftover
 }
 
-// undoRecords is undoPoint for what changes neither entries nor retired bodies, which
-// takes no time that a package manager would notice.
-func (s *state) undoRecords() (undo func()) {
+type oldEntry struct {
+	name  string
+	entry *entry // nil: there was none
+}
+
+type oldRetirement struct {
+	body  store.Digest
+	was   store.Retirement
+	known bool
+}
+
+type oldLeftover struct {
+	name  string
+	was   store.Leftover
+	known bool
+}
+
+// begin prepares for an event. What earlier ones left in the queue waits until it is
+// known whether this one stands.
+func (s *state) begin() {
 	s.linesOwned, s.keysOwned = false, false // the next change copies them
-	batch, tell := s.batch.Clone(), slices.Clone(s.tell)
-	lines, keys, asides := s.lines, s.keys, s.asides
-	denied, others, denials := s.denied, s.others, s.denials
-	own, importers, order, prefetch := s.own, s.importers, s.order, s.prefetch
-	blacklist, banned := s.blacklist, s.banned
-	nextSeq, kept := s.nextSeq, s.kept
-	queued, interrupted, exchanging, anew, signsFiles := s.metaMark.queued, s.interrupted, s.exchanging, s.anew, s.signsFiles
-	return func() {
-		s.batch, s.tell = batch, tell
-		s.lines, s.keys, s.linesOwned, s.keysOwned, s.asides = lines, keys, false, false, asides
-		s.denied, s.others, s.denials = denied, others, denials
-		s.own, s.importers, s.order, s.prefetch = own, importers, order, prefetch
-		s.blacklist, s.banned = blacklist, banned
-		s.nextSeq, s.kept = nextSeq, kept
-		s.metaMark.queued, s.interrupted, s.exchanging, s.anew, s.signsFiles = queued, interrupted, exchanging, anew, signsFiles
+	s.undo = undoPoint{
+		queue: s.queue, lines: s.lines, keys: s.keys, asides: s.asides, denied: s.denied, others: s.others, denials: s.denials,
+		own: s.own, importers: s.importers, order: s.order, prefetch: s.prefetch, blacklist: s.blacklist, banned: s.banned,
+		nextSeq: s.nextSeq, kept: s.kept, mark: s.metaMark, unsettled: s.unsettled, anew: s.anew, signs: s.signsFiles,
+		certificates: s.certificates, keyring: s.keyring, keysRead: s.keysRead, due: len(s.due),
+		entries: s.undo.entries[:0], retired: s.undo.retired[:0], leftovers: s.undo.leftovers[:0],
 	}
+	s.queue = records{}
+	s.plan = &plan{}
 }
 
-// revertOwn goes back to an undo point whose changes of an own list were committed
-// meanwhile, and queues what makes the index forget them: what they announced could
-// not be done. The log keeps what it has. Of the signals only the first, as many as due
-// says, are told.
-func (s *state) revertOwn(undo func(), due int, name, list string, line lineID, retired ...store.Digest) {
-	nextSeq, kept := s.nextSeq, s.kept
-	undo()
-	s.nextSeq, s.kept = nextSeq, kept
-	s.batch, s.tell, s.due = store.Batch{}, nil, s.due[:min(due, len(s.due))]
-	if o, known := s.own[name]; known {
-		s.batch.PutOwn(o)
-	} else {
-		s.batch.DeleteOwn(name)
-	}
-	if e := s.byName[list]; e != nil {
-		s.batch.PutList(e.List)
-	} else {
-		s.batch.DeleteList(list)
-	}
-	l := s.lines[line]
-	l.Name, l.Arch = line.name, line.arch
-	s.batch.PutLine(l)
-	for _, body := range retired {
-		if r, known := s.retired[body]; known {
-			s.batch.PutRetirement(r)
+// stand ends what begin began: the event stands, or what it asks for is under way.
+func (s *state) stand() {
+	queue := s.undo.queue
+	s.undo.queue = records{}
+	queue.join(s.queue)
+	s.queue = queue
+}
+
+// rollback takes the state back to where the event began. Afterwards nothing has
+// happened: neither memory nor what later plans carry has a trace of it.
+func (s *state) rollback() {
+	u := &s.undo
+	s.restoreTables()
+	s.queue, s.plan = u.queue, &plan{}
+	s.nextSeq, s.kept, s.metaMark = u.nextSeq, u.kept, u.mark
+	u.queue = records{}
+}
+
+// restoreTables takes memory back, but not what was queued or is durable already.
+func (s *state) restoreTables() {
+	u := &s.undo
+	for i := len(u.entries) - 1; i >= 0; i-- {
+		if old := u.entries[i]; old.entry != nil {
+			s.enter(old.entry)
 		} else {
-			s.batch.DeleteRetirement(body)
+			s.drop(old.name)
 		}
 	}
+	for i := len(u.retired) - 1; i >= 0; i-- {
+		if old := u.retired[i]; old.known {
+			s.retired[old.body] = old.was
+		} else {
+			delete(s.retired, old.body)
+		}
+	}
+	for i := len(u.leftovers) - 1; i >= 0; i-- {
+		if old := u.leftovers[i]; old.known {
+			s.leftovers[old.name] = old.was
+		} else {
+			delete(s.leftovers, old.name)
+		}
+	}
+	u.entries, u.retired, u.leftovers = u.entries[:0], u.retired[:0], u.leftovers[:0]
+	s.lines, s.keys, s.linesOwned, s.keysOwned, s.asides = u.lines, u.keys, false, false, u.asides
+	s.denied, s.others, s.denials = u.denied, u.others, u.denials
+	s.own, s.importers, s.order, s.prefetch = u.own, u.importers, u.order, u.prefetch
+	s.blacklist, s.banned = u.blacklist, u.banned
+	s.unsettled, s.anew, s.signsFiles, s.certificates = u.unsettled, u.anew, u.signs, u.certificates
+	s.keyring, s.keysRead = u.keyring, u.keysRead
+}
+
+// revert takes back an event whose intent is durable already, and queues what makes
+// the index forget it: what it announced could not be done. The log keeps what it has.
+func (s *state) revert() {
+	entries, retired := append([]oldEntry(nil), s.undo.entries...), append([]oldRetirement(nil), s.undo.retired...)
+	lines, own := s.lines, s.own
+	s.restoreTables()
+	s.queue, s.due = records{}, s.due[:min(s.undo.due, len(s.due))]
+	for _, e := range entries {
+		if now := s.byName[e.name]; now != nil {
+			s.queue.batch.PutList(now.List)
+		} else {
+			s.queue.batch.DeleteList(e.name)
+		}
+	}
+	for _, r := range retired {
+		if now, known := s.retired[r.body]; known {
+			s.queue.batch.PutRetirement(now)
+		} else {
+			s.queue.batch.DeleteRetirement(r.body)
+		}
+	}
+	for name := range own {
+		if now, known := s.own[name]; !known {
+			s.queue.batch.DeleteOwn(name)
+		} else if now.Version != own[name].Version || now.Changed != own[name].Changed {
+			s.queue.batch.PutOwn(now)
+		}
+	}
+	for id := range lines {
+		if now, known := s.lines[id]; !known || now.Counter != lines[id].Counter || now.High != lines[id].High {
+			now.Name, now.Arch = id.name, id.arch
+			s.queue.batch.PutLine(now)
+		}
+	}
+	s.record()
 }

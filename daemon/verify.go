@@ -205,7 +205,7 @@ func (d *Daemon) tellVerified(ctx context.Context, by api.Actor, r api.Verificat
 	if err != nil {
 		return err
 	}
-	err = d.onState(ctx, func(s *state) error {
+	err = d.exec.enter(ctx, "note", func(s *state) error {
 		outcome := "clean"
 		if r.Errors > 0 {
 			outcome = "findings"
@@ -223,7 +223,8 @@ func (d *Daemon) tellVerified(ctx context.Context, by api.Actor, r api.Verificat
 			s.event(store.Event{Kind: kind, Package: f.Package, List: f.List, Reason: f.Kind, Text: strings.TrimSpace(f.Path + " " + f.Text), UID: by.UID, PID: by.PID})
 		}
 		s.event(store.Event{Kind: audit.KindVerified, Reason: outcome, Text: verifiedText(r), UID: by.UID, PID: by.PID})
-		return s.commit()
+		s.record()
+		return nil
 	})
 	d.log.Info("verified", "scope", scopeText(r), "packages", r.Packages, "files", r.Files, "bytes", r.Bytes, "errors", r.Errors,
 		"notices", r.Notices, "fixed", r.Fixed, "duration", r.Duration)

@@ -91,11 +91,11 @@ func (w *watcher) blind(ctx context.Context, why error) {
 		w.fs = nil
 	}
 	w.keys = w.keyTimes()
-	w.d.onState(ctx, func(s *state) error {
+	w.d.exec.enter(ctx, "note", func(s *state) error {
 		s.problem("watch", api.SeverityWarning,
 			fmt.Sprintf("the kernel tells of no changes on disk (inotify: %v); digestd looks every %v instead", why, pollPause),
 			"raise fs.inotify.max_user_instances or fs.inotify.max_user_watches by sysctl: digestd tries again by itself")
-		s.publish()
+		s.show()
 		return nil
 	})
 }
@@ -104,9 +104,9 @@ func (w *watcher) blind(ctx context.Context, why error) {
 func (w *watcher) poll(ctx context.Context) {
 	reopened := w.open()
 	if reopened == nil {
-		w.d.onState(ctx, func(s *state) error {
+		w.d.exec.enter(ctx, "note", func(s *state) error {
 			s.solved("watch")
-			s.publish()
+			s.show()
 			return nil
 		})
 	} else if w.fs != nil {

@@ -64,7 +64,7 @@ func (w *wideFiles) sha256(path string, want vouchedFile) ([]byte, error) {
 // tellOfLeft tells the administrator what an export leaves out.
 func (d *Daemon) tellOfLeft(e *export, left *failures) {
 	id := e.name + "-left-out"
-	d.onState(context.Background(), func(s *state) error {
+	d.exec.enter(context.Background(), "note", func(s *state) error {
 		had := len(s.problems)
 		if left.n == 0 {
 			s.solved(id)
@@ -73,7 +73,7 @@ func (d *Daemon) tellOfLeft(e *export, left *failures) {
 				"make the files readable, then: digestctl sync")
 		}
 		if left.n > 0 || len(s.problems) != had {
-			s.publish()
+			s.show()
 		}
 		return nil
 	})

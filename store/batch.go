@@ -47,6 +47,20 @@ type Batch struct {
 // Empty reports whether nothing was put into b.
 func (b *Batch) Empty() bool { return len(b.changes) == 0 }
 
+// Append adds the changes of later to b, where they come last. Copies of b made before
+// stay what they were.
+func (b *Batch) Append(later Batch) {
+	if len(b.changes) == 0 {
+		b.changes = later.changes
+	} else {
+		b.changes = append(slices.Clip(b.changes), later.changes...)
+	}
+	b.counter = max(b.counter, later.counter)
+	if b.err == nil {
+		b.err = later.err
+	}
+}
+
 func (b *Batch) put(bucket string, key []byte, value any) {
 	data, err := json.Marshal(value)
 	if err != nil {

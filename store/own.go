@@ -3,7 +3,6 @@
 package store
 
 import (
-	"slices"
 	"time"
 )
 
@@ -41,10 +40,3 @@ func (b *Batch) PutOwn(o Own) { b.put(bucketOwn, []byte(o.Name), o) }
 
 // DeleteOwn forgets the own list of that name: its first version did not come to be.
 func (b *Batch) DeleteOwn(name string) { b.set(bucketOwn, []byte(name), nil) }
-
-// Clone returns a batch with the same changes.
-func (b *Batch) Clone() Batch {
-	c := *b
-	c.changes = slices.Clone(b.changes)
-	return c
-}

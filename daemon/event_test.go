@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import "testing"
+
+// on enters a fact of a test.
+func (d *Daemon) on(t *testing.T, fact func(s *state) error) error {
+	t.Helper()
+	return d.exec.enter(t.Context(), "test", fact)
+}
+
+// probe commits, whether or not anything is queued.
+func (d *Daemon) probe(t *testing.T) error {
+	t.Helper()
+	return d.exec.decide(t.Context(), "test", (*state).probe)
+}

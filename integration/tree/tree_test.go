@@ -254,15 +254,6 @@ func TestFilesBeginWithTheirLicence(t *testing.T) {
 	}
 }
 
-func TestGoFilesAreShort(t *testing.T) {
-	const most = 450
-	for _, s := range sources(t) {
-		if n := bytes.Count(s.data, []byte("\n")); n > most {
-			t.Errorf("%s has %d lines, want at most %d", s.path, n, most)
-		}
-	}
-}
-
 func TestNothingButTheKnownIsAtTheTop(t *testing.T) {
 	known := []string{
 		"cmd", "daemon", "hooks", "digestlist", "rpmdb", "policy", "store", "kernel", "systemd", "integration", "docs",

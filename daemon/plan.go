@@ -13,9 +13,7 @@ import (
 // appears, nothing is seen before the intent is durable, and nothing is told of before
 // the records are.
 type plan struct {
-	body     *bodyMove // the body of an own list, kept before the intent is
-	prefetch *bool     // the attribute of the directory
-	intent   *records  // durable before anything below happens; nil: nothing to wait for
+	preparation
 	withdraw []withdrawal
 	publish  []publication
 	aside    []removal
@@ -26,6 +24,13 @@ type plan struct {
 	synced   bool
 	record   bool // the records are to be durable now, not with a later plan
 	show     bool // readers are to see the state as it is
+}
+
+// preparation is what must be done before anything of a plan can be seen.
+type preparation struct {
+	body     *bodyMove // the body of an own list, kept before the intent is
+	prefetch *bool     // the attribute of the directory
+	intent   *records  // durable before the directory changes; nil: nothing to wait for
 }
 
 // bodyMove keeps an uploaded body as that of an own list.

@@ -14,32 +14,52 @@ import (
 // share are never changed in place, so that it is enough to remember them. Counters,
 // generation and problems stay: the first two never fall, and problems tell of now.
 type undoPoint struct {
-	queue     records
-	lines     map[lineID]store.Line
-	keys      map[string]store.Key
-	asides    []store.Aside
-	denied    map[string]store.Denial
-	others    map[string][]policy.Denial
-	denials   *policy.Denials
-	own       map[string]store.Own
-	importers map[string]bool
-	order     *order
-	prefetch  bool
+	queue records
+	oldLists
+	oldKeys
+	oldDenials
+	oldLog
+	journal
+}
 
-	blacklist              blacklisted
-	banned                 *banned
-	nextSeq                uint64
-	kept                   logRooms
-	mark                   openMark
-	unsettled, anew, signs bool
-	certificates           []*x509.Certificate
-	keyring                *pgp.Keyring
-	keysRead               bool
-	due                    int
-
+// journal is what an event changed of tables that nobody shares.
+type journal struct {
 	entries   []oldEntry
 	retired   []oldRetirement
 	leftovers []oldLeftover
+}
+
+type oldLists struct {
+	lines         map[lineID]store.Line
+	asides        []store.Aside
+	own           map[string]store.Own
+	importers     map[string]bool
+	order         *order
+	prefetch      bool
+	mark          openMark
+	unsettled     bool
+	anew, signing bool
+}
+
+type oldKeys struct {
+	keys         map[string]store.Key
+	certificates []*x509.Certificate
+	keyring      *pgp.Keyring
+	keysRead     bool
+	blacklist    blacklisted
+	banned       *banned
+}
+
+type oldDenials struct {
+	denied  map[string]store.Denial
+	others  map[string][]policy.Denial
+	denials *policy.Denials
+}
+
+type oldLog struct {
+	nextSeq uint64
+	kept    logRooms
+	due     int // signals that wait
 }
 
 type oldEntry struct {
@@ -64,11 +84,13 @@ type oldLeftover struct {
 func (s *state) begin() {
 	s.linesOwned, s.keysOwned = false, false // the next change copies them
 	s.undo = undoPoint{
-		queue: s.queue, lines: s.lines, keys: s.keys, asides: s.asides, denied: s.denied, others: s.others, denials: s.denials,
-		own: s.own, importers: s.importers, order: s.order, prefetch: s.prefetch, blacklist: s.blacklist, banned: s.banned,
-		nextSeq: s.nextSeq, kept: s.kept, mark: s.metaMark, unsettled: s.unsettled, anew: s.anew, signs: s.signsFiles,
-		certificates: s.certificates, keyring: s.keyring, keysRead: s.keysRead, due: len(s.due),
-		entries: s.undo.entries[:0], retired: s.undo.retired[:0], leftovers: s.undo.leftovers[:0],
+		queue: s.queue,
+		oldLists: oldLists{s.lines, s.asides, s.own, s.importers, s.order, s.prefetch, s.metaMark, s.unsettled,
+			s.anew, s.signsFiles},
+		oldKeys:    oldKeys{s.keys, s.certificates, s.keyring, s.keysRead, s.blacklist, s.banned},
+		oldDenials: oldDenials{s.denied, s.others, s.denials},
+		oldLog:     oldLog{s.nextSeq, s.kept, len(s.due)},
+		journal:    journal{s.undo.entries[:0], s.undo.retired[:0], s.undo.leftovers[:0]},
 	}
 	s.queue = records{}
 	s.plan = &plan{}
@@ -121,7 +143,7 @@ func (s *state) restoreTables() {
 	s.denied, s.others, s.denials = u.denied, u.others, u.denials
 	s.own, s.importers, s.order, s.prefetch = u.own, u.importers, u.order, u.prefetch
 	s.blacklist, s.banned = u.blacklist, u.banned
-	s.unsettled, s.anew, s.signsFiles, s.certificates = u.unsettled, u.anew, u.signs, u.certificates
+	s.unsettled, s.anew, s.signsFiles, s.certificates = u.unsettled, u.anew, u.signing, u.certificates
 	s.keyring, s.keysRead = u.keyring, u.keysRead
 }
 

@@ -165,9 +165,8 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	s := newState(c, mode, unsigned, d.now())
 	s.signer, s.certificates = d.maker.Load().signer(), append([]*x509.Certificate{id.cert}, old...)
 	d.exec = newExecutor(s, d.index, d.dir, d.unitOf, d.log, d.now)
-	d.exec.wakes = [wakeKinds]chan<- struct{}{wakeChores: d.chores, wakeLabels: d.labelsWanted, wakeClock: d.timed, wakeLists: d.listsChanged}
-	d.exec.after, d.exec.before = d.afterPlan, d.followState
-	d.exec.lost = func(name string, data []byte) { d.lostList(s, name, data) }
+	d.exec.wakes = [wakeKinds][]chan<- struct{}{wakeChores: {d.chores}, wakeLabels: {d.labelsWanted}, wakeClock: {d.timed}, wakeLists: {d.listsChanged}}
+	d.exec.hooks = executorHooks{d.followState, d.afterPlan, func(name string, data []byte) { d.lostList(s, name, data) }}
 	d.published = &s.published
 	found, err := readContent(d.index, c.State, recovery.Rebuild())
 	if err != nil {

@@ -22,22 +22,25 @@ var errStopping = errors.New("digestd is stopping")
 // carries out what it asks for. Whoever brings an event does the work: to hand it to
 // another goroutine costs a package manager that waits two wake-ups.
 type executor struct {
-	state *state
-	dir   directoryEffects
-	index indexEffects
-	log   *slog.Logger
-	now   func() time.Time
-	// unitOf names the unit of the service manager that a process belongs to, or "".
-	unitOf func(pid uint32) string
-	units  map[uint32]string // since the last commit
-	wakes  [wakeKinds]chan<- struct{}
-	logs   []chan<- struct{}              // of those who carry the log
+	state  *state
+	dir    directoryEffects
+	index  indexEffects
+	log    *slog.Logger
+	now    func() time.Time
+	unitOf func(pid uint32) string // names the unit of the service manager that a process belongs to, or ""
+	units  map[uint32]string       // since the last commit
+	wakes  [wakeKinds][]chan<- struct{}
+	hooks  executorHooks
+	beside func() error  // makes lists durable that were begun to be; nil: none were
+	turn   chan struct{} // holds one token while somebody has the state
+	closed chan struct{} // closed when nobody gets it any more
+}
+
+// executorHooks are called by an executor. Each may be nil.
+type executorHooks struct {
 	before func(*state)                   // hears what readers are about to see
 	after  func(done)                     // what follows outside of the turn, for labels
 	lost   func(name string, data []byte) // hears of what left the directory
-	beside func() error                   // makes lists durable that were begun to be; nil: none were
-	turn   chan struct{}                  // holds one token while somebody has the state
-	closed chan struct{}                  // closed when nobody gets it any more
 }
 
 // done is what a plan did to lists that files are bound to.
@@ -99,8 +102,8 @@ func (x *executor) event(ctx context.Context, name string, act bool, fn func(*st
 
 // follow does what follows plans outside of the turn.
 func (x *executor) follow(d done) {
-	if x.after != nil && len(d.gone)+len(d.renewed) > 0 {
-		x.after(d)
+	if x.hooks.after != nil && len(d.gone)+len(d.renewed) > 0 {
+		x.hooks.after(d)
 	}
 }
 
@@ -290,7 +293,9 @@ func (x *executor) withdraw(name string, p *plan, d *done) (err error) {
 			switch {
 			case errs == nil || errs[i] == nil:
 				s.notLeft(w.name)
-				x.lost(w.name, contents[i])
+				if x.hooks.lost != nil {
+					x.hooks.lost(w.name, contents[i])
+				}
 				if again {
 					s.log.Info("list removed at last", "list", w.name)
 				}
@@ -436,8 +441,8 @@ func (x *executor) unit(pid uint32) string {
 
 // show lets readers see the state.
 func (x *executor) show() {
-	if x.before != nil {
-		x.before(x.state)
+	if x.hooks.before != nil {
+		x.hooks.before(x.state)
 	}
 	x.state.publish()
 }
@@ -501,13 +506,10 @@ func (x *executor) rest() {
 		x.log.Log(context.Background(), n.level, n.text, n.args...)
 	}
 	for kind, wanted := range s.wake {
-		switch {
-		case kind == wakeLog && wanted:
-			for _, c := range x.logs {
+		if wanted {
+			for _, c := range x.wakes[kind] {
 				wake(c)
 			}
-		case wanted:
-			wake(x.wakes[kind])
 		}
 	}
 	s.wake = [wakeKinds]bool{}

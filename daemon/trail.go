@@ -67,7 +67,7 @@ func (d *Daemon) newCarriers(s *state) (carriers []*carrier) {
 		c := &carrier{d: d, taker: taker, outlet: o, wake: make(chan struct{}, 1), dir: dir, sent: s.taken[taker], safe: s.taken[taker]}
 		c.left = c.safe+1 < s.nextSeq
 		carriers = append(carriers, c)
-		d.exec.logs = append(d.exec.logs, c.wake)
+		d.exec.wakes[wakeLog] = append(d.exec.wakes[wakeLog], c.wake)
 	}
 	dir := d.config.AuditTrail
 	switch dir {

@@ -47,7 +47,7 @@ help:
 	@echo 'make docs      writes the reference pages that are made from the code'
 	@echo 'make lint      gofmt, go vet, the plugin with all warnings, shell syntax'
 	@echo 'make fuzz      every fuzz target for FUZZTIME=$(FUZZTIME)'
-	@echo 'make bench     measures, and writes docs/performance.md'
+	@echo 'make bench     measures, and writes docs/performance.md; ROWS=why,restart prints these alone'
 	@echo 'make install   below DESTDIR=, PREFIX=$(PREFIX)'
 	@echo 'make rpm       bin/rpm/: packages of what is committed; make srpm: its source package'
 	@echo 'make clean     removes what was built'
@@ -66,7 +66,7 @@ demo: setup-demo build
 	@integration/demo.sh $(if $(filter-out 0 no,$(KEEP)),--keep)
 
 bench: setup-test build
-	@integration/bench/run.sh
+	@ROWS=$(ROWS) integration/bench/run.sh
 
 # Tests of packages run with the race detector, tests of the whole with programs
 # as they are shipped, which go test knows nothing of: a result it kept would be one

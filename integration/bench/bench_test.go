@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +20,8 @@ import (
 var (
 	reportFile = flag.String("report", "", "write the figures to this `file`, too")
 	scale      = flag.Int("scale", 20_000, "`packages` of the large database")
+	only       = flag.String("rows", "", "measure these alone, as `why,restart`")
+	alone      = flag.Bool("alone", false, "leave the reference out")
 )
 
 // The machine of the first figure: a server of a distribution.
@@ -30,39 +34,67 @@ const (
 // lab is what the measurements share.
 type lab struct {
 	*testing.B
-	report   *report
-	programs pkgtest.Programs
-	root     *pkgtest.Root // has packages and their files
-	content  gendb.Summary
+	report  *report
+	sides   []side
+	root    *pkgtest.Root // has packages and their files
+	content gendb.Summary
 }
 
-// BenchmarkFigures runs each measurement once. One alone is chosen by its name:
-// -bench Figures/why.
-func BenchmarkFigures(b *testing.B) {
-	programs, err := pkgtest.BuildPrograms(b.TempDir())
-	if err != nil {
-		b.Fatal(err)
+// measurements are what -rows names.
+var measurements = []struct {
+	name    string
+	measure func(*lab)
+}{
+	{"sync", (*lab).firstSync},
+	{"restart", (*lab).restart},
+	{"idle", (*lab).idle},
+	{"why", (*lab).why},
+	{"clients", (*lab).clients},
+	{"headers", (*lab).headers},
+	{"trail", (*lab).trail},
+	{"revoke", (*lab).revocation},
+	{"install", (*lab).installation},
+	{"small", (*lab).smallInstallation},
+	{"verify", (*lab).verification},
+	{"growth", (*lab).growth},
+	{"step", (*lab).ledgerStep},
+}
+
+// chosen returns the names that -rows has, or all.
+func chosen(tb testing.TB) []string {
+	tb.Helper()
+	var known []string
+	for _, m := range measurements {
+		known = append(known, m.name)
 	}
-	l := &lab{B: b, report: &report{}, programs: programs}
+	if *only == "" {
+		return known
+	}
+	names := strings.Split(*only, ",")
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			tb.Fatalf("there are no rows %q; there are %s", name, strings.Join(known, ", "))
+		}
+	}
+	return names
+}
+
+// BenchmarkFigures measures what -rows names, or all.
+func BenchmarkFigures(b *testing.B) {
+	names := chosen(b)
+	l := &lab{B: b, report: &report{}}
+	l.buildSides()
 	l.root, l.content = l.database(gendb.Shape{Packages: packages, Files: files, Bits: keyBits, Tree: true})
-	for _, m := range []struct {
-		name    string
-		measure func(*lab)
-	}{
-		{"sync", (*lab).firstSync},
-		{"restart", (*lab).restart},
-		{"idle", (*lab).idle},
-		{"why", (*lab).why},
-		{"headers", (*lab).headers},
-		{"verify", (*lab).verification},
-		{"revoke", (*lab).revocation},
-		{"install", (*lab).installation},
-		{"growth", (*lab).growth},
-	} {
+	for _, m := range measurements {
+		if !slices.Contains(names, m.name) {
+			continue
+		}
 		b.Run(m.name, func(b *testing.B) {
+			started := time.Now()
 			part := *l
 			part.B = b
 			m.measure(&part)
+			b.Logf("%s took %v", m.name, time.Since(started).Round(time.Second))
 		})
 	}
 	text := l.report.String()
@@ -89,10 +121,10 @@ func (l *lab) database(s gendb.Shape) (*pkgtest.Root, gendb.Summary) {
 	return root, sum
 }
 
-// daemon prepares a daemon that has seen nothing yet.
-func (l *lab) daemon(root *pkgtest.Root) *pkgtest.Daemon {
+// daemon prepares a daemon of a side that has seen nothing yet.
+func (l *lab) daemon(s side, root *pkgtest.Root) *pkgtest.Daemon {
 	l.Helper()
-	return pkgtest.NewDaemon(l, l.programs, root, l.TempDir())
+	return pkgtest.NewDaemon(l, s.programs, root, l.TempDir())
 }
 
 // settle lets nobody pay for what others wrote.
@@ -109,90 +141,6 @@ func (l *lab) synced(d *pkgtest.Daemon, packages int) {
 	if len(lists) < packages*95/100 {
 		l.Fatalf("%d packages have %d lists\n%s", packages, len(lists), d.Log())
 	}
-}
-
-// dump times rpm as it reads the same database.
-func (l *lab) dump(root *pkgtest.Root) time.Duration {
-	l.Helper()
-	cmd := root.Command("-qa", "--dump")
-	started := time.Now()
-	if err := cmd.Run(); err != nil {
-		l.Fatal(err)
-	}
-	return time.Since(started)
-}
-
-func (l *lab) firstSync() {
-	const rounds = 9
-	var ours, rpms, peaks sample
-	for range rounds {
-		d := l.daemon(l.root)
-		settle()
-		ours.add(d.Start().Seconds())
-		peaks.add(float64(status(l, d.PID(), "VmHWM")))
-		l.synced(d, packages)
-		d.Stop()
-		settle()
-		rpms.add(l.dump(l.root).Seconds())
-	}
-	l.report.row("First sync, %d packages, %d files: from exec to ready, verified, signed, durable",
-		ours.text("s"), "at most `rpm -qa --dump`: "+rpms.text("s"), ours.median() <= rpms.median(), packages, files)
-	l.report.row("First sync: peak memory (VmHWM)", mebibytes(int64(peaks.max())), "at most 64 MiB", peaks.max() <= 64<<20)
-}
-
-// growth compares with a database that is many times larger.
-func (l *lab) growth() {
-	root, _ := l.database(gendb.Shape{Packages: *scale, Files: files / packages * *scale, Bits: keyBits})
-	var small, took, peaks sample
-	for range 3 {
-		d := l.daemon(l.root)
-		settle()
-		small.add(d.Start().Seconds())
-		d.Stop()
-		d = l.daemon(root)
-		settle()
-		took.add(d.Start().Seconds())
-		peaks.add(float64(status(l, d.PID(), "VmHWM")))
-		l.synced(d, *scale)
-		d.Stop()
-	}
-	factor := took.median() / float64(*scale) / (small.median() / packages)
-	l.report.row("First sync, %d packages, %d files: time a package, compared with %d packages",
-		fmt.Sprintf("%.2f× (%s, peak %s)", factor, took.text("s"), mebibytes(int64(peaks.max()))), "at most 1.3×", factor <= 1.3,
-		*scale, files/packages**scale, packages)
-}
-
-func (l *lab) restart() {
-	d := l.daemon(l.root)
-	d.Start()
-	d.Stop()
-	var took sample
-	for range 9 {
-		settle()
-		took.add(d.Start().Seconds())
-		l.synced(d, packages)
-		d.Stop()
-	}
-	l.report.row("Restart with nothing changed: from exec to ready", took.text("s"), "", true)
-}
-
-// rest is how long after the last question a daemon has given back the memory
-// that it took, and sleeps.
-const rest = 20 * time.Second
-
-// idle measures a daemon that was left alone after its first sync.
-func (l *lab) idle() {
-	const window = 20 * time.Second
-	d := l.daemon(l.root)
-	d.Start()
-	time.Sleep(rest)
-	before := switches(l, d.PID())
-	time.Sleep(window)
-	n := switches(l, d.PID()) - before
-	rss := status(l, d.PID(), "VmRSS")
-	l.report.row("Idle: wake-ups in %v, all threads", fmt.Sprint(n), "none", n == 0, window)
-	l.report.row("Idle: memory (VmRSS; of it anonymous)", mebibytes(rss)+"; "+mebibytes(status(l, d.PID(), "RssAnon")), "at most 30 MiB", rss <= 30<<20)
-	d.Stop()
 }
 
 // packageFiles returns the packages of a directory.

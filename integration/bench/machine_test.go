@@ -19,27 +19,31 @@ What digestd costs, measured on the programs as they are shipped, with real rpm,
 
     sudo make bench
 
-which runs integration/bench/run.sh; that needs some minutes on a machine that does nothing else. Values are medians of
-alternating runs, with the smallest and the largest in brackets.
+which runs integration/bench/run.sh; that needs a quarter of an hour on a machine that does nothing else. ` + "`make bench ROWS=why,restart`" + `
+measures these alone and prints them. Today's tree is measured beside commit ` + reference + `, which the benchmark builds from git:
+both sides run by turns, in an order that changes. A value is the median of five runs, with every run in brackets.
+A bound holds if today's median does; "goal" says that the goal is reached, too.
 
 Measured on: %s.
 
-| what | measured | bound | holds |
-|---|---|---|---|
+| what | today | ` + reference + ` | bound | holds |
+|---|---|---|---|---|
 %s
 
 How: the database is made by integration/bench/gendb, with rpm's own tools for tables and indexes; every header is
 signed by an RSA key of 4096 bits, and packages share licences and empty files as those of distributions do. The first
 sync starts from an empty state directory and ends when the daemon tells the service manager that it is ready, which it
 does after the last list and the index are on disk. ` + "`rpm -qa --dump`" + ` reads the same database and verifies no
-signature. All lies on a fresh ext4 in a loop device. File systems are synced before each run, and the database is in the page cache, for both.
+signature; the number before its bound is the ratio. All lies on a fresh ext4 in a loop device. File systems are synced before each run, and the database is in the page cache, for both.
 
 Packages are installed into the root that rpm runs in (chroot): with --root, rpm ends a transaction by a syncfs of a file system
 that it wrote nothing to. Each run has a file system of its own, made for it, with lists and index on it, too; the percentage is the
-median of the rounds, each of which is one run with the plugin and one without. Packages of distribution size have as many files as those
+median of the rounds, each of which is one run with the plugin of each side and one without. Packages of distribution size have as many files as those
 of the database, and of these sizes; small ones are the hardest case, as most is spent once a package. ` + "`verify`" + ` and what it is compared with run on files that both have read just before;
 ` + "`rpm -Va`" + ` comes before that. While it is asked for something, the daemon lets garbage gather up to 24 MiB, and gives that back
-15 s after the last question; idle means after that. The daemons run with ` + "`audit-trail = \"none\"`" + `: the journal has no part in this.
+15 s after the last question; idle means after that. The clients ask over connections of users who are not root, 10 connections for each
+user; digestd of today reads no files for them. The daemons run with ` + "`audit-trail = \"none\"`" + `; where the audit trail is on, it goes to a
+socket whose reader throws it away.
 `
 
 // machine says what the figures were measured on.

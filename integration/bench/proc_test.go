@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // status returns a size that the kernel tells of a process, in bytes
@@ -55,4 +56,38 @@ func statusField(file, field string) (int64, error) {
 		}
 	}
 	return 0, fmt.Errorf("%s has no %s", file, field)
+}
+
+// processor returns what processor time a process and its children have used so
+// far, all threads, in user and kernel space (schedstat, in the kernel's
+// sched-stats.rst). What has ended is not counted.
+func processor(tb testing.TB, pid int) (sum time.Duration) {
+	tb.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	if err != nil || len(tasks) == 0 {
+		tb.Fatalf("cannot find threads of %d: %v", pid, err)
+	}
+	for _, t := range tasks {
+		data, err := os.ReadFile(filepath.Join(t, "schedstat"))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		ns, err := strconv.ParseInt(strings.Fields(string(data))[0], 10, 64)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		sum += time.Duration(ns)
+		children, err := os.ReadFile(filepath.Join(t, "children"))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		for child := range strings.FieldsSeq(string(children)) {
+			n, err := strconv.Atoi(child)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			sum += processor(tb, n)
+		}
+	}
+	return sum
 }

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Measures digestd and writes docs/performance.md. Arguments are passed on:
-# -scale 2000 makes the largest database smaller, -report FILE writes elsewhere.
+# Measures digestd beside an older state of it and writes docs/performance.md.
+# With ROWS=why,restart in the environment it measures these alone and only prints
+# them. Arguments are passed on: -scale 2000 makes the largest database smaller,
+# -report FILE writes elsewhere, -alone leaves the older state out.
 set -euo pipefail
 
 cd "$(dirname "$0")/../.."
@@ -19,4 +21,8 @@ truncate -s 24G "$image"
 mke2fs -q -t ext4 -E lazy_itable_init=0,lazy_journal_init=0 "$image"
 mount -o loop "$image" "$mnt"
 
-TMPDIR=$mnt go test ./integration/bench -run '^$' -bench Figures -benchtime 1x -timeout 1h -report "$PWD/docs/performance.md" "$@"
+report=(-report "$PWD/docs/performance.md")
+if [ -n "${ROWS:-}" ]; then
+	report=(-rows "$ROWS")
+fi
+TMPDIR=$mnt go test ./integration/bench -run '^$' -bench Figures -benchtime 1x -timeout 1h "${report[@]}" "$@"

@@ -11,16 +11,21 @@ import (
 )
 
 // Programs is a directory with digestd, digestctl, digestd-hook and the plugin digestd.so of
-// this source tree.
+// a source tree.
 type Programs struct{ Dir string }
 
-// BuildPrograms builds them into dir, with the given build tags ("failpoint");
+// BuildPrograms builds those of this source tree into dir, with the given build tags ("failpoint");
 // once for a test binary, in its TestMain.
 func BuildPrograms(dir string, tags ...string) (Programs, error) {
 	source, err := sourceTree()
 	if err != nil {
 		return Programs{}, err
 	}
+	return BuildProgramsOf(source, dir, tags...)
+}
+
+// BuildProgramsOf does that with another source tree, as of an older commit.
+func BuildProgramsOf(source, dir string, tags ...string) (Programs, error) {
 	plugin := filepath.Join(dir, "digestd.so")
 	for _, args := range [][]string{
 		{"go", "build", "-C", source, "-tags", strings.Join(tags, ","), "-o", dir, "./cmd/digestd", "./cmd/digestctl", "./cmd/digestd-hook"},

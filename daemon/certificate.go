@@ -77,7 +77,7 @@ func (s *state) adoptCertificate(value []byte, cert *x509.Certificate) {
 	sum := sha256.Sum256(cert.Raw)
 	selfMade := bytes.Equal(cert.RawIssuer, cert.RawSubject)
 	same := bytes.Equal(value, sum[:]) || value == nil && selfMade
-	wide := wideDigest(nil, cert) != ""
+	wide := signsWide(cert)
 	skid := hex.EncodeToString(cert.SubjectKeyId)
 	for _, e := range s.sorted() {
 		// Lists of an earlier digestd do not say by what digest the kernel knows them.

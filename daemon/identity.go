@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/sha1" // RFC 5280 §4.2.1.2 builds the key identifier from it; it protects nothing
@@ -23,6 +24,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/signer"
+	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store"
 	"golang.org/x/sys/unix"
 )
@@ -80,6 +82,31 @@ func (id *identity) keyPath() string { return filepath.Join(filepath.Dir(id.path
 // skid returns the subject key identifier in hexadecimal digits, by which
 // /proc/keys shows a certificate.
 func (id *identity) skid() string { return hex.EncodeToString(id.cert.SubjectKeyId) }
+
+// sign signs the body of a list, whose SHA-256 is sum. The signer may digest it otherwise:
+// then wide is that digest, by which a kernel looks for the list in its .blacklist.
+func (id *identity) sign(body []byte, sum store.Digest) (sig []byte, wide string, err error) {
+	digest := sum[:]
+	if signsWide(id.cert) {
+		hash, err := digestlist.SigningHash(id.key.Public())
+		if err != nil {
+			return nil, "", err
+		}
+		h := hash.New()
+		h.Write(body)
+		digest = h.Sum(nil)
+		wide = hex.EncodeToString(digest)
+	}
+	sig, err = digestlist.SignDigestPKCS7(digest, id.cert, id.key)
+	return sig, wide, err
+}
+
+// signsWide reports whether what is signed with that certificate's key is digested
+// otherwise than by SHA-256.
+func signsWide(cert *x509.Certificate) bool {
+	hash, err := digestlist.SigningHash(cert.PublicKey)
+	return err == nil && hash != crypto.SHA256
+}
 
 // loadIdentity reads the signing key and certificate, or makes them when there
 // is neither. One without the other is an error: making a new key would

@@ -4,8 +4,6 @@ package daemon
 
 import (
 	"crypto/sha256"
-	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -138,6 +136,11 @@ func (m *maker) build(c *candidate, h *header.Header, w *workspace) error {
 	if err := m.compose(c, h, w); err != nil {
 		return err
 	}
+	return m.finish(c, w)
+}
+
+// finish signs and stages what compose made, if the package is vouched for.
+func (m *maker) finish(c *candidate, w *workspace) error {
 	if c.none != nil && c.vouch.Verdict != policy.Veto {
 		c.vouch = *c.none
 	}
@@ -200,26 +203,16 @@ func (m *maker) signList(c *candidate, w *workspace) error {
 		}
 		w.out = digestlist.AppendSignature(w.out[:0], w.body, c.sig, digestlist.SigPGP)
 	default:
-		sig, err := digestlist.SignPKCS7(w.body, m.identity.cert, m.identity.key)
+		sig, wide, err := m.identity.sign(w.body, c.body)
 		if err != nil {
 			return fmt.Errorf("cannot sign list of %s: %w", c.pkg, err)
 		}
 		w.out = digestlist.AppendSignature(w.out[:0], w.body, sig, digestlist.SigPKCS7)
-		c.wide = wideDigest(w.body, m.identity.cert)
+		c.wide = wide
 	}
 	c.signer = m.signer()
 	c.file = sha256.Sum256(w.out)
 	return nil
-}
-
-// wideDigest is the digest of a list's body by which it is signed, and by which a kernel
-// looks for it in its .blacklist: "" if that is SHA-256.
-func wideDigest(body []byte, cert *x509.Certificate) string {
-	sum, err := digestlist.SignedDigest(body, cert.PublicKey)
-	if err != nil || len(sum) == sha256.Size {
-		return ""
-	}
-	return hex.EncodeToString(sum)
 }
 
 func (m *maker) stage(c *candidate, w *workspace) (err error) {
@@ -230,8 +223,8 @@ func (m *maker) stage(c *candidate, w *workspace) (err error) {
 }
 
 // make does what examine and build do. Before it does the work, consider may find
-// that there is nothing to build. It takes one step after the other: to wake
-// another processor up takes as long as most of them.
+// that there is nothing to build. The list is composed while the package's signature is
+// verified, which takes longer; nothing is signed before that is done.
 func (m *maker) make(h *header.Header, sigs []header.Signature, keyring *pgp.Keyring, now time.Time, w *workspace,
 	consider func(*candidate) (more bool, err error)) (*candidate, error) {
 	c, err := m.identify(h)
@@ -242,14 +235,27 @@ func (m *maker) make(h *header.Header, sigs []header.Signature, keyring *pgp.Key
 	if err != nil {
 		return c, err
 	}
+	composed := make(chan error, 1)
+	if more {
+		go func() { composed <- m.compose(c, h, w) }()
+	}
+	// Each of the two reads of c what identify found, and writes fields of its own.
 	c.verification, err = m.verify(c, h, sigs, keyring, now)
-	c.hashed = nil
-	if err != nil || !more {
+	if !more {
+		c.hashed = nil
 		return c, err
 	}
-	// Of a package that gets no list its files are kept, to say so of them.
-	if err := m.build(c, h, w); err != nil && c.vouch.Verdict == policy.Allow {
+	cerr := <-composed
+	c.hashed = nil
+	if err != nil {
 		return c, err
+	}
+	if cerr == nil {
+		cerr = m.finish(c, w)
+	}
+	// Of a package that gets no list its files are kept, to say so of them.
+	if cerr != nil && c.vouch.Verdict == policy.Allow {
+		return c, cerr
 	}
 	return c, nil
 }

@@ -98,12 +98,12 @@ func (d *Daemon) makeOwn(stager stager, body []byte) (l madeList, err error) {
 	l.files, l.signer, l.body = len(l.refs.digests), m.ownSigner(), sha256.Sum256(body)
 	var end []byte
 	if m.sign != signNone {
-		sig, err := digestlist.SignPKCS7(body, m.identity.cert, m.identity.key)
+		sig, wide, err := m.identity.sign(body, l.body)
 		if err != nil {
 			return l, fmt.Errorf("cannot sign list: %w", err)
 		}
 		end = digestlist.AppendSignature(nil, nil, sig, digestlist.SigPKCS7)
-		l.wide = wideDigest(body, m.identity.cert)
+		l.wide = wide
 	}
 	sum := sha256.New()
 	sum.Write(body)

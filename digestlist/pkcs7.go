@@ -57,17 +57,12 @@ func hashFor(key crypto.PublicKey) (pkcs7Hash, error) {
 	return pkcs7Hash{}, fmt.Errorf("the kernel knows no list signatures by %T, only RSA and ECDSA", key)
 }
 
-// SignedDigest returns the digest of body by which SignPKCS7 signs with that key, and
-// which a kernel compares with the "bin:" entries of its .blacklist. Its length tells the
-// algorithm: SHA-384 and SHA-512 for keys on curves of more than 256 bits.
-func SignedDigest(body []byte, key crypto.PublicKey) ([]byte, error) {
+// SigningHash returns the algorithm by which SignPKCS7 digests what it signs with that
+// key: SHA-384 and SHA-512 for keys on curves of more than 256 bits, SHA-256 for others. A
+// kernel compares that digest with the "bin:" entries of its .blacklist.
+func SigningHash(key crypto.PublicKey) (crypto.Hash, error) {
 	h, err := hashFor(key)
-	if err != nil {
-		return nil, err
-	}
-	sum := h.hash.New()
-	sum.Write(body)
-	return sum.Sum(nil), nil
+	return h.hash, err
 }
 
 // SignPKCS7 returns the DER of a PKCS#7 message (RFC 5652, SignedData) as the
@@ -76,13 +71,26 @@ func SignedDigest(body []byte, key crypto.PublicKey) ([]byte, error) {
 // certificate is embedded, so that a kernel that blacklists it refuses the list.
 // RSA signs by PKCS #1 v1.5; elliptic curves by ECDSA.
 func SignPKCS7(body []byte, cert *x509.Certificate, key crypto.Signer) ([]byte, error) {
-	h, err := hashFor(key.Public())
+	hash, err := SigningHash(key.Public())
 	if err != nil {
 		return nil, fmt.Errorf("cannot sign: %w", err)
 	}
-	sum := h.hash.New()
+	sum := hash.New()
 	sum.Write(body)
-	sig, err := key.Sign(rand.Reader, sum.Sum(nil), h.hash)
+	return SignDigestPKCS7(sum.Sum(nil), cert, key)
+}
+
+// SignDigestPKCS7 does what SignPKCS7 does, for a caller who has the digest of the body
+// by the algorithm that SigningHash names.
+func SignDigestPKCS7(digest []byte, cert *x509.Certificate, key crypto.Signer) ([]byte, error) {
+	h, err := hashFor(key.Public())
+	if err == nil && len(digest) != h.hash.Size() {
+		err = fmt.Errorf("a digest by %v has %d bytes, not %d", h.hash, h.hash.Size(), len(digest))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot sign: %w", err)
+	}
+	sig, err := key.Sign(rand.Reader, digest, h.hash)
 	if err != nil {
 		return nil, fmt.Errorf("cannot sign: %w", err)
 	}

@@ -246,3 +246,18 @@ func (m *Daemon) FloorClear(_ context.Context, by api.Actor, pkg, reason string)
 	m.floors = nil
 	return nil
 }
+
+// Syncing waits until a sync runs, or that long.
+func (m *Daemon) Syncing(most time.Duration) bool { return happens(m.syncing, most) }
+
+// Cancelled waits until a sync was cancelled, or that long.
+func (m *Daemon) Cancelled(most time.Duration) bool { return happens(m.cancelled, most) }
+
+func happens(event <-chan struct{}, most time.Duration) bool {
+	select {
+	case <-event:
+		return true
+	case <-time.After(most):
+		return false
+	}
+}

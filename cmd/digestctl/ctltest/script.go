@@ -84,18 +84,16 @@ func daemonCommand(ts *testscript.TestScript, neg bool, args []string) {
 	case "start":
 		ts.Check(w.serve())
 	case "wait-for-sync":
-		await(ts, w.Daemon.syncing)
+		await(ts, w.Daemon.Syncing)
 	case "wait-for-cancel":
-		await(ts, w.Daemon.cancelled)
+		await(ts, w.Daemon.Cancelled)
 	default:
 		w.Daemon.Vary(args[0])
 	}
 }
 
-func await(ts *testscript.TestScript, event <-chan struct{}) {
-	select {
-	case <-event:
-	case <-time.After(10 * time.Second):
+func await(ts *testscript.TestScript, happens func(most time.Duration) bool) {
+	if !happens(10 * time.Second) {
 		ts.Fatalf("it did not happen")
 	}
 }

@@ -16,14 +16,16 @@ import (
 // maxOutput bounds what a program may say.
 const maxOutput = 1 << 20
 
-// bounded is a buffer that takes no more than maxOutput.
-type bounded struct{ bytes.Buffer }
+// bounded is a buffer that takes no more than maxOutput. It does not embed the buffer,
+// whose ReadFrom io.Copy would prefer to Write.
+type bounded struct{ kept bytes.Buffer }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	room := min(len(p), maxOutput-b.Len())
-	b.Buffer.Write(p[:room])
+	b.kept.Write(p[:min(len(p), maxOutput-b.kept.Len())])
 	return len(p), nil
 }
+
+func (b *bounded) String() string { return b.kept.String() }
 
 // output runs a program and returns what it printed. Its last words are the
 // error when it fails.

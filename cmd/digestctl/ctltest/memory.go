@@ -3,6 +3,7 @@
 package ctltest
 
 import (
+	"cmp"
 	"context"
 	"path"
 	"strings"
@@ -24,6 +25,7 @@ type Daemon struct {
 	variant string // degraded, empty, busy, broken, incomplete, eventful
 	floors  []api.Floor
 	log     []api.Event
+	root    string // that digestd looks after, "" for /
 	own     memoryOwn
 }
 
@@ -37,6 +39,13 @@ func (m *Daemon) Vary(v string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.variant = v
+}
+
+// Root has digestd look after another root than /.
+func (m *Daemon) Root(dir string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.root = dir
 }
 
 func (m *Daemon) is(v string) bool {
@@ -76,6 +85,7 @@ func (m *Daemon) Status() api.Status {
 	}
 	m.mu.Lock()
 	st.LastEvent = uint64(len(m.events()))
+	st.Root = cmp.Or(m.root, st.Root)
 	m.mu.Unlock()
 	if m.is("degraded") {
 		st.Verified = api.Verification{State: api.VerifyFinished, All: true, Ended: Noon, Files: 5, Errors: 3, Counts: api.VerifyCounts{Changed: 1, Unvouched: 2}}

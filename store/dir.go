@@ -44,6 +44,7 @@ type Dir struct {
 	remaking   sync.Mutex
 	changes    atomic.Uint64 // made to the directory
 	synced     atomic.Uint64 // of these, how many are durable
+	inherited  inherited
 	held       holds
 }
 
@@ -68,7 +69,7 @@ type Stamp struct {
 func OpenDir(path string) (*Dir, error) {
 	path = filepath.Clean(path)
 	d := &Dir{path: path}
-	d.changes.Store(1) // by a process before, which may have been killed before it synced
+	d.changes.Store(inheritedChanges)
 	d.held.init()
 	var err error
 	if d.dir, err = openSubdir(path, listDirMode); err == nil {
@@ -89,6 +90,7 @@ func OpenDir(path string) (*Dir, error) {
 		d.Close()
 		return nil, err
 	}
+	d.inherited.begin(d)
 	return d, nil
 }
 
@@ -164,6 +166,7 @@ func identify(f *os.File) (inode, error) {
 
 // Close closes the directories, and what holds the lists.
 func (d *Dir) Close() error {
+	d.inherited.group.Wait()
 	d.held.close()
 	var err error
 	for _, f := range []*os.File{d.dir, d.staging.Load(), d.quarantine} {

@@ -275,11 +275,24 @@ func (d *Dir) Sync(names ...string) error {
 	if err := d.SyncLists(names); err != nil {
 		return err
 	}
+	done, err := d.inherited.end()
+	if err != nil {
+		return err
+	}
 	changes := d.changes.Load()
+	if !done || changes > inheritedChanges {
+		if err := d.fsync(); err != nil {
+			return err
+		}
+	}
+	d.synced.Store(changes)
+	return nil
+}
+
+func (d *Dir) fsync() error {
 	if err := unix.Fsync(d.dirFd()); err != nil {
 		return fmt.Errorf("cannot sync %s: %w", d.path, err)
 	}
-	d.synced.Store(changes)
 	return nil
 }
 
@@ -327,6 +340,9 @@ func (d *Dir) each(names []string, fn func(fd int) error) (first error) {
 // SyncAll makes the directory durable with everything in it, and all else that
 // waits to be written to its file system: for many lists, the fastest way.
 func (d *Dir) SyncAll() error {
+	if _, err := d.inherited.end(); err != nil {
+		return err
+	}
 	changes := d.changes.Load()
 	if err := unix.Syncfs(d.dirFd()); err != nil {
 		return fmt.Errorf("cannot sync %s: %w", d.path, err)

@@ -4,6 +4,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -158,4 +159,17 @@ func lineKey(name, arch string) []byte { return []byte(name + "\x00" + arch) }
 func splitLineKey(key []byte) (name, arch string) {
 	name, arch, _ = strings.Cut(string(key), "\x00")
 	return name, arch
+}
+
+// PutEvent appends e to the log under its sequence number.
+func (b *Batch) PutEvent(e Event) { b.put(bucketLog, binary.BigEndian.AppendUint64(nil, e.Seq), e) }
+
+// DropEvent removes the entry seq from the log.
+func (b *Batch) DropEvent(seq uint64) {
+	b.set(bucketLog, binary.BigEndian.AppendUint64(nil, seq), nil)
+}
+
+// SetTaken records that who has the log up to the entry seq.
+func (b *Batch) SetTaken(who string, seq uint64) {
+	b.set(bucketPending, []byte(who), binary.BigEndian.AppendUint64(nil, seq))
 }

@@ -3,7 +3,6 @@
 package store
 
 import (
-	"encoding/json"
 	"time"
 )
 
@@ -28,11 +27,3 @@ func (b *Batch) PutDenial(d Denial) { b.put(bucketDenied, []byte(d.ID), d) }
 
 // DeleteDenial forgets the denial of that ID.
 func (b *Batch) DeleteDenial(id string) { b.set(bucketDenied, []byte(id), nil) }
-
-// loadDenial adds one record to what was loaded.
-func (c *Content) loadDenial(k, v []byte) error {
-	d := Denial{ID: string(k)}
-	err := json.Unmarshal(v, &d)
-	c.Denials = append(c.Denials, d)
-	return err
-}

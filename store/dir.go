@@ -50,15 +50,6 @@ type Dir struct {
 
 type inode struct{ dev, ino uint64 }
 
-// Stamp tells one state of a list file from another without reading it.
-type Stamp struct {
-	Ino          uint64
-	Size         int64
-	Mtime, Ctime unix.Timespec
-	Links        uint64
-	Regular      bool
-}
-
 // OpenDir opens the list directory, creating what is absent: path with mode
 // 0755, path.staging and path.quarantine with mode 0700, whatever the umask is.
 // A list directory that lacks some of these rights gets them. The last component
@@ -243,7 +234,7 @@ func (d *Dir) Stat(name string) (Stamp, error) {
 		return Stamp{}, &fs.PathError{Op: "stat", Path: filepath.Join(d.path, name), Err: err}
 	}
 	return Stamp{
-		Ino: st.Ino, Size: st.Size, Mtime: st.Mtim, Ctime: st.Ctim, Links: uint64(st.Nlink),
+		Ino: st.Ino, Size: st.Size, Mtime: st.Mtim.Nano(), Ctime: st.Ctim.Nano(), Links: uint64(st.Nlink),
 		Regular: st.Mode&unix.S_IFMT == unix.S_IFREG,
 	}, nil
 }

@@ -25,7 +25,7 @@ func (d *Dir) Publish(s Staged, name string, poke bool) error {
 	case replaced:
 		// The exchange reset both inodes; the unlink resets the old one
 		// again, now that nobody can find it under the list's name.
-		d.unlinkStaged(s.name)
+		d.unlinkStaged(s.Name())
 	case poke:
 		return d.touch(d.dirFd(), name)
 	}
@@ -43,7 +43,7 @@ func (d *Dir) PublishKeeping(s Staged, name string) (old Staged, err error) {
 	if !replaced {
 		return Staged{}, d.touch(d.dirFd(), name)
 	}
-	return s, d.touch(d.stagingFd(), s.name)
+	return s, d.touch(d.stagingFd(), s.Name())
 }
 
 // exchange gives the staged file the name, and reports whether another file had it,
@@ -54,11 +54,11 @@ func (d *Dir) exchange(s Staged, name string) (replaced bool, err error) {
 	}
 	// It is held from before anybody can find it. If it cannot be, it is published
 	// nevertheless, and Unheld names it.
-	x, _ := d.held.open(d.stagingFd(), s.name)
-	err = unix.Renameat2(d.stagingFd(), s.name, d.dirFd(), name, unix.RENAME_NOREPLACE)
+	x, _ := d.held.open(d.stagingFd(), s.Name())
+	err = unix.Renameat2(d.stagingFd(), s.Name(), d.dirFd(), name, unix.RENAME_NOREPLACE)
 	if errors.Is(err, unix.EEXIST) {
 		replaced = true
-		err = unix.Renameat2(d.stagingFd(), s.name, d.dirFd(), name, unix.RENAME_EXCHANGE)
+		err = unix.Renameat2(d.stagingFd(), s.Name(), d.dirFd(), name, unix.RENAME_EXCHANGE)
 	}
 	if err != nil {
 		if x.fd >= 0 {
@@ -68,9 +68,9 @@ func (d *Dir) exchange(s Staged, name string) (replaced bool, err error) {
 	}
 	d.changes.Add(1)
 	if replaced {
-		d.held.move(name, stagedKey(s.name))
+		d.held.move(name, stagedKey(s.Name()))
 	} else {
-		d.held.drop(stagedKey(s.name))
+		d.held.drop(stagedKey(s.Name()))
 	}
 	d.held.put(name, x)
 	return replaced, nil
@@ -130,7 +130,7 @@ func (d *Dir) TakeOut(name string) (Staged, error) {
 	if err != nil || tmp == "" {
 		return Staged{}, err
 	}
-	return Staged{name: tmp}, d.touch(d.stagingFd(), tmp)
+	return StagedAs(tmp, 0), d.touch(d.stagingFd(), tmp)
 }
 
 // RemoveMany does what Remove does for each of these lists, but takes all of them

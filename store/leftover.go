@@ -3,8 +3,6 @@
 package store
 
 import (
-	"encoding/json"
-	"strings"
 	"time"
 )
 
@@ -25,17 +23,3 @@ func (b *Batch) PutLeftover(l Leftover) { b.put(bucketMeta, []byte(metaLeftover+
 
 // DeleteLeftover forgets one that is gone.
 func (b *Batch) DeleteLeftover(name string) { b.SetMeta(metaLeftover+name, nil) }
-
-// Leftovers returns the files that must still go, by name. A record that cannot be
-// read still names its file.
-func (c *Content) Leftovers() map[string]Leftover {
-	all := map[string]Leftover{}
-	for key, value := range c.Meta {
-		if name, is := strings.CutPrefix(key, metaLeftover); is {
-			l := Leftover{Name: name}
-			json.Unmarshal(value, &l)
-			all[name] = l
-		}
-	}
-	return all
-}

@@ -16,19 +16,6 @@ import (
 // of what was decided, and whoever carries the log elsewhere has recorded here
 // up to where it was taken. What comes after that is still to be carried.
 
-// PutEvent appends e to the log under its sequence number.
-func (b *Batch) PutEvent(e Event) { b.put(bucketLog, binary.BigEndian.AppendUint64(nil, e.Seq), e) }
-
-// DropEvent removes the entry seq from the log.
-func (b *Batch) DropEvent(seq uint64) {
-	b.set(bucketLog, binary.BigEndian.AppendUint64(nil, seq), nil)
-}
-
-// SetTaken records that who has the log up to the entry seq.
-func (b *Batch) SetTaken(who string, seq uint64) {
-	b.set(bucketPending, []byte(who), binary.BigEndian.AppendUint64(nil, seq))
-}
-
 // Events returns up to limit entries of the log, newest first, after skipping
 // offset of them, and the number of entries in all. It may be called from any
 // goroutine.

@@ -10,20 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Staged is a complete list in the staging directory, waiting for its name.
-// It may be written by any goroutine; publishing it is the owner's.
-type Staged struct {
-	name string
-	size int
-}
-
-// StagedAs is a file that something else than a [Dir] has staged under that name, as
-// package memory does. A Dir can do nothing with it.
-func StagedAs(name string, size int) Staged { return Staged{name, size} }
-
-// Name returns the name that s has in its staging directory.
-func (s Staged) Name() string { return s.name }
-
 // Stager writes files into the staging directory, beside the owner of the Dir.
 // Each goroutine uses a Stager of its own, with a prefix of its own.
 type Stager struct {
@@ -47,12 +33,12 @@ func (s *Stager) Write(parts ...[]byte) (Staged, error) {
 		return Staged{}, errors.New("cannot stage an empty list: the kernel would refuse it")
 	}
 	s.serial++
-	st := Staged{s.prefix + "." + strconv.FormatUint(s.serial, 10), size}
-	fd, err := s.d.createStaged(st.name)
+	st := StagedAs(s.prefix+"."+strconv.FormatUint(s.serial, 10), size)
+	fd, err := s.d.createStaged(st.Name())
 	if err != nil {
 		return Staged{}, err
 	}
-	if err := s.d.fillStaged(fd, st.name, parts); err != nil {
+	if err := s.d.fillStaged(fd, st.Name(), parts); err != nil {
 		return Staged{}, err
 	}
 	return st, nil
@@ -61,7 +47,7 @@ func (s *Stager) Write(parts ...[]byte) (Staged, error) {
 // SyncStaged makes the content of a staged file durable, for lists so large that
 // the owner of the Dir should not wait for it.
 func (d *Dir) SyncStaged(s Staged) error {
-	fd, err := unix.Openat(d.stagingFd(), s.name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := unix.Openat(d.stagingFd(), s.Name(), unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err == nil {
 		err = errors.Join(unix.Fdatasync(fd), unix.Close(fd))
 	}
@@ -79,9 +65,9 @@ func (s *Stager) Discard(st *Staged) {
 
 // Discard removes a staged file that is not wanted any more.
 func (d *Dir) Discard(s Staged) {
-	if s.name != "" {
-		unix.Unlinkat(d.stagingFd(), s.name, 0)
-		d.held.drop(stagedKey(s.name))
+	if s.Name() != "" {
+		unix.Unlinkat(d.stagingFd(), s.Name(), 0)
+		d.held.drop(stagedKey(s.Name()))
 	}
 }
 

@@ -337,7 +337,7 @@ func (d *Dir) Stat(name string) (store.Stamp, error) {
 	if f == nil {
 		return store.Stamp{}, d.absent("stat", name)
 	}
-	return store.Stamp{Ino: f.ino, Size: int64(len(f.data)), Mtime: unix.Timespec{Sec: f.mtime}, Ctime: unix.Timespec{Sec: f.ctime}, Links: 1, Regular: true}, nil
+	return store.Stamp{Ino: f.ino, Size: int64(len(f.data)), Mtime: f.mtime * 1e9, Ctime: f.ctime * 1e9, Links: 1, Regular: true}, nil
 }
 
 // Close releases nothing: what is there is there for the next user.

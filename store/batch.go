@@ -27,20 +27,19 @@ const (
 	bucketPending = "pending" // up to where the log was taken, by who takes it; what comes after waits
 )
 
-// buckets names every bucket; its order is the number a journal entry carries.
-var buckets = [...]string{bucketMeta, bucketLists, bucketLines, bucketRetired, bucketKeys, bucketAside, bucketLog,
+// Buckets names every bucket; its order is the number a journal entry carries.
+var Buckets = [...]string{bucketMeta, bucketLists, bucketLines, bucketRetired, bucketKeys, bucketAside, bucketLog,
 	bucketDenied, bucketOwn, bucketPending}
 
-// change sets one key of a bucket, or deletes it when value is nil.
-type change struct {
-	bucket uint8
-	key    []byte
-	value  []byte
+// Record is one record of the index as a commit leaves it.
+type Record struct {
+	Bucket     uint8 // of Buckets
+	Key, Value []byte // Value is nil if the commit deletes it
 }
 
 // Batch collects changes for one commit. The zero value is empty and ready.
 type Batch struct {
-	changes []change
+	changes []Record
 	counter uint64 // highest activation counter among the changes
 	err     error
 }
@@ -51,11 +50,7 @@ func (b *Batch) Empty() bool { return len(b.changes) == 0 }
 // Append adds the changes of later to b, where they come last. Copies of b made before
 // stay what they were.
 func (b *Batch) Append(later Batch) {
-	if len(b.changes) == 0 {
-		b.changes = later.changes
-	} else {
-		b.changes = append(slices.Clip(b.changes), later.changes...)
-	}
+	b.changes = append(slices.Clip(b.changes), later.changes...)
 	b.counter = max(b.counter, later.counter)
 	if b.err == nil {
 		b.err = later.err
@@ -72,7 +67,7 @@ func (b *Batch) put(bucket string, key []byte, value any) {
 }
 
 func (b *Batch) set(bucket string, key, value []byte) {
-	b.changes = append(b.changes, change{uint8(slices.Index(buckets[:], bucket)), key, value})
+	b.changes = append(b.changes, Record{uint8(slices.Index(Buckets[:], bucket)), key, value})
 }
 
 // PutList records l under its name.
@@ -116,42 +111,32 @@ func (b *Batch) DeleteAside(name string) { b.set(bucketAside, []byte(name), nil)
 // SetMeta sets a small named value; nil removes it.
 func (b *Batch) SetMeta(name string, value []byte) { b.set(bucketMeta, []byte(name), value) }
 
-// sorted returns the last change to every key in bucket and key order: bbolt
-// inserts sorted keys in linear time, unsorted ones in quadratic.
-func (b *Batch) sorted() []change {
-	slices.SortStableFunc(b.changes, func(x, y change) int {
-		if x.bucket != y.bucket {
-			return int(x.bucket) - int(y.bucket)
+// Sorted returns the last change to every key, in bucket and key order: bbolt
+// inserts sorted keys in linear time, unsorted ones in quadratic. It reorders changes.
+func Sorted(changes []Record) []Record {
+	slices.SortStableFunc(changes, func(x, y Record) int {
+		if x.Bucket != y.Bucket {
+			return int(x.Bucket) - int(y.Bucket)
 		}
-		return bytes.Compare(x.key, y.key)
+		return bytes.Compare(x.Key, y.Key)
 	})
-	out := b.changes[:0]
-	for _, c := range b.changes {
-		if n := len(out); n > 0 && out[n-1].bucket == c.bucket && bytes.Equal(out[n-1].key, c.key) {
+	out := changes[:0]
+	for _, c := range changes {
+		if n := len(out); n > 0 && out[n-1].Bucket == c.Bucket && bytes.Equal(out[n-1].Key, c.Key) {
 			out[n-1] = c
 			continue
 		}
 		out = append(out, c)
 	}
-	b.changes = out
 	return out
 }
 
-// Record is one record of the index as a commit leaves it: Value is nil if the commit
-// deletes it.
-type Record struct {
-	Bucket     string
-	Key, Value []byte
-}
-
-// Records returns what b does to the index, each record once, and the highest
-// activation counter among them. An error means that something put into b could not be
-// encoded.
+// Records returns what b does to the index, each record once, in the order of buckets
+// and keys, and the highest activation counter among them. An error means that something
+// put into b could not be encoded.
 func (b *Batch) Records() (records []Record, counter uint64, err error) {
-	for _, c := range b.sorted() {
-		records = append(records, Record{buckets[c.bucket], c.key, c.value})
-	}
-	return records, b.counter, b.err
+	b.changes = Sorted(b.changes)
+	return b.changes, b.counter, b.err
 }
 
 func lineKey(name, arch string) []byte { return []byte(name + "\x00" + arch) }

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Schema is the version of the buckets and records this package writes. An
+// Schema is the version of the Buckets and records this package writes. An
 // index of a higher schema is refused, never altered; one of a lower schema is
 // upgraded. Schema 2 added to each list the signature that vouches for it and the
 // rules by which that was verified.
@@ -69,8 +69,9 @@ func (ix *Index) Commits() uint64 { return ix.commit }
 // Commit succeeds, and the next one, even of an empty batch, tries again; see Behind.
 // Until then readers of the log miss the latest entries.
 func (ix *Index) Commit(b *Batch) error {
-	if b.err != nil {
-		return b.err
+	changes, counter, err := b.Records()
+	if err != nil {
+		return err
 	}
 	if b.Empty() && ix.behind == nil {
 		return nil
@@ -84,11 +85,10 @@ func (ix *Index) Commit(b *Batch) error {
 			return nil
 		}
 	}
-	j := journal{commit: ix.commit + 1, counter: max(ix.counter, b.counter), changes: b.sorted()}
+	j := journal{commit: ix.commit + 1, counter: max(ix.counter, counter), changes: changes}
 	if ix.behind != nil {
 		// The commit file holds one commit: this one joins the one that waits.
-		both := Batch{changes: slices.Concat(ix.waiting.changes, j.changes)}
-		j.changes = both.sorted()
+		j.changes = Sorted(slices.Concat(ix.waiting.changes, changes))
 	}
 	if err := writeJournal(ix.journal, j); err != nil {
 		return fmt.Errorf("cannot commit to the index: %w", err)
@@ -111,13 +111,13 @@ func (ix *Index) enter(j journal) {
 func (ix *Index) apply(j journal) error {
 	err := ix.db.Update(func(tx *bbolt.Tx) error {
 		for _, c := range j.changes {
-			name := buckets[c.bucket]
+			name := Buckets[c.Bucket]
 			bucket := tx.Bucket([]byte(name))
 			var err error
-			if c.value == nil {
-				err = bucket.Delete(c.key)
+			if c.Value == nil {
+				err = bucket.Delete(c.Key)
 			} else {
-				err = bucket.Put(c.key, seal(name, c.key, c.value))
+				err = bucket.Put(c.Key, seal(name, c.Key, c.Value))
 			}
 			if err != nil {
 				return err

@@ -24,7 +24,7 @@ import (
 type journal struct {
 	commit  uint64
 	counter uint64 // highest activation counter ever committed
-	changes []change
+	changes []Record
 }
 
 const (
@@ -38,7 +38,7 @@ var errJournal = errors.New("commit file is damaged")
 func (j journal) encode() []byte {
 	size := len(journalMagic) + 20 + sha256.Size
 	for _, c := range j.changes {
-		size += 10 + len(c.key) + len(c.value)
+		size += 10 + len(c.Key) + len(c.Value)
 	}
 	b := make([]byte, 0, size)
 	b = append(b, journalMagic...)
@@ -47,14 +47,14 @@ func (j journal) encode() []byte {
 	b = binary.BigEndian.AppendUint32(b, uint32(len(j.changes)))
 	for _, c := range j.changes {
 		deleted := byte(0)
-		if c.value == nil {
+		if c.Value == nil {
 			deleted = 1
 		}
-		b = append(b, c.bucket, deleted)
-		b = binary.BigEndian.AppendUint32(b, uint32(len(c.key)))
-		b = append(b, c.key...)
-		b = binary.BigEndian.AppendUint32(b, uint32(len(c.value)))
-		b = append(b, c.value...)
+		b = append(b, c.Bucket, deleted)
+		b = binary.BigEndian.AppendUint32(b, uint32(len(c.Key)))
+		b = append(b, c.Key...)
+		b = binary.BigEndian.AppendUint32(b, uint32(len(c.Value)))
+		b = append(b, c.Value...)
 	}
 	sum := sha256.Sum256(b)
 	return append(b, sum[:]...)
@@ -87,10 +87,10 @@ func decodeJournal(b []byte) (journal, error) {
 		return f, true
 	}
 	for range n {
-		if len(b) < 2 || int(b[0]) >= len(buckets) || b[1] > 1 {
+		if len(b) < 2 || int(b[0]) >= len(Buckets) || b[1] > 1 {
 			return j, errJournal
 		}
-		c := change{bucket: b[0]}
+		c := Record{Bucket: b[0]}
 		deleted := b[1] == 1
 		b = b[2:]
 		key, ok := field()
@@ -98,9 +98,9 @@ func decodeJournal(b []byte) (journal, error) {
 		if !ok || !ok2 {
 			return j, errJournal
 		}
-		c.key = key
+		c.Key = key
 		if !deleted {
-			c.value = value
+			c.Value = value
 		}
 		j.changes = append(j.changes, c)
 	}

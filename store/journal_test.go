@@ -9,7 +9,7 @@ import (
 )
 
 func FuzzDecodeJournal(f *testing.F) {
-	j := journal{commit: 7, counter: 9, changes: []change{{1, []byte("k"), []byte("v")}, {2, []byte("gone"), nil}}}
+	j := journal{commit: 7, counter: 9, changes: []Record{{1, []byte("k"), []byte("v")}, {2, []byte("gone"), nil}}}
 	f.Add(j.encode())
 	f.Add([]byte(journalMagic))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -24,12 +24,12 @@ func FuzzDecodeJournal(f *testing.F) {
 }
 
 func TestJournalRoundTrip(t *testing.T) {
-	j := journal{commit: 7, counter: 9, changes: []change{{1, []byte("k"), []byte{}}, {2, []byte("gone"), nil}}}
+	j := journal{commit: 7, counter: 9, changes: []Record{{1, []byte("k"), []byte{}}, {2, []byte("gone"), nil}}}
 	got, err := decodeJournal(j.encode())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(j, got, cmp.AllowUnexported(journal{}, change{})); diff != "" {
+	if diff := cmp.Diff(j, got, cmp.AllowUnexported(journal{}, Record{})); diff != "" {
 		t.Error(diff)
 	}
 	data := j.encode()

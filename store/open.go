@@ -242,7 +242,7 @@ func check(db *bbolt.DB, size int64) error {
 			return fmt.Errorf("bucket %s is missing", bucketMeta)
 		}
 		schema := number(tx, metaSchema)
-		for _, name := range buckets {
+		for _, name := range Buckets {
 			bucket := tx.Bucket([]byte(name))
 			if bucket == nil && 0 < schema && schema < Schema {
 				continue // which upgrade adds
@@ -282,7 +282,7 @@ func check(db *bbolt.DB, size int64) error {
 }
 
 // create makes a database under another name: one that a crash leaves without
-// its buckets would be taken for a damaged one. fill may put records into it.
+// its Buckets would be taken for a damaged one. fill may put records into it.
 func create(path string, fill func(*bbolt.Tx) error) (*bbolt.DB, error) {
 	unfinished := path + ".new"
 	if err := os.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -294,7 +294,7 @@ func create(path string, fill func(*bbolt.Tx) error) (*bbolt.DB, error) {
 		return nil, fmt.Errorf("cannot create %s: %w", path, err)
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range buckets {
+		for _, name := range Buckets {
 			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
 				return err
 			}
@@ -336,7 +336,7 @@ func upgrade(db *bbolt.DB) error {
 		return err
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range buckets {
+		for _, name := range Buckets {
 			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
 				return err
 			}

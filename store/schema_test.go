@@ -13,7 +13,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// setSchema makes a closed index one of that schema, without the buckets named gone.
+// setSchema makes a closed index one of that schema, without the Buckets named gone.
 func setSchema(t *testing.T, path string, schema uint64, gone ...string) {
 	t.Helper()
 	db, err := bbolt.Open(path, 0o600, nil)
@@ -52,7 +52,7 @@ func schemaOf(t *testing.T, path string) (schema uint64) {
 }
 
 // TestOlderSchemaIsUpgraded: an index of schema 1 keeps all that is in it, gets the
-// buckets that it lacks, and is marked so that the digestd that wrote it refuses it.
+// Buckets that it lacks, and is marked so that the digestd that wrote it refuses it.
 func TestOlderSchemaIsUpgraded(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "index.db")

@@ -128,7 +128,7 @@ func (ix *Index) rewrite() error {
 }
 
 func copyRecords(to, from *bbolt.Tx) error {
-	for _, name := range buckets {
+	for _, name := range Buckets {
 		bucket := to.Bucket([]byte(name))
 		bucket.FillPercent = 0.9 // the records come in order
 		if err := from.Bucket([]byte(name)).ForEach(bucket.Put); err != nil {

@@ -61,14 +61,15 @@ func (x *Index) Commit(b *store.Batch) error {
 		x.buckets = map[string]map[string]*record{}
 	}
 	for _, r := range records {
-		if r.Bucket == bucketLog {
+		name := store.Buckets[r.Bucket]
+		if name == bucketLog {
 			x.enter(r)
 			continue
 		}
-		bucket := x.buckets[r.Bucket]
+		bucket := x.buckets[name]
 		if bucket == nil {
 			bucket = map[string]*record{}
-			x.buckets[r.Bucket] = bucket
+			x.buckets[name] = bucket
 		}
 		if r.Value == nil {
 			delete(bucket, string(r.Key))

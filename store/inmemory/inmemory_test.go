@@ -126,7 +126,8 @@ func TestIndexIsAsOnDisk(t *testing.T) {
 			for range r.IntN(6) {
 				change(r, &b, &seq)
 			}
-			other := b.Clone()
+			var other store.Batch
+			other.Append(b)
 			if derr, merr := disk.Commit(&b), inMemory.Commit(&other); derr != nil || merr != nil {
 				t.Fatalf("%v on disk, %v in memory", derr, merr)
 			}

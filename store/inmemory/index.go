@@ -20,14 +20,14 @@ const bucketLog, bucketRetired, bucketLists, bucketMeta = "log", "retired", "lis
 // it.
 type Index struct {
 	mu      sync.Mutex
-	buckets map[string]map[string]*record // but for the log
+	buckets map[string]map[string]*kept // but for the log
 	log     []*entry                      // in order
 	commits uint64
 	counter uint64
 }
 
-// record keeps the list that it was found to be.
-type record struct {
+// kept keeps the list that it was found to be.
+type kept struct {
 	value []byte
 	list  *store.List
 }
@@ -58,7 +58,7 @@ func (x *Index) Commit(b *store.Batch) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.buckets == nil {
-		x.buckets = map[string]map[string]*record{}
+		x.buckets = map[string]map[string]*kept{}
 	}
 	for _, r := range records {
 		name := store.Buckets[r.Bucket]
@@ -68,13 +68,13 @@ func (x *Index) Commit(b *store.Batch) error {
 		}
 		bucket := x.buckets[name]
 		if bucket == nil {
-			bucket = map[string]*record{}
+			bucket = map[string]*kept{}
 			x.buckets[name] = bucket
 		}
 		if r.Value == nil {
 			delete(bucket, string(r.Key))
 		} else {
-			bucket[string(r.Key)] = &record{value: r.Value}
+			bucket[string(r.Key)] = &kept{value: r.Value}
 		}
 	}
 	x.commits++
@@ -185,7 +185,7 @@ func (x *Index) List(name string) (l store.List, ok bool) {
 	return *list, true
 }
 
-func (r *record) decode(name string) (*store.List, error) {
+func (r *kept) decode(name string) (*store.List, error) {
 	if r.list == nil {
 		l := store.List{Name: name}
 		if err := json.Unmarshal(r.value, &l); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // heard is an observer that remembers what it was told, but for Changed.
@@ -54,11 +55,11 @@ func (d *Daemon) memoryOf(t *testing.T) string {
 	t.Helper()
 	var data []byte
 	err := d.on(t, func(s *state) (err error) {
-		lists := []store.List{}
+		lists := []record.List{}
 		for _, e := range s.sorted() {
 			lists = append(lists, e.List)
 		}
-		lines := map[string]store.Line{}
+		lines := map[string]record.Line{}
 		for id, l := range s.lines {
 			lines[id.String()] = l
 		}
@@ -82,7 +83,7 @@ func (d *Daemon) durable(t *testing.T) string {
 		delete(c.Meta, name)
 	}
 	c.NextSeq, c.LogSize = 0, 0
-	lines := map[string]store.Line{}
+	lines := map[string]record.Line{}
 	for _, l := range c.Lines {
 		lines[l.Name+"."+l.Arch] = l
 	}
@@ -188,7 +189,7 @@ func TestFailedActHasNotHappened(t *testing.T) {
 		}},
 		"denial of a content": {act: func(t *testing.T, d *Daemon) error {
 			sum := sha256.Sum256([]byte("a"))
-			_, err := d.Deny(t.Context(), by, "sha256:"+store.Digest(sum).String(), "", "why", "", time.Time{})
+			_, err := d.Deny(t.Context(), by, "sha256:"+record.Digest(sum).String(), "", "why", "", time.Time{})
 			return err
 		}},
 		"denial lifted": {
@@ -235,9 +236,9 @@ func TestFailedActHasNotHappened(t *testing.T) {
 				e.Key = key // which is in no store: the list stays until the stores are read again
 				s.save(&e)
 				s.saveLine(lineOf(e.Package), s.policyLine(lineOf(e.Package)).Activate(e.Package.EVR, e.Counter))
-				s.setKey(store.Key{Fingerprint: key, Owner: "somebody", FirstSeen: s.now()})
-				s.setKey(store.Key{Fingerprint: gone, Owner: "another", FirstSeen: s.now(),
-					Revoked: &store.KeyRevocation{Source: sourceAdministrator, Hard: true}})
+				s.setKey(record.Key{Fingerprint: key, Owner: "somebody", FirstSeen: s.now()})
+				s.setKey(record.Key{Fingerprint: gone, Owner: "another", FirstSeen: s.now(),
+					Revoked: &record.KeyRevocation{Source: sourceAdministrator, Hard: true}})
 				s.record()
 				return nil
 			})
@@ -303,8 +304,8 @@ func TestRevocationIsCarriedOutAgain(t *testing.T) {
 		e := *s.byName[list]
 		e.Key = key
 		s.put(&e)
-		s.setKey(store.Key{Fingerprint: key, Owner: "somebody"})
-		s.note(key, store.KeyRevocation{Source: sourceAdministrator, Hard: true}, s.now())
+		s.setKey(record.Key{Fingerprint: key, Owner: "somebody"})
+		s.note(key, record.KeyRevocation{Source: sourceAdministrator, Hard: true}, s.now())
 		s.record()
 		return nil
 	})
@@ -331,7 +332,7 @@ func TestNothingIsToldBeforeItIsDurable(t *testing.T) {
 	}
 	commit := func(tampered string) error {
 		return d.on(t, func(s *state) error {
-			s.tampered(tampered, store.Digest{}, "test")
+			s.tampered(tampered, record.Digest{}, "test")
 			s.record()
 			return nil
 		})
@@ -362,7 +363,7 @@ func TestIndexIsWrittenAgain(t *testing.T) {
 	}()
 	let := d.stopCommits(t)
 	err := d.on(t, func(s *state) error {
-		s.setLine(store.Line{Name: "late", Arch: "noarch"})
+		s.setLine(record.Line{Name: "late", Arch: "noarch"})
 		s.record()
 		return nil
 	})
@@ -397,7 +398,7 @@ func TestOwnListThatCannotBePublished(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own := &ownCandidate{record: store.Own{Name: "mine", Body: sha256.Sum256(body)}, keep: keep}
+	own := &ownCandidate{record: record.Own{Name: "mine", Body: sha256.Sum256(body)}, keep: keep}
 	if own.made, err = d.makeOwn(d.dir.Stager("test"), body); err != nil {
 		t.Fatal(err)
 	}

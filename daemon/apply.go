@@ -14,7 +14,7 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/policy"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // reconciled is what a reconciliation did.
@@ -59,7 +59,7 @@ func (s *state) settled(found []installedPackage, r *reconciled, failed error) {
 	s.tellOfLeftOut(&r.out)
 	s.noteMoved(found)
 	if r.initial && r.Published > 0 {
-		s.event(store.Event{Kind: audit.KindFirstSync, Text: fmt.Sprintf("%d lists published", r.Published)})
+		s.event(record.Event{Kind: audit.KindFirstSync, Text: fmt.Sprintf("%d lists published", r.Published)})
 	}
 	names := slices.Concat(r.fresh, r.moved)
 	if s.unsettled {
@@ -98,8 +98,8 @@ func (s *state) noteMoved(found []installedPackage) {
 // claims says which list each installed header stands for. When one version is
 // installed twice, from two builds, there is one name for both: the list that
 // stands keeps it, or the first.
-func (s *state) claims(found []installedPackage, r *reconciled) map[store.Digest]string {
-	byHeader := make(map[store.Digest]string, len(found))
+func (s *state) claims(found []installedPackage, r *reconciled) map[record.Digest]string {
+	byHeader := make(map[record.Digest]string, len(found))
 	taken := make(map[string]bool, len(found))
 	for i := range found {
 		p := &found[i]
@@ -141,7 +141,7 @@ func (s *state) claims(found []installedPackage, r *reconciled) map[store.Digest
 // withdrawOthers takes away every list that no installed header stands for. One of
 // another build of a version that is installed is replaced instead: that version
 // was not removed, and what let it in still does.
-func (s *state) withdrawOthers(installed map[store.Digest]string, r *reconciled) {
+func (s *state) withdrawOthers(installed map[record.Digest]string, r *reconciled) {
 	replaced := make(map[string]bool, len(installed))
 	for header, name := range installed {
 		if e := s.byName[name]; e != nil && e.Header != header {
@@ -149,7 +149,7 @@ func (s *state) withdrawOthers(installed map[store.Digest]string, r *reconciled)
 		}
 	}
 	for _, e := range s.sorted() {
-		if installed[e.Header] == e.Name || replaced[e.Name] || e.Own != "" || e.Change == store.Moving || e.Grace != "" && e.Grace == s.boot {
+		if installed[e.Header] == e.Name || replaced[e.Name] || e.Own != "" || e.Change == record.Moving || e.Grace != "" && e.Grace == s.boot {
 			continue
 		}
 		w := withdrawal{name: e.Name}
@@ -190,7 +190,7 @@ func (s *state) applyFresh(found *installedPackage, initial bool, r *reconciled)
 		if previous != nil && previous.active() {
 			x.previous, x.read = previous, previous.Body != c.body
 		}
-		c.staged = store.Staged{}
+		c.staged = record.Staged{}
 		s.plan.publish = append(s.plan.publish, x)
 		return
 	}
@@ -207,7 +207,7 @@ func (s *state) applyFresh(found *installedPackage, initial bool, r *reconciled)
 		w.entry = previous
 	}
 	s.plan.withdraw = append(s.plan.withdraw, w)
-	e := s.entryOf(a, store.Stamp{})
+	e := s.entryOf(a, record.Stamp{})
 	s.put(e)
 	s.settle(e, a, wire.Peer{}, initial)
 }

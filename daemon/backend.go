@@ -16,7 +16,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // Status reports the daemon at a glance.
@@ -32,7 +32,7 @@ func (d *Daemon) Status() api.Status {
 	}
 	for _, e := range snap.entries {
 		switch {
-		case e.Change == store.Moving:
+		case e.Change == record.Moving:
 			continue
 		case e.Own != "":
 			st.Lists.Own++
@@ -40,10 +40,10 @@ func (d *Daemon) Status() api.Status {
 			st.Packages++
 		}
 		switch e.State {
-		case store.Withheld:
+		case record.Withheld:
 			st.Lists.Withheld++
 			continue
-		case store.Empty:
+		case record.Empty:
 			continue
 		}
 		st.Lists.Active++
@@ -95,7 +95,7 @@ func (d *Daemon) describe(snap *snapshot, e *entry) api.List {
 	return l
 }
 
-func (d *Daemon) describeAside(a store.Aside) api.List {
+func (d *Daemon) describeAside(a record.Aside) api.List {
 	l := api.List{Name: a.List, Path: filepath.Join(d.dir.QuarantinePath(), a.Name), State: api.StateQuarantined,
 		Reason: "tampered", Text: a.Reason, Since: a.When}
 	if !a.Digest.IsZero() {

@@ -18,7 +18,7 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/policy"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 const (
@@ -94,16 +94,16 @@ func tbsEntries(c *x509.Certificate) []string {
 type banned struct {
 	entries []string // sorted
 	heads   []uint64 // of their digests, sorted
-	bodies  map[store.Digest]string
+	bodies  map[record.Digest]string
 }
 
 func ban(entries []string) *banned {
-	b := &banned{bodies: map[store.Digest]string{}}
+	b := &banned{bodies: map[record.Digest]string{}}
 	for _, entry := range entries {
 		if _, digest, ok := listDigest(entry); ok {
 			b.entries, b.heads = append(b.entries, entry), append(b.heads, policy.Head(digest))
-			if len(digest) == len(store.Digest{}) {
-				b.bodies[store.Digest(digest)] = entry
+			if len(digest) == len(record.Digest{}) {
+				b.bodies[record.Digest(digest)] = entry
 			}
 		}
 	}
@@ -131,7 +131,7 @@ func listDigest(entry string) (algo digestlist.Algo, digest []byte, ok bool) {
 }
 
 // list returns the entry that names a list by the digest of its body, or "".
-func (b *banned) list(body store.Digest) string {
+func (b *banned) list(body record.Digest) string {
 	if b == nil {
 		return ""
 	}
@@ -225,7 +225,7 @@ func (d *Daemon) denyBlacklisted(ctx context.Context, b *banned) error {
 // noteBanned records that an entry of .blacklist concerns this machine.
 func (s *state) noteBanned(entry string) {
 	now := s.now()
-	s.note(entry, store.KeyRevocation{Source: sourceKernel, Hard: true, Act: store.Act{Reason: "named in the kernel's .blacklist", When: now}}, now)
+	s.note(entry, record.KeyRevocation{Source: sourceKernel, Hard: true, Act: record.Act{Reason: "named in the kernel's .blacklist", When: now}}, now)
 	if k := s.keys[entry]; k.Use == "" {
 		k.Use, k.Source, k.Gone, k.Algorithm = useDigest, sourceKernel, k.Revoked.When, digestAlgorithm(entry)
 		s.setKey(k)
@@ -265,7 +265,7 @@ func (s *state) bannedList(e *entry) string {
 
 // unlessBanned is the decision about a list that policy allows, by the digests of
 // its body as it is and as it would be.
-func (s *state) unlessBanned(pkg nevra.NEVRA, d policy.Decision, bodies ...store.Digest) policy.Decision {
+func (s *state) unlessBanned(pkg nevra.NEVRA, d policy.Decision, bodies ...record.Digest) policy.Decision {
 	for _, body := range bodies {
 		if entry := s.banned.list(body); entry != "" && d.Verdict == policy.Allow {
 			s.noteBanned(entry)

@@ -18,6 +18,7 @@ import (
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // metaCertificate is the SHA-256 of the certificate that the active lists were signed
@@ -85,7 +86,7 @@ func (s *state) adoptCertificate(value []byte, cert *x509.Certificate) {
 			continue
 		}
 		again := *e
-		again.Change = store.Publishing // it stays, and is made anew
+		again.Change = record.Publishing // it stays, and is made anew
 		s.save(&again)
 		s.anew = true
 	}
@@ -140,7 +141,7 @@ func (d *Daemon) reloadCertificate(ctx context.Context, by api.Actor) (changed b
 		s.certificates = append([]*x509.Certificate{cert}, s.certificates...)
 		s.meetSigner(cert, id.path)
 		s.adoptCertificate([]byte{}, cert)
-		s.event(store.Event{Kind: audit.KindSignerChanged, Key: id.skid(), Text: "another certificate for the same key, by " + cert.Issuer.String(), UID: by.UID, PID: by.PID})
+		s.event(record.Event{Kind: audit.KindSignerChanged, Key: id.skid(), Text: "another certificate for the same key, by " + cert.Issuer.String(), UID: by.UID, PID: by.PID})
 		s.record()
 		return nil
 	})

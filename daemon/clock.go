@@ -8,7 +8,7 @@ import (
 
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/policy"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // clockPause is how often the clock is looked at where no timer can be had.
@@ -83,7 +83,7 @@ func (s *snapshot) nextChange(now time.Time) (next time.Time) {
 	}
 	for _, e := range s.entries {
 		switch {
-		case e.State == store.Withheld:
+		case e.State == record.Withheld:
 			consider(e.From)
 		case e.active() && e.Signature != nil:
 			consider(e.Signature.Ends)
@@ -106,7 +106,7 @@ func (s *snapshot) nextChange(now time.Time) (next time.Time) {
 func (s *snapshot) waitsForTime() bool {
 	for _, e := range s.entries {
 		reason := policy.Reason(e.Reason)
-		if e.State == store.Withheld && (reason == policy.ReasonKeyExpired || reason == policy.ReasonNotYetValid) {
+		if e.State == record.Withheld && (reason == policy.ReasonKeyExpired || reason == policy.ReasonNotYetValid) {
 			return true
 		}
 	}

@@ -12,17 +12,17 @@ import (
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // maxReason bounds what an administrator may give as a reason.
 const maxReason = 1024
 
-func act(s *state, by api.Actor, reason string) (store.Act, error) {
+func act(s *state, by api.Actor, reason string) (record.Act, error) {
 	if len(reason) > maxReason {
-		return store.Act{}, api.Errorf(api.InvalidArgument, "reason is longer than %d bytes", maxReason)
+		return record.Act{}, api.Errorf(api.InvalidArgument, "reason is longer than %d bytes", maxReason)
 	}
-	return store.Act{UID: by.UID, PID: by.PID, Reason: reason, When: s.now()}, nil
+	return record.Act{UID: by.UID, PID: by.PID, Reason: reason, When: s.now()}, nil
 }
 
 // parseExact reads a full NEVRA: what a grant is about must be exactly one
@@ -62,14 +62,14 @@ func (d *Daemon) grant(ctx context.Context, by api.Actor, text, reason string) (
 				Advice: "install it"}
 		}
 		l := s.lines[id]
-		if slices.ContainsFunc(l.Grants, func(g store.Grant) bool { return g.EVR == pkg.EVR }) {
+		if slices.ContainsFunc(l.Grants, func(g record.Grant) bool { return g.EVR == pkg.EVR }) {
 			return api.Errorf(api.Unchanged, "%s is granted already, and the grant is not used yet", pkg)
 		}
 		l.Name, l.Arch = id.name, id.arch
-		l.Grants = slices.DeleteFunc(slices.Clone(l.Grants), func(g store.Grant) bool { return g.EVR == pkg.EVR })
-		l.Grants = append(l.Grants, store.Grant{EVR: pkg.EVR, Act: a})
+		l.Grants = slices.DeleteFunc(slices.Clone(l.Grants), func(g record.Grant) bool { return g.EVR == pkg.EVR })
+		l.Grants = append(l.Grants, record.Grant{EVR: pkg.EVR, Act: a})
 		s.setLine(l)
-		s.event(store.Event{Kind: audit.KindGranted, Package: pkg.Full(), Text: reason, UID: by.UID, PID: by.PID})
+		s.event(record.Event{Kind: audit.KindGranted, Package: pkg.Full(), Text: reason, UID: by.UID, PID: by.PID})
 		made = api.Grant{Package: pkg.Full(), UID: by.UID, Reason: reason, When: a.When}
 		return nil
 	})
@@ -89,7 +89,7 @@ func (d *Daemon) revokeGrant(ctx context.Context, by api.Actor, text string) err
 	return d.exec.decide(ctx, "grant", func(s *state) error {
 		id := lineOf(pkg)
 		l := s.lines[id]
-		i := slices.IndexFunc(l.Grants, func(g store.Grant) bool { return g.EVR == pkg.EVR })
+		i := slices.IndexFunc(l.Grants, func(g record.Grant) bool { return g.EVR == pkg.EVR })
 		if i < 0 {
 			return &api.Error{Code: api.NotFound, Message: "there is no unused grant for " + pkg.String(), Advice: "see digestctl rollback log"}
 		}
@@ -99,7 +99,7 @@ func (d *Daemon) revokeGrant(ctx context.Context, by api.Actor, text string) err
 		}
 		l.Grants = slices.Delete(slices.Clone(l.Grants), i, i+1)
 		s.setLine(l)
-		s.event(store.Event{Kind: audit.KindGrantRevoked, Package: pkg.Full(), UID: by.UID, PID: by.PID})
+		s.event(record.Event{Kind: audit.KindGrantRevoked, Package: pkg.Full(), UID: by.UID, PID: by.PID})
 		return nil
 	})
 }
@@ -159,11 +159,11 @@ func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reaso
 // grantedBelow reports whether a grant lets a version below evr be active, or did. A
 // floor that is set again is newer than that.
 func (s *state) grantedBelow(id lineID, evr nevra.EVR) bool {
-	return slices.ContainsFunc(s.lines[id].Grants, func(g store.Grant) bool { return nevra.Compare(g.EVR, evr) < 0 }) ||
+	return slices.ContainsFunc(s.lines[id].Grants, func(g record.Grant) bool { return nevra.Compare(g.EVR, evr) < 0 }) ||
 		slices.ContainsFunc(s.byLine[id], func(e *entry) bool { return e.Granted && nevra.Compare(e.Package.EVR, evr) < 0 })
 }
 
-func (s *state) raiseFloor(id lineID, evr nevra.EVR, a store.Act) {
+func (s *state) raiseFloor(id lineID, evr nevra.EVR, a record.Act) {
 	s.saveLine(id, s.policyLine(id).SetFloor(evr))
 	l := s.lines[id]
 	l.FloorBy = &a
@@ -176,7 +176,7 @@ func (s *state) raiseFloor(id lineID, evr nevra.EVR, a store.Act) {
 			s.save(&plain)
 		}
 	}
-	s.event(store.Event{Kind: audit.KindFloorSet, Package: id.String(), Reason: evr.String(), Text: a.Reason, UID: a.UID, PID: a.PID})
+	s.event(record.Event{Kind: audit.KindFloorSet, Package: id.String(), Reason: evr.String(), Text: a.Reason, UID: a.UID, PID: a.PID})
 }
 
 // belowFloors finds the active lists of a name that are below a floor.
@@ -216,7 +216,7 @@ func (d *Daemon) clearFloor(ctx context.Context, by api.Actor, pkg, reason strin
 			}
 			cleared = true
 			s.saveLine(id, s.policyLine(id).ClearFloor())
-			s.event(store.Event{Kind: audit.KindFloorCleared, Package: id.String(), Text: reason, UID: by.UID, PID: by.PID})
+			s.event(record.Event{Kind: audit.KindFloorCleared, Package: id.String(), Text: reason, UID: by.UID, PID: by.PID})
 		}
 		if name := anyArch(ids[0].name); len(ids) == 1 && !s.lines[name].Floor.IsZero() {
 			return &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("the floor of %s is one of every architecture", pkg),

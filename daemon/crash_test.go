@@ -15,7 +15,7 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/policy"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
 )
 
@@ -51,7 +51,7 @@ func (d *Daemon) staged(t *testing.T, name, build string, contents ...string) *c
 }
 
 func newTransaction() *transaction {
-	return &transaction{added: map[store.Digest]*addition{}, byIndex: map[uint32]*addition{}}
+	return &transaction{added: map[record.Digest]*addition{}, byIndex: map[uint32]*addition{}}
 }
 
 // TestNoListBeforeItsMark: a list appears once a crash cannot make it an intruder's.
@@ -180,14 +180,14 @@ func TestReplacedListStaysAway(t *testing.T) {
 		e := *s.byName[list]
 		e.Key = key
 		s.put(&e)
-		s.setKey(store.Key{Fingerprint: key})
+		s.setKey(record.Key{Fingerprint: key})
 		s.opened(txn)
 		_, err := s.add(txn, 0, other)
 		return err
 	})
 	if err == nil {
 		err = d.on(t, func(s *state) error {
-			s.note(key, store.KeyRevocation{Source: sourceAdministrator, Hard: true}, s.now())
+			s.note(key, record.KeyRevocation{Source: sourceAdministrator, Hard: true}, s.now())
 			s.failed(txn, 0)
 			return nil
 		})
@@ -242,7 +242,7 @@ func TestTornLists(t *testing.T) {
 	} {
 		for _, interrupted := range []bool{true, false} {
 			err := os.WriteFile(filepath.Join(d.config.Lists, c.name), test.data, 0o644)
-			var asides []store.Aside
+			var asides []record.Aside
 			if err == nil {
 				d.on(t, func(s *state) error {
 					s.unsettled, s.asides = interrupted, nil
@@ -343,7 +343,7 @@ func TestUnreadableIsNoTampering(t *testing.T) {
 	}
 	d.on(t, func(s *state) error {
 		e := *s.byName[list]
-		e.stamp = store.Stamp{} // as at a start, when every list is read
+		e.stamp = record.Stamp{} // as at a start, when every list is read
 		s.put(&e)
 		return nil
 	})

@@ -31,6 +31,7 @@ import (
 	"github.com/digestd/digestd/rpmdb"
 	"github.com/digestd/digestd/rpmdb/pgp"
 	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
 )
 
@@ -381,6 +382,6 @@ func (s *state) recovered(r store.Recovery) {
 		s.problem(problemIndexLost, "error", text, "check the disk and who had access to the state directory; set floors again with digestctl floor set, denials with digestctl deny import; acknowledge with digestctl sync")
 		s.unsettled = true
 	}
-	s.event(store.Event{Kind: audit.KindIndexRecovered, Reason: "index", Text: text})
+	s.event(record.Event{Kind: audit.KindIndexRecovered, Reason: "index", Text: text})
 	s.record()
 }

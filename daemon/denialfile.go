@@ -19,12 +19,12 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/policy"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // parseDenials reads a document of denials. It is strict: what it does not
 // understand whole, it does not understand.
-func parseDenials(document []byte) ([]store.Denial, error) {
+func parseDenials(document []byte) ([]record.Denial, error) {
 	if len(document) > api.MaxDenialDocument {
 		return nil, fmt.Errorf("it has more than %d bytes", api.MaxDenialDocument)
 	}
@@ -56,7 +56,7 @@ func parseDenials(document []byte) ([]store.Denial, error) {
 	if len(doc.Denials) > api.MaxDenials {
 		return nil, fmt.Errorf("it has %d denials, at most %d", len(doc.Denials), api.MaxDenials)
 	}
-	list := make([]store.Denial, 0, len(doc.Denials))
+	list := make([]record.Denial, 0, len(doc.Denials))
 	for i, r := range doc.Denials {
 		d, err := recordFrom(r)
 		if err != nil {
@@ -67,7 +67,7 @@ func parseDenials(document []byte) ([]store.Denial, error) {
 	return list, nil
 }
 
-func recordFrom(r api.DenialRecord) (d store.Denial, err error) {
+func recordFrom(r api.DenialRecord) (d record.Denial, err error) {
 	for _, text := range []struct {
 		name, text string
 		most       int
@@ -88,7 +88,7 @@ func recordFrom(r api.DenialRecord) (d store.Denial, err error) {
 	if r.Package == gpgPubkey {
 		return d, errors.New("gpg-pubkey is how rpm keeps keys")
 	}
-	d = store.Denial{Digests: r.Digests, Path: r.Path, Package: r.Package, Arch: r.Arch, Below: r.Below, Exact: r.Exact,
+	d = record.Denial{Digests: r.Digests, Path: r.Path, Package: r.Package, Arch: r.Arch, Below: r.Below, Exact: r.Exact,
 		Ticket: r.Ticket, Expires: r.Expires}
 	d.Reason, d.When = r.Reason, r.Since
 	p, err := policyDenial(d)
@@ -141,12 +141,12 @@ func keysOnce(document []byte) error {
 type planned struct {
 	action string
 	policy.Denial
-	record store.Denial
+	record record.Denial
 }
 
 // planDenials merges a document into what is denied. Of what ended it knows
 // nothing new.
-func (s *state) planDenials(wanted []store.Denial, a store.Act) ([]planned, error) {
+func (s *state) planDenials(wanted []record.Denial, a record.Act) ([]planned, error) {
 	standing := map[string]*planned{}
 	find := map[string]string{} // an ID by digest or package
 	enter := func(p *planned) {
@@ -225,14 +225,14 @@ func (s *state) carryPlan(plan []planned, by api.Actor) {
 			continue
 		}
 		if n++; n <= many {
-			s.event(store.Event{Kind: audit.KindDenied, Package: p.Subject(), Reason: p.Ticket, Text: p.Reason, UID: by.UID, PID: by.PID})
+			s.event(record.Event{Kind: audit.KindDenied, Package: p.Subject(), Reason: p.Ticket, Text: p.Reason, UID: by.UID, PID: by.PID})
 			s.after(func(o observer) { o.Denied(p.ID, p.Subject(), p.Reason) })
 		}
 		s.denied[p.ID] = p.record
 		s.queue.batch.PutDenial(p.record)
 	}
 	if n > many {
-		s.event(store.Event{Kind: audit.KindDenied, Package: fmt.Sprintf("and %d more", n-many), Text: "by the same document", UID: by.UID, PID: by.PID})
+		s.event(record.Event{Kind: audit.KindDenied, Package: fmt.Sprintf("and %d more", n-many), Text: "by the same document", UID: by.UID, PID: by.PID})
 	}
 }
 

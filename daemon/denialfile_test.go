@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestd/digestd/daemon/api"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 var (
@@ -33,11 +33,11 @@ func TestParseDenials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []store.Denial{
-		{Digests: []string{digestA, digestB}, Path: "/usr/bin/x", Ticket: "T", Act: store.Act{Reason: "r"}},
+	want := []record.Denial{
+		{Digests: []string{digestA, digestB}, Path: "/usr/bin/x", Ticket: "T", Act: record.Act{Reason: "r"}},
 		{Package: "openssl", Arch: "x86_64", Below: "3.0.7-18", Expires: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC),
-			Act: store.Act{Reason: "r", When: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}},
-		{Package: "openssl", Arch: "x86_64", Exact: "1:1-1", Act: store.Act{Reason: "r"}},
+			Act: record.Act{Reason: "r", When: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}},
+		{Package: "openssl", Arch: "x86_64", Exact: "1:1-1", Act: record.Act{Reason: "r"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -93,9 +93,9 @@ func FuzzParseDenials(f *testing.F) {
 // line that says so.
 func TestPlanDenials(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	s := &state{clock: now, plan: &plan{}, denied: map[string]store.Denial{
-		"d-there":  {ID: "d-there", Package: "openssl", Act: store.Act{Reason: "old", UID: 7}},
-		"d-ending": {ID: "d-ending", Digests: []string{digestA}, Expires: now.Add(time.Hour), Ticket: "T-1", Act: store.Act{Reason: "old"}},
+	s := &state{clock: now, plan: &plan{}, denied: map[string]record.Denial{
+		"d-there":  {ID: "d-there", Package: "openssl", Act: record.Act{Reason: "old", UID: 7}},
+		"d-ending": {ID: "d-ending", Digests: []string{digestA}, Expires: now.Add(time.Hour), Ticket: "T-1", Act: record.Act{Reason: "old"}},
 	}}
 	wanted, err := parseDenials([]byte(document(
 		`{"package":"openssl","reason":"new"}`,
@@ -108,7 +108,7 @@ func TestPlanDenials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := s.planDenials(wanted, store.Act{UID: 5, When: now})
+	plan, err := s.planDenials(wanted, record.Act{UID: 5, When: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestPlanDenials(t *testing.T) {
 			s.setDenial(p.record)
 		}
 	}
-	plan, err = s.planDenials(wanted, store.Act{UID: 5, When: now})
+	plan, err = s.planDenials(wanted, record.Act{UID: 5, When: now})
 	if err != nil || slices.ContainsFunc(plan, func(p planned) bool { return p.action != api.DenialSame && p.action != api.DenialExpired }) {
 		t.Errorf("again: %v, %+v", err, plan)
 	}

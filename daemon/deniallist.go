@@ -12,7 +12,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/policy"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // Denials returns a page of what is denied, here and by others.
@@ -54,7 +54,7 @@ func (s *snapshot) describeDenial(id string, lists map[string]int) api.Denial {
 }
 
 func (s *snapshot) describeForeign(p policy.Denial, lists map[string]int) api.Denial {
-	r := recordOf(p, "", store.Act{})
+	r := recordOf(p, "", record.Act{})
 	return api.Denial{ID: p.ID, What: p.Subject(), Digests: r.Digests, Package: r.Package, Arch: r.Arch, Below: r.Below, Exact: r.Exact,
 		Reason: p.Reason, Ticket: p.Ticket, By: p.By, Expires: p.Expires, Foreign: true, Lists: lists[p.ID]}
 }
@@ -90,7 +90,7 @@ func (s *snapshot) describePlan(plan []planned) (r api.DenialImport) {
 	return r
 }
 
-func (s *snapshot) describeRecord(id string, d store.Denial, p policy.Denial) api.Denial {
+func (s *snapshot) describeRecord(id string, d record.Denial, p policy.Denial) api.Denial {
 	return api.Denial{ID: id, What: p.Subject(), Digests: d.Digests, Path: d.Path, Package: d.Package, Arch: d.Arch, Below: d.Below,
 		Exact: d.Exact, Reason: d.Reason, Ticket: d.Ticket, By: byOwner(d.UID), UID: d.UID, Since: d.When, Expires: d.Expires}
 }

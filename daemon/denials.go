@@ -17,7 +17,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/policy"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // byOwner names who said so among the owner's people.
@@ -29,7 +29,7 @@ func byOwner(uid uint32) string {
 }
 
 // policyDenial is a record as package policy sees it.
-func policyDenial(d store.Denial) (p policy.Denial, err error) {
+func policyDenial(d record.Denial) (p policy.Denial, err error) {
 	p = policy.Denial{ID: d.ID, By: byOwner(d.UID), Reason: d.Reason, Ticket: d.Ticket, Expires: d.Expires}
 	if len(d.Digests) == 0 {
 		p.Package, err = policy.RangeOf(d.Package, d.Arch, d.Below, d.Exact)
@@ -46,8 +46,8 @@ func policyDenial(d store.Denial) (p policy.Denial, err error) {
 }
 
 // recordOf is the record of what policy made of a denial.
-func recordOf(p policy.Denial, path string, a store.Act) store.Denial {
-	d := store.Denial{ID: p.ID, Path: path, Package: p.Package.Name, Arch: p.Package.Arch, Below: policy.BoundText(p.Package.Below),
+func recordOf(p policy.Denial, path string, a record.Act) record.Denial {
+	d := record.Denial{ID: p.ID, Path: path, Package: p.Package.Name, Arch: p.Package.Arch, Below: policy.BoundText(p.Package.Below),
 		Exact: p.Package.Exact.String(), Ticket: p.Ticket, Expires: p.Expires, Act: a}
 	if p.Package.AnyEpoch {
 		d.Below, d.Exact = strings.TrimPrefix(d.Below, "0:"), strings.TrimPrefix(d.Exact, "0:")
@@ -60,7 +60,7 @@ func recordOf(p policy.Denial, path string, a store.Act) store.Denial {
 }
 
 // setDenial records a denial and queues it for the next commit.
-func (s *state) setDenial(d store.Denial) {
+func (s *state) setDenial(d record.Denial) {
 	s.denied = maps.Clone(s.denied)
 	s.denied[d.ID] = d
 	s.queue.batch.PutDenial(d)
@@ -74,7 +74,7 @@ func (s *state) dropDenial(id string) {
 
 // newDenialID makes the name of a denial from what it is about, so that it is the
 // same on every machine.
-func newDenialID(subject string, taken map[string]store.Denial) string {
+func newDenialID(subject string, taken map[string]record.Denial) string {
 	sum := sha256.Sum256([]byte(subject))
 	digits := hex.EncodeToString(sum[:])
 	for n := 10; ; n += 2 {
@@ -159,7 +159,7 @@ func (d *Daemon) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 		}
 		id = p.ID
 		s.setDenial(recordOf(p, path, a))
-		s.event(store.Event{Kind: audit.KindDenied, Package: p.Subject(), Reason: ticket, Text: reason, UID: by.UID, PID: by.PID})
+		s.event(record.Event{Kind: audit.KindDenied, Package: p.Subject(), Reason: ticket, Text: reason, UID: by.UID, PID: by.PID})
 		s.after(func(o observer) { o.Denied(p.ID, p.Subject(), reason) })
 		return nil
 	})
@@ -237,7 +237,7 @@ func (d *Daemon) DenialLift(ctx context.Context, by api.Actor, what, reason stri
 			return noDenial(what)
 		}
 		s.dropDenial(id)
-		s.event(store.Event{Kind: audit.KindDenialLifted, Package: was.What, Text: a.Reason, UID: a.UID, PID: a.PID})
+		s.event(record.Event{Kind: audit.KindDenialLifted, Package: was.What, Text: a.Reason, UID: a.UID, PID: a.PID})
 		s.after(func(o observer) { o.DenialLifted(id, was.What, reason) })
 		return nil
 	})
@@ -295,7 +295,7 @@ func (s *state) expireDenials() {
 		if p, err := policyDenial(d); err == nil {
 			what = p.Subject()
 		}
-		s.event(store.Event{Kind: audit.KindDenialExpired, Package: what, Text: d.Reason})
+		s.event(record.Event{Kind: audit.KindDenialExpired, Package: what, Text: d.Reason})
 		s.after(func(o observer) { o.DenialLifted(id, what, "expired") })
 	}
 	if ended > 0 {

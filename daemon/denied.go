@@ -19,7 +19,7 @@ import (
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/policy"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // retiredDenied is why a body must not come back that holds what is denied.
@@ -149,11 +149,11 @@ func (s *state) suspend(list []suspension) {
 			continue
 		}
 		w := *e
-		w.State, w.Reason, w.Text, w.Denied = store.Withheld, reason, dec.Text, nil
+		w.State, w.Reason, w.Text, w.Denied = record.Withheld, reason, dec.Text, nil
 		if dec.Denial != "" {
 			w.Denied = []string{dec.Denial}
 		}
-		w.File, w.Signer, w.Left, w.broken, w.Since = store.Digest{}, "", 0, false, s.now()
+		w.File, w.Signer, w.Left, w.broken, w.Since = record.Digest{}, "", 0, false, s.now()
 		if s.pending(e) {
 			w.Counter = 0
 			s.put(&w)
@@ -161,7 +161,7 @@ func (s *state) suspend(list []suspension) {
 		}
 		s.rememberBody(e, reason)
 		s.save(&w)
-		s.event(store.Event{Kind: audit.KindWithdrawn, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
+		s.event(record.Event{Kind: audit.KindWithdrawn, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
 			Reason: reason, Text: dec.Text})
 		s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), reason) })
 	}
@@ -205,7 +205,7 @@ func (d *Daemon) reduceOne(m *maker, r *reduction, w *workspace) error {
 	if err != nil {
 		return err
 	}
-	if store.Digest(sha256.Sum256(data)) != r.entry.File {
+	if record.Digest(sha256.Sum256(data)) != r.entry.File {
 		return fmt.Errorf("its file is not what was published")
 	}
 	format, _, err := formatOf(r.entry.Name)
@@ -259,7 +259,7 @@ func (s *state) replaceReduced(all []*reduction, basis uint64) {
 // it. That is an activation like another.
 func (s *state) exchange(r *reduction) {
 	staged := r.staged
-	r.staged = store.Staged{}
+	r.staged = record.Staged{}
 	s.sync(r.name)
 	s.plan.publish = append(s.plan.publish, publication{name: r.name, staged: staged, poke: true, then: func(p published) error {
 		if r.err = p.err; r.err != nil {
@@ -273,7 +273,7 @@ func (s *state) exchange(r *reduction) {
 	}})
 }
 
-func (s *state) exchanged(r *reduction, stamp store.Stamp) {
+func (s *state) exchanged(r *reduction, stamp record.Stamp) {
 	e := *r.entry
 	e.Wide = r.wide
 	e.Body, e.File, e.Signer, e.Files, e.refs, e.stamp = r.body, r.file, r.signer, r.files, r.refs, stamp
@@ -289,7 +289,7 @@ func (s *state) exchanged(r *reduction, stamp store.Stamp) {
 	s.rememberBody(r.entry, retiredDenied)
 	s.unretire(e.Body)
 	s.save(&e)
-	s.event(store.Event{Kind: audit.KindReduced, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
+	s.event(record.Event{Kind: audit.KindReduced, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
 		Reason: string(policy.ReasonDenied), Text: r.omitted.text(e.Package.String())})
 	s.after(func(o observer) { o.ListPublished(e.Name, e.Package.Full()) })
 	s.record()

@@ -18,6 +18,7 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // bare is a daemon that serves nobody: its state, with the goroutine that owns it.
@@ -73,8 +74,8 @@ func (d *Daemon) publishFor(t *testing.T, name string, contents ...string) (list
 	if err == nil {
 		err = d.on(t, func(s *state) error {
 			stamp, err := d.dir.Stat(c.name)
-			s.put(&entry{refs: c.refs, stamp: stamp, List: store.List{Name: c.name, Package: pkg, Header: c.header, Body: c.body, File: c.file,
-				Files: c.files, State: store.Active, Signer: c.signer, Counter: s.nextCounter(), Rules: s.rules}})
+			s.put(&entry{refs: c.refs, stamp: stamp, List: record.List{Name: c.name, Package: pkg, Header: c.header, Body: c.body, File: c.file,
+				Files: c.files, State: record.Active, Signer: c.signer, Counter: s.nextCounter(), Rules: s.rules}})
 			s.show()
 			return err
 		})

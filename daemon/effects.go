@@ -9,6 +9,7 @@ import (
 	"github.com/digestd/digestd/rpmdb"
 	"github.com/digestd/digestd/rpmdb/pgp"
 	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // What the daemon stands on is behind these interfaces, so that a test can give it a
@@ -17,13 +18,13 @@ import (
 // directoryEffects are what the state does to the list directory and sees of it.
 // That is a [store.Dir], except where a test makes effects fail.
 type directoryEffects interface {
-	Publish(s store.Staged, name string, poke bool) error
-	PublishKeeping(s store.Staged, name string) (old store.Staged, err error)
+	Publish(s record.Staged, name string, poke bool) error
+	PublishKeeping(s record.Staged, name string) (old record.Staged, err error)
 	Remove(name string) error
-	TakeOut(name string) (store.Staged, error)
+	TakeOut(name string) (record.Staged, error)
 	RemoveMany(names []string, out func()) (contents [][]byte, errs []error)
 	Quarantine(name, stamp string) (string, error)
-	Discard(s store.Staged)
+	Discard(s record.Staged)
 	Poke() error
 	SetPrefetch(on bool) error
 
@@ -41,18 +42,18 @@ type directoryEffects interface {
 	Path() string
 	QuarantinePath() string
 	Read(name string, buf []byte) ([]byte, error)
-	Stat(name string) (store.Stamp, error)
+	Stat(name string) (record.Stamp, error)
 }
 
 // indexEffects are what the state does to the index and sees of it: a
 // [store.Index], except where a test makes effects fail.
 type indexEffects interface {
-	Commit(b *store.Batch) error
+	Commit(b *record.Batch) error
 	Counter() uint64
 	Load() (store.Content, error)
 	EachKind(fn func(seq uint64, kind string)) error
-	EachEvent(before uint64, fn func(store.Event) bool) error
-	EventsAfter(seq uint64, limit int) ([]store.Event, error)
+	EachEvent(before uint64, fn func(record.Event) bool) error
+	EventsAfter(seq uint64, limit int) ([]record.Event, error)
 	Settle() error
 	Restored() bool
 	Behind() error
@@ -64,7 +65,7 @@ type indexEffects interface {
 type listDirectory interface {
 	directoryEffects
 	Stager(prefix string) stager
-	SyncStaged(s store.Staged) error
+	SyncStaged(s record.Staged) error
 	Announce(names []string) error
 	Unheld() []string
 	Close() error
@@ -72,8 +73,8 @@ type listDirectory interface {
 
 // stager writes lists that wait for their names, for one goroutine; see [store.Stager].
 type stager interface {
-	Write(parts ...[]byte) (store.Staged, error)
-	Discard(s *store.Staged)
+	Write(parts ...[]byte) (record.Staged, error)
+	Discard(s *record.Staged)
 }
 
 // diskDirectory is a list directory in a file system.
@@ -84,7 +85,7 @@ func (d diskDirectory) Stager(prefix string) stager { return d.Dir.Stager(prefix
 // index is the index for all: a [store.Index], except where a test gives another.
 type index interface {
 	indexEffects
-	Retired() ([]store.Retirement, error)
+	Retired() ([]record.Retirement, error)
 	Close() error
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // Where the next boot finds certificates for .ima: the kernel itself loads one
@@ -70,7 +71,7 @@ func (d *Daemon) SignerEnrol(ctx context.Context, by api.Actor, where string) (e
 	}
 	rerr := d.exec.enter(ctx, "enrol", func(s *state) error {
 		for _, c := range certs {
-			s.event(store.Event{Kind: audit.KindSignerEnrolled, Key: hex.EncodeToString(c.SubjectKeyId), Reason: where, UID: by.UID, PID: by.PID})
+			s.event(record.Event{Kind: audit.KindSignerEnrolled, Key: hex.EncodeToString(c.SubjectKeyId), Reason: where, UID: by.UID, PID: by.PID})
 		}
 		s.record()
 		return nil

@@ -13,7 +13,7 @@ import (
 
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/rpmdb"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // metaSigned is set in the index while files may bear signatures of ours.
@@ -41,24 +41,24 @@ func executable(f header.File) bool {
 // allow. One goroutine uses it.
 type fileSigner struct {
 	d     *Daemon
-	done  map[instance]string                     // what the files of an installed package were last made to be
-	stale bool                                    // rpm's database may have other packages than were seen last
-	off   bool                                    // no file shall have a signature
-	rest  time.Duration                           // before what failed is tried again; 0 when nothing did
-	again <-chan time.Time                        // when it is
-	cache map[store.Digest]map[string]vouchedFile // of lists that were read last, by their files
+	done  map[instance]string                      // what the files of an installed package were last made to be
+	stale bool                                     // rpm's database may have other packages than were seen last
+	off   bool                                     // no file shall have a signature
+	rest  time.Duration                            // before what failed is tried again; 0 when nothing did
+	again <-chan time.Time                         // when it is
+	cache map[record.Digest]map[string]vouchedFile // of lists that were read last, by their files
 }
 
 // instance is one installation of a package: the same header installed again
 // brings other files.
 type instance struct {
-	header    store.Digest
+	header    record.Digest
 	number    uint32 // in rpm's database
 	installed uint32 // when, in seconds since 1970
 }
 
 func newFileSigner(d *Daemon) *fileSigner {
-	return &fileSigner{d: d, done: map[instance]string{}, cache: map[store.Digest]map[string]vouchedFile{}, stale: true, off: !d.config.IMASignatures}
+	return &fileSigner{d: d, done: map[instance]string{}, cache: map[record.Digest]map[string]vouchedFile{}, stale: true, off: !d.config.IMASignatures}
 }
 
 // filesToSign tells the goroutine that signs files that rpm's database was read. If
@@ -128,13 +128,13 @@ func (f *fileSigner) catchUp(ctx context.Context) error {
 		return err
 	}
 	snap, id := f.d.snapshot(), f.d.maker.Load().identity
-	want := make(map[store.Digest]*entry, len(snap.entries))
+	want := make(map[record.Digest]*entry, len(snap.entries))
 	for _, e := range snap.entries {
 		if e.active() && !e.broken && e.Grace == "" {
 			want[e.Header] = e
 		}
 	}
-	goal := func(header store.Digest) string {
+	goal := func(header record.Digest) string {
 		if e := want[header]; e != nil {
 			return id.skid() + e.Body.String()
 		}
@@ -275,8 +275,8 @@ func (f *fileSigner) eachInstalled(ctx context.Context, fn func(instance, *heade
 // behind reports whether some package's files may not be as its list allows.
 // While packages change only what went counts: what comes is signed as it is
 // unpacked, and is not in rpm's database yet.
-func (f *fileSigner) behind(want map[store.Digest]*entry, goal func(store.Digest) string, changing bool) bool {
-	seen := make(map[store.Digest]bool, len(f.done))
+func (f *fileSigner) behind(want map[record.Digest]*entry, goal func(record.Digest) string, changing bool) bool {
+	seen := make(map[record.Digest]bool, len(f.done))
 	for i, was := range f.done {
 		if want[i.header] == nil && was != "none" {
 			return true

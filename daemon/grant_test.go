@@ -9,7 +9,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // A grant on whose strength a list is published cannot be taken back before the end of
@@ -21,8 +21,8 @@ func TestGrantInUse(t *testing.T) {
 	var txn transaction
 	take := func() error { return d.RollbackRevoke(t.Context(), api.Actor{}, pkg.String()) }
 	err := d.on(t, func(s *state) error {
-		s.setLine(store.Line{Name: pkg.Name, Arch: pkg.Arch, Grants: []store.Grant{{EVR: pkg.EVR}}})
-		txn.added = map[store.Digest]*addition{{1}: {candidate: candidate{pkg: pkg}, decision: policy.Decision{Grant: true}}}
+		s.setLine(record.Line{Name: pkg.Name, Arch: pkg.Arch, Grants: []record.Grant{{EVR: pkg.EVR}}})
+		txn.added = map[record.Digest]*addition{{1}: {candidate: candidate{pkg: pkg}, decision: policy.Decision{Grant: true}}}
 		s.open[&txn] = true
 		s.record()
 		return nil

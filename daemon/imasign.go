@@ -19,7 +19,7 @@ import (
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/kernel"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
 )
 
@@ -123,7 +123,7 @@ func (d *Daemon) signaturesFor(ctx context.Context, h *header.Header, list strin
 	defer cancel()
 	e := d.snapshot().list(list)
 	if e == nil {
-		e = &entry{List: store.List{Name: list}}
+		e = &entry{List: record.List{Name: list}}
 	}
 	files, err := d.vouched(e)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"encoding/hex"
 	"slices"
 
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // certificateID names a certificate that signs imported lists: SHA-256 of its DER form,
@@ -45,7 +45,7 @@ func (s *state) meetImporter(cert *x509.Certificate) {
 	if k, known := s.keys[id]; known && k.Gone.IsZero() {
 		return
 	}
-	s.setKey(store.Key{Fingerprint: id, Use: useImport, Owner: cert.Subject.String(), Algorithm: algorithmOf(cert),
+	s.setKey(record.Key{Fingerprint: id, Use: useImport, Owner: cert.Subject.String(), Algorithm: algorithmOf(cert),
 		Source: "an imported list", Created: cert.NotBefore, Expires: cert.NotAfter, FirstSeen: s.now()})
 }
 

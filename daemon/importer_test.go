@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 func newImporter(t *testing.T, name string, ski []byte) *x509.Certificate {
@@ -57,13 +57,13 @@ func TestImportersAreRenamed(t *testing.T) {
 		{"a key of packages of that name", []*x509.Certificate{one}, "", true, former},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			k := store.Key{Fingerprint: former, Use: test.use, FirstSeen: time.Now()}
+			k := record.Key{Fingerprint: former, Use: test.use, FirstSeen: time.Now()}
 			if test.revoked {
-				k.Revoked = &store.KeyRevocation{Hard: true, Source: sourceAdministrator}
+				k.Revoked = &record.KeyRevocation{Hard: true, Source: sourceAdministrator}
 			}
-			s := &state{clock: time.Now(), plan: &plan{}, keys: map[string]store.Key{former: k}, byName: map[string]*entry{},
-				byHeader: map[store.Digest]*entry{}, byLine: map[lineID][]*entry{}, changed: map[string]bool{},
-				own: map[string]store.Own{
+			s := &state{clock: time.Now(), plan: &plan{}, keys: map[string]record.Key{former: k}, byName: map[string]*entry{},
+				byHeader: map[record.Digest]*entry{}, byLine: map[lineID][]*entry{}, changed: map[string]bool{},
+				own: map[string]record.Own{
 					"app":   {Name: "app", Key: former, KeyKind: keyX509},
 					"other": {Name: "other", Key: former, KeyKind: keyPGP},
 				}}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // expected is a name in the list directory that is to be looked at.
@@ -21,13 +21,13 @@ type expected struct {
 // with nothing is read.
 type seen struct {
 	expected
-	stamp   store.Stamp
+	stamp   record.Stamp
 	missing bool
 	err     error  // it could not be looked at
 	read    error  // of a regular file: the system failed to read it
 	odd     string // why what was read can be no list
-	file    store.Digest
-	body    store.Digest
+	file    record.Digest
+	body    record.Digest
 	refs    *refs // of the list that was expected, if they were not known
 	torn    bool  // it is what a loss of power leaves
 	signed  bool  // by a certificate of ours
@@ -55,7 +55,7 @@ func (s *state) expects(name string) expected {
 // pathChecked notes whether the list directory is the one that was opened.
 func (s *state) pathChecked(err error) {
 	if err != nil {
-		s.tampered(s.listDir, store.Digest{}, err.Error())
+		s.tampered(s.listDir, record.Digest{}, err.Error())
 		s.problem("directory", "error", err.Error(), "put the directory back, then: systemctl restart digestd")
 	}
 }
@@ -80,9 +80,9 @@ func (s *state) inspected(all []seen) (aside int) {
 func (s *state) inspectedList(x *seen) {
 	e := x.entry
 	switch {
-	case x.missing && e.Change == store.Moving:
+	case x.missing && e.Change == record.Moving:
 	case x.missing:
-		if e.stamp != (store.Stamp{}) {
+		if e.stamp != (record.Stamp{}) {
 			s.tampered(e.Name, e.Body, "removed from the list directory by another hand")
 		}
 		s.mark(e)
@@ -92,7 +92,7 @@ func (s *state) inspectedList(x *seen) {
 		// That it cannot be read is no tampering: a disk fails, descriptors run out.
 		s.log.Error("list not read", "list", e.Name, "error", x.read)
 		again := *e
-		again.Change = store.Publishing // it stays, and is made anew
+		again.Change = record.Publishing // it stays, and is made anew
 		s.put(&again)
 		s.anew = true
 	default:
@@ -100,8 +100,8 @@ func (s *state) inspectedList(x *seen) {
 		if why == "" {
 			return
 		}
-		if s.judge(x) != "" && e.Change != store.Publishing { // else it was not in place yet
-			s.quarantine(x, store.Digest{}, why)
+		if s.judge(x) != "" && e.Change != record.Publishing { // else it was not in place yet
+			s.quarantine(x, record.Digest{}, why)
 		}
 		s.mark(e)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb"
 	"github.com/digestd/digestd/rpmdb/pgp"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // A judgement must not outlive its grounds. An entry keeps what has to be known of the
@@ -112,7 +112,7 @@ type again struct {
 func (d *Daemon) verifyAgain(ctx context.Context) error {
 	for range mostTries {
 		var basis uint64
-		doubtful := map[store.Digest]*entry{}
+		doubtful := map[record.Digest]*entry{}
 		err := d.exec.enter(ctx, "judge", func(s *state) error {
 			basis = s.basis
 			for _, e := range s.sorted() {
@@ -144,7 +144,7 @@ func (d *Daemon) verifyAgain(ctx context.Context) error {
 }
 
 // readAgain verifies the headers of these lists, as rpm's database has them.
-func (d *Daemon) readAgain(ctx context.Context, doubtful map[store.Digest]*entry) (found []again, err error) {
+func (d *Daemon) readAgain(ctx context.Context, doubtful map[record.Digest]*entry) (found []again, err error) {
 	db, err := d.database()
 	if errors.Is(err, rpmdb.ErrNoDatabase) {
 		return nil, nil

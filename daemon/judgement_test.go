@@ -11,7 +11,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/policy"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // changes are what a list relies on that is being made, each with something that
@@ -56,7 +56,7 @@ func TestStaleCandidateIsMadeAgain(t *testing.T) {
 			d := bare(t)
 			txn := newTransaction()
 			d.on(t, func(s *state) error {
-				s.setKey(store.Key{Fingerprint: key, Owner: "somebody"})
+				s.setKey(record.Key{Fingerprint: key, Owner: "somebody"})
 				s.opened(txn)
 				s.record()
 				return nil
@@ -118,7 +118,7 @@ func TestUnknownKeyWaitsForIncompleteStores(t *testing.T) {
 	d.on(t, func(s *state) error {
 		e := *s.byName[list]
 		e.Key = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-		e.Signature = &store.Signature{Key: e.Key, Made: time.Unix(1, 0)}
+		e.Signature = &record.Signature{Key: e.Key, Made: time.Unix(1, 0)}
 		s.put(&e)
 		s.record()
 		return nil
@@ -142,7 +142,7 @@ func TestUnknownKeyWaitsForIncompleteStores(t *testing.T) {
 		t.Errorf("it is %+v", e.List)
 	}
 	c, err := d.index.Load()
-	if err != nil || len(c.Lists) != 1 || c.Lists[0].State != store.Withheld {
+	if err != nil || len(c.Lists) != 1 || c.Lists[0].State != record.Withheld {
 		t.Errorf("the index has %+v, %v", c.Lists, err)
 	}
 }
@@ -170,11 +170,11 @@ func TestNextChange(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	at := func(days int) time.Time { return now.AddDate(0, 0, days) }
 	s := &snapshot{entries: []*entry{
-		{List: store.List{State: store.Active, Signature: &store.Signature{Ends: at(3)}}},
-		{List: store.List{State: store.Active, Signature: &store.Signature{}}},
-		{List: store.List{State: store.Active, From: at(1)}}, // no longer
-		{List: store.List{State: store.Withheld, From: at(2)}},
-		{List: store.List{State: store.Withheld, Signature: &store.Signature{Ends: at(1)}}},
+		{List: record.List{State: record.Active, Signature: &record.Signature{Ends: at(3)}}},
+		{List: record.List{State: record.Active, Signature: &record.Signature{}}},
+		{List: record.List{State: record.Active, From: at(1)}}, // no longer
+		{List: record.List{State: record.Withheld, From: at(2)}},
+		{List: record.List{State: record.Withheld, Signature: &record.Signature{Ends: at(1)}}},
 	}}
 	for days, want := range map[int]time.Time{0: at(2), 2: at(3), 3: {}} {
 		if got := s.nextChange(at(days)); !got.Equal(want) {

@@ -16,7 +16,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/kernel"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // useKernel marks what is in the kernel's keyrings and nothing of ours.
@@ -129,7 +129,7 @@ type leaving struct {
 // kernel's keyring, and away from where the next boot would find them. It is done
 // at every look at the keys, so that what was cut short, or put back, is done.
 func (d *Daemon) leaveKernel(ctx context.Context) (left leaving) {
-	var revoked []store.Key
+	var revoked []record.Key
 	for _, k := range d.snapshot().keys {
 		if k.Use == useLists && k.Revoked != nil {
 			revoked = append(revoked, k)

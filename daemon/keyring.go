@@ -16,7 +16,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/rpmdb"
 	"github.com/digestd/digestd/rpmdb/pgp"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // keyStamp tells whether the keyring may have changed.
@@ -165,7 +165,7 @@ func (s *state) meet(c *pgp.Cert, src *keySources, now time.Time) {
 	old, known := s.keys[c.Fingerprint]
 	k := old
 	if !known {
-		k = store.Key{Fingerprint: c.Fingerprint, FirstSeen: now}
+		k = record.Key{Fingerprint: c.Fingerprint, FirstSeen: now}
 	}
 	k.Owner, k.Algorithm, k.Source = c.UserID, c.Algorithm, c.Source
 	k.Created, k.Expires, k.Gone, k.RPM = c.Created, c.Expires, time.Time{}, src.rpm[c.Fingerprint]

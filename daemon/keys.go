@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // Keys returns every key that vouches or ever did, and what is in the kernel's
@@ -50,7 +50,7 @@ func (d *Daemon) KeyRestore(ctx context.Context, by api.Actor, id, reason string
 	return d.restoreKey(ctx, by, id, reason)
 }
 
-func (s *snapshot) describeKey(k store.Key) api.Key {
+func (s *snapshot) describeKey(k record.Key) api.Key {
 	out := api.Key{
 		Fingerprint: k.Fingerprint, Owner: k.Owner, Algorithm: k.Algorithm, Source: k.Source, State: api.KeyTrusted,
 		Created: k.Created, Expires: k.Expires, Subkeys: k.Subkeys, FirstSeen: k.FirstSeen,
@@ -82,14 +82,14 @@ func (s *snapshot) describeKey(k store.Key) api.Key {
 		case e.active():
 			out.Lists++
 			out.Files += e.Files
-		case e.State == store.Withheld:
+		case e.State == record.Withheld:
 			out.Withheld++
 		}
 	}
 	return out
 }
 
-func describeRevocation(k store.Key, out *api.Key) {
+func describeRevocation(k record.Key, out *api.Key) {
 	out.State = api.KeyRevoked
 	out.RevokedBy, out.RevokedReason = k.Revoked.Source, k.Revoked.Reason
 	out.RevokedAt, out.RevokedUID = k.Revoked.When, k.Revoked.UID
@@ -97,7 +97,7 @@ func describeRevocation(k store.Key, out *api.Key) {
 
 // describeBanned describes a digest that nothing may have: lists leave it out, or
 // are withheld.
-func (s *snapshot) describeBanned(k store.Key, out api.Key) api.Key {
+func (s *snapshot) describeBanned(k record.Key, out api.Key) api.Key {
 	out.Use, out.State = useDigest, api.KeyGone // lifted
 	if k.Revoked != nil {
 		describeRevocation(k, &out)
@@ -107,7 +107,7 @@ func (s *snapshot) describeBanned(k store.Key, out api.Key) api.Key {
 		switch leaves := slices.Contains(e.Denied, id); {
 		case leaves && e.active():
 			out.Lists++
-		case e.State == store.Withheld && (leaves || only.list(e.Body) != ""):
+		case e.State == record.Withheld && (leaves || only.list(e.Body) != ""):
 			out.Withheld++
 		}
 	}
@@ -115,7 +115,7 @@ func (s *snapshot) describeBanned(k store.Key, out api.Key) api.Key {
 }
 
 // describeSigner describes a key that signs lists: "vouching" is signing.
-func (s *snapshot) describeSigner(k store.Key, out api.Key) api.Key {
+func (s *snapshot) describeSigner(k record.Key, out api.Key) api.Key {
 	out.Use = useLists
 	if k.Revoked != nil {
 		describeRevocation(k, &out)

@@ -10,7 +10,7 @@ import (
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/kernel"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
 )
 
@@ -155,7 +155,7 @@ func (d *Daemon) named(name string) *entry {
 	if e := d.snapshot().list(name); e != nil {
 		return e
 	}
-	return &entry{List: store.List{Name: name}}
+	return &entry{List: record.List{Name: name}}
 }
 
 // eachLabelled calls fn for each regular file of a list that is there and has a
@@ -200,7 +200,7 @@ func (d *Daemon) relabelStale(names []string) {
 	}
 	snap := d.snapshot()
 	for _, name := range names {
-		if e := snap.list(name); e != nil && e.State == store.Active {
+		if e := snap.list(name); e != nil && e.State == record.Active {
 			d.bind(e, func(label string) bool { return label != e.Name && !snap.isActive(label) })
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"github.com/digestd/digestd/daemon/api"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // A list that must go and cannot be removed, because it is immutable or the disk
@@ -20,7 +20,7 @@ import (
 func (s *state) leave(name string, why error) {
 	l, known := s.leftovers[name]
 	if !known {
-		l = store.Leftover{Name: name, Since: s.now()}
+		l = record.Leftover{Name: name, Since: s.now()}
 		s.log.Error("list not removed", "list", name, "error", why)
 	}
 	if text := why.Error(); !known || l.Why != text {
@@ -30,7 +30,7 @@ func (s *state) leave(name string, why error) {
 	s.wake[wakeChores] = true
 }
 
-func (s *state) setLeftover(l store.Leftover) {
+func (s *state) setLeftover(l record.Leftover) {
 	was, known := s.leftovers[l.Name]
 	s.undo.leftovers = append(s.undo.leftovers, oldLeftover{l.Name, was, known})
 	s.leftovers[l.Name] = l
@@ -50,7 +50,7 @@ func (s *state) notLeft(name string) {
 func (s *state) retryLeftovers() {
 	for _, name := range slices.Sorted(maps.Keys(s.leftovers)) {
 		if !slices.ContainsFunc(s.plan.withdraw, func(w withdrawal) bool { return w.name == name }) {
-			s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: name, entry: &entry{List: store.List{Name: name}}})
+			s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: name, entry: &entry{List: record.List{Name: name}}})
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // Two architectures of one name that rpm keeps side by side have each its own
@@ -21,14 +21,14 @@ func TestLineBesideOtherArchitectures(t *testing.T) {
 		return n
 	}
 	world := func(active ...string) *state {
-		s := &state{mode: policy.Enforce, byName: map[string]*entry{}, byHeader: map[store.Digest]*entry{}, byLine: map[lineID][]*entry{},
-			changed: map[string]bool{}, lines: map[lineID]store.Line{}, linesOwned: true, archs: map[string]bool{}}
+		s := &state{mode: policy.Enforce, byName: map[string]*entry{}, byHeader: map[record.Digest]*entry{}, byLine: map[lineID][]*entry{},
+			changed: map[string]bool{}, lines: map[lineID]record.Line{}, linesOwned: true, archs: map[string]bool{}}
 		for _, text := range append([]string{"lib-2-1.x86_64"}, active...) {
 			pkg := parse(text)
 			s.saveLine(lineOf(pkg), s.policyLine(lineOf(pkg)).Activate(pkg.EVR, 1))
 		}
 		for _, text := range active {
-			s.put(&entry{List: store.List{Name: text, State: store.Active, Package: parse(text)}})
+			s.put(&entry{List: record.List{Name: text, State: record.Active, Package: parse(text)}})
 		}
 		return s
 	}

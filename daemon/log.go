@@ -11,7 +11,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/digestlist/nevra"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // rollbackKinds are the events about versions.
@@ -19,7 +19,7 @@ var rollbackKinds = []string{audit.KindRollbackRefused, audit.KindRollbackWithhe
 
 // RollbackLog returns a page of the decisions about versions, newest first.
 func (d *Daemon) RollbackLog(ctx context.Context, offset, limit uint32) ([]api.Event, uint32, error) {
-	return d.selectEvents(ctx, 0, 0, offset, limit, func(e *store.Event) bool { return slices.Contains(rollbackKinds, e.Kind) })
+	return d.selectEvents(ctx, 0, 0, offset, limit, func(e *record.Event) bool { return slices.Contains(rollbackKinds, e.Kind) })
 }
 
 // Log returns a page of the decisions that filter selects, newest first.
@@ -30,14 +30,14 @@ func (d *Daemon) Log(ctx context.Context, filter api.LogFilter, offset, limit ui
 		}
 	}
 	filter.Key = strings.ToLower(filter.Key)
-	return d.selectEvents(ctx, filter.After, filter.Before, offset, limit, func(e *store.Event) bool { return selects(&filter, e) })
+	return d.selectEvents(ctx, filter.After, filter.Before, offset, limit, func(e *record.Event) bool { return selects(&filter, e) })
 }
 
 // selectEvents returns a page of the entries between two numbers that match, and
 // how many do in all.
-func (d *Daemon) selectEvents(ctx context.Context, after, before uint64, offset, limit uint32, match func(*store.Event) bool) (page []api.Event, total uint32, err error) {
+func (d *Daemon) selectEvents(ctx context.Context, after, before uint64, offset, limit uint32, match func(*record.Event) bool) (page []api.Event, total uint32, err error) {
 	page = []api.Event{}
-	err = d.index.EachEvent(before, func(e store.Event) bool {
+	err = d.index.EachEvent(before, func(e record.Event) bool {
 		if e.Seq <= after || ctx.Err() != nil {
 			return false
 		}
@@ -56,7 +56,7 @@ func (d *Daemon) selectEvents(ctx context.Context, after, before uint64, offset,
 }
 
 // selects reports whether f selects e, its number aside.
-func selects(f *api.LogFilter, e *store.Event) bool {
+func selects(f *api.LogFilter, e *record.Event) bool {
 	switch {
 	case f.Kind != "" && !matches(f.Kind, e.Kind),
 		f.List != "" && !matches(f.List, e.List),
@@ -87,7 +87,7 @@ func namesOfPackage(text string) []string {
 	return []string{text}
 }
 
-func describeEvent(e *store.Event) api.Event {
+func describeEvent(e *record.Event) api.Event {
 	a := api.Event{Seq: e.Seq, When: e.When, Kind: e.Kind, Package: e.Package, List: e.List, Key: e.Key, Counter: e.Counter,
 		Reason: e.Reason, Text: e.Text, Actor: api.Actor{UID: e.UID, PID: e.PID, Unit: e.Unit}}
 	if !e.Digest.IsZero() {

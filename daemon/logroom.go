@@ -4,7 +4,7 @@ package daemon
 
 import (
 	"github.com/digestd/digestd/daemon/audit"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 const (
@@ -53,7 +53,7 @@ func roomsOf(each func(fn func(seq uint64, kind string)) error) (l logRooms, err
 }
 
 // event queues an entry of the log.
-func (s *state) event(e store.Event) {
+func (s *state) event(e record.Event) {
 	e.Seq, e.When = s.nextSeq, s.now()
 	s.nextSeq++
 	s.queue.events = append(s.queue.events, e)

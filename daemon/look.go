@@ -9,7 +9,7 @@ import (
 	"slices"
 
 	"github.com/digestd/digestd/digestlist"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // look reads of the directory what the state is to compare, and changes nothing. What
@@ -26,7 +26,7 @@ func (x *executor) look(all []expected) (found []seen) {
 	return found
 }
 
-func (x *executor) see(e expected, stamp store.Stamp, err error, buf *[]byte) seen {
+func (x *executor) see(e expected, stamp record.Stamp, err error, buf *[]byte) seen {
 	v := seen{expected: e, stamp: stamp, missing: errors.Is(err, fs.ErrNotExist)}
 	if err != nil {
 		v.err = err

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // TestLookup compares with looking into every list.
@@ -20,7 +20,7 @@ func TestLookup(t *testing.T) {
 	for range 50 {
 		var entries []*entry
 		for i := range random.IntN(30) {
-			e := &entry{List: store.List{Name: fmt.Sprintf("tlv-%03d", i)}}
+			e := &entry{List: record.List{Name: fmt.Sprintf("tlv-%03d", i)}}
 			if random.IntN(5) > 0 {
 				e.refs = &refs{wide: random.IntN(20) == 0}
 				for range 1 + random.IntN(8) {

@@ -14,7 +14,7 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb/pgp"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // Ways to sign lists that leave nothing on them by which they are known as ours.
@@ -38,7 +38,7 @@ type maker struct {
 // built also written and signed, so that publishing it is one rename.
 type candidate struct {
 	pkg    nevra.NEVRA
-	header store.Digest
+	header record.Digest
 	name   string           // of its list
 	multi  bool             // says of itself that several versions may be installed
 	none   *policy.Decision // why it has nothing to vouch for, if so
@@ -50,21 +50,21 @@ type candidate struct {
 
 	signer string // as maker.signer
 	files  int
-	body   store.Digest
-	wide   string       // of the body, as the signer digests it; "" where that is body
-	whole  store.Digest // of the body with what is denied, if it leaves something out
-	file   store.Digest
+	body   record.Digest
+	wide   string        // of the body, as the signer digests it; "" where that is body
+	whole  record.Digest // of the body with what is denied, if it leaves something out
+	file   record.Digest
 	refs   *refs
-	staged store.Staged
+	staged record.Staged
 }
 
 // verification is what the signatures of a header are worth.
 type verification struct {
 	key       *pgp.Cert
-	sig       []byte           // that of key, as the package carries it
-	signature *store.Signature // what is kept of it
-	held      string           // why nothing new may come under key, "" if it may
-	from      time.Time        // when a signature from the future begins to count
+	sig       []byte            // that of key, as the package carries it
+	signature *record.Signature // what is kept of it
+	held      string            // why nothing new may come under key, "" if it may
+	from      time.Time         // when a signature from the future begins to count
 	vouch     policy.Decision
 }
 
@@ -121,7 +121,7 @@ func (m *maker) verify(c *candidate, h *header.Header, sigs []header.Signature, 
 	result, err := keyring.VerifyHashed(region, c.hashed, sigs, now)
 	if err == nil {
 		v.key, v.sig, v.held = result.Cert, sigs[result.Index].Data, result.Held
-		v.signature = &store.Signature{Key: result.KeyFingerprint, Made: result.Created, Ends: result.Ends}
+		v.signature = &record.Signature{Key: result.KeyFingerprint, Made: result.Created, Ends: result.Ends}
 	}
 	if future := new(pgp.FutureError); errors.As(err, &future) {
 		v.from = future.From

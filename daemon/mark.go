@@ -2,7 +2,7 @@
 
 package daemon
 
-import "github.com/digestd/digestd/store"
+import "github.com/digestd/digestd/store/record"
 
 // metaOpen is set in the index while lists may appear that it does not know: a start
 // after a crash must not take them for an intruder's.
@@ -67,7 +67,7 @@ func (s *state) unsynced(names []string) {
 			continue
 		}
 		again := *e
-		again.Change = store.Publishing
+		again.Change = record.Publishing
 		s.save(&again)
 	}
 }

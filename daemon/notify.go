@@ -12,7 +12,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/policy"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // keepUntilRestart is the setting keep-old that lets replaced lists stay.
@@ -24,9 +24,9 @@ func (d *Daemon) statusLine() string {
 	active, withheld := 0, 0
 	for _, e := range snap.entries {
 		switch e.State {
-		case store.Active:
+		case record.Active:
 			active++
-		case store.Withheld:
+		case record.Withheld:
 			withheld++
 		}
 	}

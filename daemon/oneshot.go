@@ -9,7 +9,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/signer"
 	"github.com/digestd/digestd/digestlist"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
 )
 
@@ -37,7 +37,7 @@ func (d *Daemon) KeyInFile() bool { return signer.InFile(d.maker.Load().identity
 func (d *Daemon) labelAll() {
 	snap := d.snapshot()
 	for _, e := range snap.entries {
-		if e.State != store.Active {
+		if e.State != record.Active {
 			continue
 		}
 		if e.Own != "" {

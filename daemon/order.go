@@ -17,7 +17,7 @@ import (
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 const (
@@ -142,7 +142,7 @@ func (d *Daemon) setOrder(ctx context.Context, by api.Actor, lists map[string]ui
 			return api.Errorf(api.Unchanged, "the lists have these numbers already: %d of them", len(lists))
 		}
 		s.queue.batch.SetMeta(metaOrder, data)
-		s.event(store.Event{Kind: audit.KindOrderChanged, Text: joinReason(what, a.Reason), UID: a.UID, PID: a.PID})
+		s.event(record.Event{Kind: audit.KindOrderChanged, Text: joinReason(what, a.Reason), UID: a.UID, PID: a.PID})
 		s.order = newOrder(lists, s.multi)
 		s.basis++
 		return nil
@@ -178,7 +178,7 @@ func (d *Daemon) OrderPrefetch(ctx context.Context, by api.Actor, on bool) error
 			value, what = []byte{1}, "prefetch switched on"
 		}
 		s.queue.batch.SetMeta(metaPrefetch, value)
-		s.event(store.Event{Kind: audit.KindOrderChanged, Text: what, UID: a.UID, PID: a.PID})
+		s.event(record.Event{Kind: audit.KindOrderChanged, Text: what, UID: a.UID, PID: a.PID})
 		s.prefetch = on
 		s.plan.prefetch = &on
 		return nil
@@ -204,7 +204,7 @@ func (d *Daemon) Order(_ context.Context, offset, limit uint32) (page []api.Orde
 	snap, order := d.snapshot(), d.maker.Load().order
 	var all []api.Ordered
 	for _, e := range snap.entries {
-		if e.Change == store.Moving {
+		if e.Change == record.Moving {
 			continue
 		}
 		list := digestlist.WithoutSequence(e.Name)
@@ -238,7 +238,7 @@ func (s *snapshot) listOfPath(p string) (found *entry) {
 // moveAway notes that the list of e is found under the name next from now on.
 func (s *state) moveAway(e *entry, next string) {
 	old := *e
-	old.Change, old.Next = store.Moving, next
+	old.Change, old.Next = record.Moving, next
 	s.save(&old)
 }
 
@@ -247,7 +247,7 @@ func (s *state) moveAway(e *entry, next string) {
 func (s *state) moveLists(found []installedPackage, r *reconciled) {
 	for i := range found {
 		c := found[i].fresh
-		if c == nil || c.staged == (store.Staged{}) {
+		if c == nil || c.staged == (record.Staged{}) {
 			continue
 		}
 		old := s.byHeader[c.header]
@@ -279,7 +279,7 @@ func (d *Daemon) finishMoves(ctx context.Context) error {
 	snap := d.snapshot()
 	var moved []*entry
 	for _, e := range snap.entries {
-		if e.Change == store.Moving {
+		if e.Change == record.Moving {
 			moved = append(moved, e)
 		}
 	}

@@ -5,7 +5,7 @@ package daemon
 import (
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // An own list that was imported as the header of a package vouches for that version
@@ -13,7 +13,7 @@ import (
 
 // origin returns the package whose header o was imported from; ok is false if it
 // comes from none.
-func origin(o store.Own) (pkg nevra.NEVRA, ok bool) {
+func origin(o record.Own) (pkg nevra.NEVRA, ok bool) {
 	if o.Package == "" {
 		return pkg, false
 	}
@@ -22,7 +22,7 @@ func origin(o store.Own) (pkg nevra.NEVRA, ok bool) {
 }
 
 // judgeOrigin decides whether o may be imported.
-func (s *state) judgeOrigin(o store.Own) policy.Decision {
+func (s *state) judgeOrigin(o record.Own) policy.Decision {
 	pkg, ok := origin(o)
 	if !ok {
 		return policy.Decision{}
@@ -32,7 +32,7 @@ func (s *state) judgeOrigin(o store.Own) policy.Decision {
 
 // originRefused decides whether o may stay. That rpm installs a newer version is not
 // said against a list of the owner's; a denial or a floor is.
-func (s *state) originRefused(o store.Own) policy.Decision {
+func (s *state) originRefused(o record.Own) policy.Decision {
 	if o.Package == "" || !o.Removed.IsZero() {
 		return policy.Decision{}
 	}

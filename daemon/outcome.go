@@ -9,7 +9,7 @@ import (
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/hooks/wire"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // end enters the transaction's outcome: one commit raises the counters, once the lists
@@ -77,7 +77,7 @@ func (s *state) settle(e *entry, a *addition, by wire.Peer, quiet bool) {
 		s.after(func(o observer) { o.ListPublished(e.Name, e.Package.Full()) })
 	}
 	switch {
-	case e.State == store.Empty:
+	case e.State == record.Empty:
 		s.queue.batch.PutList(e.List)
 		return // nothing was decided
 	case a.decision.Grant:
@@ -103,7 +103,7 @@ func (s *state) settle(e *entry, a *addition, by wire.Peer, quiet bool) {
 	if !e.active() {
 		why, text = e.Reason, e.Text // it may have been withdrawn since it was decided about
 	}
-	s.event(store.Event{Kind: kind, Package: e.Package.Full(), List: e.Name, Digest: e.Body, Key: e.Key, Counter: e.Counter,
+	s.event(record.Event{Kind: kind, Package: e.Package.Full(), List: e.Name, Digest: e.Body, Key: e.Key, Counter: e.Counter,
 		Reason: why, Text: text, UID: by.UID, PID: by.PID})
 }
 
@@ -123,7 +123,7 @@ func (s *state) retire(e *entry, reason string, by wire.Peer) (wasActive bool) {
 	if e.Grace == "" {
 		s.retireLine(e)
 	}
-	s.event(store.Event{Kind: audit.KindWithdrawn, Package: e.Package.Full(), List: e.Name, Digest: e.Body, Key: e.Key, Counter: e.Counter,
+	s.event(record.Event{Kind: audit.KindWithdrawn, Package: e.Package.Full(), List: e.Name, Digest: e.Body, Key: e.Key, Counter: e.Counter,
 		Reason: reason, UID: by.UID, PID: by.PID})
 	s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), reason) })
 	return true
@@ -135,10 +135,10 @@ func (s *state) retireLine(e *entry) {
 }
 
 func (s *state) rememberBody(e *entry, reason string) {
-	s.setRetired(store.Retirement{Body: e.Body, Wide: e.Wide, List: e.Name, Package: e.Package, Own: e.Own, Version: e.Version, When: s.now(), Reason: reason})
+	s.setRetired(record.Retirement{Body: e.Body, Wide: e.Wide, List: e.Name, Package: e.Package, Own: e.Own, Version: e.Version, When: s.now(), Reason: reason})
 }
 
-func (s *state) setRetired(r store.Retirement) {
+func (s *state) setRetired(r record.Retirement) {
 	was, known := s.retired[r.Body]
 	s.undo.retired = append(s.undo.retired, oldRetirement{r.Body, was, known})
 	s.retired[r.Body] = r
@@ -146,7 +146,7 @@ func (s *state) setRetired(r store.Retirement) {
 }
 
 // unretire forgets that a body was retired: its list is active again.
-func (s *state) unretire(body store.Digest) {
+func (s *state) unretire(body record.Digest) {
 	if was, known := s.retired[body]; known {
 		s.undo.retired = append(s.undo.retired, oldRetirement{body, was, true})
 		delete(s.retired, body)

@@ -20,7 +20,7 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/policy"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // An own list goes through the same policy as a package: it is the package
@@ -48,7 +48,7 @@ func parseOwn(text string) (pkg nevra.NEVRA, own bool, err error) {
 
 // ownCandidate is an own list that may become active: read, signed and staged.
 type ownCandidate struct {
-	record   store.Own
+	record   record.Own
 	request  api.OwnRequest
 	made     madeList
 	importer *x509.Certificate // that signed it elsewhere, if one did
@@ -57,13 +57,13 @@ type ownCandidate struct {
 
 // madeList is a body that was signed and staged.
 type madeList struct {
-	body   store.Digest // as it is published
-	file   store.Digest
+	body   record.Digest // as it is published
+	file   record.Digest
 	wide   string // as of a candidate
 	files  int
 	refs   *refs
 	signer string
-	staged store.Staged
+	staged record.Staged
 
 	basis   uint64   // what it was made by: see state.basis
 	omitted omission // what is denied of it
@@ -120,7 +120,7 @@ func (d *Daemon) makeOwn(stager stager, body []byte) (l madeList, err error) {
 
 // ownBody is the path of the file that keeps a version of an own list as it was
 // made. What others signed is told apart: a lost index must not forget who.
-func ownBody(stateDir string, o store.Own) string {
+func ownBody(stateDir string, o record.Own) string {
 	name := o.Name + "." + strconv.FormatUint(o.Version, 10)
 	if o.Key != "" {
 		name += ".imported"
@@ -129,14 +129,14 @@ func ownBody(stateDir string, o store.Own) string {
 }
 
 // openOwnBody maps the body of an own list, if it is still what was recorded.
-func (d *Daemon) openOwnBody(o store.Own) (mapping, error) {
+func (d *Daemon) openOwnBody(o record.Own) (mapping, error) {
 	f, err := os.Open(ownBody(d.config.State, o))
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	m, err := mapFile(f)
-	if err == nil && store.Digest(sha256.Sum256(m)) != o.Body {
+	if err == nil && record.Digest(sha256.Sum256(m)) != o.Body {
 		m.unmap()
 		return nil, fmt.Errorf("%s is not what was recorded", f.Name())
 	}
@@ -144,10 +144,10 @@ func (d *Daemon) openOwnBody(o store.Own) (mapping, error) {
 }
 
 // setOwn records an own list and queues it for the next commit.
-func (s *state) setOwn(o store.Own) {
+func (s *state) setOwn(o record.Own) {
 	own := maps.Clone(s.own) // snapshots share it
 	if own == nil {
-		own = map[string]store.Own{}
+		own = map[string]record.Own{}
 	}
 	own[o.Name] = o
 	s.own = own
@@ -157,7 +157,7 @@ func (s *state) setOwn(o store.Own) {
 // judgeOwn says which version a body would be, and whether it may. A body that was
 // superseded is the version it was; what is new gets a number that is higher than
 // all before.
-func (s *state) judgeOwn(o store.Own, body store.Digest) (pkg nevra.NEVRA, version uint64, d policy.Decision) {
+func (s *state) judgeOwn(o record.Own, body record.Digest) (pkg nevra.NEVRA, version uint64, d policy.Decision) {
 	next := ownPackage(o.Name, o.Last+1)
 	r, back := s.retired[body]
 	if !back {
@@ -192,7 +192,7 @@ func (s *state) publishOwn(c *ownCandidate, by api.Actor) (r api.OwnResult, refu
 	if refused := s.importRefused(c.record); refused != "" {
 		return r, nil, &api.Error{Code: api.Failed, Message: refused, Advice: "see digestctl keys show " + c.record.Key}
 	}
-	for _, body := range []store.Digest{c.record.Body, c.made.body} {
+	for _, body := range []record.Digest{c.record.Body, c.made.body} {
 		if entry := s.banned.list(body); entry != "" {
 			return r, nil, &api.Error{Code: api.Failed, Message: sourceKernel + " names this list, " + entry, Advice: "see digestctl keys show " + entry}
 		}
@@ -228,17 +228,17 @@ func (s *state) publishOwn(c *ownCandidate, by api.Actor) (r api.OwnResult, refu
 	}
 	s.put(e)
 	s.settle(e, &addition{decision: decision, previous: nil}, wire.Peer{UID: by.UID, PID: by.PID}, false)
-	for _, body := range []store.Digest{c.record.Body, e.Body} {
+	for _, body := range []record.Digest{c.record.Body, e.Body} {
 		s.unretire(body)
 	}
 	s.setOwn(c.record)
 	s.plan.body = &bodyMove{c.keep, ownBody(s.stateDir, c.record)}
 	staged := c.made.staged
-	c.made.staged = store.Staged{}
+	c.made.staged = record.Staged{}
 	s.appearOwn(s.byName[e.Name], staged, func(err error) error {
 		pkg, list, key := e.Package.Full(), e.Name, e.Key
 		s.revert()
-		s.event(store.Event{Kind: audit.KindWithdrawn, Package: pkg, List: list, Key: key, Reason: "not published", Text: err.Error(), UID: by.UID, PID: by.PID})
+		s.event(record.Event{Kind: audit.KindWithdrawn, Package: pkg, List: list, Key: key, Reason: "not published", Text: err.Error(), UID: by.UID, PID: by.PID})
 		return err
 	})
 	return r, nil, nil
@@ -246,7 +246,7 @@ func (s *state) publishOwn(c *ownCandidate, by api.Actor) (r api.OwnResult, refu
 
 // appearOwn has the file of e appear, whose record says that it does and is durable
 // first: a start in between makes it anew. failed hears that it could not be.
-func (s *state) appearOwn(e *entry, staged store.Staged, failed func(error) error) {
+func (s *state) appearOwn(e *entry, staged record.Staged, failed func(error) error) {
 	s.intend()
 	s.sync(e.Name)
 	s.plan.publish = append(s.plan.publish, publication{name: e.Name, staged: staged, recorded: true, poke: true, then: func(p published) error {
@@ -269,19 +269,19 @@ func (s *state) ownEntryOf(c *ownCandidate, previous *entry, decision policy.Dec
 		name, _ = digestlist.OwnName(c.record.Name)
 		name = s.order.name(name, ownPackage(c.record.Name, 0), false)
 	}
-	e := &entry{refs: c.made.refs, List: store.List{
-		Name: name, State: store.Active, Own: c.record.Name, Version: c.record.Version, Package: ownPackage(c.record.Name, c.record.Version),
+	e := &entry{refs: c.made.refs, List: record.List{
+		Name: name, State: record.Active, Own: c.record.Name, Version: c.record.Version, Package: ownPackage(c.record.Name, c.record.Version),
 		Body: c.made.body, Wide: c.made.wide, File: c.made.file, Files: c.made.files, Signer: c.made.signer, Key: c.record.Key, Since: s.now(),
-		Denied: c.made.omitted.ids, Left: len(c.made.omitted.paths), Granted: decision.Grant, Reason: string(decision.Reason), Text: decision.Text, Change: store.Publishing,
+		Denied: c.made.omitted.ids, Left: len(c.made.omitted.paths), Granted: decision.Grant, Reason: string(decision.Reason), Text: decision.Text, Change: record.Publishing,
 	}}
 	return e
 }
 
 // rememberOwn keeps the bodies of an own list from coming back: as it was made and
 // as it was published.
-func (s *state) rememberOwn(e *entry, o store.Own, reason string) {
-	for _, body := range []store.Digest{o.Body, e.Body} {
-		r := store.Retirement{Body: body, List: e.Name, Own: o.Name, Version: e.Version, Package: e.Package, When: s.now(), Reason: reason}
+func (s *state) rememberOwn(e *entry, o record.Own, reason string) {
+	for _, body := range []record.Digest{o.Body, e.Body} {
+		r := record.Retirement{Body: body, List: e.Name, Own: o.Name, Version: e.Version, Package: e.Package, When: s.now(), Reason: reason}
 		if body == e.Body {
 			r.Wide = e.Wide
 		}
@@ -310,7 +310,7 @@ func (s *state) removeOwn(name string, by api.Actor, reason string) (gone *entry
 	o.Removed, o.Changed = act.When, act
 	s.setOwn(o)
 	leaving := *e
-	leaving.Change = store.Removing
+	leaving.Change = record.Removing
 	s.save(&leaving)
 	s.finishRemoval(&leaving, by, func(err error) error {
 		s.revert()

@@ -15,7 +15,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/kernel"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
 )
 
@@ -47,7 +47,7 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 	defer data.unmap()
 
 	report("checking", 0, 0)
-	c := &ownCandidate{request: req, keep: file.Name(), record: store.Own{Name: req.Name, Listed: req.Listed}}
+	c := &ownCandidate{request: req, keep: file.Name(), record: record.Own{Name: req.Name, Listed: req.Listed}}
 	for _, src := range req.Sources {
 		c.record.Sources = append(c.record.Sources, sourceBytes(src))
 	}
@@ -110,7 +110,7 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 	if before.Version > 0 && before.Removed.IsZero() && ownBody(d.config.State, before) != ownBody(d.config.State, d.snapshot().own[req.Name]) {
 		if old, oerr := d.openOwnBody(before); oerr == nil {
 			freed := api.OwnResult{}
-			err = errors.Join(err, d.freeFiles(ctx, &entry{List: store.List{Name: r.List}}, old, body, &freed, report))
+			err = errors.Join(err, d.freeFiles(ctx, &entry{List: record.List{Name: r.List}}, old, body, &freed, report))
 			old.unmap()
 		}
 		os.Remove(ownBody(d.config.State, before))

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/digestd/digestd/daemon/api"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // Owns returns every own list, also those that were removed, by name.
@@ -34,7 +34,7 @@ func (d *Daemon) Own(_ context.Context, name string) (api.Own, error) {
 	return snap.describeOwn(o), nil
 }
 
-func (s *snapshot) describeOwn(o store.Own) api.Own {
+func (s *snapshot) describeOwn(o record.Own) api.Own {
 	out := api.Own{Name: o.Name, List: o.List, State: api.StateRemoved, Version: o.Version, Highest: o.Last, Listed: o.Listed, Key: o.Key,
 		Created: o.Created, Changed: o.Changed.When, By: api.Actor{UID: o.Changed.UID, PID: o.Changed.PID}, Reason: o.Changed.Reason}
 	if !o.Body.IsZero() {

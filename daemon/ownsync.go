@@ -17,13 +17,13 @@ import (
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/policy"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // ownWork is an own list whose file is to be made anew.
 type ownWork struct {
 	entry  *entry
-	record store.Own
+	record record.Own
 	name   string // that it is to have
 	made   madeList
 	err    error
@@ -33,8 +33,8 @@ type ownWork struct {
 
 // loadOwn takes over the records of own lists, and removes what a crash left beside
 // them.
-func (s *state) loadOwn(records []store.Own, bodies []ownFile, rebuilt bool) error {
-	s.own = make(map[string]store.Own, len(records))
+func (s *state) loadOwn(records []record.Own, bodies []ownFile, rebuilt bool) error {
+	s.own = make(map[string]record.Own, len(records))
 	for _, o := range records {
 		s.own[o.Name] = o
 	}
@@ -53,14 +53,14 @@ type ownFile struct {
 	path, name string
 	version    uint64
 	imported   bool
-	body       store.Digest // of one that a lost index may have known
+	body       record.Digest // of one that a lost index may have known
 	files      int
 	err        error // why it cannot be read as a list
 }
 
 // ownFiles finds the bodies of own lists, and removes what a crash left beside them,
 // unless the index was lost: then they are all that is left, and are read.
-func ownFiles(stateDir string, records []store.Own, rebuilt bool) (found []ownFile, err error) {
+func ownFiles(stateDir string, records []record.Own, rebuilt bool) (found []ownFile, err error) {
 	dir := filepath.Join(stateDir, ownDir)
 	files, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -119,10 +119,10 @@ func (s *state) adoptOwn(f ownFile) error {
 	if err != nil {
 		return err
 	}
-	o := store.Own{Name: f.name, List: list, Version: f.version, Last: f.version, Listed: true, Created: s.now(), Body: f.body,
-		Changed: store.Act{When: s.now(), Reason: "restored after the index was lost"}}
-	l := store.List{Name: list, Own: f.name, Version: f.version, Package: ownPackage(f.name, f.version), State: store.Active, Body: f.body,
-		Files: f.files, Since: s.now(), Change: store.Publishing}
+	o := record.Own{Name: f.name, List: list, Version: f.version, Last: f.version, Listed: true, Created: s.now(), Body: f.body,
+		Changed: record.Act{When: s.now(), Reason: "restored after the index was lost"}}
+	l := record.List{Name: list, Own: f.name, Version: f.version, Package: ownPackage(f.name, f.version), State: record.Active, Body: f.body,
+		Files: f.files, Since: s.now(), Change: record.Publishing}
 	s.save(&entry{List: l, broken: true})
 	s.setOwn(o)
 	id := lineOf(l.Package)
@@ -134,7 +134,7 @@ func (s *state) adoptOwn(f ownFile) error {
 // finishOwn completes removals that were cut short.
 func (s *state) finishOwn() {
 	for _, e := range s.sorted() {
-		if e.Own != "" && e.Change == store.Removing {
+		if e.Own != "" && e.Change == record.Removing {
 			s.finishRemoval(e, api.Actor{}, nil)
 		}
 	}
@@ -145,7 +145,7 @@ func (s *state) finishOwn() {
 func (s *state) ownToMake(signer string) (work []*ownWork) {
 	var out []suspension
 	for _, e := range s.sorted() {
-		if e.Own == "" || e.Change == store.Moving || e.Change == store.Removing {
+		if e.Own == "" || e.Change == record.Moving || e.Change == record.Removing {
 			continue
 		}
 		o := s.own[e.Own]
@@ -168,7 +168,7 @@ func (s *state) ownToMake(signer string) (work []*ownWork) {
 
 // importRefused says why a list that was verified a moment ago must not be imported: its
 // key was revoked or removed meanwhile. "" means that it may be.
-func (s *state) importRefused(o store.Own) string {
+func (s *state) importRefused(o record.Own) string {
 	c := s.keyring.Primary(o.Key)
 	if o.Key != "" && (s.keys[o.Key].Revoked != nil || o.KeyKind == keyPGP && (c == nil || c.Revoked != nil)) {
 		return "the key that signed it, " + o.Key + ", is not trusted any more"
@@ -177,7 +177,7 @@ func (s *state) importRefused(o store.Own) string {
 }
 
 // ownRefused says why an own list may not be active, if it may not.
-func (s *state) ownRefused(o store.Own, e *entry) policy.Decision {
+func (s *state) ownRefused(o record.Own, e *entry) policy.Decision {
 	switch o.KeyKind {
 	case keyPGP:
 		if c := s.keyring.Primary(o.Key); c == nil || c.Revoked != nil || c.Weak != "" {
@@ -200,12 +200,12 @@ func (s *state) withholdOwn(out []suspension) {
 	for _, x := range out {
 		e, why := x.entry, x.decision
 		l := *e
-		l.State, l.Reason, l.Text = store.Withheld, string(why.Reason), why.Text
-		l.File, l.Signer, l.Since, l.Change = store.Digest{}, "", s.now(), ""
+		l.State, l.Reason, l.Text = record.Withheld, string(why.Reason), why.Text
+		l.File, l.Signer, l.Since, l.Change = record.Digest{}, "", s.now(), ""
 		s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: e.Name, entry: e})
 		s.sync(e.Name)
 		s.save(&l)
-		s.event(store.Event{Kind: audit.KindWithdrawn, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter, Reason: string(why.Reason), Text: why.Text})
+		s.event(record.Event{Kind: audit.KindWithdrawn, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter, Reason: string(why.Reason), Text: why.Text})
 		s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), string(why.Reason)) })
 		s.record()
 	}
@@ -264,14 +264,14 @@ func (s *state) applyOwn(work []*ownWork, r *reconciled) {
 func (s *state) republishOwn(w *ownWork, failed func(error) error) {
 	s.noteOmitted(w.made.omitted)
 	e := *w.entry
-	e.Name, e.State, e.Reason, e.Text = w.name, store.Active, "", ""
+	e.Name, e.State, e.Reason, e.Text = w.name, record.Active, "", ""
 	if w.entry.active() {
 		e.Reason, e.Text = w.entry.Reason, w.entry.Text
 	}
 	e.Wide = w.made.wide
 	e.Body, e.File, e.Files, e.Signer, e.refs = w.made.body, w.made.file, w.made.files, w.made.signer, w.made.refs
 	e.Denied, e.Left = w.made.omitted.ids, len(w.made.omitted.paths)
-	e.Change = store.Publishing
+	e.Change = record.Publishing
 	if e.Name != w.entry.Name {
 		s.moveAway(w.entry, e.Name)
 		o := s.own[e.Own]
@@ -280,7 +280,7 @@ func (s *state) republishOwn(w *ownWork, failed func(error) error) {
 	}
 	s.save(&e)
 	staged := w.made.staged
-	w.made.staged = store.Staged{}
+	w.made.staged = record.Staged{}
 	s.appearOwn(&e, staged, func(err error) error {
 		broken := e
 		broken.broken = true
@@ -293,7 +293,7 @@ func (s *state) republishOwn(w *ownWork, failed func(error) error) {
 	x.then = func(p published) error {
 		if p.err == nil {
 			if !w.entry.active() {
-				s.event(store.Event{Kind: audit.KindPublished, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter})
+				s.event(record.Event{Kind: audit.KindPublished, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter})
 			}
 			s.after(func(o observer) { o.ListPublished(e.Name, e.Package.Full()) })
 		}

@@ -5,7 +5,7 @@ package daemon
 import (
 	"slices"
 
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // plan is what an event asks for, as data. The executor carries it out in the order of
@@ -17,8 +17,8 @@ type plan struct {
 	withdraw []withdrawal
 	publish  []publication
 	aside    []removal
-	unknown  bool           // what lies in the directory and is not expected there goes as well
-	discard  []store.Staged // lists in staging that nobody wants any more
+	unknown  bool            // what lies in the directory and is not expected there goes as well
+	discard  []record.Staged // lists in staging that nobody wants any more
 	poke     bool
 	sync     []string // lists, besides the directory; nil and !synced: no sync
 	synced   bool
@@ -42,7 +42,7 @@ type withdrawal struct {
 	name  string
 	entry *entry // whose files have their labels written anew; nil: none
 	// kept hears of the list where it waits to come back; nil if it need not.
-	kept func(old store.Staged)
+	kept func(old record.Staged)
 	// resists hears that it could not be removed, in the place of [state.leave]. Its
 	// error is the answer.
 	resists func(err error) error
@@ -51,7 +51,7 @@ type withdrawal struct {
 // publication is a staged list that takes its name.
 type publication struct {
 	name     string
-	staged   store.Staged
+	staged   record.Staged
 	recorded bool   // the intent has its record: a start needs no mark to know it
 	poke     bool   // a scan of the directory that runs now starts over
 	keep     bool   // what had the name waits to come back
@@ -63,9 +63,9 @@ type publication struct {
 
 // published is what became of a publication.
 type published struct {
-	stamp store.Stamp
-	old   store.Staged // what had the name, if it was to be kept
-	err   error        // it has not appeared
+	stamp record.Stamp
+	old   record.Staged // what had the name, if it was to be kept
+	err   error         // it has not appeared
 }
 
 // removal is a file that does not belong into the directory.
@@ -81,10 +81,10 @@ func (p *plan) visible() bool { return len(p.withdraw)+len(p.publish)+len(p.asid
 
 // records are changes of the index that become durable together.
 type records struct {
-	batch  store.Batch
-	events []store.Event // the unit of whose process is still to be named
-	drop   []uint64      // numbers of entries for which the log has no room
-	mark   *bool         // see openMark; nil: as it was
+	batch  record.Batch
+	events []record.Event // the unit of whose process is still to be named
+	drop   []uint64       // numbers of entries for which the log has no room
+	mark   *bool          // see openMark; nil: as it was
 	tell   []func(observer)
 	taken  bool // up to where the log was taken is in batch
 }

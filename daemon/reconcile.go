@@ -18,7 +18,7 @@ import (
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb"
 	"github.com/digestd/digestd/rpmdb/pgp"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // errOvertaken means that a transaction began while rpm's database was read:
@@ -32,7 +32,7 @@ type progress func(stage string, done, total int)
 // installedPackage is one package of rpm's database, as reconciliation saw it.
 type installedPackage struct {
 	pkg    nevra.NEVRA
-	header store.Digest
+	header record.Digest
 	fresh  *candidate // nil when its list stands already
 	err    error
 	moved  header.Relocations
@@ -68,7 +68,7 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 	var (
 		generation uint64
 		basis      uint64
-		standing   map[store.Digest]*entry
+		standing   map[record.Digest]*entry
 		denials    *policy.Denials
 		own        []*ownWork
 	)
@@ -207,8 +207,8 @@ func (x *executor) reconcile(own []*ownWork, found []installedPackage, started t
 
 // standing lists the headers whose lists need no work: published by us as the
 // configuration wants them now, vouched for by a key that is still trusted.
-func (s *state) standing(signer string) map[store.Digest]*entry {
-	m := make(map[store.Digest]*entry, len(s.byHeader))
+func (s *state) standing(signer string) map[record.Digest]*entry {
+	m := make(map[record.Digest]*entry, len(s.byHeader))
 	for digest, e := range s.byHeader {
 		if e.active() && !e.broken && e.Grace == "" && e.Change == "" && e.Signer == signer && s.trusted(e) && s.allowed(e) && s.complete(e) {
 			m[digest] = e
@@ -226,7 +226,7 @@ func (s *state) allowed(e *entry) bool {
 // readInstalled reads every header of rpm's database. Headers that stand are
 // recognised by their digest; the others are verified, and their lists built,
 // on all processors.
-func (d *Daemon) readInstalled(ctx context.Context, standing map[store.Digest]*entry, denials *policy.Denials, report progress) ([]installedPackage, error) {
+func (d *Daemon) readInstalled(ctx context.Context, standing map[record.Digest]*entry, denials *policy.Denials, report progress) ([]installedPackage, error) {
 	db, err := d.database()
 	if errors.Is(err, rpmdb.ErrNoDatabase) && len(standing) == 0 {
 		return nil, nil // a root before its first package
@@ -309,7 +309,7 @@ func (d *Daemon) readInstalled(ctx context.Context, standing map[store.Digest]*e
 
 // recognise turns one header of rpm's database into what is to be done for it.
 // The header is hostile input; one that is malformed costs its package the list.
-func (m *maker) recognise(blob []byte, standing map[store.Digest]*entry, keyring *pgp.Keyring, now time.Time, w *workspace) (p installedPackage) {
+func (m *maker) recognise(blob []byte, standing map[record.Digest]*entry, keyring *pgp.Keyring, now time.Time, w *workspace) (p installedPackage) {
 	if len(blob) == 0 {
 		p.err = errors.New("its header in rpm's database is damaged, empty or larger than any of rpm's")
 		return p

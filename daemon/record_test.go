@@ -9,6 +9,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // recorder is an executor with an index and nothing else.
@@ -35,7 +36,7 @@ func (x *executor) events(t *testing.T, n int) (oldest uint64, size int) {
 	t.Helper()
 	err := x.enter(t.Context(), "test", func(s *state) error {
 		for range n {
-			s.event(store.Event{Kind: "verified"})
+			s.event(record.Event{Kind: "verified"})
 		}
 		s.record()
 		return nil
@@ -84,7 +85,7 @@ func TestUnitOfActor(t *testing.T) {
 	for _, pids := range [][]uint32{{7, 7, 7, 0}, {7}} {
 		err := x.enter(t.Context(), "test", func(s *state) error {
 			for _, pid := range pids {
-				s.event(store.Event{Kind: "published", PID: pid})
+				s.event(record.Event{Kind: "published", PID: pid})
 			}
 			s.record()
 			return nil
@@ -97,7 +98,7 @@ func TestUnitOfActor(t *testing.T) {
 		t.Errorf("asked %d times", asked)
 	}
 	var units []string
-	x.index.EachEvent(0, func(e store.Event) bool { units = append(units, e.Unit); return true })
+	x.index.EachEvent(0, func(e record.Event) bool { units = append(units, e.Unit); return true })
 	if len(units) != 5 || units[0] != "a.service" || units[1] != "" || units[4] != "a.service" {
 		t.Errorf("got %q", units)
 	}
@@ -139,7 +140,7 @@ func TestTakenIsRecorded(t *testing.T) {
 // Log selects by all that it is asked for.
 func TestLogSelects(t *testing.T) {
 	uid := uint32(5)
-	e := store.Event{Seq: 3, When: time.Unix(100, 0), Kind: "rollback-refused", Package: "bash-0:5.2-1.x86_64", List: "tlv-bash", Key: "aabbccdd", UID: 5}
+	e := record.Event{Seq: 3, When: time.Unix(100, 0), Kind: "rollback-refused", Package: "bash-0:5.2-1.x86_64", List: "tlv-bash", Key: "aabbccdd", UID: 5}
 	for _, c := range []struct {
 		filter api.LogFilter
 		want   bool
@@ -161,7 +162,7 @@ func TestLogSelects(t *testing.T) {
 			t.Errorf("%+v: got %v", c.filter, got)
 		}
 	}
-	floor := store.Event{Kind: "floor-set", Package: "python3.11.x86_64"}
+	floor := record.Event{Kind: "floor-set", Package: "python3.11.x86_64"}
 	if !selects(&api.LogFilter{Package: "python3.11"}, &floor) {
 		t.Error("a floor is not found by the name of its package")
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb/pgp"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // The sources of revocations, as they are recorded and shown.
@@ -36,14 +36,14 @@ type withdrawn struct {
 // noteRevocations records what is revoked and was not known to be, and returns
 // the fingerprints of certificates.
 func (s *state) noteRevocations(ring *pgp.Keyring, src *keySources, now time.Time) (revoked []string) {
-	note := func(fingerprint string, r store.KeyRevocation) {
+	note := func(fingerprint string, r record.KeyRevocation) {
 		if s.note(fingerprint, r, now) {
 			revoked = append(revoked, fingerprint)
 		}
 	}
 	itself := func(fingerprint string, r *pgp.Revocation) {
 		if r != nil {
-			note(fingerprint, store.KeyRevocation{Source: sourceCertificate, Hard: r.Hard, Unread: r.Unread, Act: store.Act{Reason: r.String(), When: r.Time}})
+			note(fingerprint, record.KeyRevocation{Source: sourceCertificate, Hard: r.Hard, Unread: r.Unread, Act: record.Act{Reason: r.String(), When: r.Time}})
 		}
 	}
 	for _, c := range ring.Certs() {
@@ -55,12 +55,12 @@ func (s *state) noteRevocations(ring *pgp.Keyring, src *keySources, now time.Tim
 		}
 	}
 	for _, r := range src.revoked {
-		note(r.fingerprint, store.KeyRevocation{Source: r.file, Hard: true, Act: store.Act{Reason: "named in " + r.file, When: now}})
+		note(r.fingerprint, record.KeyRevocation{Source: r.file, Hard: true, Act: record.Act{Reason: "named in " + r.file, When: now}})
 	}
 	for _, c := range s.certificates {
 		if src.blacklist.names(c) {
-			note(hex.EncodeToString(c.SubjectKeyId), store.KeyRevocation{Source: sourceKernel, Hard: true,
-				Act: store.Act{Reason: "named in " + sourceKernel, When: now}})
+			note(hex.EncodeToString(c.SubjectKeyId), record.KeyRevocation{Source: sourceKernel, Hard: true,
+				Act: record.Act{Reason: "named in " + sourceKernel, When: now}})
 		}
 	}
 	for _, fingerprint := range slices.Sorted(maps.Keys(s.keys)) {
@@ -70,7 +70,7 @@ func (s *state) noteRevocations(ring *pgp.Keyring, src *keySources, now time.Tim
 		}
 		present := ring.Primary(fingerprint) != nil
 		if !present && k.RPM && src.complete {
-			note(fingerprint, store.KeyRevocation{Source: sourceRPM, Hard: true, Act: store.Act{Reason: "removed from rpm's keyring", When: now}})
+			note(fingerprint, record.KeyRevocation{Source: sourceRPM, Hard: true, Act: record.Act{Reason: "removed from rpm's keyring", When: now}})
 			k = s.keys[fingerprint]
 			k.RPM = false
 			s.setKey(k)
@@ -85,22 +85,22 @@ func (s *state) noteRevocations(ring *pgp.Keyring, src *keySources, now time.Tim
 
 // note records one revocation, unless one as grave is known already: a hard one, or a
 // soft one of the same time or an earlier one.
-func (s *state) note(fingerprint string, r store.KeyRevocation, now time.Time) bool {
+func (s *state) note(fingerprint string, r record.KeyRevocation, now time.Time) bool {
 	k, known := s.keys[fingerprint]
 	if known && !revocation(&r).Graver(revocation(k.Revoked)) {
 		return false
 	}
 	if !known {
-		k = store.Key{Fingerprint: fingerprint, FirstSeen: now, Gone: now}
+		k = record.Key{Fingerprint: fingerprint, FirstSeen: now, Gone: now}
 	}
 	k.Revoked = &r
 	s.setKey(k)
-	s.event(store.Event{Kind: audit.KindKeyRevoked, Key: fingerprint, Reason: r.Source, Text: r.Reason, UID: r.UID, PID: r.PID})
+	s.event(record.Event{Kind: audit.KindKeyRevoked, Key: fingerprint, Reason: r.Source, Text: r.Reason, UID: r.UID, PID: r.PID})
 	return true
 }
 
 // revocation is a recorded revocation as the keyring knows it, nil for nil.
-func revocation(r *store.KeyRevocation) *pgp.Revocation {
+func revocation(r *record.KeyRevocation) *pgp.Revocation {
 	if r == nil {
 		return nil
 	}
@@ -147,10 +147,10 @@ func (s *state) carryOut(fingerprint string) {
 		s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: e.Name, entry: e})
 		s.sync(e.Name)
 		w := *e
-		w.State, w.Reason, w.Text = store.Withheld, string(reason), text
-		w.File, w.Signer, w.Granted, w.Since = store.Digest{}, "", e.Granted, s.now()
+		w.State, w.Reason, w.Text = record.Withheld, string(reason), text
+		w.File, w.Signer, w.Granted, w.Since = record.Digest{}, "", e.Granted, s.now()
 		s.save(&w)
-		s.event(store.Event{Kind: audit.KindWithdrawn, Package: e.Package.Full(), List: e.Name, Digest: e.Body, Key: fingerprint, Counter: e.Counter,
+		s.event(record.Event{Kind: audit.KindWithdrawn, Package: e.Package.Full(), List: e.Name, Digest: e.Body, Key: fingerprint, Counter: e.Counter,
 			Reason: string(reason), Text: r.Reason, UID: r.UID, PID: r.PID})
 		s.after(func(o observer) { o.ListWithdrawn(e.Name, e.Package.Full(), string(reason)) })
 	}
@@ -186,9 +186,9 @@ func (s *state) ownersOfSubkey(fingerprint string) (owners []string) {
 
 // findKey reads a key as an administrator names it: a fingerprint or the end of
 // one, at least eight digits.
-func (s *snapshot) findKey(text string) (store.Key, error) {
+func (s *snapshot) findKey(text string) (record.Key, error) {
 	id := strings.ToLower(strings.TrimPrefix(strings.ReplaceAll(text, " ", ""), "0x"))
-	var found []store.Key
+	var found []record.Key
 	for fingerprint, k := range s.keys {
 		if fingerprint == id || len(id) >= 8 && strings.HasSuffix(fingerprint, id) {
 			found = append(found, k)
@@ -198,9 +198,9 @@ func (s *snapshot) findKey(text string) (store.Key, error) {
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return store.Key{}, api.Errorf(api.InvalidArgument, "%q is the end of %d keys: give the whole fingerprint", text, len(found))
+		return record.Key{}, api.Errorf(api.InvalidArgument, "%q is the end of %d keys: give the whole fingerprint", text, len(found))
 	}
-	return store.Key{}, &api.Error{Code: api.NotFound, Message: fmt.Sprintf("no key %q is known here", text), Advice: "see digestctl keys"}
+	return record.Key{}, &api.Error{Code: api.NotFound, Message: fmt.Sprintf("no key %q is known here", text), Advice: "see digestctl keys"}
 }
 
 // revokeKey withdraws all that a key vouches for, by the word of an
@@ -223,7 +223,7 @@ func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason strin
 		if err != nil {
 			return err
 		}
-		if !s.note(k.Fingerprint, store.KeyRevocation{Source: sourceAdministrator, Hard: true, Act: a}, s.now()) && !s.vouches(k.Fingerprint) {
+		if !s.note(k.Fingerprint, record.KeyRevocation{Source: sourceAdministrator, Hard: true, Act: a}, s.now()) && !s.vouches(k.Fingerprint) {
 			return api.Errorf(api.Unchanged, "key %s is revoked already, by %s", k.Fingerprint, s.keys[k.Fingerprint].Revoked.Source)
 		}
 		s.carryOut(k.Fingerprint)
@@ -253,7 +253,7 @@ func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason strin
 
 // revokedByItself returns a certificate that still has the revocation of k, its own or
 // that of its subkey.
-func (s *snapshot) revokedByItself(k store.Key) *pgp.Cert {
+func (s *snapshot) revokedByItself(k record.Key) *pgp.Cert {
 	recorded := revocation(k.Revoked)
 	inIt := func(fingerprint string, r *pgp.Revocation) bool {
 		return fingerprint == k.Fingerprint && r != nil && (recorded == nil || r.Reason != recorded.Reason || r.Text != recorded.Text)
@@ -322,7 +322,7 @@ func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason stri
 			k.Overruled = slices.Compact(slices.Sorted(slices.Values(append(digests, k.Overruled...))))
 			s.setKey(k)
 		}
-		s.event(store.Event{Kind: audit.KindKeyRestored, Key: k.Fingerprint, Text: a.Reason, UID: a.UID, PID: a.PID})
+		s.event(record.Event{Kind: audit.KindKeyRestored, Key: k.Fingerprint, Text: a.Reason, UID: a.UID, PID: a.PID})
 		return nil
 	})
 	if err != nil {

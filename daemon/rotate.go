@@ -23,6 +23,7 @@ import (
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 const (
@@ -150,7 +151,7 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 			s.setKey(k)
 		}
 		s.log.Warn("signing key changed", "old", old.identity.skid(), "new", id.skid(), "reason", reason)
-		s.event(store.Event{Kind: audit.KindSignerChanged, Key: id.skid(), Text: reason, UID: by.UID, PID: by.PID})
+		s.event(record.Event{Kind: audit.KindSignerChanged, Key: id.skid(), Text: reason, UID: by.UID, PID: by.PID})
 		s.record()
 		return nil
 	})
@@ -264,7 +265,7 @@ func (d *Daemon) revocable(ctx context.Context, skid string) error {
 func (s *state) meetSigner(cert *x509.Certificate, path string) {
 	skid := hex.EncodeToString(cert.SubjectKeyId)
 	if _, known := s.keys[skid]; !known {
-		s.setKey(store.Key{Fingerprint: skid, Use: useLists, Owner: cert.Subject.CommonName, Algorithm: algorithmOf(cert),
+		s.setKey(record.Key{Fingerprint: skid, Use: useLists, Owner: cert.Subject.CommonName, Algorithm: algorithmOf(cert),
 			Source: path, Created: cert.NotBefore, Expires: cert.NotAfter, FirstSeen: s.now()})
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/policy"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 const (
@@ -76,9 +76,9 @@ type session struct {
 	txn     *transaction
 	work    workspace
 	log     *slog.Logger
-	begun   bool                  // under another digestd
-	reload  bool                  // the keyring was read anew for this transaction
-	seen    map[store.Digest]bool // headers whose lists it published
+	begun   bool                   // under another digestd
+	reload  bool                   // the keyring was read anew for this transaction
+	seen    map[record.Digest]bool // headers whose lists it published
 	nolist  []string
 	signing time.Duration // that signatures on files took so far
 	broken  error
@@ -105,7 +105,7 @@ func (d *Daemon) sessionOf(peer wire.Peer, raw *net.UnixConn, conn *wire.Conn) *
 	serial := d.serial.Add(1)
 	return &session{
 		d: d, peer: peer, raw: raw, conn: conn, log: d.log.With("transaction", serial, "pid", peer.PID),
-		seen: map[store.Digest]bool{},
+		seen: map[record.Digest]bool{},
 		work: workspace{stager: d.dir.Stager("hook" + strconv.FormatUint(serial, 36))},
 	}
 }
@@ -218,7 +218,7 @@ func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err e
 	}
 	t := &transaction{
 		peer: s.peer, rootDev: m.RootDev, test: m.Test(), check: m.Check(), dbOnly: m.JustDB(),
-		added: map[store.Digest]*addition{}, byIndex: map[uint32]*addition{},
+		added: map[record.Digest]*addition{}, byIndex: map[uint32]*addition{},
 	}
 	for _, e := range m.Elements {
 		t.elements = append(t.elements, policy.Element{Type: elementType(e.Type), NEVRA: e.NEVRA})

@@ -30,6 +30,7 @@ import (
 	"github.com/digestd/digestd/rpmdb/pgp"
 	"github.com/digestd/digestd/store"
 	"github.com/digestd/digestd/store/inmemory"
+	"github.com/digestd/digestd/store/record"
 )
 
 // simWorld is what all machines of a run share: keys and packages.
@@ -152,9 +153,9 @@ type simDisk interface {
 type simIndex interface {
 	index
 	marked() bool
-	leftovers() map[string]store.Leftover
-	Lists() ([]store.List, error)
-	List(name string) (store.List, bool)
+	leftovers() map[string]record.Leftover
+	Lists() ([]record.List, error)
+	List(name string) (record.List, bool)
 	LastEvent() uint64
 	KindsAfter(seq uint64, fn func(seq uint64, kind string))
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/sim"
 	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 var (
@@ -77,7 +78,7 @@ type faultyIndex struct {
 	order  *simOrder
 }
 
-func (x *faultyIndex) Commit(b *store.Batch) error {
+func (x *faultyIndex) Commit(b *record.Batch) error {
 	if !b.Empty() {
 		if err := x.faults.hit("commit"); err != nil {
 			return err
@@ -137,10 +138,10 @@ func (x realIndex) content() store.Content {
 	return c
 }
 
-func (x realIndex) marked() bool                         { return x.content().Meta[metaOpen] != nil }
-func (x realIndex) leftovers() map[string]store.Leftover { c := x.content(); return c.Leftovers() }
-func (x realIndex) Lists() ([]store.List, error)         { return x.content().Lists, nil }
-func (x realIndex) LastEvent() uint64                    { return x.content().NextSeq - 1 }
+func (x realIndex) marked() bool                          { return x.content().Meta[metaOpen] != nil }
+func (x realIndex) leftovers() map[string]record.Leftover { c := x.content(); return c.Leftovers() }
+func (x realIndex) Lists() ([]record.List, error)         { return x.content().Lists, nil }
+func (x realIndex) LastEvent() uint64                     { return x.content().NextSeq - 1 }
 
 func (x realIndex) KindsAfter(seq uint64, fn func(uint64, string)) {
 	events, _ := x.EventsAfter(seq, 1000)
@@ -149,11 +150,11 @@ func (x realIndex) KindsAfter(seq uint64, fn func(uint64, string)) {
 	}
 }
 
-func (x realIndex) List(name string) (store.List, bool) {
+func (x realIndex) List(name string) (record.List, bool) {
 	lists := x.content().Lists
-	i := slices.IndexFunc(lists, func(l store.List) bool { return l.Name == name })
+	i := slices.IndexFunc(lists, func(l record.List) bool { return l.Name == name })
 	if i < 0 {
-		return store.List{}, false
+		return record.List{}, false
 	}
 	return lists[i], true
 }
@@ -209,7 +210,7 @@ func (x *faultyDir) changed(names ...string) {
 	}
 }
 
-func (x *faultyDir) Publish(s store.Staged, name string, poke bool) error {
+func (x *faultyDir) Publish(s record.Staged, name string, poke bool) error {
 	if err := x.faults.hit("publish"); err != nil {
 		return err
 	}
@@ -218,9 +219,9 @@ func (x *faultyDir) Publish(s store.Staged, name string, poke bool) error {
 	return x.simDisk.Publish(s, name, poke)
 }
 
-func (x *faultyDir) PublishKeeping(s store.Staged, name string) (store.Staged, error) {
+func (x *faultyDir) PublishKeeping(s record.Staged, name string) (record.Staged, error) {
 	if err := x.faults.hit("publish"); err != nil {
-		return store.Staged{}, err
+		return record.Staged{}, err
 	}
 	x.order.published(name)
 	x.changed(name)
@@ -234,9 +235,9 @@ func (x *faultyDir) Remove(name string) error {
 	return x.simDisk.Remove(name)
 }
 
-func (x *faultyDir) TakeOut(name string) (store.Staged, error) {
+func (x *faultyDir) TakeOut(name string) (record.Staged, error) {
 	if err := x.faults.hit("withdraw"); err != nil {
-		return store.Staged{}, err
+		return record.Staged{}, err
 	}
 	return x.simDisk.TakeOut(name)
 }

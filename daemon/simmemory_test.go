@@ -22,8 +22,8 @@ import (
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/rpmdb"
 	"github.com/digestd/digestd/rpmdb/pgp"
-	"github.com/digestd/digestd/store"
 	"github.com/digestd/digestd/store/inmemory"
+	"github.com/digestd/digestd/store/record"
 )
 
 // A machine that is all in memory has the same daemon on another ground: an index and a
@@ -40,7 +40,7 @@ type memoryIndex struct{ *inmemory.Index }
 
 func (x memoryIndex) marked() bool { return x.Meta(metaOpen) != nil }
 
-func (x memoryIndex) leftovers() map[string]store.Leftover {
+func (x memoryIndex) leftovers() map[string]record.Leftover {
 	if !x.HasMeta("leftover/") {
 		return nil
 	}

@@ -8,7 +8,7 @@ import (
 	"sync"
 
 	"github.com/digestd/digestd/digestlist"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // simOrder watches in which order effects come. It asks the index itself what is
@@ -79,7 +79,7 @@ func (o *simOrder) committed() {
 		o.violated("an index that can be read")
 	}
 	for _, l := range lists {
-		if l.State == store.Active && l.Change == "" && o.lists.unsynced(l.Name) {
+		if l.State == record.Active && l.Change == "" && o.lists.unsynced(l.Name) {
 			o.violated("the mark goes before a list is on the disk that is recorded: %s", l.Name)
 		}
 	}
@@ -89,7 +89,7 @@ func (o *simOrder) committed() {
 			continue
 		}
 		ours := walkList(name, data, func(digestlist.Algo, []byte, []byte) error { return nil }) == nil
-		if l, recorded := o.index.List(name); ours && (!recorded || l.State != store.Active) {
+		if l, recorded := o.index.List(name); ours && (!recorded || l.State != record.Active) {
 			o.violated("the mark goes while a list is there that nothing records")
 		}
 	}
@@ -107,7 +107,7 @@ func (o *simOrder) told(signal, list string) {
 		}
 		return
 	}
-	if l, recorded := o.index.List(list); !recorded || l.State != store.Active {
+	if l, recorded := o.index.List(list); !recorded || l.State != record.Active {
 		o.violated("a signal is sent before the index has what it tells of: %s", signal)
 	}
 }

@@ -12,26 +12,26 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb/pgp"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // entry is a list as the daemon knows it. Entries are never changed, only
 // replaced: snapshots share them.
 type entry struct {
-	store.List
-	stamp  store.Stamp // of the file that was published
-	refs   *refs       // nil when the list has no files we know of
-	broken bool        // the file is gone or altered; to be made anew
+	record.List
+	stamp  record.Stamp // of the file that was published
+	refs   *refs        // nil when the list has no files we know of
+	broken bool         // the file is gone or altered; to be made anew
 }
 
-func (e *entry) active() bool { return e.State == store.Active }
+func (e *entry) active() bool { return e.State == record.Active }
 
 // suspended reports whether a list that was active is withheld because nothing
 // vouches for it now, because it is denied, or because it is below a floor. It stays
 // what it was, and returns when that is over: a version beside newer ones, or one
 // that was granted, is no rollback then. Where a floor voided the grant, it is one.
 func (e *entry) suspended() bool {
-	if e.State != store.Withheld || e.Counter == 0 || e.Void {
+	if e.State != record.Withheld || e.Counter == 0 || e.Void {
 		return false
 	}
 	switch reason := policy.Reason(e.Reason); {
@@ -62,12 +62,12 @@ func lineOf(n nevra.NEVRA) lineID { return lineID{n.Name, n.Arch} }
 type snapshot struct {
 	entries []*entry // by name
 	lookup  *lookup  // of entries
-	lines   map[lineID]store.Line
-	asides  []store.Aside
+	lines   map[lineID]record.Line
+	asides  []record.Aside
 	keyring *pgp.Keyring
-	keys    map[string]store.Key // that vouch or ever did
-	signer  string               // of new lists
-	denied  map[string]store.Denial
+	keys    map[string]record.Key // that vouch or ever did
+	signer  string                // of new lists
+	denied  map[string]record.Denial
 	denials *policy.Denials // these and others that hold
 	// certificates are our own: the one that signs, then older ones.
 	certificates []*x509.Certificate
@@ -83,7 +83,7 @@ type snapshot struct {
 	dbPath       string
 	retired      int
 	since        time.Time
-	own          map[string]store.Own
+	own          map[string]record.Own
 	prefetch     bool
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb/pgp"
 	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // state is everything that changes. It decides and does nothing else: what it asks for
@@ -39,26 +40,26 @@ type state struct {
 	wake         [wakeKinds]bool
 
 	byName   map[string]*entry
-	byHeader map[store.Digest]*entry
+	byHeader map[record.Digest]*entry
 	byLine   map[lineID][]*entry
 	entries  []*entry        // byName in order, as snapshots share it
 	changed  map[string]bool // names in which entries is out of date
 	lookup   *lookup         // as of the last publication
-	lines    map[lineID]store.Line
+	lines    map[lineID]record.Line
 	archs    map[string]bool // of lines
-	asides   []store.Aside
+	asides   []record.Aside
 	notKept  int // files that the quarantine had no room for, since it was empty
-	retired  map[store.Digest]store.Retirement
-	keys     map[string]store.Key
+	retired  map[record.Digest]record.Retirement
+	keys     map[string]record.Key
 	keyring  *pgp.Keyring
 	problems []api.Problem
 	labels   labelsLeft
-	denied   map[string]store.Denial    // by ID
+	denied   map[string]record.Denial   // by ID
 	others   map[string][]policy.Denial // what others deny, by who says so
 	denials  *policy.Denials            // all of these that hold now
 
-	own       map[string]store.Own // shared with snapshots
-	importers map[string]bool      // certificates by which lists may be imported
+	own       map[string]record.Own // shared with snapshots
+	importers map[string]bool       // certificates by which lists may be imported
 	order     *order
 	prefetch  bool
 	blacklist blacklisted // the kernel's, as it was last read
@@ -89,7 +90,7 @@ type state struct {
 	// comparison settles that.
 	unsettled bool
 	tampering struct{ ours, foreign tampering } // by whose files it was about
-	leftovers map[string]store.Leftover         // files that must leave the directory and could not, by name
+	leftovers map[string]record.Leftover        // files that must leave the directory and could not, by name
 	anew      bool                              // a list must be made anew
 	metaMark  openMark
 	due       []func(observer) // what is durable and was not told of yet
@@ -142,10 +143,10 @@ type content struct {
 // load fills s from the index, and from what lies beside it.
 func (s *state) load(c content) error {
 	s.byName = make(map[string]*entry, len(c.Lists))
-	s.byHeader = make(map[store.Digest]*entry, len(c.Lists))
+	s.byHeader = make(map[record.Digest]*entry, len(c.Lists))
 	s.byLine = make(map[lineID][]*entry, len(c.Lists))
 	s.changed = make(map[string]bool, len(c.Lists))
-	s.lines = make(map[lineID]store.Line, len(c.Lines))
+	s.lines = make(map[lineID]record.Line, len(c.Lines))
 	s.archs = map[string]bool{}
 	s.linesOwned = true
 	for _, l := range c.Lists {
@@ -166,7 +167,7 @@ func (s *state) load(c content) error {
 			s.retired[body] = r
 		}
 	}
-	s.keys = make(map[string]store.Key, len(c.Keys))
+	s.keys = make(map[string]record.Key, len(c.Keys))
 	for _, k := range c.Keys {
 		s.keys[k.Fingerprint] = k
 	}
@@ -179,7 +180,7 @@ func (s *state) load(c content) error {
 	s.unsettled = c.Meta[metaOpen] != nil
 	s.metaMark = openMark{queued: s.unsettled, durable: s.unsettled}
 	s.signsFiles = c.Meta[metaSigned] != nil
-	s.denied = make(map[string]store.Denial, len(c.Denials))
+	s.denied = make(map[string]record.Denial, len(c.Denials))
 	for _, d := range c.Denials {
 		s.denied[d.ID] = d
 	}
@@ -231,7 +232,7 @@ func (s *state) forget(name string) {
 func (s *state) enter(e *entry) {
 	s.drop(e.Name)
 	s.byName[e.Name] = e
-	if !e.Header.IsZero() && e.Change != store.Moving {
+	if !e.Header.IsZero() && e.Change != record.Moving {
 		s.byHeader[e.Header] = e
 	}
 	id := lineOf(e.Package)
@@ -298,7 +299,7 @@ func sameSlice(a, b []*entry) bool {
 }
 
 // setLine records a line and queues it for the next commit.
-func (s *state) setLine(l store.Line) {
+func (s *state) setLine(l record.Line) {
 	if !s.linesOwned {
 		s.lines, s.linesOwned = maps.Clone(s.lines), true
 	}
@@ -384,7 +385,7 @@ func (s *state) saveLine(id lineID, p policy.Line) {
 	l := s.lines[id]
 	l.Name, l.Arch = id.name, id.arch
 	l.High, l.Floor, l.Retired, l.Counter, l.Multi = p.High, p.Floor, p.Retired, p.Counter, p.Multi
-	l.Grants = slices.DeleteFunc(slices.Clone(l.Grants), func(g store.Grant) bool {
+	l.Grants = slices.DeleteFunc(slices.Clone(l.Grants), func(g record.Grant) bool {
 		return !slices.Contains(p.Grants, g.EVR)
 	})
 	if l.Floor.IsZero() {
@@ -427,7 +428,7 @@ func (s *state) tellAll() {
 }
 
 // setKey records a certificate and queues it for the next commit.
-func (s *state) setKey(k store.Key) {
+func (s *state) setKey(k record.Key) {
 	if !s.keysOwned {
 		s.keys, s.keysOwned = maps.Clone(s.keys), true
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/hooks/wire"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // readyLimit bounds how long a start waits for the first comparison with rpm's
@@ -88,7 +88,7 @@ func (s *session) goOn(ctx context.Context, stage Stage) {
 	s.begun = true
 	s.txn = &transaction{
 		peer: s.peer, test: test, assured: stage == StageAssured,
-		added: map[store.Digest]*addition{}, byIndex: map[uint32]*addition{},
+		added: map[record.Digest]*addition{}, byIndex: map[uint32]*addition{},
 	}
 	s.log.Info("transaction taken over", "test", test)
 	if test {

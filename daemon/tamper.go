@@ -9,7 +9,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // What others do to the list directory they can do ten thousand times a second. Each
@@ -62,7 +62,7 @@ func (t *tampering) due(now time.Time) bool {
 
 // tampered records that another hand touched the directory. What happens to lists of
 // ours is counted by itself: it must not be lost among files that do nothing.
-func (s *state) tampered(name string, body store.Digest, why string) {
+func (s *state) tampered(name string, body record.Digest, why string) {
 	count, burst := &s.tampering.foreign, foreignBurst
 	if s.byName[name] != nil || name == s.listDir {
 		count, burst = &s.tampering.ours, oursBurst
@@ -72,7 +72,7 @@ func (s *state) tampered(name string, body store.Digest, why string) {
 		return
 	}
 	s.log.Error("list directory tampered with", "name", name, "reason", why)
-	s.event(store.Event{Kind: audit.KindTampered, List: name, Digest: body, Reason: "tampered", Text: why})
+	s.event(record.Event{Kind: audit.KindTampered, List: name, Digest: body, Reason: "tampered", Text: why})
 	s.after(func(o observer) { o.TamperDetected(name, why) })
 }
 
@@ -86,7 +86,7 @@ func (s *state) sumUp() (left bool) {
 			why := fmt.Sprintf("%d more cases within %v, the first %s, the last %s", count.more, now.Sub(count.began).Round(time.Second), count.first, count.last)
 			count.more = 0
 			s.log.Error("list directory tampered with", "name", name, "reason", why)
-			s.event(store.Event{Kind: audit.KindTampered, List: name, Reason: "tampered", Text: why})
+			s.event(record.Event{Kind: audit.KindTampered, List: name, Reason: "tampered", Text: why})
 			s.after(func(o observer) { o.TamperDetected(name, why) })
 		}
 		left = left || count.more > 0
@@ -96,7 +96,7 @@ func (s *state) sumUp() (left bool) {
 
 // quarantine takes a file out of the directory that does not belong there, and
 // keeps it if there is room.
-func (s *state) quarantine(x *seen, body store.Digest, why string) {
+func (s *state) quarantine(x *seen, body record.Digest, why string) {
 	size := x.size
 	for _, r := range s.plan.aside {
 		size += r.size // which may be kept as well
@@ -115,7 +115,7 @@ func (s *state) quarantine(x *seen, body store.Digest, why string) {
 			s.notKept++
 		default:
 			s.tampered(x.name, body, why)
-			a := store.Aside{Name: asideName, List: x.name, Digest: body, Size: x.size, Reason: why, When: now}
+			a := record.Aside{Name: asideName, List: x.name, Digest: body, Size: x.size, Reason: why, When: now}
 			s.asides = append(s.asides[:len(s.asides):len(s.asides)], a)
 			s.queue.batch.PutAside(a)
 		}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/audit"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // watched is a recorder with a clock.
@@ -30,7 +30,7 @@ func (x *executor) that(t *testing.T, fact func(s *state)) {
 }
 
 // ofKind returns the entries of the log of one kind, the oldest first.
-func (x *executor) ofKind(t *testing.T, kind string) (found []store.Event) {
+func (x *executor) ofKind(t *testing.T, kind string) (found []record.Event) {
 	t.Helper()
 	events, err := x.index.EventsAfter(0, maxWaiting)
 	if err != nil {
@@ -47,14 +47,14 @@ func (x *executor) ofKind(t *testing.T, kind string) (found []store.Event) {
 // However much others do to the directory, no decision leaves the log for it.
 func TestTamperingEvictsNoDecision(t *testing.T) {
 	x, now := watched(t)
-	x.that(t, func(s *state) { s.event(store.Event{Kind: "granted", Text: "ticket 4711"}) })
+	x.that(t, func(s *state) { s.event(record.Event{Kind: "granted", Text: "ticket 4711"}) })
 	x.that(t, func(s *state) {
 		for i := range 3 * maxTampering {
-			s.tampered(fmt.Sprintf("tlv-e%d", i), store.Digest{}, "put there by another hand")
+			s.tampered(fmt.Sprintf("tlv-e%d", i), record.Digest{}, "put there by another hand")
 			*now = now.Add(tamperPause) // slowly enough to be told each
 			s.clock = *now
 		}
-		s.event(store.Event{Kind: "floor-set"})
+		s.event(record.Event{Kind: "floor-set"})
 	})
 	if n := len(x.ofKind(t, "granted")) + len(x.ofKind(t, "floor-set")); n != 2 {
 		t.Errorf("%d of 2 decisions are left", n)
@@ -71,7 +71,7 @@ func TestTamperingEvictsNoDecision(t *testing.T) {
 	// Decisions make room for each other only.
 	x.that(t, func(s *state) {
 		for range maxLog {
-			s.event(store.Event{Kind: "published"})
+			s.event(record.Event{Kind: "published"})
 		}
 	})
 	if n := len(x.ofKind(t, "granted")); n != 0 {
@@ -90,14 +90,14 @@ func TestTamperingIsSummedUp(t *testing.T) {
 		return left
 	}
 	tampered := func(name string) {
-		x.that(t, func(s *state) { s.tampered(name, store.Digest{}, "put there by another hand") })
+		x.that(t, func(s *state) { s.tampered(name, record.Digest{}, "put there by another hand") })
 	}
 	x.that(t, func(s *state) {
-		s.put(&entry{List: store.List{Name: "tlv-ours", State: store.Active}})
+		s.put(&entry{List: record.List{Name: "tlv-ours", State: record.Active}})
 		for i := range 5000 {
-			s.tampered(fmt.Sprintf("tlv-e%d", i), store.Digest{}, "put there by another hand")
+			s.tampered(fmt.Sprintf("tlv-e%d", i), record.Digest{}, "put there by another hand")
 		}
-		s.tampered("tlv-ours", store.Digest{}, "content is not what was published")
+		s.tampered("tlv-ours", record.Digest{}, "content is not what was published")
 	})
 	if told := x.ofKind(t, audit.KindTampered); len(told) != foreignBurst+1 || told[foreignBurst].List != "tlv-ours" {
 		t.Errorf("%d cases are told", len(told))

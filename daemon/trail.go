@@ -12,7 +12,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 	"github.com/fsnotify/fsnotify"
 )
 
@@ -41,7 +41,7 @@ const (
 
 // outlet is where entries of the log go.
 type outlet interface {
-	Send(store.Event) error
+	Send(record.Event) error
 	Confirm(context.Context) error // that all that was sent is safe
 	Close() error
 }
@@ -180,7 +180,7 @@ func (c *carrier) carry(ctx context.Context) error {
 		if first := events[0].Seq; c.sent > 0 && first > c.sent+1 {
 			n := first - c.sent - 1
 			c.d.log.Error("decisions were dropped before they could be told", "to", c.taker, "count", n)
-			events = append([]store.Event{{Kind: audit.KindRecordsLost, Seq: first - 1, When: c.d.now(), Text: fmt.Sprintf("%d of them", n)}}, events...)
+			events = append([]record.Event{{Kind: audit.KindRecordsLost, Seq: first - 1, When: c.d.now(), Text: fmt.Sprintf("%d of them", n)}}, events...)
 		}
 		for _, e := range events {
 			if ctx.Err() != nil {

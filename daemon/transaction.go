@@ -7,7 +7,7 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/policy"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // transaction is one run of a package manager, from Begin to End or to the
@@ -22,20 +22,20 @@ type transaction struct {
 	assured  bool // the package manager was told that no package will be refused
 	unlisted bool // a package with files got no list: before it syncs, it waits for the end
 
-	added   map[store.Digest]*addition // by header
-	byIndex map[uint32]*addition       // by element
-	removed []*entry                   // withdrawn, in order
-	kept    []*entry                   // replaced, and allowed to stay until the machine restarts
-	touched []string                   // names of lists that must be durable at the end
-	renew   []withdrawn                // lists that left or were replaced, for the labels of their files before the answer
+	added   map[record.Digest]*addition // by header
+	byIndex map[uint32]*addition        // by element
+	removed []*entry                    // withdrawn, in order
+	kept    []*entry                    // replaced, and allowed to stay until the machine restarts
+	touched []string                    // names of lists that must be durable at the end
+	renew   []withdrawn                 // lists that left or were replaced, for the labels of their files before the answer
 }
 
 // addition is a package that the transaction brings.
 type addition struct {
 	candidate
 	decision  policy.Decision
-	previous  *entry       // what stood under its name before
-	replaced  store.Staged // the list of previous, until it is known that it is not needed again
+	previous  *entry        // what stood under its name before
+	replaced  record.Staged // the list of previous, until it is known that it is not needed again
 	installed bool
 	reused    bool // its list was active before the transaction
 }
@@ -76,7 +76,7 @@ func (s *state) refused(t *transaction, pkg nevra.NEVRA, d policy.Decision) {
 		kind = audit.KindRollbackRefused
 		s.after(func(o observer) { o.RollbackRefused(pkg.Full(), string(d.Reason)) })
 	}
-	s.event(store.Event{Kind: kind, Package: pkg.Full(), Reason: string(d.Reason), Text: d.Text, UID: t.peer.UID, PID: t.peer.PID})
+	s.event(record.Event{Kind: kind, Package: pkg.Full(), Reason: string(d.Reason), Text: d.Text, UID: t.peer.UID, PID: t.peer.PID})
 }
 
 // consider says what to do with a header before any work is spent on it: the
@@ -135,33 +135,33 @@ func (s *state) add(t *transaction, element uint32, c *candidate) (*addition, er
 		return a, nil
 	}
 	s.discard(c.staged)
-	s.added(t, element, a, store.Stamp{})
+	s.added(t, element, a, record.Stamp{})
 	if p := a.previous; p != nil && p.active() {
 		// The same version, built anew, and not to be trusted: the old build's
 		// list must not vouch under its name while its files are replaced.
-		s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: a.name, entry: p, kept: func(old store.Staged) { s.keep(a, old) }})
+		s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: a.name, entry: p, kept: func(old record.Staged) { s.keep(a, old) }})
 	}
 	return a, nil
 }
 
 // added enters an addition, which has its list or will have none.
-func (s *state) added(t *transaction, element uint32, a *addition, stamp store.Stamp) {
+func (s *state) added(t *transaction, element uint32, a *addition, stamp record.Stamp) {
 	t.added[a.header] = a
 	t.byIndex[element] = a
 	s.put(s.entryOf(a, stamp))
 }
 
 // discard removes a staged list that is not wanted any more.
-func (s *state) discard(list store.Staged) {
-	if list != (store.Staged{}) {
+func (s *state) discard(list record.Staged) {
+	if list != (record.Staged{}) {
 		s.plan.discard = append(s.plan.discard, list)
 	}
 }
 
 // keep holds on to the list that a's took the place of. If the transaction publishes
 // under that name once more, it is the first that could come back.
-func (s *state) keep(a *addition, old store.Staged) {
-	if p := a.previous; p != nil && p.active() && !p.broken && a.replaced == (store.Staged{}) {
+func (s *state) keep(a *addition, old record.Staged) {
+	if p := a.previous; p != nil && p.active() && !p.broken && a.replaced == (record.Staged{}) {
 		a.replaced = old
 		return
 	}
@@ -170,17 +170,17 @@ func (s *state) keep(a *addition, old store.Staged) {
 
 // entryOf makes the entry of an addition as it now stands. stamp is of its file, if it
 // has one.
-func (s *state) entryOf(a *addition, stamp store.Stamp) *entry {
+func (s *state) entryOf(a *addition, stamp record.Stamp) *entry {
 	s.noteOmitted(a.omitted)
-	e := &entry{refs: a.refs, List: store.List{
+	e := &entry{refs: a.refs, List: record.List{
 		Name: a.name, Package: a.pkg, Header: a.header, Body: a.body, Wide: a.wide, File: a.file,
 		Files: a.files, Since: s.now(), Reason: string(a.decision.Reason), Text: a.decision.Text,
-		Granted: a.decision.Grant, State: store.Active, Signer: a.signer,
+		Granted: a.decision.Grant, State: record.Active, Signer: a.signer,
 		Denied: a.omitted.ids, Left: len(a.omitted.paths),
 	}}
 	s.justify(e, &a.candidate)
 	if a.decision.Verdict != policy.Allow {
-		e.State, e.File, e.Signer = store.Withheld, store.Digest{}, ""
+		e.State, e.File, e.Signer = record.Withheld, record.Digest{}, ""
 		e.Denied, e.Left = nil, 0
 		if p := a.previous; p != nil && p.Package == a.pkg {
 			// That this version was active is not forgotten while it has no list.
@@ -190,7 +190,7 @@ func (s *state) entryOf(a *addition, stamp store.Stamp) *entry {
 			e.Denied = []string{a.decision.Denial}
 		}
 		if a.decision.Reason == policy.ReasonNoFiles {
-			e.State = store.Empty
+			e.State = record.Empty
 		}
 		return e
 	}
@@ -249,7 +249,7 @@ func (s *state) takeBack(t *transaction, a *addition) {
 		return
 	}
 	replaced := a.replaced
-	a.replaced = store.Staged{}
+	a.replaced = record.Staged{}
 	s.plan.publish = append(s.plan.publish, publication{name: a.name, staged: replaced, poke: true, previous: leaving, read: true, then: func(p published) error {
 		if p.err != nil {
 			s.unsettled = true // something may be left in the directory
@@ -267,7 +267,7 @@ func (s *state) takeBack(t *transaction, a *addition) {
 // vouched for it may have been withdrawn meanwhile.
 func (s *state) comesBack(a *addition) bool {
 	p := a.previous
-	return a.replaced != (store.Staged{}) && s.trusted(p) && s.allowed(p) && s.complete(p) && !p.refs.hitBy(s.denials.Heads())
+	return a.replaced != (record.Staged{}) && s.trusted(p) && s.allowed(p) && s.complete(p) && !p.refs.hitBy(s.denials.Heads())
 }
 
 // lost takes the list of a away where the one before it cannot come back;
@@ -279,7 +279,7 @@ func (s *state) lost(a *addition, leaving *entry) {
 
 // remove withdraws the list of a package that was erased. It returns the list
 // that must be withdrawn, after the caller has rebound the files it shares.
-func (s *state) remove(t *transaction, element uint32, digest store.Digest) *entry {
+func (s *state) remove(t *transaction, element uint32, digest record.Digest) *entry {
 	e := s.byHeader[digest]
 	if e == nil {
 		e = s.supplanted(t, element)

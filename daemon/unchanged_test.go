@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/daemon/api"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // An act that has nothing to do says so, and leaves no record.
@@ -21,7 +21,7 @@ func TestActsThatChangeNothing(t *testing.T) {
 	d.publishFor(t, "hello", "a")
 	key := strings.Repeat("ab", 20)
 	if err := d.on(t, func(s *state) error {
-		s.setKey(store.Key{Fingerprint: key, Owner: "somebody", FirstSeen: s.now()})
+		s.setKey(record.Key{Fingerprint: key, Owner: "somebody", FirstSeen: s.now()})
 		s.record()
 		return nil
 	}); err != nil {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb/pgp"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // undoPoint is what takes the state back to where an event began. Tables that readers
@@ -30,9 +30,9 @@ type journal struct {
 }
 
 type oldLists struct {
-	lines         map[lineID]store.Line
-	asides        []store.Aside
-	own           map[string]store.Own
+	lines         map[lineID]record.Line
+	asides        []record.Aside
+	own           map[string]record.Own
 	importers     map[string]bool
 	order         *order
 	prefetch      bool
@@ -42,7 +42,7 @@ type oldLists struct {
 }
 
 type oldKeys struct {
-	keys         map[string]store.Key
+	keys         map[string]record.Key
 	certificates []*x509.Certificate
 	keyring      *pgp.Keyring
 	keysRead     bool
@@ -51,7 +51,7 @@ type oldKeys struct {
 }
 
 type oldDenials struct {
-	denied  map[string]store.Denial
+	denied  map[string]record.Denial
 	others  map[string][]policy.Denial
 	denials *policy.Denials
 }
@@ -68,14 +68,14 @@ type oldEntry struct {
 }
 
 type oldRetirement struct {
-	body  store.Digest
-	was   store.Retirement
+	body  record.Digest
+	was   record.Retirement
 	known bool
 }
 
 type oldLeftover struct {
 	name  string
-	was   store.Leftover
+	was   record.Leftover
 	known bool
 }
 

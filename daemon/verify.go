@@ -15,7 +15,7 @@ import (
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/verify"
 	"github.com/digestd/digestd/digestlist/nevra"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
 )
 
@@ -148,7 +148,7 @@ func (d *Daemon) verifySpec(req api.VerifyRequest) (spec verify.Spec, err error)
 	}
 	named := make(map[string]bool, len(req.Packages))
 	for _, e := range snap.entries {
-		if e.State == store.Empty || e.Grace != "" || e.Change == store.Moving {
+		if e.State == record.Empty || e.Grace != "" || e.Change == record.Moving {
 			continue // there is nothing to vouch for, or its files have gone
 		}
 		v := verify.Entry{Name: e.Name, State: string(e.State), Package: e.Package.String(), Text: e.Text,
@@ -220,9 +220,9 @@ func (d *Daemon) tellVerified(ctx context.Context, by api.Actor, r api.Verificat
 			if f.Fixed {
 				kind = audit.KindFixed
 			}
-			s.event(store.Event{Kind: kind, Package: f.Package, List: f.List, Reason: f.Kind, Text: strings.TrimSpace(f.Path + " " + f.Text), UID: by.UID, PID: by.PID})
+			s.event(record.Event{Kind: kind, Package: f.Package, List: f.List, Reason: f.Kind, Text: strings.TrimSpace(f.Path + " " + f.Text), UID: by.UID, PID: by.PID})
 		}
-		s.event(store.Event{Kind: audit.KindVerified, Reason: outcome, Text: verifiedText(r), UID: by.UID, PID: by.PID})
+		s.event(record.Event{Kind: audit.KindVerified, Reason: outcome, Text: verifiedText(r), UID: by.UID, PID: by.PID})
 		s.record()
 		return nil
 	})

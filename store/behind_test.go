@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/digestd/digestd/store/record"
 	"go.etcd.io/bbolt"
 )
 
@@ -23,24 +24,30 @@ func TestCommitsWithoutDatabase(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		commit := func(fill func(b *Batch)) {
+		commit := func(fill func(b *record.Batch)) {
 			t.Helper()
-			var b Batch
+			var b record.Batch
 			fill(&b)
 			if err := ix.Commit(&b); err != nil {
 				t.Fatal(err)
 			}
 		}
-		commit(func(b *Batch) { b.PutKey(Key{Fingerprint: "before"}); b.PutKey(Key{Fingerprint: "dropped"}) })
+		commit(func(b *record.Batch) {
+			b.PutKey(record.Key{Fingerprint: "before"})
+			b.PutKey(record.Key{Fingerprint: "dropped"})
+		})
 		if err := ix.Behind(); err != nil {
 			t.Fatal(err)
 		}
 		ix.db.Close()
-		commit(func(b *Batch) {
-			b.PutKey(Key{Fingerprint: "first"})
-			b.PutLine(Line{Name: "bash", Arch: "noarch", Counter: 7})
+		commit(func(b *record.Batch) {
+			b.PutKey(record.Key{Fingerprint: "first"})
+			b.PutLine(record.Line{Name: "bash", Arch: "noarch", Counter: 7})
 		})
-		commit(func(b *Batch) { b.PutKey(Key{Fingerprint: "second"}); b.set(bucketKeys, []byte("dropped"), nil) })
+		commit(func(b *record.Batch) {
+			b.PutKey(record.Key{Fingerprint: "second"})
+			b.Set(record.BucketKeys, []byte("dropped"), nil)
+		})
 		if ix.Behind() == nil || !strings.Contains(ix.Behind().Error(), "cannot enter the latest commit") {
 			t.Errorf("the database is closed: behind by %v", ix.Behind())
 		}
@@ -58,12 +65,12 @@ func TestCommitsWithoutDatabase(t *testing.T) {
 			if ix.db, err = bbolt.Open(filepath.Join(dir, indexFile), 0o600, &opts); err != nil {
 				t.Fatal(err)
 			}
-			commit(func(*Batch) {})
+			commit(func(*record.Batch) {})
 		}
 		if err := ix.Behind(); err != nil {
 			t.Errorf("behind: %v", err)
 		}
-		commit(func(b *Batch) { b.PutKey(Key{Fingerprint: "after"}) })
+		commit(func(b *record.Batch) { b.PutKey(record.Key{Fingerprint: "after"}) })
 		c, err := ix.Load()
 		if err != nil {
 			t.Fatal(err)
@@ -90,8 +97,8 @@ func TestFailedCommitLeavesNoTrace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var b Batch
-	b.PutKey(Key{Fingerprint: "before"})
+	var b record.Batch
+	b.PutKey(record.Key{Fingerprint: "before"})
 	if err := ix.Commit(&b); err != nil {
 		t.Fatal(err)
 	}
@@ -99,8 +106,8 @@ func TestFailedCommitLeavesNoTrace(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, journalFile+".new"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	var failed Batch
-	failed.PutKey(Key{Fingerprint: "failed"})
+	var failed record.Batch
+	failed.PutKey(record.Key{Fingerprint: "failed"})
 	if err := ix.Commit(&failed); err == nil {
 		t.Fatal("committed without a commit file")
 	}

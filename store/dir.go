@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
 )
 
@@ -228,12 +229,12 @@ func (d *Dir) Names() ([]string, error) {
 }
 
 // Stat returns the stamp of a list; fs.ErrNotExist when there is none.
-func (d *Dir) Stat(name string) (Stamp, error) {
+func (d *Dir) Stat(name string) (record.Stamp, error) {
 	var st unix.Stat_t
 	if err := unix.Fstatat(d.dirFd(), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return Stamp{}, &fs.PathError{Op: "stat", Path: filepath.Join(d.path, name), Err: err}
+		return record.Stamp{}, &fs.PathError{Op: "stat", Path: filepath.Join(d.path, name), Err: err}
 	}
-	return Stamp{
+	return record.Stamp{
 		Ino: st.Ino, Size: st.Size, Mtime: st.Mtim.Nano(), Ctime: st.Ctim.Nano(), Links: uint64(st.Nlink),
 		Regular: st.Mode&unix.S_IFMT == unix.S_IFREG,
 	}, nil

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
 )
 
@@ -304,7 +305,7 @@ func TestKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	old, err := d.PublishKeeping(next, "tlv-a")
-	if err != nil || old == (store.Staged{}) {
+	if err != nil || old == (record.Staged{}) {
 		t.Fatalf("kept %v, %v", old, err)
 	}
 	if err := d.Publish(old, "tlv-a", true); err != nil {
@@ -323,11 +324,11 @@ func TestKept(t *testing.T) {
 	if got := names(t, path) + " " + names(t, path+".staging"); got != "tlv-a " {
 		t.Errorf("left are %q", got)
 	}
-	if none, err := d.TakeOut("tlv-none"); err != nil || none != (store.Staged{}) {
+	if none, err := d.TakeOut("tlv-none"); err != nil || none != (record.Staged{}) {
 		t.Errorf("took %v out, %v", none, err)
 	}
 	first, _ := d.Stager("first").Write([]byte("x"))
-	if none, err := d.PublishKeeping(first, "tlv-new"); err != nil || none != (store.Staged{}) {
+	if none, err := d.PublishKeeping(first, "tlv-new"); err != nil || none != (record.Staged{}) {
 		t.Errorf("kept %v, %v", none, err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,7 +18,7 @@ import (
 // was nothing, or takes the place of what was there, which the kernel then
 // forgets. poke makes a scan of the directory that runs right now start over;
 // of many publications in a row the last is enough.
-func (d *Dir) Publish(s Staged, name string, poke bool) error {
+func (d *Dir) Publish(s record.Staged, name string, poke bool) error {
 	replaced, err := d.exchange(s, name)
 	switch {
 	case err != nil:
@@ -35,20 +36,20 @@ func (d *Dir) Publish(s Staged, name string, poke bool) error {
 // PublishKeeping does what Publish does, and keeps the list that had the name
 // before: it waits in staging, to be published again or discarded. The zero Staged
 // means that there was none.
-func (d *Dir) PublishKeeping(s Staged, name string) (old Staged, err error) {
+func (d *Dir) PublishKeeping(s record.Staged, name string) (old record.Staged, err error) {
 	replaced, err := d.exchange(s, name)
 	if err != nil {
-		return Staged{}, err
+		return record.Staged{}, err
 	}
 	if !replaced {
-		return Staged{}, d.touch(d.dirFd(), name)
+		return record.Staged{}, d.touch(d.dirFd(), name)
 	}
 	return s, d.touch(d.stagingFd(), s.Name())
 }
 
 // exchange gives the staged file the name, and reports whether another file had it,
 // which is in staging then.
-func (d *Dir) exchange(s Staged, name string) (replaced bool, err error) {
+func (d *Dir) exchange(s record.Staged, name string) (replaced bool, err error) {
 	if err := validName(name); err != nil {
 		return false, err
 	}
@@ -125,12 +126,12 @@ func (d *Dir) Remove(name string) error {
 
 // TakeOut does what Remove does, and keeps the list: it waits in staging, to be
 // published again or discarded. The zero Staged means that there was none.
-func (d *Dir) TakeOut(name string) (Staged, error) {
+func (d *Dir) TakeOut(name string) (record.Staged, error) {
 	tmp, err := d.takeOut(name)
 	if err != nil || tmp == "" {
-		return Staged{}, err
+		return record.Staged{}, err
 	}
-	return StagedAs(tmp, 0), d.touch(d.stagingFd(), tmp)
+	return record.StagedAs(tmp, 0), d.touch(d.stagingFd(), tmp)
 }
 
 // RemoveMany does what Remove does for each of these lists, but takes all of them

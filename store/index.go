@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/digestd/digestd/store/record"
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
 )
@@ -68,7 +69,7 @@ func (ix *Index) Commits() uint64 { return ix.commit }
 // the commit file is durable: when the database cannot take it, as on a full disk,
 // Commit succeeds, and the next one, even of an empty batch, tries again; see Behind.
 // Until then readers of the log miss the latest entries.
-func (ix *Index) Commit(b *Batch) error {
+func (ix *Index) Commit(b *record.Batch) error {
 	changes, counter, err := b.Records()
 	if err != nil {
 		return err
@@ -88,7 +89,7 @@ func (ix *Index) Commit(b *Batch) error {
 	j := journal{commit: ix.commit + 1, counter: max(ix.counter, counter), changes: changes}
 	if ix.behind != nil {
 		// The commit file holds one commit: this one joins the one that waits.
-		j.changes = Sorted(slices.Concat(ix.waiting.changes, changes))
+		j.changes = record.Sorted(slices.Concat(ix.waiting.changes, changes))
 	}
 	if err := writeJournal(ix.journal, j); err != nil {
 		return fmt.Errorf("cannot commit to the index: %w", err)
@@ -111,7 +112,7 @@ func (ix *Index) enter(j journal) {
 func (ix *Index) apply(j journal) error {
 	err := ix.db.Update(func(tx *bbolt.Tx) error {
 		for _, c := range j.changes {
-			name := Buckets[c.Bucket]
+			name := record.Buckets[c.Bucket]
 			bucket := tx.Bucket([]byte(name))
 			var err error
 			if c.Value == nil {
@@ -137,14 +138,14 @@ func (ix *Index) apply(j journal) error {
 // putNumber sets one of the numbers that describe the index itself.
 func putNumber(tx *bbolt.Tx, name string, n uint64) error {
 	key := []byte(name)
-	return tx.Bucket([]byte(bucketMeta)).Put(key, seal(bucketMeta, key, binary.BigEndian.AppendUint64(nil, n)))
+	return tx.Bucket([]byte(record.BucketMeta)).Put(key, seal(record.BucketMeta, key, binary.BigEndian.AppendUint64(nil, n)))
 }
 
 // number returns one of the numbers that describe the index itself, 0 when it
 // was never set.
 func number(tx *bbolt.Tx, name string) uint64 {
 	key := []byte(name)
-	if v, err := unseal(bucketMeta, key, tx.Bucket([]byte(bucketMeta)).Get(key)); err == nil && len(v) == 8 {
+	if v, err := unseal(record.BucketMeta, key, tx.Bucket([]byte(record.BucketMeta)).Get(key)); err == nil && len(v) == 8 {
 		return binary.BigEndian.Uint64(v)
 	}
 	return 0
@@ -167,13 +168,13 @@ func (ix *Index) Close() error {
 
 // Content is all that an index holds, apart from the log.
 type Content struct {
-	Lists   []List
-	Lines   []Line
-	Keys    []Key
-	Asides  []Aside
-	Denials []Denial
-	Own     []Own
-	Retired map[Digest]Retirement
+	Lists   []record.List
+	Lines   []record.Line
+	Keys    []record.Key
+	Asides  []record.Aside
+	Denials []record.Denial
+	Own     []record.Own
+	Retired map[record.Digest]record.Retirement
 	NextSeq uint64 // of the log
 	LogSize int
 	Taken   map[string]uint64 // the last entry of the log that each who takes them has
@@ -196,7 +197,7 @@ func (ix *Index) Load() (c Content, err error) {
 				return nil
 			})
 		})
-		log := tx.Bucket([]byte(bucketLog))
+		log := tx.Bucket([]byte(record.BucketLog))
 		c.LogSize = log.Stats().KeyN
 		if k, _ := log.Cursor().Last(); len(k) == 8 {
 			c.NextSeq = binary.BigEndian.Uint64(k) + 1
@@ -210,50 +211,50 @@ func (ix *Index) Load() (c Content, err error) {
 // at a time and in the order of their keys. The log is not read: LogSize stays 0, and
 // NextSeq 1.
 func ReadContent(each func(bucket string, fn func(key, value []byte) error) error) (Content, error) {
-	c := Content{Retired: map[Digest]Retirement{}, Meta: map[string][]byte{}, NextSeq: 1}
+	c := Content{Retired: map[record.Digest]record.Retirement{}, Meta: map[string][]byte{}, NextSeq: 1}
 	err := errors.Join(
-		each(bucketLists, func(k, v []byte) error {
-			l := List{Name: string(k)}
+		each(record.BucketLists, func(k, v []byte) error {
+			l := record.List{Name: string(k)}
 			err := json.Unmarshal(v, &l)
 			c.Lists = append(c.Lists, l)
 			return err
 		}),
-		each(bucketLines, func(k, v []byte) error {
-			var l Line
-			l.Name, l.Arch = splitLineKey(k)
+		each(record.BucketLines, func(k, v []byte) error {
+			var l record.Line
+			l.Name, l.Arch = record.SplitLineKey(k)
 			err := json.Unmarshal(v, &l)
 			c.Lines = append(c.Lines, l)
 			return err
 		}),
-		each(bucketRetired, func(k, v []byte) error {
+		each(record.BucketRetired, func(k, v []byte) error {
 			r, err := readRetirement(k, v)
 			c.Retired[r.Body] = r
 			return err
 		}),
-		each(bucketKeys, func(k, v []byte) error {
-			key := Key{Fingerprint: string(k)}
+		each(record.BucketKeys, func(k, v []byte) error {
+			key := record.Key{Fingerprint: string(k)}
 			err := json.Unmarshal(v, &key)
 			c.Keys = append(c.Keys, key)
 			return err
 		}),
-		each(bucketAside, func(k, v []byte) error {
-			a := Aside{Name: string(k)}
+		each(record.BucketAside, func(k, v []byte) error {
+			a := record.Aside{Name: string(k)}
 			err := json.Unmarshal(v, &a)
 			c.Asides = append(c.Asides, a)
 			return err
 		}),
-		each(bucketDenied, c.loadDenial),
-		each(bucketOwn, func(k, v []byte) error {
-			o := Own{Name: string(k)}
+		each(record.BucketDenied, c.loadDenial),
+		each(record.BucketOwn, func(k, v []byte) error {
+			o := record.Own{Name: string(k)}
 			err := json.Unmarshal(v, &o)
 			c.Own = append(c.Own, o)
 			return err
 		}),
-		each(bucketMeta, func(k, v []byte) error {
+		each(record.BucketMeta, func(k, v []byte) error {
 			c.Meta[string(k)] = append([]byte(nil), v...)
 			return nil
 		}),
-		each(bucketPending, func(k, v []byte) error {
+		each(record.BucketPending, func(k, v []byte) error {
 			if len(v) != 8 {
 				return errors.New("it is no number")
 			}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -31,21 +32,21 @@ func open(t *testing.T, dir string) (*store.Index, store.Recovery) {
 	return ix, rec
 }
 
-func commit(t *testing.T, ix *store.Index, fill func(*store.Batch)) {
+func commit(t *testing.T, ix *store.Index, fill func(*record.Batch)) {
 	t.Helper()
-	var b store.Batch
+	var b record.Batch
 	fill(&b)
 	if err := ix.Commit(&b); err != nil {
 		t.Fatalf("cannot commit: %v", err)
 	}
 }
 
-func line(counter uint64, high string) store.Line {
+func line(counter uint64, high string) record.Line {
 	evr, err := nevra.ParseEVR(high)
 	if err != nil {
 		panic(err)
 	}
-	return store.Line{Name: "bash", Arch: "x86_64", High: evr, Counter: counter}
+	return record.Line{Name: "bash", Arch: "x86_64", High: evr, Counter: counter}
 }
 
 // raise makes n commits; the line's counter and version follow the commits.
@@ -53,7 +54,7 @@ func raise(t *testing.T, ix *store.Index, n int) {
 	t.Helper()
 	for range n {
 		c := ix.Counter() + 1
-		commit(t, ix, func(b *store.Batch) { b.PutLine(line(c, fmt.Sprintf("0:%d-1", c))) })
+		commit(t, ix, func(b *record.Batch) { b.PutLine(line(c, fmt.Sprintf("0:%d-1", c))) })
 	}
 }
 
@@ -75,21 +76,21 @@ func TestRoundTrip(t *testing.T) {
 	if rec.Fate != store.Fresh {
 		t.Errorf("fate of a new index = %d, want Fresh", rec.Fate)
 	}
-	list := store.List{
-		Name: "tlv-bash-0:5.2-1.x86_64", State: store.Active,
+	list := record.List{
+		Name: "tlv-bash-0:5.2-1.x86_64", State: record.Active,
 		Package: nevra.NEVRA{Name: "bash", EVR: nevra.EVR{Version: "5.2", Release: "1"}, Arch: "x86_64"},
-		Header:  store.Digest{1}, Body: store.Digest{2}, File: store.Digest{3},
+		Header:  record.Digest{1}, Body: record.Digest{2}, File: record.Digest{3},
 		Key: "abcd", Files: 7, Counter: 9, Since: when, Granted: true,
 	}
 	lineRec := line(9, "1:5.2-1")
-	lineRec.Grants = []store.Grant{{EVR: nevra.EVR{Version: "5.1", Release: "1"}, Act: store.Act{UID: 4, Reason: "why not", When: when}}}
-	retired := store.Retirement{Body: store.Digest{5}, List: "tlv-x", Package: list.Package, When: when, Reason: "replaced"}
-	key := store.Key{Fingerprint: "abcd", Owner: "Somebody", FirstSeen: when}
-	aside := store.Aside{Name: "x-tlv-evil", List: "tlv-evil", Reason: "foreign", When: when}
-	event := store.Event{Seq: 1, When: when, Kind: "granted", Package: "bash"}
-	commit(t, ix, func(b *store.Batch) {
+	lineRec.Grants = []record.Grant{{EVR: nevra.EVR{Version: "5.1", Release: "1"}, Act: record.Act{UID: 4, Reason: "why not", When: when}}}
+	retired := record.Retirement{Body: record.Digest{5}, List: "tlv-x", Package: list.Package, When: when, Reason: "replaced"}
+	key := record.Key{Fingerprint: "abcd", Owner: "Somebody", FirstSeen: when}
+	aside := record.Aside{Name: "x-tlv-evil", List: "tlv-evil", Reason: "foreign", When: when}
+	event := record.Event{Seq: 1, When: when, Kind: "granted", Package: "bash"}
+	commit(t, ix, func(b *record.Batch) {
 		b.PutEvent(event)
-		b.PutList(store.List{Name: "gone", State: store.Active})
+		b.PutList(record.List{Name: "gone", State: record.Active})
 		b.DeleteList("gone")
 		b.PutList(list)
 		b.PutLine(lineRec)
@@ -111,8 +112,8 @@ func TestRoundTrip(t *testing.T) {
 	delete(c.Meta, "commit")
 	delete(c.Meta, "counter")
 	want := store.Content{
-		Lists: []store.List{list}, Lines: []store.Line{lineRec}, Keys: []store.Key{key}, Asides: []store.Aside{aside},
-		Retired: map[store.Digest]store.Retirement{retired.Body: retired}, NextSeq: 2, LogSize: 1,
+		Lists: []record.List{list}, Lines: []record.Line{lineRec}, Keys: []record.Key{key}, Asides: []record.Aside{aside},
+		Retired: map[record.Digest]record.Retirement{retired.Body: retired}, NextSeq: 2, LogSize: 1,
 		Meta: map[string][]byte{"open": []byte("x")},
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
@@ -122,7 +123,7 @@ func TestRoundTrip(t *testing.T) {
 	if err != nil || total != 1 {
 		t.Fatalf("%d events, %v", total, err)
 	}
-	if diff := cmp.Diff([]store.Event{event}, events); diff != "" {
+	if diff := cmp.Diff([]record.Event{event}, events); diff != "" {
 		t.Error(diff)
 	}
 	if ix.Counter() != 9 {
@@ -324,7 +325,7 @@ func TestKilledWhileCommitting(t *testing.T) {
 		}
 		for {
 			c := ix.Counter() + 1
-			var b store.Batch
+			var b record.Batch
 			b.PutLine(line(c, "0:1-1"))
 			if err := ix.Commit(&b); err != nil {
 				t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,7 +25,7 @@ import (
 type journal struct {
 	commit  uint64
 	counter uint64 // highest activation counter ever committed
-	changes []Record
+	changes []record.Record
 }
 
 const (
@@ -87,10 +88,10 @@ func decodeJournal(b []byte) (journal, error) {
 		return f, true
 	}
 	for range n {
-		if len(b) < 2 || int(b[0]) >= len(Buckets) || b[1] > 1 {
+		if len(b) < 2 || int(b[0]) >= len(record.Buckets) || b[1] > 1 {
 			return j, errJournal
 		}
-		c := Record{Bucket: b[0]}
+		c := record.Record{Bucket: b[0]}
 		deleted := b[1] == 1
 		b = b[2:]
 		key, ok := field()

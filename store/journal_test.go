@@ -5,11 +5,12 @@ package store
 import (
 	"testing"
 
+	"github.com/digestd/digestd/store/record"
 	"github.com/google/go-cmp/cmp"
 )
 
 func FuzzDecodeJournal(f *testing.F) {
-	j := journal{commit: 7, counter: 9, changes: []Record{{1, []byte("k"), []byte("v")}, {2, []byte("gone"), nil}}}
+	j := journal{commit: 7, counter: 9, changes: []record.Record{{Bucket: 1, Key: []byte("k"), Value: []byte("v")}, {Bucket: 2, Key: []byte("gone"), Value: nil}}}
 	f.Add(j.encode())
 	f.Add([]byte(journalMagic))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -24,12 +25,12 @@ func FuzzDecodeJournal(f *testing.F) {
 }
 
 func TestJournalRoundTrip(t *testing.T) {
-	j := journal{commit: 7, counter: 9, changes: []Record{{1, []byte("k"), []byte{}}, {2, []byte("gone"), nil}}}
+	j := journal{commit: 7, counter: 9, changes: []record.Record{{Bucket: 1, Key: []byte("k"), Value: []byte{}}, {Bucket: 2, Key: []byte("gone"), Value: nil}}}
 	got, err := decodeJournal(j.encode())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(j, got, cmp.AllowUnexported(journal{}, Record{})); diff != "" {
+	if diff := cmp.Diff(j, got, cmp.AllowUnexported(journal{}, record.Record{})); diff != "" {
 		t.Error(diff)
 	}
 	data := j.encode()

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/digestd/digestd/store/record"
 	"go.etcd.io/bbolt"
 )
 
@@ -19,9 +20,9 @@ import (
 // Events returns up to limit entries of the log, newest first, after skipping
 // offset of them, and the number of entries in all. It may be called from any
 // goroutine.
-func (ix *Index) Events(offset, limit int) (events []Event, total int, err error) {
+func (ix *Index) Events(offset, limit int) (events []record.Event, total int, err error) {
 	err = ix.view(func(tx *bbolt.Tx) error {
-		log := tx.Bucket([]byte(bucketLog))
+		log := tx.Bucket([]byte(record.BucketLog))
 		total = log.Stats().KeyN
 		cursor := log.Cursor()
 		for k, v := cursor.Last(); k != nil && len(events) < limit; k, v = cursor.Prev() {
@@ -42,16 +43,16 @@ func (ix *Index) Events(offset, limit int) (events []Event, total int, err error
 
 // Retired returns the bodies that must not come back. It may be called from any
 // goroutine.
-func (ix *Index) Retired() (retired []Retirement, err error) {
+func (ix *Index) Retired() (retired []record.Retirement, err error) {
 	err = ix.view(func(tx *bbolt.Tx) error {
-		return tx.Bucket([]byte(bucketRetired)).ForEach(func(k, v []byte) error {
-			v, err := unseal(bucketRetired, k, v)
-			var r Retirement
+		return tx.Bucket([]byte(record.BucketRetired)).ForEach(func(k, v []byte) error {
+			v, err := unseal(record.BucketRetired, k, v)
+			var r record.Retirement
 			if err == nil {
 				r, err = readRetirement(k, v)
 			}
 			if err != nil {
-				return fmt.Errorf("cannot read record %x of %s: %w", k, bucketRetired, err)
+				return fmt.Errorf("cannot read record %x of %s: %w", k, record.BucketRetired, err)
 			}
 			retired = append(retired, r)
 			return nil
@@ -60,7 +61,7 @@ func (ix *Index) Retired() (retired []Retirement, err error) {
 	return retired, err
 }
 
-func readRetirement(k, v []byte) (r Retirement, err error) {
+func readRetirement(k, v []byte) (r record.Retirement, err error) {
 	if len(k) != len(r.Body) {
 		return r, errors.New("key is no digest")
 	}
@@ -72,7 +73,7 @@ func readRetirement(k, v []byte) (r Retirement, err error) {
 // first. It looks no further into an entry than to its kind.
 func (ix *Index) EachKind(fn func(seq uint64, kind string)) error {
 	return ix.view(func(tx *bbolt.Tx) error {
-		return tx.Bucket([]byte(bucketLog)).ForEach(func(k, v []byte) error {
+		return tx.Bucket([]byte(record.BucketLog)).ForEach(func(k, v []byte) error {
 			if len(k) == 8 {
 				fn(binary.BigEndian.Uint64(k), kindOfEvent(v))
 			}
@@ -94,9 +95,9 @@ func kindOfEvent(value []byte) string {
 
 // EventsAfter returns up to limit entries of the log that came after the entry
 // seq, the oldest first. It may be called from any goroutine.
-func (ix *Index) EventsAfter(seq uint64, limit int) (events []Event, err error) {
+func (ix *Index) EventsAfter(seq uint64, limit int) (events []record.Event, err error) {
 	err = ix.view(func(tx *bbolt.Tx) error {
-		cursor := tx.Bucket([]byte(bucketLog)).Cursor()
+		cursor := tx.Bucket([]byte(record.BucketLog)).Cursor()
 		for k, v := cursor.Seek(binary.BigEndian.AppendUint64(nil, seq+1)); k != nil && len(events) < limit; k, v = cursor.Next() {
 			e, err := readEvent(k, v)
 			if err != nil {
@@ -111,9 +112,9 @@ func (ix *Index) EventsAfter(seq uint64, limit int) (events []Event, err error) 
 
 // EachEvent calls fn with every entry of the log before the entry seq, the
 // newest first, until it returns false. It may be called from any goroutine.
-func (ix *Index) EachEvent(before uint64, fn func(Event) bool) error {
+func (ix *Index) EachEvent(before uint64, fn func(record.Event) bool) error {
 	return ix.view(func(tx *bbolt.Tx) error {
-		cursor := tx.Bucket([]byte(bucketLog)).Cursor()
+		cursor := tx.Bucket([]byte(record.BucketLog)).Cursor()
 		k, v := cursor.Last()
 		if start := binary.BigEndian.AppendUint64(nil, before); before > 0 {
 			if k, _ = cursor.Seek(start); k != nil {
@@ -135,11 +136,11 @@ func (ix *Index) EachEvent(before uint64, fn func(Event) bool) error {
 	})
 }
 
-func readEvent(k, v []byte) (e Event, err error) {
+func readEvent(k, v []byte) (e record.Event, err error) {
 	if len(k) == 8 {
 		e.Seq = binary.BigEndian.Uint64(k)
 	}
-	if v, err = unseal(bucketLog, k, v); err == nil {
+	if v, err = unseal(record.BucketLog, k, v); err == nil {
 		err = json.Unmarshal(v, &e)
 	}
 	if err != nil {

@@ -6,26 +6,26 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // The log is read from either end, and what was taken of it outlives the daemon.
 func TestLog(t *testing.T) {
 	dir := t.TempDir()
 	ix, _ := open(t, dir)
-	commit(t, ix, func(b *store.Batch) {
+	commit(t, ix, func(b *record.Batch) {
 		for seq := uint64(1); seq <= 9; seq++ {
-			b.PutEvent(store.Event{Seq: seq, Kind: "published", Unit: "a.service", Digest: store.Digest{byte(seq)}, When: when})
+			b.PutEvent(record.Event{Seq: seq, Kind: "published", Unit: "a.service", Digest: record.Digest{byte(seq)}, When: when})
 		}
 		b.SetTaken("journal", 4)
 	})
-	commit(t, ix, func(b *store.Batch) {
+	commit(t, ix, func(b *record.Batch) {
 		b.DropEvent(1)
 		b.SetTaken("journal", 5)
 	})
-	seqs := func(events []store.Event) (s []uint64) {
+	seqs := func(events []record.Event) (s []uint64) {
 		for _, e := range events {
-			if e.Unit != "a.service" || e.Digest != (store.Digest{byte(e.Seq)}) {
+			if e.Unit != "a.service" || e.Digest != (record.Digest{byte(e.Seq)}) {
 				t.Errorf("entry %d came back as %+v", e.Seq, e)
 			}
 			s = append(s, e.Seq)
@@ -53,8 +53,8 @@ func TestLog(t *testing.T) {
 		}
 	}
 	for before, want := range map[uint64][]uint64{0: {9, 8, 7}, 5: {4, 3, 2}, 1: nil, 2: nil, 100: {9, 8, 7}} {
-		var events []store.Event
-		err := ix.EachEvent(before, func(e store.Event) bool {
+		var events []record.Event
+		err := ix.EachEvent(before, func(e record.Event) bool {
 			events = append(events, e)
 			return len(events) < 3
 		})

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/digestd/digestd/store/record"
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 	"golang.org/x/sys/unix"
@@ -238,11 +239,11 @@ func check(db *bbolt.DB, size int64) error {
 		if tx.Size() > size {
 			return fmt.Errorf("database is truncated: %d of %d bytes are left", size, tx.Size())
 		}
-		if tx.Bucket([]byte(bucketMeta)) == nil {
-			return fmt.Errorf("bucket %s is missing", bucketMeta)
+		if tx.Bucket([]byte(record.BucketMeta)) == nil {
+			return fmt.Errorf("bucket %s is missing", record.BucketMeta)
 		}
 		schema := number(tx, metaSchema)
-		for _, name := range Buckets {
+		for _, name := range record.Buckets {
 			bucket := tx.Bucket([]byte(name))
 			if bucket == nil && 0 < schema && schema < Schema {
 				continue // which upgrade adds
@@ -294,7 +295,7 @@ func create(path string, fill func(*bbolt.Tx) error) (*bbolt.DB, error) {
 		return nil, fmt.Errorf("cannot create %s: %w", path, err)
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range Buckets {
+		for _, name := range record.Buckets {
 			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
 				return err
 			}
@@ -336,7 +337,7 @@ func upgrade(db *bbolt.DB) error {
 		return err
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range Buckets {
+		for _, name := range record.Buckets {
 			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
 				return err
 			}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 	"github.com/google/go-cmp/cmp"
 	"go.etcd.io/bbolt"
 )
@@ -57,8 +58,8 @@ func TestOlderSchemaIsUpgraded(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "index.db")
 	ix, _ := open(t, dir)
-	list := store.List{Name: "tlv-a-0:1-1.noarch", State: store.Active, Key: "aa", Counter: 7}
-	commit(t, ix, func(b *store.Batch) { b.PutList(list) })
+	list := record.List{Name: "tlv-a-0:1-1.noarch", State: record.Active, Key: "aa", Counter: 7}
+	commit(t, ix, func(b *record.Batch) { b.PutList(list) })
 	ix.Close()
 	setSchema(t, path, 1, "pending")
 	ix, rec := open(t, dir)
@@ -69,13 +70,13 @@ func TestOlderSchemaIsUpgraded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]store.List{list}, c.Lists); diff != "" {
+	if diff := cmp.Diff([]record.List{list}, c.Lists); diff != "" {
 		t.Error(diff)
 	}
 	if ix.Counter() != 7 {
 		t.Errorf("counter is %d, want 7", ix.Counter())
 	}
-	commit(t, ix, func(b *store.Batch) { b.SetTaken("journal", 1) })
+	commit(t, ix, func(b *record.Batch) { b.SetTaken("journal", 1) })
 	ix.Close()
 	if got := schemaOf(t, path); got != store.Schema {
 		t.Errorf("schema is %d, want %d", got, store.Schema)

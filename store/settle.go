@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/digestd/digestd/store/record"
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
 )
@@ -128,7 +129,7 @@ func (ix *Index) rewrite() error {
 }
 
 func copyRecords(to, from *bbolt.Tx) error {
-	for _, name := range Buckets {
+	for _, name := range record.Buckets {
 		bucket := to.Bucket([]byte(name))
 		bucket.FillPercent = 0.9 // the records come in order
 		if err := from.Bucket([]byte(name)).ForEach(bucket.Put); err != nil {

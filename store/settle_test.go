@@ -9,13 +9,14 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // commitOne records one more list and event.
 func commitOne(ix *store.Index, name string) error {
-	var b store.Batch
-	b.PutList(store.List{Name: name, State: store.Active, Counter: ix.Counter() + 1})
-	b.PutEvent(store.Event{Seq: ix.Counter() + 1, Kind: "published", List: name})
+	var b record.Batch
+	b.PutList(record.List{Name: name, State: record.Active, Counter: ix.Counter() + 1})
+	b.PutEvent(record.Event{Seq: ix.Counter() + 1, Kind: "published", List: name})
 	return ix.Commit(&b)
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,29 +25,29 @@ func (d *Dir) Stager(prefix string) *Stager { return &Stager{d: d, prefix: prefi
 
 // Write stages content, which may come in parts. The file is complete and closed
 // when Write returns, not yet durable.
-func (s *Stager) Write(parts ...[]byte) (Staged, error) {
+func (s *Stager) Write(parts ...[]byte) (record.Staged, error) {
 	size := 0
 	for _, part := range parts {
 		size += len(part)
 	}
 	if size == 0 {
-		return Staged{}, errors.New("cannot stage an empty list: the kernel would refuse it")
+		return record.Staged{}, errors.New("cannot stage an empty list: the kernel would refuse it")
 	}
 	s.serial++
-	st := StagedAs(s.prefix+"."+strconv.FormatUint(s.serial, 10), size)
+	st := record.StagedAs(s.prefix+"."+strconv.FormatUint(s.serial, 10), size)
 	fd, err := s.d.createStaged(st.Name())
 	if err != nil {
-		return Staged{}, err
+		return record.Staged{}, err
 	}
 	if err := s.d.fillStaged(fd, st.Name(), parts); err != nil {
-		return Staged{}, err
+		return record.Staged{}, err
 	}
 	return st, nil
 }
 
 // SyncStaged makes the content of a staged file durable, for lists so large that
 // the owner of the Dir should not wait for it.
-func (d *Dir) SyncStaged(s Staged) error {
+func (d *Dir) SyncStaged(s record.Staged) error {
 	fd, err := unix.Openat(d.stagingFd(), s.Name(), unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err == nil {
 		err = errors.Join(unix.Fdatasync(fd), unix.Close(fd))
@@ -58,13 +59,13 @@ func (d *Dir) SyncStaged(s Staged) error {
 }
 
 // Discard removes a file it has staged, if there is one, and forgets it.
-func (s *Stager) Discard(st *Staged) {
+func (s *Stager) Discard(st *record.Staged) {
 	s.d.Discard(*st)
-	*st = Staged{}
+	*st = record.Staged{}
 }
 
 // Discard removes a staged file that is not wanted any more.
-func (d *Dir) Discard(s Staged) {
+func (d *Dir) Discard(s record.Staged) {
 	if s.Name() != "" {
 		unix.Unlinkat(d.stagingFd(), s.Name(), 0)
 		d.held.drop(stagedKey(s.Name()))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,8 +24,8 @@ func remembering(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer ix.Close()
-	var b store.Batch
-	b.PutList(store.List{Name: "tlv-a-1-1.noarch", State: store.Active, Counter: 7})
+	var b record.Batch
+	b.PutList(record.List{Name: "tlv-a-1-1.noarch", State: record.Active, Counter: 7})
 	if err := ix.Commit(&b); err != nil {
 		t.Fatal(err)
 	}

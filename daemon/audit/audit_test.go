@@ -21,7 +21,7 @@ import (
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/audit/journaltest"
 	"github.com/digestd/digestd/integration/needs"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 var update = flag.Bool("update", false, "write systemd/digestd.catalog")
@@ -109,9 +109,9 @@ func TestJournalctlExplains(t *testing.T) {
 	}
 }
 
-var refusal = store.Event{
+var refusal = record.Event{
 	Seq: 7, When: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC), Kind: "rollback-refused", Package: "bash-0:5.1-2.x86_64",
-	List: "tlv-bash", Digest: store.Digest{1, 2}, Key: "4fe2", Counter: 9, Reason: "rollback",
+	List: "tlv-bash", Digest: record.Digest{1, 2}, Key: "4fe2", Counter: 9, Reason: "rollback",
 	Text: "bash-0:5.1-2.x86_64: 5.2-1 was active", UID: 5, PID: 6, Unit: "session-3.scope",
 }
 
@@ -230,7 +230,7 @@ func kindsIn(decl ast.Decl, constants map[string]string) (uses []use) {
 	return uses
 }
 
-// kindOf returns the Kind of a store.Event, or of the elements of a list of them.
+// kindOf returns the Kind of a record.Event, or of the elements of a list of them.
 func kindOf(c *ast.CompositeLit) ast.Expr {
 	isEvent := func(e ast.Expr) bool {
 		s, ok := e.(*ast.SelectorExpr)
@@ -238,7 +238,7 @@ func kindOf(c *ast.CompositeLit) ast.Expr {
 			return false
 		}
 		pkg, ok := s.X.(*ast.Ident)
-		return ok && pkg.Name == "store" && s.Sel.Name == "Event"
+		return ok && pkg.Name == "record" && s.Sel.Name == "Event"
 	}
 	if list, ok := c.Type.(*ast.ArrayType); ok && isEvent(list.Elt) && len(c.Elts) == 1 {
 		if inner, ok := c.Elts[0].(*ast.CompositeLit); ok {

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
 )
 
@@ -47,7 +47,7 @@ func NewJournal(dir string) *Journal { return &Journal{dir: dir} }
 // Send hands the record of e to journald. It waits while journald is busy, not
 // for long. What journald has not read yet lies in its socket: if that is gone
 // the error is ErrLost.
-func (j *Journal) Send(e store.Event) error {
+func (j *Journal) Send(e record.Event) error {
 	datagram := encode(Record(e))
 	// A journald that was restarted has another socket of the same name.
 	fresh := j.conn == nil

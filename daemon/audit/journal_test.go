@@ -15,7 +15,7 @@ import (
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/audit/journaltest"
 	"github.com/digestd/digestd/integration/needs"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -30,9 +30,9 @@ func TestJournald(t *testing.T) {
 		t.Fatal("sent to nobody")
 	}
 	journal.Start()
-	hostile := store.Event{Seq: 8, When: refusal.When, Kind: "withheld", Package: "evil\nMESSAGE_ID=0\n\x1b[2J-1-1.noarch",
+	hostile := record.Event{Seq: 8, When: refusal.When, Kind: "withheld", Package: "evil\nMESSAGE_ID=0\n\x1b[2J-1-1.noarch",
 		Text: strings.Repeat("x", 100_000), Reason: "a\nPRIORITY=0"}
-	for _, e := range []store.Event{refusal, hostile} {
+	for _, e := range []record.Event{refusal, hostile} {
 		if err := writer.Send(e); err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +88,7 @@ func TestJournaldRestarts(t *testing.T) {
 	journal.Start()
 	writer := audit.NewJournal(journal.Dir())
 	defer writer.Close()
-	send := func(seq uint64) error { return writer.Send(store.Event{Seq: seq, Kind: "verified"}) }
+	send := func(seq uint64) error { return writer.Send(record.Event{Seq: seq, Kind: "verified"}) }
 	if err := send(1); err != nil {
 		t.Fatal(err)
 	}
@@ -138,8 +138,8 @@ func TestJournaldRestarts(t *testing.T) {
 func TestRecordIsBounded(t *testing.T) {
 	name := regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,63}$`)
 	long := strings.Repeat("\xc3\xa4", 1<<20)
-	e := store.Event{Kind: long, Package: long, List: long, Key: long, Reason: long, Text: long, Unit: long, When: time.Now(),
-		Digest: store.Digest{1}, Counter: 1 << 63, PID: 1 << 31, UID: 1 << 31, Seq: 1 << 63}
+	e := record.Event{Kind: long, Package: long, List: long, Key: long, Reason: long, Text: long, Unit: long, When: time.Now(),
+		Digest: record.Digest{1}, Counter: 1 << 63, PID: 1 << 31, UID: 1 << 31, Seq: 1 << 63}
 	manual, err := os.ReadFile("../../docs/man/digestd.8")
 	if err != nil {
 		t.Fatal(err)
@@ -166,10 +166,10 @@ func FuzzMessage(f *testing.F) {
 	f.Add("rollback-refused", "bash-1-1.noarch", "bash-1-1.noarch: no", "why")
 	f.Add("first-sync", "", "\x00\xff\n", "")
 	f.Fuzz(func(t *testing.T, kind, pkg, text, reason string) {
-		m := audit.Message(store.Event{Kind: kind, Package: pkg, Text: text, Reason: reason})
+		m := audit.Message(record.Event{Kind: kind, Package: pkg, Text: text, Reason: reason})
 		if strings.ContainsAny(m, "\n\x00\x1b") {
 			t.Errorf("%q", m)
 		}
-		audit.Record(store.Event{Kind: kind, Package: pkg, Text: text, Reason: reason})
+		audit.Record(record.Event{Kind: kind, Package: pkg, Text: text, Reason: reason})
 	})
 }

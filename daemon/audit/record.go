@@ -9,7 +9,7 @@ import (
 	"unicode"
 
 	"github.com/digestd/digestd/digestlist/nevra"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // Field is a field of a record, its name as journald has it.
@@ -20,7 +20,7 @@ const maxField = 4096
 
 // Record returns the fields under which e is kept. Those that have nothing to
 // say are left out.
-func Record(e store.Event) []Field {
+func Record(e record.Event) []Field {
 	k := Lookup(e.Kind)
 	pkg, version := packageOf(e)
 	number := func(n uint64) string { return strconv.FormatUint(n, 10) }
@@ -65,7 +65,7 @@ func Record(e store.Event) []Field {
 
 // packageOf returns the name of the package an event is about, and the version
 // if it is about one.
-func packageOf(e store.Event) (name, version string) {
+func packageOf(e record.Event) (name, version string) {
 	if n, err := nevra.Parse(e.Package); err == nil {
 		return n.Name, e.Package
 	}
@@ -76,7 +76,7 @@ func packageOf(e store.Event) (name, version string) {
 }
 
 // Message says in one line, for people, what was decided.
-func Message(e store.Event) string {
+func Message(e record.Event) string {
 	subject, phrase := Phrase(e)
 	if subject != "" {
 		phrase = subject + " " + phrase
@@ -85,7 +85,7 @@ func Message(e store.Event) string {
 }
 
 // Phrase returns what an event is about and what is said of it.
-func Phrase(e store.Event) (subject, phrase string) {
+func Phrase(e record.Event) (subject, phrase string) {
 	k := Lookup(e.Kind)
 	switch k.Subject {
 	case NEVRA, Package:

@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
 )
 
@@ -49,7 +49,7 @@ func (t *Trail) Close() error { return unix.Close(t.fd) }
 
 // Send tells of e, if it is a refusal, and waits for the kernel's word that it
 // was taken. The kernel may make it wait when its trail is full.
-func (t *Trail) Send(e store.Event) error {
+func (t *Trail) Send(e record.Event) error {
 	if !Lookup(e.Kind).Refusal {
 		return nil
 	}
@@ -107,7 +107,7 @@ const maxTrail = 2048
 
 // trailText is what rpm's own records look like, with res=failed. Text that could
 // end a value is written in hexadecimal, as the trail's tools expect it.
-func trailText(e store.Event) string {
+func trailText(e record.Event) string {
 	exe, _ := os.Executable()
 	var b strings.Builder
 	add := func(name, value string) {

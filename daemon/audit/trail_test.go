@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,13 +20,13 @@ func TestTrailMessage(t *testing.T) {
 		n.Uint32(got[12:]) != 0 || string(got[16:]) != "op=x res=failed\x00" {
 		t.Errorf("%q", got)
 	}
-	text := trailText(store.Event{Kind: "refused", Package: "evil\" res=success-1-1.noarch", Reason: "unsigned", UID: 1, PID: 2})
+	text := trailText(record.Event{Kind: "refused", Package: "evil\" res=success-1-1.noarch", Reason: "unsigned", UID: 1, PID: 2})
 	if !strings.HasPrefix(text, `op=refused sw=6576696C2220`) || !strings.Contains(text, ` reason="unsigned" list=? actor_uid=1 actor_pid=2 unit=? `) ||
 		strings.Count(text, "res=") != 1 || !strings.HasSuffix(text, " res=failed") {
 		t.Errorf("%q", text)
 	}
 	long := strings.Repeat("a", 1<<20)
-	if text := trailText(store.Event{Kind: "refused", Package: long, Reason: long, List: long, Unit: long}); len(text) > maxTrail {
+	if text := trailText(record.Event{Kind: "refused", Package: long, Reason: long, List: long, Unit: long}); len(text) > maxTrail {
 		t.Errorf("%d bytes", len(text))
 	}
 }
@@ -60,7 +60,7 @@ func TestTrailOfTheKernel(t *testing.T) {
 		t.Skip("this kernel has no audit trail:", err)
 	}
 	defer trail.Close()
-	err = trail.Send(store.Event{Kind: "rollback-refused", Package: "digestd-test-1-1.noarch", Reason: "test"})
+	err = trail.Send(record.Event{Kind: "rollback-refused", Package: "digestd-test-1-1.noarch", Reason: "test"})
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ECONNREFUSED) {
 		t.Skip("this process may not write to the audit trail:", err)
 	}
@@ -69,7 +69,7 @@ func TestTrailOfTheKernel(t *testing.T) {
 	}
 	// What is no refusal does not go there.
 	before := trail.seq
-	if err := trail.Send(store.Event{Kind: "published"}); err != nil || trail.seq != before {
+	if err := trail.Send(record.Event{Kind: "published"}); err != nil || trail.seq != before {
 		t.Errorf("sent %d messages, %v", trail.seq-before, err)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
 )
 
@@ -79,7 +79,7 @@ func validName(name string) error {
 }
 
 // Publish gives the staged file the name.
-func (d *Dir) Publish(s store.Staged, name string, _ bool) error {
+func (d *Dir) Publish(s record.Staged, name string, _ bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	replaced, err := d.exchange(s, name)
@@ -90,7 +90,7 @@ func (d *Dir) Publish(s store.Staged, name string, _ bool) error {
 }
 
 // PublishKeeping does what Publish does, and keeps the list that had the name before.
-func (d *Dir) PublishKeeping(s store.Staged, name string) (old store.Staged, err error) {
+func (d *Dir) PublishKeeping(s record.Staged, name string) (old record.Staged, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	replaced, err := d.exchange(s, name)
@@ -100,7 +100,7 @@ func (d *Dir) PublishKeeping(s store.Staged, name string) (old store.Staged, err
 	return old, err
 }
 
-func (d *Dir) exchange(s store.Staged, name string) (replaced bool, err error) {
+func (d *Dir) exchange(s record.Staged, name string) (replaced bool, err error) {
 	if err := validName(name); err != nil {
 		return false, err
 	}
@@ -149,14 +149,14 @@ func (d *Dir) Remove(name string) error {
 }
 
 // TakeOut does what Remove does, and keeps the list.
-func (d *Dir) TakeOut(name string) (store.Staged, error) {
+func (d *Dir) TakeOut(name string) (record.Staged, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	tmp, err := d.takeOut(name)
 	if err != nil || tmp == "" {
-		return store.Staged{}, err
+		return record.Staged{}, err
 	}
-	return store.StagedAs(tmp, 0), nil
+	return record.StagedAs(tmp, 0), nil
 }
 
 // RemoveMany does what Remove does for each of these lists, and calls out after each.
@@ -214,7 +214,7 @@ func (d *Dir) InQuarantine(name string) bool {
 }
 
 // Discard removes a staged file.
-func (d *Dir) Discard(s store.Staged) {
+func (d *Dir) Discard(s record.Staged) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.staged, s.Name())
@@ -256,7 +256,7 @@ func (d *Dir) SyncAll() error {
 func (d *Dir) SyncLists([]string) error { return nil }
 
 // SyncStaged makes the content of a staged file durable.
-func (d *Dir) SyncStaged(s store.Staged) error {
+func (d *Dir) SyncStaged(s record.Staged) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.staged[s.Name()] == nil {
@@ -330,14 +330,14 @@ func (d *Dir) Read(name string, buf []byte) ([]byte, error) {
 }
 
 // Stat returns the stamp of a list; fs.ErrNotExist when there is none.
-func (d *Dir) Stat(name string) (store.Stamp, error) {
+func (d *Dir) Stat(name string) (record.Stamp, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f := d.lists[name]
 	if f == nil {
-		return store.Stamp{}, d.absent("stat", name)
+		return record.Stamp{}, d.absent("stat", name)
 	}
-	return store.Stamp{Ino: f.ino, Size: int64(len(f.data)), Mtime: f.mtime * 1e9, Ctime: f.ctime * 1e9, Links: 1, Regular: true}, nil
+	return record.Stamp{Ino: f.ino, Size: int64(len(f.data)), Mtime: f.mtime * 1e9, Ctime: f.ctime * 1e9, Links: 1, Regular: true}, nil
 }
 
 // Close releases nothing: what is there is there for the next user.
@@ -354,13 +354,13 @@ type Stager struct {
 func (d *Dir) Stager(prefix string) *Stager { return &Stager{d: d, prefix: prefix} }
 
 // Write stages content, which may come in parts.
-func (s *Stager) Write(parts ...[]byte) (store.Staged, error) {
+func (s *Stager) Write(parts ...[]byte) (record.Staged, error) {
 	data := slices.Concat(parts...)
 	if len(data) == 0 {
-		return store.Staged{}, errors.New("cannot stage an empty list: the kernel would refuse it")
+		return record.Staged{}, errors.New("cannot stage an empty list: the kernel would refuse it")
 	}
 	s.serial++
-	st := store.StagedAs(s.prefix+"."+strconv.FormatUint(s.serial, 10), len(data))
+	st := record.StagedAs(s.prefix+"."+strconv.FormatUint(s.serial, 10), len(data))
 	s.d.mu.Lock()
 	defer s.d.mu.Unlock()
 	s.d.staged[st.Name()] = s.d.create(data)
@@ -368,9 +368,9 @@ func (s *Stager) Write(parts ...[]byte) (store.Staged, error) {
 }
 
 // Discard removes a file it has staged, and forgets it.
-func (s *Stager) Discard(st *store.Staged) {
+func (s *Stager) Discard(st *record.Staged) {
 	s.d.Discard(*st)
-	*st = store.Staged{}
+	*st = record.Staged{}
 }
 
 // ---- what other programs do, and power cuts ----

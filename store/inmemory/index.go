@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 const bucketLog, bucketRetired, bucketLists, bucketMeta = "log", "retired", "lists", "meta"
@@ -21,7 +22,7 @@ const bucketLog, bucketRetired, bucketLists, bucketMeta = "log", "retired", "lis
 type Index struct {
 	mu      sync.Mutex
 	buckets map[string]map[string]*kept // but for the log
-	log     []*entry                      // in order
+	log     []*entry                    // in order
 	commits uint64
 	counter uint64
 }
@@ -29,28 +30,28 @@ type Index struct {
 // kept keeps the list that it was found to be.
 type kept struct {
 	value []byte
-	list  *store.List
+	list  *record.List
 }
 
 // entry keeps what it was found to be.
 type entry struct {
 	seq   uint64
 	value []byte
-	event *store.Event
+	event *record.Event
 }
 
-func (e *entry) decode() (store.Event, error) {
+func (e *entry) decode() (record.Event, error) {
 	if e.event == nil {
-		e.event = &store.Event{Seq: e.seq}
+		e.event = &record.Event{Seq: e.seq}
 		if err := json.Unmarshal(e.value, e.event); err != nil {
-			return store.Event{}, err
+			return record.Event{}, err
 		}
 	}
 	return *e.event, nil
 }
 
 // Commit makes all changes of b, or none.
-func (x *Index) Commit(b *store.Batch) error {
+func (x *Index) Commit(b *record.Batch) error {
 	records, counter, err := b.Records()
 	if err != nil || len(records) == 0 {
 		return err
@@ -61,7 +62,7 @@ func (x *Index) Commit(b *store.Batch) error {
 		x.buckets = map[string]map[string]*kept{}
 	}
 	for _, r := range records {
-		name := store.Buckets[r.Bucket]
+		name := record.Buckets[r.Bucket]
 		if name == bucketLog {
 			x.enter(r)
 			continue
@@ -83,7 +84,7 @@ func (x *Index) Commit(b *store.Batch) error {
 }
 
 // enter puts an entry into the log, or takes it out.
-func (x *Index) enter(r store.Record) {
+func (x *Index) enter(r record.Record) {
 	seq := binary.BigEndian.Uint64(r.Key)
 	i := x.after(seq - 1)
 	there := i < len(x.log) && x.log[i].seq == seq
@@ -157,7 +158,7 @@ func (x *Index) read(only ...string) (store.Content, error) {
 }
 
 // Lists returns the records of lists, in no order.
-func (x *Index) Lists() (lists []store.List, err error) {
+func (x *Index) Lists() (lists []record.List, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for name, r := range x.buckets[bucketLists] {
@@ -171,7 +172,7 @@ func (x *Index) Lists() (lists []store.List, err error) {
 }
 
 // List returns the record of one list; ok is false if there is none.
-func (x *Index) List(name string) (l store.List, ok bool) {
+func (x *Index) List(name string) (l record.List, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	r := x.buckets[bucketLists][name]
@@ -185,9 +186,9 @@ func (x *Index) List(name string) (l store.List, ok bool) {
 	return *list, true
 }
 
-func (r *kept) decode(name string) (*store.List, error) {
+func (r *kept) decode(name string) (*record.List, error) {
 	if r.list == nil {
-		l := store.List{Name: name}
+		l := record.List{Name: name}
 		if err := json.Unmarshal(r.value, &l); err != nil {
 			return nil, err
 		}
@@ -220,11 +221,11 @@ func (x *Index) HasMeta(prefix string) bool {
 }
 
 // Retired returns the bodies that must not come back.
-func (x *Index) Retired() (retired []store.Retirement, err error) {
+func (x *Index) Retired() (retired []record.Retirement, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	c, err := x.read(bucketRetired)
-	for _, body := range slices.SortedFunc(maps.Keys(c.Retired), func(a, b store.Digest) int { return slices.Compare(a[:], b[:]) }) {
+	for _, body := range slices.SortedFunc(maps.Keys(c.Retired), func(a, b record.Digest) int { return slices.Compare(a[:], b[:]) }) {
 		retired = append(retired, c.Retired[body])
 	}
 	return retired, err
@@ -239,7 +240,7 @@ func (x *Index) EachKind(fn func(seq uint64, kind string)) error {
 
 // EventsAfter returns up to limit entries of the log that came after the entry seq, the
 // oldest first.
-func (x *Index) EventsAfter(seq uint64, limit int) (events []store.Event, err error) {
+func (x *Index) EventsAfter(seq uint64, limit int) (events []record.Event, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, e := range x.log[x.after(seq):] {
@@ -257,7 +258,7 @@ func (x *Index) EventsAfter(seq uint64, limit int) (events []store.Event, err er
 
 // EachEvent calls fn with every entry of the log before the entry seq, or with all if
 // seq is 0, the newest first, until it returns false.
-func (x *Index) EachEvent(before uint64, fn func(store.Event) bool) error {
+func (x *Index) EachEvent(before uint64, fn func(record.Event) bool) error {
 	for _, e := range slices.Backward(x.entries(0)) {
 		if before > 0 && e.seq >= before {
 			continue

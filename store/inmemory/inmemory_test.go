@@ -19,6 +19,7 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/store"
 	"github.com/digestd/digestd/store/inmemory"
+	"github.com/digestd/digestd/store/record"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -27,14 +28,14 @@ const rounds, seeds = 300, 6
 
 // index is what both kinds of index can do.
 type index interface {
-	Commit(*store.Batch) error
+	Commit(*record.Batch) error
 	Counter() uint64
 	Commits() uint64
 	Load() (store.Content, error)
 	EachKind(func(uint64, string)) error
-	EachEvent(uint64, func(store.Event) bool) error
-	EventsAfter(uint64, int) ([]store.Event, error)
-	Retired() ([]store.Retirement, error)
+	EachEvent(uint64, func(record.Event) bool) error
+	EventsAfter(uint64, int) ([]record.Event, error)
+	Retired() ([]record.Retirement, error)
 	Settle() error
 	Restored() bool
 	Behind() error
@@ -44,27 +45,27 @@ type index interface {
 var when = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 
 // change puts something into a batch.
-func change(r *rand.Rand, b *store.Batch, seq *uint64) {
+func change(r *rand.Rand, b *record.Batch, seq *uint64) {
 	n := r.IntN(4)
 	name := fmt.Sprint("name", n)
 	evr := nevra.EVR{Version: fmt.Sprint(r.IntN(9)), Release: "1"}
 	switch r.IntN(17) {
 	case 0, 1:
-		b.PutList(store.List{Name: name, State: store.Active, Package: nevra.NEVRA{Name: name, EVR: evr, Arch: "noarch"}, Counter: r.Uint64N(50), Since: when, Denied: []string{"d"}})
+		b.PutList(record.List{Name: name, State: record.Active, Package: nevra.NEVRA{Name: name, EVR: evr, Arch: "noarch"}, Counter: r.Uint64N(50), Since: when, Denied: []string{"d"}})
 	case 2:
-		b.PutList(store.List{Name: "own" + name, State: store.Active, Own: name, Version: 1, Change: store.Publishing})
+		b.PutList(record.List{Name: "own" + name, State: record.Active, Own: name, Version: 1, Change: record.Publishing})
 	case 3:
 		b.DeleteList(name)
 	case 4:
-		b.PutLine(store.Line{Name: name, Arch: "noarch", High: evr, Counter: r.Uint64N(50), Grants: []store.Grant{{EVR: evr, Act: store.Act{When: when}}}})
+		b.PutLine(record.Line{Name: name, Arch: "noarch", High: evr, Counter: r.Uint64N(50), Grants: []record.Grant{{EVR: evr, Act: record.Act{When: when}}}})
 	case 5:
-		b.PutRetirement(store.Retirement{Body: store.Digest{byte(n)}, List: name, When: when, Reason: "r"})
+		b.PutRetirement(record.Retirement{Body: record.Digest{byte(n)}, List: name, When: when, Reason: "r"})
 	case 6:
-		b.DeleteRetirement(store.Digest{byte(n)})
+		b.DeleteRetirement(record.Digest{byte(n)})
 	case 7:
-		b.PutKey(store.Key{Fingerprint: name, FirstSeen: when, Revoked: &store.KeyRevocation{Source: "s"}})
+		b.PutKey(record.Key{Fingerprint: name, FirstSeen: when, Revoked: &record.KeyRevocation{Source: "s"}})
 	case 8:
-		b.PutAside(store.Aside{Name: name, When: when})
+		b.PutAside(record.Aside{Name: name, When: when})
 	case 9:
 		b.DeleteAside(name)
 	case 10:
@@ -72,13 +73,13 @@ func change(r *rand.Rand, b *store.Batch, seq *uint64) {
 	case 11:
 		b.SetMeta(name, nil)
 	case 12:
-		b.PutDenial(store.Denial{ID: name, Package: name})
+		b.PutDenial(record.Denial{ID: name, Package: name})
 	case 13:
 		b.DeleteDenial(name)
 	case 14:
-		b.PutOwn(store.Own{Name: name, List: "l", Created: when})
+		b.PutOwn(record.Own{Name: name, List: "l", Created: when})
 	case 15:
-		b.PutEvent(store.Event{Seq: *seq, When: when, Kind: "kind" + name, Package: name})
+		b.PutEvent(record.Event{Seq: *seq, When: when, Kind: "kind" + name, Package: name})
 		*seq++
 	case 16:
 		b.SetTaken(name, r.Uint64N(9))
@@ -99,9 +100,9 @@ func view(t *testing.T, x index, at uint64) map[string]any {
 	after, aerr := x.EventsAfter(at, 3)
 	var kinds []string
 	kerr := x.EachKind(func(seq uint64, kind string) { kinds = append(kinds, fmt.Sprint(seq, kind)) })
-	var before, all []store.Event
-	eerr := x.EachEvent(at, func(e store.Event) bool { before = append(before, e); return len(before) < 3 })
-	lerr := x.EachEvent(0, func(e store.Event) bool { all = append(all, e); return true })
+	var before, all []record.Event
+	eerr := x.EachEvent(at, func(e record.Event) bool { before = append(before, e); return len(before) < 3 })
+	lerr := x.EachEvent(0, func(e record.Event) bool { all = append(all, e); return true })
 	if err := errors.Join(err, aerr, kerr, eerr, lerr, x.Settle(), x.Behind()); err != nil {
 		t.Fatal(err)
 	}
@@ -122,11 +123,11 @@ func TestIndexIsAsOnDisk(t *testing.T) {
 		inMemory := &inmemory.Index{}
 		seq := uint64(1)
 		for round := range rounds / 8 {
-			var b store.Batch
+			var b record.Batch
 			for range r.IntN(6) {
 				change(r, &b, &seq)
 			}
-			var other store.Batch
+			var other record.Batch
 			other.Append(b)
 			if derr, merr := disk.Commit(&b), inMemory.Commit(&other); derr != nil || merr != nil {
 				t.Fatalf("%v on disk, %v in memory", derr, merr)
@@ -148,18 +149,18 @@ func TestIndexIsAsOnDisk(t *testing.T) {
 
 // directory is what both kinds of list directory can do.
 type directory interface {
-	Publish(s store.Staged, name string, poke bool) error
-	PublishKeeping(s store.Staged, name string) (store.Staged, error)
+	Publish(s record.Staged, name string, poke bool) error
+	PublishKeeping(s record.Staged, name string) (record.Staged, error)
 	Remove(name string) error
-	TakeOut(name string) (store.Staged, error)
+	TakeOut(name string) (record.Staged, error)
 	RemoveMany(names []string, out func()) ([][]byte, []error)
 	Quarantine(name, stamp string) (string, error)
-	Discard(s store.Staged)
+	Discard(s record.Staged)
 	Poke() error
 	Announce([]string) error
 	Sync(names ...string) error
 	SyncLists(names []string) error
-	SyncStaged(store.Staged) error
+	SyncStaged(record.Staged) error
 	SyncAll() error
 	Dirty() bool
 	CheckPath() error
@@ -169,7 +170,7 @@ type directory interface {
 	Size(name string, most int64) (int64, error)
 	Names() ([]string, error)
 	Read(name string, buf []byte) ([]byte, error)
-	Stat(name string) (store.Stamp, error)
+	Stat(name string) (record.Stamp, error)
 }
 
 // names are of lists that are tried; the last is cut short in quarantine.
@@ -180,9 +181,9 @@ type twin struct {
 	t            *testing.T
 	path         string
 	disk, memory directory
-	stage        [2]func([]byte) (store.Staged, error)
-	staged       [][2]store.Staged
-	stamps       map[string][2]store.Stamp // as they were last
+	stage        [2]func([]byte) (record.Staged, error)
+	staged       [][2]record.Staged
+	stamps       map[string][2]record.Stamp // as they were last
 	serial       int
 }
 
@@ -203,8 +204,8 @@ func (w *twin) open() {
 	w.serial++
 	prefix := fmt.Sprint("p", w.serial)
 	onDisk, inMemory := disk.Stager(prefix), w.memory.(*inmemory.Dir).Stager(prefix)
-	w.stage[0] = func(b []byte) (store.Staged, error) { return onDisk.Write(b) }
-	w.stage[1] = func(b []byte) (store.Staged, error) { return inMemory.Write(b) }
+	w.stage[0] = func(b []byte) (record.Staged, error) { return onDisk.Write(b) }
+	w.stage[1] = func(b []byte) (record.Staged, error) { return inMemory.Write(b) }
 }
 
 // both calls fn with each directory and sees that what it returns is equal, errors as
@@ -227,22 +228,22 @@ func (w *twin) both(what string, fn func(i int, d directory) (any, error)) {
 }
 
 // keep remembers what both returned as staged, the zero value if they returned that.
-func (w *twin) keep(what string, fn func(i int, d directory) (store.Staged, error)) {
-	var kept [2]store.Staged
+func (w *twin) keep(what string, fn func(i int, d directory) (record.Staged, error)) {
+	var kept [2]record.Staged
 	w.both(what, func(i int, d directory) (any, error) {
 		s, err := fn(i, d)
 		kept[i] = s
-		return s == store.Staged{}, err
+		return s == record.Staged{}, err
 	})
-	if kept[0] != (store.Staged{}) {
+	if kept[0] != (record.Staged{}) {
 		w.staged = append(w.staged, kept)
 	}
 }
 
 // some takes one of what is staged.
-func (w *twin) some(r *rand.Rand) (s [2]store.Staged) {
+func (w *twin) some(r *rand.Rand) (s [2]record.Staged) {
 	if len(w.staged) == 0 || r.IntN(12) == 0 {
-		return [2]store.Staged{store.StagedAs("absent", 1), store.StagedAs("absent", 1)}
+		return [2]record.Staged{record.StagedAs("absent", 1), record.StagedAs("absent", 1)}
 	}
 	i := r.IntN(len(w.staged))
 	s = w.staged[i]
@@ -260,17 +261,17 @@ func (w *twin) step(r *rand.Rand) {
 	switch op := r.IntN(17); op {
 	case 0, 1, 2:
 		data := bytes.Repeat([]byte{byte(r.IntN(256))}, r.IntN(40))
-		w.keep("stage", func(i int, _ directory) (store.Staged, error) { return w.stage[i](data) })
+		w.keep("stage", func(i int, _ directory) (record.Staged, error) { return w.stage[i](data) })
 	case 3, 4:
 		s := w.some(r)
 		w.both("publish", func(i int, d directory) (any, error) { return nil, d.Publish(s[i], name, op == 3) })
 	case 5, 6:
 		s := w.some(r)
-		w.keep("publish keeping", func(i int, d directory) (store.Staged, error) { return d.PublishKeeping(s[i], name) })
+		w.keep("publish keeping", func(i int, d directory) (record.Staged, error) { return d.PublishKeeping(s[i], name) })
 	case 7:
 		w.both("remove", func(_ int, d directory) (any, error) { return nil, d.Remove(name) })
 	case 8:
-		w.keep("take out", func(_ int, d directory) (store.Staged, error) { return d.TakeOut(name) })
+		w.keep("take out", func(_ int, d directory) (record.Staged, error) { return d.TakeOut(name) })
 	case 9:
 		w.both("remove many", func(_ int, d directory) (any, error) {
 			out := 0
@@ -344,7 +345,7 @@ func (w *twin) look(step int) {
 			return string(data), err
 		})
 		w.both("size of "+name, func(_ int, d directory) (any, error) { return d.Size(name, 100) })
-		var now [2]store.Stamp
+		var now [2]record.Stamp
 		w.both("stat "+name, func(i int, d directory) (any, error) {
 			stamp, err := d.Stat(name)
 			now[i] = stamp
@@ -352,7 +353,7 @@ func (w *twin) look(step int) {
 		})
 		was := w.stamps[name]
 		// A file system may give a file that comes the number of one that went.
-		if same := now[0] == was[0]; same && now[1] != was[1] && now[0] != (store.Stamp{}) || !same && now[1] == was[1] {
+		if same := now[0] == was[0]; same && now[1] != was[1] && now[0] != (record.Stamp{}) || !same && now[1] == was[1] {
 			w.t.Fatalf("step %d: the stamp of %s is on disk %+v after %+v, in memory %+v after %+v", step, name, now[0], was[0], now[1], was[1])
 		}
 		w.stamps[name] = now
@@ -364,7 +365,7 @@ func (w *twin) look(step int) {
 func TestDirIsAsOnDisk(t *testing.T) {
 	for seed := range uint64(seeds) {
 		r := rand.New(rand.NewPCG(seed, 2))
-		w := &twin{t: t, path: filepath.Join(t.TempDir(), "lists"), stamps: map[string][2]store.Stamp{}}
+		w := &twin{t: t, path: filepath.Join(t.TempDir(), "lists"), stamps: map[string][2]record.Stamp{}}
 		w.open()
 		for step := range rounds {
 			w.step(r)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // memoryOwn is what a Daemon keeps of own lists.
@@ -67,7 +67,7 @@ func (m *Daemon) OwnPublish(_ context.Context, by api.Actor, req api.OwnRequest,
 	}
 	sum := sha256.Sum256(body)
 	o := api.Own{Name: req.Name, List: "tlv-own-" + req.Name, State: api.StateActive, Version: 1, Highest: 1, Files: len(groups[0].Entries),
-		Digest: store.Digest(sum).String(), Sources: req.Sources, Listed: req.Listed, Created: Noon, Changed: Noon, By: api.Actor{UID: by.UID}, Reason: req.Reason}
+		Digest: record.Digest(sum).String(), Sources: req.Sources, Listed: req.Listed, Created: Noon, Changed: Noon, By: api.Actor{UID: by.UID}, Reason: req.Reason}
 	if req.Import {
 		o.Key = "0011aabb"
 	}

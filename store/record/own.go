@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package store
+package record
 
 import (
 	"time"
@@ -36,7 +36,7 @@ type Own struct {
 }
 
 // PutOwn records o under its name.
-func (b *Batch) PutOwn(o Own) { b.put(bucketOwn, []byte(o.Name), o) }
+func (b *Batch) PutOwn(o Own) { b.put(BucketOwn, []byte(o.Name), o) }
 
 // DeleteOwn forgets the own list of that name: its first version did not come to be.
-func (b *Batch) DeleteOwn(name string) { b.set(bucketOwn, []byte(name), nil) }
+func (b *Batch) DeleteOwn(name string) { b.Set(BucketOwn, []byte(name), nil) }

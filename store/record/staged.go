@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package store
+package record
 
 // Staged is a complete list in the staging directory, waiting for its name.
 // It may be written by any goroutine; publishing it is the owner's.

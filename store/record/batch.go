@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package store
+package record
 
 import (
 	"bytes"
@@ -15,25 +15,25 @@ import (
 
 // The buckets of the index.
 const (
-	bucketMeta    = "meta"
-	bucketLists   = "lists"
-	bucketLines   = "lines"
-	bucketRetired = "retired"
-	bucketKeys    = "keys"
-	bucketAside   = "aside"
-	bucketLog     = "log"
-	bucketDenied  = "denied"  // what the owner denies
-	bucketOwn     = "own"     // the owner's own lists
-	bucketPending = "pending" // up to where the log was taken, by who takes it; what comes after waits
+	BucketMeta    = "meta"
+	BucketLists   = "lists"
+	BucketLines   = "lines"
+	BucketRetired = "retired"
+	BucketKeys    = "keys"
+	BucketAside   = "aside"
+	BucketLog     = "log"
+	BucketDenied  = "denied"  // what the owner denies
+	BucketOwn     = "own"     // the owner's own lists
+	BucketPending = "pending" // up to where the log was taken, by who takes it; what comes after waits
 )
 
 // Buckets names every bucket; its order is the number a journal entry carries.
-var Buckets = [...]string{bucketMeta, bucketLists, bucketLines, bucketRetired, bucketKeys, bucketAside, bucketLog,
-	bucketDenied, bucketOwn, bucketPending}
+var Buckets = [...]string{BucketMeta, BucketLists, BucketLines, BucketRetired, BucketKeys, BucketAside, BucketLog,
+	BucketDenied, BucketOwn, BucketPending}
 
 // Record is one record of the index as a commit leaves it.
 type Record struct {
-	Bucket     uint8 // of Buckets
+	Bucket     uint8  // of Buckets
 	Key, Value []byte // Value is nil if the commit deletes it
 }
 
@@ -63,10 +63,10 @@ func (b *Batch) put(bucket string, key []byte, value any) {
 		b.err = fmt.Errorf("cannot encode record %q of %s: %w", key, bucket, err)
 		return
 	}
-	b.set(bucket, key, data)
+	b.Set(bucket, key, data)
 }
 
-func (b *Batch) set(bucket string, key, value []byte) {
+func (b *Batch) Set(bucket string, key, value []byte) {
 	b.changes = append(b.changes, Record{uint8(slices.Index(Buckets[:], bucket)), key, value})
 }
 
@@ -76,16 +76,16 @@ func (b *Batch) PutList(l List) {
 	if l.Own != "" {
 		l.Package = nevra.NEVRA{}
 	}
-	b.put(bucketLists, []byte(l.Name), l)
+	b.put(BucketLists, []byte(l.Name), l)
 }
 
 // DeleteList forgets the list of that name.
-func (b *Batch) DeleteList(name string) { b.set(bucketLists, []byte(name), nil) }
+func (b *Batch) DeleteList(name string) { b.Set(BucketLists, []byte(name), nil) }
 
 // PutLine records l under its name and architecture.
 func (b *Batch) PutLine(l Line) {
 	b.counter = max(b.counter, l.Counter)
-	b.put(bucketLines, lineKey(l.Name, l.Arch), l)
+	b.put(BucketLines, lineKey(l.Name, l.Arch), l)
 }
 
 // PutRetirement remembers the body of a list that must not come back.
@@ -93,23 +93,23 @@ func (b *Batch) PutRetirement(r Retirement) {
 	if r.Own != "" {
 		r.Package = nevra.NEVRA{}
 	}
-	b.put(bucketRetired, r.Body[:], r)
+	b.put(BucketRetired, r.Body[:], r)
 }
 
 // PutKey records k under its fingerprint.
-func (b *Batch) PutKey(k Key) { b.put(bucketKeys, []byte(k.Fingerprint), k) }
+func (b *Batch) PutKey(k Key) { b.put(BucketKeys, []byte(k.Fingerprint), k) }
 
 // DeleteRetirement forgets that a body was retired: its list is active again.
-func (b *Batch) DeleteRetirement(body Digest) { b.set(bucketRetired, body[:], nil) }
+func (b *Batch) DeleteRetirement(body Digest) { b.Set(BucketRetired, body[:], nil) }
 
 // PutAside records a file in quarantine.
-func (b *Batch) PutAside(a Aside) { b.put(bucketAside, []byte(a.Name), a) }
+func (b *Batch) PutAside(a Aside) { b.put(BucketAside, []byte(a.Name), a) }
 
 // DeleteAside forgets a file in quarantine.
-func (b *Batch) DeleteAside(name string) { b.set(bucketAside, []byte(name), nil) }
+func (b *Batch) DeleteAside(name string) { b.Set(BucketAside, []byte(name), nil) }
 
 // SetMeta sets a small named value; nil removes it.
-func (b *Batch) SetMeta(name string, value []byte) { b.set(bucketMeta, []byte(name), value) }
+func (b *Batch) SetMeta(name string, value []byte) { b.Set(BucketMeta, []byte(name), value) }
 
 // Sorted returns the last change to every key, in bucket and key order: bbolt
 // inserts sorted keys in linear time, unsorted ones in quadratic. It reorders changes.
@@ -141,20 +141,20 @@ func (b *Batch) Records() (records []Record, counter uint64, err error) {
 
 func lineKey(name, arch string) []byte { return []byte(name + "\x00" + arch) }
 
-func splitLineKey(key []byte) (name, arch string) {
+func SplitLineKey(key []byte) (name, arch string) {
 	name, arch, _ = strings.Cut(string(key), "\x00")
 	return name, arch
 }
 
 // PutEvent appends e to the log under its sequence number.
-func (b *Batch) PutEvent(e Event) { b.put(bucketLog, binary.BigEndian.AppendUint64(nil, e.Seq), e) }
+func (b *Batch) PutEvent(e Event) { b.put(BucketLog, binary.BigEndian.AppendUint64(nil, e.Seq), e) }
 
 // DropEvent removes the entry seq from the log.
 func (b *Batch) DropEvent(seq uint64) {
-	b.set(bucketLog, binary.BigEndian.AppendUint64(nil, seq), nil)
+	b.Set(BucketLog, binary.BigEndian.AppendUint64(nil, seq), nil)
 }
 
 // SetTaken records that who has the log up to the entry seq.
 func (b *Batch) SetTaken(who string, seq uint64) {
-	b.set(bucketPending, []byte(who), binary.BigEndian.AppendUint64(nil, seq))
+	b.Set(BucketPending, []byte(who), binary.BigEndian.AppendUint64(nil, seq))
 }

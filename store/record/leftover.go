@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package store
+package record
 
 import (
 	"time"
@@ -14,12 +14,12 @@ type Leftover struct {
 	Since time.Time `json:"since"`
 }
 
-// metaLeftover begins the keys of leftovers among the small named values; the name
+// MetaLeftover begins the keys of leftovers among the small named values; the name
 // of the list follows.
-const metaLeftover = "leftover/"
+const MetaLeftover = "leftover/"
 
 // PutLeftover remembers a file that must still go.
-func (b *Batch) PutLeftover(l Leftover) { b.put(bucketMeta, []byte(metaLeftover+l.Name), l) }
+func (b *Batch) PutLeftover(l Leftover) { b.put(BucketMeta, []byte(MetaLeftover+l.Name), l) }
 
 // DeleteLeftover forgets one that is gone.
-func (b *Batch) DeleteLeftover(name string) { b.SetMeta(metaLeftover+name, nil) }
+func (b *Batch) DeleteLeftover(name string) { b.SetMeta(MetaLeftover+name, nil) }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package store
+package record
 
 import (
 	"time"
@@ -23,7 +23,7 @@ type Denial struct {
 }
 
 // PutDenial records d under its ID.
-func (b *Batch) PutDenial(d Denial) { b.put(bucketDenied, []byte(d.ID), d) }
+func (b *Batch) PutDenial(d Denial) { b.put(BucketDenied, []byte(d.ID), d) }
 
 // DeleteDenial forgets the denial of that ID.
-func (b *Batch) DeleteDenial(id string) { b.set(bucketDenied, []byte(id), nil) }
+func (b *Batch) DeleteDenial(id string) { b.Set(BucketDenied, []byte(id), nil) }

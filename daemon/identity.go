@@ -26,6 +26,7 @@ import (
 	"github.com/digestd/digestd/daemon/signer"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
 )
 
@@ -85,7 +86,7 @@ func (id *identity) skid() string { return hex.EncodeToString(id.cert.SubjectKey
 
 // sign signs the body of a list, whose SHA-256 is sum. The signer may digest it otherwise:
 // then wide is that digest, by which a kernel looks for the list in its .blacklist.
-func (id *identity) sign(body []byte, sum store.Digest) (sig []byte, wide string, err error) {
+func (id *identity) sign(body []byte, sum record.Digest) (sig []byte, wide string, err error) {
 	digest := sum[:]
 	if signsWide(id.cert) {
 		hash, err := digestlist.SigningHash(id.key.Public())

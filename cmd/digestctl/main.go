@@ -6,7 +6,8 @@
 //
 // It promises one clear answer a question, the same facts for people and for
 // programs, and advice with every error. It opens no state of the daemon's: all
-// it knows it is told over D-Bus; only doctor looks for itself.
+// it knows it is told over D-Bus; only doctor looks for itself, and guard asks
+// digestd-guard.
 package main
 
 import "github.com/digestd/digestd/cmd/digestctl/cli"

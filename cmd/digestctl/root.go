@@ -7,6 +7,7 @@ import (
 	"github.com/digestd/digestd/cmd/digestctl/cli"
 	"github.com/digestd/digestd/cmd/digestctl/decide"
 	"github.com/digestd/digestd/cmd/digestctl/format"
+	"github.com/digestd/digestd/cmd/digestctl/guard"
 	"github.com/digestd/digestd/cmd/digestctl/keys"
 	"github.com/digestd/digestd/cmd/digestctl/machine"
 	"github.com/digestd/digestd/cmd/digestctl/man"
@@ -25,6 +26,6 @@ func rootCommand(a *cli.App) *cobra.Command {
 		verify.Verify(a), verify.Fix(a),
 		query.Log(a), decide.Rollback(a), decide.Floor(a), decide.Deny(a), advisories.Command(a),
 		own.Command(a), order.Command(a), format.Command(a), keys.Command(a),
-		machine.Doctor(a), machine.Report(a), machine.IMAPolicy(a), query.Version(a), man.Command(a),
+		guard.Command(a), machine.Doctor(a), machine.Report(a), machine.IMAPolicy(a), query.Version(a), man.Command(a),
 	)
 }

@@ -3,11 +3,9 @@
 package guard_test
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -18,95 +16,29 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	protocol "github.com/digestd/digestd/daemon/guard"
+	"github.com/digestd/digestd/daemon/guard/guardtest"
 	"github.com/digestd/digestd/kernel/guard"
 )
-
-// memory keeps what the kernel would; integration/vm/guard has a kernel do it.
-type memory struct {
-	lists    map[guard.Digest]uint32
-	commit   uint64
-	settings guard.Settings
-	fail     error
-}
-
-func (m *memory) Admit(digests []guard.Digest) error {
-	m.commit = 0
-	for _, d := range digests {
-		m.lists[d]++
-	}
-	return m.fail
-}
-
-func (m *memory) Expel(digests []guard.Digest) error {
-	m.commit = 0
-	for _, d := range digests {
-		if m.lists[d]--; m.lists[d] == 0 {
-			delete(m.lists, d)
-		}
-	}
-	return m.fail
-}
-
-func (m *memory) Replace(_ int, next func() ([]guard.Digest, []uint32, error)) error {
-	m.commit = 0
-	lists := map[guard.Digest]uint32{}
-	for {
-		digests, n, err := next()
-		if errors.Is(err, io.EOF) {
-			m.lists = lists
-			return m.fail
-		}
-		if err != nil {
-			return err
-		}
-		for i, d := range digests {
-			lists[d] = n[i]
-		}
-	}
-}
-
-func (m *memory) Listed(digests []guard.Digest) ([]bool, error) {
-	listed := make([]bool, len(digests))
-	for i, d := range digests {
-		listed[i] = m.lists[d] > 0
-	}
-	return listed, m.fail
-}
-
-func (m *memory) Commit() (uint64, error)           { return m.commit, nil }
-func (m *memory) SetCommit(n uint64) error          { m.commit = n; return nil }
-func (m *memory) Settings() (guard.Settings, error) { return m.settings, nil }
-func (m *memory) SetSettings(s guard.Settings) error {
-	m.settings = s
-	return nil
-}
-func (m *memory) Counts() (guard.Counts, error) { return guard.Counts{Checks: 7}, nil }
-func (m *memory) Len() int                      { return len(m.lists) }
 
 func digest(n uint32) (d guard.Digest) {
 	binary.BigEndian.PutUint32(d[:], n)
 	return d
 }
 
-// serve starts a server of maps and returns the path of its socket.
 func serve(t *testing.T, maps protocol.Maps, facts protocol.Facts, uid int) string {
 	t.Helper()
-	keeper, err := protocol.NewKeeper(maps, facts)
-	if err != nil {
-		t.Fatal(err)
-	}
+	return serveLog(t, maps, facts, new(protocol.Log), uid)
+}
+
+func serveLog(t *testing.T, maps protocol.Maps, facts protocol.Facts, l *protocol.Log, uid int) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "guard.sock")
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	stop, err := guardtest.Serve(path, maps, facts, l, uid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &protocol.Server{Keeper: keeper, Denials: new(protocol.Log), Log: slog.New(slog.DiscardHandler), UID: uint32(uid)}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(ctx, l) }()
 	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
+		if err := stop(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -127,10 +59,8 @@ func enforcing() protocol.Facts {
 	return protocol.Facts{Wanted: protocol.Change{Mode: "enforce"}, Most: guard.Enforce, Modules: guard.Audit}
 }
 
-func newMemory() *memory { return &memory{lists: map[guard.Digest]uint32{}} }
-
 func TestChangesReachTheMaps(t *testing.T) {
-	maps := newMemory()
+	maps := guardtest.NewMemory()
 	c := dial(t, serve(t, maps, enforcing(), os.Getuid()))
 	ctx := t.Context()
 	var many []guard.Digest
@@ -157,8 +87,8 @@ func TestChangesReachTheMaps(t *testing.T) {
 }
 
 func TestReplace(t *testing.T) {
-	maps := newMemory()
-	maps.lists[digest(1<<31)] = 1
+	maps := guardtest.NewMemory()
+	maps.Lists[digest(1<<31)] = 1
 	c := dial(t, serve(t, maps, enforcing(), os.Getuid()))
 	const many = 30_000
 	all := func(yield func(guard.Digest, uint32) bool) {
@@ -171,22 +101,22 @@ func TestReplace(t *testing.T) {
 	if err := c.Replace(t.Context(), 5, many, all); err != nil {
 		t.Fatal(err)
 	}
-	if len(maps.lists) != many || maps.lists[digest(4)] != 2 || maps.commit != 5 {
-		t.Errorf("%d digests, the fifth of %d lists, commit %d", len(maps.lists), maps.lists[digest(4)], maps.commit)
+	if len(maps.Lists) != many || maps.Lists[digest(4)] != 2 || maps.At != 5 {
+		t.Errorf("%d digests, the fifth of %d lists, commit %d", len(maps.Lists), maps.Lists[digest(4)], maps.At)
 	}
 	// More than were announced: nothing is replaced, and the connection ends.
 	if err := c.Replace(t.Context(), 6, many-1, all); err == nil {
 		t.Error("more digests than announced were taken")
 	}
-	if len(maps.lists) != many || maps.commit != 0 {
-		t.Errorf("after it: %d digests, commit %d; want the old ones, and 0", len(maps.lists), maps.commit)
+	if len(maps.Lists) != many || maps.At != 0 {
+		t.Errorf("after it: %d digests, commit %d; want the old ones, and 0", len(maps.Lists), maps.At)
 	}
 }
 
 // A client that goes away in the middle has not replaced anything, and others go on.
 func TestReplaceCutShort(t *testing.T) {
-	maps := newMemory()
-	maps.lists[digest(1)] = 1
+	maps := guardtest.NewMemory()
+	maps.Lists[digest(1)] = 1
 	path := serve(t, maps, enforcing(), os.Getuid())
 	c, err := net.Dial("unix", path)
 	if err != nil {
@@ -228,8 +158,8 @@ func TestModes(t *testing.T) {
 			want: []string{"audit", "audit"}, why: "no hash"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			maps := newMemory()
-			maps.settings.Mode, maps.commit = test.is, test.commit
+			maps := guardtest.NewMemory()
+			maps.Is.Mode, maps.At = test.is, test.commit
 			c := dial(t, serve(t, maps, test.facts, os.Getuid()))
 			var got []string
 			for range test.want {
@@ -251,7 +181,7 @@ func TestModes(t *testing.T) {
 }
 
 func TestChangeOfMode(t *testing.T) {
-	maps := newMemory()
+	maps := guardtest.NewMemory()
 	facts := enforcing()
 	facts.Wanted.Mode = "audit"
 	c := dial(t, serve(t, maps, facts, os.Getuid()))
@@ -267,12 +197,12 @@ func TestChangeOfMode(t *testing.T) {
 			t.Errorf("%+v: %v", bad, err)
 		}
 	}
-	if err := c.Change(t.Context(), enforce); err != nil || maps.settings.Mode != guard.Enforce || maps.settings.Trial != time.Minute {
-		t.Errorf("%v, %+v", err, maps.settings)
+	if err := c.Change(t.Context(), enforce); err != nil || maps.Is.Mode != guard.Enforce || maps.Is.Trial != time.Minute {
+		t.Errorf("%v, %+v", err, maps.Is)
 	}
-	maps.settings.Mode, maps.settings.Trial = guard.Audit, 0 // as the kernel does after it
-	if err := c.SetCommit(t.Context(), 2); err != nil || maps.settings.Mode != guard.Audit {
-		t.Errorf("a commit after a trial: %v, %v", err, maps.settings.Mode)
+	maps.Is.Mode, maps.Is.Trial = guard.Audit, 0 // as the kernel does after it
+	if err := c.SetCommit(t.Context(), 2); err != nil || maps.Is.Mode != guard.Audit {
+		t.Errorf("a commit after a trial: %v, %v", err, maps.Is.Mode)
 	}
 	s, err := c.Status(t.Context())
 	if err != nil || s.Why != "the trial has ended" {
@@ -281,8 +211,8 @@ func TestChangeOfMode(t *testing.T) {
 }
 
 func TestFailuresAreAnswered(t *testing.T) {
-	maps := newMemory()
-	maps.fail = errors.New("no room: " + strings.Repeat("x", 10_000))
+	maps := guardtest.NewMemory()
+	maps.Fail = errors.New("no room: " + strings.Repeat("x", 10_000))
 	c := dial(t, serve(t, maps, enforcing(), os.Getuid()))
 	if err := c.Admit(t.Context(), []guard.Digest{digest(1)}); !errors.Is(err, protocol.ErrRefused) || !strings.Contains(err.Error(), "no room") {
 		t.Errorf("admit: %v", err)
@@ -296,7 +226,7 @@ func TestFailuresAreAnswered(t *testing.T) {
 }
 
 func TestOthersAreNotServed(t *testing.T) {
-	c, err := net.Dial("unix", serve(t, newMemory(), enforcing(), os.Getuid()+1))
+	c, err := net.Dial("unix", serve(t, guardtest.NewMemory(), enforcing(), os.Getuid()+1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +238,7 @@ func TestOthersAreNotServed(t *testing.T) {
 }
 
 func TestConnectionsAreBounded(t *testing.T) {
-	path := serve(t, newMemory(), enforcing(), os.Getuid())
+	path := serve(t, guardtest.NewMemory(), enforcing(), os.Getuid())
 	for range 16 {
 		if _, err := dial(t, path).Status(t.Context()); err != nil {
 			t.Fatal(err)
@@ -321,7 +251,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 
 // Bytes that are no frame end the connection, and nothing else.
 func TestBadFrames(t *testing.T) {
-	path := serve(t, newMemory(), enforcing(), os.Getuid())
+	path := serve(t, guardtest.NewMemory(), enforcing(), os.Getuid())
 	for name, frame := range map[string]string{
 		"version":            "\x02\x01\x00\x00\x00\x00\x00\x00",
 		"kind":               "\x01\x70\x00\x00\x00\x00\x00\x00",
@@ -395,7 +325,6 @@ func TestLogSumsUp(t *testing.T) {
 // However many contents are refused, the sums stay bounded, fit into an answer, and
 // the latest are there.
 func TestLogIsBounded(t *testing.T) {
-	maps := newMemory()
 	var l protocol.Log
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	const many = 2000
@@ -407,23 +336,9 @@ func TestLogIsBounded(t *testing.T) {
 	if len(got.All) != 512 || got.Dropped != many-512 || !strings.HasPrefix(got.All[511].Digest, "000007cf") {
 		t.Errorf("%d sums, %d dropped, the latest %s", len(got.All), got.Dropped, got.All[len(got.All)-1].Digest)
 	}
-	keeper, err := protocol.NewKeeper(maps, enforcing())
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "s")
-	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &protocol.Server{Keeper: keeper, Denials: &l, Log: slog.New(slog.DiscardHandler), UID: uint32(os.Getuid())}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(ctx, ln) }()
+	path := serveLog(t, guardtest.NewMemory(), enforcing(), &l, os.Getuid())
 	answer, err := dial(t, path).Denials(t.Context())
 	if err != nil || len(answer.All) != 512 {
 		t.Errorf("%d sums were answered, %v", len(answer.All), err)
 	}
-	stop()
-	<-done
 }

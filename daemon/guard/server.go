@@ -71,7 +71,7 @@ func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
 		case room <- struct{}{}:
 			busy.Go(func() {
 				defer func() { <-room }()
-				s.converse(ctx, &conn{Conn: c})
+				s.converse(ctx, &conn{Conn: c}, peer)
 			})
 		default:
 			s.Log.Warn("connection refused: too many are open", "limit", maxConns, "pid", peer.PID)
@@ -81,12 +81,12 @@ func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
 }
 
 // converse answers one connection until it ends.
-func (s *Server) converse(ctx context.Context, c *conn) {
+func (s *Server) converse(ctx context.Context, c *conn, peer wire.Peer) {
 	defer c.Close()
 	for {
 		k, payload, err := c.read(ctx, time.Time{})
 		if err == nil {
-			err = s.answer(ctx, c, k, payload)
+			err = s.answer(ctx, c, peer, k, payload)
 		}
 		if err != nil {
 			if ctx.Err() == nil && !errors.Is(err, io.EOF) {
@@ -98,7 +98,7 @@ func (s *Server) converse(ctx context.Context, c *conn) {
 }
 
 // answer answers one frame. An error ends the connection.
-func (s *Server) answer(ctx context.Context, c *conn, k kind, payload []byte) error {
+func (s *Server) answer(ctx context.Context, c *conn, peer wire.Peer, k kind, payload []byte) error {
 	switch k {
 	case kindAdmit, kindExpel, kindListed:
 		digests, err := parseDigests(payload)
@@ -127,7 +127,9 @@ func (s *Server) answer(ctx context.Context, c *conn, k kind, payload []byte) er
 		if err := json.Unmarshal(payload, &to); err != nil {
 			return fmt.Errorf("%w: %w", ErrProtocol, err)
 		}
-		return reply(c, s.Keeper.Change(to))
+		err := s.Keeper.Change(to)
+		s.Log.Warn("change of mode asked for", "mode", to.Mode, "trial", to.Trial, "reason", to.Reason, "uid", peer.UID, "pid", peer.PID, "error", err)
+		return reply(c, err)
 	case kindStatus:
 		status, err := s.Keeper.Status()
 		return replyJSON(c, kindStatusIs, status, err)

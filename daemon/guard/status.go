@@ -27,6 +27,8 @@ type Status struct {
 type Change struct {
 	Mode  string        `json:"mode"`            // off, audit or enforce
 	Trial time.Duration `json:"trial,omitempty"` // ns; enforce ends by itself after it
+
+	Reason string `json:"reason,omitempty"` // of the owner, for the log; at most 1,024 bytes
 }
 
 // maxTrial bounds a trial; what is to last longer is no trial.
@@ -39,6 +41,8 @@ func (c Change) check() (guard.Mode, error) {
 		return 0, err
 	case c.Trial < 0 || c.Trial > maxTrial:
 		return 0, fmt.Errorf("a trial of %v is not between 0 and %v", c.Trial, maxTrial)
+	case len(c.Reason) > 1024:
+		return 0, fmt.Errorf("a reason of %d bytes is longer than 1,024", len(c.Reason))
 	case c.Trial > 0 && mode != guard.Enforce:
 		return 0, fmt.Errorf("a trial of mode %s has no meaning", mode)
 	}

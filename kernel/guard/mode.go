@@ -8,6 +8,13 @@ import (
 	"time"
 )
 
+// DefaultDir is where the guard is pinned, on a BPF file system. Folders below it whose
+// names begin with SetPrefix hold the programs: without them nothing is checked.
+const (
+	DefaultDir = "/sys/fs/bpf/digestd"
+	SetPrefix  = "set-"
+)
+
 // Mode is what the guard does with a content that no active list holds. The
 // numbers are those that the programs in the kernel use.
 type Mode uint32

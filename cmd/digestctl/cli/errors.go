@@ -5,6 +5,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"strings"
 
 	"github.com/digestd/digestd/cmd/digestctl/client"
@@ -60,6 +61,15 @@ func (e usageError) advice() string {
 	return "see " + e.command + " --help"
 }
 
+// Absent is an error about a program besides digestd that does not answer.
+type Absent struct {
+	Err    error
+	Advice string // what starts it
+}
+
+func (e *Absent) Error() string { return e.Err.Error() }
+func (e *Absent) Unwrap() error { return e.Err }
+
 // Trouble is an error as it is told: what failed, and what to do next.
 type Trouble struct {
 	Error api.Error `json:"error"`
@@ -74,6 +84,7 @@ func Explain(err error) Trouble {
 		ours        *api.Error
 		unreachable *client.Unreachable
 		noFile      userfile.NoFileError
+		absent      *Absent
 	)
 	t := func(exit int, code api.Code, message, advice string) Trouble {
 		return Trouble{Error: api.Error{Code: code, Message: message, Advice: advice}, Exit: exit}
@@ -99,6 +110,10 @@ func Explain(err error) Trouble {
 			exit = exitUnchanged
 		}
 		return Trouble{Error: *ours, Exit: exit}
+	case errors.As(err, &absent) && errors.Is(err, fs.ErrPermission):
+		return t(exitDenied, api.AccessDenied, err.Error(), "run it with sudo")
+	case errors.As(err, &absent):
+		return t(exitUnreachable, "Unreachable", err.Error(), absent.Advice)
 	case errors.As(err, &noFile):
 		return t(ExitNoFile, api.NotFound, err.Error(), "")
 	case errors.Is(err, context.Canceled):

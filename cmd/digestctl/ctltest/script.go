@@ -56,6 +56,7 @@ func Scripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"daemon":     daemonCommand,
+			"guard":      guardCommand,
 			"asnobody":   asNobodyCommand,
 			"exits":      exitsCommand,
 			"bytes":      bytesCommand,

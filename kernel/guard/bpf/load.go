@@ -19,13 +19,13 @@ import (
 )
 
 // DefaultDir is where the guard is pinned.
-const DefaultDir = "/sys/fs/bpf/digestd"
+const DefaultDir = guard.DefaultDir
 
 // Names of pins besides those of the maps in guard.bpf.c.
 const (
-	pinActive = "active" // the map within the map digests
-	pinNext   = "next"   // a larger one that is about to take its place
-	setPrefix = "set-"   // a folder with the links of one set
+	pinActive = "active"        // the map within the map digests
+	pinNext   = "next"          // a larger one that is about to take its place
+	setPrefix = guard.SetPrefix // a folder with the links of one set
 )
 
 // program is one of the guard's and where it is attached.

@@ -23,6 +23,11 @@ func act(args []string) int {
 			fmt.Println(err)
 			return 1
 		}
+	case "contain":
+		if err := contain(); err != nil {
+			fmt.Println(err)
+			return 1
+		}
 	case "anonymous":
 		n, err := strconv.Atoi(args[1])
 		if err != nil {

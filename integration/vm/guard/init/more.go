@@ -63,7 +63,7 @@ func (m *machine) filesystems() {
 
 // sets: the digests are exchanged, grow, and outlive who loaded them.
 func (m *machine) sets() {
-	a, b := program("/t/a", "a"), program("/t/b", "b")
+	a, b, keep := program("/t/a", "a"), program("/t/b", "b"), program("/t/keep", "keep")
 	number := func(i uint32) (d guard.Digest) {
 		binary.BigEndian.PutUint32(d[:], i)
 		return d
@@ -72,18 +72,20 @@ func (m *machine) sets() {
 	all := func(tool guard.Digest, fail error) func() ([]guard.Digest, []uint32, error) {
 		i := uint32(0)
 		return func() (digests []guard.Digest, lists []uint32, err error) {
-			if i == many+2 {
+			if i == many+3 {
 				return nil, nil, io.EOF
 			}
 			if i >= 50_000 && fail != nil {
 				return nil, nil, fail
 			}
-			for ; i < many+2 && len(digests) < 5000; i++ {
+			for ; i < many+3 && len(digests) < 5000; i++ {
 				switch i {
 				case many:
 					digests, lists = append(digests, m.self), append(lists, 2)
 				case many + 1:
 					digests, lists = append(digests, tool), append(lists, 1)
+				case many + 2:
+					digests, lists = append(digests, keep), append(lists, 1)
 				default:
 					digests, lists = append(digests, number(i)), append(lists, 1)
 				}
@@ -93,6 +95,7 @@ func (m *machine) sets() {
 	}
 	stop, missed := make(chan struct{}), atomic.Int64{}
 	m.admit(a)
+	m.admit(keep)
 	done := make(chan struct{})
 	go func() { // what is listed before and after runs all the while
 		defer close(done)
@@ -101,7 +104,7 @@ func (m *machine) sets() {
 			case <-stop:
 				return
 			default:
-				if run("/init") != nil {
+				if run("/t/keep") != nil {
 					missed.Add(1)
 				}
 				time.Sleep(10 * time.Millisecond)
@@ -109,14 +112,14 @@ func (m *machine) sets() {
 		}
 	}()
 	begun := time.Now()
-	must(m.set.Replace(many+2, all(a, nil)))
+	must(m.set.Replace(many+3, all(a, nil)))
 	m.fact("%d digests in %.2f s", many, time.Since(begun).Seconds())
 	m.check("after the exchange a runs", nil, run("/t/a"))
 	must(m.set.SetCommit(42))
-	m.check("an exchange that is cut short", io.ErrUnexpectedEOF, m.set.Replace(many+2, all(b, io.ErrUnexpectedEOF)))
+	m.check("an exchange that is cut short", io.ErrUnexpectedEOF, m.set.Replace(many+3, all(b, io.ErrUnexpectedEOF)))
 	m.check("removes nothing", nil, run("/t/a"))
 	begun = time.Now()
-	must(m.set.Replace(many+2, all(b, nil)))
+	must(m.set.Replace(many+3, all(b, nil)))
 	m.fact("exchanged in %.2f s", time.Since(begun).Seconds())
 	m.check("after another, a is refused", refused, run("/t/a"))
 	m.check("and b runs", nil, run("/t/b"))
@@ -144,7 +147,7 @@ func (m *machine) sets() {
 			}
 		}
 	}()
-	for range 3 {
+	for range 2 {
 		m.set, err = bpf.Load(bpf.DefaultDir, bpf.Options{Strict: true})
 		must(err)
 		m.set.Close()
@@ -161,7 +164,7 @@ func (m *machine) sets() {
 	n, err = m.set.Commit()
 	must(err)
 	m.equal("the commit outlives the process", 43, n)
-	m.equal("and the digests", many+2, m.set.Len())
+	m.equal("and the digests", many+3, m.set.Len())
 	s, err := m.set.Settings()
 	must(err)
 	m.equal("and the mode", guard.Enforce, s.Mode)
@@ -175,7 +178,7 @@ func (m *machine) sets() {
 	begun = time.Now()
 	must(m.set.Expel(append(gone, number(1<<30)))) // one that is not there
 	m.fact("95,000 digests withdrawn in %.3f s", time.Since(begun).Seconds())
-	m.equal("the rest stays", many+2-95_000, m.set.Len())
+	m.equal("the rest stays", many+3-95_000, m.set.Len())
 	m.expel(b)
 	m.check("withdrawn after all that: refused", refused, run("/t/b"))
 

@@ -99,7 +99,7 @@ func (m *machine) service() {
 		m.failed("a withdrawal that was cut short is no success", fmt.Sprint(err))
 	}
 	c.Close()
-	other := program("/t/other", "service")
+	other := program("/t/other", "another service")
 	m.check("killed: unlisted is refused", refused, run("/t/other"))
 	m.check("killed: listed runs", nil, run("/init"))
 	cmd, c = startKeeper("-mode", "enforce")

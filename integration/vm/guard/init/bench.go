@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/binary"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/digestd/digestd/kernel/guard"
+	"github.com/digestd/digestd/kernel/guard/bpf"
+)
+
+// bench counts instructions. The machine has to run with -icount shift=0, so that its
+// clock counts them: one a nanosecond.
+func (m *machine) bench() {
+	tool := program("/t/tool", "bench")
+	m.measure("no guard", "/t/tool")
+	begun := time.Now()
+	set, err := bpf.Load(bpf.DefaultDir, bpf.Options{})
+	must(err)
+	m.self = digestOf("/init")
+	const many = 100_000
+	i := uint32(0)
+	filled := time.Now()
+	must(set.Replace(many+2, func() (digests []guard.Digest, lists []uint32, err error) {
+		if i == many+2 {
+			return nil, nil, io.EOF
+		}
+		for ; i < many+2 && len(digests) < 8192; i++ {
+			d := guard.Digest{31: 1}
+			binary.BigEndian.PutUint32(d[:], i)
+			switch i {
+			case many:
+				d = m.self
+			case many + 1:
+				d = tool
+			}
+			digests, lists = append(digests, d), append(lists, 1)
+		}
+		return digests, lists, nil
+	}))
+	m.fact("figure: load and attach %d, 100,000 digests %d instructions", filled.Sub(begun).Nanoseconds(), time.Since(filled).Nanoseconds())
+	must(set.SetSettings(guard.Settings{Mode: guard.Enforce, Modules: guard.Audit}))
+	m.measure("guard, 100,000 digests", "/t/tool")
+	must(set.SetExemptions(bpf.Exemptions{Cgroups: []uint64{1 << 40}, Mounts: []uint32{1}}))
+	m.measure("the same, exemptions", "/t/tool")
+	set.Close()
+	set, err = bpf.Load(bpf.DefaultDir, bpf.Options{Strict: true})
+	must(err)
+	must(set.SetSettings(guard.Settings{Mode: guard.Enforce, Modules: guard.Audit, Strict: true}))
+	m.measure("strict", "/t/tool")
+	var gone []guard.Digest
+	for i := range uint32(95_000) {
+		d := guard.Digest{31: 1}
+		binary.BigEndian.PutUint32(d[:], i)
+		gone = append(gone, d)
+	}
+	begun = time.Now()
+	must(set.Expel(gone))
+	m.fact("figure: 95,000 digests withdrawn %d instructions", time.Since(begun).Nanoseconds())
+	set.Close()
+	must(bpf.Unload(bpf.DefaultDir))
+	m.ok("measured")
+}
+
+// measure counts what an exec, an open with a close, and a mapping of code cost.
+func (m *machine) measure(name, tool string) {
+	each := func(n int, do func()) int64 {
+		for range n/10 + 1 {
+			do()
+		}
+		begun := time.Now()
+		for range n {
+			do()
+		}
+		return time.Since(begun).Nanoseconds() / int64(n)
+	}
+	// vfork and exec alone: os/exec would add thousands of instructions of its own, which vary.
+	attr := &os.ProcAttr{}
+	execs := each(300, func() {
+		p, err := os.StartProcess(tool, []string{tool}, attr)
+		must(err)
+		_, err = p.Wait()
+		must(err)
+	})
+	opens := each(5000, func() {
+		fd, err := unix.Open(tool, unix.O_RDONLY, 0)
+		must(err)
+		unix.Close(fd)
+	})
+	writes := each(5000, func() {
+		fd, err := unix.Open("/t/written", unix.O_WRONLY|unix.O_CREAT, 0o644)
+		must(err)
+		unix.Close(fd)
+	})
+	fd, err := unix.Open(tool, unix.O_RDONLY, 0)
+	must(err)
+	maps := each(5000, func() {
+		mem, err := unix.Mmap(fd, 0, 4096, unix.PROT_READ|unix.PROT_EXEC, unix.MAP_PRIVATE)
+		must(err)
+		must(unix.Munmap(mem))
+	})
+	unix.Close(fd)
+	m.fact("figure: %s: exec %d, open and close %d, for writing %d, mmap and munmap of code %d instructions", name, execs, opens, writes, maps)
+}

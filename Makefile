@@ -59,6 +59,7 @@ build: setup-build
 programs:
 	$(GO) build -trimpath -ldflags '-X $(module)/daemon/api.Version=$(VERSION)' -o bin/ ./cmd/digestd ./cmd/digestctl
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/digestd-hook
+	$(GO) build -trimpath -ldflags '-s -w -X $(module)/daemon/api.Version=$(VERSION)' -o bin/ ./cmd/digestd-guard
 	CGO_ENABLED=1 $(GO) build -trimpath -o bin/ ./cmd/digestd-pkcs11
 	@$(MAKE) -s -B -C hooks/rpm plugin=$(CURDIR)/bin/digestd.so
 
@@ -119,6 +120,7 @@ install: build
 # What install does with programs that are there.
 lay:
 	install -D -m 0755 bin/digestd $(DESTDIR)$(sbindir)/digestd
+	install -D -m 0755 bin/digestd-guard $(DESTDIR)$(sbindir)/digestd-guard
 	install -D -m 0755 bin/digestctl $(DESTDIR)$(bindir)/digestctl
 	install -D -m 0755 bin/digestd-pkcs11 $(DESTDIR)$(PREFIX)/libexec/digestd/digestd-pkcs11
 	install -D -m 0755 bin/digestd-hook $(DESTDIR)$(libexecdir)/digestd/digestd-hook
@@ -128,7 +130,7 @@ lay:
 	install -d -m 0755 $(DESTDIR)$(unitdir) $(DESTDIR)$(mandir)/man1 \
 		$(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8 $(addprefix $(DESTDIR)$(compdir)/,bash-completion/completions zsh/site-functions fish/vendor_completions.d) \
 		$(addprefix $(DESTDIR)$(sysconfdir)/digestd/,digestd.conf.d keys.d revoked.d blacklist.d)
-	for unit in digestd.service digestd.socket digestd-reconcile@.service digestd-verify.service digestd-verify.timer; do \
+	for unit in digestd.service digestd.socket digestd-guard.service digestd-reconcile@.service digestd-verify.service digestd-verify.timer; do \
 		sed 's|/usr/sbin/|$(sbindir)/|;s|/usr/bin/|$(bindir)/|' systemd/$$unit >$(DESTDIR)$(unitdir)/$$unit || exit 1; done
 	install -D -m 0644 systemd/tmpfiles.conf $(DESTDIR)$(tmpfilesdir)/digestd.conf
 	install -D -m 0644 systemd/sysusers.conf $(DESTDIR)$(sysusersdir)/digestd.conf

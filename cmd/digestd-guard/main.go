@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/guard"
 	"github.com/digestd/digestd/kernel/guard/bpf"
 )
@@ -27,20 +28,32 @@ const (
 	exitRun      = 70
 )
 
-// options are those of the command line.
+// options are those of the command line and the configuration.
 type options struct {
-	mode   string
-	strict bool
-	module string
-	dir    string
-	socket string
+	mode    string
+	modules string
+	strict  bool
+	dir     string
+	socket  string
+}
+
+// load reads the configuration at path.
+func (o *options) load(path string) error {
+	c, err := config.Load(path)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	o.strict, o.modules = c.GuardStrict, c.GuardModules
+	if o.mode == "" {
+		o.mode = c.Guard
+	}
+	return nil
 }
 
 func main() {
 	var o options
-	flag.StringVar(&o.mode, "mode", "off", "what to do with contents that no active list holds: `off`, audit or enforce")
-	flag.BoolVar(&o.strict, "strict", false, "let nobody open a library for writing while it is mapped")
-	flag.StringVar(&o.module, "modules", "audit", "the mode for kernel modules, firmware and kexec images: off, `audit` or enforce")
+	path := flag.String("config", config.DefaultPath, "configuration `file`")
+	flag.StringVar(&o.mode, "mode", "", "`mode` in the place of that in the configuration: off, audit or enforce")
 	flag.StringVar(&o.dir, "dir", bpf.DefaultDir, "`folder` of a BPF file system for programs and maps")
 	flag.StringVar(&o.socket, "socket", guard.DefaultSocket, "`socket` to listen at")
 	off := flag.Bool("off", false, "turn the guard off, remove it from the kernel, and end")
@@ -60,7 +73,7 @@ func main() {
 	var err error
 	if *off {
 		err = bpf.Unload(o.dir)
-	} else {
+	} else if err = o.load(*path); err == nil {
 		err = run(ctx, o, log)
 	}
 	if err == nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/digestd/digestd/kernel/guard/bpf"
 )
 
-var errUsage = errors.New("wrong option")
+var errUsage = errors.New("cannot use the options")
 
 // run loads the guard and serves it until ctx ends. The guard goes on then.
 func run(ctx context.Context, o options, log *slog.Logger) error {
@@ -27,9 +27,9 @@ func run(ctx context.Context, o options, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	modules, err := guard.ParseMode(o.module)
+	modules, err := guard.ParseMode(o.modules)
 	if err != nil {
-		return fmt.Errorf("%w: -modules: %w", errUsage, err)
+		return fmt.Errorf("%w: guard-modules: %w", errUsage, err)
 	}
 	most := guard.Enforce
 	if line, err := os.ReadFile("/proc/cmdline"); err != nil {
@@ -44,7 +44,6 @@ func run(ctx context.Context, o options, log *slog.Logger) error {
 		}
 		log.Info("the guard is off", "wanted", wanted.String(), "kernel-command-line-allows", most.String())
 		notify(daemon.SdNotifyReady)
-		<-ctx.Done()
 		return nil
 	}
 	set, err := bpf.Load(o.dir, bpf.Options{Strict: o.strict})

@@ -55,6 +55,10 @@ type Config struct {
 	Keylime       string `toml:"keylime"`        // runtime policy for Keylime, "" = none
 	IMASignatures bool   `toml:"ima-signatures"` // sign executables for IMA, in security.ima
 
+	Guard        string `toml:"guard"`         // off, audit, enforce; of digestd-guard
+	GuardStrict  bool   `toml:"guard-strict"`  // libraries that are mapped cannot be opened for writing
+	GuardModules string `toml:"guard-modules"` // as Guard, for modules, firmware and kexec images
+
 	AuditTrail string `toml:"audit-trail"` // "system", "none" or the directory of journald's sockets
 }
 
@@ -80,6 +84,9 @@ func Default() Config {
 			"kernel", "kernel-PAE",
 		},
 		Labels: true,
+
+		Guard:        "off",
+		GuardModules: "audit",
 
 		AuditTrail: "system",
 	}
@@ -152,6 +159,8 @@ var choices = []struct {
 	{"expired", func(c *Config) string { return c.Expired }, []string{"accept-older-signatures", "withdraw"}},
 	{"format", func(c *Config) string { return c.Format }, []string{"tlv", "rpm"}},
 	{"sign", func(c *Config) string { return c.Sign }, []string{"pkcs7", "pgp", "none"}},
+	{"guard", func(c *Config) string { return c.Guard }, []string{"off", "audit", "enforce"}},
+	{"guard-modules", func(c *Config) string { return c.GuardModules }, []string{"off", "audit", "enforce"}},
 	{"keep-old", func(c *Config) string { return c.KeepOld }, []string{"none", "until-restart"}},
 }
 

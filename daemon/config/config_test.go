@@ -62,6 +62,8 @@ func TestRefused(t *testing.T) {
 		{`blacklist = "here"`, `blacklist = "here": want an absolute path`},
 		{`zzzzzzzz = 1`, `unknown key "zzzzzzzz"`},
 		{`mode = "enforced"`, `mode = "enforced": want one of enforce, withhold, audit (did you mean "enforce"?)`},
+		{`guard = "on"`, `guard = "on": want one of off, audit, enforce`},
+		{`guard-modules = "strict"`, `guard-modules = "strict": want one of off, audit, enforce`},
 		{`lists = "relative"`, `want an absolute path`},
 		{`sign = "pgp"`, `needs format = "rpm"`},
 		{`multiversion = ["["]`, `is no pattern`},
@@ -98,7 +100,7 @@ func TestShippedFile(t *testing.T) {
 	if diff := cmp.Diff(config.Default(), got); diff != "" {
 		t.Error(diff)
 	}
-	for _, key := range strings.Fields("root dbpath state lists socket keys bus mode unsigned format sign signing-key keep-old multiversion labels fapolicyd keylime ima-signatures audit-trail") {
+	for _, key := range strings.Fields("root dbpath state lists socket keys bus mode unsigned format sign signing-key keep-old multiversion labels fapolicyd keylime ima-signatures guard guard-strict guard-modules audit-trail") {
 		if !strings.Contains(active.String(), "\n"+key+" = ") && !strings.HasPrefix(active.String(), key+" = ") {
 			t.Errorf("%s is not shown", key)
 		}

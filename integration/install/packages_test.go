@@ -99,7 +99,7 @@ func TestMakeRPM(t *testing.T) {
 // installation to the removal.
 func TestPackages(t *testing.T) {
 	s := prepare(t)
-	command(t, "sh", "-c", `cd ../.. && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o "$1/" ./cmd/digestd ./cmd/digestctl ./cmd/digestd-hook &&
+	command(t, "sh", "-c", `cd ../.. && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o "$1/" ./cmd/digestd ./cmd/digestctl ./cmd/digestd-hook ./cmd/digestd-guard &&
 		CGO_ENABLED=1 go build -trimpath -buildvcs=false -o "$1/" ./cmd/digestd-pkcs11`, "sh", s.programs)
 	stray := strayPackages(t)
 	t.Run("on", func(t *testing.T) {
@@ -199,7 +199,7 @@ func lifeOfPackages(m *machine, s *sources, stray string) {
 	m.silent("rpm", "-U", "/three.rpm")
 	m.silent("rpm", "-e", "three")
 	for _, path := range []string{
-		"/usr/sbin/digestd", "/usr/bin/digestctl", "/usr/libexec/digestd", "/usr/lib/systemd/system/digestd.service",
+		"/usr/sbin/digestd", "/usr/sbin/digestd-guard", "/usr/bin/digestctl", "/usr/libexec/digestd", "/usr/lib/systemd/system/digestd.service",
 		"/usr/lib/systemd/system/digestd.socket", dnf4 + "/digestd.py", "/etc/dnf/libdnf5-plugins/actions.d/digestd.actions",
 	} {
 		if m.exists(path) {

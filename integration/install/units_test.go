@@ -85,7 +85,7 @@ func TestUnitsAreUnderstood(t *testing.T) {
 				t.Fatal(err)
 			}
 			// The program need not be here, nor the manual.
-			text := strings.NewReplacer("/usr/sbin/digestd", "/bin/true", "/usr/bin/digestctl", "/bin/true").Replace(string(data))
+			text := strings.NewReplacer("/usr/sbin/digestd-guard", "/bin/true", "/usr/sbin/digestd", "/bin/true", "/usr/bin/digestctl", "/bin/true").Replace(string(data))
 			text = regexp.MustCompile(`(?m)^Documentation=.*\n`).ReplaceAllString(text, "")
 			base := strings.Replace(filepath.Base(unit), "@.", "@tmp.", 1)
 			if err := os.WriteFile(filepath.Join(dir.outside, base), []byte(text), 0o644); err != nil {

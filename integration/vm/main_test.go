@@ -69,7 +69,7 @@ func install(dir string) error {
 	}
 	defer key.Close()
 	for _, args := range [][]string{
-		{"go", "build", "-C", source, "-trimpath", "-buildvcs=false", "-o", programs + "/", "./cmd/digestd", "./cmd/digestctl", "./cmd/digestd-hook"},
+		{"go", "build", "-C", source, "-trimpath", "-buildvcs=false", "-o", programs + "/", "./cmd/digestd", "./cmd/digestctl", "./cmd/digestd-hook", "./cmd/digestd-guard"},
 		{"env", "CGO_ENABLED=1", "go", "build", "-C", source, "-trimpath", "-buildvcs=false", "-o", programs + "/", "./cmd/digestd-pkcs11"},
 		{"go", "build", "-C", source, "-buildvcs=false", "-o", filepath.Join(tree, "test", "seal"), "./integration/vm/seal"},
 		{"./build.sh", filepath.Join(guest.dir, "root"), programs, tree, key.Home, key.Owner},

@@ -25,16 +25,20 @@ func pack(lists, generation uint32) entry {
 // Len returns how many digests there are.
 func (s *Set) Len() int { return s.size }
 
-// readDigests counts what is in the kernel and notes what several lists hold.
-func (s *Set) readDigests() error {
-	s.size, s.generation = 0, 0
+// readDigests counts what is in the kernel and notes what several lists hold. What
+// the latest comparison has not seen is added to older, unless that is nil.
+func (s *Set) readDigests(older *[]guard.Digest) error {
+	s.size = 0
 	clear(s.shared)
 	return s.each(func(d guard.Digest, e guard.Entry) {
 		s.size++
-		s.generation = max(s.generation, e.Generation)
-		if e.Lists > 1 {
+		switch {
+		case older != nil && e.Generation != s.generation:
+			*older = append(*older, d)
+		case e.Lists > 1:
 			s.shared[d] = e.Lists
 		}
+		s.generation = max(s.generation, e.Generation)
 	})
 }
 
@@ -142,11 +146,14 @@ func (s *Set) Replace(total int, next func() ([]guard.Digest, []uint32, error)) 
 		return err
 	}
 	s.generation++
-	err := s.addAll(next)
-	if err == nil {
-		err = s.removeOlder()
+	if err := s.addAll(next); err != nil {
+		return errors.Join(err, s.readDigests(nil))
 	}
-	return errors.Join(err, s.readDigests())
+	var older []guard.Digest
+	if err := s.readDigests(&older); err != nil {
+		return err
+	}
+	return s.remove(older)
 }
 
 func (s *Set) addAll(next func() ([]guard.Digest, []uint32, error)) error {
@@ -170,20 +177,6 @@ func (s *Set) addAll(next func() ([]guard.Digest, []uint32, error)) error {
 			return fmt.Errorf("cannot add digests to the guard: %w", err)
 		}
 	}
-}
-
-// removeOlder removes the digests that the comparison under way has not seen.
-func (s *Set) removeOlder() error {
-	var older []guard.Digest
-	err := s.each(func(d guard.Digest, e guard.Entry) {
-		if e.Generation != s.generation {
-			older = append(older, d)
-		}
-	})
-	if err != nil {
-		return err
-	}
-	return s.remove(older)
 }
 
 // Reserve makes room for n digests: a larger map takes the place of the one that would

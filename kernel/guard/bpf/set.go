@@ -50,7 +50,7 @@ func newSet(dir string, loaded *ebpf.Collection, pinned map[string]*ebpf.Map, in
 		}
 	}
 	if err == nil {
-		err = s.readDigests()
+		err = s.readDigests(nil)
 	}
 	if err != nil {
 		s.Close()

@@ -45,6 +45,9 @@ func (m *machine) run(part string) {
 			if m.set == nil && !slices.Contains([]string{"unsuited", "commandline", "service", "bench"}, name) {
 				m.load()
 			}
+			if m.events != nil {
+				m.drain()
+			}
 			if name != "audit" && m.set != nil {
 				m.set.SetSettings(guard.Settings{Mode: guard.Enforce, Modules: guard.Audit})
 			}

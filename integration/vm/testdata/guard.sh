@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The guard as systemd runs it, confined, on a kernel as it is shipped.
+. /test/lib.sh
+
+same "the guard is off by default" "inactive" "$(systemctl is-active digestd-guard)"
+check "it starts" systemctl start digestd-guard
+same "configured off, it ends at once" "inactive" "$(systemctl is-active digestd-guard)"
+same "and has loaded nothing" "" "$(ls /sys/fs/bpf)"
+
+echo 'guard = "audit"' >/etc/digestd/digestd.conf.d/guard.conf
+check "configured audit, it starts" systemctl start digestd-guard
+says 'mode audit' "it audits" digestctl guard status
+ends 3 "nothing is listed that runs" digestctl guard check
+says 'runs as systemd \(PID 1\)' "the check names the first process" digestctl guard check
+says 'rpm needs it|/usr/bin/rpm: ' "and what rpm needs" digestctl guard check
+
+cp /usr/bin/true /usr/local/bin/unlisted
+check "audit lets everything run" /usr/local/bin/unlisted
+soon "and tells of it" sh -c 'digestctl guard denials | grep -A3 "^/usr/local/bin/unlisted: exec allowed, no active list holds it"'
+says "digestd.guard=off" "the journal names the way out" journalctl -b -u digestd-guard -o cat
+ends 3 "enforce finds what would be refused" digestctl guard enforce
+ends 1 "what was not compared is not enforced" digestctl guard enforce --force --reason test
+same "CAP_BPF and CAP_PERFMON, no more" "000000c000000000" "$(sed -n 's/^CapBnd:\s*//p' /proc/"$(systemctl show -P MainPID digestd-guard)"/status)"
+
+check "it is killed" systemctl kill -s KILL digestd-guard
+soon "and started again" sh -c 'digestctl guard status'
+check "it stops" systemctl stop digestd-guard
+says 'set-' "the programs stay" ls /sys/fs/bpf/digestd
+check "off works without it" digestctl guard off
+same "and takes them out" "maps" "$(ls /sys/fs/bpf/digestd)"
+ends 6 "nobody answers then" digestctl guard status
+check "digestd-guard -off removes the rest" digestd-guard -off
+same "nothing is left" "" "$(ls /sys/fs/bpf)"
+fact "$(systemctl show -P ActiveState digestd)" digestd
+end

@@ -93,8 +93,8 @@ func run(ctx context.Context, o options, log *slog.Logger) error {
 	return err
 }
 
-// mostOf returns the mode that the kernel's command line allows at most. What it
-// does not understand allows Audit: the owner meant something.
+// mostOf returns the mode that the kernel's command line allows at most. A value that
+// is no mode allows Audit: the owner meant something.
 func mostOf(line string, log *slog.Logger) guard.Mode {
 	most := guard.Enforce
 	for _, word := range strings.Fields(line) {

@@ -72,7 +72,7 @@ func (w *watcher) tell(e *guard.Event, at time.Time) {
 	}
 	w.log.Warn(text, "act", e.Act.String(), "reason", e.Reason.String(), "path", e.Path, "digest", digest,
 		"pid", e.Process.PID, "uid", e.Process.UID, "command", e.Process.Command, "way-out", wayOut)
-	// What the first process starts may be what would show the log.
+	// The first process may have wanted to start the program that shows the log.
 	if e.Refused && e.Process.Parent == 1 {
 		w.print(fmt.Sprintf("digestd-guard: refused %s of %q (%s); %s\r\n", e.Act, e.Path, e.Reason, wayOut))
 	}

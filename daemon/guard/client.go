@@ -38,7 +38,7 @@ func Dial(ctx context.Context, socket string) (*Client, error) {
 // NewClient speaks over a connection that is already there.
 func NewClient(c net.Conn) *Client { return &Client{c: conn{Conn: c}} }
 
-// Close ends the connection. What was answered stays.
+// Close ends the connection. Changes that were answered stay.
 func (c *Client) Close() error { return c.c.Close() }
 
 // Admit counts one list more for each digest. When it returns nil, contents with them

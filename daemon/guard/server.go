@@ -192,7 +192,7 @@ func (s *Server) answerReplace(ctx context.Context, c *conn, total int) error {
 	if err == nil || broken != nil {
 		return errors.Join(broken, reply(c, err))
 	}
-	// What else was sent is still under way, and no question.
+	// Further parts are still under way, and are no questions.
 	reply(c, err)
 	return err
 }

@@ -34,7 +34,7 @@ func (g *app) checkCommand() *cobra.Command {
 		Short:       "Find what the guard would refuse",
 		Long: `Check hashes what runs now, shells, package managers, logins and what these are
 linked with, and asks which of it the guard would refuse in mode enforce. It exits with
-3 when there is such a file. What is run only at times shows in mode audit: see
+3 when there is such a file. Programs that are run only at times show in mode audit: see
 digestctl guard denials.`,
 		Args: cobra.NoArgs,
 		RunE: g.verb(func(ctx context.Context, c *protocol.Client) error {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package preflight finds what the guard would refuse before it is told to enforce: what
-// runs now, and what an owner needs to get back into the machine.
+// Package preflight finds the files that the guard would refuse, before it is told to enforce:
+// those that run now, and those that an owner needs to get back into the machine.
 //
-// It promises to look at regular files only, never to wait for one, and to tell of what it
-// could not read. It cannot know what will be run that does not run now and is not among
-// what every machine needs: mode audit tells that.
+// It promises to look at regular files only, never to wait for one, and to report files that
+// it could not read. It cannot know of programs that do not run now and are not among
+// those that every machine needs: mode audit shows these.
 package preflight
 
 import (
@@ -219,8 +219,8 @@ func (m Machine) shells() ([]string, error) {
 	return shells, nil
 }
 
-// needs adds what a program is linked with, and what that is. What cannot be parsed
-// adds nothing: it is a script, or its own hash says enough.
+// needs adds the libraries of a program, and theirs. A file that cannot be parsed adds
+// nothing: it is a script, or its own hash says enough.
 func needs(path string, add func(path, why string)) {
 	seen := map[string]bool{path: true}
 	for todo := []string{path}; len(todo) > 0 && len(seen) < 1000; todo = todo[1:] {

@@ -65,7 +65,7 @@ func TestExamine(t *testing.T) {
 	}
 }
 
-// What a program is linked with is what the dynamic linker says.
+// A program needs the libraries that the dynamic linker names.
 func TestNeeds(t *testing.T) {
 	out, err := exec.Command("ldd", "/bin/sh").Output()
 	if err != nil {

@@ -88,8 +88,8 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// What the kernel's command line says changes nothing, or keeps the guard from
-// being used at all.
+// Other command lines of the kernel change nothing, or keep the guard from being used
+// at all.
 func TestGuardUnderCommandLines(t *testing.T) {
 	needs.Root(t)
 	for name, line := range map[string]string{

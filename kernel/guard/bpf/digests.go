@@ -25,8 +25,8 @@ func pack(lists, generation uint32) entry {
 // Len returns how many digests there are.
 func (s *Set) Len() int { return s.size }
 
-// readDigests counts what is in the kernel and notes what several lists hold. What
-// the latest comparison has not seen is added to older, unless that is nil.
+// readDigests counts the digests in the kernel and notes those that several lists hold.
+// It adds those that the latest comparison has not seen to older, unless that is nil.
 func (s *Set) readDigests(older *[]guard.Digest) error {
 	s.size = 0
 	clear(s.shared)

@@ -69,8 +69,8 @@ func TestObjectsAreOfTheirSource(t *testing.T) {
 	}
 }
 
-// TestRecordsAgree holds the layouts and numbers in Go to those of records.h. What the
-// compiler proves of a layout stands there, and what maps hold in the object.
+// TestRecordsAgree holds the layouts and numbers in Go to those of records.h. The compiler
+// proves some of the layouts there; the object has those of values of maps.
 func TestRecordsAgree(t *testing.T) {
 	header, err := os.ReadFile("c/records.h")
 	if err != nil {

@@ -80,7 +80,7 @@ struct witness {
 	__u32 ctime_ns, mtime_ns;
 };
 
-// What is known of an inode. valid is (times published) << 48 | (seq + 1) of the
+// The digest of an inode, and when it holds. valid is (times published) << 48 | (seq + 1) of the
 // digest, or has BUSY in its low bits while the digest is being stored.
 struct known {
 	__u64 seq;
@@ -98,8 +98,8 @@ struct {
 	__type(value, struct known);
 } inodes SEC(".maps");
 
-// strict: how many mappings of an inode were allowed and are not made yet. What
-// ends it may be skipped by the kernel, so it also ends by itself.
+// strict: how many mappings of an inode were allowed and are not made yet. The kernel
+// may skip the program that ends it, so it also ends by itself.
 struct pending {
 	__u64 until;
 	__u32 mappings;
@@ -469,7 +469,7 @@ int guard_mprotect(__u64 *ctx)
 	struct witness now = {};
 	__u8 digest[32] = {};
 
-	// What can run already was checked when it was mapped.
+	// A mapping that can run already was checked when it was made.
 	if (!(ctx[2] & PROT_EXEC) || vma->vm_flags & VM_EXEC || !c || c->mode == OFF)
 		return 0;
 	struct file *file = vma->vm_file;

@@ -174,7 +174,7 @@ struct task_struct {
 
 #pragma clang attribute pop
 
-// What clang records for the loader about a field or a type.
+// Facts about a field or a type that clang has the loader find out.
 #define CORE_BYTE_OFFSET 0
 #define CORE_BYTE_SIZE 1
 #define CORE_EXISTS 2

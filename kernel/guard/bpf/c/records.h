@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 //
-// What the guard and user space exchange. Package guard has the same layouts in
-// Go; a test compares both.
+// The records that the guard and user space exchange. Package guard has the same
+// layouts in Go; a test compares both.
 #pragma once
 #include "kernel.h"
 
 enum mode { OFF, AUDIT, ENFORCE };
 
-// What was asked of a file.
+// The request that a process made.
 enum act { EXEC = 1, MAP, PROTECT, KERNEL_READ, KERNEL_LOAD, WRITE };
 
 enum reason {

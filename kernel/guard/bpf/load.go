@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -58,10 +57,6 @@ type Options struct {
 // these say; new maps are empty and in mode Off. On an error what was there goes on as it was. dir is made if it is missing; it has
 // to be on a BPF file system.
 func Load(dir string, o Options) (*Set, error) {
-	// The kernel's types are some ten megabytes of small things that all live until the
-	// end: to look for garbage among them takes half of the time.
-	defer debug.FreeOSMemory()
-	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	cache := btf.NewCache()
 	kernel, err := probe(cache)
 	if err != nil {

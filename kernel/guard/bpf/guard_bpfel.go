@@ -24,7 +24,6 @@ const (
 	guardMapExemptCgroups    = "exempt_cgroups"
 	guardMapHostMounts       = "host_mounts"
 	guardMapInodes           = "inodes"
-	guardMapMapping          = "mapping"
 	guardMapPending          = "pending"
 	guardProgGuardCheck      = "guard_check"
 	guardProgGuardExec       = "guard_exec"
@@ -102,7 +101,6 @@ type guardMapSpecs struct {
 	ExemptCgroups *ebpf.MapSpec `ebpf:"exempt_cgroups"`
 	HostMounts    *ebpf.MapSpec `ebpf:"host_mounts"`
 	Inodes        *ebpf.MapSpec `ebpf:"inodes"`
-	Mapping       *ebpf.MapSpec `ebpf:"mapping"`
 	Pending       *ebpf.MapSpec `ebpf:"pending"`
 }
 
@@ -140,7 +138,6 @@ type guardMaps struct {
 	ExemptCgroups *ebpf.Map `ebpf:"exempt_cgroups"`
 	HostMounts    *ebpf.Map `ebpf:"host_mounts"`
 	Inodes        *ebpf.Map `ebpf:"inodes"`
-	Mapping       *ebpf.Map `ebpf:"mapping"`
 	Pending       *ebpf.Map `ebpf:"pending"`
 }
 
@@ -154,7 +151,6 @@ func (m *guardMaps) Close() error {
 		m.ExemptCgroups,
 		m.HostMounts,
 		m.Inodes,
-		m.Mapping,
 		m.Pending,
 	)
 }

@@ -80,7 +80,7 @@ func (m *machine) service() {
 
 	// Killed in the middle of a withdrawal.
 	var many []guard.Digest
-	for i := range uint32(50_000) {
+	for i := range uint32(100_000) {
 		many = append(many, guard.Digest{byte(i), byte(i >> 8), byte(i >> 16), 1})
 	}
 	must(c.Admit(ctx, append(many, tool)))
@@ -88,7 +88,12 @@ func (m *machine) service() {
 	m.check("before the kill: runs", nil, run("/t/tool"))
 	expelled := make(chan error, 1)
 	go func() { expelled <- c.Expel(ctx, append(many, tool)) }()
-	time.Sleep(100 * time.Millisecond)
+	second, err := protocol.Dial(ctx, socket)
+	must(err)
+	for s, err := second.Status(ctx); s.Commit != 0; s, err = second.Status(ctx) {
+		must(err) // until the withdrawal has begun
+	}
+	second.Close()
 	must(cmd.Process.Kill())
 	cmd.Wait()
 	err = <-expelled

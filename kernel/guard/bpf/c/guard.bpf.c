@@ -113,13 +113,6 @@ struct {
 	__type(value, struct pending);
 } pending SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, __u64);
-} mapping SEC(".maps");
-
 #define load(x) (*(volatile typeof(x) *)&(x))
 
 static __always_inline struct control *get_control(void)
@@ -311,7 +304,7 @@ static __always_inline int refuse(struct control *c, struct file *file, struct i
 
 // judge says why the content of a file may not run, or 0. It may sleep. It gives the
 // content's digest if reason is UNLISTED or 0.
-static __always_inline __u8 judge(struct control *c, struct file *file, struct inode *inode, __u8 *digest)
+static __always_inline __u8 judge(struct control *c, struct counters *n, struct file *file, struct inode *inode, __u8 *digest)
 {
 	struct inode *real = inode;
 	struct super_block *sb = inode->i_sb;
@@ -342,9 +335,11 @@ static __always_inline __u8 judge(struct control *c, struct file *file, struct i
 		return WRITTEN;
 	observe(real, &before);
 	if (keep && cached(k, &before, seq, digest)) {
-		count(cached);
+		if (n)
+			n->cached++;
 	} else {
-		count(hashed);
+		if (n)
+			n->hashed++;
 		if (bpf_ima_file_hash(file, digest, 32) != HASH_ALGO_SHA256)
 			return UNHASHED;
 		observe(real, &after);
@@ -361,8 +356,10 @@ static __always_inline int decide(struct control *c, struct file *file, __u8 act
 {
 	struct inode *inode = file->f_inode;
 	__u8 digest[32] = {};
-	count(checks);
-	__u8 reason = judge(c, file, inode, digest);
+	struct counters *n = get_counts();
+	if (n)
+		n->checks++;
+	__u8 reason = judge(c, n, file, inode, digest);
 	return reason ? refuse(c, file, inode, act, reason, digest, true) : 0;
 }
 
@@ -408,12 +405,11 @@ static __always_inline struct inode *mapped(__u64 *ctx, struct file *file, unsig
 	return file->f_inode;
 }
 
-// settle says that a mapping was made or failed. The entry stays: to delete it here
+// settle says that a mapping was made or refused. The entry stays: to delete it here
 // would take it from a mapping that is about to be counted.
-static __always_inline void settle(__u64 inode)
+static __always_inline void settle(struct pending *p)
 {
-	struct pending *p = bpf_map_lookup_elem(&pending, &inode);
-	if (p && load(p->mappings) > 0)
+	if (load(p->mappings) > 0)
 		__sync_fetch_and_add(&p->mappings, -1);
 }
 
@@ -425,14 +421,15 @@ int guard_mmap(__u64 *ctx)
 	struct control *c = get_control();
 	if (!inode || !c || c->mode == OFF)
 		return 0;
-	__u64 key = (__u64)inode, *mine = 0;
+	__u64 key = (__u64)inode;
 	struct pending none = {}, *p = 0;
-	bool strict = c->strict && c->mode == ENFORCE;
-	if (strict) {
+	if (c->strict && c->mode == ENFORCE) {
 		// In place before decide looks for writers: it sees the writer, or the writer this.
-		bpf_map_update_elem(&pending, &key, &none, BPF_NOEXIST);
 		p = bpf_map_lookup_elem(&pending, &key);
-		mine = bpf_task_storage_get(&mapping, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		if (!p) {
+			bpf_map_update_elem(&pending, &key, &none, BPF_NOEXIST);
+			p = bpf_map_lookup_elem(&pending, &key);
+		}
 		if (p) {
 			p->until = ~0ULL;
 			__sync_fetch_and_add(&p->mappings, 1);
@@ -441,23 +438,25 @@ int guard_mmap(__u64 *ctx)
 	int answer = decide(c, file, MAP);
 	if (p) {
 		p->until = bpf_ktime_get_ns() + PENDING_NS;
-		if (!answer && mine)
-			*mine = key;
-		else
-			settle(key);
+		if (answer)
+			settle(p);
 	}
 	return answer;
 }
 
+// A mapping that was made is in i_mmap. One that failed after its answer stays pending
+// until its time is over.
 SEC("fexit/vm_mmap_pgoff")
 int guard_mapped(__u64 *ctx)
 {
-	__u64 *mine = bpf_task_storage_get(&mapping, bpf_get_current_task_btf(), 0, 0);
-	if (!mine || !*mine)
+	struct file *file = (void *)ctx[0];
+	struct inode *inode = mapped(ctx, file, ctx[3]);
+	if (!inode || (__s64)ctx[6] < 0)
 		return 0;
-	__u64 key = *mine;
-	*mine = 0;
-	settle(key);
+	__u64 key = (__u64)inode;
+	struct pending *p = bpf_map_lookup_elem(&pending, &key);
+	if (p)
+		settle(p);
 	return 0;
 }
 

@@ -55,7 +55,6 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_RINGBUF = 27,
 	BPF_MAP_TYPE_INODE_STORAGE = 28,
-	BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
 #define BPF_NOEXIST 1
 #define BPF_F_NO_PREALLOC 1
@@ -202,7 +201,6 @@ struct task_struct {
 
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static long (*const bpf_map_update_elem)(void *map, const void *key, const void *value, __u64 flags) = (void *)2;
-static long (*const bpf_map_delete_elem)(void *map, const void *key) = (void *)3;
 static __u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
 static __u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
 static __u64 (*const bpf_get_current_uid_gid)(void) = (void *)15;
@@ -214,7 +212,6 @@ static void *(*const bpf_ringbuf_reserve)(void *ringbuf, __u64 size, __u64 flags
 static void (*const bpf_ringbuf_submit)(void *data, __u64 flags) = (void *)132;
 static void *(*const bpf_inode_storage_get)(void *map, void *inode, void *value, __u64 flags) = (void *)145;
 static long (*const bpf_d_path)(struct path *path, char *buf, __u32 size) = (void *)147;
-static void *(*const bpf_task_storage_get)(void *map, struct task_struct *task, void *value, __u64 flags) = (void *)156;
 static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158;
 static long (*const bpf_get_func_arg)(void *ctx, __u32 n, __u64 *value) = (void *)183;
 static long (*const bpf_ima_file_hash)(struct file *file, void *dst, __u32 size) = (void *)193;

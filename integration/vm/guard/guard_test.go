@@ -104,9 +104,16 @@ func TestGuardUnderCommandLines(t *testing.T) {
 	}
 }
 
+// The guard costs what docs/guard.md says: the machine counts instructions, of which its
+// clock takes one for a nanosecond.
+func TestFigures(t *testing.T) {
+	needs.Root(t)
+	boot(t, "trixie", "tsc=reliable digestd.test=bench", "-icount", "shift=0,sleep=off")
+}
+
 // boot runs a machine until it turns itself off, and makes a subtest of every
 // result that it reports.
-func boot(t *testing.T, release, line string) {
+func boot(t *testing.T, release, line string, options ...string) {
 	t.Helper()
 	dir := t.TempDir()
 	initrd := filepath.Join(dir, "initrd")
@@ -126,6 +133,7 @@ func boot(t *testing.T, release, line string) {
 		"-serial", "file:"+console,
 		"-chardev", "stdio,id=results,signal=off", "-serial", "chardev:results",
 	)
+	cmd.Args = append(cmd.Args, options...)
 	var said strings.Builder
 	cmd.Stderr = &said
 	out, err := cmd.StdoutPipe()

@@ -22,7 +22,7 @@ import (
 )
 
 // deadline is how long a machine may run; most take one or two minutes, emulated.
-const deadline = 12 * time.Minute
+const deadline = 20 * time.Minute
 
 // kernels has, for each release, a folder with the kernel and its modules.
 var kernels string

@@ -109,7 +109,7 @@ func (m *machine) bound(name string, none, with, most costs) {
 func (m *machine) measure(name, tool string) costs {
 	each := func(n int, do func()) int64 {
 		least := int64(1 << 62) // what else the machine does only adds
-		for range 20 {
+		for range 100 {
 			begun := time.Now()
 			for range n {
 				do()
@@ -120,25 +120,25 @@ func (m *machine) measure(name, tool string) costs {
 	}
 	// vfork and exec alone: os/exec would add thousands of instructions of its own, which vary.
 	attr := &os.ProcAttr{}
-	execs := each(25, func() {
+	execs := each(5, func() {
 		p, err := os.StartProcess(tool, []string{tool}, attr)
 		must(err)
 		_, err = p.Wait()
 		must(err)
 	})
-	opens := each(500, func() {
+	opens := each(200, func() {
 		fd, err := unix.Open(tool, unix.O_RDONLY, 0)
 		must(err)
 		unix.Close(fd)
 	})
-	writes := each(500, func() {
+	writes := each(200, func() {
 		fd, err := unix.Open("/t/written", unix.O_WRONLY|unix.O_CREAT, 0o644)
 		must(err)
 		unix.Close(fd)
 	})
 	fd, err := unix.Open(tool, unix.O_RDONLY, 0)
 	must(err)
-	maps := each(500, func() {
+	maps := each(200, func() {
 		mem, err := unix.Mmap(fd, 0, 4096, unix.PROT_READ|unix.PROT_EXEC, unix.MAP_PRIVATE)
 		must(err)
 		must(unix.Munmap(mem))

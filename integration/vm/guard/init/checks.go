@@ -40,7 +40,7 @@ func (m *machine) run(part string) {
 		names = []string{"audit", "enforce", "writes", "maps", "filesystems", "exemptions", "sets", "races", "strict", "off", "service"}
 	}
 	for _, name := range names {
-		within(8*time.Minute, func() {
+		within(12*time.Minute, func() {
 			begun := time.Now()
 			if m.set == nil && !slices.Contains([]string{"unsuited", "commandline", "service", "bench"}, name) {
 				m.load()

@@ -98,6 +98,14 @@ func (c *Client) Replace(ctx context.Context, commit uint64, total int, all iter
 	return err
 }
 
+// SetLargest says how many bytes the largest file has that an active list holds; 0 if that is
+// not known. The guard refuses larger ones without hashing them, so a rise has to come
+// before Admit, and a fall after Expel.
+func (c *Client) SetLargest(ctx context.Context, size uint64) error {
+	_, err := c.exchange(ctx, kindLargest, binary.BigEndian.AppendUint64(nil, size), kindDone)
+	return err
+}
+
 // Change changes the mode until the next one does, or the machine starts again.
 func (c *Client) Change(ctx context.Context, to Change) error {
 	data, err := json.Marshal(to)

@@ -67,10 +67,13 @@ func TestChangesReachTheMaps(t *testing.T) {
 	for i := range uint32(20_000) { // more than one frame
 		many = append(many, digest(i))
 	}
-	for _, step := range []error{c.Admit(ctx, many), c.Admit(ctx, many[:1]), c.Expel(ctx, many[:2]), c.SetCommit(ctx, 9)} {
+	for _, step := range []error{c.Admit(ctx, many), c.Admit(ctx, many[:1]), c.Expel(ctx, many[:2]), c.SetLargest(ctx, 1<<40), c.SetCommit(ctx, 9)} {
 		if step != nil {
 			t.Fatal(step)
 		}
+	}
+	if maps.Is.Largest != 1<<40 {
+		t.Errorf("the largest file has %d bytes", maps.Is.Largest)
 	}
 	listed, err := c.Listed(ctx, []guard.Digest{many[0], many[1], many[2]})
 	if diff := cmp.Diff([]bool{true, false, true}, listed); diff != "" || err != nil {

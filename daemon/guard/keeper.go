@@ -167,6 +167,18 @@ func (k *Keeper) setCommit(n uint64) error {
 	return k.settle()
 }
 
+// SetLargest says how large a listed file is at most; 0 if that is not known.
+func (k *Keeper) SetLargest(size uint64) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	is, err := k.maps.Settings()
+	if err != nil {
+		return err
+	}
+	is.Largest = size
+	return k.maps.SetSettings(is)
+}
+
 // Replace is that of Maps, and then SetCommit of what commit returns.
 func (k *Keeper) Replace(total int, next func() ([]guard.Digest, []uint32, error), commit func() uint64) error {
 	k.mu.Lock()

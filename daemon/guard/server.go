@@ -117,6 +117,11 @@ func (s *Server) answer(ctx context.Context, c *conn, peer wire.Peer, k kind, pa
 			return fmt.Errorf("%w: a commit of %d bytes", ErrProtocol, len(payload))
 		}
 		return reply(c, s.Keeper.SetCommit(binary.BigEndian.Uint64(payload)))
+	case kindLargest:
+		if len(payload) != 8 {
+			return fmt.Errorf("%w: a size of %d bytes", ErrProtocol, len(payload))
+		}
+		return reply(c, s.Keeper.SetLargest(binary.BigEndian.Uint64(payload)))
 	case kindReplace:
 		if len(payload) != 4 {
 			return fmt.Errorf("%w: a number of digests of %d bytes", ErrProtocol, len(payload))

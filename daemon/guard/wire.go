@@ -35,6 +35,8 @@ const (
 	kindListed   kind = 0x09 // digests
 	kindDenials  kind = 0x0a // nothing
 
+	kindLargest kind = 0x0b // the size of the largest listed file, 8 bytes
+
 	kindDone        kind = 0x80 // nothing
 	kindStatusIs    kind = 0x81 // JSON of a Status
 	kindListedAre   kind = 0x82 // a byte for each digest, 0 or 1
@@ -59,7 +61,7 @@ func (k kind) limit() int {
 	switch k {
 	case kindStatus, kindDenials, kindDone:
 		return 0
-	case kindCommit, kindEnd:
+	case kindCommit, kindEnd, kindLargest:
 		return 8
 	case kindReplace:
 		return 4

@@ -63,7 +63,7 @@ func (s *state) settled(found []installedPackage, r *reconciled, failed error) {
 	}
 	names := slices.Concat(r.fresh, r.moved)
 	if s.unsettled {
-		// A process that was killed may have published any of them, and not synced it.
+		// Another process may have published any of them, and not synced it.
 		names = s.activeNames()
 	}
 	s.unsettled = failed != nil

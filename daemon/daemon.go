@@ -53,6 +53,7 @@ type Daemon struct {
 	keyrings   keyrings
 	features   func() kernel.Features // of the kernel
 	unitOf     func(pid uint32) string
+	blacklist  func() (blacklisted, error) // the kernel's
 
 	published    *atomic.Pointer[snapshot]
 	sessions     sync.WaitGroup
@@ -143,7 +144,7 @@ func newDaemon(c config.Config, log *slog.Logger, notify Notifier) *Daemon {
 		timed: make(chan struct{}, 1), listsChanged: make(chan struct{}, 1), denying: make(chan struct{}, 1), chores: make(chan struct{}, 1), labelsWanted: make(chan struct{}, 1),
 		resync: backoff{first: firstSyncRetry, last: lastSyncRetry},
 	}
-	d.database = d.openDatabase
+	d.database, d.blacklist = d.openDatabase, d.readBlacklist
 	return d
 }
 

@@ -85,7 +85,7 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 		return err != nil
 	})
 	carried := d.carryBlacklist(ctx)
-	if src.blacklist, err = d.readBlacklist(); err != nil {
+	if src.blacklist, err = d.blacklist(); err != nil {
 		src.errs = append(src.errs, err)
 	}
 

@@ -45,6 +45,13 @@ func (s *state) end(t *transaction) (published, withdrawn int) {
 		s.settle(e, a, t.peer, false)
 	}
 	for _, e := range t.removed {
+		if t.takenOver {
+			// Whether it was only installed again, the digestd before this one knew.
+			if s.byName[e.Name] == nil {
+				s.mark(e)
+			}
+			continue
+		}
 		if s.retire(e, s.retirementReason(t, e), t.peer) {
 			withdrawn++
 		}

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,6 +51,16 @@ type simWorld struct {
 // simWorldMade says that theSimWorld has files, which must go in the end.
 var simWorldMade atomic.Bool
 
+// evrOf writes a version down. Those of tool have an epoch from the third on, and what
+// follows it begins again.
+func evrOf(name string, version int) nevra.EVR {
+	e := nevra.EVR{Version: strconv.Itoa(version), Release: "1"}
+	if name == "tool" && version >= 3 {
+		e.Epoch, e.Version = 1, strconv.Itoa(version-2)
+	}
+	return e
+}
+
 var theSimWorld = sync.OnceValues(func() (*simWorld, error) {
 	w := &simWorld{
 		keys: map[string]*pkgtest.Key{}, made: map[string]gendb.Made{}, nevras: map[string]nevra.NEVRA{}, shown: map[string]string{},
@@ -79,7 +90,7 @@ var theSimWorld = sync.OnceValues(func() (*simWorld, error) {
 		}
 	}
 	for _, p := range sim.Packages() {
-		n := nevra.NEVRA{Name: p.Name, EVR: nevra.EVR{Version: strconv.Itoa(p.Version), Release: "1"}, Arch: p.Arch}
+		n := nevra.NEVRA{Name: p.Name, EVR: evrOf(p.Name, p.Version), Arch: p.Arch}
 		files := map[string]string{}
 		for _, c := range p.Contents {
 			text := "content " + strconv.Itoa(c)
@@ -102,25 +113,81 @@ var theSimWorld = sync.OnceValues(func() (*simWorld, error) {
 // simMachine is a whole digestd with its disk, driven from inside.
 type simMachine struct {
 	*simWorld
-	dir     string // "" if it is all in memory
-	config  config.Config
-	d       *Daemon
-	lists   *faultyDir
-	order   *simOrder
-	stop    func()
-	faults  *faults
-	db      simDatabaseFile
-	session *session
-	put     string // the package that came last, which may replace itself
-	reply   *wire.Conn
+	dir    string // "" if it is all in memory
+	config config.Config
+	d      *Daemon
+	lists  *faultyDir
+	order  *simOrder
+	stop   func()
+	faults *faults
+	db     simDatabaseFile
+	simSession
+	other simSession // see Switch
 
-	heard *simObserver
-	loss  uint64
+	heard  *simObserver
+	loss   uint64
+	day    int // by the clock
+	banned map[string]bool
+	staged stageHook
 
 	// Where it is all in memory.
 	memoryDir   memoryDisk
 	memoryIndex memoryIndex
 	identities  *memoryIdentities
+}
+
+// simSession is a connection of a package manager.
+type simSession struct {
+	session *session
+	reply   *wire.Conn
+	put     string // the package that came last, which may replace itself
+}
+
+// stageHook is called once when a list is staged.
+type stageHook struct {
+	mu sync.Mutex
+	fn func()
+}
+
+func (h *stageHook) set(fn func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fn = fn
+}
+
+func (h *stageHook) take() {
+	h.mu.Lock()
+	fn := h.fn
+	h.fn = nil
+	h.mu.Unlock()
+	if fn != nil {
+		fn()
+	}
+}
+
+// hookedDirectory is a list directory that tells of lists which are staged for packages.
+type hookedDirectory struct {
+	listDirectory
+	hook *stageHook
+}
+
+func (d hookedDirectory) Stager(prefix string) stager {
+	s := d.listDirectory.Stager(prefix)
+	if strings.HasPrefix(prefix, "hook") || strings.HasPrefix(prefix, "sync") {
+		return hookedStager{s, d.hook}
+	}
+	return s
+}
+
+type hookedStager struct {
+	stager
+	hook *stageHook
+}
+
+func (s hookedStager) Write(parts ...[]byte) (store.Staged, error) {
+	staged, err := s.stager.Write(parts...)
+	s.hook.take()
+	return staged, err
 }
 
 // simDatabase is where rpm's database is, below the root.
@@ -197,7 +264,7 @@ func newSimMachine(sign string, onDisk bool) (_ *simMachine, err error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &simMachine{simWorld: w, faults: &faults{}, heard: &simObserver{}}
+	m := &simMachine{simWorld: w, faults: &faults{}, heard: &simObserver{}, banned: map[string]bool{}}
 	dir := w.place
 	if onDisk {
 		if dir, err = os.MkdirTemp(fastPlace(), "digestd-sim-"); err != nil {
@@ -246,6 +313,10 @@ func (m *simMachine) Start() error {
 	if err != nil {
 		return err
 	}
+	d.dir = hookedDirectory{d.dir, &m.staged}
+	d.blacklist = func() (blacklisted, error) {
+		return blacklisted{known: true, entries: maps.Clone(m.banned), keyIDs: map[string]bool{}}, nil
+	}
 	d.memory.rest = func() {} // it is the memory of all machines
 	d.memory.armed.Store(true)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -275,6 +346,7 @@ func (m *simMachine) newDaemon() (*Daemon, simDisk, simIndex, error) {
 		return d, realDisk{d.dir.(diskDirectory)}, realIndex{d.index.(*store.Index)}, nil
 	}
 	d := newDaemon(m.config, log, notify)
+	d.now = m.now
 	d.dir, d.index, d.identities = m.memoryDir, m.memoryIndex, m.identities
 	d.database, d.keyrings, d.features = m.db.(*memoryDatabases).open, noKeyrings{}, func() kernel.Features { return kernel.Features{} }
 	d.unitOf = nil
@@ -299,6 +371,7 @@ func (m *simMachine) end() {
 	m.d.Close()
 	m.d = nil
 	m.hangUp()
+	m.other.hangUp()
 }
 
 func (m *simMachine) Stop() error {
@@ -354,6 +427,7 @@ func (m *simMachine) Compare(in sim.Installed) error {
 func (m *simMachine) Directory() map[string][]int {
 	lists := map[string][]int{}
 	for file, data := range m.lists.All() {
+		file = digestlist.WithoutSequence(file)
 		name, known := m.shown[file]
 		if !known {
 			name, _ = strings.CutPrefix(file, "tlv-")
@@ -383,28 +457,36 @@ func (m *simMachine) read(name string, data []byte) (contents []int) {
 
 func (m *simMachine) file(p sim.Package) string {
 	name, _ := digestlist.PackageName(digestlist.FormatTLV, m.nevras[p.String()])
+	for file := range m.lists.All() {
+		if digestlist.WithoutSequence(file) == name {
+			return file // which may have a number
+		}
+	}
 	return name
 }
 
 // seen is what watching the directory leads to.
-func (m *simMachine) seen() { m.d.checkDirectory(m.ctx(), nil) }
-
-func (m *simMachine) Delete(p sim.Package) {
-	m.lists.foreign(m.file(p))
-	m.lists.Unlink(m.file(p))
-	m.seen()
+func (m *simMachine) seen() error {
+	m.d.checkDirectory(m.ctx(), nil)
+	return m.after(nil)
 }
 
-func (m *simMachine) Alter(p sim.Package) {
+func (m *simMachine) Delete(p sim.Package) error {
+	m.lists.foreign(m.file(p))
+	m.lists.Unlink(m.file(p))
+	return m.seen()
+}
+
+func (m *simMachine) Alter(p sim.Package) error {
 	m.lists.foreign(m.file(p))
 	if data, there := m.lists.All()[m.file(p)]; there {
 		m.lists.Put(m.file(p), slices.Concat(data, []byte("altered")))
 	}
-	m.seen()
+	return m.seen()
 }
 
-func (m *simMachine) Plant(p sim.Package) {
+func (m *simMachine) Plant(p sim.Package) error {
 	m.lists.foreign(m.file(p))
 	m.lists.Put(m.file(p), []byte("planted"))
-	m.seen()
+	return m.seen()
 }

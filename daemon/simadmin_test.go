@@ -7,11 +7,13 @@ import (
 	"crypto/x509"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/sim"
 	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/digestlist/nevra"
 )
 
 func (m *simMachine) Revoke(key string) error {
@@ -32,10 +34,27 @@ func (m *simMachine) Keys(present []string) error {
 	return m.after(m.d.refreshKeys(m.ctx(), true))
 }
 
-func rangeText(r sim.Range) string { return fmt.Sprintf("%s<%d-1", r.Name, r.Below) }
+func rangeText(r sim.Range) string {
+	return fmt.Sprintf("%s<%s", r.Name, exactly(evrOf(r.Name, r.Below)))
+}
+
+// exactly is a version with its epoch, also if that is 0.
+func exactly(e nevra.EVR) string { return fmt.Sprintf("%d:%s-%s", e.Epoch, e.Version, e.Release) }
+
+// simStart is day 0.
+var simStart = time.Now()
+
+// now is what the clock says.
+func (m *simMachine) now() time.Time { return time.Now().AddDate(0, 0, m.day) }
+
+func (m *simMachine) SetClock(day int) { m.day = day }
 
 func (m *simMachine) Deny(r sim.Range) error {
-	_, err := m.d.Deny(m.ctx(), simActor, rangeText(r), "", "why", "", time.Time{})
+	until := time.Time{}
+	if r.Until > 0 {
+		until = simStart.AddDate(0, 0, r.Until)
+	}
+	_, err := m.d.Deny(m.ctx(), simActor, rangeText(r), "", "why", "", until)
 	return m.after(err)
 }
 
@@ -59,7 +78,7 @@ func (m *simMachine) LiftContent(content int) error {
 }
 
 func (m *simMachine) SetFloor(r sim.Range) error {
-	return m.after(m.d.FloorSet(m.ctx(), simActor, r.Name, fmt.Sprintf("%d-1", r.Below), "why"))
+	return m.after(m.d.FloorSet(m.ctx(), simActor, r.Name, exactly(evrOf(r.Name, r.Below)), "why"))
 }
 
 func (m *simMachine) ClearFloor(name string) error {
@@ -67,12 +86,12 @@ func (m *simMachine) ClearFloor(name string) error {
 }
 
 func (m *simMachine) Grant(p sim.Package) error {
-	_, err := m.d.RollbackGrant(m.ctx(), simActor, m.nevras[p.String()].String(), "why")
+	_, err := m.d.RollbackGrant(m.ctx(), simActor, m.nevras[p.String()].Full(), "why")
 	return m.after(err)
 }
 
 func (m *simMachine) TakeGrant(p sim.Package) error {
-	return m.after(m.d.RollbackRevoke(m.ctx(), simActor, m.nevras[p.String()].String()))
+	return m.after(m.d.RollbackRevoke(m.ctx(), simActor, m.nevras[p.String()].Full()))
 }
 
 func (m *simMachine) Unsigned(allow bool) error {
@@ -83,6 +102,20 @@ func (m *simMachine) Unsigned(allow bool) error {
 	}
 	m.config.Unsigned = c.Unsigned
 	return m.after(m.d.reconfigure(m.ctx(), func() (config.Config, error) { return c, nil }))
+}
+
+func (m *simMachine) Ban(content int) error {
+	m.banned[binPrefix+strings.TrimPrefix(digestOf(content), "sha256:")] = true
+	return m.after(m.d.refreshKeys(m.ctx(), true))
+}
+
+func (m *simMachine) Order(p sim.Package) error {
+	_, err := m.d.OrderSet(m.ctx(), simActor, [][]byte{[]byte(m.file(p))}, "why")
+	return m.after(err)
+}
+
+func (m *simMachine) Prefetch(on bool) error {
+	return m.after(m.d.OrderPrefetch(m.ctx(), simActor, on))
 }
 
 func (m *simMachine) Rotate() error {

@@ -38,6 +38,13 @@ func (f *faults) arm(fault sim.Fault) {
 	f.armed, f.seen, f.effect, f.before = fault, 0, "", 0
 }
 
+// goOn counts on from another process, which has ended.
+func (f *faults) goOn(before *faults) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.armed, f.seen, f.effect, f.before = before.armed, before.seen, before.effect, before.before
+}
+
 // hit says how an effect is to fail, nil for not at all.
 func (f *faults) hit(effect string) error {
 	f.mu.Lock()
@@ -99,13 +106,14 @@ type faultyDir struct {
 	order  *simOrder
 
 	mu      sync.Mutex
-	durable map[string][]byte // as a power cut would leave it at the worst
-	synced  map[string]bool   // content of what is there now
-	others  map[string]bool   // what other programs did since the last sync: that is theirs to sync
+	durable map[string][]byte     // as a power cut would leave it at the worst
+	synced  map[string]bool       // content of what is there now
+	kept    map[store.Staged]bool // lists that were there and wait in staging: their content
+	others  map[string]bool       // what other programs did since the last sync: that is theirs to sync
 }
 
 func newFaultyDir(d simDisk, f *faults) *faultyDir {
-	x := &faultyDir{simDisk: d, faults: f, synced: map[string]bool{}, others: map[string]bool{}}
+	x := &faultyDir{simDisk: d, faults: f, synced: map[string]bool{}, kept: map[store.Staged]bool{}, others: map[string]bool{}}
 	x.mark(nil, true)
 	return x
 }
@@ -202,11 +210,23 @@ func (x *faultyDir) cut(loss uint64) {
 	}
 }
 
-func (x *faultyDir) changed(names ...string) {
+// appears notes that a list gets the name. Its content is on the disk only if it was
+// there before, and was synced then.
+func (x *faultyDir) appears(s store.Staged, name string) (was bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for _, name := range names {
-		delete(x.synced, name)
+	was = x.synced[name]
+	x.synced[name] = x.kept[s]
+	delete(x.kept, s)
+	return was
+}
+
+// keeps notes that a list waits in staging, and whether its content is on the disk.
+func (x *faultyDir) keeps(s store.Staged, synced bool) {
+	if s != (store.Staged{}) {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.kept[s] = synced
 	}
 }
 
@@ -215,7 +235,7 @@ func (x *faultyDir) Publish(s record.Staged, name string, poke bool) error {
 		return err
 	}
 	x.order.published(name)
-	x.changed(name)
+	x.appears(s, name)
 	return x.simDisk.Publish(s, name, poke)
 }
 
@@ -224,8 +244,10 @@ func (x *faultyDir) PublishKeeping(s record.Staged, name string) (record.Staged,
 		return record.Staged{}, err
 	}
 	x.order.published(name)
-	x.changed(name)
-	return x.simDisk.PublishKeeping(s, name)
+	was := x.appears(s, name)
+	old, err := x.simDisk.PublishKeeping(s, name)
+	x.keeps(old, was)
+	return old, err
 }
 
 func (x *faultyDir) Remove(name string) error {
@@ -239,7 +261,12 @@ func (x *faultyDir) TakeOut(name string) (record.Staged, error) {
 	if err := x.faults.hit("withdraw"); err != nil {
 		return record.Staged{}, err
 	}
-	return x.simDisk.TakeOut(name)
+	x.mu.Lock()
+	was := x.synced[name]
+	x.mu.Unlock()
+	old, err := x.simDisk.TakeOut(name)
+	x.keeps(old, was)
+	return old, err
 }
 
 func (x *faultyDir) Quarantine(name, stamp string) (string, error) {

@@ -15,12 +15,38 @@ import (
 	"github.com/digestd/digestd/policy"
 )
 
-func (m *simMachine) hangUp() {
-	if m.session != nil {
-		m.session.conn.Close()
-		m.reply.Close()
-		m.session = nil
+func (s *simSession) hangUp() {
+	if s.session != nil {
+		s.session.conn.Close()
+		s.reply.Close()
+		s.session = nil
 	}
+}
+
+func (m *simMachine) Switch() { m.simSession, m.other = m.other, m.simSession }
+
+func (m *simMachine) Within(fn func()) { m.staged.set(fn) }
+
+// HandOver ends the process as if it were to be started again, and has the next one go on
+// with the transaction. It does nothing that the package manager would notice.
+func (m *simMachine) HandOver() error {
+	stage := StageTransaction
+	if m.session.txn.assured {
+		stage = StageAssured
+	}
+	put, before := m.put, m.faults
+	m.end()
+	if err := m.Start(); err != nil {
+		return err
+	}
+	m.faults.goOn(before)
+	m.d.catchUp(m.ctx())
+	if err := m.connect(); err != nil {
+		return err
+	}
+	m.put = put
+	m.session.goOn(m.ctx(), stage)
+	return m.after(nil)
 }
 
 func (m *simMachine) receive() (wire.Message, error) {
@@ -122,6 +148,9 @@ func (m *simMachine) Gone(p sim.Package) error {
 			return err
 		}
 	}
+	if m.session.txn == nil {
+		return errors.New("no transaction")
+	}
 	element := slices.IndexFunc(m.session.txn.elements, func(e policy.Element) bool {
 		return e.Type == policy.Removed && e.NEVRA == m.nevras[p.String()]
 	})
@@ -146,6 +175,9 @@ func (m *simMachine) End() error {
 }
 
 func (m *simMachine) Lose() error {
+	if m.session == nil || m.session.txn == nil {
+		return m.after(nil)
+	}
 	m.session.abandon(m.ctx())
 	m.hangUp()
 	return m.after(nil)

@@ -65,10 +65,7 @@ func (d *Daemon) takeOver(ctx context.Context, left []Left) {
 	if len(left) == 0 {
 		return
 	}
-	// Otherwise that comes with Begin, which they have said.
-	if err := d.refreshKeys(ctx, true); err != nil {
-		d.log.Warn("keyring not refreshed", "error", err)
-	}
+	d.catchUp(ctx)
 	for _, l := range left {
 		s := d.newSession(l.Conn)
 		if s == nil {
@@ -81,13 +78,31 @@ func (d *Daemon) takeOver(ctx context.Context, left []Left) {
 	}
 }
 
+// catchUp does what comes otherwise with Begin, which those who are taken over have said,
+// and with the first comparison, which waits for their end: until then acts are to
+// concern all lists that are there.
+func (d *Daemon) catchUp(ctx context.Context) {
+	var all done
+	err := d.exec.do(ctx, func() (err error) {
+		all, err = d.exec.inspect(nil)
+		return err
+	})
+	d.exec.follow(all)
+	if err != nil {
+		d.log.Error("list directory not checked", "error", err)
+	}
+	if err := d.refreshKeys(ctx, true); err != nil {
+		d.log.Warn("keyring not refreshed", "error", err)
+	}
+}
+
 // goOn enters a transaction that began under another digestd. What that had
 // published is found by rpm's database, at the transaction's end.
 func (s *session) goOn(ctx context.Context, stage Stage) {
 	test := stage == StageTest
 	s.begun = true
 	s.txn = &transaction{
-		peer: s.peer, test: test, assured: stage == StageAssured,
+		peer: s.peer, test: test, assured: stage == StageAssured, takenOver: true,
 		added: map[record.Digest]*addition{}, byIndex: map[uint32]*addition{},
 	}
 	s.log.Info("transaction taken over", "test", test)

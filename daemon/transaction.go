@@ -20,7 +20,9 @@ type transaction struct {
 	check    bool // asked about before anything is downloaded; test, too
 	dbOnly   bool // no file is touched: --justdb
 	assured  bool // the package manager was told that no package will be refused
-	unlisted bool // a package with files got no list: before it syncs, it waits for the end
+	// takenOver: it began under another digestd. A comparison follows its end.
+	takenOver bool
+	unlisted  bool // a package with files got no list: before it syncs, it waits for the end
 
 	added   map[record.Digest]*addition // by header
 	byIndex map[uint32]*addition        // by element

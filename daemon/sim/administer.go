@@ -27,9 +27,11 @@ func (r *runner) keyring(kind Kind, key string) error {
 }
 
 func (r *runner) administer(kind Kind, what string, p Package) error {
-	name, below, _ := strings.Cut(what, "<")
+	text, until, _ := strings.Cut(what, ":")
+	name, below, _ := strings.Cut(text, "<")
 	version, _ := strconv.Atoi(below)
 	rng := Range{Name: name, Below: version}
+	rng.Until, _ = strconv.Atoi(until)
 	content, _ := strconv.Atoi(what)
 	revoke := func(revoked bool) func(*Model) {
 		return func(m *Model) { k := m.keys[what]; k.revoked = revoked; m.keys[what] = k }
@@ -39,8 +41,27 @@ func (r *runner) administer(kind Kind, what string, p Package) error {
 		return r.act(func() error { return r.sys.Revoke(what) }, revoke(true), false)
 	case Restore:
 		return r.act(func() error { return r.sys.Restore(what) }, revoke(false), false)
+	case Drop, Import:
+		return r.keyring(kind, what)
+	case DenyUntil:
+		if rng.Until <= r.day {
+			return nil // that day is over
+		}
+		fallthrough
 	case Deny:
-		return r.act(func() error { return r.sys.Deny(rng) }, func(m *Model) { m.denials[what] = rng }, false)
+		return r.act(func() error { return r.sys.Deny(rng) }, func(m *Model) { m.denials[text] = rng }, false)
+	case Ban:
+		return r.act(func() error { return r.sys.Ban(content) }, func(m *Model) { m.banned[content] = true }, true)
+	case Order:
+		if _, there := r.sys.Directory()[p.List()]; !there {
+			return nil
+		}
+		if err := r.act(func() error { return r.sys.Order(p) }, func(*Model) {}, false); err != nil {
+			return err
+		}
+		return r.compare()
+	case Prefetch:
+		return r.act(func() error { return r.sys.Prefetch(what == "on") }, func(*Model) {}, false)
 	case Lift:
 		return r.act(func() error { return r.sys.Lift(rng) }, func(m *Model) { delete(m.denials, what) }, false)
 	case DenyContent:
@@ -50,7 +71,7 @@ func (r *runner) administer(kind Kind, what string, p Package) error {
 	case Floor:
 		return r.act(func() error {
 			err := r.sys.SetFloor(rng)
-			if effect, _ := r.sys.Fired(); err != nil && effect == "" && !r.models[0].known(name) {
+			if effect, _ := r.sys.Fired(); err != nil && !errors.Is(err, ErrCrashed) && effect == "" && !r.models[0].known(name) {
 				return nil // a slip of the pen: nothing of that name was ever here
 			}
 			return err
@@ -129,18 +150,23 @@ func (r *runner) act(call func() error, apply func(*Model), insists bool) error 
 	return nil
 }
 
-func (r *runner) meddle(kind Kind, p Package) {
+func (r *runner) meddle(kind Kind, p Package) error {
 	_, there := r.sys.Directory()[p.List()]
 	if there == (kind == Plant) {
-		return
+		return nil
 	}
 	r.meddled, r.ever = true, true
+	var err error
 	switch kind {
 	case Delete:
-		r.sys.Delete(p)
+		err = r.sys.Delete(p)
 	case Alter:
-		r.sys.Alter(p)
+		err = r.sys.Alter(p)
 	case Plant:
-		r.sys.Plant(p)
+		err = r.sys.Plant(p)
 	}
+	if errors.Is(err, ErrCrashed) {
+		return r.restart()
+	}
+	return err
 }

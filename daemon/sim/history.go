@@ -48,6 +48,20 @@ const (
 	Alter  Kind = "alter"  // another program changes it
 	Plant  Kind = "plant"  // another program puts a list for PACKAGE there
 
+	// While a transaction is open, digestd is started again, and the next takes it over.
+	HandOver Kind = "hand-over" // PACKAGE: installed so
+	Both     Kind = "both"      // PACKAGE,PACKAGE: installed by two transactions at once
+
+	DenyUntil Kind = "deny-until" // NAME<VERSION:DAY
+	Clock     Kind = "clock"      // DAY: the clock is set, forwards or back
+	Ban       Kind = "ban"        // CONTENT: the kernel's .blacklist names it from then on
+	Order     Kind = "order"      // PACKAGE: its list is used first
+	Prefetch  Kind = "prefetch"   // on or off
+
+	// Within before a kind is that act while a list is made for the next package, after it
+	// was verified and before it is published.
+	Within = "within-"
+
 	// Amid before a kind is that act while the next package that is installed is being
 	// unpacked.
 	Amid = "amid-"
@@ -159,6 +173,11 @@ func aContent(r *rand.Rand) string {
 	return strconv.Itoa(p.Contents[r.IntN(len(p.Contents))])
 }
 
+func aPair(r *rand.Rand) string { return aPackage(r) + "," + aPackage(r) }
+func aDay(r *rand.Rand) string  { return strconv.Itoa(r.IntN(days)) }
+func aTime(r *rand.Rand) string { return aRange(r) + ":" + aDay(r) }
+func onOff(r *rand.Rand) string { return []string{"on", "off"}[r.IntN(2)] }
+
 func aSetting(r *rand.Rand) string { return []string{"allow", "withhold"}[r.IntN(2)] }
 
 var menu = []dish{
@@ -171,7 +190,14 @@ var menu = []dish{
 	{Amid + Revoke, 2, aKey}, {Amid + Restore, 1, aKey}, {Amid + Deny, 3, aRange}, {Amid + Lift, 2, aRange},
 	{Amid + DenyContent, 2, aContent}, {Amid + LiftContent, 1, aContent}, {Amid + Floor, 2, aRange}, {Amid + ClearFloor, 1, aName},
 	{Amid + Grant, 1, aPackage}, {Amid + TakeGrant, 1, aPackage},
+	{HandOver, 4, aPackage}, {Both, 4, aPair}, {DenyUntil, 3, aTime}, {Clock, 3, aDay}, {Ban, 1, aContent}, {Order, 1, aPackage}, {Prefetch, 1, onOff},
+	{Within + Revoke, 2, aKey}, {Within + Restore, 1, aKey}, {Within + Drop, 1, aKey}, {Within + Import, 1, aKey},
+	{Within + Deny, 2, aRange}, {Within + Lift, 1, aRange}, {Within + DenyContent, 2, aContent}, {Within + LiftContent, 1, aContent},
+	{Within + Unsigned, 1, aSetting}, {Within + Floor, 1, aRange}, {Within + Grant, 1, aPackage}, {Within + TakeGrant, 1, aPackage},
 }
+
+// days is how far the clock goes.
+const days = 9
 
 // Draw makes a history of 20 to 60 acts from a seed.
 func Draw(seed uint64) History {

@@ -15,6 +15,7 @@ type Model struct {
 	lines     map[string]line // by name
 	denials   map[string]Range
 	contents  map[int]bool // denied
+	banned    map[int]bool // by the kernel
 	unsigned  bool         // packages that nobody signed may have lists
 }
 
@@ -31,10 +32,12 @@ type line struct {
 	standing      map[int]bool // versions that were active and are installed still; true: by a grant
 }
 
-// Range is versions of a package, below one of them; 0 is every version.
+// Range is versions of a package, below one of them; 0 is every version. What is denied
+// is denied until a day, 0 for ever.
 type Range struct {
 	Name  string
 	Below int
+	Until int
 }
 
 func (r Range) has(p Package) bool { return r.Name == p.Name && (r.Below == 0 || p.Version < r.Below) }
@@ -43,7 +46,7 @@ func (r Range) has(p Package) bool { return r.Name == p.Name && (r.Below == 0 ||
 func NewModel() *Model {
 	m := &Model{
 		keys:  map[string]keyState{"A": {}, "B": {}, "C": {absent: true}},
-		lines: map[string]line{}, denials: map[string]Range{}, contents: map[int]bool{},
+		lines: map[string]line{}, denials: map[string]Range{}, contents: map[int]bool{}, banned: map[int]bool{},
 	}
 	for _, p := range pool {
 		m.lines[p.Name] = line{grants: map[int]bool{}, standing: map[int]bool{}}
@@ -54,7 +57,7 @@ func NewModel() *Model {
 func (m *Model) clone() *Model {
 	c := &Model{
 		Installed: slices.Clone(m.Installed), keys: maps.Clone(m.keys), lines: maps.Clone(m.lines),
-		denials: maps.Clone(m.denials), contents: maps.Clone(m.contents), unsigned: m.unsigned,
+		denials: maps.Clone(m.denials), contents: maps.Clone(m.contents), banned: maps.Clone(m.banned), unsigned: m.unsigned,
 	}
 	for name, l := range c.lines {
 		l.grants, l.standing = maps.Clone(l.grants), maps.Clone(l.standing)
@@ -85,11 +88,16 @@ func (m *Model) denied(p Package) bool {
 // left is what p's list holds: its contents without those that are denied.
 func (m *Model) left(p Package) (contents []int) {
 	for _, c := range p.Contents {
-		if !m.contents[c] {
+		if !m.contents[c] && !m.banned[c] {
 			contents = append(contents, c)
 		}
 	}
 	return Sorted(contents)
+}
+
+// expire ends the denials whose day has come.
+func (m *Model) expire(day int) {
+	maps.DeleteFunc(m.denials, func(_ string, r Range) bool { return r.Until > 0 && r.Until <= day })
 }
 
 // Rollback reports whether p is an older version that may not come back.

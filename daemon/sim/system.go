@@ -32,7 +32,13 @@ type System interface {
 	Put(Package) error // it is in rpm's database
 	Gone(Package) error
 	End() error
-	Lose() error // the package manager is gone in the midst of a transaction
+	Lose() error     // the package manager is gone in the midst of a transaction
+	HandOver() error // the process ends, and the next takes the transaction over
+	// Switch lets the calls above be about the other one of two transactions.
+	Switch()
+	// Within has fn called once, when the next list is made for a package and not yet
+	// published; nil takes that back.
+	Within(fn func())
 
 	Revoke(key string) error
 	Restore(key string) error
@@ -47,6 +53,10 @@ type System interface {
 	TakeGrant(Package) error
 	Unsigned(allow bool) error
 	Rotate() error
+	SetClock(day int)
+	Ban(content int) error
+	Order(Package) error
+	Prefetch(on bool) error
 
 	// Compare brings lists in line with what is installed.
 	Compare(Installed) error
@@ -69,7 +79,7 @@ type System interface {
 	// Counter is the number of the latest activation.
 	Counter() uint64
 	// What another program does to the list of a package.
-	Delete(Package)
-	Alter(Package)
-	Plant(Package)
+	Delete(Package) error
+	Alter(Package) error
+	Plant(Package) error
 }

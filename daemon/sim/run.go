@@ -58,17 +58,26 @@ type runner struct {
 	truth   Installed
 	present []string // keys in rpm's keyring
 	loss    uint64
-	amid    Act  // what happens while the next package is unpacked
-	within  Act  // what happens while the next list is made
-	day     int  // by the clock
-	faulty  bool // something fails in this act, or may
-
-	lost     bool // a transaction was cut short since the last comparison
-	meddled  bool // another program acted since the last comparison
-	ever     bool // or at any time: a power cut may bring back what it did
-	cut      bool // the power is cut in this act
+	day     int // by the clock
+	coming
+	trouble
 	tampered int
 	counter  uint64
+}
+
+// coming is what happens in the midst of a later act.
+type coming struct {
+	amid   Act // while the next package is unpacked
+	within Act // while the next list is made
+}
+
+// trouble is what is not as it is at rest.
+type trouble struct {
+	faulty  bool // something fails in this act, or may
+	cut     bool // the power is cut in this act
+	lost    bool // a transaction was cut short since the last comparison
+	meddled bool // another program acted since the last comparison
+	ever    bool // or at any time: a power cut may bring back what it did
 }
 
 // always holds whatever happens.

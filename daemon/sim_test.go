@@ -184,7 +184,7 @@ type hookedStager struct {
 	hook *stageHook
 }
 
-func (s hookedStager) Write(parts ...[]byte) (store.Staged, error) {
+func (s hookedStager) Write(parts ...[]byte) (record.Staged, error) {
 	staged, err := s.stager.Write(parts...)
 	s.hook.take()
 	return staged, err

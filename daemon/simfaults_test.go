@@ -108,12 +108,12 @@ type faultyDir struct {
 	mu      sync.Mutex
 	durable map[string][]byte     // as a power cut would leave it at the worst
 	synced  map[string]bool       // content of what is there now
-	kept    map[store.Staged]bool // lists that were there and wait in staging: their content
+	kept    map[record.Staged]bool // lists that were there and wait in staging: their content
 	others  map[string]bool       // what other programs did since the last sync: that is theirs to sync
 }
 
 func newFaultyDir(d simDisk, f *faults) *faultyDir {
-	x := &faultyDir{simDisk: d, faults: f, synced: map[string]bool{}, kept: map[store.Staged]bool{}, others: map[string]bool{}}
+	x := &faultyDir{simDisk: d, faults: f, synced: map[string]bool{}, kept: map[record.Staged]bool{}, others: map[string]bool{}}
 	x.mark(nil, true)
 	return x
 }
@@ -212,7 +212,7 @@ func (x *faultyDir) cut(loss uint64) {
 
 // appears notes that a list gets the name. Its content is on the disk only if it was
 // there before, and was synced then.
-func (x *faultyDir) appears(s store.Staged, name string) (was bool) {
+func (x *faultyDir) appears(s record.Staged, name string) (was bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	was = x.synced[name]
@@ -222,8 +222,8 @@ func (x *faultyDir) appears(s store.Staged, name string) (was bool) {
 }
 
 // keeps notes that a list waits in staging, and whether its content is on the disk.
-func (x *faultyDir) keeps(s store.Staged, synced bool) {
-	if s != (store.Staged{}) {
+func (x *faultyDir) keeps(s record.Staged, synced bool) {
+	if s != (record.Staged{}) {
 		x.mu.Lock()
 		defer x.mu.Unlock()
 		x.kept[s] = synced

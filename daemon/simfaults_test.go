@@ -106,10 +106,10 @@ type faultyDir struct {
 	order  *simOrder
 
 	mu      sync.Mutex
-	durable map[string][]byte     // as a power cut would leave it at the worst
-	synced  map[string]bool       // content of what is there now
+	durable map[string][]byte      // as a power cut would leave it at the worst
+	synced  map[string]bool        // content of what is there now
 	kept    map[record.Staged]bool // lists that were there and wait in staging: their content
-	others  map[string]bool       // what other programs did since the last sync: that is theirs to sync
+	others  map[string]bool        // what other programs did since the last sync: that is theirs to sync
 }
 
 func newFaultyDir(d simDisk, f *faults) *faultyDir {

@@ -28,10 +28,17 @@ GO ?= go
 export CGO_ENABLED ?= 0
 export GOFLAGS += -buildvcs=false
 module = github.com/digestd/digestd
-scripts = .ci/run .ci/stage $(wildcard systemd/*.sh integration/*.sh integration/*/*.sh integration/*/*/*.sh)
+scripts = .ci/run .ci/stage .ci/cover $(wildcard systemd/*.sh integration/*.sh integration/*/*.sh integration/*/*/*.sh)
 
 # Packages whose tests are of one package, not of the whole.
 units = $(shell $(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -v '^$(module)/integration')
+
+# Packages whose own tests are to run most of them: all but those that serve tests.
+covered = $(shell $(GO) list -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./... | grep -v -e '^$$' -e '^$(module)/integration' -e 'test$$')
+COVER_FLOOR ?= 70
+
+# Those below the floor today. The list may only become shorter.
+uncovered = cmd/digestd cmd/digestd-guard daemon daemon/failpoint daemon/sim kernel/guard/bpf
 
 # directory:name of every fuzz target.
 fuzz_targets = $(shell grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | sed 's|/[^/]*:func |:|' | sort)
@@ -85,8 +92,10 @@ test:
 unit:
 	$(GO) test $(units)
 
+# No package may be below COVER_FLOOR percent but those that are named, which the whole
+# runs or which only main and wiring are in. Counted as root: others skip tests.
 cover:
-	@$(GO) test -cover $(units) | sed -nE 's|^(ok)?[[:space:]]+$(module)/([^[:space:]]+).*coverage: ([0-9.]+)% of.*|\3% \2|p; /^(---|FAIL)/p' | sort -n
+	@$(GO) test -cover $(covered) 2>&1 | .ci/cover $(COVER_FLOOR) $(uncovered)
 
 sim:
 	$(GO) test ./daemon -run 'TestHistories$$' -v -timeout 0 -sim.first $(FIRST) -sim.seeds $(SEEDS)

@@ -4,11 +4,9 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
-	"github.com/digestd/digestd/store"
 )
 
 // retry calls again for what could not be done, with pauses that grow from first
@@ -101,7 +99,7 @@ func (d *Daemon) checkState(ctx context.Context) (settled bool) {
 func (x *executor) settleIndex() error {
 	err := x.index.Settle()
 	if err != nil {
-		x.state.indexFailed(err)
+		x.indexFailed(err)
 		return err
 	}
 	x.state.solved("state")
@@ -110,8 +108,8 @@ func (x *executor) settleIndex() error {
 }
 
 // indexFailed tells the administrator why nothing is recorded.
-func (s *state) indexFailed(err error) {
-	if errors.Is(err, store.ErrStateReplaced) {
+func (s *state) indexFailed(err error, replaced bool) {
+	if replaced {
 		s.problem("state", api.SeverityError, err.Error()+"; nothing that is decided is recorded",
 			"put the directory back as it was: digestd finds it by itself; to begin with an empty one, make it: mkdir -m 700 "+s.stateDir)
 		s.wake[wakeChores] = true

@@ -23,7 +23,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/look"
 	"github.com/digestd/digestd/kernel"
@@ -31,7 +30,6 @@ import (
 	"github.com/digestd/digestd/rpmdb"
 	"github.com/digestd/digestd/rpmdb/pgp"
 	"github.com/digestd/digestd/store"
-	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
 )
 
@@ -169,7 +167,7 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	d.exec = newExecutor(s, d.index, d.dir, d.unitOf, d.log, d.now)
 	d.exec.wakes = [wakeKinds][]chan<- struct{}{wakeChores: {d.chores}, wakeLabels: {d.labelsWanted}, wakeClock: {d.timed}, wakeLists: {d.listsChanged}}
 	d.exec.hooks = executorHooks{d.followState, d.afterPlan, func(name string, data []byte) { d.lostList(s, name, data) }}
-	d.published = &s.published
+	d.published = &d.exec.published
 	found, err := readContent(d.index, c.State, recovery.Rebuild())
 	if err != nil {
 		return err
@@ -359,30 +357,17 @@ func statID(path string) (dev, ino uint64, err error) {
 	return st.Dev, st.Ino, nil
 }
 
-// problemIndexLost stands until somebody acknowledges that what was superseded is
-// forgotten.
-const problemIndexLost = "index-lost"
-
-// recovered acts on what opening the index brought to light.
-func (s *state) recovered(r store.Recovery) {
-	text := ""
+// recovered says what opening the index brought to light, "" for nothing.
+func recovered(r store.Recovery) string {
 	switch r.Fate {
-	case store.Intact, store.Fresh:
-		return
 	case store.Repaired:
-		text = "the index had lost its last commit, which was made again from its commit file"
+		return "the index had lost its last commit, which was made again from its commit file"
 	case store.RolledBack:
-		text = fmt.Sprintf("the index was rolled back: %d commits are lost; a copy is kept in %s", r.Lost, r.Aside)
+		return fmt.Sprintf("the index was rolled back: %d commits are lost; a copy is kept in %s", r.Lost, r.Aside)
 	case store.Missing:
-		text = fmt.Sprintf("the index is missing; after %d commits a new one was begun: what was superseded before is forgotten, except for what is installed", r.Lost)
+		return fmt.Sprintf("the index is missing; after %d commits a new one was begun: what was superseded before is forgotten, except for what is installed", r.Lost)
 	case store.Damaged:
-		text = fmt.Sprintf("the index was damaged (%v) and is kept in %s; a new one was begun: what was superseded before is forgotten, except for what is installed", r.Cause, r.Aside)
+		return fmt.Sprintf("the index was damaged (%v) and is kept in %s; a new one was begun: what was superseded before is forgotten, except for what is installed", r.Cause, r.Aside)
 	}
-	s.log.Error("index recovered", "text", text)
-	if r.Rebuild() {
-		s.problem(problemIndexLost, "error", text, "check the disk and who had access to the state directory; set floors again with digestctl floor set, denials with digestctl deny import; acknowledge with digestctl sync")
-		s.unsettled = true
-	}
-	s.event(record.Event{Kind: audit.KindIndexRecovered, Reason: "index", Text: text})
-	s.record()
+	return ""
 }

@@ -50,7 +50,7 @@ type directoryEffects interface {
 type indexEffects interface {
 	Commit(b *record.Batch) error
 	Counter() uint64
-	Load() (store.Content, error)
+	Load() (record.Content, error)
 	EachKind(fn func(seq uint64, kind string)) error
 	EachEvent(before uint64, fn func(record.Event) bool) error
 	EventsAfter(seq uint64, limit int) ([]record.Event, error)

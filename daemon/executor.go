@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/digestd/digestd/daemon/failpoint"
@@ -22,18 +23,20 @@ var errStopping = errors.New("digestd is stopping")
 // carries out what it asks for. Whoever brings an event does the work: to hand it to
 // another goroutine costs a package manager that waits two wake-ups.
 type executor struct {
-	state  *state
-	dir    directoryEffects
-	index  indexEffects
-	log    *slog.Logger
-	now    func() time.Time
-	unitOf func(pid uint32) string // names the unit of the service manager that a process belongs to, or ""
-	units  map[uint32]string       // since the last commit
-	wakes  [wakeKinds][]chan<- struct{}
-	hooks  executorHooks
-	beside func() error  // makes lists durable that were begun to be; nil: none were
-	turn   chan struct{} // holds one token while somebody has the state
-	closed chan struct{} // closed when nobody gets it any more
+	state *state
+	// published is what readers see. They wait for nobody.
+	published atomic.Pointer[snapshot]
+	dir       directoryEffects
+	index     indexEffects
+	log       *slog.Logger
+	now       func() time.Time
+	unitOf    func(pid uint32) string // names the unit of the service manager that a process belongs to, or ""
+	units     map[uint32]string       // since the last commit
+	wakes     [wakeKinds][]chan<- struct{}
+	hooks     executorHooks
+	beside    func() error  // makes lists durable that were begun to be; nil: none were
+	turn      chan struct{} // holds one token while somebody has the state
+	closed    chan struct{} // closed when nobody gets it any more
 }
 
 // executorHooks are called by an executor. Each may be nil.
@@ -412,17 +415,22 @@ func (x *executor) commit(r *records) error {
 	clear(x.units)
 	s.putTaken(r)
 	if err := x.index.Commit(&r.batch); err != nil {
-		s.indexFailed(err)
+		x.indexFailed(err)
 		return err
 	}
 	s.tellOfRestored(x.index.Restored())
 	s.committed(r)
 	if err := x.index.Behind(); err != nil {
-		s.indexFailed(err) // it is durable, but not for those who read the log
+		x.indexFailed(err) // it is durable, but not for those who read the log
 		return nil
 	}
 	s.written()
 	return nil
+}
+
+// indexFailed tells the state why nothing is recorded.
+func (x *executor) indexFailed(err error) {
+	x.state.indexFailed(err, errors.Is(err, store.ErrStateReplaced))
 }
 
 func (x *executor) unit(pid uint32) string {
@@ -444,14 +452,19 @@ func (x *executor) show() {
 	if x.hooks.before != nil {
 		x.hooks.before(x.state)
 	}
-	x.state.publish()
+	x.published.Store(x.state.view())
+	if x.state.observer != nil {
+		x.state.observer.Changed()
+	}
 }
 
 // start enters what opening the index brought to light, besides what was loaded.
 func (x *executor) start(r store.Recovery) error {
 	x.state.stand()
 	_, err := x.step("start", false, func(s *state) error {
-		s.recovered(r)
+		if text := recovered(r); text != "" {
+			s.recovered(text, r.Rebuild())
+		}
 		s.show()
 		return nil
 	})
@@ -503,7 +516,7 @@ func (x *executor) rest() {
 		x.show()
 	}
 	for _, n := range s.log.take() {
-		x.log.Log(context.Background(), n.level, n.text, n.args...)
+		x.log.Log(context.Background(), slog.Level(n.level), n.text, n.args...)
 	}
 	for kind, wanted := range s.wake {
 		if wanted {

@@ -286,7 +286,7 @@ func (d *Daemon) retryLabels(ctx context.Context) (left bool) {
 		if ctx.Err() != nil {
 			return true
 		}
-		err := d.withLabel([]byte(path), func(f *kernel.File, label string) error { return snap.settleLabel(path, f, label) })
+		err := d.withLabel([]byte(path), func(f *kernel.File, label string) error { return settleLabel(snap, path, f, label) })
 		if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
 			failed[path] = err
 		}
@@ -316,7 +316,7 @@ func (d *Daemon) retryLabels(ctx context.Context) (left bool) {
 // settleLabel gives a file the label that it should have: of the list it is bound to,
 // or, if that is gone, of another that has its path. To write the same label again is
 // what makes the kernel ask again.
-func (s *snapshot) settleLabel(path string, f *kernel.File, label string) error {
+func settleLabel(s *snapshot, path string, f *kernel.File, label string) error {
 	if s.isActive(label) {
 		return f.RenewLabel(label)
 	}

@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -125,7 +125,7 @@ func ownBody(stateDir string, o record.Own) string {
 	if o.Key != "" {
 		name += ".imported"
 	}
-	return filepath.Join(stateDir, ownDir, name)
+	return path.Join(stateDir, ownDir, name)
 }
 
 // openOwnBody maps the body of an own list, if it is still what was recorded.

@@ -3,7 +3,6 @@
 package daemon
 
 import (
-	"log/slog"
 	"maps"
 )
 
@@ -84,20 +83,30 @@ const (
 // notes are what goes to the log of the service, which is not the log of decisions.
 type notes struct{ all []note }
 
+// level is how grave a note is.
+type level int
+
+// The levels, as package slog numbers them.
+const (
+	levelInfo  level = 0
+	levelWarn  level = 4
+	levelError level = 8
+)
+
 type note struct {
-	level slog.Level
+	level level
 	text  string
 	args  []any
 }
 
 func (n *notes) Info(text string, args ...any) {
-	n.all = append(n.all, note{slog.LevelInfo, text, args})
+	n.all = append(n.all, note{levelInfo, text, args})
 }
 func (n *notes) Warn(text string, args ...any) {
-	n.all = append(n.all, note{slog.LevelWarn, text, args})
+	n.all = append(n.all, note{levelWarn, text, args})
 }
 func (n *notes) Error(text string, args ...any) {
-	n.all = append(n.all, note{slog.LevelError, text, args})
+	n.all = append(n.all, note{levelError, text, args})
 }
 
 func (n *notes) take() (all []note) {

@@ -141,7 +141,7 @@ func (d realDisk) Unlink(name string) { os.Remove(filepath.Join(d.Path(), name))
 // realIndex is an index on a disk.
 type realIndex struct{ *store.Index }
 
-func (x realIndex) content() store.Content {
+func (x realIndex) content() record.Content {
 	c, _ := x.Load()
 	return c
 }

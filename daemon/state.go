@@ -7,15 +7,14 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb/pgp"
-	"github.com/digestd/digestd/store"
 	"github.com/digestd/digestd/store/record"
 )
 
@@ -99,7 +98,6 @@ type state struct {
 	dbPath, dbKind string
 	lastSync       api.LastSync
 	since          time.Time
-	published      atomic.Pointer[snapshot]
 	observer       observer
 }
 
@@ -133,7 +131,7 @@ type observer interface {
 
 // content is what a start finds in the state directory.
 type content struct {
-	store.Content
+	record.Content
 	counter uint64    // the highest that was given out
 	log     logRooms  // the entries that the log has
 	bodies  []ownFile // of own lists
@@ -308,14 +306,14 @@ func (s *state) setLine(l record.Line) {
 	s.queue.batch.PutLine(l)
 }
 
-// publish lets readers see the state as it is now.
-func (s *state) publish() {
+// view is what readers are to see of the state as it is now.
+func (s *state) view() *snapshot {
 	s.linesOwned, s.keysOwned = false, false
 	if entries := s.sorted(); s.lookup == nil || !sameSlice(entries, s.lookup.entries) {
 		s.lookup = newLookup(entries)
 		s.wake[wakeLists] = true
 	}
-	s.published.Store(&snapshot{
+	v := &snapshot{
 		entries:      s.lookup.entries,
 		lookup:       s.lookup,
 		lines:        s.lines,
@@ -340,10 +338,8 @@ func (s *state) publish() {
 		since:        s.since,
 		own:          s.own,
 		prefetch:     s.prefetch,
-	})
-	if s.observer != nil {
-		s.observer.Changed()
 	}
+	return v
 }
 
 // problem tells the administrator of something that lasts, until it is solved.
@@ -434,4 +430,19 @@ func (s *state) setKey(k record.Key) {
 	}
 	s.keys[k.Fingerprint] = k
 	s.queue.batch.PutKey(k)
+}
+
+// problemIndexLost stands until somebody acknowledges that what was superseded is
+// forgotten.
+const problemIndexLost = "index-lost"
+
+// recovered notes what opening the index brought to light; rebuilt if it was lost.
+func (s *state) recovered(text string, rebuilt bool) {
+	s.log.Error("index recovered", "text", text)
+	if rebuilt {
+		s.problem(problemIndexLost, "error", text, "check the disk and who had access to the state directory; set floors again with digestctl floor set, denials with digestctl deny import; acknowledge with digestctl sync")
+		s.unsettled = true
+	}
+	s.event(record.Event{Kind: audit.KindIndexRecovered, Reason: "index", Text: text})
+	s.record()
 }

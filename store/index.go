@@ -166,24 +166,9 @@ func (ix *Index) Close() error {
 	return errors.Join(ix.db.Close(), ix.lock.Close())
 }
 
-// Content is all that an index holds, apart from the log.
-type Content struct {
-	Lists   []record.List
-	Lines   []record.Line
-	Keys    []record.Key
-	Asides  []record.Aside
-	Denials []record.Denial
-	Own     []record.Own
-	Retired map[record.Digest]record.Retirement
-	NextSeq uint64 // of the log
-	LogSize int
-	Taken   map[string]uint64 // the last entry of the log that each who takes them has
-	Meta    map[string][]byte
-}
-
 // Load reads all records. A record that cannot be read is an error: the
 // database passed its own checks, so somebody wrote it.
-func (ix *Index) Load() (c Content, err error) {
+func (ix *Index) Load() (c record.Content, err error) {
 	err = ix.view(func(tx *bbolt.Tx) (err error) {
 		c, err = ReadContent(func(bucket string, fn func(k, v []byte) error) error {
 			return tx.Bucket([]byte(bucket)).ForEach(func(k, v []byte) error {
@@ -210,8 +195,8 @@ func (ix *Index) Load() (c Content, err error) {
 // ReadContent reads the records that each calls its function with, those of one bucket
 // at a time and in the order of their keys. The log is not read: LogSize stays 0, and
 // NextSeq 1.
-func ReadContent(each func(bucket string, fn func(key, value []byte) error) error) (Content, error) {
-	c := Content{Retired: map[record.Digest]record.Retirement{}, Meta: map[string][]byte{}, NextSeq: 1}
+func ReadContent(each func(bucket string, fn func(key, value []byte) error) error) (record.Content, error) {
+	c := record.Content{Retired: map[record.Digest]record.Retirement{}, Meta: map[string][]byte{}, NextSeq: 1}
 	err := errors.Join(
 		each(record.BucketLists, func(k, v []byte) error {
 			l := record.List{Name: string(k)}
@@ -243,7 +228,7 @@ func ReadContent(each func(bucket string, fn func(key, value []byte) error) erro
 			c.Asides = append(c.Asides, a)
 			return err
 		}),
-		each(record.BucketDenied, c.loadDenial),
+		each(record.BucketDenied, func(k, v []byte) error { return loadDenial(&c, k, v) }),
 		each(record.BucketOwn, func(k, v []byte) error {
 			o := record.Own{Name: string(k)}
 			err := json.Unmarshal(v, &o)

@@ -111,7 +111,7 @@ func TestRoundTrip(t *testing.T) {
 	delete(c.Meta, "schema")
 	delete(c.Meta, "commit")
 	delete(c.Meta, "counter")
-	want := store.Content{
+	want := record.Content{
 		Lists: []record.List{list}, Lines: []record.Line{lineRec}, Keys: []record.Key{key}, Asides: []record.Aside{aside},
 		Retired: map[record.Digest]record.Retirement{retired.Body: retired}, NextSeq: 2, LogSize: 1,
 		Meta: map[string][]byte{"open": []byte("x")},

@@ -131,7 +131,7 @@ func (x *Index) Commits() uint64 {
 }
 
 // Load reads all records.
-func (x *Index) Load() (store.Content, error) {
+func (x *Index) Load() (record.Content, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	c, err := x.read()
@@ -142,7 +142,7 @@ func (x *Index) Load() (store.Content, error) {
 	return c, err
 }
 
-func (x *Index) read(only ...string) (store.Content, error) {
+func (x *Index) read(only ...string) (record.Content, error) {
 	return store.ReadContent(func(name string, fn func(key, value []byte) error) error {
 		if len(only) > 0 && !slices.Contains(only, name) {
 			return nil

@@ -31,7 +31,7 @@ type index interface {
 	Commit(*record.Batch) error
 	Counter() uint64
 	Commits() uint64
-	Load() (store.Content, error)
+	Load() (record.Content, error)
 	EachKind(func(uint64, string)) error
 	EachEvent(uint64, func(record.Event) bool) error
 	EventsAfter(uint64, int) ([]record.Event, error)

@@ -68,17 +68,6 @@ func describeCertificate(c *x509.Certificate, path string) api.Certificate {
 		SKI: hex.EncodeToString(c.SubjectKeyId), NotAfter: c.NotAfter, Path: path}
 }
 
-// keyOwner returns the user ID of a certificate, trusted or not.
-func (s *snapshot) keyOwner(fingerprint string) string {
-	if fingerprint == "" {
-		return ""
-	}
-	if c := s.keyring.Lookup(fingerprint); c != nil {
-		return c.UserID
-	}
-	return s.keys[fingerprint].Owner
-}
-
 func (d *Daemon) describe(snap *snapshot, e *entry) api.List {
 	l := api.List{
 		Name: e.Name, NEVRA: e.Package.String(), State: string(e.State), Reason: e.Reason, Text: e.Text,

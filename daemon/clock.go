@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/kernel"
-	"github.com/digestd/digestd/policy"
-	"github.com/digestd/digestd/store/record"
 )
 
 // clockPause is how often the clock is looked at where no timer can be had.
@@ -72,43 +70,4 @@ func (d *Daemon) timeChanged(ctx context.Context) {
 		d.log.Warn("keyring not refreshed", "error", err)
 	}
 	d.wantSync("time has come for a key or a signature")
-}
-
-// nextChange is when time changes a judgement next, zero for never.
-func (s *snapshot) nextChange(now time.Time) (next time.Time) {
-	consider := func(t time.Time) {
-		if t.After(now) && (next.IsZero() || t.Before(next)) {
-			next = t
-		}
-	}
-	for _, e := range s.entries {
-		switch {
-		case e.State == record.Withheld:
-			consider(e.From)
-		case e.active() && e.Signature != nil:
-			consider(e.Signature.Ends)
-		}
-	}
-	if !s.noExpired {
-		return next
-	}
-	for _, c := range s.keyring.Certs() {
-		consider(c.Expires)
-		for _, sub := range c.Subkeys {
-			consider(sub.Expires)
-		}
-	}
-	return next
-}
-
-// waitsForTime reports whether a package has no list, or may lose it, because of the
-// time.
-func (s *snapshot) waitsForTime() bool {
-	for _, e := range s.entries {
-		reason := policy.Reason(e.Reason)
-		if e.State == record.Withheld && (reason == policy.ReasonKeyExpired || reason == policy.ReasonNotYetValid) {
-			return true
-		}
-	}
-	return !s.nextChange(time.Time{}).IsZero()
 }

@@ -137,13 +137,6 @@ func keysOnce(document []byte) error {
 	}
 }
 
-// planned is what an import does about one denial.
-type planned struct {
-	action string
-	policy.Denial
-	record record.Denial
-}
-
 // planDenials merges a document into what is denied. Of what ended it knows
 // nothing new.
 func (s *state) planDenials(wanted []record.Denial, a record.Act) ([]planned, error) {

@@ -5,13 +5,10 @@ package daemon
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -19,45 +16,6 @@ import (
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store/record"
 )
-
-// byOwner names who said so among the owner's people.
-func byOwner(uid uint32) string {
-	if uid == 0 {
-		return "root"
-	}
-	return fmt.Sprintf("uid %d", uid)
-}
-
-// policyDenial is a record as package policy sees it.
-func policyDenial(d record.Denial) (p policy.Denial, err error) {
-	p = policy.Denial{ID: d.ID, By: byOwner(d.UID), Reason: d.Reason, Ticket: d.Ticket, Expires: d.Expires}
-	if len(d.Digests) == 0 {
-		p.Package, err = policy.RangeOf(d.Package, d.Arch, d.Below, d.Exact)
-		return p, err
-	}
-	if d.Package != "" || d.Arch != "" || d.Below != "" || d.Exact != "" {
-		return p, fmt.Errorf("both digests and a package")
-	}
-	p.Contents, err = policy.ParseContents(strings.Join(d.Digests, ","))
-	if err == nil && p.Contents == nil {
-		err = fmt.Errorf("%.80q is no digest", d.Digests[0])
-	}
-	return p, err
-}
-
-// recordOf is the record of what policy made of a denial.
-func recordOf(p policy.Denial, path string, a record.Act) record.Denial {
-	d := record.Denial{ID: p.ID, Path: path, Package: p.Package.Name, Arch: p.Package.Arch, Below: policy.BoundText(p.Package.Below),
-		Exact: p.Package.Exact.String(), Ticket: p.Ticket, Expires: p.Expires, Act: a}
-	if p.Package.AnyEpoch {
-		d.Below, d.Exact = strings.TrimPrefix(d.Below, "0:"), strings.TrimPrefix(d.Exact, "0:")
-	}
-	d.Reason = p.Reason
-	for _, c := range p.Contents {
-		d.Digests = append(d.Digests, c.String())
-	}
-	return d
-}
 
 // setDenial records a denial and queues it for the next commit.
 func (s *state) setDenial(d record.Denial) {
@@ -72,34 +30,12 @@ func (s *state) dropDenial(id string) {
 	s.queue.batch.DeleteDenial(id)
 }
 
-// newDenialID makes the name of a denial from what it is about, so that it is the
-// same on every machine.
-func newDenialID(subject string, taken map[string]record.Denial) string {
-	sum := sha256.Sum256([]byte(subject))
-	digits := hex.EncodeToString(sum[:])
-	for n := 10; ; n += 2 {
-		if id := "d-" + digits[:n]; n == len(digits) || taken[id].ID == "" {
-			return id
-		}
-	}
-}
-
 // writable refuses times that no JSON document can hold.
 func writable(t time.Time) error {
 	if t.UTC().Year() > 9999 {
 		return fmt.Errorf("the year %d is too far away", t.UTC().Year())
 	}
 	return nil
-}
-
-// knownName reports whether a package of that name was ever seen here.
-func (s *snapshot) knownName(name string) bool {
-	for id := range s.lines {
-		if id.name == name {
-			return true
-		}
-	}
-	return slices.ContainsFunc(s.entries, func(e *entry) bool { return e.Package.Name == name })
 }
 
 // Deny records a word of the owner's against what a text names, and enforces it.
@@ -246,40 +182,6 @@ func (d *Daemon) DenialLift(ctx context.Context, by api.Actor, what, reason stri
 	}
 	d.wantSync("a denial was lifted")
 	return was, nil
-}
-
-func noDenial(what string) error {
-	return &api.Error{Code: api.NotFound, Message: fmt.Sprintf("%q is not denied here", what), Advice: "see digestctl deny list"}
-}
-
-// findDenial finds one by its ID, by the path it was found at, or by what it is
-// about.
-func (s *snapshot) findDenial(what string) (string, error) {
-	if s.denied[what].ID != "" {
-		return what, nil
-	}
-	if d := s.denials.ByID(what); d != nil {
-		return "", &api.Error{Code: api.InvalidArgument, Message: what + " was not said here, but by " + d.By, Advice: d.Lift()}
-	}
-	var found []string
-	p, err := policy.ParseSubject(what, s.knownName)
-	if err == nil {
-		err = s.resolveRange(&p.Package, what)
-	}
-	for id, d := range s.denied {
-		q, bad := policyDenial(d)
-		if d.Path != "" && d.Path == what || err == nil && bad == nil && (q.Same(p) || q.Subject() == what) {
-			found = append(found, id)
-		}
-	}
-	slices.Sort(found)
-	switch len(found) {
-	case 0:
-		return "", noDenial(what)
-	case 1:
-		return found[0], nil
-	}
-	return "", api.Errorf(api.InvalidArgument, "%q is denied more than once: give one of %s", what, strings.Join(found, ", "))
 }
 
 // expireDenials ends those whose time is over.

@@ -207,13 +207,6 @@ func (s *state) judge(x *seen) (why string) {
 	}
 }
 
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 func formatOf(name string) (format, rest string, err error) {
 	_, _, format, rest, err = digestlist.ParseName(name)
 	return format, rest, err

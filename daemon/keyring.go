@@ -192,8 +192,6 @@ func judgement(c *pgp.Cert, noExpired bool, now time.Time) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-func expired(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }
-
 // tellOfKeys says so when no key can vouch for what is installed.
 func (s *state) tellOfKeys(installed int) {
 	usable := slices.ContainsFunc(s.keyring.Certs(), func(c *pgp.Cert) bool { return c.Revoked == nil && c.Weak == "" })

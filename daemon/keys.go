@@ -7,10 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/digestd/digestd/daemon/api"
-	"github.com/digestd/digestd/store/record"
 )
 
 // Keys returns every key that vouches or ever did, and what is in the kernel's
@@ -48,85 +46,4 @@ func (d *Daemon) KeyRevoke(ctx context.Context, by api.Actor, id, reason string)
 // KeyRestore lifts a revocation.
 func (d *Daemon) KeyRestore(ctx context.Context, by api.Actor, id, reason string) (api.Key, error) {
 	return d.restoreKey(ctx, by, id, reason)
-}
-
-func (s *snapshot) describeKey(k record.Key) api.Key {
-	out := api.Key{
-		Fingerprint: k.Fingerprint, Owner: k.Owner, Algorithm: k.Algorithm, Source: k.Source, State: api.KeyTrusted,
-		Created: k.Created, Expires: k.Expires, Subkeys: k.Subkeys, FirstSeen: k.FirstSeen,
-	}
-	switch k.Use {
-	case useLists:
-		return s.describeSigner(k, out)
-	case useDigest:
-		return s.describeBanned(k, out)
-	}
-	out.Use = k.Use
-	c := s.keyring.Lookup(k.Fingerprint)
-	if c != nil {
-		out.Weak, out.Held = c.Weak, heldOf(c)
-	}
-	switch {
-	case k.Revoked != nil:
-		describeRevocation(k, &out)
-	case c == nil && (k.Use != useImport || !k.Gone.IsZero()):
-		out.State = api.KeyGone
-	case c != nil && c.Weak != "":
-		out.State = api.KeyWeak
-	case expired(k.Expires, time.Now()):
-		out.State = api.KeyExpired
-	}
-	for _, e := range s.entries {
-		switch {
-		case e.Key != k.Fingerprint:
-		case e.active():
-			out.Lists++
-			out.Files += e.Files
-		case e.State == record.Withheld:
-			out.Withheld++
-		}
-	}
-	return out
-}
-
-func describeRevocation(k record.Key, out *api.Key) {
-	out.State = api.KeyRevoked
-	out.RevokedBy, out.RevokedReason = k.Revoked.Source, k.Revoked.Reason
-	out.RevokedAt, out.RevokedUID = k.Revoked.When, k.Revoked.UID
-}
-
-// describeBanned describes a digest that nothing may have: lists leave it out, or
-// are withheld.
-func (s *snapshot) describeBanned(k record.Key, out api.Key) api.Key {
-	out.Use, out.State = useDigest, api.KeyGone // lifted
-	if k.Revoked != nil {
-		describeRevocation(k, &out)
-	}
-	only, id := ban([]string{k.Fingerprint}), bannedDenial(k.Fingerprint).ID
-	for _, e := range s.entries {
-		switch leaves := slices.Contains(e.Denied, id); {
-		case leaves && e.active():
-			out.Lists++
-		case e.State == record.Withheld && (leaves || only.list(e.Body) != ""):
-			out.Withheld++
-		}
-	}
-	return out
-}
-
-// describeSigner describes a key that signs lists: "vouching" is signing.
-func (s *snapshot) describeSigner(k record.Key, out api.Key) api.Key {
-	out.Use = useLists
-	if k.Revoked != nil {
-		describeRevocation(k, &out)
-	} else if k.Fingerprint != s.signer {
-		out.State = api.KeyGone
-	}
-	for _, e := range s.entries {
-		if e.active() && e.Signer == k.Fingerprint {
-			out.Lists++
-			out.Files += e.Files
-		}
-	}
-	return out
 }

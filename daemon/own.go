@@ -11,7 +11,6 @@ import (
 	"os"
 	"path"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -26,24 +25,9 @@ import (
 // An own list goes through the same policy as a package: it is the package
 // "own:NAME", which no real one can be called, and its counter is the version.
 
-const ownPrefix = "own:"
-
 // ownPackage names a version of an own list as if it were a package.
 func ownPackage(name string, version uint64) nevra.NEVRA {
 	return nevra.NEVRA{Name: ownPrefix + name, EVR: nevra.EVR{Version: strconv.FormatUint(version, 10), Release: "1"}, Arch: "noarch"}
-}
-
-// parseOwn reads what ownPackage names.
-func parseOwn(text string) (pkg nevra.NEVRA, own bool, err error) {
-	rest, own := strings.CutPrefix(text, ownPrefix)
-	if !own {
-		return pkg, false, nil
-	}
-	if pkg, err = nevra.Parse(rest); err == nil {
-		_, err = digestlist.OwnName(pkg.Name)
-	}
-	pkg.Name = ownPrefix + pkg.Name
-	return pkg, true, err
 }
 
 // ownCandidate is an own list that may become active: read, signed and staged.

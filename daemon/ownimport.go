@@ -20,15 +20,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	keyPGP  = "pgp"
-	keyX509 = "x509"
-	// useImport marks the record of a certificate that signed an imported list.
-	useImport = api.UseImport
-	// maxCertificate bounds a file of certificates.
-	maxCertificate = 1 << 20
-)
-
 // openImport verifies a list that was signed elsewhere and returns its body as a
 // tlv list. Its signature does not go on: a kernel of this machine knows neither
 // the key of another, nor OpenPGP. It is signed anew here, and stands as long as

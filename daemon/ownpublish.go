@@ -250,18 +250,6 @@ func (d *Daemon) bindOwn(ctx context.Context, list string, imported bool, body [
 	return nil
 }
 
-// packageHas reports whether an active list of a package has that path with that
-// content.
-func (s *snapshot) packageHas(digest, p []byte) bool {
-	ref, content := pathRef(p), digestRef(digest)
-	for e := range s.lookup.withPath(ref) {
-		if e.Own == "" && e.active() && e.refs.hasPath(ref) && e.refs.hasDigest(content) {
-			return true
-		}
-	}
-	return false
-}
-
 // missing reports whether a path leads to nothing that has a label.
 func missing(err error) bool {
 	return errors.Is(err, os.ErrNotExist) || errors.Is(err, kernel.ErrNotRegular) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENAMETOOLONG)
@@ -318,19 +306,4 @@ func (d *Daemon) freeFiles(ctx context.Context, gone *entry, body, now []byte, r
 		r.Labelled++
 		return nil
 	})
-}
-
-// heir returns another active list that has the path, best with that content.
-func (s *snapshot) heir(not string, digest, p []byte) (name string) {
-	ref, content := pathRef(p), digestRef(digest)
-	for e := range s.lookup.withPath(ref) {
-		if e.Name == not || !e.active() || !e.refs.hasPath(ref) {
-			continue
-		}
-		if e.refs.hasDigest(content) {
-			return e.Name
-		}
-		name = e.Name
-	}
-	return name
 }

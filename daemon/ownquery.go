@@ -6,10 +6,8 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/digestd/digestd/daemon/api"
-	"github.com/digestd/digestd/store/record"
 )
 
 // Owns returns every own list, also those that were removed, by name.
@@ -32,32 +30,4 @@ func (d *Daemon) Own(_ context.Context, name string) (api.Own, error) {
 		return api.Own{}, errNoOwn(name)
 	}
 	return snap.describeOwn(o), nil
-}
-
-func (s *snapshot) describeOwn(o record.Own) api.Own {
-	out := api.Own{Name: o.Name, List: o.List, State: api.StateRemoved, Version: o.Version, Highest: o.Last, Listed: o.Listed, Key: o.Key,
-		Created: o.Created, Changed: o.Changed.When, By: api.Actor{UID: o.Changed.UID, PID: o.Changed.PID}, Reason: o.Changed.Reason}
-	if !o.Body.IsZero() {
-		out.Digest = o.Body.String()
-	}
-	for _, path := range o.Sources {
-		src := api.OwnSource{Path: string(path)}
-		if !utf8.Valid(path) {
-			src.RawPath = path
-		}
-		out.Sources = append(out.Sources, src)
-	}
-	if e := s.list(o.List); e != nil && e.Own == o.Name && o.Removed.IsZero() {
-		out.State, out.Text, out.Files, out.Granted = string(e.State), e.Text, e.Files, e.Granted
-	}
-	return out
-}
-
-// ownOf returns the own list that a text names a version of, if it is of one.
-func ownOf(text string) (name string, ok bool) {
-	pkg, own, err := parseOwn(text)
-	if !own || err != nil {
-		return "", false
-	}
-	return pkg.Name[len(ownPrefix):], true
 }

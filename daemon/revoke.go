@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -99,14 +98,6 @@ func (s *state) note(fingerprint string, r record.KeyRevocation, now time.Time) 
 	return true
 }
 
-// revocation is a recorded revocation as the keyring knows it, nil for nil.
-func revocation(r *record.KeyRevocation) *pgp.Revocation {
-	if r == nil {
-		return nil
-	}
-	return &pgp.Revocation{Time: r.When, Hard: r.Hard, Unread: r.Unread, Reason: "key was revoked by " + r.Source, Text: r.Reason}
-}
-
 // revocations are what the keyring must know beyond the certificates.
 func (s *state) revocations() map[string]*pgp.Revocation {
 	m := map[string]*pgp.Revocation{}
@@ -184,25 +175,6 @@ func (s *state) ownersOfSubkey(fingerprint string) (owners []string) {
 	return owners
 }
 
-// findKey reads a key as an administrator names it: a fingerprint or the end of
-// one, at least eight digits.
-func (s *snapshot) findKey(text string) (record.Key, error) {
-	id := strings.ToLower(strings.TrimPrefix(strings.ReplaceAll(text, " ", ""), "0x"))
-	var found []record.Key
-	for fingerprint, k := range s.keys {
-		if fingerprint == id || len(id) >= 8 && strings.HasSuffix(fingerprint, id) {
-			found = append(found, k)
-		}
-	}
-	switch {
-	case len(found) == 1:
-		return found[0], nil
-	case len(found) > 1:
-		return record.Key{}, api.Errorf(api.InvalidArgument, "%q is the end of %d keys: give the whole fingerprint", text, len(found))
-	}
-	return record.Key{}, &api.Error{Code: api.NotFound, Message: fmt.Sprintf("no key %q is known here", text), Advice: "see digestctl keys"}
-}
-
 // revokeKey withdraws all that a key vouches for, by the word of an
 // administrator. A whole fingerprint may be of a key that is not known yet.
 func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason string) (api.Key, error) {
@@ -249,26 +221,6 @@ func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason strin
 	}
 	snap := d.snapshot()
 	return snap.describeKey(snap.keys[k.Fingerprint]), nil
-}
-
-// revokedByItself returns a certificate that still has the revocation of k, its own or
-// that of its subkey.
-func (s *snapshot) revokedByItself(k record.Key) *pgp.Cert {
-	recorded := revocation(k.Revoked)
-	inIt := func(fingerprint string, r *pgp.Revocation) bool {
-		return fingerprint == k.Fingerprint && r != nil && (recorded == nil || r.Reason != recorded.Reason || r.Text != recorded.Text)
-	}
-	for _, c := range s.keyring.Certs() {
-		if inIt(c.Fingerprint, c.Revoked) {
-			return c
-		}
-		for i := range c.Subkeys {
-			if sub := &c.Subkeys[i]; sub.Proven() && inIt(sub.Fingerprint, sub.Revoked) {
-				return c
-			}
-		}
-	}
-	return nil
 }
 
 // restoreKey lifts a revocation. Only what is said anew can revoke the key

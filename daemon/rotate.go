@@ -26,18 +26,6 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-const (
-	// preparedSuffix marks an identity that may be enrolled but signs nothing yet.
-	preparedSuffix = ".prepared"
-	// nextSuffix marks one that takes over, as soon as its certificate has it.
-	nextSuffix = ".next"
-	// oldDir keeps the certificates that signed before.
-	oldDir = "signing-old"
-
-	// useLists marks the record of a key that signs lists, not packages.
-	useLists = api.UseLists
-)
-
 // identityNames are in the order in which they take over: the certificate last.
 var identityNames = [...]string{signingKeyFile, signingDERFile, signingCertFile}
 

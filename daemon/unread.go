@@ -5,11 +5,9 @@ package daemon
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/policy"
-	"github.com/digestd/digestd/rpmdb/pgp"
 )
 
 // A certificate may hold a revocation that cannot be verified (pgp.Unread). If it
@@ -66,46 +64,4 @@ func (s *state) tellOfHeld() {
 	}
 	s.problem(id, api.SeverityWarning, first+"; no new package gets a list under it",
 		"get the certificate anew from its owner; if the key is good, digestctl keys restore "+held[0]+" --reason WHY")
-}
-
-// unreadOf returns, by certificate, the digests of the revocations of a key or subkey
-// that cannot be verified.
-func (s *snapshot) unreadOf(fingerprint string) map[string][]string {
-	found := map[string][]string{}
-	for _, c := range s.keyring.Certs() {
-		for _, u := range c.Unread {
-			if u.Key == fingerprint {
-				found[c.Fingerprint] = append(found[c.Fingerprint], u.Digest)
-			}
-		}
-	}
-	return found
-}
-
-// findUnread reads the name of a key as findKey does, of those that have a revocation
-// that cannot be verified: also subkeys, of which there need not be a record.
-func (s *snapshot) findUnread(text string) (fingerprint string) {
-	id := strings.ToLower(strings.TrimPrefix(strings.ReplaceAll(text, " ", ""), "0x"))
-	for _, c := range s.keyring.Certs() {
-		for _, u := range c.Unread {
-			if u.Key != id && (len(id) < 8 || !strings.HasSuffix(u.Key, id)) || u.Key == fingerprint {
-				continue
-			}
-			if fingerprint != "" {
-				return "" // ambiguous
-			}
-			fingerprint = u.Key
-		}
-	}
-	return fingerprint
-}
-
-// heldOf says why nothing new may come under a certificate or all of its subkeys.
-func heldOf(c *pgp.Cert) string {
-	for i := 0; c.Held == "" && i < len(c.Subkeys); i++ {
-		if c.Subkeys[i].Held != "" {
-			return c.Subkeys[i].Held
-		}
-	}
-	return c.Held
 }

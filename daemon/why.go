@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -89,29 +88,6 @@ func checkPath(path string) error {
 	return nil
 }
 
-// whyUnread says what lists there are for a path, and nothing of the file.
-func (s *snapshot) whyUnread(w api.Why) api.Why {
-	w.Verdict, w.Text = api.VerdictUnread, "digestd does not read files for you"
-	w.Advice = "ask with digestctl why, which reads the file itself, or ask as root"
-	ref := pathRef([]byte(w.RealPath))
-	for e := range s.lookup.withPath(ref) {
-		if !e.refs.hasPath(ref) {
-			continue
-		}
-		if len(w.Lists) >= enoughLists {
-			w.More++
-			continue
-		}
-		w.Lists = append(w.Lists, api.WhyList{List: e.Name, State: string(e.State), NEVRA: e.Package.String(), Key: e.Key,
-			KeyOwner: s.keyOwner(e.Key), Counter: e.Counter, Reason: e.Reason, Text: e.Text, PathMatches: true})
-	}
-	sortLists(w.Lists)
-	if len(w.Lists) > 0 {
-		w.Owner, w.OwnerState = w.Lists[0].NEVRA, w.Lists[0].State
-	}
-	return w
-}
-
 // insideRoot turns a path as the caller sees it into one inside the root.
 func (d *Daemon) insideRoot(path string) string {
 	root := strings.TrimSuffix(filepath.Clean(d.config.Root), "/")
@@ -120,9 +96,6 @@ func (d *Daemon) insideRoot(path string) string {
 	}
 	return filepath.Clean(path)
 }
-
-// fileSums are a file's digests by the algorithms that lists use.
-type fileSums = map[digestlist.Algo][]byte
 
 // explain finds the lists that include the file's digest or its path and says
 // what the kernel makes of it (digest_cache_lookup): the list the label names,
@@ -169,10 +142,6 @@ func (d *Daemon) explain(snap *snapshot, w *api.Why, sums fileSums) {
 	}
 	d.explainNot(snap, w)
 }
-
-// enoughLists is how many lists of a file that is vouched for are read: a licence
-// may be in hundreds.
-const enoughLists = 8
 
 // vouches reports whether a list that was considered vouches for the file.
 func vouches(w *api.Why, l *api.WhyList) bool {
@@ -269,43 +238,4 @@ func (d *Daemon) explainNot(snap *snapshot, w *api.Why) {
 		w.Reasons = append(w.Reasons, "no package that is installed has this path or this content")
 		w.Advice = "install it from a signed package"
 	}
-}
-
-// whyMissing answers for a path where there is no file.
-func (s *snapshot) whyMissing(w api.Why, path string) api.Why {
-	w.Verdict, w.Text = api.VerdictMissing, "there is no such file"
-	ref := pathRef([]byte(path))
-	for e := range s.lookup.withPath(ref) {
-		if !e.refs.hasPath(ref) {
-			continue
-		}
-		w.Owner, w.OwnerState = e.Package.String(), string(e.State)
-		w.Text = "there is no such file, though " + w.Owner + " has one"
-		w.Advice = "reinstall " + w.Owner
-		if own, ok := ownOf(w.Owner); ok {
-			w.Advice = "if it is to be gone: digestctl own update " + own
-		}
-	}
-	return w
-}
-
-// sortLists puts what vouches first: active lists before others, those that
-// have the file under its own path before those that have only its content.
-func sortLists(lists []api.WhyList) {
-	rank := func(l api.WhyList) int {
-		n := 0
-		if l.State != api.StateActive {
-			n += 4
-		}
-		if !l.DigestMatches {
-			n += 2
-		}
-		if !l.PathMatches {
-			n++
-		}
-		return n
-	}
-	slices.SortStableFunc(lists, func(a, b api.WhyList) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.List, b.List))
-	})
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store"
 	"github.com/digestd/digestd/store/record"
@@ -63,7 +64,7 @@ func (d *Daemon) memoryOf(t *testing.T) string {
 		for id, l := range s.lines {
 			lines[id.String()] = l
 		}
-		data, err = json.MarshalIndent([]any{lists, lines, s.keys, s.denied, s.own, s.order.lists, s.prefetch, s.nextSeq, len(s.kept.decisions) + len(s.kept.tampering)}, "", " ")
+		data, err = json.MarshalIndent([]any{lists, lines, s.keys, s.denied, s.own, s.order.Lists, s.prefetch, s.nextSeq, len(s.kept.decisions) + len(s.kept.tampering)}, "", " ")
 		return err
 	})
 	if err != nil {
@@ -235,7 +236,7 @@ func TestFailedActHasNotHappened(t *testing.T) {
 				e := *s.byName["tlv-hello-0:1-1.noarch"]
 				e.Key = key // which is in no store: the list stays until the stores are read again
 				s.save(&e)
-				s.saveLine(lineOf(e.Package), s.policyLine(lineOf(e.Package)).Activate(e.Package.EVR, e.Counter))
+				s.saveLine(view.LineOf(e.Package), s.policyLine(view.LineOf(e.Package)).Activate(e.Package.EVR, e.Counter))
 				s.setKey(record.Key{Fingerprint: key, Owner: "somebody", FirstSeen: s.now()})
 				s.setKey(record.Key{Fingerprint: gone, Owner: "another", FirstSeen: s.now(),
 					Revoked: &record.KeyRevocation{Source: sourceAdministrator, Hard: true}})
@@ -261,7 +262,7 @@ func TestFailedActHasNotHappened(t *testing.T) {
 			if err := test.act(t, d); err == nil {
 				t.Fatal("it succeeded without a record")
 			}
-			if d.snapshot().problems == nil {
+			if d.snapshot().Problems == nil {
 				t.Error("status has no problem to tell")
 			}
 			let()
@@ -367,8 +368,8 @@ func TestIndexIsWrittenAgain(t *testing.T) {
 		s.record()
 		return nil
 	})
-	if err == nil || len(d.snapshot().problems) != 1 {
-		t.Fatalf("commit: %v, problems: %v", err, d.snapshot().problems)
+	if err == nil || len(d.snapshot().Problems) != 1 {
+		t.Fatalf("commit: %v, problems: %v", err, d.snapshot().Problems)
 	}
 	let()
 	select {
@@ -376,8 +377,8 @@ func TestIndexIsWrittenAgain(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("no comparison is wanted")
 	}
-	if c, err := d.index.Load(); err != nil || len(c.Lines) != 1 || len(d.snapshot().problems) > 0 {
-		t.Errorf("the index has %v (%v), problems: %v", c.Lines, err, d.snapshot().problems)
+	if c, err := d.index.Load(); err != nil || len(c.Lines) != 1 || len(d.snapshot().Problems) > 0 {
+		t.Errorf("the index has %v (%v), problems: %v", c.Lines, err, d.snapshot().Problems)
 	}
 }
 
@@ -427,7 +428,7 @@ func TestOwnListThatCannotBePublished(t *testing.T) {
 	stop()
 	d, stop = serve(t, c)
 	defer stop()
-	if now, lines := d.durable(t), len(d.snapshot().lines); len(d.snapshot().own) > 0 || len(d.snapshot().entries) > 0 || lines > 1 {
+	if now, lines := d.durable(t), len(d.snapshot().Lines); len(d.snapshot().Own) > 0 || len(d.snapshot().Entries) > 0 || lines > 1 {
 		t.Errorf("the index has\n%s\nand had\n%s", now, durable)
 	}
 	if left, err := os.ReadDir(filepath.Join(c.State, ownDir)); err != nil || len(left) > 0 {

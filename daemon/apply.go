@@ -10,6 +10,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/hooks/wire"
@@ -75,7 +76,7 @@ func (s *state) settled(found []installedPackage, r *reconciled, failed error) {
 // activeNames are the names of all lists that are in the directory.
 func (s *state) activeNames() (names []string) {
 	for _, e := range s.sorted() {
-		if e.active() {
+		if e.Active() {
 			names = append(names, e.Name)
 		}
 	}
@@ -117,7 +118,7 @@ func (s *state) claims(found []installedPackage, r *reconciled) map[record.Diges
 		}
 		// A list that stood stays even if its header could not be looked at this
 		// time: the failure is ours, not the package's.
-		if e := s.byHeader[p.header]; e != nil && (p.err == nil || e.suspended() || e.active() && !e.broken && s.trusted(e) && s.allowed(e)) {
+		if e := s.byHeader[p.header]; e != nil && (p.err == nil || e.Suspended() || e.Active() && !e.Broken && s.trusted(e) && s.allowed(e)) {
 			byHeader[p.header], taken[e.Name] = e.Name, true
 		}
 	}
@@ -126,14 +127,14 @@ func (s *state) claims(found []installedPackage, r *reconciled) map[record.Diges
 		if p.fresh == nil {
 			continue
 		}
-		if taken[p.fresh.name] {
+		if taken[p.fresh.Name] {
 			r.out.twice = append(r.out.twice, p.String())
-			s.discard(p.fresh.staged)
+			s.discard(p.fresh.Staged)
 			p.fresh = nil
 			r.Withheld++
 			continue
 		}
-		byHeader[p.header], taken[p.fresh.name] = p.fresh.name, true
+		byHeader[p.header], taken[p.fresh.Name] = p.fresh.Name, true
 	}
 	return byHeader
 }
@@ -165,44 +166,44 @@ func (s *state) withdrawOthers(installed map[record.Digest]string, r *reconciled
 // applyFresh publishes or withholds the list of an installed package.
 func (s *state) applyFresh(found *installedPackage, initial bool, r *reconciled) {
 	c := found.fresh
-	d := s.unlessHeld(c, c.vouch)
+	d := s.unlessHeld(c, c.Vouch)
 	if d.Verdict == policy.Allow {
-		d = s.unlessBanned(c.pkg, s.admit(c.pkg, c.multi), c.body, c.whole)
+		d = s.unlessBanned(c.Pkg, s.admit(c.Pkg, c.Multi), c.Body, c.Whole)
 	}
 	if d.Verdict == policy.Veto {
 		d.Verdict = policy.WithholdList // it is installed already
 	}
-	previous := s.byName[c.name]
-	a := &addition{candidate: *c, decision: d, previous: previous}
+	previous := s.byName[c.Name]
+	a := &addition{Candidate: *c, decision: d, previous: previous}
 	if d.Verdict == policy.Allow {
-		x := publication{name: c.name, staged: c.staged, then: func(p published) error {
+		x := publication{name: c.Name, staged: c.Staged, then: func(p published) error {
 			if p.err != nil {
 				r.fail(found, p.err)
 				return nil
 			}
 			r.Published++
-			r.fresh = append(r.fresh, c.name)
+			r.fresh = append(r.fresh, c.Name)
 			e := s.entryOf(a, p.stamp)
 			s.put(e)
 			s.settle(e, a, wire.Peer{}, initial)
 			return nil
 		}}
-		if previous != nil && previous.active() {
-			x.previous, x.read = previous, previous.Body != c.body
+		if previous != nil && previous.Active() {
+			x.previous, x.read = previous, previous.Body != c.Body
 		}
-		c.staged = record.Staged{}
+		c.Staged = record.Staged{}
 		s.plan.publish = append(s.plan.publish, x)
 		return
 	}
 	if d.Reason != policy.ReasonNoFiles {
 		r.Withheld++
 	}
-	if previous != nil && previous.Header == c.header && !previous.active() && previous.Reason == string(d.Reason) {
+	if previous != nil && previous.Header == c.Header && !previous.Active() && previous.Reason == string(d.Reason) {
 		s.withheldStill(previous, c, d)
 		return
 	}
-	w := withdrawal{name: c.name}
-	if previous != nil && previous.active() {
+	w := withdrawal{name: c.Name}
+	if previous != nil && previous.Active() {
 		r.Withdrawn++
 		w.entry = previous
 	}
@@ -214,11 +215,11 @@ func (s *state) applyFresh(found *installedPackage, initial bool, r *reconciled)
 
 // withheldStill takes over what is new of a list that is withheld for the same reason as
 // before.
-func (s *state) withheldStill(e *entry, c *candidate, d policy.Decision) {
+func (s *state) withheldStill(e *view.Entry, c *view.Candidate, d policy.Decision) {
 	known := *e
-	known.refs = c.refs
-	changed := !known.From.Equal(c.from)
-	known.From = c.from
+	known.Refs = c.Refs
+	changed := !known.From.Equal(c.From)
+	known.From = c.From
 	if d.Denial != "" && known.Text != d.Text {
 		known.Text, known.Denied = d.Text, []string{d.Denial}
 		changed = true

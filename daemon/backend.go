@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store/record"
 )
@@ -24,13 +25,13 @@ func (d *Daemon) Status() api.Status {
 	snap := d.snapshot()
 	m := d.maker.Load()
 	st := api.Status{
-		Version: api.Version, Mode: snap.mode.String(), Root: d.config.Root, ListDirectory: d.config.Lists,
+		Version: api.Version, Mode: snap.Mode.String(), Root: d.config.Root, ListDirectory: d.config.Lists,
 		Format: m.format, Sign: m.sign, Unsigned: m.unsigned.String(),
-		DatabasePath: snap.dbPath, DatabaseKind: snap.dbKind, Since: snap.since,
+		DatabasePath: snap.DBPath, DatabaseKind: snap.DBKind, Since: snap.Since,
 		Certificate: describeCertificate(m.identity.cert, m.identity.path),
-		Transaction: snap.open > 0, LastSync: snap.lastSync, Problems: snap.problems, Counter: snap.counter, LastEvent: snap.lastEvent,
+		Transaction: snap.Open > 0, LastSync: snap.LastSync, Problems: snap.Problems, Counter: snap.Counter, LastEvent: snap.LastEvent,
 	}
-	for _, e := range snap.entries {
+	for _, e := range snap.Entries {
 		switch {
 		case e.Change == record.Moving:
 			continue
@@ -52,9 +53,9 @@ func (d *Daemon) Status() api.Status {
 			st.Lists.Grace++
 		}
 	}
-	st.Lists.Quarantined, st.Lists.Retired = len(snap.asides), snap.retired
-	for _, c := range snap.keyring.Certs() {
-		if k := snap.describeKey(snap.keys[c.Fingerprint]); k.State != api.KeyRevoked {
+	st.Lists.Quarantined, st.Lists.Retired = len(snap.Asides), snap.Retired
+	for _, c := range snap.Keyring.Certs() {
+		if k := snap.DescribeKey(snap.Keys[c.Fingerprint]); k.State != api.KeyRevoked {
 			st.Keys = append(st.Keys, k)
 		}
 	}
@@ -68,17 +69,17 @@ func describeCertificate(c *x509.Certificate, path string) api.Certificate {
 		SKI: hex.EncodeToString(c.SubjectKeyId), NotAfter: c.NotAfter, Path: path}
 }
 
-func (d *Daemon) describe(snap *snapshot, e *entry) api.List {
+func (d *Daemon) describe(snap *view.Snapshot, e *view.Entry) api.List {
 	l := api.List{
 		Name: e.Name, NEVRA: e.Package.String(), State: string(e.State), Reason: e.Reason, Text: e.Text,
-		Key: e.Key, KeyOwner: snap.keyOwner(e.Key), Signer: e.Signer, HeaderDigest: e.Header.String(),
+		Key: e.Key, KeyOwner: snap.KeyOwner(e.Key), Signer: e.Signer, HeaderDigest: e.Header.String(),
 		Own: e.Own, Files: e.Files, Counter: e.Counter, Since: e.Since, Granted: e.Granted, Grace: e.Grace != "",
 		Denied: e.Denied, Left: e.Left,
 	}
 	if !e.Body.IsZero() {
 		l.BodyDigest = e.Body.String()
 	}
-	if e.active() {
+	if e.Active() {
 		l.Path = filepath.Join(d.config.Lists, e.Name)
 	}
 	return l
@@ -111,10 +112,10 @@ func (d *Daemon) Lists(_ context.Context, filter string, offset, limit uint32) (
 		}
 		total++
 	}
-	for _, e := range snap.entries {
+	for _, e := range snap.Entries {
 		add(string(e.State), e.Name, e.Package.Name, func() api.List { return d.describe(snap, e) })
 	}
-	for _, a := range snap.asides {
+	for _, a := range snap.Asides {
 		add(api.StateQuarantined, a.List, "", func() api.List { return d.describeAside(a) })
 	}
 	return page, total, nil
@@ -142,7 +143,7 @@ func selector(filter string) (func(state, list, pkg string) bool, error) {
 func (d *Daemon) Show(_ context.Context, pkg string) ([]api.List, error) {
 	snap := d.snapshot()
 	var found []api.List
-	for _, e := range snap.entries {
+	for _, e := range snap.Entries {
 		if names(pkg, e.Package, e.Name) {
 			found = append(found, d.describe(snap, e))
 		}
@@ -155,8 +156,8 @@ func (d *Daemon) Show(_ context.Context, pkg string) ([]api.List, error) {
 
 // Files returns a page of the entries of a list.
 func (d *Daemon) Files(_ context.Context, list string, offset, limit uint32) ([]api.File, uint32, error) {
-	e := d.snapshot().list(list)
-	if e == nil || !e.active() {
+	e := d.snapshot().List(list)
+	if e == nil || !e.Active() {
 		return nil, 0, &api.Error{Code: api.NotFound, Message: fmt.Sprintf("there is no active list %q", list), Advice: "see digestctl list"}
 	}
 	var page []api.File
@@ -178,7 +179,7 @@ func (d *Daemon) Files(_ context.Context, list string, offset, limit uint32) ([]
 // Floors returns what keeps old versions out, for every line that has a floor.
 func (d *Daemon) Floors(context.Context) ([]api.Floor, error) {
 	var floors []api.Floor
-	for id, l := range d.snapshot().lines {
+	for id, l := range d.snapshot().Lines {
 		if l.Floor.IsZero() {
 			continue
 		}

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/policy"
@@ -72,7 +73,7 @@ func tbsEntries(c *x509.Certificate) []string {
 	for _, hash := range hashes {
 		sum := hash.New()
 		sum.Write(c.RawTBSCertificate)
-		entries = append(entries, tbsPrefix+hex.EncodeToString(sum.Sum(nil)))
+		entries = append(entries, view.TbsPrefix+hex.EncodeToString(sum.Sum(nil)))
 	}
 	return entries
 }
@@ -87,11 +88,11 @@ func (s *state) adoptBlacklist(b blacklisted) {
 		entries = map[string]bool{}
 	}
 	for fingerprint, k := range s.keys {
-		if k.Use == useDigest && k.Revoked != nil {
+		if k.Use == view.UseDigest && k.Revoked != nil {
 			entries[fingerprint] = true
 		}
 	}
-	s.banned = ban(slices.Collect(maps.Keys(entries)))
+	s.banned = view.Ban(slices.Collect(maps.Keys(entries)))
 }
 
 // heedBlacklist records which entries of .blacklist name lists, and which concern files
@@ -100,13 +101,13 @@ func (s *state) adoptBlacklist(b blacklisted) {
 func (s *state) heedBlacklist() (named []string) {
 	hit := map[string]bool{}
 	for _, e := range s.sorted() {
-		if !e.active() {
+		if !e.Active() {
 			continue
 		}
 		if entry := s.bannedList(e); entry != "" {
 			hit[entry] = true
 		}
-		for _, entry := range s.banned.files(e.refs) {
+		for _, entry := range s.banned.Files(e.Refs) {
 			if s.keys[entry].Revoked == nil {
 				hit[entry] = true
 			}
@@ -120,51 +121,51 @@ func (s *state) heedBlacklist() (named []string) {
 
 // denyBlacklisted has lists leave out the files that are named. It is called with
 // keyMutex held.
-func (d *Daemon) denyBlacklisted(ctx context.Context, b *banned) error {
-	if b == nil || slices.Equal(b.entries, d.bannedNow) {
+func (d *Daemon) denyBlacklisted(ctx context.Context, b *view.Banned) error {
+	if b == nil || slices.Equal(b.Entries, d.bannedNow) {
 		return nil
 	}
-	if err := d.setDenied(ctx, sourceKernel, b.denials()); err != nil {
+	if err := d.setDenied(ctx, view.SourceKernel, b.Denials()); err != nil {
 		return err
 	}
-	d.bannedNow = b.entries
+	d.bannedNow = b.Entries
 	return nil
 }
 
 // noteBanned records that an entry of .blacklist concerns this machine.
 func (s *state) noteBanned(entry string) {
 	now := s.now()
-	s.note(entry, record.KeyRevocation{Source: sourceKernel, Hard: true, Act: record.Act{Reason: "named in the kernel's .blacklist", When: now}}, now)
+	s.note(entry, record.KeyRevocation{Source: view.SourceKernel, Hard: true, Act: record.Act{Reason: "named in the kernel's .blacklist", When: now}}, now)
 	if k := s.keys[entry]; k.Use == "" {
-		k.Use, k.Source, k.Gone, k.Algorithm = useDigest, sourceKernel, k.Revoked.When, digestAlgorithm(entry)
+		k.Use, k.Source, k.Gone, k.Algorithm = view.UseDigest, view.SourceKernel, k.Revoked.When, digestAlgorithm(entry)
 		s.setKey(k)
 	}
 }
 
 // digestAlgorithm names the digest of an entry by its length.
 func digestAlgorithm(entry string) string {
-	return map[int]string{40: "sha1", 56: "sha224", 64: "sha256", 96: "sha384", 128: "sha512"}[len(entry)-len(binPrefix)]
+	return map[int]string{40: "sha1", 56: "sha224", 64: "sha256", 96: "sha384", 128: "sha512"}[len(entry)-len(view.BinPrefix)]
 }
 
 // noteOmitted records the entries by which a new list leaves files out.
-func (s *state) noteOmitted(o omission) {
-	for _, d := range o.by {
-		if d.By == sourceKernel {
-			s.noteBanned(binPrefix + hex.EncodeToString([]byte(d.Contents[0].Digest)))
+func (s *state) noteOmitted(o view.Omission) {
+	for _, d := range o.By {
+		if d.By == view.SourceKernel {
+			s.noteBanned(view.BinPrefix + hex.EncodeToString([]byte(d.Contents[0].Digest)))
 		}
 	}
 }
 
 // bannedList returns the entry that names the list of e, or what that was before it
 // left something out; "" for none.
-func (s *state) bannedList(e *entry) string {
-	if entry := binPrefix + e.Wide; e.Wide != "" && s.blacklist.entries[entry] {
+func (s *state) bannedList(e *view.Entry) string {
+	if entry := view.BinPrefix + e.Wide; e.Wide != "" && s.blacklist.entries[entry] {
 		return entry
 	}
-	if entry := s.banned.list(e.Body); entry != "" || len(e.Denied) == 0 || s.banned == nil {
+	if entry := s.banned.List(e.Body); entry != "" || len(e.Denied) == 0 || s.banned == nil {
 		return entry
 	}
-	for body, entry := range s.banned.bodies {
+	for body, entry := range s.banned.Bodies {
 		if r, known := s.retired[body]; known && r.Reason == retiredDenied && r.Package == e.Package {
 			return entry
 		}
@@ -176,7 +177,7 @@ func (s *state) bannedList(e *entry) string {
 // its body as it is and as it would be.
 func (s *state) unlessBanned(pkg nevra.NEVRA, d policy.Decision, bodies ...record.Digest) policy.Decision {
 	for _, body := range bodies {
-		if entry := s.banned.list(body); entry != "" && d.Verdict == policy.Allow {
+		if entry := s.banned.List(body); entry != "" && d.Verdict == policy.Allow {
 			s.noteBanned(entry)
 			return policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonBlacklisted, Text: pkg.String() + ": " + bannedText(entry)}
 		}
@@ -186,5 +187,5 @@ func (s *state) unlessBanned(pkg nevra.NEVRA, d policy.Decision, bodies ...recor
 
 func bannedText(entry string) string {
 	return fmt.Sprintf("%s names its list, %s; take another build. Once the kernel names it no more: digestctl keys restore %s --reason WHY",
-		sourceKernel, entry, entry)
+		view.SourceKernel, entry, entry)
 }

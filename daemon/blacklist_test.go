@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/policy"
 )
@@ -69,34 +70,34 @@ func TestBlacklistNamesCertificate(t *testing.T) {
 func TestBanned(t *testing.T) {
 	one, two, wide := sha256.Sum256([]byte("1")), sha256.Sum256([]byte("2")), sha512.Sum512([]byte("3"))
 	entry := func(digest []byte) string { return "bin:" + hex.EncodeToString(digest) }
-	b := ban([]string{entry(one[:]), entry(wide[:]), "bin:" + strings.Repeat("ab", 20), "tbs:" + hex.EncodeToString(two[:]), "bin:zz", "bin:", ""})
-	if len(b.entries) != 2 {
-		t.Fatalf("banned are %q", b.entries)
+	b := view.Ban([]string{entry(one[:]), entry(wide[:]), "bin:" + strings.Repeat("ab", 20), "tbs:" + hex.EncodeToString(two[:]), "bin:zz", "bin:", ""})
+	if len(b.Entries) != 2 {
+		t.Fatalf("banned are %q", b.Entries)
 	}
-	if got := b.list(one); got != entry(one[:]) {
+	if got := b.List(one); got != entry(one[:]) {
 		t.Errorf("the list is named by %q", got)
 	}
-	if got := b.list(two); got != "" {
+	if got := b.List(two); got != "" {
 		t.Errorf("another list is named by %q", got)
 	}
-	refs := func(digests ...[]byte) *refs {
-		r := &refs{}
+	refs := func(digests ...[]byte) *view.Refs {
+		r := &view.Refs{}
 		for _, d := range digests {
-			r.digests = append(r.digests, digestRef(d))
+			r.Digests = append(r.Digests, view.DigestRef(d))
 		}
-		slices.Sort(r.digests)
+		slices.Sort(r.Digests)
 		return r
 	}
-	if got := b.files(refs(two[:], wide[:])); !slices.Equal(got, []string{entry(wide[:])}) {
+	if got := b.Files(refs(two[:], wide[:])); !slices.Equal(got, []string{entry(wide[:])}) {
 		t.Errorf("files are named by %q", got)
 	}
-	if got := b.files(refs(two[:])); got != nil {
+	if got := b.Files(refs(two[:])); got != nil {
 		t.Errorf("files that nobody names are named by %q", got)
 	}
-	if got := b.files(nil); got != nil {
+	if got := b.Files(nil); got != nil {
 		t.Errorf("no files are named by %q", got)
 	}
-	denials := policy.NewDenials(b.denials(), time.Time{})
+	denials := policy.NewDenials(b.Denials(), time.Time{})
 	if d := denials.Content(digestlist.SHA512, wide[:]); d == nil || !d.Foreign || !strings.Contains(d.Because(), entry(wide[:])) {
 		t.Errorf("the file is denied by %+v", d)
 	}

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/kernel"
 	"golang.org/x/sys/unix"
 )
@@ -137,10 +138,10 @@ func readBlob(path string) (entry string, signature []byte, err error) {
 // isEntry reports whether the kernel takes text for an entry of .blacklist
 // (certs/blacklist.c).
 func isEntry(text string) bool {
-	digits, bin := strings.CutPrefix(text, binPrefix)
+	digits, bin := strings.CutPrefix(text, view.BinPrefix)
 	if !bin {
 		var tbs bool
-		if digits, tbs = strings.CutPrefix(text, tbsPrefix); !tbs {
+		if digits, tbs = strings.CutPrefix(text, view.TbsPrefix); !tbs {
 			return false
 		}
 	}
@@ -172,13 +173,13 @@ func (s *state) tellOfBlobs(c delivery) {
 	s.solved("blacklist")
 	if c.unable != nil {
 		s.problem("blacklist-unable", api.SeverityNotice,
-			fmt.Sprintf("%s for the kernel's .blacklist cannot be added, so the kernel does not know what they revoke: %v", plural(c.files, "file"), c.unable),
+			fmt.Sprintf("%s for the kernel's .blacklist cannot be added, so the kernel does not know what they revoke: %v", view.Plural(c.files, "file"), c.unable),
 			"a kernel takes them that is built with CONFIG_SYSTEM_BLACKLIST_AUTH_UPDATE and has their signer's certificate built in; "+
 				"until then digestctl keys revoke, or a floor, keeps lists out")
 	}
 	if len(c.bad) > 0 {
 		s.problem("blacklist", api.SeverityWarning,
-			fmt.Sprintf("%s for the kernel's .blacklist cannot be used: %v", plural(len(c.bad), "file"), c.bad[0]),
+			fmt.Sprintf("%s for the kernel's .blacklist cannot be used: %v", view.Plural(len(c.bad), "file"), c.bad[0]),
 			"sign the entry anew by a certificate that is built into the kernel, or remove both files")
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store"
 	"github.com/digestd/digestd/store/record"
@@ -49,13 +50,13 @@ func followCertificate(dir string, cert *x509.Certificate) error {
 // keepCertificate adds a certificate to those that signed before. One key may have had
 // several.
 func keepCertificate(dir string, cert *x509.Certificate) error {
-	if err := os.MkdirAll(filepath.Join(dir, oldDir), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, view.OldDir), 0o755); err != nil {
 		return err
 	}
 	sum := sha256.Sum256(cert.Raw)
 	name := hex.EncodeToString(cert.SubjectKeyId) + "-" + hex.EncodeToString(sum[:8]) + ".crt"
 	data := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})
-	return store.WriteFileDurably(filepath.Join(dir, oldDir, name), data, 0o644)
+	return store.WriteFileDurably(filepath.Join(dir, view.OldDir, name), data, 0o644)
 }
 
 // checkCertificate refuses a certificate that no kernel would take, or by which lists
@@ -82,7 +83,7 @@ func (s *state) adoptCertificate(value []byte, cert *x509.Certificate) {
 	skid := hex.EncodeToString(cert.SubjectKeyId)
 	for _, e := range s.sorted() {
 		// Lists of an earlier digestd do not say by what digest the kernel knows them.
-		if !e.active() || e.Signer != skid || e.Change != "" || same && (!wide || e.Wide != "") {
+		if !e.Active() || e.Signer != skid || e.Change != "" || same && (!wide || e.Wide != "") {
 			continue
 		}
 		again := *e

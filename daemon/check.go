@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/policy"
@@ -31,7 +32,7 @@ func (s *session) examine(ctx context.Context, m *wire.Header) error {
 			if !s.txn.check {
 				return nil
 			}
-			st.refused(s.txn, c.pkg, d)
+			st.refused(s.txn, c.Pkg, d)
 			st.record()
 			return nil
 		})
@@ -43,7 +44,7 @@ func (s *session) examine(ctx context.Context, m *wire.Header) error {
 }
 
 // candidate verifies a header, by keys that may have been imported a moment ago.
-func (s *session) candidate(ctx context.Context, m *wire.Header) (*candidate, error) {
+func (s *session) candidate(ctx context.Context, m *wire.Header) (*view.Candidate, error) {
 	h, err := header.ParseImmutable(m.Region)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read header: %w", err)
@@ -51,24 +52,24 @@ func (s *session) candidate(ctx context.Context, m *wire.Header) (*candidate, er
 	if pkg, err := h.NEVRA(); err == nil && pkg.Name == gpgPubkey {
 		return nil, nil
 	}
-	c, err := s.d.maker.Load().examine(h, m.Signatures, s.d.snapshot().keyring, s.d.now())
-	if err == nil && c.vouch.Reason == policy.ReasonUnknownKey && !s.reload {
+	c, err := s.d.maker.Load().examine(h, m.Signatures, s.d.snapshot().Keyring, s.d.now())
+	if err == nil && c.Vouch.Reason == policy.ReasonUnknownKey && !s.reload {
 		s.reload = true
 		if err := s.d.refreshKeys(ctx, true); err != nil {
 			return nil, err
 		}
-		c, err = s.d.maker.Load().examine(h, m.Signatures, s.d.snapshot().keyring, s.d.now())
+		c, err = s.d.maker.Load().examine(h, m.Signatures, s.d.snapshot().Keyring, s.d.now())
 	}
 	return c, err
 }
 
 // foresee decides as consider and add would.
-func (s *state) foresee(t *transaction, c *candidate) policy.Decision {
-	if e := s.byHeader[c.header]; e != nil && e.active() && s.trusted(e) {
+func (s *state) foresee(t *transaction, c *view.Candidate) policy.Decision {
+	if e := s.byHeader[c.Header]; e != nil && e.Active() && s.trusted(e) {
 		return policy.Decision{Verdict: policy.Allow}
 	}
-	if d := s.admitIn(t, c.pkg, c.multi); d.Verdict == policy.Veto {
+	if d := s.admitIn(t, c.Pkg, c.Multi); d.Verdict == policy.Veto {
 		return d
 	}
-	return s.unlessHeld(c, c.vouch)
+	return s.unlessHeld(c, c.Vouch)
 }

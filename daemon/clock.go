@@ -23,7 +23,7 @@ func (d *Daemon) clockLoop(ctx context.Context) error {
 	}
 	defer timer.Close()
 	for {
-		next := d.snapshot().nextChange(d.now())
+		next := d.snapshot().NextChange(d.now())
 		if err := timer.Set(next); err != nil {
 			d.log.Warn("clock is looked at once a minute", "error", err)
 			return d.watchClock(ctx)
@@ -37,7 +37,7 @@ func (d *Daemon) clockLoop(ctx context.Context) error {
 			return nil
 		case <-d.timed:
 		case come := <-timer.C:
-			if come || d.snapshot().waitsForTime() {
+			if come || d.snapshot().WaitsForTime() {
 				d.timeChanged(ctx)
 			}
 		}
@@ -56,9 +56,9 @@ func (d *Daemon) watchClock(ctx context.Context) error {
 		}
 		// By the wall clock alone: the other one stands still in a suspend.
 		now := d.now().Round(0)
-		next := d.snapshot().nextChange(last)
+		next := d.snapshot().NextChange(last)
 		stepped := now.Sub(last) < 0 || now.Sub(last) > 2*clockPause
-		if !next.IsZero() && !next.After(now) || stepped && d.snapshot().waitsForTime() {
+		if !next.IsZero() && !next.After(now) || stepped && d.snapshot().WaitsForTime() {
 			d.timeChanged(ctx)
 		}
 		last = now

@@ -10,6 +10,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store/record"
@@ -28,7 +29,7 @@ func act(s *state, by api.Actor, reason string) (record.Act, error) {
 // parseExact reads a full NEVRA: what a grant is about must be exactly one
 // version on one architecture.
 func (d *Daemon) parseExact(text string) (nevra.NEVRA, error) {
-	pkg, own, err := parseOwn(text)
+	pkg, own, err := view.ParseOwn(text)
 	if !own {
 		pkg, err = nevra.Parse(text)
 	}
@@ -36,7 +37,7 @@ func (d *Daemon) parseExact(text string) (nevra.NEVRA, error) {
 		return pkg, &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is no package version: %v", text, err),
 			Advice: "name it as rpm -q does: name-[epoch:]version-release.arch"}
 	}
-	return d.snapshot().resolve(pkg, text)
+	return d.snapshot().Resolve(pkg, text)
 }
 
 // grant permits one version below what was active before, once.
@@ -51,9 +52,9 @@ func (d *Daemon) grant(ctx context.Context, by api.Actor, text, reason string) (
 		if err != nil {
 			return err
 		}
-		id := lineOf(pkg)
+		id := view.LineOf(pkg)
 		// As a package that takes the place of those of every other architecture.
-		dec := policy.Admit(policy.Enforce, s.lineBeside(pkg, func(lineID) bool { return false }), pkg)
+		dec := policy.Admit(policy.Enforce, s.lineBeside(pkg, func(view.LineID) bool { return false }), pkg)
 		if dec.Reason == policy.ReasonDenied {
 			return &api.Error{Code: api.InvalidArgument, Message: "no grant can let it in: " + dec.Text}
 		}
@@ -65,7 +66,7 @@ func (d *Daemon) grant(ctx context.Context, by api.Actor, text, reason string) (
 		if slices.ContainsFunc(l.Grants, func(g record.Grant) bool { return g.EVR == pkg.EVR }) {
 			return api.Errorf(api.Unchanged, "%s is granted already, and the grant is not used yet", pkg)
 		}
-		l.Name, l.Arch = id.name, id.arch
+		l.Name, l.Arch = id.Name, id.Arch
 		l.Grants = slices.DeleteFunc(slices.Clone(l.Grants), func(g record.Grant) bool { return g.EVR == pkg.EVR })
 		l.Grants = append(l.Grants, record.Grant{EVR: pkg.EVR, Act: a})
 		s.setLine(l)
@@ -87,7 +88,7 @@ func (d *Daemon) revokeGrant(ctx context.Context, by api.Actor, text string) err
 		return err
 	}
 	return d.exec.decide(ctx, "grant", func(s *state) error {
-		id := lineOf(pkg)
+		id := view.LineOf(pkg)
 		l := s.lines[id]
 		i := slices.IndexFunc(l.Grants, func(g record.Grant) bool { return g.EVR == pkg.EVR })
 		if i < 0 {
@@ -106,10 +107,10 @@ func (d *Daemon) revokeGrant(ctx context.Context, by api.Actor, text string) err
 
 // usesGrant reports whether a list is published on the strength of a grant that only
 // the end of its transaction uses up.
-func (s *state) usesGrant(id lineID, evr nevra.EVR) bool {
+func (s *state) usesGrant(id view.LineID, evr nevra.EVR) bool {
 	for t := range s.open {
 		for _, a := range t.added {
-			if a.decision.Grant && a.pkg.EVR == evr && lineOf(a.pkg) == id {
+			if a.decision.Grant && a.Pkg.EVR == evr && view.LineOf(a.Pkg) == id {
 				return true
 			}
 		}
@@ -127,10 +128,10 @@ func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reaso
 	if !strings.Contains(evrText, ":") {
 		snap := d.snapshot()
 		name, arch := pkg, ""
-		if !snap.knownName(pkg) {
+		if !snap.KnownName(pkg) {
 			name, arch, _ = cutArch(pkg)
 		}
-		if evr.Epoch, _, err = snap.epoch(name, arch, evrText); err != nil {
+		if evr.Epoch, _, err = snap.Epoch(name, arch, evrText); err != nil {
 			return err
 		}
 	}
@@ -143,13 +144,13 @@ func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reaso
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(ids, func(id lineID) bool { return s.lines[id].Floor != evr || s.grantedBelow(id, evr) }) {
+		if !slices.ContainsFunc(ids, func(id view.LineID) bool { return s.lines[id].Floor != evr || s.grantedBelow(id, evr) }) {
 			return api.Errorf(api.Unchanged, "%s has the floor %s already", pkg, evr)
 		}
 		for _, id := range ids {
 			s.raiseFloor(id, evr, a)
 		}
-		s.suspend(s.belowFloors(ids[0].name))
+		s.suspend(s.belowFloors(ids[0].Name))
 		return nil
 	})
 	d.wantSync("a floor was set")
@@ -158,12 +159,12 @@ func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reaso
 
 // grantedBelow reports whether a grant lets a version below evr be active, or did. A
 // floor that is set again is newer than that.
-func (s *state) grantedBelow(id lineID, evr nevra.EVR) bool {
+func (s *state) grantedBelow(id view.LineID, evr nevra.EVR) bool {
 	return slices.ContainsFunc(s.lines[id].Grants, func(g record.Grant) bool { return nevra.Compare(g.EVR, evr) < 0 }) ||
-		slices.ContainsFunc(s.byLine[id], func(e *entry) bool { return e.Granted && nevra.Compare(e.Package.EVR, evr) < 0 })
+		slices.ContainsFunc(s.byLine[id], func(e *view.Entry) bool { return e.Granted && nevra.Compare(e.Package.EVR, evr) < 0 })
 }
 
-func (s *state) raiseFloor(id lineID, evr nevra.EVR, a record.Act) {
+func (s *state) raiseFloor(id view.LineID, evr nevra.EVR, a record.Act) {
 	s.saveLine(id, s.policyLine(id).SetFloor(evr))
 	l := s.lines[id]
 	l.FloorBy = &a
@@ -182,7 +183,7 @@ func (s *state) raiseFloor(id lineID, evr nevra.EVR, a record.Act) {
 // belowFloors finds the active lists of a name that are below a floor.
 func (s *state) belowFloors(name string) (out []suspension) {
 	for _, e := range s.sorted() {
-		if !e.active() {
+		if !e.Active() {
 			continue
 		}
 		if d := s.originRefused(s.own[e.Own]); e.Own != "" && d.Verdict != policy.Allow {
@@ -218,9 +219,9 @@ func (d *Daemon) clearFloor(ctx context.Context, by api.Actor, pkg, reason strin
 			s.saveLine(id, s.policyLine(id).ClearFloor())
 			s.event(record.Event{Kind: audit.KindFloorCleared, Package: id.String(), Text: reason, UID: by.UID, PID: by.PID})
 		}
-		if name := anyArch(ids[0].name); len(ids) == 1 && !s.lines[name].Floor.IsZero() {
+		if name := anyArch(ids[0].Name); len(ids) == 1 && !s.lines[name].Floor.IsZero() {
 			return &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("the floor of %s is one of every architecture", pkg),
-				Advice: "clear that: digestctl floor clear " + name.name + " --reason WHY"}
+				Advice: "clear that: digestctl floor clear " + name.Name + " --reason WHY"}
 		}
 		if !cleared {
 			return &api.Error{Code: api.NotFound, Message: pkg + " has no floor", Advice: "see digestctl floor list"}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/hooks/wire"
@@ -21,7 +22,7 @@ import (
 
 // staged makes the list of a package, ready to be published. It is built as the build
 // of that name; the header tells builds apart.
-func (d *Daemon) staged(t *testing.T, name, build string, contents ...string) *candidate {
+func (d *Daemon) staged(t *testing.T, name, build string, contents ...string) *view.Candidate {
 	t.Helper()
 	g := digestlist.Group{Algo: digestlist.SHA256}
 	for _, content := range contents {
@@ -29,15 +30,15 @@ func (d *Daemon) staged(t *testing.T, name, build string, contents ...string) *c
 		g.Entries = append(g.Entries, digestlist.Entry{Digest: sum[:], Path: "/opt/" + content})
 	}
 	pkg := nevra.NEVRA{Name: name, EVR: nevra.EVR{Version: "1", Release: "1"}, Arch: "noarch"}
-	c := &candidate{pkg: pkg, header: sha256.Sum256([]byte(name + build)), files: len(contents), basis: d.snapshot().basis}
+	c := &view.Candidate{Pkg: pkg, Header: sha256.Sum256([]byte(name + build)), Files: len(contents), Basis: d.snapshot().Basis}
 	w := workspace{stager: d.dir.Stager("test-" + name + build)}
 	var err error
-	if c.name, err = digestlist.PackageName(digestlist.FormatTLV, pkg); err == nil {
+	if c.Name, err = digestlist.PackageName(digestlist.FormatTLV, pkg); err == nil {
 		w.body, err = digestlist.AppendTLV(nil, []digestlist.Group{g})
 	}
 	if err == nil {
-		c.body = sha256.Sum256(w.body)
-		c.refs, err = makeRefs(digestlist.FormatTLV, w.body, c.files)
+		c.Body = sha256.Sum256(w.body)
+		c.Refs, err = makeRefs(digestlist.FormatTLV, w.body, c.Files)
 	}
 	if m := d.maker.Load(); err == nil {
 		if err = m.signList(c, &w); err == nil {
@@ -56,8 +57,8 @@ func newTransaction() *transaction {
 
 // TestNoListBeforeItsMark: a list appears once a crash cannot make it an intruder's.
 func TestNoListBeforeItsMark(t *testing.T) {
-	publish := map[string]func(d *Daemon, c *candidate) error{
-		"in a transaction": func(d *Daemon, c *candidate) error {
+	publish := map[string]func(d *Daemon, c *view.Candidate) error{
+		"in a transaction": func(d *Daemon, c *view.Candidate) error {
 			txn := newTransaction()
 			return d.on(t, func(s *state) error {
 				s.opened(txn)
@@ -65,9 +66,9 @@ func TestNoListBeforeItsMark(t *testing.T) {
 				return err
 			})
 		},
-		"by a reconciliation": func(d *Daemon, c *candidate) error {
+		"by a reconciliation": func(d *Daemon, c *view.Candidate) error {
 			return d.exec.do(t.Context(), func() error {
-				_, _, err := d.exec.reconcile(nil, []installedPackage{{pkg: c.pkg, header: c.header, fresh: c}}, time.Now())
+				_, _, err := d.exec.reconcile(nil, []installedPackage{{pkg: c.Pkg, header: c.Header, fresh: c}}, time.Now())
 				return err
 			})
 		},
@@ -135,7 +136,7 @@ func TestReplacedListComesBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		other := d.staged(t, "hello", "another", "c")
-		other.vouch.Verdict = vouch
+		other.Vouch.Verdict = vouch
 		txn := newTransaction()
 		err = d.on(t, func(s *state) error {
 			s.opened(txn)
@@ -153,14 +154,14 @@ func TestReplacedListComesBack(t *testing.T) {
 		if now, rerr := os.ReadFile(file); err != nil || rerr != nil || string(now) != string(before) {
 			t.Errorf("verdict %v: %v; the list is not back: %v", vouch, err, rerr)
 		}
-		if !out.active() || out.broken || out.Header == other.header {
+		if !out.Active() || out.Broken || out.Header == other.Header {
 			t.Errorf("verdict %v: its entry is %+v", vouch, out.List)
 		}
 		if _, _, err = d.exec.end(t.Context(), txn); err == nil {
 			err = d.inspected(t)
 		}
-		if names, _ := d.dir.Names(); err != nil || !slices.Equal(names, []string{list}) || len(d.snapshot().asides) > 0 {
-			t.Errorf("verdict %v: %v; the directory has %v, quarantine %v", vouch, err, names, d.snapshot().asides)
+		if names, _ := d.dir.Names(); err != nil || !slices.Equal(names, []string{list}) || len(d.snapshot().Asides) > 0 {
+			t.Errorf("verdict %v: %v; the directory has %v, quarantine %v", vouch, err, names, d.snapshot().Asides)
 		}
 		if left, err := os.ReadDir(d.config.Lists + ".staging"); err != nil || len(left) > 0 {
 			t.Errorf("verdict %v: left in staging: %v, %v", vouch, left, err)
@@ -174,7 +175,7 @@ func TestReplacedListStaysAway(t *testing.T) {
 	d := bare(t)
 	list := d.publishFor(t, "hello", "a")
 	other := d.staged(t, "hello", "another", "c")
-	other.vouch.Verdict = policy.WithholdList
+	other.Vouch.Verdict = policy.WithholdList
 	txn := newTransaction()
 	err := d.on(t, func(s *state) error {
 		e := *s.byName[list]
@@ -206,10 +207,10 @@ func TestTornLists(t *testing.T) {
 		contents = append(contents, string(rune('a'+i%26))+"-a-file-with-a-name-of-some-length-"+string(rune('a'+i/26)))
 	}
 	c := d.staged(t, "hello", "", contents...)
-	if err := d.dir.Publish(c.staged, c.name, true); err != nil {
+	if err := d.dir.Publish(c.Staged, c.Name, true); err != nil {
 		t.Fatal(err)
 	}
-	whole, err := d.dir.Read(c.name, nil)
+	whole, err := d.dir.Read(c.Name, nil)
 	if err != nil || len(whole) < 3*tornBlock {
 		t.Fatalf("%d bytes, %v", len(whole), err)
 	}
@@ -223,7 +224,7 @@ func TestTornLists(t *testing.T) {
 		return data
 	}
 	tail := len(whole) / tornBlock * tornBlock
-	if err := d.dir.Remove(c.name); err != nil {
+	if err := d.dir.Remove(c.Name); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
@@ -241,7 +242,7 @@ func TestTornLists(t *testing.T) {
 		{"an unsigned list", body, false},
 	} {
 		for _, interrupted := range []bool{true, false} {
-			err := os.WriteFile(filepath.Join(d.config.Lists, c.name), test.data, 0o644)
+			err := os.WriteFile(filepath.Join(d.config.Lists, c.Name), test.data, 0o644)
 			var asides []record.Aside
 			if err == nil {
 				d.on(t, func(s *state) error {
@@ -264,24 +265,24 @@ func TestTornLists(t *testing.T) {
 // TestWithheldVersionIsRetired: that a version was active is known while it has no
 // list, and when its package goes; whatever took the list.
 func TestWithheldVersionIsRetired(t *testing.T) {
-	reconcile := func(d *Daemon, c *candidate) error {
+	reconcile := func(d *Daemon, c *view.Candidate) error {
 		return d.exec.do(t.Context(), func() error {
-			_, _, err := d.exec.reconcile(nil, []installedPackage{{pkg: c.pkg, header: c.header, fresh: c}}, time.Now())
+			_, _, err := d.exec.reconcile(nil, []installedPackage{{pkg: c.Pkg, header: c.Header, fresh: c}}, time.Now())
 			return err
 		})
 	}
-	for name, withhold := range map[string]func(d *Daemon, e *entry, c *candidate) error{
-		"another build that nobody vouches for": func(d *Daemon, e *entry, c *candidate) error {
-			c.header = sha256.Sum256([]byte("x"))
-			c.vouch = policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonUnsigned}
+	for name, withhold := range map[string]func(d *Daemon, e *view.Entry, c *view.Candidate) error{
+		"another build that nobody vouches for": func(d *Daemon, e *view.Entry, c *view.Candidate) error {
+			c.Header = sha256.Sum256([]byte("x"))
+			c.Vouch = policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonUnsigned}
 			return reconcile(d, c)
 		},
-		"the same build, judged anew": func(d *Daemon, e *entry, c *candidate) error {
-			c.vouch = policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonKeyRevoked}
+		"the same build, judged anew": func(d *Daemon, e *view.Entry, c *view.Candidate) error {
+			c.Vouch = policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonKeyRevoked}
 			return reconcile(d, c)
 		},
-		"installed again in a transaction": func(d *Daemon, e *entry, c *candidate) error {
-			c.vouch = policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonUnknownKey}
+		"installed again in a transaction": func(d *Daemon, e *view.Entry, c *view.Candidate) error {
+			c.Vouch = policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonUnknownKey}
 			txn := newTransaction()
 			err := d.on(t, func(s *state) error {
 				s.opened(txn)
@@ -302,12 +303,12 @@ func TestWithheldVersionIsRetired(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := bare(t)
 			list := d.publishFor(t, "hello", "a")
-			var e *entry
-			var c candidate
+			var e *view.Entry
+			var c view.Candidate
 			d.on(t, func(s *state) error {
 				s.multi = []string{"hello"}
 				e = s.byName[list]
-				c = candidate{pkg: e.Package, header: e.Header, name: e.Name, basis: s.basis}
+				c = view.Candidate{Pkg: e.Package, Header: e.Header, Name: e.Name, Basis: s.basis}
 				return nil
 			})
 			counter := e.Counter
@@ -315,12 +316,12 @@ func TestWithheldVersionIsRetired(t *testing.T) {
 				t.Fatal(err)
 			}
 			err := d.on(t, func(s *state) error {
-				if e = s.byName[list]; e.active() || e.Counter != counter {
+				if e = s.byName[list]; e.Active() || e.Counter != counter {
 					t.Errorf("withheld as %+v, counter was %d", e.List, counter)
 				}
 				s.forget(list)
 				s.retire(e, "removed", wire.Peer{})
-				if got := s.policyLine(lineOf(e.Package)).Retired; got != e.Package.EVR {
+				if got := s.policyLine(view.LineOf(e.Package)).Retired; got != e.Package.EVR {
 					t.Errorf("retired up to %v, want %v", got, e.Package.EVR)
 				}
 				return nil
@@ -343,7 +344,7 @@ func TestUnreadableIsNoTampering(t *testing.T) {
 	}
 	d.on(t, func(s *state) error {
 		e := *s.byName[list]
-		e.stamp = record.Stamp{} // as at a start, when every list is read
+		e.Stamp = record.Stamp{} // as at a start, when every list is read
 		s.put(&e)
 		return nil
 	})
@@ -354,7 +355,7 @@ func TestUnreadableIsNoTampering(t *testing.T) {
 		err = errors.Join(err, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
 	}
 	d.on(t, func(s *state) error {
-		if e := s.byName[list]; !e.active() || s.standing(s.signer)[e.Header] != nil {
+		if e := s.byName[list]; !e.Active() || s.standing(s.signer)[e.Header] != nil {
 			t.Errorf("it is %+v, and will not be made anew", e.List)
 		}
 		if len(s.asides) > 0 || s.nextSeq != 1 {

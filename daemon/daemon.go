@@ -25,6 +25,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/look"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb"
@@ -53,7 +54,7 @@ type Daemon struct {
 	unitOf     func(pid uint32) string
 	blacklist  func() (blacklisted, error) // the kernel's
 
-	published    *atomic.Pointer[snapshot]
+	published    *atomic.Pointer[view.Snapshot]
 	sessions     sync.WaitGroup
 	serial       atomic.Uint64
 	sync         chan string   // wanted reconciliations, by reason
@@ -234,7 +235,7 @@ func (d *Daemon) Close() error {
 
 // snapshot is what readers see of the state. Whoever asks for it keeps memory from
 // being given back for a while.
-func (d *Daemon) snapshot() *snapshot {
+func (d *Daemon) snapshot() *view.Snapshot {
 	d.memory.use()
 	return d.published.Load()
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store/record"
 )
@@ -91,11 +92,11 @@ func recordFrom(r api.DenialRecord) (d record.Denial, err error) {
 	d = record.Denial{Digests: r.Digests, Path: r.Path, Package: r.Package, Arch: r.Arch, Below: r.Below, Exact: r.Exact,
 		Ticket: r.Ticket, Expires: r.Expires}
 	d.Reason, d.When = r.Reason, r.Since
-	p, err := policyDenial(d)
+	p, err := view.PolicyDenial(d)
 	if err != nil {
 		return d, err
 	}
-	return recordOf(p, r.Path, d.Act), nil // spelled as here
+	return view.RecordOf(p, r.Path, d.Act), nil // spelled as here
 }
 
 // keysOnce refuses an object with a key twice, of which encoding/json would take
@@ -139,10 +140,10 @@ func keysOnce(document []byte) error {
 
 // planDenials merges a document into what is denied. Of what ended it knows
 // nothing new.
-func (s *state) planDenials(wanted []record.Denial, a record.Act) ([]planned, error) {
-	standing := map[string]*planned{}
+func (s *state) planDenials(wanted []record.Denial, a record.Act) ([]view.Planned, error) {
+	standing := map[string]*view.Planned{}
 	find := map[string]string{} // an ID by digest or package
-	enter := func(p *planned) {
+	enter := func(p *view.Planned) {
 		standing[p.ID] = p
 		for _, c := range p.Contents {
 			find[c.String()] = p.ID
@@ -153,17 +154,17 @@ func (s *state) planDenials(wanted []record.Denial, a record.Act) ([]planned, er
 	}
 	taken := maps.Clone(s.denied)
 	for _, p := range s.owners() {
-		enter(&planned{action: "", Denial: p, record: s.denied[p.ID]})
+		enter(&view.Planned{Action: "", Denial: p, Record: s.denied[p.ID]})
 	}
-	var order []*planned
+	var order []*view.Planned
 	for _, d := range wanted {
-		p, err := policyDenial(d)
+		p, err := view.PolicyDenial(d)
 		if err != nil {
 			return nil, err
 		}
-		p.By = byOwner(a.UID)
+		p.By = view.ByOwner(a.UID)
 		if p.Expired(s.now()) {
-			order = append(order, &planned{action: api.DenialExpired, Denial: p, record: d})
+			order = append(order, &view.Planned{Action: api.DenialExpired, Denial: p, Record: d})
 			continue
 		}
 		id := find[p.Subject()]
@@ -171,36 +172,36 @@ func (s *state) planDenials(wanted []record.Denial, a record.Act) ([]planned, er
 			id = cmp.Or(id, find[c.String()])
 		}
 		if id == "" {
-			p.ID = newDenialID(p.Subject(), taken)
+			p.ID = view.NewDenialID(p.Subject(), taken)
 			d.ID, d.UID, d.PID = p.ID, a.UID, a.PID
 			if d.When.IsZero() || d.When.After(a.When) {
 				d.When = a.When
 			}
 			taken[p.ID] = d
-			n := &planned{action: api.DenialAdded, Denial: p, record: d}
+			n := &view.Planned{Action: api.DenialAdded, Denial: p, Record: d}
 			enter(n)
 			order = append(order, n)
 			continue
 		}
 		old := standing[id]
 		merged := old.Merge(p)
-		record := recordOf(merged, cmp.Or(old.record.Path, d.Path), old.record.Act)
-		changed := !slices.Equal(record.Digests, old.record.Digests) || record.Ticket != old.record.Ticket ||
-			!record.Expires.Equal(old.record.Expires) || record.Path != old.record.Path
-		if old.action == "" {
-			old.action = api.DenialSame
+		record := view.RecordOf(merged, cmp.Or(old.Record.Path, d.Path), old.Record.Act)
+		changed := !slices.Equal(record.Digests, old.Record.Digests) || record.Ticket != old.Record.Ticket ||
+			!record.Expires.Equal(old.Record.Expires) || record.Path != old.Record.Path
+		if old.Action == "" {
+			old.Action = api.DenialSame
 			order = append(order, old)
 		}
-		if changed && old.action == api.DenialSame {
-			old.action = api.DenialMerged
+		if changed && old.Action == api.DenialSame {
+			old.Action = api.DenialMerged
 		}
-		old.Denial, old.record = merged, record
+		old.Denial, old.Record = merged, record
 		enter(old)
 	}
 	if len(taken) > api.MaxDenials {
 		return nil, api.Errorf(api.Failed, "with it %d things would be denied, at most %d can be", len(taken), api.MaxDenials)
 	}
-	plan := make([]planned, len(order))
+	plan := make([]view.Planned, len(order))
 	for i, p := range order {
 		plan[i] = *p
 	}
@@ -209,20 +210,20 @@ func (s *state) planDenials(wanted []record.Denial, a record.Act) ([]planned, er
 
 // carryPlan records what an import changes. A few have an entry of the log each;
 // many must not push everything else out of it.
-func (s *state) carryPlan(plan []planned, by api.Actor) {
+func (s *state) carryPlan(plan []view.Planned, by api.Actor) {
 	const many = 200
 	n := 0
 	s.denied = maps.Clone(s.denied)
 	for _, p := range plan {
-		if p.action != api.DenialAdded && p.action != api.DenialMerged {
+		if p.Action != api.DenialAdded && p.Action != api.DenialMerged {
 			continue
 		}
 		if n++; n <= many {
 			s.event(record.Event{Kind: audit.KindDenied, Package: p.Subject(), Reason: p.Ticket, Text: p.Reason, UID: by.UID, PID: by.PID})
 			s.after(func(o observer) { o.Denied(p.ID, p.Subject(), p.Reason) })
 		}
-		s.denied[p.ID] = p.record
-		s.queue.batch.PutDenial(p.record)
+		s.denied[p.ID] = p.Record
+		s.queue.batch.PutDenial(p.Record)
 	}
 	if n > many {
 		s.event(record.Event{Kind: audit.KindDenied, Package: fmt.Sprintf("and %d more", n-many), Text: "by the same document", UID: by.UID, PID: by.PID})
@@ -236,7 +237,7 @@ func (d *Daemon) DenialsImport(ctx context.Context, by api.Actor, document []byt
 		return r, &api.Error{Code: api.InvalidArgument, Message: "cannot read the document of denials: " + err.Error(),
 			Advice: "it must be as digestctl deny export writes it"}
 	}
-	var plan []planned
+	var plan []view.Planned
 	make := func(s *state) error {
 		a, err := act(s, by, "")
 		if err == nil {
@@ -258,7 +259,7 @@ func (d *Daemon) DenialsImport(ctx context.Context, by api.Actor, document []byt
 	if err != nil {
 		return r, err
 	}
-	r = d.snapshot().describePlan(plan)
+	r = d.snapshot().DescribePlan(plan)
 	r.DryRun = dryRun
 	if dryRun {
 		return r, nil

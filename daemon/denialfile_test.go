@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
 )
 
@@ -82,7 +83,7 @@ func FuzzParseDenials(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		list, err := parseDenials(data)
 		for _, d := range list {
-			if _, bad := policyDenial(d); bad != nil || err != nil {
+			if _, bad := view.PolicyDenial(d); bad != nil || err != nil {
 				t.Errorf("%+v: %v, %v", d, bad, err)
 			}
 		}
@@ -114,7 +115,7 @@ func TestPlanDenials(t *testing.T) {
 	}
 	var got []string
 	for _, p := range plan {
-		got = append(got, fmt.Sprintf("%s %s %s %q %q %d %v", p.action, p.Package, p.Contents, p.record.Reason, p.record.Ticket, p.record.UID, p.record.Expires.Year()))
+		got = append(got, fmt.Sprintf("%s %s %s %q %q %d %v", p.Action, p.Package, p.Contents, p.Record.Reason, p.Record.Ticket, p.Record.UID, p.Record.Expires.Year()))
 	}
 	want := []string{
 		`same openssl [] "old" "" 7 1`,
@@ -127,27 +128,27 @@ func TestPlanDenials(t *testing.T) {
 	}
 	// Carried out, it is what is there.
 	for _, p := range plan {
-		if p.action == api.DenialAdded || p.action == api.DenialMerged {
-			s.setDenial(p.record)
+		if p.Action == api.DenialAdded || p.Action == api.DenialMerged {
+			s.setDenial(p.Record)
 		}
 	}
 	plan, err = s.planDenials(wanted, record.Act{UID: 5, When: now})
-	if err != nil || slices.ContainsFunc(plan, func(p planned) bool { return p.action != api.DenialSame && p.action != api.DenialExpired }) {
+	if err != nil || slices.ContainsFunc(plan, func(p view.Planned) bool { return p.Action != api.DenialSame && p.Action != api.DenialExpired }) {
 		t.Errorf("again: %v, %+v", err, plan)
 	}
 }
 
 func TestHitBy(t *testing.T) {
-	r := &refs{digests: []uint64{1, 5, 5, 9}}
+	r := &view.Refs{Digests: []uint64{1, 5, 5, 9}}
 	for _, tc := range []struct {
 		heads []uint64
 		hit   bool
 	}{{nil, false}, {[]uint64{5}, true}, {[]uint64{2, 3, 4, 6, 7, 8}, false}, {[]uint64{0, 2, 3, 4, 6, 7, 9}, true}} {
-		if r.hitBy(tc.heads) != tc.hit {
+		if r.HitBy(tc.heads) != tc.hit {
 			t.Errorf("%v: not %v", tc.heads, tc.hit)
 		}
 	}
-	if (*refs)(nil).hitBy([]uint64{1}) || (&refs{}).hitBy([]uint64{1}) {
+	if (*view.Refs)(nil).HitBy([]uint64{1}) || (&view.Refs{}).HitBy([]uint64{1}) {
 		t.Error("nothing is hit")
 	}
 }

@@ -13,13 +13,13 @@ import (
 // Denials returns a page of what is denied, here and by others.
 func (d *Daemon) Denials(_ context.Context, offset, limit uint32) ([]api.Denial, uint32, error) {
 	snap := d.snapshot()
-	lists := snap.listsByDenial()
-	all := make([]api.Denial, 0, len(snap.denied))
-	for id := range snap.denied {
-		all = append(all, snap.describeDenial(id, lists))
+	lists := snap.ListsByDenial()
+	all := make([]api.Denial, 0, len(snap.Denied))
+	for id := range snap.Denied {
+		all = append(all, snap.DescribeDenial(id, lists))
 	}
-	for _, f := range snap.denials.Foreign() {
-		all = append(all, snap.describeForeign(f, lists))
+	for _, f := range snap.Denials.Foreign() {
+		all = append(all, snap.DescribeForeign(f, lists))
 	}
 	slices.SortFunc(all, func(a, b api.Denial) int { return cmp.Compare(a.ID, b.ID) })
 	total := uint32(len(all))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store/record"
 )
@@ -40,12 +41,12 @@ func writable(t time.Time) error {
 
 // Deny records a word of the owner's against what a text names, and enforces it.
 func (d *Daemon) Deny(ctx context.Context, by api.Actor, what, path, reason, ticket string, expires time.Time) (api.Denial, error) {
-	p, err := policy.ParseSubject(what, d.snapshot().knownName)
+	p, err := policy.ParseSubject(what, d.snapshot().KnownName)
 	if err != nil {
 		return api.Denial{}, &api.Error{Code: api.InvalidArgument, Message: err.Error(),
 			Advice: "name a file by its path, a digest as algorithm:digits, or a package as name, name.arch, name<version or NEVRA"}
 	}
-	if err := d.snapshot().resolveRange(&p.Package, what); err != nil {
+	if err := d.snapshot().ResolveRange(&p.Package, what); err != nil {
 		return api.Denial{}, err
 	}
 	switch {
@@ -91,10 +92,10 @@ func (d *Daemon) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 			if len(s.denied) >= api.MaxDenials {
 				return api.Errorf(api.Failed, "%d things are denied already, which is the most", api.MaxDenials)
 			}
-			p.ID = newDenialID(p.Subject(), s.denied)
+			p.ID = view.NewDenialID(p.Subject(), s.denied)
 		}
 		id = p.ID
-		s.setDenial(recordOf(p, path, a))
+		s.setDenial(view.RecordOf(p, path, a))
 		s.event(record.Event{Kind: audit.KindDenied, Package: p.Subject(), Reason: ticket, Text: reason, UID: by.UID, PID: by.PID})
 		s.after(func(o observer) { o.Denied(p.ID, p.Subject(), reason) })
 		return nil
@@ -106,7 +107,7 @@ func (d *Daemon) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 	if _, err := d.completeDenials(ctx); err != nil {
 		return api.Denial{}, err
 	}
-	return d.snapshot().denial(id), nil
+	return d.snapshot().Denial(id), nil
 }
 
 // completeDenials enforces what was just denied, even if whoever asked for it has
@@ -128,7 +129,7 @@ func (d *Daemon) completeDenials(ctx context.Context) (lists int, err error) {
 // owners are the denials of this index, by ID.
 func (s *state) owners() (list []policy.Denial) {
 	for _, id := range slices.Sorted(maps.Keys(s.denied)) {
-		if p, err := policyDenial(s.denied[id]); err == nil {
+		if p, err := view.PolicyDenial(s.denied[id]); err == nil {
 			list = append(list, p)
 		}
 	}
@@ -159,18 +160,18 @@ func (d *Daemon) changeDenials(ctx context.Context, change func(s *state) error)
 // DenialLift takes a denial back: what it withheld returns, unless something else
 // speaks against it.
 func (d *Daemon) DenialLift(ctx context.Context, by api.Actor, what, reason string) (api.Denial, error) {
-	id, err := d.snapshot().findDenial(what)
+	id, err := d.snapshot().FindDenial(what)
 	if err != nil {
 		return api.Denial{}, err
 	}
-	was := d.snapshot().denial(id)
+	was := d.snapshot().Denial(id)
 	err = d.changeDenials(ctx, func(s *state) error {
 		a, err := act(s, by, reason)
 		if err != nil {
 			return err
 		}
 		if s.denied[id].ID == "" {
-			return noDenial(what)
+			return view.NoDenial(what)
 		}
 		s.dropDenial(id)
 		s.event(record.Event{Kind: audit.KindDenialLifted, Package: was.What, Text: a.Reason, UID: a.UID, PID: a.PID})
@@ -194,7 +195,7 @@ func (s *state) expireDenials() {
 		ended++
 		s.dropDenial(id)
 		what := ""
-		if p, err := policyDenial(d); err == nil {
+		if p, err := view.PolicyDenial(d); err == nil {
 			what = p.Subject()
 		}
 		s.event(record.Event{Kind: audit.KindDenialExpired, Package: what, Text: d.Reason})
@@ -211,7 +212,7 @@ func (d *Daemon) denialLoop(ctx context.Context) error {
 	for {
 		var over <-chan time.Time
 		var timer *time.Timer
-		if next := d.snapshot().denials.Next(); !next.IsZero() {
+		if next := d.snapshot().Denials.Next(); !next.IsZero() {
 			timer = time.NewTimer(max(next.Sub(d.now()), pause))
 			over = timer.C
 		}
@@ -250,7 +251,7 @@ func (d *Daemon) setDenied(ctx context.Context, source string, denials []policy.
 		list := slices.Clone(denials)
 		for i := range list {
 			list[i].By, list[i].Foreign = source, true
-			list[i].ID = cmp.Or(list[i].ID, newDenialID(source+" "+list[i].Subject(), nil))
+			list[i].ID = cmp.Or(list[i].ID, view.NewDenialID(source+" "+list[i].Subject(), nil))
 		}
 		fewer = slices.ContainsFunc(others[source], func(was policy.Denial) bool {
 			return !slices.ContainsFunc(list, func(is policy.Denial) bool { return is.ID == was.ID })

@@ -16,6 +16,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/policy"
@@ -31,7 +32,7 @@ func (s *state) compileDenials() {
 	var list []policy.Denial
 	s.solved("denials")
 	for _, id := range slices.Sorted(maps.Keys(s.denied)) {
-		d, err := policyDenial(s.denied[id])
+		d, err := view.PolicyDenial(s.denied[id])
 		if err != nil {
 			s.problem("denials", api.SeverityError, fmt.Sprintf("denial %s cannot be read and has no effect: %v", id, err),
 				"lift it and say it again: digestctl deny lift "+id+" --reason WHY")
@@ -47,7 +48,7 @@ func (s *state) compileDenials() {
 }
 
 // complete reports whether a list leaves out no more than is denied still.
-func (s *state) complete(e *entry) bool {
+func (s *state) complete(e *view.Entry) bool {
 	return !slices.ContainsFunc(e.Denied, func(id string) bool { return s.denials.ByID(id) == nil })
 }
 
@@ -55,11 +56,11 @@ func (s *state) complete(e *entry) bool {
 // returns how many lists had to leave it or to change. What is denied is durable
 // before the first of them does, so that a start after a crash completes it.
 func (d *Daemon) enforceDenials(ctx context.Context) (lists int, err error) {
-	harmless := map[*entry]bool{} // that only seemed to hold something
+	harmless := map[*view.Entry]bool{} // that only seemed to hold something
 	for {
 		var (
 			out     int
-			hit     []*entry
+			hit     []*view.Entry
 			denials *policy.Denials
 			basis   uint64
 		)
@@ -86,7 +87,7 @@ func (d *Daemon) enforceDenials(ctx context.Context) (lists int, err error) {
 			return nil
 		})
 		for _, r := range reduced {
-			d.dir.Discard(r.staged)
+			d.dir.Discard(r.Staged)
 			switch {
 			case r.published:
 				lists++
@@ -107,17 +108,17 @@ func (d *Daemon) enforceDenials(ctx context.Context) (lists int, err error) {
 
 // deniedLists finds the lists of denied packages, which must leave the directory, and
 // those that may hold denied contents.
-func (s *state) deniedLists(harmless map[*entry]bool) (out []suspension, hit []*entry) {
+func (s *state) deniedLists(harmless map[*view.Entry]bool) (out []suspension, hit []*view.Entry) {
 	heads := s.denials.Heads()
 	for _, e := range s.sorted() {
-		if !e.active() {
+		if !e.Active() {
 			continue
 		}
 		if d := s.denials.Package(e.Package); d != nil {
 			out = append(out, suspension{e, s.admit(e.Package, false)})
 		} else if d := s.originRefused(s.own[e.Own]); e.Own != "" && d.Verdict != policy.Allow {
 			out = append(out, suspension{e, d})
-		} else if e.refs.hitBy(heads) && !harmless[e] {
+		} else if e.Refs.HitBy(heads) && !harmless[e] {
 			hit = append(hit, e)
 		}
 	}
@@ -126,7 +127,7 @@ func (s *state) deniedLists(harmless map[*entry]bool) (out []suspension, hit []*
 
 // suspension is a list that must leave the directory, and why.
 type suspension struct {
-	entry    *entry
+	entry    *view.Entry
 	decision policy.Decision
 }
 
@@ -153,7 +154,7 @@ func (s *state) suspend(list []suspension) {
 		if dec.Denial != "" {
 			w.Denied = []string{dec.Denial}
 		}
-		w.File, w.Signer, w.Left, w.broken, w.Since = record.Digest{}, "", 0, false, s.now()
+		w.File, w.Signer, w.Left, w.Broken, w.Since = record.Digest{}, "", 0, false, s.now()
 		if s.pending(e) {
 			w.Counter = 0
 			s.put(&w)
@@ -170,8 +171,8 @@ func (s *state) suspend(list []suspension) {
 
 // reduction is a list as it will be without what is denied.
 type reduction struct {
-	candidate
-	entry     *entry
+	view.Candidate
+	entry     *view.Entry
 	harmless  bool // it holds nothing that is denied
 	err       error
 	published bool
@@ -180,7 +181,7 @@ type reduction struct {
 
 // reduce makes lists anew from what lies in the directory, without what is
 // denied, signed and staged, on all processors.
-func (d *Daemon) reduce(hit []*entry, denials *policy.Denials) []*reduction {
+func (d *Daemon) reduce(hit []*view.Entry, denials *policy.Denials) []*reduction {
 	m := d.maker.Load()
 	all := make([]*reduction, len(hit))
 	var group sync.WaitGroup
@@ -190,7 +191,7 @@ func (d *Daemon) reduce(hit []*entry, denials *policy.Denials) []*reduction {
 		group.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(hit)); i = next.Add(1) - 1 {
 				e := hit[i]
-				r := &reduction{entry: e, candidate: candidate{pkg: e.Package, header: e.Header, name: e.Name}}
+				r := &reduction{entry: e, Candidate: view.Candidate{Pkg: e.Package, Header: e.Header, Name: e.Name}}
 				r.err = d.reduceOne(m, r, &w)
 				all[i] = r
 			}
@@ -215,24 +216,24 @@ func (d *Daemon) reduceOne(m *maker, r *reduction, w *workspace) error {
 	if body, _, _, err := digestlist.SplitSignature(data); err == nil {
 		data = body
 	}
-	w.body, r.omitted, err = omit(w.body[:0], format, data, w.denials)
+	w.body, r.Omitted, err = omit(w.body[:0], format, data, w.denials)
 	if err != nil {
 		return err
 	}
-	if len(r.omitted.paths) == 0 {
+	if len(r.Omitted.Paths) == 0 {
 		r.harmless = true
 		return nil
 	}
-	r.files = r.entry.Files - len(r.omitted.paths)
-	if r.refs, err = makeRefs(format, w.body, r.files); err != nil {
+	r.Files = r.entry.Files - len(r.Omitted.Paths)
+	if r.Refs, err = makeRefs(format, w.body, r.Files); err != nil {
 		return err
 	}
-	r.refs.paths = r.entry.refs.paths
-	r.body = sha256.Sum256(w.body)
-	if err := m.signList(&r.candidate, w); err != nil {
+	r.Refs.Paths = r.entry.Refs.Paths
+	r.Body = sha256.Sum256(w.body)
+	if err := m.signList(&r.Candidate, w); err != nil {
 		return err
 	}
-	return m.stage(&r.candidate, w)
+	return m.stage(&r.Candidate, w)
 }
 
 // replaceReduced exchanges lists for those without what is denied. One that could
@@ -258,10 +259,10 @@ func (s *state) replaceReduced(all []*reduction, basis uint64) {
 // exchange publishes a list without what is denied in the place of the one with
 // it. That is an activation like another.
 func (s *state) exchange(r *reduction) {
-	staged := r.staged
-	r.staged = record.Staged{}
-	s.sync(r.name)
-	s.plan.publish = append(s.plan.publish, publication{name: r.name, staged: staged, poke: true, then: func(p published) error {
+	staged := r.Staged
+	r.Staged = record.Staged{}
+	s.sync(r.Name)
+	s.plan.publish = append(s.plan.publish, publication{name: r.Name, staged: staged, poke: true, then: func(p published) error {
 		if r.err = p.err; r.err != nil {
 			r.out = true
 			s.suspend([]suspension{s.unreduced(r)})
@@ -275,29 +276,29 @@ func (s *state) exchange(r *reduction) {
 
 func (s *state) exchanged(r *reduction, stamp record.Stamp) {
 	e := *r.entry
-	e.Wide = r.wide
-	e.Body, e.File, e.Signer, e.Files, e.refs, e.stamp = r.body, r.file, r.signer, r.files, r.refs, stamp
-	e.Denied, e.Left, e.broken = mergeIDs(r.entry.Denied, r.omitted.ids), r.entry.Left+len(r.omitted.paths), false
+	e.Wide = r.Wide
+	e.Body, e.File, e.Signer, e.Files, e.Refs, e.Stamp = r.Body, r.File, r.Signer, r.Files, r.Refs, stamp
+	e.Denied, e.Left, e.Broken = mergeIDs(r.entry.Denied, r.Omitted.IDs), r.entry.Left+len(r.Omitted.Paths), false
 	if s.pending(r.entry) {
 		s.put(&e)
 		return
 	}
 	e.Counter = s.nextCounter()
-	if id := lineOf(e.Package); e.Grace == "" {
+	if id := view.LineOf(e.Package); e.Grace == "" {
 		s.saveLine(id, s.policyLine(id).Activate(e.Package.EVR, e.Counter))
 	}
 	s.rememberBody(r.entry, retiredDenied)
 	s.unretire(e.Body)
 	s.save(&e)
 	s.event(record.Event{Kind: audit.KindReduced, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
-		Reason: string(policy.ReasonDenied), Text: r.omitted.text(e.Package.String())})
+		Reason: string(policy.ReasonDenied), Text: r.Omitted.Text(e.Package.String())})
 	s.after(func(o observer) { o.ListPublished(e.Name, e.Package.Full()) })
 	s.record()
 }
 
 // pending reports whether e came with a transaction that has not ended: then its
 // end records it.
-func (s *state) pending(e *entry) bool {
+func (s *state) pending(e *view.Entry) bool {
 	for t := range s.open {
 		if a := t.added[e.Header]; a != nil && !a.reused {
 			return true
@@ -319,8 +320,8 @@ func (s *state) unreduced(r *reduction) suspension {
 		why = emptied
 	}
 	d := &policy.Denial{}
-	if len(r.omitted.by) > 0 {
-		d = r.omitted.by[0]
+	if len(r.Omitted.By) > 0 {
+		d = r.Omitted.By[0]
 	} else if found := s.hitting(r.entry); found != nil {
 		d = found
 	}
@@ -328,8 +329,8 @@ func (s *state) unreduced(r *reduction) suspension {
 }
 
 // hitting returns a denial that may be about something in the list of e.
-func (s *state) hitting(e *entry) *policy.Denial {
-	return s.denials.Find(func(head uint64) bool { return e.refs.hasDigest(head) })
+func (s *state) hitting(e *view.Entry) *policy.Denial {
+	return s.denials.Find(func(head uint64) bool { return e.Refs.HasDigest(head) })
 }
 
 // refreshOmitted writes the labels of files anew that a list has left out, so
@@ -340,13 +341,13 @@ func (d *Daemon) refreshOmitted(r *reduction) {
 	}
 	var left []leftFile
 	defer func() { d.leaveLabels(left) }()
-	for _, path := range r.omitted.paths {
+	for _, path := range r.Omitted.Paths {
 		f, err := d.root.Find(r.entry.Moved.Path(string(path)), false)
 		if err != nil {
 			continue // there is no such file, or no regular one
 		}
-		if label, err := f.Label(); err == nil && label == r.name {
-			if err = f.RenewLabel(r.name); err != nil {
+		if label, err := f.Label(); err == nil && label == r.Name {
+			if err = f.RenewLabel(r.Name); err != nil {
 				left = append(left, leftFile{string(path), err})
 			}
 		}

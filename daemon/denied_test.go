@@ -14,6 +14,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
@@ -51,15 +52,15 @@ func (d *Daemon) publishFor(t *testing.T, name string, contents ...string) (list
 		g.Entries = append(g.Entries, digestlist.Entry{Digest: sum[:], Path: "/opt/" + content})
 	}
 	pkg := nevra.NEVRA{Name: name, EVR: nevra.EVR{Version: "1", Release: "1"}, Arch: "noarch"}
-	c := &candidate{pkg: pkg, header: sha256.Sum256([]byte(name)), files: len(contents), basis: d.snapshot().basis}
+	c := &view.Candidate{Pkg: pkg, Header: sha256.Sum256([]byte(name)), Files: len(contents), Basis: d.snapshot().Basis}
 	w := workspace{stager: d.dir.Stager("test-" + name)}
 	var err error
-	if c.name, err = digestlist.PackageName(digestlist.FormatTLV, pkg); err == nil {
+	if c.Name, err = digestlist.PackageName(digestlist.FormatTLV, pkg); err == nil {
 		w.body, err = digestlist.AppendTLV(nil, []digestlist.Group{g})
 	}
 	if err == nil {
-		c.body = sha256.Sum256(w.body)
-		c.refs, err = makeRefs(digestlist.FormatTLV, w.body, c.files)
+		c.Body = sha256.Sum256(w.body)
+		c.Refs, err = makeRefs(digestlist.FormatTLV, w.body, c.Files)
 	}
 	m := d.maker.Load()
 	if err == nil {
@@ -69,13 +70,13 @@ func (d *Daemon) publishFor(t *testing.T, name string, contents ...string) (list
 		err = m.stage(c, &w)
 	}
 	if err == nil {
-		err = d.dir.Publish(c.staged, c.name, true)
+		err = d.dir.Publish(c.Staged, c.Name, true)
 	}
 	if err == nil {
 		err = d.on(t, func(s *state) error {
-			stamp, err := d.dir.Stat(c.name)
-			s.put(&entry{refs: c.refs, stamp: stamp, List: record.List{Name: c.name, Package: pkg, Header: c.header, Body: c.body, File: c.file,
-				Files: c.files, State: record.Active, Signer: c.signer, Counter: s.nextCounter(), Rules: s.rules}})
+			stamp, err := d.dir.Stat(c.Name)
+			s.put(&view.Entry{Refs: c.Refs, Stamp: stamp, List: record.List{Name: c.Name, Package: pkg, Header: c.Header, Body: c.Body, File: c.File,
+				Files: c.Files, State: record.Active, Signer: c.Signer, Counter: s.nextCounter(), Rules: s.rules}})
 			s.show()
 			return err
 		})
@@ -83,13 +84,13 @@ func (d *Daemon) publishFor(t *testing.T, name string, contents ...string) (list
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c.name
+	return c.Name
 }
 
 func (d *Daemon) paths(t *testing.T, list string) (paths []string) {
 	t.Helper()
-	e := d.snapshot().list(list)
-	if e == nil || !e.active() {
+	e := d.snapshot().List(list)
+	if e == nil || !e.Active() {
 		return nil
 	}
 	if err := d.eachFile(e, func(_ digestlist.Algo, _, path []byte) error {
@@ -109,17 +110,17 @@ func TestDeniedByOthers(t *testing.T) {
 	other := d.publishFor(t, "other", "fine")
 	sum := sha256.Sum256([]byte("bad"))
 	foreign := []policy.Denial{{Contents: []policy.Content{{Algo: digestlist.SHA256, Digest: string(sum[:])}}}}
-	before := d.snapshot().list(other)
+	before := d.snapshot().List(other)
 	if err := d.setDenied(t.Context(), "the kernel", foreign); err != nil {
 		t.Fatal(err)
 	}
 	if got := d.paths(t, list); !slices.Equal(got, []string{"/opt/good"}) {
 		t.Errorf("the list has %v", got)
 	}
-	if e := d.snapshot().list(alone); e.active() || !e.suspended() {
+	if e := d.snapshot().List(alone); e.Active() || !e.Suspended() {
 		t.Errorf("an empty list is %s", e.State)
 	}
-	if d.snapshot().list(other) != before {
+	if d.snapshot().List(other) != before {
 		t.Error("a list that has nothing of it was changed")
 	}
 	denials, total, err := d.Denials(t.Context(), 0, 10)

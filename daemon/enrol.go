@@ -15,6 +15,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/store"
 	"github.com/digestd/digestd/store/record"
@@ -90,14 +91,14 @@ func (d *Daemon) enrollable() (certs []*x509.Certificate, files []string, err er
 	defer d.rotation.Unlock()
 	dir := d.config.State
 	certs, files = []*x509.Certificate{d.maker.Load().identity.cert}, []string{filepath.Join(dir, signingDERFile)}
-	data, err := readState(filepath.Join(dir, signingCertFile+preparedSuffix))
+	data, err := readState(filepath.Join(dir, signingCertFile+view.PreparedSuffix))
 	if errors.Is(err, fs.ErrNotExist) {
 		return certs, files, nil
 	}
 	if err == nil {
 		var next *x509.Certificate
 		if next, err = parseCertificate(data); err == nil {
-			certs, files = append(certs, next), append(files, filepath.Join(dir, signingDERFile+preparedSuffix))
+			certs, files = append(certs, next), append(files, filepath.Join(dir, signingDERFile+view.PreparedSuffix))
 		}
 	}
 	return certs, files, err
@@ -122,8 +123,8 @@ func (d *Daemon) enrolIMA(certs []*x509.Certificate, e *api.Enrolment) error {
 	}
 	// What the kernel refused for want of the certificate it looks at again then.
 	var names []string
-	for _, l := range d.snapshot().entries {
-		if l.active() {
+	for _, l := range d.snapshot().Entries {
+		if l.Active() {
 			names = append(names, l.Name)
 		}
 	}
@@ -183,7 +184,7 @@ func (d *Daemon) bootPath(name string) string { return filepath.Join(d.config.Ro
 
 // isOwnDER reports whether data is a certificate that signs or signed here.
 func (d *Daemon) isOwnDER(data []byte) bool {
-	for _, c := range d.snapshot().certificates {
+	for _, c := range d.snapshot().Certificates {
 		if bytes.Equal(c.Raw, data) {
 			return true
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store"
 )
 
@@ -25,7 +26,7 @@ var errStopping = errors.New("digestd is stopping")
 type executor struct {
 	state *state
 	// published is what readers see. They wait for nobody.
-	published atomic.Pointer[snapshot]
+	published atomic.Pointer[view.Snapshot]
 	dir       directoryEffects
 	index     indexEffects
 	log       *slog.Logger

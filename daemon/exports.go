@@ -16,6 +16,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/neighbours"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/store"
@@ -46,7 +47,7 @@ func (d *Daemon) exports() (all []*export) {
 				snap := d.snapshot()
 				shared := func(path []byte) bool {
 					n := 0
-					for range snap.lookup.withPath(pathRef(path)) {
+					for range snap.Lookup.WithPath(view.PathRef(path)) {
 						n++
 					}
 					// Under its other name, where directories are links, it may be in
@@ -80,7 +81,7 @@ func (d *Daemon) neighboursLoop(ctx context.Context) error {
 			continue
 		}
 		d.exported("ima-signatures", signer.follow(ctx))
-		for d.snapshot().open > 0 {
+		for d.snapshot().Open > 0 {
 			// Only as long as packages change; what does not wait is done above.
 			const step = 100 * time.Millisecond
 			select {
@@ -188,8 +189,8 @@ func (d *Daemon) vouchedFiles(wide *wideFiles, left *failures) neighbours.Files 
 		dirs := dirCache{root: d.root}
 		defer dirs.close()
 		var path []byte
-		for _, e := range d.snapshot().entries {
-			if !e.active() || e.broken {
+		for _, e := range d.snapshot().Entries {
+			if !e.Active() || e.Broken {
 				continue
 			}
 			stopped := false

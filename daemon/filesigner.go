@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/rpmdb"
 	"github.com/digestd/digestd/store/record"
@@ -128,9 +129,9 @@ func (f *fileSigner) catchUp(ctx context.Context) error {
 		return err
 	}
 	snap, id := f.d.snapshot(), f.d.maker.Load().identity
-	want := make(map[record.Digest]*entry, len(snap.entries))
-	for _, e := range snap.entries {
-		if e.active() && !e.broken && e.Grace == "" {
+	want := make(map[record.Digest]*view.Entry, len(snap.Entries))
+	for _, e := range snap.Entries {
+		if e.Active() && !e.Broken && e.Grace == "" {
 			want[e.Header] = e
 		}
 	}
@@ -141,7 +142,7 @@ func (f *fileSigner) catchUp(ctx context.Context) error {
 		return "none"
 	}
 	err = f.unsign(snap, id, gone)
-	changing := snap.open > 0
+	changing := snap.Open > 0
 	if !f.behind(want, goal, changing) {
 		return err
 	}
@@ -220,7 +221,7 @@ func (f *failures) add(err error) {
 
 func (f *failures) err() error {
 	if f.n > 1 {
-		return fmt.Errorf("%w; and %s like it", f.first, plural(f.n-1, "failure"))
+		return fmt.Errorf("%w; and %s like it", f.first, view.Plural(f.n-1, "failure"))
 	}
 	return f.first
 }
@@ -275,7 +276,7 @@ func (f *fileSigner) eachInstalled(ctx context.Context, fn func(instance, *heade
 // behind reports whether some package's files may not be as its list allows.
 // While packages change only what went counts: what comes is signed as it is
 // unpacked, and is not in rpm's database yet.
-func (f *fileSigner) behind(want map[record.Digest]*entry, goal func(record.Digest) string, changing bool) bool {
+func (f *fileSigner) behind(want map[record.Digest]*view.Entry, goal func(record.Digest) string, changing bool) bool {
 	seen := make(map[record.Digest]bool, len(f.done))
 	for i, was := range f.done {
 		if want[i.header] == nil && was != "none" {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store/record"
@@ -22,7 +23,7 @@ func TestGrantInUse(t *testing.T) {
 	take := func() error { return d.RollbackRevoke(t.Context(), api.Actor{}, pkg.String()) }
 	err := d.on(t, func(s *state) error {
 		s.setLine(record.Line{Name: pkg.Name, Arch: pkg.Arch, Grants: []record.Grant{{EVR: pkg.EVR}}})
-		txn.added = map[record.Digest]*addition{{1}: {candidate: candidate{pkg: pkg}, decision: policy.Decision{Grant: true}}}
+		txn.added = map[record.Digest]*addition{{1}: {Candidate: view.Candidate{Pkg: pkg}, decision: policy.Decision{Grant: true}}}
 		s.open[&txn] = true
 		s.record()
 		return nil

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/policy"
@@ -35,9 +36,9 @@ func (s *session) header(ctx context.Context, m *wire.Header) error {
 	case a.decision.Verdict == policy.WithholdList:
 		s.nolist, s.txn.unlisted = append(s.nolist, a.decision.Text), true
 	default:
-		reply.Decision, reply.Name = wire.ListNamed, a.name
-		if n := len(a.omitted.paths); n > 0 {
-			reply.Notes = []wire.Note{{Level: wire.LevelWarning, Text: "digestd: " + a.omitted.text(a.pkg.String())}}
+		reply.Decision, reply.Name = wire.ListNamed, a.Name
+		if n := len(a.Omitted.Paths); n > 0 {
+			reply.Notes = []wire.Note{{Level: wire.LevelWarning, Text: "digestd: " + a.Omitted.Text(a.Pkg.String())}}
 		}
 	}
 	if reply.Decision == wire.ListNamed && s.d.config.IMASignatures && !s.txn.dbOnly && s.signing < signBudget {
@@ -55,7 +56,7 @@ func (s *session) header(ctx context.Context, m *wire.Header) error {
 
 // publish verifies a header and publishes its list. It returns the addition, or
 // the entry that was active for that header before.
-func (s *session) publish(ctx context.Context, msg *wire.Header, restore bool) (*addition, *entry, error) {
+func (s *session) publish(ctx context.Context, msg *wire.Header, restore bool) (*addition, *view.Entry, error) {
 	h, err := header.ParseImmutable(msg.Region)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot read header: %w", err)
@@ -63,10 +64,10 @@ func (s *session) publish(ctx context.Context, msg *wire.Header, restore bool) (
 	if pkg, err := h.NEVRA(); err == nil && pkg.Name == gpgPubkey {
 		return nil, nil, nil
 	}
-	var active *entry
-	known := func(c *candidate) (more bool, err error) {
-		e := s.d.snapshot().list(c.name)
-		if !restore && !s.seen[c.header] && (e == nil || e.Header != c.header) {
+	var active *view.Entry
+	known := func(c *view.Candidate) (more bool, err error) {
+		e := s.d.snapshot().List(c.Name)
+		if !restore && !s.seen[c.Header] && (e == nil || e.Header != c.Header) {
 			return true, nil // which needs no word with the owner of the state
 		}
 		err = s.enter(ctx, "consider", func(st *state) error {
@@ -77,18 +78,18 @@ func (s *session) publish(ctx context.Context, msg *wire.Header, restore bool) (
 		})
 		return more, err
 	}
-	make := func() (*candidate, error) {
+	make := func() (*view.Candidate, error) {
 		snap := s.d.snapshot()
 		m, now := s.d.maker.Load(), s.d.now() // after the snapshot, so that its basis is never newer than m
-		s.work.denials = snap.denials
-		c, err := m.make(h, msg.Signatures, snap.keyring, now, &s.work, known)
+		s.work.denials = snap.Denials
+		c, err := m.make(h, msg.Signatures, snap.Keyring, now, &s.work, known)
 		if c != nil {
-			c.basis = snap.basis
+			c.Basis = snap.Basis
 		}
 		return c, err
 	}
 	c, err := make()
-	if err == nil && c.vouch.Reason == policy.ReasonUnknownKey && !s.reload {
+	if err == nil && c.Vouch.Reason == policy.ReasonUnknownKey && !s.reload {
 		// The key may have been imported a moment ago.
 		s.reload = true
 		if err := s.d.refreshKeys(ctx, true); err != nil {
@@ -106,7 +107,7 @@ func (s *session) publish(ctx context.Context, msg *wire.Header, restore bool) (
 			return err
 		})
 		if err != nil {
-			s.d.dir.Discard(c.staged)
+			s.d.dir.Discard(c.Staged)
 		}
 		if !errors.Is(err, errAgain) || try == mostTries {
 			break
@@ -118,7 +119,7 @@ func (s *session) publish(ctx context.Context, msg *wire.Header, restore bool) (
 	if err != nil {
 		return nil, nil, err
 	}
-	s.seen[c.header] = true
+	s.seen[c.Header] = true
 	return a, nil, nil
 }
 
@@ -128,7 +129,7 @@ func (s *session) removed(ctx context.Context, m *wire.Removed) error {
 	if m.Digest == ([32]byte{}) {
 		return nil
 	}
-	var gone *entry
+	var gone *view.Entry
 	err := s.enter(ctx, "removing", func(st *state) error {
 		if gone = st.remove(s.txn, m.Element, m.Digest); gone != nil {
 			st.show()
@@ -145,7 +146,7 @@ func (s *session) removed(ctx context.Context, m *wire.Removed) error {
 	if err != nil || gone == nil {
 		return err
 	}
-	if gone.active() {
+	if gone.Active() {
 		s.d.rebind(gone)
 	}
 	return s.enter(ctx, "remove", func(st *state) error {

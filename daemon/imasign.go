@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/hooks/wire"
@@ -91,12 +92,12 @@ func (id *identity) made(value []byte) bool {
 }
 
 // ours reports whether one of this machine's keys signed the file, now or before.
-func ours(snap *snapshot, value []byte) bool {
+func ours(snap *view.Snapshot, value []byte) bool {
 	s, err := kernel.ParseIMASignature(value)
 	if err != nil {
 		return false
 	}
-	for _, c := range snap.certificates {
+	for _, c := range snap.Certificates {
 		if s.KeyID == keyID(c.SubjectKeyId) {
 			return true
 		}
@@ -106,7 +107,7 @@ func ours(snap *snapshot, value []byte) bool {
 
 // vouched reads which digest an active list has for each path, as the package
 // names it.
-func (d *Daemon) vouched(e *entry) (map[string]vouchedFile, error) {
+func (d *Daemon) vouched(e *view.Entry) (map[string]vouchedFile, error) {
 	files := make(map[string]vouchedFile, e.Files)
 	err := d.eachFile(e, func(algo digestlist.Algo, digest, path []byte) error {
 		files[string(path)] = vouchedFile{algo, string(digest)}
@@ -121,9 +122,9 @@ func (d *Daemon) vouched(e *entry) (map[string]vouchedFile, error) {
 func (d *Daemon) signaturesFor(ctx context.Context, h *header.Header, list string, budget time.Duration) (sigs []wire.FileSignature, err error) {
 	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
-	e := d.snapshot().list(list)
+	e := d.snapshot().List(list)
 	if e == nil {
-		e = &entry{List: record.List{Name: list}}
+		e = &view.Entry{List: record.List{Name: list}}
 	}
 	files, err := d.vouched(e)
 	if err != nil {
@@ -181,7 +182,7 @@ func (d *Daemon) signaturesFor(ctx context.Context, h *header.Header, list strin
 // settle looks at the files of one installed package. It takes our signature off
 // those that e does not vouch for; e is nil when no list does. The others are signed
 // if sign is set, else left says that some have to be.
-func (f *fileSigner) settle(snap *snapshot, id *identity, h *header.Header, e *entry, sign bool) (left bool, err error) {
+func (f *fileSigner) settle(snap *view.Snapshot, id *identity, h *header.Header, e *view.Entry, sign bool) (left bool, err error) {
 	files := map[string]vouchedFile{}
 	if e != nil {
 		if files, err = f.listed(e); err != nil {
@@ -195,7 +196,7 @@ func (f *fileSigner) settle(snap *snapshot, id *identity, h *header.Header, e *e
 		if !executable(file) {
 			return nil
 		}
-		if sign && (len(f.d.listsChanged) > 0 || f.d.snapshot().open > 0) {
+		if sign && (len(f.d.listsChanged) > 0 || f.d.snapshot().Open > 0) {
 			return errPutOff
 		}
 		path := file.Path()
@@ -233,7 +234,7 @@ func (f *fileSigner) takeGone(ctx context.Context) ([]goneList, error) {
 
 // unsign looks at the files of lists that have gone: one that no other list vouches
 // for loses our signature, whether a package has it still or not.
-func (f *fileSigner) unsign(snap *snapshot, id *identity, gone []goneList) error {
+func (f *fileSigner) unsign(snap *view.Snapshot, id *identity, gone []goneList) error {
 	var failed failures
 	var again []goneList
 	for _, g := range gone {
@@ -295,7 +296,7 @@ func (d *Daemon) lostList(s *state, name string, data []byte) {
 
 // settleFile makes one file's signature what lists allow. want is what the package
 // that has the file is vouched for there; other lists may have the path, too.
-func (f *fileSigner) settleFile(snap *snapshot, id *identity, path string, want []vouchedFile, sign bool) (left bool, err error) {
+func (f *fileSigner) settleFile(snap *view.Snapshot, id *identity, path string, want []vouchedFile, sign bool) (left bool, err error) {
 	file, err := f.d.root.Find(path, false)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, kernel.ErrNotRegular) {
 		return false, nil
@@ -313,7 +314,7 @@ func (f *fileSigner) settleFile(snap *snapshot, id *identity, path string, want 
 	return left, nil
 }
 
-func (f *fileSigner) settleFound(snap *snapshot, id *identity, path string, file *kernel.File, want []vouchedFile, sign bool) (left bool, err error) {
+func (f *fileSigner) settleFound(snap *view.Snapshot, id *identity, path string, file *kernel.File, want []vouchedFile, sign bool) (left bool, err error) {
 	value, err := file.IMA()
 	if err != nil {
 		return false, err
@@ -363,13 +364,13 @@ func (f *fileSigner) settleFound(snap *snapshot, id *identity, path string, file
 
 // addOthers adds to want what other active lists have under a path. several says that
 // more than one list has it: each of their packages may have written the file.
-func (f *fileSigner) addOthers(snap *snapshot, path string, want []vouchedFile) (all []vouchedFile, several bool, err error) {
+func (f *fileSigner) addOthers(snap *view.Snapshot, path string, want []vouchedFile) (all []vouchedFile, several bool, err error) {
 	if f.off {
 		return want, false, nil
 	}
 	lists := 0
-	for e := range snap.lookup.withPath(pathRef([]byte(path))) {
-		if !e.active() || e.broken {
+	for e := range snap.Lookup.WithPath(view.PathRef([]byte(path))) {
+		if !e.Active() || e.Broken {
 			continue
 		}
 		files, err := f.listed(e)
@@ -393,7 +394,7 @@ func (f *fileSigner) addOthers(snap *snapshot, path string, want []vouchedFile) 
 
 // listed returns what a list vouches for, and keeps that of the latest few: the files
 // of a package are asked for in a row.
-func (f *fileSigner) listed(e *entry) (map[string]vouchedFile, error) {
+func (f *fileSigner) listed(e *view.Entry) (map[string]vouchedFile, error) {
 	const most = 8
 	if files, known := f.cache[e.File]; known {
 		return files, nil

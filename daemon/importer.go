@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"slices"
 
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
 )
 
@@ -45,7 +46,7 @@ func (s *state) meetImporter(cert *x509.Certificate) {
 	if k, known := s.keys[id]; known && k.Gone.IsZero() {
 		return
 	}
-	s.setKey(record.Key{Fingerprint: id, Use: useImport, Owner: cert.Subject.String(), Algorithm: algorithmOf(cert),
+	s.setKey(record.Key{Fingerprint: id, Use: view.UseImport, Owner: cert.Subject.String(), Algorithm: algorithmOf(cert),
 		Source: "an imported list", Created: cert.NotBefore, Expires: cert.NotAfter, FirstSeen: s.now()})
 }
 
@@ -62,7 +63,7 @@ func (s *state) renameImporters(trusted []*x509.Certificate) {
 	}
 	for name, certs := range former {
 		old := s.keys[name]
-		if old.Use != useImport || !old.Gone.IsZero() {
+		if old.Use != view.UseImport || !old.Gone.IsZero() {
 			continue
 		}
 		for _, cert := range certs {
@@ -83,7 +84,7 @@ func (s *state) renameImporters(trusted []*x509.Certificate) {
 // renameImported changes the name of the certificate that signed imported lists.
 func (s *state) renameImported(from, to string) {
 	for name, o := range s.own {
-		if o.KeyKind != keyX509 || o.Key != from {
+		if o.KeyKind != view.KeyX509 || o.Key != from {
 			continue
 		}
 		o.Key = to

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
 )
 
@@ -48,12 +49,12 @@ func TestImportersAreRenamed(t *testing.T) {
 		revoked bool
 		key     string // of the own list, in the end
 	}{
-		{"one", []*x509.Certificate{one}, useImport, false, certificateID(one)},
-		{"one, twice in the folder", []*x509.Certificate{one, one}, useImport, false, certificateID(one)},
-		{"one, revoked", []*x509.Certificate{one}, useImport, true, certificateID(one)},
-		{"two of the name", []*x509.Certificate{one, two}, useImport, false, former},
-		{"two of the name, revoked", []*x509.Certificate{one, two}, useImport, true, former},
-		{"none", nil, useImport, false, former},
+		{"one", []*x509.Certificate{one}, view.UseImport, false, certificateID(one)},
+		{"one, twice in the folder", []*x509.Certificate{one, one}, view.UseImport, false, certificateID(one)},
+		{"one, revoked", []*x509.Certificate{one}, view.UseImport, true, certificateID(one)},
+		{"two of the name", []*x509.Certificate{one, two}, view.UseImport, false, former},
+		{"two of the name, revoked", []*x509.Certificate{one, two}, view.UseImport, true, former},
+		{"none", nil, view.UseImport, false, former},
 		{"a key of packages of that name", []*x509.Certificate{one}, "", true, former},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -61,11 +62,11 @@ func TestImportersAreRenamed(t *testing.T) {
 			if test.revoked {
 				k.Revoked = &record.KeyRevocation{Hard: true, Source: sourceAdministrator}
 			}
-			s := &state{clock: time.Now(), plan: &plan{}, keys: map[string]record.Key{former: k}, byName: map[string]*entry{},
-				byHeader: map[record.Digest]*entry{}, byLine: map[lineID][]*entry{}, changed: map[string]bool{},
+			s := &state{clock: time.Now(), plan: &plan{}, keys: map[string]record.Key{former: k}, byName: map[string]*view.Entry{},
+				byHeader: map[record.Digest]*view.Entry{}, byLine: map[view.LineID][]*view.Entry{}, changed: map[string]bool{},
 				own: map[string]record.Own{
-					"app":   {Name: "app", Key: former, KeyKind: keyX509},
-					"other": {Name: "other", Key: former, KeyKind: keyPGP},
+					"app":   {Name: "app", Key: former, KeyKind: view.KeyX509},
+					"other": {Name: "other", Key: former, KeyKind: view.KeyPGP},
 				}}
 			for range 2 { // the second time changes nothing
 				s.renameImporters(test.trusted)
@@ -76,7 +77,7 @@ func TestImportersAreRenamed(t *testing.T) {
 					t.Errorf("a list by an OpenPGP key is signed by %s", got)
 				}
 				for _, cert := range test.trusted {
-					if revoked := s.keys[certificateID(cert)].Revoked != nil; revoked != (test.revoked && test.use == useImport) {
+					if revoked := s.keys[certificateID(cert)].Revoked != nil; revoked != (test.revoked && test.use == view.UseImport) {
 						t.Errorf("%s: revoked is %v", cert.Subject, revoked)
 					}
 				}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store/record"
 )
@@ -14,7 +15,7 @@ import (
 // expected is a name in the list directory that is to be looked at.
 type expected struct {
 	name  string
-	entry *entry // what is to be there; nil: nothing of ours
+	entry *view.Entry // what is to be there; nil: nothing of ours
 }
 
 // seen is what was found under a name. Of a file that bears the stamp it was published
@@ -28,16 +29,16 @@ type seen struct {
 	odd     string // why what was read can be no list
 	file    record.Digest
 	body    record.Digest
-	refs    *refs // of the list that was expected, if they were not known
-	torn    bool  // it is what a loss of power leaves
-	signed  bool  // by a certificate of ours
-	size    int64 // in bytes, of a directory with all in it; counted no further than the quarantine has room
+	refs    *view.Refs // of the list that was expected, if they were not known
+	torn    bool       // it is what a loss of power leaves
+	signed  bool       // by a certificate of ours
+	size    int64      // in bytes, of a directory with all in it; counted no further than the quarantine has room
 }
 
 // lists are what the directory has to hold.
 func (s *state) lists() (all []expected) {
 	for _, e := range s.sorted() {
-		if e.active() && !e.broken {
+		if e.Active() && !e.Broken {
 			all = append(all, expected{e.Name, e})
 		}
 	}
@@ -46,7 +47,7 @@ func (s *state) lists() (all []expected) {
 
 // expects says what is to be found under a name.
 func (s *state) expects(name string) expected {
-	if e := s.byName[name]; e != nil && e.active() && !e.broken {
+	if e := s.byName[name]; e != nil && e.Active() && !e.Broken {
 		return expected{name, e}
 	}
 	return expected{name, nil}
@@ -82,7 +83,7 @@ func (s *state) inspectedList(x *seen) {
 	switch {
 	case x.missing && e.Change == record.Moving:
 	case x.missing:
-		if e.stamp != (record.Stamp{}) {
+		if e.Stamp != (record.Stamp{}) {
 			s.tampered(e.Name, e.Body, "removed from the list directory by another hand")
 		}
 		s.mark(e)
@@ -119,22 +120,22 @@ func (s *state) compare(x *seen) (why string) {
 		return x.odd
 	case x.file != x.entry.File:
 		return "content is not what was published"
-	case x.entry.refs == nil && x.refs == nil:
+	case x.entry.Refs == nil && x.refs == nil:
 		return "its files cannot be read"
 	}
 	same := *x.entry
-	same.stamp = x.stamp
-	if same.refs == nil {
-		same.refs = x.refs
+	same.Stamp = x.stamp
+	if same.Refs == nil {
+		same.Refs = x.refs
 	}
 	s.put(&same)
 	return ""
 }
 
 // mark notes that the file of e must be made anew.
-func (s *state) mark(e *entry) {
+func (s *state) mark(e *view.Entry) {
 	broken := *e
-	broken.broken = true
+	broken.Broken = true
 	s.put(&broken)
 	s.anew = true
 }

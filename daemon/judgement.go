@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb"
@@ -34,7 +35,7 @@ func verifierRules() string { return fmt.Sprint(pgp.Rules, " ", api.Version) }
 
 // grounds judges what vouches for the list of a package now. proven is false if that
 // was verified by other rules, so that only its header can tell.
-func (s *state) grounds(e *entry) (d policy.Decision, proven bool) {
+func (s *state) grounds(e *view.Entry) (d policy.Decision, proven bool) {
 	if e.Own != "" {
 		return d, true // see ownRefused
 	}
@@ -57,7 +58,7 @@ func (s *state) grounds(e *entry) (d policy.Decision, proven bool) {
 }
 
 // trusted reports whether what vouched for e still does.
-func (s *state) trusted(e *entry) bool {
+func (s *state) trusted(e *view.Entry) bool {
 	d, proven := s.grounds(e)
 	return proven && d.Verdict == policy.Allow
 }
@@ -70,7 +71,7 @@ func (s *state) withdrawRefused(complete bool) {
 	}
 	var out []suspension
 	for _, e := range s.sorted() {
-		if !e.active() {
+		if !e.Active() {
 			continue
 		}
 		d, _ := s.grounds(e)
@@ -101,8 +102,8 @@ func (s *state) setKeyring(ring *pgp.Keyring) {
 // again is an active list that was verified by other rules, and what its header says
 // by these.
 type again struct {
-	entry     *entry
-	candidate *candidate
+	entry     *view.Entry
+	candidate *view.Candidate
 }
 
 // verifyAgain verifies the headers of lists anew that were verified by other rules: by
@@ -112,11 +113,11 @@ type again struct {
 func (d *Daemon) verifyAgain(ctx context.Context) error {
 	for range mostTries {
 		var basis uint64
-		doubtful := map[record.Digest]*entry{}
+		doubtful := map[record.Digest]*view.Entry{}
 		err := d.exec.enter(ctx, "judge", func(s *state) error {
 			basis = s.basis
 			for _, e := range s.sorted() {
-				if _, proven := s.grounds(e); e.active() && !proven {
+				if _, proven := s.grounds(e); e.Active() && !proven {
 					doubtful[e.Header] = e
 				}
 			}
@@ -144,7 +145,7 @@ func (d *Daemon) verifyAgain(ctx context.Context) error {
 }
 
 // readAgain verifies the headers of these lists, as rpm's database has them.
-func (d *Daemon) readAgain(ctx context.Context, doubtful map[record.Digest]*entry) (found []again, err error) {
+func (d *Daemon) readAgain(ctx context.Context, doubtful map[record.Digest]*view.Entry) (found []again, err error) {
 	db, err := d.database()
 	if errors.Is(err, rpmdb.ErrNoDatabase) {
 		return nil, nil
@@ -153,7 +154,7 @@ func (d *Daemon) readAgain(ctx context.Context, doubtful map[record.Digest]*entr
 		return nil, err
 	}
 	snap := d.snapshot()
-	m, w := d.maker.Load(), workspace{denials: snap.denials}
+	m, w := d.maker.Load(), workspace{denials: snap.Denials}
 	err = db.Headers(ctx, func(_ uint32, blob []byte) error {
 		h, err := header.Parse(blob)
 		if err != nil {
@@ -165,7 +166,7 @@ func (d *Daemon) readAgain(ctx context.Context, doubtful map[record.Digest]*entr
 			return nil
 		}
 		// A clock that was set back refuses nothing that was active once.
-		c, err := m.examine(h, h.Signatures(), snap.keyring, later(d.now(), e.Since))
+		c, err := m.examine(h, h.Signatures(), snap.Keyring, later(d.now(), e.Since))
 		if err == nil {
 			err = m.compose(c, h, &w)
 		}
@@ -197,9 +198,9 @@ func (s *state) adoptAgain(found []again) {
 		if s.byName[e.Name] != e {
 			continue // changed meanwhile
 		}
-		d := c.vouch
-		if c.none != nil && d.Verdict == policy.Allow {
-			d = *c.none
+		d := c.Vouch
+		if c.None != nil && d.Verdict == policy.Allow {
+			d = *c.None
 		}
 		if d.Verdict != policy.Allow {
 			d.Verdict = policy.WithholdList // it is installed already
@@ -208,7 +209,7 @@ func (s *state) adoptAgain(found []again) {
 		}
 		known := *e
 		s.justify(&known, c)
-		known.broken = known.broken || c.body != e.Body // this release makes another list of it
+		known.Broken = known.Broken || c.Body != e.Body // this release makes another list of it
 		s.save(&known)
 	}
 	s.suspend(out)
@@ -216,9 +217,9 @@ func (s *state) adoptAgain(found []again) {
 }
 
 // justify records in e what vouches for it.
-func (s *state) justify(e *entry, c *candidate) {
-	e.Rules, e.Signature, e.From, e.Key = s.rules, c.signature, c.from, ""
-	if c.key != nil {
-		e.Key = c.key.Fingerprint
+func (s *state) justify(e *view.Entry, c *view.Candidate) {
+	e.Rules, e.Signature, e.From, e.Key = s.rules, c.Signature, c.From, ""
+	if c.Key != nil {
+		e.Key = c.Key.Fingerprint
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store/record"
 )
@@ -65,7 +66,7 @@ func TestStaleCandidateIsMadeAgain(t *testing.T) {
 			if err := change(t.Context(), d); err != nil {
 				t.Fatal(err)
 			}
-			add := func(c *candidate) error {
+			add := func(c *view.Candidate) error {
 				return d.on(t, func(s *state) error {
 					_, err := s.add(txn, 0, c)
 					return err
@@ -94,7 +95,7 @@ func TestBasisStays(t *testing.T) {
 		}
 	}
 	refresh()
-	before := d.snapshot().basis
+	before := d.snapshot().Basis
 	refresh()
 	txn := newTransaction()
 	d.on(t, func(s *state) error {
@@ -105,7 +106,7 @@ func TestBasisStays(t *testing.T) {
 	if _, _, err := d.exec.end(t.Context(), txn); err != nil {
 		t.Fatal(err)
 	}
-	if now := d.snapshot().basis; now != before {
+	if now := d.snapshot().Basis; now != before {
 		t.Errorf("basis rose from %d to %d", before, now)
 	}
 }
@@ -138,7 +139,7 @@ func TestUnknownKeyWaitsForIncompleteStores(t *testing.T) {
 	if there() {
 		t.Error("the list of a key that is gone stays")
 	}
-	if e := d.snapshot().list(list); !e.suspended() || e.Reason != string(policy.ReasonUnknownKey) {
+	if e := d.snapshot().List(list); !e.Suspended() || e.Reason != string(policy.ReasonUnknownKey) {
 		t.Errorf("it is %+v", e.List)
 	}
 	c, err := d.index.Load()
@@ -169,7 +170,7 @@ func TestNothingGoesBeforeKeysAreRead(t *testing.T) {
 func TestNextChange(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	at := func(days int) time.Time { return now.AddDate(0, 0, days) }
-	s := &snapshot{entries: []*entry{
+	s := &view.Snapshot{Entries: []*view.Entry{
 		{List: record.List{State: record.Active, Signature: &record.Signature{Ends: at(3)}}},
 		{List: record.List{State: record.Active, Signature: &record.Signature{}}},
 		{List: record.List{State: record.Active, From: at(1)}}, // no longer
@@ -177,7 +178,7 @@ func TestNextChange(t *testing.T) {
 		{List: record.List{State: record.Withheld, Signature: &record.Signature{Ends: at(1)}}},
 	}}
 	for days, want := range map[int]time.Time{0: at(2), 2: at(3), 3: {}} {
-		if got := s.nextChange(at(days)); !got.Equal(want) {
+		if got := s.NextChange(at(days)); !got.Equal(want) {
 			t.Errorf("after %d days: %v, want %v", days, got, want)
 		}
 	}

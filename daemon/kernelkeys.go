@@ -15,6 +15,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/store/record"
 )
@@ -82,7 +83,7 @@ func (kk *kernelKeys) add(ring string, k kernel.Key, kinds map[int]string) {
 	}
 	out.Source = "kernel " + strings.Join(out.Keyrings, ", ")
 	if ring == kernel.RingBlacklist {
-		out.State, out.RevokedBy, out.RevokedReason = api.KeyRevoked, sourceKernel, "named in "+sourceKernel
+		out.State, out.RevokedBy, out.RevokedReason = api.KeyRevoked, view.SourceKernel, "named in "+view.SourceKernel
 	}
 	kk.keys[id] = out
 }
@@ -130,8 +131,8 @@ type leaving struct {
 // at every look at the keys, so that what was cut short, or put back, is done.
 func (d *Daemon) leaveKernel(ctx context.Context) (left leaving) {
 	var revoked []record.Key
-	for _, k := range d.snapshot().keys {
-		if k.Use == useLists && k.Revoked != nil {
+	for _, k := range d.snapshot().Keys {
+		if k.Use == view.UseLists && k.Revoked != nil {
 			revoked = append(revoked, k)
 		}
 	}
@@ -265,7 +266,7 @@ func (d *Daemon) tellOfEnrolment(ctx context.Context) {
 
 // isOwn reports whether a certificate of this machine has that key identifier.
 func (d *Daemon) isOwn(skid string) bool {
-	for _, c := range d.snapshot().certificates {
+	for _, c := range d.snapshot().Certificates {
 		if hex.EncodeToString(c.SubjectKeyId) == skid {
 			return true
 		}

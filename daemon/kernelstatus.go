@@ -9,6 +9,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/kernel"
 )
 
@@ -59,9 +60,9 @@ func (d *Daemon) Retired(_ context.Context, offset, limit uint32) (page []api.Re
 			r.Package = ownPackage(r.Own, r.Version)
 		}
 		// The kernel looks for the digest by which the list was signed.
-		entry := binPrefix + r.Body.String()
+		entry := view.BinPrefix + r.Body.String()
 		if r.Wide != "" {
-			entry = binPrefix + r.Wide
+			entry = view.BinPrefix + r.Wide
 		}
 		all = append(all, api.Retired{Entry: entry, List: r.List, Package: r.Package.Full(), Reason: r.Reason, When: r.When})
 	}

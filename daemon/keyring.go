@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/rpmdb"
 	"github.com/digestd/digestd/rpmdb/pgp"
 	"github.com/digestd/digestd/store/record"
@@ -75,7 +76,7 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 	src.certs, src.errs = append(src.certs, certs...), append(src.errs, errs...)
 	src.importers, errs = certificatesIn(d.config.Keys)
 	src.errs = append(src.errs, errs...)
-	src.revoked, errs = readRevoked(d.config.Revoked, d.snapshot().certificates)
+	src.revoked, errs = readRevoked(d.config.Revoked, d.snapshot().Certificates)
 	src.errs = append(src.errs, errs...)
 	src.revoked = slices.DeleteFunc(src.revoked, func(r revokedKey) bool {
 		err := d.revocable(ctx, r.fingerprint)
@@ -89,7 +90,7 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 		src.errs = append(src.errs, err)
 	}
 
-	var named *banned
+	var named *view.Banned
 	err = d.exec.decide(ctx, "keys", func(s *state) error {
 		s.tellOfBlobs(carried)
 		s.adoptKeys(&src)
@@ -108,7 +109,7 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 		default:
 		}
 	}
-	if signer := d.maker.Load().identity.skid(); err == nil && d.snapshot().keys[signer].Revoked != nil {
+	if signer := d.maker.Load().identity.skid(); err == nil && d.snapshot().Keys[signer].Revoked != nil {
 		d.replaceRevoked(ctx, signer)
 	}
 	if len(left.rings) > 0 || left.boot {
@@ -184,9 +185,9 @@ func (s *state) meet(c *pgp.Cert, src *keySources, now time.Time) {
 // judgement digests all that a certificate says about which of its signatures
 // count.
 func judgement(c *pgp.Cert, noExpired bool, now time.Time) string {
-	text := fmt.Sprintln(c.Revoked, c.Expires.Unix(), c.Weak, noExpired && expired(c.Expires, now))
+	text := fmt.Sprintln(c.Revoked, c.Expires.Unix(), c.Weak, noExpired && view.Expired(c.Expires, now))
 	for _, s := range c.Subkeys {
-		text += fmt.Sprintln(s.Fingerprint, s.Revoked, s.Expires.Unix(), s.Weak, noExpired && expired(s.Expires, now))
+		text += fmt.Sprintln(s.Fingerprint, s.Revoked, s.Expires.Unix(), s.Weak, noExpired && view.Expired(s.Expires, now))
 	}
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:8])

@@ -15,9 +15,9 @@ import (
 // keyrings.
 func (d *Daemon) Keys(context.Context) ([]api.Key, error) {
 	snap := d.snapshot()
-	keys := make([]api.Key, 0, len(snap.keys))
-	for _, fingerprint := range slices.Sorted(maps.Keys(snap.keys)) {
-		keys = append(keys, snap.describeKey(snap.keys[fingerprint]))
+	keys := make([]api.Key, 0, len(snap.Keys))
+	for _, fingerprint := range slices.Sorted(maps.Keys(snap.Keys)) {
+		keys = append(keys, snap.DescribeKey(snap.Keys[fingerprint]))
 	}
 	there := d.readKernelKeys()
 	return there.merge(keys), nil
@@ -26,9 +26,9 @@ func (d *Daemon) Keys(context.Context) ([]api.Key, error) {
 // Key returns one key.
 func (d *Daemon) Key(_ context.Context, id string) (api.Key, error) {
 	snap, there := d.snapshot(), d.readKernelKeys()
-	k, err := snap.findKey(id)
+	k, err := snap.FindKey(id)
 	if err == nil {
-		return there.merge([]api.Key{snap.describeKey(k)})[0], nil
+		return there.merge([]api.Key{snap.DescribeKey(k)})[0], nil
 	}
 	for _, k := range there.keys {
 		if strings.HasSuffix(k.Fingerprint, strings.ToLower(id)) && len(id) >= 8 {

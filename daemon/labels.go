@@ -8,6 +8,7 @@ import (
 	"io/fs"
 
 	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/store/record"
@@ -17,14 +18,14 @@ import (
 // rebind finds the files that are bound to the list of e, which is about to go
 // or gone, and binds them to another active list that has the same path: one
 // path may belong to several packages, a file can name only one list.
-func (d *Daemon) rebind(e *entry) {
-	if !d.config.Labels || e.refs == nil {
+func (d *Daemon) rebind(e *view.Entry) {
+	if !d.config.Labels || e.Refs == nil {
 		return
 	}
 	snap := d.snapshot()
-	var heirs []*entry
-	for _, other := range snap.entries {
-		if other.active() && other.Name != e.Name && sharesPath(e.refs, other.refs) {
+	var heirs []*view.Entry
+	for _, other := range snap.Entries {
+		if other.Active() && other.Name != e.Name && sharesPath(e.Refs, other.Refs) {
 			heirs = append(heirs, other)
 		}
 	}
@@ -37,15 +38,15 @@ func (d *Daemon) rebind(e *entry) {
 }
 
 // sharesPath merges two sorted slices until it finds what both have.
-func sharesPath(a, b *refs) bool {
+func sharesPath(a, b *view.Refs) bool {
 	if a == nil || b == nil {
 		return false
 	}
-	for i, j := 0, 0; i < len(a.paths) && j < len(b.paths); {
+	for i, j := 0, 0; i < len(a.Paths) && j < len(b.Paths); {
 		switch {
-		case a.paths[i] == b.paths[j]:
+		case a.Paths[i] == b.Paths[j]:
 			return true
-		case a.paths[i] < b.paths[j]:
+		case a.Paths[i] < b.Paths[j]:
 			i++
 		default:
 			j++
@@ -55,7 +56,7 @@ func sharesPath(a, b *refs) bool {
 }
 
 // bind labels the regular files of a list whose present label is stale.
-func (d *Daemon) bind(e *entry, stale func(label string) bool) {
+func (d *Daemon) bind(e *view.Entry, stale func(label string) bool) {
 	data, err := d.dir.Read(e.Name, nil)
 	if err != nil {
 		d.log.Warn("files not relabelled", "list", e.Name, "error", err)
@@ -74,7 +75,7 @@ func (d *Daemon) bind(e *entry, stale func(label string) bool) {
 }
 
 // eachFile walks the files of a published list.
-func (d *Daemon) eachFile(e *entry, fn func(algo digestlist.Algo, digest, path []byte) error) error {
+func (d *Daemon) eachFile(e *view.Entry, fn func(algo digestlist.Algo, digest, path []byte) error) error {
 	buf, ok := d.buffers.Get().(*[]byte)
 	if !ok {
 		buf = new([]byte)
@@ -151,17 +152,17 @@ func (d *Daemon) renewNamed(names ...string) {
 }
 
 // named returns the entry of a list, or one that has nothing but the name.
-func (d *Daemon) named(name string) *entry {
-	if e := d.snapshot().list(name); e != nil {
+func (d *Daemon) named(name string) *view.Entry {
+	if e := d.snapshot().List(name); e != nil {
 		return e
 	}
-	return &entry{List: record.List{Name: name}}
+	return &view.Entry{List: record.List{Name: name}}
 }
 
 // eachLabelled calls fn for each regular file of a list that is there and has a
 // label. A file for which that fails keeps nothing from the others: it is returned,
 // unless it lies where there are no labels.
-func (d *Daemon) eachLabelled(e *entry, list []byte, fn func(f *kernel.File, label string) error) (left []leftFile) {
+func (d *Daemon) eachLabelled(e *view.Entry, list []byte, fn func(f *kernel.File, label string) error) (left []leftFile) {
 	err := walkList(e.Name, list, func(_ digestlist.Algo, _, name []byte) error {
 		path := e.Moved.Path(string(name))
 		if err := d.withLabel([]byte(path), fn); err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
@@ -200,8 +201,8 @@ func (d *Daemon) relabelStale(names []string) {
 	}
 	snap := d.snapshot()
 	for _, name := range names {
-		if e := snap.list(name); e != nil && e.State == record.Active {
-			d.bind(e, func(label string) bool { return label != e.Name && !snap.isActive(label) })
+		if e := snap.List(name); e != nil && e.State == record.Active {
+			d.bind(e, func(label string) bool { return label != e.Name && !snap.IsActive(label) })
 		}
 	}
 }

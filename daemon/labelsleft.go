@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/kernel"
 	"golang.org/x/sys/unix"
 )
@@ -139,7 +140,7 @@ func (s *state) tellOfLabels() {
 		s.solved("labels")
 		return
 	}
-	n := plural(len(s.labels.files), "file")
+	n := view.Plural(len(s.labels.files), "file")
 	if s.labels.all {
 		n = "more than " + n
 	}
@@ -165,7 +166,7 @@ func printable(path string) string {
 // go by it.
 func (s *state) toHold() (names []string) {
 	for _, e := range s.sorted() {
-		if e.active() || e.Change != "" {
+		if e.Active() || e.Change != "" {
 			names = append(names, e.Name)
 		}
 	}
@@ -316,12 +317,12 @@ func (d *Daemon) retryLabels(ctx context.Context) (left bool) {
 // settleLabel gives a file the label that it should have: of the list it is bound to,
 // or, if that is gone, of another that has its path. To write the same label again is
 // what makes the kernel ask again.
-func settleLabel(s *snapshot, path string, f *kernel.File, label string) error {
-	if s.isActive(label) {
+func settleLabel(s *view.Snapshot, path string, f *kernel.File, label string) error {
+	if s.IsActive(label) {
 		return f.RenewLabel(label)
 	}
-	if heir := s.heir(label, nil, []byte(path)); heir != "" {
-		if e := s.list(heir); e != nil && e.Own != "" {
+	if heir := s.Heir(label, nil, []byte(path)); heir != "" {
+		if e := s.List(heir); e != nil && e.Own != "" {
 			return f.RemoveLabel() // whether the file is what that list has is not known here
 		}
 		return f.SetLabel(heir)
@@ -334,9 +335,9 @@ func settleLabel(s *snapshot, path string, f *kernel.File, label string) error {
 
 // settleAll settles the labels of all files of active lists that name a list which is
 // gone. It adds to failed as many as are remembered, and reports whether more are left.
-func (d *Daemon) settleAll(ctx context.Context, snap *snapshot, failed map[string]error) (more bool) {
-	for _, e := range snap.entries {
-		if !e.active() {
+func (d *Daemon) settleAll(ctx context.Context, snap *view.Snapshot, failed map[string]error) (more bool) {
+	for _, e := range snap.Entries {
+		if !e.Active() {
 			continue
 		}
 		if ctx.Err() != nil {
@@ -348,10 +349,10 @@ func (d *Daemon) settleAll(ctx context.Context, snap *snapshot, failed map[strin
 		}
 		var left []leftFile
 		if e.Own != "" {
-			left = d.bindHeir(ctx, e, data, func(label string) bool { return label != "" && !snap.isActive(label) })
+			left = d.bindHeir(ctx, e, data, func(label string) bool { return label != "" && !snap.IsActive(label) })
 		} else {
 			left = d.eachLabelled(e, data, func(f *kernel.File, label string) error {
-				if snap.isActive(label) {
+				if snap.IsActive(label) {
 					return nil
 				}
 				return f.SetLabel(e.Name)

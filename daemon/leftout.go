@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/view"
 )
 
 // leftOut are the installed packages that a reconciliation could do nothing for, by
@@ -44,7 +45,7 @@ func (s *state) problemOf(id, severity string, packages []string, what, advice s
 	if more := len(packages) - few; more > 0 {
 		text += fmt.Sprintf("; and %d more", more)
 	}
-	text = plural(len(packages), "package") + " " + what + ": " + text
+	text = view.Plural(len(packages), "package") + " " + what + ": " + text
 	if !slices.ContainsFunc(s.problems, func(p api.Problem) bool { return p.ID == id && p.Text == text }) {
 		const many = 32
 		for _, p := range packages[:min(len(packages), many)] {

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
 )
 
@@ -50,7 +51,7 @@ func (s *state) notLeft(name string) {
 func (s *state) retryLeftovers() {
 	for _, name := range slices.Sorted(maps.Keys(s.leftovers)) {
 		if !slices.ContainsFunc(s.plan.withdraw, func(w withdrawal) bool { return w.name == name }) {
-			s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: name, entry: &entry{List: record.List{Name: name}}})
+			s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: name, entry: &view.Entry{List: record.List{Name: name}}})
 		}
 	}
 }
@@ -63,6 +64,6 @@ func (s *state) tellOfLeftovers() {
 	}
 	first := slices.Min(slices.Collect(maps.Keys(s.leftovers)))
 	text := fmt.Sprintf("%s must leave the list directory and cannot be removed: %s: %s; the kernel still accepts what is in it",
-		plural(len(s.leftovers), "list"), first, s.leftovers[first].Why)
+		view.Plural(len(s.leftovers), "list"), first, s.leftovers[first].Why)
 	s.problem("leftover", api.SeverityError, text, "make the file removable (lsattr shows whether it is immutable: chattr -i); digestd tries again by itself")
 }

@@ -5,6 +5,7 @@ package daemon
 import (
 	"testing"
 
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store/record"
@@ -21,14 +22,14 @@ func TestLineBesideOtherArchitectures(t *testing.T) {
 		return n
 	}
 	world := func(active ...string) *state {
-		s := &state{mode: policy.Enforce, byName: map[string]*entry{}, byHeader: map[record.Digest]*entry{}, byLine: map[lineID][]*entry{},
-			changed: map[string]bool{}, lines: map[lineID]record.Line{}, linesOwned: true, archs: map[string]bool{}}
+		s := &state{mode: policy.Enforce, byName: map[string]*view.Entry{}, byHeader: map[record.Digest]*view.Entry{}, byLine: map[view.LineID][]*view.Entry{},
+			changed: map[string]bool{}, lines: map[view.LineID]record.Line{}, linesOwned: true, archs: map[string]bool{}}
 		for _, text := range append([]string{"lib-2-1.x86_64"}, active...) {
 			pkg := parse(text)
-			s.saveLine(lineOf(pkg), s.policyLine(lineOf(pkg)).Activate(pkg.EVR, 1))
+			s.saveLine(view.LineOf(pkg), s.policyLine(view.LineOf(pkg)).Activate(pkg.EVR, 1))
 		}
 		for _, text := range active {
-			s.put(&entry{List: record.List{Name: text, State: record.Active, Package: parse(text)}})
+			s.put(&view.Entry{List: record.List{Name: text, State: record.Active, Package: parse(text)}})
 		}
 		return s
 	}

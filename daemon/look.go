@@ -18,7 +18,7 @@ func (x *executor) look(all []expected) (found []seen) {
 	var buf []byte
 	for _, e := range all {
 		stamp, err := x.dir.Stat(e.name)
-		if err == nil && e.entry != nil && stamp == e.entry.stamp {
+		if err == nil && e.entry != nil && stamp == e.entry.Stamp {
 			continue
 		}
 		found = append(found, x.see(e, stamp, err, &buf))
@@ -59,7 +59,7 @@ func (x *executor) see(e expected, stamp record.Stamp, err error, buf *[]byte) s
 		content = data
 	}
 	if e.entry != nil && v.file == e.entry.File {
-		if e.entry.refs == nil {
+		if e.entry.Refs == nil {
 			if format, _, ferr := formatOf(e.name); ferr == nil {
 				v.refs, _ = makeRefs(format, content, e.entry.Files)
 			}

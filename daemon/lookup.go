@@ -2,4 +2,6 @@
 
 package daemon
 
-func newLookup(entries []*entry) *lookup { return &lookup{entries: entries} }
+import "github.com/digestd/digestd/daemon/view"
+
+func newLookup(entries []*view.Entry) *view.Lookup { return &view.Lookup{Entries: entries} }

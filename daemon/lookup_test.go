@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
 )
 
@@ -18,36 +19,36 @@ func TestLookup(t *testing.T) {
 	// bits that give way to the entry's place.
 	value := func() uint64 { return random.Uint64N(50)<<40 | random.Uint64N(2) }
 	for range 50 {
-		var entries []*entry
+		var entries []*view.Entry
 		for i := range random.IntN(30) {
-			e := &entry{List: record.List{Name: fmt.Sprintf("tlv-%03d", i)}}
+			e := &view.Entry{List: record.List{Name: fmt.Sprintf("tlv-%03d", i)}}
 			if random.IntN(5) > 0 {
-				e.refs = &refs{wide: random.IntN(20) == 0}
+				e.Refs = &view.Refs{Wide: random.IntN(20) == 0}
 				for range 1 + random.IntN(8) {
-					e.refs.digests = append(e.refs.digests, value())
-					e.refs.paths = append(e.refs.paths, value())
+					e.Refs.Digests = append(e.Refs.Digests, value())
+					e.Refs.Paths = append(e.Refs.Paths, value())
 				}
-				slices.Sort(e.refs.digests)
-				slices.Sort(e.refs.paths)
+				slices.Sort(e.Refs.Digests)
+				slices.Sort(e.Refs.Paths)
 			}
 			entries = append(entries, e)
 		}
 		l := newLookup(entries)
-		wide := slices.ContainsFunc(entries, func(e *entry) bool { return e.refs != nil && e.refs.wide })
-		if l.hasWide() != wide {
-			t.Fatalf("hasWide = %v, want %v", l.hasWide(), wide)
+		wide := slices.ContainsFunc(entries, func(e *view.Entry) bool { return e.Refs != nil && e.Refs.Wide })
+		if l.HasWide() != wide {
+			t.Fatalf("hasWide = %v, want %v", l.HasWide(), wide)
 		}
 		for range 200 {
 			ref := value()
 			for what, found := range map[string]struct {
-				got []*entry
-				has func(*refs) bool
+				got []*view.Entry
+				has func(*view.Refs) bool
 			}{
-				"digest": {slices.Collect(l.withDigest(ref)), func(r *refs) bool { return r.hasDigest(ref) }},
-				"path":   {slices.Collect(l.withPath(ref)), func(r *refs) bool { return r.hasPath(ref) }},
+				"digest": {slices.Collect(l.WithDigest(ref)), func(r *view.Refs) bool { return r.HasDigest(ref) }},
+				"path":   {slices.Collect(l.WithPath(ref)), func(r *view.Refs) bool { return r.HasPath(ref) }},
 			} {
 				for i, e := range entries {
-					if e.refs != nil && found.has(e.refs) && !slices.Contains(found.got, e) {
+					if e.Refs != nil && found.has(e.Refs) && !slices.Contains(found.got, e) {
 						t.Fatalf("%s %x is in list %d, not found", what, ref, i)
 					}
 				}
@@ -55,7 +56,7 @@ func TestLookup(t *testing.T) {
 					t.Fatalf("%s %x: a list twice in %d", what, ref, len(found.got))
 				}
 				for _, e := range found.got {
-					if !slices.ContainsFunc(append(slices.Clone(e.refs.digests), e.refs.paths...), func(r uint64) bool { return keyOf(r) == keyOf(ref) }) {
+					if !slices.ContainsFunc(append(slices.Clone(e.Refs.Digests), e.Refs.Paths...), func(r uint64) bool { return view.KeyOf(r) == view.KeyOf(ref) }) {
 						t.Fatalf("%s %x found in %s, which has nothing like it", what, ref, e.Name)
 					}
 				}

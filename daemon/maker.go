@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -30,7 +31,7 @@ type maker struct {
 	mode     policy.Mode
 	unsigned policy.Unsigned
 	identity *identity
-	order    *order // of the names of lists
+	order    *view.Order // of the names of lists
 }
 
 // workspace is the memory one goroutine builds lists in.
@@ -44,17 +45,17 @@ type workspace struct {
 // examine reads what a header says of its package and what its signatures are
 // worth. It fails only for a header that is no package's: malformed, or without
 // an immutable region.
-func (m *maker) examine(h *header.Header, sigs []header.Signature, keyring *pgp.Keyring, now time.Time) (*candidate, error) {
+func (m *maker) examine(h *header.Header, sigs []header.Signature, keyring *pgp.Keyring, now time.Time) (*view.Candidate, error) {
 	c, err := m.identify(h)
 	if err != nil {
 		return nil, err
 	}
-	c.verification, err = m.verify(c, h, sigs, keyring, now)
-	c.hashed = nil
+	c.Verification, err = m.verify(c, h, sigs, keyring, now)
+	c.Hashed = nil
 	return c, err
 }
 
-func (m *maker) identify(h *header.Header) (*candidate, error) {
+func (m *maker) identify(h *header.Header) (*view.Candidate, error) {
 	pkg, err := h.NEVRA()
 	if err != nil {
 		return nil, err
@@ -63,8 +64,8 @@ func (m *maker) identify(h *header.Header) (*candidate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot digest header of %s: %w", pkg, err)
 	}
-	c := &candidate{pkg: pkg, header: digest, hashed: hashed, multi: h.MultiVersion()}
-	c.name, err = m.nameOf(pkg, c.multi)
+	c := &view.Candidate{Pkg: pkg, Header: digest, Hashed: hashed, Multi: h.MultiVersion()}
+	c.Name, err = m.nameOf(pkg, c.Multi)
 	return c, err
 }
 
@@ -72,32 +73,32 @@ func (m *maker) identify(h *header.Header) (*candidate, error) {
 func (m *maker) nameOf(pkg nevra.NEVRA, multi bool) (string, error) {
 	name, err := digestlist.PackageName(m.format, pkg)
 	if err == nil {
-		name = m.order.name(name, pkg, multi)
+		name = m.order.NameOf(name, pkg, multi)
 	}
 	return name, err
 }
 
 // verify reads of c only what identify found.
-func (m *maker) verify(c *candidate, h *header.Header, sigs []header.Signature, keyring *pgp.Keyring, now time.Time) (v verification, err error) {
+func (m *maker) verify(c *view.Candidate, h *header.Header, sigs []header.Signature, keyring *pgp.Keyring, now time.Time) (v view.Verification, err error) {
 	region, err := h.Immutable()
 	if err != nil {
-		return v, fmt.Errorf("cannot read header of %s: %w", c.pkg, err)
+		return v, fmt.Errorf("cannot read header of %s: %w", c.Pkg, err)
 	}
-	result, err := keyring.VerifyHashed(region, c.hashed, sigs, now)
+	result, err := keyring.VerifyHashed(region, c.Hashed, sigs, now)
 	if err == nil {
-		v.key, v.sig, v.held = result.Cert, sigs[result.Index].Data, result.Held
-		v.signature = &record.Signature{Key: result.KeyFingerprint, Made: result.Created, Ends: result.Ends}
+		v.Key, v.Sig, v.Held = result.Cert, sigs[result.Index].Data, result.Held
+		v.Signature = &record.Signature{Key: result.KeyFingerprint, Made: result.Created, Ends: result.Ends}
 	}
 	if future := new(pgp.FutureError); errors.As(err, &future) {
-		v.from = future.From
+		v.From = future.From
 	}
-	v.vouch = policy.Vouch(m.mode, m.unsigned, c.pkg, outcome(err))
+	v.Vouch = policy.Vouch(m.mode, m.unsigned, c.Pkg, outcome(err))
 	return v, nil
 }
 
 // build writes the list of c into staging. A package that has no files, or
 // whose digests nobody should trust, gets its reason instead.
-func (m *maker) build(c *candidate, h *header.Header, w *workspace) error {
+func (m *maker) build(c *view.Candidate, h *header.Header, w *workspace) error {
 	if err := m.compose(c, h, w); err != nil {
 		return err
 	}
@@ -105,84 +106,84 @@ func (m *maker) build(c *candidate, h *header.Header, w *workspace) error {
 }
 
 // finish signs and stages what compose made, if the package is vouched for.
-func (m *maker) finish(c *candidate, w *workspace) error {
-	if c.none != nil && c.vouch.Verdict != policy.Veto {
-		c.vouch = *c.none
+func (m *maker) finish(c *view.Candidate, w *workspace) error {
+	if c.None != nil && c.Vouch.Verdict != policy.Veto {
+		c.Vouch = *c.None
 	}
-	if c.vouch.Verdict != policy.Allow {
+	if c.Vouch.Verdict != policy.Allow {
 		return nil
 	}
 	if err := m.signList(c, w); err != nil {
 		return err
 	}
-	c.sig = nil // part of a buffer that is not ours to keep
+	c.Sig = nil // part of a buffer that is not ours to keep
 	return m.stage(c, w)
 }
 
 // compose makes the body of c's list in w.
-func (m *maker) compose(c *candidate, h *header.Header, w *workspace) error {
+func (m *maker) compose(c *view.Candidate, h *header.Header, w *workspace) error {
 	var err error
 	switch m.format {
 	case digestlist.FormatRPM:
 		var region []byte
 		if region, err = h.Immutable(); err == nil {
 			w.body = digestlist.AppendRPM(w.body[:0], region)
-			c.files, err = countFiles(m.format, w.body)
+			c.Files, err = countFiles(m.format, w.body)
 		}
 	default:
-		w.body, c.files, err = digestlist.AppendPackageTLV(w.body[:0], h)
+		w.body, c.Files, err = digestlist.AppendPackageTLV(w.body[:0], h)
 	}
-	if err == nil && c.files == 0 {
+	if err == nil && c.Files == 0 {
 		err = digestlist.ErrEmpty
 	}
 	switch {
 	case errors.Is(err, digestlist.ErrEmpty):
-		none := policy.NoFiles(c.pkg)
-		c.none = &none
+		none := policy.NoFiles(c.Pkg)
+		c.None = &none
 		return nil
 	case errors.Is(err, digestlist.ErrWeakDigest):
-		none := policy.WeakDigests(c.pkg, err.Error())
-		c.none = &none
+		none := policy.WeakDigests(c.Pkg, err.Error())
+		c.None = &none
 		return nil
 	case err != nil:
-		return fmt.Errorf("cannot make list of %s: %w", c.pkg, err)
+		return fmt.Errorf("cannot make list of %s: %w", c.Pkg, err)
 	}
-	if c.refs, err = makeRefs(m.format, w.body, c.files); err == nil {
+	if c.Refs, err = makeRefs(m.format, w.body, c.Files); err == nil {
 		err = m.omit(c, w)
 	}
 	if err != nil {
-		return fmt.Errorf("cannot make list of %s: %w", c.pkg, err)
+		return fmt.Errorf("cannot make list of %s: %w", c.Pkg, err)
 	}
-	c.body = sha256.Sum256(w.body)
+	c.Body = sha256.Sum256(w.body)
 	return nil
 }
 
 // signList makes the whole list of c in w, from its body.
-func (m *maker) signList(c *candidate, w *workspace) error {
+func (m *maker) signList(c *view.Candidate, w *workspace) error {
 	switch m.sign {
 	case signNone:
 		w.out = append(w.out[:0], w.body...)
 	case signPGP:
-		if len(c.sig) == 0 {
-			return fmt.Errorf("cannot make list of %s: it has no signature to pass on", c.pkg)
+		if len(c.Sig) == 0 {
+			return fmt.Errorf("cannot make list of %s: it has no signature to pass on", c.Pkg)
 		}
-		w.out = digestlist.AppendSignature(w.out[:0], w.body, c.sig, digestlist.SigPGP)
+		w.out = digestlist.AppendSignature(w.out[:0], w.body, c.Sig, digestlist.SigPGP)
 	default:
-		sig, wide, err := m.identity.sign(w.body, c.body)
+		sig, wide, err := m.identity.sign(w.body, c.Body)
 		if err != nil {
-			return fmt.Errorf("cannot sign list of %s: %w", c.pkg, err)
+			return fmt.Errorf("cannot sign list of %s: %w", c.Pkg, err)
 		}
 		w.out = digestlist.AppendSignature(w.out[:0], w.body, sig, digestlist.SigPKCS7)
-		c.wide = wide
+		c.Wide = wide
 	}
-	c.signer = m.signer()
-	c.file = sha256.Sum256(w.out)
+	c.Signer = m.signer()
+	c.File = sha256.Sum256(w.out)
 	return nil
 }
 
-func (m *maker) stage(c *candidate, w *workspace) (err error) {
-	if c.staged, err = w.stager.Write(w.out); err != nil {
-		return fmt.Errorf("cannot write list of %s: %w", c.pkg, err)
+func (m *maker) stage(c *view.Candidate, w *workspace) (err error) {
+	if c.Staged, err = w.stager.Write(w.out); err != nil {
+		return fmt.Errorf("cannot write list of %s: %w", c.Pkg, err)
 	}
 	return nil
 }
@@ -191,7 +192,7 @@ func (m *maker) stage(c *candidate, w *workspace) (err error) {
 // that there is nothing to build. The list is composed while the package's signature is
 // verified, which takes longer; nothing is signed before that is done.
 func (m *maker) make(h *header.Header, sigs []header.Signature, keyring *pgp.Keyring, now time.Time, w *workspace,
-	consider func(*candidate) (more bool, err error)) (*candidate, error) {
+	consider func(*view.Candidate) (more bool, err error)) (*view.Candidate, error) {
 	c, err := m.identify(h)
 	if err != nil {
 		return nil, err
@@ -205,13 +206,13 @@ func (m *maker) make(h *header.Header, sigs []header.Signature, keyring *pgp.Key
 		go func() { composed <- m.compose(c, h, w) }()
 	}
 	// Each of the two reads of c what identify found, and writes fields of its own.
-	c.verification, err = m.verify(c, h, sigs, keyring, now)
+	c.Verification, err = m.verify(c, h, sigs, keyring, now)
 	if !more {
-		c.hashed = nil
+		c.Hashed = nil
 		return c, err
 	}
 	cerr := <-composed
-	c.hashed = nil
+	c.Hashed = nil
 	if err != nil {
 		return c, err
 	}
@@ -219,7 +220,7 @@ func (m *maker) make(h *header.Header, sigs []header.Signature, keyring *pgp.Key
 		cerr = m.finish(c, w)
 	}
 	// Of a package that gets no list its files are kept, to say so of them.
-	if cerr != nil && c.vouch.Verdict == policy.Allow {
+	if cerr != nil && c.Vouch.Verdict == policy.Allow {
 		return c, cerr
 	}
 	return c, nil

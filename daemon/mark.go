@@ -63,7 +63,7 @@ func (s *state) unsynced(names []string) {
 	s.setMark()
 	for _, name := range names {
 		e := s.byName[name]
-		if e == nil || !e.active() || e.Change != "" {
+		if e == nil || !e.Active() || e.Change != "" {
 			continue
 		}
 		again := *e

@@ -22,7 +22,7 @@ const keepUntilRestart = "until-restart"
 func (d *Daemon) statusLine() string {
 	snap := d.snapshot()
 	active, withheld := 0, 0
-	for _, e := range snap.entries {
+	for _, e := range snap.Entries {
 		switch e.State {
 		case record.Active:
 			active++
@@ -31,7 +31,7 @@ func (d *Daemon) statusLine() string {
 		}
 	}
 	line := fmt.Sprintf("STATUS=%d lists active, %d packages without", active, withheld)
-	if n := len(snap.problems); n > 0 {
+	if n := len(snap.Problems); n > 0 {
 		line += fmt.Sprintf(", %d problems: see digestctl status", n)
 	}
 	return line
@@ -112,7 +112,7 @@ func (d *Daemon) adopt(ctx context.Context, c config.Config) error {
 	return d.exec.decide(ctx, "configuration", func(s *state) error {
 		same := s.mode == mode && s.unsigned == unsigned
 		s.mode, s.unsigned, s.multi, s.keepOld = mode, unsigned, c.MultiVersion, c.KeepOld == keepUntilRestart
-		s.order = newOrder(s.order.lists, s.multi)
+		s.order = newOrder(s.order.Lists, s.multi)
 		s.basis++
 		s.withdrawRefused(true)
 		if !same {

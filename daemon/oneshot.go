@@ -8,6 +8,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/signer"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
@@ -36,7 +37,7 @@ func (d *Daemon) KeyInFile() bool { return signer.InFile(d.maker.Load().identity
 // labelAll labels every file that names no active list.
 func (d *Daemon) labelAll() {
 	snap := d.snapshot()
-	for _, e := range snap.entries {
+	for _, e := range snap.Entries {
 		if e.State != record.Active {
 			continue
 		}
@@ -46,7 +47,7 @@ func (d *Daemon) labelAll() {
 				d.log.Warn("files not labelled", "list", e.Name, "error", err)
 				continue
 			}
-			d.leaveLabels(d.bindHeir(context.Background(), e, data, func(label string) bool { return label == "" || !snap.isActive(label) }))
+			d.leaveLabels(d.bindHeir(context.Background(), e, data, func(label string) bool { return label == "" || !snap.IsActive(label) }))
 			continue
 		}
 		var left []leftFile
@@ -67,7 +68,7 @@ func (d *Daemon) labelAll() {
 }
 
 // labelUnbound labels a file of e unless it names an active list.
-func (d *Daemon) labelUnbound(snap *snapshot, e *entry, path string) error {
+func (d *Daemon) labelUnbound(snap *view.Snapshot, e *view.Entry, path string) error {
 	f, err := d.root.Find(path, false)
 	if err != nil {
 		if missing(err) {
@@ -77,7 +78,7 @@ func (d *Daemon) labelUnbound(snap *snapshot, e *entry, path string) error {
 	}
 	defer f.Close()
 	label, err := f.Label()
-	if err != nil || label != "" && snap.isActive(label) {
+	if err != nil || label != "" && snap.IsActive(label) {
 		return err
 	}
 	return f.SetLabel(e.Name)

@@ -14,6 +14,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/store/record"
@@ -24,8 +25,8 @@ const (
 	metaPrefetch = "prefetch" // set when the kernel is to prefetch
 )
 
-func newOrder(lists map[string]uint32, multi []string) *order {
-	o := &order{lists: lists, lines: map[lineID]uint32{}, multi: multi}
+func newOrder(lists map[string]uint32, multi []string) *view.Order {
+	o := &view.Order{Lists: lists, Lines: map[view.LineID]uint32{}, Multi: multi}
 	for name, seq := range lists {
 		_, rest, err := formatOf(name)
 		if err != nil {
@@ -35,8 +36,8 @@ func newOrder(lists map[string]uint32, multi []string) *order {
 		if err != nil {
 			continue
 		}
-		if old, ok := o.lines[lineOf(pkg)]; !ok || seq < old {
-			o.lines[lineOf(pkg)] = seq
+		if old, ok := o.Lines[view.LineOf(pkg)]; !ok || seq < old {
+			o.Lines[view.LineOf(pkg)] = seq
 		}
 	}
 	return o
@@ -61,8 +62,8 @@ func (s *state) loadOrder(meta map[string][]byte) error {
 func (d *Daemon) OrderSet(ctx context.Context, by api.Actor, uses [][]byte, reason string) (api.Order, error) {
 	snap := d.snapshot()
 	known := map[string]bool{}
-	for _, e := range snap.entries {
-		if e.active() {
+	for _, e := range snap.Entries {
+		if e.Active() {
 			known[digestlist.WithoutSequence(e.Name)] = true
 		}
 	}
@@ -81,7 +82,7 @@ func (d *Daemon) OrderSet(ctx context.Context, by api.Actor, uses [][]byte, reas
 	}
 	if result.ByFiles = len(lists) == 0; result.ByFiles {
 		for i, use := range uses {
-			if e := snap.listOfPath(d.insideRoot(string(use))); e != nil {
+			if e := snap.ListOfPath(d.insideRoot(string(use))); e != nil {
 				note(digestlist.WithoutSequence(e.Name), i)
 			}
 		}
@@ -90,7 +91,7 @@ func (d *Daemon) OrderSet(ctx context.Context, by api.Actor, uses [][]byte, reas
 		return result, &api.Error{Code: api.NotFound, Message: "none of these measurements is of a list that is active here, nor of a file of one",
 			Advice: "give the measurement list of this machine: /sys/kernel/security/ima/ascii_runtime_measurements"}
 	}
-	result.Numbered, result.Prefetch = len(lists), snap.prefetch
+	result.Numbered, result.Prefetch = len(lists), snap.Prefetch
 	return result, d.setOrder(ctx, by, lists, fmt.Sprintf("%d lists numbered", len(lists)), reason)
 }
 
@@ -112,7 +113,7 @@ func (d *Daemon) setOrder(ctx context.Context, by api.Actor, lists map[string]ui
 		if err != nil {
 			return err
 		}
-		if maps.Equal(s.order.lists, lists) {
+		if maps.Equal(s.order.Lists, lists) {
 			return api.Errorf(api.Unchanged, "the lists have these numbers already: %d of them", len(lists))
 		}
 		s.queue.batch.SetMeta(metaOrder, data)
@@ -177,14 +178,14 @@ func (s *state) prefetchKept(err error) {
 func (d *Daemon) Order(_ context.Context, offset, limit uint32) (page []api.Ordered, total uint32, state api.Order, err error) {
 	snap, order := d.snapshot(), d.maker.Load().order
 	var all []api.Ordered
-	for _, e := range snap.entries {
+	for _, e := range snap.Entries {
 		if e.Change == record.Moving {
 			continue
 		}
 		list := digestlist.WithoutSequence(e.Name)
-		name := order.name(list, e.Package, snap.lines[lineOf(e.Package)].Multi)
+		name := order.NameOf(list, e.Package, snap.Lines[view.LineOf(e.Package)].Multi)
 		if seq, has, _, _, err := digestlist.ParseName(name); err == nil && has {
-			all = append(all, api.Ordered{Sequence: seq, List: list, Active: e.active(), NEVRA: e.Package.String()})
+			all = append(all, api.Ordered{Sequence: seq, List: list, Active: e.Active(), NEVRA: e.Package.String()})
 		}
 	}
 	slices.SortFunc(all, func(a, b api.Ordered) int {
@@ -192,14 +193,14 @@ func (d *Daemon) Order(_ context.Context, offset, limit uint32) (page []api.Orde
 	})
 	total = uint32(len(all))
 	lo := min(offset, total)
-	return all[lo : lo+min(limit, total-lo)], total, api.Order{Prefetch: snap.prefetch, Numbered: len(all)}, nil
+	return all[lo : lo+min(limit, total-lo)], total, api.Order{Prefetch: snap.Prefetch, Numbered: len(all)}, nil
 }
 
 // A list whose name changes is in the directory under both names until its files
 // are bound to the new one: none is without a list for an instant.
 
 // moveAway notes that the list of e is found under the name next from now on.
-func (s *state) moveAway(e *entry, next string) {
+func (s *state) moveAway(e *view.Entry, next string) {
 	old := *e
 	old.Change, old.Next = record.Moving, next
 	s.save(&old)
@@ -210,28 +211,28 @@ func (s *state) moveAway(e *entry, next string) {
 func (s *state) moveLists(found []installedPackage, r *reconciled) {
 	for i := range found {
 		c := found[i].fresh
-		if c == nil || c.staged == (record.Staged{}) {
+		if c == nil || c.Staged == (record.Staged{}) {
 			continue
 		}
-		old := s.byHeader[c.header]
-		if old == nil || !old.active() || old.broken || old.Grace != "" || old.Name == c.name || s.byName[c.name] != nil ||
-			digestlist.WithoutSequence(old.Name) != digestlist.WithoutSequence(c.name) || !s.trusted(old) || !s.allowed(old) {
+		old := s.byHeader[c.Header]
+		if old == nil || !old.Active() || old.Broken || old.Grace != "" || old.Name == c.Name || s.byName[c.Name] != nil ||
+			digestlist.WithoutSequence(old.Name) != digestlist.WithoutSequence(c.Name) || !s.trusted(old) || !s.allowed(old) {
 			continue
 		}
 		found[i].fresh = nil
-		s.plan.publish = append(s.plan.publish, publication{name: c.name, staged: c.staged, then: func(p published) error {
+		s.plan.publish = append(s.plan.publish, publication{name: c.Name, staged: c.Staged, then: func(p published) error {
 			if p.err != nil {
 				// It stays what it is, under its old name.
 				r.fail(&found[i], p.err)
 				return nil
 			}
-			s.moveAway(old, c.name)
+			s.moveAway(old, c.Name)
 			e := *old
-			e.Wide = c.wide
-			e.Name, e.Body, e.File, e.Signer, e.Files, e.refs = c.name, c.body, c.file, c.signer, c.files, c.refs
-			e.Change, e.stamp = "", p.stamp
+			e.Wide = c.Wide
+			e.Name, e.Body, e.File, e.Signer, e.Files, e.Refs = c.Name, c.Body, c.File, c.Signer, c.Files, c.Refs
+			e.Change, e.Stamp = "", p.stamp
 			s.save(&e)
-			r.moved = append(r.moved, c.name)
+			r.moved = append(r.moved, c.Name)
 			return nil
 		}})
 	}
@@ -240,8 +241,8 @@ func (s *state) moveLists(found []installedPackage, r *reconciled) {
 // finishMoves binds files to the new names of lists, and takes the old ones away.
 func (d *Daemon) finishMoves(ctx context.Context) error {
 	snap := d.snapshot()
-	var moved []*entry
-	for _, e := range snap.entries {
+	var moved []*view.Entry
+	for _, e := range snap.Entries {
 		if e.Change == record.Moving {
 			moved = append(moved, e)
 		}
@@ -251,7 +252,7 @@ func (d *Daemon) finishMoves(ctx context.Context) error {
 	}
 	if d.config.Labels {
 		for _, e := range moved {
-			if next := snap.list(e.Next); next != nil && next.active() {
+			if next := snap.List(e.Next); next != nil && next.Active() {
 				d.bind(next, func(label string) bool { return label == e.Name })
 			}
 			failpoint.Hit("order-between-labels")

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/store/record"
@@ -22,7 +23,7 @@ func (s *state) end(t *transaction) (published, withdrawn int) {
 	}
 	// Older versions first, so that several of one line rise in order.
 	slices.SortFunc(additions, func(a, b *addition) int {
-		return cmp.Or(cmp.Compare(a.pkg.Name, b.pkg.Name), nevra.Compare(a.pkg.EVR, b.pkg.EVR))
+		return cmp.Or(cmp.Compare(a.Pkg.Name, b.Pkg.Name), nevra.Compare(a.Pkg.EVR, b.Pkg.EVR))
 	})
 	delete(s.open, t)
 	s.generation++
@@ -35,11 +36,11 @@ func (s *state) end(t *transaction) (published, withdrawn int) {
 			continue
 		}
 		s.discard(a.replaced)
-		e := s.byName[a.name]
-		if e == nil || e.Header != a.header {
+		e := s.byName[a.Name]
+		if e == nil || e.Header != a.Header {
 			continue
 		}
-		if e.active() {
+		if e.Active() {
 			published++
 		}
 		s.settle(e, a, t.peer, false)
@@ -68,13 +69,13 @@ func (s *state) end(t *transaction) (published, withdrawn int) {
 
 // settle enters a list that has become active, or was withheld, into its line
 // and into the log. A first sync is quiet: one entry stands for all its lists.
-func (s *state) settle(e *entry, a *addition, by wire.Peer, quiet bool) {
-	id := lineOf(e.Package)
+func (s *state) settle(e *view.Entry, a *addition, by wire.Peer, quiet bool) {
+	id := view.LineOf(e.Package)
 	kind := audit.KindWithheld
-	if e.active() {
+	if e.Active() {
 		kind = audit.KindPublished
 		p := s.policyLine(id)
-		p.Multi = p.Multi || a.multi
+		p.Multi = p.Multi || a.Multi
 		settled := *e
 		settled.Counter = s.nextCounter()
 		s.saveLine(id, p.Activate(e.Package.EVR, settled.Counter))
@@ -89,7 +90,7 @@ func (s *state) settle(e *entry, a *addition, by wire.Peer, quiet bool) {
 		return // nothing was decided
 	case a.decision.Grant:
 		kind = audit.KindGrantUsed
-	case a.decision.Reason.Rollback() && e.active():
+	case a.decision.Reason.Rollback() && e.Active():
 		kind = audit.KindRollbackAllowed
 	case a.decision.Reason.Rollback():
 		kind = audit.KindRollbackWithheld
@@ -107,7 +108,7 @@ func (s *state) settle(e *entry, a *addition, by wire.Peer, quiet bool) {
 		return
 	}
 	why, text := string(a.decision.Reason), a.decision.Text
-	if !e.active() {
+	if !e.Active() {
 		why, text = e.Reason, e.Text // it may have been withdrawn since it was decided about
 	}
 	s.event(record.Event{Kind: kind, Package: e.Package.Full(), List: e.Name, Digest: e.Body, Key: e.Key, Counter: e.Counter,
@@ -115,12 +116,12 @@ func (s *state) settle(e *entry, a *addition, by wire.Peer, quiet bool) {
 }
 
 // retire forgets a list whose file is gone and raises what its line remembers.
-func (s *state) retire(e *entry, reason string, by wire.Peer) (wasActive bool) {
+func (s *state) retire(e *view.Entry, reason string, by wire.Peer) (wasActive bool) {
 	s.queue.batch.DeleteList(e.Name)
 	if current := s.byName[e.Name]; current != nil && current != e {
 		s.queue.batch.PutList(current.List) // the same version was installed again from another build
 	}
-	if !e.active() {
+	if !e.Active() {
 		if e.Counter > 0 {
 			s.retireLine(e) // it was active, and its body is remembered already
 		}
@@ -136,12 +137,12 @@ func (s *state) retire(e *entry, reason string, by wire.Peer) (wasActive bool) {
 	return true
 }
 
-func (s *state) retireLine(e *entry) {
-	id := lineOf(e.Package)
+func (s *state) retireLine(e *view.Entry) {
+	id := view.LineOf(e.Package)
 	s.saveLine(id, s.policyLine(id).Retire(e.Package.EVR))
 }
 
-func (s *state) rememberBody(e *entry, reason string) {
+func (s *state) rememberBody(e *view.Entry, reason string) {
 	s.setRetired(record.Retirement{Body: e.Body, Wide: e.Wide, List: e.Name, Package: e.Package, Own: e.Own, Version: e.Version, When: s.now(), Reason: reason})
 }
 
@@ -161,7 +162,7 @@ func (s *state) unretire(body record.Digest) {
 	}
 }
 
-func (s *state) retirementReason(t *transaction, e *entry) string {
+func (s *state) retirementReason(t *transaction, e *view.Entry) string {
 	if t.replaces(e) {
 		return "replaced"
 	}
@@ -176,9 +177,9 @@ func (s *state) abandon(t *transaction) {
 	s.generation++
 	for _, a := range t.added {
 		s.discard(a.replaced)
-		if e := s.byName[a.name]; e != nil && e.Header == a.header && !a.reused {
-			s.forget(a.name)
-			if p := a.previous; p != nil && p.Header != a.header {
+		if e := s.byName[a.Name]; e != nil && e.Header == a.Header && !a.reused {
+			s.forget(a.Name)
+			if p := a.previous; p != nil && p.Header != a.Header {
 				s.mark(p)
 			}
 		}

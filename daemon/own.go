@@ -15,6 +15,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/hooks/wire"
@@ -27,7 +28,7 @@ import (
 
 // ownPackage names a version of an own list as if it were a package.
 func ownPackage(name string, version uint64) nevra.NEVRA {
-	return nevra.NEVRA{Name: ownPrefix + name, EVR: nevra.EVR{Version: strconv.FormatUint(version, 10), Release: "1"}, Arch: "noarch"}
+	return nevra.NEVRA{Name: view.OwnPrefix + name, EVR: nevra.EVR{Version: strconv.FormatUint(version, 10), Release: "1"}, Arch: "noarch"}
 }
 
 // ownCandidate is an own list that may become active: read, signed and staged.
@@ -45,12 +46,12 @@ type madeList struct {
 	file   record.Digest
 	wide   string // as of a candidate
 	files  int
-	refs   *refs
+	refs   *view.Refs
 	signer string
 	staged record.Staged
 
-	basis   uint64   // what it was made by: see state.basis
-	omitted omission // what is denied of it
+	basis   uint64        // what it was made by: see state.basis
+	omitted view.Omission // what is denied of it
 }
 
 // ownSigner names the certificate by which m signs own lists: the machine's, also
@@ -69,17 +70,17 @@ func (d *Daemon) makeOwn(stager stager, body []byte) (l madeList, err error) {
 	}
 	snap := d.snapshot()
 	m := d.maker.Load() // after the snapshot, so that its basis is never newer than m
-	if l.basis = snap.basis; l.refs.hitBy(snap.denials.Heads()) {
-		paths := l.refs.paths // they are the list's all the same
-		if body, l.omitted, err = omit(nil, digestlist.FormatTLV, body, snap.denials); err == nil {
+	if l.basis = snap.Basis; l.refs.HitBy(snap.Denials.Heads()) {
+		paths := l.refs.Paths // they are the list's all the same
+		if body, l.omitted, err = omit(nil, digestlist.FormatTLV, body, snap.Denials); err == nil {
 			l.refs, err = makeRefs(digestlist.FormatTLV, body, 0)
 		}
 		if err != nil {
 			return l, err
 		}
-		l.refs.paths = paths
+		l.refs.Paths = paths
 	}
-	l.files, l.signer, l.body = len(l.refs.digests), m.ownSigner(), sha256.Sum256(body)
+	l.files, l.signer, l.body = len(l.refs.Digests), m.ownSigner(), sha256.Sum256(body)
 	var end []byte
 	if m.sign != signNone {
 		sig, wide, err := m.identity.sign(body, l.body)
@@ -177,15 +178,15 @@ func (s *state) publishOwn(c *ownCandidate, by api.Actor) (r api.OwnResult, refu
 		return r, nil, &api.Error{Code: api.Failed, Message: refused, Advice: "see digestctl keys show " + c.record.Key}
 	}
 	for _, body := range []record.Digest{c.record.Body, c.made.body} {
-		if entry := s.banned.list(body); entry != "" {
-			return r, nil, &api.Error{Code: api.Failed, Message: sourceKernel + " names this list, " + entry, Advice: "see digestctl keys show " + entry}
+		if entry := s.banned.List(body); entry != "" {
+			return r, nil, &api.Error{Code: api.Failed, Message: view.SourceKernel + " names this list, " + entry, Advice: "see digestctl keys show " + entry}
 		}
 	}
 	if d := s.judgeOrigin(c.record); d.Verdict != policy.Allow {
 		return r, nil, &api.Error{Code: api.Failed, Message: "cannot import the list: " + d.Text}
 	}
 	pkg, version, decision := s.judgeOwn(o, c.record.Body)
-	r = api.OwnResult{Name: c.record.Name, Version: version, Files: c.made.files, Left: len(c.made.omitted.paths)}
+	r = api.OwnResult{Name: c.record.Name, Version: version, Files: c.made.files, Left: len(c.made.omitted.Paths)}
 	if decision.Verdict != policy.Allow {
 		s.refused(&transaction{peer: wire.Peer{UID: by.UID, PID: by.PID}}, pkg, decision)
 		return r, &api.Error{Code: api.Failed, Message: "a newer version took the place of this content: " + decision.Text, Advice: "see digestctl own show " + o.Name}, nil
@@ -230,7 +231,7 @@ func (s *state) publishOwn(c *ownCandidate, by api.Actor) (r api.OwnResult, refu
 
 // appearOwn has the file of e appear, whose record says that it does and is durable
 // first: a start in between makes it anew. failed hears that it could not be.
-func (s *state) appearOwn(e *entry, staged record.Staged, failed func(error) error) {
+func (s *state) appearOwn(e *view.Entry, staged record.Staged, failed func(error) error) {
 	s.intend()
 	s.sync(e.Name)
 	s.plan.publish = append(s.plan.publish, publication{name: e.Name, staged: staged, recorded: true, poke: true, then: func(p published) error {
@@ -238,32 +239,32 @@ func (s *state) appearOwn(e *entry, staged record.Staged, failed func(error) err
 			return failed(p.err)
 		}
 		done := *s.byName[e.Name]
-		done.stamp, done.Change, done.broken = p.stamp, "", false
+		done.Stamp, done.Change, done.Broken = p.stamp, "", false
 		s.save(&done)
 		s.record()
 		return nil
 	}})
 }
 
-func (s *state) ownEntryOf(c *ownCandidate, previous *entry, decision policy.Decision) *entry {
+func (s *state) ownEntryOf(c *ownCandidate, previous *view.Entry, decision policy.Decision) *view.Entry {
 	name := ""
 	if previous != nil {
 		name = previous.Name
 	} else {
 		name, _ = digestlist.OwnName(c.record.Name)
-		name = s.order.name(name, ownPackage(c.record.Name, 0), false)
+		name = s.order.NameOf(name, ownPackage(c.record.Name, 0), false)
 	}
-	e := &entry{refs: c.made.refs, List: record.List{
+	e := &view.Entry{Refs: c.made.refs, List: record.List{
 		Name: name, State: record.Active, Own: c.record.Name, Version: c.record.Version, Package: ownPackage(c.record.Name, c.record.Version),
 		Body: c.made.body, Wide: c.made.wide, File: c.made.file, Files: c.made.files, Signer: c.made.signer, Key: c.record.Key, Since: s.now(),
-		Denied: c.made.omitted.ids, Left: len(c.made.omitted.paths), Granted: decision.Grant, Reason: string(decision.Reason), Text: decision.Text, Change: record.Publishing,
+		Denied: c.made.omitted.IDs, Left: len(c.made.omitted.Paths), Granted: decision.Grant, Reason: string(decision.Reason), Text: decision.Text, Change: record.Publishing,
 	}}
 	return e
 }
 
 // rememberOwn keeps the bodies of an own list from coming back: as it was made and
 // as it was published.
-func (s *state) rememberOwn(e *entry, o record.Own, reason string) {
+func (s *state) rememberOwn(e *view.Entry, o record.Own, reason string) {
 	for _, body := range []record.Digest{o.Body, e.Body} {
 		r := record.Retirement{Body: body, List: e.Name, Own: o.Name, Version: e.Version, Package: e.Package, When: s.now(), Reason: reason}
 		if body == e.Body {
@@ -274,7 +275,7 @@ func (s *state) rememberOwn(e *entry, o record.Own, reason string) {
 }
 
 // ownEntry returns the entry of an own list, nil if it has none.
-func (s *state) ownEntry(name string) *entry {
+func (s *state) ownEntry(name string) *view.Entry {
 	if e := s.byName[s.own[name].List]; e != nil && e.Own == name {
 		return e
 	}
@@ -282,7 +283,7 @@ func (s *state) ownEntry(name string) *entry {
 }
 
 // removeOwn takes an own list away; its numbers stay.
-func (s *state) removeOwn(name string, by api.Actor, reason string) (gone *entry, err error) {
+func (s *state) removeOwn(name string, by api.Actor, reason string) (gone *view.Entry, err error) {
 	o, e := s.own[name], s.ownEntry(name)
 	if e == nil || !o.Removed.IsZero() {
 		return nil, errNoOwn(name)
@@ -306,7 +307,7 @@ func (s *state) removeOwn(name string, by api.Actor, reason string) (gone *entry
 // finishRemoval takes the file of an own list out of the directory, whose record says
 // that it goes and is durable first, and forgets the list. resists hears that it could
 // not be removed; if it is nil that is left for later.
-func (s *state) finishRemoval(e *entry, by api.Actor, resists func(error) error) {
+func (s *state) finishRemoval(e *view.Entry, by api.Actor, resists func(error) error) {
 	s.intend()
 	s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: e.Name, resists: resists})
 	s.sync(e.Name)
@@ -325,10 +326,10 @@ func (d *Daemon) OwnRemove(ctx context.Context, by api.Actor, name, reason strin
 	started := time.Now()
 	d.ownMutex.Lock()
 	defer d.ownMutex.Unlock()
-	o := d.snapshot().own[name]
+	o := d.snapshot().Own[name]
 	body, bodyErr := d.openOwnBody(o)
 	defer body.unmap()
-	var gone *entry
+	var gone *view.Entry
 	err := d.exec.decide(ctx, "own", func(s *state) (err error) {
 		gone, err = s.removeOwn(name, by, reason)
 		return err

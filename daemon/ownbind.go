@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash"
 
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/kernel"
 )
@@ -66,8 +67,8 @@ func (d *Daemon) holds(ctx context.Context, f *kernel.File, algo digestlist.Algo
 
 // bindHeir labels the files of own list e, which are bound to another list until now
 // that stale says is no reason to leave them so.
-func (d *Daemon) bindHeir(ctx context.Context, e *entry, data []byte, stale func(label string) bool) (left []leftFile) {
-	imported := d.snapshot().own[e.Own].Key != ""
+func (d *Daemon) bindHeir(ctx context.Context, e *view.Entry, data []byte, stale func(label string) bool) (left []leftFile) {
+	imported := d.snapshot().Own[e.Own].Key != ""
 	err := walkList(e.Name, data, func(algo digestlist.Algo, digest, path []byte) error {
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -15,6 +15,7 @@ import (
 	"slices"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/header"
 	"golang.org/x/sys/unix"
@@ -41,7 +42,7 @@ func (d *Daemon) openImport(c *ownCandidate, data []byte) ([]byte, error) {
 		for _, err := range errs {
 			d.log.Warn("certificate not read", "error", err)
 		}
-		certs = slices.DeleteFunc(certs, func(cert *x509.Certificate) bool { return d.snapshot().keys[certificateID(cert)].Revoked != nil })
+		certs = slices.DeleteFunc(certs, func(cert *x509.Certificate) bool { return d.snapshot().Keys[certificateID(cert)].Revoked != nil })
 		cert, err := digestlist.VerifyPKCS7(body, sig, certs)
 		if err == nil {
 			err = d.usable(cert)
@@ -49,7 +50,7 @@ func (d *Daemon) openImport(c *ownCandidate, data []byte) ([]byte, error) {
 		if err != nil {
 			return nil, refuse("to trust its maker, put the certificate into "+d.config.Keys, "%v", err)
 		}
-		c.record.Key, c.record.KeyKind, c.importer = certificateID(cert), keyX509, cert
+		c.record.Key, c.record.KeyKind, c.importer = certificateID(cert), view.KeyX509, cert
 	case digestlist.SigPGP:
 		h, err := regionOf(body)
 		if err != nil {
@@ -59,14 +60,14 @@ func (d *Daemon) openImport(c *ownCandidate, data []byte) ([]byte, error) {
 		if err != nil {
 			return nil, refuse("", "%v", err)
 		}
-		result, err := d.snapshot().keyring.Verify(region, []header.Signature{{Tag: header.TagRSAHeader, Data: sig}}, d.now())
+		result, err := d.snapshot().Keyring.Verify(region, []header.Signature{{Tag: header.TagRSAHeader, Data: sig}}, d.now())
 		if err != nil {
 			return nil, refuse("to trust its maker, put the certificate into "+d.config.Keys, "%v", err)
 		}
 		if result.Held != "" {
 			return nil, refuse("see digestctl status", "%s", result.Held)
 		}
-		c.record.Key, c.record.KeyKind = result.Cert.Fingerprint, keyPGP
+		c.record.Key, c.record.KeyKind = result.Cert.Fingerprint, view.KeyPGP
 	default:
 		return nil, refuse("", "its signature is of a kind (%d) that nobody verifies", kind)
 	}
@@ -120,12 +121,12 @@ func certificatesOf(path string) (certs []*x509.Certificate, err error) {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return nil, errors.Join(err, errors.New("not a regular file"))
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxCertificate+1))
+	data, err := io.ReadAll(io.LimitReader(f, view.MaxCertificate+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > maxCertificate {
-		return nil, fmt.Errorf("larger than %d bytes", maxCertificate)
+	if len(data) > view.MaxCertificate {
+		return nil, fmt.Errorf("larger than %d bytes", view.MaxCertificate)
 	}
 	ders := [][]byte{}
 	for rest := data; ; {

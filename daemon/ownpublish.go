@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/store/record"
@@ -73,13 +74,13 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 		return r, err
 	}
 	stager := d.dir.Stager("own" + strconv.FormatUint(d.serial.Add(1), 36))
-	before := d.snapshot().own[req.Name]
+	before := d.snapshot().Own[req.Name]
 	defer func() { d.dir.Discard(c.made.staged) }()
 	for done := false; !done; {
 		d.dir.Discard(c.made.staged)
 		c.made, err = d.makeOwn(stager, body)
 		if errors.Is(err, digestlist.ErrEmpty) {
-			return r, &api.Error{Code: api.InvalidArgument, Message: "everything in the list is denied: " + c.made.omitted.by[0].Because(), Advice: "see digestctl deny list"}
+			return r, &api.Error{Code: api.InvalidArgument, Message: "everything in the list is denied: " + c.made.omitted.By[0].Because(), Advice: "see digestctl deny list"}
 		}
 		if err == nil {
 			err = ctx.Err()
@@ -107,10 +108,10 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 		}
 	}
 	err = d.bindOwn(ctx, r.List, c.record.Key != "", body, &r, report)
-	if before.Version > 0 && before.Removed.IsZero() && ownBody(d.config.State, before) != ownBody(d.config.State, d.snapshot().own[req.Name]) {
+	if before.Version > 0 && before.Removed.IsZero() && ownBody(d.config.State, before) != ownBody(d.config.State, d.snapshot().Own[req.Name]) {
 		if old, oerr := d.openOwnBody(before); oerr == nil {
 			freed := api.OwnResult{}
-			err = errors.Join(err, d.freeFiles(ctx, &entry{List: record.List{Name: r.List}}, old, body, &freed, report))
+			err = errors.Join(err, d.freeFiles(ctx, &view.Entry{List: record.List{Name: r.List}}, old, body, &freed, report))
 			old.unmap()
 		}
 		os.Remove(ownBody(d.config.State, before))
@@ -124,7 +125,7 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 func (d *Daemon) unchangedOwn(ctx context.Context, by api.Actor, c *ownCandidate) (r api.OwnResult, done bool) {
 	err := d.exec.decide(ctx, "own", func(s *state) error {
 		o, e := s.own[c.record.Name], s.ownEntry(c.record.Name)
-		if e == nil || !e.active() || e.broken || e.Change != "" || o.Body != c.record.Body || o.Key != c.record.Key {
+		if e == nil || !e.Active() || e.Broken || e.Change != "" || o.Body != c.record.Body || o.Key != c.record.Key {
 			return nil
 		}
 		act, err := act(s, by, c.request.Reason)
@@ -203,7 +204,7 @@ func (d *Daemon) bindOwn(ctx context.Context, list string, imported bool, body [
 				return err
 			}
 		}
-		if snap.packageHas(digest, p) {
+		if snap.PackageHas(digest, p) {
 			r.Kept++
 			return nil
 		}
@@ -262,14 +263,14 @@ func unlabelled(err error) bool {
 
 // freeFiles takes the label of a list from files that it no longer has: those of
 // body that are not in now. Where another list has the path, they are bound to it.
-func (d *Daemon) freeFiles(ctx context.Context, gone *entry, body, now []byte, r *api.OwnResult, report func(stage string, done, total int)) error {
+func (d *Daemon) freeFiles(ctx context.Context, gone *view.Entry, body, now []byte, r *api.OwnResult, report func(stage string, done, total int)) error {
 	if !d.config.Labels {
 		return nil
 	}
 	kept := map[uint64]bool{}
 	if now != nil {
 		digestlist.WalkTLV(now, func(_ digestlist.Algo, _, p []byte) error {
-			kept[pathRef(p)] = true
+			kept[view.PathRef(p)] = true
 			return nil
 		})
 	}
@@ -284,7 +285,7 @@ func (d *Daemon) freeFiles(ctx context.Context, gone *entry, body, now []byte, r
 				return err
 			}
 		}
-		if kept[pathRef(p)] {
+		if kept[view.PathRef(p)] {
 			return nil
 		}
 		f, err := d.root.Find(string(p), false)
@@ -296,7 +297,7 @@ func (d *Daemon) freeFiles(ctx context.Context, gone *entry, body, now []byte, r
 			return nil
 		}
 		err = f.RemoveLabel()
-		if heir := snap.heir(gone.Name, digest, p); heir != "" {
+		if heir := snap.Heir(gone.Name, digest, p); heir != "" {
 			err = f.SetLabel(heir)
 		}
 		if err != nil {

@@ -13,9 +13,9 @@ import (
 // Owns returns every own list, also those that were removed, by name.
 func (d *Daemon) Owns(context.Context) ([]api.Own, error) {
 	snap := d.snapshot()
-	lists := make([]api.Own, 0, len(snap.own))
-	for _, name := range slices.Sorted(maps.Keys(snap.own)) {
-		o := snap.describeOwn(snap.own[name])
+	lists := make([]api.Own, 0, len(snap.Own))
+	for _, name := range slices.Sorted(maps.Keys(snap.Own)) {
+		o := snap.DescribeOwn(snap.Own[name])
 		o.Sources = nil // for Own
 		lists = append(lists, o)
 	}
@@ -25,9 +25,9 @@ func (d *Daemon) Owns(context.Context) ([]api.Own, error) {
 // Own returns one own list.
 func (d *Daemon) Own(_ context.Context, name string) (api.Own, error) {
 	snap := d.snapshot()
-	o, ok := snap.own[name]
+	o, ok := snap.Own[name]
 	if !ok {
 		return api.Own{}, errNoOwn(name)
 	}
-	return snap.describeOwn(o), nil
+	return snap.DescribeOwn(o), nil
 }

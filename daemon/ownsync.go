@@ -15,6 +15,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store/record"
@@ -22,7 +23,7 @@ import (
 
 // ownWork is an own list whose file is to be made anew.
 type ownWork struct {
-	entry  *entry
+	entry  *view.Entry
 	record record.Own
 	name   string // that it is to have
 	made   madeList
@@ -123,9 +124,9 @@ func (s *state) adoptOwn(f ownFile) error {
 		Changed: record.Act{When: s.now(), Reason: "restored after the index was lost"}}
 	l := record.List{Name: list, Own: f.name, Version: f.version, Package: ownPackage(f.name, f.version), State: record.Active, Body: f.body,
 		Files: f.files, Since: s.now(), Change: record.Publishing}
-	s.save(&entry{List: l, broken: true})
+	s.save(&view.Entry{List: l, Broken: true})
 	s.setOwn(o)
-	id := lineOf(l.Package)
+	id := view.LineOf(l.Package)
 	s.saveLine(id, s.policyLine(id).Activate(l.Package.EVR, s.nextCounter()))
 	s.log.Warn("own list restored", "name", f.name, "version", f.version)
 	return nil
@@ -151,14 +152,14 @@ func (s *state) ownToMake(signer string) (work []*ownWork) {
 		o := s.own[e.Own]
 		why := s.ownRefused(o, e)
 		switch {
-		case why.Verdict != policy.Allow && !e.active():
+		case why.Verdict != policy.Allow && !e.Active():
 			continue
 		case why.Verdict != policy.Allow:
 			out = append(out, suspension{e, why})
 			continue
 		}
-		name := s.order.name(digestlist.WithoutSequence(e.Name), e.Package, false)
-		if !e.active() || e.broken || e.Change != "" || e.Signer != signer || name != e.Name || !s.complete(e) {
+		name := s.order.NameOf(digestlist.WithoutSequence(e.Name), e.Package, false)
+		if !e.Active() || e.Broken || e.Change != "" || e.Signer != signer || name != e.Name || !s.complete(e) {
 			work = append(work, &ownWork{entry: e, record: o, name: name})
 		}
 	}
@@ -170,20 +171,20 @@ func (s *state) ownToMake(signer string) (work []*ownWork) {
 // key was revoked or removed meanwhile. "" means that it may be.
 func (s *state) importRefused(o record.Own) string {
 	c := s.keyring.Primary(o.Key)
-	if o.Key != "" && (s.keys[o.Key].Revoked != nil || o.KeyKind == keyPGP && (c == nil || c.Revoked != nil)) {
+	if o.Key != "" && (s.keys[o.Key].Revoked != nil || o.KeyKind == view.KeyPGP && (c == nil || c.Revoked != nil)) {
 		return "the key that signed it, " + o.Key + ", is not trusted any more"
 	}
 	return ""
 }
 
 // ownRefused says why an own list may not be active, if it may not.
-func (s *state) ownRefused(o record.Own, e *entry) policy.Decision {
+func (s *state) ownRefused(o record.Own, e *view.Entry) policy.Decision {
 	switch o.KeyKind {
-	case keyPGP:
+	case view.KeyPGP:
 		if c := s.keyring.Primary(o.Key); c == nil || c.Revoked != nil || c.Weak != "" {
 			return policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonKeyRevoked, Text: "the key that signed it, " + o.Key + ", is not trusted any more"}
 		}
-	case keyX509:
+	case view.KeyX509:
 		if s.keys[o.Key].Revoked != nil || !s.importers[o.Key] {
 			return policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonKeyRevoked, Text: "the certificate that signed it, " + o.Key + ", is not trusted any more"}
 		}
@@ -239,7 +240,7 @@ func (s *state) applyOwn(work []*ownWork, r *reconciled) {
 	fail := func(w *ownWork, err error) {
 		failed++
 		r.ownFailed++
-		s.problem("own", api.SeverityError, fmt.Sprintf("%s could not be made anew, the last: own list %s: %v", plural(failed, "own list"), w.entry.Own, err),
+		s.problem("own", api.SeverityError, fmt.Sprintf("%s could not be made anew, the last: own list %s: %v", view.Plural(failed, "own list"), w.entry.Own, err),
 			"make it again: digestctl own update "+w.entry.Own)
 	}
 	for _, w := range work {
@@ -247,7 +248,7 @@ func (s *state) applyOwn(work []*ownWork, r *reconciled) {
 		if s.byName[e.Name] != e || s.own[e.Own].Body != w.record.Body {
 			continue // changed meanwhile
 		}
-		if errors.Is(w.err, digestlist.ErrEmpty) && !e.active() || w.err == nil && w.made.basis != s.basis {
+		if errors.Is(w.err, digestlist.ErrEmpty) && !e.Active() || w.err == nil && w.made.basis != s.basis {
 			continue // all of it is denied; or something is since it was made, which makes it anew
 		}
 		if w.err != nil {
@@ -265,12 +266,12 @@ func (s *state) republishOwn(w *ownWork, failed func(error) error) {
 	s.noteOmitted(w.made.omitted)
 	e := *w.entry
 	e.Name, e.State, e.Reason, e.Text = w.name, record.Active, "", ""
-	if w.entry.active() {
+	if w.entry.Active() {
 		e.Reason, e.Text = w.entry.Reason, w.entry.Text
 	}
 	e.Wide = w.made.wide
-	e.Body, e.File, e.Files, e.Signer, e.refs = w.made.body, w.made.file, w.made.files, w.made.signer, w.made.refs
-	e.Denied, e.Left = w.made.omitted.ids, len(w.made.omitted.paths)
+	e.Body, e.File, e.Files, e.Signer, e.Refs = w.made.body, w.made.file, w.made.files, w.made.signer, w.made.refs
+	e.Denied, e.Left = w.made.omitted.IDs, len(w.made.omitted.Paths)
 	e.Change = record.Publishing
 	if e.Name != w.entry.Name {
 		s.moveAway(w.entry, e.Name)
@@ -283,7 +284,7 @@ func (s *state) republishOwn(w *ownWork, failed func(error) error) {
 	w.made.staged = record.Staged{}
 	s.appearOwn(&e, staged, func(err error) error {
 		broken := e
-		broken.broken = true
+		broken.Broken = true
 		s.put(&broken)
 		return failed(err)
 	})
@@ -292,7 +293,7 @@ func (s *state) republishOwn(w *ownWork, failed func(error) error) {
 	then := x.then
 	x.then = func(p published) error {
 		if p.err == nil {
-			if !w.entry.active() {
+			if !w.entry.Active() {
 				s.event(record.Event{Kind: audit.KindPublished, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter})
 			}
 			s.after(func(o observer) { o.ListPublished(e.Name, e.Package.Full()) })

@@ -5,6 +5,7 @@ package daemon
 import (
 	"slices"
 
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
 )
 
@@ -40,7 +41,7 @@ type bodyMove struct{ from, to string }
 // changed already, as if it were gone.
 type withdrawal struct {
 	name  string
-	entry *entry // whose files have their labels written anew; nil: none
+	entry *view.Entry // whose files have their labels written anew; nil: none
 	// kept hears of the list where it waits to come back; nil if it need not.
 	kept func(old record.Staged)
 	// resists hears that it could not be removed, in the place of [state.leave]. Its
@@ -52,11 +53,11 @@ type withdrawal struct {
 type publication struct {
 	name     string
 	staged   record.Staged
-	recorded bool   // the intent has its record: a start needs no mark to know it
-	poke     bool   // a scan of the directory that runs now starts over
-	keep     bool   // what had the name waits to come back
-	previous *entry // the list whose place it takes, and whose labels are written anew; nil: none
-	read     bool   // these labels are those of files that only the previous one has
+	recorded bool        // the intent has its record: a start needs no mark to know it
+	poke     bool        // a scan of the directory that runs now starts over
+	keep     bool        // what had the name waits to come back
+	previous *view.Entry // the list whose place it takes, and whose labels are written anew; nil: none
+	read     bool        // these labels are those of files that only the previous one has
 	// then enters it into the state, or what to do without it. Its error is the answer.
 	then func(p published) error
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
@@ -33,7 +34,7 @@ type progress func(stage string, done, total int)
 type installedPackage struct {
 	pkg    nevra.NEVRA
 	header record.Digest
-	fresh  *candidate // nil when its list stands already
+	fresh  *view.Candidate // nil when its list stands already
 	err    error
 	moved  header.Relocations
 	number uint32 // of a header that does not say what package it is
@@ -55,7 +56,7 @@ func (p *installedPackage) String() string {
 // step, unless a transaction came in between.
 func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult, error) {
 	started := time.Now()
-	first := len(d.snapshot().entries) == 0 // nothing names a list yet
+	first := len(d.snapshot().Entries) == 0 // nothing names a list yet
 	if err := d.dir.CheckPath(); err != nil {
 		return api.SyncResult{}, err
 	}
@@ -68,7 +69,7 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 	var (
 		generation uint64
 		basis      uint64
-		standing   map[record.Digest]*entry
+		standing   map[record.Digest]*view.Entry
 		denials    *policy.Denials
 		own        []*ownWork
 	)
@@ -140,7 +141,7 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 		}
 		for _, f := range found {
 			if f.fresh != nil {
-				d.dir.Discard(f.fresh.staged) // those that were not published
+				d.dir.Discard(f.fresh.Staged) // those that were not published
 			}
 		}
 		d.memory.rest()
@@ -207,10 +208,10 @@ func (x *executor) reconcile(own []*ownWork, found []installedPackage, started t
 
 // standing lists the headers whose lists need no work: published by us as the
 // configuration wants them now, vouched for by a key that is still trusted.
-func (s *state) standing(signer string) map[record.Digest]*entry {
-	m := make(map[record.Digest]*entry, len(s.byHeader))
+func (s *state) standing(signer string) map[record.Digest]*view.Entry {
+	m := make(map[record.Digest]*view.Entry, len(s.byHeader))
 	for digest, e := range s.byHeader {
-		if e.active() && !e.broken && e.Grace == "" && e.Change == "" && e.Signer == signer && s.trusted(e) && s.allowed(e) && s.complete(e) {
+		if e.Active() && !e.Broken && e.Grace == "" && e.Change == "" && e.Signer == signer && s.trusted(e) && s.allowed(e) && s.complete(e) {
 			m[digest] = e
 		}
 	}
@@ -219,14 +220,14 @@ func (s *state) standing(signer string) map[record.Digest]*entry {
 
 // allowed reports whether policy still lets an active list be: a floor may have
 // risen above it, or the kernel come to name it.
-func (s *state) allowed(e *entry) bool {
+func (s *state) allowed(e *view.Entry) bool {
 	return s.bannedList(e) == "" && s.admit(e.Package, false).Verdict == policy.Allow
 }
 
 // readInstalled reads every header of rpm's database. Headers that stand are
 // recognised by their digest; the others are verified, and their lists built,
 // on all processors.
-func (d *Daemon) readInstalled(ctx context.Context, standing map[record.Digest]*entry, denials *policy.Denials, report progress) ([]installedPackage, error) {
+func (d *Daemon) readInstalled(ctx context.Context, standing map[record.Digest]*view.Entry, denials *policy.Denials, report progress) ([]installedPackage, error) {
 	db, err := d.database()
 	if errors.Is(err, rpmdb.ErrNoDatabase) && len(standing) == 0 {
 		return nil, nil // a root before its first package
@@ -251,7 +252,7 @@ func (d *Daemon) readInstalled(ctx context.Context, standing map[record.Digest]*
 		nameless atomic.Int32
 	)
 	const maxNameless = 32
-	maker, keyring, now := d.maker.Load(), d.snapshot().keyring, d.now()
+	maker, keyring, now := d.maker.Load(), d.snapshot().Keyring, d.now()
 	for n := range runtime.GOMAXPROCS(0) {
 		w := workspace{denials: denials, stager: d.dir.Stager("sync" + strconv.FormatUint(d.serial.Add(1), 36) + "-" + strconv.Itoa(n))}
 		group.Go(func() {
@@ -299,7 +300,7 @@ func (d *Daemon) readInstalled(ctx context.Context, standing map[record.Digest]*
 	if err != nil {
 		for _, p := range found {
 			if p.fresh != nil {
-				d.dir.Discard(p.fresh.staged)
+				d.dir.Discard(p.fresh.Staged)
 			}
 		}
 		return nil, fmt.Errorf("cannot read rpm's database: %w", err)
@@ -309,7 +310,7 @@ func (d *Daemon) readInstalled(ctx context.Context, standing map[record.Digest]*
 
 // recognise turns one header of rpm's database into what is to be done for it.
 // The header is hostile input; one that is malformed costs its package the list.
-func (m *maker) recognise(blob []byte, standing map[record.Digest]*entry, keyring *pgp.Keyring, now time.Time, w *workspace) (p installedPackage) {
+func (m *maker) recognise(blob []byte, standing map[record.Digest]*view.Entry, keyring *pgp.Keyring, now time.Time, w *workspace) (p installedPackage) {
 	if len(blob) == 0 {
 		p.err = errors.New("its header in rpm's database is damaged, empty or larger than any of rpm's")
 		return p
@@ -351,7 +352,7 @@ func (m *maker) recognise(blob []byte, standing map[record.Digest]*entry, keyrin
 }
 
 // suits reports whether e is the kind of list that m makes.
-func (m *maker) suits(e *entry, h *header.Header) bool {
+func (m *maker) suits(e *view.Entry, h *header.Header) bool {
 	name, err := m.nameOf(e.Package, h.MultiVersion())
 	return err == nil && name == e.Name
 }

@@ -5,22 +5,23 @@ package daemon
 import (
 	"slices"
 
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 )
 
 // makeRefs reads the files of a list's body.
-func makeRefs(format string, body []byte, hint int) (*refs, error) {
-	r := &refs{digests: make([]uint64, 0, hint), paths: make([]uint64, 0, hint)}
+func makeRefs(format string, body []byte, hint int) (*view.Refs, error) {
+	r := &view.Refs{Digests: make([]uint64, 0, hint), Paths: make([]uint64, 0, hint)}
 	err := digestlist.Walk(format, body, func(algo digestlist.Algo, digest, path []byte) error {
-		r.wide = r.wide || algo != digestlist.SHA256
-		r.digests = append(r.digests, digestRef(digest))
-		r.paths = append(r.paths, pathRef(path))
+		r.Wide = r.Wide || algo != digestlist.SHA256
+		r.Digests = append(r.Digests, view.DigestRef(digest))
+		r.Paths = append(r.Paths, view.PathRef(path))
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	slices.Sort(r.digests)
-	slices.Sort(r.paths)
+	slices.Sort(r.Digests)
+	slices.Sort(r.Paths)
 	return r, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb/pgp"
 	"github.com/digestd/digestd/store/record"
@@ -28,7 +29,7 @@ const (
 // withdrawn is a list that left the directory because its key was revoked, with
 // its last content.
 type withdrawn struct {
-	entry *entry
+	entry *view.Entry
 	data  []byte
 }
 
@@ -58,8 +59,8 @@ func (s *state) noteRevocations(ring *pgp.Keyring, src *keySources, now time.Tim
 	}
 	for _, c := range s.certificates {
 		if src.blacklist.names(c) {
-			note(hex.EncodeToString(c.SubjectKeyId), record.KeyRevocation{Source: sourceKernel, Hard: true,
-				Act: record.Act{Reason: "named in " + sourceKernel, When: now}})
+			note(hex.EncodeToString(c.SubjectKeyId), record.KeyRevocation{Source: view.SourceKernel, Hard: true,
+				Act: record.Act{Reason: "named in " + view.SourceKernel, When: now}})
 		}
 	}
 	for _, fingerprint := range slices.Sorted(maps.Keys(s.keys)) {
@@ -86,7 +87,7 @@ func (s *state) noteRevocations(ring *pgp.Keyring, src *keySources, now time.Tim
 // soft one of the same time or an earlier one.
 func (s *state) note(fingerprint string, r record.KeyRevocation, now time.Time) bool {
 	k, known := s.keys[fingerprint]
-	if known && !revocation(&r).Graver(revocation(k.Revoked)) {
+	if known && !view.Revocation(&r).Graver(view.Revocation(k.Revoked)) {
 		return false
 	}
 	if !known {
@@ -103,7 +104,7 @@ func (s *state) revocations() map[string]*pgp.Revocation {
 	m := map[string]*pgp.Revocation{}
 	for fingerprint, k := range s.keys {
 		if r := k.Revoked; r != nil && k.Use == "" {
-			m[fingerprint] = revocation(r)
+			m[fingerprint] = view.Revocation(r)
 		}
 	}
 	return m
@@ -114,9 +115,9 @@ func (s *state) carryOut(fingerprint string) {
 	r := s.keys[fingerprint].Revoked
 	reason := policy.ReasonKeyRevoked
 	switch s.keys[fingerprint].Use {
-	case useLists:
+	case view.UseLists:
 		return // nothing goes: lists are signed anew
-	case useDigest:
+	case view.UseDigest:
 		reason = policy.ReasonBlacklisted
 	}
 	if owners := s.ownersOfSubkey(fingerprint); !r.Hard || len(owners) > 0 {
@@ -131,7 +132,7 @@ func (s *state) carryOut(fingerprint string) {
 	s.intend()
 	lists := 0
 	for _, e := range s.sorted() {
-		if !e.active() || e.Key != fingerprint && s.bannedList(e) != fingerprint {
+		if !e.Active() || e.Key != fingerprint && s.bannedList(e) != fingerprint {
 			continue
 		}
 		lists++
@@ -153,7 +154,7 @@ func (s *state) carryOut(fingerprint string) {
 // vouches reports whether a list is active by that key, revoked or not.
 func (s *state) vouches(fingerprint string) bool {
 	for _, e := range s.byName {
-		if e.active() && e.Key == fingerprint {
+		if e.Active() && e.Key == fingerprint {
 			return true
 		}
 	}
@@ -178,7 +179,7 @@ func (s *state) ownersOfSubkey(fingerprint string) (owners []string) {
 // revokeKey withdraws all that a key vouches for, by the word of an
 // administrator. A whole fingerprint may be of a key that is not known yet.
 func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason string) (api.Key, error) {
-	k, err := d.snapshot().findKey(text)
+	k, err := d.snapshot().FindKey(text)
 	if err != nil {
 		if k.Fingerprint = fingerprintOf(text); k.Fingerprint == "" {
 			return api.Key{}, err
@@ -211,7 +212,7 @@ func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason strin
 	if err := d.refreshKeys(ctx, true); err != nil {
 		d.log.Error("keyring not refreshed", "error", err)
 	}
-	if k.Use == useLists {
+	if k.Use == view.UseLists {
 		if _, err := d.runSync(ctx, "the signing key was revoked", func(string, int, int) {}); err != nil {
 			d.log.Error("sync failed", "reason", "the signing key was revoked", "error", err)
 		}
@@ -220,40 +221,40 @@ func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason strin
 		d.wantSync("a key was revoked")
 	}
 	snap := d.snapshot()
-	return snap.describeKey(snap.keys[k.Fingerprint]), nil
+	return snap.DescribeKey(snap.Keys[k.Fingerprint]), nil
 }
 
 // restoreKey lifts a revocation. Only what is said anew can revoke the key
 // again.
 func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason string) (api.Key, error) {
 	snap := d.snapshot()
-	k, err := snap.findKey(text)
+	k, err := snap.FindKey(text)
 	if err != nil {
-		if k.Fingerprint = snap.findUnread(text); k.Fingerprint == "" {
+		if k.Fingerprint = snap.FindUnread(text); k.Fingerprint == "" {
 			return api.Key{}, err
 		}
 	}
 	// What cannot be verified is overruled if it is what stands against the key.
 	var overruled map[string][]string
 	if k.Revoked == nil || k.Revoked.Unread {
-		overruled = snap.unreadOf(k.Fingerprint)
+		overruled = snap.UnreadOf(k.Fingerprint)
 	}
-	if k.Use == useLists {
+	if k.Use == view.UseLists {
 		return api.Key{}, api.Errorf(api.InvalidArgument, "%s signed lists here; it was replaced and cannot come back", k.Fingerprint)
 	}
 	if k.Revoked == nil && len(overruled) == 0 {
 		return api.Key{}, api.Errorf(api.Unchanged, "key %s is not revoked", k.Fingerprint)
 	}
-	if b, err := d.readBlacklist(); k.Use == useDigest && (err != nil || b.entries[k.Fingerprint]) {
-		return api.Key{}, errors.Join(err, &api.Error{Code: api.InvalidArgument, Message: sourceKernel + " names " + k.Fingerprint,
+	if b, err := d.readBlacklist(); k.Use == view.UseDigest && (err != nil || b.entries[k.Fingerprint]) {
+		return api.Key{}, errors.Join(err, &api.Error{Code: api.InvalidArgument, Message: view.SourceKernel + " names " + k.Fingerprint,
 			Advice: "the kernel forgets it with the next boot, if neither its firmware nor " + d.config.Blacklist + " name it again"})
 	}
-	if c := snap.revokedByItself(k); k.Revoked != nil && k.Revoked.Source == sourceCertificate && !k.Revoked.Unread && c != nil {
+	if c := snap.RevokedByItself(k); k.Revoked != nil && k.Revoked.Source == sourceCertificate && !k.Revoked.Unread && c != nil {
 		return api.Key{}, &api.Error{Code: api.InvalidArgument,
 			Message: fmt.Sprintf("key %s was revoked by its owner, in %s", k.Fingerprint, c.Source),
 			Advice:  "only a certificate without the revocation could be trusted: remove this one first"}
 	}
-	revoked, _ := readRevoked(d.config.Revoked, d.snapshot().certificates)
+	revoked, _ := readRevoked(d.config.Revoked, d.snapshot().Certificates)
 	for _, r := range revoked {
 		if r.fingerprint == k.Fingerprint {
 			return api.Key{}, &api.Error{Code: api.InvalidArgument,
@@ -285,10 +286,10 @@ func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason stri
 	}
 	d.wantSync("a key was restored")
 	snap = d.snapshot()
-	if _, known := snap.keys[k.Fingerprint]; !known { // a subkey
+	if _, known := snap.Keys[k.Fingerprint]; !known { // a subkey
 		for owner := range overruled {
 			k.Fingerprint = owner
 		}
 	}
-	return snap.describeKey(snap.keys[k.Fingerprint]), nil
+	return snap.DescribeKey(snap.Keys[k.Fingerprint]), nil
 }

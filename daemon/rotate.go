@@ -22,6 +22,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store"
 	"github.com/digestd/digestd/store/record"
 )
@@ -32,12 +33,12 @@ var identityNames = [...]string{signingKeyFile, signingDERFile, signingCertFile}
 // completeRotation brings a change of identity to its end, wherever it was cut
 // short: back if the new certificate was not in place, else forward.
 func completeRotation(dir string) error {
-	_, err := os.Stat(filepath.Join(dir, signingCertFile+nextSuffix))
+	_, err := os.Stat(filepath.Join(dir, signingCertFile+view.NextSuffix))
 	if errors.Is(err, fs.ErrNotExist) {
 		// The certificate is still a prepared one: its key goes back to it.
 		for _, name := range identityNames {
 			path := filepath.Join(dir, name)
-			if err := os.Rename(path+nextSuffix, path+preparedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := os.Rename(path+view.NextSuffix, path+view.PreparedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}
@@ -51,7 +52,7 @@ func completeRotation(dir string) error {
 	}
 	for _, name := range identityNames {
 		path := filepath.Join(dir, name)
-		if err := os.Rename(path+nextSuffix, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Rename(path+view.NextSuffix, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		failpoint.Hit("rotate-between-files")
@@ -68,10 +69,10 @@ func keepOldCertificate(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(dir, oldDir), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, view.OldDir), 0o755); err != nil {
 		return err
 	}
-	return store.WriteFileDurably(filepath.Join(dir, oldDir, hex.EncodeToString(cert.SubjectKeyId)+".crt"), data, 0o644)
+	return store.WriteFileDurably(filepath.Join(dir, view.OldDir, hex.EncodeToString(cert.SubjectKeyId)+".crt"), data, 0o644)
 }
 
 func parseCertificate(data []byte) (*x509.Certificate, error) {
@@ -84,7 +85,7 @@ func parseCertificate(data []byte) (*x509.Certificate, error) {
 
 // oldCertificates returns the certificates that signed lists before.
 func oldCertificates(dir string) (certs []*x509.Certificate, err error) {
-	paths, err := filepath.Glob(filepath.Join(dir, oldDir, "*.crt"))
+	paths, err := filepath.Glob(filepath.Join(dir, view.OldDir, "*.crt"))
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +136,7 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 		sum := sha256.Sum256(id.cert.Raw)
 		s.queue.batch.SetMeta(metaCertificate, sum[:])
 		if k, known := s.keys[old.identity.skid()]; known {
-			k.Source, k.Gone = filepath.Join(d.config.State, oldDir, old.identity.skid()+".crt"), s.now()
+			k.Source, k.Gone = filepath.Join(d.config.State, view.OldDir, old.identity.skid()+".crt"), s.now()
 			s.setKey(k)
 		}
 		s.log.Warn("signing key changed", "old", old.identity.skid(), "new", id.skid(), "reason", reason)
@@ -166,11 +167,11 @@ func (d *Daemon) tryPrepared(ctx context.Context) error {
 }
 
 func (f identityFiles) prepare(ctx context.Context, now time.Time, release func()) (string, error) {
-	path := filepath.Join(f.dir, signingCertFile+preparedSuffix)
+	path := filepath.Join(f.dir, signingCertFile+view.PreparedSuffix)
 	_, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		release()
-		err = createIdentity(ctx, f.dir, preparedSuffix, f.where, now)
+		err = createIdentity(ctx, f.dir, view.PreparedSuffix, f.where, now)
 	}
 	return path, err
 }
@@ -178,7 +179,7 @@ func (f identityFiles) prepare(ctx context.Context, now time.Time, release func(
 func (f identityFiles) follow(ctx context.Context, now time.Time) (*identity, error) {
 	for _, name := range identityNames {
 		path := filepath.Join(f.dir, name)
-		if err := os.Rename(path+preparedSuffix, path+nextSuffix); err != nil {
+		if err := os.Rename(path+view.PreparedSuffix, path+view.NextSuffix); err != nil {
 			return nil, fmt.Errorf("cannot change the signing key: %w", err)
 		}
 		failpoint.Hit("rotate-before-certificate")
@@ -195,11 +196,11 @@ func (f identityFiles) try(ctx context.Context, release func()) error {
 	var data [2][]byte
 	for i, name := range []string{signingKeyFile, signingCertFile} {
 		var err error
-		if data[i], err = readState(filepath.Join(f.dir, name+preparedSuffix)); err != nil {
+		if data[i], err = readState(filepath.Join(f.dir, name+view.PreparedSuffix)); err != nil {
 			return err
 		}
 	}
-	id, err := newIdentity(data[0], data[1], signingCertFile+preparedSuffix)
+	id, err := newIdentity(data[0], data[1], signingCertFile+view.PreparedSuffix)
 	if err != nil {
 		return err
 	}
@@ -233,7 +234,7 @@ func (d *Daemon) readySuccessor(ctx context.Context) error {
 // revocable returns why the certificate with that key identifier must not be revoked
 // now: it signs the lists, and no other can.
 func (d *Daemon) revocable(ctx context.Context, skid string) error {
-	if skid != d.maker.Load().identity.skid() || d.snapshot().keys[skid].Revoked != nil {
+	if skid != d.maker.Load().identity.skid() || d.snapshot().Keys[skid].Revoked != nil {
 		return nil
 	}
 	err := d.readySuccessor(ctx)
@@ -253,7 +254,7 @@ func (d *Daemon) revocable(ctx context.Context, skid string) error {
 func (s *state) meetSigner(cert *x509.Certificate, path string) {
 	skid := hex.EncodeToString(cert.SubjectKeyId)
 	if _, known := s.keys[skid]; !known {
-		s.setKey(record.Key{Fingerprint: skid, Use: useLists, Owner: cert.Subject.CommonName, Algorithm: algorithmOf(cert),
+		s.setKey(record.Key{Fingerprint: skid, Use: view.UseLists, Owner: cert.Subject.CommonName, Algorithm: algorithmOf(cert),
 			Source: path, Created: cert.NotBefore, Expires: cert.NotAfter, FirstSeen: s.now()})
 	}
 }

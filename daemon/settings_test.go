@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 )
 
@@ -63,10 +64,10 @@ func TestReloadReachesAll(t *testing.T) {
 			t.Errorf("multiversion %v: the maker names it %s, %v", multi, name, err)
 		}
 		d.on(t, func(s *state) error {
-			if got := s.order.name("tlv-python3-0:2-1.noarch", pkg, false); got != want {
+			if got := s.order.NameOf("tlv-python3-0:2-1.noarch", pkg, false); got != want {
 				t.Errorf("multiversion %v: the state names it %s", multi, got)
 			}
-			if got := s.policyLine(lineOf(pkg)).Multi; got != multi {
+			if got := s.policyLine(view.LineOf(pkg)).Multi; got != multi {
 				t.Errorf("multiversion %v: policy has %v", multi, got)
 			}
 			return nil

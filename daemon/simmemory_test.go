@@ -19,6 +19,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/signer"
 	"github.com/digestd/digestd/daemon/sim"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/rpmdb"
 	"github.com/digestd/digestd/rpmdb/pgp"
@@ -202,7 +203,7 @@ func (m *memoryIdentities) load(context.Context, *slog.Logger, time.Time) (id *i
 }
 
 func (m *memoryIdentities) prepare(context.Context, time.Time, func()) (string, error) {
-	return filepath.Join(m.dir, signingCertFile+preparedSuffix), nil
+	return filepath.Join(m.dir, signingCertFile+view.PreparedSuffix), nil
 }
 
 func (m *memoryIdentities) try(context.Context, func()) error { return nil }

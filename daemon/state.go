@@ -12,6 +12,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb/pgp"
@@ -38,13 +39,13 @@ type state struct {
 	clock        time.Time // of the event
 	wake         [wakeKinds]bool
 
-	byName   map[string]*entry
-	byHeader map[record.Digest]*entry
-	byLine   map[lineID][]*entry
-	entries  []*entry        // byName in order, as snapshots share it
+	byName   map[string]*view.Entry
+	byHeader map[record.Digest]*view.Entry
+	byLine   map[view.LineID][]*view.Entry
+	entries  []*view.Entry   // byName in order, as snapshots share it
 	changed  map[string]bool // names in which entries is out of date
-	lookup   *lookup         // as of the last publication
-	lines    map[lineID]record.Line
+	lookup   *view.Lookup    // as of the last publication
+	lines    map[view.LineID]record.Line
 	archs    map[string]bool // of lines
 	asides   []record.Aside
 	notKept  int // files that the quarantine had no room for, since it was empty
@@ -59,10 +60,10 @@ type state struct {
 
 	own       map[string]record.Own // shared with snapshots
 	importers map[string]bool       // certificates by which lists may be imported
-	order     *order
+	order     *view.Order
 	prefetch  bool
-	blacklist blacklisted // the kernel's, as it was last read
-	banned    *banned     // by it now, or once
+	blacklist blacklisted  // the kernel's, as it was last read
+	banned    *view.Banned // by it now, or once
 
 	plan       *plan   // what the event asks for so far
 	queue      records // not yet committed
@@ -140,21 +141,21 @@ type content struct {
 
 // load fills s from the index, and from what lies beside it.
 func (s *state) load(c content) error {
-	s.byName = make(map[string]*entry, len(c.Lists))
-	s.byHeader = make(map[record.Digest]*entry, len(c.Lists))
-	s.byLine = make(map[lineID][]*entry, len(c.Lists))
+	s.byName = make(map[string]*view.Entry, len(c.Lists))
+	s.byHeader = make(map[record.Digest]*view.Entry, len(c.Lists))
+	s.byLine = make(map[view.LineID][]*view.Entry, len(c.Lists))
 	s.changed = make(map[string]bool, len(c.Lists))
-	s.lines = make(map[lineID]record.Line, len(c.Lines))
+	s.lines = make(map[view.LineID]record.Line, len(c.Lines))
 	s.archs = map[string]bool{}
 	s.linesOwned = true
 	for _, l := range c.Lists {
 		if l.Own != "" {
 			l.Package = ownPackage(l.Own, l.Version)
 		}
-		s.put(&entry{List: l})
+		s.put(&view.Entry{List: l})
 	}
 	for _, l := range c.Lines {
-		s.lines[lineID{l.Name, l.Arch}] = l
+		s.lines[view.LineID{Name: l.Name, Arch: l.Arch}] = l
 		s.archs[l.Arch] = true
 	}
 	s.asides = c.Asides
@@ -184,7 +185,7 @@ func (s *state) load(c content) error {
 	}
 	s.leftovers = c.Leftovers()
 	for name := range s.leftovers {
-		if e := s.byName[name]; e != nil && e.active() {
+		if e := s.byName[name]; e != nil && e.Active() {
 			s.notLeft(name)
 		}
 	}
@@ -206,7 +207,7 @@ func (s *state) load(c content) error {
 
 // save enters or replaces an entry, also in the index: at once, or for what an open
 // transaction brought at its end.
-func (s *state) save(e *entry) {
+func (s *state) save(e *view.Entry) {
 	s.put(e)
 	if !s.pending(e) {
 		s.queue.batch.PutList(e.List)
@@ -214,7 +215,7 @@ func (s *state) save(e *entry) {
 }
 
 // put enters or replaces an entry in memory.
-func (s *state) put(e *entry) {
+func (s *state) put(e *view.Entry) {
 	s.undo.entries = append(s.undo.entries, oldEntry{e.Name, s.byName[e.Name]})
 	s.enter(e)
 }
@@ -227,16 +228,16 @@ func (s *state) forget(name string) {
 	}
 }
 
-func (s *state) enter(e *entry) {
+func (s *state) enter(e *view.Entry) {
 	s.drop(e.Name)
 	s.byName[e.Name] = e
 	if !e.Header.IsZero() && e.Change != record.Moving {
 		s.byHeader[e.Header] = e
 	}
-	id := lineOf(e.Package)
+	id := view.LineOf(e.Package)
 	s.byLine[id] = append(s.byLine[id], e)
 	s.changed[e.Name] = true
-	if e.active() && !e.broken {
+	if e.Active() && !e.Broken {
 		s.notLeft(e.Name)
 	}
 	if !e.From.IsZero() || e.Signature != nil && !e.Signature.Ends.IsZero() {
@@ -253,8 +254,8 @@ func (s *state) drop(name string) {
 	if s.byHeader[old.Header] == old {
 		delete(s.byHeader, old.Header)
 	}
-	id := lineOf(old.Package)
-	s.byLine[id] = slices.DeleteFunc(s.byLine[id], func(e *entry) bool { return e == old })
+	id := view.LineOf(old.Package)
+	s.byLine[id] = slices.DeleteFunc(s.byLine[id], func(e *view.Entry) bool { return e == old })
 	if len(s.byLine[id]) == 0 {
 		delete(s.byLine, id)
 	}
@@ -263,18 +264,18 @@ func (s *state) drop(name string) {
 
 // sorted brings the slice that snapshots share up to date: a new slice, never
 // the old one changed.
-func (s *state) sorted() []*entry {
+func (s *state) sorted() []*view.Entry {
 	const few = 32
 	switch {
 	case len(s.changed) == 0:
 		return s.entries
 	case len(s.changed) > few:
-		s.entries = slices.SortedFunc(maps.Values(s.byName), func(a, b *entry) int { return strings.Compare(a.Name, b.Name) })
+		s.entries = slices.SortedFunc(maps.Values(s.byName), func(a, b *view.Entry) int { return strings.Compare(a.Name, b.Name) })
 	default:
-		entries := make([]*entry, len(s.entries), len(s.entries)+len(s.changed))
+		entries := make([]*view.Entry, len(s.entries), len(s.entries)+len(s.changed))
 		copy(entries, s.entries)
 		for name := range s.changed {
-			i, found := slices.BinarySearchFunc(entries, name, compareEntry)
+			i, found := slices.BinarySearchFunc(entries, name, view.CompareEntry)
 			e := s.byName[name]
 			switch {
 			case found && e != nil:
@@ -292,7 +293,7 @@ func (s *state) sorted() []*entry {
 }
 
 // sameSlice reports whether a and b are one slice, of entries that never change.
-func sameSlice(a, b []*entry) bool {
+func sameSlice(a, b []*view.Entry) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
@@ -301,43 +302,43 @@ func (s *state) setLine(l record.Line) {
 	if !s.linesOwned {
 		s.lines, s.linesOwned = maps.Clone(s.lines), true
 	}
-	s.lines[lineID{l.Name, l.Arch}] = l
+	s.lines[view.LineID{Name: l.Name, Arch: l.Arch}] = l
 	s.archs[l.Arch] = true
 	s.queue.batch.PutLine(l)
 }
 
 // view is what readers are to see of the state as it is now.
-func (s *state) view() *snapshot {
+func (s *state) view() *view.Snapshot {
 	s.linesOwned, s.keysOwned = false, false
-	if entries := s.sorted(); s.lookup == nil || !sameSlice(entries, s.lookup.entries) {
+	if entries := s.sorted(); s.lookup == nil || !sameSlice(entries, s.lookup.Entries) {
 		s.lookup = newLookup(entries)
 		s.wake[wakeLists] = true
 	}
-	v := &snapshot{
-		entries:      s.lookup.entries,
-		lookup:       s.lookup,
-		lines:        s.lines,
-		asides:       slices.Clip(s.asides),
-		keyring:      s.keyring,
-		keys:         s.keys,
-		denied:       s.denied,
-		denials:      s.denials,
-		signer:       s.signer,
-		certificates: s.certificates,
-		mode:         s.mode,
-		noExpired:    s.noExpired,
-		basis:        s.basis,
-		counter:      s.counter,
-		lastEvent:    s.toldSeq - 1,
-		problems:     slices.Clone(s.problems),
-		open:         len(s.open),
-		lastSync:     s.lastSync,
-		dbKind:       s.dbKind,
-		dbPath:       s.dbPath,
-		retired:      len(s.retired),
-		since:        s.since,
-		own:          s.own,
-		prefetch:     s.prefetch,
+	v := &view.Snapshot{
+		Entries:      s.lookup.Entries,
+		Lookup:       s.lookup,
+		Lines:        s.lines,
+		Asides:       slices.Clip(s.asides),
+		Keyring:      s.keyring,
+		Keys:         s.keys,
+		Denied:       s.denied,
+		Denials:      s.denials,
+		Signer:       s.signer,
+		Certificates: s.certificates,
+		Mode:         s.mode,
+		NoExpired:    s.noExpired,
+		Basis:        s.basis,
+		Counter:      s.counter,
+		LastEvent:    s.toldSeq - 1,
+		Problems:     slices.Clone(s.problems),
+		Open:         len(s.open),
+		LastSync:     s.lastSync,
+		DBKind:       s.dbKind,
+		DBPath:       s.dbPath,
+		Retired:      len(s.retired),
+		Since:        s.since,
+		Own:          s.own,
+		Prefetch:     s.prefetch,
 	}
 	return v
 }
@@ -359,17 +360,17 @@ func (s *state) solved(id string) {
 }
 
 // policyLine is a line as package policy sees it, with what is active of it.
-func (s *state) policyLine(id lineID) policy.Line {
+func (s *state) policyLine(id view.LineID) policy.Line {
 	l := s.lines[id]
 	p := policy.Line{
 		High: l.High, Floor: l.Floor, Retired: l.Retired, Counter: l.Counter,
-		Multi: l.Multi || policy.IsMulti(s.multi, id.name),
+		Multi: l.Multi || policy.IsMulti(s.multi, id.Name),
 	}
 	for _, g := range l.Grants {
 		p.Grants = append(p.Grants, g.EVR)
 	}
 	for _, e := range s.byLine[id] {
-		if (e.active() || e.suspended()) && e.Grace == "" {
+		if (e.Active() || e.Suspended()) && e.Grace == "" {
 			p.Active = append(p.Active, policy.Instance{EVR: e.Package.EVR, Granted: e.Granted})
 		}
 	}
@@ -377,9 +378,9 @@ func (s *state) policyLine(id lineID) policy.Line {
 }
 
 // saveLine takes over what a transition of package policy changed.
-func (s *state) saveLine(id lineID, p policy.Line) {
+func (s *state) saveLine(id view.LineID, p policy.Line) {
 	l := s.lines[id]
-	l.Name, l.Arch = id.name, id.arch
+	l.Name, l.Arch = id.Name, id.Arch
 	l.High, l.Floor, l.Retired, l.Counter, l.Multi = p.High, p.Floor, p.Retired, p.Counter, p.Multi
 	l.Grants = slices.DeleteFunc(slices.Clone(l.Grants), func(g record.Grant) bool {
 		return !slices.Contains(p.Grants, g.EVR)

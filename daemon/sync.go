@@ -143,7 +143,7 @@ func (d *Daemon) databaseStamp() (stamp rpmdb.Stamp) {
 // databaseChanged is called when something happened to rpm's database, with or
 // without a hook, be it only that somebody read it.
 func (d *Daemon) databaseChanged() {
-	if d.snapshot().open > 0 {
+	if d.snapshot().Open > 0 {
 		return // its end looks again
 	}
 	if synced := d.synced.Load(); synced == nil || *synced != d.databaseStamp() {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
 )
 
@@ -151,7 +152,7 @@ func (s *state) tellAsides() {
 		s.solved("quarantine")
 		return
 	}
-	text := fmt.Sprintf("another hand was in the list directory: %s in quarantine", plural(len(s.asides), "file"))
+	text := fmt.Sprintf("another hand was in the list directory: %s in quarantine", view.Plural(len(s.asides), "file"))
 	if s.notKept > 0 {
 		text += fmt.Sprintf(", which is full: %d more were removed", s.notKept)
 	}

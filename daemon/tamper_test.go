@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
 )
 
@@ -93,7 +94,7 @@ func TestTamperingIsSummedUp(t *testing.T) {
 		x.that(t, func(s *state) { s.tampered(name, record.Digest{}, "put there by another hand") })
 	}
 	x.that(t, func(s *state) {
-		s.put(&entry{List: record.List{Name: "tlv-ours", State: record.Active}})
+		s.put(&view.Entry{List: record.List{Name: "tlv-ours", State: record.Active}})
 		for i := range 5000 {
 			s.tampered(fmt.Sprintf("tlv-e%d", i), record.Digest{}, "put there by another hand")
 		}

@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/policy"
@@ -26,17 +27,17 @@ type transaction struct {
 
 	added   map[record.Digest]*addition // by header
 	byIndex map[uint32]*addition        // by element
-	removed []*entry                    // withdrawn, in order
-	kept    []*entry                    // replaced, and allowed to stay until the machine restarts
+	removed []*view.Entry               // withdrawn, in order
+	kept    []*view.Entry               // replaced, and allowed to stay until the machine restarts
 	touched []string                    // names of lists that must be durable at the end
 	renew   []withdrawn                 // lists that left or were replaced, for the labels of their files before the answer
 }
 
 // addition is a package that the transaction brings.
 type addition struct {
-	candidate
+	view.Candidate
 	decision  policy.Decision
-	previous  *entry        // what stood under its name before
+	previous  *view.Entry   // what stood under its name before
 	replaced  record.Staged // the list of previous, until it is known that it is not needed again
 	installed bool
 	reused    bool // its list was active before the transaction
@@ -83,11 +84,11 @@ func (s *state) refused(t *transaction, pkg nevra.NEVRA, d policy.Decision) {
 
 // consider says what to do with a header before any work is spent on it: the
 // list that is active for the very same header, or a decision.
-func (s *state) consider(t *transaction, element uint32, c *candidate, restore bool) (*entry, policy.Decision) {
-	digest := c.header
-	if e := s.byHeader[digest]; e != nil && e.active() && !e.broken && s.trusted(e) {
+func (s *state) consider(t *transaction, element uint32, c *view.Candidate, restore bool) (*view.Entry, policy.Decision) {
+	digest := c.Header
+	if e := s.byHeader[digest]; e != nil && e.Active() && !e.Broken && s.trusted(e) {
 		if !restore && t.added[digest] == nil {
-			a := &addition{candidate: candidate{pkg: e.Package, header: digest, name: e.Name}, reused: true}
+			a := &addition{Candidate: view.Candidate{Pkg: e.Package, Header: digest, Name: e.Name}, reused: true}
 			t.added[digest] = a
 		}
 		if a := t.added[digest]; a != nil {
@@ -95,60 +96,60 @@ func (s *state) consider(t *transaction, element uint32, c *candidate, restore b
 		}
 		return e, policy.Decision{Verdict: policy.Allow}
 	}
-	return nil, s.admitIn(t, c.pkg, c.multi)
+	return nil, s.admitIn(t, c.Pkg, c.Multi)
 }
 
 // add publishes the list of a verified package, or withholds it. The package is
 // not installed yet: what is recorded becomes durable at the end, and only if
 // the package manager says that it was. What becomes of it is in the addition when the
 // plan has been carried out.
-func (s *state) add(t *transaction, element uint32, c *candidate) (*addition, error) {
-	if c.basis != s.basis {
+func (s *state) add(t *transaction, element uint32, c *view.Candidate) (*addition, error) {
+	if c.Basis != s.basis {
 		return nil, errAgain
 	}
-	a := &addition{candidate: *c, decision: s.unlessHeld(c, c.vouch), previous: s.byName[c.name]}
-	if earlier := t.added[c.header]; earlier != nil {
+	a := &addition{Candidate: *c, decision: s.unlessHeld(c, c.Vouch), previous: s.byName[c.Name]}
+	if earlier := t.added[c.Header]; earlier != nil {
 		a.previous, a.replaced = earlier.previous, earlier.replaced
 	}
 	if a.decision.Verdict == policy.Allow {
-		a.decision = s.unlessBanned(c.pkg, s.admitIn(t, c.pkg, c.multi), c.body, c.whole)
+		a.decision = s.unlessBanned(c.Pkg, s.admitIn(t, c.Pkg, c.Multi), c.Body, c.Whole)
 	}
 	if t.assured {
 		a.decision = a.decision.Keep()
 	}
 	switch a.decision.Verdict {
 	case policy.Allow:
-		x := publication{name: c.name, staged: c.staged, keep: true, then: func(p published) error {
+		x := publication{name: c.Name, staged: c.Staged, keep: true, then: func(p published) error {
 			if p.err == nil {
 				s.keep(a, p.old)
-				t.touched = append(t.touched, c.name)
+				t.touched = append(t.touched, c.Name)
 				s.added(t, element, a, p.stamp)
 			}
 			return p.err
 		}}
-		if p := a.previous; p != nil && p.active() {
+		if p := a.previous; p != nil && p.Active() {
 			x.previous = p
 		}
 		s.plan.publish = append(s.plan.publish, x)
 		return a, nil
 	case policy.Veto:
-		s.discard(c.staged)
-		s.refused(t, c.pkg, a.decision)
+		s.discard(c.Staged)
+		s.refused(t, c.Pkg, a.decision)
 		return a, nil
 	}
-	s.discard(c.staged)
+	s.discard(c.Staged)
 	s.added(t, element, a, record.Stamp{})
-	if p := a.previous; p != nil && p.active() {
+	if p := a.previous; p != nil && p.Active() {
 		// The same version, built anew, and not to be trusted: the old build's
 		// list must not vouch under its name while its files are replaced.
-		s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: a.name, entry: p, kept: func(old record.Staged) { s.keep(a, old) }})
+		s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: a.Name, entry: p, kept: func(old record.Staged) { s.keep(a, old) }})
 	}
 	return a, nil
 }
 
 // added enters an addition, which has its list or will have none.
 func (s *state) added(t *transaction, element uint32, a *addition, stamp record.Stamp) {
-	t.added[a.header] = a
+	t.added[a.Header] = a
 	t.byIndex[element] = a
 	s.put(s.entryOf(a, stamp))
 }
@@ -163,7 +164,7 @@ func (s *state) discard(list record.Staged) {
 // keep holds on to the list that a's took the place of. If the transaction publishes
 // under that name once more, it is the first that could come back.
 func (s *state) keep(a *addition, old record.Staged) {
-	if p := a.previous; p != nil && p.active() && !p.broken && a.replaced == (record.Staged{}) {
+	if p := a.previous; p != nil && p.Active() && !p.Broken && a.replaced == (record.Staged{}) {
 		a.replaced = old
 		return
 	}
@@ -172,19 +173,19 @@ func (s *state) keep(a *addition, old record.Staged) {
 
 // entryOf makes the entry of an addition as it now stands. stamp is of its file, if it
 // has one.
-func (s *state) entryOf(a *addition, stamp record.Stamp) *entry {
-	s.noteOmitted(a.omitted)
-	e := &entry{refs: a.refs, List: record.List{
-		Name: a.name, Package: a.pkg, Header: a.header, Body: a.body, Wide: a.wide, File: a.file,
-		Files: a.files, Since: s.now(), Reason: string(a.decision.Reason), Text: a.decision.Text,
-		Granted: a.decision.Grant, State: record.Active, Signer: a.signer,
-		Denied: a.omitted.ids, Left: len(a.omitted.paths),
+func (s *state) entryOf(a *addition, stamp record.Stamp) *view.Entry {
+	s.noteOmitted(a.Omitted)
+	e := &view.Entry{Refs: a.Refs, List: record.List{
+		Name: a.Name, Package: a.Pkg, Header: a.Header, Body: a.Body, Wide: a.Wide, File: a.File,
+		Files: a.Files, Since: s.now(), Reason: string(a.decision.Reason), Text: a.decision.Text,
+		Granted: a.decision.Grant, State: record.Active, Signer: a.Signer,
+		Denied: a.Omitted.IDs, Left: len(a.Omitted.Paths),
 	}}
-	s.justify(e, &a.candidate)
+	s.justify(e, &a.Candidate)
 	if a.decision.Verdict != policy.Allow {
 		e.State, e.File, e.Signer = record.Withheld, record.Digest{}, ""
 		e.Denied, e.Left = nil, 0
-		if p := a.previous; p != nil && p.Package == a.pkg {
+		if p := a.previous; p != nil && p.Package == a.Pkg {
 			// That this version was active is not forgotten while it has no list.
 			e.Counter, e.Granted = p.Counter, p.Granted
 		}
@@ -199,13 +200,13 @@ func (s *state) entryOf(a *addition, stamp record.Stamp) *entry {
 	if p := a.previous; p != nil && a.decision.Reason == policy.ReasonActive {
 		// Published anew, it is there for the same reason as before.
 		switch {
-		case p.active():
+		case p.Active():
 			e.Granted, e.Reason, e.Text = p.Granted, p.Reason, p.Text
-		case p.suspended():
+		case p.Suspended():
 			e.Granted, e.Reason = p.Granted, ""
 		}
 	}
-	e.stamp = stamp
+	e.Stamp = stamp
 	return e
 }
 
@@ -224,24 +225,24 @@ func (s *state) failed(t *transaction, element uint32) {
 }
 
 func (s *state) takeBack(t *transaction, a *addition) {
-	delete(t.added, a.header)
+	delete(t.added, a.Header)
 	for i, b := range t.byIndex {
 		if a == b {
 			delete(t.byIndex, i)
 		}
 	}
-	e := s.byName[a.name]
-	if e == nil || e.Header != a.header {
+	e := s.byName[a.Name]
+	if e == nil || e.Header != a.Header {
 		s.discard(a.replaced)
 		return
 	}
 	leaving := e
-	if !e.active() {
+	if !e.Active() {
 		leaving = nil // it has no list
 	}
-	s.forget(a.name)
+	s.forget(a.Name)
 	if a.previous == nil {
-		s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: a.name, entry: leaving})
+		s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: a.Name, entry: leaving})
 		return
 	}
 	s.put(a.previous)
@@ -252,14 +253,14 @@ func (s *state) takeBack(t *transaction, a *addition) {
 	}
 	replaced := a.replaced
 	a.replaced = record.Staged{}
-	s.plan.publish = append(s.plan.publish, publication{name: a.name, staged: replaced, poke: true, previous: leaving, read: true, then: func(p published) error {
+	s.plan.publish = append(s.plan.publish, publication{name: a.Name, staged: replaced, poke: true, previous: leaving, read: true, then: func(p published) error {
 		if p.err != nil {
 			s.unsettled = true // something may be left in the directory
 			s.lost(a, leaving)
 			return p.err
 		}
 		back := *a.previous
-		back.stamp = p.stamp
+		back.Stamp = p.stamp
 		s.put(&back)
 		return nil
 	}})
@@ -269,19 +270,19 @@ func (s *state) takeBack(t *transaction, a *addition) {
 // vouched for it may have been withdrawn meanwhile.
 func (s *state) comesBack(a *addition) bool {
 	p := a.previous
-	return a.replaced != (record.Staged{}) && s.trusted(p) && s.allowed(p) && s.complete(p) && !p.refs.hitBy(s.denials.Heads())
+	return a.replaced != (record.Staged{}) && s.trusted(p) && s.allowed(p) && s.complete(p) && !p.Refs.HitBy(s.denials.Heads())
 }
 
 // lost takes the list of a away where the one before it cannot come back;
 // reconciliation makes that anew from rpm's database.
-func (s *state) lost(a *addition, leaving *entry) {
+func (s *state) lost(a *addition, leaving *view.Entry) {
 	s.mark(a.previous)
-	s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: a.name, entry: leaving})
+	s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: a.Name, entry: leaving})
 }
 
 // remove withdraws the list of a package that was erased. It returns the list
 // that must be withdrawn, after the caller has rebound the files it shares.
-func (s *state) remove(t *transaction, element uint32, digest record.Digest) *entry {
+func (s *state) remove(t *transaction, element uint32, digest record.Digest) *view.Entry {
 	e := s.byHeader[digest]
 	if e == nil {
 		e = s.supplanted(t, element)
@@ -298,13 +299,13 @@ func (s *state) remove(t *transaction, element uint32, digest record.Digest) *en
 // supplanted returns the entry of the version that an element erases, if the list of that
 // was replaced by one of another build, in a transaction that was cut short: no header
 // that is installed leads to it any more.
-func (s *state) supplanted(t *transaction, element uint32) *entry {
+func (s *state) supplanted(t *transaction, element uint32) *view.Entry {
 	if !s.unsettled || int(element) >= len(t.elements) {
 		return nil
 	}
 	pkg := t.elements[element].NEVRA
-	for _, e := range s.byLine[lineOf(pkg)] {
-		if e.Package == pkg && e.broken {
+	for _, e := range s.byLine[view.LineOf(pkg)] {
+		if e.Package == pkg && e.Broken {
 			return e
 		}
 	}
@@ -312,11 +313,11 @@ func (s *state) supplanted(t *transaction, element uint32) *entry {
 }
 
 // removeNow takes the list of e out of the directory.
-func (s *state) removeNow(t *transaction, e *entry) {
+func (s *state) removeNow(t *transaction, e *view.Entry) {
 	if s.byName[e.Name] != e {
 		return
 	}
-	if s.keepOld && e.active() && t.replaces(e) {
+	if s.keepOld && e.Active() && t.replaces(e) {
 		grace := *e
 		grace.Grace = s.boot
 		grace.Text = "replaced; stays until the machine restarts, for what still runs from it"
@@ -325,7 +326,7 @@ func (s *state) removeNow(t *transaction, e *entry) {
 		return
 	}
 	w := withdrawal{name: e.Name}
-	if e.active() {
+	if e.Active() {
 		w.entry = e
 	}
 	s.plan.withdraw = append(s.plan.withdraw, w)
@@ -334,9 +335,9 @@ func (s *state) removeNow(t *transaction, e *entry) {
 }
 
 // replaces reports whether t brought another version of e's package.
-func (t *transaction) replaces(e *entry) bool {
+func (t *transaction) replaces(e *view.Entry) bool {
 	for _, a := range t.added {
-		if lineOf(a.pkg) == lineOf(e.Package) && a.pkg.EVR != e.Package.EVR {
+		if view.LineOf(a.Pkg) == view.LineOf(e.Package) && a.Pkg.EVR != e.Package.EVR {
 			return true
 		}
 	}

@@ -5,6 +5,7 @@ package daemon
 import (
 	"crypto/x509"
 
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb/pgp"
 	"github.com/digestd/digestd/store/record"
@@ -30,11 +31,11 @@ type journal struct {
 }
 
 type oldLists struct {
-	lines         map[lineID]record.Line
+	lines         map[view.LineID]record.Line
 	asides        []record.Aside
 	own           map[string]record.Own
 	importers     map[string]bool
-	order         *order
+	order         *view.Order
 	prefetch      bool
 	mark          openMark
 	unsettled     bool
@@ -47,7 +48,7 @@ type oldKeys struct {
 	keyring      *pgp.Keyring
 	keysRead     bool
 	blacklist    blacklisted
-	banned       *banned
+	banned       *view.Banned
 }
 
 type oldDenials struct {
@@ -64,7 +65,7 @@ type oldLog struct {
 
 type oldEntry struct {
 	name  string
-	entry *entry // nil: there was none
+	entry *view.Entry // nil: there was none
 }
 
 type oldRetirement struct {
@@ -177,7 +178,7 @@ func (s *state) revert() {
 	}
 	for id := range lines {
 		if now, known := s.lines[id]; !known || now.Counter != lines[id].Counter || now.High != lines[id].High {
-			now.Name, now.Arch = id.name, id.arch
+			now.Name, now.Arch = id.Name, id.Arch
 			s.queue.batch.PutLine(now)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/policy"
 )
 
@@ -17,14 +18,14 @@ import (
 
 // unlessHeld withholds a package that is new under a key of which a revocation cannot
 // be verified. What is active for the same header stays.
-func (s *state) unlessHeld(c *candidate, d policy.Decision) policy.Decision {
-	if d.Verdict != policy.Allow || c.held == "" {
+func (s *state) unlessHeld(c *view.Candidate, d policy.Decision) policy.Decision {
+	if d.Verdict != policy.Allow || c.Held == "" {
 		return d
 	}
-	if e := s.byHeader[c.header]; e != nil && e.active() {
+	if e := s.byHeader[c.Header]; e != nil && e.Active() {
 		return d
 	}
-	return policy.KeyHeld(c.pkg, c.held)
+	return policy.KeyHeld(c.Pkg, c.Held)
 }
 
 // overruled returns the digests of all revocations that an administrator overruled.
@@ -60,7 +61,7 @@ func (s *state) tellOfHeld() {
 		return
 	}
 	if len(held) > 1 {
-		first += fmt.Sprintf(", and so have %s", plural(len(held)-1, "more key"))
+		first += fmt.Sprintf(", and so have %s", view.Plural(len(held)-1, "more key"))
 	}
 	s.problem(id, api.SeverityWarning, first+"; no new package gets a list under it",
 		"get the certificate anew from its owner; if the key is good, digestctl keys restore "+held[0]+" --reason WHY")

@@ -14,6 +14,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/verify"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
@@ -139,7 +140,7 @@ func scopeText(v api.Verification) string {
 func (d *Daemon) verifySpec(req api.VerifyRequest) (spec verify.Spec, err error) {
 	snap := d.snapshot()
 	spec = verify.Spec{Root: d.config.Root, Lists: d.config.Lists, Fix: req.Fix, Unlabelled: req.Unlabelled, Idle: req.Idle,
-		Tree: len(req.Paths)+len(req.Packages) == 0, Entries: make([]verify.Entry, 0, len(snap.entries))}
+		Tree: len(req.Paths)+len(req.Packages) == 0, Entries: make([]verify.Entry, 0, len(snap.Entries))}
 	if spec.Database, err = d.locateDB(); err != nil {
 		spec.Database = "" // no packages, no roles
 	}
@@ -147,7 +148,7 @@ func (d *Daemon) verifySpec(req api.VerifyRequest) (spec verify.Spec, err error)
 		spec.Paths = append(spec.Paths, verify.Path(d.insideRoot(p)))
 	}
 	named := make(map[string]bool, len(req.Packages))
-	for _, e := range snap.entries {
+	for _, e := range snap.Entries {
 		if e.State == record.Empty || e.Grace != "" || e.Change == record.Moving {
 			continue // there is nothing to vouch for, or its files have gone
 		}
@@ -157,7 +158,7 @@ func (d *Daemon) verifySpec(req api.VerifyRequest) (spec verify.Spec, err error)
 		if !e.Header.IsZero() {
 			v.Header = e.Header[:]
 		}
-		if e.active() {
+		if e.Active() {
 			v.File = e.File[:]
 		}
 		for _, pkg := range req.Packages {
@@ -232,7 +233,7 @@ func (d *Daemon) tellVerified(ctx context.Context, by api.Actor, r api.Verificat
 }
 
 func verifiedText(r api.Verification) string {
-	text := fmt.Sprintf("%s of %s: %s", plural(r.Files, "file"), plural(r.Packages, "package"), plural(r.Errors, "error"))
+	text := fmt.Sprintf("%s of %s: %s", view.Plural(r.Files, "file"), view.Plural(r.Packages, "package"), view.Plural(r.Errors, "error"))
 	for _, c := range []struct {
 		n    int
 		what string

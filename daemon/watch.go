@@ -190,7 +190,7 @@ func (w *watcher) run(ctx context.Context) error {
 					directory.start(w.directoryPause())
 				}
 			case subjectDatabase:
-				if w.d.snapshot().open > 0 {
+				if w.d.snapshot().Open > 0 {
 					// rpm writes thousands of times; its end is soon enough.
 					w.fs.Remove(w.db)
 					w.db = ""
@@ -261,7 +261,7 @@ func (w *watcher) note(path string) {
 }
 
 func (w *watcher) directoryPause() time.Duration {
-	if w.d.snapshot().open > 0 {
+	if w.d.snapshot().Open > 0 {
 		return busyPause
 	}
 	return directoryPause

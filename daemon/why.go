@@ -13,6 +13,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/look"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/policy"
 	"golang.org/x/sys/unix"
@@ -30,10 +31,10 @@ func (d *Daemon) Why(ctx context.Context, by api.Actor, path string) (api.Why, e
 	snap := d.snapshot()
 	w := api.Why{Path: path, RealPath: d.insideRoot(path)}
 	if !by.Privileged() {
-		return snap.whyUnread(w), nil
+		return snap.WhyUnread(w), nil
 	}
 	algos := []digestlist.Algo{digestlist.SHA256}
-	if snap.lookup.hasWide() || snap.denials.Wide() {
+	if snap.Lookup.HasWide() || snap.Denials.Wide() {
 		algos = append(algos, digestlist.SHA384, digestlist.SHA512)
 	}
 	file, err := d.looks.At(ctx, w.RealPath, algos...)
@@ -42,7 +43,7 @@ func (d *Daemon) Why(ctx context.Context, by api.Actor, path string) (api.Why, e
 	}
 	switch file.Kind {
 	case look.Missing:
-		return snap.whyMissing(w, w.RealPath), nil
+		return snap.WhyMissing(w, w.RealPath), nil
 	case look.NotRegular:
 		w.Verdict, w.Text = api.VerdictNotRegular, "only regular files are vouched for; this is none"
 		return w, nil
@@ -66,9 +67,9 @@ func (d *Daemon) WhyContent(_ context.Context, path string, c api.Content) (api.
 	w := api.Why{Path: path, RealPath: d.insideRoot(cmp.Or(c.RealPath, path)), Label: c.Label}
 	if !c.Found {
 		w.Label = ""
-		return snap.whyMissing(w, w.RealPath), nil
+		return snap.WhyMissing(w, w.RealPath), nil
 	}
-	sums := fileSums{}
+	sums := view.FileSums{}
 	for algo, sum := range map[digestlist.Algo][]byte{digestlist.SHA256: c.SHA256, digestlist.SHA384: c.SHA384, digestlist.SHA512: c.SHA512} {
 		switch {
 		case len(sum) == algo.Size():
@@ -100,16 +101,16 @@ func (d *Daemon) insideRoot(path string) string {
 // explain finds the lists that include the file's digest or its path and says
 // what the kernel makes of it (digest_cache_lookup): the list the label names,
 // or, without a label, every list in the directory.
-func (d *Daemon) explain(snap *snapshot, w *api.Why, sums fileSums) {
+func (d *Daemon) explain(snap *view.Snapshot, w *api.Why, sums view.FileSums) {
 	w.Algo, w.Digest = digestlist.SHA256.String(), hex.EncodeToString(sums[digestlist.SHA256])
 	seen := map[string]bool{}
 	vouched := false
-	consider := func(e *entry) {
+	consider := func(e *view.Entry) {
 		if seen[e.Name] {
 			return
 		}
 		seen[e.Name] = true
-		if vouched && len(w.Lists) >= enoughLists {
+		if vouched && len(w.Lists) >= view.EnoughLists {
 			w.More++
 			return
 		}
@@ -117,19 +118,19 @@ func (d *Daemon) explain(snap *snapshot, w *api.Why, sums fileSums) {
 		d.considerList(snap, w, e, sums)
 		vouched = vouched || len(w.Lists) > before && vouches(w, &w.Lists[before])
 	}
-	if e := snap.list(w.Label); e != nil && e.refs != nil {
+	if e := snap.List(w.Label); e != nil && e.Refs != nil {
 		consider(e)
 	}
-	for e := range snap.lookup.withPath(pathRef([]byte(w.RealPath))) {
+	for e := range snap.Lookup.WithPath(view.PathRef([]byte(w.RealPath))) {
 		consider(e)
 	}
 	for algo := range sums {
-		for e := range snap.lookup.withDigest(digestRef(sums[algo])) {
+		for e := range snap.Lookup.WithDigest(view.DigestRef(sums[algo])) {
 			consider(e)
 		}
 	}
-	sortLists(w.Lists)
-	if snap.explainDenied(w, sums) {
+	view.SortLists(w.Lists)
+	if snap.ExplainDenied(w, sums) {
 		return
 	}
 	for i := range w.Lists {
@@ -152,13 +153,13 @@ func vouches(w *api.Why, l *api.WhyList) bool {
 var errFound = errors.New("found")
 
 // considerList adds e to the answer if it really has the digest or the path.
-func (d *Daemon) considerList(snap *snapshot, w *api.Why, e *entry, sums fileSums) {
+func (d *Daemon) considerList(snap *view.Snapshot, w *api.Why, e *view.Entry, sums view.FileSums) {
 	l := api.WhyList{List: e.Name, State: string(e.State), NEVRA: e.Package.String(), Key: e.Key,
-		KeyOwner: snap.keyOwner(e.Key), Counter: e.Counter, Reason: e.Reason, Text: e.Text}
-	if !e.active() {
+		KeyOwner: snap.KeyOwner(e.Key), Counter: e.Counter, Reason: e.Reason, Text: e.Text}
+	if !e.Active() {
 		// There is no file to confirm with; a withheld list is only explained.
-		l.PathMatches = e.refs.hasPath(pathRef([]byte(w.RealPath)))
-		l.DigestMatches = e.refs.hasDigest(digestRef(sums[digestlist.SHA256]))
+		l.PathMatches = e.Refs.HasPath(view.PathRef([]byte(w.RealPath)))
+		l.DigestMatches = e.Refs.HasDigest(view.DigestRef(sums[digestlist.SHA256]))
 		if l.PathMatches || l.DigestMatches {
 			w.Lists = append(w.Lists, l)
 		}
@@ -190,7 +191,7 @@ func (d *Daemon) considerList(snap *snapshot, w *api.Why, e *entry, sums fileSum
 }
 
 // explainNot says why no list vouches for the file.
-func (d *Daemon) explainNot(snap *snapshot, w *api.Why) {
+func (d *Daemon) explainNot(snap *view.Snapshot, w *api.Why) {
 	w.Verdict = api.VerdictUnknown
 	for _, l := range w.Lists {
 		switch {
@@ -198,7 +199,7 @@ func (d *Daemon) explainNot(snap *snapshot, w *api.Why) {
 			w.Verdict, w.Owner, w.OwnerState = api.VerdictWithheld, l.NEVRA, l.State
 			if l.Reason == string(policy.ReasonDenied) {
 				w.Verdict = api.VerdictDenied
-				w.Denial = snap.deniedBy(l.List)
+				w.Denial = snap.DeniedBy(l.List)
 			}
 			w.Reasons = append(w.Reasons, fmt.Sprintf("the list of %s is %s: %s", l.NEVRA, l.State, l.Text))
 		case l.DigestMatches && l.State == api.StateActive:
@@ -209,7 +210,7 @@ func (d *Daemon) explainNot(snap *snapshot, w *api.Why) {
 			w.Reasons = append(w.Reasons, fmt.Sprintf("%s has this path with another content (%s)", l.NEVRA, l.Expected))
 		}
 	}
-	if w.Label != "" && !snap.isActive(w.Label) {
+	if w.Label != "" && !snap.IsActive(w.Label) {
 		w.Reasons = append(w.Reasons, fmt.Sprintf("the file is bound to list %s, which is not in the directory", w.Label))
 		if w.Verdict == api.VerdictUnknown {
 			w.Verdict = api.VerdictLabel
@@ -218,7 +219,7 @@ func (d *Daemon) explainNot(snap *snapshot, w *api.Why) {
 	switch w.Verdict {
 	case api.VerdictDenied:
 		w.Text = "not vouched for: its package is denied"
-		if d := snap.denials.ByID(w.Denial); d != nil {
+		if d := snap.Denials.ByID(w.Denial); d != nil {
 			w.Text, w.Advice = "not vouched for: "+w.Owner+" is "+d.Because(), d.Lift()
 		}
 	case api.VerdictWithheld:
@@ -227,7 +228,7 @@ func (d *Daemon) explainNot(snap *snapshot, w *api.Why) {
 	case api.VerdictAltered:
 		w.Text = "not vouched for: altered since " + w.Owner + " was installed"
 		w.Advice = "if nobody meant to change it, reinstall " + w.Owner
-		if own, ok := ownOf(w.Owner); ok {
+		if own, ok := view.OwnOf(w.Owner); ok {
 			w.Advice = "if you meant to change it: digestctl own update " + own
 		}
 	case api.VerdictLabel:

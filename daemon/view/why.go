@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package view
 
 import (
 	"cmp"
@@ -10,57 +10,57 @@ import (
 	"github.com/digestd/digestd/digestlist"
 )
 
-// whyUnread says what lists there are for a path, and nothing of the file.
-func (s *snapshot) whyUnread(w api.Why) api.Why {
+// WhyUnread says what lists there are for a path, and nothing of the file.
+func (s *Snapshot) WhyUnread(w api.Why) api.Why {
 	w.Verdict, w.Text = api.VerdictUnread, "digestd does not read files for you"
 	w.Advice = "ask with digestctl why, which reads the file itself, or ask as root"
-	ref := pathRef([]byte(w.RealPath))
-	for e := range s.lookup.withPath(ref) {
-		if !e.refs.hasPath(ref) {
+	ref := PathRef([]byte(w.RealPath))
+	for e := range s.Lookup.WithPath(ref) {
+		if !e.Refs.HasPath(ref) {
 			continue
 		}
-		if len(w.Lists) >= enoughLists {
+		if len(w.Lists) >= EnoughLists {
 			w.More++
 			continue
 		}
 		w.Lists = append(w.Lists, api.WhyList{List: e.Name, State: string(e.State), NEVRA: e.Package.String(), Key: e.Key,
-			KeyOwner: s.keyOwner(e.Key), Counter: e.Counter, Reason: e.Reason, Text: e.Text, PathMatches: true})
+			KeyOwner: s.KeyOwner(e.Key), Counter: e.Counter, Reason: e.Reason, Text: e.Text, PathMatches: true})
 	}
-	sortLists(w.Lists)
+	SortLists(w.Lists)
 	if len(w.Lists) > 0 {
 		w.Owner, w.OwnerState = w.Lists[0].NEVRA, w.Lists[0].State
 	}
 	return w
 }
 
-// fileSums are a file's digests by the algorithms that lists use.
-type fileSums = map[digestlist.Algo][]byte
+// FileSums are a file's digests by the algorithms that lists use.
+type FileSums = map[digestlist.Algo][]byte
 
-// enoughLists is how many lists of a file that is vouched for are read: a licence
+// EnoughLists is how many lists of a file that is vouched for are read: a licence
 // may be in hundreds.
-const enoughLists = 8
+const EnoughLists = 8
 
-// whyMissing answers for a path where there is no file.
-func (s *snapshot) whyMissing(w api.Why, path string) api.Why {
+// WhyMissing answers for a path where there is no file.
+func (s *Snapshot) WhyMissing(w api.Why, path string) api.Why {
 	w.Verdict, w.Text = api.VerdictMissing, "there is no such file"
-	ref := pathRef([]byte(path))
-	for e := range s.lookup.withPath(ref) {
-		if !e.refs.hasPath(ref) {
+	ref := PathRef([]byte(path))
+	for e := range s.Lookup.WithPath(ref) {
+		if !e.Refs.HasPath(ref) {
 			continue
 		}
 		w.Owner, w.OwnerState = e.Package.String(), string(e.State)
 		w.Text = "there is no such file, though " + w.Owner + " has one"
 		w.Advice = "reinstall " + w.Owner
-		if own, ok := ownOf(w.Owner); ok {
+		if own, ok := OwnOf(w.Owner); ok {
 			w.Advice = "if it is to be gone: digestctl own update " + own
 		}
 	}
 	return w
 }
 
-// sortLists puts what vouches first: active lists before others, those that
+// SortLists puts what vouches first: active lists before others, those that
 // have the file under its own path before those that have only its content.
-func sortLists(lists []api.WhyList) {
+func SortLists(lists []api.WhyList) {
 	rank := func(l api.WhyList) int {
 		n := 0
 		if l.State != api.StateActive {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package view
 
 import (
 	"strings"
@@ -9,17 +9,17 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 )
 
-const ownPrefix = "own:"
+const OwnPrefix = "own:"
 
-// parseOwn reads what ownPackage names.
-func parseOwn(text string) (pkg nevra.NEVRA, own bool, err error) {
-	rest, own := strings.CutPrefix(text, ownPrefix)
+// ParseOwn reads what ownPackage names.
+func ParseOwn(text string) (pkg nevra.NEVRA, own bool, err error) {
+	rest, own := strings.CutPrefix(text, OwnPrefix)
 	if !own {
 		return pkg, false, nil
 	}
 	if pkg, err = nevra.Parse(rest); err == nil {
 		_, err = digestlist.OwnName(pkg.Name)
 	}
-	pkg.Name = ownPrefix + pkg.Name
+	pkg.Name = OwnPrefix + pkg.Name
 	return pkg, true, err
 }

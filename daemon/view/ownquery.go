@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package view
 
 import (
 	"unicode/utf8"
@@ -9,7 +9,7 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-func (s *snapshot) describeOwn(o record.Own) api.Own {
+func (s *Snapshot) DescribeOwn(o record.Own) api.Own {
 	out := api.Own{Name: o.Name, List: o.List, State: api.StateRemoved, Version: o.Version, Highest: o.Last, Listed: o.Listed, Key: o.Key,
 		Created: o.Created, Changed: o.Changed.When, By: api.Actor{UID: o.Changed.UID, PID: o.Changed.PID}, Reason: o.Changed.Reason}
 	if !o.Body.IsZero() {
@@ -22,17 +22,17 @@ func (s *snapshot) describeOwn(o record.Own) api.Own {
 		}
 		out.Sources = append(out.Sources, src)
 	}
-	if e := s.list(o.List); e != nil && e.Own == o.Name && o.Removed.IsZero() {
+	if e := s.List(o.List); e != nil && e.Own == o.Name && o.Removed.IsZero() {
 		out.State, out.Text, out.Files, out.Granted = string(e.State), e.Text, e.Files, e.Granted
 	}
 	return out
 }
 
-// ownOf returns the own list that a text names a version of, if it is of one.
-func ownOf(text string) (name string, ok bool) {
-	pkg, own, err := parseOwn(text)
+// OwnOf returns the own list that a text names a version of, if it is of one.
+func OwnOf(text string) (name string, ok bool) {
+	pkg, own, err := ParseOwn(text)
 	if !own || err != nil {
 		return "", false
 	}
-	return pkg.Name[len(ownPrefix):], true
+	return pkg.Name[len(OwnPrefix):], true
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package view
 
 import (
 	"fmt"
@@ -18,9 +18,9 @@ import (
 
 // epochs returns those of what is installed of a name, on one architecture unless
 // arch is "", or else of what is remembered of it.
-func (s *snapshot) epochs(name, arch string) []uint32 {
+func (s *Snapshot) epochs(name, arch string) []uint32 {
 	found := map[uint32]bool{}
-	for _, e := range s.entries {
+	for _, e := range s.Entries {
 		if e.Package.Name == name && (arch == "" || e.Package.Arch == arch) {
 			found[e.Package.Epoch] = true
 		}
@@ -28,8 +28,8 @@ func (s *snapshot) epochs(name, arch string) []uint32 {
 	if len(found) > 0 {
 		return slices.Sorted(maps.Keys(found))
 	}
-	for id, l := range s.lines {
-		if id.name != name || arch != "" && id.arch != "" && id.arch != arch {
+	for id, l := range s.Lines {
+		if id.Name != name || arch != "" && id.Arch != "" && id.Arch != arch {
 			continue
 		}
 		for _, e := range []nevra.EVR{l.High, l.Retired, l.Floor} {
@@ -44,10 +44,10 @@ func (s *snapshot) epochs(name, arch string) []uint32 {
 	return slices.Sorted(maps.Keys(found))
 }
 
-// epoch returns the epoch that a version of a package has which was named without
+// Epoch returns the epoch that a version of a package has which was named without
 // one, and whether anything is known of that package. Where there are several it
 // refuses, and lists them.
-func (s *snapshot) epoch(name, arch, version string) (epoch uint32, known bool, err error) {
+func (s *Snapshot) Epoch(name, arch, version string) (epoch uint32, known bool, err error) {
 	found := s.epochs(name, arch)
 	switch len(found) {
 	case 0:
@@ -63,19 +63,19 @@ func (s *snapshot) epoch(name, arch, version string) (epoch uint32, known bool, 
 		Advice: "give the epoch: " + strings.Join(texts, " or ")}
 }
 
-// resolve returns the package that text names, which was read as pkg.
-func (s *snapshot) resolve(pkg nevra.NEVRA, text string) (nevra.NEVRA, error) {
+// Resolve returns the package that text names, which was read as pkg.
+func (s *Snapshot) Resolve(pkg nevra.NEVRA, text string) (nevra.NEVRA, error) {
 	if strings.Contains(text, ":") {
 		return pkg, nil // own:NAME, too
 	}
 	alike := func(e nevra.EVR) bool { return e.Version == pkg.Version && e.Release == pkg.Release }
 	exact := map[uint32]bool{}
-	for _, e := range s.entries {
+	for _, e := range s.Entries {
 		if e.Package.Name == pkg.Name && e.Package.Arch == pkg.Arch && alike(e.Package.EVR) {
 			exact[e.Package.Epoch] = true
 		}
 	}
-	l := s.lines[lineOf(pkg)]
+	l := s.Lines[LineOf(pkg)]
 	for _, g := range l.Grants {
 		if alike(g.EVR) {
 			exact[g.EVR.Epoch] = true
@@ -87,28 +87,28 @@ func (s *snapshot) resolve(pkg nevra.NEVRA, text string) (nevra.NEVRA, error) {
 		}
 		return pkg, nil
 	}
-	epoch, _, err := s.epoch(pkg.Name, pkg.Arch, pkg.Version+"-"+pkg.Release)
+	epoch, _, err := s.Epoch(pkg.Name, pkg.Arch, pkg.Version+"-"+pkg.Release)
 	pkg.Epoch = epoch
 	return pkg, err
 }
 
-// resolveRange does the same for versions of a package. Where nothing of that name is
+// ResolveRange does the same for versions of a package. Where nothing of that name is
 // known, they are meant in every epoch.
-func (s *snapshot) resolveRange(r *policy.Range, text string) (err error) {
+func (s *Snapshot) ResolveRange(r *policy.Range, text string) (err error) {
 	if strings.Contains(text, ":") {
 		return nil
 	}
 	known := true
 	switch {
 	case !r.Exact.IsZero():
-		pkg, err := s.resolve(nevra.NEVRA{Name: r.Name, EVR: r.Exact, Arch: r.Arch}, text)
+		pkg, err := s.Resolve(nevra.NEVRA{Name: r.Name, EVR: r.Exact, Arch: r.Arch}, text)
 		if err != nil {
 			return err
 		}
 		r.Exact = pkg.EVR
 		known = len(s.epochs(r.Name, r.Arch)) > 0
 	case !r.Below.IsZero():
-		r.Below.Epoch, known, err = s.epoch(r.Name, r.Arch, strings.TrimPrefix(policy.BoundText(r.Below), "0:"))
+		r.Below.Epoch, known, err = s.Epoch(r.Name, r.Arch, strings.TrimPrefix(policy.BoundText(r.Below), "0:"))
 	}
 	r.AnyEpoch = !known
 	return err

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package view
 
 import (
 	"fmt"
@@ -11,20 +11,20 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// revocation is a recorded revocation as the keyring knows it, nil for nil.
-func revocation(r *record.KeyRevocation) *pgp.Revocation {
+// Revocation is a recorded revocation as the keyring knows it, nil for nil.
+func Revocation(r *record.KeyRevocation) *pgp.Revocation {
 	if r == nil {
 		return nil
 	}
 	return &pgp.Revocation{Time: r.When, Hard: r.Hard, Unread: r.Unread, Reason: "key was revoked by " + r.Source, Text: r.Reason}
 }
 
-// findKey reads a key as an administrator names it: a fingerprint or the end of
+// FindKey reads a key as an administrator names it: a fingerprint or the end of
 // one, at least eight digits.
-func (s *snapshot) findKey(text string) (record.Key, error) {
+func (s *Snapshot) FindKey(text string) (record.Key, error) {
 	id := strings.ToLower(strings.TrimPrefix(strings.ReplaceAll(text, " ", ""), "0x"))
 	var found []record.Key
-	for fingerprint, k := range s.keys {
+	for fingerprint, k := range s.Keys {
 		if fingerprint == id || len(id) >= 8 && strings.HasSuffix(fingerprint, id) {
 			found = append(found, k)
 		}
@@ -38,14 +38,14 @@ func (s *snapshot) findKey(text string) (record.Key, error) {
 	return record.Key{}, &api.Error{Code: api.NotFound, Message: fmt.Sprintf("no key %q is known here", text), Advice: "see digestctl keys"}
 }
 
-// revokedByItself returns a certificate that still has the revocation of k, its own or
+// RevokedByItself returns a certificate that still has the revocation of k, its own or
 // that of its subkey.
-func (s *snapshot) revokedByItself(k record.Key) *pgp.Cert {
-	recorded := revocation(k.Revoked)
+func (s *Snapshot) RevokedByItself(k record.Key) *pgp.Cert {
+	recorded := Revocation(k.Revoked)
 	inIt := func(fingerprint string, r *pgp.Revocation) bool {
 		return fingerprint == k.Fingerprint && r != nil && (recorded == nil || r.Reason != recorded.Reason || r.Text != recorded.Text)
 	}
-	for _, c := range s.keyring.Certs() {
+	for _, c := range s.Keyring.Certs() {
 		if inIt(c.Fingerprint, c.Revoked) {
 			return c
 		}

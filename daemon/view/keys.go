@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package view
 
 import (
 	"slices"
@@ -10,36 +10,36 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-func (s *snapshot) describeKey(k record.Key) api.Key {
+func (s *Snapshot) DescribeKey(k record.Key) api.Key {
 	out := api.Key{
 		Fingerprint: k.Fingerprint, Owner: k.Owner, Algorithm: k.Algorithm, Source: k.Source, State: api.KeyTrusted,
 		Created: k.Created, Expires: k.Expires, Subkeys: k.Subkeys, FirstSeen: k.FirstSeen,
 	}
 	switch k.Use {
-	case useLists:
+	case UseLists:
 		return s.describeSigner(k, out)
-	case useDigest:
+	case UseDigest:
 		return s.describeBanned(k, out)
 	}
 	out.Use = k.Use
-	c := s.keyring.Lookup(k.Fingerprint)
+	c := s.Keyring.Lookup(k.Fingerprint)
 	if c != nil {
 		out.Weak, out.Held = c.Weak, heldOf(c)
 	}
 	switch {
 	case k.Revoked != nil:
 		describeRevocation(k, &out)
-	case c == nil && (k.Use != useImport || !k.Gone.IsZero()):
+	case c == nil && (k.Use != UseImport || !k.Gone.IsZero()):
 		out.State = api.KeyGone
 	case c != nil && c.Weak != "":
 		out.State = api.KeyWeak
-	case expired(k.Expires, time.Now()):
+	case Expired(k.Expires, time.Now()):
 		out.State = api.KeyExpired
 	}
-	for _, e := range s.entries {
+	for _, e := range s.Entries {
 		switch {
 		case e.Key != k.Fingerprint:
-		case e.active():
+		case e.Active():
 			out.Lists++
 			out.Files += e.Files
 		case e.State == record.Withheld:
@@ -57,17 +57,17 @@ func describeRevocation(k record.Key, out *api.Key) {
 
 // describeBanned describes a digest that nothing may have: lists leave it out, or
 // are withheld.
-func (s *snapshot) describeBanned(k record.Key, out api.Key) api.Key {
-	out.Use, out.State = useDigest, api.KeyGone // lifted
+func (s *Snapshot) describeBanned(k record.Key, out api.Key) api.Key {
+	out.Use, out.State = UseDigest, api.KeyGone // lifted
 	if k.Revoked != nil {
 		describeRevocation(k, &out)
 	}
-	only, id := ban([]string{k.Fingerprint}), bannedDenial(k.Fingerprint).ID
-	for _, e := range s.entries {
+	only, id := Ban([]string{k.Fingerprint}), bannedDenial(k.Fingerprint).ID
+	for _, e := range s.Entries {
 		switch leaves := slices.Contains(e.Denied, id); {
-		case leaves && e.active():
+		case leaves && e.Active():
 			out.Lists++
-		case e.State == record.Withheld && (leaves || only.list(e.Body) != ""):
+		case e.State == record.Withheld && (leaves || only.List(e.Body) != ""):
 			out.Withheld++
 		}
 	}
@@ -75,15 +75,15 @@ func (s *snapshot) describeBanned(k record.Key, out api.Key) api.Key {
 }
 
 // describeSigner describes a key that signs lists: "vouching" is signing.
-func (s *snapshot) describeSigner(k record.Key, out api.Key) api.Key {
-	out.Use = useLists
+func (s *Snapshot) describeSigner(k record.Key, out api.Key) api.Key {
+	out.Use = UseLists
 	if k.Revoked != nil {
 		describeRevocation(k, &out)
-	} else if k.Fingerprint != s.signer {
+	} else if k.Fingerprint != s.Signer {
 		out.State = api.KeyGone
 	}
-	for _, e := range s.entries {
-		if e.active() && e.Signer == k.Fingerprint {
+	for _, e := range s.Entries {
+		if e.Active() && e.Signer == k.Fingerprint {
 			out.Lists++
 			out.Files += e.Files
 		}

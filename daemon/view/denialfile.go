@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package view
 
 import (
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store/record"
 )
 
-// planned is what an import does about one denial.
-type planned struct {
-	action string
+// Planned is what an import does about one denial.
+type Planned struct {
+	Action string
 	policy.Denial
-	record record.Denial
+	Record record.Denial
 }

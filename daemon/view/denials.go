@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package view
 
 import (
 	"crypto/sha256"
@@ -14,17 +14,17 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// byOwner names who said so among the owner's people.
-func byOwner(uid uint32) string {
+// ByOwner names who said so among the owner's people.
+func ByOwner(uid uint32) string {
 	if uid == 0 {
 		return "root"
 	}
 	return fmt.Sprintf("uid %d", uid)
 }
 
-// policyDenial is a record as package policy sees it.
-func policyDenial(d record.Denial) (p policy.Denial, err error) {
-	p = policy.Denial{ID: d.ID, By: byOwner(d.UID), Reason: d.Reason, Ticket: d.Ticket, Expires: d.Expires}
+// PolicyDenial is a record as package policy sees it.
+func PolicyDenial(d record.Denial) (p policy.Denial, err error) {
+	p = policy.Denial{ID: d.ID, By: ByOwner(d.UID), Reason: d.Reason, Ticket: d.Ticket, Expires: d.Expires}
 	if len(d.Digests) == 0 {
 		p.Package, err = policy.RangeOf(d.Package, d.Arch, d.Below, d.Exact)
 		return p, err
@@ -39,8 +39,8 @@ func policyDenial(d record.Denial) (p policy.Denial, err error) {
 	return p, err
 }
 
-// recordOf is the record of what policy made of a denial.
-func recordOf(p policy.Denial, path string, a record.Act) record.Denial {
+// RecordOf is the record of what policy made of a denial.
+func RecordOf(p policy.Denial, path string, a record.Act) record.Denial {
 	d := record.Denial{ID: p.ID, Path: path, Package: p.Package.Name, Arch: p.Package.Arch, Below: policy.BoundText(p.Package.Below),
 		Exact: p.Package.Exact.String(), Ticket: p.Ticket, Expires: p.Expires, Act: a}
 	if p.Package.AnyEpoch {
@@ -53,9 +53,9 @@ func recordOf(p policy.Denial, path string, a record.Act) record.Denial {
 	return d
 }
 
-// newDenialID makes the name of a denial from what it is about, so that it is the
+// NewDenialID makes the name of a denial from what it is about, so that it is the
 // same on every machine.
-func newDenialID(subject string, taken map[string]record.Denial) string {
+func NewDenialID(subject string, taken map[string]record.Denial) string {
 	sum := sha256.Sum256([]byte(subject))
 	digits := hex.EncodeToString(sum[:])
 	for n := 10; ; n += 2 {
@@ -65,36 +65,36 @@ func newDenialID(subject string, taken map[string]record.Denial) string {
 	}
 }
 
-// knownName reports whether a package of that name was ever seen here.
-func (s *snapshot) knownName(name string) bool {
-	for id := range s.lines {
-		if id.name == name {
+// KnownName reports whether a package of that name was ever seen here.
+func (s *Snapshot) KnownName(name string) bool {
+	for id := range s.Lines {
+		if id.Name == name {
 			return true
 		}
 	}
-	return slices.ContainsFunc(s.entries, func(e *entry) bool { return e.Package.Name == name })
+	return slices.ContainsFunc(s.Entries, func(e *Entry) bool { return e.Package.Name == name })
 }
 
-func noDenial(what string) error {
+func NoDenial(what string) error {
 	return &api.Error{Code: api.NotFound, Message: fmt.Sprintf("%q is not denied here", what), Advice: "see digestctl deny list"}
 }
 
-// findDenial finds one by its ID, by the path it was found at, or by what it is
+// FindDenial finds one by its ID, by the path it was found at, or by what it is
 // about.
-func (s *snapshot) findDenial(what string) (string, error) {
-	if s.denied[what].ID != "" {
+func (s *Snapshot) FindDenial(what string) (string, error) {
+	if s.Denied[what].ID != "" {
 		return what, nil
 	}
-	if d := s.denials.ByID(what); d != nil {
+	if d := s.Denials.ByID(what); d != nil {
 		return "", &api.Error{Code: api.InvalidArgument, Message: what + " was not said here, but by " + d.By, Advice: d.Lift()}
 	}
 	var found []string
-	p, err := policy.ParseSubject(what, s.knownName)
+	p, err := policy.ParseSubject(what, s.KnownName)
 	if err == nil {
-		err = s.resolveRange(&p.Package, what)
+		err = s.ResolveRange(&p.Package, what)
 	}
-	for id, d := range s.denied {
-		q, bad := policyDenial(d)
+	for id, d := range s.Denied {
+		q, bad := PolicyDenial(d)
 		if d.Path != "" && d.Path == what || err == nil && bad == nil && (q.Same(p) || q.Subject() == what) {
 			found = append(found, id)
 		}
@@ -102,7 +102,7 @@ func (s *snapshot) findDenial(what string) (string, error) {
 	slices.Sort(found)
 	switch len(found) {
 	case 0:
-		return "", noDenial(what)
+		return "", NoDenial(what)
 	case 1:
 		return found[0], nil
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package view
 
 import (
 	"time"
@@ -9,25 +9,25 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// nextChange is when time changes a judgement next, zero for never.
-func (s *snapshot) nextChange(now time.Time) (next time.Time) {
+// NextChange is when time changes a judgement next, zero for never.
+func (s *Snapshot) NextChange(now time.Time) (next time.Time) {
 	consider := func(t time.Time) {
 		if t.After(now) && (next.IsZero() || t.Before(next)) {
 			next = t
 		}
 	}
-	for _, e := range s.entries {
+	for _, e := range s.Entries {
 		switch {
 		case e.State == record.Withheld:
 			consider(e.From)
-		case e.active() && e.Signature != nil:
+		case e.Active() && e.Signature != nil:
 			consider(e.Signature.Ends)
 		}
 	}
-	if !s.noExpired {
+	if !s.NoExpired {
 		return next
 	}
-	for _, c := range s.keyring.Certs() {
+	for _, c := range s.Keyring.Certs() {
 		consider(c.Expires)
 		for _, sub := range c.Subkeys {
 			consider(sub.Expires)
@@ -36,14 +36,14 @@ func (s *snapshot) nextChange(now time.Time) (next time.Time) {
 	return next
 }
 
-// waitsForTime reports whether a package has no list, or may lose it, because of the
+// WaitsForTime reports whether a package has no list, or may lose it, because of the
 // time.
-func (s *snapshot) waitsForTime() bool {
-	for _, e := range s.entries {
+func (s *Snapshot) WaitsForTime() bool {
+	for _, e := range s.Entries {
 		reason := policy.Reason(e.Reason)
 		if e.State == record.Withheld && (reason == policy.ReasonKeyExpired || reason == policy.ReasonNotYetValid) {
 			return true
 		}
 	}
-	return !s.nextChange(time.Time{}).IsZero()
+	return !s.NextChange(time.Time{}).IsZero()
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package view
 
 import (
 	"encoding/hex"
@@ -13,10 +13,10 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// listsByDenial counts the lists that each denial withholds or changes.
-func (s *snapshot) listsByDenial() map[string]int {
+// ListsByDenial counts the lists that each denial withholds or changes.
+func (s *Snapshot) ListsByDenial() map[string]int {
 	n := map[string]int{}
-	for _, e := range s.entries {
+	for _, e := range s.Entries {
 		for _, id := range e.Denied {
 			n[id]++
 		}
@@ -24,29 +24,29 @@ func (s *snapshot) listsByDenial() map[string]int {
 	return n
 }
 
-// denial describes one of the owner's denials.
-func (s *snapshot) denial(id string) api.Denial { return s.describeDenial(id, s.listsByDenial()) }
+// Denial describes one of the owner's denials.
+func (s *Snapshot) Denial(id string) api.Denial { return s.DescribeDenial(id, s.ListsByDenial()) }
 
-func (s *snapshot) describeDenial(id string, lists map[string]int) api.Denial {
-	p, _ := policyDenial(s.denied[id])
-	out := s.describeRecord(id, s.denied[id], p)
+func (s *Snapshot) DescribeDenial(id string, lists map[string]int) api.Denial {
+	p, _ := PolicyDenial(s.Denied[id])
+	out := s.describeRecord(id, s.Denied[id], p)
 	out.Lists = lists[id]
 	return out
 }
 
-func (s *snapshot) describeForeign(p policy.Denial, lists map[string]int) api.Denial {
-	r := recordOf(p, "", record.Act{})
+func (s *Snapshot) DescribeForeign(p policy.Denial, lists map[string]int) api.Denial {
+	r := RecordOf(p, "", record.Act{})
 	return api.Denial{ID: p.ID, What: p.Subject(), Digests: r.Digests, Package: r.Package, Arch: r.Arch, Below: r.Below, Exact: r.Exact,
 		Reason: p.Reason, Ticket: p.Ticket, By: p.By, Expires: p.Expires, Foreign: true, Lists: lists[p.ID]}
 }
 
-// describePlan says what an import does, with the packages whose lists it would
+// DescribePlan says what an import does, with the packages whose lists it would
 // change now.
-func (s *snapshot) describePlan(plan []planned) (r api.DenialImport) {
+func (s *Snapshot) DescribePlan(plan []Planned) (r api.DenialImport) {
 	r.Changes = []api.DenialChange{}
 	affected := map[string]bool{}
 	for _, p := range plan {
-		switch p.action {
+		switch p.Action {
 		case api.DenialAdded:
 			r.Added++
 		case api.DenialMerged:
@@ -56,8 +56,8 @@ func (s *snapshot) describePlan(plan []planned) (r api.DenialImport) {
 		case api.DenialExpired:
 			r.Expired++
 		}
-		c := api.DenialChange{Action: p.action, Denial: s.describeRecord(p.ID, p.record, p.Denial)}
-		if p.action == api.DenialAdded || p.action == api.DenialMerged {
+		c := api.DenialChange{Action: p.Action, Denial: s.describeRecord(p.ID, p.Record, p.Denial)}
+		if p.Action == api.DenialAdded || p.Action == api.DenialMerged {
 			c.Packages = s.affectedBy(p.Denial)
 		}
 		for _, pkg := range c.Packages {
@@ -71,22 +71,22 @@ func (s *snapshot) describePlan(plan []planned) (r api.DenialImport) {
 	return r
 }
 
-func (s *snapshot) describeRecord(id string, d record.Denial, p policy.Denial) api.Denial {
+func (s *Snapshot) describeRecord(id string, d record.Denial, p policy.Denial) api.Denial {
 	return api.Denial{ID: id, What: p.Subject(), Digests: d.Digests, Path: d.Path, Package: d.Package, Arch: d.Arch, Below: d.Below,
-		Exact: d.Exact, Reason: d.Reason, Ticket: d.Ticket, By: byOwner(d.UID), UID: d.UID, Since: d.When, Expires: d.Expires}
+		Exact: d.Exact, Reason: d.Reason, Ticket: d.Ticket, By: ByOwner(d.UID), UID: d.UID, Since: d.When, Expires: d.Expires}
 }
 
 // affectedBy names the packages that have an active list with something of p.
-func (s *snapshot) affectedBy(p policy.Denial) (packages []string) {
+func (s *Snapshot) affectedBy(p policy.Denial) (packages []string) {
 	for _, c := range p.Contents {
-		for e := range s.lookup.withDigest(digestRef([]byte(c.Digest))) {
-			if e.active() && e.refs.hasDigest(digestRef([]byte(c.Digest))) {
+		for e := range s.Lookup.WithDigest(DigestRef([]byte(c.Digest))) {
+			if e.Active() && e.Refs.HasDigest(DigestRef([]byte(c.Digest))) {
 				packages = append(packages, e.Package.String())
 			}
 		}
 	}
-	for _, e := range s.entries {
-		if len(p.Contents) == 0 && e.active() && p.Package.Has(e.Package) {
+	for _, e := range s.Entries {
+		if len(p.Contents) == 0 && e.Active() && p.Package.Has(e.Package) {
 			packages = append(packages, e.Package.String())
 		}
 	}
@@ -94,11 +94,11 @@ func (s *snapshot) affectedBy(p policy.Denial) (packages []string) {
 	return slices.Compact(packages)
 }
 
-// explainDenied says that a file's content is denied, if it is.
-func (s *snapshot) explainDenied(w *api.Why, sums fileSums) bool {
+// ExplainDenied says that a file's content is denied, if it is.
+func (s *Snapshot) ExplainDenied(w *api.Why, sums FileSums) bool {
 	for _, algo := range []digestlist.Algo{digestlist.SHA256, digestlist.SHA384, digestlist.SHA512} {
 		sum := sums[algo]
-		d := s.denials.Content(algo, sum)
+		d := s.Denials.Content(algo, sum)
 		if d == nil {
 			continue
 		}
@@ -116,28 +116,28 @@ func (s *snapshot) explainDenied(w *api.Why, sums fileSums) bool {
 }
 
 // ownerOfDenied finds the package of a file that no list includes any more.
-func (s *snapshot) ownerOfDenied(w *api.Why) {
+func (s *Snapshot) ownerOfDenied(w *api.Why) {
 	for _, l := range w.Lists {
 		if l.PathMatches {
 			w.Owner, w.OwnerState = l.NEVRA, l.State
 			return
 		}
 	}
-	ref := pathRef([]byte(w.RealPath))
-	for e := range s.lookup.withPath(ref) {
-		if e.refs.hasPath(ref) {
+	ref := PathRef([]byte(w.RealPath))
+	for e := range s.Lookup.WithPath(ref) {
+		if e.Refs.HasPath(ref) {
 			w.Owner, w.OwnerState = e.Package.String(), string(e.State)
 			return
 		}
 	}
-	if e := s.list(w.Label); e != nil {
+	if e := s.List(w.Label); e != nil {
 		w.Owner, w.OwnerState = e.Package.String(), string(e.State)
 	}
 }
 
-// deniedBy returns the ID of the denial that withholds a list.
-func (s *snapshot) deniedBy(list string) string {
-	if e := s.list(list); e != nil && len(e.Denied) > 0 {
+// DeniedBy returns the ID of the denial that withholds a list.
+func (s *Snapshot) DeniedBy(list string) string {
+	if e := s.List(list); e != nil && len(e.Denied) > 0 {
 		return e.Denied[0]
 	}
 	return ""

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package view
 
 import (
 	"strings"
@@ -8,11 +8,11 @@ import (
 	"github.com/digestd/digestd/rpmdb/pgp"
 )
 
-// unreadOf returns, by certificate, the digests of the revocations of a key or subkey
+// UnreadOf returns, by certificate, the digests of the revocations of a key or subkey
 // that cannot be verified.
-func (s *snapshot) unreadOf(fingerprint string) map[string][]string {
+func (s *Snapshot) UnreadOf(fingerprint string) map[string][]string {
 	found := map[string][]string{}
-	for _, c := range s.keyring.Certs() {
+	for _, c := range s.Keyring.Certs() {
 		for _, u := range c.Unread {
 			if u.Key == fingerprint {
 				found[c.Fingerprint] = append(found[c.Fingerprint], u.Digest)
@@ -22,11 +22,11 @@ func (s *snapshot) unreadOf(fingerprint string) map[string][]string {
 	return found
 }
 
-// findUnread reads the name of a key as findKey does, of those that have a revocation
+// FindUnread reads the name of a key as findKey does, of those that have a revocation
 // that cannot be verified: also subkeys, of which there need not be a record.
-func (s *snapshot) findUnread(text string) (fingerprint string) {
+func (s *Snapshot) FindUnread(text string) (fingerprint string) {
 	id := strings.ToLower(strings.TrimPrefix(strings.ReplaceAll(text, " ", ""), "0x"))
-	for _, c := range s.keyring.Certs() {
+	for _, c := range s.Keyring.Certs() {
 		for _, u := range c.Unread {
 			if u.Key != id && (len(id) < 8 || !strings.HasSuffix(u.Key, id)) || u.Key == fingerprint {
 				continue

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package view
+
+import (
+	"crypto/x509"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/rpmdb/pgp"
+	"github.com/digestd/digestd/store/record"
+)
+
+// Entry is a list as the daemon knows it. Entries are never changed, only
+// replaced: snapshots share them.
+type Entry struct {
+	record.List
+	Stamp  record.Stamp // of the file that was published
+	Refs   *Refs        // nil when the list has no files we know of
+	Broken bool         // the file is gone or altered; to be made anew
+}
+
+func (e *Entry) Active() bool { return e.State == record.Active }
+
+// Suspended reports whether a list that was active is withheld because nothing
+// vouches for it now, because it is denied, or because it is below a floor. It stays
+// what it was, and returns when that is over: a version beside newer ones, or one
+// that was granted, is no rollback then. Where a floor voided the grant, it is one.
+func (e *Entry) Suspended() bool {
+	if e.State != record.Withheld || e.Counter == 0 || e.Void {
+		return false
+	}
+	switch reason := policy.Reason(e.Reason); {
+	case reason == policy.ReasonDenied:
+		return true
+	case e.Own != "":
+		return false
+	default:
+		return reason == policy.ReasonRollbackFloor || !reason.Rollback()
+	}
+}
+
+// LineID names the line of versions a package belongs to.
+type LineID struct{ Name, Arch string }
+
+// String returns "name.arch", or "name" for the line of every architecture.
+func (id LineID) String() string {
+	if id.Arch == "" {
+		return id.Name
+	}
+	return id.Name + "." + id.Arch
+}
+
+func LineOf(n nevra.NEVRA) LineID { return LineID{n.Name, n.Arch} }
+
+// Snapshot is one consistent view of the state. It is never changed once
+// published; queries read it without waiting for anybody.
+type Snapshot struct {
+	Entries []*Entry // by name
+	Lookup  *Lookup  // of entries
+	Lines   map[LineID]record.Line
+	Asides  []record.Aside
+	Keyring *pgp.Keyring
+	Keys    map[string]record.Key // that vouch or ever did
+	Signer  string                // of new lists
+	Denied  map[string]record.Denial
+	Denials *policy.Denials // these and others that hold
+	// Certificates are our own: the one that signs, then older ones.
+	Certificates []*x509.Certificate
+	Mode         policy.Mode
+	NoExpired    bool
+	Basis        uint64 // see state
+	Counter      uint64
+	LastEvent    uint64 // that is durable
+	Problems     []api.Problem
+	Open         int // transactions in flight
+	LastSync     api.LastSync
+	DBKind       string
+	DBPath       string
+	Retired      int
+	Since        time.Time
+	Own          map[string]record.Own
+	Prefetch     bool
+}
+
+func CompareEntry(e *Entry, name string) int { return strings.Compare(e.Name, name) }
+
+// List returns the entry of that list name, nil if there is none.
+func (s *Snapshot) List(name string) *Entry {
+	if i, ok := slices.BinarySearchFunc(s.Entries, name, CompareEntry); ok {
+		return s.Entries[i]
+	}
+	return nil
+}
+
+// IsActive reports whether the list of that name is in the directory.
+func (s *Snapshot) IsActive(name string) bool {
+	e := s.List(name)
+	return e != nil && e.Active()
+}

@@ -17,14 +17,9 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/view"
-	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store"
 	"github.com/digestd/digestd/store/record"
 )
-
-// metaCertificate is the SHA-256 of the certificate that the active lists were signed
-// with, as far as the index knows: absent for the one that digestd made itself.
-const metaCertificate = "certificate"
 
 // An owner may have the certificate of the signing key replaced by another for the
 // same key: one that an authority signed whom the kernel trusts. It is put in the place
@@ -71,35 +66,6 @@ func checkCertificate(cert *x509.Certificate) error {
 		return errors.New("it is an authority's, which .ima does not take")
 	}
 	return nil
-}
-
-// adoptCertificate has all lists signed anew if they were signed with another
-// certificate than the one that signs now. value is what the index has of that.
-func (s *state) adoptCertificate(value []byte, cert *x509.Certificate) {
-	sum := sha256.Sum256(cert.Raw)
-	selfMade := bytes.Equal(cert.RawIssuer, cert.RawSubject)
-	same := bytes.Equal(value, sum[:]) || value == nil && selfMade
-	wide := signsWide(cert)
-	skid := hex.EncodeToString(cert.SubjectKeyId)
-	for _, e := range s.sorted() {
-		// Lists of an earlier digestd do not say by what digest the kernel knows them.
-		if !e.Active() || e.Signer != skid || e.Change != "" || same && (!wide || e.Wide != "") {
-			continue
-		}
-		again := *e
-		again.Change = record.Publishing // it stays, and is made anew
-		s.save(&again)
-		s.anew = true
-	}
-	if same {
-		return
-	}
-	s.queue.batch.SetMeta(metaCertificate, sum[:])
-	if k, known := s.keys[skid]; known {
-		k.Created, k.Expires, k.Owner = cert.NotBefore, cert.NotAfter, cert.Subject.CommonName
-		s.setKey(k)
-	}
-	s.anew = true
 }
 
 // reloadCertificate takes the certificate over that was put in the place of
@@ -151,20 +117,6 @@ func (d *Daemon) reloadCertificate(ctx context.Context, by api.Actor) (changed b
 		err = nil
 	}
 	return err == nil, err
-}
-
-// tellOfFormat warns of a format that a kernel reads only by a module, which it refuses
-// to load: it uses no list for files that it opens itself.
-func (s *state) tellOfFormat(format string, enforced bool) {
-	if format != digestlist.FormatRPM {
-		return
-	}
-	severity := api.SeverityNotice
-	if enforced {
-		severity = api.SeverityWarning
-	}
-	s.problem("format", severity, `format = "rpm": a kernel that enforces lists cannot load the parser of this format, even when a list has the module; all files that only lists vouch for are refused until it is loaded by hand`,
-		`set format = "tlv", then: systemctl restart digestd; else load the parser at each boot before the policy is enforced`)
 }
 
 // requestAdvice is how an authority is asked to sign a certificate for a key in a file.

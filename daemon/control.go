@@ -16,16 +16,6 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// maxReason bounds what an administrator may give as a reason.
-const maxReason = 1024
-
-func act(s *state, by api.Actor, reason string) (record.Act, error) {
-	if len(reason) > maxReason {
-		return record.Act{}, api.Errorf(api.InvalidArgument, "reason is longer than %d bytes", maxReason)
-	}
-	return record.Act{UID: by.UID, PID: by.PID, Reason: reason, When: s.now()}, nil
-}
-
 // parseExact reads a full NEVRA: what a grant is about must be exactly one
 // version on one architecture.
 func (d *Daemon) parseExact(text string) (nevra.NEVRA, error) {
@@ -105,19 +95,6 @@ func (d *Daemon) revokeGrant(ctx context.Context, by api.Actor, text string) err
 	})
 }
 
-// usesGrant reports whether a list is published on the strength of a grant that only
-// the end of its transaction uses up.
-func (s *state) usesGrant(id view.LineID, evr nevra.EVR) bool {
-	for t := range s.open {
-		for _, a := range t.added {
-			if a.decision.Grant && a.Pkg.EVR == evr && view.LineOf(a.Pkg) == id {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // setFloor sets the version below which nothing of a package may be active. When
 // it answers, no list of such a version is in the directory.
 func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reason string) error {
@@ -155,49 +132,6 @@ func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reaso
 	})
 	d.wantSync("a floor was set")
 	return err
-}
-
-// grantedBelow reports whether a grant lets a version below evr be active, or did. A
-// floor that is set again is newer than that.
-func (s *state) grantedBelow(id view.LineID, evr nevra.EVR) bool {
-	return slices.ContainsFunc(s.lines[id].Grants, func(g record.Grant) bool { return nevra.Compare(g.EVR, evr) < 0 }) ||
-		slices.ContainsFunc(s.byLine[id], func(e *view.Entry) bool { return e.Granted && nevra.Compare(e.Package.EVR, evr) < 0 })
-}
-
-func (s *state) raiseFloor(id view.LineID, evr nevra.EVR, a record.Act) {
-	s.saveLine(id, s.policyLine(id).SetFloor(evr))
-	l := s.lines[id]
-	l.FloorBy = &a
-	s.setLine(l)
-	for _, e := range slices.Clone(s.byLine[id]) {
-		if e.Granted && nevra.Compare(e.Package.EVR, evr) < 0 {
-			// The newest act wins over the grant that let it in.
-			plain := *e
-			plain.Granted, plain.Void = false, true
-			s.save(&plain)
-		}
-	}
-	s.event(record.Event{Kind: audit.KindFloorSet, Package: id.String(), Reason: evr.String(), Text: a.Reason, UID: a.UID, PID: a.PID})
-}
-
-// belowFloors finds the active lists of a name that are below a floor.
-func (s *state) belowFloors(name string) (out []suspension) {
-	for _, e := range s.sorted() {
-		if !e.Active() {
-			continue
-		}
-		if d := s.originRefused(s.own[e.Own]); e.Own != "" && d.Verdict != policy.Allow {
-			out = append(out, suspension{e, d}) // imported as a package's header
-			continue
-		}
-		if e.Package.Name != name {
-			continue
-		}
-		if d := s.admit(e.Package, false); d.Reason == policy.ReasonRollbackFloor && d.Verdict != policy.Allow {
-			out = append(out, suspension{e, d})
-		}
-	}
-	return out
 }
 
 // clearFloor removes a floor; it lowers no counter and no high.

@@ -18,19 +18,6 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// setDenial records a denial and queues it for the next commit.
-func (s *state) setDenial(d record.Denial) {
-	s.denied = maps.Clone(s.denied)
-	s.denied[d.ID] = d
-	s.queue.batch.PutDenial(d)
-}
-
-func (s *state) dropDenial(id string) {
-	s.denied = maps.Clone(s.denied)
-	delete(s.denied, id)
-	s.queue.batch.DeleteDenial(id)
-}
-
 // writable refuses times that no JSON document can hold.
 func writable(t time.Time) error {
 	if t.UTC().Year() > 9999 {
@@ -126,16 +113,6 @@ func (d *Daemon) completeDenials(ctx context.Context) (lists int, err error) {
 	return lists, err
 }
 
-// owners are the denials of this index, by ID.
-func (s *state) owners() (list []policy.Denial) {
-	for _, id := range slices.Sorted(maps.Keys(s.denied)) {
-		if p, err := view.PolicyDenial(s.denied[id]); err == nil {
-			list = append(list, p)
-		}
-	}
-	return list
-}
-
 // changeDenials changes what is denied, durably, and takes it over. What was
 // made meanwhile by what was denied before is made again.
 func (d *Daemon) changeDenials(ctx context.Context, change func(s *state) error) error {
@@ -183,27 +160,6 @@ func (d *Daemon) DenialLift(ctx context.Context, by api.Actor, what, reason stri
 	}
 	d.wantSync("a denial was lifted")
 	return was, nil
-}
-
-// expireDenials ends those whose time is over.
-func (s *state) expireDenials() {
-	now, ended := s.now(), 0
-	for id, d := range s.denied {
-		if p := (policy.Denial{Expires: d.Expires}); !p.Expired(now) {
-			continue
-		}
-		ended++
-		s.dropDenial(id)
-		what := ""
-		if p, err := view.PolicyDenial(d); err == nil {
-			what = p.Subject()
-		}
-		s.event(record.Event{Kind: audit.KindDenialExpired, Package: what, Text: d.Reason})
-		s.after(func(o observer) { o.DenialLifted(id, what, "expired") })
-	}
-	if ended > 0 {
-		s.compileDenials()
-	}
 }
 
 // denialLoop ends denials when their time is over. It sleeps until the next is.

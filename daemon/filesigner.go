@@ -17,9 +17,6 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// metaSigned is set in the index while files may bear signatures of ours.
-const metaSigned = "ima-signatures"
-
 // executable reports whether a kernel may run or load the file: what is marked so,
 // and what libraries and kernel modules are called.
 func executable(f header.File) bool {

@@ -4,7 +4,6 @@ package daemon
 
 import (
 	"context"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/sha1" // RFC 5280 §4.2.1.2 builds the key identifier from it; it protects nothing
@@ -100,13 +99,6 @@ func (id *identity) sign(body []byte, sum record.Digest) (sig []byte, wide strin
 	}
 	sig, err = digestlist.SignDigestPKCS7(digest, id.cert, id.key)
 	return sig, wide, err
-}
-
-// signsWide reports whether what is signed with that certificate's key is digested
-// otherwise than by SHA-256.
-func signsWide(cert *x509.Certificate) bool {
-	hash, err := digestlist.SigningHash(cert.PublicKey)
-	return err == nil && hash != crypto.SHA256
 }
 
 // loadIdentity reads the signing key and certificate, or makes them when there

@@ -4,20 +4,14 @@ package daemon
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"time"
 
-	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/rpmdb"
-	"github.com/digestd/digestd/rpmdb/pgp"
-	"github.com/digestd/digestd/store/record"
 )
 
 // keyStamp tells whether the keyring may have changed.
@@ -25,18 +19,6 @@ type keyStamp struct {
 	db            rpmdb.Stamp
 	keys, revoked time.Time
 	blobs         time.Time
-}
-
-// keySources is what the stores of certificates and of revocations hold now.
-type keySources struct {
-	dir, kind string // of rpm's database
-	certs     []*pgp.Cert
-	rpm       map[string]bool // the fingerprints that are in rpm's keyring
-	complete  bool            // rpm's keyring was read to its last key
-	revoked   []revokedKey    // what the folder of revocations says
-	blacklist blacklisted     // what the kernel says
-	errs      []error
-	importers []*x509.Certificate // by which lists may be imported
 }
 
 // refreshKeys reads the trusted certificates and the revocations anew, if their
@@ -123,83 +105,4 @@ func modified(path string) (t time.Time) {
 		t = info.ModTime()
 	}
 	return t
-}
-
-// adoptKeys takes over what the stores hold. Revocations are durable before anything
-// else is done about them: whatever happens from then on, the next start finds them and
-// completes them. If they cannot be recorded, the next look at the keys finds them again.
-func (s *state) adoptKeys(src *keySources) {
-	options := s.keyringOptions()
-	plain := options.NewKeyring(src.certs...)
-	s.dbPath, s.dbKind, s.importers = src.dir, src.kind, idsOf(src.importers)
-	s.renameImporters(src.importers)
-	s.solved("keys")
-	for _, err := range src.errs {
-		s.problem("keys", api.SeverityWarning, err.Error(), "remove or replace the file or key")
-	}
-	now := s.now()
-	for _, c := range plain.Certs() {
-		s.meet(c, src, now)
-	}
-	revoked := s.noteRevocations(plain, src, now)
-	s.adoptBlacklist(src.blacklist)
-	named := s.heedBlacklist()
-	options.Revoked = s.revocations()
-	s.setKeyring(options.NewKeyring(src.certs...))
-	s.keysRead = true
-	s.tellOfHeld()
-	for _, fingerprint := range append(revoked, named...) {
-		s.carryOut(fingerprint)
-	}
-	s.withdrawRefused(len(src.errs) == 0)
-	if len(revoked)+len(s.plan.withdraw) > 0 && !s.rebuilding() {
-		s.withdrawUnknown()
-	}
-}
-
-func (s *state) keyringOptions() pgp.Options {
-	return pgp.Options{NoExpired: s.noExpired, Overruled: s.overruled()}
-}
-
-// meet records a certificate as it is now.
-func (s *state) meet(c *pgp.Cert, src *keySources, now time.Time) {
-	old, known := s.keys[c.Fingerprint]
-	k := old
-	if !known {
-		k = record.Key{Fingerprint: c.Fingerprint, FirstSeen: now}
-	}
-	k.Owner, k.Algorithm, k.Source = c.UserID, c.Algorithm, c.Source
-	k.Created, k.Expires, k.Gone, k.RPM = c.Created, c.Expires, time.Time{}, src.rpm[c.Fingerprint]
-	k.Judged = judgement(c, s.noExpired, now)
-	k.Subkeys = nil
-	for _, sub := range c.Subkeys {
-		if sub.Proven() {
-			k.Subkeys = append(k.Subkeys, sub.Fingerprint)
-		}
-	}
-	if !known || !slices.Equal(k.Subkeys, old.Subkeys) || k.Judged != old.Judged || k.RPM != old.RPM || k.Source != old.Source || !old.Gone.IsZero() {
-		s.setKey(k)
-	}
-}
-
-// judgement digests all that a certificate says about which of its signatures
-// count.
-func judgement(c *pgp.Cert, noExpired bool, now time.Time) string {
-	text := fmt.Sprintln(c.Revoked, c.Expires.Unix(), c.Weak, noExpired && view.Expired(c.Expires, now))
-	for _, s := range c.Subkeys {
-		text += fmt.Sprintln(s.Fingerprint, s.Revoked, s.Expires.Unix(), s.Weak, noExpired && view.Expired(s.Expires, now))
-	}
-	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:8])
-}
-
-// tellOfKeys says so when no key can vouch for what is installed.
-func (s *state) tellOfKeys(installed int) {
-	usable := slices.ContainsFunc(s.keyring.Certs(), func(c *pgp.Cert) bool { return c.Revoked == nil && c.Weak == "" })
-	if usable || installed == 0 {
-		s.solved("no-keys")
-		return
-	}
-	s.problem("no-keys", api.SeverityWarning, "no key vouches for packages, so none that is installed can have a list",
-		"import the key of the distribution: rpmkeys --import FILE; see digestctl keys")
 }

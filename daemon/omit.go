@@ -58,5 +58,3 @@ func (m *maker) omit(c *view.Candidate, w *workspace) error {
 	}
 	return err
 }
-
-const emptied = "its list would be empty"

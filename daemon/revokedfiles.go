@@ -24,12 +24,6 @@ const (
 	maxRevokedFiles = 1000
 )
 
-// revokedKey is one key that a file in the folder of revocations names.
-type revokedKey struct {
-	fingerprint string
-	file        string
-}
-
 // readRevoked reads the folder of revocations. A file there holds fingerprints,
 // one a line; or OpenPGP certificates, whose keys are revoked whatever they say
 // of themselves; or an X.509 CRL (RFC 5280, section 5), which must be signed by

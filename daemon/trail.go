@@ -16,14 +16,6 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// Who takes the log, as the index knows them.
-const (
-	takerJournal = "journal"
-	takerKernel  = "kernel"
-	// trailNone is the setting audit-trail where nobody takes it.
-	trailNone = "none"
-)
-
 const (
 	// carried is how many entries of the log are read at a time.
 	carried = 256

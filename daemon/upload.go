@@ -16,16 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	ownDir = "own" // in the state directory: the owner's lists as they were made
-	// uploadPrefix begins the names of files that are being sent; no own list's name
-	// begins so.
-	uploadPrefix = ".upload-"
-	maxUploads   = 4
-	// uploadRest is how long one may rest before it is given up.
-	uploadRest = 2 * time.Minute
-)
-
 // uploads are lists that are being sent, piece by piece: over a bus that carries
 // messages, not files. Each belongs to the connection that began it.
 type uploads struct {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store"
@@ -55,16 +56,16 @@ func (d *Daemon) stopCommits(t *testing.T) (let func()) {
 func (d *Daemon) memoryOf(t *testing.T) string {
 	t.Helper()
 	var data []byte
-	err := d.on(t, func(s *state) (err error) {
+	err := d.on(t, func(s *ledger.Ledger) (err error) {
 		lists := []record.List{}
-		for _, e := range s.sorted() {
+		for _, e := range s.Sorted() {
 			lists = append(lists, e.List)
 		}
 		lines := map[string]record.Line{}
-		for id, l := range s.lines {
+		for id, l := range s.Lines {
 			lines[id.String()] = l
 		}
-		data, err = json.MarshalIndent([]any{lists, lines, s.keys, s.denied, s.own, s.order.Lists, s.prefetch, s.nextSeq, len(s.kept.decisions) + len(s.kept.tampering)}, "", " ")
+		data, err = json.MarshalIndent([]any{lists, lines, s.Keys, s.Denied, s.Own, s.Order.Lists, s.Prefetch, s.NextSeq, len(s.Kept.Decisions) + len(s.Kept.Tampering)}, "", " ")
 		return err
 	})
 	if err != nil {
@@ -80,7 +81,7 @@ func (d *Daemon) durable(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"commit", "counter", metaOpen} {
+	for _, name := range []string{"commit", "counter", ledger.MetaOpen} {
 		delete(c.Meta, name)
 	}
 	c.NextSeq, c.LogSize = 0, 0
@@ -232,15 +233,15 @@ func TestFailedActHasNotHappened(t *testing.T) {
 			if err := d.refreshKeys(t.Context(), true); err != nil {
 				t.Fatal(err)
 			}
-			err := d.on(t, func(s *state) error {
-				e := *s.byName["tlv-hello-0:1-1.noarch"]
+			err := d.on(t, func(s *ledger.Ledger) error {
+				e := *s.ByName["tlv-hello-0:1-1.noarch"]
 				e.Key = key // which is in no store: the list stays until the stores are read again
-				s.save(&e)
-				s.saveLine(view.LineOf(e.Package), s.policyLine(view.LineOf(e.Package)).Activate(e.Package.EVR, e.Counter))
-				s.setKey(record.Key{Fingerprint: key, Owner: "somebody", FirstSeen: s.now()})
-				s.setKey(record.Key{Fingerprint: gone, Owner: "another", FirstSeen: s.now(),
-					Revoked: &record.KeyRevocation{Source: sourceAdministrator, Hard: true}})
-				s.record()
+				s.Save(&e)
+				s.SaveLine(view.LineOf(e.Package), s.PolicyLine(view.LineOf(e.Package)).Activate(e.Package.EVR, e.Counter))
+				s.SetKey(record.Key{Fingerprint: key, Owner: "somebody", FirstSeen: s.Now()})
+				s.SetKey(record.Key{Fingerprint: gone, Owner: "another", FirstSeen: s.Now(),
+					Revoked: &record.KeyRevocation{Source: ledger.SourceAdministrator, Hard: true}})
+				s.Record()
 				return nil
 			})
 			if err == nil && test.before != nil {
@@ -301,13 +302,13 @@ func TestRevocationIsCarriedOutAgain(t *testing.T) {
 	const key = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	d := bare(t)
 	list := d.publishFor(t, "hello", "a")
-	err := d.on(t, func(s *state) error {
-		e := *s.byName[list]
+	err := d.on(t, func(s *ledger.Ledger) error {
+		e := *s.ByName[list]
 		e.Key = key
-		s.put(&e)
-		s.setKey(record.Key{Fingerprint: key, Owner: "somebody"})
-		s.note(key, record.KeyRevocation{Source: sourceAdministrator, Hard: true}, s.now())
-		s.record()
+		s.Put(&e)
+		s.SetKey(record.Key{Fingerprint: key, Owner: "somebody"})
+		s.Note(key, record.KeyRevocation{Source: ledger.SourceAdministrator, Hard: true}, s.Now())
+		s.Record()
 		return nil
 	})
 	if err != nil {
@@ -332,9 +333,9 @@ func TestNothingIsToldBeforeItIsDurable(t *testing.T) {
 		t.Fatal(err)
 	}
 	commit := func(tampered string) error {
-		return d.on(t, func(s *state) error {
-			s.tampered(tampered, record.Digest{}, "test")
-			s.record()
+		return d.on(t, func(s *ledger.Ledger) error {
+			s.Tampered(tampered, record.Digest{}, "test")
+			s.Record()
 			return nil
 		})
 	}
@@ -363,9 +364,9 @@ func TestIndexIsWrittenAgain(t *testing.T) {
 		<-ended
 	}()
 	let := d.stopCommits(t)
-	err := d.on(t, func(s *state) error {
-		s.setLine(record.Line{Name: "late", Arch: "noarch"})
-		s.record()
+	err := d.on(t, func(s *ledger.Ledger) error {
+		s.SetLine(record.Line{Name: "late", Arch: "noarch"})
+		s.Record()
 		return nil
 	})
 	if err == nil || len(d.snapshot().Problems) != 1 {
@@ -390,25 +391,25 @@ func TestOwnListThatCannotBePublished(t *testing.T) {
 	sum := sha256.Sum256([]byte("content"))
 	body, err := digestlist.AppendTLV(nil, []digestlist.Group{{Algo: digestlist.SHA256, Entries: []digestlist.Entry{{Digest: sum[:], Path: "/opt/own"}}}})
 	if err == nil {
-		err = os.Mkdir(filepath.Join(c.State, ownDir), 0o700)
+		err = os.Mkdir(filepath.Join(c.State, ledger.OwnDir), 0o700)
 	}
-	keep := filepath.Join(c.State, ownDir, "upload")
+	keep := filepath.Join(c.State, ledger.OwnDir, "upload")
 	if err == nil {
 		err = os.WriteFile(keep, body, 0o600)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	own := &ownCandidate{record: record.Own{Name: "mine", Body: sha256.Sum256(body)}, keep: keep}
-	if own.made, err = d.makeOwn(d.dir.Stager("test"), body); err != nil {
+	own := &ledger.OwnCandidate{Record: record.Own{Name: "mine", Body: sha256.Sum256(body)}, Keep: keep}
+	if own.Made, err = d.makeOwn(d.dir.Stager("test"), body); err != nil {
 		t.Fatal(err)
 	}
 	memory, durable := d.memoryOf(t), d.durable(t)
 	if err := os.Remove(c.Lists); err != nil {
 		t.Fatal(err)
 	}
-	err = d.exec.decide(t.Context(), "own", func(s *state) error {
-		_, _, err := s.publishOwn(own, api.Actor{})
+	err = d.exec.decide(t.Context(), "own", func(s *ledger.Ledger) error {
+		_, _, err := s.PublishOwn(own, api.Actor{})
 		return err
 	})
 	if err == nil {
@@ -418,8 +419,8 @@ func TestOwnListThatCannotBePublished(t *testing.T) {
 	if err != nil || len(events) != 2 || events[0].Kind != "withdrawn" || events[1].Kind != "published" {
 		t.Errorf("the log has %+v, %v", events, err)
 	}
-	err = d.on(t, func(s *state) error {
-		s.nextSeq, s.kept = 1, logRooms{} // which memoryOf has, and the log keeps
+	err = d.on(t, func(s *ledger.Ledger) error {
+		s.NextSeq, s.Kept = 1, ledger.LogRooms{} // which memoryOf has, and the log keeps
 		return nil
 	})
 	if now := d.memoryOf(t); now != memory || err != nil {
@@ -431,7 +432,7 @@ func TestOwnListThatCannotBePublished(t *testing.T) {
 	if now, lines := d.durable(t), len(d.snapshot().Lines); len(d.snapshot().Own) > 0 || len(d.snapshot().Entries) > 0 || lines > 1 {
 		t.Errorf("the index has\n%s\nand had\n%s", now, durable)
 	}
-	if left, err := os.ReadDir(filepath.Join(c.State, ownDir)); err != nil || len(left) > 0 {
+	if left, err := os.ReadDir(filepath.Join(c.State, ledger.OwnDir)); err != nil || len(left) > 0 {
 		t.Errorf("left are %v, %v", left, err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store/record"
@@ -55,7 +56,7 @@ func (d *Daemon) Status() api.Status {
 	}
 	st.Lists.Quarantined, st.Lists.Retired = len(snap.Asides), snap.Retired
 	for _, c := range snap.Keyring.Certs() {
-		if k := snap.DescribeKey(snap.Keys[c.Fingerprint]); k.State != api.KeyRevoked {
+		if k := snap.DescribeKey(snap.Keys[c.Fingerprint], d.now()); k.State != api.KeyRevoked {
 			st.Keys = append(st.Keys, k)
 		}
 	}
@@ -205,9 +206,9 @@ func (d *Daemon) Sync(ctx context.Context, by api.Actor, report func(stage strin
 	d.log.Info("sync asked for", "uid", by.UID, "pid", by.PID)
 	result, err := d.runSync(ctx, reasonAsked, report)
 	if err == nil {
-		err = d.exec.enter(ctx, "note", func(s *state) error {
-			s.solved(problemIndexLost)
-			s.show()
+		err = d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
+			s.Solved(ledger.ProblemIndexLost)
+			s.Show()
 			return nil
 		})
 	}

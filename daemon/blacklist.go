@@ -7,16 +7,17 @@ import (
 	"slices"
 
 	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/kernel"
 )
 
 // readBlacklist asks the kernel. Where it does not answer, nothing is known, and
 // what was recorded stays.
-func (d *Daemon) readBlacklist() (b blacklisted, err error) {
-	b.entries, b.keyIDs = map[string]bool{}, map[string]bool{}
+func (d *Daemon) readBlacklist() (b ledger.Blacklisted, err error) {
+	b.Entries, b.KeyIDs = map[string]bool{}, map[string]bool{}
 	for _, entry := range failpoint.Blacklisted() {
-		b.entries[entry], b.known = true, true
+		b.Entries[entry], b.Known = true, true
 	}
 	ring, err := d.keyrings.Find(kernel.RingBlacklist)
 	if err != nil {
@@ -26,12 +27,12 @@ func (d *Daemon) readBlacklist() (b blacklisted, err error) {
 	if err != nil {
 		return b, err
 	}
-	b.known = true
+	b.Known = true
 	for _, k := range keys {
 		if _, id, ok := k.Certificate(); ok {
-			b.keyIDs[id] = true
+			b.KeyIDs[id] = true
 		} else if k.Type == "blacklist" {
-			b.entries[k.Description] = true
+			b.Entries[k.Description] = true
 		}
 	}
 	return b, nil

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/kernel"
 	"golang.org/x/sys/unix"
@@ -29,22 +30,22 @@ const (
 
 // carryBlacklist gives the kernel the signed entries that it does not have yet.
 // It forgets them with every boot, so this is done at every start.
-func (d *Daemon) carryBlacklist(ctx context.Context) (c delivery) {
+func (d *Daemon) carryBlacklist(ctx context.Context) (c ledger.Delivery) {
 	names, err := blobNames(d.config.Blacklist)
 	if err != nil {
-		c.bad = append(c.bad, err)
+		c.Bad = append(c.Bad, err)
 	}
-	if c.files = len(names); c.files == 0 {
+	if c.Files = len(names); c.Files == 0 {
 		return c
 	}
 	ring, err := d.keyrings.Find(kernel.RingBlacklist)
 	if err != nil {
-		c.unable = err
+		c.Unable = err
 		return c
 	}
 	keys, err := ring.Keys()
 	if err != nil {
-		c.unable = err
+		c.Unable = err
 		return c
 	}
 	there := map[string]bool{}
@@ -55,13 +56,13 @@ func (d *Daemon) carryBlacklist(ctx context.Context) (c delivery) {
 		entry, signature, err := readBlob(filepath.Join(d.config.Blacklist, name))
 		switch {
 		case err != nil:
-			c.bad = append(c.bad, err)
+			c.Bad = append(c.Bad, err)
 			continue
 		case there[entry]:
 			continue
 		}
 		if err := d.biteable(ctx, entry); err != nil {
-			c.bad = append(c.bad, fmt.Errorf("%s is not given to the kernel yet: %w", filepath.Join(d.config.Blacklist, name), err))
+			c.Bad = append(c.Bad, fmt.Errorf("%s is not given to the kernel yet: %w", filepath.Join(d.config.Blacklist, name), err))
 			continue
 		}
 		err = ring.AddBlacklisted(entry, signature)
@@ -70,11 +71,11 @@ func (d *Daemon) carryBlacklist(ctx context.Context) (c delivery) {
 		case err == nil:
 			d.log.Info("entry added to the kernel's .blacklist", "entry", entry, "file", name)
 			there[entry] = true
-			c.added++
+			c.Added++
 		case errors.As(err, &refused) && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)):
-			c.unable = err
+			c.Unable = err
 		default:
-			c.bad = append(c.bad, fmt.Errorf("%s: %w", filepath.Join(d.config.Blacklist, name), err))
+			c.Bad = append(c.Bad, fmt.Errorf("%s: %w", filepath.Join(d.config.Blacklist, name), err))
 		}
 	}
 	return c
@@ -85,7 +86,7 @@ func (d *Daemon) carryBlacklist(ctx context.Context) (c delivery) {
 // and none can follow it.
 func (d *Daemon) biteable(ctx context.Context, entry string) error {
 	id := d.maker.Load().identity
-	if !slices.Contains(tbsEntries(id.cert), entry) {
+	if !slices.Contains(ledger.TbsEntries(id.cert), entry) {
 		return nil
 	}
 	return d.revocable(ctx, id.skid())

@@ -16,6 +16,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store"
 	"github.com/digestd/digestd/store/record"
@@ -98,18 +99,18 @@ func (d *Daemon) reloadCertificate(ctx context.Context, by api.Actor) (changed b
 	if err := followCertificate(d.config.State, cert); err != nil {
 		return false, err
 	}
-	err = d.exec.enter(ctx, "certificate", func(s *state) error {
+	err = d.exec.enter(ctx, "certificate", func(s *ledger.Ledger) error {
 		id := *old.identity
 		id.cert = cert
 		m := *d.maker.Load()
 		m.identity = &id
 		d.maker.Store(&m)
-		s.signer = m.signer()
-		s.certificates = append([]*x509.Certificate{cert}, s.certificates...)
-		s.meetSigner(cert, id.path)
-		s.adoptCertificate([]byte{}, cert)
-		s.event(record.Event{Kind: audit.KindSignerChanged, Key: id.skid(), Text: "another certificate for the same key, by " + cert.Issuer.String(), UID: by.UID, PID: by.PID})
-		s.record()
+		s.Signer = m.signer()
+		s.Certificates = append([]*x509.Certificate{cert}, s.Certificates...)
+		s.MeetSigner(cert, id.path)
+		s.AdoptCertificate([]byte{}, cert)
+		s.Event(record.Event{Kind: audit.KindSignerChanged, Key: id.skid(), Text: "another certificate for the same key, by " + cert.Issuer.String(), UID: by.UID, PID: by.PID})
+		s.Record()
 		return nil
 	})
 	if err != nil && d.maker.Load() != old {

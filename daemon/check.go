@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/hooks/wire"
@@ -19,9 +20,9 @@ func (s *session) examine(ctx context.Context, m *wire.Header) error {
 	reply := &wire.List{Element: m.Element, Decision: wire.NoList}
 	c, err := s.candidate(ctx, m)
 	if err == nil && c != nil {
-		err = s.enter(ctx, "examine", func(st *state) error {
-			d := st.foresee(s.txn, c)
-			if s.txn.assured {
+		err = s.enter(ctx, "examine", func(st *ledger.Ledger) error {
+			d := st.Foresee(s.txn, c)
+			if s.txn.Assured {
 				d = d.Keep()
 			}
 			if d.Verdict != policy.Veto {
@@ -29,11 +30,11 @@ func (s *session) examine(ctx context.Context, m *wire.Header) error {
 			}
 			reply.Decision = wire.RefuseList
 			reply.Notes = []wire.Note{{Level: wire.LevelError, Text: "digestd: " + d.Text}}
-			if !s.txn.check {
+			if !s.txn.Check {
 				return nil
 			}
-			st.refused(s.txn, c.Pkg, d)
-			st.record()
+			st.Refused(s.txn, c.Pkg, d)
+			st.Record()
 			return nil
 		})
 	}

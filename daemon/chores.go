@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"github.com/digestd/digestd/daemon/ledger"
 	"time"
 )
 
@@ -53,24 +54,24 @@ func (d *Daemon) doChores(ctx context.Context) (written, left bool) {
 	x := d.exec
 	var all done
 	err := x.do(ctx, func() error {
-		failed := x.state.unwritten
+		failed := x.state.Unwritten
 		err := x.settleIndex()
 		if err == nil && failed {
-			_, err = x.step("probe", true, (*state).probe)
+			_, err = x.step("probe", true, (*ledger.Ledger).Probe)
 		}
-		more, cerr := x.step("chores", false, func(s *state) error {
-			known := s.nextSeq
-			s.retryLeftovers()
-			left = s.sumUp()
-			if s.nextSeq > known || len(s.leftovers) > 0 {
-				s.record()
+		more, cerr := x.step("chores", false, func(s *ledger.Ledger) error {
+			known := s.NextSeq
+			s.RetryLeftovers()
+			left = s.SumUp()
+			if s.NextSeq > known || len(s.Leftovers) > 0 {
+				s.Record()
 			}
-			s.show()
+			s.Show()
 			return nil
 		})
 		all = more
-		written = failed && !x.state.unwritten
-		left = left || err != nil || cerr != nil || x.state.unwritten || len(x.state.leftovers) > 0
+		written = failed && !x.state.Unwritten
+		left = left || err != nil || cerr != nil || x.state.Unwritten || len(x.state.Leftovers) > 0
 		return nil
 	})
 	x.follow(all)
@@ -81,10 +82,10 @@ func (d *Daemon) doChores(ctx context.Context) (written, left bool) {
 // reports whether the index lies there.
 func (d *Daemon) checkState(ctx context.Context) (settled bool) {
 	d.exec.do(ctx, func() error {
-		known := len(d.exec.state.problems)
+		known := len(d.exec.state.Problems)
 		settled = d.exec.settleIndex() == nil
-		if len(d.exec.state.problems) != known {
-			d.exec.state.show()
+		if len(d.exec.state.Problems) != known {
+			d.exec.state.Show()
 		}
 		d.exec.rest()
 		return nil
@@ -100,7 +101,7 @@ func (x *executor) settleIndex() error {
 		x.indexFailed(err)
 		return err
 	}
-	x.state.solved("state")
-	x.state.tellOfRestored(x.index.Restored())
+	x.state.Solved("state")
+	x.state.TellOfRestored(x.index.Restored())
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
@@ -37,14 +38,14 @@ func (d *Daemon) grant(ctx context.Context, by api.Actor, text, reason string) (
 		return api.Grant{}, err
 	}
 	var made api.Grant
-	err = d.exec.decide(ctx, "grant", func(s *state) error {
-		a, err := act(s, by, reason)
+	err = d.exec.decide(ctx, "grant", func(s *ledger.Ledger) error {
+		a, err := ledger.Act(s, by, reason)
 		if err != nil {
 			return err
 		}
 		id := view.LineOf(pkg)
 		// As a package that takes the place of those of every other architecture.
-		dec := policy.Admit(policy.Enforce, s.lineBeside(pkg, func(view.LineID) bool { return false }), pkg)
+		dec := policy.Admit(policy.Enforce, s.LineBeside(pkg, func(view.LineID) bool { return false }), pkg)
 		if dec.Reason == policy.ReasonDenied {
 			return &api.Error{Code: api.InvalidArgument, Message: "no grant can let it in: " + dec.Text}
 		}
@@ -52,15 +53,15 @@ func (d *Daemon) grant(ctx context.Context, by api.Actor, text, reason string) (
 			return &api.Error{Code: api.InvalidArgument, Message: pkg.String() + " needs no grant: nothing newer was active here",
 				Advice: "install it"}
 		}
-		l := s.lines[id]
+		l := s.Lines[id]
 		if slices.ContainsFunc(l.Grants, func(g record.Grant) bool { return g.EVR == pkg.EVR }) {
 			return api.Errorf(api.Unchanged, "%s is granted already, and the grant is not used yet", pkg)
 		}
 		l.Name, l.Arch = id.Name, id.Arch
 		l.Grants = slices.DeleteFunc(slices.Clone(l.Grants), func(g record.Grant) bool { return g.EVR == pkg.EVR })
 		l.Grants = append(l.Grants, record.Grant{EVR: pkg.EVR, Act: a})
-		s.setLine(l)
-		s.event(record.Event{Kind: audit.KindGranted, Package: pkg.Full(), Text: reason, UID: by.UID, PID: by.PID})
+		s.SetLine(l)
+		s.Event(record.Event{Kind: audit.KindGranted, Package: pkg.Full(), Text: reason, UID: by.UID, PID: by.PID})
 		made = api.Grant{Package: pkg.Full(), UID: by.UID, Reason: reason, When: a.When}
 		return nil
 	})
@@ -77,20 +78,20 @@ func (d *Daemon) revokeGrant(ctx context.Context, by api.Actor, text string) err
 	if err != nil {
 		return err
 	}
-	return d.exec.decide(ctx, "grant", func(s *state) error {
+	return d.exec.decide(ctx, "grant", func(s *ledger.Ledger) error {
 		id := view.LineOf(pkg)
-		l := s.lines[id]
+		l := s.Lines[id]
 		i := slices.IndexFunc(l.Grants, func(g record.Grant) bool { return g.EVR == pkg.EVR })
 		if i < 0 {
 			return &api.Error{Code: api.NotFound, Message: "there is no unused grant for " + pkg.String(), Advice: "see digestctl rollback log"}
 		}
-		if s.usesGrant(id, pkg.EVR) {
+		if s.UsesGrant(id, pkg.EVR) {
 			return &api.Error{Code: api.Busy, Message: "a transaction in flight uses the grant for " + pkg.String(),
 				Advice: "wait for its end; a list that must not stay goes by digestctl deny"}
 		}
 		l.Grants = slices.Delete(slices.Clone(l.Grants), i, i+1)
-		s.setLine(l)
-		s.event(record.Event{Kind: audit.KindGrantRevoked, Package: pkg.Full(), UID: by.UID, PID: by.PID})
+		s.SetLine(l)
+		s.Event(record.Event{Kind: audit.KindGrantRevoked, Package: pkg.Full(), UID: by.UID, PID: by.PID})
 		return nil
 	})
 }
@@ -106,28 +107,28 @@ func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reaso
 		snap := d.snapshot()
 		name, arch := pkg, ""
 		if !snap.KnownName(pkg) {
-			name, arch, _ = cutArch(pkg)
+			name, arch, _ = ledger.CutArch(pkg)
 		}
 		if evr.Epoch, _, err = snap.Epoch(name, arch, evrText); err != nil {
 			return err
 		}
 	}
-	err = d.exec.decide(ctx, "floor", func(s *state) error {
-		a, err := act(s, by, reason)
+	err = d.exec.decide(ctx, "floor", func(s *ledger.Ledger) error {
+		a, err := ledger.Act(s, by, reason)
 		if err != nil {
 			return err
 		}
-		ids, err := s.linesNamed(pkg)
+		ids, err := s.LinesNamed(pkg)
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(ids, func(id view.LineID) bool { return s.lines[id].Floor != evr || s.grantedBelow(id, evr) }) {
+		if !slices.ContainsFunc(ids, func(id view.LineID) bool { return s.Lines[id].Floor != evr || s.GrantedBelow(id, evr) }) {
 			return api.Errorf(api.Unchanged, "%s has the floor %s already", pkg, evr)
 		}
 		for _, id := range ids {
-			s.raiseFloor(id, evr, a)
+			s.RaiseFloor(id, evr, a)
 		}
-		s.suspend(s.belowFloors(ids[0].Name))
+		s.Suspend(s.BelowFloors(ids[0].Name))
 		return nil
 	})
 	d.wantSync("a floor was set")
@@ -136,24 +137,24 @@ func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reaso
 
 // clearFloor removes a floor; it lowers no counter and no high.
 func (d *Daemon) clearFloor(ctx context.Context, by api.Actor, pkg, reason string) error {
-	err := d.exec.decide(ctx, "floor", func(s *state) error {
-		if _, err := act(s, by, reason); err != nil {
+	err := d.exec.decide(ctx, "floor", func(s *ledger.Ledger) error {
+		if _, err := ledger.Act(s, by, reason); err != nil {
 			return err
 		}
-		ids, err := s.linesNamed(pkg)
+		ids, err := s.LinesNamed(pkg)
 		if err != nil {
 			return err
 		}
 		cleared := false
 		for _, id := range ids {
-			if s.lines[id].Floor.IsZero() {
+			if s.Lines[id].Floor.IsZero() {
 				continue
 			}
 			cleared = true
-			s.saveLine(id, s.policyLine(id).ClearFloor())
-			s.event(record.Event{Kind: audit.KindFloorCleared, Package: id.String(), Text: reason, UID: by.UID, PID: by.PID})
+			s.SaveLine(id, s.PolicyLine(id).ClearFloor())
+			s.Event(record.Event{Kind: audit.KindFloorCleared, Package: id.String(), Text: reason, UID: by.UID, PID: by.PID})
 		}
-		if name := anyArch(ids[0].Name); len(ids) == 1 && !s.lines[name].Floor.IsZero() {
+		if name := ledger.AnyArch(ids[0].Name); len(ids) == 1 && !s.Lines[name].Floor.IsZero() {
 			return &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("the floor of %s is one of every architecture", pkg),
 				Advice: "clear that: digestctl floor clear " + name.Name + " --reason WHY"}
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -51,8 +52,8 @@ func (d *Daemon) staged(t *testing.T, name, build string, contents ...string) *v
 	return c
 }
 
-func newTransaction() *transaction {
-	return &transaction{added: map[record.Digest]*addition{}, byIndex: map[uint32]*addition{}}
+func newTransaction() *ledger.Transaction {
+	return &ledger.Transaction{Added: map[record.Digest]*ledger.Addition{}, ByIndex: map[uint32]*ledger.Addition{}}
 }
 
 // TestNoListBeforeItsMark: a list appears once a crash cannot make it an intruder's.
@@ -60,15 +61,15 @@ func TestNoListBeforeItsMark(t *testing.T) {
 	publish := map[string]func(d *Daemon, c *view.Candidate) error{
 		"in a transaction": func(d *Daemon, c *view.Candidate) error {
 			txn := newTransaction()
-			return d.on(t, func(s *state) error {
-				s.opened(txn)
-				_, err := s.add(txn, 0, c)
+			return d.on(t, func(s *ledger.Ledger) error {
+				s.Opened(txn)
+				_, err := s.Add(txn, 0, c)
 				return err
 			})
 		},
 		"by a reconciliation": func(d *Daemon, c *view.Candidate) error {
 			return d.exec.do(t.Context(), func() error {
-				_, _, err := d.exec.reconcile(nil, []installedPackage{{pkg: c.Pkg, header: c.Header, fresh: c}}, time.Now())
+				_, _, err := d.exec.reconcile(nil, []ledger.InstalledPackage{{Pkg: c.Pkg, Header: c.Header, Fresh: c}}, time.Now())
 				return err
 			})
 		},
@@ -84,7 +85,7 @@ func TestNoListBeforeItsMark(t *testing.T) {
 		if err := by(d, d.staged(t, "hello", name, "a")); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if c, err := d.index.Load(); err != nil || len(c.Lists) == 0 && c.Meta[metaOpen] == nil {
+		if c, err := d.index.Load(); err != nil || len(c.Lists) == 0 && c.Meta[ledger.MetaOpen] == nil {
 			t.Errorf("%s: neither a mark nor a record in the index: %v", name, err)
 		}
 	}
@@ -99,9 +100,9 @@ func TestTransactionEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := bare(t)
 			txn := newTransaction()
-			err := d.on(t, func(s *state) error {
-				s.opened(txn)
-				_, err := s.add(txn, 0, d.staged(t, "hello", "", "a"))
+			err := d.on(t, func(s *ledger.Ledger) error {
+				s.Opened(txn)
+				_, err := s.Add(txn, 0, d.staged(t, "hello", "", "a"))
 				return err
 			})
 			if err != nil {
@@ -111,11 +112,11 @@ func TestTransactionEnds(t *testing.T) {
 			if _, _, err := d.exec.end(t.Context(), txn); err == nil {
 				t.Error("nothing failed")
 			}
-			d.on(t, func(s *state) error {
-				if len(s.open) > 0 {
+			d.on(t, func(s *ledger.Ledger) error {
+				if len(s.Open) > 0 {
 					t.Error("the transaction is open for ever")
 				}
-				if e := s.byName["tlv-hello-0:1-1.noarch"]; e != nil {
+				if e := s.ByName["tlv-hello-0:1-1.noarch"]; e != nil {
 					t.Errorf("what did not get in is on record: %+v", e.List)
 				}
 				return nil
@@ -138,19 +139,19 @@ func TestReplacedListComesBack(t *testing.T) {
 		other := d.staged(t, "hello", "another", "c")
 		other.Vouch.Verdict = vouch
 		txn := newTransaction()
-		err = d.on(t, func(s *state) error {
-			s.opened(txn)
-			_, err := s.add(txn, 3, other)
+		err = d.on(t, func(s *ledger.Ledger) error {
+			s.Opened(txn)
+			_, err := s.Add(txn, 3, other)
 			return err
 		})
 		if now, rerr := os.ReadFile(file); err != nil || (rerr == nil) != (vouch == policy.Allow) || string(now) == string(before) {
 			t.Fatalf("verdict %v: %v; the list of the build that comes: %v", vouch, err, rerr)
 		}
-		err = d.on(t, func(s *state) error {
-			s.failed(txn, 3)
+		err = d.on(t, func(s *ledger.Ledger) error {
+			s.Failed(txn, 3)
 			return nil
 		})
-		out := *d.exec.state.byName[list]
+		out := *d.exec.state.ByName[list]
 		if now, rerr := os.ReadFile(file); err != nil || rerr != nil || string(now) != string(before) {
 			t.Errorf("verdict %v: %v; the list is not back: %v", vouch, err, rerr)
 		}
@@ -177,19 +178,19 @@ func TestReplacedListStaysAway(t *testing.T) {
 	other := d.staged(t, "hello", "another", "c")
 	other.Vouch.Verdict = policy.WithholdList
 	txn := newTransaction()
-	err := d.on(t, func(s *state) error {
-		e := *s.byName[list]
+	err := d.on(t, func(s *ledger.Ledger) error {
+		e := *s.ByName[list]
 		e.Key = key
-		s.put(&e)
-		s.setKey(record.Key{Fingerprint: key})
-		s.opened(txn)
-		_, err := s.add(txn, 0, other)
+		s.Put(&e)
+		s.SetKey(record.Key{Fingerprint: key})
+		s.Opened(txn)
+		_, err := s.Add(txn, 0, other)
 		return err
 	})
 	if err == nil {
-		err = d.on(t, func(s *state) error {
-			s.note(key, record.KeyRevocation{Source: sourceAdministrator, Hard: true}, s.now())
-			s.failed(txn, 0)
+		err = d.on(t, func(s *ledger.Ledger) error {
+			s.Note(key, record.KeyRevocation{Source: ledger.SourceAdministrator, Hard: true}, s.Now())
+			s.Failed(txn, 0)
 			return nil
 		})
 	}
@@ -245,12 +246,12 @@ func TestTornLists(t *testing.T) {
 			err := os.WriteFile(filepath.Join(d.config.Lists, c.Name), test.data, 0o644)
 			var asides []record.Aside
 			if err == nil {
-				d.on(t, func(s *state) error {
-					s.unsettled, s.asides = interrupted, nil
+				d.on(t, func(s *ledger.Ledger) error {
+					s.Unsettled, s.Asides = interrupted, nil
 					return nil
 				})
 				err = d.inspected(t)
-				asides = d.exec.state.asides
+				asides = d.exec.state.Asides
 			}
 			if names, nerr := d.dir.Names(); err != nil || nerr != nil || len(names) > 0 {
 				t.Fatalf("%s: %v; the directory has %v (%v)", test.what, err, names, nerr)
@@ -267,7 +268,7 @@ func TestTornLists(t *testing.T) {
 func TestWithheldVersionIsRetired(t *testing.T) {
 	reconcile := func(d *Daemon, c *view.Candidate) error {
 		return d.exec.do(t.Context(), func() error {
-			_, _, err := d.exec.reconcile(nil, []installedPackage{{pkg: c.Pkg, header: c.Header, fresh: c}}, time.Now())
+			_, _, err := d.exec.reconcile(nil, []ledger.InstalledPackage{{Pkg: c.Pkg, Header: c.Header, Fresh: c}}, time.Now())
 			return err
 		})
 	}
@@ -284,16 +285,16 @@ func TestWithheldVersionIsRetired(t *testing.T) {
 		"installed again in a transaction": func(d *Daemon, e *view.Entry, c *view.Candidate) error {
 			c.Vouch = policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonUnknownKey}
 			txn := newTransaction()
-			err := d.on(t, func(s *state) error {
-				s.opened(txn)
-				_, err := s.add(txn, 0, c)
+			err := d.on(t, func(s *ledger.Ledger) error {
+				s.Opened(txn)
+				_, err := s.Add(txn, 0, c)
 				return err
 			})
 			if err != nil {
 				return err
 			}
-			d.on(t, func(s *state) error {
-				s.installed(txn, 0)
+			d.on(t, func(s *ledger.Ledger) error {
+				s.Installed(txn, 0)
 				return nil
 			})
 			_, _, err = d.exec.end(t.Context(), txn)
@@ -305,23 +306,23 @@ func TestWithheldVersionIsRetired(t *testing.T) {
 			list := d.publishFor(t, "hello", "a")
 			var e *view.Entry
 			var c view.Candidate
-			d.on(t, func(s *state) error {
-				s.multi = []string{"hello"}
-				e = s.byName[list]
-				c = view.Candidate{Pkg: e.Package, Header: e.Header, Name: e.Name, Basis: s.basis}
+			d.on(t, func(s *ledger.Ledger) error {
+				s.Multi = []string{"hello"}
+				e = s.ByName[list]
+				c = view.Candidate{Pkg: e.Package, Header: e.Header, Name: e.Name, Basis: s.Basis}
 				return nil
 			})
 			counter := e.Counter
 			if err := withhold(d, e, &c); err != nil {
 				t.Fatal(err)
 			}
-			err := d.on(t, func(s *state) error {
-				if e = s.byName[list]; e.Active() || e.Counter != counter {
+			err := d.on(t, func(s *ledger.Ledger) error {
+				if e = s.ByName[list]; e.Active() || e.Counter != counter {
 					t.Errorf("withheld as %+v, counter was %d", e.List, counter)
 				}
-				s.forget(list)
-				s.retire(e, "removed", wire.Peer{})
-				if got := s.policyLine(view.LineOf(e.Package)).Retired; got != e.Package.EVR {
+				s.Forget(list)
+				s.Retire(e, "removed", wire.Peer{})
+				if got := s.PolicyLine(view.LineOf(e.Package)).Retired; got != e.Package.EVR {
 					t.Errorf("retired up to %v, want %v", got, e.Package.EVR)
 				}
 				return nil
@@ -342,10 +343,10 @@ func TestUnreadableIsNoTampering(t *testing.T) {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	d.on(t, func(s *state) error {
-		e := *s.byName[list]
+	d.on(t, func(s *ledger.Ledger) error {
+		e := *s.ByName[list]
 		e.Stamp = record.Stamp{} // as at a start, when every list is read
-		s.put(&e)
+		s.Put(&e)
 		return nil
 	})
 	none := unix.Rlimit{Cur: 0, Max: limit.Max}
@@ -354,12 +355,12 @@ func TestUnreadableIsNoTampering(t *testing.T) {
 		err = d.inspected(t)
 		err = errors.Join(err, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
 	}
-	d.on(t, func(s *state) error {
-		if e := s.byName[list]; !e.Active() || s.standing(s.signer)[e.Header] != nil {
+	d.on(t, func(s *ledger.Ledger) error {
+		if e := s.ByName[list]; !e.Active() || s.Standing(s.Signer)[e.Header] != nil {
 			t.Errorf("it is %+v, and will not be made anew", e.List)
 		}
-		if len(s.asides) > 0 || s.nextSeq != 1 {
-			t.Errorf("called tampering: %v", s.asides)
+		if len(s.Asides) > 0 || s.NextSeq != 1 {
+			t.Errorf("called tampering: %v", s.Asides)
 		}
 		return nil
 	})

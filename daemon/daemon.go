@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/look"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/kernel"
@@ -162,36 +163,36 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	if err != nil {
 		return err
 	}
-	d.maker.Store(&maker{order: newOrder(nil, c.MultiVersion), format: c.Format, sign: c.Sign, mode: mode, unsigned: unsigned, identity: id})
+	d.maker.Store(&maker{order: ledger.NewOrder(nil, c.MultiVersion), format: c.Format, sign: c.Sign, mode: mode, unsigned: unsigned, identity: id})
 	s := newState(c, mode, unsigned, d.now())
-	s.signer, s.certificates = d.maker.Load().signer(), append([]*x509.Certificate{id.cert}, old...)
+	s.Signer, s.Certificates = d.maker.Load().signer(), append([]*x509.Certificate{id.cert}, old...)
 	d.exec = newExecutor(s, d.index, d.dir, d.unitOf, d.log, d.now)
-	d.exec.wakes = [wakeKinds][]chan<- struct{}{wakeChores: {d.chores}, wakeLabels: {d.labelsWanted}, wakeClock: {d.timed}, wakeLists: {d.listsChanged}}
+	d.exec.wakes = [ledger.WakeKinds][]chan<- struct{}{ledger.WakeChores: {d.chores}, ledger.WakeLabels: {d.labelsWanted}, ledger.WakeClock: {d.timed}, ledger.WakeLists: {d.listsChanged}}
 	d.exec.hooks = executorHooks{d.followState, d.afterPlan, func(name string, data []byte) { d.lostList(s, name, data) }}
 	d.published = &d.exec.published
 	found, err := readContent(d.index, c.State, recovery.Rebuild())
 	if err != nil {
 		return err
 	}
-	if err = s.load(found); err != nil {
+	if err = s.Load(found); err != nil {
 		return err
 	}
-	s.keyring = pgp.NewKeyring()
-	s.meetSigner(id.cert, id.path)
-	s.tellOfFormat(c.Format, d.features().DigestCache == kernel.Yes)
+	s.Keyring = pgp.NewKeyring()
+	s.MeetSigner(id.cert, id.path)
+	s.TellOfFormat(c.Format, d.features().DigestCache == kernel.Yes)
 	return d.exec.start(recovery)
 }
 
 // readContent reads what the state directory has.
-func readContent(index indexEffects, stateDir string, rebuilt bool) (c content, err error) {
+func readContent(index indexEffects, stateDir string, rebuilt bool) (c ledger.Content, err error) {
 	if c.Content, err = index.Load(); err != nil {
 		return c, fmt.Errorf("cannot load the index: %w", err)
 	}
-	c.counter, c.rebuilt = index.Counter(), rebuilt
-	if c.log, err = roomsOf(index.EachKind); err != nil {
+	c.Counter, c.Rebuilt = index.Counter(), rebuilt
+	if c.Log, err = roomsOf(index.EachKind); err != nil {
 		return c, err
 	}
-	c.bodies, err = ownFiles(stateDir, c.Own, rebuilt)
+	c.Bodies, err = ownFiles(stateDir, c.Own, rebuilt)
 	return c, err
 }
 
@@ -203,12 +204,12 @@ func (d *Daemon) afterPlan(done done) {
 
 // followState has lists made by the settings by which they are judged: before anybody
 // sees these.
-func (d *Daemon) followState(s *state) {
+func (d *Daemon) followState(s *ledger.Ledger) {
 	m := *d.maker.Load()
-	if m.mode == s.mode && m.unsigned == s.unsigned && m.order == s.order {
+	if m.mode == s.Mode && m.unsigned == s.Unsigned && m.order == s.Order {
 		return
 	}
-	m.mode, m.unsigned, m.order = s.mode, s.unsigned, s.order
+	m.mode, m.unsigned, m.order = s.Mode, s.Unsigned, s.Order
 	d.maker.Store(&m)
 }
 
@@ -241,9 +242,9 @@ func (d *Daemon) snapshot() *view.Snapshot {
 }
 
 // Observe makes o hear of what is decided from now on.
-func (d *Daemon) Observe(ctx context.Context, o observer) error {
-	return d.exec.enter(ctx, "observe", func(s *state) error {
-		s.observer = o
+func (d *Daemon) Observe(ctx context.Context, o ledger.Observer) error {
+	return d.exec.enter(ctx, "observe", func(s *ledger.Ledger) error {
+		s.Observer = o
 		return nil
 	})
 }

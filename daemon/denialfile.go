@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store/record"
@@ -142,21 +143,21 @@ func (d *Daemon) DenialsImport(ctx context.Context, by api.Actor, document []byt
 			Advice: "it must be as digestctl deny export writes it"}
 	}
 	var plan []view.Planned
-	make := func(s *state) error {
-		a, err := act(s, by, "")
+	make := func(s *ledger.Ledger) error {
+		a, err := ledger.Act(s, by, "")
 		if err == nil {
-			plan, err = s.planDenials(wanted, a)
+			plan, err = s.PlanDenials(wanted, a)
 		}
 		return err
 	}
 	if dryRun {
 		err = d.exec.enter(ctx, "import", make)
 	} else {
-		err = d.changeDenials(ctx, func(s *state) error {
+		err = d.changeDenials(ctx, func(s *ledger.Ledger) error {
 			if err := make(s); err != nil {
 				return err
 			}
-			s.carryPlan(plan, by)
+			s.CarryPlan(plan, by)
 			return nil
 		})
 	}

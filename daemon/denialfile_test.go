@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
 )
@@ -94,7 +95,7 @@ func FuzzParseDenials(f *testing.F) {
 // line that says so.
 func TestPlanDenials(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	s := &state{clock: now, plan: &plan{}, denied: map[string]record.Denial{
+	s := &ledger.Ledger{Clock: now, Plan: &ledger.Plan{}, Denied: map[string]record.Denial{
 		"d-there":  {ID: "d-there", Package: "openssl", Act: record.Act{Reason: "old", UID: 7}},
 		"d-ending": {ID: "d-ending", Digests: []string{digestA}, Expires: now.Add(time.Hour), Ticket: "T-1", Act: record.Act{Reason: "old"}},
 	}}
@@ -109,7 +110,7 @@ func TestPlanDenials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := s.planDenials(wanted, record.Act{UID: 5, When: now})
+	plan, err := s.PlanDenials(wanted, record.Act{UID: 5, When: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,10 +130,10 @@ func TestPlanDenials(t *testing.T) {
 	// Carried out, it is what is there.
 	for _, p := range plan {
 		if p.Action == api.DenialAdded || p.Action == api.DenialMerged {
-			s.setDenial(p.Record)
+			s.SetDenial(p.Record)
 		}
 	}
-	plan, err = s.planDenials(wanted, record.Act{UID: 5, When: now})
+	plan, err = s.PlanDenials(wanted, record.Act{UID: 5, When: now})
 	if err != nil || slices.ContainsFunc(plan, func(p view.Planned) bool { return p.Action != api.DenialSame && p.Action != api.DenialExpired }) {
 		t.Errorf("again: %v, %+v", err, plan)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store/record"
@@ -50,41 +51,41 @@ func (d *Daemon) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 		return api.Denial{}, api.Errorf(api.InvalidArgument, "%s has gone by already", expires.UTC().Format(time.RFC3339))
 	}
 	var id string
-	err = d.changeDenials(ctx, func(s *state) error {
-		a, err := act(s, by, reason)
+	err = d.changeDenials(ctx, func(s *ledger.Ledger) error {
+		a, err := ledger.Act(s, by, reason)
 		if err != nil {
 			return err
 		}
 		unchanged := ""
-		for _, old := range s.owners() {
+		for _, old := range s.Owners() {
 			if !old.Same(p) {
 				continue
 			}
 			if p.ID != "" {
-				s.dropDenial(old.ID) // they turn out to be about one content
+				s.DropDenial(old.ID) // they turn out to be about one content
 				continue
 			}
 			// The newest word counts, and all digests that are known.
 			p.ID, p.Contents = old.ID, old.Merge(p).Contents
-			said := s.denied[old.ID]
+			said := s.Denied[old.ID]
 			if said.UID == by.UID && said.Reason == reason && said.Ticket == ticket && said.Expires.Equal(expires) && len(p.Contents) == len(old.Contents) {
 				unchanged = old.ID
 			}
-			path = cmp.Or(path, s.denied[old.ID].Path)
+			path = cmp.Or(path, s.Denied[old.ID].Path)
 		}
 		if unchanged != "" && unchanged == p.ID {
 			return api.Errorf(api.Unchanged, "%s is denied already, for that reason and until then: %s", p.Subject(), p.ID)
 		}
 		if p.ID == "" {
-			if len(s.denied) >= api.MaxDenials {
+			if len(s.Denied) >= api.MaxDenials {
 				return api.Errorf(api.Failed, "%d things are denied already, which is the most", api.MaxDenials)
 			}
-			p.ID = view.NewDenialID(p.Subject(), s.denied)
+			p.ID = view.NewDenialID(p.Subject(), s.Denied)
 		}
 		id = p.ID
-		s.setDenial(view.RecordOf(p, path, a))
-		s.event(record.Event{Kind: audit.KindDenied, Package: p.Subject(), Reason: ticket, Text: reason, UID: by.UID, PID: by.PID})
-		s.after(func(o observer) { o.Denied(p.ID, p.Subject(), reason) })
+		s.SetDenial(view.RecordOf(p, path, a))
+		s.Event(record.Event{Kind: audit.KindDenied, Package: p.Subject(), Reason: ticket, Text: reason, UID: by.UID, PID: by.PID})
+		s.After(func(o ledger.Observer) { o.Denied(p.ID, p.Subject(), reason) })
 		return nil
 	})
 	if err != nil {
@@ -101,8 +102,8 @@ func (d *Daemon) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 // gone; what cannot be done now is left to reconciliation.
 func (d *Daemon) completeDenials(ctx context.Context) (lists int, err error) {
 	ctx = context.WithoutCancel(ctx)
-	err = d.exec.decide(ctx, "deny", func(s *state) error {
-		s.withdrawUnknown()
+	err = d.exec.decide(ctx, "deny", func(s *ledger.Ledger) error {
+		s.WithdrawUnknown()
 		return nil
 	})
 	lists, eerr := d.enforceDenials(ctx)
@@ -115,14 +116,14 @@ func (d *Daemon) completeDenials(ctx context.Context) (lists int, err error) {
 
 // changeDenials changes what is denied, durably, and takes it over. What was
 // made meanwhile by what was denied before is made again.
-func (d *Daemon) changeDenials(ctx context.Context, change func(s *state) error) error {
-	err := d.exec.decide(ctx, "deny", func(s *state) error {
+func (d *Daemon) changeDenials(ctx context.Context, change func(s *ledger.Ledger) error) error {
+	err := d.exec.decide(ctx, "deny", func(s *ledger.Ledger) error {
 		if err := change(s); err != nil {
 			return err
 		}
-		s.compileDenials()
-		out, _ := s.deniedLists(nil)
-		s.suspend(out)
+		s.CompileDenials()
+		out, _ := s.DeniedLists(nil)
+		s.Suspend(out)
 		return nil
 	})
 	for _, c := range []chan struct{}{d.ended, d.denying} {
@@ -142,17 +143,17 @@ func (d *Daemon) DenialLift(ctx context.Context, by api.Actor, what, reason stri
 		return api.Denial{}, err
 	}
 	was := d.snapshot().Denial(id)
-	err = d.changeDenials(ctx, func(s *state) error {
-		a, err := act(s, by, reason)
+	err = d.changeDenials(ctx, func(s *ledger.Ledger) error {
+		a, err := ledger.Act(s, by, reason)
 		if err != nil {
 			return err
 		}
-		if s.denied[id].ID == "" {
+		if s.Denied[id].ID == "" {
 			return view.NoDenial(what)
 		}
-		s.dropDenial(id)
-		s.event(record.Event{Kind: audit.KindDenialLifted, Package: was.What, Text: a.Reason, UID: a.UID, PID: a.PID})
-		s.after(func(o observer) { o.DenialLifted(id, was.What, reason) })
+		s.DropDenial(id)
+		s.Event(record.Event{Kind: audit.KindDenialLifted, Package: was.What, Text: a.Reason, UID: a.UID, PID: a.PID})
+		s.After(func(o ledger.Observer) { o.DenialLifted(id, was.What, reason) })
 		return nil
 	})
 	if err != nil {
@@ -177,7 +178,7 @@ func (d *Daemon) denialLoop(ctx context.Context) error {
 		case <-d.denying:
 		case <-over:
 			pause = 0
-			if err := d.changeDenials(ctx, func(s *state) error { s.expireDenials(); return nil }); err != nil {
+			if err := d.changeDenials(ctx, func(s *ledger.Ledger) error { s.ExpireDenials(); return nil }); err != nil {
 				d.log.Warn("end of a denial not recorded", "error", err)
 				pause = lastChore
 				break
@@ -199,8 +200,8 @@ func (d *Daemon) denialLoop(ctx context.Context) error {
 // for a moment.
 func (d *Daemon) setDenied(ctx context.Context, source string, denials []policy.Denial) error {
 	fewer := false
-	err := d.changeDenials(ctx, func(s *state) error {
-		others := maps.Clone(s.others)
+	err := d.changeDenials(ctx, func(s *ledger.Ledger) error {
+		others := maps.Clone(s.Others)
 		if others == nil {
 			others = map[string][]policy.Denial{}
 		}
@@ -213,7 +214,7 @@ func (d *Daemon) setDenied(ctx context.Context, source string, denials []policy.
 			return !slices.ContainsFunc(list, func(is policy.Denial) bool { return is.ID == was.ID })
 		})
 		others[source] = list
-		s.others = others
+		s.Others = others
 		return nil
 	})
 	if err == nil {

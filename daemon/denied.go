@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/policy"
@@ -30,11 +31,11 @@ func (d *Daemon) enforceDenials(ctx context.Context) (lists int, err error) {
 			denials *policy.Denials
 			basis   uint64
 		)
-		err := d.exec.decide(ctx, "deny", func(s *state) error {
-			var leave []suspension
-			leave, hit = s.deniedLists(harmless)
-			out, denials, basis = len(leave), s.denials, s.basis
-			s.suspend(leave)
+		err := d.exec.decide(ctx, "deny", func(s *ledger.Ledger) error {
+			var leave []ledger.Suspension
+			leave, hit = s.DeniedLists(harmless)
+			out, denials, basis = len(leave), s.Denials, s.Basis
+			s.Suspend(leave)
 			return nil
 		})
 		lists += out
@@ -43,24 +44,24 @@ func (d *Daemon) enforceDenials(ctx context.Context) (lists int, err error) {
 		}
 		reduced := d.reduce(hit, denials)
 		for _, r := range reduced {
-			if r.harmless {
-				harmless[r.entry] = true
+			if r.Harmless {
+				harmless[r.Entry] = true
 			}
 		}
 		var failed bool
-		err = d.exec.decide(ctx, "deny", func(s *state) error {
-			s.replaceReduced(reduced, basis)
+		err = d.exec.decide(ctx, "deny", func(s *ledger.Ledger) error {
+			s.ReplaceReduced(reduced, basis)
 			return nil
 		})
 		for _, r := range reduced {
 			d.dir.Discard(r.Staged)
 			switch {
-			case r.published:
+			case r.Published:
 				lists++
 				d.refreshOmitted(r)
-			case r.out:
+			case r.Out:
 				lists++
-				failed = failed || !errors.Is(r.err, digestlist.ErrEmpty)
+				failed = failed || !errors.Is(r.Err, digestlist.ErrEmpty)
 			}
 		}
 		if failed {
@@ -74,9 +75,9 @@ func (d *Daemon) enforceDenials(ctx context.Context) (lists int, err error) {
 
 // reduce makes lists anew from what lies in the directory, without what is
 // denied, signed and staged, on all processors.
-func (d *Daemon) reduce(hit []*view.Entry, denials *policy.Denials) []*reduction {
+func (d *Daemon) reduce(hit []*view.Entry, denials *policy.Denials) []*ledger.Reduction {
 	m := d.maker.Load()
-	all := make([]*reduction, len(hit))
+	all := make([]*ledger.Reduction, len(hit))
 	var group sync.WaitGroup
 	var next atomic.Int64
 	for range min(runtime.GOMAXPROCS(0), len(hit)) {
@@ -84,8 +85,8 @@ func (d *Daemon) reduce(hit []*view.Entry, denials *policy.Denials) []*reduction
 		group.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(hit)); i = next.Add(1) - 1 {
 				e := hit[i]
-				r := &reduction{entry: e, Candidate: view.Candidate{Pkg: e.Package, Header: e.Header, Name: e.Name}}
-				r.err = d.reduceOne(m, r, &w)
+				r := &ledger.Reduction{Entry: e, Candidate: view.Candidate{Pkg: e.Package, Header: e.Header, Name: e.Name}}
+				r.Err = d.reduceOne(m, r, &w)
 				all[i] = r
 			}
 		})
@@ -94,15 +95,15 @@ func (d *Daemon) reduce(hit []*view.Entry, denials *policy.Denials) []*reduction
 	return all
 }
 
-func (d *Daemon) reduceOne(m *maker, r *reduction, w *workspace) error {
-	data, err := d.dir.Read(r.entry.Name, nil)
+func (d *Daemon) reduceOne(m *maker, r *ledger.Reduction, w *workspace) error {
+	data, err := d.dir.Read(r.Entry.Name, nil)
 	if err != nil {
 		return err
 	}
-	if record.Digest(sha256.Sum256(data)) != r.entry.File {
+	if record.Digest(sha256.Sum256(data)) != r.Entry.File {
 		return fmt.Errorf("its file is not what was published")
 	}
-	format, _, err := formatOf(r.entry.Name)
+	format, _, err := ledger.FormatOf(r.Entry.Name)
 	if err != nil {
 		return err
 	}
@@ -114,14 +115,14 @@ func (d *Daemon) reduceOne(m *maker, r *reduction, w *workspace) error {
 		return err
 	}
 	if len(r.Omitted.Paths) == 0 {
-		r.harmless = true
+		r.Harmless = true
 		return nil
 	}
-	r.Files = r.entry.Files - len(r.Omitted.Paths)
+	r.Files = r.Entry.Files - len(r.Omitted.Paths)
 	if r.Refs, err = makeRefs(format, w.body, r.Files); err != nil {
 		return err
 	}
-	r.Refs.Paths = r.entry.Refs.Paths
+	r.Refs.Paths = r.Entry.Refs.Paths
 	r.Body = sha256.Sum256(w.body)
 	if err := m.signList(&r.Candidate, w); err != nil {
 		return err
@@ -131,14 +132,14 @@ func (d *Daemon) reduceOne(m *maker, r *reduction, w *workspace) error {
 
 // refreshOmitted writes the labels of files anew that a list has left out, so
 // that no verdict about them outlives it.
-func (d *Daemon) refreshOmitted(r *reduction) {
+func (d *Daemon) refreshOmitted(r *ledger.Reduction) {
 	if !d.config.Labels {
 		return
 	}
 	var left []leftFile
 	defer func() { d.leaveLabels(left) }()
 	for _, path := range r.Omitted.Paths {
-		f, err := d.root.Find(r.entry.Moved.Path(string(path)), false)
+		f, err := d.root.Find(r.Entry.Moved.Path(string(path)), false)
 		if err != nil {
 			continue // there is no such file, or no regular one
 		}

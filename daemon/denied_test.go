@@ -14,6 +14,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -73,11 +74,11 @@ func (d *Daemon) publishFor(t *testing.T, name string, contents ...string) (list
 		err = d.dir.Publish(c.Staged, c.Name, true)
 	}
 	if err == nil {
-		err = d.on(t, func(s *state) error {
+		err = d.on(t, func(s *ledger.Ledger) error {
 			stamp, err := d.dir.Stat(c.Name)
-			s.put(&view.Entry{Refs: c.Refs, Stamp: stamp, List: record.List{Name: c.Name, Package: pkg, Header: c.Header, Body: c.Body, File: c.File,
-				Files: c.Files, State: record.Active, Signer: c.Signer, Counter: s.nextCounter(), Rules: s.rules}})
-			s.show()
+			s.Put(&view.Entry{Refs: c.Refs, Stamp: stamp, List: record.List{Name: c.Name, Package: pkg, Header: c.Header, Body: c.Body, File: c.File,
+				Files: c.Files, State: record.Active, Signer: c.Signer, Counter: s.NextCounter(), Rules: s.Rules}})
+			s.Show()
 			return err
 		})
 	}
@@ -142,8 +143,8 @@ func TestDeniedByOthers(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Error("nobody brings back what is denied no more")
 	}
-	d.on(t, func(s *state) error {
-		if s.complete(s.byName[list]) {
+	d.on(t, func(s *ledger.Ledger) error {
+		if s.Complete(s.ByName[list]) {
 			t.Error("a list that leaves out too much counts as complete")
 		}
 		return nil

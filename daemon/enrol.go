@@ -15,6 +15,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/store"
@@ -70,11 +71,11 @@ func (d *Daemon) SignerEnrol(ctx context.Context, by api.Actor, where string) (e
 	if err != nil {
 		return e, err
 	}
-	rerr := d.exec.enter(ctx, "enrol", func(s *state) error {
+	rerr := d.exec.enter(ctx, "enrol", func(s *ledger.Ledger) error {
 		for _, c := range certs {
-			s.event(record.Event{Kind: audit.KindSignerEnrolled, Key: hex.EncodeToString(c.SubjectKeyId), Reason: where, UID: by.UID, PID: by.PID})
+			s.Event(record.Event{Kind: audit.KindSignerEnrolled, Key: hex.EncodeToString(c.SubjectKeyId), Reason: where, UID: by.UID, PID: by.PID})
 		}
-		s.record()
+		s.Record()
 		return nil
 	})
 	if rerr != nil {
@@ -276,10 +277,10 @@ func (d *Daemon) enrolReplacement(ctx context.Context, left leaving) {
 		return
 	}
 	d.log.Error("new certificate not enrolled", "error", err)
-	d.exec.enter(ctx, "note", func(s *state) error {
-		s.problem("not-enrolled", api.SeverityWarning, "the kernel does not know the certificate that signs the lists now: "+err.Error(),
+	d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
+		s.Problem("not-enrolled", api.SeverityWarning, "the kernel does not know the certificate that signs the lists now: "+err.Error(),
 			"see how the kernel comes to know it: digestctl keys enrol --help")
-		s.show()
+		s.Show()
 		return nil
 	})
 }

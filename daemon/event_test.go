@@ -2,10 +2,13 @@
 
 package daemon
 
-import "testing"
+import (
+	"github.com/digestd/digestd/daemon/ledger"
+	"testing"
+)
 
 // on enters a fact of a test.
-func (d *Daemon) on(t *testing.T, fact func(s *state) error) error {
+func (d *Daemon) on(t *testing.T, fact func(s *ledger.Ledger) error) error {
 	t.Helper()
 	return d.exec.enter(t.Context(), "test", fact)
 }
@@ -13,5 +16,5 @@ func (d *Daemon) on(t *testing.T, fact func(s *state) error) error {
 // probe commits, whether or not anything is queued.
 func (d *Daemon) probe(t *testing.T) error {
 	t.Helper()
-	return d.exec.decide(t.Context(), "test", (*state).probe)
+	return d.exec.decide(t.Context(), "test", (*ledger.Ledger).Probe)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store"
 )
@@ -24,41 +25,46 @@ var errStopping = errors.New("digestd is stopping")
 // carries out what it asks for. Whoever brings an event does the work: to hand it to
 // another goroutine costs a package manager that waits two wake-ups.
 type executor struct {
-	state *state
+	state *ledger.Ledger
 	// published is what readers see. They wait for nobody.
 	published atomic.Pointer[view.Snapshot]
 	dir       directoryEffects
 	index     indexEffects
 	log       *slog.Logger
 	now       func() time.Time
-	unitOf    func(pid uint32) string // names the unit of the service manager that a process belongs to, or ""
-	units     map[uint32]string       // since the last commit
-	wakes     [wakeKinds][]chan<- struct{}
+	units     units
+	wakes     [ledger.WakeKinds][]chan<- struct{}
 	hooks     executorHooks
 	beside    func() error  // makes lists durable that were begun to be; nil: none were
 	turn      chan struct{} // holds one token while somebody has the state
 	closed    chan struct{} // closed when nobody gets it any more
 }
 
+// units names the units of the service manager that processes belong to.
+type units struct {
+	of    func(pid uint32) string // "" for none
+	known map[uint32]string       // since the last commit
+}
+
 // executorHooks are called by an executor. Each may be nil.
 type executorHooks struct {
-	before func(*state)                   // hears what readers are about to see
+	before func(*ledger.Ledger)           // hears what readers are about to see
 	after  func(done)                     // what follows outside of the turn, for labels
 	lost   func(name string, data []byte) // hears of what left the directory
 }
 
 // done is what a plan did to lists that files are bound to.
 type done struct {
-	gone    []withdrawn // left the directory
-	renewed []withdrawn // were replaced under the same name
+	gone    []ledger.Withdrawn // left the directory
+	renewed []ledger.Withdrawn // were replaced under the same name
 }
 
 func (d *done) add(more done) {
 	d.gone, d.renewed = append(d.gone, more.gone...), append(d.renewed, more.renewed...)
 }
 
-func newExecutor(s *state, index indexEffects, dir directoryEffects, unitOf func(uint32) string, log *slog.Logger, now func() time.Time) *executor {
-	return &executor{state: s, dir: dir, index: index, log: log, now: now, unitOf: unitOf, turn: make(chan struct{}, 1), closed: make(chan struct{})}
+func newExecutor(s *ledger.Ledger, index indexEffects, dir directoryEffects, unitOf func(uint32) string, log *slog.Logger, now func() time.Time) *executor {
+	return &executor{state: s, dir: dir, index: index, log: log, now: now, units: units{of: unitOf}, turn: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
 // run waits until ctx ends, and then for the work under way.
@@ -84,17 +90,17 @@ func (x *executor) do(ctx context.Context, fn func() error) (err error) {
 // decide lets somebody's act change the state. After an error nothing has happened, so
 // the act can be repeated, and no later commit brings it into effect; after its intent
 // is durable it succeeds, and what is left to do is done later.
-func (x *executor) decide(ctx context.Context, event string, act func(*state) error) error {
+func (x *executor) decide(ctx context.Context, event string, act func(*ledger.Ledger) error) error {
 	return x.event(ctx, event, true, act)
 }
 
 // enter lets the state learn a fact. If it cannot be recorded it is true nevertheless,
 // and later commits carry it.
-func (x *executor) enter(ctx context.Context, event string, fact func(*state) error) error {
+func (x *executor) enter(ctx context.Context, event string, fact func(*ledger.Ledger) error) error {
 	return x.event(ctx, event, false, fact)
 }
 
-func (x *executor) event(ctx context.Context, name string, act bool, fn func(*state) error) error {
+func (x *executor) event(ctx context.Context, name string, act bool, fn func(*ledger.Ledger) error) error {
 	var d done
 	err := x.do(ctx, func() (err error) {
 		d, err = x.step(name, act, fn)
@@ -112,65 +118,65 @@ func (x *executor) follow(d done) {
 }
 
 // step is one event within a turn.
-func (x *executor) step(name string, act bool, fn func(*state) error) (d done, err error) {
+func (x *executor) step(name string, act bool, fn func(*ledger.Ledger) error) (d done, err error) {
 	s := x.state
-	s.clock = x.now()
-	s.begin()
+	s.Clock = x.now()
+	s.Begin()
 	err = fn(s)
 	if err != nil {
-		s.rollback()
-		s.show()
+		s.Rollback()
+		s.Show()
 	} else {
 		if act {
-			s.record()
+			s.Record()
 		}
-		d, err = x.carry(name, act, s.seal())
+		d, err = x.carry(name, act, s.Seal())
 	}
 	x.rest()
 	return d, err
 }
 
 // carry carries out a plan and what its effects lead to.
-func (x *executor) carry(name string, act bool, p *plan) (d done, err error) {
+func (x *executor) carry(name string, act bool, p *ledger.Plan) (d done, err error) {
 	s := x.state
-	if act && !p.visible() && p.intent == nil {
-		intent := s.queue
-		p.intent, s.queue = &intent, records{}
+	if act && !p.Visible() && p.Intent == nil {
+		intent := s.Queue
+		p.Intent, s.Queue = &intent, ledger.Records{}
 	}
 	if err := x.prepare(name, p); err != nil {
-		for _, c := range p.publish {
-			x.dir.Discard(c.staged)
+		for _, c := range p.Publish {
+			x.dir.Discard(c.Staged)
 		}
-		s.rollback()
-		s.show()
+		s.Rollback()
+		s.Show()
 		return d, notBegun{err}
 	}
-	s.stand()
-	record, synced, sync, poke, show := p.record, p.synced, p.sync, p.poke, p.show
+	s.Stand()
+	record, synced, sync, poke, show := p.Record, p.Synced, p.Sync, p.Poke, p.Show
 	x.discard(p)
-	if p.unknown {
+	if p.Unknown {
 		if uerr := x.addUnknown(p); uerr != nil {
 			err = errors.Join(err, fmt.Errorf("cannot take the lists out of the directory yet that an interrupted transaction left: %w", uerr))
 		}
 	}
-	for first := true; p.visible(); first = false {
+	for first := true; p.Visible(); first = false {
 		// What fails may ask for more.
-		if !first && p.intent != nil {
-			if cerr := x.commit(p.intent); cerr != nil {
-				p.intent.join(s.queue)
-				s.queue = *p.intent
+		if !first && p.Intent != nil {
+			if cerr := x.commit(p.Intent); cerr != nil {
+				p.Intent.Join(s.Queue)
+				s.Queue = *p.Intent
 			}
 		}
 		err = errors.Join(err, x.withdraw(name, p, &d))
 		err = errors.Join(err, x.publish(name, p, &d))
 		x.setAside(p)
-		p = s.seal()
+		p = s.Seal()
 		x.discard(p)
-		record, synced, sync, show = record || p.record, synced || p.synced, append(sync, p.sync...), show || p.show
+		record, synced, sync, show = record || p.Record, synced || p.Synced, append(sync, p.Sync...), show || p.Show
 	}
 	if poke {
 		if perr := x.dir.Poke(); perr != nil {
-			s.unsettled = true
+			s.Unsettled = true
 			err = errors.Join(err, perr)
 		}
 	}
@@ -192,7 +198,7 @@ func (x *executor) carry(name string, act bool, p *plan) (d done, err error) {
 		late("not recorded yet", x.record(name))
 	}
 	if record || show {
-		s.show()
+		s.Show()
 	}
 	return d, err
 }
@@ -200,16 +206,16 @@ func (x *executor) carry(name string, act bool, p *plan) (d done, err error) {
 // record makes durable what is queued.
 func (x *executor) record(name string) error {
 	s := x.state
-	s.clearMark()
-	if s.queue.empty() {
+	s.ClearMark()
+	if s.Queue.Empty() {
 		return nil
 	}
 	failpoint.Hit(name + "-before-commit")
-	queue := s.queue
-	s.queue = records{}
+	queue := s.Queue
+	s.Queue = ledger.Records{}
 	if err := x.commit(&queue); err != nil {
-		queue.join(s.queue) // for the next
-		s.queue = queue
+		queue.Join(s.Queue) // for the next
+		s.Queue = queue
 		return err
 	}
 	failpoint.Hit(name + "-after-commit")
@@ -217,8 +223,8 @@ func (x *executor) record(name string) error {
 }
 
 // discard removes staged lists that are not wanted any more.
-func (x *executor) discard(p *plan) {
-	for _, list := range p.discard {
+func (x *executor) discard(p *ledger.Plan) {
+	for _, list := range p.Discard {
 		x.dir.Discard(list)
 	}
 }
@@ -230,153 +236,153 @@ func (e notBegun) Unwrap() error { return e.error }
 
 // prepare does what must be durable before anything can be seen. After an error
 // nothing has changed.
-func (x *executor) prepare(name string, p *plan) (err error) {
+func (x *executor) prepare(name string, p *ledger.Plan) (err error) {
 	s := x.state
-	if p.body != nil {
-		if err := errors.Join(os.Rename(p.body.from, p.body.to), store.SyncDir(filepath.Dir(p.body.to))); err != nil {
+	if p.Body != nil {
+		if err := errors.Join(os.Rename(p.Body.From, p.Body.To), store.SyncDir(filepath.Dir(p.Body.To))); err != nil {
 			return fmt.Errorf("cannot keep list: %w", err)
 		}
 	}
-	if p.prefetch != nil {
-		if err := x.dir.SetPrefetch(*p.prefetch); err != nil {
+	if p.Prefetch != nil {
+		if err := x.dir.SetPrefetch(*p.Prefetch); err != nil {
 			return err
 		}
 		defer func() {
 			if err != nil {
-				err = errors.Join(err, x.dir.SetPrefetch(s.undo.prefetch))
+				err = errors.Join(err, x.dir.SetPrefetch(s.Undo.Prefetch))
 			}
 		}()
 	}
-	if p.intent == nil || p.intent.empty() {
+	if p.Intent == nil || p.Intent.Empty() {
 		return nil
 	}
 	failpoint.Hit(name + "-before-intent")
-	all := s.undo.queue // what earlier events left comes first
-	all.join(*p.intent)
+	all := s.Undo.Queue // what earlier events left comes first
+	all.Join(*p.Intent)
 	if err := x.commit(&all); err != nil {
 		return err
 	}
-	s.undo.queue = records{}
+	s.Undo.Queue = ledger.Records{}
 	failpoint.Hit(name + "-after-intent")
 	x.show() // whoever sees a list leave can ask why
 	return nil
 }
 
 // withdraw takes lists out of the directory.
-func (x *executor) withdraw(name string, p *plan, d *done) (err error) {
-	if len(p.withdraw) == 0 {
+func (x *executor) withdraw(name string, p *ledger.Plan, d *done) (err error) {
+	if len(p.Withdraw) == 0 {
 		return nil
 	}
 	s := x.state
 	failpoint.Hit(name + "-before-withdraw")
-	var many []withdrawal
-	for _, w := range p.withdraw {
-		if w.kept == nil {
+	var many []ledger.Withdrawal
+	for _, w := range p.Withdraw {
+		if w.Kept == nil {
 			many = append(many, w)
 			continue
 		}
-		gone := withdrawn{entry: w.entry}
-		gone.data, _ = x.dir.Read(w.name, nil)
-		old, terr := x.dir.TakeOut(w.name)
+		gone := ledger.Withdrawn{Entry: w.Entry}
+		gone.Data, _ = x.dir.Read(w.Name, nil)
+		old, terr := x.dir.TakeOut(w.Name)
 		if terr != nil {
-			s.leave(w.name, terr)
+			s.Leave(w.Name, terr)
 		}
-		w.kept(old)
-		if w.entry != nil {
+		w.Kept(old)
+		if w.Entry != nil {
 			d.gone = append(d.gone, gone)
 		}
 	}
 	names := make([]string, len(many))
 	for i, w := range many {
-		names[i] = w.name
+		names[i] = w.Name
 	}
 	if len(many) > 0 {
 		contents, errs := x.dir.RemoveMany(names, func() { failpoint.Hit(name + "-between-lists") })
 		for i, w := range many {
-			_, again := s.leftovers[w.name]
+			_, again := s.Leftovers[w.Name]
 			switch {
 			case errs == nil || errs[i] == nil:
-				s.notLeft(w.name)
+				s.NotLeft(w.Name)
 				if x.hooks.lost != nil {
-					x.hooks.lost(w.name, contents[i])
+					x.hooks.lost(w.Name, contents[i])
 				}
 				if again {
-					s.log.Info("list removed at last", "list", w.name)
+					s.Log.Info("list removed at last", "list", w.Name)
 				}
-			case w.resists != nil:
-				err = errors.Join(err, w.resists(errs[i]))
+			case w.Resists != nil:
+				err = errors.Join(err, w.Resists(errs[i]))
 				continue
 			default:
-				if s.leave(w.name, errs[i]); again {
+				if s.Leave(w.Name, errs[i]); again {
 					continue
 				}
 			}
-			if w.entry != nil {
-				d.gone = append(d.gone, withdrawn{w.entry, contents[i]})
+			if w.Entry != nil {
+				d.gone = append(d.gone, ledger.Withdrawn{Entry: w.Entry, Data: contents[i]})
 			}
 		}
 	}
-	s.tellOfLeftovers()
+	s.TellOfLeftovers()
 	failpoint.Hit(name + "-after-withdraw")
 	return err
 }
 
 // publish gives staged lists their names.
-func (x *executor) publish(name string, p *plan, d *done) (err error) {
-	if len(p.publish) == 0 {
+func (x *executor) publish(name string, p *ledger.Plan, d *done) (err error) {
+	if len(p.Publish) == 0 {
 		return nil
 	}
 	failpoint.Hit(name + "-before-publish")
-	for _, c := range p.publish {
-		var left withdrawn
-		if c.previous != nil {
-			left.entry = c.previous
-			if c.read {
-				left.data, _ = x.dir.Read(c.name, nil)
+	for _, c := range p.Publish {
+		var left ledger.Withdrawn
+		if c.Previous != nil {
+			left.Entry = c.Previous
+			if c.Read {
+				left.Data, _ = x.dir.Read(c.Name, nil)
 			}
 		}
 		r := x.appear(c)
 		failpoint.Hit(name + "-between-lists")
-		if r.err == nil && c.previous != nil {
+		if r.Err == nil && c.Previous != nil {
 			d.renewed = append(d.renewed, left)
 		}
-		err = errors.Join(err, c.then(r))
+		err = errors.Join(err, c.Then(r))
 	}
 	failpoint.Hit(name + "-after-publish")
 	return err
 }
 
 // appear publishes one list. If it fails, the list is not in the directory.
-func (x *executor) appear(c publication) (r published) {
-	if x.state.metaMark.durable == false && !c.recorded {
-		return published{err: fmt.Errorf("cannot publish %s: nothing durable says that it comes", c.name)}
+func (x *executor) appear(c ledger.Publication) (r ledger.Published) {
+	if x.state.MetaMark.Durable == false && !c.Recorded {
+		return ledger.Published{Err: fmt.Errorf("cannot publish %s: nothing durable says that it comes", c.Name)}
 	}
-	if c.keep {
-		r.old, r.err = x.dir.PublishKeeping(c.staged, c.name)
+	if c.Keep {
+		r.Old, r.Err = x.dir.PublishKeeping(c.Staged, c.Name)
 	} else {
-		r.err = x.dir.Publish(c.staged, c.name, c.poke)
+		r.Err = x.dir.Publish(c.Staged, c.Name, c.Poke)
 	}
-	if r.err != nil {
-		x.dir.Discard(c.staged)
+	if r.Err != nil {
+		x.dir.Discard(c.Staged)
 		return r
 	}
-	if r.stamp, r.err = x.dir.Stat(c.name); r.err != nil {
-		r.err = errors.Join(r.err, x.dir.Remove(c.name)) // it would be nobody's
+	if r.Stamp, r.Err = x.dir.Stat(c.Name); r.Err != nil {
+		r.Err = errors.Join(r.Err, x.dir.Remove(c.Name)) // it would be nobody's
 	}
 	return r
 }
 
 // setAside takes files out of the directory that do not belong there.
-func (x *executor) setAside(p *plan) {
-	for _, r := range p.aside {
+func (x *executor) setAside(p *ledger.Plan) {
+	for _, r := range p.Aside {
 		var err error
 		aside := ""
-		if r.drop {
-			err = x.dir.Remove(r.name)
+		if r.Drop {
+			err = x.dir.Remove(r.Name)
 		} else {
-			aside, err = x.dir.Quarantine(r.name, r.stamp)
+			aside, err = x.dir.Quarantine(r.Name, r.Stamp)
 		}
-		r.then(aside, err)
+		r.Then(aside, err)
 	}
 }
 
@@ -394,56 +400,56 @@ func (x *executor) makeDurable(names []string) (err error) {
 		err = x.dir.Sync(names...)
 	}
 	if err != nil {
-		x.state.unsynced(names)
+		x.state.Unsynced(names)
 	}
 	return err
 }
 
 // commit makes records durable. The signals of it are due then.
-func (x *executor) commit(r *records) error {
+func (x *executor) commit(r *ledger.Records) error {
 	s := x.state
-	for _, e := range r.events {
+	for _, e := range r.Events {
 		// Whoever did it is still there.
 		if e.Unit == "" && e.PID != 0 {
 			e.Unit = x.unit(e.PID)
 		}
-		r.batch.PutEvent(e)
+		r.Batch.PutEvent(e)
 	}
-	for _, seq := range r.drop {
-		r.batch.DropEvent(seq) // some may have come with the same batch
+	for _, seq := range r.Drop {
+		r.Batch.DropEvent(seq) // some may have come with the same batch
 	}
-	r.events, r.drop = nil, nil
-	clear(x.units)
-	s.putTaken(r)
-	if err := x.index.Commit(&r.batch); err != nil {
+	r.Events, r.Drop = nil, nil
+	clear(x.units.known)
+	s.PutTaken(r)
+	if err := x.index.Commit(&r.Batch); err != nil {
 		x.indexFailed(err)
 		return err
 	}
-	s.tellOfRestored(x.index.Restored())
-	s.committed(r)
+	s.TellOfRestored(x.index.Restored())
+	s.Committed(r)
 	if err := x.index.Behind(); err != nil {
 		x.indexFailed(err) // it is durable, but not for those who read the log
 		return nil
 	}
-	s.written()
+	s.Written()
 	return nil
 }
 
 // indexFailed tells the state why nothing is recorded.
 func (x *executor) indexFailed(err error) {
-	x.state.indexFailed(err, errors.Is(err, store.ErrStateReplaced))
+	x.state.IndexFailed(err, errors.Is(err, store.ErrStateReplaced))
 }
 
 func (x *executor) unit(pid uint32) string {
-	if x.unitOf == nil {
+	if x.units.of == nil {
 		return ""
 	}
-	unit, known := x.units[pid]
+	unit, known := x.units.known[pid]
 	if !known {
-		if unit = x.unitOf(pid); x.units == nil {
-			x.units = map[uint32]string{}
+		if unit = x.units.of(pid); x.units.known == nil {
+			x.units.known = map[uint32]string{}
 		}
-		x.units[pid] = unit
+		x.units.known[pid] = unit
 	}
 	return unit
 }
@@ -453,20 +459,20 @@ func (x *executor) show() {
 	if x.hooks.before != nil {
 		x.hooks.before(x.state)
 	}
-	x.published.Store(x.state.view())
-	if x.state.observer != nil {
-		x.state.observer.Changed()
+	x.published.Store(x.state.View())
+	if x.state.Observer != nil {
+		x.state.Observer.Changed()
 	}
 }
 
 // start enters what opening the index brought to light, besides what was loaded.
 func (x *executor) start(r store.Recovery) error {
-	x.state.stand()
-	_, err := x.step("start", false, func(s *state) error {
+	x.state.Stand()
+	_, err := x.step("start", false, func(s *ledger.Ledger) error {
 		if text := recovered(r); text != "" {
-			s.recovered(text, r.Rebuild())
+			s.Recovered(text, r.Rebuild())
 		}
-		s.show()
+		s.Show()
 		return nil
 	})
 	return err
@@ -474,7 +480,7 @@ func (x *executor) start(r store.Recovery) error {
 
 // end is the end of a transaction: the disk works on its lists while memory is brought
 // up to date.
-func (x *executor) end(ctx context.Context, t *transaction) (published, withdrawn int, err error) {
+func (x *executor) end(ctx context.Context, t *ledger.Transaction) (published, withdrawn int, err error) {
 	var d done
 	err = x.do(ctx, func() (err error) {
 		failpoint.Hit("end-before-sync")
@@ -488,8 +494,8 @@ func (x *executor) end(ctx context.Context, t *transaction) (published, withdraw
 			return err
 		}
 		defer func() { x.beside = nil }()
-		d, err = x.step("end", false, func(s *state) error {
-			published, withdrawn = s.end(t)
+		d, err = x.step("end", false, func(s *ledger.Ledger) error {
+			published, withdrawn = s.End(t)
 			return nil
 		})
 		return err
@@ -502,30 +508,30 @@ func (x *executor) end(ctx context.Context, t *transaction) (published, withdraw
 // that has just unpacked syncs the whole file system it installed into: where many
 // lists lie on the same one, to do that beside it is to wait for the same writes,
 // and to ask for each list would hold up both.
-func (x *executor) syncPublished(t *transaction) error {
-	if len(t.touched) > manyLists && !t.unlisted && x.dir.On(t.rootDev) {
+func (x *executor) syncPublished(t *ledger.Transaction) error {
+	if len(t.Touched) > manyLists && !t.Unlisted && x.dir.On(t.RootDev) {
 		return x.dir.SyncAll()
 	}
-	return x.dir.SyncLists(t.touched)
+	return x.dir.SyncLists(t.Touched)
 }
 
 // rest ends a turn: readers, the log and those who sleep hear of it.
 func (x *executor) rest() {
 	s := x.state
-	if s.plan.show {
-		s.plan.show = false
+	if s.Plan.Show {
+		s.Plan.Show = false
 		x.show()
 	}
-	for _, n := range s.log.take() {
-		x.log.Log(context.Background(), slog.Level(n.level), n.text, n.args...)
+	for _, n := range s.Log.Take() {
+		x.log.Log(context.Background(), slog.Level(n.Level), n.Text, n.Args...)
 	}
-	for kind, wanted := range s.wake {
+	for kind, wanted := range s.Wake {
 		if wanted {
 			for _, c := range x.wakes[kind] {
 				wake(c)
 			}
 		}
 	}
-	s.wake = [wakeKinds]bool{}
-	s.tellAll()
+	s.Wake = [ledger.WakeKinds]bool{}
+	s.TellAll()
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/neighbours"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
@@ -101,15 +102,15 @@ func (d *Daemon) neighboursLoop(ctx context.Context) error {
 
 // exported tells the administrator what cannot be kept up to date.
 func (d *Daemon) exported(name string, err error) {
-	d.exec.enter(context.Background(), "note", func(s *state) error {
-		had := len(s.problems)
+	d.exec.enter(context.Background(), "note", func(s *ledger.Ledger) error {
+		had := len(s.Problems)
 		if err == nil {
-			s.solved(name)
+			s.Solved(name)
 		} else {
-			s.problem(name, api.SeverityWarning, err.Error(), "mend the cause: digestd tries again by itself; or take "+name+" out of the configuration, then: systemctl restart digestd")
+			s.Problem(name, api.SeverityWarning, err.Error(), "mend the cause: digestd tries again by itself; or take "+name+" out of the configuration, then: systemctl restart digestd")
 		}
-		if err != nil || len(s.problems) != had {
-			s.show()
+		if err != nil || len(s.Problems) != had {
+			s.Show()
 		}
 		return nil
 	})

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/rpmdb"
@@ -81,8 +82,8 @@ func wake(c chan<- struct{}) {
 
 // switchedOff reports whether there are signatures to take back.
 func (f *fileSigner) switchedOff() (off bool) {
-	f.d.exec.enter(context.Background(), "note", func(s *state) error {
-		off = f.off && s.signsFiles
+	f.d.exec.enter(context.Background(), "note", func(s *ledger.Ledger) error {
+		off = f.off && s.SignsFiles
 		return nil
 	})
 	return off
@@ -295,16 +296,16 @@ func (f *fileSigner) behind(want map[record.Digest]*view.Entry, goal func(record
 // remember notes in the index whether files may bear signatures of ours, before
 // the first does and after the last.
 func (f *fileSigner) remember(ctx context.Context, signs bool) error {
-	return f.d.exec.decide(ctx, "signs", func(s *state) error {
-		if s.signsFiles == signs {
+	return f.d.exec.decide(ctx, "signs", func(s *ledger.Ledger) error {
+		if s.SignsFiles == signs {
 			return nil
 		}
 		value := []byte{1}
 		if !signs {
 			value = nil
 		}
-		s.queue.batch.SetMeta(metaSigned, value)
-		s.signsFiles = signs
+		s.Queue.Batch.SetMeta(ledger.MetaSigned, value)
+		s.SignsFiles = signs
 		return nil
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
@@ -19,13 +20,13 @@ func TestGrantInUse(t *testing.T) {
 	d, stop := serve(t, testConfig(t))
 	defer stop()
 	pkg := nevra.NEVRA{Name: "hello", EVR: nevra.EVR{Version: "1", Release: "1"}, Arch: "noarch"}
-	var txn transaction
+	var txn ledger.Transaction
 	take := func() error { return d.RollbackRevoke(t.Context(), api.Actor{}, pkg.String()) }
-	err := d.on(t, func(s *state) error {
-		s.setLine(record.Line{Name: pkg.Name, Arch: pkg.Arch, Grants: []record.Grant{{EVR: pkg.EVR}}})
-		txn.added = map[record.Digest]*addition{{1}: {Candidate: view.Candidate{Pkg: pkg}, decision: policy.Decision{Grant: true}}}
-		s.open[&txn] = true
-		s.record()
+	err := d.on(t, func(s *ledger.Ledger) error {
+		s.SetLine(record.Line{Name: pkg.Name, Arch: pkg.Arch, Grants: []record.Grant{{EVR: pkg.EVR}}})
+		txn.Added = map[record.Digest]*ledger.Addition{{1}: {Candidate: view.Candidate{Pkg: pkg}, Decision: policy.Decision{Grant: true}}}
+		s.Open[&txn] = true
+		s.Record()
 		return nil
 	})
 	if err != nil {
@@ -35,7 +36,7 @@ func TestGrantInUse(t *testing.T) {
 	if err := take(); !errors.As(err, &refused) || refused.Code != api.Busy {
 		t.Errorf("taken back in use: %v", err)
 	}
-	d.on(t, func(s *state) error { delete(s.open, &txn); return nil })
+	d.on(t, func(s *ledger.Ledger) error { delete(s.Open, &txn); return nil })
 	if err := take(); err != nil {
 		t.Error(err)
 	}

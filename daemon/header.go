@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/hooks/wire"
@@ -25,23 +26,23 @@ func (s *session) header(ctx context.Context, m *wire.Header) error {
 	case err != nil:
 		s.log.Error("list not published", "element", m.Element, "error", err)
 		reply.Notes = []wire.Note{{Level: wire.LevelWarning, Text: "digestd: " + err.Error()}}
-		s.broken, s.txn.unlisted = err, true
+		s.broken, s.txn.Unlisted = err, true
 	case e != nil:
 		reply.Decision, reply.Name = wire.ListNamed, e.Name
 	case a == nil:
-	case a.decision.Verdict == policy.Veto:
+	case a.Decision.Verdict == policy.Veto:
 		reply.Decision = wire.RefuseList
-		reply.Notes = []wire.Note{{Level: wire.LevelError, Text: "digestd: " + a.decision.Text}}
-	case a.decision.Reason == policy.ReasonNoFiles:
-	case a.decision.Verdict == policy.WithholdList:
-		s.nolist, s.txn.unlisted = append(s.nolist, a.decision.Text), true
+		reply.Notes = []wire.Note{{Level: wire.LevelError, Text: "digestd: " + a.Decision.Text}}
+	case a.Decision.Reason == policy.ReasonNoFiles:
+	case a.Decision.Verdict == policy.WithholdList:
+		s.nolist, s.txn.Unlisted = append(s.nolist, a.Decision.Text), true
 	default:
 		reply.Decision, reply.Name = wire.ListNamed, a.Name
 		if n := len(a.Omitted.Paths); n > 0 {
 			reply.Notes = []wire.Note{{Level: wire.LevelWarning, Text: "digestd: " + a.Omitted.Text(a.Pkg.String())}}
 		}
 	}
-	if reply.Decision == wire.ListNamed && s.d.config.IMASignatures && !s.txn.dbOnly && s.signing < signBudget {
+	if reply.Decision == wire.ListNamed && s.d.config.IMASignatures && !s.txn.DBOnly && s.signing < signBudget {
 		// What could not be signed now is when the transaction is over.
 		if h, err := header.ParseImmutable(m.Region); err == nil {
 			began := time.Now()
@@ -56,7 +57,7 @@ func (s *session) header(ctx context.Context, m *wire.Header) error {
 
 // publish verifies a header and publishes its list. It returns the addition, or
 // the entry that was active for that header before.
-func (s *session) publish(ctx context.Context, msg *wire.Header, restore bool) (*addition, *view.Entry, error) {
+func (s *session) publish(ctx context.Context, msg *wire.Header, restore bool) (*ledger.Addition, *view.Entry, error) {
 	h, err := header.ParseImmutable(msg.Region)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot read header: %w", err)
@@ -70,9 +71,9 @@ func (s *session) publish(ctx context.Context, msg *wire.Header, restore bool) (
 		if !restore && !s.seen[c.Header] && (e == nil || e.Header != c.Header) {
 			return true, nil // which needs no word with the owner of the state
 		}
-		err = s.enter(ctx, "consider", func(st *state) error {
+		err = s.enter(ctx, "consider", func(st *ledger.Ledger) error {
 			var d policy.Decision
-			active, d = st.consider(s.txn, msg.Element, c, restore)
+			active, d = st.Consider(s.txn, msg.Element, c, restore)
 			more = active == nil && !restore && d.Verdict != policy.Veto
 			return nil
 		})
@@ -100,16 +101,16 @@ func (s *session) publish(ctx context.Context, msg *wire.Header, restore bool) (
 	if err != nil || active != nil || restore {
 		return nil, active, err
 	}
-	var a *addition
+	var a *ledger.Addition
 	for try := 0; ; try++ {
-		err = s.enter(ctx, "add", func(st *state) (err error) {
-			a, err = st.add(s.txn, msg.Element, c)
+		err = s.enter(ctx, "add", func(st *ledger.Ledger) (err error) {
+			a, err = st.Add(s.txn, msg.Element, c)
 			return err
 		})
 		if err != nil {
 			s.d.dir.Discard(c.Staged)
 		}
-		if !errors.Is(err, errAgain) || try == mostTries {
+		if !errors.Is(err, ledger.ErrAgain) || try == mostTries {
 			break
 		}
 		if c, err = make(); err != nil || active != nil {
@@ -130,12 +131,12 @@ func (s *session) removed(ctx context.Context, m *wire.Removed) error {
 		return nil
 	}
 	var gone *view.Entry
-	err := s.enter(ctx, "removing", func(st *state) error {
-		if gone = st.remove(s.txn, m.Element, m.Digest); gone != nil {
-			st.show()
-		} else if st.byHeader[m.Digest] == nil {
+	err := s.enter(ctx, "removing", func(st *ledger.Ledger) error {
+		if gone = st.Remove(s.txn, m.Element, m.Digest); gone != nil {
+			st.Show()
+		} else if st.ByHeader[m.Digest] == nil {
 			// The index may not know its list yet.
-			st.withdrawUnknown()
+			st.WithdrawUnknown()
 		}
 		return nil
 	})
@@ -149,8 +150,8 @@ func (s *session) removed(ctx context.Context, m *wire.Removed) error {
 	if gone.Active() {
 		s.d.rebind(gone)
 	}
-	return s.enter(ctx, "remove", func(st *state) error {
-		st.removeNow(s.txn, gone)
+	return s.enter(ctx, "remove", func(st *ledger.Ledger) error {
+		st.RemoveNow(s.txn, gone)
 		return nil
 	})
 }

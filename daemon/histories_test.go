@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/sim"
 )
 
@@ -28,7 +29,7 @@ var (
 )
 
 // signatures are the ways to sign lists that are tried.
-var signatures = []string{"pkcs7", "pkcs7", signNone}
+var signatures = []string{"pkcs7", "pkcs7", ledger.SignNone}
 
 // TestHistories tries random histories of machines that are all in memory, on all
 // processors. A failure prints its seed, and the shortest part of its history that fails

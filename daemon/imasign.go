@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/header"
@@ -222,8 +223,8 @@ func (f *fileSigner) takeGone(ctx context.Context) ([]goneList, error) {
 	if len(gone) == 0 {
 		return nil, nil
 	}
-	err := f.d.exec.enter(ctx, "show", func(s *state) error {
-		s.show()
+	err := f.d.exec.enter(ctx, "show", func(s *ledger.Ledger) error {
+		s.Show()
 		return nil
 	})
 	if err != nil {
@@ -282,16 +283,16 @@ func (g *goneLists) take() (all []goneList) {
 
 // lostList has the signatures looked at that are on the files of a list that is out of
 // the directory.
-func (d *Daemon) lostList(s *state, name string, data []byte) {
-	if !s.signsFiles || !d.config.IMASignatures || data == nil {
+func (d *Daemon) lostList(s *ledger.Ledger, name string, data []byte) {
+	if !s.SignsFiles || !d.config.IMASignatures || data == nil {
 		return
 	}
 	g := goneList{name: name, data: data}
-	if e := s.byName[name]; e != nil {
+	if e := s.ByName[name]; e != nil {
 		g.moved = e.Moved
 	}
 	d.goneLists.add(g)
-	s.wake[wakeLists] = true
+	s.Wake[ledger.WakeLists] = true
 }
 
 // settleFile makes one file's signature what lists allow. want is what the package

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
 )
@@ -49,9 +50,9 @@ func TestImportersAreRenamed(t *testing.T) {
 		revoked bool
 		key     string // of the own list, in the end
 	}{
-		{"one", []*x509.Certificate{one}, view.UseImport, false, certificateID(one)},
-		{"one, twice in the folder", []*x509.Certificate{one, one}, view.UseImport, false, certificateID(one)},
-		{"one, revoked", []*x509.Certificate{one}, view.UseImport, true, certificateID(one)},
+		{"one", []*x509.Certificate{one}, view.UseImport, false, ledger.CertificateID(one)},
+		{"one, twice in the folder", []*x509.Certificate{one, one}, view.UseImport, false, ledger.CertificateID(one)},
+		{"one, revoked", []*x509.Certificate{one}, view.UseImport, true, ledger.CertificateID(one)},
 		{"two of the name", []*x509.Certificate{one, two}, view.UseImport, false, former},
 		{"two of the name, revoked", []*x509.Certificate{one, two}, view.UseImport, true, former},
 		{"none", nil, view.UseImport, false, former},
@@ -60,24 +61,24 @@ func TestImportersAreRenamed(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			k := record.Key{Fingerprint: former, Use: test.use, FirstSeen: time.Now()}
 			if test.revoked {
-				k.Revoked = &record.KeyRevocation{Hard: true, Source: sourceAdministrator}
+				k.Revoked = &record.KeyRevocation{Hard: true, Source: ledger.SourceAdministrator}
 			}
-			s := &state{clock: time.Now(), plan: &plan{}, keys: map[string]record.Key{former: k}, byName: map[string]*view.Entry{},
-				byHeader: map[record.Digest]*view.Entry{}, byLine: map[view.LineID][]*view.Entry{}, changed: map[string]bool{},
-				own: map[string]record.Own{
+			s := &ledger.Ledger{Clock: time.Now(), Plan: &ledger.Plan{}, Keys: map[string]record.Key{former: k}, ByName: map[string]*view.Entry{},
+				ByHeader: map[record.Digest]*view.Entry{}, ByLine: map[view.LineID][]*view.Entry{}, Changed: map[string]bool{},
+				Own: map[string]record.Own{
 					"app":   {Name: "app", Key: former, KeyKind: view.KeyX509},
 					"other": {Name: "other", Key: former, KeyKind: view.KeyPGP},
 				}}
 			for range 2 { // the second time changes nothing
-				s.renameImporters(test.trusted)
-				if got := s.own["app"].Key; got != test.key {
+				s.RenameImporters(test.trusted)
+				if got := s.Own["app"].Key; got != test.key {
 					t.Errorf("the list is signed by %s, want %s", got, test.key)
 				}
-				if got := s.own["other"].Key; got != former {
+				if got := s.Own["other"].Key; got != former {
 					t.Errorf("a list by an OpenPGP key is signed by %s", got)
 				}
 				for _, cert := range test.trusted {
-					if revoked := s.keys[certificateID(cert)].Revoked != nil; revoked != (test.revoked && test.use == view.UseImport) {
+					if revoked := s.Keys[ledger.CertificateID(cert)].Revoked != nil; revoked != (test.revoked && test.use == view.UseImport) {
 						t.Errorf("%s: revoked is %v", cert.Subject, revoked)
 					}
 				}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/rpmdb"
@@ -37,10 +38,10 @@ func (d *Daemon) verifyAgain(ctx context.Context) error {
 	for range mostTries {
 		var basis uint64
 		doubtful := map[record.Digest]*view.Entry{}
-		err := d.exec.enter(ctx, "judge", func(s *state) error {
-			basis = s.basis
-			for _, e := range s.sorted() {
-				if _, proven := s.grounds(e); e.Active() && !proven {
+		err := d.exec.enter(ctx, "judge", func(s *ledger.Ledger) error {
+			basis = s.Basis
+			for _, e := range s.Sorted() {
+				if _, proven := s.Grounds(e); e.Active() && !proven {
 					doubtful[e.Header] = e
 				}
 			}
@@ -53,22 +54,22 @@ func (d *Daemon) verifyAgain(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		err = d.exec.enter(ctx, "judge", func(s *state) error {
-			if s.basis != basis {
-				return errAgain
+		err = d.exec.enter(ctx, "judge", func(s *ledger.Ledger) error {
+			if s.Basis != basis {
+				return ledger.ErrAgain
 			}
-			s.adoptAgain(found)
+			s.AdoptAgain(found)
 			return nil
 		})
-		if !errors.Is(err, errAgain) {
+		if !errors.Is(err, ledger.ErrAgain) {
 			return err
 		}
 	}
-	return errAgain
+	return ledger.ErrAgain
 }
 
 // readAgain verifies the headers of these lists, as rpm's database has them.
-func (d *Daemon) readAgain(ctx context.Context, doubtful map[record.Digest]*view.Entry) (found []again, err error) {
+func (d *Daemon) readAgain(ctx context.Context, doubtful map[record.Digest]*view.Entry) (found []ledger.Again, err error) {
 	db, err := d.database()
 	if errors.Is(err, rpmdb.ErrNoDatabase) {
 		return nil, nil
@@ -97,7 +98,7 @@ func (d *Daemon) readAgain(ctx context.Context, doubtful map[record.Digest]*view
 			d.log.Warn("package not verified again", "package", e.Package.String(), "error", err)
 			return nil
 		}
-		found = append(found, again{e, c})
+		found = append(found, ledger.Again{Entry: e, Candidate: c})
 		return nil
 	})
 	if err != nil {

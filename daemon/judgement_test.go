@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store/record"
@@ -56,10 +57,10 @@ func TestStaleCandidateIsMadeAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := bare(t)
 			txn := newTransaction()
-			d.on(t, func(s *state) error {
-				s.setKey(record.Key{Fingerprint: key, Owner: "somebody"})
-				s.opened(txn)
-				s.record()
+			d.on(t, func(s *ledger.Ledger) error {
+				s.SetKey(record.Key{Fingerprint: key, Owner: "somebody"})
+				s.Opened(txn)
+				s.Record()
 				return nil
 			})
 			c := d.staged(t, "hello", "", "a")
@@ -67,12 +68,12 @@ func TestStaleCandidateIsMadeAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 			add := func(c *view.Candidate) error {
-				return d.on(t, func(s *state) error {
-					_, err := s.add(txn, 0, c)
+				return d.on(t, func(s *ledger.Ledger) error {
+					_, err := s.Add(txn, 0, c)
 					return err
 				})
 			}
-			if err := add(c); !errors.Is(err, errAgain) {
+			if err := add(c); !errors.Is(err, ledger.ErrAgain) {
 				t.Errorf("got %v, want that it is made again", err)
 			}
 			if names, _ := d.dir.Names(); len(names) > 0 {
@@ -98,9 +99,9 @@ func TestBasisStays(t *testing.T) {
 	before := d.snapshot().Basis
 	refresh()
 	txn := newTransaction()
-	d.on(t, func(s *state) error {
-		s.opened(txn)
-		s.record()
+	d.on(t, func(s *ledger.Ledger) error {
+		s.Opened(txn)
+		s.Record()
 		return nil
 	})
 	if _, _, err := d.exec.end(t.Context(), txn); err != nil {
@@ -116,26 +117,26 @@ func TestBasisStays(t *testing.T) {
 func TestUnknownKeyWaitsForIncompleteStores(t *testing.T) {
 	d := bare(t)
 	list := d.publishFor(t, "hello", "a")
-	d.on(t, func(s *state) error {
-		e := *s.byName[list]
+	d.on(t, func(s *ledger.Ledger) error {
+		e := *s.ByName[list]
 		e.Key = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 		e.Signature = &record.Signature{Key: e.Key, Made: time.Unix(1, 0)}
-		s.put(&e)
-		s.record()
+		s.Put(&e)
+		s.Record()
 		return nil
 	})
-	adopt := func(src keySources) {
+	adopt := func(src ledger.KeySources) {
 		t.Helper()
-		if err := d.exec.decide(t.Context(), "keys", func(s *state) error { s.adoptKeys(&src); return nil }); err != nil {
+		if err := d.exec.decide(t.Context(), "keys", func(s *ledger.Ledger) error { s.AdoptKeys(&src); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
 	there := func() bool { names, _ := d.dir.Names(); return slices.Contains(names, list) }
-	adopt(keySources{errs: []error{errors.New("a file could not be read")}})
+	adopt(ledger.KeySources{Errs: []error{errors.New("a file could not be read")}})
 	if !there() {
 		t.Error("the list went while keys could not be read")
 	}
-	adopt(keySources{})
+	adopt(ledger.KeySources{})
 	if there() {
 		t.Error("the list of a key that is gone stays")
 	}
@@ -152,10 +153,10 @@ func TestUnknownKeyWaitsForIncompleteStores(t *testing.T) {
 func TestNothingGoesBeforeKeysAreRead(t *testing.T) {
 	d := bare(t)
 	list := d.publishFor(t, "hello", "a")
-	d.on(t, func(s *state) error {
-		e := *s.byName[list]
+	d.on(t, func(s *ledger.Ledger) error {
+		e := *s.ByName[list]
 		e.Key = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-		s.put(&e)
+		s.Put(&e)
 		return nil
 	})
 	if err := d.adopt(t.Context(), d.config); err != nil {

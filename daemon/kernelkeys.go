@@ -15,6 +15,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/store/record"
@@ -75,7 +76,7 @@ func (kk *kernelKeys) add(ring string, k kernel.Key, kinds map[int]string) {
 	if !known {
 		out = api.Key{Fingerprint: id, Use: useKernel, Owner: subject, Algorithm: cmp.Or(k.Algorithm(), kinds[k.ID]), State: api.KeyTrusted}
 		if k.Type == "blacklist" {
-			out.Algorithm = digestAlgorithm(id)
+			out.Algorithm = ledger.DigestAlgorithm(id)
 		}
 	}
 	if !slices.Contains(out.Keyrings, ring) {
@@ -165,17 +166,17 @@ func (d *Daemon) leaveKernel(ctx context.Context) (left leaving) {
 		}
 	}
 	failpoint.Hit("unenrol-after")
-	d.exec.enter(ctx, "note", func(s *state) error {
+	d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
 		if err := errors.Join(errs...); err != nil {
-			s.problem("revoked-enrolled", api.SeverityError, "a revoked certificate of this machine may still be in the kernel: "+err.Error(),
+			s.Problem("revoked-enrolled", api.SeverityError, "a revoked certificate of this machine may still be in the kernel: "+err.Error(),
 				"mend the cause, then: digestctl sync; or reboot")
 		} else {
-			s.solved("revoked-enrolled")
+			s.Solved("revoked-enrolled")
 		}
 		if advice != "" {
-			s.problem("revoked-at-boot", api.SeverityNotice, "a revoked certificate of this machine was loaded at boot; it is not put there any more", advice)
+			s.Problem("revoked-at-boot", api.SeverityNotice, "a revoked certificate of this machine was loaded at boot; it is not put there any more", advice)
 		}
-		s.show()
+		s.Show()
 		return nil
 	})
 	return left
@@ -251,15 +252,15 @@ func (d *Daemon) tellOfEnrolment(ctx context.Context) {
 		}
 	}
 	cache := d.features().DigestCache == kernel.Yes
-	d.exec.enter(ctx, "note", func(s *state) error {
+	d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
 		switch {
 		case in != "" || len(rings) == 0 && !cache:
-			s.solved("not-enrolled")
+			s.Solved("not-enrolled")
 		case err == nil && (others || cache):
-			s.problem("not-enrolled", api.SeverityWarning, "the kernel does not know the certificate that signs the lists, "+skid,
+			s.Problem("not-enrolled", api.SeverityWarning, "the kernel does not know the certificate that signs the lists, "+skid,
 				"see how the kernel comes to know it: digestctl keys enrol --help")
 		}
-		s.show()
+		s.Show()
 		return nil
 	})
 }

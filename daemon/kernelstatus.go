@@ -9,6 +9,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/kernel"
 )
@@ -57,7 +58,7 @@ func (d *Daemon) Retired(_ context.Context, offset, limit uint32) (page []api.Re
 	all := make([]api.Retired, 0, len(retired))
 	for _, r := range retired {
 		if r.Own != "" {
-			r.Package = ownPackage(r.Own, r.Version)
+			r.Package = ledger.OwnPackage(r.Own, r.Version)
 		}
 		// The kernel looks for the digest by which the list was signed.
 		entry := view.BinPrefix + r.Body.String()

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/rpmdb"
 )
@@ -38,46 +39,46 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 	if !always && stamp == d.keyStamp {
 		return nil
 	}
-	src := keySources{rpm: map[string]bool{}}
+	src := ledger.KeySources{RPM: map[string]bool{}}
 	if db == nil {
-		src.dir, _ = d.locateDB()
+		src.Dir, _ = d.locateDB()
 	} else {
-		src.dir, src.kind = db.Dir(), db.Kind()
+		src.Dir, src.Kind = db.Dir(), db.Kind()
 		certs, bad, err := db.Certs(ctx)
 		if err != nil {
 			return fmt.Errorf("cannot read keyring: %w", err)
 		}
 		for _, c := range certs {
-			src.rpm[c.Fingerprint] = true
+			src.RPM[c.Fingerprint] = true
 		}
-		src.certs, src.errs = certs, bad
+		src.Certs, src.Errs = certs, bad
 		// A package that only poses as a key leaves no key unread.
-		src.complete = !slices.ContainsFunc(bad, func(err error) bool { return !errors.Is(err, rpmdb.ErrNoKey) })
+		src.Complete = !slices.ContainsFunc(bad, func(err error) bool { return !errors.Is(err, rpmdb.ErrNoKey) })
 	}
 	certs, errs := rpmdb.CertsDir(d.config.Keys)
-	src.certs, src.errs = append(src.certs, certs...), append(src.errs, errs...)
-	src.importers, errs = certificatesIn(d.config.Keys)
-	src.errs = append(src.errs, errs...)
-	src.revoked, errs = readRevoked(d.config.Revoked, d.snapshot().Certificates)
-	src.errs = append(src.errs, errs...)
-	src.revoked = slices.DeleteFunc(src.revoked, func(r revokedKey) bool {
-		err := d.revocable(ctx, r.fingerprint)
+	src.Certs, src.Errs = append(src.Certs, certs...), append(src.Errs, errs...)
+	src.Importers, errs = certificatesIn(d.config.Keys)
+	src.Errs = append(src.Errs, errs...)
+	src.Revoked, errs = readRevoked(d.config.Revoked, d.snapshot().Certificates)
+	src.Errs = append(src.Errs, errs...)
+	src.Revoked = slices.DeleteFunc(src.Revoked, func(r ledger.RevokedKey) bool {
+		err := d.revocable(ctx, r.Fingerprint)
 		if err != nil {
-			src.errs = append(src.errs, fmt.Errorf("%s is not heeded yet: %w", r.file, err))
+			src.Errs = append(src.Errs, fmt.Errorf("%s is not heeded yet: %w", r.File, err))
 		}
 		return err != nil
 	})
 	carried := d.carryBlacklist(ctx)
-	if src.blacklist, err = d.blacklist(); err != nil {
-		src.errs = append(src.errs, err)
+	if src.Blacklist, err = d.blacklist(); err != nil {
+		src.Errs = append(src.Errs, err)
 	}
 
 	var named *view.Banned
-	err = d.exec.decide(ctx, "keys", func(s *state) error {
-		s.tellOfBlobs(carried)
-		s.adoptKeys(&src)
-		named = s.banned
-		s.show()
+	err = d.exec.decide(ctx, "keys", func(s *ledger.Ledger) error {
+		s.TellOfBlobs(carried)
+		s.AdoptKeys(&src)
+		named = s.Banned
+		s.Show()
 		return nil
 	})
 	if err == nil {

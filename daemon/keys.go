@@ -17,7 +17,7 @@ func (d *Daemon) Keys(context.Context) ([]api.Key, error) {
 	snap := d.snapshot()
 	keys := make([]api.Key, 0, len(snap.Keys))
 	for _, fingerprint := range slices.Sorted(maps.Keys(snap.Keys)) {
-		keys = append(keys, snap.DescribeKey(snap.Keys[fingerprint]))
+		keys = append(keys, snap.DescribeKey(snap.Keys[fingerprint], d.now()))
 	}
 	there := d.readKernelKeys()
 	return there.merge(keys), nil
@@ -28,7 +28,7 @@ func (d *Daemon) Key(_ context.Context, id string) (api.Key, error) {
 	snap, there := d.snapshot(), d.readKernelKeys()
 	k, err := snap.FindKey(id)
 	if err == nil {
-		return there.merge([]api.Key{snap.DescribeKey(k)})[0], nil
+		return there.merge([]api.Key{snap.DescribeKey(k, d.now())})[0], nil
 	}
 	for _, k := range there.keys {
 		if strings.HasSuffix(k.Fingerprint, strings.ToLower(id)) && len(id) >= 8 {

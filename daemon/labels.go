@@ -8,6 +8,7 @@ import (
 	"io/fs"
 
 	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/kernel"
@@ -90,7 +91,7 @@ func (d *Daemon) eachFile(e *view.Entry, fn func(algo digestlist.Algo, digest, p
 }
 
 func walkList(name string, data []byte, fn func(algo digestlist.Algo, digest, path []byte) error) error {
-	format, _, err := formatOf(name)
+	format, _, err := ledger.FormatOf(name)
 	if err != nil {
 		return err
 	}
@@ -104,25 +105,25 @@ func walkList(name string, data []byte, fn func(algo digestlist.Algo, digest, pa
 // those to other lists that these have, too. The kernel then asks again, even if it had
 // found the list in the instant before it left (kernel: security/integrity/digest_cache,
 // reset on setxattr). Whatever withdraws a list calls it before it answers.
-func (d *Daemon) refreshLabels(gone []withdrawn) {
+func (d *Daemon) refreshLabels(gone []ledger.Withdrawn) {
 	if !d.config.Labels {
 		return
 	}
 	for _, w := range gone {
-		d.rebind(w.entry)
+		d.rebind(w.Entry)
 	}
 	d.renew(gone)
 }
 
 // renew writes the labels of files anew that name these lists, whose contents it takes
 // from where they are given, else from the directory.
-func (d *Daemon) renew(lists []withdrawn) {
+func (d *Daemon) renew(lists []ledger.Withdrawn) {
 	if !d.config.Labels || len(lists) == 0 {
 		return
 	}
 	failpoint.Hit("labels-before-renewal")
 	for _, w := range lists {
-		name, data := w.entry.Name, w.data
+		name, data := w.Entry.Name, w.Data
 		if data == nil {
 			var err error
 			if data, err = d.dir.Read(name, nil); errors.Is(err, fs.ErrNotExist) {
@@ -132,7 +133,7 @@ func (d *Daemon) renew(lists []withdrawn) {
 				continue
 			}
 		}
-		d.leaveLabels(d.eachLabelled(w.entry, data, func(f *kernel.File, label string) error {
+		d.leaveLabels(d.eachLabelled(w.Entry, data, func(f *kernel.File, label string) error {
 			if label != name {
 				return nil
 			}
@@ -144,9 +145,9 @@ func (d *Daemon) renew(lists []withdrawn) {
 
 // renewNamed does what renew does, for lists that are in the directory.
 func (d *Daemon) renewNamed(names ...string) {
-	lists := make([]withdrawn, 0, len(names))
+	lists := make([]ledger.Withdrawn, 0, len(names))
 	for _, name := range names {
-		lists = append(lists, withdrawn{entry: d.named(name)})
+		lists = append(lists, ledger.Withdrawn{Entry: d.named(name)})
 	}
 	d.renew(lists)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/kernel"
 	"golang.org/x/sys/unix"
@@ -26,11 +27,11 @@ func (d *Daemon) leaveLabels(left []leftFile) {
 	if len(left) == 0 {
 		return
 	}
-	err := d.exec.enter(context.Background(), "labels", func(s *state) error {
+	err := d.exec.enter(context.Background(), "labels", func(s *ledger.Ledger) error {
 		for _, f := range left {
-			s.labels.add(f.path, f.err.Error())
+			s.Labels.Add(f.path, f.err.Error())
 		}
-		s.saveLabels()
+		s.SaveLabels()
 		return nil
 	})
 	if err != nil {
@@ -40,7 +41,7 @@ func (d *Daemon) leaveLabels(left []leftFile) {
 
 // labelLoop writes labels that are left, and those of lists that were not held.
 func (d *Daemon) labelLoop(ctx context.Context) error {
-	rest := firstLabelRetry
+	rest := ledger.FirstLabelRetry
 	var again <-chan time.Time
 	for {
 		select {
@@ -54,10 +55,10 @@ func (d *Daemon) labelLoop(ctx context.Context) error {
 		case <-again:
 			again = nil
 			if d.retryLabels(ctx) {
-				rest = min(2*rest, lastLabelRetry)
+				rest = min(2*rest, ledger.LastLabelRetry)
 				again = time.After(rest)
 			} else {
-				rest = firstLabelRetry
+				rest = ledger.FirstLabelRetry
 			}
 		}
 	}
@@ -67,9 +68,9 @@ func (d *Daemon) labelLoop(ctx context.Context) error {
 // resists has the right label all the same, so nothing is left.
 func (d *Daemon) renewStale(ctx context.Context) {
 	var names []string
-	err := d.exec.enter(ctx, "labels", func(s *state) error {
-		names = slices.Sorted(maps.Keys(s.labels.stale))
-		clear(s.labels.stale)
+	err := d.exec.enter(ctx, "labels", func(s *ledger.Ledger) error {
+		names = slices.Sorted(maps.Keys(s.Labels.Stale))
+		clear(s.Labels.Stale)
 		return nil
 	})
 	if err != nil || len(names) == 0 || !d.config.Labels {
@@ -107,7 +108,7 @@ func (d *Daemon) renewQuietly(ctx context.Context, names []string) {
 // leaves all of them to themselves.
 func (d *Daemon) renewUnheld() {
 	if names := d.dir.Unheld(); len(names) > 0 && d.config.Labels {
-		ctx, cancel := context.WithTimeout(context.Background(), stopLabels)
+		ctx, cancel := context.WithTimeout(context.Background(), ledger.StopLabels)
 		defer cancel()
 		d.renewQuietly(ctx, names)
 	}
@@ -116,10 +117,10 @@ func (d *Daemon) renewUnheld() {
 // retryLabels tries once more to write the labels that are left, and reports whether
 // some are still.
 func (d *Daemon) retryLabels(ctx context.Context) (left bool) {
-	var files map[string]leftLabel
+	var files map[string]ledger.LeftLabel
 	var all bool
-	err := d.exec.enter(ctx, "labels", func(s *state) error {
-		files, all = maps.Clone(s.labels.files), s.labels.all
+	err := d.exec.enter(ctx, "labels", func(s *ledger.Ledger) error {
+		files, all = maps.Clone(s.Labels.Files), s.Labels.All
 		return nil
 	})
 	if err != nil || len(files) == 0 && !all {
@@ -139,20 +140,20 @@ func (d *Daemon) retryLabels(ctx context.Context) (left bool) {
 	if all {
 		all = d.settleAll(ctx, snap, failed)
 	}
-	err = d.exec.enter(ctx, "labels", func(s *state) error {
+	err = d.exec.enter(ctx, "labels", func(s *ledger.Ledger) error {
 		for path, before := range files {
 			if failed[path] == nil {
-				s.labels.done(path, before)
+				s.Labels.Done(path, before)
 			}
 		}
-		s.labels.all = all
+		s.Labels.All = all
 		for path, err := range failed {
-			if _, known := s.labels.files[path]; !known || s.labels.files[path].serial == files[path].serial {
-				s.labels.add(path, err.Error())
+			if _, known := s.Labels.Files[path]; !known || s.Labels.Files[path].Serial == files[path].Serial {
+				s.Labels.Add(path, err.Error())
 			}
 		}
-		s.saveLabels()
-		left = len(s.labels.files) > 0 || s.labels.all
+		s.SaveLabels()
+		left = len(s.Labels.Files) > 0 || s.Labels.All
 		return nil
 	})
 	return left || err != nil
@@ -171,7 +172,7 @@ func settleLabel(s *view.Snapshot, path string, f *kernel.File, label string) er
 		}
 		return f.SetLabel(heir)
 	}
-	if _, rest, err := formatOf(label); err == nil && strings.HasPrefix(rest, "own-") {
+	if _, rest, err := ledger.FormatOf(label); err == nil && strings.HasPrefix(rest, "own-") {
 		return f.RemoveLabel() // as when its own list was removed
 	}
 	return f.RenewLabel(label)
@@ -203,7 +204,7 @@ func (d *Daemon) settleAll(ctx context.Context, snap *view.Snapshot, failed map[
 			})
 		}
 		for _, x := range left {
-			if len(failed) >= maxLeftLabels {
+			if len(failed) >= ledger.MaxLeftLabels {
 				return true
 			}
 			failed[x.path] = x.err

@@ -5,6 +5,7 @@ package daemon
 import (
 	"testing"
 
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
@@ -21,15 +22,15 @@ func TestLineBesideOtherArchitectures(t *testing.T) {
 		}
 		return n
 	}
-	world := func(active ...string) *state {
-		s := &state{mode: policy.Enforce, byName: map[string]*view.Entry{}, byHeader: map[record.Digest]*view.Entry{}, byLine: map[view.LineID][]*view.Entry{},
-			changed: map[string]bool{}, lines: map[view.LineID]record.Line{}, linesOwned: true, archs: map[string]bool{}}
+	world := func(active ...string) *ledger.Ledger {
+		s := &ledger.Ledger{Mode: policy.Enforce, ByName: map[string]*view.Entry{}, ByHeader: map[record.Digest]*view.Entry{}, ByLine: map[view.LineID][]*view.Entry{},
+			Changed: map[string]bool{}, Lines: map[view.LineID]record.Line{}, LinesOwned: true, Archs: map[string]bool{}}
 		for _, text := range append([]string{"lib-2-1.x86_64"}, active...) {
 			pkg := parse(text)
-			s.saveLine(view.LineOf(pkg), s.policyLine(view.LineOf(pkg)).Activate(pkg.EVR, 1))
+			s.SaveLine(view.LineOf(pkg), s.PolicyLine(view.LineOf(pkg)).Activate(pkg.EVR, 1))
 		}
 		for _, text := range active {
-			s.put(&view.Entry{List: record.List{Name: text, State: record.Active, Package: parse(text)}})
+			s.Put(&view.Entry{List: record.List{Name: text, State: record.Active, Package: parse(text)}})
 		}
 		return s
 	}
@@ -52,8 +53,8 @@ func TestLineBesideOtherArchitectures(t *testing.T) {
 	} {
 		s := world(tc.active...)
 		pkg := parse(tc.pkg)
-		tr := &transaction{elements: append(tc.elements, policy.Element{Type: policy.Added, NEVRA: pkg})}
-		if got := s.admitIn(tr, pkg, false); got.Verdict != tc.want {
+		tr := &ledger.Transaction{Elements: append(tc.elements, policy.Element{Type: policy.Added, NEVRA: pkg})}
+		if got := s.AdmitIn(tr, pkg, false); got.Verdict != tc.want {
 			t.Errorf("%s: %v (%s), want %v", name, got.Verdict, got.Text, tc.want)
 		}
 	}

@@ -4,15 +4,16 @@ package daemon
 
 import (
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/ledger"
 )
 
 // roomsOf sorts the entries that an index has, as each calls its function for each.
-func roomsOf(each func(fn func(seq uint64, kind string)) error) (l logRooms, err error) {
+func roomsOf(each func(fn func(seq uint64, kind string)) error) (l ledger.LogRooms, err error) {
 	err = each(func(seq uint64, kind string) {
 		if kind == audit.KindTampered {
-			l.tampering = append(l.tampering, seq)
+			l.Tampering = append(l.Tampering, seq)
 		} else {
-			l.decisions = append(l.decisions, seq)
+			l.Decisions = append(l.Decisions, seq)
 		}
 	})
 	return l, err

@@ -8,17 +8,18 @@ import (
 	"io/fs"
 	"slices"
 
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store/record"
 )
 
 // look reads of the directory what the state is to compare, and changes nothing. What
 // bears the stamp that it was published with is left out.
-func (x *executor) look(all []expected) (found []seen) {
+func (x *executor) look(all []ledger.Expected) (found []ledger.Seen) {
 	var buf []byte
 	for _, e := range all {
-		stamp, err := x.dir.Stat(e.name)
-		if err == nil && e.entry != nil && stamp == e.entry.Stamp {
+		stamp, err := x.dir.Stat(e.Name)
+		if err == nil && e.Entry != nil && stamp == e.Entry.Stamp {
 			continue
 		}
 		found = append(found, x.see(e, stamp, err, &buf))
@@ -26,51 +27,51 @@ func (x *executor) look(all []expected) (found []seen) {
 	return found
 }
 
-func (x *executor) see(e expected, stamp record.Stamp, err error, buf *[]byte) seen {
-	v := seen{expected: e, stamp: stamp, missing: errors.Is(err, fs.ErrNotExist)}
+func (x *executor) see(e ledger.Expected, stamp record.Stamp, err error, buf *[]byte) ledger.Seen {
+	v := ledger.Seen{Expected: e, Stamp: stamp, Missing: errors.Is(err, fs.ErrNotExist)}
 	if err != nil {
-		v.err = err
+		v.Err = err
 		return v
 	}
-	if e.entry == nil || !stamp.Regular || stamp.Links != 1 {
-		if v.size, err = x.dir.Size(e.name, maxAsideBytes); err != nil {
-			v.err = err
+	if e.Entry == nil || !stamp.Regular || stamp.Links != 1 {
+		if v.Size, err = x.dir.Size(e.Name, ledger.MaxAsideBytes); err != nil {
+			v.Err = err
 			return v
 		}
 	}
 	if !stamp.Regular {
 		return v
 	}
-	data, err := x.dir.Read(e.name, *buf)
+	data, err := x.dir.Read(e.Name, *buf)
 	var system *fs.PathError
 	switch {
 	case errors.As(err, &system):
-		v.read = err
+		v.Read = err
 		return v
 	case err != nil:
-		v.odd, v.size = err.Error(), stamp.Size
+		v.Odd, v.Size = err.Error(), stamp.Size
 		return v
 	}
 	*buf = data
-	v.size = stamp.Size
-	v.file = sha256.Sum256(data)
+	v.Size = stamp.Size
+	v.File = sha256.Sum256(data)
 	content, sig, kind, err := digestlist.SplitSignature(data)
 	if err != nil {
 		content = data
 	}
-	if e.entry != nil && v.file == e.entry.File {
-		if e.entry.Refs == nil {
-			if format, _, ferr := formatOf(e.name); ferr == nil {
-				v.refs, _ = makeRefs(format, content, e.entry.Files)
+	if e.Entry != nil && v.File == e.Entry.File {
+		if e.Entry.Refs == nil {
+			if format, _, ferr := ledger.FormatOf(e.Name); ferr == nil {
+				v.Refs, _ = makeRefs(format, content, e.Entry.Files)
 			}
 		}
 		return v
 	}
-	v.body = sha256.Sum256(content)
-	v.torn = torn(e.name, data)
+	v.Body = sha256.Sum256(content)
+	v.Torn = torn(e.Name, data)
 	if err == nil && kind == digestlist.SigPKCS7 {
-		_, err = digestlist.VerifyPKCS7(content, sig, x.state.ownCertificates())
-		v.signed = err == nil
+		_, err = digestlist.VerifyPKCS7(content, sig, x.state.OwnCertificates())
+		v.Signed = err == nil
 	}
 	return v
 }
@@ -80,31 +81,31 @@ func (x *executor) see(e expected, stamp record.Stamp, err error, buf *[]byte) s
 func (x *executor) inspect(names map[string]bool) (d done, err error) {
 	s := x.state
 	if err := x.dir.CheckPath(); err != nil {
-		d, _ := x.step("inspect", false, func(s *state) error {
-			s.pathChecked(err)
+		d, _ := x.step("inspect", false, func(s *ledger.Ledger) error {
+			s.PathChecked(err)
 			return nil
 		})
 		return d, err
 	}
-	var all []expected
+	var all []ledger.Expected
 	var gone []string
 	if names == nil {
-		all = s.lists()
-		for _, a := range s.asides {
+		all = s.Lists()
+		for _, a := range s.Asides {
 			if !x.dir.InQuarantine(a.Name) {
 				gone = append(gone, a.Name)
 			}
 		}
 	}
 	for name := range names {
-		all = append(all, s.expects(name))
+		all = append(all, s.Expects(name))
 	}
 	found := x.look(all)
-	return x.step("inspect", false, func(s *state) error {
+	return x.step("inspect", false, func(s *ledger.Ledger) error {
 		if names == nil {
-			s.asidesGone(gone)
+			s.AsidesGone(gone)
 		}
-		s.inspected(found)
+		s.Inspected(found)
 		return nil
 	})
 }
@@ -116,22 +117,22 @@ func (x *executor) strangers() (aside int, d done, err error) {
 	if err != nil || len(found) == 0 {
 		return 0, d, err
 	}
-	d, err = x.step("inspect", false, func(s *state) error {
-		aside = s.inspected(found)
+	d, err = x.step("inspect", false, func(s *ledger.Ledger) error {
+		aside = s.Inspected(found)
 		return nil
 	})
 	return aside, d, err
 }
 
 // unexpected looks at what lies in the directory and is not expected there.
-func (x *executor) unexpected() ([]seen, error) {
+func (x *executor) unexpected() ([]ledger.Seen, error) {
 	names, err := x.dir.Names()
 	if err != nil {
 		return nil, err
 	}
-	var all []expected
+	var all []ledger.Expected
 	for _, name := range names {
-		if e := x.state.expects(name); e.entry == nil {
+		if e := x.state.Expects(name); e.Entry == nil {
 			all = append(all, e)
 		}
 	}
@@ -139,27 +140,27 @@ func (x *executor) unexpected() ([]seen, error) {
 }
 
 // addUnknown adds to p what is to become of what is not expected in the directory.
-func (x *executor) addUnknown(p *plan) error {
+func (x *executor) addUnknown(p *ledger.Plan) error {
 	found, err := x.unexpected()
 	if err != nil {
 		return err
 	}
-	found = slices.DeleteFunc(found, func(v seen) bool {
-		return slices.ContainsFunc(p.withdraw, func(w withdrawal) bool { return w.name == v.name }) ||
-			slices.ContainsFunc(p.publish, func(c publication) bool { return c.name == v.name })
+	found = slices.DeleteFunc(found, func(v ledger.Seen) bool {
+		return slices.ContainsFunc(p.Withdraw, func(w ledger.Withdrawal) bool { return w.Name == v.Name }) ||
+			slices.ContainsFunc(p.Publish, func(c ledger.Publication) bool { return c.Name == v.Name })
 	})
-	x.state.inspected(found)
-	more := x.state.seal()
-	p.withdraw, p.aside = append(p.withdraw, more.withdraw...), append(p.aside, more.aside...)
+	x.state.Inspected(found)
+	more := x.state.Seal()
+	p.Withdraw, p.Aside = append(p.Withdraw, more.Withdraw...), append(p.Aside, more.Aside...)
 	return nil
 }
 
 // hold holds the lists that are active, by descriptors.
 func (x *executor) hold() {
-	names := x.state.toHold()
+	names := x.state.ToHold()
 	fresh, err := x.dir.Hold(names)
-	x.step("hold", false, func(s *state) error {
-		s.held(fresh, err)
+	x.step("hold", false, func(s *ledger.Ledger) error {
+		s.Held(fresh, err)
 		return nil
 	})
 }

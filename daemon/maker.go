@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/header"
@@ -86,7 +87,7 @@ func (m *maker) verify(c *view.Candidate, h *header.Header, sigs []header.Signat
 	if future := new(pgp.FutureError); errors.As(err, &future) {
 		v.From = future.From
 	}
-	v.Vouch = policy.Vouch(m.mode, m.unsigned, c.Pkg, outcome(err))
+	v.Vouch = policy.Vouch(m.mode, m.unsigned, c.Pkg, ledger.Outcome(err))
 	return v, nil
 }
 
@@ -155,9 +156,9 @@ func (m *maker) compose(c *view.Candidate, h *header.Header, w *workspace) error
 // signList makes the whole list of c in w, from its body.
 func (m *maker) signList(c *view.Candidate, w *workspace) error {
 	switch m.sign {
-	case signNone:
+	case ledger.SignNone:
 		w.out = append(w.out[:0], w.body...)
-	case signPGP:
+	case ledger.SignPGP:
 		if len(c.Sig) == 0 {
 			return fmt.Errorf("cannot make list of %s: it has no signature to pass on", c.Pkg)
 		}

@@ -11,6 +11,7 @@ import (
 	sd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store/record"
 )
@@ -85,10 +86,10 @@ func (d *Daemon) reconfigure(ctx context.Context, load func() (config.Config, er
 	if err == nil {
 		err = d.adopt(ctx, c)
 	}
-	d.exec.enter(ctx, "note", func(s *state) error {
-		s.solved("configuration")
+	d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
+		s.Solved("configuration")
 		if err != nil {
-			s.problem("configuration", api.SeverityWarning, err.Error(), "mend it, then: systemctl reload digestd")
+			s.Problem("configuration", api.SeverityWarning, err.Error(), "mend it, then: systemctl reload digestd")
 		}
 		return nil
 	})
@@ -109,14 +110,14 @@ func (d *Daemon) adopt(ctx context.Context, c config.Config) error {
 	if !reflect.DeepEqual(fixed, d.config) {
 		d.log.Warn("configuration needs a restart", "reason", "only mode, unsigned, keep-old and multiversion change while digestd runs")
 	}
-	return d.exec.decide(ctx, "configuration", func(s *state) error {
-		same := s.mode == mode && s.unsigned == unsigned
-		s.mode, s.unsigned, s.multi, s.keepOld = mode, unsigned, c.MultiVersion, c.KeepOld == keepUntilRestart
-		s.order = newOrder(s.order.Lists, s.multi)
-		s.basis++
-		s.withdrawRefused(true)
+	return d.exec.decide(ctx, "configuration", func(s *ledger.Ledger) error {
+		same := s.Mode == mode && s.Unsigned == unsigned
+		s.Mode, s.Unsigned, s.Multi, s.KeepOld = mode, unsigned, c.MultiVersion, c.KeepOld == keepUntilRestart
+		s.Order = ledger.NewOrder(s.Order.Lists, s.Multi)
+		s.Basis++
+		s.WithdrawRefused(true)
 		if !same {
-			s.withdrawUnknown()
+			s.WithdrawUnknown()
 		}
 		return nil
 	})

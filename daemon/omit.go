@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/policy"
@@ -38,12 +39,12 @@ func (m *maker) omit(c *view.Candidate, w *workspace) error {
 	c.Omitted = o
 	switch {
 	case errors.Is(err, digestlist.ErrEmpty):
-		none := policy.Emptied(c.Pkg, *o.By[0], emptied)
+		none := policy.Emptied(c.Pkg, *o.By[0], ledger.Emptied)
 		c.None = &none
 		return nil // what refers to it stays, to explain by
 	case err != nil:
 		return err
-	case len(o.Paths) > 0 && m.sign == signPGP:
+	case len(o.Paths) > 0 && m.sign == ledger.SignPGP:
 		none := policy.Emptied(c.Pkg, *o.By[0], "a list that its maker signed cannot leave out a file")
 		c.None = &none
 		return nil

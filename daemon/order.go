@@ -14,6 +14,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store/record"
@@ -72,18 +73,18 @@ func (d *Daemon) setOrder(ctx context.Context, by api.Actor, lists map[string]ui
 	if len(lists) == 0 {
 		data = nil
 	}
-	err = d.exec.decide(ctx, "order", func(s *state) error {
-		a, err := act(s, by, reason)
+	err = d.exec.decide(ctx, "order", func(s *ledger.Ledger) error {
+		a, err := ledger.Act(s, by, reason)
 		if err != nil {
 			return err
 		}
-		if maps.Equal(s.order.Lists, lists) {
+		if maps.Equal(s.Order.Lists, lists) {
 			return api.Errorf(api.Unchanged, "the lists have these numbers already: %d of them", len(lists))
 		}
-		s.queue.batch.SetMeta(metaOrder, data)
-		s.event(record.Event{Kind: audit.KindOrderChanged, Text: joinReason(what, a.Reason), UID: a.UID, PID: a.PID})
-		s.order = newOrder(lists, s.multi)
-		s.basis++
+		s.Queue.Batch.SetMeta(ledger.MetaOrder, data)
+		s.Event(record.Event{Kind: audit.KindOrderChanged, Text: joinReason(what, a.Reason), UID: a.UID, PID: a.PID})
+		s.Order = ledger.NewOrder(lists, s.Multi)
+		s.Basis++
 		return nil
 	})
 	if err != nil {
@@ -103,12 +104,12 @@ func joinReason(what, reason string) string {
 
 // OrderPrefetch makes the kernel read the lists before the one it looks for, or not.
 func (d *Daemon) OrderPrefetch(ctx context.Context, by api.Actor, on bool) error {
-	return d.exec.decide(ctx, "prefetch", func(s *state) error {
-		a, err := act(s, by, "")
+	return d.exec.decide(ctx, "prefetch", func(s *ledger.Ledger) error {
+		a, err := ledger.Act(s, by, "")
 		if err != nil {
 			return err
 		}
-		if s.prefetch == on {
+		if s.Prefetch == on {
 			return api.Errorf(api.Unchanged, "prefetch is switched %s already", map[bool]string{true: "on", false: "off"}[on])
 		}
 		var value []byte
@@ -116,10 +117,10 @@ func (d *Daemon) OrderPrefetch(ctx context.Context, by api.Actor, on bool) error
 		if on {
 			value, what = []byte{1}, "prefetch switched on"
 		}
-		s.queue.batch.SetMeta(metaPrefetch, value)
-		s.event(record.Event{Kind: audit.KindOrderChanged, Text: what, UID: a.UID, PID: a.PID})
-		s.prefetch = on
-		s.plan.prefetch = &on
+		s.Queue.Batch.SetMeta(ledger.MetaPrefetch, value)
+		s.Event(record.Event{Kind: audit.KindOrderChanged, Text: what, UID: a.UID, PID: a.PID})
+		s.Prefetch = on
+		s.Plan.Prefetch = &on
 		return nil
 	})
 }
@@ -170,16 +171,16 @@ func (d *Daemon) finishMoves(ctx context.Context) error {
 			failpoint.Hit("order-between-labels")
 		}
 	}
-	return d.exec.enter(ctx, "moved", func(s *state) error {
+	return d.exec.enter(ctx, "moved", func(s *ledger.Ledger) error {
 		for _, e := range moved {
-			if s.byName[e.Name] == e {
-				s.plan.withdraw = append(s.plan.withdraw, withdrawal{name: e.Name})
-				s.forget(e.Name)
-				s.queue.batch.DeleteList(e.Name)
+			if s.ByName[e.Name] == e {
+				s.Plan.Withdraw = append(s.Plan.Withdraw, ledger.Withdrawal{Name: e.Name})
+				s.Forget(e.Name)
+				s.Queue.Batch.DeleteList(e.Name)
 			}
 		}
-		s.sync()
-		s.record()
+		s.Sync()
+		s.Record()
 		return nil
 	})
 }

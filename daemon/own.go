@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store/record"
@@ -21,55 +22,55 @@ import (
 // ownSigner names the certificate by which m signs own lists: the machine's, also
 // where packages bring their own signature.
 func (m *maker) ownSigner() string {
-	if m.sign == signNone {
+	if m.sign == ledger.SignNone {
 		return m.sign
 	}
 	return m.identity.skid()
 }
 
 // makeOwn signs and stages a body, without what is denied.
-func (d *Daemon) makeOwn(stager stager, body []byte) (l madeList, err error) {
-	if l.refs, err = makeRefs(digestlist.FormatTLV, body, 0); err != nil {
+func (d *Daemon) makeOwn(stager stager, body []byte) (l ledger.MadeList, err error) {
+	if l.Refs, err = makeRefs(digestlist.FormatTLV, body, 0); err != nil {
 		return l, err
 	}
 	snap := d.snapshot()
 	m := d.maker.Load() // after the snapshot, so that its basis is never newer than m
-	if l.basis = snap.Basis; l.refs.HitBy(snap.Denials.Heads()) {
-		paths := l.refs.Paths // they are the list's all the same
-		if body, l.omitted, err = omit(nil, digestlist.FormatTLV, body, snap.Denials); err == nil {
-			l.refs, err = makeRefs(digestlist.FormatTLV, body, 0)
+	if l.Basis = snap.Basis; l.Refs.HitBy(snap.Denials.Heads()) {
+		paths := l.Refs.Paths // they are the list's all the same
+		if body, l.Omitted, err = omit(nil, digestlist.FormatTLV, body, snap.Denials); err == nil {
+			l.Refs, err = makeRefs(digestlist.FormatTLV, body, 0)
 		}
 		if err != nil {
 			return l, err
 		}
-		l.refs.Paths = paths
+		l.Refs.Paths = paths
 	}
-	l.files, l.signer, l.body = len(l.refs.Digests), m.ownSigner(), sha256.Sum256(body)
+	l.Files, l.Signer, l.Body = len(l.Refs.Digests), m.ownSigner(), sha256.Sum256(body)
 	var end []byte
-	if m.sign != signNone {
-		sig, wide, err := m.identity.sign(body, l.body)
+	if m.sign != ledger.SignNone {
+		sig, wide, err := m.identity.sign(body, l.Body)
 		if err != nil {
 			return l, fmt.Errorf("cannot sign list: %w", err)
 		}
 		end = digestlist.AppendSignature(nil, nil, sig, digestlist.SigPKCS7)
-		l.wide = wide
+		l.Wide = wide
 	}
 	sum := sha256.New()
 	sum.Write(body)
 	sum.Write(end)
-	sum.Sum(l.file[:0])
-	if l.staged, err = stager.Write(body, end); err != nil {
+	sum.Sum(l.File[:0])
+	if l.Staged, err = stager.Write(body, end); err != nil {
 		return l, fmt.Errorf("cannot write list: %w", err)
 	}
-	if err = d.dir.SyncStaged(l.staged); err != nil {
-		stager.Discard(&l.staged)
+	if err = d.dir.SyncStaged(l.Staged); err != nil {
+		stager.Discard(&l.Staged)
 	}
 	return l, err
 }
 
 // openOwnBody maps the body of an own list, if it is still what was recorded.
 func (d *Daemon) openOwnBody(o record.Own) (mapping, error) {
-	f, err := os.Open(ownBody(d.config.State, o))
+	f, err := os.Open(ledger.OwnBody(d.config.State, o))
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +92,8 @@ func (d *Daemon) OwnRemove(ctx context.Context, by api.Actor, name, reason strin
 	body, bodyErr := d.openOwnBody(o)
 	defer body.unmap()
 	var gone *view.Entry
-	err := d.exec.decide(ctx, "own", func(s *state) (err error) {
-		gone, err = s.removeOwn(name, by, reason)
+	err := d.exec.decide(ctx, "own", func(s *ledger.Ledger) (err error) {
+		gone, err = s.RemoveOwn(name, by, reason)
 		return err
 	})
 	r := api.OwnResult{Name: name, Version: o.Version}
@@ -105,7 +106,7 @@ func (d *Daemon) OwnRemove(ctx context.Context, by api.Actor, name, reason strin
 	if bodyErr == nil {
 		err = d.freeFiles(ctx, gone, body, nil, &r, report)
 	}
-	os.Remove(ownBody(d.config.State, o))
+	os.Remove(ledger.OwnBody(d.config.State, o))
 	r.Duration = time.Since(started)
 	return r, err
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/header"
@@ -25,7 +26,7 @@ import (
 // tlv list. Its signature does not go on: a kernel of this machine knows neither
 // the key of another, nor OpenPGP. It is signed anew here, and stands as long as
 // the key that vouched for it.
-func (d *Daemon) openImport(c *ownCandidate, data []byte) ([]byte, error) {
+func (d *Daemon) openImport(c *ledger.OwnCandidate, data []byte) ([]byte, error) {
 	refuse := func(advice, format string, args ...any) error {
 		return &api.Error{Code: api.InvalidArgument, Message: "cannot import the list: " + fmt.Sprintf(format, args...), Advice: advice}
 	}
@@ -42,7 +43,7 @@ func (d *Daemon) openImport(c *ownCandidate, data []byte) ([]byte, error) {
 		for _, err := range errs {
 			d.log.Warn("certificate not read", "error", err)
 		}
-		certs = slices.DeleteFunc(certs, func(cert *x509.Certificate) bool { return d.snapshot().Keys[certificateID(cert)].Revoked != nil })
+		certs = slices.DeleteFunc(certs, func(cert *x509.Certificate) bool { return d.snapshot().Keys[ledger.CertificateID(cert)].Revoked != nil })
 		cert, err := digestlist.VerifyPKCS7(body, sig, certs)
 		if err == nil {
 			err = d.usable(cert)
@@ -50,7 +51,7 @@ func (d *Daemon) openImport(c *ownCandidate, data []byte) ([]byte, error) {
 		if err != nil {
 			return nil, refuse("to trust its maker, put the certificate into "+d.config.Keys, "%v", err)
 		}
-		c.record.Key, c.record.KeyKind, c.importer = certificateID(cert), view.KeyX509, cert
+		c.Record.Key, c.Record.KeyKind, c.Importer = ledger.CertificateID(cert), view.KeyX509, cert
 	case digestlist.SigPGP:
 		h, err := regionOf(body)
 		if err != nil {
@@ -67,7 +68,7 @@ func (d *Daemon) openImport(c *ownCandidate, data []byte) ([]byte, error) {
 		if result.Held != "" {
 			return nil, refuse("see digestctl status", "%s", result.Held)
 		}
-		c.record.Key, c.record.KeyKind = result.Cert.Fingerprint, view.KeyPGP
+		c.Record.Key, c.Record.KeyKind = result.Cert.Fingerprint, view.KeyPGP
 	default:
 		return nil, refuse("", "its signature is of a kind (%d) that nobody verifies", kind)
 	}
@@ -76,7 +77,7 @@ func (d *Daemon) openImport(c *ownCandidate, data []byte) ([]byte, error) {
 		if err != nil {
 			return nil, refuse("", "%v", err)
 		}
-		c.record.Package = pkg.Full()
+		c.Record.Package = pkg.Full()
 		if body, _, err = digestlist.AppendPackageTLV(nil, h); err != nil {
 			return nil, refuse("", "%v", err)
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/kernel"
@@ -48,9 +49,9 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 	defer data.unmap()
 
 	report("checking", 0, 0)
-	c := &ownCandidate{request: req, keep: file.Name(), record: record.Own{Name: req.Name, Listed: req.Listed}}
+	c := &ledger.OwnCandidate{Request: req, Keep: file.Name(), Record: record.Own{Name: req.Name, Listed: req.Listed}}
 	for _, src := range req.Sources {
-		c.record.Sources = append(c.record.Sources, sourceBytes(src))
+		c.Record.Sources = append(c.Record.Sources, sourceBytes(src))
 	}
 	body := []byte(data)
 	if req.Import {
@@ -61,12 +62,12 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 	if err := checkOwn(ctx, body); err != nil {
 		return r, err
 	}
-	c.record.Body = sha256.Sum256(body)
+	c.Record.Body = sha256.Sum256(body)
 	if same, done := d.unchangedOwn(ctx, by, c); done {
 		same.Duration = time.Since(started)
 		return same, nil
 	}
-	if c.keep, err = keepBody(file, data, body); err != nil {
+	if c.Keep, err = keepBody(file, data, body); err != nil {
 		return r, err
 	}
 	report("signing", 0, 0)
@@ -75,12 +76,12 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 	}
 	stager := d.dir.Stager("own" + strconv.FormatUint(d.serial.Add(1), 36))
 	before := d.snapshot().Own[req.Name]
-	defer func() { d.dir.Discard(c.made.staged) }()
+	defer func() { d.dir.Discard(c.Made.Staged) }()
 	for done := false; !done; {
-		d.dir.Discard(c.made.staged)
-		c.made, err = d.makeOwn(stager, body)
+		d.dir.Discard(c.Made.Staged)
+		c.Made, err = d.makeOwn(stager, body)
 		if errors.Is(err, digestlist.ErrEmpty) {
-			return r, &api.Error{Code: api.InvalidArgument, Message: "everything in the list is denied: " + c.made.omitted.By[0].Because(), Advice: "see digestctl deny list"}
+			return r, &api.Error{Code: api.InvalidArgument, Message: "everything in the list is denied: " + c.Made.Omitted.By[0].Because(), Advice: "see digestctl deny list"}
 		}
 		if err == nil {
 			err = ctx.Err()
@@ -92,10 +93,10 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 		if err = d.dir.CheckPath(); err != nil {
 			return r, err
 		}
-		staged := c.made.staged
+		staged := c.Made.Staged
 		var refused error
-		err = d.exec.decide(ctx, "own", func(s *state) (err error) {
-			r, refused, err = s.publishOwn(c, by)
+		err = d.exec.decide(ctx, "own", func(s *ledger.Ledger) (err error) {
+			r, refused, err = s.PublishOwn(c, by)
 			return err
 		})
 		if err != nil {
@@ -103,18 +104,18 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 		} else {
 			err = refused
 		}
-		if done = !errors.Is(err, errAgain); done && err != nil {
+		if done = !errors.Is(err, ledger.ErrAgain); done && err != nil {
 			return r, err
 		}
 	}
-	err = d.bindOwn(ctx, r.List, c.record.Key != "", body, &r, report)
-	if before.Version > 0 && before.Removed.IsZero() && ownBody(d.config.State, before) != ownBody(d.config.State, d.snapshot().Own[req.Name]) {
+	err = d.bindOwn(ctx, r.List, c.Record.Key != "", body, &r, report)
+	if before.Version > 0 && before.Removed.IsZero() && ledger.OwnBody(d.config.State, before) != ledger.OwnBody(d.config.State, d.snapshot().Own[req.Name]) {
 		if old, oerr := d.openOwnBody(before); oerr == nil {
 			freed := api.OwnResult{}
 			err = errors.Join(err, d.freeFiles(ctx, &view.Entry{List: record.List{Name: r.List}}, old, body, &freed, report))
 			old.unmap()
 		}
-		os.Remove(ownBody(d.config.State, before))
+		os.Remove(ledger.OwnBody(d.config.State, before))
 	}
 	r.Duration = time.Since(started)
 	return r, err
@@ -122,18 +123,18 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 
 // unchangedOwn reports that a list is active with this very content, after taking
 // over what else the request says.
-func (d *Daemon) unchangedOwn(ctx context.Context, by api.Actor, c *ownCandidate) (r api.OwnResult, done bool) {
-	err := d.exec.decide(ctx, "own", func(s *state) error {
-		o, e := s.own[c.record.Name], s.ownEntry(c.record.Name)
-		if e == nil || !e.Active() || e.Broken || e.Change != "" || o.Body != c.record.Body || o.Key != c.record.Key {
+func (d *Daemon) unchangedOwn(ctx context.Context, by api.Actor, c *ledger.OwnCandidate) (r api.OwnResult, done bool) {
+	err := d.exec.decide(ctx, "own", func(s *ledger.Ledger) error {
+		o, e := s.Own[c.Record.Name], s.OwnEntry(c.Record.Name)
+		if e == nil || !e.Active() || e.Broken || e.Change != "" || o.Body != c.Record.Body || o.Key != c.Record.Key {
 			return nil
 		}
-		act, err := act(s, by, c.request.Reason)
+		act, err := ledger.Act(s, by, c.Request.Reason)
 		if err != nil {
 			return err
 		}
-		o.Sources, o.Listed, o.Changed = c.record.Sources, c.record.Listed, act
-		s.setOwn(o)
+		o.Sources, o.Listed, o.Changed = c.Record.Sources, c.Record.Listed, act
+		s.SetOwn(o)
 		r = api.OwnResult{Name: o.Name, List: e.Name, Version: e.Version, Files: e.Files, Unchanged: true}
 		done = true
 		return nil

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger"
 )
 
 // Owns returns every own list, also those that were removed, by name.
@@ -27,7 +28,7 @@ func (d *Daemon) Own(_ context.Context, name string) (api.Own, error) {
 	snap := d.snapshot()
 	o, ok := snap.Own[name]
 	if !ok {
-		return api.Own{}, errNoOwn(name)
+		return api.Own{}, ledger.ErrNoOwn(name)
 	}
 	return snap.DescribeOwn(o), nil
 }

@@ -12,14 +12,15 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store/record"
 )
 
 // ownFiles finds the bodies of own lists, and removes what a crash left beside them,
 // unless the index was lost: then they are all that is left, and are read.
-func ownFiles(stateDir string, records []record.Own, rebuilt bool) (found []ownFile, err error) {
-	dir := filepath.Join(stateDir, ownDir)
+func ownFiles(stateDir string, records []record.Own, rebuilt bool) (found []ledger.OwnFile, err error) {
+	dir := filepath.Join(stateDir, ledger.OwnDir)
 	files, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -30,25 +31,25 @@ func ownFiles(stateDir string, records []record.Own, rebuilt bool) (found []ownF
 	wanted := map[string]bool{}
 	for _, o := range records {
 		if o.Removed.IsZero() {
-			wanted[ownBody(stateDir, o)] = true
+			wanted[ledger.OwnBody(stateDir, o)] = true
 		}
 	}
 	for _, file := range files {
-		f := ownFile{path: filepath.Join(dir, file.Name())}
-		if wanted[f.path] {
+		f := ledger.OwnFile{Path: filepath.Join(dir, file.Name())}
+		if wanted[f.Path] {
 			continue
 		}
 		if !rebuilt {
-			err = errors.Join(err, os.Remove(f.path))
+			err = errors.Join(err, os.Remove(f.Path))
 			continue
 		}
-		if f.name, f.version, f.imported = splitBody(file.Name()); f.name == "" || f.imported {
+		if f.Name, f.Version, f.Imported = splitBody(file.Name()); f.Name == "" || f.Imported {
 			continue
 		}
 		var body []byte
-		if body, f.err = os.ReadFile(f.path); f.err == nil {
-			f.body = sha256.Sum256(body)
-			f.files, f.err = countFiles(digestlist.FormatTLV, body)
+		if body, f.Err = os.ReadFile(f.Path); f.Err == nil {
+			f.Body = sha256.Sum256(body)
+			f.Files, f.Err = countFiles(digestlist.FormatTLV, body)
 		}
 		found = append(found, f)
 	}
@@ -67,20 +68,20 @@ func splitBody(file string) (name string, version uint64, imported bool) {
 }
 
 // remakeOwn signs and stages own lists again, from the bodies that are kept.
-func (d *Daemon) remakeOwn(ctx context.Context, work []*ownWork) {
+func (d *Daemon) remakeOwn(ctx context.Context, work []*ledger.OwnWork) {
 	if len(work) == 0 {
 		return
 	}
 	stager := d.dir.Stager("own" + strconv.FormatUint(d.serial.Add(1), 36))
 	for _, w := range work {
-		if w.err = ctx.Err(); w.err != nil {
+		if w.Err = ctx.Err(); w.Err != nil {
 			continue
 		}
-		body, err := d.openOwnBody(w.record)
+		body, err := d.openOwnBody(w.Record)
 		if err == nil {
-			w.made, err = d.makeOwn(stager, body)
+			w.Made, err = d.makeOwn(stager, body)
 			body.unmap()
 		}
-		w.err = err
+		w.Err = err
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -50,18 +51,18 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 		basis      uint64
 		standing   map[record.Digest]*view.Entry
 		denials    *policy.Denials
-		own        []*ownWork
+		own        []*ledger.OwnWork
 	)
 	x := d.exec
 	var all done
 	err := x.do(ctx, func() (err error) {
-		if len(x.state.open) > 0 {
+		if len(x.state.Open) > 0 {
 			return errOvertaken
 		}
 		report("checking lists", 0, 0)
-		more, err := x.step("expire", true, func(s *state) error {
-			s.expireDenials()
-			s.finishOwn()
+		more, err := x.step("expire", true, func(s *ledger.Ledger) error {
+			s.ExpireDenials()
+			s.FinishOwn()
 			return nil
 		})
 		all.add(more)
@@ -73,9 +74,9 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 			return err
 		}
 		x.hold()
-		more, err = x.step("blacklist", true, func(s *state) error {
-			for _, entry := range s.heedBlacklist() { // a start knows the files of lists only now
-				s.carryOut(entry)
+		more, err = x.step("blacklist", true, func(s *ledger.Ledger) error {
+			for _, entry := range s.HeedBlacklist() { // a start knows the files of lists only now
+				s.CarryOut(entry)
 			}
 			return nil
 		})
@@ -88,18 +89,18 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 	}
 	if err == nil {
 		err = x.do(ctx, func() error {
-			if len(x.state.open) > 0 {
+			if len(x.state.Open) > 0 {
 				return errOvertaken
 			}
 			var kept error
-			if x.state.prefetch {
+			if x.state.Prefetch {
 				kept = x.dir.SetPrefetch(true)
 			}
-			all, err = x.step("own", false, func(s *state) error {
-				generation, basis, denials = s.generation, s.basis, s.denials
-				standing = s.standing(d.maker.Load().signer())
-				s.prefetchKept(kept)
-				own = s.ownToMake(d.maker.Load().ownSigner())
+			all, err = x.step("own", false, func(s *ledger.Ledger) error {
+				generation, basis, denials = s.Generation, s.Basis, s.Denials
+				standing = s.Standing(d.maker.Load().signer())
+				s.PrefetchKept(kept)
+				own = s.OwnToMake(d.maker.Load().ownSigner())
 				return nil
 			})
 			return err
@@ -116,23 +117,23 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 	d.remakeOwn(ctx, own)
 	defer func() {
 		for _, w := range own {
-			d.dir.Discard(w.made.staged)
+			d.dir.Discard(w.Made.Staged)
 		}
 		for _, f := range found {
-			if f.fresh != nil {
-				d.dir.Discard(f.fresh.Staged) // those that were not published
+			if f.Fresh != nil {
+				d.dir.Discard(f.Fresh.Staged) // those that were not published
 			}
 		}
 		d.memory.rest()
 	}()
-	result := &reconciled{}
+	result := &ledger.Reconciled{}
 	all = done{}
 	err = x.do(ctx, func() (err error) {
-		if len(x.state.open) > 0 || x.state.generation != generation {
+		if len(x.state.Open) > 0 || x.state.Generation != generation {
 			return errOvertaken
 		}
-		if x.state.basis != basis {
-			return errAgain
+		if x.state.Basis != basis {
+			return ledger.ErrAgain
 		}
 		report("publishing", 0, len(found))
 		result, all, err = x.reconcile(own, found, started)
@@ -141,7 +142,7 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 	err = errors.Join(err, d.finishMoves(ctx))
 	x.follow(all)
 	if !first {
-		d.relabelStale(result.fresh)
+		d.relabelStale(result.Fresh)
 	}
 	d.retryLabels(ctx)
 	return result.SyncResult, err
@@ -150,12 +151,12 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 // reconcile brings lists and index in line with what is installed, durably, in one
 // commit. First what must go, then what comes: a crash in between leaves too
 // little trusted, never too much.
-func (x *executor) reconcile(own []*ownWork, found []installedPackage, started time.Time) (r *reconciled, all done, err error) {
-	r = &reconciled{}
-	all, err = x.step("sync", false, func(s *state) error {
-		s.solved("directory")
-		s.applyOwn(own, r)
-		s.apply(found, r)
+func (x *executor) reconcile(own []*ledger.OwnWork, found []ledger.InstalledPackage, started time.Time) (r *ledger.Reconciled, all done, err error) {
+	r = &ledger.Reconciled{}
+	all, err = x.step("sync", false, func(s *ledger.Ledger) error {
+		s.Solved("directory")
+		s.ApplyOwn(own, r)
+		s.Apply(found, r)
 		return nil
 	})
 	if errors.As(err, new(notBegun)) {
@@ -165,21 +166,21 @@ func (x *executor) reconcile(own []*ownWork, found []installedPackage, started t
 	failed = errors.Join(err, failed)
 	all.add(more)
 	r.Quarantined = aside
-	more, err = x.step("sync", false, func(s *state) error {
-		s.settled(found, r, failed)
+	more, err = x.step("sync", false, func(s *ledger.Ledger) error {
+		s.Settled(found, r, failed)
 		return nil
 	})
 	all.add(more)
 	err = errors.Join(failed, err)
 	x.hold()
-	x.step("synced", false, func(s *state) error {
+	x.step("synced", false, func(s *ledger.Ledger) error {
 		if err == nil {
-			s.solved("sync")
+			s.Solved("sync")
 		}
-		r.Failed += r.ownFailed
+		r.Failed += r.OwnFailed
 		r.Duration = time.Since(started)
-		s.lastSync = api.LastSync{When: s.now(), SyncResult: r.SyncResult}
-		s.show()
+		s.LastSync = api.LastSync{When: s.Now(), SyncResult: r.SyncResult}
+		s.Show()
 		return nil
 	})
 	return r, all, err
@@ -188,7 +189,7 @@ func (x *executor) reconcile(own []*ownWork, found []installedPackage, started t
 // readInstalled reads every header of rpm's database. Headers that stand are
 // recognised by their digest; the others are verified, and their lists built,
 // on all processors.
-func (d *Daemon) readInstalled(ctx context.Context, standing map[record.Digest]*view.Entry, denials *policy.Denials, report progress) ([]installedPackage, error) {
+func (d *Daemon) readInstalled(ctx context.Context, standing map[record.Digest]*view.Entry, denials *policy.Denials, report progress) ([]ledger.InstalledPackage, error) {
 	db, err := d.database()
 	if errors.Is(err, rpmdb.ErrNoDatabase) && len(standing) == 0 {
 		return nil, nil // a root before its first package
@@ -206,7 +207,7 @@ func (d *Daemon) readInstalled(ctx context.Context, standing map[record.Digest]*
 	spare := make(chan []byte, 8)
 	var (
 		mu    sync.Mutex
-		found []installedPackage
+		found []ledger.InstalledPackage
 		group sync.WaitGroup
 		// nameless counts headers whose name only the database could tell, for a
 		// price: no more than a few are ever named.
@@ -219,14 +220,14 @@ func (d *Daemon) readInstalled(ctx context.Context, standing map[record.Digest]*
 		group.Go(func() {
 			for stored := range headers {
 				p := maker.recognise(stored.blob, standing, keyring, now, &w)
-				if p.pkg.Name == "" {
-					p.number = stored.hnum
+				if p.Pkg.Name == "" {
+					p.Number = stored.hnum
 					if nameless.Add(1) <= maxNameless {
-						p.pkg.Name = db.NameOf(ctx, stored.hnum)
+						p.Pkg.Name = db.NameOf(ctx, stored.hnum)
 					}
 				}
 				mu.Lock()
-				if p.pkg.Name != gpgPubkey {
+				if p.Pkg.Name != gpgPubkey {
 					found = append(found, p)
 				}
 				if len(found)%64 == 0 {
@@ -260,8 +261,8 @@ func (d *Daemon) readInstalled(ctx context.Context, standing map[record.Digest]*
 	}
 	if err != nil {
 		for _, p := range found {
-			if p.fresh != nil {
-				d.dir.Discard(p.fresh.Staged)
+			if p.Fresh != nil {
+				d.dir.Discard(p.Fresh.Staged)
 			}
 		}
 		return nil, fmt.Errorf("cannot read rpm's database: %w", err)
@@ -271,33 +272,33 @@ func (d *Daemon) readInstalled(ctx context.Context, standing map[record.Digest]*
 
 // recognise turns one header of rpm's database into what is to be done for it.
 // The header is hostile input; one that is malformed costs its package the list.
-func (m *maker) recognise(blob []byte, standing map[record.Digest]*view.Entry, keyring *pgp.Keyring, now time.Time, w *workspace) (p installedPackage) {
+func (m *maker) recognise(blob []byte, standing map[record.Digest]*view.Entry, keyring *pgp.Keyring, now time.Time, w *workspace) (p ledger.InstalledPackage) {
 	if len(blob) == 0 {
-		p.err = errors.New("its header in rpm's database is damaged, empty or larger than any of rpm's")
+		p.Err = errors.New("its header in rpm's database is damaged, empty or larger than any of rpm's")
 		return p
 	}
 	h, err := header.Parse(blob)
 	if err == nil {
-		p.pkg, err = h.NEVRA()
+		p.Pkg, err = h.NEVRA()
 	}
 	if err != nil {
-		p.pkg, p.err = nevra.NEVRA{}, fmt.Errorf("cannot read its header in rpm's database: %w", err)
+		p.Pkg, p.Err = nevra.NEVRA{}, fmt.Errorf("cannot read its header in rpm's database: %w", err)
 		return p
 	}
-	if p.pkg.Name == gpgPubkey {
+	if p.Pkg.Name == gpgPubkey {
 		return p
 	}
 	digest, err := h.Digest()
 	if err != nil {
-		p.err = err
+		p.Err = err
 		return p
 	}
-	p.header = digest
-	if p.moved, err = h.Relocations(); err != nil {
-		p.err = err
+	p.Header = digest
+	if p.Moved, err = h.Relocations(); err != nil {
+		p.Err = err
 		return p
 	}
-	if e := standing[p.header]; e != nil && m.suits(e, h) {
+	if e := standing[p.Header]; e != nil && m.suits(e, h) {
 		return p
 	}
 	c, err := m.examine(h, h.Signatures(), keyring, now)
@@ -305,10 +306,10 @@ func (m *maker) recognise(blob []byte, standing map[record.Digest]*view.Entry, k
 		err = m.build(c, h, w)
 	}
 	if err != nil {
-		p.err = err
+		p.Err = err
 		return p
 	}
-	p.fresh = c
+	p.Fresh = c
 	return p
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/store"
 	"github.com/digestd/digestd/store/record"
 )
@@ -20,10 +21,10 @@ func recorder(t *testing.T) *executor {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { index.Close() })
-	s := &state{plan: &plan{}, labels: labelsLeft{files: map[string]leftLabel{}}}
+	s := &ledger.Ledger{Plan: &ledger.Plan{}, Labels: ledger.LabelsLeft{Files: map[string]ledger.LeftLabel{}}}
 	found, err := readContent(index, t.TempDir(), false)
 	if err == nil {
-		err = s.load(found)
+		err = s.Load(found)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -34,18 +35,18 @@ func recorder(t *testing.T) *executor {
 // events records n entries, and returns the oldest that is left, and how many are.
 func (x *executor) events(t *testing.T, n int) (oldest uint64, size int) {
 	t.Helper()
-	err := x.enter(t.Context(), "test", func(s *state) error {
+	err := x.enter(t.Context(), "test", func(s *ledger.Ledger) error {
 		for range n {
-			s.event(record.Event{Kind: "verified"})
+			s.Event(record.Event{Kind: "verified"})
 		}
-		s.record()
+		s.Record()
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	events, err := x.index.EventsAfter(0, maxWaiting+1)
-	kept := x.state.kept.decisions
+	events, err := x.index.EventsAfter(0, ledger.MaxWaiting+1)
+	kept := x.state.Kept.Decisions
 	if err != nil || len(events) != len(kept) || events[0].Seq != kept[0] {
 		t.Fatalf("the index has %d entries from %d on, the state %d from %d, %v", len(events), events[0].Seq, len(kept), kept[0], err)
 	}
@@ -56,23 +57,23 @@ func (x *executor) events(t *testing.T, n int) (oldest uint64, size int) {
 func TestLogIsBounded(t *testing.T) {
 	x := recorder(t)
 	s := x.state
-	s.waits = true
-	if oldest, size := x.events(t, maxLog+500); oldest != 1 || size != maxLog+500 {
+	s.Waits = true
+	if oldest, size := x.events(t, ledger.MaxLog+500); oldest != 1 || size != ledger.MaxLog+500 {
 		t.Errorf("nobody took them, and %d are left from %d on", size, oldest)
 	}
-	s.taken[takerJournal] = 200
+	s.Taken[ledger.TakerJournal] = 200
 	if oldest, _ := x.events(t, 1); oldest != 201 {
 		t.Errorf("200 were taken, and the oldest is %d", oldest)
 	}
-	s.taken[takerJournal] = s.nextSeq - 1
-	if _, size := x.events(t, 1); size != maxLog {
+	s.Taken[ledger.TakerJournal] = s.NextSeq - 1
+	if _, size := x.events(t, 1); size != ledger.MaxLog {
 		t.Errorf("all were taken, and %d are left", size)
 	}
-	if _, size := x.events(t, maxWaiting); size != maxWaiting {
+	if _, size := x.events(t, ledger.MaxWaiting); size != ledger.MaxWaiting {
 		t.Errorf("the journal is away for long, and %d are left", size)
 	}
 
-	if _, size := recorder(t).events(t, maxLog+500); size != maxLog {
+	if _, size := recorder(t).events(t, ledger.MaxLog+500); size != ledger.MaxLog {
 		t.Errorf("nobody is to take them, and %d are left", size)
 	}
 }
@@ -81,13 +82,13 @@ func TestLogIsBounded(t *testing.T) {
 func TestUnitOfActor(t *testing.T) {
 	x := recorder(t)
 	asked := 0
-	x.unitOf = func(pid uint32) string { asked++; return "a.service" }
+	x.units.of = func(pid uint32) string { asked++; return "a.service" }
 	for _, pids := range [][]uint32{{7, 7, 7, 0}, {7}} {
-		err := x.enter(t.Context(), "test", func(s *state) error {
+		err := x.enter(t.Context(), "test", func(s *ledger.Ledger) error {
 			for _, pid := range pids {
-				s.event(record.Event{Kind: "published", PID: pid})
+				s.Event(record.Event{Kind: "published", PID: pid})
 			}
-			s.record()
+			s.Record()
 			return nil
 		})
 		if err != nil {
@@ -108,9 +109,9 @@ func TestUnitOfActor(t *testing.T) {
 func TestTakenIsRecorded(t *testing.T) {
 	x := recorder(t)
 	x.events(t, 3)
-	enter := func(fact func(s *state)) {
+	enter := func(fact func(s *ledger.Ledger)) {
 		t.Helper()
-		if err := x.enter(t.Context(), "test", func(s *state) error { fact(s); return nil }); err != nil {
+		if err := x.enter(t.Context(), "test", func(s *ledger.Ledger) error { fact(s); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -120,10 +121,10 @@ func TestTakenIsRecorded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return c.Taken[takerJournal]
+		return c.Taken[ledger.TakerJournal]
 	}
-	enter(func(s *state) { s.takenUpTo(takerJournal, 2, false) })
-	enter(func(s *state) { s.record() }) // of nothing, which is no commit
+	enter(func(s *ledger.Ledger) { s.TakenUpTo(ledger.TakerJournal, 2, false) })
+	enter(func(s *ledger.Ledger) { s.Record() }) // of nothing, which is no commit
 	if got := recorded(); got != 0 {
 		t.Errorf("recorded up to %d without a reason", got)
 	}
@@ -131,7 +132,7 @@ func TestTakenIsRecorded(t *testing.T) {
 	if got := recorded(); got != 2 {
 		t.Errorf("recorded up to %d, want 2", got)
 	}
-	enter(func(s *state) { s.takenUpTo(takerJournal, 3, true) })
+	enter(func(s *ledger.Ledger) { s.TakenUpTo(ledger.TakerJournal, 3, true) })
 	if got := recorded(); got != 3 {
 		t.Errorf("recorded up to %d, want 3", got)
 	}

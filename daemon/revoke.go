@@ -10,6 +10,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
 )
@@ -29,18 +30,18 @@ func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason strin
 	if err := d.revocable(ctx, k.Fingerprint); err != nil {
 		return api.Key{}, err
 	}
-	err = d.exec.decide(ctx, "revoke", func(s *state) error {
-		a, err := act(s, by, reason)
+	err = d.exec.decide(ctx, "revoke", func(s *ledger.Ledger) error {
+		a, err := ledger.Act(s, by, reason)
 		if err != nil {
 			return err
 		}
-		if !s.note(k.Fingerprint, record.KeyRevocation{Source: sourceAdministrator, Hard: true, Act: a}, s.now()) && !s.vouches(k.Fingerprint) {
-			return api.Errorf(api.Unchanged, "key %s is revoked already, by %s", k.Fingerprint, s.keys[k.Fingerprint].Revoked.Source)
+		if !s.Note(k.Fingerprint, record.KeyRevocation{Source: ledger.SourceAdministrator, Hard: true, Act: a}, s.Now()) && !s.Vouches(k.Fingerprint) {
+			return api.Errorf(api.Unchanged, "key %s is revoked already, by %s", k.Fingerprint, s.Keys[k.Fingerprint].Revoked.Source)
 		}
-		s.carryOut(k.Fingerprint)
-		s.rekey()
-		s.withdrawRefused(false)
-		s.withdrawUnknown()
+		s.CarryOut(k.Fingerprint)
+		s.Rekey()
+		s.WithdrawRefused(false)
+		s.WithdrawUnknown()
 		return nil
 	})
 	if err != nil {
@@ -59,7 +60,7 @@ func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason strin
 		d.wantSync("a key was revoked")
 	}
 	snap := d.snapshot()
-	return snap.DescribeKey(snap.Keys[k.Fingerprint]), nil
+	return snap.DescribeKey(snap.Keys[k.Fingerprint], d.now()), nil
 }
 
 // restoreKey lifts a revocation. Only what is said anew can revoke the key
@@ -83,37 +84,37 @@ func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason stri
 	if k.Revoked == nil && len(overruled) == 0 {
 		return api.Key{}, api.Errorf(api.Unchanged, "key %s is not revoked", k.Fingerprint)
 	}
-	if b, err := d.readBlacklist(); k.Use == view.UseDigest && (err != nil || b.entries[k.Fingerprint]) {
+	if b, err := d.readBlacklist(); k.Use == view.UseDigest && (err != nil || b.Entries[k.Fingerprint]) {
 		return api.Key{}, errors.Join(err, &api.Error{Code: api.InvalidArgument, Message: view.SourceKernel + " names " + k.Fingerprint,
 			Advice: "the kernel forgets it with the next boot, if neither its firmware nor " + d.config.Blacklist + " name it again"})
 	}
-	if c := snap.RevokedByItself(k); k.Revoked != nil && k.Revoked.Source == sourceCertificate && !k.Revoked.Unread && c != nil {
+	if c := snap.RevokedByItself(k); k.Revoked != nil && k.Revoked.Source == ledger.SourceCertificate && !k.Revoked.Unread && c != nil {
 		return api.Key{}, &api.Error{Code: api.InvalidArgument,
 			Message: fmt.Sprintf("key %s was revoked by its owner, in %s", k.Fingerprint, c.Source),
 			Advice:  "only a certificate without the revocation could be trusted: remove this one first"}
 	}
 	revoked, _ := readRevoked(d.config.Revoked, d.snapshot().Certificates)
 	for _, r := range revoked {
-		if r.fingerprint == k.Fingerprint {
+		if r.Fingerprint == k.Fingerprint {
 			return api.Key{}, &api.Error{Code: api.InvalidArgument,
-				Message: fmt.Sprintf("key %s is revoked by %s", k.Fingerprint, r.file), Advice: "remove that file first"}
+				Message: fmt.Sprintf("key %s is revoked by %s", k.Fingerprint, r.File), Advice: "remove that file first"}
 		}
 	}
-	err = d.exec.decide(ctx, "restore", func(s *state) error {
-		a, err := act(s, by, reason)
+	err = d.exec.decide(ctx, "restore", func(s *ledger.Ledger) error {
+		a, err := ledger.Act(s, by, reason)
 		if err != nil {
 			return err
 		}
-		if k, known := s.keys[k.Fingerprint]; known {
+		if k, known := s.Keys[k.Fingerprint]; known {
 			k.Revoked = nil
-			s.setKey(k)
+			s.SetKey(k)
 		}
 		for owner, digests := range overruled {
-			k := s.keys[owner]
+			k := s.Keys[owner]
 			k.Overruled = slices.Compact(slices.Sorted(slices.Values(append(digests, k.Overruled...))))
-			s.setKey(k)
+			s.SetKey(k)
 		}
-		s.event(record.Event{Kind: audit.KindKeyRestored, Key: k.Fingerprint, Text: a.Reason, UID: a.UID, PID: a.PID})
+		s.Event(record.Event{Kind: audit.KindKeyRestored, Key: k.Fingerprint, Text: a.Reason, UID: a.UID, PID: a.PID})
 		return nil
 	})
 	if err != nil {
@@ -129,5 +130,5 @@ func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason stri
 			k.Fingerprint = owner
 		}
 	}
-	return snap.DescribeKey(snap.Keys[k.Fingerprint]), nil
+	return snap.DescribeKey(snap.Keys[k.Fingerprint], d.now()), nil
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store"
 	"github.com/digestd/digestd/store/record"
@@ -108,7 +109,7 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 	old := d.maker.Load()
 	// Once the files have changed there is no way back: see first that it can be
 	// recorded.
-	if err := d.exec.decide(ctx, "probe", (*state).probe); err != nil {
+	if err := d.exec.decide(ctx, "probe", (*ledger.Ledger).Probe); err != nil {
 		return fmt.Errorf("cannot change the signing key: %w", err)
 	}
 	if _, err := d.prepare(ctx); err != nil {
@@ -123,22 +124,22 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 	}
 	m := *old
 	m.identity = id
-	err = d.exec.enter(ctx, "rotate", func(s *state) error {
+	err = d.exec.enter(ctx, "rotate", func(s *ledger.Ledger) error {
 		d.maker.Store(&m)
 		old.identity.key.Release()
-		s.signer = m.signer()
-		s.basis++
-		s.certificates = append([]*x509.Certificate{id.cert}, s.certificates...)
-		s.meetSigner(id.cert, id.path)
+		s.Signer = m.signer()
+		s.Basis++
+		s.Certificates = append([]*x509.Certificate{id.cert}, s.Certificates...)
+		s.MeetSigner(id.cert, id.path)
 		sum := sha256.Sum256(id.cert.Raw)
-		s.queue.batch.SetMeta(metaCertificate, sum[:])
-		if k, known := s.keys[old.identity.skid()]; known {
-			k.Source, k.Gone = filepath.Join(d.config.State, view.OldDir, old.identity.skid()+".crt"), s.now()
-			s.setKey(k)
+		s.Queue.Batch.SetMeta(ledger.MetaCertificate, sum[:])
+		if k, known := s.Keys[old.identity.skid()]; known {
+			k.Source, k.Gone = filepath.Join(d.config.State, view.OldDir, old.identity.skid()+".crt"), s.Now()
+			s.SetKey(k)
 		}
-		s.log.Warn("signing key changed", "old", old.identity.skid(), "new", id.skid(), "reason", reason)
-		s.event(record.Event{Kind: audit.KindSignerChanged, Key: id.skid(), Text: reason, UID: by.UID, PID: by.PID})
-		s.record()
+		s.Log.Warn("signing key changed", "old", old.identity.skid(), "new", id.skid(), "reason", reason)
+		s.Event(record.Event{Kind: audit.KindSignerChanged, Key: id.skid(), Text: reason, UID: by.UID, PID: by.PID})
+		s.Record()
 		return nil
 	})
 	if err != nil && d.maker.Load().identity == id {

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store/record"
@@ -73,7 +74,7 @@ type session struct {
 	peer    wire.Peer
 	raw     *net.UnixConn
 	conn    *wire.Conn // on raw
-	txn     *transaction
+	txn     *ledger.Transaction
 	work    workspace
 	log     *slog.Logger
 	begun   bool                   // under another digestd
@@ -121,7 +122,7 @@ func (s *session) serve(ctx context.Context) {
 		s.log.Warn("hook ended", "error", err)
 		s.conn.Write(&wire.Error{Text: err.Error()}, frameDeadline)
 	}
-	if s.txn != nil && !s.txn.test {
+	if s.txn != nil && !s.txn.Test {
 		s.abandon(ctx)
 	}
 }
@@ -170,19 +171,19 @@ func (s *session) run(ctx context.Context) error {
 		}
 		switch m := msg.(type) {
 		case *wire.Header:
-			if s.txn.test {
+			if s.txn.Test {
 				err = s.examine(work, m)
 				break
 			}
 			err = s.header(work, m)
 		case *wire.Installed:
-			err = s.enter(work, "installed", func(st *state) error {
-				st.installed(s.txn, m.Element)
+			err = s.enter(work, "installed", func(st *ledger.Ledger) error {
+				st.Installed(s.txn, m.Element)
 				return nil
 			})
 		case *wire.Failed:
-			ferr := s.enter(work, "failed", func(st *state) error {
-				st.failed(s.txn, m.Element)
+			ferr := s.enter(work, "failed", func(st *ledger.Ledger) error {
+				st.Failed(s.txn, m.Element)
 				return nil
 			})
 			if ferr != nil {
@@ -203,7 +204,7 @@ func (s *session) run(ctx context.Context) error {
 }
 
 // enter lets the state learn what this session tells.
-func (s *session) enter(ctx context.Context, event string, fn func(*state) error) error {
+func (s *session) enter(ctx context.Context, event string, fn func(*ledger.Ledger) error) error {
 	return s.d.exec.enter(ctx, event, fn)
 }
 
@@ -216,19 +217,19 @@ func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err e
 		}
 		return false, s.conn.Write(&wire.Verdict{Decision: wire.NotManaged}, frameDeadline)
 	}
-	t := &transaction{
-		peer: s.peer, rootDev: m.RootDev, test: m.Test(), check: m.Check(), dbOnly: m.JustDB(),
-		added: map[record.Digest]*addition{}, byIndex: map[uint32]*addition{},
+	t := &ledger.Transaction{
+		Peer: s.peer, RootDev: m.RootDev, Test: m.Test(), Check: m.Check(), DBOnly: m.JustDB(),
+		Added: map[record.Digest]*ledger.Addition{}, ByIndex: map[uint32]*ledger.Addition{},
 	}
 	for _, e := range m.Elements {
-		t.elements = append(t.elements, policy.Element{Type: elementType(e.Type), NEVRA: e.NEVRA})
+		t.Elements = append(t.Elements, policy.Element{Type: elementType(e.Type), NEVRA: e.NEVRA})
 	}
 	if err := s.d.refreshKeys(ctx, false); err != nil {
 		s.log.Warn("keyring not refreshed", "error", err)
 	}
 	verdict := &wire.Verdict{Decision: wire.Proceed}
-	err = s.enter(ctx, "begin", func(st *state) error {
-		for _, d := range st.asked(t) {
+	err = s.enter(ctx, "begin", func(st *ledger.Ledger) error {
+		for _, d := range st.Asked(t) {
 			switch d.Verdict {
 			case policy.Veto:
 				verdict.Decision = wire.Refuse
@@ -238,15 +239,15 @@ func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err e
 			}
 		}
 		if verdict.Decision == wire.Refuse {
-			st.record()
+			st.Record()
 			return nil
 		}
-		if st.assure(t) {
+		if st.Assure(t) {
 			verdict.Decision = wire.Assured
 		}
-		if !t.test {
-			st.opened(t)
-			st.solved("database")
+		if !t.Test {
+			st.Opened(t)
+			st.Solved("database")
 		}
 		return nil
 	})
@@ -262,9 +263,9 @@ func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err e
 	// The package manager goes on while the mark becomes durable: no list appears
 	// before that.
 	told := s.conn.Write(verdict, frameDeadline)
-	if err == nil && !t.test {
-		err = s.enter(ctx, "mark", func(st *state) error {
-			st.record()
+	if err == nil && !t.Test {
+		err = s.enter(ctx, "mark", func(st *ledger.Ledger) error {
+			st.Record()
 			return nil
 		})
 	}
@@ -290,8 +291,8 @@ func (s *session) end(ctx context.Context) error {
 	t := s.txn
 	published, gone, err := s.d.exec.end(ctx, t)
 	s.txn = nil
-	if err == nil && t.dbOnly {
-		s.d.relabelStale(t.touched)
+	if err == nil && t.DBOnly {
+		s.d.relabelStale(t.Touched)
 	}
 	ack := &wire.Ack{}
 	switch {
@@ -301,7 +302,7 @@ func (s *session) end(ctx context.Context) error {
 		s.d.wantSync("transaction not recorded")
 	case s.broken != nil:
 		s.d.wantSync("list not published")
-	case s.begun && !t.test:
+	case s.begun && !t.Test:
 		s.log.Info("transaction ended", "published", published, "withdrawn", gone, "withheld", len(s.nolist))
 		s.d.transactionEnded() // a comparison may wait for that
 		s.d.syncSoon(ctx, "transaction begun under another digestd")
@@ -318,8 +319,8 @@ func (s *session) end(ctx context.Context) error {
 // says what it really did.
 func (s *session) abandon(ctx context.Context) {
 	s.log.Warn("transaction abandoned", "reason", "connection lost before its end")
-	err := s.enter(context.WithoutCancel(ctx), "abandon", func(st *state) error {
-		st.abandon(s.txn)
+	err := s.enter(context.WithoutCancel(ctx), "abandon", func(st *ledger.Ledger) error {
+		st.Abandon(s.txn)
 		return nil
 	})
 	if err == nil {

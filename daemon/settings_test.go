@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 )
@@ -19,11 +20,11 @@ func TestStateIsWired(t *testing.T) {
 		c := testConfig(t)
 		c.AuditTrail = test.trail
 		d, stop := serve(t, c)
-		err := d.on(t, func(s *state) error {
-			if s.waits != test.waits {
-				t.Errorf("audit-trail %q: the log waits for the journal: %v", test.trail, s.waits)
+		err := d.on(t, func(s *ledger.Ledger) error {
+			if s.Waits != test.waits {
+				t.Errorf("audit-trail %q: the log waits for the journal: %v", test.trail, s.Waits)
 			}
-			if d.exec.unitOf == nil {
+			if d.exec.units.of == nil {
 				t.Error("nobody tells the unit of a process")
 			}
 			return nil
@@ -63,11 +64,11 @@ func TestReloadReachesAll(t *testing.T) {
 		if err != nil || name != want {
 			t.Errorf("multiversion %v: the maker names it %s, %v", multi, name, err)
 		}
-		d.on(t, func(s *state) error {
-			if got := s.order.NameOf("tlv-python3-0:2-1.noarch", pkg, false); got != want {
+		d.on(t, func(s *ledger.Ledger) error {
+			if got := s.Order.NameOf("tlv-python3-0:2-1.noarch", pkg, false); got != want {
 				t.Errorf("multiversion %v: the state names it %s", multi, got)
 			}
-			if got := s.policyLine(view.LineOf(pkg)).Multi; got != multi {
+			if got := s.PolicyLine(view.LineOf(pkg)).Multi; got != multi {
 				t.Errorf("multiversion %v: policy has %v", multi, got)
 			}
 			return nil

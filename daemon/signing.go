@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/signer"
 )
 
@@ -52,14 +53,14 @@ func (d *Daemon) reachSigner(ctx context.Context) error {
 // has it looked for until it can.
 func (d *Daemon) followSigner(ctx context.Context) {
 	err := d.maker.Load().identity.key.Failure()
-	d.exec.enter(ctx, "note", func(s *state) error {
+	d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
 		if err == nil {
-			s.solved("signing-key")
+			s.Solved("signing-key")
 		} else {
-			s.problem("signing-key", api.SeverityError, err.Error()+"; packages get no new lists, the lists there are stay",
+			s.Problem("signing-key", api.SeverityError, err.Error()+"; packages get no new lists, the lists there are stay",
 				"make the key reachable: digestd goes on trying; or at once: digestctl sync")
 		}
-		s.show()
+		s.Show()
 		return nil
 	})
 	if err != nil {

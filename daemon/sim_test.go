@@ -21,6 +21,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/sim"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -230,7 +231,7 @@ type simIndex interface {
 // simObserver counts what is laid to other programs, and sees that nothing is told
 // too early.
 type simObserver struct {
-	observer
+	ledger.Observer
 	tampered int
 	order    *simOrder
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/sim"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/hooks/wire"
@@ -134,11 +135,11 @@ func (m *simMachine) Put(p sim.Package) error {
 	if err := m.db.write(append(in.Without(p), p), m.simWorld, keys); err != nil {
 		return err
 	}
-	return m.after(m.session.enter(m.ctx(), "installed", func(st *state) error { st.installed(m.session.txn, 0); return nil }))
+	return m.after(m.session.enter(m.ctx(), "installed", func(st *ledger.Ledger) error { st.Installed(m.session.txn, 0); return nil }))
 }
 
 func (m *simMachine) Failed(sim.Package) error {
-	return m.after(m.session.enter(m.ctx(), "failed", func(st *state) error { st.failed(m.session.txn, 0); return nil }))
+	return m.after(m.session.enter(m.ctx(), "failed", func(st *ledger.Ledger) error { st.Failed(m.session.txn, 0); return nil }))
 }
 
 func (m *simMachine) Gone(p sim.Package) error {
@@ -151,7 +152,7 @@ func (m *simMachine) Gone(p sim.Package) error {
 	if m.session.txn == nil {
 		return errors.New("no transaction")
 	}
-	element := slices.IndexFunc(m.session.txn.elements, func(e policy.Element) bool {
+	element := slices.IndexFunc(m.session.txn.Elements, func(e policy.Element) bool {
 		return e.Type == policy.Removed && e.NEVRA == m.nevras[p.String()]
 	})
 	return m.after(m.session.removed(m.ctx(), &wire.Removed{Element: uint32(element), Digest: m.made[p.String()].Digest}))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/rpmdb"
 )
 
@@ -86,7 +87,7 @@ func (d *Daemon) runSync(ctx context.Context, reason string, report progress) (a
 	for try := 0; ; {
 		stamp := d.databaseStamp()
 		result, err := d.reconcile(ctx, report)
-		if errors.Is(err, errAgain) && try < mostTries {
+		if errors.Is(err, ledger.ErrAgain) && try < mostTries {
 			try++
 			continue
 		}
@@ -102,9 +103,9 @@ func (d *Daemon) runSync(ctx context.Context, reason string, report progress) (a
 		// Compared or not: what only this look at the database stirred up is no change.
 		d.synced.Store(&stamp)
 		if err != nil {
-			d.exec.enter(ctx, "note", func(s *state) error {
-				s.problem("sync", "error", "lists could not be compared with rpm's database: "+err.Error(), d.syncAdvice(err))
-				s.show()
+			d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
+				s.Problem("sync", "error", "lists could not be compared with rpm's database: "+err.Error(), d.syncAdvice(err))
+				s.Show()
 				return nil
 			})
 			if ctx.Err() == nil {
@@ -175,10 +176,10 @@ func (d *Daemon) checkDirectory(ctx context.Context, names map[string]bool) {
 			_, more, err = x.strangers()
 			all.add(more)
 		}
-		more, rerr := x.step("inspected", false, func(s *state) error {
-			anew, s.anew = s.anew, false
-			if len(s.open) == 0 {
-				s.record()
+		more, rerr := x.step("inspected", false, func(s *ledger.Ledger) error {
+			anew, s.Anew = s.Anew, false
+			if len(s.Open) == 0 {
+				s.Record()
 			}
 			return nil
 		})

@@ -8,6 +8,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/store/record"
 )
@@ -44,9 +45,9 @@ func (s *session) leave() bool {
 	}
 	stage := StageBegin
 	switch {
-	case s.txn != nil && s.txn.test:
+	case s.txn != nil && s.txn.Test:
 		stage = StageTest
-	case s.txn != nil && s.txn.assured:
+	case s.txn != nil && s.txn.Assured:
 		stage = StageAssured
 	case s.txn != nil:
 		stage = StageTransaction
@@ -101,18 +102,18 @@ func (d *Daemon) catchUp(ctx context.Context) {
 func (s *session) goOn(ctx context.Context, stage Stage) {
 	test := stage == StageTest
 	s.begun = true
-	s.txn = &transaction{
-		peer: s.peer, test: test, assured: stage == StageAssured, takenOver: true,
-		added: map[record.Digest]*addition{}, byIndex: map[uint32]*addition{},
+	s.txn = &ledger.Transaction{
+		Peer: s.peer, Test: test, Assured: stage == StageAssured, TakenOver: true,
+		Added: map[record.Digest]*ledger.Addition{}, ByIndex: map[uint32]*ledger.Addition{},
 	}
 	s.log.Info("transaction taken over", "test", test)
 	if test {
 		return
 	}
-	err := s.enter(ctx, "takeover", func(st *state) error {
-		st.unsettled = true
-		st.opened(s.txn)
-		st.record()
+	err := s.enter(ctx, "takeover", func(st *ledger.Ledger) error {
+		st.Unsettled = true
+		st.Opened(s.txn)
+		st.Record()
 		return nil
 	})
 	if err != nil {

@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/digestlist"
 )
 
@@ -25,7 +26,7 @@ func torn(name string, data []byte) bool {
 	if _, _, _, err := digestlist.SplitSignature(data); err == nil {
 		return false
 	}
-	format, _, err := formatOf(name)
+	format, _, err := ledger.FormatOf(name)
 	return err == nil && digestlist.Walk(format, data, func(digestlist.Algo, []byte, []byte) error { return nil }) != nil
 }
 

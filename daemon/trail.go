@@ -12,6 +12,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/store/record"
 	"github.com/fsnotify/fsnotify"
 )
@@ -54,24 +55,24 @@ type carrier struct {
 }
 
 // newCarriers makes those that the configuration asks for.
-func (d *Daemon) newCarriers(s *state) (carriers []*carrier) {
+func (d *Daemon) newCarriers(s *ledger.Ledger) (carriers []*carrier) {
 	add := func(taker string, o outlet, dir string) {
-		c := &carrier{d: d, taker: taker, outlet: o, wake: make(chan struct{}, 1), dir: dir, sent: s.taken[taker], safe: s.taken[taker]}
-		c.left = c.safe+1 < s.nextSeq
+		c := &carrier{d: d, taker: taker, outlet: o, wake: make(chan struct{}, 1), dir: dir, sent: s.Taken[taker], safe: s.Taken[taker]}
+		c.left = c.safe+1 < s.NextSeq
 		carriers = append(carriers, c)
-		d.exec.wakes[wakeLog] = append(d.exec.wakes[wakeLog], c.wake)
+		d.exec.wakes[ledger.WakeLog] = append(d.exec.wakes[ledger.WakeLog], c.wake)
 	}
 	dir := d.config.AuditTrail
 	switch dir {
-	case trailNone:
+	case ledger.TrailNone:
 		return nil
 	case "system":
 		dir = audit.JournalDir
 		if trail, err := audit.OpenTrail(); err == nil {
-			add(takerKernel, trail, "")
+			add(ledger.TakerKernel, trail, "")
 		}
 	}
-	add(takerJournal, audit.NewJournal(dir), dir)
+	add(ledger.TakerJournal, audit.NewJournal(dir), dir)
 	return carriers
 }
 
@@ -79,7 +80,7 @@ func (d *Daemon) newCarriers(s *state) (carriers []*carrier) {
 // rest of it then.
 func (d *Daemon) startCarriers(ctx context.Context) (finish func()) {
 	var carriers []*carrier
-	d.exec.enter(ctx, "carriers", func(s *state) error {
+	d.exec.enter(ctx, "carriers", func(s *ledger.Ledger) error {
 		carriers = d.newCarriers(s)
 		return nil
 	})
@@ -208,8 +209,8 @@ func (c *carrier) confirm(ctx context.Context) error {
 	c.d.log.Debug("records are safe", "by", c.taker, "last", upTo)
 	now := c.left
 	c.left = false
-	return c.d.exec.enter(context.WithoutCancel(ctx), "taken", func(s *state) error {
-		s.takenUpTo(c.taker, upTo, now)
+	return c.d.exec.enter(context.WithoutCancel(ctx), "taken", func(s *ledger.Ledger) error {
+		s.TakenUpTo(c.taker, upTo, now)
 		return nil
 	})
 }
@@ -224,8 +225,8 @@ func (c *carrier) finish() error {
 	if err == nil && c.sent > c.safe {
 		err = c.confirm(ctx)
 	}
-	return errors.Join(err, c.d.exec.enter(ctx, "taken", func(s *state) error {
-		s.recordTaken()
+	return errors.Join(err, c.d.exec.enter(ctx, "taken", func(s *ledger.Ledger) error {
+		s.RecordTaken()
 		return nil
 	}))
 }
@@ -236,14 +237,14 @@ func (c *carrier) fell(ctx context.Context, err error) {
 		return
 	}
 	c.away = true
-	if c.taker != takerJournal {
+	if c.taker != ledger.TakerJournal {
 		c.d.log.Warn("refusals not told", "to", c.taker, "error", err)
 		return
 	}
-	c.d.exec.enter(ctx, "note", func(s *state) error {
-		s.problem("journal", api.SeverityNotice, "records of decisions wait in the index: "+err.Error(),
+	c.d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
+		s.Problem("journal", api.SeverityNotice, "records of decisions wait in the index: "+err.Error(),
 			`is journald running? systemctl status systemd-journald; where there is none: audit-trail = "none" in digestd.conf`)
-		s.show()
+		s.Show()
 		return nil
 	})
 }
@@ -252,12 +253,12 @@ func (c *carrier) rose(ctx context.Context) {
 	c.away = false
 	c.stopLooking()
 	c.d.log.Info("records of decisions are taken again", "by", c.taker)
-	if c.taker != takerJournal {
+	if c.taker != ledger.TakerJournal {
 		return
 	}
-	c.d.exec.enter(ctx, "note", func(s *state) error {
-		s.solved("journal")
-		s.show()
+	c.d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
+		s.Solved("journal")
+		s.Show()
 		return nil
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/store/record"
 )
 
@@ -20,9 +21,9 @@ func TestActsThatChangeNothing(t *testing.T) {
 	defer stop()
 	d.publishFor(t, "hello", "a")
 	key := strings.Repeat("ab", 20)
-	if err := d.on(t, func(s *state) error {
-		s.setKey(record.Key{Fingerprint: key, Owner: "somebody", FirstSeen: s.now()})
-		s.record()
+	if err := d.on(t, func(s *ledger.Ledger) error {
+		s.SetKey(record.Key{Fingerprint: key, Owner: "somebody", FirstSeen: s.Now()})
+		s.Record()
 		return nil
 	}); err != nil {
 		t.Fatal(err)

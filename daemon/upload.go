@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger"
 	"golang.org/x/sys/unix"
 )
 
@@ -58,28 +59,28 @@ func (d *Daemon) OwnAppend(_ context.Context, by api.Actor, id uint64, data []by
 		return 0, fmt.Errorf("cannot take in the list: %w", err)
 	}
 	up.size += int64(len(data))
-	up.rest.Reset(uploadRest)
+	up.rest.Reset(ledger.UploadRest)
 	return id, nil
 }
 
 func (u *uploads) begin(d *Daemon, sender string) (uint64, error) {
-	if len(u.open) >= maxUploads {
+	if len(u.open) >= ledger.MaxUploads {
 		return 0, &api.Error{Code: api.Busy, Message: "too many lists are being sent", Advice: "wait for the others"}
 	}
-	dir := filepath.Join(d.config.State, ownDir)
+	dir := filepath.Join(d.config.State, ledger.OwnDir)
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return 0, err
 	}
 	u.last++
 	id := u.last
-	file, err := os.OpenFile(filepath.Join(dir, uploadPrefix+strconv.FormatUint(id, 10)), os.O_RDWR|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+	file, err := os.OpenFile(filepath.Join(dir, ledger.UploadPrefix+strconv.FormatUint(id, 10)), os.O_RDWR|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return 0, fmt.Errorf("cannot take in the list: %w", err)
 	}
 	if u.open == nil {
 		u.open = map[uint64]*upload{}
 	}
-	u.open[id] = &upload{sender: sender, file: file, rest: time.AfterFunc(uploadRest, func() {
+	u.open[id] = &upload{sender: sender, file: file, rest: time.AfterFunc(ledger.UploadRest, func() {
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		u.drop(id)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/verify"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -206,7 +207,7 @@ func (d *Daemon) tellVerified(ctx context.Context, by api.Actor, r api.Verificat
 	if err != nil {
 		return err
 	}
-	err = d.exec.enter(ctx, "note", func(s *state) error {
+	err = d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
 		outcome := "clean"
 		if r.Errors > 0 {
 			outcome = "findings"
@@ -221,10 +222,10 @@ func (d *Daemon) tellVerified(ctx context.Context, by api.Actor, r api.Verificat
 			if f.Fixed {
 				kind = audit.KindFixed
 			}
-			s.event(record.Event{Kind: kind, Package: f.Package, List: f.List, Reason: f.Kind, Text: strings.TrimSpace(f.Path + " " + f.Text), UID: by.UID, PID: by.PID})
+			s.Event(record.Event{Kind: kind, Package: f.Package, List: f.List, Reason: f.Kind, Text: strings.TrimSpace(f.Path + " " + f.Text), UID: by.UID, PID: by.PID})
 		}
-		s.event(record.Event{Kind: audit.KindVerified, Reason: outcome, Text: verifiedText(r), UID: by.UID, PID: by.PID})
-		s.record()
+		s.Event(record.Event{Kind: audit.KindVerified, Reason: outcome, Text: verifiedText(r), UID: by.UID, PID: by.PID})
+		s.Record()
 		return nil
 	})
 	d.log.Info("verified", "scope", scopeText(r), "packages", r.Packages, "files", r.Files, "bytes", r.Bytes, "errors", r.Errors,

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/fsnotify/fsnotify"
 	"golang.org/x/sys/unix"
 )
@@ -91,11 +92,11 @@ func (w *watcher) blind(ctx context.Context, why error) {
 		w.fs = nil
 	}
 	w.keys = w.keyTimes()
-	w.d.exec.enter(ctx, "note", func(s *state) error {
-		s.problem("watch", api.SeverityWarning,
+	w.d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
+		s.Problem("watch", api.SeverityWarning,
 			fmt.Sprintf("the kernel tells of no changes on disk (inotify: %v); digestd looks every %v instead", why, pollPause),
 			"raise fs.inotify.max_user_instances or fs.inotify.max_user_watches by sysctl: digestd tries again by itself")
-		s.show()
+		s.Show()
 		return nil
 	})
 }
@@ -104,9 +105,9 @@ func (w *watcher) blind(ctx context.Context, why error) {
 func (w *watcher) poll(ctx context.Context) {
 	reopened := w.open()
 	if reopened == nil {
-		w.d.exec.enter(ctx, "note", func(s *state) error {
-			s.solved("watch")
-			s.show()
+		w.d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
+			s.Solved("watch")
+			s.Show()
 			return nil
 		})
 	} else if w.fs != nil {

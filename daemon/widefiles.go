@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/kernel"
 	"golang.org/x/sys/unix"
@@ -64,16 +65,16 @@ func (w *wideFiles) sha256(path string, want vouchedFile) ([]byte, error) {
 // tellOfLeft tells the administrator what an export leaves out.
 func (d *Daemon) tellOfLeft(e *export, left *failures) {
 	id := e.name + "-left-out"
-	d.exec.enter(context.Background(), "note", func(s *state) error {
-		had := len(s.problems)
+	d.exec.enter(context.Background(), "note", func(s *ledger.Ledger) error {
+		had := len(s.Problems)
 		if left.n == 0 {
-			s.solved(id)
+			s.Solved(id)
 		} else {
-			s.problem(id, api.SeverityWarning, "some files are vouched for by another digest than SHA-256, and are left out of what "+e.name+" reads: "+api.Clean(left.err().Error()),
+			s.Problem(id, api.SeverityWarning, "some files are vouched for by another digest than SHA-256, and are left out of what "+e.name+" reads: "+api.Clean(left.err().Error()),
 				"make the files readable, then: digestctl sync")
 		}
-		if left.n > 0 || len(s.problems) != had {
-			s.show()
+		if left.n > 0 || len(s.Problems) != had {
+			s.Show()
 		}
 		return nil
 	})

@@ -10,7 +10,8 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-func (s *Snapshot) DescribeKey(k record.Key) api.Key {
+// DescribeKey describes a key to people, as it is now.
+func (s *Snapshot) DescribeKey(k record.Key, now time.Time) api.Key {
 	out := api.Key{
 		Fingerprint: k.Fingerprint, Owner: k.Owner, Algorithm: k.Algorithm, Source: k.Source, State: api.KeyTrusted,
 		Created: k.Created, Expires: k.Expires, Subkeys: k.Subkeys, FirstSeen: k.FirstSeen,
@@ -33,7 +34,7 @@ func (s *Snapshot) DescribeKey(k record.Key) api.Key {
 		out.State = api.KeyGone
 	case c != nil && c.Weak != "":
 		out.State = api.KeyWeak
-	case Expired(k.Expires, time.Now()):
+	case Expired(k.Expires, now):
 		out.State = api.KeyExpired
 	}
 	for _, e := range s.Entries {

@@ -162,7 +162,7 @@ func TestOnlyTheGuardLoadsPrograms(t *testing.T) {
 }
 
 // pure are the packages that see nothing of the machine they run on.
-var pure = []string{"digestlist", "digestlist/header", "digestlist/nevra", "kernel/guard", "policy", "rpmdb/pgp", "store/record"}
+var pure = []string{"daemon/ledger", "daemon/view", "digestlist", "digestlist/header", "digestlist/nevra", "kernel/guard", "policy", "rpmdb/pgp", "store/record"}
 
 func TestPurePackagesSeeNoMachine(t *testing.T) {
 	machine := regexp.MustCompile(`^(os|net|syscall|plugin|unsafe|C|golang\.org/x/sys|log)(/|$)|^(io/fs|io/ioutil|runtime/cgo)$`)
@@ -173,6 +173,9 @@ func TestPurePackagesSeeNoMachine(t *testing.T) {
 			continue
 		}
 		seen[s.dir()] = true
+		if s.dir() == "daemon/ledger" {
+			decidesAlone(t, s)
+		}
 		for _, imported := range s.imports() {
 			if machine.MatchString(imported) {
 				t.Errorf("%s imports %s", s.path, imported)
@@ -194,6 +197,24 @@ func TestPurePackagesSeeNoMachine(t *testing.T) {
 			t.Errorf("%s has no files", dir)
 		}
 	}
+}
+
+// decidesAlone checks that a file waits for nothing and starts nothing: an event is
+// decided by one call.
+func decidesAlone(t *testing.T, s source) {
+	t.Helper()
+	for _, imported := range s.imports() {
+		if imported == "context" || imported == "sync" || strings.HasPrefix(imported, "sync/") {
+			t.Errorf("%s imports %s", s.path, imported)
+		}
+	}
+	ast.Inspect(s.File, func(n ast.Node) bool {
+		switch n.(type) {
+		case *ast.GoStmt, *ast.ChanType, *ast.SelectStmt, *ast.SendStmt:
+			t.Errorf("%s has a %T", s.path, n)
+		}
+		return true
+	})
 }
 
 func TestEveryPackageSaysOnceWhatItIs(t *testing.T) {

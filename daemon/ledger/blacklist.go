@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"crypto"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/store/record"
+)
+
+// Blacklisted is what the kernel's .blacklist has.
+type Blacklisted struct {
+	Known   bool            // it could be read
+	Entries map[string]bool // "bin:" and "tbs:" with their digests
+	KeyIDs  map[string]bool // of the certificates in it
+}
+
+// Names reports whether the kernel would not load a certificate: by the digest of
+// its signed part, or because it has the certificate itself.
+func (b *Blacklisted) Names(c *x509.Certificate) bool {
+	return b.KeyIDs[hex.EncodeToString(c.SubjectKeyId)] ||
+		slices.ContainsFunc(TbsEntries(c), func(entry string) bool { return b.Entries[entry] })
+}
+
+// TbsEntries are the names .blacklist has for a certificate: by the digest that
+// its signature is of, or, with kernels that know ML-DSA, by SHA-256.
+func TbsEntries(c *x509.Certificate) []string {
+	hashes := []crypto.Hash{crypto.SHA256}
+	switch c.SignatureAlgorithm {
+	case x509.SHA384WithRSA, x509.ECDSAWithSHA384, x509.SHA384WithRSAPSS:
+		hashes = append(hashes, crypto.SHA384)
+	case x509.SHA512WithRSA, x509.ECDSAWithSHA512, x509.SHA512WithRSAPSS:
+		hashes = append(hashes, crypto.SHA512)
+	}
+	var entries []string
+	for _, hash := range hashes {
+		sum := hash.New()
+		sum.Write(c.RawTBSCertificate)
+		entries = append(entries, view.TbsPrefix+hex.EncodeToString(sum.Sum(nil)))
+	}
+	return entries
+}
+
+// adoptBlacklist takes over what the kernel names, besides what it named before.
+func (s *Ledger) adoptBlacklist(b Blacklisted) {
+	if b.Known {
+		s.blacklist = b
+	}
+	entries := maps.Clone(s.blacklist.Entries)
+	if entries == nil {
+		entries = map[string]bool{}
+	}
+	for fingerprint, k := range s.Keys {
+		if k.Use == view.UseDigest && k.Revoked != nil {
+			entries[fingerprint] = true
+		}
+	}
+	s.Banned = view.Ban(slices.Collect(maps.Keys(entries)))
+}
+
+// HeedBlacklist records which entries of .blacklist name lists, and which concern files
+// of lists: these are left out as what is denied is. It returns the entries that were not
+// heeded so far.
+func (s *Ledger) HeedBlacklist() (named []string) {
+	hit := map[string]bool{}
+	for _, e := range s.Sorted() {
+		if !e.Active() {
+			continue
+		}
+		if entry := s.bannedList(e); entry != "" {
+			hit[entry] = true
+		}
+		for _, entry := range s.Banned.Files(e.Refs) {
+			if s.Keys[entry].Revoked == nil {
+				hit[entry] = true
+			}
+		}
+	}
+	for entry := range hit {
+		s.noteBanned(entry)
+	}
+	return slices.Sorted(maps.Keys(hit))
+}
+
+// noteBanned records that an entry of .blacklist concerns this machine.
+func (s *Ledger) noteBanned(entry string) {
+	now := s.Now()
+	s.Note(entry, record.KeyRevocation{Source: view.SourceKernel, Hard: true, Act: record.Act{Reason: "named in the kernel's .blacklist", When: now}}, now)
+	if k := s.Keys[entry]; k.Use == "" {
+		k.Use, k.Source, k.Gone, k.Algorithm = view.UseDigest, view.SourceKernel, k.Revoked.When, DigestAlgorithm(entry)
+		s.SetKey(k)
+	}
+}
+
+// DigestAlgorithm names the digest of an entry by its length.
+func DigestAlgorithm(entry string) string {
+	return map[int]string{40: "sha1", 56: "sha224", 64: "sha256", 96: "sha384", 128: "sha512"}[len(entry)-len(view.BinPrefix)]
+}
+
+// noteOmitted records the entries by which a new list leaves files out.
+func (s *Ledger) noteOmitted(o view.Omission) {
+	for _, d := range o.By {
+		if d.By == view.SourceKernel {
+			s.noteBanned(view.BinPrefix + hex.EncodeToString([]byte(d.Contents[0].Digest)))
+		}
+	}
+}
+
+// bannedList returns the entry that names the list of e, or what that was before it
+// left something out; "" for none.
+func (s *Ledger) bannedList(e *view.Entry) string {
+	if entry := view.BinPrefix + e.Wide; e.Wide != "" && s.blacklist.Entries[entry] {
+		return entry
+	}
+	if entry := s.Banned.List(e.Body); entry != "" || len(e.Denied) == 0 || s.Banned == nil {
+		return entry
+	}
+	for body, entry := range s.Banned.Bodies {
+		if r, known := s.retired[body]; known && r.Reason == retiredDenied && r.Package == e.Package {
+			return entry
+		}
+	}
+	return ""
+}
+
+// unlessBanned is the decision about a list that policy allows, by the digests of
+// its body as it is and as it would be.
+func (s *Ledger) unlessBanned(pkg nevra.NEVRA, d policy.Decision, bodies ...record.Digest) policy.Decision {
+	for _, body := range bodies {
+		if entry := s.Banned.List(body); entry != "" && d.Verdict == policy.Allow {
+			s.noteBanned(entry)
+			return policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonBlacklisted, Text: pkg.String() + ": " + bannedText(entry)}
+		}
+	}
+	return d
+}
+
+func bannedText(entry string) string {
+	return fmt.Sprintf("%s names its list, %s; take another build. Once the kernel names it no more: digestctl keys restore %s --reason WHY",
+		view.SourceKernel, entry, entry)
+}

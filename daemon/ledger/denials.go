@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/store/record"
+)
+
+// SetDenial records a denial and queues it for the next commit.
+func (s *Ledger) SetDenial(d record.Denial) {
+	s.Denied = maps.Clone(s.Denied)
+	s.Denied[d.ID] = d
+	s.Queue.Batch.PutDenial(d)
+}
+
+func (s *Ledger) DropDenial(id string) {
+	s.Denied = maps.Clone(s.Denied)
+	delete(s.Denied, id)
+	s.Queue.Batch.DeleteDenial(id)
+}
+
+// Owners are the denials of this index, by ID.
+func (s *Ledger) Owners() (list []policy.Denial) {
+	for _, id := range slices.Sorted(maps.Keys(s.Denied)) {
+		if p, err := view.PolicyDenial(s.Denied[id]); err == nil {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// ExpireDenials ends those whose time is over.
+func (s *Ledger) ExpireDenials() {
+	now, ended := s.Now(), 0
+	for id, d := range s.Denied {
+		if p := (policy.Denial{Expires: d.Expires}); !p.Expired(now) {
+			continue
+		}
+		ended++
+		s.DropDenial(id)
+		what := ""
+		if p, err := view.PolicyDenial(d); err == nil {
+			what = p.Subject()
+		}
+		s.Event(record.Event{Kind: audit.KindDenialExpired, Package: what, Text: d.Reason})
+		s.After(func(o Observer) { o.DenialLifted(id, what, "expired") })
+	}
+	if ended > 0 {
+		s.CompileDenials()
+	}
+}

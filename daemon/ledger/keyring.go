@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/rpmdb/pgp"
+	"github.com/digestd/digestd/store/record"
+)
+
+// KeySources is what the stores of certificates and of revocations hold now.
+type KeySources struct {
+	Dir, Kind string // of rpm's database
+	Certs     []*pgp.Cert
+	RPM       map[string]bool // the fingerprints that are in rpm's keyring
+	Complete  bool            // rpm's keyring was read to its last key
+	Revoked   []RevokedKey    // what the folder of revocations says
+	Blacklist Blacklisted     // what the kernel says
+	Errs      []error
+	Importers []*x509.Certificate // by which lists may be imported
+}
+
+// AdoptKeys takes over what the stores hold. Revocations are durable before anything
+// else is done about them: whatever happens from then on, the next start finds them and
+// completes them. If they cannot be recorded, the next look at the keys finds them again.
+func (s *Ledger) AdoptKeys(src *KeySources) {
+	options := s.keyringOptions()
+	plain := options.NewKeyring(src.Certs...)
+	s.dbPath, s.dbKind, s.importers = src.Dir, src.Kind, idsOf(src.Importers)
+	s.RenameImporters(src.Importers)
+	s.Solved("keys")
+	for _, err := range src.Errs {
+		s.Problem("keys", api.SeverityWarning, err.Error(), "remove or replace the file or key")
+	}
+	now := s.Now()
+	for _, c := range plain.Certs() {
+		s.meet(c, src, now)
+	}
+	revoked := s.noteRevocations(plain, src, now)
+	s.adoptBlacklist(src.Blacklist)
+	named := s.HeedBlacklist()
+	options.Revoked = s.revocations()
+	s.setKeyring(options.NewKeyring(src.Certs...))
+	s.keysRead = true
+	s.tellOfHeld()
+	for _, fingerprint := range append(revoked, named...) {
+		s.CarryOut(fingerprint)
+	}
+	s.WithdrawRefused(len(src.Errs) == 0)
+	if len(revoked)+len(s.Plan.Withdraw) > 0 && !s.rebuilding() {
+		s.WithdrawUnknown()
+	}
+}
+
+func (s *Ledger) keyringOptions() pgp.Options {
+	return pgp.Options{NoExpired: s.NoExpired, Overruled: s.overruled()}
+}
+
+// meet records a certificate as it is now.
+func (s *Ledger) meet(c *pgp.Cert, src *KeySources, now time.Time) {
+	old, known := s.Keys[c.Fingerprint]
+	k := old
+	if !known {
+		k = record.Key{Fingerprint: c.Fingerprint, FirstSeen: now}
+	}
+	k.Owner, k.Algorithm, k.Source = c.UserID, c.Algorithm, c.Source
+	k.Created, k.Expires, k.Gone, k.RPM = c.Created, c.Expires, time.Time{}, src.RPM[c.Fingerprint]
+	k.Judged = judgement(c, s.NoExpired, now)
+	k.Subkeys = nil
+	for _, sub := range c.Subkeys {
+		if sub.Proven() {
+			k.Subkeys = append(k.Subkeys, sub.Fingerprint)
+		}
+	}
+	if !known || !slices.Equal(k.Subkeys, old.Subkeys) || k.Judged != old.Judged || k.RPM != old.RPM || k.Source != old.Source || !old.Gone.IsZero() {
+		s.SetKey(k)
+	}
+}
+
+// judgement digests all that a certificate says about which of its signatures
+// count.
+func judgement(c *pgp.Cert, noExpired bool, now time.Time) string {
+	text := fmt.Sprintln(c.Revoked, c.Expires.Unix(), c.Weak, noExpired && view.Expired(c.Expires, now))
+	for _, s := range c.Subkeys {
+		text += fmt.Sprintln(s.Fingerprint, s.Revoked, s.Expires.Unix(), s.Weak, noExpired && view.Expired(s.Expires, now))
+	}
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:8])
+}
+
+// tellOfKeys says so when no key can vouch for what is installed.
+func (s *Ledger) tellOfKeys(installed int) {
+	usable := slices.ContainsFunc(s.Keyring.Certs(), func(c *pgp.Cert) bool { return c.Revoked == nil && c.Weak == "" })
+	if usable || installed == 0 {
+		s.Solved("no-keys")
+		return
+	}
+	s.Problem("no-keys", api.SeverityWarning, "no key vouches for packages, so none that is installed can have a list",
+		"import the key of the distribution: rpmkeys --import FILE; see digestctl keys")
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/view"
+)
+
+const (
+	// metaLabels is JSON: the files whose labels are still to be written, as
+	// savedLabels.
+	metaLabels = "labels"
+	// Of so many files, with paths so long together, each is remembered. Where there
+	// are more, the files of all lists are looked at.
+	MaxLeftLabels    = 10_000
+	maxLeftLabelSize = 1 << 20
+
+	// The pauses between attempts to write labels.
+	FirstLabelRetry = time.Second
+	LastLabelRetry  = time.Minute
+	// StopLabels bounds what is done about labels when digestd stops.
+	StopLabels = 10 * time.Second
+)
+
+// LabelsLeft are the files whose labels are still to be written.
+type LabelsLeft struct {
+	Files  map[string]LeftLabel // by path
+	size   int                  // of the paths together
+	All    bool                 // there are more than files has
+	serial uint64
+	Stale  map[string]bool // lists the labels of whose files are to be written anew, for none was held until now
+}
+
+type LeftLabel struct {
+	why    string
+	Serial uint64
+}
+
+// savedLabels is how the index has them. A path need not be UTF-8.
+type savedLabels struct {
+	Paths [][]byte `json:"paths"`
+	All   bool     `json:"all,omitempty"`
+}
+
+func (s *Ledger) loadLabels(meta map[string][]byte) error {
+	data := meta[metaLabels]
+	if data == nil {
+		return nil
+	}
+	var saved savedLabels
+	if err := json.Unmarshal(data, &saved); err != nil {
+		return fmt.Errorf("cannot read which labels are left: %w", err)
+	}
+	for _, path := range saved.Paths {
+		s.Labels.Add(string(path), "not written before the last stop")
+	}
+	s.Labels.All = s.Labels.All || saved.All
+	s.tellOfLabels()
+	s.Wake[WakeLabels] = true
+	return nil
+}
+
+func (l *LabelsLeft) Add(path, why string) {
+	if _, known := l.Files[path]; !known {
+		if len(l.Files) >= MaxLeftLabels || l.size+len(path) > maxLeftLabelSize {
+			l.All = true
+			return
+		}
+		l.size += len(path)
+	}
+	l.serial++
+	l.Files[path] = LeftLabel{why, l.serial}
+}
+
+// Done forgets a file, unless its label was left once more since.
+func (l *LabelsLeft) Done(path string, since LeftLabel) {
+	if l.Files[path].Serial == since.Serial {
+		delete(l.Files, path)
+		l.size -= len(path)
+	}
+}
+
+// SaveLabels records what is left, and tells the administrator.
+func (s *Ledger) SaveLabels() {
+	var data []byte
+	if len(s.Labels.Files) > 0 || s.Labels.All {
+		saved := savedLabels{All: s.Labels.All}
+		for _, path := range slices.Sorted(maps.Keys(s.Labels.Files)) {
+			saved.Paths = append(saved.Paths, []byte(path))
+		}
+		var err error
+		if data, err = json.Marshal(saved); err != nil {
+			s.Log.Error("labels that are left not recorded", "error", err)
+			return
+		}
+		s.Wake[WakeLabels] = true
+	}
+	s.Queue.Batch.SetMeta(metaLabels, data)
+	s.tellOfLabels()
+	s.Record()
+}
+
+func (s *Ledger) tellOfLabels() {
+	if len(s.Labels.Files) == 0 && !s.Labels.All {
+		s.Solved("labels")
+		return
+	}
+	n := view.Plural(len(s.Labels.Files), "file")
+	if s.Labels.All {
+		n = "more than " + n
+	}
+	text := "cannot write the label of " + n + " that the kernel needs to find the list by"
+	if len(s.Labels.Files) > 0 {
+		path := slices.Min(slices.Collect(maps.Keys(s.Labels.Files)))
+		why := strings.TrimPrefix(s.Labels.Files[path].why, "cannot label: ")
+		text += fmt.Sprintf("; the first is %s: %s", printable(path), why)
+	}
+	s.Problem("labels", api.SeverityError, text,
+		"let the file be changed (chattr -i FILE if it is immutable, mount -o remount,rw if its file system is read-only): digestd tries again by itself; or at once: digestctl sync")
+}
+
+// printable quotes a path only where it must be.
+func printable(path string) string {
+	if quoted := fmt.Sprintf("%q", path); quoted != `"`+path+`"` {
+		return quoted
+	}
+	return path
+}
+
+// ToHold are the names of the lists that must be held: until one is gone the kernel may
+// go by it.
+func (s *Ledger) ToHold() (names []string) {
+	for _, e := range s.Sorted() {
+		if e.Active() || e.Change != "" {
+			names = append(names, e.Name)
+		}
+	}
+	for name := range s.Leftovers {
+		names = append(names, name)
+	}
+	return names
+}
+
+// Held takes note of the lists that were not held until now, and of why some are not
+// held still. Labels of the former are to be written anew: the kernel may have cached one
+// before, and have lost the way to its cache since.
+func (s *Ledger) Held(fresh []string, err error) {
+	for _, name := range fresh {
+		s.Labels.Stale[name] = true
+	}
+	if len(fresh) > 0 {
+		s.Wake[WakeLabels] = true
+	}
+	if err != nil {
+		s.Problem("held", api.SeverityWarning, err.Error()+"; the kernel may go on letting files run that such a list vouched for after it is gone",
+			"raise LimitNOFILE= of digestd.service above the number of lists by 1024, then: systemctl restart digestd")
+		return
+	}
+	s.Solved("held")
+}

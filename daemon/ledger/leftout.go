@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/view"
+)
+
+// leftOut are the installed packages that a reconciliation could do nothing for, by
+// the reason.
+type leftOut struct {
+	failed     []string // what went wrong with them
+	unsignable []string // their headers are of a form that has no signature
+	twice      []string // another build of the same version has their list's name
+}
+
+func (l *leftOut) fail(p *InstalledPackage, err error) {
+	l.failed = append(l.failed, fmt.Sprintf("%s: %v", p, err))
+}
+
+// tellOfLeftOut names them to the administrator.
+func (s *Ledger) tellOfLeftOut(l *leftOut) {
+	s.problemOf("packages", api.SeverityError, l.failed, "could not be vouched for",
+		"mend the cause: digestd tries again by itself; or at once: digestctl sync")
+	s.problemOf("old-headers", api.SeverityNotice, l.unsignable, "without a list: the header is from before rpm 4, and there is no signature over it",
+		"build it anew with an rpm of today, or vouch for its files: digestctl own add")
+	s.problemOf("twice", api.SeverityWarning, l.twice, "installed twice, from two builds of one version, of which one has no list",
+		"remove both and install one again: rpm -e --allmatches, then rpm -i")
+}
+
+// problemOf tells of packages by one problem that names the first of them, or solves
+// it when there are none.
+func (s *Ledger) problemOf(id, severity string, packages []string, what, advice string) {
+	if len(packages) == 0 {
+		s.Solved(id)
+		return
+	}
+	const few = 3
+	text := strings.Join(packages[:min(len(packages), few)], "; ")
+	if more := len(packages) - few; more > 0 {
+		text += fmt.Sprintf("; and %d more", more)
+	}
+	text = view.Plural(len(packages), "package") + " " + what + ": " + text
+	if !slices.ContainsFunc(s.Problems, func(p api.Problem) bool { return p.ID == id && p.Text == text }) {
+		const many = 32
+		for _, p := range packages[:min(len(packages), many)] {
+			s.Log.Warn("package without a list", "package", p, "reason", id)
+		}
+	}
+	s.Problem(id, severity, text, advice)
+}

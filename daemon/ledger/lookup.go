@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import "github.com/digestd/digestd/daemon/view"
+
+func NewLookup(entries []*view.Entry) *view.Lookup { return &view.Lookup{Entries: entries} }

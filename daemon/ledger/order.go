@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/store/record"
+)
+
+const (
+	MetaOrder    = "order"    // JSON: numbers by list name
+	MetaPrefetch = "prefetch" // set when the kernel is to prefetch
+)
+
+func NewOrder(lists map[string]uint32, multi []string) *view.Order {
+	o := &view.Order{Lists: lists, Lines: map[view.LineID]uint32{}, Multi: multi}
+	for name, seq := range lists {
+		_, rest, err := FormatOf(name)
+		if err != nil {
+			continue
+		}
+		pkg, err := nevra.Parse(rest)
+		if err != nil {
+			continue
+		}
+		if old, ok := o.Lines[view.LineOf(pkg)]; !ok || seq < old {
+			o.Lines[view.LineOf(pkg)] = seq
+		}
+	}
+	return o
+}
+
+func (s *Ledger) loadOrder(meta map[string][]byte) error {
+	s.Prefetch = meta[MetaPrefetch] != nil
+	lists := map[string]uint32{}
+	if data := meta[MetaOrder]; data != nil {
+		if err := json.Unmarshal(data, &lists); err != nil {
+			return fmt.Errorf("cannot read the order of lists: %w", err)
+		}
+	}
+	s.Order = NewOrder(lists, s.Multi)
+	return nil
+}
+
+// PrefetchKept notes whether the attribute of the directory could be put back where it
+// was gone.
+func (s *Ledger) PrefetchKept(err error) {
+	if !s.Prefetch {
+		return
+	}
+	if err != nil {
+		s.Problem("prefetch", api.SeverityWarning, err.Error(), "put the list directory on a file system with extended attributes, or: digestctl order prefetch off")
+		return
+	}
+	s.Solved("prefetch")
+}
+
+// moveAway notes that the list of e is found under the name next from now on.
+func (s *Ledger) moveAway(e *view.Entry, next string) {
+	old := *e
+	old.Change, old.Next = record.Moving, next
+	s.Save(&old)
+}
+
+// moveLists publishes the lists whose name is to be another, of packages that are
+// installed as before. What it did needs no more thought.
+func (s *Ledger) moveLists(found []InstalledPackage, r *Reconciled) {
+	for i := range found {
+		c := found[i].Fresh
+		if c == nil || c.Staged == (record.Staged{}) {
+			continue
+		}
+		old := s.ByHeader[c.Header]
+		if old == nil || !old.Active() || old.Broken || old.Grace != "" || old.Name == c.Name || s.ByName[c.Name] != nil ||
+			digestlist.WithoutSequence(old.Name) != digestlist.WithoutSequence(c.Name) || !s.trusted(old) || !s.allowed(old) {
+			continue
+		}
+		found[i].Fresh = nil
+		s.Plan.Publish = append(s.Plan.Publish, Publication{Name: c.Name, Staged: c.Staged, Then: func(p Published) error {
+			if p.Err != nil {
+				// It stays what it is, under its old name.
+				r.fail(&found[i], p.Err)
+				return nil
+			}
+			s.moveAway(old, c.Name)
+			e := *old
+			e.Wide = c.Wide
+			e.Name, e.Body, e.File, e.Signer, e.Files, e.Refs = c.Name, c.Body, c.File, c.Signer, c.Files, c.Refs
+			e.Change, e.Stamp = "", p.Stamp
+			s.Save(&e)
+			r.moved = append(r.moved, c.Name)
+			return nil
+		}})
+	}
+}

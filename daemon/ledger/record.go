@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"maps"
+)
+
+// metaProbe is never there: to remove it is a commit without a change.
+const metaProbe = "probe"
+
+// PutTaken adds to r up to where the log was taken, if the index does not know, and if r
+// is not empty: nothing is committed for that alone.
+func (s *Ledger) PutTaken(r *Records) {
+	if r.Batch.Empty() {
+		return
+	}
+	r.taken = true
+	for taker, seq := range s.Taken {
+		if seq != s.takenKept[taker] {
+			r.Batch.SetTaken(taker, seq)
+		}
+	}
+}
+
+// TakenUpTo notes up to where the log was taken. If now is set that is recorded without
+// waiting for another reason to commit.
+func (s *Ledger) TakenUpTo(taker string, seq uint64, now bool) {
+	s.Taken[taker] = seq
+	if now {
+		s.RecordTaken()
+	}
+}
+
+func (s *Ledger) RecordTaken() {
+	for taker, seq := range s.Taken {
+		if seq != s.takenKept[taker] {
+			s.Queue.Batch.SetTaken(taker, seq)
+		}
+	}
+	s.Record()
+}
+
+// Probe commits whether or not anything is queued, to see that it can be done.
+func (s *Ledger) Probe() error {
+	s.Queue.Batch.SetMeta(metaProbe, nil)
+	s.Record()
+	return nil
+}
+
+// Committed takes note that r is durable.
+func (s *Ledger) Committed(r *Records) {
+	s.Solved("state")
+	if r.mark != nil {
+		s.MetaMark.Durable = *r.mark
+	}
+	s.due = append(s.due, r.tell...)
+	if r.taken {
+		maps.Copy(s.takenKept, s.Taken)
+	}
+}
+
+// Written takes note that those who read the log find what is durable in it.
+func (s *Ledger) Written() {
+	s.Unwritten = false
+	s.Solved("index")
+	if s.NextSeq > s.toldSeq {
+		s.toldSeq = s.NextSeq
+		s.Wake[WakeLog] = true
+	}
+}
+
+// What sleeps until the state has something for it.
+const (
+	WakeChores = iota // what could not be done at once, see doChores
+	WakeLabels        // labels are to be written
+	WakeClock         // entries came that time may change
+	WakeLists         // entries changed
+	WakeLog           // the log has more
+	WakeKinds
+)
+
+// notes are what goes to the log of the service, which is not the log of decisions.
+type notes struct{ all []note }
+
+// level is how grave a note is.
+type level int
+
+// The levels, as package slog numbers them.
+const (
+	levelInfo  level = 0
+	levelWarn  level = 4
+	levelError level = 8
+)
+
+type note struct {
+	Level level
+	Text  string
+	Args  []any
+}
+
+func (n *notes) Info(text string, args ...any) {
+	n.all = append(n.all, note{levelInfo, text, args})
+}
+func (n *notes) Warn(text string, args ...any) {
+	n.all = append(n.all, note{levelWarn, text, args})
+}
+func (n *notes) Error(text string, args ...any) {
+	n.all = append(n.all, note{levelError, text, args})
+}
+
+func (n *notes) Take() (all []note) {
+	all, n.all = n.all, nil
+	return all
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+// Who takes the log, as the index knows them.
+const (
+	TakerJournal = "journal"
+	TakerKernel  = "kernel"
+	// TrailNone is the setting audit-trail where nobody takes it.
+	TrailNone = "none"
+)

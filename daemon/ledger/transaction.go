@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/hooks/wire"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/store/record"
+)
+
+// Transaction is one run of a package manager, from Begin to End or to the
+// loss of the connection. Its fields belong to the owner of the state.
+type Transaction struct {
+	Peer     wire.Peer
+	RootDev  uint64 // device number of the file system it installs into; 0: not known
+	Elements []policy.Element
+	Test     bool
+	Check    bool // asked about before anything is downloaded; test, too
+	DBOnly   bool // no file is touched: --justdb
+	Assured  bool // the package manager was told that no package will be refused
+	// TakenOver: it began under another digestd. A comparison follows its end.
+	TakenOver bool
+	Unlisted  bool // a package with files got no list: before it syncs, it waits for the end
+
+	Added   map[record.Digest]*Addition // by header
+	ByIndex map[uint32]*Addition        // by element
+	removed []*view.Entry               // withdrawn, in order
+	kept    []*view.Entry               // replaced, and allowed to stay until the machine restarts
+	Touched []string                    // names of lists that must be durable at the end
+}
+
+// Addition is a package that the transaction brings.
+type Addition struct {
+	view.Candidate
+	Decision  policy.Decision
+	previous  *view.Entry   // what stood under its name before
+	replaced  record.Staged // the list of previous, until it is known that it is not needed again
+	installed bool
+	reused    bool // its list was active before the transaction
+}
+
+// Asked asks policy about every element. A veto touches nothing. What a trial
+// meets is not recorded: nobody was stopped by it.
+func (s *Ledger) Asked(t *Transaction) []policy.ElementDecision {
+	s.ExpireDenials()
+	decisions := policy.AdmitTransaction(s.Mode, t.Elements, func(pkg nevra.NEVRA) policy.Line { return s.lineFor(pkg, t) })
+	for _, d := range decisions {
+		if d.Verdict == policy.Veto && (!t.Test || t.Check) {
+			s.Refused(t, d.NEVRA, d.Decision)
+		}
+	}
+	return decisions
+}
+
+// Assure reports whether the package manager need not wait for what becomes of
+// each package.
+func (s *Ledger) Assure(t *Transaction) bool {
+	t.Assured = policy.Assured(s.Mode, t.Elements, s.Keyring.Revokes(), func(pkg nevra.NEVRA) policy.Line { return s.lineFor(pkg, t) })
+	return t.Assured
+}
+
+// Opened registers the transaction, and queues a mark for the next commit: once
+// that is durable, lists may appear that the index does not know, and a start
+// after a crash must not take them for an intruder's.
+func (s *Ledger) Opened(t *Transaction) {
+	s.Open[t] = true
+	s.Generation++
+	s.setMark()
+}
+
+// Refused records a package that was stopped.
+func (s *Ledger) Refused(t *Transaction, pkg nevra.NEVRA, d policy.Decision) {
+	kind := audit.KindRefused
+	if d.Reason.Rollback() {
+		kind = audit.KindRollbackRefused
+		s.After(func(o Observer) { o.RollbackRefused(pkg.Full(), string(d.Reason)) })
+	}
+	s.Event(record.Event{Kind: kind, Package: pkg.Full(), Reason: string(d.Reason), Text: d.Text, UID: t.Peer.UID, PID: t.Peer.PID})
+}
+
+// Consider says what to do with a header before any work is spent on it: the
+// list that is active for the very same header, or a decision.
+func (s *Ledger) Consider(t *Transaction, element uint32, c *view.Candidate, restore bool) (*view.Entry, policy.Decision) {
+	digest := c.Header
+	if e := s.ByHeader[digest]; e != nil && e.Active() && !e.Broken && s.trusted(e) {
+		if !restore && t.Added[digest] == nil {
+			a := &Addition{Candidate: view.Candidate{Pkg: e.Package, Header: digest, Name: e.Name}, reused: true}
+			t.Added[digest] = a
+		}
+		if a := t.Added[digest]; a != nil {
+			t.ByIndex[element] = a
+		}
+		return e, policy.Decision{Verdict: policy.Allow}
+	}
+	return nil, s.AdmitIn(t, c.Pkg, c.Multi)
+}
+
+// Add publishes the list of a verified package, or withholds it. The package is
+// not installed yet: what is recorded becomes durable at the end, and only if
+// the package manager says that it was. What becomes of it is in the addition when the
+// plan has been carried out.
+func (s *Ledger) Add(t *Transaction, element uint32, c *view.Candidate) (*Addition, error) {
+	if c.Basis != s.Basis {
+		return nil, ErrAgain
+	}
+	a := &Addition{Candidate: *c, Decision: s.unlessHeld(c, c.Vouch), previous: s.ByName[c.Name]}
+	if earlier := t.Added[c.Header]; earlier != nil {
+		a.previous, a.replaced = earlier.previous, earlier.replaced
+	}
+	if a.Decision.Verdict == policy.Allow {
+		a.Decision = s.unlessBanned(c.Pkg, s.AdmitIn(t, c.Pkg, c.Multi), c.Body, c.Whole)
+	}
+	if t.Assured {
+		a.Decision = a.Decision.Keep()
+	}
+	switch a.Decision.Verdict {
+	case policy.Allow:
+		x := Publication{Name: c.Name, Staged: c.Staged, Keep: true, Then: func(p Published) error {
+			if p.Err == nil {
+				s.keep(a, p.Old)
+				t.Touched = append(t.Touched, c.Name)
+				s.added(t, element, a, p.Stamp)
+			}
+			return p.Err
+		}}
+		if p := a.previous; p != nil && p.Active() {
+			x.Previous = p
+		}
+		s.Plan.Publish = append(s.Plan.Publish, x)
+		return a, nil
+	case policy.Veto:
+		s.discard(c.Staged)
+		s.Refused(t, c.Pkg, a.Decision)
+		return a, nil
+	}
+	s.discard(c.Staged)
+	s.added(t, element, a, record.Stamp{})
+	if p := a.previous; p != nil && p.Active() {
+		// The same version, built anew, and not to be trusted: the old build's
+		// list must not vouch under its name while its files are replaced.
+		s.Plan.Withdraw = append(s.Plan.Withdraw, Withdrawal{Name: a.Name, Entry: p, Kept: func(old record.Staged) { s.keep(a, old) }})
+	}
+	return a, nil
+}
+
+// added enters an addition, which has its list or will have none.
+func (s *Ledger) added(t *Transaction, element uint32, a *Addition, stamp record.Stamp) {
+	t.Added[a.Header] = a
+	t.ByIndex[element] = a
+	s.Put(s.entryOf(a, stamp))
+}
+
+// discard removes a staged list that is not wanted any more.
+func (s *Ledger) discard(list record.Staged) {
+	if list != (record.Staged{}) {
+		s.Plan.Discard = append(s.Plan.Discard, list)
+	}
+}
+
+// keep holds on to the list that a's took the place of. If the transaction publishes
+// under that name once more, it is the first that could come back.
+func (s *Ledger) keep(a *Addition, old record.Staged) {
+	if p := a.previous; p != nil && p.Active() && !p.Broken && a.replaced == (record.Staged{}) {
+		a.replaced = old
+		return
+	}
+	s.discard(old)
+}
+
+// entryOf makes the entry of an addition as it now stands. stamp is of its file, if it
+// has one.
+func (s *Ledger) entryOf(a *Addition, stamp record.Stamp) *view.Entry {
+	s.noteOmitted(a.Omitted)
+	e := &view.Entry{Refs: a.Refs, List: record.List{
+		Name: a.Name, Package: a.Pkg, Header: a.Header, Body: a.Body, Wide: a.Wide, File: a.File,
+		Files: a.Files, Since: s.Now(), Reason: string(a.Decision.Reason), Text: a.Decision.Text,
+		Granted: a.Decision.Grant, State: record.Active, Signer: a.Signer,
+		Denied: a.Omitted.IDs, Left: len(a.Omitted.Paths),
+	}}
+	s.justify(e, &a.Candidate)
+	if a.Decision.Verdict != policy.Allow {
+		e.State, e.File, e.Signer = record.Withheld, record.Digest{}, ""
+		e.Denied, e.Left = nil, 0
+		if p := a.previous; p != nil && p.Package == a.Pkg {
+			// That this version was active is not forgotten while it has no list.
+			e.Counter, e.Granted = p.Counter, p.Granted
+		}
+		if a.Decision.Denial != "" {
+			e.Denied = []string{a.Decision.Denial}
+		}
+		if a.Decision.Reason == policy.ReasonNoFiles {
+			e.State = record.Empty
+		}
+		return e
+	}
+	if p := a.previous; p != nil && a.Decision.Reason == policy.ReasonActive {
+		// Published anew, it is there for the same reason as before.
+		switch {
+		case p.Active():
+			e.Granted, e.Reason, e.Text = p.Granted, p.Reason, p.Text
+		case p.Suspended():
+			e.Granted, e.Reason = p.Granted, ""
+		}
+	}
+	e.Stamp = stamp
+	return e
+}
+
+// Installed notes that an element's package is in rpm's database.
+func (s *Ledger) Installed(t *Transaction, element uint32) {
+	if a := t.ByIndex[element]; a != nil {
+		a.installed = true
+	}
+}
+
+// Failed takes back what add published for an element that did not get in.
+func (s *Ledger) Failed(t *Transaction, element uint32) {
+	if a := t.ByIndex[element]; a != nil && !a.installed && !a.reused {
+		s.takeBack(t, a)
+	}
+}
+
+func (s *Ledger) takeBack(t *Transaction, a *Addition) {
+	delete(t.Added, a.Header)
+	for i, b := range t.ByIndex {
+		if a == b {
+			delete(t.ByIndex, i)
+		}
+	}
+	e := s.ByName[a.Name]
+	if e == nil || e.Header != a.Header {
+		s.discard(a.replaced)
+		return
+	}
+	leaving := e
+	if !e.Active() {
+		leaving = nil // it has no list
+	}
+	s.Forget(a.Name)
+	if a.previous == nil {
+		s.Plan.Withdraw = append(s.Plan.Withdraw, Withdrawal{Name: a.Name, Entry: leaving})
+		return
+	}
+	s.Put(a.previous)
+	if !s.comesBack(a) {
+		s.discard(a.replaced)
+		s.lost(a, leaving)
+		return
+	}
+	replaced := a.replaced
+	a.replaced = record.Staged{}
+	s.Plan.Publish = append(s.Plan.Publish, Publication{Name: a.Name, Staged: replaced, Poke: true, Previous: leaving, Read: true, Then: func(p Published) error {
+		if p.Err != nil {
+			s.Unsettled = true // something may be left in the directory
+			s.lost(a, leaving)
+			return p.Err
+		}
+		back := *a.previous
+		back.Stamp = p.Stamp
+		s.Put(&back)
+		return nil
+	}})
+}
+
+// comesBack reports whether the list that a replaced may be published as it was: what
+// vouched for it may have been withdrawn meanwhile.
+func (s *Ledger) comesBack(a *Addition) bool {
+	p := a.previous
+	return a.replaced != (record.Staged{}) && s.trusted(p) && s.allowed(p) && s.Complete(p) && !p.Refs.HitBy(s.Denials.Heads())
+}
+
+// lost takes the list of a away where the one before it cannot come back;
+// reconciliation makes that anew from rpm's database.
+func (s *Ledger) lost(a *Addition, leaving *view.Entry) {
+	s.mark(a.previous)
+	s.Plan.Withdraw = append(s.Plan.Withdraw, Withdrawal{Name: a.Name, Entry: leaving})
+}
+
+// Remove withdraws the list of a package that was erased. It returns the list
+// that must be withdrawn, after the caller has rebound the files it shares.
+func (s *Ledger) Remove(t *Transaction, element uint32, digest record.Digest) *view.Entry {
+	e := s.ByHeader[digest]
+	if e == nil {
+		e = s.supplanted(t, element)
+	}
+	if e == nil {
+		return nil
+	}
+	if t.Added[digest] != nil {
+		return nil // the same package was installed again
+	}
+	return e
+}
+
+// supplanted returns the entry of the version that an element erases, if the list of that
+// was replaced by one of another build, in a transaction that was cut short: no header
+// that is installed leads to it any more.
+func (s *Ledger) supplanted(t *Transaction, element uint32) *view.Entry {
+	if !s.Unsettled || int(element) >= len(t.Elements) {
+		return nil
+	}
+	pkg := t.Elements[element].NEVRA
+	for _, e := range s.ByLine[view.LineOf(pkg)] {
+		if e.Package == pkg && e.Broken {
+			return e
+		}
+	}
+	return nil
+}
+
+// RemoveNow takes the list of e out of the directory.
+func (s *Ledger) RemoveNow(t *Transaction, e *view.Entry) {
+	if s.ByName[e.Name] != e {
+		return
+	}
+	if s.KeepOld && e.Active() && t.replaces(e) {
+		grace := *e
+		grace.Grace = s.Boot
+		grace.Text = "replaced; stays until the machine restarts, for what still runs from it"
+		s.Put(&grace)
+		t.kept = append(t.kept, &grace)
+		return
+	}
+	w := Withdrawal{Name: e.Name}
+	if e.Active() {
+		w.Entry = e
+	}
+	s.Plan.Withdraw = append(s.Plan.Withdraw, w)
+	s.Forget(e.Name)
+	t.removed = append(t.removed, e)
+}
+
+// replaces reports whether t brought another version of e's package.
+func (t *Transaction) replaces(e *view.Entry) bool {
+	for _, a := range t.Added {
+		if view.LineOf(a.Pkg) == view.LineOf(e.Package) && a.Pkg.EVR != e.Package.EVR {
+			return true
+		}
+	}
+	return false
+}

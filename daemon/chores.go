@@ -4,8 +4,9 @@ package daemon
 
 import (
 	"context"
-	"github.com/digestd/digestd/daemon/ledger"
 	"time"
+
+	"github.com/digestd/digestd/daemon/ledger"
 )
 
 // retry calls again for what could not be done, with pauses that grow from first

@@ -53,7 +53,7 @@ type Daemon struct {
 	keyrings   keyrings
 	features   func() kernel.Features // of the kernel
 	unitOf     func(pid uint32) string
-	blacklist  func() (blacklisted, error) // the kernel's
+	blacklist  func() (ledger.Blacklisted, error) // the kernel's
 
 	published    *atomic.Pointer[view.Snapshot]
 	sessions     sync.WaitGroup

@@ -3,8 +3,9 @@
 package daemon
 
 import (
-	"github.com/digestd/digestd/daemon/ledger"
 	"testing"
+
+	"github.com/digestd/digestd/daemon/ledger"
 )
 
 // on enters a fact of a test.

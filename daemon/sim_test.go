@@ -315,8 +315,8 @@ func (m *simMachine) Start() error {
 		return err
 	}
 	d.dir = hookedDirectory{d.dir, &m.staged}
-	d.blacklist = func() (blacklisted, error) {
-		return blacklisted{known: true, entries: maps.Clone(m.banned), keyIDs: map[string]bool{}}, nil
+	d.blacklist = func() (ledger.Blacklisted, error) {
+		return ledger.Blacklisted{Known: true, Entries: maps.Clone(m.banned), KeyIDs: map[string]bool{}}, nil
 	}
 	d.memory.rest = func() {} // it is the memory of all machines
 	d.memory.armed.Store(true)

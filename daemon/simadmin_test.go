@@ -12,6 +12,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/sim"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/nevra"
 )
@@ -105,7 +106,7 @@ func (m *simMachine) Unsigned(allow bool) error {
 }
 
 func (m *simMachine) Ban(content int) error {
-	m.banned[binPrefix+strings.TrimPrefix(digestOf(content), "sha256:")] = true
+	m.banned[view.BinPrefix+strings.TrimPrefix(digestOf(content), "sha256:")] = true
 	return m.after(m.d.refreshKeys(m.ctx(), true))
 }
 

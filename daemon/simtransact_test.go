@@ -32,7 +32,7 @@ func (m *simMachine) Within(fn func()) { m.staged.set(fn) }
 // with the transaction. It does nothing that the package manager would notice.
 func (m *simMachine) HandOver() error {
 	stage := StageTransaction
-	if m.session.txn.assured {
+	if m.session.txn.Assured {
 		stage = StageAssured
 	}
 	put, before := m.put, m.faults

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/digestd/digestd/kernel/guard"
 )
@@ -73,4 +74,29 @@ func TestListen(t *testing.T) {
 		t.Fatal(err)
 	}
 	second.Close()
+}
+
+// A flood is logged in part, and counted.
+func TestPace(t *testing.T) {
+	var p pace
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	logged := 0
+	for i := range 1000 {
+		ok, left := p.allow(at.Add(time.Duration(i) * time.Millisecond))
+		if ok {
+			logged++
+		}
+		if left != 0 {
+			t.Fatalf("%d were left out before anything was", left)
+		}
+	}
+	if logged != perMinute {
+		t.Errorf("%d were logged, want %d", logged, perMinute)
+	}
+	if ok, left := p.allow(at.Add(time.Minute)); !ok || left != 1000-perMinute {
+		t.Errorf("a minute later: %v, %d left out", ok, left)
+	}
+	if ok, _ := p.allow(at.Add(-time.Hour)); !ok {
+		t.Error("a clock that is set back silences the log")
+	}
 }

@@ -30,6 +30,33 @@ type watcher struct {
 	log     *slog.Logger
 	console func() (io.WriteCloser, error)
 	denials protocol.Log
+	pace    pace
+}
+
+// perMinute is how many refusals are logged in a minute: a machine on which nothing is
+// listed must not fill the journal. All of them are in denials.
+const perMinute = 100
+
+// pace bounds lines in a log.
+type pace struct {
+	since time.Time // the minute began
+	lines int       // in it
+	left  int       // left out in it
+}
+
+// allow says whether one more line may be logged at a time, and how many were left out
+// in a minute that is over.
+func (p *pace) allow(at time.Time) (ok bool, left int) {
+	if at.Sub(p.since) >= time.Minute || at.Before(p.since) {
+		left = p.left
+		*p = pace{since: at}
+	}
+	if p.lines >= perMinute {
+		p.left++
+		return false, left
+	}
+	p.lines++
+	return true, left
 }
 
 // watch goes on until the events are closed.
@@ -62,6 +89,13 @@ func (w *watcher) tell(e *guard.Event, at time.Time) {
 		return
 	}
 	w.countLost()
+	ok, left := w.pace.allow(at)
+	if left > 0 {
+		w.log.Warn("refusals not logged: there were too many; digestctl guard denials has them", "count", left)
+	}
+	if !ok {
+		return
+	}
 	digest := "unknown"
 	if e.Digest != nil {
 		digest = fmt.Sprintf("%x", *e.Digest)

@@ -153,17 +153,26 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 // little trusted, never too much.
 func (x *executor) reconcile(own []*ledger.OwnWork, found []ledger.InstalledPackage, started time.Time) (r *ledger.Reconciled, all done, err error) {
 	r = &ledger.Reconciled{}
-	all, err = x.step("sync", false, func(s *ledger.Ledger) error {
+	// The lists of the owner are recorded, and the mark goes, before the first list of a
+	// package comes: of these nothing is on the disk before the end.
+	all, err = x.step("own", false, func(s *ledger.Ledger) error {
 		s.Solved("directory")
 		s.ApplyOwn(own, r)
-		s.Apply(found, r)
 		return nil
 	})
 	if errors.As(err, new(notBegun)) {
 		return r, all, err
 	}
-	aside, more, failed := x.strangers()
-	failed = errors.Join(err, failed)
+	more, failed := x.step("sync", false, func(s *ledger.Ledger) error {
+		s.Apply(found, r)
+		return nil
+	})
+	all.add(more)
+	if failed = errors.Join(err, failed); errors.As(failed, new(notBegun)) {
+		return r, all, failed
+	}
+	aside, more, err := x.strangers()
+	failed = errors.Join(failed, err)
 	all.add(more)
 	r.Quarantined = aside
 	more, err = x.step("sync", false, func(s *ledger.Ledger) error {

@@ -108,13 +108,16 @@ var theSimWorld = sync.OnceValues(func() (*simWorld, error) {
 		}
 		w.made[p.String()], w.nevras[p.String()], w.shown[file] = m, n, p.List()
 	}
+	for _, c := range sim.OwnContents(0) {
+		w.contents[sha256.Sum256([]byte("content "+strconv.Itoa(c)))] = c
+	}
 	return w, nil
 })
 
 // simMachine is a whole digestd with its disk, driven from inside.
 type simMachine struct {
 	*simWorld
-	dir    string // "" if it is all in memory
+	dir    string // of its own; in memory only the bodies of own lists are there
 	config config.Config
 	d      *Daemon
 	lists  *faultyDir
@@ -268,14 +271,17 @@ func newSimMachine(sign string, onDisk bool) (_ *simMachine, err error) {
 	m := &simMachine{simWorld: w, faults: &faults{}, heard: &simObserver{}, banned: map[string]bool{}}
 	dir := w.place
 	if onDisk {
-		if dir, err = os.MkdirTemp(fastPlace(), "digestd-sim-"); err != nil {
-			return nil, err
-		}
-		m.dir = dir
+		dir = fastPlace()
+	}
+	if m.dir, err = os.MkdirTemp(dir, "digestd-sim-"); err != nil {
+		return nil, err
+	}
+	if onDisk {
+		dir = m.dir
 	}
 	c := config.Default()
 	c.Root, c.DBPath = filepath.Join(dir, "root"), simDatabase
-	c.State, c.Lists = filepath.Join(dir, "state"), filepath.Join(dir, "lists")
+	c.State, c.Lists = filepath.Join(m.dir, "state"), filepath.Join(dir, "lists")
 	c.Keys, c.Revoked, c.Blacklist = filepath.Join(dir, "keys"), filepath.Join(dir, "revoked"), filepath.Join(dir, "blacklist")
 	c.Labels, c.AuditTrail, c.Sign = false, "none", sign
 	m.config = c
@@ -289,6 +295,9 @@ func newSimMachine(sign string, onDisk bool) (_ *simMachine, err error) {
 			return m, err
 		}
 	} else {
+		if err := os.Mkdir(c.State, 0o700); err != nil {
+			return m, err
+		}
 		m.db = &memoryDatabases{dir: filepath.Join(c.Root, c.DBPath)}
 		m.memoryDir, m.memoryIndex = memoryDisk{inmemory.NewDir(c.Lists)}, memoryIndex{&inmemory.Index{}}
 		m.identities = &memoryIdentities{known: w.identities, dir: c.State}
@@ -304,9 +313,7 @@ func (m *simMachine) close() {
 	if m.db != nil {
 		m.db.close()
 	}
-	if m.dir != "" {
-		os.RemoveAll(m.dir)
-	}
+	os.RemoveAll(m.dir)
 }
 
 func (m *simMachine) Start() error {
@@ -432,7 +439,9 @@ func (m *simMachine) Directory() map[string][]int {
 		name, known := m.shown[file]
 		if !known {
 			name, _ = strings.CutPrefix(file, "tlv-")
-			if n, err := nevra.Parse(name); err == nil {
+			if own, is := strings.CutPrefix(name, "own-"); is {
+				name = sim.OwnList(own)
+			} else if n, err := nevra.Parse(name); err == nil {
 				name = fmt.Sprintf("%s-%s.%s", n.Name, n.Version, n.Arch)
 			}
 		}

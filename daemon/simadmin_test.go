@@ -6,10 +6,12 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/sim"
 	"github.com/digestd/digestd/daemon/view"
@@ -108,6 +110,34 @@ func (m *simMachine) Unsigned(allow bool) error {
 func (m *simMachine) Ban(content int) error {
 	m.banned[view.BinPrefix+strings.TrimPrefix(digestOf(content), "sha256:")] = true
 	return m.after(m.d.refreshKeys(m.ctx(), true))
+}
+
+func (m *simMachine) Own(name string, content int) error {
+	var entries []digestlist.Entry
+	for _, c := range sim.OwnContents(content) {
+		sum := sha256.Sum256([]byte("content " + strconv.Itoa(c)))
+		entries = append(entries, digestlist.Entry{Digest: sum[:], Path: fmt.Sprintf("/opt/own/%s/%d", name, c)})
+	}
+	slices.SortFunc(entries, func(a, b digestlist.Entry) int { return strings.Compare(a.Path, b.Path) })
+	body, err := digestlist.AppendTLV(nil, []digestlist.Group{{Algo: digestlist.SHA256, Entries: entries}})
+	if err != nil {
+		return err
+	}
+	id, err := m.d.OwnAppend(m.ctx(), simActor, 0, body)
+	if err != nil {
+		return err
+	}
+	request := api.OwnRequest{Name: name, Upload: id, Reason: "why"}
+	if o, known := m.d.snapshot().own[name]; known && o.Removed.IsZero() {
+		request.Base = o.Version
+	}
+	_, err = m.d.OwnPublish(m.ctx(), simActor, request, func(string, int, int) {})
+	return m.after(err)
+}
+
+func (m *simMachine) OwnRemove(name string) error {
+	_, err := m.d.OwnRemove(m.ctx(), simActor, name, "why", func(string, int, int) {})
+	return m.after(err)
 }
 
 func (m *simMachine) Order(p sim.Package) error {

@@ -47,10 +47,10 @@ func (o *simOrder) take() string {
 }
 
 // published is told before a list appears.
-func (o *simOrder) published(string) {
+func (o *simOrder) published(name string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.marked {
+	if l, recorded := o.index.List(name); !o.marked && (!recorded || l.Change == "") {
 		o.violated("a list appears while the index has no mark that one may")
 	}
 }

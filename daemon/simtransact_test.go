@@ -56,7 +56,7 @@ func (m *simMachine) receive() (wire.Message, error) {
 
 // connect is what a package manager does first.
 func (m *simMachine) connect() error {
-	if m.dir == "" {
+	if m.identities != nil {
 		ours, theirs := memoryPair()
 		m.reply = wire.NewConn(theirs)
 		m.session = m.d.sessionOf(wire.Peer{PID: 1}, nil, wire.NewConn(ours))

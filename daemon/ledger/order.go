@@ -68,17 +68,35 @@ func (s *Ledger) moveAway(e *view.Entry, next string) {
 	s.Save(&old)
 }
 
+// rename has what is known of a list under another name. There is no list now, or none
+// that may stay: what becomes of it is decided as if it had always had that name.
+func (s *Ledger) rename(old *view.Entry, name string) {
+	e := *old
+	e.Name = name
+	if old.Active() {
+		s.Plan.Withdraw = append(s.Plan.Withdraw, Withdrawal{Name: old.Name, Entry: old})
+		e.Broken = true
+	}
+	s.forget(old.Name)
+	s.queue.Batch.DeleteList(old.Name)
+	s.Save(&e)
+}
+
 // moveLists publishes the lists whose name is to be another, of packages that are
 // installed as before. What it did needs no more thought.
 func (s *Ledger) moveLists(found []InstalledPackage, r *Reconciled) {
 	for i := range found {
 		c := found[i].Fresh
-		if c == nil || c.Staged == (record.Staged{}) {
+		if c == nil {
 			continue
 		}
 		old := s.ByHeader[c.Header]
-		if old == nil || !old.Active() || old.Broken || old.Grace != "" || old.Name == c.Name || s.ByName[c.Name] != nil ||
-			digestlist.WithoutSequence(old.Name) != digestlist.WithoutSequence(c.Name) || !s.trusted(old) || !s.allowed(old) {
+		if old == nil || old.Grace != "" || old.Name == c.Name || s.ByName[c.Name] != nil ||
+			digestlist.WithoutSequence(old.Name) != digestlist.WithoutSequence(c.Name) {
+			continue
+		}
+		if c.Staged == (record.Staged{}) || !old.Active() || old.Broken || !s.trusted(old) || !s.allowed(old) {
+			s.rename(old, c.Name)
 			continue
 		}
 		found[i].Fresh = nil

@@ -50,6 +50,12 @@ func (r *runner) administer(kind Kind, what string, p Package) error {
 		fallthrough
 	case Deny:
 		return r.act(func() error { return r.sys.Deny(rng) }, func(m *Model) { m.denials[text] = rng }, false)
+	case Own:
+		name, of, _ := strings.Cut(what, "=")
+		content, _ := strconv.Atoi(of)
+		return r.act(func() error { return r.sys.Own(name, content) }, func(m *Model) { m.publishOwn(name, content) }, false)
+	case OwnRemove:
+		return r.act(func() error { return r.sys.OwnRemove(what) }, func(m *Model) { m.removeOwn(what, -1) }, false)
 	case Ban:
 		return r.act(func() error { return r.sys.Ban(content) }, func(m *Model) { m.banned[content] = true }, true)
 	case Order:

@@ -58,6 +58,9 @@ const (
 	Order     Kind = "order"      // PACKAGE: its list is used first
 	Prefetch  Kind = "prefetch"   // on or off
 
+	Own       Kind = "own"        // NAME=CONTENT: the owner publishes a list of it
+	OwnRemove Kind = "own-remove" // NAME
+
 	// Within before a kind is that act while a list is made for the next package, after it
 	// was verified and before it is published.
 	Within = "within-"
@@ -174,6 +177,8 @@ func aContent(r *rand.Rand) string {
 }
 
 func aPair(r *rand.Rand) string { return aPackage(r) + "," + aPackage(r) }
+func anOwn(r *rand.Rand) string { return ownNames[r.IntN(len(ownNames))] }
+func ownOf(r *rand.Rand) string { return anOwn(r) + "=" + aContent(r) }
 func aDay(r *rand.Rand) string  { return strconv.Itoa(r.IntN(days)) }
 func aTime(r *rand.Rand) string { return aRange(r) + ":" + aDay(r) }
 func onOff(r *rand.Rand) string { return []string{"on", "off"}[r.IntN(2)] }
@@ -191,6 +196,7 @@ var menu = []dish{
 	{Amid + DenyContent, 2, aContent}, {Amid + LiftContent, 1, aContent}, {Amid + Floor, 2, aRange}, {Amid + ClearFloor, 1, aName},
 	{Amid + Grant, 1, aPackage}, {Amid + TakeGrant, 1, aPackage},
 	{HandOver, 4, aPackage}, {Both, 4, aPair}, {DenyUntil, 3, aTime}, {Clock, 3, aDay}, {Ban, 1, aContent}, {Order, 1, aPackage}, {Prefetch, 1, onOff},
+	{Own, 4, ownOf}, {OwnRemove, 2, anOwn},
 	{Within + Revoke, 2, aKey}, {Within + Restore, 1, aKey}, {Within + Drop, 1, aKey}, {Within + Import, 1, aKey},
 	{Within + Deny, 2, aRange}, {Within + Lift, 1, aRange}, {Within + DenyContent, 2, aContent}, {Within + LiftContent, 1, aContent},
 	{Within + Unsigned, 1, aSetting}, {Within + Floor, 1, aRange}, {Within + Grant, 1, aPackage}, {Within + TakeGrant, 1, aPackage},

@@ -14,9 +14,11 @@ type Model struct {
 	keys      map[string]keyState
 	lines     map[string]line // by name
 	denials   map[string]Range
-	contents  map[int]bool // denied
-	banned    map[int]bool // by the kernel
-	unsigned  bool         // packages that nobody signed may have lists
+	contents  map[int]bool            // denied
+	banned    map[int]bool            // by the kernel
+	own       map[string]int          // contents of the owner's lists
+	past      map[string]map[int]bool // what these had before, which does not come back
+	unsigned  bool                    // packages that nobody signed may have lists
 }
 
 type keyState struct {
@@ -46,7 +48,10 @@ func (r Range) has(p Package) bool { return r.Name == p.Name && (r.Below == 0 ||
 func NewModel() *Model {
 	m := &Model{
 		keys:  map[string]keyState{"A": {}, "B": {}, "C": {absent: true}},
-		lines: map[string]line{}, denials: map[string]Range{}, contents: map[int]bool{}, banned: map[int]bool{},
+		lines: map[string]line{}, denials: map[string]Range{}, contents: map[int]bool{}, banned: map[int]bool{}, own: map[string]int{}, past: map[string]map[int]bool{},
+	}
+	for _, name := range ownNames {
+		m.past[name] = map[int]bool{}
 	}
 	for _, p := range pool {
 		m.lines[p.Name] = line{grants: map[int]bool{}, standing: map[int]bool{}}
@@ -57,13 +62,34 @@ func NewModel() *Model {
 func (m *Model) clone() *Model {
 	c := &Model{
 		Installed: slices.Clone(m.Installed), keys: maps.Clone(m.keys), lines: maps.Clone(m.lines),
-		denials: maps.Clone(m.denials), contents: maps.Clone(m.contents), banned: maps.Clone(m.banned), unsigned: m.unsigned,
+		denials: maps.Clone(m.denials), contents: maps.Clone(m.contents), banned: maps.Clone(m.banned), own: maps.Clone(m.own), past: map[string]map[int]bool{}, unsigned: m.unsigned,
+	}
+	for name, past := range m.past {
+		c.past[name] = maps.Clone(past)
 	}
 	for name, l := range c.lines {
 		l.grants, l.standing = maps.Clone(l.grants), maps.Clone(l.standing)
 		c.lines[name] = l
 	}
 	return c
+}
+
+// publishOwn makes a list of the owner's of a content, unless all of it is denied or
+// something newer took its place.
+func (m *Model) publishOwn(name string, content int) {
+	if len(m.allowed(OwnContents(content))) == 0 || m.past[name][content] {
+		return
+	}
+	m.removeOwn(name, content)
+	m.own[name] = content
+}
+
+// removeOwn takes the list away, unless it is of that content.
+func (m *Model) removeOwn(name string, but int) {
+	if content, there := m.own[name]; there && content != but {
+		delete(m.own, name)
+		m.past[name][content] = true
+	}
 }
 
 // vouched reports whether somebody who is trusted signed p.
@@ -86,8 +112,10 @@ func (m *Model) denied(p Package) bool {
 }
 
 // left is what p's list holds: its contents without those that are denied.
-func (m *Model) left(p Package) (contents []int) {
-	for _, c := range p.Contents {
+func (m *Model) left(p Package) []int { return m.allowed(p.Contents) }
+
+func (m *Model) allowed(all []int) (contents []int) {
+	for _, c := range all {
 		if !m.contents[c] && !m.banned[c] {
 			contents = append(contents, c)
 		}
@@ -137,6 +165,11 @@ func (m *Model) Directory() map[string][]int {
 	for _, p := range m.Installed {
 		if m.Listed(p) {
 			lists[p.List()] = m.left(p)
+		}
+	}
+	for name, content := range m.own {
+		if left := m.allowed(OwnContents(content)); len(left) > 0 {
+			lists[OwnList(name)] = left
 		}
 	}
 	return lists
@@ -205,6 +238,13 @@ func (m *Model) TakeGrant(p Package) { delete(m.lines[p.Name].grants, p.Version)
 // Forbidden returns a list in dir that stands against what was answered: of a
 // revoked key, of a denied package or with a denied content; "" if there is none.
 func (m *Model) Forbidden(dir map[string][]int) string {
+	for _, name := range ownNames {
+		contents, there := dir[OwnList(name)]
+		content, known := m.own[name]
+		if there && (!known || !subset(contents, m.allowed(OwnContents(content)))) {
+			return OwnList(name)
+		}
+	}
 	for _, list := range slices.Sorted(maps.Keys(dir)) {
 		builds := slices.DeleteFunc(slices.Clone(pool), func(p Package) bool { return p.List() != list })
 		if len(builds) == 0 {

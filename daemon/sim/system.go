@@ -57,6 +57,8 @@ type System interface {
 	Ban(content int) error
 	Order(Package) error
 	Prefetch(on bool) error
+	Own(name string, content int) error
+	OwnRemove(name string) error
 
 	// Compare brings lists in line with what is installed.
 	Compare(Installed) error

@@ -61,6 +61,15 @@ func makePool() (all []Package) {
 	return all
 }
 
+// ownNames are what lists of the owner's are called.
+var ownNames = []string{"local", "site"}
+
+// OwnContents are what a list of the owner's holds that is made of a content.
+func OwnContents(content int) []int { return []int{content, 9000} }
+
+// OwnList names the list of the owner's of that name, as a [System] shows it.
+func OwnList(name string) string { return "own " + name }
+
 // named returns the package that String names.
 func named(text string) (Package, bool) {
 	i := slices.IndexFunc(pool, func(p Package) bool { return p.id == text })

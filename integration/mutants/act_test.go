@@ -21,6 +21,8 @@ var acting = []mutation{
 		"a comparison ends before its lists are on the disk"},
 	{"published-by-another-not-synced", "daemon/apply.go", "\tif s.unsettled {\n\t\t// Another", "\tif false {\n\t\t// Another",
 		"a list that another process published is taken for durable"},
+	{"renamed-counts-as-removed", "daemon/order.go", "\t\t\ts.rename(old, c.name)\n", "",
+		"a list that is withheld counts as removed when its name becomes another"},
 	{"handed-over-not-caught-up", "daemon/takeover.go", "\t\tall, err = d.exec.inspect(nil)\n", "",
 		"while a transaction is handed over, a denial concerns no content of the lists that are there"},
 	{"handed-over-removal-retires", "daemon/outcome.go", "\t\tif t.takenOver {\n", "\t\tif false {\n",

@@ -416,7 +416,7 @@ func (m *simMachine) after(err error) error {
 func (m *simMachine) Arm(f sim.Fault, loss uint64)  { m.faults.arm(f); m.loss = loss }
 func (m *simMachine) Fired() (string, int)          { return m.faults.fired() }
 func (m *simMachine) Tampered() int                 { return m.heard.tampered }
-func (m *simMachine) Counter() uint64               { return m.d.snapshot().Counter }
+func (m *simMachine) Counter() (uint64, uint64)     { return m.d.snapshot().Counter, m.d.index.Counter() }
 func (m *simMachine) ctx() context.Context          { return context.Background() }
 func (m *simMachine) fingerprint(key string) string { return m.keys[key].Fingerprint() }
 

@@ -77,8 +77,8 @@ func (s *Ledger) rename(old *view.Entry, name string) {
 		s.Plan.Withdraw = append(s.Plan.Withdraw, Withdrawal{Name: old.Name, Entry: old})
 		e.Broken = true
 	}
-	s.forget(old.Name)
-	s.queue.Batch.DeleteList(old.Name)
+	s.Forget(old.Name)
+	s.Queue.Batch.DeleteList(old.Name)
 	s.Save(&e)
 }
 

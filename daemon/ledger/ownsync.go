@@ -206,12 +206,7 @@ func (s *Ledger) republishOwn(w *OwnWork, failed func(error) error) {
 	s.Save(&e)
 	staged := w.Made.Staged
 	w.Made.Staged = record.Staged{}
-	s.appearOwn(&e, staged, func(err error) error {
-		broken := e
-		broken.Broken = true
-		s.Put(&broken)
-		return failed(err)
-	})
+	s.appearOwn(&e, staged, failed) // what had its place is still there, and nobody else's
 	x := &s.Plan.Publish[len(s.Plan.Publish)-1]
 	x.Previous = &e
 	then := x.Then

@@ -55,7 +55,7 @@ func (r *runner) administer(kind Kind, what string, p Package) error {
 		content, _ := strconv.Atoi(of)
 		return r.act(func() error { return r.sys.Own(name, content) }, func(m *Model) { m.publishOwn(name, content) }, false)
 	case OwnRemove:
-		return r.act(func() error { return r.sys.OwnRemove(what) }, func(m *Model) { m.removeOwn(what, -1) }, false)
+		return r.act(func() error { return r.sys.OwnRemove(what) }, func(m *Model) { delete(m.own, what) }, false)
 	case Ban:
 		return r.act(func() error { return r.sys.Ban(content) }, func(m *Model) { m.banned[content] = true }, true)
 	case Order:

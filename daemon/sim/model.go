@@ -17,7 +17,7 @@ type Model struct {
 	contents  map[int]bool            // denied
 	banned    map[int]bool            // by the kernel
 	own       map[string]int          // contents of the owner's lists
-	past      map[string]map[int]bool // what these had before, which does not come back
+	past      map[string]map[int]bool // what of these a newer version replaced, which does not come back
 	unsigned  bool                    // packages that nobody signed may have lists
 }
 
@@ -80,16 +80,10 @@ func (m *Model) publishOwn(name string, content int) {
 	if len(m.allowed(OwnContents(content))) == 0 || m.past[name][content] {
 		return
 	}
-	m.removeOwn(name, content)
-	m.own[name] = content
-}
-
-// removeOwn takes the list away, unless it is of that content.
-func (m *Model) removeOwn(name string, but int) {
-	if content, there := m.own[name]; there && content != but {
-		delete(m.own, name)
-		m.past[name][content] = true
+	if before, there := m.own[name]; there && before != content {
+		m.past[name][before] = true
 	}
+	m.own[name] = content
 }
 
 // vouched reports whether somebody who is trusted signed p.

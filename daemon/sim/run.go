@@ -82,10 +82,10 @@ type trouble struct {
 
 // always holds whatever happens.
 func (r *runner) always() error {
-	if n := r.sys.Counter(); n < r.counter {
-		return wrong("the counter fell from %d to %d", r.counter, n)
+	if n, durable := r.sys.Counter(); n < r.counter || n < durable {
+		return wrong("the counter fell from %d to %d", max(r.counter, durable), n)
 	} else {
-		r.counter = n
+		r.counter = durable
 	}
 	if early := r.sys.Early(); early != "" {
 		return wrong("too early: %s", early)

@@ -60,7 +60,7 @@ type naive struct {
 func (n *naive) Arm(sim.Fault, uint64)       {}
 func (n *naive) Fired() (string, int)        { return "", 0 }
 func (n *naive) Tampered() int               { return 0 }
-func (n *naive) Counter() uint64             { return 0 }
+func (n *naive) Counter() (uint64, uint64)   { return 0, 0 }
 func (n *naive) Loose() string               { return n.loose }
 func (n *naive) Early() string               { return n.early }
 func (n *naive) Directory() map[string][]int { return n.dir }

@@ -78,8 +78,8 @@ type System interface {
 	// which must be durable first, "" for nothing.
 	Loose() string
 	Early() string
-	// Counter is the number of the latest activation.
-	Counter() uint64
+	// Counter is the number of the latest activation, and of the latest that is durable.
+	Counter() (last, durable uint64)
 	// What another program does to the list of a package.
 	Delete(Package) error
 	Alter(Package) error

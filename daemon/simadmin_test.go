@@ -128,7 +128,7 @@ func (m *simMachine) Own(name string, content int) error {
 		return err
 	}
 	request := api.OwnRequest{Name: name, Upload: id, Reason: "why"}
-	if o, known := m.d.snapshot().own[name]; known && o.Removed.IsZero() {
+	if o, known := m.d.snapshot().Own[name]; known && o.Removed.IsZero() {
 		request.Base = o.Version
 	}
 	_, err = m.d.OwnPublish(m.ctx(), simActor, request, func(string, int, int) {})

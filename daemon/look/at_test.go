@@ -3,12 +3,13 @@
 package look
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/sha512"
-	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -90,26 +91,28 @@ func TestServe(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "file"), "content")
 	var in, out bytes.Buffer
-	for _, q := range []question{{Path: []byte("/file"), Algos: []digestlist.Algo{digestlist.SHA256}}, {Path: []byte("/absent")}, {Path: []byte("/file"), Algos: []digestlist.Algo{250}}} {
-		data, err := json.Marshal(q)
-		if err != nil {
+	for _, q := range []question{{path: "/file", algos: []digestlist.Algo{digestlist.SHA256}}, {path: "/absent"}, {path: "/file", algos: []digestlist.Algo{250}}} {
+		if _, err := send(&in, nil, &q); err != nil {
 			t.Fatal(err)
 		}
-		in.Write(append(data, '\n'))
 	}
 	if err := Serve(dir, &in, &out); err != nil {
 		t.Fatal(err)
 	}
 	var answers []answer
-	for line := range bytes.Lines(out.Bytes()) {
+	for r := bufio.NewReaderSize(&out, maxMessage); ; {
 		var a answer
-		if err := json.Unmarshal(line, &a); err != nil {
+		err := receive(r, &a)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 		answers = append(answers, a)
 	}
 	sum := sha256.Sum256([]byte("content"))
-	if len(answers) != 3 || !bytes.Equal(answers[0].File.Digests[digestlist.SHA256], sum[:]) || answers[1].File.Kind != Missing || answers[2].Error == "" {
+	if len(answers) != 3 || !bytes.Equal(answers[0].file.Digests[digestlist.SHA256], sum[:]) || answers[1].file.Kind != Missing || answers[2].text == "" {
 		t.Errorf("answered %+v", answers)
 	}
 	for _, text := range []string{"no question\n", strings.Repeat("x", maxMessage+1) + "\n"} {

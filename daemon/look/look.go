@@ -42,12 +42,12 @@ const (
 	MadeUp     Kind = "made-up"     // the kernel makes it up, as in /proc
 )
 
-// File is what was found. It travels as JSON.
+// File is what was found.
 type File struct {
-	Kind    Kind                       `json:"kind"`
-	Real    []byte                     `json:"real,omitempty"`  // its path with links followed, as seen from outside the root; of regular files only
-	Label   string                     `json:"label,omitempty"` // the list that it is bound to
-	Digests map[digestlist.Algo][]byte `json:"digests,omitempty"`
+	Kind    Kind
+	Real    []byte // its path with links followed, as seen from outside the root; of regular files only
+	Label   string // the list that it is bound to
+	Digests map[digestlist.Algo][]byte
 }
 
 // At looks at the file at path inside the root, following links there, and reads it

@@ -30,13 +30,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func newPool(t *testing.T, root string) *Pool {
+func newPool(t testing.TB, root string) *Pool {
 	p := NewPool(root)
 	t.Cleanup(p.Close)
 	return p
 }
 
-func write(t *testing.T, path, text string) {
+func write(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -124,4 +124,16 @@ func TestLocksStay(t *testing.T) {
 		}
 	}
 	t.Errorf("the lock is gone:\n%s", locks)
+}
+
+func BenchmarkPool(b *testing.B) {
+	dir := b.TempDir()
+	write(b, filepath.Join(dir, "file"), strings.Repeat("content ", 800))
+	p := newPool(b, dir)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := p.At(b.Context(), "/file", digestlist.SHA256); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

@@ -5,7 +5,6 @@ package look
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -32,24 +31,12 @@ const Argument = "look-worker"
 const program = "/proc/self/exe"
 
 const (
-	readers    = 2                // processes that look at the same time
-	maxStuck   = 8                // processes that were killed and have not ended yet
-	idleTime   = 20 * time.Second // after which a process ends that nobody needs
-	niceness   = 5                // of the processes: transactions go first
-	memory     = 32 << 20         // that a process should keep to, in bytes
-	maxMessage = 64 << 10         // bytes of a question or an answer: a path has 4096
+	readers  = 2                // processes that look at the same time
+	maxStuck = 8                // processes that were killed and have not ended yet
+	idleTime = 20 * time.Second // after which a process ends that nobody needs
+	niceness = 5                // of the processes: transactions go first
+	memory   = 32 << 20         // that a process should keep to, in bytes
 )
-
-type question struct {
-	Path  []byte            `json:"path"`
-	Algos []digestlist.Algo `json:"algos"`
-}
-
-type answer struct {
-	File   File   `json:"file"`
-	Error  string `json:"error,omitempty"`
-	Denied bool   `json:"denied,omitempty"`
-}
 
 // Pool looks at files in processes of its own, a few at a time. They are started
 // when they are needed and end when they were not for a while.
@@ -68,9 +55,10 @@ type slot struct {
 }
 
 type worker struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Reader
+	cmd      *exec.Cmd
+	in, out  *os.File // our ends of its input and its output
+	answers  *bufio.Reader
+	question []byte // room for one
 }
 
 // NewPool returns a pool that looks at files inside of root.
@@ -108,19 +96,19 @@ func (p *Pool) At(ctx context.Context, path string, algos ...digestlist.Algo) (F
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	a, err := p.ask(ctx, s, question{[]byte(path), algos})
+	a, err := p.ask(ctx, s, question{path, algos})
 	if err != nil {
 		return File{}, err
 	}
 	s.timer = time.AfterFunc(idleTime, func() { s.rest(idleTime) })
 	s.expires = time.Now().Add(idleTime)
 	switch {
-	case a.Denied:
-		return a.File, fmt.Errorf("%s: %w", a.Error, fs.ErrPermission)
-	case a.Error != "":
-		return a.File, errors.New(a.Error)
+	case a.denied:
+		return a.file, fmt.Errorf("%s: %w", a.text, fs.ErrPermission)
+	case a.text != "":
+		return a.file, errors.New(a.text)
 	}
-	return a.File, nil
+	return a.file, nil
 }
 
 // ask puts a question to the slot's process, which ends with a question that fails.
@@ -131,20 +119,23 @@ func (p *Pool) ask(ctx context.Context, s *slot, q question) (a answer, err erro
 		}
 	}
 	w := s.worker
-	done := make(chan error, 1)
-	go func() { done <- w.converse(q, &a) }()
-	select {
-	case err = <-done:
-		if err == nil {
-			return a, nil
-		}
-		err = fmt.Errorf("cannot look at files: the process that does it ended: %w", err)
-	case <-ctx.Done():
-		err = ctx.Err()
+	// The question is asked here, not by another goroutine: to wake one up takes as long
+	// as most answers.
+	stop := context.AfterFunc(ctx, w.interrupt)
+	err = w.converse(q, &a)
+	ended := !stop()
+	if err == nil && !ended {
+		return a, nil
 	}
 	s.worker = nil
 	p.kill(w)
-	return answer{}, err
+	switch {
+	case err == nil: // it was in time, but nothing more can be asked
+		return a, nil
+	case ended:
+		return answer{}, ctx.Err()
+	}
+	return answer{}, fmt.Errorf("cannot look at files: the process that does it ended: %w", err)
 }
 
 func (p *Pool) start() (*worker, error) {
@@ -154,18 +145,37 @@ func (p *Pool) start() (*worker, error) {
 	cmd := exec.Command(program, Argument, p.root)
 	cmd.Env = []string{}
 	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
+	theirIn, in, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	out, err := cmd.StdoutPipe()
+	defer theirIn.Close()
+	out, theirOut, err := os.Pipe()
 	if err != nil {
+		in.Close()
 		return nil, err
 	}
+	defer theirOut.Close()
+	cmd.Stdin, cmd.Stdout = theirIn, theirOut
+	w := &worker{cmd: cmd, in: in, out: out, answers: bufio.NewReaderSize(out, maxMessage)}
 	if err := cmd.Start(); err != nil {
+		w.close()
 		return nil, err
 	}
-	return &worker{cmd, in, bufio.NewReaderSize(out, maxMessage)}, nil
+	return w, nil
+}
+
+// interrupt ends a conversation that is under way, whatever the process does.
+func (w *worker) interrupt() {
+	long := time.Unix(1, 0)
+	w.in.SetWriteDeadline(long)
+	w.out.SetReadDeadline(long)
+}
+
+// close closes our ends, which the process takes as the end.
+func (w *worker) close() {
+	w.in.Close()
+	w.out.Close()
 }
 
 // kill ends a process. One that waits for a disk or a server ends only when that
@@ -173,7 +183,7 @@ func (p *Pool) start() (*worker, error) {
 func (p *Pool) kill(w *worker) {
 	p.stuck.Add(1)
 	w.cmd.Process.Kill()
-	w.in.Close()
+	w.close()
 	go func() {
 		w.cmd.Wait()
 		p.stuck.Add(-1)
@@ -186,20 +196,16 @@ func (s *slot) rest(unused time.Duration) {
 	defer s.mu.Unlock()
 	if w := s.worker; w != nil && (unused == 0 || !time.Now().Before(s.expires)) {
 		s.worker = nil
-		w.in.Close() // which it takes as the end
+		w.close()
 		go w.cmd.Wait()
 	}
 }
 
-func (w *worker) converse(q question, a *answer) error {
-	if err := json.NewEncoder(w.in).Encode(q); err != nil {
+func (w *worker) converse(q question, a *answer) (err error) {
+	if w.question, err = send(w.in, w.question, &q); err != nil {
 		return err
 	}
-	line, err := w.out.ReadSlice('\n')
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(line, a)
+	return receive(w.answers, a)
 }
 
 // Serve is the process that looks: it answers questions about files inside of root
@@ -214,24 +220,20 @@ func Serve(root string, in io.Reader, out io.Writer) error {
 	}
 	defer tree.Close()
 	questions := bufio.NewReaderSize(in, maxMessage)
-	answers := json.NewEncoder(out)
+	var buf []byte
 	for {
-		line, err := questions.ReadSlice('\n')
-		if err == io.EOF {
-			return nil
-		}
 		var q question
-		if err == nil {
-			err = json.Unmarshal(line, &q)
-		}
-		if err != nil {
+		switch err := receive(questions, &q); {
+		case err == io.EOF:
+			return nil
+		case err != nil:
 			return fmt.Errorf("cannot read a question: %w", err)
 		}
 		var a answer
-		if a.File, err = At(context.Background(), tree, string(q.Path), q.Algos...); err != nil {
-			a.Error, a.Denied = err.Error(), errors.Is(err, fs.ErrPermission)
+		if a.file, err = At(context.Background(), tree, q.path, q.algos...); err != nil {
+			a.text, a.denied = err.Error(), errors.Is(err, fs.ErrPermission)
 		}
-		if err := answers.Encode(a); err != nil {
+		if buf, err = send(out, buf, &a); err != nil {
 			return fmt.Errorf("cannot answer: %w", err)
 		}
 	}

@@ -109,30 +109,55 @@ func (ix *Index) enter(j journal) {
 	ix.waiting, ix.behind = journal{}, nil
 }
 
+// pieceSize is how many bytes of a commit enter the database at a time: it keeps what it
+// takes in memory, several times, until it has it on disk.
+const pieceSize = 4 << 20
+
+// apply enters a commit into the database, in pieces. The numbers come with the last of
+// them: until then the commit is missing, and is entered anew from the commit file.
 func (ix *Index) apply(j journal) error {
-	err := ix.db.Update(func(tx *bbolt.Tx) error {
-		for _, c := range j.changes {
-			name := record.Buckets[c.Bucket]
-			bucket := tx.Bucket([]byte(name))
-			var err error
-			if c.Value == nil {
-				err = bucket.Delete(c.Key)
-			} else {
-				err = bucket.Put(c.Key, seal(name, c.Key, c.Value))
-			}
-			if err != nil {
+	for rest := j.changes; ; {
+		n, size := 0, 0
+		for n < len(rest) && size < pieceSize {
+			size += recordSize(rest[n])
+			n++
+		}
+		last := n == len(rest)
+		err := ix.db.Update(func(tx *bbolt.Tx) error {
+			if err := enterChanges(tx, rest[:n]); err != nil || !last {
 				return err
 			}
-		}
-		if err := putNumber(tx, metaCounter, j.counter); err != nil {
+			if err := putNumber(tx, metaCounter, j.counter); err != nil {
+				return err
+			}
+			return putNumber(tx, metaCommit, j.commit)
+		})
+		if err != nil {
 			return err
 		}
-		return putNumber(tx, metaCommit, j.commit)
-	})
-	if err == nil {
-		ix.commit, ix.counter = j.commit, j.counter
+		if last {
+			ix.commit, ix.counter = j.commit, j.counter
+			return nil
+		}
+		rest = rest[n:]
 	}
-	return err
+}
+
+func enterChanges(tx *bbolt.Tx, changes []record.Record) error {
+	for _, c := range changes {
+		name := record.Buckets[c.Bucket]
+		bucket := tx.Bucket([]byte(name))
+		var err error
+		if c.Value == nil {
+			err = bucket.Delete(c.Key)
+		} else {
+			err = bucket.Put(c.Key, seal(name, c.Key, c.Value))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // putNumber sets one of the numbers that describe the index itself.

@@ -3,6 +3,7 @@
 package store
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
@@ -36,29 +37,41 @@ const (
 
 var errJournal = errors.New("commit file is damaged")
 
-func (j journal) encode() []byte {
+// size returns how many bytes the file has.
+func (j journal) size() int {
 	size := len(journalMagic) + 20 + sha256.Size
 	for _, c := range j.changes {
-		size += 10 + len(c.Key) + len(c.Value)
+		size += recordSize(c)
 	}
-	b := make([]byte, 0, size)
-	b = append(b, journalMagic...)
+	return size
+}
+
+func recordSize(c record.Record) int { return 10 + len(c.Key) + len(c.Value) }
+
+// write writes the file, a change at a time: a first sync's is as large as its index.
+func (j journal) write(to io.Writer) error {
+	out := bufio.NewWriterSize(to, 64<<10)
+	sum := sha256.New()
+	w := io.MultiWriter(out, sum)
+	b := append(make([]byte, 0, 1024), journalMagic...)
 	b = binary.BigEndian.AppendUint64(b, j.commit)
 	b = binary.BigEndian.AppendUint64(b, j.counter)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(j.changes)))
+	w.Write(b) // an error comes back from Flush
 	for _, c := range j.changes {
 		deleted := byte(0)
 		if c.Value == nil {
 			deleted = 1
 		}
-		b = append(b, c.Bucket, deleted)
+		b = append(b[:0], c.Bucket, deleted)
 		b = binary.BigEndian.AppendUint32(b, uint32(len(c.Key)))
 		b = append(b, c.Key...)
 		b = binary.BigEndian.AppendUint32(b, uint32(len(c.Value)))
 		b = append(b, c.Value...)
+		w.Write(b)
 	}
-	sum := sha256.Sum256(b)
-	return append(b, sum[:]...)
+	out.Write(sum.Sum(nil))
+	return out.Flush()
 }
 
 func decodeJournal(b []byte) (journal, error) {
@@ -135,12 +148,11 @@ func readJournal(path string) (journal, error) {
 // writeJournal replaces the file durably: when it returns nil, j is on disk whatever
 // happens next. After an error the file is what it was.
 func writeJournal(path string, j journal) error {
-	data := j.encode()
-	if len(data) > maxJournal {
-		return fmt.Errorf("cannot write %s: %d bytes are more than it can hold", path, len(data))
+	if size := j.size(); size > maxJournal {
+		return fmt.Errorf("cannot write %s: %d bytes are more than it can hold", path, size)
 	}
 	tmp := path + ".new"
-	if err := writeFile(tmp, data, 0o600); err != nil {
+	if err := writeFile(tmp, 0o600, j.write); err != nil {
 		return err
 	}
 	err := unix.Renameat2(unix.AT_FDCWD, tmp, unix.AT_FDCWD, path, unix.RENAME_EXCHANGE)
@@ -170,7 +182,11 @@ func writeJournal(path string, j journal) error {
 // the umask is, so that a crash leaves the old or the new one, whole.
 func WriteFileDurably(path string, data []byte, mode fs.FileMode) error {
 	tmp := path + ".new"
-	if err := writeFile(tmp, data, mode); err != nil {
+	write := func(to io.Writer) error {
+		_, err := to.Write(data)
+		return err
+	}
+	if err := writeFile(tmp, mode, write); err != nil {
 		return err
 	}
 	if err := os.Rename(tmp, path); err != nil {
@@ -181,13 +197,13 @@ func WriteFileDurably(path string, data []byte, mode fs.FileMode) error {
 }
 
 // writeFile writes a file and syncs its content, or leaves none.
-func writeFile(path string, data []byte, mode fs.FileMode) error {
+func writeFile(path string, mode fs.FileMode, write func(to io.Writer) error) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, mode)
 	if err != nil {
 		return err
 	}
 	if err = f.Chmod(mode); err == nil {
-		_, err = f.Write(data)
+		err = write(f)
 	}
 	if err == nil {
 		err = unix.Fdatasync(int(f.Fd()))

@@ -259,6 +259,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 		<-d.exec.closed
 	}()
 	go d.exec.run(ownerCtx)
+	d.memory.beLean(firstPercent)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 

@@ -20,8 +20,12 @@ const (
 	// waits twice as long.
 	garbageRoom = 24 << 20
 	// leanPercent is the garbage, in percent of what is in use, that is allowed
-	// where that is more than garbageRoom.
-	leanPercent = 50
+	// where that is more than garbageRoom. Most of what is in use then are references to
+	// files, in which a collection has nothing to follow.
+	leanPercent = 20
+	// firstPercent is that before the first comparison with rpm's database is over, of
+	// which little stays.
+	firstPercent = 50
 )
 
 // memory keeps the process small while nobody wants anything of it, and quick
@@ -32,6 +36,7 @@ type memory struct {
 	armed atomic.Bool  // somebody looks whether it is time to rest
 	rest  func()
 	once  sync.Once
+	roomy atomic.Bool // the first comparison is over
 }
 
 func newMemory() *memory {
@@ -61,24 +66,50 @@ func (m *memory) look() {
 // after the first comparison with rpm's database, there is room for garbage.
 func (m *memory) giveBack() {
 	debug.FreeOSMemory()
-	m.once.Do(func() { makeRoom(0) })
+	m.once.Do(func() {
+		m.roomy.Store(true)
+		makeRoom(0)
+	})
+}
+
+// beLean bounds garbage until the first comparison with rpm's database is over, anew after
+// each collection: the larger the database, the less of it. percent is what has been set.
+func (m *memory) beLean(percent int) {
+	if m.roomy.Load() {
+		return
+	}
+	percent = setPercent(percent, min(garbagePercent(inUse()), firstPercent))
+	runtime.AddCleanup(new([32]byte), m.beLean, percent)
 }
 
 // makeRoom makes room for garbage by what the last collection has left in use, and
 // does so again after each: what is in use may grow by much. percent is what has
 // been set.
 func makeRoom(percent int) {
+	percent = setPercent(percent, garbagePercent(inUse()))
+	runtime.AddCleanup(new([32]byte), makeRoom, percent)
+}
+
+// inUse is how many bytes the last collection has left in use; much, where the runtime
+// does not tell.
+func inUse() uint64 {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
 	if live[0].Value.Kind() != metrics.KindUint64 {
-		return
+		return 1 << 30
 	}
-	// To set it stops everybody for a moment, so small differences do not count.
-	if want := garbagePercent(live[0].Value.Uint64()); want < percent-percent/8 || want > percent+percent/8 {
-		percent = want
-		debug.SetGCPercent(percent)
+	return live[0].Value.Uint64()
+}
+
+// setPercent sets the percentage of garbage if it differs from what has been set, and
+// returns what is set now. It stops everybody for a moment, so small differences do not
+// count.
+func setPercent(percent, want int) int {
+	if want < percent-percent/8 || want > percent+percent/8 {
+		debug.SetGCPercent(want)
+		return want
 	}
-	runtime.AddCleanup(new([32]byte), makeRoom, percent)
+	return percent
 }
 
 // garbagePercent returns the value for debug.SetGCPercent that lets garbageRoom

@@ -15,7 +15,8 @@ func TestGarbagePercent(t *testing.T) {
 		1 << 20:   600,
 		12 << 20:  200,
 		48 << 20:  50,
-		300 << 20: 50,
+		96 << 20:  25,
+		300 << 20: 20,
 	} {
 		if got := garbagePercent(live); got != want {
 			t.Errorf("%d bytes in use: %d %%, want %d", live, got, want)

@@ -27,8 +27,7 @@ var errStart = errors.New("cannot start")
 
 // run serves until ctx ends.
 func run(ctx context.Context, path string, verbose bool) (err error) {
-	// For the first comparison with rpm's database, of which little stays.
-	debug.SetGCPercent(50)
+	debug.SetGCPercent(50) // until the daemon, which knows more, sets it
 	p, err := takePassed()
 	hook := p.hook
 	defer func() {

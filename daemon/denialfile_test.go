@@ -95,10 +95,11 @@ func FuzzParseDenials(f *testing.F) {
 // line that says so.
 func TestPlanDenials(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	s := &ledger.Ledger{Clock: now, Plan: &ledger.Plan{}, Denied: map[string]record.Denial{
+	s := ledger.New(ledger.Settings{}, now)
+	s.Denied = map[string]record.Denial{
 		"d-there":  {ID: "d-there", Package: "openssl", Act: record.Act{Reason: "old", UID: 7}},
 		"d-ending": {ID: "d-ending", Digests: []string{digestA}, Expires: now.Add(time.Hour), Ticket: "T-1", Act: record.Act{Reason: "old"}},
-	}}
+	}
 	wanted, err := parseDenials([]byte(document(
 		`{"package":"openssl","reason":"new"}`,
 		`{"digests":["`+digestA+`","`+digestB+`"],"reason":"new","ticket":"T-2"}`,

@@ -63,12 +63,10 @@ func TestImportersAreRenamed(t *testing.T) {
 			if test.revoked {
 				k.Revoked = &record.KeyRevocation{Hard: true, Source: ledger.SourceAdministrator}
 			}
-			s := &ledger.Ledger{Clock: time.Now(), Plan: &ledger.Plan{}, Keys: map[string]record.Key{former: k}, ByName: map[string]*view.Entry{},
-				ByHeader: map[record.Digest]*view.Entry{}, ByLine: map[view.LineID][]*view.Entry{}, Changed: map[string]bool{},
-				Own: map[string]record.Own{
-					"app":   {Name: "app", Key: former, KeyKind: view.KeyX509},
-					"other": {Name: "other", Key: former, KeyKind: view.KeyPGP},
-				}}
+			s := ledger.New(ledger.Settings{}, time.Now())
+			s.Keys[former] = k
+			s.Own["app"] = record.Own{Name: "app", Key: former, KeyKind: view.KeyX509}
+			s.Own["other"] = record.Own{Name: "other", Key: former, KeyKind: view.KeyPGP}
 			for range 2 { // the second time changes nothing
 				s.RenameImporters(test.trusted)
 				if got := s.Own["app"].Key; got != test.key {

@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"testing"
+	"time"
 
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
@@ -23,8 +24,7 @@ func TestLineBesideOtherArchitectures(t *testing.T) {
 		return n
 	}
 	world := func(active ...string) *ledger.Ledger {
-		s := &ledger.Ledger{Mode: policy.Enforce, ByName: map[string]*view.Entry{}, ByHeader: map[record.Digest]*view.Entry{}, ByLine: map[view.LineID][]*view.Entry{},
-			Changed: map[string]bool{}, Lines: map[view.LineID]record.Line{}, LinesOwned: true, Archs: map[string]bool{}}
+		s := ledger.New(ledger.Settings{Mode: policy.Enforce}, time.Now())
 		for _, text := range append([]string{"lib-2-1.x86_64"}, active...) {
 			pkg := parse(text)
 			s.SaveLine(view.LineOf(pkg), s.PolicyLine(view.LineOf(pkg)).Activate(pkg.EVR, 1))

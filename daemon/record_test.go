@@ -21,7 +21,7 @@ func recorder(t *testing.T) *executor {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { index.Close() })
-	s := &ledger.Ledger{Plan: &ledger.Plan{}, Labels: ledger.LabelsLeft{Files: map[string]ledger.LeftLabel{}}}
+	s := ledger.New(ledger.Settings{}, time.Now())
 	found, err := readContent(index, t.TempDir(), false)
 	if err == nil {
 		err = s.Load(found)

@@ -21,6 +21,43 @@ import (
 // Ledger is everything that changes. It decides and does nothing else: what it asks for
 // the executor carries out, one event at a time.
 type Ledger struct {
+	Settings
+	ListTable
+	LineTable
+	KeyTable
+	DenialTable
+	OwnTable
+	Journal
+	Health
+	Settling
+	Step
+
+	Open map[*Transaction]bool
+	// Basis rises with all by which lists are made and judged: keys, denials, mode,
+	// unsigned packages, order, signer. What was made by an earlier one has to be made
+	// again.
+	Basis uint64
+}
+
+// New returns an empty ledger as of now. Load fills it.
+func New(s Settings, now time.Time) *Ledger {
+	return &Ledger{
+		Settings: s,
+		ListTable: ListTable{ByName: map[string]*view.Entry{}, ByHeader: map[record.Digest]*view.Entry{}, ByLine: map[view.LineID][]*view.Entry{},
+			Changed: map[string]bool{}, retired: map[record.Digest]record.Retirement{}, Leftovers: map[string]record.Leftover{}},
+		LineTable:   LineTable{Lines: map[view.LineID]record.Line{}, Archs: map[string]bool{}},
+		KeyTable:    KeyTable{Keys: map[string]record.Key{}, Keyring: pgp.NewKeyring()},
+		DenialTable: DenialTable{Denied: map[string]record.Denial{}},
+		OwnTable:    OwnTable{Own: map[string]record.Own{}},
+		Journal:     Journal{NextSeq: 1, Taken: map[string]uint64{}, takenKept: map[string]uint64{}},
+		Health:      Health{Labels: LabelsLeft{Files: map[string]LeftLabel{}, Stale: map[string]bool{}}, Since: now},
+		Step:        Step{Clock: now, Plan: &Plan{}},
+		Open:        map[*Transaction]bool{},
+	}
+}
+
+// Settings are what the configuration and the machine ask for.
+type Settings struct {
 	Mode  policy.Mode
 	Multi []string // globs of multi-version package names
 	// KeepOld lets a replaced list stay until the machine restarts.
@@ -34,71 +71,98 @@ type Ledger struct {
 	ListDir      string
 	Boot         string
 	StateDir     string
-	Log          notes
-	Clock        time.Time // of the event
-	Wake         [WakeKinds]bool
+}
 
-	ByName   map[string]*view.Entry
-	ByHeader map[record.Digest]*view.Entry
-	ByLine   map[view.LineID][]*view.Entry
-	entries  []*view.Entry   // byName in order, as snapshots share it
-	Changed  map[string]bool // names in which entries is out of date
-	lookup   *view.Lookup    // as of the last publication
-	Lines    map[view.LineID]record.Line
-	Archs    map[string]bool // of lines
-	Asides   []record.Aside
-	notKept  int // files that the quarantine had no room for, since it was empty
-	retired  map[record.Digest]record.Retirement
-	Keys     map[string]record.Key
-	Keyring  *pgp.Keyring
-	Problems []api.Problem
-	Labels   LabelsLeft
-	Denied   map[string]record.Denial   // by ID
-	Others   map[string][]policy.Denial // what others deny, by who says so
-	Denials  *policy.Denials            // all of these that hold now
+// ListTable has every list that is in the directory, or that an installed package could
+// have there.
+type ListTable struct {
+	ByName    map[string]*view.Entry
+	ByHeader  map[record.Digest]*view.Entry
+	ByLine    map[view.LineID][]*view.Entry
+	entries   []*view.Entry   // ByName in order, as snapshots share it
+	Changed   map[string]bool // names in which entries is out of date
+	lookup    *view.Lookup    // as of the last publication
+	retired   map[record.Digest]record.Retirement
+	Leftovers map[string]record.Leftover // files that must leave the directory and could not, by name
+	Asides    []record.Aside
+	notKept   int // files that the quarantine had no room for, since it was empty
+}
 
-	Own       map[string]record.Own // shared with snapshots
-	importers map[string]bool       // certificates by which lists may be imported
-	Order     *view.Order
-	Prefetch  bool
-	blacklist Blacklisted  // the kernel's, as it was last read
-	Banned    *view.Banned // by it now, or once
+// LineTable has what is remembered of all versions of one name on one architecture.
+type LineTable struct {
+	Lines      map[view.LineID]record.Line
+	LinesOwned bool            // Lines is not shared with a snapshot
+	Archs      map[string]bool // of Lines
+	counter    uint64          // last activation counter given out
+}
 
-	Plan       *Plan   // what the event asks for so far
-	Queue      Records // not yet committed
-	Undo       undoPoint
-	NextSeq    uint64
-	Kept       LogRooms          // by the log
-	toldSeq    uint64            // up to where those who carry the log were woken
-	Taken      map[string]uint64 // the last entry of the log that each who takes it has
-	takenKept  map[string]uint64 // the same, as the index has it
-	Waits      bool              // the log keeps what the journal has not taken
-	counter    uint64            // last activation counter given out
-	Generation uint64            // rises whenever a transaction begins or ends
-	// Basis rises with all by which lists are made and judged: keys, denials, mode,
-	// unsigned packages, order, signer. What was made by an earlier one has to be made
-	// again.
-	Basis      uint64
-	keysRead   bool // the keyring is what the stores of certificates hold
-	Open       map[*Transaction]bool
-	LinesOwned bool // lines is not shared with a snapshot
-	keysOwned  bool // keys is not shared with a snapshot
+// KeyTable has the certificates that vouch, or ever did, and what speaks against them.
+type KeyTable struct {
+	Keys      map[string]record.Key
+	keysOwned bool // Keys is not shared with a snapshot
+	Keyring   *pgp.Keyring
+	keysRead  bool            // the keyring is what the stores of certificates hold
+	importers map[string]bool // certificates by which lists may be imported
+	blacklist Blacklisted     // the kernel's, as it was last read
+	Banned    *view.Banned    // by it now, or once
+}
 
-	// Unsettled: the directory may have what the index does not know, for a transaction
-	// was cut short, something failed half-way, or the index was lost. The next
-	// comparison settles that.
-	Unsettled bool
+// DenialTable has what may not be in any list.
+type DenialTable struct {
+	Denied  map[string]record.Denial   // by ID
+	Others  map[string][]policy.Denial // what others deny, by who says so
+	Denials *policy.Denials            // all of these that hold now
+}
+
+// OwnTable has the owner's lists, and the order that the owner gave to all.
+type OwnTable struct {
+	Own      map[string]record.Own // shared with snapshots
+	Order    *view.Order
+	Prefetch bool
+}
+
+// Journal is the log of decisions, and what is told of them.
+type Journal struct {
+	NextSeq   uint64
+	Kept      LogRooms          // by the log
+	toldSeq   uint64            // up to where those who carry the log were woken
+	Taken     map[string]uint64 // the last entry of the log that each who takes it has
+	takenKept map[string]uint64 // the same, as the index has it
+	Waits     bool              // the log keeps what the journal has not taken
+	due       []func(Observer)  // what is durable and was not told of yet
+	Observer  Observer
+}
+
+// Health is what an administrator is told of how the daemon is.
+type Health struct {
+	Problems  []api.Problem
+	Labels    LabelsLeft
 	tampering struct{ ours, foreign tampering } // by whose files it was about
-	Leftovers map[string]record.Leftover        // files that must leave the directory and could not, by name
-	Anew      bool                              // a list must be made anew
-	MetaMark  openMark
-	due       []func(Observer) // what is durable and was not told of yet
-	Unwritten bool             // the latest commit failed
+	dbPath    string
+	dbKind    string
+	LastSync  api.LastSync
+	Since     time.Time
+	Unwritten bool // the latest commit failed
+}
 
-	dbPath, dbKind string
-	LastSync       api.LastSync
-	Since          time.Time
-	Observer       Observer
+// Settling is what the next comparison with rpm's database has to bring in order.
+type Settling struct {
+	// Unsettled: the directory may have what the index does not know, for a transaction
+	// was cut short, something failed half-way, or the index was lost.
+	Unsettled  bool
+	MetaMark   openMark
+	Anew       bool   // a list must be made anew
+	Generation uint64 // rises whenever a transaction begins or ends
+}
+
+// Step is the event under way.
+type Step struct {
+	Clock time.Time // when it happens
+	Plan  *Plan     // what it asks for so far
+	Queue Records   // not yet committed
+	Undo  undoPoint
+	Log   notes
+	Wake  [WakeKinds]bool
 }
 
 // Now is the time of the event.
@@ -128,13 +192,6 @@ type Content struct {
 
 // Load fills s from the index, and from what lies beside it.
 func (s *Ledger) Load(c Content) error {
-	s.ByName = make(map[string]*view.Entry, len(c.Lists))
-	s.ByHeader = make(map[record.Digest]*view.Entry, len(c.Lists))
-	s.ByLine = make(map[view.LineID][]*view.Entry, len(c.Lists))
-	s.Changed = make(map[string]bool, len(c.Lists))
-	s.Lines = make(map[view.LineID]record.Line, len(c.Lines))
-	s.Archs = map[string]bool{}
-	s.LinesOwned = true
 	for _, l := range c.Lists {
 		if l.Own != "" {
 			l.Package = OwnPackage(l.Own, l.Version)
@@ -153,20 +210,18 @@ func (s *Ledger) Load(c Content) error {
 			s.retired[body] = r
 		}
 	}
-	s.Keys = make(map[string]record.Key, len(c.Keys))
 	for _, k := range c.Keys {
 		s.Keys[k.Fingerprint] = k
 	}
 	s.NextSeq = c.NextSeq
 	s.Kept = c.Log
-	s.toldSeq, s.Taken, s.takenKept = c.NextSeq, map[string]uint64{}, map[string]uint64{}
+	s.toldSeq = c.NextSeq
 	maps.Copy(s.Taken, c.Taken)
 	maps.Copy(s.takenKept, c.Taken)
 	s.counter = c.Counter
 	s.Unsettled = c.Meta[MetaOpen] != nil
 	s.MetaMark = openMark{queued: s.Unsettled, Durable: s.Unsettled}
 	s.SignsFiles = c.Meta[MetaSigned] != nil
-	s.Denied = make(map[string]record.Denial, len(c.Denials))
 	for _, d := range c.Denials {
 		s.Denied[d.ID] = d
 	}

@@ -30,7 +30,6 @@ var largePackages = []string{
 var largeStructs = []string{
 	"daemon.Daemon",
 	"daemon.session",
-	"daemon/ledger.Ledger",
 	"daemon/ledger.Transaction",
 	"daemon/view.Candidate",
 	"daemon/view.Snapshot",

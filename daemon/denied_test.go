@@ -53,7 +53,7 @@ func (d *Daemon) publishFor(t *testing.T, name string, contents ...string) (list
 		g.Entries = append(g.Entries, digestlist.Entry{Digest: sum[:], Path: "/opt/" + content})
 	}
 	pkg := nevra.NEVRA{Name: name, EVR: nevra.EVR{Version: "1", Release: "1"}, Arch: "noarch"}
-	c := &view.Candidate{Pkg: pkg, Header: sha256.Sum256([]byte(name)), Files: len(contents), Basis: d.snapshot().Basis}
+	c := &view.Candidate{Pkg: pkg, Header: sha256.Sum256([]byte(name)), Made: view.Made{Files: len(contents)}, Basis: d.snapshot().Basis}
 	w := workspace{stager: d.dir.Stager("test-" + name)}
 	var err error
 	if c.Name, err = digestlist.PackageName(digestlist.FormatTLV, pkg); err == nil {

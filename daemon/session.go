@@ -218,7 +218,7 @@ func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err e
 		return false, s.conn.Write(&wire.Verdict{Decision: wire.NotManaged}, frameDeadline)
 	}
 	t := &ledger.Transaction{
-		Peer: s.peer, RootDev: m.RootDev, Test: m.Test(), Check: m.Check(), DBOnly: m.JustDB(),
+		Peer: s.peer, RootDev: m.RootDev, Manner: ledger.Manner{Test: m.Test(), Check: m.Check(), DBOnly: m.JustDB()},
 		Added: map[record.Digest]*ledger.Addition{}, ByIndex: map[uint32]*ledger.Addition{},
 	}
 	for _, e := range m.Elements {

@@ -103,7 +103,7 @@ func (s *session) goOn(ctx context.Context, stage Stage) {
 	test := stage == StageTest
 	s.begun = true
 	s.txn = &ledger.Transaction{
-		Peer: s.peer, Test: test, Assured: stage == StageAssured, TakenOver: true,
+		Peer: s.peer, Manner: ledger.Manner{Test: test, Assured: stage == StageAssured, TakenOver: true},
 		Added: map[record.Digest]*ledger.Addition{}, ByIndex: map[uint32]*ledger.Addition{},
 	}
 	s.log.Info("transaction taken over", "test", test)

@@ -356,33 +356,18 @@ func (s *Ledger) View() *view.Snapshot {
 		s.lookup = NewLookup(entries)
 		s.Wake[WakeLists] = true
 	}
-	v := &view.Snapshot{
-		Entries:      s.lookup.Entries,
-		Lookup:       s.lookup,
-		Lines:        s.Lines,
-		Asides:       slices.Clip(s.Asides),
-		Keyring:      s.Keyring,
-		Keys:         s.Keys,
-		Denied:       s.Denied,
-		Denials:      s.Denials,
-		Signer:       s.Signer,
-		Certificates: s.Certificates,
-		Mode:         s.Mode,
-		NoExpired:    s.NoExpired,
-		Basis:        s.Basis,
-		Counter:      s.counter,
-		LastEvent:    s.toldSeq - 1,
-		Problems:     slices.Clone(s.Problems),
-		Open:         len(s.Open),
-		LastSync:     s.LastSync,
-		DBKind:       s.dbKind,
-		DBPath:       s.dbPath,
-		Retired:      len(s.retired),
-		Since:        s.Since,
-		Own:          s.Own,
-		Prefetch:     s.Prefetch,
+	return &view.Snapshot{
+		Lists: view.Lists{
+			Entries: s.lookup.Entries, Lookup: s.lookup, Lines: s.Lines, Asides: slices.Clip(s.Asides),
+			Retired: len(s.retired), Own: s.Own, Prefetch: s.Prefetch,
+		},
+		Keyed:   view.Keyed{Keyring: s.Keyring, Keys: s.Keys, NoExpired: s.NoExpired, Signer: s.Signer, Certificates: s.Certificates},
+		Denying: view.Denying{Denied: s.Denied, Denials: s.Denials},
+		Running: view.Running{
+			Mode: s.Mode, Basis: s.Basis, Counter: s.counter, LastEvent: s.toldSeq - 1, Problems: slices.Clone(s.Problems),
+			Open: len(s.Open), LastSync: s.LastSync, DBKind: s.dbKind, DBPath: s.dbPath, Since: s.Since,
+		},
 	}
-	return v
 }
 
 // Problem tells the administrator of something that lasts, until it is solved.

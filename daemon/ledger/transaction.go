@@ -17,19 +17,24 @@ type Transaction struct {
 	Peer     wire.Peer
 	RootDev  uint64 // device number of the file system it installs into; 0: not known
 	Elements []policy.Element
-	Test     bool
-	Check    bool // asked about before anything is downloaded; test, too
-	DBOnly   bool // no file is touched: --justdb
-	Assured  bool // the package manager was told that no package will be refused
-	// TakenOver: it began under another digestd. A comparison follows its end.
-	TakenOver bool
-	Unlisted  bool // a package with files got no list: before it syncs, it waits for the end
+	Manner
 
 	Added   map[record.Digest]*Addition // by header
 	ByIndex map[uint32]*Addition        // by element
 	removed []*view.Entry               // withdrawn, in order
 	kept    []*view.Entry               // replaced, and allowed to stay until the machine restarts
 	Touched []string                    // names of lists that must be durable at the end
+}
+
+// Manner is how a transaction is run.
+type Manner struct {
+	Test    bool
+	Check   bool // asked about before anything is downloaded; test, too
+	DBOnly  bool // no file is touched: --justdb
+	Assured bool // the package manager was told that no package will be refused
+	// TakenOver: it began under another digestd. A comparison follows its end.
+	TakenOver bool
+	Unlisted  bool // a package with files got no list: before it syncs, it waits for the end
 }
 
 // Addition is a package that the transaction brings.

@@ -23,13 +23,17 @@ type Candidate struct {
 	Hashed hash.Cloner      // what header was read from, until it is verified
 	Verification
 
-	Basis   uint64 // what it was made by: see state.basis
+	Basis   uint64 // what it was made by: see Running
 	Omitted Omission
+	Made
+}
 
-	Signer string // as maker.signer
+// Made is a list that was written and signed.
+type Made struct {
+	Signer string // subject key identifier of the certificate that signed it, or how it is signed else
 	Files  int
-	Body   record.Digest
-	Wide   string        // of the body, as the signer digests it; "" where that is body
+	Body   record.Digest // of the list without its signature
+	Wide   string        // of the body, as the signer digests it; "" where that is Body
 	Whole  record.Digest // of the body with what is denied, if it leaves something out
 	File   record.Digest
 	Refs   *Refs

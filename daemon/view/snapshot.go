@@ -60,33 +60,54 @@ func LineOf(n nevra.NEVRA) LineID { return LineID{n.Name, n.Arch} }
 // Snapshot is one consistent view of the state. It is never changed once
 // published; queries read it without waiting for anybody.
 type Snapshot struct {
-	Entries []*Entry // by name
-	Lookup  *Lookup  // of entries
-	Lines   map[LineID]record.Line
-	Asides  []record.Aside
-	Keyring *pgp.Keyring
-	Keys    map[string]record.Key // that vouch or ever did
-	Signer  string                // of new lists
-	Denied  map[string]record.Denial
-	Denials *policy.Denials // these and others that hold
-	// Certificates are our own: the one that signs, then older ones.
-	Certificates []*x509.Certificate
-	Mode         policy.Mode
-	NoExpired    bool
-	Basis        uint64 // see state
-	Counter      uint64
-	LastEvent    uint64 // that is durable
-	Problems     []api.Problem
-	Open         int // transactions in flight
-	LastSync     api.LastSync
-	DBKind       string
-	DBPath       string
-	Retired      int
-	Since        time.Time
-	Own          map[string]record.Own
-	Prefetch     bool
+	Lists
+	Keyed
+	Denying
+	Running
 }
 
+// Lists are the lists and what is remembered of versions.
+type Lists struct {
+	Entries  []*Entry // by name
+	Lookup   *Lookup  // of Entries
+	Lines    map[LineID]record.Line
+	Asides   []record.Aside
+	Retired  int // bodies that must not come back
+	Own      map[string]record.Own
+	Prefetch bool
+}
+
+// Keyed is what vouches for packages, and what signs lists.
+type Keyed struct {
+	Keyring   *pgp.Keyring
+	Keys      map[string]record.Key // that vouch or ever did
+	NoExpired bool                  // an expired key vouches for nothing
+	Signer    string                // of new lists
+	// Certificates are our own: the one that signs, then older ones.
+	Certificates []*x509.Certificate
+}
+
+// Denying is what no list may hold.
+type Denying struct {
+	Denied  map[string]record.Denial
+	Denials *policy.Denials // these and others that hold
+}
+
+// Running is how the daemon is.
+type Running struct {
+	Mode      policy.Mode
+	Basis     uint64 // rises with all by which lists are made and judged
+	Counter   uint64 // the last that was given out
+	LastEvent uint64 // that is durable
+	Problems  []api.Problem
+	Open      int // transactions in flight
+	LastSync  api.LastSync
+	DBKind    string
+	DBPath    string
+	Since     time.Time
+}
+
+// CompareEntry compares e with a list by name.
 func CompareEntry(e *Entry, name string) int { return strings.Compare(e.Name, name) }
 
 // List returns the entry of that list name, nil if there is none.

@@ -30,9 +30,6 @@ var largePackages = []string{
 var largeStructs = []string{
 	"daemon.Daemon",
 	"daemon.session",
-	"daemon/ledger.Transaction",
-	"daemon/view.Candidate",
-	"daemon/view.Snapshot",
 	"rpmdb/pgp.Cert",
 	"rpmdb/pgp.signature",
 }

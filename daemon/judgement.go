@@ -41,7 +41,7 @@ func (d *Daemon) verifyAgain(ctx context.Context) error {
 		err := d.exec.enter(ctx, "judge", func(s *ledger.Ledger) error {
 			basis = s.Basis
 			for _, e := range s.Sorted() {
-				if _, proven := s.Grounds(e); e.Active() && !proven {
+				if _, proven := s.Judge(e); e.Active() && !proven {
 					doubtful[e.Header] = e
 				}
 			}

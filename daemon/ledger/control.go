@@ -6,10 +6,8 @@ import (
 	"slices"
 
 	"github.com/digestd/digestd/daemon/api"
-	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
-	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store/record"
 )
 
@@ -23,58 +21,9 @@ func Act(s *Ledger, by api.Actor, reason string) (record.Act, error) {
 	return record.Act{UID: by.UID, PID: by.PID, Reason: reason, When: s.Now()}, nil
 }
 
-// UsesGrant reports whether a list is published on the strength of a grant that only
-// the end of its transaction uses up.
-func (s *Ledger) UsesGrant(id view.LineID, evr nevra.EVR) bool {
-	for t := range s.Open {
-		for _, a := range t.Added {
-			if a.Decision.Grant && a.Pkg.EVR == evr && view.LineOf(a.Pkg) == id {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // GrantedBelow reports whether a grant lets a version below evr be active, or did. A
 // floor that is set again is newer than that.
 func (s *Ledger) GrantedBelow(id view.LineID, evr nevra.EVR) bool {
 	return slices.ContainsFunc(s.Lines[id].Grants, func(g record.Grant) bool { return nevra.Compare(g.EVR, evr) < 0 }) ||
 		slices.ContainsFunc(s.ByLine[id], func(e *view.Entry) bool { return e.Granted && nevra.Compare(e.Package.EVR, evr) < 0 })
-}
-
-func (s *Ledger) RaiseFloor(id view.LineID, evr nevra.EVR, a record.Act) {
-	s.SaveLine(id, s.PolicyLine(id).SetFloor(evr))
-	l := s.Lines[id]
-	l.FloorBy = &a
-	s.SetLine(l)
-	for _, e := range slices.Clone(s.ByLine[id]) {
-		if e.Granted && nevra.Compare(e.Package.EVR, evr) < 0 {
-			// The newest act wins over the grant that let it in.
-			plain := *e
-			plain.Granted, plain.Void = false, true
-			s.Save(&plain)
-		}
-	}
-	s.Event(record.Event{Kind: audit.KindFloorSet, Package: id.String(), Reason: evr.String(), Text: a.Reason, UID: a.UID, PID: a.PID})
-}
-
-// BelowFloors finds the active lists of a name that are below a floor.
-func (s *Ledger) BelowFloors(name string) (out []Suspension) {
-	for _, e := range s.Sorted() {
-		if !e.Active() {
-			continue
-		}
-		if d := s.originRefused(s.Own[e.Own]); e.Own != "" && d.Verdict != policy.Allow {
-			out = append(out, Suspension{e, d}) // imported as a package's header
-			continue
-		}
-		if e.Package.Name != name {
-			continue
-		}
-		if d := s.admit(e.Package, false); d.Reason == policy.ReasonRollbackFloor && d.Verdict != policy.Allow {
-			out = append(out, Suspension{e, d})
-		}
-	}
-	return out
 }

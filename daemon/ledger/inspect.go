@@ -4,36 +4,11 @@ package ledger
 
 import (
 	"fmt"
-	"slices"
 
-	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store/record"
 )
-
-// Expected is a name in the list directory that is to be looked at.
-type Expected struct {
-	Name  string
-	Entry *view.Entry // what is to be there; nil: nothing of ours
-}
-
-// Seen is what was found under a name. Of a file that bears the stamp it was published
-// with nothing is read.
-type Seen struct {
-	Expected
-	Stamp   record.Stamp
-	Missing bool
-	Err     error  // it could not be looked at
-	Read    error  // of a regular file: the system failed to read it
-	Odd     string // why what was read can be no list
-	File    record.Digest
-	Body    record.Digest
-	Refs    *view.Refs // of the list that was expected, if they were not known
-	Torn    bool       // it is what a loss of power leaves
-	Signed  bool       // by a certificate of ours
-	Size    int64      // in bytes, of a directory with all in it; counted no further than the quarantine has room
-}
 
 // Lists are what the directory has to hold.
 func (s *Ledger) Lists() (all []Expected) {
@@ -51,14 +26,6 @@ func (s *Ledger) Expects(name string) Expected {
 		return Expected{name, e}
 	}
 	return Expected{name, nil}
-}
-
-// PathChecked notes whether the list directory is the one that was opened.
-func (s *Ledger) PathChecked(err error) {
-	if err != nil {
-		s.Tampered(s.ListDir, record.Digest{}, err.Error())
-		s.Problem("directory", "error", err.Error(), "put the directory back, then: systemctl restart digestd")
-	}
 }
 
 // Inspected compares what was found with what was published. A file that is gone or
@@ -138,26 +105,6 @@ func (s *Ledger) mark(e *view.Entry) {
 	broken.Broken = true
 	s.Put(&broken)
 	s.Anew = true
-}
-
-// WithdrawUnknown has the lists of ours leave the directory that the index does not
-// know, where a transaction that was cut short, or that another digestd began, may have
-// left some. Only the next comparison can say what vouches for them. An act that forbids
-// lists cannot wait for it; the comparison then brings back what may be there.
-func (s *Ledger) WithdrawUnknown() {
-	if s.Unsettled {
-		s.intend()
-		s.Plan.Unknown = true
-		s.Sync()
-		s.Record()
-	}
-}
-
-// rebuilding reports whether the index was lost and no comparison has filled the new one
-// yet: then it knows none of the lists, and to withdraw them all would leave the machine
-// without lists until that is over, which is soon.
-func (s *Ledger) rebuilding() bool {
-	return s.LastSync.When.IsZero() && slices.ContainsFunc(s.Problems, func(p api.Problem) bool { return p.ID == ProblemIndexLost })
 }
 
 // stranger sets a file aside that we did not publish, or removes it if it is our own.

@@ -8,41 +8,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/view"
 )
-
-const (
-	// metaLabels is JSON: the files whose labels are still to be written, as
-	// savedLabels.
-	metaLabels = "labels"
-	// Of so many files, with paths so long together, each is remembered. Where there
-	// are more, the files of all lists are looked at.
-	MaxLeftLabels    = 10_000
-	maxLeftLabelSize = 1 << 20
-
-	// The pauses between attempts to write labels.
-	FirstLabelRetry = time.Second
-	LastLabelRetry  = time.Minute
-	// StopLabels bounds what is done about labels when digestd stops.
-	StopLabels = 10 * time.Second
-)
-
-// LabelsLeft are the files whose labels are still to be written.
-type LabelsLeft struct {
-	Files  map[string]LeftLabel // by path
-	size   int                  // of the paths together
-	All    bool                 // there are more than files has
-	serial uint64
-	Stale  map[string]bool // lists the labels of whose files are to be written anew, for none was held until now
-}
-
-type LeftLabel struct {
-	why    string
-	Serial uint64
-}
 
 // savedLabels is how the index has them. A path need not be UTF-8.
 type savedLabels struct {
@@ -66,26 +35,6 @@ func (s *Ledger) loadLabels(meta map[string][]byte) error {
 	s.tellOfLabels()
 	s.Wake[WakeLabels] = true
 	return nil
-}
-
-func (l *LabelsLeft) Add(path, why string) {
-	if _, known := l.Files[path]; !known {
-		if len(l.Files) >= MaxLeftLabels || l.size+len(path) > maxLeftLabelSize {
-			l.All = true
-			return
-		}
-		l.size += len(path)
-	}
-	l.serial++
-	l.Files[path] = LeftLabel{why, l.serial}
-}
-
-// Done forgets a file, unless its label was left once more since.
-func (l *LabelsLeft) Done(path string, since LeftLabel) {
-	if l.Files[path].Serial == since.Serial {
-		delete(l.Files, path)
-		l.size -= len(path)
-	}
 }
 
 // SaveLabels records what is left, and tells the administrator.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -46,19 +45,6 @@ func (s *Ledger) loadOrder(meta map[string][]byte) error {
 	}
 	s.Order = NewOrder(lists, s.Multi)
 	return nil
-}
-
-// PrefetchKept notes whether the attribute of the directory could be put back where it
-// was gone.
-func (s *Ledger) PrefetchKept(err error) {
-	if !s.Prefetch {
-		return
-	}
-	if err != nil {
-		s.Problem("prefetch", api.SeverityWarning, err.Error(), "put the list directory on a file system with extended attributes, or: digestctl order prefetch off")
-		return
-	}
-	s.Solved("prefetch")
 }
 
 // moveAway notes that the list of e is found under the name next from now on.

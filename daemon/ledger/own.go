@@ -57,17 +57,6 @@ func OwnBody(stateDir string, o record.Own) string {
 	return path.Join(stateDir, OwnDir, name)
 }
 
-// SetOwn records an own list and queues it for the next commit.
-func (s *Ledger) SetOwn(o record.Own) {
-	own := maps.Clone(s.Own) // snapshots share it
-	if own == nil {
-		own = map[string]record.Own{}
-	}
-	own[o.Name] = o
-	s.Own = own
-	s.Queue.Batch.PutOwn(o)
-}
-
 // judgeOwn says which version a body would be, and whether it may. A body that was
 // superseded is the version it was; what is new gets a number that is higher than
 // all before.
@@ -201,14 +190,6 @@ func (s *Ledger) rememberOwn(e *view.Entry, o record.Own, reason string) {
 		}
 		s.setRetired(r)
 	}
-}
-
-// OwnEntry returns the entry of an own list, nil if it has none.
-func (s *Ledger) OwnEntry(name string) *view.Entry {
-	if e := s.ByName[s.Own[name].List]; e != nil && e.Own == name {
-		return e
-	}
-	return nil
 }
 
 // RemoveOwn takes an own list away; its numbers stay.

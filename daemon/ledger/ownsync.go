@@ -120,24 +120,6 @@ func (s *Ledger) importRefused(o record.Own) string {
 	return ""
 }
 
-// ownRefused says why an own list may not be active, if it may not.
-func (s *Ledger) ownRefused(o record.Own, e *view.Entry) policy.Decision {
-	switch o.KeyKind {
-	case view.KeyPGP:
-		if c := s.Keyring.Primary(o.Key); c == nil || c.Revoked != nil || c.Weak != "" {
-			return policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonKeyRevoked, Text: "the key that signed it, " + o.Key + ", is not trusted any more"}
-		}
-	case view.KeyX509:
-		if s.Keys[o.Key].Revoked != nil || !s.importers[o.Key] {
-			return policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonKeyRevoked, Text: "the certificate that signed it, " + o.Key + ", is not trusted any more"}
-		}
-	}
-	if d := s.originRefused(o); d.Verdict != policy.Allow {
-		return d
-	}
-	return s.unlessBanned(e.Package, s.admit(e.Package, false), e.Body, o.Body)
-}
-
 // withholdOwn takes own lists out of the directory. They keep their numbers, and what
 // they hold is not retired: the list may be said again.
 func (s *Ledger) withholdOwn(out []Suspension) {

@@ -3,49 +3,11 @@
 package ledger
 
 import (
-	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
-	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store/record"
 )
-
-// Transaction is one run of a package manager, from Begin to End or to the
-// loss of the connection. Its fields belong to the owner of the state.
-type Transaction struct {
-	Peer     wire.Peer
-	RootDev  uint64 // device number of the file system it installs into; 0: not known
-	Elements []policy.Element
-	Manner
-
-	Added   map[record.Digest]*Addition // by header
-	ByIndex map[uint32]*Addition        // by element
-	removed []*view.Entry               // withdrawn, in order
-	kept    []*view.Entry               // replaced, and allowed to stay until the machine restarts
-	Touched []string                    // names of lists that must be durable at the end
-}
-
-// Manner is how a transaction is run.
-type Manner struct {
-	Test    bool
-	Check   bool // asked about before anything is downloaded; test, too
-	DBOnly  bool // no file is touched: --justdb
-	Assured bool // the package manager was told that no package will be refused
-	// TakenOver: it began under another digestd. A comparison follows its end.
-	TakenOver bool
-	Unlisted  bool // a package with files got no list: before it syncs, it waits for the end
-}
-
-// Addition is a package that the transaction brings.
-type Addition struct {
-	view.Candidate
-	Decision  policy.Decision
-	previous  *view.Entry   // what stood under its name before
-	replaced  record.Staged // the list of previous, until it is known that it is not needed again
-	installed bool
-	reused    bool // its list was active before the transaction
-}
 
 // Asked asks policy about every element. A veto touches nothing. What a trial
 // meets is not recorded: nobody was stopped by it.
@@ -74,16 +36,6 @@ func (s *Ledger) Opened(t *Transaction) {
 	s.Open[t] = true
 	s.Generation++
 	s.setMark()
-}
-
-// Refused records a package that was stopped.
-func (s *Ledger) Refused(t *Transaction, pkg nevra.NEVRA, d policy.Decision) {
-	kind := audit.KindRefused
-	if d.Reason.Rollback() {
-		kind = audit.KindRollbackRefused
-		s.After(func(o Observer) { o.RollbackRefused(pkg.Full(), string(d.Reason)) })
-	}
-	s.Event(record.Event{Kind: kind, Package: pkg.Full(), Reason: string(d.Reason), Text: d.Text, UID: t.Peer.UID, PID: t.Peer.PID})
 }
 
 // Consider says what to do with a header before any work is spent on it: the
@@ -214,13 +166,6 @@ func (s *Ledger) entryOf(a *Addition, stamp record.Stamp) *view.Entry {
 	return e
 }
 
-// Installed notes that an element's package is in rpm's database.
-func (s *Ledger) Installed(t *Transaction, element uint32) {
-	if a := t.ByIndex[element]; a != nil {
-		a.installed = true
-	}
-}
-
 // Failed takes back what add published for an element that did not get in.
 func (s *Ledger) Failed(t *Transaction, element uint32) {
 	if a := t.ByIndex[element]; a != nil && !a.installed && !a.reused {
@@ -336,14 +281,4 @@ func (s *Ledger) RemoveNow(t *Transaction, e *view.Entry) {
 	s.Plan.Withdraw = append(s.Plan.Withdraw, w)
 	s.Forget(e.Name)
 	t.removed = append(t.removed, e)
-}
-
-// replaces reports whether t brought another version of e's package.
-func (t *Transaction) replaces(e *view.Entry) bool {
-	for _, a := range t.Added {
-		if view.LineOf(a.Pkg) == view.LineOf(e.Package) && a.Pkg.EVR != e.Package.EVR {
-			return true
-		}
-	}
-	return false
 }

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/hooks/wire"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/store/record"
+)
+
+// retiredDenied is why a body must not come back that holds what is denied.
+const retiredDenied = "replaced by a list without what is denied"
+
+// Suspension is a list that must leave the directory, and why.
+type Suspension struct {
+	entry    *view.Entry
+	decision policy.Decision
+}
+
+// Suspend takes lists out of the directory and keeps what they were, for the day
+// that the denial is lifted, the floor cleared, or a key vouches for them again. What
+// was queued before, why they go, is durable first.
+func (s *Ledger) Suspend(list []Suspension) {
+	if len(list) == 0 {
+		return
+	}
+	s.setMark() // a crash may leave a list that is withheld on record
+	s.intend()
+	for _, x := range list {
+		e, dec, reason := x.entry, x.decision, string(x.decision.Reason)
+		s.Plan.Withdraw = append(s.Plan.Withdraw, Withdrawal{Name: e.Name, Entry: e})
+		s.Sync(e.Name)
+		if e.Grace != "" {
+			s.Forget(e.Name)
+			s.Retire(e, reason, wire.Peer{})
+			continue
+		}
+		w := *e
+		w.State, w.Reason, w.Text, w.Denied = record.Withheld, reason, dec.Text, nil
+		if dec.Denial != "" {
+			w.Denied = []string{dec.Denial}
+		}
+		w.File, w.Signer, w.Left, w.Broken, w.Since = record.Digest{}, "", 0, false, s.Now()
+		if s.pending(e) {
+			w.Counter = 0
+			s.Put(&w)
+			continue
+		}
+		s.rememberBody(e, reason)
+		s.Save(&w)
+		s.Event(record.Event{Kind: audit.KindWithdrawn, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
+			Reason: reason, Text: dec.Text})
+		s.After(func(o Observer) { o.ListWithdrawn(e.Name, e.Package.Full(), reason) })
+	}
+	s.Record()
+}
+
+// pending reports whether e came with a transaction that has not ended: then its
+// end records it.
+func (s *Ledger) pending(e *view.Entry) bool {
+	for t := range s.Open {
+		if a := t.Added[e.Header]; a != nil && !a.reused {
+			return true
+		}
+	}
+	return false
+}

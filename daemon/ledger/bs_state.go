@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"crypto/x509"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/rpmdb/pgp"
+	"github.com/digestd/digestd/store/record"
+)
+
+// Ledger is everything that changes. It decides and does nothing else: what it asks for
+// the executor carries out, one event at a time.
+type Ledger struct {
+	Settings
+	ListTable
+	LineTable
+	KeyTable
+	DenialTable
+	OwnTable
+	Journal
+	Health
+	Settling
+	Step
+
+	Open map[*Transaction]bool
+	// Basis rises with all by which lists are made and judged: keys, denials, mode,
+	// unsigned packages, order, signer. What was made by an earlier one has to be made
+	// again.
+	Basis uint64
+}
+
+// Settings are what the configuration and the machine ask for.
+type Settings struct {
+	Mode  policy.Mode
+	Multi []string // globs of multi-version package names
+	// KeepOld lets a replaced list stay until the machine restarts.
+	KeepOld      bool
+	NoExpired    bool                // an expired key vouches for nothing
+	Unsigned     policy.Unsigned     // of packages that nobody signed
+	Rules        string              // by which this digestd verifies
+	Signer       string              // of new lists, as maker.signer
+	Certificates []*x509.Certificate // our own: the one that signs, then older ones
+	SignsFiles   bool                // files may bear signatures of ours
+	ListDir      string
+	Boot         string
+	StateDir     string
+}
+
+// ListTable has every list that is in the directory, or that an installed package could
+// have there.
+type ListTable struct {
+	ByName    map[string]*view.Entry
+	ByHeader  map[record.Digest]*view.Entry
+	ByLine    map[view.LineID][]*view.Entry
+	entries   []*view.Entry   // ByName in order, as snapshots share it
+	Changed   map[string]bool // names in which entries is out of date
+	lookup    *view.Lookup    // as of the last publication
+	retired   map[record.Digest]record.Retirement
+	Leftovers map[string]record.Leftover // files that must leave the directory and could not, by name
+	Asides    []record.Aside
+	notKept   int // files that the quarantine had no room for, since it was empty
+}
+
+// LineTable has what is remembered of all versions of one name on one architecture.
+type LineTable struct {
+	Lines      map[view.LineID]record.Line
+	LinesOwned bool            // Lines is not shared with a snapshot
+	Archs      map[string]bool // of Lines
+	counter    uint64          // last activation counter given out
+}
+
+// KeyTable has the certificates that vouch, or ever did, and what speaks against them.
+type KeyTable struct {
+	Keys      map[string]record.Key
+	keysOwned bool // Keys is not shared with a snapshot
+	Keyring   *pgp.Keyring
+	keysRead  bool            // the keyring is what the stores of certificates hold
+	importers map[string]bool // certificates by which lists may be imported
+	blacklist Blacklisted     // the kernel's, as it was last read
+	Banned    *view.Banned    // by it now, or once
+}
+
+// DenialTable has what may not be in any list.
+type DenialTable struct {
+	Denied  map[string]record.Denial   // by ID
+	Others  map[string][]policy.Denial // what others deny, by who says so
+	Denials *policy.Denials            // all of these that hold now
+}
+
+// OwnTable has the owner's lists, and the order that the owner gave to all.
+type OwnTable struct {
+	Own      map[string]record.Own // shared with snapshots
+	Order    *view.Order
+	Prefetch bool
+}
+
+// Journal is the log of decisions, and what is told of them.
+type Journal struct {
+	NextSeq   uint64
+	Kept      LogRooms          // by the log
+	toldSeq   uint64            // up to where those who carry the log were woken
+	Taken     map[string]uint64 // the last entry of the log that each who takes it has
+	takenKept map[string]uint64 // the same, as the index has it
+	Waits     bool              // the log keeps what the journal has not taken
+	due       []func(Observer)  // what is durable and was not told of yet
+	Observer  Observer
+}
+
+// Health is what an administrator is told of how the daemon is.
+type Health struct {
+	Problems  []api.Problem
+	Labels    LabelsLeft
+	tampering struct{ ours, foreign tampering } // by whose files it was about
+	dbPath    string
+	dbKind    string
+	LastSync  api.LastSync
+	Since     time.Time
+	Unwritten bool // the latest commit failed
+}
+
+// Settling is what the next comparison with rpm's database has to bring in order.
+type Settling struct {
+	// Unsettled: the directory may have what the index does not know, for a transaction
+	// was cut short, something failed half-way, or the index was lost.
+	Unsettled  bool
+	MetaMark   openMark
+	Anew       bool   // a list must be made anew
+	Generation uint64 // rises whenever a transaction begins or ends
+}
+
+// Step is the event under way.
+type Step struct {
+	Clock time.Time // when it happens
+	Plan  *Plan     // what it asks for so far
+	Queue Records   // not yet committed
+	Undo  undoPoint
+	Log   notes
+	Wake  [WakeKinds]bool
+}
+
+// Now is the time of the event.
+func (s *Ledger) Now() time.Time { return s.Clock }
+
+// Observer hears of what was decided, after it is durable.
+type Observer interface {
+	ListPublished(list, nevra string)
+	ListWithdrawn(list, nevra, reason string)
+	RollbackRefused(nevra, reason string)
+	TamperDetected(name, reason string)
+	TransactionFinished(published, withdrawn uint32)
+	KeyRevoked(fingerprint, reason string, lists uint32)
+	Changed() // readers see another state
+	Denied(id, what, reason string)
+	DenialLifted(id, what, reason string)
+}
+
+// Save enters or replaces an entry, also in the index: at once, or for what an open
+// transaction brought at its end.
+func (s *Ledger) Save(e *view.Entry) {
+	s.Put(e)
+	if !s.pending(e) {
+		s.Queue.Batch.PutList(e.List)
+	}
+}
+
+// Put enters or replaces an entry in memory.
+func (s *Ledger) Put(e *view.Entry) {
+	s.Undo.entries = append(s.Undo.entries, oldEntry{e.Name, s.ByName[e.Name]})
+	s.enter(e)
+}
+
+// Forget removes an entry from memory.
+func (s *Ledger) Forget(name string) {
+	if old := s.ByName[name]; old != nil {
+		s.Undo.entries = append(s.Undo.entries, oldEntry{name, old})
+		s.drop(name)
+	}
+}
+
+func (s *Ledger) enter(e *view.Entry) {
+	s.drop(e.Name)
+	s.ByName[e.Name] = e
+	if !e.Header.IsZero() && e.Change != record.Moving {
+		s.ByHeader[e.Header] = e
+	}
+	id := view.LineOf(e.Package)
+	s.ByLine[id] = append(s.ByLine[id], e)
+	s.Changed[e.Name] = true
+	if e.Active() && !e.Broken {
+		s.NotLeft(e.Name)
+	}
+	if !e.From.IsZero() || e.Signature != nil && !e.Signature.Ends.IsZero() {
+		s.Wake[WakeClock] = true
+	}
+}
+
+func (s *Ledger) drop(name string) {
+	old := s.ByName[name]
+	if old == nil {
+		return
+	}
+	delete(s.ByName, name)
+	if s.ByHeader[old.Header] == old {
+		delete(s.ByHeader, old.Header)
+	}
+	id := view.LineOf(old.Package)
+	s.ByLine[id] = slices.DeleteFunc(s.ByLine[id], func(e *view.Entry) bool { return e == old })
+	if len(s.ByLine[id]) == 0 {
+		delete(s.ByLine, id)
+	}
+	s.Changed[name] = true
+}
+
+// Sorted brings the slice that snapshots share up to date: a new slice, never
+// the old one changed.
+func (s *Ledger) Sorted() []*view.Entry {
+	const few = 32
+	switch {
+	case len(s.Changed) == 0:
+		return s.entries
+	case len(s.Changed) > few:
+		s.entries = slices.SortedFunc(maps.Values(s.ByName), func(a, b *view.Entry) int { return strings.Compare(a.Name, b.Name) })
+	default:
+		entries := make([]*view.Entry, len(s.entries), len(s.entries)+len(s.Changed))
+		copy(entries, s.entries)
+		for name := range s.Changed {
+			i, found := slices.BinarySearchFunc(entries, name, view.CompareEntry)
+			e := s.ByName[name]
+			switch {
+			case found && e != nil:
+				entries[i] = e
+			case found:
+				entries = slices.Delete(entries, i, i+1)
+			case e != nil:
+				entries = slices.Insert(entries, i, e)
+			}
+		}
+		s.entries = entries
+	}
+	clear(s.Changed)
+	return s.entries
+}
+
+// sameSlice reports whether a and b are one slice, of entries that never change.
+func sameSlice(a, b []*view.Entry) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
+// SetLine records a line and queues it for the next commit.
+func (s *Ledger) SetLine(l record.Line) {
+	if !s.LinesOwned {
+		s.Lines, s.LinesOwned = maps.Clone(s.Lines), true
+	}
+	s.Lines[view.LineID{Name: l.Name, Arch: l.Arch}] = l
+	s.Archs[l.Arch] = true
+	s.Queue.Batch.PutLine(l)
+}
+
+// View is what readers are to see of the state as it is now.
+func (s *Ledger) View() *view.Snapshot {
+	s.LinesOwned, s.keysOwned = false, false
+	if entries := s.Sorted(); s.lookup == nil || !sameSlice(entries, s.lookup.Entries) {
+		s.lookup = NewLookup(entries)
+		s.Wake[WakeLists] = true
+	}
+	return &view.Snapshot{
+		Lists: view.Lists{
+			Entries: s.lookup.Entries, Lookup: s.lookup, Lines: s.Lines, Asides: slices.Clip(s.Asides),
+			Retired: len(s.retired), Own: s.Own, Prefetch: s.Prefetch,
+		},
+		Keyed:   view.Keyed{Keyring: s.Keyring, Keys: s.Keys, NoExpired: s.NoExpired, Signer: s.Signer, Certificates: s.Certificates},
+		Denying: view.Denying{Denied: s.Denied, Denials: s.Denials},
+		Running: view.Running{
+			Mode: s.Mode, Basis: s.Basis, Counter: s.counter, LastEvent: s.toldSeq - 1, Problems: slices.Clone(s.Problems),
+			Open: len(s.Open), LastSync: s.LastSync, DBKind: s.dbKind, DBPath: s.dbPath, Since: s.Since,
+		},
+	}
+}
+
+// Problem tells the administrator of something that lasts, until it is solved.
+func (s *Ledger) Problem(id, severity, text, advice string) {
+	p := api.Problem{ID: id, Severity: severity, Text: text, Advice: advice, Since: s.Now()}
+	if i := slices.IndexFunc(s.Problems, func(q api.Problem) bool { return q.ID == id }); i >= 0 {
+		p.Since = s.Problems[i].Since
+		s.Problems[i] = p
+		return
+	}
+	s.Log.Warn("problem found", "id", id, "text", text, "advice", advice)
+	s.Problems = append(s.Problems, p)
+}
+
+func (s *Ledger) Solved(id string) {
+	s.Problems = slices.DeleteFunc(s.Problems, func(p api.Problem) bool { return p.ID == id })
+}
+
+// PolicyLine is a line as package policy sees it, with what is active of it.
+func (s *Ledger) PolicyLine(id view.LineID) policy.Line {
+	l := s.Lines[id]
+	p := policy.Line{
+		High: l.High, Floor: l.Floor, Retired: l.Retired, Counter: l.Counter,
+		Multi: l.Multi || policy.IsMulti(s.Multi, id.Name),
+	}
+	for _, g := range l.Grants {
+		p.Grants = append(p.Grants, g.EVR)
+	}
+	for _, e := range s.ByLine[id] {
+		if (e.Active() || e.Suspended()) && e.Grace == "" {
+			p.Active = append(p.Active, policy.Instance{EVR: e.Package.EVR, Granted: e.Granted})
+		}
+	}
+	return p
+}
+
+// SaveLine takes over what a transition of package policy changed.
+func (s *Ledger) SaveLine(id view.LineID, p policy.Line) {
+	l := s.Lines[id]
+	l.Name, l.Arch = id.Name, id.Arch
+	l.High, l.Floor, l.Retired, l.Counter, l.Multi = p.High, p.Floor, p.Retired, p.Counter, p.Multi
+	l.Grants = slices.DeleteFunc(slices.Clone(l.Grants), func(g record.Grant) bool {
+		return !slices.Contains(p.Grants, g.EVR)
+	})
+	if l.Floor.IsZero() {
+		l.FloorBy = nil
+	}
+	s.SetLine(l)
+}
+
+// NextCounter returns a number higher than any given out before.
+func (s *Ledger) NextCounter() uint64 {
+	s.counter++
+	return s.counter
+}
+
+// admit asks policy whether the list of pkg may exist; multi is what its header
+// says of several versions side by side.
+func (s *Ledger) admit(pkg nevra.NEVRA, multi bool) policy.Decision {
+	return s.AdmitIn(nil, pkg, multi)
+}
+
+// AdmitIn is admit for a package that t brings.
+func (s *Ledger) AdmitIn(t *Transaction, pkg nevra.NEVRA, multi bool) policy.Decision {
+	line := s.lineFor(pkg, t)
+	line.Multi = line.Multi || multi
+	return policy.Admit(s.Mode, line, pkg)
+}
+
+// After queues what the observer hears once what is queued is durable.
+func (s *Ledger) After(fn func(Observer)) { s.Queue.tell = append(s.Queue.tell, fn) }
+
+// TellAll lets the observer hear what is durable by now. What is not waits for the
+// commit that makes it so.
+func (s *Ledger) TellAll() {
+	if s.Observer != nil {
+		for _, fn := range s.due {
+			fn(s.Observer)
+		}
+	}
+	s.due = nil
+}
+
+// SetKey records a certificate and queues it for the next commit.
+func (s *Ledger) SetKey(k record.Key) {
+	if !s.keysOwned {
+		s.Keys, s.keysOwned = maps.Clone(s.Keys), true
+	}
+	s.Keys[k.Fingerprint] = k
+	s.Queue.Batch.PutKey(k)
+}

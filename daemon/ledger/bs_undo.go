@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"crypto/x509"
+
+	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/rpmdb/pgp"
+	"github.com/digestd/digestd/store/record"
+)
+
+// undoPoint is what takes the state back to where an event began. Tables that readers
+// share are never changed in place, so that it is enough to remember them. Counters,
+// generation and problems stay: the first two never fall, and problems tell of now.
+type undoPoint struct {
+	Queue Records
+	oldLists
+	oldKeys
+	oldDenials
+	oldLog
+	journal
+}
+
+// journal is what an event changed of tables that nobody shares.
+type journal struct {
+	entries   []oldEntry
+	retired   []oldRetirement
+	leftovers []oldLeftover
+}
+
+type oldLists struct {
+	lines         map[view.LineID]record.Line
+	asides        []record.Aside
+	own           map[string]record.Own
+	importers     map[string]bool
+	order         *view.Order
+	Prefetch      bool
+	mark          openMark
+	unsettled     bool
+	anew, signing bool
+}
+
+type oldKeys struct {
+	keys         map[string]record.Key
+	certificates []*x509.Certificate
+	keyring      *pgp.Keyring
+	keysRead     bool
+	blacklist    Blacklisted
+	banned       *view.Banned
+}
+
+type oldDenials struct {
+	denied  map[string]record.Denial
+	others  map[string][]policy.Denial
+	denials *policy.Denials
+}
+
+type oldLog struct {
+	nextSeq uint64
+	kept    LogRooms
+	due     int // signals that wait
+}
+
+type oldEntry struct {
+	name  string
+	entry *view.Entry // nil: there was none
+}
+
+type oldRetirement struct {
+	body  record.Digest
+	was   record.Retirement
+	known bool
+}
+
+type oldLeftover struct {
+	name  string
+	was   record.Leftover
+	known bool
+}
+
+// Begin prepares for an event. What earlier ones left in the queue waits until it is
+// known whether this one stands.
+func (s *Ledger) Begin() {
+	s.LinesOwned, s.keysOwned = false, false // the next change copies them
+	s.Undo = undoPoint{
+		Queue: s.Queue,
+		oldLists: oldLists{s.Lines, s.Asides, s.Own, s.importers, s.Order, s.Prefetch, s.MetaMark, s.Unsettled,
+			s.Anew, s.SignsFiles},
+		oldKeys:    oldKeys{s.Keys, s.Certificates, s.Keyring, s.keysRead, s.blacklist, s.Banned},
+		oldDenials: oldDenials{s.Denied, s.Others, s.Denials},
+		oldLog:     oldLog{s.NextSeq, s.Kept, len(s.due)},
+		journal:    journal{s.Undo.entries[:0], s.Undo.retired[:0], s.Undo.leftovers[:0]},
+	}
+	s.Queue = Records{}
+	s.Plan = &Plan{}
+}
+
+// Stand ends what begin began: the event stands, or what it asks for is under way.
+func (s *Ledger) Stand() {
+	queue := s.Undo.Queue
+	s.Undo.Queue = Records{}
+	queue.Join(s.Queue)
+	s.Queue = queue
+}
+
+// Rollback takes the state back to where the event began. Afterwards nothing has
+// happened: neither memory nor what later plans carry has a trace of it.
+func (s *Ledger) Rollback() {
+	u := &s.Undo
+	s.restoreTables()
+	s.Queue, s.Plan = u.Queue, &Plan{}
+	s.NextSeq, s.Kept, s.MetaMark = u.nextSeq, u.kept, u.mark
+	u.Queue = Records{}
+}
+
+// restoreTables takes memory back, but not what was queued or is durable already.
+func (s *Ledger) restoreTables() {
+	u := &s.Undo
+	for i := len(u.entries) - 1; i >= 0; i-- {
+		if old := u.entries[i]; old.entry != nil {
+			s.enter(old.entry)
+		} else {
+			s.drop(old.name)
+		}
+	}
+	for i := len(u.retired) - 1; i >= 0; i-- {
+		if old := u.retired[i]; old.known {
+			s.retired[old.body] = old.was
+		} else {
+			delete(s.retired, old.body)
+		}
+	}
+	for i := len(u.leftovers) - 1; i >= 0; i-- {
+		if old := u.leftovers[i]; old.known {
+			s.Leftovers[old.name] = old.was
+		} else {
+			delete(s.Leftovers, old.name)
+		}
+	}
+	u.entries, u.retired, u.leftovers = u.entries[:0], u.retired[:0], u.leftovers[:0]
+	s.Lines, s.Keys, s.LinesOwned, s.keysOwned, s.Asides = u.lines, u.keys, false, false, u.asides
+	s.Denied, s.Others, s.Denials = u.denied, u.others, u.denials
+	s.Own, s.importers, s.Order, s.Prefetch = u.own, u.importers, u.order, u.Prefetch
+	s.blacklist, s.Banned = u.blacklist, u.banned
+	s.Unsettled, s.Anew, s.SignsFiles, s.Certificates = u.unsettled, u.anew, u.signing, u.certificates
+	s.Keyring, s.keysRead = u.keyring, u.keysRead
+}

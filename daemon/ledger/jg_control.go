@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"slices"
+
+	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/store/record"
+)
+
+// UsesGrant reports whether a list is published on the strength of a grant that only
+// the end of its transaction uses up.
+func (s *Ledger) UsesGrant(id view.LineID, evr nevra.EVR) bool {
+	for t := range s.Open {
+		for _, a := range t.Added {
+			if a.Decision.Grant && a.Pkg.EVR == evr && view.LineOf(a.Pkg) == id {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (s *Ledger) RaiseFloor(id view.LineID, evr nevra.EVR, a record.Act) {
+	s.SaveLine(id, s.PolicyLine(id).SetFloor(evr))
+	l := s.Lines[id]
+	l.FloorBy = &a
+	s.SetLine(l)
+	for _, e := range slices.Clone(s.ByLine[id]) {
+		if e.Granted && nevra.Compare(e.Package.EVR, evr) < 0 {
+			// The newest act wins over the grant that let it in.
+			plain := *e
+			plain.Granted, plain.Void = false, true
+			s.Save(&plain)
+		}
+	}
+	s.Event(record.Event{Kind: audit.KindFloorSet, Package: id.String(), Reason: evr.String(), Text: a.Reason, UID: a.UID, PID: a.PID})
+}
+
+// BelowFloors finds the active lists of a name that are below a floor.
+func (s *Ledger) BelowFloors(name string) (out []Suspension) {
+	for _, e := range s.Sorted() {
+		if !e.Active() {
+			continue
+		}
+		if d := s.originRefused(s.Own[e.Own]); e.Own != "" && d.Verdict != policy.Allow {
+			out = append(out, Suspension{e, d}) // imported as a package's header
+			continue
+		}
+		if e.Package.Name != name {
+			continue
+		}
+		if d := s.admit(e.Package, false); d.Reason == policy.ReasonRollbackFloor && d.Verdict != policy.Allow {
+			out = append(out, Suspension{e, d})
+		}
+	}
+	return out
+}

@@ -7,7 +7,7 @@ import (
 )
 
 // IndexFailed tells the administrator why nothing is recorded.
-func (s *Ledger) IndexFailed(err error, replaced bool) {
+func (s *State) IndexFailed(err error, replaced bool) {
 	if replaced {
 		s.Problem("state", api.SeverityError, err.Error()+"; nothing that is decided is recorded",
 			"put the directory back as it was: digestd finds it by itself; to begin with an empty one, make it: mkdir -m 700 "+s.StateDir)
@@ -21,7 +21,7 @@ func (s *Ledger) IndexFailed(err error, replaced bool) {
 
 // TellOfRestored tells the administrator that the state directory was made anew:
 // the index is there again, what else was in it is not.
-func (s *Ledger) TellOfRestored(restored bool) {
+func (s *State) TellOfRestored(restored bool) {
 	if restored {
 		s.Problem("state-replaced", api.SeverityError, "the state directory was replaced while digestd ran; the index was written to it again, but the key that signs lists and the bodies of own lists are not there",
 			"restore signing.* and own/ from a backup, or have new ones made: systemctl restart digestd, then digestctl keys enrol and digestctl own update; find out who removed the directory")

@@ -22,7 +22,7 @@ type Suspension struct {
 // Suspend takes lists out of the directory and keeps what they were, for the day
 // that the denial is lifted, the floor cleared, or a key vouches for them again. What
 // was queued before, why they go, is durable first.
-func (s *Ledger) Suspend(list []Suspension) {
+func (s *State) Suspend(list []Suspension) {
 	if len(list) == 0 {
 		return
 	}
@@ -59,7 +59,7 @@ func (s *Ledger) Suspend(list []Suspension) {
 
 // pending reports whether e came with a transaction that has not ended: then its
 // end records it.
-func (s *Ledger) pending(e *view.Entry) bool {
+func (s *State) pending(e *view.Entry) bool {
 	for t := range s.Open {
 		if a := t.Added[e.Header]; a != nil && !a.reused {
 			return true

@@ -31,7 +31,7 @@ type Seen struct {
 }
 
 // PathChecked notes whether the list directory is the one that was opened.
-func (s *Ledger) PathChecked(err error) {
+func (s *State) PathChecked(err error) {
 	if err != nil {
 		s.Tampered(s.ListDir, record.Digest{}, err.Error())
 		s.Problem("directory", "error", err.Error(), "put the directory back, then: systemctl restart digestd")

@@ -24,7 +24,7 @@ func (l *leftOut) fail(p *InstalledPackage, err error) {
 }
 
 // tellOfLeftOut names them to the administrator.
-func (s *Ledger) tellOfLeftOut(l *leftOut) {
+func (s *State) tellOfLeftOut(l *leftOut) {
 	s.problemOf("packages", api.SeverityError, l.failed, "could not be vouched for",
 		"mend the cause: digestd tries again by itself; or at once: digestctl sync")
 	s.problemOf("old-headers", api.SeverityNotice, l.unsignable, "without a list: the header is from before rpm 4, and there is no signature over it",
@@ -35,7 +35,7 @@ func (s *Ledger) tellOfLeftOut(l *leftOut) {
 
 // problemOf tells of packages by one problem that names the first of them, or solves
 // it when there are none.
-func (s *Ledger) problemOf(id, severity string, packages []string, what, advice string) {
+func (s *State) problemOf(id, severity string, packages []string, what, advice string) {
 	if len(packages) == 0 {
 		s.Solved(id)
 		return

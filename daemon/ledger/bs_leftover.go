@@ -18,7 +18,7 @@ import (
 // the kernel accepts it, so one problem names it.
 
 // Leave remembers a list that could not be removed.
-func (s *Ledger) Leave(name string, why error) {
+func (s *State) Leave(name string, why error) {
 	l, known := s.Leftovers[name]
 	if !known {
 		l = record.Leftover{Name: name, Since: s.Now()}
@@ -31,7 +31,7 @@ func (s *Ledger) Leave(name string, why error) {
 	s.Wake[WakeChores] = true
 }
 
-func (s *Ledger) setLeftover(l record.Leftover) {
+func (s *State) setLeftover(l record.Leftover) {
 	was, known := s.Leftovers[l.Name]
 	s.Undo.leftovers = append(s.Undo.leftovers, oldLeftover{l.Name, was, known})
 	s.Leftovers[l.Name] = l
@@ -39,7 +39,7 @@ func (s *Ledger) setLeftover(l record.Leftover) {
 }
 
 // NotLeft forgets that a list must still go: it is gone, or rightly there again.
-func (s *Ledger) NotLeft(name string) {
+func (s *State) NotLeft(name string) {
 	if was, known := s.Leftovers[name]; known {
 		s.Undo.leftovers = append(s.Undo.leftovers, oldLeftover{name, was, true})
 		delete(s.Leftovers, name)
@@ -48,7 +48,7 @@ func (s *Ledger) NotLeft(name string) {
 }
 
 // RetryLeftovers tries to remove what must still go.
-func (s *Ledger) RetryLeftovers() {
+func (s *State) RetryLeftovers() {
 	for _, name := range slices.Sorted(maps.Keys(s.Leftovers)) {
 		if !slices.ContainsFunc(s.Plan.Withdraw, func(w Withdrawal) bool { return w.Name == name }) {
 			s.Plan.Withdraw = append(s.Plan.Withdraw, Withdrawal{Name: name, Entry: &view.Entry{List: record.List{Name: name}}})
@@ -57,7 +57,7 @@ func (s *Ledger) RetryLeftovers() {
 }
 
 // TellOfLeftovers names what must still go to the administrator.
-func (s *Ledger) TellOfLeftovers() {
+func (s *State) TellOfLeftovers() {
 	if len(s.Leftovers) == 0 {
 		s.Solved("leftover")
 		return

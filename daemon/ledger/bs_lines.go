@@ -20,12 +20,12 @@ func AnyArch(name string) view.LineID { return view.LineID{Name: name, Arch: ""}
 // is seen beside those of the other architectures. An architecture of another
 // family is a package of its own as long as it is installed: rpm then keeps both,
 // each in its version.
-func (s *Ledger) lineFor(pkg nevra.NEVRA, t *Transaction) policy.Line {
+func (s *State) lineFor(pkg nevra.NEVRA, t *Transaction) policy.Line {
 	return s.LineBeside(pkg, func(id view.LineID) bool { return s.stands(id, t) })
 }
 
 // LineBeside is lineFor where beside says which other lines rpm keeps.
-func (s *Ledger) LineBeside(pkg nevra.NEVRA, beside func(view.LineID) bool) policy.Line {
+func (s *State) LineBeside(pkg nevra.NEVRA, beside func(view.LineID) bool) policy.Line {
 	id := view.LineOf(pkg)
 	line := s.floored(id)
 	line.Denials = s.Denials.Of(pkg.Name)
@@ -42,7 +42,7 @@ func (s *Ledger) LineBeside(pkg nevra.NEVRA, beside func(view.LineID) bool) poli
 }
 
 // floored is a line with the floor of its name, unless it has one of its own.
-func (s *Ledger) floored(id view.LineID) policy.Line {
+func (s *State) floored(id view.LineID) policy.Line {
 	line := s.PolicyLine(id)
 	if line.Floor.IsZero() {
 		line.Floor = s.Lines[AnyArch(id.Name)].Floor
@@ -52,7 +52,7 @@ func (s *Ledger) floored(id view.LineID) policy.Line {
 
 // stands reports whether a package of that line is installed, and still will be
 // when t has ended.
-func (s *Ledger) stands(id view.LineID, t *Transaction) bool {
+func (s *State) stands(id view.LineID, t *Transaction) bool {
 	for _, e := range s.ByLine[id] {
 		if e.Grace == "" && (t == nil || !t.erases(e.Package)) {
 			return true
@@ -82,7 +82,7 @@ func (t *Transaction) brings(id view.LineID) bool {
 // LinesNamed returns the lines a package argument means: "name" those of every
 // architecture, and the one that holds for architectures never seen; "name.arch"
 // exactly one, known or not.
-func (s *Ledger) LinesNamed(text string) ([]view.LineID, error) {
+func (s *State) LinesNamed(text string) ([]view.LineID, error) {
 	var ids []view.LineID
 	for id := range s.Lines {
 		switch {

@@ -41,7 +41,7 @@ func (l *LogRooms) enter(seq uint64, kind string, waits func(seq uint64) bool) (
 }
 
 // Event queues an entry of the log.
-func (s *Ledger) Event(e record.Event) {
+func (s *State) Event(e record.Event) {
 	e.Seq, e.When = s.NextSeq, s.Now()
 	s.NextSeq++
 	s.Queue.Events = append(s.Queue.Events, e)

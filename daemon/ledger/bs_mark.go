@@ -15,7 +15,7 @@ type openMark struct {
 }
 
 // setMark queues the mark, unless the index has it.
-func (s *Ledger) setMark() {
+func (s *State) setMark() {
 	if s.MetaMark.queued && s.MetaMark.Durable {
 		return
 	}
@@ -23,7 +23,7 @@ func (s *Ledger) setMark() {
 }
 
 // markIn makes the mark durable before the lists of p appear, unless the index has it.
-func (s *Ledger) markIn(p *Plan) {
+func (s *State) markIn(p *Plan) {
 	if s.MetaMark.Durable {
 		if !s.MetaMark.queued {
 			// The removal that is queued must not come before these lists.
@@ -37,7 +37,7 @@ func (s *Ledger) markIn(p *Plan) {
 	s.putMark(p.Intent, true)
 }
 
-func (s *Ledger) putMark(r *Records, set bool) {
+func (s *State) putMark(r *Records, set bool) {
 	s.MetaMark.queued = set
 	r.mark = &set
 	if set {
@@ -50,7 +50,7 @@ func (s *Ledger) putMark(r *Records, set bool) {
 // Unsynced notes that these lists may not be on the disk. The next reconciliation has
 // to write them anew, for the kernel does not try again what it failed to write. Until
 // then the mark and their records say that a start may find anything in their place.
-func (s *Ledger) Unsynced(names []string) {
+func (s *State) Unsynced(names []string) {
 	s.Unsettled = true
 	s.setMark()
 	for _, name := range names {

@@ -8,7 +8,7 @@ import (
 
 // PrefetchKept notes whether the attribute of the directory could be put back where it
 // was gone.
-func (s *Ledger) PrefetchKept(err error) {
+func (s *State) PrefetchKept(err error) {
 	if !s.Prefetch {
 		return
 	}

@@ -11,7 +11,7 @@ import (
 
 // settle enters a list that has become active, or was withheld, into its line
 // and into the log. A first sync is quiet: one entry stands for all its lists.
-func (s *Ledger) settle(e *view.Entry, a *Addition, by wire.Peer, quiet bool) {
+func (s *State) settle(e *view.Entry, a *Addition, by wire.Peer, quiet bool) {
 	id := view.LineOf(e.Package)
 	kind := audit.KindWithheld
 	if e.Active() {
@@ -58,7 +58,7 @@ func (s *Ledger) settle(e *view.Entry, a *Addition, by wire.Peer, quiet bool) {
 }
 
 // Retire forgets a list whose file is gone and raises what its line remembers.
-func (s *Ledger) Retire(e *view.Entry, reason string, by wire.Peer) (wasActive bool) {
+func (s *State) Retire(e *view.Entry, reason string, by wire.Peer) (wasActive bool) {
 	s.Queue.Batch.DeleteList(e.Name)
 	if current := s.ByName[e.Name]; current != nil && current != e {
 		s.Queue.Batch.PutList(current.List) // the same version was installed again from another build
@@ -79,16 +79,16 @@ func (s *Ledger) Retire(e *view.Entry, reason string, by wire.Peer) (wasActive b
 	return true
 }
 
-func (s *Ledger) retireLine(e *view.Entry) {
+func (s *State) retireLine(e *view.Entry) {
 	id := view.LineOf(e.Package)
 	s.SaveLine(id, s.PolicyLine(id).Retire(e.Package.EVR))
 }
 
-func (s *Ledger) rememberBody(e *view.Entry, reason string) {
+func (s *State) rememberBody(e *view.Entry, reason string) {
 	s.setRetired(record.Retirement{Body: e.Body, Wide: e.Wide, List: e.Name, Package: e.Package, Own: e.Own, Version: e.Version, When: s.Now(), Reason: reason})
 }
 
-func (s *Ledger) setRetired(r record.Retirement) {
+func (s *State) setRetired(r record.Retirement) {
 	was, known := s.retired[r.Body]
 	s.Undo.retired = append(s.Undo.retired, oldRetirement{r.Body, was, known})
 	s.retired[r.Body] = r
@@ -96,7 +96,7 @@ func (s *Ledger) setRetired(r record.Retirement) {
 }
 
 // unretire forgets that a body was retired: its list is active again.
-func (s *Ledger) unretire(body record.Digest) {
+func (s *State) unretire(body record.Digest) {
 	if was, known := s.retired[body]; known {
 		s.Undo.retired = append(s.Undo.retired, oldRetirement{body, was, true})
 		delete(s.retired, body)

@@ -105,7 +105,7 @@ func (r *Records) Join(later Records) {
 
 // intend makes what was queued so far durable before the directory changes. What is
 // queued after it becomes durable when that has happened.
-func (s *Ledger) intend() {
+func (s *State) intend() {
 	if s.Plan.Intent == nil {
 		s.Plan.Intent = &Records{}
 	}
@@ -114,16 +114,16 @@ func (s *Ledger) intend() {
 }
 
 // Record has what is queued made durable by this plan.
-func (s *Ledger) Record() { s.Plan.Record = true }
+func (s *State) Record() { s.Plan.Record = true }
 
 // Sync has lists, and what came and went, made durable before the records.
-func (s *Ledger) Sync(names ...string) {
+func (s *State) Sync(names ...string) {
 	s.Plan.Synced = true
 	s.Plan.Sync = append(s.Plan.Sync, names...)
 }
 
 // Seal returns what the event asked for.
-func (s *Ledger) Seal() *Plan {
+func (s *State) Seal() *Plan {
 	p := s.Plan
 	s.Plan = &Plan{}
 	for _, x := range p.Publish {

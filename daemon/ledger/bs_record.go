@@ -11,7 +11,7 @@ const metaProbe = "probe"
 
 // PutTaken adds to r up to where the log was taken, if the index does not know, and if r
 // is not empty: nothing is committed for that alone.
-func (s *Ledger) PutTaken(r *Records) {
+func (s *State) PutTaken(r *Records) {
 	if r.Batch.Empty() {
 		return
 	}
@@ -25,14 +25,14 @@ func (s *Ledger) PutTaken(r *Records) {
 
 // TakenUpTo notes up to where the log was taken. If now is set that is recorded without
 // waiting for another reason to commit.
-func (s *Ledger) TakenUpTo(taker string, seq uint64, now bool) {
+func (s *State) TakenUpTo(taker string, seq uint64, now bool) {
 	s.Taken[taker] = seq
 	if now {
 		s.RecordTaken()
 	}
 }
 
-func (s *Ledger) RecordTaken() {
+func (s *State) RecordTaken() {
 	for taker, seq := range s.Taken {
 		if seq != s.takenKept[taker] {
 			s.Queue.Batch.SetTaken(taker, seq)
@@ -42,14 +42,14 @@ func (s *Ledger) RecordTaken() {
 }
 
 // Probe commits whether or not anything is queued, to see that it can be done.
-func (s *Ledger) Probe() error {
+func (s *State) Probe() error {
 	s.Queue.Batch.SetMeta(metaProbe, nil)
 	s.Record()
 	return nil
 }
 
 // Committed takes note that r is durable.
-func (s *Ledger) Committed(r *Records) {
+func (s *State) Committed(r *Records) {
 	s.Solved("state")
 	if r.mark != nil {
 		s.MetaMark.Durable = *r.mark
@@ -61,7 +61,7 @@ func (s *Ledger) Committed(r *Records) {
 }
 
 // Written takes note that those who read the log find what is durable in it.
-func (s *Ledger) Written() {
+func (s *State) Written() {
 	s.Unwritten = false
 	s.Solved("index")
 	if s.NextSeq > s.toldSeq {

@@ -17,9 +17,9 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// Ledger is everything that changes. It decides and does nothing else: what it asks for
+// State is everything that changes. It decides and does nothing else: what it asks for
 // the executor carries out, one event at a time.
-type Ledger struct {
+type State struct {
 	Settings
 	ListTable
 	LineTable
@@ -36,6 +36,23 @@ type Ledger struct {
 	// unsigned packages, order, signer. What was made by an earlier one has to be made
 	// again.
 	Basis uint64
+}
+
+// NewState returns a state without anything in it, as of now.
+func NewState(s Settings, now time.Time) *State {
+	return &State{
+		Settings: s,
+		ListTable: ListTable{ByName: map[string]*view.Entry{}, ByHeader: map[record.Digest]*view.Entry{}, ByLine: map[view.LineID][]*view.Entry{},
+			Changed: map[string]bool{}, retired: map[record.Digest]record.Retirement{}, Leftovers: map[string]record.Leftover{}},
+		LineTable:   LineTable{Lines: map[view.LineID]record.Line{}, Archs: map[string]bool{}},
+		KeyTable:    KeyTable{Keys: map[string]record.Key{}, Keyring: pgp.NewKeyring()},
+		DenialTable: DenialTable{Denied: map[string]record.Denial{}},
+		OwnTable:    OwnTable{Own: map[string]record.Own{}},
+		Journal:     Journal{NextSeq: 1, Taken: map[string]uint64{}, takenKept: map[string]uint64{}},
+		Health:      Health{Labels: LabelsLeft{Files: map[string]LeftLabel{}, Stale: map[string]bool{}}, Since: now},
+		Step:        Step{Clock: now, Plan: &Plan{}},
+		Open:        map[*Transaction]bool{},
+	}
 }
 
 // Settings are what the configuration and the machine ask for.
@@ -148,7 +165,7 @@ type Step struct {
 }
 
 // Now is the time of the event.
-func (s *Ledger) Now() time.Time { return s.Clock }
+func (s *State) Now() time.Time { return s.Clock }
 
 // Observer hears of what was decided, after it is durable.
 type Observer interface {
@@ -165,7 +182,7 @@ type Observer interface {
 
 // Save enters or replaces an entry, also in the index: at once, or for what an open
 // transaction brought at its end.
-func (s *Ledger) Save(e *view.Entry) {
+func (s *State) Save(e *view.Entry) {
 	s.Put(e)
 	if !s.pending(e) {
 		s.Queue.Batch.PutList(e.List)
@@ -173,20 +190,20 @@ func (s *Ledger) Save(e *view.Entry) {
 }
 
 // Put enters or replaces an entry in memory.
-func (s *Ledger) Put(e *view.Entry) {
+func (s *State) Put(e *view.Entry) {
 	s.Undo.entries = append(s.Undo.entries, oldEntry{e.Name, s.ByName[e.Name]})
 	s.enter(e)
 }
 
 // Forget removes an entry from memory.
-func (s *Ledger) Forget(name string) {
+func (s *State) Forget(name string) {
 	if old := s.ByName[name]; old != nil {
 		s.Undo.entries = append(s.Undo.entries, oldEntry{name, old})
 		s.drop(name)
 	}
 }
 
-func (s *Ledger) enter(e *view.Entry) {
+func (s *State) enter(e *view.Entry) {
 	s.drop(e.Name)
 	s.ByName[e.Name] = e
 	if !e.Header.IsZero() && e.Change != record.Moving {
@@ -203,7 +220,7 @@ func (s *Ledger) enter(e *view.Entry) {
 	}
 }
 
-func (s *Ledger) drop(name string) {
+func (s *State) drop(name string) {
 	old := s.ByName[name]
 	if old == nil {
 		return
@@ -222,7 +239,7 @@ func (s *Ledger) drop(name string) {
 
 // Sorted brings the slice that snapshots share up to date: a new slice, never
 // the old one changed.
-func (s *Ledger) Sorted() []*view.Entry {
+func (s *State) Sorted() []*view.Entry {
 	const few = 32
 	switch {
 	case len(s.Changed) == 0:
@@ -256,7 +273,7 @@ func sameSlice(a, b []*view.Entry) bool {
 }
 
 // SetLine records a line and queues it for the next commit.
-func (s *Ledger) SetLine(l record.Line) {
+func (s *State) SetLine(l record.Line) {
 	if !s.LinesOwned {
 		s.Lines, s.LinesOwned = maps.Clone(s.Lines), true
 	}
@@ -266,7 +283,7 @@ func (s *Ledger) SetLine(l record.Line) {
 }
 
 // View is what readers are to see of the state as it is now.
-func (s *Ledger) View() *view.Snapshot {
+func (s *State) View() *view.Snapshot {
 	s.LinesOwned, s.keysOwned = false, false
 	if entries := s.Sorted(); s.lookup == nil || !sameSlice(entries, s.lookup.Entries) {
 		s.lookup = NewLookup(entries)
@@ -287,7 +304,7 @@ func (s *Ledger) View() *view.Snapshot {
 }
 
 // Problem tells the administrator of something that lasts, until it is solved.
-func (s *Ledger) Problem(id, severity, text, advice string) {
+func (s *State) Problem(id, severity, text, advice string) {
 	p := api.Problem{ID: id, Severity: severity, Text: text, Advice: advice, Since: s.Now()}
 	if i := slices.IndexFunc(s.Problems, func(q api.Problem) bool { return q.ID == id }); i >= 0 {
 		p.Since = s.Problems[i].Since
@@ -298,12 +315,12 @@ func (s *Ledger) Problem(id, severity, text, advice string) {
 	s.Problems = append(s.Problems, p)
 }
 
-func (s *Ledger) Solved(id string) {
+func (s *State) Solved(id string) {
 	s.Problems = slices.DeleteFunc(s.Problems, func(p api.Problem) bool { return p.ID == id })
 }
 
 // PolicyLine is a line as package policy sees it, with what is active of it.
-func (s *Ledger) PolicyLine(id view.LineID) policy.Line {
+func (s *State) PolicyLine(id view.LineID) policy.Line {
 	l := s.Lines[id]
 	p := policy.Line{
 		High: l.High, Floor: l.Floor, Retired: l.Retired, Counter: l.Counter,
@@ -321,7 +338,7 @@ func (s *Ledger) PolicyLine(id view.LineID) policy.Line {
 }
 
 // SaveLine takes over what a transition of package policy changed.
-func (s *Ledger) SaveLine(id view.LineID, p policy.Line) {
+func (s *State) SaveLine(id view.LineID, p policy.Line) {
 	l := s.Lines[id]
 	l.Name, l.Arch = id.Name, id.Arch
 	l.High, l.Floor, l.Retired, l.Counter, l.Multi = p.High, p.Floor, p.Retired, p.Counter, p.Multi
@@ -335,30 +352,30 @@ func (s *Ledger) SaveLine(id view.LineID, p policy.Line) {
 }
 
 // NextCounter returns a number higher than any given out before.
-func (s *Ledger) NextCounter() uint64 {
+func (s *State) NextCounter() uint64 {
 	s.counter++
 	return s.counter
 }
 
 // admit asks policy whether the list of pkg may exist; multi is what its header
 // says of several versions side by side.
-func (s *Ledger) admit(pkg nevra.NEVRA, multi bool) policy.Decision {
+func (s *State) admit(pkg nevra.NEVRA, multi bool) policy.Decision {
 	return s.AdmitIn(nil, pkg, multi)
 }
 
 // AdmitIn is admit for a package that t brings.
-func (s *Ledger) AdmitIn(t *Transaction, pkg nevra.NEVRA, multi bool) policy.Decision {
+func (s *State) AdmitIn(t *Transaction, pkg nevra.NEVRA, multi bool) policy.Decision {
 	line := s.lineFor(pkg, t)
 	line.Multi = line.Multi || multi
 	return policy.Admit(s.Mode, line, pkg)
 }
 
 // After queues what the observer hears once what is queued is durable.
-func (s *Ledger) After(fn func(Observer)) { s.Queue.tell = append(s.Queue.tell, fn) }
+func (s *State) After(fn func(Observer)) { s.Queue.tell = append(s.Queue.tell, fn) }
 
 // TellAll lets the observer hear what is durable by now. What is not waits for the
 // commit that makes it so.
-func (s *Ledger) TellAll() {
+func (s *State) TellAll() {
 	if s.Observer != nil {
 		for _, fn := range s.due {
 			fn(s.Observer)
@@ -368,7 +385,7 @@ func (s *Ledger) TellAll() {
 }
 
 // SetKey records a certificate and queues it for the next commit.
-func (s *Ledger) SetKey(k record.Key) {
+func (s *State) SetKey(k record.Key) {
 	if !s.keysOwned {
 		s.Keys, s.keysOwned = maps.Clone(s.Keys), true
 	}

@@ -63,7 +63,7 @@ func (t *tampering) due(now time.Time) bool {
 
 // Tampered records that another hand touched the directory. What happens to lists of
 // ours is counted by itself: it must not be lost among files that do nothing.
-func (s *Ledger) Tampered(name string, body record.Digest, why string) {
+func (s *State) Tampered(name string, body record.Digest, why string) {
 	count, burst := &s.tampering.foreign, ForeignBurst
 	if s.ByName[name] != nil || name == s.ListDir {
 		count, burst = &s.tampering.ours, oursBurst
@@ -79,7 +79,7 @@ func (s *Ledger) Tampered(name string, body record.Digest, why string) {
 
 // SumUp records the tampering that was not told one by one, and reports whether some
 // is left for later.
-func (s *Ledger) SumUp() (left bool) {
+func (s *State) SumUp() (left bool) {
 	now := s.Now()
 	for _, count := range []*tampering{&s.tampering.ours, &s.tampering.foreign} {
 		if count.due(now) {
@@ -97,7 +97,7 @@ func (s *Ledger) SumUp() (left bool) {
 
 // quarantine takes a file out of the directory that does not belong there, and
 // keeps it if there is room.
-func (s *Ledger) quarantine(x *Seen, body record.Digest, why string) {
+func (s *State) quarantine(x *Seen, body record.Digest, why string) {
 	size := x.Size
 	for _, r := range s.Plan.Aside {
 		size += r.size // which may be kept as well
@@ -125,7 +125,7 @@ func (s *Ledger) quarantine(x *Seen, body record.Digest, why string) {
 	s.Plan.Aside = append(s.Plan.Aside, r)
 }
 
-func (s *Ledger) asideBytes() (sum int64) {
+func (s *State) asideBytes() (sum int64) {
 	for _, a := range s.Asides {
 		sum += a.Size
 	}
@@ -133,7 +133,7 @@ func (s *Ledger) asideBytes() (sum int64) {
 }
 
 // AsidesGone forgets the files in quarantine that somebody has taken away.
-func (s *Ledger) AsidesGone(names []string) {
+func (s *State) AsidesGone(names []string) {
 	kept := s.Asides[:0:0]
 	for _, a := range s.Asides {
 		if slices.Contains(names, a.Name) {
@@ -146,7 +146,7 @@ func (s *Ledger) AsidesGone(names []string) {
 	s.tellAsides()
 }
 
-func (s *Ledger) tellAsides() {
+func (s *State) tellAsides() {
 	if len(s.Asides) == 0 {
 		s.notKept = 0
 		s.Solved("quarantine")

@@ -48,7 +48,7 @@ type Addition struct {
 }
 
 // Refused records a package that was stopped.
-func (s *Ledger) Refused(t *Transaction, pkg nevra.NEVRA, d policy.Decision) {
+func (s *State) Refused(t *Transaction, pkg nevra.NEVRA, d policy.Decision) {
 	kind := audit.KindRefused
 	if d.Reason.Rollback() {
 		kind = audit.KindRollbackRefused
@@ -58,7 +58,7 @@ func (s *Ledger) Refused(t *Transaction, pkg nevra.NEVRA, d policy.Decision) {
 }
 
 // Installed notes that an element's package is in rpm's database.
-func (s *Ledger) Installed(t *Transaction, element uint32) {
+func (s *State) Installed(t *Transaction, element uint32) {
 	if a := t.ByIndex[element]; a != nil {
 		a.installed = true
 	}

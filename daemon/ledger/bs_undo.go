@@ -82,7 +82,7 @@ type oldLeftover struct {
 
 // Begin prepares for an event. What earlier ones left in the queue waits until it is
 // known whether this one stands.
-func (s *Ledger) Begin() {
+func (s *State) Begin() {
 	s.LinesOwned, s.keysOwned = false, false // the next change copies them
 	s.Undo = undoPoint{
 		Queue: s.Queue,
@@ -98,7 +98,7 @@ func (s *Ledger) Begin() {
 }
 
 // Stand ends what begin began: the event stands, or what it asks for is under way.
-func (s *Ledger) Stand() {
+func (s *State) Stand() {
 	queue := s.Undo.Queue
 	s.Undo.Queue = Records{}
 	queue.Join(s.Queue)
@@ -107,7 +107,7 @@ func (s *Ledger) Stand() {
 
 // Rollback takes the state back to where the event began. Afterwards nothing has
 // happened: neither memory nor what later plans carry has a trace of it.
-func (s *Ledger) Rollback() {
+func (s *State) Rollback() {
 	u := &s.Undo
 	s.restoreTables()
 	s.Queue, s.Plan = u.Queue, &Plan{}
@@ -116,7 +116,7 @@ func (s *Ledger) Rollback() {
 }
 
 // restoreTables takes memory back, but not what was queued or is durable already.
-func (s *Ledger) restoreTables() {
+func (s *State) restoreTables() {
 	u := &s.Undo
 	for i := len(u.entries) - 1; i >= 0; i-- {
 		if old := u.entries[i]; old.entry != nil {

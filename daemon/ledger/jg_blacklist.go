@@ -15,7 +15,7 @@ import (
 )
 
 // adoptBlacklist takes over what the kernel names, besides what it named before.
-func (s *Ledger) adoptBlacklist(b Blacklisted) {
+func (s *Grounds) adoptBlacklist(b Blacklisted) {
 	if b.Known {
 		s.blacklist = b
 	}
@@ -34,7 +34,7 @@ func (s *Ledger) adoptBlacklist(b Blacklisted) {
 // HeedBlacklist records which entries of .blacklist name lists, and which concern files
 // of lists: these are left out as what is denied is. It returns the entries that were not
 // heeded so far.
-func (s *Ledger) HeedBlacklist() (named []string) {
+func (s *Grounds) HeedBlacklist() (named []string) {
 	hit := map[string]bool{}
 	for _, e := range s.Sorted() {
 		if !e.Active() {
@@ -56,7 +56,7 @@ func (s *Ledger) HeedBlacklist() (named []string) {
 }
 
 // noteBanned records that an entry of .blacklist concerns this machine.
-func (s *Ledger) noteBanned(entry string) {
+func (s *Grounds) noteBanned(entry string) {
 	now := s.Now()
 	s.Note(entry, record.KeyRevocation{Source: view.SourceKernel, Hard: true, Act: record.Act{Reason: "named in the kernel's .blacklist", When: now}}, now)
 	if k := s.Keys[entry]; k.Use == "" {
@@ -71,7 +71,7 @@ func DigestAlgorithm(entry string) string {
 }
 
 // noteOmitted records the entries by which a new list leaves files out.
-func (s *Ledger) noteOmitted(o view.Omission) {
+func (s *Grounds) noteOmitted(o view.Omission) {
 	for _, d := range o.By {
 		if d.By == view.SourceKernel {
 			s.noteBanned(view.BinPrefix + hex.EncodeToString([]byte(d.Contents[0].Digest)))
@@ -81,7 +81,7 @@ func (s *Ledger) noteOmitted(o view.Omission) {
 
 // bannedList returns the entry that names the list of e, or what that was before it
 // left something out; "" for none.
-func (s *Ledger) bannedList(e *view.Entry) string {
+func (s *Grounds) bannedList(e *view.Entry) string {
 	if entry := view.BinPrefix + e.Wide; e.Wide != "" && s.blacklist.Entries[entry] {
 		return entry
 	}
@@ -98,7 +98,7 @@ func (s *Ledger) bannedList(e *view.Entry) string {
 
 // unlessBanned is the decision about a list that policy allows, by the digests of
 // its body as it is and as it would be.
-func (s *Ledger) unlessBanned(pkg nevra.NEVRA, d policy.Decision, bodies ...record.Digest) policy.Decision {
+func (s *Grounds) unlessBanned(pkg nevra.NEVRA, d policy.Decision, bodies ...record.Digest) policy.Decision {
 	for _, body := range bodies {
 		if entry := s.Banned.List(body); entry != "" && d.Verdict == policy.Allow {
 			s.noteBanned(entry)

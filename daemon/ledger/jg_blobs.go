@@ -18,7 +18,7 @@ type Delivery struct {
 
 // TellOfBlobs says which entries the kernel does not have, and why. That it takes
 // none is how it was built, and no fault of anybody here.
-func (s *Ledger) TellOfBlobs(c Delivery) {
+func (s *Grounds) TellOfBlobs(c Delivery) {
 	s.Solved("blacklist-unable")
 	s.Solved("blacklist")
 	if c.Unable != nil {

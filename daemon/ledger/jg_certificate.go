@@ -19,7 +19,7 @@ const MetaCertificate = "certificate"
 
 // AdoptCertificate has all lists signed anew if they were signed with another
 // certificate than the one that signs now. value is what the index has of that.
-func (s *Ledger) AdoptCertificate(value []byte, cert *x509.Certificate) {
+func (s *Grounds) AdoptCertificate(value []byte, cert *x509.Certificate) {
 	sum := sha256.Sum256(cert.Raw)
 	selfMade := bytes.Equal(cert.RawIssuer, cert.RawSubject)
 	same := bytes.Equal(value, sum[:]) || value == nil && selfMade
@@ -48,7 +48,7 @@ func (s *Ledger) AdoptCertificate(value []byte, cert *x509.Certificate) {
 
 // TellOfFormat warns of a format that a kernel reads only by a module, which it refuses
 // to load: it uses no list for files that it opens itself.
-func (s *Ledger) TellOfFormat(format string, enforced bool) {
+func (s *Grounds) TellOfFormat(format string, enforced bool) {
 	if format != digestlist.FormatRPM {
 		return
 	}

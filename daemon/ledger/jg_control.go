@@ -14,7 +14,7 @@ import (
 
 // UsesGrant reports whether a list is published on the strength of a grant that only
 // the end of its transaction uses up.
-func (s *Ledger) UsesGrant(id view.LineID, evr nevra.EVR) bool {
+func (s *Grounds) UsesGrant(id view.LineID, evr nevra.EVR) bool {
 	for t := range s.Open {
 		for _, a := range t.Added {
 			if a.Decision.Grant && a.Pkg.EVR == evr && view.LineOf(a.Pkg) == id {
@@ -25,7 +25,7 @@ func (s *Ledger) UsesGrant(id view.LineID, evr nevra.EVR) bool {
 	return false
 }
 
-func (s *Ledger) RaiseFloor(id view.LineID, evr nevra.EVR, a record.Act) {
+func (s *Grounds) RaiseFloor(id view.LineID, evr nevra.EVR, a record.Act) {
 	s.SaveLine(id, s.PolicyLine(id).SetFloor(evr))
 	l := s.Lines[id]
 	l.FloorBy = &a
@@ -42,7 +42,7 @@ func (s *Ledger) RaiseFloor(id view.LineID, evr nevra.EVR, a record.Act) {
 }
 
 // BelowFloors finds the active lists of a name that are below a floor.
-func (s *Ledger) BelowFloors(name string) (out []Suspension) {
+func (s *Grounds) BelowFloors(name string) (out []Suspension) {
 	for _, e := range s.Sorted() {
 		if !e.Active() {
 			continue

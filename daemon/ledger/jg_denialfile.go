@@ -16,7 +16,7 @@ import (
 
 // PlanDenials merges a document into what is denied. Of what ended it knows
 // nothing new.
-func (s *Ledger) PlanDenials(wanted []record.Denial, a record.Act) ([]view.Planned, error) {
+func (s *Grounds) PlanDenials(wanted []record.Denial, a record.Act) ([]view.Planned, error) {
 	standing := map[string]*view.Planned{}
 	find := map[string]string{} // an ID by digest or package
 	enter := func(p *view.Planned) {
@@ -86,7 +86,7 @@ func (s *Ledger) PlanDenials(wanted []record.Denial, a record.Act) ([]view.Plann
 
 // CarryPlan records what an import changes. A few have an entry of the log each;
 // many must not push everything else out of it.
-func (s *Ledger) CarryPlan(plan []view.Planned, by api.Actor) {
+func (s *Grounds) CarryPlan(plan []view.Planned, by api.Actor) {
 	const many = 200
 	n := 0
 	s.Denied = maps.Clone(s.Denied)

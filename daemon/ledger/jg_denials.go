@@ -13,20 +13,20 @@ import (
 )
 
 // SetDenial records a denial and queues it for the next commit.
-func (s *Ledger) SetDenial(d record.Denial) {
+func (s *Grounds) SetDenial(d record.Denial) {
 	s.Denied = maps.Clone(s.Denied)
 	s.Denied[d.ID] = d
 	s.Queue.Batch.PutDenial(d)
 }
 
-func (s *Ledger) DropDenial(id string) {
+func (s *Grounds) DropDenial(id string) {
 	s.Denied = maps.Clone(s.Denied)
 	delete(s.Denied, id)
 	s.Queue.Batch.DeleteDenial(id)
 }
 
 // Owners are the denials of this index, by ID.
-func (s *Ledger) Owners() (list []policy.Denial) {
+func (s *Grounds) Owners() (list []policy.Denial) {
 	for _, id := range slices.Sorted(maps.Keys(s.Denied)) {
 		if p, err := view.PolicyDenial(s.Denied[id]); err == nil {
 			list = append(list, p)
@@ -36,7 +36,7 @@ func (s *Ledger) Owners() (list []policy.Denial) {
 }
 
 // ExpireDenials ends those whose time is over.
-func (s *Ledger) ExpireDenials() {
+func (s *Grounds) ExpireDenials() {
 	now, ended := s.Now(), 0
 	for id, d := range s.Denied {
 		if p := (policy.Denial{Expires: d.Expires}); !p.Expired(now) {

@@ -18,7 +18,7 @@ import (
 
 // CompileDenials takes over what is denied now: the owner's word first. What is
 // under way by what was denied before has to begin again.
-func (s *Ledger) CompileDenials() {
+func (s *Grounds) CompileDenials() {
 	var list []policy.Denial
 	s.Solved("denials")
 	for _, id := range slices.Sorted(maps.Keys(s.Denied)) {
@@ -39,7 +39,7 @@ func (s *Ledger) CompileDenials() {
 
 // DeniedLists finds the lists of denied packages, which must leave the directory, and
 // those that may hold denied contents.
-func (s *Ledger) DeniedLists(harmless map[*view.Entry]bool) (out []Suspension, hit []*view.Entry) {
+func (s *Grounds) DeniedLists(harmless map[*view.Entry]bool) (out []Suspension, hit []*view.Entry) {
 	heads := s.Denials.Heads()
 	for _, e := range s.Sorted() {
 		if !e.Active() {
@@ -68,7 +68,7 @@ type Reduction struct {
 
 // ReplaceReduced exchanges lists for those without what is denied. One that could
 // not be made leaves the directory; reconciliation may make it anew.
-func (s *Ledger) ReplaceReduced(all []*Reduction, basis uint64) {
+func (s *Grounds) ReplaceReduced(all []*Reduction, basis uint64) {
 	if s.Basis != basis {
 		return // once more, by what holds now
 	}
@@ -88,7 +88,7 @@ func (s *Ledger) ReplaceReduced(all []*Reduction, basis uint64) {
 
 // exchange publishes a list without what is denied in the place of the one with
 // it. That is an activation like another.
-func (s *Ledger) exchange(r *Reduction) {
+func (s *Grounds) exchange(r *Reduction) {
 	staged := r.Staged
 	r.Staged = record.Staged{}
 	s.Sync(r.Name)
@@ -104,7 +104,7 @@ func (s *Ledger) exchange(r *Reduction) {
 	}})
 }
 
-func (s *Ledger) exchanged(r *Reduction, stamp record.Stamp) {
+func (s *Grounds) exchanged(r *Reduction, stamp record.Stamp) {
 	e := *r.Entry
 	e.Wide = r.Wide
 	e.Body, e.File, e.Signer, e.Files, e.Refs, e.Stamp = r.Body, r.File, r.Signer, r.Files, r.Refs, stamp
@@ -133,7 +133,7 @@ func mergeIDs(a, b []string) []string {
 }
 
 // unreduced is what becomes of a list that cannot do without what is denied.
-func (s *Ledger) unreduced(r *Reduction) Suspension {
+func (s *Grounds) unreduced(r *Reduction) Suspension {
 	why := "its list could not be made without it: " + r.Err.Error()
 	if errors.Is(r.Err, digestlist.ErrEmpty) {
 		why = Emptied
@@ -148,6 +148,6 @@ func (s *Ledger) unreduced(r *Reduction) Suspension {
 }
 
 // hitting returns a denial that may be about something in the list of e.
-func (s *Ledger) hitting(e *view.Entry) *policy.Denial {
+func (s *Grounds) hitting(e *view.Entry) *policy.Denial {
 	return s.Denials.Find(func(head uint64) bool { return e.Refs.HasDigest(head) })
 }

@@ -41,7 +41,7 @@ func idsOf(certs []*x509.Certificate) map[string]bool {
 
 // meetImporter records the certificate by which a list was imported, so that it can
 // be revoked.
-func (s *Ledger) meetImporter(cert *x509.Certificate) {
+func (s *Grounds) meetImporter(cert *x509.Certificate) {
 	id := CertificateID(cert)
 	if k, known := s.Keys[id]; known && k.Gone.IsZero() {
 		return
@@ -54,7 +54,7 @@ func (s *Ledger) meetImporter(cert *x509.Certificate) {
 // the name of today. A revocation holds for every trusted certificate of the former name.
 // Lists are those of the only one that has it: where two have it, nothing says which of
 // them signed, so their lists are withheld until somebody imports them again.
-func (s *Ledger) RenameImporters(trusted []*x509.Certificate) {
+func (s *Grounds) RenameImporters(trusted []*x509.Certificate) {
 	former := map[string][]*x509.Certificate{}
 	for _, cert := range trusted {
 		if id := formerID(cert); !slices.ContainsFunc(former[id], cert.Equal) {
@@ -82,7 +82,7 @@ func (s *Ledger) RenameImporters(trusted []*x509.Certificate) {
 }
 
 // renameImported changes the name of the certificate that signed imported lists.
-func (s *Ledger) renameImported(from, to string) {
+func (s *Grounds) renameImported(from, to string) {
 	for name, o := range s.Own {
 		if o.KeyKind != view.KeyX509 || o.Key != from {
 			continue

@@ -12,7 +12,7 @@ import (
 // know, where a transaction that was cut short, or that another digestd began, may have
 // left some. Only the next comparison can say what vouches for them. An act that forbids
 // lists cannot wait for it; the comparison then brings back what may be there.
-func (s *Ledger) WithdrawUnknown() {
+func (s *Grounds) WithdrawUnknown() {
 	if s.Unsettled {
 		s.intend()
 		s.Plan.Unknown = true
@@ -24,6 +24,6 @@ func (s *Ledger) WithdrawUnknown() {
 // rebuilding reports whether the index was lost and no comparison has filled the new one
 // yet: then it knows none of the lists, and to withdraw them all would leave the machine
 // without lists until that is over, which is soon.
-func (s *Ledger) rebuilding() bool {
+func (s *Grounds) rebuilding() bool {
 	return s.LastSync.When.IsZero() && slices.ContainsFunc(s.Problems, func(p api.Problem) bool { return p.ID == ProblemIndexLost })
 }

@@ -10,7 +10,7 @@ import (
 
 // Judge judges what vouches for the list of a package now. proven is false if that
 // was verified by other rules, so that only its header can tell.
-func (s *Ledger) Judge(e *view.Entry) (d policy.Decision, proven bool) {
+func (s *Grounds) Judge(e *view.Entry) (d policy.Decision, proven bool) {
 	if e.Own != "" {
 		return d, true // see ownRefused
 	}
@@ -33,14 +33,14 @@ func (s *Ledger) Judge(e *view.Entry) (d policy.Decision, proven bool) {
 }
 
 // trusted reports whether what vouched for e still does.
-func (s *Ledger) trusted(e *view.Entry) bool {
+func (s *Grounds) trusted(e *view.Entry) bool {
 	d, proven := s.Judge(e)
 	return proven && d.Verdict == policy.Allow
 }
 
 // WithdrawRefused takes the lists out of the directory for which nothing vouches any
 // more. A key that is not there counts only if all stores of keys could be read: one that was not is not gone.
-func (s *Ledger) WithdrawRefused(complete bool) {
+func (s *Grounds) WithdrawRefused(complete bool) {
 	if !s.keysRead {
 		return
 	}
@@ -60,14 +60,14 @@ func (s *Ledger) WithdrawRefused(complete bool) {
 }
 
 // Rekey has the keyring heed the revocations that are recorded now.
-func (s *Ledger) Rekey() {
+func (s *Grounds) Rekey() {
 	options := s.keyringOptions()
 	options.Revoked = s.revocations()
 	s.setKeyring(options.NewKeyring(s.Keyring.Certs()...))
 }
 
 // setKeyring takes over a keyring. What was verified by another one has to begin again.
-func (s *Ledger) setKeyring(ring *pgp.Keyring) {
+func (s *Grounds) setKeyring(ring *pgp.Keyring) {
 	if !ring.Same(s.Keyring) {
 		s.Basis++
 	}
@@ -82,7 +82,7 @@ type Again struct {
 }
 
 // AdoptAgain records what was verified again, and withdraws what was refused.
-func (s *Ledger) AdoptAgain(found []Again) {
+func (s *Grounds) AdoptAgain(found []Again) {
 	var out []Suspension
 	for _, f := range found {
 		e, c := f.Entry, f.Candidate
@@ -108,7 +108,7 @@ func (s *Ledger) AdoptAgain(found []Again) {
 }
 
 // justify records in e what vouches for it.
-func (s *Ledger) justify(e *view.Entry, c *view.Candidate) {
+func (s *Grounds) justify(e *view.Entry, c *view.Candidate) {
 	e.Rules, e.Signature, e.From, e.Key = s.Rules, c.Signature, c.From, ""
 	if c.Key != nil {
 		e.Key = c.Key.Fingerprint

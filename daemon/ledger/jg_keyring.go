@@ -31,7 +31,7 @@ type KeySources struct {
 // AdoptKeys takes over what the stores hold. Revocations are durable before anything
 // else is done about them: whatever happens from then on, the next start finds them and
 // completes them. If they cannot be recorded, the next look at the keys finds them again.
-func (s *Ledger) AdoptKeys(src *KeySources) {
+func (s *Grounds) AdoptKeys(src *KeySources) {
 	options := s.keyringOptions()
 	plain := options.NewKeyring(src.Certs...)
 	s.dbPath, s.dbKind, s.importers = src.Dir, src.Kind, idsOf(src.Importers)
@@ -60,12 +60,12 @@ func (s *Ledger) AdoptKeys(src *KeySources) {
 	}
 }
 
-func (s *Ledger) keyringOptions() pgp.Options {
+func (s *Grounds) keyringOptions() pgp.Options {
 	return pgp.Options{NoExpired: s.NoExpired, Overruled: s.overruled()}
 }
 
 // meet records a certificate as it is now.
-func (s *Ledger) meet(c *pgp.Cert, src *KeySources, now time.Time) {
+func (s *Grounds) meet(c *pgp.Cert, src *KeySources, now time.Time) {
 	old, known := s.Keys[c.Fingerprint]
 	k := old
 	if !known {
@@ -97,7 +97,7 @@ func judgement(c *pgp.Cert, noExpired bool, now time.Time) string {
 }
 
 // tellOfKeys says so when no key can vouch for what is installed.
-func (s *Ledger) tellOfKeys(installed int) {
+func (s *Grounds) tellOfKeys(installed int) {
 	usable := slices.ContainsFunc(s.Keyring.Certs(), func(c *pgp.Cert) bool { return c.Revoked == nil && c.Weak == "" })
 	if usable || installed == 0 {
 		s.Solved("no-keys")

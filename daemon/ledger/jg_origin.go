@@ -22,7 +22,7 @@ func origin(o record.Own) (pkg nevra.NEVRA, ok bool) {
 }
 
 // judgeOrigin decides whether o may be imported.
-func (s *Ledger) judgeOrigin(o record.Own) policy.Decision {
+func (s *Grounds) judgeOrigin(o record.Own) policy.Decision {
 	pkg, ok := origin(o)
 	if !ok {
 		return policy.Decision{}
@@ -32,7 +32,7 @@ func (s *Ledger) judgeOrigin(o record.Own) policy.Decision {
 
 // originRefused decides whether o may stay. That rpm installs a newer version is not
 // said against a list of the owner's; a denial or a floor is.
-func (s *Ledger) originRefused(o record.Own) policy.Decision {
+func (s *Grounds) originRefused(o record.Own) policy.Decision {
 	if o.Package == "" || !o.Removed.IsZero() {
 		return policy.Decision{}
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // SetOwn records an own list and queues it for the next commit.
-func (s *Ledger) SetOwn(o record.Own) {
+func (s *Grounds) SetOwn(o record.Own) {
 	own := maps.Clone(s.Own) // snapshots share it
 	if own == nil {
 		own = map[string]record.Own{}
@@ -21,7 +21,7 @@ func (s *Ledger) SetOwn(o record.Own) {
 }
 
 // OwnEntry returns the entry of an own list, nil if it has none.
-func (s *Ledger) OwnEntry(name string) *view.Entry {
+func (s *Grounds) OwnEntry(name string) *view.Entry {
 	if e := s.ByName[s.Own[name].List]; e != nil && e.Own == name {
 		return e
 	}

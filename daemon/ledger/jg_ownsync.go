@@ -9,7 +9,7 @@ import (
 )
 
 // ownRefused says why an own list may not be active, if it may not.
-func (s *Ledger) ownRefused(o record.Own, e *view.Entry) policy.Decision {
+func (s *Grounds) ownRefused(o record.Own, e *view.Entry) policy.Decision {
 	switch o.KeyKind {
 	case view.KeyPGP:
 		if c := s.Keyring.Primary(o.Key); c == nil || c.Revoked != nil || c.Weak != "" {

@@ -9,6 +9,6 @@ import (
 
 // allowed reports whether policy still lets an active list be: a floor may have
 // risen above it, or the kernel come to name it.
-func (s *Ledger) allowed(e *view.Entry) bool {
+func (s *Grounds) allowed(e *view.Entry) bool {
 	return s.bannedList(e) == "" && s.admit(e.Package, false).Verdict == policy.Allow
 }

@@ -25,7 +25,7 @@ const (
 
 // noteRevocations records what is revoked and was not known to be, and returns
 // the fingerprints of certificates.
-func (s *Ledger) noteRevocations(ring *pgp.Keyring, src *KeySources, now time.Time) (revoked []string) {
+func (s *Grounds) noteRevocations(ring *pgp.Keyring, src *KeySources, now time.Time) (revoked []string) {
 	note := func(fingerprint string, r record.KeyRevocation) {
 		if s.Note(fingerprint, r, now) {
 			revoked = append(revoked, fingerprint)
@@ -75,7 +75,7 @@ func (s *Ledger) noteRevocations(ring *pgp.Keyring, src *KeySources, now time.Ti
 
 // Note records one revocation, unless one as grave is known already: a hard one, or a
 // soft one of the same time or an earlier one.
-func (s *Ledger) Note(fingerprint string, r record.KeyRevocation, now time.Time) bool {
+func (s *Grounds) Note(fingerprint string, r record.KeyRevocation, now time.Time) bool {
 	k, known := s.Keys[fingerprint]
 	if known && !view.Revocation(&r).Graver(view.Revocation(k.Revoked)) {
 		return false
@@ -90,7 +90,7 @@ func (s *Ledger) Note(fingerprint string, r record.KeyRevocation, now time.Time)
 }
 
 // revocations are what the keyring must know beyond the certificates.
-func (s *Ledger) revocations() map[string]*pgp.Revocation {
+func (s *Grounds) revocations() map[string]*pgp.Revocation {
 	m := map[string]*pgp.Revocation{}
 	for fingerprint, k := range s.Keys {
 		if r := k.Revoked; r != nil && k.Use == "" {
@@ -101,7 +101,7 @@ func (s *Ledger) revocations() map[string]*pgp.Revocation {
 }
 
 // CarryOut withdraws what a revoked key vouched for, once the revocation is durable.
-func (s *Ledger) CarryOut(fingerprint string) {
+func (s *Grounds) CarryOut(fingerprint string) {
 	r := s.Keys[fingerprint].Revoked
 	reason := policy.ReasonKeyRevoked
 	switch s.Keys[fingerprint].Use {
@@ -142,7 +142,7 @@ func (s *Ledger) CarryOut(fingerprint string) {
 }
 
 // Vouches reports whether a list is active by that key, revoked or not.
-func (s *Ledger) Vouches(fingerprint string) bool {
+func (s *Grounds) Vouches(fingerprint string) bool {
 	for _, e := range s.ByName {
 		if e.Active() && e.Key == fingerprint {
 			return true
@@ -153,7 +153,7 @@ func (s *Ledger) Vouches(fingerprint string) bool {
 
 // ownersOfSubkey returns the certificates that have fingerprint as a proven subkey. A
 // key that was ever met as a certificate is nobody's, whoever claims it.
-func (s *Ledger) ownersOfSubkey(fingerprint string) (owners []string) {
+func (s *Grounds) ownersOfSubkey(fingerprint string) (owners []string) {
 	if s.Keys[fingerprint].IsCertificate() {
 		return nil
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // MeetSigner records a certificate of this machine.
-func (s *Ledger) MeetSigner(cert *x509.Certificate, path string) {
+func (s *Grounds) MeetSigner(cert *x509.Certificate, path string) {
 	skid := hex.EncodeToString(cert.SubjectKeyId)
 	if _, known := s.Keys[skid]; !known {
 		s.SetKey(record.Key{Fingerprint: skid, Use: view.UseLists, Owner: cert.Subject.CommonName, Algorithm: algorithmOf(cert),
@@ -36,7 +36,7 @@ func algorithmOf(cert *x509.Certificate) string {
 
 // OwnCertificates are those by which a list may be ours: all that ever signed
 // here, but for the revoked.
-func (s *Ledger) OwnCertificates() []*x509.Certificate {
+func (s *Grounds) OwnCertificates() []*x509.Certificate {
 	return slices.DeleteFunc(slices.Clone(s.Certificates), func(c *x509.Certificate) bool {
 		return s.Keys[hex.EncodeToString(c.SubjectKeyId)].Revoked != nil
 	})

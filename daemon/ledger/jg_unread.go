@@ -18,7 +18,7 @@ import (
 
 // unlessHeld withholds a package that is new under a key of which a revocation cannot
 // be verified. What is active for the same header stays.
-func (s *Ledger) unlessHeld(c *view.Candidate, d policy.Decision) policy.Decision {
+func (s *Grounds) unlessHeld(c *view.Candidate, d policy.Decision) policy.Decision {
 	if d.Verdict != policy.Allow || c.Held == "" {
 		return d
 	}
@@ -29,7 +29,7 @@ func (s *Ledger) unlessHeld(c *view.Candidate, d policy.Decision) policy.Decisio
 }
 
 // overruled returns the digests of all revocations that an administrator overruled.
-func (s *Ledger) overruled() map[string]bool {
+func (s *Grounds) overruled() map[string]bool {
 	m := map[string]bool{}
 	for _, k := range s.Keys {
 		for _, digest := range k.Overruled {
@@ -40,7 +40,7 @@ func (s *Ledger) overruled() map[string]bool {
 }
 
 // tellOfHeld says so when a key may vouch for nothing new.
-func (s *Ledger) tellOfHeld() {
+func (s *Grounds) tellOfHeld() {
 	const id = "keys-held"
 	s.Solved(id)
 	var held []string

@@ -4,30 +4,11 @@ package ledger
 
 import (
 	"maps"
-	"time"
 
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/view"
-	"github.com/digestd/digestd/rpmdb/pgp"
 	"github.com/digestd/digestd/store/record"
 )
-
-// New returns an empty ledger as of now. Load fills it.
-func New(s Settings, now time.Time) *Ledger {
-	return &Ledger{
-		Settings: s,
-		ListTable: ListTable{ByName: map[string]*view.Entry{}, ByHeader: map[record.Digest]*view.Entry{}, ByLine: map[view.LineID][]*view.Entry{},
-			Changed: map[string]bool{}, retired: map[record.Digest]record.Retirement{}, Leftovers: map[string]record.Leftover{}},
-		LineTable:   LineTable{Lines: map[view.LineID]record.Line{}, Archs: map[string]bool{}},
-		KeyTable:    KeyTable{Keys: map[string]record.Key{}, Keyring: pgp.NewKeyring()},
-		DenialTable: DenialTable{Denied: map[string]record.Denial{}},
-		OwnTable:    OwnTable{Own: map[string]record.Own{}},
-		Journal:     Journal{NextSeq: 1, Taken: map[string]uint64{}, takenKept: map[string]uint64{}},
-		Health:      Health{Labels: LabelsLeft{Files: map[string]LeftLabel{}, Stale: map[string]bool{}}, Since: now},
-		Step:        Step{Clock: now, Plan: &Plan{}},
-		Open:        map[*Transaction]bool{},
-	}
-}
 
 // Content is what a start finds in the state directory.
 type Content struct {

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+// Grounds are what lists stand on: keys, denials, floors, what the kernel names. Whatever
+// changes them has every list judged again, and what they refuse leaves by [State.Suspend].
+type Grounds struct{ *State }

@@ -17,6 +17,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store"
@@ -81,7 +82,7 @@ func (d *Daemon) durable(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"commit", "counter", ledger.MetaOpen} {
+	for _, name := range []string{"commit", "counter", state.MetaOpen} {
 		delete(c.Meta, name)
 	}
 	c.NextSeq, c.LogSize = 0, 0
@@ -420,7 +421,7 @@ func TestOwnListThatCannotBePublished(t *testing.T) {
 		t.Errorf("the log has %+v, %v", events, err)
 	}
 	err = d.on(t, func(s *ledger.Ledger) error {
-		s.NextSeq, s.Kept = 1, ledger.LogRooms{} // which memoryOf has, and the log keeps
+		s.NextSeq, s.Kept = 1, state.LogRooms{} // which memoryOf has, and the log keeps
 		return nil
 	})
 	if now := d.memoryOf(t); now != memory || err != nil {

@@ -7,14 +7,14 @@ import (
 	"slices"
 
 	"github.com/digestd/digestd/daemon/failpoint"
-	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/kernel"
 )
 
 // readBlacklist asks the kernel. Where it does not answer, nothing is known, and
 // what was recorded stays.
-func (d *Daemon) readBlacklist() (b ledger.Blacklisted, err error) {
+func (d *Daemon) readBlacklist() (b state.Blacklisted, err error) {
 	b.Entries, b.KeyIDs = map[string]bool{}, map[string]bool{}
 	for _, entry := range failpoint.Blacklisted() {
 		b.Entries[entry], b.Known = true, true

@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/policy"
@@ -54,15 +54,15 @@ func TestBlacklistNamesCertificate(t *testing.T) {
 			sum := h.New()
 			sum.Write(cert.RawTBSCertificate)
 			entry := "tbs:" + hex.EncodeToString(sum.Sum(nil))
-			b := ledger.Blacklisted{Entries: map[string]bool{entry: true}}
+			b := state.Blacklisted{Entries: map[string]bool{entry: true}}
 			if !b.Names(cert) || b.Names(other) {
 				t.Errorf("%v: %s names it: %v, another: %v", algorithm, entry, b.Names(cert), b.Names(other))
 			}
 		}
-		if b := (ledger.Blacklisted{KeyIDs: map[string]bool{hex.EncodeToString(cert.SubjectKeyId): true}}); !b.Names(cert) {
+		if b := (state.Blacklisted{KeyIDs: map[string]bool{hex.EncodeToString(cert.SubjectKeyId): true}}); !b.Names(cert) {
 			t.Errorf("%v: it is in .blacklist, and not named", algorithm)
 		}
-		if b := (ledger.Blacklisted{}); b.Names(cert) {
+		if b := (state.Blacklisted{}); b.Names(cert) {
 			t.Errorf("%v: nothing names it", algorithm)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/kernel"
 	"golang.org/x/sys/unix"
@@ -86,7 +87,7 @@ func (d *Daemon) carryBlacklist(ctx context.Context) (c ledger.Delivery) {
 // and none can follow it.
 func (d *Daemon) biteable(ctx context.Context, entry string) error {
 	id := d.maker.Load().identity
-	if !slices.Contains(ledger.TbsEntries(id.cert), entry) {
+	if !slices.Contains(state.TbsEntries(id.cert), entry) {
 		return nil
 	}
 	return d.revocable(ctx, id.skid())

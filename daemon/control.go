@@ -11,6 +11,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
@@ -107,7 +108,7 @@ func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reaso
 		snap := d.snapshot()
 		name, arch := pkg, ""
 		if !snap.KnownName(pkg) {
-			name, arch, _ = ledger.CutArch(pkg)
+			name, arch, _ = state.CutArch(pkg)
 		}
 		if evr.Epoch, _, err = snap.Epoch(name, arch, evrText); err != nil {
 			return err
@@ -154,7 +155,7 @@ func (d *Daemon) clearFloor(ctx context.Context, by api.Actor, pkg, reason strin
 			s.SaveLine(id, s.PolicyLine(id).ClearFloor())
 			s.Event(record.Event{Kind: audit.KindFloorCleared, Package: id.String(), Text: reason, UID: by.UID, PID: by.PID})
 		}
-		if name := ledger.AnyArch(ids[0].Name); len(ids) == 1 && !s.Lines[name].Floor.IsZero() {
+		if name := state.AnyArch(ids[0].Name); len(ids) == 1 && !s.Lines[name].Floor.IsZero() {
 			return &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("the floor of %s is one of every architecture", pkg),
 				Advice: "clear that: digestctl floor clear " + name.Name + " --reason WHY"}
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -52,8 +53,8 @@ func (d *Daemon) staged(t *testing.T, name, build string, contents ...string) *v
 	return c
 }
 
-func newTransaction() *ledger.Transaction {
-	return &ledger.Transaction{Added: map[record.Digest]*ledger.Addition{}, ByIndex: map[uint32]*ledger.Addition{}}
+func newTransaction() *state.Transaction {
+	return &state.Transaction{Added: map[record.Digest]*state.Addition{}, ByIndex: map[uint32]*state.Addition{}}
 }
 
 // TestNoListBeforeItsMark: a list appears once a crash cannot make it an intruder's.
@@ -69,7 +70,7 @@ func TestNoListBeforeItsMark(t *testing.T) {
 		},
 		"by a reconciliation": func(d *Daemon, c *view.Candidate) error {
 			return d.exec.do(t.Context(), func() error {
-				_, _, err := d.exec.reconcile(nil, []ledger.InstalledPackage{{Pkg: c.Pkg, Header: c.Header, Fresh: c}}, time.Now())
+				_, _, err := d.exec.reconcile(nil, []state.InstalledPackage{{Pkg: c.Pkg, Header: c.Header, Fresh: c}}, time.Now())
 				return err
 			})
 		},
@@ -85,7 +86,7 @@ func TestNoListBeforeItsMark(t *testing.T) {
 		if err := by(d, d.staged(t, "hello", name, "a")); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if c, err := d.index.Load(); err != nil || len(c.Lists) == 0 && c.Meta[ledger.MetaOpen] == nil {
+		if c, err := d.index.Load(); err != nil || len(c.Lists) == 0 && c.Meta[state.MetaOpen] == nil {
 			t.Errorf("%s: neither a mark nor a record in the index: %v", name, err)
 		}
 	}
@@ -268,7 +269,7 @@ func TestTornLists(t *testing.T) {
 func TestWithheldVersionIsRetired(t *testing.T) {
 	reconcile := func(d *Daemon, c *view.Candidate) error {
 		return d.exec.do(t.Context(), func() error {
-			_, _, err := d.exec.reconcile(nil, []ledger.InstalledPackage{{Pkg: c.Pkg, Header: c.Header, Fresh: c}}, time.Now())
+			_, _, err := d.exec.reconcile(nil, []state.InstalledPackage{{Pkg: c.Pkg, Header: c.Header, Fresh: c}}, time.Now())
 			return err
 		})
 	}

@@ -25,6 +25,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/look"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/kernel"
@@ -53,7 +54,7 @@ type Daemon struct {
 	keyrings   keyrings
 	features   func() kernel.Features // of the kernel
 	unitOf     func(pid uint32) string
-	blacklist  func() (ledger.Blacklisted, error) // the kernel's
+	blacklist  func() (state.Blacklisted, error) // the kernel's
 
 	published    *atomic.Pointer[view.Snapshot]
 	sessions     sync.WaitGroup
@@ -167,7 +168,7 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	s := newState(c, mode, unsigned, d.now())
 	s.Signer, s.Certificates = d.maker.Load().signer(), append([]*x509.Certificate{id.cert}, old...)
 	d.exec = newExecutor(s, d.index, d.dir, d.unitOf, d.log, d.now)
-	d.exec.wakes = [ledger.WakeKinds][]chan<- struct{}{ledger.WakeChores: {d.chores}, ledger.WakeLabels: {d.labelsWanted}, ledger.WakeClock: {d.timed}, ledger.WakeLists: {d.listsChanged}}
+	d.exec.wakes = [state.WakeKinds][]chan<- struct{}{state.WakeChores: {d.chores}, state.WakeLabels: {d.labelsWanted}, state.WakeClock: {d.timed}, state.WakeLists: {d.listsChanged}}
 	d.exec.hooks = executorHooks{d.followState, d.afterPlan, func(name string, data []byte) { d.lostList(s, name, data) }}
 	d.published = &d.exec.published
 	found, err := readContent(d.index, c.State, recovery.Rebuild())
@@ -242,7 +243,7 @@ func (d *Daemon) snapshot() *view.Snapshot {
 }
 
 // Observe makes o hear of what is decided from now on.
-func (d *Daemon) Observe(ctx context.Context, o ledger.Observer) error {
+func (d *Daemon) Observe(ctx context.Context, o state.Observer) error {
 	return d.exec.enter(ctx, "observe", func(s *ledger.Ledger) error {
 		s.Observer = o
 		return nil

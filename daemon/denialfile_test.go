@@ -13,6 +13,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
 )
@@ -95,7 +96,7 @@ func FuzzParseDenials(f *testing.F) {
 // line that says so.
 func TestPlanDenials(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	s := ledger.New(ledger.Settings{}, now)
+	s := ledger.New(state.Settings{}, now)
 	s.Denied = map[string]record.Denial{
 		"d-there":  {ID: "d-there", Package: "openssl", Act: record.Act{Reason: "old", UID: 7}},
 		"d-ending": {ID: "d-ending", Digests: []string{digestA}, Expires: now.Add(time.Hour), Ticket: "T-1", Act: record.Act{Reason: "old"}},

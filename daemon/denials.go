@@ -14,6 +14,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store/record"
@@ -85,7 +86,7 @@ func (d *Daemon) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 		id = p.ID
 		s.SetDenial(view.RecordOf(p, path, a))
 		s.Event(record.Event{Kind: audit.KindDenied, Package: p.Subject(), Reason: ticket, Text: reason, UID: by.UID, PID: by.PID})
-		s.After(func(o ledger.Observer) { o.Denied(p.ID, p.Subject(), reason) })
+		s.After(func(o state.Observer) { o.Denied(p.ID, p.Subject(), reason) })
 		return nil
 	})
 	if err != nil {
@@ -153,7 +154,7 @@ func (d *Daemon) DenialLift(ctx context.Context, by api.Actor, what, reason stri
 		}
 		s.DropDenial(id)
 		s.Event(record.Event{Kind: audit.KindDenialLifted, Package: was.What, Text: a.Reason, UID: a.UID, PID: a.PID})
-		s.After(func(o ledger.Observer) { o.DenialLifted(id, was.What, reason) })
+		s.After(func(o state.Observer) { o.DenialLifted(id, was.What, reason) })
 		return nil
 	})
 	if err != nil {

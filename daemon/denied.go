@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/policy"
@@ -32,7 +33,7 @@ func (d *Daemon) enforceDenials(ctx context.Context) (lists int, err error) {
 			basis   uint64
 		)
 		err := d.exec.decide(ctx, "deny", func(s *ledger.Ledger) error {
-			var leave []ledger.Suspension
+			var leave []state.Suspension
 			leave, hit = s.DeniedLists(harmless)
 			out, denials, basis = len(leave), s.Denials, s.Basis
 			s.Suspend(leave)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store"
 )
@@ -33,7 +34,7 @@ type executor struct {
 	log       *slog.Logger
 	now       func() time.Time
 	units     units
-	wakes     [ledger.WakeKinds][]chan<- struct{}
+	wakes     [state.WakeKinds][]chan<- struct{}
 	hooks     executorHooks
 	beside    func() error  // makes lists durable that were begun to be; nil: none were
 	turn      chan struct{} // holds one token while somebody has the state
@@ -137,11 +138,11 @@ func (x *executor) step(name string, act bool, fn func(*ledger.Ledger) error) (d
 }
 
 // carry carries out a plan and what its effects lead to.
-func (x *executor) carry(name string, act bool, p *ledger.Plan) (d done, err error) {
+func (x *executor) carry(name string, act bool, p *state.Plan) (d done, err error) {
 	s := x.state
 	if act && !p.Visible() && p.Intent == nil {
 		intent := s.Queue
-		p.Intent, s.Queue = &intent, ledger.Records{}
+		p.Intent, s.Queue = &intent, state.Records{}
 	}
 	if err := x.prepare(name, p); err != nil {
 		for _, c := range p.Publish {
@@ -212,7 +213,7 @@ func (x *executor) record(name string) error {
 	}
 	failpoint.Hit(name + "-before-commit")
 	queue := s.Queue
-	s.Queue = ledger.Records{}
+	s.Queue = state.Records{}
 	if err := x.commit(&queue); err != nil {
 		queue.Join(s.Queue) // for the next
 		s.Queue = queue
@@ -223,7 +224,7 @@ func (x *executor) record(name string) error {
 }
 
 // discard removes staged lists that are not wanted any more.
-func (x *executor) discard(p *ledger.Plan) {
+func (x *executor) discard(p *state.Plan) {
 	for _, list := range p.Discard {
 		x.dir.Discard(list)
 	}
@@ -236,7 +237,7 @@ func (e notBegun) Unwrap() error { return e.error }
 
 // prepare does what must be durable before anything can be seen. After an error
 // nothing has changed.
-func (x *executor) prepare(name string, p *ledger.Plan) (err error) {
+func (x *executor) prepare(name string, p *state.Plan) (err error) {
 	s := x.state
 	if p.Body != nil {
 		if err := errors.Join(os.Rename(p.Body.From, p.Body.To), store.SyncDir(filepath.Dir(p.Body.To))); err != nil {
@@ -262,20 +263,20 @@ func (x *executor) prepare(name string, p *ledger.Plan) (err error) {
 	if err := x.commit(&all); err != nil {
 		return err
 	}
-	s.Undo.Queue = ledger.Records{}
+	s.Undo.Queue = state.Records{}
 	failpoint.Hit(name + "-after-intent")
 	x.show() // whoever sees a list leave can ask why
 	return nil
 }
 
 // withdraw takes lists out of the directory.
-func (x *executor) withdraw(name string, p *ledger.Plan, d *done) (err error) {
+func (x *executor) withdraw(name string, p *state.Plan, d *done) (err error) {
 	if len(p.Withdraw) == 0 {
 		return nil
 	}
 	s := x.state
 	failpoint.Hit(name + "-before-withdraw")
-	var many []ledger.Withdrawal
+	var many []state.Withdrawal
 	for _, w := range p.Withdraw {
 		if w.Kept == nil {
 			many = append(many, w)
@@ -328,7 +329,7 @@ func (x *executor) withdraw(name string, p *ledger.Plan, d *done) (err error) {
 }
 
 // publish gives staged lists their names.
-func (x *executor) publish(name string, p *ledger.Plan, d *done) (err error) {
+func (x *executor) publish(name string, p *state.Plan, d *done) (err error) {
 	if len(p.Publish) == 0 {
 		return nil
 	}
@@ -353,9 +354,9 @@ func (x *executor) publish(name string, p *ledger.Plan, d *done) (err error) {
 }
 
 // appear publishes one list. If it fails, the list is not in the directory.
-func (x *executor) appear(c ledger.Publication) (r ledger.Published) {
+func (x *executor) appear(c state.Publication) (r state.Published) {
 	if x.state.MetaMark.Durable == false && !c.Recorded {
-		return ledger.Published{Err: fmt.Errorf("cannot publish %s: nothing durable says that it comes", c.Name)}
+		return state.Published{Err: fmt.Errorf("cannot publish %s: nothing durable says that it comes", c.Name)}
 	}
 	if c.Keep {
 		r.Old, r.Err = x.dir.PublishKeeping(c.Staged, c.Name)
@@ -373,7 +374,7 @@ func (x *executor) appear(c ledger.Publication) (r ledger.Published) {
 }
 
 // setAside takes files out of the directory that do not belong there.
-func (x *executor) setAside(p *ledger.Plan) {
+func (x *executor) setAside(p *state.Plan) {
 	for _, r := range p.Aside {
 		var err error
 		aside := ""
@@ -406,7 +407,7 @@ func (x *executor) makeDurable(names []string) (err error) {
 }
 
 // commit makes records durable. The signals of it are due then.
-func (x *executor) commit(r *ledger.Records) error {
+func (x *executor) commit(r *state.Records) error {
 	s := x.state
 	for _, e := range r.Events {
 		// Whoever did it is still there.
@@ -480,7 +481,7 @@ func (x *executor) start(r store.Recovery) error {
 
 // end is the end of a transaction: the disk works on its lists while memory is brought
 // up to date.
-func (x *executor) end(ctx context.Context, t *ledger.Transaction) (published, withdrawn int, err error) {
+func (x *executor) end(ctx context.Context, t *state.Transaction) (published, withdrawn int, err error) {
 	var d done
 	err = x.do(ctx, func() (err error) {
 		failpoint.Hit("end-before-sync")
@@ -508,7 +509,7 @@ func (x *executor) end(ctx context.Context, t *ledger.Transaction) (published, w
 // that has just unpacked syncs the whole file system it installed into: where many
 // lists lie on the same one, to do that beside it is to wait for the same writes,
 // and to ask for each list would hold up both.
-func (x *executor) syncPublished(t *ledger.Transaction) error {
+func (x *executor) syncPublished(t *state.Transaction) error {
 	if len(t.Touched) > manyLists && !t.Unlisted && x.dir.On(t.RootDev) {
 		return x.dir.SyncAll()
 	}
@@ -532,6 +533,6 @@ func (x *executor) rest() {
 			}
 		}
 	}
-	s.Wake = [ledger.WakeKinds]bool{}
+	s.Wake = [state.WakeKinds]bool{}
 	s.TellAll()
 }

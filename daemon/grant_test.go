@@ -8,6 +8,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
@@ -20,11 +21,11 @@ func TestGrantInUse(t *testing.T) {
 	d, stop := serve(t, testConfig(t))
 	defer stop()
 	pkg := nevra.NEVRA{Name: "hello", EVR: nevra.EVR{Version: "1", Release: "1"}, Arch: "noarch"}
-	var txn ledger.Transaction
+	var txn state.Transaction
 	take := func() error { return d.RollbackRevoke(t.Context(), api.Actor{}, pkg.String()) }
 	err := d.on(t, func(s *ledger.Ledger) error {
 		s.SetLine(record.Line{Name: pkg.Name, Arch: pkg.Arch, Grants: []record.Grant{{EVR: pkg.EVR}}})
-		txn.Added = map[record.Digest]*ledger.Addition{{1}: {Candidate: view.Candidate{Pkg: pkg}, Decision: policy.Decision{Grant: true}}}
+		txn.Added = map[record.Digest]*state.Addition{{1}: {Candidate: view.Candidate{Pkg: pkg}, Decision: policy.Decision{Grant: true}}}
 		s.Open[&txn] = true
 		s.Record()
 		return nil

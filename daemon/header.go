@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/hooks/wire"
@@ -57,7 +58,7 @@ func (s *session) header(ctx context.Context, m *wire.Header) error {
 
 // publish verifies a header and publishes its list. It returns the addition, or
 // the entry that was active for that header before.
-func (s *session) publish(ctx context.Context, msg *wire.Header, restore bool) (*ledger.Addition, *view.Entry, error) {
+func (s *session) publish(ctx context.Context, msg *wire.Header, restore bool) (*state.Addition, *view.Entry, error) {
 	h, err := header.ParseImmutable(msg.Region)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot read header: %w", err)
@@ -101,7 +102,7 @@ func (s *session) publish(ctx context.Context, msg *wire.Header, restore bool) (
 	if err != nil || active != nil || restore {
 		return nil, active, err
 	}
-	var a *ledger.Addition
+	var a *state.Addition
 	for try := 0; ; try++ {
 		err = s.enter(ctx, "add", func(st *ledger.Ledger) (err error) {
 			a, err = st.Add(s.txn, msg.Element, c)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/header"
@@ -292,7 +293,7 @@ func (d *Daemon) lostList(s *ledger.Ledger, name string, data []byte) {
 		g.moved = e.Moved
 	}
 	d.goneLists.add(g)
-	s.Wake[ledger.WakeLists] = true
+	s.Wake[state.WakeLists] = true
 }
 
 // settleFile makes one file's signature what lists allow. want is what the package

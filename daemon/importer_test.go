@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
 )
@@ -63,7 +64,7 @@ func TestImportersAreRenamed(t *testing.T) {
 			if test.revoked {
 				k.Revoked = &record.KeyRevocation{Hard: true, Source: ledger.SourceAdministrator}
 			}
-			s := ledger.New(ledger.Settings{}, time.Now())
+			s := ledger.New(state.Settings{}, time.Now())
 			s.Keys[former] = k
 			s.Own["app"] = record.Own{Name: "app", Key: former, KeyKind: view.KeyX509}
 			s.Own["other"] = record.Own{Name: "other", Key: former, KeyKind: view.KeyPGP}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/kernel"
 	"golang.org/x/sys/unix"
@@ -41,7 +42,7 @@ func (d *Daemon) leaveLabels(left []leftFile) {
 
 // labelLoop writes labels that are left, and those of lists that were not held.
 func (d *Daemon) labelLoop(ctx context.Context) error {
-	rest := ledger.FirstLabelRetry
+	rest := state.FirstLabelRetry
 	var again <-chan time.Time
 	for {
 		select {
@@ -55,10 +56,10 @@ func (d *Daemon) labelLoop(ctx context.Context) error {
 		case <-again:
 			again = nil
 			if d.retryLabels(ctx) {
-				rest = min(2*rest, ledger.LastLabelRetry)
+				rest = min(2*rest, state.LastLabelRetry)
 				again = time.After(rest)
 			} else {
-				rest = ledger.FirstLabelRetry
+				rest = state.FirstLabelRetry
 			}
 		}
 	}
@@ -108,7 +109,7 @@ func (d *Daemon) renewQuietly(ctx context.Context, names []string) {
 // leaves all of them to themselves.
 func (d *Daemon) renewUnheld() {
 	if names := d.dir.Unheld(); len(names) > 0 && d.config.Labels {
-		ctx, cancel := context.WithTimeout(context.Background(), ledger.StopLabels)
+		ctx, cancel := context.WithTimeout(context.Background(), state.StopLabels)
 		defer cancel()
 		d.renewQuietly(ctx, names)
 	}
@@ -117,7 +118,7 @@ func (d *Daemon) renewUnheld() {
 // retryLabels tries once more to write the labels that are left, and reports whether
 // some are still.
 func (d *Daemon) retryLabels(ctx context.Context) (left bool) {
-	var files map[string]ledger.LeftLabel
+	var files map[string]state.LeftLabel
 	var all bool
 	err := d.exec.enter(ctx, "labels", func(s *ledger.Ledger) error {
 		files, all = maps.Clone(s.Labels.Files), s.Labels.All
@@ -204,7 +205,7 @@ func (d *Daemon) settleAll(ctx context.Context, snap *view.Snapshot, failed map[
 			})
 		}
 		for _, x := range left {
-			if len(failed) >= ledger.MaxLeftLabels {
+			if len(failed) >= state.MaxLeftLabels {
 				return true
 			}
 			failed[x.path] = x.err

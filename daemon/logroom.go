@@ -4,11 +4,11 @@ package daemon
 
 import (
 	"github.com/digestd/digestd/daemon/audit"
-	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 )
 
 // roomsOf sorts the entries that an index has, as each calls its function for each.
-func roomsOf(each func(fn func(seq uint64, kind string)) error) (l ledger.LogRooms, err error) {
+func roomsOf(each func(fn func(seq uint64, kind string)) error) (l state.LogRooms, err error) {
 	err = each(func(seq uint64, kind string) {
 		if kind == audit.KindTampered {
 			l.Tampering = append(l.Tampering, seq)

@@ -9,13 +9,14 @@ import (
 	"slices"
 
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store/record"
 )
 
 // look reads of the directory what the state is to compare, and changes nothing. What
 // bears the stamp that it was published with is left out.
-func (x *executor) look(all []ledger.Expected) (found []ledger.Seen) {
+func (x *executor) look(all []state.Expected) (found []state.Seen) {
 	var buf []byte
 	for _, e := range all {
 		stamp, err := x.dir.Stat(e.Name)
@@ -27,14 +28,14 @@ func (x *executor) look(all []ledger.Expected) (found []ledger.Seen) {
 	return found
 }
 
-func (x *executor) see(e ledger.Expected, stamp record.Stamp, err error, buf *[]byte) ledger.Seen {
-	v := ledger.Seen{Expected: e, Stamp: stamp, Missing: errors.Is(err, fs.ErrNotExist)}
+func (x *executor) see(e state.Expected, stamp record.Stamp, err error, buf *[]byte) state.Seen {
+	v := state.Seen{Expected: e, Stamp: stamp, Missing: errors.Is(err, fs.ErrNotExist)}
 	if err != nil {
 		v.Err = err
 		return v
 	}
 	if e.Entry == nil || !stamp.Regular || stamp.Links != 1 {
-		if v.Size, err = x.dir.Size(e.Name, ledger.MaxAsideBytes); err != nil {
+		if v.Size, err = x.dir.Size(e.Name, state.MaxAsideBytes); err != nil {
 			v.Err = err
 			return v
 		}
@@ -87,7 +88,7 @@ func (x *executor) inspect(names map[string]bool) (d done, err error) {
 		})
 		return d, err
 	}
-	var all []ledger.Expected
+	var all []state.Expected
 	var gone []string
 	if names == nil {
 		all = s.Lists()
@@ -125,12 +126,12 @@ func (x *executor) strangers() (aside int, d done, err error) {
 }
 
 // unexpected looks at what lies in the directory and is not expected there.
-func (x *executor) unexpected() ([]ledger.Seen, error) {
+func (x *executor) unexpected() ([]state.Seen, error) {
 	names, err := x.dir.Names()
 	if err != nil {
 		return nil, err
 	}
-	var all []ledger.Expected
+	var all []state.Expected
 	for _, name := range names {
 		if e := x.state.Expects(name); e.Entry == nil {
 			all = append(all, e)
@@ -140,14 +141,14 @@ func (x *executor) unexpected() ([]ledger.Seen, error) {
 }
 
 // addUnknown adds to p what is to become of what is not expected in the directory.
-func (x *executor) addUnknown(p *ledger.Plan) error {
+func (x *executor) addUnknown(p *state.Plan) error {
 	found, err := x.unexpected()
 	if err != nil {
 		return err
 	}
-	found = slices.DeleteFunc(found, func(v ledger.Seen) bool {
-		return slices.ContainsFunc(p.Withdraw, func(w ledger.Withdrawal) bool { return w.Name == v.Name }) ||
-			slices.ContainsFunc(p.Publish, func(c ledger.Publication) bool { return c.Name == v.Name })
+	found = slices.DeleteFunc(found, func(v state.Seen) bool {
+		return slices.ContainsFunc(p.Withdraw, func(w state.Withdrawal) bool { return w.Name == v.Name }) ||
+			slices.ContainsFunc(p.Publish, func(c state.Publication) bool { return c.Name == v.Name })
 	})
 	x.state.Inspected(found)
 	more := x.state.Seal()

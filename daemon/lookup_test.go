@@ -8,7 +8,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
 )
@@ -34,7 +34,7 @@ func TestLookup(t *testing.T) {
 			}
 			entries = append(entries, e)
 		}
-		l := ledger.NewLookup(entries)
+		l := state.NewLookup(entries)
 		wide := slices.ContainsFunc(entries, func(e *view.Entry) bool { return e.Refs != nil && e.Refs.Wide })
 		if l.HasWide() != wide {
 			t.Fatalf("hasWide = %v, want %v", l.HasWide(), wide)

@@ -15,6 +15,7 @@ import (
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store/record"
@@ -174,7 +175,7 @@ func (d *Daemon) finishMoves(ctx context.Context) error {
 	return d.exec.enter(ctx, "moved", func(s *ledger.Ledger) error {
 		for _, e := range moved {
 			if s.ByName[e.Name] == e {
-				s.Plan.Withdraw = append(s.Plan.Withdraw, ledger.Withdrawal{Name: e.Name})
+				s.Plan.Withdraw = append(s.Plan.Withdraw, state.Withdrawal{Name: e.Name})
 				s.Forget(e.Name)
 				s.Queue.Batch.DeleteList(e.Name)
 			}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -151,7 +152,7 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 // reconcile brings lists and index in line with what is installed, durably, in one
 // commit. First what must go, then what comes: a crash in between leaves too
 // little trusted, never too much.
-func (x *executor) reconcile(own []*ledger.OwnWork, found []ledger.InstalledPackage, started time.Time) (r *ledger.Reconciled, all done, err error) {
+func (x *executor) reconcile(own []*ledger.OwnWork, found []state.InstalledPackage, started time.Time) (r *ledger.Reconciled, all done, err error) {
 	r = &ledger.Reconciled{}
 	// The lists of the owner are recorded, and the mark goes, before the first list of a
 	// package comes: of these nothing is on the disk before the end.
@@ -198,7 +199,7 @@ func (x *executor) reconcile(own []*ledger.OwnWork, found []ledger.InstalledPack
 // readInstalled reads every header of rpm's database. Headers that stand are
 // recognised by their digest; the others are verified, and their lists built,
 // on all processors.
-func (d *Daemon) readInstalled(ctx context.Context, standing map[record.Digest]*view.Entry, denials *policy.Denials, report progress) ([]ledger.InstalledPackage, error) {
+func (d *Daemon) readInstalled(ctx context.Context, standing map[record.Digest]*view.Entry, denials *policy.Denials, report progress) ([]state.InstalledPackage, error) {
 	db, err := d.database()
 	if errors.Is(err, rpmdb.ErrNoDatabase) && len(standing) == 0 {
 		return nil, nil // a root before its first package
@@ -216,7 +217,7 @@ func (d *Daemon) readInstalled(ctx context.Context, standing map[record.Digest]*
 	spare := make(chan []byte, 8)
 	var (
 		mu    sync.Mutex
-		found []ledger.InstalledPackage
+		found []state.InstalledPackage
 		group sync.WaitGroup
 		// nameless counts headers whose name only the database could tell, for a
 		// price: no more than a few are ever named.
@@ -281,7 +282,7 @@ func (d *Daemon) readInstalled(ctx context.Context, standing map[record.Digest]*
 
 // recognise turns one header of rpm's database into what is to be done for it.
 // The header is hostile input; one that is malformed costs its package the list.
-func (m *maker) recognise(blob []byte, standing map[record.Digest]*view.Entry, keyring *pgp.Keyring, now time.Time, w *workspace) (p ledger.InstalledPackage) {
+func (m *maker) recognise(blob []byte, standing map[record.Digest]*view.Entry, keyring *pgp.Keyring, now time.Time, w *workspace) (p state.InstalledPackage) {
 	if len(blob) == 0 {
 		p.Err = errors.New("its header in rpm's database is damaged, empty or larger than any of rpm's")
 		return p

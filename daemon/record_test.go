@@ -9,6 +9,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/store"
 	"github.com/digestd/digestd/store/record"
 )
@@ -21,7 +22,7 @@ func recorder(t *testing.T) *executor {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { index.Close() })
-	s := ledger.New(ledger.Settings{}, time.Now())
+	s := ledger.New(state.Settings{}, time.Now())
 	found, err := readContent(index, t.TempDir(), false)
 	if err == nil {
 		err = s.Load(found)
@@ -45,7 +46,7 @@ func (x *executor) events(t *testing.T, n int) (oldest uint64, size int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	events, err := x.index.EventsAfter(0, ledger.MaxWaiting+1)
+	events, err := x.index.EventsAfter(0, state.MaxWaiting+1)
 	kept := x.state.Kept.Decisions
 	if err != nil || len(events) != len(kept) || events[0].Seq != kept[0] {
 		t.Fatalf("the index has %d entries from %d on, the state %d from %d, %v", len(events), events[0].Seq, len(kept), kept[0], err)
@@ -58,22 +59,22 @@ func TestLogIsBounded(t *testing.T) {
 	x := recorder(t)
 	s := x.state
 	s.Waits = true
-	if oldest, size := x.events(t, ledger.MaxLog+500); oldest != 1 || size != ledger.MaxLog+500 {
+	if oldest, size := x.events(t, state.MaxLog+500); oldest != 1 || size != state.MaxLog+500 {
 		t.Errorf("nobody took them, and %d are left from %d on", size, oldest)
 	}
-	s.Taken[ledger.TakerJournal] = 200
+	s.Taken[state.TakerJournal] = 200
 	if oldest, _ := x.events(t, 1); oldest != 201 {
 		t.Errorf("200 were taken, and the oldest is %d", oldest)
 	}
-	s.Taken[ledger.TakerJournal] = s.NextSeq - 1
-	if _, size := x.events(t, 1); size != ledger.MaxLog {
+	s.Taken[state.TakerJournal] = s.NextSeq - 1
+	if _, size := x.events(t, 1); size != state.MaxLog {
 		t.Errorf("all were taken, and %d are left", size)
 	}
-	if _, size := x.events(t, ledger.MaxWaiting); size != ledger.MaxWaiting {
+	if _, size := x.events(t, state.MaxWaiting); size != state.MaxWaiting {
 		t.Errorf("the journal is away for long, and %d are left", size)
 	}
 
-	if _, size := recorder(t).events(t, ledger.MaxLog+500); size != ledger.MaxLog {
+	if _, size := recorder(t).events(t, state.MaxLog+500); size != state.MaxLog {
 		t.Errorf("nobody is to take them, and %d are left", size)
 	}
 }
@@ -121,9 +122,9 @@ func TestTakenIsRecorded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return c.Taken[ledger.TakerJournal]
+		return c.Taken[state.TakerJournal]
 	}
-	enter(func(s *ledger.Ledger) { s.TakenUpTo(ledger.TakerJournal, 2, false) })
+	enter(func(s *ledger.Ledger) { s.TakenUpTo(state.TakerJournal, 2, false) })
 	enter(func(s *ledger.Ledger) { s.Record() }) // of nothing, which is no commit
 	if got := recorded(); got != 0 {
 		t.Errorf("recorded up to %d without a reason", got)
@@ -132,7 +133,7 @@ func TestTakenIsRecorded(t *testing.T) {
 	if got := recorded(); got != 2 {
 		t.Errorf("recorded up to %d, want 2", got)
 	}
-	enter(func(s *ledger.Ledger) { s.TakenUpTo(ledger.TakerJournal, 3, true) })
+	enter(func(s *ledger.Ledger) { s.TakenUpTo(state.TakerJournal, 3, true) })
 	if got := recorded(); got != 3 {
 		t.Errorf("recorded up to %d, want 3", got)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store/record"
@@ -74,7 +75,7 @@ type session struct {
 	peer    wire.Peer
 	raw     *net.UnixConn
 	conn    *wire.Conn // on raw
-	txn     *ledger.Transaction
+	txn     *state.Transaction
 	work    workspace
 	log     *slog.Logger
 	begun   bool                   // under another digestd
@@ -217,9 +218,9 @@ func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err e
 		}
 		return false, s.conn.Write(&wire.Verdict{Decision: wire.NotManaged}, frameDeadline)
 	}
-	t := &ledger.Transaction{
-		Peer: s.peer, RootDev: m.RootDev, Manner: ledger.Manner{Test: m.Test(), Check: m.Check(), DBOnly: m.JustDB()},
-		Added: map[record.Digest]*ledger.Addition{}, ByIndex: map[uint32]*ledger.Addition{},
+	t := &state.Transaction{
+		Peer: s.peer, RootDev: m.RootDev, Manner: state.Manner{Test: m.Test(), Check: m.Check(), DBOnly: m.JustDB()},
+		Added: map[record.Digest]*state.Addition{}, ByIndex: map[uint32]*state.Addition{},
 	}
 	for _, e := range m.Elements {
 		t.Elements = append(t.Elements, policy.Element{Type: elementType(e.Type), NEVRA: e.NEVRA})

@@ -21,7 +21,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
-	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/sim"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -234,7 +234,7 @@ type simIndex interface {
 // simObserver counts what is laid to other programs, and sees that nothing is told
 // too early.
 type simObserver struct {
-	ledger.Observer
+	state.Observer
 	tampered int
 	order    *simOrder
 }
@@ -322,8 +322,8 @@ func (m *simMachine) Start() error {
 		return err
 	}
 	d.dir = hookedDirectory{d.dir, &m.staged}
-	d.blacklist = func() (ledger.Blacklisted, error) {
-		return ledger.Blacklisted{Known: true, Entries: maps.Clone(m.banned), KeyIDs: map[string]bool{}}, nil
+	d.blacklist = func() (state.Blacklisted, error) {
+		return state.Blacklisted{Known: true, Entries: maps.Clone(m.banned), KeyIDs: map[string]bool{}}, nil
 	}
 	d.memory.rest = func() {} // it is the memory of all machines
 	d.memory.armed.Store(true)

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/sim"
 	"github.com/digestd/digestd/store"
 	"github.com/digestd/digestd/store/record"
@@ -147,7 +147,7 @@ func (x realIndex) content() record.Content {
 	return c
 }
 
-func (x realIndex) marked() bool                          { return x.content().Meta[ledger.MetaOpen] != nil }
+func (x realIndex) marked() bool                          { return x.content().Meta[state.MetaOpen] != nil }
 func (x realIndex) leftovers() map[string]record.Leftover { c := x.content(); return c.Leftovers() }
 func (x realIndex) Lists() ([]record.List, error)         { return x.content().Lists, nil }
 func (x realIndex) LastEvent() uint64                     { return x.content().NextSeq - 1 }

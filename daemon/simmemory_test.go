@@ -17,7 +17,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/signer"
 	"github.com/digestd/digestd/daemon/sim"
 	"github.com/digestd/digestd/daemon/view"
@@ -40,7 +40,7 @@ func (d memoryDisk) Stager(prefix string) stager { return d.Dir.Stager(prefix) }
 // memoryIndex is an index in memory.
 type memoryIndex struct{ *inmemory.Index }
 
-func (x memoryIndex) marked() bool { return x.Meta(ledger.MetaOpen) != nil }
+func (x memoryIndex) marked() bool { return x.Meta(state.MetaOpen) != nil }
 
 func (x memoryIndex) leftovers() map[string]record.Leftover {
 	if !x.HasMeta("leftover/") {

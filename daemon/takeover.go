@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/store/record"
 )
@@ -102,9 +103,9 @@ func (d *Daemon) catchUp(ctx context.Context) {
 func (s *session) goOn(ctx context.Context, stage Stage) {
 	test := stage == StageTest
 	s.begun = true
-	s.txn = &ledger.Transaction{
-		Peer: s.peer, Manner: ledger.Manner{Test: test, Assured: stage == StageAssured, TakenOver: true},
-		Added: map[record.Digest]*ledger.Addition{}, ByIndex: map[uint32]*ledger.Addition{},
+	s.txn = &state.Transaction{
+		Peer: s.peer, Manner: state.Manner{Test: test, Assured: stage == StageAssured, TakenOver: true},
+		Added: map[record.Digest]*state.Addition{}, ByIndex: map[uint32]*state.Addition{},
 	}
 	s.log.Info("transaction taken over", "test", test)
 	if test {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
 )
@@ -34,7 +35,7 @@ func (x *executor) that(t *testing.T, fact func(s *ledger.Ledger)) {
 // ofKind returns the entries of the log of one kind, the oldest first.
 func (x *executor) ofKind(t *testing.T, kind string) (found []record.Event) {
 	t.Helper()
-	events, err := x.index.EventsAfter(0, ledger.MaxWaiting)
+	events, err := x.index.EventsAfter(0, state.MaxWaiting)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,9 +52,9 @@ func TestTamperingEvictsNoDecision(t *testing.T) {
 	x, now := watched(t)
 	x.that(t, func(s *ledger.Ledger) { s.Event(record.Event{Kind: "granted", Text: "ticket 4711"}) })
 	x.that(t, func(s *ledger.Ledger) {
-		for i := range 3 * ledger.MaxTampering {
+		for i := range 3 * state.MaxTampering {
 			s.Tampered(fmt.Sprintf("tlv-e%d", i), record.Digest{}, "put there by another hand")
-			*now = now.Add(ledger.TamperPause) // slowly enough to be told each
+			*now = now.Add(state.TamperPause) // slowly enough to be told each
 			s.Clock = *now
 		}
 		s.Event(record.Event{Kind: "floor-set"})
@@ -61,25 +62,25 @@ func TestTamperingEvictsNoDecision(t *testing.T) {
 	if n := len(x.ofKind(t, "granted")) + len(x.ofKind(t, "floor-set")); n != 2 {
 		t.Errorf("%d of 2 decisions are left", n)
 	}
-	if told := x.ofKind(t, audit.KindTampered); len(told) != ledger.MaxTampering || told[len(told)-1].List != fmt.Sprintf("tlv-e%d", 3*ledger.MaxTampering-1) {
+	if told := x.ofKind(t, audit.KindTampered); len(told) != state.MaxTampering || told[len(told)-1].List != fmt.Sprintf("tlv-e%d", 3*state.MaxTampering-1) {
 		t.Errorf("%d cases are left", len(told))
 	}
 	// Another start finds each in its room.
 	rooms := x.state.Kept
 	found, err := roomsOf(x.index.EachKind)
-	if err != nil || len(found.Decisions) != 2 || len(found.Tampering) != ledger.MaxTampering || found.Tampering[0] != rooms.Tampering[0] {
+	if err != nil || len(found.Decisions) != 2 || len(found.Tampering) != state.MaxTampering || found.Tampering[0] != rooms.Tampering[0] {
 		t.Errorf("a start finds %d decisions and %d cases, %v", len(found.Decisions), len(found.Tampering), err)
 	}
 	// Decisions make room for each other only.
 	x.that(t, func(s *ledger.Ledger) {
-		for range ledger.MaxLog {
+		for range state.MaxLog {
 			s.Event(record.Event{Kind: "published"})
 		}
 	})
 	if n := len(x.ofKind(t, "granted")); n != 0 {
-		t.Errorf("the log has more than %d decisions", ledger.MaxLog)
+		t.Errorf("the log has more than %d decisions", state.MaxLog)
 	}
-	if n := len(x.ofKind(t, audit.KindTampered)); n != ledger.MaxTampering {
+	if n := len(x.ofKind(t, audit.KindTampered)); n != state.MaxTampering {
 		t.Errorf("decisions pushed cases out: %d are left", n)
 	}
 }
@@ -101,24 +102,24 @@ func TestTamperingIsSummedUp(t *testing.T) {
 		}
 		s.Tampered("tlv-ours", record.Digest{}, "content is not what was published")
 	})
-	if told := x.ofKind(t, audit.KindTampered); len(told) != ledger.ForeignBurst+1 || told[ledger.ForeignBurst].List != "tlv-ours" {
+	if told := x.ofKind(t, audit.KindTampered); len(told) != state.ForeignBurst+1 || told[state.ForeignBurst].List != "tlv-ours" {
 		t.Errorf("%d cases are told", len(told))
 	}
 	if !sumUp() {
 		t.Error("nothing is left to be summed up")
 	}
-	*now = now.Add(ledger.TamperPause)
+	*now = now.Add(state.TamperPause)
 	if sumUp() {
 		t.Error("something is left after the sum")
 	}
 	told := x.ofKind(t, audit.KindTampered)
 	sum := told[len(told)-1].Text
-	if len(told) != ledger.ForeignBurst+2 || !strings.Contains(sum, fmt.Sprint(5000-ledger.ForeignBurst)) || !strings.Contains(sum, "tlv-e4999") {
+	if len(told) != state.ForeignBurst+2 || !strings.Contains(sum, fmt.Sprint(5000-state.ForeignBurst)) || !strings.Contains(sum, "tlv-e4999") {
 		t.Errorf("%d cases are told, the sum is %q", len(told), sum)
 	}
 	*now = now.Add(-time.Hour) // a clock that is set back stops nothing
 	tampered("tlv-later")
-	*now = now.Add(ledger.TamperPause)
+	*now = now.Add(state.TamperPause)
 	tampered("tlv-later-still")
 	if told := x.ofKind(t, audit.KindTampered); told[len(told)-1].List != "tlv-later-still" {
 		t.Errorf("after a pause the last case told is %+v", told[len(told)-1])

@@ -13,6 +13,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/store/record"
 	"github.com/fsnotify/fsnotify"
 )
@@ -60,19 +61,19 @@ func (d *Daemon) newCarriers(s *ledger.Ledger) (carriers []*carrier) {
 		c := &carrier{d: d, taker: taker, outlet: o, wake: make(chan struct{}, 1), dir: dir, sent: s.Taken[taker], safe: s.Taken[taker]}
 		c.left = c.safe+1 < s.NextSeq
 		carriers = append(carriers, c)
-		d.exec.wakes[ledger.WakeLog] = append(d.exec.wakes[ledger.WakeLog], c.wake)
+		d.exec.wakes[state.WakeLog] = append(d.exec.wakes[state.WakeLog], c.wake)
 	}
 	dir := d.config.AuditTrail
 	switch dir {
-	case ledger.TrailNone:
+	case state.TrailNone:
 		return nil
 	case "system":
 		dir = audit.JournalDir
 		if trail, err := audit.OpenTrail(); err == nil {
-			add(ledger.TakerKernel, trail, "")
+			add(state.TakerKernel, trail, "")
 		}
 	}
-	add(ledger.TakerJournal, audit.NewJournal(dir), dir)
+	add(state.TakerJournal, audit.NewJournal(dir), dir)
 	return carriers
 }
 
@@ -237,7 +238,7 @@ func (c *carrier) fell(ctx context.Context, err error) {
 		return
 	}
 	c.away = true
-	if c.taker != ledger.TakerJournal {
+	if c.taker != state.TakerJournal {
 		c.d.log.Warn("refusals not told", "to", c.taker, "error", err)
 		return
 	}
@@ -253,7 +254,7 @@ func (c *carrier) rose(ctx context.Context) {
 	c.away = false
 	c.stopLooking()
 	c.d.log.Info("records of decisions are taken again", "by", c.taker)
-	if c.taker != ledger.TakerJournal {
+	if c.taker != state.TakerJournal {
 		return
 	}
 	c.d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {

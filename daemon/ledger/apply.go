@@ -10,6 +10,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -23,24 +24,24 @@ type Reconciled struct {
 	api.SyncResult
 	Fresh []string // lists whose files may bear another label still
 	moved []string // lists that have another name now
-	out   leftOut
+	out   state.LeftOut
 
 	initial   bool // nothing was known before
 	OwnFailed int  // own lists that could not be made anew
 }
 
 // fail notes that nothing could be done for a package; others go on.
-func (r *Reconciled) fail(p *InstalledPackage, err error) {
+func (r *Reconciled) fail(p *state.InstalledPackage, err error) {
 	r.Failed++
-	r.out.fail(p, err)
+	r.out.Fail(p, err)
 }
 
 // Apply brings lists and index in line with what is installed. The result is complete
 // once the plan has been carried out; see settled.
-func (s *Ledger) Apply(found []InstalledPackage, r *Reconciled) {
+func (s *Ledger) Apply(found []state.InstalledPackage, r *Reconciled) {
 	r.Installed = len(found)
 	s.tellOfKeys(len(found))
-	slices.SortFunc(found, func(a, b InstalledPackage) int {
+	slices.SortFunc(found, func(a, b state.InstalledPackage) int {
 		return cmp.Or(cmp.Compare(a.Pkg.Name, b.Pkg.Name), cmp.Compare(a.Pkg.Arch, b.Pkg.Arch), nevra.Compare(a.Pkg.EVR, b.Pkg.EVR))
 	})
 	s.moveLists(found, r)
@@ -56,8 +57,8 @@ func (s *Ledger) Apply(found []InstalledPackage, r *Reconciled) {
 
 // Settled ends what apply began, once nothing lies in the directory that does not belong
 // there: everything is durable with one commit. failed is why that is not known.
-func (s *Ledger) Settled(found []InstalledPackage, r *Reconciled, failed error) {
-	s.tellOfLeftOut(&r.out)
+func (s *Ledger) Settled(found []state.InstalledPackage, r *Reconciled, failed error) {
+	s.TellOfLeftOut(&r.out)
 	s.noteMoved(found)
 	if r.initial && r.Published > 0 {
 		s.Event(record.Event{Kind: audit.KindFirstSync, Text: fmt.Sprintf("%d lists published", r.Published)})
@@ -84,7 +85,7 @@ func (s *Ledger) activeNames() (names []string) {
 }
 
 // noteMoved records where rpm installed the files of packages that it relocated.
-func (s *Ledger) noteMoved(found []InstalledPackage) {
+func (s *Ledger) noteMoved(found []state.InstalledPackage) {
 	for _, p := range found {
 		e := s.ByHeader[p.Header]
 		if e == nil || p.Err != nil || slices.EqualFunc(e.Moved, p.Moved, header.Relocation.Equal) {
@@ -99,7 +100,7 @@ func (s *Ledger) noteMoved(found []InstalledPackage) {
 // claims says which list each installed header stands for. When one version is
 // installed twice, from two builds, there is one name for both: the list that
 // stands keeps it, or the first.
-func (s *Ledger) claims(found []InstalledPackage, r *Reconciled) map[record.Digest]string {
+func (s *Ledger) claims(found []state.InstalledPackage, r *Reconciled) map[record.Digest]string {
 	byHeader := make(map[record.Digest]string, len(found))
 	taken := make(map[string]bool, len(found))
 	for i := range found {
@@ -107,7 +108,7 @@ func (s *Ledger) claims(found []InstalledPackage, r *Reconciled) map[record.Dige
 		switch {
 		case errors.Is(p.Err, header.ErrNoRegion):
 			r.Withheld++
-			r.out.unsignable = append(r.out.unsignable, p.String())
+			r.out.Unsignable = append(r.out.Unsignable, p.String())
 		case p.Err != nil:
 			r.fail(p, p.Err)
 		case p.Fresh == nil:
@@ -128,7 +129,7 @@ func (s *Ledger) claims(found []InstalledPackage, r *Reconciled) map[record.Dige
 			continue
 		}
 		if taken[p.Fresh.Name] {
-			r.out.twice = append(r.out.twice, p.String())
+			r.out.Twice = append(r.out.Twice, p.String())
 			s.discard(p.Fresh.Staged)
 			p.Fresh = nil
 			r.Withheld++
@@ -153,7 +154,7 @@ func (s *Ledger) withdrawOthers(installed map[record.Digest]string, r *Reconcile
 		if installed[e.Header] == e.Name || replaced[e.Name] || e.Own != "" || e.Change == record.Moving || e.Grace != "" && e.Grace == s.Boot {
 			continue
 		}
-		w := Withdrawal{Name: e.Name}
+		w := state.Withdrawal{Name: e.Name}
 		s.Forget(e.Name)
 		if s.Retire(e, "removed", wire.Peer{}) {
 			r.Withdrawn++
@@ -164,19 +165,19 @@ func (s *Ledger) withdrawOthers(installed map[record.Digest]string, r *Reconcile
 }
 
 // applyFresh publishes or withholds the list of an installed package.
-func (s *Ledger) applyFresh(found *InstalledPackage, initial bool, r *Reconciled) {
+func (s *Ledger) applyFresh(found *state.InstalledPackage, initial bool, r *Reconciled) {
 	c := found.Fresh
 	d := s.unlessHeld(c, c.Vouch)
 	if d.Verdict == policy.Allow {
-		d = s.unlessBanned(c.Pkg, s.admit(c.Pkg, c.Multi), c.Body, c.Whole)
+		d = s.unlessBanned(c.Pkg, s.Admit(c.Pkg, c.Multi), c.Body, c.Whole)
 	}
 	if d.Verdict == policy.Veto {
 		d.Verdict = policy.WithholdList // it is installed already
 	}
 	previous := s.ByName[c.Name]
-	a := &Addition{Candidate: *c, Decision: d, previous: previous}
+	a := &state.Addition{Candidate: *c, Decision: d, Previous: previous}
 	if d.Verdict == policy.Allow {
-		x := Publication{Name: c.Name, Staged: c.Staged, Then: func(p Published) error {
+		x := state.Publication{Name: c.Name, Staged: c.Staged, Then: func(p state.Published) error {
 			if p.Err != nil {
 				r.fail(found, p.Err)
 				return nil
@@ -185,7 +186,7 @@ func (s *Ledger) applyFresh(found *InstalledPackage, initial bool, r *Reconciled
 			r.Fresh = append(r.Fresh, c.Name)
 			e := s.entryOf(a, p.Stamp)
 			s.Put(e)
-			s.settle(e, a, wire.Peer{}, initial)
+			s.Settle(e, a, wire.Peer{}, initial)
 			return nil
 		}}
 		if previous != nil && previous.Active() {
@@ -202,7 +203,7 @@ func (s *Ledger) applyFresh(found *InstalledPackage, initial bool, r *Reconciled
 		s.withheldStill(previous, c, d)
 		return
 	}
-	w := Withdrawal{Name: c.Name}
+	w := state.Withdrawal{Name: c.Name}
 	if previous != nil && previous.Active() {
 		r.Withdrawn++
 		w.Entry = previous
@@ -210,7 +211,7 @@ func (s *Ledger) applyFresh(found *InstalledPackage, initial bool, r *Reconciled
 	s.Plan.Withdraw = append(s.Plan.Withdraw, w)
 	e := s.entryOf(a, record.Stamp{})
 	s.Put(e)
-	s.settle(e, a, wire.Peer{}, initial)
+	s.Settle(e, a, wire.Peer{}, initial)
 }
 
 // withheldStill takes over what is new of a list that is withheld for the same reason as

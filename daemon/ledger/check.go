@@ -3,12 +3,13 @@
 package ledger
 
 import (
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/policy"
 )
 
 // Foresee decides as consider and add would.
-func (s *Ledger) Foresee(t *Transaction, c *view.Candidate) policy.Decision {
+func (s *Ledger) Foresee(t *state.Transaction, c *view.Candidate) policy.Decision {
 	if e := s.ByHeader[c.Header]; e != nil && e.Active() && s.trusted(e) {
 		return policy.Decision{Verdict: policy.Allow}
 	}

@@ -5,33 +5,34 @@ package ledger
 import (
 	"fmt"
 
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store/record"
 )
 
 // Lists are what the directory has to hold.
-func (s *Ledger) Lists() (all []Expected) {
+func (s *Ledger) Lists() (all []state.Expected) {
 	for _, e := range s.Sorted() {
 		if e.Active() && !e.Broken {
-			all = append(all, Expected{e.Name, e})
+			all = append(all, state.Expected{Name: e.Name, Entry: e})
 		}
 	}
 	return all
 }
 
 // Expects says what is to be found under a name.
-func (s *Ledger) Expects(name string) Expected {
+func (s *Ledger) Expects(name string) state.Expected {
 	if e := s.ByName[name]; e != nil && e.Active() && !e.Broken {
-		return Expected{name, e}
+		return state.Expected{Name: name, Entry: e}
 	}
-	return Expected{name, nil}
+	return state.Expected{Name: name, Entry: nil}
 }
 
 // Inspected compares what was found with what was published. A file that is gone or
 // altered is set aside and its entry marked, for the next reconciliation to publish it
 // anew; one that is not ours is set aside, or removed if a crash left it.
-func (s *Ledger) Inspected(all []Seen) (aside int) {
+func (s *Ledger) Inspected(all []state.Seen) (aside int) {
 	for i := range all {
 		x := &all[i]
 		switch {
@@ -45,7 +46,7 @@ func (s *Ledger) Inspected(all []Seen) (aside int) {
 	return aside
 }
 
-func (s *Ledger) inspectedList(x *Seen) {
+func (s *Ledger) inspectedList(x *state.Seen) {
 	e := x.Entry
 	switch {
 	case x.Missing && e.Change == record.Moving:
@@ -69,7 +70,7 @@ func (s *Ledger) inspectedList(x *Seen) {
 			return
 		}
 		if s.judge(x) != "" && e.Change != record.Publishing { // else it was not in place yet
-			s.quarantine(x, record.Digest{}, why)
+			s.Quarantine(x, record.Digest{}, why)
 		}
 		s.mark(e)
 	}
@@ -77,7 +78,7 @@ func (s *Ledger) inspectedList(x *Seen) {
 
 // compare says what is wrong with a list whose stamp is not the one we know, if
 // anything is.
-func (s *Ledger) compare(x *Seen) (why string) {
+func (s *Ledger) compare(x *state.Seen) (why string) {
 	switch {
 	case !x.Stamp.Regular:
 		return "not a regular file"
@@ -108,7 +109,7 @@ func (s *Ledger) mark(e *view.Entry) {
 }
 
 // stranger sets a file aside that we did not publish, or removes it if it is our own.
-func (s *Ledger) stranger(x *Seen) (aside bool) {
+func (s *Ledger) stranger(x *state.Seen) (aside bool) {
 	if _, left := s.Leftovers[x.Name]; left {
 		s.RetryLeftovers()
 		return false
@@ -116,16 +117,16 @@ func (s *Ledger) stranger(x *Seen) (aside bool) {
 	why := s.judge(x)
 	if why == "" {
 		s.Log.Info("list removed", "list", x.Name, "reason", "left by an interrupted transaction")
-		s.Plan.Withdraw = append(s.Plan.Withdraw, Withdrawal{Name: x.Name})
+		s.Plan.Withdraw = append(s.Plan.Withdraw, state.Withdrawal{Name: x.Name})
 		return false
 	}
-	s.quarantine(x, x.Body, why)
+	s.Quarantine(x, x.Body, why)
 	return true
 }
 
 // judge says why a file that we do not know lies in the list directory. "" means
 // that it is our own, from a transaction that was cut short.
-func (s *Ledger) judge(x *Seen) (why string) {
+func (s *Ledger) judge(x *state.Seen) (why string) {
 	switch {
 	case x.Err != nil:
 		return x.Err.Error()
@@ -140,7 +141,7 @@ func (s *Ledger) judge(x *Seen) (why string) {
 	case x.Torn && s.Unsettled:
 		return ""
 	}
-	if r, ok := s.retired[x.Body]; ok && !s.Unsettled {
+	if r, ok := s.Retired[x.Body]; ok && !s.Unsettled {
 		return fmt.Sprintf("a retired list came back: %s was %s on %s", r.Package, r.Reason, r.When.UTC().Format("2006-01-02 15:04:05Z"))
 	}
 	switch {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
@@ -15,11 +16,11 @@ import (
 )
 
 // adoptBlacklist takes over what the kernel names, besides what it named before.
-func (s *Grounds) adoptBlacklist(b Blacklisted) {
+func (s *Grounds) adoptBlacklist(b state.Blacklisted) {
 	if b.Known {
-		s.blacklist = b
+		s.Blacklist = b
 	}
-	entries := maps.Clone(s.blacklist.Entries)
+	entries := maps.Clone(s.Blacklist.Entries)
 	if entries == nil {
 		entries = map[string]bool{}
 	}
@@ -82,14 +83,14 @@ func (s *Grounds) noteOmitted(o view.Omission) {
 // bannedList returns the entry that names the list of e, or what that was before it
 // left something out; "" for none.
 func (s *Grounds) bannedList(e *view.Entry) string {
-	if entry := view.BinPrefix + e.Wide; e.Wide != "" && s.blacklist.Entries[entry] {
+	if entry := view.BinPrefix + e.Wide; e.Wide != "" && s.Blacklist.Entries[entry] {
 		return entry
 	}
 	if entry := s.Banned.List(e.Body); entry != "" || len(e.Denied) == 0 || s.Banned == nil {
 		return entry
 	}
 	for body, entry := range s.Banned.Bodies {
-		if r, known := s.retired[body]; known && r.Reason == retiredDenied && r.Package == e.Package {
+		if r, known := s.Retired[body]; known && r.Reason == state.RetiredDenied && r.Package == e.Package {
 			return entry
 		}
 	}

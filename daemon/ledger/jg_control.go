@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
@@ -42,20 +43,20 @@ func (s *Grounds) RaiseFloor(id view.LineID, evr nevra.EVR, a record.Act) {
 }
 
 // BelowFloors finds the active lists of a name that are below a floor.
-func (s *Grounds) BelowFloors(name string) (out []Suspension) {
+func (s *Grounds) BelowFloors(name string) (out []state.Suspension) {
 	for _, e := range s.Sorted() {
 		if !e.Active() {
 			continue
 		}
 		if d := s.originRefused(s.Own[e.Own]); e.Own != "" && d.Verdict != policy.Allow {
-			out = append(out, Suspension{e, d}) // imported as a package's header
+			out = append(out, state.Suspension{Entry: e, Decision: d}) // imported as a package's header
 			continue
 		}
 		if e.Package.Name != name {
 			continue
 		}
-		if d := s.admit(e.Package, false); d.Reason == policy.ReasonRollbackFloor && d.Verdict != policy.Allow {
-			out = append(out, Suspension{e, d})
+		if d := s.Admit(e.Package, false); d.Reason == policy.ReasonRollbackFloor && d.Verdict != policy.Allow {
+			out = append(out, state.Suspension{Entry: e, Decision: d})
 		}
 	}
 	return out

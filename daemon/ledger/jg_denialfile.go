@@ -10,6 +10,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
 )
@@ -96,7 +97,7 @@ func (s *Grounds) CarryPlan(plan []view.Planned, by api.Actor) {
 		}
 		if n++; n <= many {
 			s.Event(record.Event{Kind: audit.KindDenied, Package: p.Subject(), Reason: p.Ticket, Text: p.Reason, UID: by.UID, PID: by.PID})
-			s.After(func(o Observer) { o.Denied(p.ID, p.Subject(), p.Reason) })
+			s.After(func(o state.Observer) { o.Denied(p.ID, p.Subject(), p.Reason) })
 		}
 		s.Denied[p.ID] = p.Record
 		s.Queue.Batch.PutDenial(p.Record)

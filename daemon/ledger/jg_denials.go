@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store/record"
@@ -49,7 +50,7 @@ func (s *Grounds) ExpireDenials() {
 			what = p.Subject()
 		}
 		s.Event(record.Event{Kind: audit.KindDenialExpired, Package: what, Text: d.Reason})
-		s.After(func(o Observer) { o.DenialLifted(id, what, "expired") })
+		s.After(func(o state.Observer) { o.DenialLifted(id, what, "expired") })
 	}
 	if ended > 0 {
 		s.CompileDenials()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/policy"
@@ -39,16 +40,16 @@ func (s *Grounds) CompileDenials() {
 
 // DeniedLists finds the lists of denied packages, which must leave the directory, and
 // those that may hold denied contents.
-func (s *Grounds) DeniedLists(harmless map[*view.Entry]bool) (out []Suspension, hit []*view.Entry) {
+func (s *Grounds) DeniedLists(harmless map[*view.Entry]bool) (out []state.Suspension, hit []*view.Entry) {
 	heads := s.Denials.Heads()
 	for _, e := range s.Sorted() {
 		if !e.Active() {
 			continue
 		}
 		if d := s.Denials.Package(e.Package); d != nil {
-			out = append(out, Suspension{e, s.admit(e.Package, false)})
+			out = append(out, state.Suspension{Entry: e, Decision: s.Admit(e.Package, false)})
 		} else if d := s.originRefused(s.Own[e.Own]); e.Own != "" && d.Verdict != policy.Allow {
-			out = append(out, Suspension{e, d})
+			out = append(out, state.Suspension{Entry: e, Decision: d})
 		} else if e.Refs.HitBy(heads) && !harmless[e] {
 			hit = append(hit, e)
 		}
@@ -72,7 +73,7 @@ func (s *Grounds) ReplaceReduced(all []*Reduction, basis uint64) {
 	if s.Basis != basis {
 		return // once more, by what holds now
 	}
-	var out []Suspension
+	var out []state.Suspension
 	for _, r := range all {
 		switch {
 		case s.ByName[r.Entry.Name] != r.Entry || r.Harmless:
@@ -92,10 +93,10 @@ func (s *Grounds) exchange(r *Reduction) {
 	staged := r.Staged
 	r.Staged = record.Staged{}
 	s.Sync(r.Name)
-	s.Plan.Publish = append(s.Plan.Publish, Publication{Name: r.Name, Staged: staged, Poke: true, Then: func(p Published) error {
+	s.Plan.Publish = append(s.Plan.Publish, state.Publication{Name: r.Name, Staged: staged, Poke: true, Then: func(p state.Published) error {
 		if r.Err = p.Err; r.Err != nil {
 			r.Out = true
-			s.Suspend([]Suspension{s.unreduced(r)})
+			s.Suspend([]state.Suspension{s.unreduced(r)})
 			return nil
 		}
 		r.Published = true
@@ -109,7 +110,7 @@ func (s *Grounds) exchanged(r *Reduction, stamp record.Stamp) {
 	e.Wide = r.Wide
 	e.Body, e.File, e.Signer, e.Files, e.Refs, e.Stamp = r.Body, r.File, r.Signer, r.Files, r.Refs, stamp
 	e.Denied, e.Left, e.Broken = mergeIDs(r.Entry.Denied, r.Omitted.IDs), r.Entry.Left+len(r.Omitted.Paths), false
-	if s.pending(r.Entry) {
+	if s.Pending(r.Entry) {
 		s.Put(&e)
 		return
 	}
@@ -117,12 +118,12 @@ func (s *Grounds) exchanged(r *Reduction, stamp record.Stamp) {
 	if id := view.LineOf(e.Package); e.Grace == "" {
 		s.SaveLine(id, s.PolicyLine(id).Activate(e.Package.EVR, e.Counter))
 	}
-	s.rememberBody(r.Entry, retiredDenied)
-	s.unretire(e.Body)
+	s.RememberBody(r.Entry, state.RetiredDenied)
+	s.Unretire(e.Body)
 	s.Save(&e)
 	s.Event(record.Event{Kind: audit.KindReduced, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
 		Reason: string(policy.ReasonDenied), Text: r.Omitted.Text(e.Package.String())})
-	s.After(func(o Observer) { o.ListPublished(e.Name, e.Package.Full()) })
+	s.After(func(o state.Observer) { o.ListPublished(e.Name, e.Package.Full()) })
 	s.Record()
 }
 
@@ -133,7 +134,7 @@ func mergeIDs(a, b []string) []string {
 }
 
 // unreduced is what becomes of a list that cannot do without what is denied.
-func (s *Grounds) unreduced(r *Reduction) Suspension {
+func (s *Grounds) unreduced(r *Reduction) state.Suspension {
 	why := "its list could not be made without it: " + r.Err.Error()
 	if errors.Is(r.Err, digestlist.ErrEmpty) {
 		why = Emptied
@@ -144,7 +145,7 @@ func (s *Grounds) unreduced(r *Reduction) Suspension {
 	} else if found := s.hitting(r.Entry); found != nil {
 		d = found
 	}
-	return Suspension{r.Entry, policy.Emptied(r.Entry.Package, *d, why)}
+	return state.Suspension{Entry: r.Entry, Decision: policy.Emptied(r.Entry.Package, *d, why)}
 }
 
 // hitting returns a denial that may be about something in the list of e.

@@ -14,7 +14,7 @@ import (
 // lists cannot wait for it; the comparison then brings back what may be there.
 func (s *Grounds) WithdrawUnknown() {
 	if s.Unsettled {
-		s.intend()
+		s.Intend()
 		s.Plan.Unknown = true
 		s.Sync()
 		s.Record()

@@ -3,6 +3,7 @@
 package ledger
 
 import (
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb/pgp"
@@ -41,10 +42,10 @@ func (s *Grounds) trusted(e *view.Entry) bool {
 // WithdrawRefused takes the lists out of the directory for which nothing vouches any
 // more. A key that is not there counts only if all stores of keys could be read: one that was not is not gone.
 func (s *Grounds) WithdrawRefused(complete bool) {
-	if !s.keysRead {
+	if !s.KeysRead {
 		return
 	}
-	var out []Suspension
+	var out []state.Suspension
 	for _, e := range s.Sorted() {
 		if !e.Active() {
 			continue
@@ -54,7 +55,7 @@ func (s *Grounds) WithdrawRefused(complete bool) {
 			continue
 		}
 		d.Verdict = policy.WithholdList // it is installed already
-		out = append(out, Suspension{e, d})
+		out = append(out, state.Suspension{Entry: e, Decision: d})
 	}
 	s.Suspend(out)
 }
@@ -83,7 +84,7 @@ type Again struct {
 
 // AdoptAgain records what was verified again, and withdraws what was refused.
 func (s *Grounds) AdoptAgain(found []Again) {
-	var out []Suspension
+	var out []state.Suspension
 	for _, f := range found {
 		e, c := f.Entry, f.Candidate
 		if s.ByName[e.Name] != e {
@@ -95,7 +96,7 @@ func (s *Grounds) AdoptAgain(found []Again) {
 		}
 		if d.Verdict != policy.Allow {
 			d.Verdict = policy.WithholdList // it is installed already
-			out = append(out, Suspension{e, d})
+			out = append(out, state.Suspension{Entry: e, Decision: d})
 			continue
 		}
 		known := *e

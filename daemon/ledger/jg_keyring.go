@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/rpmdb/pgp"
 	"github.com/digestd/digestd/store/record"
@@ -20,10 +21,10 @@ import (
 type KeySources struct {
 	Dir, Kind string // of rpm's database
 	Certs     []*pgp.Cert
-	RPM       map[string]bool // the fingerprints that are in rpm's keyring
-	Complete  bool            // rpm's keyring was read to its last key
-	Revoked   []RevokedKey    // what the folder of revocations says
-	Blacklist Blacklisted     // what the kernel says
+	RPM       map[string]bool   // the fingerprints that are in rpm's keyring
+	Complete  bool              // rpm's keyring was read to its last key
+	Revoked   []RevokedKey      // what the folder of revocations says
+	Blacklist state.Blacklisted // what the kernel says
 	Errs      []error
 	Importers []*x509.Certificate // by which lists may be imported
 }
@@ -34,7 +35,7 @@ type KeySources struct {
 func (s *Grounds) AdoptKeys(src *KeySources) {
 	options := s.keyringOptions()
 	plain := options.NewKeyring(src.Certs...)
-	s.dbPath, s.dbKind, s.importers = src.Dir, src.Kind, idsOf(src.Importers)
+	s.DBPath, s.DBKind, s.Importers = src.Dir, src.Kind, idsOf(src.Importers)
 	s.RenameImporters(src.Importers)
 	s.Solved("keys")
 	for _, err := range src.Errs {
@@ -49,7 +50,7 @@ func (s *Grounds) AdoptKeys(src *KeySources) {
 	named := s.HeedBlacklist()
 	options.Revoked = s.revocations()
 	s.setKeyring(options.NewKeyring(src.Certs...))
-	s.keysRead = true
+	s.KeysRead = true
 	s.tellOfHeld()
 	for _, fingerprint := range append(revoked, named...) {
 		s.CarryOut(fingerprint)

@@ -27,7 +27,7 @@ func (s *Grounds) judgeOrigin(o record.Own) policy.Decision {
 	if !ok {
 		return policy.Decision{}
 	}
-	return s.admit(pkg, false)
+	return s.Admit(pkg, false)
 }
 
 // originRefused decides whether o may stay. That rpm installs a newer version is not

@@ -16,12 +16,12 @@ func (s *Grounds) ownRefused(o record.Own, e *view.Entry) policy.Decision {
 			return policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonKeyRevoked, Text: "the key that signed it, " + o.Key + ", is not trusted any more"}
 		}
 	case view.KeyX509:
-		if s.Keys[o.Key].Revoked != nil || !s.importers[o.Key] {
+		if s.Keys[o.Key].Revoked != nil || !s.Importers[o.Key] {
 			return policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonKeyRevoked, Text: "the certificate that signed it, " + o.Key + ", is not trusted any more"}
 		}
 	}
 	if d := s.originRefused(o); d.Verdict != policy.Allow {
 		return d
 	}
-	return s.unlessBanned(e.Package, s.admit(e.Package, false), e.Body, o.Body)
+	return s.unlessBanned(e.Package, s.Admit(e.Package, false), e.Body, o.Body)
 }

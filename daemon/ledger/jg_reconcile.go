@@ -10,5 +10,5 @@ import (
 // allowed reports whether policy still lets an active list be: a floor may have
 // risen above it, or the kernel come to name it.
 func (s *Grounds) allowed(e *view.Entry) bool {
-	return s.bannedList(e) == "" && s.admit(e.Package, false).Verdict == policy.Allow
+	return s.bannedList(e) == "" && s.Admit(e.Package, false).Verdict == policy.Allow
 }

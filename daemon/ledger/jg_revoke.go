@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb/pgp"
@@ -118,15 +119,15 @@ func (s *Grounds) CarryOut(fingerprint string) {
 	if reason == policy.ReasonBlacklisted {
 		text = bannedText(fingerprint)
 	}
-	s.setMark() // a crash may leave a list that is withheld on record
-	s.intend()
+	s.SetMark() // a crash may leave a list that is withheld on record
+	s.Intend()
 	lists := 0
 	for _, e := range s.Sorted() {
 		if !e.Active() || e.Key != fingerprint && s.bannedList(e) != fingerprint {
 			continue
 		}
 		lists++
-		s.Plan.Withdraw = append(s.Plan.Withdraw, Withdrawal{Name: e.Name, Entry: e})
+		s.Plan.Withdraw = append(s.Plan.Withdraw, state.Withdrawal{Name: e.Name, Entry: e})
 		s.Sync(e.Name)
 		w := *e
 		w.State, w.Reason, w.Text = record.Withheld, string(reason), text
@@ -134,10 +135,10 @@ func (s *Grounds) CarryOut(fingerprint string) {
 		s.Save(&w)
 		s.Event(record.Event{Kind: audit.KindWithdrawn, Package: e.Package.Full(), List: e.Name, Digest: e.Body, Key: fingerprint, Counter: e.Counter,
 			Reason: string(reason), Text: r.Reason, UID: r.UID, PID: r.PID})
-		s.After(func(o Observer) { o.ListWithdrawn(e.Name, e.Package.Full(), string(reason)) })
+		s.After(func(o state.Observer) { o.ListWithdrawn(e.Name, e.Package.Full(), string(reason)) })
 	}
 	s.Log.Warn("key revoked", "key", fingerprint, "owner", s.Keys[fingerprint].Owner, "by", r.Source, "reason", r.Reason, "lists", lists)
-	s.After(func(o Observer) { o.KeyRevoked(fingerprint, r.Source+": "+r.Reason, uint32(lists)) })
+	s.After(func(o state.Observer) { o.KeyRevoked(fingerprint, r.Source+": "+r.Reason, uint32(lists)) })
 	s.Record()
 }
 

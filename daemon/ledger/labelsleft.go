@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 )
 
@@ -20,7 +21,7 @@ type savedLabels struct {
 }
 
 func (s *Ledger) loadLabels(meta map[string][]byte) error {
-	data := meta[metaLabels]
+	data := meta[state.MetaLabels]
 	if data == nil {
 		return nil
 	}
@@ -33,7 +34,7 @@ func (s *Ledger) loadLabels(meta map[string][]byte) error {
 	}
 	s.Labels.All = s.Labels.All || saved.All
 	s.tellOfLabels()
-	s.Wake[WakeLabels] = true
+	s.Wake[state.WakeLabels] = true
 	return nil
 }
 
@@ -50,9 +51,9 @@ func (s *Ledger) SaveLabels() {
 			s.Log.Error("labels that are left not recorded", "error", err)
 			return
 		}
-		s.Wake[WakeLabels] = true
+		s.Wake[state.WakeLabels] = true
 	}
-	s.Queue.Batch.SetMeta(metaLabels, data)
+	s.Queue.Batch.SetMeta(state.MetaLabels, data)
 	s.tellOfLabels()
 	s.Record()
 }
@@ -69,7 +70,7 @@ func (s *Ledger) tellOfLabels() {
 	text := "cannot write the label of " + n + " that the kernel needs to find the list by"
 	if len(s.Labels.Files) > 0 {
 		path := slices.Min(slices.Collect(maps.Keys(s.Labels.Files)))
-		why := strings.TrimPrefix(s.Labels.Files[path].why, "cannot label: ")
+		why := strings.TrimPrefix(s.Labels.Files[path].Why, "cannot label: ")
 		text += fmt.Sprintf("; the first is %s: %s", printable(path), why)
 	}
 	s.Problem("labels", api.SeverityError, text,
@@ -106,7 +107,7 @@ func (s *Ledger) Held(fresh []string, err error) {
 		s.Labels.Stale[name] = true
 	}
 	if len(fresh) > 0 {
-		s.Wake[WakeLabels] = true
+		s.Wake[state.WakeLabels] = true
 	}
 	if err != nil {
 		s.Problem("held", api.SeverityWarning, err.Error()+"; the kernel may go on letting files run that such a list vouched for after it is gone",

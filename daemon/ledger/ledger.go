@@ -2,10 +2,13 @@
 
 package ledger
 
-import "time"
+import (
+	"github.com/digestd/digestd/daemon/ledger/state"
+	"time"
+)
 
 // Ledger takes in events. See the package comment.
 type Ledger struct{ *Grounds }
 
 // New returns an empty ledger as of now. Load fills it.
-func New(s Settings, now time.Time) *Ledger { return &Ledger{&Grounds{NewState(s, now)}} }
+func New(s state.Settings, now time.Time) *Ledger { return &Ledger{&Grounds{state.NewState(s, now)}} }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -70,7 +71,7 @@ func (s *Ledger) rename(old *view.Entry, name string) {
 
 // moveLists publishes the lists whose name is to be another, of packages that are
 // installed as before. What it did needs no more thought.
-func (s *Ledger) moveLists(found []InstalledPackage, r *Reconciled) {
+func (s *Ledger) moveLists(found []state.InstalledPackage, r *Reconciled) {
 	for i := range found {
 		c := found[i].Fresh
 		if c == nil {
@@ -86,7 +87,7 @@ func (s *Ledger) moveLists(found []InstalledPackage, r *Reconciled) {
 			continue
 		}
 		found[i].Fresh = nil
-		s.Plan.Publish = append(s.Plan.Publish, Publication{Name: c.Name, Staged: c.Staged, Then: func(p Published) error {
+		s.Plan.Publish = append(s.Plan.Publish, state.Publication{Name: c.Name, Staged: c.Staged, Then: func(p state.Published) error {
 			if p.Err != nil {
 				// It stays what it is, under its old name.
 				r.fail(&found[i], p.Err)

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 )
@@ -13,26 +14,26 @@ import (
 // End enters the transaction's outcome: one commit raises the counters, once the lists
 // are durable. Whatever fails, the transaction is over, and what it did is recorded: the
 // mark then stays until a reconciliation has looked.
-func (s *Ledger) End(t *Transaction) (published, withdrawn int) {
-	additions := make([]*Addition, 0, len(t.Added))
+func (s *Ledger) End(t *state.Transaction) (published, withdrawn int) {
+	additions := make([]*state.Addition, 0, len(t.Added))
 	for _, a := range t.Added {
 		additions = append(additions, a)
 	}
 	// Older versions first, so that several of one line rise in order.
-	slices.SortFunc(additions, func(a, b *Addition) int {
+	slices.SortFunc(additions, func(a, b *state.Addition) int {
 		return cmp.Or(cmp.Compare(a.Pkg.Name, b.Pkg.Name), nevra.Compare(a.Pkg.EVR, b.Pkg.EVR))
 	})
 	delete(s.Open, t)
 	s.Generation++
 	for _, a := range additions {
-		if a.reused {
+		if a.Reused {
 			continue
 		}
-		if !a.installed {
+		if !a.Installed {
 			s.takeBack(t, a)
 			continue
 		}
-		s.discard(a.replaced)
+		s.discard(a.Replaced)
 		e := s.ByName[a.Name]
 		if e == nil || e.Header != a.Header {
 			continue
@@ -40,9 +41,9 @@ func (s *Ledger) End(t *Transaction) (published, withdrawn int) {
 		if e.Active() {
 			published++
 		}
-		s.settle(e, a, t.Peer, false)
+		s.Settle(e, a, t.Peer, false)
 	}
-	for _, e := range t.removed {
+	for _, e := range t.Removed {
 		if t.TakenOver {
 			// Whether it was only installed again, the digestd before this one knew.
 			if s.ByName[e.Name] == nil {
@@ -54,18 +55,18 @@ func (s *Ledger) End(t *Transaction) (published, withdrawn int) {
 			withdrawn++
 		}
 	}
-	for _, e := range t.kept {
+	for _, e := range t.Kept {
 		s.Queue.Batch.PutList(e.List)
-		s.retireLine(e)
+		s.RetireLine(e)
 	}
-	s.After(func(o Observer) { o.TransactionFinished(uint32(published), uint32(withdrawn)) })
+	s.After(func(o state.Observer) { o.TransactionFinished(uint32(published), uint32(withdrawn)) })
 	s.Sync(t.Touched...)
 	s.Record()
 	return published, withdrawn
 }
 
-func (s *Ledger) retirementReason(t *Transaction, e *view.Entry) string {
-	if t.replaces(e) {
+func (s *Ledger) retirementReason(t *state.Transaction, e *view.Entry) string {
+	if t.Replaces(e) {
 		return "replaced"
 	}
 	return "removed"
@@ -74,19 +75,19 @@ func (s *Ledger) retirementReason(t *Transaction, e *view.Entry) string {
 // Abandon forgets a transaction that will not come to its end. What it did to
 // the directory stays until reconciliation, which takes rpm's word for what is
 // installed.
-func (s *Ledger) Abandon(t *Transaction) {
+func (s *Ledger) Abandon(t *state.Transaction) {
 	delete(s.Open, t)
 	s.Generation++
 	for _, a := range t.Added {
-		s.discard(a.replaced)
-		if e := s.ByName[a.Name]; e != nil && e.Header == a.Header && !a.reused {
+		s.discard(a.Replaced)
+		if e := s.ByName[a.Name]; e != nil && e.Header == a.Header && !a.Reused {
 			s.Forget(a.Name)
-			if p := a.previous; p != nil && p.Header != a.Header {
+			if p := a.Previous; p != nil && p.Header != a.Header {
 				s.mark(p)
 			}
 		}
 	}
-	for _, e := range t.removed {
+	for _, e := range t.Removed {
 		if t.TakenOver {
 			// Whether it was only installed again, the digestd before this one knew.
 			if s.ByName[e.Name] == nil {
@@ -98,7 +99,7 @@ func (s *Ledger) Abandon(t *Transaction) {
 			s.mark(e)
 		}
 	}
-	for _, e := range t.kept {
+	for _, e := range t.Kept {
 		plain := *e
 		plain.Grace = ""
 		s.Put(&plain)

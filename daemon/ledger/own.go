@@ -11,6 +11,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -62,18 +63,18 @@ func OwnBody(stateDir string, o record.Own) string {
 // all before.
 func (s *Ledger) judgeOwn(o record.Own, body record.Digest) (pkg nevra.NEVRA, version uint64, d policy.Decision) {
 	next := OwnPackage(o.Name, o.Last+1)
-	r, back := s.retired[body]
+	r, back := s.Retired[body]
 	if !back {
-		return next, o.Last + 1, s.admit(next, false)
+		return next, o.Last + 1, s.Admit(next, false)
 	}
-	d = s.admit(r.Package, false)
+	d = s.Admit(r.Package, false)
 	switch {
 	case r.Own == o.Name && (d.Verdict != policy.Allow || d.Grant || d.Reason.Rollback()):
 		return r.Package, r.Version, d
 	case d.Verdict != policy.Allow:
 		return r.Package, 0, d
 	}
-	return next, o.Last + 1, s.admit(next, false)
+	return next, o.Last + 1, s.Admit(next, false)
 }
 
 // PublishOwn makes c the active version of its list. What it is to be is durable
@@ -106,16 +107,16 @@ func (s *Ledger) PublishOwn(c *OwnCandidate, by api.Actor) (r api.OwnResult, ref
 	pkg, version, decision := s.judgeOwn(o, c.Record.Body)
 	r = api.OwnResult{Name: c.Record.Name, Version: version, Files: c.Made.Files, Left: len(c.Made.Omitted.Paths)}
 	if decision.Verdict != policy.Allow {
-		s.Refused(&Transaction{Peer: wire.Peer{UID: by.UID, PID: by.PID}}, pkg, decision)
+		s.Refused(&state.Transaction{Peer: wire.Peer{UID: by.UID, PID: by.PID}}, pkg, decision)
 		return r, &api.Error{Code: api.Failed, Message: "a newer version took the place of this content: " + decision.Text, Advice: "see digestctl own show " + o.Name}, nil
 	}
 	if c.Importer != nil {
 		s.meetImporter(c.Importer)
-		s.importers = maps.Clone(s.importers)
-		if s.importers == nil {
-			s.importers = map[string]bool{}
+		s.Importers = maps.Clone(s.Importers)
+		if s.Importers == nil {
+			s.Importers = map[string]bool{}
 		}
-		s.importers[c.Record.Key] = true
+		s.Importers[c.Record.Key] = true
 	}
 	s.noteOmitted(c.Made.Omitted)
 	c.Record.Last, c.Record.Version, c.Record.Created = max(o.Last, version), version, o.Created
@@ -130,12 +131,12 @@ func (s *Ledger) PublishOwn(c *OwnCandidate, by api.Actor) (r api.OwnResult, ref
 		s.rememberOwn(previous, o, "replaced")
 	}
 	s.Put(e)
-	s.settle(e, &Addition{Decision: decision, previous: nil}, wire.Peer{UID: by.UID, PID: by.PID}, false)
+	s.Settle(e, &state.Addition{Decision: decision, Previous: nil}, wire.Peer{UID: by.UID, PID: by.PID}, false)
 	for _, body := range []record.Digest{c.Record.Body, e.Body} {
-		s.unretire(body)
+		s.Unretire(body)
 	}
 	s.SetOwn(c.Record)
-	s.Plan.Body = &bodyMove{c.Keep, OwnBody(s.StateDir, c.Record)}
+	s.Plan.Body = &state.BodyMove{From: c.Keep, To: OwnBody(s.StateDir, c.Record)}
 	staged := c.Made.Staged
 	c.Made.Staged = record.Staged{}
 	s.appearOwn(s.ByName[e.Name], staged, func(err error) error {
@@ -150,9 +151,9 @@ func (s *Ledger) PublishOwn(c *OwnCandidate, by api.Actor) (r api.OwnResult, ref
 // appearOwn has the file of e appear, whose record says that it does and is durable
 // first: a start in between makes it anew. failed hears that it could not be.
 func (s *Ledger) appearOwn(e *view.Entry, staged record.Staged, failed func(error) error) {
-	s.intend()
+	s.Intend()
 	s.Sync(e.Name)
-	s.Plan.Publish = append(s.Plan.Publish, Publication{Name: e.Name, Staged: staged, Recorded: true, Poke: true, Then: func(p Published) error {
+	s.Plan.Publish = append(s.Plan.Publish, state.Publication{Name: e.Name, Staged: staged, Recorded: true, Poke: true, Then: func(p state.Published) error {
 		if p.Err != nil {
 			return failed(p.Err)
 		}
@@ -188,7 +189,7 @@ func (s *Ledger) rememberOwn(e *view.Entry, o record.Own, reason string) {
 		if body == e.Body {
 			r.Wide = e.Wide
 		}
-		s.setRetired(r)
+		s.SetRetired(r)
 	}
 }
 
@@ -218,8 +219,8 @@ func (s *Ledger) RemoveOwn(name string, by api.Actor, reason string) (gone *view
 // that it goes and is durable first, and forgets the list. resists hears that it could
 // not be removed; if it is nil that is left for later.
 func (s *Ledger) finishRemoval(e *view.Entry, by api.Actor, resists func(error) error) {
-	s.intend()
-	s.Plan.Withdraw = append(s.Plan.Withdraw, Withdrawal{Name: e.Name, Resists: resists})
+	s.Intend()
+	s.Plan.Withdraw = append(s.Plan.Withdraw, state.Withdrawal{Name: e.Name, Resists: resists})
 	s.Sync(e.Name)
 	s.Forget(e.Name)
 	s.Retire(e, "removed", wire.Peer{UID: by.UID, PID: by.PID})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/policy"
@@ -87,7 +88,7 @@ func (s *Ledger) FinishOwn() {
 // OwnToMake lists the own lists whose file must be made, and withdraws those that
 // may not be active any more.
 func (s *Ledger) OwnToMake(signer string) (work []*OwnWork) {
-	var out []Suspension
+	var out []state.Suspension
 	for _, e := range s.Sorted() {
 		if e.Own == "" || e.Change == record.Moving || e.Change == record.Removing {
 			continue
@@ -98,7 +99,7 @@ func (s *Ledger) OwnToMake(signer string) (work []*OwnWork) {
 		case why.Verdict != policy.Allow && !e.Active():
 			continue
 		case why.Verdict != policy.Allow:
-			out = append(out, Suspension{e, why})
+			out = append(out, state.Suspension{Entry: e, Decision: why})
 			continue
 		}
 		name := s.Order.NameOf(digestlist.WithoutSequence(e.Name), e.Package, false)
@@ -122,17 +123,17 @@ func (s *Ledger) importRefused(o record.Own) string {
 
 // withholdOwn takes own lists out of the directory. They keep their numbers, and what
 // they hold is not retired: the list may be said again.
-func (s *Ledger) withholdOwn(out []Suspension) {
+func (s *Ledger) withholdOwn(out []state.Suspension) {
 	for _, x := range out {
-		e, why := x.entry, x.decision
+		e, why := x.Entry, x.Decision
 		l := *e
 		l.State, l.Reason, l.Text = record.Withheld, string(why.Reason), why.Text
 		l.File, l.Signer, l.Since, l.Change = record.Digest{}, "", s.Now(), ""
-		s.Plan.Withdraw = append(s.Plan.Withdraw, Withdrawal{Name: e.Name, Entry: e})
+		s.Plan.Withdraw = append(s.Plan.Withdraw, state.Withdrawal{Name: e.Name, Entry: e})
 		s.Sync(e.Name)
 		s.Save(&l)
 		s.Event(record.Event{Kind: audit.KindWithdrawn, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter, Reason: string(why.Reason), Text: why.Text})
-		s.After(func(o Observer) { o.ListWithdrawn(e.Name, e.Package.Full(), string(why.Reason)) })
+		s.After(func(o state.Observer) { o.ListWithdrawn(e.Name, e.Package.Full(), string(why.Reason)) })
 		s.Record()
 	}
 }
@@ -192,12 +193,12 @@ func (s *Ledger) republishOwn(w *OwnWork, failed func(error) error) {
 	x := &s.Plan.Publish[len(s.Plan.Publish)-1]
 	x.Previous = &e
 	then := x.Then
-	x.Then = func(p Published) error {
+	x.Then = func(p state.Published) error {
 		if p.Err == nil {
 			if !w.entry.Active() {
 				s.Event(record.Event{Kind: audit.KindPublished, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter})
 			}
-			s.After(func(o Observer) { o.ListPublished(e.Name, e.Package.Full()) })
+			s.After(func(o state.Observer) { o.ListPublished(e.Name, e.Package.Full()) })
 		}
 		return then(p)
 	}

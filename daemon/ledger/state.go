@@ -6,6 +6,7 @@ import (
 	"maps"
 
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
 )
@@ -13,10 +14,10 @@ import (
 // Content is what a start finds in the state directory.
 type Content struct {
 	record.Content
-	Counter uint64    // the highest that was given out
-	Log     LogRooms  // the entries that the log has
-	Bodies  []OwnFile // of own lists
-	Rebuilt bool      // the index was lost
+	Counter uint64         // the highest that was given out
+	Log     state.LogRooms // the entries that the log has
+	Bodies  []OwnFile      // of own lists
+	Rebuilt bool           // the index was lost
 }
 
 // Load fills s from the index, and from what lies beside it.
@@ -32,11 +33,11 @@ func (s *Ledger) Load(c Content) error {
 		s.Archs[l.Arch] = true
 	}
 	s.Asides = c.Asides
-	s.retired = c.Retired
-	for body, r := range s.retired {
+	s.Retired = c.Retired
+	for body, r := range s.Retired {
 		if r.Own != "" {
 			r.Package = OwnPackage(r.Own, r.Version)
-			s.retired[body] = r
+			s.Retired[body] = r
 		}
 	}
 	for _, k := range c.Keys {
@@ -44,12 +45,12 @@ func (s *Ledger) Load(c Content) error {
 	}
 	s.NextSeq = c.NextSeq
 	s.Kept = c.Log
-	s.toldSeq = c.NextSeq
+	s.ToldSeq = c.NextSeq
 	maps.Copy(s.Taken, c.Taken)
-	maps.Copy(s.takenKept, c.Taken)
-	s.counter = c.Counter
-	s.Unsettled = c.Meta[MetaOpen] != nil
-	s.MetaMark = openMark{queued: s.Unsettled, Durable: s.Unsettled}
+	maps.Copy(s.TakenKept, c.Taken)
+	s.Counter = c.Counter
+	s.Unsettled = c.Meta[state.MetaOpen] != nil
+	s.MetaMark = state.OpenMark{Queued: s.Unsettled, Durable: s.Unsettled}
 	s.SignsFiles = c.Meta[MetaSigned] != nil
 	for _, d := range c.Denials {
 		s.Denied[d.ID] = d
@@ -61,7 +62,7 @@ func (s *Ledger) Load(c Content) error {
 		}
 	}
 	if s.TellOfLeftovers(); len(s.Leftovers) > 0 {
-		s.Wake[WakeChores] = true
+		s.Wake[state.WakeChores] = true
 	}
 	s.CompileDenials()
 	if err := s.loadOrder(c.Meta); err != nil {

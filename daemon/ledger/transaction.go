@@ -3,6 +3,7 @@
 package ledger
 
 import (
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
@@ -11,9 +12,9 @@ import (
 
 // Asked asks policy about every element. A veto touches nothing. What a trial
 // meets is not recorded: nobody was stopped by it.
-func (s *Ledger) Asked(t *Transaction) []policy.ElementDecision {
+func (s *Ledger) Asked(t *state.Transaction) []policy.ElementDecision {
 	s.ExpireDenials()
-	decisions := policy.AdmitTransaction(s.Mode, t.Elements, func(pkg nevra.NEVRA) policy.Line { return s.lineFor(pkg, t) })
+	decisions := policy.AdmitTransaction(s.Mode, t.Elements, func(pkg nevra.NEVRA) policy.Line { return s.LineFor(pkg, t) })
 	for _, d := range decisions {
 		if d.Verdict == policy.Veto && (!t.Test || t.Check) {
 			s.Refused(t, d.NEVRA, d.Decision)
@@ -24,27 +25,27 @@ func (s *Ledger) Asked(t *Transaction) []policy.ElementDecision {
 
 // Assure reports whether the package manager need not wait for what becomes of
 // each package.
-func (s *Ledger) Assure(t *Transaction) bool {
-	t.Assured = policy.Assured(s.Mode, t.Elements, s.Keyring.Revokes(), func(pkg nevra.NEVRA) policy.Line { return s.lineFor(pkg, t) })
+func (s *Ledger) Assure(t *state.Transaction) bool {
+	t.Assured = policy.Assured(s.Mode, t.Elements, s.Keyring.Revokes(), func(pkg nevra.NEVRA) policy.Line { return s.LineFor(pkg, t) })
 	return t.Assured
 }
 
 // Opened registers the transaction, and queues a mark for the next commit: once
 // that is durable, lists may appear that the index does not know, and a start
 // after a crash must not take them for an intruder's.
-func (s *Ledger) Opened(t *Transaction) {
+func (s *Ledger) Opened(t *state.Transaction) {
 	s.Open[t] = true
 	s.Generation++
-	s.setMark()
+	s.SetMark()
 }
 
 // Consider says what to do with a header before any work is spent on it: the
 // list that is active for the very same header, or a decision.
-func (s *Ledger) Consider(t *Transaction, element uint32, c *view.Candidate, restore bool) (*view.Entry, policy.Decision) {
+func (s *Ledger) Consider(t *state.Transaction, element uint32, c *view.Candidate, restore bool) (*view.Entry, policy.Decision) {
 	digest := c.Header
 	if e := s.ByHeader[digest]; e != nil && e.Active() && !e.Broken && s.trusted(e) {
 		if !restore && t.Added[digest] == nil {
-			a := &Addition{Candidate: view.Candidate{Pkg: e.Package, Header: digest, Name: e.Name}, reused: true}
+			a := &state.Addition{Candidate: view.Candidate{Pkg: e.Package, Header: digest, Name: e.Name}, Reused: true}
 			t.Added[digest] = a
 		}
 		if a := t.Added[digest]; a != nil {
@@ -59,13 +60,13 @@ func (s *Ledger) Consider(t *Transaction, element uint32, c *view.Candidate, res
 // not installed yet: what is recorded becomes durable at the end, and only if
 // the package manager says that it was. What becomes of it is in the addition when the
 // plan has been carried out.
-func (s *Ledger) Add(t *Transaction, element uint32, c *view.Candidate) (*Addition, error) {
+func (s *Ledger) Add(t *state.Transaction, element uint32, c *view.Candidate) (*state.Addition, error) {
 	if c.Basis != s.Basis {
 		return nil, ErrAgain
 	}
-	a := &Addition{Candidate: *c, Decision: s.unlessHeld(c, c.Vouch), previous: s.ByName[c.Name]}
+	a := &state.Addition{Candidate: *c, Decision: s.unlessHeld(c, c.Vouch), Previous: s.ByName[c.Name]}
 	if earlier := t.Added[c.Header]; earlier != nil {
-		a.previous, a.replaced = earlier.previous, earlier.replaced
+		a.Previous, a.Replaced = earlier.Previous, earlier.Replaced
 	}
 	if a.Decision.Verdict == policy.Allow {
 		a.Decision = s.unlessBanned(c.Pkg, s.AdmitIn(t, c.Pkg, c.Multi), c.Body, c.Whole)
@@ -75,7 +76,7 @@ func (s *Ledger) Add(t *Transaction, element uint32, c *view.Candidate) (*Additi
 	}
 	switch a.Decision.Verdict {
 	case policy.Allow:
-		x := Publication{Name: c.Name, Staged: c.Staged, Keep: true, Then: func(p Published) error {
+		x := state.Publication{Name: c.Name, Staged: c.Staged, Keep: true, Then: func(p state.Published) error {
 			if p.Err == nil {
 				s.keep(a, p.Old)
 				t.Touched = append(t.Touched, c.Name)
@@ -83,7 +84,7 @@ func (s *Ledger) Add(t *Transaction, element uint32, c *view.Candidate) (*Additi
 			}
 			return p.Err
 		}}
-		if p := a.previous; p != nil && p.Active() {
+		if p := a.Previous; p != nil && p.Active() {
 			x.Previous = p
 		}
 		s.Plan.Publish = append(s.Plan.Publish, x)
@@ -95,16 +96,16 @@ func (s *Ledger) Add(t *Transaction, element uint32, c *view.Candidate) (*Additi
 	}
 	s.discard(c.Staged)
 	s.added(t, element, a, record.Stamp{})
-	if p := a.previous; p != nil && p.Active() {
+	if p := a.Previous; p != nil && p.Active() {
 		// The same version, built anew, and not to be trusted: the old build's
 		// list must not vouch under its name while its files are replaced.
-		s.Plan.Withdraw = append(s.Plan.Withdraw, Withdrawal{Name: a.Name, Entry: p, Kept: func(old record.Staged) { s.keep(a, old) }})
+		s.Plan.Withdraw = append(s.Plan.Withdraw, state.Withdrawal{Name: a.Name, Entry: p, Kept: func(old record.Staged) { s.keep(a, old) }})
 	}
 	return a, nil
 }
 
 // added enters an addition, which has its list or will have none.
-func (s *Ledger) added(t *Transaction, element uint32, a *Addition, stamp record.Stamp) {
+func (s *Ledger) added(t *state.Transaction, element uint32, a *state.Addition, stamp record.Stamp) {
 	t.Added[a.Header] = a
 	t.ByIndex[element] = a
 	s.Put(s.entryOf(a, stamp))
@@ -119,9 +120,9 @@ func (s *Ledger) discard(list record.Staged) {
 
 // keep holds on to the list that a's took the place of. If the transaction publishes
 // under that name once more, it is the first that could come back.
-func (s *Ledger) keep(a *Addition, old record.Staged) {
-	if p := a.previous; p != nil && p.Active() && !p.Broken && a.replaced == (record.Staged{}) {
-		a.replaced = old
+func (s *Ledger) keep(a *state.Addition, old record.Staged) {
+	if p := a.Previous; p != nil && p.Active() && !p.Broken && a.Replaced == (record.Staged{}) {
+		a.Replaced = old
 		return
 	}
 	s.discard(old)
@@ -129,7 +130,7 @@ func (s *Ledger) keep(a *Addition, old record.Staged) {
 
 // entryOf makes the entry of an addition as it now stands. stamp is of its file, if it
 // has one.
-func (s *Ledger) entryOf(a *Addition, stamp record.Stamp) *view.Entry {
+func (s *Ledger) entryOf(a *state.Addition, stamp record.Stamp) *view.Entry {
 	s.noteOmitted(a.Omitted)
 	e := &view.Entry{Refs: a.Refs, List: record.List{
 		Name: a.Name, Package: a.Pkg, Header: a.Header, Body: a.Body, Wide: a.Wide, File: a.File,
@@ -141,7 +142,7 @@ func (s *Ledger) entryOf(a *Addition, stamp record.Stamp) *view.Entry {
 	if a.Decision.Verdict != policy.Allow {
 		e.State, e.File, e.Signer = record.Withheld, record.Digest{}, ""
 		e.Denied, e.Left = nil, 0
-		if p := a.previous; p != nil && p.Package == a.Pkg {
+		if p := a.Previous; p != nil && p.Package == a.Pkg {
 			// That this version was active is not forgotten while it has no list.
 			e.Counter, e.Granted = p.Counter, p.Granted
 		}
@@ -153,7 +154,7 @@ func (s *Ledger) entryOf(a *Addition, stamp record.Stamp) *view.Entry {
 		}
 		return e
 	}
-	if p := a.previous; p != nil && a.Decision.Reason == policy.ReasonActive {
+	if p := a.Previous; p != nil && a.Decision.Reason == policy.ReasonActive {
 		// Published anew, it is there for the same reason as before.
 		switch {
 		case p.Active():
@@ -167,13 +168,13 @@ func (s *Ledger) entryOf(a *Addition, stamp record.Stamp) *view.Entry {
 }
 
 // Failed takes back what add published for an element that did not get in.
-func (s *Ledger) Failed(t *Transaction, element uint32) {
-	if a := t.ByIndex[element]; a != nil && !a.installed && !a.reused {
+func (s *Ledger) Failed(t *state.Transaction, element uint32) {
+	if a := t.ByIndex[element]; a != nil && !a.Installed && !a.Reused {
 		s.takeBack(t, a)
 	}
 }
 
-func (s *Ledger) takeBack(t *Transaction, a *Addition) {
+func (s *Ledger) takeBack(t *state.Transaction, a *state.Addition) {
 	delete(t.Added, a.Header)
 	for i, b := range t.ByIndex {
 		if a == b {
@@ -182,7 +183,7 @@ func (s *Ledger) takeBack(t *Transaction, a *Addition) {
 	}
 	e := s.ByName[a.Name]
 	if e == nil || e.Header != a.Header {
-		s.discard(a.replaced)
+		s.discard(a.Replaced)
 		return
 	}
 	leaving := e
@@ -190,25 +191,25 @@ func (s *Ledger) takeBack(t *Transaction, a *Addition) {
 		leaving = nil // it has no list
 	}
 	s.Forget(a.Name)
-	if a.previous == nil {
-		s.Plan.Withdraw = append(s.Plan.Withdraw, Withdrawal{Name: a.Name, Entry: leaving})
+	if a.Previous == nil {
+		s.Plan.Withdraw = append(s.Plan.Withdraw, state.Withdrawal{Name: a.Name, Entry: leaving})
 		return
 	}
-	s.Put(a.previous)
+	s.Put(a.Previous)
 	if !s.comesBack(a) {
-		s.discard(a.replaced)
+		s.discard(a.Replaced)
 		s.lost(a, leaving)
 		return
 	}
-	replaced := a.replaced
-	a.replaced = record.Staged{}
-	s.Plan.Publish = append(s.Plan.Publish, Publication{Name: a.Name, Staged: replaced, Poke: true, Previous: leaving, Read: true, Then: func(p Published) error {
+	replaced := a.Replaced
+	a.Replaced = record.Staged{}
+	s.Plan.Publish = append(s.Plan.Publish, state.Publication{Name: a.Name, Staged: replaced, Poke: true, Previous: leaving, Read: true, Then: func(p state.Published) error {
 		if p.Err != nil {
 			s.Unsettled = true // something may be left in the directory
 			s.lost(a, leaving)
 			return p.Err
 		}
-		back := *a.previous
+		back := *a.Previous
 		back.Stamp = p.Stamp
 		s.Put(&back)
 		return nil
@@ -217,21 +218,21 @@ func (s *Ledger) takeBack(t *Transaction, a *Addition) {
 
 // comesBack reports whether the list that a replaced may be published as it was: what
 // vouched for it may have been withdrawn meanwhile.
-func (s *Ledger) comesBack(a *Addition) bool {
-	p := a.previous
-	return a.replaced != (record.Staged{}) && s.trusted(p) && s.allowed(p) && s.Complete(p) && !p.Refs.HitBy(s.Denials.Heads())
+func (s *Ledger) comesBack(a *state.Addition) bool {
+	p := a.Previous
+	return a.Replaced != (record.Staged{}) && s.trusted(p) && s.allowed(p) && s.Complete(p) && !p.Refs.HitBy(s.Denials.Heads())
 }
 
 // lost takes the list of a away where the one before it cannot come back;
 // reconciliation makes that anew from rpm's database.
-func (s *Ledger) lost(a *Addition, leaving *view.Entry) {
-	s.mark(a.previous)
-	s.Plan.Withdraw = append(s.Plan.Withdraw, Withdrawal{Name: a.Name, Entry: leaving})
+func (s *Ledger) lost(a *state.Addition, leaving *view.Entry) {
+	s.mark(a.Previous)
+	s.Plan.Withdraw = append(s.Plan.Withdraw, state.Withdrawal{Name: a.Name, Entry: leaving})
 }
 
 // Remove withdraws the list of a package that was erased. It returns the list
 // that must be withdrawn, after the caller has rebound the files it shares.
-func (s *Ledger) Remove(t *Transaction, element uint32, digest record.Digest) *view.Entry {
+func (s *Ledger) Remove(t *state.Transaction, element uint32, digest record.Digest) *view.Entry {
 	e := s.ByHeader[digest]
 	if e == nil {
 		e = s.supplanted(t, element)
@@ -248,7 +249,7 @@ func (s *Ledger) Remove(t *Transaction, element uint32, digest record.Digest) *v
 // supplanted returns the entry of the version that an element erases, if the list of that
 // was replaced by one of another build, in a transaction that was cut short: no header
 // that is installed leads to it any more.
-func (s *Ledger) supplanted(t *Transaction, element uint32) *view.Entry {
+func (s *Ledger) supplanted(t *state.Transaction, element uint32) *view.Entry {
 	if !s.Unsettled || int(element) >= len(t.Elements) {
 		return nil
 	}
@@ -262,23 +263,23 @@ func (s *Ledger) supplanted(t *Transaction, element uint32) *view.Entry {
 }
 
 // RemoveNow takes the list of e out of the directory.
-func (s *Ledger) RemoveNow(t *Transaction, e *view.Entry) {
+func (s *Ledger) RemoveNow(t *state.Transaction, e *view.Entry) {
 	if s.ByName[e.Name] != e {
 		return
 	}
-	if s.KeepOld && e.Active() && t.replaces(e) {
+	if s.KeepOld && e.Active() && t.Replaces(e) {
 		grace := *e
 		grace.Grace = s.Boot
 		grace.Text = "replaced; stays until the machine restarts, for what still runs from it"
 		s.Put(&grace)
-		t.kept = append(t.kept, &grace)
+		t.Kept = append(t.Kept, &grace)
 		return
 	}
-	w := Withdrawal{Name: e.Name}
+	w := state.Withdrawal{Name: e.Name}
 	if e.Active() {
 		w.Entry = e
 	}
 	s.Plan.Withdraw = append(s.Plan.Withdraw, w)
 	s.Forget(e.Name)
-	t.removed = append(t.removed, e)
+	t.Removed = append(t.Removed, e)
 }

@@ -2,25 +2,27 @@
 
 package ledger
 
+import "github.com/digestd/digestd/daemon/ledger/state"
+
 // revert takes back an event whose intent is durable already, and queues what makes
 // the index forget it: what it announced could not be done. The log keeps what it has.
 func (s *Ledger) revert() {
-	entries, retired := append([]oldEntry(nil), s.Undo.entries...), append([]oldRetirement(nil), s.Undo.retired...)
+	entries, retired := append([]state.OldEntry(nil), s.Undo.Entries...), append([]state.OldRetirement(nil), s.Undo.Retired...)
 	lines, own := s.Lines, s.Own
-	s.restoreTables()
-	s.Queue, s.due = Records{}, s.due[:min(s.Undo.due, len(s.due))]
+	s.RestoreTables()
+	s.Queue, s.Due = state.Records{}, s.Due[:min(s.Undo.Due, len(s.Due))]
 	for _, e := range entries {
-		if now := s.ByName[e.name]; now != nil {
+		if now := s.ByName[e.Name]; now != nil {
 			s.Queue.Batch.PutList(now.List)
 		} else {
-			s.Queue.Batch.DeleteList(e.name)
+			s.Queue.Batch.DeleteList(e.Name)
 		}
 	}
 	for _, r := range retired {
-		if now, known := s.retired[r.body]; known {
+		if now, known := s.Retired[r.Body]; known {
 			s.Queue.Batch.PutRetirement(now)
 		} else {
-			s.Queue.Batch.DeleteRetirement(r.body)
+			s.Queue.Batch.DeleteRetirement(r.Body)
 		}
 	}
 	for name := range own {

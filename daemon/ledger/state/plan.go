@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ledger
+package state
 
 import (
 	"slices"
@@ -29,13 +29,13 @@ type Plan struct {
 
 // preparation is what must be done before anything of a plan can be seen.
 type preparation struct {
-	Body     *bodyMove // the body of an own list, kept before the intent is
+	Body     *BodyMove // the body of an own list, kept before the intent is
 	Prefetch *bool     // the attribute of the directory
 	Intent   *Records  // durable before the directory changes; nil: nothing to wait for
 }
 
-// bodyMove keeps an uploaded body as that of an own list.
-type bodyMove struct{ From, To string }
+// BodyMove keeps an uploaded body as that of an own list.
+type BodyMove struct{ From, To string }
 
 // Withdrawal is a list that leaves the directory. What the state says of it has
 // changed already, as if it were gone.
@@ -103,9 +103,9 @@ func (r *Records) Join(later Records) {
 	}
 }
 
-// intend makes what was queued so far durable before the directory changes. What is
+// Intend makes what was queued so far durable before the directory changes. What is
 // queued after it becomes durable when that has happened.
-func (s *State) intend() {
+func (s *State) Intend() {
 	if s.Plan.Intent == nil {
 		s.Plan.Intent = &Records{}
 	}

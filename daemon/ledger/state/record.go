@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ledger
+package state
 
 import (
 	"maps"
@@ -17,7 +17,7 @@ func (s *State) PutTaken(r *Records) {
 	}
 	r.taken = true
 	for taker, seq := range s.Taken {
-		if seq != s.takenKept[taker] {
+		if seq != s.TakenKept[taker] {
 			r.Batch.SetTaken(taker, seq)
 		}
 	}
@@ -34,7 +34,7 @@ func (s *State) TakenUpTo(taker string, seq uint64, now bool) {
 
 func (s *State) RecordTaken() {
 	for taker, seq := range s.Taken {
-		if seq != s.takenKept[taker] {
+		if seq != s.TakenKept[taker] {
 			s.Queue.Batch.SetTaken(taker, seq)
 		}
 	}
@@ -54,9 +54,9 @@ func (s *State) Committed(r *Records) {
 	if r.mark != nil {
 		s.MetaMark.Durable = *r.mark
 	}
-	s.due = append(s.due, r.tell...)
+	s.Due = append(s.Due, r.tell...)
 	if r.taken {
-		maps.Copy(s.takenKept, s.Taken)
+		maps.Copy(s.TakenKept, s.Taken)
 	}
 }
 
@@ -64,8 +64,8 @@ func (s *State) Committed(r *Records) {
 func (s *State) Written() {
 	s.Unwritten = false
 	s.Solved("index")
-	if s.NextSeq > s.toldSeq {
-		s.toldSeq = s.NextSeq
+	if s.NextSeq > s.ToldSeq {
+		s.ToldSeq = s.NextSeq
 		s.Wake[WakeLog] = true
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ledger
+package state
 
 import (
 	"github.com/digestd/digestd/daemon/audit"
@@ -9,9 +9,9 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// settle enters a list that has become active, or was withheld, into its line
+// Settle enters a list that has become active, or was withheld, into its line
 // and into the log. A first sync is quiet: one entry stands for all its lists.
-func (s *State) settle(e *view.Entry, a *Addition, by wire.Peer, quiet bool) {
+func (s *State) Settle(e *view.Entry, a *Addition, by wire.Peer, quiet bool) {
 	id := view.LineOf(e.Package)
 	kind := audit.KindWithheld
 	if e.Active() {
@@ -23,7 +23,7 @@ func (s *State) settle(e *view.Entry, a *Addition, by wire.Peer, quiet bool) {
 		s.SaveLine(id, p.Activate(e.Package.EVR, settled.Counter))
 		s.Put(&settled)
 		e = &settled
-		s.unretire(e.Body)
+		s.Unretire(e.Body)
 		s.After(func(o Observer) { o.ListPublished(e.Name, e.Package.Full()) })
 	}
 	switch {
@@ -37,12 +37,12 @@ func (s *State) settle(e *view.Entry, a *Addition, by wire.Peer, quiet bool) {
 	case a.Decision.Reason.Rollback():
 		kind = audit.KindRollbackWithheld
 	}
-	if p := a.previous; p != nil && !p.Body.IsZero() && p.Body != e.Body {
+	if p := a.Previous; p != nil && !p.Body.IsZero() && p.Body != e.Body {
 		switch {
 		case p.Header != e.Header:
-			s.rememberBody(p, "replaced by another build of the same version")
+			s.RememberBody(p, "replaced by another build of the same version")
 		case e.Left > p.Left:
-			s.rememberBody(p, retiredDenied)
+			s.RememberBody(p, RetiredDenied)
 		}
 	}
 	s.Queue.Batch.PutList(e.List)
@@ -65,13 +65,13 @@ func (s *State) Retire(e *view.Entry, reason string, by wire.Peer) (wasActive bo
 	}
 	if !e.Active() {
 		if e.Counter > 0 {
-			s.retireLine(e) // it was active, and its body is remembered already
+			s.RetireLine(e) // it was active, and its body is remembered already
 		}
 		return false
 	}
-	s.rememberBody(e, reason)
+	s.RememberBody(e, reason)
 	if e.Grace == "" {
-		s.retireLine(e)
+		s.RetireLine(e)
 	}
 	s.Event(record.Event{Kind: audit.KindWithdrawn, Package: e.Package.Full(), List: e.Name, Digest: e.Body, Key: e.Key, Counter: e.Counter,
 		Reason: reason, UID: by.UID, PID: by.PID})
@@ -79,27 +79,27 @@ func (s *State) Retire(e *view.Entry, reason string, by wire.Peer) (wasActive bo
 	return true
 }
 
-func (s *State) retireLine(e *view.Entry) {
+func (s *State) RetireLine(e *view.Entry) {
 	id := view.LineOf(e.Package)
 	s.SaveLine(id, s.PolicyLine(id).Retire(e.Package.EVR))
 }
 
-func (s *State) rememberBody(e *view.Entry, reason string) {
-	s.setRetired(record.Retirement{Body: e.Body, Wide: e.Wide, List: e.Name, Package: e.Package, Own: e.Own, Version: e.Version, When: s.Now(), Reason: reason})
+func (s *State) RememberBody(e *view.Entry, reason string) {
+	s.SetRetired(record.Retirement{Body: e.Body, Wide: e.Wide, List: e.Name, Package: e.Package, Own: e.Own, Version: e.Version, When: s.Now(), Reason: reason})
 }
 
-func (s *State) setRetired(r record.Retirement) {
-	was, known := s.retired[r.Body]
-	s.Undo.retired = append(s.Undo.retired, oldRetirement{r.Body, was, known})
-	s.retired[r.Body] = r
+func (s *State) SetRetired(r record.Retirement) {
+	was, known := s.Retired[r.Body]
+	s.Undo.Retired = append(s.Undo.Retired, OldRetirement{r.Body, was, known})
+	s.Retired[r.Body] = r
 	s.Queue.Batch.PutRetirement(r)
 }
 
-// unretire forgets that a body was retired: its list is active again.
-func (s *State) unretire(body record.Digest) {
-	if was, known := s.retired[body]; known {
-		s.Undo.retired = append(s.Undo.retired, oldRetirement{body, was, true})
-		delete(s.retired, body)
+// Unretire forgets that a body was retired: its list is active again.
+func (s *State) Unretire(body record.Digest) {
+	if was, known := s.Retired[body]; known {
+		s.Undo.Retired = append(s.Undo.Retired, OldRetirement{body, was, true})
+		delete(s.Retired, body)
 		s.Queue.Batch.DeleteRetirement(body)
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ledger
+package state
 
 import "github.com/digestd/digestd/store/record"
 
@@ -8,37 +8,37 @@ import "github.com/digestd/digestd/store/record"
 // after a crash must not take them for an intruder's.
 const MetaOpen = "open"
 
-// openMark is where the mark metaOpen stands.
-type openMark struct {
-	queued  bool // as the queue leaves it
+// OpenMark is where the mark metaOpen stands.
+type OpenMark struct {
+	Queued  bool // as the queue leaves it
 	Durable bool // as the index has it
 }
 
-// setMark queues the mark, unless the index has it.
-func (s *State) setMark() {
-	if s.MetaMark.queued && s.MetaMark.Durable {
+// SetMark queues the mark, unless the index has it.
+func (s *State) SetMark() {
+	if s.MetaMark.Queued && s.MetaMark.Durable {
 		return
 	}
-	s.putMark(&s.Queue, true)
+	s.PutMark(&s.Queue, true)
 }
 
 // markIn makes the mark durable before the lists of p appear, unless the index has it.
 func (s *State) markIn(p *Plan) {
 	if s.MetaMark.Durable {
-		if !s.MetaMark.queued {
+		if !s.MetaMark.Queued {
 			// The removal that is queued must not come before these lists.
-			s.putMark(&s.Queue, true)
+			s.PutMark(&s.Queue, true)
 		}
 		return
 	}
 	if p.Intent == nil {
 		p.Intent = &Records{}
 	}
-	s.putMark(p.Intent, true)
+	s.PutMark(p.Intent, true)
 }
 
-func (s *State) putMark(r *Records, set bool) {
-	s.MetaMark.queued = set
+func (s *State) PutMark(r *Records, set bool) {
+	s.MetaMark.Queued = set
 	r.mark = &set
 	if set {
 		r.Batch.SetMeta(MetaOpen, []byte(s.Boot))
@@ -52,7 +52,7 @@ func (s *State) putMark(r *Records, set bool) {
 // then the mark and their records say that a start may find anything in their place.
 func (s *State) Unsynced(names []string) {
 	s.Unsettled = true
-	s.setMark()
+	s.SetMark()
 	for _, name := range names {
 		e := s.ByName[name]
 		if e == nil || !e.Active() || e.Change != "" {

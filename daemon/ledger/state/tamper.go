@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ledger
+package state
 
 import (
 	"fmt"
@@ -95,9 +95,9 @@ func (s *State) SumUp() (left bool) {
 	return left
 }
 
-// quarantine takes a file out of the directory that does not belong there, and
+// Quarantine takes a file out of the directory that does not belong there, and
 // keeps it if there is room.
-func (s *State) quarantine(x *Seen, body record.Digest, why string) {
+func (s *State) Quarantine(x *Seen, body record.Digest, why string) {
 	size := x.Size
 	for _, r := range s.Plan.Aside {
 		size += r.size // which may be kept as well

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ledger
+package state
 
 import (
 	"github.com/digestd/digestd/daemon/audit"
@@ -10,13 +10,13 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// retiredDenied is why a body must not come back that holds what is denied.
-const retiredDenied = "replaced by a list without what is denied"
+// RetiredDenied is why a body must not come back that holds what is denied.
+const RetiredDenied = "replaced by a list without what is denied"
 
 // Suspension is a list that must leave the directory, and why.
 type Suspension struct {
-	entry    *view.Entry
-	decision policy.Decision
+	Entry    *view.Entry
+	Decision policy.Decision
 }
 
 // Suspend takes lists out of the directory and keeps what they were, for the day
@@ -26,10 +26,10 @@ func (s *State) Suspend(list []Suspension) {
 	if len(list) == 0 {
 		return
 	}
-	s.setMark() // a crash may leave a list that is withheld on record
-	s.intend()
+	s.SetMark() // a crash may leave a list that is withheld on record
+	s.Intend()
 	for _, x := range list {
-		e, dec, reason := x.entry, x.decision, string(x.decision.Reason)
+		e, dec, reason := x.Entry, x.Decision, string(x.Decision.Reason)
 		s.Plan.Withdraw = append(s.Plan.Withdraw, Withdrawal{Name: e.Name, Entry: e})
 		s.Sync(e.Name)
 		if e.Grace != "" {
@@ -43,12 +43,12 @@ func (s *State) Suspend(list []Suspension) {
 			w.Denied = []string{dec.Denial}
 		}
 		w.File, w.Signer, w.Left, w.Broken, w.Since = record.Digest{}, "", 0, false, s.Now()
-		if s.pending(e) {
+		if s.Pending(e) {
 			w.Counter = 0
 			s.Put(&w)
 			continue
 		}
-		s.rememberBody(e, reason)
+		s.RememberBody(e, reason)
 		s.Save(&w)
 		s.Event(record.Event{Kind: audit.KindWithdrawn, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter,
 			Reason: reason, Text: dec.Text})
@@ -57,11 +57,11 @@ func (s *State) Suspend(list []Suspension) {
 	s.Record()
 }
 
-// pending reports whether e came with a transaction that has not ended: then its
+// Pending reports whether e came with a transaction that has not ended: then its
 // end records it.
-func (s *State) pending(e *view.Entry) bool {
+func (s *State) Pending(e *view.Entry) bool {
 	for t := range s.Open {
-		if a := t.Added[e.Header]; a != nil && !a.reused {
+		if a := t.Added[e.Header]; a != nil && !a.Reused {
 			return true
 		}
 	}

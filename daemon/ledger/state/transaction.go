@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ledger
+package state
 
 import (
 	"github.com/digestd/digestd/daemon/audit"
@@ -21,8 +21,8 @@ type Transaction struct {
 
 	Added   map[record.Digest]*Addition // by header
 	ByIndex map[uint32]*Addition        // by element
-	removed []*view.Entry               // withdrawn, in order
-	kept    []*view.Entry               // replaced, and allowed to stay until the machine restarts
+	Removed []*view.Entry               // withdrawn, in order
+	Kept    []*view.Entry               // replaced, and allowed to stay until the machine restarts
 	Touched []string                    // names of lists that must be durable at the end
 }
 
@@ -41,10 +41,10 @@ type Manner struct {
 type Addition struct {
 	view.Candidate
 	Decision  policy.Decision
-	previous  *view.Entry   // what stood under its name before
-	replaced  record.Staged // the list of previous, until it is known that it is not needed again
-	installed bool
-	reused    bool // its list was active before the transaction
+	Previous  *view.Entry   // what stood under its name before
+	Replaced  record.Staged // the list of previous, until it is known that it is not needed again
+	Installed bool
+	Reused    bool // its list was active before the transaction
 }
 
 // Refused records a package that was stopped.
@@ -60,12 +60,12 @@ func (s *State) Refused(t *Transaction, pkg nevra.NEVRA, d policy.Decision) {
 // Installed notes that an element's package is in rpm's database.
 func (s *State) Installed(t *Transaction, element uint32) {
 	if a := t.ByIndex[element]; a != nil {
-		a.installed = true
+		a.Installed = true
 	}
 }
 
-// replaces reports whether t brought another version of e's package.
-func (t *Transaction) replaces(e *view.Entry) bool {
+// Replaces reports whether t brought another version of e's package.
+func (t *Transaction) Replaces(e *view.Entry) bool {
 	for _, a := range t.Added {
 		if view.LineOf(a.Pkg) == view.LineOf(e.Package) && a.Pkg.EVR != e.Package.EVR {
 			return true

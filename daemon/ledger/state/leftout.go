@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ledger
+package state
 
 import (
 	"fmt"
@@ -11,25 +11,25 @@ import (
 	"github.com/digestd/digestd/daemon/view"
 )
 
-// leftOut are the installed packages that a reconciliation could do nothing for, by
+// LeftOut are the installed packages that a reconciliation could do nothing for, by
 // the reason.
-type leftOut struct {
+type LeftOut struct {
 	failed     []string // what went wrong with them
-	unsignable []string // their headers are of a form that has no signature
-	twice      []string // another build of the same version has their list's name
+	Unsignable []string // their headers are of a form that has no signature
+	Twice      []string // another build of the same version has their list's name
 }
 
-func (l *leftOut) fail(p *InstalledPackage, err error) {
+func (l *LeftOut) Fail(p *InstalledPackage, err error) {
 	l.failed = append(l.failed, fmt.Sprintf("%s: %v", p, err))
 }
 
-// tellOfLeftOut names them to the administrator.
-func (s *State) tellOfLeftOut(l *leftOut) {
+// TellOfLeftOut names them to the administrator.
+func (s *State) TellOfLeftOut(l *LeftOut) {
 	s.problemOf("packages", api.SeverityError, l.failed, "could not be vouched for",
 		"mend the cause: digestd tries again by itself; or at once: digestctl sync")
-	s.problemOf("old-headers", api.SeverityNotice, l.unsignable, "without a list: the header is from before rpm 4, and there is no signature over it",
+	s.problemOf("old-headers", api.SeverityNotice, l.Unsignable, "without a list: the header is from before rpm 4, and there is no signature over it",
 		"build it anew with an rpm of today, or vouch for its files: digestctl own add")
-	s.problemOf("twice", api.SeverityWarning, l.twice, "installed twice, from two builds of one version, of which one has no list",
+	s.problemOf("twice", api.SeverityWarning, l.Twice, "installed twice, from two builds of one version, of which one has no list",
 		"remove both and install one again: rpm -e --allmatches, then rpm -i")
 }
 

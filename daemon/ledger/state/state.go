@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ledger
+package state
 
 import (
 	"crypto/x509"
@@ -43,12 +43,12 @@ func NewState(s Settings, now time.Time) *State {
 	return &State{
 		Settings: s,
 		ListTable: ListTable{ByName: map[string]*view.Entry{}, ByHeader: map[record.Digest]*view.Entry{}, ByLine: map[view.LineID][]*view.Entry{},
-			Changed: map[string]bool{}, retired: map[record.Digest]record.Retirement{}, Leftovers: map[string]record.Leftover{}},
+			Changed: map[string]bool{}, Retired: map[record.Digest]record.Retirement{}, Leftovers: map[string]record.Leftover{}},
 		LineTable:   LineTable{Lines: map[view.LineID]record.Line{}, Archs: map[string]bool{}},
 		KeyTable:    KeyTable{Keys: map[string]record.Key{}, Keyring: pgp.NewKeyring()},
 		DenialTable: DenialTable{Denied: map[string]record.Denial{}},
 		OwnTable:    OwnTable{Own: map[string]record.Own{}},
-		Journal:     Journal{NextSeq: 1, Taken: map[string]uint64{}, takenKept: map[string]uint64{}},
+		Journal:     Journal{NextSeq: 1, Taken: map[string]uint64{}, TakenKept: map[string]uint64{}},
 		Health:      Health{Labels: LabelsLeft{Files: map[string]LeftLabel{}, Stale: map[string]bool{}}, Since: now},
 		Step:        Step{Clock: now, Plan: &Plan{}},
 		Open:        map[*Transaction]bool{},
@@ -81,7 +81,7 @@ type ListTable struct {
 	entries   []*view.Entry   // ByName in order, as snapshots share it
 	Changed   map[string]bool // names in which entries is out of date
 	lookup    *view.Lookup    // as of the last publication
-	retired   map[record.Digest]record.Retirement
+	Retired   map[record.Digest]record.Retirement
 	Leftovers map[string]record.Leftover // files that must leave the directory and could not, by name
 	Asides    []record.Aside
 	notKept   int // files that the quarantine had no room for, since it was empty
@@ -92,7 +92,7 @@ type LineTable struct {
 	Lines      map[view.LineID]record.Line
 	LinesOwned bool            // Lines is not shared with a snapshot
 	Archs      map[string]bool // of Lines
-	counter    uint64          // last activation counter given out
+	Counter    uint64          // last activation counter given out
 }
 
 // KeyTable has the certificates that vouch, or ever did, and what speaks against them.
@@ -100,9 +100,9 @@ type KeyTable struct {
 	Keys      map[string]record.Key
 	keysOwned bool // Keys is not shared with a snapshot
 	Keyring   *pgp.Keyring
-	keysRead  bool            // the keyring is what the stores of certificates hold
-	importers map[string]bool // certificates by which lists may be imported
-	blacklist Blacklisted     // the kernel's, as it was last read
+	KeysRead  bool            // the keyring is what the stores of certificates hold
+	Importers map[string]bool // certificates by which lists may be imported
+	Blacklist Blacklisted     // the kernel's, as it was last read
 	Banned    *view.Banned    // by it now, or once
 }
 
@@ -124,11 +124,11 @@ type OwnTable struct {
 type Journal struct {
 	NextSeq   uint64
 	Kept      LogRooms          // by the log
-	toldSeq   uint64            // up to where those who carry the log were woken
+	ToldSeq   uint64            // up to where those who carry the log were woken
 	Taken     map[string]uint64 // the last entry of the log that each who takes it has
-	takenKept map[string]uint64 // the same, as the index has it
+	TakenKept map[string]uint64 // the same, as the index has it
 	Waits     bool              // the log keeps what the journal has not taken
-	due       []func(Observer)  // what is durable and was not told of yet
+	Due       []func(Observer)  // what is durable and was not told of yet
 	Observer  Observer
 }
 
@@ -137,8 +137,8 @@ type Health struct {
 	Problems  []api.Problem
 	Labels    LabelsLeft
 	tampering struct{ ours, foreign tampering } // by whose files it was about
-	dbPath    string
-	dbKind    string
+	DBPath    string
+	DBKind    string
 	LastSync  api.LastSync
 	Since     time.Time
 	Unwritten bool // the latest commit failed
@@ -149,7 +149,7 @@ type Settling struct {
 	// Unsettled: the directory may have what the index does not know, for a transaction
 	// was cut short, something failed half-way, or the index was lost.
 	Unsettled  bool
-	MetaMark   openMark
+	MetaMark   OpenMark
 	Anew       bool   // a list must be made anew
 	Generation uint64 // rises whenever a transaction begins or ends
 }
@@ -184,21 +184,21 @@ type Observer interface {
 // transaction brought at its end.
 func (s *State) Save(e *view.Entry) {
 	s.Put(e)
-	if !s.pending(e) {
+	if !s.Pending(e) {
 		s.Queue.Batch.PutList(e.List)
 	}
 }
 
 // Put enters or replaces an entry in memory.
 func (s *State) Put(e *view.Entry) {
-	s.Undo.entries = append(s.Undo.entries, oldEntry{e.Name, s.ByName[e.Name]})
+	s.Undo.Entries = append(s.Undo.Entries, OldEntry{e.Name, s.ByName[e.Name]})
 	s.enter(e)
 }
 
 // Forget removes an entry from memory.
 func (s *State) Forget(name string) {
 	if old := s.ByName[name]; old != nil {
-		s.Undo.entries = append(s.Undo.entries, oldEntry{name, old})
+		s.Undo.Entries = append(s.Undo.Entries, OldEntry{name, old})
 		s.drop(name)
 	}
 }
@@ -292,13 +292,13 @@ func (s *State) View() *view.Snapshot {
 	return &view.Snapshot{
 		Lists: view.Lists{
 			Entries: s.lookup.Entries, Lookup: s.lookup, Lines: s.Lines, Asides: slices.Clip(s.Asides),
-			Retired: len(s.retired), Own: s.Own, Prefetch: s.Prefetch,
+			Retired: len(s.Retired), Own: s.Own, Prefetch: s.Prefetch,
 		},
 		Keyed:   view.Keyed{Keyring: s.Keyring, Keys: s.Keys, NoExpired: s.NoExpired, Signer: s.Signer, Certificates: s.Certificates},
 		Denying: view.Denying{Denied: s.Denied, Denials: s.Denials},
 		Running: view.Running{
-			Mode: s.Mode, Basis: s.Basis, Counter: s.counter, LastEvent: s.toldSeq - 1, Problems: slices.Clone(s.Problems),
-			Open: len(s.Open), LastSync: s.LastSync, DBKind: s.dbKind, DBPath: s.dbPath, Since: s.Since,
+			Mode: s.Mode, Basis: s.Basis, Counter: s.Counter, LastEvent: s.ToldSeq - 1, Problems: slices.Clone(s.Problems),
+			Open: len(s.Open), LastSync: s.LastSync, DBKind: s.DBKind, DBPath: s.DBPath, Since: s.Since,
 		},
 	}
 }
@@ -353,19 +353,19 @@ func (s *State) SaveLine(id view.LineID, p policy.Line) {
 
 // NextCounter returns a number higher than any given out before.
 func (s *State) NextCounter() uint64 {
-	s.counter++
-	return s.counter
+	s.Counter++
+	return s.Counter
 }
 
-// admit asks policy whether the list of pkg may exist; multi is what its header
+// Admit asks policy whether the list of pkg may exist; multi is what its header
 // says of several versions side by side.
-func (s *State) admit(pkg nevra.NEVRA, multi bool) policy.Decision {
+func (s *State) Admit(pkg nevra.NEVRA, multi bool) policy.Decision {
 	return s.AdmitIn(nil, pkg, multi)
 }
 
 // AdmitIn is admit for a package that t brings.
 func (s *State) AdmitIn(t *Transaction, pkg nevra.NEVRA, multi bool) policy.Decision {
-	line := s.lineFor(pkg, t)
+	line := s.LineFor(pkg, t)
 	line.Multi = line.Multi || multi
 	return policy.Admit(s.Mode, line, pkg)
 }
@@ -377,11 +377,11 @@ func (s *State) After(fn func(Observer)) { s.Queue.tell = append(s.Queue.tell, f
 // commit that makes it so.
 func (s *State) TellAll() {
 	if s.Observer != nil {
-		for _, fn := range s.due {
+		for _, fn := range s.Due {
 			fn(s.Observer)
 		}
 	}
-	s.due = nil
+	s.Due = nil
 }
 
 // SetKey records a certificate and queues it for the next commit.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ledger
+package state
 
 import (
 	"fmt"
@@ -15,12 +15,12 @@ import (
 // AnyArch is the line that holds the floor of a name, for every architecture of it.
 func AnyArch(name string) view.LineID { return view.LineID{Name: name, Arch: ""} }
 
-// lineFor is the line by which pkg is judged, in transaction t if there is one. rpm
+// LineFor is the line by which pkg is judged, in transaction t if there is one. rpm
 // lets a package replace one of its name with another architecture, and so its line
 // is seen beside those of the other architectures. An architecture of another
 // family is a package of its own as long as it is installed: rpm then keeps both,
 // each in its version.
-func (s *State) lineFor(pkg nevra.NEVRA, t *Transaction) policy.Line {
+func (s *State) LineFor(pkg nevra.NEVRA, t *Transaction) policy.Line {
 	return s.LineBeside(pkg, func(id view.LineID) bool { return s.stands(id, t) })
 }
 

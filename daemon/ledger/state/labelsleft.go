@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ledger
+package state
 
 import (
 	"time"
 )
 
 const (
-	// metaLabels is JSON: the files whose labels are still to be written, as
+	// MetaLabels is JSON: the files whose labels are still to be written, as
 	// savedLabels.
-	metaLabels = "labels"
+	MetaLabels = "labels"
 	// Of so many files, with paths so long together, each is remembered. Where there
 	// are more, the files of all lists are looked at.
 	MaxLeftLabels    = 10_000
@@ -32,7 +32,7 @@ type LabelsLeft struct {
 }
 
 type LeftLabel struct {
-	why    string
+	Why    string
 	Serial uint64
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ledger
+package state
 
 import (
 	"crypto/x509"
@@ -25,8 +25,8 @@ type undoPoint struct {
 
 // journal is what an event changed of tables that nobody shares.
 type journal struct {
-	entries   []oldEntry
-	retired   []oldRetirement
+	Entries   []OldEntry
+	Retired   []OldRetirement
 	leftovers []oldLeftover
 }
 
@@ -37,7 +37,7 @@ type oldLists struct {
 	importers     map[string]bool
 	order         *view.Order
 	Prefetch      bool
-	mark          openMark
+	mark          OpenMark
 	unsettled     bool
 	anew, signing bool
 }
@@ -60,16 +60,16 @@ type oldDenials struct {
 type oldLog struct {
 	nextSeq uint64
 	kept    LogRooms
-	due     int // signals that wait
+	Due     int // signals that wait
 }
 
-type oldEntry struct {
-	name  string
+type OldEntry struct {
+	Name  string
 	entry *view.Entry // nil: there was none
 }
 
-type oldRetirement struct {
-	body  record.Digest
+type OldRetirement struct {
+	Body  record.Digest
 	was   record.Retirement
 	known bool
 }
@@ -86,12 +86,12 @@ func (s *State) Begin() {
 	s.LinesOwned, s.keysOwned = false, false // the next change copies them
 	s.Undo = undoPoint{
 		Queue: s.Queue,
-		oldLists: oldLists{s.Lines, s.Asides, s.Own, s.importers, s.Order, s.Prefetch, s.MetaMark, s.Unsettled,
+		oldLists: oldLists{s.Lines, s.Asides, s.Own, s.Importers, s.Order, s.Prefetch, s.MetaMark, s.Unsettled,
 			s.Anew, s.SignsFiles},
-		oldKeys:    oldKeys{s.Keys, s.Certificates, s.Keyring, s.keysRead, s.blacklist, s.Banned},
+		oldKeys:    oldKeys{s.Keys, s.Certificates, s.Keyring, s.KeysRead, s.Blacklist, s.Banned},
 		oldDenials: oldDenials{s.Denied, s.Others, s.Denials},
-		oldLog:     oldLog{s.NextSeq, s.Kept, len(s.due)},
-		journal:    journal{s.Undo.entries[:0], s.Undo.retired[:0], s.Undo.leftovers[:0]},
+		oldLog:     oldLog{s.NextSeq, s.Kept, len(s.Due)},
+		journal:    journal{s.Undo.Entries[:0], s.Undo.Retired[:0], s.Undo.leftovers[:0]},
 	}
 	s.Queue = Records{}
 	s.Plan = &Plan{}
@@ -109,27 +109,27 @@ func (s *State) Stand() {
 // happened: neither memory nor what later plans carry has a trace of it.
 func (s *State) Rollback() {
 	u := &s.Undo
-	s.restoreTables()
+	s.RestoreTables()
 	s.Queue, s.Plan = u.Queue, &Plan{}
 	s.NextSeq, s.Kept, s.MetaMark = u.nextSeq, u.kept, u.mark
 	u.Queue = Records{}
 }
 
-// restoreTables takes memory back, but not what was queued or is durable already.
-func (s *State) restoreTables() {
+// RestoreTables takes memory back, but not what was queued or is durable already.
+func (s *State) RestoreTables() {
 	u := &s.Undo
-	for i := len(u.entries) - 1; i >= 0; i-- {
-		if old := u.entries[i]; old.entry != nil {
+	for i := len(u.Entries) - 1; i >= 0; i-- {
+		if old := u.Entries[i]; old.entry != nil {
 			s.enter(old.entry)
 		} else {
-			s.drop(old.name)
+			s.drop(old.Name)
 		}
 	}
-	for i := len(u.retired) - 1; i >= 0; i-- {
-		if old := u.retired[i]; old.known {
-			s.retired[old.body] = old.was
+	for i := len(u.Retired) - 1; i >= 0; i-- {
+		if old := u.Retired[i]; old.known {
+			s.Retired[old.Body] = old.was
 		} else {
-			delete(s.retired, old.body)
+			delete(s.Retired, old.Body)
 		}
 	}
 	for i := len(u.leftovers) - 1; i >= 0; i-- {
@@ -139,11 +139,11 @@ func (s *State) restoreTables() {
 			delete(s.Leftovers, old.name)
 		}
 	}
-	u.entries, u.retired, u.leftovers = u.entries[:0], u.retired[:0], u.leftovers[:0]
+	u.Entries, u.Retired, u.leftovers = u.Entries[:0], u.Retired[:0], u.leftovers[:0]
 	s.Lines, s.Keys, s.LinesOwned, s.keysOwned, s.Asides = u.lines, u.keys, false, false, u.asides
 	s.Denied, s.Others, s.Denials = u.denied, u.others, u.denials
-	s.Own, s.importers, s.Order, s.Prefetch = u.own, u.importers, u.order, u.Prefetch
-	s.blacklist, s.Banned = u.blacklist, u.banned
+	s.Own, s.Importers, s.Order, s.Prefetch = u.own, u.importers, u.order, u.Prefetch
+	s.Blacklist, s.Banned = u.blacklist, u.banned
 	s.Unsettled, s.Anew, s.SignsFiles, s.Certificates = u.unsettled, u.anew, u.signing, u.certificates
-	s.Keyring, s.keysRead = u.keyring, u.keysRead
+	s.Keyring, s.KeysRead = u.keyring, u.keysRead
 }

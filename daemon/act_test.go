@@ -17,6 +17,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
@@ -241,7 +242,7 @@ func TestFailedActHasNotHappened(t *testing.T) {
 				s.SaveLine(view.LineOf(e.Package), s.PolicyLine(view.LineOf(e.Package)).Activate(e.Package.EVR, e.Counter))
 				s.SetKey(record.Key{Fingerprint: key, Owner: "somebody", FirstSeen: s.Now()})
 				s.SetKey(record.Key{Fingerprint: gone, Owner: "another", FirstSeen: s.Now(),
-					Revoked: &record.KeyRevocation{Source: ledger.SourceAdministrator, Hard: true}})
+					Revoked: &record.KeyRevocation{Source: grounds.SourceAdministrator, Hard: true}})
 				s.Record()
 				return nil
 			})
@@ -308,7 +309,7 @@ func TestRevocationIsCarriedOutAgain(t *testing.T) {
 		e.Key = key
 		s.Put(&e)
 		s.SetKey(record.Key{Fingerprint: key, Owner: "somebody"})
-		s.Note(key, record.KeyRevocation{Source: ledger.SourceAdministrator, Hard: true}, s.Now())
+		s.Note(key, record.KeyRevocation{Source: grounds.SourceAdministrator, Hard: true}, s.Now())
 		s.Record()
 		return nil
 	})

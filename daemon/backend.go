@@ -16,6 +16,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store/record"
@@ -207,7 +208,7 @@ func (d *Daemon) Sync(ctx context.Context, by api.Actor, report func(stage strin
 	result, err := d.runSync(ctx, reasonAsked, report)
 	if err == nil {
 		err = d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
-			s.Solved(ledger.ProblemIndexLost)
+			s.Solved(grounds.ProblemIndexLost)
 			s.Show()
 			return nil
 		})

@@ -14,7 +14,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/kernel"
@@ -31,7 +31,7 @@ const (
 
 // carryBlacklist gives the kernel the signed entries that it does not have yet.
 // It forgets them with every boot, so this is done at every start.
-func (d *Daemon) carryBlacklist(ctx context.Context) (c ledger.Delivery) {
+func (d *Daemon) carryBlacklist(ctx context.Context) (c grounds.Delivery) {
 	names, err := blobNames(d.config.Blacklist)
 	if err != nil {
 		c.Bad = append(c.Bad, err)

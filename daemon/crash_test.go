@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
@@ -190,7 +191,7 @@ func TestReplacedListStaysAway(t *testing.T) {
 	})
 	if err == nil {
 		err = d.on(t, func(s *ledger.Ledger) error {
-			s.Note(key, record.KeyRevocation{Source: ledger.SourceAdministrator, Hard: true}, s.Now())
+			s.Note(key, record.KeyRevocation{Source: grounds.SourceAdministrator, Hard: true}, s.Now())
 			s.Failed(txn, 0)
 			return nil
 		})

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
@@ -76,9 +77,9 @@ func (d *Daemon) enforceDenials(ctx context.Context) (lists int, err error) {
 
 // reduce makes lists anew from what lies in the directory, without what is
 // denied, signed and staged, on all processors.
-func (d *Daemon) reduce(hit []*view.Entry, denials *policy.Denials) []*ledger.Reduction {
+func (d *Daemon) reduce(hit []*view.Entry, denials *policy.Denials) []*grounds.Reduction {
 	m := d.maker.Load()
-	all := make([]*ledger.Reduction, len(hit))
+	all := make([]*grounds.Reduction, len(hit))
 	var group sync.WaitGroup
 	var next atomic.Int64
 	for range min(runtime.GOMAXPROCS(0), len(hit)) {
@@ -86,7 +87,7 @@ func (d *Daemon) reduce(hit []*view.Entry, denials *policy.Denials) []*ledger.Re
 		group.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(hit)); i = next.Add(1) - 1 {
 				e := hit[i]
-				r := &ledger.Reduction{Entry: e, Candidate: view.Candidate{Pkg: e.Package, Header: e.Header, Name: e.Name}}
+				r := &grounds.Reduction{Entry: e, Candidate: view.Candidate{Pkg: e.Package, Header: e.Header, Name: e.Name}}
 				r.Err = d.reduceOne(m, r, &w)
 				all[i] = r
 			}
@@ -96,7 +97,7 @@ func (d *Daemon) reduce(hit []*view.Entry, denials *policy.Denials) []*ledger.Re
 	return all
 }
 
-func (d *Daemon) reduceOne(m *maker, r *ledger.Reduction, w *workspace) error {
+func (d *Daemon) reduceOne(m *maker, r *grounds.Reduction, w *workspace) error {
 	data, err := d.dir.Read(r.Entry.Name, nil)
 	if err != nil {
 		return err
@@ -133,7 +134,7 @@ func (d *Daemon) reduceOne(m *maker, r *ledger.Reduction, w *workspace) error {
 
 // refreshOmitted writes the labels of files anew that a list has left out, so
 // that no verdict about them outlives it.
-func (d *Daemon) refreshOmitted(r *ledger.Reduction) {
+func (d *Daemon) refreshOmitted(r *grounds.Reduction) {
 	if !d.config.Labels {
 		return
 	}

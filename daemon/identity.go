@@ -22,7 +22,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/signer"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store"
@@ -88,7 +88,7 @@ func (id *identity) skid() string { return hex.EncodeToString(id.cert.SubjectKey
 // then wide is that digest, by which a kernel looks for the list in its .blacklist.
 func (id *identity) sign(body []byte, sum record.Digest) (sig []byte, wide string, err error) {
 	digest := sum[:]
-	if ledger.SignsWide(id.cert) {
+	if grounds.SignsWide(id.cert) {
 		hash, err := digestlist.SigningHash(id.key.Public())
 		if err != nil {
 			return nil, "", err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/rpmdb"
@@ -69,7 +70,7 @@ func (d *Daemon) verifyAgain(ctx context.Context) error {
 }
 
 // readAgain verifies the headers of these lists, as rpm's database has them.
-func (d *Daemon) readAgain(ctx context.Context, doubtful map[record.Digest]*view.Entry) (found []ledger.Again, err error) {
+func (d *Daemon) readAgain(ctx context.Context, doubtful map[record.Digest]*view.Entry) (found []grounds.Again, err error) {
 	db, err := d.database()
 	if errors.Is(err, rpmdb.ErrNoDatabase) {
 		return nil, nil
@@ -98,7 +99,7 @@ func (d *Daemon) readAgain(ctx context.Context, doubtful map[record.Digest]*view
 			d.log.Warn("package not verified again", "package", e.Package.String(), "error", err)
 			return nil
 		}
-		found = append(found, ledger.Again{Entry: e, Candidate: c})
+		found = append(found, grounds.Again{Entry: e, Candidate: c})
 		return nil
 	})
 	if err != nil {

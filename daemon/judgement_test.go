@@ -11,6 +11,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store/record"
@@ -125,18 +126,18 @@ func TestUnknownKeyWaitsForIncompleteStores(t *testing.T) {
 		s.Record()
 		return nil
 	})
-	adopt := func(src ledger.KeySources) {
+	adopt := func(src grounds.KeySources) {
 		t.Helper()
 		if err := d.exec.decide(t.Context(), "keys", func(s *ledger.Ledger) error { s.AdoptKeys(&src); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
 	there := func() bool { names, _ := d.dir.Names(); return slices.Contains(names, list) }
-	adopt(ledger.KeySources{Errs: []error{errors.New("a file could not be read")}})
+	adopt(grounds.KeySources{Errs: []error{errors.New("a file could not be read")}})
 	if !there() {
 		t.Error("the list went while keys could not be read")
 	}
-	adopt(ledger.KeySources{})
+	adopt(grounds.KeySources{})
 	if there() {
 		t.Error("the list of a key that is gone stays")
 	}

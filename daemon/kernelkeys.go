@@ -16,6 +16,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/store/record"
@@ -76,7 +77,7 @@ func (kk *kernelKeys) add(ring string, k kernel.Key, kinds map[int]string) {
 	if !known {
 		out = api.Key{Fingerprint: id, Use: useKernel, Owner: subject, Algorithm: cmp.Or(k.Algorithm(), kinds[k.ID]), State: api.KeyTrusted}
 		if k.Type == "blacklist" {
-			out.Algorithm = ledger.DigestAlgorithm(id)
+			out.Algorithm = grounds.DigestAlgorithm(id)
 		}
 	}
 	if !slices.Contains(out.Keyrings, ring) {

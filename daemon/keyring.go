@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/rpmdb"
 )
@@ -39,7 +40,7 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 	if !always && stamp == d.keyStamp {
 		return nil
 	}
-	src := ledger.KeySources{RPM: map[string]bool{}}
+	src := grounds.KeySources{RPM: map[string]bool{}}
 	if db == nil {
 		src.Dir, _ = d.locateDB()
 	} else {
@@ -61,7 +62,7 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 	src.Errs = append(src.Errs, errs...)
 	src.Revoked, errs = readRevoked(d.config.Revoked, d.snapshot().Certificates)
 	src.Errs = append(src.Errs, errs...)
-	src.Revoked = slices.DeleteFunc(src.Revoked, func(r ledger.RevokedKey) bool {
+	src.Revoked = slices.DeleteFunc(src.Revoked, func(r grounds.RevokedKey) bool {
 		err := d.revocable(ctx, r.Fingerprint)
 		if err != nil {
 			src.Errs = append(src.Errs, fmt.Errorf("%s is not heeded yet: %w", r.File, err))

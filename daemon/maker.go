@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/header"
@@ -87,7 +88,7 @@ func (m *maker) verify(c *view.Candidate, h *header.Header, sigs []header.Signat
 	if future := new(pgp.FutureError); errors.As(err, &future) {
 		v.From = future.From
 	}
-	v.Vouch = policy.Vouch(m.mode, m.unsigned, c.Pkg, ledger.Outcome(err))
+	v.Vouch = policy.Vouch(m.mode, m.unsigned, c.Pkg, grounds.Outcome(err))
 	return v, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/policy"
@@ -39,7 +40,7 @@ func (m *maker) omit(c *view.Candidate, w *workspace) error {
 	c.Omitted = o
 	switch {
 	case errors.Is(err, digestlist.ErrEmpty):
-		none := policy.Emptied(c.Pkg, *o.By[0], ledger.Emptied)
+		none := policy.Emptied(c.Pkg, *o.By[0], grounds.Emptied)
 		c.None = &none
 		return nil // what refers to it stays, to explain by
 	case err != nil:

@@ -16,6 +16,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/header"
@@ -43,7 +44,9 @@ func (d *Daemon) openImport(c *ledger.OwnCandidate, data []byte) ([]byte, error)
 		for _, err := range errs {
 			d.log.Warn("certificate not read", "error", err)
 		}
-		certs = slices.DeleteFunc(certs, func(cert *x509.Certificate) bool { return d.snapshot().Keys[ledger.CertificateID(cert)].Revoked != nil })
+		certs = slices.DeleteFunc(certs, func(cert *x509.Certificate) bool {
+			return d.snapshot().Keys[grounds.CertificateID(cert)].Revoked != nil
+		})
 		cert, err := digestlist.VerifyPKCS7(body, sig, certs)
 		if err == nil {
 			err = d.usable(cert)
@@ -51,7 +54,7 @@ func (d *Daemon) openImport(c *ledger.OwnCandidate, data []byte) ([]byte, error)
 		if err != nil {
 			return nil, refuse("to trust its maker, put the certificate into "+d.config.Keys, "%v", err)
 		}
-		c.Record.Key, c.Record.KeyKind, c.Importer = ledger.CertificateID(cert), view.KeyX509, cert
+		c.Record.Key, c.Record.KeyKind, c.Importer = grounds.CertificateID(cert), view.KeyX509, cert
 	case digestlist.SigPGP:
 		h, err := regionOf(body)
 		if err != nil {

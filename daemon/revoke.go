@@ -11,6 +11,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
 )
@@ -35,7 +36,7 @@ func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason strin
 		if err != nil {
 			return err
 		}
-		if !s.Note(k.Fingerprint, record.KeyRevocation{Source: ledger.SourceAdministrator, Hard: true, Act: a}, s.Now()) && !s.Vouches(k.Fingerprint) {
+		if !s.Note(k.Fingerprint, record.KeyRevocation{Source: grounds.SourceAdministrator, Hard: true, Act: a}, s.Now()) && !s.Vouches(k.Fingerprint) {
 			return api.Errorf(api.Unchanged, "key %s is revoked already, by %s", k.Fingerprint, s.Keys[k.Fingerprint].Revoked.Source)
 		}
 		s.CarryOut(k.Fingerprint)
@@ -88,7 +89,7 @@ func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason stri
 		return api.Key{}, errors.Join(err, &api.Error{Code: api.InvalidArgument, Message: view.SourceKernel + " names " + k.Fingerprint,
 			Advice: "the kernel forgets it with the next boot, if neither its firmware nor " + d.config.Blacklist + " name it again"})
 	}
-	if c := snap.RevokedByItself(k); k.Revoked != nil && k.Revoked.Source == ledger.SourceCertificate && !k.Revoked.Unread && c != nil {
+	if c := snap.RevokedByItself(k); k.Revoked != nil && k.Revoked.Source == grounds.SourceCertificate && !k.Revoked.Unread && c != nil {
 		return api.Key{}, &api.Error{Code: api.InvalidArgument,
 			Message: fmt.Sprintf("key %s was revoked by its owner, in %s", k.Fingerprint, c.Source),
 			Advice:  "only a certificate without the revocation could be trusted: remove this one first"}

@@ -15,7 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/rpmdb/pgp"
 	"golang.org/x/sys/unix"
 )
@@ -30,7 +30,7 @@ const (
 // of themselves; or an X.509 CRL (RFC 5280, section 5), which must be signed by
 // one of the certificates that this machine signed lists with. A folder
 // that does not exist is empty.
-func readRevoked(dir string, own []*x509.Certificate) (revoked []ledger.RevokedKey, errs []error) {
+func readRevoked(dir string, own []*x509.Certificate) (revoked []grounds.RevokedKey, errs []error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -52,7 +52,7 @@ func readRevoked(dir string, own []*x509.Certificate) (revoked []ledger.RevokedK
 			errs = append(errs, fmt.Errorf("cannot read revocations in %s: %w", path, err))
 		}
 		for _, p := range prints {
-			revoked = append(revoked, ledger.RevokedKey{Fingerprint: p, File: path})
+			revoked = append(revoked, grounds.RevokedKey{Fingerprint: p, File: path})
 		}
 	}
 	return revoked, errs

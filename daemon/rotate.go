@@ -20,6 +20,7 @@ import (
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store"
 	"github.com/digestd/digestd/store/record"
@@ -132,7 +133,7 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 		s.Certificates = append([]*x509.Certificate{id.cert}, s.Certificates...)
 		s.MeetSigner(id.cert, id.path)
 		sum := sha256.Sum256(id.cert.Raw)
-		s.Queue.Batch.SetMeta(ledger.MetaCertificate, sum[:])
+		s.Queue.Batch.SetMeta(grounds.MetaCertificate, sum[:])
 		if k, known := s.Keys[old.identity.skid()]; known {
 			k.Source, k.Gone = filepath.Join(d.config.State, view.OldDir, old.identity.skid()+".crt"), s.Now()
 			s.SetKey(k)

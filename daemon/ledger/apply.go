@@ -40,7 +40,7 @@ func (r *Reconciled) fail(p *state.InstalledPackage, err error) {
 // once the plan has been carried out; see settled.
 func (s *Ledger) Apply(found []state.InstalledPackage, r *Reconciled) {
 	r.Installed = len(found)
-	s.tellOfKeys(len(found))
+	s.TellOfKeys(len(found))
 	slices.SortFunc(found, func(a, b state.InstalledPackage) int {
 		return cmp.Or(cmp.Compare(a.Pkg.Name, b.Pkg.Name), cmp.Compare(a.Pkg.Arch, b.Pkg.Arch), nevra.Compare(a.Pkg.EVR, b.Pkg.EVR))
 	})
@@ -119,7 +119,7 @@ func (s *Ledger) claims(found []state.InstalledPackage, r *Reconciled) map[recor
 		}
 		// A list that stood stays even if its header could not be looked at this
 		// time: the failure is ours, not the package's.
-		if e := s.ByHeader[p.Header]; e != nil && (p.Err == nil || e.Suspended() || e.Active() && !e.Broken && s.trusted(e) && s.allowed(e)) {
+		if e := s.ByHeader[p.Header]; e != nil && (p.Err == nil || e.Suspended() || e.Active() && !e.Broken && s.Trusted(e) && s.Allowed(e)) {
 			byHeader[p.Header], taken[e.Name] = e.Name, true
 		}
 	}
@@ -167,9 +167,9 @@ func (s *Ledger) withdrawOthers(installed map[record.Digest]string, r *Reconcile
 // applyFresh publishes or withholds the list of an installed package.
 func (s *Ledger) applyFresh(found *state.InstalledPackage, initial bool, r *Reconciled) {
 	c := found.Fresh
-	d := s.unlessHeld(c, c.Vouch)
+	d := s.UnlessHeld(c, c.Vouch)
 	if d.Verdict == policy.Allow {
-		d = s.unlessBanned(c.Pkg, s.Admit(c.Pkg, c.Multi), c.Body, c.Whole)
+		d = s.UnlessBanned(c.Pkg, s.Admit(c.Pkg, c.Multi), c.Body, c.Whole)
 	}
 	if d.Verdict == policy.Veto {
 		d.Verdict = policy.WithholdList // it is installed already

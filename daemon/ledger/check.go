@@ -10,11 +10,11 @@ import (
 
 // Foresee decides as consider and add would.
 func (s *Ledger) Foresee(t *state.Transaction, c *view.Candidate) policy.Decision {
-	if e := s.ByHeader[c.Header]; e != nil && e.Active() && s.trusted(e) {
+	if e := s.ByHeader[c.Header]; e != nil && e.Active() && s.Trusted(e) {
 		return policy.Decision{Verdict: policy.Allow}
 	}
 	if d := s.AdmitIn(t, c.Pkg, c.Multi); d.Verdict == policy.Veto {
 		return d
 	}
-	return s.unlessHeld(c, c.Vouch)
+	return s.UnlessHeld(c, c.Vouch)
 }

@@ -82,7 +82,7 @@ func (s *Ledger) moveLists(found []state.InstalledPackage, r *Reconciled) {
 			digestlist.WithoutSequence(old.Name) != digestlist.WithoutSequence(c.Name) {
 			continue
 		}
-		if c.Staged == (record.Staged{}) || !old.Active() || old.Broken || !s.trusted(old) || !s.allowed(old) {
+		if c.Staged == (record.Staged{}) || !old.Active() || old.Broken || !s.Trusted(old) || !s.Allowed(old) {
 			s.rename(old, c.Name)
 			continue
 		}

@@ -101,7 +101,7 @@ func (s *Ledger) PublishOwn(c *OwnCandidate, by api.Actor) (r api.OwnResult, ref
 			return r, nil, &api.Error{Code: api.Failed, Message: view.SourceKernel + " names this list, " + entry, Advice: "see digestctl keys show " + entry}
 		}
 	}
-	if d := s.judgeOrigin(c.Record); d.Verdict != policy.Allow {
+	if d := s.JudgeOrigin(c.Record); d.Verdict != policy.Allow {
 		return r, nil, &api.Error{Code: api.Failed, Message: "cannot import the list: " + d.Text}
 	}
 	pkg, version, decision := s.judgeOwn(o, c.Record.Body)
@@ -111,14 +111,14 @@ func (s *Ledger) PublishOwn(c *OwnCandidate, by api.Actor) (r api.OwnResult, ref
 		return r, &api.Error{Code: api.Failed, Message: "a newer version took the place of this content: " + decision.Text, Advice: "see digestctl own show " + o.Name}, nil
 	}
 	if c.Importer != nil {
-		s.meetImporter(c.Importer)
+		s.MeetImporter(c.Importer)
 		s.Importers = maps.Clone(s.Importers)
 		if s.Importers == nil {
 			s.Importers = map[string]bool{}
 		}
 		s.Importers[c.Record.Key] = true
 	}
-	s.noteOmitted(c.Made.Omitted)
+	s.NoteOmitted(c.Made.Omitted)
 	c.Record.Last, c.Record.Version, c.Record.Created = max(o.Last, version), version, o.Created
 	if o.Created.IsZero() {
 		c.Record.Created = act.When

@@ -94,7 +94,7 @@ func (s *Ledger) OwnToMake(signer string) (work []*OwnWork) {
 			continue
 		}
 		o := s.Own[e.Own]
-		why := s.ownRefused(o, e)
+		why := s.OwnRefused(o, e)
 		switch {
 		case why.Verdict != policy.Allow && !e.Active():
 			continue
@@ -170,7 +170,7 @@ func (s *Ledger) ApplyOwn(work []*OwnWork, r *Reconciled) {
 }
 
 func (s *Ledger) republishOwn(w *OwnWork, failed func(error) error) {
-	s.noteOmitted(w.Made.Omitted)
+	s.NoteOmitted(w.Made.Omitted)
 	e := *w.entry
 	e.Name, e.State, e.Reason, e.Text = w.name, record.Active, "", ""
 	if w.entry.Active() {

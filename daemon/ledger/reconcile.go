@@ -12,7 +12,7 @@ import (
 func (s *Ledger) Standing(signer string) map[record.Digest]*view.Entry {
 	m := make(map[record.Digest]*view.Entry, len(s.ByHeader))
 	for digest, e := range s.ByHeader {
-		if e.Active() && !e.Broken && e.Grace == "" && e.Change == "" && e.Signer == signer && s.trusted(e) && s.allowed(e) && s.Complete(e) {
+		if e.Active() && !e.Broken && e.Grace == "" && e.Change == "" && e.Signer == signer && s.Trusted(e) && s.Allowed(e) && s.Complete(e) {
 			m[digest] = e
 		}
 	}

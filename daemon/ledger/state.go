@@ -6,6 +6,7 @@ import (
 	"maps"
 
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
@@ -69,7 +70,7 @@ func (s *Ledger) Load(c Content) error {
 		return err
 	}
 	if len(s.Certificates) > 0 {
-		s.AdoptCertificate(c.Meta[MetaCertificate], s.Certificates[0])
+		s.AdoptCertificate(c.Meta[grounds.MetaCertificate], s.Certificates[0])
 	}
 	if err := s.loadLabels(c.Meta); err != nil {
 		return err
@@ -81,7 +82,7 @@ func (s *Ledger) Load(c Content) error {
 func (s *Ledger) Recovered(text string, rebuilt bool) {
 	s.Log.Error("index recovered", "text", text)
 	if rebuilt {
-		s.Problem(ProblemIndexLost, "error", text, "check the disk and who had access to the state directory; set floors again with digestctl floor set, denials with digestctl deny import; acknowledge with digestctl sync")
+		s.Problem(grounds.ProblemIndexLost, "error", text, "check the disk and who had access to the state directory; set floors again with digestctl floor set, denials with digestctl deny import; acknowledge with digestctl sync")
 		s.Unsettled = true
 	}
 	s.Event(record.Event{Kind: audit.KindIndexRecovered, Reason: "index", Text: text})

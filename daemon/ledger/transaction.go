@@ -43,7 +43,7 @@ func (s *Ledger) Opened(t *state.Transaction) {
 // list that is active for the very same header, or a decision.
 func (s *Ledger) Consider(t *state.Transaction, element uint32, c *view.Candidate, restore bool) (*view.Entry, policy.Decision) {
 	digest := c.Header
-	if e := s.ByHeader[digest]; e != nil && e.Active() && !e.Broken && s.trusted(e) {
+	if e := s.ByHeader[digest]; e != nil && e.Active() && !e.Broken && s.Trusted(e) {
 		if !restore && t.Added[digest] == nil {
 			a := &state.Addition{Candidate: view.Candidate{Pkg: e.Package, Header: digest, Name: e.Name}, Reused: true}
 			t.Added[digest] = a
@@ -64,12 +64,12 @@ func (s *Ledger) Add(t *state.Transaction, element uint32, c *view.Candidate) (*
 	if c.Basis != s.Basis {
 		return nil, ErrAgain
 	}
-	a := &state.Addition{Candidate: *c, Decision: s.unlessHeld(c, c.Vouch), Previous: s.ByName[c.Name]}
+	a := &state.Addition{Candidate: *c, Decision: s.UnlessHeld(c, c.Vouch), Previous: s.ByName[c.Name]}
 	if earlier := t.Added[c.Header]; earlier != nil {
 		a.Previous, a.Replaced = earlier.Previous, earlier.Replaced
 	}
 	if a.Decision.Verdict == policy.Allow {
-		a.Decision = s.unlessBanned(c.Pkg, s.AdmitIn(t, c.Pkg, c.Multi), c.Body, c.Whole)
+		a.Decision = s.UnlessBanned(c.Pkg, s.AdmitIn(t, c.Pkg, c.Multi), c.Body, c.Whole)
 	}
 	if t.Assured {
 		a.Decision = a.Decision.Keep()
@@ -131,14 +131,14 @@ func (s *Ledger) keep(a *state.Addition, old record.Staged) {
 // entryOf makes the entry of an addition as it now stands. stamp is of its file, if it
 // has one.
 func (s *Ledger) entryOf(a *state.Addition, stamp record.Stamp) *view.Entry {
-	s.noteOmitted(a.Omitted)
+	s.NoteOmitted(a.Omitted)
 	e := &view.Entry{Refs: a.Refs, List: record.List{
 		Name: a.Name, Package: a.Pkg, Header: a.Header, Body: a.Body, Wide: a.Wide, File: a.File,
 		Files: a.Files, Since: s.Now(), Reason: string(a.Decision.Reason), Text: a.Decision.Text,
 		Granted: a.Decision.Grant, State: record.Active, Signer: a.Signer,
 		Denied: a.Omitted.IDs, Left: len(a.Omitted.Paths),
 	}}
-	s.justify(e, &a.Candidate)
+	s.Justify(e, &a.Candidate)
 	if a.Decision.Verdict != policy.Allow {
 		e.State, e.File, e.Signer = record.Withheld, record.Digest{}, ""
 		e.Denied, e.Left = nil, 0
@@ -220,7 +220,7 @@ func (s *Ledger) takeBack(t *state.Transaction, a *state.Addition) {
 // vouched for it may have been withdrawn meanwhile.
 func (s *Ledger) comesBack(a *state.Addition) bool {
 	p := a.Previous
-	return a.Replaced != (record.Staged{}) && s.trusted(p) && s.allowed(p) && s.Complete(p) && !p.Refs.HitBy(s.Denials.Heads())
+	return a.Replaced != (record.Staged{}) && s.Trusted(p) && s.Allowed(p) && s.Complete(p) && !p.Refs.HitBy(s.Denials.Heads())
 }
 
 // lost takes the list of a away where the one before it cannot come back;

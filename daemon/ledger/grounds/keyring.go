@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ledger
+package grounds
 
 import (
 	"crypto/sha256"
@@ -97,8 +97,8 @@ func judgement(c *pgp.Cert, noExpired bool, now time.Time) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// tellOfKeys says so when no key can vouch for what is installed.
-func (s *Grounds) tellOfKeys(installed int) {
+// TellOfKeys says so when no key can vouch for what is installed.
+func (s *Grounds) TellOfKeys(installed int) {
 	usable := slices.ContainsFunc(s.Keyring.Certs(), func(c *pgp.Cert) bool { return c.Revoked == nil && c.Weak == "" })
 	if usable || installed == 0 {
 		s.Solved("no-keys")

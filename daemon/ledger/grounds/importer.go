@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ledger
+package grounds
 
 import (
 	"crypto/sha1"
@@ -39,9 +39,9 @@ func idsOf(certs []*x509.Certificate) map[string]bool {
 	return ids
 }
 
-// meetImporter records the certificate by which a list was imported, so that it can
+// MeetImporter records the certificate by which a list was imported, so that it can
 // be revoked.
-func (s *Grounds) meetImporter(cert *x509.Certificate) {
+func (s *Grounds) MeetImporter(cert *x509.Certificate) {
 	id := CertificateID(cert)
 	if k, known := s.Keys[id]; known && k.Gone.IsZero() {
 		return
@@ -67,7 +67,7 @@ func (s *Grounds) RenameImporters(trusted []*x509.Certificate) {
 			continue
 		}
 		for _, cert := range certs {
-			s.meetImporter(cert)
+			s.MeetImporter(cert)
 			if k := s.Keys[CertificateID(cert)]; old.Revoked != nil && k.Revoked == nil {
 				k.Revoked = old.Revoked
 				s.SetKey(k)

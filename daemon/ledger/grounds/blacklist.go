@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ledger
+package grounds
 
 import (
 	"encoding/hex"
@@ -71,8 +71,8 @@ func DigestAlgorithm(entry string) string {
 	return map[int]string{40: "sha1", 56: "sha224", 64: "sha256", 96: "sha384", 128: "sha512"}[len(entry)-len(view.BinPrefix)]
 }
 
-// noteOmitted records the entries by which a new list leaves files out.
-func (s *Grounds) noteOmitted(o view.Omission) {
+// NoteOmitted records the entries by which a new list leaves files out.
+func (s *Grounds) NoteOmitted(o view.Omission) {
 	for _, d := range o.By {
 		if d.By == view.SourceKernel {
 			s.noteBanned(view.BinPrefix + hex.EncodeToString([]byte(d.Contents[0].Digest)))
@@ -97,9 +97,9 @@ func (s *Grounds) bannedList(e *view.Entry) string {
 	return ""
 }
 
-// unlessBanned is the decision about a list that policy allows, by the digests of
+// UnlessBanned is the decision about a list that policy allows, by the digests of
 // its body as it is and as it would be.
-func (s *Grounds) unlessBanned(pkg nevra.NEVRA, d policy.Decision, bodies ...record.Digest) policy.Decision {
+func (s *Grounds) UnlessBanned(pkg nevra.NEVRA, d policy.Decision, bodies ...record.Digest) policy.Decision {
 	for _, body := range bodies {
 		if entry := s.Banned.List(body); entry != "" && d.Verdict == policy.Allow {
 			s.noteBanned(entry)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ledger
+package grounds
 
 import (
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -21,8 +21,8 @@ func origin(o record.Own) (pkg nevra.NEVRA, ok bool) {
 	return pkg, err == nil
 }
 
-// judgeOrigin decides whether o may be imported.
-func (s *Grounds) judgeOrigin(o record.Own) policy.Decision {
+// JudgeOrigin decides whether o may be imported.
+func (s *Grounds) JudgeOrigin(o record.Own) policy.Decision {
 	pkg, ok := origin(o)
 	if !ok {
 		return policy.Decision{}
@@ -36,7 +36,7 @@ func (s *Grounds) originRefused(o record.Own) policy.Decision {
 	if o.Package == "" || !o.Removed.IsZero() {
 		return policy.Decision{}
 	}
-	d := s.judgeOrigin(o)
+	d := s.JudgeOrigin(o)
 	if d.Reason != policy.ReasonDenied && d.Reason != policy.ReasonRollbackFloor {
 		return policy.Decision{}
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ledger
+package grounds
 
 // RevokedKey is one key that a file in the folder of revocations names.
 type RevokedKey struct {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ledger
+package grounds
 
 import (
 	"github.com/digestd/digestd/daemon/ledger/state"
@@ -33,8 +33,8 @@ func (s *Grounds) Judge(e *view.Entry) (d policy.Decision, proven bool) {
 	return policy.Vouch(s.Mode, s.Unsigned, e.Package, Outcome(err)), e.Rules == s.Rules
 }
 
-// trusted reports whether what vouched for e still does.
-func (s *Grounds) trusted(e *view.Entry) bool {
+// Trusted reports whether what vouched for e still does.
+func (s *Grounds) Trusted(e *view.Entry) bool {
 	d, proven := s.Judge(e)
 	return proven && d.Verdict == policy.Allow
 }
@@ -100,7 +100,7 @@ func (s *Grounds) AdoptAgain(found []Again) {
 			continue
 		}
 		known := *e
-		s.justify(&known, c)
+		s.Justify(&known, c)
 		known.Broken = known.Broken || c.Body != e.Body // this release makes another list of it
 		s.Save(&known)
 	}
@@ -108,8 +108,8 @@ func (s *Grounds) AdoptAgain(found []Again) {
 	s.Record()
 }
 
-// justify records in e what vouches for it.
-func (s *Grounds) justify(e *view.Entry, c *view.Candidate) {
+// Justify records in e what vouches for it.
+func (s *Grounds) Justify(e *view.Entry, c *view.Candidate) {
 	e.Rules, e.Signature, e.From, e.Key = s.Rules, c.Signature, c.From, ""
 	if c.Key != nil {
 		e.Key = c.Key.Fingerprint

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ledger
+package grounds
 
 // ProblemIndexLost stands until somebody acknowledges that what was superseded is
 // forgotten.

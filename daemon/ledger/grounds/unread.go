@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ledger
+package grounds
 
 import (
 	"fmt"
@@ -16,9 +16,9 @@ import (
 // it has vouched for, and vouches for nothing new, until the certificate is replaced
 // or an administrator overrules that one revocation: digestctl keys restore.
 
-// unlessHeld withholds a package that is new under a key of which a revocation cannot
+// UnlessHeld withholds a package that is new under a key of which a revocation cannot
 // be verified. What is active for the same header stays.
-func (s *Grounds) unlessHeld(c *view.Candidate, d policy.Decision) policy.Decision {
+func (s *Grounds) UnlessHeld(c *view.Candidate, d policy.Decision) policy.Decision {
 	if d.Verdict != policy.Allow || c.Held == "" {
 		return d
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ledger
+package grounds
 
 import (
 	"crypto" // RFC 5280 §4.2.1.2 builds the key identifier from it; it protects nothing

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ledger
+package grounds
 
 import (
 	"github.com/digestd/digestd/daemon/view"
@@ -8,8 +8,8 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// ownRefused says why an own list may not be active, if it may not.
-func (s *Grounds) ownRefused(o record.Own, e *view.Entry) policy.Decision {
+// OwnRefused says why an own list may not be active, if it may not.
+func (s *Grounds) OwnRefused(o record.Own, e *view.Entry) policy.Decision {
 	switch o.KeyKind {
 	case view.KeyPGP:
 		if c := s.Keyring.Primary(o.Key); c == nil || c.Revoked != nil || c.Weak != "" {
@@ -23,5 +23,5 @@ func (s *Grounds) ownRefused(o record.Own, e *view.Entry) policy.Decision {
 	if d := s.originRefused(o); d.Verdict != policy.Allow {
 		return d
 	}
-	return s.unlessBanned(e.Package, s.Admit(e.Package, false), e.Body, o.Body)
+	return s.UnlessBanned(e.Package, s.Admit(e.Package, false), e.Body, o.Body)
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ledger
+package grounds
 
 const Emptied = "its list would be empty"

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -36,9 +37,9 @@ type executor struct {
 	units     units
 	wakes     [state.WakeKinds][]chan<- struct{}
 	hooks     executorHooks
-	beside    func() error  // makes lists durable that were begun to be; nil: none were
-	turn      chan struct{} // holds one token while somebody has the state
-	closed    chan struct{} // closed when nobody gets it any more
+	beside    func(names []string) error // makes lists durable of which some were begun to be; nil: none were
+	turn      chan struct{}              // holds one token while somebody has the state
+	closed    chan struct{}              // closed when nobody gets it any more
 }
 
 // units names the units of the service manager that processes belong to.
@@ -394,7 +395,7 @@ const manyLists = 64
 func (x *executor) makeDurable(names []string) (err error) {
 	switch {
 	case x.beside != nil:
-		err = x.beside()
+		err = x.beside(names)
 	case len(names) > manyLists:
 		err = x.dir.SyncAll()
 	case len(names) > 0 || x.dir.Dirty():
@@ -485,12 +486,16 @@ func (x *executor) end(ctx context.Context, t *state.Transaction) (published, wi
 	var d done
 	err = x.do(ctx, func() (err error) {
 		failpoint.Hit("end-before-sync")
-		written := make(chan error, 1)
-		go func() { written <- x.syncPublished(t) }()
-		x.beside = func() error {
+		written, begun := make(chan error, 1), slices.Clip(t.Touched)
+		go func() { written <- x.syncPublished(t, begun) }()
+		x.beside = func(names []string) error {
 			err := <-written
-			if err == nil && x.dir.Dirty() {
-				err = x.dir.Sync()
+			var more []string // that came back since
+			if len(names) > len(begun) {
+				more = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(begun, name) })
+			}
+			if err == nil && (len(more) > 0 || x.dir.Dirty()) {
+				err = x.dir.Sync(more...)
 			}
 			return err
 		}
@@ -505,15 +510,15 @@ func (x *executor) end(ctx context.Context, t *state.Transaction) (published, wi
 	return published, withdrawn, err
 }
 
-// syncPublished makes the lists durable that t has published. A package manager
+// syncPublished makes lists durable that t has published. A package manager
 // that has just unpacked syncs the whole file system it installed into: where many
 // lists lie on the same one, to do that beside it is to wait for the same writes,
 // and to ask for each list would hold up both.
-func (x *executor) syncPublished(t *state.Transaction) error {
-	if len(t.Touched) > manyLists && !t.Unlisted && x.dir.On(t.RootDev) {
+func (x *executor) syncPublished(t *state.Transaction, names []string) error {
+	if len(names) > manyLists && !t.Unlisted && x.dir.On(t.RootDev) {
 		return x.dir.SyncAll()
 	}
-	return x.dir.SyncLists(t.Touched)
+	return x.dir.SyncLists(names)
 }
 
 // rest ends a turn: readers, the log and those who sleep hear of it.

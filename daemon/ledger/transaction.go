@@ -212,6 +212,9 @@ func (s *Ledger) takeBack(t *state.Transaction, a *state.Addition) {
 		back := *a.Previous
 		back.Stamp = p.Stamp
 		s.Put(&back)
+		if t.Touched = append(t.Touched, a.Name); !s.Open[t] {
+			s.Sync(a.Name) // its end has begun already
+		}
 		return nil
 	}})
 }

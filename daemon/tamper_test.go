@@ -125,3 +125,23 @@ func TestTamperingIsSummedUp(t *testing.T) {
 		t.Errorf("after a pause the last case told is %+v", told[len(told)-1])
 	}
 }
+
+// A file that is too large for the quarantine takes no room there from those that are
+// found with it, and several that are kept take it together.
+func TestQuarantineCountsWhatItKeeps(t *testing.T) {
+	var found []state.Seen
+	sizes := []int64{state.MaxAsideBytes + 1, state.MaxAsideBytes / 2, state.MaxAsideBytes, state.MaxAsideBytes / 2, 1}
+	for i, size := range sizes {
+		found = append(found, state.Seen{Expected: state.Expected{Name: fmt.Sprintf("tlv-x%d", i)}, Size: size})
+	}
+	s := recorder(t).state
+	s.Inspected(found)
+	if len(s.Plan.Aside) != len(sizes) {
+		t.Fatalf("of %d files %d go", len(sizes), len(s.Plan.Aside))
+	}
+	for i, dropped := range []bool{true, false, true, false, true} {
+		if s.Plan.Aside[i].Drop != dropped {
+			t.Errorf("file %d, of %d bytes, is dropped: %v", i, sizes[i], !dropped)
+		}
+	}
+}

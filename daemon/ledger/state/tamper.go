@@ -98,13 +98,15 @@ func (s *State) SumUp() (left bool) {
 // Quarantine takes a file out of the directory that does not belong there, and
 // keeps it if there is room.
 func (s *State) Quarantine(x *Seen, body record.Digest, why string) {
-	size := x.Size
+	kept, size := len(s.Asides), s.asideBytes()
 	for _, r := range s.Plan.Aside {
-		size += r.size // which may be kept as well
+		if !r.Drop {
+			kept, size = kept+1, size+r.size
+		}
 	}
 	now := s.Now()
 	r := removal{Name: x.Name, Stamp: now.UTC().Format("20060102T150405Z"), size: x.Size}
-	r.Drop = len(s.Asides)+len(s.Plan.Aside) >= maxAsides || s.asideBytes()+size > MaxAsideBytes
+	r.Drop = kept >= maxAsides || size+x.Size > MaxAsideBytes
 	r.Then = func(asideName string, err error) {
 		switch {
 		case err != nil:

@@ -169,7 +169,7 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	s.Signer, s.Certificates = d.maker.Load().signer(), append([]*x509.Certificate{id.cert}, old...)
 	d.exec = newExecutor(s, d.index, d.dir, d.unitOf, d.log, d.now)
 	d.exec.wakes = [state.WakeKinds][]chan<- struct{}{state.WakeChores: {d.chores}, state.WakeLabels: {d.labelsWanted}, state.WakeClock: {d.timed}, state.WakeLists: {d.listsChanged}}
-	d.exec.hooks = executorHooks{d.followState, d.afterPlan, func(name string, data []byte) { d.lostList(s, name, data) }}
+	d.exec.hooks = executorHooks{before: d.followState, after: d.afterPlan, lost: func(w state.Withdrawal, data []byte) { d.lostList(s, w, data) }}
 	d.published = &d.exec.published
 	found, err := readContent(d.index, c.State, recovery.Rebuild())
 	if err != nil {

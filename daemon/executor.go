@@ -50,9 +50,9 @@ type units struct {
 
 // executorHooks are called by an executor. Each may be nil.
 type executorHooks struct {
-	before func(*ledger.Ledger)           // hears what readers are about to see
-	after  func(done)                     // what follows outside of the turn, for labels
-	lost   func(name string, data []byte) // hears of what left the directory
+	before func(*ledger.Ledger)                   // hears what readers are about to see
+	after  func(done)                             // what follows outside of the turn, for labels
+	lost   func(w state.Withdrawal, data []byte) // hears of what left the directory
 }
 
 // done is what a plan did to lists that files are bound to.
@@ -306,7 +306,7 @@ func (x *executor) withdraw(name string, p *state.Plan, d *done) (err error) {
 			case errs == nil || errs[i] == nil:
 				s.NotLeft(w.Name)
 				if x.hooks.lost != nil {
-					x.hooks.lost(w.Name, contents[i])
+					x.hooks.lost(w, contents[i])
 				}
 				if again {
 					s.Log.Info("list removed at last", "list", w.Name)

@@ -5,7 +5,10 @@ package daemon
 import (
 	"testing"
 
+	"github.com/digestd/digestd/daemon/ledger/state"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/header"
+	"github.com/digestd/digestd/store/record"
 )
 
 func TestExecutable(t *testing.T) {
@@ -33,6 +36,23 @@ func TestExecutable(t *testing.T) {
 		f.Flags = header.FileGhost
 		if executable(f) {
 			t.Errorf("%s, a ghost, is executable", tc.base)
+		}
+	}
+}
+
+// Where rpm installed the files of a list is known also when the ledger has forgotten the
+// list: their signatures must go.
+func TestListIsLostWhereItsFilesAre(t *testing.T) {
+	moved := header.Relocations{{From: []byte("/opt"), To: []byte("/srv")}}
+	d := &Daemon{}
+	d.config.IMASignatures = true
+	s := recorder(t).state
+	s.SignsFiles = true
+	s.Put(&view.Entry{List: record.List{Name: "tlv-known", Moved: moved}})
+	for _, w := range []state.Withdrawal{{Name: "tlv-forgotten", Entry: &view.Entry{List: record.List{Name: "tlv-forgotten", Moved: moved}}}, {Name: "tlv-known"}} {
+		d.lostList(s, w, []byte("list"))
+		if gone := d.goneLists.take(); len(gone) != 1 || gone[0].name != w.Name || gone[0].moved.Path("/opt/x") != "/srv/x" {
+			t.Errorf("of %s, signatures are looked at of %+v", w.Name, gone)
 		}
 	}
 }

@@ -284,12 +284,16 @@ func (g *goneLists) take() (all []goneList) {
 
 // lostList has the signatures looked at that are on the files of a list that is out of
 // the directory.
-func (d *Daemon) lostList(s *ledger.Ledger, name string, data []byte) {
+func (d *Daemon) lostList(s *ledger.Ledger, w state.Withdrawal, data []byte) {
 	if !s.SignsFiles || !d.config.IMASignatures || data == nil {
 		return
 	}
-	g := goneList{name: name, data: data}
-	if e := s.ByName[name]; e != nil {
+	g := goneList{name: w.Name, data: data}
+	// The ledger may have forgotten it already.
+	if w.Entry != nil {
+		g.moved = w.Entry.Moved
+	}
+	if e := s.ByName[w.Name]; e != nil && g.moved == nil {
 		g.moved = e.Moved
 	}
 	d.goneLists.add(g)

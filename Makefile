@@ -106,6 +106,7 @@ sim-mutants:
 docs:
 	$(GO) test ./daemon/bus -run TestDocs -update
 	$(GO) test ./daemon/audit -run TestCatalog -update
+	$(GO) test ./daemon/failpoint -run TestDocs -update
 	$(GO) test ./cmd/digestctl -run TestManual -update
 
 lint: setup-build

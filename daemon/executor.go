@@ -50,9 +50,10 @@ type units struct {
 
 // executorHooks are called by an executor. Each may be nil.
 type executorHooks struct {
-	before func(*ledger.Ledger)                   // hears what readers are about to see
-	after  func(done)                             // what follows outside of the turn, for labels
+	before func(*ledger.Ledger)                  // hears what readers are about to see
+	after  func(done)                            // what follows outside of the turn, for labels
 	lost   func(w state.Withdrawal, data []byte) // hears of what left the directory
+	passed func(string, failpoint.Instant)       // hears of instants, in tests
 }
 
 // done is what a plan did to lists that files are bound to.
@@ -171,7 +172,7 @@ func (x *executor) carry(name string, act bool, p *state.Plan) (d done, err erro
 		}
 		err = errors.Join(err, x.withdraw(name, p, &d))
 		err = errors.Join(err, x.publish(name, p, &d))
-		x.setAside(p)
+		x.setAside(name, p)
 		p = s.Seal()
 		x.discard(p)
 		record, synced, sync, show = record || p.Record, synced || p.Synced, append(sync, p.Sync...), show || p.Show
@@ -193,7 +194,7 @@ func (x *executor) carry(name string, act bool, p *state.Plan) (d done, err erro
 		err = errors.Join(err, failed)
 	}
 	if synced {
-		failpoint.Hit(name + "-before-sync")
+		x.pass(name, failpoint.BeforeSync)
 		late("lists not synced", x.makeDurable(sync))
 	}
 	if record {
@@ -212,7 +213,7 @@ func (x *executor) record(name string) error {
 	if s.Queue.Empty() {
 		return nil
 	}
-	failpoint.Hit(name + "-before-commit")
+	x.pass(name, failpoint.BeforeCommit)
 	queue := s.Queue
 	s.Queue = state.Records{}
 	if err := x.commit(&queue); err != nil {
@@ -220,8 +221,16 @@ func (x *executor) record(name string) error {
 		s.Queue = queue
 		return err
 	}
-	failpoint.Hit(name + "-after-commit")
+	x.pass(name, failpoint.AfterCommit)
 	return nil
+}
+
+// pass is an instant at which tests may stop or look.
+func (x *executor) pass(event string, instant failpoint.Instant) {
+	failpoint.Hit(event, instant)
+	if x.hooks.passed != nil {
+		x.hooks.passed(event, instant)
+	}
 }
 
 // discard removes staged lists that are not wanted any more.
@@ -258,14 +267,14 @@ func (x *executor) prepare(name string, p *state.Plan) (err error) {
 	if p.Intent == nil || p.Intent.Empty() {
 		return nil
 	}
-	failpoint.Hit(name + "-before-intent")
+	x.pass(name, failpoint.BeforeIntent)
 	all := s.Undo.Queue // what earlier events left comes first
 	all.Join(*p.Intent)
 	if err := x.commit(&all); err != nil {
 		return err
 	}
 	s.Undo.Queue = state.Records{}
-	failpoint.Hit(name + "-after-intent")
+	x.pass(name, failpoint.AfterIntent)
 	x.show() // whoever sees a list leave can ask why
 	return nil
 }
@@ -276,7 +285,7 @@ func (x *executor) withdraw(name string, p *state.Plan, d *done) (err error) {
 		return nil
 	}
 	s := x.state
-	failpoint.Hit(name + "-before-withdraw")
+	x.pass(name, failpoint.BeforeWithdraw)
 	var many []state.Withdrawal
 	for _, w := range p.Withdraw {
 		if w.Kept == nil {
@@ -299,7 +308,7 @@ func (x *executor) withdraw(name string, p *state.Plan, d *done) (err error) {
 		names[i] = w.Name
 	}
 	if len(many) > 0 {
-		contents, errs := x.dir.RemoveMany(names, func() { failpoint.Hit(name + "-between-lists") })
+		contents, errs := x.dir.RemoveMany(names, func() { x.pass(name, failpoint.BetweenWithdrawals) })
 		for i, w := range many {
 			_, again := s.Leftovers[w.Name]
 			switch {
@@ -325,7 +334,7 @@ func (x *executor) withdraw(name string, p *state.Plan, d *done) (err error) {
 		}
 	}
 	s.TellOfLeftovers()
-	failpoint.Hit(name + "-after-withdraw")
+	x.pass(name, failpoint.AfterWithdraw)
 	return err
 }
 
@@ -334,7 +343,7 @@ func (x *executor) publish(name string, p *state.Plan, d *done) (err error) {
 	if len(p.Publish) == 0 {
 		return nil
 	}
-	failpoint.Hit(name + "-before-publish")
+	x.pass(name, failpoint.BeforePublish)
 	for _, c := range p.Publish {
 		var left ledger.Withdrawn
 		if c.Previous != nil {
@@ -344,13 +353,13 @@ func (x *executor) publish(name string, p *state.Plan, d *done) (err error) {
 			}
 		}
 		r := x.appear(c)
-		failpoint.Hit(name + "-between-lists")
+		x.pass(name, failpoint.BetweenPublications)
 		if r.Err == nil && c.Previous != nil {
 			d.renewed = append(d.renewed, left)
 		}
 		err = errors.Join(err, c.Then(r))
 	}
-	failpoint.Hit(name + "-after-publish")
+	x.pass(name, failpoint.AfterPublish)
 	return err
 }
 
@@ -375,7 +384,11 @@ func (x *executor) appear(c state.Publication) (r state.Published) {
 }
 
 // setAside takes files out of the directory that do not belong there.
-func (x *executor) setAside(p *state.Plan) {
+func (x *executor) setAside(name string, p *state.Plan) {
+	if len(p.Aside) == 0 {
+		return
+	}
+	x.pass(name, failpoint.BeforeAside)
 	for _, r := range p.Aside {
 		var err error
 		aside := ""
@@ -386,6 +399,7 @@ func (x *executor) setAside(p *state.Plan) {
 		}
 		r.Then(aside, err)
 	}
+	x.pass(name, failpoint.AfterAside)
 }
 
 // manyLists is how many are synced faster by syncing their whole file system.
@@ -485,7 +499,7 @@ func (x *executor) start(r store.Recovery) error {
 func (x *executor) end(ctx context.Context, t *state.Transaction) (published, withdrawn int, err error) {
 	var d done
 	err = x.do(ctx, func() (err error) {
-		failpoint.Hit("end-before-sync")
+		x.pass("end", failpoint.BeforeSync)
 		written, begun := make(chan error, 1), slices.Clip(t.Touched)
 		go func() { written <- x.syncPublished(t, begun) }()
 		x.beside = func(names []string) error {

@@ -77,6 +77,9 @@ func tryHistories(t *testing.T, seeds uint64, limit time.Duration, onDisk bool) 
 		})
 	}
 	group.Wait()
+	if err := simInstants.unknown(); err != nil {
+		t.Error(err)
+	}
 	t.Logf("%d histories", tried.Load())
 }
 

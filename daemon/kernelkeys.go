@@ -141,7 +141,7 @@ func (d *Daemon) leaveKernel(ctx context.Context) (left leaving) {
 	if len(revoked) == 0 {
 		return left
 	}
-	failpoint.Hit("unenrol-before")
+	failpoint.Hit("unenrol", "before")
 	var errs []error
 	rings, err := d.signerRings()
 	errs = append(errs, outOfReach(err))
@@ -166,7 +166,7 @@ func (d *Daemon) leaveKernel(ctx context.Context) (left leaving) {
 			d.log.Warn("revoked certificate is not loaded at boot any more", "removed", strings.Join(files, ", "), "key", k.Fingerprint)
 		}
 	}
-	failpoint.Hit("unenrol-after")
+	failpoint.Hit("unenrol", "after")
 	d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
 		if err := errors.Join(errs...); err != nil {
 			s.Problem("revoked-enrolled", api.SeverityError, "a revoked certificate of this machine may still be in the kernel: "+err.Error(),

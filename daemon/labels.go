@@ -121,7 +121,7 @@ func (d *Daemon) renew(lists []ledger.Withdrawn) {
 	if !d.config.Labels || len(lists) == 0 {
 		return
 	}
-	failpoint.Hit("labels-before-renewal")
+	failpoint.Hit("labels", "before-renewal")
 	for _, w := range lists {
 		name, data := w.Entry.Name, w.Data
 		if data == nil {
@@ -140,7 +140,7 @@ func (d *Daemon) renew(lists []ledger.Withdrawn) {
 			return f.RenewLabel(name)
 		}))
 	}
-	failpoint.Hit("labels-after-renewal")
+	failpoint.Hit("labels", "after-renewal")
 }
 
 // renewNamed does what renew does, for lists that are in the directory.

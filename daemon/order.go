@@ -91,7 +91,6 @@ func (d *Daemon) setOrder(ctx context.Context, by api.Actor, lists map[string]ui
 	if err != nil {
 		return err
 	}
-	failpoint.Hit("order-after-commit")
 	d.wantSync("the order of lists changed")
 	return nil
 }
@@ -169,7 +168,7 @@ func (d *Daemon) finishMoves(ctx context.Context) error {
 			if next := snap.List(e.Next); next != nil && next.Active() {
 				d.bind(next, func(label string) bool { return label == e.Name })
 			}
-			failpoint.Hit("order-between-labels")
+			failpoint.Hit("moved", "between-labels")
 		}
 	}
 	return d.exec.enter(ctx, "moved", func(s *ledger.Ledger) error {

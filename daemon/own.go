@@ -92,7 +92,7 @@ func (d *Daemon) OwnRemove(ctx context.Context, by api.Actor, name, reason strin
 	body, bodyErr := d.openOwnBody(o)
 	defer body.unmap()
 	var gone *view.Entry
-	err := d.exec.decide(ctx, "own", func(s *ledger.Ledger) (err error) {
+	err := d.exec.decide(ctx, "disown", func(s *ledger.Ledger) (err error) {
 		gone, err = s.RemoveOwn(name, by, reason)
 		return err
 	})

@@ -97,7 +97,7 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 			if x.state.Prefetch {
 				kept = x.dir.SetPrefetch(true)
 			}
-			all, err = x.step("own", false, func(s *ledger.Ledger) error {
+			all, err = x.step("gather", false, func(s *ledger.Ledger) error {
 				generation, basis, denials = s.Generation, s.Basis, s.Denials
 				standing = s.Standing(d.maker.Load().signer())
 				s.PrefetchKept(kept)

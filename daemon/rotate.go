@@ -54,7 +54,7 @@ func completeRotation(dir string) error {
 		if err := os.Rename(path+view.NextSuffix, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		failpoint.Hit("rotate-between-files")
+		failpoint.Hit("rotate", "between-files")
 	}
 	return store.SyncDir(dir)
 }
@@ -181,12 +181,12 @@ func (f identityFiles) follow(ctx context.Context, now time.Time) (*identity, er
 		if err := os.Rename(path+view.PreparedSuffix, path+view.NextSuffix); err != nil {
 			return nil, fmt.Errorf("cannot change the signing key: %w", err)
 		}
-		failpoint.Hit("rotate-before-certificate")
+		failpoint.Hit("rotate", "before-certificate")
 	}
 	if err := store.SyncDir(f.dir); err != nil {
 		return nil, fmt.Errorf("cannot change the signing key: %w", err)
 	}
-	failpoint.Hit("rotate-after-certificate")
+	failpoint.Hit("rotate", "after-certificate")
 	id, _, err := loadIdentity(ctx, f.dir, f.where, now)
 	return id, err
 }

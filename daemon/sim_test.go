@@ -328,6 +328,7 @@ func (m *simMachine) Start() error {
 	d.memory.rest = func() {} // it is the memory of all machines
 	d.memory.armed.Store(true)
 	ctx, cancel := context.WithCancel(context.Background())
+	d.exec.hooks.passed = simInstants.pass
 	go d.exec.run(ctx)
 	m.d, m.stop = d, func() { cancel(); <-d.exec.closed }
 	before, cut := m.lists, m.faults.power

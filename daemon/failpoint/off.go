@@ -5,7 +5,7 @@
 package failpoint
 
 // Hit does nothing.
-func Hit(string) {}
+func Hit(event string, instant Instant) {}
 
 // Blacklisted returns nothing.
 func Blacklisted() []string { return nil }

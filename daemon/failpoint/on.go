@@ -12,19 +12,40 @@ import (
 	"syscall"
 )
 
-// Variable names the instant and how often it must be passed before it kills:
-// "name" or "name:n".
-const Variable = "DIGESTD_FAILPOINT"
-
 var (
-	mu   sync.Mutex
-	left = -1
+	mu     sync.Mutex
+	left   = -1
+	passed = sync.OnceValue(func() *os.File {
+		name := os.Getenv(LogVariable)
+		if name == "" {
+			return nil
+		}
+		f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+		if err != nil {
+			panic(err)
+		}
+		return f
+	})
 )
 
 // Hit kills the process, as SIGKILL would, if this is the instant that the
-// environment names.
-func Hit(name string) {
-	want, count, counted := strings.Cut(os.Getenv(Variable), ":")
+// environment names. It panics on an instant that is not in the table.
+func Hit(event string, instant Instant) {
+	if err := Check(event, instant); err != nil {
+		panic(err)
+	}
+	name := Name(event, instant)
+	if f := passed(); f != nil {
+		if _, err := f.WriteString(name + "\n"); err != nil {
+			panic(err)
+		}
+	}
+	spec := os.Getenv(Variable)
+	if file := os.Getenv(FileVariable); file != "" {
+		data, _ := os.ReadFile(file) // not there yet: no instant
+		spec = string(data)
+	}
+	want, count, counted := strings.Cut(spec, ":")
 	if want != name {
 		return
 	}
@@ -41,10 +62,6 @@ func Hit(name string) {
 		select {}
 	}
 }
-
-// BlacklistVariable names a file with entries that the kernel's .blacklist has
-// besides: no kernel takes any that nobody signed.
-const BlacklistVariable = "DIGESTD_BLACKLIST"
 
 // Blacklisted returns these entries, one a line.
 func Blacklisted() []string {

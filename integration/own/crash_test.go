@@ -7,10 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/integration/pkgtest"
 )
 
@@ -30,56 +30,78 @@ func (m *machine) wholesome(bodies ...string) {
 	}
 }
 
+// changed is a machine with an own list of one file, which is another by now.
+func changed(t *testing.T) *machine {
+	m := start(t)
+	m.Write("/opt/t", "1")
+	m.Must("own", "add", "tools", m.Path("/opt/t"))
+	m.Write("/opt/t", "2")
+	return m
+}
+
 // Wherever the daemon dies while it changes an own list, a start afterwards has
 // the version before or the one after, whole, and no version twice.
 func TestKilledWhileChanging(t *testing.T) {
-	for _, point := range pkgtest.Failpoints(t, "own-", 3) {
-		t.Run(point, func(t *testing.T) {
-			t.Parallel()
-			m := start(t)
-			m.Write("/opt/t", "1")
-			m.Must("own", "add", "tools", m.Path("/opt/t"))
-			m.Stop()
-			m.Write("/opt/t", "2")
-			m.Start("DIGESTD_FAILPOINT=" + point)
-			removing := strings.HasSuffix(point, "remove")
-			verb := []string{"own", "update", "tools"}
-			if removing {
-				verb = []string{"own", "rm", "tools"}
-			}
-			if out, errOut, code := m.Ctl(verb...); code == 0 {
-				t.Fatalf("digestd was to die and answered\n%s%s", out, errOut)
-			}
-			m.Wait()
-			m.Start()
+	pkgtest.Crashes[*machine]{
+		Passes:  pkgtest.Passes{"own": pkgtest.AllEffects("own")},
+		Most:    2,
+		Prepare: changed,
+		Do:      func(m *machine) { m.Ctl("own", "update", "tools") },
+		After: func(m *machine, died pkgtest.Death) {
 			own := decode[api.Own](m, "own", "show", "tools")
-			switch {
-			case removing:
-				if own.State != api.StateRemoved {
-					t.Fatalf("began to be removed, and is %+v", own)
-				}
-				m.WantLists()
-				m.wholesome()
-			case own.Version == 1:
-				if point != "own-before-commit" {
-					t.Errorf("what was recorded is lost: %+v", own)
+			if own.Version == 1 {
+				if !died.At("own", failpoint.BeforeIntent) {
+					m.Errorf("what was recorded is lost: %+v", own)
 				}
 				m.Vouched("/opt/t", false)
 				m.wholesome("tools.1")
-			default:
+			} else {
 				m.Vouched("/opt/t", true)
 				m.wholesome("tools.2")
 			}
-			m.Write("/opt/t", "3")
-			if r := decode[api.OwnResult](m, "own", "add", "tools", m.Path("/opt/t")); r.Version != own.Version+1 {
-				t.Errorf("after version %d came %d", own.Version, r.Version)
+			m.goesOn(own)
+		},
+	}.Try(t)
+}
+
+// Wherever the daemon dies while it removes an own list, the list is removed once that
+// began.
+func TestKilledWhileRemoving(t *testing.T) {
+	pkgtest.Crashes[*machine]{
+		Passes:  pkgtest.Passes{"disown": pkgtest.AllEffects("disown")},
+		Prepare: changed,
+		Do:      func(m *machine) { m.Ctl("own", "rm", "tools") },
+		After: func(m *machine, died pkgtest.Death) {
+			own := decode[api.Own](m, "own", "show", "tools")
+			if died.At("disown", failpoint.BeforeIntent) {
+				if own.State != api.StateActive {
+					m.Errorf("did not begin to be removed, and is %+v", own)
+				}
+				m.WantLists(toolsList)
+				m.wholesome("tools.1")
+			} else {
+				if own.State != api.StateRemoved {
+					m.Errorf("began to be removed, and is %+v", own)
+				}
+				m.WantLists()
+				m.wholesome()
 			}
-			m.Vouched("/opt/t", true)
-			m.wholesome(fmt.Sprintf("tools.%d", own.Version+1))
-			m.Write("/opt/t", "1")
-			m.Fails(1, "own:tools-1-1.noarch is older", "own", "update", "tools")
-		})
+			m.goesOn(own)
+		},
+	}.Try(t)
+}
+
+// goesOn sees that versions of the list go on rising after the one that it has.
+func (m *machine) goesOn(own api.Own) {
+	m.Helper()
+	m.Write("/opt/t", "3")
+	if r := decode[api.OwnResult](m, "own", "add", "tools", m.Path("/opt/t")); r.Version != own.Version+1 {
+		m.Errorf("after version %d came %d", own.Version, r.Version)
 	}
+	m.Vouched("/opt/t", true)
+	m.wholesome(fmt.Sprintf("tools.%d", own.Version+1))
+	m.Write("/opt/t", "1")
+	m.Fails(1, "own:tools-1-1.noarch is older", "own", "update", "tools")
 }
 
 // The index is lost; own lists are restored from what is kept beside it.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/integration/pkgtest"
 	"golang.org/x/sys/unix"
 )
@@ -146,25 +147,36 @@ func TestPrefetch(t *testing.T) {
 // Wherever the daemon dies while lists get their numbers, a start afterwards
 // completes it, and no file is without its list.
 func TestKilledWhileOrdering(t *testing.T) {
-	for _, point := range pkgtest.Failpoints(t, "order-", 3) {
-		t.Run(point, func(t *testing.T) {
-			t.Parallel()
-			m := ordered(t)
-			m.Stop()
-			m.Start("DIGESTD_FAILPOINT=" + point)
-			m.Ctl("order", "from-ima-log", m.measurements("/l/"+toolsList, "/l/tlv-two-0:1-1.noarch", "/l/tlv-one-0:1-1.noarch"))
-			m.Wait()
-			for path := range map[string]bool{"/opt/one": true, "/opt/two": true, "/srv/x": true} {
+	order := func(m *machine) {
+		m.Ctl("order", "from-ima-log", m.measurements("/l/"+toolsList, "/l/tlv-two-0:1-1.noarch", "/l/tlv-one-0:1-1.noarch"))
+	}
+	pkgtest.Crashes[*machine]{
+		Passes: pkgtest.Passes{
+			"order": pkgtest.AllEffects("order"), "moved": pkgtest.AllEffects("moved"),
+			"sync": {failpoint.Intent, failpoint.Publish, failpoint.Sync, failpoint.Commit},
+		},
+		Prepare: ordered,
+		Do: func(m *machine) {
+			order(m)
+			m.Ctl("sync")
+		},
+		Dead: func(m *machine, _ pkgtest.Death) {
+			for _, path := range []string{"/opt/one", "/opt/two", "/srv/x"} {
 				if _, err := os.Stat(filepath.Join(m.Lists(), m.Label(path))); err != nil {
-					t.Errorf("%s is bound to a list that is not there: %v", path, err)
+					m.Errorf("%s is bound to a list that is not there: %v", path, err)
 				}
 			}
-			m.Start()
+		},
+		After: func(m *machine, died pkgtest.Death) {
+			if died.At("order", failpoint.BeforeIntent) {
+				m.WantLists(toolsList, "tlv-one-0:1-1.noarch", "tlv-three-0:1-1.noarch", "tlv-two-0:1-1.noarch")
+				order(m) // nothing has happened
+			}
 			m.WantLists("0-"+toolsList, "1-tlv-two-0:1-1.noarch", "2-tlv-one-0:1-1.noarch", "tlv-three-0:1-1.noarch")
 			m.bound(map[string]string{"/srv/x": "0-" + toolsList, "/opt/two": "1-tlv-two-0:1-1.noarch", "/opt/both": "1-tlv-two-0:1-1.noarch", "/opt/one": "2-tlv-one-0:1-1.noarch", "/opt/three": "tlv-three-0:1-1.noarch"})
 			m.wholesome("tools.1")
-		})
-	}
+		},
+	}.Try(t)
 }
 
 // Packages with several versions side by side are numbered one by one, and none is

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/integration/keyringtest"
 	"github.com/digestd/digestd/integration/pkgtest"
@@ -83,44 +84,38 @@ func scriptBlacklist(ts *testscript.TestScript, neg bool, args []string) {
 // TestKilledWhileHeedingBlacklist: once the kernel named a file and a list and that
 // began to be heeded, it is so after the next start, even by a kernel that forgot.
 func TestKilledWhileHeedingBlacklist(t *testing.T) {
-	for _, point := range pkgtest.Failpoints(t, "revoke-", 2) {
-		t.Run(point, func(t *testing.T) {
-			t.Parallel()
-			m, _ := history(t)
-			counter := m.counter()
-			m.Stop()
-			m.Start("DIGESTD_FAILPOINT="+point, "DIGESTD_BLACKLIST="+m.blacklistFile())
+	pkgtest.Crashes[changing]{
+		Passes:  pkgtest.Passes{"keys": pkgtest.AllEffects("keys")},
+		Prepare: newChanging,
+		Env:     func(m changing) []string { return []string{failpoint.BlacklistVariable + "=" + m.blacklistFile()} },
+		Do: func(m changing) {
 			file, err := bin(m.In("root", "opt", "shared")) // of up and of gone
-			if err != nil {
-				t.Fatal(err)
-			}
+			m.OK(err)
 			list, err := bin(m.list("tlv-gone-0:1-1.noarch"))
-			if err == nil {
-				err = m.blacklist(file, list)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			m.OK(err)
+			m.OK(m.blacklist(file, list))
 			m.Digestctl("sync").Run()
-			m.Wait()
-			m.Start()
+		},
+		After: func(m changing, died pkgtest.Death) {
+			if died.At("keys", failpoint.BeforeIntent) {
+				m.converged(m.before) // nothing has happened
+				return
+			}
 			for range 2 {
 				m.WantLists("tlv-same-0:1-1.noarch", "tlv-up-0:1-1.noarch")
 				m.Must("why", m.In("root", "opt", "up"))
 				if out, err := m.Digestctl("why", m.In("root", "opt", "shared")).CombinedOutput(); err == nil {
-					t.Errorf("what the kernel named is vouched for:\n%s", out)
+					m.Errorf("what the kernel named is vouched for:\n%s", out)
 				}
 				m.Must("sync")
 			}
 			m.Wholesome()
-			if now := m.counter(); now < counter {
-				t.Errorf("counter fell from %d to %d", counter, now)
-			}
+			m.notFallen()
 			if out := m.Must("show", "gone"); !strings.Contains(out, ".blacklist") {
-				t.Errorf("the reason is lost:\n%s", out)
+				m.Errorf("the reason is lost:\n%s", out)
 			}
-		})
-	}
+		},
+	}.Try(t)
 }
 
 // rsaIdentity gives the machine a key that every kernel with X.509 takes.
@@ -256,33 +251,41 @@ func (m *machine) revokedLeft(old string) {
 // signs nothing, after the next start, wherever the daemon died.
 func TestKilledWhileLeavingKernel(t *testing.T) {
 	keyringtest.IMA(t)
-	for _, point := range append(pkgtest.Failpoints(t, "unenrol-", 2), pkgtest.Failpoints(t, "rotate-", 2)...) {
-		t.Run(point, func(t *testing.T) {
+	pkgtest.Crashes[leaving]{
+		Passes: pkgtest.Passes{"unenrol": nil, "rotate": pkgtest.AllEffects("rotate")},
+		Prepare: func(t *testing.T) leaving {
 			m := newMachine(t)
 			m.importKey("vendor")
 			m.rsaIdentity()
-			m.Start("DIGESTD_FAILPOINT=" + point)
+			m.Start()
 			m.RPM("-U", m.build("hello-1-1.noarch"))
 			old := m.skid()
 			m.Must("keys", "enrol", "--ima")
 			m.Must("keys", "enrol", "--file")
 			m.rsaFiles(".prepared")
-			m.Digestctl("keys", "revoke", old, "--reason", "test").Run()
-			m.Wait()
-			m.Start()
+			return leaving{m, old}
+		},
+		Do: func(m leaving) { m.Digestctl("keys", "revoke", m.old, "--reason", "test").Run() },
+		After: func(m leaving, _ pkgtest.Death) {
 			m.WantLists("tlv-hello-0:1-1.noarch")
 			m.Wholesome()
-			if next := m.skid(); next == old {
-				t.Errorf("%s goes on signing", old)
+			if next := m.skid(); next == m.old {
+				m.Errorf("%s goes on signing", m.old)
 			}
-			if skids := m.inKernel(); slices.Contains(skids, old) {
-				t.Errorf("the kernel still has %s", old)
+			if skids := m.inKernel(); slices.Contains(skids, m.old) {
+				m.Errorf("the kernel still has %s", m.old)
 			}
-			if _, err := os.Stat(m.In("root", "etc/keys/ima/digestd-"+old+".der")); err == nil {
-				t.Error("the next boot still loads it")
+			if _, err := os.Stat(m.In("root", "etc/keys/ima/digestd-"+m.old+".der")); err == nil {
+				m.Error("the next boot still loads it")
 			}
-		})
-	}
+		},
+	}.Try(t)
+}
+
+// leaving has the certificate that is to leave the kernel.
+type leaving struct {
+	*machine
+	old string
 }
 
 // TestBlobs: entries that nobody signed whom the kernel trusts are refused by it,

@@ -5,6 +5,7 @@ package system_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/integration/pkgtest"
 )
 
@@ -50,38 +52,105 @@ func (m *machine) converged(counter uint64) {
 
 func (m *machine) counter() uint64 { return m.Status().Counter }
 
-// TestDaemonKilled kills the daemon at every instant that matters, in a
-// transaction that installs, in one that erases, and in a reconciliation.
-func TestDaemonKilled(t *testing.T) {
-	for _, point := range pkgtest.Failpoints(t, "", 8) {
-		if slices.ContainsFunc([]string{"revoke-", "rotate-", "deny-", "own-", "order-", "unenrol-"}, func(p string) bool { return strings.HasPrefix(point, p) }) {
-			continue // have tests of their own
-		}
-		for nth := 1; nth <= 2; nth++ {
-			t.Run(fmt.Sprintf("%s-%d", point, nth), func(t *testing.T) {
-				t.Parallel()
-				m, upgrade := history(t)
-				counter := m.counter()
-				m.Stop()
-				fail := fmt.Sprintf("DIGESTD_FAILPOINT=%s:%d", point, nth)
-				if strings.HasPrefix(point, "sync-") {
-					m.RPM(append([]string{"--noplugins"}, upgrade...)...)
-					m.RPM("-e", "--noplugins", "gone")
-					m.Spawn(fail)
-					for !m.Exited() && nth > 1 {
-						m.Digestctl("sync").Run()
-					}
-				} else {
-					m.Start(fail)
-					m.RPM(upgrade...)
-					m.RPM("-e", "gone")
-				}
-				m.Wait()
-				m.Start()
-				m.converged(counter)
-			})
-		}
+// changing is a machine with a history, on which something is changed.
+type changing struct {
+	*machine
+	upgrade []string
+	before  uint64 // the counter
+}
+
+func newChanging(t *testing.T) changing {
+	m, upgrade := history(t)
+	return changing{m, upgrade, m.counter()}
+}
+
+// notFallen sees that the counter only rises.
+func (m changing) notFallen() {
+	m.Helper()
+	if now := m.counter(); now < m.before {
+		m.Errorf("counter fell from %d to %d", m.before, now)
 	}
+}
+
+// TestDaemonKilled kills the daemon at every instant that matters, in a transaction that
+// installs and one that erases.
+func TestDaemonKilled(t *testing.T) {
+	pkgtest.Crashes[changing]{
+		Passes: pkgtest.Passes{
+			"mark": pkgtest.AllEffects("mark"), "add": {failpoint.Publish}, "remove": {failpoint.Withdraw},
+			"end": {failpoint.Sync, failpoint.Commit}, "labels": nil,
+		},
+		Most:    2,
+		Prepare: newChanging,
+		Do: func(m changing) {
+			m.RPM(m.upgrade...)
+			m.RPM("-e", "gone")
+		},
+		After: func(m changing, _ pkgtest.Death) { m.converged(m.before) },
+	}.Try(t)
+}
+
+// TestKilledWhileComparing kills it in a comparison that finds what it was not told of.
+func TestKilledWhileComparing(t *testing.T) {
+	pkgtest.Crashes[changing]{
+		Passes: pkgtest.Passes{"sync": pkgtest.AllEffects("sync")},
+		Most:   2,
+		Prepare: func(t *testing.T) changing {
+			m := newChanging(t)
+			m.Stop()
+			m.RPM(append([]string{"--noplugins"}, m.upgrade...)...)
+			m.RPM("-e", "--noplugins", "gone")
+			return m
+		},
+		After: func(m changing, _ pkgtest.Death) { m.converged(m.before) },
+	}.Try(t)
+}
+
+// TestKilledWhileTakingBack kills it while it takes back what two packages brought that
+// cannot be unpacked: a build of a version that is installed, and a new one.
+func TestKilledWhileTakingBack(t *testing.T) {
+	pkgtest.Crashes[changing]{
+		Passes: pkgtest.Passes{"failed": {failpoint.Withdraw, failpoint.Publish}},
+		Prepare: func(t *testing.T) changing {
+			m := newChanging(t)
+			// What is in the way of a file cannot be replaced by it.
+			for _, name := range []string{"same", "late"} {
+				m.OK(os.MkdirAll(m.In("root", "opt", "way-of-"+name, "full"), 0o755))
+			}
+			m.upgrade = []string{"-U", "--replacepkgs", m.build("same-1-1.noarch", "/opt/way-of-same=x"), m.build("late-1-1.noarch", "/opt/way-of-late=x")}
+			return m
+		},
+		Do: func(m changing) { m.RPMCommand(m.upgrade...).Run() },
+		After: func(m changing, _ pkgtest.Death) {
+			m.WantLists("tlv-gone-0:1-1.noarch", "tlv-same-0:1-1.noarch", "tlv-up-0:1-1.noarch")
+			m.converged(m.before)
+			m.unsuspected()
+		},
+	}.Try(t)
+}
+
+// TestKilledWhileSettingFloor: a floor that was recorded holds after the next start, and
+// what it withheld comes back when it is cleared.
+func TestKilledWhileSettingFloor(t *testing.T) {
+	set := func(m changing) *exec.Cmd { return m.Digestctl("floor", "set", "up", "2-1", "--reason", "test") }
+	pkgtest.Crashes[changing]{
+		Passes:  pkgtest.Passes{"floor": pkgtest.AllEffects("floor")},
+		Prepare: newChanging,
+		Do:      func(m changing) { set(m).Run() },
+		After: func(m changing, died pkgtest.Death) {
+			if died.At("floor", failpoint.BeforeIntent) {
+				m.WantLists("tlv-gone-0:1-1.noarch", "tlv-same-0:1-1.noarch", "tlv-up-0:1-1.noarch")
+				m.OK(set(m).Run()) // nothing has happened
+			}
+			m.WantLists("tlv-gone-0:1-1.noarch", "tlv-same-0:1-1.noarch")
+			m.Must("sync")
+			m.WantLists("tlv-gone-0:1-1.noarch", "tlv-same-0:1-1.noarch")
+			m.notFallen()
+			m.Must("floor", "clear", "up", "--reason", "test")
+			m.converged(m.before)
+			m.unsuspected()
+		},
+	}.Try(t)
 }
 
 // TestManyListsLast: what rpm was told is recorded is so for a transaction of many
@@ -116,61 +185,51 @@ func TestKilledWhileRevoking(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, point := range pkgtest.Failpoints(t, "", 8) {
-		if !strings.HasPrefix(point, "revoke-") {
-			continue
-		}
-		t.Run(point, func(t *testing.T) {
-			t.Parallel()
-			m, _ := history(t)
+	revoke := func(m changing) *exec.Cmd {
+		return m.Digestctl("keys", "revoke", vendor.fingerprint(), "--reason", "test")
+	}
+	pkgtest.Crashes[changing]{
+		Passes: pkgtest.Passes{"revoke": pkgtest.AllEffects("revoke")},
+		Most:   2,
+		Prepare: func(t *testing.T) changing {
+			m := newChanging(t)
 			m.importKey("other")
 			m.RPM("-U", m.build("other-1-1.noarch", "key=other"))
-			counter := m.counter()
-			m.Stop()
-			m.Start("DIGESTD_FAILPOINT=" + point)
-			m.Digestctl("keys", "revoke", vendor.fingerprint(), "--reason", "test").Run()
-			m.Wait()
-			m.Start()
+			m.before = m.counter()
+			return m
+		},
+		Do: func(m changing) { revoke(m).Run() },
+		After: func(m changing, died pkgtest.Death) {
+			if died.At("revoke", failpoint.BeforeIntent) {
+				m.WantLists("tlv-gone-0:1-1.noarch", "tlv-other-0:1-1.noarch", "tlv-same-0:1-1.noarch", "tlv-up-0:1-1.noarch")
+				m.OK(revoke(m).Run()) // nothing has happened
+			}
 			m.WantLists("tlv-other-0:1-1.noarch")
 			m.Must("sync")
 			m.WantLists("tlv-other-0:1-1.noarch")
 			m.Wholesome()
-			if now := m.counter(); now < counter {
-				t.Errorf("counter fell from %d to %d", counter, now)
-			}
+			m.notFallen()
 			if out := m.Must("keys", "show", vendor.fingerprint()); !strings.Contains(out, "revoked by") {
-				t.Errorf("the revocation is lost:\n%s", out)
+				m.Errorf("the revocation is lost:\n%s", out)
 			}
-		})
-	}
+		},
+	}.Try(t)
 }
 
 // TestKilledWhileRotating: a change of the signing key that is cut short ends
 // with one key or the other, every list signed by it.
 func TestKilledWhileRotating(t *testing.T) {
-	for _, point := range pkgtest.Failpoints(t, "", 8) {
-		if !strings.HasPrefix(point, "rotate-") {
-			continue
-		}
-		for nth := 1; nth <= 3; nth++ {
-			if nth > 1 && point == "rotate-after-certificate" {
-				continue // passed once
-			}
-			t.Run(fmt.Sprintf("%s-%d", point, nth), func(t *testing.T) {
-				t.Parallel()
-				m, _ := history(t)
-				counter := m.counter()
-				m.Stop()
-				m.Start(fmt.Sprintf("DIGESTD_FAILPOINT=%s:%d", point, nth))
-				m.Digestctl("keys", "rotate", "--reason", "test").Run()
-				m.Wait()
-				m.Start()
-				m.converged(counter)
-				m.Must("keys", "rotate", "--reason", "again")
-				m.converged(counter)
-			})
-		}
-	}
+	pkgtest.Crashes[changing]{
+		Passes:  pkgtest.Passes{"rotate": pkgtest.AllEffects("rotate")},
+		Most:    3,
+		Prepare: newChanging,
+		Do:      func(m changing) { m.Digestctl("keys", "rotate", "--reason", "test").Run() },
+		After: func(m changing, _ pkgtest.Death) {
+			m.converged(m.before)
+			m.Must("keys", "rotate", "--reason", "again")
+			m.converged(m.before)
+		},
+	}.Try(t)
 }
 
 // TestPackageManagerKilled kills rpm at every message to the daemon, and at

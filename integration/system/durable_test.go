@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/integration/pkgtest"
 	"golang.org/x/sys/unix"
 )
@@ -32,35 +33,40 @@ func (m *machine) unsuspected() {
 // TestKilledWhileSigningAnew: lists that took the place of their predecessors before
 // that was recorded are digestd's own, wherever it died, and whatever of them is left.
 func TestKilledWhileSigningAnew(t *testing.T) {
-	for _, point := range pkgtest.Failpoints(t, "sync-", 2) {
-		t.Run(point, func(t *testing.T) {
-			t.Parallel()
-			m, _ := history(t)
-			counter := m.counter()
-			m.Stop()
-			nth := 2 // once at the start
-			if point == "sync-between-lists" {
-				nth = 1
-			}
-			m.Start(fmt.Sprintf("DIGESTD_FAILPOINT=%s:%d", point, nth))
-			before := map[string]string{}
+	pkgtest.Crashes[signedAnew]{
+		Passes: pkgtest.Passes{"sync": {failpoint.Intent, failpoint.Publish, failpoint.Sync, failpoint.Commit}},
+		Prepare: func(t *testing.T) signedAnew {
+			m := signedAnew{newChanging(t), map[string]string{}}
 			for _, list := range m.Names() {
-				before[list] = string(read(t, m.list(list)))
+				m.lists[list] = string(read(t, m.list(list)))
 			}
-			m.Digestctl("keys", "rotate", "--reason", "test").Run()
-			m.Wait()
+			return m
+		},
+		Do: func(m signedAnew) { m.Digestctl("keys", "rotate", "--reason", "test").Run() },
+		Dead: func(m signedAnew, at pkgtest.Death) {
+			if at.At("sync", failpoint.BeforeCommit) || at.At("sync", failpoint.AfterCommit) {
+				return
+			}
 			// Nor are they if the power fails: what is new was not synced yet.
 			for _, list := range m.Names() {
-				path := m.list(list)
-				if synced := point == "sync-before-commit"; !synced && string(read(t, path)) != before[list] {
-					write(t, path, nil)
+				data, err := os.ReadFile(m.list(list))
+				m.OK(err)
+				if string(data) != m.lists[list] {
+					m.OK(os.WriteFile(m.list(list), nil, 0o600))
 				}
 			}
-			m.Start()
-			m.converged(counter)
+		},
+		After: func(m signedAnew, _ pkgtest.Death) {
+			m.converged(m.before)
 			m.unsuspected()
-		})
-	}
+		},
+	}.Try(t)
+}
+
+// signedAnew has what the lists were before they are signed anew.
+type signedAnew struct {
+	changing
+	lists map[string]string
 }
 
 // TestPowerCutInTransaction: of a list that was renamed into place and not synced a

@@ -61,7 +61,7 @@ func (s *Ledger) rename(old *view.Entry, name string) {
 	e := *old
 	e.Name = name
 	if old.Active() {
-		s.Plan.Withdraw = append(s.Plan.Withdraw, Withdrawal{Name: old.Name, Entry: old})
+		s.Plan.Withdraw = append(s.Plan.Withdraw, state.Withdrawal{Name: old.Name, Entry: old})
 		e.Broken = true
 	}
 	s.Forget(old.Name)

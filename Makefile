@@ -37,7 +37,7 @@ units = $(shell $(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath
 covered = $(shell $(GO) list -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./... | grep -v -e '^$$' -e '^$(module)/integration' -e 'test$$')
 COVER_FLOOR ?= 70
 
-# Those below the floor today. The list may only become shorter.
+# Packages below the floor today. The list may only become shorter.
 uncovered = cmd/digestd cmd/digestd-guard daemon daemon/failpoint daemon/sim kernel/guard/bpf
 
 # directory:name of every fuzz target.
@@ -92,8 +92,8 @@ test:
 unit:
 	$(GO) test $(units)
 
-# No package may be below COVER_FLOOR percent but those that are named, which the whole
-# runs or which only main and wiring are in. Counted as root: others skip tests.
+# Fails where a package is below COVER_FLOOR percent. Integration tests run the packages
+# that are exempt. Run it as root: tests that need root count.
 cover:
 	@$(GO) test -cover $(covered) 2>&1 | .ci/cover $(COVER_FLOOR) $(uncovered)
 

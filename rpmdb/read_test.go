@@ -273,7 +273,7 @@ func TestNDB(t *testing.T) {
 			same(t, got, last)
 		})
 	}
-	// What is wrong with the whole is no database.
+	// A file that is wrong as a whole is no database.
 	for what, harm := range map[string]func(file []byte) []byte{
 		"it is not an ndb file":     func(f []byte) []byte { f[0] = 'X'; return f },
 		"it has version 7, want 0":  func(f []byte) []byte { f[4] = 7; return f },
@@ -322,8 +322,8 @@ func TestNDBIsLocked(t *testing.T) {
 	}
 }
 
-// Certificates lie in folders in several forms; what is none is named, and costs none of
-// the others.
+// Certificates lie in folders in several forms. A file that is no certificate is named,
+// and costs none of the others.
 func TestKeysInFolders(t *testing.T) {
 	dir, vendor := madeByRPM(t)
 	other, err := pkgtest.NewKey("other", 2048)

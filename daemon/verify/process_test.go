@@ -68,7 +68,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// Who verifies is ended with whoever wanted it.
+// The process that verifies ends with its caller's context.
 func TestRunEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	began := make(chan struct{}, 1)

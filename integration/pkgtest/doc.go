@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pkgtest makes what tests of the whole need to be real: a root with
+// Package pkgtest makes the real parts that tests of the whole need: a root with
 // rpm's own database, packages in thousands or exactly as a distribution builds
-// them, the keys that sign them, and digestd itself, running on such a root.
+// them, the keys that sign them, and digestd itself, running on such a root. [Main] sets
+// a test binary up, [Machine] is a root with a daemon and the questions that tests ask of
+// both, and [Release] another version of rpm to ask them with.
 //
 // It promises that nothing outside of the directories it is given is touched,
 // rpm's own configuration of the machine included, and that what it starts ends

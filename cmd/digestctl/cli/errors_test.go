@@ -17,7 +17,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Whatever goes wrong has words, an exit code and, where there is any, advice.
+// Each error has words, an exit code and, where there is any, advice.
 func TestExplain(t *testing.T) {
 	remote := func(name, text string) error {
 		return dbus.Error{Name: "org.freedesktop.DBus.Error." + name, Body: []any{text}}

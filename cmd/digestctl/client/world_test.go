@@ -66,7 +66,7 @@ type torn struct{}
 
 func (torn) ReadAt([]byte, int64) (int, error) { return 0, errTorn }
 
-// Whose wait ends has the job cancelled; a daemon that leaves ends the wait.
+// A client that stops waiting cancels the job, and a daemon that leaves ends the wait.
 func TestJobsEnd(t *testing.T) {
 	needs.Root(t)
 	w, c := dialled(t)

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What systemd says of the service decides what mends it.
+// The state of the unit decides the remedy.
 func TestService(t *testing.T) {
 	s := machine(t)
 	s.wants("service", "skipped: systemd does not run this machine")
@@ -219,7 +219,8 @@ func TestSpace(t *testing.T) {
 	}
 }
 
-// A program's last words are the error, and what it prints without end has one.
+// The last line that a program writes to standard error is the error, and its output is
+// bounded.
 func TestOutput(t *testing.T) {
 	for script, want := range map[string]string{
 		"echo good; echo aside >&2":             "",

@@ -157,7 +157,7 @@ func TestPackageToLists(t *testing.T) {
 	d.run(1, "a tlv list has no header of a package", "convert", "tlv-tool", "rpm-x")
 }
 
-// What is no package, no key or no list is named, and nothing is written.
+// A file that is no package, key or list is named, and nothing is written.
 func TestCannotConvert(t *testing.T) {
 	d := newDesk(t)
 	whole := d.read("tool.rpm")

@@ -43,7 +43,7 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// What a person reads can do nothing but be read, wherever it is printed.
+// Printed text can do nothing but be read, wherever it is printed.
 func TestNothingHostileIsPrinted(t *testing.T) {
 	var out, errOut bytes.Buffer
 	ui := New(&out, &errOut)

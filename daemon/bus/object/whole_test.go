@@ -306,8 +306,7 @@ func TestJobs(t *testing.T) {
 	}
 }
 
-// Others than root and who runs the program may do what is free; the rest is polkit's
-// to decide, which is not there.
+// Ordinary users may call what is free. Polkit decides the rest, and is not there.
 func TestOrdinaryUser(t *testing.T) {
 	needs.Root(t)
 	s := newShelf(t)

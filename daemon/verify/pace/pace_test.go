@@ -66,7 +66,7 @@ func TestPressure(t *testing.T) {
 	}
 }
 
-// Somebody who waits goes on when the pause is over, or when nobody waits for it.
+// A caller goes on when the pause is over, or when its context ends.
 func TestWait(t *testing.T) {
 	var none *Pacer
 	none.Wait(t.Context())

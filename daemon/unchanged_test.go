@@ -10,11 +10,13 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/integration/needs"
 	"github.com/digestd/digestd/store/record"
 )
 
 // An act that has nothing to do says so, and leaves no record.
 func TestActsThatChangeNothing(t *testing.T) {
+	needs.Root(t)
 	c := testConfig(t)
 	c.Labels = false
 	d, stop := serve(t, c)

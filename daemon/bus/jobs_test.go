@@ -11,6 +11,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/bus/object"
+	"github.com/digestd/digestd/integration/needs"
 	"github.com/godbus/dbus/v5"
 )
 
@@ -99,6 +100,7 @@ func TestCancelJob(t *testing.T) {
 // Who started a job may cancel it without anybody's leave, and so may root; others
 // may not, and do not learn which jobs there are.
 func TestCancelOthersJob(t *testing.T) {
+	needs.Root(t)
 	const owner = 1 // a user that the bus finds, too
 	running := make(chan struct{})
 	b := &stub{sync: func(ctx context.Context, _ func(string, int, int)) (api.SyncResult, error) {

@@ -48,6 +48,7 @@ const daemonUser = 1
 
 func connectAs(t *testing.T, private *bustest.Bus, uid int) peer {
 	t.Helper()
+	needs.Root(t)
 	return peer{t, private.ConnectAs(uid)}
 }
 

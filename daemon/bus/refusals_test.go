@@ -12,6 +12,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/bus/bustest"
 	"github.com/digestd/digestd/daemon/bus/object"
+	"github.com/digestd/digestd/integration/needs"
 )
 
 // safeBuffer is written to by the server while a test reads it.
@@ -35,6 +36,7 @@ func (s *safeBuffer) String() string {
 // Whoever calls what he may not, over and over, gets a few lines of the log and
 // then his number.
 func TestRefusalsAreSummedUp(t *testing.T) {
+	needs.Root(t)
 	private := bustest.Start(t)
 	var text safeBuffer
 	s, err := serveOn(t.Context(), private.Address, &stub{}, slog.New(slog.NewTextHandler(&text, nil)), 3*time.Second)

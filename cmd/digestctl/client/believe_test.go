@@ -4,7 +4,6 @@ package client_test
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/digestd/digestd/cmd/digestctl/ctltest"
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/integration/needs"
 	"github.com/godbus/dbus/v5"
 )
 
@@ -27,12 +27,9 @@ type liar struct {
 	done  chan struct{}
 }
 
-// startLiar runs one until the test ends. It must run as root.
+// startLiar runs one until the test ends. It needs root.
 func startLiar(t *testing.T, w *ctltest.World) *liar {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Fatal("needs root")
-	}
 	l := &liar{conn: w.Bus.ConnectAs(65534), stop: make(chan struct{}), done: make(chan struct{})}
 	go l.run()
 	t.Cleanup(func() { close(l.stop); <-l.done })
@@ -95,6 +92,7 @@ func (l *liar) reply(to string, serial uint32, body ...any) {
 // TestMadeUpSignals lets a user of the bus make signals and replies up: digestctl
 // must behave as if there were none.
 func TestMadeUpSignals(t *testing.T) {
+	needs.Root(t)
 	w := ctltest.NewWorld(t)
 	w.Start()
 	l := startLiar(t, w)

@@ -73,13 +73,6 @@ func (d *Daemon) filesToSign(anew bool) {
 // wakeNeighbours has what others read of the lists brought up to date.
 func (d *Daemon) wakeNeighbours() { wake(d.listsChanged) }
 
-func wake(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
 // switchedOff reports whether there are signatures to take back.
 func (f *fileSigner) switchedOff() (off bool) {
 	f.d.exec.enter(context.Background(), "note", func(s *ledger.Ledger) error {

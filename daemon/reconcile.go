@@ -149,53 +149,6 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 	return result.SyncResult, err
 }
 
-// reconcile brings lists and index in line with what is installed, durably, in one
-// commit. First what must go, then what comes: a crash in between leaves too
-// little trusted, never too much.
-func (x *executor) reconcile(own []*ledger.OwnWork, found []state.InstalledPackage, started time.Time) (r *ledger.Reconciled, all done, err error) {
-	r = &ledger.Reconciled{}
-	// The lists of the owner are recorded, and the mark goes, before the first list of a
-	// package comes: of these nothing is on the disk before the end.
-	all, err = x.step("own", false, func(s *ledger.Ledger) error {
-		s.Solved("directory")
-		s.ApplyOwn(own, r)
-		return nil
-	})
-	if errors.As(err, new(notBegun)) {
-		return r, all, err
-	}
-	more, failed := x.step("sync", false, func(s *ledger.Ledger) error {
-		s.Apply(found, r)
-		return nil
-	})
-	all.add(more)
-	if failed = errors.Join(err, failed); errors.As(failed, new(notBegun)) {
-		return r, all, failed
-	}
-	aside, more, err := x.strangers()
-	failed = errors.Join(failed, err)
-	all.add(more)
-	r.Quarantined = aside
-	more, err = x.step("sync", false, func(s *ledger.Ledger) error {
-		s.Settled(found, r, failed)
-		return nil
-	})
-	all.add(more)
-	err = errors.Join(failed, err)
-	x.hold()
-	x.step("synced", false, func(s *ledger.Ledger) error {
-		if err == nil {
-			s.Solved("sync")
-		}
-		r.Failed += r.OwnFailed
-		r.Duration = time.Since(started)
-		s.LastSync = api.LastSync{When: s.Now(), SyncResult: r.SyncResult}
-		s.Show()
-		return nil
-	})
-	return r, all, err
-}
-
 // readInstalled reads every header of rpm's database. Headers that stand are
 // recognised by their digest; the others are verified, and their lists built,
 // on all processors.

@@ -34,7 +34,7 @@ func recorder(t *testing.T) *executor {
 }
 
 // events records n entries, and returns the oldest that is left, and how many are.
-func (x *executor) events(t *testing.T, n int) (oldest uint64, size int) {
+func events(t *testing.T, x *executor, n int) (oldest uint64, size int) {
 	t.Helper()
 	err := x.enter(t.Context(), "test", func(s *ledger.Ledger) error {
 		for range n {
@@ -59,22 +59,22 @@ func TestLogIsBounded(t *testing.T) {
 	x := recorder(t)
 	s := x.state
 	s.Waits = true
-	if oldest, size := x.events(t, state.MaxLog+500); oldest != 1 || size != state.MaxLog+500 {
+	if oldest, size := events(t, x, state.MaxLog+500); oldest != 1 || size != state.MaxLog+500 {
 		t.Errorf("nobody took them, and %d are left from %d on", size, oldest)
 	}
 	s.Taken[state.TakerJournal] = 200
-	if oldest, _ := x.events(t, 1); oldest != 201 {
+	if oldest, _ := events(t, x, 1); oldest != 201 {
 		t.Errorf("200 were taken, and the oldest is %d", oldest)
 	}
 	s.Taken[state.TakerJournal] = s.NextSeq - 1
-	if _, size := x.events(t, 1); size != state.MaxLog {
+	if _, size := events(t, x, 1); size != state.MaxLog {
 		t.Errorf("all were taken, and %d are left", size)
 	}
-	if _, size := x.events(t, state.MaxWaiting); size != state.MaxWaiting {
+	if _, size := events(t, x, state.MaxWaiting); size != state.MaxWaiting {
 		t.Errorf("the journal is away for long, and %d are left", size)
 	}
 
-	if _, size := recorder(t).events(t, state.MaxLog+500); size != state.MaxLog {
+	if _, size := events(t, recorder(t), state.MaxLog+500); size != state.MaxLog {
 		t.Errorf("nobody is to take them, and %d are left", size)
 	}
 }
@@ -109,7 +109,7 @@ func TestUnitOfActor(t *testing.T) {
 // Where the log was taken up to is recorded with the next commit that there is.
 func TestTakenIsRecorded(t *testing.T) {
 	x := recorder(t)
-	x.events(t, 3)
+	events(t, x, 3)
 	enter := func(fact func(s *ledger.Ledger)) {
 		t.Helper()
 		if err := x.enter(t.Context(), "test", func(s *ledger.Ledger) error { fact(s); return nil }); err != nil {
@@ -129,7 +129,7 @@ func TestTakenIsRecorded(t *testing.T) {
 	if got := recorded(); got != 0 {
 		t.Errorf("recorded up to %d without a reason", got)
 	}
-	x.events(t, 1)
+	events(t, x, 1)
 	if got := recorded(); got != 2 {
 		t.Errorf("recorded up to %d, want 2", got)
 	}

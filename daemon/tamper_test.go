@@ -25,7 +25,7 @@ func watched(t *testing.T) (*executor, *time.Time) {
 }
 
 // that enters what another program did.
-func (x *executor) that(t *testing.T, fact func(s *ledger.Ledger)) {
+func that(t *testing.T, x *executor, fact func(s *ledger.Ledger)) {
 	t.Helper()
 	if err := x.enter(t.Context(), "test", func(s *ledger.Ledger) error { fact(s); s.Record(); return nil }); err != nil {
 		t.Fatal(err)
@@ -33,7 +33,7 @@ func (x *executor) that(t *testing.T, fact func(s *ledger.Ledger)) {
 }
 
 // ofKind returns the entries of the log of one kind, the oldest first.
-func (x *executor) ofKind(t *testing.T, kind string) (found []record.Event) {
+func ofKind(t *testing.T, x *executor, kind string) (found []record.Event) {
 	t.Helper()
 	events, err := x.index.EventsAfter(0, state.MaxWaiting)
 	if err != nil {
@@ -50,8 +50,8 @@ func (x *executor) ofKind(t *testing.T, kind string) (found []record.Event) {
 // However much others do to the directory, no decision leaves the log for it.
 func TestTamperingEvictsNoDecision(t *testing.T) {
 	x, now := watched(t)
-	x.that(t, func(s *ledger.Ledger) { s.Event(record.Event{Kind: "granted", Text: "ticket 4711"}) })
-	x.that(t, func(s *ledger.Ledger) {
+	that(t, x, func(s *ledger.Ledger) { s.Event(record.Event{Kind: "granted", Text: "ticket 4711"}) })
+	that(t, x, func(s *ledger.Ledger) {
 		for i := range 3 * state.MaxTampering {
 			s.Tampered(fmt.Sprintf("tlv-e%d", i), record.Digest{}, "put there by another hand")
 			*now = now.Add(state.TamperPause) // slowly enough to be told each
@@ -59,10 +59,10 @@ func TestTamperingEvictsNoDecision(t *testing.T) {
 		}
 		s.Event(record.Event{Kind: "floor-set"})
 	})
-	if n := len(x.ofKind(t, "granted")) + len(x.ofKind(t, "floor-set")); n != 2 {
+	if n := len(ofKind(t, x, "granted")) + len(ofKind(t, x, "floor-set")); n != 2 {
 		t.Errorf("%d of 2 decisions are left", n)
 	}
-	if told := x.ofKind(t, audit.KindTampered); len(told) != state.MaxTampering || told[len(told)-1].List != fmt.Sprintf("tlv-e%d", 3*state.MaxTampering-1) {
+	if told := ofKind(t, x, audit.KindTampered); len(told) != state.MaxTampering || told[len(told)-1].List != fmt.Sprintf("tlv-e%d", 3*state.MaxTampering-1) {
 		t.Errorf("%d cases are left", len(told))
 	}
 	// Another start finds each in its room.
@@ -72,15 +72,15 @@ func TestTamperingEvictsNoDecision(t *testing.T) {
 		t.Errorf("a start finds %d decisions and %d cases, %v", len(found.Decisions), len(found.Tampering), err)
 	}
 	// Decisions make room for each other only.
-	x.that(t, func(s *ledger.Ledger) {
+	that(t, x, func(s *ledger.Ledger) {
 		for range state.MaxLog {
 			s.Event(record.Event{Kind: "published"})
 		}
 	})
-	if n := len(x.ofKind(t, "granted")); n != 0 {
+	if n := len(ofKind(t, x, "granted")); n != 0 {
 		t.Errorf("the log has more than %d decisions", state.MaxLog)
 	}
-	if n := len(x.ofKind(t, audit.KindTampered)); n != state.MaxTampering {
+	if n := len(ofKind(t, x, audit.KindTampered)); n != state.MaxTampering {
 		t.Errorf("decisions pushed cases out: %d are left", n)
 	}
 }
@@ -89,20 +89,20 @@ func TestTamperingEvictsNoDecision(t *testing.T) {
 func TestTamperingIsSummedUp(t *testing.T) {
 	x, now := watched(t)
 	sumUp := func() (left bool) {
-		x.that(t, func(s *ledger.Ledger) { left = s.SumUp() })
+		that(t, x, func(s *ledger.Ledger) { left = s.SumUp() })
 		return left
 	}
 	tampered := func(name string) {
-		x.that(t, func(s *ledger.Ledger) { s.Tampered(name, record.Digest{}, "put there by another hand") })
+		that(t, x, func(s *ledger.Ledger) { s.Tampered(name, record.Digest{}, "put there by another hand") })
 	}
-	x.that(t, func(s *ledger.Ledger) {
+	that(t, x, func(s *ledger.Ledger) {
 		s.Put(&view.Entry{List: record.List{Name: "tlv-ours", State: record.Active}})
 		for i := range 5000 {
 			s.Tampered(fmt.Sprintf("tlv-e%d", i), record.Digest{}, "put there by another hand")
 		}
 		s.Tampered("tlv-ours", record.Digest{}, "content is not what was published")
 	})
-	if told := x.ofKind(t, audit.KindTampered); len(told) != state.ForeignBurst+1 || told[state.ForeignBurst].List != "tlv-ours" {
+	if told := ofKind(t, x, audit.KindTampered); len(told) != state.ForeignBurst+1 || told[state.ForeignBurst].List != "tlv-ours" {
 		t.Errorf("%d cases are told", len(told))
 	}
 	if !sumUp() {
@@ -112,7 +112,7 @@ func TestTamperingIsSummedUp(t *testing.T) {
 	if sumUp() {
 		t.Error("something is left after the sum")
 	}
-	told := x.ofKind(t, audit.KindTampered)
+	told := ofKind(t, x, audit.KindTampered)
 	sum := told[len(told)-1].Text
 	if len(told) != state.ForeignBurst+2 || !strings.Contains(sum, fmt.Sprint(5000-state.ForeignBurst)) || !strings.Contains(sum, "tlv-e4999") {
 		t.Errorf("%d cases are told, the sum is %q", len(told), sum)
@@ -121,7 +121,7 @@ func TestTamperingIsSummedUp(t *testing.T) {
 	tampered("tlv-later")
 	*now = now.Add(state.TamperPause)
 	tampered("tlv-later-still")
-	if told := x.ofKind(t, audit.KindTampered); told[len(told)-1].List != "tlv-later-still" {
+	if told := ofKind(t, x, audit.KindTampered); told[len(told)-1].List != "tlv-later-still" {
 		t.Errorf("after a pause the last case told is %+v", told[len(told)-1])
 	}
 }

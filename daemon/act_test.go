@@ -112,10 +112,10 @@ func serve(t *testing.T, c config.Config) (*Daemon, func()) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	go d.exec.run(ctx)
+	go d.exec.Run(ctx)
 	return d, func() {
 		cancel()
-		<-d.exec.closed
+		<-d.exec.Closed
 		d.Close()
 	}
 }
@@ -410,7 +410,7 @@ func TestOwnListThatCannotBePublished(t *testing.T) {
 	if err := os.Remove(c.Lists); err != nil {
 		t.Fatal(err)
 	}
-	err = d.exec.decide(t.Context(), "own", func(s *ledger.Ledger) error {
+	err = d.exec.Decide(t.Context(), "own", func(s *ledger.Ledger) error {
 		_, _, err := s.PublishOwn(own, api.Actor{})
 		return err
 	})

@@ -207,7 +207,7 @@ func (d *Daemon) Sync(ctx context.Context, by api.Actor, report func(stage strin
 	d.log.Info("sync asked for", "uid", by.UID, "pid", by.PID)
 	result, err := d.runSync(ctx, reasonAsked, report)
 	if err == nil {
-		err = d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
+		err = d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 			s.Solved(grounds.ProblemIndexLost)
 			s.Show()
 			return nil

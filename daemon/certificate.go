@@ -99,7 +99,7 @@ func (d *Daemon) reloadCertificate(ctx context.Context, by api.Actor) (changed b
 	if err := followCertificate(d.config.State, cert); err != nil {
 		return false, err
 	}
-	err = d.exec.enter(ctx, "certificate", func(s *ledger.Ledger) error {
+	err = d.exec.Enter(ctx, "certificate", func(s *ledger.Ledger) error {
 		id := *old.identity
 		id.cert = cert
 		m := *d.maker.Load()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/ledger"
 )
 
@@ -53,14 +54,14 @@ func (d *Daemon) choreLoop(ctx context.Context) error {
 // can be written again, and whether something is left.
 func (d *Daemon) doChores(ctx context.Context) (written, left bool) {
 	x := d.exec
-	var all done
-	err := x.do(ctx, func() error {
-		failed := x.state.Unwritten
-		err := x.settleIndex()
+	var all executor.Done
+	err := x.Do(ctx, func() error {
+		failed := x.State.Unwritten
+		err := x.SettleIndex()
 		if err == nil && failed {
-			_, err = x.step("probe", true, (*ledger.Ledger).Probe)
+			_, err = x.Step("probe", true, (*ledger.Ledger).Probe)
 		}
-		more, cerr := x.step("chores", false, func(s *ledger.Ledger) error {
+		more, cerr := x.Step("chores", false, func(s *ledger.Ledger) error {
 			known := s.NextSeq
 			s.RetryLeftovers()
 			left = s.SumUp()
@@ -71,24 +72,24 @@ func (d *Daemon) doChores(ctx context.Context) (written, left bool) {
 			return nil
 		})
 		all = more
-		written = failed && !x.state.Unwritten
-		left = left || err != nil || cerr != nil || x.state.Unwritten || len(x.state.Leftovers) > 0
+		written = failed && !x.State.Unwritten
+		left = left || err != nil || cerr != nil || x.State.Unwritten || len(x.State.Leftovers) > 0
 		return nil
 	})
-	x.follow(all)
+	x.Follow(all)
 	return written, left && err == nil
 }
 
 // checkState looks after the state directory when something happened in it, and
 // reports whether the index lies there.
 func (d *Daemon) checkState(ctx context.Context) (settled bool) {
-	d.exec.do(ctx, func() error {
-		known := len(d.exec.state.Problems)
-		settled = d.exec.settleIndex() == nil
-		if len(d.exec.state.Problems) != known {
-			d.exec.state.Show()
+	d.exec.Do(ctx, func() error {
+		known := len(d.exec.State.Problems)
+		settled = d.exec.SettleIndex() == nil
+		if len(d.exec.State.Problems) != known {
+			d.exec.State.Show()
 		}
-		d.exec.rest()
+		d.exec.Rest()
 		return nil
 	})
 	return settled

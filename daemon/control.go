@@ -39,7 +39,7 @@ func (d *Daemon) grant(ctx context.Context, by api.Actor, text, reason string) (
 		return api.Grant{}, err
 	}
 	var made api.Grant
-	err = d.exec.decide(ctx, "grant", func(s *ledger.Ledger) error {
+	err = d.exec.Decide(ctx, "grant", func(s *ledger.Ledger) error {
 		a, err := ledger.Act(s, by, reason)
 		if err != nil {
 			return err
@@ -79,7 +79,7 @@ func (d *Daemon) revokeGrant(ctx context.Context, by api.Actor, text string) err
 	if err != nil {
 		return err
 	}
-	return d.exec.decide(ctx, "grant", func(s *ledger.Ledger) error {
+	return d.exec.Decide(ctx, "grant", func(s *ledger.Ledger) error {
 		id := view.LineOf(pkg)
 		l := s.Lines[id]
 		i := slices.IndexFunc(l.Grants, func(g record.Grant) bool { return g.EVR == pkg.EVR })
@@ -114,7 +114,7 @@ func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reaso
 			return err
 		}
 	}
-	err = d.exec.decide(ctx, "floor", func(s *ledger.Ledger) error {
+	err = d.exec.Decide(ctx, "floor", func(s *ledger.Ledger) error {
 		a, err := ledger.Act(s, by, reason)
 		if err != nil {
 			return err
@@ -138,7 +138,7 @@ func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reaso
 
 // clearFloor removes a floor; it lowers no counter and no high.
 func (d *Daemon) clearFloor(ctx context.Context, by api.Actor, pkg, reason string) error {
-	err := d.exec.decide(ctx, "floor", func(s *ledger.Ledger) error {
+	err := d.exec.Decide(ctx, "floor", func(s *ledger.Ledger) error {
 		if _, err := ledger.Act(s, by, reason); err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/ledger/state"
@@ -41,7 +42,7 @@ func (d *Daemon) staged(t *testing.T, name, build string, contents ...string) *v
 	}
 	if err == nil {
 		c.Body = sha256.Sum256(w.body)
-		c.Refs, err = makeRefs(digestlist.FormatTLV, w.body, c.Files)
+		c.Refs, err = executor.MakeRefs(digestlist.FormatTLV, w.body, c.Files)
 	}
 	if m := d.maker.Load(); err == nil {
 		if err = m.signList(c, &w); err == nil {
@@ -70,8 +71,8 @@ func TestNoListBeforeItsMark(t *testing.T) {
 			})
 		},
 		"by a reconciliation": func(d *Daemon, c *view.Candidate) error {
-			return d.exec.do(t.Context(), func() error {
-				_, _, err := d.exec.reconcile(nil, []state.InstalledPackage{{Pkg: c.Pkg, Header: c.Header, Fresh: c}}, time.Now())
+			return d.exec.Do(t.Context(), func() error {
+				_, _, err := d.exec.Reconcile(nil, []state.InstalledPackage{{Pkg: c.Pkg, Header: c.Header, Fresh: c}}, time.Now())
 				return err
 			})
 		},
@@ -111,7 +112,7 @@ func TestTransactionEnds(t *testing.T) {
 				t.Fatal(err)
 			}
 			fail(t, d)
-			if _, _, err := d.exec.end(t.Context(), txn); err == nil {
+			if _, _, err := d.exec.End(t.Context(), txn); err == nil {
 				t.Error("nothing failed")
 			}
 			d.on(t, func(s *ledger.Ledger) error {
@@ -153,14 +154,14 @@ func TestReplacedListComesBack(t *testing.T) {
 			s.Failed(txn, 3)
 			return nil
 		})
-		out := *d.exec.state.ByName[list]
+		out := *d.exec.State.ByName[list]
 		if now, rerr := os.ReadFile(file); err != nil || rerr != nil || string(now) != string(before) {
 			t.Errorf("verdict %v: %v; the list is not back: %v", vouch, err, rerr)
 		}
 		if !out.Active() || out.Broken || out.Header == other.Header {
 			t.Errorf("verdict %v: its entry is %+v", vouch, out.List)
 		}
-		if _, _, err = d.exec.end(t.Context(), txn); err == nil {
+		if _, _, err = d.exec.End(t.Context(), txn); err == nil {
 			err = d.inspected(t)
 		}
 		if names, _ := d.dir.Names(); err != nil || !slices.Equal(names, []string{list}) || len(d.snapshot().Asides) > 0 {
@@ -214,7 +215,7 @@ func TestTornLists(t *testing.T) {
 		t.Fatal(err)
 	}
 	whole, err := d.dir.Read(c.Name, nil)
-	if err != nil || len(whole) < 3*tornBlock {
+	if err != nil || len(whole) < 3*executor.TornBlock {
 		t.Fatalf("%d bytes, %v", len(whole), err)
 	}
 	body, _, _, err := digestlist.SplitSignature(whole)
@@ -226,7 +227,7 @@ func TestTornLists(t *testing.T) {
 		clear(data[at : at+n])
 		return data
 	}
-	tail := len(whole) / tornBlock * tornBlock
+	tail := len(whole) / executor.TornBlock * executor.TornBlock
 	if err := d.dir.Remove(c.Name); err != nil {
 		t.Fatal(err)
 	}
@@ -237,9 +238,9 @@ func TestTornLists(t *testing.T) {
 	}{
 		{"nothing", nil, true},
 		{"zeros", make([]byte, len(whole)), true},
-		{"the first block", whole[:tornBlock], true},
+		{"the first block", whole[:executor.TornBlock], true},
 		{"all but the last block", whole[:tail], true},
-		{"a block of zeros within", with(tornBlock, tornBlock), true},
+		{"a block of zeros within", with(executor.TornBlock, executor.TornBlock), true},
 		{"a last block of zeros", with(tail, len(whole)-tail), true},
 		{"a changed byte", with(100, 1), false},
 		{"an unsigned list", body, false},
@@ -253,7 +254,7 @@ func TestTornLists(t *testing.T) {
 					return nil
 				})
 				err = d.inspected(t)
-				asides = d.exec.state.Asides
+				asides = d.exec.State.Asides
 			}
 			if names, nerr := d.dir.Names(); err != nil || nerr != nil || len(names) > 0 {
 				t.Fatalf("%s: %v; the directory has %v (%v)", test.what, err, names, nerr)
@@ -269,8 +270,8 @@ func TestTornLists(t *testing.T) {
 // list, and when its package goes; whatever took the list.
 func TestWithheldVersionIsRetired(t *testing.T) {
 	reconcile := func(d *Daemon, c *view.Candidate) error {
-		return d.exec.do(t.Context(), func() error {
-			_, _, err := d.exec.reconcile(nil, []state.InstalledPackage{{Pkg: c.Pkg, Header: c.Header, Fresh: c}}, time.Now())
+		return d.exec.Do(t.Context(), func() error {
+			_, _, err := d.exec.Reconcile(nil, []state.InstalledPackage{{Pkg: c.Pkg, Header: c.Header, Fresh: c}}, time.Now())
 			return err
 		})
 	}
@@ -299,7 +300,7 @@ func TestWithheldVersionIsRetired(t *testing.T) {
 				s.Installed(txn, 0)
 				return nil
 			})
-			_, _, err = d.exec.end(t.Context(), txn)
+			_, _, err = d.exec.End(t.Context(), txn)
 			return err
 		},
 	} {
@@ -374,9 +375,9 @@ func TestUnreadableIsNoTampering(t *testing.T) {
 // inspected looks at the whole directory.
 func (d *Daemon) inspected(t *testing.T) error {
 	t.Helper()
-	return d.exec.do(t.Context(), func() error {
-		_, err := d.exec.inspect(nil)
-		_, _, serr := d.exec.strangers()
+	return d.exec.Do(t.Context(), func() error {
+		_, err := d.exec.Inspect(nil)
+		_, _, serr := d.exec.Strangers()
 		return errors.Join(err, serr)
 	})
 }

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/look"
@@ -42,10 +43,10 @@ type Daemon struct {
 	log    *slog.Logger
 	now    func() time.Time
 	root   *kernel.Root
-	dir    listDirectory
+	dir    executor.ListDirectory
 	index  index
 	maker  atomic.Pointer[maker]
-	exec   *executor
+	exec   *executor.Executor
 	notify Notifier
 	leave  func(Left) error
 
@@ -167,10 +168,10 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	d.maker.Store(&maker{order: ledger.NewOrder(nil, c.MultiVersion), format: c.Format, sign: c.Sign, mode: mode, unsigned: unsigned, identity: id})
 	s := newState(c, mode, unsigned, d.now())
 	s.Signer, s.Certificates = d.maker.Load().signer(), append([]*x509.Certificate{id.cert}, old...)
-	d.exec = newExecutor(s, d.index, d.dir, d.unitOf, d.log, d.now)
-	d.exec.wakes = [state.WakeKinds][]chan<- struct{}{state.WakeChores: {d.chores}, state.WakeLabels: {d.labelsWanted}, state.WakeClock: {d.timed}, state.WakeLists: {d.listsChanged}}
-	d.exec.hooks = executorHooks{before: d.followState, after: d.afterPlan, lost: func(w state.Withdrawal, data []byte) { d.lostList(s, w, data) }}
-	d.published = &d.exec.published
+	d.exec = executor.New(s, d.index, d.dir, d.unitOf, d.log, d.now)
+	d.exec.Wakes = [state.WakeKinds][]chan<- struct{}{state.WakeChores: {d.chores}, state.WakeLabels: {d.labelsWanted}, state.WakeClock: {d.timed}, state.WakeLists: {d.listsChanged}}
+	d.exec.Hooks = executor.Hooks{Before: d.followState, After: d.afterPlan, Lost: func(w state.Withdrawal, data []byte) { d.lostList(s, w, data) }}
+	d.published = &d.exec.Published
 	found, err := readContent(d.index, c.State, recovery.Rebuild())
 	if err != nil {
 		return err
@@ -181,11 +182,11 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	s.Keyring = pgp.NewKeyring()
 	s.MeetSigner(id.cert, id.path)
 	s.TellOfFormat(c.Format, d.features().DigestCache == kernel.Yes)
-	return d.exec.start(recovery)
+	return d.exec.Start(recovery)
 }
 
 // readContent reads what the state directory has.
-func readContent(index indexEffects, stateDir string, rebuilt bool) (c ledger.Content, err error) {
+func readContent(index executor.IndexEffects, stateDir string, rebuilt bool) (c ledger.Content, err error) {
 	if c.Content, err = index.Load(); err != nil {
 		return c, fmt.Errorf("cannot load the index: %w", err)
 	}
@@ -198,9 +199,9 @@ func readContent(index indexEffects, stateDir string, rebuilt bool) (c ledger.Co
 }
 
 // afterPlan writes the labels of files whose lists are gone, or are others now.
-func (d *Daemon) afterPlan(done done) {
-	d.refreshLabels(done.gone)
-	d.renew(done.renewed)
+func (d *Daemon) afterPlan(done executor.Done) {
+	d.refreshLabels(done.Gone)
+	d.renew(done.Renewed)
 }
 
 // followState has lists made by the settings by which they are judged: before anybody
@@ -244,7 +245,7 @@ func (d *Daemon) snapshot() *view.Snapshot {
 
 // Observe makes o hear of what is decided from now on.
 func (d *Daemon) Observe(ctx context.Context, o state.Observer) error {
-	return d.exec.enter(ctx, "observe", func(s *ledger.Ledger) error {
+	return d.exec.Enter(ctx, "observe", func(s *ledger.Ledger) error {
 		s.Observer = o
 		return nil
 	})
@@ -257,9 +258,9 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	ownerCtx, stopOwner := context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		stopOwner()
-		<-d.exec.closed
+		<-d.exec.Closed
 	}()
-	go d.exec.run(ownerCtx)
+	go d.exec.Run(ownerCtx)
 	d.memory.beLean(firstPercent)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

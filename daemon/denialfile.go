@@ -151,7 +151,7 @@ func (d *Daemon) DenialsImport(ctx context.Context, by api.Actor, document []byt
 		return err
 	}
 	if dryRun {
-		err = d.exec.enter(ctx, "import", make)
+		err = d.exec.Enter(ctx, "import", make)
 	} else {
 		err = d.changeDenials(ctx, func(s *ledger.Ledger) error {
 			if err := make(s); err != nil {

@@ -103,7 +103,7 @@ func (d *Daemon) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 // gone; what cannot be done now is left to reconciliation.
 func (d *Daemon) completeDenials(ctx context.Context) (lists int, err error) {
 	ctx = context.WithoutCancel(ctx)
-	err = d.exec.decide(ctx, "deny", func(s *ledger.Ledger) error {
+	err = d.exec.Decide(ctx, "deny", func(s *ledger.Ledger) error {
 		s.WithdrawUnknown()
 		return nil
 	})
@@ -118,7 +118,7 @@ func (d *Daemon) completeDenials(ctx context.Context) (lists int, err error) {
 // changeDenials changes what is denied, durably, and takes it over. What was
 // made meanwhile by what was denied before is made again.
 func (d *Daemon) changeDenials(ctx context.Context, change func(s *ledger.Ledger) error) error {
-	err := d.exec.decide(ctx, "deny", func(s *ledger.Ledger) error {
+	err := d.exec.Decide(ctx, "deny", func(s *ledger.Ledger) error {
 		if err := change(s); err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/ledger/state"
@@ -33,7 +34,7 @@ func (d *Daemon) enforceDenials(ctx context.Context) (lists int, err error) {
 			denials *policy.Denials
 			basis   uint64
 		)
-		err := d.exec.decide(ctx, "deny", func(s *ledger.Ledger) error {
+		err := d.exec.Decide(ctx, "deny", func(s *ledger.Ledger) error {
 			var leave []state.Suspension
 			leave, hit = s.DeniedLists(harmless)
 			out, denials, basis = len(leave), s.Denials, s.Basis
@@ -51,7 +52,7 @@ func (d *Daemon) enforceDenials(ctx context.Context) (lists int, err error) {
 			}
 		}
 		var failed bool
-		err = d.exec.decide(ctx, "deny", func(s *ledger.Ledger) error {
+		err = d.exec.Decide(ctx, "deny", func(s *ledger.Ledger) error {
 			s.ReplaceReduced(reduced, basis)
 			return nil
 		})
@@ -121,7 +122,7 @@ func (d *Daemon) reduceOne(m *maker, r *grounds.Reduction, w *workspace) error {
 		return nil
 	}
 	r.Files = r.Entry.Files - len(r.Omitted.Paths)
-	if r.Refs, err = makeRefs(format, w.body, r.Files); err != nil {
+	if r.Refs, err = executor.MakeRefs(format, w.body, r.Files); err != nil {
 		return err
 	}
 	r.Refs.Paths = r.Entry.Refs.Paths

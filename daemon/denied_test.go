@@ -14,6 +14,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
@@ -35,10 +36,10 @@ func bare(t *testing.T) *Daemon {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	go d.exec.run(ctx)
+	go d.exec.Run(ctx)
 	t.Cleanup(func() {
 		cancel()
-		<-d.exec.closed
+		<-d.exec.Closed
 		d.Close()
 	})
 	return d
@@ -61,7 +62,7 @@ func (d *Daemon) publishFor(t *testing.T, name string, contents ...string) (list
 	}
 	if err == nil {
 		c.Body = sha256.Sum256(w.body)
-		c.Refs, err = makeRefs(digestlist.FormatTLV, w.body, c.Files)
+		c.Refs, err = executor.MakeRefs(digestlist.FormatTLV, w.body, c.Files)
 	}
 	m := d.maker.Load()
 	if err == nil {

@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 
+	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/rpmdb"
 	"github.com/digestd/digestd/rpmdb/pgp"
@@ -18,11 +19,11 @@ import (
 // diskDirectory is a list directory in a file system.
 type diskDirectory struct{ *store.Dir }
 
-func (d diskDirectory) Stager(prefix string) stager { return d.Dir.Stager(prefix) }
+func (d diskDirectory) Stager(prefix string) executor.Stager { return d.Dir.Stager(prefix) }
 
 // index is the index for all: a [store.Index], except where a test gives another.
 type index interface {
-	indexEffects
+	executor.IndexEffects
 	Retired() ([]record.Retirement, error)
 	Close() error
 }

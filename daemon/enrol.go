@@ -71,7 +71,7 @@ func (d *Daemon) SignerEnrol(ctx context.Context, by api.Actor, where string) (e
 	if err != nil {
 		return e, err
 	}
-	rerr := d.exec.enter(ctx, "enrol", func(s *ledger.Ledger) error {
+	rerr := d.exec.Enter(ctx, "enrol", func(s *ledger.Ledger) error {
 		for _, c := range certs {
 			s.Event(record.Event{Kind: audit.KindSignerEnrolled, Key: hex.EncodeToString(c.SubjectKeyId), Reason: where, UID: by.UID, PID: by.PID})
 		}
@@ -277,7 +277,7 @@ func (d *Daemon) enrolReplacement(ctx context.Context, left leaving) {
 		return
 	}
 	d.log.Error("new certificate not enrolled", "error", err)
-	d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
+	d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		s.Problem("not-enrolled", api.SeverityWarning, "the kernel does not know the certificate that signs the lists now: "+err.Error(),
 			"see how the kernel comes to know it: digestctl keys enrol --help")
 		s.Show()

@@ -102,7 +102,7 @@ func (d *Daemon) neighboursLoop(ctx context.Context) error {
 
 // exported tells the administrator what cannot be kept up to date.
 func (d *Daemon) exported(name string, err error) {
-	d.exec.enter(context.Background(), "note", func(s *ledger.Ledger) error {
+	d.exec.Enter(context.Background(), "note", func(s *ledger.Ledger) error {
 		had := len(s.Problems)
 		if err == nil {
 			s.Solved(name)

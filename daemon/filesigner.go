@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/header"
@@ -71,11 +72,11 @@ func (d *Daemon) filesToSign(anew bool) {
 }
 
 // wakeNeighbours has what others read of the lists brought up to date.
-func (d *Daemon) wakeNeighbours() { wake(d.listsChanged) }
+func (d *Daemon) wakeNeighbours() { executor.Wake(d.listsChanged) }
 
 // switchedOff reports whether there are signatures to take back.
 func (f *fileSigner) switchedOff() (off bool) {
-	f.d.exec.enter(context.Background(), "note", func(s *ledger.Ledger) error {
+	f.d.exec.Enter(context.Background(), "note", func(s *ledger.Ledger) error {
 		off = f.off && s.SignsFiles
 		return nil
 	})
@@ -289,7 +290,7 @@ func (f *fileSigner) behind(want map[record.Digest]*view.Entry, goal func(record
 // remember notes in the index whether files may bear signatures of ours, before
 // the first does and after the last.
 func (f *fileSigner) remember(ctx context.Context, signs bool) error {
-	return f.d.exec.decide(ctx, "signs", func(s *ledger.Ledger) error {
+	return f.d.exec.Decide(ctx, "signs", func(s *ledger.Ledger) error {
 		if s.SignsFiles == signs {
 			return nil
 		}

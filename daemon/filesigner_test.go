@@ -46,7 +46,7 @@ func TestListIsLostWhereItsFilesAre(t *testing.T) {
 	moved := header.Relocations{{From: []byte("/opt"), To: []byte("/srv")}}
 	d := &Daemon{}
 	d.config.IMASignatures = true
-	s := recorder(t).state
+	s := recorder(t).State
 	s.SignsFiles = true
 	s.Put(&view.Entry{List: record.List{Name: "tlv-known", Moved: moved}})
 	for _, w := range []state.Withdrawal{{Name: "tlv-forgotten", Entry: &view.Entry{List: record.List{Name: "tlv-forgotten", Moved: moved}}}, {Name: "tlv-known"}} {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
@@ -141,7 +142,7 @@ func (s *session) removed(ctx context.Context, m *wire.Removed) error {
 		}
 		return nil
 	})
-	if err != nil && gone == nil && !errors.Is(err, errStopping) {
+	if err != nil && gone == nil && !errors.Is(err, executor.ErrStopping) {
 		s.log.Error("list not withdrawn", "error", err) // which is left to the comparison
 		s.broken, err = err, nil
 	}

@@ -42,7 +42,7 @@ func (d *Daemon) hookRefused(ctx context.Context, err error) {
 	if count > 1 {
 		return
 	}
-	d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
+	d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		s.Problem("hooks", api.SeverityError, "package managers cannot be served: "+err.Error(),
 			"see who connects: ss -xp; the limit on descriptors is LimitNOFILE of digestd.service")
 		s.Show()
@@ -54,7 +54,7 @@ func (d *Daemon) hooksServed(ctx context.Context) {
 	d.refusals.mu.Lock()
 	d.refusals.count = 0
 	d.refusals.mu.Unlock()
-	d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
+	d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		s.Solved("hooks")
 		s.Show()
 		return nil
@@ -72,7 +72,7 @@ func (d *Daemon) tellOfDatabase(ctx context.Context, m *wire.Begin) {
 		return
 	}
 	theirs := filepath.Clean("/" + api.Clean(m.DBPath))
-	d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
+	d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		s.Problem("database", api.SeverityWarning,
 			fmt.Sprintf("there are two databases of rpm: a transaction wrote to another database, %s, than digestd follows, %s: what it installed has no lists", theirs, ours),
 			fmt.Sprintf("see which one rpm uses: rpm --eval %%_dbpath; if it is %s, set dbpath = %q in digestd.conf and restart digestd, or remove the one that is left over", theirs, theirs))

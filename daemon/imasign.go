@@ -224,7 +224,7 @@ func (f *fileSigner) takeGone(ctx context.Context) ([]goneList, error) {
 	if len(gone) == 0 {
 		return nil, nil
 	}
-	err := f.d.exec.enter(ctx, "show", func(s *ledger.Ledger) error {
+	err := f.d.exec.Enter(ctx, "show", func(s *ledger.Ledger) error {
 		s.Show()
 		return nil
 	})

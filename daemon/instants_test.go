@@ -73,7 +73,7 @@ func TestEventsAreInTheTable(t *testing.T) {
 				return true
 			}
 			called, ok := call.Fun.(*ast.SelectorExpr)
-			if !ok || !slices.Contains([]string{"decide", "enter", "event", "step", "pass", "Hit"}, called.Sel.Name) {
+			if !ok || !slices.Contains([]string{"decide", "enter", "event", "step", "pass", "hit"}, strings.ToLower(called.Sel.Name)) {
 				return true
 			}
 			words := texts(call.Args[:min(2, len(call.Args))])

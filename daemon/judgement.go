@@ -39,7 +39,7 @@ func (d *Daemon) verifyAgain(ctx context.Context) error {
 	for range mostTries {
 		var basis uint64
 		doubtful := map[record.Digest]*view.Entry{}
-		err := d.exec.enter(ctx, "judge", func(s *ledger.Ledger) error {
+		err := d.exec.Enter(ctx, "judge", func(s *ledger.Ledger) error {
 			basis = s.Basis
 			for _, e := range s.Sorted() {
 				if _, proven := s.Judge(e); e.Active() && !proven {
@@ -55,7 +55,7 @@ func (d *Daemon) verifyAgain(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		err = d.exec.enter(ctx, "judge", func(s *ledger.Ledger) error {
+		err = d.exec.Enter(ctx, "judge", func(s *ledger.Ledger) error {
 			if s.Basis != basis {
 				return ledger.ErrAgain
 			}

@@ -105,7 +105,7 @@ func TestBasisStays(t *testing.T) {
 		s.Record()
 		return nil
 	})
-	if _, _, err := d.exec.end(t.Context(), txn); err != nil {
+	if _, _, err := d.exec.End(t.Context(), txn); err != nil {
 		t.Fatal(err)
 	}
 	if now := d.snapshot().Basis; now != before {
@@ -128,7 +128,7 @@ func TestUnknownKeyWaitsForIncompleteStores(t *testing.T) {
 	})
 	adopt := func(src grounds.KeySources) {
 		t.Helper()
-		if err := d.exec.decide(t.Context(), "keys", func(s *ledger.Ledger) error { s.AdoptKeys(&src); return nil }); err != nil {
+		if err := d.exec.Decide(t.Context(), "keys", func(s *ledger.Ledger) error { s.AdoptKeys(&src); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}

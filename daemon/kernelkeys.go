@@ -167,7 +167,7 @@ func (d *Daemon) leaveKernel(ctx context.Context) (left leaving) {
 		}
 	}
 	failpoint.Hit("unenrol", "after")
-	d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
+	d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		if err := errors.Join(errs...); err != nil {
 			s.Problem("revoked-enrolled", api.SeverityError, "a revoked certificate of this machine may still be in the kernel: "+err.Error(),
 				"mend the cause, then: digestctl sync; or reboot")
@@ -253,7 +253,7 @@ func (d *Daemon) tellOfEnrolment(ctx context.Context) {
 		}
 	}
 	cache := d.features().DigestCache == kernel.Yes
-	d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
+	d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		switch {
 		case in != "" || len(rings) == 0 && !cache:
 			s.Solved("not-enrolled")

@@ -75,7 +75,7 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 	}
 
 	var named *view.Banned
-	err = d.exec.decide(ctx, "keys", func(s *ledger.Ledger) error {
+	err = d.exec.Decide(ctx, "keys", func(s *ledger.Ledger) error {
 		s.TellOfBlobs(carried)
 		s.AdoptKeys(&src)
 		named = s.Banned

@@ -28,7 +28,7 @@ func (d *Daemon) leaveLabels(left []leftFile) {
 	if len(left) == 0 {
 		return
 	}
-	err := d.exec.enter(context.Background(), "labels", func(s *ledger.Ledger) error {
+	err := d.exec.Enter(context.Background(), "labels", func(s *ledger.Ledger) error {
 		for _, f := range left {
 			s.Labels.Add(f.path, f.err.Error())
 		}
@@ -69,7 +69,7 @@ func (d *Daemon) labelLoop(ctx context.Context) error {
 // resists has the right label all the same, so nothing is left.
 func (d *Daemon) renewStale(ctx context.Context) {
 	var names []string
-	err := d.exec.enter(ctx, "labels", func(s *ledger.Ledger) error {
+	err := d.exec.Enter(ctx, "labels", func(s *ledger.Ledger) error {
 		names = slices.Sorted(maps.Keys(s.Labels.Stale))
 		clear(s.Labels.Stale)
 		return nil
@@ -120,7 +120,7 @@ func (d *Daemon) renewUnheld() {
 func (d *Daemon) retryLabels(ctx context.Context) (left bool) {
 	var files map[string]state.LeftLabel
 	var all bool
-	err := d.exec.enter(ctx, "labels", func(s *ledger.Ledger) error {
+	err := d.exec.Enter(ctx, "labels", func(s *ledger.Ledger) error {
 		files, all = maps.Clone(s.Labels.Files), s.Labels.All
 		return nil
 	})
@@ -141,7 +141,7 @@ func (d *Daemon) retryLabels(ctx context.Context) (left bool) {
 	if all {
 		all = d.settleAll(ctx, snap, failed)
 	}
-	err = d.exec.enter(ctx, "labels", func(s *ledger.Ledger) error {
+	err = d.exec.Enter(ctx, "labels", func(s *ledger.Ledger) error {
 		for path, before := range files {
 			if failed[path] == nil {
 				s.Labels.Done(path, before)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/view"
@@ -32,7 +33,7 @@ type maker struct {
 
 // workspace is the memory one goroutine builds lists in.
 type workspace struct {
-	stager  stager
+	stager  executor.Stager
 	denials *policy.Denials // what no list may hold
 	body    []byte
 	out     []byte
@@ -144,7 +145,7 @@ func (m *maker) compose(c *view.Candidate, h *header.Header, w *workspace) error
 	case err != nil:
 		return fmt.Errorf("cannot make list of %s: %w", c.Pkg, err)
 	}
-	if c.Refs, err = makeRefs(m.format, w.body, c.Files); err == nil {
+	if c.Refs, err = executor.MakeRefs(m.format, w.body, c.Files); err == nil {
 		err = m.omit(c, w)
 	}
 	if err != nil {

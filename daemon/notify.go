@@ -52,7 +52,7 @@ func (d *Daemon) watchdog(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			if d.exec.do(ctx, func() error { return nil }) == nil {
+			if d.exec.Do(ctx, func() error { return nil }) == nil {
 				d.notify("WATCHDOG=1")
 			}
 		}
@@ -86,7 +86,7 @@ func (d *Daemon) reconfigure(ctx context.Context, load func() (config.Config, er
 	if err == nil {
 		err = d.adopt(ctx, c)
 	}
-	d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
+	d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		s.Solved("configuration")
 		if err != nil {
 			s.Problem("configuration", api.SeverityWarning, err.Error(), "mend it, then: systemctl reload digestd")
@@ -110,7 +110,7 @@ func (d *Daemon) adopt(ctx context.Context, c config.Config) error {
 	if !reflect.DeepEqual(fixed, d.config) {
 		d.log.Warn("configuration needs a restart", "reason", "only mode, unsigned, keep-old and multiversion change while digestd runs")
 	}
-	return d.exec.decide(ctx, "configuration", func(s *ledger.Ledger) error {
+	return d.exec.Decide(ctx, "configuration", func(s *ledger.Ledger) error {
 		same := s.Mode == mode && s.Unsigned == unsigned
 		s.Mode, s.Unsigned, s.Multi, s.KeepOld = mode, unsigned, c.MultiVersion, c.KeepOld == keepUntilRestart
 		s.Order = ledger.NewOrder(s.Order.Lists, s.Multi)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 
+	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/view"
@@ -55,7 +56,7 @@ func (m *maker) omit(c *view.Candidate, w *workspace) error {
 	}
 	paths := c.Refs.Paths
 	w.body, c.Files = append(w.body[:0], body...), c.Files-len(o.Paths)
-	if c.Refs, err = makeRefs(m.format, w.body, c.Files); err == nil {
+	if c.Refs, err = executor.MakeRefs(m.format, w.body, c.Files); err == nil {
 		c.Refs.Paths = paths // they are the package's all the same
 	}
 	return err

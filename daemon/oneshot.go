@@ -20,9 +20,9 @@ func (d *Daemon) Reconcile(ctx context.Context) (api.SyncResult, error) {
 	ownerCtx, stopOwner := context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		stopOwner()
-		<-d.exec.closed
+		<-d.exec.Closed
 	}()
-	go d.exec.run(ownerCtx)
+	go d.exec.Run(ownerCtx)
 	result, err := d.runSync(ctx, reasonAsked, func(string, int, int) {})
 	if err == nil && d.config.Labels {
 		d.labelAll()

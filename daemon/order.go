@@ -74,7 +74,7 @@ func (d *Daemon) setOrder(ctx context.Context, by api.Actor, lists map[string]ui
 	if len(lists) == 0 {
 		data = nil
 	}
-	err = d.exec.decide(ctx, "order", func(s *ledger.Ledger) error {
+	err = d.exec.Decide(ctx, "order", func(s *ledger.Ledger) error {
 		a, err := ledger.Act(s, by, reason)
 		if err != nil {
 			return err
@@ -104,7 +104,7 @@ func joinReason(what, reason string) string {
 
 // OrderPrefetch makes the kernel read the lists before the one it looks for, or not.
 func (d *Daemon) OrderPrefetch(ctx context.Context, by api.Actor, on bool) error {
-	return d.exec.decide(ctx, "prefetch", func(s *ledger.Ledger) error {
+	return d.exec.Decide(ctx, "prefetch", func(s *ledger.Ledger) error {
 		a, err := ledger.Act(s, by, "")
 		if err != nil {
 			return err
@@ -171,7 +171,7 @@ func (d *Daemon) finishMoves(ctx context.Context) error {
 			failpoint.Hit("moved", "between-labels")
 		}
 	}
-	return d.exec.enter(ctx, "moved", func(s *ledger.Ledger) error {
+	return d.exec.Enter(ctx, "moved", func(s *ledger.Ledger) error {
 		for _, e := range moved {
 			if s.ByName[e.Name] == e {
 				s.Plan.Withdraw = append(s.Plan.Withdraw, state.Withdrawal{Name: e.Name})

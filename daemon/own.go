@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
@@ -29,8 +30,8 @@ func (m *maker) ownSigner() string {
 }
 
 // makeOwn signs and stages a body, without what is denied.
-func (d *Daemon) makeOwn(stager stager, body []byte) (l ledger.MadeList, err error) {
-	if l.Refs, err = makeRefs(digestlist.FormatTLV, body, 0); err != nil {
+func (d *Daemon) makeOwn(stager executor.Stager, body []byte) (l ledger.MadeList, err error) {
+	if l.Refs, err = executor.MakeRefs(digestlist.FormatTLV, body, 0); err != nil {
 		return l, err
 	}
 	snap := d.snapshot()
@@ -38,7 +39,7 @@ func (d *Daemon) makeOwn(stager stager, body []byte) (l ledger.MadeList, err err
 	if l.Basis = snap.Basis; l.Refs.HitBy(snap.Denials.Heads()) {
 		paths := l.Refs.Paths // they are the list's all the same
 		if body, l.Omitted, err = omit(nil, digestlist.FormatTLV, body, snap.Denials); err == nil {
-			l.Refs, err = makeRefs(digestlist.FormatTLV, body, 0)
+			l.Refs, err = executor.MakeRefs(digestlist.FormatTLV, body, 0)
 		}
 		if err != nil {
 			return l, err
@@ -92,7 +93,7 @@ func (d *Daemon) OwnRemove(ctx context.Context, by api.Actor, name, reason strin
 	body, bodyErr := d.openOwnBody(o)
 	defer body.unmap()
 	var gone *view.Entry
-	err := d.exec.decide(ctx, "disown", func(s *ledger.Ledger) (err error) {
+	err := d.exec.Decide(ctx, "disown", func(s *ledger.Ledger) (err error) {
 		gone, err = s.RemoveOwn(name, by, reason)
 		return err
 	})

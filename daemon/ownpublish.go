@@ -95,7 +95,7 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 		}
 		staged := c.Made.Staged
 		var refused error
-		err = d.exec.decide(ctx, "own", func(s *ledger.Ledger) (err error) {
+		err = d.exec.Decide(ctx, "own", func(s *ledger.Ledger) (err error) {
 			r, refused, err = s.PublishOwn(c, by)
 			return err
 		})
@@ -124,7 +124,7 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 // unchangedOwn reports that a list is active with this very content, after taking
 // over what else the request says.
 func (d *Daemon) unchangedOwn(ctx context.Context, by api.Actor, c *ledger.OwnCandidate) (r api.OwnResult, done bool) {
-	err := d.exec.decide(ctx, "own", func(s *ledger.Ledger) error {
+	err := d.exec.Decide(ctx, "own", func(s *ledger.Ledger) error {
 		o, e := s.Own[c.Record.Name], s.OwnEntry(c.Record.Name)
 		if e == nil || !e.Active() || e.Broken || e.Change != "" || o.Body != c.Record.Body || o.Key != c.Record.Key {
 			return nil

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
@@ -55,49 +56,49 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 		own        []*ledger.OwnWork
 	)
 	x := d.exec
-	var all done
-	err := x.do(ctx, func() (err error) {
-		if len(x.state.Open) > 0 {
+	var all executor.Done
+	err := x.Do(ctx, func() (err error) {
+		if len(x.State.Open) > 0 {
 			return errOvertaken
 		}
 		report("checking lists", 0, 0)
-		more, err := x.step("expire", true, func(s *ledger.Ledger) error {
+		more, err := x.Step("expire", true, func(s *ledger.Ledger) error {
 			s.ExpireDenials()
 			s.FinishOwn()
 			return nil
 		})
-		all.add(more)
+		all.Add(more)
 		if err == nil {
-			more, err = x.inspect(nil)
-			all.add(more)
+			more, err = x.Inspect(nil)
+			all.Add(more)
 		}
 		if err != nil {
 			return err
 		}
-		x.hold()
-		more, err = x.step("blacklist", true, func(s *ledger.Ledger) error {
+		x.Hold()
+		more, err = x.Step("blacklist", true, func(s *ledger.Ledger) error {
 			for _, entry := range s.HeedBlacklist() { // a start knows the files of lists only now
 				s.CarryOut(entry)
 			}
 			return nil
 		})
-		all.add(more)
+		all.Add(more)
 		return err
 	})
-	x.follow(all)
+	x.Follow(all)
 	if err == nil {
 		_, err = d.enforceDenials(ctx)
 	}
 	if err == nil {
-		err = x.do(ctx, func() error {
-			if len(x.state.Open) > 0 {
+		err = x.Do(ctx, func() error {
+			if len(x.State.Open) > 0 {
 				return errOvertaken
 			}
 			var kept error
-			if x.state.Prefetch {
-				kept = x.dir.SetPrefetch(true)
+			if x.State.Prefetch {
+				kept = x.Dir.SetPrefetch(true)
 			}
-			all, err = x.step("gather", false, func(s *ledger.Ledger) error {
+			all, err = x.Step("gather", false, func(s *ledger.Ledger) error {
 				generation, basis, denials = s.Generation, s.Basis, s.Denials
 				standing = s.Standing(d.maker.Load().signer())
 				s.PrefetchKept(kept)
@@ -106,7 +107,7 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 			})
 			return err
 		})
-		x.follow(all)
+		x.Follow(all)
 	}
 	if err != nil {
 		return api.SyncResult{}, err
@@ -128,20 +129,20 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 		d.memory.rest()
 	}()
 	result := &ledger.Reconciled{}
-	all = done{}
-	err = x.do(ctx, func() (err error) {
-		if len(x.state.Open) > 0 || x.state.Generation != generation {
+	all = executor.Done{}
+	err = x.Do(ctx, func() (err error) {
+		if len(x.State.Open) > 0 || x.State.Generation != generation {
 			return errOvertaken
 		}
-		if x.state.Basis != basis {
+		if x.State.Basis != basis {
 			return ledger.ErrAgain
 		}
 		report("publishing", 0, len(found))
-		result, all, err = x.reconcile(own, found, started)
+		result, all, err = x.Reconcile(own, found, started)
 		return err
 	})
 	err = errors.Join(err, d.finishMoves(ctx))
-	x.follow(all)
+	x.Follow(all)
 	if !first {
 		d.relabelStale(result.Fresh)
 	}

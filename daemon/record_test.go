@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/store"
@@ -15,7 +16,7 @@ import (
 )
 
 // recorder is an executor with an index and nothing else.
-func recorder(t *testing.T) *executor {
+func recorder(t *testing.T) *executor.Executor {
 	t.Helper()
 	index, _, err := store.Open(t.TempDir())
 	if err != nil {
@@ -30,13 +31,13 @@ func recorder(t *testing.T) *executor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newExecutor(s, index, nil, nil, slog.New(slog.DiscardHandler), time.Now)
+	return executor.New(s, index, nil, nil, slog.New(slog.DiscardHandler), time.Now)
 }
 
 // events records n entries, and returns the oldest that is left, and how many are.
-func events(t *testing.T, x *executor, n int) (oldest uint64, size int) {
+func events(t *testing.T, x *executor.Executor, n int) (oldest uint64, size int) {
 	t.Helper()
-	err := x.enter(t.Context(), "test", func(s *ledger.Ledger) error {
+	err := x.Enter(t.Context(), "test", func(s *ledger.Ledger) error {
 		for range n {
 			s.Event(record.Event{Kind: "verified"})
 		}
@@ -46,8 +47,8 @@ func events(t *testing.T, x *executor, n int) (oldest uint64, size int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	events, err := x.index.EventsAfter(0, state.MaxWaiting+1)
-	kept := x.state.Kept.Decisions
+	events, err := x.Index.EventsAfter(0, state.MaxWaiting+1)
+	kept := x.State.Kept.Decisions
 	if err != nil || len(events) != len(kept) || events[0].Seq != kept[0] {
 		t.Fatalf("the index has %d entries from %d on, the state %d from %d, %v", len(events), events[0].Seq, len(kept), kept[0], err)
 	}
@@ -57,7 +58,7 @@ func events(t *testing.T, x *executor, n int) (oldest uint64, size int) {
 // The log has an end, but keeps what waits for the journal.
 func TestLogIsBounded(t *testing.T) {
 	x := recorder(t)
-	s := x.state
+	s := x.State
 	s.Waits = true
 	if oldest, size := events(t, x, state.MaxLog+500); oldest != 1 || size != state.MaxLog+500 {
 		t.Errorf("nobody took them, and %d are left from %d on", size, oldest)
@@ -83,9 +84,9 @@ func TestLogIsBounded(t *testing.T) {
 func TestUnitOfActor(t *testing.T) {
 	x := recorder(t)
 	asked := 0
-	x.units.of = func(pid uint32) string { asked++; return "a.service" }
+	x.Units.Of = func(pid uint32) string { asked++; return "a.service" }
 	for _, pids := range [][]uint32{{7, 7, 7, 0}, {7}} {
-		err := x.enter(t.Context(), "test", func(s *ledger.Ledger) error {
+		err := x.Enter(t.Context(), "test", func(s *ledger.Ledger) error {
 			for _, pid := range pids {
 				s.Event(record.Event{Kind: "published", PID: pid})
 			}
@@ -100,7 +101,7 @@ func TestUnitOfActor(t *testing.T) {
 		t.Errorf("asked %d times", asked)
 	}
 	var units []string
-	x.index.EachEvent(0, func(e record.Event) bool { units = append(units, e.Unit); return true })
+	x.Index.EachEvent(0, func(e record.Event) bool { units = append(units, e.Unit); return true })
 	if len(units) != 5 || units[0] != "a.service" || units[1] != "" || units[4] != "a.service" {
 		t.Errorf("got %q", units)
 	}
@@ -112,13 +113,13 @@ func TestTakenIsRecorded(t *testing.T) {
 	events(t, x, 3)
 	enter := func(fact func(s *ledger.Ledger)) {
 		t.Helper()
-		if err := x.enter(t.Context(), "test", func(s *ledger.Ledger) error { fact(s); return nil }); err != nil {
+		if err := x.Enter(t.Context(), "test", func(s *ledger.Ledger) error { fact(s); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
 	recorded := func() uint64 {
 		t.Helper()
-		c, err := x.index.Load()
+		c, err := x.Index.Load()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,7 +31,7 @@ func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason strin
 	if err := d.revocable(ctx, k.Fingerprint); err != nil {
 		return api.Key{}, err
 	}
-	err = d.exec.decide(ctx, "revoke", func(s *ledger.Ledger) error {
+	err = d.exec.Decide(ctx, "revoke", func(s *ledger.Ledger) error {
 		a, err := ledger.Act(s, by, reason)
 		if err != nil {
 			return err
@@ -101,7 +101,7 @@ func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason stri
 				Message: fmt.Sprintf("key %s is revoked by %s", k.Fingerprint, r.File), Advice: "remove that file first"}
 		}
 	}
-	err = d.exec.decide(ctx, "restore", func(s *ledger.Ledger) error {
+	err = d.exec.Decide(ctx, "restore", func(s *ledger.Ledger) error {
 		a, err := ledger.Act(s, by, reason)
 		if err != nil {
 			return err

@@ -110,7 +110,7 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 	old := d.maker.Load()
 	// Once the files have changed there is no way back: see first that it can be
 	// recorded.
-	if err := d.exec.decide(ctx, "probe", (*ledger.Ledger).Probe); err != nil {
+	if err := d.exec.Decide(ctx, "probe", (*ledger.Ledger).Probe); err != nil {
 		return fmt.Errorf("cannot change the signing key: %w", err)
 	}
 	if _, err := d.prepare(ctx); err != nil {
@@ -125,7 +125,7 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 	}
 	m := *old
 	m.identity = id
-	err = d.exec.enter(ctx, "rotate", func(s *ledger.Ledger) error {
+	err = d.exec.Enter(ctx, "rotate", func(s *ledger.Ledger) error {
 		d.maker.Store(&m)
 		old.identity.key.Release()
 		s.Signer = m.signer()

@@ -206,7 +206,7 @@ func (s *session) run(ctx context.Context) error {
 
 // enter lets the state learn what this session tells.
 func (s *session) enter(ctx context.Context, event string, fn func(*ledger.Ledger) error) error {
-	return s.d.exec.enter(ctx, event, fn)
+	return s.d.exec.Enter(ctx, event, fn)
 }
 
 func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err error) {
@@ -290,7 +290,7 @@ func elementType(t wire.ElementType) policy.ElementType {
 
 func (s *session) end(ctx context.Context) error {
 	t := s.txn
-	published, gone, err := s.d.exec.end(ctx, t)
+	published, gone, err := s.d.exec.End(ctx, t)
 	s.txn = nil
 	if err == nil && t.DBOnly {
 		s.d.relabelStale(t.Touched)

@@ -24,7 +24,7 @@ func TestStateIsWired(t *testing.T) {
 			if s.Waits != test.waits {
 				t.Errorf("audit-trail %q: the log waits for the journal: %v", test.trail, s.Waits)
 			}
-			if d.exec.units.of == nil {
+			if d.exec.Units.Of == nil {
 				t.Error("nobody tells the unit of a process")
 			}
 			return nil

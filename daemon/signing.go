@@ -53,7 +53,7 @@ func (d *Daemon) reachSigner(ctx context.Context) error {
 // has it looked for until it can.
 func (d *Daemon) followSigner(ctx context.Context) {
 	err := d.maker.Load().identity.key.Failure()
-	d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
+	d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		if err == nil {
 			s.Solved("signing-key")
 		} else {

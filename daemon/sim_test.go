@@ -21,6 +21,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/sim"
 	"github.com/digestd/digestd/digestlist"
@@ -171,12 +172,12 @@ func (h *stageHook) take() {
 
 // hookedDirectory is a list directory that tells of lists which are staged for packages.
 type hookedDirectory struct {
-	listDirectory
+	executor.ListDirectory
 	hook *stageHook
 }
 
-func (d hookedDirectory) Stager(prefix string) stager {
-	s := d.listDirectory.Stager(prefix)
+func (d hookedDirectory) Stager(prefix string) executor.Stager {
+	s := d.ListDirectory.Stager(prefix)
 	if strings.HasPrefix(prefix, "hook") || strings.HasPrefix(prefix, "sync") {
 		return hookedStager{s, d.hook}
 	}
@@ -184,12 +185,12 @@ func (d hookedDirectory) Stager(prefix string) stager {
 }
 
 type hookedStager struct {
-	stager
+	executor.Stager
 	hook *stageHook
 }
 
 func (s hookedStager) Write(parts ...[]byte) (record.Staged, error) {
-	staged, err := s.stager.Write(parts...)
+	staged, err := s.Stager.Write(parts...)
 	s.hook.take()
 	return staged, err
 }
@@ -214,7 +215,7 @@ func (s *simInstalled) has() (sim.Installed, []string) { return s.installed, s.k
 
 // simDisk is a list directory that other programs reach, too.
 type simDisk interface {
-	listDirectory
+	executor.ListDirectory
 	All() map[string][]byte
 	Put(name string, data []byte)
 	Unlink(name string)
@@ -328,9 +329,9 @@ func (m *simMachine) Start() error {
 	d.memory.rest = func() {} // it is the memory of all machines
 	d.memory.armed.Store(true)
 	ctx, cancel := context.WithCancel(context.Background())
-	d.exec.hooks.passed = simInstants.pass
-	go d.exec.run(ctx)
-	m.d, m.stop = d, func() { cancel(); <-d.exec.closed }
+	d.exec.Hooks.Passed = simInstants.pass
+	go d.exec.Run(ctx)
+	m.d, m.stop = d, func() { cancel(); <-d.exec.Closed }
 	before, cut := m.lists, m.faults.power
 	m.faults = &faults{}
 	m.lists = newFaultyDir(disk, m.faults)
@@ -340,7 +341,7 @@ func (m *simMachine) Start() error {
 	}
 	m.order = newSimOrder(index, m.lists)
 	m.lists.order, m.heard.order = m.order, m.order
-	d.exec.dir, d.exec.index = m.lists, &faultyIndex{index, m.faults, m.order}
+	d.exec.Dir, d.exec.Index = m.lists, &faultyIndex{index, m.faults, m.order}
 	return d.Observe(ctx, m.heard)
 }
 

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/signer"
 	"github.com/digestd/digestd/daemon/sim"
@@ -35,7 +36,7 @@ import (
 // memoryDisk is a list directory in memory.
 type memoryDisk struct{ *inmemory.Dir }
 
-func (d memoryDisk) Stager(prefix string) stager { return d.Dir.Stager(prefix) }
+func (d memoryDisk) Stager(prefix string) executor.Stager { return d.Dir.Stager(prefix) }
 
 // memoryIndex is an index in memory.
 type memoryIndex struct{ *inmemory.Index }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/rpmdb"
 )
@@ -103,7 +104,7 @@ func (d *Daemon) runSync(ctx context.Context, reason string, report progress) (a
 		// Compared or not: what only this look at the database stirred up is no change.
 		d.synced.Store(&stamp)
 		if err != nil {
-			d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
+			d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 				s.Problem("sync", "error", "lists could not be compared with rpm's database: "+err.Error(), d.syncAdvice(err))
 				s.Show()
 				return nil
@@ -168,25 +169,25 @@ func (d *Daemon) transactionEnded() {
 func (d *Daemon) checkDirectory(ctx context.Context, names map[string]bool) {
 	anew := false
 	x := d.exec
-	var all done
-	err := x.do(ctx, func() error {
-		more, err := x.inspect(names)
-		all.add(more)
+	var all executor.Done
+	err := x.Do(ctx, func() error {
+		more, err := x.Inspect(names)
+		all.Add(more)
 		if err == nil && names == nil {
-			_, more, err = x.strangers()
-			all.add(more)
+			_, more, err = x.Strangers()
+			all.Add(more)
 		}
-		more, rerr := x.step("inspected", false, func(s *ledger.Ledger) error {
+		more, rerr := x.Step("inspected", false, func(s *ledger.Ledger) error {
 			anew, s.Anew = s.Anew, false
 			if len(s.Open) == 0 {
 				s.Record()
 			}
 			return nil
 		})
-		all.add(more)
+		all.Add(more)
 		return errors.Join(err, rerr)
 	})
-	x.follow(all)
+	x.Follow(all)
 	if err != nil && ctx.Err() == nil {
 		d.log.Error("list directory not checked", "error", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/hooks/wire"
@@ -84,12 +85,12 @@ func (d *Daemon) takeOver(ctx context.Context, left []Left) {
 // and with the first comparison, which waits for their end: until then acts are to
 // concern all lists that are there.
 func (d *Daemon) catchUp(ctx context.Context) {
-	var all done
-	err := d.exec.do(ctx, func() (err error) {
-		all, err = d.exec.inspect(nil)
+	var all executor.Done
+	err := d.exec.Do(ctx, func() (err error) {
+		all, err = d.exec.Inspect(nil)
 		return err
 	})
-	d.exec.follow(all)
+	d.exec.Follow(all)
 	if err != nil {
 		d.log.Error("list directory not checked", "error", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
@@ -16,26 +17,26 @@ import (
 )
 
 // watched is a recorder with a clock.
-func watched(t *testing.T) (*executor, *time.Time) {
+func watched(t *testing.T) (*executor.Executor, *time.Time) {
 	t.Helper()
 	x := recorder(t)
 	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
-	x.now = func() time.Time { return now }
+	x.Now = func() time.Time { return now }
 	return x, &now
 }
 
 // that enters what another program did.
-func that(t *testing.T, x *executor, fact func(s *ledger.Ledger)) {
+func that(t *testing.T, x *executor.Executor, fact func(s *ledger.Ledger)) {
 	t.Helper()
-	if err := x.enter(t.Context(), "test", func(s *ledger.Ledger) error { fact(s); s.Record(); return nil }); err != nil {
+	if err := x.Enter(t.Context(), "test", func(s *ledger.Ledger) error { fact(s); s.Record(); return nil }); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // ofKind returns the entries of the log of one kind, the oldest first.
-func ofKind(t *testing.T, x *executor, kind string) (found []record.Event) {
+func ofKind(t *testing.T, x *executor.Executor, kind string) (found []record.Event) {
 	t.Helper()
-	events, err := x.index.EventsAfter(0, state.MaxWaiting)
+	events, err := x.Index.EventsAfter(0, state.MaxWaiting)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,8 +67,8 @@ func TestTamperingEvictsNoDecision(t *testing.T) {
 		t.Errorf("%d cases are left", len(told))
 	}
 	// Another start finds each in its room.
-	rooms := x.state.Kept
-	found, err := roomsOf(x.index.EachKind)
+	rooms := x.State.Kept
+	found, err := roomsOf(x.Index.EachKind)
 	if err != nil || len(found.Decisions) != 2 || len(found.Tampering) != state.MaxTampering || found.Tampering[0] != rooms.Tampering[0] {
 		t.Errorf("a start finds %d decisions and %d cases, %v", len(found.Decisions), len(found.Tampering), err)
 	}
@@ -134,7 +135,7 @@ func TestQuarantineCountsWhatItKeeps(t *testing.T) {
 	for i, size := range sizes {
 		found = append(found, state.Seen{Expected: state.Expected{Name: fmt.Sprintf("tlv-x%d", i)}, Size: size})
 	}
-	s := recorder(t).state
+	s := recorder(t).State
 	s.Inspected(found)
 	if len(s.Plan.Aside) != len(sizes) {
 		t.Fatalf("of %d files %d go", len(sizes), len(s.Plan.Aside))

@@ -61,7 +61,7 @@ func (d *Daemon) newCarriers(s *ledger.Ledger) (carriers []*carrier) {
 		c := &carrier{d: d, taker: taker, outlet: o, wake: make(chan struct{}, 1), dir: dir, sent: s.Taken[taker], safe: s.Taken[taker]}
 		c.left = c.safe+1 < s.NextSeq
 		carriers = append(carriers, c)
-		d.exec.wakes[state.WakeLog] = append(d.exec.wakes[state.WakeLog], c.wake)
+		d.exec.Wakes[state.WakeLog] = append(d.exec.Wakes[state.WakeLog], c.wake)
 	}
 	dir := d.config.AuditTrail
 	switch dir {
@@ -81,7 +81,7 @@ func (d *Daemon) newCarriers(s *ledger.Ledger) (carriers []*carrier) {
 // rest of it then.
 func (d *Daemon) startCarriers(ctx context.Context) (finish func()) {
 	var carriers []*carrier
-	d.exec.enter(ctx, "carriers", func(s *ledger.Ledger) error {
+	d.exec.Enter(ctx, "carriers", func(s *ledger.Ledger) error {
 		carriers = d.newCarriers(s)
 		return nil
 	})
@@ -210,7 +210,7 @@ func (c *carrier) confirm(ctx context.Context) error {
 	c.d.log.Debug("records are safe", "by", c.taker, "last", upTo)
 	now := c.left
 	c.left = false
-	return c.d.exec.enter(context.WithoutCancel(ctx), "taken", func(s *ledger.Ledger) error {
+	return c.d.exec.Enter(context.WithoutCancel(ctx), "taken", func(s *ledger.Ledger) error {
 		s.TakenUpTo(c.taker, upTo, now)
 		return nil
 	})
@@ -226,7 +226,7 @@ func (c *carrier) finish() error {
 	if err == nil && c.sent > c.safe {
 		err = c.confirm(ctx)
 	}
-	return errors.Join(err, c.d.exec.enter(ctx, "taken", func(s *ledger.Ledger) error {
+	return errors.Join(err, c.d.exec.Enter(ctx, "taken", func(s *ledger.Ledger) error {
 		s.RecordTaken()
 		return nil
 	}))
@@ -242,7 +242,7 @@ func (c *carrier) fell(ctx context.Context, err error) {
 		c.d.log.Warn("refusals not told", "to", c.taker, "error", err)
 		return
 	}
-	c.d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
+	c.d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		s.Problem("journal", api.SeverityNotice, "records of decisions wait in the index: "+err.Error(),
 			`is journald running? systemctl status systemd-journald; where there is none: audit-trail = "none" in digestd.conf`)
 		s.Show()
@@ -257,7 +257,7 @@ func (c *carrier) rose(ctx context.Context) {
 	if c.taker != state.TakerJournal {
 		return
 	}
-	c.d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
+	c.d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		s.Solved("journal")
 		s.Show()
 		return nil

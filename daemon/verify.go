@@ -207,7 +207,7 @@ func (d *Daemon) tellVerified(ctx context.Context, by api.Actor, r api.Verificat
 	if err != nil {
 		return err
 	}
-	err = d.exec.enter(ctx, "verified", func(s *ledger.Ledger) error {
+	err = d.exec.Enter(ctx, "verified", func(s *ledger.Ledger) error {
 		outcome := "clean"
 		if r.Errors > 0 {
 			outcome = "findings"

@@ -92,7 +92,7 @@ func (w *watcher) blind(ctx context.Context, why error) {
 		w.fs = nil
 	}
 	w.keys = w.keyTimes()
-	w.d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
+	w.d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		s.Problem("watch", api.SeverityWarning,
 			fmt.Sprintf("the kernel tells of no changes on disk (inotify: %v); digestd looks every %v instead", why, pollPause),
 			"raise fs.inotify.max_user_instances or fs.inotify.max_user_watches by sysctl: digestd tries again by itself")
@@ -105,7 +105,7 @@ func (w *watcher) blind(ctx context.Context, why error) {
 func (w *watcher) poll(ctx context.Context) {
 	reopened := w.open()
 	if reopened == nil {
-		w.d.exec.enter(ctx, "note", func(s *ledger.Ledger) error {
+		w.d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 			s.Solved("watch")
 			s.Show()
 			return nil

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package executor
 
 import (
 	"crypto/sha256"
@@ -16,10 +16,10 @@ import (
 
 // look reads of the directory what the state is to compare, and changes nothing. What
 // bears the stamp that it was published with is left out.
-func (x *executor) look(all []state.Expected) (found []state.Seen) {
+func (x *Executor) look(all []state.Expected) (found []state.Seen) {
 	var buf []byte
 	for _, e := range all {
-		stamp, err := x.dir.Stat(e.Name)
+		stamp, err := x.Dir.Stat(e.Name)
 		if err == nil && e.Entry != nil && stamp == e.Entry.Stamp {
 			continue
 		}
@@ -28,14 +28,14 @@ func (x *executor) look(all []state.Expected) (found []state.Seen) {
 	return found
 }
 
-func (x *executor) see(e state.Expected, stamp record.Stamp, err error, buf *[]byte) state.Seen {
+func (x *Executor) see(e state.Expected, stamp record.Stamp, err error, buf *[]byte) state.Seen {
 	v := state.Seen{Expected: e, Stamp: stamp, Missing: errors.Is(err, fs.ErrNotExist)}
 	if err != nil {
 		v.Err = err
 		return v
 	}
 	if e.Entry == nil || !stamp.Regular || stamp.Links != 1 {
-		if v.Size, err = x.dir.Size(e.Name, state.MaxAsideBytes); err != nil {
+		if v.Size, err = x.Dir.Size(e.Name, state.MaxAsideBytes); err != nil {
 			v.Err = err
 			return v
 		}
@@ -43,7 +43,7 @@ func (x *executor) see(e state.Expected, stamp record.Stamp, err error, buf *[]b
 	if !stamp.Regular {
 		return v
 	}
-	data, err := x.dir.Read(e.Name, *buf)
+	data, err := x.Dir.Read(e.Name, *buf)
 	var system *fs.PathError
 	switch {
 	case errors.As(err, &system):
@@ -63,7 +63,7 @@ func (x *executor) see(e state.Expected, stamp record.Stamp, err error, buf *[]b
 	if e.Entry != nil && v.File == e.Entry.File {
 		if e.Entry.Refs == nil {
 			if format, _, ferr := ledger.FormatOf(e.Name); ferr == nil {
-				v.Refs, _ = makeRefs(format, content, e.Entry.Files)
+				v.Refs, _ = MakeRefs(format, content, e.Entry.Files)
 			}
 		}
 		return v
@@ -71,18 +71,18 @@ func (x *executor) see(e state.Expected, stamp record.Stamp, err error, buf *[]b
 	v.Body = sha256.Sum256(content)
 	v.Torn = torn(e.Name, data)
 	if err == nil && kind == digestlist.SigPKCS7 {
-		_, err = digestlist.VerifyPKCS7(content, sig, x.state.OwnCertificates())
+		_, err = digestlist.VerifyPKCS7(content, sig, x.State.OwnCertificates())
 		v.Signed = err == nil
 	}
 	return v
 }
 
-// inspect looks at these names, or at every list that is active if names is nil, and
+// Inspect looks at these names, or at every list that is active if names is nil, and
 // puts right what can be.
-func (x *executor) inspect(names map[string]bool) (d done, err error) {
-	s := x.state
-	if err := x.dir.CheckPath(); err != nil {
-		d, _ := x.step("inspect", false, func(s *ledger.Ledger) error {
+func (x *Executor) Inspect(names map[string]bool) (d Done, err error) {
+	s := x.State
+	if err := x.Dir.CheckPath(); err != nil {
+		d, _ := x.Step("inspect", false, func(s *ledger.Ledger) error {
 			s.PathChecked(err)
 			return nil
 		})
@@ -93,7 +93,7 @@ func (x *executor) inspect(names map[string]bool) (d done, err error) {
 	if names == nil {
 		all = s.Lists()
 		for _, a := range s.Asides {
-			if !x.dir.InQuarantine(a.Name) {
+			if !x.Dir.InQuarantine(a.Name) {
 				gone = append(gone, a.Name)
 			}
 		}
@@ -102,7 +102,7 @@ func (x *executor) inspect(names map[string]bool) (d done, err error) {
 		all = append(all, s.Expects(name))
 	}
 	found := x.look(all)
-	return x.step("inspect", false, func(s *ledger.Ledger) error {
+	return x.Step("inspect", false, func(s *ledger.Ledger) error {
 		if names == nil {
 			s.AsidesGone(gone)
 		}
@@ -111,14 +111,14 @@ func (x *executor) inspect(names map[string]bool) (d done, err error) {
 	})
 }
 
-// strangers looks for what lies in the directory and is not expected there, and has it
+// Strangers looks for what lies in the directory and is not expected there, and has it
 // set aside or removed. It returns how many were set aside.
-func (x *executor) strangers() (aside int, d done, err error) {
+func (x *Executor) Strangers() (aside int, d Done, err error) {
 	found, err := x.unexpected()
 	if err != nil || len(found) == 0 {
 		return 0, d, err
 	}
-	d, err = x.step("inspect", false, func(s *ledger.Ledger) error {
+	d, err = x.Step("inspect", false, func(s *ledger.Ledger) error {
 		aside = s.Inspected(found)
 		return nil
 	})
@@ -126,14 +126,14 @@ func (x *executor) strangers() (aside int, d done, err error) {
 }
 
 // unexpected looks at what lies in the directory and is not expected there.
-func (x *executor) unexpected() ([]state.Seen, error) {
-	names, err := x.dir.Names()
+func (x *Executor) unexpected() ([]state.Seen, error) {
+	names, err := x.Dir.Names()
 	if err != nil {
 		return nil, err
 	}
 	var all []state.Expected
 	for _, name := range names {
-		if e := x.state.Expects(name); e.Entry == nil {
+		if e := x.State.Expects(name); e.Entry == nil {
 			all = append(all, e)
 		}
 	}
@@ -141,7 +141,7 @@ func (x *executor) unexpected() ([]state.Seen, error) {
 }
 
 // addUnknown adds to p what is to become of what is not expected in the directory.
-func (x *executor) addUnknown(p *state.Plan) error {
+func (x *Executor) addUnknown(p *state.Plan) error {
 	found, err := x.unexpected()
 	if err != nil {
 		return err
@@ -150,17 +150,17 @@ func (x *executor) addUnknown(p *state.Plan) error {
 		return slices.ContainsFunc(p.Withdraw, func(w state.Withdrawal) bool { return w.Name == v.Name }) ||
 			slices.ContainsFunc(p.Publish, func(c state.Publication) bool { return c.Name == v.Name })
 	})
-	x.state.Inspected(found)
-	more := x.state.Seal()
+	x.State.Inspected(found)
+	more := x.State.Seal()
 	p.Withdraw, p.Aside = append(p.Withdraw, more.Withdraw...), append(p.Aside, more.Aside...)
 	return nil
 }
 
-// hold holds the lists that are active, by descriptors.
-func (x *executor) hold() {
-	names := x.state.ToHold()
-	fresh, err := x.dir.Hold(names)
-	x.step("hold", false, func(s *ledger.Ledger) error {
+// Hold holds the lists that are active, by descriptors.
+func (x *Executor) Hold() {
+	names := x.State.ToHold()
+	fresh, err := x.Dir.Hold(names)
+	x.Step("hold", false, func(s *ledger.Ledger) error {
 		s.Held(fresh, err)
 		return nil
 	})

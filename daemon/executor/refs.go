@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package executor
 
 import (
 	"slices"
@@ -9,8 +9,8 @@ import (
 	"github.com/digestd/digestd/digestlist"
 )
 
-// makeRefs reads the files of a list's body.
-func makeRefs(format string, body []byte, hint int) (*view.Refs, error) {
+// MakeRefs reads the files of a list's body.
+func MakeRefs(format string, body []byte, hint int) (*view.Refs, error) {
 	r := &view.Refs{Digests: make([]uint64, 0, hint), Paths: make([]uint64, 0, hint)}
 	err := digestlist.Walk(format, body, func(algo digestlist.Algo, digest, path []byte) error {
 		r.Wide = r.Wide || algo != digestlist.SHA256

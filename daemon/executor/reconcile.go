@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package executor
 
 import (
 	"errors"
@@ -11,14 +11,14 @@ import (
 	"github.com/digestd/digestd/daemon/ledger/state"
 )
 
-// reconcile brings lists and index in line with what is installed, durably, in one
+// Reconcile brings lists and index in line with what is installed, durably, in one
 // commit. First what must go, then what comes: a crash in between leaves too
 // little trusted, never too much.
-func (x *executor) reconcile(own []*ledger.OwnWork, found []state.InstalledPackage, started time.Time) (r *ledger.Reconciled, all done, err error) {
+func (x *Executor) Reconcile(own []*ledger.OwnWork, found []state.InstalledPackage, started time.Time) (r *ledger.Reconciled, all Done, err error) {
 	r = &ledger.Reconciled{}
 	// The lists of the owner are recorded, and the mark goes, before the first list of a
 	// package comes: of these nothing is on the disk before the end.
-	all, err = x.step("own", false, func(s *ledger.Ledger) error {
+	all, err = x.Step("own", false, func(s *ledger.Ledger) error {
 		s.Solved("directory")
 		s.ApplyOwn(own, r)
 		return nil
@@ -26,26 +26,26 @@ func (x *executor) reconcile(own []*ledger.OwnWork, found []state.InstalledPacka
 	if errors.As(err, new(notBegun)) {
 		return r, all, err
 	}
-	more, failed := x.step("sync", false, func(s *ledger.Ledger) error {
+	more, failed := x.Step("sync", false, func(s *ledger.Ledger) error {
 		s.Apply(found, r)
 		return nil
 	})
-	all.add(more)
+	all.Add(more)
 	if failed = errors.Join(err, failed); errors.As(failed, new(notBegun)) {
 		return r, all, failed
 	}
-	aside, more, err := x.strangers()
+	aside, more, err := x.Strangers()
 	failed = errors.Join(failed, err)
-	all.add(more)
+	all.Add(more)
 	r.Quarantined = aside
-	more, err = x.step("sync", false, func(s *ledger.Ledger) error {
+	more, err = x.Step("sync", false, func(s *ledger.Ledger) error {
 		s.Settled(found, r, failed)
 		return nil
 	})
-	all.add(more)
+	all.Add(more)
 	err = errors.Join(failed, err)
-	x.hold()
-	x.step("synced", false, func(s *ledger.Ledger) error {
+	x.Hold()
+	x.Step("synced", false, func(s *ledger.Ledger) error {
 		if err == nil {
 			s.Solved("sync")
 		}

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package executor
 
 import (
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/digestlist"
 )
 
-// tornBlock is the unit in which file systems lose what was not synced.
-const tornBlock = 4096
+// TornBlock is the unit in which file systems lose what was not synced.
+const TornBlock = 4096
 
 // torn reports whether data is what a loss of power leaves of a list that was renamed
 // into place and not yet synced: nothing, a part of it, or blocks of zeros where it
 // was never written. No kernel accepts such a list, and a whole one has no such block.
 func torn(name string, data []byte) bool {
-	for block := data; ; block = block[tornBlock:] {
-		n := min(len(block), tornBlock)
+	for block := data; ; block = block[TornBlock:] {
+		n := min(len(block), TornBlock)
 		if zeros(block[:n]) {
 			return true // also of no bytes at all
 		}
-		if len(block) <= tornBlock {
+		if len(block) <= TornBlock {
 			break
 		}
 	}

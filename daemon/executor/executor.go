@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package executor
 
 import (
 	"context"
@@ -20,106 +20,106 @@ import (
 	"github.com/digestd/digestd/store"
 )
 
-// errStopping means that the daemon no longer takes work.
-var errStopping = errors.New("digestd is stopping")
+// ErrStopping means that the daemon no longer takes work.
+var ErrStopping = errors.New("digestd is stopping")
 
-// executor lets one event at a time change the state, in the order they come, and
+// Executor lets one event at a time change the state, in the order they come, and
 // carries out what it asks for. Whoever brings an event does the work: to hand it to
 // another goroutine costs a package manager that waits two wake-ups.
-type executor struct {
-	state *ledger.Ledger
-	// published is what readers see. They wait for nobody.
-	published atomic.Pointer[view.Snapshot]
-	dir       directoryEffects
-	index     indexEffects
+type Executor struct {
+	State *ledger.Ledger
+	// Published is what readers see. They wait for nobody.
+	Published atomic.Pointer[view.Snapshot]
+	Dir       directoryEffects
+	Index     IndexEffects
 	log       *slog.Logger
-	now       func() time.Time
-	units     units
-	wakes     [state.WakeKinds][]chan<- struct{}
-	hooks     executorHooks
+	Now       func() time.Time
+	Units     units
+	Wakes     [state.WakeKinds][]chan<- struct{}
+	Hooks     Hooks
 	beside    func(names []string) error // makes lists durable of which some were begun to be; nil: none were
 	turn      chan struct{}              // holds one token while somebody has the state
-	closed    chan struct{}              // closed when nobody gets it any more
+	Closed    chan struct{}              // Closed when nobody gets it any more
 }
 
 // units names the units of the service manager that processes belong to.
 type units struct {
-	of    func(pid uint32) string // "" for none
+	Of    func(pid uint32) string // "" for none
 	known map[uint32]string       // since the last commit
 }
 
-// executorHooks are called by an executor. Each may be nil.
-type executorHooks struct {
-	before func(*ledger.Ledger)                  // hears what readers are about to see
-	after  func(done)                            // what follows outside of the turn, for labels
-	lost   func(w state.Withdrawal, data []byte) // hears of what left the directory
-	passed func(string, failpoint.Instant)       // hears of instants, in tests
+// Hooks are called by an executor. Each may be nil.
+type Hooks struct {
+	Before func(*ledger.Ledger)                  // hears what readers are about to see
+	After  func(Done)                            // what follows outside of the turn, for labels
+	Lost   func(w state.Withdrawal, data []byte) // hears of what left the directory
+	Passed func(string, failpoint.Instant)       // hears of instants, in tests
 }
 
-// done is what a plan did to lists that files are bound to.
-type done struct {
-	gone    []ledger.Withdrawn // left the directory
-	renewed []ledger.Withdrawn // were replaced under the same name
+// Done is what a plan did to lists that files are bound to.
+type Done struct {
+	Gone    []ledger.Withdrawn // left the directory
+	Renewed []ledger.Withdrawn // were replaced under the same name
 }
 
-func (d *done) add(more done) {
-	d.gone, d.renewed = append(d.gone, more.gone...), append(d.renewed, more.renewed...)
+func (d *Done) Add(more Done) {
+	d.Gone, d.Renewed = append(d.Gone, more.Gone...), append(d.Renewed, more.Renewed...)
 }
 
-// run waits until ctx ends, and then for the work under way.
-func (x *executor) run(ctx context.Context) {
+// Run waits until ctx ends, and then for the work under way.
+func (x *Executor) Run(ctx context.Context) {
 	<-ctx.Done()
 	x.turn <- struct{}{}
-	close(x.closed)
+	close(x.Closed)
 }
 
-// do runs fn when its turn has come. fn must not wait for anything but the disk.
-func (x *executor) do(ctx context.Context, fn func() error) (err error) {
+// Do runs fn when its turn has come. fn must not wait for anything but the disk.
+func (x *Executor) Do(ctx context.Context, fn func() error) (err error) {
 	select {
 	case x.turn <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-x.closed:
-		return errStopping
+	case <-x.Closed:
+		return ErrStopping
 	}
 	defer func() { <-x.turn }()
 	return fn()
 }
 
-// decide lets somebody's act change the state. After an error nothing has happened, so
+// Decide lets somebody's act change the state. After an error nothing has happened, so
 // the act can be repeated, and no later commit brings it into effect; after its intent
 // is durable it succeeds, and what is left to do is done later.
-func (x *executor) decide(ctx context.Context, event string, act func(*ledger.Ledger) error) error {
+func (x *Executor) Decide(ctx context.Context, event string, act func(*ledger.Ledger) error) error {
 	return x.event(ctx, event, true, act)
 }
 
-// enter lets the state learn a fact. If it cannot be recorded it is true nevertheless,
+// Enter lets the state learn a fact. If it cannot be recorded it is true nevertheless,
 // and later commits carry it.
-func (x *executor) enter(ctx context.Context, event string, fact func(*ledger.Ledger) error) error {
+func (x *Executor) Enter(ctx context.Context, event string, fact func(*ledger.Ledger) error) error {
 	return x.event(ctx, event, false, fact)
 }
 
-func (x *executor) event(ctx context.Context, name string, act bool, fn func(*ledger.Ledger) error) error {
-	var d done
-	err := x.do(ctx, func() (err error) {
-		d, err = x.step(name, act, fn)
+func (x *Executor) event(ctx context.Context, name string, act bool, fn func(*ledger.Ledger) error) error {
+	var d Done
+	err := x.Do(ctx, func() (err error) {
+		d, err = x.Step(name, act, fn)
 		return err
 	})
-	x.follow(d)
+	x.Follow(d)
 	return err
 }
 
-// follow does what follows plans outside of the turn.
-func (x *executor) follow(d done) {
-	if x.hooks.after != nil && len(d.gone)+len(d.renewed) > 0 {
-		x.hooks.after(d)
+// Follow does what follows plans outside of the turn.
+func (x *Executor) Follow(d Done) {
+	if x.Hooks.After != nil && len(d.Gone)+len(d.Renewed) > 0 {
+		x.Hooks.After(d)
 	}
 }
 
-// step is one event within a turn.
-func (x *executor) step(name string, act bool, fn func(*ledger.Ledger) error) (d done, err error) {
-	s := x.state
-	s.Clock = x.now()
+// Step is one event within a turn.
+func (x *Executor) Step(name string, act bool, fn func(*ledger.Ledger) error) (d Done, err error) {
+	s := x.State
+	s.Clock = x.Now()
 	s.Begin()
 	err = fn(s)
 	if err != nil {
@@ -131,20 +131,20 @@ func (x *executor) step(name string, act bool, fn func(*ledger.Ledger) error) (d
 		}
 		d, err = x.carry(name, act, s.Seal())
 	}
-	x.rest()
+	x.Rest()
 	return d, err
 }
 
 // carry carries out a plan and what its effects lead to.
-func (x *executor) carry(name string, act bool, p *state.Plan) (d done, err error) {
-	s := x.state
+func (x *Executor) carry(name string, act bool, p *state.Plan) (d Done, err error) {
+	s := x.State
 	if act && !p.Visible() && p.Intent == nil {
 		intent := s.Queue
 		p.Intent, s.Queue = &intent, state.Records{}
 	}
 	if err := x.prepare(name, p); err != nil {
 		for _, c := range p.Publish {
-			x.dir.Discard(c.Staged)
+			x.Dir.Discard(c.Staged)
 		}
 		s.Rollback()
 		s.Show()
@@ -174,7 +174,7 @@ func (x *executor) carry(name string, act bool, p *state.Plan) (d done, err erro
 		record, synced, sync, show = record || p.Record, synced || p.Synced, append(sync, p.Sync...), show || p.Show
 	}
 	if poke {
-		if perr := x.dir.Poke(); perr != nil {
+		if perr := x.Dir.Poke(); perr != nil {
 			s.Unsettled = true
 			err = errors.Join(err, perr)
 		}
@@ -203,8 +203,8 @@ func (x *executor) carry(name string, act bool, p *state.Plan) (d done, err erro
 }
 
 // record makes durable what is queued.
-func (x *executor) record(name string) error {
-	s := x.state
+func (x *Executor) record(name string) error {
+	s := x.State
 	s.ClearMark()
 	if s.Queue.Empty() {
 		return nil
@@ -222,17 +222,17 @@ func (x *executor) record(name string) error {
 }
 
 // pass is an instant at which tests may stop or look.
-func (x *executor) pass(event string, instant failpoint.Instant) {
+func (x *Executor) pass(event string, instant failpoint.Instant) {
 	failpoint.Hit(event, instant)
-	if x.hooks.passed != nil {
-		x.hooks.passed(event, instant)
+	if x.Hooks.Passed != nil {
+		x.Hooks.Passed(event, instant)
 	}
 }
 
 // discard removes staged lists that are not wanted any more.
-func (x *executor) discard(p *state.Plan) {
+func (x *Executor) discard(p *state.Plan) {
 	for _, list := range p.Discard {
-		x.dir.Discard(list)
+		x.Dir.Discard(list)
 	}
 }
 
@@ -243,20 +243,20 @@ func (e notBegun) Unwrap() error { return e.error }
 
 // prepare does what must be durable before anything can be seen. After an error
 // nothing has changed.
-func (x *executor) prepare(name string, p *state.Plan) (err error) {
-	s := x.state
+func (x *Executor) prepare(name string, p *state.Plan) (err error) {
+	s := x.State
 	if p.Body != nil {
 		if err := errors.Join(os.Rename(p.Body.From, p.Body.To), store.SyncDir(filepath.Dir(p.Body.To))); err != nil {
 			return fmt.Errorf("cannot keep list: %w", err)
 		}
 	}
 	if p.Prefetch != nil {
-		if err := x.dir.SetPrefetch(*p.Prefetch); err != nil {
+		if err := x.Dir.SetPrefetch(*p.Prefetch); err != nil {
 			return err
 		}
 		defer func() {
 			if err != nil {
-				err = errors.Join(err, x.dir.SetPrefetch(s.Undo.Prefetch))
+				err = errors.Join(err, x.Dir.SetPrefetch(s.Undo.Prefetch))
 			}
 		}()
 	}
@@ -276,11 +276,11 @@ func (x *executor) prepare(name string, p *state.Plan) (err error) {
 }
 
 // withdraw takes lists out of the directory.
-func (x *executor) withdraw(name string, p *state.Plan, d *done) (err error) {
+func (x *Executor) withdraw(name string, p *state.Plan, d *Done) (err error) {
 	if len(p.Withdraw) == 0 {
 		return nil
 	}
-	s := x.state
+	s := x.State
 	x.pass(name, failpoint.BeforeWithdraw)
 	var many []state.Withdrawal
 	for _, w := range p.Withdraw {
@@ -289,14 +289,14 @@ func (x *executor) withdraw(name string, p *state.Plan, d *done) (err error) {
 			continue
 		}
 		gone := ledger.Withdrawn{Entry: w.Entry}
-		gone.Data, _ = x.dir.Read(w.Name, nil)
-		old, terr := x.dir.TakeOut(w.Name)
+		gone.Data, _ = x.Dir.Read(w.Name, nil)
+		old, terr := x.Dir.TakeOut(w.Name)
 		if terr != nil {
 			s.Leave(w.Name, terr)
 		}
 		w.Kept(old)
 		if w.Entry != nil {
-			d.gone = append(d.gone, gone)
+			d.Gone = append(d.Gone, gone)
 		}
 	}
 	names := make([]string, len(many))
@@ -304,14 +304,14 @@ func (x *executor) withdraw(name string, p *state.Plan, d *done) (err error) {
 		names[i] = w.Name
 	}
 	if len(many) > 0 {
-		contents, errs := x.dir.RemoveMany(names, func() { x.pass(name, failpoint.BetweenWithdrawals) })
+		contents, errs := x.Dir.RemoveMany(names, func() { x.pass(name, failpoint.BetweenWithdrawals) })
 		for i, w := range many {
 			_, again := s.Leftovers[w.Name]
 			switch {
 			case errs == nil || errs[i] == nil:
 				s.NotLeft(w.Name)
-				if x.hooks.lost != nil {
-					x.hooks.lost(w, contents[i])
+				if x.Hooks.Lost != nil {
+					x.Hooks.Lost(w, contents[i])
 				}
 				if again {
 					s.Log.Info("list removed at last", "list", w.Name)
@@ -325,7 +325,7 @@ func (x *executor) withdraw(name string, p *state.Plan, d *done) (err error) {
 				}
 			}
 			if w.Entry != nil {
-				d.gone = append(d.gone, ledger.Withdrawn{Entry: w.Entry, Data: contents[i]})
+				d.Gone = append(d.Gone, ledger.Withdrawn{Entry: w.Entry, Data: contents[i]})
 			}
 		}
 	}
@@ -335,7 +335,7 @@ func (x *executor) withdraw(name string, p *state.Plan, d *done) (err error) {
 }
 
 // publish gives staged lists their names.
-func (x *executor) publish(name string, p *state.Plan, d *done) (err error) {
+func (x *Executor) publish(name string, p *state.Plan, d *Done) (err error) {
 	if len(p.Publish) == 0 {
 		return nil
 	}
@@ -345,13 +345,13 @@ func (x *executor) publish(name string, p *state.Plan, d *done) (err error) {
 		if c.Previous != nil {
 			left.Entry = c.Previous
 			if c.Read {
-				left.Data, _ = x.dir.Read(c.Name, nil)
+				left.Data, _ = x.Dir.Read(c.Name, nil)
 			}
 		}
 		r := x.appear(c)
 		x.pass(name, failpoint.BetweenPublications)
 		if r.Err == nil && c.Previous != nil {
-			d.renewed = append(d.renewed, left)
+			d.Renewed = append(d.Renewed, left)
 		}
 		err = errors.Join(err, c.Then(r))
 	}
@@ -360,27 +360,27 @@ func (x *executor) publish(name string, p *state.Plan, d *done) (err error) {
 }
 
 // appear publishes one list. If it fails, the list is not in the directory.
-func (x *executor) appear(c state.Publication) (r state.Published) {
-	if x.state.MetaMark.Durable == false && !c.Recorded {
+func (x *Executor) appear(c state.Publication) (r state.Published) {
+	if x.State.MetaMark.Durable == false && !c.Recorded {
 		return state.Published{Err: fmt.Errorf("cannot publish %s: nothing durable says that it comes", c.Name)}
 	}
 	if c.Keep {
-		r.Old, r.Err = x.dir.PublishKeeping(c.Staged, c.Name)
+		r.Old, r.Err = x.Dir.PublishKeeping(c.Staged, c.Name)
 	} else {
-		r.Err = x.dir.Publish(c.Staged, c.Name, c.Poke)
+		r.Err = x.Dir.Publish(c.Staged, c.Name, c.Poke)
 	}
 	if r.Err != nil {
-		x.dir.Discard(c.Staged)
+		x.Dir.Discard(c.Staged)
 		return r
 	}
-	if r.Stamp, r.Err = x.dir.Stat(c.Name); r.Err != nil {
-		r.Err = errors.Join(r.Err, x.dir.Remove(c.Name)) // it would be nobody's
+	if r.Stamp, r.Err = x.Dir.Stat(c.Name); r.Err != nil {
+		r.Err = errors.Join(r.Err, x.Dir.Remove(c.Name)) // it would be nobody's
 	}
 	return r
 }
 
 // setAside takes files out of the directory that do not belong there.
-func (x *executor) setAside(name string, p *state.Plan) {
+func (x *Executor) setAside(name string, p *state.Plan) {
 	if len(p.Aside) == 0 {
 		return
 	}
@@ -389,9 +389,9 @@ func (x *executor) setAside(name string, p *state.Plan) {
 		var err error
 		aside := ""
 		if r.Drop {
-			err = x.dir.Remove(r.Name)
+			err = x.Dir.Remove(r.Name)
 		} else {
-			aside, err = x.dir.Quarantine(r.Name, r.Stamp)
+			aside, err = x.Dir.Quarantine(r.Name, r.Stamp)
 		}
 		r.Then(aside, err)
 	}
@@ -402,24 +402,24 @@ func (x *executor) setAside(name string, p *state.Plan) {
 const manyLists = 64
 
 // makeDurable makes lists and their directory durable, the faster way.
-func (x *executor) makeDurable(names []string) (err error) {
+func (x *Executor) makeDurable(names []string) (err error) {
 	switch {
 	case x.beside != nil:
 		err = x.beside(names)
 	case len(names) > manyLists:
-		err = x.dir.SyncAll()
-	case len(names) > 0 || x.dir.Dirty():
-		err = x.dir.Sync(names...)
+		err = x.Dir.SyncAll()
+	case len(names) > 0 || x.Dir.Dirty():
+		err = x.Dir.Sync(names...)
 	}
 	if err != nil {
-		x.state.Unsynced(names)
+		x.State.Unsynced(names)
 	}
 	return err
 }
 
 // commit makes records durable. The signals of it are due then.
-func (x *executor) commit(r *state.Records) error {
-	s := x.state
+func (x *Executor) commit(r *state.Records) error {
+	s := x.State
 	for _, e := range r.Events {
 		// Whoever did it is still there.
 		if e.Unit == "" && e.PID != 0 {
@@ -431,15 +431,15 @@ func (x *executor) commit(r *state.Records) error {
 		r.Batch.DropEvent(seq) // some may have come with the same batch
 	}
 	r.Events, r.Drop = nil, nil
-	clear(x.units.known)
+	clear(x.Units.known)
 	s.PutTaken(r)
-	if err := x.index.Commit(&r.Batch); err != nil {
+	if err := x.Index.Commit(&r.Batch); err != nil {
 		x.indexFailed(err)
 		return err
 	}
-	s.TellOfRestored(x.index.Restored())
+	s.TellOfRestored(x.Index.Restored())
 	s.Committed(r)
-	if err := x.index.Behind(); err != nil {
+	if err := x.Index.Behind(); err != nil {
 		x.indexFailed(err) // it is durable, but not for those who read the log
 		return nil
 	}
@@ -448,39 +448,39 @@ func (x *executor) commit(r *state.Records) error {
 }
 
 // indexFailed tells the state why nothing is recorded.
-func (x *executor) indexFailed(err error) {
-	x.state.IndexFailed(err, errors.Is(err, store.ErrStateReplaced))
+func (x *Executor) indexFailed(err error) {
+	x.State.IndexFailed(err, errors.Is(err, store.ErrStateReplaced))
 }
 
-func (x *executor) unit(pid uint32) string {
-	if x.units.of == nil {
+func (x *Executor) unit(pid uint32) string {
+	if x.Units.Of == nil {
 		return ""
 	}
-	unit, known := x.units.known[pid]
+	unit, known := x.Units.known[pid]
 	if !known {
-		if unit = x.units.of(pid); x.units.known == nil {
-			x.units.known = map[uint32]string{}
+		if unit = x.Units.Of(pid); x.Units.known == nil {
+			x.Units.known = map[uint32]string{}
 		}
-		x.units.known[pid] = unit
+		x.Units.known[pid] = unit
 	}
 	return unit
 }
 
 // show lets readers see the state.
-func (x *executor) show() {
-	if x.hooks.before != nil {
-		x.hooks.before(x.state)
+func (x *Executor) show() {
+	if x.Hooks.Before != nil {
+		x.Hooks.Before(x.State)
 	}
-	x.published.Store(x.state.View())
-	if x.state.Observer != nil {
-		x.state.Observer.Changed()
+	x.Published.Store(x.State.View())
+	if x.State.Observer != nil {
+		x.State.Observer.Changed()
 	}
 }
 
-// start enters what opening the index brought to light, besides what was loaded.
-func (x *executor) start(r store.Recovery) error {
-	x.state.Stand()
-	_, err := x.step("start", false, func(s *ledger.Ledger) error {
+// Start enters what opening the index brought to light, besides what was loaded.
+func (x *Executor) Start(r store.Recovery) error {
+	x.State.Stand()
+	_, err := x.Step("start", false, func(s *ledger.Ledger) error {
 		if text := recovered(r); text != "" {
 			s.Recovered(text, r.Rebuild())
 		}
@@ -490,11 +490,11 @@ func (x *executor) start(r store.Recovery) error {
 	return err
 }
 
-// end is the end of a transaction: the disk works on its lists while memory is brought
+// End is the end of a transaction: the disk works on its lists while memory is brought
 // up to date.
-func (x *executor) end(ctx context.Context, t *state.Transaction) (published, withdrawn int, err error) {
-	var d done
-	err = x.do(ctx, func() (err error) {
+func (x *Executor) End(ctx context.Context, t *state.Transaction) (published, withdrawn int, err error) {
+	var d Done
+	err = x.Do(ctx, func() (err error) {
 		x.pass("end", failpoint.BeforeSync)
 		written, begun := make(chan error, 1), slices.Clip(t.Touched)
 		go func() { written <- x.syncPublished(t, begun) }()
@@ -504,19 +504,19 @@ func (x *executor) end(ctx context.Context, t *state.Transaction) (published, wi
 			if len(names) > len(begun) {
 				more = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(begun, name) })
 			}
-			if err == nil && (len(more) > 0 || x.dir.Dirty()) {
-				err = x.dir.Sync(more...)
+			if err == nil && (len(more) > 0 || x.Dir.Dirty()) {
+				err = x.Dir.Sync(more...)
 			}
 			return err
 		}
 		defer func() { x.beside = nil }()
-		d, err = x.step("end", false, func(s *ledger.Ledger) error {
+		d, err = x.Step("end", false, func(s *ledger.Ledger) error {
 			published, withdrawn = s.End(t)
 			return nil
 		})
 		return err
 	})
-	x.follow(d)
+	x.Follow(d)
 	return published, withdrawn, err
 }
 
@@ -524,16 +524,16 @@ func (x *executor) end(ctx context.Context, t *state.Transaction) (published, wi
 // that has just unpacked syncs the whole file system it installed into: where many
 // lists lie on the same one, to do that beside it is to wait for the same writes,
 // and to ask for each list would hold up both.
-func (x *executor) syncPublished(t *state.Transaction, names []string) error {
-	if len(names) > manyLists && !t.Unlisted && x.dir.On(t.RootDev) {
-		return x.dir.SyncAll()
+func (x *Executor) syncPublished(t *state.Transaction, names []string) error {
+	if len(names) > manyLists && !t.Unlisted && x.Dir.On(t.RootDev) {
+		return x.Dir.SyncAll()
 	}
-	return x.dir.SyncLists(names)
+	return x.Dir.SyncLists(names)
 }
 
-// rest ends a turn: readers, the log and those who sleep hear of it.
-func (x *executor) rest() {
-	s := x.state
+// Rest ends a turn: readers, the log and those who sleep hear of it.
+func (x *Executor) Rest() {
+	s := x.State
 	if s.Plan.Show {
 		s.Plan.Show = false
 		x.show()
@@ -543,8 +543,8 @@ func (x *executor) rest() {
 	}
 	for kind, wanted := range s.Wake {
 		if wanted {
-			for _, c := range x.wakes[kind] {
-				wake(c)
+			for _, c := range x.Wakes[kind] {
+				Wake(c)
 			}
 		}
 	}
@@ -552,6 +552,6 @@ func (x *executor) rest() {
 	s.TellAll()
 }
 
-func newExecutor(s *ledger.Ledger, index indexEffects, dir directoryEffects, unitOf func(uint32) string, log *slog.Logger, now func() time.Time) *executor {
-	return &executor{state: s, dir: dir, index: index, log: log, now: now, units: units{of: unitOf}, turn: make(chan struct{}, 1), closed: make(chan struct{})}
+func New(s *ledger.Ledger, index IndexEffects, dir directoryEffects, unitOf func(uint32) string, log *slog.Logger, now func() time.Time) *Executor {
+	return &Executor{State: s, Dir: dir, Index: index, log: log, Now: now, Units: units{Of: unitOf}, turn: make(chan struct{}, 1), Closed: make(chan struct{})}
 }

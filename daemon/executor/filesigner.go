@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package executor
 
-func wake(c chan<- struct{}) {
+func Wake(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:

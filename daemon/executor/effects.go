@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package executor
 
 import (
 	"github.com/digestd/digestd/store/record"
@@ -36,9 +36,9 @@ type directoryEffects interface {
 	Stat(name string) (record.Stamp, error)
 }
 
-// indexEffects are what the state does to the index and sees of it: a
+// IndexEffects are what the state does to the index and sees of it: a
 // [store.Index], except where a test makes effects fail.
-type indexEffects interface {
+type IndexEffects interface {
 	Commit(b *record.Batch) error
 	Counter() uint64
 	Load() (record.Content, error)
@@ -50,20 +50,20 @@ type indexEffects interface {
 	Behind() error
 }
 
-// listDirectory is the list directory for all: the state, those who prepare lists beside
+// ListDirectory is the list directory for all: the state, those who prepare lists beside
 // it, and those who read them. It is a [diskDirectory], except where a test gives
 // another.
-type listDirectory interface {
+type ListDirectory interface {
 	directoryEffects
-	Stager(prefix string) stager
+	Stager(prefix string) Stager
 	SyncStaged(s record.Staged) error
 	Announce(names []string) error
 	Unheld() []string
 	Close() error
 }
 
-// stager writes lists that wait for their names, for one goroutine; see [store.Stager].
-type stager interface {
+// Stager writes lists that wait for their names, for one goroutine; see [store.Stager].
+type Stager interface {
 	Write(parts ...[]byte) (record.Staged, error)
 	Discard(s *record.Staged)
 }

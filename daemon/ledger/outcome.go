@@ -88,13 +88,6 @@ func (s *Ledger) Abandon(t *state.Transaction) {
 		}
 	}
 	for _, e := range t.Removed {
-		if t.TakenOver {
-			// Whether it was only installed again, the digestd before this one knew.
-			if s.ByName[e.Name] == nil {
-				s.mark(e)
-			}
-			continue
-		}
 		if s.ByName[e.Name] == nil {
 			s.mark(e)
 		}

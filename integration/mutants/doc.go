@@ -6,6 +6,12 @@
 // with it, and a history has to fail because the model objects: neither the compiler
 // nor a panic counts.
 //
+// A mutation replaces text that stands in a file exactly once. Where code moves,
+// TestMutationsFit names those that do not fit any more: give them the file and the text
+// that does the same now, so that the meaning beside them stays true. What the model sees
+// in a known history it sees at once: a mutation that only random histories find is worth
+// a history in daemon/testdata/histories.
+//
 //	go test ./integration/mutants                 # five of them
 //	go test ./integration/mutants -mutants.all -timeout 0
 //	go test ./integration/mutants -mutants.only no-mark -v

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package view_test
 
 import (
 	"fmt"
@@ -8,7 +8,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
 )
@@ -34,10 +33,10 @@ func TestLookup(t *testing.T) {
 			}
 			entries = append(entries, e)
 		}
-		l := state.NewLookup(entries)
+		l := &view.Lookup{Entries: entries}
 		wide := slices.ContainsFunc(entries, func(e *view.Entry) bool { return e.Refs != nil && e.Refs.Wide })
 		if l.HasWide() != wide {
-			t.Fatalf("hasWide = %v, want %v", l.HasWide(), wide)
+			t.Fatalf("HasWide = %v, want %v", l.HasWide(), wide)
 		}
 		for range 200 {
 			ref := value()

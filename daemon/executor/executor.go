@@ -54,6 +54,8 @@ type Hooks struct {
 	After  func(Done)                            // what follows outside of the turn, for labels
 	Lost   func(w state.Withdrawal, data []byte) // hears of what left the directory
 	Passed func(string, failpoint.Instant)       // hears of instants, in tests
+
+	Enforcer Enforcer // nil where the kernel reads lists itself, or nothing enforces
 }
 
 // Done is what a plan did to lists that files are bound to.
@@ -283,6 +285,7 @@ func (x *Executor) withdraw(name string, p *state.Plan, d *Done) (err error) {
 	s := x.State
 	x.pass(name, failpoint.BeforeWithdraw)
 	var many []state.Withdrawal
+	var out [][]byte // what they had
 	for _, w := range p.Withdraw {
 		if w.Kept == nil {
 			many = append(many, w)
@@ -290,6 +293,7 @@ func (x *Executor) withdraw(name string, p *state.Plan, d *Done) (err error) {
 		}
 		gone := ledger.Withdrawn{Entry: w.Entry}
 		gone.Data, _ = x.Dir.Read(w.Name, nil)
+		out = append(out, gone.Data)
 		old, terr := x.Dir.TakeOut(w.Name)
 		if terr != nil {
 			s.Leave(w.Name, terr)
@@ -313,6 +317,7 @@ func (x *Executor) withdraw(name string, p *state.Plan, d *Done) (err error) {
 				if x.Hooks.Lost != nil {
 					x.Hooks.Lost(w, contents[i])
 				}
+				out = append(out, contents[i])
 				if again {
 					s.Log.Info("list removed at last", "list", w.Name)
 				}
@@ -323,12 +328,14 @@ func (x *Executor) withdraw(name string, p *state.Plan, d *Done) (err error) {
 				if s.Leave(w.Name, errs[i]); again {
 					continue
 				}
+				out = append(out, x.enforces(w.Name))
 			}
 			if w.Entry != nil {
 				d.Gone = append(d.Gone, ledger.Withdrawn{Entry: w.Entry, Data: contents[i]})
 			}
 		}
 	}
+	x.expel(slices.DeleteFunc(out, func(list []byte) bool { return list == nil }))
 	s.TellOfLeftovers()
 	x.pass(name, failpoint.AfterWithdraw)
 	return err
@@ -348,8 +355,12 @@ func (x *Executor) publish(name string, p *state.Plan, d *Done) (err error) {
 				left.Data, _ = x.Dir.Read(c.Name, nil)
 			}
 		}
+		old := x.enforces(c.Name)
 		r := x.appear(c)
 		x.pass(name, failpoint.BetweenPublications)
+		if r.Err == nil {
+			x.admit(c.Name, old)
+		}
 		if r.Err == nil && c.Previous != nil {
 			d.Renewed = append(d.Renewed, left)
 		}

@@ -46,7 +46,8 @@ func (d *Daemon) choreLoop(ctx context.Context) error {
 			// What could not be recorded may have kept lists from being changed.
 			d.wantSync("the index can be written again")
 		}
-		return left
+		agreed := d.agreeWithGuard(ctx)
+		return left || !agreed
 	})
 }
 

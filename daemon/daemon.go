@@ -23,6 +23,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	protocol "github.com/digestd/digestd/daemon/guard"
+
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/ledger"
@@ -47,6 +49,7 @@ type Daemon struct {
 	index  index
 	maker  atomic.Pointer[maker]
 	exec   *executor.Executor
+	guard  *guardLink // nil where nothing is told to it
 	notify Notifier
 	leave  func(Left) error
 
@@ -171,6 +174,10 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	d.exec = executor.New(s, d.index, d.dir, d.unitOf, d.log, d.now)
 	d.exec.Wakes = [state.WakeKinds][]chan<- struct{}{state.WakeChores: {d.chores}, state.WakeLabels: {d.labelsWanted}, state.WakeClock: {d.timed}, state.WakeLists: {d.listsChanged}}
 	d.exec.Hooks = executor.Hooks{Before: d.followState, After: d.afterPlan, Lost: func(w state.Withdrawal, data []byte) { d.lostList(s, w, data) }}
+	if n, counts := d.index.(interface{ Commits() uint64 }); counts && d.config.Guard != "off" {
+		d.guard = &guardLink{socket: protocol.DefaultSocket, index: n}
+		d.exec.Hooks.Enforcer = d.guard
+	}
 	d.published = &d.exec.Published
 	found, err := readContent(d.index, c.State, recovery.Rebuild())
 	if err != nil {

@@ -3,16 +3,23 @@
 package daemon
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	protocol "github.com/digestd/digestd/daemon/guard"
+
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/guard/guardtest"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/kernel/guard"
+	"github.com/digestd/digestd/store"
 )
 
 // enforcer notes what it is told, and what of the list was in the directory then.
@@ -37,6 +44,8 @@ func (e *enforcer) note(what string, list []byte) error {
 }
 
 func (e *enforcer) Admit(list []byte) error { return e.note("admit", list) }
+
+func (e *enforcer) Committed() error { return e.err }
 
 func (e *enforcer) Expel(lists [][]byte) error {
 	return e.note(fmt.Sprintf("expel %d", len(lists)), lists[0])
@@ -87,5 +96,95 @@ func TestEnforcerIsTold(t *testing.T) {
 		return p.ID == "guard" && strings.Contains(p.Text, "no answer")
 	}) {
 		t.Errorf("problems are %+v", d.snapshot().Problems)
+	}
+}
+
+// guarded is a daemon that tells a guard in memory of its lists.
+func guarded(t *testing.T) (*Daemon, *guardtest.Memory, string) {
+	t.Helper()
+	d := bare(t)
+	d.guard = &guardLink{socket: filepath.Join(t.TempDir(), "guard.sock"), index: d.index.(*store.Index)}
+	d.exec.Hooks.Enforcer = d.guard
+	return d, guardtest.NewMemory(), d.guard.socket
+}
+
+// TestGuardFollows: the guard holds what active lists do, with the commit of the index
+// that says so; after it was away, too; and only then.
+func TestGuardFollows(t *testing.T) {
+	d, kernel, socket := guarded(t)
+	start := func() (stop func()) {
+		t.Helper()
+		end, err := guardtest.Serve(socket, kernel, protocol.Facts{Wanted: protocol.Change{Mode: "off"}}, &protocol.Log{}, os.Getuid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func() {
+			d.guard.drop() // as when it ends
+			if err := end(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	holds := func(when string, contents ...string) {
+		t.Helper()
+		want := map[guard.Digest]uint32{}
+		for _, content := range contents {
+			want[sha256.Sum256([]byte(content))]++
+		}
+		if !maps.Equal(kernel.Lists, want) {
+			t.Errorf("%s: it has %d contents, want %v", when, len(kernel.Lists), contents)
+		}
+		if commit := d.index.(*store.Index).Commits(); kernel.At != commit {
+			t.Errorf("%s: it agrees with commit %d, want %d", when, kernel.At, commit)
+		}
+	}
+	add := func(name string, contents ...string) {
+		t.Helper()
+		txn := newTransaction()
+		err := d.on(t, func(s *ledger.Ledger) error {
+			s.Opened(txn)
+			_, err := s.Add(txn, 0, d.staged(t, name, contents[0], contents...))
+			return err
+		})
+		d.on(t, func(s *ledger.Ledger) error { s.Installed(txn, 0); return nil })
+		if _, _, eerr := d.exec.End(t.Context(), txn); errors.Join(err, eerr) != nil {
+			t.Fatal(err, eerr)
+		}
+	}
+	if d.agreeWithGuard(t.Context()) {
+		t.Error("it is not there, and agrees")
+	}
+	add("early", "e")
+	stop := start()
+	if !d.agreeWithGuard(t.Context()) {
+		t.Fatalf("problems: %+v", d.snapshot().Problems)
+	}
+	holds("told of all", "e")
+	add("one", "a", "b")
+	add("two", "b")
+	holds("two lists have one content", "e", "a", "b", "b")
+	if err := d.FloorSet(t.Context(), api.Actor{}, "one.noarch", "2-1", "why"); err != nil {
+		t.Fatal(err)
+	}
+	holds("one is withdrawn", "e", "b")
+	stop()
+	if err := d.FloorSet(t.Context(), api.Actor{}, "two.noarch", "2-1", "why"); err != nil {
+		t.Errorf("without the guard: %v", err)
+	}
+	if !slices.ContainsFunc(d.snapshot().Problems, func(p api.Problem) bool { return p.ID == "guard" }) {
+		t.Error("nobody is told that the guard was not")
+	}
+	stop = start()
+	defer func() { stop() }()
+	if !d.agreeWithGuard(t.Context()) || len(d.snapshot().Problems) > 0 {
+		t.Errorf("it is back, and problems are %+v", d.snapshot().Problems)
+	}
+	holds("it is back", "e")
+	// What it holds already is not said again.
+	kernel.Lists[guard.Digest{1}] = 1
+	stop()
+	stop = start()
+	if d.agreeWithGuard(t.Context()); kernel.Lists[guard.Digest{1}] != 1 {
+		t.Error("it agreed with the index, and was told of everything")
 	}
 }

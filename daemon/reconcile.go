@@ -86,6 +86,7 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 		return err
 	})
 	x.Follow(all)
+	d.agreeWithGuard(ctx)
 	if err == nil {
 		_, err = d.enforceDenials(ctx)
 	}

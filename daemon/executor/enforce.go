@@ -14,6 +14,8 @@ type Enforcer interface {
 	// Expel keeps from running what no other list has. It is called once the lists are
 	// out of the directory, or as far as they can be, and before that is answered.
 	Expel(lists [][]byte) error
+	// Committed is called once the index has what the enforcer was told.
+	Committed() error
 }
 
 // problemGuard stands while the enforcer does not know what is active.

@@ -449,6 +449,9 @@ func (x *Executor) commit(r *state.Records) error {
 		return err
 	}
 	s.TellOfRestored(x.Index.Restored())
+	if x.Hooks.Enforcer != nil {
+		x.enforced(x.Hooks.Enforcer.Committed())
+	}
 	s.Committed(r)
 	if err := x.Index.Behind(); err != nil {
 		x.indexFailed(err) // it is durable, but not for those who read the log

@@ -23,6 +23,26 @@ ends 3 "enforce finds what would be refused" digestctl guard enforce
 ends 1 "what was not compared is not enforced" digestctl guard enforce --force --reason test
 same "CAP_BPF and CAP_PERFMON, no more" "000000c000000000" "$(sed -n 's/^CapBnd:\s*//p' /proc/"$(systemctl show -P MainPID digestd-guard)"/status)"
 
+# digestd tells it of its lists.
+digests() { digestctl guard status | sed -n 's/^ *digests: *\([0-9]*\), of the index.s commit.*/\1/p'; }
+check "digestd takes the setting over" systemctl restart digestd
+soon "the guard agrees with digestd" sh -c "digestctl guard status | grep -E 'digests: +[1-9][0-9]*, of the index.s commit [1-9]'"
+before=$(digests)
+check "rpm imports the vendor's key" rpm --import /test/vendor.asc
+check "rpm installs" rpm -U /test/packages/hello-1.0-1.noarch.rpm
+check "the guard knows what came" [ "$(digests)" -gt "$before" ]
+check "it runs" /usr/bin/hello
+check "rpm upgrades" rpm -U /test/packages/hello-2.0-1.noarch.rpm
+check "it runs still" /usr/bin/hello
+soon "the guard has told of all that ran" sh -c 'digestctl guard denials | grep "^/usr/local/bin/unlisted"'
+same "no scriptlet and nobody else ran it unlisted" "" "$(digestctl guard denials | grep '^/usr/bin/hello')"
+check "a denial takes it out" digestctl deny hello --reason test
+check "it runs, audited" /usr/bin/hello
+soon "and is told of" sh -c 'digestctl guard denials | grep "^/usr/bin/hello"'
+check "rpm removes" rpm -e hello
+same "the guard forgets what went" "$before" "$(digests)"
+check "digestd is well" digestctl status
+
 check "it is killed" systemctl kill -s KILL digestd-guard
 soon "and started again" sh -c 'digestctl guard status'
 check "it stops" systemctl stop digestd-guard

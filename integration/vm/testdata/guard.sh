@@ -24,9 +24,9 @@ ends 1 "what was not compared is not enforced" digestctl guard enforce --force -
 same "CAP_BPF and CAP_PERFMON, no more" "000000c000000000" "$(sed -n 's/^CapBnd:\s*//p' /proc/"$(systemctl show -P MainPID digestd-guard)"/status)"
 
 # digestd tells it of its lists.
-digests() { digestctl guard status | sed -n 's/^ *digests: *\([0-9]*\), of the index.s commit.*/\1/p'; }
+digests() { digestctl guard status | sed -n 's/^ *digests *\([0-9]*\), of the index.s commit.*/\1/p'; }
 check "digestd takes the setting over" systemctl restart digestd
-soon "the guard agrees with digestd" sh -c "digestctl guard status | grep -E 'digests: +[1-9][0-9]*, of the index.s commit [1-9]'"
+soon "the guard agrees with digestd" sh -c "digestctl guard status | grep -E 'digests +[1-9][0-9]*, of the index.s commit [1-9]'"
 before=$(digests)
 check "rpm imports the vendor's key" rpm --import /test/vendor.asc
 check "rpm installs" rpm -U /test/packages/hello-1.0-1.noarch.rpm

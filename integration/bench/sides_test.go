@@ -3,12 +3,6 @@
 package bench_test
 
 import (
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
-
 	"github.com/digestd/digestd/integration/pkgtest"
 )
 
@@ -43,31 +37,13 @@ func (l *lab) buildSides() {
 		return
 	}
 	source := l.TempDir()
-	if err := extract(reference, source); err != nil {
+	if err := pkgtest.SourceOf(reference, source); err != nil {
 		l.Fatal(err)
 	}
 	if programs, err = pkgtest.BuildProgramsOf(source, l.TempDir()); err != nil {
 		l.Fatal(err)
 	}
 	l.sides = append(l.sides, side{reference, then, programs})
-}
-
-// extract writes the tree of a commit of this repository into dir.
-func extract(commit, dir string) error {
-	top, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
-	if err != nil {
-		return fmt.Errorf("cannot find the repository that has %s: %w", commit, err)
-	}
-	archive := filepath.Join(dir, "tree.tar")
-	for _, args := range [][]string{
-		{"git", "-C", strings.TrimSpace(string(top)), "archive", "-o", archive, commit},
-		{"tar", "-C", dir, "-xf", archive},
-	} {
-		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-			return fmt.Errorf("cannot extract %s: %w\n%s", commit, err, out)
-		}
-	}
-	return os.Remove(archive)
 }
 
 // alternate runs measure on each side in turn, and changes the order from run to

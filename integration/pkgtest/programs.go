@@ -57,3 +57,21 @@ func (p Programs) PluginMacros(socket string) []string {
 		"__transaction_digestd " + filepath.Join(p.Dir, "digestd.so") + " socket=" + socket,
 	}
 }
+
+// SourceOf writes the tree of a commit of this repository into dir.
+func SourceOf(commit, dir string) error {
+	top, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
+	if err != nil {
+		return fmt.Errorf("cannot find the repository that has %s: %w", commit, err)
+	}
+	archive := filepath.Join(dir, "tree.tar")
+	for _, args := range [][]string{
+		{"git", "-C", strings.TrimSpace(string(top)), "archive", "-o", archive, commit},
+		{"tar", "-C", dir, "-xf", archive},
+	} {
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			return fmt.Errorf("cannot extract %s: %w\n%s", commit, err, out)
+		}
+	}
+	return os.Remove(archive)
+}

@@ -17,6 +17,7 @@ type Model struct {
 	contents  map[int]bool            // denied
 	banned    map[int]bool            // by the kernel
 	own       map[string]int          // contents of the owner's lists
+	last      map[string]int          // what these had last, also those that were removed
 	past      map[string]map[int]bool // what of these a newer version replaced, which does not come back
 	unsigned  bool                    // packages that nobody signed may have lists
 }
@@ -48,7 +49,7 @@ func (r Range) has(p Package) bool { return r.Name == p.Name && (r.Below == 0 ||
 func NewModel() *Model {
 	m := &Model{
 		keys:  map[string]keyState{"A": {}, "B": {}, "C": {absent: true}},
-		lines: map[string]line{}, denials: map[string]Range{}, contents: map[int]bool{}, banned: map[int]bool{}, own: map[string]int{}, past: map[string]map[int]bool{},
+		lines: map[string]line{}, denials: map[string]Range{}, contents: map[int]bool{}, banned: map[int]bool{}, own: map[string]int{}, last: map[string]int{}, past: map[string]map[int]bool{},
 	}
 	for _, name := range ownNames {
 		m.past[name] = map[int]bool{}
@@ -62,7 +63,7 @@ func NewModel() *Model {
 func (m *Model) clone() *Model {
 	c := &Model{
 		Installed: slices.Clone(m.Installed), keys: maps.Clone(m.keys), lines: maps.Clone(m.lines),
-		denials: maps.Clone(m.denials), contents: maps.Clone(m.contents), banned: maps.Clone(m.banned), own: maps.Clone(m.own), past: map[string]map[int]bool{}, unsigned: m.unsigned,
+		denials: maps.Clone(m.denials), contents: maps.Clone(m.contents), banned: maps.Clone(m.banned), own: maps.Clone(m.own), last: maps.Clone(m.last), past: map[string]map[int]bool{}, unsigned: m.unsigned,
 	}
 	for name, past := range m.past {
 		c.past[name] = maps.Clone(past)
@@ -80,10 +81,10 @@ func (m *Model) publishOwn(name string, content int) {
 	if len(m.allowed(OwnContents(content))) == 0 || m.past[name][content] {
 		return
 	}
-	if before, there := m.own[name]; there && before != content {
+	if before, was := m.last[name]; was && before != content {
 		m.past[name][before] = true
 	}
-	m.own[name] = content
+	m.own[name], m.last[name] = content, content
 }
 
 // vouched reports whether somebody who is trusted signed p.

@@ -3,8 +3,6 @@
 package daemon
 
 import (
-	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,8 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/digestd/digestd/daemon/api"
-	"github.com/digestd/digestd/daemon/ledger"
-	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
 )
@@ -90,53 +86,4 @@ func FuzzParseDenials(f *testing.F) {
 			}
 		}
 	})
-}
-
-// Duplicates are merged, within a document and with what is there; each has one
-// line that says so.
-func TestPlanDenials(t *testing.T) {
-	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	s := ledger.New(state.Settings{}, now)
-	s.Denied = map[string]record.Denial{
-		"d-there":  {ID: "d-there", Package: "openssl", Act: record.Act{Reason: "old", UID: 7}},
-		"d-ending": {ID: "d-ending", Digests: []string{digestA}, Expires: now.Add(time.Hour), Ticket: "T-1", Act: record.Act{Reason: "old"}},
-	}
-	wanted, err := parseDenials([]byte(document(
-		`{"package":"openssl","reason":"new"}`,
-		`{"digests":["`+digestA+`","`+digestB+`"],"reason":"new","ticket":"T-2"}`,
-		`{"digests":["`+digestB+`"],"reason":"newer"}`,
-		`{"package":"bash","below":"1","reason":"first","expires":"2027-01-01T00:00:00Z"}`,
-		`{"package":"bash","below":"0:1","reason":"second","expires":"2028-01-01T00:00:00Z"}`,
-		`{"package":"vim","reason":"over","expires":"2020-01-01T00:00:00Z"}`,
-	)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	plan, err := s.PlanDenials(wanted, record.Act{UID: 5, When: now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, p := range plan {
-		got = append(got, fmt.Sprintf("%s %s %s %q %q %d %v", p.Action, p.Package, p.Contents, p.Record.Reason, p.Record.Ticket, p.Record.UID, p.Record.Expires.Year()))
-	}
-	want := []string{
-		`same openssl [] "old" "" 7 1`,
-		fmt.Sprintf(`merged  [%s %s] "old" "T-1, T-2" 0 1`, digestA, digestB),
-		`added bash<1 [] "first" "" 5 2028`,
-		`expired vim [] "over" "" 0 2020`,
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	// Carried out, it is what is there.
-	for _, p := range plan {
-		if p.Action == api.DenialAdded || p.Action == api.DenialMerged {
-			s.SetDenial(p.Record)
-		}
-	}
-	plan, err = s.PlanDenials(wanted, record.Act{UID: 5, When: now})
-	if err != nil || slices.ContainsFunc(plan, func(p view.Planned) bool { return p.Action != api.DenialSame && p.Action != api.DenialExpired }) {
-		t.Errorf("again: %v, %+v", err, plan)
-	}
 }

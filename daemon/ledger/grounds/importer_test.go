@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package grounds
 
 import (
 	"crypto/ecdsa"
@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/digestd/digestd/daemon/ledger"
-	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
@@ -52,9 +50,9 @@ func TestImportersAreRenamed(t *testing.T) {
 		revoked bool
 		key     string // of the own list, in the end
 	}{
-		{"one", []*x509.Certificate{one}, view.UseImport, false, grounds.CertificateID(one)},
-		{"one, twice in the folder", []*x509.Certificate{one, one}, view.UseImport, false, grounds.CertificateID(one)},
-		{"one, revoked", []*x509.Certificate{one}, view.UseImport, true, grounds.CertificateID(one)},
+		{"one", []*x509.Certificate{one}, view.UseImport, false, CertificateID(one)},
+		{"one, twice in the folder", []*x509.Certificate{one, one}, view.UseImport, false, CertificateID(one)},
+		{"one, revoked", []*x509.Certificate{one}, view.UseImport, true, CertificateID(one)},
 		{"two of the name", []*x509.Certificate{one, two}, view.UseImport, false, former},
 		{"two of the name, revoked", []*x509.Certificate{one, two}, view.UseImport, true, former},
 		{"none", nil, view.UseImport, false, former},
@@ -63,9 +61,9 @@ func TestImportersAreRenamed(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			k := record.Key{Fingerprint: former, Use: test.use, FirstSeen: time.Now()}
 			if test.revoked {
-				k.Revoked = &record.KeyRevocation{Hard: true, Source: grounds.SourceAdministrator}
+				k.Revoked = &record.KeyRevocation{Hard: true, Source: SourceAdministrator}
 			}
-			s := ledger.New(state.Settings{}, time.Now())
+			s := with(state.Settings{})
 			s.Keys[former] = k
 			s.Own["app"] = record.Own{Name: "app", Key: former, KeyKind: view.KeyX509}
 			s.Own["other"] = record.Own{Name: "other", Key: former, KeyKind: view.KeyPGP}
@@ -78,7 +76,7 @@ func TestImportersAreRenamed(t *testing.T) {
 					t.Errorf("a list by an OpenPGP key is signed by %s", got)
 				}
 				for _, cert := range test.trusted {
-					if revoked := s.Keys[grounds.CertificateID(cert)].Revoked != nil; revoked != (test.revoked && test.use == view.UseImport) {
+					if revoked := s.Keys[CertificateID(cert)].Revoked != nil; revoked != (test.revoked && test.use == view.UseImport) {
 						t.Errorf("%s: revoked is %v", cert.Subject, revoked)
 					}
 				}

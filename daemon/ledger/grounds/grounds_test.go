@@ -105,7 +105,8 @@ func event(t *testing.T, s *Grounds, fn func()) []string {
 	}
 	s.Begin()
 	fn()
-	return asked(s, s.Seal())
+	s.Plan = s.Seal() // as told needs it
+	return asked(s, s.Plan)
 }
 
 // asked writes down what a plan, and what is queued, asks for.
@@ -215,10 +216,13 @@ func (h *heard) Changed()                       {}
 func (h *heard) Denied(id, what, reason string) { h.add("denied", id, what, reason) }
 func (h *heard) DenialLifted(_, what, w string) { h.add("lifted", what, w) }
 
-// told is what the observer hears once what is queued is durable.
+// told is what the observer hears once all that was asked for is durable.
 func told(s *Grounds) []string {
 	h := &heard{}
 	s.Observer = h
+	if s.Plan.Intent != nil {
+		s.Committed(s.Plan.Intent)
+	}
 	s.Committed(&s.Queue)
 	s.TellAll()
 	return *h

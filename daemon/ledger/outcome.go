@@ -44,8 +44,9 @@ func (s *Ledger) End(t *state.Transaction) (published, withdrawn int) {
 		s.Settle(e, a, t.Peer, false)
 	}
 	for _, e := range t.Removed {
-		if t.TakenOver {
-			// Whether it was only installed again, the digestd before this one knew.
+		if t.TakenOver || t.Rebuilds(e.Package) {
+			// Whether it was only installed again, the digestd before this one knew, or
+			// the next comparison finds: the list of the other build could not appear.
 			if s.ByName[e.Name] == nil {
 				s.mark(e)
 			}

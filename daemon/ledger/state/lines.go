@@ -70,6 +70,16 @@ func (t *Transaction) erases(pkg nevra.NEVRA) bool {
 	return false
 }
 
+// Rebuilds reports whether an element brings a build of that very version.
+func (t *Transaction) Rebuilds(pkg nevra.NEVRA) bool {
+	for _, e := range t.Elements {
+		if e.Type == policy.Added && e.NEVRA == pkg {
+			return true
+		}
+	}
+	return false
+}
+
 func (t *Transaction) brings(id view.LineID) bool {
 	for _, e := range t.Elements {
 		if e.Type == policy.Added && view.LineOf(e.NEVRA) == id {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store/record"
 )
 
@@ -24,6 +25,26 @@ func TestNextChange(t *testing.T) {
 	for days, want := range map[int]time.Time{0: at(2), 2: at(3), 3: {}} {
 		if got := s.NextChange(at(days)); !got.Equal(want) {
 			t.Errorf("after %d days: %v, want %v", days, got, want)
+		}
+	}
+}
+
+// TestWaitsForTime: a clock that is set back may return what it took.
+func TestWaitsForTime(t *testing.T) {
+	ends := func(e *view.Entry) { e.Signature = &record.Signature{Ends: today} }
+	for name, tc := range map[string]struct {
+		changes []change
+		want    bool
+	}{
+		"active":                         {nil, false},
+		"active, its signature ends":     {[]change{ends}, true},
+		"its key expired":                {[]change{in(record.Withheld), reason(policy.ReasonKeyExpired)}, true},
+		"its signature is not valid yet": {[]change{in(record.Withheld), reason(policy.ReasonNotYetValid)}, true},
+		"denied":                         {[]change{in(record.Withheld), reason(policy.ReasonDenied)}, false},
+		"retired, its key expired":       {[]change{in(record.Retired), reason(policy.ReasonKeyExpired)}, false},
+	} {
+		if got := snapshot(entry(t, "a-1-1.noarch", tc.changes...)).WaitsForTime(); got != tc.want {
+			t.Errorf("%s: %v", name, got)
 		}
 	}
 }

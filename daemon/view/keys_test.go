@@ -108,16 +108,17 @@ func TestDescribeKeyOfLists(t *testing.T) {
 	s := snapshot(
 		entry(t, "a-1-1.noarch", signedBy("01"), withFiles(3)),
 		entry(t, "b-1-1.noarch", signedBy("01"), withFiles(4), in(record.Withheld)),
-		entry(t, "c-1-1.noarch", signedBy("02"), withFiles(5)))
+		entry(t, "c-1-1.noarch", signedBy("02"), withFiles(5)),
+		entry(t, "d-1-1.noarch", signedBy("01"), withFiles(6)))
 	s.Signer = "01"
 	revoked := &record.KeyRevocation{Act: record.Act{Reason: "old", When: born}, Source: "the kernel's .blacklist"}
 	for name, tc := range map[string]struct {
 		key  record.Key
 		want api.Key
 	}{
-		"it signs":          {record.Key{Fingerprint: "01"}, api.Key{Fingerprint: "01", State: api.KeyTrusted, Lists: 1, Files: 3}},
+		"it signs":          {record.Key{Fingerprint: "01"}, api.Key{Fingerprint: "01", State: api.KeyTrusted, Lists: 2, Files: 9}},
 		"it signed before":  {record.Key{Fingerprint: "02"}, api.Key{Fingerprint: "02", State: api.KeyGone, Lists: 1, Files: 5}},
-		"it signs, revoked": {record.Key{Fingerprint: "01", Revoked: revoked}, api.Key{Fingerprint: "01", State: api.KeyRevoked, RevokedBy: "the kernel's .blacklist", RevokedReason: "old", RevokedAt: born, Lists: 1, Files: 3}},
+		"it signs, revoked": {record.Key{Fingerprint: "01", Revoked: revoked}, api.Key{Fingerprint: "01", State: api.KeyRevoked, RevokedBy: "the kernel's .blacklist", RevokedReason: "old", RevokedAt: born, Lists: 2, Files: 9}},
 	} {
 		tc.key.Use, tc.want.Use = view.UseLists, api.UseLists
 		if diff := cmp.Diff(tc.want, s.DescribeKey(tc.key, today)); diff != "" {

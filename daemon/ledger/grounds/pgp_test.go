@@ -72,7 +72,7 @@ func (o owner) held(t *testing.T) []*pgp.Cert {
 		t.Fatal(err)
 	}
 	body := binary.BigEndian.AppendUint32([]byte{3, 5, byte(packet.SigTypeKeyRevocation)}, uint32(noon.Unix()))
-	body = append(binary.BigEndian.AppendUint64(body, 0x1122334455667788), 1, 8, 0, 0, 0, 8, 0xff)
+	body = append(binary.BigEndian.AppendUint64(body, o.PrimaryKey.KeyId+1), 1, 8, 0, 0, 0, 8, 0xff)
 	all := append(key.Bytes(), append([]byte{0xc2, byte(len(body))}, body...)...)
 	return readCerts(t, append(all, o.write(t)[key.Len():]...))
 }

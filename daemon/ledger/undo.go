@@ -33,7 +33,9 @@ func (s *Ledger) revert() {
 		}
 	}
 	for id := range lines {
-		if now, known := s.Lines[id]; !known || now.Counter != lines[id].Counter || now.High != lines[id].High {
+		if now, known := s.Lines[id]; !known {
+			s.Queue.Batch.DeleteLine(id.Name, id.Arch)
+		} else if now.Counter != lines[id].Counter || now.High != lines[id].High {
 			now.Name, now.Arch = id.Name, id.Arch
 			s.Queue.Batch.PutLine(now)
 		}

@@ -88,6 +88,10 @@ func (b *Batch) PutLine(l Line) {
 	b.put(BucketLines, lineKey(l.Name, l.Arch), l)
 }
 
+// DeleteLine forgets the line of that name and architecture: its first version did not
+// come to be.
+func (b *Batch) DeleteLine(name, arch string) { b.Set(BucketLines, lineKey(name, arch), nil) }
+
 // PutRetirement remembers the body of a list that must not come back.
 func (b *Batch) PutRetirement(r Retirement) {
 	if r.Own != "" {

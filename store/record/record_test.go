@@ -46,6 +46,7 @@ func TestRecords(t *testing.T) {
 			`{"state":"active","header":"","since":` + when + `,"own":"x","version":3}`},
 		"list gone": {func(b *Batch) { b.DeleteList("tlv-x") }, "lists", "tlv-x", ""},
 		"line":      {func(b *Batch) { b.PutLine(Line{Name: "tool", Arch: "noarch", Counter: 4}) }, "lines", "tool\x00noarch", `{"counter":4}`},
+		"line gone": {func(b *Batch) { b.DeleteLine("tool", "noarch") }, "lines", "tool\x00noarch", ""},
 		"retirement": {func(b *Batch) {
 			b.PutRetirement(Retirement{Body: body, List: "tlv-x", Package: tool, Own: "x", When: noon, Reason: "replaced"})
 		}, "retired", string(body[:]), `{"list":"tlv-x","own":"x","when":` + when + `,"reason":"replaced"}`},

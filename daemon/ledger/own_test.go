@@ -271,6 +271,16 @@ func TestRemoveOwn(t *testing.T) {
 	}
 }
 
+// No package stands for an own list, and so none that is gone takes it away.
+func TestComparisonLeavesOwn(t *testing.T) {
+	w, name := newWorld(t), ownName(t)
+	w.mustOwn("one", 0)
+	if r := w.compare(); r.Withdrawn != 0 || w.files[name] == "" {
+		t.Errorf("it is %+v", r.SyncResult)
+	}
+	w.agree()
+}
+
 // A removal that was cut short is completed.
 func TestFinishOwn(t *testing.T) {
 	w, name := newWorld(t), ownName(t)
@@ -435,8 +445,8 @@ func TestImporterIsMet(t *testing.T) {
 // What a lost index knew of own lists their bodies say, but not who signed elsewhere.
 func TestOwnRestored(t *testing.T) {
 	bodies := []OwnFile{
-		{Path: "/state/own/app.1", Name: "app", Version: 1, Body: sum("one"), Files: 1},
 		{Path: "/state/own/app.2", Name: "app", Version: 2, Body: sum("two"), Files: 2},
+		{Path: "/state/own/app.1", Name: "app", Version: 1, Body: sum("one"), Files: 1},
 		{Path: "/state/own/foreign.1.imported", Name: "foreign", Version: 1, Imported: true, Body: sum("foreign")},
 		{Path: "/state/own/bad.1", Name: "bad", Version: 1, Err: errDisk},
 		{Path: "/state/own/a b.1", Name: "a b", Version: 1},

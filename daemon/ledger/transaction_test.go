@@ -490,3 +490,21 @@ func TestTakenOverErases(t *testing.T) {
 		}
 	}
 }
+
+// A header that comes twice in one transaction does not lose what stood before it.
+func TestAddTwice(t *testing.T) {
+	w := newWorld(t)
+	old := w.install("hello-1-1.noarch", "")
+	txn := w.open("hello-1-1.noarch")
+	for range 2 {
+		w.add(txn, 0, w.candidate("hello-1-1.noarch", " again"))
+	}
+	w.told()
+	w.must(func() error { w.Failed(txn, 0); return nil })
+	w.want("failed", "publish "+hello1+" from old hello-1-1.noarch")
+	if w.entry(hello1).Header != old.Header {
+		t.Error("the build before is forgotten")
+	}
+	w.end(txn)
+	w.agree()
+}

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package state
 
 import (
 	"testing"
 	"time"
 
-	"github.com/digestd/digestd/daemon/ledger"
-	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
@@ -24,8 +22,8 @@ func TestLineBesideOtherArchitectures(t *testing.T) {
 		}
 		return n
 	}
-	world := func(active ...string) *ledger.Ledger {
-		s := ledger.New(state.Settings{Mode: policy.Enforce}, time.Now())
+	world := func(active ...string) *State {
+		s := NewState(Settings{Mode: policy.Enforce}, time.Now())
 		for _, text := range append([]string{"lib-2-1.x86_64"}, active...) {
 			pkg := parse(text)
 			s.SaveLine(view.LineOf(pkg), s.PolicyLine(view.LineOf(pkg)).Activate(pkg.EVR, 1))
@@ -54,7 +52,7 @@ func TestLineBesideOtherArchitectures(t *testing.T) {
 	} {
 		s := world(tc.active...)
 		pkg := parse(tc.pkg)
-		tr := &state.Transaction{Elements: append(tc.elements, policy.Element{Type: policy.Added, NEVRA: pkg})}
+		tr := &Transaction{Elements: append(tc.elements, policy.Element{Type: policy.Added, NEVRA: pkg})}
 		if got := s.AdmitIn(tr, pkg, false); got.Verdict != tc.want {
 			t.Errorf("%s: %v (%s), want %v", name, got.Verdict, got.Text, tc.want)
 		}

@@ -5,6 +5,7 @@ package executor_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -62,6 +63,55 @@ func TestRecordedLater(t *testing.T) {
 		}
 		if n := len(slices.DeleteFunc(m.did, func(what string) bool { return what != "tell withdrawn tlv-old" })); n != 1 {
 			t.Errorf("act %v: told %d times", act, n)
+		}
+	}
+}
+
+// What an earlier event left to be recorded becomes durable with the intent of the next,
+// and before it.
+func TestEarlierRecordsComeFirst(t *testing.T) {
+	m := newMachine(t)
+	line := func(name string, record bool) func(s *ledger.Ledger) error {
+		return func(s *ledger.Ledger) error {
+			s.SetLine(recordLine(name))
+			s.SetLine(recordLine("both", name))
+			s.Plan.Record = record
+			return nil
+		}
+	}
+	if err := m.Enter(t.Context(), "test", line("earlier", false)); err != nil || m.recorded(t) != "" {
+		t.Fatalf("%v, the index holds %s", err, m.recorded(t))
+	}
+	m.fail["commit"] = errDisk
+	if err := m.Decide(t.Context(), "test", line("refused", true)); !errors.Is(err, errDisk) {
+		t.Error(err)
+	}
+	clear(m.fail)
+	if err := m.Decide(t.Context(), "test", line("later", true)); err != nil || m.recorded(t) != "both both earlier later" {
+		t.Errorf("%v, the index holds %s", err, m.recorded(t))
+	}
+}
+
+// recordLine is a line of that name, and of that architecture.
+func recordLine(name string, arch ...string) record.Line {
+	return record.Line{Name: name, Arch: strings.Join(arch, "")}
+}
+
+// Many lists are made durable with their file system, few one by one.
+func TestManyAreSyncedAtOnce(t *testing.T) {
+	m := newMachine(t)
+	for _, n := range []int{64, 65} {
+		m.did = nil
+		err := m.Enter(t.Context(), "test", func(s *ledger.Ledger) error {
+			for i := range n {
+				name := fmt.Sprintf("tlv-%d", i)
+				m.publish(t, s, name, name)
+				s.Sync(name)
+			}
+			return nil
+		})
+		if err != nil || slices.Contains(m.did, "sync all") != (n > 64) {
+			t.Errorf("%d lists: %v, done: %q", n, err, m.did)
 		}
 	}
 }

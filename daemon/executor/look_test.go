@@ -178,13 +178,15 @@ func TestTorn(t *testing.T) {
 		content string
 		torn    bool
 	}{
-		"nothing":       {"", true},
-		"zeros":         {string(make([]byte, 10)), true},
-		"whole":         {list, false},
-		"whole, longer": {long, false},
-		"a part":        {long[:executor.TornBlock], true},
-		"a hole":        {string(hole), true},
-		"zeros at last": {long[:executor.TornBlock] + string(make([]byte, 7)), true},
+		"nothing":        {"", true},
+		"zeros":          {string(make([]byte, 10)), true},
+		"whole":          {list, false},
+		"whole, longer":  {long, false},
+		"a part":         {long[:executor.TornBlock], true},
+		"a hole":         {string(hole), true},
+		"a hole, signed": {string(digestlist.AppendSignature(nil, hole, []byte("signature"), digestlist.SigPKCS7)), true},
+		"whole, signed":  {string(digestlist.AppendSignature(nil, []byte(list), []byte("signature"), digestlist.SigPKCS7)), false},
+		"zeros at last":  {long[:executor.TornBlock] + string(make([]byte, 7)), true},
 	} {
 		m := newMachine(t)
 		m.State.Unsettled = true

@@ -167,6 +167,7 @@ func TestJoinLeavesCopies(t *testing.T) {
 	add(&a, "a", &yes)
 	add(&b, "bb", nil)
 	add(&c, "ccc", &no)
+	a.Events, a.Drop, a.tell = slices.Grow(a.Events, 2), slices.Grow(a.Drop, 2), slices.Grow(a.tell, 2) // to be shared by mistake
 	was := a
 	other := a
 	a.Join(b)

@@ -24,5 +24,5 @@ func TestBrokenConfiguration(t *testing.T) {
 func TestGuardUnit(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
-	m.boot(boot{script: "guard.sh"})
+	m.boot(boot{script: "guard.sh", trees: []string{packages(t)}})
 }

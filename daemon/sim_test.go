@@ -353,6 +353,7 @@ func (m *simMachine) newDaemon() (*Daemon, simDisk, simIndex, error) {
 		if err != nil {
 			return nil, nil, nil, err
 		}
+		d.now, d.exec.Now = m.now, m.now
 		return d, realDisk{d.dir.(diskDirectory)}, realIndex{d.index.(*store.Index)}, nil
 	}
 	d := newDaemon(m.config, log, notify)

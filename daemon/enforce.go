@@ -27,8 +27,8 @@ const guardPatience = 2 * time.Second
 // was made good.
 var errNoGuard = errors.New("it was not reached")
 
-// guardLink tells digestd-guard what active lists hold. It belongs to whoever has the
-// turn.
+// guardLink tells digestd-guard what active lists hold. It is used within
+// turns alone.
 type guardLink struct {
 	socket string
 	client *protocol.Client // nil: not connected

@@ -62,7 +62,7 @@ func (d *Daemon) SignerEnrol(ctx context.Context, by api.Actor, where string) (e
 		err = d.enrolFile(certs, &e)
 	case api.EnrolMOK:
 		// The owner is asked for a password: that is between him and mokutil.
-		e.Left = append(e.Left, "mokutil hands them to the firmware, which asks whoever boots next whether they may be trusted",
+		e.Left = append(e.Left, "mokutil hands them to the firmware, which asks at the next boot whether they may be trusted",
 			"after that boot the kernel has them in .machine or .platform, and, if it is built to let these vouch "+
 				"(CONFIG_IMA_KEYRINGS_PERMIT_SIGNED_BY_BUILTIN_OR_SECONDARY), takes them into .ima: digestctl keys enrol --ima")
 	default:

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// directoryPause gathers the events of one act of another hand.
+	// directoryPause gathers the events of one act of another program.
 	directoryPause = 20 * time.Millisecond
 	// busyPause is the same while a transaction is in flight, which touches the
 	// directory itself all the time.

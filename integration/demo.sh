@@ -110,7 +110,7 @@ prepare() {
 	done
 	quietly rpmsign --define "__gpg $(command -v gpg)" --define '_gpg_name Demo Distribution' --define "_gpg_path $GNUPGHOME" --addsign "$box"/packages/*.rpm
 
-	# Debian's rpm warns whoever installs with it, unless told so.
+	# Debian's rpm warns of that, unless an option says not to.
 	quiet=
 	if rpm --force-debian --version >/dev/null 2>&1; then quiet=--force-debian; fi
 	cat >"$box/bin/rpm" <<-SH
@@ -183,7 +183,7 @@ expect 0 rpm -U --oldpackage packages/hello-1.0-1.noarch.rpm
 expect 0 digestctl show hello
 expect 0 digestctl rollback log
 
-chapter "Another hand in the list directory"
+chapter "Another program changes the list directory"
 cp -p "$box/etc/digest_lists/tlv-hello-0:1.0-1.noarch" "$box/stolen"
 expect 0 cp stolen etc/digest_lists/tlv-evil-0:1-1.noarch
 expect 0 tee -a etc/digest_lists/tlv-hello-0:1.0-1.noarch <<<altered

@@ -115,7 +115,7 @@ func TestHold(t *testing.T) {
 	if err != nil || !slices.Equal(fresh, []string{"tlv-a", "tlv-b"}) {
 		t.Fatalf("after a start: %q, %v", fresh, err)
 	}
-	// Another hand puts a file in the place of one.
+	// Another program puts a file in the place of one.
 	other := filepath.Join(t.TempDir(), "other")
 	if err := os.WriteFile(other, []byte("x"), 0o644); err != nil {
 		t.Fatal(err)

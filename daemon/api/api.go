@@ -74,7 +74,7 @@ type Status struct {
 type Counts struct {
 	Active      int `json:"active"`      // in the directory
 	Withheld    int `json:"withheld"`    // of packages that are installed but not vouched for
-	Quarantined int `json:"quarantined"` // put aside, for another hand put them there or changed them
+	Quarantined int `json:"quarantined"` // set aside: digestd did not put them there, or did not change them last
 	Retired     int `json:"retired"`     // of versions that were replaced or removed
 	Own         int `json:"own"`         // the owner's own, of all of these
 	Grace       int `json:"grace"`       // of the active: replaced, stay until the machine restarts
@@ -139,7 +139,7 @@ type SyncResult struct {
 	Withdrawn   int           `json:"withdrawn"`   // lists that had to leave
 	Kept        int           `json:"kept"`        // stood already
 	Withheld    int           `json:"withheld"`    // packages without a list
-	Quarantined int           `json:"quarantined"` // files that another hand left
+	Quarantined int           `json:"quarantined"` // files that digestd did not put there
 	Failed      int           `json:"failed"`      // packages and own lists for which something went wrong
 	Duration    time.Duration `json:"durationNs"`  // of the whole
 }

@@ -211,8 +211,8 @@ var table = []Kind{
 	},
 	{
 		Name: KindTampered, ID: "acae12ddd4cc4d3bb10e359fa5f9c7f4", Priority: Err, Subject: List,
-		Words: "was touched by another hand",
-		Title: "Another hand touched the list directory: @DIGESTD_LIST@",
+		Words: "was changed by something other than digestd",
+		Title: "Something other than digestd changed the list directory: @DIGESTD_LIST@",
 		Text: "Something other than digestd added, changed or removed this file in the list\n" +
 			"directory. It is kept in quarantine if there was anything to keep and room for\n" +
 			"it, and our own list is published anew. Of many cases some have a record\n" +

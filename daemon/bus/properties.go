@@ -17,7 +17,7 @@ func properties() []object.Property {
 		{Name: "Transaction", Sig: "b", Emits: "true", Doc: "A package transaction is in flight."},
 		{Name: "ActiveLists", Sig: "t", Emits: "true", Doc: "Lists in the directory."},
 		{Name: "WithheldLists", Sig: "t", Emits: "true", Doc: "Lists of packages that are installed but not vouched for."},
-		{Name: "QuarantinedLists", Sig: "t", Emits: "true", Doc: "Files that another hand put into the directory or changed there."},
+		{Name: "QuarantinedLists", Sig: "t", Emits: "true", Doc: "Files that digestd did not put into the directory, or did not change last."},
 		{Name: "Problems", Sig: "t", Emits: "true", Doc: "What an administrator should know of; `Status` has them."},
 		{Name: "Verified", Sig: "t", Emits: "true", Doc: "When the latest verification of everything ended, in microseconds since 1970; 0 if none did."},
 		{Name: "VerifyErrors", Sig: "t", Emits: "true", Doc: "How many errors that found."},

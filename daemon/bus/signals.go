@@ -19,7 +19,7 @@ func signals() []object.Event {
 			Args: []object.Argument{text("fingerprint"), text("reason"), small("lists")}},
 		{Name: "Denied", Doc: "A content, or versions of a package, must not be trusted from now on.", Args: []object.Argument{text("id"), text("what"), text("reason")}},
 		{Name: "DenialLifted", Doc: "A denial was taken back, or expired.", Args: []object.Argument{text("id"), text("what"), text("reason")}},
-		{Name: "TamperDetected", Doc: "Another hand touched the list directory: the file is quarantined.", Args: []object.Argument{text("name"), text("reason")}},
+		{Name: "TamperDetected", Doc: "Something other than digestd changed the list directory: the file is quarantined.", Args: []object.Argument{text("name"), text("reason")}},
 		{Name: "TransactionFinished", Doc: "A package transaction ended, with the numbers of lists it published and withdrew.",
 			Args: []object.Argument{small("published"), small("withdrawn")}},
 		{Name: "JobProgress", Doc: "How far a stage of a job is; a total of 0 is not known yet. At most ten a second.",
@@ -60,7 +60,7 @@ func (s *Server) DenialLifted(id, what, reason string) {
 	s.Send("DenialLifted", id, api.Clean(what), api.Clean(reason))
 }
 
-// TamperDetected tells that another hand touched the list directory.
+// TamperDetected tells that something other than digestd changed the list directory.
 func (s *Server) TamperDetected(name, reason string) {
 	s.Send("TamperDetected", api.Clean(name), api.Clean(reason))
 }

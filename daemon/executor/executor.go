@@ -24,7 +24,7 @@ import (
 var ErrStopping = errors.New("digestd is stopping")
 
 // Executor lets one event at a time change the state, in the order they come, and
-// carries out what it asks for. Whoever brings an event does the work: to hand it to
+// carries out what it asks for. The goroutine that brings an event does the work: to hand it to
 // another goroutine costs a package manager that waits two wake-ups.
 type Executor struct {
 	State *ledger.Ledger
@@ -273,7 +273,7 @@ func (x *Executor) prepare(name string, p *state.Plan) (err error) {
 	}
 	s.Undo.Queue = state.Records{}
 	x.pass(name, failpoint.AfterIntent)
-	x.show() // whoever sees a list leave can ask why
+	x.show() // a user who sees a list leave can ask why
 	return nil
 }
 
@@ -433,7 +433,7 @@ func (x *Executor) makeDurable(names []string) (err error) {
 func (x *Executor) commit(r *state.Records) error {
 	s := x.State
 	for _, e := range r.Events {
-		// Whoever did it is still there.
+		// The process that did it is still there.
 		if e.Unit == "" && e.PID != 0 {
 			e.Unit = x.unit(e.PID)
 		}

@@ -300,7 +300,7 @@ func TestOrderOfEffects(t *testing.T) {
 	m := newMachine(t)
 	m.place(t, "tlv-old", "old")
 	m.place(t, "tlv-same", "first")
-	if err := os.WriteFile(filepath.Join(m.dir.Path(), "tlv-x"), []byte("another hand's"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(m.dir.Path(), "tlv-x"), []byte("another program's"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	var done executor.Done

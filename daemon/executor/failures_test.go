@@ -117,7 +117,7 @@ func TestManyAreSyncedAtOnce(t *testing.T) {
 }
 
 // A list that cannot appear, or of which nothing is known when it has, is not in the
-// directory, and whoever asked for it hears so.
+// directory, and the caller hears so.
 func TestPublishFails(t *testing.T) {
 	for _, op := range []string{"publish tlv-new", "stat tlv-new"} {
 		m := newMachine(t)
@@ -226,11 +226,11 @@ func TestWithdrawFails(t *testing.T) {
 	}
 }
 
-// A file of another hand that cannot be moved is told of; one there is no room for goes.
+// A file of another program that cannot be moved is told of; one there is no room for goes.
 func TestSetAside(t *testing.T) {
 	m := newMachine(t)
 	for _, name := range []string{"tlv-a", "tlv-b", "tlv-c"} {
-		if err := os.WriteFile(filepath.Join(m.dir.Path(), name), []byte("another hand's"), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(m.dir.Path(), name), []byte("another program's"), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -250,7 +250,7 @@ func TestSetAside(t *testing.T) {
 	}
 }
 
-// Whoever waits for a turn is let go when they or the daemon end.
+// A caller who waits for a turn is let go when its context or the daemon ends.
 func TestTurns(t *testing.T) {
 	m := newMachine(t)
 	stop, end := context.WithCancel(t.Context())

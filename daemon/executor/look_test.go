@@ -52,7 +52,7 @@ func (m *machine) known(t *testing.T, name, content string) *view.Entry {
 	return &e
 }
 
-// What another hand did to lists is found, told, and marked to be made anew; what bears
+// What another program did to lists is found, told, and marked to be made anew; what bears
 // its stamp is not read, and what only looks different stays.
 func TestInspect(t *testing.T) {
 	m := newMachine(t)
@@ -115,7 +115,7 @@ func TestInspect(t *testing.T) {
 	}
 
 	// One name, and what lies under it that nobody published.
-	must(os.WriteFile(path("0-tlv-x"), []byte("another hand's"), 0o644))
+	must(os.WriteFile(path("0-tlv-x"), []byte("another program's"), 0o644))
 	if _, err := m.Inspect(map[string]bool{"0-tlv-x": true, "0-tlv-none": true}); err != nil || strings.Contains(m.holds(t), "0-tlv-x") {
 		t.Errorf("%v; the directory holds %s", err, m.holds(t))
 	}
@@ -164,7 +164,7 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// What a loss of power leaves of a list is told from what another hand put there.
+// What a loss of power leaves of a list is told from what another program put there.
 func TestTorn(t *testing.T) {
 	list := tlv(t, digestlist.SHA256, "/usr/bin/true")
 	var paths []string
@@ -271,7 +271,7 @@ func TestReconcile(t *testing.T) {
 	m := newMachine(t)
 	m.known(t, "0-tlv-stay", tlv(t, digestlist.SHA256, "/a"))
 	m.known(t, "0-tlv-go", tlv(t, digestlist.SHA256, "/b"))
-	if err := os.WriteFile(filepath.Join(m.dir.Path(), "0-tlv-x"), []byte("another hand's"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(m.dir.Path(), "0-tlv-x"), []byte("another program's"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	stays := m.State.ByName["0-tlv-stay"]

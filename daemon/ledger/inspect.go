@@ -52,7 +52,7 @@ func (s *Ledger) inspectedList(x *state.Seen) {
 	case x.Missing && e.Change == record.Moving:
 	case x.Missing:
 		if e.Stamp != (record.Stamp{}) {
-			s.Tampered(e.Name, e.Body, "removed from the list directory by another hand")
+			s.Tampered(e.Name, e.Body, "removed from the list directory by something other than digestd")
 		}
 		s.mark(e)
 	case x.Err != nil:
@@ -152,7 +152,7 @@ func (s *Ledger) judge(x *state.Seen) (why string) {
 	case x.Signed:
 		return "signed by this machine, but not published now"
 	default:
-		return "put there by another hand"
+		return "not put there by digestd"
 	}
 }
 

@@ -28,7 +28,7 @@ func TestInspectedList(t *testing.T) {
 	}{
 		"another stamp": {change: func(w *world, x *state.Seen) {}},
 		"gone": {change: func(w *world, x *state.Seen) { x.Missing = true }, broken: true,
-			happens: "sync\nrecord\ntampered tampered\nsignal tampered " + hello1 + ": removed from the list directory by another hand"},
+			happens: "sync\nrecord\ntampered tampered\nsignal tampered " + hello1 + ": removed from the list directory by something other than digestd"},
 		"gone, never seen": {change: func(w *world, x *state.Seen) {
 			x.Missing, x.Entry = true, w.changed(func(e *view.Entry) { e.Stamp = record.Stamp{} })
 		}, broken: true, happens: "sync"},
@@ -108,11 +108,11 @@ func TestInspectedStranger(t *testing.T) {
 		"no file":       {seen: state.Seen{Stamp: record.Stamp{}}, want: aside("not a regular file"), unsettled: aside("not a regular file")},
 		"not read":      {seen: state.Seen{Stamp: stampOf(""), Read: errDisk}, want: aside("the disk refuses"), unsettled: removed},
 		"no list":       {seen: state.Seen{Stamp: stampOf(""), Odd: "too short"}, want: aside("too short"), unsettled: aside("too short")},
-		"torn":          {seen: state.Seen{Stamp: stampOf(""), Torn: true}, want: aside("put there by another hand"), unsettled: removed},
+		"torn":          {seen: state.Seen{Stamp: stampOf(""), Torn: true}, want: aside("not put there by digestd"), unsettled: removed},
 		"ours":          {seen: state.Seen{Stamp: stampOf(""), Signed: true}, want: aside("signed by this machine, but not published now"), unsettled: removed},
-		"not ours":      {seen: state.Seen{Stamp: stampOf("")}, want: aside("put there by another hand"), unsettled: aside("put there by another hand")},
-		"unsigned":      {seen: state.Seen{Stamp: stampOf("")}, signer: SignNone, want: aside("put there by another hand"), unsettled: removed},
-		"of a package":  {seen: state.Seen{Stamp: stampOf("")}, signer: SignPGP, want: aside("put there by another hand"), unsettled: removed},
+		"not ours":      {seen: state.Seen{Stamp: stampOf("")}, want: aside("not put there by digestd"), unsettled: aside("not put there by digestd")},
+		"unsigned":      {seen: state.Seen{Stamp: stampOf("")}, signer: SignNone, want: aside("not put there by digestd"), unsettled: removed},
+		"of a package":  {seen: state.Seen{Stamp: stampOf("")}, signer: SignPGP, want: aside("not put there by digestd"), unsettled: removed},
 		"retired": {seen: state.Seen{Stamp: stampOf(""), Body: sum("old"), Signed: true}, unsettled: removed,
 			want: aside("a retired list came back: hello-1-1.noarch was replaced on 2026-01-01 00:00:00Z")},
 	} {

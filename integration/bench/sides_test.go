@@ -25,7 +25,7 @@ const (
 	then
 )
 
-// sides builds today's programs and, unless told not to, those of the reference.
+// sides builds today's programs and those of the reference.
 func (l *lab) buildSides() {
 	l.Helper()
 	programs, err := pkgtest.BuildPrograms(l.TempDir())

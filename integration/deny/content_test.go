@@ -91,7 +91,7 @@ func TestContent(t *testing.T) {
 	m.Start()
 	still("a restart")
 
-	// The old list must not come back by another hand.
+	// The old list must not come back by another program.
 	data := slices.Clone(full)
 	m.OK(os.WriteFile(filepath.Join(m.Lists(), "tlv-intruder-0:1-1.noarch"), data, 0o644))
 	m.WantLists(hello, twin)

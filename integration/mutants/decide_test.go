@@ -57,7 +57,7 @@ var deciding = []mutation{
 		"lists are not judged again after what vouches for them has changed"},
 	{"altered-list-accepted", "daemon/ledger/inspect.go", "case x.File != x.Entry.File:", "case false:",
 		"a list that another program altered is taken for good"},
-	{"missing-list-accepted", "daemon/ledger/inspect.go", "removed from the list directory by another hand\")\n\t\t}\n\t\ts.mark(e)\n", "removed from the list directory by another hand\")\n\t\t}\n",
+	{"missing-list-accepted", "daemon/ledger/inspect.go", "removed from the list directory by something other than digestd\")\n\t\t}\n\t\ts.mark(e)\n", "removed from the list directory by something other than digestd\")\n\t\t}\n",
 		"a list that another program removed is not made again"},
 	{"counter-starts-again", "daemon/daemon.go", "c.Counter, c.Rebuilt = index.Counter(), rebuilt", "c.Counter, c.Rebuilt = 0, rebuilt",
 		"a restart lowers the counter of activations"},

@@ -239,7 +239,7 @@ func (m *machine) signer(list string) string {
 	return doc.Lists[0].Signer
 }
 
-// What another hand does to an own list is noticed and mended.
+// What another program does to an own list is noticed and mended.
 func TestTamperedWith(t *testing.T) {
 	m := start(t)
 	m.Write("/opt/t", "t")

@@ -68,7 +68,7 @@ compressed by gzip, bzip2, xz or zstd, and raises the floor of each installed
 package that they are about to the newest version they name: what an advisory has
 mended does not come back. It shows first what it would do, and asks. An
 installed version below its new floor loses its list until it is updated. Floors
-are never lowered. Advisories about security alone count, unless told otherwise.
+are never lowered. By default only security advisories count.
 
 The file is read by digestctl, with the rights of who runs it. Packages of module
 streams are passed over, for versions of two streams do not compare.`,

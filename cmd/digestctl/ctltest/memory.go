@@ -70,7 +70,7 @@ var memoryLists = []api.List{
 	{Name: "tlv-evil-0:1-1.noarch", NEVRA: "evil\x1b[2J-1-1.noarch", State: api.StateWithheld, Reason: "unsigned",
 		Text: "the package is not signed", Files: 1, Since: Noon},
 	{Name: "tlv-intruder", Path: "/etc/digest_lists.quarantine/tlv-intruder", State: api.StateQuarantined,
-		Reason: "tampered", Text: "put there by another hand", Since: Noon},
+		Reason: "tampered", Text: "not put there by digestd", Since: Noon},
 }
 
 func (m *Daemon) Status() api.Status {

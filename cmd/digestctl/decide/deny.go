@@ -25,7 +25,7 @@ func Deny(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(api.Denial{}),
 		Use:         "deny FILE|DIGEST|PACKAGE[<VERSION] --reason TEXT",
-		Short:       "Deny a file's content or a package, whoever signed it; list, lift, export and import that",
+		Short:       "Deny a file's content or a package, even if a trusted key signed it; list, lift, export and import that",
 		Long: `Deny records that a content, or versions of a package, must not be trusted on this
 machine. At once a denied content leaves every list: a list that has it is
 replaced by one without it. A denied package loses its list, and in mode enforce
@@ -235,7 +235,7 @@ func printDenials(t *terminal.UI, denials []api.Denial) {
 		}
 		by := d.By
 		if !d.Foreign {
-			by = terminal.Whoever(d.UID)
+			by = terminal.UserName(d.UID)
 		}
 		rows[i] = []terminal.Cell{{Text: d.ID}, {Text: denialShort(d), Style: terminal.Bad}, {Text: until}, {Text: strconv.Itoa(d.Lists)}, {Text: by}, {Text: d.Ticket}, {Text: d.Reason}}
 	}

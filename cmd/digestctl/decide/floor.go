@@ -117,7 +117,7 @@ func printFloors(t *terminal.UI, floors []api.Floor) {
 	for i, f := range floors {
 		by := ""
 		if f.By != nil {
-			by = terminal.Whoever(f.By.UID)
+			by = terminal.UserName(f.By.UID)
 		}
 		rows[i] = []terminal.Cell{{Text: f.Package}, {Text: f.EVR}, {Text: f.High}, {Text: terminal.Moment(f.When)}, {Text: by}, {Text: f.Reason}}
 	}

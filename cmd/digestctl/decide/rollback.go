@@ -120,7 +120,7 @@ without a list for being older, grants and floors, and who made them and why.`,
 func printEvents(t *terminal.UI, events []api.Event) {
 	rows := make([][]terminal.Cell, len(events))
 	for i, e := range events {
-		rows[i] = []terminal.Cell{{Text: terminal.Moment(e.When)}, {Text: e.Kind, Style: kindStyle(e.Kind)}, {Text: eventSubject(e)}, {Text: terminal.Whoever(e.Actor.UID)}, {Text: eventText(e)}}
+		rows[i] = []terminal.Cell{{Text: terminal.Moment(e.When)}, {Text: e.Kind, Style: kindStyle(e.Kind)}, {Text: eventSubject(e)}, {Text: terminal.UserName(e.Actor.UID)}, {Text: eventText(e)}}
 	}
 	t.Table([]terminal.Column{{Title: "WHEN"}, {Title: "WHAT"}, {Title: "PACKAGE"}, {Title: "BY"}, {Title: "WHY"}}, rows)
 }

@@ -78,7 +78,7 @@ makes one that a kernel verifies (PKCS#7).`,
 		}),
 	}
 	f := cmd.Flags()
-	f.StringVar(&to, "to", "", "write `FORMAT`: tlv or rpm; as OUTPUT is called unless told")
+	f.StringVar(&to, "to", "", "write `FORMAT`: tlv or rpm; default: as the name of OUTPUT says")
 	f.BoolVar(&strip, "strip", false, "leave the signature out")
 	f.StringVar(&key, "sign-key", "", "sign by the private key in `FILE` (PEM, PKCS#8)")
 	f.StringVar(&cert, "sign-cert", "", "and its certificate in `FILE` (PEM or DER)")

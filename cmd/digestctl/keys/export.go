@@ -31,7 +31,7 @@ func exportCommand(a *cli.App) *cobra.Command {
 package was replaced or removed, and the list must not come back. The digest is the one by which the list was
 signed: SHA-384 or SHA-512 where the signer's key is on a curve of 384 or 521 bits. The kernel takes such a line into its .blacklist
 with a signature by a certificate that is built into it, and refuses the list from then on. With --output each line
-becomes a file, without a line break, named after its list. Whoever has the key signs each of them:
+becomes a file, without a line break, named after its list. The owner of the key signs each of them:
 
   openssl smime -sign -binary -noattr -outform DER -signer CERTIFICATE -inkey KEY -in FILE -out FILE.p7s
 

@@ -183,7 +183,7 @@ func printKey(a *cli.App, k api.Key) error {
 	if k.State == api.KeyRevoked {
 		by := k.RevokedBy
 		if k.RevokedUID != 0 {
-			by += " (" + terminal.Whoever(k.RevokedUID) + ")"
+			by += " (" + terminal.UserName(k.RevokedUID) + ")"
 		}
 		if !k.RevokedAt.IsZero() {
 			by += ", " + terminal.Moment(k.RevokedAt)

@@ -130,7 +130,7 @@ func printFindings(t *terminal.UI, doc doctorDocument, root bool) {
 	summary := terminal.Count(doc.Failed, "check failed", "checks failed") + ", " + terminal.Count(doc.Warned, "warning", "warnings")
 	switch {
 	case doc.Failed > 0:
-		t.Say(terminal.Bad, "digestd needs you: %s", summary)
+		t.Say(terminal.Bad, "digestd needs attention: %s", summary)
 	case doc.Warned > 0:
 		t.Say(terminal.Warn, "digestd can work: %s", terminal.Count(doc.Warned, "warning", "warnings"))
 	default:

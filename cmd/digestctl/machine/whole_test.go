@@ -43,7 +43,7 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("well:\n%s", out)
 	}
 	out := run(3, "state", "config")
-	for _, want := range []string{"digestd needs you: 1 check failed, 0 warnings\n", "fail    state       there is no ", "        fix         systemctl restart digestd\n"} {
+	for _, want := range []string{"digestd needs attention: 1 check failed, 0 warnings\n", "fail    state       there is no ", "        fix         systemctl restart digestd\n"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("without a state directory it does not say %q:\n%s", want, out)
 		}

@@ -198,7 +198,7 @@ func flags(p *manual.Page, set *pflag.FlagSet) {
 			term += " " + value
 		}
 		if value != "" && f.DefValue != "" {
-			usage += "; " + f.DefValue + " unless told"
+			usage += "; default: " + f.DefValue
 		}
 		p.Item(term, upperFirst(usage)+".")
 	})

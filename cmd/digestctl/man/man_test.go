@@ -58,7 +58,7 @@ It reads nothing.
 Read it out.
 .TP
 \fB\-p, \-\-pages N\fR
-Print N pages; 3 unless told.
+Print N pages; default: 3.
 .PP
 .RS 4
 .nf

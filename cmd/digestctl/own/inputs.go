@@ -79,7 +79,7 @@ func (in *inputs) file(path string) (_ string, err error) {
 	real, known := in.real[dir]
 	if !known {
 		if real, err = realDir(in.chroot, dir); err != nil {
-			real = dir // whoever opens the file says what is wrong
+			real = dir // opening the file then reports the error
 		}
 		if in.real == nil {
 			in.real = map[string]string{}
@@ -90,7 +90,7 @@ func (in *inputs) file(path string) (_ string, err error) {
 }
 
 // realDir follows the links in a directory. An absolute link inside of chroot leads to
-// a place inside of it, as for whoever runs there, and not to one of this machine.
+// a place inside of it, as for a process that runs there, and not to one of this machine.
 func realDir(chroot, dir string) (string, error) {
 	if chroot == "" {
 		return filepath.EvalSymlinks(dir)

@@ -51,7 +51,7 @@ func listCommand(a *cli.App) *cobra.Command {
 			rows := make([][]terminal.Cell, len(lists))
 			for i, l := range lists {
 				rows[i] = []terminal.Cell{{Text: l.Name}, {Text: l.State, Style: cli.StateStyle(l.State)}, {Text: strconv.FormatUint(l.Version, 10)},
-					{Text: strconv.Itoa(l.Files)}, {Text: terminal.Moment(l.Changed)}, {Text: terminal.Whoever(l.By.UID)}, {Text: l.Reason}}
+					{Text: strconv.Itoa(l.Files)}, {Text: terminal.Moment(l.Changed)}, {Text: terminal.UserName(l.By.UID)}, {Text: l.Reason}}
 			}
 			a.UI.Table([]terminal.Column{{Title: "NAME"}, {Title: "STATE"}, {Title: "VERSION", Number: true}, {Title: "FILES", Number: true}, {Title: "CHANGED"}, {Title: "BY"}, {Title: "WHY"}}, rows)
 			return nil
@@ -120,7 +120,7 @@ func printOwn(t *terminal.UI, o showDocument) {
 	t.Fact("body", "%s", terminal.WithAlgo("sha256", o.Digest))
 	t.Fact("signed by", "%s", o.Key)
 	t.Fact("created", "%s", terminal.Moment(o.Created))
-	t.Fact("changed", "%s by %s", terminal.Moment(o.Changed), terminal.Whoever(o.By.UID))
+	t.Fact("changed", "%s by %s", terminal.Moment(o.Changed), terminal.UserName(o.By.UID))
 	t.Fact("why", "%s", o.Reason)
 	for _, f := range o.Entries {
 		t.Say(terminal.Plain, "    %s:%s  %s", f.Algo, f.Digest, terminal.PathOf(f.Path, f.RawPath))

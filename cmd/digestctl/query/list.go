@@ -31,7 +31,7 @@ or those whose name or package matches a pattern such as 'python3*'.
 
 A list is active when it lies in the list directory and vouches for its files;
 withheld when its package is installed but not vouched for; quarantined when
-another hand put it into the directory, or changed it there; empty when its
+another program put it into the directory, or changed it there; empty when its
 package has no file to vouch for. The note says why.`,
 		Example:           "  digestctl list withheld\n  digestctl list 'python3*'",
 		Args:              cli.AtMost("STATE or PATTERN"),

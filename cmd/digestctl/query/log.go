@@ -254,9 +254,9 @@ func logActor(e api.Event) string {
 		return "digestd"
 	}
 	if e.Actor.Unit != "" {
-		return terminal.Whoever(e.Actor.UID) + " (" + e.Actor.Unit + ")"
+		return terminal.UserName(e.Actor.UID) + " (" + e.Actor.Unit + ")"
 	}
-	return terminal.Whoever(e.Actor.UID)
+	return terminal.UserName(e.Actor.UID)
 }
 
 // logText is the reason that was given, or what the kind means.

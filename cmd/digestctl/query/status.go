@@ -127,7 +127,7 @@ func printHeadline(t *terminal.UI, st api.Status) {
 			errors++
 		}
 	}
-	t.Say(terminal.Bad, "digestd %s needs you: %s", st.Version, terminal.Count(errors, "problem", "problems"))
+	t.Say(terminal.Bad, "digestd %s needs attention: %s", st.Version, terminal.Count(errors, "problem", "problems"))
 }
 
 // vouched says what it comes to.

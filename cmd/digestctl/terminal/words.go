@@ -75,8 +75,8 @@ func Count(n int, one, many string) string {
 	return strconv.Itoa(n) + " " + many
 }
 
-// Whoever names a user as the machine knows them.
-func Whoever(uid uint32) string {
+// UserName names a user as the machine knows them.
+func UserName(uid uint32) string {
 	id := strconv.FormatUint(uint64(uid), 10)
 	if u, err := user.LookupId(id); err == nil {
 		return u.Username

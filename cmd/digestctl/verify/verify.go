@@ -78,7 +78,7 @@ Configuration that was changed, and documentation that is missing, is noticed bu
 no error; nor is what rpm did not install. A file with several names is read
 once. Owners and modes are rpm's to verify.
 
-Whoever interrupts it can go on later with --resume; so can who finds that
+A user who interrupts it can go on later with --resume, and so can one who finds that
 digestd was restarted meanwhile. --findings prints what the latest verification
 found, and verifies nothing.
 

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// maxQueued bounds the signals that wait for a slow bus. Whoever needs every
+// maxQueued bounds the signals that wait for a slow bus. A program that needs every
 // one reads the log; signals are for those who look now.
 const maxQueued = 8192
 

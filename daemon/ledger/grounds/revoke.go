@@ -153,7 +153,7 @@ func (s *Grounds) Vouches(fingerprint string) bool {
 }
 
 // ownersOfSubkey returns the certificates that have fingerprint as a proven subkey. A
-// key that was ever met as a certificate is nobody's, whoever claims it.
+// key that was ever met as a certificate is nobody's, whatever other certificates claim.
 func (s *Grounds) ownersOfSubkey(fingerprint string) (owners []string) {
 	if s.Keys[fingerprint].IsCertificate() {
 		return nil

@@ -400,7 +400,7 @@ func TestQuarantine(t *testing.T) {
 	if !aside("tlv-c", 1, nil) {
 		t.Error("kept without room for it")
 	}
-	want := "another hand was in the list directory: 2 files in quarantine, which is full: 1 more were removed"
+	want := "something other than digestd changed the list directory: 2 files in quarantine, which is full: 1 more were removed"
 	if got := problem(); got != want || names(t, s.Queue) != "aside/tlv-a.aside aside/tlv-b.aside" {
 		t.Errorf("told: %q; recorded: %s", got, names(t, s.Queue))
 	}

@@ -61,7 +61,7 @@ func (t *tampering) due(now time.Time) bool {
 	return t.more > 0 && (pause >= TamperPause || pause < 0)
 }
 
-// Tampered records that another hand touched the directory. What happens to lists of
+// Tampered records that something other than digestd changed the directory. What happens to lists of
 // ours is counted by itself: it must not be lost among files that do nothing.
 func (s *State) Tampered(name string, body record.Digest, why string) {
 	count, burst := &s.tampering.foreign, ForeignBurst
@@ -154,7 +154,7 @@ func (s *State) tellAsides() {
 		s.Solved("quarantine")
 		return
 	}
-	text := fmt.Sprintf("another hand was in the list directory: %s in quarantine", view.Plural(len(s.Asides), "file"))
+	text := fmt.Sprintf("something other than digestd changed the list directory: %s in quarantine", view.Plural(len(s.Asides), "file"))
 	if s.notKept > 0 {
 		text += fmt.Sprintf(", which is full: %d more were removed", s.notKept)
 	}

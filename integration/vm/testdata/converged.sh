@@ -9,7 +9,7 @@ same "lists are what rpm's database says" "$(expected)" "$(lists)"
 soon "digestd is well" digestctl status
 check "what was there before is vouched for" digestctl why /usr/bin/hello
 same "it is labelled" "tlv-hello-0:2.0-1.noarch" "$(label /usr/bin/hello)"
-same "nothing was taken for another hand's" "" "$(ls /etc/digest_lists.quarantine 2>/dev/null)"
+same "nothing was taken for another program's" "" "$(ls /etc/digest_lists.quarantine 2>/dev/null)"
 same "no unit failed" "" "$(systemctl --failed --no-legend --plain)"
 
 # The lists verify with the key that was there before the cut.

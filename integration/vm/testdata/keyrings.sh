@@ -69,8 +69,8 @@ check "its successor is in" has "$ring" "$(skid)"
 same "the next boot loads the successor and no other" "/etc/keys/ima/digestd-$(skid).der" "$(ls /etc/keys/ima/*)"
 check "and so does the kernel itself" cmp /etc/keys/x509_ima.der /var/lib/digestd/signing.der
 
-# Put back by another hand, it goes again.
-check "another hand puts the revoked one back" bash -c "openssl x509 -in /var/lib/digestd/signing-old/$second.crt -outform DER | keyctl padd asymmetric '' $ring"
+# Put back by another program, it goes again.
+check "another program puts the revoked one back" bash -c "openssl x509 -in /var/lib/digestd/signing-old/$second.crt -outform DER | keyctl padd asymmetric '' $ring"
 check "it is there" has "$ring" "$second"
 check "sync" digestctl sync
 ends 1 "it is gone" has "$ring" "$second"

@@ -3,15 +3,16 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/executor"
 	protocol "github.com/digestd/digestd/daemon/guard"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
@@ -27,30 +28,54 @@ const guardPatience = 2 * time.Second
 // was made good.
 var errNoGuard = errors.New("it was not reached")
 
-// guardLink tells digestd-guard what active lists hold. It is used within
-// turns alone.
+// guardLink tells digestd-guard what active lists hold. It is used within turns alone.
 type guardLink struct {
 	socket string
 	client *protocol.Client // nil: not connected
 	agreed bool             // the guard holds what the directory does
-	index  interface{ Commits() uint64 }
+	// doubt: what the guard agreed with last is not what the directory holds.
+	doubt bool
+	held  map[string]bool // the lists that it counts, by name
+	index interface{ Commits() uint64 }
 }
 
 // Admit lets run what a list has.
-func (g *guardLink) Admit(list []byte) error {
-	digests, err := digestsOf(list)
-	return g.tell(err, func(ctx context.Context, c *protocol.Client) error { return c.Admit(ctx, digests) })
+func (g *guardLink) Admit(list executor.List, old []byte) error {
+	return g.tell(func(ctx context.Context, c *protocol.Client) error {
+		digests, err := digestsOf(list)
+		if err == nil {
+			err = c.Admit(ctx, digests)
+		}
+		if err == nil && old != nil && g.held[list.Name] {
+			if digests, err = digestsOf(executor.List{Name: list.Name, Content: old}); err == nil {
+				err = c.Expel(ctx, digests)
+			}
+		}
+		g.held[list.Name] = true
+		return err
+	})
 }
 
 // Expel keeps from running what no other list has.
-func (g *guardLink) Expel(lists [][]byte) error {
-	var all []guard.Digest
-	var failed error
-	for _, list := range lists {
-		digests, err := digestsOf(list)
-		all, failed = append(all, digests...), errors.Join(failed, err)
-	}
-	return g.tell(failed, func(ctx context.Context, c *protocol.Client) error { return c.Expel(ctx, all) })
+func (g *guardLink) Expel(lists []executor.List) error {
+	return g.tell(func(ctx context.Context, c *protocol.Client) error {
+		var all []guard.Digest
+		for _, list := range lists {
+			if !g.held[list.Name] {
+				continue
+			}
+			delete(g.held, list.Name)
+			digests, err := digestsOf(list)
+			if err != nil {
+				return err
+			}
+			all = append(all, digests...)
+		}
+		if len(all) == 0 {
+			return nil
+		}
+		return c.Expel(ctx, all)
+	})
 }
 
 // Committed says that the index has what the guard was told.
@@ -58,19 +83,21 @@ func (g *guardLink) Committed() error {
 	if !g.agreed {
 		return nil
 	}
-	return g.tell(nil, func(ctx context.Context, c *protocol.Client) error { return c.SetCommit(ctx, g.index.Commits()) })
+	return g.tell(func(ctx context.Context, c *protocol.Client) error { return c.SetCommit(ctx, g.index.Commits()) })
 }
 
+// Doubt has all lists compared before the guard is told of another.
+func (g *guardLink) Doubt() { g.drop() }
+
 // tell calls the guard. If that fails nobody knows what it holds, until all was compared.
-func (g *guardLink) tell(err error, fn func(context.Context, *protocol.Client) error) error {
+func (g *guardLink) tell(fn func(context.Context, *protocol.Client) error) error {
 	if !g.agreed {
+		g.doubt = true
 		return errNoGuard
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), guardPatience)
 	defer cancel()
-	if err == nil {
-		err = fn(ctx, g.client)
-	}
+	err := fn(ctx, g.client)
 	if err != nil {
 		g.drop()
 	}
@@ -78,98 +105,103 @@ func (g *guardLink) tell(err error, fn func(context.Context, *protocol.Client) e
 }
 
 func (g *guardLink) drop() {
-	g.agreed = false
+	g.agreed, g.doubt = false, true
+	g.close()
+}
+
+func (g *guardLink) close() {
 	if g.client != nil {
 		g.client.Close()
 		g.client = nil
 	}
 }
 
-// compare makes the guard hold what these lists do, unless it says that it agrees with
-// the last commit of the index.
-func (g *guardLink) compare(lists func() (map[guard.Digest]uint32, error)) (err error) {
+// compare makes the guard hold what active lists do, unless it says that it agrees with
+// the last commit of the index and nothing speaks against that.
+func (g *guardLink) compare(active []*view.Entry, doubt bool, digests func() (map[guard.Digest]uint32, error)) (err error) {
 	if g.agreed {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), guardPatience)
 	defer cancel()
-	g.drop()
+	g.close()
 	if g.client, err = protocol.Dial(ctx, g.socket); err != nil {
 		return err
 	}
 	commit := g.index.Commits()
 	status, err := g.client.Status(ctx)
-	if err == nil && (status.Commit == 0 || status.Commit != commit) {
+	if err == nil && (g.doubt || doubt || status.Commit == 0 || status.Commit != commit) {
 		var all map[guard.Digest]uint32
-		if all, err = lists(); err == nil {
+		if all, err = digests(); err == nil {
 			err = g.replace(commit, all)
 		}
 	}
 	if err != nil {
-		g.drop()
+		g.close()
 		return err
 	}
-	g.agreed = true
+	g.held = make(map[string]bool, len(active))
+	for _, e := range active {
+		g.held[e.Name] = true
+	}
+	g.agreed, g.doubt = true, false
 	return nil
 }
 
-// replace may take longer than other calls: digestd is not waited for meanwhile by more
-// than one who brings an event.
+// replace tells of all lists at once, which takes longer than of one.
 func (g *guardLink) replace(commit uint64, all map[guard.Digest]uint32) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*guardPatience)
 	defer cancel()
-	return g.client.Replace(ctx, max(commit, 1), len(all), iter.Seq2[guard.Digest, uint32](maps.All(all)))
+	return g.client.Replace(ctx, max(commit, 1), len(all), maps.All(all))
 }
 
-// digestsOf returns what the guard knows contents by, of a list as it lies in the
-// directory, each once. Contents that the list knows by another algorithm are left out.
-func digestsOf(list []byte) (digests []guard.Digest, err error) {
-	body := list
-	if b, _, _, err := digestlist.SplitSignature(list); err == nil {
-		body = b
-	}
-	take := func(algo digestlist.Algo, digest, _ []byte) error {
+// digestsOf returns what the guard knows contents by, of a list, each once. Contents that
+// the list knows by another algorithm are left out.
+func digestsOf(list executor.List) (digests []guard.Digest, err error) {
+	err = walkList(list.Name, list.Content, func(algo digestlist.Algo, digest, _ []byte) error {
 		if algo == digestlist.SHA256 {
 			digests = append(digests, guard.Digest(digest))
 		}
 		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot read list %s for the guard: %w", list.Name, err)
 	}
-	if err = digestlist.Walk(digestlist.FormatTLV, body, take); err != nil {
-		digests = nil
-		if rerr := digestlist.Walk(digestlist.FormatRPM, body, take); rerr != nil {
-			return nil, fmt.Errorf("cannot read a list for the guard: %w", err)
-		}
-	}
-	slices.SortFunc(digests, func(a, b guard.Digest) int { return slices.Compare(a[:], b[:]) })
+	slices.SortFunc(digests, func(a, b guard.Digest) int { return bytes.Compare(a[:], b[:]) })
 	return slices.Compact(digests), nil
 }
 
-// activeDigests counts how many active lists have each digest.
-func (d *Daemon) activeDigests() (map[guard.Digest]uint32, error) {
-	all := map[guard.Digest]uint32{}
-	var failed error
+// enforced are the lists that are in the directory as they were published.
+func (d *Daemon) enforced() (active []*view.Entry, broken bool) {
 	for _, e := range d.exec.State.Sorted() {
-		if !e.Active() || e.Broken {
-			continue
+		switch {
+		case !e.Active():
+		case e.Broken:
+			broken = true
+		default:
+			active = append(active, e)
 		}
-		digests, err := d.digestsIn(e)
+	}
+	return active, broken
+}
+
+// countDigests counts how many of these lists have each digest.
+func (d *Daemon) countDigests(active []*view.Entry) (map[guard.Digest]uint32, error) {
+	all := map[guard.Digest]uint32{}
+	for _, e := range active {
+		content, err := d.dir.Read(e.Name, nil)
 		if err != nil {
-			failed = errors.Join(failed, err)
-			continue
+			return nil, err
+		}
+		digests, err := digestsOf(executor.List{Name: e.Name, Content: content})
+		if err != nil {
+			return nil, err
 		}
 		for _, digest := range digests {
 			all[digest]++
 		}
 	}
-	return all, failed
-}
-
-func (d *Daemon) digestsIn(e *view.Entry) ([]guard.Digest, error) {
-	list, err := d.dir.Read(e.Name, nil)
-	if err != nil {
-		return nil, err
-	}
-	return digestsOf(list)
+	return all, nil
 }
 
 // agreeWithGuard tells the guard of all lists if it was not told of some, and reports
@@ -179,7 +211,10 @@ func (d *Daemon) agreeWithGuard(ctx context.Context) bool {
 		return true
 	}
 	err := d.exec.Do(ctx, func() error {
-		err := d.guard.compare(d.activeDigests)
+		active, broken := d.enforced()
+		// A transaction that was cut short may have told the guard of lists that the
+		// index does not know.
+		err := d.guard.compare(active, broken || d.exec.State.Unsettled, func() (map[guard.Digest]uint32, error) { return d.countDigests(active) })
 		d.exec.Step("note", false, func(s *ledger.Ledger) error {
 			if err == nil {
 				s.Solved("guard")

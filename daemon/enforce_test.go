@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/digestd/digestd/daemon/executor"
 	protocol "github.com/digestd/digestd/daemon/guard"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -43,12 +44,19 @@ func (e *enforcer) note(what string, list []byte) error {
 	return e.err
 }
 
-func (e *enforcer) Admit(list []byte) error { return e.note("admit", list) }
+func (e *enforcer) Admit(list executor.List, old []byte) error {
+	if old != nil {
+		return e.note("admit in the place of another", list.Content)
+	}
+	return e.note("admit", list.Content)
+}
+
+func (e *enforcer) Doubt() { e.told = append(e.told, "doubt") }
 
 func (e *enforcer) Committed() error { return e.err }
 
-func (e *enforcer) Expel(lists [][]byte) error {
-	return e.note(fmt.Sprintf("expel %d", len(lists)), lists[0])
+func (e *enforcer) Expel(lists []executor.List) error {
+	return e.note(fmt.Sprintf("expel %d", len(lists)), lists[0].Content)
 }
 
 // TestEnforcerIsTold: what the kernel holds follows the directory, before the answer, and
@@ -86,7 +94,7 @@ func TestEnforcerIsTold(t *testing.T) {
 	add("b")
 	heard("published", "admit, it is there")
 	add("c")
-	heard("replaced", "admit, it is there", "expel 1, another is there")
+	heard("replaced", "admit in the place of another, it is there")
 	e.err = errors.New("no answer")
 	if err := d.FloorSet(t.Context(), api.Actor{}, "hello.noarch", "2-1", "why"); err != nil {
 		t.Error(err)
@@ -119,7 +127,8 @@ func TestGuardFollows(t *testing.T) {
 			t.Fatal(err)
 		}
 		return func() {
-			d.guard.drop() // as when it ends
+			d.guard.agreed = false // as with another digestd
+			d.guard.close()
 			if err := end(); err != nil {
 				t.Error(err)
 			}
@@ -180,6 +189,37 @@ func TestGuardFollows(t *testing.T) {
 		t.Errorf("it is back, and problems are %+v", d.snapshot().Problems)
 	}
 	holds("it is back", "e")
+	// What somebody else did to a list is made good.
+	add("three", "c")
+	holds("a third list", "e", "c")
+	if err := os.Remove(filepath.Join(d.config.Lists, "tlv-three-0:1-1.noarch")); err != nil {
+		t.Fatal(err)
+	}
+	d.checkDirectory(t.Context(), nil)
+	if !d.agreeWithGuard(t.Context()) {
+		t.Errorf("a list was removed, and problems are %+v", d.snapshot().Problems)
+	}
+	holds("a list was removed by something else", "e")
+	add("three", "c")
+	holds("it is back", "e", "c")
+	// A list that the guard was not told of does not take what another holds.
+	whole, err := os.ReadFile(filepath.Join(d.config.Lists, "tlv-three-0:1-1.noarch"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := d.guard.Expel([]executor.List{{Name: "tlv-four-0:1-1.noarch", Content: whole}}); err != nil {
+			t.Error(err)
+		}
+	}
+	holds("a list went that it did not know", "e", "c")
+	if err := d.FloorSet(t.Context(), api.Actor{}, "three.noarch", "2-1", "why"); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.guard.Expel([]executor.List{{Name: "tlv-three-0:1-1.noarch", Content: whole}}); err != nil {
+		t.Error(err)
+	}
+	holds("a list went twice", "e")
 	// What it holds already is not said again.
 	kernel.Lists[guard.Digest{1}] = 1
 	stop()

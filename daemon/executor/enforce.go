@@ -5,24 +5,33 @@ package executor
 import "github.com/digestd/digestd/daemon/api"
 
 // Enforcer holds in the kernel what active lists have, where the kernel does not read
-// lists itself. Both methods take lists as they lie in the directory, and what they are
-// told counts when they return.
+// lists itself. What it is told counts when the method returns.
 type Enforcer interface {
 	// Admit lets run what a list has. It is called once the list is in the directory,
-	// and before that is answered.
-	Admit(list []byte) error
+	// in the place of old, nil for none, and before that is answered.
+	Admit(list List, old []byte) error
 	// Expel keeps from running what no other list has. It is called once the lists are
-	// out of the directory, or as far as they can be, and before that is answered.
-	Expel(lists [][]byte) error
+	// out of the directory, or as far as they can be, and before that is answered. It
+	// may be called again for a list that is gone, and for one that was not admitted.
+	Expel(lists []List) error
 	// Committed is called once the index has what the enforcer was told.
 	Committed() error
+	// Doubt is called when something other than digestd changed a list: what the
+	// enforcer holds of it is not known any more.
+	Doubt()
+}
+
+// List is a list as it lies, or lay, in the directory.
+type List struct {
+	Name    string
+	Content []byte
 }
 
 // problemGuard stands while the enforcer does not know what is active.
 const problemGuard = "guard"
 
 // expel tells the enforcer of lists that are gone.
-func (x *Executor) expel(lists [][]byte) {
+func (x *Executor) expel(lists []List) {
 	if x.Hooks.Enforcer != nil && len(lists) > 0 {
 		x.enforced(x.Hooks.Enforcer.Expel(lists))
 	}
@@ -33,14 +42,11 @@ func (x *Executor) admit(name string, old []byte) {
 	if x.Hooks.Enforcer == nil {
 		return
 	}
-	list, err := x.Dir.Read(name, nil)
+	content, err := x.Dir.Read(name, nil)
 	if err == nil {
-		err = x.Hooks.Enforcer.Admit(list)
+		err = x.Hooks.Enforcer.Admit(List{name, content}, old)
 	}
 	x.enforced(err)
-	if old != nil {
-		x.expel([][]byte{old})
-	}
 }
 
 // enforces returns the content of a list, for the enforcer; nil if there is none.

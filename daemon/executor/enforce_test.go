@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/store/record"
@@ -15,15 +16,23 @@ import (
 // enforcer notes what it is told.
 type enforcer struct{ m *machine }
 
-func (e enforcer) Admit(list []byte) error { return e.m.note("admit " + string(list)) }
-
-func (e enforcer) Expel(lists [][]byte) error {
-	what := "expel"
-	for _, list := range lists {
-		what += " " + string(list)
+func (e enforcer) Admit(list executor.List, old []byte) error {
+	what := "admit " + string(list.Content)
+	if old != nil {
+		what += " for " + string(old)
 	}
 	return e.m.note(what)
 }
+
+func (e enforcer) Expel(lists []executor.List) error {
+	what := "expel"
+	for _, list := range lists {
+		what += " " + string(list.Content)
+	}
+	return e.m.note(what)
+}
+
+func (e enforcer) Doubt() { e.m.note("doubt") }
 
 func (e enforcer) Committed() error { return e.m.note("committed") }
 
@@ -55,7 +64,7 @@ func TestEnforcer(t *testing.T) {
 	want := []string{
 		"commit", "committed", // the mark
 		"withdraw tlv-c", "withdraw tlv-a", "withdraw tlv-b", "expel old-c old-a old-b",
-		"publish tlv-d", "admit new-d", "expel old-d", "entered", "publish tlv-f",
+		"publish tlv-d", "admit new-d for old-d", "entered", "publish tlv-f",
 		"commit", "committed", "tell withdrawn tlv-a", "tell withdrawn tlv-b", "tell withdrawn tlv-c",
 	}
 	if !slices.Equal(m.did, want) {

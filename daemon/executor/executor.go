@@ -285,7 +285,7 @@ func (x *Executor) withdraw(name string, p *state.Plan, d *Done) (err error) {
 	s := x.State
 	x.pass(name, failpoint.BeforeWithdraw)
 	var many []state.Withdrawal
-	var out [][]byte // what they had
+	var out []List // what they had
 	for _, w := range p.Withdraw {
 		if w.Kept == nil {
 			many = append(many, w)
@@ -293,7 +293,7 @@ func (x *Executor) withdraw(name string, p *state.Plan, d *Done) (err error) {
 		}
 		gone := ledger.Withdrawn{Entry: w.Entry}
 		gone.Data, _ = x.Dir.Read(w.Name, nil)
-		out = append(out, gone.Data)
+		out = append(out, List{w.Name, gone.Data})
 		old, terr := x.Dir.TakeOut(w.Name)
 		if terr != nil {
 			s.Leave(w.Name, terr)
@@ -317,7 +317,7 @@ func (x *Executor) withdraw(name string, p *state.Plan, d *Done) (err error) {
 				if x.Hooks.Lost != nil {
 					x.Hooks.Lost(w, contents[i])
 				}
-				out = append(out, contents[i])
+				out = append(out, List{w.Name, contents[i]})
 				if again {
 					s.Log.Info("list removed at last", "list", w.Name)
 				}
@@ -328,14 +328,14 @@ func (x *Executor) withdraw(name string, p *state.Plan, d *Done) (err error) {
 				if s.Leave(w.Name, errs[i]); again {
 					continue
 				}
-				out = append(out, x.enforces(w.Name))
+				out = append(out, List{w.Name, x.enforces(w.Name)})
 			}
 			if w.Entry != nil {
 				d.Gone = append(d.Gone, ledger.Withdrawn{Entry: w.Entry, Data: contents[i]})
 			}
 		}
 	}
-	x.expel(slices.DeleteFunc(out, func(list []byte) bool { return list == nil }))
+	x.expel(slices.DeleteFunc(out, func(l List) bool { return l.Content == nil }))
 	s.TellOfLeftovers()
 	x.pass(name, failpoint.AfterWithdraw)
 	return err

@@ -102,6 +102,9 @@ func (x *Executor) Inspect(names map[string]bool) (d Done, err error) {
 		all = append(all, s.Expects(name))
 	}
 	found := x.look(all)
+	if x.Hooks.Enforcer != nil && slices.ContainsFunc(found, func(v state.Seen) bool { return v.Entry != nil && v.Entry.Stamp != record.Stamp{} }) {
+		x.Hooks.Enforcer.Doubt()
+	}
 	return x.Step("inspect", false, func(s *ledger.Ledger) error {
 		if names == nil {
 			s.AsidesGone(gone)

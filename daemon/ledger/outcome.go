@@ -43,8 +43,12 @@ func (s *Ledger) End(t *state.Transaction) (published, withdrawn int) {
 		}
 		s.Settle(e, a, t.Peer, false)
 	}
+	var rebuilt map[nevra.NEVRA]bool
+	if len(t.Removed) > 0 {
+		rebuilt = t.Brings()
+	}
 	for _, e := range t.Removed {
-		if t.TakenOver || t.Rebuilds(e.Package) {
+		if t.TakenOver || rebuilt[e.Package] {
 			// Whether it was only installed again, the digestd before this one knew, or
 			// the next comparison finds: the list of the other build could not appear.
 			if s.ByName[e.Name] == nil {

@@ -19,7 +19,7 @@ var acting = []mutation{
 		"a list that is withheld counts as removed when its name becomes another"},
 	{"handed-over-not-caught-up", "daemon/takeover.go", "\t\tall, err = d.exec.Inspect(nil)\n", "",
 		"while a transaction is handed over, a denial concerns no content of the lists that are there"},
-	{"handed-over-removal-retires", "daemon/ledger/outcome.go", "\t\tif t.TakenOver || t.Rebuilds(e.Package) {\n\t\t\t// Whether", "\t\tif t.Rebuilds(e.Package) {\n\t\t\t// Whether",
+	{"handed-over-removal-retires", "daemon/ledger/outcome.go", "\t\tif t.TakenOver || rebuilt[e.Package] {\n\t\t\t// Whether", "\t\tif rebuilt[e.Package] {\n\t\t\t// Whether",
 		"a package that is installed again while its transaction is handed over counts as removed"},
 	{"stale-candidate-published", "daemon/ledger/transaction.go", "\tif c.Basis != s.Basis {\n", "\tif false {\n",
 		"a list appears that was made by the keys and denials of before"},

@@ -70,14 +70,15 @@ func (t *Transaction) erases(pkg nevra.NEVRA) bool {
 	return false
 }
 
-// Rebuilds reports whether an element brings a build of that very version.
-func (t *Transaction) Rebuilds(pkg nevra.NEVRA) bool {
+// Brings returns the versions of which an element brings a build.
+func (t *Transaction) Brings() map[nevra.NEVRA]bool {
+	versions := make(map[nevra.NEVRA]bool, len(t.Elements))
 	for _, e := range t.Elements {
-		if e.Type == policy.Added && e.NEVRA == pkg {
-			return true
+		if e.Type == policy.Added {
+			versions[e.NEVRA] = true
 		}
 	}
-	return false
+	return versions
 }
 
 func (t *Transaction) brings(id view.LineID) bool {

@@ -3,11 +3,12 @@
 // Package daemon is the service itself: it follows package transactions,
 // publishes and withdraws lists, and answers for what it did.
 //
-// One piece of work at a time has the state; who only reads does so from
-// immutable snapshots, and waits for nobody. It promises that the list directory equals what rpm's
-// database and the index allow: after every transaction, and after a start
-// whatever went before. Decisions are package policy's, file operations package
-// store's, signatures package rpmdb/pgp's.
+// It brings events: sessions of package managers, acts of administrators, comparisons
+// with rpm's database, timers. Package ledger decides about them, one at a time, and
+// package executor acts. Queries read immutable views and wait for nobody. The list
+// directory equals what rpm's database and the index allow: after every transaction, and
+// after a start whatever went before. Decisions about versions are package policy's, file
+// operations package store's, signatures package rpmdb/pgp's.
 package daemon
 
 import (
@@ -23,10 +24,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	protocol "github.com/digestd/digestd/daemon/guard"
-
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/executor"
+	protocol "github.com/digestd/digestd/daemon/guard"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/look"
@@ -367,4 +368,16 @@ func statID(path string) (dev, ino uint64, err error) {
 		return 0, 0, &os.PathError{Op: "stat", Path: path, Err: err}
 	}
 	return st.Dev, st.Ino, nil
+}
+
+// roomsOf sorts the entries that an index has, as each calls its function for each.
+func roomsOf(each func(fn func(seq uint64, kind string)) error) (l state.LogRooms, err error) {
+	err = each(func(seq uint64, kind string) {
+		if kind == audit.KindTampered {
+			l.Tampering = append(l.Tampering, seq)
+		} else {
+			l.Decisions = append(l.Decisions, seq)
+		}
+	})
+	return l, err
 }

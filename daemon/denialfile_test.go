@@ -7,11 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
+	"github.com/google/go-cmp/cmp"
 )
 
 var (

@@ -226,3 +226,20 @@ func (d *Daemon) setDenied(ctx context.Context, source string, denials []policy.
 	}
 	return err
 }
+
+// Denials returns a page of what is denied, here and by others.
+func (d *Daemon) Denials(_ context.Context, offset, limit uint32) ([]api.Denial, uint32, error) {
+	snap := d.snapshot()
+	lists := snap.ListsByDenial()
+	all := make([]api.Denial, 0, len(snap.Denied))
+	for id := range snap.Denied {
+		all = append(all, snap.DescribeDenial(id, lists))
+	}
+	for _, f := range snap.Denials.Foreign() {
+		all = append(all, snap.DescribeForeign(f, lists))
+	}
+	slices.SortFunc(all, func(a, b api.Denial) int { return cmp.Compare(a.ID, b.ID) })
+	total := uint32(len(all))
+	lo := min(offset, total)
+	return all[lo : lo+min(limit, total-lo)], total, nil
+}

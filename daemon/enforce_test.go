@@ -13,10 +13,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/executor"
 	protocol "github.com/digestd/digestd/daemon/guard"
-
-	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/guard/guardtest"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/kernel/guard"

@@ -71,7 +71,7 @@ func (s *session) publish(ctx context.Context, msg *wire.Header, restore bool) (
 	known := func(c *view.Candidate) (more bool, err error) {
 		e := s.d.snapshot().List(c.Name)
 		if !restore && !s.seen[c.Header] && (e == nil || e.Header != c.Header) {
-			return true, nil // which needs no word with the owner of the state
+			return true, nil // which needs no turn
 		}
 		err = s.enter(ctx, "consider", func(st *ledger.Ledger) error {
 			var d policy.Decision

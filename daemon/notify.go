@@ -38,8 +38,8 @@ func (d *Daemon) statusLine() string {
 	return line
 }
 
-// watchdog proves to systemd that the owner of the state is alive, if systemd
-// asks for it.
+// watchdog proves to systemd that turns come to an end, if systemd asks for
+// it.
 func (d *Daemon) watchdog(ctx context.Context) error {
 	interval, err := sd.SdWatchdogEnabled(false)
 	if err != nil || interval == 0 {

@@ -6,7 +6,7 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// directoryEffects are what the state does to the list directory and sees of it.
+// directoryEffects are what the executor does to the list directory and sees of it.
 // That is a [store.Dir], except where a test makes effects fail.
 type directoryEffects interface {
 	Publish(s record.Staged, name string, poke bool) error
@@ -36,7 +36,7 @@ type directoryEffects interface {
 	Stat(name string) (record.Stamp, error)
 }
 
-// IndexEffects are what the state does to the index and sees of it: a
+// IndexEffects are what the executor does to the index and sees of it: a
 // [store.Index], except where a test makes effects fail.
 type IndexEffects interface {
 	Commit(b *record.Batch) error

@@ -570,3 +570,38 @@ func (x *Executor) Rest() {
 func New(s *ledger.Ledger, index IndexEffects, dir directoryEffects, unitOf func(uint32) string, log *slog.Logger, now func() time.Time) *Executor {
 	return &Executor{State: s, Dir: dir, Index: index, log: log, Now: now, Units: units{Of: unitOf}, turn: make(chan struct{}, 1), Closed: make(chan struct{})}
 }
+
+// recovered says what opening the index brought to light, "" for nothing.
+func recovered(r store.Recovery) string {
+	switch r.Fate {
+	case store.Repaired:
+		return "the index had lost its last commit, which was made again from its commit file"
+	case store.RolledBack:
+		return fmt.Sprintf("the index was rolled back: %d commits are lost; a copy is kept in %s", r.Lost, r.Aside)
+	case store.Missing:
+		return fmt.Sprintf("the index is missing; after %d commits a new one was begun: what was superseded before is forgotten, except for what is installed", r.Lost)
+	case store.Damaged:
+		return fmt.Sprintf("the index was damaged (%v) and is kept in %s; a new one was begun: what was superseded before is forgotten, except for what is installed", r.Cause, r.Aside)
+	}
+	return ""
+}
+
+func Wake(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// SettleIndex looks whether the index still lies in the state directory, and puts
+// it there if it can.
+func (x *Executor) SettleIndex() error {
+	err := x.Index.Settle()
+	if err != nil {
+		x.indexFailed(err)
+		return err
+	}
+	x.State.Solved("state")
+	x.State.TellOfRestored(x.Index.Restored())
+	return nil
+}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/state"
+	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store/record"
 )
@@ -167,4 +168,53 @@ func (x *Executor) Hold() {
 		s.Held(fresh, err)
 		return nil
 	})
+}
+
+// MakeRefs reads the files of a list's body.
+func MakeRefs(format string, body []byte, hint int) (*view.Refs, error) {
+	r := &view.Refs{Digests: make([]uint64, 0, hint), Paths: make([]uint64, 0, hint)}
+	err := digestlist.Walk(format, body, func(algo digestlist.Algo, digest, path []byte) error {
+		r.Wide = r.Wide || algo != digestlist.SHA256
+		r.Digests = append(r.Digests, view.DigestRef(digest))
+		r.Paths = append(r.Paths, view.PathRef(path))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(r.Digests)
+	slices.Sort(r.Paths)
+	return r, nil
+}
+
+// TornBlock is the unit in which file systems lose what was not synced.
+const TornBlock = 4096
+
+// torn reports whether data is what a loss of power leaves of a list that was renamed
+// into place and not yet synced: nothing, a part of it, or blocks of zeros where it
+// was never written. No kernel accepts such a list, and a whole one has no such block.
+func torn(name string, data []byte) bool {
+	for block := data; ; block = block[TornBlock:] {
+		n := min(len(block), TornBlock)
+		if zeros(block[:n]) {
+			return true // also of no bytes at all
+		}
+		if len(block) <= TornBlock {
+			break
+		}
+	}
+	if _, _, _, err := digestlist.SplitSignature(data); err == nil {
+		return false
+	}
+	format, _, err := ledger.FormatOf(name)
+	return err == nil && digestlist.Walk(format, data, func(digestlist.Algo, []byte, []byte) error { return nil }) != nil
+}
+
+func zeros(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
 }

@@ -231,3 +231,20 @@ func (s *Ledger) withheldStill(e *view.Entry, c *view.Candidate, d policy.Decisi
 		s.Put(&known)
 	}
 }
+
+// Standing lists the headers whose lists need no work: published by us as the
+// configuration wants them now, vouched for by a key that is still trusted.
+func (s *Ledger) Standing(signer string) map[record.Digest]*view.Entry {
+	m := make(map[record.Digest]*view.Entry, len(s.ByHeader))
+	for digest, e := range s.ByHeader {
+		if e.Active() && !e.Broken && e.Grace == "" && e.Change == "" && e.Signer == signer && s.Trusted(e) && s.Allowed(e) && s.Complete(e) {
+			m[digest] = e
+		}
+	}
+	return m
+}
+
+// Complete reports whether a list leaves out no more than is denied still.
+func (s *Ledger) Complete(e *view.Entry) bool {
+	return !slices.ContainsFunc(e.Denied, func(id string) bool { return s.Denials.ByID(id) == nil })
+}

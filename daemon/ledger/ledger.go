@@ -3,9 +3,18 @@
 package ledger
 
 import (
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/ledger/state"
-	"time"
+	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/store/record"
 )
 
 // Ledger takes in events. See the package comment.
@@ -14,4 +23,143 @@ type Ledger struct{ *grounds.Grounds }
 // New returns an empty ledger as of now. Load fills it.
 func New(s state.Settings, now time.Time) *Ledger {
 	return &Ledger{&grounds.Grounds{State: state.NewState(s, now)}}
+}
+
+// ErrAgain means that keys, denials or settings changed since something was made.
+var ErrAgain = errors.New("keys, denials or settings change all the time")
+
+// maxReason bounds what an administrator may give as a reason.
+const maxReason = 1024
+
+func Act(s *Ledger, by api.Actor, reason string) (record.Act, error) {
+	if len(reason) > maxReason {
+		return record.Act{}, api.Errorf(api.InvalidArgument, "reason is longer than %d bytes", maxReason)
+	}
+	return record.Act{UID: by.UID, PID: by.PID, Reason: reason, When: s.Now()}, nil
+}
+
+// GrantedBelow reports whether a grant lets a version below evr be active, or did. A
+// floor that is set again is newer than that.
+func (s *Ledger) GrantedBelow(id view.LineID, evr nevra.EVR) bool {
+	return slices.ContainsFunc(s.Lines[id].Grants, func(g record.Grant) bool { return nevra.Compare(g.EVR, evr) < 0 }) ||
+		slices.ContainsFunc(s.ByLine[id], func(e *view.Entry) bool { return e.Granted && nevra.Compare(e.Package.EVR, evr) < 0 })
+}
+
+// revert takes back an event whose intent is durable already, and queues what makes
+// the index forget it: what it announced could not be done. The log keeps what it has.
+func (s *Ledger) revert() {
+	entries, retired := append([]state.OldEntry(nil), s.Undo.Entries...), append([]state.OldRetirement(nil), s.Undo.Retired...)
+	lines, own := s.Lines, s.Own
+	s.RestoreTables()
+	s.Queue, s.Due = state.Records{}, s.Due[:min(s.Undo.Due, len(s.Due))]
+	for _, e := range entries {
+		if now := s.ByName[e.Name]; now != nil {
+			s.Queue.Batch.PutList(now.List)
+		} else {
+			s.Queue.Batch.DeleteList(e.Name)
+		}
+	}
+	for _, r := range retired {
+		if now, known := s.Retired[r.Body]; known {
+			s.Queue.Batch.PutRetirement(now)
+		} else {
+			s.Queue.Batch.DeleteRetirement(r.Body)
+		}
+	}
+	for name := range own {
+		if now, known := s.Own[name]; !known {
+			s.Queue.Batch.DeleteOwn(name)
+		} else if now.Version != own[name].Version || now.Changed != own[name].Changed {
+			s.Queue.Batch.PutOwn(now)
+		}
+	}
+	for id := range lines {
+		if now, known := s.Lines[id]; !known {
+			s.Queue.Batch.DeleteLine(id.Name, id.Arch)
+		} else if now.Counter != lines[id].Counter || now.High != lines[id].High {
+			now.Name, now.Arch = id.Name, id.Arch
+			s.Queue.Batch.PutLine(now)
+		}
+	}
+	s.Record()
+}
+
+// MetaSigned is set in the index while files may bear signatures of ours.
+const MetaSigned = "ima-signatures"
+
+// Content is what a start finds in the state directory.
+type Content struct {
+	record.Content
+	Counter uint64         // the highest that was given out
+	Log     state.LogRooms // the entries that the log has
+	Bodies  []OwnFile      // of own lists
+	Rebuilt bool           // the index was lost
+}
+
+// Load fills s from the index, and from what lies beside it.
+func (s *Ledger) Load(c Content) error {
+	for _, l := range c.Lists {
+		if l.Own != "" {
+			l.Package = OwnPackage(l.Own, l.Version)
+		}
+		s.Put(&view.Entry{List: l})
+	}
+	for _, l := range c.Lines {
+		s.Lines[view.LineID{Name: l.Name, Arch: l.Arch}] = l
+		s.Archs[l.Arch] = true
+	}
+	s.Asides = c.Asides
+	s.Retired = c.Retired
+	for body, r := range s.Retired {
+		if r.Own != "" {
+			r.Package = OwnPackage(r.Own, r.Version)
+			s.Retired[body] = r
+		}
+	}
+	for _, k := range c.Keys {
+		s.Keys[k.Fingerprint] = k
+	}
+	s.NextSeq = c.NextSeq
+	s.Kept = c.Log
+	s.ToldSeq = c.NextSeq
+	maps.Copy(s.Taken, c.Taken)
+	maps.Copy(s.TakenKept, c.Taken)
+	s.Counter = c.Counter
+	s.Unsettled = c.Meta[state.MetaOpen] != nil
+	s.MetaMark = state.OpenMark{Queued: s.Unsettled, Durable: s.Unsettled}
+	s.SignsFiles = c.Meta[MetaSigned] != nil
+	for _, d := range c.Denials {
+		s.Denied[d.ID] = d
+	}
+	s.Leftovers = c.Leftovers()
+	for name := range s.Leftovers {
+		if e := s.ByName[name]; e != nil && e.Active() {
+			s.NotLeft(name)
+		}
+	}
+	if s.TellOfLeftovers(); len(s.Leftovers) > 0 {
+		s.Wake[state.WakeChores] = true
+	}
+	s.CompileDenials()
+	if err := s.loadOrder(c.Meta); err != nil {
+		return err
+	}
+	if len(s.Certificates) > 0 {
+		s.AdoptCertificate(c.Meta[grounds.MetaCertificate], s.Certificates[0])
+	}
+	if err := s.loadLabels(c.Meta); err != nil {
+		return err
+	}
+	return s.loadOwn(c.Own, c.Bodies, c.Rebuilt)
+}
+
+// Recovered notes what opening the index brought to light; rebuilt if it was lost.
+func (s *Ledger) Recovered(text string, rebuilt bool) {
+	s.Log.Error("index recovered", "text", text)
+	if rebuilt {
+		s.Problem(grounds.ProblemIndexLost, "error", text, "check the disk and who had access to the state directory; set floors again with digestctl floor set, denials with digestctl deny import; acknowledge with digestctl sync")
+		s.Unsettled = true
+	}
+	s.Event(record.Event{Kind: audit.KindIndexRecovered, Reason: "index", Text: text})
+	s.Record()
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"path"
 	"strconv"
+	"time"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
@@ -44,7 +45,7 @@ type MadeList struct {
 	Signer string
 	Staged record.Staged
 
-	Basis   uint64        // what it was made by: see state.basis
+	Basis   uint64        // what it was made by: see [Ledger]
 	Omitted view.Omission // what is denied of it
 }
 
@@ -231,3 +232,13 @@ func (s *Ledger) finishRemoval(e *view.Entry, by api.Actor, resists func(error) 
 func ErrNoOwn(name string) error {
 	return &api.Error{Code: api.NotFound, Message: fmt.Sprintf("there is no own list %q", name), Advice: "see digestctl own list"}
 }
+
+const (
+	OwnDir = "own" // in the state directory: the owner's lists as they were made
+	// UploadPrefix begins the names of files that are being sent; no own list's name
+	// begins so.
+	UploadPrefix = ".upload-"
+	MaxUploads   = 4
+	// UploadRest is how long one may rest before it is given up.
+	UploadRest = 2 * time.Minute
+)

@@ -286,3 +286,38 @@ func (s *Ledger) RemoveNow(t *state.Transaction, e *view.Entry) {
 	s.Forget(e.Name)
 	t.Removed = append(t.Removed, e)
 }
+
+// Foresee decides as consider and add would.
+func (s *Ledger) Foresee(t *state.Transaction, c *view.Candidate) policy.Decision {
+	if e := s.ByHeader[c.Header]; e != nil && e.Active() && s.Trusted(e) {
+		return policy.Decision{Verdict: policy.Allow}
+	}
+	if d := s.AdmitIn(t, c.Pkg, c.Multi); d.Verdict == policy.Veto {
+		return d
+	}
+	return s.UnlessHeld(c, c.Vouch)
+}
+
+// ClearMark queues that the mark goes, if everything is recorded that may be in the
+// directory. It stays for what is under way, and for what still has to be looked into.
+func (s *Ledger) ClearMark() {
+	if len(s.Open) == 0 && !s.Unsettled && (s.MetaMark.Queued || s.MetaMark.Durable) {
+		s.PutMark(&s.Queue, false)
+	}
+}
+
+// Ways to sign lists that leave nothing on them by which they are known as ours.
+const (
+	SignNone = "none"
+	SignPGP  = "pgp" // the package's own signature
+)
+
+// Show lets readers see the state when the plan is carried out.
+func (s *Ledger) Show() { s.Plan.Show = true }
+
+// Withdrawn is a list that left the directory because its key was revoked, with
+// its last content.
+type Withdrawn struct {
+	Entry *view.Entry
+	Data  []byte
+}

@@ -11,13 +11,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store/record"
+	"github.com/google/go-cmp/cmp"
 )
 
 // Contents that are denied, or not.

@@ -3,10 +3,13 @@
 package view
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/rpmdb/pgp"
 	"github.com/digestd/digestd/store/record"
 )
 
@@ -91,3 +94,126 @@ func (s *Snapshot) describeSigner(k record.Key, out api.Key) api.Key {
 	}
 	return out
 }
+
+// KeyOwner returns the user ID of a certificate, trusted or not.
+func (s *Snapshot) KeyOwner(fingerprint string) string {
+	if fingerprint == "" {
+		return ""
+	}
+	if c := s.Keyring.Lookup(fingerprint); c != nil {
+		return c.UserID
+	}
+	return s.Keys[fingerprint].Owner
+}
+
+func Expired(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }
+
+// Revocation is a recorded revocation as the keyring knows it, nil for nil.
+func Revocation(r *record.KeyRevocation) *pgp.Revocation {
+	if r == nil {
+		return nil
+	}
+	return &pgp.Revocation{Time: r.When, Hard: r.Hard, Unread: r.Unread, Reason: "key was revoked by " + r.Source, Text: r.Reason}
+}
+
+// FindKey reads a key as an administrator names it: a fingerprint or the end of
+// one, at least eight digits.
+func (s *Snapshot) FindKey(text string) (record.Key, error) {
+	id := strings.ToLower(strings.TrimPrefix(strings.ReplaceAll(text, " ", ""), "0x"))
+	var found []record.Key
+	for fingerprint, k := range s.Keys {
+		if fingerprint == id || len(id) >= 8 && strings.HasSuffix(fingerprint, id) {
+			found = append(found, k)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return record.Key{}, api.Errorf(api.InvalidArgument, "%q is the end of %d keys: give the whole fingerprint", text, len(found))
+	}
+	return record.Key{}, &api.Error{Code: api.NotFound, Message: fmt.Sprintf("no key %q is known here", text), Advice: "see digestctl keys"}
+}
+
+// RevokedByItself returns a certificate that still has the revocation of k, its own or
+// that of its subkey.
+func (s *Snapshot) RevokedByItself(k record.Key) *pgp.Cert {
+	recorded := Revocation(k.Revoked)
+	inIt := func(fingerprint string, r *pgp.Revocation) bool {
+		return fingerprint == k.Fingerprint && r != nil && (recorded == nil || r.Reason != recorded.Reason || r.Text != recorded.Text)
+	}
+	for _, c := range s.Keyring.Certs() {
+		if inIt(c.Fingerprint, c.Revoked) {
+			return c
+		}
+		for i := range c.Subkeys {
+			if sub := &c.Subkeys[i]; sub.Proven() && inIt(sub.Fingerprint, sub.Revoked) {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+const (
+	// PreparedSuffix marks an identity that may be enrolled but signs nothing yet.
+	PreparedSuffix = ".prepared"
+	// NextSuffix marks one that takes over, as soon as its certificate has it.
+	NextSuffix = ".next"
+	// OldDir keeps the certificates that signed before.
+	OldDir = "signing-old"
+
+	// UseLists marks the record of a key that signs lists, not packages.
+	UseLists = api.UseLists
+)
+
+// UnreadOf returns, by certificate, the digests of the revocations of a key or subkey
+// that cannot be verified.
+func (s *Snapshot) UnreadOf(fingerprint string) map[string][]string {
+	found := map[string][]string{}
+	for _, c := range s.Keyring.Certs() {
+		for _, u := range c.Unread {
+			if u.Key == fingerprint {
+				found[c.Fingerprint] = append(found[c.Fingerprint], u.Digest)
+			}
+		}
+	}
+	return found
+}
+
+// FindUnread reads the name of a key as findKey does, of those that have a revocation
+// that cannot be verified: also subkeys, of which there need not be a record.
+func (s *Snapshot) FindUnread(text string) (fingerprint string) {
+	id := strings.ToLower(strings.TrimPrefix(strings.ReplaceAll(text, " ", ""), "0x"))
+	for _, c := range s.Keyring.Certs() {
+		for _, u := range c.Unread {
+			if u.Key != id && (len(id) < 8 || !strings.HasSuffix(u.Key, id)) || u.Key == fingerprint {
+				continue
+			}
+			if fingerprint != "" {
+				return "" // ambiguous
+			}
+			fingerprint = u.Key
+		}
+	}
+	return fingerprint
+}
+
+// heldOf says why nothing new may come under a certificate or all of its subkeys.
+func heldOf(c *pgp.Cert) string {
+	for i := 0; c.Held == "" && i < len(c.Subkeys); i++ {
+		if c.Subkeys[i].Held != "" {
+			return c.Subkeys[i].Held
+		}
+	}
+	return c.Held
+}
+
+const (
+	KeyPGP  = "pgp"
+	KeyX509 = "x509"
+	// UseImport marks the record of a certificate that signed an imported list.
+	UseImport = api.UseImport
+	// MaxCertificate bounds a file of certificates.
+	MaxCertificate = 1 << 20
+)

@@ -14,12 +14,11 @@ import (
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/rpmdb/pgp"
 	"github.com/digestd/digestd/store/record"
+	"github.com/google/go-cmp/cmp"
 )
 
 // weakCert is of a key that is too short.

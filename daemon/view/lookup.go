@@ -3,6 +3,8 @@
 package view
 
 import (
+	"encoding/binary"
+	"hash/maphash"
 	"iter"
 	"slices"
 	"sync"
@@ -82,4 +84,63 @@ func (l *Lookup) with(sorted []uint64, ref uint64) iter.Seq[*Entry] {
 			}
 		}
 	}
+}
+
+// pathSeed makes path hashes differ from one process to the next, so that
+// nobody can ship paths that collide.
+var pathSeed = maphash.MakeSeed()
+
+// Refs is what memory keeps of a list's files: enough to find the few lists a
+// digest or a path may be in, which the list itself then confirms. 16 bytes a
+// file, sorted.
+type Refs struct {
+	Digests []uint64
+	Paths   []uint64
+	Wide    bool // there are digests other than SHA-256
+}
+
+func DigestRef(digest []byte) uint64 {
+	if len(digest) < 8 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(digest)
+}
+
+func PathRef(path []byte) uint64 { return maphash.Bytes(pathSeed, path) }
+
+func (r *Refs) HasDigest(ref uint64) bool {
+	_, ok := slices.BinarySearch(r.Digests, ref)
+	return ok
+}
+
+func (r *Refs) HasPath(ref uint64) bool {
+	_, ok := slices.BinarySearch(r.Paths, ref)
+	return ok
+}
+
+// PackageHas reports whether an active list of a package has that path with that
+// content.
+func (s *Snapshot) PackageHas(digest, p []byte) bool {
+	ref, content := PathRef(p), DigestRef(digest)
+	for e := range s.Lookup.WithPath(ref) {
+		if e.Own == "" && e.Active() && e.Refs.HasPath(ref) && e.Refs.HasDigest(content) {
+			return true
+		}
+	}
+	return false
+}
+
+// Heir returns another active list that has the path, best with that content.
+func (s *Snapshot) Heir(not string, digest, p []byte) (name string) {
+	ref, content := PathRef(p), DigestRef(digest)
+	for e := range s.Lookup.WithPath(ref) {
+		if e.Name == not || !e.Active() || !e.Refs.HasPath(ref) {
+			continue
+		}
+		if e.Refs.HasDigest(content) {
+			return e.Name
+		}
+		name = e.Name
+	}
+	return name
 }

@@ -6,11 +6,10 @@ import (
 	"bytes"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestDescribeOwn: an own list as it stands, withheld, removed, and where its name is

@@ -4,6 +4,7 @@ package view
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -77,4 +78,11 @@ func SortLists(lists []api.WhyList) {
 	slices.SortStableFunc(lists, func(a, b api.WhyList) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.List, b.List))
 	})
+}
+
+func Plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -49,7 +49,7 @@ var deciding = []mutation{
 		"a denied content stays in the lists that are there"},
 	{"denied-content-published", "daemon/omit.go", "if !c.Refs.HitBy(w.denials.Heads()) {", "if true {",
 		"a new list has a denied content"},
-	{"lifted-content-missing", "daemon/ledger/denied.go", "\treturn !slices.ContainsFunc(e.Denied, func(id string) bool { return s.Denials.ByID(id) == nil })\n", "\treturn true\n",
+	{"lifted-content-missing", "daemon/ledger/apply.go", "\treturn !slices.ContainsFunc(e.Denied, func(id string) bool { return s.Denials.ByID(id) == nil })\n", "\treturn true\n",
 		"a content does not return when its denial is lifted"},
 	{"restored-key-stays-revoked", "daemon/revoke.go", "\t\t\tk.Revoked = nil\n", "",
 		"a revocation cannot be lifted"},

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -112,4 +113,29 @@ func (s *Grounds) UnlessBanned(pkg nevra.NEVRA, d policy.Decision, bodies ...rec
 func bannedText(entry string) string {
 	return fmt.Sprintf("%s names its list, %s; take another build. Once the kernel names it no more: digestctl keys restore %s --reason WHY",
 		view.SourceKernel, entry, entry)
+}
+
+// Delivery is what became of the signed entries for the kernel's .blacklist.
+type Delivery struct {
+	Files, Added int
+	Unable       error // why the kernel takes none at all
+	Bad          []error
+}
+
+// TellOfBlobs says which entries the kernel does not have, and why. That it takes
+// none is how it was built, and no fault of anybody here.
+func (s *Grounds) TellOfBlobs(c Delivery) {
+	s.Solved("blacklist-unable")
+	s.Solved("blacklist")
+	if c.Unable != nil {
+		s.Problem("blacklist-unable", api.SeverityNotice,
+			fmt.Sprintf("%s for the kernel's .blacklist cannot be added, so the kernel does not know what they revoke: %v", view.Plural(c.Files, "file"), c.Unable),
+			"a kernel takes them that is built with CONFIG_SYSTEM_BLACKLIST_AUTH_UPDATE and has their signer's certificate built in; "+
+				"until then digestctl keys revoke, or a floor, keeps lists out")
+	}
+	if len(c.Bad) > 0 {
+		s.Problem("blacklist", api.SeverityWarning,
+			fmt.Sprintf("%s for the kernel's .blacklist cannot be used: %v", view.Plural(len(c.Bad), "file"), c.Bad[0]),
+			"sign the entry anew by a certificate that is built into the kernel, or remove both files")
+	}
 }

@@ -152,3 +152,5 @@ func (s *Grounds) unreduced(r *Reduction) state.Suspension {
 func (s *Grounds) hitting(e *view.Entry) *policy.Denial {
 	return s.Denials.Find(func(head uint64) bool { return e.Refs.HasDigest(head) })
 }
+
+const Emptied = "its list would be empty"

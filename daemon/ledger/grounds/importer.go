@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"maps"
 	"slices"
 
 	"github.com/digestd/digestd/daemon/view"
@@ -95,4 +96,23 @@ func (s *Grounds) renameImported(from, to string) {
 			s.Save(&renamed)
 		}
 	}
+}
+
+// SetOwn records an own list and queues it for the next commit.
+func (s *Grounds) SetOwn(o record.Own) {
+	own := maps.Clone(s.Own) // snapshots share it
+	if own == nil {
+		own = map[string]record.Own{}
+	}
+	own[o.Name] = o
+	s.Own = own
+	s.Queue.Batch.PutOwn(o)
+}
+
+// OwnEntry returns the entry of an own list, nil if it has none.
+func (s *Grounds) OwnEntry(name string) *view.Entry {
+	if e := s.ByName[s.Own[name].List]; e != nil && e.Own == name {
+		return e
+	}
+	return nil
 }

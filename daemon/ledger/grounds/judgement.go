@@ -3,10 +3,16 @@
 package grounds
 
 import (
+	"errors"
+	"slices"
+
+	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb/pgp"
+	"github.com/digestd/digestd/store/record"
 )
 
 // Judge judges what vouches for the list of a package now. proven is false if that
@@ -115,3 +121,123 @@ func (s *Grounds) Justify(e *view.Entry, c *view.Candidate) {
 		e.Key = c.Key.Fingerprint
 	}
 }
+
+// Outcome sorts the errors of a signature check into what policy knows.
+func Outcome(err error) policy.Outcome {
+	var (
+		unknown *pgp.UnknownKeyError
+		bad     *pgp.BadSignatureError
+		weak    *pgp.WeakError
+		revoked *pgp.RevokedError
+		expired *pgp.ExpiredError
+		future  *pgp.FutureError
+	)
+	o := policy.Outcome{}
+	if err != nil {
+		o.Detail = err.Error()
+	}
+	switch {
+	case err == nil:
+		o.Class = policy.Good
+	case errors.Is(err, pgp.ErrUnsigned):
+		o.Class = policy.NotSigned
+	case errors.As(err, &revoked):
+		o.Class = policy.KeyRevoked
+	case errors.As(err, &expired):
+		o.Class = policy.KeyExpired
+	case errors.As(err, &future):
+		o.Class = policy.FromFuture
+	case errors.As(err, &weak):
+		o.Class = policy.WeakSignature
+	case errors.As(err, &unknown):
+		o.Class = policy.UnknownKey
+	case errors.As(err, &bad):
+		o.Class = policy.BadSignature
+	default:
+		o.Class = policy.BadSignature
+	}
+	return o
+}
+
+// Allowed reports whether policy still lets an active list be: a floor may have
+// risen above it, or the kernel come to name it.
+func (s *Grounds) Allowed(e *view.Entry) bool {
+	return s.bannedList(e) == "" && s.Admit(e.Package, false).Verdict == policy.Allow
+}
+
+// An own list that was imported as the header of a package vouches for that version
+// of it: what keeps the version out keeps the list out.
+
+// origin returns the package whose header o was imported from; ok is false if it
+// comes from none.
+func origin(o record.Own) (pkg nevra.NEVRA, ok bool) {
+	if o.Package == "" {
+		return pkg, false
+	}
+	pkg, err := nevra.Parse(o.Package)
+	return pkg, err == nil
+}
+
+// JudgeOrigin decides whether o may be imported.
+func (s *Grounds) JudgeOrigin(o record.Own) policy.Decision {
+	pkg, ok := origin(o)
+	if !ok {
+		return policy.Decision{}
+	}
+	return s.Admit(pkg, false)
+}
+
+// originRefused decides whether o may stay. That rpm installs a newer version is not
+// said against a list of the owner's; a denial or a floor is.
+func (s *Grounds) originRefused(o record.Own) policy.Decision {
+	if o.Package == "" || !o.Removed.IsZero() {
+		return policy.Decision{}
+	}
+	d := s.JudgeOrigin(o)
+	if d.Reason != policy.ReasonDenied && d.Reason != policy.ReasonRollbackFloor {
+		return policy.Decision{}
+	}
+	return d
+}
+
+// OwnRefused says why an own list may not be active, if it may not.
+func (s *Grounds) OwnRefused(o record.Own, e *view.Entry) policy.Decision {
+	switch o.KeyKind {
+	case view.KeyPGP:
+		if c := s.Keyring.Primary(o.Key); c == nil || c.Revoked != nil || c.Weak != "" {
+			return policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonKeyRevoked, Text: "the key that signed it, " + o.Key + ", is not trusted any more"}
+		}
+	case view.KeyX509:
+		if s.Keys[o.Key].Revoked != nil || !s.Importers[o.Key] {
+			return policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonKeyRevoked, Text: "the certificate that signed it, " + o.Key + ", is not trusted any more"}
+		}
+	}
+	if d := s.originRefused(o); d.Verdict != policy.Allow {
+		return d
+	}
+	return s.UnlessBanned(e.Package, s.Admit(e.Package, false), e.Body, o.Body)
+}
+
+// WithdrawUnknown has the lists of ours leave the directory that the index does not
+// know, where a transaction that was cut short, or that another digestd began, may have
+// left some. Only the next comparison can say what vouches for them. An act that forbids
+// lists cannot wait for it; the comparison then brings back what may be there.
+func (s *Grounds) WithdrawUnknown() {
+	if s.Unsettled {
+		s.Intend()
+		s.Plan.Unknown = true
+		s.Sync()
+		s.Record()
+	}
+}
+
+// rebuilding reports whether the index was lost and no comparison has filled the new one
+// yet: then it knows none of the lists, and to withdraw them all would leave the machine
+// without lists until that is over, which is soon.
+func (s *Grounds) rebuilding() bool {
+	return s.LastSync.When.IsZero() && slices.ContainsFunc(s.Problems, func(p api.Problem) bool { return p.ID == ProblemIndexLost })
+}
+
+// ProblemIndexLost stands until somebody acknowledges that what was superseded is
+// forgotten.
+const ProblemIndexLost = "index-lost"

@@ -11,7 +11,6 @@ import (
 
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
-
 	"github.com/digestd/digestd/rpmdb/pgp"
 )
 

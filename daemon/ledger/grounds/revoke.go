@@ -166,3 +166,9 @@ func (s *Grounds) ownersOfSubkey(fingerprint string) (owners []string) {
 	slices.Sort(owners)
 	return owners
 }
+
+// RevokedKey is one key that a file in the folder of revocations names.
+type RevokedKey struct {
+	Fingerprint string
+	File        string
+}

@@ -64,7 +64,7 @@ type Settings struct {
 	NoExpired    bool                // an expired key vouches for nothing
 	Unsigned     policy.Unsigned     // of packages that nobody signed
 	Rules        string              // by which this digestd verifies
-	Signer       string              // of new lists, as maker.signer
+	Signer       string              // of new lists: a subject key identifier, or how they are signed else
 	Certificates []*x509.Certificate // our own: the one that signs, then older ones
 	SignsFiles   bool                // files may bear signatures of ours
 	ListDir      string
@@ -392,3 +392,5 @@ func (s *State) SetKey(k record.Key) {
 	s.Keys[k.Fingerprint] = k
 	s.Queue.Batch.PutKey(k)
 }
+
+func NewLookup(entries []*view.Entry) *view.Lookup { return &view.Lookup{Entries: entries} }

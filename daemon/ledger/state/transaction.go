@@ -12,7 +12,7 @@ import (
 )
 
 // Transaction is one run of a package manager, from Begin to End or to the
-// loss of the connection. Its fields belong to the owner of the state.
+// loss of the connection. Its fields are used within turns alone.
 type Transaction struct {
 	Peer     wire.Peer
 	RootDev  uint64 // device number of the file system it installs into; 0: not known

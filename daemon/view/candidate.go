@@ -3,7 +3,9 @@
 package view
 
 import (
+	"fmt"
 	"hash"
+	"slices"
 	"time"
 
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -48,4 +50,45 @@ type Verification struct {
 	Held      string            // why nothing new may come under key, "" if it may
 	From      time.Time         // when a signature from the future begins to count
 	Vouch     policy.Decision
+}
+
+// Omission is what a list leaves out because it is denied.
+type Omission struct {
+	Paths [][]byte         // of these files
+	By    []*policy.Denial // each once
+	IDs   []string         // of these
+}
+
+func (o *Omission) Add(d *policy.Denial, path []byte) {
+	o.Paths = append(o.Paths, slices.Clone(path))
+	if !slices.Contains(o.IDs, d.ID) {
+		o.By, o.IDs = append(o.By, d), append(o.IDs, d.ID)
+	}
+}
+
+// Text says it for people.
+func (o *Omission) Text(pkg string) string {
+	s := fmt.Sprintf("%s: its list leaves out %s: ", pkg, Plural(len(o.Paths), "file"))
+	if len(o.Paths) == 1 {
+		s = fmt.Sprintf("%s: its list leaves out %s: ", pkg, o.Paths[0])
+	}
+	return s + o.By[0].Because()
+}
+
+// HitBy reports whether one of the digests may be among those that begin with
+// heads, which are sorted.
+func (r *Refs) HitBy(heads []uint64) bool {
+	if r == nil || len(heads) == 0 {
+		return false
+	}
+	few, many := r.Digests, heads
+	if len(few) > len(many) {
+		few, many = many, few
+	}
+	for _, head := range few {
+		if _, found := slices.BinarySearch(many, head); found {
+			return true
+		}
+	}
+	return false
 }

@@ -36,6 +36,7 @@ type guardLink struct {
 	// doubt: what the guard agreed with last is not what the directory holds.
 	doubt bool
 	held  map[string]bool // the lists that it counts, by name
+	left  error           // why it does not count some; nil if it counts all
 	index interface{ Commits() uint64 }
 }
 
@@ -118,9 +119,10 @@ func (g *guardLink) close() {
 
 // compare makes the guard hold what active lists do, unless it says that it agrees with
 // the last commit of the index and nothing speaks against that.
-func (g *guardLink) compare(active []*view.Entry, doubt bool, digests func() (map[guard.Digest]uint32, error)) (err error) {
+// A list that cannot be read is not counted, and named by the error; the others are.
+func (g *guardLink) compare(active []*view.Entry, doubt bool, read func(name string) ([]byte, error)) (err error) {
 	if g.agreed {
-		return nil
+		return g.left
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), guardPatience)
 	defer cancel()
@@ -130,27 +132,47 @@ func (g *guardLink) compare(active []*view.Entry, doubt bool, digests func() (ma
 	}
 	commit := g.index.Commits()
 	status, err := g.client.Status(ctx)
+	g.held, g.left = make(map[string]bool, len(active)), nil
 	if err == nil && (g.doubt || doubt || status.Commit == 0 || status.Commit != commit) {
-		var all map[guard.Digest]uint32
-		if all, err = digests(); err == nil {
-			err = g.replace(commit, all)
+		err = g.replace(commit, g.count(active, read))
+	} else {
+		for _, e := range active {
+			g.held[e.Name] = true
 		}
 	}
 	if err != nil {
 		g.close()
 		return err
 	}
-	g.held = make(map[string]bool, len(active))
-	for _, e := range active {
-		g.held[e.Name] = true
-	}
 	g.agreed, g.doubt = true, false
-	return nil
+	return g.left
 }
 
-// replace tells of all lists at once, which takes longer than of one.
+// count counts how many of these lists have each digest.
+func (g *guardLink) count(active []*view.Entry, read func(name string) ([]byte, error)) map[guard.Digest]uint32 {
+	all := map[guard.Digest]uint32{}
+	for _, e := range active {
+		content, err := read(e.Name)
+		var digests []guard.Digest
+		if err == nil {
+			digests, err = digestsOf(executor.List{Name: e.Name, Content: content})
+		}
+		if err != nil {
+			g.left = errors.Join(g.left, err)
+			continue
+		}
+		g.held[e.Name] = true
+		for _, digest := range digests {
+			all[digest]++
+		}
+	}
+	return all
+}
+
+// replace tells of all lists at once, which takes longer than of one. A package manager
+// that waits for its turn meanwhile gives up after 10 s.
 func (g *guardLink) replace(commit uint64, all map[guard.Digest]uint32) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*guardPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*guardPatience)
 	defer cancel()
 	return g.client.Replace(ctx, max(commit, 1), len(all), maps.All(all))
 }
@@ -185,25 +207,6 @@ func (d *Daemon) enforced() (active []*view.Entry, broken bool) {
 	return active, broken
 }
 
-// countDigests counts how many of these lists have each digest.
-func (d *Daemon) countDigests(active []*view.Entry) (map[guard.Digest]uint32, error) {
-	all := map[guard.Digest]uint32{}
-	for _, e := range active {
-		content, err := d.dir.Read(e.Name, nil)
-		if err != nil {
-			return nil, err
-		}
-		digests, err := digestsOf(executor.List{Name: e.Name, Content: content})
-		if err != nil {
-			return nil, err
-		}
-		for _, digest := range digests {
-			all[digest]++
-		}
-	}
-	return all, nil
-}
-
 // agreeWithGuard tells the guard of all lists if it was not told of some, and reports
 // whether it knows them.
 func (d *Daemon) agreeWithGuard(ctx context.Context) bool {
@@ -214,7 +217,7 @@ func (d *Daemon) agreeWithGuard(ctx context.Context) bool {
 		active, broken := d.enforced()
 		// A transaction that was cut short may have told the guard of lists that the
 		// index does not know.
-		err := d.guard.compare(active, broken || d.exec.State.Unsettled, func() (map[guard.Digest]uint32, error) { return d.countDigests(active) })
+		err := d.guard.compare(active, broken || d.exec.State.Unsettled, func(name string) ([]byte, error) { return d.dir.Read(name, nil) })
 		d.exec.Step("note", false, func(s *ledger.Ledger) error {
 			if err == nil {
 				s.Solved("guard")

@@ -227,3 +227,37 @@ func TestGuardFollows(t *testing.T) {
 		t.Error("it agreed with the index, and was told of everything")
 	}
 }
+
+// TestGuardPassesOverUnreadableLists: one list that cannot be read keeps the guard from
+// none of the others, and is named until all are compared again.
+func TestGuardPassesOverUnreadableLists(t *testing.T) {
+	d, kernel, socket := guarded(t)
+	end, err := guardtest.Serve(socket, kernel, protocol.Facts{Wanted: protocol.Change{Mode: "off"}}, &protocol.Log{}, os.Getuid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end()
+	bad, good := d.publishFor(t, "bad", "b"), d.publishFor(t, "good", "g")
+	failing := true
+	read := func(name string) ([]byte, error) {
+		if name == bad && failing {
+			return nil, errors.New(bad + " cannot be read")
+		}
+		return d.dir.Read(name, nil)
+	}
+	active, _ := d.enforced()
+	for range 2 {
+		if err := d.guard.compare(active, false, read); err == nil || !strings.Contains(err.Error(), bad) {
+			t.Errorf("compared: %v", err)
+		}
+	}
+	if _, known := kernel.Lists[sha256.Sum256([]byte("g"))]; !known || len(kernel.Lists) != 1 || !d.guard.held[good] || d.guard.held[bad] {
+		t.Errorf("the guard has %d contents and counts %v", len(kernel.Lists), d.guard.held)
+	}
+	failing = false
+	d.guard.Doubt()
+	if err := d.guard.compare(active, false, read); err != nil || len(kernel.Lists) != 2 {
+		t.Errorf("%v; the guard has %d contents", err, len(kernel.Lists))
+	}
+	d.guard.close()
+}

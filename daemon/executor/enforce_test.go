@@ -53,8 +53,8 @@ func TestEnforcer(t *testing.T) {
 		s.Plan.Withdraw[2].Kept = func(old record.Staged) { s.Plan.Discard = append(s.Plan.Discard, old) }
 		m.publish(t, s, "tlv-d", "new-d")
 		m.publish(t, s, "tlv-f", "new-f")
-		s.Plan.Publish[0].Then = func(state.Published) error { m.note("entered"); return nil }
-		s.Plan.Publish[1].Then = func(p state.Published) error { return nil }
+		s.Plan.Publish[0].Then = state.Do(func(state.Published) error { m.note("entered"); return nil })
+		s.Plan.Publish[1].Then = state.Do(func(p state.Published) error { return nil })
 		s.Record()
 		return nil
 	})

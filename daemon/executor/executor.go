@@ -171,10 +171,12 @@ func (x *Executor) carry(name string, act bool, p *state.Plan) (d Done, err erro
 		err = errors.Join(err, x.withdraw(name, p, &d))
 		err = errors.Join(err, x.publish(name, p, &d))
 		x.setAside(name, p)
+		s.Reuse(p)
 		p = s.Seal()
 		x.discard(p)
 		record, synced, sync, show = record || p.Record, synced || p.Synced, append(sync, p.Sync...), show || p.Show
 	}
+	s.Reuse(p)
 	if poke {
 		if perr := x.Dir.Poke(); perr != nil {
 			s.Unsettled = true
@@ -347,7 +349,8 @@ func (x *Executor) publish(name string, p *state.Plan, d *Done) (err error) {
 		return nil
 	}
 	x.pass(name, failpoint.BeforePublish)
-	for _, c := range p.Publish {
+	for i, c := range p.Publish {
+		p.Publish[i] = state.Publication{} // of a first sync there are many, and each holds much
 		var left ledger.Withdrawn
 		if c.Previous != nil {
 			left.Entry = c.Previous
@@ -364,7 +367,7 @@ func (x *Executor) publish(name string, p *state.Plan, d *Done) (err error) {
 		if r.Err == nil && c.Previous != nil {
 			d.Renewed = append(d.Renewed, left)
 		}
-		err = errors.Join(err, c.Then(r))
+		err = errors.Join(err, c.Then.Appeared(r))
 	}
 	x.pass(name, failpoint.AfterPublish)
 	return err

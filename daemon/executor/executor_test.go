@@ -274,14 +274,14 @@ func (m *machine) place(t *testing.T, name, content string) *view.Entry {
 
 func (m *machine) publish(t *testing.T, s *ledger.Ledger, name, content string) {
 	staged := m.staged(t, content)
-	s.Plan.Publish = append(s.Plan.Publish, state.Publication{Name: name, Staged: staged, Previous: s.ByName[name], Read: true, Then: func(p state.Published) error {
+	s.Plan.Publish = append(s.Plan.Publish, state.Publication{Name: name, Staged: staged, Previous: s.ByName[name], Read: true, Then: state.Do(func(p state.Published) error {
 		if p.Err == nil {
 			s.Save(&view.Entry{Stamp: p.Stamp, List: record.List{Name: name, State: record.Active, Header: record.Digest{name[len(name)-1]},
 				Package: nevra.NEVRA{Name: name, EVR: nevra.EVR{Version: "1", Release: "1"}, Arch: "noarch"}}})
 			s.After(func(o state.Observer) { o.ListPublished(name, "") })
 		}
 		return p.Err
-	}})
+	})})
 }
 
 // withdraw has a list leave, as a revocation does.

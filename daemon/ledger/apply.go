@@ -47,9 +47,9 @@ func (s *Ledger) Apply(found []state.InstalledPackage, r *Reconciled) {
 	s.moveLists(found, r)
 	s.withdrawOthers(s.claims(found, r), r)
 	initial := len(s.Lines) == 0
-	for _, p := range found {
-		if p.Fresh != nil {
-			s.applyFresh(&p, initial, r)
+	for i := range found {
+		if found[i].Fresh != nil {
+			s.applyFresh(&found[i], initial, r)
 		}
 	}
 	r.initial = initial
@@ -177,23 +177,23 @@ func (s *Ledger) applyFresh(found *state.InstalledPackage, initial bool, r *Reco
 	previous := s.ByName[c.Name]
 	a := &state.Addition{Candidate: *c, Decision: d, Previous: previous}
 	if d.Verdict == policy.Allow {
-		x := state.Publication{Name: c.Name, Staged: c.Staged, Then: func(p state.Published) error {
+		x := state.Publication{Name: c.Name, Staged: c.Staged, Then: state.Do(func(p state.Published) error {
 			if p.Err != nil {
 				r.fail(found, p.Err)
 				return nil
 			}
 			r.Published++
-			r.Fresh = append(r.Fresh, c.Name)
+			r.Fresh = append(r.Fresh, a.Name)
 			e := s.entryOf(a, p.Stamp)
 			s.Put(e)
 			s.Settle(e, a, wire.Peer{}, initial)
 			return nil
-		}}
+		})}
 		if previous != nil && previous.Active() {
 			x.Previous, x.Read = previous, previous.Body != c.Body
 		}
-		c.Staged = record.Staged{}
 		s.Plan.Publish = append(s.Plan.Publish, x)
+		found.Fresh = nil // the addition has it, and goes when its list has appeared
 		return
 	}
 	if d.Reason != policy.ReasonNoFiles {

@@ -87,7 +87,7 @@ func (s *Ledger) moveLists(found []state.InstalledPackage, r *Reconciled) {
 			continue
 		}
 		found[i].Fresh = nil
-		s.Plan.Publish = append(s.Plan.Publish, state.Publication{Name: c.Name, Staged: c.Staged, Then: func(p state.Published) error {
+		s.Plan.Publish = append(s.Plan.Publish, state.Publication{Name: c.Name, Staged: c.Staged, Then: state.Do(func(p state.Published) error {
 			if p.Err != nil {
 				// It stays what it is, under its old name.
 				r.fail(&found[i], p.Err)
@@ -101,6 +101,6 @@ func (s *Ledger) moveLists(found []state.InstalledPackage, r *Reconciled) {
 			s.Save(&e)
 			r.moved = append(r.moved, c.Name)
 			return nil
-		}})
+		})})
 	}
 }

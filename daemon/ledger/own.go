@@ -154,7 +154,7 @@ func (s *Ledger) PublishOwn(c *OwnCandidate, by api.Actor) (r api.OwnResult, ref
 func (s *Ledger) appearOwn(e *view.Entry, staged record.Staged, failed func(error) error) {
 	s.Intend()
 	s.Sync(e.Name)
-	s.Plan.Publish = append(s.Plan.Publish, state.Publication{Name: e.Name, Staged: staged, Recorded: true, Poke: true, Then: func(p state.Published) error {
+	s.Plan.Publish = append(s.Plan.Publish, state.Publication{Name: e.Name, Staged: staged, Recorded: true, Poke: true, Then: state.Do(func(p state.Published) error {
 		if p.Err != nil {
 			return failed(p.Err)
 		}
@@ -163,7 +163,7 @@ func (s *Ledger) appearOwn(e *view.Entry, staged record.Staged, failed func(erro
 		s.Save(&done)
 		s.Record()
 		return nil
-	}})
+	})})
 }
 
 func (s *Ledger) ownEntryOf(c *OwnCandidate, previous *view.Entry, decision policy.Decision) *view.Entry {

@@ -193,13 +193,13 @@ func (s *Ledger) republishOwn(w *OwnWork, failed func(error) error) {
 	x := &s.Plan.Publish[len(s.Plan.Publish)-1]
 	x.Previous = &e
 	then := x.Then
-	x.Then = func(p state.Published) error {
+	x.Then = state.Do(func(p state.Published) error {
 		if p.Err == nil {
 			if !w.entry.Active() {
 				s.Event(record.Event{Kind: audit.KindPublished, Package: e.Package.Full(), List: e.Name, Key: e.Key, Counter: e.Counter})
 			}
 			s.After(func(o state.Observer) { o.ListPublished(e.Name, e.Package.Full()) })
 		}
-		return then(p)
-	}
+		return then.Appeared(p)
+	})
 }

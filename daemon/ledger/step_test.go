@@ -25,11 +25,27 @@ func BenchmarkStep(b *testing.B) {
 		if published {
 			name = "published"
 		}
-		b.Run(name, func(b *testing.B) { benchmarkStep(b, published) })
+		b.Run(name, func(b *testing.B) {
+			step := newStep(b, published)
+			b.ReportAllocs()
+			for b.Loop() {
+				step()
+			}
+		})
 	}
 }
 
-func benchmarkStep(b *testing.B, published bool) {
+// What a step allocates is what it leaves: the addition, and the entry of its list.
+func TestStepAllocations(t *testing.T) {
+	for published, want := range map[bool]float64{false: 1, true: 2} {
+		if got := testing.AllocsPerRun(100, newStep(t, published)); got > want {
+			t.Errorf("published %t: %v allocations", published, got)
+		}
+	}
+}
+
+// newStep returns a function that takes one step, and all of it back.
+func newStep(tb testing.TB, published bool) func() {
 	l := ledger.New(state.Settings{Mode: policy.Enforce}, time.Now())
 	digest := func(kind byte, i int) record.Digest { return record.Digest{kind, byte(i), byte(i >> 8)} }
 	l.Begin()
@@ -50,23 +66,23 @@ func benchmarkStep(b *testing.B, published bool) {
 	t := &state.Transaction{Added: map[record.Digest]*state.Addition{}, ByIndex: map[uint32]*state.Addition{}}
 	l.Opened(t)
 	l.MetaMark = state.OpenMark{Queued: true, Durable: true}
-	b.ReportAllocs()
-	for b.Loop() {
+	return func() {
 		l.Begin()
 		a, err := l.Add(t, 0, c)
 		p := l.Seal()
 		if err != nil || a.Decision.Verdict != policy.Allow || len(p.Publish) != 1 || p.Intent != nil {
-			b.Fatalf("%+v, %v, %+v", a, err, p)
+			tb.Fatalf("%+v, %v, %+v", a, err, p)
 		}
 		if published {
-			if err := p.Publish[0].Then(state.Published{}); err != nil {
-				b.Fatal(err)
+			if err := p.Publish[0].Then.Appeared(state.Published{}); err != nil {
+				tb.Fatal(err)
 			}
 			clear(t.Added)
 			t.Touched = t.Touched[:0]
 			l.Rollback()
-			continue
+		} else {
+			l.Stand()
 		}
-		l.Stand()
+		l.Reuse(p)
 	}
 }

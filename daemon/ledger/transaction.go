@@ -64,7 +64,8 @@ func (s *Ledger) Add(t *state.Transaction, element uint32, c *view.Candidate) (*
 	if c.Basis != s.Basis {
 		return nil, ErrAgain
 	}
-	a := &state.Addition{Candidate: *c, Decision: s.UnlessHeld(c, c.Vouch), Previous: s.ByName[c.Name]}
+	comes := &arrival{s, t, element, state.Addition{Candidate: *c, Decision: s.UnlessHeld(c, c.Vouch), Previous: s.ByName[c.Name]}}
+	a := &comes.Addition
 	if earlier := t.Added[c.Header]; earlier != nil {
 		a.Previous, a.Replaced = earlier.Previous, earlier.Replaced
 	}
@@ -76,14 +77,7 @@ func (s *Ledger) Add(t *state.Transaction, element uint32, c *view.Candidate) (*
 	}
 	switch a.Decision.Verdict {
 	case policy.Allow:
-		x := state.Publication{Name: c.Name, Staged: c.Staged, Keep: true, Then: func(p state.Published) error {
-			if p.Err == nil {
-				s.keep(a, p.Old)
-				t.Touched = append(t.Touched, c.Name)
-				s.added(t, element, a, p.Stamp)
-			}
-			return p.Err
-		}}
+		x := state.Publication{Name: c.Name, Staged: c.Staged, Keep: true, Then: comes}
 		if p := a.Previous; p != nil && p.Active() {
 			x.Previous = p
 		}
@@ -102,6 +96,24 @@ func (s *Ledger) Add(t *state.Transaction, element uint32, c *view.Candidate) (*
 		s.Plan.Withdraw = append(s.Plan.Withdraw, state.Withdrawal{Name: a.Name, Entry: p, Kept: func(old record.Staged) { s.keep(a, old) }})
 	}
 	return a, nil
+}
+
+// arrival is an addition that waits for its list to appear.
+type arrival struct {
+	s       *Ledger
+	t       *state.Transaction
+	element uint32
+	state.Addition
+}
+
+// Appeared enters the addition, unless its list did not appear.
+func (x *arrival) Appeared(p state.Published) error {
+	if p.Err == nil {
+		x.s.keep(&x.Addition, p.Old)
+		x.t.Touched = append(x.t.Touched, x.Name)
+		x.s.added(x.t, x.element, &x.Addition, p.Stamp)
+	}
+	return p.Err
 }
 
 // added enters an addition, which has its list or will have none.
@@ -203,7 +215,7 @@ func (s *Ledger) takeBack(t *state.Transaction, a *state.Addition) {
 	}
 	replaced := a.Replaced
 	a.Replaced = record.Staged{}
-	s.Plan.Publish = append(s.Plan.Publish, state.Publication{Name: a.Name, Staged: replaced, Poke: true, Previous: leaving, Read: true, Then: func(p state.Published) error {
+	s.Plan.Publish = append(s.Plan.Publish, state.Publication{Name: a.Name, Staged: replaced, Poke: true, Previous: leaving, Read: true, Then: state.Do(func(p state.Published) error {
 		if p.Err != nil {
 			s.Unsettled = true // something may be left in the directory
 			s.lost(a, leaving)
@@ -216,7 +228,7 @@ func (s *Ledger) takeBack(t *state.Transaction, a *state.Addition) {
 			s.Sync(a.Name) // its end has begun already
 		}
 		return nil
-	}})
+	})})
 }
 
 // comesBack reports whether the list that a replaced may be published as it was: what

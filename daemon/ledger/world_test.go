@@ -159,7 +159,7 @@ func (w *world) effects(p *state.Plan) (err error) {
 			}
 			w.files[x.Name] = x.Staged.Name()
 		}
-		if e := x.Then(r); e != nil {
+		if e := x.Then.Appeared(r); e != nil {
 			err = e
 		}
 	}

@@ -155,7 +155,7 @@ func TestReplaceReduced(t *testing.T) {
 					t.Error("two want the staged list")
 				}
 				s.Queue = state.Records{}
-				if err := p.Publish[0].Then(test.published); err != nil {
+				if err := p.Publish[0].Then.Appeared(test.published); err != nil {
 					t.Fatal(err)
 				}
 				got := asked(s, s.Plan)

@@ -31,7 +31,10 @@ func (s *State) LineBeside(pkg nevra.NEVRA, beside func(view.LineID) bool) polic
 	line.Denials = s.Denials.Of(pkg.Name)
 	for arch := range s.Archs {
 		other := view.LineID{Name: pkg.Name, Arch: arch}
-		if _, known := s.Lines[other]; !known || other == id || arch == "" {
+		if other == id || arch == "" {
+			continue
+		}
+		if _, known := s.Lines[other]; !known {
 			continue
 		}
 		if policy.SameFamily(pkg.Arch, arch) || !beside(other) {
@@ -44,7 +47,7 @@ func (s *State) LineBeside(pkg nevra.NEVRA, beside func(view.LineID) bool) polic
 // floored is a line with the floor of its name, unless it has one of its own.
 func (s *State) floored(id view.LineID) policy.Line {
 	line := s.PolicyLine(id)
-	if line.Floor.IsZero() {
+	if line.Floor.IsZero() && s.Archs[""] {
 		line.Floor = s.Lines[AnyArch(id.Name)].Floor
 	}
 	return line

@@ -58,9 +58,18 @@ type Publication struct {
 	Keep     bool        // what had the name waits to come back
 	Previous *view.Entry // the list whose place it takes, and whose labels are written anew; nil: none
 	Read     bool        // these labels are those of files that only the previous one has
-	// Then enters it into the state, or what to do without it. Its error is the answer.
-	Then func(p Published) error
+	Then     Then
 }
+
+// Then hears what became of a publication, and enters it into the state, or what to do
+// without it. Its error is the answer.
+type Then interface{ Appeared(p Published) error }
+
+// Do is a function as [Then].
+type Do func(p Published) error
+
+// Appeared calls the function.
+func (do Do) Appeared(p Published) error { return do(p) }
 
 // Published is what became of a publication.
 type Published struct {
@@ -122,10 +131,13 @@ func (s *State) Sync(names ...string) {
 	s.Plan.Sync = append(s.Plan.Sync, names...)
 }
 
-// Seal returns what the event asked for.
+// Seal returns what the event asked for. Once that is done, [State.Reuse] may have its
+// memory.
 func (s *State) Seal() *Plan {
 	p := s.Plan
-	s.Plan = &Plan{}
+	if s.Plan, s.spare = s.spare, nil; s.Plan == nil {
+		s.Plan = &Plan{}
+	}
 	for _, x := range p.Publish {
 		if !x.Recorded {
 			s.markIn(p)
@@ -133,4 +145,19 @@ func (s *State) Seal() *Plan {
 		}
 	}
 	return p
+}
+
+// Reuse takes a plan that was carried out, for the next event: most ask for one list.
+func (s *State) Reuse(p *Plan) {
+	p.clear()
+	s.spare = p
+}
+
+// clear empties a plan, and keeps the room for a publication.
+func (p *Plan) clear() {
+	room := p.Publish
+	if clear(room); cap(room) > 1 {
+		room = nil
+	}
+	*p = Plan{Publish: room[:0]}
 }

@@ -156,12 +156,14 @@ type Settling struct {
 
 // Step is the event under way.
 type Step struct {
-	Clock time.Time // when it happens
-	Plan  *Plan     // what it asks for so far
-	Queue Records   // not yet committed
-	Undo  undoPoint
-	Log   notes
-	Wake  [WakeKinds]bool
+	Clock     time.Time // when it happens
+	Plan      *Plan     // what it asks for so far
+	spare     *Plan     // an empty one; nil: none
+	Queue     Records   // not yet committed
+	Undo      undoPoint
+	Log       notes
+	Wake      [WakeKinds]bool
+	instances []policy.Instance // of lines, as this event asked for them
 }
 
 // Now is the time of the event.
@@ -319,7 +321,8 @@ func (s *State) Solved(id string) {
 	s.Problems = slices.DeleteFunc(s.Problems, func(p api.Problem) bool { return p.ID == id })
 }
 
-// PolicyLine is a line as package policy sees it, with what is active of it.
+// PolicyLine is a line as package policy sees it, with what is active of it. It is valid
+// until the event is over.
 func (s *State) PolicyLine(id view.LineID) policy.Line {
 	l := s.Lines[id]
 	p := policy.Line{
@@ -329,12 +332,31 @@ func (s *State) PolicyLine(id view.LineID) policy.Line {
 	for _, g := range l.Grants {
 		p.Grants = append(p.Grants, g.EVR)
 	}
-	for _, e := range s.ByLine[id] {
+	entries := s.ByLine[id]
+	active := s.roomFor(len(entries))
+	for _, e := range entries {
 		if (e.Active() || e.Suspended()) && e.Grace == "" {
-			p.Active = append(p.Active, policy.Instance{EVR: e.Package.EVR, Granted: e.Granted})
+			active = append(active, policy.Instance{EVR: e.Package.EVR, Granted: e.Granted})
 		}
 	}
+	if len(active) > 0 {
+		p.Active = active
+	}
 	return p
+}
+
+// roomFor returns room for so many instances of a line, which the next event takes back.
+func (s *State) roomFor(n int) []policy.Instance {
+	const few = 32
+	if n == 0 {
+		return nil
+	}
+	if cap(s.instances)-len(s.instances) < n {
+		s.instances = make([]policy.Instance, 0, max(n, few))
+	}
+	from := len(s.instances)
+	s.instances = s.instances[:from+n]
+	return s.instances[from : from : from+n]
 }
 
 // SaveLine takes over what a transition of package policy changed.

@@ -94,7 +94,9 @@ func (s *State) Begin() {
 		journal:    journal{s.Undo.Entries[:0], s.Undo.Retired[:0], s.Undo.leftovers[:0]},
 	}
 	s.Queue = Records{}
-	s.Plan = &Plan{}
+	s.Plan.clear()
+	clear(s.instances)
+	s.instances = s.instances[:0]
 }
 
 // Stand ends what begin began: the event stands, or what it asks for is under way.
@@ -110,7 +112,8 @@ func (s *State) Stand() {
 func (s *State) Rollback() {
 	u := &s.Undo
 	s.RestoreTables()
-	s.Queue, s.Plan = u.Queue, &Plan{}
+	s.Queue = u.Queue
+	s.Plan.clear()
 	s.NextSeq, s.Kept, s.MetaMark = u.nextSeq, u.kept, u.mark
 	u.Queue = Records{}
 }

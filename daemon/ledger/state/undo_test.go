@@ -186,6 +186,36 @@ func TestJoinLeavesCopies(t *testing.T) {
 	}
 }
 
+// A plan that was carried out leaves nothing to the next that gets its memory.
+func TestReuse(t *testing.T) {
+	s := begun()
+	s.MetaMark = OpenMark{Queued: true, Durable: true}
+	ask := func(lists int) *Plan {
+		for range lists {
+			s.Plan.Publish = append(s.Plan.Publish, Publication{Name: "tlv-x"})
+			s.Sync("tlv-x")
+		}
+		s.Intend()
+		s.Record()
+		s.Plan.Poke, s.Plan.Show, s.Plan.Unknown = true, true, true
+		return s.Seal()
+	}
+	for _, lists := range []int{1, 3, 1} {
+		p := ask(lists)
+		kept := p.Publish
+		if s.Reuse(p); kept[0].Name != "" {
+			t.Error("a publication is kept alive")
+		}
+		if s.Seal() == p || s.Plan != p {
+			t.Error("the plan is not that of the next event")
+		}
+		if len(p.Publish) > 0 || p.Intent != nil || p.Sync != nil || p.Synced || p.Record || p.Poke || p.Show || p.Visible() {
+			t.Errorf("it has %+v", p)
+		}
+		s.Rollback()
+	}
+}
+
 // Lists appear only after the mark is durable, or queued with the intent of the plan.
 func TestMark(t *testing.T) {
 	publish := func(s *State, recorded bool) *Plan {

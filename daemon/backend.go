@@ -23,11 +23,11 @@ import (
 )
 
 // Status reports the daemon at a glance.
-func (d *Daemon) Status() api.Status {
-	snap := d.snapshot()
-	m := d.maker.Load()
+func (q *Query) Status() api.Status {
+	snap := q.snapshot()
+	m := q.maker.Load()
 	st := api.Status{
-		Version: api.Version, Mode: snap.Mode.String(), Root: d.config.Root, ListDirectory: d.config.Lists,
+		Version: api.Version, Mode: snap.Mode.String(), Root: q.config.Root, ListDirectory: q.config.Lists,
 		Format: m.format, Sign: m.sign, Unsigned: m.unsigned.String(),
 		DatabasePath: snap.DBPath, DatabaseKind: snap.DBKind, Since: snap.Since,
 		Certificate: describeCertificate(m.identity.cert, m.identity.path),
@@ -57,11 +57,11 @@ func (d *Daemon) Status() api.Status {
 	}
 	st.Lists.Quarantined, st.Lists.Retired = len(snap.Asides), snap.Retired
 	for _, c := range snap.Keyring.Certs() {
-		if k := snap.DescribeKey(snap.Keys[c.Fingerprint], d.now()); k.State != api.KeyRevoked {
+		if k := snap.DescribeKey(snap.Keys[c.Fingerprint], q.now()); k.State != api.KeyRevoked {
 			st.Keys = append(st.Keys, k)
 		}
 	}
-	d.addVerified(&st)
+	q.verifier.addVerified(&st)
 	return st
 }
 
@@ -71,7 +71,7 @@ func describeCertificate(c *x509.Certificate, path string) api.Certificate {
 		SKI: hex.EncodeToString(c.SubjectKeyId), NotAfter: c.NotAfter, Path: path}
 }
 
-func (d *Daemon) describe(snap *view.Snapshot, e *view.Entry) api.List {
+func (q *Query) describe(snap *view.Snapshot, e *view.Entry) api.List {
 	l := api.List{
 		Name: e.Name, NEVRA: e.Package.String(), State: string(e.State), Reason: e.Reason, Text: e.Text,
 		Key: e.Key, KeyOwner: snap.KeyOwner(e.Key), Signer: e.Signer, HeaderDigest: e.Header.String(),
@@ -82,13 +82,13 @@ func (d *Daemon) describe(snap *view.Snapshot, e *view.Entry) api.List {
 		l.BodyDigest = e.Body.String()
 	}
 	if e.Active() {
-		l.Path = filepath.Join(d.config.Lists, e.Name)
+		l.Path = filepath.Join(q.config.Lists, e.Name)
 	}
 	return l
 }
 
-func (d *Daemon) describeAside(a record.Aside) api.List {
-	l := api.List{Name: a.List, Path: filepath.Join(d.dir.QuarantinePath(), a.Name), State: api.StateQuarantined,
+func (q *Query) describeAside(a record.Aside) api.List {
+	l := api.List{Name: a.List, Path: filepath.Join(q.dir.QuarantinePath(), a.Name), State: api.StateQuarantined,
 		Reason: "tampered", Text: a.Reason, Since: a.When}
 	if !a.Digest.IsZero() {
 		l.BodyDigest = a.Digest.String()
@@ -97,8 +97,8 @@ func (d *Daemon) describeAside(a record.Aside) api.List {
 }
 
 // Lists returns a page of the lists that filter selects.
-func (d *Daemon) Lists(_ context.Context, filter string, offset, limit uint32) ([]api.List, uint32, error) {
-	snap := d.snapshot()
+func (q *Query) Lists(_ context.Context, filter string, offset, limit uint32) ([]api.List, uint32, error) {
+	snap := q.snapshot()
 	matches, err := selector(filter)
 	if err != nil {
 		return nil, 0, err
@@ -115,10 +115,10 @@ func (d *Daemon) Lists(_ context.Context, filter string, offset, limit uint32) (
 		total++
 	}
 	for _, e := range snap.Entries {
-		add(string(e.State), e.Name, e.Package.Name, func() api.List { return d.describe(snap, e) })
+		add(string(e.State), e.Name, e.Package.Name, func() api.List { return q.describe(snap, e) })
 	}
 	for _, a := range snap.Asides {
-		add(api.StateQuarantined, a.List, "", func() api.List { return d.describeAside(a) })
+		add(api.StateQuarantined, a.List, "", func() api.List { return q.describeAside(a) })
 	}
 	return page, total, nil
 }
@@ -142,12 +142,12 @@ func selector(filter string) (func(state, list, pkg string) bool, error) {
 }
 
 // Show returns the lists of a package: a name, name.arch or NEVRA.
-func (d *Daemon) Show(_ context.Context, pkg string) ([]api.List, error) {
-	snap := d.snapshot()
+func (q *Query) Show(_ context.Context, pkg string) ([]api.List, error) {
+	snap := q.snapshot()
 	var found []api.List
 	for _, e := range snap.Entries {
 		if names(pkg, e.Package, e.Name) {
-			found = append(found, d.describe(snap, e))
+			found = append(found, q.describe(snap, e))
 		}
 	}
 	if found == nil {
@@ -157,14 +157,14 @@ func (d *Daemon) Show(_ context.Context, pkg string) ([]api.List, error) {
 }
 
 // Files returns a page of the entries of a list.
-func (d *Daemon) Files(_ context.Context, list string, offset, limit uint32) ([]api.File, uint32, error) {
-	e := d.snapshot().List(list)
+func (q *Query) Files(_ context.Context, list string, offset, limit uint32) ([]api.File, uint32, error) {
+	e := q.snapshot().List(list)
 	if e == nil || !e.Active() {
 		return nil, 0, &api.Error{Code: api.NotFound, Message: fmt.Sprintf("there is no active list %q", list), Advice: "see digestctl list"}
 	}
 	var page []api.File
 	total := uint32(0)
-	err := d.eachFile(e, func(algo digestlist.Algo, digest, path []byte) error {
+	err := q.eachFile(e, func(algo digestlist.Algo, digest, path []byte) error {
 		if total >= offset && uint32(len(page)) < limit {
 			f := api.File{Path: string(path), Algo: algo.String(), Digest: hex.EncodeToString(digest)}
 			if !utf8.Valid(path) {
@@ -179,9 +179,9 @@ func (d *Daemon) Files(_ context.Context, list string, offset, limit uint32) ([]
 }
 
 // Floors returns what keeps old versions out, for every line that has a floor.
-func (d *Daemon) Floors(context.Context) ([]api.Floor, error) {
+func (q *Query) Floors(context.Context) ([]api.Floor, error) {
 	var floors []api.Floor
-	for id, l := range d.snapshot().Lines {
+	for id, l := range q.snapshot().Lines {
 		if l.Floor.IsZero() {
 			continue
 		}
@@ -203,11 +203,11 @@ func (d *Daemon) Floors(context.Context) ([]api.Floor, error) {
 }
 
 // Sync brings the lists in step with rpm's database.
-func (d *Daemon) Sync(ctx context.Context, by api.Actor, report func(stage string, done, total int)) (api.SyncResult, error) {
-	d.log.Info("sync asked for", "uid", by.UID, "pid", by.PID)
-	result, err := d.runSync(ctx, reasonAsked, report)
+func (ad *Admin) Sync(ctx context.Context, by api.Actor, report func(stage string, done, total int)) (api.SyncResult, error) {
+	ad.log.Info("sync asked for", "uid", by.UID, "pid", by.PID)
+	result, err := ad.reconciler.runSync(ctx, reasonAsked, report)
 	if err == nil {
-		err = d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
+		err = ad.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 			s.Solved(grounds.ProblemIndexLost)
 			s.Show()
 			return nil
@@ -217,21 +217,21 @@ func (d *Daemon) Sync(ctx context.Context, by api.Actor, report func(stage strin
 }
 
 // RollbackGrant permits one version, once.
-func (d *Daemon) RollbackGrant(ctx context.Context, by api.Actor, pkg, reason string) (api.Grant, error) {
-	return d.grant(ctx, by, pkg, reason)
+func (ad *Admin) RollbackGrant(ctx context.Context, by api.Actor, pkg, reason string) (api.Grant, error) {
+	return ad.grant(ctx, by, pkg, reason)
 }
 
 // RollbackRevoke takes back a grant that was not used.
-func (d *Daemon) RollbackRevoke(ctx context.Context, by api.Actor, pkg string) error {
-	return d.revokeGrant(ctx, by, pkg)
+func (ad *Admin) RollbackRevoke(ctx context.Context, by api.Actor, pkg string) error {
+	return ad.revokeGrant(ctx, by, pkg)
 }
 
 // FloorSet sets the version below which nothing of a package may be active.
-func (d *Daemon) FloorSet(ctx context.Context, by api.Actor, pkg, evr, reason string) error {
-	return d.setFloor(ctx, by, pkg, evr, reason)
+func (ad *Admin) FloorSet(ctx context.Context, by api.Actor, pkg, evr, reason string) error {
+	return ad.setFloor(ctx, by, pkg, evr, reason)
 }
 
 // FloorClear removes the floor of a package.
-func (d *Daemon) FloorClear(ctx context.Context, by api.Actor, pkg, reason string) error {
-	return d.clearFloor(ctx, by, pkg, reason)
+func (ad *Admin) FloorClear(ctx context.Context, by api.Actor, pkg, reason string) error {
+	return ad.clearFloor(ctx, by, pkg, reason)
 }

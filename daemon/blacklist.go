@@ -14,12 +14,12 @@ import (
 
 // readBlacklist asks the kernel. Where it does not answer, nothing is known, and
 // what was recorded stays.
-func (d *Daemon) readBlacklist() (b state.Blacklisted, err error) {
+func (ks *KeySource) readBlacklist() (b state.Blacklisted, err error) {
 	b.Entries, b.KeyIDs = map[string]bool{}, map[string]bool{}
 	for _, entry := range failpoint.Blacklisted() {
 		b.Entries[entry], b.Known = true, true
 	}
-	ring, err := d.keyrings.Find(kernel.RingBlacklist)
+	ring, err := ks.keyrings.Find(kernel.RingBlacklist)
 	if err != nil {
 		return b, outOfReach(err)
 	}
@@ -40,13 +40,13 @@ func (d *Daemon) readBlacklist() (b state.Blacklisted, err error) {
 
 // denyBlacklisted has lists leave out the files that are named. It is called with
 // keyMutex held.
-func (d *Daemon) denyBlacklisted(ctx context.Context, b *view.Banned) error {
-	if b == nil || slices.Equal(b.Entries, d.bannedNow) {
+func (ks *KeySource) denyBlacklisted(ctx context.Context, b *view.Banned) error {
+	if b == nil || slices.Equal(b.Entries, ks.banned) {
 		return nil
 	}
-	if err := d.setDenied(ctx, view.SourceKernel, b.Denials()); err != nil {
+	if err := ks.denier.setDenied(ctx, view.SourceKernel, b.Denials()); err != nil {
 		return err
 	}
-	d.bannedNow = b.Entries
+	ks.banned = b.Entries
 	return nil
 }

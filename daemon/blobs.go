@@ -31,15 +31,15 @@ const (
 
 // carryBlacklist gives the kernel the signed entries that it does not have yet.
 // It forgets them with every boot, so this is done at every start.
-func (d *Daemon) carryBlacklist(ctx context.Context) (c grounds.Delivery) {
-	names, err := blobNames(d.config.Blacklist)
+func (ks *KeySource) carryBlacklist(ctx context.Context) (c grounds.Delivery) {
+	names, err := blobNames(ks.config.Blacklist)
 	if err != nil {
 		c.Bad = append(c.Bad, err)
 	}
 	if c.Files = len(names); c.Files == 0 {
 		return c
 	}
-	ring, err := d.keyrings.Find(kernel.RingBlacklist)
+	ring, err := ks.keyrings.Find(kernel.RingBlacklist)
 	if err != nil {
 		c.Unable = err
 		return c
@@ -54,7 +54,7 @@ func (d *Daemon) carryBlacklist(ctx context.Context) (c grounds.Delivery) {
 		there[k.Description] = true
 	}
 	for _, name := range names {
-		entry, signature, err := readBlob(filepath.Join(d.config.Blacklist, name))
+		entry, signature, err := readBlob(filepath.Join(ks.config.Blacklist, name))
 		switch {
 		case err != nil:
 			c.Bad = append(c.Bad, err)
@@ -62,21 +62,21 @@ func (d *Daemon) carryBlacklist(ctx context.Context) (c grounds.Delivery) {
 		case there[entry]:
 			continue
 		}
-		if err := d.biteable(ctx, entry); err != nil {
-			c.Bad = append(c.Bad, fmt.Errorf("%s is not given to the kernel yet: %w", filepath.Join(d.config.Blacklist, name), err))
+		if err := ks.biteable(ctx, entry); err != nil {
+			c.Bad = append(c.Bad, fmt.Errorf("%s is not given to the kernel yet: %w", filepath.Join(ks.config.Blacklist, name), err))
 			continue
 		}
 		err = ring.AddBlacklisted(entry, signature)
 		var refused *kernel.RefusedError
 		switch {
 		case err == nil:
-			d.log.Info("entry added to the kernel's .blacklist", "entry", entry, "file", name)
+			ks.log.Info("entry added to the kernel's .blacklist", "entry", entry, "file", name)
 			there[entry] = true
 			c.Added++
 		case errors.As(err, &refused) && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)):
 			c.Unable = err
 		default:
-			c.Bad = append(c.Bad, fmt.Errorf("%s: %w", filepath.Join(d.config.Blacklist, name), err))
+			c.Bad = append(c.Bad, fmt.Errorf("%s: %w", filepath.Join(ks.config.Blacklist, name), err))
 		}
 	}
 	return c
@@ -85,12 +85,12 @@ func (d *Daemon) carryBlacklist(ctx context.Context) (c grounds.Delivery) {
 // biteable returns why an entry must not come into .blacklist now: it names the
 // certificate that signs the lists, of which the kernel would refuse all from then on,
 // and none can follow it.
-func (d *Daemon) biteable(ctx context.Context, entry string) error {
-	id := d.maker.Load().identity
+func (ks *KeySource) biteable(ctx context.Context, entry string) error {
+	id := ks.maker.Load().identity
 	if !slices.Contains(state.TbsEntries(id.cert), entry) {
 		return nil
 	}
-	return d.revocable(ctx, id.skid())
+	return ks.enroller.revocable(ctx, id.skid())
 }
 
 // blobNames returns the names of entries in a folder: each has its signature

@@ -71,11 +71,11 @@ func checkCertificate(cert *x509.Certificate) error {
 
 // reloadCertificate takes the certificate over that was put in the place of
 // signing.crt, and reports whether it is another.
-func (d *Daemon) reloadCertificate(ctx context.Context, by api.Actor) (changed bool, err error) {
-	d.rotation.Lock()
-	defer d.rotation.Unlock()
-	old := d.maker.Load()
-	data, err := readState(filepath.Join(d.config.State, signingCertFile))
+func (en *Enroller) reloadCertificate(ctx context.Context, by api.Actor) (changed bool, err error) {
+	en.rotation.Lock()
+	defer en.rotation.Unlock()
+	old := en.maker.Load()
+	data, err := readState(filepath.Join(en.config.State, signingCertFile))
 	if err != nil {
 		return false, err
 	}
@@ -85,7 +85,7 @@ func (d *Daemon) reloadCertificate(ctx context.Context, by api.Actor) (changed b
 	}
 	refused := func(err error) error {
 		return &api.Error{Code: api.Failed, Message: fmt.Sprintf("cannot use the certificate in %s: %v", old.identity.path, err),
-			Advice: "have the request of the present key signed: " + requestAdvice(old.identity.keyPath()) + "; or put " + filepath.Join(d.config.State, signingDERFile) + " back in PEM"}
+			Advice: "have the request of the present key signed: " + requestAdvice(old.identity.keyPath()) + "; or put " + filepath.Join(en.config.State, signingDERFile) + " back in PEM"}
 	}
 	if err != nil {
 		return false, refused(err)
@@ -96,15 +96,15 @@ func (d *Daemon) reloadCertificate(ctx context.Context, by api.Actor) (changed b
 	if err := checkCertificate(cert); err != nil {
 		return false, refused(err)
 	}
-	if err := followCertificate(d.config.State, cert); err != nil {
+	if err := followCertificate(en.config.State, cert); err != nil {
 		return false, err
 	}
-	err = d.exec.Enter(ctx, "certificate", func(s *ledger.Ledger) error {
+	err = en.exec.Enter(ctx, "certificate", func(s *ledger.Ledger) error {
 		id := *old.identity
 		id.cert = cert
-		m := *d.maker.Load()
+		m := *en.maker.Load()
 		m.identity = &id
-		d.maker.Store(&m)
+		en.maker.Store(&m)
 		s.Signer = m.signer()
 		s.Certificates = append([]*x509.Certificate{cert}, s.Certificates...)
 		s.MeetSigner(cert, id.path)
@@ -113,8 +113,8 @@ func (d *Daemon) reloadCertificate(ctx context.Context, by api.Actor) (changed b
 		s.Record()
 		return nil
 	})
-	if err != nil && d.maker.Load() != old {
-		d.log.Error("change of the certificate not recorded yet", "error", err)
+	if err != nil && en.maker.Load() != old {
+		en.log.Error("change of the certificate not recorded yet", "error", err)
 		err = nil
 	}
 	return err == nil, err

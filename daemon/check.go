@@ -53,13 +53,13 @@ func (s *session) candidate(ctx context.Context, m *wire.Header) (*view.Candidat
 	if pkg, err := h.NEVRA(); err == nil && pkg.Name == gpgPubkey {
 		return nil, nil
 	}
-	c, err := s.d.maker.Load().examine(h, m.Signatures, s.d.snapshot().Keyring, s.d.now())
+	c, err := s.maker.Load().examine(h, m.Signatures, s.snapshot().Keyring, s.now())
 	if err == nil && c.Vouch.Reason == policy.ReasonUnknownKey && !s.reload {
 		s.reload = true
-		if err := s.d.refreshKeys(ctx, true); err != nil {
+		if err := s.keys.refreshKeys(ctx, true); err != nil {
 			return nil, err
 		}
-		c, err = s.d.maker.Load().examine(h, m.Signatures, s.d.snapshot().Keyring, s.d.now())
+		c, err = s.maker.Load().examine(h, m.Signatures, s.snapshot().Keyring, s.now())
 	}
 	return c, err
 }

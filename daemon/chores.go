@@ -39,22 +39,22 @@ const (
 )
 
 // choreLoop carries out what the state could not do at once.
-func (d *Daemon) choreLoop(ctx context.Context) error {
-	return retry(ctx, d.chores, firstChore, lastChore, func(ctx context.Context) bool {
-		written, left := d.doChores(ctx)
+func (rc *Reconciler) choreLoop(ctx context.Context) error {
+	return retry(ctx, rc.chores, firstChore, lastChore, func(ctx context.Context) bool {
+		written, left := rc.doChores(ctx)
 		if written {
 			// What could not be recorded may have kept lists from being changed.
-			d.wantSync("the index can be written again")
+			rc.wantSync("the index can be written again")
 		}
-		agreed := d.agreeWithGuard(ctx)
+		agreed := rc.guard.agreeWithGuard(ctx)
 		return left || !agreed
 	})
 }
 
 // doChores tries once more to do what could not be done, and reports whether the index
 // can be written again, and whether something is left.
-func (d *Daemon) doChores(ctx context.Context) (written, left bool) {
-	x := d.exec
+func (rc *Reconciler) doChores(ctx context.Context) (written, left bool) {
+	x := rc.exec
 	var all executor.Done
 	err := x.Do(ctx, func() error {
 		failed := x.State.Unwritten
@@ -83,14 +83,14 @@ func (d *Daemon) doChores(ctx context.Context) (written, left bool) {
 
 // checkState looks after the state directory when something happened in it, and
 // reports whether the index lies there.
-func (d *Daemon) checkState(ctx context.Context) (settled bool) {
-	d.exec.Do(ctx, func() error {
-		known := len(d.exec.State.Problems)
-		settled = d.exec.SettleIndex() == nil
-		if len(d.exec.State.Problems) != known {
-			d.exec.State.Show()
+func (rc *Reconciler) checkState(ctx context.Context) (settled bool) {
+	rc.exec.Do(ctx, func() error {
+		known := len(rc.exec.State.Problems)
+		settled = rc.exec.SettleIndex() == nil
+		if len(rc.exec.State.Problems) != known {
+			rc.exec.State.Show()
 		}
-		d.exec.Rest()
+		rc.exec.Rest()
 		return nil
 	})
 	return settled

@@ -20,7 +20,7 @@ import (
 
 // parseExact reads a full NEVRA: what a grant is about must be exactly one
 // version on one architecture.
-func (d *Daemon) parseExact(text string) (nevra.NEVRA, error) {
+func (ad *Admin) parseExact(text string) (nevra.NEVRA, error) {
 	pkg, own, err := view.ParseOwn(text)
 	if !own {
 		pkg, err = nevra.Parse(text)
@@ -29,17 +29,17 @@ func (d *Daemon) parseExact(text string) (nevra.NEVRA, error) {
 		return pkg, &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is no package version: %v", text, err),
 			Advice: "name it as rpm -q does: name-[epoch:]version-release.arch"}
 	}
-	return d.snapshot().Resolve(pkg, text)
+	return ad.snapshot().Resolve(pkg, text)
 }
 
 // grant permits one version below what was active before, once.
-func (d *Daemon) grant(ctx context.Context, by api.Actor, text, reason string) (api.Grant, error) {
-	pkg, err := d.parseExact(text)
+func (ad *Admin) grant(ctx context.Context, by api.Actor, text, reason string) (api.Grant, error) {
+	pkg, err := ad.parseExact(text)
 	if err != nil {
 		return api.Grant{}, err
 	}
 	var made api.Grant
-	err = d.exec.Decide(ctx, "grant", func(s *ledger.Ledger) error {
+	err = ad.exec.Decide(ctx, "grant", func(s *ledger.Ledger) error {
 		a, err := ledger.Act(s, by, reason)
 		if err != nil {
 			return err
@@ -68,18 +68,18 @@ func (d *Daemon) grant(ctx context.Context, by api.Actor, text, reason string) (
 	})
 	if err == nil {
 		// It may be installed already, without its list.
-		d.wantSync("a rollback was granted")
+		ad.wantSync("a rollback was granted")
 	}
 	return made, err
 }
 
 // revokeGrant takes back a grant that was not used.
-func (d *Daemon) revokeGrant(ctx context.Context, by api.Actor, text string) error {
-	pkg, err := d.parseExact(text)
+func (ad *Admin) revokeGrant(ctx context.Context, by api.Actor, text string) error {
+	pkg, err := ad.parseExact(text)
 	if err != nil {
 		return err
 	}
-	return d.exec.Decide(ctx, "grant", func(s *ledger.Ledger) error {
+	return ad.exec.Decide(ctx, "grant", func(s *ledger.Ledger) error {
 		id := view.LineOf(pkg)
 		l := s.Lines[id]
 		i := slices.IndexFunc(l.Grants, func(g record.Grant) bool { return g.EVR == pkg.EVR })
@@ -99,13 +99,13 @@ func (d *Daemon) revokeGrant(ctx context.Context, by api.Actor, text string) err
 
 // setFloor sets the version below which nothing of a package may be active. When
 // it answers, no list of such a version is in the directory.
-func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reason string) error {
+func (ad *Admin) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reason string) error {
 	evr, err := nevra.ParseEVR(evrText)
 	if err != nil {
 		return &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is no version: %v", evrText, err), Advice: "give [epoch:]version-release"}
 	}
 	if !strings.Contains(evrText, ":") {
-		snap := d.snapshot()
+		snap := ad.snapshot()
 		name, arch := pkg, ""
 		if !snap.KnownName(pkg) {
 			name, arch, _ = state.CutArch(pkg)
@@ -114,7 +114,7 @@ func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reaso
 			return err
 		}
 	}
-	err = d.exec.Decide(ctx, "floor", func(s *ledger.Ledger) error {
+	err = ad.exec.Decide(ctx, "floor", func(s *ledger.Ledger) error {
 		a, err := ledger.Act(s, by, reason)
 		if err != nil {
 			return err
@@ -132,13 +132,13 @@ func (d *Daemon) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reaso
 		s.Suspend(s.BelowFloors(ids[0].Name))
 		return nil
 	})
-	d.wantSync("a floor was set")
+	ad.wantSync("a floor was set")
 	return err
 }
 
 // clearFloor removes a floor; it lowers no counter and no high.
-func (d *Daemon) clearFloor(ctx context.Context, by api.Actor, pkg, reason string) error {
-	err := d.exec.Decide(ctx, "floor", func(s *ledger.Ledger) error {
+func (ad *Admin) clearFloor(ctx context.Context, by api.Actor, pkg, reason string) error {
+	err := ad.exec.Decide(ctx, "floor", func(s *ledger.Ledger) error {
 		if _, err := ledger.Act(s, by, reason); err != nil {
 			return err
 		}
@@ -165,7 +165,7 @@ func (d *Daemon) clearFloor(ctx context.Context, by api.Actor, pkg, reason strin
 		return nil
 	})
 	if err == nil {
-		d.wantSync("a floor was cleared")
+		ad.wantSync("a floor was cleared")
 	}
 	return err
 }

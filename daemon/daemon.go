@@ -19,10 +19,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/config"
@@ -31,10 +28,8 @@ import (
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/look"
-	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/policy"
-	"github.com/digestd/digestd/rpmdb"
 	"github.com/digestd/digestd/rpmdb/pgp"
 	"github.com/digestd/digestd/store"
 	"golang.org/x/sys/unix"
@@ -42,55 +37,21 @@ import (
 
 // Daemon is one running service.
 type Daemon struct {
-	config config.Config
-	log    *slog.Logger
-	now    func() time.Time
-	root   *kernel.Root
-	dir    executor.ListDirectory
-	index  index
-	maker  atomic.Pointer[maker]
-	exec   *executor.Executor
-	guard  *guardLink // nil where nothing is told to it
+	*Host
+	*Query
+	*Admin
+	*OwnLists
+	*Verifier
+	*Sessions
 	notify Notifier
-	leave  func(Left) error
 
-	database   func() (packageDatabase, error) // [rpmdb.ErrNoDatabase] where there is none
-	identities identities
-	keyrings   keyrings
-	features   func() kernel.Features // of the kernel
-	unitOf     func(pid uint32) string
-	blacklist  func() (state.Blacklisted, error) // the kernel's
-
-	published    *atomic.Pointer[view.Snapshot]
-	sessions     sync.WaitGroup
-	serial       atomic.Uint64
-	sync         chan string   // wanted reconciliations, by reason
-	unsigned     chan struct{} // the signing key cannot be used
-	ended        chan struct{} // a transaction ended
-	rested       chan struct{} // the same, for the watcher
-	timed        chan struct{} // what ends or begins at a certain time may have changed
-	listsChanged chan struct{} // what is vouched for may have
-	databaseRead atomic.Bool   // a comparison has read rpm's database since files were signed
-	signAnew     atomic.Bool   // every file is to be looked at again
-	goneLists    goneLists
-	denying      chan struct{} // what is denied has changed
-	chores       chan struct{} // the state has something left to do
-	labelsWanted chan struct{} // labels are to be written
-	keyStamp     keyStamp      // of the keyring in use; guarded by keyMutex
-	bannedNow    []string      // by the kernel's .blacklist, as denials; guarded by keyMutex
-	keyMutex     sync.Mutex
-	synced       atomic.Pointer[rpmdb.Stamp] // of the database at the last reconciliation
-	buffers      sync.Pool                   // *[]byte that queries read lists into
-	rotation     sync.Mutex                  // one change of the signing key at a time
-	syncMutex    sync.Mutex                  // one reconciliation at a time
-	resync       backoff                     // after one that failed; guarded by syncMutex
-	ownMutex     sync.Mutex                  // one change of an own list at a time
-	uploads      uploads                     // own lists that are being sent
-	refusals     refusals                    // hooks that could not be served
-
-	looks    *look.Pool // at files, for questions
-	memory   *memory
-	verifier verifier
+	labels     *Labels
+	denier     *Denier
+	enroller   *Enroller
+	keys       *KeySource
+	reconciler *Reconciler
+	exporter   *Exporter
+	guard      *Guard // nil where nothing is told to it
 }
 
 // Surroundings are what a running daemon is connected to.
@@ -121,7 +82,7 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 	if d.root, err = kernel.OpenRoot(c.Root); err != nil {
 		return nil, err
 	}
-	d.looks = look.NewPool(c.Root)
+	d.Query.looks = look.NewPool(c.Root)
 	dir, err := store.OpenDir(c.Lists)
 	if err != nil {
 		return nil, err
@@ -143,14 +104,22 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 
 // newDaemon returns a daemon that has nothing yet to work on. Its machine is this one.
 func newDaemon(c config.Config, log *slog.Logger, notify Notifier) *Daemon {
-	d := &Daemon{
-		config: c, log: log, now: time.Now, notify: notify, keyrings: kernel.NewKeyrings(), memory: newMemory(),
-		features: func() kernel.Features { return kernel.Detect("/") }, unitOf: kernel.UnitOf, identities: identityFiles{c.State, c.SigningKey},
-		sync: make(chan string, 1), unsigned: make(chan struct{}, 1), ended: make(chan struct{}, 1), rested: make(chan struct{}, 1),
-		timed: make(chan struct{}, 1), listsChanged: make(chan struct{}, 1), denying: make(chan struct{}, 1), chores: make(chan struct{}, 1), labelsWanted: make(chan struct{}, 1),
-		resync: backoff{first: firstSyncRetry, last: lastSyncRetry},
-	}
-	d.database, d.blacklist = d.openDatabase, d.readBlacklist
+	h := newHost(c, log)
+	d := &Daemon{Host: h, notify: notify}
+	d.labels = &Labels{Host: h}
+	d.denier = &Denier{Host: h, labels: d.labels, denying: make(chan struct{}, 1)}
+	d.enroller = &Enroller{Host: h, identities: identityFiles{c.State, c.SigningKey}, unsigned: make(chan struct{}, 1)}
+	d.keys = &KeySource{Host: h, enroller: d.enroller, denier: d.denier}
+	d.keys.blacklist = d.keys.readBlacklist
+	d.enroller.refresh = func(ctx context.Context) error { return d.keys.refreshKeys(ctx, true) }
+	d.exporter = &Exporter{Host: h}
+	d.reconciler = &Reconciler{Host: h, labels: d.labels, denier: d.denier, enroller: d.enroller, keys: d.keys, rested: make(chan struct{}, 1),
+		resync: backoff{first: firstSyncRetry, last: lastSyncRetry}, compared: d.exporter.filesToSign, tell: func() { notify(d.statusLine()) }}
+	d.Verifier = &Verifier{Host: h, reconciler: d.reconciler}
+	d.Query = &Query{Host: h, enroller: d.enroller, verifier: d.Verifier}
+	d.Admin = &Admin{Host: h, keys: d.keys, enroller: d.enroller, denier: d.denier, reconciler: d.reconciler, query: d.Query}
+	d.OwnLists = &OwnLists{Host: h, labels: d.labels, enroller: d.enroller, keys: d.keys}
+	d.Sessions = &Sessions{Host: h, labels: d.labels, keys: d.keys, reconciler: d.reconciler, exporter: d.exporter}
 	return d
 }
 
@@ -165,7 +134,7 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	if err != nil {
 		return err
 	}
-	id, old, err := d.identities.load(context.Background(), d.log, d.now())
+	id, old, err := d.enroller.identities.load(context.Background(), d.log, d.now())
 	if err != nil {
 		return err
 	}
@@ -174,12 +143,12 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	s.Signer, s.Certificates = d.maker.Load().signer(), append([]*x509.Certificate{id.cert}, old...)
 	d.exec = executor.New(s, d.index, d.dir, d.unitOf, d.log, d.now)
 	d.exec.Wakes = [state.WakeKinds][]chan<- struct{}{state.WakeChores: {d.chores}, state.WakeLabels: {d.labelsWanted}, state.WakeClock: {d.timed}, state.WakeLists: {d.listsChanged}}
-	d.exec.Hooks = executor.Hooks{Before: d.followState, After: d.afterPlan, Lost: func(w state.Withdrawal, data []byte) { d.lostList(s, w, data) }}
+	d.exec.Hooks = executor.Hooks{Before: d.followState, After: d.afterPlan, Lost: func(w state.Withdrawal, data []byte) { d.exporter.lostList(s, w, data) }}
 	if n, counts := d.index.(interface{ Commits() uint64 }); counts && d.config.Guard != "off" {
-		d.guard = &guardLink{socket: protocol.DefaultSocket, index: n}
+		d.guard = &Guard{Host: d.Host, guardLink: &guardLink{socket: protocol.DefaultSocket, index: n}}
+		d.reconciler.guard = d.guard
 		d.exec.Hooks.Enforcer = d.guard
 	}
-	d.published = &d.exec.Published
 	found, err := readContent(d.index, c.State, recovery.Rebuild())
 	if err != nil {
 		return err
@@ -208,8 +177,8 @@ func readContent(index executor.IndexEffects, stateDir string, rebuilt bool) (c 
 
 // afterPlan writes the labels of files whose lists are gone, or are others now.
 func (d *Daemon) afterPlan(done executor.Done) {
-	d.refreshLabels(done.Gone)
-	d.renew(done.Renewed)
+	d.labels.refreshLabels(done.Gone)
+	d.labels.renew(done.Renewed)
 }
 
 // followState has lists made by the settings by which they are judged: before anybody
@@ -232,8 +201,8 @@ func (d *Daemon) Close() error {
 	if d.dir != nil {
 		err = errors.Join(err, d.dir.Close())
 	}
-	if d.looks != nil {
-		d.looks.Close()
+	if d.Query.looks != nil {
+		d.Query.looks.Close()
 	}
 	if d.root != nil {
 		err = errors.Join(err, d.root.Close())
@@ -242,13 +211,6 @@ func (d *Daemon) Close() error {
 		err = errors.Join(err, d.index.Close())
 	}
 	return err
-}
-
-// snapshot is what readers see of the state. Whoever asks for it keeps memory from
-// being given back for a while.
-func (d *Daemon) snapshot() *view.Snapshot {
-	d.memory.use()
-	return d.published.Load()
 }
 
 // Observe makes o hear of what is decided from now on.
@@ -273,7 +235,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
-	watch := d.newWatcher(ctx)
+	watch := d.reconciler.newWatcher(ctx)
 	var group sync.WaitGroup
 	start := func(name string, fn func(context.Context) error) {
 		group.Go(func() {
@@ -282,38 +244,38 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 			}
 		})
 	}
-	d.leave = around.Leave
-	d.takeOver(ctx, around.Left)
-	start("hooks", func(ctx context.Context) error { return d.serveHooks(ctx, around.Hook) })
+	d.Sessions.leave = around.Leave
+	d.Sessions.takeOver(ctx, around.Left)
+	start("hooks", func(ctx context.Context) error { return d.Sessions.serveHooks(ctx, around.Hook) })
 	waited := make(chan struct{})
 	enough := sync.OnceFunc(func() { close(waited) })
 	group.Go(func() {
 		defer enough()
 		d.firstSync(ctx, enough)
 	})
-	d.awaitSync(ctx, waited)
+	d.reconciler.awaitSync(ctx, waited)
 	if err := around.Bus(ctx); err != nil {
 		// Package transactions matter more than questions about them.
 		d.log.Error("not on the bus", "error", err)
 	}
 	carried := d.startCarriers(ctx)
 	start("watch", watch.run)
-	start("sync", d.syncLoop)
-	start("chores", d.choreLoop)
-	start("labels", d.labelLoop)
-	start("signing key", d.signerLoop)
-	start("clock", d.clockLoop)
-	start("denials", d.denialLoop)
-	start("kernel", d.kernelLoop)
+	start("sync", d.reconciler.syncLoop)
+	start("chores", d.reconciler.choreLoop)
+	start("labels", d.labels.labelLoop)
+	start("signing key", d.enroller.signerLoop)
+	start("clock", d.reconciler.clockLoop)
+	start("denials", d.denier.denialLoop)
+	start("kernel", d.reconciler.kernelLoop)
 	start("reload", func(ctx context.Context) error { return d.reloadLoop(ctx, around) })
-	start("neighbours", d.neighboursLoop)
+	start("neighbours", d.exporter.neighboursLoop)
 	start("watchdog", d.watchdog)
 	d.notify("READY=1", d.statusLine())
 	<-ctx.Done()
 	d.notify("STOPPING=1", "STATUS=Finishing transactions")
 	group.Wait()
-	d.sessions.Wait()
-	d.renewUnheld()
+	d.Sessions.open.Wait()
+	d.labels.renewUnheld()
 	carried()
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause
@@ -325,9 +287,9 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 // failure is reported, not fatal: a daemon that runs can be asked what is wrong.
 // It calls overtaken if it must wait for a transaction.
 func (d *Daemon) firstSync(ctx context.Context, overtaken func()) {
-	d.tellOfSigner(ctx)
+	d.enroller.tellOfSigner(ctx)
 	d.notify("STATUS=Comparing lists with rpm's database")
-	if _, err := d.runSync(ctx, "start", func(stage string, _, _ int) {
+	if _, err := d.reconciler.runSync(ctx, "start", func(stage string, _, _ int) {
 		if stage == stageWaiting {
 			overtaken()
 		}
@@ -335,31 +297,6 @@ func (d *Daemon) firstSync(ctx context.Context, overtaken func()) {
 		d.log.Error("first sync failed", "error", err)
 	}
 	d.notify(d.statusLine())
-}
-
-// locateDB finds the directory of rpm's database.
-func (d *Daemon) locateDB() (string, error) {
-	if d.config.DBPath != "" {
-		dir := filepath.Join(d.config.Root, d.config.DBPath)
-		if _, err := os.Stat(dir); err != nil {
-			return "", fmt.Errorf("%w: %w", rpmdb.ErrNoDatabase, err)
-		}
-		return dir, nil
-	}
-	return rpmdb.Locate(d.config.Root)
-}
-
-// openDatabase opens rpm's database for reading.
-func (d *Daemon) openDatabase() (packageDatabase, error) {
-	dir, err := d.locateDB()
-	if err != nil {
-		return nil, err
-	}
-	db, err := rpmdb.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	return diskDatabase{db}, nil
 }
 
 func statID(path string) (dev, ino uint64, err error) {

@@ -136,7 +136,7 @@ func keysOnce(document []byte) error {
 }
 
 // DenialsImport denies all that a document says, or finds out what that would do.
-func (d *Daemon) DenialsImport(ctx context.Context, by api.Actor, document []byte, dryRun bool) (r api.DenialImport, err error) {
+func (ad *Admin) DenialsImport(ctx context.Context, by api.Actor, document []byte, dryRun bool) (r api.DenialImport, err error) {
 	wanted, err := parseDenials(document)
 	if err != nil {
 		return r, &api.Error{Code: api.InvalidArgument, Message: "cannot read the document of denials: " + err.Error(),
@@ -151,9 +151,9 @@ func (d *Daemon) DenialsImport(ctx context.Context, by api.Actor, document []byt
 		return err
 	}
 	if dryRun {
-		err = d.exec.Enter(ctx, "import", make)
+		err = ad.exec.Enter(ctx, "import", make)
 	} else {
-		err = d.changeDenials(ctx, func(s *ledger.Ledger) error {
+		err = ad.denier.changeDenials(ctx, func(s *ledger.Ledger) error {
 			if err := make(s); err != nil {
 				return err
 			}
@@ -164,11 +164,11 @@ func (d *Daemon) DenialsImport(ctx context.Context, by api.Actor, document []byt
 	if err != nil {
 		return r, err
 	}
-	r = d.snapshot().DescribePlan(plan)
+	r = ad.snapshot().DescribePlan(plan)
 	r.DryRun = dryRun
 	if dryRun {
 		return r, nil
 	}
-	r.Lists, err = d.completeDenials(ctx)
+	r.Lists, err = ad.denier.completeDenials(ctx)
 	return r, err
 }

@@ -29,13 +29,13 @@ func writable(t time.Time) error {
 }
 
 // Deny records a word of the owner's against what a text names, and enforces it.
-func (d *Daemon) Deny(ctx context.Context, by api.Actor, what, path, reason, ticket string, expires time.Time) (api.Denial, error) {
-	p, err := policy.ParseSubject(what, d.snapshot().KnownName)
+func (ad *Admin) Deny(ctx context.Context, by api.Actor, what, path, reason, ticket string, expires time.Time) (api.Denial, error) {
+	p, err := policy.ParseSubject(what, ad.snapshot().KnownName)
 	if err != nil {
 		return api.Denial{}, &api.Error{Code: api.InvalidArgument, Message: err.Error(),
 			Advice: "name a file by its path, a digest as algorithm:digits, or a package as name, name.arch, name<version or NEVRA"}
 	}
-	if err := d.snapshot().ResolveRange(&p.Package, what); err != nil {
+	if err := ad.snapshot().ResolveRange(&p.Package, what); err != nil {
 		return api.Denial{}, err
 	}
 	switch {
@@ -48,11 +48,11 @@ func (d *Daemon) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 	if err := writable(expires); err != nil {
 		return api.Denial{}, api.Errorf(api.InvalidArgument, "%v", err)
 	}
-	if p.Expired(d.now()) {
+	if p.Expired(ad.now()) {
 		return api.Denial{}, api.Errorf(api.InvalidArgument, "%s has gone by already", expires.UTC().Format(time.RFC3339))
 	}
 	var id string
-	err = d.changeDenials(ctx, func(s *ledger.Ledger) error {
+	err = ad.denier.changeDenials(ctx, func(s *ledger.Ledger) error {
 		a, err := ledger.Act(s, by, reason)
 		if err != nil {
 			return err
@@ -92,16 +92,16 @@ func (d *Daemon) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 	if err != nil {
 		return api.Denial{}, err
 	}
-	d.log.Warn("denied", "id", id, "what", p.Subject(), "reason", reason, "ticket", ticket, "uid", by.UID)
-	if _, err := d.completeDenials(ctx); err != nil {
+	ad.log.Warn("denied", "id", id, "what", p.Subject(), "reason", reason, "ticket", ticket, "uid", by.UID)
+	if _, err := ad.denier.completeDenials(ctx); err != nil {
 		return api.Denial{}, err
 	}
-	return d.snapshot().Denial(id), nil
+	return ad.snapshot().Denial(id), nil
 }
 
 // completeDenials enforces what was just denied, even if whoever asked for it has
 // gone; what cannot be done now is left to reconciliation.
-func (d *Daemon) completeDenials(ctx context.Context) (lists int, err error) {
+func (d *Denier) completeDenials(ctx context.Context) (lists int, err error) {
 	ctx = context.WithoutCancel(ctx)
 	err = d.exec.Decide(ctx, "deny", func(s *ledger.Ledger) error {
 		s.WithdrawUnknown()
@@ -117,7 +117,7 @@ func (d *Daemon) completeDenials(ctx context.Context) (lists int, err error) {
 
 // changeDenials changes what is denied, durably, and takes it over. What was
 // made meanwhile by what was denied before is made again.
-func (d *Daemon) changeDenials(ctx context.Context, change func(s *ledger.Ledger) error) error {
+func (d *Denier) changeDenials(ctx context.Context, change func(s *ledger.Ledger) error) error {
 	err := d.exec.Decide(ctx, "deny", func(s *ledger.Ledger) error {
 		if err := change(s); err != nil {
 			return err
@@ -138,13 +138,13 @@ func (d *Daemon) changeDenials(ctx context.Context, change func(s *ledger.Ledger
 
 // DenialLift takes a denial back: what it withheld returns, unless something else
 // speaks against it.
-func (d *Daemon) DenialLift(ctx context.Context, by api.Actor, what, reason string) (api.Denial, error) {
-	id, err := d.snapshot().FindDenial(what)
+func (ad *Admin) DenialLift(ctx context.Context, by api.Actor, what, reason string) (api.Denial, error) {
+	id, err := ad.snapshot().FindDenial(what)
 	if err != nil {
 		return api.Denial{}, err
 	}
-	was := d.snapshot().Denial(id)
-	err = d.changeDenials(ctx, func(s *ledger.Ledger) error {
+	was := ad.snapshot().Denial(id)
+	err = ad.denier.changeDenials(ctx, func(s *ledger.Ledger) error {
 		a, err := ledger.Act(s, by, reason)
 		if err != nil {
 			return err
@@ -160,12 +160,12 @@ func (d *Daemon) DenialLift(ctx context.Context, by api.Actor, what, reason stri
 	if err != nil {
 		return api.Denial{}, err
 	}
-	d.wantSync("a denial was lifted")
+	ad.wantSync("a denial was lifted")
 	return was, nil
 }
 
 // denialLoop ends denials when their time is over. It sleeps until the next is.
-func (d *Daemon) denialLoop(ctx context.Context) error {
+func (d *Denier) denialLoop(ctx context.Context) error {
 	var pause time.Duration // after an end that could not be recorded
 	for {
 		var over <-chan time.Time
@@ -199,7 +199,7 @@ func (d *Daemon) denialLoop(ctx context.Context) error {
 // denied before; it is not recorded, for its source is asked again at every
 // start. Call it before the first reconciliation, or what it denies is published
 // for a moment.
-func (d *Daemon) setDenied(ctx context.Context, source string, denials []policy.Denial) error {
+func (d *Denier) setDenied(ctx context.Context, source string, denials []policy.Denial) error {
 	fewer := false
 	err := d.changeDenials(ctx, func(s *ledger.Ledger) error {
 		others := maps.Clone(s.Others)
@@ -228,8 +228,8 @@ func (d *Daemon) setDenied(ctx context.Context, source string, denials []policy.
 }
 
 // Denials returns a page of what is denied, here and by others.
-func (d *Daemon) Denials(_ context.Context, offset, limit uint32) ([]api.Denial, uint32, error) {
-	snap := d.snapshot()
+func (q *Query) Denials(_ context.Context, offset, limit uint32) ([]api.Denial, uint32, error) {
+	snap := q.snapshot()
 	lists := snap.ListsByDenial()
 	all := make([]api.Denial, 0, len(snap.Denied))
 	for id := range snap.Denied {

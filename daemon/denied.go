@@ -25,7 +25,7 @@ import (
 // enforceDenials makes the list directory hold nothing that is denied, and
 // returns how many lists had to leave it or to change. What is denied is durable
 // before the first of them does, so that a start after a crash completes it.
-func (d *Daemon) enforceDenials(ctx context.Context) (lists int, err error) {
+func (d *Denier) enforceDenials(ctx context.Context) (lists int, err error) {
 	harmless := map[*view.Entry]bool{} // that only seemed to hold something
 	for {
 		var (
@@ -61,7 +61,7 @@ func (d *Daemon) enforceDenials(ctx context.Context) (lists int, err error) {
 			switch {
 			case r.Published:
 				lists++
-				d.refreshOmitted(r)
+				d.labels.refreshOmitted(r)
 			case r.Out:
 				lists++
 				failed = failed || !errors.Is(r.Err, digestlist.ErrEmpty)
@@ -78,7 +78,7 @@ func (d *Daemon) enforceDenials(ctx context.Context) (lists int, err error) {
 
 // reduce makes lists anew from what lies in the directory, without what is
 // denied, signed and staged, on all processors.
-func (d *Daemon) reduce(hit []*view.Entry, denials *policy.Denials) []*grounds.Reduction {
+func (d *Denier) reduce(hit []*view.Entry, denials *policy.Denials) []*grounds.Reduction {
 	m := d.maker.Load()
 	all := make([]*grounds.Reduction, len(hit))
 	var group sync.WaitGroup
@@ -98,7 +98,7 @@ func (d *Daemon) reduce(hit []*view.Entry, denials *policy.Denials) []*grounds.R
 	return all
 }
 
-func (d *Daemon) reduceOne(m *maker, r *grounds.Reduction, w *workspace) error {
+func (d *Denier) reduceOne(m *maker, r *grounds.Reduction, w *workspace) error {
 	data, err := d.dir.Read(r.Entry.Name, nil)
 	if err != nil {
 		return err
@@ -135,14 +135,14 @@ func (d *Daemon) reduceOne(m *maker, r *grounds.Reduction, w *workspace) error {
 
 // refreshOmitted writes the labels of files anew that a list has left out, so
 // that no verdict about them outlives it.
-func (d *Daemon) refreshOmitted(r *grounds.Reduction) {
-	if !d.config.Labels {
+func (l *Labels) refreshOmitted(r *grounds.Reduction) {
+	if !l.config.Labels {
 		return
 	}
 	var left []leftFile
-	defer func() { d.leaveLabels(left) }()
+	defer func() { l.leaveLabels(left) }()
 	for _, path := range r.Omitted.Paths {
-		f, err := d.root.Find(r.Entry.Moved.Path(string(path)), false)
+		f, err := l.root.Find(r.Entry.Moved.Path(string(path)), false)
 		if err != nil {
 			continue // there is no such file, or no regular one
 		}

@@ -113,7 +113,7 @@ func TestDeniedByOthers(t *testing.T) {
 	sum := sha256.Sum256([]byte("bad"))
 	foreign := []policy.Denial{{Contents: []policy.Content{{Algo: digestlist.SHA256, Digest: string(sum[:])}}}}
 	before := d.snapshot().List(other)
-	if err := d.setDenied(t.Context(), "the kernel", foreign); err != nil {
+	if err := d.denier.setDenied(t.Context(), "the kernel", foreign); err != nil {
 		t.Fatal(err)
 	}
 	if got := d.paths(t, list); !slices.Equal(got, []string{"/opt/good"}) {
@@ -136,7 +136,7 @@ func TestDeniedByOthers(t *testing.T) {
 	if _, err := d.DenialLift(t.Context(), api.Actor{}, denials[0].ID, "mine"); err == nil {
 		t.Error("the owner lifted it")
 	}
-	if err := d.setDenied(t.Context(), "the kernel", nil); err != nil {
+	if err := d.denier.setDenied(t.Context(), "the kernel", nil); err != nil {
 		t.Fatal(err)
 	}
 	select {

@@ -194,8 +194,8 @@ func digestsOf(list executor.List) (digests []guard.Digest, err error) {
 }
 
 // enforced are the lists that are in the directory as they were published.
-func (d *Daemon) enforced() (active []*view.Entry, broken bool) {
-	for _, e := range d.exec.State.Sorted() {
+func (g *Guard) enforced() (active []*view.Entry, broken bool) {
+	for _, e := range g.exec.State.Sorted() {
 		switch {
 		case !e.Active():
 		case e.Broken:
@@ -209,16 +209,16 @@ func (d *Daemon) enforced() (active []*view.Entry, broken bool) {
 
 // agreeWithGuard tells the guard of all lists if it was not told of some, and reports
 // whether it knows them.
-func (d *Daemon) agreeWithGuard(ctx context.Context) bool {
-	if d.guard == nil {
+func (g *Guard) agreeWithGuard(ctx context.Context) bool {
+	if g == nil {
 		return true
 	}
-	err := d.exec.Do(ctx, func() error {
-		active, broken := d.enforced()
+	err := g.exec.Do(ctx, func() error {
+		active, broken := g.enforced()
 		// A transaction that was cut short may have told the guard of lists that the
 		// index does not know.
-		err := d.guard.compare(active, broken || d.exec.State.Unsettled, func(name string) ([]byte, error) { return d.dir.Read(name, nil) })
-		d.exec.Step("note", false, func(s *ledger.Ledger) error {
+		err := g.compare(active, broken || g.exec.State.Unsettled, func(name string) ([]byte, error) { return g.dir.Read(name, nil) })
+		g.exec.Step("note", false, func(s *ledger.Ledger) error {
 			if err == nil {
 				s.Solved("guard")
 			} else {
@@ -232,7 +232,7 @@ func (d *Daemon) agreeWithGuard(ctx context.Context) bool {
 	})
 	if err != nil {
 		select {
-		case d.chores <- struct{}{}:
+		case g.chores <- struct{}{}:
 		default:
 		}
 	}

@@ -110,7 +110,8 @@ func TestEnforcerIsTold(t *testing.T) {
 func guarded(t *testing.T) (*Daemon, *guardtest.Memory, string) {
 	t.Helper()
 	d := bare(t)
-	d.guard = &guardLink{socket: filepath.Join(t.TempDir(), "guard.sock"), index: d.index.(*store.Index)}
+	d.guard = &Guard{Host: d.Host, guardLink: &guardLink{socket: filepath.Join(t.TempDir(), "guard.sock"), index: d.index.(*store.Index)}}
+	d.reconciler.guard = d.guard
 	d.exec.Hooks.Enforcer = d.guard
 	return d, guardtest.NewMemory(), d.guard.socket
 }
@@ -159,12 +160,12 @@ func TestGuardFollows(t *testing.T) {
 			t.Fatal(err, eerr)
 		}
 	}
-	if d.agreeWithGuard(t.Context()) {
+	if d.guard.agreeWithGuard(t.Context()) {
 		t.Error("it is not there, and agrees")
 	}
 	add("early", "e")
 	stop := start()
-	if !d.agreeWithGuard(t.Context()) {
+	if !d.guard.agreeWithGuard(t.Context()) {
 		t.Fatalf("problems: %+v", d.snapshot().Problems)
 	}
 	holds("told of all", "e")
@@ -184,7 +185,7 @@ func TestGuardFollows(t *testing.T) {
 	}
 	stop = start()
 	defer func() { stop() }()
-	if !d.agreeWithGuard(t.Context()) || len(d.snapshot().Problems) > 0 {
+	if !d.guard.agreeWithGuard(t.Context()) || len(d.snapshot().Problems) > 0 {
 		t.Errorf("it is back, and problems are %+v", d.snapshot().Problems)
 	}
 	holds("it is back", "e")
@@ -194,8 +195,8 @@ func TestGuardFollows(t *testing.T) {
 	if err := os.Remove(filepath.Join(d.config.Lists, "tlv-three-0:1-1.noarch")); err != nil {
 		t.Fatal(err)
 	}
-	d.checkDirectory(t.Context(), nil)
-	if !d.agreeWithGuard(t.Context()) {
+	d.reconciler.checkDirectory(t.Context(), nil)
+	if !d.guard.agreeWithGuard(t.Context()) {
 		t.Errorf("a list was removed, and problems are %+v", d.snapshot().Problems)
 	}
 	holds("a list was removed by something else", "e")
@@ -223,7 +224,7 @@ func TestGuardFollows(t *testing.T) {
 	kernel.Lists[guard.Digest{1}] = 1
 	stop()
 	stop = start()
-	if d.agreeWithGuard(t.Context()); kernel.Lists[guard.Digest{1}] != 1 {
+	if d.guard.agreeWithGuard(t.Context()); kernel.Lists[guard.Digest{1}] != 1 {
 		t.Error("it agreed with the index, and was told of everything")
 	}
 }
@@ -245,7 +246,7 @@ func TestGuardPassesOverUnreadableLists(t *testing.T) {
 		}
 		return d.dir.Read(name, nil)
 	}
-	active, _ := d.enforced()
+	active, _ := d.guard.enforced()
 	for range 2 {
 		if err := d.guard.compare(active, false, read); err == nil || !strings.Contains(err.Error(), bad) {
 			t.Errorf("compared: %v", err)

@@ -35,19 +35,19 @@ func bootName(skid string) string { return filepath.Join(bootFolder, "digestd-"+
 
 // SignerEnrol brings the certificate that signs lists, and the one that is
 // prepared to, to where the kernel looks for it.
-func (d *Daemon) SignerEnrol(ctx context.Context, by api.Actor, where string) (e api.Enrolment, err error) {
-	if d.maker.Load().sign != "pkcs7" {
-		return e, api.Errorf(api.InvalidArgument, "lists are not signed by this machine's key: sign = %q", d.maker.Load().sign)
+func (ad *Admin) SignerEnrol(ctx context.Context, by api.Actor, where string) (e api.Enrolment, err error) {
+	if ad.maker.Load().sign != "pkcs7" {
+		return e, api.Errorf(api.InvalidArgument, "lists are not signed by this machine's key: sign = %q", ad.maker.Load().sign)
 	}
-	another, err := d.reloadCertificate(ctx, by)
+	another, err := ad.enroller.reloadCertificate(ctx, by)
 	if err != nil {
 		return e, err
 	}
 	if another {
-		d.wantSync("another certificate signs")
+		ad.wantSync("another certificate signs")
 		e.Done = append(e.Done, "took over the certificate that was put in the place of signing.crt; all lists are signed anew with it")
 	}
-	certs, files, err := d.enrollable()
+	certs, files, err := ad.enroller.enrollable()
 	if err != nil {
 		return e, err
 	}
@@ -57,9 +57,9 @@ func (d *Daemon) SignerEnrol(ctx context.Context, by api.Actor, where string) (e
 	}
 	switch where {
 	case api.EnrolIMA:
-		err = d.enrolIMA(certs, &e)
+		err = ad.enroller.enrolIMA(certs, &e)
 	case api.EnrolFile:
-		err = d.enrolFile(certs, &e)
+		err = ad.enroller.enrolFile(certs, &e)
 	case api.EnrolMOK:
 		// The owner is asked for a password: that is between him and mokutil.
 		e.Left = append(e.Left, "mokutil hands them to the firmware, which asks at the next boot whether they may be trusted",
@@ -71,7 +71,7 @@ func (d *Daemon) SignerEnrol(ctx context.Context, by api.Actor, where string) (e
 	if err != nil {
 		return e, err
 	}
-	rerr := d.exec.Enter(ctx, "enrol", func(s *ledger.Ledger) error {
+	rerr := ad.exec.Enter(ctx, "enrol", func(s *ledger.Ledger) error {
 		for _, c := range certs {
 			s.Event(record.Event{Kind: audit.KindSignerEnrolled, Key: hex.EncodeToString(c.SubjectKeyId), Reason: where, UID: by.UID, PID: by.PID})
 		}
@@ -79,19 +79,19 @@ func (d *Daemon) SignerEnrol(ctx context.Context, by api.Actor, where string) (e
 		return nil
 	})
 	if rerr != nil {
-		d.log.Error("enrolment not recorded yet", "error", rerr) // it has happened
+		ad.log.Error("enrolment not recorded yet", "error", rerr) // it has happened
 	}
-	d.tellOfEnrolment(ctx)
+	ad.enroller.tellOfEnrolment(ctx)
 	return e, nil
 }
 
 // enrollable are the certificate that signs and the one prepared to, with the
 // files that hold them as keyctl and mokutil want them.
-func (d *Daemon) enrollable() (certs []*x509.Certificate, files []string, err error) {
-	d.rotation.Lock()
-	defer d.rotation.Unlock()
-	dir := d.config.State
-	certs, files = []*x509.Certificate{d.maker.Load().identity.cert}, []string{filepath.Join(dir, signingDERFile)}
+func (en *Enroller) enrollable() (certs []*x509.Certificate, files []string, err error) {
+	en.rotation.Lock()
+	defer en.rotation.Unlock()
+	dir := en.config.State
+	certs, files = []*x509.Certificate{en.maker.Load().identity.cert}, []string{filepath.Join(dir, signingDERFile)}
 	data, err := readState(filepath.Join(dir, signingCertFile+view.PreparedSuffix))
 	if errors.Is(err, fs.ErrNotExist) {
 		return certs, files, nil
@@ -106,8 +106,8 @@ func (d *Daemon) enrollable() (certs []*x509.Certificate, files []string, err er
 }
 
 // enrolIMA adds certificates to the keyring by which IMA verifies.
-func (d *Daemon) enrolIMA(certs []*x509.Certificate, e *api.Enrolment) error {
-	rings, err := d.signerRings()
+func (en *Enroller) enrolIMA(certs []*x509.Certificate, e *api.Enrolment) error {
+	rings, err := en.signerRings()
 	if err != nil {
 		return err
 	}
@@ -118,74 +118,74 @@ func (d *Daemon) enrolIMA(certs []*x509.Certificate, e *api.Enrolment) error {
 	ring := rings[0]
 	for _, c := range certs {
 		if err := ring.AddCertificate(c.Raw); err != nil {
-			return &api.Error{Code: api.Failed, Message: err.Error(), Advice: d.enrolAdvice(ring)}
+			return &api.Error{Code: api.Failed, Message: err.Error(), Advice: en.enrolAdvice(ring)}
 		}
 		e.Done = append(e.Done, fmt.Sprintf("certificate %x is in the kernel's %s keyring", c.SubjectKeyId, ring.Name()))
 	}
 	// What the kernel refused for want of the certificate it looks at again then.
 	var names []string
-	for _, l := range d.snapshot().Entries {
+	for _, l := range en.snapshot().Entries {
 		if l.Active() {
 			names = append(names, l.Name)
 		}
 	}
-	if err := d.dir.Announce(names); err != nil {
-		d.log.Warn("lists not announced to the kernel", "error", err)
+	if err := en.dir.Announce(names); err != nil {
+		en.log.Warn("lists not announced to the kernel", "error", err)
 	}
 	e.Left = append(e.Left, "the kernel forgets it with the next boot: digestctl keys enrol --file has it loaded then")
 	return nil
 }
 
-func (d *Daemon) enrolAdvice(ring kernel.Keyring) string {
+func (en *Enroller) enrolAdvice(ring kernel.Keyring) string {
 	if ring.Name() != kernel.RingIMA {
 		return "see who owns the keyring: keyctl rdescribe; then try again"
 	}
 	return "the kernel takes what a certificate signed that it trusts already: have the machine's owner trust this one " +
 		"(digestctl keys enrol --mok), or have an authority that the kernel trusts make a certificate for the same key (" +
-		requestAdvice(d.maker.Load().identity.keyPath()) + "), put it in the place of signing.crt and enrol again"
+		requestAdvice(en.maker.Load().identity.keyPath()) + "), put it in the place of signing.crt and enrol again"
 }
 
 // enrolFile puts certificates where the next boot finds them.
-func (d *Daemon) enrolFile(certs []*x509.Certificate, e *api.Enrolment) error {
-	if err := os.MkdirAll(d.bootPath(bootFolder), 0o755); err != nil {
+func (en *Enroller) enrolFile(certs []*x509.Certificate, e *api.Enrolment) error {
+	if err := os.MkdirAll(en.bootPath(bootFolder), 0o755); err != nil {
 		return err
 	}
 	for _, c := range certs {
-		path := d.bootPath(bootName(hex.EncodeToString(c.SubjectKeyId)))
+		path := en.bootPath(bootName(hex.EncodeToString(c.SubjectKeyId)))
 		if err := store.WriteFileDurably(path, c.Raw, 0o644); err != nil {
 			return err
 		}
 		e.Done = append(e.Done, "wrote "+path)
 	}
-	switch placed, err := d.placeBootFile(certs[0]); {
+	switch placed, err := en.placeBootFile(certs[0]); {
 	case err != nil:
 		return err
 	case placed:
-		e.Done = append(e.Done, "wrote "+d.bootPath(bootFile))
+		e.Done = append(e.Done, "wrote "+en.bootPath(bootFile))
 	default:
-		e.Left = append(e.Left, d.bootPath(bootFile)+" has another certificate and stays as it is: a kernel that loads only this file does not find ours")
+		e.Left = append(e.Left, en.bootPath(bootFile)+" has another certificate and stays as it is: a kernel that loads only this file does not find ours")
 	}
-	e.Left = append(e.Left, "have it in the initial file system: "+d.rebuildAdvice(),
+	e.Left = append(e.Left, "have it in the initial file system: "+en.rebuildAdvice(),
 		"then reboot: the kernel takes it into .ima if a certificate that it trusts signed it, or is it")
 	return nil
 }
 
 // placeBootFile has the kernel itself load a certificate, unless the file for that
 // is somebody else's.
-func (d *Daemon) placeBootFile(c *x509.Certificate) (placed bool, err error) {
-	path := d.bootPath(bootFile)
+func (en *Enroller) placeBootFile(c *x509.Certificate) (placed bool, err error) {
+	path := en.bootPath(bootFile)
 	old, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) || err == nil && !d.isOwnDER(old) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) || err == nil && !en.isOwnDER(old) {
 		return false, nil
 	}
 	return true, store.WriteFileDurably(path, c.Raw, 0o644)
 }
 
-func (d *Daemon) bootPath(name string) string { return filepath.Join(d.config.Root, name) }
+func (en *Enroller) bootPath(name string) string { return filepath.Join(en.config.Root, name) }
 
 // isOwnDER reports whether data is a certificate that signs or signed here.
-func (d *Daemon) isOwnDER(data []byte) bool {
-	for _, c := range d.snapshot().Certificates {
+func (en *Enroller) isOwnDER(data []byte) bool {
+	for _, c := range en.snapshot().Certificates {
 		if bytes.Equal(c.Raw, data) {
 			return true
 		}
@@ -194,13 +194,13 @@ func (d *Daemon) isOwnDER(data []byte) bool {
 }
 
 // rebuildAdvice says how this machine makes its initial file system.
-func (d *Daemon) rebuildAdvice() string {
+func (en *Enroller) rebuildAdvice() string {
 	for _, tool := range []struct{ program, advice string }{
 		{"usr/bin/dracut", "dracut --force --add integrity"},
 		{"usr/sbin/update-initramfs", "update-initramfs -u, with a hook in /etc/initramfs-tools/hooks that copies /etc/keys"},
 		{"usr/bin/mkinitcpio", "mkinitcpio -P, with /etc/keys among FILES"},
 	} {
-		if _, err := os.Stat(d.bootPath(tool.program)); err == nil {
+		if _, err := os.Stat(en.bootPath(tool.program)); err == nil {
 			return tool.advice
 		}
 	}
@@ -208,19 +208,19 @@ func (d *Daemon) rebuildAdvice() string {
 }
 
 // removeBootFiles takes away what would have the next boot load a certificate.
-func (d *Daemon) removeBootFiles(skid string) (removed []string, err error) {
-	path := d.bootPath(bootName(skid))
+func (en *Enroller) removeBootFiles(skid string) (removed []string, err error) {
+	path := en.bootPath(bootName(skid))
 	if err = os.Remove(path); err == nil {
 		removed = append(removed, path)
 	} else if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
-	single := d.bootPath(bootFile)
+	single := en.bootPath(bootFile)
 	data, rerr := os.ReadFile(single)
 	if rerr != nil {
 		return removed, err
 	}
-	if cert, perr := x509.ParseCertificate(data); perr == nil && hex.EncodeToString(cert.SubjectKeyId) == skid && d.isOwnDER(data) {
+	if cert, perr := x509.ParseCertificate(data); perr == nil && hex.EncodeToString(cert.SubjectKeyId) == skid && en.isOwnDER(data) {
 		rerr = os.Remove(single)
 		if rerr == nil {
 			removed = append(removed, single)
@@ -233,14 +233,14 @@ func (d *Daemon) removeBootFiles(skid string) (removed []string, err error) {
 // followEnrolment has the kernel know the next certificate as it knows the one
 // that signs: in its keyring now, and at boot. It fails when lists by the next
 // one would not be accepted where those by this one are.
-func (d *Daemon) followEnrolment() error {
-	skid := d.maker.Load().identity.skid()
-	certs, _, err := d.enrollable()
+func (en *Enroller) followEnrolment() error {
+	skid := en.maker.Load().identity.skid()
+	certs, _, err := en.enrollable()
 	if err != nil || len(certs) < 2 {
 		return err
 	}
 	next := certs[1]
-	rings, err := d.signerRings()
+	rings, err := en.signerRings()
 	if outOfReach(err) != nil {
 		return err
 	}
@@ -251,33 +251,33 @@ func (d *Daemon) followEnrolment() error {
 		}
 		if err != nil {
 			return &api.Error{Code: api.Failed, Message: "the kernel would not accept lists by the next certificate: " + err.Error(),
-				Advice: d.enrolAdvice(ring) + "; then rotate"}
+				Advice: en.enrolAdvice(ring) + "; then rotate"}
 		}
 	}
-	if _, err := os.Stat(d.bootPath(bootName(skid))); err != nil {
+	if _, err := os.Stat(en.bootPath(bootName(skid))); err != nil {
 		return nil
 	}
-	return store.WriteFileDurably(d.bootPath(bootName(hex.EncodeToString(next.SubjectKeyId))), next.Raw, 0o644)
+	return store.WriteFileDurably(en.bootPath(bootName(hex.EncodeToString(next.SubjectKeyId))), next.Raw, 0o644)
 }
 
 // enrolReplacement does for the certificate that replaced a revoked one what was
 // done for that: in the keyrings it was in, and at boot if it was loaded there.
-func (d *Daemon) enrolReplacement(ctx context.Context, left leaving) {
-	c := d.maker.Load().identity.cert
+func (en *Enroller) enrolReplacement(ctx context.Context, left leaving) {
+	c := en.maker.Load().identity.cert
 	var errs []error
 	for _, ring := range left.rings {
 		errs = append(errs, ring.AddCertificate(c.Raw))
 	}
 	if left.boot {
 		var e api.Enrolment
-		errs = append(errs, d.enrolFile([]*x509.Certificate{c}, &e))
+		errs = append(errs, en.enrolFile([]*x509.Certificate{c}, &e))
 	}
 	err := errors.Join(errs...)
 	if err == nil {
 		return
 	}
-	d.log.Error("new certificate not enrolled", "error", err)
-	d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
+	en.log.Error("new certificate not enrolled", "error", err)
+	en.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		s.Problem("not-enrolled", api.SeverityWarning, "the kernel does not know the certificate that signs the lists now: "+err.Error(),
 			"see how the kernel comes to know it: digestctl keys enrol --help")
 		s.Show()

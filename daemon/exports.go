@@ -38,14 +38,14 @@ type export struct {
 	wide  wideFiles
 }
 
-func (d *Daemon) exports() (all []*export) {
-	if d.config.Fapolicyd != "" {
-		all = append(all, &export{name: "fapolicyd", path: d.config.Fapolicyd, write: neighbours.WriteTrust, after: d.tellFapolicyd})
+func (x *Exporter) exports() (all []*export) {
+	if x.config.Fapolicyd != "" {
+		all = append(all, &export{name: "fapolicyd", path: x.config.Fapolicyd, write: neighbours.WriteTrust, after: x.tellFapolicyd})
 	}
-	if d.config.Keylime != "" {
-		all = append(all, &export{name: "keylime", path: d.config.Keylime, after: func() {},
+	if x.config.Keylime != "" {
+		all = append(all, &export{name: "keylime", path: x.config.Keylime, after: func() {},
 			write: func(w io.Writer, files neighbours.Files) (int, int, error) {
-				snap := d.snapshot()
+				snap := x.snapshot()
 				shared := func(path []byte) bool {
 					n := 0
 					for range snap.Lookup.WithPath(view.PathRef(path)) {
@@ -55,7 +55,7 @@ func (d *Daemon) exports() (all []*export) {
 					// other lists.
 					return n != 1
 				}
-				return neighbours.WriteKeylime(w, files, shared, d.now())
+				return neighbours.WriteKeylime(w, files, shared, x.now())
 			}})
 	}
 	return all
@@ -63,11 +63,11 @@ func (d *Daemon) exports() (all []*export) {
 
 // neighboursLoop keeps up to date what others read of this daemon's lists:
 // signatures on files at once, whole files when a transaction is over.
-func (d *Daemon) neighboursLoop(ctx context.Context) error {
-	exports := d.exports()
-	signer := newFileSigner(d)
+func (x *Exporter) neighboursLoop(ctx context.Context) error {
+	exports := x.exports()
+	signer := newFileSigner(x)
 	if signer.switchedOff() {
-		d.exported("ima-signatures", signer.takeBack(ctx))
+		x.exported("ima-signatures", signer.takeBack(ctx))
 	}
 	if len(exports) == 0 && signer.off {
 		return nil
@@ -76,33 +76,33 @@ func (d *Daemon) neighboursLoop(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-d.listsChanged:
+		case <-x.listsChanged:
 		case <-signer.again:
-			d.exported("ima-signatures", signer.follow(ctx))
+			x.exported("ima-signatures", signer.follow(ctx))
 			continue
 		}
-		d.exported("ima-signatures", signer.follow(ctx))
-		for d.snapshot().Open > 0 {
+		x.exported("ima-signatures", signer.follow(ctx))
+		for x.snapshot().Open > 0 {
 			// Only as long as packages change; what does not wait is done above.
 			const step = 100 * time.Millisecond
 			select {
 			case <-ctx.Done():
 				return nil
-			case <-d.listsChanged:
-				d.exported("ima-signatures", signer.follow(ctx))
+			case <-x.listsChanged:
+				x.exported("ima-signatures", signer.follow(ctx))
 			case <-time.After(step):
 			}
 		}
-		d.exported("ima-signatures", signer.follow(ctx))
+		x.exported("ima-signatures", signer.follow(ctx))
 		for _, e := range exports {
-			d.exported(e.name, d.writeExport(e))
+			x.exported(e.name, x.writeExport(e))
 		}
 	}
 }
 
 // exported tells the administrator what cannot be kept up to date.
-func (d *Daemon) exported(name string, err error) {
-	d.exec.Enter(context.Background(), "note", func(s *ledger.Ledger) error {
+func (x *Exporter) exported(name string, err error) {
+	x.exec.Enter(context.Background(), "note", func(s *ledger.Ledger) error {
 		had := len(s.Problems)
 		if err == nil {
 			s.Solved(name)
@@ -117,7 +117,7 @@ func (d *Daemon) exported(name string, err error) {
 }
 
 // writeExport replaces an export's file, in one step, if its content has changed.
-func (d *Daemon) writeExport(e *export) (err error) {
+func (x *Exporter) writeExport(e *export) (err error) {
 	dir := filepath.Dir(e.path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(e.path)+".*")
 	if err != nil {
@@ -131,13 +131,13 @@ func (d *Daemon) writeExport(e *export) (err error) {
 	}()
 	sum := sha256.New()
 	var left failures
-	e.wide.begin(d.root)
-	written, skipped, err := e.write(io.MultiWriter(f, sum), d.vouchedFiles(&e.wide, &left))
+	e.wide.begin(x.root)
+	written, skipped, err := e.write(io.MultiWriter(f, sum), x.vouchedFiles(&e.wide, &left))
 	e.wide.end()
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", e.path, err)
 	}
-	d.tellOfLeft(e, &left)
+	x.tellOfLeft(e, &left)
 	if same := sum.Sum(nil); bytes.Equal(same, e.sum) && exists(e.path) {
 		f.Close()
 		return os.Remove(f.Name())
@@ -152,7 +152,7 @@ func (d *Daemon) writeExport(e *export) (err error) {
 		return fmt.Errorf("cannot write %s: %w", e.path, err)
 	}
 	e.sum = sum.Sum(nil)
-	d.log.Info("files that are vouched for written", "for", e.name, "file", e.path, "files", written, "left out", skipped)
+	x.log.Info("files that are vouched for written", "for", e.name, "file", e.path, "files", written, "left out", skipped)
 	e.after()
 	return nil
 }
@@ -164,7 +164,7 @@ func exists(path string) bool {
 
 // tellFapolicyd asks a running fapolicyd to read its files anew. It does not wait
 // for one that does not listen.
-func (d *Daemon) tellFapolicyd() {
+func (x *Exporter) tellFapolicyd() {
 	fd, err := unix.Open(fapolicydFIFO, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return // it reads the file when it starts
@@ -175,7 +175,7 @@ func (d *Daemon) tellFapolicyd() {
 		return
 	}
 	if _, err := unix.Write(fd, []byte("1\n")); err != nil {
-		d.log.Warn("fapolicyd not told", "error", err, "advice", "fapolicyd-cli --update")
+		x.log.Warn("fapolicyd not told", "error", err, "advice", "fapolicyd-cli --update")
 	}
 }
 
@@ -185,17 +185,17 @@ func (d *Daemon) tellFapolicyd() {
 // Others know files by their SHA-256. Where a list has another digest, that of the
 // content is taken, if the content is what the list has; else the file has no SHA256.
 // What cannot be read is added to left.
-func (d *Daemon) vouchedFiles(wide *wideFiles, left *failures) neighbours.Files {
+func (x *Exporter) vouchedFiles(wide *wideFiles, left *failures) neighbours.Files {
 	return func(yield func(neighbours.File, error) bool) {
-		dirs := dirCache{root: d.root}
+		dirs := dirCache{root: x.root}
 		defer dirs.close()
 		var path []byte
-		for _, e := range d.snapshot().Entries {
+		for _, e := range x.snapshot().Entries {
 			if !e.Active() || e.Broken {
 				continue
 			}
 			stopped := false
-			err := d.eachFile(e, func(algo digestlist.Algo, digest, name []byte) error {
+			err := x.eachFile(e, func(algo digestlist.Algo, digest, name []byte) error {
 				if len(e.Moved) > 0 {
 					name = []byte(e.Moved.Path(string(name)))
 				}

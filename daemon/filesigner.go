@@ -40,7 +40,7 @@ func executable(f header.File) bool {
 // fileSigner keeps the signatures on the files of installed packages as lists
 // allow. One goroutine uses it.
 type fileSigner struct {
-	d     *Daemon
+	*Exporter
 	done  map[instance]string                      // what the files of an installed package were last made to be
 	stale bool                                     // rpm's database may have other packages than were seen last
 	off   bool                                     // no file shall have a signature
@@ -57,26 +57,26 @@ type instance struct {
 	installed uint32 // when, in seconds since 1970
 }
 
-func newFileSigner(d *Daemon) *fileSigner {
-	return &fileSigner{d: d, done: map[instance]string{}, cache: map[record.Digest]map[string]vouchedFile{}, stale: true, off: !d.config.IMASignatures}
+func newFileSigner(x *Exporter) *fileSigner {
+	return &fileSigner{Exporter: x, done: map[instance]string{}, cache: map[record.Digest]map[string]vouchedFile{}, stale: true, off: !x.config.IMASignatures}
 }
 
 // filesToSign tells the goroutine that signs files that rpm's database was read. If
 // anew is set it looks at every file, also those that it has seen.
-func (d *Daemon) filesToSign(anew bool) {
-	d.databaseRead.Store(true)
+func (x *Exporter) filesToSign(anew bool) {
+	x.databaseRead.Store(true)
 	if anew {
-		d.signAnew.Store(true)
+		x.signAnew.Store(true)
 	}
-	d.wakeNeighbours()
+	x.wakeNeighbours()
 }
 
 // wakeNeighbours has what others read of the lists brought up to date.
-func (d *Daemon) wakeNeighbours() { executor.Wake(d.listsChanged) }
+func (h *Host) wakeNeighbours() { executor.Wake(h.listsChanged) }
 
 // switchedOff reports whether there are signatures to take back.
 func (f *fileSigner) switchedOff() (off bool) {
-	f.d.exec.Enter(context.Background(), "note", func(s *ledger.Ledger) error {
+	f.exec.Enter(context.Background(), "note", func(s *ledger.Ledger) error {
 		off = f.off && s.SignsFiles
 		return nil
 	})
@@ -109,18 +109,18 @@ func (f *fileSigner) follow(ctx context.Context) error {
 }
 
 func (f *fileSigner) catchUp(ctx context.Context) error {
-	if f.d.signAnew.Swap(false) {
+	if f.signAnew.Swap(false) {
 		clear(f.done)
 		f.stale = true
 	}
-	if f.d.databaseRead.Swap(false) {
+	if f.databaseRead.Swap(false) {
 		f.stale = true
 	}
 	gone, err := f.takeGone(ctx)
 	if err != nil {
 		return err
 	}
-	snap, id := f.d.snapshot(), f.d.maker.Load().identity
+	snap, id := f.snapshot(), f.maker.Load().identity
 	want := make(map[record.Digest]*view.Entry, len(snap.Entries))
 	for _, e := range snap.Entries {
 		if e.Active() && !e.Broken && e.Grace == "" {
@@ -220,7 +220,7 @@ func (f *failures) err() error {
 
 // takeBack removes all our signatures, since they were switched off.
 func (f *fileSigner) takeBack(ctx context.Context) error {
-	snap, id := f.d.snapshot(), f.d.maker.Load().identity
+	snap, id := f.snapshot(), f.maker.Load().identity
 	var failed failures
 	failed.add(f.eachInstalled(ctx, func(_ instance, h *header.Header) error {
 		_, err := f.settle(snap, id, h, nil, false)
@@ -232,7 +232,7 @@ func (f *fileSigner) takeBack(ctx context.Context) error {
 		err = f.remember(ctx, false)
 	}
 	if err == nil {
-		f.d.log.Info("signatures taken off files", "reason", "ima-signatures is off")
+		f.log.Info("signatures taken off files", "reason", "ima-signatures is off")
 	}
 	return err
 }
@@ -240,7 +240,7 @@ func (f *fileSigner) takeBack(ctx context.Context) error {
 // eachInstalled calls fn for each header of rpm's database that can be read, until
 // it returns an error.
 func (f *fileSigner) eachInstalled(ctx context.Context, fn func(instance, *header.Header) error) error {
-	db, err := f.d.database()
+	db, err := f.database()
 	if errors.Is(err, rpmdb.ErrNoDatabase) {
 		return nil
 	}
@@ -290,7 +290,7 @@ func (f *fileSigner) behind(want map[record.Digest]*view.Entry, goal func(record
 // remember notes in the index whether files may bear signatures of ours, before
 // the first does and after the last.
 func (f *fileSigner) remember(ctx context.Context, signs bool) error {
-	return f.d.exec.Decide(ctx, "signs", func(s *ledger.Ledger) error {
+	return f.exec.Decide(ctx, "signs", func(s *ledger.Ledger) error {
 		if s.SignsFiles == signs {
 			return nil
 		}

@@ -44,14 +44,14 @@ func TestExecutable(t *testing.T) {
 // list: their signatures must go.
 func TestListIsLostWhereItsFilesAre(t *testing.T) {
 	moved := header.Relocations{{From: []byte("/opt"), To: []byte("/srv")}}
-	d := &Daemon{}
-	d.config.IMASignatures = true
+	x := &Exporter{Host: &Host{}}
+	x.config.IMASignatures = true
 	s := recorder(t).State
 	s.SignsFiles = true
 	s.Put(&view.Entry{List: record.List{Name: "tlv-known", Moved: moved}})
 	for _, w := range []state.Withdrawal{{Name: "tlv-forgotten", Entry: &view.Entry{List: record.List{Name: "tlv-forgotten", Moved: moved}}}, {Name: "tlv-known"}} {
-		d.lostList(s, w, []byte("list"))
-		if gone := d.goneLists.take(); len(gone) != 1 || gone[0].name != w.Name || gone[0].moved.Path("/opt/x") != "/srv/x" {
+		x.lostList(s, w, []byte("list"))
+		if gone := x.gone.take(); len(gone) != 1 || gone[0].name != w.Name || gone[0].moved.Path("/opt/x") != "/srv/x" {
 			t.Errorf("of %s, signatures are looked at of %+v", w.Name, gone)
 		}
 	}

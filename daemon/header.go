@@ -44,11 +44,11 @@ func (s *session) header(ctx context.Context, m *wire.Header) error {
 			reply.Notes = []wire.Note{{Level: wire.LevelWarning, Text: "digestd: " + a.Omitted.Text(a.Pkg.String())}}
 		}
 	}
-	if reply.Decision == wire.ListNamed && s.d.config.IMASignatures && !s.txn.DBOnly && s.signing < signBudget {
+	if reply.Decision == wire.ListNamed && s.config.IMASignatures && !s.txn.DBOnly && s.signing < signBudget {
 		// What could not be signed now is when the transaction is over.
 		if h, err := header.ParseImmutable(m.Region); err == nil {
 			began := time.Now()
-			if reply.Signatures, err = s.d.signaturesFor(ctx, h, reply.Name, signBudget-s.signing); err != nil {
+			if reply.Signatures, err = s.exporter.signaturesFor(ctx, h, reply.Name, signBudget-s.signing); err != nil {
 				s.log.Warn("files not signed", "element", m.Element, "error", err)
 			}
 			s.signing += time.Since(began)
@@ -69,7 +69,7 @@ func (s *session) publish(ctx context.Context, msg *wire.Header, restore bool) (
 	}
 	var active *view.Entry
 	known := func(c *view.Candidate) (more bool, err error) {
-		e := s.d.snapshot().List(c.Name)
+		e := s.snapshot().List(c.Name)
 		if !restore && !s.seen[c.Header] && (e == nil || e.Header != c.Header) {
 			return true, nil // which needs no turn
 		}
@@ -82,8 +82,8 @@ func (s *session) publish(ctx context.Context, msg *wire.Header, restore bool) (
 		return more, err
 	}
 	make := func() (*view.Candidate, error) {
-		snap := s.d.snapshot()
-		m, now := s.d.maker.Load(), s.d.now() // after the snapshot, so that its basis is never newer than m
+		snap := s.snapshot()
+		m, now := s.maker.Load(), s.now() // after the snapshot, so that its basis is never newer than m
 		s.work.denials = snap.Denials
 		c, err := m.make(h, msg.Signatures, snap.Keyring, now, &s.work, known)
 		if c != nil {
@@ -95,7 +95,7 @@ func (s *session) publish(ctx context.Context, msg *wire.Header, restore bool) (
 	if err == nil && c.Vouch.Reason == policy.ReasonUnknownKey && !s.reload {
 		// The key may have been imported a moment ago.
 		s.reload = true
-		if err := s.d.refreshKeys(ctx, true); err != nil {
+		if err := s.keys.refreshKeys(ctx, true); err != nil {
 			return nil, nil, err
 		}
 		c, err = make()
@@ -110,7 +110,7 @@ func (s *session) publish(ctx context.Context, msg *wire.Header, restore bool) (
 			return err
 		})
 		if err != nil {
-			s.d.dir.Discard(c.Staged)
+			s.dir.Discard(c.Staged)
 		}
 		if !errors.Is(err, ledger.ErrAgain) || try == mostTries {
 			break
@@ -150,7 +150,7 @@ func (s *session) removed(ctx context.Context, m *wire.Removed) error {
 		return err
 	}
 	if gone.Active() {
-		s.d.rebind(gone)
+		s.labels.rebind(gone)
 	}
 	return s.enter(ctx, "remove", func(st *ledger.Ledger) error {
 		st.RemoveNow(s.txn, gone)

@@ -29,20 +29,20 @@ type refusals struct {
 
 // hookRefused tells the administrator that a package manager could not be served,
 // until none was refused for a while.
-func (d *Daemon) hookRefused(ctx context.Context, err error) {
-	r := &d.refusals
+func (ss *Sessions) hookRefused(ctx context.Context, err error) {
+	r := &ss.refusals
 	r.mu.Lock()
 	r.count++
 	count := r.count
 	if r.timer != nil {
 		r.timer.Stop()
 	}
-	r.timer = time.AfterFunc(refusalsShown, func() { d.hooksServed(ctx) })
+	r.timer = time.AfterFunc(refusalsShown, func() { ss.hooksServed(ctx) })
 	r.mu.Unlock()
 	if count > 1 {
 		return
 	}
-	d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
+	ss.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		s.Problem("hooks", api.SeverityError, "package managers cannot be served: "+err.Error(),
 			"see who connects: ss -xp; the limit on descriptors is LimitNOFILE of digestd.service")
 		s.Show()
@@ -50,11 +50,11 @@ func (d *Daemon) hookRefused(ctx context.Context, err error) {
 	})
 }
 
-func (d *Daemon) hooksServed(ctx context.Context) {
-	d.refusals.mu.Lock()
-	d.refusals.count = 0
-	d.refusals.mu.Unlock()
-	d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
+func (ss *Sessions) hooksServed(ctx context.Context) {
+	ss.refusals.mu.Lock()
+	ss.refusals.count = 0
+	ss.refusals.mu.Unlock()
+	ss.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		s.Solved("hooks")
 		s.Show()
 		return nil
@@ -66,13 +66,13 @@ const anotherDatabase = "another database"
 
 // tellOfDatabase tells the administrator that rpm writes to another database than
 // the one that is followed, on the same root: of what it installs nothing is known.
-func (d *Daemon) tellOfDatabase(ctx context.Context, m *wire.Begin) {
-	ours, err := d.locateDB()
+func (ss *Sessions) tellOfDatabase(ctx context.Context, m *wire.Begin) {
+	ours, err := ss.locateDB()
 	if err != nil {
 		return
 	}
 	theirs := filepath.Clean("/" + api.Clean(m.DBPath))
-	d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
+	ss.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		s.Problem("database", api.SeverityWarning,
 			fmt.Sprintf("there are two databases of rpm: a transaction wrote to another database, %s, than digestd follows, %s: what it installed has no lists", theirs, ours),
 			fmt.Sprintf("see which one rpm uses: rpm --eval %%_dbpath; if it is %s, set dbpath = %q in digestd.conf and restart digestd, or remove the one that is left over", theirs, theirs))

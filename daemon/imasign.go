@@ -109,9 +109,9 @@ func ours(snap *view.Snapshot, value []byte) bool {
 
 // vouched reads which digest an active list has for each path, as the package
 // names it.
-func (d *Daemon) vouched(e *view.Entry) (map[string]vouchedFile, error) {
+func (x *Exporter) vouched(e *view.Entry) (map[string]vouchedFile, error) {
 	files := make(map[string]vouchedFile, e.Files)
-	err := d.eachFile(e, func(algo digestlist.Algo, digest, path []byte) error {
+	err := x.eachFile(e, func(algo digestlist.Algo, digest, path []byte) error {
 		files[string(path)] = vouchedFile{algo, string(digest)}
 		return nil
 	})
@@ -121,14 +121,14 @@ func (d *Daemon) vouched(e *view.Entry) (map[string]vouchedFile, error) {
 // signaturesFor makes the signatures that the plugin puts on a package's files
 // while they are unpacked, before a scriptlet can run one. It returns those that
 // are ready when budget is over, whatever the key does.
-func (d *Daemon) signaturesFor(ctx context.Context, h *header.Header, list string, budget time.Duration) (sigs []wire.FileSignature, err error) {
+func (x *Exporter) signaturesFor(ctx context.Context, h *header.Header, list string, budget time.Duration) (sigs []wire.FileSignature, err error) {
 	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
-	e := d.snapshot().List(list)
+	e := x.snapshot().List(list)
 	if e == nil {
 		e = &view.Entry{List: record.List{Name: list}}
 	}
-	files, err := d.vouched(e)
+	files, err := x.vouched(e)
 	if err != nil {
 		return nil, fmt.Errorf("cannot sign files of %s: %w", list, err)
 	}
@@ -146,7 +146,7 @@ func (d *Daemon) signaturesFor(ctx context.Context, h *header.Header, list strin
 	if err != nil || len(todo) == 0 {
 		return nil, err
 	}
-	id := d.maker.Load().identity
+	id := x.maker.Load().identity
 	made := make(chan wire.FileSignature)
 	failed := make(chan error, 1)
 	go func() {
@@ -198,7 +198,7 @@ func (f *fileSigner) settle(snap *view.Snapshot, id *identity, h *header.Header,
 		if !executable(file) {
 			return nil
 		}
-		if sign && (len(f.d.listsChanged) > 0 || f.d.snapshot().Open > 0) {
+		if sign && (len(f.listsChanged) > 0 || f.snapshot().Open > 0) {
 			return errPutOff
 		}
 		path := file.Path()
@@ -220,16 +220,16 @@ func (f *fileSigner) settle(snap *view.Snapshot, id *identity, h *header.Header,
 
 // takeGone returns the lists that have gone since, when the snapshot knows of that.
 func (f *fileSigner) takeGone(ctx context.Context) ([]goneList, error) {
-	gone := f.d.goneLists.take()
+	gone := f.gone.take()
 	if len(gone) == 0 {
 		return nil, nil
 	}
-	err := f.d.exec.Enter(ctx, "show", func(s *ledger.Ledger) error {
+	err := f.exec.Enter(ctx, "show", func(s *ledger.Ledger) error {
 		s.Show()
 		return nil
 	})
 	if err != nil {
-		f.d.goneLists.add(gone...)
+		f.gone.add(gone...)
 	}
 	return gone, err
 }
@@ -252,7 +252,7 @@ func (f *fileSigner) unsign(snap *view.Snapshot, id *identity, gone []goneList) 
 		}
 		failed.add(of.err())
 	}
-	f.d.goneLists.add(again...)
+	f.gone.add(again...)
 	return failed.err()
 }
 
@@ -284,8 +284,8 @@ func (g *goneLists) take() (all []goneList) {
 
 // lostList has the signatures looked at that are on the files of a list that is out of
 // the directory.
-func (d *Daemon) lostList(s *ledger.Ledger, w state.Withdrawal, data []byte) {
-	if !s.SignsFiles || !d.config.IMASignatures || data == nil {
+func (x *Exporter) lostList(s *ledger.Ledger, w state.Withdrawal, data []byte) {
+	if !s.SignsFiles || !x.config.IMASignatures || data == nil {
 		return
 	}
 	g := goneList{name: w.Name, data: data}
@@ -296,14 +296,14 @@ func (d *Daemon) lostList(s *ledger.Ledger, w state.Withdrawal, data []byte) {
 	if e := s.ByName[w.Name]; e != nil && g.moved == nil {
 		g.moved = e.Moved
 	}
-	d.goneLists.add(g)
+	x.gone.add(g)
 	s.Wake[state.WakeLists] = true
 }
 
 // settleFile makes one file's signature what lists allow. want is what the package
 // that has the file is vouched for there; other lists may have the path, too.
 func (f *fileSigner) settleFile(snap *view.Snapshot, id *identity, path string, want []vouchedFile, sign bool) (left bool, err error) {
-	file, err := f.d.root.Find(path, false)
+	file, err := f.root.Find(path, false)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, kernel.ErrNotRegular) {
 		return false, nil
 	}
@@ -405,7 +405,7 @@ func (f *fileSigner) listed(e *view.Entry) (map[string]vouchedFile, error) {
 	if files, known := f.cache[e.File]; known {
 		return files, nil
 	}
-	files, err := f.d.vouched(e)
+	files, err := f.vouched(e)
 	if err != nil {
 		return nil, err
 	}

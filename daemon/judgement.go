@@ -35,11 +35,11 @@ func verifierRules() string { return fmt.Sprint(pgp.Rules, " ", api.Version) }
 // another release of digestd. It also does so while a transaction is in flight, for
 // that may be the one which brings this release. What cannot be read of rpm's database
 // is left to the reconciliation.
-func (d *Daemon) verifyAgain(ctx context.Context) error {
+func (rc *Reconciler) verifyAgain(ctx context.Context) error {
 	for range mostTries {
 		var basis uint64
 		doubtful := map[record.Digest]*view.Entry{}
-		err := d.exec.Enter(ctx, "judge", func(s *ledger.Ledger) error {
+		err := rc.exec.Enter(ctx, "judge", func(s *ledger.Ledger) error {
 			basis = s.Basis
 			for _, e := range s.Sorted() {
 				if _, proven := s.Judge(e); e.Active() && !proven {
@@ -51,11 +51,11 @@ func (d *Daemon) verifyAgain(ctx context.Context) error {
 		if err != nil || len(doubtful) == 0 {
 			return err
 		}
-		found, err := d.readAgain(ctx, doubtful)
+		found, err := rc.readAgain(ctx, doubtful)
 		if err != nil {
 			return err
 		}
-		err = d.exec.Enter(ctx, "judge", func(s *ledger.Ledger) error {
+		err = rc.exec.Enter(ctx, "judge", func(s *ledger.Ledger) error {
 			if s.Basis != basis {
 				return ledger.ErrAgain
 			}
@@ -70,16 +70,16 @@ func (d *Daemon) verifyAgain(ctx context.Context) error {
 }
 
 // readAgain verifies the headers of these lists, as rpm's database has them.
-func (d *Daemon) readAgain(ctx context.Context, doubtful map[record.Digest]*view.Entry) (found []grounds.Again, err error) {
-	db, err := d.database()
+func (rc *Reconciler) readAgain(ctx context.Context, doubtful map[record.Digest]*view.Entry) (found []grounds.Again, err error) {
+	db, err := rc.database()
 	if errors.Is(err, rpmdb.ErrNoDatabase) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	snap := d.snapshot()
-	m, w := d.maker.Load(), workspace{denials: snap.Denials}
+	snap := rc.snapshot()
+	m, w := rc.maker.Load(), workspace{denials: snap.Denials}
 	err = db.Headers(ctx, func(_ uint32, blob []byte) error {
 		h, err := header.Parse(blob)
 		if err != nil {
@@ -91,12 +91,12 @@ func (d *Daemon) readAgain(ctx context.Context, doubtful map[record.Digest]*view
 			return nil
 		}
 		// A clock that was set back refuses nothing that was active once.
-		c, err := m.examine(h, h.Signatures(), snap.Keyring, later(d.now(), e.Since))
+		c, err := m.examine(h, h.Signatures(), snap.Keyring, later(rc.now(), e.Since))
 		if err == nil {
 			err = m.compose(c, h, &w)
 		}
 		if err != nil {
-			d.log.Warn("package not verified again", "package", e.Package.String(), "error", err)
+			rc.log.Warn("package not verified again", "package", e.Package.String(), "error", err)
 			return nil
 		}
 		found = append(found, grounds.Again{Entry: e, Candidate: c})

@@ -26,7 +26,7 @@ func changes(key string) map[string]func(ctx context.Context, d *Daemon) error {
 			return err
 		},
 		"denials": func(ctx context.Context, d *Daemon) error {
-			return d.setDenied(ctx, "somebody", []policy.Denial{{Package: policy.Range{Name: "other"}}})
+			return d.denier.setDenied(ctx, "somebody", []policy.Denial{{Package: policy.Range{Name: "other"}}})
 		},
 		"unsigned": func(ctx context.Context, d *Daemon) error {
 			c := d.config
@@ -44,9 +44,9 @@ func changes(key string) map[string]func(ctx context.Context, d *Daemon) error {
 			return d.adopt(ctx, c)
 		},
 		"order": func(ctx context.Context, d *Daemon) error {
-			return d.setOrder(ctx, api.Actor{}, map[string]uint32{"tlv-other-0:1-1.noarch": 1}, "test", "")
+			return d.Admin.setOrder(ctx, api.Actor{}, map[string]uint32{"tlv-other-0:1-1.noarch": 1}, "test", "")
 		},
-		"signer": func(ctx context.Context, d *Daemon) error { return d.renewIdentity(ctx, api.Actor{}, "test") },
+		"signer": func(ctx context.Context, d *Daemon) error { return d.enroller.renewIdentity(ctx, api.Actor{}, "test") },
 	}
 }
 
@@ -92,7 +92,7 @@ func TestBasisStays(t *testing.T) {
 	d := bare(t)
 	refresh := func() {
 		t.Helper()
-		if err := d.refreshKeys(t.Context(), true); err != nil {
+		if err := d.keys.refreshKeys(t.Context(), true); err != nil {
 			t.Fatal(err)
 		}
 	}

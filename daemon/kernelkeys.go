@@ -42,13 +42,13 @@ type kernelKeys struct {
 
 // readKernelKeys asks the kernel for all keys that have a say in lists. A key in
 // several keyrings is one.
-func (d *Daemon) readKernelKeys() kernelKeys {
+func (q *Query) readKernelKeys() kernelKeys {
 	out := kernelKeys{keys: map[string]api.Key{}}
-	found, err := d.keyrings.FindAll(kernel.Rings()...)
+	found, err := q.keyrings.FindAll(kernel.Rings()...)
 	if out.err = err; err != nil {
 		return out
 	}
-	kinds := d.keyrings.Kinds()
+	kinds := q.keyrings.Kinds()
 	for _, ring := range found {
 		keys, err := ring.Keys()
 		if err != nil {
@@ -107,8 +107,8 @@ func (kk *kernelKeys) merge(keys []api.Key) []api.Key {
 
 // signerRings returns the keyrings by which IMA verifies lists: .ima, or where
 // the kernel has none, the open one.
-func (d *Daemon) signerRings() ([]kernel.Keyring, error) {
-	return d.keyrings.FindAll(kernel.RingIMA, kernel.RingIMAOpen)
+func (en *Enroller) signerRings() ([]kernel.Keyring, error) {
+	return en.keyrings.FindAll(kernel.RingIMA, kernel.RingIMAOpen)
 }
 
 // keyIn returns the numbers of the certificate in a keyring.
@@ -131,9 +131,9 @@ type leaving struct {
 // leaveKernel takes the certificates of this machine that are revoked out of the
 // kernel's keyring, and away from where the next boot would find them. It is done
 // at every look at the keys, so that what was cut short, or put back, is done.
-func (d *Daemon) leaveKernel(ctx context.Context) (left leaving) {
+func (en *Enroller) leaveKernel(ctx context.Context) (left leaving) {
 	var revoked []record.Key
-	for _, k := range d.snapshot().Keys {
+	for _, k := range en.snapshot().Keys {
 		if k.Use == view.UseLists && k.Revoked != nil {
 			revoked = append(revoked, k)
 		}
@@ -143,7 +143,7 @@ func (d *Daemon) leaveKernel(ctx context.Context) (left leaving) {
 	}
 	failpoint.Hit("unenrol", "before")
 	var errs []error
-	rings, err := d.signerRings()
+	rings, err := en.signerRings()
 	errs = append(errs, outOfReach(err))
 	advice := ""
 	for _, k := range revoked {
@@ -156,18 +156,18 @@ func (d *Daemon) leaveKernel(ctx context.Context) (left leaving) {
 					continue
 				}
 				left.rings = append(left.rings, ring)
-				d.log.Warn("revoked certificate taken out of the kernel", "keyring", ring.Name(), "key", k.Fingerprint)
+				en.log.Warn("revoked certificate taken out of the kernel", "keyring", ring.Name(), "key", k.Fingerprint)
 			}
 		}
-		files, err := d.removeBootFiles(k.Fingerprint)
+		files, err := en.removeBootFiles(k.Fingerprint)
 		errs = append(errs, err)
 		if len(files) > 0 {
-			left.boot, advice = true, "the initial file system may still have it: "+d.rebuildAdvice()
-			d.log.Warn("revoked certificate is not loaded at boot any more", "removed", strings.Join(files, ", "), "key", k.Fingerprint)
+			left.boot, advice = true, "the initial file system may still have it: "+en.rebuildAdvice()
+			en.log.Warn("revoked certificate is not loaded at boot any more", "removed", strings.Join(files, ", "), "key", k.Fingerprint)
 		}
 	}
 	failpoint.Hit("unenrol", "after")
-	d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
+	en.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		if err := errors.Join(errs...); err != nil {
 			s.Problem("revoked-enrolled", api.SeverityError, "a revoked certificate of this machine may still be in the kernel: "+err.Error(),
 				"mend the cause, then: digestctl sync; or reboot")
@@ -185,35 +185,35 @@ func (d *Daemon) leaveKernel(ctx context.Context) (left leaving) {
 
 // kernelLoop follows the kernel's .blacklist: by its notifications, or else by
 // looking, if it can change.
-func (d *Daemon) kernelLoop(ctx context.Context) error {
+func (rc *Reconciler) kernelLoop(ctx context.Context) error {
 	changed := func() {
-		if err := d.refreshKeys(ctx, true); err != nil && ctx.Err() == nil {
-			d.log.Warn("keyring not refreshed", "error", err)
+		if err := rc.keys.refreshKeys(ctx, true); err != nil && ctx.Err() == nil {
+			rc.log.Warn("keyring not refreshed", "error", err)
 		}
-		d.wantSync("the kernel's .blacklist changed")
+		rc.wantSync("the kernel's .blacklist changed")
 	}
-	ring, err := d.keyrings.Find(kernel.RingBlacklist)
+	ring, err := rc.keyrings.Find(kernel.RingBlacklist)
 	if err == nil {
 		switch err := ring.Watch(ctx, changed); {
 		case ctx.Err() != nil:
 			return nil
 		case !errors.Is(err, kernel.ErrNoNotifications):
-			d.log.Warn("kernel does not tell of changes to .blacklist", "error", err)
+			rc.log.Warn("kernel does not tell of changes to .blacklist", "error", err)
 		}
 	}
-	pace, auto, err := d.config.Poll()
+	pace, auto, err := rc.config.Poll()
 	if err != nil || pace == 0 || auto && !ring.Writable() {
 		return err // nothing comes to it once the machine is up
 	}
 	ticker := time.NewTicker(pace)
 	defer ticker.Stop()
-	for stamp := d.blacklistStamp(); ; {
+	for stamp := rc.blacklistStamp(); ; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
-		if now := d.blacklistStamp(); now != stamp {
+		if now := rc.blacklistStamp(); now != stamp {
 			stamp = now
 			changed()
 		}
@@ -221,8 +221,8 @@ func (d *Daemon) kernelLoop(ctx context.Context) error {
 }
 
 // blacklistStamp is another one whenever .blacklist is.
-func (d *Daemon) blacklistStamp() string {
-	ring, err := d.keyrings.Find(kernel.RingBlacklist)
+func (rc *Reconciler) blacklistStamp() string {
+	ring, err := rc.keyrings.Find(kernel.RingBlacklist)
 	if err != nil {
 		return strings.Join(failpoint.Blacklisted(), " ")
 	}
@@ -232,14 +232,14 @@ func (d *Daemon) blacklistStamp() string {
 
 // tellOfEnrolment warns when the kernel verifies lists but not by the certificate
 // that signs them.
-func (d *Daemon) tellOfEnrolment(ctx context.Context) {
-	m := d.maker.Load()
+func (en *Enroller) tellOfEnrolment(ctx context.Context) {
+	m := en.maker.Load()
 	if m.sign != "pkcs7" {
 		return
 	}
 	skid, others := m.identity.skid(), false
 	in := ""
-	rings, err := d.signerRings()
+	rings, err := en.signerRings()
 	err = outOfReach(err)
 	for _, ring := range rings {
 		keys, kerr := ring.Keys()
@@ -249,11 +249,11 @@ func (d *Daemon) tellOfEnrolment(ctx context.Context) {
 			if id == skid {
 				in = ring.Name()
 			}
-			others = others || id != skid && d.isOwn(id)
+			others = others || id != skid && en.isOwn(id)
 		}
 	}
-	cache := d.features().DigestCache == kernel.Yes
-	d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
+	cache := en.features().DigestCache == kernel.Yes
+	en.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		switch {
 		case in != "" || len(rings) == 0 && !cache:
 			s.Solved("not-enrolled")
@@ -267,8 +267,8 @@ func (d *Daemon) tellOfEnrolment(ctx context.Context) {
 }
 
 // isOwn reports whether a certificate of this machine has that key identifier.
-func (d *Daemon) isOwn(skid string) bool {
-	for _, c := range d.snapshot().Certificates {
+func (en *Enroller) isOwn(skid string) bool {
+	for _, c := range en.snapshot().Certificates {
 		if hex.EncodeToString(c.SubjectKeyId) == skid {
 			return true
 		}

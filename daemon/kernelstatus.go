@@ -15,20 +15,20 @@ import (
 )
 
 // Kernel asks the kernel what it can do.
-func (d *Daemon) Kernel() api.Kernel {
+func (q *Query) Kernel() api.Kernel {
 	f := kernel.Detect("/")
 	k := api.Kernel{
 		Release: f.Release, DigestCache: string(f.DigestCache), DefaultPath: f.DefaultPath, IMA: string(f.IMA),
 		Appraisal: string(f.Appraisal), AppraiseMode: f.Mode, Appraises: string(f.Rules), AppraiseLists: string(f.Lists), Modsig: string(f.Modsig),
 	}
-	rings, err := d.keyrings.FindAll(kernel.RingIMA, kernel.RingIMAOpen, kernel.RingBlacklist)
+	rings, err := q.keyrings.FindAll(kernel.RingIMA, kernel.RingIMAOpen, kernel.RingBlacklist)
 	if err != nil {
 		k.Keys = err.Error()
 		return k
 	}
-	pace, auto, _ := d.config.Poll()
-	k.Notifications = d.keyrings.Notifications()
-	signer := d.maker.Load().identity.skid()
+	pace, auto, _ := q.config.Poll()
+	k.Notifications = q.keyrings.Notifications()
+	signer := q.maker.Load().identity.skid()
 	for _, ring := range rings {
 		if ring.Name() == kernel.RingBlacklist {
 			k.BlacklistOpen = ring.Writable()
@@ -50,8 +50,8 @@ func (d *Daemon) Kernel() api.Kernel {
 
 // Retired returns a page of the lists that must not come back, by their entries. It
 // waits for nobody: what it returns is what is durable.
-func (d *Daemon) Retired(_ context.Context, offset, limit uint32) (page []api.Retired, total uint32, err error) {
-	retired, err := d.index.Retired()
+func (q *Query) Retired(_ context.Context, offset, limit uint32) (page []api.Retired, total uint32, err error) {
+	retired, err := q.index.Retired()
 	if err != nil {
 		return nil, 0, err
 	}

@@ -25,24 +25,24 @@ type keyStamp struct {
 
 // refreshKeys reads the trusted certificates and the revocations anew, if their
 // stores changed or always is set, and carries out what follows from them.
-func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
-	d.keyMutex.Lock()
-	defer d.keyMutex.Unlock()
+func (ks *KeySource) refreshKeys(ctx context.Context, always bool) error {
+	ks.mu.Lock()
+	defer ks.mu.Unlock()
 	var stamp keyStamp
-	db, err := d.database()
+	db, err := ks.database()
 	if err == nil {
 		stamp.db, err = db.Stamp()
 	}
 	if err != nil && !errors.Is(err, rpmdb.ErrNoDatabase) {
 		return fmt.Errorf("cannot read keyring: %w", err)
 	}
-	stamp.keys, stamp.revoked, stamp.blobs = modified(d.config.Keys), modified(d.config.Revoked), modified(d.config.Blacklist)
-	if !always && stamp == d.keyStamp {
+	stamp.keys, stamp.revoked, stamp.blobs = modified(ks.config.Keys), modified(ks.config.Revoked), modified(ks.config.Blacklist)
+	if !always && stamp == ks.stamp {
 		return nil
 	}
 	src := grounds.KeySources{RPM: map[string]bool{}}
 	if db == nil {
-		src.Dir, _ = d.locateDB()
+		src.Dir, _ = ks.locateDB()
 	} else {
 		src.Dir, src.Kind = db.Dir(), db.Kind()
 		certs, bad, err := db.Certs(ctx)
@@ -56,26 +56,26 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 		// A package that only poses as a key leaves no key unread.
 		src.Complete = !slices.ContainsFunc(bad, func(err error) bool { return !errors.Is(err, rpmdb.ErrNoKey) })
 	}
-	certs, errs := rpmdb.CertsDir(d.config.Keys)
+	certs, errs := rpmdb.CertsDir(ks.config.Keys)
 	src.Certs, src.Errs = append(src.Certs, certs...), append(src.Errs, errs...)
-	src.Importers, errs = certificatesIn(d.config.Keys)
+	src.Importers, errs = certificatesIn(ks.config.Keys)
 	src.Errs = append(src.Errs, errs...)
-	src.Revoked, errs = readRevoked(d.config.Revoked, d.snapshot().Certificates)
+	src.Revoked, errs = readRevoked(ks.config.Revoked, ks.snapshot().Certificates)
 	src.Errs = append(src.Errs, errs...)
 	src.Revoked = slices.DeleteFunc(src.Revoked, func(r grounds.RevokedKey) bool {
-		err := d.revocable(ctx, r.Fingerprint)
+		err := ks.enroller.revocable(ctx, r.Fingerprint)
 		if err != nil {
 			src.Errs = append(src.Errs, fmt.Errorf("%s is not heeded yet: %w", r.File, err))
 		}
 		return err != nil
 	})
-	carried := d.carryBlacklist(ctx)
-	if src.Blacklist, err = d.blacklist(); err != nil {
+	carried := ks.carryBlacklist(ctx)
+	if src.Blacklist, err = ks.blacklist(); err != nil {
 		src.Errs = append(src.Errs, err)
 	}
 
 	var named *view.Banned
-	err = d.exec.Decide(ctx, "keys", func(s *ledger.Ledger) error {
+	err = ks.exec.Decide(ctx, "keys", func(s *ledger.Ledger) error {
 		s.TellOfBlobs(carried)
 		s.AdoptKeys(&src)
 		named = s.Banned
@@ -83,21 +83,21 @@ func (d *Daemon) refreshKeys(ctx context.Context, always bool) error {
 		return nil
 	})
 	if err == nil {
-		err = d.denyBlacklisted(ctx, named)
+		err = ks.denyBlacklisted(ctx, named)
 	}
-	left := d.leaveKernel(ctx)
+	left := ks.enroller.leaveKernel(ctx)
 	if err == nil {
-		d.keyStamp = stamp
+		ks.stamp = stamp
 		select {
-		case d.timed <- struct{}{}:
+		case ks.timed <- struct{}{}:
 		default:
 		}
 	}
-	if signer := d.maker.Load().identity.skid(); err == nil && d.snapshot().Keys[signer].Revoked != nil {
-		d.replaceRevoked(ctx, signer)
+	if signer := ks.maker.Load().identity.skid(); err == nil && ks.snapshot().Keys[signer].Revoked != nil {
+		ks.enroller.replaceRevoked(ctx, signer)
 	}
 	if len(left.rings) > 0 || left.boot {
-		d.enrolReplacement(ctx, left)
+		ks.enroller.enrolReplacement(ctx, left)
 	}
 	return err
 }

@@ -13,22 +13,22 @@ import (
 
 // Keys returns every key that vouches or ever did, and what is in the kernel's
 // keyrings.
-func (d *Daemon) Keys(context.Context) ([]api.Key, error) {
-	snap := d.snapshot()
+func (q *Query) Keys(context.Context) ([]api.Key, error) {
+	snap := q.snapshot()
 	keys := make([]api.Key, 0, len(snap.Keys))
 	for _, fingerprint := range slices.Sorted(maps.Keys(snap.Keys)) {
-		keys = append(keys, snap.DescribeKey(snap.Keys[fingerprint], d.now()))
+		keys = append(keys, snap.DescribeKey(snap.Keys[fingerprint], q.now()))
 	}
-	there := d.readKernelKeys()
+	there := q.readKernelKeys()
 	return there.merge(keys), nil
 }
 
 // Key returns one key.
-func (d *Daemon) Key(_ context.Context, id string) (api.Key, error) {
-	snap, there := d.snapshot(), d.readKernelKeys()
+func (q *Query) Key(_ context.Context, id string) (api.Key, error) {
+	snap, there := q.snapshot(), q.readKernelKeys()
 	k, err := snap.FindKey(id)
 	if err == nil {
-		return there.merge([]api.Key{snap.DescribeKey(k, d.now())})[0], nil
+		return there.merge([]api.Key{snap.DescribeKey(k, q.now())})[0], nil
 	}
 	for _, k := range there.keys {
 		if strings.HasSuffix(k.Fingerprint, strings.ToLower(id)) && len(id) >= 8 {
@@ -39,11 +39,11 @@ func (d *Daemon) Key(_ context.Context, id string) (api.Key, error) {
 }
 
 // KeyRevoke withdraws all that a key vouches for.
-func (d *Daemon) KeyRevoke(ctx context.Context, by api.Actor, id, reason string) (api.Key, error) {
-	return d.revokeKey(ctx, by, id, reason)
+func (ad *Admin) KeyRevoke(ctx context.Context, by api.Actor, id, reason string) (api.Key, error) {
+	return ad.revokeKey(ctx, by, id, reason)
 }
 
 // KeyRestore lifts a revocation.
-func (d *Daemon) KeyRestore(ctx context.Context, by api.Actor, id, reason string) (api.Key, error) {
-	return d.restoreKey(ctx, by, id, reason)
+func (ad *Admin) KeyRestore(ctx context.Context, by api.Actor, id, reason string) (api.Key, error) {
+	return ad.restoreKey(ctx, by, id, reason)
 }

@@ -19,11 +19,11 @@ import (
 // rebind finds the files that are bound to the list of e, which is about to go
 // or gone, and binds them to another active list that has the same path: one
 // path may belong to several packages, a file can name only one list.
-func (d *Daemon) rebind(e *view.Entry) {
-	if !d.config.Labels || e.Refs == nil {
+func (l *Labels) rebind(e *view.Entry) {
+	if !l.config.Labels || e.Refs == nil {
 		return
 	}
-	snap := d.snapshot()
+	snap := l.snapshot()
 	var heirs []*view.Entry
 	for _, other := range snap.Entries {
 		if other.Active() && other.Name != e.Name && sharesPath(e.Refs, other.Refs) {
@@ -34,7 +34,7 @@ func (d *Daemon) rebind(e *view.Entry) {
 		return
 	}
 	for _, heir := range heirs {
-		d.bind(heir, func(label string) bool { return label == e.Name })
+		l.bind(heir, func(label string) bool { return label == e.Name })
 	}
 }
 
@@ -57,17 +57,17 @@ func sharesPath(a, b *view.Refs) bool {
 }
 
 // bind labels the regular files of a list whose present label is stale.
-func (d *Daemon) bind(e *view.Entry, stale func(label string) bool) {
-	data, err := d.dir.Read(e.Name, nil)
+func (l *Labels) bind(e *view.Entry, stale func(label string) bool) {
+	data, err := l.dir.Read(e.Name, nil)
 	if err != nil {
-		d.log.Warn("files not relabelled", "list", e.Name, "error", err)
+		l.log.Warn("files not relabelled", "list", e.Name, "error", err)
 		return
 	}
 	if e.Own != "" {
-		d.leaveLabels(d.bindHeir(context.Background(), e, data, func(label string) bool { return label != "" && stale(label) }))
+		l.leaveLabels(l.bindHeir(context.Background(), e, data, func(label string) bool { return label != "" && stale(label) }))
 		return
 	}
-	d.leaveLabels(d.eachLabelled(e, data, func(f *kernel.File, label string) error {
+	l.leaveLabels(l.eachLabelled(e, data, func(f *kernel.File, label string) error {
 		if !stale(label) {
 			return nil
 		}
@@ -75,50 +75,24 @@ func (d *Daemon) bind(e *view.Entry, stale func(label string) bool) {
 	}))
 }
 
-// eachFile walks the files of a published list.
-func (d *Daemon) eachFile(e *view.Entry, fn func(algo digestlist.Algo, digest, path []byte) error) error {
-	buf, ok := d.buffers.Get().(*[]byte)
-	if !ok {
-		buf = new([]byte)
-	}
-	defer d.buffers.Put(buf)
-	data, err := d.dir.Read(e.Name, *buf)
-	if err != nil {
-		return err
-	}
-	*buf = data
-	return walkList(e.Name, data, fn)
-}
-
-func walkList(name string, data []byte, fn func(algo digestlist.Algo, digest, path []byte) error) error {
-	format, _, err := ledger.FormatOf(name)
-	if err != nil {
-		return err
-	}
-	if body, _, _, err := digestlist.SplitSignature(data); err == nil {
-		data = body
-	}
-	return digestlist.Walk(format, data, fn)
-}
-
 // refreshLabels writes the labels of files anew whose list is gone, after it bound
 // those to other lists that these have, too. The kernel then asks again, even if it had
 // found the list in the instant before it left (kernel: security/integrity/digest_cache,
 // reset on setxattr). Whatever withdraws a list calls it before it answers.
-func (d *Daemon) refreshLabels(gone []ledger.Withdrawn) {
-	if !d.config.Labels {
+func (l *Labels) refreshLabels(gone []ledger.Withdrawn) {
+	if !l.config.Labels {
 		return
 	}
 	for _, w := range gone {
-		d.rebind(w.Entry)
+		l.rebind(w.Entry)
 	}
-	d.renew(gone)
+	l.renew(gone)
 }
 
 // renew writes the labels of files anew that name these lists, whose contents it takes
 // from where they are given, else from the directory.
-func (d *Daemon) renew(lists []ledger.Withdrawn) {
-	if !d.config.Labels || len(lists) == 0 {
+func (l *Labels) renew(lists []ledger.Withdrawn) {
+	if !l.config.Labels || len(lists) == 0 {
 		return
 	}
 	failpoint.Hit("labels", "before-renewal")
@@ -126,14 +100,14 @@ func (d *Daemon) renew(lists []ledger.Withdrawn) {
 		name, data := w.Entry.Name, w.Data
 		if data == nil {
 			var err error
-			if data, err = d.dir.Read(name, nil); errors.Is(err, fs.ErrNotExist) {
+			if data, err = l.dir.Read(name, nil); errors.Is(err, fs.ErrNotExist) {
 				continue
 			} else if err != nil {
-				d.log.Warn("labels not written anew", "list", name, "error", err)
+				l.log.Warn("labels not written anew", "list", name, "error", err)
 				continue
 			}
 		}
-		d.leaveLabels(d.eachLabelled(w.Entry, data, func(f *kernel.File, label string) error {
+		l.leaveLabels(l.eachLabelled(w.Entry, data, func(f *kernel.File, label string) error {
 			if label != name {
 				return nil
 			}
@@ -144,17 +118,17 @@ func (d *Daemon) renew(lists []ledger.Withdrawn) {
 }
 
 // renewNamed does what renew does, for lists that are in the directory.
-func (d *Daemon) renewNamed(names ...string) {
+func (l *Labels) renewNamed(names ...string) {
 	lists := make([]ledger.Withdrawn, 0, len(names))
 	for _, name := range names {
-		lists = append(lists, ledger.Withdrawn{Entry: d.named(name)})
+		lists = append(lists, ledger.Withdrawn{Entry: l.named(name)})
 	}
-	d.renew(lists)
+	l.renew(lists)
 }
 
 // named returns the entry of a list, or one that has nothing but the name.
-func (d *Daemon) named(name string) *view.Entry {
-	if e := d.snapshot().List(name); e != nil {
+func (h *Host) named(name string) *view.Entry {
+	if e := h.snapshot().List(name); e != nil {
 		return e
 	}
 	return &view.Entry{List: record.List{Name: name}}
@@ -163,23 +137,23 @@ func (d *Daemon) named(name string) *view.Entry {
 // eachLabelled calls fn for each regular file of a list that is there and has a
 // label. A file for which that fails keeps nothing from the others: it is returned,
 // unless it lies where there are no labels.
-func (d *Daemon) eachLabelled(e *view.Entry, list []byte, fn func(f *kernel.File, label string) error) (left []leftFile) {
+func (l *Labels) eachLabelled(e *view.Entry, list []byte, fn func(f *kernel.File, label string) error) (left []leftFile) {
 	err := walkList(e.Name, list, func(_ digestlist.Algo, _, name []byte) error {
 		path := e.Moved.Path(string(name))
-		if err := d.withLabel([]byte(path), fn); err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
+		if err := l.withLabel([]byte(path), fn); err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
 			left = append(left, leftFile{path, err})
 		}
 		return nil
 	})
 	if err != nil {
-		d.log.Warn("files of a list not labelled", "list", e.Name, "error", err)
+		l.log.Warn("files of a list not labelled", "list", e.Name, "error", err)
 	}
 	return left
 }
 
 // withLabel calls fn for a regular file if it is there and has a label.
-func (d *Daemon) withLabel(path []byte, fn func(f *kernel.File, label string) error) error {
-	f, err := d.root.Find(string(path), false)
+func (l *Labels) withLabel(path []byte, fn func(f *kernel.File, label string) error) error {
+	f, err := l.root.Find(string(path), false)
 	if err != nil {
 		if missing(err) {
 			return nil
@@ -196,14 +170,14 @@ func (d *Daemon) withLabel(path []byte, fn func(f *kernel.File, label string) er
 
 // relabelStale binds the files of lists that came without the plugin's help:
 // by reconciliation, or by a transaction that wrote no files.
-func (d *Daemon) relabelStale(names []string) {
-	if !d.config.Labels {
+func (l *Labels) relabelStale(names []string) {
+	if !l.config.Labels {
 		return
 	}
-	snap := d.snapshot()
+	snap := l.snapshot()
 	for _, name := range names {
 		if e := snap.List(name); e != nil && e.State == record.Active {
-			d.bind(e, func(label string) bool { return label != e.Name && !snap.IsActive(label) })
+			l.bind(e, func(label string) bool { return label != e.Name && !snap.IsActive(label) })
 		}
 	}
 }

@@ -24,11 +24,11 @@ type leftFile struct {
 }
 
 // leaveLabels remembers files whose labels could not be written, for later attempts.
-func (d *Daemon) leaveLabels(left []leftFile) {
+func (l *Labels) leaveLabels(left []leftFile) {
 	if len(left) == 0 {
 		return
 	}
-	err := d.exec.Enter(context.Background(), "labels", func(s *ledger.Ledger) error {
+	err := l.exec.Enter(context.Background(), "labels", func(s *ledger.Ledger) error {
 		for _, f := range left {
 			s.Labels.Add(f.path, f.err.Error())
 		}
@@ -36,26 +36,26 @@ func (d *Daemon) leaveLabels(left []leftFile) {
 		return nil
 	})
 	if err != nil {
-		d.log.Error("labels that are left not recorded yet", "error", err)
+		l.log.Error("labels that are left not recorded yet", "error", err)
 	}
 }
 
 // labelLoop writes labels that are left, and those of lists that were not held.
-func (d *Daemon) labelLoop(ctx context.Context) error {
+func (l *Labels) labelLoop(ctx context.Context) error {
 	rest := state.FirstLabelRetry
 	var again <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-d.labelsWanted:
-			d.renewStale(ctx)
+		case <-l.labelsWanted:
+			l.renewStale(ctx)
 			if again == nil {
 				again = time.After(rest)
 			}
 		case <-again:
 			again = nil
-			if d.retryLabels(ctx) {
+			if l.retryLabels(ctx) {
 				rest = min(2*rest, state.LastLabelRetry)
 				again = time.After(rest)
 			} else {
@@ -67,20 +67,20 @@ func (d *Daemon) labelLoop(ctx context.Context) error {
 
 // renewStale writes the labels of files anew whose lists were not held. A file that
 // resists has the right label all the same, so nothing is left.
-func (d *Daemon) renewStale(ctx context.Context) {
+func (l *Labels) renewStale(ctx context.Context) {
 	var names []string
-	err := d.exec.Enter(ctx, "labels", func(s *ledger.Ledger) error {
+	err := l.exec.Enter(ctx, "labels", func(s *ledger.Ledger) error {
 		names = slices.Sorted(maps.Keys(s.Labels.Stale))
 		clear(s.Labels.Stale)
 		return nil
 	})
-	if err != nil || len(names) == 0 || !d.config.Labels {
+	if err != nil || len(names) == 0 || !l.config.Labels {
 		return
 	}
-	d.renewQuietly(ctx, names)
+	l.renewQuietly(ctx, names)
 }
 
-func (d *Daemon) renewQuietly(ctx context.Context, names []string) {
+func (l *Labels) renewQuietly(ctx context.Context, names []string) {
 	if kernel.Detect("/").DigestCache == kernel.No {
 		return // nothing has cached a list, and files keep their times
 	}
@@ -89,11 +89,11 @@ func (d *Daemon) renewQuietly(ctx context.Context, names []string) {
 		if ctx.Err() != nil {
 			return
 		}
-		data, err := d.dir.Read(name, nil)
+		data, err := l.dir.Read(name, nil)
 		if err != nil {
 			continue // it is gone, or about to be looked into
 		}
-		left := d.eachLabelled(d.named(name), data, func(f *kernel.File, label string) error {
+		left := l.eachLabelled(l.named(name), data, func(f *kernel.File, label string) error {
 			if label != name {
 				return nil
 			}
@@ -102,46 +102,46 @@ func (d *Daemon) renewQuietly(ctx context.Context, names []string) {
 		})
 		resisted += len(left)
 	}
-	d.log.Info("labels written anew", "reason", "their lists were not held", "lists", len(names), "files", files, "failed", resisted)
+	l.log.Info("labels written anew", "reason", "their lists were not held", "lists", len(names), "files", files, "failed", resisted)
 }
 
 // renewUnheld writes the labels anew of lists that could not be held, before digestd
 // leaves all of them to themselves.
-func (d *Daemon) renewUnheld() {
-	if names := d.dir.Unheld(); len(names) > 0 && d.config.Labels {
+func (l *Labels) renewUnheld() {
+	if names := l.dir.Unheld(); len(names) > 0 && l.config.Labels {
 		ctx, cancel := context.WithTimeout(context.Background(), state.StopLabels)
 		defer cancel()
-		d.renewQuietly(ctx, names)
+		l.renewQuietly(ctx, names)
 	}
 }
 
 // retryLabels tries once more to write the labels that are left, and reports whether
 // some are still.
-func (d *Daemon) retryLabels(ctx context.Context) (left bool) {
+func (l *Labels) retryLabels(ctx context.Context) (left bool) {
 	var files map[string]state.LeftLabel
 	var all bool
-	err := d.exec.Enter(ctx, "labels", func(s *ledger.Ledger) error {
+	err := l.exec.Enter(ctx, "labels", func(s *ledger.Ledger) error {
 		files, all = maps.Clone(s.Labels.Files), s.Labels.All
 		return nil
 	})
 	if err != nil || len(files) == 0 && !all {
 		return false
 	}
-	snap := d.snapshot()
+	snap := l.snapshot()
 	failed := map[string]error{}
 	for path := range files {
 		if ctx.Err() != nil {
 			return true
 		}
-		err := d.withLabel([]byte(path), func(f *kernel.File, label string) error { return settleLabel(snap, path, f, label) })
+		err := l.withLabel([]byte(path), func(f *kernel.File, label string) error { return settleLabel(snap, path, f, label) })
 		if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
 			failed[path] = err
 		}
 	}
 	if all {
-		all = d.settleAll(ctx, snap, failed)
+		all = l.settleAll(ctx, snap, failed)
 	}
-	err = d.exec.Enter(ctx, "labels", func(s *ledger.Ledger) error {
+	err = l.exec.Enter(ctx, "labels", func(s *ledger.Ledger) error {
 		for path, before := range files {
 			if failed[path] == nil {
 				s.Labels.Done(path, before)
@@ -181,7 +181,7 @@ func settleLabel(s *view.Snapshot, path string, f *kernel.File, label string) er
 
 // settleAll settles the labels of all files of active lists that name a list which is
 // gone. It adds to failed as many as are remembered, and reports whether more are left.
-func (d *Daemon) settleAll(ctx context.Context, snap *view.Snapshot, failed map[string]error) (more bool) {
+func (l *Labels) settleAll(ctx context.Context, snap *view.Snapshot, failed map[string]error) (more bool) {
 	for _, e := range snap.Entries {
 		if !e.Active() {
 			continue
@@ -189,15 +189,15 @@ func (d *Daemon) settleAll(ctx context.Context, snap *view.Snapshot, failed map[
 		if ctx.Err() != nil {
 			return true
 		}
-		data, err := d.dir.Read(e.Name, nil)
+		data, err := l.dir.Read(e.Name, nil)
 		if err != nil {
 			continue
 		}
 		var left []leftFile
 		if e.Own != "" {
-			left = d.bindHeir(ctx, e, data, func(label string) bool { return label != "" && !snap.IsActive(label) })
+			left = l.bindHeir(ctx, e, data, func(label string) bool { return label != "" && !snap.IsActive(label) })
 		} else {
-			left = d.eachLabelled(e, data, func(f *kernel.File, label string) error {
+			left = l.eachLabelled(e, data, func(f *kernel.File, label string) error {
 				if snap.IsActive(label) {
 					return nil
 				}

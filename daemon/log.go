@@ -18,26 +18,26 @@ import (
 var rollbackKinds = []string{audit.KindRollbackRefused, audit.KindRollbackWithheld, audit.KindRollbackAllowed, audit.KindGranted, audit.KindGrantRevoked, audit.KindGrantUsed, audit.KindFloorSet, audit.KindFloorCleared, audit.KindIndexRecovered}
 
 // RollbackLog returns a page of the decisions about versions, newest first.
-func (d *Daemon) RollbackLog(ctx context.Context, offset, limit uint32) ([]api.Event, uint32, error) {
-	return d.selectEvents(ctx, 0, 0, offset, limit, func(e *record.Event) bool { return slices.Contains(rollbackKinds, e.Kind) })
+func (q *Query) RollbackLog(ctx context.Context, offset, limit uint32) ([]api.Event, uint32, error) {
+	return q.selectEvents(ctx, 0, 0, offset, limit, func(e *record.Event) bool { return slices.Contains(rollbackKinds, e.Kind) })
 }
 
 // Log returns a page of the decisions that filter selects, newest first.
-func (d *Daemon) Log(ctx context.Context, filter api.LogFilter, offset, limit uint32) ([]api.Event, uint32, error) {
+func (q *Query) Log(ctx context.Context, filter api.LogFilter, offset, limit uint32) ([]api.Event, uint32, error) {
 	for _, glob := range []string{filter.Kind, filter.Package, filter.List} {
 		if _, err := path.Match(glob, ""); err != nil {
 			return nil, 0, api.Errorf(api.InvalidArgument, "%q is no pattern: %v", glob, err)
 		}
 	}
 	filter.Key = strings.ToLower(filter.Key)
-	return d.selectEvents(ctx, filter.After, filter.Before, offset, limit, func(e *record.Event) bool { return selects(&filter, e) })
+	return q.selectEvents(ctx, filter.After, filter.Before, offset, limit, func(e *record.Event) bool { return selects(&filter, e) })
 }
 
 // selectEvents returns a page of the entries between two numbers that match, and
 // how many do in all.
-func (d *Daemon) selectEvents(ctx context.Context, after, before uint64, offset, limit uint32, match func(*record.Event) bool) (page []api.Event, total uint32, err error) {
+func (q *Query) selectEvents(ctx context.Context, after, before uint64, offset, limit uint32, match func(*record.Event) bool) (page []api.Event, total uint32, err error) {
 	page = []api.Event{}
-	err = d.index.EachEvent(before, func(e record.Event) bool {
+	err = q.index.EachEvent(before, func(e record.Event) bool {
 		if e.Seq <= after || ctx.Err() != nil {
 			return false
 		}

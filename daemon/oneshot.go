@@ -23,9 +23,9 @@ func (d *Daemon) Reconcile(ctx context.Context) (api.SyncResult, error) {
 		<-d.exec.Closed
 	}()
 	go d.exec.Run(ownerCtx)
-	result, err := d.runSync(ctx, reasonAsked, func(string, int, int) {})
+	result, err := d.reconciler.runSync(ctx, reasonAsked, func(string, int, int) {})
 	if err == nil && d.config.Labels {
-		d.labelAll()
+		d.labels.labelAll()
 	}
 	return result, err
 }
@@ -35,41 +35,41 @@ func (d *Daemon) Reconcile(ctx context.Context) (api.SyncResult, error) {
 func (d *Daemon) KeyInFile() bool { return signer.InFile(d.maker.Load().identity.key) }
 
 // labelAll labels every file that names no active list.
-func (d *Daemon) labelAll() {
-	snap := d.snapshot()
+func (l *Labels) labelAll() {
+	snap := l.snapshot()
 	for _, e := range snap.Entries {
 		if e.State != record.Active {
 			continue
 		}
 		if e.Own != "" {
-			data, err := d.dir.Read(e.Name, nil)
+			data, err := l.dir.Read(e.Name, nil)
 			if err != nil {
-				d.log.Warn("files not labelled", "list", e.Name, "error", err)
+				l.log.Warn("files not labelled", "list", e.Name, "error", err)
 				continue
 			}
-			d.leaveLabels(d.bindHeir(context.Background(), e, data, func(label string) bool { return label == "" || !snap.IsActive(label) }))
+			l.leaveLabels(l.bindHeir(context.Background(), e, data, func(label string) bool { return label == "" || !snap.IsActive(label) }))
 			continue
 		}
 		var left []leftFile
-		err := d.eachFile(e, func(_ digestlist.Algo, _, name []byte) error {
+		err := l.eachFile(e, func(_ digestlist.Algo, _, name []byte) error {
 			path := e.Moved.Path(string(name))
 			// Where there are no labels, as on an EFI system partition, the kernel
 			// looks into every list.
-			if err := d.labelUnbound(snap, e, path); err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
+			if err := l.labelUnbound(snap, e, path); err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
 				left = append(left, leftFile{path, err})
 			}
 			return nil
 		})
 		if err != nil {
-			d.log.Warn("files not labelled", "list", e.Name, "error", err)
+			l.log.Warn("files not labelled", "list", e.Name, "error", err)
 		}
-		d.leaveLabels(left)
+		l.leaveLabels(left)
 	}
 }
 
 // labelUnbound labels a file of e unless it names an active list.
-func (d *Daemon) labelUnbound(snap *view.Snapshot, e *view.Entry, path string) error {
-	f, err := d.root.Find(path, false)
+func (l *Labels) labelUnbound(snap *view.Snapshot, e *view.Entry, path string) error {
+	f, err := l.root.Find(path, false)
 	if err != nil {
 		if missing(err) {
 			return nil

@@ -25,8 +25,8 @@ import (
 // measurement list, in its order; a list's number is its place among them, as
 // digest-cache-tools gives it. If none is a list's, as on a kernel that reads no
 // lists, the first use of any of its files counts.
-func (d *Daemon) OrderSet(ctx context.Context, by api.Actor, uses [][]byte, reason string) (api.Order, error) {
-	snap := d.snapshot()
+func (ad *Admin) OrderSet(ctx context.Context, by api.Actor, uses [][]byte, reason string) (api.Order, error) {
+	snap := ad.snapshot()
 	known := map[string]bool{}
 	for _, e := range snap.Entries {
 		if e.Active() {
@@ -48,7 +48,7 @@ func (d *Daemon) OrderSet(ctx context.Context, by api.Actor, uses [][]byte, reas
 	}
 	if result.ByFiles = len(lists) == 0; result.ByFiles {
 		for i, use := range uses {
-			if e := snap.ListOfPath(d.insideRoot(string(use))); e != nil {
+			if e := snap.ListOfPath(ad.insideRoot(string(use))); e != nil {
 				note(digestlist.WithoutSequence(e.Name), i)
 			}
 		}
@@ -58,15 +58,15 @@ func (d *Daemon) OrderSet(ctx context.Context, by api.Actor, uses [][]byte, reas
 			Advice: "give the measurement list of this machine: /sys/kernel/security/ima/ascii_runtime_measurements"}
 	}
 	result.Numbered, result.Prefetch = len(lists), snap.Prefetch
-	return result, d.setOrder(ctx, by, lists, fmt.Sprintf("%d lists numbered", len(lists)), reason)
+	return result, ad.setOrder(ctx, by, lists, fmt.Sprintf("%d lists numbered", len(lists)), reason)
 }
 
 // OrderClear takes the numbers away.
-func (d *Daemon) OrderClear(ctx context.Context, by api.Actor, reason string) error {
-	return d.setOrder(ctx, by, nil, "numbers removed", reason)
+func (ad *Admin) OrderClear(ctx context.Context, by api.Actor, reason string) error {
+	return ad.setOrder(ctx, by, nil, "numbers removed", reason)
 }
 
-func (d *Daemon) setOrder(ctx context.Context, by api.Actor, lists map[string]uint32, what, reason string) error {
+func (ad *Admin) setOrder(ctx context.Context, by api.Actor, lists map[string]uint32, what, reason string) error {
 	data, err := json.Marshal(lists)
 	if err != nil {
 		return err
@@ -74,7 +74,7 @@ func (d *Daemon) setOrder(ctx context.Context, by api.Actor, lists map[string]ui
 	if len(lists) == 0 {
 		data = nil
 	}
-	err = d.exec.Decide(ctx, "order", func(s *ledger.Ledger) error {
+	err = ad.exec.Decide(ctx, "order", func(s *ledger.Ledger) error {
 		a, err := ledger.Act(s, by, reason)
 		if err != nil {
 			return err
@@ -91,7 +91,7 @@ func (d *Daemon) setOrder(ctx context.Context, by api.Actor, lists map[string]ui
 	if err != nil {
 		return err
 	}
-	d.wantSync("the order of lists changed")
+	ad.wantSync("the order of lists changed")
 	return nil
 }
 
@@ -103,8 +103,8 @@ func joinReason(what, reason string) string {
 }
 
 // OrderPrefetch makes the kernel read the lists before the one it looks for, or not.
-func (d *Daemon) OrderPrefetch(ctx context.Context, by api.Actor, on bool) error {
-	return d.exec.Decide(ctx, "prefetch", func(s *ledger.Ledger) error {
+func (ad *Admin) OrderPrefetch(ctx context.Context, by api.Actor, on bool) error {
+	return ad.exec.Decide(ctx, "prefetch", func(s *ledger.Ledger) error {
 		a, err := ledger.Act(s, by, "")
 		if err != nil {
 			return err
@@ -127,8 +127,8 @@ func (d *Daemon) OrderPrefetch(ctx context.Context, by api.Actor, on bool) error
 
 // Order returns a page of the lists that have a number, in order, as it was decided
 // last: a list gets the number before its name soon after.
-func (d *Daemon) Order(_ context.Context, offset, limit uint32) (page []api.Ordered, total uint32, state api.Order, err error) {
-	snap, order := d.snapshot(), d.maker.Load().order
+func (q *Query) Order(_ context.Context, offset, limit uint32) (page []api.Ordered, total uint32, state api.Order, err error) {
+	snap, order := q.snapshot(), q.maker.Load().order
 	var all []api.Ordered
 	for _, e := range snap.Entries {
 		if e.Change == record.Moving {
@@ -152,8 +152,8 @@ func (d *Daemon) Order(_ context.Context, offset, limit uint32) (page []api.Orde
 // are bound to the new one: none is without a list for an instant.
 
 // finishMoves binds files to the new names of lists, and takes the old ones away.
-func (d *Daemon) finishMoves(ctx context.Context) error {
-	snap := d.snapshot()
+func (rc *Reconciler) finishMoves(ctx context.Context) error {
+	snap := rc.snapshot()
 	var moved []*view.Entry
 	for _, e := range snap.Entries {
 		if e.Change == record.Moving {
@@ -163,15 +163,15 @@ func (d *Daemon) finishMoves(ctx context.Context) error {
 	if len(moved) == 0 {
 		return nil
 	}
-	if d.config.Labels {
+	if rc.config.Labels {
 		for _, e := range moved {
 			if next := snap.List(e.Next); next != nil && next.Active() {
-				d.bind(next, func(label string) bool { return label == e.Name })
+				rc.labels.bind(next, func(label string) bool { return label == e.Name })
 			}
 			failpoint.Hit("moved", "between-labels")
 		}
 	}
-	return d.exec.Enter(ctx, "moved", func(s *ledger.Ledger) error {
+	return rc.exec.Enter(ctx, "moved", func(s *ledger.Ledger) error {
 		for _, e := range moved {
 			if s.ByName[e.Name] == e {
 				s.Plan.Withdraw = append(s.Plan.Withdraw, state.Withdrawal{Name: e.Name})

@@ -30,12 +30,12 @@ func (m *maker) ownSigner() string {
 }
 
 // makeOwn signs and stages a body, without what is denied.
-func (d *Daemon) makeOwn(stager executor.Stager, body []byte) (l ledger.MadeList, err error) {
+func (h *Host) makeOwn(stager executor.Stager, body []byte) (l ledger.MadeList, err error) {
 	if l.Refs, err = executor.MakeRefs(digestlist.FormatTLV, body, 0); err != nil {
 		return l, err
 	}
-	snap := d.snapshot()
-	m := d.maker.Load() // after the snapshot, so that its basis is never newer than m
+	snap := h.snapshot()
+	m := h.maker.Load() // after the snapshot, so that its basis is never newer than m
 	if l.Basis = snap.Basis; l.Refs.HitBy(snap.Denials.Heads()) {
 		paths := l.Refs.Paths // they are the list's all the same
 		if body, l.Omitted, err = omit(nil, digestlist.FormatTLV, body, snap.Denials); err == nil {
@@ -63,15 +63,15 @@ func (d *Daemon) makeOwn(stager executor.Stager, body []byte) (l ledger.MadeList
 	if l.Staged, err = stager.Write(body, end); err != nil {
 		return l, fmt.Errorf("cannot write list: %w", err)
 	}
-	if err = d.dir.SyncStaged(l.Staged); err != nil {
+	if err = h.dir.SyncStaged(l.Staged); err != nil {
 		stager.Discard(&l.Staged)
 	}
 	return l, err
 }
 
 // openOwnBody maps the body of an own list, if it is still what was recorded.
-func (d *Daemon) openOwnBody(o record.Own) (mapping, error) {
-	f, err := os.Open(ledger.OwnBody(d.config.State, o))
+func (h *Host) openOwnBody(o record.Own) (mapping, error) {
+	f, err := os.Open(ledger.OwnBody(h.config.State, o))
 	if err != nil {
 		return nil, err
 	}
@@ -85,15 +85,15 @@ func (d *Daemon) openOwnBody(o record.Own) (mapping, error) {
 }
 
 // OwnRemove removes an own list, and frees the files that were bound to it.
-func (d *Daemon) OwnRemove(ctx context.Context, by api.Actor, name, reason string, report func(stage string, done, total int)) (api.OwnResult, error) {
+func (ol *OwnLists) OwnRemove(ctx context.Context, by api.Actor, name, reason string, report func(stage string, done, total int)) (api.OwnResult, error) {
 	started := time.Now()
-	d.ownMutex.Lock()
-	defer d.ownMutex.Unlock()
-	o := d.snapshot().Own[name]
-	body, bodyErr := d.openOwnBody(o)
+	ol.mu.Lock()
+	defer ol.mu.Unlock()
+	o := ol.snapshot().Own[name]
+	body, bodyErr := ol.openOwnBody(o)
 	defer body.unmap()
 	var gone *view.Entry
-	err := d.exec.Decide(ctx, "disown", func(s *ledger.Ledger) (err error) {
+	err := ol.exec.Decide(ctx, "disown", func(s *ledger.Ledger) (err error) {
 		gone, err = s.RemoveOwn(name, by, reason)
 		return err
 	})
@@ -105,9 +105,9 @@ func (d *Daemon) OwnRemove(ctx context.Context, by api.Actor, name, reason strin
 		return r, err
 	}
 	if bodyErr == nil {
-		err = d.freeFiles(ctx, gone, body, nil, &r, report)
+		err = ol.labels.freeFiles(ctx, gone, body, nil, &r, report)
 	}
-	os.Remove(ledger.OwnBody(d.config.State, o))
+	os.Remove(ledger.OwnBody(ol.config.State, o))
 	r.Duration = time.Since(started)
 	return r, err
 }

@@ -27,15 +27,15 @@ var errOtherContent = errors.New("it has another content than its list")
 
 // findOwned finds a file of an own list, if it may be read. The paths of a list that
 // was imported are those of another machine, where links may lie otherwise.
-func (d *Daemon) findOwned(path []byte, imported bool) (*kernel.File, error) {
+func (l *Labels) findOwned(path []byte, imported bool) (*kernel.File, error) {
 	if imported {
-		return d.root.Find(string(path), false)
+		return l.root.Find(string(path), false)
 	}
-	return d.root.FindExact(string(path))
+	return l.root.FindExact(string(path))
 }
 
 // holds returns nil if the file has that content, errOtherContent if another.
-func (d *Daemon) holds(ctx context.Context, f *kernel.File, algo digestlist.Algo, digest []byte) error {
+func (l *Labels) holds(ctx context.Context, f *kernel.File, algo digestlist.Algo, digest []byte) error {
 	var h hash.Hash
 	switch algo {
 	case digestlist.SHA256:
@@ -47,11 +47,11 @@ func (d *Daemon) holds(ctx context.Context, f *kernel.File, algo digestlist.Algo
 	default:
 		return fmt.Errorf("cannot compare by %s", algo)
 	}
-	buf, ok := d.buffers.Get().(*[]byte)
+	buf, ok := l.buffers.Get().(*[]byte)
 	if !ok {
 		buf = new([]byte)
 	}
-	defer d.buffers.Put(buf)
+	defer l.buffers.Put(buf)
 	if cap(*buf) < 64<<10 {
 		*buf = make([]byte, 64<<10)
 	}
@@ -67,25 +67,25 @@ func (d *Daemon) holds(ctx context.Context, f *kernel.File, algo digestlist.Algo
 
 // bindHeir labels the files of own list e, which are bound to another list until now
 // that stale says is no reason to leave them so.
-func (d *Daemon) bindHeir(ctx context.Context, e *view.Entry, data []byte, stale func(label string) bool) (left []leftFile) {
-	imported := d.snapshot().Own[e.Own].Key != ""
+func (l *Labels) bindHeir(ctx context.Context, e *view.Entry, data []byte, stale func(label string) bool) (left []leftFile) {
+	imported := l.snapshot().Own[e.Own].Key != ""
 	err := walkList(e.Name, data, func(algo digestlist.Algo, digest, path []byte) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := d.bindOwned(ctx, e.Name, algo, digest, path, imported, stale); err != nil && !unlabelled(err) {
+		if err := l.bindOwned(ctx, e.Name, algo, digest, path, imported, stale); err != nil && !unlabelled(err) {
 			left = append(left, leftFile{string(path), err})
 		}
 		return nil
 	})
 	if err != nil {
-		d.log.Warn("files of a list not labelled", "list", e.Name, "error", err)
+		l.log.Warn("files of a list not labelled", "list", e.Name, "error", err)
 	}
 	return left
 }
 
-func (d *Daemon) bindOwned(ctx context.Context, list string, algo digestlist.Algo, digest, path []byte, imported bool, stale func(label string) bool) error {
-	f, err := d.findOwned(path, imported)
+func (l *Labels) bindOwned(ctx context.Context, list string, algo digestlist.Algo, digest, path []byte, imported bool, stale func(label string) bool) error {
+	f, err := l.findOwned(path, imported)
 	if err != nil {
 		if missing(err) {
 			return nil
@@ -97,7 +97,7 @@ func (d *Daemon) bindOwned(ctx context.Context, list string, algo digestlist.Alg
 	if err != nil || label == list || !stale(label) {
 		return err
 	}
-	if err := d.holds(ctx, f, algo, digest); err != nil {
+	if err := l.holds(ctx, f, algo, digest); err != nil {
 		if errors.Is(err, errOtherContent) {
 			return nil
 		}

@@ -27,7 +27,7 @@ import (
 // tlv list. Its signature does not go on: a kernel of this machine knows neither
 // the key of another, nor OpenPGP. It is signed anew here, and stands as long as
 // the key that vouched for it.
-func (d *Daemon) openImport(c *ledger.OwnCandidate, data []byte) ([]byte, error) {
+func (ol *OwnLists) openImport(c *ledger.OwnCandidate, data []byte) ([]byte, error) {
 	refuse := func(advice, format string, args ...any) error {
 		return &api.Error{Code: api.InvalidArgument, Message: "cannot import the list: " + fmt.Sprintf(format, args...), Advice: advice}
 	}
@@ -40,19 +40,19 @@ func (d *Daemon) openImport(c *ledger.OwnCandidate, data []byte) ([]byte, error)
 	}
 	switch kind {
 	case digestlist.SigPKCS7:
-		certs, errs := certificatesIn(d.config.Keys)
+		certs, errs := certificatesIn(ol.config.Keys)
 		for _, err := range errs {
-			d.log.Warn("certificate not read", "error", err)
+			ol.log.Warn("certificate not read", "error", err)
 		}
 		certs = slices.DeleteFunc(certs, func(cert *x509.Certificate) bool {
-			return d.snapshot().Keys[grounds.CertificateID(cert)].Revoked != nil
+			return ol.snapshot().Keys[grounds.CertificateID(cert)].Revoked != nil
 		})
 		cert, err := digestlist.VerifyPKCS7(body, sig, certs)
 		if err == nil {
-			err = d.usable(cert)
+			err = ol.usable(cert)
 		}
 		if err != nil {
-			return nil, refuse("to trust its maker, put the certificate into "+d.config.Keys, "%v", err)
+			return nil, refuse("to trust its maker, put the certificate into "+ol.config.Keys, "%v", err)
 		}
 		c.Record.Key, c.Record.KeyKind, c.Importer = grounds.CertificateID(cert), view.KeyX509, cert
 	case digestlist.SigPGP:
@@ -64,9 +64,9 @@ func (d *Daemon) openImport(c *ledger.OwnCandidate, data []byte) ([]byte, error)
 		if err != nil {
 			return nil, refuse("", "%v", err)
 		}
-		result, err := d.snapshot().Keyring.Verify(region, []header.Signature{{Tag: header.TagRSAHeader, Data: sig}}, d.now())
+		result, err := ol.snapshot().Keyring.Verify(region, []header.Signature{{Tag: header.TagRSAHeader, Data: sig}}, ol.now())
 		if err != nil {
-			return nil, refuse("to trust its maker, put the certificate into "+d.config.Keys, "%v", err)
+			return nil, refuse("to trust its maker, put the certificate into "+ol.config.Keys, "%v", err)
 		}
 		if result.Held != "" {
 			return nil, refuse("see digestctl status", "%s", result.Held)
@@ -156,8 +156,8 @@ func certificatesOf(path string) (certs []*x509.Certificate, err error) {
 }
 
 // usable refuses certificates that must not sign lists.
-func (d *Daemon) usable(cert *x509.Certificate) error {
-	now := d.now()
+func (ol *OwnLists) usable(cert *x509.Certificate) error {
+	now := ol.now()
 	switch key := cert.PublicKey.(type) {
 	case *rsa.PublicKey:
 		if key.N.BitLen() < 2048 {

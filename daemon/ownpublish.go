@@ -27,9 +27,9 @@ import (
 // Whoever may do that may vouch for any content. So the digests are the caller's
 // word, and the caller hashes: who can read what this daemon, confined, does not
 // see, and whose time it is.
-func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnRequest, report func(stage string, done, total int)) (r api.OwnResult, err error) {
+func (ol *OwnLists) OwnPublish(ctx context.Context, by api.Actor, req api.OwnRequest, report func(stage string, done, total int)) (r api.OwnResult, err error) {
 	started := time.Now()
-	file, err := d.uploads.take(by, req.Upload)
+	file, err := ol.uploads.take(by, req.Upload)
 	if err != nil {
 		return r, err
 	}
@@ -40,8 +40,8 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 	if _, err := digestlist.OwnName(req.Name); err != nil {
 		return r, api.Errorf(api.InvalidArgument, "%v", err)
 	}
-	d.ownMutex.Lock()
-	defer d.ownMutex.Unlock()
+	ol.mu.Lock()
+	defer ol.mu.Unlock()
 	data, err := mapFile(file)
 	if err != nil {
 		return r, api.Errorf(api.InvalidArgument, "cannot read the list: %v", err)
@@ -55,7 +55,7 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 	}
 	body := []byte(data)
 	if req.Import {
-		if body, err = d.openImport(c, data); err != nil {
+		if body, err = ol.openImport(c, data); err != nil {
 			return r, err
 		}
 	}
@@ -63,7 +63,7 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 		return r, err
 	}
 	c.Record.Body = sha256.Sum256(body)
-	if same, done := d.unchangedOwn(ctx, by, c); done {
+	if same, done := ol.unchangedOwn(ctx, by, c); done {
 		same.Duration = time.Since(started)
 		return same, nil
 	}
@@ -71,15 +71,15 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 		return r, err
 	}
 	report("signing", 0, 0)
-	if err := d.reachSigner(ctx); err != nil {
+	if err := ol.enroller.reachSigner(ctx); err != nil {
 		return r, err
 	}
-	stager := d.dir.Stager("own" + strconv.FormatUint(d.serial.Add(1), 36))
-	before := d.snapshot().Own[req.Name]
-	defer func() { d.dir.Discard(c.Made.Staged) }()
+	stager := ol.dir.Stager("own" + strconv.FormatUint(ol.serial.Add(1), 36))
+	before := ol.snapshot().Own[req.Name]
+	defer func() { ol.dir.Discard(c.Made.Staged) }()
 	for done := false; !done; {
-		d.dir.Discard(c.Made.Staged)
-		c.Made, err = d.makeOwn(stager, body)
+		ol.dir.Discard(c.Made.Staged)
+		c.Made, err = ol.makeOwn(stager, body)
 		if errors.Is(err, digestlist.ErrEmpty) {
 			return r, &api.Error{Code: api.InvalidArgument, Message: "everything in the list is denied: " + c.Made.Omitted.By[0].Because(), Advice: "see digestctl deny list"}
 		}
@@ -90,17 +90,17 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 			return r, err
 		}
 		report("publishing", 0, 0)
-		if err = d.dir.CheckPath(); err != nil {
+		if err = ol.dir.CheckPath(); err != nil {
 			return r, err
 		}
 		staged := c.Made.Staged
 		var refused error
-		err = d.exec.Decide(ctx, "own", func(s *ledger.Ledger) (err error) {
+		err = ol.exec.Decide(ctx, "own", func(s *ledger.Ledger) (err error) {
 			r, refused, err = s.PublishOwn(c, by)
 			return err
 		})
 		if err != nil {
-			d.dir.Discard(staged)
+			ol.dir.Discard(staged)
 		} else {
 			err = refused
 		}
@@ -108,14 +108,14 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 			return r, err
 		}
 	}
-	err = d.bindOwn(ctx, r.List, c.Record.Key != "", body, &r, report)
-	if before.Version > 0 && before.Removed.IsZero() && ledger.OwnBody(d.config.State, before) != ledger.OwnBody(d.config.State, d.snapshot().Own[req.Name]) {
-		if old, oerr := d.openOwnBody(before); oerr == nil {
+	err = ol.labels.bindOwn(ctx, r.List, c.Record.Key != "", body, &r, report)
+	if before.Version > 0 && before.Removed.IsZero() && ledger.OwnBody(ol.config.State, before) != ledger.OwnBody(ol.config.State, ol.snapshot().Own[req.Name]) {
+		if old, oerr := ol.openOwnBody(before); oerr == nil {
 			freed := api.OwnResult{}
-			err = errors.Join(err, d.freeFiles(ctx, &view.Entry{List: record.List{Name: r.List}}, old, body, &freed, report))
+			err = errors.Join(err, ol.labels.freeFiles(ctx, &view.Entry{List: record.List{Name: r.List}}, old, body, &freed, report))
 			old.unmap()
 		}
-		os.Remove(ledger.OwnBody(d.config.State, before))
+		os.Remove(ledger.OwnBody(ol.config.State, before))
 	}
 	r.Duration = time.Since(started)
 	return r, err
@@ -123,8 +123,8 @@ func (d *Daemon) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReques
 
 // unchangedOwn reports that a list is active with this very content, after taking
 // over what else the request says.
-func (d *Daemon) unchangedOwn(ctx context.Context, by api.Actor, c *ledger.OwnCandidate) (r api.OwnResult, done bool) {
-	err := d.exec.Decide(ctx, "own", func(s *ledger.Ledger) error {
+func (ol *OwnLists) unchangedOwn(ctx context.Context, by api.Actor, c *ledger.OwnCandidate) (r api.OwnResult, done bool) {
+	err := ol.exec.Decide(ctx, "own", func(s *ledger.Ledger) error {
 		o, e := s.Own[c.Record.Name], s.OwnEntry(c.Record.Name)
 		if e == nil || !e.Active() || e.Broken || e.Change != "" || o.Body != c.Record.Body || o.Key != c.Record.Key {
 			return nil
@@ -191,11 +191,11 @@ func sourceBytes(s api.OwnSource) []byte {
 
 // bindOwn labels the files of an own list, but for those that the list of a
 // package has, under their path and with their content: these stay bound to it.
-func (d *Daemon) bindOwn(ctx context.Context, list string, imported bool, body []byte, r *api.OwnResult, report func(stage string, done, total int)) error {
-	if !d.config.Labels {
+func (l *Labels) bindOwn(ctx context.Context, list string, imported bool, body []byte, r *api.OwnResult, report func(stage string, done, total int)) error {
+	if !l.config.Labels {
 		return nil
 	}
-	snap := d.snapshot()
+	snap := l.snapshot()
 	var left []leftFile
 	n := 0
 	err := digestlist.WalkTLV(body, func(algo digestlist.Algo, digest, p []byte) error {
@@ -209,7 +209,7 @@ func (d *Daemon) bindOwn(ctx context.Context, list string, imported bool, body [
 			r.Kept++
 			return nil
 		}
-		f, err := d.findOwned(p, imported)
+		f, err := l.findOwned(p, imported)
 		if err != nil {
 			if missing(err) {
 				r.Missing++
@@ -224,7 +224,7 @@ func (d *Daemon) bindOwn(ctx context.Context, list string, imported bool, body [
 		case err == nil && label == list:
 			err = f.RenewLabel(list) // the kernel must not go by what the list said before
 		case err == nil:
-			if err = d.holds(ctx, f, algo, digest); err == nil {
+			if err = l.holds(ctx, f, algo, digest); err == nil {
 				err = f.SetLabel(list)
 			}
 		}
@@ -244,7 +244,7 @@ func (d *Daemon) bindOwn(ctx context.Context, list string, imported bool, body [
 		}
 		return nil
 	})
-	d.leaveLabels(left)
+	l.leaveLabels(left)
 	if err != nil {
 		return fmt.Errorf("the list is published, but its files are not all labelled: %w", err)
 	}
@@ -264,8 +264,8 @@ func unlabelled(err error) bool {
 
 // freeFiles takes the label of a list from files that it no longer has: those of
 // body that are not in now. Where another list has the path, they are bound to it.
-func (d *Daemon) freeFiles(ctx context.Context, gone *view.Entry, body, now []byte, r *api.OwnResult, report func(stage string, done, total int)) error {
-	if !d.config.Labels {
+func (l *Labels) freeFiles(ctx context.Context, gone *view.Entry, body, now []byte, r *api.OwnResult, report func(stage string, done, total int)) error {
+	if !l.config.Labels {
 		return nil
 	}
 	kept := map[uint64]bool{}
@@ -275,9 +275,9 @@ func (d *Daemon) freeFiles(ctx context.Context, gone *view.Entry, body, now []by
 			return nil
 		})
 	}
-	snap := d.snapshot()
+	snap := l.snapshot()
 	var left []leftFile
-	defer func() { d.leaveLabels(left) }()
+	defer func() { l.leaveLabels(left) }()
 	n := 0
 	return digestlist.WalkTLV(body, func(_ digestlist.Algo, digest, p []byte) error {
 		if n++; n%1024 == 0 {
@@ -289,7 +289,7 @@ func (d *Daemon) freeFiles(ctx context.Context, gone *view.Entry, body, now []by
 		if kept[view.PathRef(p)] {
 			return nil
 		}
-		f, err := d.root.Find(string(p), false)
+		f, err := l.root.Find(string(p), false)
 		if err != nil {
 			return nil // gone, or nothing that has a label
 		}

@@ -12,8 +12,8 @@ import (
 )
 
 // Owns returns every own list, also those that were removed, by name.
-func (d *Daemon) Owns(context.Context) ([]api.Own, error) {
-	snap := d.snapshot()
+func (q *Query) Owns(context.Context) ([]api.Own, error) {
+	snap := q.snapshot()
 	lists := make([]api.Own, 0, len(snap.Own))
 	for _, name := range slices.Sorted(maps.Keys(snap.Own)) {
 		o := snap.DescribeOwn(snap.Own[name])
@@ -24,8 +24,8 @@ func (d *Daemon) Owns(context.Context) ([]api.Own, error) {
 }
 
 // Own returns one own list.
-func (d *Daemon) Own(_ context.Context, name string) (api.Own, error) {
-	snap := d.snapshot()
+func (q *Query) Own(_ context.Context, name string) (api.Own, error) {
+	snap := q.snapshot()
 	o, ok := snap.Own[name]
 	if !ok {
 		return api.Own{}, ledger.ErrNoOwn(name)

@@ -68,18 +68,18 @@ func splitBody(file string) (name string, version uint64, imported bool) {
 }
 
 // remakeOwn signs and stages own lists again, from the bodies that are kept.
-func (d *Daemon) remakeOwn(ctx context.Context, work []*ledger.OwnWork) {
+func (rc *Reconciler) remakeOwn(ctx context.Context, work []*ledger.OwnWork) {
 	if len(work) == 0 {
 		return
 	}
-	stager := d.dir.Stager("own" + strconv.FormatUint(d.serial.Add(1), 36))
+	stager := rc.dir.Stager("own" + strconv.FormatUint(rc.serial.Add(1), 36))
 	for _, w := range work {
 		if w.Err = ctx.Err(); w.Err != nil {
 			continue
 		}
-		body, err := d.openOwnBody(w.Record)
+		body, err := rc.openOwnBody(w.Record)
 		if err == nil {
-			w.Made, err = d.makeOwn(stager, body)
+			w.Made, err = rc.makeOwn(stager, body)
 			body.unmap()
 		}
 		w.Err = err

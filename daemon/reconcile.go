@@ -36,16 +36,16 @@ type progress func(stage string, done, total int)
 // reconcile makes the directory equal to what rpm's database and the index
 // allow. It reads without holding up anybody and changes everything in one
 // step, unless a transaction came in between.
-func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult, error) {
+func (rc *Reconciler) reconcile(ctx context.Context, report progress) (api.SyncResult, error) {
 	started := time.Now()
-	first := len(d.snapshot().Entries) == 0 // nothing names a list yet
-	if err := d.dir.CheckPath(); err != nil {
+	first := len(rc.snapshot().Entries) == 0 // nothing names a list yet
+	if err := rc.dir.CheckPath(); err != nil {
 		return api.SyncResult{}, err
 	}
-	if err := d.refreshKeys(ctx, true); err != nil {
+	if err := rc.keys.refreshKeys(ctx, true); err != nil {
 		return api.SyncResult{}, err
 	}
-	if err := d.verifyAgain(ctx); err != nil {
+	if err := rc.verifyAgain(ctx); err != nil {
 		return api.SyncResult{}, err
 	}
 	var (
@@ -55,7 +55,7 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 		denials    *policy.Denials
 		own        []*ledger.OwnWork
 	)
-	x := d.exec
+	x := rc.exec
 	var all executor.Done
 	err := x.Do(ctx, func() (err error) {
 		if len(x.State.Open) > 0 {
@@ -86,9 +86,9 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 		return err
 	})
 	x.Follow(all)
-	d.agreeWithGuard(ctx)
+	rc.guard.agreeWithGuard(ctx)
 	if err == nil {
-		_, err = d.enforceDenials(ctx)
+		_, err = rc.denier.enforceDenials(ctx)
 	}
 	if err == nil {
 		err = x.Do(ctx, func() error {
@@ -101,9 +101,9 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 			}
 			all, err = x.Step("gather", false, func(s *ledger.Ledger) error {
 				generation, basis, denials = s.Generation, s.Basis, s.Denials
-				standing = s.Standing(d.maker.Load().signer())
+				standing = s.Standing(rc.maker.Load().signer())
 				s.PrefetchKept(kept)
-				own = s.OwnToMake(d.maker.Load().ownSigner())
+				own = s.OwnToMake(rc.maker.Load().ownSigner())
 				return nil
 			})
 			return err
@@ -113,21 +113,21 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 	if err != nil {
 		return api.SyncResult{}, err
 	}
-	found, err := d.readInstalled(ctx, standing, denials, report)
+	found, err := rc.readInstalled(ctx, standing, denials, report)
 	if err != nil {
 		return api.SyncResult{}, err
 	}
-	d.remakeOwn(ctx, own)
+	rc.remakeOwn(ctx, own)
 	defer func() {
 		for _, w := range own {
-			d.dir.Discard(w.Made.Staged)
+			rc.dir.Discard(w.Made.Staged)
 		}
 		for _, f := range found {
 			if f.Fresh != nil {
-				d.dir.Discard(f.Fresh.Staged) // those that were not published
+				rc.dir.Discard(f.Fresh.Staged) // those that were not published
 			}
 		}
-		d.memory.rest()
+		rc.memory.rest()
 	}()
 	result := &ledger.Reconciled{}
 	all = executor.Done{}
@@ -142,20 +142,20 @@ func (d *Daemon) reconcile(ctx context.Context, report progress) (api.SyncResult
 		result, all, err = x.Reconcile(own, found, started)
 		return err
 	})
-	err = errors.Join(err, d.finishMoves(ctx))
+	err = errors.Join(err, rc.finishMoves(ctx))
 	x.Follow(all)
 	if !first {
-		d.relabelStale(result.Fresh)
+		rc.labels.relabelStale(result.Fresh)
 	}
-	d.retryLabels(ctx)
+	rc.labels.retryLabels(ctx)
 	return result.SyncResult, err
 }
 
 // readInstalled reads every header of rpm's database. Headers that stand are
 // recognised by their digest; the others are verified, and their lists built,
 // on all processors.
-func (d *Daemon) readInstalled(ctx context.Context, standing map[record.Digest]*view.Entry, denials *policy.Denials, report progress) ([]state.InstalledPackage, error) {
-	db, err := d.database()
+func (rc *Reconciler) readInstalled(ctx context.Context, standing map[record.Digest]*view.Entry, denials *policy.Denials, report progress) ([]state.InstalledPackage, error) {
+	db, err := rc.database()
 	if errors.Is(err, rpmdb.ErrNoDatabase) && len(standing) == 0 {
 		return nil, nil // a root before its first package
 	}
@@ -179,9 +179,9 @@ func (d *Daemon) readInstalled(ctx context.Context, standing map[record.Digest]*
 		nameless atomic.Int32
 	)
 	const maxNameless = 32
-	maker, keyring, now := d.maker.Load(), d.snapshot().Keyring, d.now()
+	maker, keyring, now := rc.maker.Load(), rc.snapshot().Keyring, rc.now()
 	for n := range runtime.GOMAXPROCS(0) {
-		w := workspace{denials: denials, stager: d.dir.Stager("sync" + strconv.FormatUint(d.serial.Add(1), 36) + "-" + strconv.Itoa(n))}
+		w := workspace{denials: denials, stager: rc.dir.Stager("sync" + strconv.FormatUint(rc.serial.Add(1), 36) + "-" + strconv.Itoa(n))}
 		group.Go(func() {
 			for stored := range headers {
 				p := maker.recognise(stored.blob, standing, keyring, now, &w)
@@ -227,7 +227,7 @@ func (d *Daemon) readInstalled(ctx context.Context, standing map[record.Digest]*
 	if err != nil {
 		for _, p := range found {
 			if p.Fresh != nil {
-				d.dir.Discard(p.Fresh.Staged)
+				rc.dir.Discard(p.Fresh.Staged)
 			}
 		}
 		return nil, fmt.Errorf("cannot read rpm's database: %w", err)

@@ -18,20 +18,20 @@ import (
 
 // revokeKey withdraws all that a key vouches for, by the word of an
 // administrator. A whole fingerprint may be of a key that is not known yet.
-func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason string) (api.Key, error) {
-	k, err := d.snapshot().FindKey(text)
+func (ad *Admin) revokeKey(ctx context.Context, by api.Actor, text, reason string) (api.Key, error) {
+	k, err := ad.snapshot().FindKey(text)
 	if err != nil {
 		if k.Fingerprint = fingerprintOf(text); k.Fingerprint == "" {
 			return api.Key{}, err
 		}
-		if there, known := d.readKernelKeys().keys[k.Fingerprint]; known {
+		if there, known := ad.query.readKernelKeys().keys[k.Fingerprint]; known {
 			return api.Key{}, api.Errorf(api.InvalidArgument, "%s is in a keyring of the kernel (%s), and no key that vouches for packages or signs lists here", k.Fingerprint, there.Source)
 		}
 	}
-	if err := d.revocable(ctx, k.Fingerprint); err != nil {
+	if err := ad.enroller.revocable(ctx, k.Fingerprint); err != nil {
 		return api.Key{}, err
 	}
-	err = d.exec.Decide(ctx, "revoke", func(s *ledger.Ledger) error {
+	err = ad.exec.Decide(ctx, "revoke", func(s *ledger.Ledger) error {
 		a, err := ledger.Act(s, by, reason)
 		if err != nil {
 			return err
@@ -49,25 +49,25 @@ func (d *Daemon) revokeKey(ctx context.Context, by api.Actor, text, reason strin
 		return api.Key{}, err
 	}
 	// The key is revoked: what fails from here on is repeated by reconciliations.
-	if err := d.refreshKeys(ctx, true); err != nil {
-		d.log.Error("keyring not refreshed", "error", err)
+	if err := ad.keys.refreshKeys(ctx, true); err != nil {
+		ad.log.Error("keyring not refreshed", "error", err)
 	}
 	if k.Use == view.UseLists {
-		if _, err := d.runSync(ctx, "the signing key was revoked", func(string, int, int) {}); err != nil {
-			d.log.Error("sync failed", "reason", "the signing key was revoked", "error", err)
+		if _, err := ad.reconciler.runSync(ctx, "the signing key was revoked", func(string, int, int) {}); err != nil {
+			ad.log.Error("sync failed", "reason", "the signing key was revoked", "error", err)
 		}
 	} else {
 		// What another key has signed as well comes back.
-		d.wantSync("a key was revoked")
+		ad.wantSync("a key was revoked")
 	}
-	snap := d.snapshot()
-	return snap.DescribeKey(snap.Keys[k.Fingerprint], d.now()), nil
+	snap := ad.snapshot()
+	return snap.DescribeKey(snap.Keys[k.Fingerprint], ad.now()), nil
 }
 
 // restoreKey lifts a revocation. Only what is said anew can revoke the key
 // again.
-func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason string) (api.Key, error) {
-	snap := d.snapshot()
+func (ad *Admin) restoreKey(ctx context.Context, by api.Actor, text, reason string) (api.Key, error) {
+	snap := ad.snapshot()
 	k, err := snap.FindKey(text)
 	if err != nil {
 		if k.Fingerprint = snap.FindUnread(text); k.Fingerprint == "" {
@@ -85,23 +85,23 @@ func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason stri
 	if k.Revoked == nil && len(overruled) == 0 {
 		return api.Key{}, api.Errorf(api.Unchanged, "key %s is not revoked", k.Fingerprint)
 	}
-	if b, err := d.readBlacklist(); k.Use == view.UseDigest && (err != nil || b.Entries[k.Fingerprint]) {
+	if b, err := ad.keys.readBlacklist(); k.Use == view.UseDigest && (err != nil || b.Entries[k.Fingerprint]) {
 		return api.Key{}, errors.Join(err, &api.Error{Code: api.InvalidArgument, Message: view.SourceKernel + " names " + k.Fingerprint,
-			Advice: "the kernel forgets it with the next boot, if neither its firmware nor " + d.config.Blacklist + " name it again"})
+			Advice: "the kernel forgets it with the next boot, if neither its firmware nor " + ad.config.Blacklist + " name it again"})
 	}
 	if c := snap.RevokedByItself(k); k.Revoked != nil && k.Revoked.Source == grounds.SourceCertificate && !k.Revoked.Unread && c != nil {
 		return api.Key{}, &api.Error{Code: api.InvalidArgument,
 			Message: fmt.Sprintf("key %s was revoked by its owner, in %s", k.Fingerprint, c.Source),
 			Advice:  "only a certificate without the revocation could be trusted: remove this one first"}
 	}
-	revoked, _ := readRevoked(d.config.Revoked, d.snapshot().Certificates)
+	revoked, _ := readRevoked(ad.config.Revoked, ad.snapshot().Certificates)
 	for _, r := range revoked {
 		if r.Fingerprint == k.Fingerprint {
 			return api.Key{}, &api.Error{Code: api.InvalidArgument,
 				Message: fmt.Sprintf("key %s is revoked by %s", k.Fingerprint, r.File), Advice: "remove that file first"}
 		}
 	}
-	err = d.exec.Decide(ctx, "restore", func(s *ledger.Ledger) error {
+	err = ad.exec.Decide(ctx, "restore", func(s *ledger.Ledger) error {
 		a, err := ledger.Act(s, by, reason)
 		if err != nil {
 			return err
@@ -121,15 +121,15 @@ func (d *Daemon) restoreKey(ctx context.Context, by api.Actor, text, reason stri
 	if err != nil {
 		return api.Key{}, err
 	}
-	if err := d.refreshKeys(ctx, true); err != nil {
-		d.log.Error("keyring not refreshed", "error", err) // and again by the reconciliation
+	if err := ad.keys.refreshKeys(ctx, true); err != nil {
+		ad.log.Error("keyring not refreshed", "error", err) // and again by the reconciliation
 	}
-	d.wantSync("a key was restored")
-	snap = d.snapshot()
+	ad.wantSync("a key was restored")
+	snap = ad.snapshot()
 	if _, known := snap.Keys[k.Fingerprint]; !known { // a subkey
 		for owner := range overruled {
 			k.Fingerprint = owner
 		}
 	}
-	return snap.DescribeKey(snap.Keys[k.Fingerprint], d.now()), nil
+	return snap.DescribeKey(snap.Keys[k.Fingerprint], ad.now()), nil
 }

@@ -104,29 +104,29 @@ func oldCertificates(dir string) (certs []*x509.Certificate, err error) {
 
 // renewIdentity lets the prepared identity, or a new one, sign from now on. What
 // the old one signed stays good until the next reconciliation has signed it anew.
-func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string) error {
-	d.rotation.Lock()
-	defer d.rotation.Unlock()
-	old := d.maker.Load()
+func (en *Enroller) renewIdentity(ctx context.Context, by api.Actor, reason string) error {
+	en.rotation.Lock()
+	defer en.rotation.Unlock()
+	old := en.maker.Load()
 	// Once the files have changed there is no way back: see first that it can be
 	// recorded.
-	if err := d.exec.Decide(ctx, "probe", (*ledger.Ledger).Probe); err != nil {
+	if err := en.exec.Decide(ctx, "probe", (*ledger.Ledger).Probe); err != nil {
 		return fmt.Errorf("cannot change the signing key: %w", err)
 	}
-	if _, err := d.prepare(ctx); err != nil {
+	if _, err := en.prepare(ctx); err != nil {
 		return err
 	}
-	if err := d.tryPrepared(ctx); err != nil {
+	if err := en.tryPrepared(ctx); err != nil {
 		return fmt.Errorf("cannot change the signing key: %w", err)
 	}
-	id, err := d.identities.follow(ctx, d.now())
+	id, err := en.identities.follow(ctx, en.now())
 	if err != nil {
 		return err
 	}
 	m := *old
 	m.identity = id
-	err = d.exec.Enter(ctx, "rotate", func(s *ledger.Ledger) error {
-		d.maker.Store(&m)
+	err = en.exec.Enter(ctx, "rotate", func(s *ledger.Ledger) error {
+		en.maker.Store(&m)
 		old.identity.key.Release()
 		s.Signer = m.signer()
 		s.Basis++
@@ -135,7 +135,7 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 		sum := sha256.Sum256(id.cert.Raw)
 		s.Queue.Batch.SetMeta(grounds.MetaCertificate, sum[:])
 		if k, known := s.Keys[old.identity.skid()]; known {
-			k.Source, k.Gone = filepath.Join(d.config.State, view.OldDir, old.identity.skid()+".crt"), s.Now()
+			k.Source, k.Gone = filepath.Join(en.config.State, view.OldDir, old.identity.skid()+".crt"), s.Now()
 			s.SetKey(k)
 		}
 		s.Log.Warn("signing key changed", "old", old.identity.skid(), "new", id.skid(), "reason", reason)
@@ -143,8 +143,8 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 		s.Record()
 		return nil
 	})
-	if err != nil && d.maker.Load().identity == id {
-		d.log.Error("change of the signing key not recorded yet", "error", err)
+	if err != nil && en.maker.Load().identity == id {
+		en.log.Error("change of the signing key not recorded yet", "error", err)
 		return nil // it has happened
 	}
 	return err
@@ -152,8 +152,8 @@ func (d *Daemon) renewIdentity(ctx context.Context, by api.Actor, reason string)
 
 // prepare makes the identity that will sign next and returns the path of its
 // certificate.
-func (d *Daemon) prepare(ctx context.Context) (string, error) {
-	path, err := d.identities.prepare(ctx, d.now(), d.maker.Load().identity.key.Release)
+func (en *Enroller) prepare(ctx context.Context) (string, error) {
+	path, err := en.identities.prepare(ctx, en.now(), en.maker.Load().identity.key.Release)
 	if err != nil {
 		return "", fmt.Errorf("cannot make a new signing key: %w", err)
 	}
@@ -161,8 +161,8 @@ func (d *Daemon) prepare(ctx context.Context) (string, error) {
 }
 
 // tryPrepared sees that the prepared identity can sign, before it takes over.
-func (d *Daemon) tryPrepared(ctx context.Context) error {
-	return d.identities.try(ctx, d.maker.Load().identity.key.Release)
+func (en *Enroller) tryPrepared(ctx context.Context) error {
+	return en.identities.try(ctx, en.maker.Load().identity.key.Release)
 }
 
 func (f identityFiles) prepare(ctx context.Context, now time.Time, release func()) (string, error) {
@@ -214,29 +214,29 @@ func (f identityFiles) try(ctx context.Context, release func()) error {
 // prepared, it can sign, and where the kernel accepts lists by the present one it
 // accepts them by that, too. Without it, a kernel that enforces would refuse all that
 // lists vouch for.
-func (d *Daemon) readySuccessor(ctx context.Context) error {
-	if d.maker.Load().sign != "pkcs7" {
+func (en *Enroller) readySuccessor(ctx context.Context) error {
+	if en.maker.Load().sign != "pkcs7" {
 		return nil
 	}
-	d.rotation.Lock()
-	_, err := d.prepare(ctx)
+	en.rotation.Lock()
+	_, err := en.prepare(ctx)
 	if err == nil {
-		err = d.tryPrepared(ctx)
+		err = en.tryPrepared(ctx)
 	}
-	d.rotation.Unlock()
+	en.rotation.Unlock()
 	if err != nil {
 		return err
 	}
-	return d.followEnrolment()
+	return en.followEnrolment()
 }
 
 // revocable returns why the certificate with that key identifier must not be revoked
 // now: it signs the lists, and no other can.
-func (d *Daemon) revocable(ctx context.Context, skid string) error {
-	if skid != d.maker.Load().identity.skid() || d.snapshot().Keys[skid].Revoked != nil {
+func (en *Enroller) revocable(ctx context.Context, skid string) error {
+	if skid != en.maker.Load().identity.skid() || en.snapshot().Keys[skid].Revoked != nil {
 		return nil
 	}
-	err := d.readySuccessor(ctx)
+	err := en.readySuccessor(ctx)
 	if err == nil {
 		return nil
 	}
@@ -251,11 +251,11 @@ func (d *Daemon) revocable(ctx context.Context, skid string) error {
 
 // SignerRotate changes the key that signs lists, and signs them all anew. With
 // prepareOnly it makes the next key and leaves it at that.
-func (d *Daemon) SignerRotate(ctx context.Context, by api.Actor, prepareOnly bool, reason string) (api.Certificate, error) {
+func (ad *Admin) SignerRotate(ctx context.Context, by api.Actor, prepareOnly bool, reason string) (api.Certificate, error) {
 	if prepareOnly {
-		d.rotation.Lock()
-		path, err := d.prepare(ctx)
-		d.rotation.Unlock()
+		ad.enroller.rotation.Lock()
+		path, err := ad.enroller.prepare(ctx)
+		ad.enroller.rotation.Unlock()
 		if err != nil {
 			return api.Certificate{}, err
 		}
@@ -269,25 +269,25 @@ func (d *Daemon) SignerRotate(ctx context.Context, by api.Actor, prepareOnly boo
 		}
 		return describeCertificate(cert, path), nil
 	}
-	if d.maker.Load().sign != "pkcs7" {
-		return api.Certificate{}, api.Errorf(api.InvalidArgument, "lists are not signed by this machine's key: sign = %q", d.maker.Load().sign)
+	if ad.maker.Load().sign != "pkcs7" {
+		return api.Certificate{}, api.Errorf(api.InvalidArgument, "lists are not signed by this machine's key: sign = %q", ad.maker.Load().sign)
 	}
-	err := d.readySuccessor(ctx)
+	err := ad.enroller.readySuccessor(ctx)
 	if err == nil {
-		err = d.renewIdentity(ctx, by, reason)
+		err = ad.enroller.renewIdentity(ctx, by, reason)
 	}
 	if err != nil {
 		return api.Certificate{}, err
 	}
-	if _, err := os.Stat(d.bootPath(bootFile)); err == nil {
-		if _, err := d.placeBootFile(d.maker.Load().identity.cert); err != nil {
-			d.log.Error("certificate to load at boot not replaced", "error", err)
+	if _, err := os.Stat(ad.enroller.bootPath(bootFile)); err == nil {
+		if _, err := ad.enroller.placeBootFile(ad.maker.Load().identity.cert); err != nil {
+			ad.log.Error("certificate to load at boot not replaced", "error", err)
 		}
 	}
-	if _, err := d.runSync(ctx, "the signing key changed", func(string, int, int) {}); err != nil {
+	if _, err := ad.reconciler.runSync(ctx, "the signing key changed", func(string, int, int) {}); err != nil {
 		// The key has changed; status says what keeps lists from being signed by it.
-		d.log.Error("sync failed", "reason", "the signing key changed", "error", err)
+		ad.log.Error("sync failed", "reason", "the signing key changed", "error", err)
 	}
-	id := d.maker.Load().identity
+	id := ad.maker.Load().identity
 	return describeCertificate(id.cert, id.path), nil
 }

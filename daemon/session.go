@@ -32,7 +32,7 @@ const (
 )
 
 // serveHooks accepts package managers until ctx ends.
-func (d *Daemon) serveHooks(ctx context.Context, l *net.UnixListener) error {
+func (ss *Sessions) serveHooks(ctx context.Context, l *net.UnixListener) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
 	slots := make(chan struct{}, maxSessions)
@@ -46,7 +46,7 @@ func (d *Daemon) serveHooks(ctx context.Context, l *net.UnixListener) error {
 				return fmt.Errorf("cannot accept hooks: %w", err)
 			}
 			// Out of descriptors, most likely: a pause gives the others time to end.
-			d.hookRefused(ctx, err)
+			ss.hookRefused(ctx, err)
 			select {
 			case <-time.After(100 * time.Millisecond):
 			case <-ctx.Done():
@@ -56,13 +56,13 @@ func (d *Daemon) serveHooks(ctx context.Context, l *net.UnixListener) error {
 		select {
 		case slots <- struct{}{}:
 		default:
-			d.hookRefused(ctx, errTooMany)
+			ss.hookRefused(ctx, errTooMany)
 			conn.Close()
 			continue
 		}
-		d.sessions.Go(func() {
+		ss.open.Go(func() {
 			defer func() { <-slots }()
-			if s := d.newSession(conn); s != nil {
+			if s := ss.newSession(conn); s != nil {
 				s.serve(ctx)
 			}
 		})
@@ -71,7 +71,7 @@ func (d *Daemon) serveHooks(ctx context.Context, l *net.UnixListener) error {
 
 // session is one connection of a package manager.
 type session struct {
-	d       *Daemon
+	*Sessions
 	peer    wire.Peer
 	raw     *net.UnixConn
 	conn    *wire.Conn // on raw
@@ -87,28 +87,28 @@ type session struct {
 }
 
 // newSession returns nil if the peer is nobody to serve, and has told it so.
-func (d *Daemon) newSession(c *net.UnixConn) *session {
+func (ss *Sessions) newSession(c *net.UnixConn) *session {
 	peer, err := wire.PeerCred(c)
 	conn := wire.NewConn(c)
 	if err == nil && peer.UID != 0 && peer.UID != uint32(os.Geteuid()) {
 		err = fmt.Errorf("cannot serve uid %d: only root runs package transactions", peer.UID)
 	}
 	if err != nil {
-		d.log.Warn("hook refused", "error", err)
+		ss.log.Warn("hook refused", "error", err)
 		conn.Write(&wire.Error{Text: err.Error()}, frameDeadline)
 		conn.Close()
 		return nil
 	}
-	return d.sessionOf(peer, c, conn)
+	return ss.sessionOf(peer, c, conn)
 }
 
 // sessionOf is the session of a peer that may be served, by conn on raw.
-func (d *Daemon) sessionOf(peer wire.Peer, raw *net.UnixConn, conn *wire.Conn) *session {
-	serial := d.serial.Add(1)
+func (ss *Sessions) sessionOf(peer wire.Peer, raw *net.UnixConn, conn *wire.Conn) *session {
+	serial := ss.serial.Add(1)
 	return &session{
-		d: d, peer: peer, raw: raw, conn: conn, log: d.log.With("transaction", serial, "pid", peer.PID),
+		Sessions: ss, peer: peer, raw: raw, conn: conn, log: ss.log.With("transaction", serial, "pid", peer.PID),
 		seen: map[record.Digest]bool{},
-		work: workspace{stager: d.dir.Stager("hook" + strconv.FormatUint(serial, 36))},
+		work: workspace{stager: ss.dir.Stager("hook" + strconv.FormatUint(serial, 36))},
 	}
 }
 
@@ -206,15 +206,15 @@ func (s *session) run(ctx context.Context) error {
 
 // enter lets the state learn what this session tells.
 func (s *session) enter(ctx context.Context, event string, fn func(*ledger.Ledger) error) error {
-	return s.d.exec.Enter(ctx, event, fn)
+	return s.exec.Enter(ctx, event, fn)
 }
 
 func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err error) {
-	managed, why := s.d.manages(m)
+	managed, why := s.manages(m)
 	if !managed {
 		s.log.Debug("transaction not managed", "root", m.Root, "reason", why)
 		if why == anotherDatabase && !m.Test() {
-			s.d.tellOfDatabase(ctx, m)
+			s.tellOfDatabase(ctx, m)
 		}
 		return false, s.conn.Write(&wire.Verdict{Decision: wire.NotManaged}, frameDeadline)
 	}
@@ -225,7 +225,7 @@ func (s *session) begin(ctx context.Context, m *wire.Begin) (proceed bool, err e
 	for _, e := range m.Elements {
 		t.Elements = append(t.Elements, policy.Element{Type: elementType(e.Type), NEVRA: e.NEVRA})
 	}
-	if err := s.d.refreshKeys(ctx, false); err != nil {
+	if err := s.keys.refreshKeys(ctx, false); err != nil {
 		s.log.Warn("keyring not refreshed", "error", err)
 	}
 	verdict := &wire.Verdict{Decision: wire.Proceed}
@@ -290,29 +290,29 @@ func elementType(t wire.ElementType) policy.ElementType {
 
 func (s *session) end(ctx context.Context) error {
 	t := s.txn
-	published, gone, err := s.d.exec.End(ctx, t)
+	published, gone, err := s.exec.End(ctx, t)
 	s.txn = nil
 	if err == nil && t.DBOnly {
-		s.d.relabelStale(t.Touched)
+		s.labels.relabelStale(t.Touched)
 	}
 	ack := &wire.Ack{}
 	switch {
 	case err != nil:
 		s.log.Error("transaction not recorded", "error", err)
 		ack.Notes = append(ack.Notes, wire.Note{Level: wire.LevelWarning, Text: "digestd: " + err.Error() + "; run: digestctl sync"})
-		s.d.wantSync("transaction not recorded")
+		s.wantSync("transaction not recorded")
 	case s.broken != nil:
-		s.d.wantSync("list not published")
+		s.wantSync("list not published")
 	case s.begun && !t.Test:
 		s.log.Info("transaction ended", "published", published, "withdrawn", gone, "withheld", len(s.nolist))
-		s.d.transactionEnded() // a comparison may wait for that
-		s.d.syncSoon(ctx, "transaction begun under another digestd")
+		s.reconciler.transactionEnded() // a comparison may wait for that
+		s.reconciler.syncSoon(ctx, "transaction begun under another digestd")
 	default:
 		s.log.Info("transaction ended", "published", published, "withdrawn", gone, "withheld", len(s.nolist))
 	}
 	ack.Notes = append(ack.Notes, summary(s.nolist)...)
 	werr := s.conn.Write(ack, frameDeadline)
-	s.d.transactionEnded()
+	s.reconciler.transactionEnded()
 	return werr
 }
 
@@ -325,20 +325,20 @@ func (s *session) abandon(ctx context.Context) {
 		return nil
 	})
 	if err == nil {
-		s.d.wantSync("transaction abandoned")
+		s.wantSync("transaction abandoned")
 	}
-	s.d.transactionEnded()
+	s.reconciler.transactionEnded()
 }
 
 // manages reports whether a transaction is about the packages this daemon
 // keeps. Roots and databases are compared by identity: a name means little
 // across chroots and mount namespaces.
-func (d *Daemon) manages(m *wire.Begin) (bool, string) {
-	dev, ino, err := d.root.ID()
+func (ss *Sessions) manages(m *wire.Begin) (bool, string) {
+	dev, ino, err := ss.root.ID()
 	if err != nil || dev != m.RootDev || ino != m.RootIno {
 		return false, "another root"
 	}
-	dir, err := d.locateDB()
+	dir, err := ss.locateDB()
 	if err != nil {
 		// No database yet: the one that this transaction creates will be it.
 		return true, ""

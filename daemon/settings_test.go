@@ -43,7 +43,7 @@ func TestReloadReachesAll(t *testing.T) {
 	defer stop()
 	pkg := nevra.NEVRA{Name: "python3", EVR: nevra.EVR{Version: "2", Release: "1"}, Arch: "noarch"}
 	order := func(lists map[string]uint32) {
-		if err := d.setOrder(t.Context(), api.Actor{}, lists, "", ""); err != nil {
+		if err := d.Admin.setOrder(t.Context(), api.Actor{}, lists, "", ""); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -23,24 +23,24 @@ const (
 
 // tellOfSigner looks for the signing key before anything is to be signed, so that
 // a start says whether it is there.
-func (d *Daemon) tellOfSigner(ctx context.Context) {
-	m := d.maker.Load()
+func (en *Enroller) tellOfSigner(ctx context.Context) {
+	m := en.maker.Load()
 	if m.sign != "pkcs7" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
 	if err := m.identity.key.Check(ctx); err != nil {
-		d.log.Error("signing key not found", "error", err, "file", m.identity.keyPath(),
+		en.log.Error("signing key not found", "error", err, "file", m.identity.keyPath(),
 			"advice", "make the token or TPM reachable, which the file names; if the key is lost: digestctl keys rotate makes another")
 		return
 	}
-	d.log.Info("signing key found", "in", m.identity.key.String())
+	en.log.Info("signing key found", "in", m.identity.key.String())
 }
 
 // reachSigner looks for the signing key, if it could not be used the last time.
-func (d *Daemon) reachSigner(ctx context.Context) error {
-	key := d.maker.Load().identity.key
+func (en *Enroller) reachSigner(ctx context.Context) error {
+	key := en.maker.Load().identity.key
 	if key.Failure() == nil {
 		return nil
 	}
@@ -51,9 +51,9 @@ func (d *Daemon) reachSigner(ctx context.Context) error {
 
 // followSigner tells the administrator of a signing key that cannot be used, and
 // has it looked for until it can.
-func (d *Daemon) followSigner(ctx context.Context) {
-	err := d.maker.Load().identity.key.Failure()
-	d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
+func (en *Enroller) followSigner(ctx context.Context) {
+	err := en.maker.Load().identity.key.Failure()
+	en.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		if err == nil {
 			s.Solved("signing-key")
 		} else {
@@ -65,7 +65,7 @@ func (d *Daemon) followSigner(ctx context.Context) {
 	})
 	if err != nil {
 		select {
-		case d.unsigned <- struct{}{}:
+		case en.unsigned <- struct{}{}:
 		default:
 		}
 	}
@@ -73,12 +73,12 @@ func (d *Daemon) followSigner(ctx context.Context) {
 
 // signerLoop looks for a signing key that cannot be used, ever more rarely, and
 // then has the lists made that are missing.
-func (d *Daemon) signerLoop(ctx context.Context) error {
+func (en *Enroller) signerLoop(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-d.unsigned:
+		case <-en.unsigned:
 		}
 		for rest := shortestRest; ; rest = min(2*rest, longestRest) {
 			select {
@@ -86,38 +86,38 @@ func (d *Daemon) signerLoop(ctx context.Context) error {
 				return nil
 			case <-time.After(rest):
 			}
-			if d.reachSigner(ctx) == nil {
+			if en.reachSigner(ctx) == nil {
 				break
 			}
 		}
-		d.wantSync("the signing key can be used again")
+		en.wantSync("the signing key can be used again")
 	}
 }
 
 // replaceRevoked lets another key sign than one that was revoked. As long as none
 // can be made, none signs.
-func (d *Daemon) replaceRevoked(ctx context.Context, skid string) {
+func (en *Enroller) replaceRevoked(ctx context.Context, skid string) {
 	why := fmt.Sprintf("its certificate %s was revoked", skid)
-	err := d.renewIdentity(ctx, api.Actor{}, why)
+	err := en.renewIdentity(ctx, api.Actor{}, why)
 	if err == nil {
 		return
 	}
-	d.log.Error("revoked signing key not replaced", "error", err)
-	m := *d.maker.Load()
+	en.log.Error("revoked signing key not replaced", "error", err)
+	m := *en.maker.Load()
 	id := *m.identity
 	if r, already := id.key.(*refusedKey); already {
 		id.key = r.Signer
 	}
-	id.key = &refusedKey{id.key, fmt.Errorf("cannot sign: %s, and there is no other: %w", why, err), d}
+	id.key = &refusedKey{id.key, fmt.Errorf("cannot sign: %s, and there is no other: %w", why, err), en}
 	m.identity = &id
-	d.maker.Store(&m)
+	en.maker.Store(&m)
 }
 
 // refusedKey is a signing key that must not sign any more.
 type refusedKey struct {
 	signer.Signer
 	why error
-	d   *Daemon
+	en  *Enroller
 }
 
 func (k *refusedKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, k.why }
@@ -125,8 +125,8 @@ func (k *refusedKey) Failure() error                                            
 
 // Check makes another key if it can now, to which the next signature falls.
 func (k *refusedKey) Check(ctx context.Context) error {
-	if err := k.d.refreshKeys(ctx, true); err != nil {
+	if err := k.en.refresh(ctx); err != nil {
 		return err
 	}
-	return k.d.maker.Load().identity.key.Failure()
+	return k.en.maker.Load().identity.key.Failure()
 }

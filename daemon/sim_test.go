@@ -322,7 +322,7 @@ func (m *simMachine) Start() error {
 		return err
 	}
 	d.dir = hookedDirectory{d.dir, &m.staged}
-	d.blacklist = func() (state.Blacklisted, error) {
+	d.keys.blacklist = func() (state.Blacklisted, error) {
 		return state.Blacklisted{Known: true, Entries: maps.Clone(m.banned), KeyIDs: map[string]bool{}}, nil
 	}
 	d.memory.rest = func() {} // it is the memory of all machines
@@ -357,7 +357,7 @@ func (m *simMachine) newDaemon() (*Daemon, simDisk, simIndex, error) {
 	}
 	d := newDaemon(m.config, log, notify)
 	d.now = m.now
-	d.dir, d.index, d.identities = m.memoryDir, m.memoryIndex, m.identities
+	d.dir, d.index, d.enroller.identities = m.memoryDir, m.memoryIndex, m.identities
 	d.database, d.keyrings, d.features = m.db.(*memoryDatabases).open, noKeyrings{}, func() kernel.Features { return kernel.Features{} }
 	d.unitOf = nil
 	m.memoryDir.Reopen()
@@ -429,7 +429,7 @@ func (m *simMachine) Compare(in sim.Installed) error {
 	}
 	ctx, cancel := context.WithTimeout(m.ctx(), 10*time.Second)
 	defer cancel()
-	_, err := m.d.runSync(ctx, "simulation", func(string, int, int) {})
+	_, err := m.d.reconciler.runSync(ctx, "simulation", func(string, int, int) {})
 	return m.after(err)
 }
 
@@ -479,7 +479,7 @@ func (m *simMachine) file(p sim.Package) string {
 
 // seen is what watching the directory leads to.
 func (m *simMachine) seen() error {
-	m.d.checkDirectory(m.ctx(), nil)
+	m.d.reconciler.checkDirectory(m.ctx(), nil)
 	return m.after(nil)
 }
 

@@ -27,26 +27,17 @@ const (
 	reasonFix   = "fix"
 )
 
-// wantSync asks for a reconciliation soon; a second wish before it began is the
-// same one.
-func (d *Daemon) wantSync(reason string) {
-	select {
-	case d.sync <- reason:
-	default:
-	}
-}
-
 // syncLoop carries out wanted reconciliations.
-func (d *Daemon) syncLoop(ctx context.Context) error {
+func (rc *Reconciler) syncLoop(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case reason := <-d.sync:
-			if _, err := d.runSync(ctx, reason, func(string, int, int) {}); err != nil && ctx.Err() == nil {
-				d.log.Error("sync failed", "reason", reason, "error", err)
+		case reason := <-rc.sync:
+			if _, err := rc.runSync(ctx, reason, func(string, int, int) {}); err != nil && ctx.Err() == nil {
+				rc.log.Error("sync failed", "reason", reason, "error", err)
 			}
-			d.notify(d.statusLine())
+			rc.tell()
 		}
 	}
 }
@@ -57,12 +48,12 @@ const soon = 5 * time.Second
 
 // syncSoon reconciles and returns when that is done, or takes too long; then it
 // is done later.
-func (d *Daemon) syncSoon(ctx context.Context, reason string) {
+func (rc *Reconciler) syncSoon(ctx context.Context, reason string) {
 	ctx, cancel := context.WithTimeout(ctx, soon)
 	defer cancel()
 	synced := make(chan error, 1)
 	go func() {
-		_, err := d.runSync(ctx, reason, func(string, int, int) {})
+		_, err := rc.runSync(ctx, reason, func(string, int, int) {})
 		synced <- err
 	}()
 	select {
@@ -72,22 +63,22 @@ func (d *Daemon) syncSoon(ctx context.Context, reason string) {
 		}
 	case <-ctx.Done():
 	}
-	d.wantSync(reason)
+	rc.wantSync(reason)
 }
 
 // runSync reconciles, once no transaction is in flight.
-func (d *Daemon) runSync(ctx context.Context, reason string, report progress) (api.SyncResult, error) {
-	d.syncMutex.Lock()
-	defer d.syncMutex.Unlock()
+func (rc *Reconciler) runSync(ctx context.Context, reason string, report progress) (api.SyncResult, error) {
+	rc.mu.Lock()
+	defer rc.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, overtakenLimit)
 	defer cancel()
-	d.reachSigner(ctx)
-	defer d.followSigner(ctx)
-	defer d.tellOfEnrolment(ctx)
-	again := func() { d.wantSync("the last comparison failed") }
+	rc.enroller.reachSigner(ctx)
+	defer rc.enroller.followSigner(ctx)
+	defer rc.enroller.tellOfEnrolment(ctx)
+	again := func() { rc.wantSync("the last comparison failed") }
 	for try := 0; ; {
-		stamp := d.databaseStamp()
-		result, err := d.reconcile(ctx, report)
+		stamp := rc.databaseStamp()
+		result, err := rc.reconcile(ctx, report)
 		if errors.Is(err, ledger.ErrAgain) && try < mostTries {
 			try++
 			continue
@@ -95,32 +86,32 @@ func (d *Daemon) runSync(ctx context.Context, reason string, report progress) (a
 		if errors.Is(err, errOvertaken) {
 			report(stageWaiting, 0, 0)
 			select {
-			case <-d.ended:
+			case <-rc.ended:
 				continue
 			case <-ctx.Done():
 				return result, fmt.Errorf("cannot sync: %w", err)
 			}
 		}
 		// Compared or not: what only this look at the database stirred up is no change.
-		d.synced.Store(&stamp)
+		rc.synced.Store(&stamp)
 		if err != nil {
-			d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
-				s.Problem("sync", "error", "lists could not be compared with rpm's database: "+err.Error(), d.syncAdvice(err))
+			rc.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
+				s.Problem("sync", "error", "lists could not be compared with rpm's database: "+err.Error(), rc.syncAdvice(err))
 				s.Show()
 				return nil
 			})
 			if ctx.Err() == nil {
-				d.resync.again(again)
+				rc.resync.again(again)
 			}
 			return result, err
 		}
 		if result.Failed > 0 {
-			d.resync.again(again)
+			rc.resync.again(again)
 		} else {
-			d.resync.reset()
+			rc.resync.reset()
 		}
-		d.filesToSign(reason == reasonAsked || reason == reasonFix)
-		d.log.Info("lists in step with rpm's database", "reason", reason, "installed", result.Installed,
+		rc.compared(reason == reasonAsked || reason == reasonFix)
+		rc.log.Info("lists in step with rpm's database", "reason", reason, "installed", result.Installed,
 			"published", result.Published, "withdrawn", result.Withdrawn, "withheld", result.Withheld,
 			"quarantined", result.Quarantined, "failed", result.Failed, "duration", result.Duration)
 		return result, nil
@@ -128,47 +119,40 @@ func (d *Daemon) runSync(ctx context.Context, reason string, report progress) (a
 }
 
 // syncAdvice says what can be done about a failed reconciliation.
-func (d *Daemon) syncAdvice(err error) string {
+func (rc *Reconciler) syncAdvice(err error) string {
 	if errors.Is(err, rpmdb.ErrBerkeleyDB) {
-		return rpmdb.BerkeleyAdvice(d.config.Root)
+		return rpmdb.BerkeleyAdvice(rc.config.Root)
 	}
 	return "mend the cause: digestd tries again by itself; or at once: digestctl sync"
 }
 
-func (d *Daemon) databaseStamp() (stamp rpmdb.Stamp) {
-	if db, err := d.database(); err == nil {
-		stamp, _ = db.Stamp()
-	}
-	return stamp
-}
-
 // databaseChanged is called when something happened to rpm's database, with or
 // without a hook, be it only that somebody read it.
-func (d *Daemon) databaseChanged() {
-	if d.snapshot().Open > 0 {
+func (rc *Reconciler) databaseChanged() {
+	if rc.snapshot().Open > 0 {
 		return // its end looks again
 	}
-	if synced := d.synced.Load(); synced == nil || *synced != d.databaseStamp() {
-		d.wantSync("rpm's database changed")
+	if synced := rc.synced.Load(); synced == nil || *synced != rc.databaseStamp() {
+		rc.wantSync("rpm's database changed")
 	}
 }
 
 // transactionEnded wakes a reconciliation that waited, and looks for changes
 // that no hook told of.
-func (d *Daemon) transactionEnded() {
+func (rc *Reconciler) transactionEnded() {
 	select {
-	case d.ended <- struct{}{}:
+	case rc.ended <- struct{}{}:
 	default:
 	}
-	d.lookAgain()
-	d.notify(d.statusLine())
+	rc.lookAgain()
+	rc.tell()
 }
 
 // checkDirectory looks at the list directory after something happened in it: to
 // these names, or to all if names is nil.
-func (d *Daemon) checkDirectory(ctx context.Context, names map[string]bool) {
+func (rc *Reconciler) checkDirectory(ctx context.Context, names map[string]bool) {
 	anew := false
-	x := d.exec
+	x := rc.exec
 	var all executor.Done
 	err := x.Do(ctx, func() error {
 		more, err := x.Inspect(names)
@@ -189,9 +173,9 @@ func (d *Daemon) checkDirectory(ctx context.Context, names map[string]bool) {
 	})
 	x.Follow(all)
 	if err != nil && ctx.Err() == nil {
-		d.log.Error("list directory not checked", "error", err)
+		rc.log.Error("list directory not checked", "error", err)
 	}
 	if anew {
-		d.wantSync("lists were removed or altered")
+		rc.wantSync("lists were removed or altered")
 	}
 }

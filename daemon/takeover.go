@@ -42,7 +42,7 @@ type Left struct {
 // has the mark that it is open, as after a crash; the package manager does not
 // notice.
 func (s *session) leave() bool {
-	if s.d.leave == nil {
+	if s.Sessions.leave == nil {
 		return false
 	}
 	stage := StageBegin
@@ -54,7 +54,7 @@ func (s *session) leave() bool {
 	case s.txn != nil:
 		stage = StageTransaction
 	}
-	if err := s.d.leave(Left{Conn: s.raw, Stage: stage}); err != nil {
+	if err := s.Sessions.leave(Left{Conn: s.raw, Stage: stage}); err != nil {
 		s.log.Warn("transaction not left to the next digestd", "error", err)
 		return false
 	}
@@ -64,38 +64,38 @@ func (s *session) leave() bool {
 
 // takeOver serves the connections that were left behind. When it returns their
 // transactions are known to be open: nothing may be compared before.
-func (d *Daemon) takeOver(ctx context.Context, left []Left) {
+func (ss *Sessions) takeOver(ctx context.Context, left []Left) {
 	if len(left) == 0 {
 		return
 	}
-	d.catchUp(ctx)
+	ss.catchUp(ctx)
 	for _, l := range left {
-		s := d.newSession(l.Conn)
+		s := ss.newSession(l.Conn)
 		if s == nil {
 			continue
 		}
 		if l.Stage != StageBegin {
 			s.goOn(ctx, l.Stage)
 		}
-		d.sessions.Go(func() { s.serve(ctx) })
+		ss.open.Go(func() { s.serve(ctx) })
 	}
 }
 
 // catchUp does what comes otherwise with Begin, which those who are taken over have said,
 // and with the first comparison, which waits for their end: until then acts are to
 // concern all lists that are there.
-func (d *Daemon) catchUp(ctx context.Context) {
+func (ss *Sessions) catchUp(ctx context.Context) {
 	var all executor.Done
-	err := d.exec.Do(ctx, func() (err error) {
-		all, err = d.exec.Inspect(nil)
+	err := ss.exec.Do(ctx, func() (err error) {
+		all, err = ss.exec.Inspect(nil)
 		return err
 	})
-	d.exec.Follow(all)
+	ss.exec.Follow(all)
 	if err != nil {
-		d.log.Error("list directory not checked", "error", err)
+		ss.log.Error("list directory not checked", "error", err)
 	}
-	if err := d.refreshKeys(ctx, true); err != nil {
-		d.log.Warn("keyring not refreshed", "error", err)
+	if err := ss.keys.refreshKeys(ctx, true); err != nil {
+		ss.log.Warn("keyring not refreshed", "error", err)
 	}
 }
 
@@ -125,13 +125,13 @@ func (s *session) goOn(ctx context.Context, stage Stage) {
 
 // awaitSync waits for the first comparison with rpm's database, but not for
 // ever.
-func (d *Daemon) awaitSync(ctx context.Context, synced <-chan struct{}) {
+func (rc *Reconciler) awaitSync(ctx context.Context, synced <-chan struct{}) {
 	limit := time.NewTimer(readyLimit)
 	defer limit.Stop()
 	select {
 	case <-synced:
 	case <-limit.C:
-		d.log.Warn("ready before the first sync has ended", "after", readyLimit)
+		rc.log.Warn("ready before the first sync has ended", "after", readyLimit)
 	case <-ctx.Done():
 	}
 }

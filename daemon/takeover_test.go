@@ -12,7 +12,7 @@ import (
 // TestStartIsBounded: a boot waits for the first comparison, but not for one that
 // takes long. One that waits for a transaction is in integration/system.
 func TestStartIsBounded(t *testing.T) {
-	d := &Daemon{log: slog.New(slog.DiscardHandler)}
+	r := &Reconciler{Host: &Host{log: slog.New(slog.DiscardHandler)}}
 	for _, test := range []struct {
 		name  string
 		takes time.Duration
@@ -25,7 +25,7 @@ func TestStartIsBounded(t *testing.T) {
 			synced := make(chan struct{})
 			time.AfterFunc(test.takes, func() { close(synced) })
 			started := time.Now()
-			d.awaitSync(t.Context(), synced)
+			r.awaitSync(t.Context(), synced)
 			if took := time.Since(started); took != test.want {
 				t.Errorf("%s: ready after %v, want %v", test.name, took, test.want)
 			}

@@ -43,7 +43,7 @@ type outlet interface {
 // carrier brings the log to an outlet, on a goroutine of its own: what is
 // decided is durable in the index, and waits there for as long as it must.
 type carrier struct {
-	d      *Daemon
+	*Host
 	taker  string
 	outlet outlet
 	wake   chan struct{} // the log grew
@@ -56,14 +56,14 @@ type carrier struct {
 }
 
 // newCarriers makes those that the configuration asks for.
-func (d *Daemon) newCarriers(s *ledger.Ledger) (carriers []*carrier) {
+func (h *Host) newCarriers(s *ledger.Ledger) (carriers []*carrier) {
 	add := func(taker string, o outlet, dir string) {
-		c := &carrier{d: d, taker: taker, outlet: o, wake: make(chan struct{}, 1), dir: dir, sent: s.Taken[taker], safe: s.Taken[taker]}
+		c := &carrier{Host: h, taker: taker, outlet: o, wake: make(chan struct{}, 1), dir: dir, sent: s.Taken[taker], safe: s.Taken[taker]}
 		c.left = c.safe+1 < s.NextSeq
 		carriers = append(carriers, c)
-		d.exec.Wakes[state.WakeLog] = append(d.exec.Wakes[state.WakeLog], c.wake)
+		h.exec.Wakes[state.WakeLog] = append(h.exec.Wakes[state.WakeLog], c.wake)
 	}
-	dir := d.config.AuditTrail
+	dir := h.config.AuditTrail
 	switch dir {
 	case state.TrailNone:
 		return nil
@@ -79,10 +79,10 @@ func (d *Daemon) newCarriers(s *ledger.Ledger) (carriers []*carrier) {
 
 // startCarriers has the log carried until ctx ends, and returns what carries the
 // rest of it then.
-func (d *Daemon) startCarriers(ctx context.Context) (finish func()) {
+func (h *Host) startCarriers(ctx context.Context) (finish func()) {
 	var carriers []*carrier
-	d.exec.Enter(ctx, "carriers", func(s *ledger.Ledger) error {
-		carriers = d.newCarriers(s)
+	h.exec.Enter(ctx, "carriers", func(s *ledger.Ledger) error {
+		carriers = h.newCarriers(s)
 		return nil
 	})
 	running := make([]chan struct{}, len(carriers))
@@ -100,7 +100,7 @@ func (d *Daemon) startCarriers(ctx context.Context) (finish func()) {
 			select {
 			case <-running[i]:
 				if err := c.finish(); err != nil {
-					d.log.Info("records of decisions wait for the next start", "for", c.taker, "error", err)
+					h.log.Info("records of decisions wait for the next start", "for", c.taker, "error", err)
 				}
 			case <-timeout:
 				// The kernel holds who writes to a trail that is full; not us.
@@ -123,7 +123,7 @@ func (c *carrier) run(ctx context.Context) {
 		err := c.carry(ctx)
 		switch {
 		case errors.Is(err, audit.ErrNoTrail):
-			c.d.log.Debug("refusals do not go to the audit trail", "error", err)
+			c.log.Debug("refusals do not go to the audit trail", "error", err)
 			return
 		case err != nil && ctx.Err() == nil:
 			c.fell(ctx, err)
@@ -157,7 +157,7 @@ func (c *carrier) run(ctx context.Context) {
 			if err := c.confirm(ctx); err == nil {
 				tries = 0
 			} else if ctx.Err() == nil {
-				c.d.log.Warn("records not confirmed", "by", c.taker, "error", err)
+				c.log.Warn("records not confirmed", "by", c.taker, "error", err)
 				retry()
 			}
 		}
@@ -167,14 +167,14 @@ func (c *carrier) run(ctx context.Context) {
 // carry hands over what the log has beyond the last entry that was.
 func (c *carrier) carry(ctx context.Context) error {
 	for ctx.Err() == nil {
-		events, err := c.d.index.EventsAfter(c.sent, carried)
+		events, err := c.index.EventsAfter(c.sent, carried)
 		if err != nil || len(events) == 0 {
 			return err
 		}
 		if first := events[0].Seq; c.sent > 0 && first > c.sent+1 {
 			n := first - c.sent - 1
-			c.d.log.Error("decisions were dropped before they could be told", "to", c.taker, "count", n)
-			events = append([]record.Event{{Kind: audit.KindRecordsLost, Seq: first - 1, When: c.d.now(), Text: fmt.Sprintf("%d of them", n)}}, events...)
+			c.log.Error("decisions were dropped before they could be told", "to", c.taker, "count", n)
+			events = append([]record.Event{{Kind: audit.KindRecordsLost, Seq: first - 1, When: c.now(), Text: fmt.Sprintf("%d of them", n)}}, events...)
 		}
 		for _, e := range events {
 			if ctx.Err() != nil {
@@ -207,10 +207,10 @@ func (c *carrier) confirm(ctx context.Context) error {
 		return c.lost(err)
 	}
 	c.safe = upTo
-	c.d.log.Debug("records are safe", "by", c.taker, "last", upTo)
+	c.log.Debug("records are safe", "by", c.taker, "last", upTo)
 	now := c.left
 	c.left = false
-	return c.d.exec.Enter(context.WithoutCancel(ctx), "taken", func(s *ledger.Ledger) error {
+	return c.exec.Enter(context.WithoutCancel(ctx), "taken", func(s *ledger.Ledger) error {
 		s.TakenUpTo(c.taker, upTo, now)
 		return nil
 	})
@@ -226,7 +226,7 @@ func (c *carrier) finish() error {
 	if err == nil && c.sent > c.safe {
 		err = c.confirm(ctx)
 	}
-	return errors.Join(err, c.d.exec.Enter(ctx, "taken", func(s *ledger.Ledger) error {
+	return errors.Join(err, c.exec.Enter(ctx, "taken", func(s *ledger.Ledger) error {
 		s.RecordTaken()
 		return nil
 	}))
@@ -239,10 +239,10 @@ func (c *carrier) fell(ctx context.Context, err error) {
 	}
 	c.away = true
 	if c.taker != state.TakerJournal {
-		c.d.log.Warn("refusals not told", "to", c.taker, "error", err)
+		c.log.Warn("refusals not told", "to", c.taker, "error", err)
 		return
 	}
-	c.d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
+	c.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		s.Problem("journal", api.SeverityNotice, "records of decisions wait in the index: "+err.Error(),
 			`is journald running? systemctl status systemd-journald; where there is none: audit-trail = "none" in digestd.conf`)
 		s.Show()
@@ -253,11 +253,11 @@ func (c *carrier) fell(ctx context.Context, err error) {
 func (c *carrier) rose(ctx context.Context) {
 	c.away = false
 	c.stopLooking()
-	c.d.log.Info("records of decisions are taken again", "by", c.taker)
+	c.log.Info("records of decisions are taken again", "by", c.taker)
 	if c.taker != state.TakerJournal {
 		return
 	}
-	c.d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
+	c.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		s.Solved("journal")
 		s.Show()
 		return nil

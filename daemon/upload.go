@@ -33,8 +33,8 @@ type upload struct {
 }
 
 // OwnAppend adds a piece to an upload; upload 0 begins one. It returns its number.
-func (d *Daemon) OwnAppend(_ context.Context, by api.Actor, id uint64, data []byte) (uint64, error) {
-	u := &d.uploads
+func (ol *OwnLists) OwnAppend(_ context.Context, by api.Actor, id uint64, data []byte) (uint64, error) {
+	u := &ol.uploads
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if len(data) > api.MaxUpload {
@@ -42,7 +42,7 @@ func (d *Daemon) OwnAppend(_ context.Context, by api.Actor, id uint64, data []by
 	}
 	if id == 0 {
 		var err error
-		if id, err = u.begin(d, by.Sender); err != nil {
+		if id, err = u.begin(ol.Host, by.Sender); err != nil {
 			return 0, err
 		}
 	}
@@ -63,11 +63,11 @@ func (d *Daemon) OwnAppend(_ context.Context, by api.Actor, id uint64, data []by
 	return id, nil
 }
 
-func (u *uploads) begin(d *Daemon, sender string) (uint64, error) {
+func (u *uploads) begin(h *Host, sender string) (uint64, error) {
 	if len(u.open) >= ledger.MaxUploads {
 		return 0, &api.Error{Code: api.Busy, Message: "too many lists are being sent", Advice: "wait for the others"}
 	}
-	dir := filepath.Join(d.config.State, ledger.OwnDir)
+	dir := filepath.Join(h.config.State, ledger.OwnDir)
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return 0, err
 	}

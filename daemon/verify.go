@@ -31,34 +31,34 @@ const (
 
 // Verify compares what is on disk with what is vouched for and returns when it
 // is done or ctx ends; then what was found is kept, and the next can go on.
-func (d *Daemon) Verify(ctx context.Context, by api.Actor, req api.VerifyRequest, report func(stage string, done, total int)) (api.Verification, error) {
-	v := &d.verifier
-	v.open(d.config.State)
+func (vf *Verifier) Verify(ctx context.Context, by api.Actor, req api.VerifyRequest, report func(stage string, done, total int)) (api.Verification, error) {
+	v := &vf.verifier
+	v.open(vf.config.State)
 	if !v.lock(ctx) {
 		return api.Verification{}, &api.Error{Code: api.Busy, Message: "a verification is in progress", Advice: "wait for it, or see digestctl status"}
 	}
 	defer v.running.Unlock()
-	fresh, resume, err := d.wantedVerification(&req)
+	fresh, resume, err := vf.wantedVerification(&req)
 	if err != nil {
 		return api.Verification{}, err
 	}
 	if req.Fix {
 		// Lists first: labels lead to them.
-		if _, err := d.runSync(ctx, reasonFix, report); err != nil {
+		if _, err := vf.reconciler.runSync(ctx, reasonFix, report); err != nil {
 			return api.Verification{}, err
 		}
 	}
-	spec, err := d.verifySpec(req)
+	spec, err := vf.verifySpec(req)
 	if err != nil {
 		return api.Verification{}, err
 	}
 	if spec.After, err = v.begin(fresh, resume); err != nil {
 		return api.Verification{}, err
 	}
-	d.log.Info("verification begins", "uid", by.UID, "pid", by.PID, "scope", scopeText(fresh), "resumed", resume, "fix", req.Fix)
-	noted := d.now()
+	vf.log.Info("verification begins", "uid", by.UID, "pid", by.PID, "scope", scopeText(fresh), "resumed", resume, "fix", req.Fix)
+	noted := vf.now()
 	took := func() time.Duration {
-		now := d.now()
+		now := vf.now()
 		since := now.Sub(noted)
 		noted = now
 		return since
@@ -71,7 +71,7 @@ func (d *Daemon) Verify(ctx context.Context, by api.Actor, req api.VerifyRequest
 				return err
 			}
 		}
-		if d.now().Sub(noted) < saveTime {
+		if vf.now().Sub(noted) < saveTime {
 			return nil
 		}
 		return v.note(took())
@@ -80,12 +80,12 @@ func (d *Daemon) Verify(ctx context.Context, by api.Actor, req api.VerifyRequest
 	if err != nil {
 		state = api.VerifyInterrupted
 	}
-	result, eerr := v.end(state, took(), d.now())
+	result, eerr := v.end(state, took(), vf.now())
 	if err = errors.Join(err, eerr); err != nil {
-		d.log.Warn("verification ends early", "error", err)
+		vf.log.Warn("verification ends early", "error", err)
 		return result, err
 	}
-	return result, d.tellVerified(ctx, by, result)
+	return result, vf.tellVerified(ctx, by, result)
 }
 
 // cancelTime is how long one that was cancelled may take to end: whoever
@@ -109,7 +109,7 @@ func (v *verifier) lock(ctx context.Context) bool {
 }
 
 // wantedVerification checks a request against what was interrupted.
-func (d *Daemon) wantedVerification(req *api.VerifyRequest) (fresh api.Verification, resume bool, err error) {
+func (vf *Verifier) wantedVerification(req *api.VerifyRequest) (fresh api.Verification, resume bool, err error) {
 	if len(req.Paths)+len(req.Packages) > maxWanted {
 		return fresh, false, api.Errorf(api.InvalidArgument, "more than %d paths and packages at once", maxWanted)
 	}
@@ -119,12 +119,12 @@ func (d *Daemon) wantedVerification(req *api.VerifyRequest) (fresh api.Verificat
 		}
 	}
 	fresh = api.Verification{State: api.VerifyRunning, Fix: req.Fix, All: len(req.Paths)+len(req.Packages) == 0,
-		Started: d.now()}
+		Started: vf.now()}
 	for _, text := range slices.Concat(req.Paths, req.Packages) {
 		fresh.Scope = append(fresh.Scope, api.Clean(text))
 	}
 	if req.Resume {
-		latest, _ := d.verifier.latest()
+		latest, _ := vf.verifier.latest()
 		resume = latest.State == api.VerifyInterrupted && latest.Fix == fresh.Fix && latest.All == fresh.All && slices.Equal(latest.Scope, fresh.Scope)
 	}
 	return fresh, resume, nil
@@ -138,15 +138,15 @@ func scopeText(v api.Verification) string {
 }
 
 // verifySpec says what is vouched for now.
-func (d *Daemon) verifySpec(req api.VerifyRequest) (spec verify.Spec, err error) {
-	snap := d.snapshot()
-	spec = verify.Spec{Root: d.config.Root, Lists: d.config.Lists, Fix: req.Fix, Unlabelled: req.Unlabelled, Idle: req.Idle,
+func (vf *Verifier) verifySpec(req api.VerifyRequest) (spec verify.Spec, err error) {
+	snap := vf.snapshot()
+	spec = verify.Spec{Root: vf.config.Root, Lists: vf.config.Lists, Fix: req.Fix, Unlabelled: req.Unlabelled, Idle: req.Idle,
 		Tree: len(req.Paths)+len(req.Packages) == 0, Entries: make([]verify.Entry, 0, len(snap.Entries))}
-	if spec.Database, err = d.locateDB(); err != nil {
+	if spec.Database, err = vf.locateDB(); err != nil {
 		spec.Database = "" // no packages, no roles
 	}
 	for _, p := range req.Paths {
-		spec.Paths = append(spec.Paths, verify.Path(d.insideRoot(p)))
+		spec.Paths = append(spec.Paths, verify.Path(vf.insideRoot(p)))
 	}
 	named := make(map[string]bool, len(req.Packages))
 	for _, e := range snap.Entries {
@@ -202,12 +202,12 @@ func (p *verifyProgress) hear(m verify.Message) {
 }
 
 // tellVerified puts the result on record.
-func (d *Daemon) tellVerified(ctx context.Context, by api.Actor, r api.Verification) error {
-	told, _, err := d.verifier.page(0, api.MaxPage)
+func (vf *Verifier) tellVerified(ctx context.Context, by api.Actor, r api.Verification) error {
+	told, _, err := vf.verifier.page(0, api.MaxPage)
 	if err != nil {
 		return err
 	}
-	err = d.exec.Enter(ctx, "verified", func(s *ledger.Ledger) error {
+	err = vf.exec.Enter(ctx, "verified", func(s *ledger.Ledger) error {
 		outcome := "clean"
 		if r.Errors > 0 {
 			outcome = "findings"
@@ -228,7 +228,7 @@ func (d *Daemon) tellVerified(ctx context.Context, by api.Actor, r api.Verificat
 		s.Record()
 		return nil
 	})
-	d.log.Info("verified", "scope", scopeText(r), "packages", r.Packages, "files", r.Files, "bytes", r.Bytes, "errors", r.Errors,
+	vf.log.Info("verified", "scope", scopeText(r), "packages", r.Packages, "files", r.Files, "bytes", r.Bytes, "errors", r.Errors,
 		"notices", r.Notices, "fixed", r.Fixed, "duration", r.Duration)
 	return err
 }
@@ -251,9 +251,9 @@ func verifiedText(r api.Verification) string {
 }
 
 // Verification returns the verification that runs, or the latest.
-func (d *Daemon) Verification(context.Context) (api.Verification, error) {
-	d.verifier.open(d.config.State)
-	latest, _ := d.verifier.latest()
+func (vf *Verifier) Verification(context.Context) (api.Verification, error) {
+	vf.verifier.open(vf.config.State)
+	latest, _ := vf.verifier.latest()
 	if latest.State == "" {
 		return latest, &api.Error{Code: api.NotFound, Message: "nothing was verified yet", Advice: "digestctl verify --all"}
 	}
@@ -261,15 +261,15 @@ func (d *Daemon) Verification(context.Context) (api.Verification, error) {
 }
 
 // Findings returns a page of what the latest verification found so far.
-func (d *Daemon) Findings(_ context.Context, offset, limit uint32) ([]api.Finding, uint32, error) {
-	d.verifier.open(d.config.State)
-	return d.verifier.page(offset, limit)
+func (vf *Verifier) Findings(_ context.Context, offset, limit uint32) ([]api.Finding, uint32, error) {
+	vf.verifier.open(vf.config.State)
+	return vf.verifier.page(offset, limit)
 }
 
 // addVerified puts the latest verification of everything into a status.
-func (d *Daemon) addVerified(st *api.Status) {
-	d.verifier.open(d.config.State)
-	if _, st.Verified = d.verifier.latest(); st.Verified.Errors == 0 {
+func (vf *Verifier) addVerified(st *api.Status) {
+	vf.verifier.open(vf.config.State)
+	if _, st.Verified = vf.verifier.latest(); st.Verified.Errors == 0 {
 		return
 	}
 	st.Problems = append(slices.Clip(st.Problems), api.Problem{ID: "verification", Severity: api.SeverityWarning,

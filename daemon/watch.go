@@ -34,7 +34,7 @@ const (
 // hint, not a guard: inotify misses changes through a mapping or a second name,
 // which the reconciliations find. Without inotify it looks every pollPause.
 type watcher struct {
-	d  *Daemon
+	*Reconciler
 	fs *fsnotify.Watcher // nil: there is none
 	db string            // the directory of rpm's database that is watched
 
@@ -43,8 +43,8 @@ type watcher struct {
 }
 
 // newWatcher returns a watcher that watches already, if that is possible.
-func (d *Daemon) newWatcher(ctx context.Context) *watcher {
-	w := &watcher{d: d, names: map[string]bool{}}
+func (rc *Reconciler) newWatcher(ctx context.Context) *watcher {
+	w := &watcher{Reconciler: rc, names: map[string]bool{}}
 	if err := w.open(); err != nil {
 		w.blind(ctx, err)
 	}
@@ -57,7 +57,7 @@ func (w *watcher) open() (err error) {
 	if err != nil {
 		return err
 	}
-	c := w.d.config
+	c := w.config
 	for _, dir := range []string{c.Lists, filepath.Dir(c.Lists), c.State} {
 		if err == nil {
 			err = fsw.Add(dir)
@@ -92,7 +92,7 @@ func (w *watcher) blind(ctx context.Context, why error) {
 		w.fs = nil
 	}
 	w.keys = w.keyTimes()
-	w.d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
+	w.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		s.Problem("watch", api.SeverityWarning,
 			fmt.Sprintf("the kernel tells of no changes on disk (inotify: %v); digestd looks every %v instead", why, pollPause),
 			"raise fs.inotify.max_user_instances or fs.inotify.max_user_watches by sysctl: digestd tries again by itself")
@@ -105,7 +105,7 @@ func (w *watcher) blind(ctx context.Context, why error) {
 func (w *watcher) poll(ctx context.Context) {
 	reopened := w.open()
 	if reopened == nil {
-		w.d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
+		w.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 			s.Solved("watch")
 			s.Show()
 			return nil
@@ -113,17 +113,17 @@ func (w *watcher) poll(ctx context.Context) {
 	} else if w.fs != nil {
 		w.blind(ctx, reopened)
 	}
-	w.d.checkDirectory(ctx, nil)
-	w.d.checkState(ctx)
-	w.d.databaseChanged()
+	w.checkDirectory(ctx, nil)
+	w.checkState(ctx)
+	w.databaseChanged()
 	if now := w.keyTimes(); now != w.keys {
 		w.keys = now
-		w.d.wantSync("trusted certificates changed")
+		w.wantSync("trusted certificates changed")
 	}
 }
 
 func (w *watcher) keyTimes() [3]time.Time {
-	c := w.d.config
+	c := w.config
 	return [3]time.Time{modified(c.Keys), modified(c.Revoked), modified(c.Blacklist)}
 }
 
@@ -133,7 +133,7 @@ func (w *watcher) followDB() error {
 	if w.fs == nil {
 		return nil
 	}
-	dir, err := w.d.locateDB()
+	dir, err := w.locateDB()
 	if err != nil || dir == w.db {
 		return nil
 	}
@@ -191,7 +191,7 @@ func (w *watcher) run(ctx context.Context) error {
 					directory.start(w.directoryPause())
 				}
 			case subjectDatabase:
-				if w.d.snapshot().Open > 0 {
+				if w.snapshot().Open > 0 {
 					// rpm writes thousands of times; its end is soon enough.
 					w.fs.Remove(w.db)
 					w.db = ""
@@ -208,26 +208,26 @@ func (w *watcher) run(ctx context.Context) error {
 				return nil
 			}
 			// Events were lost: look at everything.
-			w.d.log.Warn("watch overflowed", "error", err)
+			w.log.Warn("watch overflowed", "error", err)
 			w.names = nil
 			directory.start(directoryPause)
 			database.start(databasePause)
 			keys.start(databasePause)
 			state.start(directoryPause)
-		case <-w.d.rested:
+		case <-w.rested:
 			w.follow(ctx)
 			database.start(databasePause)
 		case <-directory.c():
 			directory.ended()
-			w.d.checkDirectory(ctx, w.names)
+			w.checkDirectory(ctx, w.names)
 			w.names = map[string]bool{}
 		case <-database.c():
 			database.ended()
 			w.follow(ctx)
-			w.d.databaseChanged()
+			w.databaseChanged()
 		case <-keys.c():
 			keys.ended()
-			w.d.wantSync("trusted certificates changed")
+			w.wantSync("trusted certificates changed")
 		case <-state.c():
 			state.ended()
 			if !w.checkState(ctx) {
@@ -242,11 +242,11 @@ func (w *watcher) run(ctx context.Context) error {
 // be noticed as well. It reports whether that is done.
 func (w *watcher) checkState(ctx context.Context) bool {
 	if w.fs == nil {
-		w.d.checkState(ctx)
+		w.checkState(ctx)
 		return true // poll goes on
 	}
-	err := w.fs.Add(w.d.config.State)
-	return w.d.checkState(ctx) && err == nil
+	err := w.fs.Add(w.config.State)
+	return w.checkState(ctx) && err == nil
 }
 
 // note remembers a name in the list directory, up to a bound.
@@ -254,7 +254,7 @@ func (w *watcher) note(path string) {
 	const many = 4096
 	switch {
 	case w.names == nil:
-	case path == w.d.config.Lists || len(w.names) == many:
+	case path == w.config.Lists || len(w.names) == many:
 		w.names = nil
 	default:
 		w.names[filepath.Base(path)] = true
@@ -262,7 +262,7 @@ func (w *watcher) note(path string) {
 }
 
 func (w *watcher) directoryPause() time.Duration {
-	if w.d.snapshot().Open > 0 {
+	if w.snapshot().Open > 0 {
 		return busyPause
 	}
 	return directoryPause
@@ -281,19 +281,19 @@ const (
 func (w *watcher) subject(ev fsnotify.Event) subject {
 	path := ev.Name
 	switch dir := filepath.Dir(path); {
-	case dir == w.d.config.State:
+	case dir == w.config.State:
 		// A commit writes to the index and replaces the commit file beside it.
 		if ev.Op.Has(fsnotify.Remove|fsnotify.Rename|fsnotify.Create) && !strings.HasPrefix(filepath.Base(path), "index.commit") {
 			return subjectState
 		}
 		return subjectNone
-	case path == w.d.config.State:
+	case path == w.config.State:
 		return subjectState
-	case dir == w.d.config.Lists && filepath.Base(path) != ".poke", path == w.d.config.Lists:
+	case dir == w.config.Lists && filepath.Base(path) != ".poke", path == w.config.Lists:
 		return subjectLists
 	case dir == w.db:
 		return subjectDatabase
-	case dir == filepath.Join(w.db, "pubkeys"), dir == w.d.config.Keys, dir == w.d.config.Revoked, dir == w.d.config.Blacklist:
+	case dir == filepath.Join(w.db, "pubkeys"), dir == w.config.Keys, dir == w.config.Revoked, dir == w.config.Blacklist:
 		return subjectKeys
 	}
 	return subjectNone

@@ -24,12 +24,12 @@ import (
 // file. Others learn what the lists say of the path: whether there is a file, where
 // links lead and what it contains is for them to find out with their own rights
 // ([Daemon.WhyContent]).
-func (d *Daemon) Why(ctx context.Context, by api.Actor, path string) (api.Why, error) {
+func (q *Query) Why(ctx context.Context, by api.Actor, path string) (api.Why, error) {
 	if err := checkPath(path); err != nil {
 		return api.Why{}, err
 	}
-	snap := d.snapshot()
-	w := api.Why{Path: path, RealPath: d.insideRoot(path)}
+	snap := q.snapshot()
+	w := api.Why{Path: path, RealPath: q.insideRoot(path)}
 	if !by.Privileged() {
 		return snap.WhyUnread(w), nil
 	}
@@ -37,7 +37,7 @@ func (d *Daemon) Why(ctx context.Context, by api.Actor, path string) (api.Why, e
 	if snap.Lookup.HasWide() || snap.Denials.Wide() {
 		algos = append(algos, digestlist.SHA384, digestlist.SHA512)
 	}
-	file, err := d.looks.At(ctx, w.RealPath, algos...)
+	file, err := q.looks.At(ctx, w.RealPath, algos...)
 	if err != nil {
 		return w, err
 	}
@@ -51,20 +51,20 @@ func (d *Daemon) Why(ctx context.Context, by api.Actor, path string) (api.Why, e
 		w.Verdict, w.Text = api.VerdictNotRegular, "only files on disks are vouched for; the kernel makes this one up"
 		return w, nil
 	}
-	w.RealPath, w.Label = d.insideRoot(string(file.Real)), file.Label
-	d.explain(snap, &w, file.Digests)
+	w.RealPath, w.Label = q.insideRoot(string(file.Real)), file.Label
+	q.explain(snap, &w, file.Digests)
 	return w, nil
 }
 
 // WhyContent says the same of a file that the caller looked at: nothing is opened.
 // What the caller says of the file is believed for the answer, which is the
 // caller's alone.
-func (d *Daemon) WhyContent(_ context.Context, path string, c api.Content) (api.Why, error) {
+func (q *Query) WhyContent(_ context.Context, path string, c api.Content) (api.Why, error) {
 	if err := errors.Join(checkPath(path), checkPath(cmp.Or(c.RealPath, path))); err != nil {
 		return api.Why{}, err
 	}
-	snap := d.snapshot()
-	w := api.Why{Path: path, RealPath: d.insideRoot(cmp.Or(c.RealPath, path)), Label: c.Label}
+	snap := q.snapshot()
+	w := api.Why{Path: path, RealPath: q.insideRoot(cmp.Or(c.RealPath, path)), Label: c.Label}
 	if !c.Found {
 		w.Label = ""
 		return snap.WhyMissing(w, w.RealPath), nil
@@ -78,7 +78,7 @@ func (d *Daemon) WhyContent(_ context.Context, path string, c api.Content) (api.
 			return w, api.Errorf(api.InvalidArgument, "a digest by %s has %d bytes, not %d", algo, algo.Size(), len(sum))
 		}
 	}
-	d.explain(snap, &w, sums)
+	q.explain(snap, &w, sums)
 	return w, nil
 }
 
@@ -89,19 +89,10 @@ func checkPath(path string) error {
 	return nil
 }
 
-// insideRoot turns a path as the caller sees it into one inside the root.
-func (d *Daemon) insideRoot(path string) string {
-	root := strings.TrimSuffix(filepath.Clean(d.config.Root), "/")
-	if rest, ok := strings.CutPrefix(filepath.Clean(path), root); ok && (rest == "" || rest[0] == '/') {
-		return "/" + strings.TrimPrefix(rest, "/")
-	}
-	return filepath.Clean(path)
-}
-
 // explain finds the lists that include the file's digest or its path and says
 // what the kernel makes of it (digest_cache_lookup): the list the label names,
 // or, without a label, every list in the directory.
-func (d *Daemon) explain(snap *view.Snapshot, w *api.Why, sums view.FileSums) {
+func (q *Query) explain(snap *view.Snapshot, w *api.Why, sums view.FileSums) {
 	w.Algo, w.Digest = digestlist.SHA256.String(), hex.EncodeToString(sums[digestlist.SHA256])
 	seen := map[string]bool{}
 	vouched := false
@@ -115,7 +106,7 @@ func (d *Daemon) explain(snap *view.Snapshot, w *api.Why, sums view.FileSums) {
 			return
 		}
 		before := len(w.Lists)
-		d.considerList(snap, w, e, sums)
+		q.considerList(snap, w, e, sums)
 		vouched = vouched || len(w.Lists) > before && vouches(w, &w.Lists[before])
 	}
 	if e := snap.List(w.Label); e != nil && e.Refs != nil {
@@ -141,7 +132,7 @@ func (d *Daemon) explain(snap *view.Snapshot, w *api.Why, sums view.FileSums) {
 			return
 		}
 	}
-	d.explainNot(snap, w)
+	q.explainNot(snap, w)
 }
 
 // vouches reports whether a list that was considered vouches for the file.
@@ -153,7 +144,7 @@ func vouches(w *api.Why, l *api.WhyList) bool {
 var errFound = errors.New("found")
 
 // considerList adds e to the answer if it really has the digest or the path.
-func (d *Daemon) considerList(snap *view.Snapshot, w *api.Why, e *view.Entry, sums view.FileSums) {
+func (q *Query) considerList(snap *view.Snapshot, w *api.Why, e *view.Entry, sums view.FileSums) {
 	l := api.WhyList{List: e.Name, State: string(e.State), NEVRA: e.Package.String(), Key: e.Key,
 		KeyOwner: snap.KeyOwner(e.Key), Counter: e.Counter, Reason: e.Reason, Text: e.Text}
 	if !e.Active() {
@@ -165,7 +156,7 @@ func (d *Daemon) considerList(snap *view.Snapshot, w *api.Why, e *view.Entry, su
 		}
 		return
 	}
-	err := d.eachFile(e, func(algo digestlist.Algo, digest, path []byte) error {
+	err := q.eachFile(e, func(algo digestlist.Algo, digest, path []byte) error {
 		same := string(path) == w.RealPath
 		match := string(digest) == string(sums[algo])
 		l.PathMatches = l.PathMatches || same
@@ -191,7 +182,7 @@ func (d *Daemon) considerList(snap *view.Snapshot, w *api.Why, e *view.Entry, su
 }
 
 // explainNot says why no list vouches for the file.
-func (d *Daemon) explainNot(snap *view.Snapshot, w *api.Why) {
+func (q *Query) explainNot(snap *view.Snapshot, w *api.Why) {
 	w.Verdict = api.VerdictUnknown
 	for _, l := range w.Lists {
 		switch {

@@ -63,9 +63,9 @@ func (w *wideFiles) sha256(path string, want vouchedFile) ([]byte, error) {
 }
 
 // tellOfLeft tells the administrator what an export leaves out.
-func (d *Daemon) tellOfLeft(e *export, left *failures) {
+func (x *Exporter) tellOfLeft(e *export, left *failures) {
 	id := e.name + "-left-out"
-	d.exec.Enter(context.Background(), "note", func(s *ledger.Ledger) error {
+	x.exec.Enter(context.Background(), "note", func(s *ledger.Ledger) error {
 		had := len(s.Problems)
 		if left.n == 0 {
 			s.Solved(id)

@@ -42,7 +42,7 @@ func (h *heard) VerificationFinished(_ string, _ int) {}
 // stopCommits lets no commit be written until the function that it returns is called.
 func (d *Daemon) stopCommits(t *testing.T) (let func()) {
 	t.Helper()
-	obstacle := filepath.Join(d.config.State, "index.commit.new")
+	obstacle := filepath.Join(d.Config.State, "index.commit.new")
 	if err := os.Mkdir(obstacle, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func (d *Daemon) memoryOf(t *testing.T) string {
 // durable is all that the index has, but for its own numbers and the log.
 func (d *Daemon) durable(t *testing.T) string {
 	t.Helper()
-	c, err := d.index.Load()
+	c, err := d.Index.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,10 +112,10 @@ func serve(t *testing.T, c config.Config) (*Daemon, func()) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	go d.exec.Run(ctx)
+	go d.Exec.Run(ctx)
 	return d, func() {
 		cancel()
-		<-d.exec.Closed
+		<-d.Exec.Closed
 		d.Close()
 	}
 }
@@ -177,12 +177,12 @@ func TestFailedActHasNotHappened(t *testing.T) {
 			act:    func(t *testing.T, d *Daemon) error { return d.FloorClear(t.Context(), by, "hello.noarch", "why") },
 		},
 		"order": {act: func(t *testing.T, d *Daemon) error {
-			_, err := d.OrderSet(t.Context(), by, [][]byte{[]byte(filepath.Join(d.config.Lists, "tlv-hello-0:1-1.noarch"))}, "why")
+			_, err := d.OrderSet(t.Context(), by, [][]byte{[]byte(filepath.Join(d.Config.Lists, "tlv-hello-0:1-1.noarch"))}, "why")
 			return err
 		}},
 		"order cleared": {
 			before: func(t *testing.T, d *Daemon) error {
-				_, err := d.OrderSet(t.Context(), by, [][]byte{[]byte(filepath.Join(d.config.Lists, "tlv-hello-0:1-1.noarch"))}, "why")
+				_, err := d.OrderSet(t.Context(), by, [][]byte{[]byte(filepath.Join(d.Config.Lists, "tlv-hello-0:1-1.noarch"))}, "why")
 				return err
 			},
 			act: func(t *testing.T, d *Daemon) error { return d.OrderClear(t.Context(), by, "why") },
@@ -232,7 +232,7 @@ func TestFailedActHasNotHappened(t *testing.T) {
 			c.Labels = false
 			d, stop := serve(t, c)
 			d.publishFor(t, "hello", "a", "b")
-			if err := d.keys.refreshKeys(t.Context(), true); err != nil {
+			if err := d.keys.Refresh(t.Context(), true); err != nil {
 				t.Fatal(err)
 			}
 			err := d.on(t, func(s *ledger.Ledger) error {
@@ -254,7 +254,7 @@ func TestFailedActHasNotHappened(t *testing.T) {
 			}
 			var told heard
 			err = errors.Join(err, d.Observe(t.Context(), &told))
-			lists, lerr := d.dir.Names()
+			lists, lerr := d.Dir.Names()
 			if err = errors.Join(err, lerr); err != nil {
 				t.Fatal(err)
 			}
@@ -265,7 +265,7 @@ func TestFailedActHasNotHappened(t *testing.T) {
 			if err := test.act(t, d); err == nil {
 				t.Fatal("it succeeded without a record")
 			}
-			if d.snapshot().Problems == nil {
+			if d.Snapshot().Problems == nil {
 				t.Error("status has no problem to tell")
 			}
 			let()
@@ -276,7 +276,7 @@ func TestFailedActHasNotHappened(t *testing.T) {
 			if now := d.durable(t); now != durable || err != nil {
 				t.Errorf("with the next commit (%v) the index has\n%s\nand had\n%s", err, now, durable)
 			}
-			if now, err := d.dir.Names(); !slices.Equal(now, lists) || err != nil {
+			if now, err := d.Dir.Names(); !slices.Equal(now, lists) || err != nil {
 				t.Errorf("the directory has %v (%v), and had %v", now, err, lists)
 			}
 			if len(told) > 0 {
@@ -319,7 +319,7 @@ func TestRevocationIsCarriedOutAgain(t *testing.T) {
 	if _, err := d.KeyRevoke(t.Context(), api.Actor{}, key, "again"); err != nil {
 		t.Errorf("said again: %v", err)
 	}
-	if names, err := d.dir.Names(); err != nil || len(names) > 0 {
+	if names, err := d.Dir.Names(); err != nil || len(names) > 0 {
 		t.Errorf("the directory has %v, %v", names, err)
 	}
 	if _, err := d.KeyRevoke(t.Context(), api.Actor{}, key, "again"); err == nil {
@@ -360,7 +360,7 @@ func TestIndexIsWrittenAgain(t *testing.T) {
 	d := bare(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- d.reconciler.choreLoop(ctx) }()
+	go func() { ended <- d.reconciler.ChoreLoop(ctx) }()
 	defer func() {
 		cancel()
 		<-ended
@@ -371,17 +371,17 @@ func TestIndexIsWrittenAgain(t *testing.T) {
 		s.Record()
 		return nil
 	})
-	if err == nil || len(d.snapshot().Problems) != 1 {
-		t.Fatalf("commit: %v, problems: %v", err, d.snapshot().Problems)
+	if err == nil || len(d.Snapshot().Problems) != 1 {
+		t.Fatalf("commit: %v, problems: %v", err, d.Snapshot().Problems)
 	}
 	let()
 	select {
-	case <-d.sync:
+	case <-d.Wanted:
 	case <-time.After(time.Minute):
 		t.Fatal("no comparison is wanted")
 	}
-	if c, err := d.index.Load(); err != nil || len(c.Lines) != 1 || len(d.snapshot().Problems) > 0 {
-		t.Errorf("the index has %v (%v), problems: %v", c.Lines, err, d.snapshot().Problems)
+	if c, err := d.Index.Load(); err != nil || len(c.Lines) != 1 || len(d.Snapshot().Problems) > 0 {
+		t.Errorf("the index has %v (%v), problems: %v", c.Lines, err, d.Snapshot().Problems)
 	}
 }
 
@@ -403,21 +403,21 @@ func TestOwnListThatCannotBePublished(t *testing.T) {
 		t.Fatal(err)
 	}
 	own := &ledger.OwnCandidate{Record: record.Own{Name: "mine", Body: sha256.Sum256(body)}, Keep: keep}
-	if own.Made, err = d.makeOwn(d.dir.Stager("test"), body); err != nil {
+	if own.Made, err = d.MakeOwn(d.Dir.Stager("test"), body); err != nil {
 		t.Fatal(err)
 	}
 	memory, durable := d.memoryOf(t), d.durable(t)
 	if err := os.Remove(c.Lists); err != nil {
 		t.Fatal(err)
 	}
-	err = d.exec.Decide(t.Context(), "own", func(s *ledger.Ledger) error {
+	err = d.Exec.Decide(t.Context(), "own", func(s *ledger.Ledger) error {
 		_, _, err := s.PublishOwn(own, api.Actor{})
 		return err
 	})
 	if err == nil {
 		t.Fatal("published into a directory that is gone")
 	}
-	events, _, err := d.index.(*store.Index).Events(0, 10)
+	events, _, err := d.Index.(*store.Index).Events(0, 10)
 	if err != nil || len(events) != 2 || events[0].Kind != "withdrawn" || events[1].Kind != "published" {
 		t.Errorf("the log has %+v, %v", events, err)
 	}
@@ -431,7 +431,7 @@ func TestOwnListThatCannotBePublished(t *testing.T) {
 	stop()
 	d, stop = serve(t, c)
 	defer stop()
-	if now, lines := d.durable(t), len(d.snapshot().Lines); len(d.snapshot().Own) > 0 || len(d.snapshot().Entries) > 0 || lines > 1 {
+	if now, lines := d.durable(t), len(d.Snapshot().Lines); len(d.Snapshot().Own) > 0 || len(d.Snapshot().Entries) > 0 || lines > 1 {
 		t.Errorf("the index has\n%s\nand had\n%s", now, durable)
 	}
 	if left, err := os.ReadDir(filepath.Join(c.State, ledger.OwnDir)); err != nil || len(left) > 0 {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/digestd/digestd/daemon/build"
 	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/grounds"
@@ -24,9 +25,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// staged makes the list of a package, ready to be published. It is built as the build
+// staged makes the list of a package, ready to be published. It is built as the release
 // of that name; the header tells builds apart.
-func (d *Daemon) staged(t *testing.T, name, build string, contents ...string) *view.Candidate {
+func (d *Daemon) staged(t *testing.T, name, release string, contents ...string) *view.Candidate {
 	t.Helper()
 	g := digestlist.Group{Algo: digestlist.SHA256}
 	for _, content := range contents {
@@ -34,19 +35,19 @@ func (d *Daemon) staged(t *testing.T, name, build string, contents ...string) *v
 		g.Entries = append(g.Entries, digestlist.Entry{Digest: sum[:], Path: "/opt/" + content})
 	}
 	pkg := nevra.NEVRA{Name: name, EVR: nevra.EVR{Version: "1", Release: "1"}, Arch: "noarch"}
-	c := &view.Candidate{Pkg: pkg, Header: sha256.Sum256([]byte(name + build)), Made: view.Made{Files: len(contents)}, Basis: d.snapshot().Basis}
-	w := workspace{stager: d.dir.Stager("test-" + name + build)}
+	c := &view.Candidate{Pkg: pkg, Header: sha256.Sum256([]byte(name + release)), Made: view.Made{Files: len(contents)}, Basis: d.Snapshot().Basis}
+	w := build.Workspace{Stager: d.Dir.Stager("test-" + name + release)}
 	var err error
 	if c.Name, err = digestlist.PackageName(digestlist.FormatTLV, pkg); err == nil {
-		w.body, err = digestlist.AppendTLV(nil, []digestlist.Group{g})
+		w.Body, err = digestlist.AppendTLV(nil, []digestlist.Group{g})
 	}
 	if err == nil {
-		c.Body = sha256.Sum256(w.body)
-		c.Refs, err = executor.MakeRefs(digestlist.FormatTLV, w.body, c.Files)
+		c.Body = sha256.Sum256(w.Body)
+		c.Refs, err = executor.MakeRefs(digestlist.FormatTLV, w.Body, c.Files)
 	}
-	if m := d.maker.Load(); err == nil {
-		if err = m.signList(c, &w); err == nil {
-			err = m.stage(c, &w)
+	if m := d.Builder.Load(); err == nil {
+		if err = m.SignList(c, &w); err == nil {
+			err = m.Stage(c, &w)
 		}
 	}
 	if err != nil {
@@ -71,8 +72,8 @@ func TestNoListBeforeItsMark(t *testing.T) {
 			})
 		},
 		"by a reconciliation": func(d *Daemon, c *view.Candidate) error {
-			return d.exec.Do(t.Context(), func() error {
-				_, _, err := d.exec.Reconcile(nil, []state.InstalledPackage{{Pkg: c.Pkg, Header: c.Header, Fresh: c}}, time.Now())
+			return d.Exec.Do(t.Context(), func() error {
+				_, _, err := d.Exec.Reconcile(nil, []state.InstalledPackage{{Pkg: c.Pkg, Header: c.Header, Fresh: c}}, time.Now())
 				return err
 			})
 		},
@@ -81,14 +82,14 @@ func TestNoListBeforeItsMark(t *testing.T) {
 		d := bare(t)
 		let := d.stopCommits(t)
 		err := by(d, d.staged(t, "hello", name, "a"))
-		if names, nerr := d.dir.Names(); err == nil || nerr != nil || len(names) > 0 {
+		if names, nerr := d.Dir.Names(); err == nil || nerr != nil || len(names) > 0 {
 			t.Errorf("%s: %v, and the directory has %v (%v)", name, err, names, nerr)
 		}
 		let()
 		if err := by(d, d.staged(t, "hello", name, "a")); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if c, err := d.index.Load(); err != nil || len(c.Lists) == 0 && c.Meta[state.MetaOpen] == nil {
+		if c, err := d.Index.Load(); err != nil || len(c.Lists) == 0 && c.Meta[state.MetaOpen] == nil {
 			t.Errorf("%s: neither a mark nor a record in the index: %v", name, err)
 		}
 	}
@@ -97,7 +98,7 @@ func TestNoListBeforeItsMark(t *testing.T) {
 // TestTransactionEnds whatever fails at its end.
 func TestTransactionEnds(t *testing.T) {
 	for name, fail := range map[string]func(*testing.T, *Daemon){
-		"list directory": func(_ *testing.T, d *Daemon) { d.dir.Close() },
+		"list directory": func(_ *testing.T, d *Daemon) { d.Dir.Close() },
 		"index":          func(t *testing.T, d *Daemon) { t.Cleanup(d.stopCommits(t)) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -112,7 +113,7 @@ func TestTransactionEnds(t *testing.T) {
 				t.Fatal(err)
 			}
 			fail(t, d)
-			if _, _, err := d.exec.End(t.Context(), txn); err == nil {
+			if _, _, err := d.Exec.End(t.Context(), txn); err == nil {
 				t.Error("nothing failed")
 			}
 			d.on(t, func(s *ledger.Ledger) error {
@@ -134,7 +135,7 @@ func TestReplacedListComesBack(t *testing.T) {
 	for _, vouch := range []policy.Verdict{policy.Allow, policy.WithholdList} {
 		d := bare(t)
 		list := d.publishFor(t, "hello", "a", "b")
-		file := filepath.Join(d.config.Lists, list)
+		file := filepath.Join(d.Config.Lists, list)
 		before, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -154,20 +155,20 @@ func TestReplacedListComesBack(t *testing.T) {
 			s.Failed(txn, 3)
 			return nil
 		})
-		out := *d.exec.State.ByName[list]
+		out := *d.Exec.State.ByName[list]
 		if now, rerr := os.ReadFile(file); err != nil || rerr != nil || string(now) != string(before) {
 			t.Errorf("verdict %v: %v; the list is not back: %v", vouch, err, rerr)
 		}
 		if !out.Active() || out.Broken || out.Header == other.Header {
 			t.Errorf("verdict %v: its entry is %+v", vouch, out.List)
 		}
-		if _, _, err = d.exec.End(t.Context(), txn); err == nil {
+		if _, _, err = d.Exec.End(t.Context(), txn); err == nil {
 			err = d.inspected(t)
 		}
-		if names, _ := d.dir.Names(); err != nil || !slices.Equal(names, []string{list}) || len(d.snapshot().Asides) > 0 {
-			t.Errorf("verdict %v: %v; the directory has %v, quarantine %v", vouch, err, names, d.snapshot().Asides)
+		if names, _ := d.Dir.Names(); err != nil || !slices.Equal(names, []string{list}) || len(d.Snapshot().Asides) > 0 {
+			t.Errorf("verdict %v: %v; the directory has %v, quarantine %v", vouch, err, names, d.Snapshot().Asides)
 		}
-		if left, err := os.ReadDir(d.config.Lists + ".staging"); err != nil || len(left) > 0 {
+		if left, err := os.ReadDir(d.Config.Lists + ".staging"); err != nil || len(left) > 0 {
 			t.Errorf("verdict %v: left in staging: %v, %v", vouch, left, err)
 		}
 	}
@@ -197,7 +198,7 @@ func TestReplacedListStaysAway(t *testing.T) {
 			return nil
 		})
 	}
-	if names, nerr := d.dir.Names(); err != nil || nerr != nil || len(names) > 0 {
+	if names, nerr := d.Dir.Names(); err != nil || nerr != nil || len(names) > 0 {
 		t.Errorf("%v; the directory has %v (%v)", err, names, nerr)
 	}
 }
@@ -211,10 +212,10 @@ func TestTornLists(t *testing.T) {
 		contents = append(contents, string(rune('a'+i%26))+"-a-file-with-a-name-of-some-length-"+string(rune('a'+i/26)))
 	}
 	c := d.staged(t, "hello", "", contents...)
-	if err := d.dir.Publish(c.Staged, c.Name, true); err != nil {
+	if err := d.Dir.Publish(c.Staged, c.Name, true); err != nil {
 		t.Fatal(err)
 	}
-	whole, err := d.dir.Read(c.Name, nil)
+	whole, err := d.Dir.Read(c.Name, nil)
 	if err != nil || len(whole) < 3*executor.TornBlock {
 		t.Fatalf("%d bytes, %v", len(whole), err)
 	}
@@ -228,7 +229,7 @@ func TestTornLists(t *testing.T) {
 		return data
 	}
 	tail := len(whole) / executor.TornBlock * executor.TornBlock
-	if err := d.dir.Remove(c.Name); err != nil {
+	if err := d.Dir.Remove(c.Name); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
@@ -246,7 +247,7 @@ func TestTornLists(t *testing.T) {
 		{"an unsigned list", body, false},
 	} {
 		for _, interrupted := range []bool{true, false} {
-			err := os.WriteFile(filepath.Join(d.config.Lists, c.Name), test.data, 0o644)
+			err := os.WriteFile(filepath.Join(d.Config.Lists, c.Name), test.data, 0o644)
 			var asides []record.Aside
 			if err == nil {
 				d.on(t, func(s *ledger.Ledger) error {
@@ -254,9 +255,9 @@ func TestTornLists(t *testing.T) {
 					return nil
 				})
 				err = d.inspected(t)
-				asides = d.exec.State.Asides
+				asides = d.Exec.State.Asides
 			}
-			if names, nerr := d.dir.Names(); err != nil || nerr != nil || len(names) > 0 {
+			if names, nerr := d.Dir.Names(); err != nil || nerr != nil || len(names) > 0 {
 				t.Fatalf("%s: %v; the directory has %v (%v)", test.what, err, names, nerr)
 			}
 			if accused := len(asides) > 0; accused == (test.torn && interrupted) {
@@ -270,8 +271,8 @@ func TestTornLists(t *testing.T) {
 // list, and when its package goes; whatever took the list.
 func TestWithheldVersionIsRetired(t *testing.T) {
 	reconcile := func(d *Daemon, c *view.Candidate) error {
-		return d.exec.Do(t.Context(), func() error {
-			_, _, err := d.exec.Reconcile(nil, []state.InstalledPackage{{Pkg: c.Pkg, Header: c.Header, Fresh: c}}, time.Now())
+		return d.Exec.Do(t.Context(), func() error {
+			_, _, err := d.Exec.Reconcile(nil, []state.InstalledPackage{{Pkg: c.Pkg, Header: c.Header, Fresh: c}}, time.Now())
 			return err
 		})
 	}
@@ -300,7 +301,7 @@ func TestWithheldVersionIsRetired(t *testing.T) {
 				s.Installed(txn, 0)
 				return nil
 			})
-			_, _, err = d.exec.End(t.Context(), txn)
+			_, _, err = d.Exec.End(t.Context(), txn)
 			return err
 		},
 	} {
@@ -367,7 +368,7 @@ func TestUnreadableIsNoTampering(t *testing.T) {
 		}
 		return nil
 	})
-	if names, nerr := d.dir.Names(); err != nil || nerr != nil || !slices.Equal(names, []string{list}) {
+	if names, nerr := d.Dir.Names(); err != nil || nerr != nil || !slices.Equal(names, []string{list}) {
 		t.Errorf("%v; the directory has %v (%v)", err, names, nerr)
 	}
 }
@@ -375,9 +376,9 @@ func TestUnreadableIsNoTampering(t *testing.T) {
 // inspected looks at the whole directory.
 func (d *Daemon) inspected(t *testing.T) error {
 	t.Helper()
-	return d.exec.Do(t.Context(), func() error {
-		_, err := d.exec.Inspect(nil)
-		_, _, serr := d.exec.Strangers()
+	return d.Exec.Do(t.Context(), func() error {
+		_, err := d.Exec.Inspect(nil)
+		_, _, serr := d.Exec.Strangers()
 		return errors.Join(err, serr)
 	})
 }

@@ -21,44 +21,67 @@ import (
 	"os"
 	"sync"
 
+	"github.com/digestd/digestd/daemon/admin"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/audit/carrier"
+	"github.com/digestd/digestd/daemon/build"
 	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/daemon/deny"
+	"github.com/digestd/digestd/daemon/enforce"
+	"github.com/digestd/digestd/daemon/enrol"
 	"github.com/digestd/digestd/daemon/executor"
+	"github.com/digestd/digestd/daemon/export"
 	protocol "github.com/digestd/digestd/daemon/guard"
+	"github.com/digestd/digestd/daemon/host"
+	"github.com/digestd/digestd/daemon/identity"
+	"github.com/digestd/digestd/daemon/keysource"
+	"github.com/digestd/digestd/daemon/label"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/state"
-	"github.com/digestd/digestd/daemon/look"
+	"github.com/digestd/digestd/daemon/ownlist"
+	"github.com/digestd/digestd/daemon/query"
+	"github.com/digestd/digestd/daemon/reconcile"
+	"github.com/digestd/digestd/daemon/session"
+	"github.com/digestd/digestd/daemon/verification"
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb/pgp"
 	"github.com/digestd/digestd/store"
-	"golang.org/x/sys/unix"
 )
 
 // Daemon is one running service.
 type Daemon struct {
-	*Host
-	*Query
-	*Admin
-	*OwnLists
-	*Verifier
-	*Sessions
+	*host.Host
+	answers
+	rooms
 	notify Notifier
+}
 
-	labels     *Labels
-	denier     *Denier
-	enroller   *Enroller
-	keys       *KeySource
-	reconciler *Reconciler
-	exporter   *Exporter
-	guard      *Guard // nil where nothing is told to it
+// answers are the rooms to which D-Bus speaks.
+type answers struct {
+	*query.Query
+	*admin.Admin
+	*ownlist.Keeper
+	*verification.Verifier
+}
+
+// rooms are those that work by themselves, or for others.
+type rooms struct {
+	labels     *label.Labels
+	denier     *deny.Denier
+	enroller   *enrol.Enroller
+	keys       *keysource.Source
+	reconciler *reconcile.Reconciler
+	exporter   *export.Exporter
+	sessions   *session.Server
+	guard      *enforce.Guard // nil where nothing is told to it
 }
 
 // Surroundings are what a running daemon is connected to.
 type Surroundings struct {
 	Hook   *net.UnixListener               // where package managers connect
-	Left   []Left                          // connections that another digestd left to this one
-	Leave  func(Left) error                // leaves one to the next digestd; nil if that cannot be
+	Left   []session.Left                  // connections that another digestd left to this one
+	Leave  func(session.Left) error        // leaves one to the next digestd; nil if that cannot be
 	Reload <-chan os.Signal                // asks for the configuration, the keys and rpm's database to be read again
 	Config func() (config.Config, error)   // reads the configuration again
 	Bus    func(ctx context.Context) error // puts the daemon on the bus; called once it can answer
@@ -79,20 +102,19 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 		}
 	}()
 	// The index comes last: only it tells, and only once, that it was lost.
-	if d.root, err = kernel.OpenRoot(c.Root); err != nil {
+	if d.Root, err = kernel.OpenRoot(c.Root); err != nil {
 		return nil, err
 	}
-	d.Query.looks = look.NewPool(c.Root)
 	dir, err := store.OpenDir(c.Lists)
 	if err != nil {
 		return nil, err
 	}
-	d.dir = diskDirectory{dir}
+	d.Dir = host.Directory{Dir: dir}
 	index, recovery, err := store.Open(c.State)
 	if err != nil {
 		return nil, err
 	}
-	d.index = index
+	d.Index = index
 	if _, err := dir.Sweep(); err != nil {
 		log.Warn("staging directory not emptied", "error", err)
 	}
@@ -104,28 +126,28 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 
 // newDaemon returns a daemon that has nothing yet to work on. Its machine is this one.
 func newDaemon(c config.Config, log *slog.Logger, notify Notifier) *Daemon {
-	h := newHost(c, log)
+	h := host.New(c, log)
 	d := &Daemon{Host: h, notify: notify}
-	d.labels = &Labels{Host: h}
-	d.denier = &Denier{Host: h, labels: d.labels, denying: make(chan struct{}, 1)}
-	d.enroller = &Enroller{Host: h, identities: identityFiles{c.State, c.SigningKey}, unsigned: make(chan struct{}, 1)}
-	d.keys = &KeySource{Host: h, enroller: d.enroller, denier: d.denier}
-	d.keys.blacklist = d.keys.readBlacklist
-	d.enroller.refresh = func(ctx context.Context) error { return d.keys.refreshKeys(ctx, true) }
-	d.exporter = &Exporter{Host: h}
-	d.reconciler = &Reconciler{Host: h, labels: d.labels, denier: d.denier, enroller: d.enroller, keys: d.keys, rested: make(chan struct{}, 1),
-		resync: backoff{first: firstSyncRetry, last: lastSyncRetry}, compared: d.exporter.filesToSign, tell: func() { notify(d.statusLine()) }}
-	d.Verifier = &Verifier{Host: h, reconciler: d.reconciler}
-	d.Query = &Query{Host: h, enroller: d.enroller, verifier: d.Verifier}
-	d.Admin = &Admin{Host: h, keys: d.keys, enroller: d.enroller, denier: d.denier, reconciler: d.reconciler, query: d.Query}
-	d.OwnLists = &OwnLists{Host: h, labels: d.labels, enroller: d.enroller, keys: d.keys}
-	d.Sessions = &Sessions{Host: h, labels: d.labels, keys: d.keys, reconciler: d.reconciler, exporter: d.exporter}
+	d.labels = &label.Labels{Host: h}
+	d.denier = &deny.Denier{Host: h, Labels: d.labels, Denying: make(chan struct{}, 1)}
+	d.enroller = &enrol.Enroller{Host: h, Identities: identity.Files{Dir: c.State, Where: c.SigningKey}, Unsigned: make(chan struct{}, 1)}
+	d.keys = &keysource.Source{Host: h, Enroller: d.enroller, Denier: d.denier}
+	d.keys.Blacklist = d.keys.ReadBlacklist
+	d.enroller.Refresh = func(ctx context.Context) error { return d.keys.Refresh(ctx, true) }
+	d.exporter = &export.Exporter{Host: h}
+	d.reconciler = &reconcile.Reconciler{Host: h, Labels: d.labels, Denier: d.denier, Enroller: d.enroller, Keys: d.keys, Rested: make(chan struct{}, 1),
+		Compared: d.exporter.FilesToSign, Tell: func() { notify(d.statusLine()) }}
+	d.Verifier = verification.New(h, d.reconciler)
+	d.Query = query.New(h, d.enroller, d.Verifier)
+	d.Admin = admin.New(h, d.keys, d.enroller, d.denier, d.reconciler, d.Query)
+	d.Keeper = ownlist.New(h, d.labels, d.enroller, d.keys)
+	d.sessions = &session.Server{Host: h, Labels: d.labels, Keys: d.keys, Reconciler: d.reconciler, Exporter: d.exporter}
 	return d
 }
 
 // begin fills the daemon from its index and directory, which it has now.
 func (d *Daemon) begin(recovery store.Recovery) error {
-	c := d.config
+	c := d.Config
 	mode, err := policy.ParseMode(c.Mode)
 	if err != nil {
 		return err
@@ -134,22 +156,22 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	if err != nil {
 		return err
 	}
-	id, old, err := d.enroller.identities.load(context.Background(), d.log, d.now())
+	id, old, err := d.enroller.Identities.Load(context.Background(), d.Logger, d.Now())
 	if err != nil {
 		return err
 	}
-	d.maker.Store(&maker{order: ledger.NewOrder(nil, c.MultiVersion), format: c.Format, sign: c.Sign, mode: mode, unsigned: unsigned, identity: id})
-	s := newState(c, mode, unsigned, d.now())
-	s.Signer, s.Certificates = d.maker.Load().signer(), append([]*x509.Certificate{id.cert}, old...)
-	d.exec = executor.New(s, d.index, d.dir, d.unitOf, d.log, d.now)
-	d.exec.Wakes = [state.WakeKinds][]chan<- struct{}{state.WakeChores: {d.chores}, state.WakeLabels: {d.labelsWanted}, state.WakeClock: {d.timed}, state.WakeLists: {d.listsChanged}}
-	d.exec.Hooks = executor.Hooks{Before: d.followState, After: d.afterPlan, Lost: func(w state.Withdrawal, data []byte) { d.exporter.lostList(s, w, data) }}
-	if n, counts := d.index.(interface{ Commits() uint64 }); counts && d.config.Guard != "off" {
-		d.guard = &Guard{Host: d.Host, guardLink: &guardLink{socket: protocol.DefaultSocket, index: n}}
-		d.reconciler.guard = d.guard
-		d.exec.Hooks.Enforcer = d.guard
+	d.Builder.Store(&build.Builder{Order: ledger.NewOrder(nil, c.MultiVersion), Format: c.Format, Sign: c.Sign, Mode: mode, Unsigned: unsigned, Identity: id})
+	s := newState(c, mode, unsigned, d.Now())
+	s.Signer, s.Certificates = d.Builder.Load().Signer(), append([]*x509.Certificate{id.Cert}, old...)
+	d.Exec = executor.New(s, d.Index, d.Dir, d.UnitOf, d.Logger, d.Now)
+	d.Exec.Wakes = [state.WakeKinds][]chan<- struct{}{state.WakeChores: {d.Chores}, state.WakeLabels: {d.LabelsWanted}, state.WakeClock: {d.Timed}, state.WakeLists: {d.ListsChanged}}
+	d.Exec.Hooks = executor.Hooks{Before: d.followState, After: d.afterPlan, Lost: func(w state.Withdrawal, data []byte) { d.exporter.LostList(s, w, data) }}
+	if n, counts := d.Index.(interface{ Commits() uint64 }); counts && d.Config.Guard != "off" {
+		d.guard = &enforce.Guard{Host: d.Host, Link: &enforce.Link{Socket: protocol.DefaultSocket, Counter: n}}
+		d.reconciler.Guard = d.guard
+		d.Exec.Hooks.Enforcer = d.guard
 	}
-	found, err := readContent(d.index, c.State, recovery.Rebuild())
+	found, err := readContent(d.Index, c.State, recovery.Rebuild())
 	if err != nil {
 		return err
 	}
@@ -157,9 +179,9 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 		return err
 	}
 	s.Keyring = pgp.NewKeyring()
-	s.MeetSigner(id.cert, id.path)
-	s.TellOfFormat(c.Format, d.features().DigestCache == kernel.Yes)
-	return d.exec.Start(recovery)
+	s.MeetSigner(id.Cert, id.Path)
+	s.TellOfFormat(c.Format, d.Features().DigestCache == kernel.Yes)
+	return d.Exec.Start(recovery)
 }
 
 // readContent reads what the state directory has.
@@ -177,45 +199,43 @@ func readContent(index executor.IndexEffects, stateDir string, rebuilt bool) (c 
 
 // afterPlan writes the labels of files whose lists are gone, or are others now.
 func (d *Daemon) afterPlan(done executor.Done) {
-	d.labels.refreshLabels(done.Gone)
-	d.labels.renew(done.Renewed)
+	d.labels.Refresh(done.Gone)
+	d.labels.Renew(done.Renewed)
 }
 
 // followState has lists made by the settings by which they are judged: before anybody
 // sees these.
 func (d *Daemon) followState(s *ledger.Ledger) {
-	m := *d.maker.Load()
-	if m.mode == s.Mode && m.unsigned == s.Unsigned && m.order == s.Order {
+	m := *d.Builder.Load()
+	if m.Mode == s.Mode && m.Unsigned == s.Unsigned && m.Order == s.Order {
 		return
 	}
-	m.mode, m.unsigned, m.order = s.Mode, s.Unsigned, s.Order
-	d.maker.Store(&m)
+	m.Mode, m.Unsigned, m.Order = s.Mode, s.Unsigned, s.Order
+	d.Builder.Store(&m)
 }
 
 // Close releases what New took.
 func (d *Daemon) Close() error {
 	var err error
-	if m := d.maker.Load(); m != nil {
-		err = m.identity.key.Close()
+	if m := d.Builder.Load(); m != nil {
+		err = m.Identity.Key.Close()
 	}
-	if d.dir != nil {
-		err = errors.Join(err, d.dir.Close())
+	if d.Dir != nil {
+		err = errors.Join(err, d.Dir.Close())
 	}
-	if d.Query.looks != nil {
-		d.Query.looks.Close()
+	d.Query.Close()
+	if d.Root != nil {
+		err = errors.Join(err, d.Root.Close())
 	}
-	if d.root != nil {
-		err = errors.Join(err, d.root.Close())
-	}
-	if d.index != nil {
-		err = errors.Join(err, d.index.Close())
+	if d.Index != nil {
+		err = errors.Join(err, d.Index.Close())
 	}
 	return err
 }
 
 // Observe makes o hear of what is decided from now on.
 func (d *Daemon) Observe(ctx context.Context, o state.Observer) error {
-	return d.exec.Enter(ctx, "observe", func(s *ledger.Ledger) error {
+	return d.Exec.Enter(ctx, "observe", func(s *ledger.Ledger) error {
 		s.Observer = o
 		return nil
 	})
@@ -228,14 +248,14 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	ownerCtx, stopOwner := context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		stopOwner()
-		<-d.exec.Closed
+		<-d.Exec.Closed
 	}()
-	go d.exec.Run(ownerCtx)
-	d.memory.beLean(firstPercent)
+	go d.Exec.Run(ownerCtx)
+	d.Memory.BeLean(host.FirstPercent)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
-	watch := d.reconciler.newWatcher(ctx)
+	watch := d.reconciler.Watch(ctx)
 	var group sync.WaitGroup
 	start := func(name string, fn func(context.Context) error) {
 		group.Go(func() {
@@ -244,38 +264,38 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 			}
 		})
 	}
-	d.Sessions.leave = around.Leave
-	d.Sessions.takeOver(ctx, around.Left)
-	start("hooks", func(ctx context.Context) error { return d.Sessions.serveHooks(ctx, around.Hook) })
+	d.sessions.Leave = around.Leave
+	d.sessions.TakeOver(ctx, around.Left)
+	start("hooks", func(ctx context.Context) error { return d.sessions.Serve(ctx, around.Hook) })
 	waited := make(chan struct{})
 	enough := sync.OnceFunc(func() { close(waited) })
 	group.Go(func() {
 		defer enough()
 		d.firstSync(ctx, enough)
 	})
-	d.reconciler.awaitSync(ctx, waited)
+	d.reconciler.AwaitSync(ctx, waited)
 	if err := around.Bus(ctx); err != nil {
 		// Package transactions matter more than questions about them.
-		d.log.Error("not on the bus", "error", err)
+		d.Logger.Error("not on the bus", "error", err)
 	}
-	carried := d.startCarriers(ctx)
-	start("watch", watch.run)
-	start("sync", d.reconciler.syncLoop)
-	start("chores", d.reconciler.choreLoop)
-	start("labels", d.labels.labelLoop)
-	start("signing key", d.enroller.signerLoop)
-	start("clock", d.reconciler.clockLoop)
-	start("denials", d.denier.denialLoop)
-	start("kernel", d.reconciler.kernelLoop)
+	carried := carrier.Start(ctx, d.Host)
+	start("watch", watch.Run)
+	start("sync", d.reconciler.SyncLoop)
+	start("chores", d.reconciler.ChoreLoop)
+	start("labels", d.labels.Run)
+	start("signing key", d.enroller.Run)
+	start("clock", d.reconciler.ClockLoop)
+	start("denials", d.denier.Run)
+	start("kernel", d.reconciler.KernelLoop)
 	start("reload", func(ctx context.Context) error { return d.reloadLoop(ctx, around) })
-	start("neighbours", d.exporter.neighboursLoop)
+	start("neighbours", d.exporter.Run)
 	start("watchdog", d.watchdog)
 	d.notify("READY=1", d.statusLine())
 	<-ctx.Done()
 	d.notify("STOPPING=1", "STATUS=Finishing transactions")
 	group.Wait()
-	d.Sessions.open.Wait()
-	d.labels.renewUnheld()
+	d.sessions.Open.Wait()
+	d.labels.RenewUnheld()
 	carried()
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause
@@ -287,24 +307,16 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 // failure is reported, not fatal: a daemon that runs can be asked what is wrong.
 // It calls overtaken if it must wait for a transaction.
 func (d *Daemon) firstSync(ctx context.Context, overtaken func()) {
-	d.enroller.tellOfSigner(ctx)
+	d.enroller.TellOfSigner(ctx)
 	d.notify("STATUS=Comparing lists with rpm's database")
-	if _, err := d.reconciler.runSync(ctx, "start", func(stage string, _, _ int) {
-		if stage == stageWaiting {
+	if _, err := d.reconciler.Run(ctx, "start", func(stage string, _, _ int) {
+		if stage == reconcile.StageWaiting {
 			overtaken()
 		}
 	}); err != nil && ctx.Err() == nil {
-		d.log.Error("first sync failed", "error", err)
+		d.Logger.Error("first sync failed", "error", err)
 	}
 	d.notify(d.statusLine())
-}
-
-func statID(path string) (dev, ino uint64, err error) {
-	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err != nil {
-		return 0, 0, &os.PathError{Op: "stat", Path: path, Err: err}
-	}
-	return st.Dev, st.Ino, nil
 }
 
 // roomsOf sorts the entries that an index has, as each calls its function for each.
@@ -317,4 +329,11 @@ func roomsOf(each func(fn func(seq uint64, kind string)) error) (l state.LogRoom
 		}
 	})
 	return l, err
+}
+
+// PackagesAnnounced is called when rpm announced on the bus that a transaction
+// ended.
+func (d *Daemon) PackagesAnnounced() {
+	d.Logger.Debug("hint", "from", "rpm, on the bus")
+	d.reconciler.LookAgain()
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/build"
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/ledger"
@@ -36,10 +37,10 @@ func bare(t *testing.T) *Daemon {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	go d.exec.Run(ctx)
+	go d.Exec.Run(ctx)
 	t.Cleanup(func() {
 		cancel()
-		<-d.exec.Closed
+		<-d.Exec.Closed
 		d.Close()
 	})
 	return d
@@ -54,29 +55,29 @@ func (d *Daemon) publishFor(t *testing.T, name string, contents ...string) (list
 		g.Entries = append(g.Entries, digestlist.Entry{Digest: sum[:], Path: "/opt/" + content})
 	}
 	pkg := nevra.NEVRA{Name: name, EVR: nevra.EVR{Version: "1", Release: "1"}, Arch: "noarch"}
-	c := &view.Candidate{Pkg: pkg, Header: sha256.Sum256([]byte(name)), Made: view.Made{Files: len(contents)}, Basis: d.snapshot().Basis}
-	w := workspace{stager: d.dir.Stager("test-" + name)}
+	c := &view.Candidate{Pkg: pkg, Header: sha256.Sum256([]byte(name)), Made: view.Made{Files: len(contents)}, Basis: d.Snapshot().Basis}
+	w := build.Workspace{Stager: d.Dir.Stager("test-" + name)}
 	var err error
 	if c.Name, err = digestlist.PackageName(digestlist.FormatTLV, pkg); err == nil {
-		w.body, err = digestlist.AppendTLV(nil, []digestlist.Group{g})
+		w.Body, err = digestlist.AppendTLV(nil, []digestlist.Group{g})
 	}
 	if err == nil {
-		c.Body = sha256.Sum256(w.body)
-		c.Refs, err = executor.MakeRefs(digestlist.FormatTLV, w.body, c.Files)
+		c.Body = sha256.Sum256(w.Body)
+		c.Refs, err = executor.MakeRefs(digestlist.FormatTLV, w.Body, c.Files)
 	}
-	m := d.maker.Load()
+	m := d.Builder.Load()
 	if err == nil {
-		err = m.signList(c, &w)
-	}
-	if err == nil {
-		err = m.stage(c, &w)
+		err = m.SignList(c, &w)
 	}
 	if err == nil {
-		err = d.dir.Publish(c.Staged, c.Name, true)
+		err = m.Stage(c, &w)
+	}
+	if err == nil {
+		err = d.Dir.Publish(c.Staged, c.Name, true)
 	}
 	if err == nil {
 		err = d.on(t, func(s *ledger.Ledger) error {
-			stamp, err := d.dir.Stat(c.Name)
+			stamp, err := d.Dir.Stat(c.Name)
 			s.Put(&view.Entry{Refs: c.Refs, Stamp: stamp, List: record.List{Name: c.Name, Package: pkg, Header: c.Header, Body: c.Body, File: c.File,
 				Files: c.Files, State: record.Active, Signer: c.Signer, Counter: s.NextCounter(), Rules: s.Rules}})
 			s.Show()
@@ -91,11 +92,11 @@ func (d *Daemon) publishFor(t *testing.T, name string, contents ...string) (list
 
 func (d *Daemon) paths(t *testing.T, list string) (paths []string) {
 	t.Helper()
-	e := d.snapshot().List(list)
+	e := d.Snapshot().List(list)
 	if e == nil || !e.Active() {
 		return nil
 	}
-	if err := d.eachFile(e, func(_ digestlist.Algo, _, path []byte) error {
+	if err := d.EachFile(e, func(_ digestlist.Algo, _, path []byte) error {
 		paths = append(paths, string(path))
 		return nil
 	}); err != nil {
@@ -112,35 +113,35 @@ func TestDeniedByOthers(t *testing.T) {
 	other := d.publishFor(t, "other", "fine")
 	sum := sha256.Sum256([]byte("bad"))
 	foreign := []policy.Denial{{Contents: []policy.Content{{Algo: digestlist.SHA256, Digest: string(sum[:])}}}}
-	before := d.snapshot().List(other)
-	if err := d.denier.setDenied(t.Context(), "the kernel", foreign); err != nil {
+	before := d.Snapshot().List(other)
+	if err := d.denier.SetOthers(t.Context(), "the kernel", foreign); err != nil {
 		t.Fatal(err)
 	}
 	if got := d.paths(t, list); !slices.Equal(got, []string{"/opt/good"}) {
 		t.Errorf("the list has %v", got)
 	}
-	if e := d.snapshot().List(alone); e.Active() || !e.Suspended() {
+	if e := d.Snapshot().List(alone); e.Active() || !e.Suspended() {
 		t.Errorf("an empty list is %s", e.State)
 	}
-	if d.snapshot().List(other) != before {
+	if d.Snapshot().List(other) != before {
 		t.Error("a list that has nothing of it was changed")
 	}
 	denials, total, err := d.Denials(t.Context(), 0, 10)
 	if err != nil || total != 1 || !denials[0].Foreign || denials[0].Lists != 2 || denials[0].By != "the kernel" {
 		t.Errorf("%+v, %v", denials, err)
 	}
-	content, err := d.index.Load()
+	content, err := d.Index.Load()
 	if err != nil || len(content.Denials) != 0 {
 		t.Errorf("recorded as the owner's: %+v, %v", content.Denials, err)
 	}
 	if _, err := d.DenialLift(t.Context(), api.Actor{}, denials[0].ID, "mine"); err == nil {
 		t.Error("the owner lifted it")
 	}
-	if err := d.denier.setDenied(t.Context(), "the kernel", nil); err != nil {
+	if err := d.denier.SetOthers(t.Context(), "the kernel", nil); err != nil {
 		t.Fatal(err)
 	}
 	select {
-	case <-d.sync:
+	case <-d.Wanted:
 	case <-time.After(time.Minute):
 		t.Error("nobody brings back what is denied no more")
 	}
@@ -200,15 +201,15 @@ func TestImportMany(t *testing.T) {
 	for i := range api.MaxDenials {
 		many = append(many, fmt.Sprintf(`{"package":"p%d","reason":"r"}`, i))
 	}
-	commits := d.index.(*store.Index).Commits()
+	commits := d.Index.(*store.Index).Commits()
 	r, err := d.DenialsImport(t.Context(), api.Actor{}, []byte(document(many...)), false)
 	if err != nil || r.Added != api.MaxDenials || len(r.Changes) != api.MaxPage {
 		t.Fatalf("%d added, %d shown, %v", r.Added, len(r.Changes), err)
 	}
-	if n := d.index.(*store.Index).Commits() - commits; n != 1 {
+	if n := d.Index.(*store.Index).Commits() - commits; n != 1 {
 		t.Errorf("it took %d commits", n)
 	}
-	if _, n, err := d.index.(*store.Index).Events(0, 1); err != nil || n > 300 {
+	if _, n, err := d.Index.(*store.Index).Events(0, 1); err != nil || n > 300 {
 		t.Errorf("%d entries in the log, %v", n, err)
 	}
 	if _, err := d.Deny(t.Context(), api.Actor{}, "one-more", "", "r", "", time.Time{}); err == nil {

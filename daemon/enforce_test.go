@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/enforce"
 	"github.com/digestd/digestd/daemon/executor"
 	protocol "github.com/digestd/digestd/daemon/guard"
 	"github.com/digestd/digestd/daemon/guard/guardtest"
@@ -63,8 +64,8 @@ func (e *enforcer) Expel(lists []executor.List) error {
 func TestEnforcerIsTold(t *testing.T) {
 	d := bare(t)
 	name := "tlv-hello-0:1-1.noarch"
-	e := &enforcer{list: filepath.Join(d.config.Lists, name)}
-	d.exec.Hooks.Enforcer = e
+	e := &enforcer{list: filepath.Join(d.Config.Lists, name)}
+	d.Exec.Hooks.Enforcer = e
 	heard := func(when string, want ...string) {
 		t.Helper()
 		if !slices.Equal(e.told, want) {
@@ -86,7 +87,7 @@ func TestEnforcerIsTold(t *testing.T) {
 				return nil
 			})
 		}
-		if _, _, eerr := d.exec.End(t.Context(), txn); errors.Join(err, eerr) != nil {
+		if _, _, eerr := d.Exec.End(t.Context(), txn); errors.Join(err, eerr) != nil {
 			t.Fatal(err, eerr)
 		}
 	}
@@ -99,10 +100,10 @@ func TestEnforcerIsTold(t *testing.T) {
 		t.Error(err)
 	}
 	heard("withdrawn", "expel 1, none there")
-	if !slices.ContainsFunc(d.snapshot().Problems, func(p api.Problem) bool {
+	if !slices.ContainsFunc(d.Snapshot().Problems, func(p api.Problem) bool {
 		return p.ID == "guard" && strings.Contains(p.Text, "no answer")
 	}) {
-		t.Errorf("problems are %+v", d.snapshot().Problems)
+		t.Errorf("problems are %+v", d.Snapshot().Problems)
 	}
 }
 
@@ -110,10 +111,10 @@ func TestEnforcerIsTold(t *testing.T) {
 func guarded(t *testing.T) (*Daemon, *guardtest.Memory, string) {
 	t.Helper()
 	d := bare(t)
-	d.guard = &Guard{Host: d.Host, guardLink: &guardLink{socket: filepath.Join(t.TempDir(), "guard.sock"), index: d.index.(*store.Index)}}
-	d.reconciler.guard = d.guard
-	d.exec.Hooks.Enforcer = d.guard
-	return d, guardtest.NewMemory(), d.guard.socket
+	d.guard = &enforce.Guard{Host: d.Host, Link: &enforce.Link{Socket: filepath.Join(t.TempDir(), "guard.sock"), Counter: d.Index.(*store.Index)}}
+	d.reconciler.Guard = d.guard
+	d.Exec.Hooks.Enforcer = d.guard
+	return d, guardtest.NewMemory(), d.guard.Socket
 }
 
 // TestGuardFollows: the guard holds what active lists do, with the commit of the index
@@ -127,8 +128,8 @@ func TestGuardFollows(t *testing.T) {
 			t.Fatal(err)
 		}
 		return func() {
-			d.guard.agreed = false // as with another digestd
-			d.guard.close()
+			d.guard.Agreed = false // as with another digestd
+			d.guard.Close()
 			if err := end(); err != nil {
 				t.Error(err)
 			}
@@ -143,7 +144,7 @@ func TestGuardFollows(t *testing.T) {
 		if !maps.Equal(kernel.Lists, want) {
 			t.Errorf("%s: it has %d contents, want %v", when, len(kernel.Lists), contents)
 		}
-		if commit := d.index.(*store.Index).Commits(); kernel.At != commit {
+		if commit := d.Index.(*store.Index).Commits(); kernel.At != commit {
 			t.Errorf("%s: it agrees with commit %d, want %d", when, kernel.At, commit)
 		}
 	}
@@ -156,17 +157,17 @@ func TestGuardFollows(t *testing.T) {
 			return err
 		})
 		d.on(t, func(s *ledger.Ledger) error { s.Installed(txn, 0); return nil })
-		if _, _, eerr := d.exec.End(t.Context(), txn); errors.Join(err, eerr) != nil {
+		if _, _, eerr := d.Exec.End(t.Context(), txn); errors.Join(err, eerr) != nil {
 			t.Fatal(err, eerr)
 		}
 	}
-	if d.guard.agreeWithGuard(t.Context()) {
+	if d.guard.Agree(t.Context()) {
 		t.Error("it is not there, and agrees")
 	}
 	add("early", "e")
 	stop := start()
-	if !d.guard.agreeWithGuard(t.Context()) {
-		t.Fatalf("problems: %+v", d.snapshot().Problems)
+	if !d.guard.Agree(t.Context()) {
+		t.Fatalf("problems: %+v", d.Snapshot().Problems)
 	}
 	holds("told of all", "e")
 	add("one", "a", "b")
@@ -180,30 +181,30 @@ func TestGuardFollows(t *testing.T) {
 	if err := d.FloorSet(t.Context(), api.Actor{}, "two.noarch", "2-1", "why"); err != nil {
 		t.Errorf("without the guard: %v", err)
 	}
-	if !slices.ContainsFunc(d.snapshot().Problems, func(p api.Problem) bool { return p.ID == "guard" }) {
+	if !slices.ContainsFunc(d.Snapshot().Problems, func(p api.Problem) bool { return p.ID == "guard" }) {
 		t.Error("nobody is told that the guard was not")
 	}
 	stop = start()
 	defer func() { stop() }()
-	if !d.guard.agreeWithGuard(t.Context()) || len(d.snapshot().Problems) > 0 {
-		t.Errorf("it is back, and problems are %+v", d.snapshot().Problems)
+	if !d.guard.Agree(t.Context()) || len(d.Snapshot().Problems) > 0 {
+		t.Errorf("it is back, and problems are %+v", d.Snapshot().Problems)
 	}
 	holds("it is back", "e")
 	// What somebody else did to a list is made good.
 	add("three", "c")
 	holds("a third list", "e", "c")
-	if err := os.Remove(filepath.Join(d.config.Lists, "tlv-three-0:1-1.noarch")); err != nil {
+	if err := os.Remove(filepath.Join(d.Config.Lists, "tlv-three-0:1-1.noarch")); err != nil {
 		t.Fatal(err)
 	}
-	d.reconciler.checkDirectory(t.Context(), nil)
-	if !d.guard.agreeWithGuard(t.Context()) {
-		t.Errorf("a list was removed, and problems are %+v", d.snapshot().Problems)
+	d.reconciler.CheckDirectory(t.Context(), nil)
+	if !d.guard.Agree(t.Context()) {
+		t.Errorf("a list was removed, and problems are %+v", d.Snapshot().Problems)
 	}
 	holds("a list was removed by something else", "e")
 	add("three", "c")
 	holds("it is back", "e", "c")
 	// A list that the guard was not told of does not take what another holds.
-	whole, err := os.ReadFile(filepath.Join(d.config.Lists, "tlv-three-0:1-1.noarch"))
+	whole, err := os.ReadFile(filepath.Join(d.Config.Lists, "tlv-three-0:1-1.noarch"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +225,7 @@ func TestGuardFollows(t *testing.T) {
 	kernel.Lists[guard.Digest{1}] = 1
 	stop()
 	stop = start()
-	if d.guard.agreeWithGuard(t.Context()); kernel.Lists[guard.Digest{1}] != 1 {
+	if d.guard.Agree(t.Context()); kernel.Lists[guard.Digest{1}] != 1 {
 		t.Error("it agreed with the index, and was told of everything")
 	}
 }
@@ -244,21 +245,21 @@ func TestGuardPassesOverUnreadableLists(t *testing.T) {
 		if name == bad && failing {
 			return nil, errors.New(bad + " cannot be read")
 		}
-		return d.dir.Read(name, nil)
+		return d.Dir.Read(name, nil)
 	}
-	active, _ := d.guard.enforced()
+	active, _ := d.guard.Active()
 	for range 2 {
-		if err := d.guard.compare(active, false, read); err == nil || !strings.Contains(err.Error(), bad) {
+		if err := d.guard.Compare(active, false, read); err == nil || !strings.Contains(err.Error(), bad) {
 			t.Errorf("compared: %v", err)
 		}
 	}
-	if _, known := kernel.Lists[sha256.Sum256([]byte("g"))]; !known || len(kernel.Lists) != 1 || !d.guard.held[good] || d.guard.held[bad] {
-		t.Errorf("the guard has %d contents and counts %v", len(kernel.Lists), d.guard.held)
+	if _, known := kernel.Lists[sha256.Sum256([]byte("g"))]; !known || len(kernel.Lists) != 1 || !d.guard.Held[good] || d.guard.Held[bad] {
+		t.Errorf("the guard has %d contents and counts %v", len(kernel.Lists), d.guard.Held)
 	}
 	failing = false
 	d.guard.Doubt()
-	if err := d.guard.compare(active, false, read); err != nil || len(kernel.Lists) != 2 {
+	if err := d.guard.Compare(active, false, read); err != nil || len(kernel.Lists) != 2 {
 		t.Errorf("%v; the guard has %d contents", err, len(kernel.Lists))
 	}
-	d.guard.close()
+	d.guard.Close()
 }

@@ -26,27 +26,27 @@ func changes(key string) map[string]func(ctx context.Context, d *Daemon) error {
 			return err
 		},
 		"denials": func(ctx context.Context, d *Daemon) error {
-			return d.denier.setDenied(ctx, "somebody", []policy.Denial{{Package: policy.Range{Name: "other"}}})
+			return d.denier.SetOthers(ctx, "somebody", []policy.Denial{{Package: policy.Range{Name: "other"}}})
 		},
 		"unsigned": func(ctx context.Context, d *Daemon) error {
-			c := d.config
+			c := d.Config
 			c.Unsigned = "withhold"
 			return d.adopt(ctx, c)
 		},
 		"mode": func(ctx context.Context, d *Daemon) error {
-			c := d.config
+			c := d.Config
 			c.Mode = "audit"
 			return d.adopt(ctx, c)
 		},
 		"multiversion": func(ctx context.Context, d *Daemon) error {
-			c := d.config
+			c := d.Config
 			c.MultiVersion = []string{"hello"}
 			return d.adopt(ctx, c)
 		},
 		"order": func(ctx context.Context, d *Daemon) error {
-			return d.Admin.setOrder(ctx, api.Actor{}, map[string]uint32{"tlv-other-0:1-1.noarch": 1}, "test", "")
+			return d.Admin.SetOrder(ctx, api.Actor{}, map[string]uint32{"tlv-other-0:1-1.noarch": 1}, "test", "")
 		},
-		"signer": func(ctx context.Context, d *Daemon) error { return d.enroller.renewIdentity(ctx, api.Actor{}, "test") },
+		"signer": func(ctx context.Context, d *Daemon) error { return d.enroller.RenewIdentity(ctx, api.Actor{}, "test") },
 	}
 }
 
@@ -77,7 +77,7 @@ func TestStaleCandidateIsMadeAgain(t *testing.T) {
 			if err := add(c); !errors.Is(err, ledger.ErrAgain) {
 				t.Errorf("got %v, want that it is made again", err)
 			}
-			if names, _ := d.dir.Names(); len(names) > 0 {
+			if names, _ := d.Dir.Names(); len(names) > 0 {
 				t.Errorf("published: %v", names)
 			}
 			if err := add(d.staged(t, "hello", "again", "a")); err != nil {
@@ -92,12 +92,12 @@ func TestBasisStays(t *testing.T) {
 	d := bare(t)
 	refresh := func() {
 		t.Helper()
-		if err := d.keys.refreshKeys(t.Context(), true); err != nil {
+		if err := d.keys.Refresh(t.Context(), true); err != nil {
 			t.Fatal(err)
 		}
 	}
 	refresh()
-	before := d.snapshot().Basis
+	before := d.Snapshot().Basis
 	refresh()
 	txn := newTransaction()
 	d.on(t, func(s *ledger.Ledger) error {
@@ -105,10 +105,10 @@ func TestBasisStays(t *testing.T) {
 		s.Record()
 		return nil
 	})
-	if _, _, err := d.exec.End(t.Context(), txn); err != nil {
+	if _, _, err := d.Exec.End(t.Context(), txn); err != nil {
 		t.Fatal(err)
 	}
-	if now := d.snapshot().Basis; now != before {
+	if now := d.Snapshot().Basis; now != before {
 		t.Errorf("basis rose from %d to %d", before, now)
 	}
 }
@@ -128,11 +128,11 @@ func TestUnknownKeyWaitsForIncompleteStores(t *testing.T) {
 	})
 	adopt := func(src grounds.KeySources) {
 		t.Helper()
-		if err := d.exec.Decide(t.Context(), "keys", func(s *ledger.Ledger) error { s.AdoptKeys(&src); return nil }); err != nil {
+		if err := d.Exec.Decide(t.Context(), "keys", func(s *ledger.Ledger) error { s.AdoptKeys(&src); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
-	there := func() bool { names, _ := d.dir.Names(); return slices.Contains(names, list) }
+	there := func() bool { names, _ := d.Dir.Names(); return slices.Contains(names, list) }
 	adopt(grounds.KeySources{Errs: []error{errors.New("a file could not be read")}})
 	if !there() {
 		t.Error("the list went while keys could not be read")
@@ -141,10 +141,10 @@ func TestUnknownKeyWaitsForIncompleteStores(t *testing.T) {
 	if there() {
 		t.Error("the list of a key that is gone stays")
 	}
-	if e := d.snapshot().List(list); !e.Suspended() || e.Reason != string(policy.ReasonUnknownKey) {
+	if e := d.Snapshot().List(list); !e.Suspended() || e.Reason != string(policy.ReasonUnknownKey) {
 		t.Errorf("it is %+v", e.List)
 	}
-	c, err := d.index.Load()
+	c, err := d.Index.Load()
 	if err != nil || len(c.Lists) != 1 || c.Lists[0].State != record.Withheld {
 		t.Errorf("the index has %+v, %v", c.Lists, err)
 	}
@@ -160,10 +160,10 @@ func TestNothingGoesBeforeKeysAreRead(t *testing.T) {
 		s.Put(&e)
 		return nil
 	})
-	if err := d.adopt(t.Context(), d.config); err != nil {
+	if err := d.adopt(t.Context(), d.Config); err != nil {
 		t.Fatal(err)
 	}
-	if names, _ := d.dir.Names(); len(names) != 1 {
+	if names, _ := d.Dir.Names(); len(names) != 1 {
 		t.Errorf("the list directory has %v", names)
 	}
 }

@@ -21,7 +21,7 @@ const keepUntilRestart = "until-restart"
 
 // statusLine is what systemctl status shows.
 func (d *Daemon) statusLine() string {
-	snap := d.snapshot()
+	snap := d.Snapshot()
 	active, withheld := 0, 0
 	for _, e := range snap.Entries {
 		switch e.State {
@@ -52,7 +52,7 @@ func (d *Daemon) watchdog(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			if d.exec.Do(ctx, func() error { return nil }) == nil {
+			if d.Exec.Do(ctx, func() error { return nil }) == nil {
 				d.notify("WATCHDOG=1")
 			}
 		}
@@ -69,10 +69,10 @@ func (d *Daemon) reloadLoop(ctx context.Context, around Surroundings) error {
 		case <-around.Reload:
 			d.notify("RELOADING=1", sd.SdNotifyMonotonicUsec())
 			if err := d.reconfigure(ctx, around.Config); err != nil {
-				d.log.Error("configuration not reloaded", "error", err)
+				d.Logger.Error("configuration not reloaded", "error", err)
 			}
-			if _, err := d.reconciler.runSync(ctx, "reload", func(string, int, int) {}); err != nil && ctx.Err() == nil {
-				d.log.Error("sync failed", "reason", "reload", "error", err)
+			if _, err := d.reconciler.Run(ctx, "reload", func(string, int, int) {}); err != nil && ctx.Err() == nil {
+				d.Logger.Error("sync failed", "reason", "reload", "error", err)
 			}
 			d.notify("READY=1", d.statusLine())
 		}
@@ -86,7 +86,7 @@ func (d *Daemon) reconfigure(ctx context.Context, load func() (config.Config, er
 	if err == nil {
 		err = d.adopt(ctx, c)
 	}
-	d.exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
+	d.Exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		s.Solved("configuration")
 		if err != nil {
 			s.Problem("configuration", api.SeverityWarning, err.Error(), "mend it, then: systemctl reload digestd")
@@ -106,11 +106,11 @@ func (d *Daemon) adopt(ctx context.Context, c config.Config) error {
 		return err
 	}
 	fixed := c
-	fixed.Mode, fixed.Unsigned, fixed.KeepOld, fixed.MultiVersion = d.config.Mode, d.config.Unsigned, d.config.KeepOld, d.config.MultiVersion
-	if !reflect.DeepEqual(fixed, d.config) {
-		d.log.Warn("configuration needs a restart", "reason", "only mode, unsigned, keep-old and multiversion change while digestd runs")
+	fixed.Mode, fixed.Unsigned, fixed.KeepOld, fixed.MultiVersion = d.Config.Mode, d.Config.Unsigned, d.Config.KeepOld, d.Config.MultiVersion
+	if !reflect.DeepEqual(fixed, d.Config) {
+		d.Logger.Warn("configuration needs a restart", "reason", "only mode, unsigned, keep-old and multiversion change while digestd runs")
 	}
-	return d.exec.Decide(ctx, "configuration", func(s *ledger.Ledger) error {
+	return d.Exec.Decide(ctx, "configuration", func(s *ledger.Ledger) error {
 		same := s.Mode == mode && s.Unsigned == unsigned
 		s.Mode, s.Unsigned, s.Multi, s.KeepOld = mode, unsigned, c.MultiVersion, c.KeepOld == keepUntilRestart
 		s.Order = ledger.NewOrder(s.Order.Lists, s.Multi)

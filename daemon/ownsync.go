@@ -3,7 +3,6 @@
 package daemon
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"io/fs"
@@ -12,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/digestd/digestd/daemon/build"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store/record"
@@ -49,7 +49,7 @@ func ownFiles(stateDir string, records []record.Own, rebuilt bool) (found []ledg
 		var body []byte
 		if body, f.Err = os.ReadFile(f.Path); f.Err == nil {
 			f.Body = sha256.Sum256(body)
-			f.Files, f.Err = countFiles(digestlist.FormatTLV, body)
+			f.Files, f.Err = build.CountFiles(digestlist.FormatTLV, body)
 		}
 		found = append(found, f)
 	}
@@ -65,23 +65,4 @@ func splitBody(file string) (name string, version uint64, imported bool) {
 		}
 	}
 	return "", 0, imported
-}
-
-// remakeOwn signs and stages own lists again, from the bodies that are kept.
-func (rc *Reconciler) remakeOwn(ctx context.Context, work []*ledger.OwnWork) {
-	if len(work) == 0 {
-		return
-	}
-	stager := rc.dir.Stager("own" + strconv.FormatUint(rc.serial.Add(1), 36))
-	for _, w := range work {
-		if w.Err = ctx.Err(); w.Err != nil {
-			continue
-		}
-		body, err := rc.openOwnBody(w.Record)
-		if err == nil {
-			w.Made, err = rc.makeOwn(stager, body)
-			body.unmap()
-		}
-		w.Err = err
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/state"
+	"github.com/digestd/digestd/daemon/query"
 	"github.com/digestd/digestd/store"
 	"github.com/digestd/digestd/store/record"
 )
@@ -161,12 +162,12 @@ func TestLogSelects(t *testing.T) {
 		{api.LogFilter{Since: time.Unix(101, 0)}, false},
 		{api.LogFilter{Until: time.Unix(100, 0)}, false},
 	} {
-		if got := selects(&c.filter, &e); got != c.want {
+		if got := query.Selects(&c.filter, &e); got != c.want {
 			t.Errorf("%+v: got %v", c.filter, got)
 		}
 	}
 	floor := record.Event{Kind: "floor-set", Package: "python3.11.x86_64"}
-	if !selects(&api.LogFilter{Package: "python3.11"}, &floor) {
+	if !query.Selects(&api.LogFilter{Package: "python3.11"}, &floor) {
 		t.Error("a floor is not found by the name of its package")
 	}
 }

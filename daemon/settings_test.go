@@ -24,7 +24,7 @@ func TestStateIsWired(t *testing.T) {
 			if s.Waits != test.waits {
 				t.Errorf("audit-trail %q: the log waits for the journal: %v", test.trail, s.Waits)
 			}
-			if d.exec.Units.Of == nil {
+			if d.Exec.Units.Of == nil {
 				t.Error("nobody tells the unit of a process")
 			}
 			return nil
@@ -43,7 +43,7 @@ func TestReloadReachesAll(t *testing.T) {
 	defer stop()
 	pkg := nevra.NEVRA{Name: "python3", EVR: nevra.EVR{Version: "2", Release: "1"}, Arch: "noarch"}
 	order := func(lists map[string]uint32) {
-		if err := d.Admin.setOrder(t.Context(), api.Actor{}, lists, "", ""); err != nil {
+		if err := d.Admin.SetOrder(t.Context(), api.Actor{}, lists, "", ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -60,7 +60,7 @@ func TestReloadReachesAll(t *testing.T) {
 		if multi {
 			want = "tlv-python3-0:2-1.noarch"
 		}
-		name, err := d.maker.Load().nameOf(pkg, false)
+		name, err := d.Builder.Load().NameOf(pkg, false)
 		if err != nil || name != want {
 			t.Errorf("multiversion %v: the maker names it %s, %v", multi, name, err)
 		}

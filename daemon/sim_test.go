@@ -21,7 +21,9 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/executor"
+	"github.com/digestd/digestd/daemon/host"
 	"github.com/digestd/digestd/daemon/ledger/state"
+	"github.com/digestd/digestd/daemon/session"
 	"github.com/digestd/digestd/daemon/sim"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -142,7 +144,7 @@ type simMachine struct {
 
 // simSession is a connection of a package manager.
 type simSession struct {
-	session *session
+	session *session.Session
 	reply   *wire.Conn
 	put     string // the package that came last, which may replace itself
 }
@@ -222,7 +224,7 @@ type simDisk interface {
 
 // simIndex is an index that says what is durable.
 type simIndex interface {
-	index
+	host.Index
 	marked() bool
 	leftovers() map[string]record.Leftover
 	Lists() ([]record.List, error)
@@ -321,16 +323,16 @@ func (m *simMachine) Start() error {
 	if err != nil {
 		return err
 	}
-	d.dir = hookedDirectory{d.dir, &m.staged}
-	d.keys.blacklist = func() (state.Blacklisted, error) {
+	d.Dir = hookedDirectory{d.Dir, &m.staged}
+	d.keys.Blacklist = func() (state.Blacklisted, error) {
 		return state.Blacklisted{Known: true, Entries: maps.Clone(m.banned), KeyIDs: map[string]bool{}}, nil
 	}
-	d.memory.rest = func() {} // it is the memory of all machines
-	d.memory.armed.Store(true)
+	d.Memory.Rest = func() {} // it is the memory of all machines
+	d.Memory.Armed.Store(true)
 	ctx, cancel := context.WithCancel(context.Background())
-	d.exec.Hooks.Passed = simInstants.pass
-	go d.exec.Run(ctx)
-	m.d, m.stop = d, func() { cancel(); <-d.exec.Closed }
+	d.Exec.Hooks.Passed = simInstants.pass
+	go d.Exec.Run(ctx)
+	m.d, m.stop = d, func() { cancel(); <-d.Exec.Closed }
 	before, cut := m.lists, m.faults.power
 	m.faults = &faults{}
 	m.lists = newFaultyDir(disk, m.faults)
@@ -340,7 +342,7 @@ func (m *simMachine) Start() error {
 	}
 	m.order = newSimOrder(index, m.lists)
 	m.lists.order, m.heard.order = m.order, m.order
-	d.exec.Dir, d.exec.Index = m.lists, &faultyIndex{index, m.faults, m.order}
+	d.Exec.Dir, d.Exec.Index = m.lists, &faultyIndex{index, m.faults, m.order}
 	return d.Observe(ctx, m.heard)
 }
 
@@ -352,17 +354,17 @@ func (m *simMachine) newDaemon() (*Daemon, simDisk, simIndex, error) {
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		d.now, d.exec.Now = m.now, m.now
-		return d, realDisk{d.dir.(diskDirectory)}, realIndex{d.index.(*store.Index)}, nil
+		d.Now, d.Exec.Now = m.now, m.now
+		return d, realDisk{d.Dir.(host.Directory)}, realIndex{d.Index.(*store.Index)}, nil
 	}
 	d := newDaemon(m.config, log, notify)
-	d.now = m.now
-	d.dir, d.index, d.enroller.identities = m.memoryDir, m.memoryIndex, m.identities
-	d.database, d.keyrings, d.features = m.db.(*memoryDatabases).open, noKeyrings{}, func() kernel.Features { return kernel.Features{} }
-	d.unitOf = nil
+	d.Now = m.now
+	d.Dir, d.Index, d.enroller.Identities = m.memoryDir, m.memoryIndex, m.identities
+	d.Database, d.Keyrings, d.Features = m.db.(*memoryDatabases).open, noKeyrings{}, func() kernel.Features { return kernel.Features{} }
+	d.UnitOf = nil
 	m.memoryDir.Reopen()
 	var err error
-	if d.root, err = kernel.OpenRoot(m.config.Root); err != nil {
+	if d.Root, err = kernel.OpenRoot(m.config.Root); err != nil {
 		return nil, nil, nil, err
 	}
 	recovery := store.Recovery{Fate: store.Fresh}
@@ -418,7 +420,7 @@ func (m *simMachine) after(err error) error {
 func (m *simMachine) Arm(f sim.Fault, loss uint64)  { m.faults.arm(f); m.loss = loss }
 func (m *simMachine) Fired() (string, int)          { return m.faults.fired() }
 func (m *simMachine) Tampered() int                 { return m.heard.tampered }
-func (m *simMachine) Counter() (uint64, uint64)     { return m.d.snapshot().Counter, m.d.index.Counter() }
+func (m *simMachine) Counter() (uint64, uint64)     { return m.d.Snapshot().Counter, m.d.Index.Counter() }
 func (m *simMachine) ctx() context.Context          { return context.Background() }
 func (m *simMachine) fingerprint(key string) string { return m.keys[key].Fingerprint() }
 
@@ -429,7 +431,7 @@ func (m *simMachine) Compare(in sim.Installed) error {
 	}
 	ctx, cancel := context.WithTimeout(m.ctx(), 10*time.Second)
 	defer cancel()
-	_, err := m.d.reconciler.runSync(ctx, "simulation", func(string, int, int) {})
+	_, err := m.d.reconciler.Run(ctx, "simulation", func(string, int, int) {})
 	return m.after(err)
 }
 
@@ -453,7 +455,7 @@ func (m *simMachine) Directory() map[string][]int {
 }
 
 func (m *simMachine) read(name string, data []byte) (contents []int) {
-	err := walkList(name, data, func(_ digestlist.Algo, digest, _ []byte) error {
+	err := host.WalkList(name, data, func(_ digestlist.Algo, digest, _ []byte) error {
 		c, known := m.contents[[sha256.Size]byte(digest)]
 		if !known {
 			return errors.New("unknown content")
@@ -479,7 +481,7 @@ func (m *simMachine) file(p sim.Package) string {
 
 // seen is what watching the directory leads to.
 func (m *simMachine) seen() error {
-	m.d.reconciler.checkDirectory(m.ctx(), nil)
+	m.d.reconciler.CheckDirectory(m.ctx(), nil)
 	return m.after(nil)
 }
 

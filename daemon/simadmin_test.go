@@ -34,7 +34,7 @@ func (m *simMachine) Keys(present []string) error {
 	if err := m.db.write(in, m.simWorld, present); err != nil {
 		return err
 	}
-	return m.after(m.d.keys.refreshKeys(m.ctx(), true))
+	return m.after(m.d.keys.Refresh(m.ctx(), true))
 }
 
 func rangeText(r sim.Range) string {
@@ -109,7 +109,7 @@ func (m *simMachine) Unsigned(allow bool) error {
 
 func (m *simMachine) Ban(content int) error {
 	m.banned[view.BinPrefix+strings.TrimPrefix(digestOf(content), "sha256:")] = true
-	return m.after(m.d.keys.refreshKeys(m.ctx(), true))
+	return m.after(m.d.keys.Refresh(m.ctx(), true))
 }
 
 func (m *simMachine) Own(name string, content int) error {
@@ -128,7 +128,7 @@ func (m *simMachine) Own(name string, content int) error {
 		return err
 	}
 	request := api.OwnRequest{Name: name, Upload: id, Reason: "why"}
-	if o, known := m.d.snapshot().Own[name]; known && o.Removed.IsZero() {
+	if o, known := m.d.Snapshot().Own[name]; known && o.Removed.IsZero() {
 		request.Base = o.Version
 	}
 	_, err = m.d.OwnPublish(m.ctx(), simActor, request, func(string, int, int) {})
@@ -159,7 +159,7 @@ func (m *simMachine) Rotate() error {
 
 // signedAnew sees that the certificate that signs now signed all lists.
 func (m *simMachine) signedAnew() {
-	now := []*x509.Certificate{m.d.maker.Load().identity.cert}
+	now := []*x509.Certificate{m.d.Builder.Load().Identity.Cert}
 	for name, data := range m.lists.All() {
 		body, sig, _, err := digestlist.SplitSignature(data)
 		if err == nil {

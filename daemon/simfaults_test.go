@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/digestd/digestd/daemon/host"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/sim"
 	"github.com/digestd/digestd/store"
@@ -120,7 +121,7 @@ func newFaultyDir(d simDisk, f *faults) *faultyDir {
 }
 
 // realDisk is a list directory on a disk.
-type realDisk struct{ diskDirectory }
+type realDisk struct{ host.Directory }
 
 func (d realDisk) All() map[string][]byte {
 	lists := map[string][]byte{}

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/executor"
+	"github.com/digestd/digestd/daemon/host"
+	"github.com/digestd/digestd/daemon/identity"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/signer"
 	"github.com/digestd/digestd/daemon/sim"
@@ -89,7 +91,7 @@ type memoryDatabases struct {
 
 func (m *memoryDatabases) close() {}
 
-func (m *memoryDatabases) open() (packageDatabase, error) {
+func (m *memoryDatabases) open() (host.Database, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.now, nil
@@ -133,11 +135,11 @@ func (noKeyrings) Notifications() bool                         { return false }
 // knownIdentities are signing identities that all machines share, one after the other.
 type knownIdentities struct {
 	mu  sync.Mutex
-	all []*identity
+	all []*identity.Identity
 	dir string
 }
 
-func (k *knownIdentities) number(n int) (*identity, error) {
+func (k *knownIdentities) number(n int) (*identity.Identity, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for len(k.all) <= n {
@@ -146,11 +148,11 @@ func (k *knownIdentities) number(n int) (*identity, error) {
 			return nil, err
 		}
 		defer os.RemoveAll(dir)
-		id, _, err := loadIdentity(context.Background(), dir, "", time.Now())
+		id, _, err := identity.Read(context.Background(), dir, "", time.Now())
 		if err != nil {
 			return nil, err
 		}
-		id.key = &rememberingSigner{Signer: id.key, known: map[string][]byte{}}
+		id.Key = &rememberingSigner{Signer: id.Key, known: map[string][]byte{}}
 		k.all = append(k.all, id)
 	}
 	return k.all[n], nil
@@ -184,33 +186,33 @@ type memoryIdentities struct {
 	now   int
 }
 
-func (m *memoryIdentities) at(n int) (*identity, error) {
+func (m *memoryIdentities) at(n int) (*identity.Identity, error) {
 	id, err := m.known.number(n)
 	if err != nil {
 		return nil, err
 	}
-	return &identity{id.cert, id.key, filepath.Join(m.dir, signingCertFile)}, nil
+	return &identity.Identity{Cert: id.Cert, Key: id.Key, Path: filepath.Join(m.dir, identity.CertFile)}, nil
 }
 
-func (m *memoryIdentities) load(context.Context, *slog.Logger, time.Time) (id *identity, old []*x509.Certificate, err error) {
+func (m *memoryIdentities) Load(context.Context, *slog.Logger, time.Time) (id *identity.Identity, old []*x509.Certificate, err error) {
 	for n := range m.now {
 		before, err := m.at(n)
 		if err != nil {
 			return nil, nil, err
 		}
-		old = append(old, before.cert)
+		old = append(old, before.Cert)
 	}
 	id, err = m.at(m.now)
 	return id, old, err
 }
 
-func (m *memoryIdentities) prepare(context.Context, time.Time, func()) (string, error) {
-	return filepath.Join(m.dir, signingCertFile+view.PreparedSuffix), nil
+func (m *memoryIdentities) Prepare(context.Context, time.Time, func()) (string, error) {
+	return filepath.Join(m.dir, identity.CertFile+view.PreparedSuffix), nil
 }
 
-func (m *memoryIdentities) try(context.Context, func()) error { return nil }
+func (m *memoryIdentities) Try(context.Context, func()) error { return nil }
 
-func (m *memoryIdentities) follow(context.Context, time.Time) (*identity, error) {
+func (m *memoryIdentities) Follow(context.Context, time.Time) (*identity.Identity, error) {
 	m.now++
 	return m.at(m.now)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/digestd/digestd/daemon/host"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store/record"
 )
@@ -88,7 +89,7 @@ func (o *simOrder) committed() {
 		if _, goes := left[name]; goes {
 			continue
 		}
-		ours := walkList(name, data, func(digestlist.Algo, []byte, []byte) error { return nil }) == nil
+		ours := host.WalkList(name, data, func(digestlist.Algo, []byte, []byte) error { return nil }) == nil
 		if l, recorded := o.index.List(name); ours && (!recorded || l.State != record.Active) {
 			o.violated("the mark goes while a list is there that nothing records")
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/session"
 	"github.com/digestd/digestd/daemon/sim"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/hooks/wire"
@@ -18,7 +19,7 @@ import (
 
 func (s *simSession) hangUp() {
 	if s.session != nil {
-		s.session.conn.Close()
+		s.session.Conn.Close()
 		s.reply.Close()
 		s.session = nil
 	}
@@ -31,9 +32,9 @@ func (m *simMachine) Within(fn func()) { m.staged.set(fn) }
 // HandOver ends the process as if it were to be started again, and has the next one go on
 // with the transaction. It does nothing that the package manager would notice.
 func (m *simMachine) HandOver() error {
-	stage := StageTransaction
-	if m.session.txn.Assured {
-		stage = StageAssured
+	stage := session.StageTransaction
+	if m.session.Txn.Assured {
+		stage = session.StageAssured
 	}
 	put, before := m.put, m.faults
 	m.end()
@@ -41,12 +42,12 @@ func (m *simMachine) HandOver() error {
 		return err
 	}
 	m.faults.goOn(before)
-	m.d.catchUp(m.ctx())
+	m.d.sessions.CatchUp(m.ctx())
 	if err := m.connect(); err != nil {
 		return err
 	}
 	m.put = put
-	m.session.goOn(m.ctx(), stage)
+	m.session.GoOn(m.ctx(), stage)
 	return m.after(nil)
 }
 
@@ -59,7 +60,7 @@ func (m *simMachine) connect() error {
 	if m.identities != nil {
 		ours, theirs := memoryPair()
 		m.reply = wire.NewConn(theirs)
-		m.session = m.d.sessionOf(wire.Peer{PID: 1}, nil, wire.NewConn(ours))
+		m.session = m.d.sessions.SessionOf(wire.Peer{PID: 1}, nil, wire.NewConn(ours))
 		return nil
 	}
 	ours, theirs, err := socketPair()
@@ -67,7 +68,7 @@ func (m *simMachine) connect() error {
 		return err
 	}
 	m.reply = wire.NewConn(theirs)
-	if m.session = m.d.newSession(ours); m.session == nil {
+	if m.session = m.d.sessions.New(ours); m.session == nil {
 		return errors.New("no session")
 	}
 	return nil
@@ -79,7 +80,7 @@ func (m *simMachine) Begin(added, removed []sim.Package) (sim.Verdict, error) {
 	if err := m.connect(); err != nil {
 		return 0, err
 	}
-	dev, ino, err := m.d.root.ID()
+	dev, ino, err := m.d.Root.ID()
 	if err != nil {
 		return 0, err
 	}
@@ -90,7 +91,7 @@ func (m *simMachine) Begin(added, removed []sim.Package) (sim.Verdict, error) {
 	for _, p := range removed {
 		begin.Elements = append(begin.Elements, wire.Element{Type: wire.RemovedElement, NEVRA: m.nevras[p.String()]})
 	}
-	proceed, err := m.session.begin(m.ctx(), begin)
+	proceed, err := m.session.Begin(m.ctx(), begin)
 	if err := m.after(err); err != nil {
 		return 0, err
 	}
@@ -113,7 +114,7 @@ func (m *simMachine) Unpack(p sim.Package) (sim.Verdict, error) {
 	if made.Signature != nil {
 		h.Signatures = []header.Signature{{Tag: header.TagRSAHeader, Data: made.Signature}}
 	}
-	if err := m.after(m.session.header(m.ctx(), h)); err != nil {
+	if err := m.after(m.session.Header(m.ctx(), h)); err != nil {
 		return 0, err
 	}
 	reply, err := m.receive()
@@ -135,11 +136,11 @@ func (m *simMachine) Put(p sim.Package) error {
 	if err := m.db.write(append(in.Without(p), p), m.simWorld, keys); err != nil {
 		return err
 	}
-	return m.after(m.session.enter(m.ctx(), "installed", func(st *ledger.Ledger) error { st.Installed(m.session.txn, 0); return nil }))
+	return m.after(m.session.Enter(m.ctx(), "installed", func(st *ledger.Ledger) error { st.Installed(m.session.Txn, 0); return nil }))
 }
 
 func (m *simMachine) Failed(sim.Package) error {
-	return m.after(m.session.enter(m.ctx(), "failed", func(st *ledger.Ledger) error { st.Failed(m.session.txn, 0); return nil }))
+	return m.after(m.session.Enter(m.ctx(), "failed", func(st *ledger.Ledger) error { st.Failed(m.session.Txn, 0); return nil }))
 }
 
 func (m *simMachine) Gone(p sim.Package) error {
@@ -149,18 +150,18 @@ func (m *simMachine) Gone(p sim.Package) error {
 			return err
 		}
 	}
-	if m.session.txn == nil {
+	if m.session.Txn == nil {
 		return errors.New("no transaction")
 	}
-	element := slices.IndexFunc(m.session.txn.Elements, func(e policy.Element) bool {
+	element := slices.IndexFunc(m.session.Txn.Elements, func(e policy.Element) bool {
 		return e.Type == policy.Removed && e.NEVRA == m.nevras[p.String()]
 	})
-	return m.after(m.session.removed(m.ctx(), &wire.Removed{Element: uint32(element), Digest: m.made[p.String()].Digest}))
+	return m.after(m.session.Removed(m.ctx(), &wire.Removed{Element: uint32(element), Digest: m.made[p.String()].Digest}))
 }
 
 func (m *simMachine) End() error {
 	defer m.hangUp()
-	if err := m.after(m.session.end(m.ctx())); err != nil {
+	if err := m.after(m.session.End(m.ctx())); err != nil {
 		return err
 	}
 	reply, err := m.receive()
@@ -176,10 +177,10 @@ func (m *simMachine) End() error {
 }
 
 func (m *simMachine) Lose() error {
-	if m.session == nil || m.session.txn == nil {
+	if m.session == nil || m.session.Txn == nil {
 		return m.after(nil)
 	}
-	m.session.abandon(m.ctx())
+	m.session.Abandon(m.ctx())
 	m.hangUp()
 	return m.after(nil)
 }

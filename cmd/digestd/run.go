@@ -19,6 +19,7 @@ import (
 	"github.com/digestd/digestd/daemon"
 	"github.com/digestd/digestd/daemon/bus"
 	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/daemon/session"
 )
 
 // errStart means that the daemon never came to serve. Trying again helps only
@@ -35,7 +36,7 @@ func run(ctx context.Context, path string, verbose bool) (err error) {
 			return
 		}
 		if errors.Is(err, errStart) {
-			daemon.Refuse(hook, err)
+			session.Refuse(hook, err)
 		}
 		hook.Close()
 	}()

@@ -16,14 +16,14 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
-	"github.com/digestd/digestd/daemon"
+	"github.com/digestd/digestd/daemon/session"
 	"golang.org/x/sys/unix"
 )
 
 // passed is what the service manager hands over.
 type passed struct {
 	hook *net.UnixListener // nil: digestd makes its own
-	left []daemon.Left
+	left []session.Left
 }
 
 // takePassed takes the socket of digestd.socket, and the connections that the
@@ -41,7 +41,7 @@ func takePassed() (p passed, err error) {
 			if c, cerr := net.FileConn(f); cerr != nil {
 				err = errors.Join(err, cerr)
 			} else if conn, ok := c.(*net.UnixConn); ok {
-				p.left = append(p.left, daemon.Left{Conn: conn, Stage: daemon.Stage(stage)})
+				p.left = append(p.left, session.Left{Conn: conn, Stage: session.Stage(stage)})
 			}
 		case p.hook == nil:
 			if l, lerr := net.FileListener(f); lerr != nil {
@@ -74,13 +74,13 @@ func (p *passed) leaveAgain(log *slog.Logger) {
 
 // leaver returns what puts connections into the keeping of the service manager,
 // or nil if there is none.
-func leaver() func(daemon.Left) error {
+func leaver() func(session.Left) error {
 	path := os.Getenv("NOTIFY_SOCKET")
 	if path == "" {
 		return nil
 	}
 	var serial atomic.Uint64
-	return func(l daemon.Left) error {
+	return func(l session.Left) error {
 		s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
 			return err

@@ -113,3 +113,9 @@ func (s *Snapshot) ResolveRange(r *policy.Range, text string) (err error) {
 	r.AnyEpoch = !known
 	return err
 }
+
+// Names reports whether text names a package: by its name, name.arch, NEVRA, with or
+// without its epoch, or list.
+func Names(text string, n nevra.NEVRA, list string) bool {
+	return text == n.Name || text == n.Name+"."+n.Arch || text == n.String() || text == n.Full() || text == n.Name+"-"+n.Version+"-"+n.Release+"."+n.Arch || text == list
+}

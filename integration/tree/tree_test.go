@@ -138,6 +138,43 @@ func TestImportsPointDownwards(t *testing.T) {
 	}
 }
 
+// rooms are the packages of the service that act, the upper first. Each stands on those
+// below it; what is not named here decides, describes or carries, and knows none of them.
+var rooms = []string{
+	"daemon",
+	"daemon/ownlist", "daemon/admin", "daemon/query", "daemon/verification", "daemon/session",
+	"daemon/export", "daemon/reconcile", "daemon/enforce", "daemon/keysource", "daemon/enrol",
+	"daemon/deny", "daemon/label", "daemon/audit/carrier",
+	"daemon/host",
+	"daemon/build", "daemon/identity", "daemon/executor",
+}
+
+func TestRoomsStandOnThoseBelow(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range sources(t) {
+		if s.test() || !strings.HasPrefix(s.path, "daemon/") {
+			continue
+		}
+		from := slices.Index(rooms, s.dir())
+		seen[s.dir()] = true
+		for _, imported := range s.imports() {
+			to := slices.Index(rooms, strings.TrimPrefix(imported, module))
+			switch {
+			case to < 0:
+			case from < 0:
+				t.Errorf("%s imports the room %s, but is none", s.path, rooms[to])
+			case to <= from:
+				t.Errorf("%s imports %s, which is not below it", s.path, rooms[to])
+			}
+		}
+	}
+	for _, room := range rooms {
+		if !seen[room] {
+			t.Errorf("%s has no files", room)
+		}
+	}
+}
+
 // TestOnlyTheGuardLoadsPrograms: what speaks to BPF is in no other program, neither
 // its code nor the memory that it takes.
 func TestOnlyTheGuardLoadsPrograms(t *testing.T) {

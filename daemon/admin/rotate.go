@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package admin
+
+import (
+	"context"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/identity"
+)
+
+// SignerRotate changes the key that signs lists, and signs them all anew. With
+// prepareOnly it makes the next key and leaves it at that.
+func (ad *Admin) SignerRotate(ctx context.Context, by api.Actor, prepareOnly bool, reason string) (api.Certificate, error) {
+	if prepareOnly {
+		path, err := ad.enroller.PrepareNext(ctx)
+		if err != nil {
+			return api.Certificate{}, err
+		}
+		data, err := identity.ReadFile(path)
+		if err != nil {
+			return api.Certificate{}, err
+		}
+		cert, err := identity.ParseCertificate(data)
+		if err != nil {
+			return api.Certificate{}, err
+		}
+		return identity.Describe(cert, path), nil
+	}
+	if ad.Builder.Load().Sign != "pkcs7" {
+		return api.Certificate{}, api.Errorf(api.InvalidArgument, "lists are not signed by this machine's key: sign = %q", ad.Builder.Load().Sign)
+	}
+	err := ad.enroller.ReadySuccessor(ctx)
+	if err == nil {
+		err = ad.enroller.RenewIdentity(ctx, by, reason)
+	}
+	if err != nil {
+		return api.Certificate{}, err
+	}
+	ad.enroller.ReplaceBootFile()
+	if _, err := ad.reconciler.Run(ctx, "the signing key changed", func(string, int, int) {}); err != nil {
+		// The key has changed; status says what keeps lists from being signed by it.
+		ad.Logger.Error("sync failed", "reason", "the signing key changed", "error", err)
+	}
+	id := ad.Builder.Load().Identity
+	return identity.Describe(id.Cert, id.Path), nil
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package admin
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
+	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/store/record"
+)
+
+// parseExact reads a full NEVRA: what a grant is about must be exactly one
+// version on one architecture.
+func (ad *Admin) parseExact(text string) (nevra.NEVRA, error) {
+	pkg, own, err := view.ParseOwn(text)
+	if !own {
+		pkg, err = nevra.Parse(text)
+	}
+	if err != nil {
+		return pkg, &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is no package version: %v", text, err),
+			Advice: "name it as rpm -q does: name-[epoch:]version-release.arch"}
+	}
+	return ad.Snapshot().Resolve(pkg, text)
+}
+
+// grant permits one version below what was active before, once.
+func (ad *Admin) grant(ctx context.Context, by api.Actor, text, reason string) (api.Grant, error) {
+	pkg, err := ad.parseExact(text)
+	if err != nil {
+		return api.Grant{}, err
+	}
+	var made api.Grant
+	err = ad.Exec.Decide(ctx, "grant", func(s *ledger.Ledger) error {
+		a, err := ledger.Act(s, by, reason)
+		if err != nil {
+			return err
+		}
+		id := view.LineOf(pkg)
+		// As a package that takes the place of those of every other architecture.
+		dec := policy.Admit(policy.Enforce, s.LineBeside(pkg, func(view.LineID) bool { return false }), pkg)
+		if dec.Reason == policy.ReasonDenied {
+			return &api.Error{Code: api.InvalidArgument, Message: "no grant can let it in: " + dec.Text}
+		}
+		if dec.Verdict == policy.Allow && !dec.Grant {
+			return &api.Error{Code: api.InvalidArgument, Message: pkg.String() + " needs no grant: nothing newer was active here",
+				Advice: "install it"}
+		}
+		l := s.Lines[id]
+		if slices.ContainsFunc(l.Grants, func(g record.Grant) bool { return g.EVR == pkg.EVR }) {
+			return api.Errorf(api.Unchanged, "%s is granted already, and the grant is not used yet", pkg)
+		}
+		l.Name, l.Arch = id.Name, id.Arch
+		l.Grants = slices.DeleteFunc(slices.Clone(l.Grants), func(g record.Grant) bool { return g.EVR == pkg.EVR })
+		l.Grants = append(l.Grants, record.Grant{EVR: pkg.EVR, Act: a})
+		s.SetLine(l)
+		s.Event(record.Event{Kind: audit.KindGranted, Package: pkg.Full(), Text: reason, UID: by.UID, PID: by.PID})
+		made = api.Grant{Package: pkg.Full(), UID: by.UID, Reason: reason, When: a.When}
+		return nil
+	})
+	if err == nil {
+		// It may be installed already, without its list.
+		ad.WantSync("a rollback was granted")
+	}
+	return made, err
+}
+
+// revokeGrant takes back a grant that was not used.
+func (ad *Admin) revokeGrant(ctx context.Context, by api.Actor, text string) error {
+	pkg, err := ad.parseExact(text)
+	if err != nil {
+		return err
+	}
+	return ad.Exec.Decide(ctx, "grant", func(s *ledger.Ledger) error {
+		id := view.LineOf(pkg)
+		l := s.Lines[id]
+		i := slices.IndexFunc(l.Grants, func(g record.Grant) bool { return g.EVR == pkg.EVR })
+		if i < 0 {
+			return &api.Error{Code: api.NotFound, Message: "there is no unused grant for " + pkg.String(), Advice: "see digestctl rollback log"}
+		}
+		if s.UsesGrant(id, pkg.EVR) {
+			return &api.Error{Code: api.Busy, Message: "a transaction in flight uses the grant for " + pkg.String(),
+				Advice: "wait for its end; a list that must not stay goes by digestctl deny"}
+		}
+		l.Grants = slices.Delete(slices.Clone(l.Grants), i, i+1)
+		s.SetLine(l)
+		s.Event(record.Event{Kind: audit.KindGrantRevoked, Package: pkg.Full(), UID: by.UID, PID: by.PID})
+		return nil
+	})
+}
+
+// setFloor sets the version below which nothing of a package may be active. When
+// it answers, no list of such a version is in the directory.
+func (ad *Admin) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reason string) error {
+	evr, err := nevra.ParseEVR(evrText)
+	if err != nil {
+		return &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is no version: %v", evrText, err), Advice: "give [epoch:]version-release"}
+	}
+	if !strings.Contains(evrText, ":") {
+		snap := ad.Snapshot()
+		name, arch := pkg, ""
+		if !snap.KnownName(pkg) {
+			name, arch, _ = state.CutArch(pkg)
+		}
+		if evr.Epoch, _, err = snap.Epoch(name, arch, evrText); err != nil {
+			return err
+		}
+	}
+	err = ad.Exec.Decide(ctx, "floor", func(s *ledger.Ledger) error {
+		a, err := ledger.Act(s, by, reason)
+		if err != nil {
+			return err
+		}
+		ids, err := s.LinesNamed(pkg)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(ids, func(id view.LineID) bool { return s.Lines[id].Floor != evr || s.GrantedBelow(id, evr) }) {
+			return api.Errorf(api.Unchanged, "%s has the floor %s already", pkg, evr)
+		}
+		for _, id := range ids {
+			s.RaiseFloor(id, evr, a)
+		}
+		s.Suspend(s.BelowFloors(ids[0].Name))
+		return nil
+	})
+	ad.WantSync("a floor was set")
+	return err
+}
+
+// clearFloor removes a floor; it lowers no counter and no high.
+func (ad *Admin) clearFloor(ctx context.Context, by api.Actor, pkg, reason string) error {
+	err := ad.Exec.Decide(ctx, "floor", func(s *ledger.Ledger) error {
+		if _, err := ledger.Act(s, by, reason); err != nil {
+			return err
+		}
+		ids, err := s.LinesNamed(pkg)
+		if err != nil {
+			return err
+		}
+		cleared := false
+		for _, id := range ids {
+			if s.Lines[id].Floor.IsZero() {
+				continue
+			}
+			cleared = true
+			s.SaveLine(id, s.PolicyLine(id).ClearFloor())
+			s.Event(record.Event{Kind: audit.KindFloorCleared, Package: id.String(), Text: reason, UID: by.UID, PID: by.PID})
+		}
+		if name := state.AnyArch(ids[0].Name); len(ids) == 1 && !s.Lines[name].Floor.IsZero() {
+			return &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("the floor of %s is one of every architecture", pkg),
+				Advice: "clear that: digestctl floor clear " + name.Name + " --reason WHY"}
+		}
+		if !cleared {
+			return &api.Error{Code: api.NotFound, Message: pkg + " has no floor", Advice: "see digestctl floor list"}
+		}
+		return nil
+	})
+	if err == nil {
+		ad.WantSync("a floor was cleared")
+	}
+	return err
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package build
+
+import (
+	"crypto/sha256"
+	"errors"
+
+	"github.com/digestd/digestd/daemon/executor"
+	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/grounds"
+	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/policy"
+)
+
+// Omit appends the body of a list to dst without what is denied. A list that
+// has nothing of it comes back as it is, uncopied.
+func Omit(dst []byte, format string, body []byte, denials *policy.Denials) ([]byte, view.Omission, error) {
+	var o view.Omission
+	out, n, err := digestlist.AppendWithout(dst, format, body, func(algo digestlist.Algo, digest, path []byte) bool {
+		d := denials.Content(algo, digest)
+		if d == nil {
+			return false
+		}
+		o.Add(d, path)
+		return true
+	})
+	if n == 0 && err == nil {
+		return body, view.Omission{}, nil
+	}
+	return out, o, err
+}
+
+// omit takes what is denied out of the list of c, whose body is in w.
+func (m *Builder) omit(c *view.Candidate, w *Workspace) error {
+	if !c.Refs.HitBy(w.Denials.Heads()) {
+		return nil
+	}
+	body, o, err := Omit(nil, m.Format, w.Body, w.Denials)
+	c.Omitted = o
+	switch {
+	case errors.Is(err, digestlist.ErrEmpty):
+		none := policy.Emptied(c.Pkg, *o.By[0], grounds.Emptied)
+		c.None = &none
+		return nil // what refers to it stays, to explain by
+	case err != nil:
+		return err
+	case len(o.Paths) > 0 && m.Sign == ledger.SignPGP:
+		none := policy.Emptied(c.Pkg, *o.By[0], "a list that its maker signed cannot leave out a file")
+		c.None = &none
+		return nil
+	}
+	if len(o.Paths) > 0 {
+		c.Whole = sha256.Sum256(w.Body)
+	}
+	paths := c.Refs.Paths
+	w.Body, c.Files = append(w.Body[:0], body...), c.Files-len(o.Paths)
+	if c.Refs, err = executor.MakeRefs(m.Format, w.Body, c.Files); err == nil {
+		c.Refs.Paths = paths // they are the package's all the same
+	}
+	return err
+}

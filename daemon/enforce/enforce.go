@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package enforce tells the guard, which refuses contents on kernels without the
+// Integrity Digest Cache, what active lists hold. Package guard has the protocol.
+package enforce
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/executor"
+	protocol "github.com/digestd/digestd/daemon/guard"
+	"github.com/digestd/digestd/daemon/host"
+	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/kernel/guard"
+)
+
+// Guard tells digestd-guard what active lists hold.
+type Guard struct {
+	*host.Host
+	*Link
+}
+
+// guardPatience bounds how long a package manager, or somebody's act, waits for the
+// guard. What it was not told then is told with all else; see compare.
+const guardPatience = 2 * time.Second
+
+// errNoGuard means that the guard was not told of all lists, and is not asked until that
+// was made good.
+var errNoGuard = errors.New("it was not reached")
+
+// Link tells digestd-guard what active lists hold. It is used within turns alone.
+type Link struct {
+	Socket string
+	client *protocol.Client // nil: not connected
+	Agreed bool             // the guard holds what the directory does
+	// doubt: what the guard agreed with last is not what the directory holds.
+	doubt   bool
+	Held    map[string]bool // the lists that it counts, by name
+	left    error           // why it does not count some; nil if it counts all
+	Counter interface{ Commits() uint64 }
+}
+
+// Admit lets run what a list has.
+func (g *Link) Admit(list executor.List, old []byte) error {
+	return g.tell(func(ctx context.Context, c *protocol.Client) error {
+		digests, err := digestsOf(list)
+		if err == nil {
+			err = c.Admit(ctx, digests)
+		}
+		if err == nil && old != nil && g.Held[list.Name] {
+			if digests, err = digestsOf(executor.List{Name: list.Name, Content: old}); err == nil {
+				err = c.Expel(ctx, digests)
+			}
+		}
+		g.Held[list.Name] = true
+		return err
+	})
+}
+
+// Expel keeps from running what no other list has.
+func (g *Link) Expel(lists []executor.List) error {
+	return g.tell(func(ctx context.Context, c *protocol.Client) error {
+		var all []guard.Digest
+		for _, list := range lists {
+			if !g.Held[list.Name] {
+				continue
+			}
+			delete(g.Held, list.Name)
+			digests, err := digestsOf(list)
+			if err != nil {
+				return err
+			}
+			all = append(all, digests...)
+		}
+		if len(all) == 0 {
+			return nil
+		}
+		return c.Expel(ctx, all)
+	})
+}
+
+// Committed says that the index has what the guard was told.
+func (g *Link) Committed() error {
+	if !g.Agreed {
+		return nil
+	}
+	return g.tell(func(ctx context.Context, c *protocol.Client) error { return c.SetCommit(ctx, g.Counter.Commits()) })
+}
+
+// Doubt has all lists compared before the guard is told of another.
+func (g *Link) Doubt() { g.drop() }
+
+// tell calls the guard. If that fails nobody knows what it holds, until all was compared.
+func (g *Link) tell(fn func(context.Context, *protocol.Client) error) error {
+	if !g.Agreed {
+		g.doubt = true
+		return errNoGuard
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), guardPatience)
+	defer cancel()
+	err := fn(ctx, g.client)
+	if err != nil {
+		g.drop()
+	}
+	return err
+}
+
+func (g *Link) drop() {
+	g.Agreed, g.doubt = false, true
+	g.Close()
+}
+
+func (g *Link) Close() {
+	if g.client != nil {
+		g.client.Close()
+		g.client = nil
+	}
+}
+
+// Compare makes the guard hold what active lists do, unless it says that it agrees with
+// the last commit of the index and nothing speaks against that.
+// A list that cannot be read is not counted, and named by the error; the others are.
+func (g *Link) Compare(active []*view.Entry, doubt bool, read func(name string) ([]byte, error)) (err error) {
+	if g.Agreed {
+		return g.left
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), guardPatience)
+	defer cancel()
+	g.Close()
+	if g.client, err = protocol.Dial(ctx, g.Socket); err != nil {
+		return err
+	}
+	commit := g.Counter.Commits()
+	status, err := g.client.Status(ctx)
+	g.Held, g.left = make(map[string]bool, len(active)), nil
+	if err == nil && (g.doubt || doubt || status.Commit == 0 || status.Commit != commit) {
+		err = g.replace(commit, g.count(active, read))
+	} else {
+		for _, e := range active {
+			g.Held[e.Name] = true
+		}
+	}
+	if err != nil {
+		g.Close()
+		return err
+	}
+	g.Agreed, g.doubt = true, false
+	return g.left
+}
+
+// count counts how many of these lists have each digest.
+func (g *Link) count(active []*view.Entry, read func(name string) ([]byte, error)) map[guard.Digest]uint32 {
+	all := map[guard.Digest]uint32{}
+	for _, e := range active {
+		content, err := read(e.Name)
+		var digests []guard.Digest
+		if err == nil {
+			digests, err = digestsOf(executor.List{Name: e.Name, Content: content})
+		}
+		if err != nil {
+			g.left = errors.Join(g.left, err)
+			continue
+		}
+		g.Held[e.Name] = true
+		for _, digest := range digests {
+			all[digest]++
+		}
+	}
+	return all
+}
+
+// replace tells of all lists at once, which takes longer than of one. A package manager
+// that waits for its turn meanwhile gives up after 10 s.
+func (g *Link) replace(commit uint64, all map[guard.Digest]uint32) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*guardPatience)
+	defer cancel()
+	return g.client.Replace(ctx, max(commit, 1), len(all), maps.All(all))
+}
+
+// digestsOf returns what the guard knows contents by, of a list, each once. Contents that
+// the list knows by another algorithm are left out.
+func digestsOf(list executor.List) (digests []guard.Digest, err error) {
+	err = host.WalkList(list.Name, list.Content, func(algo digestlist.Algo, digest, _ []byte) error {
+		if algo == digestlist.SHA256 {
+			digests = append(digests, guard.Digest(digest))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot read list %s for the guard: %w", list.Name, err)
+	}
+	slices.SortFunc(digests, func(a, b guard.Digest) int { return bytes.Compare(a[:], b[:]) })
+	return slices.Compact(digests), nil
+}
+
+// Active are the lists that are in the directory as they were published.
+func (g *Guard) Active() (active []*view.Entry, broken bool) {
+	for _, e := range g.Exec.State.Sorted() {
+		switch {
+		case !e.Active():
+		case e.Broken:
+			broken = true
+		default:
+			active = append(active, e)
+		}
+	}
+	return active, broken
+}
+
+// Agree tells the guard of all lists if it was not told of some, and reports
+// whether it knows them.
+func (g *Guard) Agree(ctx context.Context) bool {
+	if g == nil {
+		return true
+	}
+	err := g.Exec.Do(ctx, func() error {
+		active, broken := g.Active()
+		// A transaction that was cut short may have told the guard of lists that the
+		// index does not know.
+		err := g.Compare(active, broken || g.Exec.State.Unsettled, func(name string) ([]byte, error) { return g.Dir.Read(name, nil) })
+		g.Exec.Step("note", false, func(s *ledger.Ledger) error {
+			if err == nil {
+				s.Solved("guard")
+			} else {
+				s.Problem("guard", api.SeverityError, "the guard was not told of all lists: "+err.Error(),
+					"see systemctl status digestd-guard: digestd tries again by itself; or at once: digestctl sync")
+			}
+			s.Show()
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		select {
+		case g.Chores <- struct{}{}:
+		default:
+		}
+	}
+	return err == nil
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package enrol
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/identity"
+	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/store/record"
+)
+
+// ReloadCertificate takes the certificate over that was put in the place of
+// signing.crt, and reports whether it is another.
+func (en *Enroller) ReloadCertificate(ctx context.Context, by api.Actor) (changed bool, err error) {
+	en.rotation.Lock()
+	defer en.rotation.Unlock()
+	old := en.Builder.Load()
+	data, err := identity.ReadFile(filepath.Join(en.Config.State, identity.CertFile))
+	if err != nil {
+		return false, err
+	}
+	cert, err := identity.ParseCertificate(data)
+	if err == nil && bytes.Equal(cert.Raw, old.Identity.Cert.Raw) {
+		return false, nil
+	}
+	refused := func(err error) error {
+		return &api.Error{Code: api.Failed, Message: fmt.Sprintf("cannot use the certificate in %s: %v", old.Identity.Path, err),
+			Advice: "have the request of the present key signed: " + requestAdvice(old.Identity.KeyPath()) + "; or put " + filepath.Join(en.Config.State, identity.DERFile) + " back in PEM"}
+	}
+	if err != nil {
+		return false, refused(err)
+	}
+	if public, ok := old.Identity.Cert.PublicKey.(interface{ Equal(x any) bool }); ok && !public.Equal(cert.PublicKey) {
+		return false, refused(errors.New("it is of another key"))
+	}
+	if err := identity.CheckCertificate(cert); err != nil {
+		return false, refused(err)
+	}
+	if err := identity.FollowCertificate(en.Config.State, cert); err != nil {
+		return false, err
+	}
+	err = en.Exec.Enter(ctx, "certificate", func(s *ledger.Ledger) error {
+		id := *old.Identity
+		id.Cert = cert
+		m := *en.Builder.Load()
+		m.Identity = &id
+		en.Builder.Store(&m)
+		s.Signer = m.Signer()
+		s.Certificates = append([]*x509.Certificate{cert}, s.Certificates...)
+		s.MeetSigner(cert, id.Path)
+		s.AdoptCertificate([]byte{}, cert)
+		s.Event(record.Event{Kind: audit.KindSignerChanged, Key: id.SKI(), Text: "another certificate for the same key, by " + cert.Issuer.String(), UID: by.UID, PID: by.PID})
+		s.Record()
+		return nil
+	})
+	if err != nil && en.Builder.Load() != old {
+		en.Logger.Error("change of the certificate not recorded yet", "error", err)
+		err = nil
+	}
+	return err == nil, err
+}
+
+// requestAdvice is how an authority is asked to sign a certificate for a key in a file.
+func requestAdvice(key string) string {
+	return "openssl req -new -key " + key + " -subj '/CN=digestd' -out signing.csr"
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package enrol
+
+import (
+	"context"
+	"crypto"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/identity"
+	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/signer"
+)
+
+// shortestRest and longestRest lie between two looks for one that is away.
+const shortestRest, longestRest = time.Second, 30 * time.Second
+
+// TellOfSigner looks for the signing key before anything is to be signed, so that
+// a start says whether it is there.
+func (en *Enroller) TellOfSigner(ctx context.Context) {
+	m := en.Builder.Load()
+	if m.Sign != "pkcs7" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, identity.ReachTimeout)
+	defer cancel()
+	if err := m.Identity.Key.Check(ctx); err != nil {
+		en.Logger.Error("signing key not found", "error", err, "file", m.Identity.KeyPath(),
+			"advice", "make the token or TPM reachable, which the file names; if the key is lost: digestctl keys rotate makes another")
+		return
+	}
+	en.Logger.Info("signing key found", "in", m.Identity.Key.String())
+}
+
+// ReachSigner looks for the signing key, if it could not be used the last time.
+func (en *Enroller) ReachSigner(ctx context.Context) error {
+	key := en.Builder.Load().Identity.Key
+	if key.Failure() == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, identity.ReachTimeout)
+	defer cancel()
+	return key.Check(ctx)
+}
+
+// FollowSigner tells the administrator of a signing key that cannot be used, and
+// has it looked for until it can.
+func (en *Enroller) FollowSigner(ctx context.Context) {
+	err := en.Builder.Load().Identity.Key.Failure()
+	en.Exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
+		if err == nil {
+			s.Solved("signing-key")
+		} else {
+			s.Problem("signing-key", api.SeverityError, err.Error()+"; packages get no new lists, the lists there are stay",
+				"make the key reachable: digestd goes on trying; or at once: digestctl sync")
+		}
+		s.Show()
+		return nil
+	})
+	if err != nil {
+		select {
+		case en.Unsigned <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Run looks for a signing key that cannot be used, ever more rarely, and
+// then has the lists made that are missing.
+func (en *Enroller) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-en.Unsigned:
+		}
+		for rest := shortestRest; ; rest = min(2*rest, longestRest) {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(rest):
+			}
+			if en.ReachSigner(ctx) == nil {
+				break
+			}
+		}
+		en.WantSync("the signing key can be used again")
+	}
+}
+
+// ReplaceRevoked lets another key sign than one that was revoked. As long as none
+// can be made, none signs.
+func (en *Enroller) ReplaceRevoked(ctx context.Context, skid string) {
+	why := fmt.Sprintf("its certificate %s was revoked", skid)
+	err := en.RenewIdentity(ctx, api.Actor{}, why)
+	if err == nil {
+		return
+	}
+	en.Logger.Error("revoked signing key not replaced", "error", err)
+	m := *en.Builder.Load()
+	id := *m.Identity
+	if r, already := id.Key.(*refusedKey); already {
+		id.Key = r.Signer
+	}
+	id.Key = &refusedKey{id.Key, fmt.Errorf("cannot sign: %s, and there is no other: %w", why, err), en}
+	m.Identity = &id
+	en.Builder.Store(&m)
+}
+
+// refusedKey is a signing key that must not sign any more.
+type refusedKey struct {
+	signer.Signer
+	why error
+	en  *Enroller
+}
+
+func (k *refusedKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, k.why }
+
+func (k *refusedKey) Failure() error { return k.why }
+
+// Check makes another key if it can now, to which the next signature falls.
+func (k *refusedKey) Check(ctx context.Context) error {
+	if err := k.en.Refresh(ctx); err != nil {
+		return err
+	}
+	return k.en.Builder.Load().Identity.Key.Failure()
+}

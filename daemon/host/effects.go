@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+
+	"github.com/digestd/digestd/daemon/executor"
+	"github.com/digestd/digestd/kernel"
+	"github.com/digestd/digestd/rpmdb"
+	"github.com/digestd/digestd/rpmdb/pgp"
+	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
+)
+
+// What the daemon stands on is behind these interfaces, so that a test can give it a
+// disk that fails, or a machine that is all in memory.
+
+// Directory is a list directory in a file system.
+type Directory struct{ *store.Dir }
+
+func (d Directory) Stager(prefix string) executor.Stager { return d.Dir.Stager(prefix) }
+
+// Index is the index for all: a [store.Index], except where a test gives another.
+type Index interface {
+	executor.IndexEffects
+	Retired() ([]record.Retirement, error)
+	Close() error
+}
+
+// Database is rpm's database as it is read here; see [rpmdb.DB].
+type Database interface {
+	Dir() string
+	Kind() string
+	Stamp() (rpmdb.Stamp, error)
+	Headers(ctx context.Context, fn func(number uint32, blob []byte) error) error
+	NameOf(ctx context.Context, number uint32) string
+	Certs(ctx context.Context) (certs []*pgp.Cert, bad []error, err error)
+}
+
+// DiskDatabase is a database of rpm in a file system.
+type DiskDatabase struct{ *rpmdb.DB }
+
+func (d DiskDatabase) Certs(ctx context.Context) ([]*pgp.Cert, []error, error) {
+	return rpmdb.Certs(ctx, d.DB)
+}
+
+// keyrings finds the kernel's keyrings; see [kernel.Keyrings].
+type keyrings interface {
+	Find(name string) (kernel.Keyring, error)
+	FindAll(names ...string) ([]kernel.Keyring, error)
+	Kinds() map[int]string
+	Notifications() bool
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestGarbagePercent(t *testing.T) {
+	for live, want := range map[uint64]int{
+		0:         600, // of the runtime's least heap, 4 MiB
+		1 << 20:   600,
+		12 << 20:  200,
+		48 << 20:  50,
+		96 << 20:  25,
+		300 << 20: 20,
+	} {
+		if got := garbagePercent(live); got != want {
+			t.Errorf("%d bytes in use: %d %%, want %d", live, got, want)
+		}
+	}
+}
+
+// Memory rests once after each time of use, and wakes nobody up after that.
+func TestMemoryRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var rests atomic.Int32
+		m := newMemory()
+		m.Rest = func() { rests.Add(1) }
+		for range 10 {
+			m.use()
+			time.Sleep(restAfter / 2)
+		}
+		synctest.Wait()
+		if rests.Load() != 0 {
+			t.Errorf("rested %d times while in use", rests.Load())
+		}
+		time.Sleep(restAfter)
+		synctest.Wait()
+		if rests.Load() != 1 || m.Armed.Load() {
+			t.Errorf("rested %d times after use, and looks again: %v; want once", rests.Load(), m.Armed.Load())
+		}
+		time.Sleep(time.Hour)
+		m.use()
+		time.Sleep(2 * restAfter)
+		synctest.Wait()
+		if rests.Load() != 2 {
+			t.Errorf("rested %d times after two times of use", rests.Load())
+		}
+	})
+}

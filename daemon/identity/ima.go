@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/rsa"
+	"fmt"
+
+	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/kernel"
+)
+
+// Vouched is what a list has for a path.
+type Vouched struct {
+	Algo   digestlist.Algo
+	Digest string // raw
+}
+
+// CryptoHash is the hash that a signature over a digest of algo names, 0 for none.
+func CryptoHash(algo digestlist.Algo) crypto.Hash {
+	switch algo {
+	case digestlist.SHA256:
+		return crypto.SHA256
+	case digestlist.SHA224:
+		return crypto.SHA224
+	case digestlist.SHA384:
+		return crypto.SHA384
+	case digestlist.SHA512:
+		return crypto.SHA512
+	}
+	return 0
+}
+
+// IMASignature signs a file's digest by the machine's key. Keys outside of the
+// machine's memory sign SHA-256 alone.
+func (id *Identity) IMASignature(f Vouched) ([]byte, error) {
+	hash := CryptoHash(f.Algo)
+	if hash == 0 {
+		return nil, fmt.Errorf("cannot sign a digest of %s", f.Algo)
+	}
+	sig, err := id.Key.Sign(rand.Reader, []byte(f.Digest), hash)
+	if err != nil {
+		return nil, fmt.Errorf("cannot sign file: %w", err)
+	}
+	return kernel.IMASignature{Hash: uint8(f.Algo), KeyID: keyID(id.Cert.SubjectKeyId), Signature: sig}.Value(), nil
+}
+
+// keyID is how signatures on files name a certificate.
+func keyID(ski []byte) (id [4]byte) {
+	copy(id[:], ski[max(0, len(ski)-4):])
+	return id
+}
+
+// Signed reports whether value is id's signature over that digest.
+func (id *Identity) Signed(value []byte, f Vouched) bool {
+	s, err := kernel.ParseIMASignature(value)
+	if err != nil || s.Hash != uint8(f.Algo) || s.KeyID != keyID(id.Cert.SubjectKeyId) {
+		return false
+	}
+	switch key := id.Key.Public().(type) {
+	case *ecdsa.PublicKey:
+		return ecdsa.VerifyASN1(key, []byte(f.Digest), s.Signature)
+	case *rsa.PublicKey:
+		return rsa.VerifyPKCS1v15(key, CryptoHash(f.Algo), []byte(f.Digest), s.Signature) == nil
+	}
+	return false
+}
+
+// Made reports whether value is a signature by id, over whatever.
+func (id *Identity) Made(value []byte) bool {
+	s, err := kernel.ParseIMASignature(value)
+	return err == nil && s.KeyID == keyID(id.Cert.SubjectKeyId)
+}
+
+// Ours reports whether one of this machine's keys signed the file, now or before.
+func Ours(snap *view.Snapshot, value []byte) bool {
+	s, err := kernel.ParseIMASignature(value)
+	if err != nil {
+		return false
+	}
+	for _, c := range snap.Certificates {
+		if s.KeyID == keyID(c.SubjectKeyId) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package keysource reads who vouches for packages and what is revoked: rpm's keyring,
+// directories of certificates, of revocations and of blacklist entries, and the kernel's
+// .blacklist. The ledger is told of all of it in one event; see [Source.Refresh].
+package keysource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/digestd/digestd/daemon/deny"
+	"github.com/digestd/digestd/daemon/enrol"
+	"github.com/digestd/digestd/daemon/host"
+	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/grounds"
+	"github.com/digestd/digestd/daemon/ledger/state"
+	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/rpmdb"
+)
+
+// Source reads who vouches for packages, and what is revoked.
+type Source struct {
+	*host.Host
+	Enroller  *enrol.Enroller
+	Denier    *deny.Denier
+	Blacklist func() (state.Blacklisted, error) // the kernel's
+	mu        sync.Mutex
+	stamp     keyStamp // of the keyring in use; guarded by mu
+	banned    []string // by the kernel's .blacklist, as denials; guarded by mu
+}
+
+// keyStamp tells whether the keyring may have changed.
+type keyStamp struct {
+	db            rpmdb.Stamp
+	keys, revoked time.Time
+	blobs         time.Time
+}
+
+// Refresh reads the trusted certificates and the revocations anew, if their
+// stores changed or always is set, and carries out what follows from them.
+func (ks *Source) Refresh(ctx context.Context, always bool) error {
+	ks.mu.Lock()
+	defer ks.mu.Unlock()
+	var stamp keyStamp
+	db, err := ks.Database()
+	if err == nil {
+		stamp.db, err = db.Stamp()
+	}
+	if err != nil && !errors.Is(err, rpmdb.ErrNoDatabase) {
+		return fmt.Errorf("cannot read keyring: %w", err)
+	}
+	stamp.keys, stamp.revoked, stamp.blobs = Modified(ks.Config.Keys), Modified(ks.Config.Revoked), Modified(ks.Config.Blacklist)
+	if !always && stamp == ks.stamp {
+		return nil
+	}
+	src := grounds.KeySources{RPM: map[string]bool{}}
+	if db == nil {
+		src.Dir, _ = ks.LocateDB()
+	} else {
+		src.Dir, src.Kind = db.Dir(), db.Kind()
+		certs, bad, err := db.Certs(ctx)
+		if err != nil {
+			return fmt.Errorf("cannot read keyring: %w", err)
+		}
+		for _, c := range certs {
+			src.RPM[c.Fingerprint] = true
+		}
+		src.Certs, src.Errs = certs, bad
+		// A package that only poses as a key leaves no key unread.
+		src.Complete = !slices.ContainsFunc(bad, func(err error) bool { return !errors.Is(err, rpmdb.ErrNoKey) })
+	}
+	certs, errs := rpmdb.CertsDir(ks.Config.Keys)
+	src.Certs, src.Errs = append(src.Certs, certs...), append(src.Errs, errs...)
+	src.Importers, errs = CertificatesIn(ks.Config.Keys)
+	src.Errs = append(src.Errs, errs...)
+	src.Revoked, errs = ReadRevoked(ks.Config.Revoked, ks.Snapshot().Certificates)
+	src.Errs = append(src.Errs, errs...)
+	src.Revoked = slices.DeleteFunc(src.Revoked, func(r grounds.RevokedKey) bool {
+		err := ks.Enroller.Revocable(ctx, r.Fingerprint)
+		if err != nil {
+			src.Errs = append(src.Errs, fmt.Errorf("%s is not heeded yet: %w", r.File, err))
+		}
+		return err != nil
+	})
+	carried := ks.carryBlacklist(ctx)
+	if src.Blacklist, err = ks.Blacklist(); err != nil {
+		src.Errs = append(src.Errs, err)
+	}
+
+	var named *view.Banned
+	err = ks.Exec.Decide(ctx, "keys", func(s *ledger.Ledger) error {
+		s.TellOfBlobs(carried)
+		s.AdoptKeys(&src)
+		named = s.Banned
+		s.Show()
+		return nil
+	})
+	if err == nil {
+		err = ks.denyBlacklisted(ctx, named)
+	}
+	left := ks.Enroller.LeaveKernel(ctx)
+	if err == nil {
+		ks.stamp = stamp
+		select {
+		case ks.Timed <- struct{}{}:
+		default:
+		}
+	}
+	if signer := ks.Builder.Load().Identity.SKI(); err == nil && ks.Snapshot().Keys[signer].Revoked != nil {
+		ks.Enroller.ReplaceRevoked(ctx, signer)
+	}
+	if len(left.Rings) > 0 || left.Boot {
+		ks.Enroller.Replace(ctx, left)
+	}
+	return err
+}
+
+func Modified(path string) (t time.Time) {
+	if info, err := os.Stat(path); err == nil {
+		t = info.ModTime()
+	}
+	return t
+}

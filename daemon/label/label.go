@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package label binds files to lists: each file names in an extended attribute the list
+// that the kernel is to look into.
+//
+// A label that cannot be written is remembered and tried again; see [Labels.Run].
+package label
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"github.com/digestd/digestd/daemon/failpoint"
+	"github.com/digestd/digestd/daemon/host"
+	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/grounds"
+	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/kernel"
+	"github.com/digestd/digestd/store/record"
+	"golang.org/x/sys/unix"
+)
+
+// Labels binds files to lists.
+type Labels struct{ *host.Host }
+
+// Rebind finds the files that are bound to the list of e, which is about to go
+// or gone, and binds them to another active list that has the same path: one
+// path may belong to several packages, a file can name only one list.
+func (l *Labels) Rebind(e *view.Entry) {
+	if !l.Config.Labels || e.Refs == nil {
+		return
+	}
+	snap := l.Snapshot()
+	var heirs []*view.Entry
+	for _, other := range snap.Entries {
+		if other.Active() && other.Name != e.Name && sharesPath(e.Refs, other.Refs) {
+			heirs = append(heirs, other)
+		}
+	}
+	if len(heirs) == 0 {
+		return
+	}
+	for _, heir := range heirs {
+		l.Bind(heir, func(label string) bool { return label == e.Name })
+	}
+}
+
+// sharesPath merges two sorted slices until it finds what both have.
+func sharesPath(a, b *view.Refs) bool {
+	if a == nil || b == nil {
+		return false
+	}
+	for i, j := 0, 0; i < len(a.Paths) && j < len(b.Paths); {
+		switch {
+		case a.Paths[i] == b.Paths[j]:
+			return true
+		case a.Paths[i] < b.Paths[j]:
+			i++
+		default:
+			j++
+		}
+	}
+	return false
+}
+
+// Bind labels the regular files of a list whose present label is stale.
+func (l *Labels) Bind(e *view.Entry, stale func(label string) bool) {
+	data, err := l.Dir.Read(e.Name, nil)
+	if err != nil {
+		l.Logger.Warn("files not relabelled", "list", e.Name, "error", err)
+		return
+	}
+	if e.Own != "" {
+		l.leaveLabels(l.bindHeir(context.Background(), e, data, func(label string) bool { return label != "" && stale(label) }))
+		return
+	}
+	l.leaveLabels(l.eachLabelled(e, data, func(f *kernel.File, label string) error {
+		if !stale(label) {
+			return nil
+		}
+		return f.SetLabel(e.Name)
+	}))
+}
+
+// Refresh writes the labels of files anew whose list is gone, after it bound
+// those to other lists that these have, too. The kernel then asks again, even if it had
+// found the list in the instant before it left (kernel: security/integrity/digest_cache,
+// reset on setxattr). Whatever withdraws a list calls it before it answers.
+func (l *Labels) Refresh(gone []ledger.Withdrawn) {
+	if !l.Config.Labels {
+		return
+	}
+	for _, w := range gone {
+		l.Rebind(w.Entry)
+	}
+	l.Renew(gone)
+}
+
+// Renew writes the labels of files anew that name these lists, whose contents it takes
+// from where they are given, else from the directory.
+func (l *Labels) Renew(lists []ledger.Withdrawn) {
+	if !l.Config.Labels || len(lists) == 0 {
+		return
+	}
+	failpoint.Hit("labels", "before-renewal")
+	for _, w := range lists {
+		name, data := w.Entry.Name, w.Data
+		if data == nil {
+			var err error
+			if data, err = l.Dir.Read(name, nil); errors.Is(err, fs.ErrNotExist) {
+				continue
+			} else if err != nil {
+				l.Logger.Warn("labels not written anew", "list", name, "error", err)
+				continue
+			}
+		}
+		l.leaveLabels(l.eachLabelled(w.Entry, data, func(f *kernel.File, label string) error {
+			if label != name {
+				return nil
+			}
+			return f.RenewLabel(name)
+		}))
+	}
+	failpoint.Hit("labels", "after-renewal")
+}
+
+// renewNamed does what renew does, for lists that are in the directory.
+func (l *Labels) renewNamed(names ...string) {
+	lists := make([]ledger.Withdrawn, 0, len(names))
+	for _, name := range names {
+		lists = append(lists, ledger.Withdrawn{Entry: l.Named(name)})
+	}
+	l.Renew(lists)
+}
+
+// eachLabelled calls fn for each regular file of a list that is there and has a
+// label. A file for which that fails keeps nothing from the others: it is returned,
+// unless it lies where there are no labels.
+func (l *Labels) eachLabelled(e *view.Entry, list []byte, fn func(f *kernel.File, label string) error) (left []leftFile) {
+	err := host.WalkList(e.Name, list, func(_ digestlist.Algo, _, name []byte) error {
+		path := e.Moved.Path(string(name))
+		if err := l.withLabel([]byte(path), fn); err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
+			left = append(left, leftFile{path, err})
+		}
+		return nil
+	})
+	if err != nil {
+		l.Logger.Warn("files of a list not labelled", "list", e.Name, "error", err)
+	}
+	return left
+}
+
+// withLabel calls fn for a regular file if it is there and has a label.
+func (l *Labels) withLabel(path []byte, fn func(f *kernel.File, label string) error) error {
+	f, err := l.Root.Find(string(path), false)
+	if err != nil {
+		if missing(err) {
+			return nil
+		}
+		return err
+	}
+	defer f.Close()
+	label, err := f.Label()
+	if err != nil || label == "" {
+		return err
+	}
+	return fn(f, label)
+}
+
+// RelabelStale binds the files of lists that came without the plugin's help:
+// by reconciliation, or by a transaction that wrote no files.
+func (l *Labels) RelabelStale(names []string) {
+	if !l.Config.Labels {
+		return
+	}
+	snap := l.Snapshot()
+	for _, name := range names {
+		if e := snap.List(name); e != nil && e.State == record.Active {
+			l.Bind(e, func(label string) bool { return label != e.Name && !snap.IsActive(label) })
+		}
+	}
+}
+
+// RefreshOmitted writes the labels of files anew that a list has left out, so
+// that no verdict about them outlives it.
+func (l *Labels) RefreshOmitted(r *grounds.Reduction) {
+	if !l.Config.Labels {
+		return
+	}
+	var left []leftFile
+	defer func() { l.leaveLabels(left) }()
+	for _, path := range r.Omitted.Paths {
+		f, err := l.Root.Find(r.Entry.Moved.Path(string(path)), false)
+		if err != nil {
+			continue // there is no such file, or no regular one
+		}
+		if label, err := f.Label(); err == nil && label == r.Name {
+			if err = f.RenewLabel(r.Name); err != nil {
+				left = append(left, leftFile{string(path), err})
+			}
+		}
+		f.Close()
+	}
+}

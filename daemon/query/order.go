@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package query
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/store/record"
+)
+
+// Order returns a page of the lists that have a number, in order, as it was decided
+// last: a list gets the number before its name soon after.
+func (q *Query) Order(_ context.Context, offset, limit uint32) (page []api.Ordered, total uint32, state api.Order, err error) {
+	snap, order := q.Snapshot(), q.Builder.Load().Order
+	var all []api.Ordered
+	for _, e := range snap.Entries {
+		if e.Change == record.Moving {
+			continue
+		}
+		list := digestlist.WithoutSequence(e.Name)
+		name := order.NameOf(list, e.Package, snap.Lines[view.LineOf(e.Package)].Multi)
+		if seq, has, _, _, err := digestlist.ParseName(name); err == nil && has {
+			all = append(all, api.Ordered{Sequence: seq, List: list, Active: e.Active(), NEVRA: e.Package.String()})
+		}
+	}
+	slices.SortFunc(all, func(a, b api.Ordered) int {
+		return cmp.Or(cmp.Compare(a.Sequence, b.Sequence), cmp.Compare(a.List, b.List))
+	})
+	total = uint32(len(all))
+	lo := min(offset, total)
+	return all[lo : lo+min(limit, total-lo)], total, api.Order{Prefetch: snap.Prefetch, Numbered: len(all)}, nil
+}
+
+// A list whose name changes is in the directory under both names until its files
+// are bound to the new one: none is without a list for an instant.

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package reconcile compares the lists with rpm's database, and decides when that is due:
+// after a start, a transaction that was cut short, a change on disk, a date that has come.
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/build"
+	"github.com/digestd/digestd/daemon/deny"
+	"github.com/digestd/digestd/daemon/enforce"
+	"github.com/digestd/digestd/daemon/enrol"
+	"github.com/digestd/digestd/daemon/executor"
+	"github.com/digestd/digestd/daemon/host"
+	"github.com/digestd/digestd/daemon/keysource"
+	"github.com/digestd/digestd/daemon/label"
+	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
+	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/rpmdb"
+	"github.com/digestd/digestd/store/record"
+)
+
+// Reconciler compares the lists with rpm's database, when that is due.
+type Reconciler struct {
+	*host.Host
+	Labels   *label.Labels
+	Denier   *deny.Denier
+	Enroller *enrol.Enroller
+	Keys     *keysource.Source
+	Guard    *enforce.Guard
+	Rested   chan struct{}               // a transaction ended, for the watcher
+	synced   atomic.Pointer[rpmdb.Stamp] // of the database at the last reconciliation
+	mu       sync.Mutex                  // one reconciliation at a time
+	resync   backoff                     // after one that failed; guarded by mu
+	Compared func(anew bool)             // is called after each comparison
+	Tell     func()                      // tells the service manager how the daemon is
+}
+
+// errOvertaken means that a transaction began while rpm's database was read:
+// what was read may be about to change.
+var errOvertaken = errors.New("a package transaction is in flight")
+
+// progress hears how far a reconciliation is. Calls come from one goroutine at
+// a time, at most some hundred a second.
+type progress func(stage string, done, total int)
+
+// reconcile makes the directory equal to what rpm's database and the index
+// allow. It reads without holding up anybody and changes everything in one
+// step, unless a transaction came in between.
+func (rc *Reconciler) reconcile(ctx context.Context, report progress) (api.SyncResult, error) {
+	started := time.Now()
+	first := len(rc.Snapshot().Entries) == 0 // nothing names a list yet
+	if err := rc.Dir.CheckPath(); err != nil {
+		return api.SyncResult{}, err
+	}
+	if err := rc.Keys.Refresh(ctx, true); err != nil {
+		return api.SyncResult{}, err
+	}
+	if err := rc.verifyAgain(ctx); err != nil {
+		return api.SyncResult{}, err
+	}
+	var (
+		generation uint64
+		basis      uint64
+		standing   map[record.Digest]*view.Entry
+		denials    *policy.Denials
+		own        []*ledger.OwnWork
+	)
+	x := rc.Exec
+	var all executor.Done
+	err := x.Do(ctx, func() (err error) {
+		if len(x.State.Open) > 0 {
+			return errOvertaken
+		}
+		report("checking lists", 0, 0)
+		more, err := x.Step("expire", true, func(s *ledger.Ledger) error {
+			s.ExpireDenials()
+			s.FinishOwn()
+			return nil
+		})
+		all.Add(more)
+		if err == nil {
+			more, err = x.Inspect(nil)
+			all.Add(more)
+		}
+		if err != nil {
+			return err
+		}
+		x.Hold()
+		more, err = x.Step("blacklist", true, func(s *ledger.Ledger) error {
+			for _, entry := range s.HeedBlacklist() { // a start knows the files of lists only now
+				s.CarryOut(entry)
+			}
+			return nil
+		})
+		all.Add(more)
+		return err
+	})
+	x.Follow(all)
+	rc.Guard.Agree(ctx)
+	if err == nil {
+		_, err = rc.Denier.Enforce(ctx)
+	}
+	if err == nil {
+		err = x.Do(ctx, func() error {
+			if len(x.State.Open) > 0 {
+				return errOvertaken
+			}
+			var kept error
+			if x.State.Prefetch {
+				kept = x.Dir.SetPrefetch(true)
+			}
+			all, err = x.Step("gather", false, func(s *ledger.Ledger) error {
+				generation, basis, denials = s.Generation, s.Basis, s.Denials
+				standing = s.Standing(rc.Builder.Load().Signer())
+				s.PrefetchKept(kept)
+				own = s.OwnToMake(rc.Builder.Load().OwnSigner())
+				return nil
+			})
+			return err
+		})
+		x.Follow(all)
+	}
+	if err != nil {
+		return api.SyncResult{}, err
+	}
+	found, err := rc.readInstalled(ctx, standing, denials, report)
+	if err != nil {
+		return api.SyncResult{}, err
+	}
+	rc.remakeOwn(ctx, own)
+	defer func() {
+		for _, w := range own {
+			rc.Dir.Discard(w.Made.Staged)
+		}
+		for _, f := range found {
+			if f.Fresh != nil {
+				rc.Dir.Discard(f.Fresh.Staged) // those that were not published
+			}
+		}
+		rc.Memory.Rest()
+	}()
+	result := &ledger.Reconciled{}
+	all = executor.Done{}
+	err = x.Do(ctx, func() (err error) {
+		if len(x.State.Open) > 0 || x.State.Generation != generation {
+			return errOvertaken
+		}
+		if x.State.Basis != basis {
+			return ledger.ErrAgain
+		}
+		report("publishing", 0, len(found))
+		result, all, err = x.Reconcile(own, found, started)
+		return err
+	})
+	err = errors.Join(err, rc.finishMoves(ctx))
+	x.Follow(all)
+	if !first {
+		rc.Labels.RelabelStale(result.Fresh)
+	}
+	rc.Labels.Retry(ctx)
+	return result.SyncResult, err
+}
+
+// readInstalled reads every header of rpm's database. Headers that stand are
+// recognised by their digest; the others are verified, and their lists built,
+// on all processors.
+func (rc *Reconciler) readInstalled(ctx context.Context, standing map[record.Digest]*view.Entry, denials *policy.Denials, report progress) ([]state.InstalledPackage, error) {
+	db, err := rc.Database()
+	if errors.Is(err, rpmdb.ErrNoDatabase) && len(standing) == 0 {
+		return nil, nil // a root before its first package
+	}
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type stored struct {
+		hnum uint32
+		blob []byte
+	}
+	headers := make(chan stored, 4)
+	spare := make(chan []byte, 8)
+	var (
+		mu    sync.Mutex
+		found []state.InstalledPackage
+		group sync.WaitGroup
+		// nameless counts headers whose name only the database could tell, for a
+		// price: no more than a few are ever named.
+		nameless atomic.Int32
+	)
+	const maxNameless = 32
+	maker, keyring, now := rc.Builder.Load(), rc.Snapshot().Keyring, rc.Now()
+	for n := range runtime.GOMAXPROCS(0) {
+		w := build.Workspace{Denials: denials, Stager: rc.Dir.Stager("sync" + strconv.FormatUint(rc.Serial.Add(1), 36) + "-" + strconv.Itoa(n))}
+		group.Go(func() {
+			for stored := range headers {
+				p := maker.Recognise(stored.blob, standing, keyring, now, &w)
+				if p.Pkg.Name == "" {
+					p.Number = stored.hnum
+					if nameless.Add(1) <= maxNameless {
+						p.Pkg.Name = db.NameOf(ctx, stored.hnum)
+					}
+				}
+				mu.Lock()
+				if p.Pkg.Name != policy.KeyName {
+					found = append(found, p)
+				}
+				if len(found)%64 == 0 {
+					report("verifying", len(found), 0)
+				}
+				mu.Unlock()
+				select {
+				case spare <- stored.blob:
+				default:
+				}
+			}
+		})
+	}
+	err = db.Headers(ctx, func(hnum uint32, blob []byte) error {
+		var buf []byte
+		select {
+		case buf = <-spare:
+		default:
+		}
+		select {
+		case headers <- stored{hnum, append(buf[:0], blob...)}:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	close(headers)
+	group.Wait()
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		for _, p := range found {
+			if p.Fresh != nil {
+				rc.Dir.Discard(p.Fresh.Staged)
+			}
+		}
+		return nil, fmt.Errorf("cannot read rpm's database: %w", err)
+	}
+	return found, nil
+}

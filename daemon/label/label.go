@@ -10,6 +10,9 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/daemon/host"
@@ -105,25 +108,37 @@ func (l *Labels) Renew(lists []ledger.Withdrawn) {
 		return
 	}
 	failpoint.Hit("labels", "before-renewal")
-	for _, w := range lists {
-		name, data := w.Entry.Name, w.Data
-		if data == nil {
-			var err error
-			if data, err = l.Dir.Read(name, nil); errors.Is(err, fs.ErrNotExist) {
-				continue
-			} else if err != nil {
-				l.Logger.Warn("labels not written anew", "list", name, "error", err)
-				continue
+	// Somebody may wait for thousands of lists.
+	var group sync.WaitGroup
+	var next atomic.Int64
+	for range min(runtime.GOMAXPROCS(0), len(lists)) {
+		group.Go(func() {
+			for i := next.Add(1); i <= int64(len(lists)); i = next.Add(1) {
+				l.renewList(lists[i-1])
 			}
-		}
-		l.leaveLabels(l.eachLabelled(w.Entry, data, func(f *kernel.File, label string) error {
-			if label != name {
-				return nil
-			}
-			return f.RenewLabel(name)
-		}))
+		})
 	}
+	group.Wait()
 	failpoint.Hit("labels", "after-renewal")
+}
+
+func (l *Labels) renewList(w ledger.Withdrawn) {
+	name, data := w.Entry.Name, w.Data
+	if data == nil {
+		var err error
+		if data, err = l.Dir.Read(name, nil); errors.Is(err, fs.ErrNotExist) {
+			return
+		} else if err != nil {
+			l.Logger.Warn("labels not written anew", "list", name, "error", err)
+			return
+		}
+	}
+	l.leaveLabels(l.eachLabelled(w.Entry, data, func(f *kernel.File, label string) error {
+		if label != name {
+			return nil
+		}
+		return f.RenewLabel(name)
+	}))
 }
 
 // renewNamed does what renew does, for lists that are in the directory.
@@ -139,8 +154,13 @@ func (l *Labels) renewNamed(names ...string) {
 // label. A file for which that fails keeps nothing from the others: it is returned,
 // unless it lies where there are no labels.
 func (l *Labels) eachLabelled(e *view.Entry, list []byte, fn func(f *kernel.File, label string) error) (left []leftFile) {
+	labels := l.Root.Labels()
+	defer labels.Close()
 	err := host.WalkList(e.Name, list, func(_ digestlist.Algo, _, name []byte) error {
 		path := e.Moved.Path(string(name))
+		if labels.None(path) {
+			return nil
+		}
 		if err := l.withLabel([]byte(path), fn); err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
 			left = append(left, leftFile{path, err})
 		}

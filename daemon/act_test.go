@@ -232,7 +232,7 @@ func TestFailedActHasNotHappened(t *testing.T) {
 			c.Labels = false
 			d, stop := serve(t, c)
 			d.publishFor(t, "hello", "a", "b")
-			if err := d.keys.Refresh(t.Context(), true); err != nil {
+			if err := d.rooms.Keys.Refresh(t.Context(), true); err != nil {
 				t.Fatal(err)
 			}
 			err := d.on(t, func(s *ledger.Ledger) error {
@@ -360,7 +360,7 @@ func TestIndexIsWrittenAgain(t *testing.T) {
 	d := bare(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- d.reconciler.ChoreLoop(ctx) }()
+	go func() { ended <- d.rooms.Reconciler.ChoreLoop(ctx) }()
 	defer func() {
 		cancel()
 		<-ended

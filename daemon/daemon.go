@@ -53,7 +53,7 @@ import (
 type Daemon struct {
 	*host.Host
 	answers
-	rooms
+	rooms  Rooms
 	notify Notifier
 }
 
@@ -65,17 +65,20 @@ type answers struct {
 	*verification.Verifier
 }
 
-// rooms are those that work by themselves, or for others.
-type rooms struct {
-	labels     *label.Labels
-	denier     *deny.Denier
-	enroller   *enrol.Enroller
-	keys       *keysource.Source
-	reconciler *reconcile.Reconciler
-	exporter   *export.Exporter
-	sessions   *session.Server
-	guard      *enforce.Guard // nil where nothing is told to it
+// Rooms are those that work by themselves, or for others.
+type Rooms struct {
+	Labels     *label.Labels
+	Denier     *deny.Denier
+	Enroller   *enrol.Enroller
+	Keys       *keysource.Source
+	Reconciler *reconcile.Reconciler
+	Exporter   *export.Exporter
+	Sessions   *session.Server
+	Guard      *enforce.Guard // nil where nothing is told to it
 }
+
+// Rooms returns what the service is put together of, for those who test one of them.
+func (d *Daemon) Rooms() Rooms { return d.rooms }
 
 // Surroundings are what a running daemon is connected to.
 type Surroundings struct {
@@ -128,20 +131,21 @@ func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err err
 func newDaemon(c config.Config, log *slog.Logger, notify Notifier) *Daemon {
 	h := host.New(c, log)
 	d := &Daemon{Host: h, notify: notify}
-	d.labels = &label.Labels{Host: h}
-	d.denier = &deny.Denier{Host: h, Labels: d.labels, Denying: make(chan struct{}, 1)}
-	d.enroller = &enrol.Enroller{Host: h, Identities: identity.Files{Dir: c.State, Where: c.SigningKey}, Unsigned: make(chan struct{}, 1)}
-	d.keys = &keysource.Source{Host: h, Enroller: d.enroller, Denier: d.denier}
-	d.keys.Blacklist = d.keys.ReadBlacklist
-	d.enroller.Refresh = func(ctx context.Context) error { return d.keys.Refresh(ctx, true) }
-	d.exporter = &export.Exporter{Host: h}
-	d.reconciler = &reconcile.Reconciler{Host: h, Labels: d.labels, Denier: d.denier, Enroller: d.enroller, Keys: d.keys, Rested: make(chan struct{}, 1),
-		Compared: d.exporter.FilesToSign, Tell: func() { notify(d.statusLine()) }}
-	d.Verifier = verification.New(h, d.reconciler)
-	d.Query = query.New(h, d.enroller, d.Verifier)
-	d.Admin = admin.New(h, d.keys, d.enroller, d.denier, d.reconciler, d.Query)
-	d.Keeper = ownlist.New(h, d.labels, d.enroller, d.keys)
-	d.sessions = &session.Server{Host: h, Labels: d.labels, Keys: d.keys, Reconciler: d.reconciler, Exporter: d.exporter}
+	r := &d.rooms
+	r.Labels = &label.Labels{Host: h}
+	r.Denier = &deny.Denier{Host: h, Labels: r.Labels, Denying: make(chan struct{}, 1)}
+	r.Enroller = &enrol.Enroller{Host: h, Identities: identity.Files{Dir: c.State, Where: c.SigningKey}, Unsigned: make(chan struct{}, 1)}
+	r.Keys = &keysource.Source{Host: h, Enroller: r.Enroller, Denier: r.Denier}
+	r.Keys.Blacklist = r.Keys.ReadBlacklist
+	r.Enroller.Refresh = func(ctx context.Context) error { return r.Keys.Refresh(ctx, true) }
+	r.Exporter = &export.Exporter{Host: h}
+	r.Reconciler = &reconcile.Reconciler{Host: h, Labels: r.Labels, Denier: r.Denier, Enroller: r.Enroller, Keys: r.Keys,
+		Rested: make(chan struct{}, 1), Compared: r.Exporter.FilesToSign, Tell: func() { notify(d.statusLine()) }}
+	r.Sessions = &session.Server{Host: h, Labels: r.Labels, Keys: r.Keys, Reconciler: r.Reconciler, Exporter: r.Exporter}
+	d.Verifier = verification.New(h, r.Reconciler)
+	d.Query = query.New(h, r.Enroller, d.Verifier)
+	d.Admin = admin.New(h, r.Keys, r.Enroller, r.Denier, r.Reconciler, d.Query)
+	d.Keeper = ownlist.New(h, r.Labels, r.Enroller, r.Keys)
 	return d
 }
 
@@ -156,7 +160,7 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	if err != nil {
 		return err
 	}
-	id, old, err := d.enroller.Identities.Load(context.Background(), d.Logger, d.Now())
+	id, old, err := d.rooms.Enroller.Identities.Load(context.Background(), d.Logger, d.Now())
 	if err != nil {
 		return err
 	}
@@ -165,11 +169,11 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	s.Signer, s.Certificates = d.Builder.Load().Signer(), append([]*x509.Certificate{id.Cert}, old...)
 	d.Exec = executor.New(s, d.Index, d.Dir, d.UnitOf, d.Logger, d.Now)
 	d.Exec.Wakes = [state.WakeKinds][]chan<- struct{}{state.WakeChores: {d.Chores}, state.WakeLabels: {d.LabelsWanted}, state.WakeClock: {d.Timed}, state.WakeLists: {d.ListsChanged}}
-	d.Exec.Hooks = executor.Hooks{Before: d.followState, After: d.afterPlan, Lost: func(w state.Withdrawal, data []byte) { d.exporter.LostList(s, w, data) }}
+	d.Exec.Hooks = executor.Hooks{Before: d.followState, After: d.afterPlan, Lost: func(w state.Withdrawal, data []byte) { d.rooms.Exporter.LostList(s, w, data) }}
 	if n, counts := d.Index.(interface{ Commits() uint64 }); counts && d.Config.Guard != "off" {
-		d.guard = &enforce.Guard{Host: d.Host, Link: &enforce.Link{Socket: protocol.DefaultSocket, Counter: n}}
-		d.reconciler.Guard = d.guard
-		d.Exec.Hooks.Enforcer = d.guard
+		d.rooms.Guard = &enforce.Guard{Host: d.Host, Link: &enforce.Link{Socket: protocol.DefaultSocket, Counter: n}}
+		d.rooms.Reconciler.Guard = d.rooms.Guard
+		d.Exec.Hooks.Enforcer = d.rooms.Guard
 	}
 	found, err := readContent(d.Index, c.State, recovery.Rebuild())
 	if err != nil {
@@ -199,8 +203,8 @@ func readContent(index executor.IndexEffects, stateDir string, rebuilt bool) (c 
 
 // afterPlan writes the labels of files whose lists are gone, or are others now.
 func (d *Daemon) afterPlan(done executor.Done) {
-	d.labels.Refresh(done.Gone)
-	d.labels.Renew(done.Renewed)
+	d.rooms.Labels.Refresh(done.Gone)
+	d.rooms.Labels.Renew(done.Renewed)
 }
 
 // followState has lists made by the settings by which they are judged: before anybody
@@ -255,7 +259,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
-	watch := d.reconciler.Watch(ctx)
+	watch := d.rooms.Reconciler.Watch(ctx)
 	var group sync.WaitGroup
 	start := func(name string, fn func(context.Context) error) {
 		group.Go(func() {
@@ -264,38 +268,38 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 			}
 		})
 	}
-	d.sessions.Leave = around.Leave
-	d.sessions.TakeOver(ctx, around.Left)
-	start("hooks", func(ctx context.Context) error { return d.sessions.Serve(ctx, around.Hook) })
+	d.rooms.Sessions.Leave = around.Leave
+	d.rooms.Sessions.TakeOver(ctx, around.Left)
+	start("hooks", func(ctx context.Context) error { return d.rooms.Sessions.Serve(ctx, around.Hook) })
 	waited := make(chan struct{})
 	enough := sync.OnceFunc(func() { close(waited) })
 	group.Go(func() {
 		defer enough()
 		d.firstSync(ctx, enough)
 	})
-	d.reconciler.AwaitSync(ctx, waited)
+	d.rooms.Reconciler.AwaitSync(ctx, waited)
 	if err := around.Bus(ctx); err != nil {
 		// Package transactions matter more than questions about them.
 		d.Logger.Error("not on the bus", "error", err)
 	}
 	carried := carrier.Start(ctx, d.Host)
 	start("watch", watch.Run)
-	start("sync", d.reconciler.SyncLoop)
-	start("chores", d.reconciler.ChoreLoop)
-	start("labels", d.labels.Run)
-	start("signing key", d.enroller.Run)
-	start("clock", d.reconciler.ClockLoop)
-	start("denials", d.denier.Run)
-	start("kernel", d.reconciler.KernelLoop)
+	start("sync", d.rooms.Reconciler.SyncLoop)
+	start("chores", d.rooms.Reconciler.ChoreLoop)
+	start("labels", d.rooms.Labels.Run)
+	start("signing key", d.rooms.Enroller.Run)
+	start("clock", d.rooms.Reconciler.ClockLoop)
+	start("denials", d.rooms.Denier.Run)
+	start("kernel", d.rooms.Reconciler.KernelLoop)
 	start("reload", func(ctx context.Context) error { return d.reloadLoop(ctx, around) })
-	start("neighbours", d.exporter.Run)
+	start("neighbours", d.rooms.Exporter.Run)
 	start("watchdog", d.watchdog)
 	d.notify("READY=1", d.statusLine())
 	<-ctx.Done()
 	d.notify("STOPPING=1", "STATUS=Finishing transactions")
 	group.Wait()
-	d.sessions.Open.Wait()
-	d.labels.RenewUnheld()
+	d.rooms.Sessions.Open.Wait()
+	d.rooms.Labels.RenewUnheld()
 	carried()
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause
@@ -307,9 +311,9 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 // failure is reported, not fatal: a daemon that runs can be asked what is wrong.
 // It calls overtaken if it must wait for a transaction.
 func (d *Daemon) firstSync(ctx context.Context, overtaken func()) {
-	d.enroller.TellOfSigner(ctx)
+	d.rooms.Enroller.TellOfSigner(ctx)
 	d.notify("STATUS=Comparing lists with rpm's database")
-	if _, err := d.reconciler.Run(ctx, "start", func(stage string, _, _ int) {
+	if _, err := d.rooms.Reconciler.Run(ctx, "start", func(stage string, _, _ int) {
 		if stage == reconcile.StageWaiting {
 			overtaken()
 		}
@@ -335,5 +339,5 @@ func roomsOf(each func(fn func(seq uint64, kind string)) error) (l state.LogRoom
 // ended.
 func (d *Daemon) PackagesAnnounced() {
 	d.Logger.Debug("hint", "from", "rpm, on the bus")
-	d.reconciler.LookAgain()
+	d.rooms.Reconciler.LookAgain()
 }

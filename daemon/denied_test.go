@@ -114,7 +114,7 @@ func TestDeniedByOthers(t *testing.T) {
 	sum := sha256.Sum256([]byte("bad"))
 	foreign := []policy.Denial{{Contents: []policy.Content{{Algo: digestlist.SHA256, Digest: string(sum[:])}}}}
 	before := d.Snapshot().List(other)
-	if err := d.denier.SetOthers(t.Context(), "the kernel", foreign); err != nil {
+	if err := d.rooms.Denier.SetOthers(t.Context(), "the kernel", foreign); err != nil {
 		t.Fatal(err)
 	}
 	if got := d.paths(t, list); !slices.Equal(got, []string{"/opt/good"}) {
@@ -137,7 +137,7 @@ func TestDeniedByOthers(t *testing.T) {
 	if _, err := d.DenialLift(t.Context(), api.Actor{}, denials[0].ID, "mine"); err == nil {
 		t.Error("the owner lifted it")
 	}
-	if err := d.denier.SetOthers(t.Context(), "the kernel", nil); err != nil {
+	if err := d.rooms.Denier.SetOthers(t.Context(), "the kernel", nil); err != nil {
 		t.Fatal(err)
 	}
 	select {

@@ -111,10 +111,10 @@ func TestEnforcerIsTold(t *testing.T) {
 func guarded(t *testing.T) (*Daemon, *guardtest.Memory, string) {
 	t.Helper()
 	d := bare(t)
-	d.guard = &enforce.Guard{Host: d.Host, Link: &enforce.Link{Socket: filepath.Join(t.TempDir(), "guard.sock"), Counter: d.Index.(*store.Index)}}
-	d.reconciler.Guard = d.guard
-	d.Exec.Hooks.Enforcer = d.guard
-	return d, guardtest.NewMemory(), d.guard.Socket
+	d.rooms.Guard = &enforce.Guard{Host: d.Host, Link: &enforce.Link{Socket: filepath.Join(t.TempDir(), "guard.sock"), Counter: d.Index.(*store.Index)}}
+	d.rooms.Reconciler.Guard = d.rooms.Guard
+	d.Exec.Hooks.Enforcer = d.rooms.Guard
+	return d, guardtest.NewMemory(), d.rooms.Guard.Socket
 }
 
 // TestGuardFollows: the guard holds what active lists do, with the commit of the index
@@ -128,8 +128,8 @@ func TestGuardFollows(t *testing.T) {
 			t.Fatal(err)
 		}
 		return func() {
-			d.guard.Agreed = false // as with another digestd
-			d.guard.Close()
+			d.rooms.Guard.Agreed = false // as with another digestd
+			d.rooms.Guard.Close()
 			if err := end(); err != nil {
 				t.Error(err)
 			}
@@ -161,12 +161,12 @@ func TestGuardFollows(t *testing.T) {
 			t.Fatal(err, eerr)
 		}
 	}
-	if d.guard.Agree(t.Context()) {
+	if d.rooms.Guard.Agree(t.Context()) {
 		t.Error("it is not there, and agrees")
 	}
 	add("early", "e")
 	stop := start()
-	if !d.guard.Agree(t.Context()) {
+	if !d.rooms.Guard.Agree(t.Context()) {
 		t.Fatalf("problems: %+v", d.Snapshot().Problems)
 	}
 	holds("told of all", "e")
@@ -186,7 +186,7 @@ func TestGuardFollows(t *testing.T) {
 	}
 	stop = start()
 	defer func() { stop() }()
-	if !d.guard.Agree(t.Context()) || len(d.Snapshot().Problems) > 0 {
+	if !d.rooms.Guard.Agree(t.Context()) || len(d.Snapshot().Problems) > 0 {
 		t.Errorf("it is back, and problems are %+v", d.Snapshot().Problems)
 	}
 	holds("it is back", "e")
@@ -196,8 +196,8 @@ func TestGuardFollows(t *testing.T) {
 	if err := os.Remove(filepath.Join(d.Config.Lists, "tlv-three-0:1-1.noarch")); err != nil {
 		t.Fatal(err)
 	}
-	d.reconciler.CheckDirectory(t.Context(), nil)
-	if !d.guard.Agree(t.Context()) {
+	d.rooms.Reconciler.CheckDirectory(t.Context(), nil)
+	if !d.rooms.Guard.Agree(t.Context()) {
 		t.Errorf("a list was removed, and problems are %+v", d.Snapshot().Problems)
 	}
 	holds("a list was removed by something else", "e")
@@ -209,7 +209,7 @@ func TestGuardFollows(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := d.guard.Expel([]executor.List{{Name: "tlv-four-0:1-1.noarch", Content: whole}}); err != nil {
+		if err := d.rooms.Guard.Expel([]executor.List{{Name: "tlv-four-0:1-1.noarch", Content: whole}}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -217,7 +217,7 @@ func TestGuardFollows(t *testing.T) {
 	if err := d.FloorSet(t.Context(), api.Actor{}, "three.noarch", "2-1", "why"); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.guard.Expel([]executor.List{{Name: "tlv-three-0:1-1.noarch", Content: whole}}); err != nil {
+	if err := d.rooms.Guard.Expel([]executor.List{{Name: "tlv-three-0:1-1.noarch", Content: whole}}); err != nil {
 		t.Error(err)
 	}
 	holds("a list went twice", "e")
@@ -225,7 +225,7 @@ func TestGuardFollows(t *testing.T) {
 	kernel.Lists[guard.Digest{1}] = 1
 	stop()
 	stop = start()
-	if d.guard.Agree(t.Context()); kernel.Lists[guard.Digest{1}] != 1 {
+	if d.rooms.Guard.Agree(t.Context()); kernel.Lists[guard.Digest{1}] != 1 {
 		t.Error("it agreed with the index, and was told of everything")
 	}
 }
@@ -247,19 +247,19 @@ func TestGuardPassesOverUnreadableLists(t *testing.T) {
 		}
 		return d.Dir.Read(name, nil)
 	}
-	active, _ := d.guard.Active()
+	active, _ := d.rooms.Guard.Active()
 	for range 2 {
-		if err := d.guard.Compare(active, false, read); err == nil || !strings.Contains(err.Error(), bad) {
+		if err := d.rooms.Guard.Compare(active, false, read); err == nil || !strings.Contains(err.Error(), bad) {
 			t.Errorf("compared: %v", err)
 		}
 	}
-	if _, known := kernel.Lists[sha256.Sum256([]byte("g"))]; !known || len(kernel.Lists) != 1 || !d.guard.Held[good] || d.guard.Held[bad] {
-		t.Errorf("the guard has %d contents and counts %v", len(kernel.Lists), d.guard.Held)
+	if _, known := kernel.Lists[sha256.Sum256([]byte("g"))]; !known || len(kernel.Lists) != 1 || !d.rooms.Guard.Held[good] || d.rooms.Guard.Held[bad] {
+		t.Errorf("the guard has %d contents and counts %v", len(kernel.Lists), d.rooms.Guard.Held)
 	}
 	failing = false
-	d.guard.Doubt()
-	if err := d.guard.Compare(active, false, read); err != nil || len(kernel.Lists) != 2 {
+	d.rooms.Guard.Doubt()
+	if err := d.rooms.Guard.Compare(active, false, read); err != nil || len(kernel.Lists) != 2 {
 		t.Errorf("%v; the guard has %d contents", err, len(kernel.Lists))
 	}
-	d.guard.Close()
+	d.rooms.Guard.Close()
 }

@@ -26,7 +26,7 @@ func changes(key string) map[string]func(ctx context.Context, d *Daemon) error {
 			return err
 		},
 		"denials": func(ctx context.Context, d *Daemon) error {
-			return d.denier.SetOthers(ctx, "somebody", []policy.Denial{{Package: policy.Range{Name: "other"}}})
+			return d.rooms.Denier.SetOthers(ctx, "somebody", []policy.Denial{{Package: policy.Range{Name: "other"}}})
 		},
 		"unsigned": func(ctx context.Context, d *Daemon) error {
 			c := d.Config
@@ -46,7 +46,9 @@ func changes(key string) map[string]func(ctx context.Context, d *Daemon) error {
 		"order": func(ctx context.Context, d *Daemon) error {
 			return d.Admin.SetOrder(ctx, api.Actor{}, map[string]uint32{"tlv-other-0:1-1.noarch": 1}, "test", "")
 		},
-		"signer": func(ctx context.Context, d *Daemon) error { return d.enroller.RenewIdentity(ctx, api.Actor{}, "test") },
+		"signer": func(ctx context.Context, d *Daemon) error {
+			return d.rooms.Enroller.RenewIdentity(ctx, api.Actor{}, "test")
+		},
 	}
 }
 
@@ -92,7 +94,7 @@ func TestBasisStays(t *testing.T) {
 	d := bare(t)
 	refresh := func() {
 		t.Helper()
-		if err := d.keys.Refresh(t.Context(), true); err != nil {
+		if err := d.rooms.Keys.Refresh(t.Context(), true); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -71,7 +71,7 @@ func (d *Daemon) reloadLoop(ctx context.Context, around Surroundings) error {
 			if err := d.reconfigure(ctx, around.Config); err != nil {
 				d.Logger.Error("configuration not reloaded", "error", err)
 			}
-			if _, err := d.reconciler.Run(ctx, "reload", func(string, int, int) {}); err != nil && ctx.Err() == nil {
+			if _, err := d.rooms.Reconciler.Run(ctx, "reload", func(string, int, int) {}); err != nil && ctx.Err() == nil {
 				d.Logger.Error("sync failed", "reason", "reload", "error", err)
 			}
 			d.notify("READY=1", d.statusLine())

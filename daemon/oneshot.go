@@ -19,9 +19,9 @@ func (d *Daemon) Reconcile(ctx context.Context) (api.SyncResult, error) {
 		<-d.Exec.Closed
 	}()
 	go d.Exec.Run(ownerCtx)
-	result, err := d.reconciler.Run(ctx, reconcile.ReasonAsked, func(string, int, int) {})
+	result, err := d.rooms.Reconciler.Run(ctx, reconcile.ReasonAsked, func(string, int, int) {})
 	if err == nil && d.Config.Labels {
-		d.labels.BindAll()
+		d.rooms.Labels.BindAll()
 	}
 	return result, err
 }

@@ -324,7 +324,7 @@ func (m *simMachine) Start() error {
 		return err
 	}
 	d.Dir = hookedDirectory{d.Dir, &m.staged}
-	d.keys.Blacklist = func() (state.Blacklisted, error) {
+	d.rooms.Keys.Blacklist = func() (state.Blacklisted, error) {
 		return state.Blacklisted{Known: true, Entries: maps.Clone(m.banned), KeyIDs: map[string]bool{}}, nil
 	}
 	d.Memory.Rest = func() {} // it is the memory of all machines
@@ -359,7 +359,7 @@ func (m *simMachine) newDaemon() (*Daemon, simDisk, simIndex, error) {
 	}
 	d := newDaemon(m.config, log, notify)
 	d.Now = m.now
-	d.Dir, d.Index, d.enroller.Identities = m.memoryDir, m.memoryIndex, m.identities
+	d.Dir, d.Index, d.rooms.Enroller.Identities = m.memoryDir, m.memoryIndex, m.identities
 	d.Database, d.Keyrings, d.Features = m.db.(*memoryDatabases).open, noKeyrings{}, func() kernel.Features { return kernel.Features{} }
 	d.UnitOf = nil
 	m.memoryDir.Reopen()
@@ -431,7 +431,7 @@ func (m *simMachine) Compare(in sim.Installed) error {
 	}
 	ctx, cancel := context.WithTimeout(m.ctx(), 10*time.Second)
 	defer cancel()
-	_, err := m.d.reconciler.Run(ctx, "simulation", func(string, int, int) {})
+	_, err := m.d.rooms.Reconciler.Run(ctx, "simulation", func(string, int, int) {})
 	return m.after(err)
 }
 
@@ -481,7 +481,7 @@ func (m *simMachine) file(p sim.Package) string {
 
 // seen is what watching the directory leads to.
 func (m *simMachine) seen() error {
-	m.d.reconciler.CheckDirectory(m.ctx(), nil)
+	m.d.rooms.Reconciler.CheckDirectory(m.ctx(), nil)
 	return m.after(nil)
 }
 

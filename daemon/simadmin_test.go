@@ -34,7 +34,7 @@ func (m *simMachine) Keys(present []string) error {
 	if err := m.db.write(in, m.simWorld, present); err != nil {
 		return err
 	}
-	return m.after(m.d.keys.Refresh(m.ctx(), true))
+	return m.after(m.d.rooms.Keys.Refresh(m.ctx(), true))
 }
 
 func rangeText(r sim.Range) string {
@@ -109,7 +109,7 @@ func (m *simMachine) Unsigned(allow bool) error {
 
 func (m *simMachine) Ban(content int) error {
 	m.banned[view.BinPrefix+strings.TrimPrefix(digestOf(content), "sha256:")] = true
-	return m.after(m.d.keys.Refresh(m.ctx(), true))
+	return m.after(m.d.rooms.Keys.Refresh(m.ctx(), true))
 }
 
 func (m *simMachine) Own(name string, content int) error {

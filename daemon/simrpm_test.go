@@ -4,11 +4,8 @@ package daemon
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/digestd/digestd/daemon/sim"
@@ -22,25 +19,15 @@ import (
 // rpmDatabase is a database as rpm leaves one, with what digestd reads of it.
 type rpmDatabase struct {
 	simInstalled
-	db   *sql.DB
-	next int // number of a header; it never comes back
+	*gendb.Database
 }
 
 func newRPMDatabase(dir string) (*rpmDatabase, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "rpmdb.sqlite"))
-	if err != nil {
-		return nil, err
-	}
-	_, err = db.Exec(`PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;
-		CREATE TABLE Packages (hnum INTEGER PRIMARY KEY AUTOINCREMENT, blob BLOB NOT NULL);
-		CREATE TABLE Name (key TEXT NOT NULL, hnum INTEGER NOT NULL, idx INTEGER NOT NULL)`)
-	return &rpmDatabase{db: db, next: 1}, err
+	db, err := gendb.NewDatabase(dir)
+	return &rpmDatabase{Database: db}, err
 }
 
-func (r *rpmDatabase) close() { r.db.Close() }
+func (r *rpmDatabase) close() { r.Close() }
 
 // pgpOf reads the certificate in a header of rpm's database.
 func pgpOf(blob []byte) ([]*pgp.Cert, []error, error) {
@@ -54,7 +41,7 @@ func pgpOf(blob []byte) ([]*pgp.Cert, []error, error) {
 		return nil, nil, err
 	}
 	defer r.close()
-	if err := r.insert(func(add func(name string, blob []byte)) error { add("gpg-pubkey", blob); return nil }); err != nil {
+	if err := r.Replace(func(add func(name string, blob []byte)) error { add("gpg-pubkey", blob); return nil }); err != nil {
 		return nil, nil, err
 	}
 	db, err := rpmdb.Open(dir)
@@ -67,7 +54,7 @@ func pgpOf(blob []byte) ([]*pgp.Cert, []error, error) {
 // write makes the database hold these packages and keys.
 func (r *rpmDatabase) write(in sim.Installed, w *simWorld, keys []string) (err error) {
 	r.installed, r.keys = slices.Clone(in), slices.Clone(keys)
-	return r.insert(func(add func(name string, blob []byte)) error {
+	return r.Replace(func(add func(name string, blob []byte)) error {
 		for _, p := range in {
 			add(p.Name, w.made[p.String()].Blob)
 		}
@@ -80,28 +67,6 @@ func (r *rpmDatabase) write(in sim.Installed, w *simWorld, keys []string) (err e
 		}
 		return nil
 	})
-}
-
-// insert makes the database hold what fill adds.
-func (r *rpmDatabase) insert(fill func(add func(name string, blob []byte)) error) (err error) {
-	tx, err := r.db.Begin()
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	if _, err := tx.Exec(`DELETE FROM Packages; DELETE FROM Name`); err != nil {
-		return err
-	}
-	add := func(name string, blob []byte) {
-		r.next++
-		_, e1 := tx.Exec(`INSERT INTO Packages (hnum, blob) VALUES (?, ?)`, r.next, blob)
-		_, e2 := tx.Exec(`INSERT INTO Name (key, hnum, idx) VALUES (?, ?, 0)`, name, r.next)
-		err = errors.Join(err, e1, e2)
-	}
-	if ferr := fill(add); ferr != nil {
-		return ferr
-	}
-	return errors.Join(err, tx.Commit())
 }
 
 // socketPair returns both ends of a connection, as a package manager and digestd

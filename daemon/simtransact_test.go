@@ -42,7 +42,7 @@ func (m *simMachine) HandOver() error {
 		return err
 	}
 	m.faults.goOn(before)
-	m.d.sessions.CatchUp(m.ctx())
+	m.d.rooms.Sessions.CatchUp(m.ctx())
 	if err := m.connect(); err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (m *simMachine) connect() error {
 	if m.identities != nil {
 		ours, theirs := memoryPair()
 		m.reply = wire.NewConn(theirs)
-		m.session = m.d.sessions.SessionOf(wire.Peer{PID: 1}, nil, wire.NewConn(ours))
+		m.session = m.d.rooms.Sessions.SessionOf(wire.Peer{PID: 1}, nil, wire.NewConn(ours))
 		return nil
 	}
 	ours, theirs, err := socketPair()
@@ -68,7 +68,7 @@ func (m *simMachine) connect() error {
 		return err
 	}
 	m.reply = wire.NewConn(theirs)
-	if m.session = m.d.sessions.New(ours); m.session == nil {
+	if m.session = m.d.rooms.Sessions.New(ours); m.session == nil {
 		return errors.New("no session")
 	}
 	return nil

@@ -7,11 +7,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"io"
 	"maps"
 	"path"
 	"slices"
+
+	"github.com/ProtonMail/go-crypto/openpgp/armor"
 
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/digestlist/nevra"

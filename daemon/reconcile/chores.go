@@ -53,9 +53,9 @@ func (rc *Reconciler) doChores(ctx context.Context) (written, left bool) {
 	return written, left && err == nil
 }
 
-// checkState looks after the state directory when something happened in it, and
+// settleState looks after the state directory when something happened in it, and
 // reports whether the index lies there.
-func (rc *Reconciler) checkState(ctx context.Context) (settled bool) {
+func (rc *Reconciler) settleState(ctx context.Context) (settled bool) {
 	rc.Exec.Do(ctx, func() error {
 		known := len(rc.Exec.State.Problems)
 		settled = rc.Exec.SettleIndex() == nil

@@ -116,7 +116,7 @@ func (w *watcher) poll(ctx context.Context) {
 		w.blind(ctx, reopened)
 	}
 	w.CheckDirectory(ctx, nil)
-	w.checkState(ctx)
+	w.followState(ctx)
 	w.databaseChanged()
 	if now := w.keyTimes(); now != w.keys {
 		w.keys = now
@@ -232,23 +232,23 @@ func (w *watcher) Run(ctx context.Context) error {
 			w.WantSync("trusted certificates changed")
 		case <-state.C():
 			state.Ended()
-			if !w.checkState(ctx) {
+			if !w.followState(ctx) {
 				state.Start(pollPause)
 			}
 		}
 	}
 }
 
-// checkState looks after the state directory, and watches what lies at its path now:
+// followState looks after the state directory, and watches what lies at its path now:
 // inotify forgets a directory that was moved or removed, and the next exchange must
 // be noticed as well. It reports whether that is done.
-func (w *watcher) checkState(ctx context.Context) bool {
+func (w *watcher) followState(ctx context.Context) bool {
 	if w.fs == nil {
-		w.checkState(ctx)
+		w.settleState(ctx)
 		return true // poll goes on
 	}
 	err := w.fs.Add(w.Config.State)
-	return w.checkState(ctx) && err == nil
+	return w.settleState(ctx) && err == nil
 }
 
 // note remembers a name in the list directory, up to a bound.

@@ -22,6 +22,7 @@ import (
 	"sync"
 
 	"github.com/digestd/digestd/daemon/admin"
+	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/audit/carrier"
 	"github.com/digestd/digestd/daemon/build"
@@ -160,13 +161,14 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	if err != nil {
 		return err
 	}
-	id, old, err := d.rooms.Enroller.Identities.Load(context.Background(), d.Logger, d.Now())
+	loaded, err := d.rooms.Enroller.Identities.Load(context.Background(), d.Logger, d.Now())
 	if err != nil {
 		return err
 	}
+	id := loaded.Identity
 	d.Builder.Store(&build.Builder{Order: ledger.NewOrder(nil, c.MultiVersion), Format: c.Format, Sign: c.Sign, Mode: mode, Unsigned: unsigned, Identity: id})
 	s := newState(c, mode, unsigned, d.Now())
-	s.Signer, s.Certificates = d.Builder.Load().Signer(), append([]*x509.Certificate{id.Cert}, old...)
+	s.Signer, s.Certificates = d.Builder.Load().Signer(), append([]*x509.Certificate{id.Cert}, loaded.Old...)
 	d.Exec = executor.New(s, d.Index, d.Dir, d.UnitOf, d.Logger, d.Now)
 	d.Exec.Wakes = [state.WakeKinds][]chan<- struct{}{state.WakeChores: {d.Chores}, state.WakeLabels: {d.LabelsWanted}, state.WakeClock: {d.Timed}, state.WakeLists: {d.ListsChanged}}
 	d.Exec.Hooks = executor.Hooks{Before: d.followState, After: d.afterPlan, Lost: func(w state.Withdrawal, data []byte) { d.rooms.Exporter.LostList(s, w, data) }}
@@ -185,6 +187,10 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	s.Keyring = pgp.NewKeyring()
 	s.MeetSigner(id.Cert, id.Path)
 	s.TellOfFormat(c.Format, d.Features().DigestCache == kernel.Yes)
+	if loaded.Unread != nil {
+		s.Problem("old-certificates", api.SeverityWarning, "cannot read certificates that signed lists before: "+api.Clean(loaded.Unread.Error())+"; what they signed is taken for that of strangers",
+			"put these files back, or remove them, then: systemctl restart digestd")
+	}
 	return d.Exec.Start(recovery)
 }
 

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"crypto/x509"
 	"errors"
 	"io"
 	"log/slog"
@@ -148,10 +147,11 @@ func (k *knownIdentities) number(n int) (*identity.Identity, error) {
 			return nil, err
 		}
 		defer os.RemoveAll(dir)
-		id, _, err := identity.Read(context.Background(), dir, "", time.Now())
+		found, err := identity.Files{Dir: dir}.Load(context.Background(), slog.New(slog.DiscardHandler), time.Now())
 		if err != nil {
 			return nil, err
 		}
+		id := found.Identity
 		id.Key = &rememberingSigner{Signer: id.Key, known: map[string][]byte{}}
 		k.all = append(k.all, id)
 	}
@@ -194,16 +194,16 @@ func (m *memoryIdentities) at(n int) (*identity.Identity, error) {
 	return &identity.Identity{Cert: id.Cert, Key: id.Key, Path: filepath.Join(m.dir, identity.CertFile)}, nil
 }
 
-func (m *memoryIdentities) Load(context.Context, *slog.Logger, time.Time) (id *identity.Identity, old []*x509.Certificate, err error) {
+func (m *memoryIdentities) Load(context.Context, *slog.Logger, time.Time) (found identity.Loaded, err error) {
 	for n := range m.now {
 		before, err := m.at(n)
 		if err != nil {
-			return nil, nil, err
+			return found, err
 		}
-		old = append(old, before.Cert)
+		found.Old = append(found.Old, before.Cert)
 	}
-	id, err = m.at(m.now)
-	return id, old, err
+	found.Identity, err = m.at(m.now)
+	return found, err
 }
 
 func (m *memoryIdentities) Prepare(context.Context, time.Time, func()) (string, error) {

@@ -17,11 +17,7 @@ func (ad *Admin) SignerRotate(ctx context.Context, by api.Actor, prepareOnly boo
 		if err != nil {
 			return api.Certificate{}, err
 		}
-		data, err := identity.ReadFile(path)
-		if err != nil {
-			return api.Certificate{}, err
-		}
-		cert, err := identity.ParseCertificate(data)
+		cert, err := identity.ReadCertificate(path)
 		if err != nil {
 			return api.Certificate{}, err
 		}

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -23,26 +22,22 @@ func (en *Enroller) ReloadCertificate(ctx context.Context, by api.Actor) (change
 	en.rotation.Lock()
 	defer en.rotation.Unlock()
 	old := en.Builder.Load()
-	data, err := identity.ReadFile(filepath.Join(en.Config.State, identity.CertFile))
-	if err != nil {
-		return false, err
-	}
-	cert, err := identity.ParseCertificate(data)
+	cert, err := identity.ReadCertificate(filepath.Join(en.Config.State, identity.CertFile))
 	if err == nil && bytes.Equal(cert.Raw, old.Identity.Cert.Raw) {
 		return false, nil
 	}
 	refused := func(err error) error {
-		return &api.Error{Code: api.Failed, Message: fmt.Sprintf("cannot use the certificate in %s: %v", old.Identity.Path, err),
+		return &api.Error{Code: api.Failed, Message: "cannot take the certificate over: " + err.Error(),
 			Advice: "have the request of the present key signed: " + requestAdvice(old.Identity.KeyPath()) + "; or put " + filepath.Join(en.Config.State, identity.DERFile) + " back in PEM"}
 	}
 	if err != nil {
 		return false, refused(err)
 	}
 	if public, ok := old.Identity.Cert.PublicKey.(interface{ Equal(x any) bool }); ok && !public.Equal(cert.PublicKey) {
-		return false, refused(errors.New("it is of another key"))
+		return false, refused(fmt.Errorf("%s is of another key", old.Identity.Path))
 	}
 	if err := identity.CheckCertificate(cert); err != nil {
-		return false, refused(err)
+		return false, refused(fmt.Errorf("%s: %w", old.Identity.Path, err))
 	}
 	if err := identity.FollowCertificate(en.Config.State, cert); err != nil {
 		return false, err

@@ -52,15 +52,12 @@ func (en *Enroller) Enrollable() (certs []*x509.Certificate, files []string, err
 	defer en.rotation.Unlock()
 	dir := en.Config.State
 	certs, files = []*x509.Certificate{en.Builder.Load().Identity.Cert}, []string{filepath.Join(dir, identity.DERFile)}
-	data, err := identity.ReadFile(filepath.Join(dir, identity.CertFile+view.PreparedSuffix))
+	next, err := identity.ReadCertificate(filepath.Join(dir, identity.CertFile+view.PreparedSuffix))
 	if errors.Is(err, fs.ErrNotExist) {
 		return certs, files, nil
 	}
 	if err == nil {
-		var next *x509.Certificate
-		if next, err = identity.ParseCertificate(data); err == nil {
-			certs, files = append(certs, next), append(files, filepath.Join(dir, identity.DERFile+view.PreparedSuffix))
-		}
+		certs, files = append(certs, next), append(files, filepath.Join(dir, identity.DERFile+view.PreparedSuffix))
 	}
 	return certs, files, err
 }

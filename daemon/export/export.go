@@ -283,7 +283,7 @@ func contentDigests(f *kernel.File, want []identity.Vouched) (map[digestlist.Alg
 	defer r.Close()
 	hashes := map[digestlist.Algo]hash.Hash{digestlist.SHA256: sha256.New()}
 	for _, v := range want {
-		if h := identity.CryptoHash(v.Algo); h != 0 && hashes[v.Algo] == nil {
+		if h := v.Hash(); h != 0 && hashes[v.Algo] == nil {
 			hashes[v.Algo] = h.New()
 		}
 	}

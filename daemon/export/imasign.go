@@ -253,7 +253,7 @@ func (f *fileSigner) settleFound(snap *view.Snapshot, id *identity.Identity, pat
 	}
 	good := slices.ContainsFunc(want, func(v identity.Vouched) bool { return id.Signed(value, v) })
 	switch {
-	case len(want) == 0 && identity.Ours(snap, value):
+	case len(want) == 0 && identity.MadeHere(snap.Certificates, value):
 		return false, file.RemoveIMA()
 	case len(want) == 0 || !several && good:
 		return false, nil
@@ -269,7 +269,7 @@ func (f *fileSigner) settleFound(snap *view.Snapshot, id *identity.Identity, pat
 			return false, err
 		}
 		if !slices.ContainsFunc(want, func(v identity.Vouched) bool { return string(sums[v.Algo]) == v.Digest }) {
-			if identity.Ours(snap, value) {
+			if identity.MadeHere(snap.Certificates, value) {
 				err = file.RemoveIMA()
 			}
 			return false, err

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -21,11 +22,33 @@ import (
 // of signing.crt and taken over by the next start or the next enrolment. Lists embed
 // the certificate, so all are signed anew.
 
+// ReadCertificate reads a certificate from a file in PEM that root, or who runs this, owns.
+// Errors name the file; one that is not there is fs.ErrNotExist.
+func ReadCertificate(path string) (*x509.Certificate, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := parseCertificate(data)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read certificate %s: %w", path, err)
+	}
+	return cert, nil
+}
+
+func parseCertificate(data []byte) (*x509.Certificate, error) {
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return nil, errors.New("not PEM")
+	}
+	return x509.ParseCertificate(block.Bytes)
+}
+
 // FollowCertificate brings signing.der in line with the certificate, and keeps the one
 // that was there before among those that signed.
 func FollowCertificate(dir string, cert *x509.Certificate) error {
 	path := filepath.Join(dir, DERFile)
-	old, err := ReadFile(path)
+	old, err := readFile(path)
 	if err == nil && bytes.Equal(old, cert.Raw) {
 		return nil
 	}

@@ -7,22 +7,24 @@ import (
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
 	"fmt"
+	"slices"
 
-	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/kernel"
 )
 
-// Vouched is what a list has for a path.
+// Vouched is the digest that a list has for a path.
 type Vouched struct {
 	Algo   digestlist.Algo
 	Digest string // raw
 }
 
-// CryptoHash is the hash that a signature over a digest of algo names, 0 for none.
-func CryptoHash(algo digestlist.Algo) crypto.Hash {
-	switch algo {
+// Hash is the algorithm of the digest, 0 if there is no signature on a file over such a
+// digest.
+func (v Vouched) Hash() crypto.Hash {
+	switch v.Algo {
 	case digestlist.SHA256:
 		return crypto.SHA256
 	case digestlist.SHA224:
@@ -35,10 +37,10 @@ func CryptoHash(algo digestlist.Algo) crypto.Hash {
 	return 0
 }
 
-// IMASignature signs a file's digest by the machine's key. Keys outside of the
-// machine's memory sign SHA-256 alone.
+// IMASignature signs a file's digest by the machine's key, and returns the value for
+// security.ima. Keys outside of the machine's memory sign SHA-256 alone.
 func (id *Identity) IMASignature(f Vouched) ([]byte, error) {
-	hash := CryptoHash(f.Algo)
+	hash := f.Hash()
 	if hash == 0 {
 		return nil, fmt.Errorf("cannot sign a digest of %s", f.Algo)
 	}
@@ -65,7 +67,7 @@ func (id *Identity) Signed(value []byte, f Vouched) bool {
 	case *ecdsa.PublicKey:
 		return ecdsa.VerifyASN1(key, []byte(f.Digest), s.Signature)
 	case *rsa.PublicKey:
-		return rsa.VerifyPKCS1v15(key, CryptoHash(f.Algo), []byte(f.Digest), s.Signature) == nil
+		return rsa.VerifyPKCS1v15(key, f.Hash(), []byte(f.Digest), s.Signature) == nil
 	}
 	return false
 }
@@ -76,16 +78,9 @@ func (id *Identity) Made(value []byte) bool {
 	return err == nil && s.KeyID == keyID(id.Cert.SubjectKeyId)
 }
 
-// Ours reports whether one of this machine's keys signed the file, now or before.
-func Ours(snap *view.Snapshot, value []byte) bool {
+// MadeHere reports whether value is a signature by the key of one of these certificates,
+// over whatever: those of this machine sign now, or did before.
+func MadeHere(certs []*x509.Certificate, value []byte) bool {
 	s, err := kernel.ParseIMASignature(value)
-	if err != nil {
-		return false
-	}
-	for _, c := range snap.Certificates {
-		if s.KeyID == keyID(c.SubjectKeyId) {
-			return true
-		}
-	}
-	return false
+	return err == nil && slices.ContainsFunc(certs, func(c *x509.Certificate) bool { return s.KeyID == keyID(c.SubjectKeyId) })
 }

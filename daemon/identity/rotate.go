@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -53,11 +52,11 @@ func completeRotation(dir string) error {
 }
 
 func keepOldCertificate(dir string) error {
-	data, err := ReadFile(filepath.Join(dir, CertFile))
+	data, err := readFile(filepath.Join(dir, CertFile))
 	if err != nil {
 		return err
 	}
-	cert, err := ParseCertificate(data)
+	cert, err := parseCertificate(data)
 	if err != nil {
 		return err
 	}
@@ -67,44 +66,42 @@ func keepOldCertificate(dir string) error {
 	return store.WriteFileDurably(filepath.Join(dir, view.OldDir, hex.EncodeToString(cert.SubjectKeyId)+".crt"), data, 0o644)
 }
 
-func ParseCertificate(data []byte) (*x509.Certificate, error) {
-	block, _ := pem.Decode(data)
-	if block == nil {
-		return nil, errors.New("not PEM")
+// oldCertificates returns the certificates that signed lists before. One that cannot be
+// read keeps nothing from the others: unread says which.
+func oldCertificates(dir string) (certs []*x509.Certificate, unread error) {
+	entries, err := os.ReadDir(filepath.Join(dir, view.OldDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
-	return x509.ParseCertificate(block.Bytes)
-}
-
-// oldCertificates returns the certificates that signed lists before.
-func oldCertificates(dir string) (certs []*x509.Certificate, err error) {
-	paths, err := filepath.Glob(filepath.Join(dir, view.OldDir, "*.crt"))
 	if err != nil {
 		return nil, err
 	}
-	for _, path := range paths {
-		data, err := ReadFile(path)
-		if err != nil {
-			return nil, err
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) != ".crt" {
+			continue
 		}
-		cert, err := ParseCertificate(data)
+		cert, err := ReadCertificate(filepath.Join(dir, view.OldDir, e.Name()))
 		if err != nil {
-			return nil, fmt.Errorf("cannot read old certificate %s: %w", path, err)
+			unread = errors.Join(unread, err)
+			continue
 		}
 		certs = append(certs, cert)
 	}
-	return certs, nil
+	return certs, unread
 }
 
+// Prepare implements [Identities].
 func (f Files) Prepare(ctx context.Context, now time.Time, release func()) (string, error) {
 	path := filepath.Join(f.Dir, CertFile+view.PreparedSuffix)
 	_, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		release()
-		err = Create(ctx, f.Dir, view.PreparedSuffix, f.Where, now)
+		err = create(ctx, f.Dir, view.PreparedSuffix, f.Where, now)
 	}
 	return path, err
 }
 
+// Follow implements [Identities].
 func (f Files) Follow(ctx context.Context, now time.Time) (*Identity, error) {
 	for _, name := range identityNames {
 		path := filepath.Join(f.Dir, name)
@@ -117,19 +114,20 @@ func (f Files) Follow(ctx context.Context, now time.Time) (*Identity, error) {
 		return nil, fmt.Errorf("cannot change the signing key: %w", err)
 	}
 	failpoint.Hit("rotate", "after-certificate")
-	id, _, err := Read(ctx, f.Dir, f.Where, now)
+	id, _, err := read(ctx, f.Dir, f.Where, now)
 	return id, err
 }
 
+// Try implements [Identities].
 func (f Files) Try(ctx context.Context, release func()) error {
 	var data [2][]byte
 	for i, name := range []string{KeyFile, CertFile} {
 		var err error
-		if data[i], err = ReadFile(filepath.Join(f.Dir, name+view.PreparedSuffix)); err != nil {
+		if data[i], err = readFile(filepath.Join(f.Dir, name+view.PreparedSuffix)); err != nil {
 			return err
 		}
 	}
-	id, err := New(data[0], data[1], CertFile+view.PreparedSuffix)
+	id, err := assemble(data[0], data[1], CertFile+view.PreparedSuffix)
 	if err != nil {
 		return err
 	}

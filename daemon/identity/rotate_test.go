@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/digestd/digestd/daemon/view"
+)
+
+// rotate lets another identity sign, and returns it.
+func rotate(t *testing.T, dir string) *Identity {
+	t.Helper()
+	f := Files{Dir: dir}
+	if _, err := f.Prepare(t.Context(), time.Now(), func() {}); err != nil {
+		t.Fatal(err)
+	}
+	id, err := f.Follow(t.Context(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// A prepared identity waits until it follows the one that signs, and is not made twice:
+// the owner may have enrolled it.
+func TestPreparedFollows(t *testing.T) {
+	dir := t.TempDir()
+	f := Files{Dir: dir}
+	first := load(t, dir).Identity
+	if err := f.Try(t.Context(), func() {}); !os.IsNotExist(err) {
+		t.Errorf("nothing is prepared, and it can sign: %v", err)
+	}
+	if _, err := f.Follow(t.Context(), time.Now()); err == nil || load(t, dir).Identity.SKI() != first.SKI() {
+		t.Errorf("nothing is prepared, and it follows: %v", err)
+	}
+	made, tried := 0, 0
+	var next string
+	for range 2 {
+		path, err := f.Prepare(t.Context(), time.Now(), func() { made++ })
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert, err := ReadCertificate(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ski := Describe(cert, path).SKI
+		if next != "" && ski != next {
+			t.Error("it is another one each time")
+		}
+		next = ski
+	}
+	if err := f.Try(t.Context(), func() { tried++ }); err != nil || made != 1 || tried != 1 {
+		t.Errorf("the key's place was left %d times to make it, %d times to try it, want once each: %v", made, tried, err)
+	}
+	if now := load(t, dir).Identity.SKI(); now != first.SKI() || now == next {
+		t.Errorf("%s signs, %s is prepared, %s signed before", now, next, first.SKI())
+	}
+	id, err := f.Follow(t.Context(), time.Now())
+	if err != nil || id.SKI() != next {
+		t.Fatalf("%v follows, want %s: %v", id, next, err)
+	}
+	found := load(t, dir)
+	if found.Identity.SKI() != next || len(found.Old) != 1 || !found.Old[0].Equal(first.Cert) {
+		t.Errorf("a start signs by %s and knows %d that signed before", found.Identity.SKI(), len(found.Old))
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*.*.*")); len(left) > 0 {
+		t.Errorf("%v are left", left)
+	}
+}
+
+// A prepared identity that cannot sign is found out before it follows.
+func TestPreparedIsTried(t *testing.T) {
+	dir := t.TempDir()
+	f := Files{Dir: dir}
+	load(t, dir)
+	if _, err := f.Prepare(t.Context(), time.Now(), func() {}); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, KeyFile+view.PreparedSuffix), content(t, filepath.Join(dir, KeyFile)), 0o600)
+	if err := f.Try(t.Context(), func() {}); err == nil {
+		t.Error("the key of another certificate can sign")
+	}
+}
+
+// Wherever a change of the key is cut short, the next start signs by a whole identity: by
+// the old one until the certificate has its turn, by the new one from then on.
+func TestChangeOfKeyCutShort(t *testing.T) {
+	files := len(identityNames)
+	for step := range 2 * files { // files that have been renamed, for their turn or into place
+		dir := t.TempDir()
+		first := load(t, dir).Identity
+		path, err := Files{Dir: dir}.Prepare(t.Context(), time.Now(), func() {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert, err := ReadCertificate(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next := Describe(cert, path).SKI
+		for _, name := range identityNames[:min(step, files)] {
+			rename(t, filepath.Join(dir, name), view.PreparedSuffix, view.NextSuffix)
+		}
+		if step > files {
+			if err := keepOldCertificate(dir); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range identityNames[:step-files] {
+				rename(t, filepath.Join(dir, name), view.NextSuffix, "")
+			}
+		}
+		found := load(t, dir)
+		got, old := found.Identity.SKI(), len(found.Old)
+		if step >= files {
+			if got != next || old != 1 || !found.Old[0].Equal(first.Cert) {
+				t.Errorf("after %d steps %s signs and %d did before, want the new %s and the old", step, got, old, next)
+			}
+			continue
+		}
+		if got != first.SKI() || old != 0 {
+			t.Errorf("after %d steps %s signs and %d did before, want the old %s", step, got, old, first.SKI())
+		}
+		if id := rotate(t, dir); id.SKI() != next {
+			t.Errorf("after %d steps what was prepared is lost", step)
+		}
+	}
+}
+
+func rename(t *testing.T, path, from, to string) {
+	t.Helper()
+	if err := os.Rename(path+from, path+to); err != nil {
+		t.Fatal(err)
+	}
+}

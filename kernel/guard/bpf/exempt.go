@@ -5,64 +5,76 @@ package bpf
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
+
+	"github.com/digestd/digestd/kernel/guard"
 )
 
-// Exemptions let containers run files of their own: of cgroups that the owner named, in
-// a mount namespace that is not the host's, from file systems that the host has not
-// mounted. All three have to hold. That a user other than root cannot make processes members of
-// such a cgroup is for the caller to see to.
-type Exemptions struct {
-	Cgroups []uint64 // their numbers, which are the inodes of their folders; at most 256
-	Mounts  []uint32 // devices of what the host has mounted, as the kernel has them; at most 4096
-}
-
-// SetExemptions puts exemptions in the place of those that are in force. While it works
-// there are none.
-func (s *Set) SetExemptions(to Exemptions) error {
-	c, err := s.control()
+// SetExemptions puts exemptions in the place of those that are in force. What is in both
+// stays in force meanwhile; after an error there are none.
+func (s *Set) SetExemptions(to guard.Exemptions) error {
+	if len(to.Cgroups) > 0 && to.Namespace == 0 {
+		return errors.Join(errors.New("cannot change exemptions: the host's mount namespace is not known"), s.noExemptions())
+	}
+	if len(to.Cgroups) == 0 {
+		if err := s.noExemptions(); err != nil {
+			return err
+		}
+		to = guard.Exemptions{}
+	}
+	// A mount of the host is known before any cgroup that came with it.
+	err := refill(s.maps[guardMapHostMounts], to.Mounts)
+	if err == nil {
+		err = refill(s.maps[guardMapExemptCgroups], to.Cgroups)
+	}
 	if err != nil {
-		return err
-	}
-	c.Exempt = 0
-	if err := s.setControl(c); err != nil {
-		return err
-	}
-	if err := refill(s.maps[guardMapExemptCgroups], to.Cgroups); err != nil {
-		return fmt.Errorf("cannot change exemptions: %w", err)
-	}
-	if err := refill(s.maps[guardMapHostMounts], to.Mounts); err != nil {
-		return fmt.Errorf("cannot change exemptions: %w", err)
+		return errors.Join(fmt.Errorf("cannot change exemptions: %w", err), s.noExemptions())
 	}
 	if len(to.Cgroups) == 0 {
 		return nil
 	}
-	var host unix.Stat_t
-	if err := unix.Stat("/proc/1/ns/mnt", &host); err != nil {
-		return &os.PathError{Op: "cannot tell which mounts are the host's: stat", Path: "/proc/1/ns/mnt", Err: err}
+	c, err := s.control()
+	if err != nil {
+		return err
 	}
-	c.Exempt, c.HostMnt = 1, uint32(host.Ino)
+	c.Exempt, c.HostMnt = 1, to.Namespace
 	return s.setControl(c)
 }
 
-// refill makes keys all that a map has.
+// noExemptions ends all of them at once.
+func (s *Set) noExemptions() error {
+	c, err := s.control()
+	if err != nil || c.Exempt == 0 {
+		return err
+	}
+	c.Exempt = 0
+	return s.setControl(c)
+}
+
+// refill makes keys all that a map has: it adds before it removes.
 func refill[K comparable](m *ebpf.Map, keys []K) error {
-	var old []K
+	gone := map[K]bool{}
 	var key K
 	var value uint32
-	for all := m.Iterate(); all.Next(&key, &value); {
-		old = append(old, key)
+	all := m.Iterate()
+	for all.Next(&key, &value) {
+		gone[key] = true
 	}
-	for _, key := range old {
-		if err := m.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+	if err := all.Err(); err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if gone[key] {
+			delete(gone, key)
+			continue
+		}
+		if err := m.Update(key, uint32(1), ebpf.UpdateAny); err != nil {
 			return err
 		}
 	}
-	for _, key := range keys {
-		if err := m.Update(key, uint32(1), ebpf.UpdateAny); err != nil {
+	for key := range gone {
+		if err := m.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 			return err
 		}
 	}

@@ -50,7 +50,7 @@ func (m *machine) bench() {
 	m.fact("figure: load and attach %d, 100,000 digests %d instructions", filled-begun, spent()-filled)
 	must(set.SetSettings(guard.Settings{Mode: guard.Enforce, Modules: guard.Audit}))
 	guarded := m.measure("guard, 100,000 digests", "/t/tool")
-	must(set.SetExemptions(bpf.Exemptions{Cgroups: []uint64{1 << 40}, Mounts: []uint32{1}}))
+	must(set.SetExemptions(guard.Exemptions{Cgroups: []uint64{1 << 40}, Mounts: []uint32{1}, Namespace: hostNamespace()}))
 	exempting := m.measure("the same, exemptions", "/t/tool")
 	set.Close()
 	set, err = bpf.Load(bpf.DefaultDir, bpf.Options{Strict: true})

@@ -173,9 +173,11 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	d.Exec.Wakes = [state.WakeKinds][]chan<- struct{}{state.WakeChores: {d.Chores}, state.WakeLabels: {d.LabelsWanted}, state.WakeClock: {d.Timed}, state.WakeLists: {d.ListsChanged}}
 	d.Exec.Hooks = executor.Hooks{Before: d.followState, After: d.afterPlan, Lost: func(w state.Withdrawal, data []byte) { d.rooms.Exporter.LostList(s, w, data) }}
 	if n, counts := d.Index.(interface{ Commits() uint64 }); counts && d.Config.Guard != "off" {
-		d.rooms.Guard = &enforce.Guard{Host: d.Host, Link: &enforce.Link{Socket: protocol.DefaultSocket, Counter: n}}
+		d.rooms.Guard = enforce.New(d.Host, protocol.DefaultSocket, n)
 		d.rooms.Reconciler.Guard = d.rooms.Guard
 		d.Exec.Hooks.Enforcer = d.rooms.Guard
+	} else {
+		enforce.Forget(d.Host)
 	}
 	found, err := readContent(d.Index, c.State, recovery.Rebuild())
 	if err != nil {
@@ -292,6 +294,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	start("watch", watch.Run)
 	start("sync", d.rooms.Reconciler.SyncLoop)
 	start("chores", d.rooms.Reconciler.ChoreLoop)
+	start("snapshots", d.rooms.Guard.KeepSnapshot)
 	start("labels", d.rooms.Labels.Run)
 	start("signing key", d.rooms.Enroller.Run)
 	start("clock", d.rooms.Reconciler.ClockLoop)
@@ -307,6 +310,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	d.rooms.Sessions.Open.Wait()
 	d.rooms.Labels.RenewUnheld()
 	carried()
+	d.rooms.Guard.LastSnapshot()
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause
 	}

@@ -111,7 +111,7 @@ func TestEnforcerIsTold(t *testing.T) {
 func guarded(t *testing.T) (*Daemon, *guardtest.Memory, string) {
 	t.Helper()
 	d := bare(t)
-	d.rooms.Guard = &enforce.Guard{Host: d.Host, Link: &enforce.Link{Socket: filepath.Join(t.TempDir(), "guard.sock"), Counter: d.Index.(*store.Index)}}
+	d.rooms.Guard = enforce.New(d.Host, filepath.Join(t.TempDir(), "guard.sock"), d.Index.(*store.Index))
 	d.rooms.Reconciler.Guard = d.rooms.Guard
 	d.Exec.Hooks.Enforcer = d.rooms.Guard
 	return d, guardtest.NewMemory(), d.rooms.Guard.Socket

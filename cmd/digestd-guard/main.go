@@ -12,11 +12,13 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/guard"
+	"github.com/digestd/digestd/daemon/guard/exempt"
 	"github.com/digestd/digestd/kernel/guard/bpf"
 )
 
@@ -35,6 +37,13 @@ type options struct {
 	strict  bool
 	dir     string
 	socket  string
+
+	state string // the state directory of digestd
+	doubt string // what to do with a snapshot of another commit
+	key   string // the certificate of the key that signs snapshots
+	hook  string // where digestd listens
+
+	exempt exempt.Settings
 }
 
 // load reads the configuration at path.
@@ -44,10 +53,21 @@ func (o *options) load(path string) error {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	o.strict, o.modules = c.GuardStrict, c.GuardModules
+	o.state, o.doubt, o.hook = c.State, c.GuardDoubt, c.Socket
+	o.exempt = exempt.Settings{Runtimes: c.GuardContainers, Named: c.GuardExempt}
 	if o.mode == "" {
 		o.mode = c.Guard
 	}
 	return nil
+}
+
+// credential is the path of a credential that the service manager gave, "" without one.
+func credential(name string) string {
+	dir := os.Getenv("CREDENTIALS_DIRECTORY")
+	if dir == "" {
+		return ""
+	}
+	return filepath.Join(dir, name)
 }
 
 func main() {
@@ -56,6 +76,8 @@ func main() {
 	flag.StringVar(&o.mode, "mode", "", "`mode` in the place of that in the configuration: off, audit or enforce")
 	flag.StringVar(&o.dir, "dir", bpf.DefaultDir, "`folder` of a BPF file system for programs and maps")
 	flag.StringVar(&o.socket, "socket", guard.DefaultSocket, "`socket` to listen at")
+	flag.StringVar(&o.key, "key", credential("guard-key"), "`certificate` of the key that signs snapshots")
+	host := flag.Bool("host", false, "note the host's mount namespace beside the socket, and end")
 	off := flag.Bool("off", false, "turn the guard off, remove it from the kernel, and end")
 	version := flag.Bool("version", false, "print the version and exit")
 	flag.Parse()
@@ -71,7 +93,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	var err error
-	if *off {
+	if *host {
+		err = tellHost(o.socket)
+	} else if *off {
 		err = bpf.Unload(o.dir)
 	} else if err = o.load(*path); err == nil {
 		err = run(ctx, o, log)

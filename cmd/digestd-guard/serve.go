@@ -15,8 +15,10 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	protocol "github.com/digestd/digestd/daemon/guard"
+	"github.com/digestd/digestd/daemon/guard/exempt"
 	"github.com/digestd/digestd/kernel/guard"
 	"github.com/digestd/digestd/kernel/guard/bpf"
+	"github.com/digestd/digestd/store"
 )
 
 var errUsage = errors.New("cannot use the options")
@@ -59,6 +61,9 @@ func run(ctx context.Context, o options, log *slog.Logger) error {
 		facts.Doubt = err.Error()
 		log.Error("the guard enforces nothing", "error", err)
 	}
+	if facts.Start, facts.Anyway, err = o.begin(set, log); err != nil {
+		return err
+	}
 	keeper, err := protocol.NewKeeper(set, facts)
 	if err != nil {
 		return err
@@ -79,18 +84,58 @@ func run(ctx context.Context, o options, log *slog.Logger) error {
 		defer close(watched)
 		w.watch()
 	}()
+	x := &exempter{settings: o.exempt, machine: exempt.Machine{Cgroups: "/sys/fs/cgroup", Mounts: "/proc/1/mountinfo"}, keeper: keeper, log: log}
+	if x.settings.Any() {
+		if x.host, err = namespace(o.socket); err != nil {
+			log.Error("no container is exempt", "error", err)
+			x.settings = exempt.Settings{}
+		}
+	}
+	exempted := make(chan struct{})
+	exempting, stop := context.WithCancel(ctx)
+	go func() {
+		defer close(exempted)
+		x.run(exempting)
+	}()
+	defer func() {
+		stop()
+		<-exempted
+	}()
 	server := protocol.Server{Keeper: keeper, Denials: &w.denials, Log: log, UID: uint32(os.Getuid())}
 	s, err := keeper.Status()
 	if err != nil {
 		return err
 	}
-	log.Info("the guard is loaded", "mode", s.Mode, "wanted", s.Wanted, "why", s.Why, "digests", s.Digests, "commit", s.Commit)
+	log.Info("the guard is loaded", "mode", s.Mode, "wanted", s.Wanted, "why", s.Why, "digests", s.Digests, "commit", s.Commit, "way-out", wayOut)
 	notify(daemon.SdNotifyReady)
 	err = server.Serve(ctx, l)
 	notify(daemon.SdNotifyStopping)
 	events.Close()
 	<-watched
 	return err
+}
+
+// begin fills a guard that is new with what the latest snapshot has. Where digestd is
+// there already it tells of everything in a moment, and there is nothing to doubt.
+func (o options) begin(maps protocol.Maps, log *slog.Logger) (doubt string, enforce bool, err error) {
+	stale, err := guard.ParseMode(o.doubt)
+	if err != nil {
+		return "", false, fmt.Errorf("%w: guard-doubt: %w", errUsage, err)
+	}
+	doubt, enforce, err = protocol.Start{
+		State: o.state, Stale: stale,
+		Key:    protocol.KeyIn(o.key),
+		Commit: func() (uint64, error) { return store.LatestCommit(o.state) },
+	}.Begin(maps)
+	if err != nil || doubt == "" {
+		return "", false, err
+	}
+	if _, err := os.Lstat(o.hook); err == nil || o.mode != guard.Enforce.String() {
+		log.Info("the guard begins without its snapshot, and waits for digestd", "reason", doubt)
+		return "", false, nil
+	}
+	log.Error("the guard begins in doubt", "reason", doubt, "enforces", enforce, "way-out", wayOut)
+	return doubt, enforce, nil
 }
 
 // mostOf returns the mode that the kernel's command line allows at most. A value that

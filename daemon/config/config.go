@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+	"github.com/digestd/digestd/daemon/guard/exempt"
 	"github.com/digestd/digestd/daemon/signer"
 	"golang.org/x/sys/unix"
 )
@@ -58,6 +59,10 @@ type Config struct {
 	Guard        string `toml:"guard"`         // off, audit, enforce; of digestd-guard
 	GuardStrict  bool   `toml:"guard-strict"`  // libraries that are mapped cannot be opened for writing
 	GuardModules string `toml:"guard-modules"` // as Guard, for modules, firmware and kexec images
+	GuardDoubt   string `toml:"guard-doubt"`   // audit, enforce: where the snapshot is of another commit
+
+	GuardContainers bool     `toml:"guard-containers"` // containers of root's runtimes run files of their own
+	GuardExempt     []string `toml:"guard-exempt"`     // more cgroups whose containers do; see exempt.Settings
 
 	AuditTrail string `toml:"audit-trail"` // "system", "none" or the directory of journald's sockets
 }
@@ -87,6 +92,10 @@ func Default() Config {
 
 		Guard:        "off",
 		GuardModules: "audit",
+		GuardDoubt:   "audit",
+
+		GuardContainers: true,
+		GuardExempt:     []string{},
 
 		AuditTrail: "system",
 	}
@@ -161,6 +170,7 @@ var choices = []struct {
 	{"sign", func(c *Config) string { return c.Sign }, []string{"pkcs7", "pgp", "none"}},
 	{"guard", func(c *Config) string { return c.Guard }, []string{"off", "audit", "enforce"}},
 	{"guard-modules", func(c *Config) string { return c.GuardModules }, []string{"off", "audit", "enforce"}},
+	{"guard-doubt", func(c *Config) string { return c.GuardDoubt }, []string{"audit", "enforce"}},
 	{"keep-old", func(c *Config) string { return c.KeepOld }, []string{"none", "until-restart"}},
 }
 
@@ -191,6 +201,9 @@ func (c *Config) check() error {
 	}
 	if c.AuditTrail != "system" && c.AuditTrail != "none" && !filepath.IsAbs(c.AuditTrail) {
 		return fmt.Errorf(`audit-trail = %q: want "system", "none" or an absolute path`, c.AuditTrail)
+	}
+	if err := (exempt.Settings{Named: c.GuardExempt}).Check(); err != nil {
+		return fmt.Errorf("guard-exempt: %w", err)
 	}
 	if err := signer.CheckPlace(c.SigningKey); err != nil {
 		return fmt.Errorf("signing-key: %w", err)

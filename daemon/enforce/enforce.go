@@ -47,6 +47,15 @@ type Link struct {
 	Held    map[string]bool // the lists that it counts, by name
 	left    error           // why it does not count some; nil if it counts all
 	Counter interface{ Commits() uint64 }
+
+	committed chan struct{} // the guard agrees with another commit; see KeepSnapshot
+	saved     uint64        // the commit of the latest snapshot; of KeepSnapshot alone
+	began     string        // why the guard could not begin with its snapshot
+}
+
+// New returns what tells the guard at a socket. The counter is the index.
+func New(h *host.Host, socket string, counter interface{ Commits() uint64 }) *Guard {
+	return &Guard{Host: h, Link: &Link{Socket: socket, Counter: counter, committed: make(chan struct{}, 1)}}
 }
 
 // Admit lets run what a list has.
@@ -93,7 +102,9 @@ func (g *Link) Committed() error {
 	if !g.Agreed {
 		return nil
 	}
-	return g.tell(func(ctx context.Context, c *protocol.Client) error { return c.SetCommit(ctx, g.Counter.Commits()) })
+	err := g.tell(func(ctx context.Context, c *protocol.Client) error { return c.SetCommit(ctx, g.Counter.Commits()) })
+	executor.Wake(g.committed)
+	return err
 }
 
 // Doubt has all lists compared before the guard is told of another.
@@ -153,7 +164,8 @@ func (g *Link) Compare(active []*view.Entry, doubt bool, read func(name string) 
 		g.Close()
 		return err
 	}
-	g.Agreed, g.doubt = true, false
+	g.Agreed, g.doubt, g.began = true, false, status.Start
+	executor.Wake(g.committed)
 	return g.left
 }
 
@@ -228,6 +240,9 @@ func (g *Guard) Agree(ctx context.Context) bool {
 		// index does not know.
 		err := g.Compare(active, broken || g.Exec.State.Unsettled, func(name string) ([]byte, error) { return g.Dir.Read(name, nil) })
 		g.Exec.Step("note", false, func(s *ledger.Ledger) error {
+			if g.Agreed {
+				tellOfBeginning(s, g.began)
+			}
 			if err == nil {
 				s.Solved("guard")
 			} else {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/digestd/digestd/daemon/guard/snapshot"
 	"github.com/digestd/digestd/kernel/guard"
 )
 
@@ -143,6 +144,33 @@ func (c *Client) Denials(ctx context.Context) (d Denials, err error) {
 	return d, c.ask(ctx, kindDenials, kindDenialsAre, &d)
 }
 
+// Snapshot asks for the digests that the guard lets run and the commit with which they
+// agree. It fails while they are being changed.
+func (c *Client) Snapshot(ctx context.Context) (*snapshot.Snapshot, error) {
+	if err := c.send(ctx, kindSnapshot, nil); err != nil {
+		return nil, err
+	}
+	var records []byte
+	for {
+		got, payload, err := c.answer(ctx)
+		switch {
+		case err != nil:
+			return nil, err
+		case got == kindPartIs && len(records)+len(payload) <= snapshot.MaxSize:
+			records = append(records, payload...)
+		case got == kindEndIs && len(payload) == 8:
+			return snapshot.New(binary.BigEndian.Uint64(payload), records)
+		default:
+			return nil, fmt.Errorf("%w: answer %#x of %d bytes, after %d bytes of a snapshot", ErrProtocol, byte(got), len(payload), len(records))
+		}
+	}
+}
+
+// Room asks how many digests the guard has and how many it can have.
+func (c *Client) Room(ctx context.Context) (r Room, err error) {
+	return r, c.ask(ctx, kindRoom, kindRoomIs, &r)
+}
+
 func (c *Client) ask(ctx context.Context, question, answer kind, to any) error {
 	data, err := c.exchange(ctx, question, nil, answer)
 	if err != nil {
@@ -169,14 +197,21 @@ func (c *Client) exchange(ctx context.Context, k kind, payload []byte, want kind
 	if err := c.send(ctx, k, payload); err != nil {
 		return nil, err
 	}
+	got, answer, err := c.answer(ctx)
+	if err == nil && got != want {
+		err = fmt.Errorf("%w: answer %#x to %#x", ErrProtocol, byte(got), byte(k))
+	}
+	return answer, err
+}
+
+// answer returns the next frame. One that says why something was not done is an error.
+func (c *Client) answer(ctx context.Context) (kind, []byte, error) {
 	got, answer, err := c.c.read(ctx, time.Now().Add(exchangeTimeout))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("cannot get an answer of digestd-guard: %w", err)
+		return 0, nil, fmt.Errorf("cannot get an answer of digestd-guard: %w", err)
 	case got == kindError:
-		return nil, fmt.Errorf("%w: %s", ErrRefused, answer)
-	case got != want:
-		return nil, fmt.Errorf("%w: answer %#x to %#x", ErrProtocol, byte(got), byte(k))
+		return 0, nil, fmt.Errorf("%w: %s", ErrRefused, answer)
 	}
-	return answer, nil
+	return got, answer, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/digestd/digestd/daemon/guard/exempt"
 	"github.com/digestd/digestd/kernel/guard"
 )
 
@@ -18,6 +19,7 @@ type Keeper struct {
 	facts  Facts
 	wanted Change
 	lasts  bool // wanted is put in force again after each comparison
+	exempt []exempt.Group
 }
 
 // Facts are what does not change while digestd-guard runs.
@@ -25,6 +27,8 @@ type Facts struct {
 	Wanted   Change     // what the owner has configured
 	Most     guard.Mode // what the kernel's command line allows
 	Doubt    string     // why nothing may be enforced; "" if it may
+	Start    string     // why the guard could not begin with its snapshot; "" if it could
+	Anyway   bool       // it enforces before the first comparison, whatever Start says
 	Strict   bool
 	Modules  guard.Mode
 	Verified uint32
@@ -55,6 +59,9 @@ func (k *Keeper) settle() error {
 	if is.Mode == guard.Enforce && commit == 0 && k.allowed() == guard.Enforce {
 		return nil
 	}
+	if commit == 0 && k.facts.Anyway {
+		to = k.allowed()
+	}
 	want := guard.Settings{Mode: to, Strict: k.facts.Strict, Modules: k.facts.Modules, Largest: is.Largest, Trial: is.Trial}
 	if is == want {
 		return nil
@@ -83,6 +90,8 @@ func (k *Keeper) mode(commit uint64) (guard.Mode, string) {
 		return mode, "digestd.guard=" + k.facts.Most.String() + " is on the kernel's command line"
 	case mode < wanted:
 		return mode, k.facts.Doubt
+	case mode == guard.Enforce && commit == 0 && k.facts.Start != "":
+		return guard.Audit, "the digests have not been compared with the index yet, and " + k.facts.Start
 	case mode == guard.Enforce && commit == 0:
 		return guard.Audit, "the digests have not been compared with the index yet"
 	}
@@ -192,6 +201,40 @@ func (k *Keeper) Replace(total int, next func() ([]guard.Digest, []uint32, error
 	return k.setCommit(commit())
 }
 
+// Each is that of Maps. It returns the commit that the digests agree with, and fails where
+// that is not known.
+func (k *Keeper) Each(do func(guard.Digest, uint32) error) (commit uint64, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if commit, err = k.maps.Commit(); err != nil {
+		return 0, err
+	}
+	if commit == 0 {
+		return 0, errors.New("the digests are being changed, or have not been compared with the index yet")
+	}
+	return commit, k.maps.Each(do)
+}
+
+// Exempt puts exemptions in force, which groups led to.
+func (k *Keeper) Exempt(groups []exempt.Group, to guard.Exemptions) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.exempt = groups
+	return k.maps.SetExemptions(to)
+}
+
+// Room says how many digests there are and can be.
+func (k *Keeper) Room() (Room, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	is, err := k.maps.Settings()
+	if err != nil {
+		return Room{}, err
+	}
+	most, err := k.maps.Room()
+	return Room{Mode: is.Mode.String(), Held: k.maps.Len(), Most: most}, err
+}
+
 // Status says what the guard does and knows.
 func (k *Keeper) Status() (Status, error) {
 	k.mu.Lock()
@@ -210,7 +253,7 @@ func (k *Keeper) Status() (Status, error) {
 	}
 	s := Status{
 		Mode: is.Mode.String(), Wanted: k.wanted.Mode, Trial: is.Trial, Strict: is.Strict, Modules: is.Modules.String(),
-		Commit: commit, Digests: k.maps.Len(), Counts: counts, Verified: k.facts.Verified,
+		Commit: commit, Digests: k.maps.Len(), Counts: counts, Verified: k.facts.Verified, Start: k.facts.Start, Exempt: k.exempt,
 	}
 	switch _, why := k.mode(commit); {
 	case s.Mode == s.Wanted:

@@ -31,6 +31,12 @@ type Maps interface {
 	SetSettings(guard.Settings) error
 	Counts() (guard.Counts, error)
 	Len() int
+	// Each calls its function for each digest with the number of lists that hold it,
+	// in no order, until an error.
+	Each(func(guard.Digest, uint32) error) error
+	SetExemptions(guard.Exemptions) error
+	// Room returns how many digests there can be.
+	Room() (most int, err error)
 }
 
 // maxConns is how many connections are served at a time.
@@ -138,6 +144,11 @@ func (s *Server) answer(ctx context.Context, c *conn, peer wire.Peer, k kind, pa
 	case kindStatus:
 		status, err := s.Keeper.Status()
 		return replyJSON(c, kindStatusIs, status, err)
+	case kindSnapshot:
+		return s.answerSnapshot(c)
+	case kindRoom:
+		room, err := s.Keeper.Room()
+		return replyJSON(c, kindRoomIs, room, err)
 	case kindDenials:
 		return replyJSON(c, kindDenialsAre, s.Denials.Denials(), nil)
 	}
@@ -156,6 +167,32 @@ func (s *Server) answerListed(c *conn, digests []guard.Digest) error {
 		}
 	}
 	return c.write(kindListedAre, answer)
+}
+
+// answerSnapshot sends all digests. Changes wait meanwhile, but for each part never
+// longer than a frame may take.
+func (s *Server) answerSnapshot(c *conn) error {
+	var broken error // of the connection
+	part := make([]byte, 0, perFrame*partSize)
+	commit, err := s.Keeper.Each(func(d guard.Digest, lists uint32) error {
+		part = binary.BigEndian.AppendUint32(append(part, d[:]...), lists)
+		if len(part) < cap(part) {
+			return nil
+		}
+		broken = c.write(kindPartIs, part)
+		part = part[:0]
+		return broken
+	})
+	if broken != nil {
+		return broken
+	}
+	if err != nil {
+		return reply(c, err)
+	}
+	if err := c.write(kindPartIs, part); err != nil {
+		return err
+	}
+	return c.write(kindEndIs, binary.BigEndian.AppendUint64(nil, commit))
 }
 
 // answerReplace takes all parts as they come. Changes of others wait meanwhile, but

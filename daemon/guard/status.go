@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/digestd/digestd/daemon/guard/exempt"
 	"github.com/digestd/digestd/kernel/guard"
 )
 
@@ -21,6 +22,20 @@ type Status struct {
 	Digests  int           `json:"digests"`
 	Counts   guard.Counts  `json:"counts"`
 	Verified uint32        `json:"verified"` // instructions that the kernel went through to prove the programs safe
+
+	// Start is why the guard could not begin with its snapshot at the start of the
+	// machine. It stands until digestd-guard is started again.
+	Start string `json:"start,omitempty"`
+
+	Exempt []exempt.Group `json:"exempt,omitempty"` // cgroups whose containers run files of their own, or would
+}
+
+// Room is how many digests the guard has and can have: as many as the kernel has memory
+// for, of which it leaves others a half.
+type Room struct {
+	Mode string `json:"mode"` // what the kernel does now; only in enforce does a lack of room refuse anything
+	Held int    `json:"held"`
+	Most int    `json:"most"`
 }
 
 // Change is what the owner changes about the guard.

@@ -35,12 +35,17 @@ const (
 	kindListed   kind = 0x09 // digests
 	kindDenials  kind = 0x0a // nothing
 
-	kindLargest kind = 0x0b // the size of the largest listed file, 8 bytes
+	kindLargest  kind = 0x0b // the size of the largest listed file, 8 bytes
+	kindSnapshot kind = 0x0c // nothing
+	kindRoom     kind = 0x0d // nothing
 
 	kindDone        kind = 0x80 // nothing
 	kindStatusIs    kind = 0x81 // JSON of a Status
 	kindListedAre   kind = 0x82 // a byte for each digest, 0 or 1
 	kindDenialsAre  kind = 0x83 // JSON of a Denials
+	kindPartIs      kind = 0x84 // of a snapshot: as Part; more follow, or End
+	kindEndIs       kind = 0x85 // of a snapshot: the number of the commit that it is of, 8 bytes
+	kindRoomIs      kind = 0x86 // JSON of a Room
 	kindError       kind = 0xff // text
 	frameHeader          = 8    // version, kind, two zero bytes, length of the payload in 4, big-endian
 	digestSize           = len(guard.Digest{})
@@ -59,19 +64,19 @@ var ErrProtocol = errors.New("protocol violation")
 // limit returns how long a payload may be, or -1 if the kind is unknown.
 func (k kind) limit() int {
 	switch k {
-	case kindStatus, kindDenials, kindDone:
+	case kindStatus, kindDenials, kindSnapshot, kindRoom, kindDone:
 		return 0
-	case kindCommit, kindEnd, kindLargest:
+	case kindCommit, kindEnd, kindLargest, kindEndIs:
 		return 8
 	case kindReplace:
 		return 4
 	case kindAdmit, kindExpel, kindListed:
 		return perFrame * digestSize
-	case kindPart:
+	case kindPart, kindPartIs:
 		return perFrame * partSize
 	case kindListedAre:
 		return perFrame
-	case kindSettings, kindError:
+	case kindSettings, kindRoomIs, kindError:
 		return maxText
 	case kindStatusIs, kindDenialsAre:
 		return maxJSON

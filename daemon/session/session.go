@@ -253,8 +253,19 @@ func (s *Session) Begin(ctx context.Context, m *wire.Begin) (proceed bool, err e
 	if err := s.Keys.Refresh(ctx, false); err != nil {
 		s.log.Warn("keyring not refreshed", "error", err)
 	}
+	added := 0
+	for _, e := range t.Elements {
+		if e.Type == policy.Added {
+			added++
+		}
+	}
 	verdict := &wire.Verdict{Decision: wire.Proceed}
 	err = s.Enter(ctx, "begin", func(st *ledger.Ledger) error {
+		// Once a package is unpacked it is too late: its programs would be refused.
+		if err := s.Reconciler.Guard.Room(added); err != nil {
+			verdict.Decision = wire.Refuse
+			verdict.Notes = append(verdict.Notes, wire.Note{Level: wire.LevelError, Text: "digestd: " + err.Error() + "; free memory, or: digestctl guard audit"})
+		}
 		for _, d := range st.Asked(t) {
 			switch d.Verdict {
 			case policy.Veto:

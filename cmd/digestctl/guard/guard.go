@@ -101,6 +101,22 @@ func (g *app) printStatus(s protocol.Status) {
 	n := s.Counts
 	g.UI.Fact("checks", "%d, of which %d hashed a file", n.Checks, n.Hashed)
 	g.UI.Fact("refused", "%d; %d would have been in mode enforce", n.Refused, n.Missed-n.Refused)
+	for _, e := range s.Exempt {
+		switch {
+		case e.Refused != "":
+			g.UI.Colored(terminal.Warn, "not exempt", "%s: %s", e.Name, e.Refused)
+		case e.Forced != "":
+			g.UI.Colored(terminal.Warn, "exempt", "containers of %s: %s", e.Name, e.Forced)
+		default:
+			g.UI.Fact("exempt", "containers of %s", e.Name)
+		}
+	}
+	if len(s.Exempt) > 0 {
+		g.UI.Fact("", "%d checks were let through", n.Exempted)
+	}
+	if s.Start != "" {
+		g.UI.Colored(terminal.Warn, "start", "the guard could not begin with its snapshot: %s", s.Start)
+	}
 	if n.Lost > 0 {
 		g.UI.Colored(terminal.Warn, "lost", "%d refusals that are in no log", n.Lost)
 	}

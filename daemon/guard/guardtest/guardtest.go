@@ -22,10 +22,13 @@ type Memory struct {
 	At    uint64 // the commit
 	Is    guard.Settings
 	Fail  error // of every change of digests
+	Most  int   // how many there can be
+
+	Exempt guard.Exemptions
 }
 
 // NewMemory returns one in mode Off that has no digest.
-func NewMemory() *Memory { return &Memory{Lists: map[guard.Digest]uint32{}} }
+func NewMemory() *Memory { return &Memory{Lists: map[guard.Digest]uint32{}, Most: 1 << 30} }
 
 // Admit is that of bpf.Set.
 func (m *Memory) Admit(digests []guard.Digest) error {
@@ -98,6 +101,25 @@ func (m *Memory) Counts() (guard.Counts, error) { return guard.Counts{Checks: 7}
 
 // Len is that of bpf.Set.
 func (m *Memory) Len() int { return len(m.Lists) }
+
+// Each is that of bpf.Set.
+func (m *Memory) Each(do func(guard.Digest, uint32) error) error {
+	for d, lists := range m.Lists {
+		if err := do(d, lists); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SetExemptions is that of bpf.Set.
+func (m *Memory) SetExemptions(to guard.Exemptions) error {
+	m.Exempt = to
+	return nil
+}
+
+// Room is that of bpf.Set.
+func (m *Memory) Room() (int, error) { return m.Most, nil }
 
 // Serve serves maps to a user at the socket path. Stop ends it.
 func Serve(path string, maps protocol.Maps, facts protocol.Facts, denials *protocol.Log, uid int) (stop func() error, err error) {

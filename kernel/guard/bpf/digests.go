@@ -3,9 +3,13 @@
 package bpf
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strconv"
+	"strings"
 
 	"github.com/cilium/ebpf"
 
@@ -62,6 +66,54 @@ func (s *Set) each(do func(guard.Digest, guard.Entry)) error {
 			return nil // that were all
 		}
 	}
+}
+
+// Each calls do for each digest with the number of lists that hold it, until an error.
+func (s *Set) Each(do func(guard.Digest, uint32) error) error {
+	var failed error
+	err := s.each(func(d guard.Digest, e guard.Entry) {
+		if failed == nil && e.Lists > 0 {
+			failed = do(d, e.Lists)
+		}
+	})
+	return errors.Join(failed, err)
+}
+
+// bytesOfDigest is about how much memory of the kernel a digest takes while the map that
+// has it grows: an entry in the old map and one in the new, and their buckets.
+const bytesOfDigest = 320
+
+// Room returns how many digests there can be: as many as fit into a half of the memory
+// that is available.
+func (s *Set) Room() (most int, err error) {
+	free, err := availableMemory("/proc/meminfo")
+	if err != nil {
+		return 0, err
+	}
+	const limit = (1 << 30) / 5 * 4 // of the largest map, 80 %
+	return int(min(uint64(s.size)+free/2/bytesOfDigest, limit)), nil
+}
+
+// availableMemory reads how many bytes of memory can be had without swapping.
+func availableMemory(path string) (uint64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, fmt.Errorf("cannot tell how much memory there is: %w", err)
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(io.LimitReader(f, 64<<10))
+	for lines.Scan() {
+		value, ok := strings.CutPrefix(lines.Text(), "MemAvailable:")
+		if !ok {
+			continue
+		}
+		kib, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 54)
+		if err != nil {
+			return 0, fmt.Errorf("cannot tell how much memory there is: %w", err)
+		}
+		return kib << 10, nil
+	}
+	return 0, fmt.Errorf("cannot tell how much memory there is: %s does not say (%w)", path, errors.Join(lines.Err(), io.ErrUnexpectedEOF))
 }
 
 // Admit adds one list's hold on each digest. When it returns nil, contents with

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package enforce
+
+import (
+	"context"
+	"fmt"
+
+	protocol "github.com/digestd/digestd/daemon/guard"
+	"github.com/digestd/digestd/kernel/guard"
+)
+
+// A package that is to come is taken for so many files, and one of them for so many more:
+// nobody says before a transaction begins.
+const (
+	packageDigests = 256
+	largestPackage = 65_536
+)
+
+// Room says why what so many packages bring may not fit into the guard, or nil. Where
+// nothing is refused, or the guard is away, there is always room. It is called within turns.
+func (g *Guard) Room(packages int) error {
+	if g == nil || !g.Agreed || packages == 0 {
+		return nil
+	}
+	var room protocol.Room
+	err := g.tell(func(ctx context.Context, c *protocol.Client) (err error) {
+		room, err = c.Room(ctx)
+		return err
+	})
+	need := packages*packageDigests + largestPackage
+	if err != nil || room.Mode != guard.Enforce.String() || room.Most-room.Held >= need {
+		return nil
+	}
+	return fmt.Errorf("cannot let run what %d packages bring: the guard has %d contents and memory for %d, of which they may need %d",
+		packages, room.Held, room.Most, need)
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package enforce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	protocol "github.com/digestd/digestd/daemon/guard"
+	"github.com/digestd/digestd/daemon/guard/snapshot"
+	"github.com/digestd/digestd/daemon/host"
+	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/store"
+)
+
+// The guard begins with its snapshot when the machine starts, before digestd can tell it
+// anything. It is written anew a moment after each commit of the index, for it counts
+// only at that commit, and once more when digestd ends.
+
+const (
+	// firstSnapshot is how long commits may follow each other until one is written.
+	firstSnapshot = 2 * time.Second
+	lastSnapshot  = time.Minute
+	// snapshotPatience bounds the writing of one: a TPM takes a second to sign.
+	snapshotPatience = 20 * time.Second
+)
+
+// Forget removes a snapshot where the guard is not used: it would be older than the index
+// when the guard is used again.
+func Forget(h *host.Host) {
+	if err := os.Remove(filepath.Join(h.Config.State, snapshot.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		h.Logger.Warn("old snapshot of the guard not removed", "error", err)
+	}
+}
+
+// KeepSnapshot keeps the guard's snapshot at the index's commit, until ctx ends.
+func (g *Guard) KeepSnapshot(ctx context.Context) error {
+	if g == nil {
+		return nil
+	}
+	return host.Retry(ctx, g.committed, firstSnapshot, lastSnapshot, func(ctx context.Context) (left bool) {
+		if g.Snapshot().Open > 0 {
+			return false // the end of the transaction is a commit
+		}
+		return g.keep(ctx) != nil
+	})
+}
+
+// LastSnapshot leaves the guard what it needs at the next start, when nothing is committed
+// any more.
+func (g *Guard) LastSnapshot() {
+	if g == nil {
+		return
+	}
+	if err := g.keep(context.Background()); err != nil {
+		g.Logger.Warn("no snapshot of the guard left", "error", err)
+	}
+}
+
+// keep writes the snapshot, and tells the administrator if it cannot.
+func (g *Guard) keep(ctx context.Context) error {
+	err := g.write(ctx)
+	if errors.Is(err, errNoGuard) {
+		return err // which is a problem of its own
+	}
+	g.Exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
+		if err == nil {
+			s.Solved("guard-snapshot")
+		} else {
+			s.Problem("guard-snapshot", api.SeverityWarning, err.Error()+"; when the machine starts, the guard audits until digestd is there",
+				"mend the cause: digestd tries again by itself")
+		}
+		s.Show()
+		return nil
+	})
+	return err
+}
+
+func (g *Guard) write(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, snapshotPatience)
+	defer cancel()
+	c, err := protocol.Dial(ctx, g.Socket)
+	if err != nil {
+		return errNoGuard
+	}
+	defer c.Close()
+	status, err := c.Status(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("cannot take a snapshot of the guard: %w", err)
+	case status.Commit == 0:
+		return errNoGuard // it is being told of something, and Committed follows
+	case status.Commit == g.saved:
+		return nil
+	}
+	snap, err := c.Snapshot(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot take a snapshot of the guard: %w", err)
+	}
+	data, err := snap.Sign(g.Builder.Load().Identity.Key)
+	if err != nil {
+		return err
+	}
+	if err := store.WriteFileDurably(filepath.Join(g.Config.State, snapshot.Name), data, 0o600); err != nil {
+		return fmt.Errorf("cannot keep the guard's snapshot: %w", err)
+	}
+	g.saved = snap.Commit
+	return nil
+}
+
+// tellOfBeginning tells that the guard could not begin with its snapshot, until
+// digestd-guard is started anew.
+func tellOfBeginning(s *ledger.Ledger, why string) {
+	if why == "" {
+		s.Solved("guard-doubt")
+		return
+	}
+	s.Problem("guard-doubt", api.SeverityWarning, "the guard was in doubt when the machine started, until digestd told it of all lists: "+why,
+		"see what ran meanwhile: digestctl guard denials; then: systemctl restart digestd-guard")
+}

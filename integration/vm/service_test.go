@@ -19,10 +19,3 @@ func TestBrokenConfiguration(t *testing.T) {
 		files: map[string]string{"/etc/digestd/digestd.conf": "mode = \"enforced\"\n"},
 	})
 }
-
-// The unit of digestd-guard lets it do what it has to, and keeps it from the rest.
-func TestGuardUnit(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	m.boot(boot{script: "guard.sh", trees: []string{packages(t)}})
-}

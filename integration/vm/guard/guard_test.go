@@ -99,6 +99,7 @@ func TestGuardUnderCommandLines(t *testing.T) {
 		"another-hash":             "ima_hash=sha512 digestd.test=otherhash",
 		"guard-off":                "digestd.guard=off digestd.test=commandline",
 		"ima-policy":               "ima_policy=tcb digestd.test=audit,enforce,writes,maps",
+		"another-kernel":           "digestd.test=kexec",
 	} {
 		t.Run(name, func(t *testing.T) { boot(t, "trixie", line) })
 	}
@@ -118,7 +119,8 @@ func boot(t *testing.T, release, line string, options ...string) {
 	dir := t.TempDir()
 	initrd := filepath.Join(dir, "initrd")
 	err := command("sh", "-c", `mkdir -p "$1/tree/modules" && cp "$2"/* "$1/tree/" && cp "$3"/*.ko "$1/tree/modules/" &&
-		cd "$1/tree" && find . | LC_ALL=C sort | cpio --quiet -o -R 0:0 -H newc >"$4"`, "archive", dir, programs, filepath.Join(kernels, release), initrd)
+		case $5 in *digestd.test=kexec*) cp "$3/vmlinuz" "$1/tree/" ;; esac &&
+		cd "$1/tree" && find . | LC_ALL=C sort | cpio --quiet -o -R 0:0 -H newc >"$4"`, "archive", dir, programs, filepath.Join(kernels, release), initrd, line)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,6 +34,7 @@ func (m *machine) run(part string) {
 		"unsuited": m.unsuited, "otherhash": m.otherHash, "commandline": m.commandLine, "bench": m.bench, "exemptions": m.exemptions, "service": m.service,
 		"audit": m.audit, "enforce": m.enforce, "writes": m.writes, "maps": m.maps,
 		"filesystems": m.filesystems, "sets": m.sets, "races": m.races, "strict": m.strict, "off": m.off,
+		"kexec": m.kexec, "kexeced": m.kexeced,
 	}
 	names := []string{part}
 	if part == "all" {
@@ -42,7 +43,7 @@ func (m *machine) run(part string) {
 	for _, name := range names {
 		within(12*time.Minute, func() {
 			begun := time.Now()
-			if m.set == nil && !slices.Contains([]string{"unsuited", "commandline", "service", "bench"}, name) {
+			if m.set == nil && !slices.Contains([]string{"unsuited", "commandline", "service", "bench", "kexeced"}, name) {
 				m.load()
 			}
 			if m.events != nil {

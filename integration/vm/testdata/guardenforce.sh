@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+# All that the machine runs is listed, and the guard enforces it; the machine goes off so.
+. /test/guard.sh
+
+check "rpm imports the vendor's key" rpm --import /test/vendor.asc
+check "rpm installs" rpm -U /test/packages/hello-1.0-1.noarch.rpm
+check "what the machine has is listed" sh -c "find /usr -xdev -type f \( -perm /111 -o -name '*.so*' \) -size -9M ! -name 'x86_64-linux-gnu-*' \
+	! -name '*perl*' ! -path '*/gcc*' ! -path '*python3/*' | digestctl own add machine --reason test -"
+cp /usr/bin/true /usr/local/bin/unlisted
+echo unlisted >>/usr/local/bin/unlisted
+echo 'guard = "enforce"' >/etc/digestd/digestd.conf.d/guard.conf
+check "digestd takes the setting over" systemctl restart digestd
+check "the guard starts" systemctl enable --now digestd-guard
+soon "it agrees with digestd" agrees
+check "it would refuse nothing that is needed" digestctl guard check
+same "it enforces" "" "$(enforces || digestctl guard status)"
+check "what no list holds is refused" refused /usr/local/bin/unlisted
+check "what a list holds runs" /usr/bin/hello
+says "digestctl guard off.*digestd.guard=off" "the journal names both ways out" guard_log
+check "digestd, which was there before it, leaves no doubt" sh -c '! digestctl status | grep -q guard-doubt'
+soon "a snapshot is kept" kept
+none "nothing else was refused"
+end

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What scripts about the guard share.
+. /test/lib.sh
+
+# refused COMMAND...: the guard refuses it.
+refused() { ! "$@" >/var/tmp/out 2>&1 && grep -q 'Operation not permitted' /var/tmp/out; }
+guard_says() { digestctl guard status | grep -Eq -- "$1"; }
+agrees() { guard_says "digests +[1-9][0-9]*, of the index.s commit [1-9]"; }
+enforces() { guard_says '^the guard is in mode enforce$'; }
+# kept: the snapshot is of the commit with which the guard agrees.
+kept() {
+	local at
+	at=$(digestctl guard status | sed -n 's/.*of the index.s commit \([1-9][0-9]*\)$/\1/p')
+	[ -n "$at" ] && [ "$((16#$(dd if=/var/lib/digestd/guard.snapshot bs=1 skip=16 count=8 2>/dev/null | od -An -v -tx1 | tr -d ' \n')))" = "$at" ]
+}
+problem() { digestctl status | grep -q -- "$1"; }
+guard_log() { journalctl -b -u digestd-guard -o cat; }
+# none NAME: no refusal is known but of the programs of these tests.
+none() { same "$1" "" "$(digestctl guard denials | grep -E '^[^ ].*: .* refused' | grep -Ev '^(/usr/local/bin/unlisted|/usr/bin/hello): ')"; }

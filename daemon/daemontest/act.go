@@ -5,8 +5,6 @@ package daemontest
 import (
 	"encoding/json"
 	"errors"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -49,21 +47,6 @@ func (m *Machine) Commit(t testing.TB) {
 	t.Helper()
 	if err := m.Exec.Decide(t.Context(), "test", (*ledger.Ledger).Probe); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// StopCommits lets nothing be recorded until the function that it returns is called.
-func (m *Machine) StopCommits(t testing.TB) (let func()) {
-	t.Helper()
-	obstacle := filepath.Join(m.Config.State, "index.commit.new")
-	if err := os.Mkdir(obstacle, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	return func() {
-		t.Helper()
-		if err := os.Remove(obstacle); err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 

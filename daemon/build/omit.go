@@ -14,8 +14,9 @@ import (
 	"github.com/digestd/digestd/policy"
 )
 
-// Omit appends the body of a list to dst without what is denied. A list that
-// has nothing of it comes back as it is, uncopied.
+// Omit appends the body of a list to dst without what is denied, and says what it left
+// out. A list that has nothing of it comes back as it is, uncopied; of one that has
+// nothing else the error is [digestlist.ErrEmpty].
 func Omit(dst []byte, format string, body []byte, denials *policy.Denials) ([]byte, view.Omission, error) {
 	var o view.Omission
 	out, n, err := digestlist.AppendWithout(dst, format, body, func(algo digestlist.Algo, digest, path []byte) bool {
@@ -33,11 +34,11 @@ func Omit(dst []byte, format string, body []byte, denials *policy.Denials) ([]by
 }
 
 // omit takes what is denied out of the list of c, whose body is in w.
-func (m *Builder) omit(c *view.Candidate, w *Workspace) error {
+func (b *Builder) omit(c *view.Candidate, w *Workspace) error {
 	if !c.Refs.HitBy(w.Denials.Heads()) {
 		return nil
 	}
-	body, o, err := Omit(nil, m.Format, w.Body, w.Denials)
+	body, o, err := Omit(nil, b.Format, w.Body, w.Denials)
 	c.Omitted = o
 	switch {
 	case errors.Is(err, digestlist.ErrEmpty):
@@ -46,7 +47,7 @@ func (m *Builder) omit(c *view.Candidate, w *Workspace) error {
 		return nil // what refers to it stays, to explain by
 	case err != nil:
 		return err
-	case len(o.Paths) > 0 && m.Sign == ledger.SignPGP:
+	case len(o.Paths) > 0 && b.Sign == ledger.SignPGP:
 		none := policy.Emptied(c.Pkg, *o.By[0], "a list that its maker signed cannot leave out a file")
 		c.None = &none
 		return nil
@@ -56,7 +57,7 @@ func (m *Builder) omit(c *view.Candidate, w *Workspace) error {
 	}
 	paths := c.Refs.Paths
 	w.Body, c.Files = append(w.Body[:0], body...), c.Files-len(o.Paths)
-	if c.Refs, err = executor.MakeRefs(m.Format, w.Body, c.Files); err == nil {
+	if c.Refs, err = executor.MakeRefs(b.Format, w.Body, c.Files); err == nil {
 		c.Refs.Paths = paths // they are the package's all the same
 	}
 	return err

@@ -16,9 +16,11 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// Recognise turns one header of rpm's database into what is to be done for it.
-// The header is hostile input; one that is malformed costs its package the list.
-func (m *Builder) Recognise(blob []byte, standing map[record.Digest]*view.Entry, keyring *pgp.Keyring, now time.Time, w *Workspace) (p state.InstalledPackage) {
+// Recognise turns one header of rpm's database into what is to be done for it: a list that
+// is staged in w, or nothing if standing has the list that is there already. standing are
+// entries by the digest of their header. The header is hostile input; one that is
+// malformed costs its package the list, which Err explains.
+func (b *Builder) Recognise(blob []byte, standing map[record.Digest]*view.Entry, keyring *pgp.Keyring, now time.Time, w *Workspace) (p state.InstalledPackage) {
 	if len(blob) == 0 {
 		p.Err = errors.New("its header in rpm's database is damaged, empty or larger than any of rpm's")
 		return p
@@ -44,12 +46,12 @@ func (m *Builder) Recognise(blob []byte, standing map[record.Digest]*view.Entry,
 		p.Err = err
 		return p
 	}
-	if e := standing[p.Header]; e != nil && m.suits(e, h) {
+	if e := standing[p.Header]; e != nil && b.suits(e, h) {
 		return p
 	}
-	c, err := m.Examine(h, h.Signatures(), keyring, now)
+	c, err := b.Examine(h, h.Signatures(), keyring, now)
 	if err == nil {
-		err = m.build(c, h, w)
+		err = b.build(c, h, w)
 	}
 	if err != nil {
 		p.Err = err
@@ -59,8 +61,8 @@ func (m *Builder) Recognise(blob []byte, standing map[record.Digest]*view.Entry,
 	return p
 }
 
-// suits reports whether e is the kind of list that m makes.
-func (m *Builder) suits(e *view.Entry, h *header.Header) bool {
-	name, err := m.NameOf(e.Package, h.MultiVersion())
+// suits reports whether e is the kind of list that b makes.
+func (b *Builder) suits(e *view.Entry, h *header.Header) bool {
+	name, err := b.NameOf(e.Package, h.MultiVersion())
 	return err == nil && name == e.Name
 }

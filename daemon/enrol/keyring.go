@@ -107,7 +107,7 @@ func (en *Enroller) LeaveKernel(ctx context.Context) (left leaving) {
 // that signs them.
 func (en *Enroller) TellOfEnrolment(ctx context.Context) {
 	m := en.Builder.Load()
-	if m.Sign != "pkcs7" {
+	if m.Sign != ledger.SignPKCS7 {
 		return
 	}
 	skid, others := m.Identity.SKI(), false

@@ -94,7 +94,7 @@ func (en *Enroller) PrepareNext(ctx context.Context) (string, error) {
 // accepts them by that, too. Without it, a kernel that enforces would refuse all that
 // lists vouch for.
 func (en *Enroller) ReadySuccessor(ctx context.Context) error {
-	if en.Builder.Load().Sign != "pkcs7" {
+	if en.Builder.Load().Sign != ledger.SignPKCS7 {
 		return nil
 	}
 	en.rotation.Lock()

@@ -22,7 +22,7 @@ const shortestRest, longestRest = time.Second, 30 * time.Second
 // a start says whether it is there.
 func (en *Enroller) TellOfSigner(ctx context.Context) {
 	m := en.Builder.Load()
-	if m.Sign != "pkcs7" {
+	if m.Sign != ledger.SignPKCS7 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, identity.ReachTimeout)

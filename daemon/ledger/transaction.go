@@ -318,10 +318,12 @@ func (s *Ledger) ClearMark() {
 	}
 }
 
-// Ways to sign lists that leave nothing on them by which they are known as ours.
+// Ways to sign lists, as the configuration has them. By a list that SignPKCS7 made it is
+// known as ours.
 const (
-	SignNone = "none"
-	SignPGP  = "pgp" // the package's own signature
+	SignPKCS7 = "pkcs7" // by this machine's key
+	SignPGP   = "pgp"   // by the package's own signature
+	SignNone  = "none"
 )
 
 // Show lets readers see the state when the plan is carried out.

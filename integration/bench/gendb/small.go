@@ -57,7 +57,9 @@ func Make(p Small) (Made, error) {
 	if p.NEVRA.Epoch > 0 {
 		entries = append(entries, words(header.TagEpoch, p.NEVRA.Epoch))
 	}
-	entries = append(entries, fileEntries(files)...)
+	if len(files) > 0 { // rpm leaves out what is empty
+		entries = append(entries, fileEntries(files)...)
+	}
 	section := region(entries)
 	m := Made{Region: section.bytes()}
 	content := append([]byte(header.Magic), m.Region...)
@@ -72,7 +74,11 @@ func Make(p Small) (Made, error) {
 	}
 	section.add(more)
 	installed := uint32(pkgtest.Epoch.Unix())
-	section.add([]entry{words(header.TagInstallTime, installed), {header.TagFileStates, typeChar, len(files), make([]byte, len(files))}})
+	installation := []entry{words(header.TagInstallTime, installed)}
+	if len(files) > 0 {
+		installation = append(installation, entry{header.TagFileStates, typeChar, len(files), make([]byte, len(files))})
+	}
+	section.add(installation)
 	m.Blob = section.bytes()
 	return m, nil
 }

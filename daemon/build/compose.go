@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package build
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/digestd/digestd/daemon/executor"
+	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/digestlist/header"
+	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/rpmdb/pgp"
+)
+
+// build writes the list of c into staging. A package that has no files, or
+// whose digests nobody should trust, gets its reason instead.
+func (b *Builder) build(c *view.Candidate, h *header.Header, w *Workspace) error {
+	if err := b.Compose(c, h, w); err != nil {
+		return err
+	}
+	return b.finish(c, w)
+}
+
+// finish signs and stages what compose made, if the package is vouched for.
+func (b *Builder) finish(c *view.Candidate, w *Workspace) error {
+	if c.None != nil && c.Vouch.Verdict != policy.Veto {
+		c.Vouch = *c.None
+	}
+	if c.Vouch.Verdict != policy.Allow {
+		return nil
+	}
+	if err := b.SignList(c, w); err != nil {
+		return err
+	}
+	c.Sig = nil // part of a buffer that is not ours to keep
+	return b.Stage(c, w)
+}
+
+// Compose makes the body of c's list in w, without what is denied, and describes it in c.
+// Where there is nothing to make, c.None says why.
+func (b *Builder) Compose(c *view.Candidate, h *header.Header, w *Workspace) error {
+	var err error
+	switch b.Format {
+	case digestlist.FormatRPM:
+		var region []byte
+		if region, err = h.Immutable(); err == nil {
+			w.Body = digestlist.AppendRPM(w.Body[:0], region)
+			c.Files, err = CountFiles(b.Format, w.Body)
+		}
+	default:
+		w.Body, c.Files, err = digestlist.AppendPackageTLV(w.Body[:0], h)
+	}
+	if err == nil && c.Files == 0 {
+		err = digestlist.ErrEmpty
+	}
+	switch {
+	case errors.Is(err, digestlist.ErrEmpty):
+		none := policy.NoFiles(c.Pkg)
+		c.None = &none
+		return nil
+	case errors.Is(err, digestlist.ErrWeakDigest):
+		none := policy.WeakDigests(c.Pkg, err.Error())
+		c.None = &none
+		return nil
+	case err != nil:
+		return fmt.Errorf("cannot make list of %s: %w", c.Pkg, err)
+	}
+	if c.Refs, err = executor.MakeRefs(b.Format, w.Body, c.Files); err == nil {
+		err = b.omit(c, w)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot make list of %s: %w", c.Pkg, err)
+	}
+	c.Body = sha256.Sum256(w.Body)
+	return nil
+}
+
+// SignList makes the whole list of c in w, from its body there, and names the signer in c.
+// It fails if the key cannot be used, or if the package brings no signature to pass on.
+func (b *Builder) SignList(c *view.Candidate, w *Workspace) error {
+	switch b.Sign {
+	case ledger.SignNone:
+		w.out = append(w.out[:0], w.Body...)
+	case ledger.SignPGP:
+		if len(c.Sig) == 0 {
+			return fmt.Errorf("cannot make list of %s: it has no signature to pass on", c.Pkg)
+		}
+		w.out = digestlist.AppendSignature(w.out[:0], w.Body, c.Sig, digestlist.SigPGP)
+	default:
+		sig, wide, err := b.Identity.Sign(w.Body, c.Body)
+		if err != nil {
+			return fmt.Errorf("cannot sign list of %s: %w", c.Pkg, err)
+		}
+		w.out = digestlist.AppendSignature(w.out[:0], w.Body, sig, digestlist.SigPKCS7)
+		c.Wide = wide
+	}
+	c.Signer = b.Signer()
+	c.File = sha256.Sum256(w.out)
+	return nil
+}
+
+// Stage writes the list that SignList made into staging, where c finds it.
+func (b *Builder) Stage(c *view.Candidate, w *Workspace) (err error) {
+	if c.Staged, err = w.Stager.Write(w.out); err != nil {
+		return fmt.Errorf("cannot write list of %s: %w", c.Pkg, err)
+	}
+	return nil
+}
+
+// Make does what Examine and build do. Before it does the work, consider may find
+// that there is nothing to build. The list is composed while the package's signature is
+// verified, which takes longer; nothing is signed before that is done.
+func (b *Builder) Make(h *header.Header, sigs []header.Signature, keyring *pgp.Keyring, now time.Time, w *Workspace,
+	consider func(*view.Candidate) (more bool, err error)) (*view.Candidate, error) {
+	c, err := b.identify(h)
+	if err != nil {
+		return nil, err
+	}
+	more, err := consider(c)
+	if err != nil {
+		return c, err
+	}
+	composed := make(chan error, 1)
+	if more {
+		go func() { composed <- b.Compose(c, h, w) }()
+	}
+	// Each of the two reads of c what identify found, and writes fields of its own.
+	c.Verification, err = b.verify(c, h, sigs, keyring, now)
+	if !more {
+		c.Hashed = nil
+		return c, err
+	}
+	cerr := <-composed
+	c.Hashed = nil
+	if err != nil {
+		return c, err
+	}
+	if cerr == nil {
+		cerr = b.finish(c, w)
+	}
+	// Of a package that gets no list its files are kept, to say so of them.
+	if cerr != nil && c.Vouch.Verdict == policy.Allow {
+		return c, cerr
+	}
+	return c, nil
+}
+
+// CountFiles returns how many files the body of a list has, by that format. It fails for a
+// body that is malformed.
+func CountFiles(format string, body []byte) (n int, err error) {
+	err = digestlist.Walk(format, body, func(digestlist.Algo, []byte, []byte) error {
+		n++
+		return nil
+	})
+	return n, err
+}

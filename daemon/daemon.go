@@ -135,7 +135,7 @@ func newDaemon(c config.Config, log *slog.Logger, notify Notifier) *Daemon {
 	r := &d.rooms
 	r.Labels = &label.Labels{Host: h}
 	r.Denier = &deny.Denier{Host: h, Labels: r.Labels, Denying: make(chan struct{}, 1)}
-	r.Enroller = &enrol.Enroller{Host: h, Identities: identity.Files{Dir: c.State, Where: c.SigningKey}, Unsigned: make(chan struct{}, 1)}
+	r.Enroller = &enrol.Enroller{Host: h, Identities: identity.Files{Dir: c.State, Where: c.SigningKey, Rename: os.Rename}, Unsigned: make(chan struct{}, 1)}
 	r.Keys = &keysource.Source{Host: h, Enroller: r.Enroller, Denier: r.Denier}
 	r.Keys.Blacklist = r.Keys.ReadBlacklist
 	r.Enroller.Refresh = func(ctx context.Context) error { return r.Keys.Refresh(ctx, true) }
@@ -171,11 +171,12 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	s.Signer, s.Certificates = d.Builder.Load().Signer(), append([]*x509.Certificate{id.Cert}, loaded.Old...)
 	d.Exec = executor.New(s, d.Index, d.Dir, d.UnitOf, d.Logger, d.Now)
 	d.Exec.Wakes = [state.WakeKinds][]chan<- struct{}{state.WakeChores: {d.Chores}, state.WakeLabels: {d.LabelsWanted}, state.WakeClock: {d.Timed}, state.WakeLists: {d.ListsChanged}}
-	d.Exec.Hooks = executor.Hooks{Before: d.followState, After: d.afterPlan, Lost: func(w state.Withdrawal, data []byte) { d.rooms.Exporter.LostList(s, w, data) }}
+	hooks := &d.Exec.Hooks
+	hooks.Before, hooks.After, hooks.Lost = d.followState, d.afterPlan, func(w state.Withdrawal, data []byte) { d.rooms.Exporter.LostList(s, w, data) }
 	if n, counts := d.Index.(interface{ Commits() uint64 }); counts && d.Config.Guard != "off" {
 		d.rooms.Guard = enforce.New(d.Host, protocol.DefaultSocket, n)
 		d.rooms.Reconciler.Guard = d.rooms.Guard
-		d.Exec.Hooks.Enforcer = d.rooms.Guard
+		hooks.Enforcer = d.rooms.Guard
 	} else {
 		enforce.Forget(d.Host)
 	}

@@ -3,12 +3,11 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -48,7 +47,7 @@ type units struct {
 	known map[uint32]string       // since the last commit
 }
 
-// Hooks are called by an executor. Each may be nil.
+// Hooks are called by an executor. Each may be nil, but for Bodies.
 type Hooks struct {
 	Before func(*ledger.Ledger)                  // hears what readers are about to see
 	After  func(Done)                            // what follows outside of the turn, for labels
@@ -56,6 +55,7 @@ type Hooks struct {
 	Passed func(string, failpoint.Instant)       // hears of instants, in tests
 
 	Enforcer Enforcer // nil where the kernel reads lists itself, or nothing enforces
+	Bodies   Bodies   // never nil
 }
 
 // Done is what a plan did to lists that files are bound to.
@@ -153,7 +153,7 @@ func (x *Executor) carry(name string, act bool, p *state.Plan) (d Done, err erro
 		return d, notBegun{err}
 	}
 	s.Stand()
-	record, synced, sync, poke, show := p.Record, p.Synced, p.Sync, p.Poke, p.Show
+	record, synced, sync, poke, show, drop := p.Record, p.Synced, p.Sync, p.Poke, p.Show, p.Drop
 	x.discard(p)
 	if p.Unknown {
 		if uerr := x.addUnknown(p); uerr != nil {
@@ -175,6 +175,7 @@ func (x *Executor) carry(name string, act bool, p *state.Plan) (d Done, err erro
 		p = s.Seal()
 		x.discard(p)
 		record, synced, sync, show = record || p.Record, synced || p.Synced, append(sync, p.Sync...), show || p.Show
+		drop = cmp.Or(drop, p.Drop)
 	}
 	s.Reuse(p)
 	if poke {
@@ -199,6 +200,11 @@ func (x *Executor) carry(name string, act bool, p *state.Plan) (d Done, err erro
 	}
 	if record {
 		late("not recorded yet", x.record(name))
+	}
+	if drop != "" && s.Queue.Empty() { // else the next start removes it
+		if derr := x.Hooks.Bodies.Remove(drop); derr != nil {
+			x.log.Warn("body of an own list not removed", "path", drop, "error", derr)
+		}
 	}
 	if record || show {
 		s.Show()
@@ -250,9 +256,14 @@ func (e notBegun) Unwrap() error { return e.error }
 func (x *Executor) prepare(name string, p *state.Plan) (err error) {
 	s := x.State
 	if p.Body != nil {
-		if err := errors.Join(os.Rename(p.Body.From, p.Body.To), store.SyncDir(filepath.Dir(p.Body.To))); err != nil {
+		if err := x.Hooks.Bodies.Keep(p.Body.From, p.Body.To); err != nil {
 			return fmt.Errorf("cannot keep list: %w", err)
 		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, x.Hooks.Bodies.Keep(p.Body.To, p.Body.From)) // it is the caller's again
+			}
+		}()
 	}
 	if p.Prefetch != nil {
 		if err := x.Dir.SetPrefetch(*p.Prefetch); err != nil {
@@ -571,7 +582,7 @@ func (x *Executor) Rest() {
 }
 
 func New(s *ledger.Ledger, index IndexEffects, dir directoryEffects, unitOf func(uint32) string, log *slog.Logger, now func() time.Time) *Executor {
-	return &Executor{State: s, Dir: dir, Index: index, log: log, Now: now, Units: units{Of: unitOf}, turn: make(chan struct{}, 1), Closed: make(chan struct{})}
+	return &Executor{State: s, Dir: dir, Index: index, log: log, Now: now, Units: units{Of: unitOf}, turn: make(chan struct{}, 1), Closed: make(chan struct{}), Hooks: Hooks{Bodies: BodyFiles{}}}
 }
 
 // recovered says what opening the index brought to light, "" for nothing.

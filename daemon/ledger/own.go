@@ -137,12 +137,14 @@ func (s *Ledger) PublishOwn(c *OwnCandidate, by api.Actor) (r api.OwnResult, ref
 		s.Unretire(body)
 	}
 	s.SetOwn(c.Record)
-	s.Plan.Body = &state.BodyMove{From: c.Keep, To: OwnBody(s.StateDir, c.Record)}
+	kept := OwnBody(s.StateDir, c.Record)
+	s.Plan.Body = &state.BodyMove{From: c.Keep, To: kept}
 	staged := c.Made.Staged
 	c.Made.Staged = record.Staged{}
 	s.appearOwn(s.ByName[e.Name], staged, func(err error) error {
 		pkg, list, key := e.Package.Full(), e.Name, e.Key
 		s.revert()
+		s.Plan.Drop = kept
 		s.Event(record.Event{Kind: audit.KindWithdrawn, Package: pkg, List: list, Key: key, Reason: "not published", Text: err.Error(), UID: by.UID, PID: by.PID})
 		return err
 	})

@@ -35,7 +35,7 @@ func (ol *Keeper) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReque
 	}
 	defer func() {
 		file.Close()
-		os.Remove(file.Name()) // unless it became the list's
+		ol.Exec.Hooks.Bodies.Remove(file.Name()) // unless it became the list's
 	}()
 	if _, err := digestlist.OwnName(req.Name); err != nil {
 		return r, api.Errorf(api.InvalidArgument, "%v", err)
@@ -115,7 +115,7 @@ func (ol *Keeper) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReque
 			err = errors.Join(err, ol.labels.FreeFiles(ctx, &view.Entry{List: record.List{Name: r.List}}, old, body, &freed, report))
 			old.Unmap()
 		}
-		os.Remove(ledger.OwnBody(ol.Config.State, before))
+		ol.Exec.Hooks.Bodies.Remove(ledger.OwnBody(ol.Config.State, before))
 	}
 	r.Duration = time.Since(started)
 	return r, err

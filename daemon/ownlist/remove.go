@@ -4,7 +4,6 @@ package ownlist
 
 import (
 	"context"
-	"os"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -35,7 +34,7 @@ func (ol *Keeper) OwnRemove(ctx context.Context, by api.Actor, name, reason stri
 	if bodyErr == nil {
 		err = ol.labels.FreeFiles(ctx, gone, body, nil, &r, report)
 	}
-	os.Remove(ledger.OwnBody(ol.Config.State, o))
+	ol.Exec.Hooks.Bodies.Remove(ledger.OwnBody(ol.Config.State, o))
 	r.Duration = time.Since(started)
 	return r, err
 }

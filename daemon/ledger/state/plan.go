@@ -23,8 +23,9 @@ type Plan struct {
 	Poke     bool
 	Sync     []string // lists, besides the directory; nil and !synced: no sync
 	Synced   bool
-	Record   bool // the records are to be durable now, not with a later plan
-	Show     bool // readers are to see the state as it is
+	Record   bool   // the records are to be durable now, not with a later plan
+	Show     bool   // readers are to see the state as it is
+	Drop     string // the body of an own list that goes once the records are durable; "" for none
 }
 
 // preparation is what must be done before anything of a plan can be seen.

@@ -135,7 +135,7 @@ func newDaemon(c config.Config, log *slog.Logger, notify Notifier) *Daemon {
 	r := &d.rooms
 	r.Labels = &label.Labels{Host: h}
 	r.Denier = &deny.Denier{Host: h, Labels: r.Labels, Denying: make(chan struct{}, 1)}
-	r.Enroller = &enrol.Enroller{Host: h, Identities: identity.Files{Dir: c.State, Where: c.SigningKey, Rename: os.Rename}, Unsigned: make(chan struct{}, 1)}
+	r.Enroller = &enrol.Enroller{Host: h, Identities: identity.Files{Dir: c.State, Where: c.SigningKey}, Unsigned: make(chan struct{}, 1)}
 	r.Keys = &keysource.Source{Host: h, Enroller: r.Enroller, Denier: r.Denier}
 	r.Keys.Blacklist = r.Keys.ReadBlacklist
 	r.Enroller.Refresh = func(ctx context.Context) error { return r.Keys.Refresh(ctx, true) }

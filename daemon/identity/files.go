@@ -59,7 +59,10 @@ type Loaded struct {
 
 // Files keeps identities in the state directory. New keys are made in where;
 // see [signer.Create].
-type Files struct{ Dir, Where string }
+type Files struct {
+	Dir, Where string
+	Rename     func(from, to string) error // nil: [os.Rename]; tests make it fail
+}
 
 // Load implements [Identities].
 func (f Files) Load(ctx context.Context, log *slog.Logger, now time.Time) (Loaded, error) {

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/digestd/digestd/daemon/failpoint"
@@ -26,14 +27,7 @@ var identityNames = [...]string{KeyFile, DERFile, CertFile}
 func completeRotation(dir string) error {
 	_, err := os.Stat(filepath.Join(dir, CertFile+view.NextSuffix))
 	if errors.Is(err, fs.ErrNotExist) {
-		// The certificate is still a prepared one: its key goes back to it.
-		for _, name := range identityNames {
-			path := filepath.Join(dir, name)
-			if err := os.Rename(path+view.NextSuffix, path+view.PreparedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-		}
-		return nil
+		return goBack(dir) // the certificate is still a prepared one
 	}
 	if err != nil {
 		return err
@@ -49,6 +43,18 @@ func completeRotation(dir string) error {
 		failpoint.Hit("rotate", "between-files")
 	}
 	return store.SyncDir(dir)
+}
+
+// goBack makes the identity that was about to follow a prepared one again. The certificate
+// goes first: it makes the others count.
+func goBack(dir string) error {
+	for _, name := range slices.Backward(identityNames[:]) {
+		path := filepath.Join(dir, name)
+		if err := os.Rename(path+view.NextSuffix, path+view.PreparedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 func keepOldCertificate(dir string) error {
@@ -103,15 +109,19 @@ func (f Files) Prepare(ctx context.Context, now time.Time, release func()) (stri
 
 // Follow implements [Identities].
 func (f Files) Follow(ctx context.Context, now time.Time) (*Identity, error) {
+	rename := os.Rename
+	if f.Rename != nil {
+		rename = f.Rename
+	}
 	for _, name := range identityNames {
 		path := filepath.Join(f.Dir, name)
-		if err := os.Rename(path+view.PreparedSuffix, path+view.NextSuffix); err != nil {
-			return nil, fmt.Errorf("cannot change the signing key: %w", err)
+		if err := rename(path+view.PreparedSuffix, path+view.NextSuffix); err != nil {
+			return nil, fmt.Errorf("cannot change the signing key: %w", errors.Join(err, goBack(f.Dir)))
 		}
 		failpoint.Hit("rotate", "before-certificate")
 	}
 	if err := store.SyncDir(f.Dir); err != nil {
-		return nil, fmt.Errorf("cannot change the signing key: %w", err)
+		return nil, fmt.Errorf("cannot change the signing key: %w", errors.Join(err, goBack(f.Dir)))
 	}
 	failpoint.Hit("rotate", "after-certificate")
 	id, _, err := read(ctx, f.Dir, f.Where, now)

@@ -3,6 +3,8 @@
 package identity
 
 import (
+	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -135,5 +137,41 @@ func rename(t *testing.T, path, from, to string) {
 	t.Helper()
 	if err := os.Rename(path+from, path+to); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A change of the key that fails amid its files has not happened, and can be repeated.
+func TestChangeOfKeyFails(t *testing.T) {
+	for fails := range identityNames {
+		renamed, now, log := 0, time.Now(), slog.New(slog.DiscardHandler)
+		f := Files{Dir: t.TempDir(), Rename: func(from, to string) error {
+			if renamed++; renamed == fails+1 {
+				return errors.New("read-only file system")
+			}
+			return os.Rename(from, to)
+		}}
+		before, err := f.Load(t.Context(), log, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change := func() (*Identity, error) {
+			release := func() {}
+			if _, err := f.Prepare(t.Context(), now, release); err != nil {
+				return nil, err
+			}
+			if err := f.Try(t.Context(), release); err != nil {
+				return nil, err
+			}
+			return f.Follow(t.Context(), now)
+		}
+		if _, err := change(); err == nil {
+			t.Fatalf("rename %d fails, and the key changes", fails)
+		}
+		if still, err := f.Load(t.Context(), log, now); err != nil || still.Identity.SKI() != before.Identity.SKI() {
+			t.Errorf("rename %d failed, and after a start another key signs, or none: %v", fails, err)
+		}
+		if after, err := change(); err != nil || after.SKI() == before.Identity.SKI() {
+			t.Errorf("rename %d failed, and so does to change the key again: %v", fails, err)
+		}
 	}
 }

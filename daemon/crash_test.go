@@ -248,6 +248,13 @@ func TestTornLists(t *testing.T) {
 	} {
 		for _, interrupted := range []bool{true, false} {
 			err := os.WriteFile(filepath.Join(d.Config.Lists, c.Name), test.data, 0o644)
+			before, qerr := d.Dir.Quarantined() // nothing of the case before is to be found there
+			for _, name := range before {
+				qerr = errors.Join(qerr, os.Remove(filepath.Join(d.Dir.QuarantinePath(), name)))
+			}
+			if qerr != nil {
+				t.Fatal(qerr)
+			}
 			var asides []record.Aside
 			if err == nil {
 				d.on(t, func(s *ledger.Ledger) error {

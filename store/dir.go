@@ -229,10 +229,12 @@ func (d *Dir) Names() ([]string, error) {
 }
 
 // Stat returns the stamp of a list; fs.ErrNotExist when there is none.
-func (d *Dir) Stat(name string) (record.Stamp, error) {
+func (d *Dir) Stat(name string) (record.Stamp, error) { return stampIn(d.dir, name) }
+
+func stampIn(dir *os.File, name string) (record.Stamp, error) {
 	var st unix.Stat_t
-	if err := unix.Fstatat(d.dirFd(), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return record.Stamp{}, &fs.PathError{Op: "stat", Path: filepath.Join(d.path, name), Err: err}
+	if err := unix.Fstatat(int(dir.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return record.Stamp{}, &fs.PathError{Op: "stat", Path: filepath.Join(dir.Name(), name), Err: err}
 	}
 	return record.Stamp{
 		Ino: st.Ino, Size: st.Size, Mtime: st.Mtim.Nano(), Ctime: st.Ctim.Nano(), Links: uint64(st.Nlink),

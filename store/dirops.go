@@ -233,16 +233,20 @@ func (d *Dir) Quarantine(name, stamp string) (string, error) {
 // Size returns how many bytes an entry of the list directory has, a directory with
 // all that is in it. It stops counting beyond most: a directory may hold anything.
 func (d *Dir) Size(name string, most int64) (int64, error) {
+	return sizeIn(d.dir, name, most)
+}
+
+func sizeIn(dir *os.File, name string, most int64) (int64, error) {
 	if err := validName(name); err != nil {
 		return 0, err
 	}
-	stamp, err := d.Stat(name)
+	stamp, err := stampIn(dir, name)
 	if err != nil || stamp.Regular {
 		return stamp.Size, err
 	}
 	const entry = 4096 // what one costs at least
 	size := int64(0)
-	path := fmt.Sprintf("/proc/self/fd/%d/%s", d.dirFd(), name)
+	path := fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), name)
 	err = filepath.WalkDir(path, func(_ string, e fs.DirEntry, err error) error {
 		if size += entry; size > most {
 			return fs.SkipAll
@@ -258,11 +262,18 @@ func (d *Dir) Size(name string, most int64) (int64, error) {
 	return size, err
 }
 
-// InQuarantine reports whether the entry that Quarantine named is still there.
-func (d *Dir) InQuarantine(name string) bool {
-	var st unix.Stat_t
-	err := unix.Fstatat(int(d.quarantine.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW)
-	return !errors.Is(err, unix.ENOENT)
+// Quarantined returns the names of all entries in quarantine, in no order.
+func (d *Dir) Quarantined() ([]string, error) {
+	names, err := readNames(d.quarantine)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", d.QuarantinePath(), err)
+	}
+	return names, nil
+}
+
+// QuarantinedSize returns how many bytes an entry in quarantine has, as Size does.
+func (d *Dir) QuarantinedSize(name string, most int64) (int64, error) {
+	return sizeIn(d.quarantine, name, most)
 }
 
 // syncers is how many lists are made durable at a time. Each asks the device to

@@ -26,7 +26,8 @@ type directoryEffects interface {
 
 	CheckPath() error
 	Hold(names []string) (fresh []string, err error)
-	InQuarantine(name string) bool
+	Quarantined() ([]string, error)
+	QuarantinedSize(name string, most int64) (int64, error)
 	Size(name string, most int64) (int64, error)
 	Names() ([]string, error)
 	On(dev uint64) bool

@@ -91,13 +91,10 @@ func (x *Executor) Inspect(names map[string]bool) (d Done, err error) {
 	}
 	var all []state.Expected
 	var gone []string
+	var left []record.Aside
 	if names == nil {
 		all = s.Lists()
-		for _, a := range s.Asides {
-			if !x.Dir.InQuarantine(a.Name) {
-				gone = append(gone, a.Name)
-			}
-		}
+		gone, left = x.quarantine()
 	}
 	for name := range names {
 		all = append(all, s.Expects(name))
@@ -109,10 +106,36 @@ func (x *Executor) Inspect(names map[string]bool) (d Done, err error) {
 	return x.Step("inspect", false, func(s *ledger.Ledger) error {
 		if names == nil {
 			s.AsidesGone(gone)
+			s.AsidesFound(left)
 		}
 		s.Inspected(found)
 		return nil
 	})
+}
+
+// quarantine compares the quarantine with its records: which of these are of files that
+// somebody has taken away, and which files have no record.
+func (x *Executor) quarantine() (gone []string, left []record.Aside) {
+	names, err := x.Dir.Quarantined()
+	if err != nil {
+		x.log.Error("quarantine not looked at", "error", err)
+		return nil, nil
+	}
+	recorded := make(map[string]bool, len(x.State.Asides))
+	for _, a := range x.State.Asides {
+		if recorded[a.Name] = true; !slices.Contains(names, a.Name) {
+			gone = append(gone, a.Name)
+		}
+	}
+	for _, name := range names {
+		if recorded[name] {
+			continue
+		}
+		if size, err := x.Dir.QuarantinedSize(name, state.MaxAsideBytes); err == nil {
+			left = append(left, record.Aside{Name: name, Size: size})
+		}
+	}
+	return gone, left
 }
 
 // Strangers looks for what lies in the directory and is not expected there, and has it

@@ -114,6 +114,20 @@ func TestInspect(t *testing.T) {
 		t.Errorf("in quarantine, which has no room for what is huge: %q", asides)
 	}
 
+	// A crash may leave a file in quarantine of which the index knows nothing.
+	must(os.WriteFile(filepath.Join(m.dir.QuarantinePath(), "20251231T235959Z-0-tlv-late"), []byte("another program's"), 0o644))
+	for range 2 {
+		if _, err := m.Inspect(nil); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(m.State.Asides); n != 4 || m.State.Asides[3].List != "0-tlv-late" || m.State.Asides[3].Size != 17 {
+			t.Errorf("in quarantine: %+v", m.State.Asides)
+		}
+	}
+	if c, err := m.index.Load(); err != nil || len(c.Asides) < 1 {
+		t.Errorf("%v, the index has %+v", err, c.Asides)
+	}
+
 	// One name, and what lies under it that nobody published.
 	must(os.WriteFile(path("0-tlv-x"), []byte("another program's"), 0o644))
 	if _, err := m.Inspect(map[string]bool{"0-tlv-x": true, "0-tlv-none": true}); err != nil || strings.Contains(m.holds(t), "0-tlv-x") {

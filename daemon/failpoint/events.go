@@ -147,7 +147,7 @@ var Events = []Event{
 	{Name: "keys", What: "certificates and revocations were read", Effects: withdrawing},
 	{Name: "judge", What: "headers were verified by the rules of this release", Effects: withdrawing},
 	{Name: "expire", What: "a comparison begins", Effects: withdrawing},
-	{Name: "inspect", What: "lists and strange files were looked at", Effects: []Effect{Withdraw, Aside}},
+	{Name: "inspect", What: "lists and strange files were looked at", Effects: []Effect{Withdraw, Aside, Commit}},
 	{Name: "inspected", What: "the directory was looked at because something changed in it", Effects: []Effect{Commit}},
 	{Name: "hold", What: "active lists are held open"},
 	{Name: "blacklist", What: "the kernel's .blacklist was read", Effects: withdrawing},

@@ -206,11 +206,25 @@ func (d *Dir) Quarantine(name, stamp string) (string, error) {
 	return aside, nil
 }
 
-// InQuarantine reports whether the entry that Quarantine named is still there.
-func (d *Dir) InQuarantine(name string) bool {
+// Quarantined returns the names of all entries in quarantine, in order.
+func (d *Dir) Quarantined() ([]string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.quarantine[name] != nil
+	return slices.Sorted(maps.Keys(d.quarantine)), nil
+}
+
+// QuarantinedSize returns how many bytes an entry in quarantine has.
+func (d *Dir) QuarantinedSize(name string, _ int64) (int64, error) {
+	if err := validName(name); err != nil {
+		return 0, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := d.quarantine[name]
+	if f == nil {
+		return 0, &fs.PathError{Op: "stat", Path: filepath.Join(d.QuarantinePath(), name), Err: unix.ENOENT}
+	}
+	return int64(len(f.data)), nil
 }
 
 // Discard removes a staged file.

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -27,10 +28,27 @@ type Index struct {
 	counter uint64
 }
 
-// kept keeps the list that it was found to be.
+// kept keeps what it was found to be: a machine that starts often reads it often.
 type kept struct {
-	value []byte
-	list  *record.List
+	value   []byte
+	content *record.Content // with nothing else in it
+}
+
+// decode returns what a record is, which must not be changed.
+func (k *kept) decode(bucket, key string) (*record.Content, error) {
+	if k.content == nil {
+		c, err := store.ReadContent(func(name string, fn func(key, value []byte) error) error {
+			if name != bucket {
+				return nil
+			}
+			return fn([]byte(key), k.value)
+		})
+		if err != nil {
+			return nil, err
+		}
+		k.content = &c
+	}
+	return k.content, nil
 }
 
 // entry keeps what it was found to be.
@@ -142,19 +160,41 @@ func (x *Index) Load() (record.Content, error) {
 	return c, err
 }
 
+// Content reads the records of these buckets.
+func (x *Index) Content(buckets ...string) (record.Content, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.read(buckets...)
+}
+
 func (x *Index) read(only ...string) (record.Content, error) {
-	return store.ReadContent(func(name string, fn func(key, value []byte) error) error {
+	c, err := store.ReadContent(func(string, func(key, value []byte) error) error { return nil })
+	for name, bucket := range x.buckets {
 		if len(only) > 0 && !slices.Contains(only, name) {
-			return nil
+			continue
 		}
-		bucket := x.buckets[name]
 		for _, key := range slices.Sorted(maps.Keys(bucket)) {
-			if err := fn([]byte(key), bucket[key].value); err != nil {
-				return err
+			one, derr := bucket[key].decode(name, key)
+			if derr != nil {
+				err = errors.Join(err, derr)
+				continue
 			}
+			join(&c, one)
 		}
-		return nil
-	})
+	}
+	return c, err
+}
+
+// join adds one record to c.
+func join(c, one *record.Content) {
+	c.Lists, c.Lines, c.Keys = append(c.Lists, one.Lists...), append(c.Lines, one.Lines...), append(c.Keys, one.Keys...)
+	c.Asides, c.Denials, c.Own = append(c.Asides, one.Asides...), append(c.Denials, one.Denials...), append(c.Own, one.Own...)
+	maps.Copy(c.Retired, one.Retired)
+	maps.Copy(c.Meta, one.Meta)
+	if c.Taken == nil && one.Taken != nil {
+		c.Taken = map[string]uint64{}
+	}
+	maps.Copy(c.Taken, one.Taken)
 }
 
 // Lists returns the records of lists, in no order.
@@ -162,11 +202,11 @@ func (x *Index) Lists() (lists []record.List, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for name, r := range x.buckets[bucketLists] {
-		l, err := r.decode(name)
+		c, err := r.decode(bucketLists, name)
 		if err != nil {
 			return nil, err
 		}
-		lists = append(lists, *l)
+		lists = append(lists, c.Lists...)
 	}
 	return lists, nil
 }
@@ -179,22 +219,11 @@ func (x *Index) List(name string) (l record.List, ok bool) {
 	if r == nil {
 		return l, false
 	}
-	list, err := r.decode(name)
+	c, err := r.decode(bucketLists, name)
 	if err != nil {
 		return l, false
 	}
-	return *list, true
-}
-
-func (r *kept) decode(name string) (*record.List, error) {
-	if r.list == nil {
-		l := record.List{Name: name}
-		if err := json.Unmarshal(r.value, &l); err != nil {
-			return nil, err
-		}
-		r.list = &l
-	}
-	return r.list, nil
+	return c.Lists[0], true
 }
 
 // Meta returns the small value of that name, nil if there is none. It must not be

@@ -166,7 +166,8 @@ type directory interface {
 	CheckPath() error
 	Hold(names []string) ([]string, error)
 	Unheld() []string
-	InQuarantine(name string) bool
+	Quarantined() ([]string, error)
+	QuarantinedSize(name string, most int64) (int64, error)
 	Size(name string, most int64) (int64, error)
 	Names() ([]string, error)
 	Read(name string, buf []byte) ([]byte, error)
@@ -285,7 +286,11 @@ func (w *twin) step(r *rand.Rand) {
 	case 10:
 		w.both("quarantine", func(_ int, d directory) (any, error) {
 			aside, err := d.Quarantine(name, "now")
-			return []any{aside, d.InQuarantine(aside) && aside != "", d.InQuarantine("none")}, err
+			names, nerr := d.Quarantined()
+			slices.Sort(names)
+			size, serr := d.QuarantinedSize(aside, 1<<20)
+			_, none := d.QuarantinedSize("none", 1<<20)
+			return []any{aside, names, nerr == nil, size, serr == nil, errors.Is(none, fs.ErrNotExist)}, err
 		})
 	case 11:
 		s := w.some(r)

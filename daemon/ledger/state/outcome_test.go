@@ -424,6 +424,17 @@ func TestQuarantine(t *testing.T) {
 	if problem() != "" {
 		t.Errorf("still told: %s", problem())
 	}
+	// What a crash left there without a record is found, but for what others put there.
+	standing(s)
+	s.AsidesFound([]record.Aside{{Name: "20251231T235959Z-tlv-e-1.noarch", Size: 3}, {Name: "notes"}, {Name: "20251231T235959Z-"}})
+	if names(t, s.Queue) != "aside/20251231T235959Z-tlv-e-1.noarch" || kinds(s.Queue) != "tampered" || problem() == "" || !s.Plan.Record {
+		t.Errorf("recorded: %s, the log has %s, told: %q", names(t, s.Queue), kinds(s.Queue), problem())
+	}
+	if a := s.Asides[0]; len(s.Asides) != 1 || a.List != "tlv-e-1.noarch" || a.Size != 3 || !a.When.Equal(noon.Add(-12*time.Hour-time.Second)) {
+		t.Errorf("found: %+v", s.Asides)
+	}
+	s.AsidesGone([]string{s.Asides[0].Name})
+	s.Plan.Record = false
 	// What is to be kept by the same plan counts too, and so does how many there are.
 	for i := range maxAsides + 1 {
 		s.Quarantine(&Seen{Expected: Expected{Name: fmt.Sprint(i)}}, record.Digest{}, "")

@@ -5,6 +5,7 @@ package state
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -105,7 +106,7 @@ func (s *State) Quarantine(x *Seen, body record.Digest, why string) {
 		}
 	}
 	now := s.Now()
-	r := removal{Name: x.Name, Stamp: now.UTC().Format("20060102T150405Z"), size: x.Size}
+	r := removal{Name: x.Name, Stamp: now.UTC().Format(asideStamp), size: x.Size}
 	r.Drop = kept >= maxAsides || size+x.Size > MaxAsideBytes
 	r.Then = func(asideName string, err error) {
 		switch {
@@ -145,6 +146,28 @@ func (s *State) AsidesGone(names []string) {
 		}
 	}
 	s.Asides = kept
+	s.tellAsides()
+}
+
+// asideStamp is how the names of files in quarantine begin, which [State.Quarantine] gives.
+const asideStamp = "20060102T150405Z"
+
+// AsidesFound records files that lie in quarantine without a record: digestd was stopped
+// after it had moved them there. What bears another name than digestd gives is passed over.
+func (s *State) AsidesFound(found []record.Aside) {
+	for _, a := range found {
+		stamp, list, _ := strings.Cut(a.Name, "-")
+		when, err := time.Parse(asideStamp, stamp)
+		if err != nil || list == "" || len(s.Asides) >= maxAsides {
+			continue
+		}
+		a.List, a.When = list, when
+		a.Reason = "set aside before digestd was stopped, which could not record why"
+		s.Tampered(a.List, record.Digest{}, a.Reason)
+		s.Asides = append(s.Asides[:len(s.Asides):len(s.Asides)], a)
+		s.Queue.Batch.PutAside(a)
+		s.Record()
+	}
 	s.tellAsides()
 }
 

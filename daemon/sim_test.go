@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,6 +23,7 @@ import (
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/host"
+	"github.com/digestd/digestd/daemon/identity"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/session"
 	"github.com/digestd/digestd/daemon/sim"
@@ -39,14 +41,16 @@ import (
 
 // simWorld is what all machines of a run share: keys and packages.
 type simWorld struct {
-	keys     map[string]*pkgtest.Key
+	keys     map[string]*pkgtest.Key // by the name that the model calls them
 	made     map[string]gendb.Made
 	nevras   map[string]nevra.NEVRA
 	shown    map[string]string // files of lists, as the model calls them
 	contents map[[sha256.Size]byte]int
+	lists    sync.Map // what list returns, by digest of the data
+	signed   sync.Map // what signedBy returns, by digest of the data and certificate
 
 	// What only machines in memory use.
-	certs      map[string]*pgp.Cert
+	certs      sync.Map // what remembered returns, by certificate
 	identities *knownIdentities
 	place      string // of what they all have, and do not change
 }
@@ -67,7 +71,7 @@ func evrOf(name string, version int) nevra.EVR {
 var theSimWorld = sync.OnceValues(func() (*simWorld, error) {
 	w := &simWorld{
 		keys: map[string]*pkgtest.Key{}, made: map[string]gendb.Made{}, nevras: map[string]nevra.NEVRA{}, shown: map[string]string{},
-		contents: map[[sha256.Size]byte]int{}, certs: map[string]*pgp.Cert{},
+		contents: map[[sha256.Size]byte]int{},
 	}
 	var err error
 	if w.place, err = os.MkdirTemp(fastPlace(), "digestd-sim-"); err != nil {
@@ -79,18 +83,11 @@ var theSimWorld = sync.OnceValues(func() (*simWorld, error) {
 		return w, err
 	}
 	for _, name := range []string{"A", "B", "C"} {
-		k, err := pkgtest.NewKey("sim "+name, 1024*2)
+		k, err := formOf(sim.Certificate{Key: name})
 		if err != nil {
 			return w, err
 		}
-		w.keys[name] = k
-		blob, err := gendb.PublicKey(k)
-		if err != nil {
-			return w, err
-		}
-		if w.certs[name], err = certificate(blob); err != nil {
-			return w, err
-		}
+		w.keys[name], w.keys[name+sim.Subkey] = k, k.Subkey()
 	}
 	for _, p := range sim.Packages() {
 		n := nevra.NEVRA{Name: p.Name, EVR: evrOf(p.Name, p.Version), Arch: p.Arch}
@@ -116,16 +113,47 @@ var theSimWorld = sync.OnceValues(func() (*simWorld, error) {
 	return w, nil
 })
 
+// formOf returns the key that a certificate is of. Each has a subkey.
+func formOf(c sim.Certificate) (*pkgtest.Key, error) {
+	f := pkgtest.Form{Subkey: true, Revoked: c.Retracted}
+	if c.Expires > 0 {
+		f.Lifetime = simStart.AddDate(0, 0, c.Expires).Sub(pkgtest.Epoch)
+	}
+	return pkgtest.NewKeyIn(f, "sim "+c.Key, 2048)
+}
+
+// headerOf returns the certificate as it lies in rpm's database.
+func headerOf(c sim.Certificate) ([]byte, error) {
+	k, err := formOf(c)
+	if err != nil {
+		return nil, err
+	}
+	return gendb.PublicKey(k)
+}
+
+// remembered returns what rpm's database says of a certificate.
+func (w *simWorld) remembered(c sim.Certificate) (*pgp.Cert, error) {
+	made, _ := w.certs.LoadOrStore(c, sync.OnceValues(func() (*pgp.Cert, error) {
+		blob, err := headerOf(c)
+		if err != nil {
+			return nil, err
+		}
+		return certificate(blob)
+	}))
+	return made.(func() (*pgp.Cert, error))()
+}
+
 // simMachine is a whole digestd with its disk, driven from inside.
 type simMachine struct {
 	*simWorld
-	dir    string // of its own; in memory only the bodies of own lists are there
+	dir    string // of its own; in memory it is there only for bodies of own lists
 	config config.Config
 	d      *Daemon
 	lists  *faultyDir
 	order  *simOrder
 	stop   func()
 	faults *faults
+	bodies *faultyBodies
 	db     simDatabaseFile
 	simSession
 	other simSession // see Switch
@@ -133,6 +161,7 @@ type simMachine struct {
 	heard  *simObserver
 	loss   uint64
 	day    int // by the clock
+	boot   int // how often the machine started anew
 	banned map[string]bool
 	staged stageHook
 
@@ -201,23 +230,24 @@ const simDatabase = "/var/lib/rpm"
 
 // simDatabaseFile is rpm's database, as rpm writes it.
 type simDatabaseFile interface {
-	write(in sim.Installed, w *simWorld, keys []string) error
-	has() (sim.Installed, []string)
+	write(in sim.Installed, w *simWorld, keys []sim.Certificate) error
+	has() (sim.Installed, []sim.Certificate)
 	close()
 }
 
 // simInstalled is what a database has.
 type simInstalled struct {
 	installed sim.Installed
-	keys      []string
+	keys      []sim.Certificate
 }
 
-func (s *simInstalled) has() (sim.Installed, []string) { return s.installed, s.keys }
+func (s *simInstalled) has() (sim.Installed, []sim.Certificate) { return s.installed, s.keys }
 
 // simDisk is a list directory that other programs reach, too.
 type simDisk interface {
 	executor.ListDirectory
 	All() map[string][]byte
+	Quarantined() ([]string, error)
 	Put(name string, data []byte)
 	Unlink(name string)
 }
@@ -227,6 +257,8 @@ type simIndex interface {
 	host.Index
 	marked() bool
 	leftovers() map[string]record.Leftover
+	asides() []record.Aside
+	ownLists() []record.Own
 	Lists() ([]record.List, error)
 	List(name string) (record.List, bool)
 	LastEvent() uint64
@@ -254,6 +286,9 @@ func (o *simObserver) TamperDetected(string, string) {
 	o.order.told("TamperDetected", "")
 }
 
+// simMachines counts machines in memory.
+var simMachines atomic.Uint64
+
 var simActor = api.Actor{UID: 0, PID: 1}
 
 // fastPlace is where to sync takes no time, if there is such a place.
@@ -272,13 +307,10 @@ func newSimMachine(sign string, onDisk bool) (_ *simMachine, err error) {
 	}
 	m := &simMachine{simWorld: w, faults: &faults{}, heard: &simObserver{}, banned: map[string]bool{}}
 	dir := w.place
-	if onDisk {
-		dir = fastPlace()
-	}
-	if m.dir, err = os.MkdirTemp(dir, "digestd-sim-"); err != nil {
-		return nil, err
-	}
-	if onDisk {
+	if m.dir = filepath.Join(dir, strconv.FormatUint(simMachines.Add(1), 36)); onDisk {
+		if m.dir, err = os.MkdirTemp(fastPlace(), "digestd-sim-"); err != nil {
+			return nil, err
+		}
 		dir = m.dir
 	}
 	c := config.Default()
@@ -297,14 +329,11 @@ func newSimMachine(sign string, onDisk bool) (_ *simMachine, err error) {
 			return m, err
 		}
 	} else {
-		if err := os.Mkdir(c.State, 0o700); err != nil {
-			return m, err
-		}
 		m.db = &memoryDatabases{dir: filepath.Join(c.Root, c.DBPath)}
 		m.memoryDir, m.memoryIndex = memoryDisk{inmemory.NewDir(c.Lists)}, memoryIndex{&inmemory.Index{}}
 		m.identities = &memoryIdentities{known: w.identities, dir: c.State}
 	}
-	if err := errors.Join(m.db.write(nil, w, []string{"A", "B"}), m.Start()); err != nil {
+	if err := errors.Join(m.db.write(nil, w, []sim.Certificate{{Key: "A"}, {Key: "B"}}), m.Start()); err != nil {
 		return m, err
 	}
 	return m, m.Compare(nil)
@@ -329,6 +358,7 @@ func (m *simMachine) Start() error {
 	}
 	d.Memory.Rest = func() {} // it is the memory of all machines
 	d.Memory.Armed.Store(true)
+	d.Exec.State.Boot = strconv.Itoa(m.boot)
 	ctx, cancel := context.WithCancel(context.Background())
 	d.Exec.Hooks.Passed = simInstants.pass
 	go d.Exec.Run(ctx)
@@ -338,11 +368,24 @@ func (m *simMachine) Start() error {
 	m.lists = newFaultyDir(disk, m.faults)
 	if before != nil && !cut {
 		// What the process before left unsynced still is.
-		m.lists.durable, m.lists.synced, m.lists.others = before.durable, before.synced, before.others
+		m.lists.durable, m.lists.synced, m.lists.given, m.lists.others = before.durable, before.synced, before.given, before.others
 	}
-	m.order = newSimOrder(index, m.lists)
+	m.order = newSimOrder(m.simWorld, index, m.lists)
 	m.lists.order, m.heard.order = m.order, m.order
 	d.Exec.Dir, d.Exec.Index = m.lists, &faultyIndex{index, m.faults, m.order}
+	m.bodies = &faultyBodies{d.Exec.Hooks.Bodies, m.faults, map[string][]byte{}}
+	d.Exec.Hooks.Bodies = m.bodies
+	if files, onDisk := d.rooms.Enroller.Identities.(identity.Files); onDisk {
+		files.Rename = func(from, to string) error {
+			if err := m.faults.hit("rotation"); err != nil {
+				return err
+			}
+			return os.Rename(from, to)
+		}
+		d.rooms.Enroller.Identities = files
+	} else {
+		m.identities.faults = m.faults
+	}
 	return d.Observe(ctx, m.heard)
 }
 
@@ -391,6 +434,8 @@ func (m *simMachine) Stop() error {
 	return nil
 }
 
+func (m *simMachine) Reboot() { m.boot++ }
+
 func (m *simMachine) Crash(power bool, loss uint64) {
 	m.faults.mu.Lock()
 	m.faults.dead, m.faults.power = true, m.faults.power || power
@@ -402,8 +447,10 @@ func (m *simMachine) Crash(power bool, loss uint64) {
 // bury ends what was killed: only its disk counts.
 func (m *simMachine) bury() {
 	if m.faults.power {
+		m.boot++
 		m.loss = m.loss*2862933555777941757 + 3037000493
 		m.lists.cut(m.loss)
+		m.bodies.cut(m.loss)
 	}
 	m.end()
 }
@@ -449,24 +496,52 @@ func (m *simMachine) Directory() map[string][]int {
 				name = fmt.Sprintf("%s-%s.%s", n.Name, n.Version, n.Arch)
 			}
 		}
-		lists[name] = m.read(file, data)
+		lists[name] = m.list(file, data).contents
 	}
 	return lists
 }
 
-func (m *simMachine) read(name string, data []byte) (contents []int) {
-	err := host.WalkList(name, data, func(_ digestlist.Algo, digest, _ []byte) error {
-		c, known := m.contents[[sha256.Size]byte(digest)]
-		if !known {
-			return errors.New("unknown content")
-		}
-		contents = append(contents, c)
-		return nil
-	})
-	if err != nil {
-		return nil
+// simList is what a file in the list directory has.
+type simList struct {
+	whole    bool  // it can be read as a list
+	contents []int // nil if it has one that nobody knows; never changed
+}
+
+func (w *simWorld) list(name string, data []byte) simList {
+	key := sha256.Sum256(data)
+	if known, is := w.lists.Load(key); is {
+		return known.(simList)
 	}
-	return sim.Sorted(contents)
+	var l simList
+	strange := false
+	l.whole = host.WalkList(name, data, func(_ digestlist.Algo, digest, _ []byte) error {
+		c, known := w.contents[[sha256.Size]byte(digest)]
+		strange = strange || !known
+		l.contents = append(l.contents, c)
+		return nil
+	}) == nil
+	if sim.Sorted(l.contents); strange || !l.whole {
+		l.contents = nil
+	}
+	w.lists.Store(key, l)
+	return l
+}
+
+// signedBy reports whether a list bears a signature by that certificate.
+func (w *simWorld) signedBy(data []byte, cert *x509.Certificate) bool {
+	key := struct {
+		data [sha256.Size]byte
+		cert *x509.Certificate
+	}{sha256.Sum256(data), cert}
+	if known, is := w.signed.Load(key); is {
+		return known.(bool)
+	}
+	body, sig, _, err := digestlist.SplitSignature(data)
+	if err == nil {
+		_, err = digestlist.VerifyPKCS7(body, sig, []*x509.Certificate{cert})
+	}
+	w.signed.Store(key, err == nil)
+	return err == nil
 }
 
 func (m *simMachine) file(p sim.Package) string {

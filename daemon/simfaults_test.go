@@ -4,12 +4,14 @@ package daemon
 
 import (
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 
+	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/host"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/sim"
@@ -29,7 +31,8 @@ type faults struct {
 	armed  sim.Fault
 	seen   int
 	effect string // that was hit
-	before int
+	before int    // of those that can be seen, how many came before it
+	shown  int    // of those that can be seen
 	dead   bool
 	power  bool
 }
@@ -37,14 +40,14 @@ type faults struct {
 func (f *faults) arm(fault sim.Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.armed, f.seen, f.effect, f.before = fault, 0, "", 0
+	f.armed, f.seen, f.effect, f.before, f.shown = fault, 0, "", 0, 0
 }
 
 // goOn counts on from another process, which has ended.
 func (f *faults) goOn(before *faults) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.armed, f.seen, f.effect, f.before = before.armed, before.seen, before.effect, before.before
+	f.armed, f.seen, f.effect, f.before, f.shown = before.armed, before.seen, before.effect, before.before, before.shown
 }
 
 // hit says how an effect is to fail, nil for not at all.
@@ -54,12 +57,15 @@ func (f *faults) hit(effect string) error {
 	if f.dead {
 		return errDead
 	}
-	n := f.seen
+	n, shown := f.seen, f.shown
 	f.seen++
+	if effect != sim.Keeping {
+		f.shown++
+	}
 	if f.armed.Kind == sim.NoFault || f.effect != "" || n != f.armed.After {
 		return nil
 	}
-	f.effect, f.before = effect, n
+	f.effect, f.before = effect, shown
 	switch f.armed.Kind {
 	case sim.KillAt, sim.PowerAt:
 		f.dead, f.power = true, f.armed.Kind == sim.PowerAt
@@ -100,6 +106,44 @@ func (x *faultyIndex) Commit(b *record.Batch) error {
 	return err
 }
 
+// faultyBodies keeps bodies of own lists by effects that may fail. A power cut may bring
+// back what was removed.
+type faultyBodies struct {
+	executor.Bodies
+	faults  *faults
+	removed map[string][]byte
+}
+
+func (b *faultyBodies) Keep(from, to string) error {
+	if err := b.faults.hit(sim.Keeping); err != nil {
+		return err
+	}
+	return b.Bodies.Keep(from, to)
+}
+
+// Remove fails only by a crash: what else keeps a file from being removed is not tried.
+func (b *faultyBodies) Remove(path string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := b.faults.hit(sim.Keeping); errors.Is(err, errDead) {
+		return err
+	}
+	b.removed[path] = data
+	return b.Bodies.Remove(path)
+}
+
+// cut brings back some of what was removed.
+func (b *faultyBodies) cut(loss uint64) {
+	r := rand.New(rand.NewPCG(loss, 2))
+	for _, path := range slices.Sorted(maps.Keys(b.removed)) {
+		if r.IntN(2) == 0 {
+			os.WriteFile(path, b.removed[path], 0o600)
+		}
+	}
+}
+
 // faultyDir is a list directory whose effects may fail. It knows what of it is
 // durable.
 type faultyDir struct {
@@ -110,12 +154,16 @@ type faultyDir struct {
 	mu      sync.Mutex
 	durable map[string][]byte      // as a power cut would leave it at the worst
 	synced  map[string]bool        // content of what is there now
-	kept    map[record.Staged]bool // lists that were there and wait in staging: their content
+	given   map[string]bool        // up by the kernel, which does not write again what it failed to
+	kept    map[record.Staged]file // lists that were there and wait in staging
 	others  map[string]bool        // what other programs did since the last sync: that is theirs to sync
 }
 
+// file is what is known of the content of a list.
+type file struct{ synced, given bool }
+
 func newFaultyDir(d simDisk, f *faults) *faultyDir {
-	x := &faultyDir{simDisk: d, faults: f, synced: map[string]bool{}, kept: map[record.Staged]bool{}, others: map[string]bool{}}
+	x := &faultyDir{simDisk: d, faults: f, synced: map[string]bool{}, given: map[string]bool{}, kept: map[record.Staged]file{}, others: map[string]bool{}}
 	x.mark(nil, true)
 	return x
 }
@@ -148,6 +196,8 @@ func (x realIndex) content() record.Content {
 	return c
 }
 
+func (x realIndex) asides() []record.Aside                { return x.content().Asides }
+func (x realIndex) ownLists() []record.Own                { return x.content().Own }
 func (x realIndex) marked() bool                          { return x.content().Meta[state.MetaOpen] != nil }
 func (x realIndex) leftovers() map[string]record.Leftover { c := x.content(); return c.Leftovers() }
 func (x realIndex) Lists() ([]record.List, error)         { return x.content().Lists, nil }
@@ -177,11 +227,25 @@ func (x *faultyDir) mark(names []string, all bool) {
 	now := x.All()
 	for name := range now {
 		if all || slices.Contains(names, name) {
-			x.synced[name] = true
+			x.synced[name] = !x.given[name]
 		}
 	}
 	x.durable = now
 	clear(x.others)
+}
+
+// give notes that these lists could not be written.
+func (x *faultyDir) give(names []string, err error) {
+	if errors.Is(err, errDead) {
+		return // nothing was asked of the kernel
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, name := range names {
+		if !x.synced[name] {
+			x.given[name] = true
+		}
+	}
 }
 
 // cut leaves of the directory what a power cut might.
@@ -214,21 +278,21 @@ func (x *faultyDir) cut(loss uint64) {
 
 // appears notes that a list gets the name. Its content is on the disk only if it was
 // there before, and was synced then.
-func (x *faultyDir) appears(s record.Staged, name string) (was bool) {
+func (x *faultyDir) appears(s record.Staged, name string) (was file) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	was = x.synced[name]
-	x.synced[name] = x.kept[s]
+	was = file{x.synced[name], x.given[name]}
+	x.synced[name], x.given[name] = x.kept[s].synced, x.kept[s].given
 	delete(x.kept, s)
 	return was
 }
 
-// keeps notes that a list waits in staging, and whether its content is on the disk.
-func (x *faultyDir) keeps(s record.Staged, synced bool) {
+// keeps notes that a list waits in staging.
+func (x *faultyDir) keeps(s record.Staged, was file) {
 	if s != (record.Staged{}) {
 		x.mu.Lock()
 		defer x.mu.Unlock()
-		x.kept[s] = synced
+		x.kept[s] = was
 	}
 }
 
@@ -264,7 +328,7 @@ func (x *faultyDir) TakeOut(name string) (record.Staged, error) {
 		return record.Staged{}, err
 	}
 	x.mu.Lock()
-	was := x.synced[name]
+	was := file{x.synced[name], x.given[name]}
 	x.mu.Unlock()
 	old, err := x.simDisk.TakeOut(name)
 	x.keeps(old, was)
@@ -287,6 +351,7 @@ func (x *faultyDir) Poke() error {
 
 func (x *faultyDir) Sync(names ...string) error {
 	if err := x.faults.hit("sync"); err != nil {
+		x.give(names, err)
 		return err
 	}
 	defer x.mark(names, false)
@@ -295,11 +360,12 @@ func (x *faultyDir) Sync(names ...string) error {
 
 func (x *faultyDir) SyncLists(names []string) error {
 	if err := x.faults.hit("sync"); err != nil {
+		x.give(names, err)
 		return err
 	}
 	x.mu.Lock()
 	for _, name := range names {
-		x.synced[name] = true
+		x.synced[name] = !x.given[name]
 	}
 	x.mu.Unlock()
 	return x.simDisk.SyncLists(names)

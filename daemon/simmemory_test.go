@@ -55,6 +55,16 @@ func (x memoryIndex) leftovers() map[string]record.Leftover {
 	return c.Leftovers()
 }
 
+func (x memoryIndex) asides() []record.Aside {
+	c, _ := x.Content(record.BucketAside)
+	return c.Asides
+}
+
+func (x memoryIndex) ownLists() []record.Own {
+	c, _ := x.Content(record.BucketOwn)
+	return c.Own
+}
+
 // memoryDatabase is a database of rpm in memory. Each state is another one.
 type memoryDatabase struct {
 	dir     string
@@ -96,13 +106,17 @@ func (m *memoryDatabases) open() (host.Database, error) {
 	return m.now, nil
 }
 
-func (m *memoryDatabases) write(in sim.Installed, w *simWorld, keys []string) error {
+func (m *memoryDatabases) write(in sim.Installed, w *simWorld, keys []sim.Certificate) error {
 	db := &memoryDatabase{dir: m.dir}
 	for _, p := range in {
 		db.headers = append(db.headers, w.made[p.String()].Blob)
 	}
 	for _, k := range keys {
-		db.certs = append(db.certs, w.certs[k])
+		cert, err := w.remembered(k)
+		if err != nil {
+			return err
+		}
+		db.certs = append(db.certs, cert)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -181,9 +195,10 @@ func (s *rememberingSigner) Sign(random io.Reader, digest []byte, opts crypto.Si
 // memoryIdentities are those of one machine: the first of the known ones, up to the one
 // that signs.
 type memoryIdentities struct {
-	known *knownIdentities
-	dir   string
-	now   int
+	known  *knownIdentities
+	dir    string
+	now    int
+	faults *faults
 }
 
 func (m *memoryIdentities) at(n int) (*identity.Identity, error) {
@@ -212,8 +227,16 @@ func (m *memoryIdentities) Prepare(context.Context, time.Time, func()) (string, 
 
 func (m *memoryIdentities) Try(context.Context, func()) error { return nil }
 
+// Follow may be cut short before the files of an identity have their new names, and
+// after that.
 func (m *memoryIdentities) Follow(context.Context, time.Time) (*identity.Identity, error) {
+	if err := m.faults.hit("rotation"); err != nil {
+		return nil, err
+	}
 	m.now++
+	if err := m.faults.hit("rotation"); errors.Is(err, errDead) {
+		return nil, err
+	}
 	return m.at(m.now)
 }
 

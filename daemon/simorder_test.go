@@ -4,17 +4,22 @@ package daemon
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"sync"
 
-	"github.com/digestd/digestd/daemon/host"
-	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/store/record"
 )
 
 // simOrder watches in which order effects come. It asks the index itself what is
 // durable, never the state that is tried.
 type simOrder struct {
+	world *simWorld
 	index simIndex
 	lists *faultyDir
 
@@ -25,8 +30,8 @@ type simOrder struct {
 	wrong    string
 }
 
-func newSimOrder(index simIndex, lists *faultyDir) *simOrder {
-	o := &simOrder{index: index, lists: lists, recorded: map[string]int{}}
+func newSimOrder(w *simWorld, index simIndex, lists *faultyDir) *simOrder {
+	o := &simOrder{world: w, index: index, lists: lists, recorded: map[string]int{}}
 	o.marked, o.seen = index.marked(), index.LastEvent()
 	return o
 }
@@ -89,7 +94,7 @@ func (o *simOrder) committed() {
 		if _, goes := left[name]; goes {
 			continue
 		}
-		ours := host.WalkList(name, data, func(digestlist.Algo, []byte, []byte) error { return nil }) == nil
+		ours := o.world.list(name, data).whole
 		if l, recorded := o.index.List(name); ours && (!recorded || l.State != record.Active) {
 			o.violated("the mark goes while a list is there that nothing records")
 		}
@@ -150,6 +155,65 @@ func (x *faultyDir) foreign(name string) {
 	defer x.mu.Unlock()
 	x.others[name] = true
 }
+
+// Astray names a list that another key signed than the one that signs, a file in
+// quarantine or the body of an own list that the index does not know, or one that it knows
+// and that is not there.
+func (m *simMachine) Astray() string {
+	if m.config.Sign != ledger.SignNone {
+		if name := m.signedByAnother(); name != "" {
+			return name + ", by another key than the one that signs"
+		}
+	}
+	names, err := m.lists.Quarantined()
+	if err != nil {
+		return err.Error()
+	}
+	recorded := map[string]bool{}
+	for _, a := range m.index().asides() {
+		recorded[a.Name] = true
+	}
+	for _, name := range names {
+		if !recorded[name] {
+			return name + " in quarantine"
+		}
+	}
+	files, err := os.ReadDir(filepath.Join(m.config.State, ledger.OwnDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err.Error()
+	}
+	bodies := map[string]record.Digest{}
+	for _, o := range m.index().ownLists() {
+		if o.Removed.IsZero() {
+			bodies[ledger.OwnBody(m.config.State, o)] = o.Body
+		}
+	}
+	for _, file := range files {
+		path := filepath.Join(m.config.State, ledger.OwnDir, file.Name())
+		data, err := os.ReadFile(path)
+		if sum, recorded := bodies[path]; err != nil || !recorded || record.Digest(sha256.Sum256(data)) != sum {
+			return "the body " + file.Name()
+		}
+		delete(bodies, path)
+	}
+	for path := range bodies {
+		return "no body " + filepath.Base(path)
+	}
+	return ""
+}
+
+// signedByAnother names a list that is not signed by the key that signs now, "" if there is
+// none. One that was replaced and stays keeps its signature: nothing is left to make it of.
+func (m *simMachine) signedByAnother() string {
+	for name, data := range m.lists.All() {
+		if l, _ := m.index().List(name); l.Grace == "" && !m.signedBy(data, m.d.Builder.Load().Identity.Cert) {
+			return name
+		}
+	}
+	return ""
+}
+
+func (m *simMachine) index() simIndex { return m.order.index }
 
 // Loose names a list that an answered act left unsynced.
 func (m *simMachine) Loose() string { return m.lists.loose() }

@@ -52,14 +52,14 @@ func pgpOf(blob []byte) ([]*pgp.Cert, []error, error) {
 }
 
 // write makes the database hold these packages and keys.
-func (r *rpmDatabase) write(in sim.Installed, w *simWorld, keys []string) (err error) {
+func (r *rpmDatabase) write(in sim.Installed, w *simWorld, keys []sim.Certificate) (err error) {
 	r.installed, r.keys = slices.Clone(in), slices.Clone(keys)
 	return r.Replace(func(add func(name string, blob []byte)) error {
 		for _, p := range in {
 			add(p.Name, w.made[p.String()].Blob)
 		}
 		for _, k := range keys {
-			blob, err := gendb.PublicKey(w.keys[k])
+			blob, err := headerOf(k)
 			if err != nil {
 				return err
 			}

@@ -10,19 +10,54 @@ import (
 	"strings"
 )
 
-func (r *runner) keyring(kind Kind, key string) error {
-	present := slices.DeleteFunc(slices.Clone(r.present), func(k string) bool { return k == key })
-	if kind == Import {
-		present = append(present, key)
+// keyring changes what is in rpm's keyring, and what certificates say.
+func (r *runner) keyring(kind Kind, what string) error {
+	key, day, _ := strings.Cut(what, ":")
+	expires, _ := strconv.Atoi(day)
+	change := func(all []Certificate) (changed []Certificate) {
+		for _, c := range all {
+			switch {
+			case c.Key != key:
+			case kind == Renew:
+				c.Expires = expires
+			case kind == Retract || kind == Outdate:
+				c.Retracted = kind == Retract
+			}
+			changed = append(changed, c)
+		}
+		return changed
 	}
-	r.present = present
+	move := func(from, to *[]Certificate) {
+		if i := slices.IndexFunc(*from, func(c Certificate) bool { return c.Key == key }); i >= 0 {
+			c := (*from)[i]
+			*from, *to = slices.Delete(slices.Clone(*from), i, i+1), append(slices.Clone(*to), c)
+		}
+	}
+	switch r.present, r.absent = change(r.present), change(r.absent); kind {
+	case Drop:
+		move(&r.present, &r.absent)
+	case Import:
+		move(&r.absent, &r.present)
+	}
+	present := r.present
 	return r.act(func() error { return r.sys.Keys(present) }, func(m *Model) {
 		k := m.keys[key]
-		if kind == Drop && !k.absent {
-			k.revoked = true // until somebody lifts it, also if the key comes back
+		switch kind {
+		case Drop:
+			k.revoked = k.revoked || !k.absent // until somebody lifts it, also if the key comes back
+			k.absent = true
+		case Import:
+			k.absent = false
+		case Renew:
+			k.expires = expires
 		}
-		k.absent = kind == Drop
 		m.keys[key] = k
+		for _, c := range present {
+			if sub, is := m.keys[subkeyOf(c.Key)]; is {
+				sub.revoked, sub.itself = sub.revoked || c.Retracted, c.Retracted
+				m.keys[subkeyOf(c.Key)] = sub
+			}
+		}
 	}, true)
 }
 
@@ -34,14 +69,20 @@ func (r *runner) administer(kind Kind, what string, p Package) error {
 	rng.Until, _ = strconv.Atoi(until)
 	content, _ := strconv.Atoi(what)
 	revoke := func(revoked bool) func(*Model) {
-		return func(m *Model) { k := m.keys[what]; k.revoked = revoked; m.keys[what] = k }
+		return func(m *Model) {
+			owner, _ := strings.CutSuffix(what, Subkey)
+			if k := m.keys[what]; revoked || !k.itself || m.keys[owner].absent {
+				k.revoked = revoked
+				m.keys[what] = k
+			}
+		}
 	}
 	switch kind {
 	case Revoke:
 		return r.act(func() error { return r.sys.Revoke(what) }, revoke(true), false)
 	case Restore:
 		return r.act(func() error { return r.sys.Restore(what) }, revoke(false), false)
-	case Drop, Import:
+	case Drop, Import, Renew, Retract, Outdate:
 		return r.keyring(kind, what)
 	case DenyUntil:
 		if rng.Until <= r.day {
@@ -94,6 +135,8 @@ func (r *runner) administer(kind Kind, what string, p Package) error {
 		return r.act(func() error { return r.sys.TakeGrant(p) }, func(m *Model) { m.TakeGrant(p) }, false)
 	case Unsigned:
 		return r.act(func() error { return r.sys.Unsigned(what == "allow") }, func(m *Model) { m.unsigned = what == "allow" }, true)
+	case KeepOld:
+		return r.act(func() error { return r.sys.KeepOld(what == "on") }, func(m *Model) { m.kept.on = what == "on" }, true)
 	case Rotate:
 		// All lists are made again, from what is installed.
 		if err := r.act(r.sys.Rotate, func(*Model) {}, true); err != nil {
@@ -119,10 +162,9 @@ func (r *runner) act(call func() error, apply func(*Model), insists bool) error 
 		if r.models = append(r.models, done...); insists {
 			r.models = done
 		}
-		if err := r.sys.Start(); err != nil {
-			return wrong("cannot start again: %v", err)
+		if err := r.start(); err != nil {
+			return err
 		}
-		r.sys.Arm(Fault{}, 0)
 		if insists {
 			if err := call(); err != nil {
 				return wrong("told again: %v", err)
@@ -140,7 +182,7 @@ func (r *runner) act(call func() error, apply func(*Model), insists bool) error 
 		// Refused: it would change nothing, or makes no sense.
 		return r.expect(func(m *Model) bool { c := m.clone(); apply(c); return len(distinct([]*Model{m, c})) == 1 },
 			"refused, though it would change something: %v", err)
-	case err != nil && effect == "commit" && before == 0:
+	case err != nil && (effect == "commit" || effect == Keeping) && before == 0:
 		return r.compare() // it has not happened
 	case err != nil:
 		r.models = append(r.models, done...)

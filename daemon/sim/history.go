@@ -27,6 +27,10 @@ const (
 	Restore Kind = "restore" // KEY
 	Drop    Kind = "drop"    // KEY from rpm's keyring
 	Import  Kind = "import"  // KEY into it
+	Renew   Kind = "renew"   // KEY:DAY: its certificate says from now on that it expires then, 0 for never
+	Retract Kind = "retract" // KEY: its certificate says from now on that its subkey is revoked
+	Outdate Kind = "outdate" // KEY: an older copy of its certificate is there again, which does not say that
+	Expiry  Kind = "expiry"  // withdraw or accept what a key signed that has expired: digestd is started again
 
 	Deny        Kind = "deny" // NAME<VERSION
 	Lift        Kind = "lift" // NAME<VERSION
@@ -37,12 +41,14 @@ const (
 	Grant       Kind = "grant"       // PACKAGE
 	TakeGrant   Kind = "take-grant"  // PACKAGE
 	Unsigned    Kind = "unsigned"    // allow or withhold: the configuration is loaded again
+	KeepOld     Kind = "keep-old"    // on or off: a list that is replaced stays until the machine starts anew; the same
 
 	Compare Kind = "compare"
 	Rotate  Kind = "rotate" // lists are signed by another key
 	Restart Kind = "restart"
 	Kill    Kind = "kill"
 	PowerOf Kind = "power-cut"
+	Reboot  Kind = "reboot"
 
 	Delete Kind = "delete" // another program removes the list of PACKAGE
 	Alter  Kind = "alter"  // another program changes it
@@ -164,6 +170,7 @@ type dish struct {
 
 func aPackage(r *rand.Rand) string { return pool[r.IntN(len(pool))].String() }
 func aKey(r *rand.Rand) string     { return []string{"A", "A", "B", "C"}[r.IntN(4)] }
+func aSigner(r *rand.Rand) string  { return []string{"A", "A", "B", "C", subkeyOf("B")}[r.IntN(5)] }
 func aName(r *rand.Rand) string    { return pool[r.IntN(len(pool))].Name }
 func aRange(r *rand.Rand) string   { return fmt.Sprintf("%s<%d", aName(r), r.IntN(rungs+1)+1) }
 func nothing(*rand.Rand) string    { return "" }
@@ -183,21 +190,28 @@ func aDay(r *rand.Rand) string  { return strconv.Itoa(r.IntN(days)) }
 func aTime(r *rand.Rand) string { return aRange(r) + ":" + aDay(r) }
 func onOff(r *rand.Rand) string { return []string{"on", "off"}[r.IntN(2)] }
 
+func aRenewal(r *rand.Rand) string { return aKey(r) + ":" + strconv.Itoa(r.IntN(days+1)) }
+
+func theSubkeyed(*rand.Rand) string { return "B" }
+
+func anExpiry(r *rand.Rand) string { return []string{"withdraw", "accept"}[r.IntN(2)] }
+
 func aSetting(r *rand.Rand) string { return []string{"allow", "withhold"}[r.IntN(2)] }
 
 var menu = []dish{
 	{Install, 40, aPackage}, {Failing, 6, aPackage}, {Cut, 5, aPackage}, {Lost, 3, aPackage}, {Erase, 10, aPackage}, {Sneak, 6, aPackage}, {Vanish, 4, aPackage},
-	{Revoke, 5, aKey}, {Restore, 5, aKey}, {Drop, 2, aKey}, {Import, 3, aKey},
+	{Revoke, 5, aSigner}, {Restore, 5, aSigner}, {Drop, 2, aKey}, {Import, 3, aKey},
+	{Renew, 4, aRenewal}, {Retract, 1, theSubkeyed}, {Outdate, 1, theSubkeyed}, {Expiry, 2, anExpiry},
 	{Deny, 5, aRange}, {Lift, 5, aRange}, {DenyContent, 4, aContent}, {LiftContent, 4, aContent},
-	{Floor, 4, aRange}, {ClearFloor, 3, aName}, {Grant, 7, aPackage}, {TakeGrant, 2, aPackage}, {Unsigned, 2, aSetting},
-	{Compare, 10, nothing}, {Rotate, 2, nothing}, {Restart, 3, nothing}, {Kill, 3, nothing}, {PowerOf, 3, nothing},
+	{Floor, 4, aRange}, {ClearFloor, 3, aName}, {Grant, 7, aPackage}, {TakeGrant, 2, aPackage}, {Unsigned, 2, aSetting}, {KeepOld, 2, onOff},
+	{Compare, 10, nothing}, {Rotate, 2, nothing}, {Restart, 3, nothing}, {Kill, 3, nothing}, {PowerOf, 3, nothing}, {Reboot, 2, nothing},
 	{Delete, 2, aPackage}, {Alter, 2, aPackage}, {Plant, 2, aPackage},
-	{Amid + Revoke, 2, aKey}, {Amid + Restore, 1, aKey}, {Amid + Deny, 3, aRange}, {Amid + Lift, 2, aRange},
+	{Amid + Revoke, 2, aSigner}, {Amid + Restore, 1, aSigner}, {Amid + Deny, 3, aRange}, {Amid + Lift, 2, aRange},
 	{Amid + DenyContent, 2, aContent}, {Amid + LiftContent, 1, aContent}, {Amid + Floor, 2, aRange}, {Amid + ClearFloor, 1, aName},
 	{Amid + Grant, 1, aPackage}, {Amid + TakeGrant, 1, aPackage},
 	{HandOver, 4, aPackage}, {Both, 4, aPair}, {DenyUntil, 3, aTime}, {Clock, 3, aDay}, {Ban, 1, aContent}, {Order, 1, aPackage}, {Prefetch, 1, onOff},
 	{Own, 4, ownOf}, {OwnRemove, 2, anOwn},
-	{Within + Revoke, 2, aKey}, {Within + Restore, 1, aKey}, {Within + Drop, 1, aKey}, {Within + Import, 1, aKey},
+	{Within + Revoke, 2, aSigner}, {Within + Restore, 1, aSigner}, {Within + Drop, 1, aKey}, {Within + Import, 1, aKey}, {Within + Renew, 1, aRenewal},
 	{Within + Deny, 2, aRange}, {Within + Lift, 1, aRange}, {Within + DenyContent, 2, aContent}, {Within + LiftContent, 1, aContent},
 	{Within + Unsigned, 1, aSetting}, {Within + Floor, 1, aRange}, {Within + Grant, 1, aPackage}, {Within + TakeGrant, 1, aPackage},
 }

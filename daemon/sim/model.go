@@ -5,6 +5,7 @@ package sim
 import (
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Model knows what was answered, and says what must follow. Where an answer was
@@ -20,11 +21,27 @@ type Model struct {
 	last      map[string]int          // what these had last, also those that were removed
 	past      map[string]map[int]bool // what of these a newer version replaced, which does not come back
 	unsigned  bool                    // packages that nobody signed may have lists
+	timed     timing
+	kept      keeping
+}
+
+// keeping is what the model knows of lists that are replaced.
+type keeping struct {
+	on    bool            // they stay until the machine starts anew
+	lists map[string]bool // those that may be there for that
+}
+
+// timing is what the model knows of time.
+type timing struct {
+	day      int  // by the clock
+	withdraw bool // what a key signed that has expired
 }
 
 type keyState struct {
 	absent  bool // not in rpm's keyring
 	revoked bool // by whoever; it stands until somebody lifts it
+	itself  bool // its certificate says so, which nobody can lift while that is there
+	expires int  // the day, 0 for never
 }
 
 // line is what is remembered of a package's name.
@@ -48,9 +65,10 @@ func (r Range) has(p Package) bool { return r.Name == p.Name && (r.Below == 0 ||
 // NewModel is a machine with nothing installed, and keys A and B trusted.
 func NewModel() *Model {
 	m := &Model{
-		keys:  map[string]keyState{"A": {}, "B": {}, "C": {absent: true}},
+		keys:  map[string]keyState{"A": {}, "B": {}, "C": {absent: true}, subkeyOf("B"): {}},
 		lines: map[string]line{}, denials: map[string]Range{}, contents: map[int]bool{}, banned: map[int]bool{}, own: map[string]int{}, last: map[string]int{}, past: map[string]map[int]bool{},
 	}
+	m.kept.lists = map[string]bool{}
 	for _, name := range ownNames {
 		m.past[name] = map[int]bool{}
 	}
@@ -63,7 +81,7 @@ func NewModel() *Model {
 func (m *Model) clone() *Model {
 	c := &Model{
 		Installed: slices.Clone(m.Installed), keys: maps.Clone(m.keys), lines: maps.Clone(m.lines),
-		denials: maps.Clone(m.denials), contents: maps.Clone(m.contents), banned: maps.Clone(m.banned), own: maps.Clone(m.own), last: maps.Clone(m.last), past: map[string]map[int]bool{}, unsigned: m.unsigned,
+		denials: maps.Clone(m.denials), contents: maps.Clone(m.contents), banned: maps.Clone(m.banned), own: maps.Clone(m.own), last: maps.Clone(m.last), past: map[string]map[int]bool{}, unsigned: m.unsigned, timed: m.timed, kept: keeping{m.kept.on, maps.Clone(m.kept.lists)},
 	}
 	for name, past := range m.past {
 		c.past[name] = maps.Clone(past)
@@ -92,8 +110,12 @@ func (m *Model) vouched(p Package) bool {
 	if p.Key == "" {
 		return m.unsigned
 	}
-	k := m.keys[p.Key]
-	return !k.absent && !k.revoked
+	key, _ := strings.CutSuffix(p.Key, Subkey)
+	k := m.keys[key]
+	if m.timed.withdraw && k.expires > 0 && k.expires <= m.timed.day {
+		return false
+	}
+	return !k.absent && !k.revoked && !m.keys[p.Key].revoked
 }
 
 // denied reports whether p may have no list whoever signed it.
@@ -118,8 +140,9 @@ func (m *Model) allowed(all []int) (contents []int) {
 	return Sorted(contents)
 }
 
-// expire ends the denials whose day has come.
+// expire ends the denials whose day has come; what keys sign ends by itself.
 func (m *Model) expire(day int) {
+	m.timed.day = day
 	maps.DeleteFunc(m.denials, func(_ string, r Range) bool { return r.Until > 0 && r.Until <= day })
 }
 
@@ -241,15 +264,23 @@ func (m *Model) Forbidden(dir map[string][]int) string {
 		}
 	}
 	for _, list := range slices.Sorted(maps.Keys(dir)) {
-		builds := slices.DeleteFunc(slices.Clone(pool), func(p Package) bool { return p.List() != list })
-		if len(builds) == 0 {
-			continue // what another program put there
-		}
-		if !slices.ContainsFunc(builds, func(p Package) bool { return subset(dir[list], m.left(p)) && m.vouched(p) && !m.denied(p) }) {
+		if known, may := m.mayHold(list, dir[list]); known && !may {
 			return list
 		}
 	}
 	return ""
+}
+
+// mayHold reports whether a list of these contents stands against nothing that was
+// answered. One that is known is of a package.
+func (m *Model) mayHold(list string, contents []int) (known, may bool) {
+	for _, p := range pool {
+		if p.List() == list {
+			known = true
+			may = may || subset(contents, m.left(p)) && m.vouched(p) && !m.denied(p)
+		}
+	}
+	return known, may
 }
 
 func subset(a, b []int) bool {
@@ -270,7 +301,8 @@ func (m *Model) Difference(dir map[string][]int) (rule, list string) {
 		}
 	}
 	for _, list := range slices.Sorted(maps.Keys(dir)) {
-		if _, wanted := want[list]; !wanted {
+		_, wanted := want[list]
+		if _, may := m.mayHold(list, dir[list]); !wanted && !(m.kept.lists[list] && may) {
 			return "the list of %s must not be there", list
 		}
 	}

@@ -37,7 +37,7 @@ func SameKind(a, b error) bool {
 // machine. It returns the first thing that must not be, with the act after which
 // it was.
 func Run(h History, sys System) error {
-	r := runner{sys: sys, models: []*Model{NewModel()}, present: []string{"A", "B"}, loss: h.Loss}
+	r := runner{sys: sys, models: []*Model{NewModel()}, present: []Certificate{{Key: "A"}, {Key: "B"}}, absent: []Certificate{{Key: "C"}}, loss: h.Loss}
 	for i, a := range h.Acts {
 		if err := r.step(a); err != nil {
 			return fmt.Errorf("act %d, %s: %w", i+1, a, err)
@@ -56,7 +56,8 @@ type runner struct {
 	sys     System
 	models  []*Model // what may have happened; one unless an answer was lost
 	truth   Installed
-	present []string // keys in rpm's keyring
+	present []Certificate // in rpm's keyring
+	absent  []Certificate
 	loss    uint64
 	day     int // by the clock
 	coming
@@ -67,14 +68,16 @@ type runner struct {
 
 // coming is what happens in the midst of a later act.
 type coming struct {
-	amid   Act // while the next package is unpacked
-	within Act // while the next list is made
+	amid   Act  // while the next package is unpacked
+	within Act  // while the next list is made
+	handed bool // the transaction under way began under the process before
 }
 
 // trouble is what is not as it is at rest.
 type trouble struct {
 	faulty  bool // something fails in this act, or may
-	cut     bool // the power is cut in this act
+	cut     bool // the power is cut in this act, or may be
+	off     bool // it was cut by the act itself
 	lost    bool // a transaction was cut short since the last comparison
 	meddled bool // another program acted since the last comparison
 	ever    bool // or at any time: a power cut may bring back what it did
@@ -141,12 +144,24 @@ func (r *runner) step(a Act) error {
 		return r.meddle(a.Kind, p)
 	case Compare:
 		return r.compare()
-	case Restart:
+	case Expiry:
+		for _, m := range r.models {
+			m.timed.withdraw = a.What == "withdraw"
+		}
+		r.sys.Expiry(a.What == "withdraw")
+		fallthrough
+	case Restart, Reboot:
 		if err := r.sys.Stop(); err != nil && !errors.Is(err, ErrCrashed) {
 			return err
 		}
+		if a.Kind == Reboot {
+			r.sys.Reboot()
+			r.rebooted()
+		}
 		return r.restart()
 	case Kill, PowerOf:
+		r.off = a.Kind == PowerOf
+		defer func() { r.off = false }()
 		r.sys.Crash(a.Kind == PowerOf, r.loss)
 		return r.restart()
 	}
@@ -163,12 +178,30 @@ func (r *runner) step(a Act) error {
 
 // restart starts the System again, and lets it compare.
 func (r *runner) restart() error {
-	r.sys.Arm(Fault{}, 0)
 	r.meddled = r.meddled || r.cut && r.ever
+	if err := r.start(); err != nil {
+		return err
+	}
+	return r.compare()
+}
+
+// start starts the System again. After a power cut the machine has started anew.
+func (r *runner) start() error {
+	if effect, _ := r.sys.Fired(); r.off || r.cut && effect != "" {
+		r.rebooted()
+	}
+	r.sys.Arm(Fault{}, 0)
 	if err := r.sys.Start(); err != nil {
 		return wrong("cannot start again: %v", err)
 	}
-	return r.compare()
+	return nil
+}
+
+// rebooted enters that the machine has started anew.
+func (r *runner) rebooted() {
+	for _, m := range r.models {
+		m.kept.lists = map[string]bool{}
+	}
 }
 
 // compare lets the System compare its lists with what is installed. What it left
@@ -202,6 +235,9 @@ func (r *runner) compare() error {
 		err = r.always()
 		r.meddled, r.lost = false, false
 	}
+	if astray := r.sys.Astray(); astray != "" && err == nil {
+		err = wrong("at rest, astray: %s", astray)
+	}
 	return err
 }
 
@@ -212,7 +248,7 @@ func distinct(models []*Model) (few []*Model) {
 	}
 	seen := map[string]bool{}
 	for _, m := range models {
-		if text := fmt.Sprint(m.Installed, m.keys, m.lines, m.denials, m.contents, m.banned, m.own, m.last, m.past, m.unsigned); !seen[text] {
+		if text := fmt.Sprint(m.Installed, m.keys, m.lines, m.denials, m.contents, m.banned, m.own, m.last, m.past, m.unsigned, m.timed, m.kept); !seen[text] {
 			seen[text] = true
 			few = append(few, m)
 		}

@@ -54,7 +54,7 @@ type naive struct {
 	pending    []sim.Package
 	gone       []sim.Package
 
-	loose, early string
+	loose, early, astray string
 }
 
 func (n *naive) Arm(sim.Fault, uint64)       {}
@@ -63,6 +63,7 @@ func (n *naive) Tampered() int               { return 0 }
 func (n *naive) Counter() (uint64, uint64)   { return 0, 0 }
 func (n *naive) Loose() string               { return n.loose }
 func (n *naive) Early() string               { return n.early }
+func (n *naive) Astray() string              { return n.astray }
 func (n *naive) Directory() map[string][]int { return n.dir }
 func (n *naive) Put(sim.Package) error       { return nil }
 func (n *naive) Failed(sim.Package) error    { return errors.New("not here") }
@@ -128,8 +129,11 @@ func TestModelSees(t *testing.T) {
 	}
 	h, _ := sim.ParseHistory("install app-1.0.noarch")
 	fresh := func() *naive { return &naive{m: sim.NewModel(), wrong: right, dir: map[string][]int{}} }
-	early, loose := fresh(), fresh()
-	early.early, loose.loose = "a signal", "app-1.noarch"
+	early, loose, astray := fresh(), fresh(), fresh()
+	early.early, loose.loose, astray.astray = "a signal", "app-1.noarch", "a body"
+	if err := sim.Run(h, astray); err == nil || !strings.Contains(err.Error(), "astray: a body") {
+		t.Errorf("a file that nothing records: %v", err)
+	}
 	if err := sim.Run(h, early); err == nil || !strings.Contains(err.Error(), "too early: a signal") {
 		t.Errorf("a signal before the commit: %v", err)
 	}

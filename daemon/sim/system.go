@@ -18,11 +18,16 @@ const (
 	Refused
 )
 
+// Keeping is the kind of effect that nobody sees: it leaves a file where only a start
+// looks for it. What fails at such an effect has not happened.
+const Keeping = "keep"
+
 // System is what is tried: a digestd, or the part of it that decides. An error
 // other than ErrCrashed means that the act has not happened.
 type System interface {
 	// Arm lets one fault happen in the calls that follow; loss is as in Crash. Fired returns the kind of
-	// effect it hit and how many came before it in those calls, "" for none.
+	// effect it hit and how many that can be seen came before it in those calls, "" for
+	// none.
 	Arm(f Fault, loss uint64)
 	Fired() (effect string, before int)
 
@@ -42,7 +47,7 @@ type System interface {
 
 	Revoke(key string) error
 	Restore(key string) error
-	Keys(present []string) error // rpm's keyring was read again
+	Keys(present []Certificate) error // rpm's keyring was read again
 	Deny(Range) error
 	Lift(Range) error
 	DenyContent(int) error
@@ -52,8 +57,10 @@ type System interface {
 	Grant(Package) error
 	TakeGrant(Package) error
 	Unsigned(allow bool) error
+	KeepOld(on bool) error
 	Rotate() error
 	SetClock(day int)
+	Expiry(withdraw bool) // holds for the processes that follow
 	Ban(content int) error
 	Order(Package) error
 	Prefetch(on bool) error
@@ -67,6 +74,7 @@ type System interface {
 	// part of what was not synced.
 	Crash(power bool, loss uint64)
 	Start() error
+	Reboot() // the machine starts anew; the process has ended
 
 	// Directory is what the list directory holds: the contents of each list, nil for
 	// a file that is none of ours.
@@ -78,6 +86,10 @@ type System interface {
 	// which must be durable first, "" for nothing.
 	Loose() string
 	Early() string
+	// Astray names a file that is kept and that nothing records, one that is recorded and
+	// not there, or one that is not signed as it must be; "" if there is none. It is asked
+	// when nothing is under way.
+	Astray() string
 	// Counter is the number of the latest activation, and of the latest that is durable.
 	Counter() (last, durable uint64)
 	// What another program does to the list of a package.

@@ -39,6 +39,8 @@ func (r *runner) install(p Package, kind Kind) error {
 		} else if err != nil {
 			return wrong("cannot take a transaction over: %v", err)
 		}
+		r.handed = true
+		defer func() { r.handed = false }()
 	}
 	if amid.Kind != "" && !r.faulty && verdict != Refused {
 		about, _ := named(amid.What)
@@ -263,6 +265,16 @@ func (r *runner) unpacked(p Package, verdict Verdict, err error) error {
 // removed tells that packages are gone, whose lists must go before it is answered.
 func (r *runner) removed(p Package, gone []Package) error {
 	for _, g := range gone {
+		before := r.sys.Directory()
+		stays := r.models[0].kept.on && g.Name == p.Name && g.Version != p.Version
+		known := !r.handed && !r.lost // who takes a transaction over does not know what it brings
+		for _, m := range r.models {
+			if m.kept.on && g.Name == p.Name {
+				m.kept.lists[g.List()] = true // whatever the end of the transaction is
+			}
+		}
+		its, was := before[g.List()]
+		_, came := before[p.List()]
 		if err := r.sys.Gone(g); err != nil {
 			if effect, _ := r.sys.Fired(); effect != "" && !errors.Is(err, ErrCrashed) {
 				continue // the end will say so
@@ -272,7 +284,10 @@ func (r *runner) removed(p Package, gone []Package) error {
 		effect, _ := r.sys.Fired()
 		contents, there := r.sys.Directory()[g.List()]
 		// Of another build of that version nothing was said.
-		if there && g.List() != p.List() && effect == "" && subset(contents, g.Contents) && len(contents) > 0 {
+		if stays && known && was && came && g.Arch == p.Arch && subset(its, g.Contents) && !there && effect == "" {
+			return wrong("%s is replaced, and its list does not stay", g)
+		}
+		if there && !stays && g.List() != p.List() && effect == "" && subset(contents, g.Contents) && len(contents) > 0 {
 			return wrong("%s is gone, and its list is not", g)
 		}
 	}

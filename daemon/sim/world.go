@@ -14,7 +14,7 @@ type Package struct {
 	Arch    string
 	Version int
 	Build   int
-	Key     string // which signed it, "" for none
+	Key     string // which signed it, "" for none; see subkeyOf
 	Multi   bool   // versions are installed side by side
 	// Contents are what its files hold, each a number. Packages share some.
 	Contents []int
@@ -38,6 +38,18 @@ const (
 	shared = 1 // a content that many packages have
 )
 
+// Subkey ends the name of a key's subkey.
+const Subkey = ".sub"
+
+func subkeyOf(key string) string { return key + Subkey }
+
+// Certificate is a certificate in rpm's keyring, and what it says now.
+type Certificate struct {
+	Key       string
+	Expires   int  // the day, 0 for never
+	Retracted bool // its subkey is revoked
+}
+
 func makePool() (all []Package) {
 	add := func(name, arch string, multi bool, version, build int, key string) {
 		n := 100 * (len(all) + 1)
@@ -55,9 +67,11 @@ func makePool() (all []Package) {
 	}
 	add("app", "noarch", false, 2, 1, "A")
 	add("app", "noarch", false, 3, 1, "B")
-	add("tool", "x86_64", false, 2, 1, "B")
+	add("tool", "x86_64", false, 2, 1, subkeyOf("B"))
 	add("free", "noarch", false, 1, 0, "")
 	add("free", "noarch", false, 2, 0, "C") // by a key that nobody trusts at first
+	add("sub", "noarch", false, 1, 0, subkeyOf("B"))
+	add("sub", "noarch", false, 2, 0, subkeyOf("B"))
 	return all
 }
 

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/big"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,39 +24,67 @@ import (
 // Epoch is when all keys and signatures of this package were made.
 var Epoch = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// Key is an OpenPGP key, version 4, RSA, without subkeys: what distributions
-// sign with. It may be used concurrently.
+// Key is an OpenPGP key, version 4, RSA: what distributions sign with. It may be used
+// concurrently.
 type Key struct {
 	Owner string
 	Armor []byte // the certificate
 
-	entity *openpgp.Entity
-	config packet.Config
+	entity   *openpgp.Entity
+	config   packet.Config
+	bySubkey bool
+}
+
+// Form is what the certificate of a key says besides who owns it. The zero Form is a key
+// without subkeys that does not expire.
+type Form struct {
+	Subkey   bool          // it has a subkey that signs
+	Lifetime time.Duration // of the primary key, since Epoch, in whole seconds; 0: for ever
+	Revoked  bool          // its subkey is revoked as compromised
 }
 
 // NewKey returns the key of that owner with a modulus of so many bits. The same
 // owner always has the same key, and its signatures are the same too, so that
 // databases and packages are; whoever reads this can sign with it. 4096 bits
 // take some seconds, once in a process.
-func NewKey(owner string, bits int) (*Key, error) {
+func NewKey(owner string, bits int) (*Key, error) { return NewKeyIn(Form{}, owner, bits) }
+
+// NewKeyIn returns that key with a certificate of another form.
+func NewKeyIn(f Form, owner string, bits int) (*Key, error) {
 	type id struct {
+		form  Form
 		owner string
 		bits  int
 	}
-	made, _ := keys.LoadOrStore(id{owner, bits}, sync.OnceValues(func() (*Key, error) { return makeKey(owner, bits) }))
+	made, _ := keys.LoadOrStore(id{f, owner, bits}, sync.OnceValues(func() (*Key, error) { return makeKey(f, owner, bits) }))
 	return made.(func() (*Key, error))()
 }
 
-var keys sync.Map // what NewKey made, by owner and bits
+var keys sync.Map // what NewKeyIn made, by form, owner and bits
 
-func makeKey(owner string, bits int) (*Key, error) {
-	random := rand.NewChaCha8(sha256.Sum256(fmt.Appendf(nil, "digestd test key %s %d", owner, bits)))
-	p, q := prime(random, bits/2), prime(random, bits-bits/2)
+// primesOf returns the two primes of a key.
+func primesOf(key string, bits int) []*big.Int {
+	made, _ := primes.LoadOrStore(fmt.Sprint(key, bits), sync.OnceValue(func() []*big.Int {
+		random := rand.NewChaCha8(sha256.Sum256(fmt.Appendf(nil, "digestd test %s %d", key, bits)))
+		return []*big.Int{prime(random, bits/2), prime(random, bits-bits/2)}
+	}))
+	return made.(func() []*big.Int)()
+}
+
+var primes sync.Map // what primesOf found
+
+func makeKey(f Form, owner string, bits int) (*Key, error) {
+	two := primesOf("key "+owner, bits)
+	all := slices.Concat(two, two) // the second pair is for a subkey that encrypts, which goes
+	if f.Subkey {
+		all = append(all, primesOf("subkey "+owner, bits)...)
+	}
 	salted := false
 	k := &Key{Owner: owner, config: packet.Config{
 		DefaultHash: crypto.SHA256, Algorithm: packet.PubKeyAlgoRSA, RSABits: bits,
-		Time:      func() time.Time { return Epoch },
-		RSAPrimes: []*big.Int{p, q, p, q}, // the second pair is for the subkey, which goes
+		Time:            func() time.Time { return Epoch },
+		RSAPrimes:       all,
+		KeyLifetimeSecs: uint32(f.Lifetime / time.Second),
 
 		NonDeterministicSignaturesViaNotation: &salted,
 	}}
@@ -64,6 +93,16 @@ func makeKey(owner string, bits int) (*Key, error) {
 		return nil, fmt.Errorf("cannot make key of %s: %w", owner, err)
 	}
 	k.entity.Subkeys = nil
+	k.config.KeyLifetimeSecs = 0
+	if f.Subkey {
+		err = k.entity.AddSigningSubkey(&k.config)
+		if err == nil && f.Revoked {
+			err = k.entity.Subkeys[0].Revoke(packet.KeyCompromised, "lost", &k.config)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot make subkey of %s: %w", owner, err)
+		}
+	}
 	var buf bytes.Buffer
 	w, err := armor.Encode(&buf, openpgp.PublicKeyType, nil)
 	if err == nil {
@@ -79,8 +118,22 @@ func makeKey(owner string, bits int) (*Key, error) {
 	return k, nil
 }
 
-// Fingerprint returns the key's, in hexadecimal digits.
-func (k *Key) Fingerprint() string { return hex.EncodeToString(k.entity.PrimaryKey.Fingerprint) }
+// Fingerprint returns that of the key that signs, in hexadecimal digits.
+func (k *Key) Fingerprint() string { return hex.EncodeToString(k.signing().Fingerprint) }
+
+func (k *Key) signing() *packet.PublicKey {
+	if k.bySubkey {
+		return k.entity.Subkeys[0].PublicKey
+	}
+	return k.entity.PrimaryKey
+}
+
+// Subkey returns k as a key that signs by its subkey.
+func (k *Key) Subkey() *Key {
+	sub := *k
+	sub.bySubkey = true
+	return &sub
+}
 
 // prime returns a prime whose two highest bits are set, so that the product of
 // two has as many bits as both together.
@@ -102,6 +155,7 @@ func prime(random *rand.ChaCha8, bits int) *big.Int {
 // Sign returns a detached signature, version 4, binary, over data.
 func (k *Key) Sign(data []byte) ([]byte, error) {
 	config := k.config
+	config.SigningKeyId = k.signing().KeyId
 	var sig bytes.Buffer
 	if err := openpgp.DetachSign(&sig, []*openpgp.Entity{k.entity}, bytes.NewReader(data), &config); err != nil {
 		return nil, fmt.Errorf("cannot sign with key of %s: %w", k.Owner, err)

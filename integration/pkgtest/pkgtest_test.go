@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"testing"
+	"time"
 
 	"github.com/digestd/digestd/integration/pkgtest"
 	"github.com/google/go-cmp/cmp"
@@ -97,6 +98,38 @@ func TestRPMJudgesPackages(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got[1:]); diff != "" { // the first is the key
 		t.Error(diff)
+	}
+}
+
+// A certificate of another form is of the same key. rpm takes what its subkey signed, unless
+// that is revoked.
+func TestKeyForms(t *testing.T) {
+	plain, dir := newKey(t, "vendor"), t.TempDir()
+	for form, good := range map[pkgtest.Form]bool{
+		{Subkey: true}: true, {Subkey: true, Lifetime: 100 * 365 * 24 * time.Hour}: true, {Subkey: true, Revoked: true}: false,
+	} {
+		k, err := pkgtest.NewKeyIn(form, "vendor", 2048)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k.Fingerprint() != plain.Fingerprint() || k.Subkey().Fingerprint() == k.Fingerprint() || bytes.Equal(k.Armor, plain.Armor) {
+			t.Errorf("%+v: %s with subkey %s", form, k.Fingerprint(), k.Subkey().Fingerprint())
+		}
+		r := newRoot(t)
+		if err := r.Import(k); err != nil {
+			t.Fatal(err)
+		}
+		for key, want := range map[*pkgtest.Key]bool{k: true, k.Subkey(): good} {
+			p := pkgtest.Package{Name: "forms", Version: "1.0", Release: "1", Arch: "noarch", Key: key}
+			file, err := p.Build(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, _ := r.Command("-Kv", file).CombinedOutput()
+			if m := signatureLine.FindSubmatch(out); m == nil || (string(m[1]) == "OK") != want {
+				t.Errorf("%+v: what %s signed, rpm finds %q, want good: %t\n%s", form, key.Fingerprint(), m, want, out)
+			}
+		}
 	}
 }
 

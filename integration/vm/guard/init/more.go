@@ -171,6 +171,11 @@ func (m *machine) sets() {
 	m.expel(m.self) // one of two
 	m.check("and the number of lists", nil, run("/init"))
 
+	most, err := m.set.Room()
+	must(err)
+	m.fact("there is room for %d digests", most)
+	m.equal("there is room for more, and not without end", true, most > 2*many && most < 100*many)
+
 	var gone []guard.Digest
 	for i := range uint32(95_000) {
 		gone = append(gone, number(i))

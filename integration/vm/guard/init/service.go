@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -118,7 +117,6 @@ func (m *machine) service() {
 	m.equal("compared: commit and digests", "4 2", fmt.Sprint(s.Commit, " ", s.Digests))
 	m.check("what was to be withdrawn is refused", refused, run("/t/tool"))
 
-	m.upgrade()
 	must(c.Change(ctx, protocol.Change{Mode: "enforce", Trial: 2 * time.Second}))
 	m.check("in a trial: refused", refused, run("/t/other"))
 	time.Sleep(2 * time.Second)
@@ -133,40 +131,6 @@ func (m *machine) service() {
 	m.check("ended: listed runs", nil, run("/t/other"))
 	m.check("digestd-guard -off", nil, run(keeper, "-off"))
 	m.check("off: everything runs", nil, run("/t/tool"))
-}
-
-// upgrade: a new set takes the place of the one that is attached, and nothing runs
-// between them.
-func (m *machine) upgrade() {
-	program("/t/between", "two sets")
-	m.check("before an upgrade: refused", refused, run("/t/between"))
-	stop, ran := make(chan struct{}), make(chan string)
-	go func() {
-		tries, through := 0, 0
-		for {
-			select {
-			case <-stop:
-				ran <- fmt.Sprintf("%d of %d", through, tries)
-				return
-			default:
-			}
-			if tries++; !isErr(run("/t/between"), refused) {
-				through++
-			}
-		}
-	}()
-	for range 3 {
-		set, err := bpf.Load(bpf.DefaultDir, bpf.Options{})
-		must(err)
-		set.Close()
-	}
-	close(stop)
-	result := <-ran
-	m.fact("between sets ran %s", result)
-	m.equal("nothing runs between two sets", "0 of", result[:4])
-	sets, err := filepath.Glob(bpf.DefaultDir + "/set-*")
-	must(err)
-	m.equal("one set is left", 1, len(sets))
 }
 
 // commandLine: digestd.guard=off on the kernel's command line wins.

@@ -26,7 +26,7 @@ import (
 const (
 	// firstSnapshot is how long commits may follow each other until one is written.
 	firstSnapshot = 2 * time.Second
-	lastSnapshot  = time.Minute
+	lastSnapshot  = 10 * time.Second
 	// snapshotPatience bounds the writing of one: a TPM takes a second to sign.
 	snapshotPatience = 20 * time.Second
 )

@@ -49,6 +49,7 @@ help:
 	@echo 'make test      everything that must hold, briefly fuzzed'
 	@echo 'make unit      tests that need neither root nor network'
 	@echo 'make cover     coverage of each package by its own tests'
+	@echo 'make cover-integration  the same of what integration tests run'
 	@echo 'make sim       random histories against a model; SEEDS=$(SEEDS), FIRST=$(FIRST)'
 	@echo 'make sim-mutants  mistakes put into the code, each of which that model must see'
 	@echo 'make docs      writes the reference pages that are made from the code'
@@ -96,6 +97,12 @@ unit:
 # that are exempt. Run it as root: tests that need root count.
 cover:
 	@$(GO) test -cover $(covered) 2>&1 | .ci/cover $(COVER_FLOOR) $(uncovered)
+
+# Counted apart: what integration tests run of each package, by programs that count it.
+cover-integration: setup-test
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+	GOCOVERDIR=$$dir $(GO) test -count=1 -timeout 30m ./integration/system ./integration/own ./integration/keys ./integration/deny ./integration/verify ./integration/neighbours && \
+	$(GO) tool covdata percent -i=$$dir | sed 's|$(module)/||; s|coverage: ||; s| of statements||' | sort -k 2 -n
 
 sim:
 	$(GO) test ./daemon -run 'TestHistories$$' -v -timeout 0 -sim.first $(FIRST) -sim.seeds $(SEEDS)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -28,7 +29,7 @@ func BuildPrograms(dir string, tags ...string) (Programs, error) {
 func BuildProgramsOf(source, dir string, tags ...string) (Programs, error) {
 	plugin := filepath.Join(dir, "digestd.so")
 	for _, args := range [][]string{
-		{"go", "build", "-C", source, "-tags", strings.Join(tags, ","), "-o", dir, "./cmd/digestd", "./cmd/digestctl", "./cmd/digestd-hook"},
+		slices.Concat([]string{"go", "build", "-C", source, "-tags", strings.Join(tags, ",")}, counting(), []string{"-o", dir, "./cmd/digestd", "./cmd/digestctl", "./cmd/digestd-hook"}),
 		{"make", "-s", "-C", filepath.Join(source, "hooks", "rpm"), "-B", "digestd.so"},
 		{"cp", filepath.Join(source, "hooks", "rpm", "digestd.so"), plugin},
 	} {
@@ -39,6 +40,15 @@ func BuildProgramsOf(source, dir string, tags ...string) (Programs, error) {
 		}
 	}
 	return Programs{Dir: dir}, nil
+}
+
+// counting are the flags that have programs count what runs of them, where GOCOVERDIR says
+// that this is wanted. Programs that are killed count nothing.
+func counting() []string {
+	if os.Getenv("GOCOVERDIR") == "" {
+		return nil
+	}
+	return []string{"-cover", "-coverpkg", "./daemon/...,./store/...,./policy/...,./rpmdb/...,./digestlist/...,./kernel/...,./hooks/...,./cmd/..."}
 }
 
 // sourceTree is the directory of this module.

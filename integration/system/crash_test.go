@@ -290,3 +290,32 @@ func TestConvergesAfterBothDie(t *testing.T) {
 	m.RPM(upgrade...)
 	m.converged(counter)
 }
+
+// TestKilledWhileReconfigured: a setting by which lists go holds after the next start,
+// wherever digestd died while it took the setting over.
+func TestKilledWhileReconfigured(t *testing.T) {
+	pkgtest.Crashes[changing]{
+		Passes: pkgtest.Passes{"configuration": {failpoint.Intent, failpoint.Withdraw}},
+		Prepare: func(t *testing.T) changing {
+			m := newMachine(t)
+			m.importKey("vendor")
+			m.Config = []string{`unsigned = "allow"`}
+			m.Start()
+			m.RPM("-U", m.build("plain-1-1.noarch", "key="), m.build("signed-1-1.noarch"))
+			m.WantLists("tlv-plain-0:1-1.noarch", "tlv-signed-0:1-1.noarch")
+			return changing{machine: m, before: m.counter()}
+		},
+		Do: func(m changing) {
+			m.Config = []string{`unsigned = "withhold"`}
+			m.Prepare() // which writes it
+			m.Signal(syscall.SIGHUP)
+			pkgtest.Await(func() bool { return m.Exited() || len(m.Names()) == 1 })
+		},
+		After: func(m changing, _ pkgtest.Death) {
+			m.Must("sync")
+			m.WantLists("tlv-signed-0:1-1.noarch")
+			m.notFallen()
+			m.unsuspected()
+		},
+	}.Try(t)
+}

@@ -22,7 +22,12 @@ require (
 	modernc.org/sqlite v1.62.0
 )
 
-require github.com/cilium/ebpf v0.22.0
+require (
+	github.com/cilium/ebpf v0.22.0
+	github.com/sassoftware/go-rpmutils v0.4.0
+)
+
+require github.com/DataDog/zstd v1.5.5 // indirect
 
 require (
 	github.com/cavaliergopher/cpio v1.0.1 // indirect

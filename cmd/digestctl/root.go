@@ -4,6 +4,7 @@ package main
 
 import (
 	"github.com/digestd/digestd/cmd/digestctl/advisories"
+	"github.com/digestd/digestd/cmd/digestctl/check"
 	"github.com/digestd/digestd/cmd/digestctl/cli"
 	"github.com/digestd/digestd/cmd/digestctl/decide"
 	"github.com/digestd/digestd/cmd/digestctl/format"
@@ -24,7 +25,7 @@ func rootCommand(a *cli.App) *cobra.Command {
 	return cli.Root(a,
 		query.Status(a), query.List(a), query.Show(a), query.Why(a), verify.Sync(a), query.Watch(a),
 		verify.Verify(a), verify.Fix(a),
-		query.Log(a), decide.Rollback(a), decide.Floor(a), decide.Deny(a), advisories.Command(a),
+		query.Log(a), check.Command(a), check.Reader(a), decide.Rollback(a), decide.Floor(a), decide.Deny(a), advisories.Command(a),
 		own.Command(a), order.Command(a), format.Command(a), keys.Command(a),
 		guard.Command(a), machine.Doctor(a), machine.Report(a), machine.IMAPolicy(a), query.Version(a), man.Command(a),
 	)

@@ -214,6 +214,38 @@ type Why struct {
 	Denial     string    `json:"denial,omitzero"`     // ID of the denial, if it is denied
 }
 
+// Bounds of the headers of a package that [Check] judges, in bytes.
+const (
+	MaxHeader     = 8 << 20
+	MaxSignatures = 1 << 20
+)
+
+// Verdicts about a package that does not come yet.
+const (
+	CheckAllowed  = "allowed"  // it would have a list
+	CheckWithheld = "withheld" // it could be installed, and would have no list
+	CheckRefused  = "refused"  // it could not be installed
+	CheckNeedless = "needless" // it could be installed, and has nothing to vouch for
+)
+
+// Check says what would become of a package if it came now.
+type Check struct {
+	NEVRA     string   `json:"nevra"`              // of the package
+	Verdict   string   `json:"verdict"`            // allowed, withheld, refused, needless
+	Reason    string   `json:"reason,omitzero"`    // one word, for programs
+	Text      string   `json:"text"`               // the verdict, for people
+	Advice    string   `json:"advice,omitzero"`    // what to do next
+	Header    bool     `json:"header"`             // its header was judged, not only its version
+	List      string   `json:"list,omitzero"`      // the name that its list would have
+	Installed bool     `json:"installed,omitzero"` // it is installed, in this very build
+	Files     int      `json:"files,omitzero"`     // that its list would vouch for
+	Key       string   `json:"key,omitzero"`       // fingerprint of the certificate that signed it, if that is known
+	KeyOwner  string   `json:"keyOwner,omitzero"`  // its user ID
+	Active    []string `json:"active,omitzero"`    // NEVRAs of its name that have an active list
+	Denied    []string `json:"denied,omitzero"`    // files that its list would leave out, by path
+	Denial    string   `json:"denial,omitzero"`    // ID of the denial that speaks against it
+}
+
 // WhyList is a list that has the file's content or its path.
 type WhyList struct {
 	List          string `json:"list"`              // its name

@@ -40,6 +40,10 @@ type Backend interface {
 	Why(ctx context.Context, by api.Actor, path string) (api.Why, error)
 	// WhyContent explains a file that the caller looked at, and opens nothing.
 	WhyContent(ctx context.Context, path string, c api.Content) (api.Why, error)
+	// Check says what would become of a package, by its two headers.
+	Check(ctx context.Context, head, signatures []byte) (api.Check, error)
+	// CheckVersion says the same by its version alone.
+	CheckVersion(ctx context.Context, nevra string) (api.Check, error)
 	// RollbackLog returns a page of the decisions about versions, newest first.
 	RollbackLog(ctx context.Context, offset, limit uint32) (page []api.Event, total uint32, err error)
 	// Floors returns the floors that administrators set, by package.

@@ -87,6 +87,9 @@ func (b *stub) Sync(ctx context.Context, _ api.Actor, report func(string, int, i
 	return api.SyncResult{Installed: 7}, nil
 }
 
+func (b *stub) Check(context.Context, []byte, []byte) (api.Check, error) { return api.Check{}, nil }
+func (b *stub) CheckVersion(context.Context, string) (api.Check, error)  { return api.Check{}, nil }
+
 func (b *stub) WhyContent(_ context.Context, path string, c api.Content) (api.Why, error) {
 	return api.Why{Path: path, RealPath: c.RealPath, Label: c.Label, Vouched: c.Found}, nil
 }

@@ -111,6 +111,26 @@ func (s *Server) readingMethods() []object.Method {
 			},
 		},
 		{
+			Name: "Check",
+			Doc: "Says what would become of a package if it were installed now, as a `Check`: `header` and `signatures` are its two headers as a package file has them, each without the eight bytes of its magic. " +
+				"Nothing of them is kept.",
+			In:  []object.Argument{{Name: "header", Sig: "ay", Max: api.MaxHeader, Raw: true}, {Name: "signatures", Sig: "ay", Max: api.MaxSignatures, Raw: true}},
+			Out: dict("check"),
+			Call: func(c object.Call) ([]any, error) {
+				check, err := b.Check(c.Ctx, c.Args[0].([]byte), c.Args[1].([]byte))
+				return []any{api.Encode(check)}, err
+			},
+		},
+		{
+			Name: "CheckVersion",
+			Doc:  "The same by a NEVRA alone, where there is no header: who signed the package is not judged then.",
+			In:   []object.Argument{{Name: "nevra", Sig: "s", Max: object.MaxName}}, Out: dict("check"),
+			Call: func(c object.Call) ([]any, error) {
+				check, err := b.CheckVersion(c.Ctx, c.Text(0))
+				return []any{api.Encode(check)}, err
+			},
+		},
+		{
 			Name: "RollbackLog",
 			Doc:  "Returns a page of the decisions about versions (`Event`), newest first.",
 			In:   []object.Argument{argOffset, argLimit}, Out: paged("events"),

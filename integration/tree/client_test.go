@@ -55,7 +55,7 @@ func TestOnlyTheClientSpeaksDBus(t *testing.T) {
 // are above cli and below main.
 var digestctlRooms = [][]string{
 	{"cli"},
-	{"client", "userfile", "report"},
+	{"client", "userfile", "report", "rpmfile"},
 	{"terminal", "doctor", "scan", "updateinfo"},
 }
 

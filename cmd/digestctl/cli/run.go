@@ -81,7 +81,7 @@ prints it.`,
 // completeNothing keeps shells from offering files where none is meant.
 func completeNothing(cmd *cobra.Command) {
 	for _, c := range cmd.Commands() {
-		if c.ValidArgsFunction == nil && !slices.Contains([]string{"why", "verify", "fix", "man"}, c.Name()) {
+		if c.ValidArgsFunction == nil && !slices.Contains([]string{"why", "verify", "fix", "check", "man"}, c.Name()) {
 			c.ValidArgsFunction = cobra.NoFileCompletions
 		}
 		completeNothing(c)

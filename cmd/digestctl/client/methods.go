@@ -56,6 +56,16 @@ func (c *Client) WhyContent(ctx context.Context, path string, seen api.Content) 
 		bytes(seen.SHA256), bytes(seen.SHA384), bytes(seen.SHA512))
 }
 
+// Check says what would become of a package, by its headers.
+func (c *Client) Check(ctx context.Context, header, signatures []byte) (api.Check, error) {
+	return get[api.Check](ctx, c, "Check", append([]byte{}, header...), append([]byte{}, signatures...))
+}
+
+// CheckVersion says the same by its NEVRA alone.
+func (c *Client) CheckVersion(ctx context.Context, nevra string) (api.Check, error) {
+	return get[api.Check](ctx, c, "CheckVersion", nevra)
+}
+
 // Log reads the entries of the log that a filter selects, newest first.
 func (c *Client) Log(ctx context.Context, filter api.LogFilter, want uint32, fn func(page []api.Event)) (total uint32, err error) {
 	return pages(ctx, c, "Log", 0, want, fn, filter.Dict())

@@ -5,12 +5,15 @@ package ctltest
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"path"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/digestlist/header"
+	"github.com/digestd/digestd/digestlist/nevra"
 )
 
 // Daemon answers from memory, so that what digestctl prints can be
@@ -177,6 +180,40 @@ func (m *Daemon) WhyContent(ctx context.Context, path string, c api.Content) (ap
 	w, err := m.Why(ctx, api.Actor{}, as)
 	w.Path, w.RealPath = path, path
 	return w, err
+}
+
+// Check goes by the name of the package: what is called old is a rollback, and so on.
+func (m *Daemon) Check(ctx context.Context, head, signatures []byte) (api.Check, error) {
+	h, err := header.Parse(head)
+	if err != nil {
+		return api.Check{}, &api.Error{Code: api.InvalidArgument, Message: "cannot read the header of the package: " + err.Error(), Advice: "get the package anew"}
+	}
+	pkg, err := h.NEVRA()
+	if err != nil {
+		return api.Check{}, err
+	}
+	c, err := m.CheckVersion(ctx, pkg.String())
+	c.Header, c.List, c.Files = true, "tlv-"+pkg.Full(), 1
+	if len(signatures) > 0 {
+		c.Key, c.KeyOwner = hexA[:40], "vendor"
+	}
+	return c, err
+}
+
+func (m *Daemon) CheckVersion(_ context.Context, text string) (api.Check, error) {
+	pkg, err := nevra.Parse(text)
+	if err != nil {
+		return api.Check{}, &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is no package version: %v", text, err)}
+	}
+	c := api.Check{NEVRA: pkg.String(), Verdict: api.CheckAllowed, Text: pkg.String() + " would be installed with a list"}
+	switch pkg.Name {
+	case "old":
+		c.Verdict, c.Reason, c.Text = api.CheckRefused, "rollback", pkg.String()+" is older than 2-1, which was active here"
+		c.Advice, c.Active = "to permit it once: digestctl rollback grant "+pkg.String()+" --reason WHY", []string{"old-2-1.noarch"}
+	case "stranger":
+		c.Verdict, c.Reason, c.Text = api.CheckWithheld, "unknown-key", pkg.String()+": it is signed by a key that is not trusted"
+	}
+	return c, nil
 }
 
 func (m *Daemon) RollbackLog(_ context.Context, offset, limit uint32) ([]api.Event, uint32, error) {

@@ -31,8 +31,9 @@ func Main(m *testing.M, verbs func(*cli.App) []*cobra.Command) {
 	}})
 }
 
-// Scripts runs the sessions of digestctl in testdata, each with a world of its own.
-func Scripts(t *testing.T) {
+// Scripts runs the sessions of digestctl in testdata, each with a world of its own, which
+// more prepares.
+func Scripts(t *testing.T, more ...func(*testscript.Env)) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
@@ -46,6 +47,9 @@ func Scripts(t *testing.T) {
 			env.Setenv("TZ", "UTC")
 			// A program with the race detector would wait a second before it ends.
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
+			for _, prepare := range more {
+				prepare(env)
+			}
 			return w.serve()
 		},
 		Condition: func(cond string) (bool, error) {

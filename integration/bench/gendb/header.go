@@ -104,12 +104,15 @@ func (s *section) bytes() []byte {
 }
 
 // region lays entries out as the immutable region, which is what is signed.
-func region(entries []entry) *section {
+func region(entries []entry) *section { return regionOf(header.TagHeaderImmutable, entries) }
+
+// regionOf lays them out as the region of that tag.
+func regionOf(tag uint32, entries []entry) *section {
 	var s section
 	// The first entry points to the trailer, which points back to the first.
-	s.describe(header.TagHeaderImmutable, typeBin, 0, entrySize)
+	s.describe(tag, typeBin, 0, entrySize)
 	s.add(entries)
 	binary.BigEndian.PutUint32(s.index[8:], uint32(len(s.data)))
-	s.data = appendEntry(s.data, header.TagHeaderImmutable, typeBin, -int32(len(s.index)), entrySize)
+	s.data = appendEntry(s.data, tag, typeBin, -int32(len(s.index)), entrySize)
 	return &s
 }

@@ -33,6 +33,7 @@ type Made struct {
 	Blob      []byte // as rpm's database has it
 	Region    []byte // the immutable region, without its magic
 	Signature []byte // over both, nil for none
+	Head      []byte // the header of signatures, as a package file has it, without its magic
 	Digest    [sha256.Size]byte
 }
 
@@ -65,13 +66,16 @@ func Make(p Small) (Made, error) {
 	content := append([]byte(header.Magic), m.Region...)
 	m.Digest = sha256.Sum256(content)
 	more := []entry{text(header.TagSHA256Header, hex.EncodeToString(m.Digest[:]))}
+	var signatures []entry
 	if p.Key != nil {
 		var err error
 		if m.Signature, err = p.Key.Sign(content); err != nil {
 			return m, err
 		}
-		more = append(more, binaryData(header.TagRSAHeader, m.Signature))
+		signatures = append(signatures, binaryData(header.TagRSAHeader, m.Signature))
 	}
+	m.Head = regionOf(header.TagHeaderSignatures, append(signatures, more...)).bytes()
+	more = append(more, signatures...)
 	section.add(more)
 	installed := uint32(pkgtest.Epoch.Unix())
 	installation := []entry{words(header.TagInstallTime, installed)}

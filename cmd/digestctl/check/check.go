@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package check has the verb that says what would become of packages before they come.
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/digestd/digestd/cmd/digestctl/cli"
+	"github.com/digestd/digestd/cmd/digestctl/client"
+	"github.com/digestd/digestd/cmd/digestctl/rpmfile"
+	"github.com/digestd/digestd/cmd/digestctl/terminal"
+	"github.com/digestd/digestd/cmd/digestctl/userfile"
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+)
+
+// maxFiles bounds the package files of one call.
+const maxFiles = 100000
+
+// checked is one package, and what would become of it.
+type checked struct {
+	api.Check
+	File      string               `json:"file,omitempty"`      // where the package lies
+	Compared  int                  `json:"compared,omitempty"`  // files of its payload that were compared with its header
+	Different []rpmfile.Difference `json:"different,omitempty"` // files that are not as the header says
+	More      int                  `json:"more,omitempty"`      // of which are not among them
+	Error     string               `json:"error,omitempty"`     // why it could not be checked
+	Next      string               `json:"next,omitempty"`      // what to do about that
+}
+
+// good reports whether nothing speaks against the package.
+func (c *checked) good() bool {
+	return c.Error == "" && len(c.Different) == 0 && (c.Verdict == api.CheckAllowed || c.Verdict == api.CheckNeedless)
+}
+
+// checkDocument is what check prints for programs.
+type checkDocument struct {
+	Packages []checked `json:"packages"`
+}
+
+// Command is digestctl check.
+func Command(a *cli.App) *cobra.Command {
+	return &cobra.Command{
+		Annotations: cli.Prints(checkDocument{}),
+		Use:         "check FILE|DIRECTORY|NEVRA...",
+		Short:       "Say what would become of packages if they were installed now",
+		Long: `Check says of each package whether it would be installed with a list: who signed
+it, whether policy admits its version, which floor, grant or denial decides that, and
+how to go on. Nothing is installed, and nothing of it is recorded.
+
+The files in a package are compared with the digests in its header: what was changed
+after the package was signed is named. A process without rights reads the package. Of a
+directory all files *.rpm below it are checked. Of a version without a file, as rpm -q
+prints it, only the version is judged, not who signed it.
+
+It exits with 0 when nothing speaks against any of them, with 3 when one would be
+refused or have no list, is damaged or cannot be read, and with 4 when there is no such
+file.`,
+		Example: "  digestctl check ./bash-5.2-1.x86_64.rpm\n  digestctl check --json /var/cache/dnf\n  digestctl check bash-5.1-1.x86_64",
+		Args:    cli.AtLeast("FILE|DIRECTORY|NEVRA"),
+		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
+			doc := checkDocument{Packages: []checked{}}
+			for _, arg := range args {
+				files, err := filesOf(arg)
+				if err != nil {
+					return err
+				}
+				if files == nil {
+					one, err := c.CheckVersion(ctx, arg)
+					if err != nil {
+						return err
+					}
+					doc.Packages = append(doc.Packages, checked{Check: one})
+					continue
+				}
+				list, err := checkFiles(ctx, c, files)
+				if err != nil {
+					return err
+				}
+				doc.Packages = append(doc.Packages, list...)
+			}
+			for i := range doc.Packages {
+				if !doc.Packages[i].good() {
+					a.Code = cli.ExitBad
+				}
+				if !a.JSON {
+					show(a.UI, &doc.Packages[i])
+				}
+			}
+			if a.JSON {
+				return a.UI.JSON(doc)
+			}
+			if len(doc.Packages) > 1 {
+				sum(a.UI, doc.Packages)
+			}
+			return nil
+		}),
+	}
+}
+
+// Reader is the hidden verb that reads a package for check, in a process of its own.
+func Reader(a *cli.App) *cobra.Command {
+	return &cobra.Command{
+		Use: rpmfile.Verb, Short: "Read a package from standard input, with no rights", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a.Started = true
+			return rpmfile.Serve(os.Stdin, os.Stdout)
+		},
+	}
+}
+
+// filesOf returns the package files that an argument names, nil if it names a version.
+func filesOf(arg string) ([]string, error) {
+	info, err := os.Stat(arg)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !strings.ContainsRune(arg, '/') && !strings.HasSuffix(arg, ".rpm"):
+		return nil, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, userfile.NoFile(fmt.Errorf("there is no file %s", arg))
+	case err != nil:
+		return nil, err
+	case !info.IsDir():
+		return []string{arg}, nil
+	}
+	files := []string{}
+	err = filepath.WalkDir(arg, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Type().IsRegular() && strings.HasSuffix(path, ".rpm") {
+			files = append(files, path)
+		}
+		if len(files) > maxFiles {
+			return fmt.Errorf("%s has more than %d packages", arg, maxFiles)
+		}
+		return err
+	})
+	if err == nil && len(files) == 0 {
+		err = &api.Error{Code: api.NotFound, Message: "there is no file *.rpm below " + arg, Advice: "name the directory that has the packages"}
+	}
+	return files, err
+}
+
+// checkFiles checks package files, several at once, and returns them in their order.
+func checkFiles(ctx context.Context, c *client.Client, files []string) ([]checked, error) {
+	const program = "/proc/self/exe" // however it was reached
+	list := make([]checked, len(files))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, file := range files {
+		group.Go(func() error {
+			one, err := checkFile(ctx, c, program, file)
+			var told *api.Error
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case errors.As(err, &told) && told.Code == api.InvalidArgument:
+				one.Error, one.Next = told.Message, told.Advice
+			case errors.As(err, &told):
+				return err // it would be the same of the next
+			case err != nil:
+				one.Error, one.Next = err.Error(), "get the package anew"
+			}
+			one.File = file
+			list[i] = one
+			return nil
+		})
+	}
+	return list, group.Wait()
+}
+
+func checkFile(ctx context.Context, c *client.Client, program, file string) (one checked, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return one, err
+	}
+	defer f.Close()
+	if !rpmfile.Is(f) {
+		return one, errors.New("cannot read package: it is no rpm package")
+	}
+	p, err := rpmfile.Read(ctx, program, f)
+	if err != nil {
+		return one, err
+	}
+	one.NEVRA, one.Compared, one.Different, one.More = p.NEVRA, p.Compared, p.Different, p.More
+	one.Check, err = c.Check(ctx, p.Header, p.Signatures)
+	return one, err
+}
+
+// show prints one package.
+func show(t *terminal.UI, c *checked) {
+	name := c.NEVRA
+	if c.File != "" {
+		name = c.File
+	}
+	style, text := terminal.Bad, c.Text
+	switch {
+	case c.Error != "":
+		text = c.Error
+	case len(c.Different) > 0:
+		text = fmt.Sprintf("%s not as its header says", terminal.Count(len(c.Different)+c.More, "file is", "files are"))
+	case c.Verdict == api.CheckRefused:
+		text = "would be refused: " + c.Text
+	case c.Verdict == api.CheckWithheld:
+		style, text = terminal.Warn, "would be installed without a list: "+c.Text
+	default:
+		style = terminal.Good
+	}
+	t.Say(style, "%s: %s", name, text)
+	for _, d := range c.Different {
+		t.Fact(d.Kind, "%s", d.Path)
+	}
+	if c.More > 0 {
+		t.Fact("and", "%d more", c.More)
+	}
+	if len(c.Different) > 0 {
+		t.Fact("package", "%s", c.NEVRA)
+		t.Fact("next", "do not install it; get the package anew")
+		return
+	}
+	if c.Verdict == api.CheckAllowed {
+		t.Fact("list", "%s", c.List)
+	}
+	if c.Key != "" {
+		t.Fact("signed by", "%s", terminal.Joined(c.KeyOwner, c.Key))
+	}
+	if !c.Installed {
+		t.Fact("active now", "%s", strings.Join(c.Active, ", "))
+	}
+	for _, path := range c.Denied {
+		t.Fact("left out", "%s", path)
+	}
+	t.Fact("next", "%s", c.Advice)
+	t.Fact("next", "%s", c.Next)
+}
+
+// sum says how many packages there were of each kind.
+func sum(t *terminal.UI, list []checked) {
+	good, different, refused, withheld, failed := 0, 0, 0, 0, 0
+	for i := range list {
+		switch c := &list[i]; {
+		case c.Error != "":
+			failed++
+		case len(c.Different) > 0:
+			different++
+		case c.Verdict == api.CheckRefused:
+			refused++
+		case c.Verdict == api.CheckWithheld:
+			withheld++
+		default:
+			good++
+		}
+	}
+	text := terminal.Count(len(list), "package", "packages")
+	for _, part := range []struct {
+		n    int
+		what string
+	}{{good, "as they should be"}, {refused, "refused"}, {withheld, "without a list"}, {different, "damaged"}, {failed, "not checked"}} {
+		if part.n > 0 {
+			text += fmt.Sprintf(", %d %s", part.n, part.what)
+		}
+	}
+	t.Say(terminal.Plain, "%s", text)
+}

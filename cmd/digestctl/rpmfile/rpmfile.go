@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package rpmfile reads package files, which anybody may have made, in a process of its
+// own: one with limits, that can open nothing and speak to nobody. What breaks there is an
+// error about that file.
+//
+// The headers come back as bytes, for those who verify signatures. Nothing else that the
+// process says of a package is trusted: it describes.
+package rpmfile
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+const (
+	// Verb is what digestctl is called by to be that process.
+	Verb = "read-package"
+	// maxAnswer bounds what the process says, in bytes: two headers and differences.
+	maxAnswer = 32 << 20
+	// maxDifferences bounds the files that differ which one answer names.
+	maxDifferences = 100
+	// patience bounds how long one package may take to be read.
+	patience = 10 * time.Minute
+)
+
+// Package is what a package file has.
+type Package struct {
+	NEVRA      string       `json:"nevra"`
+	Header     []byte       `json:"header"`     // without its magic
+	Signatures []byte       `json:"signatures"` // the header of signatures, without its magic and padding
+	Compared   int          `json:"compared"`   // files whose content was compared with the header's digest
+	Different  []Difference `json:"different"`  // files that are not as the header says
+	More       int          `json:"more"`       // of which are not among them
+}
+
+// Kinds of differences.
+const (
+	Changed = "changed" // the content has another digest
+	Missing = "missing" // the payload has no such file
+	Extra   = "extra"   // the header has no digest by which to judge the file
+)
+
+// Difference is a file whose content is not what the header says.
+type Difference struct {
+	Path     string `json:"path"`
+	Kind     string `json:"kind"` // changed, missing, extra
+	Expected string `json:"expected,omitempty"`
+	Found    string `json:"found,omitempty"`
+}
+
+// answer is what the process says.
+type answer struct {
+	Package *Package `json:"package,omitempty"`
+	Error   string   `json:"error,omitempty"`
+}
+
+// Is reports whether a file begins as a package does.
+func Is(f *os.File) bool {
+	var magic [4]byte
+	_, err := f.ReadAt(magic[:], 0)
+	return err == nil && string(magic[:]) == leadMagic
+}
+
+// Read has program, which is digestctl, read the package in f.
+func Read(ctx context.Context, program string, f *os.File) (*Package, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, Verb)
+	cmd.Args[0] = os.Args[0]
+	cmd.Stdin, cmd.Env, cmd.Dir = f, []string{}, "/"
+	var said bytes.Buffer
+	cmd.Stderr = &bounded{Buffer: &said, left: 64 << 10}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("cannot read package: %w", err)
+	}
+	data, rerr := io.ReadAll(io.LimitReader(out, maxAnswer+1))
+	if len(data) > maxAnswer {
+		cancel()
+		rerr = fmt.Errorf("its reader said more than %d bytes", maxAnswer)
+	}
+	werr := cmd.Wait()
+	var a answer
+	switch {
+	case ctx.Err() != nil && rerr == nil:
+		return nil, fmt.Errorf("cannot read package: %w", context.Cause(ctx))
+	case rerr != nil:
+		return nil, fmt.Errorf("cannot read package: %w", rerr)
+	case json.Unmarshal(data, &a) != nil || a.Error == "" && a.Package == nil:
+		return nil, fmt.Errorf("cannot read package: its reader failed: %s", firstLine(said.String(), werr))
+	case a.Error != "":
+		return nil, errors.New(a.Error)
+	}
+	return a.Package, nil
+}
+
+// firstLine is what a process that broke said first.
+func firstLine(text string, err error) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	if line == "" && err != nil {
+		line = err.Error()
+	}
+	const most = 200
+	return line[:min(len(line), most)]
+}
+
+// bounded keeps the beginning of what is written to it.
+type bounded struct {
+	*bytes.Buffer
+	left int
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	keep := min(len(p), b.left)
+	b.left -= keep
+	b.Buffer.Write(p[:keep])
+	return len(p), nil
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rpmfile
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/digestd/digestd/digestlist/header"
+	"github.com/google/rpmpack"
+	"golang.org/x/sys/unix"
+)
+
+// The test binary is the process that reads packages, or one that tries what that must not.
+const tryVerb = "try-what-is-refused"
+
+func TestMain(m *testing.M) {
+	switch {
+	case len(os.Args) == 2 && os.Args[1] == Verb:
+		if err := Serve(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	case len(os.Args) == 2 && os.Args[1] == tryVerb:
+		os.Exit(tryRefused())
+	}
+	os.Exit(m.Run())
+}
+
+// tryRefused does what the process that reads packages must not, and exits with how much
+// of that succeeded.
+func tryRefused() (worked int) {
+	if err := confine(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 100
+	}
+	for name, try := range map[string]func() error{
+		"open":    func() error { _, err := os.Open("/etc/passwd"); return err },
+		"create":  func() error { _, err := os.Create("/tmp/digestd-must-not-exist"); return err },
+		"socket":  func() error { _, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0); return err },
+		"execute": func() error { return unix.Exec("/bin/true", []string{"true"}, nil) },
+		"remove":  func() error { return os.Remove("/tmp/digestd-must-not-exist") },
+	} {
+		if err := try(); !errors.Is(err, unix.EPERM) {
+			fmt.Fprintln(os.Stderr, name, err)
+			worked++
+		}
+	}
+	return worked
+}
+
+func TestReaderIsConfined(t *testing.T) {
+	if out, err := unixCommand(tryVerb); err != nil {
+		t.Errorf("what must be refused was not: %v\n%s", err, out)
+	}
+}
+
+func unixCommand(arg string) (string, error) {
+	var out bytes.Buffer
+	process, err := os.StartProcess("/proc/self/exe", []string{"test", arg}, &os.ProcAttr{Files: []*os.File{nil, nil, os.Stderr}})
+	if err != nil {
+		return "", err
+	}
+	state, err := process.Wait()
+	if err == nil && !state.Success() {
+		err = errors.New(state.String())
+	}
+	return out.String(), err
+}
+
+var contents = map[string]string{"/usr/bin/one": "first", "/usr/bin/two": strings.Repeat("second ", 1000), "/usr/bin/empty": ""}
+
+func build(t *testing.T, compressor string) []byte {
+	t.Helper()
+	r, err := rpmpack.NewRPM(rpmpack.RPMMetaData{Name: "hello", Version: "1", Release: "2", Arch: "noarch", Compressor: compressor})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range contents {
+		r.AddFile(rpmpack.RPMFile{Name: name, Body: []byte(content), Mode: 0o100755, Owner: "root", Group: "root"})
+	}
+	r.AddFile(rpmpack.RPMFile{Name: "/usr/bin/link", Body: []byte("one"), Mode: 0o120777, Owner: "root", Group: "root"})
+	r.AddFile(rpmpack.RPMFile{Name: "/var/log/ghost", Mode: 0o100644, Owner: "root", Group: "root", Type: rpmpack.GhostFile})
+	var buf bytes.Buffer
+	if err := r.Write(&buf); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+// readPackage has a package read, here and by a process, which must agree where the package
+// is one that can be read.
+func readPackage(t *testing.T, data []byte) (*Package, error) {
+	t.Helper()
+	here, herr := safely(data)
+	p, err := readByProcess(t, data)
+	if (err == nil) != (herr == nil) || !reflect.DeepEqual(here, p) {
+		t.Errorf("a process read %+v, %v; here it is %+v, %v", p, err, here, herr)
+	}
+	return p, err
+}
+
+// safely reads a package and turns what breaks into an error.
+func safely(data []byte) (p *Package, err error) {
+	defer func() {
+		if broken := recover(); broken != nil {
+			p, err = nil, fmt.Errorf("%v", broken)
+		}
+	}()
+	return read(bytes.NewReader(data))
+}
+
+func readByProcess(t *testing.T, data []byte) (*Package, error) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "package.rpm")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	return Read(t.Context(), "/proc/self/exe", f)
+}
+
+func TestRead(t *testing.T) {
+	for _, compressor := range []string{"gzip", "zstd", "xz", "lzma"} {
+		data := build(t, compressor)
+		p, err := readPackage(t, data)
+		if err != nil {
+			t.Errorf("%s: %v", compressor, err)
+			continue
+		}
+		if p.NEVRA != "hello-1-2.noarch" || p.Compared != len(contents) || len(p.Different) > 0 {
+			t.Errorf("%s: %s, %d compared, different %v", compressor, p.NEVRA, p.Compared, p.Different)
+		}
+		if h, err := header.Parse(p.Header); err != nil {
+			t.Errorf("%s: its header: %v", compressor, err)
+		} else if _, err := h.Immutable(); err != nil {
+			t.Errorf("%s: its region: %v", compressor, err)
+		}
+		if _, err := header.Parse(p.Signatures); err != nil {
+			t.Errorf("%s: its signatures: %v", compressor, err)
+		}
+	}
+}
+
+// repack returns a package of build with another payload under the same headers.
+func repack(t *testing.T, data []byte, change func(archive []byte) []byte) []byte {
+	t.Helper()
+	at := bytes.Index(data, []byte{0x1f, 0x8b})
+	r, err := gzip.NewReader(bytes.NewReader(data[at:]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	buf := bytes.NewBuffer(slices.Clone(data[:at]))
+	w := gzip.NewWriter(buf)
+	w.Write(change(archive))
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+// A file of the payload that was exchanged is named, and so is one that is not there.
+func TestPayloadThatDiffers(t *testing.T) {
+	data := build(t, "gzip")
+	p, err := readPackage(t, repack(t, data, func(archive []byte) []byte { return bytes.Replace(archive, []byte("first"), []byte("other"), 1) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Different) != 1 || p.Different[0].Path != "/usr/bin/one" || p.Different[0].Kind != Changed || p.Different[0].Expected == p.Different[0].Found {
+		t.Errorf("different are %+v", p.Different)
+	}
+	const entry = 110 // bytes of a header of cpio
+	p, err = readPackage(t, repack(t, data, func(archive []byte) []byte { return archive[bytes.Index(archive, []byte("TRAILER!!!"))-entry:] }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Different) != len(contents) || p.Different[0].Kind != Missing {
+		t.Errorf("different are %+v", p.Different)
+	}
+}
+
+// Whatever is in a file, the caller gets an error about that file, and goes on.
+func TestHostilePackages(t *testing.T) {
+	good := build(t, "gzip")
+	for name, data := range map[string][]byte{
+		"empty": nil, "text": []byte("#!/bin/sh\n"), "lead alone": good[:leadSize], "cut": good[:len(good)-20],
+		"a header of 4 GiB": slices.Concat(good[:leadSize], []byte(header.Magic), bytes.Repeat([]byte{0xff}, 8)),
+		"no payload":        good[:bytes.Index(good, []byte{0x1f, 0x8b})],
+	} {
+		if p, err := readPackage(t, data); err == nil {
+			t.Errorf("%s was read: %+v", name, p)
+		} else if !strings.Contains(err.Error(), "cannot read package") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// Each byte of the headers exchanged: the process may say or break what it wants.
+	ends := bytes.Index(good, []byte{0x1f, 0x8b})
+	step := ends / 60
+	for at := leadSize; at < ends; at += step {
+		data := slices.Clone(good)
+		data[at] ^= 0xff
+		readPackage(t, data)
+	}
+}
+
+// A reader that says nothing, or no end, is an error within the caller's time.
+func TestReaderThatFails(t *testing.T) {
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, call := range map[string]func() error{
+		"cancelled":   func() error { _, err := Read(ctx, "/proc/self/exe", f); return err },
+		"no program":  func() error { _, err := Read(t.Context(), "/nonexistent", f); return err },
+		"says no":     func() error { _, err := Read(t.Context(), "/bin/false", f); return err },
+		"says no end": func() error { _, err := Read(t.Context(), "/usr/bin/yes", f); return err },
+	} {
+		if call() == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package query
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/build"
+	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/state"
+	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/digestlist/header"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/policy"
+)
+
+// maxDenied bounds the paths of denied files in one answer.
+const maxDenied = 100
+
+// Check says what would become of a package if it were installed now, by its header and
+// its signature header, both as a package file has them, without their magic. Nothing of
+// it is kept.
+func (q *Query) Check(_ context.Context, head, signatures []byte) (api.Check, error) {
+	invalid := func(what string, err error) error {
+		return &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("cannot read the %s of the package: %v", what, err), Advice: "get the package anew"}
+	}
+	h, err := header.Parse(head)
+	if err != nil {
+		return api.Check{}, invalid("header", err)
+	}
+	var sigs []header.Signature
+	if len(signatures) > 0 {
+		s, err := header.Parse(signatures)
+		if err != nil {
+			return api.Check{}, invalid("signatures", err)
+		}
+		sigs = s.Signatures()
+	}
+	snap := q.Snapshot()
+	m := q.Builder.Load()
+	c, err := m.Examine(h, sigs, snap.Keyring, q.Now())
+	if err == nil && c.Pkg.Name != policy.KeyName {
+		err = m.Compose(c, h, &build.Workspace{Denials: snap.Denials})
+	}
+	if err != nil {
+		return api.Check{}, invalid("header", err)
+	}
+	out := q.describeCheck(snap, c.Pkg)
+	out.Header, out.List = true, c.Name
+	if c.Key != nil {
+		out.Key, out.KeyOwner = c.Key.Fingerprint, snap.KeyOwner(c.Key.Fingerprint)
+	}
+	for _, e := range snap.Entries {
+		if e.Header == c.Header && e.Grace == "" {
+			out.Installed, out.List = true, e.Name
+			if e.Active() {
+				out.Verdict, out.Files = api.CheckAllowed, e.Files
+				out.Text = c.Pkg.String() + " is installed, and its list is active"
+				return out, nil
+			}
+		}
+	}
+	decide(&out, q.foresee(snap, c))
+	if out.Verdict == api.CheckAllowed {
+		out.Files = c.Files
+		for _, path := range c.Omitted.Paths[:min(len(c.Omitted.Paths), maxDenied)] {
+			out.Denied = append(out.Denied, api.Clean(string(path)))
+		}
+		if n := len(c.Omitted.Paths); n > 0 {
+			out.Text += fmt.Sprintf(", without %s that are denied", view.Plural(n, "file"))
+		}
+	}
+	return out, nil
+}
+
+// CheckVersion says what would become of a version, whose header is not at hand: who
+// signed it and what it contains is not judged.
+func (q *Query) CheckVersion(_ context.Context, text string) (api.Check, error) {
+	pkg, err := nevra.Parse(text)
+	if err != nil {
+		return api.Check{}, &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is no package version: %v", text, err),
+			Advice: "name it as rpm -q does: name-[epoch:]version-release.arch; or give the package file"}
+	}
+	snap := q.Snapshot()
+	if pkg, err = snap.Resolve(pkg, text); err != nil {
+		return api.Check{}, err
+	}
+	out := q.describeCheck(snap, pkg)
+	decide(&out, q.admit(snap, pkg, false))
+	if out.Verdict == api.CheckAllowed {
+		out.Text += "; who signed it was not asked"
+	}
+	return out, nil
+}
+
+// foresee does by a snapshot what [ledger.Ledger.Foresee] does in a transaction.
+func (q *Query) foresee(snap *view.Snapshot, c *view.Candidate) policy.Decision {
+	d := q.admit(snap, c.Pkg, c.Multi)
+	switch {
+	case d.Verdict != policy.Allow:
+		return d
+	case c.Vouch.Verdict != policy.Allow:
+		return c.Vouch
+	case c.Held != "":
+		return policy.KeyHeld(c.Pkg, c.Held)
+	case c.None != nil:
+		return *c.None
+	}
+	return d
+}
+
+// admit asks policy about a version, with what the snapshot knows of its name.
+func (q *Query) admit(snap *view.Snapshot, pkg nevra.NEVRA, multi bool) policy.Decision {
+	s := ledger.New(state.Settings{Mode: snap.Mode, Multi: q.Config.MultiVersion}, q.Now())
+	s.Denials, s.Lines = snap.Denials, snap.Lines
+	for id := range snap.Lines {
+		s.Archs[id.Arch] = true
+	}
+	for _, e := range snap.Entries {
+		if e.Package.Name == pkg.Name {
+			s.ByLine[view.LineOf(e.Package)] = append(s.ByLine[view.LineOf(e.Package)], e)
+		}
+	}
+	return s.AdmitIn(nil, pkg, multi)
+}
+
+func (q *Query) describeCheck(snap *view.Snapshot, pkg nevra.NEVRA) api.Check {
+	out := api.Check{NEVRA: pkg.String()}
+	for _, e := range snap.Entries {
+		if e.Package.Name == pkg.Name && e.Active() && e.Grace == "" {
+			out.Active = append(out.Active, e.Package.String())
+		}
+	}
+	return out
+}
+
+// decide says what a decision means for a package that is not there yet.
+func decide(out *api.Check, d policy.Decision) {
+	out.Reason, out.Denial = string(d.Reason), d.Denial
+	out.Text, out.Advice, _ = strings.Cut(d.Text, "; ")
+	switch {
+	case d.Reason == policy.ReasonNoFiles:
+		out.Verdict = api.CheckNeedless
+	case d.Verdict == policy.Veto:
+		out.Verdict = api.CheckRefused
+	case d.Verdict == policy.WithholdList:
+		out.Verdict = api.CheckWithheld
+	default:
+		out.Verdict = api.CheckAllowed
+		if d.Grant {
+			out.Text, out.Advice = out.NEVRA+" would be installed with a list, by the grant for it", ""
+		} else if d.Text == "" {
+			out.Text = out.NEVRA + " would be installed with a list"
+		}
+	}
+}

@@ -37,9 +37,9 @@ type Server struct {
 	Keys       *keysource.Source
 	Reconciler *reconcile.Reconciler
 	Exporter   *export.Exporter
-	Leave      func(Left) error
-	Open       sync.WaitGroup
-	refusals   refusals // hooks that could not be served
+	Leave      func(Left) error // leaves a connection to the next digestd, which must get a copy of it; nil if that cannot be
+	Open       sync.WaitGroup   // the sessions that are open
+	refusals   refusals         // hooks that could not be served
 }
 
 const (
@@ -51,7 +51,8 @@ const (
 	maxSessions = 64
 )
 
-// Serve accepts package managers until ctx ends.
+// Serve accepts package managers until ctx ends, which closes l. Sessions go on by
+// themselves: wait for Open. It fails if l was closed by anybody else.
 func (ss *Server) Serve(ctx context.Context, l *net.UnixListener) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
@@ -111,7 +112,8 @@ type progress struct {
 	broken  error                  // what keeps lists from being as they should be
 }
 
-// New returns nil if the peer is nobody to serve, and has told it so.
+// New is the session of whoever connected. It returns nil if the peer is nobody to serve,
+// and has told it so.
 func (ss *Server) New(c *net.UnixConn) *Session {
 	peer, err := wire.PeerCred(c)
 	conn := wire.NewConn(c)
@@ -229,11 +231,14 @@ func (s *Session) run(ctx context.Context) error {
 	}
 }
 
-// Enter lets the state learn what this session tells.
+// Enter brings an event of this session to the ledger.
 func (s *Session) Enter(ctx context.Context, event string, fn func(*ledger.Ledger) error) error {
 	return s.Exec.Enter(ctx, event, fn)
 }
 
+// Begin answers the first message of a transaction with a verdict, and reports whether the
+// package manager is to say more. The error is that of the connection alone: a ledger that
+// cannot record the transaction keeps no package manager from going on.
 func (s *Session) Begin(ctx context.Context, m *wire.Begin) (proceed bool, err error) {
 	managed, why := s.manages(m)
 	if !managed {
@@ -324,6 +329,8 @@ func elementType(t wire.ElementType) policy.ElementType {
 	return policy.Other
 }
 
+// End ends the transaction, and answers with what the administrator is to be told. The
+// error is that of the connection: of what could not be recorded the answer tells.
 func (s *Session) End(ctx context.Context) error {
 	t := s.Txn
 	published, gone, err := s.Exec.End(ctx, t)

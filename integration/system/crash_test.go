@@ -291,6 +291,35 @@ func TestConvergesAfterBothDie(t *testing.T) {
 	m.converged(counter)
 }
 
+// TestKilledWhileTidying kills it while it puts aside what something other than digestd
+// left in the list directory: what is there never stays, and what was put aside is on
+// record.
+func TestKilledWhileTidying(t *testing.T) {
+	const strange = "tlv-strange-0:1-1.noarch"
+	pkgtest.Crashes[changing]{
+		Passes: pkgtest.Passes{"inspect": {failpoint.Aside}},
+		Prepare: func(t *testing.T) changing {
+			m := newChanging(t)
+			m.Stop()
+			m.OK(os.WriteFile(m.list(strange), []byte("not ours"), 0o644))
+			return m
+		},
+		After: func(m changing, _ pkgtest.Death) {
+			m.converged(m.before)
+			aside, err := os.ReadDir(m.Lists() + ".quarantine")
+			if err != nil || len(aside) != 1 {
+				m.Errorf("quarantine has %v, %v", aside, err)
+			}
+			if out := m.Must("list", "quarantined"); !strings.Contains(out, strange) {
+				m.Errorf("what was put aside is on no record:\n%s", out)
+			}
+			if out := m.Must("log"); !strings.Contains(out, "tampered") {
+				m.Errorf("the log says nothing of it:\n%s", out)
+			}
+		},
+	}.Try(t)
+}
+
 // TestKilledWhileReconfigured: a setting by which lists go holds after the next start,
 // wherever digestd died while it took the setting over.
 func TestKilledWhileReconfigured(t *testing.T) {

@@ -315,7 +315,7 @@ func TestFilesBeginWithTheirLicence(t *testing.T) {
 func TestNothingButTheKnownIsAtTheTop(t *testing.T) {
 	known := []string{
 		"cmd", "daemon", "hooks", "digestlist", "rpmdb", "policy", "store", "kernel", "systemd", "integration", "docs",
-		"go.mod", "go.sum", "README.md", "LICENSE", "Makefile", ".ci", ".gitignore",
+		"go.mod", "go.sum", "README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "LICENSE", "Makefile", ".ci", ".gitignore",
 	}
 	for _, f := range files(t) {
 		if top, _, _ := strings.Cut(f.path, "/"); !slices.Contains(known, top) {

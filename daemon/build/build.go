@@ -7,8 +7,10 @@
 package build
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"time"
 
 	"github.com/digestd/digestd/daemon/executor"
@@ -40,7 +42,19 @@ type Workspace struct {
 	Stager  executor.Stager
 	Denials *policy.Denials // what no list may hold
 	Body    []byte
-	out     []byte
+	out     []byte    // Body, and its signature
+	hashed  hash.Hash // what Digest hashed
+}
+
+// Digest returns the digest of Body. [Builder.SignList] then need not hash it again.
+func (w *Workspace) Digest() (sum record.Digest) {
+	if w.hashed == nil {
+		w.hashed = sha256.New()
+	}
+	w.hashed.Reset()
+	w.hashed.Write(w.Body)
+	w.hashed.Sum(sum[:0])
+	return sum
 }
 
 // Examine reads what a header says of its package and what its signatures are

@@ -3,7 +3,6 @@
 package build
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -15,19 +14,15 @@ import (
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb/pgp"
+	"github.com/digestd/digestd/store/record"
 )
 
-// build writes the list of c into staging. A package that has no files, or
-// whose digests nobody should trust, gets its reason instead.
+// build writes the list of c into staging, if the package is vouched for. One that has
+// no files, or whose digests nobody should trust, gets its reason instead.
 func (b *Builder) build(c *view.Candidate, h *header.Header, w *Workspace) error {
 	if err := b.Compose(c, h, w); err != nil {
 		return err
 	}
-	return b.finish(c, w)
-}
-
-// finish signs and stages what compose made, if the package is vouched for.
-func (b *Builder) finish(c *view.Candidate, w *Workspace) error {
 	if c.None != nil && c.Vouch.Verdict != policy.Veto {
 		c.Vouch = *c.None
 	}
@@ -76,7 +71,7 @@ func (b *Builder) Compose(c *view.Candidate, h *header.Header, w *Workspace) err
 	if err != nil {
 		return fmt.Errorf("cannot make list of %s: %w", c.Pkg, err)
 	}
-	c.Body = sha256.Sum256(w.Body)
+	c.Body = w.Digest()
 	return nil
 }
 
@@ -100,7 +95,11 @@ func (b *Builder) SignList(c *view.Candidate, w *Workspace) error {
 		c.Wide = wide
 	}
 	c.Signer = b.Signer()
-	c.File = sha256.Sum256(w.out)
+	if w.hashed == nil || record.Digest(w.hashed.Sum(nil)) != c.Body {
+		w.Digest()
+	}
+	w.hashed.Write(w.out[len(w.Body):])
+	w.hashed.Sum(c.File[:0])
 	return nil
 }
 
@@ -113,8 +112,8 @@ func (b *Builder) Stage(c *view.Candidate, w *Workspace) (err error) {
 }
 
 // Make does what Examine and build do. Before it does the work, consider may find
-// that there is nothing to build. The list is composed while the package's signature is
-// verified, which takes longer; nothing is signed before that is done.
+// that there is nothing to build. It takes one step after the other: to wake another
+// processor up takes as long as most of them, and its time is wanted, too.
 func (b *Builder) Make(h *header.Header, sigs []header.Signature, keyring *pgp.Keyring, now time.Time, w *Workspace,
 	consider func(*view.Candidate) (more bool, err error)) (*view.Candidate, error) {
 	c, err := b.identify(h)
@@ -125,27 +124,14 @@ func (b *Builder) Make(h *header.Header, sigs []header.Signature, keyring *pgp.K
 	if err != nil {
 		return c, err
 	}
-	composed := make(chan error, 1)
-	if more {
-		go func() { composed <- b.Compose(c, h, w) }()
-	}
-	// Each of the two reads of c what identify found, and writes fields of its own.
 	c.Verification, err = b.verify(c, h, sigs, keyring, now)
-	if !more {
-		c.Hashed = nil
-		return c, err
-	}
-	cerr := <-composed
 	c.Hashed = nil
-	if err != nil {
+	if err != nil || !more {
 		return c, err
-	}
-	if cerr == nil {
-		cerr = b.finish(c, w)
 	}
 	// Of a package that gets no list its files are kept, to say so of them.
-	if cerr != nil && c.Vouch.Verdict == policy.Allow {
-		return c, cerr
+	if err := b.build(c, h, w); err != nil && c.Vouch.Verdict == policy.Allow {
+		return c, err
 	}
 	return c, nil
 }

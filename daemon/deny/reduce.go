@@ -127,7 +127,7 @@ func (d *Denier) reduceOne(m *build.Builder, r *grounds.Reduction, w *build.Work
 		return err
 	}
 	r.Refs.Paths = r.Entry.Refs.Paths
-	r.Body = sha256.Sum256(w.Body)
+	r.Body = w.Digest()
 	if err := m.SignList(&r.Candidate, w); err != nil {
 		return err
 	}

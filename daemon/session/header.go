@@ -66,7 +66,7 @@ func (s *Session) publish(ctx context.Context, msg *wire.Header, restore bool) (
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot read header: %w", err)
 	}
-	if pkg, err := h.NEVRA(); err == nil && pkg.Name == policy.KeyName {
+	if name, err := h.String(header.TagName); err == nil && name == policy.KeyName {
 		return nil, nil, nil
 	}
 	var active *view.Entry

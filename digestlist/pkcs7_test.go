@@ -129,6 +129,23 @@ func openssl(t testing.TB, args ...string) []byte {
 	return out.Bytes()
 }
 
+// TestSignAgain: a signature depends on nothing but the key and what it signs.
+func TestSignAgain(t *testing.T) {
+	for _, k := range kinds(t) {
+		var seen [2][]byte
+		for i := range seen {
+			var err error
+			if seen[i], err = digestlist.SignPKCS7(signedBody, k.cert, k.key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		other, err := digestlist.SignPKCS7([]byte("another body"), k.cert, k.key)
+		if err != nil || !bytes.Equal(seen[0], seen[1]) || bytes.Equal(seen[0], other) {
+			t.Errorf("%s: %v, the same twice: %t", k.name, err, bytes.Equal(seen[0], seen[1]))
+		}
+	}
+}
+
 var signedBody = []byte("the body of a list, with \r\n and \x00 in it\n")
 
 func TestSignPKCS7(t *testing.T) {

@@ -415,3 +415,30 @@ func TestOmitNothing(t *testing.T) {
 		t.Errorf("of which all is denied: %v", err)
 	}
 }
+
+// TestDigestOfTheFile: the digest of a list is that of its file, whatever was hashed in the
+// workspace before.
+func TestDigestOfTheFile(t *testing.T) {
+	b := newBench(t)
+	digest := func(body string) (c *view.Candidate) {
+		b.w.Body = []byte(body)
+		return &view.Candidate{Made: view.Made{Body: sha256.Sum256([]byte(body))}}
+	}
+	for name, hashed := range map[string]func(){
+		"nothing":               func() {},
+		"the body":              func() { b.w.Digest() },
+		"another body":          func() { b.w.Body = []byte("other"); b.w.Digest(); b.w.Body = []byte("body") },
+		"the body, and a list":  func() { b.w.Digest(); b.SignList(digest("body"), &b.w) },
+		"an empty body, signed": func() { b.SignList(digest(""), &b.w); b.w.Body = []byte("body") },
+	} {
+		c := digest("body")
+		hashed()
+		if err := errors.Join(b.SignList(c, &b.w), b.Stage(c, &b.w)); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(b.staged(c))
+		if err != nil || c.File != sha256.Sum256(data) {
+			t.Errorf("%s was hashed before: %v, %x", name, err, c.File)
+		}
+	}
+}

@@ -3,13 +3,18 @@
 package main
 
 import (
+	"bytes"
+	"io"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	protocol "github.com/digestd/digestd/daemon/guard"
+	"github.com/digestd/digestd/daemon/guard/guardtest"
 	"github.com/digestd/digestd/kernel/guard"
 )
 
@@ -98,5 +103,42 @@ func TestPace(t *testing.T) {
 	}
 	if ok, _ := p.allow(at.Add(-time.Hour)); !ok {
 		t.Error("a clock that is set back silences the log")
+	}
+}
+
+// console keeps what is written to it.
+type console struct{ bytes.Buffer }
+
+func (*console) Close() error { return nil }
+
+// TestConsole: what the first process could not start is on the console with both ways
+// out, also when somebody else was refused the same before, and not without end.
+func TestConsole(t *testing.T) {
+	keeper, err := protocol.NewKeeper(guardtest.NewMemory(), protocol.Facts{Wanted: protocol.Change{Mode: "audit"}, Most: guard.Enforce})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said console
+	w := &watcher{keeper: keeper, log: slog.New(slog.DiscardHandler), console: func() (io.WriteCloser, error) { return &said, nil }}
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	e := guard.Event{Act: guard.Execute, Reason: guard.Unlisted, Digest: &guard.Digest{1}, Path: "/sbin/getty", Refused: true, Process: guard.Process{PID: 9, Parent: 5}}
+	w.tell(&e, at)
+	if said.Len() > 0 {
+		t.Errorf("a shell's child is on the console: %s", said.String())
+	}
+	e.Process.Parent = 1
+	for range 2 * perMinute {
+		w.tell(&e, at)
+	}
+	for _, want := range []string{`"/sbin/getty"`, "digestctl guard off", "digestd.guard=off"} {
+		if n := strings.Count(said.String(), want); n != perMinute {
+			t.Errorf("the console has %s %d times, want %d", want, n, perMinute)
+		}
+	}
+	said.Reset()
+	e.Refused = false
+	w.tell(&e, at.Add(time.Hour))
+	if said.Len() > 0 {
+		t.Errorf("what ran is on the console: %s", said.String())
 	}
 }

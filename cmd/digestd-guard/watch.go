@@ -30,7 +30,8 @@ type watcher struct {
 	log     *slog.Logger
 	console func() (io.WriteCloser, error)
 	denials protocol.Log
-	pace    pace
+	pace    pace // of the log
+	slow    pace // of the console
 }
 
 // perMinute is how many refusals are logged in a minute: a machine on which nothing is
@@ -85,6 +86,12 @@ func (w *watcher) countLost() {
 
 // tell sums an event up, and logs the first of its kind.
 func (w *watcher) tell(e *guard.Event, at time.Time) {
+	// The first process may have wanted to start the program that shows the log.
+	if e.Refused && e.Process.Parent == 1 {
+		if ok, _ := w.slow.allow(at); ok {
+			w.print(fmt.Sprintf("digestd-guard: refused %s of %q (%s); %s\r\n", e.Act, e.Path, e.Reason, wayOut))
+		}
+	}
 	if !w.denials.Add(e, at, unitOf(e.Process.PID)) {
 		return
 	}
@@ -106,10 +113,6 @@ func (w *watcher) tell(e *guard.Event, at time.Time) {
 	}
 	w.log.Warn(text, "act", e.Act.String(), "reason", e.Reason.String(), "path", e.Path, "digest", digest,
 		"pid", e.Process.PID, "uid", e.Process.UID, "command", e.Process.Command, "way-out", wayOut)
-	// The first process may have wanted to start the program that shows the log.
-	if e.Refused && e.Process.Parent == 1 {
-		w.print(fmt.Sprintf("digestd-guard: refused %s of %q (%s); %s\r\n", e.Act, e.Path, e.Reason, wayOut))
-	}
 }
 
 func (w *watcher) print(line string) {

@@ -6,9 +6,9 @@ ldconfig
 check "what the machine has is listed" sh -c "find /usr -xdev -type f \( -perm /111 -o -name '*.so*' \) -size -60M ! -name 'x86_64-linux-gnu-*' \
 	! -name '*perl*' ! -path '*/gcc*' ! -path '*python3*' | digestctl own add machine --reason test -"
 mkdir -p /var/tmp/image/bin
-cp /usr/bin/busybox /var/tmp/image/bin/unlisted
-echo unlisted >>/var/tmp/image/bin/unlisted
-cp /var/tmp/image/bin/unlisted /usr/local/bin/unlisted
+cp /usr/bin/busybox /var/tmp/image/bin/busybox
+echo unlisted >>/var/tmp/image/bin/busybox
+cp /var/tmp/image/bin/busybox /usr/local/bin/unlisted
 check "podman has an image" sh -c 'tar -C /var/tmp/image -c . | podman import - test'
 cp /usr/bin/true /usr/local/bin/other
 echo other >>/usr/local/bin/other
@@ -19,7 +19,7 @@ soon "it agrees with digestd" agrees
 same "it enforces" "" "$(enforces || digestctl guard status)"
 check "what no list holds is refused" refused /usr/local/bin/unlisted true
 run() { podman run --rm --network=none "$@"; }
-same "podman runs what its image has" "contained" "$(run test /bin/unlisted echo contained 2>&1)"
+same "podman runs what its image has" "contained" "$(run test /bin/busybox echo contained 2>&1)"
 says 'exempt +containers of machine.slice' "the exemption is shown" digestctl guard status
 says '[1-9][0-9]* checks were let through' "and counted" digestctl guard status
 says 'Operation not permitted|permission denied' "a file of the host is refused in a container" run -v /usr/local/bin:/host test /host/other
@@ -30,5 +30,5 @@ says 'Operation not permitted' "a user's own mounts are not exempt" setpriv --re
 echo 'guard-containers = false' >/etc/digestd/digestd.conf.d/containers.conf
 check "the owner takes the exemption away" systemctl restart digestd-guard
 soon "it agrees with digestd again" agrees
-says 'Operation not permitted|permission denied' "podman runs nothing unlisted then" run test /bin/unlisted echo contained
+says 'Operation not permitted|permission denied' "podman runs nothing unlisted then" run test /bin/busybox echo contained
 end

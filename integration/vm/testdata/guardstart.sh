@@ -26,9 +26,9 @@ killed() {
 	sleep "$1"
 	systemctl kill -s KILL digestd
 	wait $!
-	soon "killed after $1 s, digestd is back" agrees
+	soon "killed after $1 s, digestd is back" settled
 	if digestctl deny list | grep -q hello; then
-		check "and hello is withdrawn" refused /usr/bin/hello
+		same "killed after $1 s, hello is withdrawn" refused "$(refused /usr/bin/hello && echo refused || { cat /var/tmp/out; digestctl why /usr/bin/hello; digestctl status; journalctl -b -u digestd -o short-monotonic | tail -n 20; })"
 		check "its denial is lifted" digestctl deny lift hello --reason test
 	fi
 	check "hello runs, killed after $1 s" /usr/bin/hello

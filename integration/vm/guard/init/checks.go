@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"syscall"
@@ -34,11 +35,11 @@ func (m *machine) run(part string) {
 		"unsuited": m.unsuited, "otherhash": m.otherHash, "commandline": m.commandLine, "bench": m.bench, "exemptions": m.exemptions, "service": m.service,
 		"audit": m.audit, "enforce": m.enforce, "writes": m.writes, "maps": m.maps,
 		"filesystems": m.filesystems, "sets": m.sets, "races": m.races, "strict": m.strict, "off": m.off,
-		"kexec": m.kexec, "kexeced": m.kexeced,
+		"kexec": m.kexec, "kexeced": m.kexeced, "together": m.together,
 	}
 	names := []string{part}
 	if part == "all" {
-		names = []string{"audit", "enforce", "writes", "maps", "filesystems", "exemptions", "sets", "races", "strict", "off", "service"}
+		names = []string{"audit", "enforce", "writes", "maps", "together", "filesystems", "exemptions", "sets", "races", "strict", "off", "service"}
 	}
 	for _, name := range names {
 		within(12*time.Minute, func() {
@@ -364,6 +365,35 @@ func (m *machine) maps() {
 	f.Close()
 	m.check("exec of an altered one: refused", refused, run(path))
 	m.expel(d)
+}
+
+// together: many processes map a file at once that nobody has run or mapped before. The
+// kernel makes what it keeps of the inode for one of them.
+func (m *machine) together() {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(16))
+	const files, threads = 200, 16
+	failed := map[string]int{}
+	for i := range files {
+		path := fmt.Sprintf("/t/together%d", i)
+		m.admit(program(path, fmt.Sprint("together ", i)))
+		errs, start := make(chan error, threads), make(chan struct{})
+		for range threads {
+			go func() {
+				runtime.LockOSThread()
+				defer runtime.UnlockOSThread()
+				<-start
+				errs <- mapCode(path)
+			}()
+		}
+		close(start)
+		for range threads {
+			if err := <-errs; err != nil {
+				failed[err.Error()]++
+			}
+		}
+		must(os.Remove(path))
+	}
+	m.equal("many map a new file at once", "map[]", fmt.Sprint(failed))
 }
 
 func (m *machine) last(path string) (guard.Act, guard.Reason) {

@@ -326,6 +326,9 @@ static __always_inline __u8 judge(struct control *c, struct counters *n, struct 
 	if (c->largest && (__u64)inode->i_size > c->largest)
 		return TOO_LARGE;
 	struct known *k = bpf_inode_storage_get(&inodes, inode, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	// Of two that make it at the same moment one fails, and finds the other's then.
+	if (!k)
+		k = bpf_inode_storage_get(&inodes, inode, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!k)
 		return NO_MEMORY;
 	// Writers are looked for after seq is read: one who opened before the storage was

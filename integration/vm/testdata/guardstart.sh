@@ -28,7 +28,7 @@ killed() {
 	wait $!
 	soon "killed after $1 s, digestd is back" settled
 	if digestctl deny list | grep -q hello; then
-		same "killed after $1 s, hello is withdrawn" refused "$(refused /usr/bin/hello && echo refused || { cat /var/tmp/out; digestctl why /usr/bin/hello; digestctl status; journalctl -b -u digestd -o short-monotonic | tail -n 20; })"
+		check "killed after $1 s, hello is withdrawn before that is said" refused /usr/bin/hello
 		check "its denial is lifted" digestctl deny lift hello --reason test
 	fi
 	check "hello runs, killed after $1 s" /usr/bin/hello

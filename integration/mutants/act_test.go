@@ -81,7 +81,7 @@ var acting = []mutation{
 		"an act is answered before it is recorded"},
 	{"withdrawn-before-intent", "daemon/executor/executor.go", "\tif err := x.commit(&all); err != nil {\n\t\treturn err\n\t}\n\ts.Undo.Queue = state.Records{}\n", "\ts.Undo.Queue, s.MetaMark.Durable = all, true\n",
 		"lists leave before that is durable because of which they do"},
-	{"signals-before-commit", "daemon/ledger/state/state.go", "{ s.Queue.tell = append(s.Queue.tell, fn) }", "{ s.due = append(s.due, fn) }",
+	{"signals-before-commit", "daemon/ledger/state/state.go", "{ s.Queue.tell = append(s.Queue.tell, fn) }", "{ s.Due = append(s.Due, fn) }",
 		"signals tell of what is not durable"},
 	{"leftover-not-recorded", "daemon/ledger/state/leftover.go", "\ts.Queue.Batch.PutLeftover(l)\n", "",
 		"a list that could not be removed is forgotten"},

@@ -2,11 +2,11 @@
 
 // Package mutants shows that the simulator sees. Each of its mutations puts one
 // mistake into the code that decides or acts: a sync that is dropped, two effects in
-// the wrong order, a version that is not remembered. The daemon's tests are built
-// with it, and a history has to fail because the model objects: neither the compiler
-// nor a panic counts.
+// the wrong order, a version that is not remembered. The daemon's tests are built once
+// with all of them, each run has the one that the environment names, and a history has to
+// fail because the model objects: neither the compiler nor a panic counts.
 //
-// A mutation replaces text that stands in a file exactly once. Where code moves,
+// A mutation replaces text that stands in a file exactly once, within one function. Where code moves,
 // TestMutationsFit names those that do not fit any more: give them the file and the text
 // that does the same now, so that the meaning beside them stays true. What the model sees
 // in a known history it sees at once: a mutation that only random histories find is worth

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -29,7 +30,7 @@ var (
 	some      = flag.Int("mutants.some", 5, "how many mutations are tried otherwise")
 	seed      = flag.Uint64("mutants.seed", 12, "which these are")
 	only      = flag.String("mutants.only", "", "a regular expression: which mutations are tried, whatever else is said")
-	histories = flag.Uint64("mutants.histories", 2000, "how many random histories a mutation may pass")
+	mostTried = flag.Uint64("mutants.histories", 2000, "how many random histories a mutation may pass")
 	without   = flag.String("mutants.without", "", "kinds of acts that are left out of random histories")
 )
 
@@ -103,20 +104,26 @@ func TestModelSeesMutations(t *testing.T) {
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range chosen(t) {
-		t.Run(m.name, func(t *testing.T) { m.try(t) })
+	list := chosen(t)
+	program := build(t, list)
+	t.Run("none", func(t *testing.T) {
+		if known := (mutation{}).histories(t, program, "^TestKnownHistories$", "-sim.disk=0"); objection(known) != survived {
+			t.Errorf("without a mutation:\n%s", known)
+		}
+	})
+	for _, m := range list {
+		t.Run(m.name, func(t *testing.T) { m.try(t, program) })
 	}
 }
 
-// try builds the daemon's tests with the mistake, and sees that a history fails.
-func (m mutation) try(t *testing.T) {
-	program := m.build(t)
+// try sees that a history fails with the mistake in the daemon.
+func (m mutation) try(t *testing.T, program string) {
 	began := time.Now()
 	disk := "-sim.disk=0" // which takes most of the time
 	if strings.HasPrefix(m.file, "store/") {
 		disk = "-sim.disk=1000"
 	}
-	known := histo(t, program, "^TestKnownHistories$", disk)
+	known := m.histories(t, program, "^TestKnownHistories$", disk)
 	switch objection(known) {
 	case seen:
 		t.Logf("seen by the known history %s, after %v: %s", name(known), time.Since(began).Round(100*time.Millisecond), said(known))
@@ -124,10 +131,10 @@ func (m mutation) try(t *testing.T) {
 	case elsewhere:
 		t.Fatalf("%s (%s) fails, but not by the model's word:\n%s", m.name, m.meaning, known)
 	}
-	random := histo(t, program, "^TestHistories$", "-sim.shrink=false",
-		"-sim.seeds="+strconv.FormatUint(*histories, 10), "-sim.without="+*without)
+	random := m.histories(t, program, "^TestHistories$", "-sim.shrink=false",
+		"-sim.seeds="+strconv.FormatUint(*mostTried, 10), "-sim.without="+*without)
 	if objection(random) == survived && strings.HasPrefix(m.file, "store/") {
-		random = histo(t, program, "^TestHistoriesOnDisk$", "-sim.shrink=false", disk)
+		random = m.histories(t, program, "^TestHistoriesOnDisk$", "-sim.shrink=false", disk)
 	}
 	switch objection(random) {
 	case seen:
@@ -139,15 +146,45 @@ func (m mutation) try(t *testing.T) {
 	}
 }
 
-// build compiles the daemon's tests with the mistake in them. The tree stays as it is:
-// go reads one of its files from elsewhere.
-func (m mutation) build(t *testing.T) (program string) {
+// build compiles the daemon's tests with these mistakes in them. The tree stays as it is:
+// go reads some of its files from elsewhere.
+func build(t *testing.T, list []mutation) (program string) {
 	t.Helper()
 	dir, root := t.TempDir(), top(t)
-	changed, program := filepath.Join(dir, "mutated.go"), filepath.Join(dir, "daemon.test")
-	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {filepath.Join(root, m.file): changed}})
+	program = filepath.Join(dir, "daemon.test")
+	files := map[string]*combined{}
+	for i, m := range list {
+		c := files[m.file]
+		if c == nil {
+			src, err := os.ReadFile(filepath.Join(root, m.file))
+			if err == nil {
+				c, err = newCombined(src)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[m.file] = c
+		}
+		if err := c.add(m.name, i+1, m.mutated(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replace, written := map[string]string{}, 0
+	put := func(file string, data []byte) {
+		written++
+		changed := filepath.Join(dir, fmt.Sprintf("%d.go", written))
+		if err := os.WriteFile(changed, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		replace[filepath.Join(root, file)] = changed
+	}
+	for file, c := range files {
+		put(file, c.bytes())
+		put(chooserName(file), c.chooser())
+	}
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": replace})
 	if err == nil {
-		err = errors.Join(os.WriteFile(changed, m.mutated(t), 0o600), os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600))
+		err = os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -155,18 +192,18 @@ func (m mutation) build(t *testing.T) (program string) {
 	build := exec.Command("go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-overlay", filepath.Join(dir, "overlay.json"), "-o", program, "./daemon")
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%s cannot be compiled: %v\n%s", m.name, err, out)
+		t.Fatalf("mutations cannot be compiled: %v\n%s", err, out)
 	}
 	return program
 }
 
-// histo runs histories and returns what the program said.
-func histo(t *testing.T, program, tests string, args ...string) string {
+// histories runs histories with m in the daemon and returns what the program said.
+func (m mutation) histories(t *testing.T, program, tests string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	run := exec.CommandContext(ctx, program, append([]string{"-test.run=" + tests, "-test.failfast", "-test.v", "-test.timeout=0"}, args...)...)
-	run.Dir = filepath.Join(top(t), "daemon")
+	run.Dir, run.Env = filepath.Join(top(t), "daemon"), append(os.Environ(), variable+"="+m.name)
 	out, err := run.CombinedOutput()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) || ctx.Err() != nil {
 		t.Fatalf("histories cannot be tried: %v, %v\n%s", err, ctx.Err(), out)

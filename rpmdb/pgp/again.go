@@ -66,25 +66,33 @@ func later(a, b time.Time) time.Time {
 
 // Same reports whether k judges every signature as other does.
 func (k *Keyring) Same(other *Keyring) bool {
-	return slices.Equal(k.describe(), other.describe())
+	return slices.Equal(k.described(), other.described())
 }
 
 // describe lists all that judgements depend on, in order.
 func (k *Keyring) describe() []string {
-	revocation := func(r *Revocation) string {
+	revocation := func(b []byte, r *Revocation) []byte {
 		if r == nil {
-			return ""
+			return append(b, " none"...)
 		}
-		return fmt.Sprint(r.Hard, r.Time.Unix(), r.Reason)
+		b = strconv.AppendBool(append(b, ' '), r.Hard)
+		b = strconv.AppendInt(append(b, ' '), r.Time.Unix(), 10)
+		return strconv.AppendQuote(append(b, ' '), r.Reason)
 	}
 	lines := []string{fmt.Sprint("options ", k.options.AllowSHA1, k.options.NoExpired)}
+	var b []byte
 	for fingerprint, r := range k.options.Revoked {
-		lines = append(lines, "revoked "+fingerprint+" "+revocation(r))
+		b = append(append(b[:0], "revoked "...), fingerprint...)
+		lines = append(lines, string(revocation(b, r)))
 	}
 	for _, keys := range k.byID {
 		for _, key := range keys {
-			lines = append(lines, fmt.Sprintf("key %s of %s: %q, %q, %q, %q, %d", key.fact.fingerprint, key.cert.Fingerprint,
-				key.weak, revocation(key.revoked), revocation(key.cert.Revoked), key.held, key.expires.Unix()))
+			b = append(append(b[:0], "key "...), key.fact.fingerprint...)
+			b = append(append(b, " of "...), key.cert.Fingerprint...)
+			b = strconv.AppendQuote(append(b, ' '), key.weak)
+			b = revocation(revocation(b, key.revoked), key.cert.Revoked)
+			b = strconv.AppendQuote(append(b, ' '), key.held)
+			lines = append(lines, string(strconv.AppendInt(append(b, ' '), key.expires.Unix(), 10)))
 		}
 	}
 	slices.Sort(lines)

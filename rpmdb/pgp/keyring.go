@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -36,6 +37,8 @@ type Keyring struct {
 	byID    map[uint64][]*signingKey
 	byPrint map[string]*Cert // by primary key
 	bySub   map[string]*Cert // by proven subkey
+
+	described func() []string // what describe returns
 }
 
 // signingKey is a key that signatures may name, whether or not it may vouch.
@@ -55,6 +58,7 @@ func NewKeyring(certs ...*Cert) *Keyring { return Options{}.NewKeyring(certs...)
 // of one certificate are merged, so that a revocation in any copy counts.
 func (o Options) NewKeyring(certs ...*Cert) *Keyring {
 	k := &Keyring{options: o, byID: map[uint64][]*signingKey{}, byPrint: map[string]*Cert{}, bySub: map[string]*Cert{}}
+	k.described = sync.OnceValue(k.describe)
 	merged := map[string]*facts{}
 	sources := map[string][]string{}
 	for _, c := range certs {

@@ -6,8 +6,8 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -48,8 +48,10 @@ func (s *Grounds) AdoptKeys(src *KeySources) {
 	revoked := s.noteRevocations(plain, src, now)
 	s.adoptBlacklist(src.Blacklist)
 	named := s.HeedBlacklist()
-	options.Revoked = s.revocations()
-	s.setKeyring(options.NewKeyring(src.Certs...))
+	if options.Revoked = s.revocations(); len(options.Revoked) > 0 {
+		plain = options.NewKeyring(src.Certs...)
+	}
+	s.setKeyring(plain)
 	s.KeysRead = true
 	s.tellOfHeld()
 	for _, fingerprint := range append(revoked, named...) {
@@ -89,11 +91,21 @@ func (s *Grounds) meet(c *pgp.Cert, src *KeySources, now time.Time) {
 // judgement digests all that a certificate says about which of its signatures
 // count.
 func judgement(c *pgp.Cert, noExpired bool, now time.Time) string {
-	text := fmt.Sprintln(c.Revoked, c.Expires.Unix(), c.Weak, noExpired && view.Expired(c.Expires, now))
-	for _, s := range c.Subkeys {
-		text += fmt.Sprintln(s.Fingerprint, s.Revoked, s.Expires.Unix(), s.Weak, noExpired && view.Expired(s.Expires, now))
+	line := func(b []byte, r *pgp.Revocation, ends time.Time, weak string) []byte {
+		if r == nil {
+			b = append(b, "<nil>"...)
+		} else {
+			b = append(b, r.String()...)
+		}
+		b = strconv.AppendInt(append(b, ' '), ends.Unix(), 10)
+		b = append(append(b, ' '), weak...)
+		return append(strconv.AppendBool(append(b, ' '), noExpired && view.Expired(ends, now)), '\n')
 	}
-	sum := sha256.Sum256([]byte(text))
+	text := line(nil, c.Revoked, c.Expires, c.Weak)
+	for _, s := range c.Subkeys {
+		text = line(append(append(text, s.Fingerprint...), ' '), s.Revoked, s.Expires, s.Weak)
+	}
+	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:8])
 }
 

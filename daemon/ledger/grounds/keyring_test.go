@@ -3,9 +3,11 @@
 package grounds
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +18,7 @@ import (
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/policy"
+	"github.com/digestd/digestd/rpmdb/pgp"
 	"github.com/digestd/digestd/store/record"
 )
 
@@ -269,6 +272,28 @@ func TestJudgementOfCertificates(t *testing.T) {
 	}
 	if judgement(c, true, before) == judgement(c, true, after) {
 		t.Error("an expired key is judged as before")
+	}
+}
+
+// What an index has of a certificate is known again: the digest is of the same text in
+// every release.
+func TestJudgementIsStable(t *testing.T) {
+	at := time.Unix(1767268800, 0)
+	soft, hard := &pgp.Revocation{Time: at, Reason: "key is superseded", Text: "by \"another\""}, &pgp.Revocation{Hard: true, Reason: "key is compromised"}
+	for _, c := range []*pgp.Cert{
+		{}, {Revoked: hard, Expires: at, Weak: "too short"},
+		{Expires: at.Add(time.Hour), Subkeys: []pgp.Subkey{{Fingerprint: "ab", Revoked: soft, Expires: at}, {Fingerprint: "cd", Weak: "weak"}}},
+	} {
+		for _, noExpired := range []bool{true, false} {
+			text := fmt.Sprintln(c.Revoked, c.Expires.Unix(), c.Weak, noExpired && view.Expired(c.Expires, at))
+			for _, s := range c.Subkeys {
+				text += fmt.Sprintln(s.Fingerprint, s.Revoked, s.Expires.Unix(), s.Weak, noExpired && view.Expired(s.Expires, at))
+			}
+			sum := sha256.Sum256([]byte(text))
+			if got := judgement(c, noExpired, at); got != hex.EncodeToString(sum[:8]) {
+				t.Errorf("%+v: %s, not of the text\n%s", c, got, text)
+			}
+		}
 	}
 }
 

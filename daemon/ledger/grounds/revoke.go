@@ -33,7 +33,7 @@ func (s *Grounds) noteRevocations(ring *pgp.Keyring, src *KeySources, now time.T
 		}
 	}
 	itself := func(fingerprint string, r *pgp.Revocation) {
-		if r != nil {
+		if r != nil && r.Graver(view.Revocation(s.Keys[fingerprint].Revoked)) {
 			note(fingerprint, record.KeyRevocation{Source: SourceCertificate, Hard: r.Hard, Unread: r.Unread, Act: record.Act{Reason: r.String(), When: r.Time}})
 		}
 	}

@@ -33,8 +33,7 @@ func (p *instants) pass(event string, instant failpoint.Instant) {
 	if p.passed[event] == nil {
 		p.passed[event] = map[failpoint.Instant]int{}
 	}
-	p.passed[event][instant]++
-	if p.err == nil {
+	if p.passed[event][instant]++; p.err == nil && p.passed[event][instant] == 1 {
 		p.err = failpoint.Check(event, instant)
 	}
 }

@@ -274,11 +274,9 @@ func (m *Model) Forbidden(dir map[string][]int) string {
 // mayHold reports whether a list of these contents stands against nothing that was
 // answered. One that is known is of a package.
 func (m *Model) mayHold(list string, contents []int) (known, may bool) {
-	for _, p := range pool {
-		if p.List() == list {
-			known = true
-			may = may || subset(contents, m.left(p)) && m.vouched(p) && !m.denied(p)
-		}
+	for _, p := range byList[list] {
+		known = true
+		may = may || m.vouched(p) && subset(contents, m.left(p)) && !m.denied(p)
 	}
 	return known, may
 }
@@ -301,8 +299,10 @@ func (m *Model) Difference(dir map[string][]int) (rule, list string) {
 		}
 	}
 	for _, list := range slices.Sorted(maps.Keys(dir)) {
-		_, wanted := want[list]
-		if _, may := m.mayHold(list, dir[list]); !wanted && !(m.kept.lists[list] && may) {
+		if _, wanted := want[list]; wanted {
+			continue
+		}
+		if _, may := m.mayHold(list, dir[list]); !may || !m.kept.lists[list] {
 			return "the list of %s must not be there", list
 		}
 	}

@@ -33,6 +33,15 @@ func (p Package) List() string { return p.list }
 // another key or by none.
 var pool = makePool()
 
+// byList are the builds that share a list.
+var byList = func() map[string][]Package {
+	builds := map[string][]Package{}
+	for _, p := range pool {
+		builds[p.list] = append(builds[p.list], p)
+	}
+	return builds
+}()
+
 const (
 	rungs  = 4
 	shared = 1 // a content that many packages have

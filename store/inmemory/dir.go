@@ -24,6 +24,7 @@ type Dir struct {
 
 	mu         sync.Mutex
 	lists      map[string]*file
+	all        map[string][]byte // what All returns; nil: lists has changed
 	staged     map[string]*file
 	quarantine map[string]*file
 	held       map[string]*file // as [store.Dir.Hold] has them
@@ -109,7 +110,7 @@ func (d *Dir) exchange(s record.Staged, name string) (replaced bool, err error) 
 		return false, fmt.Errorf("cannot publish %s: %w", filepath.Join(d.path, name), unix.ENOENT)
 	}
 	old := d.lists[name]
-	d.lists[name], d.held[name], d.dirty = f, f, true
+	d.lists[name], d.held[name], d.dirty, d.all = f, f, true, nil
 	f.ctime = d.tick()
 	if old == nil {
 		delete(d.staged, s.Name())
@@ -134,7 +135,7 @@ func (d *Dir) takeOut(name string) (string, error) {
 	tmp := strconv.FormatUint(d.serial, 36)
 	delete(d.lists, name)
 	delete(d.held, name)
-	d.staged[tmp], d.dirty = f, true
+	d.staged[tmp], d.dirty, d.all = f, true, nil
 	f.ctime = d.tick()
 	return tmp, nil
 }
@@ -201,7 +202,7 @@ func (d *Dir) Quarantine(name, stamp string) (string, error) {
 	}
 	delete(d.lists, name)
 	delete(d.held, name)
-	d.quarantine[aside], d.dirty = f, true
+	d.quarantine[aside], d.dirty, d.all = f, true, nil
 	f.ctime = d.tick()
 	return aside, nil
 }
@@ -389,15 +390,18 @@ func (s *Stager) Discard(st *record.Staged) {
 
 // ---- what other programs do, and power cuts ----
 
-// All returns the contents of all lists, which must not be changed.
+// All returns the contents of all lists. Neither they nor the map must be changed; it stays
+// as it is.
 func (d *Dir) All() map[string][]byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	all := make(map[string][]byte, len(d.lists))
-	for name, f := range d.lists {
-		all[name] = f.data
+	if d.all == nil {
+		d.all = make(map[string][]byte, len(d.lists))
+		for name, f := range d.lists {
+			d.all[name] = f.data
+		}
 	}
-	return all
+	return d.all
 }
 
 // Put writes a file that is there, or makes it, as another program would. The data is
@@ -405,6 +409,7 @@ func (d *Dir) All() map[string][]byte {
 func (d *Dir) Put(name string, data []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.all = nil
 	f := d.lists[name]
 	if f == nil {
 		d.lists[name] = d.create(data)
@@ -418,5 +423,6 @@ func (d *Dir) Put(name string, data []byte) {
 func (d *Dir) Unlink(name string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.all = nil
 	delete(d.lists, name)
 }

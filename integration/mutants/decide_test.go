@@ -37,8 +37,10 @@ var deciding = []mutation{
 		"a removal leaves no trace in the line of its package"},
 	{"withheld-removal-not-saved", "daemon/ledger/state/outcome.go", "s.RetireLine(e) // it was active, and its body is remembered already", "_ = e",
 		"nor does that of a version that was active once and is withheld"},
-	{"withheld-forgets-activation", "daemon/ledger/transaction.go", "\t\t\te.Counter, e.Granted = p.Counter, p.Granted\n", "\t\t\t_ = p\n",
-		"a version that is withheld for a while is as if it had never been active"},
+	// That entryOf takes over the counter is no mutation: where the end finds none, it does
+	// the same.
+	{"withheld-forgets-activation", "daemon/ledger/state/outcome.go", "!e.Active() && e.Counter == 0 && p.Counter > 0 {", "false {",
+		"a version whose other build is withdrawn in the midst of a transaction is as if it had never been active"},
 	{"grant-of-suspended-lost", "daemon/ledger/transaction.go", "e.Granted, e.Reason = p.Granted, \"\"", "e.Granted, e.Reason = false, \"\"",
 		"a version that came by a grant and returns from a suspension has lost the grant"},
 	{"grant-of-denied", "daemon/admin/versions.go", "if dec.Reason == policy.ReasonDenied {", "if false {",

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io/fs"
+	"maps"
 	"slices"
 
 	"github.com/digestd/digestd/daemon/ledger"
@@ -121,16 +122,17 @@ func (x *Executor) quarantine() (gone []string, left []record.Aside) {
 		x.log.Error("quarantine not looked at", "error", err)
 		return nil, nil
 	}
-	recorded := make(map[string]bool, len(x.State.Asides))
+	there := make(map[string]bool, len(names))
+	for _, name := range names {
+		there[name] = true
+	}
 	for _, a := range x.State.Asides {
-		if recorded[a.Name] = true; !slices.Contains(names, a.Name) {
+		if !there[a.Name] {
 			gone = append(gone, a.Name)
 		}
+		delete(there, a.Name)
 	}
-	for _, name := range names {
-		if recorded[name] {
-			continue
-		}
+	for _, name := range slices.Sorted(maps.Keys(there)) {
 		if size, err := x.Dir.QuarantinedSize(name, state.MaxAsideBytes); err == nil {
 			left = append(left, record.Aside{Name: name, Size: size})
 		}

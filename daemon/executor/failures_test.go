@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -95,6 +96,50 @@ func TestEarlierRecordsComeFirst(t *testing.T) {
 // recordLine is a line of that name, and of that architecture.
 func recordLine(name string, arch ...string) record.Line {
 	return record.Line{Name: name, Arch: strings.Join(arch, "")}
+}
+
+// The body of an own list is the caller's again if the intent cannot be recorded, and one
+// that nobody wants goes once that is recorded.
+func TestBodies(t *testing.T) {
+	m, dir := newMachine(t), t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	if err := os.WriteFile(from, []byte("body"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	there := func(path string) bool { _, err := os.Stat(path); return err == nil }
+	keep := func(s *ledger.Ledger) error {
+		s.SetLine(recordLine("own"))
+		s.Plan.Body = &state.BodyMove{From: from, To: to}
+		return nil
+	}
+	drop := func(s *ledger.Ledger) error {
+		s.SetLine(recordLine("gone"))
+		s.Plan.Drop = to
+		s.Record()
+		return nil
+	}
+	m.fail["commit"] = errDisk
+	if err := m.Decide(t.Context(), "test", keep); !errors.Is(err, errDisk) || !there(from) || there(to) {
+		t.Errorf("%v, the body is kept: %t", err, there(to))
+	}
+	clear(m.fail)
+	if err := m.Decide(t.Context(), "test", keep); err != nil || there(from) || !there(to) {
+		t.Errorf("%v, the body is kept: %t", err, there(to))
+	}
+	m.fail["commit"] = errDisk
+	if err := m.Enter(t.Context(), "test", drop); !errors.Is(err, errDisk) || !there(to) {
+		t.Errorf("%v, the body is there: %t", err, there(to))
+	}
+	clear(m.fail)
+	for range 2 { // it may be gone already
+		if err := m.Enter(t.Context(), "test", drop); err != nil || there(to) {
+			t.Errorf("%v, the body is there: %t", err, there(to))
+		}
+	}
+	gone := func(s *ledger.Ledger) error { s.Plan.Body = &state.BodyMove{From: from, To: to}; return nil }
+	if err := m.Decide(t.Context(), "test", gone); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "cannot keep list") {
+		t.Errorf("a body that is not there: %v", err)
+	}
 }
 
 // Many lists are made durable with their file system, few one by one.

@@ -89,6 +89,8 @@ var acting = []mutation{
 		"a file that was set aside before a crash stays in quarantine unrecorded"},
 	{"body-left-over", "daemon/executor/executor.go", "\t\t\t\terr = errors.Join(err, x.Hooks.Bodies.Keep(p.Body.To, p.Body.From))", "\t\t\t\t_ = x.Hooks.Bodies",
 		"the body of an own list that was refused stays"},
+	{"refused-body-left-over", "daemon/executor/executor.go", "\tif drop != \"\" && s.Queue.Empty() {", "\tif drop != \"\" && false {",
+		"the body of an own list that could not appear stays"},
 	{"replaced-stays-for-ever", "daemon/ledger/apply.go", "e.Grace != \"\" && e.Grace == s.Boot {", "e.Grace != \"\" {",
 		"a list that stays until the machine starts anew stays after that"},
 	{"replaced-does-not-stay", "daemon/ledger/transaction.go", "\tif s.KeepOld && e.Active() && t.Replaces(e) {\n", "\tif false {\n",

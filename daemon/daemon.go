@@ -134,7 +134,7 @@ func newDaemon(c config.Config, log *slog.Logger, notify Notifier) *Daemon {
 	d := &Daemon{Host: h, notify: notify}
 	r := &d.rooms
 	r.Labels = &label.Labels{Host: h}
-	r.Denier = &deny.Denier{Host: h, Labels: r.Labels, Denying: make(chan struct{}, 1)}
+	r.Denier = deny.New(h, r.Labels)
 	r.Enroller = &enrol.Enroller{Host: h, Identities: identity.Files{Dir: c.State, Where: c.SigningKey}, Unsigned: make(chan struct{}, 1)}
 	r.Keys = &keysource.Source{Host: h, Enroller: r.Enroller, Denier: r.Denier}
 	r.Keys.Blacklist = r.Keys.ReadBlacklist

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
@@ -20,7 +19,6 @@ import (
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/nevra"
-	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store"
 	"github.com/digestd/digestd/store/record"
 )
@@ -103,54 +101,6 @@ func (d *Daemon) paths(t *testing.T, list string) (paths []string) {
 		t.Fatal(err)
 	}
 	return paths
-}
-
-// What another authority denies leaves the lists as what the owner denies does,
-// is not recorded, and is taken back by that authority alone.
-func TestDeniedByOthers(t *testing.T) {
-	d := bare(t)
-	list, alone := d.publishFor(t, "hello", "bad", "good"), d.publishFor(t, "alone", "bad")
-	other := d.publishFor(t, "other", "fine")
-	sum := sha256.Sum256([]byte("bad"))
-	foreign := []policy.Denial{{Contents: []policy.Content{{Algo: digestlist.SHA256, Digest: string(sum[:])}}}}
-	before := d.Snapshot().List(other)
-	if err := d.rooms.Denier.SetOthers(t.Context(), "the kernel", foreign); err != nil {
-		t.Fatal(err)
-	}
-	if got := d.paths(t, list); !slices.Equal(got, []string{"/opt/good"}) {
-		t.Errorf("the list has %v", got)
-	}
-	if e := d.Snapshot().List(alone); e.Active() || !e.Suspended() {
-		t.Errorf("an empty list is %s", e.State)
-	}
-	if d.Snapshot().List(other) != before {
-		t.Error("a list that has nothing of it was changed")
-	}
-	denials, total, err := d.Denials(t.Context(), 0, 10)
-	if err != nil || total != 1 || !denials[0].Foreign || denials[0].Lists != 2 || denials[0].By != "the kernel" {
-		t.Errorf("%+v, %v", denials, err)
-	}
-	content, err := d.Index.Load()
-	if err != nil || len(content.Denials) != 0 {
-		t.Errorf("recorded as the owner's: %+v, %v", content.Denials, err)
-	}
-	if _, err := d.DenialLift(t.Context(), api.Actor{}, denials[0].ID, "mine"); err == nil {
-		t.Error("the owner lifted it")
-	}
-	if err := d.rooms.Denier.SetOthers(t.Context(), "the kernel", nil); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-d.Wanted:
-	case <-time.After(time.Minute):
-		t.Error("nobody brings back what is denied no more")
-	}
-	d.on(t, func(s *ledger.Ledger) error {
-		if s.Complete(s.ByName[list]) {
-			t.Error("a list that leaves out too much counts as complete")
-		}
-		return nil
-	})
 }
 
 // One word about what is denied already is a new one about the same, also when it

@@ -23,12 +23,18 @@ import (
 // Denier makes lists leave out what is denied.
 type Denier struct {
 	*host.Host
-	Labels  *label.Labels
-	Denying chan struct{} // what is denied has changed
+	labels  *label.Labels
+	changed chan struct{} // what is denied has; Run sleeps until then
 }
 
-// Complete enforces what was just denied, even if whoever asked for it has
-// gone; what cannot be done now is left to reconciliation.
+// New returns a Denier that binds files anew by labels.
+func New(h *host.Host, labels *label.Labels) *Denier {
+	return &Denier{Host: h, labels: labels, changed: make(chan struct{}, 1)}
+}
+
+// Complete enforces what was just denied, even if ctx has ended, and returns how many
+// lists had to leave the directory or to change. What cannot be done now is left to the
+// next comparison, and the error says so.
 func (d *Denier) Complete(ctx context.Context) (lists int, err error) {
 	ctx = context.WithoutCancel(ctx)
 	err = d.Exec.Decide(ctx, "deny", func(s *ledger.Ledger) error {
@@ -43,8 +49,9 @@ func (d *Denier) Complete(ctx context.Context) (lists int, err error) {
 	return lists, err
 }
 
-// Change changes what is denied, durably, and takes it over. What was
-// made meanwhile by what was denied before is made again.
+// Change changes what is denied, durably, and takes it over: packages that are denied lose
+// their lists, contents stay until [Denier.Enforce]. What was made meanwhile by what was
+// denied before is made again. If change fails, nothing has happened.
 func (d *Denier) Change(ctx context.Context, change func(s *ledger.Ledger) error) error {
 	err := d.Exec.Decide(ctx, "deny", func(s *ledger.Ledger) error {
 		if err := change(s); err != nil {
@@ -55,7 +62,7 @@ func (d *Denier) Change(ctx context.Context, change func(s *ledger.Ledger) error
 		s.Suspend(out)
 		return nil
 	})
-	for _, c := range []chan struct{}{d.Ended, d.Denying} {
+	for _, c := range []chan struct{}{d.Ended, d.changed} {
 		select {
 		case c <- struct{}{}:
 		default:
@@ -64,7 +71,7 @@ func (d *Denier) Change(ctx context.Context, change func(s *ledger.Ledger) error
 	return err
 }
 
-// Run ends denials when their time is over. It sleeps until the next is.
+// Run ends denials when their time is over, until ctx ends. It sleeps until the next is.
 func (d *Denier) Run(ctx context.Context) error {
 	var pause time.Duration // after an end that could not be recorded
 	for {
@@ -76,7 +83,7 @@ func (d *Denier) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-		case <-d.Denying:
+		case <-d.changed:
 		case <-over:
 			pause = 0
 			if err := d.Change(ctx, func(s *ledger.Ledger) error { s.ExpireDenials(); return nil }); err != nil {

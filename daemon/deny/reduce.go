@@ -25,7 +25,8 @@ import (
 
 // Enforce makes the list directory hold nothing that is denied, and
 // returns how many lists had to leave it or to change. What is denied is durable
-// before the first of them does, so that a start after a crash completes it.
+// before the first of them does, so that a start after a crash completes it. A list that
+// cannot be made anew leaves the directory, and a comparison is wanted.
 func (d *Denier) Enforce(ctx context.Context) (lists int, err error) {
 	harmless := map[*view.Entry]bool{} // that only seemed to hold something
 	for {
@@ -62,7 +63,7 @@ func (d *Denier) Enforce(ctx context.Context) (lists int, err error) {
 			switch {
 			case r.Published:
 				lists++
-				d.Labels.RefreshOmitted(r)
+				d.labels.RefreshOmitted(r)
 			case r.Out:
 				lists++
 				failed = failed || !errors.Is(r.Err, digestlist.ErrEmpty)
@@ -80,7 +81,7 @@ func (d *Denier) Enforce(ctx context.Context) (lists int, err error) {
 // reduce makes lists anew from what lies in the directory, without what is
 // denied, signed and staged, on all processors.
 func (d *Denier) reduce(hit []*view.Entry, denials *policy.Denials) []*grounds.Reduction {
-	m := d.Builder.Load()
+	b := d.Builder.Load()
 	all := make([]*grounds.Reduction, len(hit))
 	var group sync.WaitGroup
 	var next atomic.Int64
@@ -90,7 +91,7 @@ func (d *Denier) reduce(hit []*view.Entry, denials *policy.Denials) []*grounds.R
 			for i := next.Add(1) - 1; i < int64(len(hit)); i = next.Add(1) - 1 {
 				e := hit[i]
 				r := &grounds.Reduction{Entry: e, Candidate: view.Candidate{Pkg: e.Package, Header: e.Header, Name: e.Name}}
-				r.Err = d.reduceOne(m, r, &w)
+				r.Err = d.reduceOne(b, r, &w)
 				all[i] = r
 			}
 		})
@@ -99,7 +100,8 @@ func (d *Denier) reduce(hit []*view.Entry, denials *policy.Denials) []*grounds.R
 	return all
 }
 
-func (d *Denier) reduceOne(m *build.Builder, r *grounds.Reduction, w *build.Workspace) error {
+// reduceOne makes the list of r anew in w, or finds that it holds nothing that is denied.
+func (d *Denier) reduceOne(b *build.Builder, r *grounds.Reduction, w *build.Workspace) error {
 	data, err := d.Dir.Read(r.Entry.Name, nil)
 	if err != nil {
 		return err
@@ -128,8 +130,8 @@ func (d *Denier) reduceOne(m *build.Builder, r *grounds.Reduction, w *build.Work
 	}
 	r.Refs.Paths = r.Entry.Refs.Paths
 	r.Body = w.Digest()
-	if err := m.SignList(&r.Candidate, w); err != nil {
+	if err := b.SignList(&r.Candidate, w); err != nil {
 		return err
 	}
-	return m.Stage(&r.Candidate, w)
+	return b.Stage(&r.Candidate, w)
 }

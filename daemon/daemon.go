@@ -212,7 +212,7 @@ func readContent(index executor.IndexEffects, stateDir string, rebuilt bool) (c 
 
 // afterPlan writes the labels of files whose lists are gone, or are others now.
 func (d *Daemon) afterPlan(done executor.Done) {
-	d.rooms.Labels.Refresh(done.Gone)
+	d.rooms.Labels.Release(done.Gone)
 	d.rooms.Labels.Renew(done.Renewed)
 }
 

@@ -63,7 +63,7 @@ func (d *Denier) Enforce(ctx context.Context) (lists int, err error) {
 			switch {
 			case r.Published:
 				lists++
-				d.labels.RefreshOmitted(r)
+				d.labels.RenewOmitted(r)
 			case r.Out:
 				lists++
 				failed = failed || !errors.Is(r.Err, digestlist.ErrEmpty)

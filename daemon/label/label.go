@@ -25,7 +25,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Labels binds files to lists.
+// Labels binds files to lists. Where the configuration says that files get no labels, it
+// does nothing.
 type Labels struct{ *host.Host }
 
 // Rebind finds the files that are bound to the list of e, which is about to go
@@ -68,7 +69,8 @@ func sharesPath(a, b *view.Refs) bool {
 	return false
 }
 
-// Bind labels the regular files of a list whose present label is stale.
+// Bind labels the regular files of a list whose present label is stale. Files without one
+// stay so: for these the kernel looks into every list.
 func (l *Labels) Bind(e *view.Entry, stale func(label string) bool) {
 	data, err := l.Dir.Read(e.Name, nil)
 	if err != nil {
@@ -87,11 +89,11 @@ func (l *Labels) Bind(e *view.Entry, stale func(label string) bool) {
 	}))
 }
 
-// Refresh writes the labels of files anew whose list is gone, after it bound
+// Release writes the labels of files anew whose list is gone, after it bound
 // those to other lists that these have, too. The kernel then asks again, even if it had
 // found the list in the instant before it left (kernel: security/integrity/digest_cache,
 // reset on setxattr). Whatever withdraws a list calls it before it answers.
-func (l *Labels) Refresh(gone []ledger.Withdrawn) {
+func (l *Labels) Release(gone []ledger.Withdrawn) {
 	if !l.Config.Labels {
 		return
 	}
@@ -141,15 +143,6 @@ func (l *Labels) renewList(w ledger.Withdrawn) {
 	}))
 }
 
-// renewNamed does what renew does, for lists that are in the directory.
-func (l *Labels) renewNamed(names ...string) {
-	lists := make([]ledger.Withdrawn, 0, len(names))
-	for _, name := range names {
-		lists = append(lists, ledger.Withdrawn{Entry: l.Named(name)})
-	}
-	l.Renew(lists)
-}
-
 // eachLabelled calls fn for each regular file of a list that is there and has a
 // label. A file for which that fails keeps nothing from the others: it is returned,
 // unless it lies where there are no labels.
@@ -189,9 +182,10 @@ func (l *Labels) withLabel(path []byte, fn func(f *kernel.File, label string) er
 	return fn(f, label)
 }
 
-// RelabelStale binds the files of lists that came without the plugin's help:
-// by reconciliation, or by a transaction that wrote no files.
-func (l *Labels) RelabelStale(names []string) {
+// BindStale binds the files of active lists of these names that came without the plugin's
+// help, by a comparison or by a transaction that wrote no files: those that are labelled
+// with a list which is not active.
+func (l *Labels) BindStale(names []string) {
 	if !l.Config.Labels {
 		return
 	}
@@ -203,22 +197,23 @@ func (l *Labels) RelabelStale(names []string) {
 	}
 }
 
-// RefreshOmitted writes the labels of files anew that a list has left out, so
-// that no verdict about them outlives it.
-func (l *Labels) RefreshOmitted(r *grounds.Reduction) {
+// RenewOmitted writes the labels of files anew that a list has left out since it was
+// reduced, so that no verdict about them outlives it.
+func (l *Labels) RenewOmitted(r *grounds.Reduction) {
 	if !l.Config.Labels {
 		return
 	}
 	var left []leftFile
 	defer func() { l.leaveLabels(left) }()
-	for _, path := range r.Omitted.Paths {
-		f, err := l.Root.Find(r.Entry.Moved.Path(string(path)), false)
+	for _, listed := range r.Omitted.Paths {
+		path := r.Entry.Moved.Path(string(listed))
+		f, err := l.Root.Find(path, false)
 		if err != nil {
 			continue // there is no such file, or no regular one
 		}
 		if label, err := f.Label(); err == nil && label == r.Name {
 			if err = f.RenewLabel(r.Name); err != nil {
-				left = append(left, leftFile{string(path), err})
+				left = append(left, leftFile{path, err})
 			}
 		}
 		f.Close()

@@ -128,12 +128,13 @@ func (l *Labels) Retry(ctx context.Context) (left bool) {
 		return false
 	}
 	snap := l.Snapshot()
+	known := !slices.ContainsFunc(snap.Entries, func(e *view.Entry) bool { return e.Active() && !e.Broken && e.Refs == nil })
 	failed := map[string]error{}
 	for path := range files {
 		if ctx.Err() != nil {
 			return true
 		}
-		err := l.withLabel([]byte(path), func(f *kernel.File, label string) error { return settleLabel(snap, path, f, label) })
+		err := l.withLabel([]byte(path), func(f *kernel.File, label string) error { return settleLabel(snap, known, path, f, label) })
 		if err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
 			failed[path] = err
 		}
@@ -160,10 +161,13 @@ func (l *Labels) Retry(ctx context.Context) (left bool) {
 	return left || err != nil
 }
 
+// errNotKnown means that a start has not read yet which files lists have.
+var errNotKnown = errors.New("the files of lists are not known before a comparison")
+
 // settleLabel gives a file the label that it should have: of the list it is bound to,
 // or, if that is gone, of another that has its path. To write the same label again is
-// what makes the kernel ask again.
-func settleLabel(s *view.Snapshot, path string, f *kernel.File, label string) error {
+// what makes the kernel ask again. known says that s knows the files of all active lists.
+func settleLabel(s *view.Snapshot, known bool, path string, f *kernel.File, label string) error {
 	if s.IsActive(label) {
 		return f.RenewLabel(label)
 	}
@@ -172,6 +176,9 @@ func settleLabel(s *view.Snapshot, path string, f *kernel.File, label string) er
 			return f.RemoveLabel() // whether the file is what that list has is not known here
 		}
 		return f.SetLabel(heir)
+	}
+	if !known {
+		return errNotKnown
 	}
 	if _, rest, err := ledger.FormatOf(label); err == nil && strings.HasPrefix(rest, "own-") {
 		return f.RemoveLabel() // as when its own list was removed

@@ -15,8 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BindOwn labels the files of an own list, but for those that the list of a
-// package has, under their path and with their content: these stay bound to it.
+// BindOwn labels the files of an own list whose content is body, but for those that the
+// list of a package has, under their path and with their content: these stay bound to it.
+// r counts what becomes of the files; ctx ends it early, which is an error.
 func (l *Labels) BindOwn(ctx context.Context, list string, imported bool, body []byte, r *api.OwnResult, report func(stage string, done, total int)) error {
 	if !l.Config.Labels {
 		return nil
@@ -88,8 +89,9 @@ func unlabelled(err error) bool {
 	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EPERM)
 }
 
-// FreeFiles takes the label of a list from files that it no longer has: those of
-// body that are not in now. Where another list has the path, they are bound to it.
+// FreeFiles takes the label of an own list from files that it no longer has: those of
+// body that are not in now, nil for none. Where the list of a package has the path, or
+// another own list has the path and the content, they are bound to that. r counts them.
 func (l *Labels) FreeFiles(ctx context.Context, gone *view.Entry, body, now []byte, r *api.OwnResult, report func(stage string, done, total int)) error {
 	if !l.Config.Labels {
 		return nil
@@ -105,7 +107,7 @@ func (l *Labels) FreeFiles(ctx context.Context, gone *view.Entry, body, now []by
 	var left []leftFile
 	defer func() { l.leaveLabels(left) }()
 	n := 0
-	return digestlist.WalkTLV(body, func(_ digestlist.Algo, digest, p []byte) error {
+	return digestlist.WalkTLV(body, func(algo digestlist.Algo, digest, p []byte) error {
 		if n++; n%1024 == 0 {
 			report("unlabelling", n, gone.Files)
 			if err := ctx.Err(); err != nil {
@@ -123,8 +125,11 @@ func (l *Labels) FreeFiles(ctx context.Context, gone *view.Entry, body, now []by
 		if label, err := f.Label(); err != nil || label != gone.Name {
 			return nil
 		}
-		err = f.RemoveLabel()
-		if heir := snap.Heir(gone.Name, digest, p); heir != "" {
+		heir := snap.Heir(gone.Name, digest, p)
+		if e := snap.List(heir); e != nil && e.Own != "" && (!e.Refs.HasDigest(view.DigestRef(digest)) || l.holds(ctx, f, algo, digest) != nil) {
+			heir = "" // it has another content there
+		}
+		if err = f.RemoveLabel(); heir != "" {
 			err = f.SetLabel(heir)
 		}
 		if err != nil {

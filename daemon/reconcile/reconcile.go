@@ -167,7 +167,7 @@ func (rc *Reconciler) reconcile(ctx context.Context, report progress) (api.SyncR
 	err = errors.Join(err, rc.finishMoves(ctx))
 	x.Follow(all)
 	if !first {
-		rc.Labels.RelabelStale(result.Fresh)
+		rc.Labels.BindStale(result.Fresh)
 	}
 	rc.Labels.Retry(ctx)
 	return result.SyncResult, err

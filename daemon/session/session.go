@@ -336,7 +336,7 @@ func (s *Session) End(ctx context.Context) error {
 	published, gone, err := s.Exec.End(ctx, t)
 	s.Txn = nil
 	if err == nil && t.DBOnly {
-		s.Labels.RelabelStale(t.Touched)
+		s.Labels.BindStale(t.Touched)
 	}
 	ack := &wire.Ack{}
 	switch {

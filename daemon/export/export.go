@@ -10,7 +10,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 	"path/filepath"
@@ -19,17 +18,15 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/host"
-	"github.com/digestd/digestd/daemon/identity"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/neighbours"
 	"github.com/digestd/digestd/daemon/view"
-	"github.com/digestd/digestd/digestlist"
-	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/store"
 	"golang.org/x/sys/unix"
 )
 
-// Exporter tells other programs what is vouched for.
+// Exporter tells other programs what is vouched for. One goroutine does so; see
+// [Exporter.Run].
 type Exporter struct {
 	*host.Host
 	databaseRead atomic.Bool // a comparison has read rpm's database since files were signed
@@ -74,8 +71,9 @@ func (x *Exporter) exports() (all []*export) {
 	return all
 }
 
-// Run keeps up to date what others read of this daemon's lists:
-// signatures on files at once, whole files when a transaction is over.
+// Run keeps up to date what others read of this daemon's lists, until ctx ends:
+// signatures on files at once, whole files when a transaction is over. What fails is a
+// problem in status, and is tried again.
 func (x *Exporter) Run(ctx context.Context) error {
 	exports := x.exports()
 	signer := newFileSigner(x)
@@ -190,113 +188,4 @@ func (x *Exporter) tellFapolicyd() {
 	if _, err := unix.Write(fd, []byte("1\n")); err != nil {
 		x.Logger.Warn("fapolicyd not told", "error", err, "advice", "fapolicyd-cli --update")
 	}
-}
-
-// vouchedFiles yields the files that active lists vouch for and that are there,
-// by the directory they really lie in.
-//
-// Others know files by their SHA-256. Where a list has another digest, that of the
-// content is taken, if the content is what the list has; else the file has no SHA256.
-// What cannot be read is added to left.
-func (x *Exporter) vouchedFiles(wide *wideFiles, left *failures) neighbours.Files {
-	return func(yield func(neighbours.File, error) bool) {
-		dirs := dirCache{root: x.Root}
-		defer dirs.close()
-		var path []byte
-		for _, e := range x.Snapshot().Entries {
-			if !e.Active() || e.Broken {
-				continue
-			}
-			stopped := false
-			err := x.EachFile(e, func(algo digestlist.Algo, digest, name []byte) error {
-				if len(e.Moved) > 0 {
-					name = []byte(e.Moved.Path(string(name)))
-				}
-				if len(name) == 0 || name[0] != '/' {
-					return nil
-				}
-				slash := bytes.LastIndexByte(name, '/')
-				dir := dirs.get(string(name[:slash+1]))
-				if dir == nil {
-					return nil
-				}
-				var err error
-				size, ok := dir.Size(string(name[slash+1:]))
-				if !ok {
-					return nil
-				}
-				path = append(append(path[:0], dir.Path...), name[slash:]...)
-				if algo != digestlist.SHA256 {
-					digest, err = wide.sha256(string(path), identity.Vouched{Algo: algo, Digest: string(digest)})
-					left.add(err)
-				}
-				if !yield(neighbours.File{Path: path, Size: size, SHA256: digest}, nil) {
-					stopped = true
-					return io.EOF
-				}
-				return nil
-			})
-			if stopped {
-				return
-			}
-			if err != nil && !errors.Is(err, os.ErrNotExist) && !yield(neighbours.File{}, err) {
-				return
-			}
-		}
-	}
-}
-
-// dirCache keeps the directory asked for last: lists name the files of one
-// directory in a row.
-type dirCache struct {
-	root *kernel.Root
-	path string
-	dir  *kernel.Directory
-}
-
-func (c *dirCache) get(path string) *kernel.Directory {
-	if path != c.path {
-		c.close()
-		c.path = path
-		c.dir, _ = c.root.Directory(path)
-	}
-	return c.dir
-}
-
-func (c *dirCache) close() {
-	if c.dir != nil {
-		c.dir.Close()
-		c.dir = nil
-	}
-}
-
-// maxHashed bounds the file that is read for an export, in bytes.
-const maxHashed = 4 << 30
-
-// contentDigests reads a file once, and returns its SHA-256 and its digests by the
-// algorithms of want.
-func contentDigests(f *kernel.File, want []identity.Vouched) (map[digestlist.Algo][]byte, error) {
-	r, err := f.Open()
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	hashes := map[digestlist.Algo]hash.Hash{digestlist.SHA256: sha256.New()}
-	for _, v := range want {
-		if h := v.Hash(); h != 0 && hashes[v.Algo] == nil {
-			hashes[v.Algo] = h.New()
-		}
-	}
-	all := make([]io.Writer, 0, len(hashes))
-	for _, h := range hashes {
-		all = append(all, h)
-	}
-	if _, err := io.Copy(io.MultiWriter(all...), io.LimitReader(r, maxHashed)); err != nil {
-		return nil, err
-	}
-	sums := make(map[digestlist.Algo][]byte, len(hashes))
-	for algo, h := range hashes {
-		sums[algo] = h.Sum(nil)
-	}
-	return sums, nil
 }

@@ -23,7 +23,7 @@ func NewDatabase(dir string) (*Database, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "rpmdb.sqlite"))
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "rpmdb.sqlite")+"?_pragma=busy_timeout(10000)") // digestd may read it
 	if err != nil {
 		return nil, err
 	}

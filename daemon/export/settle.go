@@ -3,31 +3,18 @@
 package export
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
-	"sync"
-	"time"
 
-	"github.com/digestd/digestd/daemon/host"
 	"github.com/digestd/digestd/daemon/identity"
-	"github.com/digestd/digestd/daemon/ledger"
-	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/header"
-	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/kernel"
-	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
 )
-
-// SignBudget bounds how long one transaction of a package manager waits for
-// signatures on files in all; what is left then is signed when it is over. With the
-// signature of a list it stays below what the plugin waits for one answer.
-const SignBudget = 3 * time.Second
 
 // vouched reads which digest an active list has for each path, as the package
 // names it.
@@ -38,69 +25,6 @@ func (x *Exporter) vouched(e *view.Entry) (map[string]identity.Vouched, error) {
 		return nil
 	})
 	return files, err
-}
-
-// SignaturesFor makes the signatures that the plugin puts on a package's files
-// while they are unpacked, before a scriptlet can run one. It returns those that
-// are ready when budget is over, whatever the key does.
-func (x *Exporter) SignaturesFor(ctx context.Context, h *header.Header, list string, budget time.Duration) (sigs []wire.FileSignature, err error) {
-	ctx, cancel := context.WithTimeout(ctx, budget)
-	defer cancel()
-	e := x.Snapshot().List(list)
-	if e == nil {
-		e = &view.Entry{List: record.List{Name: list}}
-	}
-	files, err := x.vouched(e)
-	if err != nil {
-		return nil, fmt.Errorf("cannot sign files of %s: %w", list, err)
-	}
-	type toSign struct {
-		index uint32
-		file  identity.Vouched
-	}
-	var todo []toSign
-	err = h.Files(func(f header.File) error {
-		if v := files[f.Path()]; executable(f) && v.Digest == string(f.Digest) {
-			todo = append(todo, toSign{uint32(f.Index), v})
-		}
-		return nil
-	})
-	if err != nil || len(todo) == 0 {
-		return nil, err
-	}
-	id := x.Builder.Load().Identity
-	made := make(chan wire.FileSignature)
-	failed := make(chan error, 1)
-	go func() {
-		for _, f := range todo {
-			if ctx.Err() != nil {
-				break
-			}
-			value, err := id.IMASignature(f.file)
-			if err != nil && f.file.Algo != digestlist.SHA256 {
-				continue // the key cannot; the content is needed, which is not there yet
-			}
-			if err != nil {
-				failed <- err
-				return
-			}
-			select {
-			case made <- wire.FileSignature{File: f.index, Value: value}:
-			case <-ctx.Done():
-			}
-		}
-		failed <- nil
-	}()
-	for {
-		select {
-		case s := <-made:
-			sigs = append(sigs, s)
-		case err := <-failed:
-			return sigs, err
-		case <-ctx.Done():
-			return sigs, nil
-		}
-	}
 }
 
 // settle looks at the files of one installed package. It takes our signature off
@@ -138,88 +62,6 @@ func (f *fileSigner) settle(snap *view.Snapshot, id *identity.Identity, h *heade
 	}
 	failed.add(err)
 	return left, failed.err()
-}
-
-// takeGone returns the lists that have gone since, when the snapshot knows of that.
-func (f *fileSigner) takeGone(ctx context.Context) ([]goneList, error) {
-	gone := f.gone.take()
-	if len(gone) == 0 {
-		return nil, nil
-	}
-	err := f.Exec.Enter(ctx, "show", func(s *ledger.Ledger) error {
-		s.Show()
-		return nil
-	})
-	if err != nil {
-		f.gone.add(gone...)
-	}
-	return gone, err
-}
-
-// unsign looks at the files of lists that have gone: one that no other list vouches
-// for loses our signature, whether a package has it still or not.
-func (f *fileSigner) unsign(snap *view.Snapshot, id *identity.Identity, gone []goneList) error {
-	var failed failures
-	var again []goneList
-	for _, g := range gone {
-		var of failures
-		err := host.WalkList(g.name, g.data, func(_ digestlist.Algo, _, path []byte) error {
-			_, err := f.settleFile(snap, id, g.moved.Path(string(path)), nil, false)
-			of.add(err)
-			return nil
-		})
-		of.add(err)
-		if of.n > 0 {
-			again = append(again, g)
-		}
-		failed.add(of.err())
-	}
-	f.gone.add(again...)
-	return failed.err()
-}
-
-// goneList is a list that left the directory, on whose files may be signatures.
-type goneList struct {
-	name  string
-	data  []byte
-	moved header.Relocations
-}
-
-// goneLists are those that the goroutine that signs files has not looked at yet.
-type goneLists struct {
-	mu  sync.Mutex
-	all []goneList
-}
-
-func (g *goneLists) add(lists ...goneList) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.all = append(g.all, lists...)
-}
-
-func (g *goneLists) take() (all []goneList) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	all, g.all = g.all, nil
-	return all
-}
-
-// LostList has the signatures looked at that are on the files of a list that is out of
-// the directory.
-func (x *Exporter) LostList(s *ledger.Ledger, w state.Withdrawal, data []byte) {
-	if !s.SignsFiles || !x.Config.IMASignatures || data == nil {
-		return
-	}
-	g := goneList{name: w.Name, data: data}
-	// The ledger may have forgotten it already.
-	if w.Entry != nil {
-		g.moved = w.Entry.Moved
-	}
-	if e := s.ByName[w.Name]; e != nil && g.moved == nil {
-		g.moved = e.Moved
-	}
-	x.gone.add(g)
-	s.Wake[state.WakeLists] = true
 }
 
 // settleFile makes one file's signature what lists allow. want is what the package

@@ -83,11 +83,14 @@ func (x *Exporter) Run(ctx context.Context) error {
 	if len(exports) == 0 && signer.off {
 		return nil
 	}
+	var rest time.Duration // before files that could not be written are tried again; 0 when all were
+	var again <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-x.ListsChanged:
+		case <-again:
 		case <-signer.again:
 			x.exported("ima-signatures", signer.follow(ctx))
 			continue
@@ -105,8 +108,15 @@ func (x *Exporter) Run(ctx context.Context) error {
 			}
 		}
 		x.exported("ima-signatures", signer.follow(ctx))
+		var failed failures
 		for _, e := range exports {
-			x.exported(e.name, x.writeExport(e))
+			err := x.writeExport(e)
+			x.exported(e.name, err)
+			failed.add(err)
+		}
+		if rest, again = 0, nil; failed.n > 0 {
+			rest = min(max(2*rest, host.FirstChore), host.LastChore)
+			again = time.After(rest)
 		}
 	}
 }

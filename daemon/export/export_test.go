@@ -170,7 +170,6 @@ func TestExportThatCannotBeWritten(t *testing.T) {
 	if err := os.Mkdir(filepath.Dir(m.trust), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	m.WakeNeighbours()
 	m.wantTrusted(t, "written", line("/usr/bin/tool", "one"))
 	daemontest.Await(t, "the end of the problem", func() bool { return m.Problem("fapolicyd").Text == "" })
 }

@@ -295,6 +295,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	start("watch", watch.Run)
 	start("sync", d.rooms.Reconciler.SyncLoop)
 	start("chores", d.rooms.Reconciler.ChoreLoop)
+	start("guard", d.rooms.Guard.Follow)
 	start("snapshots", d.rooms.Guard.KeepSnapshot)
 	start("labels", d.rooms.Labels.Run)
 	start("signing key", d.rooms.Enroller.Run)

@@ -184,6 +184,64 @@ func TestGuardInDoubt(t *testing.T) {
 	}
 }
 
+// TestGuardIsFollowed: a guard that is started again, as when it is upgraded, is told of the
+// next list before anybody has to ask for that.
+func TestGuardIsFollowed(t *testing.T) {
+	d, kernel, socket := guarded(t)
+	facts := protocol.Facts{Wanted: protocol.Change{Mode: "enforce"}, Most: guard.Enforce}
+	serve := func() (stop func() error) {
+		t.Helper()
+		stop, err := guardtest.Serve(socket, kernel, facts, &protocol.Log{}, os.Getuid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stop
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- d.rooms.Guard.Follow(ctx) }()
+	agreed := func(want bool) bool {
+		for range 200 {
+			var is bool
+			d.Exec.Do(t.Context(), func() error { is = d.rooms.Guard.Agreed; return nil })
+			if is == want {
+				return true
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		return false
+	}
+	stop := serve()
+	if !agreed(true) {
+		t.Fatalf("it is there, and problems are %+v", d.Snapshot().Problems)
+	}
+	d.install(t, "one", "a")
+	for i := range 3 {
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if !agreed(false) {
+			t.Fatal("nobody noticed that it is gone")
+		}
+		stop = serve()
+		if !agreed(true) {
+			t.Fatalf("it is back, and problems are %+v", d.Snapshot().Problems)
+		}
+		content := string(rune('b' + i))
+		d.install(t, "two"+content, content)
+		if kernel.Lists[sha256.Sum256([]byte(content))] != 1 || kernel.At != d.Index.(*store.Index).Commits() {
+			t.Errorf("start %d: it does not let run what came: %d digests, commit %d", i, len(kernel.Lists), kernel.At)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestTransactionThatDoesNotFit: it is refused before it begins where its programs would
 // be, and only there.
 func TestTransactionThatDoesNotFit(t *testing.T) {

@@ -64,6 +64,13 @@ func (c *Client) each(ctx context.Context, k kind, digests []guard.Digest) error
 	return nil
 }
 
+// Wait waits until digestd-guard ends the connection, or ctx ends. Nothing else can be
+// asked over it.
+func (c *Client) Wait(ctx context.Context) error {
+	_, _, err := c.c.read(ctx, time.Time{})
+	return err
+}
+
 // SetCommit says with which commit of the index, not 0, the guard agrees now.
 func (c *Client) SetCommit(ctx context.Context, n uint64) error {
 	_, err := c.exchange(ctx, kindCommit, binary.BigEndian.AppendUint64(nil, n), kindDone)

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package enforce
+
+import (
+	"context"
+	"time"
+
+	protocol "github.com/digestd/digestd/daemon/guard"
+)
+
+// The pauses between attempts to reach a guard that is away: it is back within seconds when
+// it is upgraded, and a package that comes before it is known runs nothing.
+const (
+	firstPause = 50 * time.Millisecond
+	lastPause  = 5 * time.Second
+)
+
+// Follow notices when digestd-guard ends and has it told of all that it does not know as
+// soon as it is back, until ctx ends.
+func (g *Guard) Follow(ctx context.Context) error {
+	if g == nil {
+		return nil
+	}
+	pause := firstPause
+	for {
+		if c, err := protocol.Dial(ctx, g.Socket); err == nil {
+			if g.Agree(ctx) {
+				pause = firstPause
+			}
+			c.Wait(ctx)
+			c.Close()
+			g.Exec.Do(ctx, func() error {
+				g.Agreed = false // which says nothing against what it was told
+				g.Close()
+				return nil
+			})
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, lastPause)
+	}
+}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Containers of root run what their image has, and no others do.
+# Containers of root run what their image has, and no others do; and everything runs once
+# digestd's packages are removed.
 . /test/guard.sh
 
 ldconfig
@@ -30,4 +31,9 @@ echo 'guard-containers = false' >/etc/digestd/digestd.conf.d/containers.conf
 check "the owner takes the exemption away" systemctl restart digestd-guard
 soon "it agrees with digestd again" agrees
 says 'Operation not permitted|permission denied' "podman runs nothing unlisted then" run test /bin/busybox echo contained
+check "what no list holds is refused until the end" refused /usr/local/bin/other
+check "rpm removes digestd" rpm -e digestd rpm-plugin-digestd python3-dnf-plugin-digestd
+check "everything runs" /usr/local/bin/other
+same "nothing is left in the kernel" "" "$(ls /sys/fs/bpf)"
+same "and no unit" "inactive" "$(systemctl is-active digestd-guard)"
 end

@@ -14,6 +14,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
+	"github.com/digestd/digestd/daemon/audit"
 	protocol "github.com/digestd/digestd/daemon/guard"
 	"github.com/digestd/digestd/daemon/guard/exempt"
 	"github.com/digestd/digestd/kernel/guard"
@@ -78,7 +79,8 @@ func run(ctx context.Context, o options, log *slog.Logger) error {
 		return err
 	}
 	defer l.Close()
-	w := &watcher{events: events, keeper: keeper, log: log, console: openConsole}
+	j := &journal{to: audit.NewJournal(audit.JournalDir)}
+	w := &watcher{events: events, keeper: keeper, log: log, console: openConsole, journal: j}
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
@@ -101,7 +103,7 @@ func run(ctx context.Context, o options, log *slog.Logger) error {
 		stop()
 		<-exempted
 	}()
-	server := protocol.Server{Keeper: keeper, Denials: &w.denials, Log: log, UID: uint32(os.Getuid())}
+	server := protocol.Server{Keeper: keeper, Denials: &w.denials, Log: log, UID: uint32(os.Getuid()), Switched: j.switched}
 	s, err := keeper.Status()
 	if err != nil {
 		return err

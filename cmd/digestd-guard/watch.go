@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/digestd/digestd/daemon/audit"
 	protocol "github.com/digestd/digestd/daemon/guard"
 	"github.com/digestd/digestd/kernel/guard"
 	"github.com/digestd/digestd/kernel/guard/bpf"
@@ -29,6 +30,7 @@ type watcher struct {
 	keeper  *protocol.Keeper
 	log     *slog.Logger
 	console func() (io.WriteCloser, error)
+	journal *journal
 	denials protocol.Log
 	pace    pace // of the log
 	slow    pace // of the console
@@ -92,7 +94,8 @@ func (w *watcher) tell(e *guard.Event, at time.Time) {
 			w.print(fmt.Sprintf("digestd-guard: refused %s of %q (%s); %s\r\n", e.Act, e.Path, e.Reason, wayOut))
 		}
 	}
-	if !w.denials.Add(e, at, unitOf(e.Process.PID)) {
+	unit := unitOf(e.Process.PID)
+	if !w.denials.Add(e, at, unit) {
 		return
 	}
 	w.countLost()
@@ -103,16 +106,9 @@ func (w *watcher) tell(e *guard.Event, at time.Time) {
 	if !ok {
 		return
 	}
-	digest := "unknown"
-	if e.Digest != nil {
-		digest = fmt.Sprintf("%x", *e.Digest)
+	if r := refused(e, at, unit); !w.journal.send(r) {
+		w.log.Warn(audit.Message(r), "uid", r.UID, "unit", r.Unit)
 	}
-	text := "the guard would refuse this in mode enforce"
-	if e.Refused {
-		text = "the guard refused this"
-	}
-	w.log.Warn(text, "act", e.Act.String(), "reason", e.Reason.String(), "path", e.Path, "digest", digest,
-		"pid", e.Process.PID, "uid", e.Process.UID, "command", e.Process.Command, "way-out", wayOut)
 }
 
 func (w *watcher) print(line string) {

@@ -66,6 +66,7 @@ type Status struct {
 
 	Verified  Verification `json:"verified,omitzero"` // the latest of everything that came to its end
 	Kernel    Kernel       `json:"kernel"`            // that runs, and what it can do for lists
+	Guard     Guard        `json:"guard,omitzero"`    // in the kernel, where it is configured
 	LastEvent uint64       `json:"lastEvent"`         // the newest entry of the log
 	Waiting   bool         `json:"waiting,omitzero"`  // the index cannot be opened now: nothing else is known
 }
@@ -212,6 +213,8 @@ type Why struct {
 	Reasons    []string  `json:"reasons"`             // why not, most important first
 	Advice     string    `json:"advice,omitzero"`     // what to do next
 	Denial     string    `json:"denial,omitzero"`     // ID of the denial, if it is denied
+
+	Guard GuardVerdict `json:"guard,omitzero"` // what the guard would do with it now, where it is configured
 }
 
 // Bounds of the headers of a package that [Check] judges, in bytes.

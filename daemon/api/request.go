@@ -2,6 +2,8 @@
 
 package api
 
+import "time"
+
 // OwnRequest says what is to become of an upload.
 type OwnRequest struct {
 	Name    string      // of the list
@@ -25,4 +27,14 @@ func (r OwnRequest) Stale(version uint64, exists bool) string {
 		return "was changed meanwhile"
 	}
 	return ""
+}
+
+// GuardRequest asks for a mode of the guard.
+type GuardRequest struct {
+	Mode    string        // off, audit, enforce
+	Trial   time.Duration // enforce ends by itself after it; 0 for never
+	Confirm bool          // a trial that is in force shall last
+	Force   bool          // enforce, although the guard would refuse what is needed
+	Checked bool          // root has looked at what runs already
+	Reason  string        // for the log
 }

@@ -70,6 +70,10 @@ const (
 	KindFound            = "found"
 	KindFixed            = "fixed"
 	KindVerified         = "verified"
+	KindGuardSwitched    = "guard-switched"
+	KindGuardLearned     = "guard-learned"
+	KindGuardRefused     = "guard-refused"
+	KindGuardAudited     = "guard-audited"
 )
 
 // Kinds returns the table, in the order of the manual. It is the package's own, and not
@@ -291,6 +295,49 @@ var table = []Kind{
 		Title: "The machine's files were verified",
 		Text: "Every file that an active list vouches for was read and compared\n" +
 			"(@DIGESTD_REASON@).",
+	},
+	{
+		Name: KindGuardSwitched, ID: "185386b0caaf4bc79d66fc852c061935", Priority: Notice, Subject: Machine,
+		Words: "the guard in the kernel is in mode {reason}",
+		Title: "The guard in the kernel is in mode @DIGESTD_REASON@",
+		Text: "User @DIGESTD_ACTOR_UID@ put the guard into this mode. In mode enforce the kernel\n" +
+			"runs only what an active list has; in mode audit it runs everything and tells\n" +
+			"of the rest; in mode off it checks nothing.\n" +
+			"\n" +
+			"See what it does now: digestctl guard status. The ways out are digestctl guard\n" +
+			"off, and digestd.guard=off on the kernel's command line.",
+	},
+	{
+		Name: KindGuardLearned, ID: "fd7b8d66d5bb47d083dc34b9d5187583", Priority: Notice, Subject: Package,
+		Words: "has contents now that the guard refused",
+		Title: "@DIGESTD_PACKAGE@ vouches for what the guard refused",
+		Text: "User @DIGESTD_ACTOR_UID@ made contents that the guard refused, or would have\n" +
+			"refused, part of an own list. They may run from now on.\n" +
+			"\n" +
+			"See what is in the list: digestctl show @DIGESTD_LIST@",
+	},
+	{
+		Name: KindGuardRefused, ID: "64d31e3ffd28455e9b8794823805a680", Priority: Warning, Subject: Machine,
+		Words: "the guard in the kernel refused a file",
+		Title: "The guard in the kernel refused a file",
+		Text: "A process of user @DIGESTD_ACTOR_UID@ wanted to run, map or load a content that\n" +
+			"the guard does not let run (@DIGESTD_REASON@):\n" +
+			"@DIGESTD_TEXT@.\n" +
+			"\n" +
+			"See all refusals, with what lists say of them: digestctl guard denials. To let\n" +
+			"this run: digestctl guard learn. The ways out are digestctl guard off, and\n" +
+			"digestd.guard=off on the kernel's command line.",
+	},
+	{
+		Name: KindGuardAudited, ID: "fadf6cd111d0461d803b8fdb0e9b43a1", Priority: Notice, Subject: Machine,
+		Words: "the guard in the kernel would refuse a file in mode enforce",
+		Title: "The guard in the kernel would refuse a file in mode enforce",
+		Text: "A process of user @DIGESTD_ACTOR_UID@ ran, mapped or loaded a content that the\n" +
+			"guard would not let run in mode enforce (@DIGESTD_REASON@):\n" +
+			"@DIGESTD_TEXT@.\n" +
+			"\n" +
+			"See all of them, with what lists say: digestctl guard denials. To let this run\n" +
+			"in mode enforce: digestctl guard learn.",
 	},
 }
 

@@ -8,12 +8,17 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/digestd/digestd/kernel/guard"
 )
 
-// maxDenials is how many sums are kept; with their texts they fit into one answer.
-const maxDenials = 512
+// maxDenials is how many sums are kept; with their texts they fit into one answer. maxHours
+// is how many hours are kept in which something was refused.
+const (
+	maxDenials = 512
+	maxHours   = 7 * 24
+)
 
 // Denials is what the guard refused, or would have refused in mode enforce. It is
 // summed up: what has the same digest, act, reason and, without a digest, file is one.
@@ -21,6 +26,14 @@ type Denials struct {
 	All     []Denial `json:"denials"` // the latest last
 	Lost    uint64   `json:"lost"`    // refusals that the kernel had no room to tell of
 	Dropped uint64   `json:"dropped"` // sums that had to make room for later ones
+	Hours   []Hour   `json:"hours"`   // in which there was any, the latest last
+}
+
+// Hour counts what happened within one.
+type Hour struct {
+	Start   time.Time `json:"start"`
+	Refused uint64    `json:"refused"`
+	Allowed uint64    `json:"allowed"` // would have been refused in mode enforce
 }
 
 // Denial is a sum, with the latest of what it sums up.
@@ -31,8 +44,9 @@ type Denial struct {
 	Refused uint64    `json:"refused"` // how many of Count; the others ran
 	Act     string    `json:"act"`
 	Reason  string    `json:"reason"`
-	Digest  string    `json:"digest,omitempty"` // SHA-256 of the content in hexadecimal
-	Path    string    `json:"path,omitempty"`   // as the process saw it
+	Digest  string    `json:"digest,omitempty"`  // SHA-256 of the content in hexadecimal
+	Path    string    `json:"path,omitempty"`    // as the process saw it
+	RawPath []byte    `json:"rawPath,omitempty"` // its bytes, when they are not UTF-8
 	Device  uint32    `json:"device,omitempty"`
 	Inode   uint64    `json:"inode,omitempty"`
 	By      By        `json:"by"`
@@ -61,6 +75,7 @@ type Log struct {
 	sums    map[sum]*Denial
 	lost    uint64
 	dropped uint64
+	hours   []Hour // by start
 }
 
 // Add takes an event that happened at a time, by a process of a unit. It says whether
@@ -85,15 +100,38 @@ func (l *Log) Add(e *guard.Event, at time.Time, unit string) (first bool) {
 		l.sums[key], first = d, true
 	}
 	d.Last, d.Count = at, d.Count+1
+	h := l.hour(at)
 	if e.Refused {
 		d.Refused++
+		h.Refused++
+	} else {
+		h.Allowed++
 	}
 	if e.Path != "" {
-		d.Path = e.Path
+		if d.Path, d.RawPath = e.Path, nil; !utf8.ValidString(e.Path) {
+			d.RawPath = []byte(e.Path)
+		}
 	}
 	d.Device, d.Inode = e.File.Device, e.File.Inode
 	d.By = By{PID: e.Process.PID, Parent: e.Process.Parent, UID: e.Process.UID, Command: e.Process.Command, Unit: unit}
 	return first
+}
+
+// hour returns the hour of a time, which may lie before the latest: clocks are set.
+func (l *Log) hour(at time.Time) *Hour {
+	start := at.UTC().Truncate(time.Hour)
+	i, found := slices.BinarySearchFunc(l.hours, start, func(h Hour, t time.Time) int { return h.Start.Compare(t) })
+	if !found {
+		if len(l.hours) >= maxHours {
+			if i == 0 {
+				return new(Hour) // before all that are kept
+			}
+			l.hours = slices.Delete(l.hours, 0, 1)
+			i--
+		}
+		l.hours = slices.Insert(l.hours, i, Hour{Start: start})
+	}
+	return &l.hours[i]
 }
 
 // makeRoom drops the sum that nothing was added to for the longest time.
@@ -123,7 +161,7 @@ func (l *Log) SetLost(n uint64) {
 func (l *Log) Denials() Denials {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	all := Denials{All: []Denial{}, Lost: l.lost, Dropped: l.dropped}
+	all := Denials{All: []Denial{}, Lost: l.lost, Dropped: l.dropped, Hours: append([]Hour{}, l.hours...)}
 	for _, d := range l.sums {
 		all.All = append(all.All, *d)
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -213,6 +214,37 @@ func TestChangeOfMode(t *testing.T) {
 	}
 }
 
+// A trial that its owner confirms lasts; one that has ended does not begin again by that.
+func TestConfirm(t *testing.T) {
+	maps := guardtest.NewMemory()
+	maps.At = 1
+	facts := enforcing()
+	facts.Wanted.Mode, facts.Doubt = "audit", ""
+	c := dial(t, serve(t, maps, facts, os.Getuid()))
+	confirm := protocol.Change{Mode: "enforce", Confirm: true}
+	if err := c.Change(t.Context(), confirm); !errors.Is(err, protocol.ErrRefused) || maps.Is.Mode != guard.Audit {
+		t.Errorf("without a trial: %v, %+v", err, maps.Is)
+	}
+	if err := c.Change(t.Context(), protocol.Change{Mode: "enforce", Trial: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []protocol.Change{{Mode: "audit", Confirm: true}, {Mode: "enforce", Confirm: true, Trial: time.Minute},
+		{Mode: "audit", For: &protocol.For{Unit: strings.Repeat("x", 257)}}} {
+		if err := c.Change(t.Context(), bad); !errors.Is(err, protocol.ErrRefused) || maps.Is.Trial != time.Minute {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	if err := c.Change(t.Context(), confirm); err != nil || maps.Is.Mode != guard.Enforce || maps.Is.Trial != 0 {
+		t.Errorf("%v, %+v", err, maps.Is)
+	}
+	if err := c.Change(t.Context(), confirm); !errors.Is(err, protocol.ErrRefused) {
+		t.Errorf("confirmed twice: %v", err)
+	}
+	if err := c.SetCommit(t.Context(), 2); err != nil || maps.Is.Mode != guard.Enforce {
+		t.Errorf("a commit after it: %v, %v", err, maps.Is.Mode)
+	}
+}
+
 func TestFailuresAreAnswered(t *testing.T) {
 	maps := guardtest.NewMemory()
 	maps.Fail = errors.New("no room: " + strings.Repeat("x", 10_000))
@@ -327,6 +359,32 @@ func TestLogSumsUp(t *testing.T) {
 
 // However many contents are refused, the sums stay bounded, fit into an answer, and
 // the latest are there.
+// Refusals are counted by the hour, also when the clock goes back.
+func TestLogCountsHours(t *testing.T) {
+	var l protocol.Log
+	noon := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	add := func(at time.Time, refused bool) { l.Add(&guard.Event{Refused: refused, Path: "/tmp/\xff"}, at, "") }
+	add(noon.Add(90*time.Minute), true)
+	add(noon.Add(10*time.Minute), false)
+	add(noon.Add(59*time.Minute), true)
+	want := []protocol.Hour{{Start: noon, Refused: 1, Allowed: 1}, {Start: noon.Add(time.Hour), Refused: 1}}
+	if diff := cmp.Diff(want, l.Denials().Hours); diff != "" {
+		t.Error(diff)
+	}
+	if d := l.Denials().All[0]; string(d.RawPath) != "/tmp/\xff" {
+		t.Errorf("the bytes of the path are %q", d.RawPath)
+	}
+	for i := range 400 {
+		add(noon.Add(time.Duration(i)*time.Hour), true)
+	}
+	add(noon, true)
+	hours := l.Denials().Hours
+	if len(hours) != 7*24 || !slices.IsSortedFunc(hours, func(a, b protocol.Hour) int { return a.Start.Compare(b.Start) }) ||
+		!hours[len(hours)-1].Start.Equal(noon.Add(399*time.Hour)) {
+		t.Errorf("%d hours, from %v to %v", len(hours), hours[0].Start, hours[len(hours)-1].Start)
+	}
+}
+
 func TestLogIsBounded(t *testing.T) {
 	var l protocol.Log
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)

@@ -101,6 +101,9 @@ func (k *Keeper) mode(commit uint64) (guard.Mode, string) {
 // errNotCompared is why Enforce is refused before the first comparison.
 var errNotCompared = errors.New("the digests have not been compared with the index yet; start digestd and try again")
 
+// errNoTrial is why Change refuses to confirm.
+var errNoTrial = errors.New("no trial of mode enforce is in force: it has ended, or never began")
+
 // Change puts a mode in force. It refuses to enforce where that cannot be.
 func (k *Keeper) Change(to Change) error {
 	mode, err := to.check()
@@ -125,12 +128,15 @@ func (k *Keeper) Change(to Change) error {
 	if err != nil {
 		return err
 	}
+	if to.Confirm && (is.Mode != guard.Enforce || is.Trial <= 0) {
+		return errNoTrial
+	}
 	err = k.maps.SetSettings(guard.Settings{Mode: mode, Strict: k.facts.Strict, Modules: k.facts.Modules, Largest: is.Largest, Trial: to.Trial})
 	if err != nil {
 		return err
 	}
 	// After a trial the kernel is in mode Audit by itself, and is to stay so.
-	k.wanted, k.lasts = to, to.Trial == 0
+	k.wanted, k.lasts = Change{Mode: to.Mode, Trial: to.Trial}, to.Trial == 0
 	return nil
 }
 
@@ -253,7 +259,7 @@ func (k *Keeper) Status() (Status, error) {
 	}
 	s := Status{
 		Mode: is.Mode.String(), Wanted: k.wanted.Mode, Trial: is.Trial, Strict: is.Strict, Modules: is.Modules.String(),
-		Commit: commit, Digests: k.maps.Len(), Counts: counts, Verified: k.facts.Verified, Start: k.facts.Start, Exempt: k.exempt,
+		Commit: commit, Digests: k.maps.Len(), Counts: counts, Verified: k.facts.Verified, Doubt: k.facts.Doubt, Start: k.facts.Start, Exempt: k.exempt,
 	}
 	switch _, why := k.mode(commit); {
 	case s.Mode == s.Wanted:

@@ -44,10 +44,11 @@ const maxConns = 16
 
 // Server serves digestd and the owner's commands over a socket.
 type Server struct {
-	Keeper  *Keeper
-	Denials *Log
-	Log     *slog.Logger
-	UID     uint32 // who is served; root, but for tests
+	Keeper   *Keeper
+	Denials  *Log
+	Log      *slog.Logger
+	Switched func(to Change, by For) // hears of each change that digestd does not record; may be nil
+	UID      uint32                  // who is served; root, but for tests
 }
 
 // Serve serves until ctx ends or l fails. When it returns, no call of it goes on.
@@ -139,7 +140,15 @@ func (s *Server) answer(ctx context.Context, c *conn, peer wire.Peer, k kind, pa
 			return fmt.Errorf("%w: %w", ErrProtocol, err)
 		}
 		err := s.Keeper.Change(to)
-		s.Log.Warn("change of mode asked for", "mode", to.Mode, "trial", to.Trial, "reason", to.Reason, "uid", peer.UID, "pid", peer.PID, "error", err)
+		who := For{UID: peer.UID, PID: peer.PID}
+		if to.For != nil {
+			who = *to.For
+		}
+		s.Log.Warn("change of mode asked for", "mode", to.Mode, "trial", to.Trial, "confirm", to.Confirm, "reason", to.Reason,
+			"uid", who.UID, "pid", who.PID, "unit", who.Unit, "error", err)
+		if err == nil && to.For == nil && s.Switched != nil {
+			s.Switched(to, who)
+		}
 		return reply(c, err)
 	case kindStatus:
 		status, err := s.Keeper.Status()

@@ -3,6 +3,7 @@
 package guard
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,6 +16,7 @@ type Status struct {
 	Mode     string        `json:"mode"`            // off, audit or enforce: what the kernel does now
 	Wanted   string        `json:"wanted"`          // what the owner has configured
 	Why      string        `json:"why,omitempty"`   // why mode is not what is wanted
+	Doubt    string        `json:"doubt,omitempty"` // why nothing may be enforced
 	Trial    time.Duration `json:"trial,omitempty"` // ns until enforcing ends by itself
 	Strict   bool          `json:"strict"`
 	Modules  string        `json:"modules"` // as Mode, for modules, firmware and kexec images
@@ -43,7 +45,18 @@ type Change struct {
 	Mode  string        `json:"mode"`            // off, audit or enforce
 	Trial time.Duration `json:"trial,omitempty"` // ns; enforce ends by itself after it
 
+	// Confirm makes a trial of enforce last. It is refused when none is in force.
+	Confirm bool `json:"confirm,omitempty"`
+
 	Reason string `json:"reason,omitempty"` // of the owner, for the log; at most 1,024 bytes
+	For    *For   `json:"for,omitempty"`    // whom digestd asks for; nil: for itself, or somebody else asks
+}
+
+// For is who asked digestd for a change.
+type For struct {
+	UID  uint32 `json:"uid"`
+	PID  uint32 `json:"pid"`
+	Unit string `json:"unit,omitempty"` // of the service manager, at most 256 bytes
 }
 
 // maxTrial bounds a trial; what is to last longer is no trial.
@@ -58,6 +71,10 @@ func (c Change) check() (guard.Mode, error) {
 		return 0, fmt.Errorf("a trial of %v is not between 0 and %v", c.Trial, maxTrial)
 	case len(c.Reason) > 1024:
 		return 0, fmt.Errorf("a reason of %d bytes is longer than 1,024", len(c.Reason))
+	case c.For != nil && len(c.For.Unit) > 256:
+		return 0, fmt.Errorf("the name of a unit has %d bytes, more than 256", len(c.For.Unit))
+	case c.Confirm && (mode != guard.Enforce || c.Trial != 0):
+		return 0, errors.New("only mode enforce without an end can be confirmed")
 	case c.Trial > 0 && mode != guard.Enforce:
 		return 0, fmt.Errorf("a trial of mode %s has no meaning", mode)
 	}

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package preflight finds the files that the guard would refuse, before it is told to enforce:
-// those that run now, and those that an owner needs to get back into the machine.
+// those that run now, and those that an owner needs to get back into the machine. It also
+// looks for what the guard needs of the kernel.
 //
 // It promises to look at regular files only, never to wait for one, and to report files that
 // it could not read. It cannot know of programs that do not run now and are not among
@@ -36,12 +37,20 @@ type Finding struct {
 	Digest string `json:"digest,omitempty"` // SHA-256 in hexadecimal
 	Why    string `json:"why"`              // why it matters: "runs as sshd (PID 812)", "rpm needs it"
 	Error  string `json:"error,omitempty"`  // why its content could not be looked at
+	Text   string `json:"text,omitempty"`   // what lists say of the content, where somebody asked
+	Advice string `json:"advice,omitempty"` // what to do, the same
 }
 
 // Report is what was found.
 type Report struct {
-	Looked   int       `json:"looked"` // how many files were looked at
-	Findings []Finding `json:"findings"`
+	Conditions []Condition `json:"conditions"` // what the guard needs of the machine
+	Looked     int         `json:"looked"`     // how many files were looked at
+	Findings   []Finding   `json:"findings"`
+}
+
+// Passed reports whether nothing speaks against mode enforce.
+func (r Report) Passed() bool {
+	return len(r.Findings) == 0 && !slices.ContainsFunc(r.Conditions, func(c Condition) bool { return !c.OK })
 }
 
 // essential are programs without which a machine cannot be used or mended, by the names
@@ -49,10 +58,20 @@ type Report struct {
 var essential = []string{
 	"/sbin/init", "/usr/lib/systemd/systemd", "/usr/lib/systemd/systemd-executor", "/usr/lib/systemd/systemd-shutdown", "/usr/bin/systemctl",
 	"/usr/sbin/digestd", "/usr/sbin/digestd-guard", "/usr/bin/digestctl", "/usr/libexec/digestd/digestd-hook",
-	"/usr/bin/rpm", "/usr/bin/dnf", "/usr/bin/dnf5", "/usr/bin/zypper", "/usr/bin/python3",
-	"/usr/sbin/agetty", "/sbin/agetty", "/usr/bin/login", "/bin/login", "/usr/sbin/sulogin", "/sbin/sulogin",
-	"/usr/sbin/sshd", "/usr/lib/openssh/sshd-session", "/usr/libexec/openssh/sshd-session",
-	"/usr/bin/bash", "/usr/bin/sh", "/bin/sh", "/usr/bin/su", "/usr/bin/sudo", "/usr/bin/mount", "/bin/mount",
+	"/usr/lib/systemd/systemd-sulogin-shell", "/usr/lib/systemd/systemd-logind", "/usr/bin/journalctl",
+	"/usr/bin/rpm", "/usr/bin/dnf", "/usr/bin/dnf-3", "/usr/bin/dnf5", "/usr/bin/microdnf", "/usr/bin/yum", "/usr/bin/zypper",
+	"/usr/bin/python3", "/usr/libexec/platform-python",
+	"/usr/sbin/agetty", "/sbin/agetty", "/usr/bin/login", "/bin/login", "/usr/sbin/sulogin", "/sbin/sulogin", "/usr/sbin/unix_chkpwd",
+	"/usr/sbin/sshd", "/usr/lib/openssh/sshd-session", "/usr/libexec/openssh/sshd-session", "/usr/libexec/openssh/sshd-auth",
+	"/usr/bin/bash", "/usr/bin/sh", "/bin/sh", "/usr/bin/su", "/usr/bin/sudo", "/usr/bin/mount", "/bin/mount", "/usr/bin/kmod",
+}
+
+// loaded are libraries that these programs load when they need them, which no program names
+// in its file: the modules of logins and of name services, the plugins of rpm and dnf.
+var loaded = []string{
+	"*/security/pam_*.so", "*/libnss_*.so.2", "*/rpm-plugins/*.so", "*/libdnf5/plugins/*.so", "*/libdnf/plugins/*.so",
+	"*/python3*/lib-dynload/*.so", "*/python3*/site-packages/rpm/*.so", "*/python3*/site-packages/libdnf/*.so",
+	"*/python3*/site-packages/hawkey/*.so", "*/python3*/site-packages/libcomps/*.so", "*/python3*/site-packages/dnf-plugins/*.so",
 }
 
 // libraryDirs are where programs find what they are linked with.
@@ -67,6 +86,7 @@ const most = 20_000
 
 // Machine is what to look at.
 type Machine struct {
+	Top    string // where /proc and /sys lie, for Conditions; "" is /
 	Proc   string // where processes are; "/proc"
 	Shells string // a file that names the shells of users; "/etc/shells"
 	// Listed says of each digest whether the guard lets contents with it run.
@@ -94,7 +114,11 @@ func (m Machine) Examine(ctx context.Context) (Report, error) {
 			needs(path, add)
 		}
 	}
-	r := Report{Findings: []Finding{}}
+	for _, path := range modules() {
+		add(path, "logins or package managers load it")
+		needs(path, add)
+	}
+	r := Report{Conditions: []Condition{}, Findings: []Finding{}}
 	var files []Finding
 	var digests []guard.Digest
 	for _, path := range slices.Sorted(mapsKeys(why)) {
@@ -200,6 +224,24 @@ func code(maps io.Reader) func(func(string) bool) {
 			}
 		}
 	}
+}
+
+// modules finds what is loaded.
+func modules() (files []string) {
+	seen := map[string]bool{}
+	for _, dir := range libraryDirs {
+		for _, pattern := range loaded {
+			found, _ := filepath.Glob(dir + strings.TrimPrefix(pattern, "*"))
+			for _, path := range found {
+				real, err := filepath.EvalSymlinks(path)
+				if err == nil && !seen[real] && len(files) < most/4 {
+					seen[real] = true
+					files = append(files, path)
+				}
+			}
+		}
+	}
+	return files
 }
 
 func (m Machine) shells() ([]string, error) {

@@ -126,3 +126,58 @@ func TestNothingIsWaitedFor(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What the guard needs is looked for, and each thing that is missing has advice.
+func TestConditions(t *testing.T) {
+	top := t.TempDir()
+	write := func(path, text string) {
+		t.Helper()
+		file := filepath.Join(top, path)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	missing := func() (names []string) {
+		for _, c := range (Machine{Top: top}).Conditions() {
+			if !c.OK {
+				names = append(names, c.Name)
+				if c.Text == "" || c.Advice == "" {
+					t.Errorf("%+v lacks words", c)
+				}
+			}
+		}
+		return names
+	}
+	if diff := cmp.Diff([]string{"lsm", "btf"}, missing()); diff != "" {
+		t.Error(diff)
+	}
+	write("sys/kernel/security/lsm", "capability,bpffs,yama\n") // a name that only begins so
+	write("sys/kernel/btf/vmlinux", "")
+	write("proc/kallsyms", "0 t bpf_ima_file_hash_other\n0 t __bpf_prog_enter_sleepable\t[module]\nnonsense\n")
+	if diff := cmp.Diff([]string{"lsm", "btf", "helper", "recursion"}, missing()); diff != "" {
+		t.Error(diff)
+	}
+	write("sys/kernel/security/lsm", "capability,bpf")
+	write("sys/kernel/btf/vmlinux", "types")
+	write("proc/kallsyms", "0 T bpf_ima_file_hash\n0 T __bpf_prog_enter_sleepable_recur\t[vmlinux]\n")
+	if diff := cmp.Diff([]string(nil), missing()); diff != "" {
+		t.Error(diff)
+	}
+	if (Report{Conditions: []Condition{{Name: "lsm"}}}).Passed() || !(Report{Conditions: []Condition{{Name: "lsm", OK: true}}}).Passed() || (Report{Findings: []Finding{{}}}).Passed() {
+		t.Error("a report is passed that is not, or the other way round")
+	}
+}
+
+// A login loads modules that no program names, so they are looked at.
+func TestModules(t *testing.T) {
+	found := modules()
+	if !slices.ContainsFunc(found, func(path string) bool { return strings.HasSuffix(path, "/security/pam_unix.so") }) ||
+		!slices.ContainsFunc(found, func(path string) bool { return strings.Contains(path, "/libnss_") }) {
+		t.Errorf("found %v", found)
+	}
+	for _, path := range found {
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}

@@ -33,6 +33,7 @@ import (
 	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/export"
 	protocol "github.com/digestd/digestd/daemon/guard"
+	"github.com/digestd/digestd/daemon/guard/manage"
 	"github.com/digestd/digestd/daemon/host"
 	"github.com/digestd/digestd/daemon/identity"
 	"github.com/digestd/digestd/daemon/keysource"
@@ -64,6 +65,7 @@ type answers struct {
 	*admin.Admin
 	*ownlist.Keeper
 	*verification.Verifier
+	*manage.Manager
 }
 
 // Rooms are those that work by themselves, or for others.
@@ -180,6 +182,7 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	} else {
 		enforce.Forget(d.Host)
 	}
+	d.Manager = d.manageGuard()
 	found, err := readContent(d.Index, c.State, recovery.Rebuild())
 	if err != nil {
 		return err

@@ -23,6 +23,7 @@ type Backend interface {
 	DenialBackend
 	OwnBackend
 	KernelBackend
+	GuardBackend
 	LogBackend
 
 	// Status reports the daemon at a glance.

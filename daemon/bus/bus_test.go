@@ -32,6 +32,7 @@ type stub struct {
 
 	mu      sync.Mutex
 	status  api.Status
+	guard   api.Guard
 	changes []string
 }
 

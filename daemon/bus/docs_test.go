@@ -80,6 +80,9 @@ func describeBus(t *testing.T) *manual.Page {
 		if d.Emits == "const" {
 			doc += " It does not change."
 		}
+		if d.Emits == "false" {
+			doc += " Changes are not announced."
+		}
 		p.Item(d.Sig+" "+d.Name, doc)
 	}
 	p.Section("Signals")
@@ -124,7 +127,7 @@ func typed(args []object.Argument) string {
 // describeStructs takes the structs of package api with what is said of their
 // fields from its source.
 func describeStructs(t *testing.T, p *manual.Page) {
-	for _, file := range []string{"../api/api.go", "../api/health.go", "../api/verify.go", "../api/denials.go", "../api/own.go", "../api/kernel.go", "../api/error.go"} {
+	for _, file := range []string{"../api/api.go", "../api/health.go", "../api/verify.go", "../api/denials.go", "../api/own.go", "../api/kernel.go", "../api/guard.go", "../api/error.go"} {
 		source, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

@@ -15,7 +15,7 @@ func (s *Server) table() object.Interface {
 	return object.Interface{
 		Name: api.Interface,
 		Methods: slices.Concat(s.readingMethods(), s.changingMethods(), s.keyMethods(), s.logMethods(), s.verifyMethods(), s.denialMethods(),
-			s.ownMethods(), s.orderMethods(), s.kernelMethods()),
+			s.ownMethods(), s.orderMethods(), s.kernelMethods(), s.guardMethods()),
 		Signals:    signals(),
 		Properties: properties(),
 	}
@@ -105,8 +105,8 @@ func (s *Server) readingMethods() []object.Method {
 			Out: dict("why"),
 			Call: func(c object.Call) ([]any, error) {
 				bytes := func(i int) []byte { return c.Args[i].([]byte) }
-				why, err := b.WhyContent(c.Ctx, string(bytes(0)), api.Content{RealPath: string(bytes(1)), Found: c.Args[2].(bool),
-					Label: c.Text(3), SHA256: bytes(4), SHA384: bytes(5), SHA512: bytes(6)})
+				why, err := s.judged(c.Ctx)(b.WhyContent(c.Ctx, string(bytes(0)), api.Content{RealPath: string(bytes(1)), Found: c.Args[2].(bool),
+					Label: c.Text(3), SHA256: bytes(4), SHA384: bytes(5), SHA512: bytes(6)}))
 				return []any{api.Encode(why)}, err
 			},
 		},
@@ -213,16 +213,29 @@ func (s *Server) changingMethods() []object.Method {
 	}
 }
 
-// status is the backend's, with the daemon's state judged.
+// status is the backend's, with the daemon's state judged, and that of the guard.
 func (s *Server) status() api.Status {
 	st := s.backend.Status()
 	st.State = api.Health(st.Problems)
+	if g := s.backend.Recent(); g.Wanted != api.GuardOff {
+		st.Guard = g
+	}
 	return st
 }
 
 func (s *Server) why(c object.Call, path string) ([]any, error) {
-	why, err := s.backend.Why(c.Ctx, c.By, path)
+	why, err := s.judged(c.Ctx)(s.backend.Why(c.Ctx, c.By, path))
 	return []any{api.Encode(why)}, err
+}
+
+// judged completes an answer by what the guard would do.
+func (s *Server) judged(ctx context.Context) func(api.Why, error) (api.Why, error) {
+	return func(w api.Why, err error) (api.Why, error) {
+		if err == nil {
+			s.backend.Judge(ctx, &w)
+		}
+		return w, err
+	}
 }
 
 // given refuses an empty reason: no counter is lowered and no floor moved

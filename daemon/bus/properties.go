@@ -3,6 +3,8 @@
 package bus
 
 import (
+	"cmp"
+
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/bus/object"
 	"github.com/godbus/dbus/v5"
@@ -23,6 +25,9 @@ func properties() []object.Property {
 		{Name: "VerifyErrors", Sig: "t", Emits: "true", Doc: "How many errors that found."},
 		{Name: "Counter", Sig: "t", Emits: "true", Doc: "The number of the last activation. It never falls."},
 		{Name: "LastEvent", Sig: "t", Emits: "true", Doc: "The number of the newest entry of the log: when it changes, `Log` has more."},
+		{Name: "GuardMode", Sig: "s", Emits: "false", Doc: "What the guard in the kernel does: `off`, `audit`, `enforce`, or `unknown` where digestd-guard does not answer."},
+		{Name: "GuardRefused", Sig: "t", Emits: "false", Doc: "What the guard refused since it was loaded. It may be a second old."},
+		{Name: "GuardMissed", Sig: "t", Emits: "false", Doc: "What mode `enforce` would have refused since then, with what was refused. It may be a second old."},
 	}
 }
 
@@ -41,6 +46,9 @@ func propertyValues(st api.Status) map[string]dbus.Variant {
 		"VerifyErrors":     count(st.Verified.Errors),
 		"Counter":          dbus.MakeVariant(st.Counter),
 		"LastEvent":        dbus.MakeVariant(st.LastEvent),
+		"GuardMode":        dbus.MakeVariant(api.Clean(cmp.Or(st.Guard.Mode, api.GuardOff))),
+		"GuardRefused":     dbus.MakeVariant(st.Guard.Counts.Refused),
+		"GuardMissed":      dbus.MakeVariant(st.Guard.Counts.Missed),
 	}
 }
 

@@ -23,6 +23,7 @@ func Standby(status func() api.Status) Backend { return &standby{status: status}
 func (b *standby) Status() api.Status                      { return b.status() }
 func (b *standby) Kernel() api.Kernel                      { return api.Kernel{} }
 func (b *standby) Keys(context.Context) ([]api.Key, error) { return nil, nil }
+func (b *standby) Recent() api.Guard                       { return api.Guard{Wanted: api.GuardOff, Mode: api.GuardOff} }
 func (b *standby) PackagesAnnounced()                      {}
 
 // refuses returns why a method of an interface cannot be called now.

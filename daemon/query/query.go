@@ -41,6 +41,11 @@ func New(h *host.Host, e *enrol.Enroller, v *verification.Verifier) *Query {
 // Close ends the processes that look at files.
 func (q *Query) Close() { q.looks.Close() }
 
+// LookAt looks at the file at a path inside the root, in a process of its own.
+func (q *Query) LookAt(ctx context.Context, path string, algos ...digestlist.Algo) (look.File, error) {
+	return q.looks.At(ctx, path, algos...)
+}
+
 // Status reports the daemon at a glance.
 func (q *Query) Status() api.Status {
 	snap := q.Snapshot()

@@ -46,7 +46,7 @@ type Event struct {
 // Property describes a property, which can only be read.
 type Property struct {
 	Name, Sig string
-	Emits     string // whether changes are announced: "true", or "const" for never
+	Emits     string // whether changes are announced: "true", "false" for never, or "const" for what does not change
 	Doc       string
 }
 

@@ -81,9 +81,9 @@ func (s *Server) watchProperties() {
 		var now map[string]dbus.Variant
 		s.guard("Status", func() error { now = s.object.Values(); return nil })
 		changes := map[string]dbus.Variant{}
-		for name, v := range now {
-			if known != nil && known[name].Value() != v.Value() {
-				changes[name] = v
+		for _, p := range s.object.Interface.Properties {
+			if v := now[p.Name]; known != nil && now != nil && p.Emits == "true" && known[p.Name].Value() != v.Value() {
+				changes[p.Name] = v
 			}
 		}
 		if now != nil {

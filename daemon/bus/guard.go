@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"encoding/hex"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/bus/object"
+)
+
+// GuardBackend is the guard in the kernel.
+type GuardBackend interface {
+	// Guard says what the guard does and knows; an error, that it does not answer.
+	Guard(ctx context.Context) (api.Guard, error)
+	// Recent is Guard for those who watch: at most a second old.
+	Recent() api.Guard
+	// Judge completes a Why by what the guard would do.
+	Judge(ctx context.Context, w *api.Why)
+	// GuardDenials returns a page of what the guard refused, the latest last.
+	GuardDenials(ctx context.Context, offset, limit uint32) (page []api.GuardDenial, total uint32, err error)
+	// GuardCandidates returns a page of what may be learned of that, or why not.
+	GuardCandidates(ctx context.Context, offset, limit uint32) (page []api.GuardCandidate, total uint32, err error)
+	// GuardSwitch puts a mode in force.
+	GuardSwitch(ctx context.Context, by api.Actor, req api.GuardRequest) (api.Guard, error)
+	// GuardLearn makes refused contents, given by their digests, part of an own list.
+	GuardLearn(ctx context.Context, by api.Actor, list string, digests []string, reason string, report func(stage string, done, total int)) (api.OwnResult, error)
+}
+
+// guardMethods are those about the guard.
+func (s *Server) guardMethods() []object.Method {
+	b := s.backend
+	return []object.Method{
+		{
+			Name: "Guard",
+			Doc:  "Returns what the guard in the kernel does and knows, as a `Guard`. `Failed` if digestd-guard does not answer.",
+			Out:  dict("guard"),
+			Call: func(c object.Call) ([]any, error) {
+				g, err := b.Guard(c.Ctx)
+				return []any{api.Encode(g)}, err
+			},
+		},
+		{
+			Name: "GuardDenials",
+			Doc:  "Returns a page of what the guard refused, or would have (`GuardDenial`), summed up by content, the latest last, each with the reason that lists give now.",
+			In:   []object.Argument{argOffset, argLimit}, Out: paged("denials"), Action: actionGuardDenials,
+			Call: func(c object.Call) ([]any, error) {
+				offset, limit, err := c.Page(0)
+				if err != nil {
+					return nil, err
+				}
+				page, total, err := b.GuardDenials(c.Ctx, offset, limit)
+				return onePage(page, limit, total), err
+			},
+		},
+		{
+			Name: "GuardCandidates",
+			Doc:  "Returns a page of what `GuardLearn` could learn of that, or why it could not (`GuardCandidate`).",
+			In:   []object.Argument{argOffset, argLimit}, Out: paged("candidates"), Action: actionGuardDenials,
+			Call: func(c object.Call) ([]any, error) {
+				offset, limit, err := c.Page(0)
+				if err != nil {
+					return nil, err
+				}
+				page, total, err := b.GuardCandidates(c.Ctx, offset, limit)
+				return onePage(page, limit, total), err
+			},
+		},
+		{
+			Name: "GuardSwitch",
+			Doc: "Puts the guard into a mode, until the next change or the next start of the machine, and returns the `Guard`. `mode` is `off`, `audit` or " +
+				"`enforce`; `trial` is after how many nanoseconds `enforce` ends by itself, 0 for never. Options: `confirm` makes the trial that is in force last; " +
+				"`force` enforces although the guard would refuse what is needed, and needs a reason; `checked` says that root has looked at what runs. " +
+				"Without any of these `enforce` needs a trial, for digestd cannot see what others run, and is refused if the guard would refuse what every machine needs.",
+			In: []object.Argument{{Name: "mode", Sig: "s", Max: object.MaxName}, {Name: "trial", Sig: "t"}, {Name: "options", Sig: "as"}, argReason}, Out: dict("guard"), Action: actionGuard,
+			Call: func(c object.Call) ([]any, error) {
+				options := c.Args[2].([]string)
+				for _, o := range options {
+					if !slices.Contains([]string{"confirm", "force", "checked"}, o) {
+						return nil, api.Errorf(api.InvalidArgument, "there is no option %q", api.Clean(o))
+					}
+				}
+				has := func(option string) bool { return slices.Contains(options, option) }
+				g, err := b.GuardSwitch(c.Ctx, c.By, api.GuardRequest{Mode: c.Text(0), Trial: time.Duration(min(c.Args[1].(uint64), math.MaxInt64)),
+					Confirm: has("confirm"), Force: has("force"), Checked: has("checked"), Reason: c.Text(3)})
+				return []any{api.Encode(g)}, err
+			},
+		},
+		{
+			Name: "GuardLearn",
+			Doc: "Starts to make contents that the guard refused part of the own list of that name, and returns the number of the job; its result is an " +
+				"`OwnResult`. `digests` are SHA-256 in hexadecimal, of denials. It learns all of them or none, and nothing that others than root can write, or that a package brought with another content.",
+			In:  []object.Argument{{Name: "list", Sig: "s", Max: object.MaxName}, {Name: "digests", Sig: "as"}, argReason},
+			Out: []object.Argument{argJob}, Action: actionGuard,
+			Call: func(c object.Call) ([]any, error) {
+				name, digests, reason := c.Text(0), c.Args[1].([]string), c.Text(2)
+				if n := len(digests); n == 0 || n > api.MaxLearn {
+					return nil, api.Errorf(api.InvalidArgument, "%d digests; 1 to %d are learned at once", n, api.MaxLearn)
+				}
+				for _, d := range digests {
+					if b, err := hex.DecodeString(d); err != nil || len(b) != 32 {
+						return nil, api.Errorf(api.InvalidArgument, "%.80q is no SHA-256 in hexadecimal", api.Clean(d))
+					}
+				}
+				job, err := s.StartJob(c.By, "learning", func(ctx context.Context, report func(string, int, int)) (any, error) {
+					return b.GuardLearn(ctx, c.By, name, digests, reason, report)
+				})
+				return []any{job}, err
+			},
+		},
+	}
+}

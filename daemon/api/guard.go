@@ -14,18 +14,27 @@ const (
 
 // Guard is what the guard in the kernel does and knows.
 type Guard struct {
-	Mode     string        `json:"mode"`           // off, audit, enforce, or unknown where digestd-guard does not answer
-	Wanted   string        `json:"wanted"`         // what the owner wants
-	Why      string        `json:"why,omitzero"`   // why mode is not what is wanted
-	Doubt    string        `json:"doubt,omitzero"` // why nothing can be enforced
-	Trial    time.Duration `json:"trial,omitzero"` // ns until enforcing ends by itself
-	Strict   bool          `json:"strict"`         // libraries that are mapped cannot be opened for writing
-	Modules  string        `json:"modules"`        // the mode for modules, firmware and kexec images
-	Commit   uint64        `json:"commit"`         // of the index, with which its digests agree; 0: not known
-	Digests  int           `json:"digests"`        // contents that may run
-	Counts   GuardCounts   `json:"counts"`         // since the guard was loaded
-	Hours    []GuardHour   `json:"hours,omitzero"` // in which something was refused, the latest last
-	Verified uint32        `json:"verified"`       // instructions that the kernel went through to prove the programs safe
+	Mode     string           `json:"mode"`            // off, audit, enforce, or unknown where digestd-guard does not answer
+	Wanted   string           `json:"wanted"`          // what the owner wants
+	Why      string           `json:"why,omitzero"`    // why mode is not what is wanted
+	Doubt    string           `json:"doubt,omitzero"`  // why nothing can be enforced
+	Trial    time.Duration    `json:"trial,omitzero"`  // ns until enforcing ends by itself
+	Strict   bool             `json:"strict"`          // libraries that are mapped cannot be opened for writing
+	Modules  string           `json:"modules"`         // the mode for modules, firmware and kexec images
+	Commit   uint64           `json:"commit"`          // of the index, with which its digests agree; 0: not known
+	Digests  int              `json:"digests"`         // contents that may run
+	Counts   GuardCounts      `json:"counts"`          // since the guard was loaded
+	Hours    []GuardHour      `json:"hours,omitzero"`  // in which something was refused, the latest last
+	Start    string           `json:"start,omitzero"`  // why it could not begin with its snapshot at the start of the machine
+	Exempt   []GuardExemption `json:"exempt,omitzero"` // containers that run files of their own, or would
+	Verified uint32           `json:"verified"`        // instructions that the kernel went through to prove the programs safe
+}
+
+// GuardExemption is a cgroup whose containers run files that no list holds.
+type GuardExemption struct {
+	Name    string `json:"name"`             // below the root of the tree, without a slash before it
+	Forced  string `json:"forced,omitzero"`  // the owner's reason
+	Refused string `json:"refused,omitzero"` // why it is not exempt
 }
 
 // GuardCounts are what the guard has counted since it was loaded.

@@ -62,6 +62,10 @@ func Describe(s Status, d Denials) api.Guard {
 	g := api.Guard{Mode: s.Mode, Wanted: s.Wanted, Why: s.Why, Doubt: s.Doubt, Trial: s.Trial, Strict: s.Strict, Modules: s.Modules,
 		Commit: s.Commit, Digests: s.Digests, Verified: s.Verified, Counts: api.GuardCounts{Checks: n.Checks, Cached: n.Cached, Hashed: n.Hashed,
 			Missed: n.Missed, Refused: n.Refused, Lost: n.Lost, Dropped: d.Dropped, Exempted: n.Exempted, Voided: n.Voided}}
+	g.Start = s.Start
+	for _, e := range s.Exempt {
+		g.Exempt = append(g.Exempt, api.GuardExemption{Name: e.Name, Forced: e.Forced, Refused: e.Refused})
+	}
 	for _, h := range d.Hours {
 		g.Hours = append(g.Hours, api.GuardHour(h))
 	}

@@ -47,6 +47,11 @@ func (c *Client) OwnRemove(ctx context.Context, name, reason string, report Prog
 	return run[api.OwnResult](ctx, c, "OwnRemove", report, name, reason)
 }
 
+// GuardLearn makes contents that the guard refused part of an own list.
+func (c *Client) GuardLearn(ctx context.Context, list string, digests []string, reason string, report Progress) (api.OwnResult, error) {
+	return run[api.OwnResult](ctx, c, "GuardLearn", report, list, digests, reason)
+}
+
 // Cancel ends a job.
 func (c *Client) Cancel(ctx context.Context, job uint64) error {
 	return c.call(ctx, "Cancel", []any{job})

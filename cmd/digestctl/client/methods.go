@@ -224,3 +224,32 @@ func (c *Client) Verification(ctx context.Context) (api.Verification, error) {
 func (c *Client) Findings(ctx context.Context, first, want uint32, fn func(page []api.Finding)) (total uint32, err error) {
 	return pages(ctx, c, "Findings", first, want, fn)
 }
+
+// Guard says what the guard in the kernel does and knows.
+func (c *Client) Guard(ctx context.Context) (api.Guard, error) {
+	return get[api.Guard](ctx, c, "Guard")
+}
+
+// GuardDenials returns what the guard refused, the latest last.
+func (c *Client) GuardDenials(ctx context.Context) ([]api.GuardDenial, error) {
+	return every[api.GuardDenial](ctx, c, "GuardDenials")
+}
+
+// GuardCandidates returns what may be learned of that, or why not.
+func (c *Client) GuardCandidates(ctx context.Context) ([]api.GuardCandidate, error) {
+	return every[api.GuardCandidate](ctx, c, "GuardCandidates")
+}
+
+// GuardSwitch puts the guard into a mode.
+func (c *Client) GuardSwitch(ctx context.Context, req api.GuardRequest) (api.Guard, error) {
+	options := []string{}
+	for _, o := range []struct {
+		on   bool
+		word string
+	}{{req.Confirm, "confirm"}, {req.Force, "force"}, {req.Checked, "checked"}} {
+		if o.on {
+			options = append(options, o.word)
+		}
+	}
+	return get[api.Guard](ctx, c, "GuardSwitch", req.Mode, uint64(req.Trial), options, req.Reason)
+}

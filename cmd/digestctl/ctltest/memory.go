@@ -9,9 +9,11 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/guard/manage"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/digestlist/nevra"
 )
@@ -30,10 +32,14 @@ type Daemon struct {
 	log     []api.Event
 	root    string // that digestd looks after, "" for /
 	own     memoryOwn
+
+	guard atomic.Pointer[manage.Manager]
 }
 
 func newDaemon() *Daemon {
-	return &Daemon{ctx: context.Background(), syncing: make(chan struct{}, 1), cancelled: make(chan struct{}, 1)}
+	m := &Daemon{ctx: context.Background(), syncing: make(chan struct{}, 1), cancelled: make(chan struct{}, 1)}
+	m.guard.Store(manage.New(manage.Setup{Wanted: api.GuardOff}))
+	return m
 }
 
 // Vary has the daemon answer otherwise from now on: degraded, empty, busy, broken,
@@ -174,8 +180,11 @@ func (m *Daemon) Why(_ context.Context, by api.Actor, file string) (api.Why, err
 
 func (m *Daemon) WhyContent(ctx context.Context, path string, c api.Content) (api.Why, error) {
 	as := "/missing"
-	if c.Found && len(c.SHA256) == 32 && len(c.SHA384) == 48 && len(c.SHA512) == 64 && c.RealPath != "" {
+	switch {
+	case c.Found && len(c.SHA256) == 32 && len(c.SHA384) == 48 && len(c.SHA512) == 64 && c.RealPath != "":
 		as = "/good"
+	case c.Found && len(c.SHA256) == 32 && c.RealPath == "": // of what the guard refused
+		as = "/unknown"
 	}
 	w, err := m.Why(ctx, api.Actor{}, as)
 	w.Path, w.RealPath = path, path

@@ -80,6 +80,7 @@ func checks() []check {
 		{"kernel", "the kernel has IMA and the Integrity Digest Cache", lookKernel},
 		{"keyring", "the kernel trusts the certificate that signs lists", lookKeyring},
 		{"ima-policy", "IMA's policy uses the lists", lookPolicy},
+		{"guard", "the guard in the kernel does what it is told", lookGuard},
 	}
 }
 

@@ -15,9 +15,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/digestd/digestd/cmd/digestctl/cli"
+	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/cmd/digestctl/terminal"
+	"github.com/digestd/digestd/daemon/api"
 	protocol "github.com/digestd/digestd/daemon/guard"
-	"github.com/digestd/digestd/daemon/guard/preflight"
 	"github.com/digestd/digestd/kernel/guard"
 )
 
@@ -27,55 +28,8 @@ type modeDocument struct {
 	Trial time.Duration `json:"trial"`
 }
 
-func (g *app) checkCommand() *cobra.Command {
-	return &cobra.Command{
-		Annotations: cli.Prints(preflight.Report{}),
-		Use:         "check",
-		Short:       "Find what the guard would refuse",
-		Long: `Check hashes what runs now, shells, package managers, logins and what these are
-linked with, and asks which of it the guard would refuse in mode enforce. It exits with
-3 when there is such a file. Programs that are run only at times show in mode audit: see
-digestctl guard denials.`,
-		Args: cobra.NoArgs,
-		RunE: g.verb(func(ctx context.Context, c *protocol.Client) error {
-			r, err := examine(ctx, c)
-			if err != nil {
-				return err
-			}
-			if len(r.Findings) > 0 {
-				g.Code = cli.ExitBad
-			}
-			if g.JSON {
-				return g.UI.JSON(r)
-			}
-			g.printReport(r)
-			return nil
-		}),
-	}
-}
-
-func examine(ctx context.Context, c *protocol.Client) (preflight.Report, error) {
-	return preflight.Machine{Proc: "/proc", Shells: "/etc/shells", Listed: c.Listed}.Examine(ctx)
-}
-
-func (g *app) printReport(r preflight.Report) {
-	if len(r.Findings) == 0 {
-		g.UI.Say(terminal.Good, "the guard lets all %d files run that run now or that every machine needs", r.Looked)
-		return
-	}
-	g.UI.Say(terminal.Bad, "the guard would refuse %d of %d files", len(r.Findings), r.Looked)
-	for _, f := range r.Findings {
-		g.UI.Say(terminal.Plain, "%s: %s", f.Path, f.Why)
-		g.UI.Fact("digest", "%s", f.Digest)
-		g.UI.Fact("error", "%s", f.Error)
-	}
-	g.UI.Say(terminal.Plain, "install the package of a file anew, or list it: digestctl own add NAME FILE...")
-}
-
 func (g *app) enforceCommand() *cobra.Command {
-	var trial time.Duration
-	var force bool
-	var reason string
+	req := api.GuardRequest{Mode: api.GuardEnforce}
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(modeDocument{}),
 		Use:         "enforce",
@@ -85,56 +39,124 @@ changed or the machine starts again. It does what check does first, and changes 
 refuse any of it; --force enforces all the same, and needs a reason.
 
 With --for the kernel goes back to mode audit after that time by itself, whatever happens
-to digestd-guard; confirm within it with digestctl guard enforce.`,
-		Example: "  sudo digestctl guard enforce --for 10m",
+to digestd-guard, unless digestctl guard confirm comes before its end. Others than root have to begin
+with such a trial: they cannot see all that runs.`,
+		Example: "  sudo digestctl guard enforce --for 10m\n  sudo digestctl guard confirm",
 		Args: func(cmd *cobra.Command, args []string) error {
-			if force && strings.TrimSpace(reason) == "" {
+			if req.Force && strings.TrimSpace(req.Reason) == "" {
 				return errors.New("--force needs --reason")
 			}
-			if cmd.Flags().Changed("for") && trial <= 0 {
+			if cmd.Flags().Changed("for") && req.Trial <= 0 {
 				return errors.New("--for needs a time, such as 10m")
 			}
 			return cobra.NoArgs(cmd, args)
 		},
-		RunE: g.verb(func(ctx context.Context, c *protocol.Client) error {
-			if !force {
-				r, err := examine(ctx, c)
+		RunE: g.verb(func(ctx context.Context, c *protocol.Client, d *client.Client) error {
+			if !req.Force && c != nil {
+				r, err := g.examine(ctx, c)
 				if err != nil {
 					return err
 				}
-				if len(r.Findings) > 0 {
-					g.Code = cli.ExitBad
-					if g.JSON {
-						return g.UI.JSON(r)
-					}
-					g.printReport(r)
-					return nil
+				if !r.Passed() {
+					return g.showReport(r)
 				}
+				req.Checked = true
 			}
-			return g.change(ctx, c, protocol.Change{Mode: guard.Enforce.String(), Trial: trial, Reason: reason})
+			return g.put(ctx, c, d, req)
 		}),
 	}
-	cmd.Flags().DurationVar(&trial, "for", 0, "go back to audit after `TIME`, such as 10m")
-	cmd.Flags().BoolVar(&force, "force", false, "enforce although the guard would refuse what is needed")
-	cli.OptionalReason(cmd, &reason)
+	cmd.Flags().DurationVar(&req.Trial, "for", 0, "go back to audit after `TIME`, such as 10m")
+	cmd.Flags().BoolVar(&req.Force, "force", false, "enforce although the guard would refuse what is needed")
+	cli.OptionalReason(cmd, &req.Reason)
 	return cmd
 }
 
-func (g *app) change(ctx context.Context, c *protocol.Client, to protocol.Change) error {
-	if err := c.Change(ctx, to); err != nil {
+func (g *app) confirmCommand() *cobra.Command {
+	req := api.GuardRequest{Mode: api.GuardEnforce, Confirm: true}
+	cmd := &cobra.Command{
+		Annotations: cli.Prints(modeDocument{}),
+		Use:         "confirm",
+		Short:       "Make a trial of mode enforce last",
+		Long: `Confirm makes a trial, which digestctl guard enforce --for began, last until the mode is
+changed or the machine starts again. It exits with 3 when no trial is in force, for one that
+has ended does not begin again by this, and with 7 when mode enforce has no end already. To enforce from each start on, set guard = "enforce" in
+digestd.conf(5).`,
+		Args: cobra.NoArgs,
+		RunE: g.verb(func(ctx context.Context, c *protocol.Client, d *client.Client) error {
+			switch s, err := guardOf(ctx, c, d); {
+			case err != nil:
+				return err
+			case s.Mode == api.GuardEnforce && s.Trial == 0:
+				return api.Errorf(api.Unchanged, "the guard is in mode enforce already, without an end")
+			case s.Mode != api.GuardEnforce:
+				return &api.Error{Code: api.NotFound, Message: "no trial of mode enforce is in force: the guard is in mode " + s.Mode,
+					Advice: "begin one: digestctl guard enforce --for 10m"}
+			}
+			return g.put(ctx, c, d, req)
+		}),
+	}
+	cli.OptionalReason(cmd, &req.Reason)
+	return cmd
+}
+
+// put has digestd put a mode in force, so that it is recorded with who asked; where no digestd
+// answers, root does it at digestd-guard, whose log has it.
+func (g *app) put(ctx context.Context, c *protocol.Client, d *client.Client, req api.GuardRequest) error {
+	if d == nil {
+		var err error
+		if d, err = client.Dial(ctx, g.Bus); err == nil {
+			defer d.Close()
+			d.StartNothing()
+			_, err = d.GuardSwitch(ctx, req)
+		}
+		if err != nil && !without(err) {
+			return err
+		}
+		if err == nil {
+			return g.said(req)
+		}
+		return g.change(ctx, c, req)
+	}
+	if _, err := d.GuardSwitch(ctx, req); err != nil {
+		return err
+	}
+	return g.said(req)
+}
+
+// without reports whether digestd could not do anything: it is not there, is of an older
+// version, or was told that the guard is off.
+func without(err error) bool {
+	var ours *api.Error
+	return errors.As(err, new(*client.Unreachable)) || client.BusError(err) != "" || errors.As(err, &ours) && (ours.Code == api.NotFound || ours.Code == api.Busy)
+}
+
+// change puts a mode in force at digestd-guard.
+func (g *app) change(ctx context.Context, c *protocol.Client, req api.GuardRequest) error {
+	if err := g.tell(ctx, c, req); err != nil {
+		return err
+	}
+	return g.said(req)
+}
+
+func (g *app) tell(ctx context.Context, c *protocol.Client, req api.GuardRequest) error {
+	if err := c.Change(ctx, protocol.Change{Mode: req.Mode, Trial: req.Trial, Confirm: req.Confirm, Reason: req.Reason}); err != nil {
 		return fmt.Errorf("cannot change the guard's mode: %w", err)
 	}
+	return nil
+}
+
+func (g *app) said(to api.GuardRequest) error {
 	if g.JSON {
 		return g.UI.JSON(modeDocument{to.Mode, to.Trial})
 	}
 	switch {
 	case to.Trial > 0:
 		g.UI.Say(terminal.Good, "the kernel refuses what no active list holds, for %v", to.Trial)
-		g.UI.Say(terminal.Plain, "confirm before it ends with: digestctl guard enforce")
-	case to.Mode == guard.Enforce.String():
+		g.UI.Say(terminal.Plain, "confirm before it ends with: digestctl guard confirm")
+	case to.Mode == api.GuardEnforce:
 		g.UI.Say(terminal.Good, "the kernel refuses what no active list holds")
 		g.UI.Say(terminal.Plain, "the ways out are digestctl guard off, and digestd.guard=off on the kernel's command line")
-	case to.Mode == guard.Audit.String():
+	case to.Mode == api.GuardAudit:
 		g.UI.Say(terminal.Good, "the kernel refuses nothing, and tells of what no active list holds")
 	default:
 		g.UI.Say(terminal.Good, "the guard is off")
@@ -142,24 +164,70 @@ func (g *app) change(ctx context.Context, c *protocol.Client, to protocol.Change
 	return nil
 }
 
+// recordTime bounds how long digestd is waited for to record what has happened already.
+const recordTime = 5 * time.Second
+
+// record has digestd record a mode that is in force already.
+func (g *app) record(ctx context.Context, req api.GuardRequest) {
+	ctx, cancel := context.WithTimeout(ctx, recordTime)
+	defer cancel()
+	d, err := client.Dial(ctx, g.Bus)
+	if err != nil {
+		return
+	}
+	defer d.Close()
+	d.StartNothing()
+	if _, err := d.GuardSwitch(ctx, req); err != nil && !g.JSON {
+		g.UI.Say(terminal.Plain, "digestd did not record it: %v", err)
+	}
+}
+
+// leave makes a verb that lets more run. It asks digestd-guard first, since that has to work
+// whatever state digestd is in.
+func (g *app) leave(cmd *cobra.Command, req api.GuardRequest, last func(context.Context, error) error) error {
+	g.Started = true
+	ctx := cmd.Context()
+	c, err := g.dial(ctx)
+	if err == nil {
+		defer c.Close()
+		if err = g.tell(ctx, c, req); err == nil {
+			err = g.said(req)
+			g.record(ctx, req)
+			return err
+		}
+		if errors.Is(err, protocol.ErrRefused) {
+			return err
+		}
+	}
+	if !errors.Is(err, fs.ErrPermission) {
+		return last(ctx, err)
+	}
+	d, err := client.Dial(ctx, g.Bus)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return g.put(ctx, nil, d, req)
+}
+
 func (g *app) auditCommand() *cobra.Command {
-	var reason string
+	req := api.GuardRequest{Mode: api.GuardAudit}
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(modeDocument{}),
 		Use:         "audit",
 		Short:       "Refuse nothing, and tell of what no active list holds",
 		Long:        `Audit ends enforcing, until the mode is changed or the machine starts again.`,
 		Args:        cobra.NoArgs,
-		RunE: g.verb(func(ctx context.Context, c *protocol.Client) error {
-			return g.change(ctx, c, protocol.Change{Mode: guard.Audit.String(), Reason: reason})
-		}),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return g.leave(cmd, req, func(_ context.Context, err error) error { return err })
+		},
 	}
-	cli.OptionalReason(cmd, &reason)
+	cli.OptionalReason(cmd, &req.Reason)
 	return cmd
 }
 
 func (g *app) offCommand() *cobra.Command {
-	var reason string
+	req := api.GuardRequest{Mode: api.GuardOff}
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(modeDocument{}),
 		Use:         "off",
@@ -168,32 +236,25 @@ func (g *app) offCommand() *cobra.Command {
 digestd-guard does not answer it takes the programs out of the kernel.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			g.Started = true
-			to := protocol.Change{Mode: guard.Off.String(), Reason: reason}
-			c, err := g.dial(cmd.Context())
-			if err == nil {
-				defer c.Close()
-				if err = g.change(cmd.Context(), c, to); err == nil || errors.Is(err, protocol.ErrRefused) {
+			return g.leave(cmd, req, func(_ context.Context, err error) error {
+				if os.Geteuid() != 0 {
 					return err
 				}
-			}
-			if os.Geteuid() != 0 {
-				return err
-			}
-			if removed, rerr := removePins(g.pins); rerr != nil {
-				return rerr
-			} else if !removed {
-				return err
-			}
-			if g.JSON {
-				return g.UI.JSON(modeDocument{Mode: to.Mode})
-			}
-			g.UI.Say(terminal.Good, "the guard is off: digestd-guard does not answer, so its programs were taken out of the kernel")
-			return nil
+				if removed, rerr := removePins(g.pins); rerr != nil {
+					return rerr
+				} else if !removed {
+					return err
+				}
+				if g.JSON {
+					return g.UI.JSON(modeDocument{Mode: req.Mode})
+				}
+				g.UI.Say(terminal.Good, "the guard is off: digestd-guard does not answer, so its programs were taken out of the kernel")
+				return nil
+			})
 		},
 	}
 	cmd.Flags().StringVar(&g.pins, "pins", guard.DefaultDir, "the guard is pinned in `FOLDER`")
-	cli.OptionalReason(cmd, &reason)
+	cli.OptionalReason(cmd, &req.Reason)
 	return cmd
 }
 

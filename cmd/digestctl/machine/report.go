@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/digestd/digestd/cmd/digestctl/cli"
 	"github.com/digestd/digestd/cmd/digestctl/client"
@@ -164,6 +165,25 @@ func (s source) Decisions(ctx context.Context, most int) (events []api.Event, to
 		}
 	})
 	return events, total, err
+}
+
+// GuardDenials returns what the guard refused. It is for those who may see what others run.
+func (s source) GuardDenials(ctx context.Context) (g report.Guarded, err error) {
+	g = report.Guarded{Denials: []api.GuardDenial{}, Hidden: os.Geteuid() != 0}
+	if g.Hidden {
+		return g, nil
+	}
+	denials, err := s.Client.GuardDenials(ctx)
+	var ours *api.Error
+	switch {
+	case client.BusError(err) == "UnknownMethod", errors.As(err, &ours):
+		return g, nil // there is no guard, or it does not answer, which Status says
+	case err != nil:
+		return g, err
+	}
+	slices.Reverse(denials) // the latest first
+	g.Denials = append(g.Denials, denials...)
+	return g, nil
 }
 
 func (s source) Why(ctx context.Context, path string) (api.Why, error) {

@@ -85,6 +85,7 @@ func printStatus(t *terminal.UI, st api.Status, keys []api.Key, now time.Time) {
 		t.Colored(endStyle(cert.NotAfter, now), "", "key id %s, valid until %s", cert.SKI, cert.NotAfter.Local().Format(time.DateOnly))
 	}
 	printStatusKernel(t, st.Kernel)
+	printStatusGuard(t, st.Guard)
 	if sync := st.LastSync; !sync.When.IsZero() {
 		t.Fact("last sync", "%s, %s in %s", terminal.Moment(sync.When), terminal.Count(sync.Installed, "package", "packages"), terminal.Seconds(sync.Duration))
 	}

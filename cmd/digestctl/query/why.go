@@ -99,9 +99,21 @@ func printWhy(t *terminal.UI, arg string, w api.Why) {
 		t.Fact("label", "%s", cmp.Or(w.Label, "none: the kernel looks in every list"))
 	}
 	printWhyLists(t, w)
+	t.Colored(guardStyle(w.Guard), "guard", "%s", w.Guard.Text)
 	if !w.Vouched {
 		t.Fact("next", "%s", w.Advice)
 	}
+}
+
+// guardStyle is loud where the guard refuses, or would.
+func guardStyle(v api.GuardVerdict) terminal.Style {
+	switch {
+	case v.Listed || v.Mode == api.GuardOff:
+		return terminal.Plain
+	case v.Runs:
+		return terminal.Warn
+	}
+	return terminal.Bad
 }
 
 // printWhyLists prints the lists that know a file: the one that vouches, which comes

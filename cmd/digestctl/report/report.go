@@ -36,6 +36,7 @@ type Report struct {
 	Decisions []api.Event      `json:"decisions"` // newest first
 	Earlier   int              `json:"earlier"`   // decisions that are not shown
 	Findings  []doctor.Finding `json:"findings"`  // of digestctl doctor
+	Guard     Guarded          `json:"guard"`     // what the guard in the kernel refused
 }
 
 // Step is something to do.
@@ -63,6 +64,7 @@ type Source interface {
 	Denials(ctx context.Context) ([]api.Denial, error)
 	Decisions(ctx context.Context, most int) (events []api.Event, total int, err error)
 	Verified(ctx context.Context, most int) (Verified, error)
+	GuardDenials(ctx context.Context) (Guarded, error)
 	Why(ctx context.Context, path string) (api.Why, error)
 	Files(ctx context.Context, list string, fn func(api.File)) error
 }
@@ -101,6 +103,9 @@ func Gather(ctx context.Context, src Source, tell func(stage string, done, total
 		return nil, err
 	}
 	r.Earlier = total - len(r.Decisions)
+	if r.Guard, err = src.GuardDenials(ctx); err != nil {
+		return nil, err
+	}
 	if r.Coverage, err = cover(ctx, src, r.Status.Root, r.Lists, tell); err != nil {
 		return nil, err
 	}
@@ -125,6 +130,9 @@ func (r *Report) Advise() {
 		case f.Verdict == doctor.Warn:
 			add(api.SeverityWarning, f.Fix, f.Advice, "%s: %s", f.Check, f.Found)
 		}
+	}
+	if n := r.Status.Guard.Counts.Missed; n > 0 && r.Status.Guard.Mode == api.GuardAudit {
+		add(api.SeverityNotice, "digestctl guard learn", "", "%s refused in mode enforce", plural(int(min(n, 1<<31)), "use of a file would be", "uses of files would be"))
 	}
 	said := slices.ContainsFunc(r.Status.Problems, func(p api.Problem) bool { return p.ID == "quarantine" })
 	if n := r.Status.Lists.Quarantined; n > 0 && !said {

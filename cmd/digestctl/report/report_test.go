@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ type facts struct {
 	lists     []api.List
 	files     map[string][]api.File
 	decisions []api.Event
+	guard     Guarded
 }
 
 func (f facts) Status(context.Context) (api.Status, error)      { return f.status, nil }
@@ -31,6 +33,7 @@ func (f facts) Keys(context.Context) ([]api.Key, error)         { return []api.K
 func (f facts) Lists(context.Context) ([]api.List, error)       { return f.lists, nil }
 func (f facts) Floors(context.Context) ([]api.Floor, error)     { return []api.Floor{}, nil }
 func (f facts) Denials(context.Context) ([]api.Denial, error)   { return []api.Denial{}, nil }
+func (f facts) GuardDenials(context.Context) (Guarded, error)   { return f.guard, nil }
 func (f facts) Verified(context.Context, int) (Verified, error) { return Verified{}, nil }
 func (f facts) Why(_ context.Context, path string) (api.Why, error) {
 	if strings.HasSuffix(path, "secret") {
@@ -217,5 +220,42 @@ func TestPercent(t *testing.T) {
 	}
 	if got := number(1234567); got != "1\u202f234\u202f567" {
 		t.Error(got)
+	}
+}
+
+// The guard's refusals have a chart by hours and a table, and no name among them is more
+// than text.
+func TestGuardOnThePage(t *testing.T) {
+	made := time.Date(2026, 1, 8, 12, 30, 0, 0, time.UTC)
+	f := facts{status: api.Status{Root: t.TempDir(), Guard: api.Guard{Mode: "audit", Wanted: "audit", Counts: api.GuardCounts{Missed: 7}, Hours: []api.GuardHour{
+		{Start: made.Add(-8 * 24 * time.Hour), Refused: 9}, {Start: made.Truncate(time.Hour).Add(-time.Hour), Allowed: 3}, {Start: made.Truncate(time.Hour), Refused: 1 << 63},
+		{Start: made.Add(48 * time.Hour), Refused: 9}}}}}
+	f.guard.Denials = []api.GuardDenial{{Path: "/tmp/<script>\u202e", Digest: "abcd", Act: "exec", Count: 3, Why: api.GuardWhy{Text: "no list includes it"},
+		By: api.GuardProcess{UID: 1000, Command: "s\x1bh", Unit: "a.service"}}}
+	r := gather(t, f)
+	r.Made = made
+	r.Advise()
+	if !slices.ContainsFunc(r.Next, func(s Step) bool {
+		return s.Command == "digestctl guard learn" && strings.HasPrefix(s.Text, "7 uses of files")
+	}) {
+		t.Errorf("next is %+v", r.Next)
+	}
+	chart := view{Report: r}.Refusals()
+	if len(chart.Hours) != 2 || chart.Hours[1].X != (hours-1)*hourWidth || chart.Hours[0].X != (hours-2)*hourWidth || chart.Highest != 1<<31 || len(chart.Hours[0].Bars) != 1 {
+		t.Errorf("%+v", chart)
+	}
+	var page bytes.Buffer
+	if err := r.HTML(&page); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"The guard in the kernel", "It is in mode audit", `/tmp/&lt;script&gt;\u202e`, `s\x1bh of user 1000`, "a.service", "exec: no list includes it", ">allowed<"} {
+		if !strings.Contains(page.String(), want) {
+			t.Errorf("the page has no %q", want)
+		}
+	}
+	r.Status.Guard = api.Guard{}
+	page.Reset()
+	if err := r.HTML(&page); err != nil || strings.Contains(page.String(), "The guard in the kernel") {
+		t.Errorf("a machine without a guard has it on its page, %v", err)
 	}
 }

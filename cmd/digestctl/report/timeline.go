@@ -50,7 +50,7 @@ func Kind(e api.Event) string {
 	switch k := audit.Lookup(e.Kind); {
 	case k.Refusal, k.Priority <= audit.Err:
 		return "refused"
-	case slices.ContainsFunc([]string{"grant", "floor-", "key-", "signer-", "deni", "order-"}, func(s string) bool { return strings.HasPrefix(e.Kind, s) }):
+	case slices.ContainsFunc([]string{"grant", "floor-", "key-", "signer-", "deni", "order-", "guard-"}, func(s string) bool { return strings.HasPrefix(e.Kind, s) }):
 		return "ruled"
 	}
 	return "other"
@@ -90,18 +90,27 @@ func (v view) Timeline() Timeline {
 	return t
 }
 
-// stack makes the bars of a day; what is there at all is to be seen.
+// stack makes the bars of a day.
 func (d *Day) stack(highest int) {
+	d.Bars = stacked(highest, shares{"other", d.Others}, shares{"ruled", d.Ruled}, shares{"refused", d.Refused})
+}
+
+// shares is how many of a column are of one kind.
+type shares struct {
+	kind string
+	n    int
+}
+
+// stacked makes the bars of a column, from the ground up; what is there at all is to be seen.
+func stacked(highest int, parts ...shares) (bars []Bar) {
 	y := barHeight
-	for _, p := range []struct {
-		kind string
-		n    int
-	}{{"other", d.Others}, {"ruled", d.Ruled}, {"refused", d.Refused}} {
+	for _, p := range parts {
 		if p.n == 0 {
 			continue
 		}
 		h := max(3, p.n*(barHeight-8)/highest)
 		y -= h
-		d.Bars = append(d.Bars, Bar{p.kind, max(y, 0), h})
+		bars = append(bars, Bar{p.kind, max(y, 0), h})
 	}
+	return bars
 }

@@ -177,6 +177,7 @@ var Events = []Event{
 	{Name: "rotate", What: "another key signs lists", Effects: []Effect{Commit}, Beside: []Instant{"before-certificate", "after-certificate", "between-files"}},
 	{Name: "certificate", What: "another certificate of the key was installed", Effects: []Effect{Commit}},
 	{Name: "enrol", What: "the kernel was given the certificate", Effects: []Effect{Commit}},
+	{Name: "guard", What: "the owner switched the guard, or learned what it refused", Effects: []Effect{Commit}},
 	{Name: "unenrol", What: "revoked certificates leave the kernel", Beside: []Instant{"before", "after"}},
 
 	// What was done beside the state.

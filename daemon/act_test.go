@@ -354,37 +354,6 @@ func TestNothingIsToldBeforeItIsDurable(t *testing.T) {
 	}
 }
 
-// TestIndexIsWrittenAgain: what could not be recorded is as soon as it can be, with
-// nobody asking for it.
-func TestIndexIsWrittenAgain(t *testing.T) {
-	d := bare(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- d.rooms.Reconciler.ChoreLoop(ctx) }()
-	defer func() {
-		cancel()
-		<-ended
-	}()
-	let := d.stopCommits(t)
-	err := d.on(t, func(s *ledger.Ledger) error {
-		s.SetLine(record.Line{Name: "late", Arch: "noarch"})
-		s.Record()
-		return nil
-	})
-	if err == nil || len(d.Snapshot().Problems) != 1 {
-		t.Fatalf("commit: %v, problems: %v", err, d.Snapshot().Problems)
-	}
-	let()
-	select {
-	case <-d.Wanted:
-	case <-time.After(time.Minute):
-		t.Fatal("no comparison is wanted")
-	}
-	if c, err := d.Index.Load(); err != nil || len(c.Lines) != 1 || len(d.Snapshot().Problems) > 0 {
-		t.Errorf("the index has %v (%v), problems: %v", c.Lines, err, d.Snapshot().Problems)
-	}
-}
-
 // TestOwnListThatCannotBePublished: its record, which is durable before it, goes again;
 // so does that of its removal.
 func TestOwnListThatCannotBePublished(t *testing.T) {

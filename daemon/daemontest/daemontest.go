@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/digestd/digestd/daemon"
 	"github.com/digestd/digestd/daemon/api"
@@ -34,7 +35,8 @@ type Machine struct {
 	*daemon.Daemon
 	daemon.Rooms
 	Config config.Config
-	Log    io.Writer // what the daemon logs, if it is set before Start
+	Log    io.Writer        // what the daemon logs, if it is set before Start
+	Clock  func() time.Time // the daemon's, if it is set before Start
 
 	db        *gendb.Database
 	installed map[string]gendb.Made // by NEVRA
@@ -86,6 +88,9 @@ func (m *Machine) Start(t testing.TB) {
 		t.Fatal(err)
 	}
 	d.Memory.Rest = func() {} // the memory is that of the tests
+	if m.Clock != nil {
+		d.Now, d.Exec.Now = m.Clock, m.Clock
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	go d.Exec.Run(ctx)
 	m.Daemon, m.Rooms = d, d.Rooms()

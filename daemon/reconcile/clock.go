@@ -44,7 +44,7 @@ func (rc *Reconciler) ClockLoop(ctx context.Context) error {
 	}
 }
 
-// watchClock does what clockLoop does, once a minute.
+// watchClock does what ClockLoop does, once a minute.
 func (rc *Reconciler) watchClock(ctx context.Context) error {
 	ticker := time.NewTicker(clockPause)
 	defer ticker.Stop()

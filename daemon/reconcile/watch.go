@@ -168,6 +168,7 @@ func (w *watcher) channels() (events <-chan fsnotify.Event, errs <-chan error, l
 	return w.fs.Events, w.fs.Errors, nil
 }
 
+// Run turns changes into work until ctx ends.
 func (w *watcher) Run(ctx context.Context) error {
 	defer func() {
 		if w.fs != nil {

@@ -83,6 +83,9 @@ func (g *app) examine(ctx context.Context, c *protocol.Client) (preflight.Report
 	}
 	// The guard is loaded, so the kernel has all that it needs.
 	r.Conditions = append(r.Conditions, selfTest(s), compared(s))
+	if c, found := m.Containers(); found {
+		r.Conditions = append(r.Conditions, c)
+	}
 	g.explainFindings(ctx, &r)
 	return r, nil
 }
@@ -137,8 +140,12 @@ func (g *app) showReport(r preflight.Report) error {
 		return g.UI.JSON(r)
 	}
 	for _, c := range r.Conditions {
-		if !c.OK {
+		switch {
+		case !c.OK:
 			g.UI.Say(terminal.Bad, "%s: %s", c.Name, c.Text)
+			g.UI.Fact("next", "%s", c.Advice)
+		case c.Advice != "":
+			g.UI.Say(terminal.Plain, "%s", c.Text)
 			g.UI.Fact("next", "%s", c.Advice)
 		}
 	}

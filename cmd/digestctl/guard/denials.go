@@ -216,6 +216,9 @@ func processOf(by api.GuardProcess) string {
 	return text
 }
 
+// wayOut is named beside every refusal.
+const wayOut = "digestctl guard off, or digestd.guard=off on the kernel's command line"
+
 func (g *app) printDenial(d api.GuardDenial) {
 	style, verb := terminal.Bad, "refused"
 	if d.Refused == 0 {
@@ -229,4 +232,7 @@ func (g *app) printDenial(d api.GuardDenial) {
 	g.UI.Fact("by", "%s", processOf(d.By))
 	g.UI.Fact("last", "%s, %s", d.Last.Local().Format(time.DateTime), terminal.Count(int(min(d.Count, 1<<31)), "time", "times"))
 	g.UI.Fact("next", "%s", d.Why.Advice)
+	if d.Refused > 0 {
+		g.UI.Fact("way out", "%s", wayOut)
+	}
 }

@@ -168,6 +168,24 @@ func TestConditions(t *testing.T) {
 	}
 }
 
+// Where something runs containers the owner is asked, and nowhere else.
+func TestContainers(t *testing.T) {
+	m := Machine{Top: t.TempDir()}
+	if c, found := m.Containers(); found {
+		t.Errorf("nothing is installed: %+v", c)
+	}
+	for _, path := range []string{"usr/bin/podman", "usr/bin/containerd"} {
+		file := filepath.Join(m.Top, path)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, nil, 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, found := m.Containers()
+	if !found || !c.OK || !strings.HasPrefix(c.Text, "Podman, containerd can run containers") || !strings.Contains(c.Text, "guard-containers") || c.Advice == "" {
+		t.Errorf("%v, %+v", found, c)
+	}
+}
+
 // A login loads modules that no program names, so they are looked at.
 func TestModules(t *testing.T) {
 	found := modules()

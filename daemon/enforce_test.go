@@ -3,10 +3,8 @@
 package daemon
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,10 +14,8 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/enforce"
 	"github.com/digestd/digestd/daemon/executor"
-	protocol "github.com/digestd/digestd/daemon/guard"
 	"github.com/digestd/digestd/daemon/guard/guardtest"
 	"github.com/digestd/digestd/daemon/ledger"
-	"github.com/digestd/digestd/kernel/guard"
 	"github.com/digestd/digestd/store"
 )
 
@@ -115,151 +111,4 @@ func guarded(t *testing.T) (*Daemon, *guardtest.Memory, string) {
 	d.rooms.Reconciler.Guard = d.rooms.Guard
 	d.Exec.Hooks.Enforcer = d.rooms.Guard
 	return d, guardtest.NewMemory(), d.rooms.Guard.Socket
-}
-
-// TestGuardFollows: the guard holds what active lists do, with the commit of the index
-// that says so; after it was away, too; and only then.
-func TestGuardFollows(t *testing.T) {
-	d, kernel, socket := guarded(t)
-	start := func() (stop func()) {
-		t.Helper()
-		end, err := guardtest.Serve(socket, kernel, protocol.Facts{Wanted: protocol.Change{Mode: "off"}}, &protocol.Log{}, os.Getuid())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return func() {
-			d.rooms.Guard.Agreed = false // as with another digestd
-			d.rooms.Guard.Close()
-			if err := end(); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-	holds := func(when string, contents ...string) {
-		t.Helper()
-		want := map[guard.Digest]uint32{}
-		for _, content := range contents {
-			want[sha256.Sum256([]byte(content))]++
-		}
-		if !maps.Equal(kernel.Lists, want) {
-			t.Errorf("%s: it has %d contents, want %v", when, len(kernel.Lists), contents)
-		}
-		if commit := d.Index.(*store.Index).Commits(); kernel.At != commit {
-			t.Errorf("%s: it agrees with commit %d, want %d", when, kernel.At, commit)
-		}
-	}
-	add := func(name string, contents ...string) {
-		t.Helper()
-		txn := newTransaction()
-		err := d.on(t, func(s *ledger.Ledger) error {
-			s.Opened(txn)
-			_, err := s.Add(txn, 0, d.staged(t, name, contents[0], contents...))
-			return err
-		})
-		d.on(t, func(s *ledger.Ledger) error { s.Installed(txn, 0); return nil })
-		if _, _, eerr := d.Exec.End(t.Context(), txn); errors.Join(err, eerr) != nil {
-			t.Fatal(err, eerr)
-		}
-	}
-	if d.rooms.Guard.Agree(t.Context()) {
-		t.Error("it is not there, and agrees")
-	}
-	add("early", "e")
-	stop := start()
-	if !d.rooms.Guard.Agree(t.Context()) {
-		t.Fatalf("problems: %+v", d.Snapshot().Problems)
-	}
-	holds("told of all", "e")
-	add("one", "a", "b")
-	add("two", "b")
-	holds("two lists have one content", "e", "a", "b", "b")
-	if err := d.FloorSet(t.Context(), api.Actor{}, "one.noarch", "2-1", "why"); err != nil {
-		t.Fatal(err)
-	}
-	holds("one is withdrawn", "e", "b")
-	stop()
-	if err := d.FloorSet(t.Context(), api.Actor{}, "two.noarch", "2-1", "why"); err != nil {
-		t.Errorf("without the guard: %v", err)
-	}
-	if !slices.ContainsFunc(d.Snapshot().Problems, func(p api.Problem) bool { return p.ID == "guard" }) {
-		t.Error("nobody is told that the guard was not")
-	}
-	stop = start()
-	defer func() { stop() }()
-	if !d.rooms.Guard.Agree(t.Context()) || len(d.Snapshot().Problems) > 0 {
-		t.Errorf("it is back, and problems are %+v", d.Snapshot().Problems)
-	}
-	holds("it is back", "e")
-	// What somebody else did to a list is made good.
-	add("three", "c")
-	holds("a third list", "e", "c")
-	if err := os.Remove(filepath.Join(d.Config.Lists, "tlv-three-0:1-1.noarch")); err != nil {
-		t.Fatal(err)
-	}
-	d.rooms.Reconciler.CheckDirectory(t.Context(), nil)
-	if !d.rooms.Guard.Agree(t.Context()) {
-		t.Errorf("a list was removed, and problems are %+v", d.Snapshot().Problems)
-	}
-	holds("a list was removed by something else", "e")
-	add("three", "c")
-	holds("it is back", "e", "c")
-	// A list that the guard was not told of does not take what another holds.
-	whole, err := os.ReadFile(filepath.Join(d.Config.Lists, "tlv-three-0:1-1.noarch"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		if err := d.rooms.Guard.Expel([]executor.List{{Name: "tlv-four-0:1-1.noarch", Content: whole}}); err != nil {
-			t.Error(err)
-		}
-	}
-	holds("a list went that it did not know", "e", "c")
-	if err := d.FloorSet(t.Context(), api.Actor{}, "three.noarch", "2-1", "why"); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.rooms.Guard.Expel([]executor.List{{Name: "tlv-three-0:1-1.noarch", Content: whole}}); err != nil {
-		t.Error(err)
-	}
-	holds("a list went twice", "e")
-	// What it holds already is not said again.
-	kernel.Lists[guard.Digest{1}] = 1
-	stop()
-	stop = start()
-	if d.rooms.Guard.Agree(t.Context()); kernel.Lists[guard.Digest{1}] != 1 {
-		t.Error("it agreed with the index, and was told of everything")
-	}
-}
-
-// TestGuardPassesOverUnreadableLists: one list that cannot be read keeps the guard from
-// none of the others, and is named until all are compared again.
-func TestGuardPassesOverUnreadableLists(t *testing.T) {
-	d, kernel, socket := guarded(t)
-	end, err := guardtest.Serve(socket, kernel, protocol.Facts{Wanted: protocol.Change{Mode: "off"}}, &protocol.Log{}, os.Getuid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer end()
-	bad, good := d.publishFor(t, "bad", "b"), d.publishFor(t, "good", "g")
-	failing := true
-	read := func(name string) ([]byte, error) {
-		if name == bad && failing {
-			return nil, errors.New(bad + " cannot be read")
-		}
-		return d.Dir.Read(name, nil)
-	}
-	active, _ := d.rooms.Guard.Active()
-	for range 2 {
-		if err := d.rooms.Guard.Compare(active, false, read); err == nil || !strings.Contains(err.Error(), bad) {
-			t.Errorf("compared: %v", err)
-		}
-	}
-	if _, known := kernel.Lists[sha256.Sum256([]byte("g"))]; !known || len(kernel.Lists) != 1 || !d.rooms.Guard.Held[good] || d.rooms.Guard.Held[bad] {
-		t.Errorf("the guard has %d contents and counts %v", len(kernel.Lists), d.rooms.Guard.Held)
-	}
-	failing = false
-	d.rooms.Guard.Doubt()
-	if err := d.rooms.Guard.Compare(active, false, read); err != nil || len(kernel.Lists) != 2 {
-		t.Errorf("%v; the guard has %d contents", err, len(kernel.Lists))
-	}
-	d.rooms.Guard.Close()
 }

@@ -24,10 +24,17 @@ require (
 
 require (
 	github.com/cilium/ebpf v0.22.0
+	github.com/prometheus/client_model v0.6.3
+	github.com/prometheus/common v0.74.0
 	github.com/sassoftware/go-rpmutils v0.4.0
 )
 
-require github.com/DataDog/zstd v1.5.5 // indirect
+require (
+	github.com/DataDog/zstd v1.5.5 // indirect
+	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
+	github.com/pandatix/go-abnf v0.5.5 // indirect
+	google.golang.org/protobuf v1.36.12 // indirect
+)
 
 require (
 	github.com/cavaliergopher/cpio v1.0.1 // indirect

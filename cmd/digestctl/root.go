@@ -12,6 +12,7 @@ import (
 	"github.com/digestd/digestd/cmd/digestctl/keys"
 	"github.com/digestd/digestd/cmd/digestctl/machine"
 	"github.com/digestd/digestd/cmd/digestctl/man"
+	"github.com/digestd/digestd/cmd/digestctl/metrics"
 	"github.com/digestd/digestd/cmd/digestctl/order"
 	"github.com/digestd/digestd/cmd/digestctl/own"
 	"github.com/digestd/digestd/cmd/digestctl/query"
@@ -27,6 +28,6 @@ func rootCommand(a *cli.App) *cobra.Command {
 		verify.Verify(a), verify.Fix(a),
 		query.Log(a), check.Command(a), check.Reader(a), decide.Rollback(a), decide.Floor(a), decide.Deny(a), advisories.Command(a),
 		own.Command(a), order.Command(a), format.Command(a), keys.Command(a),
-		guard.Command(a), machine.Doctor(a), machine.Report(a), machine.IMAPolicy(a), query.Version(a), man.Command(a),
+		guard.Command(a), machine.Doctor(a), machine.Report(a), machine.IMAPolicy(a), metrics.Command(a), query.Version(a), man.Command(a),
 	)
 }

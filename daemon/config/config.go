@@ -64,6 +64,8 @@ type Config struct {
 	GuardContainers bool     `toml:"guard-containers"` // containers of root's runtimes run files of their own
 	GuardExempt     []string `toml:"guard-exempt"`     // more cgroups whose containers do; see exempt.Settings
 
+	Metrics string `toml:"metrics"` // file of metrics for Prometheus, "" = none; of digestctl metrics
+
 	AuditTrail string `toml:"audit-trail"` // "system", "none" or the directory of journald's sockets
 }
 
@@ -194,7 +196,7 @@ func (c *Config) check() error {
 	if c.DBPath != "" && !filepath.IsAbs(c.DBPath) {
 		return fmt.Errorf("dbpath = %q: want an absolute path below root", c.DBPath)
 	}
-	for _, p := range []struct{ key, path string }{{"fapolicyd", c.Fapolicyd}, {"keylime", c.Keylime}} {
+	for _, p := range []struct{ key, path string }{{"fapolicyd", c.Fapolicyd}, {"keylime", c.Keylime}, {"metrics", c.Metrics}} {
 		if p.path != "" && !filepath.IsAbs(p.path) {
 			return fmt.Errorf("%s = %q: want an absolute path", p.key, p.path)
 		}

@@ -100,7 +100,7 @@ func TestShippedFile(t *testing.T) {
 	if diff := cmp.Diff(config.Default(), got); diff != "" {
 		t.Error(diff)
 	}
-	for _, key := range strings.Fields("root dbpath state lists socket keys bus mode unsigned format sign signing-key keep-old multiversion labels fapolicyd keylime ima-signatures guard guard-strict guard-modules guard-doubt guard-containers guard-exempt audit-trail") {
+	for _, key := range strings.Fields("root dbpath state lists socket keys bus mode unsigned format sign signing-key keep-old multiversion labels fapolicyd keylime metrics ima-signatures guard guard-strict guard-modules guard-doubt guard-containers guard-exempt audit-trail") {
 		if !strings.Contains(active.String(), "\n"+key+" = ") && !strings.HasPrefix(active.String(), key+" = ") {
 			t.Errorf("%s is not shown", key)
 		}

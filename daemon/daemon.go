@@ -146,7 +146,7 @@ func newDaemon(c config.Config, log *slog.Logger, notify Notifier) *Daemon {
 		Rested: make(chan struct{}, 1), Compared: r.Exporter.FilesToSign, Tell: func() { notify(d.statusLine()) }}
 	r.Sessions = &session.Server{Host: h, Labels: r.Labels, Keys: r.Keys, Reconciler: r.Reconciler, Exporter: r.Exporter}
 	d.Verifier = verification.New(h, r.Reconciler)
-	d.Query = query.New(h, r.Enroller, d.Verifier)
+	d.Query = query.New(h, d.Verifier)
 	d.Admin = admin.New(h, r.Keys, r.Enroller, r.Denier, r.Reconciler, d.Query)
 	d.Keeper = ownlist.New(h, r.Labels, r.Enroller, r.Keys)
 	return d

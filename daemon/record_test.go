@@ -7,11 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/state"
-	"github.com/digestd/digestd/daemon/query"
 	"github.com/digestd/digestd/store"
 	"github.com/digestd/digestd/store/record"
 )
@@ -138,36 +136,5 @@ func TestTakenIsRecorded(t *testing.T) {
 	enter(func(s *ledger.Ledger) { s.TakenUpTo(state.TakerJournal, 3, true) })
 	if got := recorded(); got != 3 {
 		t.Errorf("recorded up to %d, want 3", got)
-	}
-}
-
-// Log selects by all that it is asked for.
-func TestLogSelects(t *testing.T) {
-	uid := uint32(5)
-	e := record.Event{Seq: 3, When: time.Unix(100, 0), Kind: "rollback-refused", Package: "bash-0:5.2-1.x86_64", List: "tlv-bash", Key: "aabbccdd", UID: 5}
-	for _, c := range []struct {
-		filter api.LogFilter
-		want   bool
-	}{
-		{api.LogFilter{}, true},
-		{api.LogFilter{Kind: "rollback-*", Package: "bash", List: "tlv-*", Key: "ccdd", UID: &uid, Since: time.Unix(100, 0), Until: time.Unix(101, 0)}, true},
-		{api.LogFilter{Package: "bash.x86_64"}, true},
-		{api.LogFilter{Package: "bash-5.2-1.x86_64"}, true},
-		{api.LogFilter{Package: "bash-0:5.2-1.x86_64"}, true},
-		{api.LogFilter{Package: "ba"}, false},
-		{api.LogFilter{Kind: "refused"}, false},
-		{api.LogFilter{List: "bash"}, false},
-		{api.LogFilter{Key: "aabb"}, false},
-		{api.LogFilter{UID: new(uint32)}, false},
-		{api.LogFilter{Since: time.Unix(101, 0)}, false},
-		{api.LogFilter{Until: time.Unix(100, 0)}, false},
-	} {
-		if got := query.Selects(&c.filter, &e); got != c.want {
-			t.Errorf("%+v: got %v", c.filter, got)
-		}
-	}
-	floor := record.Event{Kind: "floor-set", Package: "python3.11.x86_64"}
-	if !query.Selects(&api.LogFilter{Package: "python3.11"}, &floor) {
-		t.Error("a floor is not found by the name of its package")
 	}
 }

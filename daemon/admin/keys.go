@@ -25,7 +25,7 @@ func (ad *Admin) revokeKey(ctx context.Context, by api.Actor, text, reason strin
 		if k.Fingerprint = keysource.FingerprintOf(text); k.Fingerprint == "" {
 			return api.Key{}, err
 		}
-		if there, known := ad.query.ReadKernelKeys().ByID[k.Fingerprint]; known {
+		if there, known := ad.query.InKernel(k.Fingerprint); known {
 			return api.Key{}, api.Errorf(api.InvalidArgument, "%s is in a keyring of the kernel (%s), and no key that vouches for packages or signs lists here", k.Fingerprint, there.Source)
 		}
 	}

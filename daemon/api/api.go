@@ -191,7 +191,7 @@ const (
 	VerdictUnknown    = "unknown"     // no list has this path or content
 	VerdictDenied     = "denied"      // its content, or its package, is denied
 	VerdictMissing    = "missing"     // there is no such file
-	VerdictUnread     = "unread"      // digestd looked at no file: the caller may not have it read
+	VerdictUnread     = "unread"      // digestd read no file for the caller, who did not give the digest to compare
 	VerdictNotRegular = "not-regular" // directories, devices, sockets: nothing to vouch for
 )
 

@@ -10,7 +10,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 )
 
-// Denials returns a page of what is denied, here and by others.
+// Denials returns a page of what is denied, here and by others, by ID.
 func (q *Query) Denials(_ context.Context, offset, limit uint32) ([]api.Denial, uint32, error) {
 	snap := q.Snapshot()
 	lists := snap.ListsByDenial()
@@ -22,7 +22,6 @@ func (q *Query) Denials(_ context.Context, offset, limit uint32) ([]api.Denial, 
 		all = append(all, snap.DescribeForeign(f, lists))
 	}
 	slices.SortFunc(all, func(a, b api.Denial) int { return cmp.Compare(a.ID, b.ID) })
-	total := uint32(len(all))
-	lo := min(offset, total)
-	return all[lo : lo+min(limit, total-lo)], total, nil
+	denials, total := page(all, offset, limit)
+	return denials, total, nil
 }

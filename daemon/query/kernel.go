@@ -15,7 +15,9 @@ import (
 	"github.com/digestd/digestd/kernel"
 )
 
-// Kernel asks the kernel what it can do.
+// Kernel asks the kernel what it can do for lists, and what it knows of the certificate
+// that signs them. Where keys are out of reach the answer says so in Keys, and has
+// nothing more about them.
 func (q *Query) Kernel() api.Kernel {
 	f := kernel.Detect("/")
 	k := api.Kernel{
@@ -49,9 +51,9 @@ func (q *Query) Kernel() api.Kernel {
 	return k
 }
 
-// Retired returns a page of the lists that must not come back, by their entries. It
-// waits for nobody: what it returns is what is durable.
-func (q *Query) Retired(_ context.Context, offset, limit uint32) (page []api.Retired, total uint32, err error) {
+// Retired returns a page of the lists that must not come back, by their entries for the
+// kernel's .blacklist. It reads the index: what it returns is what is durable.
+func (q *Query) Retired(_ context.Context, offset, limit uint32) (lists []api.Retired, total uint32, err error) {
 	retired, err := q.Index.Retired()
 	if err != nil {
 		return nil, 0, err
@@ -69,7 +71,6 @@ func (q *Query) Retired(_ context.Context, offset, limit uint32) (page []api.Ret
 		all = append(all, api.Retired{Entry: entry, List: r.List, Package: r.Package.Full(), Reason: r.Reason, When: r.When})
 	}
 	slices.SortFunc(all, func(a, b api.Retired) int { return strings.Compare(a.Entry, b.Entry) })
-	total = uint32(len(all))
-	lo := min(offset, total)
-	return all[lo : lo+min(limit, total-lo)], total, nil
+	lists, total = page(all, offset, limit)
+	return lists, total, nil
 }

@@ -4,7 +4,6 @@ package query
 
 import (
 	"cmp"
-	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -16,29 +15,27 @@ import (
 	"github.com/digestd/digestd/kernel"
 )
 
-// useKernel marks what is in the kernel's keyrings and nothing of ours.
-const useKernel = api.UseKernel
+// kernelKeys is what the kernel's keyrings hold, by key identifier or entry of .blacklist.
+type kernelKeys map[string]api.Key
 
-// kernelKeys is what the kernel's keyrings hold, by key identifier or entry.
-type kernelKeys struct {
-	ByID map[string]api.Key
-	err  error
+// InKernel returns the key with that key identifier, or the digest of that entry of
+// .blacklist, as the kernel's keyrings have it, and whether they do.
+func (q *Query) InKernel(id string) (api.Key, bool) {
+	k, there := q.readKernelKeys()[id]
+	return k, there
 }
 
-// ReadKernelKeys asks the kernel for all keys that have a say in lists. A key in
-// several keyrings is one.
-func (q *Query) ReadKernelKeys() kernelKeys {
-	out := kernelKeys{ByID: map[string]api.Key{}}
+// readKernelKeys asks the kernel for all keys that have a say in lists. A key in several
+// keyrings is one. Keyrings that cannot be read have none: [Query.Kernel] says why.
+func (q *Query) readKernelKeys() kernelKeys {
+	out := kernelKeys{}
 	found, err := q.Keyrings.FindAll(kernel.Rings()...)
-	if out.err = err; err != nil {
+	if err != nil {
 		return out
 	}
 	kinds := q.Keyrings.Kinds()
 	for _, ring := range found {
-		keys, err := ring.Keys()
-		if err != nil {
-			out.err = errors.Join(out.err, err)
-		}
+		keys, _ := ring.Keys()
 		for _, k := range keys {
 			out.add(ring.Name(), k, kinds)
 		}
@@ -49,7 +46,8 @@ func (q *Query) ReadKernelKeys() kernelKeys {
 	return out
 }
 
-func (kk *kernelKeys) add(ring string, k kernel.Key, kinds map[int]string) {
+// add adds a key of a keyring; kinds are the algorithms of keys, by their number.
+func (kk kernelKeys) add(ring string, k kernel.Key, kinds map[int]string) {
 	subject, id, ok := k.Certificate()
 	switch {
 	case ok:
@@ -58,9 +56,9 @@ func (kk *kernelKeys) add(ring string, k kernel.Key, kinds map[int]string) {
 	default:
 		return
 	}
-	out, known := kk.ByID[id]
+	out, known := kk[id]
 	if !known {
-		out = api.Key{Fingerprint: id, Use: useKernel, Owner: subject, Algorithm: cmp.Or(k.Algorithm(), kinds[k.ID]), State: api.KeyTrusted}
+		out = api.Key{Fingerprint: id, Use: api.UseKernel, Owner: subject, Algorithm: cmp.Or(k.Algorithm(), kinds[k.ID]), State: api.KeyTrusted}
 		if k.Type == "blacklist" {
 			out.Algorithm = grounds.DigestAlgorithm(id)
 		}
@@ -72,20 +70,30 @@ func (kk *kernelKeys) add(ring string, k kernel.Key, kinds map[int]string) {
 	if ring == kernel.RingBlacklist {
 		out.State, out.RevokedBy, out.RevokedReason = api.KeyRevoked, view.SourceKernel, "named in "+view.SourceKernel
 	}
-	kk.ByID[id] = out
+	kk[id] = out
+}
+
+// named returns the keys that id names.
+func (kk kernelKeys) named(id string) (found []api.Key) {
+	for fingerprint, k := range kk {
+		if view.NamesKey(id, fingerprint) {
+			found = append(found, k)
+		}
+	}
+	return found
 }
 
 // merge adds what the kernel says of our keys to them, and returns what it has
 // besides, sorted.
-func (kk *kernelKeys) merge(keys []api.Key) []api.Key {
+func (kk kernelKeys) merge(keys []api.Key) []api.Key {
 	for i, k := range keys {
-		if there, ok := kk.ByID[k.Fingerprint]; ok {
+		if there, ok := kk[k.Fingerprint]; ok {
 			keys[i].Keyrings = there.Keyrings
-			delete(kk.ByID, k.Fingerprint)
+			delete(kk, k.Fingerprint)
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(kk.ByID)) {
-		keys = append(keys, kk.ByID[id])
+	for _, id := range slices.Sorted(maps.Keys(kk)) {
+		keys = append(keys, kk[id])
 	}
 	return keys
 }

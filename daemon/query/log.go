@@ -30,7 +30,7 @@ func (q *Query) Log(ctx context.Context, filter api.LogFilter, offset, limit uin
 		}
 	}
 	filter.Key = strings.ToLower(filter.Key)
-	return q.selectEvents(ctx, filter.After, filter.Before, offset, limit, func(e *record.Event) bool { return Selects(&filter, e) })
+	return q.selectEvents(ctx, filter.After, filter.Before, offset, limit, func(e *record.Event) bool { return selects(&filter, e) })
 }
 
 // selectEvents returns a page of the entries between two numbers that match, and
@@ -55,8 +55,8 @@ func (q *Query) selectEvents(ctx context.Context, after, before uint64, offset, 
 	return page, total, err
 }
 
-// Selects reports whether f selects e, its number aside.
-func Selects(f *api.LogFilter, e *record.Event) bool {
+// selects reports whether f selects e, its number aside.
+func selects(f *api.LogFilter, e *record.Event) bool {
 	switch {
 	case f.Kind != "" && !matches(f.Kind, e.Kind),
 		f.List != "" && !matches(f.List, e.List),

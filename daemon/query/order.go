@@ -15,7 +15,7 @@ import (
 
 // Order returns a page of the lists that have a number, in order, as it was decided
 // last: a list gets the number before its name soon after.
-func (q *Query) Order(_ context.Context, offset, limit uint32) (page []api.Ordered, total uint32, state api.Order, err error) {
+func (q *Query) Order(_ context.Context, offset, limit uint32) (lists []api.Ordered, total uint32, state api.Order, err error) {
 	snap, order := q.Snapshot(), q.Builder.Load().Order
 	var all []api.Ordered
 	for _, e := range snap.Entries {
@@ -31,10 +31,6 @@ func (q *Query) Order(_ context.Context, offset, limit uint32) (page []api.Order
 	slices.SortFunc(all, func(a, b api.Ordered) int {
 		return cmp.Or(cmp.Compare(a.Sequence, b.Sequence), cmp.Compare(a.List, b.List))
 	})
-	total = uint32(len(all))
-	lo := min(offset, total)
-	return all[lo : lo+min(limit, total-lo)], total, api.Order{Prefetch: snap.Prefetch, Numbered: len(all)}, nil
+	lists, total = page(all, offset, limit)
+	return lists, total, api.Order{Prefetch: snap.Prefetch, Numbered: len(all)}, nil
 }
-
-// A list whose name changes is in the directory under both names until its files
-// are bound to the new one: none is without a list for an instant.

@@ -15,7 +15,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/digestd/digestd/daemon/api"
-	"github.com/digestd/digestd/daemon/enrol"
 	"github.com/digestd/digestd/daemon/host"
 	"github.com/digestd/digestd/daemon/identity"
 	"github.com/digestd/digestd/daemon/look"
@@ -25,17 +24,24 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// Query answers questions from a view, and waits for nobody.
+// Query answers questions about a host. Answers that may be long come in pages: of all
+// that there is, limit elements from offset on, and how many there are in all.
 type Query struct {
 	*host.Host
-	enroller *enrol.Enroller
 	verifier *verification.Verifier
 	looks    *look.Pool // at files
 }
 
-// New returns what answers questions about h.
-func New(h *host.Host, e *enrol.Enroller, v *verification.Verifier) *Query {
-	return &Query{Host: h, enroller: e, verifier: v, looks: look.NewPool(h.Config.Root)}
+// New returns what answers questions about h, and what v has found on it.
+func New(h *host.Host, v *verification.Verifier) *Query {
+	return &Query{Host: h, verifier: v, looks: look.NewPool(h.Config.Root)}
+}
+
+// page returns a page of all, and how many these are.
+func page[T any](all []T, offset, limit uint32) ([]T, uint32) {
+	total := uint32(len(all))
+	lo := min(offset, total)
+	return all[lo : lo+min(limit, total-lo)], total
 }
 
 // Close ends the processes that look at files.
@@ -46,7 +52,8 @@ func (q *Query) LookAt(ctx context.Context, path string, algos ...digestlist.Alg
 	return q.looks.At(ctx, path, algos...)
 }
 
-// Status reports the daemon at a glance.
+// Status returns the daemon at a glance: all of an [api.Status] but its State, which is
+// for the bus to say, and Kernel, for which the kernel has to be asked.
 func (q *Query) Status() api.Status {
 	snap := q.Snapshot()
 	m := q.Builder.Load()
@@ -114,7 +121,9 @@ func (q *Query) describeAside(a record.Aside) api.List {
 	return l
 }
 
-// Lists returns a page of the lists that filter selects.
+// Lists returns a page of the lists that filter selects, by name, those in quarantine
+// last: "" selects all, a state those in it, anything else those whose name, or whose
+// package's name, matches it as a pattern (see [path.Match]).
 func (q *Query) Lists(_ context.Context, filter string, offset, limit uint32) ([]api.List, uint32, error) {
 	snap := q.Snapshot()
 	matches, err := selector(filter)
@@ -159,7 +168,8 @@ func selector(filter string) (func(state, list, pkg string) bool, error) {
 	}, nil
 }
 
-// Show returns the lists of a package: a name, name.arch or NEVRA.
+// Show returns the lists of a package, of which there is at least one; pkg is a name,
+// name.arch, NEVRA or the name of a list. [api.NotFound] says that there is none.
 func (q *Query) Show(_ context.Context, pkg string) ([]api.List, error) {
 	snap := q.Snapshot()
 	var found []api.List
@@ -174,7 +184,8 @@ func (q *Query) Show(_ context.Context, pkg string) ([]api.List, error) {
 	return found, nil
 }
 
-// Files returns a page of the entries of a list.
+// Files returns a page of the entries of an active list, by its name, in the order in which
+// the list has them. [api.NotFound] says that no such list is active.
 func (q *Query) Files(_ context.Context, list string, offset, limit uint32) ([]api.File, uint32, error) {
 	e := q.Snapshot().List(list)
 	if e == nil || !e.Active() {
@@ -196,7 +207,8 @@ func (q *Query) Files(_ context.Context, list string, offset, limit uint32) ([]a
 	return page, total, err
 }
 
-// Floors returns what keeps old versions out, for every line that has a floor.
+// Floors returns what keeps old versions out, for every package that has a floor, by its
+// name and architecture.
 func (q *Query) Floors(context.Context) ([]api.Floor, error) {
 	var floors []api.Floor
 	for id, l := range q.Snapshot().Lines {

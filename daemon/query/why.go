@@ -23,7 +23,7 @@ import (
 // and version; or else exactly why not. For root a process of its own reads the
 // file. Others learn what the lists say of the path: whether there is a file, where
 // links lead and what it contains is for them to find out with their own rights
-// ([Daemon.WhyContent]).
+// ([Query.WhyContent]).
 func (q *Query) Why(ctx context.Context, by api.Actor, path string) (api.Why, error) {
 	if err := checkPath(path); err != nil {
 		return api.Why{}, err
@@ -58,7 +58,8 @@ func (q *Query) Why(ctx context.Context, by api.Actor, path string) (api.Why, er
 
 // WhyContent says the same of a file that the caller looked at: nothing is opened.
 // What the caller says of the file is believed for the answer, which is the
-// caller's alone.
+// caller's alone. Of the digests only that by SHA-256 must be there; where a list has
+// another for the path, the verdict without it is [api.VerdictUnread].
 func (q *Query) WhyContent(_ context.Context, path string, c api.Content) (api.Why, error) {
 	if err := errors.Join(checkPath(path), checkPath(cmp.Or(c.RealPath, path))); err != nil {
 		return api.Why{}, err
@@ -157,18 +158,19 @@ func (q *Query) considerList(snap *view.Snapshot, w *api.Why, e *view.Entry, sum
 		return
 	}
 	err := q.EachFile(e, func(algo digestlist.Algo, digest, path []byte) error {
+		sum, given := sums[algo]
 		same := string(path) == w.RealPath
-		match := string(digest) == string(sums[algo])
+		match := given && string(digest) == string(sum)
 		l.PathMatches = l.PathMatches || same
 		l.DigestMatches = l.DigestMatches || match
-		if match && same {
+		switch {
+		case same && match:
 			w.Algo, w.Digest = algo.String(), hex.EncodeToString(digest)
-		}
-		if same && !match {
-			l.Expected = hex.EncodeToString(digest)
-		}
-		if same && match {
 			return errFound
+		case same && given:
+			l.Expected = hex.EncodeToString(digest)
+		case same:
+			w.Reasons = append(w.Reasons, fmt.Sprintf("list %s has a digest by %s for this path, and the question gives none to compare", e.Name, algo))
 		}
 		return nil
 	})
@@ -196,7 +198,9 @@ func (q *Query) explainNot(snap *view.Snapshot, w *api.Why) {
 		case l.DigestMatches && l.State == api.StateActive:
 			w.Verdict, w.Owner, w.OwnerState = api.VerdictLabel, l.NEVRA, l.State
 			w.Reasons = append(w.Reasons, fmt.Sprintf("list %s has this content, but the file is bound to %s", l.List, w.Label))
-		case l.PathMatches:
+		case l.PathMatches && l.Expected == "": // there was nothing to compare by
+			w.Verdict, w.Owner, w.OwnerState = api.VerdictUnread, l.NEVRA, l.State
+		case l.PathMatches && w.Verdict != api.VerdictUnread:
 			w.Verdict, w.Owner, w.OwnerState = api.VerdictAltered, l.NEVRA, l.State
 			w.Reasons = append(w.Reasons, fmt.Sprintf("%s has this path with another content (%s)", l.NEVRA, l.Expected))
 		}
@@ -222,6 +226,9 @@ func (q *Query) explainNot(snap *view.Snapshot, w *api.Why) {
 		if own, ok := view.OwnOf(w.Owner); ok {
 			w.Advice = "if you meant to change it: digestctl own update " + own
 		}
+	case api.VerdictUnread:
+		w.Text = "not known: the list of " + w.Owner + " has a digest of it by another algorithm"
+		w.Advice = "give its digests by sha384 and sha512 too"
 	case api.VerdictLabel:
 		w.Text = "not vouched for: bound to a list that does not include it"
 		w.Advice = "reinstall the package that owns it"

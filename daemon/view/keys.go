@@ -116,13 +116,18 @@ func Revocation(r *record.KeyRevocation) *pgp.Revocation {
 	return &pgp.Revocation{Time: r.When, Hard: r.Hard, Unread: r.Unread, Reason: "key was revoked by " + r.Source, Text: r.Reason}
 }
 
-// FindKey reads a key as an administrator names it: a fingerprint or the end of
-// one, at least eight digits.
-func (s *Snapshot) FindKey(text string) (record.Key, error) {
+// NamesKey reports whether text, as an administrator writes it, names the key of a
+// fingerprint: by that, or by at least eight digits at its end.
+func NamesKey(text, fingerprint string) bool {
 	id := strings.ToLower(strings.TrimPrefix(strings.ReplaceAll(text, " ", ""), "0x"))
+	return fingerprint == id || len(id) >= 8 && strings.HasSuffix(fingerprint, id)
+}
+
+// FindKey returns the key that text names; see [NamesKey].
+func (s *Snapshot) FindKey(text string) (record.Key, error) {
 	var found []record.Key
 	for fingerprint, k := range s.Keys {
-		if fingerprint == id || len(id) >= 8 && strings.HasSuffix(fingerprint, id) {
+		if NamesKey(text, fingerprint) {
 			found = append(found, k)
 		}
 	}
@@ -181,13 +186,12 @@ func (s *Snapshot) UnreadOf(fingerprint string) map[string][]string {
 	return found
 }
 
-// FindUnread reads the name of a key as findKey does, of those that have a revocation
+// FindUnread reads the name of a key as FindKey does, of those that have a revocation
 // that cannot be verified: also subkeys, of which there need not be a record.
 func (s *Snapshot) FindUnread(text string) (fingerprint string) {
-	id := strings.ToLower(strings.TrimPrefix(strings.ReplaceAll(text, " ", ""), "0x"))
 	for _, c := range s.Keyring.Certs() {
 		for _, u := range c.Unread {
-			if u.Key != id && (len(id) < 8 || !strings.HasSuffix(u.Key, id)) || u.Key == fingerprint {
+			if !NamesKey(text, u.Key) || u.Key == fingerprint {
 				continue
 			}
 			if fingerprint != "" {

@@ -115,3 +115,64 @@ func (m *Machine) Durable(t testing.TB) string {
 	}
 	return string(data)
 }
+
+// Heard is an observer that remembers what it was told, but for Changed.
+type Heard []string
+
+func (h *Heard) ListPublished(list, _ string)         { *h = append(*h, "published "+list) }
+func (h *Heard) ListWithdrawn(list, _, _ string)      { *h = append(*h, "withdrawn "+list) }
+func (h *Heard) RollbackRefused(pkg, _ string)        { *h = append(*h, "refused "+pkg) }
+func (h *Heard) TamperDetected(name, _ string)        { *h = append(*h, "tampered "+name) }
+func (h *Heard) TransactionFinished(uint32, uint32)   { *h = append(*h, "finished") }
+func (h *Heard) KeyRevoked(key, _ string, _ uint32)   { *h = append(*h, "revoked "+key) }
+func (h *Heard) Changed()                             {}
+func (h *Heard) Denied(id, _, _ string)               { *h = append(*h, "denied "+id) }
+func (h *Heard) DenialLifted(id, _, _ string)         { *h = append(*h, "lifted "+id) }
+func (h *Heard) VerificationFinished(_ string, _ int) { *h = append(*h, "verified") }
+
+// ActFailsWhole checks an act that can be done now: if it cannot be recorded, it is answered
+// with an error and has not happened. Neither memory nor the next commit nor a start has a
+// trace of it, nobody hears of it, the directory is as it was, and status has a problem. As
+// soon as it can be recorded, the same act has an effect.
+func (m *Machine) ActFailsWhole(t testing.TB, act func() error) {
+	t.Helper()
+	m.Commit(t)
+	var told Heard
+	if err := m.Observe(t.Context(), &told); err != nil {
+		t.Fatal(err)
+	}
+	told = nil
+	lists, memory, durable := m.Names(t), m.Memory(t), m.Durable(t)
+	let := m.StopCommits(t)
+	if err := act(); err == nil {
+		t.Fatal("it succeeded without a record")
+	}
+	if m.Snapshot().Problems == nil {
+		t.Error("status has no problem to tell")
+	}
+	let()
+	if now := m.Memory(t); now != memory {
+		t.Errorf("memory is\n%s\nand was\n%s", now, memory)
+	}
+	m.Commit(t)
+	if now := m.Durable(t); now != durable {
+		t.Errorf("with the next commit the index has\n%s\nand had\n%s", now, durable)
+	}
+	if now := m.Names(t); !slices.Equal(now, lists) {
+		t.Errorf("the directory has %v, and had %v", now, lists)
+	}
+	if len(told) > 0 {
+		t.Errorf("somebody heard of it: %v", told)
+	}
+	m.Stop()
+	m.Start(t)
+	if now := m.Durable(t); now != durable {
+		t.Errorf("after a restart the index has\n%s\nand had\n%s", now, durable)
+	}
+	if err := act(); err != nil {
+		t.Errorf("again: %v", err)
+	}
+	if now := m.Durable(t); now == durable {
+		t.Error("the act has no effect")
+	}
+}

@@ -24,9 +24,14 @@ import (
 // OwnPublish makes what was uploaded the active version of an own list: checked,
 // signed by this machine's key, published and bound to its files.
 //
-// Whoever may do that may vouch for any content. So the digests are the caller's
-// word, and the caller hashes: who can read what this daemon, confined, does not
-// see, and whose time it is.
+// A caller who may do that may vouch for any content. So the digests are the caller's
+// word, and the caller hashes: it can read what this daemon, confined, does not see, and
+// the time is its own.
+//
+// [api.NotFound] says that the upload is not the caller's, [api.InvalidArgument] that the
+// list cannot be used, [api.Busy] that it was changed since the request was made, and
+// [api.Failed] that its content may not come back. report hears of the stages. If files
+// could not be labelled, the error comes with the result: the list is active.
 func (ol *Keeper) OwnPublish(ctx context.Context, by api.Actor, req api.OwnRequest, report func(stage string, done, total int)) (r api.OwnResult, err error) {
 	started := time.Now()
 	file, err := ol.uploads.take(by, req.Upload)

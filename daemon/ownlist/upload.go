@@ -33,7 +33,11 @@ type upload struct {
 	rest   *time.Timer
 }
 
-// OwnAppend adds a piece to an upload; upload 0 begins one. It returns its number.
+// OwnAppend adds a piece of at most [api.MaxUpload] bytes to an upload, which has at most
+// [api.MaxOwnList], and returns its number; upload 0 begins one. [api.NotFound] says that the
+// caller's connection has no such upload, or that it rested for [ledger.UploadRest];
+// [api.Busy], that [ledger.MaxUploads] are being sent. A list that becomes too large is given
+// up.
 func (ol *Keeper) OwnAppend(_ context.Context, by api.Actor, id uint64, data []byte) (uint64, error) {
 	u := &ol.uploads
 	u.mu.Lock()
@@ -64,6 +68,7 @@ func (ol *Keeper) OwnAppend(_ context.Context, by api.Actor, id uint64, data []b
 	return id, nil
 }
 
+// begin begins an upload of a connection, and returns its number.
 func (u *uploads) begin(h *host.Host, sender string) (uint64, error) {
 	if len(u.open) >= ledger.MaxUploads {
 		return 0, &api.Error{Code: api.Busy, Message: "too many lists are being sent", Advice: "wait for the others"}

@@ -4,6 +4,7 @@ package verification
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,8 +34,8 @@ const (
 	saveTime = time.Second
 )
 
-// verifyRecord is what is kept of verifications.
-type verifyRecord struct {
+// recorded is what is kept of verifications.
+type recorded struct {
 	Latest   api.Verification `json:"latest"`
 	Full     api.Verification `json:"full"` // the latest of everything that came to its end
 	Cursor   verify.Cursor    `json:"cursor"`
@@ -43,29 +44,52 @@ type verifyRecord struct {
 	Places   []int64          `json:"places"`   // where every thousandth of them begins
 }
 
-// verifier keeps record of verifications. One may run at a time.
-type verifier struct {
+// recorder keeps the record of the latest verification, and whether one runs.
+type recorder struct {
 	running sync.Mutex
 	loaded  sync.Once
 
 	mu     sync.Mutex
 	dir    string
-	record verifyRecord
+	record recorded
 	file   *os.File // while one runs
 }
 
-// open reads the record, once. One that cannot be read is forgotten; a run that
-// was in progress was interrupted.
-func (v *verifier) open(dir string) {
-	v.loaded.Do(func() {
-		v.dir = dir
-		data, err := os.ReadFile(filepath.Join(dir, verifyFile))
-		if err != nil || json.Unmarshal(data, &v.record) != nil {
-			v.record = verifyRecord{}
+// cancelTime is how long one that was cancelled may take to end: a caller who
+// interrupted it may want the next at once.
+const cancelTime = 3 * time.Second
+
+// lock takes the right to verify; false means that somebody else has it.
+func (rec *recorder) lock(ctx context.Context) bool {
+	const pause = 20 * time.Millisecond
+	for waited := time.Duration(0); !rec.running.TryLock(); waited += pause {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(pause):
 		}
-		r := &v.record
+		if waited >= cancelTime {
+			return false
+		}
+	}
+	return true
+}
+
+// open reads the record, once. One that cannot be read is forgotten; a run that was in
+// progress was interrupted. A run whose findings are lost is one that nobody can go on with.
+func (rec *recorder) open(dir string) {
+	rec.loaded.Do(func() {
+		rec.dir = dir
+		data, err := os.ReadFile(filepath.Join(dir, verifyFile))
+		if err != nil || json.Unmarshal(data, &rec.record) != nil {
+			rec.record = recorded{}
+		}
+		r := &rec.record
 		if st, err := os.Stat(filepath.Join(dir, findingsFile)); r.Size > 0 && (err != nil || st.Size() < r.Size) {
 			r.Size, r.Findings, r.Places = 0, 0, nil
+			if r.Latest.State != api.VerifyFinished {
+				r.Latest, r.Cursor = api.Verification{}, verify.Cursor{}
+			}
 		}
 		if r.Latest.State == api.VerifyRunning {
 			r.Latest.State = api.VerifyInterrupted
@@ -74,37 +98,56 @@ func (v *verifier) open(dir string) {
 }
 
 // latest returns the latest verification and the latest of everything.
-func (v *verifier) latest() (latest, full api.Verification) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.record.Latest, v.record.Full
+func (rec *recorder) latest() (latest, full api.Verification) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	return rec.record.Latest, rec.record.Full
 }
 
-// begin starts a new record, or goes on with one that was interrupted.
-func (v *verifier) begin(fresh api.Verification, resume bool) (after verify.Cursor, err error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
+// begin starts a new record, or goes on with one that was interrupted, and returns how far
+// that came. If it fails, the record is what it was.
+func (rec *recorder) begin(fresh api.Verification, resume bool) (after verify.Cursor, err error) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	before := rec.record
 	if !resume {
-		v.record.Latest, v.record.Cursor, v.record.Size, v.record.Findings, v.record.Places = fresh, verify.Cursor{}, 0, 0, nil
+		rec.record = recorded{Latest: fresh, Full: before.Full}
 	}
-	v.record.Latest.State, v.record.Latest.Ended = api.VerifyRunning, time.Time{}
-	v.file, err = os.OpenFile(filepath.Join(v.dir, findingsFile), os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	rec.record.Latest.State, rec.record.Latest.Ended = api.VerifyRunning, time.Time{}
+	// The record comes first: the findings of the one before go only if this one can be kept.
+	if err := rec.save(false); err != nil {
+		rec.record = before
+		return after, err
+	}
+	if rec.file, err = openFindings(rec.dir, rec.record.Size); err != nil {
+		rec.record = before
+		return after, errors.Join(err, rec.save(false))
+	}
+	return rec.record.Cursor, nil
+}
+
+// openFindings opens the file of findings to go on behind its first size bytes.
+func openFindings(dir string, size int64) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, findingsFile), os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("cannot keep findings: %w", err)
+	}
+	err = f.Truncate(size)
 	if err == nil {
-		if err = v.file.Truncate(v.record.Size); err == nil {
-			_, err = v.file.Seek(v.record.Size, io.SeekStart)
-		}
+		_, err = f.Seek(size, io.SeekStart)
 	}
 	if err != nil {
-		return after, fmt.Errorf("cannot keep findings: %w", err)
+		f.Close()
+		return nil, fmt.Errorf("cannot keep findings: %w", err)
 	}
-	return v.record.Cursor, v.save(false)
+	return f, nil
 }
 
 // take enters what a run tells of a unit.
-func (v *verifier) take(u *verify.Unit) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	r := &v.record.Latest
+func (rec *recorder) take(u *verify.Unit) error {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	r := &rec.record.Latest
 	r.Files += u.Files
 	r.Bytes += u.Bytes
 	r.Absent += u.Absent
@@ -118,7 +161,7 @@ func (v *verifier) take(u *verify.Unit) error {
 	addCounts(r, u.Dropped)
 	for _, f := range u.Findings {
 		r.Count(f)
-		if v.record.Findings >= maxFindings {
+		if rec.record.Findings >= maxFindings {
 			r.Dropped++
 			continue
 		}
@@ -126,16 +169,16 @@ func (v *verifier) take(u *verify.Unit) error {
 		if err != nil {
 			return fmt.Errorf("cannot keep findings: %w", err)
 		}
-		if _, err := v.file.Write(append(line, '\n')); err != nil {
+		if _, err := rec.file.Write(append(line, '\n')); err != nil {
 			return fmt.Errorf("cannot keep findings: %w", err)
 		}
-		if v.record.Findings%api.MaxPage == 0 {
-			v.record.Places = append(v.record.Places, v.record.Size)
+		if rec.record.Findings%api.MaxPage == 0 {
+			rec.record.Places = append(rec.record.Places, rec.record.Size)
 		}
-		v.record.Findings++
-		v.record.Size += int64(len(line)) + 1
+		rec.record.Findings++
+		rec.record.Size += int64(len(line)) + 1
 	}
-	v.record.Cursor = u.Cursor
+	rec.record.Cursor = u.Cursor
 	return nil
 }
 
@@ -156,35 +199,35 @@ func addCounts(r *api.Verification, more api.Verification) {
 }
 
 // note saves how far the run is.
-func (v *verifier) note(took time.Duration) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.record.Latest.Duration += took
-	return v.save(false)
+func (rec *recorder) note(took time.Duration) error {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	rec.record.Latest.Duration += took
+	return rec.save(false)
 }
 
 // end closes the record of a run.
-func (v *verifier) end(state string, took time.Duration, now time.Time) (api.Verification, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	r := &v.record.Latest
+func (rec *recorder) end(state string, took time.Duration, now time.Time) (api.Verification, error) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	r := &rec.record.Latest
 	r.State, r.Ended = state, now
 	r.Duration += took
 	if state == api.VerifyFinished && r.All {
-		v.record.Full = *r
+		rec.record.Full = *r
 	}
-	err := v.file.Close()
-	v.file = nil
-	return *r, errors.Join(err, v.save(true))
+	err := rec.file.Close()
+	rec.file = nil
+	return *r, errors.Join(err, rec.save(true))
 }
 
 // save writes the record beside the old one and puts it in its place.
-func (v *verifier) save(durable bool) error {
-	data, err := json.Marshal(v.record)
+func (rec *recorder) save(durable bool) error {
+	data, err := json.Marshal(rec.record)
 	if err != nil {
 		return fmt.Errorf("cannot note the verification: %w", err)
 	}
-	path := filepath.Join(v.dir, verifyFile)
+	path := filepath.Join(rec.dir, verifyFile)
 	err = os.WriteFile(path+".new", data, 0o600)
 	if err == nil && durable {
 		err = syncFile(path + ".new")
@@ -208,15 +251,15 @@ func syncFile(path string) error {
 }
 
 // page returns some findings and how many there are.
-func (v *verifier) page(offset, limit uint32) (page []api.Finding, total uint32, err error) {
-	v.mu.Lock()
-	size, n := v.record.Size, v.record.Findings
+func (rec *recorder) page(offset, limit uint32) (page []api.Finding, total uint32, err error) {
+	rec.mu.Lock()
+	size, n := rec.record.Size, rec.record.Findings
 	var from int64
-	if k := int(offset / api.MaxPage); k < len(v.record.Places) {
-		from = v.record.Places[k]
+	if k := int(offset / api.MaxPage); k < len(rec.record.Places) {
+		from = rec.record.Places[k]
 	}
-	path := filepath.Join(v.dir, findingsFile)
-	v.mu.Unlock()
+	path := filepath.Join(rec.dir, findingsFile)
+	rec.mu.Unlock()
 	if int(offset) >= n {
 		return nil, uint32(n), nil
 	}

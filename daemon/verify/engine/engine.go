@@ -236,7 +236,7 @@ func (e *engine) verifyLists(ctx context.Context) error {
 		if !entry.Wanted || entry.Name <= e.spec.After.List {
 			continue
 		}
-		u := newUnit(verify.Unit{Package: true, Cursor: verify.Cursor{List: entry.Name}})
+		u := newUnit(verify.Unit{Package: !entry.Own, Cursor: verify.Cursor{List: entry.Name}})
 		u.entry, u.place = entry, place
 		err := e.begin(ctx, e.units, u)
 		if err == nil {
@@ -290,7 +290,7 @@ func (e *engine) verifyList(ctx context.Context, u *unit, buf []byte) ([]byte, e
 			err = herr
 		}
 	}
-	u.Package = any
+	u.Package = any && !u.entry.Own
 	var syntax *digestlist.SyntaxError
 	if errors.As(err, &syntax) {
 		u.found(api.Finding{Kind: api.FindingList, Severity: api.SeverityError, Package: u.entry.Package, List: u.entry.Name,

@@ -62,7 +62,7 @@ func (ks *Source) carryBlacklist(ctx context.Context) (c grounds.Delivery) {
 		case there[entry]:
 			continue
 		}
-		if err := ks.biteable(ctx, entry); err != nil {
+		if err := ks.mayEnter(ctx, entry); err != nil {
 			c.Bad = append(c.Bad, fmt.Errorf("%s is not given to the kernel yet: %w", filepath.Join(ks.Config.Blacklist, name), err))
 			continue
 		}
@@ -82,10 +82,10 @@ func (ks *Source) carryBlacklist(ctx context.Context) (c grounds.Delivery) {
 	return c
 }
 
-// biteable returns why an entry must not come into .blacklist now: it names the
+// mayEnter returns why an entry must not come into .blacklist now: it names the
 // certificate that signs the lists, of which the kernel would refuse all from then on,
 // and none can follow it.
-func (ks *Source) biteable(ctx context.Context, entry string) error {
+func (ks *Source) mayEnter(ctx context.Context, entry string) error {
 	id := ks.Builder.Load().Identity
 	if !slices.Contains(state.TbsEntries(id.Cert), entry) {
 		return nil

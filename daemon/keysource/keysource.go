@@ -121,6 +121,8 @@ func (ks *Source) Refresh(ctx context.Context, always bool) error {
 	return err
 }
 
+// Modified is when something at a path was changed last, a directory by files that came or
+// went; zero where nothing is there.
 func Modified(path string) (t time.Time) {
 	if info, err := os.Stat(path); err == nil {
 		t = info.ModTime()

@@ -176,6 +176,7 @@ type simSession struct {
 	session *session.Session
 	reply   *wire.Conn
 	put     string // the package that came last, which may replace itself
+	named   string // the list of the one that is being unpacked, "" for none
 }
 
 // stageHook is called once when a list is staged.
@@ -325,6 +326,8 @@ func newSimMachine(sign string, onDisk bool) (_ *simMachine, err error) {
 		}
 	}()
 	if onDisk {
+		c.Labels = labelsKept(m.dir)
+		m.config = c
 		if m.db, err = newRPMDatabase(filepath.Join(c.Root, c.DBPath)); err != nil {
 			return m, err
 		}
@@ -473,7 +476,7 @@ func (m *simMachine) fingerprint(key string) string { return m.keys[key].Fingerp
 
 func (m *simMachine) Compare(in sim.Installed) error {
 	_, keys := m.db.has()
-	if err := m.db.write(in, m.simWorld, keys); err != nil {
+	if err := errors.Join(m.db.write(in, m.simWorld, keys), m.unpack()); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(m.ctx(), 10*time.Second)

@@ -165,6 +165,9 @@ func (m *simMachine) Astray() string {
 			return name + ", by another key than the one that signs"
 		}
 	}
+	if file := m.bound(); file != "" {
+		return file
+	}
 	names, err := m.lists.Quarantined()
 	if err != nil {
 		return err.Error()

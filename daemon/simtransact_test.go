@@ -121,8 +121,10 @@ func (m *simMachine) Unpack(p sim.Package) (sim.Verdict, error) {
 	if err != nil {
 		return 0, err
 	}
+	m.named = ""
 	switch l := reply.(*wire.List); l.Decision {
 	case wire.ListNamed:
+		m.named = l.Name
 		return sim.Listed, nil
 	case wire.RefuseList:
 		return sim.Refused, nil
@@ -133,7 +135,8 @@ func (m *simMachine) Unpack(p sim.Package) (sim.Verdict, error) {
 func (m *simMachine) Put(p sim.Package) error {
 	m.put = p.String()
 	in, keys := m.db.has()
-	if err := m.db.write(append(in.Without(p), p), m.simWorld, keys); err != nil {
+	err := errors.Join(m.db.write(append(in.Without(p), p), m.simWorld, keys), m.unpack(), m.label(p, m.named))
+	if err != nil {
 		return err
 	}
 	return m.after(m.session.Enter(m.ctx(), "installed", func(st *ledger.Ledger) error { st.Installed(m.session.Txn, 0); return nil }))
@@ -146,7 +149,7 @@ func (m *simMachine) Failed(sim.Package) error {
 func (m *simMachine) Gone(p sim.Package) error {
 	if p.String() != m.put {
 		in, keys := m.db.has()
-		if err := m.db.write(in.Without(p), m.simWorld, keys); err != nil {
+		if err := errors.Join(m.db.write(in.Without(p), m.simWorld, keys), m.unpack()); err != nil {
 			return err
 		}
 	}

@@ -329,6 +329,18 @@ func elementType(t wire.ElementType) policy.ElementType {
 	return policy.Other
 }
 
+// withdrawn returns the lists that t published and that went before its end. The package
+// manager wrote their names to files that came after that.
+func (s *Session) withdrawn(t *state.Transaction) (gone []ledger.Withdrawn) {
+	snap := s.Snapshot()
+	for _, name := range t.Touched {
+		if e := snap.List(name); e != nil && !e.Active() {
+			gone = append(gone, ledger.Withdrawn{Entry: e})
+		}
+	}
+	return gone
+}
+
 // End ends the transaction, and answers with what the administrator is to be told. The
 // error is that of the connection: of what could not be recorded the answer tells.
 func (s *Session) End(ctx context.Context) error {
@@ -338,6 +350,7 @@ func (s *Session) End(ctx context.Context) error {
 	if err == nil && t.DBOnly {
 		s.Labels.BindStale(t.Touched)
 	}
+	s.Labels.Release(s.withdrawn(t))
 	ack := &wire.Ack{}
 	switch {
 	case err != nil:

@@ -137,7 +137,7 @@ func newDaemon(c config.Config, log *slog.Logger, notify Notifier) *Daemon {
 	r := &d.rooms
 	r.Labels = &label.Labels{Host: h}
 	r.Denier = deny.New(h, r.Labels)
-	r.Enroller = &enrol.Enroller{Host: h, Identities: identity.Files{Dir: c.State, Where: c.SigningKey}, Unsigned: make(chan struct{}, 1)}
+	r.Enroller = enrol.New(h, identity.Files{Dir: c.State, Where: c.SigningKey})
 	r.Keys = &keysource.Source{Host: h, Enroller: r.Enroller, Denier: r.Denier}
 	r.Keys.Blacklist = r.Keys.ReadBlacklist
 	r.Enroller.Refresh = func(ctx context.Context) error { return r.Keys.Refresh(ctx, true) }

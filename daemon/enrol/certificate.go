@@ -5,6 +5,7 @@ package enrol
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/x509"
 	"fmt"
 	"path/filepath"
@@ -33,7 +34,7 @@ func (en *Enroller) ReloadCertificate(ctx context.Context, by api.Actor) (change
 	if err != nil {
 		return false, refused(err)
 	}
-	if public, ok := old.Identity.Cert.PublicKey.(interface{ Equal(x any) bool }); ok && !public.Equal(cert.PublicKey) {
+	if public, ok := old.Identity.Cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(cert.PublicKey) {
 		return false, refused(fmt.Errorf("%s is of another key", old.Identity.Path))
 	}
 	if err := identity.CheckCertificate(cert); err != nil {

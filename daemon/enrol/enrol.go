@@ -5,7 +5,6 @@
 package enrol
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/hex"
@@ -29,21 +28,15 @@ import (
 type Enroller struct {
 	*host.Host
 	Identities identity.Identities
-	rotation   sync.Mutex                  // one change of the signing key at a time
-	Unsigned   chan struct{}               // the signing key cannot be used
 	Refresh    func(context.Context) error // reads the keys anew, which replaces a revoked one
+	rotation   sync.Mutex                  // one change of the signing key at a time
+	unsigned   chan struct{}               // the signing key cannot be used
 }
 
-// Where the next boot finds certificates for .ima: the kernel itself loads one
-// (CONFIG_IMA_LOAD_X509), dracut's module integrity a folder of them. Both look
-// in the initial file system.
-const (
-	bootFile   = "etc/keys/x509_ima.der"
-	bootFolder = "etc/keys/ima"
-)
-
-// bootName is the file in bootFolder that has a certificate of this machine.
-func bootName(skid string) string { return filepath.Join(bootFolder, "digestd-"+skid+".der") }
+// New returns an Enroller for these identities. Set Refresh before its loop runs.
+func New(h *host.Host, identities identity.Identities) *Enroller {
+	return &Enroller{Host: h, Identities: identities, unsigned: make(chan struct{}, 1)}
+}
 
 // Enrollable are the certificate that signs and the one prepared to, with the
 // files that hold them as keyctl and mokutil want them.
@@ -62,7 +55,8 @@ func (en *Enroller) Enrollable() (certs []*x509.Certificate, files []string, err
 	return certs, files, err
 }
 
-// EnrolIMA adds certificates to the keyring by which IMA verifies.
+// EnrolIMA adds certificates to the keyring by which IMA verifies, and says in e what it
+// did and what is left to do. Its errors say what a refusal of the kernel means.
 func (en *Enroller) EnrolIMA(certs []*x509.Certificate, e *api.Enrolment) error {
 	rings, err := en.signerRings()
 	if err != nil {
@@ -102,102 +96,6 @@ func (en *Enroller) enrolAdvice(ring kernel.Keyring) string {
 		requestAdvice(en.Builder.Load().Identity.KeyPath()) + "), put it in the place of signing.crt and enrol again"
 }
 
-// EnrolFile puts certificates where the next boot finds them.
-func (en *Enroller) EnrolFile(certs []*x509.Certificate, e *api.Enrolment) error {
-	if err := os.MkdirAll(en.bootPath(bootFolder), 0o755); err != nil {
-		return err
-	}
-	for _, c := range certs {
-		path := en.bootPath(bootName(hex.EncodeToString(c.SubjectKeyId)))
-		if err := store.WriteFileDurably(path, c.Raw, 0o644); err != nil {
-			return err
-		}
-		e.Done = append(e.Done, "wrote "+path)
-	}
-	switch placed, err := en.placeBootFile(certs[0]); {
-	case err != nil:
-		return err
-	case placed:
-		e.Done = append(e.Done, "wrote "+en.bootPath(bootFile))
-	default:
-		e.Left = append(e.Left, en.bootPath(bootFile)+" has another certificate and stays as it is: a kernel that loads only this file does not find ours")
-	}
-	e.Left = append(e.Left, "have it in the initial file system: "+en.rebuildAdvice(),
-		"then reboot: the kernel takes it into .ima if a certificate that it trusts signed it, or is it")
-	return nil
-}
-
-// placeBootFile has the kernel itself load a certificate, unless the file for that
-// is somebody else's.
-func (en *Enroller) placeBootFile(c *x509.Certificate) (placed bool, err error) {
-	path := en.bootPath(bootFile)
-	old, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) || err == nil && !en.isOwnDER(old) {
-		return false, nil
-	}
-	return true, store.WriteFileDurably(path, c.Raw, 0o644)
-}
-
-// ReplaceBootFile has the kernel itself load the certificate that signs now, where it
-// loaded one of ours before.
-func (en *Enroller) ReplaceBootFile() {
-	if _, err := os.Stat(en.bootPath(bootFile)); err != nil {
-		return
-	}
-	if _, err := en.placeBootFile(en.Builder.Load().Identity.Cert); err != nil {
-		en.Logger.Error("certificate to load at boot not replaced", "error", err)
-	}
-}
-
-func (en *Enroller) bootPath(name string) string { return filepath.Join(en.Config.Root, name) }
-
-// isOwnDER reports whether data is a certificate that signs or signed here.
-func (en *Enroller) isOwnDER(data []byte) bool {
-	for _, c := range en.Snapshot().Certificates {
-		if bytes.Equal(c.Raw, data) {
-			return true
-		}
-	}
-	return false
-}
-
-// rebuildAdvice says how this machine makes its initial file system.
-func (en *Enroller) rebuildAdvice() string {
-	for _, tool := range []struct{ program, advice string }{
-		{"usr/bin/dracut", "dracut --force --add integrity"},
-		{"usr/sbin/update-initramfs", "update-initramfs -u, with a hook in /etc/initramfs-tools/hooks that copies /etc/keys"},
-		{"usr/bin/mkinitcpio", "mkinitcpio -P, with /etc/keys among FILES"},
-	} {
-		if _, err := os.Stat(en.bootPath(tool.program)); err == nil {
-			return tool.advice
-		}
-	}
-	return "make it anew with /etc/keys in it"
-}
-
-// removeBootFiles takes away what would have the next boot load a certificate.
-func (en *Enroller) removeBootFiles(skid string) (removed []string, err error) {
-	path := en.bootPath(bootName(skid))
-	if err = os.Remove(path); err == nil {
-		removed = append(removed, path)
-	} else if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	single := en.bootPath(bootFile)
-	data, rerr := os.ReadFile(single)
-	if rerr != nil {
-		return removed, err
-	}
-	if cert, perr := x509.ParseCertificate(data); perr == nil && hex.EncodeToString(cert.SubjectKeyId) == skid && en.isOwnDER(data) {
-		rerr = os.Remove(single)
-		if rerr == nil {
-			removed = append(removed, single)
-		}
-		err = errors.Join(err, rerr)
-	}
-	return removed, err
-}
-
 // followEnrolment has the kernel know the next certificate as it knows the one
 // that signs: in its keyring now, and at boot. It fails when lists by the next
 // one would not be accepted where those by this one are.
@@ -228,9 +126,10 @@ func (en *Enroller) followEnrolment() error {
 	return store.WriteFileDurably(en.bootPath(bootName(hex.EncodeToString(next.SubjectKeyId))), next.Raw, 0o644)
 }
 
-// Replace does for the certificate that replaced a revoked one what was
-// done for that: in the keyrings it was in, and at boot if it was loaded there.
-func (en *Enroller) Replace(ctx context.Context, left leaving) {
+// EnrolReplacement does for the certificate that replaced a revoked one what was
+// done for that: in the keyrings it was in, and at boot if it was loaded there. What fails
+// is a problem in status.
+func (en *Enroller) EnrolReplacement(ctx context.Context, left Removal) {
 	c := en.Builder.Load().Identity.Cert
 	var errs []error
 	for _, ring := range left.Rings {

@@ -31,7 +31,8 @@ func (en *Enroller) signerRings() ([]kernel.Keyring, error) {
 	return en.Keyrings.FindAll(kernel.RingIMA, kernel.RingIMAOpen)
 }
 
-// KeyIn returns the numbers of the certificate in a keyring.
+// KeyIn returns the numbers that the certificate with a subject key identifier, in
+// hexadecimal digits, has in a keyring: none, or as a rule one.
 func KeyIn(ring kernel.Keyring, skid string) (ids []int, err error) {
 	keys, err := ring.Keys()
 	for _, k := range keys {
@@ -42,16 +43,17 @@ func KeyIn(ring kernel.Keyring, skid string) (ids []int, err error) {
 	return ids, OutOfReach(err)
 }
 
-// leaving is where a revoked certificate was.
-type leaving struct {
+// Removal says where a revoked certificate was.
+type Removal struct {
 	Rings []kernel.Keyring
-	Boot  bool
+	Boot  bool // where the next boot would have found it
 }
 
-// LeaveKernel takes the certificates of this machine that are revoked out of the
+// RemoveRevoked takes the certificates of this machine that are revoked out of the
 // kernel's keyring, and away from where the next boot would find them. It is done
-// at every look at the keys, so that what was cut short, or put back, is done.
-func (en *Enroller) LeaveKernel(ctx context.Context) (left leaving) {
+// at every look at the keys, so that what was cut short, or put back, is done. What cannot
+// be done is a problem in status.
+func (en *Enroller) RemoveRevoked(ctx context.Context) (left Removal) {
 	var revoked []record.Key
 	for _, k := range en.Snapshot().Keys {
 		if k.Use == view.UseLists && k.Revoked != nil {

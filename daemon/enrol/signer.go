@@ -62,7 +62,7 @@ func (en *Enroller) FollowSigner(ctx context.Context) {
 	})
 	if err != nil {
 		select {
-		case en.Unsigned <- struct{}{}:
+		case en.unsigned <- struct{}{}:
 		default:
 		}
 	}
@@ -75,7 +75,7 @@ func (en *Enroller) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-en.Unsigned:
+		case <-en.unsigned:
 		}
 		for rest := shortestRest; ; rest = min(2*rest, longestRest) {
 			select {

@@ -104,7 +104,7 @@ func (ks *Source) Refresh(ctx context.Context, always bool) error {
 	if err == nil {
 		err = ks.denyBlacklisted(ctx, named)
 	}
-	left := ks.Enroller.LeaveKernel(ctx)
+	left := ks.Enroller.RemoveRevoked(ctx)
 	if err == nil {
 		ks.stamp = stamp
 		select {
@@ -116,7 +116,7 @@ func (ks *Source) Refresh(ctx context.Context, always bool) error {
 		ks.Enroller.ReplaceRevoked(ctx, signer)
 	}
 	if len(left.Rings) > 0 || left.Boot {
-		ks.Enroller.Replace(ctx, left)
+		ks.Enroller.EnrolReplacement(ctx, left)
 	}
 	return err
 }

@@ -6,20 +6,16 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/ledger"
-	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/ledger/state"
-	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store"
 	"github.com/digestd/digestd/store/record"
@@ -127,204 +123,6 @@ func testConfig(t *testing.T) config.Config {
 	c.Unsigned = "allow" // nobody signs the packages of these tests
 	c.Keys, c.Revoked, c.Blacklist = filepath.Join(dir, "keys"), filepath.Join(dir, "revoked"), filepath.Join(dir, "blacklist")
 	return c
-}
-
-// uploaded sends an own list of one file.
-func (d *Daemon) uploaded(t *testing.T, by api.Actor, content string) uint64 {
-	t.Helper()
-	sum := sha256.Sum256([]byte(content))
-	body, err := digestlist.AppendTLV(nil, []digestlist.Group{{Algo: digestlist.SHA256, Entries: []digestlist.Entry{{Digest: sum[:], Path: "/opt/own"}}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	id, err := d.OwnAppend(t.Context(), by, 0, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return id
-}
-
-// TestFailedActHasNotHappened: what was answered with an error leaves no trace, in
-// memory or with the next commit or after a restart; nobody hears of it; and the
-// same act succeeds as soon as it can be recorded.
-func TestFailedActHasNotHappened(t *testing.T) {
-	const key, gone = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-	by := api.Actor{Sender: ":1.1"}
-	silent := func(string, int, int) {}
-	own := func(content string, base uint64) func(*testing.T, *Daemon) error {
-		return func(t *testing.T, d *Daemon) error {
-			_, err := d.OwnPublish(t.Context(), by, api.OwnRequest{Name: "mine", Base: base, Upload: d.uploaded(t, by, content)}, silent)
-			return err
-		}
-	}
-	for name, test := range map[string]struct {
-		before, act func(t *testing.T, d *Daemon) error
-	}{
-		"grant": {act: func(t *testing.T, d *Daemon) error {
-			_, err := d.RollbackGrant(t.Context(), by, "hello-0-1.noarch", "why")
-			return err
-		}},
-		"grant taken back": {
-			before: func(t *testing.T, d *Daemon) error {
-				_, err := d.RollbackGrant(t.Context(), by, "hello-0-1.noarch", "why")
-				return err
-			},
-			act: func(t *testing.T, d *Daemon) error { return d.RollbackRevoke(t.Context(), by, "hello-0-1.noarch") },
-		},
-		"floor": {act: func(t *testing.T, d *Daemon) error { return d.FloorSet(t.Context(), by, "hello.noarch", "2-1", "why") }},
-		"floor cleared": {
-			before: func(t *testing.T, d *Daemon) error { return d.FloorSet(t.Context(), by, "hello.noarch", "1-1", "why") },
-			act:    func(t *testing.T, d *Daemon) error { return d.FloorClear(t.Context(), by, "hello.noarch", "why") },
-		},
-		"order": {act: func(t *testing.T, d *Daemon) error {
-			_, err := d.OrderSet(t.Context(), by, [][]byte{[]byte(filepath.Join(d.Config.Lists, "tlv-hello-0:1-1.noarch"))}, "why")
-			return err
-		}},
-		"order cleared": {
-			before: func(t *testing.T, d *Daemon) error {
-				_, err := d.OrderSet(t.Context(), by, [][]byte{[]byte(filepath.Join(d.Config.Lists, "tlv-hello-0:1-1.noarch"))}, "why")
-				return err
-			},
-			act: func(t *testing.T, d *Daemon) error { return d.OrderClear(t.Context(), by, "why") },
-		},
-		"denial of a package": {act: func(t *testing.T, d *Daemon) error {
-			_, err := d.Deny(t.Context(), by, "hello", "", "why", "", time.Time{})
-			return err
-		}},
-		"denial of a content": {act: func(t *testing.T, d *Daemon) error {
-			sum := sha256.Sum256([]byte("a"))
-			_, err := d.Deny(t.Context(), by, "sha256:"+record.Digest(sum).String(), "", "why", "", time.Time{})
-			return err
-		}},
-		"denial lifted": {
-			before: func(t *testing.T, d *Daemon) error {
-				_, err := d.Deny(t.Context(), by, "other", "", "why", "", time.Time{})
-				return err
-			},
-			act: func(t *testing.T, d *Daemon) error {
-				_, err := d.DenialLift(t.Context(), by, "other", "why")
-				return err
-			},
-		},
-		"revocation": {act: func(t *testing.T, d *Daemon) error {
-			_, err := d.KeyRevoke(t.Context(), by, key, "why")
-			return err
-		}},
-		"key restored": {act: func(t *testing.T, d *Daemon) error {
-			_, err := d.KeyRestore(t.Context(), by, gone, "why")
-			return err
-		}},
-		"own list": {act: own("one", 0)},
-		"own list, anew": {
-			before: own("one", 0),
-			act:    own("two", 1),
-		},
-		"own list removed": {
-			before: own("one", 0),
-			act: func(t *testing.T, d *Daemon) error {
-				_, err := d.OwnRemove(t.Context(), by, "mine", "why", silent)
-				return err
-			},
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := testConfig(t)
-			c.Labels = false
-			d, stop := serve(t, c)
-			d.publishFor(t, "hello", "a", "b")
-			if err := d.rooms.Keys.Refresh(t.Context(), true); err != nil {
-				t.Fatal(err)
-			}
-			err := d.on(t, func(s *ledger.Ledger) error {
-				e := *s.ByName["tlv-hello-0:1-1.noarch"]
-				e.Key = key // which is in no store: the list stays until the stores are read again
-				s.Save(&e)
-				s.SaveLine(view.LineOf(e.Package), s.PolicyLine(view.LineOf(e.Package)).Activate(e.Package.EVR, e.Counter))
-				s.SetKey(record.Key{Fingerprint: key, Owner: "somebody", FirstSeen: s.Now()})
-				s.SetKey(record.Key{Fingerprint: gone, Owner: "another", FirstSeen: s.Now(),
-					Revoked: &record.KeyRevocation{Source: grounds.SourceAdministrator, Hard: true}})
-				s.Record()
-				return nil
-			})
-			if err == nil && test.before != nil {
-				err = test.before(t, d)
-			}
-			if err == nil {
-				err = d.probe(t)
-			}
-			var told heard
-			err = errors.Join(err, d.Observe(t.Context(), &told))
-			lists, lerr := d.Dir.Names()
-			if err = errors.Join(err, lerr); err != nil {
-				t.Fatal(err)
-			}
-			told = nil
-			memory, durable := d.memoryOf(t), d.durable(t)
-
-			let := d.stopCommits(t)
-			if err := test.act(t, d); err == nil {
-				t.Fatal("it succeeded without a record")
-			}
-			if d.Snapshot().Problems == nil {
-				t.Error("status has no problem to tell")
-			}
-			let()
-			if now := d.memoryOf(t); now != memory {
-				t.Errorf("memory is\n%s\nand was\n%s", now, memory)
-			}
-			err = d.probe(t)
-			if now := d.durable(t); now != durable || err != nil {
-				t.Errorf("with the next commit (%v) the index has\n%s\nand had\n%s", err, now, durable)
-			}
-			if now, err := d.Dir.Names(); !slices.Equal(now, lists) || err != nil {
-				t.Errorf("the directory has %v (%v), and had %v", now, err, lists)
-			}
-			if len(told) > 0 {
-				t.Errorf("somebody heard of it: %v", told)
-			}
-			stop()
-			d, stop = serve(t, c)
-			defer stop()
-			if now := d.durable(t); now != durable {
-				t.Errorf("after a restart the index has\n%s\nand had\n%s", now, durable)
-			}
-			if err := test.act(t, d); err != nil {
-				t.Errorf("again: %v", err)
-			}
-			if now := d.durable(t); now == durable {
-				t.Error("the act has no effect")
-			}
-		})
-	}
-}
-
-// TestRevocationIsCarriedOutAgain: one that is on record, but whose lists could not be
-// taken away, is carried out when it is said again; a second time it is known.
-func TestRevocationIsCarriedOutAgain(t *testing.T) {
-	const key = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-	d := bare(t)
-	list := d.publishFor(t, "hello", "a")
-	err := d.on(t, func(s *ledger.Ledger) error {
-		e := *s.ByName[list]
-		e.Key = key
-		s.Put(&e)
-		s.SetKey(record.Key{Fingerprint: key, Owner: "somebody"})
-		s.Note(key, record.KeyRevocation{Source: grounds.SourceAdministrator, Hard: true}, s.Now())
-		s.Record()
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := d.KeyRevoke(t.Context(), api.Actor{}, key, "again"); err != nil {
-		t.Errorf("said again: %v", err)
-	}
-	if names, err := d.Dir.Names(); err != nil || len(names) > 0 {
-		t.Errorf("the directory has %v, %v", names, err)
-	}
-	if _, err := d.KeyRevoke(t.Context(), api.Actor{}, key, "again"); err == nil {
-		t.Error("revoked once more")
-	}
 }
 
 // TestNothingIsToldBeforeItIsDurable: who listens hears of what is on disk.

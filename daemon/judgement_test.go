@@ -44,7 +44,9 @@ func changes(key string) map[string]func(ctx context.Context, d *Daemon) error {
 			return d.adopt(ctx, c)
 		},
 		"order": func(ctx context.Context, d *Daemon) error {
-			return d.Admin.SetOrder(ctx, api.Actor{}, map[string]uint32{"tlv-other-0:1-1.noarch": 1}, "test", "")
+			return d.Exec.Decide(ctx, "order", func(s *ledger.Ledger) error {
+				return s.SetOrder(map[string]uint32{"tlv-other-0:1-1.noarch": 1}, "test", record.Act{})
+			})
 		},
 		"signer": func(ctx context.Context, d *Daemon) error {
 			return d.rooms.Enroller.RenewIdentity(ctx, api.Actor{}, "test")

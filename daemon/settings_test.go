@@ -5,10 +5,10 @@ package daemon
 import (
 	"testing"
 
-	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/store/record"
 )
 
 // TestStateIsWired: what the configuration asks for reaches the state that serves.
@@ -42,12 +42,12 @@ func TestReloadReachesAll(t *testing.T) {
 	d, stop := serve(t, c)
 	defer stop()
 	pkg := nevra.NEVRA{Name: "python3", EVR: nevra.EVR{Version: "2", Release: "1"}, Arch: "noarch"}
-	order := func(lists map[string]uint32) {
-		if err := d.Admin.SetOrder(t.Context(), api.Actor{}, lists, "", ""); err != nil {
-			t.Fatal(err)
-		}
+	err := d.Exec.Decide(t.Context(), "order", func(s *ledger.Ledger) error {
+		return s.SetOrder(map[string]uint32{"tlv-python3-0:1-1.noarch": 7}, "test", record.Act{})
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	order(map[string]uint32{"tlv-python3-0:1-1.noarch": 7})
 	for _, multi := range []bool{true, false} {
 		if c.MultiVersion = nil; multi {
 			c.MultiVersion = []string{"python3*"}

@@ -4,7 +4,6 @@ package admin
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,15 +13,14 @@ import (
 	"unicode/utf8"
 
 	"github.com/digestd/digestd/daemon/api"
-	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store/record"
 )
 
-// ParseDenials reads a document of denials. It is strict: what it does not
+// parseDenials reads a document of denials. It is strict: what it does not
 // understand whole, it does not understand.
-func ParseDenials(document []byte) ([]record.Denial, error) {
+func parseDenials(document []byte) ([]record.Denial, error) {
 	if len(document) > api.MaxDenialDocument {
 		return nil, fmt.Errorf("it has more than %d bytes", api.MaxDenialDocument)
 	}
@@ -133,42 +131,4 @@ func keysOnce(document []byte) error {
 			stack = stack[:len(stack)-1]
 		}
 	}
-}
-
-// DenialsImport denies all that a document says, or finds out what that would do.
-func (ad *Admin) DenialsImport(ctx context.Context, by api.Actor, document []byte, dryRun bool) (r api.DenialImport, err error) {
-	wanted, err := ParseDenials(document)
-	if err != nil {
-		return r, &api.Error{Code: api.InvalidArgument, Message: "cannot read the document of denials: " + err.Error(),
-			Advice: "it must be as digestctl deny export writes it"}
-	}
-	var plan []view.Planned
-	make := func(s *ledger.Ledger) error {
-		a, err := ledger.Act(s, by, "")
-		if err == nil {
-			plan, err = s.PlanDenials(wanted, a)
-		}
-		return err
-	}
-	if dryRun {
-		err = ad.Exec.Enter(ctx, "import", make)
-	} else {
-		err = ad.denier.Change(ctx, func(s *ledger.Ledger) error {
-			if err := make(s); err != nil {
-				return err
-			}
-			s.CarryPlan(plan, by)
-			return nil
-		})
-	}
-	if err != nil {
-		return r, err
-	}
-	r = ad.Snapshot().DescribePlan(plan)
-	r.DryRun = dryRun
-	if dryRun {
-		return r, nil
-	}
-	r.Lists, err = ad.denier.Complete(ctx)
-	return r, err
 }

@@ -25,7 +25,11 @@ func writable(t time.Time) error {
 	return nil
 }
 
-// Deny records a word of the owner's against what a text names, and enforces it.
+// Deny denies what a text names: a content by its digests, of a file that was found at path,
+// or versions of a package. expires is zero for never. When it answers, no list in the
+// directory has what is denied. [api.InvalidArgument] says that nothing can be denied so,
+// [api.Unchanged] that all of it is said already, [api.Failed] that [api.MaxDenials] things
+// are denied, or that lists resist: then it is denied all the same.
 func (ad *Admin) Deny(ctx context.Context, by api.Actor, what, path, reason, ticket string, expires time.Time) (api.Denial, error) {
 	p, err := policy.ParseSubject(what, ad.Snapshot().KnownName)
 	if err != nil {
@@ -96,8 +100,10 @@ func (ad *Admin) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 	return ad.Snapshot().Denial(id), nil
 }
 
-// DenialLift takes a denial back: what it withheld returns, unless something else
-// speaks against it.
+// DenialLift takes a denial back, which what names by its ID, its path or what it is about,
+// and returns it as it was. What it withheld returns, unless something else speaks against
+// it. [api.NotFound] says that there is none, [api.InvalidArgument] that another authority
+// said it, or that what names several.
 func (ad *Admin) DenialLift(ctx context.Context, by api.Actor, what, reason string) (api.Denial, error) {
 	id, err := ad.Snapshot().FindDenial(what)
 	if err != nil {

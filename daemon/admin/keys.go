@@ -17,9 +17,11 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// revokeKey withdraws all that a key vouches for, by the word of an
-// administrator. A whole fingerprint may be of a key that is not known yet.
-func (ad *Admin) revokeKey(ctx context.Context, by api.Actor, text, reason string) (api.Key, error) {
+// KeyRevoke withdraws all that a key vouches for: when it answers, no such list is in the
+// directory. text is a fingerprint or the end of one; a whole fingerprint may be of a key
+// that is not known yet. [api.NotFound] says that no key has that name, [api.Unchanged] that
+// it is revoked and nothing is left of it, [api.Failed] that it signs lists and no other can.
+func (ad *Admin) KeyRevoke(ctx context.Context, by api.Actor, text, reason string) (api.Key, error) {
 	k, err := ad.Snapshot().FindKey(text)
 	if err != nil {
 		if k.Fingerprint = keysource.FingerprintOf(text); k.Fingerprint == "" {
@@ -65,9 +67,11 @@ func (ad *Admin) revokeKey(ctx context.Context, by api.Actor, text, reason strin
 	return snap.DescribeKey(snap.Keys[k.Fingerprint], ad.Now()), nil
 }
 
-// restoreKey lifts a revocation. Only what is said anew can revoke the key
-// again.
-func (ad *Admin) restoreKey(ctx context.Context, by api.Actor, text, reason string) (api.Key, error) {
+// KeyRestore lifts a revocation. Only what is said anew can revoke the key again.
+// [api.NotFound] says that no key has that name, [api.Unchanged] that it is not revoked,
+// [api.InvalidArgument] that something else than an administrator's word revokes it, or
+// that it signed lists here.
+func (ad *Admin) KeyRestore(ctx context.Context, by api.Actor, text, reason string) (api.Key, error) {
 	snap := ad.Snapshot()
 	k, err := snap.FindKey(text)
 	if err != nil {
@@ -133,14 +137,4 @@ func (ad *Admin) restoreKey(ctx context.Context, by api.Actor, text, reason stri
 		}
 	}
 	return snap.DescribeKey(snap.Keys[k.Fingerprint], ad.Now()), nil
-}
-
-// KeyRevoke withdraws all that a key vouches for.
-func (ad *Admin) KeyRevoke(ctx context.Context, by api.Actor, id, reason string) (api.Key, error) {
-	return ad.revokeKey(ctx, by, id, reason)
-}
-
-// KeyRestore lifts a revocation.
-func (ad *Admin) KeyRestore(ctx context.Context, by api.Actor, id, reason string) (api.Key, error) {
-	return ad.restoreKey(ctx, by, id, reason)
 }

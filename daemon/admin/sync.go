@@ -11,7 +11,8 @@ import (
 	"github.com/digestd/digestd/daemon/reconcile"
 )
 
-// Sync brings the lists in step with rpm's database.
+// Sync brings the lists in step with rpm's database, and returns what that came to; report
+// hears of the stages.
 func (ad *Admin) Sync(ctx context.Context, by api.Actor, report func(stage string, done, total int)) (api.SyncResult, error) {
 	ad.Logger.Info("sync asked for", "uid", by.UID, "pid", by.PID)
 	result, err := ad.reconciler.Run(ctx, reconcile.ReasonAsked, report)
@@ -23,24 +24,4 @@ func (ad *Admin) Sync(ctx context.Context, by api.Actor, report func(stage strin
 		})
 	}
 	return result, err
-}
-
-// RollbackGrant permits one version, once.
-func (ad *Admin) RollbackGrant(ctx context.Context, by api.Actor, pkg, reason string) (api.Grant, error) {
-	return ad.grant(ctx, by, pkg, reason)
-}
-
-// RollbackRevoke takes back a grant that was not used.
-func (ad *Admin) RollbackRevoke(ctx context.Context, by api.Actor, pkg string) error {
-	return ad.revokeGrant(ctx, by, pkg)
-}
-
-// FloorSet sets the version below which nothing of a package may be active.
-func (ad *Admin) FloorSet(ctx context.Context, by api.Actor, pkg, evr, reason string) error {
-	return ad.setFloor(ctx, by, pkg, evr, reason)
-}
-
-// FloorClear removes the floor of a package.
-func (ad *Admin) FloorClear(ctx context.Context, by api.Actor, pkg, reason string) error {
-	return ad.clearFloor(ctx, by, pkg, reason)
 }

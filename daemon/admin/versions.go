@@ -32,8 +32,10 @@ func (ad *Admin) parseExact(text string) (nevra.NEVRA, error) {
 	return ad.Snapshot().Resolve(pkg, text)
 }
 
-// grant permits one version below what was active before, once.
-func (ad *Admin) grant(ctx context.Context, by api.Actor, text, reason string) (api.Grant, error) {
+// RollbackGrant permits one version below what was active before, once: text names it with
+// its architecture. [api.InvalidArgument] says that text names none, or one that needs no
+// grant or that no grant can let in; [api.Unchanged], that it is granted already.
+func (ad *Admin) RollbackGrant(ctx context.Context, by api.Actor, text, reason string) (api.Grant, error) {
 	pkg, err := ad.parseExact(text)
 	if err != nil {
 		return api.Grant{}, err
@@ -73,8 +75,9 @@ func (ad *Admin) grant(ctx context.Context, by api.Actor, text, reason string) (
 	return made, err
 }
 
-// revokeGrant takes back a grant that was not used.
-func (ad *Admin) revokeGrant(ctx context.Context, by api.Actor, text string) error {
+// RollbackRevoke takes back a grant that was not used. [api.NotFound] says that there is
+// none, [api.Busy] that a transaction uses it.
+func (ad *Admin) RollbackRevoke(ctx context.Context, by api.Actor, text string) error {
 	pkg, err := ad.parseExact(text)
 	if err != nil {
 		return err
@@ -97,9 +100,12 @@ func (ad *Admin) revokeGrant(ctx context.Context, by api.Actor, text string) err
 	})
 }
 
-// setFloor sets the version below which nothing of a package may be active. When
-// it answers, no list of such a version is in the directory.
-func (ad *Admin) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reason string) error {
+// FloorSet sets the version below which nothing of a package may be active; pkg is a name
+// or name.arch. When it answers, no list of such a version is in the directory.
+// [api.NotFound] says that nothing is known of the package, [api.InvalidArgument] that
+// evrText is no version, or could be of several epochs, [api.Unchanged] that this is its
+// floor.
+func (ad *Admin) FloorSet(ctx context.Context, by api.Actor, pkg, evrText, reason string) error {
 	evr, err := nevra.ParseEVR(evrText)
 	if err != nil {
 		return &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is no version: %v", evrText, err), Advice: "give [epoch:]version-release"}
@@ -136,8 +142,9 @@ func (ad *Admin) setFloor(ctx context.Context, by api.Actor, pkg, evrText, reaso
 	return err
 }
 
-// clearFloor removes a floor; it lowers no counter and no high.
-func (ad *Admin) clearFloor(ctx context.Context, by api.Actor, pkg, reason string) error {
+// FloorClear removes a floor; it lowers no counter and no high. [api.NotFound] says that
+// there is none, [api.InvalidArgument] that it is one of every architecture.
+func (ad *Admin) FloorClear(ctx context.Context, by api.Actor, pkg, reason string) error {
 	err := ad.Exec.Decide(ctx, "floor", func(s *ledger.Ledger) error {
 		if _, err := ledger.Act(s, by, reason); err != nil {
 			return err

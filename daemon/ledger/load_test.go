@@ -21,7 +21,7 @@ func TestLoad(t *testing.T) {
 	var batch record.Batch
 	batch.PutLeftover(record.Leftover{Name: "tlv-left", Why: "immutable"})
 	batch.PutLeftover(record.Leftover{Name: hello1, Why: "immutable"})
-	meta := map[string][]byte{state.MetaOpen: []byte("boot"), MetaSigned: {1}, MetaOrder: []byte(`{"tlv-hello-0:1-1.noarch":3}`),
+	meta := map[string][]byte{state.MetaOpen: []byte("boot"), MetaSigned: {1}, metaOrder: []byte(`{"tlv-hello-0:1-1.noarch":3}`),
 		state.MetaLabels: []byte(`{"paths":["L2Jpbi9h"]}`)}
 	records, _, err := batch.Records()
 	if err != nil {
@@ -66,7 +66,7 @@ func TestLoad(t *testing.T) {
 }
 
 func TestLoadFails(t *testing.T) {
-	for _, name := range []string{MetaOrder, state.MetaLabels} {
+	for _, name := range []string{metaOrder, state.MetaLabels} {
 		s := New(state.Settings{}, start)
 		if err := s.Load(Content{Content: record.Content{Meta: map[string][]byte{name: []byte("{")}}}); err == nil {
 			t.Errorf("%s cannot be read, and there is no error", name)

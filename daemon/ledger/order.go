@@ -5,7 +5,10 @@ package ledger
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
@@ -14,10 +17,12 @@ import (
 )
 
 const (
-	MetaOrder    = "order"    // JSON: numbers by list name
-	MetaPrefetch = "prefetch" // set when the kernel is to prefetch
+	metaOrder    = "order"    // JSON: numbers by list name
+	metaPrefetch = "prefetch" // set when the kernel is to prefetch
 )
 
+// NewOrder makes an order of numbers by list name, without number. The versions of a
+// package have one number, but for packages whose names match a pattern of multi.
 func NewOrder(lists map[string]uint32, multi []string) *view.Order {
 	o := &view.Order{Lists: lists, Lines: map[view.LineID]uint32{}, Multi: multi}
 	for name, seq := range lists {
@@ -37,14 +42,57 @@ func NewOrder(lists map[string]uint32, multi []string) *view.Order {
 }
 
 func (s *Ledger) loadOrder(meta map[string][]byte) error {
-	s.Prefetch = meta[MetaPrefetch] != nil
+	s.Prefetch = meta[metaPrefetch] != nil
 	lists := map[string]uint32{}
-	if data := meta[MetaOrder]; data != nil {
+	if data := meta[metaOrder]; data != nil {
 		if err := json.Unmarshal(data, &lists); err != nil {
 			return fmt.Errorf("cannot read the order of lists: %w", err)
 		}
 	}
 	s.Order = NewOrder(lists, s.Multi)
+	return nil
+}
+
+// SetOrder gives lists these numbers and takes all others away; what says so in the log. An
+// error says that they have them already.
+func (s *Ledger) SetOrder(lists map[string]uint32, what string, a record.Act) error {
+	if maps.Equal(s.Order.Lists, lists) {
+		if len(lists) == 0 {
+			return api.Errorf(api.Unchanged, "no list has a number")
+		}
+		return api.Errorf(api.Unchanged, "the lists have these numbers already: %d of them", len(lists))
+	}
+	var data []byte
+	if len(lists) > 0 {
+		var err error
+		if data, err = json.Marshal(lists); err != nil {
+			return err
+		}
+	}
+	s.Queue.Batch.SetMeta(metaOrder, data)
+	if a.Reason != "" {
+		what += ": " + a.Reason
+	}
+	s.Event(record.Event{Kind: audit.KindOrderChanged, Text: what, UID: a.UID, PID: a.PID})
+	s.Order = NewOrder(lists, s.Multi)
+	s.Basis++
+	return nil
+}
+
+// SetPrefetch has the kernel read the lists before the one it looks for, or not. An error
+// says that it is so already.
+func (s *Ledger) SetPrefetch(on bool, a record.Act) error {
+	word, value := "off", []byte(nil)
+	if on {
+		word, value = "on", []byte{1}
+	}
+	if s.Prefetch == on {
+		return api.Errorf(api.Unchanged, "prefetch is switched %s already", word)
+	}
+	s.Queue.Batch.SetMeta(metaPrefetch, value)
+	s.Event(record.Event{Kind: audit.KindOrderChanged, Text: "prefetch switched " + word, UID: a.UID, PID: a.PID})
+	s.Prefetch = on
+	s.Plan.Prefetch = &on
 	return nil
 }
 

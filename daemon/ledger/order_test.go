@@ -121,13 +121,13 @@ func TestStaysWhereItIs(t *testing.T) {
 
 func TestLoadOrder(t *testing.T) {
 	w := newWorld(t)
-	if err := w.loadOrder(map[string][]byte{MetaOrder: []byte(`{"tlv-hello-0:1-1.noarch":3}`), MetaPrefetch: {1}}); err != nil {
+	if err := w.loadOrder(map[string][]byte{metaOrder: []byte(`{"tlv-hello-0:1-1.noarch":3}`), metaPrefetch: {1}}); err != nil {
 		t.Fatal(err)
 	}
 	if !w.Prefetch || w.Order.Lines[view.LineID{Name: "hello", Arch: "noarch"}] != 3 {
 		t.Errorf("the order is %+v", w.Order)
 	}
-	if err := w.loadOrder(map[string][]byte{MetaOrder: []byte("{")}); err == nil {
+	if err := w.loadOrder(map[string][]byte{metaOrder: []byte("{")}); err == nil {
 		t.Error("an order that cannot be read is none")
 	}
 }

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package admin
 
 import (
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/digestd/digestd/daemon/admin"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store/record"
@@ -24,7 +23,7 @@ func document(denials ...string) string {
 }
 
 func TestParseDenials(t *testing.T) {
-	got, err := admin.ParseDenials([]byte(document(
+	got, err := parseDenials([]byte(document(
 		`{"digests":["`+strings.ToUpper(digestB[7:])+`","`+digestA+`"],"path":"/usr/bin/x","reason":"r","ticket":"T"}`,
 		`{"package":"openssl","arch":"x86_64","below":"3.0.7-18","reason":"r","expires":"2027-01-01T00:00:00Z","since":"2026-01-01T00:00:00Z"}`,
 		`{"package":"openssl","arch":"x86_64","exact":"1:1-1","reason":"r"}`,
@@ -69,7 +68,7 @@ func TestParseDenials(t *testing.T) {
 		"no text":             {document(`{"package":"a` + "\xff" + `","reason":"r"}`), "not UTF-8"},
 		"depth":               {strings.Repeat("[", 1_000_000), "depth"},
 	} {
-		if list, err := admin.ParseDenials([]byte(tc.text)); err == nil || !strings.Contains(err.Error(), tc.says) {
+		if list, err := parseDenials([]byte(tc.text)); err == nil || !strings.Contains(err.Error(), tc.says) {
 			t.Errorf("%s: %d, %.200v", name, len(list), err)
 		}
 	}
@@ -79,7 +78,7 @@ func FuzzParseDenials(f *testing.F) {
 	f.Add([]byte(document(`{"digests":["` + digestA + `"],"reason":"r"}`)))
 	f.Add([]byte(document(`{"package":"openssl","below":"1","reason":"r","expires":"2027-01-01T00:00:00Z"}`)))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		list, err := admin.ParseDenials(data)
+		list, err := parseDenials(data)
 		for _, d := range list {
 			if _, bad := view.PolicyDenial(d); bad != nil || err != nil {
 				t.Errorf("%+v: %v, %v", d, bad, err)

@@ -208,8 +208,11 @@ func (s *Ledger) applyFresh(found *state.InstalledPackage, initial bool, r *Reco
 		r.Withdrawn++
 		w.Entry = previous
 	}
-	s.Plan.Withdraw = append(s.Plan.Withdraw, w)
 	e := s.entryOf(a, record.Stamp{})
+	if w.Entry == nil && !initial {
+		w.Entry = e // a transaction that was cut short may have written its name to files
+	}
+	s.Plan.Withdraw = append(s.Plan.Withdraw, w)
 	s.Put(e)
 	s.Settle(e, a, wire.Peer{}, initial)
 }

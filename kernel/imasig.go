@@ -3,6 +3,7 @@
 package kernel
 
 import (
+	"crypto"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -20,13 +21,21 @@ const maxIMA = 1024
 // struct signature_v2_hdr): type, version, number of the hash, key, length.
 const (
 	imaTypeSignature = 3 // EVM_IMA_XATTR_DIGSIG
-	imaVersion2      = 2
 	imaHead          = 9
 )
 
-// IMASignature is a signature over the digest of a file's content, version 2: an
-// X.509 key's, in the form that the kernel's asymmetric keys verify.
+// The versions of signatures in security.ima. Version 2 signs the digest of a file's
+// content alone, version 3 what kind of digest that is, too (struct ima_file_id):
+// appraise_type=sigv3 of Linux 7.1 refuses version 2, and kernels before it version 3.
+const (
+	IMAVersion2 = 2
+	IMAVersion3 = 3
+)
+
+// IMASignature is a signature over the digest of a file's content: an X.509 key's, in
+// the form that the kernel's asymmetric keys verify.
 type IMASignature struct {
+	Version   uint8   // IMAVersion2 or IMAVersion3
 	Hash      uint8   // enum hash_algo (include/uapi/linux/hash_info.h)
 	KeyID     [4]byte // the end of the certificate's subject key identifier
 	Signature []byte  // PKCS#1 v1.5, or the DER form of ECDSA's two numbers
@@ -34,22 +43,34 @@ type IMASignature struct {
 
 // Value returns the attribute's value.
 func (s IMASignature) Value() []byte {
-	b := append(make([]byte, 0, imaHead+len(s.Signature)), imaTypeSignature, imaVersion2, s.Hash)
+	b := append(make([]byte, 0, imaHead+len(s.Signature)), imaTypeSignature, s.Version, s.Hash)
 	b = append(b, s.KeyID[:]...)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(s.Signature)))
 	return append(b, s.Signature...)
 }
 
+// IMASigned returns what a signature of a version signs for a file whose content has
+// that digest by algorithm algo (enum hash_algo), which hash computes.
+func IMASigned(version, algo uint8, hash crypto.Hash, digest []byte) []byte {
+	if version == IMAVersion2 {
+		return digest
+	}
+	h := hash.New()
+	h.Write([]byte{imaTypeSignature, algo})
+	h.Write(digest)
+	return h.Sum(nil)
+}
+
 // ParseIMASignature reads an attribute's value. It fails for what is no signature
-// of version 2, such as a mere digest.
+// of a known version, such as a mere digest.
 func ParseIMASignature(value []byte) (s IMASignature, err error) {
-	if len(value) < imaHead || value[0] != imaTypeSignature || value[1] != imaVersion2 {
-		return s, errors.New("no signature of version 2")
+	if len(value) < imaHead || value[0] != imaTypeSignature || value[1] != IMAVersion2 && value[1] != IMAVersion3 {
+		return s, errors.New("no signature of version 2 or 3")
 	}
 	if n := int(binary.BigEndian.Uint16(value[7:])); n != len(value)-imaHead {
 		return s, fmt.Errorf("signature of %d bytes, %d are there", n, len(value)-imaHead)
 	}
-	s.Hash, s.Signature = value[2], value[imaHead:]
+	s.Version, s.Hash, s.Signature = value[1], value[2], value[imaHead:]
 	copy(s.KeyID[:], value[3:])
 	return s, nil
 }

@@ -4,6 +4,9 @@ package kernel_test
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/hex"
 	"os"
 	"path/filepath"
@@ -14,14 +17,33 @@ import (
 )
 
 func TestIMASignatureValue(t *testing.T) {
-	s := kernel.IMASignature{Hash: 4, KeyID: [4]byte{0xde, 0xad, 0xbe, 0xef}, Signature: []byte{1, 2, 3}}
-	const want = "030204deadbeef0003010203"
-	if got := hex.EncodeToString(s.Value()); got != want {
-		t.Errorf("value is %s, want %s", got, want)
+	for version, want := range map[uint8]string{kernel.IMAVersion2: "030204deadbeef0003010203", kernel.IMAVersion3: "030304deadbeef0003010203"} {
+		s := kernel.IMASignature{Version: version, Hash: 4, KeyID: [4]byte{0xde, 0xad, 0xbe, 0xef}, Signature: []byte{1, 2, 3}}
+		if got := hex.EncodeToString(s.Value()); got != want {
+			t.Errorf("value is %s, want %s", got, want)
+		}
+		back, err := kernel.ParseIMASignature(s.Value())
+		if err != nil || back.Version != version || back.Hash != s.Hash || back.KeyID != s.KeyID || !bytes.Equal(back.Signature, s.Signature) {
+			t.Errorf("read back as %+v, %v", back, err)
+		}
 	}
-	back, err := kernel.ParseIMASignature(s.Value())
-	if err != nil || back.Hash != s.Hash || back.KeyID != s.KeyID || !bytes.Equal(back.Signature, s.Signature) {
-		t.Errorf("read back as %+v, %v", back, err)
+}
+
+// Version 3 signs the type of the attribute and the number of the algorithm with the
+// digest (security/integrity/digsig_asymmetric.c, calc_file_id_hash).
+func TestIMASigned(t *testing.T) {
+	digest := sha256.Sum256([]byte("content"))
+	if got := kernel.IMASigned(kernel.IMAVersion2, 4, crypto.SHA256, digest[:]); !bytes.Equal(got, digest[:]) {
+		t.Errorf("version 2 signs %x, want %x", got, digest)
+	}
+	want := sha256.Sum256(append([]byte{3, 4}, digest[:]...))
+	if got := kernel.IMASigned(kernel.IMAVersion3, 4, crypto.SHA256, digest[:]); !bytes.Equal(got, want[:]) {
+		t.Errorf("version 3 signs %x, want %x", got, want)
+	}
+	long := sha512.Sum512([]byte("content"))
+	wide := sha512.Sum512(append([]byte{3, 6}, long[:]...))
+	if got := kernel.IMASigned(kernel.IMAVersion3, 6, crypto.SHA512, long[:]); !bytes.Equal(got, wide[:]) {
+		t.Errorf("version 3 of SHA-512 signs %x, want %x", got, wide)
 	}
 }
 
@@ -30,6 +52,7 @@ func TestIMASignatureMalformed(t *testing.T) {
 		"", "03", "0302", "030204deadbeef00",
 		"0404" + "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", // a digest
 		"030104deadbeef0003010203",   // version 1
+		"030404deadbeef0003010203",   // version 4
 		"030204deadbeef0004010203",   // too short
 		"030204deadbeef000301020304", // too long
 	} {
@@ -45,6 +68,7 @@ func TestIMASignatureMalformed(t *testing.T) {
 
 func FuzzIMASignature(f *testing.F) {
 	f.Add([]byte{3, 2, 4, 0xde, 0xad, 0xbe, 0xef, 0, 3, 1, 2, 3})
+	f.Add([]byte{3, 3, 6, 0xde, 0xad, 0xbe, 0xef, 0, 3, 1, 2, 3})
 	f.Fuzz(func(t *testing.T, value []byte) {
 		if s, err := kernel.ParseIMASignature(value); err == nil && !bytes.Equal(s.Value(), value) {
 			t.Errorf("%x is read as %+v, which is %x", value, s, s.Value())
@@ -74,7 +98,7 @@ func TestIMAAttribute(t *testing.T) {
 	if err := file.RemoveIMA(); err != nil {
 		t.Errorf("removing what is not there: %v", err)
 	}
-	want := kernel.IMASignature{Hash: 4, Signature: []byte{1}}.Value()
+	want := kernel.IMASignature{Version: kernel.IMAVersion2, Hash: 4, Signature: []byte{1}}.Value()
 	if err := file.SetIMA(want); err != nil {
 		t.Fatal(err)
 	}

@@ -56,8 +56,11 @@ type Config struct {
 	Keylime       string `toml:"keylime"`        // runtime policy for Keylime, "" = none
 	IMASignatures bool   `toml:"ima-signatures"` // sign executables for IMA, in security.ima
 
+	IMASignatureVersion uint8 `toml:"ima-signature-version"` // 2, or 3 for appraise_type=sigv3
+
 	Guard        string `toml:"guard"`         // off, audit, enforce; of digestd-guard
 	GuardStrict  bool   `toml:"guard-strict"`  // libraries that are mapped cannot be opened for writing
+	GuardSeal    bool   `toml:"guard-seal"`    // only digestd changes the guard's maps, pins and their mount
 	GuardModules string `toml:"guard-modules"` // as Guard, for modules, firmware and kexec images
 	GuardDoubt   string `toml:"guard-doubt"`   // audit, enforce: where the snapshot is of another commit
 
@@ -91,6 +94,8 @@ func Default() Config {
 			"kernel", "kernel-PAE",
 		},
 		Labels: true,
+
+		IMASignatureVersion: 2,
 
 		Guard:        "off",
 		GuardModules: "audit",
@@ -200,6 +205,9 @@ func (c *Config) check() error {
 		if p.path != "" && !filepath.IsAbs(p.path) {
 			return fmt.Errorf("%s = %q: want an absolute path", p.key, p.path)
 		}
+	}
+	if c.IMASignatureVersion != 2 && c.IMASignatureVersion != 3 {
+		return fmt.Errorf("ima-signature-version = %d: want 2 or 3", c.IMASignatureVersion)
 	}
 	if c.AuditTrail != "system" && c.AuditTrail != "none" && !filepath.IsAbs(c.AuditTrail) {
 		return fmt.Errorf(`audit-trail = %q: want "system", "none" or an absolute path`, c.AuditTrail)

@@ -64,6 +64,8 @@ func TestRefused(t *testing.T) {
 		{`mode = "enforced"`, `mode = "enforced": want one of enforce, withhold, audit (did you mean "enforce"?)`},
 		{`guard = "on"`, `guard = "on": want one of off, audit, enforce`},
 		{`guard-modules = "strict"`, `guard-modules = "strict": want one of off, audit, enforce`},
+		{`ima-signature-version = 1`, `ima-signature-version = 1: want 2 or 3`},
+		{`ima-signature-version = 258`, `out of range`},
 		{`lists = "relative"`, `want an absolute path`},
 		{`sign = "pgp"`, `needs format = "rpm"`},
 		{`multiversion = ["["]`, `is no pattern`},
@@ -100,7 +102,7 @@ func TestShippedFile(t *testing.T) {
 	if diff := cmp.Diff(config.Default(), got); diff != "" {
 		t.Error(diff)
 	}
-	for _, key := range strings.Fields("root dbpath state lists socket keys bus mode unsigned format sign signing-key keep-old multiversion labels fapolicyd keylime metrics ima-signatures guard guard-strict guard-modules guard-doubt guard-containers guard-exempt audit-trail") {
+	for _, key := range strings.Fields("root dbpath state lists socket keys bus mode unsigned format sign signing-key keep-old multiversion labels fapolicyd keylime metrics ima-signatures ima-signature-version guard guard-strict guard-seal guard-modules guard-doubt guard-containers guard-exempt audit-trail") {
 		if !strings.Contains(active.String(), "\n"+key+" = ") && !strings.HasPrefix(active.String(), key+" = ") {
 			t.Errorf("%s is not shown", key)
 		}

@@ -61,7 +61,7 @@ func (m *machine) signed(paths ...string) map[string]string {
 			all[path] = err.Error()
 		case value == nil:
 			all[path] = ""
-		case m.Builder.Load().Identity.Signed(value, identity.Vouched{Algo: digestlist.SHA256, Digest: string(sum[:])}):
+		case m.Builder.Load().Identity.Signed(value, identity.Vouched{Algo: digestlist.SHA256, Digest: string(sum[:])}, m.Config.IMASignatureVersion):
 			all[path] = "signed"
 		default:
 			all[path] = "otherwise"
@@ -241,7 +241,7 @@ func TestSignaturesWhileUnpacking(t *testing.T) {
 	id := m.Builder.Load().Identity
 	for path, content := range map[string]string{"/usr/bin/a": "one", "/usr/bin/b": "two"} {
 		sum := sha256.Sum256([]byte(content))
-		if !id.Signed(got[path], identity.Vouched{Algo: digestlist.SHA256, Digest: string(sum[:])}) {
+		if !id.Signed(got[path], identity.Vouched{Algo: digestlist.SHA256, Digest: string(sum[:])}, kernel.IMAVersion2) {
 			t.Errorf("%s is signed by %x", path, got[path])
 		}
 	}

@@ -93,7 +93,8 @@ func (f *fileSigner) settleFound(snap *view.Snapshot, id *identity.Identity, pat
 	if err != nil {
 		return false, err
 	}
-	good := slices.ContainsFunc(want, func(v identity.Vouched) bool { return id.Signed(value, v) })
+	version := f.Config.IMASignatureVersion
+	good := slices.ContainsFunc(want, func(v identity.Vouched) bool { return id.Signed(value, v, version) })
 	switch {
 	case len(want) == 0 && identity.MadeHere(snap.Certificates, value):
 		return false, file.RemoveIMA()
@@ -117,7 +118,7 @@ func (f *fileSigner) settleFound(snap *view.Snapshot, id *identity.Identity, pat
 			return false, err
 		}
 		for algo, sum := range sums {
-			if id.Signed(value, identity.Vouched{Algo: algo, Digest: string(sum)}) {
+			if id.Signed(value, identity.Vouched{Algo: algo, Digest: string(sum)}, version) {
 				return false, nil
 			}
 		}
@@ -126,7 +127,7 @@ func (f *fileSigner) settleFound(snap *view.Snapshot, id *identity.Identity, pat
 		}
 		v = identity.Vouched{Algo: digestlist.SHA256, Digest: string(sums[digestlist.SHA256])}
 	}
-	if value, err = id.IMASignature(v); err == nil {
+	if value, err = id.IMASignature(v, version); err == nil {
 		err = file.SetIMA(value)
 	}
 	return false, err

@@ -57,7 +57,7 @@ func (x *Exporter) SignaturesFor(ctx context.Context, h *header.Header, list str
 			if ctx.Err() != nil {
 				break
 			}
-			value, err := id.IMASignature(f.file)
+			value, err := id.IMASignature(f.file, x.Config.IMASignatureVersion)
 			if err != nil && f.file.Algo != digestlist.SHA256 {
 				continue // the key cannot; the content is needed, which is not there yet
 			}

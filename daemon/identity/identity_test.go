@@ -15,6 +15,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/pem"
+	"fmt"
 	"log/slog"
 	"math/big"
 	"os"
@@ -27,6 +28,7 @@ import (
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/integration/needs"
+	"github.com/digestd/digestd/kernel"
 	"golang.org/x/sys/unix"
 )
 
@@ -296,48 +298,56 @@ func TestIMASignature(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum, sum384 := sha256.Sum256([]byte("content")), sha512.Sum384([]byte("content"))
-	narrow := Vouched{digestlist.SHA256, string(sum[:])}
 	for name, key := range map[string]crypto.Signer{"ECDSA": newEC(t, elliptic.P256()), "RSA": rsaKey} {
 		id := of(t, key)
-		value, err := id.IMASignature(narrow)
-		if err != nil {
-			t.Fatal(name, err)
-		}
-		wide, err := id.IMASignature(Vouched{digestlist.SHA384, string(sum384[:])})
-		if err != nil {
-			t.Fatal(name, err)
-		}
-		torn := slices.Clone(value)
-		torn[len(torn)-1] ^= 1
-		foreign := slices.Clone(value)
-		foreign[6] ^= 1 // the key's identifier
-		for what, got := range map[string]struct{ is, want bool }{
-			"signature":                         {id.Signed(value, narrow), true},
-			"signature by SHA-384":              {id.Signed(wide, Vouched{digestlist.SHA384, string(sum384[:])}), true},
-			"signature of another content":      {id.Signed(value, Vouched{digestlist.SHA256, strings.Repeat("x", 32)}), false},
-			"signature by another algorithm":    {id.Signed(wide, narrow), false},
-			"torn signature":                    {id.Signed(torn, narrow), false},
-			"signature by another":              {id.Signed(foreign, narrow), false},
-			"no signature":                      {id.Signed(nil, narrow), false},
-			"ours, torn":                        {id.Made(torn), true},
-			"ours, by another":                  {id.Made(foreign), false},
-			"made here":                         {MadeHere([]*x509.Certificate{id.Cert}, value), true},
-			"made here, by another":             {MadeHere([]*x509.Certificate{id.Cert}, foreign), false},
-			"made here, no certificate":         {MadeHere(nil, value), false},
-			"made here, a digest, no signature": {MadeHere([]*x509.Certificate{id.Cert}, append([]byte{4, 4}, sum[:]...)), false},
-		} {
-			if got.is != got.want {
-				t.Errorf("%s, %s: %t", name, what, got.is)
-			}
-		}
-		if _, err := id.IMASignature(Vouched{Algo: digestlist.SHA1, Digest: strings.Repeat("x", 20)}); err == nil {
-			t.Errorf("%s signs a digest by SHA-1", name)
+		for _, version := range []uint8{kernel.IMAVersion2, kernel.IMAVersion3} {
+			testIMASignature(t, fmt.Sprint(name, ", version ", version), id, version)
 		}
 	}
 	for algo, want := range map[digestlist.Algo]crypto.Hash{digestlist.SHA224: crypto.SHA224, digestlist.SHA256: crypto.SHA256, digestlist.SHA384: crypto.SHA384, digestlist.SHA512: crypto.SHA512, digestlist.SHA1: 0} {
 		if got := (Vouched{Algo: algo}).Hash(); got != want {
 			t.Errorf("a digest by %s is signed by %v, want %v", algo, got, want)
 		}
+	}
+}
+
+func testIMASignature(t *testing.T, name string, id *Identity, version uint8) {
+	t.Helper()
+	sum, sum384 := sha256.Sum256([]byte("content")), sha512.Sum384([]byte("content"))
+	narrow := Vouched{digestlist.SHA256, string(sum[:])}
+	value, err := id.IMASignature(narrow, version)
+	if err != nil {
+		t.Fatal(name, err)
+	}
+	wide, err := id.IMASignature(Vouched{digestlist.SHA384, string(sum384[:])}, version)
+	if err != nil {
+		t.Fatal(name, err)
+	}
+	torn := slices.Clone(value)
+	torn[len(torn)-1] ^= 1
+	foreign := slices.Clone(value)
+	foreign[6] ^= 1 // the key's identifier
+	for what, got := range map[string]struct{ is, want bool }{
+		"signature":                         {id.Signed(value, narrow, version), true},
+		"signature by SHA-384":              {id.Signed(wide, Vouched{digestlist.SHA384, string(sum384[:])}, version), true},
+		"signature of another content":      {id.Signed(value, Vouched{digestlist.SHA256, strings.Repeat("x", 32)}, version), false},
+		"signature by another algorithm":    {id.Signed(wide, narrow, version), false},
+		"torn signature":                    {id.Signed(torn, narrow, version), false},
+		"signature by another":              {id.Signed(foreign, narrow, version), false},
+		"signature of another version":      {id.Signed(value, narrow, 5-version), false},
+		"no signature":                      {id.Signed(nil, narrow, version), false},
+		"ours, torn":                        {id.Made(torn), true},
+		"ours, by another":                  {id.Made(foreign), false},
+		"made here":                         {MadeHere([]*x509.Certificate{id.Cert}, value), true},
+		"made here, by another":             {MadeHere([]*x509.Certificate{id.Cert}, foreign), false},
+		"made here, no certificate":         {MadeHere(nil, value), false},
+		"made here, a digest, no signature": {MadeHere([]*x509.Certificate{id.Cert}, append([]byte{4, 4}, sum[:]...)), false},
+	} {
+		if got.is != got.want {
+			t.Errorf("%s, %s: %t", name, what, got.is)
+		}
+	}
+	if _, err := id.IMASignature(Vouched{Algo: digestlist.SHA1, Digest: strings.Repeat("x", 20)}, version); err == nil {
+		t.Errorf("%s signs a digest by SHA-1", name)
 	}
 }

@@ -37,18 +37,19 @@ func (v Vouched) Hash() crypto.Hash {
 	return 0
 }
 
-// IMASignature signs a file's digest by the machine's key, and returns the value for
-// security.ima. Keys outside of the machine's memory sign SHA-256 alone.
-func (id *Identity) IMASignature(f Vouched) ([]byte, error) {
+// IMASignature signs a file's digest by the machine's key, in a version of IMA's
+// signatures, and returns the value for security.ima. Keys outside of the machine's memory
+// sign SHA-256 alone.
+func (id *Identity) IMASignature(f Vouched, version uint8) ([]byte, error) {
 	hash := f.Hash()
 	if hash == 0 {
 		return nil, fmt.Errorf("cannot sign a digest of %s", f.Algo)
 	}
-	sig, err := id.Key.Sign(rand.Reader, []byte(f.Digest), hash)
+	sig, err := id.Key.Sign(rand.Reader, kernel.IMASigned(version, uint8(f.Algo), hash, []byte(f.Digest)), hash)
 	if err != nil {
 		return nil, fmt.Errorf("cannot sign file: %w", err)
 	}
-	return kernel.IMASignature{Hash: uint8(f.Algo), KeyID: keyID(id.Cert.SubjectKeyId), Signature: sig}.Value(), nil
+	return kernel.IMASignature{Version: version, Hash: uint8(f.Algo), KeyID: keyID(id.Cert.SubjectKeyId), Signature: sig}.Value(), nil
 }
 
 // keyID is how signatures on files name a certificate.
@@ -57,17 +58,19 @@ func keyID(ski []byte) (id [4]byte) {
 	return id
 }
 
-// Signed reports whether value is id's signature over that digest.
-func (id *Identity) Signed(value []byte, f Vouched) bool {
+// Signed reports whether value is id's signature over that digest, of that version.
+func (id *Identity) Signed(value []byte, f Vouched, version uint8) bool {
 	s, err := kernel.ParseIMASignature(value)
-	if err != nil || s.Hash != uint8(f.Algo) || s.KeyID != keyID(id.Cert.SubjectKeyId) {
+	hash := f.Hash()
+	if err != nil || hash == 0 || s.Version != version || s.Hash != uint8(f.Algo) || s.KeyID != keyID(id.Cert.SubjectKeyId) {
 		return false
 	}
+	digest := kernel.IMASigned(version, s.Hash, hash, []byte(f.Digest))
 	switch key := id.Key.Public().(type) {
 	case *ecdsa.PublicKey:
-		return ecdsa.VerifyASN1(key, []byte(f.Digest), s.Signature)
+		return ecdsa.VerifyASN1(key, digest, s.Signature)
 	case *rsa.PublicKey:
-		return rsa.VerifyPKCS1v15(key, f.Hash(), []byte(f.Digest), s.Signature) == nil
+		return rsa.VerifyPKCS1v15(key, hash, digest, s.Signature) == nil
 	}
 	return false
 }

@@ -3,6 +3,9 @@
 package neighbours_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +14,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/digestd/digestd/kernel"
 )
 
 const imaName = "security.ima"
@@ -93,6 +98,45 @@ func TestSignaturesFollowLists(t *testing.T) {
 	m.Config = []string{"ima-signatures = true"}
 	m.Start()
 	m.wantSigned("switched on again", true, "/usr/bin/tool", "/usr/bin/early")
+}
+
+// Signatures of version 3 sign what kind of digest they are of, too; a change of the version
+// has all files signed anew. That a kernel takes them is shown in integration/vm.
+func TestSignaturesOfVersion3(t *testing.T) {
+	m := newMachine(t, "ima-signatures = true", "ima-signature-version = 3")
+	m.Start()
+	m.RPM("-i", m.build("tool", "1", map[string]string{"/usr/bin/tool": "one"}))
+	of := func(version uint8) error {
+		value := make([]byte, 1024)
+		n, err := unix.Lgetxattr(m.Path("/usr/bin/tool"), imaName, value)
+		m.OK(err)
+		sig, err := kernel.ParseIMASignature(value[:n])
+		m.OK(err)
+		der, err := os.ReadFile(filepath.Join(m.State(), "signing.der"))
+		m.OK(err)
+		cert, err := x509.ParseCertificate(der)
+		m.OK(err)
+		digest := sha256.Sum256([]byte("one"))
+		signed := digest[:]
+		if version == 3 {
+			sum := sha256.Sum256(append([]byte{3, 4}, digest[:]...))
+			signed = sum[:]
+		}
+		if sig.Version != version || sig.Hash != 4 || !ecdsa.VerifyASN1(cert.PublicKey.(*ecdsa.PublicKey), signed, sig.Signature) {
+			return fmt.Errorf("it is of version %d, hash %d; want a good one of version %d", sig.Version, sig.Hash, version)
+		}
+		return nil
+	}
+	m.OK(of(3))
+	for version, config := range []string{2: "ima-signature-version = 2", 3: "ima-signature-version = 3"} {
+		if config == "" {
+			continue
+		}
+		m.Stop()
+		m.Config = []string{"ima-signatures = true", config}
+		m.Start()
+		m.Soon(config, func() error { return of(uint8(version)) })
+	}
 }
 
 // What a revoked key vouched for loses its signatures, even if digestd dies

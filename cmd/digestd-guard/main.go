@@ -35,6 +35,7 @@ type options struct {
 	mode    string
 	modules string
 	strict  bool
+	seal    bool
 	dir     string
 	socket  string
 
@@ -52,7 +53,7 @@ func (o *options) load(path string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	o.strict, o.modules = c.GuardStrict, c.GuardModules
+	o.strict, o.seal, o.modules = c.GuardStrict, c.GuardSeal, c.GuardModules
 	o.state, o.doubt, o.hook = c.State, c.GuardDoubt, c.Socket
 	o.exempt = exempt.Settings{Runtimes: c.GuardContainers, Named: c.GuardExempt}
 	if o.mode == "" {

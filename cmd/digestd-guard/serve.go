@@ -49,12 +49,12 @@ func run(ctx context.Context, o options, log *slog.Logger) error {
 		notify(daemon.SdNotifyReady)
 		return nil
 	}
-	set, err := bpf.Load(o.dir, bpf.Options{Strict: o.strict})
+	set, err := bpf.Load(o.dir, bpf.Options{Strict: o.strict, Seal: o.seal})
 	if err != nil {
 		return err
 	}
 	defer set.Close()
-	facts := protocol.Facts{Wanted: protocol.Change{Mode: o.mode}, Most: most, Strict: o.strict, Modules: modules}
+	facts := protocol.Facts{Wanted: protocol.Change{Mode: o.mode}, Most: most, Strict: o.strict, Seal: o.seal, Modules: modules}
 	for _, n := range set.Verified() {
 		facts.Verified += n
 	}

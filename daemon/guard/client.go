@@ -114,6 +114,13 @@ func (c *Client) SetLargest(ctx context.Context, size uint64) error {
 	return err
 }
 
+// SetKeepers says which programs may change the guard while it is sealed, besides the
+// digestd-guard that runs: those that active lists have at [guard.Keepers]. At most 32 count.
+func (c *Client) SetKeepers(ctx context.Context, digests []guard.Digest) error {
+	_, err := c.exchange(ctx, kindKeepers, appendDigests(nil, digests[:min(len(digests), maxKeepers)]), kindDone)
+	return err
+}
+
 // Change changes the mode until the next one does, or the machine starts again.
 func (c *Client) Change(ctx context.Context, to Change) error {
 	data, err := json.Marshal(to)

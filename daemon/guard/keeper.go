@@ -30,6 +30,7 @@ type Facts struct {
 	Start    string     // why the guard could not begin with its snapshot; "" if it could
 	Anyway   bool       // it enforces before the first comparison, whatever Start says
 	Strict   bool
+	Seal     bool
 	Modules  guard.Mode
 	Verified uint32
 }
@@ -62,7 +63,7 @@ func (k *Keeper) settle() error {
 	if commit == 0 && k.facts.Anyway {
 		to = k.allowed()
 	}
-	want := guard.Settings{Mode: to, Strict: k.facts.Strict, Modules: k.facts.Modules, Largest: is.Largest, Trial: is.Trial}
+	want := guard.Settings{Mode: to, Strict: k.facts.Strict, Seal: k.facts.Seal, Modules: k.facts.Modules, Largest: is.Largest, Trial: is.Trial}
 	if is == want {
 		return nil
 	}
@@ -131,7 +132,7 @@ func (k *Keeper) Change(to Change) error {
 	if to.Confirm && (is.Mode != guard.Enforce || is.Trial <= 0) {
 		return errNoTrial
 	}
-	err = k.maps.SetSettings(guard.Settings{Mode: mode, Strict: k.facts.Strict, Modules: k.facts.Modules, Largest: is.Largest, Trial: to.Trial})
+	err = k.maps.SetSettings(guard.Settings{Mode: mode, Strict: k.facts.Strict, Seal: k.facts.Seal, Modules: k.facts.Modules, Largest: is.Largest, Trial: to.Trial})
 	if err != nil {
 		return err
 	}
@@ -192,6 +193,13 @@ func (k *Keeper) SetLargest(size uint64) error {
 	}
 	is.Largest = size
 	return k.maps.SetSettings(is)
+}
+
+// SetKeepers is that of Maps.
+func (k *Keeper) SetKeepers(digests []guard.Digest) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.maps.SetKeepers(digests)
 }
 
 // Replace is that of Maps, and then SetCommit of what commit returns.
@@ -258,7 +266,7 @@ func (k *Keeper) Status() (Status, error) {
 		return Status{}, err
 	}
 	s := Status{
-		Mode: is.Mode.String(), Wanted: k.wanted.Mode, Trial: is.Trial, Strict: is.Strict, Modules: is.Modules.String(),
+		Mode: is.Mode.String(), Wanted: k.wanted.Mode, Trial: is.Trial, Strict: is.Strict, Seal: is.Seal, Modules: is.Modules.String(),
 		Commit: commit, Digests: k.maps.Len(), Counts: counts, Verified: k.facts.Verified, Doubt: k.facts.Doubt, Start: k.facts.Start, Exempt: k.exempt,
 	}
 	switch _, why := k.mode(commit); {

@@ -25,6 +25,7 @@ type Maps interface {
 	Expel([]guard.Digest) error
 	Replace(total int, next func() ([]guard.Digest, []uint32, error)) error
 	Listed([]guard.Digest) ([]bool, error)
+	SetKeepers([]guard.Digest) error
 	Commit() (uint64, error)
 	SetCommit(uint64) error
 	Settings() (guard.Settings, error)
@@ -107,7 +108,7 @@ func (s *Server) converse(ctx context.Context, c *conn, peer wire.Peer) {
 // answer answers one frame. An error ends the connection.
 func (s *Server) answer(ctx context.Context, c *conn, peer wire.Peer, k kind, payload []byte) error {
 	switch k {
-	case kindAdmit, kindExpel, kindListed:
+	case kindAdmit, kindExpel, kindListed, kindKeepers:
 		digests, err := parseDigests(payload)
 		if err != nil {
 			return err
@@ -117,6 +118,8 @@ func (s *Server) answer(ctx context.Context, c *conn, peer wire.Peer, k kind, pa
 			return reply(c, s.Keeper.Admit(digests))
 		case kindExpel:
 			return reply(c, s.Keeper.Expel(digests))
+		case kindKeepers:
+			return reply(c, s.Keeper.SetKeepers(digests))
 		}
 		return s.answerListed(c, digests)
 	case kindCommit:

@@ -19,8 +19,9 @@ type Status struct {
 	Doubt    string        `json:"doubt,omitempty"` // why nothing may be enforced
 	Trial    time.Duration `json:"trial,omitempty"` // ns until enforcing ends by itself
 	Strict   bool          `json:"strict"`
-	Modules  string        `json:"modules"` // as Mode, for modules, firmware and kexec images
-	Commit   uint64        `json:"commit"`  // of the index, with which digests agree; 0: not known
+	Seal     bool          `json:"seal,omitempty"` // only digestd-guard and digestctl change the guard
+	Modules  string        `json:"modules"`        // as Mode, for modules, firmware and kexec images
+	Commit   uint64        `json:"commit"`         // of the index, with which digests agree; 0: not known
 	Digests  int           `json:"digests"`
 	Counts   guard.Counts  `json:"counts"`
 	Verified uint32        `json:"verified"` // instructions that the kernel went through to prove the programs safe

@@ -38,6 +38,7 @@ const (
 	kindLargest  kind = 0x0b // the size of the largest listed file, 8 bytes
 	kindSnapshot kind = 0x0c // nothing
 	kindRoom     kind = 0x0d // nothing
+	kindKeepers  kind = 0x0e // digests
 
 	kindDone        kind = 0x80 // nothing
 	kindStatusIs    kind = 0x81 // JSON of a Status
@@ -51,6 +52,7 @@ const (
 	digestSize           = len(guard.Digest{})
 	partSize             = digestSize + 4
 	perFrame             = 8192 // digests
+	maxKeepers           = 32   // digests
 	maxText              = 4096
 	maxJSON              = 2 << 20
 	frameTimeout         = 10 * time.Second // from a frame's first byte to its last
@@ -74,6 +76,8 @@ func (k kind) limit() int {
 		return perFrame * digestSize
 	case kindPart, kindPartIs:
 		return perFrame * partSize
+	case kindKeepers:
+		return maxKeepers * digestSize
 	case kindListedAre:
 		return perFrame
 	case kindSettings, kindRoomIs, kindError:

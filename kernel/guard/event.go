@@ -19,9 +19,10 @@ const (
 	KernelRead                // the kernel reads a module, firmware or a kexec image
 	KernelLoad                // the kernel is handed a module or a kexec image as bytes
 	Write                     // strict: open for writing
+	Unseal                    // seal: change the guard itself
 )
 
-var acts = []string{"", "exec", "map", "mprotect", "kernel-read", "kernel-load", "write"}
+var acts = []string{"", "exec", "map", "mprotect", "kernel-read", "kernel-load", "write", "unseal"}
 
 func (a Act) String() string { return word(acts, a) }
 
@@ -38,9 +39,10 @@ const (
 	InUse    // strict: the file is mapped
 	TooLarge // no listed file is as large
 	NoFile   // bytes without a file
+	Sealed   // seal: only digestd-guard touches the guard
 )
 
-var reasons = []string{"", "unlisted", "unhashed", "written", "unstable", "unknown", "no-memory", "in-use", "too-large", "no-file"}
+var reasons = []string{"", "unlisted", "unhashed", "written", "unstable", "unknown", "no-memory", "in-use", "too-large", "no-file", "sealed"}
 
 func (r Reason) String() string { return word(reasons, r) }
 

@@ -15,6 +15,10 @@ const (
 	SetPrefix  = "set-"
 )
 
+// Keepers are the programs that touch a guard that is sealed, by where they are installed.
+// Their digests count: those that active lists have for these paths.
+var Keepers = []string{"/usr/sbin/digestd-guard", "/usr/bin/digestctl"}
+
 // Mode is what the guard does with a content that no active list holds. The
 // numbers are those that the programs in the kernel use.
 type Mode uint32
@@ -42,6 +46,7 @@ func ParseMode(s string) (Mode, error) {
 type Settings struct {
 	Mode    Mode
 	Strict  bool   // libraries that are mapped cannot be opened for writing
+	Seal    bool   // only keepers change the guard's maps, pins and their mount
 	Modules Mode   // for modules, firmware and kexec images; at most Mode counts
 	Largest uint64 // size of the largest listed file in bytes; 0: not known
 

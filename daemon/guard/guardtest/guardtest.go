@@ -24,7 +24,8 @@ type Memory struct {
 	Fail  error // of every change of digests
 	Most  int   // how many there can be
 
-	Exempt guard.Exemptions
+	Exempt  guard.Exemptions
+	Keepers []guard.Digest
 }
 
 // NewMemory returns one in mode Off that has no digest.
@@ -76,6 +77,12 @@ func (m *Memory) Listed(digests []guard.Digest) ([]bool, error) {
 		listed[i] = m.Lists[d] > 0
 	}
 	return listed, m.Fail
+}
+
+// SetKeepers is that of bpf.Set.
+func (m *Memory) SetKeepers(digests []guard.Digest) error {
+	m.Keepers = digests
+	return m.Fail
 }
 
 // Commit is that of bpf.Set.

@@ -24,7 +24,10 @@ const (
 	guardMapExemptCgroups    = "exempt_cgroups"
 	guardMapHostMounts       = "host_mounts"
 	guardMapInodes           = "inodes"
+	guardMapKeepers          = "keepers"
+	guardMapKeeping          = "keeping"
 	guardMapPending          = "pending"
+	guardMapSealed           = "sealed"
 	guardProgGuardCheck      = "guard_check"
 	guardProgGuardExec       = "guard_exec"
 	guardProgGuardKernelLoad = "guard_kernel_load"
@@ -33,6 +36,11 @@ const (
 	guardProgGuardMmap       = "guard_mmap"
 	guardProgGuardMprotect   = "guard_mprotect"
 	guardProgGuardOpen       = "guard_open"
+	guardProgGuardSealExec   = "guard_seal_exec"
+	guardProgGuardSealMap    = "guard_seal_map"
+	guardProgGuardSealRename = "guard_seal_rename"
+	guardProgGuardSealUmount = "guard_seal_umount"
+	guardProgGuardSealUnlink = "guard_seal_unlink"
 	guardProgGuardTruncate   = "guard_truncate"
 )
 
@@ -86,6 +94,11 @@ type guardProgramSpecs struct {
 	GuardMmap       *ebpf.ProgramSpec `ebpf:"guard_mmap"`
 	GuardMprotect   *ebpf.ProgramSpec `ebpf:"guard_mprotect"`
 	GuardOpen       *ebpf.ProgramSpec `ebpf:"guard_open"`
+	GuardSealExec   *ebpf.ProgramSpec `ebpf:"guard_seal_exec"`
+	GuardSealMap    *ebpf.ProgramSpec `ebpf:"guard_seal_map"`
+	GuardSealRename *ebpf.ProgramSpec `ebpf:"guard_seal_rename"`
+	GuardSealUmount *ebpf.ProgramSpec `ebpf:"guard_seal_umount"`
+	GuardSealUnlink *ebpf.ProgramSpec `ebpf:"guard_seal_unlink"`
 	GuardTruncate   *ebpf.ProgramSpec `ebpf:"guard_truncate"`
 }
 
@@ -101,7 +114,10 @@ type guardMapSpecs struct {
 	ExemptCgroups *ebpf.MapSpec `ebpf:"exempt_cgroups"`
 	HostMounts    *ebpf.MapSpec `ebpf:"host_mounts"`
 	Inodes        *ebpf.MapSpec `ebpf:"inodes"`
+	Keepers       *ebpf.MapSpec `ebpf:"keepers"`
+	Keeping       *ebpf.MapSpec `ebpf:"keeping"`
 	Pending       *ebpf.MapSpec `ebpf:"pending"`
+	Sealed        *ebpf.MapSpec `ebpf:"sealed"`
 }
 
 // guardVariableSpecs contains global variables before they are loaded into the kernel.
@@ -138,7 +154,10 @@ type guardMaps struct {
 	ExemptCgroups *ebpf.Map `ebpf:"exempt_cgroups"`
 	HostMounts    *ebpf.Map `ebpf:"host_mounts"`
 	Inodes        *ebpf.Map `ebpf:"inodes"`
+	Keepers       *ebpf.Map `ebpf:"keepers"`
+	Keeping       *ebpf.Map `ebpf:"keeping"`
 	Pending       *ebpf.Map `ebpf:"pending"`
+	Sealed        *ebpf.Map `ebpf:"sealed"`
 }
 
 func (m *guardMaps) Close() error {
@@ -151,7 +170,10 @@ func (m *guardMaps) Close() error {
 		m.ExemptCgroups,
 		m.HostMounts,
 		m.Inodes,
+		m.Keepers,
+		m.Keeping,
 		m.Pending,
+		m.Sealed,
 	)
 }
 
@@ -173,6 +195,11 @@ type guardPrograms struct {
 	GuardMmap       *ebpf.Program `ebpf:"guard_mmap"`
 	GuardMprotect   *ebpf.Program `ebpf:"guard_mprotect"`
 	GuardOpen       *ebpf.Program `ebpf:"guard_open"`
+	GuardSealExec   *ebpf.Program `ebpf:"guard_seal_exec"`
+	GuardSealMap    *ebpf.Program `ebpf:"guard_seal_map"`
+	GuardSealRename *ebpf.Program `ebpf:"guard_seal_rename"`
+	GuardSealUmount *ebpf.Program `ebpf:"guard_seal_umount"`
+	GuardSealUnlink *ebpf.Program `ebpf:"guard_seal_unlink"`
 	GuardTruncate   *ebpf.Program `ebpf:"guard_truncate"`
 }
 
@@ -186,6 +213,11 @@ func (p *guardPrograms) Close() error {
 		p.GuardMmap,
 		p.GuardMprotect,
 		p.GuardOpen,
+		p.GuardSealExec,
+		p.GuardSealMap,
+		p.GuardSealRename,
+		p.GuardSealUmount,
+		p.GuardSealUnlink,
 		p.GuardTruncate,
 	)
 }

@@ -45,11 +45,19 @@ var programs = []program{
 	{name: guardProgGuardKernelLoad},
 	{name: guardProgGuardCheck, wanted: func(k *Kernel, _ Options) bool { return k.execCheck }},
 	{name: guardProgGuardExec},
+	{name: guardProgGuardSealExec, wanted: sealed},
+	{name: guardProgGuardSealMap, wanted: sealed},
+	{name: guardProgGuardSealUnlink, wanted: sealed},
+	{name: guardProgGuardSealRename, wanted: sealed},
+	{name: guardProgGuardSealUmount, wanted: sealed},
 }
+
+func sealed(_ *Kernel, o Options) bool { return o.Seal }
 
 // Options say which programs are loaded.
 type Options struct {
 	Strict bool // those that guard.Settings.Strict needs, too
+	Seal   bool // those that guard.Settings.Seal needs, too
 }
 
 // Load loads the guard's programs and attaches them, then lets go of a set that
@@ -93,7 +101,10 @@ func Load(dir string, o Options) (*Set, error) {
 		s.Close()
 		return nil, err
 	}
-	if err := attach(dir, loaded); err != nil {
+	if err = attach(dir, loaded); err == nil && o.Seal {
+		err = s.prepareSeal()
+	}
+	if err != nil {
 		s.Close()
 		return nil, err
 	}

@@ -98,7 +98,7 @@ func TestRecordsAgree(t *testing.T) {
 		"event": fmt.Sprintf(" %d\n", guard.EventSize) + "when 0\ninode 8\ncgroup 16\ndevice 24\npid 28\nparent 32\nuid 36\n" +
 			"act 40\nreason 41\nrefused 42\nhashed 43\npath_length 44\ndigest 48\ncommand 80\npath 96\n",
 		"entry":   fmt.Sprintf(" %d\n", guard.EntrySize) + "lists 0\ngeneration 4\n",
-		"control": " 40\nmode 0\nstrict 4\nmodules 8\noverlay 12\nlargest 16\nuntil 24\nexempt 32\nhost_mnt 36\n",
+		"control": " 48\nmode 0\nstrict 4\nmodules 8\noverlay 12\nlargest 16\nuntil 24\nexempt 32\nhost_mnt 36\nseal 40\nunused 44\n",
 		"counters": fmt.Sprintf(" %d\n", 8*len(new(guard.Counts).Fields())) +
 			"checks 0\ncached 8\nhashed 16\nmissed 24\nrefused 32\nlost 40\nexempted 48\nvoided 56\n",
 	}
@@ -124,10 +124,10 @@ func TestRecordsAgree(t *testing.T) {
 	for name, want := range map[string]map[string]uint64{
 		"mode": {"OFF": uint64(guard.Off), "AUDIT": uint64(guard.Audit), "ENFORCE": uint64(guard.Enforce)},
 		"act": {"EXEC": uint64(guard.Execute), "MAP": uint64(guard.Map), "PROTECT": uint64(guard.Protect),
-			"KERNEL_READ": uint64(guard.KernelRead), "KERNEL_LOAD": uint64(guard.KernelLoad), "WRITE": uint64(guard.Write)},
+			"KERNEL_READ": uint64(guard.KernelRead), "KERNEL_LOAD": uint64(guard.KernelLoad), "WRITE": uint64(guard.Write), "UNSEAL": uint64(guard.Unseal)},
 		"reason": {"UNLISTED": uint64(guard.Unlisted), "UNHASHED": uint64(guard.Unhashed), "WRITTEN": uint64(guard.Written),
 			"UNSTABLE": uint64(guard.Unstable), "UNKNOWN": uint64(guard.Unknown), "NO_MEMORY": uint64(guard.NoMemory),
-			"IN_USE": uint64(guard.InUse), "TOO_LARGE": uint64(guard.TooLarge), "NO_FILE": uint64(guard.NoFile)},
+			"IN_USE": uint64(guard.InUse), "TOO_LARGE": uint64(guard.TooLarge), "NO_FILE": uint64(guard.NoFile), "SEALED": uint64(guard.Sealed)},
 		"overlay": {"OVERLAY_UNKNOWN": uint64(overlayUnknown), "OVERLAY_FILE": uint64(overlayFile), "OVERLAY_STRUCT": uint64(overlayStruct)},
 	} {
 		if diff := cmp.Diff(want, enum(name)); diff != "" {

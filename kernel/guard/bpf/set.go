@@ -28,6 +28,7 @@ type Set struct {
 	shared     map[guard.Digest]uint32 // those that several lists hold, and how many
 	generation uint32                  // of the last comparison
 	verified   map[string]uint32
+	keeper     *guard.Digest // of this program, where only keepers may touch the set
 }
 
 // control is struct control of records.h.
@@ -35,6 +36,7 @@ type control struct {
 	Mode, Strict, Modules, Overlay uint32
 	Largest, Until                 uint64
 	Exempt, HostMnt                uint32
+	Seal, Unused                   uint32
 }
 
 var zero uint32
@@ -112,6 +114,9 @@ func (s *Set) exchange(m *ebpf.Map) error {
 	if err := m.Pin(s.pin(pinNext)); err != nil {
 		return err
 	}
+	if err := s.sealNext(m); err != nil {
+		return err
+	}
 	if err := s.maps[guardMapDigests].Update(zero, uint32(m.FD()), ebpf.UpdateAny); err != nil {
 		return err
 	}
@@ -168,7 +173,7 @@ func (s *Set) Settings() (guard.Settings, error) {
 	if err != nil {
 		return guard.Settings{}, err
 	}
-	is := guard.Settings{Mode: guard.Mode(c.Mode), Strict: c.Strict != 0, Modules: guard.Mode(c.Modules), Largest: c.Largest}
+	is := guard.Settings{Mode: guard.Mode(c.Mode), Strict: c.Strict != 0, Seal: c.Seal != 0, Modules: guard.Mode(c.Modules), Largest: c.Largest}
 	if c.Until > 0 {
 		is.Trial = time.Duration(c.Until) - sinceBoot()
 		if is.Trial <= 0 {
@@ -178,16 +183,19 @@ func (s *Set) Settings() (guard.Settings, error) {
 	return is, nil
 }
 
-// SetSettings puts settings in force, from the next check on. Strict has an effect
-// only if Load was told of it.
+// SetSettings puts settings in force, from the next check on. Strict and Seal have an effect
+// only if Load was told of them.
 func (s *Set) SetSettings(to guard.Settings) error {
 	c, err := s.control()
 	if err != nil {
 		return err
 	}
-	c.Mode, c.Modules, c.Largest, c.Strict, c.Until = uint32(to.Mode), uint32(to.Modules), to.Largest, 0, 0
+	c.Mode, c.Modules, c.Largest, c.Strict, c.Seal, c.Until = uint32(to.Mode), uint32(to.Modules), to.Largest, 0, 0, 0
 	if to.Strict {
 		c.Strict = 1
+	}
+	if to.Seal {
+		c.Seal = 1
 	}
 	if to.Trial > 0 {
 		c.Until = uint64(sinceBoot() + to.Trial)

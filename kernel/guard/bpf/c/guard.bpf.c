@@ -80,6 +80,36 @@ struct witness {
 	__u32 ctime_ns, mtime_ns;
 };
 
+// seal: what only keepers touch, by key (see SEALED_*).
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 256);
+	__type(key, __u64);
+	__type(value, __u32);
+} sealed SEC(".maps");
+#define SEALED_MAP(id) (1ULL << 32 | (id))
+#define SEALED_FS(device) (2ULL << 32 | (device))
+#define SEALED_DIR(inode) (3ULL << 32 | (__u32)(inode))
+
+// The digests of the programs that may touch the guard.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 64);
+	__uint(key_size, 32);
+	__type(value, __u32);
+} keepers SEC(".maps");
+
+// The processes that run them, each with the time at which it was started, in 10 ms since
+// boot: a number of a process is used again.
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 256);
+	__type(key, __u32);
+	__type(value, __u64);
+} keeping SEC(".maps");
+
 // The digest of an inode, and when it holds. valid is (times published) << 48 | (seq + 1) of the
 // digest, or has BUSY in its low bits while the digest is being stored.
 struct known {
@@ -114,6 +144,14 @@ struct {
 } pending SEC(".maps");
 
 #define load(x) (*(volatile typeof(x) *)&(x))
+
+// A digest that lies where it can be copied eight bytes at a time.
+#define DIGEST(name) __u8 name[32] __attribute__((aligned(8)))
+
+static __always_inline void copy(__u8 *to, const __u8 *from)
+{
+	__builtin_memcpy(__builtin_assume_aligned(to, 8), __builtin_assume_aligned(from, 8), 32);
+}
 
 static __always_inline struct control *get_control(void)
 {
@@ -206,14 +244,20 @@ static __always_inline struct inode *real_inode(struct control *c, struct file *
 	return below->f_inode;
 }
 
-// cached copies the digest that is known of an inode, if it is that of its content.
-static __always_inline bool cached(struct known *k, const struct witness *now, __u64 seq, __u8 *digest)
+enum answer { STALE, LISTED, NOT_LISTED };
+
+// cached looks up the digest that is known of an inode, if it is that of its content, and
+// copies one that is not listed. What is looked up is compared with nothing that changes
+// meanwhile: if it did, the answer is not used.
+static __always_inline enum answer cached(struct known *k, const struct witness *now, __u64 seq, __u8 *digest)
 {
 	__u64 valid = load(k->valid);
 	if ((valid & SEQ) != ((seq + 1) & SEQ) || !same(&k->witness, now))
-		return false;
-	__builtin_memcpy(digest, k->digest, 32);
-	return load(k->valid) == valid && load(k->seq) == seq;
+		return STALE;
+	enum answer answer = listed(k->digest) ? LISTED : NOT_LISTED;
+	if (answer == NOT_LISTED)
+		copy(digest, k->digest);
+	return load(k->valid) == valid && load(k->seq) == seq ? answer : STALE;
 }
 
 static __always_inline void remember(struct known *k, const struct witness *now, __u64 seq, const __u8 *digest)
@@ -221,7 +265,7 @@ static __always_inline void remember(struct known *k, const struct witness *now,
 	__u64 valid = load(k->valid), published = (valid & ~SEQ) + (1ULL << 48);
 	if ((valid & SEQ) == BUSY || __sync_val_compare_and_swap(&k->valid, valid, published | BUSY) != valid)
 		return;
-	__builtin_memcpy(k->digest, digest, 32);
+	copy(k->digest, digest);
 	k->witness = *now;
 	__sync_val_compare_and_swap(&k->valid, published | BUSY, published | ((seq + 1) & SEQ));
 }
@@ -256,7 +300,7 @@ static __always_inline bool exempted(struct control *c, struct inode *inode)
 // be told only where the program may sleep.
 static __always_inline int refuse(struct control *c, struct file *file, struct inode *inode, __u8 act, __u8 reason, const __u8 *digest, bool path)
 {
-	if (act != WRITE && exempted(c, inode))
+	if (act != WRITE && act != UNSEAL && exempted(c, inode))
 		return 0;
 	__u32 mode = c->mode;
 	// A trial ends here: also where no process is left that would end it.
@@ -288,7 +332,7 @@ static __always_inline int refuse(struct control *c, struct file *file, struct i
 	e->refused = deny;
 	e->hashed = digest && reason == UNLISTED;
 	if (e->hashed)
-		__builtin_memcpy(e->digest, digest, 32);
+		copy(e->digest, digest);
 	else
 		__builtin_memset(e->digest, 0, 32);
 	bpf_get_current_comm(e->command, sizeof(e->command));
@@ -337,28 +381,37 @@ static __always_inline __u8 judge(struct control *c, struct counters *n, struct 
 	if (inode->i_writecount.counter > 0 || real->i_writecount.counter > 0)
 		return WRITTEN;
 	observe(real, &before);
-	if (keep && cached(k, &before, seq, digest)) {
+	enum answer answer = keep ? cached(k, &before, seq, digest) : STALE;
+	if (answer != STALE) {
 		if (n)
 			n->cached++;
-	} else {
-		if (n)
-			n->hashed++;
+		return answer == LISTED ? 0 : UNLISTED;
+	}
+	if (n)
+		n->hashed++;
+	// XFS counts a change when it writes back what a writer left who is gone: the version
+	// changes while nobody can write.
+	for (int attempt = 0; attempt < 3; attempt++) {
 		if (bpf_ima_file_hash(file, digest, 32) != HASH_ALGO_SHA256)
 			return UNHASHED;
 		observe(real, &after);
-		if (inode->i_writecount.counter > 0 || real->i_writecount.counter > 0 || load(k->seq) != seq || !same(&before, &after))
+		if (inode->i_writecount.counter > 0 || real->i_writecount.counter > 0 || load(k->seq) != seq)
 			return WRITTEN;
-		if (keep)
-			remember(k, &before, seq, digest);
+		if (same(&before, &after)) {
+			if (keep)
+				remember(k, &before, seq, digest);
+			return listed(digest) ? 0 : UNLISTED;
+		}
+		before = after;
 	}
-	return listed(digest) ? 0 : UNLISTED;
+	return WRITTEN;
 }
 
 // decide says whether the content of a file may run: 0 or an error.
 static __always_inline int decide(struct control *c, struct file *file, __u8 act)
 {
 	struct inode *inode = file->f_inode;
-	__u8 digest[32] = {};
+	DIGEST(digest) = {};
 	struct counters *n = get_counts();
 	if (n)
 		n->checks++;
@@ -469,7 +522,7 @@ int guard_mprotect(__u64 *ctx)
 	struct vm_area_struct *vma = (void *)ctx[0];
 	struct control *c = get_control();
 	struct witness now = {};
-	__u8 digest[32] = {};
+	DIGEST(digest) = {};
 
 	// A mapping that can run already was checked when it was made.
 	if (!(ctx[2] & PROT_EXEC) || vma->vm_flags & VM_EXEC || !c || c->mode == OFF)
@@ -481,13 +534,16 @@ int guard_mprotect(__u64 *ctx)
 	if (!regular(inode) || anonymous(inode))
 		return 0;
 	struct known *k = bpf_inode_storage_get(&inodes, inode, 0, 0);
+	enum answer answer = STALE;
 	__u8 reason = 0;
 	observe(inode, &now);
+	if (k)
+		answer = cached(k, &now, load(k->seq), digest);
 	if (inode->i_writecount.counter > 0)
 		reason = WRITTEN;
-	else if (!k || !cached(k, &now, load(k->seq), digest))
+	else if (answer == STALE)
 		reason = UNKNOWN;
-	else if (!listed(digest))
+	else if (answer == NOT_LISTED)
 		reason = UNLISTED;
 	return reason ? refuse(c, 0, inode, PROTECT, reason, digest, false) : 0;
 }
@@ -536,24 +592,18 @@ static __always_inline void make_void(struct inode *inode)
 static __always_inline bool in_use(struct inode *inode)
 {
 	__u64 key = (__u64)inode;
-	__u8 digest[32];
 	struct pending *p = bpf_map_lookup_elem(&pending, &key);
 	if (p && load(p->mappings) && bpf_ktime_get_ns() < load(p->until))
 		return true;
 	struct known *k = bpf_inode_storage_get(&inodes, inode, 0, 0);
 	if (!k || !inode->i_mapping->i_mmap.rb_root.rb_node || (load(k->valid) & SEQ) != ((load(k->seq) + 1) & SEQ))
 		return false;
-	__builtin_memcpy(digest, k->digest, 32);
-	return listed(digest);
+	return listed(k->digest);
 }
 
-// A process that opens for writing is counted in i_writecount before this is called.
-SEC("lsm/file_open")
-int guard_open(__u64 *ctx)
+// written is apart from guard_open: what most opens run is to be short.
+static __noinline int written(struct file *file)
 {
-	struct file *file = (void *)ctx[0];
-	if (!(file->f_mode & FMODE_WRITE))
-		return 0;
 	struct inode *inode = file->f_inode;
 	if (!regular(inode))
 		return 0;
@@ -564,10 +614,105 @@ int guard_open(__u64 *ctx)
 	return 0;
 }
 
+// A process that opens for writing is counted in i_writecount before this is called.
+SEC("lsm/file_open")
+int guard_open(__u64 *ctx)
+{
+	struct file *file = (void *)ctx[0];
+	return file->f_mode & FMODE_WRITE ? written(file) : 0;
+}
+
 SEC("lsm/path_truncate")
 int guard_truncate(__u64 *ctx)
 {
 	struct path *path = (void *)ctx[0];
 	make_void(path->dentry->d_inode);
 	return 0;
+}
+
+// seal: only programs that are named by their digests open the guard's maps, and take its pins
+// or their file system away. Another program can be given to a process by ptrace(2) still.
+
+static __always_inline __u64 started(struct task_struct *task)
+{
+	return task->group_leader->start_boottime / 10000000;
+}
+
+static __always_inline struct control *sealing(void)
+{
+	struct control *c = get_control();
+	return c && c->seal && c->mode != OFF ? c : 0;
+}
+
+// unless_keeper is the answer to a process that touches what has this key.
+static __always_inline int unless_keeper(struct control *c, __u64 key)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	if (!bpf_map_lookup_elem(&sealed, &key))
+		return 0;
+	__u64 *since = bpf_map_lookup_elem(&keeping, &tgid);
+	if (since && *since == started(bpf_get_current_task_btf()))
+		return 0;
+	return refuse(c, 0, 0, UNSEAL, SEALED, 0, false);
+}
+
+// The program has taken the place of the one before, and no way leads back.
+SEC("lsm/bprm_committed_creds")
+int guard_seal_exec(__u64 *ctx)
+{
+	struct linux_binprm *bprm = (void *)ctx[0];
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct witness now = {};
+	struct inode *inode = bprm->file->f_inode;
+	if (!sealing())
+		return 0;
+	struct known *k = bpf_inode_storage_get(&inodes, inode, 0, 0);
+	observe(inode, &now);
+	if (k && (load(k->valid) & SEQ) == ((load(k->seq) + 1) & SEQ) && same(&k->witness, &now) &&
+	    bpf_map_lookup_elem(&keepers, k->digest)) {
+		__u64 since = started(bpf_get_current_task_btf());
+		bpf_map_update_elem(&keeping, &tgid, &since, 0);
+		return 0;
+	}
+	bpf_map_delete_elem(&keeping, &tgid);
+	return 0;
+}
+
+SEC("lsm/bpf_map")
+int guard_seal_map(__u64 *ctx)
+{
+	struct bpf_map *map = (void *)ctx[0];
+	struct control *c = sealing();
+	return c ? unless_keeper(c, SEALED_MAP(map->id)) : 0;
+}
+
+static __always_inline int unless_keeper_in(struct inode *dir)
+{
+	if (dir->i_sb->s_magic != BPF_FS_MAGIC)
+		return 0;
+	struct control *c = sealing();
+	return c ? unless_keeper(c, SEALED_DIR(dir->i_ino)) : 0;
+}
+
+SEC("lsm/inode_unlink")
+int guard_seal_unlink(__u64 *ctx)
+{
+	return unless_keeper_in((void *)ctx[0]);
+}
+
+SEC("lsm/inode_rename")
+int guard_seal_rename(__u64 *ctx)
+{
+	int answer = unless_keeper_in((void *)ctx[0]);
+	return answer ? answer : unless_keeper_in((void *)ctx[2]);
+}
+
+SEC("lsm/sb_umount")
+int guard_seal_umount(__u64 *ctx)
+{
+	struct vfsmount *mount = (void *)ctx[0];
+	if (mount->mnt_sb->s_magic != BPF_FS_MAGIC)
+		return 0;
+	struct control *c = sealing();
+	return c ? unless_keeper(c, SEALED_FS(mount->mnt_sb->s_dev)) : 0;
 }

@@ -16,6 +16,7 @@ typedef _Bool bool;
 
 #define SEC(name) __attribute__((section(name), used))
 #define __always_inline inline __attribute__((always_inline))
+#define __noinline __attribute__((noinline))
 #define __weak __attribute__((weak))
 #define __ksym __attribute__((section(".ksyms")))
 #define __uint(name, val) int(*name)[val]
@@ -37,6 +38,7 @@ typedef _Bool bool;
 #define SB_I_IMA_UNVERIFIABLE_SIGNATURE 0x20
 #define SB_I_UNTRUSTED_MOUNTER 0x40
 
+#define BPF_FS_MAGIC 0xcafe4a11UL
 #define BTRFS_MAGIC 0x9123683eUL
 #define EROFS_MAGIC 0xe0f5e1e2UL
 #define EXT4_MAGIC 0xef53UL
@@ -128,6 +130,14 @@ struct dentry {
 	struct inode *d_inode;
 };
 
+struct vfsmount {
+	struct super_block *mnt_sb;
+};
+
+struct bpf_map {
+	__u32 id;
+};
+
 struct path {
 	struct dentry *dentry;
 };
@@ -167,6 +177,8 @@ struct nsproxy {
 
 struct task_struct {
 	struct task_struct *real_parent;
+	struct task_struct *group_leader;
+	__u64 start_boottime;
 	struct nsproxy *nsproxy;
 	int tgid;
 };
@@ -201,6 +213,7 @@ struct task_struct {
 
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static long (*const bpf_map_update_elem)(void *map, const void *key, const void *value, __u64 flags) = (void *)2;
+static long (*const bpf_map_delete_elem)(void *map, const void *key) = (void *)3;
 static __u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
 static __u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
 static __u64 (*const bpf_get_current_uid_gid)(void) = (void *)15;

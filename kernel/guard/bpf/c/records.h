@@ -8,7 +8,7 @@
 enum mode { OFF, AUDIT, ENFORCE };
 
 // The request that a process made.
-enum act { EXEC = 1, MAP, PROTECT, KERNEL_READ, KERNEL_LOAD, WRITE };
+enum act { EXEC = 1, MAP, PROTECT, KERNEL_READ, KERNEL_LOAD, WRITE, UNSEAL };
 
 enum reason {
 	UNLISTED = 1, // no active list holds the content
@@ -20,6 +20,7 @@ enum reason {
 	IN_USE, // strict: the file is mapped, so that it cannot be written
 	TOO_LARGE,
 	NO_FILE, // the kernel was handed bytes, not a file
+	SEALED,  // seal: only digestd-guard touches the guard
 };
 
 // Which layout a file of overlayfs has in private_data.
@@ -34,6 +35,8 @@ struct control {
 	__u64 until;   // ns of CLOCK_BOOTTIME, when ENFORCE becomes AUDIT by itself; 0: never
 	__u32 exempt;  // containers of the cgroups in exempt_cgroups are let through
 	__u32 host_mnt; // the mount namespace of the host, an inode number
+	__u32 seal;
+	__u32 unused;
 };
 
 struct entry {

@@ -175,18 +175,20 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	d.Exec.Wakes = [state.WakeKinds][]chan<- struct{}{state.WakeChores: {d.Chores}, state.WakeLabels: {d.LabelsWanted}, state.WakeClock: {d.Timed}, state.WakeLists: {d.ListsChanged}}
 	hooks := &d.Exec.Hooks
 	hooks.Before, hooks.After, hooks.Lost = d.followState, d.afterPlan, func(w state.Withdrawal, data []byte) { d.rooms.Exporter.LostList(s, w, data) }
-	if n, counts := d.Index.(interface{ Commits() uint64 }); counts && d.Config.Guard != "off" {
-		d.rooms.Guard = enforce.New(d.Host, protocol.DefaultSocket, n)
-		d.rooms.Reconciler.Guard = d.rooms.Guard
-		hooks.Enforcer = d.rooms.Guard
-	} else {
-		enforce.Forget(d.Host)
-	}
-	d.Manager = d.manageGuard()
 	found, err := readContent(d.Index, c.State, recovery.Rebuild())
 	if err != nil {
 		return err
 	}
+	if n, counts := d.Index.(interface{ Commits() uint64 }); counts && d.Config.Guard != "off" {
+		d.rooms.Guard = enforce.New(d.Host, protocol.DefaultSocket, n)
+		d.rooms.Guard.Remember(found.Meta)
+		d.rooms.Reconciler.Guard = d.rooms.Guard
+		d.Exec.Hooks.Enforcer = d.rooms.Guard
+		d.Exec.Wakes[state.WakeLists] = append(d.Exec.Wakes[state.WakeLists], d.rooms.Guard.Learning)
+	} else {
+		enforce.Forget(d.Host)
+	}
+	d.Manager = d.manageGuard()
 	if err = s.Load(found); err != nil {
 		return err
 	}
@@ -307,6 +309,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	start("kernel", d.rooms.Reconciler.KernelLoop)
 	start("reload", func(ctx context.Context) error { return d.reloadLoop(ctx, around) })
 	start("neighbours", d.rooms.Exporter.Run)
+	start("contents", d.rooms.Guard.Run)
 	start("watchdog", d.watchdog)
 	d.notify("READY=1", d.statusLine())
 	<-ctx.Done()

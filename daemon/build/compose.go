@@ -65,6 +65,7 @@ func (b *Builder) Compose(c *view.Candidate, h *header.Header, w *Workspace) err
 	case err != nil:
 		return fmt.Errorf("cannot make list of %s: %w", c.Pkg, err)
 	}
+	c.Largest = h.LargestFile()
 	if c.Refs, err = executor.MakeRefs(b.Format, w.Body, c.Files); err == nil {
 		err = b.omit(c, w)
 	}

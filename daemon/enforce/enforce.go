@@ -5,7 +5,7 @@
 package enforce
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,11 +16,12 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/executor"
 	protocol "github.com/digestd/digestd/daemon/guard"
+	"github.com/digestd/digestd/daemon/guard/contents"
 	"github.com/digestd/digestd/daemon/host"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
-	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/kernel/guard"
+	"github.com/digestd/digestd/store/record"
 )
 
 // Guard tells digestd-guard what active lists hold.
@@ -51,23 +52,46 @@ type Link struct {
 	committed chan struct{} // the guard agrees with another commit; see KeepSnapshot
 	saved     uint64        // the commit of the latest snapshot; of KeepSnapshot alone
 	began     string        // why the guard could not begin with its snapshot
+
+	known
+}
+
+// known is what was found out about lists.
+type known struct {
+	largest  uint64                          // of the files of lists, as the guard was told
+	keepers  map[string][]guard.Digest       // programs that touch the guard while it is sealed, by their lists
+	sums     map[record.Digest]contents.Sums // of lists that know contents by another digest than SHA-256, by their bodies
+	missing  map[string]bool                 // lists that have contents of which that is not known, by name
+	Learning chan struct{}                   // there may be such lists
 }
 
 // New returns what tells the guard at a socket. The counter is the index.
 func New(h *host.Host, socket string, counter interface{ Commits() uint64 }) *Guard {
-	return &Guard{Host: h, Link: &Link{Socket: socket, Counter: counter, committed: make(chan struct{}, 1)}}
+	return &Guard{Host: h, Link: &Link{
+		Socket: socket, Counter: counter, committed: make(chan struct{}, 1),
+		known: known{keepers: map[string][]guard.Digest{}, sums: map[record.Digest]contents.Sums{}, missing: map[string]bool{}, Learning: make(chan struct{}, 1)},
+	}}
 }
+
+// Remember takes up what the index has kept of contents; see contents.Key.
+func (g *Link) Remember(kept map[string][]byte) { g.sums = contents.Load(kept) }
 
 // Admit lets run what a list has.
 func (g *Link) Admit(list executor.List, old []byte) error {
 	return g.tell(func(ctx context.Context, c *protocol.Client) error {
-		digests, err := digestsOf(list)
+		known, err := g.knownOf(list)
 		if err == nil {
-			err = c.Admit(ctx, digests)
+			err = g.grow(ctx, list.Largest)
+		}
+		if err == nil {
+			err = c.Admit(ctx, known.Digests)
+		}
+		if err == nil {
+			err = g.keep(ctx, list.Name, known.Keepers)
 		}
 		if err == nil && old != nil && g.Held[list.Name] {
-			if digests, err = digestsOf(executor.List{Name: list.Name, Content: old}); err == nil {
-				err = c.Expel(ctx, digests)
+			if known, err = g.knownOf(executor.List{Name: list.Name, Content: old}); err == nil {
+				err = c.Expel(ctx, known.Digests)
 			}
 		}
 		g.Held[list.Name] = true
@@ -84,17 +108,43 @@ func (g *Link) Expel(lists []executor.List) error {
 				continue
 			}
 			delete(g.Held, list.Name)
-			digests, err := digestsOf(list)
+			known, err := g.knownOf(list)
 			if err != nil {
 				return err
 			}
-			all = append(all, digests...)
+			all = append(all, known.Digests...)
 		}
 		if len(all) == 0 {
 			return nil
 		}
-		return c.Expel(ctx, all)
+		err := c.Expel(ctx, all)
+		for _, list := range lists {
+			if err == nil {
+				err = g.keep(ctx, list.Name, nil)
+			}
+		}
+		return err
 	})
+}
+
+// grow has the guard hash files as large as those of a list.
+func (g *Link) grow(ctx context.Context, largest uint64) error {
+	if largest = cmp.Or(largest, contents.MaxSize); largest <= g.largest {
+		return nil
+	}
+	g.largest = largest
+	return g.client.SetLargest(ctx, largest)
+}
+
+// keep tells the guard which programs of a list touch it while it is sealed.
+func (g *Link) keep(ctx context.Context, list string, keepers []guard.Digest) error {
+	if slices.Equal(g.keepers[list], keepers) {
+		return nil
+	}
+	if g.keepers[list] = keepers; len(keepers) == 0 {
+		delete(g.keepers, list)
+	}
+	return g.client.SetKeepers(ctx, slices.Concat(slices.Collect(maps.Values(g.keepers))...))
 }
 
 // Committed says that the index has what the guard was told.
@@ -153,7 +203,12 @@ func (g *Link) Compare(active []*view.Entry, doubt bool, read func(name string) 
 	commit := g.Counter.Commits()
 	status, err := g.client.Status(ctx)
 	g.Held, g.left = make(map[string]bool, len(active)), nil
+	if err == nil {
+		g.largest = 0
+		err = g.grow(ctx, largestOf(active))
+	}
 	if err == nil && (g.doubt || doubt || status.Commit == 0 || status.Commit != commit) {
+		clear(g.keepers)
 		err = g.replace(commit, g.count(active, read))
 	} else {
 		for _, e := range active {
@@ -174,17 +229,20 @@ func (g *Link) count(active []*view.Entry, read func(name string) ([]byte, error
 	all := map[guard.Digest]uint32{}
 	for _, e := range active {
 		content, err := read(e.Name)
-		var digests []guard.Digest
+		var known contents.Known
 		if err == nil {
-			digests, err = digestsOf(executor.List{Name: e.Name, Content: content})
+			known, err = g.knownOf(executor.List{Name: e.Name, Content: content})
 		}
 		if err != nil {
 			g.left = errors.Join(g.left, err)
 			continue
 		}
 		g.Held[e.Name] = true
-		for _, digest := range digests {
+		for _, digest := range known.Digests {
 			all[digest]++
+		}
+		if len(known.Keepers) > 0 {
+			g.keepers[e.Name] = known.Keepers
 		}
 	}
 	return all
@@ -195,23 +253,36 @@ func (g *Link) count(active []*view.Entry, read func(name string) ([]byte, error
 func (g *Link) replace(commit uint64, all map[guard.Digest]uint32) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*guardPatience)
 	defer cancel()
+	if keepers := slices.Concat(slices.Collect(maps.Values(g.keepers))...); len(keepers) > 0 {
+		if err := g.client.SetKeepers(ctx, keepers); err != nil {
+			return err
+		}
+	}
 	return g.client.Replace(ctx, max(commit, 1), len(all), maps.All(all))
 }
 
-// digestsOf returns what the guard knows contents by, of a list, each once. Contents that
-// the list knows by another algorithm are left out.
-func digestsOf(list executor.List) (digests []guard.Digest, err error) {
-	err = host.WalkList(list.Name, list.Content, func(algo digestlist.Algo, digest, _ []byte) error {
-		if algo == digestlist.SHA256 {
-			digests = append(digests, guard.Digest(digest))
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("cannot read list %s for the guard: %w", list.Name, err)
+// largestOf returns the size of the largest file that a list has. Where a list's is not
+// known, that of the largest which digestd itself would hash counts.
+func largestOf(active []*view.Entry) uint64 {
+	largest := uint64(1)
+	for _, e := range active {
+		largest = max(largest, cmp.Or(e.Largest, contents.MaxSize))
 	}
-	slices.SortFunc(digests, func(a, b guard.Digest) int { return bytes.Compare(a[:], b[:]) })
-	return slices.Compact(digests), nil
+	return largest
+}
+
+// knownOf returns what the guard is to know of a list. Contents are left out of which no
+// SHA-256 is known: the list is noted for learnAll.
+func (g *Link) knownOf(list executor.List) (contents.Known, error) {
+	known, err := contents.Of(list.Name, list.Content, g.sums)
+	if err != nil {
+		return known, fmt.Errorf("cannot read list %s for the guard: %w", list.Name, err)
+	}
+	if known.Missing > 0 {
+		g.missing[list.Name] = true
+		executor.Wake(g.Learning)
+	}
+	return known, nil
 }
 
 // Active are the lists that are in the directory as they were published.
@@ -252,6 +323,9 @@ func (g *Guard) Agree(ctx context.Context) bool {
 			s.Show()
 			return nil
 		})
+		if len(g.missing) > 0 {
+			executor.Wake(g.Learning)
+		}
 		return err
 	})
 	if err != nil {

@@ -25,6 +25,7 @@ type Enforcer interface {
 type List struct {
 	Name    string
 	Content []byte
+	Largest uint64 // size in bytes of the largest file that it is of; 0: not known
 }
 
 // problemGuard stands while the enforcer does not know what is active.
@@ -38,13 +39,13 @@ func (x *Executor) expel(lists []List) {
 }
 
 // admit tells the enforcer of a list that is there, in the place of old, nil for none.
-func (x *Executor) admit(name string, old []byte) {
+func (x *Executor) admit(name string, largest uint64, old []byte) {
 	if x.Hooks.Enforcer == nil {
 		return
 	}
 	content, err := x.Dir.Read(name, nil)
 	if err == nil {
-		err = x.Hooks.Enforcer.Admit(List{name, content}, old)
+		err = x.Hooks.Enforcer.Admit(List{name, content, largest}, old)
 	}
 	x.enforced(err)
 }

@@ -306,7 +306,7 @@ func (x *Executor) withdraw(name string, p *state.Plan, d *Done) (err error) {
 		}
 		gone := ledger.Withdrawn{Entry: w.Entry}
 		gone.Data, _ = x.Dir.Read(w.Name, nil)
-		out = append(out, List{w.Name, gone.Data})
+		out = append(out, List{Name: w.Name, Content: gone.Data})
 		old, terr := x.Dir.TakeOut(w.Name)
 		if terr != nil {
 			s.Leave(w.Name, terr)
@@ -330,7 +330,7 @@ func (x *Executor) withdraw(name string, p *state.Plan, d *Done) (err error) {
 				if x.Hooks.Lost != nil {
 					x.Hooks.Lost(w, contents[i])
 				}
-				out = append(out, List{w.Name, contents[i]})
+				out = append(out, List{Name: w.Name, Content: contents[i]})
 				if again {
 					s.Log.Info("list removed at last", "list", w.Name)
 				}
@@ -341,7 +341,7 @@ func (x *Executor) withdraw(name string, p *state.Plan, d *Done) (err error) {
 				if s.Leave(w.Name, errs[i]); again {
 					continue
 				}
-				out = append(out, List{w.Name, x.enforces(w.Name)})
+				out = append(out, List{Name: w.Name, Content: x.enforces(w.Name)})
 			}
 			if w.Entry != nil {
 				d.Gone = append(d.Gone, ledger.Withdrawn{Entry: w.Entry, Data: contents[i]})
@@ -373,7 +373,7 @@ func (x *Executor) publish(name string, p *state.Plan, d *Done) (err error) {
 		r := x.appear(c)
 		x.pass(name, failpoint.BetweenPublications)
 		if r.Err == nil {
-			x.admit(c.Name, old)
+			x.admit(c.Name, c.Largest, old)
 		}
 		if r.Err == nil && c.Previous != nil {
 			d.Renewed = append(d.Renewed, left)

@@ -171,6 +171,7 @@ var Events = []Event{
 	{Name: "order", What: "lists get numbers", Effects: []Effect{Intent}},
 	{Name: "prefetch", What: "the kernel reads lists ahead, or does not", Effects: []Effect{Intent}},
 	{Name: "configuration", What: "the configuration was read anew", Effects: withdrawing},
+	{Name: "contents", What: "the SHA-256 is known of contents that lists know by another digest", Effects: []Effect{Intent}},
 	{Name: "signs", What: "files get signatures from now on", Effects: []Effect{Intent}},
 
 	// Keys that sign lists.

@@ -177,7 +177,7 @@ func (s *Ledger) applyFresh(found *state.InstalledPackage, initial bool, r *Reco
 	previous := s.ByName[c.Name]
 	a := &state.Addition{Candidate: *c, Decision: d, Previous: previous}
 	if d.Verdict == policy.Allow {
-		x := state.Publication{Name: c.Name, Staged: c.Staged, Then: state.Do(func(p state.Published) error {
+		x := state.Publication{Name: c.Name, Staged: c.Staged, Largest: c.Largest, Then: state.Do(func(p state.Published) error {
 			if p.Err != nil {
 				r.fail(found, p.Err)
 				return nil

@@ -135,7 +135,7 @@ func (s *Ledger) moveLists(found []state.InstalledPackage, r *Reconciled) {
 			continue
 		}
 		found[i].Fresh = nil
-		s.Plan.Publish = append(s.Plan.Publish, state.Publication{Name: c.Name, Staged: c.Staged, Then: state.Do(func(p state.Published) error {
+		s.Plan.Publish = append(s.Plan.Publish, state.Publication{Name: c.Name, Staged: c.Staged, Largest: c.Largest, Then: state.Do(func(p state.Published) error {
 			if p.Err != nil {
 				// It stays what it is, under its old name.
 				r.fail(&found[i], p.Err)
@@ -143,7 +143,7 @@ func (s *Ledger) moveLists(found []state.InstalledPackage, r *Reconciled) {
 			}
 			s.moveAway(old, c.Name)
 			e := *old
-			e.Wide = c.Wide
+			e.Wide, e.Largest = c.Wide, c.Largest
 			e.Name, e.Body, e.File, e.Signer, e.Files, e.Refs = c.Name, c.Body, c.File, c.Signer, c.Files, c.Refs
 			e.Change, e.Stamp = "", p.Stamp
 			s.Save(&e)

@@ -77,7 +77,7 @@ func (s *Ledger) Add(t *state.Transaction, element uint32, c *view.Candidate) (*
 	}
 	switch a.Decision.Verdict {
 	case policy.Allow:
-		x := state.Publication{Name: c.Name, Staged: c.Staged, Keep: true, Then: comes}
+		x := state.Publication{Name: c.Name, Staged: c.Staged, Largest: c.Largest, Keep: true, Then: comes}
 		if p := a.Previous; p != nil && p.Active() {
 			x.Previous = p
 		}
@@ -146,7 +146,7 @@ func (s *Ledger) entryOf(a *state.Addition, stamp record.Stamp) *view.Entry {
 	s.NoteOmitted(a.Omitted)
 	e := &view.Entry{Refs: a.Refs, List: record.List{
 		Name: a.Name, Package: a.Pkg, Header: a.Header, Body: a.Body, Wide: a.Wide, File: a.File,
-		Files: a.Files, Since: s.Now(), Reason: string(a.Decision.Reason), Text: a.Decision.Text,
+		Files: a.Files, Largest: a.Largest, Since: s.Now(), Reason: string(a.Decision.Reason), Text: a.Decision.Text,
 		Granted: a.Decision.Grant, State: record.Active, Signer: a.Signer,
 		Denied: a.Omitted.IDs, Left: len(a.Omitted.Paths),
 	}}
@@ -215,7 +215,7 @@ func (s *Ledger) takeBack(t *state.Transaction, a *state.Addition) {
 	}
 	replaced := a.Replaced
 	a.Replaced = record.Staged{}
-	s.Plan.Publish = append(s.Plan.Publish, state.Publication{Name: a.Name, Staged: replaced, Poke: true, Previous: leaving, Read: true, Then: state.Do(func(p state.Published) error {
+	s.Plan.Publish = append(s.Plan.Publish, state.Publication{Name: a.Name, Staged: replaced, Largest: a.Previous.Largest, Poke: true, Previous: leaving, Read: true, Then: state.Do(func(p state.Published) error {
 		if p.Err != nil {
 			s.Unsettled = true // something may be left in the directory
 			s.lost(a, leaving)

@@ -34,12 +34,14 @@ type Candidate struct {
 type Made struct {
 	Signer string // subject key identifier of the certificate that signed it, or how it is signed else
 	Files  int
-	Body   record.Digest // of the list without its signature
-	Wide   string        // of the body, as the signer digests it; "" where that is Body
-	Whole  record.Digest // of the body with what is denied, if it leaves something out
-	File   record.Digest
-	Refs   *Refs
-	Staged record.Staged
+	// Largest is the size in bytes of the largest file that it is of; 0: not known.
+	Largest uint64
+	Body    record.Digest // of the list without its signature
+	Wide    string        // of the body, as the signer digests it; "" where that is Body
+	Whole   record.Digest // of the body with what is denied, if it leaves something out
+	File    record.Digest
+	Refs    *Refs
+	Staged  record.Staged
 }
 
 // Verification is what the signatures of a header are worth.

@@ -25,6 +25,7 @@ const (
 	TagOS            uint32 = 1021
 	TagArch          uint32 = 1022
 	TagOldFilenames  uint32 = 1027
+	TagFileSizes     uint32 = 1028
 	TagFileStates    uint32 = 1029 // unsigned section
 	TagFileModes     uint32 = 1030 // 16 bits each
 	TagFileDigests   uint32 = 1035 // string array, hex; "" for what has no content
@@ -35,6 +36,7 @@ const (
 	TagDirIndexes    uint32 = 1116
 	TagBaseNames     uint32 = 1117
 	TagDirNames      uint32 = 1118
+	TagLongFileSizes uint32 = 5008 // 64 bits each, where a file has 4 GiB or more
 	TagFileDigestAlg uint32 = 5011 // OpenPGP hash algorithm; absent: MD5
 )
 

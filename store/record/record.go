@@ -32,6 +32,7 @@ type List struct {
 	Key     string      `json:"key,omitempty"`    // fingerprint of the certificate that vouches, "" for an unsigned package
 	Signer  string      `json:"signer,omitempty"` // subject key id of the certificate that signed the list
 	Files   int         `json:"files,omitempty"`
+	Largest uint64      `json:"largest,omitempty"` // size in bytes of the largest of them; 0: not known
 	Counter uint64      `json:"counter,omitempty"` // the activation this list came with
 	Since   time.Time   `json:"since"`
 	Reason  string      `json:"reason,omitempty"` // a policy.Reason

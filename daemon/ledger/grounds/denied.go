@@ -93,7 +93,7 @@ func (s *Grounds) exchange(r *Reduction) {
 	staged := r.Staged
 	r.Staged = record.Staged{}
 	s.Sync(r.Name)
-	s.Plan.Publish = append(s.Plan.Publish, state.Publication{Name: r.Name, Staged: staged, Poke: true, Then: state.Do(func(p state.Published) error {
+	s.Plan.Publish = append(s.Plan.Publish, state.Publication{Name: r.Name, Staged: staged, Largest: r.Entry.Largest, Poke: true, Then: state.Do(func(p state.Published) error {
 		if r.Err = p.Err; r.Err != nil {
 			r.Out = true
 			s.Suspend([]state.Suspension{s.unreduced(r)})

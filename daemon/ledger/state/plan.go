@@ -54,6 +54,7 @@ type Withdrawal struct {
 type Publication struct {
 	Name     string
 	Staged   record.Staged
+	Largest  uint64      // size in bytes of the largest file that it is of; 0: not known
 	Recorded bool        // the intent has its record: a start needs no mark to know it
 	Poke     bool        // a scan of the directory that runs now starts over
 	Keep     bool        // what had the name waits to come back

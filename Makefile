@@ -47,6 +47,7 @@ help:
 	@echo 'make build     bin/: digestd, digestctl, their helpers and the rpm plugin digestd.so'
 	@echo 'make demo      shows all of it in a sandbox; KEEP=1 leaves that up'
 	@echo 'make test      everything that must hold, briefly fuzzed'
+	@echo 'make test-vm   the tests in machines alone, and longer'
 	@echo 'make unit      tests that need neither root nor network'
 	@echo 'make cover     coverage of each package by its own tests'
 	@echo 'make cover-integration  the same of what integration tests run'
@@ -88,6 +89,11 @@ test:
 	@.ci/stage sim $(GO) test ./daemon -run TestHistories -sim.time 60s -sim.disk 150
 	@.ci/stage integration env DIGESTD_TEST_ALL=1 $(GO) test -count=1 -timeout 20m ./integration/...
 	@.ci/stage fuzz $(MAKE) fuzz FUZZTIME=10000x
+
+# What machines show, all of it, and as long on each kernel.
+test-vm:
+	@integration/setup.sh test
+	env DIGESTD_TEST_ALL=1 DIGESTD_TEST_VM=whole $(GO) test -count=1 -v -timeout 120m ./integration/vm/...
 
 # Tests that need root are skipped where there is none.
 unit:
@@ -178,4 +184,4 @@ clean:
 	rm -rf bin
 	@$(MAKE) -s -C hooks/rpm clean
 
-.PHONY: help build programs demo bench test unit cover sim sim-mutants docs lint fuzz install lay rpm srpm clean
+.PHONY: help build programs demo bench test test-vm unit cover sim sim-mutants docs lint fuzz install lay rpm srpm clean

@@ -71,7 +71,7 @@ func command(args ...string) error {
 
 // Every stock kernel refuses what no list holds, and lets everything else run. The
 // numbers are those of execs after a withdrawal, and a fifth of those of mappings
-// against a writer who changes what is being mapped.
+// against a writer who changes what is being mapped; make test-vm has 1,000 on each kernel.
 func TestGuard(t *testing.T) {
 	needs.Root(t)
 	for _, k := range []struct {
@@ -83,7 +83,11 @@ func TestGuard(t *testing.T) {
 		{"forky", 100},    // 7.2
 	} {
 		t.Run(k.release, func(t *testing.T) {
-			boot(t, k.release, fmt.Sprintf("digestd.test=all digestd.pairs=%d", k.pairs))
+			pairs := k.pairs
+			if os.Getenv("DIGESTD_TEST_VM") == "whole" {
+				pairs = 1000
+			}
+			boot(t, k.release, fmt.Sprintf("digestd.test=all digestd.pairs=%d", pairs))
 		})
 	}
 }
@@ -118,7 +122,7 @@ func boot(t *testing.T, release, line string, options ...string) {
 	t.Helper()
 	dir := t.TempDir()
 	initrd := filepath.Join(dir, "initrd")
-	err := command("sh", "-c", `mkdir -p "$1/tree/modules" && cp "$2"/* "$1/tree/" && cp "$3"/*.ko "$1/tree/modules/" &&
+	err := command("sh", "-c", `mkdir -p "$1/tree/modules" && cp "$2"/* "$1/tree/" && cp "$3"/*.ko "$3"/*.order "$1/tree/modules/" && cp -r "$3/../images" "$1/tree/" &&
 		case $5 in *digestd.test=kexec*) cp "$3/vmlinuz" "$1/tree/" ;; esac &&
 		cd "$1/tree" && find . | LC_ALL=C sort | cpio --quiet -o -R 0:0 -H newc >"$4"`, "archive", dir, programs, filepath.Join(kernels, release), initrd, line)
 	if err != nil {

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Gets the kernels of Debian 12, 13 and 14 for machines without a disk, as their
-# packages have them, and the modules that the tests need. They go to
+# packages have them, and the modules that the tests need, with those that they need, in
+# order, in NAME.order; and makes images of file systems. They go to
 # ${DIGESTD_TEST_CACHE:-/var/cache/digestd-test}/kernels and are got once; a change of
 # this script gets them anew. Needs root and the Debian archive that apt uses, or that
 # DIGESTD_TEST_MIRROR names.
@@ -11,7 +12,7 @@ set -euo pipefail
 cache=${DIGESTD_TEST_CACHE:-/var/cache/digestd-test}
 kernels=$cache/kernels
 suites='bookworm trixie forky'
-modules='overlay'
+modules='overlay loop squashfs xfs btrfs'
 
 mkdir -p "$cache"
 exec 9>"$cache/kernels.lock"
@@ -19,6 +20,15 @@ flock 9
 stamp=$(sha256sum <"$0" | cut -d' ' -f1)
 if [ "$(cat "$kernels/stamp" 2>/dev/null)" = "$stamp" ]; then
 	exit 0
+fi
+
+needed=()
+command -v modprobe >/dev/null || needed+=(kmod)
+command -v mkfs.xfs >/dev/null || needed+=(xfsprogs)
+command -v mkfs.btrfs >/dev/null || needed+=(btrfs-progs)
+command -v mksquashfs >/dev/null || needed+=(squashfs-tools)
+if [ ${#needed[@]} != 0 ]; then
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${needed[@]}" >/dev/null
 fi
 
 mirror=${DIGESTD_TEST_MIRROR-}
@@ -56,9 +66,19 @@ for suite in $suites; do
 		dpkg-deb -x "$deb" "$tree"
 	done
 	find "$tree" -name 'vmlinuz*' -exec cp {} "$part/$suite/vmlinuz" \;
+	[ -e "$tree/lib" ] || ln -s usr/lib "$tree/lib"
+	release=$(basename "$tree"/lib/modules/*)
+	depmod -b "$tree" "$release"
 	for module in $modules; do
-		find "$tree" -name "$module.ko" -exec cp {} "$part/$suite/" \;
-		find "$tree" -name "$module.ko.xz" -exec sh -c 'xz -dc "$1" >"$2"' unpack {} "$part/$suite/$module.ko" \;
+		# What the kernel has built in is not listed.
+		{ modprobe -S "$release" -d "$tree" --show-depends "$module" 2>/dev/null || :; } | awk '$1 == "insmod" { print $2 }' | while read -r file; do
+			name=$(basename "$file" .xz)
+			case $file in
+			*.xz) xz -dc "$file" >"$part/$suite/$name" ;;
+			*) cp "$file" "$part/$suite/$name" ;;
+			esac
+			echo "$name" >>"$part/$suite/$module.order"
+		done
 	done
 	[ -s "$part/$suite/vmlinuz" ] && [ -s "$part/$suite/overlay.ko" ] || {
 		echo "kernels: $image of $suite has no kernel or lacks a module" >&2
@@ -66,6 +86,18 @@ for suite in $suites; do
 	}
 	rm -rf "$state" "$tree"
 done
+# Without content but for that of the one that cannot be written.
+mkdir "$part/images" "$part/read-only"
+printf '#!/init\n# on squashfs\n' >"$part/read-only/tool"
+chmod 0755 "$part/read-only/tool"
+mksquashfs "$part/read-only" "$part/images/squashfs" -all-root -quiet -no-progress >/dev/null
+truncate -s 16M "$part/images/ext4" "$part/images/btrfs"
+truncate -s 300M "$part/images/xfs"
+mke2fs -q -t ext4 "$part/images/ext4"
+mkfs.xfs -q "$part/images/xfs"
+mkfs.btrfs -q --mixed "$part/images/btrfs" >/dev/null
+gzip "$part/images/"*
+rm -r "$part/read-only"
 echo "$stamp" >"$part/stamp"
 rm -rf "$kernels"
 mv "$part" "$kernels"

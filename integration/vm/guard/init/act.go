@@ -23,6 +23,13 @@ func act(args []string) int {
 			fmt.Println(err)
 			return 1
 		}
+	case "tamper":
+		tamper(args[1])
+	case "peek":
+		if err := peek(); err != nil {
+			fmt.Println(err)
+			return 1
+		}
 	case "contain":
 		if err := contain(); err != nil {
 			fmt.Println(err)

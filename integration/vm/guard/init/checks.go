@@ -32,14 +32,14 @@ type machine struct {
 
 func (m *machine) run(part string) {
 	parts := map[string]func(){
-		"unsuited": m.unsuited, "otherhash": m.otherHash, "commandline": m.commandLine, "bench": m.bench, "exemptions": m.exemptions, "service": m.service,
+		"unsuited": m.unsuited, "otherhash": m.otherHash, "commandline": m.commandLine, "bench": m.bench, "seal": m.seal, "exemptions": m.exemptions, "service": m.service,
 		"audit": m.audit, "enforce": m.enforce, "writes": m.writes, "maps": m.maps,
 		"filesystems": m.filesystems, "sets": m.sets, "races": m.races, "strict": m.strict, "off": m.off,
 		"kexec": m.kexec, "kexeced": m.kexeced, "together": m.together,
 	}
 	names := []string{part}
 	if part == "all" {
-		names = []string{"audit", "enforce", "writes", "maps", "together", "filesystems", "exemptions", "sets", "races", "strict", "off", "service"}
+		names = []string{"audit", "enforce", "writes", "maps", "together", "filesystems", "exemptions", "sets", "races", "strict", "seal", "off", "service"}
 	}
 	for _, name := range names {
 		within(12*time.Minute, func() {
@@ -88,7 +88,7 @@ func (m *machine) load() {
 	must(err)
 	m.fact("active security modules: %s", k.LSMs)
 	begun := time.Now()
-	m.set, err = bpf.Load(bpf.DefaultDir, bpf.Options{Strict: true})
+	m.set, err = bpf.Load(bpf.DefaultDir, bpf.Options{Strict: true, Seal: true})
 	must(err)
 	m.fact("loaded in %.1f s", time.Since(begun).Seconds())
 	verified := m.set.Verified()

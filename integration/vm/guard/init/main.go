@@ -7,10 +7,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -48,17 +48,25 @@ func prepare() {
 			panic(fmt.Sprintf("cannot mount %s: %v", m.place, err))
 		}
 	}
-	for _, name := range []string{"overlay", "loop", "squashfs"} {
-		found, _ := filepath.Glob("/modules/" + name + ".ko")
-		for _, file := range found {
-			f, err := os.Open(file)
-			must(err)
-			if err := unix.FinitModule(int(f.Fd()), "", 0); err != nil {
-				panic(fmt.Sprintf("cannot load %s: %v", name, err))
-			}
-			f.Close()
-		}
+	loadModule("overlay")
+}
+
+// loadModule loads a module and those that it needs, as far as the kernel has not built
+// them in. It reports whether there is one.
+func loadModule(name string) bool {
+	order, err := os.ReadFile("/modules/" + name + ".order")
+	if err != nil {
+		return false
 	}
+	for _, file := range strings.Fields(string(order)) {
+		f, err := os.Open("/modules/" + file)
+		must(err)
+		if err := unix.FinitModule(int(f.Fd()), "", 0); err != nil && !errors.Is(err, unix.EEXIST) {
+			panic(fmt.Sprintf("cannot load %s: %v", file, err))
+		}
+		f.Close()
+	}
+	return true
 }
 
 // parameter reads one of the kernel's command line.

@@ -46,6 +46,10 @@ func (m *machine) filesystems() {
 	m.expel(d)
 	must(unix.Unmount("/t/merged", 0))
 
+	for _, kind := range []string{"ext4", "xfs", "btrfs", "squashfs"} {
+		m.disk(kind)
+	}
+
 	d = program("/t/tool", "user")
 	in := func() error {
 		cmd := exec.Command("/t/tool")
@@ -148,11 +152,11 @@ func (m *machine) sets() {
 		}
 	}()
 	for range 2 {
-		m.set, err = bpf.Load(bpf.DefaultDir, bpf.Options{Strict: true})
+		m.set, err = bpf.Load(bpf.DefaultDir, bpf.Options{Strict: true, Seal: true})
 		must(err)
 		m.set.Close()
 	}
-	m.set, err = bpf.Load(bpf.DefaultDir, bpf.Options{Strict: true})
+	m.set, err = bpf.Load(bpf.DefaultDir, bpf.Options{Strict: true, Seal: true})
 	must(err)
 	close(stop)
 	<-done

@@ -36,6 +36,7 @@ type boot struct {
 	files  map[string]string // content by path, written before systemd starts
 	trees  []string          // directories whose content is laid over the root, too
 	kernel string            // added to the kernel's command line
+	stock  string            // boot Debian's kernel of that release; "" for the machine's own
 	cutAt  string            // the power fails at the marker of that name
 }
 
@@ -93,7 +94,7 @@ func (m *machine) run(b boot, console string) (*report, error) {
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64",
 		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1", "-m", "1024",
 		"-nodefaults", "-no-reboot", "-display", "none",
-		"-kernel", filepath.Join(guest.dir, "vmlinuz"), "-initrd", initrd,
+		"-kernel", filepath.Join(b.kernelDir(), "vmlinuz"), "-initrd", initrd,
 		"-append", "console=ttyS0 quiet panic=-1 systemd.unit=digestd-test.target systemd.show_status=no "+b.kernel,
 		"-drive", "file="+m.disk+",if=virtio,format=qcow2",
 		"-serial", "file:"+console,
@@ -133,6 +134,27 @@ func (m *machine) run(b boot, console string) (*report, error) {
 	return r, nil
 }
 
+// kernelDir has the kernel of a boot.
+func (b boot) kernelDir() string {
+	if b.stock == "" {
+		return guest.dir
+	}
+	return filepath.Join(filepath.Dir(guest.dir), "kernels", b.stock)
+}
+
+// otherModules lays modules of another kernel over those that the initrd loads.
+func (b boot) otherModules(stage string) error {
+	if b.stock == "" {
+		return nil
+	}
+	if err := command("guard/kernels.sh"); err != nil {
+		return err
+	}
+	return command("sh", "-c", `mkdir -p "$2/modules" && cd "$1" && cp ./*.ko "$2/modules/" &&
+		for m in virtio_pci virtio_blk ext4 ecdsa_generic; do [ ! -e "$m.order" ] || cat "$m.order"; done | awk '!seen[$0]++' >"$2/modules/order"`,
+		"modules", b.kernelDir(), stage)
+}
+
 // initrd puts together what starts the machine, what is installed, on the first
 // boot, and what this boot brings along. The kernel unpacks them in that order.
 func (m *machine) initrd(b boot) (string, error) {
@@ -163,6 +185,9 @@ func (m *machine) initrd(b boot) (string, error) {
 		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
 			return "", err
 		}
+	}
+	if err := b.otherModules(stage); err != nil {
+		return "", err
 	}
 	own, whole := stage+".cpio", stage+".initrd"
 	if err := archive(stage, own); err != nil {

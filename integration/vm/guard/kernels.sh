@@ -12,7 +12,7 @@ set -euo pipefail
 cache=${DIGESTD_TEST_CACHE:-/var/cache/digestd-test}
 kernels=$cache/kernels
 suites='bookworm trixie forky'
-modules='overlay loop squashfs xfs btrfs'
+modules='overlay loop squashfs xfs btrfs virtio_pci virtio_blk ext4 ecdsa_generic'
 
 mkdir -p "$cache"
 exec 9>"$cache/kernels.lock"

@@ -19,6 +19,7 @@ import (
 // Directory is a list directory in a file system.
 type Directory struct{ *store.Dir }
 
+// Stager stages lists under names that begin with prefix.
 func (d Directory) Stager(prefix string) executor.Stager { return d.Dir.Stager(prefix) }
 
 // Index is the index for all: a [store.Index], except where a test gives another.
@@ -41,6 +42,7 @@ type Database interface {
 // DiskDatabase is a database of rpm in a file system.
 type DiskDatabase struct{ *rpmdb.DB }
 
+// Certs reads the keys in rpm's keyring; bad are those that cannot be used.
 func (d DiskDatabase) Certs(ctx context.Context) ([]*pgp.Cert, []error, error) {
 	return rpmdb.Certs(ctx, d.DB)
 }

@@ -62,6 +62,7 @@ type Signals struct {
 	LabelsWanted chan struct{} // labels are to be written
 }
 
+// New returns a host on this machine, without root, executor, list directory or index.
 func New(c config.Config, log *slog.Logger) *Host {
 	h := &Host{Config: c, Logger: log, Now: time.Now, Memory: newMemory(),
 		Machine: Machine{Keyrings: kernel.NewKeyrings(), Features: func() kernel.Features { return kernel.Detect("/") }, UnitOf: kernel.UnitOf},
@@ -113,6 +114,8 @@ func (h *Host) WantSync(reason string) {
 	}
 }
 
+// DatabaseStamp tells whether rpm's database may have changed: it is another one then. It
+// is zero where there is no database, or none that can be read.
 func (h *Host) DatabaseStamp() (stamp rpmdb.Stamp) {
 	if db, err := h.Database(); err == nil {
 		stamp, _ = db.Stamp()
@@ -120,7 +123,8 @@ func (h *Host) DatabaseStamp() (stamp rpmdb.Stamp) {
 	return stamp
 }
 
-// EachFile walks the files of a published list.
+// EachFile walks the files of a published list as [WalkList] does, except that what fn is
+// given is valid only until it returns. Its error is fs.ErrNotExist if the list is gone.
 func (h *Host) EachFile(e *view.Entry, fn func(algo digestlist.Algo, digest, path []byte) error) error {
 	buf, ok := h.Buffers.Get().(*[]byte)
 	if !ok {
@@ -135,6 +139,9 @@ func (h *Host) EachFile(e *view.Entry, fn func(algo digestlist.Algo, digest, pat
 	return WalkList(e.Name, data, fn)
 }
 
+// WalkList walks the files of a list, which its name tells the format of, with or without a
+// signature at its end. It stops at the first error of fn, and returns that. What fn is
+// given is part of data.
 func WalkList(name string, data []byte, fn func(algo digestlist.Algo, digest, path []byte) error) error {
 	format, _, err := ledger.FormatOf(name)
 	if err != nil {

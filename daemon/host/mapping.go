@@ -14,7 +14,7 @@ import (
 // mapping is a file's content in memory that the collector does not know of.
 type mapping []byte
 
-// MapFile maps a file that nobody else writes.
+// MapFile maps a file that nobody else writes, of one byte up to twice the largest own list.
 func MapFile(f *os.File) (mapping, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -29,6 +29,7 @@ func MapFile(f *os.File) (mapping, error) {
 	return unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
 }
 
+// Unmap ends the mapping, after which nobody may read from it.
 func (m mapping) Unmap() {
 	if m != nil {
 		unix.Munmap(m)

@@ -14,7 +14,7 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// MakeOwn signs and stages a body, without what is denied.
+// MakeOwn signs and stages a body, without what is denied. The staged file is durable.
 func (h *Host) MakeOwn(stager executor.Stager, body []byte) (l ledger.MadeList, err error) {
 	if l.Refs, err = executor.MakeRefs(digestlist.FormatTLV, body, 0); err != nil {
 		return l, err

@@ -6,23 +6,29 @@ import (
 	"time"
 )
 
-// Pause is a timer that is set once and fires after the last event of a burst.
-// It does not exist while nothing happens, so an idle daemon sleeps.
-type Pause struct{ Timer *time.Timer }
+// Pause is a timer that fires after the last event of a burst. It does not exist while
+// nothing happens, so an idle daemon sleeps. The zero Pause waits for nothing.
+type Pause struct{ timer *time.Timer }
 
+// Start begins the pause, or begins it anew: it ends after d.
 func (p *Pause) Start(d time.Duration) {
-	if p.Timer == nil {
-		p.Timer = time.NewTimer(d)
+	if p.timer == nil {
+		p.timer = time.NewTimer(d)
 		return
 	}
-	p.Timer.Reset(d)
+	p.timer.Reset(d)
 }
 
+// Begun reports whether the pause has begun and its end was not taken.
+func (p *Pause) Begun() bool { return p.timer != nil }
+
+// C tells once of the end of the pause. It is nil, which tells of nothing, where none has begun.
 func (p *Pause) C() <-chan time.Time {
-	if p.Timer == nil {
+	if p.timer == nil {
 		return nil
 	}
-	return p.Timer.C
+	return p.timer.C
 }
 
-func (p *Pause) Ended() { p.Timer = nil }
+// Ended is for whoever has received from C.
+func (p *Pause) Ended() { p.timer = nil }

@@ -35,11 +35,6 @@ const (
 	LastChore  = time.Minute
 )
 
-// A judgement must not outlive its grounds. An entry keeps what has to be known of the
-// signature that vouches for it, and by which rules that was verified. Whether it still
-// vouches is asked anew, by the keys and settings of now, wherever it matters: nothing
-// is remembered that a restart could forget.
-
 // MostTries is how often something is made again because what it was made by has
 // changed meanwhile.
 const MostTries = 8

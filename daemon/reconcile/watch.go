@@ -190,7 +190,7 @@ func (w *watcher) Run(ctx context.Context) error {
 			switch w.subject(ev) {
 			case subjectLists:
 				w.note(ev.Name)
-				if directory.Timer == nil {
+				if !directory.Begun() {
 					directory.Start(w.directoryPause())
 				}
 			case subjectDatabase:

@@ -85,7 +85,7 @@ func (c *carrier) run(ctx context.Context) {
 			if c.away {
 				c.rose(ctx)
 			}
-			if c.sent > c.safe && again.Timer == nil {
+			if c.sent > c.safe && !again.Begun() {
 				confirm.Start(confirmPause)
 			}
 		}

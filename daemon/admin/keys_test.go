@@ -4,6 +4,7 @@ package admin_test
 
 import (
 	"encoding/hex"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/daemontest"
+	"github.com/digestd/digestd/daemon/host"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/integration/keyringtest"
@@ -55,6 +57,20 @@ func TestKeyRevoke(t *testing.T) {
 	if got, want := log(t, m, "key-revoked", "key-restored"), []string{"key-revoked " + id + " stolen 7", "key-restored " + id + " found again 7"}; !slices.Equal(got, want) {
 		t.Errorf("the log has %q, want %q", got, want)
 	}
+}
+
+// A revocation is carried out though rpm's keyring cannot be read.
+func TestKeyRevokeWithoutAKeyring(t *testing.T) {
+	m := machine(t)
+	open := m.Database
+	m.Database = func() (host.Database, error) { return nil, errors.New("the database is locked") }
+	if k, err := m.KeyRevoke(t.Context(), by, fingerprint(t, "vendor"), "stolen"); err != nil || k.State != api.KeyRevoked {
+		t.Errorf("%+v, %v", k, err)
+	}
+	wantLists(t, m, "with the keyring out of reach", otherList)
+	m.Database = open
+	m.Sync(t)
+	wantLists(t, m, "with the keyring in reach", otherList)
 }
 
 // A key can be revoked before it is ever seen, by its whole fingerprint.

@@ -4,6 +4,7 @@ package admin_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -102,6 +103,24 @@ func TestSignerEnrolInFiles(t *testing.T) {
 	data, rerr := os.ReadFile(other)
 	if err != nil || rerr != nil || string(data) != "somebody else's" || !strings.Contains(strings.Join(e.Left, "\n"), other+" has another certificate") {
 		t.Errorf("%q, left to do is %q, %v, %v", data, e.Left, err, rerr)
+	}
+}
+
+// A key that takes over is known to the next boot where the one before was.
+func TestSignerRotateFollowsEnrolment(t *testing.T) {
+	m := machine(t)
+	if _, err := m.SignerEnrol(t.Context(), by, api.EnrolFile); err != nil {
+		t.Fatal(err)
+	}
+	now, err := m.SignerRotate(t.Context(), by, false, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	single, err := os.ReadFile(m.Path("etc/keys/x509_ima.der"))
+	among, aerr := os.ReadFile(m.Path("etc/keys/ima/digestd-" + now.SKI + ".der"))
+	der, derr := os.ReadFile(filepath.Join(m.Config.State, "signing.der"))
+	if err = errors.Join(err, aerr, derr); err != nil || !bytes.Equal(single, der) || !bytes.Equal(among, der) {
+		t.Errorf("the next boot does not find the certificate that signs now: %v", err)
 	}
 }
 

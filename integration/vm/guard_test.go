@@ -20,6 +20,7 @@ func TestGuardUnit(t *testing.T) {
 // through a power cut, a start of its user space alone and an end by an initramfs.
 func TestGuardOfAMachine(t *testing.T) {
 	t.Parallel()
+	whole(t)
 	m := newMachine(t)
 	m.boot(boot{script: "guardenforce.sh", trees: []string{packages(t)}})
 	m.boot(boot{script: "guardstart.sh", cutAt: "bulk030-1.0"})
@@ -39,9 +40,18 @@ func TestGuardOfAMachine(t *testing.T) {
 // is removed.
 func TestGuardAndContainers(t *testing.T) {
 	t.Parallel()
+	whole(t)
 	if err := command("./podman.sh"); err != nil {
 		t.Fatal(err)
 	}
 	m := newMachine(t)
 	m.boot(boot{script: "guardpodman.sh", trees: []string{filepath.Join(filepath.Dir(guest.dir), "podman", "tree")}})
+}
+
+// whole leaves a test to make test-vm: make test boots each kind of machine once.
+func whole(t *testing.T) {
+	t.Helper()
+	if os.Getenv("DIGESTD_TEST_VM") != "whole" {
+		t.Skip("make test-vm runs it")
+	}
 }

@@ -28,6 +28,7 @@ func TestRetry(t *testing.T) {
 			})
 		}()
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if len(at) > 0 {
 			t.Errorf("it began by itself: %v", at)
 		}
@@ -36,6 +37,7 @@ func TestRetry(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		wake <- struct{}{}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		s := time.Second
 		// 1, 2, 4 s and the longest pause; the second wish begins when all is done.
 		if want := []time.Duration{s, 3 * s, 7 * s, 12 * s, 17 * s, 18 * s}; !slices.Equal(at, want) {

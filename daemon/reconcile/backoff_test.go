@@ -37,12 +37,14 @@ func TestBackoff(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if attempts != 1 {
 			t.Errorf("three failures in a row made %d attempts", attempts)
 		}
 		b.again(func() { attempts++ })
 		b.reset()
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if attempts != 1 {
 			t.Error("it was done again after a success")
 		}

@@ -212,13 +212,18 @@ func TestHostilePackages(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	// Each byte of the headers exchanged: the process may say or break what it wants.
+	// Each byte of the headers exchanged: what reads them may say or break what it wants. Of
+	// some a process does, which must end with an answer or an error.
 	ends := bytes.Index(good, []byte{0x1f, 0x8b})
-	step := ends / 60
-	for at := leadSize; at < ends; at += step {
+	few := ends / 8
+	for at := leadSize; at < ends; at++ {
 		data := slices.Clone(good)
 		data[at] ^= 0xff
-		readPackage(t, data)
+		if at%few == 0 {
+			readPackage(t, data)
+		} else {
+			safely(data)
+		}
 	}
 }
 

@@ -87,6 +87,16 @@ func (r Keyring) Writable() bool {
 // session they are.
 func (r Keyring) open() bool { return r.Name() == RingIMAOpen }
 
+// elsewhere reports whether it is an open keyring of another session, or one that is about
+// to go: anybody may give a keyring that name, and root's alone counts.
+func (r Keyring) elsewhere() bool {
+	if !r.open() {
+		return false
+	}
+	_, err := r.IDs()
+	return errors.Is(err, unix.EACCES) || errors.Is(err, ErrNoKeyring)
+}
+
 // Keyrings finds the kernel's keyrings. It may be used by many at once.
 type Keyrings struct {
 	proc  string
@@ -118,7 +128,7 @@ func (ks *Keyrings) FindAll(names ...string) ([]Keyring, error) {
 	found := map[string]Keyring{}
 	consider := func(id int, name string) {
 		k, err := describe(id)
-		if err == nil && k.Type == "keyring" && k.Description == name && k.UID == 0 {
+		if err == nil && k.Type == "keyring" && k.Description == name && k.UID == 0 && !(Keyring{k}).elsewhere() {
 			found[name] = Keyring{k}
 			if strings.HasPrefix(name, ".") {
 				ks.ids[name] = id

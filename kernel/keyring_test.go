@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -228,5 +229,27 @@ func TestWatch(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// Only root's own _ima counts: others may give keyrings of theirs that name.
+func TestKeyringOfAnotherSession(t *testing.T) {
+	own := keyringtest.IMA(t)
+	made, end := make(chan error), make(chan struct{})
+	defer close(end)
+	for range 16 { // one of which the kernel names after root's
+		go func() {
+			runtime.LockOSThread() // never unlocked: its keyring goes with it
+			_, err := unix.AddKey("keyring", "_ima", nil, unix.KEY_SPEC_THREAD_KEYRING)
+			made <- err
+			<-end
+		}()
+		if err := <-made; err != nil {
+			t.Fatal(err)
+		}
+	}
+	ring, err := kernel.NewKeyrings().Find(kernel.RingIMAOpen)
+	if err != nil || ring.ID != own {
+		t.Errorf("found %+v, %v; root's is %08x", ring, err, own)
 	}
 }

@@ -12,8 +12,8 @@ var (
 	actionKeys     = object.Action{Name: "org.digestd1.keys", Words: "change which keys count"}
 	actionDeny     = object.Action{Name: "org.digestd1.deny", Words: "deny something or lift a denial"}
 	actionOwn      = object.Action{Name: "org.digestd1.own", Words: "change the owner's own lists, or the order of lists"}
-	// A password counts for one of these: whoever finds a terminal open must not be able to
-	// let anything run.
+	// Each of these takes a password of its own: an open terminal must not let its finder
+	// turn the guard off.
 	actionGuard        = object.Action{Name: "org.digestd1.guard", Words: "change what the guard refuses to run"}
 	actionGuardDenials = object.Action{Name: "org.digestd1.guard-denials", Words: "see what the guard refused to run"}
 	actionVerify       = object.Action{Name: "org.digestd1.verify", Words: "verify files, or see what that found"}

@@ -73,8 +73,8 @@ func New(c config.Config, log *slog.Logger) *Host {
 	return h
 }
 
-// Snapshot is what readers see of the state. Whoever asks for it keeps memory from
-// being given back for a while.
+// Snapshot is what readers see of the state. A call keeps memory from being
+// given back for a while.
 func (h *Host) Snapshot() *view.Snapshot {
 	h.Memory.use()
 	return h.Exec.Published.Load()

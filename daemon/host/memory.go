@@ -34,7 +34,7 @@ type memory struct {
 	start time.Time
 	used  atomic.Int64 // last, in nanoseconds since start
 	Armed atomic.Bool  // somebody looks whether it is time to rest
-	Rest  func()       // gives memory back; whoever has used much of it calls this, too
+	Rest  func()       // gives memory back; rooms call it, too, when they have used much
 	once  sync.Once
 	roomy atomic.Bool // the first comparison is over
 }

@@ -30,5 +30,5 @@ func (p *Pause) C() <-chan time.Time {
 	return p.timer.C
 }
 
-// Ended is for whoever has received from C.
+// Ended has to be called after a receive from C.
 func (p *Pause) Ended() { p.timer = nil }

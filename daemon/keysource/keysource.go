@@ -84,7 +84,7 @@ func (ks *Source) Refresh(ctx context.Context, always bool) error {
 	src.Revoked = slices.DeleteFunc(src.Revoked, func(r grounds.RevokedKey) bool {
 		err := ks.Enroller.Revocable(ctx, r.Fingerprint)
 		if err != nil {
-			src.Errs = append(src.Errs, fmt.Errorf("%s is not heeded yet: %w", r.File, err))
+			src.Errs = append(src.Errs, fmt.Errorf("cannot carry out the revocation in %s yet: %w", r.File, err))
 		}
 		return err != nil
 	})

@@ -237,7 +237,7 @@ func TestHint(t *testing.T) {
 	select {
 	case <-m.Reconciler.Rested:
 	case <-time.After(time.Minute):
-		t.Error("a hint about our root was not heeded")
+		t.Error("a hint about our root had no effect")
 	}
 }
 

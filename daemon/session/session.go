@@ -112,8 +112,8 @@ type progress struct {
 	broken  error                  // what keeps lists from being as they should be
 }
 
-// New is the session of whoever connected. It returns nil if the peer is nobody to serve,
-// and has told it so.
+// New returns the session of a connection, or nil if its peer may not be served, which New
+// has told the peer.
 func (ss *Server) New(c *net.UnixConn) *Session {
 	peer, err := wire.PeerCred(c)
 	conn := wire.NewConn(c)

@@ -119,7 +119,7 @@ func (s *Session) GoOn(ctx context.Context, stage Stage) {
 	}
 }
 
-// Refuse tells whoever waits at l why digestd cannot start, so that no package
+// Refuse tells the package managers that wait at l why digestd cannot start, so that no package
 // manager waits for its deadline.
 func Refuse(l *net.UnixListener, why error) {
 	const most, wait = 64, 50 * time.Millisecond

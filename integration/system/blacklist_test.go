@@ -371,7 +371,7 @@ func TestSignerIsNotRevokedWithoutSuccessor(t *testing.T) {
 	told := func(text string) bool {
 		return slices.ContainsFunc(m.Status().Problems, func(p api.Problem) bool { return strings.Contains(p.Text, text) })
 	}
-	if !told("is not heeded yet") {
+	if !told("cannot carry out the revocation in ") {
 		t.Errorf("nobody says that a revocation waits: %+v", m.Status().Problems)
 	}
 	if _, err := kernel.NewKeyrings().Find(kernel.RingBlacklist); err == nil && !told("is not given to the kernel yet") {

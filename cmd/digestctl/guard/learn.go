@@ -141,7 +141,7 @@ func (g *app) askEach(ctx context.Context, all []api.GuardCandidate, doc *learnD
 	return nil
 }
 
-// yes asks whoever sits at the terminal.
+// yes asks the person at the terminal.
 func (g *app) yes(ctx context.Context, lines *bufio.Reader) (bool, error) {
 	fmt.Fprint(g.UI.Err, "  let it run from now on? [y/N] ")
 	type answer struct {

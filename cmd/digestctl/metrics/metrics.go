@@ -59,7 +59,7 @@ reads. It is a process of its own for each time: digestd keeps no numbers for it
 
 With --file it writes them to a file instead, in Prometheus' text format, which the textfile collector of
 node_exporter reads. The file appears at once, when it is complete. Only root may be able to write to its
-directory and to those above, and no link may be among them: whoever could exchange the file could
+directory and to those above, and no link may be among them: a user who could exchange the file could
 have root write anywhere. With --configured that is the file that metrics = says in
 digestd.conf(5), or none; digestd-metrics.timer does this every minute.
 

@@ -2,7 +2,12 @@
 
 package digestlist
 
-import "strconv"
+import (
+	"crypto"
+	_ "crypto/sha256" // which Hash returns
+	_ "crypto/sha512"
+	"strconv"
+)
 
 // Algo is a digest algorithm by its number in the kernel (enum hash_algo,
 // include/uapi/linux/hash_info.h).
@@ -49,8 +54,24 @@ func (a Algo) String() string {
 	return "algorithm " + strconv.Itoa(int(a))
 }
 
+// Hash returns the algorithm for contents to be compared and signed by, 0 for those that
+// new lists may not be written with.
+func (a Algo) Hash() crypto.Hash {
+	switch a {
+	case SHA224:
+		return crypto.SHA224
+	case SHA256:
+		return crypto.SHA256
+	case SHA384:
+		return crypto.SHA384
+	case SHA512:
+		return crypto.SHA512
+	}
+	return 0
+}
+
 // strong reports whether new lists may be written with a.
-func (a Algo) strong() bool { return a == SHA256 || a == SHA384 || a == SHA512 || a == SHA224 }
+func (a Algo) strong() bool { return a.Hash() != 0 }
 
 // AlgoFromPGP returns the algorithm with OpenPGP's number id (RFC 9580, 9.5),
 // by which rpm headers name it.

@@ -3,6 +3,7 @@
 package digestlist_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/digestd/digestd/digestlist"
@@ -34,6 +35,19 @@ func TestAlgo(t *testing.T) {
 	for _, pgp := range []uint32{0, 3, 4, 7, 12, 14, 1 << 16, 1<<32 - 1} {
 		if got, ok := digestlist.AlgoFromPGP(pgp); ok {
 			t.Errorf("OpenPGP's %d is %v", pgp, got)
+		}
+	}
+}
+
+// Hash is for what new lists may be written with, and makes digests of that size.
+func TestAlgoHash(t *testing.T) {
+	for a := range digestlist.Algo(30) {
+		h := a.Hash()
+		if strong := slices.Contains([]digestlist.Algo{digestlist.SHA224, digestlist.SHA256, digestlist.SHA384, digestlist.SHA512}, a); (h != 0) != strong {
+			t.Errorf("%s has the hash %d", a, h)
+		}
+		if h != 0 && h.New().Size() != a.Size() {
+			t.Errorf("%s makes %d bytes, want %d", a, h.New().Size(), a.Size())
 		}
 	}
 }

@@ -23,19 +23,7 @@ type Vouched struct {
 
 // Hash is the algorithm of the digest, 0 if there is no signature on a file over such a
 // digest.
-func (v Vouched) Hash() crypto.Hash {
-	switch v.Algo {
-	case digestlist.SHA256:
-		return crypto.SHA256
-	case digestlist.SHA224:
-		return crypto.SHA224
-	case digestlist.SHA384:
-		return crypto.SHA384
-	case digestlist.SHA512:
-		return crypto.SHA512
-	}
-	return 0
-}
+func (v Vouched) Hash() crypto.Hash { return v.Algo.Hash() }
 
 // IMASignature signs a file's digest by the machine's key, in a version of IMA's
 // signatures, and returns the value for security.ima. Keys outside of the machine's memory

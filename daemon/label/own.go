@@ -5,11 +5,8 @@ package label
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"crypto/sha512"
 	"errors"
 	"fmt"
-	"hash"
 
 	"github.com/digestd/digestd/daemon/host"
 	"github.com/digestd/digestd/daemon/view"
@@ -37,17 +34,10 @@ func (l *Labels) findOwned(path []byte, imported bool) (*kernel.File, error) {
 
 // holds returns nil if the file has that content, errOtherContent if another.
 func (l *Labels) holds(ctx context.Context, f *kernel.File, algo digestlist.Algo, digest []byte) error {
-	var h hash.Hash
-	switch algo {
-	case digestlist.SHA256:
-		h = sha256.New()
-	case digestlist.SHA384:
-		h = sha512.New384()
-	case digestlist.SHA512:
-		h = sha512.New()
-	default:
+	if algo.Hash() == 0 {
 		return fmt.Errorf("cannot compare by %s", algo)
 	}
+	h := algo.Hash().New()
 	buf, ok := l.Buffers.Get().(*[]byte)
 	if !ok {
 		buf = new([]byte)

@@ -15,8 +15,6 @@ package look
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/sha512"
 	"errors"
 	"fmt"
 	"hash"
@@ -106,16 +104,10 @@ func digests(ctx context.Context, file *kernel.File, algos []digestlist.Algo) (m
 	}
 	hashes := map[digestlist.Algo]hash.Hash{}
 	for _, algo := range algos {
-		switch algo {
-		case digestlist.SHA256:
-			hashes[algo] = sha256.New()
-		case digestlist.SHA384:
-			hashes[algo] = sha512.New384()
-		case digestlist.SHA512:
-			hashes[algo] = sha512.New()
-		default:
+		if algo.Hash() == 0 {
 			return nil, fmt.Errorf("no list has digests by %s", algo)
 		}
+		hashes[algo] = algo.Hash().New()
 	}
 	left := int64(maxRead) // the file may grow
 	err := file.Content(make([]byte, 64<<10), func(piece []byte) error {

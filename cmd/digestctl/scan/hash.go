@@ -6,8 +6,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha1"
-	"crypto/sha256"
-	"crypto/sha512"
 	"errors"
 	"fmt"
 	"hash"
@@ -90,15 +88,11 @@ func feed(ctx context.Context, fd int, most int64, buf []byte, hashes []hash.Has
 }
 
 func newHash(a digestlist.Algo) (hash.Hash, error) {
-	switch a {
-	case digestlist.SHA1:
+	switch {
+	case a == digestlist.SHA1:
 		return sha1.New(), nil // to compare with, never to list
-	case digestlist.SHA256:
-		return sha256.New(), nil
-	case digestlist.SHA384:
-		return sha512.New384(), nil
-	case digestlist.SHA512:
-		return sha512.New(), nil
+	case a.Hash() != 0:
+		return a.Hash().New(), nil
 	}
 	return nil, fmt.Errorf("cannot hash by %s", a)
 }

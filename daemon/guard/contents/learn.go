@@ -6,10 +6,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"crypto/sha512"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"slices"
@@ -130,17 +128,10 @@ const maxDiffer = 10_000
 
 // hashBoth reads a file once, and returns its digest by algo and its SHA-256.
 func hashBoth(f *kernel.File, algo digestlist.Algo) (own, sum []byte, err error) {
-	var h hash.Hash
-	switch algo {
-	case digestlist.SHA224:
-		h = sha256.New224()
-	case digestlist.SHA384:
-		h = sha512.New384()
-	case digestlist.SHA512:
-		h = sha512.New()
-	default:
+	if algo.Hash() == 0 {
 		return nil, nil, fmt.Errorf("digests by %s cannot be compared", algo)
 	}
+	h := algo.Hash().New()
 	r, err := f.Open()
 	if err != nil {
 		return nil, nil, err

@@ -233,7 +233,7 @@ func (h *hasher) stray(u *unit, path string, file *kernel.File, explicit bool) {
 	var got sums
 	if err == nil {
 		algos := append([]digestlist.Algo{digestlist.SHA256}, h.index.wide...)
-		got, err = h.sums(file, u, false, slices.DeleteFunc(algos, func(a digestlist.Algo) bool { return newHash(a) == nil })...)
+		got, err = h.sums(file, u, false, slices.DeleteFunc(algos, func(a digestlist.Algo) bool { return a.Hash() == 0 })...)
 	}
 	if err != nil {
 		if h.ctx.Err() == nil {

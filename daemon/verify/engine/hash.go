@@ -4,8 +4,6 @@ package engine
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/sha512"
 	"errors"
 	"fmt"
 	"hash"
@@ -68,20 +66,6 @@ var (
 // must not keep a processor busy for days.
 const maxSparse = 16 << 30
 
-func newHash(algo digestlist.Algo) hash.Hash {
-	switch algo {
-	case digestlist.SHA256:
-		return sha256.New()
-	case digestlist.SHA224:
-		return sha256.New224()
-	case digestlist.SHA384:
-		return sha512.New384()
-	case digestlist.SHA512:
-		return sha512.New()
-	}
-	return nil
-}
-
 // sums reads a file once. Of a file with several names or lists, the first who
 // asks reads it, and the others wait.
 func (h *hasher) sums(f *kernel.File, u *unit, shared bool, algos ...digestlist.Algo) (sums, error) {
@@ -128,9 +112,10 @@ func sameContent(a, b *unix.Stat_t) bool {
 func (h *hasher) readOnce(f *kernel.File, u *unit, algos []digestlist.Algo) (sums, error) {
 	hashes := make([]hash.Hash, len(algos))
 	for i, algo := range algos {
-		if hashes[i] = newHash(algo); hashes[i] == nil {
+		if algo.Hash() == 0 {
 			return nil, fmt.Errorf("its list has digests by %s", algo)
 		}
+		hashes[i] = algo.Hash().New()
 	}
 	read := uint64(0)
 	err := f.Content(h.buf, func(piece []byte) error {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -87,4 +88,44 @@ func (d *Daemon) publishGroup(t *testing.T, name string, g digestlist.Group) (li
 		t.Fatal(err)
 	}
 	return c.Name
+}
+
+// stopCommits lets no commit be written until the function that it returns is called.
+func (d *Daemon) stopCommits(t *testing.T) (let func()) {
+	t.Helper()
+	obstacle := filepath.Join(d.Config.State, "index.commit.new")
+	if err := os.Mkdir(obstacle, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		t.Helper()
+		if err := os.Remove(obstacle); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// serve starts a daemon for a configuration and returns what ends it.
+func serve(t *testing.T, c config.Config) (*Daemon, func()) {
+	t.Helper()
+	d, err := New(c, slog.New(slog.DiscardHandler), func(...string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	go d.Exec.Run(ctx)
+	return d, func() {
+		cancel()
+		<-d.Exec.Closed
+		d.Close()
+	}
+}
+
+func testConfig(t *testing.T) config.Config {
+	dir := t.TempDir()
+	c := config.Default()
+	c.Root, c.State, c.Lists = dir, filepath.Join(dir, "state"), filepath.Join(dir, "lists")
+	c.Unsigned = "allow" // nobody signs the packages of these tests
+	c.Keys, c.Revoked, c.Blacklist = filepath.Join(dir, "keys"), filepath.Join(dir, "revoked"), filepath.Join(dir, "blacklist")
+	return c
 }

@@ -104,7 +104,7 @@ func (m *Manager) find(p string) (*kernel.File, error) {
 	if !strings.HasPrefix(p, "/") || path.Clean(p) != p {
 		return nil, errors.New("it has no path that leads to it")
 	}
-	file, err := m.setup.Files.FindExact(p)
+	file, err := m.Setup.Files.FindExact(p)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
 		return nil, errors.New("the file is gone, or was in a container")
@@ -120,7 +120,7 @@ func (m *Manager) find(p string) (*kernel.File, error) {
 		return file, fmt.Errorf("%s can write to it", who)
 	}
 	for dir := path.Dir(p); ; dir = path.Dir(dir) {
-		d, err := m.setup.Files.OpenDir(dir)
+		d, err := m.Setup.Files.OpenDir(dir)
 		if err != nil {
 			return file, fmt.Errorf("cannot look at %s: %w", dir, err)
 		}
@@ -176,7 +176,7 @@ func (m *Manager) GuardLearn(ctx context.Context, by api.Actor, name string, dig
 	if req.Upload, err = m.upload(ctx, by, &req, entries); err != nil {
 		return r, err
 	}
-	if r, err = m.setup.Lists.OwnPublish(ctx, by, req, report); err != nil {
+	if r, err = m.Setup.Lists.OwnPublish(ctx, by, req, report); err != nil {
 		return r, err
 	}
 	text := fmt.Sprintf("%d contents that the guard refused", len(digests))
@@ -186,7 +186,7 @@ func (m *Manager) GuardLearn(ctx context.Context, by api.Actor, name string, dig
 	if reason != "" {
 		text += ": " + reason
 	}
-	m.setup.Record(ctx, record.Event{Kind: audit.KindGuardLearned, Package: "own:" + name, List: r.List, Text: text, UID: by.UID, PID: by.PID, Unit: by.Unit})
+	m.Setup.Record(ctx, record.Event{Kind: audit.KindGuardLearned, Package: "own:" + name, List: r.List, Text: text, UID: by.UID, PID: by.PID, Unit: by.Unit})
 	return r, nil
 }
 
@@ -203,7 +203,7 @@ func (m *Manager) learn(ctx context.Context, d protocol.Denial) ([]byte, error) 
 		return nil, refused(c.Text, c.Advice)
 	}
 	// Another process reads it: to close a file here would drop digestd's locks on it.
-	file, err := m.setup.Look(ctx, d.ExactPath(), digestlist.SHA256)
+	file, err := m.Setup.Look(ctx, d.ExactPath(), digestlist.SHA256)
 	if err != nil {
 		return nil, refused(err.Error(), "")
 	}
@@ -223,7 +223,7 @@ func (m *Manager) upload(ctx context.Context, by api.Actor, req *api.OwnRequest,
 		}
 		groups[algo].Entries = append(groups[algo].Entries, digestlist.Entry{Digest: digest, Path: p})
 	}
-	old, err := m.setup.Lists.Own(ctx, req.Name)
+	old, err := m.Setup.Lists.Own(ctx, req.Name)
 	var missing *api.Error
 	switch {
 	case errors.As(err, &missing) && missing.Code == api.NotFound:
@@ -256,7 +256,7 @@ func (m *Manager) upload(ctx context.Context, by api.Actor, req *api.OwnRequest,
 	}
 	var id uint64
 	for piece := range slices.Chunk(data, api.MaxUpload) {
-		if id, err = m.setup.Lists.OwnAppend(ctx, by, id, piece); err != nil {
+		if id, err = m.Setup.Lists.OwnAppend(ctx, by, id, piece); err != nil {
 			return 0, err
 		}
 	}
@@ -266,7 +266,7 @@ func (m *Manager) upload(ctx context.Context, by api.Actor, req *api.OwnRequest,
 // kept adds what a list has, but for paths that get another content.
 func (m *Manager) kept(ctx context.Context, list string, entries map[string][]byte, add func(digestlist.Algo, []byte, string)) error {
 	for offset := uint32(0); ; {
-		page, total, err := m.setup.Lists.Files(ctx, list, offset, api.MaxPage)
+		page, total, err := m.Setup.Lists.Files(ctx, list, offset, api.MaxPage)
 		if err != nil {
 			return err
 		}

@@ -56,7 +56,7 @@ type Setup struct {
 
 // Manager is the guard, for people. Its methods may be called by many goroutines.
 type Manager struct {
-	setup Setup
+	Setup Setup         // fixed once it is used
 	room  chan struct{} // for questions
 	mu    sync.Mutex    // guards the rest
 	last  api.Guard
@@ -64,7 +64,7 @@ type Manager struct {
 }
 
 // New makes one that has asked nothing yet.
-func New(s Setup) *Manager { return &Manager{setup: s, room: make(chan struct{}, mostAsk)} }
+func New(s Setup) *Manager { return &Manager{Setup: s, room: make(chan struct{}, mostAsk)} }
 
 // errOff answers those who ask of a guard that is not configured.
 var errOff = &api.Error{Code: api.NotFound, Message: "the guard is off", Advice: `set guard = "audit" in digestd.conf, then restart digestd-guard and digestd`}
@@ -82,7 +82,7 @@ func (m *Manager) ask(ctx context.Context, fn func(context.Context, *protocol.Cl
 	case <-ctx.Done():
 		return &api.Error{Code: api.Busy, Message: "too many questions to digestd-guard are open", Advice: "try again"}
 	}
-	c, err := protocol.Dial(ctx, m.setup.Socket)
+	c, err := protocol.Dial(ctx, m.Setup.Socket)
 	if err == nil {
 		defer c.Close()
 		err = fn(ctx, c)
@@ -94,7 +94,7 @@ func (m *Manager) ask(ctx context.Context, fn func(context.Context, *protocol.Cl
 	return &api.Error{Code: api.Failed, Message: "digestd-guard does not answer: " + err.Error(), Advice: "see systemctl status digestd-guard"}
 }
 
-func (m *Manager) off() bool { return m.setup.Wanted == "" || m.setup.Wanted == api.GuardOff }
+func (m *Manager) off() bool { return m.Setup.Wanted == "" || m.Setup.Wanted == api.GuardOff }
 
 // Guard says what the guard does and knows.
 func (m *Manager) Guard(ctx context.Context) (g api.Guard, err error) {
@@ -110,7 +110,7 @@ func (m *Manager) Guard(ctx context.Context) (g api.Guard, err error) {
 		return err
 	})
 	if err != nil {
-		return api.Guard{Mode: api.GuardUnknown, Wanted: m.setup.Wanted, Why: err.Error()}, err
+		return api.Guard{Mode: api.GuardUnknown, Wanted: m.Setup.Wanted, Why: err.Error()}, err
 	}
 	return protocol.Describe(s, d), nil
 }
@@ -214,7 +214,7 @@ func (m *Manager) explain(ctx context.Context, d protocol.Denial, listed bool) (
 		if !strings.HasPrefix(path, "/") {
 			path = "/" // no list has it; the content alone counts
 		}
-		if why, err = m.setup.Lists.WhyContent(ctx, path, api.Content{Found: true, SHA256: digest[:]}); err != nil {
+		if why, err = m.Setup.Lists.WhyContent(ctx, path, api.Content{Found: true, SHA256: digest[:]}); err != nil {
 			return one, why, err
 		}
 	}

@@ -44,7 +44,7 @@ func (m *Manager) GuardSwitch(ctx context.Context, by api.Actor, req api.GuardRe
 	if req.Reason != "" && text != "" {
 		text += ": "
 	}
-	m.setup.Record(ctx, record.Event{Kind: audit.KindGuardSwitched, Reason: req.Mode, Text: text + req.Reason, UID: by.UID, PID: by.PID, Unit: by.Unit})
+	m.Setup.Record(ctx, record.Event{Kind: audit.KindGuardSwitched, Reason: req.Mode, Text: text + req.Reason, UID: by.UID, PID: by.PID, Unit: by.Unit})
 	m.mu.Lock()
 	m.when = time.Time{}
 	m.mu.Unlock()

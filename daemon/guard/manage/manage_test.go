@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package manage_test
 
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/daemon/daemontest"
 	protocol "github.com/digestd/digestd/daemon/guard"
 	"github.com/digestd/digestd/daemon/guard/guardtest"
 	"github.com/digestd/digestd/daemon/guard/manage"
@@ -24,9 +27,11 @@ import (
 	"github.com/digestd/digestd/kernel/guard"
 )
 
+func TestMain(m *testing.M) { daemontest.Main(m) }
+
 // managed is a daemon whose owner asks it about a guard in memory, which follows its lists.
 type managed struct {
-	*Daemon
+	*daemontest.Machine
 	t       *testing.T
 	kernel  *guardtest.Memory
 	denials protocol.Log
@@ -36,15 +41,24 @@ type managed struct {
 func manageGuard(t *testing.T) *managed {
 	t.Helper()
 	needs.Root(t) // whose files are learned
-	d, kernel, socket := guarded(t)
-	m := &managed{Daemon: d, t: t, kernel: kernel, owner: api.Actor{UID: 0, PID: 7, Unit: "session-1.scope", Sender: ":1.7"}}
-	stop, err := guardtest.Serve(socket, kernel, protocol.Facts{Wanted: protocol.Change{Mode: "audit"}, Most: guard.Enforce}, &m.denials, os.Getuid())
+	m := &managed{Machine: daemontest.New(t, func(c *config.Config) { c.Guard = "audit" }), t: t, kernel: guardtest.NewMemory(),
+		owner: api.Actor{UID: 0, PID: 7, Unit: "session-1.scope", Sender: ":1.7"}}
+	dir, err := os.MkdirTemp("", "digestd-") // the path of a socket must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "s")
+	stop, err := guardtest.Serve(socket, m.kernel, protocol.Facts{Wanted: protocol.Change{Mode: "audit"}, Most: guard.Enforce}, &m.denials, os.Getuid())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { stop() })
-	m.manage("audit", socket)
-	if !d.rooms.Guard.Agree(t.Context()) {
+	m.Rooms.Guard.Socket, m.Manager.Setup.Socket = socket, socket
+	m.Manager.Setup.Look = func(ctx context.Context, path string, algos ...digestlist.Algo) (look.File, error) {
+		return look.At(ctx, m.Root, path, algos...)
+	}
+	if !m.Rooms.Guard.Agree(t.Context()) {
 		t.Fatal("the guard was not told of the lists")
 	}
 	return m
@@ -52,10 +66,16 @@ func manageGuard(t *testing.T) *managed {
 
 // manage has another guard asked, or none.
 func (m *managed) manage(wanted, socket string) {
-	m.Manager = manage.New(manage.Setup{Wanted: wanted, Socket: socket, Lists: m.Daemon, Files: m.Root, Record: m.recordGuard,
-		Look: func(ctx context.Context, path string, algos ...digestlist.Algo) (look.File, error) {
-			return look.At(ctx, m.Root, path, algos...)
-		}})
+	s := m.Manager.Setup
+	s.Wanted, s.Socket = wanted, socket
+	m.Manager = manage.New(s)
+}
+
+// install installs a package with one file of that content, called after it.
+func (m *managed) install(name, content string) {
+	m.t.Helper()
+	m.Install(m.t, daemontest.Package(m.t, name, "", map[string]string{"/opt/" + content: content}))
+	m.Sync(m.t)
 }
 
 // put writes a file below the root, and returns its digest.
@@ -93,11 +113,11 @@ func TestGuardLearns(t *testing.T) {
 	if r, err = m.learn(m.refuse("/opt/other", other)); err != nil || r.Files != 2 || m.kernel.Lists[tool] != 1 || m.kernel.Lists[other] != 1 {
 		t.Fatalf("%+v, %v; the guard has %v", r, err, m.kernel.Lists)
 	}
-	own, err := m.Own(t.Context(), "learned")
+	own, err := m.Daemon.Own(t.Context(), "learned")
 	if err != nil || !own.Listed || own.Version != 2 {
 		t.Errorf("%+v, %v", own, err)
 	}
-	if _, err := m.learn(digest); code(err) != api.Unchanged {
+	if _, err := m.learn(digest); daemontest.Code(err) != api.Unchanged {
 		t.Errorf("learned twice: %v", err)
 	}
 	// A new content of a path takes the place of the old one.
@@ -106,37 +126,22 @@ func TestGuardLearns(t *testing.T) {
 	if r, err = m.learn(digestText(again)); err != nil || r.Files != 2 || m.kernel.Lists[again] != 1 || m.kernel.Lists[tool] != 0 {
 		t.Errorf("%+v, %v; the guard has %v", r, err, m.kernel.Lists)
 	}
-	events, _, err := m.Log(t.Context(), api.LogFilter{Kind: audit.KindGuardLearned}, 0, 10)
+	events, _, err := m.Daemon.Log(t.Context(), api.LogFilter{Kind: audit.KindGuardLearned}, 0, 10)
 	if err != nil || len(events) != 3 || events[0].Package != "own:learned" || events[0].Actor.PID != 7 || !strings.Contains(events[0].Text, "for a test") {
 		t.Errorf("the log has %+v, %v", events, err)
 	}
 }
 
-func digestText(d guard.Digest) string {
-	const hex = "0123456789abcdef"
-	var b strings.Builder
-	for _, x := range d {
-		b.WriteByte(hex[x>>4])
-		b.WriteByte(hex[x&15])
-	}
-	return b.String()
-}
-
-func code(err error) api.Code {
-	if err == nil {
-		return ""
-	}
-	return api.AsError(err).Code
-}
+func digestText(d guard.Digest) string { return hex.EncodeToString(d[:]) }
 
 // What others could have put there is not learned, nor what somebody decided about, nor a
 // file that is another by now; and then nothing of a request is.
 func TestGuardLearnsNothingElse(t *testing.T) {
 	m := manageGuard(t)
 	good := m.refuse("/opt/good", m.put("/opt/good", "good", 0o755))
-	m.publishFor(t, "hello", "packaged")
+	m.install("hello", "packaged")
 	// A package and an own list have a path.
-	m.publishFor(t, "shared", "shared")
+	m.install("shared", "shared")
 	if _, err := m.learn(m.refuse("/opt/mine", m.put("/opt/mine", "mine", 0o755))); err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +191,7 @@ func TestGuardLearnsNothingElse(t *testing.T) {
 			}
 		})
 	}
-	if _, err := m.learn(strings.Repeat("ab", 32)); code(err) != api.NotFound {
+	if _, err := m.learn(strings.Repeat("ab", 32)); daemontest.Code(err) != api.NotFound {
 		t.Errorf("what was never refused: %v", err)
 	}
 	if own := m.Snapshot().Own["learned"]; own.Version != 1 || m.kernel.Lists[sha256.Sum256([]byte("good"))] != 0 {
@@ -210,7 +215,8 @@ func TestGuardLearnsNothingElse(t *testing.T) {
 // Each denial has the reason that lists give now.
 func TestGuardDenialsHaveReasons(t *testing.T) {
 	m := manageGuard(t)
-	m.publishFor(t, "hello", "packaged")
+	m.install("hello", "packaged")
+	clear(m.kernel.Lists)
 	m.refuse("/opt/packaged", sha256.Sum256([]byte("malware")))
 	m.refuse("/srv/copy", sha256.Sum256([]byte("packaged")))
 	m.refuse("/srv/x", sha256.Sum256([]byte("x")))
@@ -229,7 +235,7 @@ func TestGuardDenialsHaveReasons(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"/opt/packaged": "altered: not vouched for: altered since hello", "/srv/x": "unknown: not vouched for: no list includes it",
-		// The list came without the guard hearing of it.
+		// The guard has lost what it heard.
 		"/srv/copy": "vouched: the guard does not know yet that it is vouched for by hello", "": ": it could be written to",
 	} {
 		if !strings.HasPrefix(texts[path], want) {
@@ -280,7 +286,7 @@ func TestGuardSwitch(t *testing.T) {
 	if m.Recent().Mode != "off" {
 		t.Errorf("those who watch see %+v", m.Recent())
 	}
-	events, _, err := m.Log(t.Context(), api.LogFilter{Kind: audit.KindGuardSwitched}, 0, 10)
+	events, _, err := m.Daemon.Log(t.Context(), api.LogFilter{Kind: audit.KindGuardSwitched}, 0, 10)
 	if err != nil || len(events) != 3 {
 		t.Fatalf("the log has %+v, %v", events, err)
 	}
@@ -316,21 +322,21 @@ func TestGuardJudges(t *testing.T) {
 			t.Errorf("%v: %s, want %s", c.mode, got, c.want)
 		}
 	}
-	m.manage("audit", m.rooms.Guard.Socket+".gone")
+	m.manage("audit", m.Rooms.Guard.Socket+".gone")
 	if got := judged(other); !strings.HasPrefix(got, "unknown: digestd-guard does not answer") {
 		t.Error(got)
 	}
-	if g, err := m.Guard(t.Context()); code(err) != api.Failed || g.Mode != api.GuardUnknown {
+	if g, err := m.Daemon.Guard(t.Context()); daemontest.Code(err) != api.Failed || g.Mode != api.GuardUnknown {
 		t.Errorf("%+v, %v", g, err)
 	}
-	m.manage("off", m.rooms.Guard.Socket)
+	m.manage("off", m.Rooms.Guard.Socket)
 	if got := judged(other); got != ": " {
 		t.Errorf("with the guard off: %s", got)
 	}
-	if g, err := m.Guard(t.Context()); err != nil || g.Mode != "off" {
+	if g, err := m.Daemon.Guard(t.Context()); err != nil || g.Mode != "off" {
 		t.Errorf("%+v, %v", g, err)
 	}
-	if _, _, err := m.GuardDenials(t.Context(), 0, 1); code(err) != api.NotFound {
+	if _, _, err := m.GuardDenials(t.Context(), 0, 1); daemontest.Code(err) != api.NotFound {
 		t.Error(err)
 	}
 }

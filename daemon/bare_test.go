@@ -49,11 +49,6 @@ func (d *Daemon) publishFor(t *testing.T, name string, contents ...string) (list
 		sum := sha256.Sum256([]byte(content))
 		g.Entries = append(g.Entries, digestlist.Entry{Digest: sum[:], Path: "/opt/" + content})
 	}
-	return d.publishGroup(t, name, g)
-}
-
-func (d *Daemon) publishGroup(t *testing.T, name string, g digestlist.Group) (list string) {
-	t.Helper()
 	pkg := nevra.NEVRA{Name: name, EVR: nevra.EVR{Version: "1", Release: "1"}, Arch: "noarch"}
 	c := &view.Candidate{Pkg: pkg, Header: sha256.Sum256([]byte(name)), Made: view.Made{Files: len(g.Entries)}, Basis: d.Snapshot().Basis}
 	w := build.Workspace{Stager: d.Dir.Stager("test-" + name)}

@@ -5,6 +5,7 @@ package gendb
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/hex"
 	"fmt"
 	"math"
@@ -136,7 +137,11 @@ func fileEntries(files []file) []entry {
 		digests, links, users, langs, bases, dirs                                            []string
 	)
 	place := map[string]int{}
+	algo := uint32(sha256InPGP)
 	for i, f := range files {
+		if len(f.digest) == 2*sha512.Size {
+			algo = sha512InPGP
+		}
 		at, known := place[f.dir]
 		if !known {
 			at = len(dirs)
@@ -157,7 +162,7 @@ func fileEntries(files []file) []entry {
 		words(tagFileDevices, devices...), words(tagFileInodes, inodes...), texts(tagFileLangs, langs),
 		words(header.TagDirIndexes, dirIndex...), texts(header.TagBaseNames, bases), texts(header.TagDirNames, dirs),
 		words(tagFileColors, colors...), words(tagFileClass, class...), texts(tagClassDict, classes),
-		words(tagFileDependsX, first...), words(tagFileDependsN, count...), words(header.TagFileDigestAlg, sha256InPGP),
+		words(tagFileDependsX, first...), words(tagFileDependsN, count...), words(header.TagFileDigestAlg, algo),
 	}
 }
 

@@ -62,8 +62,11 @@ const (
 	tagPayloadDigestAlg = 5093
 )
 
-// sha256InPGP is SHA-256 among OpenPGP's hash algorithms.
-const sha256InPGP = 8
+// Hash algorithms by OpenPGP's numbers.
+const (
+	sha256InPGP = 8
+	sha512InPGP = 10
+)
 
 // Flags of dependencies (rpm, include/rpm/rpmds.h).
 const (

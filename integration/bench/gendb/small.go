@@ -5,6 +5,7 @@ package gendb
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
 	"io"
@@ -24,6 +25,7 @@ type Small struct {
 	NEVRA nevra.NEVRA
 	Build string // tells two builds of one version apart
 	Multi bool   // it says of itself that versions are installed side by side
+	Wide  bool   // its digests are by SHA-512, not SHA-256
 	Files map[string]string
 	Key   *pkgtest.Key // nil for none
 }
@@ -41,9 +43,13 @@ type Made struct {
 func Make(p Small) (Made, error) {
 	files := make([]file, 0, len(p.Files))
 	for _, name := range sortedKeys(p.Files) {
-		sum := sha256.Sum256([]byte(p.Files[name]))
+		sum := sha256.New()
+		if p.Wide {
+			sum = sha512.New()
+		}
+		sum.Write([]byte(p.Files[name]))
 		dir, base := path.Split(name)
-		files = append(files, file{dir: dir, base: base, mode: modeExecutable, size: uint32(len(p.Files[name])), digest: hex.EncodeToString(sum[:])})
+		files = append(files, file{dir: dir, base: base, mode: modeExecutable, size: uint32(len(p.Files[name])), digest: hex.EncodeToString(sum.Sum(nil))})
 	}
 	provides := []string{p.NEVRA.Name}
 	if p.Multi {

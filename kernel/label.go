@@ -6,10 +6,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 	"strings"
 
+	"github.com/digestd/digestd/digestlist"
 	"golang.org/x/sys/unix"
 )
 
@@ -107,6 +109,32 @@ func (f *File) Open() (io.ReadCloser, error) {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	return os.NewFile(uintptr(fd), path), nil
+}
+
+// Digests reads the file once, up to so many bytes, and returns its digests by those of the
+// algorithms that have a hash; see [digestlist.Algo.Hash].
+func (f *File) Digests(most int64, algos ...digestlist.Algo) (map[digestlist.Algo][]byte, error) {
+	r, err := f.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	hashes := make(map[digestlist.Algo]hash.Hash, len(algos))
+	var all []io.Writer
+	for _, algo := range algos {
+		if algo.Hash() != 0 && hashes[algo] == nil {
+			hashes[algo] = algo.Hash().New()
+			all = append(all, hashes[algo])
+		}
+	}
+	if _, err := io.Copy(io.MultiWriter(all...), io.LimitReader(r, most)); err != nil {
+		return nil, err
+	}
+	sums := make(map[digestlist.Algo][]byte, len(hashes))
+	for algo, h := range hashes {
+		sums[algo] = h.Sum(nil)
+	}
+	return sums, nil
 }
 
 // FileSystem returns the number of the kind of file system that the file lies on

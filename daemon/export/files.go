@@ -4,9 +4,7 @@ package export
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
-	"hash"
 	"io"
 	"os"
 
@@ -100,27 +98,9 @@ const maxHashed = 4 << 30
 // contentDigests reads a file once, and returns its SHA-256 and its digests by the
 // algorithms of want.
 func contentDigests(f *kernel.File, want []identity.Vouched) (map[digestlist.Algo][]byte, error) {
-	r, err := f.Open()
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	hashes := map[digestlist.Algo]hash.Hash{digestlist.SHA256: sha256.New()}
+	algos := []digestlist.Algo{digestlist.SHA256}
 	for _, v := range want {
-		if h := v.Hash(); h != 0 && hashes[v.Algo] == nil {
-			hashes[v.Algo] = h.New()
-		}
+		algos = append(algos, v.Algo)
 	}
-	all := make([]io.Writer, 0, len(hashes))
-	for _, h := range hashes {
-		all = append(all, h)
-	}
-	if _, err := io.Copy(io.MultiWriter(all...), io.LimitReader(r, maxHashed)); err != nil {
-		return nil, err
-	}
-	sums := make(map[digestlist.Algo][]byte, len(hashes))
-	for algo, h := range hashes {
-		sums[algo] = h.Sum(nil)
-	}
-	return sums, nil
+	return f.Digests(maxHashed, algos...)
 }

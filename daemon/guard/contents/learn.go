@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"slices"
 
@@ -108,11 +107,14 @@ func (l *Learner) read(path string, algo digestlist.Algo, digest []byte) (*guard
 	if was, known := l.differ[path]; known && was == now {
 		return nil, nil
 	}
-	own, sum, err := hashBoth(f, algo)
+	if algo.Hash() == 0 {
+		return nil, fmt.Errorf("digests by %s cannot be compared", algo)
+	}
+	sums, err := f.Digests(MaxSize, algo, digestlist.SHA256)
 	if err != nil {
 		return nil, err
 	}
-	if !bytes.Equal(own, digest) {
+	if !bytes.Equal(sums[algo], digest) {
 		if len(l.differ) >= maxDiffer {
 			clear(l.differ)
 		}
@@ -120,26 +122,8 @@ func (l *Learner) read(path string, algo digestlist.Algo, digest []byte) (*guard
 		return nil, nil
 	}
 	delete(l.differ, path)
-	return (*guard.Digest)(sum), nil
+	return (*guard.Digest)(sums[digestlist.SHA256]), nil
 }
 
 // maxDiffer bounds the files that are remembered for not being what a list says.
 const maxDiffer = 10_000
-
-// hashBoth reads a file once, and returns its digest by algo and its SHA-256.
-func hashBoth(f *kernel.File, algo digestlist.Algo) (own, sum []byte, err error) {
-	if algo.Hash() == 0 {
-		return nil, nil, fmt.Errorf("digests by %s cannot be compared", algo)
-	}
-	h := algo.Hash().New()
-	r, err := f.Open()
-	if err != nil {
-		return nil, nil, err
-	}
-	defer r.Close()
-	s := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(h, s), io.LimitReader(r, MaxSize)); err != nil {
-		return nil, nil, err
-	}
-	return h.Sum(nil), s.Sum(nil), nil
-}

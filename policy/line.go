@@ -14,7 +14,10 @@ import (
 type Line struct {
 	High    nevra.EVR // the highest version that ever had an active list
 	Retired nevra.EVR // the highest version whose active list was withdrawn for good
-	Floor   nevra.EVR // set by the owner: nothing below it may be active
+	Floor   nevra.EVR // nothing below it may be active
+	FloorBy string    // the origin that set it, "" for the owner; see [OriginFloor]
+	Keep    nevra.EVR // nothing below it may come; what is active stays
+	KeepBy  string    // the origin that set that
 	Counter uint64    // of the latest activation; it never falls
 	Multi   bool      // several versions are installed side by side
 
@@ -67,7 +70,7 @@ func (l Line) RemoveGrant(e nevra.EVR) Line {
 // SetFloor makes e the floor. The newest act of the owner wins: grants for what
 // is below it, used or not, are void.
 func (l Line) SetFloor(e nevra.EVR) Line {
-	l.Floor = e
+	l.Floor, l.FloorBy = e, ""
 	below := func(v nevra.EVR) bool { return nevra.Compare(v, e) < 0 }
 	l.Grants = slices.DeleteFunc(slices.Clone(l.Grants), below)
 	l.Active = slices.Clone(l.Active)
@@ -79,7 +82,7 @@ func (l Line) SetFloor(e nevra.EVR) Line {
 
 // ClearFloor takes the floor away. What else the line remembers stays.
 func (l Line) ClearFloor() Line {
-	l.Floor = nevra.EVR{}
+	l.Floor, l.FloorBy = nevra.EVR{}, ""
 	return l
 }
 
@@ -89,7 +92,8 @@ func (l Line) ClearFloor() Line {
 // is remembered of its versions.
 func (l Line) Beside(others ...Line) Line {
 	for _, o := range others {
-		l.High, l.Retired, l.Floor = higher(l.High, o.High), higher(l.Retired, o.Retired), higher(l.Floor, o.Floor)
+		l.High, l.Retired = higher(l.High, o.High), higher(l.Retired, o.Retired)
+		l = l.raiseFloor(o.Floor, o.FloorBy).raiseKeep(o.Keep, o.KeepBy)
 		l.Multi = l.Multi || o.Multi
 	}
 	return l

@@ -304,11 +304,15 @@ type Grant struct {
 // every one.
 type Floor struct {
 	Package string    `json:"package"`          // name.arch, or name for every architecture
-	EVR     string    `json:"evr,omitzero"`     // the administrator's floor
+	EVR     string    `json:"evr,omitzero"`     // the floor
 	High    string    `json:"high,omitzero"`    // the highest version ever active
 	Retired string    `json:"retired,omitzero"` // of multi-version packages, the highest retired
 	Counter uint64    `json:"counter"`          // the last activation of this package
 	By      *Actor    `json:"by,omitzero"`      // who set the floor
 	Reason  string    `json:"reason,omitzero"`  // as it was given
 	When    time.Time `json:"when,omitzero"`    // it was set
+
+	Origin   string `json:"origin,omitzero"`   // what set it, if not an administrator of this machine, such as policy:base
+	Strength string `json:"strength,omitzero"` // how well the origin is known, for people
+	Keep     bool   `json:"keep,omitzero"`     // what is active below it stays
 }

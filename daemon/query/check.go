@@ -115,7 +115,7 @@ func (q *Query) foresee(snap *view.Snapshot, c *view.Candidate) policy.Decision 
 // admit asks policy about a version, with what the snapshot knows of its name.
 func (q *Query) admit(snap *view.Snapshot, pkg nevra.NEVRA, multi bool) policy.Decision {
 	s := ledger.New(state.Settings{Mode: snap.Mode, Multi: q.Config.MultiVersion}, q.Now())
-	s.Denials, s.Lines = snap.Denials, snap.Lines
+	s.Denials, s.Lines, s.Floors = snap.Denials, snap.Lines, snap.Floors
 	for id := range snap.Lines {
 		s.Archs[id.Arch] = true
 	}

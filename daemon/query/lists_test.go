@@ -15,7 +15,10 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/daemontest"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/digestlist"
+	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/policy"
 )
 
 // The lists of a machine that has one in each state.
@@ -242,6 +245,28 @@ func TestOwns(t *testing.T) {
 	}
 	_, err = m.Query.Own(t.Context(), "none")
 	wantCode(t, "a list that never was", err, api.NotFound)
+}
+
+// TestFloorsOfOrigins: floors from elsewhere are listed with where they come from.
+func TestFloorsOfOrigins(t *testing.T) {
+	m := machine(t)
+	m.Enter(t, func(s *ledger.Ledger) {
+		s.SetFloorsOf("policy:base", []policy.OriginFloor{
+			{Package: "hello", Arch: "noarch", EVR: nevra.EVR{Version: "9", Release: "1"}, Origin: "policy:base", Strength: "signed by KEY", Reason: "old"},
+			{Package: "absent", EVR: nevra.EVR{Version: "1", Release: "1"}, Origin: "policy:base", Keep: true},
+		})
+		s.Show()
+	})
+	floors, err := m.Floors(t.Context())
+	want := []api.Floor{{Package: "absent", EVR: "0:1-1", Origin: "policy:base", Keep: true},
+		{Package: "hello.noarch", EVR: "0:9-1", Origin: "policy:base", Strength: "signed by KEY", Reason: "old"}}
+	if err != nil || !slices.Equal(floors, want) {
+		t.Errorf("%v, %+v", err, floors)
+	}
+	m.Enter(t, func(s *ledger.Ledger) { s.SetFloorsOf("policy:base", nil); s.Show() })
+	if floors, err := m.Floors(t.Context()); err != nil || len(floors) != 0 {
+		t.Errorf("afterwards: %v, %+v", err, floors)
+	}
 }
 
 func TestFloors(t *testing.T) {

@@ -208,7 +208,7 @@ func (q *Query) Files(_ context.Context, list string, offset, limit uint32) ([]a
 }
 
 // Floors returns what keeps old versions out, for every package that has a floor, by its
-// name and architecture.
+// name and architecture, and of one package the administrator's floor first.
 func (q *Query) Floors(context.Context) ([]api.Floor, error) {
 	var floors []api.Floor
 	for id, l := range q.Snapshot().Lines {
@@ -228,6 +228,17 @@ func (q *Query) Floors(context.Context) ([]api.Floor, error) {
 		}
 		floors = append(floors, f)
 	}
-	slices.SortFunc(floors, func(a, b api.Floor) int { return cmp.Compare(a.Package, b.Package) })
+	for _, some := range q.Snapshot().Floors {
+		for _, o := range some {
+			f := api.Floor{Package: o.Package, EVR: o.EVR.String(), Reason: o.Reason, When: o.Since, Origin: o.Origin, Strength: o.Strength, Keep: o.Keep}
+			if o.Arch != "" {
+				f.Package += "." + o.Arch
+			}
+			floors = append(floors, f)
+		}
+	}
+	slices.SortFunc(floors, func(a, b api.Floor) int {
+		return cmp.Or(cmp.Compare(a.Package, b.Package), cmp.Compare(a.Origin, b.Origin))
+	})
 	return floors, nil
 }

@@ -71,6 +71,7 @@ type Lists struct {
 	Entries  []*Entry // by name
 	Lookup   *Lookup  // of Entries
 	Lines    map[LineID]record.Line
+	Floors   policy.OriginFloors // that others than administrators of this machine set
 	Asides   []record.Aside
 	Retired  int // bodies that must not come back
 	Own      map[string]record.Own

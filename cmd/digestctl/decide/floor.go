@@ -92,7 +92,8 @@ func floorListCommand(a *cli.App) *cobra.Command {
 		Use:         "list",
 		Short:       "List the floors that were set",
 		Long: `List prints the floors, with the highest version that was ever active of each
-package, and who set them and why.`,
+package, and who set them and why: a user, or where the floor comes from, such as
+policy:NAME.`,
 		Args: cli.Exactly(),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, _ []string) error {
 			floors, err := c.Floors(ctx)
@@ -118,6 +119,9 @@ func printFloors(t *terminal.UI, floors []api.Floor) {
 		by := ""
 		if f.By != nil {
 			by = terminal.UserName(f.By.UID)
+		}
+		if f.Origin != "" {
+			by = f.Origin
 		}
 		rows[i] = []terminal.Cell{{Text: f.Package}, {Text: f.EVR}, {Text: f.High}, {Text: terminal.Moment(f.When)}, {Text: by}, {Text: f.Reason}}
 	}

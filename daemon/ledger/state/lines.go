@@ -4,6 +4,8 @@ package state
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -44,13 +46,27 @@ func (s *State) LineBeside(pkg nevra.NEVRA, beside func(view.LineID) bool) polic
 	return line
 }
 
-// floored is a line with the floor of its name, unless it has one of its own.
+// floored is a line with the floor of its name, unless it has one of its own, and with
+// those of other origins.
 func (s *State) floored(id view.LineID) policy.Line {
 	line := s.PolicyLine(id)
 	if line.Floor.IsZero() && s.Archs[""] {
 		line.Floor = s.Lines[AnyArch(id.Name)].Floor
 	}
-	return line
+	return s.Floors.Raise(line, id.Name, id.Arch)
+}
+
+// SetFloorsOf lets an origin set these floors in the place of those that it set before. It
+// records nothing: who brings them knows them again at the next start.
+func (s *State) SetFloorsOf(origin string, floors []policy.OriginFloor) {
+	of := maps.Clone(s.FloorsOf) // an event may be taken back
+	if of == nil {
+		of = map[string][]policy.OriginFloor{}
+	}
+	if of[origin] = floors; len(floors) == 0 {
+		delete(of, origin)
+	}
+	s.FloorsOf, s.Floors = of, policy.NewOriginFloors(slices.Collect(maps.Values(of))...)
 }
 
 // stands reports whether a package of that line is installed, and still will be

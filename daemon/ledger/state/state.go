@@ -93,6 +93,9 @@ type LineTable struct {
 	LinesOwned bool            // Lines is not shared with a snapshot
 	Archs      map[string]bool // of Lines
 	Counter    uint64          // last activation counter given out
+
+	FloorsOf map[string][]policy.OriginFloor // what is set from elsewhere, by origin
+	Floors   policy.OriginFloors             // all of that
 }
 
 // KeyTable has the certificates that vouch, or ever did, and what speaks against them.
@@ -293,7 +296,7 @@ func (s *State) View() *view.Snapshot {
 	}
 	return &view.Snapshot{
 		Lists: view.Lists{
-			Entries: s.lookup.Entries, Lookup: s.lookup, Lines: s.Lines, Asides: slices.Clip(s.Asides),
+			Entries: s.lookup.Entries, Lookup: s.lookup, Lines: s.Lines, Floors: s.Floors, Asides: slices.Clip(s.Asides),
 			Retired: len(s.Retired), Own: s.Own, Prefetch: s.Prefetch,
 		},
 		Keyed:   view.Keyed{Keyring: s.Keyring, Keys: s.Keys, NoExpired: s.NoExpired, Signer: s.Signer, Certificates: s.Certificates},

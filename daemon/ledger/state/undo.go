@@ -32,6 +32,7 @@ type journal struct {
 
 type oldLists struct {
 	lines         map[view.LineID]record.Line
+	floors        oldFloors
 	asides        []record.Aside
 	own           map[string]record.Own
 	importers     map[string]bool
@@ -40,6 +41,11 @@ type oldLists struct {
 	mark          OpenMark
 	unsettled     bool
 	anew, signing bool
+}
+
+type oldFloors struct {
+	of  map[string][]policy.OriginFloor
+	all policy.OriginFloors
 }
 
 type oldKeys struct {
@@ -86,7 +92,7 @@ func (s *State) Begin() {
 	s.LinesOwned, s.keysOwned = false, false // the next change copies them
 	s.Undo = undoPoint{
 		Queue: s.Queue,
-		oldLists: oldLists{s.Lines, s.Asides, s.Own, s.Importers, s.Order, s.Prefetch, s.MetaMark, s.Unsettled,
+		oldLists: oldLists{s.Lines, oldFloors{s.FloorsOf, s.Floors}, s.Asides, s.Own, s.Importers, s.Order, s.Prefetch, s.MetaMark, s.Unsettled,
 			s.Anew, s.SignsFiles},
 		oldKeys:    oldKeys{s.Keys, s.Certificates, s.Keyring, s.KeysRead, s.Blacklist, s.Banned},
 		oldDenials: oldDenials{s.Denied, s.Others, s.Denials},
@@ -144,6 +150,7 @@ func (s *State) RestoreTables() {
 	}
 	u.Entries, u.Retired, u.leftovers = u.Entries[:0], u.Retired[:0], u.leftovers[:0]
 	s.Lines, s.Keys, s.LinesOwned, s.keysOwned, s.Asides = u.lines, u.keys, false, false, u.asides
+	s.FloorsOf, s.Floors = u.floors.of, u.floors.all
 	s.Denied, s.Others, s.Denials = u.denied, u.others, u.denials
 	s.Own, s.Importers, s.Order, s.Prefetch = u.own, u.importers, u.order, u.Prefetch
 	s.Blacklist, s.Banned = u.blacklist, u.banned

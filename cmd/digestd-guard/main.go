@@ -79,6 +79,7 @@ func main() {
 	flag.StringVar(&o.socket, "socket", guard.DefaultSocket, "`socket` to listen at")
 	flag.StringVar(&o.key, "key", credential("guard-key"), "`certificate` of the key that signs snapshots")
 	host := flag.Bool("host", false, "note the host's mount namespace beside the socket, and end")
+	check := flag.Bool("check", false, "check for a guard that waits for it whether files that the machine needs would be refused, and end")
 	off := flag.Bool("off", false, "turn the guard off, remove it from the kernel, and end")
 	version := flag.Bool("version", false, "print the version and exit")
 	flag.Parse()
@@ -94,12 +95,17 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	var err error
-	if *host {
+	switch {
+	case *host:
 		err = tellHost(o.socket)
-	} else if *off {
+	case *check:
+		err = newChecker(o.socket, log).run(ctx)
+	case *off:
 		err = bpf.Unload(o.dir)
-	} else if err = o.load(*path); err == nil {
-		err = run(ctx, o, log)
+	default:
+		if err = o.load(*path); err == nil {
+			err = run(ctx, o, log)
+		}
 	}
 	if err == nil {
 		return

@@ -62,9 +62,11 @@ func run(ctx context.Context, o options, log *slog.Logger) error {
 		facts.Doubt = err.Error()
 		log.Error("the guard enforces nothing", "error", err)
 	}
-	if facts.Start, facts.Anyway, err = o.begin(set, log); err != nil {
+	begun, err := o.begin(set, log)
+	if err != nil {
 		return err
 	}
+	facts.Start, facts.Anyway, facts.Check = begun.Doubt, begun.Anyway, !begun.Checked
 	keeper, err := protocol.NewKeeper(set, facts)
 	if err != nil {
 		return err
@@ -119,25 +121,25 @@ func run(ctx context.Context, o options, log *slog.Logger) error {
 
 // begin fills a guard that is new with what the latest snapshot has. Where digestd is
 // there already it tells of everything in a moment, and there is nothing to doubt.
-func (o options) begin(maps protocol.Maps, log *slog.Logger) (doubt string, enforce bool, err error) {
+func (o options) begin(maps protocol.Maps, log *slog.Logger) (protocol.Begun, error) {
 	stale, err := guard.ParseMode(o.doubt)
 	if err != nil {
-		return "", false, fmt.Errorf("%w: guard-doubt: %w", errUsage, err)
+		return protocol.Begun{}, fmt.Errorf("%w: guard-doubt: %w", errUsage, err)
 	}
-	doubt, enforce, err = protocol.Start{
+	begun, err := protocol.Start{
 		State: o.state, Stale: stale,
 		Key:    protocol.KeyIn(o.key),
 		Commit: func() (uint64, error) { return store.LatestCommit(o.state) },
 	}.Begin(maps)
-	if err != nil || doubt == "" {
-		return "", false, err
+	if err != nil || begun.Doubt == "" {
+		return begun, err
 	}
 	if _, err := os.Lstat(o.hook); err == nil || o.mode != guard.Enforce.String() {
-		log.Info("the guard begins without its snapshot, and waits for digestd", "reason", doubt)
-		return "", false, nil
+		log.Info("the guard begins without its snapshot, and waits for digestd", "reason", begun.Doubt)
+		return protocol.Begun{}, nil
 	}
-	log.Error("the guard begins in doubt", "reason", doubt, "enforces", enforce, "way-out", wayOut)
-	return doubt, enforce, nil
+	log.Error("the guard begins in doubt", "reason", begun.Doubt, "enforces", begun.Anyway, "way-out", wayOut)
+	return begun, nil
 }
 
 // mostOf returns the mode that the kernel's command line allows at most. A value that

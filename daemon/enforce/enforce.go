@@ -50,8 +50,8 @@ type Link struct {
 	Counter interface{ Commits() uint64 }
 
 	committed chan struct{} // the guard agrees with another commit; see KeepSnapshot
-	saved     uint64        // the commit of the latest snapshot; of KeepSnapshot alone
-	began     string        // why the guard could not begin with its snapshot
+	saved     kept          // the latest snapshot; of KeepSnapshot alone
+	is        protocol.Status
 
 	known
 }
@@ -219,7 +219,7 @@ func (g *Link) Compare(active []*view.Entry, doubt bool, read func(name string) 
 		g.Close()
 		return err
 	}
-	g.Agreed, g.doubt, g.began = true, false, status.Start
+	g.Agreed, g.doubt, g.is = true, false, status
 	executor.Wake(g.committed)
 	return g.left
 }
@@ -312,7 +312,7 @@ func (g *Guard) Agree(ctx context.Context) bool {
 		err := g.Compare(active, broken || g.Exec.State.Unsettled, func(name string) ([]byte, error) { return g.Dir.Read(name, nil) })
 		g.Exec.Step("note", false, func(s *ledger.Ledger) error {
 			if g.Agreed {
-				tellOfBeginning(s, g.began)
+				tellOf(s, g.is)
 			}
 			if err == nil {
 				s.Solved("guard")

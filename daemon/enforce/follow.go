@@ -6,7 +6,9 @@ import (
 	"context"
 	"time"
 
+	"github.com/digestd/digestd/daemon/executor"
 	protocol "github.com/digestd/digestd/daemon/guard"
+	"github.com/digestd/digestd/daemon/ledger"
 )
 
 // The pauses between attempts to reach a guard that is away: it is back within seconds when
@@ -28,7 +30,7 @@ func (g *Guard) Follow(ctx context.Context) error {
 			if g.Agree(ctx) {
 				pause = firstPause
 			}
-			c.Wait(ctx)
+			g.watch(ctx, c)
 			c.Close()
 			g.Exec.Do(ctx, func() error {
 				g.Agreed = false // which says nothing against what it was told
@@ -42,5 +44,33 @@ func (g *Guard) Follow(ctx context.Context) error {
 		case <-time.After(pause):
 		}
 		pause = min(2*pause, lastPause)
+	}
+}
+
+// watch tells of what changes about the guard by itself, or by others than digestd, until the
+// connection ends. A snapshot says whether the guard enforced.
+func (g *Guard) watch(ctx context.Context, c *protocol.Client) {
+	for state := uint64(0); ; {
+		var err error
+		if state, err = c.Watch(ctx, state); err != nil {
+			return
+		}
+		is, err := c.Status(ctx)
+		if err != nil {
+			return
+		}
+		g.Exec.Do(ctx, func() error {
+			if !g.Agreed {
+				return nil // Agree tells of it
+			}
+			g.is = is
+			g.Exec.Step("note", false, func(s *ledger.Ledger) error {
+				tellOf(s, is)
+				s.Show()
+				return nil
+			})
+			executor.Wake(g.committed)
+			return nil
+		})
 	}
 }

@@ -96,13 +96,16 @@ func (g *Guard) write(ctx context.Context) error {
 		return fmt.Errorf("cannot take a snapshot of the guard: %w", err)
 	case status.Commit == 0:
 		return errNoGuard // it is being told of something, and Committed follows
-	case status.Commit == g.saved:
+	}
+	now := kept{status.Commit, status.Mode == api.GuardEnforce && status.Trial == 0}
+	if now == g.saved {
 		return nil
 	}
 	snap, err := c.Snapshot(ctx)
 	if err != nil {
 		return fmt.Errorf("cannot take a snapshot of the guard: %w", err)
 	}
+	snap.Enforced = now.enforced
 	data, err := snap.Sign(g.Builder.Load().Identity.Key)
 	if err != nil {
 		return err
@@ -110,17 +113,30 @@ func (g *Guard) write(ctx context.Context) error {
 	if err := store.WriteFileDurably(filepath.Join(g.Config.State, snapshot.Name), data, 0o600); err != nil {
 		return fmt.Errorf("cannot keep the guard's snapshot: %w", err)
 	}
-	g.saved = snap.Commit
+	g.saved = kept{snap.Commit, now.enforced}
 	return nil
 }
 
-// tellOfBeginning tells that the guard could not begin with its snapshot, until
-// digestd-guard is started anew.
-func tellOfBeginning(s *ledger.Ledger, why string) {
-	if why == "" {
+// kept is what counts of a snapshot: the commit that it is of, and whether the guard
+// enforced it.
+type kept struct {
+	commit   uint64
+	enforced bool
+}
+
+// tellOf tells that the guard could not begin with its snapshot, until digestd-guard is
+// started anew, and that it does not enforce what is configured.
+func tellOf(s *ledger.Ledger, is protocol.Status) {
+	if is.Start == "" {
 		s.Solved("guard-doubt")
-		return
+	} else {
+		s.Problem("guard-doubt", api.SeverityWarning, "the guard was in doubt when the machine started, until digestd told it of all lists: "+is.Start,
+			"see what ran meanwhile: digestctl guard denials; then: systemctl restart digestd-guard")
 	}
-	s.Problem("guard-doubt", api.SeverityWarning, "the guard was in doubt when the machine started, until digestd told it of all lists: "+why,
-		"see what ran meanwhile: digestctl guard denials; then: systemctl restart digestd-guard")
+	if !is.Unchecked || is.Check == nil {
+		s.Solved("guard-check")
+	} else {
+		s.Problem("guard-check", api.SeverityError, "the guard audits, and does not enforce: "+is.Check.String(),
+			"see digestctl guard check for what to do about each file: the check is made again when lists change; or enforce all the same: digestctl guard enforce --force --reason TEXT")
+	}
 }

@@ -70,7 +70,7 @@ func TestSnapshotFollows(t *testing.T) {
 	begin := func() (*guardtest.Memory, string) {
 		t.Helper()
 		next := guardtest.NewMemory()
-		doubt, _, err := protocol.Start{
+		begun, err := protocol.Start{
 			State: m.Config.State, Stale: guard.Audit,
 			Key:    protocol.KeyIn(filepath.Join(m.Config.State, identity.DERFile)),
 			Commit: func() (uint64, error) { return store.LatestCommit(m.Config.State) },
@@ -78,7 +78,10 @@ func TestSnapshotFollows(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return next, doubt
+		if begun.Doubt == "" && begun.Checked != (m.kernel.Is.Mode == guard.Enforce) {
+			t.Errorf("the guard is in mode %v, and its snapshot says %+v", m.kernel.Is.Mode, begun)
+		}
+		return next, begun.Doubt
 	}
 	within := func(what string, contents ...string) {
 		t.Helper()

@@ -64,10 +64,30 @@ func (c *Client) each(ctx context.Context, k kind, digests []guard.Digest) error
 	return nil
 }
 
-// Wait waits until digestd-guard ends the connection, or ctx ends. Nothing else can be
-// asked over it.
-func (c *Client) Wait(ctx context.Context) error {
-	_, _, err := c.c.read(ctx, time.Time{})
+// Watch waits until the state of the guard is another one than the one known, which a former
+// call returned; 0: none. It ends with ctx, or when digestd-guard does. See [Keeper.Watch].
+func (c *Client) Watch(ctx context.Context, known uint64) (state uint64, err error) {
+	if err := c.send(ctx, kindWatch, binary.BigEndian.AppendUint64(nil, known)); err != nil {
+		return 0, err
+	}
+	got, answer, err := c.c.read(ctx, time.Time{})
+	switch {
+	case err != nil:
+		return 0, err
+	case got == kindError:
+		return 0, fmt.Errorf("%w: %s", ErrRefused, answer)
+	case got != kindStateIs || len(answer) != 8:
+		return 0, fmt.Errorf("%w: answer %#x of %d bytes to a watch", ErrProtocol, byte(got), len(answer))
+	}
+	return binary.BigEndian.Uint64(answer), nil
+}
+
+// Checked tells what a check of the files that the machine needs has found; see [Keeper.Checked].
+func (c *Client) Checked(ctx context.Context, found Check) error {
+	data, err := json.Marshal(found)
+	if err == nil {
+		_, err = c.exchange(ctx, kindChecked, data, kindDone)
+	}
 	return err
 }
 

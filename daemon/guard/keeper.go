@@ -20,6 +20,11 @@ type Keeper struct {
 	wanted Change
 	lasts  bool // wanted is put in force again after each comparison
 	exempt []exempt.Group
+
+	checked bool   // mode enforce needs no check any more
+	check   *Check // the latest, if it has not passed
+	state   uint64 // counts changes that watchers hear of
+	changed chan struct{}
 }
 
 // Facts are what does not change while digestd-guard runs.
@@ -29,6 +34,7 @@ type Facts struct {
 	Doubt    string     // why nothing may be enforced; "" if it may
 	Start    string     // why the guard could not begin with its snapshot; "" if it could
 	Anyway   bool       // it enforces before the first comparison, whatever Start says
+	Check    bool       // before it enforces what is configured, a check has to pass; see Keeper.Checked
 	Strict   bool
 	Seal     bool
 	Modules  guard.Mode
@@ -37,7 +43,7 @@ type Facts struct {
 
 // NewKeeper puts in force what is wanted, as far as it can be now.
 func NewKeeper(maps Maps, facts Facts) (*Keeper, error) {
-	k := &Keeper{maps: maps, facts: facts, wanted: facts.Wanted, lasts: true}
+	k := &Keeper{maps: maps, facts: facts, wanted: facts.Wanted, lasts: true, checked: !facts.Check, state: 1, changed: make(chan struct{})}
 	if _, err := k.wanted.check(); err != nil {
 		return nil, err
 	}
@@ -54,6 +60,8 @@ func (k *Keeper) settle() error {
 	if err != nil {
 		return err
 	}
+	// What is in force without an end needs no check: nobody is to be locked out by it anew.
+	k.checked = k.checked || is.Mode == guard.Enforce && is.Trial == 0
 	to, _ := k.mode(commit)
 	// A kernel that enforces goes on: that it was not compared yet is the usual state
 	// between a restart and its comparison, and in the middle of a change.
@@ -63,12 +71,64 @@ func (k *Keeper) settle() error {
 	if commit == 0 && k.facts.Anyway {
 		to = k.allowed()
 	}
+	if k.unchecked() {
+		to = guard.Audit
+		if is.Mode == guard.Enforce {
+			to = guard.Enforce // a trial, which ends by itself
+		}
+	}
 	want := guard.Settings{Mode: to, Strict: k.facts.Strict, Seal: k.facts.Seal, Modules: k.facts.Modules, Largest: is.Largest, Trial: is.Trial}
 	if is == want {
 		return nil
 	}
-	want.Trial = 0
+	// A trial does not lose its end because something else about the guard changes.
+	if is.Mode != guard.Enforce || to != guard.Enforce {
+		want.Trial = 0
+	}
+	k.turn()
 	return k.maps.SetSettings(want)
+}
+
+// turn tells watchers that something has changed.
+func (k *Keeper) turn() {
+	k.state++
+	close(k.changed)
+	k.changed = make(chan struct{})
+}
+
+// Watch returns a number that stands for what watchers know, and what is closed when that
+// changes: the mode, by anything but the end of a trial; what a check found; and, while one is
+// needed, the digests.
+func (k *Keeper) Watch() (state uint64, changed <-chan struct{}) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.state, k.changed
+}
+
+// unchecked reports whether mode enforce waits for a check.
+func (k *Keeper) unchecked() bool { return !k.checked && k.lasts && k.allowed() == guard.Enforce }
+
+// errNoCheck is why Checked refuses a check.
+var errNoCheck = errors.New("nothing waits for a check")
+
+// Checked takes what a check of the files that the machine needs has found. If it has passed,
+// the guard enforces as is configured; else it goes on auditing, and says why.
+func (k *Keeper) Checked(c Check) error {
+	if err := c.valid(); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.unchecked() {
+		return errNoCheck
+	}
+	k.turn()
+	if !c.Passed() {
+		k.check = &c
+		return nil
+	}
+	k.check, k.checked = nil, true
+	return k.settle()
 }
 
 // allowed is the mode that is wanted, as far as facts allow it.
@@ -95,6 +155,10 @@ func (k *Keeper) mode(commit uint64) (guard.Mode, string) {
 		return guard.Audit, "the digests have not been compared with the index yet, and " + k.facts.Start
 	case mode == guard.Enforce && commit == 0:
 		return guard.Audit, "the digests have not been compared with the index yet"
+	case mode == guard.Enforce && k.unchecked() && k.check != nil:
+		return guard.Audit, k.check.String()
+	case mode == guard.Enforce && k.unchecked():
+		return guard.Audit, "the check of what this machine needs has not ended yet: see systemctl status digestd-guard-check"
 	}
 	return mode, ""
 }
@@ -136,6 +200,8 @@ func (k *Keeper) Change(to Change) error {
 	if err != nil {
 		return err
 	}
+	k.turn()
+	k.checked, k.check = k.checked || mode == guard.Enforce, nil
 	// After a trial the kernel is in mode Audit by itself, and is to stay so.
 	k.wanted, k.lasts = Change{Mode: to.Mode, Trial: to.Trial}, to.Trial == 0
 	return nil
@@ -179,6 +245,9 @@ func (k *Keeper) setCommit(n uint64) error {
 	}
 	if !k.lasts {
 		return nil
+	}
+	if k.unchecked() {
+		k.turn()
 	}
 	return k.settle()
 }
@@ -268,6 +337,7 @@ func (k *Keeper) Status() (Status, error) {
 	s := Status{
 		Mode: is.Mode.String(), Wanted: k.wanted.Mode, Trial: is.Trial, Strict: is.Strict, Seal: is.Seal, Modules: is.Modules.String(),
 		Commit: commit, Digests: k.maps.Len(), Counts: counts, Verified: k.facts.Verified, Doubt: k.facts.Doubt, Start: k.facts.Start, Exempt: k.exempt,
+		Unchecked: k.unchecked(), Check: k.check,
 	}
 	switch _, why := k.mode(commit); {
 	case s.Mode == s.Wanted:

@@ -3,6 +3,7 @@
 package guard
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -153,6 +155,23 @@ func (s *Server) answer(ctx context.Context, c *conn, peer wire.Peer, k kind, pa
 			s.Switched(to, who)
 		}
 		return reply(c, err)
+	case kindChecked:
+		var found Check
+		if err := json.Unmarshal(payload, &found); err != nil {
+			return fmt.Errorf("%w: %w", ErrProtocol, err)
+		}
+		err := s.Keeper.Checked(found)
+		if err == nil && found.Passed() {
+			s.Log.Info("all files that this machine needs are listed", "looked", found.Looked)
+		} else if err == nil {
+			s.Log.Error("the guard does not enforce", "reason", found.String(), "advice", "see digestctl guard check")
+		}
+		return reply(c, err)
+	case kindWatch:
+		if len(payload) != 8 {
+			return fmt.Errorf("%w: a state of %d bytes", ErrProtocol, len(payload))
+		}
+		return s.answerWatch(ctx, c, binary.BigEndian.Uint64(payload))
 	case kindStatus:
 		status, err := s.Keeper.Status()
 		return replyJSON(c, kindStatusIs, status, err)
@@ -179,6 +198,39 @@ func (s *Server) answerListed(c *conn, digests []guard.Digest) error {
 		}
 	}
 	return c.write(kindListedAre, answer)
+}
+
+// errTwice ends the connection of a client that asks before its question is answered.
+var errTwice = fmt.Errorf("%w: a question while another is open", ErrProtocol)
+
+// answerWatch answers once the state is another one than the client knows. A client that goes
+// away meanwhile does not keep one of the few places.
+func (s *Server) answerWatch(ctx context.Context, c *conn, known uint64) error {
+	state, changed := s.Keeper.Watch()
+	if state == known {
+		heard := make(chan error, 1)
+		go func() {
+			_, err := c.Read(make([]byte, 1))
+			heard <- err
+		}()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		case err := <-heard:
+			return cmp.Or(err, errTwice)
+		}
+		if err := c.SetReadDeadline(time.Unix(1, 0)); err != nil {
+			return err
+		}
+		if err := <-heard; !errors.Is(err, os.ErrDeadlineExceeded) {
+			return cmp.Or(err, errTwice)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		state, _ = s.Keeper.Watch()
+	}
+	return c.write(kindStateIs, binary.BigEndian.AppendUint64(nil, state))
 }
 
 // answerSnapshot sends all digests. Changes wait meanwhile, but for each part never

@@ -28,35 +28,41 @@ type Start struct {
 	Stale  guard.Mode                       // what to do with a snapshot of another commit: Audit, or Enforce it
 }
 
+// Begun is how a guard began.
+type Begun struct {
+	Doubt   string // why it has to wait for digestd; "" if it has not
+	Anyway  bool   // it does not wait all the same, for the owner wants what a former commit had enforced
+	Checked bool   // what it lets run was enforced before, or is: no check has to come first
+}
+
 // Begin fills maps from the snapshot, unless the kernel has digests already or enforces.
-// Doubt is why the guard has to wait for digestd, "" if it has not; enforce says that
-// it does not wait all the same, for the owner wants what a former commit had enforced.
 // A snapshot that cannot be read or that another key signed is never enforced: nothing
 // at all would run. An error is one of maps.
-func (s Start) Begin(maps Maps) (doubt string, enforce bool, err error) {
+func (s Start) Begin(maps Maps) (Begun, error) {
 	is, err := maps.Settings()
 	if err != nil {
-		return "", false, err
+		return Begun{}, err
 	}
 	commit, err := maps.Commit()
 	if err != nil || is.Mode == guard.Enforce || commit != 0 || maps.Len() > 0 {
-		return "", false, err
+		return Begun{Checked: is.Mode == guard.Enforce}, err
 	}
 	snap, err := s.read()
 	if err != nil {
-		return err.Error(), false, nil
+		return Begun{Doubt: err.Error()}, nil
 	}
 	if err := maps.Replace(snap.Len(), parts(snap)); err != nil {
-		return "", false, err
+		return Begun{}, err
 	}
+	anyway := s.Stale == guard.Enforce && snap.Enforced
 	commit, err = s.Commit()
 	switch {
 	case err != nil:
-		return fmt.Sprintf("cannot tell which commit the index is at: %v", err), s.Stale == guard.Enforce, nil
+		return Begun{Doubt: fmt.Sprintf("cannot tell which commit the index is at: %v", err), Anyway: anyway, Checked: anyway}, nil
 	case commit != snap.Commit:
-		return fmt.Sprintf("the guard's snapshot is of commit %d, the index is at %d", snap.Commit, commit), s.Stale == guard.Enforce, nil
+		return Begun{Doubt: fmt.Sprintf("the guard's snapshot is of commit %d, the index is at %d", snap.Commit, commit), Anyway: anyway, Checked: anyway}, nil
 	}
-	return "", false, maps.SetCommit(commit)
+	return Begun{Checked: snap.Enforced}, maps.SetCommit(commit)
 }
 
 // perPart is how many digests of a snapshot are handed on at a time.

@@ -31,6 +31,23 @@ type begun struct {
 	want map[guard.Digest]uint32
 	path string
 	data []byte
+	key  crypto.Signer
+}
+
+// audited makes the snapshot one of a guard that only audited.
+func (b *begun) audited(t *testing.T) {
+	t.Helper()
+	snap, err := snapshot.Parse(b.data, b.key.Public())
+	if err == nil {
+		snap.Enforced = false
+		b.data, err = snap.Sign(b.key)
+	}
+	if err == nil {
+		err = os.WriteFile(b.path, b.data, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func begin(t *testing.T) *begun {
@@ -40,7 +57,7 @@ func begin(t *testing.T) *begun {
 		t.Fatal(err)
 	}
 	const many = 10_000 // more than one part
-	b := &begun{want: map[guard.Digest]uint32{}}
+	b := &begun{key: key, want: map[guard.Digest]uint32{}}
 	var records []byte
 	for i := range uint32(many) {
 		b.want[digest(i)] = i%3 + 1
@@ -49,6 +66,7 @@ func begin(t *testing.T) *begun {
 	}
 	snap, err := snapshot.New(7, records)
 	if err == nil {
+		snap.Enforced = true
 		b.data, err = snap.Sign(key)
 	}
 	if err != nil {
@@ -66,10 +84,10 @@ func begin(t *testing.T) *begun {
 }
 
 // mode is what a guard that wants to enforce does after it began.
-func mode(t *testing.T, kernel *guardtest.Memory, doubt string, enforce bool) (string, protocol.Status) {
+func mode(t *testing.T, kernel *guardtest.Memory, begun protocol.Begun) (string, protocol.Status) {
 	t.Helper()
 	facts := enforcing()
-	facts.Start, facts.Anyway = doubt, enforce
+	facts.Start, facts.Anyway, facts.Check = begun.Doubt, begun.Anyway, !begun.Checked
 	k, err := protocol.NewKeeper(kernel, facts)
 	if err != nil {
 		t.Fatal(err)
@@ -84,12 +102,29 @@ func mode(t *testing.T, kernel *guardtest.Memory, doubt string, enforce bool) (s
 // A snapshot of the index's own commit is enforced before digestd is there.
 func TestBegin(t *testing.T) {
 	b, kernel := begin(t), guardtest.NewMemory()
-	doubt, enforce, err := b.Begin(kernel)
-	if doubt != "" || enforce || err != nil || kernel.At != 7 || !maps.Equal(kernel.Lists, b.want) {
-		t.Errorf("doubt %q, %v, %v, commit %d, %d digests", doubt, enforce, err, kernel.At, len(kernel.Lists))
+	got, err := b.Begin(kernel)
+	if got != (protocol.Begun{Checked: true}) || err != nil || kernel.At != 7 || !maps.Equal(kernel.Lists, b.want) {
+		t.Errorf("%+v, %v, commit %d, %d digests", got, err, kernel.At, len(kernel.Lists))
 	}
-	if got, _ := mode(t, kernel, doubt, enforce); got != "enforce" {
-		t.Errorf("it is in mode %s", got)
+	if is, _ := mode(t, kernel, got); is != "enforce" {
+		t.Errorf("it is in mode %s", is)
+	}
+}
+
+// TestBeginUnchecked: what was only audited before is not enforced before a check, also where
+// the owner wants a snapshot of another commit to be.
+func TestBeginUnchecked(t *testing.T) {
+	for name, commit := range map[string]uint64{"of the index's commit": 7, "older": 8} {
+		b, kernel := begin(t), guardtest.NewMemory()
+		b.audited(t)
+		b.Stale, b.Commit = guard.Enforce, func() (uint64, error) { return commit, nil }
+		got, err := b.Begin(kernel)
+		if got.Checked || got.Anyway || err != nil || len(kernel.Lists) != len(b.want) {
+			t.Errorf("%s: %+v, %v, %d digests", name, got, err, len(kernel.Lists))
+		}
+		if is, s := mode(t, kernel, got); is != "audit" || !s.Unchecked || s.Why == "" {
+			t.Errorf("%s: mode %s, %+v", name, is, s)
+		}
 	}
 }
 
@@ -104,9 +139,9 @@ func TestBeginLeavesWhatIsThere(t *testing.T) {
 		set(kernel)
 		was := *kernel
 		was.Lists = maps.Clone(kernel.Lists)
-		doubt, enforce, err := b.Begin(kernel)
-		if doubt != "" || enforce || err != nil || !maps.Equal(kernel.Lists, was.Lists) || kernel.At != was.At || kernel.Is != was.Is {
-			t.Errorf("%s: doubt %q, %v, %v; %+v", name, doubt, enforce, err, kernel)
+		got, err := b.Begin(kernel)
+		if got != (protocol.Begun{Checked: was.Is.Mode == guard.Enforce}) || err != nil || !maps.Equal(kernel.Lists, was.Lists) || kernel.At != was.At || kernel.Is != was.Is {
+			t.Errorf("%s: %+v, %v; %+v", name, got, err, kernel)
 		}
 	}
 }
@@ -146,9 +181,9 @@ func TestBeginInDoubt(t *testing.T) {
 				b, kernel := begin(t), guardtest.NewMemory()
 				test.spoil(t, b)
 				b.Stale = stale
-				doubt, enforce, err := b.Begin(kernel)
-				if err != nil || !strings.Contains(doubt, test.want) {
-					t.Errorf("doubt %q, %v; want %q", doubt, err, test.want)
+				begun, err := b.Begin(kernel)
+				if err != nil || !strings.Contains(begun.Doubt, test.want) {
+					t.Errorf("%+v, %v; want %q", begun, err, test.want)
 				}
 				if kernel.At != 0 {
 					t.Errorf("digestd would not compare: commit %d", kernel.At)
@@ -157,8 +192,8 @@ func TestBeginInDoubt(t *testing.T) {
 				if test.stale && stale == guard.Enforce {
 					want = "enforce"
 				}
-				got, s := mode(t, kernel, doubt, enforce)
-				if got != want || s.Start != doubt || want == "audit" && s.Why == "" {
+				got, s := mode(t, kernel, begun)
+				if got != want || s.Start != begun.Doubt || want == "audit" && s.Why == "" {
 					t.Errorf("stale %v: mode %s, want %s; %+v", stale, got, want, s)
 				}
 				if want == "enforce" && !maps.Equal(kernel.Lists, b.want) {

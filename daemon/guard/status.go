@@ -5,6 +5,8 @@ package guard
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/digestd/digestd/daemon/guard/exempt"
@@ -31,6 +33,55 @@ type Status struct {
 	Start string `json:"start,omitempty"`
 
 	Exempt []exempt.Group `json:"exempt,omitempty"` // cgroups whose containers run files of their own, or would
+
+	// Unchecked says that mode enforce waits for a check of what the machine needs, and
+	// Check what the latest one found; nil: none has ended yet.
+	Unchecked bool   `json:"unchecked,omitempty"`
+	Check     *Check `json:"check,omitempty"`
+}
+
+// Check is what a look at the files that the machine needs has found, before the guard
+// enforces because its configuration says so.
+type Check struct {
+	Looked  int      `json:"looked"`          // how many files were looked at
+	Refused int      `json:"refused"`         // how many of them would be refused
+	First   []string `json:"first,omitempty"` // some of these, at most MostNamed
+	Error   string   `json:"error,omitempty"` // why it could not be made
+}
+
+// MostNamed is how many files a Check names, and maxNamed how many bytes a name has.
+const (
+	MostNamed = 5
+	maxNamed  = 512
+)
+
+// Passed says that nothing would be refused.
+func (c Check) Passed() bool { return c.Error == "" && c.Refused == 0 && c.Looked > 0 }
+
+// String says what a check that has not passed found.
+func (c Check) String() string {
+	switch {
+	case c.Error != "":
+		return "what this machine needs cannot be checked: " + c.Error
+	case c.Looked == 0:
+		return "the check of what this machine needs found no file"
+	}
+	named := strings.Join(c.First, ", ")
+	if more := c.Refused - len(c.First); more > 0 {
+		named += fmt.Sprintf(" and %d more", more)
+	}
+	return fmt.Sprintf("it would refuse %d of %d files that this machine needs: %s", c.Refused, c.Looked, named)
+}
+
+// valid says whether a check that came over the socket can be kept.
+func (c Check) valid() error {
+	switch {
+	case c.Looked < 0, c.Refused < 0, c.Refused > c.Looked, len(c.First) > min(c.Refused, MostNamed):
+		return errors.New("its numbers contradict each other")
+	case len(c.Error) > maxNamed || slices.ContainsFunc(c.First, func(name string) bool { return len(name) > maxNamed }):
+		return fmt.Errorf("a text of it is longer than %d bytes", maxNamed)
+	}
+	return nil
 }
 
 // Room is how many digests the guard has and can have: as many as the kernel has memory

@@ -39,6 +39,8 @@ const (
 	kindSnapshot kind = 0x0c // nothing
 	kindRoom     kind = 0x0d // nothing
 	kindKeepers  kind = 0x0e // digests
+	kindChecked  kind = 0x0f // JSON of a Check
+	kindWatch    kind = 0x10 // the state that the client knows, 8 bytes; 0: none
 
 	kindDone        kind = 0x80 // nothing
 	kindStatusIs    kind = 0x81 // JSON of a Status
@@ -47,6 +49,7 @@ const (
 	kindPartIs      kind = 0x84 // of a snapshot: as Part; more follow, or End
 	kindEndIs       kind = 0x85 // of a snapshot: the number of the commit that it is of, 8 bytes
 	kindRoomIs      kind = 0x86 // JSON of a Room
+	kindStateIs     kind = 0x87 // the state now, 8 bytes
 	kindError       kind = 0xff // text
 	frameHeader          = 8    // version, kind, two zero bytes, length of the payload in 4, big-endian
 	digestSize           = len(guard.Digest{})
@@ -55,6 +58,7 @@ const (
 	maxKeepers           = 32   // digests
 	maxText              = 4096
 	maxJSON              = 2 << 20
+	maxCheck             = 32 << 10
 	frameTimeout         = 10 * time.Second // from a frame's first byte to its last
 	exchangeTimeout      = 60 * time.Second // for an answer: a large map takes the place of another in it
 )
@@ -68,7 +72,7 @@ func (k kind) limit() int {
 	switch k {
 	case kindStatus, kindDenials, kindSnapshot, kindRoom, kindDone:
 		return 0
-	case kindCommit, kindEnd, kindLargest, kindEndIs:
+	case kindCommit, kindEnd, kindLargest, kindEndIs, kindWatch, kindStateIs:
 		return 8
 	case kindReplace:
 		return 4
@@ -82,6 +86,8 @@ func (k kind) limit() int {
 		return perFrame
 	case kindSettings, kindRoomIs, kindError:
 		return maxText
+	case kindChecked:
+		return maxCheck
 	case kindStatusIs, kindDenialsAre:
 		return maxJSON
 	}

@@ -25,6 +25,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -36,6 +37,7 @@ type Finding struct {
 	Path   string `json:"path"`
 	Digest string `json:"digest,omitempty"` // SHA-256 in hexadecimal
 	Why    string `json:"why"`              // why it matters: "runs as sshd (PID 812)", "rpm needs it"
+	Users  bool   `json:"users,omitempty"`  // only processes of others than root run it
 	Error  string `json:"error,omitempty"`  // why its content could not be looked at
 	Text   string `json:"text,omitempty"`   // what lists say of the content, where somebody asked
 	Advice string `json:"advice,omitempty"` // what to do, the same
@@ -51,6 +53,12 @@ type Report struct {
 // Passed reports whether nothing speaks against mode enforce.
 func (r Report) Passed() bool {
 	return len(r.Findings) == 0 && !slices.ContainsFunc(r.Conditions, func(c Condition) bool { return !c.OK })
+}
+
+// Needed returns the findings without which the machine may not be usable: all but what only
+// processes of others than root run. These must not decide whether a machine enforces.
+func (r Report) Needed() []Finding {
+	return slices.DeleteFunc(slices.Clone(r.Findings), func(f Finding) bool { return f.Users })
 }
 
 // essential are programs without which a machine cannot be used or mended, by the names
@@ -95,13 +103,14 @@ type Machine struct {
 
 // Examine looks at all of it.
 func (m Machine) Examine(ctx context.Context) (Report, error) {
-	why := map[string]string{}
-	add := func(path, reason string) {
-		if _, ok := why[path]; !ok && len(why) < most {
-			why[path] = reason
+	why := map[string]reason{}
+	note := func(path string, new reason) {
+		if old, ok := why[path]; !ok && len(why) < most || ok && old.users && !new.users {
+			why[path] = new
 		}
 	}
-	if err := m.running(add); err != nil {
+	add := func(path, text string) { note(path, reason{text: text}) }
+	if err := m.running(note); err != nil {
 		return Report{}, err
 	}
 	shells, err := m.shells()
@@ -126,7 +135,7 @@ func (m Machine) Examine(ctx context.Context) (Report, error) {
 			return Report{}, err
 		}
 		d, err := hash(path)
-		f := Finding{Path: path, Why: why[path]}
+		f := Finding{Path: path, Why: why[path].text, Users: why[path].users}
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			continue // gone since, and so no more to be run
@@ -155,7 +164,7 @@ func (m Machine) Examine(ctx context.Context) (Report, error) {
 	return r, nil
 }
 
-func mapsKeys(m map[string]string) func(func(string) bool) {
+func mapsKeys[V any](m map[string]V) func(func(string) bool) {
 	return func(yield func(string) bool) {
 		for k := range m {
 			if !yield(k) {
@@ -165,9 +174,15 @@ func mapsKeys(m map[string]string) func(func(string) bool) {
 	}
 }
 
-// running adds the files of which processes have mapped code. Those in containers
+// reason is why a file is looked at.
+type reason struct {
+	text  string
+	users bool // only others than root run it
+}
+
+// running notes the files of which processes have mapped code. Those in containers
 // have files of their own, for which exemptions are.
-func (m Machine) running(add func(path, why string)) error {
+func (m Machine) running(note func(path string, why reason)) error {
 	entries, err := os.ReadDir(m.Proc)
 	if err != nil {
 		return fmt.Errorf("cannot list processes: %w", err)
@@ -196,12 +211,25 @@ func (m Machine) running(add func(path, why string)) error {
 		if err != nil {
 			continue
 		}
+		users := ofUsers(dir)
 		for path := range code(f) {
-			add(path, fmt.Sprintf("runs as %s (PID %d)", strings.TrimSpace(string(comm)), pid))
+			note(path, reason{fmt.Sprintf("runs as %s (PID %d)", strings.TrimSpace(string(comm)), pid), users})
 		}
 		f.Close()
 	}
 	return nil
+}
+
+// ofUsers reports whether a process, whose folder in /proc this is, acts for another user than
+// root. The folder's owner alone is always that user: files in it become root's where a process
+// is not to be traced.
+func ofUsers(dir string) bool {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && st.Uid != 0
 }
 
 // code goes through the files of which a process has mapped code, by its

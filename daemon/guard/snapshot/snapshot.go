@@ -33,8 +33,8 @@ const Most = 1 << 22
 const MaxSize = headSize + Most*recordSize + 2 + maxSignature
 
 const (
-	magic        = "digestd guard 1\n"
-	headSize     = len(magic) + 8 + 4 // magic, commit, number of digests
+	magic        = "digestd guard 2\n"
+	headSize     = len(magic) + 8 + 4 + 4 // magic, commit, whether it was enforced, number of digests
 	recordSize   = len(guard.Digest{}) + 4
 	maxSignature = 2048
 )
@@ -48,8 +48,9 @@ var (
 
 // Snapshot is what the guard lets run. It aliases the bytes that it was read from.
 type Snapshot struct {
-	Commit  uint64 // of the index, not 0
-	records []byte
+	Commit   uint64 // of the index, not 0
+	Enforced bool   // the guard was in mode enforce, without an end, when it was made
+	records  []byte
 }
 
 // New returns a snapshot of records: each a digest and, in four bytes, big-endian, how
@@ -59,7 +60,7 @@ func New(commit uint64, records []byte) (*Snapshot, error) {
 		return nil, fmt.Errorf("cannot make a snapshot of the guard: %w: %d bytes are no records, or too many", ErrFormat, len(records))
 	}
 	sort.Sort(byDigest(records))
-	s := &Snapshot{commit, records}
+	s := &Snapshot{Commit: commit, records: records}
 	if err := s.check(); err != nil {
 		return nil, fmt.Errorf("cannot make a snapshot of the guard: %w", err)
 	}
@@ -122,6 +123,11 @@ func (s *Snapshot) Part(first, n int) (digests []guard.Digest, lists []uint32) {
 func (s *Snapshot) Sign(key crypto.Signer) ([]byte, error) {
 	b := append(make([]byte, 0, headSize+len(s.records)+2+maxSignature), magic...)
 	b = binary.BigEndian.AppendUint64(b, s.Commit)
+	enforced := uint32(0)
+	if s.Enforced {
+		enforced = 1
+	}
+	b = binary.BigEndian.AppendUint32(b, enforced)
 	b = binary.BigEndian.AppendUint32(b, uint32(s.Len()))
 	b = append(b, s.records...)
 	sum := sha256.Sum256(b)
@@ -156,7 +162,11 @@ func Parse(b []byte, key crypto.PublicKey) (*Snapshot, error) {
 	if !verified(key, sum[:], b[end+2:]) {
 		return nil, ErrSignature
 	}
-	s := &Snapshot{Commit: binary.BigEndian.Uint64(b[len(magic):]), records: b[headSize:end:end]}
+	enforced := binary.BigEndian.Uint32(b[len(magic)+8:])
+	if enforced > 1 {
+		return nil, fmt.Errorf("%w: %d is neither 0 nor 1", ErrFormat, enforced)
+	}
+	s := &Snapshot{Commit: binary.BigEndian.Uint64(b[len(magic):]), Enforced: enforced == 1, records: b[headSize:end:end]}
 	if err := s.check(); err != nil {
 		return nil, err
 	}

@@ -28,6 +28,7 @@ func sample(t testing.TB) *snapshot.Snapshot {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Enforced = true
 	return s
 }
 
@@ -58,8 +59,8 @@ func TestGoldenBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := hex.EncodeToString([]byte("digestd guard 1\n")) +
-		"0000000000000007" + "00000002" + // commit, digests
+	want := hex.EncodeToString([]byte("digestd guard 2\n")) +
+		"0000000000000007" + "00000001" + "00000002" + // commit, enforced, digests
 		"01" + strings.Repeat("00", 31) + "00000001" +
 		"0202" + strings.Repeat("00", 30) + "00000003" +
 		"0003" + "736967" // signature
@@ -83,7 +84,7 @@ func TestSignedIsRead(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		digests, lists := s.Part(1, 9)
-		if s.Commit != 7 || s.Len() != 2 || !slices.Equal(digests, []guard.Digest{{2, 2}}) || !slices.Equal(lists, []uint32{3}) {
+		if s.Commit != 7 || !s.Enforced || s.Len() != 2 || !slices.Equal(digests, []guard.Digest{{2, 2}}) || !slices.Equal(lists, []uint32{3}) {
 			t.Errorf("%s: commit %d, %d digests, the last %x of %d lists", name, s.Commit, s.Len(), digests, lists)
 		}
 		if _, err := snapshot.Parse(data, newKey(t).Public()); !errors.Is(err, snapshot.ErrSignature) {

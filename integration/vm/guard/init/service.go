@@ -58,8 +58,23 @@ func (m *machine) service() {
 	}
 	m.equal("before a comparison it audits", "audit", mode())
 	m.check("and lets everything run", nil, run("/t/tool"))
-	must(c.Admit(ctx, []guard.Digest{m.self, own}))
+	must(c.Admit(ctx, []guard.Digest{m.self}))
 	must(c.SetCommit(ctx, 1))
+	m.equal("after it, it waits for a check", "audit", mode())
+	checks := exec.Command(keeper, "-check", "-socket", socket)
+	checks.Stderr = os.Stderr
+	must(checks.Start())
+	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
+		if s, err := c.Status(ctx); err == nil && s.Check != nil {
+			break
+		}
+	}
+	s, err := c.Status(ctx)
+	must(err)
+	m.equal("the check names what runs and is not listed", "audit 1 [/digestd-guard]", fmt.Sprint(s.Mode, " ", s.Check.Refused, " ", s.Check.First))
+	must(c.Admit(ctx, []guard.Digest{own}))
+	must(c.SetCommit(ctx, 1))
+	m.check("another check ends well", nil, checks.Wait())
 	m.equal("after it, it enforces", "enforce", mode())
 	m.check("unlisted: refused", refused, run("/t/tool"))
 	must(c.Admit(ctx, []guard.Digest{tool}))
@@ -108,7 +123,7 @@ func (m *machine) service() {
 	m.check("killed: unlisted is refused", refused, run("/t/other"))
 	m.check("killed: listed runs", nil, run("/init"))
 	cmd, c = startKeeper("-mode", "enforce")
-	s, err := c.Status(ctx)
+	s, err = c.Status(ctx)
 	must(err)
 	m.equal("started again: it enforces, and knows no commit", "enforce 0", fmt.Sprint(s.Mode, " ", s.Commit))
 	must(c.Replace(ctx, 4, 2, func(yield func(guard.Digest, uint32) bool) { _ = yield(m.self, 1) && yield(own, 1) }))

@@ -17,11 +17,11 @@ agrees() { guard_says "digests +[1-9][0-9]*, of the index.s commit [1-9]"; }
 enforces() { guard_says '^the guard is in mode enforce$'; }
 # settled: digestd has told the guard of all that its lists hold.
 settled() { agrees && ! digestctl status 2>&1 | grep -Eq 'the guard was not told|cannot|nobody'; }
-# kept: the snapshot is of the commit with which the guard agrees.
+# kept: the snapshot is of the commit with which the guard agrees, and was enforced.
 kept() {
 	local at
 	at=$(digestctl guard status | sed -n 's/.*of the index.s commit \([1-9][0-9]*\)$/\1/p')
-	[ -n "$at" ] && [ "$((16#$(dd if=/var/lib/digestd/guard.snapshot bs=1 skip=16 count=8 2>/dev/null | od -An -v -tx1 | tr -d ' \n')))" = "$at" ]
+	[ -n "$at" ] && [ "$(dd if=/var/lib/digestd/guard.snapshot bs=1 skip=16 count=12 2>/dev/null | od -An -v -tx1 | tr -d ' \n')" = "$(printf %016x00000001 "$at")" ]
 }
 problem() { digestctl status | grep -q -- "$1"; }
 guard_log() { journalctl -b -u digestd-guard -o cat; }

@@ -19,6 +19,10 @@ import (
 // log. Readers wait for nothing else.
 const busyTimeout = 5 * time.Second
 
+// cacheSize bounds what sqlite keeps of a database's pages, in KiB. A pass reads each once,
+// and what they took stays with the process after that.
+const cacheSize = 128
+
 // A header above maxBlob arrives as NULL, which is an empty one: sqlite knows its
 // length without reading it. No ORDER BY costs more than the walk along the primary key.
 const (
@@ -70,8 +74,8 @@ func openSQLite(ctx context.Context, path, name string) (*sqliteSource, error) {
 // log no sooner.
 func (s *sqliteSource) connect(ctx context.Context, options string) (err error) {
 	u := url.URL{Scheme: "file", Path: s.path}
-	dsn := fmt.Sprintf("%s?mode=ro%s&_pragma=busy_timeout(%d)&_pragma=trusted_schema(0)",
-		u.String(), options, busyTimeout.Milliseconds())
+	dsn := fmt.Sprintf("%s?mode=ro%s&_pragma=busy_timeout(%d)&_pragma=cache_size(-%d)&_pragma=trusted_schema(0)",
+		u.String(), options, busyTimeout.Milliseconds(), cacheSize)
 	if s.pool, err = sql.Open("sqlite", dsn); err != nil {
 		return err
 	}

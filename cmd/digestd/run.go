@@ -19,6 +19,7 @@ import (
 	"github.com/digestd/digestd/daemon"
 	"github.com/digestd/digestd/daemon/bus"
 	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/daemon/host"
 	"github.com/digestd/digestd/daemon/session"
 )
 
@@ -28,7 +29,7 @@ var errStart = errors.New("cannot start")
 
 // run serves until ctx ends.
 func run(ctx context.Context, path string, verbose bool) (err error) {
-	debug.SetGCPercent(50) // until the daemon, which knows more, sets it
+	debug.SetGCPercent(host.FirstPercent) // until the daemon, which knows more, sets it
 	p, err := takePassed()
 	hook := p.hook
 	defer func() {

@@ -7,7 +7,10 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/state"
@@ -17,8 +20,28 @@ import (
 )
 
 // look reads of the directory what the state is to compare, and changes nothing. What
-// bears the stamp that it was published with is left out.
+// bears the stamp that it was published with is left out. Many are read on all processors:
+// a start reads every list.
 func (x *Executor) look(all []state.Expected) (found []state.Seen) {
+	if len(all) <= manyLists {
+		return x.lookAt(all)
+	}
+	parts := slices.Collect(slices.Chunk(all, manyLists))
+	seen := make([][]state.Seen, len(parts))
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() {
+			for i := next.Add(1) - 1; int(i) < len(parts); i = next.Add(1) - 1 {
+				seen[i] = x.lookAt(parts[i])
+			}
+		})
+	}
+	group.Wait()
+	return slices.Concat(seen...)
+}
+
+func (x *Executor) lookAt(all []state.Expected) (found []state.Seen) {
 	var buf []byte
 	for _, e := range all {
 		stamp, err := x.Dir.Stat(e.Name)

@@ -23,9 +23,13 @@ const (
 	// where that is more than garbageRoom. Most of what is in use then are references to
 	// files, in which a collection has nothing to follow.
 	leanPercent = 20
-	// FirstPercent is that before the first comparison with rpm's database is over, of
-	// which little stays.
-	FirstPercent = 50
+	// firstRoom is garbageRoom before the first comparison with rpm's database is over, when
+	// much garbage is made and nobody waits for an answer.
+	firstRoom = 12 << 20
+	// leastHeap is what the runtime takes the percentage of at least, in bytes.
+	leastHeap = 4 << 20
+	// FirstPercent is the percentage that a process begins with: firstRoom of leastHeap.
+	FirstPercent = 100 * firstRoom / leastHeap
 )
 
 // memory keeps the process small while nobody wants anything of it, and quick
@@ -78,7 +82,7 @@ func (m *memory) BeLean(percent int) {
 	if m.roomy.Load() {
 		return
 	}
-	percent = setPercent(percent, min(garbagePercent(inUse()), FirstPercent))
+	percent = setPercent(percent, garbagePercent(firstRoom, inUse()))
 	runtime.AddCleanup(new([32]byte), m.BeLean, percent)
 }
 
@@ -86,7 +90,7 @@ func (m *memory) BeLean(percent int) {
 // does so again after each: what is in use may grow by much. percent is what has
 // been set.
 func makeRoom(percent int) {
-	percent = setPercent(percent, garbagePercent(inUse()))
+	percent = setPercent(percent, garbagePercent(garbageRoom, inUse()))
 	runtime.AddCleanup(new([32]byte), makeRoom, percent)
 }
 
@@ -112,9 +116,8 @@ func setPercent(percent, want int) int {
 	return percent
 }
 
-// garbagePercent returns the value for debug.SetGCPercent that lets garbageRoom
-// gather beside so many bytes in use.
-func garbagePercent(live uint64) int {
-	const least = 4 << 20 // of which the runtime takes the percentage at least
-	return int(max(garbageRoom*100/max(live, least), leanPercent))
+// garbagePercent returns the value for debug.SetGCPercent that lets so many bytes of
+// garbage gather beside so many in use.
+func garbagePercent(room, live uint64) int {
+	return int(max(room*100/max(live, leastHeap), leanPercent))
 }

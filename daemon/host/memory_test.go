@@ -10,16 +10,22 @@ import (
 )
 
 func TestGarbagePercent(t *testing.T) {
-	for live, want := range map[uint64]int{
-		0:         600, // of the runtime's least heap, 4 MiB
-		1 << 20:   600,
-		12 << 20:  200,
-		48 << 20:  50,
-		96 << 20:  25,
-		300 << 20: 20,
+	for _, test := range []struct {
+		room, live uint64
+		want       int
+	}{
+		{garbageRoom, 0, 600}, // of the runtime's least heap, 4 MiB
+		{garbageRoom, 1 << 20, 600},
+		{garbageRoom, 12 << 20, 200},
+		{garbageRoom, 48 << 20, 50},
+		{garbageRoom, 96 << 20, 25},
+		{garbageRoom, 300 << 20, 20},
+		{firstRoom, 0, FirstPercent},
+		{firstRoom, 24 << 20, 50},
+		{firstRoom, 100 << 20, 20},
 	} {
-		if got := garbagePercent(live); got != want {
-			t.Errorf("%d bytes in use: %d %%, want %d", live, got, want)
+		if got := garbagePercent(test.room, test.live); got != test.want {
+			t.Errorf("room for %d bytes beside %d in use: %d %%, want %d", test.room, test.live, got, test.want)
 		}
 	}
 }

@@ -149,7 +149,7 @@ func (rc *Reconciler) reconcile(ctx context.Context, report progress) (api.SyncR
 				rc.Dir.Discard(f.Fresh.Staged) // those that were not published
 			}
 		}
-		rc.Memory.Rest()
+		go rc.Memory.Rest() // which takes long: nobody is to wait for it
 	}()
 	result := &ledger.Reconciled{}
 	all = executor.Done{}

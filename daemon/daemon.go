@@ -194,7 +194,7 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	}
 	s.Keyring = pgp.NewKeyring()
 	s.MeetSigner(id.Cert, id.Path)
-	s.TellOfFormat(c.Format, d.Features().DigestCache == kernel.Yes)
+	s.TellOfFormat(c.Format, func() bool { return d.Features().DigestCache == kernel.Yes })
 	if loaded.Unread != nil {
 		s.Problem("old-certificates", api.SeverityWarning, "cannot read certificates that signed lists before: "+api.Clean(loaded.Unread.Error())+"; what they signed is taken for that of strangers",
 			"put these files back, or remove them, then: systemctl restart digestd")

@@ -69,7 +69,7 @@ func Detect(root string) Features {
 		switch {
 		case config == nil:
 			return Unknown
-		case slices.ContainsFunc(config, func(line []byte) bool { return string(line) == option+"=y" }):
+		case bytes.Contains(config, []byte("\n"+option+"=y\n")):
 			return Yes
 		}
 		return No
@@ -204,16 +204,16 @@ func (t detectTree) commandLine() []string {
 	})
 }
 
-// config returns the lines of the kernel's configuration, nil where nobody keeps
-// it.
-func (t detectTree) config(release string) [][]byte {
+// config returns the kernel's configuration, each line between two line breaks; nil where
+// nobody keeps it.
+func (t detectTree) config(release string) []byte {
 	places := []string{"proc/config.gz"}
 	if release != "" && fs.ValidPath(release) && !strings.Contains(release, "/") {
 		places = append(places, "lib/modules/"+release+"/config", "boot/config-"+release)
 	}
 	for _, place := range places {
 		if data, err := t.read(place); err == nil && bytes.Contains(data, []byte("CONFIG_")) {
-			return bytes.Split(data, []byte("\n"))
+			return slices.Concat([]byte("\n"), data, []byte("\n"))
 		}
 	}
 	return nil

@@ -137,18 +137,16 @@ func (d *Dir) Hold(names []string) (fresh []string, err error) {
 	failed := 0
 	for _, name := range names {
 		wanted[name] = true
-		stamp, serr := d.Stat(name)
-		if errors.Is(serr, fs.ErrNotExist) {
-			d.held.drop(name)
-			continue
-		}
-		d.held.mu.Lock()
-		x, held := d.held.lists[name]
-		d.held.mu.Unlock()
-		if held && serr == nil && x.id == (inode{d.id.dev, stamp.Ino}) {
+		if d.holds(name) {
 			continue
 		}
 		x, oerr := d.held.open(d.dirFd(), name)
+		if oerr != nil {
+			if _, err := d.Stat(name); errors.Is(err, fs.ErrNotExist) {
+				d.held.drop(name)
+				continue
+			}
+		}
 		d.held.put(name, x)
 		if oerr == nil {
 			fresh = append(fresh, name)
@@ -171,6 +169,18 @@ func (d *Dir) Hold(names []string) (fresh []string, err error) {
 		err = fmt.Errorf("cannot hold %d of %d lists open, the first in %s: %w", failed, len(names), filepath.Clean(d.path), err)
 	}
 	return fresh, err
+}
+
+// holds reports whether the list is held that has this name now.
+func (d *Dir) holds(name string) bool {
+	d.held.mu.Lock()
+	x, held := d.held.lists[name]
+	d.held.mu.Unlock()
+	if !held {
+		return false
+	}
+	stamp, err := d.Stat(name)
+	return err == nil && x.id == inode{d.id.dev, stamp.Ino}
 }
 
 // Unheld returns the names of lists that could not be held, in order.

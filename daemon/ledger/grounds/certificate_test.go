@@ -175,7 +175,7 @@ func TestTellOfFormat(t *testing.T) {
 		{digestlist.FormatTLV, true, ""}, {digestlist.FormatRPM, false, api.SeverityNotice}, {digestlist.FormatRPM, true, api.SeverityWarning},
 	} {
 		s := with(state.Settings{})
-		s.TellOfFormat(test.format, test.enforced)
+		s.TellOfFormat(test.format, func() bool { return test.enforced })
 		text := `format = "rpm"`
 		if test.severity == "" {
 			text = ""

@@ -88,13 +88,14 @@ func (s *Grounds) AdoptCertificate(value []byte, cert *x509.Certificate) {
 }
 
 // TellOfFormat warns of a format that a kernel reads only by a module, which it refuses
-// to load: it uses no list for files that it opens itself.
-func (s *Grounds) TellOfFormat(format string, enforced bool) {
+// to load: it uses no list for files that it opens itself. enforced tells whether the
+// kernel enforces lists; it is asked only where that matters.
+func (s *Grounds) TellOfFormat(format string, enforced func() bool) {
 	if format != digestlist.FormatRPM {
 		return
 	}
 	severity := api.SeverityNotice
-	if enforced {
+	if enforced() {
 		severity = api.SeverityWarning
 	}
 	s.Problem("format", severity, `format = "rpm": a kernel that enforces lists cannot load the parser of this format, even when a list has the module; all files that only lists vouch for are refused until it is loaded by hand`,

@@ -176,6 +176,6 @@ func (m *simMachine) Rotate() error {
 // signedAnew sees that the certificate that signs now signed all lists.
 func (m *simMachine) signedAnew() {
 	if name := m.signedByAnother(); name != "" && !m.lists.others[name] {
-		m.order.violated("an answer that all lists are signed by the new key")
+		m.order.violated("an answer that all lists are signed with the new key")
 	}
 }

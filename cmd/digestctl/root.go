@@ -21,13 +21,16 @@ import (
 )
 
 // rootCommand assembles the command of its verbs, in the order in which help and
-// manual have them.
+// manual have them. Without a verb it is status.
 func rootCommand(a *cli.App) *cobra.Command {
-	return cli.Root(a,
-		query.Status(a), query.List(a), query.Show(a), query.Why(a), verify.Sync(a), query.Watch(a),
+	status := query.Status(a)
+	root := cli.Root(a,
+		status, query.List(a), query.Show(a), query.Why(a), verify.Sync(a), query.Watch(a),
 		verify.Verify(a), verify.Fix(a),
 		query.Log(a), check.Command(a), check.Reader(a), decide.Rollback(a), decide.Floor(a), decide.Deny(a), advisories.Command(a),
 		own.Command(a), order.Command(a), format.Command(a), keys.Command(a),
 		guard.Command(a), machine.Doctor(a), machine.Report(a), machine.IMAPolicy(a), metrics.Command(a), query.Version(a), man.Command(a),
 	)
+	root.RunE = status.RunE
+	return root
 }

@@ -50,7 +50,7 @@ func (ad *Admin) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 		return api.Denial{}, api.Errorf(api.InvalidArgument, "%v", err)
 	}
 	if p.Expired(ad.Now()) {
-		return api.Denial{}, api.Errorf(api.InvalidArgument, "%s has gone by already", expires.UTC().Format(time.RFC3339))
+		return api.Denial{}, api.Errorf(api.InvalidArgument, "%s is in the past", expires.UTC().Format(time.RFC3339))
 	}
 	var id string
 	err = ad.denier.Change(ctx, func(s *ledger.Ledger) error {

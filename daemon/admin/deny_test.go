@@ -123,7 +123,7 @@ func TestDenyRefuses(t *testing.T) {
 		"a key of rpm":      {"gpg-pubkey", "r", "", time.Time{}, api.InvalidArgument, "gpg-pubkey"},
 		"too long a ticket": {"other", "r", strings.Repeat("t", policy.MaxTicket+1), time.Time{}, api.InvalidArgument, "ticket"},
 		"too long a reason": {"other", strings.Repeat("r", 1<<20), "", time.Time{}, api.InvalidArgument, "reason"},
-		"until yesterday":   {"other", "r", "", time.Now().Add(-time.Second), api.InvalidArgument, "has gone by"},
+		"until yesterday":   {"other", "r", "", time.Now().Add(-time.Second), api.InvalidArgument, "is in the past"},
 		"until the end":     {"other", "r", "", time.UnixMicro(1 << 62), api.InvalidArgument, "too far away"},
 		"the same again":    {"hello", "why", "", time.Time{}, api.Unchanged, "denied already"},
 	} {

@@ -78,7 +78,7 @@ func (en *Enroller) RemoveRevoked(ctx context.Context) (left Removal) {
 					continue
 				}
 				left.Rings = append(left.Rings, ring)
-				en.Logger.Warn("revoked certificate taken out of the kernel", "keyring", ring.Name(), "key", k.Fingerprint)
+				en.Logger.Warn("revoked certificate removed from the kernel", "keyring", ring.Name(), "key", k.Fingerprint)
 			}
 		}
 		files, err := en.removeBootFiles(k.Fingerprint)

@@ -96,7 +96,7 @@ func TestErase(t *testing.T) {
 	}
 }
 
-// A replaced list may stay until the machine restarts; that it left its line is recorded.
+// A replaced list may stay until the next boot; that it left its line is recorded.
 func TestReplacedListStays(t *testing.T) {
 	w := newWorld(t, func(s *state.Settings) { s.KeepOld = true })
 	old := w.install("hello-1-1.noarch", "")

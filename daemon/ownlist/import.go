@@ -54,7 +54,7 @@ func (ol *Keeper) openImport(c *ledger.OwnCandidate, data []byte) ([]byte, error
 	case digestlist.SigPGP:
 		h, err := regionOf(body)
 		if err != nil {
-			return nil, refuse("check it: digestctl format check FILE", "an OpenPGP signature covers the header of a package, and this is none: %v", err)
+			return nil, refuse("check it: digestctl format check FILE", "an OpenPGP signature covers a package header, which this list does not have: %v", err)
 		}
 		region, err := h.Immutable()
 		if err != nil {

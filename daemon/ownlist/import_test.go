@@ -106,7 +106,7 @@ func TestImportRefuses(t *testing.T) {
 		"a key for other things":  {by(2048, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment }), "is not for signatures"},
 		"an expired certificate":  {by(2048, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }), "expired on"},
 		"a certificate of later":  {by(2048, func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) }), "is not valid before"},
-		"OpenPGP over a list":     {digestlist.AppendSignature(nil, app(t, "one"), sig, digestlist.SigPGP), "covers the header of a package, and this is none"},
+		"OpenPGP over a list":     {digestlist.AppendSignature(nil, app(t, "one"), sig, digestlist.SigPGP), "covers a package header, which this list does not have"},
 		"a kind that nobody does": {digestlist.AppendSignature(nil, app(t, "one"), sig, 77), "77"},
 	} {
 		_, err := publish(t, m, api.OwnRequest{Name: "app", Import: true}, test.data)

@@ -25,7 +25,7 @@ const maxDenied = 100
 // it is kept.
 func (q *Query) Check(_ context.Context, head, signatures []byte) (api.Check, error) {
 	invalid := func(what string, err error) error {
-		return &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("cannot read the %s of the package: %v", what, err), Advice: "get the package anew"}
+		return &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("cannot read the %s of the package: %v", what, err), Advice: "download the package again"}
 	}
 	h, err := header.Parse(head)
 	if err != nil {

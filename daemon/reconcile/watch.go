@@ -210,7 +210,7 @@ func (w *watcher) Run(ctx context.Context) error {
 			if !ok {
 				return nil
 			}
-			// Events were lost: look at everything.
+			// Events were lost: verify all lists and executables.
 			w.Logger.Warn("watch overflowed", "error", err)
 			w.names = nil
 			directory.Start(directoryPause)

@@ -91,7 +91,7 @@ func (v *Verifier) wanted(req *api.VerifyRequest) (fresh api.Verification, resum
 	}
 	for _, p := range req.Paths {
 		if !filepath.IsAbs(p) || strings.ContainsRune(p, 0) || len(p) > unix.PathMax {
-			return fresh, false, api.Errorf(api.InvalidArgument, "%q is no absolute path", p)
+			return fresh, false, api.Errorf(api.InvalidArgument, "%q is not an absolute path", p)
 		}
 	}
 	fresh = api.Verification{State: api.VerifyRunning, Fix: req.Fix, All: len(req.Paths)+len(req.Packages) == 0,

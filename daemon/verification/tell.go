@@ -58,7 +58,7 @@ func summary(r api.Verification) string {
 		one, many string
 	}{
 		{r.Counts.Changed, "changed", "changed"}, {r.Counts.Missing, "missing", "missing"},
-		{r.Counts.Unvouched, "executable of nobody", "executables of nobody"}, {r.Counts.Label, "wrongly bound", "wrongly bound"},
+		{r.Counts.Unvouched, "executable without a list", "executables without a list"}, {r.Counts.Label, "wrongly bound", "wrongly bound"},
 		{r.Counts.List, "list missing", "lists missing"}, {r.Counts.Withheld, "package withheld", "packages withheld"},
 		{r.Counts.Unreadable, "unreadable", "unreadable"}, {r.Fixed, "put right", "put right"},
 	} {

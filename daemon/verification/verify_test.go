@@ -126,7 +126,7 @@ func TestFindings(t *testing.T) {
 		}
 		return api.Problem{}
 	}
-	if p := problem(); p.Severity != api.SeverityWarning || !strings.Contains(p.Text, "5 errors, 1 changed, 1 missing, 2 executables of nobody, 1 list missing") || p.Since != r.Ended {
+	if p := problem(); p.Severity != api.SeverityWarning || !strings.Contains(p.Text, "5 errors, 1 changed, 1 missing, 2 executables without a list, 1 list missing") || p.Since != r.Ended {
 		t.Errorf("the problem is %+v", p)
 	}
 	if log := m.Events(t, "found"); len(log) != 5 || m.Events(t, "verified")[0].Reason != "findings" {
@@ -169,7 +169,7 @@ func TestWithheldPackageIsFound(t *testing.T) {
 	}
 }
 
-// What a list vouches for that was replaced, and stays until the machine restarts, is not
+// What a list vouches for that was replaced, and stays until the next boot, is not
 // a file of nobody's.
 func TestReplacedListVouches(t *testing.T) {
 	m := machine(t)

@@ -13,7 +13,7 @@ type Spec struct {
 	Database   string  `json:"database,omitempty"` // of rpm; "" for none
 	Entries    []Entry `json:"entries"`            // by name
 	Paths      []Path  `json:"paths,omitempty"`    // look at these and what is below them, only
-	Tree       bool    `json:"tree,omitempty"`     // look for executables of nobody in the whole tree
+	Tree       bool    `json:"tree,omitempty"`     // look for executables without a list in the whole tree
 	Fix        bool    `json:"fix,omitempty"`
 	Unlabelled bool    `json:"unlabelled,omitempty"`
 	Idle       bool    `json:"idle,omitempty"`

@@ -31,7 +31,7 @@ func TestAdvisories(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "updateinfo.xml")
 	m.OK(os.WriteFile(file, []byte(updateinfo), 0o644))
 	m.Says(m.Exits(0, "advisories", "import", "--dry-run", file), "hello.noarch", "loses its list", "CVE-2026-1234", "2 floors to set, 1 list to lose")
-	m.Says(m.Exits(2, "advisories", "import", file), "nobody to ask")
+	m.Says(m.Exits(2, "advisories", "import", file), "cannot ask, standard input is not a terminal")
 	m.HasLists(hello, "tlv-other-0:1-1.noarch", "tlv-third-0:1-1.noarch")
 	m.Says(m.Exits(0, "advisories", "import", "--yes", file), "2 floors are set")
 	m.WantLists("tlv-other-0:1-1.noarch", "tlv-third-0:1-1.noarch")

@@ -48,7 +48,7 @@ func TestContent(t *testing.T) {
 	bad, good := m.labelled("/usr/bin/bad"), m.labelled("/usr/bin/good")
 
 	out := m.Exits(0, "deny", m.Path("/usr/bin/bad"), "--reason", "found by an incident", "--ticket", "INC-7")
-	m.Says(out, "/usr/bin/bad is denied", "INC-7", "3 are withheld or without it now")
+	m.Says(out, "/usr/bin/bad is denied", "INC-7", "3 are withheld or reduced")
 	// Nothing is waited for: it has happened.
 	m.HasLists(hello, twin)
 	m.has(hello, "/usr/bin/good")
@@ -96,7 +96,7 @@ func TestContent(t *testing.T) {
 	m.OK(os.WriteFile(filepath.Join(m.Lists(), "tlv-intruder-0:1-1.noarch"), data, 0o644))
 	m.WantLists(hello, twin)
 
-	m.Says(m.Exits(0, "deny", "lift", m.Path("/usr/bin/bad"), "--reason", "false alarm"), "is not denied any more")
+	m.Says(m.Exits(0, "deny", "lift", m.Path("/usr/bin/bad"), "--reason", "false alarm"), "is no longer denied")
 	m.WantLists(hello, "tlv-only-0:1-1.noarch", twin)
 	m.Until("the content is back", func() bool { return bytes.Equal(m.Body(hello), full) })
 	m.Until("the twin's is back", func() bool { return slices.Equal(m.files(twin), []string{"/opt/copy", "/opt/mine"}) })

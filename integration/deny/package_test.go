@@ -173,7 +173,7 @@ func (m *machine) denyFor(while time.Duration, what string) time.Time {
 		if err == nil {
 			return time.Now().Add(while)
 		}
-		m.Says(string(out), "gone by already")
+		m.Says(string(out), "is in the past")
 		while *= 2
 	}
 }

@@ -173,7 +173,7 @@ func lifeOfPackages(m *machine, s *sources, stray string) {
 	}
 	// A doctor finds everything as this rpm and this dnf want it.
 	said := m.must("digestctl", "doctor", "config", "socket", "plugin", "dnf", "database", "lists", "state")
-	if !strings.HasPrefix(said, "digestd has all it needs\n") || !strings.Contains(said, "/digestd.so; without digestd it would proceed") ||
+	if !strings.HasPrefix(said, "digestd has everything it needs\n") || !strings.Contains(said, "/digestd.so; when digestd is unreachable it would proceed") ||
 		!strings.Contains(said, dnf4+"/digestd.py") || strings.Contains(said, "skipped") {
 		m.Errorf("digestctl doctor said:\n%s", said)
 	}

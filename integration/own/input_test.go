@@ -43,7 +43,7 @@ func TestBadInput(t *testing.T) {
 		{1, "too many levels of symbolic links", []string{"tools", m.Path("/opt/l/loop")}},
 		{1, "no such file", []string{"tools", m.Path("/none")}},
 		{1, "cannot hash /opt/s/sparse: it has 1099511627776 bytes", []string{"tools", m.Path("/opt/s")}},
-		{1, "1 file could not be hashed, so nothing is published", []string{"tools", m.Path("/opt/s")}},
+		{1, "1 file could not be hashed, so nothing was published", []string{"tools", m.Path("/opt/s")}},
 		{1, "outside of the root", []string{"tools", mem}},
 		{2, "own add needs PATH", []string{"tools"}},
 		{2, "letters, digits", []string{"to/ols", m.Path("/opt/t")}},

@@ -91,7 +91,7 @@ func TestPage(t *testing.T) {
 	text := seen[2].Text
 	for _, want := range []string{
 		"40", "the owner's own lists", "own:local-1-1.noarch", "tools-2-1.noarch", "unsigned-1-1.noarch", "/usr/sbin/unsigned", "not signed", "Vendor@example.org",
-		"was changed since tools-2-1.noarch", "not as they should be", "granted", "floor-set", "found by <i>chance</i>", "CVE-2026-1", "<b>bold</b>", `because <script>document.title="broken"</script>`, long,
+		"was changed since tools-2-1.noarch", "with differences", "granted", "floor-set", "found by <i>chance</i>", "CVE-2026-1", "<b>bold</b>", `because <script>document.title="broken"</script>`, long,
 		`/usr/bin/<script>document.title="broken"<|script><img src=x onerror=alert(1)>'"\u202e`, `new\nline`,
 	} {
 		if !strings.Contains(text, want) {

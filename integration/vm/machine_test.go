@@ -125,7 +125,7 @@ func (m *machine) run(b boot, console string) (*report, error) {
 	m.t.Logf("boot %d, %s: %.0f s", m.boots, b.script, time.Since(started).Seconds())
 	switch {
 	case ctx.Err() != nil:
-		return r, errors.New("it did not end in time")
+		return r, errors.New("it did not finish in time")
 	case b.cutAt != "" && !cut:
 		return r, errors.New("it never came to " + b.cutAt)
 	case err != nil && !cut:

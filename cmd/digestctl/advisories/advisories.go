@@ -26,7 +26,7 @@ import (
 
 // Command is digestctl advisories.
 func Command(a *cli.App) *cobra.Command {
-	return cli.Group("advisories", "Keep out what a repository's advisories say is mended since",
+	return cli.Group("advisories", "Set floors from the security advisories of a repository",
 		`Advisories turns the advisories of a package repository into floors.`,
 		importCommand(a))
 }
@@ -63,15 +63,15 @@ func importCommand(a *cli.App) *cobra.Command {
 		Annotations: cli.Prints(advisoriesDocument{}),
 		Use:         "import FILE",
 		Short:       "Set floors for what is installed, from an updateinfo.xml",
-		Long: `Import reads the advisories of a dnf repository, an updateinfo.xml plain or
-compressed by gzip, bzip2, xz or zstd, and raises the floor of each installed
-package that they are about to the newest version they name: what an advisory has
-mended does not come back. It shows first what it would do, and asks. An
-installed version below its new floor loses its list until it is updated. Floors
-are never lowered. By default only security advisories count.
+		Long: `Import reads the advisories of a dnf repository (an updateinfo.xml, plain or
+compressed with gzip, bzip2, xz or zstd) and raises the floor of each installed
+package they name to the newest fixed version: versions with the flaw cannot come
+back. It first shows what it would do, and asks. An installed version below its
+new floor loses its list until it is updated. Import never lowers a floor. By
+default it uses security advisories only.
 
-The file is read by digestctl, with the rights of who runs it. Packages of module
-streams are passed over, for versions of two streams do not compare.`,
+Digestctl reads the file with your own rights. It skips packages of module streams,
+because versions of two streams cannot be compared.`,
 		Example: "  digestctl advisories import --dry-run updateinfo.xml.gz\n" +
 			"  digestctl advisories import --yes --severity critical,important updateinfo.xml.zst",
 		Args: cli.Exactly("FILE"),
@@ -103,8 +103,8 @@ streams are passed over, for versions of two streams do not compare.`,
 	flags := cmd.Flags()
 	flags.StringSliceVar(&types, "type", []string{"security"}, "advisories of these `TYPES`: security, bugfix, enhancement, newpackage, all")
 	flags.StringSliceVar(&severities, "severity", nil, "advisories of these `SEVERITIES` only, such as critical,important")
-	flags.BoolVarP(&dry, "dry-run", "n", false, "show what it would do, and change nothing")
-	flags.BoolVarP(&yes, "yes", "y", false, "do it without asking")
+	flags.BoolVarP(&dry, "dry-run", "n", false, "show what would change, and change nothing")
+	flags.BoolVarP(&yes, "yes", "y", false, "do not ask for confirmation")
 	return cmd
 }
 
@@ -159,7 +159,7 @@ func planAdvisories(a *cli.App, ctx context.Context, c *client.Client, file stri
 // confirm asks whoever sits at the terminal.
 func confirm(a *cli.App, ctx context.Context) error {
 	if !terminal.Is(os.Stdin) || a.JSON || a.Quiet {
-		return &api.Error{Code: api.InvalidArgument, Message: "nothing was changed: there is nobody to ask", Advice: "to set these floors: --yes"}
+		return &api.Error{Code: api.InvalidArgument, Message: "nothing was changed: cannot ask, standard input is not a terminal", Advice: "to set these floors, add --yes"}
 	}
 	fmt.Fprint(a.UI.Err, "set these floors? [y/N] ")
 	answer := make(chan string, 1)
@@ -213,7 +213,7 @@ func printAdvisories(t *terminal.UI, plan *advisoriesDocument) {
 		}
 		if f.Action == floorSet && len(f.Loses) > 0 {
 			lose += len(f.Loses)
-			does = terminal.Cell{Text: "loses its list until updated", Style: terminal.Bad}
+			does = terminal.Cell{Text: "loses its list until it is updated", Style: terminal.Bad}
 		}
 		rows = append(rows, []terminal.Cell{{Text: f.Package}, {Text: strings.Join(f.Installed, ", ")}, {Text: f.EVR}, does, {Text: f.Severity}, {Text: f.Reason}})
 	}
@@ -221,10 +221,10 @@ func printAdvisories(t *terminal.UI, plan *advisoriesDocument) {
 		t.Table([]terminal.Column{{Title: "PACKAGE"}, {Title: "INSTALLED"}, {Title: "FLOOR"}, {Title: "THEN"}, {Title: "SEVERITY"}, {Title: "ADVISORY"}}, rows)
 	}
 	if plan.Modular > 0 {
-		t.Say(terminal.Warn, "%s of module streams passed over", terminal.Count(plan.Modular, "package", "packages"))
+		t.Say(terminal.Warn, "%s of module streams skipped", terminal.Count(plan.Modular, "package", "packages"))
 	}
 	if plan.Unreadable > 0 {
-		t.Say(terminal.Warn, "%s passed over, whose versions make no sense", terminal.Count(plan.Unreadable, "package", "packages"))
+		t.Say(terminal.Warn, "%s skipped: their versions are malformed", terminal.Count(plan.Unreadable, "package", "packages"))
 	}
 	text := fmt.Sprintf("%s read, %d chosen: %s to set, %s to lose", terminal.Count(plan.Advisories, "advisory", "advisories"), plan.Chosen,
 		terminal.Count(set, "floor", "floors"), terminal.Count(lose, "list", "lists"))

@@ -52,18 +52,18 @@ func Command(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Annotations: cli.Prints(checkDocument{}),
 		Use:         "check FILE|DIRECTORY|NEVRA...",
-		Short:       "Say what would become of packages if they were installed now",
-		Long: `Check says of each package whether it would be installed with a list: who signed
-it, whether policy admits its version, which floor, grant or denial decides that, and
-how to go on. Nothing is installed, and nothing of it is recorded.
+		Short:       "Check packages before they are installed",
+		Long: `Check shows for each package whether it would be installed with a list: the key that
+signed it, whether policy admits its version, the floor, grant or denial that decides
+this, and what to do next. It installs nothing and records nothing.
 
-The files in a package are compared with the digests in its header: what was changed
-after the package was signed is named. A process without rights reads the package. Of a
-directory all files *.rpm below it are checked. Of a version without a file, as rpm -q
-prints it, only the version is judged, not who signed it.
+It compares the files in a package with the digests in the header, and names the files
+that changed after the package was signed. An unprivileged process reads the package.
+For a directory it checks all *.rpm files below it. For a version without a file, as
+rpm -q prints it, it checks the version only, not the signature.
 
-It exits with 0 when nothing speaks against any of them, with 3 when one would be
-refused or have no list, is damaged or cannot be read, and with 4 when there is no such
+It exits with 0 if every package would be installed with a list, with 3 if one would be
+refused or get no list, is damaged or cannot be read, and with 4 if there is no such
 file.`,
 		Example: "  digestctl check ./bash-5.2-1.x86_64.rpm\n  digestctl check --json /var/cache/dnf\n  digestctl check bash-5.1-1.x86_64",
 		Args:    cli.AtLeast("FILE|DIRECTORY|NEVRA"),
@@ -142,7 +142,7 @@ func filesOf(arg string) ([]string, error) {
 		return err
 	})
 	if err == nil && len(files) == 0 {
-		err = &api.Error{Code: api.NotFound, Message: "there is no file *.rpm below " + arg, Advice: "name the directory that has the packages"}
+		err = &api.Error{Code: api.NotFound, Message: "there is no *.rpm file below " + arg, Advice: "name the directory that contains the packages"}
 	}
 	return files, err
 }
@@ -165,7 +165,7 @@ func checkFiles(ctx context.Context, c *client.Client, files []string) ([]checke
 			case errors.As(err, &told):
 				return err // it would be the same of the next
 			case err != nil:
-				one.Error, one.Next = err.Error(), "get the package anew"
+				one.Error, one.Next = err.Error(), "download the package again"
 			}
 			one.File = file
 			list[i] = one
@@ -182,7 +182,7 @@ func checkFile(ctx context.Context, c *client.Client, program, file string) (one
 	}
 	defer f.Close()
 	if !rpmfile.Is(f) {
-		return one, errors.New("cannot read package: it is no rpm package")
+		return one, errors.New("cannot read package: it is not an rpm package")
 	}
 	p, err := rpmfile.Read(ctx, program, f)
 	if err != nil {
@@ -204,7 +204,7 @@ func show(t *terminal.UI, c *checked) {
 	case c.Error != "":
 		text = c.Error
 	case len(c.Different) > 0:
-		text = fmt.Sprintf("%s not as its header says", terminal.Count(len(c.Different)+c.More, "file is", "files are"))
+		text = fmt.Sprintf("%s from the header", terminal.Count(len(c.Different)+c.More, "file differs", "files differ"))
 	case c.Verdict == api.CheckRefused:
 		text = "would be refused: " + c.Text
 	case c.Verdict == api.CheckWithheld:
@@ -221,7 +221,7 @@ func show(t *terminal.UI, c *checked) {
 	}
 	if len(c.Different) > 0 {
 		t.Fact("package", "%s", c.NEVRA)
-		t.Fact("next", "do not install it; get the package anew")
+		t.Fact("next", "do not install it; download the package again")
 		return
 	}
 	if c.Verdict == api.CheckAllowed {

@@ -30,14 +30,14 @@ var ExitCodes = []struct {
 	Code    int
 	Meaning string
 }{
-	{ExitOK, "Success, and the answer is good news: vouched for, all is well."},
-	{exitFailed, "It failed: digestd could not do it, was interrupted, is busy or did not answer in time."},
-	{exitUsage, "The command line makes no sense, or digestd cannot make sense of an argument."},
-	{ExitBad, "The answer is bad news: a file is not vouched for, digestd needs somebody, there is nothing of that name."},
+	{ExitOK, "Success: the file is vouched for, or there is no problem."},
+	{exitFailed, "Failure: digestd could not do it, was interrupted, is busy or did not answer in time."},
+	{exitUsage, "Wrong usage: the command line or an argument is malformed."},
+	{ExitBad, "Success, but the answer is bad: a file is not vouched for, a problem needs attention, or there is nothing of that name."},
 	{ExitNoFile, "There is no such file (`why`, `verify`, `fix`, `deny`)."},
-	{exitDenied, "You may not do that; root may, and whom polkit lets."},
-	{exitUnreachable, "digestd, or the bus, cannot be reached."},
-	{exitUnchanged, "Nothing was changed: it is so already."},
+	{exitDenied, "Permission denied: only root, and users whom polkit authorizes, may do that."},
+	{exitUnreachable, "digestctl cannot reach digestd or the bus."},
+	{exitUnchanged, "Nothing was changed: the requested state is already in force."},
 }
 
 // usageError is a command line that makes no sense.
@@ -94,7 +94,7 @@ func Explain(err error) Trouble {
 		message, _, _ := strings.Cut(err.Error(), "\n")
 		return t(exitUsage, "Usage", message, usage.advice())
 	case errors.As(err, &unreachable) && unreachable.Bus != "":
-		return t(exitUnreachable, "Unreachable", err.Error(), "is D-Bus running? try: systemctl status dbus")
+		return t(exitUnreachable, "Unreachable", err.Error(), "check that D-Bus is running: systemctl status dbus")
 	case errors.As(err, &unreachable):
 		return t(exitUnreachable, "Unreachable", err.Error(), "start it: systemctl start digestd")
 	case errors.As(err, &ours):
@@ -119,7 +119,7 @@ func Explain(err error) Trouble {
 	case errors.Is(err, context.Canceled):
 		return t(exitFailed, api.Failed, "interrupted", "")
 	case errors.Is(err, context.DeadlineExceeded):
-		return t(exitFailed, api.Failed, "digestd did not answer in time", "see what it does: journalctl -u digestd")
+		return t(exitFailed, api.Failed, "digestd did not answer in time", "see its log: journalctl -u digestd")
 	}
 	return explainBus(err)
 }
@@ -130,13 +130,13 @@ func explainBus(err error) Trouble {
 	t := Trouble{Error: api.Error{Code: api.Failed, Message: err.Error()}, Exit: exitFailed}
 	switch client.BusError(err) {
 	case "AccessDenied":
-		t.Error = api.Error{Code: api.AccessDenied, Message: "the bus does not let you: " + err.Error(), Advice: "run it with sudo"}
+		t.Error = api.Error{Code: api.AccessDenied, Message: "the bus denies access: " + err.Error(), Advice: "run it with sudo"}
 		t.Exit = exitDenied
 	case "UnknownMethod", "InvalidArgs":
 		t.Error.Advice = "digestctl and digestd differ in version; compare: digestctl version"
 	case "NoReply", "Timeout", "TimedOut":
 		t.Error.Message = "digestd did not answer: " + err.Error()
-		t.Error.Advice = "see what it does: journalctl -u digestd"
+		t.Error.Advice = "see its log: journalctl -u digestd"
 	}
 	return t
 }

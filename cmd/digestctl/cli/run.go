@@ -55,9 +55,9 @@ func Root(a *App, verbs ...*cobra.Command) *cobra.Command {
 	cobra.EnableCommandSorting = false // what is asked most often comes first
 	root := &cobra.Command{
 		Use:   "digestctl",
-		Short: "Ask digestd what is vouched for, and tell it what you decided",
-		Long: `Digestctl asks digestd which digest lists are active, whether a file is vouched
-for and why, and records what an administrator decides about versions.
+		Short: "Query and control digestd",
+		Long: `Digestctl asks digestd which digest lists are active and whether a file is vouched
+for and why, and records the decisions of administrators about versions.
 
 A PACKAGE is a name, name.arch, or name-[epoch:]version-release.arch as rpm -q
 prints it.`,

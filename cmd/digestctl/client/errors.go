@@ -26,7 +26,7 @@ func (e *Unreachable) Error() string {
 func (e *Unreachable) Unwrap() error { return e.Reason }
 
 // errBusLeft is why signals end.
-var errBusLeft = errors.New("the bus went away")
+var errBusLeft = errors.New("the connection to the bus was lost")
 
 // BusError returns the name of an error of D-Bus itself, such as NoReply or
 // UnknownMethod, and "" for any other error.

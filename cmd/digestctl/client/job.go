@@ -125,7 +125,7 @@ func jobSignal(sig *dbus.Signal, job uint64, report Progress) (result api.Dict, 
 		if dbus.Store(sig.Body, &name, &from, &to) != nil || name != api.BusName || from == "" {
 			return nil, false, nil // the call itself started this one
 		}
-		return nil, true, &Unreachable{Reason: errors.New("it left the bus before the job ended")}
+		return nil, true, &Unreachable{Reason: errors.New("digestd left the bus before the job ended")}
 	case api.Interface + ".JobProgress":
 		if dbus.Store(sig.Body, &of, &stage, &done, &total) == nil && of == job {
 			report(stage, done, total)

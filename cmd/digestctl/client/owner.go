@@ -35,7 +35,7 @@ func (c *Client) await(ctx context.Context) (owner string, err error) {
 	case ctx.Err() != nil:
 		return "", ctx.Err()
 	case c.flags&dbus.FlagNoAutoStart != 0:
-		return "", &Unreachable{Reason: errors.New("nobody has its name")}
+		return "", &Unreachable{Reason: errors.New("no process owns its name")}
 	}
 	start, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()

@@ -167,7 +167,7 @@ func (m *Daemon) Why(_ context.Context, by api.Actor, file string) (api.Why, err
 		w.Advice = "if nobody meant to change it, reinstall bash-5.2-1.x86_64"
 	case "secret":
 		if by.UID != 0 {
-			return w, &api.Error{Code: api.AccessDenied, Message: "you may not read " + file + " yourself", Advice: "ask as root"}
+			return w, &api.Error{Code: api.AccessDenied, Message: "permission denied: " + file + " yourself", Advice: "ask as root"}
 		}
 	case "unknown":
 		w.Verdict, w.Text = api.VerdictUnknown, "not vouched for: no list includes it"
@@ -195,7 +195,7 @@ func (m *Daemon) WhyContent(ctx context.Context, path string, c api.Content) (ap
 func (m *Daemon) Check(ctx context.Context, head, signatures []byte) (api.Check, error) {
 	h, err := header.Parse(head)
 	if err != nil {
-		return api.Check{}, &api.Error{Code: api.InvalidArgument, Message: "cannot read the header of the package: " + err.Error(), Advice: "get the package anew"}
+		return api.Check{}, &api.Error{Code: api.InvalidArgument, Message: "cannot read the header of the package: " + err.Error(), Advice: "download the package again"}
 	}
 	pkg, err := h.NEVRA()
 	if err != nil {

@@ -25,23 +25,22 @@ func Deny(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(api.Denial{}),
 		Use:         "deny FILE|DIGEST|PACKAGE[<VERSION] --reason TEXT",
-		Short:       "Deny a file's content or a package, even if a trusted key signed it; list, lift, export and import that",
-		Long: `Deny records that a content, or versions of a package, must not be trusted on this
-machine. At once a denied content leaves every list: a list that has it is
-replaced by one without it. A denied package loses its list, and in mode enforce
-rpm refuses to install it, with the reason; in the other modes it can be
-installed, but never has a list. A denial outlives removal and reinstallation of
-what it is about, until it expires or is lifted.
+		Short:       "Deny a file's content or a package, even if a trusted key signed it; list, lift, export and import denials",
+		Long: `Deny records that the content of a file, or versions of a package, must not be
+trusted on this machine. digestd immediately removes denied content from every list:
+it replaces a list that includes it with one that does not. A denied package loses
+its list. In mode enforce rpm refuses to install it and shows the reason; in the
+other modes it can be installed, but never gets a list. A denial stays in force
+until it expires or is lifted, even if the package is removed and reinstalled.
 
-FILE has a slash in it, and is denied by its content as it is now, wherever that
-turns up. DIGEST is sha256, sha384 or sha512 in hexadecimal digits, with or
-without the name and a colon before it. PACKAGE is a name, name.arch, or
-name-[epoch:]version-release.arch for one version; with <VERSION, quoted, it is
-all versions below [epoch:]version[-release]. A version without an epoch is of the
-epoch that the package has here, as rpm -q prints none; of a package that nothing
-is known of, it is meant in every epoch. To deny what is already denied
-gives it a new reason, ticket and end. A package that is called like a command
-below is named with its architecture.`,
+FILE must contain a slash; its present content is denied, under every path. DIGEST
+is sha256, sha384 or sha512 in hexadecimal digits, optionally with the name and a
+colon before it. PACKAGE is a name, name.arch, or name-[epoch:]version-release.arch
+for one version; with <VERSION (quote it) it means all versions below
+[epoch:]version[-release]. A version without an epoch has the epoch of the package
+that is installed; if digestd does not know the package, it means every epoch.
+Denying something again replaces its reason, ticket and end. If a package has the
+name of a command below, add its architecture.`,
 		Example: "  digestctl deny /usr/bin/miner --reason 'found by an incident'\n" +
 			"  digestctl deny 'openssl<3.0.7-18' --reason 'remote code execution' --ticket CVE-2022-3602\n" +
 			"  digestctl deny bash-5.1-2.x86_64 --reason 'regression' --expires 30d",
@@ -70,14 +69,14 @@ below is named with its architecture.`,
 			a.UI.Say(terminal.Good, "%s is denied", denialSubject(denial))
 			printDenial(a.UI, denial)
 			if denial.Lists == 0 {
-				a.UI.Fact("lists", "none has it now")
+				a.UI.Fact("lists", "no list includes it now")
 			}
 			return nil
 		}),
 		ValidArgsFunction: cli.OrFiles(a.Asking(cli.PackageNames)),
 	}
-	cmd.Flags().StringVarP(&ticket, "ticket", "t", "", "where to read more, as `ID`: for example a CVE")
-	cmd.Flags().StringVarP(&until, "expires", "e", "", "end it by itself: at the end of a `DATE` (2027-01-31, or a whole RFC 3339 time), or after 90d, 2w, 12h")
+	cmd.Flags().StringVarP(&ticket, "ticket", "t", "", "the `ID` of a ticket or advisory, for example a CVE")
+	cmd.Flags().StringVarP(&until, "expires", "e", "", "let the denial expire: at the end of a `DATE` (2027-01-31, or an RFC 3339 time), or after 90d, 2w, 12h")
 	cli.ReasonFlag(cmd, &reason)
 	cmd.AddCommand(denyListCommand(a), denyLiftCommand(a), denyExportCommand(a), denyImportCommand(a))
 	return cmd
@@ -99,10 +98,10 @@ func parseEnd(text string, now time.Time) (time.Time, error) {
 		}
 	}
 	if !end.After(now) {
-		return end, fmt.Errorf("deny: --expires %s has gone by already", text)
+		return end, fmt.Errorf("deny: --expires %s is in the past", text)
 	}
 	if end.UTC().Year() > 9999 {
-		return end, fmt.Errorf("deny: --expires %s is too far away", text)
+		return end, fmt.Errorf("deny: --expires %s is too far in the future", text)
 	}
 	return end, nil
 }
@@ -113,7 +112,7 @@ func addDuration(text string, now time.Time) (time.Time, error) {
 		if digits, ok := strings.CutSuffix(text, suffix); ok {
 			n, err := strconv.ParseUint(digits, 10, 16)
 			if err != nil || n*uint64(days) > most {
-				return now, fmt.Errorf("%q is no number of days", digits)
+				return now, fmt.Errorf("%q is not a number of days", digits)
 			}
 			return now.AddDate(0, 0, int(n)*days), nil
 		}
@@ -132,9 +131,9 @@ func denyListCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Annotations: cli.Prints(denialsDocument{}),
 		Use:         "list",
-		Short:       "List what is denied",
-		Long: `List prints what is denied, why, until when, and how many lists are withheld by it
-or leave out its content.`,
+		Short:       "List the denials",
+		Long: `List prints each denial with its reason and its end, and how many lists are withheld
+or reduced because of it.`,
 		Args: cli.Exactly(),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, _ []string) error {
 			doc, err := allDenials(ctx, c)
@@ -167,11 +166,11 @@ func denyLiftCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(api.Denial{}),
 		Use:         "lift ID|WHAT --reason TEXT",
-		Short:       "Take a denial back",
-		Long: `Lift takes a denial back: lists that were withheld by it return, and those that
-left out its content have it again, unless something else speaks against them.
-WHAT is a denial's ID, the path it was found at, or what it is about, as deny
-list prints it.`,
+		Short:       "Lift a denial",
+		Long: `Lift ends a denial: digestd publishes the lists it withheld, and adds the denied
+content to its lists again, unless another rule prevents that. WHAT is the ID of a
+denial, the path of the denied file, or the denied digest or package, as deny list
+prints it.`,
 		Args:              cli.Exactly("ID or WHAT"),
 		ValidArgsFunction: cli.OrFiles(a.Asking(denied)),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
@@ -190,7 +189,7 @@ list prints it.`,
 			if a.JSON {
 				return a.UI.JSON(denial)
 			}
-			a.UI.Say(terminal.Good, "%s is not denied any more", denialSubject(denial))
+			a.UI.Say(terminal.Good, "%s is no longer denied", denialSubject(denial))
 			if denial.Lists > 0 {
 				a.UI.Say(terminal.Plain, "  %s may return", terminal.Count(denial.Lists, "list", "lists"))
 			}
@@ -219,7 +218,7 @@ func printDenial(t *terminal.UI, d api.Denial) {
 	t.Fact("ticket", "%s", d.Ticket)
 	t.Fact("until", "%s", terminal.Moment(d.Expires))
 	if d.Lists > 0 {
-		t.Fact("lists", "%s withheld or without it now", terminal.Count(d.Lists, "is", "are"))
+		t.Fact("lists", "%s withheld or reduced", terminal.Count(d.Lists, "is", "are"))
 	}
 	if !d.Foreign {
 		t.Fact("to lift", "digestctl deny lift %s --reason WHY", d.ID)

@@ -41,14 +41,14 @@ func digestsOf(ctx context.Context, path string) (string, error) {
 		return "", fmt.Errorf("cannot read %s: %w", path, err)
 	}
 	if !before.Mode().IsRegular() {
-		return "", &api.Error{Code: api.InvalidArgument, Message: path + " is no regular file, so there is no content to deny"}
+		return "", &api.Error{Code: api.InvalidArgument, Message: path + " is not a regular file, so there is no content to deny"}
 	}
 	sums := [...]io.Writer{sha256.New(), sha512.New384(), sha512.New()}
 	if _, err := io.Copy(io.MultiWriter(sums[:]...), userfile.Interruptible{Ctx: ctx, R: f}); err != nil {
 		return "", fmt.Errorf("cannot read %s: %w", path, err)
 	}
 	if after, err := f.Stat(); err != nil || after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
-		return "", fmt.Errorf("%s changed while it was read: try again", path)
+		return "", fmt.Errorf("%s changed while it was being read; try again", path)
 	}
 	text := ""
 	for i, name := range [...]string{"sha256:", ",sha384:", ",sha512:"} {
@@ -67,9 +67,9 @@ func denyExportCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Annotations: cli.Prints(exportDocument{}),
 		Use:         "export [FILE]",
-		Short:       "Write down what is denied, for other machines",
-		Long: `Export writes what was denied on this machine as a JSON document to FILE, which must
-not exist, or to standard output. What others deny, such as the kernel, is left out.`,
+		Short:       "Export the denials for other machines",
+		Long: `Export writes the denials of this machine as a JSON document to FILE, which must not
+exist, or to standard output. It omits denials from other sources, such as the kernel.`,
 		Args: cli.AtMost("FILE"),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
 			all, err := allDenials(ctx, c)
@@ -119,11 +119,11 @@ func denyImportCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(api.DenialImport{}),
 		Use:         "import FILE",
-		Short:       "Deny what a document says",
-		Long: `Import denies all that a document says which deny export wrote, - for standard
-input: all of it in one step, or with an error nothing. What is about the same as
-a denial here is merged with it: the later end counts, tickets are kept. With
---dry-run it shows what it would do.`,
+		Short:       "Import denials from a file",
+		Long: `Import adds the denials in a file that deny export wrote; - reads standard input. It
+adds all of them in one step, or none if there is an error. A denial that exists
+already is merged: the later end applies, and tickets are kept. With --dry-run it
+shows what it would do.`,
 		Args: cli.Exactly("FILE"),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
 			document, err := userfile.ReadBounded(ctx, args[0], api.MaxDenialDocument)
@@ -142,7 +142,7 @@ a denial here is merged with it: the later end counts, tickets are kept. With
 		}),
 		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
 	}
-	cmd.Flags().BoolVarP(&dry, "dry-run", "n", false, "show what it would do, and change nothing")
+	cmd.Flags().BoolVarP(&dry, "dry-run", "n", false, "show what would change, and change nothing")
 	return cmd
 }
 
@@ -168,7 +168,7 @@ func printImported(t *terminal.UI, r api.DenialImport) {
 	if more := r.Added + r.Merged + r.Same + r.Expired - len(rows); more > 0 {
 		t.Say(terminal.Plain, "and %d more", more)
 	}
-	text := "%d added, %d merged, %d there already, %d expired; %s withheld or changed"
+	text := "%d added, %d merged, %d unchanged, %d expired; %s withheld or changed"
 	if r.DryRun {
 		text = "would be: " + text + "; nothing was changed"
 	}

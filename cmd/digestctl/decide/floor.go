@@ -16,9 +16,9 @@ import (
 
 // Floor is digestctl floor.
 func Floor(a *cli.App) *cobra.Command {
-	return cli.Group("floor", "Keep versions of a package below a floor out",
-		`Floor sets, clears and lists the versions below which nothing of a package may be
-active. A floor acts at once: an installed version below it loses its list.`,
+	return cli.Group("floor", "Keep out versions of a package below a floor",
+		`Floor sets, clears and lists floors. No version of a package below its floor may be
+active. A floor takes effect immediately: an installed version below it loses its list.`,
 		floorSetCommand(a), floorClearCommand(a), floorListCommand(a))
 }
 
@@ -33,11 +33,11 @@ func floorSetCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(floorDocument{}),
 		Use:         "set PACKAGE [EPOCH:]VERSION-RELEASE --reason TEXT",
-		Short:       "Let nothing older than a version be active",
-		Long: `Set lets nothing of a package below the version given be active from now on: an
-installed version below it loses its list at once, and older grants are void.
-PACKAGE is a name, for every architecture of it, also those never seen; or
-name.arch. A version without an epoch is of the epoch that the package has here.`,
+		Short:       "Set the lowest version that may be active",
+		Long: `Set keeps out all versions of a package below the given one from now on: an installed
+version below it loses its list immediately, and grants for lower versions are void.
+PACKAGE is a name, which means every architecture, also those never seen; or
+name.arch. A version without an epoch has the epoch of the installed package.`,
 		Example:           "  digestctl floor set openssl 3.0.7-18 --reason CVE-2022-3602",
 		Args:              cli.Exactly("PACKAGE", "VERSION-RELEASE"),
 		ValidArgsFunction: a.Asking(cli.PackageNames, versionsOf),
@@ -48,7 +48,7 @@ name.arch. A version without an epoch is of the epoch that the package has here.
 			if a.JSON {
 				return a.UI.JSON(floorDocument{args[0], args[1]})
 			}
-			a.UI.Say(terminal.Good, "nothing of %s below %s may be active now", args[0], args[1])
+			a.UI.Say(terminal.Good, "no version of %s below %s may be active now", args[0], args[1])
 			return nil
 		}),
 	}
@@ -63,7 +63,7 @@ func floorClearCommand(a *cli.App) *cobra.Command {
 		Use:         "clear PACKAGE --reason TEXT",
 		Short:       "Remove a floor",
 		Long: `Clear removes the floor of a package. Versions older than the newest that was ever
-active stay out all the same; see digestctl rollback grant.`,
+active still stay out; see digestctl rollback grant.`,
 		Args:              cli.Exactly("PACKAGE"),
 		ValidArgsFunction: a.Asking(floored),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
@@ -73,7 +73,7 @@ active stay out all the same; see digestctl rollback grant.`,
 			if a.JSON {
 				return a.UI.JSON(done{args[0]})
 			}
-			a.UI.Say(terminal.Good, "%s has no floor any more", args[0])
+			a.UI.Say(terminal.Good, "%s no longer has a floor", args[0])
 			return nil
 		}),
 	}
@@ -90,10 +90,9 @@ func floorListCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Annotations: cli.Prints(floorsDocument{}),
 		Use:         "list",
-		Short:       "List the floors that were set",
-		Long: `List prints the floors, with the highest version that was ever active of each
-package, and who set them and why: a user, or where the floor comes from, such as
-policy:NAME.`,
+		Short:       "List the floors",
+		Long: `List prints the floors, with the highest version of each package that was ever
+active, the reason, and the user who set the floor or its origin, such as policy:NAME.`,
 		Args: cli.Exactly(),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, _ []string) error {
 			floors, err := c.Floors(ctx)

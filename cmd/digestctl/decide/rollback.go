@@ -16,9 +16,9 @@ import (
 
 // Rollback is digestctl rollback.
 func Rollback(a *cli.App) *cobra.Command {
-	return cli.Group("rollback", "Permit a package to go back to an older version",
-		`Rollback permits a package to go back to one exact version, once; takes such a
-permission back; and shows what was decided.`,
+	return cli.Group("rollback", "Permit a rollback of a package to an older version",
+		`Rollback grants a package one rollback to one exact version, revokes such a grant, and
+shows the decisions about versions.`,
 		rollbackGrantCommand(a), rollbackRevokeCommand(a), rollbackLogCommand(a))
 }
 
@@ -28,9 +28,9 @@ func rollbackGrantCommand(a *cli.App) *cobra.Command {
 		Annotations: cli.Prints(api.Grant{}),
 		Use:         "grant NEVRA --reason TEXT",
 		Short:       "Permit one older version, once",
-		Long: `Grant permits a package to go back to exactly the version given, once. The next
-installation of it uses the grant up; a floor set later takes it back. NEVRA may be
-without its epoch, as rpm -q prints it: it is then that which the package has here.`,
+		Long: `Grant permits a package to go back to exactly the given version, once. The next
+installation of that version uses up the grant; a floor set later revokes it. NEVRA
+may omit the epoch, as rpm -q does: it is then the epoch of the installed package.`,
 		Example:           "  digestctl rollback grant bash-5.1-2.x86_64 --reason 'regression in 5.2, ticket 4711'",
 		Args:              cli.Exactly("NEVRA"),
 		ValidArgsFunction: a.Asking(decided("rollback-refused")),
@@ -42,8 +42,8 @@ without its epoch, as rpm -q prints it: it is then that which the package has he
 			if a.JSON {
 				return a.UI.JSON(grant)
 			}
-			a.UI.Say(terminal.Good, "%s may be installed once, though newer was active", grant.Package)
-			a.UI.Say(terminal.Plain, "  take it back with: digestctl rollback revoke %s", grant.Package)
+			a.UI.Say(terminal.Good, "%s may be installed once, although a newer version was active", grant.Package)
+			a.UI.Say(terminal.Plain, "  to revoke the grant: digestctl rollback revoke %s", grant.Package)
 			return nil
 		}),
 	}
@@ -55,9 +55,9 @@ func rollbackRevokeCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Annotations: cli.Prints(done{}),
 		Use:         "revoke NEVRA",
-		Short:       "Take back a grant that was not used",
-		Long: `Revoke takes back a grant that was not used. What is installed already stays
-active; a floor keeps it out.`,
+		Short:       "Revoke a grant that was not used",
+		Long: `Revoke revokes a grant that was not used. A version that is installed already stays
+active; use a floor to keep it out.`,
 		Args:              cli.Exactly("NEVRA"),
 		ValidArgsFunction: a.Asking(decided("granted")),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
@@ -67,7 +67,7 @@ active; a floor keeps it out.`,
 			if a.JSON {
 				return a.UI.JSON(done{args[0]})
 			}
-			a.UI.Say(terminal.Good, "the grant for %s is taken back", args[0])
+			a.UI.Say(terminal.Good, "the grant for %s is revoked", args[0])
 			return nil
 		}),
 	}
@@ -89,9 +89,9 @@ func rollbackLogCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(rollbackDocument{}),
 		Use:         "log",
-		Short:       "Show what was refused, granted, revoked and kept out, newest first",
-		Long: `Log shows the decisions about versions, newest first: what was refused or kept
-without a list for being older, grants and floors, and who made them and why.`,
+		Short:       "Show the decisions about versions, newest first",
+		Long: `Log shows the decisions about versions, newest first: packages that were refused or
+got no list because they are older, grants and floors, with the user and the reason.`,
 		Args: cli.Exactly(),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, _ []string) error {
 			doc := rollbackDocument{Events: []api.Event{}}
@@ -106,7 +106,7 @@ without a list for being older, grants and floors, and who made them and why.`,
 				return a.UI.JSON(doc)
 			}
 			if len(doc.Events) == 0 {
-				a.UI.Say(terminal.Plain, "nothing was decided yet")
+				a.UI.Say(terminal.Plain, "there are no decisions yet")
 				return nil
 			}
 			printEvents(a.UI, doc.Events)

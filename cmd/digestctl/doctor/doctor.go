@@ -65,22 +65,22 @@ type check struct {
 // checks are all, in the order in which one thing needs another.
 func checks() []check {
 	return []check{
-		{"config", "the configuration can be read", lookConfig},
-		{"service", "systemd runs digestd, also after the next boot", lookService},
+		{"config", "the configuration is valid", lookConfig},
+		{"service", "systemd runs digestd now and after the next boot", lookService},
 		{"daemon", "digestd answers on D-Bus and has no problems", lookDaemon},
 		{"socket", "package managers reach digestd", lookSocket},
-		{"plugin", "rpm loads the plugin, which fits it", lookPlugin},
+		{"plugin", "rpm loads the plugin, and the plugin fits this rpm", lookPlugin},
 		{"dnf", "dnf asks digestd before it downloads", lookDNF},
-		{"database", "rpm's database can be read and is what digestd knows", lookDatabase},
-		{"lists", "the list directory is as the kernel wants it", lookLists},
-		{"state", "the state directory is there, and nobody else's", lookState},
-		{"space", "there is room for lists and index", lookSpace},
+		{"database", "digestd can read rpm's database and is in step with it", lookDatabase},
+		{"lists", "the list directory meets the kernel's requirements", lookLists},
+		{"state", "the state directory exists and belongs to digestd alone", lookState},
+		{"space", "there is free space for lists and index", lookSpace},
 		{"certificate", "the certificate that signs lists is valid", lookCertificate},
-		{"clock", "the clock does not go back behind what was signed", lookClock},
+		{"clock", "the clock is not behind the latest signature", lookClock},
 		{"kernel", "the kernel has IMA and the Integrity Digest Cache", lookKernel},
 		{"keyring", "the kernel trusts the certificate that signs lists", lookKeyring},
 		{"ima-policy", "IMA's policy uses the lists", lookPolicy},
-		{"guard", "the guard in the kernel does what it is told", lookGuard},
+		{"guard", "the guard is in the configured mode", lookGuard},
 	}
 }
 
@@ -172,8 +172,8 @@ func (m *Machine) Examine(ctx context.Context, names ...string) []Finding {
 			case f := <-results[i]:
 				all = append(all, f...)
 			default:
-				all = append(all, Finding{Check: c.name, Verdict: Fail, Found: fmt.Sprintf("no answer within %v: something that it looks at hangs", patience),
-					Advice: "see what hangs: dmesg, and programs in state D in ps"})
+				all = append(all, Finding{Check: c.name, Verdict: Fail, Found: fmt.Sprintf("no answer within %v: a file system or program does not respond", patience),
+					Advice: "see dmesg, and look for processes in state D in ps"})
 			}
 		}
 	}

@@ -102,18 +102,18 @@ func TestConfig(t *testing.T) {
 func TestKernel(t *testing.T) {
 	s := machine(t)
 	s.write("proc/sys/kernel/osrelease", "6.12\n")
-	s.wants("kernel", "fail: Linux 6.12: /sys/kernel/security is not mounted, so nothing shows whether it has IMA → mount -t securityfs securityfs /sys/kernel/security")
+	s.wants("kernel", "fail: Linux 6.12: cannot tell whether it has IMA, because /sys/kernel/security is not mounted → mount -t securityfs securityfs /sys/kernel/security")
 	s.write("sys/kernel/security/lsm", "capability")
-	s.wants("kernel", "fail: Linux 6.12 has no IMA: nothing is enforced → grep CONFIG_IMA /boot/config-$(uname -r)")
+	s.wants("kernel", "fail: Linux 6.12 has no IMA: it enforces no lists → grep CONFIG_IMA /boot/config-$(uname -r)")
 	s.wants("keyring", "skipped: the kernel has no IMA")
 	s.wants("ima-policy", "skipped: the kernel has no IMA")
 
 	s.write("sys/kernel/security/ima/policy", "dont_measure fsmagic=0x9fa0\n# a remark\n\n")
 	s.write("proc/cmdline", "quiet ima_appraise=log ima_hash=sha1\n")
-	s.wants("kernel", "warn: Linux 6.12 has IMA, but not the Integrity Digest Cache: it does not look into lists, nothing is enforced by them",
-		"warn: IMA appraisal is in mode log: what nothing vouches for is run all the same",
-		"fail: booted with ima_hash=sha1: lists have SHA-2 digests, of which none will be found")
-	s.wants("ima-policy", "skipped: /sys/kernel/security/ima/policy has 1 rule; this kernel has none that would use lists")
+	s.wants("kernel", "warn: Linux 6.12 has IMA, but not the Integrity Digest Cache: it does not read lists, so it does not enforce them",
+		"warn: IMA appraisal is in mode log: it does not refuse files without a list",
+		"fail: booted with ima_hash=sha1: the kernel will find no digest, because lists have SHA-2 digests")
+	s.wants("ima-policy", "skipped: /sys/kernel/security/ima/policy has 1 rule; no rule of this kernel can use lists")
 
 	s.write("proc/cmdline", "quiet ima_appraise=enforce ima_hash=sha256\n")
 	s.write("sys/kernel/security/integrity/digest_cache/default_path", s.path("lists")+"\x00")
@@ -126,8 +126,8 @@ func TestKernel(t *testing.T) {
 	s.write("boot/config-6.12", "CONFIG_IMA=y\nCONFIG_IMA_APPRAISE=y\n# CONFIG_IMA_APPRAISE_MODSIG is not set\n")
 	s.write("sys/kernel/security/integrity/digest_cache/default_path", "/elsewhere\x00")
 	s.wants("kernel", "ok: Linux 6.12 has IMA and the Integrity Digest Cache",
-		"fail: the kernel looks for lists in /elsewhere, they are in TOP/lists → printf %s TOP/lists >/sys/kernel/security/integrity/digest_cache/default_path",
-		"fail: IMA of this kernel verifies no appended signatures, which lists have → grep CONFIG_IMA_APPRAISE_MODSIG /boot/config-$(uname -r)")
+		"fail: the kernel looks for lists in /elsewhere, but they are in TOP/lists → printf %s TOP/lists >/sys/kernel/security/integrity/digest_cache/default_path",
+		"fail: IMA of this kernel does not verify appended signatures, which lists have → grep CONFIG_IMA_APPRAISE_MODSIG /boot/config-$(uname -r)")
 }
 
 // The keyring is one of the kernel that runs.
@@ -141,7 +141,7 @@ func TestKeyring(t *testing.T) {
 		return api.Status{Certificate: api.Certificate{SKI: skid, NotAfter: time.Now().AddDate(1, 0, 0)}}, nil
 	}
 	ring := keyringtest.IMA(t)
-	s.wants("keyring", "fail: the certificate with key id 0011aabb is not in …")
+	s.wants("keyring", "fail: the certificate with key ID 0011aabb is not in …")
 
 	der, id := certificate(t)
 	var err error
@@ -150,7 +150,7 @@ func TestKeyring(t *testing.T) {
 		t.Skipf("the kernel takes no certificates: %v", err)
 	}
 	skid = id
-	s.wants("keyring", "ok: the certificate with key id "+id+" is in _ima")
+	s.wants("keyring", "ok: the certificate with key ID "+id+" is in _ima")
 }
 
 // certificate makes one, and returns it with its key identifier.
@@ -171,21 +171,21 @@ func certificate(t *testing.T) (der []byte, id string) {
 func TestLists(t *testing.T) {
 	needs.Root(t)
 	s := machine(t)
-	s.wants("lists", "fail: there is no TOP/lists: no file is vouched for → systemctl restart digestd")
+	s.wants("lists", "fail: there is no TOP/lists: digestd vouches for no file → systemctl restart digestd")
 	s.mkdir("real", 0o755)
 	if err := os.Symlink("real", s.path("lists")); err != nil {
 		t.Fatal(err)
 	}
-	s.wants("lists", "fail: TOP/lists is a link, which the kernel does not follow → rm TOP/lists && systemctl restart digestd")
+	s.wants("lists", "fail: TOP/lists is a symbolic link, which the kernel does not follow → rm TOP/lists && systemctl restart digestd")
 	os.Remove(s.path("lists"))
 	s.mkdir("lists", 0o777)
 	s.mkdir("lists.staging", 0o700)
-	s.wants("lists", "fail: TOP/lists has mode 0777: others can take lists away → chmod 0755 TOP/lists",
+	s.wants("lists", "fail: TOP/lists has mode 0777: other users can remove lists → chmod 0755 TOP/lists",
 		"warn: there is no TOP/lists.quarantine → systemctl restart digestd")
 	s.mkdir("lists", 0o700)
 	s.write("lists.quarantine", "")
-	s.wants("lists", "warn: TOP/lists has mode 0700: users cannot see what is vouched for → chmod 0755 TOP/lists",
-		"fail: TOP/lists.quarantine is no directory of the same file system…")
+	s.wants("lists", "warn: TOP/lists has mode 0700: users cannot read the lists → chmod 0755 TOP/lists",
+		"fail: TOP/lists.quarantine is not a directory on the same file system as TOP/lists: digestd cannot move lists between them → umount TOP/lists.quarantine; rmdir TOP/lists.quarantine; systemctl restart digestd")
 	s.mkdir("lists", 0o755)
 	os.Remove(s.path("lists.quarantine"))
 	s.mkdir("lists.quarantine", 0o700)
@@ -193,28 +193,28 @@ func TestLists(t *testing.T) {
 	if err := os.Chown(s.path("lists"), 65534, -1); err != nil {
 		t.Fatal(err)
 	}
-	s.wants("lists", "fail: TOP/lists belongs to uid 65534, who can take lists away → chown root: TOP/lists")
+	s.wants("lists", "fail: TOP/lists belongs to user 65534, who can remove lists → chown root: TOP/lists")
 }
 
 func TestState(t *testing.T) {
 	s := machine(t)
-	s.wants("state", "fail: there is no TOP/state: digestd never ran here, or lost all it knew → systemctl restart digestd")
+	s.wants("state", "fail: there is no TOP/state: digestd never ran here, or its state was removed → systemctl restart digestd")
 	s.mkdir("state", 0o755)
 	s.write("state/index.db", "index")
 	s.write("state/index.db.aside-20261124-1", "")
-	s.wants("state", "fail: TOP/state has mode 0755: others can read the key that signs lists, or change what is remembered → chmod 0700 TOP/state",
+	s.wants("state", "fail: TOP/state has mode 0755: other users can read the signing key or change the index → chmod 0700 TOP/state",
 		"fail: TOP/state/index.db has mode 0644 → chmod 0600 TOP/state/index.db",
 		"warn: there is no TOP/state/signing.key → systemctl restart digestd",
-		"warn: 1 indexes that could not be used lie in TOP/state → ls -l TOP/state")
+		"warn: TOP/state contains 1 unusable indexes → ls -l TOP/state")
 }
 
 func TestClock(t *testing.T) {
 	s := machine(t)
-	s.wants("clock", "skipped: nothing to compare it with")
+	s.wants("clock", "skipped: there is nothing to compare it with")
 	s.mkdir("lists", 0o755)
 	s.wants("clock", "ok: …")
 	s.Now = func() time.Time { return time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC) }
-	s.wants("clock", "fail: it is 2001-01-01T00:00:00Z, but TOP/lists is of …")
+	s.wants("clock", "fail: the clock says 2001-01-01T00:00:00Z, but TOP/lists is of …")
 }
 
 func TestCertificate(t *testing.T) {
@@ -225,9 +225,9 @@ func TestCertificate(t *testing.T) {
 		return api.Status{Certificate: api.Certificate{SKI: "0011aabb", NotAfter: until}}, nil
 	}
 	for now, want := range map[time.Time]string{
-		until.AddDate(0, -2, 0): "ok: key id 0011aabb, valid until 2030-01-01",
-		until.AddDate(0, 0, -2): "warn: it ends at 2030-01-01T00:00:00Z → digestctl keys rotate --reason expires",
-		until.AddDate(0, 0, 2):  "fail: it ended at 2030-01-01T00:00:00Z → digestctl keys rotate --reason expires",
+		until.AddDate(0, -2, 0): "ok: key ID 0011aabb, valid until 2030-01-01",
+		until.AddDate(0, 0, -2): "warn: it expires at 2030-01-01T00:00:00Z → digestctl keys rotate --reason expires",
+		until.AddDate(0, 0, 2):  "fail: it expired at 2030-01-01T00:00:00Z → digestctl keys rotate --reason expires",
 	} {
 		s.Now = func() time.Time { return now }
 		s.wants("certificate", want)
@@ -247,16 +247,16 @@ func TestSocket(t *testing.T) {
 	if err := os.Chmod(s.path("hook.sock"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	s.wants("socket", "warn: TOP/hook.sock has mode 0666: others may keep it busy → chmod 0600 TOP/hook.sock",
-		"fail: TOP/hook.sock: somebody listens and does not answer → systemctl restart digestd")
+	s.wants("socket", "warn: TOP/hook.sock has mode 0666: other users can connect and block it → chmod 0600 TOP/hook.sock",
+		"fail: the process that listens at TOP/hook.sock does not answer → systemctl restart digestd")
 	s.Patience = time.Minute
 	l.(*net.UnixListener).SetUnlinkOnClose(false)
 	l.Close()
 	os.Chmod(s.path("hook.sock"), 0o600)
-	s.wants("socket", "fail: nobody listens at TOP/hook.sock → systemctl start digestd")
+	s.wants("socket", "fail: no process listens at TOP/hook.sock → systemctl start digestd")
 	os.Remove(s.path("hook.sock"))
 	s.write("hook.sock", "")
-	s.wants("socket", "fail: TOP/hook.sock is no socket → mv TOP/hook.sock TOP/hook.sock.aside && systemctl restart digestd")
+	s.wants("socket", "fail: TOP/hook.sock is not a socket → mv TOP/hook.sock TOP/hook.sock.aside && systemctl restart digestd")
 }
 
 // What hangs is left behind.
@@ -266,7 +266,7 @@ func TestHanging(t *testing.T) {
 	release := make(chan struct{})
 	defer close(release)
 	s.Status = func(context.Context) (api.Status, error) { <-release; return api.Status{}, nil }
-	s.wants("daemon", "fail: no answer within 200ms: something that it looks at hangs")
+	s.wants("daemon", "fail: no answer within 200ms: a file system or program does not respond")
 }
 
 func TestShell(t *testing.T) {

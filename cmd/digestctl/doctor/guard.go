@@ -35,19 +35,19 @@ func (p *patient) tellOfGuard(g api.Guard) {
 		p.warn("digestctl guard check", "the guard is in mode %s, not in mode %s: %s", g.Mode, g.Wanted, g.Why)
 	case g.Mode != p.conf.Guard:
 		p.warn("", "the guard is in mode %s; the configuration says %s", g.Mode, p.conf.Guard)
-		p.advise("that lasts until the machine starts again; to go by the configuration: systemctl restart digestd-guard")
+		p.advise("that lasts until the next boot; to apply the configuration: systemctl restart digestd-guard")
 	default:
-		p.ok("the guard is in mode %s, with %d digests; it refused %d", g.Mode, g.Digests, g.Counts.Refused)
+		p.ok("the guard is in mode %s with %d digests, and refused %d checks", g.Mode, g.Digests, g.Counts.Refused)
 	}
 	if g.Doubt != "" && g.Doubt != g.Why {
-		p.warn("journalctl -u digestd-guard", "mode enforce cannot be had: %s", g.Doubt)
+		p.warn("journalctl -u digestd-guard", "mode enforce is not available: %s", g.Doubt)
 	}
 	if n := g.Counts.Missed; g.Mode == api.GuardAudit && n > 0 {
 		p.warn("digestctl guard denials", "mode enforce would have refused something %d times", n)
-		p.advise("before you enforce, list what may run: digestctl guard learn")
+		p.advise("before you enforce, vouch for what may run: digestctl guard learn")
 	}
 	if n := g.Counts.Lost + g.Counts.Dropped; n > 0 {
-		p.warn("", "%d refusals are in no log", n)
+		p.warn("", "%d refusals were not logged", n)
 	}
 }
 
@@ -74,14 +74,14 @@ func (p *patient) guard(ctx context.Context) (api.Guard, error) {
 // noGuard says why the guard does not answer, as far as that can be seen.
 func (p *patient) noGuard(ctx context.Context, err error) {
 	if errors.Is(err, fs.ErrPermission) && !p.Root {
-		p.skip("only root may ask digestd-guard")
+		p.skip("only root may query digestd-guard")
 		return
 	}
 	lacks := false
 	for _, c := range (preflight.Machine{Top: p.Top}).Conditions() {
 		if !c.OK {
 			lacks = true
-			p.fail("", "the guard cannot be had: %s", c.Text)
+			p.fail("", "the guard is not available: %s", c.Text)
 			p.advise("%s", c.Advice)
 		}
 	}
@@ -94,5 +94,5 @@ func (p *patient) noGuard(ctx context.Context, err error) {
 		fix = "systemctl restart digestd-guard"
 	}
 	p.fail(fix, "%s", fmt.Sprintf("digestd-guard does not answer: %v", err))
-	p.advise("if it does not start, its last lines say why: journalctl -u digestd-guard")
+	p.advise("if it does not start, see the last lines of its log: journalctl -u digestd-guard")
 }

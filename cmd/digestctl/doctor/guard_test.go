@@ -23,12 +23,12 @@ func TestGuard(t *testing.T) {
 	s := machine(t)
 	s.wants("guard", `skipped: the guard is off (guard = "off")`)
 	s.write("digestd.conf", "guard = \"enforce\"\n")
-	s.wants("guard", "fail: the guard cannot be had: cannot read which security modules are in force: open TOP/sys/kernel/security/lsm: no such file or directory", "fail: the guard cannot be had: the kernel does not describe its types")
+	s.wants("guard", "fail: the guard is not available: cannot read which security modules are in force: open TOP/sys/kernel/security/lsm: no such file or directory", "fail: the guard is not available: the kernel does not describe its types")
 	s.write("sys/kernel/security/lsm", "lockdown,capability,yama")
 	s.write("sys/kernel/btf/vmlinux", "types")
 	s.write("proc/kallsyms", "0000000000000000 T bpf_ima_file_hash\n0000000000000000 T __bpf_prog_enter\n")
-	s.wants("guard", "fail: the guard cannot be had: bpf is not among the security modules in force (lockdown,capability,yama)",
-		"fail: the guard cannot be had: the kernel skips programs that sleep while another does on the same processor (__bpf_prog_enter_sleepable_recur)")
+	s.wants("guard", "fail: the guard is not available: bpf is not among the security modules in force (lockdown,capability,yama)",
+		"fail: the guard is not available: the kernel skips programs that sleep while another does on the same processor (__bpf_prog_enter_sleepable_recur)")
 	if f := s.Examine(t.Context(), "guard"); f[0].Advice != "start the machine with lsm=lockdown,capability,yama,bpf on the kernel's command line" {
 		t.Errorf("advice is %q", f[0].Advice)
 	}
@@ -52,7 +52,7 @@ func TestGuard(t *testing.T) {
 		t.Cleanup(func() { stop() })
 	}
 	serve(protocol.Facts{Wanted: protocol.Change{Mode: "enforce"}, Most: guard.Enforce})
-	s.wants("guard", "ok: the guard is in mode enforce, with 0 digests; it refused 0")
+	s.wants("guard", "ok: the guard is in mode enforce with 0 digests, and refused 0 checks")
 	maps.At, maps.Is.Mode = 0, guard.Audit
 	s.wants("guard", "warn: the guard is in mode audit, not in mode enforce: the digests have not been compared with the index yet → digestctl guard check")
 	maps.At = 3
@@ -60,7 +60,7 @@ func TestGuard(t *testing.T) {
 		t.Fatal(err)
 	}
 	serve(protocol.Facts{Wanted: protocol.Change{Mode: "audit"}, Most: guard.Enforce, Doubt: "it noticed nothing"})
-	s.wants("guard", "warn: the guard is in mode audit; the configuration says enforce", "warn: mode enforce cannot be had: it noticed nothing → journalctl -u digestd-guard")
+	s.wants("guard", "warn: the guard is in mode audit; the configuration says enforce", "warn: mode enforce is not available: it noticed nothing → journalctl -u digestd-guard")
 }
 
 // Others than root hear what digestd tells of the guard.
@@ -68,7 +68,7 @@ func TestGuardOfOthers(t *testing.T) {
 	s := machine(t)
 	p := &patient{Machine: &s.Machine, name: "guard", conf: config.Config{Guard: "audit"}}
 	p.tellOfGuard(api.Guard{Mode: "audit", Wanted: "audit", Counts: api.GuardCounts{Missed: 4, Lost: 1}})
-	if len(p.findings) != 3 || p.findings[1].Found != "mode enforce would have refused something 4 times" || p.findings[2].Found != "1 refusals are in no log" {
+	if len(p.findings) != 3 || p.findings[1].Found != "mode enforce would have refused something 4 times" || p.findings[2].Found != "1 refusals were not logged" {
 		t.Errorf("%+v", p.findings)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -42,34 +42,34 @@ func lookKernel(_ context.Context, p *patient) {
 	k := p.features()
 	switch {
 	case !k.SecurityFS && k.IMA != kernel.No && p.hidden(securityfs):
-		p.skip("only root may look into %s", securityfs)
+		p.skip("only root may read %s", securityfs)
 		return
 	case k.IMA == kernel.No:
-		p.fail("grep CONFIG_IMA /boot/config-$(uname -r)", "Linux %s has no IMA: nothing is enforced", k.Release)
-		p.advise("lists are kept all the same; boot a kernel with CONFIG_IMA and CONFIG_IMA_APPRAISE to use them")
+		p.fail("grep CONFIG_IMA /boot/config-$(uname -r)", "Linux %s has no IMA: it enforces no lists", k.Release)
+		p.advise("digestd keeps the lists anyway; to use them, boot a kernel with CONFIG_IMA and CONFIG_IMA_APPRAISE")
 		return
 	case !k.SecurityFS:
-		p.fail("mount -t securityfs securityfs "+securityfs, "Linux %s: %s is not mounted, so nothing shows whether it has IMA", k.Release, securityfs)
+		p.fail("mount -t securityfs securityfs "+securityfs, "Linux %s: cannot tell whether it has IMA, because %s is not mounted", k.Release, securityfs)
 		return
 	case k.Appraisal == kernel.No:
-		p.fail("grep CONFIG_IMA_APPRAISE /boot/config-$(uname -r)", "IMA of Linux %s cannot appraise: nothing is enforced", k.Release)
+		p.fail("grep CONFIG_IMA_APPRAISE /boot/config-$(uname -r)", "IMA of Linux %s cannot appraise: it enforces no lists", k.Release)
 		p.advise("boot a kernel with CONFIG_IMA_APPRAISE")
 		return
 	case k.DigestCache != kernel.Yes:
-		p.warn("", "Linux %s has IMA, but not the Integrity Digest Cache: it does not look into lists, nothing is enforced by them", k.Release)
-		p.advise("boot a kernel with CONFIG_INTEGRITY_DIGEST_CACHE; with ima-signatures in %s executables are signed one by one, which any kernel with IMA enforces", p.Config)
+		p.warn("", "Linux %s has IMA, but not the Integrity Digest Cache: it does not read lists, so it does not enforce them", k.Release)
+		p.advise("boot a kernel with CONFIG_INTEGRITY_DIGEST_CACHE; or set ima-signatures in %s: digestd then signs each executable, which every kernel with IMA can enforce", p.Config)
 	default:
 		p.ok("Linux %s has IMA and the Integrity Digest Cache", k.Release)
 		if k.DefaultPath != p.conf.Lists && k.DefaultPath != "" {
-			p.fail(fmt.Sprintf("printf %%s %s >%s", shell(p.conf.Lists), defaultPath), "the kernel looks for lists in %s, they are in %s", quoted(k.DefaultPath), p.conf.Lists)
+			p.fail(fmt.Sprintf("printf %%s %s >%s", shell(p.conf.Lists), defaultPath), "the kernel looks for lists in %s, but they are in %s", quoted(k.DefaultPath), p.conf.Lists)
 		}
 	}
 	if k.Mode != kernel.AppraiseEnforce {
-		p.warn("", "IMA appraisal is in mode %s: what nothing vouches for is run all the same", k.Mode)
-		p.advise("once nothing is refused that should not be, boot with ima_appraise=enforce")
+		p.warn("", "IMA appraisal is in mode %s: it does not refuse files without a list", k.Mode)
+		p.advise("when the log shows no unwanted refusals, boot with ima_appraise=enforce")
 	}
 	if p.conf.Sign == "pkcs7" && k.DigestCache == kernel.Yes && k.Modsig == kernel.No {
-		p.fail("grep CONFIG_IMA_APPRAISE_MODSIG /boot/config-$(uname -r)", "IMA of this kernel verifies no appended signatures, which lists have")
+		p.fail("grep CONFIG_IMA_APPRAISE_MODSIG /boot/config-$(uname -r)", "IMA of this kernel does not verify appended signatures, which lists have")
 		p.advise("boot a kernel with CONFIG_IMA_APPRAISE_MODSIG")
 	}
 	p.hash()
@@ -98,7 +98,7 @@ func (p *patient) hash() {
 	for _, word := range strings.Fields(line) {
 		value, found := strings.CutPrefix(word, "ima_hash=")
 		if found && value != "sha256" && value != "sha384" && value != "sha512" {
-			p.fail("", "booted with %s: lists have SHA-2 digests, of which none will be found", word)
+			p.fail("", "booted with %s: the kernel will find no digest, because lists have SHA-2 digests", word)
 			p.advise("boot with ima_hash=sha256")
 		}
 	}
@@ -137,7 +137,7 @@ func lookKeyring(_ context.Context, p *patient) {
 		p.skip("only root sees the keyring %s", kernel.RingIMA)
 		return
 	case len(rings) == 0:
-		missing("", "the kernel has no keyring %s: it can verify no list", kernel.RingIMA)
+		missing("", "the kernel has no keyring %s: it cannot verify lists", kernel.RingIMA)
 		p.advise("boot a kernel with CONFIG_IMA_APPRAISE and CONFIG_INTEGRITY_ASYMMETRIC_KEYS")
 		return
 	}
@@ -149,7 +149,7 @@ func lookKeyring(_ context.Context, p *patient) {
 		}
 		for _, key := range keys {
 			if _, id, ok := key.Certificate(); ok && id == skid {
-				p.ok("the certificate with key id %s is in %s", skid, ring.Name())
+				p.ok("the certificate with key ID %s is in %s", skid, ring.Name())
 				return
 			}
 		}
@@ -158,8 +158,8 @@ func lookKeyring(_ context.Context, p *patient) {
 	if rings[0].Name() == kernel.RingIMA {
 		fix = "digestctl keys enrol --help"
 	}
-	missing(fix, "the certificate with key id %s is not in %s: lists by it are refused", skid, rings[0].Name())
-	p.advise("the kernel takes it only if a key that it trusts signed it; other ways are in: digestctl keys enrol --help")
+	missing(fix, "the certificate with key ID %s is not in %s: the kernel refuses lists signed with it", skid, rings[0].Name())
+	p.advise("the kernel accepts it only if a trusted key signed it; for other ways see: digestctl keys enrol --help")
 }
 
 // lookPolicy looks for rules that make the kernel use the lists.
@@ -175,7 +175,7 @@ func lookPolicy(_ context.Context, p *patient) {
 	if err != nil {
 		// Kernels without CONFIG_IMA_READ_POLICY show it to nobody.
 		if text, err = p.read(imaPolicy); err != nil {
-			p.skip("the policy in force is not to be read, and there is no %s", imaPolicy)
+			p.skip("the policy in force cannot be read, and there is no %s", imaPolicy)
 			return
 		}
 		source = imaPolicy
@@ -184,15 +184,15 @@ func lookPolicy(_ context.Context, p *patient) {
 	load := "mkdir -p " + filepath.Dir(imaPolicy) + " && digestctl ima-policy | tee " + imaPolicy + " >" + where
 	switch {
 	case k.DigestCache != kernel.Yes:
-		p.skip("%s has %s; this kernel has none that would use lists", source, plural(rules, "rule"))
+		p.skip("%s has %s; no rule of this kernel can use lists", source, plural(rules, "rule"))
 	case lists == 0:
-		p.fail(load, "no rule of %s appraises the lists (func=DIGEST_LIST_CHECK): nothing is enforced", source)
-		p.advise("read the rules before: digestctl ima-policy")
+		p.fail(load, "no rule of %s appraises the lists (func=DIGEST_LIST_CHECK): the kernel enforces nothing", source)
+		p.advise("review the rules first: digestctl ima-policy")
 	case files == 0:
-		p.fail(load, "no rule of %s uses the lists (digest_cache=): nothing is enforced", source)
-		p.advise("read the rules before: digestctl ima-policy")
+		p.fail(load, "no rule of %s uses the lists (digest_cache=): the kernel enforces nothing", source)
+		p.advise("review the rules first: digestctl ima-policy")
 	case source != where:
-		p.warn("cat "+imaPolicy+" >"+where, "%s uses the lists; whether the kernel took it is not to be read", source)
+		p.warn("cat "+imaPolicy+" >"+where, "%s uses the lists; doctor cannot read whether the kernel loaded it", source)
 	default:
 		p.ok("%s, %d of them use the lists", plural(rules, "rule"), files)
 	}

@@ -87,26 +87,26 @@ func lookLists(_ context.Context, p *patient) {
 	fi, err := os.Lstat(lists)
 	switch {
 	case isMissing(err):
-		p.fail("systemctl restart digestd", "there is no %s: no file is vouched for", lists)
+		p.fail("systemctl restart digestd", "there is no %s: digestd vouches for no file", lists)
 		return
 	case err != nil:
 		p.unseen(err)
 		return
 	case fi.Mode().Type() == fs.ModeSymlink:
-		p.fail(fmt.Sprintf("rm %s && systemctl restart digestd", shell(lists)), "%s is a link, which the kernel does not follow", lists)
+		p.fail(fmt.Sprintf("rm %s && systemctl restart digestd", shell(lists)), "%s is a symbolic link, which the kernel does not follow", lists)
 		return
 	case !fi.IsDir():
-		p.fail(fmt.Sprintf("mv %[1]s %[1]s.aside && systemctl restart digestd", shell(lists)), "%s is no directory", lists)
+		p.fail(fmt.Sprintf("mv %[1]s %[1]s.aside && systemctl restart digestd", shell(lists)), "%s is not a directory", lists)
 		return
 	}
 	if uid, ours := owner(fi); !ours {
-		p.fail("chown root: "+shell(lists), "%s belongs to uid %d, who can take lists away", lists, uid)
+		p.fail("chown root: "+shell(lists), "%s belongs to user %d, who can remove lists", lists, uid)
 	}
 	switch mode := fi.Mode().Perm(); {
 	case mode&0o022 != 0:
-		p.fail("chmod 0755 "+shell(lists), "%s has mode %04o: others can take lists away", lists, mode)
+		p.fail("chmod 0755 "+shell(lists), "%s has mode %04o: other users can remove lists", lists, mode)
 	case mode&0o055 != 0o055:
-		p.warn("chmod 0755 "+shell(lists), "%s has mode %04o: users cannot see what is vouched for", lists, mode)
+		p.warn("chmod 0755 "+shell(lists), "%s has mode %04o: users cannot read the lists", lists, mode)
 	}
 	for _, beside := range []string{lists + ".staging", lists + ".quarantine"} {
 		other, err := os.Lstat(beside)
@@ -117,7 +117,7 @@ func lookLists(_ context.Context, p *patient) {
 			p.unseen(err)
 		case !other.IsDir() || device(other) != device(fi):
 			p.fail(fmt.Sprintf("umount %[1]s; rmdir %[1]s; systemctl restart digestd", shell(beside)),
-				"%s is no directory of the same file system as %s: lists cannot be moved between them", beside, lists)
+				"%s is not a directory on the same file system as %s: digestd cannot move lists between them", beside, lists)
 		}
 	}
 	entries, err := os.ReadDir(lists)
@@ -139,8 +139,8 @@ func (p *patient) labels() {
 	dir := filepath.Join(p.conf.Root, "usr/bin")
 	var buf [256]byte
 	if _, err := unix.Lgetxattr(dir, kernel.LabelName, buf[:]); errors.Is(err, unix.EOPNOTSUPP) {
-		p.warn("findmnt -T "+shell(dir), "the file system of %s has no extended attributes of the kind %s", dir, kernel.LabelName)
-		p.advise("the kernel will search every list for each file; say labels = false, or use a file system that has them")
+		p.warn("findmnt -T "+shell(dir), "the file system of %s does not support extended attributes of the kind %s", dir, kernel.LabelName)
+		p.advise("the kernel will search every list for each file; set labels = false, or use a file system that supports them")
 	}
 }
 
@@ -157,20 +157,20 @@ func lookState(_ context.Context, p *patient) {
 	fi, err := os.Lstat(state)
 	switch {
 	case isMissing(err):
-		p.fail("systemctl restart digestd", "there is no %s: digestd never ran here, or lost all it knew", state)
+		p.fail("systemctl restart digestd", "there is no %s: digestd never ran here, or its state was removed", state)
 		return
 	case err != nil:
 		p.unseen(err)
 		return
 	case !fi.IsDir():
-		p.fail(fmt.Sprintf("mv %[1]s %[1]s.aside && systemctl restart digestd", shell(state)), "%s is no directory", state)
+		p.fail(fmt.Sprintf("mv %[1]s %[1]s.aside && systemctl restart digestd", shell(state)), "%s is not a directory", state)
 		return
 	}
 	if uid, ours := owner(fi); !ours {
-		p.fail("chown root: "+shell(state), "%s belongs to uid %d", state, uid)
+		p.fail("chown root: "+shell(state), "%s belongs to user %d", state, uid)
 	}
 	if mode := fi.Mode().Perm(); mode&0o077 != 0 {
-		p.fail("chmod 0700 "+shell(state), "%s has mode %04o: others can read the key that signs lists, or change what is remembered", state, mode)
+		p.fail("chmod 0700 "+shell(state), "%s has mode %04o: other users can read the signing key or change the index", state, mode)
 	}
 	index := filepath.Join(state, "index.db")
 	size := int64(-1)
@@ -192,8 +192,8 @@ func lookState(_ context.Context, p *patient) {
 		}
 	}
 	if aside, _ := filepath.Glob(index + ".aside-*"); len(aside) > 0 {
-		p.warn("ls -l "+shell(state), "%d indexes that could not be used lie in %s", len(aside), state)
-		p.advise("find out why, then remove them")
+		p.warn("ls -l "+shell(state), "%s contains %d unusable indexes", state, len(aside))
+		p.advise("find the cause, then remove them")
 	}
 	if len(p.findings) == 0 {
 		p.ok("%s, index of %s", state, bytesOf(uint64(size)))
@@ -232,9 +232,9 @@ func lookSpace(_ context.Context, p *patient) {
 		see := "df -h " + shell(dir) + "; df -i " + shell(dir)
 		switch counted := st.Files > 0; {
 		case free < noSpace:
-			p.fail(see, "%s has %s left: the next lists and decisions cannot be written", dir, bytesOf(free))
+			p.fail(see, "%s has %s left: digestd may be unable to write lists and decisions", dir, bytesOf(free))
 		case counted && st.Ffree < noInodes:
-			p.fail(see, "the file system of %s has %d inodes left: the next lists cannot be written", dir, st.Ffree)
+			p.fail(see, "the file system of %s has %d inodes left: digestd may be unable to write lists", dir, st.Ffree)
 		case free < littleSpace:
 			p.warn(see, "%s has %s left", dir, bytesOf(free))
 		case counted && st.Ffree < littleInodes:

@@ -25,12 +25,12 @@ const reinstallPlugin = "dnf reinstall rpm-plugin-digestd"
 func lookPlugin(ctx context.Context, p *patient) {
 	rpm, err := exec.LookPath("rpm")
 	if err != nil {
-		p.skip("there is no rpm on this machine: digestd follows its database by itself")
+		p.skip("there is no rpm on this machine: digestd watches the database itself")
 		return
 	}
 	out, err := output(ctx, rpm, "--version")
 	if err != nil {
-		p.fail("rpm --version", "rpm does not run: %v", err)
+		p.fail("rpm --version", "cannot run rpm: %v", err)
 		return
 	}
 	version := strings.TrimPrefix(strings.TrimSpace(out), "RPM version ")
@@ -47,25 +47,25 @@ func lookPlugin(ctx context.Context, p *patient) {
 		what := "%__transaction_digestd is not set"
 		fix := "dnf install rpm-plugin-digestd"
 		if _, err := os.Stat(filepath.Join(macroDir, "macros.transaction_digestd")); err == nil {
-			what += " though " + macroDir + "/macros.transaction_digestd is there: another file of macros takes it away"
+			what += " though " + macroDir + "/macros.transaction_digestd exists, but another macro file overrides it"
 			fix = "grep -rs transaction_digestd /etc/rpm " + shell(macroDir) + " ~/.rpmmacros"
 		}
 		p.fail(fix, "rpm %s does not load the plugin: %s", version, what)
-		p.advise("until then digestd hears of packages only afterwards, from rpm's database, and refuses nothing")
+		p.advise("until then digestd sees packages only afterwards, in rpm's database, and refuses none")
 		return
 	}
 	// rpm matches its macros with what is in the directory of plugins, and says
 	// nothing of one that is missing.
 	if _, err := os.Stat(filepath.Join(plugins, filepath.Base(file))); err != nil {
-		p.fail(reinstallPlugin, "rpm %s looks for %s, which is not there: it goes on without, in silence", version, filepath.Join(plugins, filepath.Base(file)))
+		p.fail(reinstallPlugin, "rpm %s looks for %s, which does not exist: rpm continues without it and reports nothing", version, filepath.Join(plugins, filepath.Base(file)))
 		return
 	}
 	if err := fits(rpm, file, plugins); err != nil {
 		p.fail(reinstallPlugin, "rpm %s cannot load %s: %v", version, file, err)
-		p.advise("rpm refuses every package until then; to go on at once: rpm --noplugins")
+		p.advise("rpm refuses every package until then; to continue immediately: rpm --noplugins")
 		return
 	}
-	p.ok("rpm %s loads %s; without digestd it would %s", version, file, cmp.Or(unreachable, "proceed"))
+	p.ok("rpm %s loads %s; when digestd is unreachable it would %s", version, file, cmp.Or(unreachable, "proceed"))
 	socket := wire.DefaultSocket
 	for _, option := range strings.Fields(options) {
 		if s, ok := strings.CutPrefix(option, "socket="); ok {
@@ -73,8 +73,8 @@ func lookPlugin(ctx context.Context, p *patient) {
 		}
 	}
 	if socket != p.conf.Socket {
-		p.fail("rpm -E '%__transaction_digestd'", "the plugin speaks to %s, digestd listens at %s", socket, p.conf.Socket)
-		p.advise("make socket= of the macro and socket in %s the same", p.Config)
+		p.fail("rpm -E '%__transaction_digestd'", "the plugin connects to %s, but digestd listens at %s", socket, p.conf.Socket)
+		p.advise("give socket= of the macro and socket in %s the same value", p.Config)
 	}
 }
 
@@ -118,11 +118,11 @@ func fits(rpm, file, plugins string) error {
 			continue
 		}
 		if i := slices.IndexFunc(has, func(h string) bool { return strings.HasPrefix(h, stem+".so") }); i >= 0 {
-			return fmt.Errorf("it was built for another rpm: it wants %s, rpm has %s", lib, has[i])
+			return fmt.Errorf("it was built for another rpm: it needs %s, rpm has %s", lib, has[i])
 		}
 	}
 	if lacking := unresolved(symbols, has, filepath.Dir(plugins)); lacking != "" {
-		return fmt.Errorf("it was built for another rpm, which has no %s", lacking)
+		return fmt.Errorf("it was built for another rpm: it needs %s", lacking)
 	}
 	return nil
 }
@@ -194,7 +194,7 @@ func lookDNF(_ context.Context, p *patient) {
 			p.ok("%s loads %s", program, files[0])
 			continue
 		}
-		p.warn("dnf install "+d.pkg, "%s has no plugin of digestd's: a refusal comes after the downloads, from rpm", program)
+		p.warn("dnf install "+d.pkg, "%s does not load digestd's plugin: rpm refuses packages only after the download", program)
 	}
 	if !found {
 		p.skip("there is no dnf on this machine")

@@ -42,7 +42,7 @@ func output(ctx context.Context, name string, args ...string) (string, error) {
 	case err == nil:
 		return out.String(), nil
 	case ctx.Err() != nil:
-		return "", fmt.Errorf("%s did not end in time", name)
+		return "", fmt.Errorf("%s did not finish in time", name)
 	case errors.Is(err, exec.ErrNotFound):
 		return "", err
 	}

@@ -19,7 +19,7 @@ import (
 
 var (
 	errNotAsked = errors.New("not asked yet")
-	errNoBus    = errors.New("the configuration keeps it off D-Bus")
+	errNoBus    = errors.New("digestd is not on D-Bus, by its configuration")
 )
 
 // NoBus is an error of Machine.Status: there is no bus to ask on.
@@ -36,21 +36,21 @@ const (
 func lookConfig(_ context.Context, p *patient) {
 	if p.confErr != nil {
 		p.fail("sudoedit "+shell(p.Config), "%v", p.confErr)
-		p.advise("digestd does not start with it; what runs goes on as it was")
+		p.advise("digestd cannot start with it; the running digestd keeps the old configuration")
 		return
 	}
 	dropIns, _ := filepath.Glob(filepath.Join(p.Config+".d", "*.conf"))
 	switch _, err := os.Stat(p.Config); {
 	case err != nil && len(dropIns) == 0:
-		p.ok("no %s: defaults apply", p.Config)
+		p.ok("there is no %s: defaults apply", p.Config)
 	case len(dropIns) == 0:
 		p.ok("%s", p.Config)
 	default:
 		p.ok("%s and %d in %s.d", p.Config, len(dropIns), p.Config)
 	}
 	if p.conf.Format == "rpm" {
-		p.warn("", `format = "rpm": a kernel with the Integrity Digest Cache cannot read such lists until its parser module is loaded by hand, and refuses the files in them meanwhile`)
-		p.advise(`set format = "tlv" in %s, which the kernel reads without a module`, p.Config)
+		p.warn("", `format = "rpm": a kernel with the Integrity Digest Cache refuses all files in such lists until its parser module is loaded manually`)
+		p.advise(`set format = "tlv" in %s; the kernel reads this format without a module`, p.Config)
 	}
 }
 
@@ -82,7 +82,7 @@ func atBoot(u map[string]string) bool {
 
 func lookService(ctx context.Context, p *patient) {
 	if !p.systemd() {
-		p.skip("systemd does not run this machine")
+		p.skip("systemd is not the init system of this machine")
 		return
 	}
 	service, err := unit(ctx, "digestd.service")
@@ -98,21 +98,21 @@ func lookService(ctx context.Context, p *patient) {
 	case socket["ActiveState"] != "active":
 		p.warn("systemctl enable --now digestd.socket", "digestd.socket is %s: package managers do not wait while digestd starts", socket["ActiveState"])
 	case !atBoot(socket):
-		p.warn("systemctl enable digestd.socket", "digestd.socket is %s: the next boot goes without it", socket["UnitFileState"])
+		p.warn("systemctl enable digestd.socket", "digestd.socket is %s: it will not start at the next boot", socket["UnitFileState"])
 	}
 }
 
 func (p *patient) service(u map[string]string) {
 	switch active := u["ActiveState"]; {
 	case u["LoadState"] == "not-found":
-		p.fail("dnf install digestd", "systemd knows no digestd.service")
+		p.fail("dnf install digestd", "systemd has no unit digestd.service")
 		return
 	case u["LoadState"] == "masked":
 		p.fail("systemctl unmask digestd && systemctl enable --now digestd", "digestd.service is masked: it cannot start")
 		return
 	case active == "failed", active == "activating" && u["SubState"] == "auto-restart":
-		p.fail(logOf, "digestd.service does not stay up: %s, started again %s times", u["Result"], u["NRestarts"])
-		p.advise("its last lines say why; then: systemctl restart digestd")
+		p.fail(logOf, "digestd.service keeps failing: %s, restarted %s times", u["Result"], u["NRestarts"])
+		p.advise("see the last lines of its log, fix the cause, then: systemctl restart digestd")
 	case active != "active" && active != "reloading":
 		p.fail("systemctl enable --now digestd", "digestd.service is %s", active)
 		return
@@ -120,10 +120,10 @@ func (p *patient) service(u map[string]string) {
 		p.ok("digestd.service is %s (%s)", active, u["SubState"])
 	}
 	if !atBoot(u) {
-		p.warn("systemctl enable digestd", "digestd.service is %s: the next boot goes without it", u["UnitFileState"])
+		p.warn("systemctl enable digestd", "digestd.service is %s: it will not start at the next boot", u["UnitFileState"])
 	}
 	if u["NeedDaemonReload"] == "yes" {
-		p.warn("systemctl daemon-reload && systemctl restart digestd", "digestd.service was changed since systemd read it")
+		p.warn("systemctl daemon-reload && systemctl restart digestd", "digestd.service changed since systemd read it")
 	}
 }
 
@@ -140,7 +140,7 @@ func lookDaemon(_ context.Context, p *patient) {
 		p.fail(startIt, "%v", err)
 		return
 	case st.Version != p.Version:
-		p.warn("systemctl restart digestd", "digestd %s runs, %s is installed", st.Version, p.Version)
+		p.warn("systemctl restart digestd", "digestd %s is running, but %s is installed", st.Version, p.Version)
 	default:
 		p.ok("digestd %s answers; %d of %d packages are vouched for", st.Version, max(st.Packages-st.Lists.Withheld, 0), st.Packages)
 	}
@@ -170,21 +170,21 @@ func lookSocket(ctx context.Context, p *patient) {
 		p.unseen(err)
 		return
 	case fi.Mode().Type() != fs.ModeSocket:
-		p.fail("mv "+shell(path)+" "+shell(path+".aside")+" && systemctl restart digestd", "%s is no socket", path)
+		p.fail("mv "+shell(path)+" "+shell(path+".aside")+" && systemctl restart digestd", "%s is not a socket", path)
 		return
 	}
 	if uid, ours := owner(fi); !ours {
-		p.fail("systemctl restart digestd", "%s belongs to uid %d: packages would be announced to somebody else", path, uid)
+		p.fail("systemctl restart digestd", "%s belongs to user %d, who would receive rpm's announcements", path, uid)
 		return
 	}
 	if mode := fi.Mode().Perm(); mode&0o077 != 0 {
-		p.warn("chmod 0600 "+shell(path), "%s has mode %04o: others may keep it busy", path, mode)
+		p.warn("chmod 0600 "+shell(path), "%s has mode %04o: other users can connect and block it", path, mode)
 	}
 	// To connect would have systemd start digestd, and nothing is to be changed.
 	if p.systemd() && path == wire.DefaultSocket {
 		service, err := unit(ctx, "digestd.service")
 		if state := service["ActiveState"]; err == nil && service["LoadState"] == "loaded" && (state == "inactive" || state == "failed") {
-			p.skip("digestd.service is %s; who connects to %s has systemd start it", state, path)
+			p.skip("digestd.service is %s; systemd starts it on a connection to %s", state, path)
 			return
 		}
 	}
@@ -194,7 +194,7 @@ func lookSocket(ctx context.Context, p *patient) {
 		case errors.Is(err, fs.ErrPermission):
 			p.unseen(err)
 		case errors.Is(err, syscall.ECONNREFUSED):
-			p.fail(startIt, "nobody listens at %s", path)
+			p.fail(startIt, "no process listens at %s", path)
 		default:
 			p.fail("systemctl restart digestd", "%s: %v", path, err)
 		}
@@ -211,8 +211,8 @@ func lookSocket(ctx context.Context, p *patient) {
 	case err == nil:
 		p.ok("%s answers, protocol %d", path, wire.Version)
 	case errors.As(err, &slow) && slow.Timeout(), ctx.Err() != nil:
-		p.fail("systemctl restart digestd", "%s: somebody listens and does not answer", path)
-		p.advise("before that, see what it does: journalctl -u digestd")
+		p.fail("systemctl restart digestd", "the process that listens at %s does not answer", path)
+		p.advise("first see its log: journalctl -u digestd")
 	default:
 		p.fail("systemctl restart digestd", "%s: %v", path, err)
 	}
@@ -221,7 +221,7 @@ func lookSocket(ctx context.Context, p *patient) {
 // unseen says that whoever asks may not look.
 func (p *patient) unseen(err error) {
 	if errors.Is(err, fs.ErrPermission) && !p.Root {
-		p.skip("only root may look: %v", err)
+		p.skip("only root may connect: %v", err)
 		return
 	}
 	p.fail("", "%v", err)

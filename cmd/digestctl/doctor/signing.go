@@ -48,11 +48,11 @@ func lookCertificate(_ context.Context, p *patient) {
 	case err != nil:
 		p.unseen(err)
 	case left < 0:
-		p.fail(rotate, "it ended at %s", until.UTC().Format(time.RFC3339))
+		p.fail(rotate, "it expired at %s", until.UTC().Format(time.RFC3339))
 	case left < 30*24*time.Hour:
-		p.warn(rotate, "it ends at %s", until.UTC().Format(time.RFC3339))
+		p.warn(rotate, "it expires at %s", until.UTC().Format(time.RFC3339))
 	default:
-		p.ok("key id %s, valid until %s", skid, until.UTC().Format(time.DateOnly))
+		p.ok("key ID %s, valid until %s", skid, until.UTC().Format(time.DateOnly))
 	}
 }
 
@@ -69,7 +69,7 @@ func lookClock(_ context.Context, p *patient) {
 	past := func(what string, when time.Time) {
 		seen++
 		if when.After(late) {
-			p.fail(setClock, "it is %s, but %s of %s", now.UTC().Format(time.RFC3339), what, when.UTC().Format(time.RFC3339))
+			p.fail(setClock, "the clock says %s, but %s of %s", now.UTC().Format(time.RFC3339), what, when.UTC().Format(time.RFC3339))
 		}
 	}
 	if from, _, _, err := p.validity(); err == nil && !from.IsZero() {
@@ -92,7 +92,7 @@ func lookClock(_ context.Context, p *patient) {
 	switch {
 	case len(p.findings) > 0:
 	case seen == 0:
-		p.skip("nothing to compare it with")
+		p.skip("there is nothing to compare it with")
 	default:
 		p.ok("%s", now.UTC().Format(time.RFC3339))
 	}

@@ -20,7 +20,7 @@ import (
 // The state of the unit decides the remedy.
 func TestService(t *testing.T) {
 	s := machine(t)
-	s.wants("service", "skipped: systemd does not run this machine")
+	s.wants("service", "skipped: systemd is not the init system of this machine")
 	for name, tc := range map[string]struct {
 		unit map[string]string
 		want []string // "verdict: found → fix"
@@ -28,19 +28,19 @@ func TestService(t *testing.T) {
 		"runs": {map[string]string{"LoadState": "loaded", "ActiveState": "active", "SubState": "running", "UnitFileState": "enabled"},
 			[]string{"ok: digestd.service is active (running)"}},
 		"unknown": {map[string]string{"LoadState": "not-found", "ActiveState": "inactive"},
-			[]string{"fail: systemd knows no digestd.service → dnf install digestd"}},
+			[]string{"fail: systemd has no unit digestd.service → dnf install digestd"}},
 		"masked": {map[string]string{"LoadState": "masked", "ActiveState": "inactive"},
 			[]string{"fail: digestd.service is masked: it cannot start → systemctl unmask digestd && systemctl enable --now digestd"}},
 		"failed": {map[string]string{"LoadState": "loaded", "ActiveState": "failed", "Result": "exit-code", "NRestarts": "5", "UnitFileState": "enabled"},
-			[]string{"fail: digestd.service does not stay up: exit-code, started again 5 times → journalctl -u digestd -n 30"}},
+			[]string{"fail: digestd.service keeps failing: exit-code, restarted 5 times → journalctl -u digestd -n 30"}},
 		"comes and goes": {map[string]string{"LoadState": "loaded", "ActiveState": "activating", "SubState": "auto-restart", "Result": "signal", "NRestarts": "2", "UnitFileState": "static"},
-			[]string{"fail: digestd.service does not stay up: signal, started again 2 times → journalctl -u digestd -n 30"}},
+			[]string{"fail: digestd.service keeps failing: signal, restarted 2 times → journalctl -u digestd -n 30"}},
 		"stopped": {map[string]string{"LoadState": "loaded", "ActiveState": "inactive", "UnitFileState": "disabled"},
 			[]string{"fail: digestd.service is inactive → systemctl enable --now digestd"}},
 		"not at boot": {map[string]string{"LoadState": "loaded", "ActiveState": "active", "SubState": "running", "UnitFileState": "disabled"},
-			[]string{"ok: digestd.service is active (running)", "warn: digestd.service is disabled: the next boot goes without it → systemctl enable digestd"}},
+			[]string{"ok: digestd.service is active (running)", "warn: digestd.service is disabled: it will not start at the next boot → systemctl enable digestd"}},
 		"changed": {map[string]string{"LoadState": "loaded", "ActiveState": "reloading", "SubState": "reload", "UnitFileState": "linked", "NeedDaemonReload": "yes"},
-			[]string{"ok: digestd.service is reloading (reload)", "warn: digestd.service was changed since systemd read it → systemctl daemon-reload && systemctl restart digestd"}},
+			[]string{"ok: digestd.service is reloading (reload)", "warn: digestd.service changed since systemd read it → systemctl daemon-reload && systemctl restart digestd"}},
 	} {
 		p := &patient{Machine: &s.Machine, name: "service"}
 		p.service(tc.unit)
@@ -69,12 +69,12 @@ func TestDaemon(t *testing.T) {
 	st.Problems = []api.Problem{{Severity: api.SeverityError, Text: "an error", Advice: "mend it"}, {Severity: api.SeverityWarning, Text: "a warning"},
 		{Severity: api.SeverityNotice, Text: "a notice"}}
 	st.Version = "0.9"
-	s.wants("daemon", "warn: digestd 0.9 runs, 1 is installed → systemctl restart digestd", "fail: an error", "warn: a warning")
+	s.wants("daemon", "warn: digestd 0.9 is running, but 1 is installed → systemctl restart digestd", "fail: an error", "warn: a warning")
 	if f := s.Examine(t.Context(), "daemon"); f[1].Advice != "mend it" {
 		t.Errorf("advice is %q", f[1].Advice)
 	}
 	s.write("digestd.conf", "bus = \"none\"\n")
-	s.wants("daemon", `skipped: the configuration keeps it off D-Bus: bus = "none"`)
+	s.wants("daemon", `skipped: digestd is not on D-Bus, by its configuration: bus = "none"`)
 }
 
 // The database is one of rpm's own.
@@ -145,9 +145,9 @@ func TestPlugin(t *testing.T) {
 	}
 	has(first(), "does not load the plugin: %__transaction_digestd is not set", "dnf install rpm-plugin-digestd")
 	s.write("macros.d/macros.transaction_digestd", "")
-	has(first(), "another file of macros takes it away", "grep -rs transaction_digestd /etc/rpm ")
+	has(first(), "another macro file overrides it", "grep -rs transaction_digestd /etc/rpm ")
 	macros("%__transaction_digestd " + plugin + " socket=/elsewhere\n")
-	has(first(), "which is not there: it goes on without, in silence", reinstallPlugin)
+	has(first(), "which does not exist: rpm continues without it and reports nothing", reinstallPlugin)
 	s.write("plugins/digestd.so", "no program")
 	has(first(), "cannot read it: ", reinstallPlugin)
 	// A library of this machine that is no plugin.
@@ -170,10 +170,10 @@ func TestPlugin(t *testing.T) {
 	}
 	macros("%__plugindir " + filepath.Dir(own[0]) + "\n%__transaction_digestd " + own[0] + " socket=/elsewhere\n")
 	got := s.Examine(t.Context(), "plugin")
-	if len(got) != 2 || got[0].Verdict != OK || !strings.HasSuffix(got[0].Found, "without digestd it would proceed") {
+	if len(got) != 2 || got[0].Verdict != OK || !strings.HasSuffix(got[0].Found, "when digestd is unreachable it would proceed") {
 		t.Fatalf("a plugin that fits: %+v", got)
 	}
-	has(got[1], "the plugin speaks to /elsewhere, digestd listens at "+s.path("hook.sock"), "rpm -E")
+	has(got[1], "the plugin connects to /elsewhere, but digestd listens at "+s.path("hook.sock"), "rpm -E")
 	t.Setenv("PATH", s.top)
 	if f := first(); f.Verdict != Skipped {
 		t.Errorf("without rpm: %+v", f)
@@ -189,7 +189,7 @@ func TestDNF(t *testing.T) {
 	if err := os.Chmod(s.path("bin/dnf5"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s.wants("dnf", "warn: TOP/bin/dnf5 has no plugin of digestd's: a refusal comes after the downloads, from rpm → dnf install digestd-dnf5")
+	s.wants("dnf", "warn: TOP/bin/dnf5 does not load digestd's plugin: rpm refuses packages only after the download → dnf install digestd-dnf5")
 	s.write("etc/dnf/libdnf5-plugins/actions.d/digestd.actions", "")
 	s.wants("dnf", "ok: TOP/bin/dnf5 loads TOP/etc/dnf/libdnf5-plugins/actions.d/digestd.actions")
 }
@@ -201,7 +201,7 @@ func TestSpace(t *testing.T) {
 	}
 	needs.Root(t)
 	for options, want := range map[string]string{
-		"size=8m":                  "fail: TOP/lists has 8 MiB left: the next lists and decisions cannot be written → df -h TOP/lists; df -i TOP/lists",
+		"size=8m":                  "fail: TOP/lists has 8 MiB left: digestd may be unable to write lists and decisions → df -h TOP/lists; df -i TOP/lists",
 		"size=1g,nr_inodes=100":    "fail: the file system of TOP/lists has …",
 		"size=64m":                 "warn: TOP/lists has 64 MiB left → df -h TOP/lists; df -i TOP/lists",
 		"size=1g,nr_inodes=4000":   "warn: the file system of TOP/lists has …",
@@ -240,7 +240,7 @@ func TestOutput(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := output(ctx, "sleep", "60"); err == nil || err.Error() != "sleep did not end in time" {
+	if _, err := output(ctx, "sleep", "60"); err == nil || err.Error() != "sleep did not finish in time" {
 		t.Errorf("it hangs: %v", err)
 	}
 }

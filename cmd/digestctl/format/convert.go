@@ -37,19 +37,19 @@ func convertCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(convertedDocument{}),
 		Use:         "convert FILE OUTPUT",
-		Short:       "Write a list in another format, sign it or take its signature off",
-		Long: `Convert reads a list file, or a package file (.rpm), and writes a list to OUTPUT: in
-the format that --to or the name of OUTPUT says. An rpm list is made of a package
-or of an rpm list only, for it is the package's header. A signature stays with a
-list whose bytes do not change, and a package's own goes with its rpm list, as
-digest-cache-tools write it; --strip takes it off, and --sign-key with --sign-cert
-makes one that a kernel verifies (PKCS#7).`,
+		Short:       "Convert a list to another format, sign it or strip its signature",
+		Long: `Convert reads a list file or a package file (.rpm) and writes a list to OUTPUT, in the
+format given by --to or by the name of OUTPUT. It can make an rpm list only from a
+package or from another rpm list, because an rpm list is the package's header. Convert
+keeps the signature of a list whose bytes do not change, and copies a package's
+signature to its rpm list, as digest-cache-tools do. --strip removes the signature;
+--sign-key and --sign-cert add one that a kernel verifies (PKCS#7).`,
 		Example: "  digestctl format convert bash-5.2-1.x86_64.rpm rpm-bash-5.2-1.x86_64\n" +
 			"  digestctl format convert rpm-bash-5.2-1.x86_64 tlv-bash --sign-key k.pem --sign-cert c.pem",
 		Args: cli.Exactly("FILE", "OUTPUT"),
 		RunE: offline(a, func(_ context.Context, args []string) error {
 			if (key == "") != (cert == "") {
-				return cli.Usage(fmt.Errorf("--sign-key and --sign-cert go together"), "digestctl format convert")
+				return cli.Usage(fmt.Errorf("--sign-key and --sign-cert need each other"), "digestctl format convert")
 			}
 			if to == "" {
 				to = userfile.FormatOf(args[1], nil)
@@ -78,10 +78,10 @@ makes one that a kernel verifies (PKCS#7).`,
 		}),
 	}
 	f := cmd.Flags()
-	f.StringVar(&to, "to", "", "write `FORMAT`: tlv or rpm; default: as the name of OUTPUT says")
+	f.StringVar(&to, "to", "", "write `FORMAT`: tlv or rpm; default: according to the name of OUTPUT")
 	f.BoolVar(&strip, "strip", false, "leave the signature out")
-	f.StringVar(&key, "sign-key", "", "sign by the private key in `FILE` (PEM, PKCS#8)")
-	f.StringVar(&cert, "sign-cert", "", "and its certificate in `FILE` (PEM or DER)")
+	f.StringVar(&key, "sign-key", "", "sign with the private key in `FILE` (PEM, PKCS#8)")
+	f.StringVar(&cert, "sign-cert", "", "use the certificate in `FILE` for it (PEM or DER)")
 	cmd.ValidArgsFunction = completeFiles
 	return cmd
 }
@@ -109,7 +109,7 @@ func writeConverted(a *cli.App, path string, l userfile.List) error {
 		err = os.Link(tmp.Name(), path)
 	}
 	if errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("cannot write %s: it is there already; remove it first", path)
+		return fmt.Errorf("cannot write %s: it exists already; remove it first", path)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
@@ -153,12 +153,12 @@ func packageList(file []byte) (l userfile.List, err error) {
 	next := func(at int) (blob []byte, end int, err error) {
 		const intro = 16
 		if at > len(file)-intro || !bytes.HasPrefix(file[at:], []byte(header.Magic)) {
-			return nil, 0, fmt.Errorf("at byte %d: no header", at)
+			return nil, 0, fmt.Errorf("at byte %d: there is no header", at)
 		}
 		index, data := binary.BigEndian.Uint32(file[at+8:]), binary.BigEndian.Uint32(file[at+12:])
 		size := int64(intro) + 16*int64(index) + int64(data)
 		if size > int64(len(file)-at) {
-			return nil, 0, fmt.Errorf("at byte %d: a header of %d bytes, %d are left", at, size, len(file)-at)
+			return nil, 0, fmt.Errorf("at byte %d: the header has %d bytes, but only %d are left", at, size, len(file)-at)
 		}
 		return file[at+8 : at+int(size)], at + int(size), nil
 	}
@@ -194,9 +194,9 @@ func convert(l userfile.List, to string) (userfile.List, error) {
 	case l.Format == to:
 		return l, nil
 	case to == digestlist.FormatRPM:
-		return l, errors.New("a tlv list has no header of a package, which an rpm list is")
+		return l, errors.New("a tlv list does not contain the package header that an rpm list needs")
 	case len(l.Content) < len(header.Magic):
-		return l, errors.New("it is too short for an rpm list")
+		return l, errors.New("it is too short to be an rpm list")
 	}
 	h, err := header.ParseImmutable(l.Content[len(header.Magic):])
 	if err != nil {
@@ -213,7 +213,7 @@ func signBy(body []byte, keyFile, certFile string) ([]byte, error) {
 		return nil, err
 	}
 	if len(keys.certs) != 1 {
-		return nil, fmt.Errorf("%s has %d certificates, want one", certFile, len(keys.certs))
+		return nil, fmt.Errorf("%s has %d certificates; exactly one is needed", certFile, len(keys.certs))
 	}
 	f, err := userfile.Open(keyFile)
 	if err != nil {

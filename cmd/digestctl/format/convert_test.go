@@ -133,7 +133,7 @@ func TestPackageToLists(t *testing.T) {
 		t.Errorf("the rpm list is %+v", l)
 	}
 	d.run(3, "", "check", "rpm-tool", "--key", "stranger.asc")
-	d.run(3, "no key was given for a signature of kind pgp", "check", "rpm-tool", "--key", "machine.crt")
+	d.run(3, "--key gave no key for a signature of kind pgp", "check", "rpm-tool", "--key", "machine.crt")
 	altered := d.read("rpm-tool")
 	altered[bytes.Index(altered, []byte("noarch"))] ^= 1
 	d.write("rpm-altered", altered)
@@ -145,7 +145,7 @@ func TestPackageToLists(t *testing.T) {
 	}
 	d.run(0, "machine", "check", "tlv-tool", "--key", "other.crt", "--key", "machine.crt")
 	d.run(3, "", "check", "tlv-tool", "--key", "other.crt")
-	d.run(3, "no key was given for a signature of kind pkcs7", "check", "tlv-tool", "--key", "vendor.asc")
+	d.run(3, "--key gave no key for a signature of kind pkcs7", "check", "tlv-tool", "--key", "vendor.asc")
 	d.run(0, "signer", "show", "tlv-tool")
 
 	d.run(0, "signature   none", "convert", "tlv-tool", "tlv-stripped", "--strip")
@@ -154,7 +154,7 @@ func TestPackageToLists(t *testing.T) {
 	if !bytes.Equal(d.read("tlv-bare"), d.read("tlv-stripped")) {
 		t.Error("of the same files another list was made")
 	}
-	d.run(1, "a tlv list has no header of a package", "convert", "tlv-tool", "rpm-x")
+	d.run(1, "a tlv list does not contain the package header", "convert", "tlv-tool", "rpm-x")
 }
 
 // A file that is no package, key or list is named, and nothing is written.
@@ -170,12 +170,12 @@ func TestCannotConvert(t *testing.T) {
 	both := append(d.read("machine.crt"), d.read("other.crt")...)
 	d.write("both.crt", both)
 	for words, args := range map[string][]string{
-		"at byte 96: no header":                        {"lead.rpm", "tlv-x"},
-		"at byte 96: a header of ":                     {"signature.rpm", "tlv-x"},
-		"cannot read package ":                         {"header.rpm", "tlv-x"},
-		"cannot read keys in ":                         {"tool.rpm", "tlv-x", "--sign-key", "machine.key", "--sign-cert", "broken.crt"},
-		"both.crt has 2 certificates, want one":        {"tool.rpm", "tlv-x", "--sign-key", "machine.key", "--sign-cert", "both.crt"},
-		"text: cannot read certificate: there is none": {"tool.rpm", "tlv-x", "--sign-key", "machine.key", "--sign-cert", "text"},
+		"at byte 96: there is no header":                     {"lead.rpm", "tlv-x"},
+		"at byte 96: the header has ":                        {"signature.rpm", "tlv-x"},
+		"cannot read package ":                               {"header.rpm", "tlv-x"},
+		"cannot read keys in ":                               {"tool.rpm", "tlv-x", "--sign-key", "machine.key", "--sign-cert", "broken.crt"},
+		"both.crt has 2 certificates; exactly one is needed": {"tool.rpm", "tlv-x", "--sign-key", "machine.key", "--sign-cert", "both.crt"},
+		"text: cannot read certificate: there is none":       {"tool.rpm", "tlv-x", "--sign-key", "machine.key", "--sign-cert", "text"},
 		"not PEM":                               {"tool.rpm", "tlv-x", "--sign-key", "text", "--sign-cert", "machine.crt"},
 		"cannot use key " + d.path("other.key"): {"tool.rpm", "tlv-x", "--sign-key", "other.key", "--sign-cert", "machine.crt"},
 		"cannot read list: open " + d.path("absent") + ": ": {"absent", "tlv-x"},

@@ -24,9 +24,9 @@ import (
 
 // Command is digestctl format.
 func Command(a *cli.App) *cobra.Command {
-	return cli.Group("format", "Show, check and convert list files, without digestd",
-		`Format shows, checks and converts files of digest lists: tlv or rpm, signed or not,
-by digestd or by digest-cache-tools. It needs neither digestd nor root.`,
+	return cli.Group("format", "Show, check and convert list files without digestd",
+		`Format shows, checks and converts digest list files, tlv or rpm, signed or unsigned,
+made by digestd or by digest-cache-tools. It needs neither digestd nor root.`,
 		showCommand(a), checkCommand(a), convertCommand(a))
 }
 
@@ -82,8 +82,8 @@ func showCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(formatDocument{}),
 		Use:         "show FILE...",
-		Short:       "Show what is in list files",
-		Long:        "Show prints what is in list files, as far as they can be read; with --files each file and its digest.",
+		Short:       "Show the contents of list files",
+		Long:        "Show prints the contents of list files as far as it can read them; with --files also each file and its digest.",
 		Example:     "  digestctl format show --files /etc/digest_lists/tlv-bash-0:5.2-1.x86_64",
 		Args:        cli.AtLeast("FILE"),
 		RunE: offline(a, func(_ context.Context, args []string) error {
@@ -105,12 +105,12 @@ func checkCommand(a *cli.App) *cobra.Command {
 		Annotations: cli.Prints(formatDocument{}),
 		Use:         "check FILE...",
 		Short:       "Check that a kernel would accept list files",
-		Long: `Check reads list files as strictly as the kernel does, their names included, and
-verifies their signatures by the keys in the files given with --key: X.509
-certificates for a PKCS#7 signature, OpenPGP certificates for that of a package.
+		Long: `Check reads list files and their names as strictly as the kernel does, and verifies
+their signatures with the keys in the files given with --key: X.509 certificates for
+a PKCS#7 signature, OpenPGP certificates for the signature of a package.
 
-It exits with 3 when one is malformed, at the byte and in the field it names, or
-when its signature is not good.`,
+It exits with 3 if a list is malformed (it names the byte and the field) or its
+signature is not good.`,
 		Example: "  digestctl format check --key /var/lib/digestd/signing.crt /etc/digest_lists/*",
 		Args:    cli.AtLeast("FILE"),
 		RunE: offline(a, func(_ context.Context, args []string) error {
@@ -121,7 +121,7 @@ when its signature is not good.`,
 			return describeLists(a, args, false, ring)
 		}),
 	}
-	cmd.Flags().StringArrayVar(&keys, "key", nil, "verify signatures by the keys in `FILE`; may be given several times")
+	cmd.Flags().StringArrayVar(&keys, "key", nil, "verify signatures with the keys in `FILE`; can be repeated")
 	cmd.ValidArgsFunction = completeFiles
 	return cmd
 }
@@ -169,7 +169,7 @@ func describeList(path string, files bool, ring *keyFiles) (d describedList, err
 	case nameErr != nil:
 		d.Remarks = append(d.Remarks, "the kernel reads no file of this name: "+nameErr.Error())
 	case format != l.Format:
-		d.Remarks = append(d.Remarks, fmt.Sprintf("its name says %s, its content is %s", format, l.Format))
+		d.Remarks = append(d.Remarks, fmt.Sprintf("its name says %s, but its content is %s", format, l.Format))
 	case has:
 		d.Sequence = strconv.FormatUint(uint64(seq), 10)
 	}

@@ -73,7 +73,7 @@ func (k *keyFiles) add(data []byte) error {
 	certs, err := pgp.ParseCerts(data)
 	k.pgp = append(k.pgp, certs...)
 	if len(certs) == 0 && err == nil {
-		err = errors.New("neither an X.509 nor an OpenPGP certificate")
+		err = errors.New("it is neither an X.509 nor an OpenPGP certificate")
 	}
 	return err
 }
@@ -94,7 +94,7 @@ func (k *keyFiles) judge(l userfile.List, d *describedList) {
 		d.Signature.Verified = cert.Subject.String()
 	case l.Kind == digestlist.SigPGP && len(k.pgp) > 0:
 		if l.Format != digestlist.FormatRPM || len(l.Content) < len(header.Magic) {
-			refuse("an OpenPGP signature covers the header of a package, and this is none")
+			refuse("an OpenPGP signature covers a package header, which this list does not have")
 			return
 		}
 		result, err := pgp.NewKeyring(k.pgp...).Verify(l.Content[len(header.Magic):], []header.Signature{{Tag: header.TagRSAHeader, Data: l.Sig}}, time.Now())
@@ -104,7 +104,7 @@ func (k *keyFiles) judge(l userfile.List, d *describedList) {
 		}
 		d.Signature.Verified = result.Cert.UserID
 	case len(k.certs)+len(k.pgp) > 0:
-		refuse("no key was given for a signature of kind %s", kindName(l.Kind))
+		refuse("--key gave no key for a signature of kind %s", kindName(l.Kind))
 	}
 }
 

@@ -27,11 +27,11 @@ func (g *app) checkCommand() *cobra.Command {
 		Annotations: cli.Prints(preflight.Report{}),
 		Use:         "check",
 		Short:       "Find what the guard would refuse",
-		Long: `Check looks whether the kernel has what the guard needs, and whether digestd-guard's test
-of itself at its start went well. It hashes what runs now, shells, package managers, logins and what these are
-linked with or load, asks which of it the guard would refuse in mode enforce, and says of each such file why
-that is and what to do. It exits with 3 when there is such a file, or when something is missing. Programs that are run only at times show in mode audit: see
-digestctl guard denials. It needs root, who alone can see all that runs.`,
+		Long: `Check tests whether the kernel has everything the guard needs, and whether the self-test of digestd-guard
+succeeded. It hashes the running programs, shells, package managers, login programs and their libraries, and
+shows which of them the guard would refuse in mode enforce, why, and what to do. It exits with 3 if there is such
+a file, or if a requirement is missing. To find programs that run only occasionally, use mode audit: see
+digestctl guard denials. Check needs root, because only root can see all processes.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			g.Started = true
@@ -91,7 +91,7 @@ func (g *app) examine(ctx context.Context, c *protocol.Client) (preflight.Report
 }
 
 func selfTest(s protocol.Status) preflight.Condition {
-	c := preflight.Condition{Name: "self-test", OK: s.Doubt == "", Text: "the guard is loaded, and noticed a content that no list holds"}
+	c := preflight.Condition{Name: "self-test", OK: s.Doubt == "", Text: "the guard is loaded and passed its self-test"}
 	if !c.OK {
 		c.Text, c.Advice = s.Doubt, "see journalctl -u digestd-guard"
 	}
@@ -99,9 +99,9 @@ func selfTest(s protocol.Status) preflight.Condition {
 }
 
 func compared(s protocol.Status) preflight.Condition {
-	c := preflight.Condition{Name: "compared", OK: s.Commit != 0, Text: "its digests are those of the active lists"}
+	c := preflight.Condition{Name: "compared", OK: s.Commit != 0, Text: "its digests match the active lists"}
 	if !c.OK {
-		c.Text, c.Advice = "its digests have not been compared with the index yet", "start digestd, or: digestctl sync"
+		c.Text, c.Advice = "digestd has not compared its digests with the index yet", "start digestd, or: digestctl sync"
 	}
 	return c
 }
@@ -153,7 +153,7 @@ func (g *app) showReport(r preflight.Report) error {
 	case r.Looked == 0:
 		return nil
 	case len(r.Findings) == 0:
-		g.UI.Say(terminal.Good, "the guard lets all %d files run that run now or that every machine needs", r.Looked)
+		g.UI.Say(terminal.Good, "the guard would allow all %d files that are running or needed on every machine", r.Looked)
 		return nil
 	}
 	g.UI.Say(terminal.Bad, "the guard would refuse %d of %d files", len(r.Findings), r.Looked)
@@ -164,6 +164,6 @@ func (g *app) showReport(r preflight.Report) error {
 		g.UI.Fact("error", "%s", f.Error)
 		g.UI.Fact("next", "%s", f.Advice)
 	}
-	g.UI.Say(terminal.Plain, "install the package of a file anew, or list it: digestctl own add NAME FILE...")
+	g.UI.Say(terminal.Plain, "reinstall the package of the file, or make an own list: digestctl own add NAME FILE...")
 	return nil
 }

@@ -32,10 +32,10 @@ func (g *app) denialsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(denialsDocument{}),
 		Use:         "denials",
-		Short:       "List what the guard refused, summed up by content",
-		Long: `Denials lists what the guard refused, or in mode audit would have refused, since
-digestd-guard started: each content once, with the latest process that asked for it, and
-with the reason that digestctl why gives for it now. With --follow it goes on with what comes.`,
+		Short:       "List what the guard refused, grouped by content",
+		Long: `Denials lists the files that the guard refused, or in mode audit would have refused, since
+digestd-guard started: each content once, with the latest process that used it and the
+reason that digestctl why gives for it now. With --follow it continues with new refusals.`,
 		Args: cobra.NoArgs,
 		RunE: g.verb(func(ctx context.Context, c *protocol.Client, d *client.Client) error {
 			src := &source{guard: c, digestd: d}
@@ -65,13 +65,13 @@ with the reason that digestctl why gives for it now. With --follow it goes on wi
 				g.printDenial(one)
 			}
 			if n := missing.Lost + missing.Dropped; n > 0 {
-				g.UI.Say(terminal.Warn, "%d refusals are missing here", n)
+				g.UI.Say(terminal.Warn, "%d refusals are missing from this list", n)
 			}
 			g.sayUnexplained(src)
 			return nil
 		}),
 	}
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what comes")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "continue with new entries")
 	return cmd
 }
 
@@ -150,7 +150,7 @@ func (s *source) explain(ctx context.Context, d *api.GuardDenial) error {
 // sayUnexplained says why reasons are short, if they are.
 func (g *app) sayUnexplained(s *source) {
 	if s.absent != nil {
-		g.UI.Say(terminal.Warn, "what lists say of these is not known: %v", s.absent)
+		g.UI.Say(terminal.Warn, "cannot look these up in the lists: %v", s.absent)
 	}
 }
 

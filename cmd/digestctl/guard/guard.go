@@ -32,12 +32,12 @@ type app struct {
 // Command is digestctl guard.
 func Command(a *cli.App) *cobra.Command {
 	g := &app{App: a}
-	cmd := cli.Group("guard", "See and change what the kernel refuses to run",
-		`Guard is about the programs that digestd-guard loads into the kernel. In mode enforce
-they let contents run that an active list holds, and no others; in mode audit they
-only tell of the others. Root may use all of its verbs; about others polkit decides.`,
+	cmd := cli.Group("guard", "Show and change what the kernel refuses to run",
+		`Guard controls the BPF programs that digestd-guard loads into the kernel. In mode enforce
+they allow only files whose content is in an active list; in mode audit they only report
+the others. Root may use all verbs of guard; for other users polkit decides.`,
 		g.statusCommand(), g.checkCommand(), g.denialsCommand(), g.learnCommand(), g.enforceCommand(), g.confirmCommand(), g.auditCommand(), g.offCommand())
-	cmd.PersistentFlags().StringVar(&g.socket, "socket", protocol.DefaultSocket, "digestd-guard listens at `PATH`")
+	cmd.PersistentFlags().StringVar(&g.socket, "socket", protocol.DefaultSocket, "connect to digestd-guard at `PATH`")
 	return cmd
 }
 
@@ -75,10 +75,10 @@ func (g *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Annotations: cli.Prints(api.Guard{}),
 		Use:         "status",
-		Short:       "Say what the guard does and has counted",
-		Long: `Status says which mode the guard is in, why that is not the mode that is configured,
-how many digests it lets run, and what it has counted since it was loaded. It exits with
-3 when the mode is less than what is configured, or when mode enforce cannot be had.`,
+		Short:       "Show the guard's mode and counters",
+		Long: `Status shows the mode of the guard, why it differs from the configured mode, how many
+digests the guard allows, and its counters since it was loaded. It exits with 3 if the
+guard does less than the configured mode, or if mode enforce is not available.`,
 		Args: cobra.NoArgs,
 		RunE: g.verb(func(ctx context.Context, c *protocol.Client, d *client.Client) error {
 			s, err := guardOf(ctx, c, d)
@@ -116,7 +116,7 @@ func (g *app) printStatus(s api.Guard) {
 		g.UI.Say(terminal.Warn, "the guard is in mode %s, not in mode %s: %s", s.Mode, s.Wanted, s.Why)
 	default:
 		if s.Trial > 0 {
-			style, more = terminal.Warn, fmt.Sprintf(", for %v more; to keep it: digestctl guard confirm", s.Trial.Round(time.Second))
+			style, more = terminal.Warn, fmt.Sprintf(" for another %v; to keep it: digestctl guard confirm", s.Trial.Round(time.Second))
 		}
 		g.UI.Say(style, "the guard is in mode %s%s", s.Mode, more)
 	}
@@ -125,12 +125,12 @@ func (g *app) printStatus(s api.Guard) {
 	}
 	g.UI.Fact("digests", "%d, of the index's commit %d", s.Digests, s.Commit)
 	if s.Commit == 0 {
-		g.UI.Fact("", "they are being changed, or were not compared with the index yet")
+		g.UI.Fact("", "they are being changed, or digestd has not compared them with the index yet")
 	}
 	g.UI.Fact("modules", "%s", s.Modules)
 	n := s.Counts
-	g.UI.Fact("checks", "%d, of which %d hashed a file", n.Checks, n.Hashed)
-	g.UI.Fact("refused", "%d; %d would have been in mode enforce", n.Refused, n.Missed-min(n.Refused, n.Missed))
+	g.UI.Fact("checks", "%d; for %d of them the kernel hashed a file", n.Checks, n.Hashed)
+	g.UI.Fact("refused", "%d; mode enforce would have refused %d", n.Refused, n.Missed-min(n.Refused, n.Missed))
 	for _, e := range s.Exempt {
 		switch {
 		case e.Refused != "":
@@ -142,15 +142,15 @@ func (g *app) printStatus(s api.Guard) {
 		}
 	}
 	if len(s.Exempt) > 0 {
-		g.UI.Fact("", "%d checks were let through", n.Exempted)
+		g.UI.Fact("", "%d checks were exempt", n.Exempted)
 	}
 	if s.Start != "" {
-		g.UI.Colored(terminal.Warn, "start", "the guard could not begin with its snapshot: %s", s.Start)
+		g.UI.Colored(terminal.Warn, "start", "the guard could not load its snapshot at boot: %s", s.Start)
 	}
 	if n.Lost+n.Dropped > 0 {
-		g.UI.Colored(terminal.Warn, "lost", "%d refusals that are in no log", n.Lost+n.Dropped)
+		g.UI.Colored(terminal.Warn, "lost", "%d refusals were not logged", n.Lost+n.Dropped)
 	}
 	if s.Verified > 0 {
-		g.UI.Fact("cost", "see digestd-guard(8); the kernel proved its programs safe in %d instructions", s.Verified)
+		g.UI.Fact("cost", "see digestd-guard(8); the kernel verified its programs in %d instructions", s.Verified)
 	}
 }

@@ -35,18 +35,17 @@ func (g *app) learnCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(learnDocument{}),
 		Use:         "learn [PATH|DIGEST...]",
-		Short:       "Vouch for contents that the guard refused",
-		Long: `Learn makes contents that the guard refused, or in mode audit would have refused, part of
-an own list, so that they may run. Without arguments it shows each of them: who owns the file, which user ran
-it, and when that was first; and asks about each that may be learned, where somebody sits at a terminal to answer. With arguments it learns the
-contents that were refused at these paths, or that have these digests, and no others. There is no way to
-learn all of them at once.
+		Short:       "Vouch for files that the guard refused",
+		Long: `Learn adds files that the guard refused, or in mode audit would have refused, to an own list, so that they may
+run. Without arguments it shows each file with its owner, the user who ran it and the time of the first refusal, and
+asks for each one whether to learn it, if standard input is a terminal. With arguments it learns only the files that
+were refused at these paths or have these digests. You cannot learn all of them with one answer.
 
-It never learns a file that others than root can write, nor one in a directory that they can, nor a content other than
-that which a package brought to the path, nor what is denied or withheld: these it shows with what to do instead,
-such as to install a package anew. digestd reads each file again, and learns nothing if one of them is another by now.
+Learn never accepts a file if users other than root can write to it or to its directory, if a package owns the path
+with different content, or if the content is denied or withheld: it shows such files with the right remedy, such as
+reinstalling a package. digestd reads each file again, and learns nothing if one of them has changed.
 
-It exits with 3 when something is left that was refused and not learned.`,
+It exits with 3 if it did not learn some of the refused files.`,
 		Example: "  sudo digestctl guard learn\n  sudo digestctl guard learn /usr/local/bin/backup --reason 'our backups'",
 		Args:    cobra.ArbitraryArgs,
 		RunE: g.Verb(func(ctx context.Context, c *client.Client, args []string) error {
@@ -79,7 +78,7 @@ It exits with 3 when something is left that was refused and not learned.`,
 			return nil
 		}),
 	}
-	cmd.Flags().StringVar(&list, "list", list, "make them part of the own list `NAME`")
+	cmd.Flags().StringVar(&list, "list", list, "add them to the own list `NAME`")
 	cmd.RegisterFlagCompletionFunc("list", cobra.NoFileCompletions)
 	cli.OptionalReason(cmd, &reason)
 	return cmd
@@ -101,7 +100,7 @@ func (g *app) choose(all []api.GuardCandidate, names []string, doc *learnDocumen
 	for _, name := range names {
 		at := slices.IndexFunc(all, func(c api.GuardCandidate) bool { return named(c, name) })
 		if at < 0 {
-			return &api.Error{Code: api.NotFound, Message: "the guard refused nothing called " + name + " for want of a list", Advice: "see digestctl guard learn"}
+			return &api.Error{Code: api.NotFound, Message: "the guard refused no file called " + name + " for want of a list", Advice: "see digestctl guard learn"}
 		}
 		if c := all[at]; !c.Learnable {
 			return &api.Error{Code: api.Failed, Message: "cannot learn " + name + ": " + c.Text, Advice: c.Advice}
@@ -143,7 +142,7 @@ func (g *app) askEach(ctx context.Context, all []api.GuardCandidate, doc *learnD
 
 // yes asks the person at the terminal.
 func (g *app) yes(ctx context.Context, lines *bufio.Reader) (bool, error) {
-	fmt.Fprint(g.UI.Err, "  let it run from now on? [y/N] ")
+	fmt.Fprint(g.UI.Err, "  let it run in future? [y/N] ")
 	type answer struct {
 		line string
 		err  error
@@ -187,12 +186,12 @@ func (g *app) printCandidate(c api.GuardCandidate) {
 func (g *app) printLearned(all []api.GuardCandidate, doc learnDocument) {
 	switch r := doc.Result; {
 	case len(all) == 0:
-		g.UI.Say(terminal.Good, "the guard refused nothing for want of a list")
+		g.UI.Say(terminal.Good, "the guard refused no file for lack of a list")
 	case len(doc.Learned) > 0:
 		g.UI.Say(terminal.Good, "%s may run now: own list %s, version %d", terminal.Count(len(digestsOf(doc.Learned)), "content", "contents"), r.Name, r.Version)
 	case slices.ContainsFunc(all, func(c api.GuardCandidate) bool { return c.Learnable }):
-		g.UI.Say(terminal.Plain, "nothing was learned; name what may run: digestctl guard learn PATH...")
+		g.UI.Say(terminal.Plain, "no file was learned; name the files that may run: digestctl guard learn PATH...")
 	default:
-		g.UI.Say(terminal.Plain, "none of these can be learned")
+		g.UI.Say(terminal.Plain, "none of these files can be learned")
 	}
 }

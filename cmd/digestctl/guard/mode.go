@@ -33,14 +33,14 @@ func (g *app) enforceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(modeDocument{}),
 		Use:         "enforce",
-		Short:       "Refuse what no active list holds",
-		Long: `Enforce makes the kernel refuse contents that no active list holds, until the mode is
-changed or the machine starts again. It does what check does first, and changes nothing if the guard would
-refuse any of it; --force enforces all the same, and needs a reason.
+		Short:       "Refuse files that are not in an active list",
+		Long: `Enforce makes the kernel refuse files whose content is not in an active list, until the mode
+is changed or the machine reboots. It first does what digestctl guard check does, and changes nothing if the
+guard would refuse one of these files; --force enforces anyway, and needs a reason.
 
-With --for the kernel goes back to mode audit after that time by itself, whatever happens
-to digestd-guard, unless digestctl guard confirm comes before its end. Others than root have to begin
-with such a trial: they cannot see all that runs.`,
+With --for the kernel returns to mode audit after that time, whatever happens to
+digestd-guard, unless you confirm the trial with digestctl guard to keep it, before it ends. Users other than
+root must begin with such a trial, because they cannot see all processes.`,
 		Example: "  sudo digestctl guard enforce --for 10m\n  sudo digestctl guard confirm",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if req.Force && strings.TrimSpace(req.Reason) == "" {
@@ -65,8 +65,8 @@ with such a trial: they cannot see all that runs.`,
 			return g.put(ctx, c, d, req)
 		}),
 	}
-	cmd.Flags().DurationVar(&req.Trial, "for", 0, "go back to audit after `TIME`, such as 10m")
-	cmd.Flags().BoolVar(&req.Force, "force", false, "enforce although the guard would refuse what is needed")
+	cmd.Flags().DurationVar(&req.Trial, "for", 0, "return to audit after `TIME`, such as 10m")
+	cmd.Flags().BoolVar(&req.Force, "force", false, "enforce although the guard would refuse needed files")
 	cli.OptionalReason(cmd, &req.Reason)
 	return cmd
 }
@@ -76,21 +76,21 @@ func (g *app) confirmCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(modeDocument{}),
 		Use:         "confirm",
-		Short:       "Make a trial of mode enforce last",
-		Long: `Confirm makes a trial, which digestctl guard enforce --for began, last until the mode is
-changed or the machine starts again. It exits with 3 when no trial is in force, for one that
-has ended does not begin again by this, and with 7 when mode enforce has no end already. To enforce from each start on, set guard = "enforce" in
-digestd.conf(5).`,
+		Short:       "Make a trial of mode enforce permanent",
+		Long: `Confirm makes the trial that digestctl guard enforce --for began last until the mode is
+changed or the machine reboots. It exits with 3 if no trial is in force (it does not restart a
+trial that has ended), and with 7 if mode enforce has no end already. To enforce from every boot on, set
+guard = "enforce" in digestd.conf(5).`,
 		Args: cobra.NoArgs,
 		RunE: g.verb(func(ctx context.Context, c *protocol.Client, d *client.Client) error {
 			switch s, err := guardOf(ctx, c, d); {
 			case err != nil:
 				return err
 			case s.Mode == api.GuardEnforce && s.Trial == 0:
-				return api.Errorf(api.Unchanged, "the guard is in mode enforce already, without an end")
+				return api.Errorf(api.Unchanged, "the guard is in mode enforce already, without a time limit")
 			case s.Mode != api.GuardEnforce:
-				return &api.Error{Code: api.NotFound, Message: "no trial of mode enforce is in force: the guard is in mode " + s.Mode,
-					Advice: "begin one: digestctl guard enforce --for 10m"}
+				return &api.Error{Code: api.NotFound, Message: "no trial is in force: the guard is in mode " + s.Mode,
+					Advice: "start a trial: digestctl guard enforce --for 10m"}
 			}
 			return g.put(ctx, c, d, req)
 		}),
@@ -151,13 +151,13 @@ func (g *app) said(to api.GuardRequest) error {
 	}
 	switch {
 	case to.Trial > 0:
-		g.UI.Say(terminal.Good, "the kernel refuses what no active list holds, for %v", to.Trial)
-		g.UI.Say(terminal.Plain, "confirm before it ends with: digestctl guard confirm")
+		g.UI.Say(terminal.Good, "the kernel refuses files that are not in an active list, for %v", to.Trial)
+		g.UI.Say(terminal.Plain, "to keep it, before it ends: digestctl guard confirm")
 	case to.Mode == api.GuardEnforce:
-		g.UI.Say(terminal.Good, "the kernel refuses what no active list holds")
-		g.UI.Say(terminal.Plain, "the ways out are digestctl guard off, and digestd.guard=off on the kernel's command line")
+		g.UI.Say(terminal.Good, "the kernel refuses files that are not in an active list")
+		g.UI.Say(terminal.Plain, "to turn the guard off: digestctl guard off, or digestd.guard=off on the kernel's command line")
 	case to.Mode == api.GuardAudit:
-		g.UI.Say(terminal.Good, "the kernel refuses nothing, and tells of what no active list holds")
+		g.UI.Say(terminal.Good, "the kernel refuses nothing, and reports files that are not in an active list")
 	default:
 		g.UI.Say(terminal.Good, "the guard is off")
 	}
@@ -215,8 +215,8 @@ func (g *app) auditCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(modeDocument{}),
 		Use:         "audit",
-		Short:       "Refuse nothing, and tell of what no active list holds",
-		Long:        `Audit ends enforcing, until the mode is changed or the machine starts again.`,
+		Short:       "Refuse nothing, and report files that are not in an active list",
+		Long:        `Audit stops enforcement until the mode is changed or the machine reboots.`,
 		Args:        cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return g.leave(cmd, req, func(_ context.Context, err error) error { return err })
@@ -232,8 +232,8 @@ func (g *app) offCommand() *cobra.Command {
 		Annotations: cli.Prints(modeDocument{}),
 		Use:         "off",
 		Short:       "Turn the guard off",
-		Long: `Off lets everything run, until the mode is changed or the machine starts again. Where
-digestd-guard does not answer it takes the programs out of the kernel.`,
+		Long: `Off allows everything until the mode is changed or the machine reboots. If
+digestd-guard does not answer, it removes the guard's programs from the kernel.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return g.leave(cmd, req, func(_ context.Context, err error) error {
@@ -248,12 +248,12 @@ digestd-guard does not answer it takes the programs out of the kernel.`,
 				if g.JSON {
 					return g.UI.JSON(modeDocument{Mode: req.Mode})
 				}
-				g.UI.Say(terminal.Good, "the guard is off: digestd-guard does not answer, so its programs were taken out of the kernel")
+				g.UI.Say(terminal.Good, "the guard is off: digestd-guard does not answer, so its programs were removed from the kernel")
 				return nil
 			})
 		},
 	}
-	cmd.Flags().StringVar(&g.pins, "pins", guard.DefaultDir, "the guard is pinned in `FOLDER`")
+	cmd.Flags().StringVar(&g.pins, "pins", guard.DefaultDir, "use the guard that is pinned in `DIRECTORY`")
 	cli.OptionalReason(cmd, &req.Reason)
 	return cmd
 }

@@ -22,21 +22,21 @@ func enrolCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(api.Enrolment{}),
 		Use:         "enrol --ima | --mok | --file",
-		Short:       "Have the kernel know the certificate that signs this machine's lists",
-		Long: `Enrol brings the certificate that signs lists, and the one that "keys rotate
---prepare" made, to where the kernel looks for it, and says what is left to do. --ima adds it to the kernel's keyring
-for IMA, which takes what a certificate signed that the kernel trusts, until the next boot. --file puts it into
-/etc/keys, from where the next boot loads it. --mok has mokutil ask the machine's owner, at the next boot, to trust
-it. A certificate that is revoked is taken out of the keyring and of /etc/keys again.
+		Short:       "Enrol the certificate that signs this machine's lists in the kernel",
+		Long: `Enrol gives the kernel the certificate that signs lists, and the one that "keys rotate --prepare" made, and shows
+what is left to do. --ima adds it to the kernel's IMA keyring until the next boot; the keyring accepts certificates
+signed by one that the kernel trusts. --file puts it into /etc/keys, from where the next boot loads it. --mok makes
+mokutil ask the owner of the machine, at the next boot, to trust it. digestd removes a revoked certificate from the
+keyring and from /etc/keys.
 
-The keyring .ima takes no certificate that signed itself, as the one does that digestd makes, unless the machine's
-owner trusts it (--mok). Else have an authority whom the kernel trusts make a certificate for the same key:
+The .ima keyring rejects self-signed certificates, such as the one digestd makes, unless the owner of the machine
+trusts them (--mok). The alternative is a certificate for the same key from an authority that the kernel trusts:
 
   openssl req -new -key /var/lib/digestd/signing.key -subj "/CN=digestd" -out signing.csr
 
-It must be for digital signatures, have a subject key identifier and be no authority's. Put it, in PEM, in the place of
-/var/lib/digestd/signing.crt, then enrol: digestd takes it over, brings signing.der in line with it and signs all lists
-anew. The key stays. "keys rotate" makes another key, whose certificate has to be enrolled before.`,
+The certificate must be for digital signatures, have a subject key identifier and not be a CA certificate. Replace
+/var/lib/digestd/signing.crt with it (PEM), then enrol: digestd loads it, updates signing.der and signs all lists
+again. The key stays the same. "keys rotate" makes another key, whose certificate must be enrolled before.`,
 		Args: cli.Exactly(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			chosen := ""
@@ -64,9 +64,9 @@ anew. The key stays. "keys rotate" makes another key, whose certificate has to b
 		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&where[0], "ima", false, "add it to the kernel's keyring for IMA, now")
+	flags.BoolVar(&where[0], "ima", false, "add it to the kernel's IMA keyring now")
 	flags.BoolVar(&where[1], "mok", false, "ask the machine's owner to trust it, at the next boot")
-	flags.BoolVar(&where[2], "file", false, "have the next boot load it")
+	flags.BoolVar(&where[2], "file", false, "load it at the next boot")
 	return cmd
 }
 
@@ -76,15 +76,15 @@ func importMOK(a *cli.App, ctx context.Context, e *api.Enrolment) error {
 	args := append([]string{"--import"}, e.Files...)
 	program, err := exec.LookPath("mokutil")
 	if err != nil {
-		return &api.Error{Code: api.Failed, Message: "mokutil is not installed, which talks to the firmware", Advice: "install it, then: mokutil " + strings.Join(args, " ")}
+		return &api.Error{Code: api.Failed, Message: "mokutil is not installed", Advice: "install it, then: mokutil " + strings.Join(args, " ")}
 	}
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, a.UI.Err, a.UI.Err
 	if err := cmd.Run(); err != nil {
 		return &api.Error{Code: api.Failed, Message: "mokutil " + strings.Join(args, " ") + ": " + err.Error(),
-			Advice: "a machine that was not booted by EFI has no owner's keys: mokutil --sb-state"}
+			Advice: "only machines booted by EFI have machine owner keys; see: mokutil --sb-state"}
 	}
-	e.Done = append(e.Done, "handed to the firmware by mokutil: "+strings.Join(e.Files, ", "))
+	e.Done = append(e.Done, "mokutil passed it to the firmware: "+strings.Join(e.Files, ", "))
 	return nil
 }
 

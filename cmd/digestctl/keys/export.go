@@ -26,16 +26,16 @@ func exportCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(retiredDocument{}),
 		Use:         "export-blacklist",
-		Short:       "Print what has the kernel refuse the lists of old versions",
-		Long: `Export-blacklist prints a line "bin:DIGEST" for every list that was retired: its
-package was replaced or removed, and the list must not come back. The digest is the one by which the list was
-signed: SHA-384 or SHA-512 where the signer's key is on a curve of 384 or 521 bits. The kernel takes such a line into its .blacklist
-with a signature by a certificate that is built into it, and refuses the list from then on. With --output each line
-becomes a file, without a line break, named after its list. The owner of the key signs each of them:
+		Short:       "Print .blacklist entries that make the kernel refuse the lists of old versions",
+		Long: `Export-blacklist prints a line "bin:DIGEST" for every retired list: its package was replaced or removed, and the
+list must not come back. The digest is the one that was signed: SHA-384 or SHA-512 if the key is on a curve of 384 or
+521 bits. The kernel accepts such a line into its .blacklist with a signature by a certificate that is built into the
+kernel, and then refuses the list. With --output it writes each line to a file of its own, without a line break, named
+after the list. The owner of the key signs each file:
 
   openssl smime -sign -binary -noattr -outform DER -signer CERTIFICATE -inkey KEY -in FILE -out FILE.p7s
 
-Both files belong into /etc/digestd/blacklist.d on every machine, from where digestd gives them to the kernel.`,
+Put both files into /etc/digestd/blacklist.d on every machine; digestd passes them to the kernel.`,
 		Args: cli.Exactly(),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, _ []string) error {
 			all, err := c.Retired(ctx)
@@ -60,7 +60,7 @@ Both files belong into /etc/digestd/blacklist.d on every machine, from where dig
 			return nil
 		}),
 	}
-	cmd.Flags().StringVar(&dir, "output", "", "write a file for each into this `DIRECTORY`")
+	cmd.Flags().StringVar(&dir, "output", "", "write a file for each list into `DIRECTORY`")
 	return cmd
 }
 
@@ -73,7 +73,7 @@ func writeEntries(dir string, all []api.Retired) error {
 	for _, r := range all {
 		name := r.List + "." + r.Entry[max(0, len(r.Entry)-16):]
 		if filepath.Base(name) != name {
-			return fmt.Errorf("cannot write %q: it is no name of a file", name)
+			return fmt.Errorf("cannot write %q: it is not a valid file name", name)
 		}
 		if err := userfile.Write(filepath.Join(dir, name), []byte(r.Entry), 0o644); err != nil {
 			return err

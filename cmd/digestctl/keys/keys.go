@@ -28,11 +28,11 @@ func Command(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(keysDocument{}),
 		Use:         "keys",
-		Short:       "List the keys that vouch for packages, revoke and restore them",
-		Long: `Keys lists every key that vouches for packages on this machine, or ever did, and
-those that sign its lists, with what hangs on them; and the certificates in the kernel's keyrings .ima, .machine,
-.platform, .builtin_trusted_keys and .secondary_trusted_keys, and what its .blacklist names. Revoking a key withdraws
-every list it vouches for, at once and until somebody lifts that with restore.`,
+		Short:       "List, revoke and restore the keys that vouch for packages",
+		Long: `Keys lists every key that vouches for packages on this machine, or ever did, and the keys that sign its lists, with
+the lists that depend on them; also the certificates in the kernel's keyrings .ima, .machine, .platform,
+.builtin_trusted_keys and .secondary_trusted_keys, and the entries of its .blacklist. Revoking a key immediately
+withdraws every list it vouches for, until an administrator restores the key.`,
 		Args: cli.Exactly(),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, _ []string) error {
 			keys, err := c.Keys(ctx)
@@ -43,7 +43,7 @@ every list it vouches for, at once and until somebody lifts that with restore.`,
 				return a.UI.JSON(keysDocument{keys})
 			}
 			if len(keys) == 0 {
-				a.UI.Say(terminal.Warn, "no key vouches for packages; import one: rpmkeys --import FILE")
+				a.UI.Say(terminal.Warn, "no key vouches for packages; import a key: rpmkeys --import FILE")
 				return nil
 			}
 			shown := keys
@@ -52,25 +52,25 @@ every list it vouches for, at once and until somebody lifts that with restore.`,
 			}
 			printKeys(a.UI, shown)
 			if n := len(keys) - len(shown); n > 0 {
-				a.UI.Say(terminal.Faint, "the kernel's .blacklist names %s that nothing here has: digestctl keys --all", terminal.Count(n, "digest", "digests"))
+				a.UI.Say(terminal.Faint, "the kernel's .blacklist names %s of unknown files; to list them: digestctl keys --all", terminal.Count(n, "digest", "digests"))
 			}
 			return nil
 		}),
 	}
 	cmd.AddCommand(showCommand(a),
-		changeCommand(a, "revoke", (*client.Client).KeyRevoke, "Withdraw everything that a key vouches for",
-			`Revoke records that a key must not vouch any more, and withdraws every list it
-vouches for. Packages signed by it are refused from now on. Importing the key
-again does not lift that. KEY is a fingerprint or the end of one.`,
+		changeCommand(a, "revoke", (*client.Client).KeyRevoke, "Revoke a key and withdraw everything it vouches for",
+			`Revoke records that a key must no longer vouch for packages, and withdraws every list
+it vouches for. digestd refuses packages signed with it from then on. Importing the key
+again does not restore it. KEY is a fingerprint or the end of one.`,
 			func(k api.Key) bool { return k.Use == "" && k.State != api.KeyRevoked }),
 		changeCommand(a, "restore", (*client.Client).KeyRestore, "Lift the revocation of a key",
-			`Restore lets a key vouch again. What is signed by it is verified anew, and its
-lists return. A key that its owner revoked cannot be restored. If a revocation
-in the certificate cannot be verified, restore overrules that one revocation; KEY
-may then be a subkey, too.`,
+			`Restore lets a key vouch for packages again: digestd verifies the packages signed with
+it again and publishes their lists. A key that its owner revoked cannot be restored. If
+a revocation in the certificate cannot be verified, restore overrides that revocation;
+KEY can then also be a subkey.`,
 			func(k api.Key) bool { return (k.State == api.KeyRevoked || k.Held != "") && k.Use != api.UseKernel }))
 	cmd.AddCommand(rotateCommand(a), enrolCommand(a), exportCommand(a))
-	cmd.Flags().BoolVar(&all, "all", false, "show every digest that the kernel's .blacklist names")
+	cmd.Flags().BoolVar(&all, "all", false, "show every digest in the kernel's .blacklist")
 	return cmd
 }
 
@@ -81,10 +81,10 @@ func rotateCommand(a *cli.App) *cobra.Command {
 		Annotations: cli.Prints(api.Certificate{}),
 		Use:         "rotate --reason TEXT",
 		Short:       "Change the key that signs this machine's lists",
-		Long: `Rotate makes a new key and certificate, and signs every list anew. Until all are,
-lists by both keys are good. Where the kernel verifies lists, enrol the new
-certificate first: --prepare makes it and leaves the old one signing; the next
-rotate takes it.`,
+		Long: `Rotate makes a new key and certificate, and signs every list again. Until all lists
+are signed, lists by both keys are good. If the kernel verifies lists, enrol the new
+certificate first: --prepare makes it while the old key continues to sign; the next
+rotate uses it.`,
 		Args: cli.Exactly(),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, _ []string) error {
 			cert, err := c.SignerRotate(ctx, prepare, reason)
@@ -95,16 +95,16 @@ rotate takes it.`,
 				return a.UI.JSON(cert)
 			}
 			if prepare {
-				a.UI.Say(terminal.Good, "the next certificate is ready; nothing is signed by it yet")
+				a.UI.Say(terminal.Good, "the next certificate is ready; no list is signed with it yet")
 			} else {
-				a.UI.Say(terminal.Good, "all lists are signed by the new key")
+				a.UI.Say(terminal.Good, "all lists are signed with the new key")
 			}
 			a.UI.Fact("certificate", "%s", cert.Path)
 			a.UI.Fact("key id", "%s", cert.SKI)
 			return nil
 		}),
 	}
-	cmd.Flags().BoolVar(&prepare, "prepare", false, "make the next certificate only")
+	cmd.Flags().BoolVar(&prepare, "prepare", false, "only make the next certificate")
 	cli.ReasonFlag(cmd, &reason)
 	return cmd
 }
@@ -114,7 +114,7 @@ func showCommand(a *cli.App) *cobra.Command {
 		Annotations:       cli.Prints(api.Key{}),
 		Use:               "show KEY",
 		Short:             "Show one key",
-		Long:              "Show prints all that is known of one key, given by its fingerprint or the end of it.",
+		Long:              "Show prints everything about one key, given by its fingerprint or the end of it.",
 		Args:              cli.Exactly("KEY"),
 		ValidArgsFunction: a.Asking(fingerprints(func(api.Key) bool { return true })),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
@@ -178,7 +178,7 @@ func printKey(a *cli.App, k api.Key) error {
 		t.Fact("refused", "%s", k.Weak)
 	}
 	if k.Held != "" {
-		t.Fact("held", "%s; nothing new comes under it until: digestctl keys restore KEY --reason WHY", k.Held)
+		t.Fact("held", "%s; new packages signed with it get no list until: digestctl keys restore KEY --reason WHY", k.Held)
 	}
 	if k.State == api.KeyRevoked {
 		by := k.RevokedBy

@@ -44,14 +44,14 @@ func Doctor(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(doctorDocument{}),
 		Use:         "doctor [CHECK...]",
-		Short:       "Check all that digestd needs, and say how to mend what is wrong",
-		Long: `Doctor looks at the machine for what digestd needs, also when digestd does not
-run. Each finding is ok, warn, fail, or skipped with the reason; and what is wrong has the command that mends it.
-It changes nothing. As root it sees more. With arguments only those checks are made:
+		Short:       "Check the machine for everything digestd needs, and show how to fix it",
+		Long: `Doctor checks the machine for everything digestd needs, even if digestd is not running.
+Each result is ok, warn, fail, or skipped with the reason; for a fault it shows the command that fixes it.
+Doctor changes nothing. Some checks need root. With arguments it runs only these checks:
 
 ` + strings.TrimPrefix(about.String(), "\n") + `
 
-It exits with 3 when something failed, and with 0 when there are warnings only.`,
+It exits with 3 if a check failed, and with 0 if there are only warnings.`,
 		Example: "  sudo digestctl doctor\n  digestctl doctor socket plugin",
 		Args: func(cmd *cobra.Command, args []string) error {
 			for _, arg := range args {
@@ -94,7 +94,7 @@ It exits with 3 when something failed, and with 0 when there are warnings only.`
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&path, "config", config.DefaultPath, "digestd's configuration is in `FILE`")
+	cmd.Flags().StringVar(&path, "config", config.DefaultPath, "read digestd's configuration from `FILE`")
 	return cmd
 }
 
@@ -132,9 +132,9 @@ func printFindings(t *terminal.UI, doc doctorDocument, root bool) {
 	case doc.Failed > 0:
 		t.Say(terminal.Bad, "digestd needs attention: %s", summary)
 	case doc.Warned > 0:
-		t.Say(terminal.Warn, "digestd can work: %s", terminal.Count(doc.Warned, "warning", "warnings"))
+		t.Say(terminal.Warn, "digestd works: %s", terminal.Count(doc.Warned, "warning", "warnings"))
 	default:
-		t.Say(terminal.Good, "digestd has all it needs")
+		t.Say(terminal.Good, "digestd has everything it needs")
 	}
 	styles := map[doctor.Verdict]terminal.Style{doctor.OK: terminal.Good, doctor.Warn: terminal.Warn, doctor.Fail: terminal.Bad, doctor.Skipped: terminal.Faint}
 	skipped := false
@@ -145,6 +145,6 @@ func printFindings(t *terminal.UI, doc doctorDocument, root bool) {
 		skipped = skipped || f.Verdict == doctor.Skipped
 	}
 	if skipped && !root {
-		t.Say(terminal.Plain, "some can be seen by root only: sudo digestctl doctor")
+		t.Say(terminal.Plain, "for checks that need root: sudo digestctl doctor")
 	}
 }

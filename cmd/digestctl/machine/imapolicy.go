@@ -28,10 +28,10 @@ func IMAPolicy(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(imaPolicyDocument{}),
 		Use:         "ima-policy",
-		Short:       "Print an IMA policy that lets the kernel enforce the lists",
-		Long: `Ima-policy prints the rules by which this machine's kernel refuses what no list
-vouches for, each with its reason, to be checked and put into /etc/ima/ima-policy. It changes nothing, and needs no
-digestd that runs. Without --kernel the rules are for the kernel that runs.`,
+		Short:       "Print an IMA policy that makes the kernel enforce the lists",
+		Long: `Ima-policy prints the rules that make this machine's kernel refuse files without a list, each with its reason.
+Review them and put them into /etc/ima/ima-policy. Ima-policy changes nothing, and works without a running
+digestd. Without --kernel it prints the rules for the running kernel.`,
 		Args: cli.Exactly(),
 		RunE: func(*cobra.Command, []string) error {
 			switch kind {
@@ -66,7 +66,7 @@ digestd that runs. Without --kernel the rules are for the kernel that runs.`,
 	flags.StringVar(&kind, "kernel", "", "for a kernel with the Integrity Digest Cache (`digest-cache`), or without (stock)")
 	cmd.RegisterFlagCompletionFunc("kernel", cobra.FixedCompletions([]cobra.Completion{"digest-cache", "stock"}, cobra.ShellCompDirectiveNoFileComp))
 	flags.StringVar(&p.Usage, "usage", "data", "the value of digest_cache= that the kernel knows: data or `content`")
-	flags.IntVar(&p.PCR, "measure", 0, "measure lists and files, too, into this `PCR`: 8 to 14, but not 10")
+	flags.IntVar(&p.PCR, "measure", 0, "also measure lists and files, into this `PCR`: 8 to 14, but not 10")
 	cmd.RegisterFlagCompletionFunc("usage", cobra.FixedCompletions([]cobra.Completion{"data", "content"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }

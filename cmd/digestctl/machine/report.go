@@ -28,13 +28,13 @@ func Report(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(report.Report{}),
 		Use:         "report --html FILE",
-		Short:       "Write a page about what is vouched for, what is not, and what to do next",
-		Long: `Report gathers what digestd knows into one page: executables by directory and
-list, packages by state and key, what is not vouched for and why, decisions as they were made, and what to do next.
-The page is one file that needs no network and runs no script; a file of that name is replaced when the new one is
-complete. With --json the same facts are printed, with or without a page.
+		Short:       "Write a report page: what is vouched for, what is not, and what to do next",
+		Long: `Report writes one HTML page with everything digestd knows: executables by directory and list, packages by
+state and key, files without a list and why, the decisions in order, and the next steps. The page is a single file,
+without scripts, that needs no network. Report replaces an existing file when the new one is complete. With --json
+it prints the same facts, with or without a page.
 
-It says of each executable below the root whether an active list names its path; contents are not read.`,
+For each executable below the root the page says whether an active list has its path; report does not read the files.`,
 		Example: "  sudo digestctl report --html /root/digestd.html\n  digestctl report --json",
 		Args:    cli.Exactly(),
 		PreRunE: func(*cobra.Command, []string) error {
@@ -69,12 +69,12 @@ It says of each executable below the root whether an active list names its path;
 			if a.JSON {
 				return a.UI.JSON(r)
 			}
-			a.UI.Say(terminal.Good, "%s: %s to do next", file, terminal.Count(len(r.Next), "thing", "things"))
+			a.UI.Say(terminal.Good, "%s: %s", file, terminal.Count(len(r.Next), "next step", "next steps"))
 			return nil
 		}),
 	}
 	cmd.Flags().StringVar(&file, "html", "", "write the page to `FILE`, or - for standard output")
-	cmd.Flags().StringVar(&conf, "config", config.DefaultPath, "digestd's configuration is in `FILE`, for its checks")
+	cmd.Flags().StringVar(&conf, "config", config.DefaultPath, "check digestd's configuration in `FILE`")
 	cmd.MarkFlagFilename("html", "html")
 	return cmd
 }

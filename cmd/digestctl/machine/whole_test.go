@@ -39,7 +39,7 @@ func TestDoctor(t *testing.T) {
 		}
 		return out + errOut
 	}
-	if out := run(0, "config", "daemon"); !strings.HasPrefix(out, "digestd has all it needs\n") || !strings.Contains(out, "ok      daemon      digestd 0.1.0 answers") {
+	if out := run(0, "config", "daemon"); !strings.HasPrefix(out, "digestd has everything it needs\n") || !strings.Contains(out, "ok      daemon      digestd 0.1.0 answers") {
 		t.Errorf("well:\n%s", out)
 	}
 	out := run(3, "state", "config")
@@ -93,7 +93,7 @@ func TestReport(t *testing.T) {
 		t.Errorf("no page was asked for: %s", errOut)
 	}
 	page := filepath.Join(dir, "page.html")
-	if out, _ := run(0, "--html", page); !strings.Contains(out, page+": ") || !strings.HasSuffix(out, " to do next\n") {
+	if out, _ := run(0, "--html", page); !strings.Contains(out, page+": ") || !strings.HasSuffix(out, " next steps\n") {
 		t.Errorf("it says %q", out)
 	}
 	written, err := os.ReadFile(page)

@@ -39,7 +39,7 @@ func Command(a *cli.App) *cobra.Command {
 func Page(root *cobra.Command) *manual.Page {
 	p := &manual.Page{Name: root.Name(), Number: 1, About: lowerFirst(root.Short)}
 	p.Section("Synopsis")
-	p.Literal("digestctl [--json] [--quiet] [--no-color] [--bus ADDRESS] COMMAND [ARGUMENT...]")
+	p.Literal("digestctl [--json] [--quiet] [--no-color] [--bus ADDRESS] [COMMAND [ARGUMENT...]]")
 	p.Section("Description")
 	p.Text(root.Long)
 	p.Section("Options")
@@ -50,16 +50,16 @@ func Page(root *cobra.Command) *manual.Page {
 	for _, e := range cli.ExitCodes {
 		p.Item(fmt.Sprint(e.Code), e.Meaning)
 	}
-	p.Text("Of several files, `why` exits with 3 if one that exists is not vouched for.")
+	p.Text("With several files, `why` exits with 3 if one that exists is not vouched for.")
 	p.Section("Output for programs")
-	p.Text("With `--json` a command prints one document on standard output, also when it fails: then it is " +
-		"`{\"error\": Error}`, whose code may also be Usage or Unreachable. Structs are those of org.digestd1(5), with the same " +
-		"keys; times are RFC 3339, durations are in nanoseconds, bytes are base64. Keys are only ever added.")
+	p.Text("With `--json` a command prints one document on standard output. If the command fails, the document is " +
+		"`{\"error\": Error}`, with the codes of org.digestd1(5), or Usage or Unreachable. Structs are those of org.digestd1(5), with the same " +
+		"keys; times are in RFC 3339 form, durations in nanoseconds, bytes in base64. Later versions only add keys.")
 	documents(p, root)
 	p.Section("Environment")
-	p.Item("NO_COLOR", "Colors are used on terminals only, and not at all if this is set to anything.")
-	p.Item("TERM", "Neither colors nor progress if it is `dumb`.")
-	p.Item("DBUS_SYSTEM_BUS_ADDRESS", "Where the system bus is.")
+	p.Item("NO_COLOR", "If this is set, digestctl uses no colors. It uses colors only on a terminal.")
+	p.Item("TERM", "If this is `dumb`, digestctl shows neither colors nor progress.")
+	p.Item("DBUS_SYSTEM_BUS_ADDRESS", "The address of the system bus.")
 	p.Section("See also")
 	var pages []string
 	for _, v := range Pages(root) {
@@ -85,7 +85,7 @@ func commands(p *manual.Page, cmd *cobra.Command) {
 		case !shown(c):
 		case c.Name() == "completion":
 			p.Subsection("completion bash|fish|zsh")
-			p.Text("Completion prints a script that teaches a shell to complete the commands; `--help` says how to load it.")
+			p.Text("Completion prints a script that makes a shell complete the commands; see `--help` for how to load it.")
 		case grouped(c):
 			commands(p, c)
 		default:
@@ -151,7 +151,7 @@ func verbPage(c *cobra.Command) *manual.Page {
 	document(p, c)
 	documents(p, c)
 	p.Section("Exit status")
-	p.Text("Those of digestctl(1): 0 for success and good news, 3 for bad news, others for what failed.")
+	p.Text("As in digestctl(1): 0 for success, 3 if the answer is bad, others for failures.")
 	p.Section("See also")
 	p.Text("digestctl(1), digestd(8), org.digestd1(5)")
 	return p

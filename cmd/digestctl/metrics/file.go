@@ -17,7 +17,7 @@ import (
 // write to it and to all those above, and none of them is a link.
 func safeDir(file string) (dir *os.File, name string, err error) {
 	if !path.IsAbs(file) || path.Clean(file) != file || file == "/" {
-		return nil, "", fmt.Errorf("%s is no absolute path of a file", file)
+		return nil, "", fmt.Errorf("%s is not an absolute path of a file", file)
 	}
 	fd, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -37,7 +37,7 @@ func safeDir(file string) (dir *os.File, name string, err error) {
 		next, err := unix.Openat(fd, parts[i], unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 		unix.Close(fd)
 		if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
-			return nil, "", fmt.Errorf("%s is a link, or no directory", at)
+			return nil, "", fmt.Errorf("%s is not a directory, or is a symbolic link", at)
 		}
 		if err != nil {
 			return nil, "", &os.PathError{Op: "open", Path: at, Err: err}
@@ -53,10 +53,10 @@ func safe(fd int, at string) error {
 		return &os.PathError{Op: "stat", Path: at, Err: err}
 	}
 	if st.Uid != 0 && st.Uid != uint32(os.Geteuid()) {
-		return fmt.Errorf("%s belongs to user %d: only root may be able to write to it", at, st.Uid)
+		return fmt.Errorf("%s belongs to user %d: it must belong to root", at, st.Uid)
 	}
 	if st.Mode&0o022 != 0 {
-		return fmt.Errorf("others can write to %s (mode %04o): only root may be able to", at, st.Mode&0o7777)
+		return fmt.Errorf("users other than root can write to %s (mode %04o)", at, st.Mode&0o7777)
 	}
 	return nil
 }

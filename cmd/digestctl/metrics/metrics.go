@@ -53,17 +53,17 @@ func Command(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(document{}),
 		Use:         "metrics",
-		Short:       "Print numbers for monitoring",
-		Long: `Metrics prints how digestd and the guard are, in the format of OpenMetrics, which Prometheus
-reads. It is a process of its own for each time: digestd keeps no numbers for it.
+		Short:       "Print metrics for monitoring",
+		Long: `Metrics prints the state of digestd and of the guard in the OpenMetrics format, which Prometheus reads. digestd
+itself serves no metrics.
 
-With --file it writes them to a file instead, in Prometheus' text format, which the textfile collector of
-node_exporter reads. The file appears at once, when it is complete. Only root may be able to write to its
-directory and to those above, and no link may be among them: a user who could exchange the file could
-have root write anywhere. With --configured that is the file that metrics = says in
-digestd.conf(5), or none; digestd-metrics.timer does this every minute.
+With --file it writes them to a file instead, in Prometheus' text format for the textfile collector of
+node_exporter. It replaces the file in one step. The directory and its parents must be writable by root only, and
+none of them may be a symbolic link: a user who could replace the file could make root write anywhere. With
+--configured it writes the file that metrics = names in digestd.conf(5), if any; digestd-metrics.timer does this
+every minute.
 
-If digestd cannot be reached the numbers say so (digestd_up 0), and the exit code is 6.`,
+If digestctl cannot reach digestd, it prints digestd_up 0 and exits with 6.`,
 		Example: "  digestctl metrics\n  sudo digestctl metrics --file /var/lib/node_exporter/digestd.prom",
 		Args:    cli.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -104,8 +104,8 @@ If digestd cannot be reached the numbers say so (digestd_up 0), and the exit cod
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.file, "file", "", "write them to `FILE`")
-	f.BoolVar(&o.configured, "configured", false, "write them to the file that the configuration names, if it names one")
-	f.StringVar(&o.config, "config", config.DefaultPath, "digestd's configuration is in `FILE`")
+	f.BoolVar(&o.configured, "configured", false, "write them to the file that the configuration names, if any")
+	f.StringVar(&o.config, "config", config.DefaultPath, "read digestd's configuration from `FILE`")
 	f.BoolVar(&o.text, "text", false, "print Prometheus' text format")
 	cmd.MarkFlagsMutuallyExclusive("file", "configured")
 	return cmd

@@ -154,8 +154,8 @@ func TestFile(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]string{
-		"relative": "is no absolute path", "/": "is no absolute path", dir + "/../x": "is no absolute path", link + "/x": "is a link",
-		open + "/x": "others can write to", open + "/below/x": "others can write to", "/tmp/x": "others can write to", top + "/gone/x": "no such file", file + "/x": "is a link, or no directory",
+		"relative": "is not an absolute path", "/": "is not an absolute path", dir + "/../x": "is not an absolute path", link + "/x": "is a symbolic link",
+		open + "/x": "users other than root can write to", open + "/below/x": "users other than root can write to", "/tmp/x": "users other than root can write to", top + "/gone/x": "no such file", file + "/x": "is not a directory, or is a symbolic link",
 	} {
 		if err := replace(path, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want: %s", path, err, want)

@@ -19,10 +19,10 @@ import (
 
 // Command is digestctl order.
 func Command(a *cli.App) *cobra.Command {
-	return cli.Group("order", "Keep the order in which the kernel reads lists, for a predictable PCR",
-		`Order puts numbers before the names of lists, so that a kernel with the Integrity
-Digest Cache reads and measures them in one order at every boot; it needs prefetch
-for that. A package that is upgraded keeps its number.`,
+	return cli.Group("order", "Control the order in which the kernel reads lists, for a predictable PCR",
+		`Order numbers the lists, so that a kernel with the Integrity Digest Cache reads and
+measures them in the same order at every boot, if prefetch is on. The numbers precede
+the names of the lists. A package keeps its number when it is upgraded.`,
 		fromLogCommand(a), clearCommand(a), showCommand(a), prefetchCommand(a))
 }
 
@@ -31,11 +31,11 @@ func fromLogCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(api.Order{}),
 		Use:         "from-ima-log FILE",
-		Short:       "Number the lists as an IMA measurement list has them",
+		Short:       "Number the lists in the order of an IMA measurement list",
 		Long: `From-ima-log numbers the lists by their first place in an IMA measurement list, as
-digest-cache-tools do, and takes the number from all others. If the measurements
-are of no list, as on a kernel that does not read them, the first use of any file
-of a list counts. Lists are renamed and files bound to the new names soon after.`,
+digest-cache-tools do, and removes the number from all other lists. If the log has no
+measurement of a list, because the kernel does not read lists, the first use of a file
+in the list counts. digestd then renames the lists and binds files to the new names.`,
 		Example: "  digestctl order from-ima-log /sys/kernel/security/ima/ascii_runtime_measurements",
 		Args:    cli.Exactly("FILE"),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
@@ -58,10 +58,10 @@ of a list counts. Lists are renamed and files bound to the new names soon after.
 			}
 			a.UI.Say(terminal.Good, "%s numbered", terminal.Count(order.Numbered, "list is", "lists are"))
 			if order.ByFiles {
-				a.UI.Fact("by", "the first use of their files: the measurements name no list")
+				a.UI.Fact("by", "the first use of their files, because the measurements name no list")
 			}
 			if !order.Prefetch {
-				a.UI.Fact("next", "digestctl order prefetch on: without it the kernel reads a list when it is needed")
+				a.UI.Fact("next", "digestctl order prefetch on: otherwise the kernel reads each list when it needs it")
 			}
 			return nil
 		}),
@@ -83,8 +83,8 @@ func clearCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(orderChange{}),
 		Use:         "clear",
-		Short:       "Take the numbers away",
-		Long:        "Clear takes the numbers before the names of lists away, and binds files to the names without.",
+		Short:       "Remove the numbers",
+		Long:        "Clear removes the numbers from the names of lists, and binds files to the new names.",
 		Args:        cli.Exactly(),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, _ []string) error {
 			if err := c.OrderClear(ctx, reason); err != nil {
@@ -93,7 +93,7 @@ func clearCommand(a *cli.App) *cobra.Command {
 			if a.JSON {
 				return a.UI.JSON(orderChange{"none"})
 			}
-			a.UI.Say(terminal.Good, "lists have no numbers any more")
+			a.UI.Say(terminal.Good, "lists no longer have numbers")
 			return nil
 		}),
 	}
@@ -111,8 +111,8 @@ func showCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Annotations: cli.Prints(orderDocument{}),
 		Use:         "show",
-		Short:       "Show the lists that have a number, in order",
-		Long:        "Show prints the lists that have a number, in order, and whether the kernel prefetches.",
+		Short:       "Show the numbered lists in order",
+		Long:        "Show prints the numbered lists in order, and whether the kernel prefetches lists.",
 		Args:        cli.Exactly(),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, _ []string) error {
 			var doc orderDocument
@@ -153,10 +153,10 @@ func prefetchCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Annotations: cli.Prints(orderChange{}),
 		Use:         "prefetch on|off",
-		Short:       "Make the kernel read all lists before the one it looks for",
+		Short:       "Let the kernel read all lists before the one it needs",
 		Long: `Prefetch sets security.dig_prefetch on the list directory: the kernel then reads all
-lists before the one it looks for, in their order, so that what it measures depends
-on that order alone. digestd keeps it set.`,
+lists before the one it needs, in order, so that its measurements depend on that order
+alone. digestd keeps the attribute set.`,
 		Args:      cli.Exactly("on or off"),
 		ValidArgs: []string{"on", "off"},
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {

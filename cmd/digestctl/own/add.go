@@ -28,9 +28,9 @@ type options struct {
 
 func (o *options) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.algo, "algo", "sha256", "hash by `ALGORITHM`: sha256, sha384 or sha512, as ima_hash= of the kernel says")
-	f.Int64Var(&o.maxSize, "max-size", 4<<30, "hash files of at most `BYTES`")
-	f.BoolVarP(&o.skip, "skip", "k", false, "list what can be hashed, also if some files cannot")
+	f.StringVar(&o.algo, "algo", "sha256", "hash with `ALGORITHM`: sha256, sha384 or sha512, the one in the kernel's ima_hash=")
+	f.Int64Var(&o.maxSize, "max-size", 4<<30, "hash only files of at most `BYTES`")
+	f.BoolVarP(&o.skip, "skip", "k", false, "skip files that cannot be hashed")
 	cli.OptionalReason(cmd, &o.reason)
 }
 
@@ -39,22 +39,19 @@ func addCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(document{}),
 		Use:         "add NAME PATH...",
-		Short:       "Make a list of files, or add to one",
-		Long: `Add hashes files, on all processors, and makes a list of them that is signed,
-published, and bound to the files: all that lies below each PATH, on the same file
-system, without following links. If there is a list of that name, what it is made
-of is hashed again and the new files are added; --replace begins anew. PATH - reads
-paths, of files alone, from standard input. Files that a package's list has, with
-the same content, stay bound to that.
+		Short:       "Make a list of files, or add files to a list",
+		Long: `Add hashes all files below each PATH, on the same file system and without following
+symbolic links, makes a list of them, signs and publishes it, and binds the files to
+it. If a list of that name exists, add hashes its files again and adds the new ones;
+with --replace it starts from nothing. PATH - reads the paths of files from standard
+input. Files that the list of a package has, with the same content, stay bound to it.
 
-With --root the paths are looked up inside of that directory, such as a container,
-and no link leads out of it. With --ima-log the files that the kernel measured are
-listed, if they are still what was measured; the list may be in either form that
-securityfs offers.
+With --root add looks paths up inside that directory, such as a container, and follows
+no symbolic link out of it. With --ima-log it lists the files that the kernel measured
+and that have not changed since; it reads both forms of the log in securityfs.
 
-If a file cannot be hashed, because it changes meanwhile, is too large or may not
-be read, nothing is published, unless with --skip: then the rest is, and the exit
-code is 3.`,
+If a file cannot be hashed, because it changes, is too large or cannot be read, add
+publishes nothing. With --skip it publishes the other files and exits with 3.`,
 		Example: "  digestctl own add local /usr/local --reason 'our own tools'\n" +
 			"  find /srv -name '*.so' -print0 | digestctl own add plugins -0 -\n" +
 			"  digestctl own add web --root /var/lib/machines/web /\n" +
@@ -71,7 +68,7 @@ code is 3.`,
 				return err
 			}
 			if old.Key != "" && old.State != api.StateRemoved && !o.replace {
-				return &api.Error{Code: api.InvalidArgument, Message: name + " was made and signed elsewhere", Advice: "import the next version, or begin anew with --replace"}
+				return &api.Error{Code: api.InvalidArgument, Message: name + " was made and signed elsewhere", Advice: "import the next version, or start again with --replace"}
 			}
 			m := making{app: a, client: c, options: o, name: name, old: old}
 			if o.replace || old.State == "" || old.State == api.StateRemoved {
@@ -88,10 +85,10 @@ code is 3.`,
 	}
 	o.flags(cmd)
 	f := cmd.Flags()
-	f.BoolVarP(&o.null, "null", "0", false, "paths on standard input end with a NUL, not with a line")
-	f.StringVar(&o.chroot, "root", "", "look paths up inside of `DIRECTORY`, and do not leave it")
-	f.StringVar(&o.imaLog, "ima-log", "", "list what an IMA measurement list in `FILE` has")
-	f.BoolVar(&o.replace, "replace", false, "forget what the list was made of before")
+	f.BoolVarP(&o.null, "null", "0", false, "paths on standard input end with NUL instead of a newline")
+	f.StringVar(&o.chroot, "root", "", "look up paths inside `DIRECTORY` only")
+	f.StringVar(&o.imaLog, "ima-log", "", "add the files in the IMA measurement list `FILE`")
+	f.BoolVar(&o.replace, "replace", false, "discard the previous paths of the list")
 	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if len(args) == 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp

@@ -18,13 +18,13 @@ func importCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(document{}),
 		Use:         "import NAME FILE",
-		Short:       "Take a list over that was made and signed elsewhere",
+		Short:       "Import a list that was made and signed elsewhere",
 		Long: `Import publishes a list that was made and signed elsewhere, in the tlv format with a
 PKCS#7 signature, or in the rpm format with the signature of a package, as
-digest-cache-tools write it. It must be signed by a key that is trusted here: an
-X.509 certificate (*.crt, *.pem, *.der) in /etc/digestd/keys.d, or for a package
-one of rpm's or there. The list is signed anew by this machine's key, and stands as
-long as the key is trusted; a file that is an older version of it is refused.`,
+digest-cache-tools write it. A trusted key must have signed it: an X.509 certificate
+(*.crt, *.pem, *.der) in /etc/digestd/keys.d, or for a package a key in rpm's keyring
+or there. digestd signs the list again with this machine's key, and keeps it active as
+long as the other key is trusted. It refuses a file that is an older version.`,
 		Example: "  digestctl own import appliance ./tlv-appliance --reason 'release 7'",
 		Args:    cli.Exactly("NAME", "FILE"),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
@@ -41,7 +41,7 @@ long as the key is trusted; a file that is an older version of it is refused.`,
 			var base uint64
 			if old.State != "" && old.State != api.StateRemoved {
 				if old.Key == "" {
-					return &api.Error{Code: api.InvalidArgument, Message: args[0] + " is made of files here", Advice: "import it under another name"}
+					return &api.Error{Code: api.InvalidArgument, Message: args[0] + " was made from files on this machine", Advice: "import it under another name"}
 				}
 				base = old.Version
 			}

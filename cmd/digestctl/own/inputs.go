@@ -114,7 +114,7 @@ func readPaths(in io.Reader, null bool) ([]string, error) {
 		return nil, fmt.Errorf("cannot read paths: %w", err)
 	}
 	if len(data) > maxPathList {
-		return nil, fmt.Errorf("cannot read paths: more than %d bytes", maxPathList)
+		return nil, fmt.Errorf("cannot read paths: there are more than %d bytes", maxPathList)
 	}
 	end := []byte("\n")
 	if null {

@@ -133,13 +133,13 @@ func (h *hashing) scan(ctx context.Context, o scan.Options) (body *os.File, root
 	h.progress.End()
 	switch empty := errors.Is(err, digestlist.ErrEmpty); {
 	case (empty || err == nil) && h.first != nil && !h.skip:
-		message := fmt.Sprintf("%s could not be hashed, so nothing is published", terminal.Count(result.Skipped-h.gone, "file", "files"))
+		message := fmt.Sprintf("%s could not be hashed, so nothing was published", terminal.Count(result.Skipped-h.gone, "file", "files"))
 		if h.app.JSON { // programs do not read the lines
 			message += ": " + h.first.Error()
 		}
-		err = &api.Error{Code: api.Failed, Message: message, Advice: "mend that, or leave them out with --skip"}
+		err = &api.Error{Code: api.Failed, Message: message, Advice: "fix the cause, or skip these files with --skip"}
 	case empty:
-		err = &api.Error{Code: api.Failed, Message: "there is no file to list", Advice: "give files, or directories that have some"}
+		err = &api.Error{Code: api.Failed, Message: "there is no file to list", Advice: "name files, or directories that contain files"}
 	}
 	if err != nil {
 		body.Close()
@@ -147,7 +147,7 @@ func (h *hashing) scan(ctx context.Context, o scan.Options) (body *os.File, root
 		return nil, nil, err
 	}
 	if h.gone > 0 && !h.app.JSON {
-		h.app.UI.Say(terminal.Plain, "%s gone since", terminal.Count(h.gone, "file is", "files are"))
+		h.app.UI.Say(terminal.Plain, "%s missing", terminal.Count(h.gone, "file is", "files are"))
 	}
 	return body, result.Roots, nil
 }

@@ -16,11 +16,11 @@ import (
 
 // Command is digestctl own.
 func Command(a *cli.App) *cobra.Command {
-	return cli.Group("own", "Keep lists of your own files beside those of packages",
-		`Own makes, changes, removes and shows lists of files that no package brings:
-local programs, a container, what was measured. They are signed by this
-machine's key, and have versions: one that was replaced does not come back
-unless you grant it, as for a package, by the name own:NAME.`,
+	return cli.Group("own", "Make and manage lists of your own files",
+		`Own makes, changes, removes and shows lists of files that belong to no package: local
+programs, a container, the files in an IMA measurement list. They are signed with this
+machine's key and have versions: a replaced version cannot come back unless you grant
+it, as for a package, by the name own:NAME.`,
 		addCommand(a), updateCommand(a), removeCommand(a), showCommand(a), listCommand(a), importCommand(a))
 }
 
@@ -34,7 +34,7 @@ func listCommand(a *cli.App) *cobra.Command {
 		Annotations: cli.Prints(listDocument{}),
 		Use:         "list",
 		Short:       "List your own lists",
-		Long:        "List prints your own lists, also those that were removed: their versions go on counting.",
+		Long:        "List prints your own lists, including removed ones, whose version numbers continue.",
 		Args:        cli.Exactly(),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, _ []string) error {
 			lists, err := c.Owns(ctx)
@@ -45,7 +45,7 @@ func listCommand(a *cli.App) *cobra.Command {
 				return a.UI.JSON(listDocument{lists})
 			}
 			if len(lists) == 0 {
-				a.UI.Say(terminal.Plain, "there are no own lists; make one: digestctl own add NAME PATH...")
+				a.UI.Say(terminal.Plain, "there are no own lists; make one with: digestctl own add NAME PATH...")
 				return nil
 			}
 			rows := make([][]terminal.Cell, len(lists))
@@ -70,9 +70,9 @@ func showCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(showDocument{}),
 		Use:         "show NAME",
-		Short:       "Show everything about one of your own lists",
+		Short:       "Show one of your own lists",
 		Long: `Show prints everything about one of your own lists; with --files also the files
-and their digests. It exits with 3 when there is no list of that name.`,
+and their digests. It exits with 3 if there is no list of that name.`,
 		Args:              cli.Exactly("NAME"),
 		ValidArgsFunction: a.Asking(names),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
@@ -146,8 +146,8 @@ func removeCommand(a *cli.App) *cobra.Command {
 		Annotations: cli.Prints(document{}),
 		Use:         "rm NAME",
 		Short:       "Remove one of your own lists",
-		Long: `Rm takes one of your own lists out of the directory, and its label from files that
-were bound to it: nothing vouches for them any more, unless another list does.`,
+		Long: `Rm withdraws one of your own lists and removes its label from the files that were bound
+to it. The files are then no longer vouched for, unless another list includes them.`,
 		Args:              cli.Exactly("NAME"),
 		ValidArgsFunction: a.Asking(names),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
@@ -158,8 +158,8 @@ were bound to it: nothing vouches for them any more, unless another list does.`,
 			if a.JSON {
 				return a.UI.JSON(document{OwnResult: result})
 			}
-			a.UI.Say(terminal.Good, "%s is removed: nothing of it is vouched for by it any more", result.Name)
-			a.UI.Fact("files", "%d, of which %d were bound to it", result.Files, result.Labelled)
+			a.UI.Say(terminal.Good, "%s is removed and no longer vouches for its files", result.Name)
+			a.UI.Fact("files", "%d; %d of them were bound to it", result.Files, result.Labelled)
 			return nil
 		}),
 	}
@@ -187,10 +187,10 @@ func printOwned(t *terminal.UI, d document) {
 		t.Fact("left out", "%s denied; see: digestctl deny list", terminal.Count(d.Left, "file is", "files are"))
 	}
 	if d.Kept > 0 {
-		t.Fact("left", "%s to the list of the package that has the same", terminal.Count(d.Kept, "file", "files"))
+		t.Fact("left", "%s to the list of a package with the same content", terminal.Count(d.Kept, "file", "files"))
 	}
 	if d.Unlabelled > 0 {
-		t.Fact("unlabelled", "%s where no label can be written; the kernel looks for them in every list", terminal.Count(d.Unlabelled, "file is", "files are"))
+		t.Fact("unlabelled", "%s without a label, on a file system without labels; the kernel searches every list for them", terminal.Count(d.Unlabelled, "file is", "files are"))
 	}
 	if d.Missing > 0 {
 		t.Fact("missing", "%s below the root", terminal.Count(d.Missing, "file is not", "files are not"))

@@ -22,12 +22,12 @@ func updateCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(updateDocument{}),
 		Use:         "update [NAME...]",
-		Short:       "Hash the files of your own lists again",
-		Long: `Update hashes again what your own lists are made of, and publishes those that have
-changed as a new version: all lists that are active, or those named. A list of
-single files loses those that are gone. What has become as it was in a version
-that was replaced is a rollback, and refused until you grant it. One list that
-cannot be made does not keep the others from it.`,
+		Short:       "Update your own lists from their files",
+		Long: `Update hashes the files of your own lists again, and publishes a new version of each
+list that changed: of all active lists, or of the named ones. A list of single files
+loses the files that no longer exist. If the files are again as they were in a replaced
+version, that is a rollback, which update refuses until you grant it. If one list
+cannot be made, update continues with the others.`,
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
 			lists, err := c.Owns(ctx)
 			if err != nil {
@@ -67,7 +67,7 @@ cannot be made does not keep the others from it.`,
 				return a.UI.JSON(doc)
 			}
 			if len(doc.Lists) == 0 {
-				a.UI.Say(terminal.Plain, "there are no own lists that could be made again")
+				a.UI.Say(terminal.Plain, "there are no own lists to update")
 			}
 			return nil
 		}),

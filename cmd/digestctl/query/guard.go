@@ -26,7 +26,7 @@ func printStatusGuard(t *terminal.UI, g api.Guard) {
 		t.Fact("guard", "%s, %d digests, %d refused, %d would have been in mode enforce", text, g.Digests, g.Counts.Refused, g.Counts.Missed-min(g.Counts.Refused, g.Counts.Missed))
 	}
 	if g.Doubt != "" && g.Doubt != g.Why {
-		t.Colored(terminal.Warn, "", "mode enforce cannot be had: %s", g.Doubt)
+		t.Colored(terminal.Warn, "", "mode enforce is not available: %s", g.Doubt)
 	}
 	if n := g.Counts.Lost + g.Counts.Dropped; n > 0 {
 		t.Colored(terminal.Warn, "", "%d of its refusals are in no log", n)

@@ -17,7 +17,7 @@ func printStatusKernel(t *terminal.UI, k api.Kernel) {
 		return
 	}
 	if why := refusesAll(k); why != "" {
-		t.Colored(terminal.Bad, "kernel", "%s refuses every list, and with it what only lists vouch for: %s", k.Release, why)
+		t.Colored(terminal.Bad, "kernel", "%s refuses every list, and the files that only lists vouch for: %s", k.Release, why)
 	} else if why := notEnforced(k); why != "" {
 		t.Colored(terminal.Warn, "kernel", "%s enforces no lists: %s", k.Release, why)
 	} else {
@@ -44,15 +44,15 @@ func notEnforced(k api.Kernel) string {
 	case k.DigestCache == "no":
 		return "it has no Integrity Digest Cache"
 	case k.DigestCache != "yes":
-		return "nothing tells whether it has the Integrity Digest Cache"
+		return "cannot tell whether it has the Integrity Digest Cache"
 	case k.Appraisal == "no":
 		return "its IMA cannot appraise"
 	case k.AppraiseMode != "enforce":
 		return "appraisal is in mode " + k.AppraiseMode
 	case k.AppraiseLists == "no":
-		return "its policy appraises none; see: digestctl ima-policy"
+		return "its policy does not appraise lists; see: digestctl ima-policy"
 	case k.AppraiseLists != "yes":
-		return "nothing tells whether its policy appraises them; see: digestctl doctor"
+		return "cannot tell whether its policy appraises lists; see: digestctl doctor"
 	}
 	return ""
 }
@@ -65,11 +65,11 @@ func refusesAll(k api.Kernel) string {
 	}
 	switch {
 	case k.Keys == "" && !k.Enrolled:
-		return "it does not know the certificate that signs them; see: digestctl keys enrol --help"
+		return "it does not trust the certificate that signs them; see: digestctl keys enrol --help"
 	case k.Modsig == "no":
-		return "it verifies no appended signatures, which lists have"
+		return "it does not verify appended signatures, which lists have"
 	case strings.ContainsAny(k.DefaultPath, "\n\r"):
-		return fmt.Sprintf("it looks for them in %q, with the line break that echo adds; see: digestctl doctor", k.DefaultPath)
+		return fmt.Sprintf("it looks for them in %q, including the newline that echo adds; see: digestctl doctor", k.DefaultPath)
 	}
 	return ""
 }
@@ -98,7 +98,7 @@ func appraisalText(k api.Kernel) string {
 func keyringText(k api.Kernel) string {
 	switch {
 	case k.Keyring == "":
-		return "no .ima keyring: nothing can be enrolled"
+		return "there is no .ima keyring: no certificate can be enrolled"
 	case k.Enrolled:
 		return "the list signer's certificate is in " + k.Keyring
 	case k.KeyringOpen && k.Keyring == ".ima":
@@ -107,21 +107,21 @@ func keyringText(k api.Kernel) string {
 	case k.KeyringOpen:
 		return "the list signer's certificate is not in " + k.Keyring + ": digestctl keys enrol --ima"
 	}
-	return "the list signer's certificate is not in " + k.Keyring + ", to which nothing can be added"
+	return "the list signer's certificate is not in " + k.Keyring + ", which accepts no new certificates"
 }
 
 func blacklistText(k api.Kernel) string {
 	s := ".blacklist has " + terminal.Count(k.Blacklisted, "entry", "entries")
 	if k.BlacklistOpen {
-		s += ", and takes signed ones"
+		s += ", and accepts signed entries"
 	} else {
-		s += ", and takes none"
+		s += ", and accepts no entries"
 	}
 	switch {
 	case k.Notifications:
-		return s + "; changes to it are told at once"
+		return s + "; the kernel reports changes"
 	case k.Poll > 0:
-		return s + fmt.Sprintf("; looked at every %v", k.Poll)
+		return s + fmt.Sprintf("; digestd reads it every %v", k.Poll)
 	}
 	return s
 }

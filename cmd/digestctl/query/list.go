@@ -26,13 +26,13 @@ func List(a *cli.App) *cobra.Command {
 		Annotations: cli.Prints(listDocument{}),
 		Use:         "list [STATE|PATTERN]",
 		Short:       "List the digest lists",
-		Long: `List prints the digest lists and their packages: all of them, those in one state,
-or those whose name or package matches a pattern such as 'python3*'.
+		Long: `List prints the digest lists and their packages: all of them, those in one state, or
+those whose name or package matches a pattern such as 'python3*'.
 
-A list is active when it lies in the list directory and vouches for its files;
-withheld when its package is installed but not vouched for; quarantined when
-another program put it into the directory, or changed it there; empty when its
-package has no file to vouch for. The note says why.`,
+A list is active if it is in the list directory and vouches for its files; withheld if
+its package is installed but not vouched for; quarantined if another program put it
+into the directory or changed it there; empty if its package has no file to vouch for.
+The note gives the reason.`,
 		Example:           "  digestctl list withheld\n  digestctl list 'python3*'",
 		Args:              cli.AtMost("STATE or PATTERN"),
 		ValidArgsFunction: a.Asking(listFilters),
@@ -70,7 +70,7 @@ func noLists(filter string) string {
 	case filter == "":
 		return "there are no lists"
 	case slices.Contains(listStates, filter):
-		return "no list is " + filter
+		return "there is no list in state " + filter
 	}
 	return "no list matches " + strconv.Quote(filter)
 }

@@ -36,15 +36,15 @@ func Log(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(logDocument{}),
 		Use:         "log",
-		Short:       "Show what digestd decided, newest first",
-		Long: `Log shows every decision on record, newest first: what was published, withdrawn,
-withheld and refused, grants and floors, keys that were revoked, tampering, and who did it and why. It reads digestd's own
-index, so it does not need the journal, which has the same records: journalctl -x SYSLOG_IDENTIFIER=digestd.
+		Short:       "Show the decisions of digestd, newest first",
+		Long: `Log shows every recorded decision, newest first: lists that were published, withdrawn, withheld or refused,
+grants and floors, revoked keys, tampering, with the user and the reason. It reads digestd's own index and does not
+need the journal, which has the same records: journalctl -x SYSLOG_IDENTIFIER=digestd.
 
-A TIME is a date, a date and a time of day, a time of day today, or how long ago: 90s, 20m, 6h, 3d.
+A TIME is a date, a date and a time of day, a time of day today, or a time ago: 90s, 20m, 6h, 3d.
 
-With --follow entries are shown as they come, after the last ones, oldest first, until it is interrupted; with --json each
-is a document of its own then.`,
+With --follow log prints the last entries, oldest first, then new entries until you interrupt it; with --json each
+entry is then a document of its own.`,
 		Example: "  digestctl log --kind 'rollback-*' --since 7d\n  digestctl log --package bash --json",
 		Args:    cli.Exactly(),
 	}
@@ -63,7 +63,7 @@ is a document of its own then.`,
 			return a.UI.JSON(doc)
 		}
 		if len(doc.Events) == 0 {
-			a.UI.Say(terminal.Plain, "nothing of that kind is on record")
+			a.UI.Say(terminal.Plain, "the log has no such entries")
 			return nil
 		}
 		printLog(a.UI, doc.Events)
@@ -75,12 +75,12 @@ is a document of its own then.`,
 	flags := cmd.Flags()
 	flags.StringVarP(&f.filter.Kind, "kind", "k", "", "of a `KIND`, such as withdrawn, or a pattern: 'rollback-*'")
 	flags.StringVarP(&f.filter.Package, "package", "p", "", "about a `PACKAGE`, or a pattern of their names")
-	flags.StringVar(&f.filter.Key, "key", "", "about a key, or what it vouched for: the `FINGERPRINT` or its end")
+	flags.StringVar(&f.filter.Key, "key", "", "about a key or lists it vouched for: the `FINGERPRINT` or its end")
 	flags.StringVarP(&f.since, "since", "S", "", "at that `TIME` or later")
 	flags.StringVarP(&f.until, "until", "U", "", "before that `TIME`")
-	flags.StringVar(&f.actor, "actor", "", "done by a `USER`: a name or number")
+	flags.StringVar(&f.actor, "actor", "", "made by a `USER`: a name or number")
 	flags.Uint32VarP(&f.lines, "lines", "n", 50, "print at most `N` entries, 0 for all")
-	flags.BoolVarP(&f.follow, "follow", "f", false, "go on with what comes")
+	flags.BoolVarP(&f.follow, "follow", "f", false, "continue with new entries")
 	cmd.RegisterFlagCompletionFunc("kind", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		var names []cobra.Completion
 		for _, k := range audit.Kinds() {
@@ -141,7 +141,7 @@ func parseTime(flag, text string, now time.Time) (time.Time, error) {
 	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
 		return now.Add(-ago), nil
 	}
-	return time.Time{}, fmt.Errorf("--%s %q is no time: give 2026-01-31, '2026-01-31 12:00', 12:00, or how long ago: 20m, 6h, 3d", flag, text)
+	return time.Time{}, fmt.Errorf("--%s %q is not a time: give 2026-01-31, '2026-01-31 12:00', 12:00, or how long ago: 20m, 6h, 3d", flag, text)
 }
 
 // readLog reads up to want entries, all if that is 0. What is decided meanwhile

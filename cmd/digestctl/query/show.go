@@ -30,10 +30,10 @@ func Show(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(showDocument{}),
 		Use:         "show PACKAGE",
-		Short:       "Show everything about the lists of a package",
-		Long: `Show prints everything about the lists of a package: state and reason, the key
-that vouches for it, digests and counter; with --files also the files and their
-digests. It exits with 3 when no list of that package is known.`,
+		Short:       "Show the lists of a package",
+		Long: `Show prints everything about the lists of a package: state and reason, the key that
+vouches for the package, digests and counter; with --files also the files and their
+digests. It exits with 3 if digestd knows no list of that package.`,
 		Example:           "  digestctl show bash\n  digestctl show --files bash.x86_64",
 		Args:              cli.Exactly("PACKAGE"),
 		ValidArgsFunction: a.Asking(cli.PackageNames),

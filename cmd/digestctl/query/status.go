@@ -22,10 +22,11 @@ func Status(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Annotations: cli.Prints(api.Status{}),
 		Use:         "status",
-		Short:       "Show how digestd is and what it keeps",
-		Long: `Status shows how digestd is, what it keeps and what needs an administrator.
+		Short:       "Show the state of digestd and its problems",
+		Long: `Status shows the problems that need attention, then the state of digestd. It is also
+what digestctl does without a command.
 
-It exits with 0 when all is well and with 3 when there are errors or warnings.`,
+It exits with 0 if there is no problem and with 3 if there are errors or warnings.`,
 		Args: cli.Exactly(),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, _ []string) error {
 			st, err := c.Status(ctx)
@@ -82,7 +83,7 @@ func printStatus(t *terminal.UI, st api.Status, keys []api.Key, now time.Time) {
 	printStatusKeys(t, st.Keys, keys)
 	if cert := st.Certificate; cert.Path != "" {
 		t.Fact("signer", "%s", cert.Path)
-		t.Colored(endStyle(cert.NotAfter, now), "", "key id %s, valid until %s", cert.SKI, cert.NotAfter.Local().Format(time.DateOnly))
+		t.Colored(endStyle(cert.NotAfter, now), "", "key ID %s, valid until %s", cert.SKI, cert.NotAfter.Local().Format(time.DateOnly))
 	}
 	printStatusKernel(t, st.Kernel)
 	printStatusGuard(t, st.Guard)
@@ -100,7 +101,7 @@ const shownKeys = 4
 // are packages of theirs.
 func printStatusKeys(t *terminal.UI, trusted, all []api.Key) {
 	if len(trusted) == 0 {
-		t.Colored(terminal.Bad, "keys", "none: no package can be vouched for; import one: rpmkeys --import FILE")
+		t.Colored(terminal.Bad, "keys", "none: digestd cannot vouch for any package; import a key: rpmkeys --import FILE")
 	}
 	name := "keys"
 	for _, k := range trusted[:min(len(trusted), shownKeys)] {
@@ -119,7 +120,7 @@ func printStatusKeys(t *terminal.UI, trusted, all []api.Key) {
 
 func printHeadline(t *terminal.UI, st api.Status) {
 	if st.State == api.Healthy {
-		t.Say(terminal.Good, "digestd %s is well: %s", st.Version, vouched(st))
+		t.Say(terminal.Good, "digestd %s has no problems: %s", st.Version, vouched(st))
 		return
 	}
 	errors := 0
@@ -150,9 +151,9 @@ func verified(v api.Verification) string {
 	case v.Ended.IsZero():
 		return ""
 	case v.Errors == 0:
-		return fmt.Sprintf("%s, %s, all as they should be", terminal.Moment(v.Ended), terminal.Count(v.Files, "file", "files"))
+		return fmt.Sprintf("%s, %s, no differences", terminal.Moment(v.Ended), terminal.Count(v.Files, "file", "files"))
 	}
-	return fmt.Sprintf("%s, %d of %s not as they should be; see: digestctl verify --findings", terminal.Moment(v.Ended), v.Errors, terminal.Count(v.Files, "file", "files"))
+	return fmt.Sprintf("%s, %d of %s with differences; see: digestctl verify --findings", terminal.Moment(v.Ended), v.Errors, terminal.Count(v.Files, "file", "files"))
 }
 
 func countsStyle(c api.Counts) terminal.Style {
@@ -181,7 +182,7 @@ func endStyle(end, now time.Time) terminal.Style {
 func listCounts(st api.Status) string {
 	s := strconv.Itoa(st.Lists.Active) + " active"
 	if st.Lists.Grace > 0 {
-		s += fmt.Sprintf(" (%d only until the machine restarts)", st.Lists.Grace)
+		s += fmt.Sprintf(" (%d only until the next boot)", st.Lists.Grace)
 	}
 	for _, c := range []struct {
 		n     int

@@ -34,8 +34,8 @@ func TestVouched(t *testing.T) {
 func TestVerified(t *testing.T) {
 	v := api.Verification{Ended: midday, Files: 3}
 	for errors, want := range map[int]string{
-		0: terminal.Moment(midday) + ", 3 files, all as they should be",
-		2: terminal.Moment(midday) + ", 2 of 3 files not as they should be; see: digestctl verify --findings",
+		0: terminal.Moment(midday) + ", 3 files, no differences",
+		2: terminal.Moment(midday) + ", 2 of 3 files with differences; see: digestctl verify --findings",
 	} {
 		v.Errors = errors
 		if got := verified(v); got != want {
@@ -62,13 +62,13 @@ func TestKernelThatEnforces(t *testing.T) {
 		t.Error(why)
 	}
 	for want, lack := range map[string]func(k *api.Kernel){
-		"it has no IMA":                    func(k *api.Kernel) { k.IMA = "no" },
-		"it has no Integrity Digest Cache": func(k *api.Kernel) { k.DigestCache = "no" },
-		"nothing tells whether it has the Integrity Digest Cache":                func(k *api.Kernel) { k.DigestCache = "unknown" },
-		"its IMA cannot appraise":                                                func(k *api.Kernel) { k.Appraisal = "no" },
-		"appraisal is in mode log":                                               func(k *api.Kernel) { k.AppraiseMode = "log" },
-		"its policy appraises none; see: digestctl ima-policy":                   func(k *api.Kernel) { k.AppraiseLists = "no" },
-		"nothing tells whether its policy appraises them; see: digestctl doctor": func(k *api.Kernel) { k.AppraiseLists = "unknown" },
+		"it has no IMA":                                                         func(k *api.Kernel) { k.IMA = "no" },
+		"it has no Integrity Digest Cache":                                      func(k *api.Kernel) { k.DigestCache = "no" },
+		"cannot tell whether it has the Integrity Digest Cache":                 func(k *api.Kernel) { k.DigestCache = "unknown" },
+		"its IMA cannot appraise":                                               func(k *api.Kernel) { k.Appraisal = "no" },
+		"appraisal is in mode log":                                              func(k *api.Kernel) { k.AppraiseMode = "log" },
+		"its policy does not appraise lists; see: digestctl ima-policy":         func(k *api.Kernel) { k.AppraiseLists = "no" },
+		"cannot tell whether its policy appraises lists; see: digestctl doctor": func(k *api.Kernel) { k.AppraiseLists = "unknown" },
 	} {
 		k := whole
 		lack(&k)
@@ -88,9 +88,9 @@ func TestKernelThatRefusesEverything(t *testing.T) {
 		t.Error(why)
 	}
 	for want, lack := range map[string]func(k *api.Kernel){
-		"it does not know the certificate that signs them; see: digestctl keys enrol --help": func(k *api.Kernel) { k.Enrolled = false },
-		"it verifies no appended signatures, which lists have":                               func(k *api.Kernel) { k.Modsig = "no" },
-		`it looks for them in "/etc/digest_lists\n", with the line break that echo adds; see: digestctl doctor`: func(k *api.Kernel) {
+		"it does not trust the certificate that signs them; see: digestctl keys enrol --help": func(k *api.Kernel) { k.Enrolled = false },
+		"it does not verify appended signatures, which lists have":                            func(k *api.Kernel) { k.Modsig = "no" },
+		`it looks for them in "/etc/digest_lists\n", including the newline that echo adds; see: digestctl doctor`: func(k *api.Kernel) {
 			k.DefaultPath += "\n"
 		},
 	} {

@@ -24,8 +24,8 @@ func Version(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Annotations: cli.Prints(versionDocument{}),
 		Use:         "version",
-		Short:       "Print the versions of digestctl and digestd",
-		Long:        "Version prints the versions of digestctl and of the digestd that runs, if one does.",
+		Short:       "Show the versions of digestctl and digestd",
+		Long:        "Version prints the versions of digestctl and of digestd, if it is running.",
 		Args:        cli.Exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a.Started = true

@@ -31,10 +31,10 @@ func Watch(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Annotations: cli.Prints(watchLine{}),
 		Use:         "watch",
-		Short:       "Show what digestd does, as it happens",
-		Long: `Watch prints a line for each thing that digestd does from now on: lists that come
-and go, what is refused, keys that are revoked, tampering, transactions that end, and changes of how it is. It goes
-on when digestd restarts, and waits for one that is not there. Interrupt it to end it.
+		Short:       "Show events as they happen",
+		Long: `Watch prints a line for each event from now on: lists published and withdrawn, packages refused, keys revoked,
+tampering, transactions that ended, and changes of digestd's state. It continues when digestd restarts, and waits
+if digestd is not running. Interrupt it to end it.
 
 With --json each line is a document of its own.`,
 		Args: cli.Exactly(),

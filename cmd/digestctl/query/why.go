@@ -25,14 +25,14 @@ func Why(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Annotations: cli.Prints(whyDocument{}),
 		Use:         "why PATH...",
-		Short:       "Say whether files are vouched for, by what, or exactly why not",
-		Long: `Why says of each file whether it is vouched for: by which list, package, version
-and key; or exactly why not, and what to do about it. For root digestd reads the
-file; for others digestctl does, with the rights of its user. Files that the kernel
-makes up, as in /proc, are read for nobody.
+		Short:       "Show whether files are vouched for, and why",
+		Long: `Why shows for each file whether it is vouched for and by which list, package, version
+and key; or exactly why not, and what to do about it. For root digestd reads the file;
+for other users digestctl does, with the rights of the user. It does not read files
+that the kernel generates, such as those in /proc.
 
-It exits with 0 when every file is vouched for, with 3 when one is not, and with 4
-when there is no such file.`,
+It exits with 0 if every file is vouched for, with 3 if one is not, and with 4 if there
+is no such file.`,
 		Example: "  digestctl why /usr/bin/ls\n  digestctl why --json ./a ./b",
 		Args:    cli.AtLeast("PATH"),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
@@ -96,7 +96,7 @@ func printWhy(t *terminal.UI, arg string, w api.Why) {
 		t.Fact("expected", "%s", terminal.WithAlgo(w.Algo, l.Expected))
 	}
 	if w.Digest != "" {
-		t.Fact("label", "%s", cmp.Or(w.Label, "none: the kernel looks in every list"))
+		t.Fact("label", "%s", cmp.Or(w.Label, "none: the kernel searches every list"))
 	}
 	printWhyLists(t, w)
 	t.Colored(guardStyle(w.Guard), "guard", "%s", w.Guard.Text)
@@ -140,6 +140,6 @@ func printWhyLists(t *terminal.UI, w api.Why) {
 		t.Fact(name, "%s", keyOf(l.Key, l.KeyOwner))
 	}
 	if more := len(w.Lists) - most + int(w.More); more > 0 {
-		t.Fact("also", "in %s more; see --json", terminal.Count(more, "list", "lists"))
+		t.Fact("also", "%s more; see --json", terminal.Count(more, "list", "lists"))
 	}
 }

@@ -151,7 +151,7 @@ func cover(ctx context.Context, src Source, root string, lists []api.List, tell 
 	tell("looking", 0, 0)
 	c, err := takeCensus(ctx, root)
 	if err != nil {
-		return Coverage{}, fmt.Errorf("cannot look for executables: %w", err)
+		return Coverage{}, fmt.Errorf("cannot search for executables: %w", err)
 	}
 	var out Coverage
 	for i, l := range lists {
@@ -235,7 +235,7 @@ func (out *Coverage) ask(ctx context.Context, src Source, tell func(string, uint
 	})
 	for i := range out.Unnamed[:min(len(out.Unnamed), maxAsked)] {
 		u := &out.Unnamed[i]
-		tell("asking why", uint64(i), uint64(min(len(out.Unnamed), maxAsked)))
+		tell("checking files", uint64(i), uint64(min(len(out.Unnamed), maxAsked)))
 		path := u.Path
 		if len(u.RawPath) > 0 {
 			path = string(u.RawPath)

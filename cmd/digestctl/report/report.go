@@ -136,25 +136,25 @@ func (r *Report) Advise() {
 	}
 	said := slices.ContainsFunc(r.Status.Problems, func(p api.Problem) bool { return p.ID == "quarantine" })
 	if n := r.Status.Lists.Quarantined; n > 0 && !said {
-		add(api.SeverityWarning, "digestctl list quarantined", "find out who put them there; nobody needs them",
-			"%s not digestd's lay in the list directory", plural(n, "file that is", "files that are"))
+		add(api.SeverityWarning, "digestctl list quarantined", "find out which program put them there, then remove them",
+			"%s quarantined", plural(n, "file is", "files are"))
 	}
 	if n := r.Status.Lists.Withheld; n > 0 {
-		add(api.SeverityWarning, "digestctl list withheld", "", "%s installed and not vouched for", plural(n, "package is", "packages are"))
+		add(api.SeverityWarning, "digestctl list withheld", "", "%s installed but not vouched for", plural(n, "package is", "packages are"))
 	}
 	c := r.Coverage
 	if n := c.Executables - c.Named; n > 0 && len(c.Unnamed) > 0 {
 		add(api.SeverityNotice, "digestctl why "+quoted(c.Unnamed[0].Path),
-			"what is meant to be here can have a list of its own: digestctl own add NAME PATH... --reason WHY", "%s in no active list", plural(n, "executable is", "executables are"))
+			"make a list of the wanted files: digestctl own add NAME PATH... --reason WHY", "%s in no active list", plural(n, "executable is", "executables are"))
 	}
 	switch v := r.Verified; {
 	case v.State == "":
-		add(api.SeverityNotice, "digestctl verify --all", "", "contents were never compared with what is vouched for")
+		add(api.SeverityNotice, "digestctl verify --all", "", "files were never compared with the lists")
 	case v.State == api.VerifyInterrupted:
 		add(api.SeverityNotice, "digestctl verify --all --resume", "", "the latest verification was interrupted")
 	}
 	if n := r.Status.Lists.Grace; n > 0 {
-		add(api.SeverityNotice, "systemctl reboot", "", "%s until the machine restarts", plural(n, "replaced list stays", "replaced lists stay"))
+		add(api.SeverityNotice, "systemctl reboot", "", "%s until the next boot", plural(n, "replaced list stays", "replaced lists stay"))
 	}
 	rank := map[string]int{api.SeverityError: 0, api.SeverityWarning: 1, api.SeverityNotice: 2}
 	slices.SortStableFunc(r.Next, func(a, b Step) int { return rank[a.Severity] - rank[b.Severity] })

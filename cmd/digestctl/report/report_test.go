@@ -130,12 +130,12 @@ func TestAdvise(t *testing.T) {
 	r.Advise()
 	want := []Step{
 		{api.SeverityError, "socket: gone", "systemctl start digestd", ""},
-		{api.SeverityWarning, "2 files that are not digestd's lay in the list directory", "digestctl list quarantined", "find out who put them there; nobody needs them"},
-		{api.SeverityWarning, "1 package is installed and not vouched for", "digestctl list withheld", ""},
+		{api.SeverityWarning, "2 files are quarantined", "digestctl list quarantined", "find out which program put them there, then remove them"},
+		{api.SeverityWarning, "1 package is installed but not vouched for", "digestctl list withheld", ""},
 		{api.SeverityNotice, "it fills", "", "look"},
 		{api.SeverityNotice, "1 executable is in no active list", "digestctl why '/opt/a b'",
-			"what is meant to be here can have a list of its own: digestctl own add NAME PATH... --reason WHY"},
-		{api.SeverityNotice, "contents were never compared with what is vouched for", "digestctl verify --all", ""},
+			"make a list of the wanted files: digestctl own add NAME PATH... --reason WHY"},
+		{api.SeverityNotice, "files were never compared with the lists", "digestctl verify --all", ""},
 	}
 	if diff := cmp.Diff(want, r.Next); diff != "" {
 		t.Error(diff)

@@ -49,7 +49,7 @@ func read(source io.Reader) (*Package, error) {
 	in := io.TeeReader(source, &raw)
 	lead := make([]byte, leadSize)
 	if _, err := io.ReadFull(in, lead); err != nil || string(lead[:len(leadMagic)]) != leadMagic {
-		return nil, errors.New("it is no rpm package")
+		return nil, errors.New("it is not an rpm package")
 	}
 	signatures, err := readHeader(in, api.MaxSignatures)
 	if err != nil {

@@ -152,7 +152,7 @@ func printFinding(t *terminal.UI, f api.Finding) {
 	style, after := terminal.Bad, ""
 	switch {
 	case f.Fixed:
-		style, after = terminal.Good, ": put right"
+		style, after = terminal.Good, ": fixed"
 	case f.Severity == api.SeverityNotice:
 		style = terminal.Plain
 	}
@@ -167,30 +167,30 @@ func printVerified(t *terminal.UI, v api.Verification, reinstall, own []string) 
 	what := fmt.Sprintf("%s of %s, %s, %s", terminal.Count(v.Files, "file", "files"), terminal.Count(v.Packages, "package", "packages"), terminal.Size(v.Bytes), terminal.Seconds(v.Duration))
 	switch v.State {
 	case api.VerifyRunning:
-		what += " so far, it goes on"
+		what += " so far, still running"
 	case api.VerifyInterrupted:
 		what += " until it was interrupted"
 	}
-	style, outcome := terminal.Good, "all as it should be"
+	style, outcome := terminal.Good, "no differences"
 	if v.Errors > 0 {
 		style, outcome = terminal.Bad, strings.Join(kinds(v.Counts), ", ")
 	}
 	t.Say(style, "%s: %s", what, outcome)
 	if v.Fixed > 0 {
-		t.Say(terminal.Good, "%d put right", v.Fixed)
+		t.Say(terminal.Good, "%d fixed", v.Fixed)
 	}
 	if v.Notices > 0 {
 		t.Say(terminal.Plain, "%s", terminal.Count(v.Notices, "notice that needs no action", "notices that need no action"))
 	}
 	if v.Moved > 0 {
-		t.Say(terminal.Warn, "%s changed meanwhile and must be verified again", terminal.Count(v.Moved, "package", "packages"))
+		t.Say(terminal.Warn, "%s changed during the verification and must be verified again", terminal.Count(v.Moved, "package", "packages"))
 	}
 	if v.Dropped > 0 {
-		t.Say(terminal.Warn, "%s too many to be kept are counted only", terminal.Count(v.Dropped, "finding", "findings"))
+		t.Say(terminal.Warn, "%s not stored: the limit was reached", terminal.Count(v.Dropped, "finding", "findings"))
 	}
 	c := v.Counts
 	if !v.Fix && c.Label+c.List > 0 {
-		t.Fact("next", "digestctl fix binds files to the right lists and publishes those that are missing")
+		t.Fact("next", "to bind files to the right lists and publish missing lists: digestctl fix")
 	}
 	if len(reinstall) > 0 {
 		more := ""
@@ -198,13 +198,13 @@ func printVerified(t *terminal.UI, v api.Verification, reinstall, own []string) 
 			more = fmt.Sprintf(", and %d more", n)
 			reinstall = reinstall[:maxReinstall]
 		}
-		t.Fact("next", "if nobody meant to change them, reinstall: %s%s", strings.Join(reinstall, " "), more)
+		t.Fact("next", "if the change was not intended, reinstall: %s%s", strings.Join(reinstall, " "), more)
 	}
 	if len(own) > 0 {
-		t.Fact("next", "if they were changed on purpose: digestctl own update %s", own[0])
+		t.Fact("next", "if the change was intended: digestctl own update %s", own[0])
 	}
 	if c.Unvouched > 0 {
-		t.Fact("next", "executables of nobody: remove them, install them from a signed package, or vouch for them: digestctl own add")
+		t.Fact("next", "executables without a list: remove them, install them from a signed package, or vouch for them: digestctl own add")
 	}
 	if c.Withheld > 0 {
 		t.Fact("next", "packages that are not vouched for: digestctl list withheld")
@@ -219,11 +219,11 @@ func kinds(c api.VerifyCounts) (words []string) {
 	}{
 		{c.Changed, "file changed", "files changed"},
 		{c.Missing, "file missing", "files missing"},
-		{c.Unvouched, "executable of nobody", "executables of nobody"},
-		{c.Label, "file wrongly bound", "files wrongly bound"},
+		{c.Unvouched, "executable without a list", "executables without a list"},
+		{c.Label, "file with a wrong label", "files with a wrong label"},
 		{c.List, "list missing", "lists missing"},
 		{c.Withheld, "package not vouched for", "packages not vouched for"},
-		{c.Unreadable, "thing unreadable", "things unreadable"},
+		{c.Unreadable, "item unreadable", "items unreadable"},
 	} {
 		if k.n > 0 {
 			words = append(words, terminal.Count(k.n, k.one, k.many))

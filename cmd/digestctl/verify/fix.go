@@ -18,12 +18,12 @@ func Fix(a *cli.App) *cobra.Command {
 		Annotations: cli.Prints(verifyDocument{}),
 		Use:         "fix PATH...|--package PACKAGE|--all",
 		Short:       "Bind files to the right lists, and publish lists that are missing",
-		Long: `Fix brings the lists in step with rpm's database, as sync does, verifies as verify
-does, and binds files whose content is right to the list that vouches for them.
-It never touches the content of a file: what was changed or is missing must be
-reinstalled, and it says of which packages.
+		Long: `Fix brings the lists in step with rpm's database like sync, verifies like verify, and
+binds files with the right content to the list that vouches for them. It never changes
+the content of a file: it names the packages whose files changed or are missing, so
+that you can reinstall them.
 
-It exits as verify does; what it put right is no error any more.`,
+It exits like verify; a difference that it fixed does not count as an error.`,
 		Example: "  digestctl fix --all\n  digestctl fix --package bash\n  digestctl fix --all --unlabelled",
 		Args:    func(cmd *cobra.Command, args []string) error { return s.check(cmd, args) },
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
@@ -36,6 +36,6 @@ It exits as verify does; what it put right is no error any more.`,
 		}),
 	}
 	scopeFlags(a, cmd, &s)
-	cmd.Flags().BoolVar(&unlabelled, "unlabelled", false, "bind files that are bound to no list, too")
+	cmd.Flags().BoolVar(&unlabelled, "unlabelled", false, "also bind files that are not bound to any list")
 	return cmd
 }

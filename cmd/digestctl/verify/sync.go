@@ -17,10 +17,11 @@ func Sync(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Annotations: cli.Prints(api.SyncResult{}),
 		Use:         "sync",
-		Short:       "Bring the lists in step with rpm's database now",
-		Long: `Sync makes digestd compare the lists with rpm's database at once, and publish and
-withdraw what differs. It waits for the end, and shows progress; interrupting it
-cancels the comparison. It exits with 3 when some packages could not be read.`,
+		Short:       "Compare the lists with rpm's database now",
+		Long: `Sync makes digestd compare the lists with rpm's database now, and publish and withdraw
+lists accordingly. It waits until the comparison is finished, and shows progress;
+interrupting it cancels the comparison. It exits with 3 if some packages could not be
+read.`,
 		Args: cli.Exactly(),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, _ []string) error {
 			p := &terminal.Progress{UI: a.UI, Off: a.JSON || a.Quiet}

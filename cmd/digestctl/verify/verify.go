@@ -30,11 +30,11 @@ type scope struct {
 }
 
 func scopeFlags(a *cli.App, cmd *cobra.Command, s *scope) {
-	cmd.Flags().BoolVar(&s.all, "all", false, "look at everything")
-	cmd.Flags().StringArrayVar(&s.packages, "package", nil, "look at the files of `PACKAGE`; may be given again")
+	cmd.Flags().BoolVar(&s.all, "all", false, "verify all lists and executables")
+	cmd.Flags().StringArrayVar(&s.packages, "package", nil, "verify the files of `PACKAGE`; can be repeated")
 	cmd.RegisterFlagCompletionFunc("package", a.Asking(cli.PackageNames))
-	cmd.Flags().BoolVar(&s.idle, "idle", false, "give way to everybody else: on processors and disks")
-	cmd.Flags().BoolVar(&s.resume, "resume", false, "go on where the same was interrupted, if it was")
+	cmd.Flags().BoolVar(&s.idle, "idle", false, "use processors and disks only when they are idle")
+	cmd.Flags().BoolVar(&s.resume, "resume", false, "resume the same verification if it was interrupted")
 }
 
 // check makes a command take paths, packages or everything.
@@ -68,22 +68,21 @@ func Verify(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: cli.Prints(verifyDocument{}),
 		Use:         "verify PATH...|--package PACKAGE|--all",
-		Short:       "Compare the files on disk with what is vouched for",
-		Long: `Verify reads files and compares them with the lists that vouch for them: what was
-changed, what is missing, what is bound to a wrong list, and which executables no
-list includes: files that may be executed, libraries and kernel modules. PATH is
-a file, or a directory with all below it on the disks of this machine.
+		Short:       "Compare the files on disk with the lists",
+		Long: `Verify reads files and compares them with the lists that vouch for them. It reports
+files that changed, are missing or are bound to a wrong list, and executables, libraries
+and kernel modules that no list includes. PATH is a file, or a directory with everything
+below it on the local disks of this machine.
 
-Configuration that was changed, and documentation that is missing, is noticed but
-no error; nor is what rpm did not install. A file with several names is read
-once. Owners and modes are rpm's to verify.
+Changed configuration files, missing documentation and files that rpm did not install
+are notices, not errors. Verify reads a file with several names once. It does not check
+owners and modes; use rpm --verify for that.
 
-A user who interrupts it can go on later with --resume, and so can one who finds that
-digestd was restarted meanwhile. --findings prints what the latest verification
-found, and verifies nothing.
+After an interruption or a restart of digestd you can continue with --resume. --findings
+prints the findings of the latest verification and verifies nothing.
 
-It exits with 0 when all is as it should be, with 3 when something is not, and
-with 4 when there is no such PATH. With --json findings are printed as they come.`,
+It exits with 0 if there are no differences, with 3 if there are, and with 4 if there is
+no such PATH. With --json it prints findings as they are found.`,
 		Example: "  digestctl verify --all\n  digestctl verify --all --idle --resume\n  digestctl verify --package openssh-server\n  digestctl verify /usr/local/bin",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if findings {
@@ -103,7 +102,7 @@ with 4 when there is no such PATH. With --json findings are printed as they come
 		}),
 	}
 	scopeFlags(a, cmd, &s)
-	cmd.Flags().BoolVar(&findings, "findings", false, "print what the latest verification found")
+	cmd.Flags().BoolVar(&findings, "findings", false, "print the findings of the latest verification")
 	return cmd
 }
 
@@ -141,7 +140,7 @@ func runVerification(a *cli.App, ctx context.Context, c *client.Client,
 		err = f.fetch(ctx)
 	}
 	if errors.Is(err, context.Canceled) {
-		err = &api.Error{Code: api.Failed, Message: "interrupted", Advice: "go on later with the same command and --resume"}
+		err = &api.Error{Code: api.Failed, Message: "interrupted", Advice: "continue later with the same command and --resume"}
 	}
 	if err != nil {
 		return f.failed(err)

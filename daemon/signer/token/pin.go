@@ -33,7 +33,7 @@ func ReadPIN(path string) (string, error) {
 	case st.Mode&0o077 != 0:
 		return fail(fmt.Errorf("mode %04o lets others read %s: chmod 0600, and change the PIN if others could", st.Mode&0o777, path))
 	case int(st.Uid) != os.Geteuid():
-		return fail(fmt.Errorf("%s belongs to uid %d, not to %d", path, st.Uid, os.Geteuid()))
+		return fail(fmt.Errorf("%s belongs to user %d, not to %d", path, st.Uid, os.Geteuid()))
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxPIN+2))
 	if err != nil {

@@ -51,7 +51,7 @@ func TestReadPIN(t *testing.T) {
 		file("open", "1234\n", 0o640):                 "mode 0640 lets others read",
 		file("empty", "", 0o600):                      "has 0 bytes",
 		file("long", strings.Repeat("1", 300), 0o600): "want 1 to 256",
-		other: "belongs to uid 12345",
+		other: "belongs to user 12345",
 		link:  "too many levels of symbolic links",
 		fifo:  "no regular file",
 		dir:   "no regular file",

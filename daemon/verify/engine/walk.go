@@ -21,7 +21,7 @@ import (
 // those below it are looked at.
 const maxDepth = 256
 
-// search looks for executables of nobody: in the whole tree, or at and below the
+// search looks for executables without a list: in the whole tree, or at and below the
 // paths that are wanted.
 func (e *engine) search(ctx context.Context) error {
 	if e.spec.Tree {

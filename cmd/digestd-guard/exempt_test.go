@@ -3,10 +3,12 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	protocol "github.com/digestd/digestd/daemon/guard"
@@ -61,7 +63,7 @@ func TestExempter(t *testing.T) {
 	}
 	x := &exempter{
 		settings: exempt.Settings{Runtimes: true}, machine: exempt.Machine{Cgroups: filepath.Join(dir, "cgroup"), Mounts: "/proc/self/mountinfo"},
-		keeper: keeper, log: slog.New(slog.DiscardHandler), host: 7,
+		keeper: keeper, log: slog.New(slog.DiscardHandler), host: func() (uint32, error) { return 7, nil }, path: filepath.Join(dir, exemptFile), changed: make(chan struct{}, 1),
 	}
 	status := func() []exempt.Group {
 		s, err := keeper.Status()
@@ -85,8 +87,111 @@ func TestExempter(t *testing.T) {
 		t.Errorf("%+v", kernel.Exempt)
 	}
 	x.settings = exempt.Settings{}
-	x.run(t.Context())
+	x.look()
 	if len(kernel.Exempt.Cgroups) != 0 || len(status()) != 0 {
 		t.Errorf("%+v, %+v", kernel.Exempt, status())
+	}
+}
+
+// TestExemptionsThatAreDecided: what somebody decides is in force before it is answered, outlives
+// this program, and is refused where others than root can fill the cgroup.
+func TestExemptionsThatAreDecided(t *testing.T) {
+	needs.Root(t)
+	dir := t.TempDir()
+	for _, group := range []string{"lxc/one", "named", "user.slice/user-1000.slice"} {
+		if err := os.MkdirAll(filepath.Join(dir, "cgroup", group), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kernel := guardtest.NewMemory()
+	keeper, err := protocol.NewKeeper(kernel, protocol.Facts{Wanted: protocol.Change{Mode: "audit"}, Most: guard.Enforce})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := func() *exempter {
+		t.Helper()
+		x := newExempter(options{socket: filepath.Join(dir, "guard.sock"), exempt: exempt.Settings{Named: []string{"/named"}}}, keeper, slog.New(slog.DiscardHandler))
+		x.machine, x.host = exempt.Machine{Cgroups: filepath.Join(dir, "cgroup"), Mounts: "/proc/self/mountinfo"}, func() (uint32, error) { return 7, nil }
+		return x
+	}
+	names := func() (all string) {
+		t.Helper()
+		s, err := keeper.Status()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range s.Exempt {
+			all += g.Name + "(" + g.Forced + g.Refused + ") "
+		}
+		return all
+	}
+	x := start()
+	x.look()
+	for _, step := range []struct {
+		e       protocol.Exemption
+		refused string
+		want    string
+	}{
+		{protocol.Exemption{Group: "/lxc/"}, "", "lxc() named() "},
+		{protocol.Exemption{Group: "lxc"}, "", "lxc() named() "},
+		{protocol.Exemption{Group: "user.slice/user-1000.slice"}, "user.slice has processes of users", "lxc() named() "},
+		{protocol.Exemption{Group: "user.slice/user-1000.slice", Force: true, Reason: "mine"}, "", "lxc() named() user.slice/user-1000.slice(mine) "},
+		{protocol.Exemption{Group: "../etc"}, "no name", "lxc() named() user.slice/user-1000.slice(mine) "},
+		{protocol.Exemption{Group: "a force b"}, "no name", "lxc() named() user.slice/user-1000.slice(mine) "},
+		{protocol.Exemption{Group: ""}, "no name", "lxc() named() user.slice/user-1000.slice(mine) "},
+		{protocol.Exemption{Group: "lxc", End: true}, "", "named() user.slice/user-1000.slice(mine) "},
+		{protocol.Exemption{Group: "lxc", End: true}, "was not exempted", "named() user.slice/user-1000.slice(mine) "},
+		{protocol.Exemption{Group: "named", End: true}, "the configuration exempts named", "named() user.slice/user-1000.slice(mine) "},
+	} {
+		err := x.decide(step.e)
+		if (err == nil) != (step.refused == "") || err != nil && !strings.Contains(err.Error(), step.refused) {
+			t.Errorf("%+v: %v, want %q", step.e, err, step.refused)
+		}
+		if got := names(); got != step.want {
+			t.Errorf("%+v: %s, want %s", step.e, got, step.want)
+		}
+	}
+	// Another digestd-guard takes its place, and goes on until it ends.
+	x = start()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); x.run(ctx) }()
+	if err := x.decide(protocol.Exemption{Group: "lxc"}); err != nil || names() != "lxc() named() user.slice/user-1000.slice(mine) " {
+		t.Errorf("started again: %v, %s", err, names())
+	}
+	for _, group := range []string{"lxc", "user.slice/user-1000.slice"} {
+		if err := x.decide(protocol.Exemption{Group: group, End: true}); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "cgroup/lxc.payload.a"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.decide(protocol.Exemption{Group: "lxc.payload.*"}); err != nil || names() != "lxc.payload.a() named() " {
+		t.Errorf("ended, and another begun: %v, %s", err, names())
+	}
+	cancel()
+	<-ended
+	for i := range mostDecided {
+		err = x.decide(protocol.Exemption{Group: "g" + strconv.Itoa(i)})
+	}
+	if err == nil || !strings.Contains(err.Error(), "name more of them in the configuration") {
+		t.Errorf("the last of many: %v", err)
+	}
+	x.path = filepath.Join(dir, "none", "exempt")
+	if err := x.decide(protocol.Exemption{Group: "lxc.payload.*", End: true}); err == nil || names() != "lxc.payload.a() named() " {
+		t.Errorf("what cannot be kept is not done: %v, %s", err, names())
+	}
+	// What is no list of exemptions exempts nothing.
+	if err := os.WriteFile(filepath.Join(dir, exemptFile), []byte("lxc force\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	x = start()
+	if x.look(); names() != "named() " {
+		t.Errorf("a spoilt file: %s", names())
+	}
+	x.host = func() (uint32, error) { return 0, os.ErrPermission }
+	if x.look(); len(kernel.Exempt.Cgroups) != 0 {
+		t.Errorf("nobody knows which mounts are the host's, and %v are exempt", kernel.Exempt.Cgroups)
 	}
 }

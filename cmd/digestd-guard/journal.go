@@ -42,6 +42,11 @@ func (j *journal) switched(to protocol.Change, by protocol.For) {
 	j.send(record.Event{When: time.Now(), Kind: audit.KindGuardSwitched, Reason: to.Mode, Text: text, UID: by.UID, PID: by.PID, Unit: kernel.UnitOf(by.PID)})
 }
 
+// exempted records a change of exemptions that was asked for at the socket.
+func (j *journal) exempted(e protocol.Exemption, by protocol.For) {
+	j.send(record.Event{When: time.Now(), Kind: audit.KindGuardExempted, Reason: e.What(), Text: joined(e.Group, e.Reason), UID: by.UID, PID: by.PID, Unit: kernel.UnitOf(by.PID)})
+}
+
 func joined(what, reason string) string {
 	if reason == "" {
 		return what

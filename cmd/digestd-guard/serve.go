@@ -16,7 +16,6 @@ import (
 
 	"github.com/digestd/digestd/daemon/audit"
 	protocol "github.com/digestd/digestd/daemon/guard"
-	"github.com/digestd/digestd/daemon/guard/exempt"
 	"github.com/digestd/digestd/kernel/guard"
 	"github.com/digestd/digestd/kernel/guard/bpf"
 	"github.com/digestd/digestd/store"
@@ -88,13 +87,7 @@ func run(ctx context.Context, o options, log *slog.Logger) error {
 		defer close(watched)
 		w.watch()
 	}()
-	x := &exempter{settings: o.exempt, machine: exempt.Machine{Cgroups: "/sys/fs/cgroup", Mounts: "/proc/1/mountinfo"}, keeper: keeper, log: log}
-	if x.settings.Any() {
-		if x.host, err = namespace(o.socket); err != nil {
-			log.Error("no container is exempt", "error", err)
-			x.settings = exempt.Settings{}
-		}
-	}
+	x := newExempter(o, keeper, log)
 	exempted := make(chan struct{})
 	exempting, stop := context.WithCancel(ctx)
 	go func() {
@@ -105,7 +98,7 @@ func run(ctx context.Context, o options, log *slog.Logger) error {
 		stop()
 		<-exempted
 	}()
-	server := protocol.Server{Keeper: keeper, Denials: &w.denials, Log: log, UID: uint32(os.Getuid()), Switched: j.switched}
+	server := protocol.Server{Keeper: keeper, Denials: &w.denials, Log: log, UID: uint32(os.Getuid()), Switched: j.switched, Exempt: x.decide, Exempted: j.exempted}
 	s, err := keeper.Status()
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@ type Guard struct {
 	Counts   GuardCounts      `json:"counts"`          // since the guard was loaded
 	Hours    []GuardHour      `json:"hours,omitzero"`  // in which something was refused, the latest last
 	Start    string           `json:"start,omitzero"`  // why it could not begin with its snapshot at the start of the machine
+	Doubts   uint64           `json:"doubts,omitzero"` // how often since digestd-guard was started its self-test, its snapshot or a check spoke against enforcing
 	Exempt   []GuardExemption `json:"exempt,omitzero"` // containers that run files of their own, or would
 	Verified uint32           `json:"verified"`        // instructions that the kernel went through to prove the programs safe
 }

@@ -38,3 +38,11 @@ type GuardRequest struct {
 	Checked bool          // root has looked at what runs already
 	Reason  string        // for the log
 }
+
+// GuardExemptRequest asks for an exemption, or for its end.
+type GuardExemptRequest struct {
+	Group  string // a cgroup, as guard-exempt in the configuration has them
+	End    bool
+	Force  bool // exempt it although others than root can make processes part of it
+	Reason string
+}

@@ -72,6 +72,7 @@ const (
 	KindVerified         = "verified"
 	KindGuardSwitched    = "guard-switched"
 	KindGuardLearned     = "guard-learned"
+	KindGuardExempted    = "guard-exempted"
 	KindGuardRefused     = "guard-refused"
 	KindGuardAudited     = "guard-audited"
 )
@@ -315,6 +316,18 @@ var table = []Kind{
 			"refused, part of an own list. They may run from now on.\n" +
 			"\n" +
 			"See what is in the list: digestctl show @DIGESTD_LIST@",
+	},
+	{
+		Name: KindGuardExempted, ID: "9ba4f9c07c444237ae7e2faa312fc384", Priority: Notice, Subject: Machine,
+		Words: "which containers are exempt from the guard was changed ({reason})",
+		Title: "Which containers are exempt from the guard was changed",
+		Text: "User @DIGESTD_ACTOR_UID@ exempted the containers of a cgroup from the guard, or\n" +
+			"ended that (@DIGESTD_REASON@): @DIGESTD_TEXT@. Containers that are exempt run\n" +
+			"files that no list holds, until the machine starts again; \"force\" means that\n" +
+			"others than root can start them.\n" +
+			"\n" +
+			"See what is exempt: digestctl guard status. To end it: digestctl guard exempt\n" +
+			"--end GROUP.",
 	},
 	{
 		Name: KindGuardRefused, ID: "64d31e3ffd28455e9b8794823805a680", Priority: Warning, Subject: Machine,

@@ -139,7 +139,7 @@ func TestOrdinaryUser(t *testing.T) {
 		"Verify": true, "Fix": true, "Findings": true,
 		"Deny": true, "DenialLift": true, "DenialsImport": true,
 		"OwnAppend": true, "OwnPublish": true, "OwnRemove": true, "OrderSet": true, "OrderClear": true, "OrderPrefetch": true,
-		"GuardSwitch": true, "GuardLearn": true, "GuardDenials": true, "GuardCandidates": true,
+		"GuardSwitch": true, "GuardExempt": true, "GuardLearn": true, "GuardDenials": true, "GuardCandidates": true,
 	}
 	for name, err := range errors {
 		want := ""

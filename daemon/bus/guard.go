@@ -27,9 +27,14 @@ type GuardBackend interface {
 	GuardCandidates(ctx context.Context, offset, limit uint32) (page []api.GuardCandidate, total uint32, err error)
 	// GuardSwitch puts a mode in force.
 	GuardSwitch(ctx context.Context, by api.Actor, req api.GuardRequest) (api.Guard, error)
+	// GuardExempt exempts the containers of a cgroup, or ends that.
+	GuardExempt(ctx context.Context, by api.Actor, req api.GuardExemptRequest) (api.Guard, error)
 	// GuardLearn makes refused contents, given by their digests, part of an own list.
 	GuardLearn(ctx context.Context, by api.Actor, list string, digests []string, reason string, report func(stage string, done, total int)) (api.OwnResult, error)
 }
+
+// maxGroup is how many bytes the name of a cgroup has at most.
+const maxGroup = 512
 
 // guardMethods are those about the guard.
 func (s *Server) guardMethods() []object.Method {
@@ -87,6 +92,23 @@ func (s *Server) guardMethods() []object.Method {
 				has := func(option string) bool { return slices.Contains(options, option) }
 				g, err := b.GuardSwitch(c.Ctx, c.By, api.GuardRequest{Mode: c.Text(0), Trial: time.Duration(min(c.Args[1].(uint64), math.MaxInt64)),
 					Confirm: has("confirm"), Force: has("force"), Checked: has("checked"), Reason: c.Text(3)})
+				return []any{api.Encode(g)}, err
+			},
+		},
+		{
+			Name: "GuardExempt",
+			Doc: "Lets the containers of a cgroup run files that no list holds, until the machine starts again, as `guard-exempt` in the configuration does for good, and returns the `Guard`. " +
+				"`group` is below the root of the tree, and may have `*` in it. Options: `end` ends what this method began; `force` exempts the group although others than root can " +
+				"make processes part of it, and needs a reason. Without it such a group is refused.",
+			In: []object.Argument{{Name: "group", Sig: "s", Max: maxGroup}, {Name: "options", Sig: "as"}, argReason}, Out: dict("guard"), Action: actionGuard,
+			Call: func(c object.Call) ([]any, error) {
+				options := c.Args[1].([]string)
+				for _, o := range options {
+					if o != "end" && o != "force" {
+						return nil, api.Errorf(api.InvalidArgument, "there is no option %q", api.Clean(o))
+					}
+				}
+				g, err := b.GuardExempt(c.Ctx, c.By, api.GuardExemptRequest{Group: c.Text(0), End: slices.Contains(options, "end"), Force: slices.Contains(options, "force"), Reason: c.Text(2)})
 				return []any{api.Encode(g)}, err
 			},
 		},

@@ -35,12 +35,16 @@ func TestGuardMethods(t *testing.T) {
 	}
 	p.must("GuardSwitch", "enforce", uint64(time.Minute), []string{"force"}, "why")
 	p.must("GuardSwitch", "enforce", uint64(math.MaxUint64), []string{"confirm", "checked"}, "")
+	p.must("GuardExempt", "/lxc", []string{"force"}, "ours")
+	p.must("GuardExempt", "/lxc", []string{"end"}, "")
 	digest := strings.Repeat("ab", 32)
 	p.must("GuardLearn", "learned", []string{digest}, "")
-	until(t, "it was learned", func() bool { b.mu.Lock(); defer b.mu.Unlock(); return len(b.changes) == 3 })
+	until(t, "it was learned", func() bool { b.mu.Lock(); defer b.mu.Unlock(); return len(b.changes) == 5 })
 	want := []string{
 		"GuardSwitch {Mode:enforce Trial:1m0s Confirm:false Force:true Checked:false Reason:why}",
 		"GuardSwitch {Mode:enforce Trial:" + time.Duration(math.MaxInt64).String() + " Confirm:true Force:false Checked:true Reason:}",
+		"GuardExempt {Group:/lxc End:false Force:true Reason:ours}",
+		"GuardExempt {Group:/lxc End:true Force:false Reason:}",
 		"GuardLearn learned 1",
 	}
 	for i := range want {
@@ -50,6 +54,8 @@ func TestGuardMethods(t *testing.T) {
 	}
 	for _, args := range [][]any{
 		{"GuardSwitch", "enforce", uint64(0), []string{"now"}, ""},
+		{"GuardExempt", "/lxc", []string{"now"}, ""},
+		{"GuardExempt", strings.Repeat("x", 513), []string{}, ""},
 		{"GuardSwitch", "en\nforce", uint64(0), []string{}, ""},
 		{"GuardSwitch", "enforce", uint64(0), []string{}, strings.Repeat("a", 1025)},
 		{"GuardDenials", uint32(0), uint32(api.MaxPage + 1)},

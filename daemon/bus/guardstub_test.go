@@ -34,6 +34,11 @@ func (b *stub) GuardSwitch(_ context.Context, by api.Actor, req api.GuardRequest
 	return api.Guard{Mode: req.Mode}, nil
 }
 
+func (b *stub) GuardExempt(_ context.Context, by api.Actor, req api.GuardExemptRequest) (api.Guard, error) {
+	b.changed(fmt.Sprintf("GuardExempt %+v", req))
+	return api.Guard{}, nil
+}
+
 func (b *stub) GuardLearn(_ context.Context, _ api.Actor, list string, digests []string, _ string, _ func(string, int, int)) (api.OwnResult, error) {
 	b.changed(fmt.Sprintf("GuardLearn %s %d", list, len(digests)))
 	return api.OwnResult{Name: list}, nil

@@ -75,8 +75,8 @@ func TestCheckBeforeEnforcing(t *testing.T) {
 	if err := c.Checked(ctx, protocol.Check{Looked: 90}); err != nil {
 		t.Fatal(err)
 	}
-	if s := status(); s.Mode != "enforce" || s.Unchecked || s.Check != nil || s.Why != "" {
-		t.Errorf("it has passed: %+v", s)
+	if s := status(); s.Mode != "enforce" || s.Unchecked || s.Check != nil || s.Why != "" || s.Doubts != 3 {
+		t.Errorf("it has passed, after three that had not: %+v", s)
 	}
 	if err := c.Checked(ctx, protocol.Check{Looked: 1, Refused: 1}); !errors.Is(err, protocol.ErrRefused) || maps.Is.Mode != guard.Enforce {
 		t.Errorf("one that nobody waits for: %v, mode %v", err, maps.Is.Mode)

@@ -150,6 +150,15 @@ func (c *Client) Change(ctx context.Context, to Change) error {
 	return err
 }
 
+// Exempt puts an exemption in force until the machine starts again, or ends one that was made so.
+func (c *Client) Exempt(ctx context.Context, e Exemption) error {
+	data, err := json.Marshal(e)
+	if err == nil {
+		_, err = c.exchange(ctx, kindExempt, data, kindDone)
+	}
+	return err
+}
+
 // Listed says of each digest whether contents with it may run.
 func (c *Client) Listed(ctx context.Context, digests []guard.Digest) ([]bool, error) {
 	var listed []bool

@@ -62,7 +62,7 @@ func Describe(s Status, d Denials) api.Guard {
 	g := api.Guard{Mode: s.Mode, Wanted: s.Wanted, Why: s.Why, Doubt: s.Doubt, Trial: s.Trial, Strict: s.Strict, Modules: s.Modules,
 		Commit: s.Commit, Digests: s.Digests, Verified: s.Verified, Counts: api.GuardCounts{Checks: n.Checks, Cached: n.Cached, Hashed: n.Hashed,
 			Missed: n.Missed, Refused: n.Refused, Lost: n.Lost, Dropped: d.Dropped, Exempted: n.Exempted, Voided: n.Voided}}
-	g.Start = s.Start
+	g.Start, g.Doubts = s.Start, s.Doubts
 	for _, e := range s.Exempt {
 		g.Exempt = append(g.Exempt, api.GuardExemption{Name: e.Name, Forced: e.Forced, Refused: e.Refused})
 	}

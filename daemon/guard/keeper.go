@@ -23,6 +23,7 @@ type Keeper struct {
 
 	checked bool   // mode enforce needs no check any more
 	check   *Check // the latest, if it has not passed
+	doubts  uint64 // how often something spoke against enforcing, or nothing could be known of it
 	state   uint64 // counts changes that watchers hear of
 	changed chan struct{}
 }
@@ -46,6 +47,11 @@ func NewKeeper(maps Maps, facts Facts) (*Keeper, error) {
 	k := &Keeper{maps: maps, facts: facts, wanted: facts.Wanted, lasts: true, checked: !facts.Check, state: 1, changed: make(chan struct{})}
 	if _, err := k.wanted.check(); err != nil {
 		return nil, err
+	}
+	for _, doubt := range []string{facts.Start, facts.Doubt} {
+		if doubt != "" {
+			k.doubts++
+		}
 	}
 	return k, k.settle()
 }
@@ -124,6 +130,7 @@ func (k *Keeper) Checked(c Check) error {
 	}
 	k.turn()
 	if !c.Passed() {
+		k.doubts++
 		k.check = &c
 		return nil
 	}
@@ -337,7 +344,7 @@ func (k *Keeper) Status() (Status, error) {
 	s := Status{
 		Mode: is.Mode.String(), Wanted: k.wanted.Mode, Trial: is.Trial, Strict: is.Strict, Seal: is.Seal, Modules: is.Modules.String(),
 		Commit: commit, Digests: k.maps.Len(), Counts: counts, Verified: k.facts.Verified, Doubt: k.facts.Doubt, Start: k.facts.Start, Exempt: k.exempt,
-		Unchecked: k.unchecked(), Check: k.check,
+		Unchecked: k.unchecked(), Check: k.check, Doubts: k.doubts,
 	}
 	switch _, why := k.mode(commit); {
 	case s.Mode == s.Wanted:

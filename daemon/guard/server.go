@@ -51,7 +51,11 @@ type Server struct {
 	Denials  *Log
 	Log      *slog.Logger
 	Switched func(to Change, by For) // hears of each change that digestd does not record; may be nil
-	UID      uint32                  // who is served; root, but for tests
+	// Exempt puts an exemption in force, or ends one, and Exempted hears of each that digestd
+	// does not record. Without the former there are none.
+	Exempt   func(Exemption) error
+	Exempted func(e Exemption, by For)
+	UID      uint32 // who is served; root, but for tests
 }
 
 // Serve serves until ctx ends or l fails. When it returns, no call of it goes on.
@@ -155,6 +159,12 @@ func (s *Server) answer(ctx context.Context, c *conn, peer wire.Peer, k kind, pa
 			s.Switched(to, who)
 		}
 		return reply(c, err)
+	case kindExempt:
+		var e Exemption
+		if err := json.Unmarshal(payload, &e); err != nil {
+			return fmt.Errorf("%w: %w", ErrProtocol, err)
+		}
+		return reply(c, s.exempt(e, peer))
 	case kindChecked:
 		var found Check
 		if err := json.Unmarshal(payload, &found); err != nil {
@@ -198,6 +208,27 @@ func (s *Server) answerListed(c *conn, digests []guard.Digest) error {
 		}
 	}
 	return c.write(kindListedAre, answer)
+}
+
+// exempt does what somebody decided about containers.
+func (s *Server) exempt(e Exemption, peer wire.Peer) error {
+	err := e.check()
+	if err == nil && s.Exempt == nil {
+		err = errors.New("exemptions cannot be changed")
+	}
+	if err == nil {
+		err = s.Exempt(e)
+	}
+	who := For{UID: peer.UID, PID: peer.PID}
+	if e.For != nil {
+		who = *e.For
+	}
+	s.Log.Warn("change of exemptions asked for", "cgroup", e.Group, "end", e.End, "force", e.Force, "reason", e.Reason,
+		"uid", who.UID, "pid", who.PID, "unit", who.Unit, "error", err)
+	if err == nil && e.For == nil && s.Exempted != nil {
+		s.Exempted(e, who)
+	}
+	return err
 }
 
 // errTwice ends the connection of a client that asks before its question is answered.

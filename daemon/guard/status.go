@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/digestd/digestd/daemon/guard/exempt"
 	"github.com/digestd/digestd/kernel/guard"
@@ -38,6 +39,10 @@ type Status struct {
 	// Check what the latest one found; nil: none has ended yet.
 	Unchecked bool   `json:"unchecked,omitempty"`
 	Check     *Check `json:"check,omitempty"`
+
+	// Doubts is how often since digestd-guard was started something spoke against enforcing: its
+	// self-test, its snapshot, or a check.
+	Doubts uint64 `json:"doubts,omitempty"`
 }
 
 // Check is what a look at the files that the machine needs has found, before the guard
@@ -102,6 +107,46 @@ type Change struct {
 
 	Reason string `json:"reason,omitempty"` // of the owner, for the log; at most 1,024 bytes
 	For    *For   `json:"for,omitempty"`    // whom digestd asks for; nil: for itself, or somebody else asks
+}
+
+// Exemption is what the owner changes about which containers run files that no list holds.
+type Exemption struct {
+	Group string `json:"group"`         // a cgroup, as guard-exempt has them
+	End   bool   `json:"end,omitempty"` // of one that was made so
+	// Force exempts the group although others than root can make processes part of it; Reason
+	// says why then.
+	Force  bool   `json:"force,omitempty"`
+	Reason string `json:"reason,omitempty"` // at most 1,024 bytes
+	For    *For   `json:"for,omitempty"`    // as in Change
+}
+
+// What is what becomes of the group: "end", "force" or "exempt".
+func (e Exemption) What() string {
+	switch {
+	case e.End:
+		return "end"
+	case e.Force:
+		return "force"
+	}
+	return "exempt"
+}
+
+func (e Exemption) check() error {
+	switch {
+	case len(e.Group) > maxNamed:
+		return fmt.Errorf("the name of a cgroup has %d bytes, more than %d", len(e.Group), maxNamed)
+	case len(e.Reason) > 1024:
+		return fmt.Errorf("a reason of %d bytes is longer than 1,024", len(e.Reason))
+	case e.For != nil && len(e.For.Unit) > 256:
+		return fmt.Errorf("the name of a unit has %d bytes, more than 256", len(e.For.Unit))
+	case e.Force && e.End:
+		return errors.New("the end of an exemption needs no force")
+	case e.Force && strings.TrimSpace(e.Reason) == "":
+		return errors.New("to force an exemption needs a reason")
+	case strings.ContainsFunc(e.Group+e.Reason, unicode.IsControl):
+		return errors.New("it has characters that are not to be printed")
+	}
+	return nil
 }
 
 // For is who asked digestd for a change.

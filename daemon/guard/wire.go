@@ -41,6 +41,7 @@ const (
 	kindKeepers  kind = 0x0e // digests
 	kindChecked  kind = 0x0f // JSON of a Check
 	kindWatch    kind = 0x10 // the state that the client knows, 8 bytes; 0: none
+	kindExempt   kind = 0x11 // JSON of an Exemption
 
 	kindDone        kind = 0x80 // nothing
 	kindStatusIs    kind = 0x81 // JSON of a Status
@@ -84,7 +85,7 @@ func (k kind) limit() int {
 		return maxKeepers * digestSize
 	case kindListedAre:
 		return perFrame
-	case kindSettings, kindRoomIs, kindError:
+	case kindSettings, kindExempt, kindRoomIs, kindError:
 		return maxText
 	case kindChecked:
 		return maxCheck

@@ -240,6 +240,18 @@ func (c *Client) GuardCandidates(ctx context.Context) ([]api.GuardCandidate, err
 	return every[api.GuardCandidate](ctx, c, "GuardCandidates")
 }
 
+// GuardExempt exempts the containers of a cgroup, or ends that.
+func (c *Client) GuardExempt(ctx context.Context, req api.GuardExemptRequest) (api.Guard, error) {
+	options := []string{}
+	if req.End {
+		options = append(options, "end")
+	}
+	if req.Force {
+		options = append(options, "force")
+	}
+	return get[api.Guard](ctx, c, "GuardExempt", req.Group, options, req.Reason)
+}
+
 // GuardSwitch puts the guard into a mode.
 func (c *Client) GuardSwitch(ctx context.Context, req api.GuardRequest) (api.Guard, error) {
 	options := []string{}

@@ -124,6 +124,10 @@ func (m *Daemon) GuardSwitch(ctx context.Context, by api.Actor, req api.GuardReq
 	return m.guard.Load().GuardSwitch(ctx, by, req)
 }
 
+func (m *Daemon) GuardExempt(ctx context.Context, by api.Actor, req api.GuardExemptRequest) (api.Guard, error) {
+	return m.guard.Load().GuardExempt(ctx, by, req)
+}
+
 func (m *Daemon) GuardLearn(ctx context.Context, by api.Actor, list string, digests []string, reason string, report func(string, int, int)) (api.OwnResult, error) {
 	return m.guard.Load().GuardLearn(ctx, by, list, digests, reason, report)
 }

@@ -36,7 +36,7 @@ func Command(a *cli.App) *cobra.Command {
 		`Guard controls the BPF programs that digestd-guard loads into the kernel. In mode enforce
 they allow only files whose content is in an active list; in mode audit they only report
 the others. Root may use all verbs of guard; for other users polkit decides.`,
-		g.statusCommand(), g.checkCommand(), g.denialsCommand(), g.learnCommand(), g.enforceCommand(), g.confirmCommand(), g.auditCommand(), g.offCommand())
+		g.statusCommand(), g.checkCommand(), g.denialsCommand(), g.learnCommand(), g.enforceCommand(), g.confirmCommand(), g.auditCommand(), g.offCommand(), g.exemptCommand())
 	cmd.PersistentFlags().StringVar(&g.socket, "socket", protocol.DefaultSocket, "connect to digestd-guard at `PATH`")
 	return cmd
 }
@@ -146,6 +146,9 @@ func (g *app) printStatus(s api.Guard) {
 	}
 	if s.Start != "" {
 		g.UI.Colored(terminal.Warn, "start", "the guard could not load its snapshot at boot: %s", s.Start)
+	}
+	if s.Doubts > 0 {
+		g.UI.Colored(terminal.Warn, "doubts", "%d since digestd-guard was started", s.Doubts)
 	}
 	if n.Lost+n.Dropped > 0 {
 		g.UI.Colored(terminal.Warn, "lost", "%d refusals were not logged", n.Lost+n.Dropped)

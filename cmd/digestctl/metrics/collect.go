@@ -51,6 +51,7 @@ var (
 
 	guardMode     = family{"digestd_guard_mode", "The mode of the guard in the kernel: 1 for the one it is in.", "mode"}
 	guardDegraded = family{"digestd_guard_degraded", "Whether the guard does less than its owner wants, or cannot enforce.", ""}
+	guardDoubts   = family{"digestd_guard_doubts_total", "How often the guard's self-test, its snapshot or a check spoke against enforcing, since digestd-guard was started.", ""}
 	guardTrial    = family{"digestd_guard_trial_seconds", "How long a trial of mode enforce still lasts; 0 if there is none.", ""}
 	guardDigests  = family{"digestd_guard_digests", "Contents that the guard lets run.", ""}
 	guardChecks   = family{"digestd_guard_checks_total", "Checks of the guard since it was loaded.", ""}
@@ -182,6 +183,7 @@ func (s sample) collectGuard(add func(f family, value float64, label ...string))
 		return
 	}
 	n := g.Counts
+	add(guardDoubts, float64(g.Doubts))
 	add(guardTrial, g.Trial.Seconds())
 	add(guardDigests, float64(g.Digests))
 	add(guardChecks, float64(n.Checks))

@@ -120,7 +120,7 @@ type sample struct {
 }
 
 // kinds are the decisions that are counted.
-var kinds = []string{"rollback-refused", "rollback-withheld", "refused", "withheld", "key-revoked", "denied", "tampered", "index-recovered", "records-lost", "guard-switched", "guard-learned"}
+var kinds = []string{"rollback-refused", "rollback-withheld", "refused", "withheld", "key-revoked", "denied", "tampered", "index-recovered", "records-lost", "guard-switched", "guard-learned", "guard-exempted"}
 
 // ask asks digestd, without starting it.
 func ask(ctx context.Context, bus string) (s sample, err error) {

@@ -29,7 +29,7 @@ func full() sample {
 			LastSync:    api.LastSync{When: time.Unix(1_700_000_000, 0), SyncResult: api.SyncResult{Duration: 1500 * time.Millisecond}},
 			Verified:    api.Verification{Ended: time.Unix(1_600_000_000, 0), Errors: 4},
 			Certificate: api.Certificate{NotAfter: time.Unix(1_900_000_000, 0)},
-			Guard:       api.Guard{Mode: api.GuardAudit, Wanted: api.GuardEnforce, Why: "not compared", Digests: 5, Counts: api.GuardCounts{Checks: 1 << 40, Missed: 6, Refused: 1, Lost: 2, Dropped: 3}},
+			Guard:       api.Guard{Mode: api.GuardAudit, Wanted: api.GuardEnforce, Why: "not compared", Digests: 5, Doubts: 4, Counts: api.GuardCounts{Checks: 1 << 40, Missed: 6, Refused: 1, Lost: 2, Dropped: 3}},
 		}}
 }
 
@@ -58,7 +58,7 @@ func TestMetrics(t *testing.T) {
 		`digestd_keys{state="revoked"} 1`, `digestd_keys{state="trusted"} 0`, `digestd_decisions{kind="rollback-refused"} 3`,
 		"digestd_last_sync_timestamp_seconds 1.7e+09", "digestd_last_sync_duration_seconds 1.5", "digestd_last_verification_errors 4",
 		"digestd_signing_certificate_expiry_timestamp_seconds 1.9e+09",
-		`digestd_guard_mode{mode="audit"} 1`, `digestd_guard_mode{mode="enforce"} 0`, "digestd_guard_degraded 1", "digestd_guard_missed_total 6",
+		`digestd_guard_mode{mode="audit"} 1`, `digestd_guard_mode{mode="enforce"} 0`, "digestd_guard_degraded 1", "digestd_guard_doubts_total 4", "digestd_guard_missed_total 6",
 		"digestd_guard_refused_total 1", "digestd_guard_lost_total 5", "digestd_guard_checks_total 1.099511627776e+12",
 	} {
 		if !strings.Contains(text, "\n"+line+"\n") {

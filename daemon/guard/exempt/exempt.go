@@ -49,6 +49,20 @@ type Settings struct {
 // Any says whether anything is to be exempt.
 func (s Settings) Any() bool { return s.Runtimes || len(s.Named) > 0 }
 
+// Entry is what Named has for a group; reason forces it, unless it is empty.
+func Entry(group, reason string) string {
+	if reason == "" {
+		return group
+	}
+	return group + " force " + reason
+}
+
+// GroupOf is the group of an entry of Named, in one spelling.
+func GroupOf(entry string) string {
+	pattern, _, _ := strings.Cut(entry, " ")
+	return strings.Trim(pattern, "/")
+}
+
 // Check says whether the settings can be used.
 func (s Settings) Check() error {
 	for _, entry := range s.Named {

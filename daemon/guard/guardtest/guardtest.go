@@ -10,9 +10,11 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 
 	protocol "github.com/digestd/digestd/daemon/guard"
+	"github.com/digestd/digestd/daemon/guard/exempt"
 	"github.com/digestd/digestd/kernel/guard"
 )
 
@@ -138,7 +140,7 @@ func Serve(path string, maps protocol.Maps, facts protocol.Facts, denials *proto
 	if err != nil {
 		return nil, err
 	}
-	s := &protocol.Server{Keeper: keeper, Denials: denials, Log: slog.New(slog.DiscardHandler), UID: uint32(uid)}
+	s := &protocol.Server{Keeper: keeper, Denials: denials, Log: slog.New(slog.DiscardHandler), UID: uint32(uid), Exempt: exempts(keeper)}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx, l) }()
@@ -146,4 +148,21 @@ func Serve(path string, maps protocol.Maps, facts protocol.Facts, denials *proto
 		cancel()
 		return <-done
 	}), nil
+}
+
+// exempts exempts one cgroup at a time. Those below user.slice are for others than root.
+func exempts(keeper *protocol.Keeper) func(protocol.Exemption) error {
+	return func(e protocol.Exemption) error {
+		if e.End {
+			return keeper.Exempt(nil, guard.Exemptions{})
+		}
+		g := exempt.Group{Name: exempt.GroupOf(e.Group)}
+		if strings.HasPrefix(g.Name, "user.slice") {
+			if !e.Force {
+				return errors.New(g.Name + " cannot be exempted: user.slice has processes of users")
+			}
+			g.Forced = e.Reason
+		}
+		return keeper.Exempt([]exempt.Group{g}, guard.Exemptions{})
+	}
 }

@@ -251,6 +251,38 @@ func TestGuardDenialsHaveReasons(t *testing.T) {
 	}
 }
 
+// TestGuardExempt: containers are exempted by who asked, who is on record; what others than root
+// fill needs force and a reason.
+func TestGuardExempt(t *testing.T) {
+	m := manageGuard(t)
+	other := api.Actor{UID: 1000, PID: 7, Unit: strings.Repeat("x", 300)}
+	for _, c := range []struct {
+		req  api.GuardExemptRequest
+		want string
+	}{
+		{api.GuardExemptRequest{Group: "user.slice"}, "has processes of users"},
+		{api.GuardExemptRequest{Group: "user.slice", Force: true}, "needs a reason"},
+		{api.GuardExemptRequest{Group: "user.slice", Force: true, Reason: "a\nb"}, "not to be printed"},
+		{api.GuardExemptRequest{Group: "user.slice", Force: true, End: true, Reason: "a"}, "needs no force"},
+		{api.GuardExemptRequest{Group: strings.Repeat("x", 600)}, "more than 512"},
+	} {
+		if g, err := m.GuardExempt(t.Context(), other, c.req); err == nil || !strings.Contains(err.Error(), c.want) || len(g.Exempt) > 0 {
+			t.Errorf("%+v: %v, want %q", c.req, err, c.want)
+		}
+	}
+	g, err := m.GuardExempt(t.Context(), other, api.GuardExemptRequest{Group: "user.slice", Force: true, Reason: "I know"})
+	if err != nil || len(g.Exempt) != 1 || g.Exempt[0].Forced != "I know" {
+		t.Errorf("%+v, %v", g, err)
+	}
+	if g, err = m.GuardExempt(t.Context(), m.owner, api.GuardExemptRequest{Group: "user.slice", End: true}); err != nil || len(g.Exempt) != 0 {
+		t.Errorf("%+v, %v", g, err)
+	}
+	events, _, err := m.Daemon.Log(t.Context(), api.LogFilter{Kind: audit.KindGuardExempted}, 0, 10)
+	if err != nil || len(events) != 2 || events[1].Reason != "force" || events[1].Text != "user.slice: I know" || events[1].Actor.UID != 1000 || events[0].Reason != "end" {
+		t.Errorf("%+v, %v", events, err)
+	}
+}
+
 // A mode is put in force with who asked for it, and never so that its owner is locked out.
 func TestGuardSwitch(t *testing.T) {
 	m := manageGuard(t)

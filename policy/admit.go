@@ -14,7 +14,7 @@ import (
 //   - what is denied may not, whatever else speaks for it;
 //   - what is active already stays, but for what a floor was set above since;
 //   - what the owner granted may come;
-//   - what is below a floor is a rollback;
+//   - what is below a floor, or below what advisories say is mended, is a rollback;
 //   - of a multi-version package, what is not above all that was retired is a
 //     rollback; of any other, what is below the highest that was ever active;
 //   - the rest may come.
@@ -42,6 +42,9 @@ func Admit(m Mode, l Line, pkg nevra.NEVRA) Decision {
 	case below:
 		d.Reason = ReasonRollbackFloor
 		d.Text = fmt.Sprintf("%s is below the floor %s that was set for it", pkg, short(floor))
+	case l.belowAdvised(e):
+		d.Reason = ReasonAdvisory
+		d.Text = fmt.Sprintf("%s is below %s: %s", pkg, short(l.Advised.EVR), l.Advised.Text)
 	case l.Multi && !l.Retired.IsZero() && nevra.Compare(e, l.Retired) <= 0:
 		d.Reason = ReasonRollbackRetired
 		d.Text = fmt.Sprintf("%s is not newer than %s, which was removed from here", pkg, short(l.Retired))

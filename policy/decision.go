@@ -23,6 +23,7 @@ const (
 	ReasonRollback        Reason = "rollback"         // a higher version was active
 	ReasonRollbackFloor   Reason = "rollback-floor"   // it is below the floor
 	ReasonRollbackRetired Reason = "rollback-retired" // multi-version: this or a higher version was retired
+	ReasonAdvisory        Reason = "below-advisory"   // an advisory says that a higher version mends it
 
 	ReasonUnsigned      Reason = "unsigned"
 	ReasonUnknownKey    Reason = "unknown-key"
@@ -43,7 +44,7 @@ const (
 
 // Rollback reports whether r is about an old version that comes back.
 func (r Reason) Rollback() bool {
-	return r == ReasonRollback || r == ReasonRollbackFloor || r == ReasonRollbackRetired
+	return r == ReasonRollback || r == ReasonRollbackFloor || r == ReasonRollbackRetired || r == ReasonAdvisory
 }
 
 // Decision is a verdict with its reason. An Allow may carry the reason why it

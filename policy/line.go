@@ -16,8 +16,6 @@ type Line struct {
 	Retired nevra.EVR // the highest version whose active list was withdrawn for good
 	Floor   nevra.EVR // nothing below it may be active
 	FloorBy string    // the origin that set it, "" for the owner; see [OriginFloor]
-	Keep    nevra.EVR // nothing below it may come; what is active stays
-	KeepBy  string    // the origin that set that
 	Counter uint64    // of the latest activation; it never falls
 	Multi   bool      // several versions are installed side by side
 
@@ -25,6 +23,16 @@ type Line struct {
 	Grants []nevra.EVR // versions permitted, once each
 
 	Denials []Denial // that may be about versions of it
+
+	Advised   *Advised // what advisories say; nil: nothing
+	Undecided bool     // whether more of what they say binds a version only its header tells
+}
+
+// Advised is what advisories say of a line: what is active stays, but nothing below it
+// comes.
+type Advised struct {
+	EVR  nevra.EVR
+	Text string // who says so, and why
 }
 
 // Instance is a version with an active list.
@@ -93,7 +101,7 @@ func (l Line) ClearFloor() Line {
 func (l Line) Beside(others ...Line) Line {
 	for _, o := range others {
 		l.High, l.Retired = higher(l.High, o.High), higher(l.Retired, o.Retired)
-		l = l.raiseFloor(o.Floor, o.FloorBy).raiseKeep(o.Keep, o.KeepBy)
+		l = l.raiseFloor(o.Floor, o.FloorBy)
 		l.Multi = l.Multi || o.Multi
 	}
 	return l
@@ -106,6 +114,10 @@ func (l Line) active(e nevra.EVR) (Instance, bool) {
 		}
 	}
 	return Instance{}, false
+}
+
+func (l Line) belowAdvised(e nevra.EVR) bool {
+	return l.Advised != nil && nevra.Compare(e, l.Advised.EVR) < 0
 }
 
 func (l Line) belowFloor(e nevra.EVR) bool {

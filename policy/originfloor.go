@@ -8,14 +8,13 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 )
 
-// OriginFloor is a floor that came from elsewhere than an administrator of this machine:
-// from a policy file, or from an advisory of a repository.
+// OriginFloor is a floor that came from elsewhere than an administrator of this machine,
+// from a policy file. What advisories say is [Advised].
 type OriginFloor struct {
 	Package  string // its name
 	Arch     string // "" for every architecture
 	EVR      nevra.EVR
-	Keep     bool   // what is active below it stays, and only what comes is kept out
-	Origin   string // who says so, such as "policy:base" or "advisory:updates"
+	Origin   string // who says so, such as "policy:base"
 	Strength string // how well the origin is known, for people, such as "signed by KEY"
 	Reason   string
 	Since    time.Time
@@ -41,8 +40,6 @@ func (o OriginFloors) Raise(l Line, name, arch string) Line {
 	for i := range o[name] {
 		switch f := &o[name][i]; {
 		case f.Arch != "" && f.Arch != arch:
-		case f.Keep:
-			l = l.raiseKeep(f.EVR, f.Origin)
 		default:
 			l = l.raiseFloor(f.EVR, f.Origin)
 		}
@@ -57,20 +54,10 @@ func (l Line) raiseFloor(e nevra.EVR, by string) Line {
 	return l
 }
 
-func (l Line) raiseKeep(e nevra.EVR, by string) Line {
-	if l.Keep.IsZero() || !e.IsZero() && nevra.Compare(e, l.Keep) > 0 {
-		l.Keep, l.KeepBy = e, by
-	}
-	return l
-}
-
 // floorOver returns the floor that e is below, whose it is, and whether it is below one.
 func (l Line) floorOver(e nevra.EVR) (floor nevra.EVR, by string, below bool) {
 	if l.belowFloor(e) {
 		return l.Floor, l.FloorBy, true
-	}
-	if !l.Keep.IsZero() && nevra.Compare(e, l.Keep) < 0 {
-		return l.Keep, l.KeepBy, true
 	}
 	return floor, "", false
 }

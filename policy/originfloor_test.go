@@ -11,12 +11,11 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 )
 
-// TestOriginFloors: floors of origins add to the administrator's and never lower it. One
-// that keeps what is active keeps out what comes.
+// TestOriginFloors: floors of origins add to the administrator's and never lower it.
 func TestOriginFloors(t *testing.T) {
 	version := func(v string) nevra.EVR { return nevra.EVR{Version: v, Release: "1"} }
-	floor := func(origin, arch, v string, keep bool) OriginFloor {
-		return OriginFloor{Package: "hello", Arch: arch, EVR: version(v), Keep: keep, Origin: origin}
+	floor := func(origin, arch, v string) OriginFloor {
+		return OriginFloor{Package: "hello", Arch: arch, EVR: version(v), Origin: origin}
 	}
 	active := func(v string) Line { return Line{High: version(v), Active: []Instance{{EVR: version(v)}}} }
 	for name, test := range map[string]struct {
@@ -27,17 +26,15 @@ func TestOriginFloors(t *testing.T) {
 		says   string
 	}{
 		"none":                       {Line{}, nil, "1", "", ""},
-		"below":                      {Line{}, []OriginFloor{floor("policy:a", "", "2", false)}, "1", ReasonRollbackFloor, "hello-1-1.noarch is below the floor 2-1 that policy:a sets; to permit it once"},
-		"not below":                  {Line{}, []OriginFloor{floor("policy:a", "", "2", false)}, "2", "", ""},
-		"another architecture":       {Line{}, []OriginFloor{floor("policy:a", "x86_64", "2", false)}, "1", "", ""},
-		"this architecture":          {Line{}, []OriginFloor{floor("policy:a", "noarch", "2", false)}, "1", ReasonRollbackFloor, "policy:a"},
-		"the highest counts":         {Line{}, []OriginFloor{floor("policy:a", "", "2", false), floor("policy:b", "", "3", false)}, "2", ReasonRollbackFloor, "3-1 that policy:b"},
-		"the administrator's higher": {Line{Floor: version("4")}, []OriginFloor{floor("policy:a", "", "2", false)}, "3", ReasonRollbackFloor, "4-1 that was set for it"},
-		"the administrator's lower":  {Line{Floor: version("1")}, []OriginFloor{floor("policy:a", "", "3", false)}, "2", ReasonRollbackFloor, "3-1 that policy:a"},
-		"active below":               {active("1"), []OriginFloor{floor("policy:a", "", "2", false)}, "1", ReasonRollbackFloor, ""},
-		"active below, kept":         {active("1"), []OriginFloor{floor("advisory:u", "", "2", true)}, "1", ReasonActive, ""},
-		"comes below one that keeps": {Line{}, []OriginFloor{floor("advisory:u", "", "2", true)}, "1", ReasonRollbackFloor, "2-1 that advisory:u"},
-		"granted":                    {Line{Grants: []nevra.EVR{version("1")}}, []OriginFloor{floor("policy:a", "", "2", false)}, "1", ReasonGranted, ""},
+		"below":                      {Line{}, []OriginFloor{floor("policy:a", "", "2")}, "1", ReasonRollbackFloor, "hello-1-1.noarch is below the floor 2-1 that policy:a sets; to permit it once"},
+		"not below":                  {Line{}, []OriginFloor{floor("policy:a", "", "2")}, "2", "", ""},
+		"another architecture":       {Line{}, []OriginFloor{floor("policy:a", "x86_64", "2")}, "1", "", ""},
+		"this architecture":          {Line{}, []OriginFloor{floor("policy:a", "noarch", "2")}, "1", ReasonRollbackFloor, "policy:a"},
+		"the highest counts":         {Line{}, []OriginFloor{floor("policy:a", "", "2"), floor("policy:b", "", "3")}, "2", ReasonRollbackFloor, "3-1 that policy:b"},
+		"the administrator's higher": {Line{Floor: version("4")}, []OriginFloor{floor("policy:a", "", "2")}, "3", ReasonRollbackFloor, "4-1 that was set for it"},
+		"the administrator's lower":  {Line{Floor: version("1")}, []OriginFloor{floor("policy:a", "", "3")}, "2", ReasonRollbackFloor, "3-1 that policy:a"},
+		"active below":               {active("1"), []OriginFloor{floor("policy:a", "", "2")}, "1", ReasonRollbackFloor, ""},
+		"granted":                    {Line{Grants: []nevra.EVR{version("1")}}, []OriginFloor{floor("policy:a", "", "2")}, "1", ReasonGranted, ""},
 	} {
 		line := NewOriginFloors(test.floors).Raise(test.line, "hello", "noarch")
 		d := Admit(Enforce, line, nevra.NEVRA{Name: "hello", EVR: version(test.comes), Arch: "noarch"})
@@ -45,8 +42,8 @@ func TestOriginFloors(t *testing.T) {
 			t.Errorf("%s: %+v", name, d)
 		}
 	}
-	beside := Line{}.Beside(NewOriginFloors([]OriginFloor{floor("policy:a", "", "2", false), floor("policy:b", "", "3", true)}).Raise(Line{}, "hello", "noarch"))
-	if beside.FloorBy != "policy:a" || beside.KeepBy != "policy:b" {
+	beside := Line{}.Beside(NewOriginFloors([]OriginFloor{floor("policy:a", "", "2")}).Raise(Line{}, "hello", "noarch"))
+	if beside.FloorBy != "policy:a" {
 		t.Errorf("beside another line: %+v", beside)
 	}
 }

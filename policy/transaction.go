@@ -88,7 +88,7 @@ func Assured(m Mode, elements []Element, revoked bool, lookup func(pkg nevra.NEV
 		}
 		line := lookup(e.NEVRA)
 		line.Multi = true
-		if Admit(m, line, e.NEVRA).Verdict == Veto {
+		if line.Undecided || Admit(m, line, e.NEVRA).Verdict == Veto {
 			return false
 		}
 	}

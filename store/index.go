@@ -260,6 +260,21 @@ func ReadContent(each func(bucket string, fn func(key, value []byte) error) erro
 			c.Own = append(c.Own, o)
 			return err
 		}),
+		each(record.BucketOrigins, func(k, v []byte) error {
+			o := record.Origin{Name: string(k)}
+			err := json.Unmarshal(v, &o)
+			c.Origins = append(c.Origins, o)
+			return err
+		}),
+		each(record.BucketAdvised, func(k, v []byte) error {
+			var floors []record.AdvisedFloor
+			err := json.Unmarshal(v, &floors)
+			for _, f := range floors {
+				f.Origin, f.Name = record.SplitAdvisedKey(k)
+				c.Advised = append(c.Advised, f)
+			}
+			return err
+		}),
 		each(record.BucketMeta, func(k, v []byte) error {
 			c.Meta[string(k)] = append([]byte(nil), v...)
 			return nil

@@ -55,6 +55,9 @@ const (
 	KindGrantRevoked     = "grant-revoked"
 	KindFloorSet         = "floor-set"
 	KindFloorCleared     = "floor-cleared"
+	KindAdvised          = "advised"
+	KindAdvisoryDue      = "advisory-due"
+	KindOriginForgotten  = "origin-forgotten"
 	KindKeyRevoked       = "key-revoked"
 	KindKeyRestored      = "key-restored"
 	KindSignerChanged    = "signer-changed"
@@ -184,6 +187,33 @@ var table = []Kind{
 		Title: "@DIGESTD_PACKAGE@ has no floor any more",
 		Text: "User @DIGESTD_ACTOR_UID@ removed the floor of this package. What was the\n" +
 			"highest version here stays the measure of what is older.",
+	},
+	{
+		Name: KindAdvised, ID: "833d4099d30b459586749974e583a2a1", Priority: Notice, Subject: Machine,
+		Words: "heeds new advisories of {reason}",
+		Title: "digestd read new advisories",
+		Text: "The advisories of @DIGESTD_REASON@ raised floors: no version below them is\n" +
+			"installed from now on, where the setting advisories says so. Installed versions\n" +
+			"below them are reported.\n" +
+			"\n" +
+			"See them: digestctl advisories list",
+	},
+	{
+		Name: KindAdvisoryDue, ID: "dcc3e3b69f9444d88d6476855d2b36ca", Priority: Warning, Subject: NEVRA,
+		Words: "has a flaw that an advisory mends: its list will be withdrawn",
+		Title: "The digest list of @DIGESTD_NEVRA@ will be withdrawn",
+		Text: "An advisory mends a flaw that this version has. If the package is not updated\n" +
+			"in time, digestd withdraws its list, and where the kernel enforces lists its\n" +
+			"programs will not start.\n" +
+			"\n" +
+			"See when and why: digestctl advisories why @DIGESTD_PACKAGE@",
+	},
+	{
+		Name: KindOriginForgotten, ID: "ce2c2b088bae4877976523bd999d50f2", Priority: Notice, Subject: Machine,
+		Words: "forgot all that {reason} said",
+		Title: "digestd forgot the floors of @DIGESTD_REASON@",
+		Text: "User @DIGESTD_ACTOR_UID@ had digestd forget all floors of this origin. Its next\n" +
+			"advisories are heeded again.",
 	},
 	{
 		Name: KindKeyRevoked, ID: "33657a270f7049ddbd0e873da0b867e6", Priority: Warning, Subject: Key,

@@ -11,8 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"strings"
 	"time"
 
+	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/identity"
 	"github.com/digestd/digestd/daemon/ledger"
@@ -79,9 +81,21 @@ func (b *Builder) identify(h *header.Header) (*view.Candidate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot digest header of %s: %w", pkg, err)
 	}
-	c := &view.Candidate{Pkg: pkg, Header: digest, Hashed: hashed, Multi: h.MultiVersion()}
+	c := &view.Candidate{Pkg: pkg, Header: digest, Hashed: hashed, Multi: h.MultiVersion(), Module: moduleOf(h)}
 	c.Name, err = b.NameOf(pkg, c.Multi)
 	return c, err
+}
+
+// moduleOf returns the module stream that a header says its package is of, "name:stream", or
+// "" for none.
+func moduleOf(h *header.Header) string {
+	const most = 256
+	label, err := h.String(header.TagModularity)
+	parts := strings.SplitN(label, ":", 3)
+	if err != nil || len(parts) < 2 || len(parts[0])+len(parts[1]) > most {
+		return ""
+	}
+	return api.Clean(parts[0] + ":" + parts[1])
 }
 
 // NameOf returns the name that a package's list has, with its number if it has one. multi

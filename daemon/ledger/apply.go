@@ -169,7 +169,7 @@ func (s *Ledger) applyFresh(found *state.InstalledPackage, initial bool, r *Reco
 	c := found.Fresh
 	d := s.UnlessHeld(c, c.Vouch)
 	if d.Verdict == policy.Allow {
-		d = s.UnlessBanned(c.Pkg, s.Admit(c.Pkg, c.Multi), c.Body, c.Whole)
+		d = s.UnlessBanned(c.Pkg, s.AdmitCandidate(nil, c), c.Body, c.Whole)
 	}
 	if d.Verdict == policy.Veto {
 		d.Verdict = policy.WithholdList // it is installed already

@@ -108,6 +108,12 @@ func (s *Ledger) Load(c Content) error {
 		s.Lines[view.LineID{Name: l.Name, Arch: l.Arch}] = l
 		s.Archs[l.Arch] = true
 	}
+	for _, o := range c.Origins {
+		s.Origins[o.Name] = o
+	}
+	for _, f := range c.Advised {
+		s.Advised[f.Name] = append(s.Advised[f.Name], f)
+	}
 	s.Asides = c.Asides
 	s.Retired = c.Retired
 	for body, r := range s.Retired {

@@ -53,7 +53,7 @@ func (s *Ledger) Consider(t *state.Transaction, element uint32, c *view.Candidat
 		}
 		return e, policy.Decision{Verdict: policy.Allow}
 	}
-	return nil, s.AdmitIn(t, c.Pkg, c.Multi)
+	return nil, s.AdmitCandidate(t, c)
 }
 
 // Add publishes the list of a verified package, or withholds it. The package is
@@ -70,7 +70,7 @@ func (s *Ledger) Add(t *state.Transaction, element uint32, c *view.Candidate) (*
 		a.Previous, a.Replaced = earlier.Previous, earlier.Replaced
 	}
 	if a.Decision.Verdict == policy.Allow {
-		a.Decision = s.UnlessBanned(c.Pkg, s.AdmitIn(t, c.Pkg, c.Multi), c.Body, c.Whole)
+		a.Decision = s.UnlessBanned(c.Pkg, s.AdmitCandidate(t, c), c.Body, c.Whole)
 	}
 	if t.Assured {
 		a.Decision = a.Decision.Keep()
@@ -148,7 +148,7 @@ func (s *Ledger) entryOf(a *state.Addition, stamp record.Stamp) *view.Entry {
 		Name: a.Name, Package: a.Pkg, Header: a.Header, Body: a.Body, Wide: a.Wide, File: a.File,
 		Files: a.Files, Largest: a.Largest, Since: s.Now(), Reason: string(a.Decision.Reason), Text: a.Decision.Text,
 		Granted: a.Decision.Grant, State: record.Active, Signer: a.Signer,
-		Denied: a.Omitted.IDs, Left: len(a.Omitted.Paths),
+		Denied: a.Omitted.IDs, Left: len(a.Omitted.Paths), Module: a.Module,
 	}}
 	s.Justify(e, &a.Candidate)
 	if a.Decision.Verdict != policy.Allow {
@@ -304,7 +304,7 @@ func (s *Ledger) Foresee(t *state.Transaction, c *view.Candidate) policy.Decisio
 	if e := s.ByHeader[c.Header]; e != nil && e.Active() && s.Trusted(e) {
 		return policy.Decision{Verdict: policy.Allow}
 	}
-	if d := s.AdmitIn(t, c.Pkg, c.Multi); d.Verdict == policy.Veto {
+	if d := s.AdmitCandidate(t, c); d.Verdict == policy.Veto {
 		return d
 	}
 	return s.UnlessHeld(c, c.Vouch)

@@ -89,7 +89,7 @@ func (q *Query) CheckVersion(_ context.Context, text string) (api.Check, error) 
 		return api.Check{}, err
 	}
 	out := q.describeCheck(snap, pkg)
-	decide(&out, q.admit(snap, pkg, false))
+	decide(&out, q.known(snap, pkg.Name).Admit(pkg, false))
 	if out.Verdict == api.CheckAllowed {
 		out.Text += "; who signed it was not asked"
 	}
@@ -98,7 +98,7 @@ func (q *Query) CheckVersion(_ context.Context, text string) (api.Check, error) 
 
 // foresee does by a snapshot what [ledger.Ledger.Foresee] does in a transaction.
 func (q *Query) foresee(snap *view.Snapshot, c *view.Candidate) policy.Decision {
-	d := q.admit(snap, c.Pkg, c.Multi)
+	d := q.known(snap, c.Pkg.Name).AdmitCandidate(nil, c)
 	switch {
 	case d.Verdict != policy.Allow:
 		return d
@@ -112,19 +112,21 @@ func (q *Query) foresee(snap *view.Snapshot, c *view.Candidate) policy.Decision 
 	return d
 }
 
-// admit asks policy about a version, with what the snapshot knows of its name.
-func (q *Query) admit(snap *view.Snapshot, pkg nevra.NEVRA, multi bool) policy.Decision {
+// known is a ledger with what the snapshot knows of a package name, to be asked about its
+// versions.
+func (q *Query) known(snap *view.Snapshot, name string) *ledger.Ledger {
 	s := ledger.New(state.Settings{Mode: snap.Mode, Multi: q.Config.MultiVersion}, q.Now())
 	s.Denials, s.Lines, s.Floors = snap.Denials, snap.Lines, snap.Floors
+	s.Origins, s.Advised, s.AdvisoriesBind = snap.Origins, snap.Advised, snap.Binds
 	for id := range snap.Lines {
 		s.Archs[id.Arch] = true
 	}
 	for _, e := range snap.Entries {
-		if e.Package.Name == pkg.Name {
+		if e.Package.Name == name {
 			s.ByLine[view.LineOf(e.Package)] = append(s.ByLine[view.LineOf(e.Package)], e)
 		}
 	}
-	return s.AdmitIn(nil, pkg, multi)
+	return s
 }
 
 func (q *Query) describeCheck(snap *view.Snapshot, pkg nevra.NEVRA) api.Check {

@@ -253,12 +253,12 @@ func TestFloorsOfOrigins(t *testing.T) {
 	m.Enter(t, func(s *ledger.Ledger) {
 		s.SetFloorsOf("policy:base", []policy.OriginFloor{
 			{Package: "hello", Arch: "noarch", EVR: nevra.EVR{Version: "9", Release: "1"}, Origin: "policy:base", Strength: "signed by KEY", Reason: "old"},
-			{Package: "absent", EVR: nevra.EVR{Version: "1", Release: "1"}, Origin: "policy:base", Keep: true},
+			{Package: "absent", EVR: nevra.EVR{Version: "1", Release: "1"}, Origin: "policy:base"},
 		})
 		s.Show()
 	})
 	floors, err := m.Floors(t.Context())
-	want := []api.Floor{{Package: "absent", EVR: "0:1-1", Origin: "policy:base", Keep: true},
+	want := []api.Floor{{Package: "absent", EVR: "0:1-1", Origin: "policy:base"},
 		{Package: "hello.noarch", EVR: "0:9-1", Origin: "policy:base", Strength: "signed by KEY", Reason: "old"}}
 	if err != nil || !slices.Equal(floors, want) {
 		t.Errorf("%v, %+v", err, floors)

@@ -20,6 +20,7 @@ type Candidate struct {
 	Pkg    nevra.NEVRA
 	Header record.Digest
 	Name   string           // of its list
+	Module string           // the module stream that it says it is of, "name:stream"; "" for none
 	Multi  bool             // says of itself that several versions may be installed
 	None   *policy.Decision // why it has nothing to vouch for, if so
 	Hashed hash.Cloner      // what header was read from, until it is verified

@@ -76,6 +76,7 @@ type Lists struct {
 	Retired  int // bodies that must not come back
 	Own      map[string]record.Own
 	Prefetch bool
+	Advice
 }
 
 // Keyed is what vouches for packages, and what signs lists.

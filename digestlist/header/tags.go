@@ -38,6 +38,7 @@ const (
 	TagDirNames      uint32 = 1118
 	TagLongFileSizes uint32 = 5008 // 64 bits each, where a file has 4 GiB or more
 	TagFileDigestAlg uint32 = 5011 // OpenPGP hash algorithm; absent: MD5
+	TagModularity    uint32 = 5096 // string, "name:stream:version:context" of the module
 )
 
 // Types of an entry's data (rpm, include/rpm/rpmtag.h).

@@ -109,7 +109,7 @@ var layers = [][]string{
 	{"integration"},
 	{"cmd"},
 	{"daemon"},
-	{"hooks", "store", "policy", "rpmdb", "kernel"},
+	{"hooks", "store", "policy", "rpmdb", "kernel", "repo"},
 	{"digestlist"},
 }
 
@@ -199,7 +199,7 @@ func TestOnlyTheGuardLoadsPrograms(t *testing.T) {
 }
 
 // pure are the packages that see nothing of the machine they run on.
-var pure = []string{"daemon/ledger", "daemon/ledger/grounds", "daemon/ledger/state", "daemon/view", "digestlist", "digestlist/header", "digestlist/nevra", "kernel/guard", "policy", "rpmdb/pgp", "store/record"}
+var pure = []string{"daemon/ledger", "daemon/ledger/advice", "daemon/ledger/grounds", "daemon/ledger/state", "daemon/view", "digestlist", "digestlist/header", "digestlist/nevra", "kernel/guard", "policy", "rpmdb/pgp", "store/record"}
 
 func TestPurePackagesSeeNoMachine(t *testing.T) {
 	machine := regexp.MustCompile(`^(os|net|syscall|plugin|unsafe|C|golang\.org/x/sys|log)(/|$)|^(io/fs|io/ioutil|runtime/cgo)$`)
@@ -314,7 +314,7 @@ func TestFilesBeginWithTheirLicence(t *testing.T) {
 
 func TestNothingButTheKnownIsAtTheTop(t *testing.T) {
 	known := []string{
-		"cmd", "daemon", "hooks", "digestlist", "rpmdb", "policy", "store", "kernel", "systemd", "integration", "docs",
+		"cmd", "daemon", "hooks", "digestlist", "rpmdb", "policy", "store", "kernel", "repo", "systemd", "integration", "docs",
 		"go.mod", "go.sum", "README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "LICENSE", "Makefile", ".ci", ".gitignore",
 	}
 	for _, f := range files(t) {

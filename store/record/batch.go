@@ -25,11 +25,13 @@ const (
 	BucketDenied  = "denied"  // what the owner denies
 	BucketOwn     = "own"     // the owner's own lists
 	BucketPending = "pending" // up to where the log was taken, by who takes it; what comes after waits
+	BucketOrigins = "origins" // whose advisories are heeded
+	BucketAdvised = "advised" // what they say
 )
 
 // Buckets names every bucket; its order is the number a journal entry carries.
 var Buckets = [...]string{BucketMeta, BucketLists, BucketLines, BucketRetired, BucketKeys, BucketAside, BucketLog,
-	BucketDenied, BucketOwn, BucketPending}
+	BucketDenied, BucketOwn, BucketPending, BucketOrigins, BucketAdvised}
 
 // Record is one record of the index as a commit leaves it.
 type Record struct {

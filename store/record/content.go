@@ -20,6 +20,13 @@ type Content struct {
 	LogSize int
 	Taken   map[string]uint64 // the last entry of the log that each who takes them has
 	Meta    map[string][]byte
+	Advice
+}
+
+// Advice is what an index holds of advisories.
+type Advice struct {
+	Origins []Origin
+	Advised []AdvisedFloor // by origin and package
 }
 
 // Leftovers returns the files that must still go, by name. A record that cannot be

@@ -55,6 +55,9 @@ type List struct {
 	Signature *Signature `json:"signature,omitempty"` // that vouches for it; nil for an unsigned package, and before schema 2
 	Rules     string     `json:"rules,omitempty"`     // by which it was verified; "" before schema 2: it must be verified again
 	From      time.Time  `json:"from,omitzero"`       // when the signature begins to count for which it is withheld now
+
+	Module string    `json:"module,omitempty"` // the module stream that the package says it is of, "name:stream"
+	Below  time.Time `json:"below,omitzero"`   // since when it is known that an advisory mends what the package has
 }
 
 // Signature is what has to be known of a signature that was verified to say later

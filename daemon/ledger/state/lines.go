@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger/advice"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
@@ -23,7 +24,28 @@ func AnyArch(name string) view.LineID { return view.LineID{Name: name, Arch: ""}
 // family is a package of its own as long as it is installed: rpm then keeps both,
 // each in its version.
 func (s *State) LineFor(pkg nevra.NEVRA, t *Transaction) policy.Line {
-	return s.LineBeside(pkg, func(id view.LineID) bool { return s.stands(id, t) })
+	return s.lineTold(pkg, t, advice.Told{})
+}
+
+func (s *State) lineTold(pkg nevra.NEVRA, t *Transaction, told advice.Told) policy.Line {
+	line := s.LineBeside(pkg, func(id view.LineID) bool { return s.stands(id, t) })
+	if len(s.Advised[pkg.Name]) > 0 {
+		s.Heed(&line, pkg, told, func(keys []string) bool { return s.signedBy(pkg, keys) })
+	}
+	return line
+}
+
+// signedBy reports whether one of keys signed what is installed under the name of pkg for
+// the same programs.
+func (s *State) signedBy(pkg nevra.NEVRA, keys []string) bool {
+	for arch := range s.Archs {
+		for _, e := range s.ByLine[view.LineID{Name: pkg.Name, Arch: arch}] {
+			if policy.SameFamily(arch, pkg.Arch) && e.Key != "" && slices.Contains(keys, e.Key) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // LineBeside is lineFor where beside says which other lines rpm keeps.

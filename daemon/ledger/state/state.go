@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/ledger/advice"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
@@ -44,7 +45,7 @@ func NewState(s Settings, now time.Time) *State {
 		Settings: s,
 		ListTable: ListTable{ByName: map[string]*view.Entry{}, ByHeader: map[record.Digest]*view.Entry{}, ByLine: map[view.LineID][]*view.Entry{},
 			Changed: map[string]bool{}, Retired: map[record.Digest]record.Retirement{}, Leftovers: map[string]record.Leftover{}},
-		LineTable:   LineTable{Lines: map[view.LineID]record.Line{}, Archs: map[string]bool{}},
+		LineTable:   LineTable{Lines: map[view.LineID]record.Line{}, Archs: map[string]bool{}, Table: advice.NewTable()},
 		KeyTable:    KeyTable{Keys: map[string]record.Key{}, Keyring: pgp.NewKeyring()},
 		DenialTable: DenialTable{Denied: map[string]record.Denial{}},
 		OwnTable:    OwnTable{Own: map[string]record.Own{}},
@@ -96,6 +97,7 @@ type LineTable struct {
 
 	FloorsOf map[string][]policy.OriginFloor // what is set from elsewhere, by origin
 	Floors   policy.OriginFloors             // all of that
+	advice.Table
 }
 
 // KeyTable has the certificates that vouch, or ever did, and what speaks against them.
@@ -290,6 +292,7 @@ func (s *State) SetLine(l record.Line) {
 // View is what readers are to see of the state as it is now.
 func (s *State) View() *view.Snapshot {
 	s.LinesOwned, s.keysOwned = false, false
+	s.Table.Share()
 	if entries := s.Sorted(); s.lookup == nil || !sameSlice(entries, s.lookup.Entries) {
 		s.lookup = NewLookup(entries)
 		s.Wake[WakeLists] = true
@@ -297,7 +300,7 @@ func (s *State) View() *view.Snapshot {
 	return &view.Snapshot{
 		Lists: view.Lists{
 			Entries: s.lookup.Entries, Lookup: s.lookup, Lines: s.Lines, Floors: s.Floors, Asides: slices.Clip(s.Asides),
-			Retired: len(s.Retired), Own: s.Own, Prefetch: s.Prefetch,
+			Retired: len(s.Retired), Own: s.Own, Prefetch: s.Prefetch, Advice: s.Table.View(),
 		},
 		Keyed:   view.Keyed{Keyring: s.Keyring, Keys: s.Keys, NoExpired: s.NoExpired, Signer: s.Signer, Certificates: s.Certificates},
 		Denying: view.Denying{Denied: s.Denied, Denials: s.Denials},
@@ -390,7 +393,16 @@ func (s *State) Admit(pkg nevra.NEVRA, multi bool) policy.Decision {
 
 // AdmitIn is admit for a package that t brings.
 func (s *State) AdmitIn(t *Transaction, pkg nevra.NEVRA, multi bool) policy.Decision {
-	line := s.LineFor(pkg, t)
+	return s.admit(t, pkg, multi, advice.Told{})
+}
+
+// AdmitCandidate is admitIn for a package whose header is there.
+func (s *State) AdmitCandidate(t *Transaction, c *view.Candidate) policy.Decision {
+	return s.admit(t, c.Pkg, c.Multi, advice.ToldBy(c))
+}
+
+func (s *State) admit(t *Transaction, pkg nevra.NEVRA, multi bool, told advice.Told) policy.Decision {
+	line := s.lineTold(pkg, t, told)
 	line.Multi = line.Multi || multi
 	return policy.Admit(s.Mode, line, pkg)
 }

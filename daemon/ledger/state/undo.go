@@ -5,6 +5,7 @@ package state
 import (
 	"crypto/x509"
 
+	"github.com/digestd/digestd/daemon/ledger/advice"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb/pgp"
@@ -41,6 +42,7 @@ type oldLists struct {
 	mark          OpenMark
 	unsettled     bool
 	anew, signing bool
+	said          advice.Table
 }
 
 type oldFloors struct {
@@ -90,10 +92,11 @@ type oldLeftover struct {
 // known whether this one stands.
 func (s *State) Begin() {
 	s.LinesOwned, s.keysOwned = false, false // the next change copies them
+	s.Table.Share()
 	s.Undo = undoPoint{
 		Queue: s.Queue,
 		oldLists: oldLists{s.Lines, oldFloors{s.FloorsOf, s.Floors}, s.Asides, s.Own, s.Importers, s.Order, s.Prefetch, s.MetaMark, s.Unsettled,
-			s.Anew, s.SignsFiles},
+			s.Anew, s.SignsFiles, s.Table},
 		oldKeys:    oldKeys{s.Keys, s.Certificates, s.Keyring, s.KeysRead, s.Blacklist, s.Banned},
 		oldDenials: oldDenials{s.Denied, s.Others, s.Denials},
 		oldLog:     oldLog{s.NextSeq, s.Kept, len(s.Due)},
@@ -151,6 +154,7 @@ func (s *State) RestoreTables() {
 	u.Entries, u.Retired, u.leftovers = u.Entries[:0], u.Retired[:0], u.leftovers[:0]
 	s.Lines, s.Keys, s.LinesOwned, s.keysOwned, s.Asides = u.lines, u.keys, false, false, u.asides
 	s.FloorsOf, s.Floors = u.floors.of, u.floors.all
+	s.Table = u.said
 	s.Denied, s.Others, s.Denials = u.denied, u.others, u.denials
 	s.Own, s.Importers, s.Order, s.Prefetch = u.own, u.importers, u.order, u.Prefetch
 	s.Blacklist, s.Banned = u.blacklist, u.banned

@@ -32,7 +32,7 @@ func remembered(t *testing.T, s *State) map[string]any {
 	return map[string]any{
 		"lists": maps.Clone(s.ByName), "headers": maps.Clone(s.ByHeader), "lists of lines": lines, "sorted": slices.Clone(s.Sorted()),
 		"retired": maps.Clone(s.Retired), "leftovers": maps.Clone(s.Leftovers), "asides": slices.Clone(s.Asides),
-		"lines": maps.Clone(s.Lines), "floors": maps.Clone(s.Floors), "floors of": maps.Clone(s.FloorsOf), "keys": maps.Clone(s.Keys), "denied": maps.Clone(s.Denied), "others": maps.Clone(s.Others),
+		"lines": maps.Clone(s.Lines), "floors": maps.Clone(s.Floors), "floors of": maps.Clone(s.FloorsOf), "advised": maps.Clone(s.Advised), "origins": maps.Clone(s.Origins), "keys": maps.Clone(s.Keys), "denied": maps.Clone(s.Denied), "others": maps.Clone(s.Others),
 		"denials": fmt.Sprintf("%p", s.Denials), "own": maps.Clone(s.Own), "importers": maps.Clone(s.Importers), "order": s.Order, "prefetch": s.Prefetch,
 		"mark": s.MetaMark, "unsettled": s.Unsettled, "anew": s.Anew, "signs files": s.SignsFiles, "blacklist": s.Blacklist, "banned": s.Banned,
 		"certificates": slices.Clone(s.Certificates), "keyring": fmt.Sprintf("%p", s.Keyring), "keys read": s.KeysRead,
@@ -46,6 +46,8 @@ func stirred(t *testing.T, s *State) {
 	first := s.ByName["tlv-bash-5-1.x86_64"]
 	fresh := active(t, s, "new-1-1.x86_64", 9)
 	s.SetFloorsOf("policy:base", []policy.OriginFloor{{Package: "bash", EVR: nevra.EVR{Version: "6"}, Origin: "policy:base"}})
+	s.SetOrigin(&s.Queue.Batch, record.Origin{Name: "advisory:base"})
+	s.SetAdvised(&s.Queue.Batch, "advisory:base", "bash", []record.AdvisedFloor{{Origin: "advisory:base", Name: "bash", EVR: nevra.EVR{Version: "6"}}})
 	s.Forget(fresh.Name)
 	active(t, s, "new-2-1.x86_64", 9)
 	s.Suspend([]Suspension{{first, policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonKeyRevoked}}})

@@ -56,7 +56,7 @@ func TestOnlyTheClientSpeaksDBus(t *testing.T) {
 var digestctlRooms = [][]string{
 	{"cli"},
 	{"client", "userfile", "report", "rpmfile"},
-	{"terminal", "doctor", "scan", "updateinfo"},
+	{"terminal", "doctor", "scan"},
 }
 
 // maxRoom bounds a package of digestctl, in lines without its tests.

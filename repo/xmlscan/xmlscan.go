@@ -120,10 +120,13 @@ func (s *Scanner) finish() error {
 	case len(s.open) > 0:
 		return fmt.Errorf("it ends inside of the element %q", s.open[len(s.open)-1])
 	case !s.any:
-		return errors.New("it has no element")
+		return ErrNoElement
 	}
 	return io.EOF
 }
+
+// ErrNoElement is the error of a document that has none.
+var ErrNoElement = errors.New("it has no element")
 
 var (
 	errTooLarge = errors.New("it is too large")
@@ -235,7 +238,7 @@ func (s *Scanner) declaration() (*Token, error) {
 		return nil, s.skip("-->")
 	}
 	if head, _ := s.r.Peek(len(cdata)); string(head) != cdata {
-		return nil, errors.New("it has a document type, which repositories have not: entities are not read")
+		return nil, errors.New("it has a document type, which no file of a repository has: entities are not read")
 	}
 	s.r.Discard(len(cdata))
 	s.left -= int64(len(cdata))

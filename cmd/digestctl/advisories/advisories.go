@@ -17,9 +17,9 @@ import (
 	"github.com/digestd/digestd/cmd/digestctl/cli"
 	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/cmd/digestctl/terminal"
-	"github.com/digestd/digestd/cmd/digestctl/updateinfo"
 	"github.com/digestd/digestd/cmd/digestctl/userfile"
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/repo/updateinfo"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 )
@@ -134,15 +134,14 @@ func planAdvisories(a *cli.App, ctx context.Context, c *client.Client, file stri
 		return nil, err
 	}
 	plan := &advisoriesDocument{Floors: []advisoryFloor{}}
-	err = updateinfo.Read(userfile.Interruptible{Ctx: ctx, R: f}, w.has, func(adv updateinfo.Advisory) error {
+	err = updateinfo.Read(userfile.Interruptible{Ctx: ctx, R: f}, w.has, func(adv *updateinfo.Advisory) error {
 		plan.Advisories++
 		if !types(adv.Type) || !severities(adv.Severity) {
 			return nil
 		}
 		plan.Chosen++
-		plan.Modular += adv.Modular
 		plan.Unreadable += adv.Unreadable
-		w.take(adv)
+		plan.Modular += w.take(adv)
 		return nil
 	})
 	if ctx.Err() != nil {

@@ -11,9 +11,9 @@ import (
 
 	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/cmd/digestctl/terminal"
-	"github.com/digestd/digestd/cmd/digestctl/updateinfo"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/repo/updateinfo"
 )
 
 // What is done about a floor.
@@ -73,9 +73,14 @@ func (w wanted) at(n nevra.NEVRA) *mended {
 func (w wanted) has(name, arch string) bool { return w[name+"."+arch] != nil }
 
 // take takes an advisory in: the newest version counts, and who named it.
-func (w wanted) take(adv updateinfo.Advisory) {
+// It returns how many packages of module streams it passed over.
+func (w wanted) take(adv *updateinfo.Advisory) (modular int) {
 	adv.ID = cmp.Or(adv.ID, namelessAdvisory)
 	for _, n := range adv.Packages {
+		if n.Stream != "" || strings.Contains(n.Release, ".module") {
+			modular++
+			continue
+		}
 		m := w[n.Name+"."+n.Arch]
 		if slices.Contains(m.ids, adv.ID) && nevra.Compare(n.EVR, m.best) <= 0 {
 			continue // in a second collection
@@ -98,6 +103,7 @@ func (w wanted) take(adv updateinfo.Advisory) {
 			m.older++
 		}
 	}
+	return modular
 }
 
 // floors are those that follow, by package.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -16,6 +17,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/repo/xmlscan"
 )
 
 const good = `<?xml version="1.0" encoding="UTF-8"?>
@@ -57,8 +59,10 @@ func installed(name, arch string) bool {
 func readAll(text string) (all []Advisory, err error) { return readWithin(most, text) }
 
 func readWithin(b bounds, text string) (all []Advisory, err error) {
-	err = read(strings.NewReader(text), b, installed, func(a Advisory) error {
-		all = append(all, a)
+	err = read(strings.NewReader(text), b, installed, func(a *Advisory) error {
+		kept := *a
+		kept.CVEs, kept.Packages = slices.Clone(a.CVEs), slices.Clone(a.Packages)
+		all = append(all, kept)
 		return nil
 	})
 	return all, err
@@ -71,11 +75,12 @@ func TestRead(t *testing.T) {
 	}
 	want := []Advisory{
 		{ID: "VSA-2026:0001", Type: "security", Severity: "Important", CVEs: []string{"CVE-2026-1111", "CVE-2026-2222"},
-			Packages: []nevra.NEVRA{
-				{Name: "openssl", Arch: "x86_64", EVR: nevra.EVR{Epoch: 1, Version: "3.0.7", Release: "18.el9"}},
-				{Name: "bash", Arch: "x86_64", EVR: nevra.EVR{Version: "5.2", Release: "1"}},
-			}, Modular: 1, Unreadable: 2},
-		{ID: "VBA-2026:0002", Type: "bugfix"},
+			Packages: []Package{
+				{nevra.NEVRA{Name: "openssl", Arch: "x86_64", EVR: nevra.EVR{Epoch: 1, Version: "3.0.7", Release: "18.el9"}}, ""},
+				{nevra.NEVRA{Name: "bash", Arch: "x86_64", EVR: nevra.EVR{Version: "9", Release: "1"}}, "nodejs:18"},
+				{nevra.NEVRA{Name: "bash", Arch: "x86_64", EVR: nevra.EVR{Version: "5.2", Release: "1"}}, ""},
+			}, Unreadable: 2, Issued: "2026-01-01"},
+		{ID: "VBA-2026:0002", Type: "bugfix", CVEs: []string{}, Packages: []Package{}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -108,7 +113,7 @@ func TestCompressed(t *testing.T) {
 func wrap(inside string) string { return "<updates>" + inside + "</updates>" }
 
 // few are bounds that are reached soon.
-var few = bounds{total: 1 << 20, token: 10_000, updates: 2000, packages: 500}
+var few = bounds{total: 8 << 20, updates: 2000, packages: 500}
 
 // Whatever the file, it ends with words, soon, and without much memory.
 func TestHostile(t *testing.T) {
@@ -119,24 +124,24 @@ func TestHostile(t *testing.T) {
 	laughs += "]>" + wrap("<update><id>&j;</id></update>")
 	for name, tc := range map[string]struct{ text, says string }{
 		"a bomb of entities":      {laughs, "document type"},
-		"an entity of its own":    {wrap("<update><id>&j;</id></update>"), "invalid character entity &j;"},
+		"an entity of its own":    {wrap("<update><id>&j;</id></update>"), "entity"},
 		"an entity from outside":  {`<!DOCTYPE u SYSTEM "file:///etc/passwd">` + wrap(""), "document type"},
 		"a parameter entity":      {`<!DOCTYPE u [<!ENTITY % x SYSTEM "http://vendor.example/x"> %x;]>` + wrap(""), "document type"},
 		"depth":                   {strings.Repeat("<updates>", 10_000), "deep"},
-		"a huge text":             {wrap("<update><description>" + strings.Repeat("a", few.token+1)), "one tag or text"},
-		"a huge comment":          {wrap("<!--" + strings.Repeat("a", few.token+1) + "-->"), "one tag or text"},
-		"a huge attribute":        {wrap(`<update type="` + strings.Repeat("a", few.token+1) + `">`), "one tag or text"},
-		"a huge name":             {"<" + strings.Repeat("a", few.token+1), "one tag or text"},
-		"many attributes":         {"<updates " + strings.Repeat(`a="b" `, few.token/6+1), "one tag or text"},
+		"a huge text":             {wrap("<update><id>" + strings.Repeat("a", xmlscan.MaxToken+1)), "one tag or text"},
+		"a huge comment":          {wrap("<!--" + strings.Repeat("a", xmlscan.MaxToken+1) + "-->"), "one tag or text"},
+		"a huge attribute":        {wrap(`<update type="` + strings.Repeat("a", xmlscan.MaxToken+1) + `">`), "one tag or text"},
+		"a huge name":             {"<" + strings.Repeat("a", xmlscan.MaxToken+1), "one tag or text"},
+		"many attributes":         {"<updates " + strings.Repeat(`a="b" `, 1000) + ">", "attributes"},
 		"many updates":            {wrap(strings.Repeat("<update><id>a</id></update>", 3000)), "more than 2000 advisories"},
 		"many packages":           {wrap("<update><pkglist><collection>" + strings.Repeat(`<package name="bash" version="1" release="1" arch="x86_64"/>`, 1000)), "more than 500 packages"},
-		"no end":                  {"<updates><update><id>a</id></update>", "unexpected EOF"},
-		"ends that do not fit":    {"<updates><update></updates>", "element <update> closed by </updates>"},
+		"no end":                  {"<updates><update><id>a</id></update>", "ends inside of the element"},
+		"ends that do not fit":    {"<updates><update></updates>", "not open"},
 		"nothing":                 {"", "no element updates"},
 		"another document":        {"<metalink/>", `about "metalink"`},
-		"no document":             {"\x00\x01", "illegal character"},
-		"another encoding":        {`<?xml version="1.0" encoding="utf-7"?><updates/>`, "encoding"},
-		"a second bomb, by gzip":  {bomb(t), "one tag or text"},
+		"no document":             {"\x00\x01", "no element updates"},
+		"another encoding":        {wrap("<update><id>\xff</id></update>"), "UTF-8"},
+		"a second bomb, by gzip":  {bomb(t), "too large"},
 		"gzip that is none":       {"\x1f\x8b rest", "cannot decompress"},
 		"xz that is none":         {"\xfd7zXZ\x00 rest", "cannot decompress"},
 		"zstd with a huge window": {"\x28\xb5\x2f\xfd\x00\xf8rest of it", "window"},
@@ -201,16 +206,10 @@ func TestTotalIsBounded(t *testing.T) {
 
 // A million advisories, with the bounds that hold.
 func TestMillion(t *testing.T) {
-	if race {
-		t.Skip("it reads every byte by itself, which the race detector makes slow")
-	}
 	text := wrap(strings.Repeat("<update><id>a</id></update>", 1_000_000))
 	all, err := readAll(text)
 	if err == nil || !strings.Contains(err.Error(), "more than 200000 advisories") || len(all) != 200_000 {
 		t.Errorf("%d, %v", len(all), err)
-	}
-	if _, err := readAll(text[:len("<updates>")] + strings.Repeat("a", most.token+1)); err == nil || !strings.Contains(err.Error(), "one tag or text") {
-		t.Errorf("a huge text: %v", err)
 	}
 }
 
@@ -218,7 +217,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte(good))
 	f.Add([]byte(wrap("<update><id>&lt;</id></update>")))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		read(bytes.NewReader(data), few, installed, func(a Advisory) error {
+		read(bytes.NewReader(data), few, installed, func(a *Advisory) error {
 			if len(a.ID) > maxID || strings.ContainsFunc(a.ID+a.Severity, unicode.IsControl) {
 				t.Errorf("id %q, severity %q", a.ID, a.Severity)
 			}

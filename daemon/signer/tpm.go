@@ -8,10 +8,10 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
-	"path/filepath"
 	"strconv"
 	"strings"
 
+	"github.com/digestd/digestd/kernel/tpm"
 	"github.com/google/go-tpm/tpm2"
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -19,8 +19,6 @@ import (
 
 const (
 	tpmScheme = "tpm:"
-	// defaultTPM shares the TPM: the kernel gives every user a space of its own.
-	defaultTPM = "/dev/tpmrm0"
 	// firstPersistent and lastPersistent are the handles of persistent objects of
 	// the owner (TPM 2.0 Part 2, 7.5).
 	firstPersistent, lastPersistent = tpm2.TPMHandle(0x81000000), tpm2.TPMHandle(0x817fffff)
@@ -37,7 +35,7 @@ type tpmPlace struct {
 // parseTPMPlace reads "tpm:", with device=PATH and parent=HANDLE after it,
 // separated by semicolons.
 func parseTPMPlace(where string) (place, error) {
-	p := tpmPlace{device: defaultTPM, parent: tpm2.TPMRHOwner}
+	p := tpmPlace{device: tpm.DefaultDevice, parent: tpm2.TPMRHOwner}
 	rest := strings.TrimPrefix(where, tpmScheme)
 	seen := map[string]bool{}
 	for item := range strings.SplitSeq(rest, ";") {
@@ -51,7 +49,7 @@ func parseTPMPlace(where string) (place, error) {
 			err = fmt.Errorf("%s appears twice", name)
 		case name == "device":
 			p.device = value
-			err = checkDevice(value)
+			err = tpm.CheckDevice(value)
 		case name == "parent":
 			p.parent, err = parseHandle(value)
 		default:
@@ -65,13 +63,6 @@ func parseTPMPlace(where string) (place, error) {
 	return p, nil
 }
 
-func checkDevice(path string) error {
-	if !filepath.IsAbs(path) || filepath.Clean(path) != path || len(path) > 256 || strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return fmt.Errorf("device %.80q: want an absolute path without detours, spaces and other than ASCII", path)
-	}
-	return nil
-}
-
 func parseHandle(text string) (tpm2.TPMHandle, error) {
 	n, err := strconv.ParseUint(text, 0, 32)
 	h := tpm2.TPMHandle(n)
@@ -81,13 +72,26 @@ func parseHandle(text string) (tpm2.TPMHandle, error) {
 	return h, nil
 }
 
+// tpmKeys is a TPM that holds a key of ours.
+type tpmKeys struct {
+	*tpm.Conn
+	key tpm2.AuthHandle // what signs, once it is loaded
+}
+
+func openTPM(ctx context.Context, device string) (*tpmKeys, error) {
+	c, err := tpm.Open(ctx, device)
+	if err != nil {
+		return nil, err
+	}
+	return &tpmKeys{Conn: c}, nil
+}
+
 func (p tpmPlace) create(ctx context.Context) ([]byte, *ecdsa.PublicKey, error) {
-	t, err := openTPM(p.device)
+	t, err := openTPM(ctx, p.device)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer t.Close()
-	t.ctx = ctx
 	blob, err := t.createKey(p.parent)
 	if err != nil {
 		return nil, nil, fmt.Errorf("TPM %s: %w", p.device, err)
@@ -97,7 +101,7 @@ func (p tpmPlace) create(ctx context.Context) ([]byte, *ecdsa.PublicKey, error) 
 		return nil, nil, fmt.Errorf("TPM %s: %w", p.device, err)
 	}
 	block := &pem.Block{Type: tpmType, Bytes: blob.marshal()}
-	if p.device != defaultTPM {
+	if p.device != tpm.DefaultDevice {
 		block.Headers = map[string]string{deviceHeader: p.device}
 	}
 	return pem.EncodeToMemory(block), public, nil
@@ -109,14 +113,14 @@ func loadTPM(block *pem.Block, public any) (Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	device := defaultTPM
+	device := tpm.DefaultDevice
 	for name, value := range block.Headers {
 		if name != deviceHeader {
 			return nil, fmt.Errorf("unknown header %.40q", name)
 		}
 		device = value
 	}
-	if err := checkDevice(device); err != nil {
+	if err := tpm.CheckDevice(device); err != nil {
 		return nil, err
 	}
 	blob, err := parseTPMKey(block.Bytes)
@@ -129,11 +133,10 @@ func loadTPM(block *pem.Block, public any) (Signer, error) {
 		return nil, errOtherKey
 	}
 	return newRemote("TPM "+device, want, func(ctx context.Context) (connection, error) {
-		t, err := openTPM(device)
+		t, err := openTPM(ctx, device)
 		if err != nil {
 			return nil, err
 		}
-		t.ctx = ctx
 		if err := t.loadKey(blob); err != nil {
 			t.Close()
 			return nil, err
@@ -141,15 +144,6 @@ func loadTPM(block *pem.Block, public any) (Signer, error) {
 		return t, nil
 	}), nil
 }
-
-// primary is the template of the storage key under which new keys are: elliptic,
-// without a seed of its own, so that tools find the same
-// (draft-bottomley-tpm2-keys §3.1.8).
-var primary = func() tpm2.TPMTPublic {
-	t := tpm2.ECCSRKTemplate
-	t.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{})
-	return t
-}()
 
 // signingKey is the template of a key that signs digests by ECDSA on P-256, was
 // made in the TPM and never leaves it.
@@ -168,31 +162,11 @@ var signingKey = tpm2.TPMTPublic{
 	}),
 }
 
-// parent returns the storage key of a handle; release forgets what was made for it.
-func (t *tpm) parent(handle tpm2.TPMHandle) (key tpm2.AuthHandle, release func(), err error) {
-	if handle != tpm2.TPMRHOwner {
-		r, err := tpm2.ReadPublic{ObjectHandle: handle}.Execute(t)
-		if err != nil {
-			return key, nil, fmt.Errorf("cannot find storage key %#x: %w", uint32(handle), err)
-		}
-		return tpm2.AuthHandle{Handle: handle, Name: r.Name, Auth: tpm2.PasswordAuth(nil)}, func() {}, nil
-	}
-	r, err := tpm2.CreatePrimary{
-		PrimaryHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)},
-		InPublic:      tpm2.New2B(primary),
-	}.Execute(t)
-	if err != nil {
-		return key, nil, fmt.Errorf("cannot derive the owner's storage key (if the owner has a password: name a persistent one by parent=): %w", err)
-	}
-	return tpm2.AuthHandle{Handle: r.ObjectHandle, Name: r.Name, Auth: tpm2.PasswordAuth(nil)},
-		func() { tpm2.FlushContext{FlushHandle: r.ObjectHandle}.Execute(t) }, nil
-}
-
-func (t *tpm) createKey(handle tpm2.TPMHandle) (*tpmKey, error) {
-	if err := t.flushAll(); err != nil {
+func (t *tpmKeys) createKey(handle tpm2.TPMHandle) (*tpmKey, error) {
+	if err := t.FlushAll(); err != nil {
 		return nil, err
 	}
-	parent, release, err := t.parent(handle)
+	parent, release, err := t.Parent(handle)
 	if err != nil {
 		return nil, err
 	}
@@ -205,7 +179,7 @@ func (t *tpm) createKey(handle tpm2.TPMHandle) (*tpmKey, error) {
 }
 
 // loadKey makes the TPM hold the key, as long as the connection lasts.
-func (t *tpm) loadKey(k *tpmKey) error {
+func (t *tpmKeys) loadKey(k *tpmKey) error {
 	public, err := tpm2.Unmarshal[tpm2.TPM2BPublic](k.Public)
 	if err != nil {
 		return fmt.Errorf("cannot read the public part of the key: %w", err)
@@ -214,10 +188,10 @@ func (t *tpm) loadKey(k *tpmKey) error {
 	if err != nil {
 		return fmt.Errorf("cannot read the private part of the key: %w", err)
 	}
-	if err := t.flushAll(); err != nil {
+	if err := t.FlushAll(); err != nil {
 		return err
 	}
-	parent, release, err := t.parent(tpm2.TPMHandle(k.Parent))
+	parent, release, err := t.Parent(tpm2.TPMHandle(k.Parent))
 	if err != nil {
 		return err
 	}
@@ -230,28 +204,8 @@ func (t *tpm) loadKey(k *tpmKey) error {
 	return nil
 }
 
-// flushAll forgets what an earlier connection left: without the kernel's resource
-// manager nobody else does, and a TPM holds three objects only. With it, others'
-// are not seen.
-func (t *tpm) flushAll() error {
-	r, err := tpm2.GetCapability{Capability: tpm2.TPMCapHandles, Property: uint32(tpm2.TPMHTTransient) << 24, PropertyCount: 16}.Execute(t)
-	if err != nil {
-		return fmt.Errorf("cannot ask for its objects: %w", err)
-	}
-	handles, err := r.CapabilityData.Data.Handles()
-	if err != nil {
-		return fmt.Errorf("cannot ask for its objects: %w", err)
-	}
-	for _, h := range handles.Handle {
-		if _, err := (tpm2.FlushContext{FlushHandle: h}).Execute(t); err != nil {
-			return fmt.Errorf("cannot forget object %#x: %w", uint32(h), err)
-		}
-	}
-	return nil
-}
-
-func (t *tpm) sign(ctx context.Context, digest []byte) ([]byte, error) {
-	t.ctx = ctx
+func (t *tpmKeys) sign(ctx context.Context, digest []byte) ([]byte, error) {
+	t.Context = ctx
 	r, err := tpm2.Sign{
 		KeyHandle:  t.key,
 		Digest:     tpm2.TPM2BDigest{Buffer: digest},
@@ -272,4 +226,4 @@ func (t *tpm) sign(ctx context.Context, digest []byte) ([]byte, error) {
 	return b.Bytes()
 }
 
-func (t *tpm) close() { t.Close() }
+func (t *tpmKeys) close() { t.Close() }

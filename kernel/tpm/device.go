@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package signer
+// Package tpm speaks with a TPM 2.0: it opens one, holds keys below its owner's storage
+// key, and keeps counters in it that only rise.
+//
+// It promises that no call outlasts its context, however long the TPM takes, and that
+// no secret crosses the bus to the TPM in the clear. What a counter stands for is for
+// its user.
+package tpm
 
 import (
 	"context"
@@ -9,23 +15,35 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
-	"github.com/google/go-tpm/tpm2"
 	"golang.org/x/sys/unix"
 )
 
-// tpm is a connection to a TPM: a character device, or the Unix socket of an
-// emulator, which both take whole commands and give whole responses (TPM 2.0 Part
-// 1, 18).
-type tpm struct {
-	io.ReadWriteCloser
-	ctx context.Context // of the call under way
-	key tpm2.AuthHandle // what signs, once it is loaded
+// DefaultDevice shares the TPM: the kernel gives every user a space of its own.
+const DefaultDevice = "/dev/tpmrm0"
+
+// CheckDevice reports whether path can be a TPM's.
+func CheckDevice(path string) error {
+	if !filepath.IsAbs(path) || filepath.Clean(path) != path || len(path) > 256 || strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return fmt.Errorf("device %.80q: want an absolute path without detours, spaces and other than ASCII", path)
+	}
+	return nil
 }
 
-// openTPM opens a device that is a TPM by the word of whoever configured it.
-func openTPM(path string) (*tpm, error) {
+// Conn is a connection to a TPM: a character device, or the Unix socket of an
+// emulator, which both take whole commands and give whole responses (TPM 2.0 Part
+// 1, 18). One goroutine uses it at a time.
+type Conn struct {
+	io.ReadWriteCloser
+	Context context.Context // bounds the calls that follow
+	late    chan struct{}   // closed when a command ends for which nobody waits any more; nil: there is none
+}
+
+// Open opens a device that is a TPM by the word of whoever configured it.
+func Open(ctx context.Context, path string) (*Conn, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open TPM: %w", err)
@@ -35,7 +53,7 @@ func openTPM(path string) (*tpm, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot open TPM: %w", err)
 		}
-		return &tpm{ReadWriteCloser: conn}, nil
+		return &Conn{ReadWriteCloser: conn, Context: ctx}, nil
 	}
 	if info.Mode()&os.ModeCharDevice == 0 {
 		return nil, fmt.Errorf("cannot open TPM: %s is neither a character device nor a socket", path)
@@ -46,27 +64,32 @@ func openTPM(path string) (*tpm, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open TPM: %w", &os.PathError{Op: "open", Path: path, Err: err})
 	}
-	return &tpm{ReadWriteCloser: os.NewFile(uintptr(fd), path)}, nil
+	return &Conn{ReadWriteCloser: os.NewFile(uintptr(fd), path), Context: ctx}, nil
 }
 
 // Send gives the TPM a command and returns its response. When the time is over it
 // closes the connection: a response that comes later is nobody's.
-func (t *tpm) Send(command []byte) ([]byte, error) {
+func (t *Conn) Send(command []byte) ([]byte, error) {
+	if err := t.Context.Err(); err != nil {
+		return nil, err
+	}
 	type result struct {
 		response []byte
 		err      error
 	}
-	done := make(chan result, 1)
+	done, ended := make(chan result, 1), make(chan struct{})
 	go func() {
+		defer close(ended)
 		response, err := exchange(t.ReadWriteCloser, command)
 		done <- result{response, err}
 	}()
 	select {
 	case r := <-done:
 		return r.response, r.err
-	case <-t.ctx.Done():
+	case <-t.Context.Done():
+		t.late = ended
 		t.Close()
-		return nil, t.ctx.Err()
+		return nil, t.Context.Err()
 	}
 }
 

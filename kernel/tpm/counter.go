@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tpm
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/google/go-tpm/tpm2"
+)
+
+// Scheme begins the place of what is in a TPM.
+const Scheme = "tpm:"
+
+// The indices that the owner of a TPM gives out (Registry of Reserved TPM 2.0 Handles and
+// Localities, 2.2), and the one that is used where none is named.
+const (
+	firstIndex, lastIndex = uint32(0x01800000), uint32(0x01bfffff)
+	defaultIndex          = uint32(0x0181d1e5)
+)
+
+// CounterPlace says where a counter is.
+type CounterPlace struct {
+	Device string
+	Index  uint32 // of the TPM's nonvolatile memory
+}
+
+// ParseCounterPlace reads "tpm:", with device=PATH and index=NUMBER after it, separated
+// by semicolons.
+func ParseCounterPlace(where string) (CounterPlace, error) {
+	p := CounterPlace{Device: DefaultDevice, Index: defaultIndex}
+	rest, ok := strings.CutPrefix(where, Scheme)
+	if !ok {
+		return p, fmt.Errorf("no counter can be in %.80q: want %s…", where, Scheme)
+	}
+	seen := map[string]bool{}
+	for item := range strings.SplitSeq(rest, ";") {
+		if rest == "" {
+			break
+		}
+		name, value, _ := strings.Cut(item, "=")
+		var err error
+		switch {
+		case seen[name]:
+			err = fmt.Errorf("%s appears twice", name)
+		case name == "device":
+			p.Device = value
+			err = CheckDevice(value)
+		case name == "index":
+			p.Index, err = parseIndex(value)
+		default:
+			err = fmt.Errorf("unknown attribute %.40q: want device= or index=", name)
+		}
+		if err != nil {
+			return p, fmt.Errorf("no counter can be in %.80q: %w", where, err)
+		}
+		seen[name] = true
+	}
+	return p, nil
+}
+
+func parseIndex(text string) (uint32, error) {
+	n, err := strconv.ParseUint(text, 0, 32)
+	if err != nil || uint32(n) < firstIndex || uint32(n) > lastIndex {
+		return 0, fmt.Errorf("index %.40q: want one that the owner gives out, %#x to %#x", text, firstIndex, lastIndex)
+	}
+	return uint32(n), nil
+}
+
+// Why a TPM does not do what was asked. Other errors may pass by themselves.
+var (
+	ErrNoCounter = errors.New("the TPM has no such counter")
+	ErrTaken     = errors.New("the index is in use")
+	ErrFull      = errors.New("the TPM has no room left for a counter")
+	ErrOwner     = errors.New("the TPM's owner has a password, and it was not the one that was given")
+	ErrAuth      = errors.New("the counter does not accept its secret")
+)
+
+// SecretSize is how many bytes the secret of a counter and its mark have.
+const SecretSize = 32
+
+// NewSecret returns a random secret of SecretSize. None of its bytes is zero: a session
+// of go-tpm takes a secret for ended there.
+func NewSecret() []byte {
+	secret := make([]byte, 0, SecretSize)
+	var more [SecretSize]byte
+	for len(secret) < SecretSize {
+		rand.Read(more[:])
+		for _, b := range more {
+			if b != 0 && len(secret) < SecretSize {
+				secret = append(secret, b)
+			}
+		}
+	}
+	return secret
+}
+
+// Counter is a counter of eight bytes that only rises. A new one begins above every
+// counter that the TPM ever had.
+type Counter struct {
+	Index uint32
+	Name  []byte // as the TPM forms it, of all but the value
+	Auth  []byte // its secret, of SecretSize
+}
+
+// publicOf is what describes a counter. Mark makes its Name one that no other has: a policy
+// that nothing satisfies, and that no attribute lets anybody use.
+func publicOf(index uint32, mark []byte, written bool) tpm2.TPMSNVPublic {
+	return tpm2.TPMSNVPublic{
+		NVIndex: tpm2.TPMHandle(index), NameAlg: tpm2.TPMAlgSHA256, AuthPolicy: tpm2.TPM2BDigest{Buffer: mark}, DataSize: 8,
+		Attributes: tpm2.TPMANV{NT: tpm2.TPMNTCounter, AuthRead: true, AuthWrite: true, NoDA: true, Written: written},
+	}
+}
+
+// CounterName returns the Name that a counter has once it was incremented.
+func CounterName(index uint32, mark []byte) ([]byte, error) {
+	p := publicOf(index, mark, true)
+	name, err := tpm2.NVName(&p)
+	if err != nil {
+		return nil, fmt.Errorf("cannot name the counter: %w", err)
+	}
+	return name.Buffer, nil
+}
+
+// Define makes a counter, which has no value before its first increment. owner is the
+// password of the TPM's owner, empty for none. Errors are [ErrTaken], [ErrFull],
+// [ErrOwner], and others.
+func (t *Conn) Define(owner []byte, index uint32, auth, mark []byte) error {
+	if len(auth) != SecretSize || len(mark) != SecretSize || bytes.IndexByte(auth, 0) >= 0 {
+		return errors.New("cannot make a counter: its secret has the wrong form")
+	}
+	if err := t.FlushAll(); err != nil {
+		return err
+	}
+	// The secret is encrypted for the TPM alone: nobody on the bus learns it.
+	salt, err := tpm2.CreatePrimary{
+		PrimaryHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: session(owner)},
+		InPublic:      tpm2.New2B(primary),
+	}.Execute(t)
+	if err != nil {
+		return fmt.Errorf("cannot make a counter: %w", plain(err, ErrOwner))
+	}
+	defer t.forget(salt.ObjectHandle)
+	public, err := salt.OutPublic.Contents()
+	if err != nil {
+		return fmt.Errorf("cannot make a counter: %w", err)
+	}
+	_, err = tpm2.NVDefineSpace{
+		AuthHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHOwner,
+			Auth: session(owner, tpm2.Salted(salt.ObjectHandle, *public), tpm2.AESEncryption(128, tpm2.EncryptIn))},
+		Auth:       tpm2.TPM2BAuth{Buffer: auth},
+		PublicInfo: tpm2.New2B(publicOf(index, mark, false)),
+	}.Execute(t)
+	if err != nil {
+		return fmt.Errorf("cannot make a counter: %w", plain(err, ErrOwner))
+	}
+	return nil
+}
+
+// Undefine removes what is at an index. Its errors are [ErrNoCounter], [ErrOwner], and
+// others.
+func (t *Conn) Undefine(owner []byte, index uint32) error {
+	r, err := tpm2.NVReadPublic{NVIndex: tpm2.TPMHandle(index)}.Execute(t)
+	if err == nil {
+		_, err = tpm2.NVUndefineSpace{
+			AuthHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: session(owner)},
+			NVIndex:    tpm2.NamedHandle{Handle: tpm2.TPMHandle(index), Name: r.NVName},
+		}.Execute(t)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot remove the counter: %w", plain(err, ErrOwner))
+	}
+	return nil
+}
+
+// NameAt returns the Name of what is at an index, and whether it has this mark.
+// Its error is [ErrNoCounter] if there is nothing.
+func (t *Conn) NameAt(index uint32, mark []byte) (name []byte, marked bool, err error) {
+	r, err := tpm2.NVReadPublic{NVIndex: tpm2.TPMHandle(index)}.Execute(t)
+	if err != nil {
+		return nil, false, fmt.Errorf("cannot find the counter: %w", plain(err, nil))
+	}
+	p, err := r.NVPublic.Contents()
+	if err != nil {
+		return nil, false, fmt.Errorf("cannot find the counter: %w", err)
+	}
+	return r.NVName.Buffer, len(mark) > 0 && bytes.Equal(p.AuthPolicy.Buffer, mark), nil
+}
+
+// ReadCounter returns the value of c. The TPM proves that it knows the secret. Errors are
+// [ErrNoCounter], also where one without a value has the index, [ErrAuth], and others.
+func (t *Conn) ReadCounter(c Counter) (uint64, error) {
+	r, err := tpm2.NVRead{AuthHandle: c.auth(), NVIndex: c.handle(), Size: 8}.Execute(t)
+	if err != nil {
+		return 0, fmt.Errorf("cannot read the counter: %w", plain(err, ErrAuth))
+	}
+	if len(r.Data.Buffer) != 8 {
+		return 0, fmt.Errorf("cannot read the counter: it has %d bytes, want 8", len(r.Data.Buffer))
+	}
+	return binary.BigEndian.Uint64(r.Data.Buffer), nil
+}
+
+// IncrementCounter raises c by one; after an error it may have risen all the same.
+// Errors are those of [Conn.ReadCounter].
+func (t *Conn) IncrementCounter(c Counter) error {
+	if _, err := (tpm2.NVIncrement{AuthHandle: c.auth(), NVIndex: c.handle()}).Execute(t); err != nil {
+		return fmt.Errorf("cannot increment the counter: %w", plain(err, ErrAuth))
+	}
+	return nil
+}
+
+func (c Counter) handle() tpm2.NamedHandle {
+	return tpm2.NamedHandle{Handle: tpm2.TPMHandle(c.Index), Name: tpm2.TPM2BName{Buffer: c.Name}}
+}
+
+func (c Counter) auth() tpm2.AuthHandle {
+	return tpm2.AuthHandle{Handle: tpm2.TPMHandle(c.Index), Name: tpm2.TPM2BName{Buffer: c.Name}, Auth: session(c.Auth)}
+}
+
+// session proves to the TPM that we know a secret, and that its answer is its own.
+func session(auth []byte, more ...tpm2.AuthOption) tpm2.Session {
+	return tpm2.HMAC(tpm2.TPMAlgSHA256, 16, append([]tpm2.AuthOption{tpm2.Auth(auth)}, more...)...)
+}
+
+// plain says what a TPM's error means, where this package has a word for it; auth is the
+// word for a secret that it did not accept.
+func plain(err, auth error) error {
+	for _, known := range []struct {
+		code tpm2.TPMRC
+		word error
+	}{
+		{tpm2.TPMRCHandle, ErrNoCounter}, {tpm2.TPMRCNVUninitialized, ErrNoCounter},
+		{tpm2.TPMRCNVDefined, ErrTaken}, {tpm2.TPMRCNVSpace, ErrFull},
+		{tpm2.TPMRCAuthFail, auth}, {tpm2.TPMRCBadAuth, auth},
+	} {
+		if known.word != nil && errors.Is(err, known.code) {
+			return known.word
+		}
+	}
+	return err
+}

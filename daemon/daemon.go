@@ -22,6 +22,7 @@ import (
 	"sync"
 
 	"github.com/digestd/digestd/daemon/admin"
+	"github.com/digestd/digestd/daemon/anchor"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/audit/carrier"
@@ -66,6 +67,7 @@ type answers struct {
 	*ownlist.Keeper
 	*verification.Verifier
 	*manage.Manager
+	*anchor.Anchor
 }
 
 // Rooms are those that work by themselves, or for others.
@@ -77,6 +79,7 @@ type Rooms struct {
 	Reconciler *reconcile.Reconciler
 	Exporter   *export.Exporter
 	Sessions   *session.Server
+	Anchor     *anchor.Anchor
 	Guard      *enforce.Guard // nil where nothing is told to it
 }
 
@@ -145,6 +148,8 @@ func newDaemon(c config.Config, log *slog.Logger, notify Notifier) *Daemon {
 	r.Reconciler = &reconcile.Reconciler{Host: h, Labels: r.Labels, Denier: r.Denier, Enroller: r.Enroller, Keys: r.Keys,
 		Rested: make(chan struct{}, 1), Compared: r.Exporter.FilesToSign, Tell: func() { notify(d.statusLine()) }}
 	r.Sessions = &session.Server{Host: h, Labels: r.Labels, Keys: r.Keys, Reconciler: r.Reconciler, Exporter: r.Exporter}
+	r.Anchor = anchor.New(h)
+	d.Anchor = r.Anchor
 	d.Verifier = verification.New(h, r.Reconciler)
 	d.Query = query.New(h, d.Verifier)
 	d.Admin = admin.New(h, r.Keys, r.Enroller, r.Denier, r.Reconciler, d.Query)
@@ -172,7 +177,7 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	s := newState(c, mode, unsigned, d.Now())
 	s.Signer, s.Certificates = d.Builder.Load().Signer(), append([]*x509.Certificate{id.Cert}, loaded.Old...)
 	d.Exec = executor.New(s, d.Index, d.Dir, d.UnitOf, d.Logger, d.Now)
-	d.Exec.Wakes = [state.WakeKinds][]chan<- struct{}{state.WakeChores: {d.Chores}, state.WakeLabels: {d.LabelsWanted}, state.WakeClock: {d.Timed}, state.WakeLists: {d.ListsChanged}}
+	d.Exec.Wakes = [state.WakeKinds][]chan<- struct{}{state.WakeChores: {d.Chores}, state.WakeLabels: {d.LabelsWanted}, state.WakeClock: {d.Timed}, state.WakeLists: {d.ListsChanged}, state.WakeAnchor: {d.rooms.Anchor.Anchoring}}
 	hooks := &d.Exec.Hooks
 	hooks.Before, hooks.After, hooks.Lost = d.followState, d.afterPlan, func(w state.Withdrawal, data []byte) { d.rooms.Exporter.LostList(s, w, data) }
 	found, err := readContent(d.Index, c.State, recovery.Rebuild())
@@ -273,6 +278,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
+	d.rooms.Anchor.Begin(ctx)
 	watch := d.rooms.Reconciler.Watch(ctx)
 	var group sync.WaitGroup
 	start := func(name string, fn func(context.Context) error) {
@@ -310,6 +316,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	start("reload", func(ctx context.Context) error { return d.reloadLoop(ctx, around) })
 	start("neighbours", d.rooms.Exporter.Run)
 	start("contents", d.rooms.Guard.Run)
+	start("anchor", d.rooms.Anchor.Loop)
 	start("watchdog", d.watchdog)
 	d.notify("READY=1", d.statusLine())
 	<-ctx.Done()
@@ -317,6 +324,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	group.Wait()
 	d.rooms.Sessions.Open.Wait()
 	d.rooms.Labels.RenewUnheld()
+	d.rooms.Anchor.Last()
 	carried()
 	d.rooms.Guard.LastSnapshot()
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {

@@ -115,6 +115,9 @@ func (d *Daemon) adopt(ctx context.Context, c config.Config) error {
 		s.Mode, s.Unsigned, s.Multi, s.KeepOld = mode, unsigned, c.MultiVersion, c.KeepOld == keepUntilRestart
 		s.Order = ledger.NewOrder(s.Order.Lists, s.Multi)
 		s.Basis++
+		if !same {
+			s.Decided(false)
+		}
 		s.WithdrawRefused(true)
 		if !same {
 			s.WithdrawUnknown()

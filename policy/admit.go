@@ -13,6 +13,8 @@ import (
 //
 //   - what is denied may not, whatever else speaks for it;
 //   - what is active already stays, but for what a floor was set above since;
+//   - while it is in doubt whether the line knows all that was decided, what is older
+//     than what is installed is a rollback, and no grant counts;
 //   - what the owner granted may come;
 //   - what is below a floor, or below what advisories say is mended, is a rollback;
 //   - of a multi-version package, what is not above all that was retired is a
@@ -30,7 +32,10 @@ func Admit(m Mode, l Line, pkg nevra.NEVRA) Decision {
 	if a, ok := l.active(e); ok && (a.Granted || !l.belowFloor(e)) {
 		return Decision{Reason: ReasonActive}
 	}
-	if slices.Contains(l.Grants, e) {
+	if d, ok := doubted(m, l, pkg); ok {
+		return d
+	}
+	if l.Doubt == NoDoubt && slices.Contains(l.Grants, e) {
 		return Decision{Reason: ReasonGranted, Grant: true}
 	}
 	d := Decision{}
@@ -54,7 +59,7 @@ func Admit(m Mode, l Line, pkg nevra.NEVRA) Decision {
 	default:
 		return d
 	}
-	d.Verdict = [...]Verdict{Enforce: Veto, Withhold: WithholdList, Audit: Allow}[m]
+	d.Verdict = rollback(m)
 	d.Text += fmt.Sprintf("; to permit it once: digestctl rollback grant %s --reason WHY", pkg)
 	return d
 }

@@ -24,6 +24,7 @@ const (
 	ReasonRollbackFloor   Reason = "rollback-floor"   // it is below the floor
 	ReasonRollbackRetired Reason = "rollback-retired" // multi-version: this or a higher version was retired
 	ReasonAdvisory        Reason = "below-advisory"   // an advisory says that a higher version mends it
+	ReasonOlderState      Reason = "older-state"      // a higher version is installed, and the index may have forgotten more
 
 	ReasonUnsigned      Reason = "unsigned"
 	ReasonUnknownKey    Reason = "unknown-key"
@@ -44,7 +45,7 @@ const (
 
 // Rollback reports whether r is about an old version that comes back.
 func (r Reason) Rollback() bool {
-	return r == ReasonRollback || r == ReasonRollbackFloor || r == ReasonRollbackRetired || r == ReasonAdvisory
+	return r == ReasonRollback || r == ReasonRollbackFloor || r == ReasonRollbackRetired || r == ReasonAdvisory || r == ReasonOlderState
 }
 
 // Decision is a verdict with its reason. An Allow may carry the reason why it

@@ -26,6 +26,8 @@ type Line struct {
 
 	Advised   *Advised // what advisories say; nil: nothing
 	Undecided bool     // whether more of what they say binds a version only its header tells
+
+	Doubted
 }
 
 // Advised is what advisories say of a line: what is active stays, but nothing below it
@@ -33,6 +35,12 @@ type Line struct {
 type Advised struct {
 	EVR  nevra.EVR
 	Text string // who says so, and why
+}
+
+// Doubted says whether a line may have forgotten something, and what is known for all that.
+type Doubted struct {
+	Doubt Doubt
+	Shown nevra.EVR // the highest version that is installed; asked only while there is doubt
 }
 
 // Instance is a version with an active list.
@@ -102,7 +110,7 @@ func (l Line) Beside(others ...Line) Line {
 	for _, o := range others {
 		l.High, l.Retired = higher(l.High, o.High), higher(l.Retired, o.Retired)
 		l = l.raiseFloor(o.Floor, o.FloorBy)
-		l.Multi = l.Multi || o.Multi
+		l.Multi, l.Shown = l.Multi || o.Multi, higher(l.Shown, o.Shown)
 	}
 	return l
 }

@@ -122,6 +122,8 @@ type Key struct {
 	Lists    int `json:"lists"`    // active by its word
 	Files    int `json:"files"`    // in these
 	Withheld int `json:"withheld"` // lists of its packages that are not active
+
+	Anchor string `json:"anchor,omitzero"` // of an answer to a revocation: anchored, or pending, where there is an anchor
 }
 
 // Certificate is what the lists of this machine are signed with.

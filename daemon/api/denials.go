@@ -34,6 +34,7 @@ type Denial struct {
 	Expires time.Time `json:"expires,omitzero"` // absent for never
 	Foreign bool      `json:"foreign,omitzero"` // not said here, so not lifted here
 	Lists   int       `json:"lists"`            // that are withheld by it, or leave out its content
+	Anchor  string    `json:"anchor,omitzero"`  // of an answer to a denial: anchored, or pending, where there is an anchor
 }
 
 // What an import does about a [Denial].
@@ -53,13 +54,14 @@ type DenialChange struct {
 
 // DenialImport is what an import did, or would do.
 type DenialImport struct {
-	DryRun  bool           `json:"dryRun"`  // nothing was changed
-	Added   int            `json:"added"`   // denials
-	Merged  int            `json:"merged"`  // with those about the same
-	Same    int            `json:"same"`    // were there
-	Expired int            `json:"expired"` // passed over
-	Lists   int            `json:"lists"`   // that had to leave the directory or to change
-	Changes []DenialChange `json:"changes"` // the first 1000
+	DryRun  bool           `json:"dryRun"`          // nothing was changed
+	Added   int            `json:"added"`           // denials
+	Merged  int            `json:"merged"`          // with those about the same
+	Same    int            `json:"same"`            // were there
+	Expired int            `json:"expired"`         // passed over
+	Lists   int            `json:"lists"`           // that had to leave the directory or to change
+	Changes []DenialChange `json:"changes"`         // the first 1000
+	Anchor  string         `json:"anchor,omitzero"` // anchored, or pending, where there is an anchor
 }
 
 // DenialDocument is what denials are exported as, and imported from.

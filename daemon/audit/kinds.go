@@ -78,6 +78,11 @@ const (
 	KindGuardExempted    = "guard-exempted"
 	KindGuardRefused     = "guard-refused"
 	KindGuardAudited     = "guard-audited"
+	KindAnchorEnabled    = "anchor-enabled"
+	KindAnchorDisabled   = "anchor-disabled"
+	KindAnchorRebound    = "anchor-rebound"
+	KindAnchorAccepted   = "anchor-accepted"
+	KindAnchorDoubt      = "anchor-doubt"
 )
 
 // Kinds returns the table, in the order of the manual. It is the package's own, and not
@@ -381,6 +386,49 @@ var table = []Kind{
 			"\n" +
 			"See all of them, with what lists say: digestctl guard denials. To let this run\n" +
 			"in mode enforce: digestctl guard learn.",
+	},
+	{
+		Name: KindAnchorEnabled, ID: "c8d34f722cf74684b55019a2214424f2", Priority: Notice, Subject: Machine,
+		Words: "a counter in the TPM anchors the index from now on",
+		Title: "A counter in the TPM anchors digestd's index",
+		Text: "User @DIGESTD_ACTOR_UID@ bound the index to a counter in the TPM, which stands at\n" +
+			"@DIGESTD_REASON@. An older state directory is noticed from now on.\n" +
+			"\n" +
+			"See how both stand: digestctl anchor status",
+	},
+	{
+		Name: KindAnchorDisabled, ID: "978c2405178d4940b96ae0a75f787577", Priority: Warning, Subject: Machine,
+		Words: "no counter anchors the index any more",
+		Title: "No counter anchors digestd's index any more",
+		Text: "User @DIGESTD_ACTOR_UID@ disabled the anchor. An older state directory is not\n" +
+			"noticed any more.",
+	},
+	{
+		Name: KindAnchorRebound, ID: "e033b72bdae24221afe981e727e4e423", Priority: Warning, Subject: Machine,
+		Words: "another counter in the TPM anchors the index from now on",
+		Title: "Another counter in the TPM anchors digestd's index",
+		Text: "User @DIGESTD_ACTOR_UID@ bound the index to a new counter, which stands at\n" +
+			"@DIGESTD_REASON@: the TPM was cleared, or the disk is in another machine.",
+	},
+	{
+		Name: KindAnchorAccepted, ID: "9f5d24aa83c64da88b6b821279cb4fd7", Priority: Warning, Subject: Machine,
+		Words: "an older index was accepted",
+		Title: "An older index was accepted",
+		Text: "User @DIGESTD_ACTOR_UID@ accepted that the index is older than what was decided on\n" +
+			"this machine. Versions, floors, denials and revocations that came later are\n" +
+			"forgotten, and so are all grants that were not used.\n" +
+			"\n" +
+			"Set again what is missing: digestctl floor, digestctl deny, digestctl keys revoke",
+	},
+	{
+		Name: KindAnchorDoubt, ID: "b7809cf9dd694bddb79a521f397c40b1", Priority: Err, Subject: Machine,
+		Words: "the index may be older than what was decided here: {reason}",
+		Title: "digestd's index may be older than what was decided here",
+		Text: "The counter in the TPM does not agree with the index:\n" +
+			"@DIGESTD_TEXT@.\n" +
+			"\n" +
+			"Find out who replaced the state directory, the disk or the TPM. See both, and\n" +
+			"the ways to go on: digestctl anchor status",
 	},
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/digestd/digestd/daemon/guard/exempt"
 	"github.com/digestd/digestd/daemon/signer"
+	"github.com/digestd/digestd/kernel/tpm"
 	"golang.org/x/sys/unix"
 )
 
@@ -69,6 +70,9 @@ type Config struct {
 
 	Metrics string `toml:"metrics"` // file of metrics for Prometheus, "" = none; of digestctl metrics
 
+	Anchor       string `toml:"anchor"`        // "off", or where the counter is; see tpm.ParseCounterPlace
+	AnchorSecret string `toml:"anchor-secret"` // file with what is needed to use the counter
+
 	AuditTrail string `toml:"audit-trail"` // "system", "none" or the directory of journald's sockets
 }
 
@@ -103,6 +107,9 @@ func Default() Config {
 
 		GuardContainers: true,
 		GuardExempt:     []string{},
+
+		Anchor:       "off",
+		AnchorSecret: "/etc/digestd/anchor.secret",
 
 		AuditTrail: "system",
 	}
@@ -215,6 +222,9 @@ func (c *Config) check() error {
 	if err := (exempt.Settings{Named: c.GuardExempt}).Check(); err != nil {
 		return fmt.Errorf("guard-exempt: %w", err)
 	}
+	if err := c.checkAnchor(); err != nil {
+		return err
+	}
 	if err := signer.CheckPlace(c.SigningKey); err != nil {
 		return fmt.Errorf("signing-key: %w", err)
 	}
@@ -227,6 +237,23 @@ func (c *Config) check() error {
 		if _, err := filepath.Match(glob, ""); err != nil {
 			return fmt.Errorf("multiversion: %q is no pattern: %w", glob, err)
 		}
+	}
+	return nil
+}
+
+// checkAnchor keeps the secret of the counter out of the state directory: what brings an old
+// one back must not bring an old secret.
+func (c *Config) checkAnchor() error {
+	if c.Anchor != "off" {
+		if _, err := tpm.ParseCounterPlace(c.Anchor); err != nil {
+			return fmt.Errorf(`anchor = %q: want "off", or %s: %w`, c.Anchor, tpm.Scheme, err)
+		}
+	}
+	if !filepath.IsAbs(c.AnchorSecret) {
+		return fmt.Errorf("anchor-secret = %q: want an absolute path", c.AnchorSecret)
+	}
+	if rel, err := filepath.Rel(c.State, c.AnchorSecret); err == nil && filepath.IsLocal(rel) {
+		return fmt.Errorf("anchor-secret = %q: want a path outside of the state directory, which may come back from a backup", c.AnchorSecret)
 	}
 	return nil
 }

@@ -179,6 +179,11 @@ var Events = []Event{
 	{Name: "certificate", What: "another certificate of the key was installed", Effects: []Effect{Commit}},
 	{Name: "enrol", What: "the kernel was given the certificate", Effects: []Effect{Commit}},
 	{Name: "guard", What: "the owner switched the guard, or learned what it refused", Effects: []Effect{Commit}},
+	{Name: "bind", What: "the index is bound to a counter in the TPM, or to none any more", Effects: []Effect{Intent, Commit},
+		Beside: []Instant{"after-draft", "after-define", "after-increment", "after-name", "after-remove"}},
+	{Name: "anchor", What: "the counter in the TPM was read", Effects: []Effect{Commit}},
+	{Name: "epoch", What: "what was decided is anchored", Effects: []Effect{Intent}, Beside: []Instant{"before-increment", "after-increment"}},
+	{Name: "accept", What: "an older state is accepted", Effects: []Effect{Intent}},
 	{Name: "unenrol", What: "revoked certificates leave the kernel", Beside: []Instant{"before", "after"}},
 
 	// What was done beside the state.

@@ -147,7 +147,7 @@ func (s *Ledger) Load(c Content) error {
 		s.Wake[state.WakeChores] = true
 	}
 	s.CompileDenials()
-	if err := s.loadOrder(c.Meta); err != nil {
+	if err := errors.Join(s.loadOrder(c.Meta), s.LoadAnchor(c.Meta)); err != nil {
 		return err
 	}
 	if len(s.Certificates) > 0 {

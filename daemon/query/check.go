@@ -89,7 +89,7 @@ func (q *Query) CheckVersion(_ context.Context, text string) (api.Check, error) 
 		return api.Check{}, err
 	}
 	out := q.describeCheck(snap, pkg)
-	decide(&out, q.known(snap, pkg.Name).Admit(pkg, false))
+	decide(&out, q.known(snap, pkg.Name).AdmitIn(&state.Transaction{}, pkg, false))
 	if out.Verdict == api.CheckAllowed {
 		out.Text += "; who signed it was not asked"
 	}
@@ -98,7 +98,7 @@ func (q *Query) CheckVersion(_ context.Context, text string) (api.Check, error) 
 
 // foresee does by a snapshot what [ledger.Ledger.Foresee] does in a transaction.
 func (q *Query) foresee(snap *view.Snapshot, c *view.Candidate) policy.Decision {
-	d := q.known(snap, c.Pkg.Name).AdmitCandidate(nil, c)
+	d := q.known(snap, c.Pkg.Name).AdmitCandidate(&state.Transaction{}, c)
 	switch {
 	case d.Verdict != policy.Allow:
 		return d
@@ -126,6 +126,7 @@ func (q *Query) known(snap *view.Snapshot, name string) *ledger.Ledger {
 			s.ByLine[view.LineOf(e.Package)] = append(s.ByLine[view.LineOf(e.Package)], e)
 		}
 	}
+	s.Past.Doubt = snap.Past.Doubt
 	return s
 }
 

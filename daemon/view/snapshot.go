@@ -107,6 +107,7 @@ type Running struct {
 	DBKind    string
 	DBPath    string
 	Since     time.Time
+	Past      Past
 }
 
 // CompareEntry compares e with a list by name.

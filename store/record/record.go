@@ -143,6 +143,27 @@ type KeyRevocation struct {
 	Unread bool   `json:"unread,omitempty"` // it is in the certificate and cannot be verified
 }
 
+// Anchor is what binds the index to a counter outside of it, which no backup brings back.
+type Anchor struct {
+	Name   string    `json:"name"`             // the counter's, hexadecimal
+	Epoch  uint64    `json:"epoch"`            // the value that the counter has, or is about to get
+	Due    bool      `json:"due,omitempty"`    // something was decided since the epoch began
+	Policy string    `json:"policy,omitempty"` // digest of the settings that decide, as the epoch has them
+	Bound  time.Time `json:"bound"`
+}
+
+// MetaAnchor is the key of the [Anchor] among the small named values.
+const MetaAnchor = "anchor"
+
+// PutAnchor records what the index is bound to; the zero Anchor is nothing.
+func (b *Batch) PutAnchor(a Anchor) {
+	if a.Name == "" {
+		b.SetMeta(MetaAnchor, nil)
+		return
+	}
+	b.put(BucketMeta, []byte(MetaAnchor), a)
+}
+
 // Aside is the record of a file in the quarantine directory.
 type Aside struct {
 	Name   string    `json:"-"` // its name in quarantine

@@ -100,6 +100,7 @@ func (s *Grounds) CarryPlan(plan []view.Planned, by api.Actor) {
 			s.After(func(o state.Observer) { o.Denied(p.ID, p.Subject(), p.Reason) })
 		}
 		s.Denied[p.ID] = p.Record
+		s.Decided(true)
 		s.Queue.Batch.PutDenial(p.Record)
 	}
 	if n > many {

@@ -17,12 +17,14 @@ import (
 func (s *Grounds) SetDenial(d record.Denial) {
 	s.Denied = maps.Clone(s.Denied)
 	s.Denied[d.ID] = d
+	s.Decided(true)
 	s.Queue.Batch.PutDenial(d)
 }
 
 func (s *Grounds) DropDenial(id string) {
 	s.Denied = maps.Clone(s.Denied)
 	delete(s.Denied, id)
+	s.Decided(true)
 	s.Queue.Batch.DeleteDenial(id)
 }
 

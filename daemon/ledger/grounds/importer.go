@@ -104,6 +104,9 @@ func (s *Grounds) SetOwn(o record.Own) {
 	if own == nil {
 		own = map[string]record.Own{}
 	}
+	if own[o.Name].Last != o.Last {
+		s.Decided(false)
+	}
 	own[o.Name] = o
 	s.Own = own
 	s.Queue.Batch.PutOwn(o)

@@ -29,6 +29,9 @@ func (s *State) LineFor(pkg nevra.NEVRA, t *Transaction) policy.Line {
 
 func (s *State) lineTold(pkg nevra.NEVRA, t *Transaction, told advice.Told) policy.Line {
 	line := s.LineBeside(pkg, func(id view.LineID) bool { return s.stands(id, t) })
+	if t == nil {
+		line.Shown = nevra.EVR{} // it is installed already
+	}
 	if len(s.Advised[pkg.Name]) > 0 {
 		s.Heed(&line, pkg, told, func(keys []string) bool { return s.signedBy(pkg, keys) })
 	}

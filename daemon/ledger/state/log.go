@@ -130,39 +130,6 @@ const (
 	WakeClock         // entries came that time may change
 	WakeLists         // entries changed
 	WakeLog           // the log has more
+	WakeAnchor        // something is to be anchored
 	WakeKinds
 )
-
-// notes are what goes to the log of the service, which is not the log of decisions.
-type notes struct{ all []note }
-
-// level is how grave a note is.
-type level int
-
-// The levels, as package slog numbers them.
-const (
-	levelInfo  level = 0
-	levelWarn  level = 4
-	levelError level = 8
-)
-
-type note struct {
-	Level level
-	Text  string
-	Args  []any
-}
-
-func (n *notes) Info(text string, args ...any) {
-	n.all = append(n.all, note{levelInfo, text, args})
-}
-func (n *notes) Warn(text string, args ...any) {
-	n.all = append(n.all, note{levelWarn, text, args})
-}
-func (n *notes) Error(text string, args ...any) {
-	n.all = append(n.all, note{levelError, text, args})
-}
-
-func (n *notes) Take() (all []note) {
-	all, n.all = n.all, nil
-	return all
-}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/ledger/advice"
+	"github.com/digestd/digestd/daemon/ledger/notes"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
@@ -94,10 +95,21 @@ type LineTable struct {
 	LinesOwned bool            // Lines is not shared with a snapshot
 	Archs      map[string]bool // of Lines
 	Counter    uint64          // last activation counter given out
+	Past       view.Past
 
 	FloorsOf map[string][]policy.OriginFloor // what is set from elsewhere, by origin
 	Floors   policy.OriginFloors             // all of that
 	advice.Table
+}
+
+// Decided notes that something changed which an older index must not undo; urgent for what
+// is to be anchored before it is answered.
+func (s *State) Decided(urgent bool) {
+	was := s.Past
+	if s.Past = was.Decided(urgent); s.Past.Anchor != was.Anchor {
+		s.Queue.Batch.PutAnchor(s.Past.Anchor)
+	}
+	s.Wake[WakeAnchor] = s.Wake[WakeAnchor] || s.Past != was
 }
 
 // KeyTable has the certificates that vouch, or ever did, and what speaks against them.
@@ -166,7 +178,7 @@ type Step struct {
 	spare     *Plan     // an empty one; nil: none
 	Queue     Records   // not yet committed
 	Undo      undoPoint
-	Log       notes
+	Log       notes.Notes
 	Wake      [WakeKinds]bool
 	instances []policy.Instance // of lines, as this event asked for them
 }
@@ -284,6 +296,9 @@ func (s *State) SetLine(l record.Line) {
 	if !s.LinesOwned {
 		s.Lines, s.LinesOwned = maps.Clone(s.Lines), true
 	}
+	if old := s.Lines[view.LineID{Name: l.Name, Arch: l.Arch}]; old.High != l.High || old.Retired != l.Retired || old.Floor != l.Floor || len(old.Grants) != len(l.Grants) {
+		s.Decided(false)
+	}
 	s.Lines[view.LineID{Name: l.Name, Arch: l.Arch}] = l
 	s.Archs[l.Arch] = true
 	s.Queue.Batch.PutLine(l)
@@ -307,6 +322,7 @@ func (s *State) View() *view.Snapshot {
 		Running: view.Running{
 			Mode: s.Mode, Basis: s.Basis, Counter: s.Counter, LastEvent: s.ToldSeq - 1, Problems: slices.Clone(s.Problems),
 			Open: len(s.Open), LastSync: s.LastSync, DBKind: s.DBKind, DBPath: s.DBPath, Since: s.Since,
+			Past: s.Past,
 		},
 	}
 }
@@ -340,6 +356,9 @@ func (s *State) PolicyLine(id view.LineID) policy.Line {
 	}
 	entries := s.ByLine[id]
 	active := s.roomFor(len(entries))
+	if p.Doubt = s.Past.Doubt; p.Doubt != policy.NoDoubt {
+		p.Shown = view.Highest(entries)
+	}
 	for _, e := range entries {
 		if (e.Active() || e.Suspended()) && e.Grace == "" {
 			active = append(active, policy.Instance{EVR: e.Package.EVR, Granted: e.Granted})
@@ -425,6 +444,9 @@ func (s *State) TellAll() {
 func (s *State) SetKey(k record.Key) {
 	if !s.keysOwned {
 		s.Keys, s.keysOwned = maps.Clone(s.Keys), true
+	}
+	if old := s.Keys[k.Fingerprint]; old.Revoked != k.Revoked || len(old.Overruled) != len(k.Overruled) {
+		s.Decided(true)
 	}
 	s.Keys[k.Fingerprint] = k
 	s.Queue.Batch.PutKey(k)

@@ -247,7 +247,7 @@ func TestProblems(t *testing.T) {
 	if p := s.Problems[0]; len(s.Problems) != 2 || p.Text != "still full" || !p.Since.Equal(noon) {
 		t.Errorf("the problem is %+v of %d", p, len(s.Problems))
 	}
-	if notes := s.Log.Take(); len(notes) != 2 || notes[0].Level != levelWarn {
+	if notes := s.Log.Take(); len(notes) != 2 || notes[0].Level != 4 {
 		t.Errorf("logged: %+v", notes)
 	}
 	s.Solved("index")
@@ -257,7 +257,7 @@ func TestProblems(t *testing.T) {
 	}
 	s.Log.Info("a")
 	s.Log.Error("b", "key", 1)
-	if notes := s.Log.Take(); len(notes) != 2 || notes[0].Level != levelInfo || notes[1].Level != levelError || len(notes[1].Args) != 2 {
+	if notes := s.Log.Take(); len(notes) != 2 || notes[0].Level != 0 || notes[1].Level != 8 || len(notes[1].Args) != 2 {
 		t.Errorf("logged: %+v", notes)
 	}
 	if len(s.Log.Take()) != 0 {

@@ -33,7 +33,7 @@ type journal struct {
 
 type oldLists struct {
 	lines         map[view.LineID]record.Line
-	floors        oldFloors
+	bounds        oldBounds
 	asides        []record.Aside
 	own           map[string]record.Own
 	importers     map[string]bool
@@ -45,9 +45,11 @@ type oldLists struct {
 	said          advice.Table
 }
 
-type oldFloors struct {
-	of  map[string][]policy.OriginFloor
-	all policy.OriginFloors
+// oldBounds are what keeps versions out besides lines.
+type oldBounds struct {
+	floorsOf map[string][]policy.OriginFloor
+	floors   policy.OriginFloors
+	past     view.Past
 }
 
 type oldKeys struct {
@@ -95,7 +97,7 @@ func (s *State) Begin() {
 	s.Table.Share()
 	s.Undo = undoPoint{
 		Queue: s.Queue,
-		oldLists: oldLists{s.Lines, oldFloors{s.FloorsOf, s.Floors}, s.Asides, s.Own, s.Importers, s.Order, s.Prefetch, s.MetaMark, s.Unsettled,
+		oldLists: oldLists{s.Lines, oldBounds{s.FloorsOf, s.Floors, s.Past}, s.Asides, s.Own, s.Importers, s.Order, s.Prefetch, s.MetaMark, s.Unsettled,
 			s.Anew, s.SignsFiles, s.Table},
 		oldKeys:    oldKeys{s.Keys, s.Certificates, s.Keyring, s.KeysRead, s.Blacklist, s.Banned},
 		oldDenials: oldDenials{s.Denied, s.Others, s.Denials},
@@ -153,7 +155,7 @@ func (s *State) RestoreTables() {
 	}
 	u.Entries, u.Retired, u.leftovers = u.Entries[:0], u.Retired[:0], u.leftovers[:0]
 	s.Lines, s.Keys, s.LinesOwned, s.keysOwned, s.Asides = u.lines, u.keys, false, false, u.asides
-	s.FloorsOf, s.Floors = u.floors.of, u.floors.all
+	s.FloorsOf, s.Floors, s.Past = u.bounds.floorsOf, u.bounds.floors, u.bounds.past
 	s.Table = u.said
 	s.Denied, s.Others, s.Denials = u.denied, u.others, u.denials
 	s.Own, s.Importers, s.Order, s.Prefetch = u.own, u.importers, u.order, u.Prefetch

@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 
 	"github.com/digestd/digestd/store/record"
 	"go.etcd.io/bbolt"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
@@ -218,24 +220,13 @@ func (ix *Index) Load() (c record.Content, err error) {
 }
 
 // ReadContent reads the records that each calls its function with, those of one bucket
-// at a time and in the order of their keys. The log is not read: LogSize stays 0, and
-// NextSeq 1.
+// at a time and in the order of their keys. What it calls that with must stay as it is
+// until ReadContent returns. The log is not read: LogSize stays 0, and NextSeq 1.
 func ReadContent(each func(bucket string, fn func(key, value []byte) error) error) (record.Content, error) {
 	c := record.Content{Retired: map[record.Digest]record.Retirement{}, Meta: map[string][]byte{}, NextSeq: 1}
 	err := errors.Join(
-		each(record.BucketLists, func(k, v []byte) error {
-			l := record.List{Name: string(k)}
-			err := json.Unmarshal(v, &l)
-			c.Lists = append(c.Lists, l)
-			return err
-		}),
-		each(record.BucketLines, func(k, v []byte) error {
-			var l record.Line
-			l.Name, l.Arch = record.SplitLineKey(k)
-			err := json.Unmarshal(v, &l)
-			c.Lines = append(c.Lines, l)
-			return err
-		}),
+		readMany(each, record.BucketLists, &c.Lists, func(l *record.List, k []byte) { l.Name = string(k) }),
+		readMany(each, record.BucketLines, &c.Lines, func(l *record.Line, k []byte) { l.Name, l.Arch = record.SplitLineKey(k) }),
 		each(record.BucketRetired, func(k, v []byte) error {
 			r, err := readRetirement(k, v)
 			c.Retired[r.Body] = r
@@ -291,6 +282,36 @@ func ReadContent(each func(bucket string, fn func(key, value []byte) error) erro
 		}),
 	)
 	return c, err
+}
+
+// readMany reads the records of a bucket that has one for each package, on all processors.
+// named gives a record what its key says of it.
+func readMany[T any](each func(bucket string, fn func(key, value []byte) error) error, bucket string, records *[]T, named func(r *T, key []byte)) error {
+	const part = 64
+	var keys, values [][]byte
+	err := each(bucket, func(k, v []byte) error {
+		keys, values = append(keys, k), append(values, v)
+		return nil
+	})
+	if err != nil || len(keys) == 0 {
+		return err
+	}
+	*records = make([]T, len(keys))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for from := 0; from < len(keys); from += part {
+		group.Go(func() error {
+			for i := from; i < min(from+part, len(keys)); i++ {
+				r := &(*records)[i]
+				named(r, keys[i])
+				if err := json.Unmarshal(values[i], r); err != nil {
+					return fmt.Errorf("cannot read record %q of %s: %w", keys[i], bucket, err)
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
 }
 
 // lockState takes the state directory for this process.

@@ -20,6 +20,7 @@ import (
 	"hash"
 	"io/fs"
 	"slices"
+	"sync"
 
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/kernel"
@@ -98,6 +99,10 @@ var madeUp = []int64{
 	0x50494446, // pidfs
 }
 
+// buffers are what files are read into: a process that answers one question after the other
+// would collect a new one of each most of the time.
+var buffers = sync.Pool{New: func() any { buf := make([]byte, 64<<10); return &buf }}
+
 func digests(ctx context.Context, file *kernel.File, algos []digestlist.Algo) (map[digestlist.Algo][]byte, error) {
 	if file.Stat.Size > maxRead {
 		return nil, fmt.Errorf("it has %d bytes; at most %d are read for a question", file.Stat.Size, int64(maxRead))
@@ -110,7 +115,9 @@ func digests(ctx context.Context, file *kernel.File, algos []digestlist.Algo) (m
 		hashes[algo] = algo.Hash().New()
 	}
 	left := int64(maxRead) // the file may grow
-	err := file.Content(make([]byte, 64<<10), func(piece []byte) error {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	err := file.Content(*buf, func(piece []byte) error {
 		for _, h := range hashes {
 			h.Write(piece)
 		}

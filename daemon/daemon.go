@@ -201,8 +201,8 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	s.MeetSigner(id.Cert, id.Path)
 	s.TellOfFormat(c.Format, func() bool { return d.Features().DigestCache == kernel.Yes })
 	if loaded.Unread != nil {
-		s.Problem("old-certificates", api.SeverityWarning, "cannot read certificates that signed lists before: "+api.Clean(loaded.Unread.Error())+"; what they signed is taken for that of strangers",
-			"put these files back, or remove them, then: systemctl restart digestd")
+		s.Problem("old-certificates", api.SeverityWarning, "cannot read the certificates that signed lists before: "+api.Clean(loaded.Unread.Error())+"; digestd does not recognize the lists signed with them",
+			"restore or remove these files, then: systemctl restart digestd")
 	}
 	return d.Exec.Start(recovery)
 }

@@ -89,7 +89,7 @@ func (d *Daemon) reconfigure(ctx context.Context, load func() (config.Config, er
 	d.Exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		s.Solved("configuration")
 		if err != nil {
-			s.Problem("configuration", api.SeverityWarning, err.Error(), "mend it, then: systemctl reload digestd")
+			s.Problem("configuration", api.SeverityWarning, err.Error(), "fix it, then: systemctl reload digestd")
 		}
 		return nil
 	})
@@ -108,7 +108,7 @@ func (d *Daemon) adopt(ctx context.Context, c config.Config) error {
 	fixed := c
 	fixed.Mode, fixed.Unsigned, fixed.KeepOld, fixed.MultiVersion = d.Config.Mode, d.Config.Unsigned, d.Config.KeepOld, d.Config.MultiVersion
 	if !reflect.DeepEqual(fixed, d.Config) {
-		d.Logger.Warn("configuration needs a restart", "reason", "only mode, unsigned, keep-old and multiversion change while digestd runs")
+		d.Logger.Warn("configuration change needs a restart", "reason", "only mode, unsigned, keep-old and multiversion change while digestd runs")
 	}
 	return d.Exec.Decide(ctx, "configuration", func(s *ledger.Ledger) error {
 		same := s.Mode == mode && s.Unsigned == unsigned

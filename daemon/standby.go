@@ -31,8 +31,8 @@ func StandbyStatus(c config.Config, why error, since time.Time) api.Status {
 		Version: api.Version, Mode: c.Mode, Root: c.Root, ListDirectory: c.Lists, Format: c.Format, Sign: c.Sign, Unsigned: c.Unsigned,
 		Since: since, Waiting: true,
 		Problems: []api.Problem{{ID: "standby", Severity: api.SeverityError, Since: since,
-			Text:   "digestd judges nothing: " + why.Error() + "; lists stay as they are, package managers go on or stop as on-unreachable says",
-			Advice: "mend the cause: digestd tries again by itself; or at once: systemctl reload digestd"}},
+			Text:   "digestd is not working: " + why.Error() + "; lists stay as they are, and package managers follow on-unreachable",
+			Advice: "fix the cause; digestd retries automatically, or retry now: systemctl reload digestd"}},
 	}
 }
 

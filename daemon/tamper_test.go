@@ -54,7 +54,7 @@ func TestTamperingEvictsNoDecision(t *testing.T) {
 	that(t, x, func(s *ledger.Ledger) { s.Event(record.Event{Kind: "granted", Text: "ticket 4711"}) })
 	that(t, x, func(s *ledger.Ledger) {
 		for i := range 3 * state.MaxTampering {
-			s.Tampered(fmt.Sprintf("tlv-e%d", i), record.Digest{}, "not put there by digestd")
+			s.Tampered(fmt.Sprintf("tlv-e%d", i), record.Digest{}, "another program put it there")
 			*now = now.Add(state.TamperPause) // slowly enough to be told each
 			s.Clock = *now
 		}
@@ -94,12 +94,12 @@ func TestTamperingIsSummedUp(t *testing.T) {
 		return left
 	}
 	tampered := func(name string) {
-		that(t, x, func(s *ledger.Ledger) { s.Tampered(name, record.Digest{}, "not put there by digestd") })
+		that(t, x, func(s *ledger.Ledger) { s.Tampered(name, record.Digest{}, "another program put it there") })
 	}
 	that(t, x, func(s *ledger.Ledger) {
 		s.Put(&view.Entry{List: record.List{Name: "tlv-ours", State: record.Active}})
 		for i := range 5000 {
-			s.Tampered(fmt.Sprintf("tlv-e%d", i), record.Digest{}, "not put there by digestd")
+			s.Tampered(fmt.Sprintf("tlv-e%d", i), record.Digest{}, "another program put it there")
 		}
 		s.Tampered("tlv-ours", record.Digest{}, "content is not what was published")
 	})

@@ -87,7 +87,7 @@ func parseContent(text string) (c Content, ok bool, err error) {
 		}
 	}
 	if named && slices.Contains([]string{"md5", "sha1", "sha224"}, name) {
-		return c, false, errors.New("lists are not looked into by that algorithm: give sha256, sha384 or sha512")
+		return c, false, errors.New("lists do not use that algorithm: give sha256, sha384 or sha512")
 	}
 	return c, false, nil
 }
@@ -165,7 +165,7 @@ func ParseBound(text string) (nevra.EVR, error) {
 func RangeOf(name, arch, below, exact string) (r Range, err error) {
 	r = Range{Name: name, Arch: arch}
 	if below != "" && exact != "" {
-		return r, errors.New("both below and exactly a version")
+		return r, errors.New("give either < or an exact version")
 	}
 	if below != "" {
 		r.Below, err = ParseBound(below)

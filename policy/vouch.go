@@ -28,13 +28,13 @@ var outcomes = [...]struct {
 	reason Reason
 	advice string
 }{
-	NotSigned:     {ReasonUnsigned, `; to vouch for unsigned packages set unsigned = "allow" in digestd.conf`},
-	UnknownKey:    {ReasonUnknownKey, "; to trust its key: rpmkeys --import, or put it into the folder of keys, then digestctl sync"},
-	BadSignature:  {ReasonBadSignature, "; the package is damaged or forged: remove it, or install it anew from its source"},
-	WeakSignature: {ReasonWeakSignature, "; ask its maker for a signature by today's algorithms"},
-	KeyRevoked:    {ReasonKeyRevoked, "; take a build that another key signed, or lift the revocation: digestctl keys restore KEY --reason WHY"},
+	NotSigned:     {ReasonUnsigned, `; to vouch for unsigned packages, set unsigned = "allow" in digestd.conf`},
+	UnknownKey:    {ReasonUnknownKey, "; to trust its key: rpmkeys --import, or put it into the keys directory, then: digestctl sync"},
+	BadSignature:  {ReasonBadSignature, "; the package is damaged or forged: remove it, or reinstall it from its source"},
+	WeakSignature: {ReasonWeakSignature, "; ask its vendor for a signature with current algorithms"},
+	KeyRevoked:    {ReasonKeyRevoked, "; use a build that another key signed, or lift the revocation: digestctl keys restore KEY --reason WHY"},
 	KeyExpired:    {ReasonKeyExpired, "; import the renewed key, then digestctl sync"},
-	FromFuture:    {ReasonNotYetValid, "; set the clock: the list comes by itself once the time of the signature has come"},
+	FromFuture:    {ReasonNotYetValid, "; set the clock; digestd publishes the list when the time of the signature has come"},
 }
 
 // Vouch decides whether the signature of pkg is enough for a list. A revoked key
@@ -55,13 +55,13 @@ func Vouch(m Mode, u Unsigned, pkg nevra.NEVRA, o Outcome) Decision {
 // cannot be verified, for the reason in detail.
 func KeyHeld(pkg nevra.NEVRA, detail string) Decision {
 	return Decision{Verdict: WithholdList, Reason: ReasonKeyHeld, Text: pkg.String() + ": " + detail +
-		"; get the certificate anew from its owner, or, if the key is good: digestctl keys restore KEY --reason WHY"}
+		"; get a new copy of the certificate from its owner, or, if the key is good: digestctl keys restore KEY --reason WHY"}
 }
 
 // NoFiles is the decision about a package without a file that a list could
 // vouch for.
 func NoFiles(pkg nevra.NEVRA) Decision {
-	return Decision{Verdict: WithholdList, Reason: ReasonNoFiles, Text: pkg.String() + " has no regular files: it needs no list"}
+	return Decision{Verdict: WithholdList, Reason: ReasonNoFiles, Text: pkg.String() + " has no regular files and needs no list"}
 }
 
 // WeakDigests is the decision about a package whose file digests can be forged.

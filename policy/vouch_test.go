@@ -20,7 +20,7 @@ func TestVouch(t *testing.T) {
 		{policy.NotSigned, policy.ReasonUnsigned, `unsigned = "allow"`},
 		{policy.UnknownKey, policy.ReasonUnknownKey, "rpmkeys --import"},
 		{policy.BadSignature, policy.ReasonBadSignature, "damaged or forged"},
-		{policy.WeakSignature, policy.ReasonWeakSignature, "today's algorithms"},
+		{policy.WeakSignature, policy.ReasonWeakSignature, "current algorithms"},
 		{policy.KeyRevoked, policy.ReasonKeyRevoked, "another key"},
 		{policy.KeyExpired, policy.ReasonKeyExpired, "renewed key"},
 	} {

@@ -66,7 +66,7 @@ func regularLogs(dir string) error {
 	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
 		path := filepath.Join(dir, sqliteFile+suffix)
 		if fi, err := os.Stat(path); err == nil && !fi.Mode().IsRegular() {
-			return fmt.Errorf("cannot open the rpm database: %s is no regular file", path)
+			return fmt.Errorf("cannot open the rpm database: %s is not a regular file", path)
 		}
 	}
 	return nil
@@ -82,7 +82,7 @@ func kindOf(dir string) (string, error) {
 		case err == nil && fi.Mode().IsRegular():
 			return k.kind, regularLogs(dir)
 		case err == nil:
-			return "", fmt.Errorf("cannot open the rpm database: %s is no regular file", filepath.Join(dir, k.file))
+			return "", fmt.Errorf("cannot open the rpm database: %s is not a regular file", filepath.Join(dir, k.file))
 		case !errors.Is(err, fs.ErrNotExist):
 			return "", fmt.Errorf("cannot open the rpm database: %w", err)
 		}

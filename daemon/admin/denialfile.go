@@ -25,7 +25,7 @@ func parseDenials(document []byte) ([]record.Denial, error) {
 		return nil, fmt.Errorf("it has more than %d bytes", api.MaxDenialDocument)
 	}
 	if !utf8.Valid(document) {
-		return nil, errors.New("it is not UTF-8")
+		return nil, errors.New("it is not valid UTF-8")
 	}
 	var head struct {
 		Format  string `json:"format"`
@@ -36,9 +36,9 @@ func parseDenials(document []byte) ([]record.Denial, error) {
 	}
 	switch {
 	case head.Format != api.DenialFormat:
-		return nil, fmt.Errorf("its format is %.40q, not %q", head.Format, api.DenialFormat)
+		return nil, fmt.Errorf("its format is %.40q, expected %q", head.Format, api.DenialFormat)
 	case head.Version != api.DenialVersion:
-		return nil, fmt.Errorf("its version is %d, this digestd knows %d", head.Version, api.DenialVersion)
+		return nil, fmt.Errorf("its version is %d; this digestd supports version %d", head.Version, api.DenialVersion)
 	}
 	if err := keysOnce(document); err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func parseDenials(document []byte) ([]record.Denial, error) {
 		return nil, err
 	}
 	if len(doc.Denials) > api.MaxDenials {
-		return nil, fmt.Errorf("it has %d denials, at most %d", len(doc.Denials), api.MaxDenials)
+		return nil, fmt.Errorf("it has %d denials; at most %d are allowed", len(doc.Denials), api.MaxDenials)
 	}
 	list := make([]record.Denial, 0, len(doc.Denials))
 	for i, r := range doc.Denials {
@@ -72,17 +72,17 @@ func recordFrom(r api.DenialRecord) (d record.Denial, err error) {
 			return d, fmt.Errorf("its %s has more than %d bytes", text.name, text.most)
 		}
 		if text.name != "path" && strings.ContainsFunc(text.text, func(r rune) bool { return !unicode.IsPrint(r) }) {
-			return d, fmt.Errorf("its %s holds an unprintable character", text.name)
+			return d, fmt.Errorf("its %s contains an unprintable character", text.name)
 		}
 	}
 	if err := errors.Join(writable(r.Expires), writable(r.Since)); err != nil {
 		return d, err
 	}
 	if r.Reason == "" {
-		return d, errors.New("it has no reason")
+		return d, errors.New("it gives no reason")
 	}
 	if r.Package == policy.KeyName {
-		return d, errors.New("gpg-pubkey is how rpm keeps keys")
+		return d, errors.New("rpm uses the name gpg-pubkey for keys")
 	}
 	d = record.Denial{Digests: r.Digests, Path: r.Path, Package: r.Package, Arch: r.Arch, Below: r.Below, Exact: r.Exact,
 		Ticket: r.Ticket, Expires: r.Expires}
@@ -115,7 +115,7 @@ func keysOnce(document []byte) error {
 			if key, ok := token.(string); ok && stack[top].key {
 				folded := strings.ToLower(key) // as encoding/json matches them
 				if stack[top].keys[folded] {
-					return fmt.Errorf("the key %.40q is there twice", key)
+					return fmt.Errorf("the key %.40q appears twice", key)
 				}
 				stack[top].keys[folded], stack[top].key = true, false
 				continue

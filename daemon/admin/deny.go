@@ -20,7 +20,7 @@ import (
 // writable refuses times that no JSON document can hold.
 func writable(t time.Time) error {
 	if t.UTC().Year() > 9999 {
-		return fmt.Errorf("the year %d is too far away", t.UTC().Year())
+		return fmt.Errorf("the year %d is too far in the future", t.UTC().Year())
 	}
 	return nil
 }
@@ -43,7 +43,7 @@ func (ad *Admin) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 	case len(ticket) > policy.MaxTicket:
 		return api.Denial{}, api.Errorf(api.InvalidArgument, "the ticket is longer than %d bytes", policy.MaxTicket)
 	case p.Package.Name == policy.KeyName:
-		return api.Denial{}, &api.Error{Code: api.InvalidArgument, Message: "gpg-pubkey is how rpm keeps keys", Advice: "see digestctl keys revoke"}
+		return api.Denial{}, &api.Error{Code: api.InvalidArgument, Message: "rpm uses the name gpg-pubkey for keys", Advice: "see digestctl keys revoke"}
 	}
 	p.Reason, p.Ticket, p.Expires = reason, ticket, expires
 	if err := writable(expires); err != nil {
@@ -76,11 +76,11 @@ func (ad *Admin) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 			path = cmp.Or(path, s.Denied[old.ID].Path)
 		}
 		if unchanged != "" && unchanged == p.ID {
-			return api.Errorf(api.Unchanged, "%s is denied already, for that reason and until then: %s", p.Subject(), p.ID)
+			return api.Errorf(api.Unchanged, "%s is denied already, with the same reason and end: %s", p.Subject(), p.ID)
 		}
 		if p.ID == "" {
 			if len(s.Denied) >= api.MaxDenials {
-				return api.Errorf(api.Failed, "%d things are denied already, which is the most", api.MaxDenials)
+				return api.Errorf(api.Failed, "the limit of %d denials is reached", api.MaxDenials)
 			}
 			p.ID = view.NewDenialID(p.Subject(), s.Denied)
 		}

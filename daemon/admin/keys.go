@@ -28,7 +28,7 @@ func (ad *Admin) KeyRevoke(ctx context.Context, by api.Actor, text, reason strin
 			return api.Key{}, err
 		}
 		if there, known := ad.query.InKernel(k.Fingerprint); known {
-			return api.Key{}, api.Errorf(api.InvalidArgument, "%s is in a keyring of the kernel (%s), and no key that vouches for packages or signs lists here", k.Fingerprint, there.Source)
+			return api.Key{}, api.Errorf(api.InvalidArgument, "%s is only in the kernel's keyring (%s); it does not vouch for packages or sign lists here", k.Fingerprint, there.Source)
 		}
 	}
 	if err := ad.enroller.Revocable(ctx, k.Fingerprint); err != nil {
@@ -85,19 +85,19 @@ func (ad *Admin) KeyRestore(ctx context.Context, by api.Actor, text, reason stri
 		overruled = snap.UnreadOf(k.Fingerprint)
 	}
 	if k.Use == view.UseLists {
-		return api.Key{}, api.Errorf(api.InvalidArgument, "%s signed lists here; it was replaced and cannot come back", k.Fingerprint)
+		return api.Key{}, api.Errorf(api.InvalidArgument, "%s signed lists here and was replaced; it cannot be restored", k.Fingerprint)
 	}
 	if k.Revoked == nil && len(overruled) == 0 {
 		return api.Key{}, api.Errorf(api.Unchanged, "key %s is not revoked", k.Fingerprint)
 	}
 	if b, err := ad.keys.ReadBlacklist(); k.Use == view.UseDigest && (err != nil || b.Entries[k.Fingerprint]) {
 		return api.Key{}, errors.Join(err, &api.Error{Code: api.InvalidArgument, Message: view.SourceKernel + " names " + k.Fingerprint,
-			Advice: "the kernel forgets it with the next boot, if neither its firmware nor " + ad.Config.Blacklist + " name it again"})
+			Advice: "the kernel drops it at the next boot, unless its firmware or " + ad.Config.Blacklist + " names it again"})
 	}
 	if c := snap.RevokedByItself(k); k.Revoked != nil && k.Revoked.Source == grounds.SourceCertificate && !k.Revoked.Unread && c != nil {
 		return api.Key{}, &api.Error{Code: api.InvalidArgument,
 			Message: fmt.Sprintf("key %s was revoked by its owner, in %s", k.Fingerprint, c.Source),
-			Advice:  "only a certificate without the revocation could be trusted: remove this one first"}
+			Advice:  "remove this certificate first; only a certificate without the revocation can be trusted"}
 	}
 	revoked, _ := keysource.ReadRevoked(ad.Config.Revoked, ad.Snapshot().Certificates)
 	for _, r := range revoked {

@@ -177,5 +177,5 @@ func TestKeyOfTheKernelIsNotRevoked(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = m.KeyRevoke(t.Context(), by, hex.EncodeToString(cert.SubjectKeyId), "")
-	wantCode(t, "a key of the kernel", err, api.InvalidArgument, "is in a keyring of the kernel (kernel _ima)")
+	wantCode(t, "a key of the kernel", err, api.InvalidArgument, "is only in the kernel's keyring (kernel _ima)")
 }

@@ -47,7 +47,7 @@ func (ad *Admin) OrderSet(ctx context.Context, by api.Actor, uses [][]byte, reas
 		}
 	}
 	if len(lists) == 0 {
-		return result, &api.Error{Code: api.NotFound, Message: "none of these measurements is of a list that is active here, nor of a file of one",
+		return result, &api.Error{Code: api.NotFound, Message: "none of these measurements is of an active list or of a file in one",
 			Advice: "give the measurement list of this machine: /sys/kernel/security/ima/ascii_runtime_measurements"}
 	}
 	result.Numbered, result.Prefetch = len(lists), snap.Prefetch

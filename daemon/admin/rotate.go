@@ -24,7 +24,7 @@ func (ad *Admin) SignerRotate(ctx context.Context, by api.Actor, prepareOnly boo
 		return identity.Describe(cert, path), nil
 	}
 	if ad.Builder.Load().Sign != "pkcs7" {
-		return api.Certificate{}, api.Errorf(api.InvalidArgument, "lists are not signed by this machine's key: sign = %q", ad.Builder.Load().Sign)
+		return api.Certificate{}, api.Errorf(api.InvalidArgument, "this machine's key does not sign lists: sign = %q", ad.Builder.Load().Sign)
 	}
 	err := ad.enroller.ReadySuccessor(ctx)
 	if err == nil {

@@ -17,7 +17,7 @@ import (
 // prepared to, to where the kernel looks for it.
 func (ad *Admin) SignerEnrol(ctx context.Context, by api.Actor, where string) (e api.Enrolment, err error) {
 	if ad.Builder.Load().Sign != "pkcs7" {
-		return e, api.Errorf(api.InvalidArgument, "lists are not signed by this machine's key: sign = %q", ad.Builder.Load().Sign)
+		return e, api.Errorf(api.InvalidArgument, "this machine's key does not sign lists: sign = %q", ad.Builder.Load().Sign)
 	}
 	another, err := ad.enroller.ReloadCertificate(ctx, by)
 	if err != nil {
@@ -25,7 +25,7 @@ func (ad *Admin) SignerEnrol(ctx context.Context, by api.Actor, where string) (e
 	}
 	if another {
 		ad.WantSync("another certificate signs")
-		e.Done = append(e.Done, "took over the certificate that was put in the place of signing.crt; all lists are signed anew with it")
+		e.Done = append(e.Done, "loaded the certificate that replaced signing.crt, and signed all lists again")
 	}
 	certs, files, err := ad.enroller.Enrollable()
 	if err != nil {
@@ -42,11 +42,11 @@ func (ad *Admin) SignerEnrol(ctx context.Context, by api.Actor, where string) (e
 		err = ad.enroller.EnrolFile(certs, &e)
 	case api.EnrolMOK:
 		// The owner is asked for a password: that is between him and mokutil.
-		e.Left = append(e.Left, "mokutil hands them to the firmware, which asks at the next boot whether they may be trusted",
-			"after that boot the kernel has them in .machine or .platform, and, if it is built to let these vouch "+
-				"(CONFIG_IMA_KEYRINGS_PERMIT_SIGNED_BY_BUILTIN_OR_SECONDARY), takes them into .ima: digestctl keys enrol --ima")
+		e.Left = append(e.Left, "mokutil passes them to the firmware, which asks at the next boot whether to trust them",
+			"after that boot the kernel has them in .machine or .platform; if it is built to trust these keyrings "+
+				"(CONFIG_IMA_KEYRINGS_PERMIT_SIGNED_BY_BUILTIN_OR_SECONDARY), add them to .ima: digestctl keys enrol --ima")
 	default:
-		return e, api.Errorf(api.InvalidArgument, "%q is no place to enrol a certificate in: want ima, mok or file", where)
+		return e, api.Errorf(api.InvalidArgument, "cannot enrol a certificate in %q: want ima, mok or file", where)
 	}
 	if err != nil {
 		return e, err

@@ -101,7 +101,7 @@ func TestSignerEnrolInFiles(t *testing.T) {
 	}
 	e, err = m.SignerEnrol(t.Context(), by, api.EnrolFile)
 	data, rerr := os.ReadFile(other)
-	if err != nil || rerr != nil || string(data) != "somebody else's" || !strings.Contains(strings.Join(e.Left, "\n"), other+" has another certificate") {
+	if err != nil || rerr != nil || string(data) != "somebody else's" || !strings.Contains(strings.Join(e.Left, "\n"), other+" contains another certificate") {
 		t.Errorf("%q, left to do is %q, %v, %v", data, e.Left, err, rerr)
 	}
 }
@@ -133,7 +133,7 @@ func TestSignerEnrolElsewhere(t *testing.T) {
 	before := len(m.Events(t))
 	for _, where := range []string{"", "IMA", "elsewhere"} {
 		_, err = m.SignerEnrol(t.Context(), by, where)
-		wantCode(t, where, err, api.InvalidArgument, "is no place to enrol a certificate in")
+		wantCode(t, where, err, api.InvalidArgument, "cannot enrol a certificate in")
 	}
 	if got := len(m.Events(t)); got != before {
 		t.Errorf("the log has %d entries more", got-before)

@@ -26,8 +26,8 @@ func (ad *Admin) parseExact(text string) (nevra.NEVRA, error) {
 		pkg, err = nevra.Parse(text)
 	}
 	if err != nil {
-		return pkg, &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is no package version: %v", text, err),
-			Advice: "name it as rpm -q does: name-[epoch:]version-release.arch"}
+		return pkg, &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is not a package version: %v", text, err),
+			Advice: "use the form of rpm -q: name-[epoch:]version-release.arch"}
 	}
 	return ad.Snapshot().Resolve(pkg, text)
 }
@@ -50,15 +50,15 @@ func (ad *Admin) RollbackGrant(ctx context.Context, by api.Actor, text, reason s
 		// As a package that takes the place of those of every other architecture.
 		dec := policy.Admit(policy.Enforce, s.LineBeside(pkg, func(view.LineID) bool { return false }), pkg)
 		if dec.Reason == policy.ReasonDenied {
-			return &api.Error{Code: api.InvalidArgument, Message: "no grant can let it in: " + dec.Text}
+			return &api.Error{Code: api.InvalidArgument, Message: "no grant can admit it: " + dec.Text}
 		}
 		if dec.Verdict == policy.Allow && !dec.Grant {
-			return &api.Error{Code: api.InvalidArgument, Message: pkg.String() + " needs no grant: nothing newer was active here",
+			return &api.Error{Code: api.InvalidArgument, Message: pkg.String() + " needs no grant: no newer version was active here",
 				Advice: "install it"}
 		}
 		l := s.Lines[id]
 		if slices.ContainsFunc(l.Grants, func(g record.Grant) bool { return g.EVR == pkg.EVR }) {
-			return api.Errorf(api.Unchanged, "%s is granted already, and the grant is not used yet", pkg)
+			return api.Errorf(api.Unchanged, "%s has an unused grant already", pkg)
 		}
 		l.Name, l.Arch = id.Name, id.Arch
 		l.Grants = slices.DeleteFunc(slices.Clone(l.Grants), func(g record.Grant) bool { return g.EVR == pkg.EVR })
@@ -90,8 +90,8 @@ func (ad *Admin) RollbackRevoke(ctx context.Context, by api.Actor, text string) 
 			return &api.Error{Code: api.NotFound, Message: "there is no unused grant for " + pkg.String(), Advice: "see digestctl rollback log"}
 		}
 		if s.UsesGrant(id, pkg.EVR) {
-			return &api.Error{Code: api.Busy, Message: "a transaction in flight uses the grant for " + pkg.String(),
-				Advice: "wait for its end; a list that must not stay goes by digestctl deny"}
+			return &api.Error{Code: api.Busy, Message: "a running transaction uses the grant for " + pkg.String(),
+				Advice: "wait until it ends; to withdraw the list: digestctl deny"}
 		}
 		l.Grants = slices.Delete(slices.Clone(l.Grants), i, i+1)
 		s.SetLine(l)
@@ -108,7 +108,7 @@ func (ad *Admin) RollbackRevoke(ctx context.Context, by api.Actor, text string) 
 func (ad *Admin) FloorSet(ctx context.Context, by api.Actor, pkg, evrText, reason string) error {
 	evr, err := nevra.ParseEVR(evrText)
 	if err != nil {
-		return &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is no version: %v", evrText, err), Advice: "give [epoch:]version-release"}
+		return &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is not a version: %v", evrText, err), Advice: "give [epoch:]version-release"}
 	}
 	if !strings.Contains(evrText, ":") {
 		snap := ad.Snapshot()
@@ -130,7 +130,7 @@ func (ad *Admin) FloorSet(ctx context.Context, by api.Actor, pkg, evrText, reaso
 			return err
 		}
 		if !slices.ContainsFunc(ids, func(id view.LineID) bool { return s.Lines[id].Floor != evr || s.GrantedBelow(id, evr) }) {
-			return api.Errorf(api.Unchanged, "%s has the floor %s already", pkg, evr)
+			return api.Errorf(api.Unchanged, "the floor of %s is %s already", pkg, evr)
 		}
 		for _, id := range ids {
 			s.RaiseFloor(id, evr, a)
@@ -163,7 +163,7 @@ func (ad *Admin) FloorClear(ctx context.Context, by api.Actor, pkg, reason strin
 			s.Event(record.Event{Kind: audit.KindFloorCleared, Package: id.String(), Text: reason, UID: by.UID, PID: by.PID})
 		}
 		if name := state.AnyArch(ids[0].Name); len(ids) == 1 && !s.Lines[name].Floor.IsZero() {
-			return &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("the floor of %s is one of every architecture", pkg),
+			return &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("the floor of %s is for every architecture", pkg),
 				Advice: "clear that: digestctl floor clear " + name.Name + " --reason WHY"}
 		}
 		if !cleared {

@@ -45,7 +45,7 @@ func TestRollbackGrant(t *testing.T) {
 		t.Errorf("no comparison is wanted: %q", reason)
 	}
 	_, err = m.RollbackGrant(t.Context(), by, "hello-1-1.noarch", "ticket 2")
-	wantCode(t, "twice", err, api.Unchanged, "granted already")
+	wantCode(t, "twice", err, api.Unchanged, "has an unused grant already")
 	m.Stop()
 	m.Start(t)
 	m.Sync(t)
@@ -81,14 +81,14 @@ func TestRollbackGrantRefuses(t *testing.T) {
 	m.Own(t, "app", 0, daemontest.Body(t, digestlist.SHA256, map[string]string{"/opt/app": "one"}))
 	memory := m.Memory(t)
 	for text, says := range map[string]string{
-		"":                 "is no package version",
-		"hello":            "is no package version",
-		"hello-1-1":        "is no package version",
-		"own:app":          "is no package version",
+		"":                 "is not a package version",
+		"hello":            "is not a package version",
+		"hello-1-1":        "is not a package version",
+		"own:app":          "is not a package version",
 		"hello-2-1.noarch": "needs no grant",
 		"hello-3-1.noarch": "needs no grant",
 		"none-1-1.noarch":  "needs no grant",
-		"other-0-1.noarch": "no grant can let it in",
+		"other-0-1.noarch": "no grant can admit it",
 	} {
 		_, err := m.RollbackGrant(t.Context(), by, text, "")
 		wantCode(t, text, err, api.InvalidArgument, says)
@@ -110,7 +110,7 @@ func TestGrantInUse(t *testing.T) {
 	pkg := version(t, "hello", "1-1").NEVRA
 	txn := state.Transaction{Added: map[record.Digest]*state.Addition{{1}: {Candidate: view.Candidate{Pkg: pkg}, Decision: policy.Decision{Grant: true}}}}
 	m.Enter(t, func(s *ledger.Ledger) { s.Open[&txn] = true })
-	wantCode(t, "in use", m.RollbackRevoke(t.Context(), by, "hello-1-1.noarch"), api.Busy, "a transaction in flight uses the grant")
+	wantCode(t, "in use", m.RollbackRevoke(t.Context(), by, "hello-1-1.noarch"), api.Busy, "a running transaction uses the grant")
 	m.Enter(t, func(s *ledger.Ledger) { delete(s.Open, &txn) })
 	if err := m.RollbackRevoke(t.Context(), by, "hello-1-1.noarch"); err != nil {
 		t.Error(err)
@@ -133,7 +133,7 @@ func TestFloor(t *testing.T) {
 				m.Sync(t)
 			}
 		}
-		wantCode(t, "the same again", m.FloorSet(t.Context(), by, pkg, "1-2", "CVE-1"), api.Unchanged, "has the floor 0:1-2 already")
+		wantCode(t, "the same again", m.FloorSet(t.Context(), by, pkg, "1-2", "CVE-1"), api.Unchanged, "is 0:1-2 already")
 		if err := m.FloorSet(t.Context(), by, pkg, "1-1", "less"); err != nil {
 			t.Errorf("a lower floor: %v", err)
 		}
@@ -184,8 +184,8 @@ func TestFloorRefuses(t *testing.T) {
 		code             api.Code
 		says             string
 	}{
-		"no version":        {"hello", "", "", api.InvalidArgument, "is no version"},
-		"a bad version":     {"hello", "1:2:3", "", api.InvalidArgument, "is no version"},
+		"no version":        {"hello", "", "", api.InvalidArgument, "is not a version"},
+		"a bad version":     {"hello", "1:2:3", "", api.InvalidArgument, "is not a version"},
 		"an unknown name":   {"none", "1-1", "", api.NotFound, "none"},
 		"no name":           {"", "1-1", "", api.NotFound, ""},
 		"several epochs":    {"epochal", "2-1", "", api.InvalidArgument, "several epochs"},
@@ -206,6 +206,6 @@ func TestFloorRefuses(t *testing.T) {
 	if err != nil || !slices.ContainsFunc(floors, func(f api.Floor) bool { return f.Package == "epochal" && f.EVR == "1:1-2" }) {
 		t.Errorf("the floors are %+v, %v", floors, err)
 	}
-	wantCode(t, "cleared for one architecture", m.FloorClear(t.Context(), by, "epochal.noarch", ""), api.InvalidArgument, "of every architecture")
+	wantCode(t, "cleared for one architecture", m.FloorClear(t.Context(), by, "epochal.noarch", ""), api.InvalidArgument, "is for every architecture")
 	wantCode(t, "cleared of what is unknown", m.FloorClear(t.Context(), by, "none", ""), api.NotFound, "")
 }

@@ -171,7 +171,7 @@ type List struct {
 	Counter      uint64    `json:"counter,omitzero"`      // its activation: a later one has a higher number
 	Since        time.Time `json:"since,omitzero"`        // when it came into that state
 	Granted      bool      `json:"granted"`               // active because an administrator granted a rollback
-	Grace        bool      `json:"grace"`                 // replaced; stays until the machine restarts
+	Grace        bool      `json:"grace"`                 // replaced; stays until the next boot
 	Denied       []string  `json:"denied,omitzero"`       // IDs of the denials that withhold it, or whose content it leaves out
 	Left         int       `json:"left,omitzero"`         // files that it leaves out, for they are denied
 }

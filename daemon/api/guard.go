@@ -72,7 +72,7 @@ type GuardDenial struct {
 	RawPath []byte       `json:"rawPath,omitzero"` // the bytes, when they are not UTF-8
 	File    GuardFile    `json:"file"`             // which file it was
 	By      GuardProcess `json:"by"`               // who wanted to use it
-	Why     GuardWhy     `json:"why"`              // why no list lets it run
+	Why     GuardWhy     `json:"why"`              // why no list allows it
 }
 
 // GuardFile names a file while its file system is mounted.

@@ -85,7 +85,7 @@ func checkFilter(name, text string) error {
 	}
 	for _, r := range text {
 		if !unicode.IsPrint(r) {
-			return Errorf(InvalidArgument, "%s holds an unprintable character: %q", fmt.Sprintf("%.40q", name), text)
+			return Errorf(InvalidArgument, "%s contains an unprintable character: %q", fmt.Sprintf("%.40q", name), text)
 		}
 	}
 	return nil

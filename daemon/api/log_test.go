@@ -34,13 +34,13 @@ func TestLogFilter(t *testing.T) {
 		t.Errorf("a filter of nothing travels as %v", d)
 	}
 	for words, d := range map[string]Dict{
-		`filter has "colour" of type s`:               {"colour": dbus.MakeVariant("red")},
-		`filter has "kind" of type t`:                 {"kind": dbus.MakeVariant(uint64(1))},
-		`filter has "after" of type s`:                {"after": dbus.MakeVariant("7")},
-		`filter has "after" of type u`:                {"after": dbus.MakeVariant(uint32(7))},
-		`filter has "uid" of type b`:                  {"uid": dbus.MakeVariant(true)},
-		"at most 1024 are allowed":                    {"kind": dbus.MakeVariant(strings.Repeat("x", 1025))},
-		`"kind" holds an unprintable character: "a\n`: {"kind": dbus.MakeVariant("a\nb")},
+		`filter has "colour" of type s`:                  {"colour": dbus.MakeVariant("red")},
+		`filter has "kind" of type t`:                    {"kind": dbus.MakeVariant(uint64(1))},
+		`filter has "after" of type s`:                   {"after": dbus.MakeVariant("7")},
+		`filter has "after" of type u`:                   {"after": dbus.MakeVariant(uint32(7))},
+		`filter has "uid" of type b`:                     {"uid": dbus.MakeVariant(true)},
+		"at most 1024 are allowed":                       {"kind": dbus.MakeVariant(strings.Repeat("x", 1025))},
+		`"kind" contains an unprintable character: "a\n`: {"kind": dbus.MakeVariant("a\nb")},
 	} {
 		if _, err := ParseLogFilter(d); err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("%v: %v, want %q", d, err, words)

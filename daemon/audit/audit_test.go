@@ -99,9 +99,9 @@ func TestJournalctlExplains(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for _, want := range []string{
-		"bash-0:5.1-2.x86_64 was refused for being older than what was active here: 5.2-1 was active",
+		"bash-0:5.1-2.x86_64 was refused: it is older than the version that was active here: 5.2-1 was active",
 		"Subject: bash-0:5.1-2.x86_64 was refused: it is older than what was active",
-		"If it is wanted: digestctl rollback grant bash-0:5.1-2.x86_64 --reason WHY",
+		"If you want this version: digestctl rollback grant bash-0:5.1-2.x86_64 --reason WHY",
 	} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("journalctl -x does not say %q:\n%s", want, out)

@@ -31,7 +31,7 @@ const (
 
 // ErrLost means that journald ended before it confirmed what it was sent: what
 // came after the last confirmation must be sent again.
-var ErrLost = errors.New("journald ended before it had confirmed")
+var ErrLost = errors.New("journald stopped before it confirmed the records")
 
 // Journal hands records to journald in its native protocol. It belongs to one
 // goroutine.
@@ -73,7 +73,7 @@ func (j *Journal) write(datagram []byte) error {
 		j.open = true
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("the journal takes nothing: %w", err)
+		return fmt.Errorf("the journal accepts no records: %w", err)
 	case j.open:
 		j.Close()
 		return fmt.Errorf("%w: %w", ErrLost, err)
@@ -150,18 +150,18 @@ func (j *Journal) synchronize(ctx context.Context) error {
 		reply = reply[:len(reply)+n]
 		if end := bytes.IndexByte(reply, 0); end >= 0 {
 			if bytes.Contains(reply[:end], []byte(`"error"`)) {
-				return fmt.Errorf("cannot have the journal written: %s", reply[:end])
+				return fmt.Errorf("cannot make journald write its journal: %s", reply[:end])
 			}
 			return nil
 		}
 		if err != nil && ctx.Err() != nil {
-			return fmt.Errorf("cannot have the journal written: %w", context.Cause(ctx))
+			return fmt.Errorf("cannot make journald write its journal: %w", context.Cause(ctx))
 		}
 		if err != nil {
 			return j.lost(err)
 		}
 	}
-	return errors.New("cannot have the journal written: the answer is too long")
+	return errors.New("cannot make journald write its journal: the answer is too long")
 }
 
 // lost begins anew after journald ended.

@@ -52,7 +52,7 @@ func TestJournald(t *testing.T) {
 		return kept
 	}
 	want := map[string]string{
-		"MESSAGE":             "bash-0:5.1-2.x86_64 was refused for being older than what was active here: 5.2-1 was active",
+		"MESSAGE":             "bash-0:5.1-2.x86_64 was refused: it is older than the version that was active here: 5.2-1 was active",
 		"MESSAGE_ID":          audit.Lookup("rollback-refused").ID,
 		"PRIORITY":            "4",
 		"DIGESTD_KIND":        "rollback-refused",

@@ -109,17 +109,17 @@ var table = []Kind{
 	},
 	{
 		Name: KindWithdrawn, ID: "75e6047fd091470a8b46db2956c77ece", Priority: Info, Subject: NEVRA,
-		Words: "is vouched for no longer: its list was withdrawn",
+		Words: "is no longer vouched for: its list was withdrawn",
 		Title: "The digest list of @DIGESTD_NEVRA@ was withdrawn",
-		Text: "The list left the directory (@DIGESTD_REASON@). What of the package still\n" +
-			"runs goes on running; it cannot be started again.",
+		Text: "The list left the directory (@DIGESTD_REASON@). Programs of the package that\n" +
+			"are running continue to run, but cannot be started again.",
 	},
 	{
 		Name: KindWithheld, ID: "31eeb42c37e14afc81e8dc541693a44b", Priority: Warning, Subject: NEVRA, Refusal: true,
 		Words: "is installed, but not vouched for",
 		Title: "@DIGESTD_NEVRA@ is installed without a digest list",
-		Text: "The package is on this machine, but nothing that counts vouches for it\n" +
-			"(@DIGESTD_REASON@). Where the kernel enforces lists its programs will not\n" +
+		Text: "The package is installed, but no trusted key vouches for it\n" +
+			"(@DIGESTD_REASON@). If the kernel enforces lists, its programs will not\n" +
 			"start.\n" +
 			"\n" +
 			"See what is missing: digestctl show @DIGESTD_PACKAGE@",
@@ -133,65 +133,65 @@ var table = []Kind{
 	},
 	{
 		Name: KindRollbackRefused, ID: "4348b3e0897c45649f73a9657c38dc2a", Priority: Warning, Subject: NEVRA, Refusal: true,
-		Words: "was refused for being older than what was active here",
+		Words: "was refused: it is older than the version that was active here",
 		Title: "@DIGESTD_NEVRA@ was refused: it is older than what was active",
 		Text: "A package manager was about to go back to a version that was superseded on\n" +
 			"this machine, and was stopped before anything changed. Old versions have\n" +
 			"known weaknesses.\n" +
 			"\n" +
-			"If it is wanted: digestctl rollback grant @DIGESTD_NEVRA@ --reason WHY",
+			"If you want this version: digestctl rollback grant @DIGESTD_NEVRA@ --reason WHY",
 	},
 	{
 		Name: KindRollbackWithheld, ID: "8c2c6f6a04a447948ab251215ddef627", Priority: Warning, Subject: NEVRA, Refusal: true,
-		Words: "is installed without a list, for being older than what was active here",
+		Words: "is installed without a list: it is older than the version that was active here",
 		Title: "@DIGESTD_NEVRA@ has no digest list: it is older than what was active",
-		Text: "A version that was superseded on this machine is installed again and is not\n" +
+		Text: "A version that was superseded on this machine was installed again. It is not\n" +
 			"vouched for.\n" +
 			"\n" +
-			"If it is wanted: digestctl rollback grant @DIGESTD_NEVRA@ --reason WHY",
+			"If you want this version: digestctl rollback grant @DIGESTD_NEVRA@ --reason WHY",
 	},
 	{
 		Name: KindRollbackAllowed, ID: "ff471069cb7341568b948a55c8db1a4c", Priority: Warning, Subject: NEVRA,
-		Words: "is older than what was active here, and was only reported",
+		Words: "is older than the version that was active here; this was only reported",
 		Title: "@DIGESTD_NEVRA@ is active though older than what was active before",
 		Text: "The configuration says mode = \"audit\": versions that were superseded are\n" +
 			"reported and not stopped.",
 	},
 	{
 		Name: KindGranted, ID: "f8afeb89a9b74256a28c0188420b6769", Priority: Notice, Subject: NEVRA,
-		Words: "may come back, once",
-		Title: "An administrator granted that @DIGESTD_NEVRA@ comes back",
+		Words: "may be installed once, although it is older",
+		Title: "An administrator granted a rollback to @DIGESTD_NEVRA@",
 		Text: "User @DIGESTD_ACTOR_UID@ permitted the package to go back to exactly this\n" +
 			"version, once.\n" +
 			"\n" +
-			"To take that back: digestctl rollback revoke @DIGESTD_NEVRA@",
+			"To revoke the grant: digestctl rollback revoke @DIGESTD_NEVRA@",
 	},
 	{
 		Name: KindGrantUsed, ID: "f90537913d9f4325b8c3007c30d1c673", Priority: Notice, Subject: NEVRA,
-		Words: "came back by a grant, which is used up",
-		Title: "@DIGESTD_NEVRA@ came back by a grant",
+		Words: "was installed by a grant, which is used up",
+		Title: "@DIGESTD_NEVRA@ was installed by a grant",
 		Text: "The version is older than what was active on this machine; an administrator\n" +
 			"had granted it. The grant is used up.",
 	},
 	{
 		Name: KindGrantRevoked, ID: "67123abe176745afa3a86ec399f4cebb", Priority: Notice, Subject: NEVRA,
-		Words: "may not come back after all: the grant was taken back",
-		Title: "The grant for @DIGESTD_NEVRA@ was taken back",
-		Text:  "User @DIGESTD_ACTOR_UID@ took back a grant that was not used.",
+		Words: "may not be installed any more: the grant was revoked",
+		Title: "The grant for @DIGESTD_NEVRA@ was revoked",
+		Text:  "User @DIGESTD_ACTOR_UID@ revoked a grant that was not used.",
 	},
 	{
 		Name: KindFloorSet, ID: "cc27e27666044a7da8780aa974655570", Priority: Notice, Subject: Package,
-		Words: "has a floor: nothing below {reason} may be active",
+		Words: "has a floor: no version below {reason} may be active",
 		Title: "@DIGESTD_PACKAGE@ has a floor of @DIGESTD_REASON@",
 		Text: "User @DIGESTD_ACTOR_UID@ decided that no version of this package below\n" +
 			"@DIGESTD_REASON@ may be active here.",
 	},
 	{
 		Name: KindFloorCleared, ID: "8c5bcdb6d4b94da2a3108ce0b1f23a95", Priority: Notice, Subject: Package,
-		Words: "has no floor any more",
-		Title: "@DIGESTD_PACKAGE@ has no floor any more",
-		Text: "User @DIGESTD_ACTOR_UID@ removed the floor of this package. What was the\n" +
-			"highest version here stays the measure of what is older.",
+		Words: "no longer has a floor",
+		Title: "@DIGESTD_PACKAGE@ no longer has a floor",
+		Text: "User @DIGESTD_ACTOR_UID@ removed the floor of this package. The highest\n" +
+			"version that was active here still keeps older versions out.",
 	},
 	{
 		Name: KindAdvised, ID: "833d4099d30b459586749974e583a2a1", Priority: Notice, Subject: Machine,
@@ -222,10 +222,10 @@ var table = []Kind{
 	},
 	{
 		Name: KindKeyRevoked, ID: "33657a270f7049ddbd0e873da0b867e6", Priority: Warning, Subject: Key,
-		Words: "is revoked: it vouches for nothing any more",
-		Title: "Key @DIGESTD_KEY@ vouches for nothing any more",
+		Words: "is revoked: it no longer vouches for packages",
+		Title: "Key @DIGESTD_KEY@ no longer vouches for packages",
 		Text: "The key was revoked by @DIGESTD_REASON@. Every list that depended on it is\n" +
-			"withdrawn; what runs already goes on running.\n" +
+			"withdrawn. Programs that are running continue to run.\n" +
 			"\n" +
 			"See what that means here: digestctl keys show @DIGESTD_KEY@",
 	},
@@ -255,25 +255,25 @@ var table = []Kind{
 		Title: "Something other than digestd changed the list directory: @DIGESTD_LIST@",
 		Text: "Something other than digestd added, changed or removed this file in the list\n" +
 			"directory. It is kept in quarantine if there was anything to keep and room for\n" +
-			"it, and our own list is published anew. Of many cases some have a record\n" +
-			"together, which names the directory.\n" +
+			"it, and digestd publishes its own list again. If there are many cases, one\n" +
+			"record that names the directory stands for several of them.\n" +
 			"\n" +
-			"Find out who it was; see digestctl list quarantined",
+			"Find out which program did this; see: digestctl list quarantined",
 	},
 	{
 		Name: KindIndexRecovered, ID: "bca5dac2d64f424a85b1f0f22059737f", Priority: Err, Subject: Machine,
 		Words: "the index was damaged, lost or rolled back",
 		Title: "digestd's index was damaged, lost or rolled back",
-		Text: "What was superseded before may be forgotten, except for what is installed.\n" +
-			"Check the disk, and who had access to the state directory. Set floors again\n" +
-			"if you had any; digestctl sync acknowledges.",
+		Text: "digestd may no longer know which versions were superseded, except for installed packages.\n" +
+			"Check the disk, and who had access to the state directory. Set your floors\n" +
+			"again; to acknowledge this: digestctl sync",
 	},
 	{
 		Name: KindRecordsLost, ID: "d51c16d9493f4e8f84814ffead36a49f", Priority: Err, Subject: Machine,
 		Words: "decisions were dropped before the journal took them",
 		Title: "Records of decisions were lost",
-		Text: "The journal was away for so long that the oldest decisions waiting for it\n" +
-			"had to be dropped from the index as well.",
+		Text: "The journal was unavailable for so long that digestd had to drop the oldest\n" +
+			"records of decisions that were waiting for it.",
 	},
 	{
 		Name: KindDenied, ID: "172f70a4b3c244179c15c4c877717f1a", Priority: Notice, Subject: Package,
@@ -284,22 +284,22 @@ var table = []Kind{
 	},
 	{
 		Name: KindDenialLifted, ID: "2ea27f6d21914f8f9c1efbae3e3939e8", Priority: Notice, Subject: Package,
-		Words: "is denied no longer",
-		Title: "@DIGESTD_PACKAGE@ is denied no longer",
+		Words: "is no longer denied",
+		Title: "@DIGESTD_PACKAGE@ is no longer denied",
 		Text:  "User @DIGESTD_ACTOR_UID@ lifted a denial.",
 	},
 	{
 		Name: KindDenialExpired, ID: "7e4250aef6034892a80bf853ea2ce88f", Priority: Notice, Subject: Package,
-		Words: "is denied no longer: the denial had an end",
+		Words: "is no longer denied: the denial expired",
 		Title: "The denial of @DIGESTD_PACKAGE@ has ended",
-		Text:  "The denial was made for a time, which is over.",
+		Text:  "The denial had a time limit, which has passed.",
 	},
 	{
 		Name: KindReduced, ID: "958dff594e3440acb8d1bbb7e018b554", Priority: Notice, Subject: NEVRA,
-		Words: "is vouched for without what is denied of it",
+		Words: "is vouched for without its denied files",
 		Title: "The digest list of @DIGESTD_NEVRA@ leaves out what is denied",
-		Text: "Some files of this package are denied by the owner of the machine; its list\n" +
-			"was made anew without them.",
+		Text: "An administrator denied some files of this package; its list\n" +
+			"was made again without them.",
 	},
 	{
 		Name: KindOrderChanged, ID: "11b9cae69554461a81f2db007fc27a21", Priority: Notice, Subject: Machine,
@@ -313,21 +313,21 @@ var table = []Kind{
 	},
 	{
 		Name: KindFound, ID: "c779e2c56b75492b90c79f540c1495bb", Priority: Warning, Subject: Package,
-		Words: "is not as it should be",
-		Title: "A verification found something wrong with @DIGESTD_PACKAGE@",
-		Text: "A file on this machine is not what is vouched for (@DIGESTD_REASON@).\n" +
+		Words: "differs from its list",
+		Title: "A verification found a difference in @DIGESTD_PACKAGE@",
+		Text: "A file on this machine differs from its digest list (@DIGESTD_REASON@).\n" +
 			"\n" +
 			"See why: digestctl why FILE",
 	},
 	{
 		Name: KindFixed, ID: "54319cdc2a6b4a89b8db6adf8464a34a", Priority: Notice, Subject: Package,
-		Words: "was not as it should be, and was put right",
-		Title: "A verification put something of @DIGESTD_PACKAGE@ right",
-		Text:  "Something was not as it should be (@DIGESTD_REASON@) and was put right.",
+		Words: "differed from its list and was fixed",
+		Title: "A verification fixed a difference in @DIGESTD_PACKAGE@",
+		Text:  "A verification found a difference (@DIGESTD_REASON@) and fixed it.",
 	},
 	{
 		Name: KindVerified, ID: "d682c436d319472a93fcb2bc3bc7095c", Priority: Info, Subject: Machine,
-		Words: "what is vouched for was verified",
+		Words: "the files in active lists were verified",
 		Title: "The machine's files were verified",
 		Text: "Every file that an active list vouches for was read and compared\n" +
 			"(@DIGESTD_REASON@).",
@@ -337,18 +337,18 @@ var table = []Kind{
 		Words: "the guard in the kernel is in mode {reason}",
 		Title: "The guard in the kernel is in mode @DIGESTD_REASON@",
 		Text: "User @DIGESTD_ACTOR_UID@ put the guard into this mode. In mode enforce the kernel\n" +
-			"runs only what an active list has; in mode audit it runs everything and tells\n" +
-			"of the rest; in mode off it checks nothing.\n" +
+			"runs only files in active lists; in mode audit it runs everything and reports\n" +
+			"the other files; in mode off it checks nothing.\n" +
 			"\n" +
-			"See what it does now: digestctl guard status. The ways out are digestctl guard\n" +
-			"off, and digestd.guard=off on the kernel's command line.",
+			"See what it does now: digestctl guard status. To turn it off: digestctl guard\n" +
+			"off, or digestd.guard=off on the kernel's command line.",
 	},
 	{
 		Name: KindGuardLearned, ID: "fd7b8d66d5bb47d083dc34b9d5187583", Priority: Notice, Subject: Package,
-		Words: "has contents now that the guard refused",
+		Words: "now includes files that the guard refused",
 		Title: "@DIGESTD_PACKAGE@ vouches for what the guard refused",
-		Text: "User @DIGESTD_ACTOR_UID@ made contents that the guard refused, or would have\n" +
-			"refused, part of an own list. They may run from now on.\n" +
+		Text: "User @DIGESTD_ACTOR_UID@ added files that the guard refused, or would have\n" +
+			"refused, to an own list. They may run from now on.\n" +
 			"\n" +
 			"See what is in the list: digestctl show @DIGESTD_LIST@",
 	},
@@ -368,23 +368,23 @@ var table = []Kind{
 		Name: KindGuardRefused, ID: "64d31e3ffd28455e9b8794823805a680", Priority: Warning, Subject: Machine,
 		Words: "the guard in the kernel refused a file",
 		Title: "The guard in the kernel refused a file",
-		Text: "A process of user @DIGESTD_ACTOR_UID@ wanted to run, map or load a content that\n" +
-			"the guard does not let run (@DIGESTD_REASON@):\n" +
+		Text: "A process of user @DIGESTD_ACTOR_UID@ tried to run, map or load a file that\n" +
+			"the guard does not allow (@DIGESTD_REASON@):\n" +
 			"@DIGESTD_TEXT@.\n" +
 			"\n" +
-			"See all refusals, with what lists say of them: digestctl guard denials. To let\n" +
-			"this run: digestctl guard learn. The ways out are digestctl guard off, and\n" +
+			"See all refusals and their reasons: digestctl guard denials. To let\n" +
+			"this file run: digestctl guard learn. To turn the guard off: digestctl guard off, or\n" +
 			"digestd.guard=off on the kernel's command line.",
 	},
 	{
 		Name: KindGuardAudited, ID: "fadf6cd111d0461d803b8fdb0e9b43a1", Priority: Notice, Subject: Machine,
 		Words: "the guard in the kernel would refuse a file in mode enforce",
 		Title: "The guard in the kernel would refuse a file in mode enforce",
-		Text: "A process of user @DIGESTD_ACTOR_UID@ ran, mapped or loaded a content that the\n" +
-			"guard would not let run in mode enforce (@DIGESTD_REASON@):\n" +
+		Text: "A process of user @DIGESTD_ACTOR_UID@ ran, mapped or loaded a file that the\n" +
+			"guard would refuse in mode enforce (@DIGESTD_REASON@):\n" +
 			"@DIGESTD_TEXT@.\n" +
 			"\n" +
-			"See all of them, with what lists say: digestctl guard denials. To let this run\n" +
+			"See all refusals and their reasons: digestctl guard denials. To let this file run\n" +
 			"in mode enforce: digestctl guard learn.",
 	},
 	{

@@ -235,7 +235,7 @@ func TestPackagesWithoutList(t *testing.T) {
 		"by a stranger":                {"stranger", twoFiles, policy.UnsignedAllow, nil, ledger.SignPKCS7, policy.ReasonUnknownKey, ""},
 		"without files":                {"vendor", nil, policy.UnsignedWithhold, nil, ledger.SignPKCS7, policy.ReasonNoFiles, "no regular files"},
 		"all of it denied":             {"vendor", twoFiles, policy.UnsignedWithhold, deny("one", "two"), ledger.SignPKCS7, policy.ReasonDenied, "CVE"},
-		"some denied, signed by maker": {"vendor", twoFiles, policy.UnsignedWithhold, deny("one"), ledger.SignPGP, policy.ReasonDenied, "cannot leave out a file"},
+		"some denied, signed by maker": {"vendor", twoFiles, policy.UnsignedWithhold, deny("one"), ledger.SignPGP, policy.ReasonDenied, "cannot remove a file"},
 		"something else denied":        {"vendor", twoFiles, policy.UnsignedWithhold, deny("three"), ledger.SignPGP, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

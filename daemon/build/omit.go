@@ -48,7 +48,7 @@ func (b *Builder) omit(c *view.Candidate, w *Workspace) error {
 	case err != nil:
 		return err
 	case len(o.Paths) > 0 && b.Sign == ledger.SignPGP:
-		none := policy.Emptied(c.Pkg, *o.By[0], "a list that its maker signed cannot leave out a file")
+		none := policy.Emptied(c.Pkg, *o.By[0], "cannot remove a file from a list that was signed elsewhere")
 		c.None = &none
 		return nil
 	}

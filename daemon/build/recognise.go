@@ -22,7 +22,7 @@ import (
 // malformed costs its package the list, which Err explains.
 func (b *Builder) Recognise(blob []byte, standing map[record.Digest]*view.Entry, keyring *pgp.Keyring, now time.Time, w *Workspace) (p state.InstalledPackage) {
 	if len(blob) == 0 {
-		p.Err = errors.New("its header in rpm's database is damaged, empty or larger than any of rpm's")
+		p.Err = errors.New("its header in rpm's database is damaged, empty or too large")
 		return p
 	}
 	h, err := header.Parse(blob)

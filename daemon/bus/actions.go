@@ -9,12 +9,12 @@ var (
 	actionSync     = object.Action{Name: "org.digestd1.sync", Words: "start or cancel a sync"}
 	actionRollback = object.Action{Name: "org.digestd1.rollback", Words: "grant or revoke a rollback"}
 	actionFloor    = object.Action{Name: "org.digestd1.floor", Words: "set or clear a floor"}
-	actionKeys     = object.Action{Name: "org.digestd1.keys", Words: "change which keys count"}
+	actionKeys     = object.Action{Name: "org.digestd1.keys", Words: "change which keys are trusted"}
 	actionDeny     = object.Action{Name: "org.digestd1.deny", Words: "deny something or lift a denial"}
 	actionOwn      = object.Action{Name: "org.digestd1.own", Words: "change the owner's own lists, or the order of lists"}
 	// Each of these takes a password of its own: an open terminal must not let its finder
 	// turn the guard off.
-	actionGuard        = object.Action{Name: "org.digestd1.guard", Words: "change what the guard refuses to run"}
-	actionGuardDenials = object.Action{Name: "org.digestd1.guard-denials", Words: "see what the guard refused to run"}
-	actionVerify       = object.Action{Name: "org.digestd1.verify", Words: "verify files, or see what that found"}
+	actionGuard        = object.Action{Name: "org.digestd1.guard", Words: "change what the guard refuses"}
+	actionGuardDenials = object.Action{Name: "org.digestd1.guard-denials", Words: "see what the guard refused"}
+	actionVerify       = object.Action{Name: "org.digestd1.verify", Words: "verify files, or see the findings"}
 )

@@ -32,7 +32,7 @@ func (s *Server) denialMethods() []object.Method {
 	return []object.Method{
 		{
 			Name: "Denials",
-			Doc:  "Returns a page of what is denied (`Denial`), by ID, and how many there are in all.",
+			Doc:  "Returns a page of the denials (`Denial`), by ID, and their total number.",
 			In:   []object.Argument{argOffset, argLimit}, Out: paged("denials"),
 			Call: func(c object.Call) ([]any, error) {
 				offset, limit, err := c.Page(0)
@@ -65,7 +65,7 @@ func (s *Server) denialMethods() []object.Method {
 		},
 		{
 			Name: "DenialLift",
-			Doc:  "Takes a denial back, given by its ID, the path it was found at, or what it is about, and returns what it was. Lists return soon after.",
+			Doc:  "Lifts a denial, given by its ID, its path, or its digest or package, and returns it. digestd publishes the lists soon after.",
 			In:   []object.Argument{{Name: "what", Sig: "s", Max: object.MaxPath, Any: true}, argReason}, Out: dict("denial"), Action: actionDeny,
 			Call: func(c object.Call) ([]any, error) {
 				if err := given(c.Text(1)); err != nil {
@@ -77,8 +77,8 @@ func (s *Server) denialMethods() []object.Method {
 		},
 		{
 			Name: "DenialsImport",
-			Doc: "Denies all that a document says (JSON, at most 8 MiB), in one step, and returns a `DenialImport`. With `dry_run` " +
-				"it finds out what that would do, and changes nothing.",
+			Doc: "Adds all denials in a document (JSON, at most 8 MiB), in one step, and returns a `DenialImport`. With `dry_run` " +
+				"it shows what would change, and changes nothing.",
 			In:  []object.Argument{{Name: "document", Sig: "ay", Max: api.MaxDenialDocument, Any: true}, {Name: "dry_run", Sig: "b"}},
 			Out: dict("import"), Action: actionDeny,
 			Call: func(c object.Call) ([]any, error) {

@@ -42,7 +42,7 @@ func (s *Server) guardMethods() []object.Method {
 	return []object.Method{
 		{
 			Name: "Guard",
-			Doc:  "Returns what the guard in the kernel does and knows, as a `Guard`. `Failed` if digestd-guard does not answer.",
+			Doc:  "Returns the state of the guard in the kernel, as a `Guard`. `Failed` if digestd-guard does not answer.",
 			Out:  dict("guard"),
 			Call: func(c object.Call) ([]any, error) {
 				g, err := b.Guard(c.Ctx)
@@ -51,7 +51,7 @@ func (s *Server) guardMethods() []object.Method {
 		},
 		{
 			Name: "GuardDenials",
-			Doc:  "Returns a page of what the guard refused, or would have (`GuardDenial`), summed up by content, the latest last, each with the reason that lists give now.",
+			Doc:  "Returns a page of the files that the guard refused, or would have refused (`GuardDenial`), grouped by content, the latest last, each with the present reason.",
 			In:   []object.Argument{argOffset, argLimit}, Out: paged("denials"), Action: actionGuardDenials,
 			Call: func(c object.Call) ([]any, error) {
 				offset, limit, err := c.Page(0)
@@ -64,7 +64,7 @@ func (s *Server) guardMethods() []object.Method {
 		},
 		{
 			Name: "GuardCandidates",
-			Doc:  "Returns a page of what `GuardLearn` could learn of that, or why it could not (`GuardCandidate`).",
+			Doc:  "Returns a page of the refused files, each with whether `GuardLearn` can learn it, or why not (`GuardCandidate`).",
 			In:   []object.Argument{argOffset, argLimit}, Out: paged("candidates"), Action: actionGuardDenials,
 			Call: func(c object.Call) ([]any, error) {
 				offset, limit, err := c.Page(0)

@@ -26,9 +26,9 @@ func (s *Server) kernelMethods() []object.Method {
 	return []object.Method{
 		{
 			Name: "SignerEnrol",
-			Doc: "Brings the certificate that signs lists, and the one that is prepared to, to where the kernel looks for it, and returns " +
+			Doc: "Gives the kernel the certificate that signs lists, and the prepared one, and returns " +
 				"what was done and what is left (`Enrolment`). `where` is `ima` for the kernel's keyring, `file` for what the next boot " +
-				"loads, or `mok` for what mokutil needs; that program is the caller's to run.",
+				"loads, or `mok` for the files that mokutil needs; the caller then runs mokutil.",
 			In: []object.Argument{{Name: "where", Sig: "s", Max: object.MaxName}}, Out: dict("enrolment"), Action: actionKeys,
 			Call: func(c object.Call) ([]any, error) {
 				e, err := b.SignerEnrol(c.Ctx, c.By, c.Text(0))
@@ -37,7 +37,7 @@ func (s *Server) kernelMethods() []object.Method {
 		},
 		{
 			Name: "Retired",
-			Doc:  "Returns a page of the lists that must not come back (`Retired`), as the kernel's `.blacklist` would name them.",
+			Doc:  "Returns a page of the retired lists (`Retired`), in the form of the kernel's `.blacklist`.",
 			In:   []object.Argument{argOffset, argLimit}, Out: paged("retired"),
 			Call: func(c object.Call) ([]any, error) {
 				offset, limit, err := c.Page(0)

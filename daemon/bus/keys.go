@@ -26,7 +26,7 @@ func (s *Server) keyMethods() []object.Method {
 	return []object.Method{
 		{
 			Name: "Keys",
-			Doc:  "Returns a page of the keys (`Key`) that vouch for packages or ever did, and of those that sign lists, by fingerprint.",
+			Doc:  "Returns a page of the keys (`Key`) that vouch for packages or ever did, and of the keys that sign lists, by fingerprint.",
 			In:   []object.Argument{argOffset, argLimit}, Out: paged("keys"),
 			Call: func(c object.Call) ([]any, error) { return pageOf(c, b.Keys) },
 		},
@@ -39,11 +39,11 @@ func (s *Server) keyMethods() []object.Method {
 				return []any{api.Encode(key)}, err
 			},
 		},
-		change("KeyRevoke", "Withdraws all that a key vouches for, until somebody lifts that, and returns the `Key`.",
+		change("KeyRevoke", "Revokes a key and withdraws all lists it vouches for, until an administrator restores it, and returns the `Key`.",
 			func(c object.Call) (api.Key, error) { return b.KeyRevoke(c.Ctx, c.By, c.Text(0), c.Text(1)) }),
 		{
 			Name: "SignerRotate",
-			Doc:  "Changes the key that signs lists and returns its `Certificate`. With `prepare_only` it makes the next one, for it to be enrolled, and changes nothing.",
+			Doc:  "Changes the key that signs lists and returns its `Certificate`. With `prepare_only` it only makes the next certificate, so that you can enrol it.",
 			In:   []object.Argument{{Name: "prepare_only", Sig: "b"}, argReason}, Out: dict("certificate"), Action: actionKeys,
 			Call: func(c object.Call) ([]any, error) {
 				if err := given(c.Text(1)); err != nil {

@@ -19,10 +19,10 @@ type LogBackend interface {
 func (s *Server) logMethods() []object.Method {
 	return []object.Method{{
 		Name: "Log",
-		Doc: "Returns a page of the decisions on record (`Event`) that `filter` selects, newest first, and how many it selects in all. " +
+		Doc: "Returns a page of the recorded decisions (`Event`) that `filter` selects, newest first, and their total number. " +
 			"Its keys, all optional: `s kind`, `s package` (name, `name.arch` or NEVRA) and `s list`, each also a pattern; `s key`, a fingerprint or the end " +
-			"of one; `t since` and `t until`, times; `u uid` of who did it; `t after` and `t before`, numbers of entries: with `before` pages stay " +
-			"what they are while the log grows, with `after` only what is new comes. `LastEvent` announces that.",
+			"of one; `t since` and `t until`, times; `u uid` of the user; `t after` and `t before`, numbers of entries: with `before` pages stay " +
+			"the same while the log grows, with `after` only new entries are returned. `LastEvent` announces them.",
 		In: []object.Argument{{Name: "filter", Sig: "a{sv}"}, argOffset, argLimit}, Out: paged("events"),
 		Call: func(c object.Call) ([]any, error) {
 			offset, limit, err := c.Page(1)

@@ -40,7 +40,7 @@ func (s *Server) readingMethods() []object.Method {
 	return []object.Method{
 		{
 			Name: "Status",
-			Doc:  "Returns the daemon at a glance, as a `Status`.",
+			Doc:  "Returns the state of the daemon, as a `Status`.",
 			Out:  dict("status"),
 			Call: func(object.Call) ([]any, error) {
 				st := s.status()
@@ -50,7 +50,7 @@ func (s *Server) readingMethods() []object.Method {
 		},
 		{
 			Name: "Lists",
-			Doc:  "Returns a page of the lists (`List`) that `filter` selects, by name, and how many there are in all. The filter is empty, a state, or a pattern of list or package names.",
+			Doc:  "Returns a page of the lists (`List`) that `filter` selects, by name, and their total number. The filter is empty, a state, or a pattern of list or package names.",
 			In:   []object.Argument{{Name: "filter", Sig: "s", Max: object.MaxName}, argOffset, argLimit}, Out: paged("lists"),
 			Call: func(c object.Call) ([]any, error) {
 				offset, limit, err := c.Page(1)
@@ -85,20 +85,20 @@ func (s *Server) readingMethods() []object.Method {
 		},
 		{
 			Name: "Why",
-			Doc:  "Explains one file by its absolute path, as a `Why`. The file is read for root only. Others learn which lists have the path, with the verdict `unread`, and nothing of the file system: they read the file themselves and call `WhyContent`.",
+			Doc:  "Explains one file by its absolute path, as a `Why`. digestd reads the file for root only. Other users get the lists that have the path, with the verdict `unread`, and nothing about the file system: they read the file themselves and call `WhyContent`.",
 			In:   []object.Argument{{Name: "path", Sig: "s", Max: object.MaxPath, Any: true}}, Out: dict("why"), Caller: true,
 			Call: func(c object.Call) ([]any, error) { return s.why(c, c.Text(0)) },
 		},
 		{
 			Name: "WhyBytes",
-			Doc:  "The same for a path that is not UTF-8.",
+			Doc:  "Like `Why`, for a path that is not UTF-8.",
 			In:   []object.Argument{{Name: "path", Sig: "ay", Max: object.MaxPath, Any: true}}, Out: dict("why"), Caller: true,
 			Call: func(c object.Call) ([]any, error) { return s.why(c, string(c.Args[0].([]byte))) },
 		},
 		{
 			Name: "WhyContent",
 			Doc: "The same for a file that the caller looked at: its `path`, its path with links followed (`real`, empty for the same), whether it was `found`, " +
-				"the value of `security.digest_list` or an empty text, and the digests of its content, of which only `sha256` must be there; without the one by which a list has the path, the verdict is `unread`. Nothing is opened for it.",
+				"the value of `security.digest_list` or an empty text, and the digests of its content, of which only `sha256` is required; if the digest that the list uses is missing, the verdict is `unread`. digestd opens no file for it.",
 			In: []object.Argument{{Name: "path", Sig: "ay", Max: object.MaxPath, Any: true}, {Name: "real", Sig: "ay", Max: object.MaxPath, Any: true}, {Name: "found", Sig: "b"},
 				{Name: "label", Sig: "s", Max: 255, Any: true}, {Name: "sha256", Sig: "ay", Max: 32, Raw: true}, {Name: "sha384", Sig: "ay", Max: 48, Raw: true},
 				{Name: "sha512", Sig: "ay", Max: 64, Raw: true}},
@@ -112,8 +112,8 @@ func (s *Server) readingMethods() []object.Method {
 		},
 		{
 			Name: "Check",
-			Doc: "Says what would become of a package if it were installed now, as a `Check`: `header` and `signatures` are its two headers as a package file has them, each without the eight bytes of its magic. " +
-				"Nothing of them is kept.",
+			Doc: "Checks whether a package would be admitted if it were installed now, as a `Check`: `header` and `signatures` are the two headers of the package file, each without the eight bytes of its magic. " +
+				"digestd does not store them.",
 			In:  []object.Argument{{Name: "header", Sig: "ay", Max: api.MaxHeader, Raw: true}, {Name: "signatures", Sig: "ay", Max: api.MaxSignatures, Raw: true}},
 			Out: dict("check"),
 			Call: func(c object.Call) ([]any, error) {
@@ -123,7 +123,7 @@ func (s *Server) readingMethods() []object.Method {
 		},
 		{
 			Name: "CheckVersion",
-			Doc:  "The same by a NEVRA alone, where there is no header: who signed the package is not judged then.",
+			Doc:  "Like `Check`, by a NEVRA alone, without a header: it does not check the signature of the package.",
 			In:   []object.Argument{{Name: "nevra", Sig: "s", Max: object.MaxName}}, Out: dict("check"),
 			Call: func(c object.Call) ([]any, error) {
 				check, err := b.CheckVersion(c.Ctx, c.Text(0))
@@ -145,7 +145,7 @@ func (s *Server) readingMethods() []object.Method {
 		},
 		{
 			Name: "Floors",
-			Doc:  "Returns a page of the floors (`Floor`) that administrators set, by package.",
+			Doc:  "Returns a page of the floors (`Floor`), by package.",
 			In:   []object.Argument{argOffset, argLimit}, Out: paged("floors"),
 			Call: func(c object.Call) ([]any, error) { return pageOf(c, b.Floors) },
 		},
@@ -157,7 +157,7 @@ func (s *Server) changingMethods() []object.Method {
 	return []object.Method{
 		{
 			Name: "Sync",
-			Doc:  "Starts to bring the lists in step with rpm's database and returns the number of that job. `JobProgress` and `JobFinished` tell of it; its result is a `SyncResult`. It goes on when its caller leaves.",
+			Doc:  "Starts a comparison of the lists with rpm's database and returns the number of the job. `JobProgress` and `JobFinished` report on it; its result is a `SyncResult`. The job continues if its caller leaves the bus.",
 			Out:  []object.Argument{argJob}, Action: actionSync,
 			Call: func(c object.Call) ([]any, error) {
 				job, err := s.startSync(c.By)
@@ -166,7 +166,7 @@ func (s *Server) changingMethods() []object.Method {
 		},
 		{
 			Name: "Cancel",
-			Doc:  "Cancels a job of the caller's own user, or any job if root calls. `NotFound` if it ended, or never was; `AccessDenied`, if anybody but root calls, for every job that the same user did not start.",
+			Doc:  "Cancels a job of the caller's own user, or any job if the caller is root. `NotFound` if the job ended or never existed; `AccessDenied` if the caller is not root and another user started the job.",
 			In:   []object.Argument{argJob}, Caller: true,
 			Call: func(c object.Call) ([]any, error) { return nil, s.Cancel(c.By, c.Args[0].(uint64)) },
 		},
@@ -184,13 +184,13 @@ func (s *Server) changingMethods() []object.Method {
 		},
 		{
 			Name: "RollbackRevoke",
-			Doc:  "Takes back a grant that was not used.",
+			Doc:  "Revokes a grant that was not used.",
 			In:   []object.Argument{argPackage}, Action: actionRollback,
 			Call: func(c object.Call) ([]any, error) { return nil, b.RollbackRevoke(c.Ctx, c.By, c.Text(0)) },
 		},
 		{
 			Name: "FloorSet",
-			Doc:  "Lets nothing of a package (a name or `name.arch`) below that version be active from now on.",
+			Doc:  "Sets the floor of a package (a name or `name.arch`): no version below it may be active from now on.",
 			In:   []object.Argument{argPackage, {Name: "evr", Sig: "s", Max: object.MaxName}, argReason}, Action: actionFloor,
 			Call: func(c object.Call) ([]any, error) {
 				if err := given(c.Text(2)); err != nil {
@@ -242,7 +242,7 @@ func (s *Server) judged(ctx context.Context) func(api.Why, error) (api.Why, erro
 // without a recorded one.
 func given(reason string) error {
 	if reason == "" {
-		return api.Errorf(api.InvalidArgument, "a reason is needed: it is recorded with your name")
+		return api.Errorf(api.InvalidArgument, "a reason is required, which is recorded with your user")
 	}
 	return nil
 }

@@ -71,7 +71,7 @@ func (s *Server) ownMethods() []object.Method {
 			Call: func(c object.Call) ([]any, error) {
 				data, err := base64.StdEncoding.DecodeString(c.Text(1))
 				if err != nil {
-					return nil, api.Errorf(api.InvalidArgument, "data is no base64: %v", err)
+					return nil, api.Errorf(api.InvalidArgument, "data is not valid base64: %v", err)
 				}
 				id, err := b.OwnAppend(c.Ctx, c.By, c.Args[0].(uint64), data)
 				return []any{id}, err
@@ -91,7 +91,7 @@ func (s *Server) ownMethods() []object.Method {
 					Import: c.Args[5].(bool), Reason: c.Text(6)}
 				sources := c.Args[3].([][]byte)
 				if len(sources) > api.MaxSources {
-					return nil, api.Errorf(api.InvalidArgument, "%d sources are too many; at most %d are kept", len(sources), api.MaxSources)
+					return nil, api.Errorf(api.InvalidArgument, "there are %d sources; at most %d are allowed", len(sources), api.MaxSources)
 				}
 				for _, src := range sources {
 					if err := (object.Argument{Name: "sources", Max: object.MaxPath, Any: true}).Check(src); err != nil {
@@ -151,7 +151,7 @@ func (s *Server) orderMethods() []object.Method {
 					size += len(use)
 				}
 				if len(uses) > maxUses || size > maxUseBytes {
-					return nil, api.Errorf(api.InvalidArgument, "%d paths of %d bytes are too many", len(uses), size)
+					return nil, api.Errorf(api.InvalidArgument, "there are too many paths: %d, with %d bytes", len(uses), size)
 				}
 				order, err := b.OrderSet(c.Ctx, c.By, uses, c.Text(1))
 				return []any{api.Encode(order)}, err

@@ -84,7 +84,7 @@ func TestPolkitDecides(t *testing.T) {
 	other.must("Why", "/a")
 	allowed.must("Sync")
 	other.refused("AccessDenied", "Sync")
-	if text := allowed.refused("AccessDenied", "FloorSet", "bash", "1-1", "why"); text != "only an administrator may set or clear a floor, and the call does not allow to ask for one" {
+	if text := allowed.refused("AccessDenied", "FloorSet", "bash", "1-1", "why"); text != "only an administrator may set or clear a floor, and the call does not allow interactive authorization" {
 		t.Errorf("refused with %q", text)
 	}
 	// Whoever may ask, but has nobody to answer, is refused in the end.
@@ -104,7 +104,7 @@ func TestPolkitAway(t *testing.T) {
 	needs.Root(t)
 	_, private := serve(t, &stub{})
 	text := connectAs(t, private, nobody).refused("AccessDenied", "Sync")
-	if text != "only root may start or cancel a sync: there is no polkit to ask about others" {
+	if text != "only root may start or cancel a sync, because polkit is not running" {
 		t.Errorf("refused with %q", text)
 	}
 	connect(t, private).must("Sync")

@@ -13,14 +13,14 @@ import (
 // properties describes our properties; propertyValues has their values.
 func properties() []object.Property {
 	return []object.Property{
-		{Name: "Version", Sig: "s", Emits: "const", Doc: "Of the daemon."},
+		{Name: "Version", Sig: "s", Emits: "const", Doc: "The version of the daemon."},
 		{Name: "Mode", Sig: "s", Emits: "true", Doc: "`enforce`, `withhold` or `audit`."},
 		{Name: "State", Sig: "s", Emits: "true", Doc: "`healthy`, or `degraded` when there is an error or warning among the problems."},
 		{Name: "Transaction", Sig: "b", Emits: "true", Doc: "A package transaction is in flight."},
 		{Name: "ActiveLists", Sig: "t", Emits: "true", Doc: "Lists in the directory."},
 		{Name: "WithheldLists", Sig: "t", Emits: "true", Doc: "Lists of packages that are installed but not vouched for."},
 		{Name: "QuarantinedLists", Sig: "t", Emits: "true", Doc: "Files that digestd did not put into the directory, or did not change last."},
-		{Name: "Problems", Sig: "t", Emits: "true", Doc: "What an administrator should know of; `Status` has them."},
+		{Name: "Problems", Sig: "t", Emits: "true", Doc: "The number of problems; `Status` has their texts."},
 		{Name: "Verified", Sig: "t", Emits: "true", Doc: "When the latest verification of everything ended, in microseconds since 1970; 0 if none did."},
 		{Name: "VerifyErrors", Sig: "t", Emits: "true", Doc: "How many errors that found."},
 		{Name: "Counter", Sig: "t", Emits: "true", Doc: "The number of the last activation. It never falls."},

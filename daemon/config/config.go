@@ -115,7 +115,7 @@ func Default() Config {
 	}
 }
 
-var errNotRegular = errors.New("it is no regular file")
+var errNotRegular = errors.New("it is not a regular file")
 
 // maxSize bounds a configuration file.
 const maxSize = 1 << 20
@@ -235,7 +235,7 @@ func (c *Config) check() error {
 	}
 	for _, glob := range c.MultiVersion {
 		if _, err := filepath.Match(glob, ""); err != nil {
-			return fmt.Errorf("multiversion: %q is no pattern: %w", glob, err)
+			return fmt.Errorf("multiversion: %q is not a valid pattern: %w", glob, err)
 		}
 	}
 	return nil

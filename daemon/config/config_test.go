@@ -68,7 +68,7 @@ func TestRefused(t *testing.T) {
 		{`ima-signature-version = 258`, `out of range`},
 		{`lists = "relative"`, `want an absolute path`},
 		{`sign = "pgp"`, `needs format = "rpm"`},
-		{`multiversion = ["["]`, `is no pattern`},
+		{`multiversion = ["["]`, `is not a valid pattern`},
 		{`signing-key = "pkcs11:token=a;object=b?pin-value=1234"`, `signing-key: cannot read PKCS#11 URI: pin-value is not accepted`},
 		{`mode = 3`, `incompatible types`},
 		{`mode = `, `digestd.conf`},

@@ -44,7 +44,7 @@ func (d *Denier) Complete(ctx context.Context) (lists int, err error) {
 	lists, eerr := d.Enforce(ctx)
 	if err = errors.Join(err, eerr); err != nil {
 		d.WantSync("lists still have what is denied")
-		err = fmt.Errorf("cannot take what is denied out of all lists yet, though its denial is recorded: %w", err)
+		err = fmt.Errorf("the denial is recorded, but some lists still include the denied content: %w", err)
 	}
 	return lists, err
 }

@@ -90,8 +90,8 @@ func (g *Guard) learnAll(ctx context.Context, learner *contents.Learner) bool {
 		if left == 0 {
 			s.Solved("guard-contents")
 		} else {
-			s.Problem("guard-contents", api.SeverityWarning, fmt.Sprintf("the guard does not let files of %s run that these know by another digest than SHA-256: ", view.Plural(left, "list"))+api.Clean(failed.Error()),
-				"make the files readable: digestd tries again by itself; or at once: digestctl sync")
+			s.Problem("guard-contents", api.SeverityWarning, fmt.Sprintf("the guard does not allow files of %s, which have another digest than SHA-256: ", view.Plural(left, "list"))+api.Clean(failed.Error()),
+				"make the files readable; digestd retries automatically, or retry now: digestctl sync")
 		}
 		if left > 0 || len(s.Problems) != had {
 			s.Show()

@@ -317,8 +317,8 @@ func (g *Guard) Agree(ctx context.Context) bool {
 			if err == nil {
 				s.Solved("guard")
 			} else {
-				s.Problem("guard", api.SeverityError, "the guard was not told of all lists: "+err.Error(),
-					"see systemctl status digestd-guard: digestd tries again by itself; or at once: digestctl sync")
+				s.Problem("guard", api.SeverityError, "digestd could not send all lists to the guard: "+err.Error(),
+					"see systemctl status digestd-guard; digestd retries automatically, or retry now: digestctl sync")
 			}
 			s.Show()
 			return nil

@@ -92,7 +92,7 @@ func (m *machine) holds(when string, contents ...string) {
 func (m *machine) agrees(when string) {
 	m.t.Helper()
 	if !m.Guard.Agree(m.t.Context()) {
-		m.t.Errorf("%s: the guard was not told of all lists: %+v", when, m.Snapshot().Problems)
+		m.t.Errorf("%s: digestd could not send all lists to the guard: %+v", when, m.Snapshot().Problems)
 	}
 	if p := m.Problem("guard"); p.Text != "" {
 		m.t.Errorf("%s: status says %+v", when, p)
@@ -123,7 +123,7 @@ func TestGuardFollows(t *testing.T) {
 	m := guarded(t)
 	m.Install(t, pkg(t, "early", "e"))
 	m.Sync(t)
-	if m.Guard.Agree(t.Context()) || !strings.Contains(m.Problem("guard").Text, "the guard was not told of all lists") {
+	if m.Guard.Agree(t.Context()) || !strings.Contains(m.Problem("guard").Text, "could not send all lists to the guard") {
 		t.Errorf("the guard is not there, and status says %+v", m.Problem("guard"))
 	}
 	end := m.begin()
@@ -332,7 +332,7 @@ func TestRoom(t *testing.T) {
 	if err := room(m, 0); err != nil {
 		t.Errorf("nothing comes: %v", err)
 	}
-	if err := room(m, many); err == nil || !strings.Contains(err.Error(), "cannot let run what 16777216 packages bring") {
+	if err := room(m, many); err == nil || !strings.Contains(err.Error(), "cannot allow the files of 16777216 packages") {
 		t.Errorf("much comes: %v", err)
 	}
 	m = guarded(t)

@@ -32,6 +32,6 @@ func (g *Guard) Room(packages int) error {
 	if err != nil || room.Mode != guard.Enforce.String() || room.Most-room.Held >= need {
 		return nil
 	}
-	return fmt.Errorf("cannot let run what %d packages bring: the guard has %d contents and memory for %d, of which they may need %d",
+	return fmt.Errorf("cannot allow the files of %d packages: the guard has %d digests and memory for %d; the packages may need %d",
 		packages, room.Held, room.Most, need)
 }

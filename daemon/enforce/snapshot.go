@@ -73,8 +73,8 @@ func (g *Guard) keep(ctx context.Context) error {
 		if err == nil {
 			s.Solved("guard-snapshot")
 		} else {
-			s.Problem("guard-snapshot", api.SeverityWarning, err.Error()+"; when the machine starts, the guard audits until digestd is there",
-				"mend the cause: digestd tries again by itself")
+			s.Problem("guard-snapshot", api.SeverityWarning, err.Error()+"; at the next boot the guard only audits until digestd has started",
+				"fix the cause; digestd retries automatically")
 		}
 		s.Show()
 		return nil
@@ -130,8 +130,8 @@ func tellOf(s *ledger.Ledger, is protocol.Status) {
 	if is.Start == "" {
 		s.Solved("guard-doubt")
 	} else {
-		s.Problem("guard-doubt", api.SeverityWarning, "the guard was in doubt when the machine started, until digestd told it of all lists: "+is.Start,
-			"see what ran meanwhile: digestctl guard denials; then: systemctl restart digestd-guard")
+		s.Problem("guard-doubt", api.SeverityWarning, "the guard had no valid snapshot when the machine started, until digestd sent it all lists: "+is.Start,
+			"see what ran in that time: digestctl guard denials; then: systemctl restart digestd-guard")
 	}
 	if !is.Unchecked || is.Check == nil {
 		s.Solved("guard-check")

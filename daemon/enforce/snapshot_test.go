@@ -108,7 +108,7 @@ func TestSnapshotFollows(t *testing.T) {
 	}
 	within("a list came", "a", "b")
 	m.comes("more", "c")
-	if _, doubt := begin(); !strings.Contains(doubt, "the guard's snapshot is of commit") {
+	if _, doubt := begin(); !strings.Contains(doubt, "the guard's snapshot is from commit") {
 		t.Errorf("the index went on, doubt %q", doubt)
 	}
 	within("another came", "a", "b", "c")

@@ -46,10 +46,10 @@ func (en *Enroller) EnrolFile(certs []*x509.Certificate, e *api.Enrolment) error
 	case placed:
 		e.Done = append(e.Done, "wrote "+en.bootPath(bootFile))
 	default:
-		e.Left = append(e.Left, en.bootPath(bootFile)+" has another certificate and stays as it is: a kernel that loads only this file does not find ours")
+		e.Left = append(e.Left, en.bootPath(bootFile)+" contains another certificate, which digestd does not replace: a kernel that loads only this file does not get digestd's")
 	}
-	e.Left = append(e.Left, "have it in the initial file system: "+en.rebuildAdvice(),
-		"then reboot: the kernel takes it into .ima if a certificate that it trusts signed it, or is it")
+	e.Left = append(e.Left, "include it in the initial file system: "+en.rebuildAdvice(),
+		"then reboot: the kernel adds it to .ima if it trusts the certificate or one that signed it")
 	return nil
 }
 
@@ -98,7 +98,7 @@ func (en *Enroller) rebuildAdvice() string {
 			return tool.advice
 		}
 	}
-	return "make it anew with /etc/keys in it"
+	return "rebuild it with /etc/keys included"
 }
 
 // removeBootFiles takes away what would have the next boot load a certificate.

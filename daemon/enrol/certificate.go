@@ -28,8 +28,8 @@ func (en *Enroller) ReloadCertificate(ctx context.Context, by api.Actor) (change
 		return false, nil
 	}
 	refused := func(err error) error {
-		return &api.Error{Code: api.Failed, Message: "cannot take the certificate over: " + err.Error(),
-			Advice: "have the request of the present key signed: " + requestAdvice(old.Identity.KeyPath()) + "; or put " + filepath.Join(en.Config.State, identity.DERFile) + " back in PEM"}
+		return &api.Error{Code: api.Failed, Message: "cannot load the new certificate: " + err.Error(),
+			Advice: "request a certificate for the present key: " + requestAdvice(old.Identity.KeyPath()) + "; or put " + filepath.Join(en.Config.State, identity.DERFile) + " back in PEM"}
 	}
 	if err != nil {
 		return false, refused(err)

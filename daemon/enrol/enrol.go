@@ -64,7 +64,7 @@ func (en *Enroller) EnrolIMA(certs []*x509.Certificate, e *api.Enrolment) error 
 	}
 	if len(rings) == 0 {
 		return &api.Error{Code: api.Failed, Message: "the kernel has no .ima keyring (CONFIG_INTEGRITY_TRUSTED_KEYRING)",
-			Advice: "such a kernel verifies by a keyring _ima in root's session: make one at boot, keyctl newring _ima @u, before the first list is read"}
+			Advice: "such a kernel uses a keyring _ima in root's session: create it at boot, before the first list is read: keyctl newring _ima @u"}
 	}
 	ring := rings[0]
 	for _, c := range certs {
@@ -83,17 +83,17 @@ func (en *Enroller) EnrolIMA(certs []*x509.Certificate, e *api.Enrolment) error 
 	if err := en.Dir.Announce(names); err != nil {
 		en.Logger.Warn("lists not announced to the kernel", "error", err)
 	}
-	e.Left = append(e.Left, "the kernel forgets it with the next boot: digestctl keys enrol --file has it loaded then")
+	e.Left = append(e.Left, "the kernel drops it at the next boot; to load it at every boot: digestctl keys enrol --file")
 	return nil
 }
 
 func (en *Enroller) enrolAdvice(ring kernel.Keyring) string {
 	if ring.Name() != kernel.RingIMA {
-		return "see who owns the keyring: keyctl rdescribe; then try again"
+		return "see the owner of the keyring: keyctl rdescribe; then try again"
 	}
-	return "the kernel takes what a certificate signed that it trusts already: have the machine's owner trust this one " +
-		"(digestctl keys enrol --mok), or have an authority that the kernel trusts make a certificate for the same key (" +
-		requestAdvice(en.Builder.Load().Identity.KeyPath()) + "), put it in the place of signing.crt and enrol again"
+	return "the kernel accepts certificates signed by one that it trusts: have the machine's owner trust this one " +
+		"(digestctl keys enrol --mok), or get a certificate for the same key from an authority that the kernel trusts (" +
+		requestAdvice(en.Builder.Load().Identity.KeyPath()) + "), replace signing.crt with it and enrol again"
 }
 
 // followEnrolment has the kernel know the next certificate as it knows the one
@@ -116,7 +116,7 @@ func (en *Enroller) followEnrolment() error {
 			err = ring.AddCertificate(next.Raw)
 		}
 		if err != nil {
-			return &api.Error{Code: api.Failed, Message: "the kernel would not accept lists by the next certificate: " + err.Error(),
+			return &api.Error{Code: api.Failed, Message: "the kernel would not accept lists signed with the next certificate: " + err.Error(),
 				Advice: en.enrolAdvice(ring) + "; then rotate"}
 		}
 	}
@@ -145,8 +145,8 @@ func (en *Enroller) EnrolReplacement(ctx context.Context, left Removal) {
 	}
 	en.Logger.Error("new certificate not enrolled", "error", err)
 	en.Exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
-		s.Problem("not-enrolled", api.SeverityWarning, "the kernel does not know the certificate that signs the lists now: "+err.Error(),
-			"see how the kernel comes to know it: digestctl keys enrol --help")
+		s.Problem("not-enrolled", api.SeverityWarning, "the kernel does not trust the certificate that signs the lists now: "+err.Error(),
+			"see how to enrol it: digestctl keys enrol --help")
 		s.Show()
 		return nil
 	})

@@ -311,7 +311,7 @@ func TestEnrolFile(t *testing.T) {
 	if got := m.atBoot(t); !maps.Equal(got, want) || len(e.Done) != 2 {
 		t.Errorf("the next boot finds %v, want %v: %+v", got, want, e)
 	}
-	if !strings.Contains(strings.Join(e.Left, "\n"), "make it anew with /etc/keys in it") {
+	if !strings.Contains(strings.Join(e.Left, "\n"), "rebuild it with /etc/keys included") {
 		t.Errorf("left to do is %q", e.Left)
 	}
 	// Another key of ours takes the place of the first, and what loads certificates by
@@ -337,7 +337,7 @@ func TestEnrolFile(t *testing.T) {
 	if got := m.atBoot(t); !maps.Equal(got, want) {
 		t.Errorf("beside another's the next boot finds %v, want %v", got, want)
 	}
-	if left := strings.Join(e.Left, "\n"); !strings.Contains(left, "x509_ima.der has another certificate") || !strings.Contains(left, "dracut --force") {
+	if left := strings.Join(e.Left, "\n"); !strings.Contains(left, "x509_ima.der contains another certificate") || !strings.Contains(left, "dracut --force") {
 		t.Errorf("left to do is %q", e.Left)
 	}
 	m.Enroller.ReplaceBootFile()
@@ -413,7 +413,7 @@ func TestRevocationWaitsForTheKernel(t *testing.T) {
 	before := m.cert()
 	var refused *api.Error
 	_, err = m.KeyRevoke(t.Context(), daemontest.Root, ski(before), "stolen")
-	if !errors.As(err, &refused) || !strings.Contains(refused.Message, "the kernel would not accept lists by the next certificate") || !strings.HasSuffix(refused.Advice, "; then revoke") {
+	if !errors.As(err, &refused) || !strings.Contains(refused.Message, "the kernel would not accept lists signed with the next certificate") || !strings.HasSuffix(refused.Advice, "; then revoke") {
 		t.Errorf("%v; advice: %+v", err, refused)
 	}
 	if m.cert() != before || m.Snapshot().Keys[ski(before)].Revoked != nil || !slices.Equal(m.inRing(t), []string{ski(before)}) {

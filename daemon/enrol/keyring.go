@@ -92,12 +92,12 @@ func (en *Enroller) RemoveRevoked(ctx context.Context) (left Removal) {
 	en.Exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		if err := errors.Join(errs...); err != nil {
 			s.Problem("revoked-enrolled", api.SeverityError, "a revoked certificate of this machine may still be in the kernel: "+err.Error(),
-				"mend the cause, then: digestctl sync; or reboot")
+				"fix the cause, then: digestctl sync; or reboot")
 		} else {
 			s.Solved("revoked-enrolled")
 		}
 		if advice != "" {
-			s.Problem("revoked-at-boot", api.SeverityNotice, "a revoked certificate of this machine was loaded at boot; it is not put there any more", advice)
+			s.Problem("revoked-at-boot", api.SeverityNotice, "a revoked certificate of this machine was loaded at boot; digestd has removed it from there", advice)
 		}
 		s.Show()
 		return nil
@@ -133,8 +133,8 @@ func (en *Enroller) TellOfEnrolment(ctx context.Context) {
 		case in != "" || len(rings) == 0 && !cache:
 			s.Solved("not-enrolled")
 		case err == nil && (others || cache):
-			s.Problem("not-enrolled", api.SeverityWarning, "the kernel does not know the certificate that signs the lists, "+skid,
-				"see how the kernel comes to know it: digestctl keys enrol --help")
+			s.Problem("not-enrolled", api.SeverityWarning, "the kernel does not trust the certificate that signs the lists, "+skid,
+				"see how to enrol it: digestctl keys enrol --help")
 		}
 		s.Show()
 		return nil

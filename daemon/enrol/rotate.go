@@ -119,7 +119,7 @@ func (en *Enroller) Revocable(ctx context.Context, skid string) error {
 	if err == nil {
 		return nil
 	}
-	refused := &api.Error{Code: api.Failed, Message: "cannot revoke the key that signs lists, for there is none to follow it: " + err.Error(),
+	refused := &api.Error{Code: api.Failed, Message: "cannot revoke the key that signs lists, because there is no next key: " + err.Error(),
 		Advice: "prepare one: digestctl keys rotate --prepare"}
 	var why *api.Error
 	if errors.As(err, &why) && why.Advice != "" {

@@ -29,7 +29,7 @@ func (en *Enroller) TellOfSigner(ctx context.Context) {
 	defer cancel()
 	if err := m.Identity.Key.Check(ctx); err != nil {
 		en.Logger.Error("signing key not found", "error", err, "file", m.Identity.KeyPath(),
-			"advice", "make the token or TPM reachable, which the file names; if the key is lost: digestctl keys rotate makes another")
+			"advice", "make the token or TPM in the file reachable; if the key is lost, make another: digestctl keys rotate")
 		return
 	}
 	en.Logger.Info("signing key found", "in", m.Identity.Key.String())
@@ -54,8 +54,8 @@ func (en *Enroller) FollowSigner(ctx context.Context) {
 		if err == nil {
 			s.Solved("signing-key")
 		} else {
-			s.Problem("signing-key", api.SeverityError, err.Error()+"; packages get no new lists, the lists there are stay",
-				"make the key reachable: digestd goes on trying; or at once: digestctl sync")
+			s.Problem("signing-key", api.SeverityError, err.Error()+"; packages get no new lists, existing lists stay",
+				"make the key reachable; digestd retries automatically, or retry now: digestctl sync")
 		}
 		s.Show()
 		return nil

@@ -231,7 +231,7 @@ func TestCertificateIsReloaded(t *testing.T) {
 	}{
 		"nonsense":         {[]byte("nonsense"), "not PEM"},
 		"of another key":   {pemOf("CERTIFICATE", certify(t, authority.Public(), authority, func(*x509.Certificate) {}).Raw), "of another key"},
-		"of an authority":  {pemOf("CERTIFICATE", certify(t, key.Public(), authority, func(c *x509.Certificate) { c.IsCA = true }).Raw), "an authority's"},
+		"of an authority":  {pemOf("CERTIFICATE", certify(t, key.Public(), authority, func(c *x509.Certificate) { c.IsCA = true }).Raw), "it is a CA certificate"},
 		"without its name": {pemOf("CERTIFICATE", certify(t, key.Public(), authority, func(c *x509.Certificate) { c.SubjectKeyId = nil }).Raw), "no subject key identifier"},
 	} {
 		m.put(t, identity.CertFile, test.data)

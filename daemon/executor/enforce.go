@@ -64,7 +64,7 @@ func (x *Executor) enforces(name string) []byte {
 
 func (x *Executor) enforced(err error) {
 	if err != nil {
-		x.State.Problem(problemGuard, api.SeverityError, "the guard was not told of all lists: "+err.Error(),
+		x.State.Problem(problemGuard, api.SeverityError, "digestd could not send all lists to the guard: "+err.Error(),
 			"see systemctl status digestd-guard; then: digestctl sync")
 	}
 }

@@ -157,7 +157,7 @@ func (x *Executor) carry(name string, act bool, p *state.Plan) (d Done, err erro
 	x.discard(p)
 	if p.Unknown {
 		if uerr := x.addUnknown(p); uerr != nil {
-			err = errors.Join(err, fmt.Errorf("cannot take the lists out of the directory yet that an interrupted transaction left: %w", uerr))
+			err = errors.Join(err, fmt.Errorf("cannot withdraw the lists that an interrupted transaction left: %w", uerr))
 		}
 	}
 	for first := true; p.Visible(); first = false {
@@ -290,7 +290,7 @@ func (x *Executor) prepare(name string, p *state.Plan) (err error) {
 	return nil
 }
 
-// withdraw takes lists out of the directory.
+// withdraw removes lists from the directory.
 func (x *Executor) withdraw(name string, p *state.Plan, d *Done) (err error) {
 	if len(p.Withdraw) == 0 {
 		return nil
@@ -354,7 +354,7 @@ func (x *Executor) withdraw(name string, p *state.Plan, d *Done) (err error) {
 	return err
 }
 
-// publish gives staged lists their names.
+// publish gives staged lists their final names.
 func (x *Executor) publish(name string, p *state.Plan, d *Done) (err error) {
 	if len(p.Publish) == 0 {
 		return nil
@@ -589,13 +589,13 @@ func New(s *ledger.Ledger, index IndexEffects, dir directoryEffects, unitOf func
 func recovered(r store.Recovery) string {
 	switch r.Fate {
 	case store.Repaired:
-		return "the index had lost its last commit, which was made again from its commit file"
+		return "the index had lost its last commit, which digestd restored from the commit file"
 	case store.RolledBack:
-		return fmt.Sprintf("the index was rolled back: %d commits are lost; a copy is kept in %s", r.Lost, r.Aside)
+		return fmt.Sprintf("the index was rolled back: %d commits are lost; there is a copy in %s", r.Lost, r.Aside)
 	case store.Missing:
-		return fmt.Sprintf("the index is missing; after %d commits a new one was begun: what was superseded before is forgotten, except for what is installed", r.Lost)
+		return fmt.Sprintf("the index is missing; digestd started a new one after %d commits and no longer knows which versions were superseded, except for installed packages", r.Lost)
 	case store.Damaged:
-		return fmt.Sprintf("the index was damaged (%v) and is kept in %s; a new one was begun: what was superseded before is forgotten, except for what is installed", r.Cause, r.Aside)
+		return fmt.Sprintf("the index was damaged (%v) and is kept in %s; digestd started a new one and no longer knows which versions were superseded, except for installed packages", r.Cause, r.Aside)
 	}
 	return ""
 }

@@ -349,10 +349,10 @@ func TestWakes(t *testing.T) {
 func TestStart(t *testing.T) {
 	for fate, want := range map[store.Fate]string{
 		store.Intact:     "",
-		store.Repaired:   "the index had lost its last commit, which was made again from its commit file",
-		store.RolledBack: "the index was rolled back: 3 commits are lost; a copy is kept in /aside",
-		store.Missing:    "the index is missing; after 3 commits a new one was begun: what was superseded before is forgotten, except for what is installed",
-		store.Damaged:    "the index was damaged (the disk refuses) and is kept in /aside; a new one was begun: what was superseded before is forgotten, except for what is installed",
+		store.Repaired:   "the index had lost its last commit, which digestd restored from the commit file",
+		store.RolledBack: "the index was rolled back: 3 commits are lost; there is a copy in /aside",
+		store.Missing:    "the index is missing; digestd started a new one after 3 commits and no longer knows which versions were superseded, except for installed packages",
+		store.Damaged:    "the index was damaged (the disk refuses) and is kept in /aside; digestd started a new one and no longer knows which versions were superseded, except for installed packages",
 	} {
 		m := newMachine(t)
 		if err := m.Start(store.Recovery{Fate: fate, Lost: 3, Aside: "/aside", Cause: errDisk}); err != nil {

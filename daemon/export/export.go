@@ -128,7 +128,7 @@ func (x *Exporter) exported(name string, err error) {
 		if err == nil {
 			s.Solved(name)
 		} else {
-			s.Problem(name, api.SeverityWarning, err.Error(), "mend the cause: digestd tries again by itself; or take "+name+" out of the configuration, then: systemctl restart digestd")
+			s.Problem(name, api.SeverityWarning, err.Error(), "fix the cause; digestd retries automatically; or remove "+name+" from the configuration, then: systemctl restart digestd")
 		}
 		if err != nil || len(s.Problems) != had {
 			s.Show()

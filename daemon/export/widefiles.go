@@ -71,7 +71,7 @@ func (x *Exporter) tellOfLeft(e *export, left *failures) {
 		if left.n == 0 {
 			s.Solved(id)
 		} else {
-			s.Problem(id, api.SeverityWarning, "some files are vouched for by another digest than SHA-256, and are left out of what "+e.name+" reads: "+api.Clean(left.err().Error()),
+			s.Problem(id, api.SeverityWarning, "some files have another digest than SHA-256 in their lists, and are missing from the file of "+e.name+" reads: "+api.Clean(left.err().Error()),
 				"make the files readable, then: digestctl sync")
 		}
 		if left.n > 0 || len(s.Problems) != had {

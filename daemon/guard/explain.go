@@ -8,21 +8,21 @@ import (
 
 // words says what each reason means, to people.
 var words = map[string]string{
-	"unlisted":  "no active list holds it",
-	"unhashed":  "the kernel gave no SHA-256 of it",
-	"written":   "it could be written to at that moment",
-	"unstable":  "its file system may show other bytes each time",
-	"unknown":   "its content was not known when it was to become code",
+	"unlisted":  "no active list includes it",
+	"unhashed":  "the kernel did not provide its SHA-256",
+	"written":   "a process had it open for writing",
+	"unstable":  "its file system can return different content on each read",
+	"unknown":   "its content was not verified before it was mapped as code",
 	"no-memory": "the kernel had no memory to check it",
-	"in-use":    "its code is in use, so it cannot be written",
-	"too-large": "no listed file is as large",
-	"no-file":   "the kernel was handed bytes without a file",
+	"in-use":    "it is mapped as code and must not be written",
+	"too-large": "it is larger than every file in active lists",
+	"no-file":   "the kernel received the code without a file",
 }
 
 // advices say what to do about reasons that no list changes.
 var advices = map[string]string{
 	"unhashed":  "see digestctl guard check: the kernel may hash by another algorithm",
-	"written":   "close what has it open for writing, then try again",
+	"written":   "close it in the process that has it open for writing, then try again",
 	"unstable":  "move it to a file system of a local disk",
 	"unknown":   "start the program again",
 	"no-memory": "free memory, then try again",
@@ -49,7 +49,7 @@ func (d Denial) Explain(why api.Why, listed bool) api.GuardWhy {
 	case !d.ByLists() || why.Verdict == "":
 		return w
 	case why.Vouched && listed:
-		return api.GuardWhy{Verdict: why.Verdict, Text: "it may run now: " + why.Text, Owner: why.Owner}
+		return api.GuardWhy{Verdict: why.Verdict, Text: "it is allowed now: " + why.Text, Owner: why.Owner}
 	case why.Vouched:
 		return api.GuardWhy{Verdict: why.Verdict, Text: "the guard does not know yet that it is " + why.Text, Owner: why.Owner, Advice: "compare all lists: digestctl sync"}
 	}

@@ -24,11 +24,11 @@ func TestExplain(t *testing.T) {
 		want   api.GuardWhy
 	}{
 		"unlisted":          {protocol.Denial{Reason: "unlisted", Digest: digest}, unknown, false, api.GuardWhy{Verdict: "unknown", Text: unknown.Text, Reasons: unknown.Reasons, Advice: "install it"}},
-		"nobody was asked":  {protocol.Denial{Reason: "unlisted", Digest: digest}, api.Why{}, false, api.GuardWhy{Text: "no active list holds it"}},
-		"without a digest":  {protocol.Denial{Reason: "unlisted"}, unknown, false, api.GuardWhy{Text: "no active list holds it"}},
-		"listed since":      {protocol.Denial{Reason: "unlisted", Digest: digest}, vouched, true, api.GuardWhy{Verdict: "vouched", Text: "it may run now: vouched for by a-1-1, list tlv-a", Owner: "a-1-1"}},
+		"nobody was asked":  {protocol.Denial{Reason: "unlisted", Digest: digest}, api.Why{}, false, api.GuardWhy{Text: "no active list includes it"}},
+		"without a digest":  {protocol.Denial{Reason: "unlisted"}, unknown, false, api.GuardWhy{Text: "no active list includes it"}},
+		"listed since":      {protocol.Denial{Reason: "unlisted", Digest: digest}, vouched, true, api.GuardWhy{Verdict: "vouched", Text: "it is allowed now: vouched for by a-1-1, list tlv-a", Owner: "a-1-1"}},
 		"not heard of yet":  {protocol.Denial{Reason: "unlisted", Digest: digest}, vouched, false, api.GuardWhy{Verdict: "vouched", Text: "the guard does not know yet that it is vouched for by a-1-1, list tlv-a", Owner: "a-1-1", Advice: "compare all lists: digestctl sync"}},
-		"written":           {protocol.Denial{Reason: "written", Digest: digest}, vouched, true, api.GuardWhy{Text: "it could be written to at that moment", Advice: "close what has it open for writing, then try again"}},
+		"written":           {protocol.Denial{Reason: "written", Digest: digest}, vouched, true, api.GuardWhy{Text: "a process had it open for writing", Advice: "close it in the process that has it open for writing, then try again"}},
 		"of a newer kernel": {protocol.Denial{Reason: "99"}, unknown, false, api.GuardWhy{Text: "99"}},
 	} {
 		if diff := cmp.Diff(c.want, c.denial.Explain(c.why, c.listed)); diff != "" {

@@ -190,7 +190,7 @@ func TestChangeOfMode(t *testing.T) {
 	facts.Wanted.Mode = "audit"
 	c := dial(t, serve(t, maps, facts, os.Getuid()))
 	enforce := protocol.Change{Mode: "enforce", Trial: time.Minute}
-	if err := c.Change(t.Context(), enforce); !errors.Is(err, protocol.ErrRefused) || !strings.Contains(err.Error(), "have not been compared") {
+	if err := c.Change(t.Context(), enforce); !errors.Is(err, protocol.ErrRefused) || !strings.Contains(err.Error(), "has not compared") {
 		t.Errorf("before a comparison: %v", err)
 	}
 	if err := c.SetCommit(t.Context(), 1); err != nil {

@@ -159,9 +159,9 @@ func (k *Keeper) mode(commit uint64) (guard.Mode, string) {
 	case mode < wanted:
 		return mode, k.facts.Doubt
 	case mode == guard.Enforce && commit == 0 && k.facts.Start != "":
-		return guard.Audit, "the digests have not been compared with the index yet, and " + k.facts.Start
+		return guard.Audit, "digestd has not compared the digests with the index yet, and " + k.facts.Start
 	case mode == guard.Enforce && commit == 0:
-		return guard.Audit, "the digests have not been compared with the index yet"
+		return guard.Audit, "digestd has not compared the digests with the index yet"
 	case mode == guard.Enforce && k.unchecked() && k.check != nil:
 		return guard.Audit, k.check.String()
 	case mode == guard.Enforce && k.unchecked():
@@ -171,10 +171,10 @@ func (k *Keeper) mode(commit uint64) (guard.Mode, string) {
 }
 
 // errNotCompared is why Enforce is refused before the first comparison.
-var errNotCompared = errors.New("the digests have not been compared with the index yet; start digestd and try again")
+var errNotCompared = errors.New("digestd has not compared the digests with the index yet; start digestd and try again")
 
 // errNoTrial is why Change refuses to confirm.
-var errNoTrial = errors.New("no trial of mode enforce is in force: it has ended, or never began")
+var errNoTrial = errors.New("no trial is in force: it has ended or never began")
 
 // Change puts a mode in force. It refuses to enforce where that cannot be.
 func (k *Keeper) Change(to Change) error {
@@ -191,7 +191,7 @@ func (k *Keeper) Change(to Change) error {
 		case k.facts.Doubt != "":
 			return errors.New(k.facts.Doubt)
 		case k.facts.Most < mode:
-			return errors.New("digestd.guard=" + k.facts.Most.String() + " is on the kernel's command line; start the machine without it")
+			return errors.New("digestd.guard=" + k.facts.Most.String() + " is on the kernel's command line; reboot without it")
 		case commit == 0:
 			return errNotCompared
 		}
@@ -300,7 +300,7 @@ func (k *Keeper) Each(do func(guard.Digest, uint32) error) (commit uint64, err e
 		return 0, err
 	}
 	if commit == 0 {
-		return 0, errors.New("the digests are being changed, or have not been compared with the index yet")
+		return 0, errors.New("the digests are being changed, or digestd has not compared them with the index yet")
 	}
 	return commit, k.maps.Each(do)
 }

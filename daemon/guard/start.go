@@ -60,7 +60,7 @@ func (s Start) Begin(maps Maps) (Begun, error) {
 	case err != nil:
 		return Begun{Doubt: fmt.Sprintf("cannot tell which commit the index is at: %v", err), Anyway: anyway, Checked: anyway}, nil
 	case commit != snap.Commit:
-		return Begun{Doubt: fmt.Sprintf("the guard's snapshot is of commit %d, the index is at %d", snap.Commit, commit), Anyway: anyway, Checked: anyway}, nil
+		return Begun{Doubt: fmt.Sprintf("the guard's snapshot is from commit %d, but the index is at commit %d", snap.Commit, commit), Anyway: anyway, Checked: anyway}, nil
 	}
 	return Begun{Checked: snap.Enforced}, maps.SetCommit(commit)
 }
@@ -104,7 +104,7 @@ const maxCertificate = 64 << 10
 func KeyIn(path string) func() (crypto.PublicKey, error) {
 	return func() (crypto.PublicKey, error) {
 		if path == "" {
-			return nil, errors.New("no certificate was named")
+			return nil, errors.New("no certificate was given")
 		}
 		return readKey(path)
 	}
@@ -118,7 +118,7 @@ func readKey(path string) (crypto.PublicKey, error) {
 	}
 	cert, err := x509.ParseCertificate(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s is no certificate: %w", path, err)
+		return nil, fmt.Errorf("%s is not a certificate: %w", path, err)
 	}
 	return cert.PublicKey, nil
 }
@@ -138,7 +138,7 @@ func readRegular(path string, most int64) ([]byte, error) {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	switch {
 	case !info.Mode().IsRegular():
-		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("it is no regular file")}
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("it is not a regular file")}
 	case !ok || st.Uid != 0 && int(st.Uid) != os.Geteuid():
 		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("it belongs to another user")}
 	case info.Size() > most:

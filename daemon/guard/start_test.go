@@ -171,9 +171,9 @@ func TestBeginInDoubt(t *testing.T) {
 			if err := unix.Mkfifo(b.path, 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, want: "no regular file"},
-		"older":    {spoil: func(t *testing.T, b *begun) { b.Commit = func() (uint64, error) { return 8, nil } }, want: "of commit 7, the index is at 8", stale: true},
-		"newer":    {spoil: func(t *testing.T, b *begun) { b.Commit = func() (uint64, error) { return 6, nil } }, want: "of commit 7, the index is at 6", stale: true},
+		}, want: "not a regular file"},
+		"older":    {spoil: func(t *testing.T, b *begun) { b.Commit = func() (uint64, error) { return 8, nil } }, want: "from commit 7, but the index is at commit 8", stale: true},
+		"newer":    {spoil: func(t *testing.T, b *begun) { b.Commit = func() (uint64, error) { return 6, nil } }, want: "from commit 7, but the index is at commit 6", stale: true},
 		"no index": {spoil: func(t *testing.T, b *begun) { b.Commit = func() (uint64, error) { return 0, errors.New("gone") } }, want: "which commit", stale: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -225,7 +225,7 @@ func TestKeyIn(t *testing.T) {
 	if err := os.WriteFile(path+"2", []byte("none"), 0o400); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := protocol.KeyIn(path + "2")(); err == nil || !strings.Contains(err.Error(), "no certificate") {
+	if _, err := protocol.KeyIn(path + "2")(); err == nil || !strings.Contains(err.Error(), "is not a certificate") {
 		t.Errorf("no certificate: %v", err)
 	}
 	if _, err := protocol.KeyIn("")(); err == nil {

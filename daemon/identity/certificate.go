@@ -81,7 +81,7 @@ func CheckCertificate(cert *x509.Certificate) error {
 	case cert.KeyUsage&x509.KeyUsageDigitalSignature == 0:
 		return errors.New("it is not for digital signatures (keyUsage)")
 	case cert.KeyUsage&x509.KeyUsageCertSign != 0 || cert.IsCA:
-		return errors.New("it is an authority's, which .ima does not take")
+		return errors.New("it is a CA certificate, which .ima does not accept")
 	}
 	return nil
 }

@@ -91,7 +91,7 @@ func read(ctx context.Context, dir, where string, now time.Time) (id *Identity, 
 	switch {
 	case errors.Is(keyErr, fs.ErrNotExist) && errors.Is(certErr, fs.ErrNotExist):
 		if err := create(ctx, dir, "", where, now); err != nil {
-			return nil, false, fmt.Errorf("cannot create signing key (where is said by signing-key in the configuration; empty, in a file): %w", err)
+			return nil, false, fmt.Errorf("cannot create signing key (signing-key in the configuration gives its place; if it is empty, a file): %w", err)
 		}
 		id, _, err = read(ctx, dir, where, now)
 		return id, true, err
@@ -112,13 +112,13 @@ func read(ctx context.Context, dir, where string, now time.Time) (id *Identity, 
 		return nil, false, fmt.Errorf("cannot read signing key: %w", err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, false, fmt.Errorf("cannot use signing key %s: mode %04o lets others read it; chmod 0600 if it was never exposed, else replace it", keyPath, info.Mode().Perm())
+		return nil, false, fmt.Errorf("cannot use signing key %s: mode %04o lets other users read it; if nobody has read it, chmod 0600, else replace it", keyPath, info.Mode().Perm())
 	}
 	if id, err = assemble(keyPEM, certPEM, certPath); err != nil {
 		return nil, false, fmt.Errorf("cannot use signing key %s: %w", keyPath, err)
 	}
 	if err := FollowCertificate(dir, id.Cert); err != nil {
-		return nil, false, fmt.Errorf("cannot take the certificate %s over: %w", certPath, err)
+		return nil, false, fmt.Errorf("cannot load the new certificate %s: %w", certPath, err)
 	}
 	return id, false, nil
 }
@@ -205,7 +205,7 @@ func readFile(path string) ([]byte, error) {
 	defer f.Close()
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no regular file", path)
+		err = fmt.Errorf("%s is not a regular file", path)
 	}
 	if err != nil {
 		return nil, err

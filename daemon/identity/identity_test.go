@@ -204,14 +204,14 @@ func TestUnsafeIdentity(t *testing.T) {
 		spoil func(t *testing.T, key, cert string)
 		says  string
 	}{
-		"key that others can read": {func(t *testing.T, key, _ string) { os.Chmod(key, 0o640) }, "mode 0640 lets others read it"},
+		"key that others can read": {func(t *testing.T, key, _ string) { os.Chmod(key, 0o640) }, "mode 0640 lets other users read it"},
 		"link":                     {func(t *testing.T, key, _ string) { os.Rename(key, key+".away"); os.Symlink(key+".away", key) }, "cannot read signing key: "},
 		"FIFO": {func(t *testing.T, key, _ string) {
 			os.Remove(key)
 			if err := unix.Mkfifo(key, 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, "is no regular file"},
+		}, "is not a regular file"},
 		"another user's": {func(t *testing.T, _, cert string) { os.Chown(cert, 65534, 65534) }, "belongs to user 65534"},
 		"too large":      {func(t *testing.T, key, _ string) { os.Truncate(key, maxIdentityFile+1) }, "is larger than"},
 		"no PEM":         {func(t *testing.T, _, cert string) { os.Truncate(cert, 10) }, "not PEM"},
@@ -245,8 +245,8 @@ func TestCheckCertificate(t *testing.T) {
 		"good":                      {nil, ""},
 		"without an identifier":     {func(c *x509.Certificate) { c.SubjectKeyId = nil }, "no subject key identifier"},
 		"not for signatures":        {func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyAgreement }, "not for digital signatures"},
-		"for certificates as well":  {func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCertSign }, "an authority's"},
-		"of an authority, in a way": {func(c *x509.Certificate) { c.IsCA = true }, "an authority's"},
+		"for certificates as well":  {func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCertSign }, "it is a CA certificate"},
+		"of an authority, in a way": {func(c *x509.Certificate) { c.IsCA = true }, "it is a CA certificate"},
 	} {
 		err := CheckCertificate(certify(t, key, key, test.change))
 		if (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {

@@ -63,7 +63,7 @@ func (ks *Source) carryBlacklist(ctx context.Context) (c grounds.Delivery) {
 			continue
 		}
 		if err := ks.mayEnter(ctx, entry); err != nil {
-			c.Bad = append(c.Bad, fmt.Errorf("%s is not given to the kernel yet: %w", filepath.Join(ks.Config.Blacklist, name), err))
+			c.Bad = append(c.Bad, fmt.Errorf("%s has not been added to the kernel yet: %w", filepath.Join(ks.Config.Blacklist, name), err))
 			continue
 		}
 		err = ring.AddBlacklisted(entry, signature)

@@ -209,7 +209,7 @@ func TestLabelThatResists(t *testing.T) {
 	m.Sync(t)
 	want := map[string]string{"/opt/a": listA, "/opt/b": gone, "/opt/c": listA}
 	m.wantLabels(t, "frozen", want)
-	if got := m.Problem("labels"); !strings.Contains(got.Text, "1 file ") || !strings.Contains(got.Text, "/opt/b") {
+	if got := m.Problem("labels"); !strings.Contains(got.Text, "1 file,") || !strings.Contains(got.Text, "/opt/b") {
 		t.Errorf("status says %q", got.Text)
 	}
 	if !m.Labels.Retry(t.Context()) {

@@ -73,7 +73,7 @@ func (l *Labels) BindOwn(ctx context.Context, list string, imported bool, body [
 	})
 	l.leaveLabels(left)
 	if err != nil {
-		return fmt.Errorf("the list is published, but its files are not all labelled: %w", err)
+		return fmt.Errorf("the list is published, but some files are not labelled: %w", err)
 	}
 	report("labelling", r.Files, r.Files)
 	return nil

@@ -62,9 +62,9 @@ func TestFirstComparison(t *testing.T) {
 	w.agree()
 	for id, want := range map[string]string{
 		"packages":    "1 package could not be vouched for: failed-1-1.noarch: the disk refuses",
-		"old-headers": "1 package without a list: the header is from before rpm 4, and there is no signature over it: old-1-1.noarch",
-		"twice":       "1 package installed twice, from two builds of one version, of which one has no list: hello-1-1.noarch",
-		"no-keys":     "no key vouches for packages, so none that is installed can have a list",
+		"old-headers": "1 package without a list: its header is older than rpm 4 and has no signature: old-1-1.noarch",
+		"twice":       "1 package installed twice, from two builds of one version; one of them has no list: hello-1-1.noarch",
+		"no-keys":     "no key vouches for packages, so installed packages cannot have lists",
 	} {
 		if got := w.problem(id); got != want {
 			t.Errorf("%s: %q, want %q", id, got, want)

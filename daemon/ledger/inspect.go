@@ -83,7 +83,7 @@ func (s *Ledger) compare(x *state.Seen) (why string) {
 	case !x.Stamp.Regular:
 		return "not a regular file"
 	case x.Stamp.Links != 1:
-		return "has a second name, through which it can be changed"
+		return "has a second hard link, through which it can be changed"
 	case x.Odd != "":
 		return x.Odd
 	case x.File != x.Entry.File:
@@ -150,9 +150,9 @@ func (s *Ledger) judge(x *state.Seen) (why string) {
 	case s.Unsettled && (s.Signer == SignNone || s.Signer == SignPGP):
 		return "" // nothing tells our lists from others; it is removed either way
 	case x.Signed:
-		return "signed by this machine, but not published now"
+		return "signed by this machine, but not a current list"
 	default:
-		return "not put there by digestd"
+		return "another program put it there"
 	}
 }
 

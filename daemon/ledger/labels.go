@@ -67,14 +67,14 @@ func (s *Ledger) tellOfLabels() {
 	if s.Labels.All {
 		n = "more than " + n
 	}
-	text := "cannot write the label of " + n + " that the kernel needs to find the list by"
+	text := "cannot write the label of " + n + ", which the kernel needs to find its list"
 	if len(s.Labels.Files) > 0 {
 		path := slices.Min(slices.Collect(maps.Keys(s.Labels.Files)))
 		why := strings.TrimPrefix(s.Labels.Files[path].Why, "cannot label: ")
 		text += fmt.Sprintf("; the first is %s: %s", printable(path), why)
 	}
 	s.Problem("labels", api.SeverityError, text,
-		"let the file be changed (chattr -i FILE if it is immutable, mount -o remount,rw if its file system is read-only): digestd tries again by itself; or at once: digestctl sync")
+		"make the file writable (chattr -i FILE if it is immutable, mount -o remount,rw if its file system is read-only); digestd retries automatically, or retry now: digestctl sync")
 }
 
 // printable quotes a path only where it must be.
@@ -110,7 +110,7 @@ func (s *Ledger) Held(fresh []string, err error) {
 		s.Wake[state.WakeLabels] = true
 	}
 	if err != nil {
-		s.Problem("held", api.SeverityWarning, err.Error()+"; the kernel may go on letting files run that such a list vouched for after it is gone",
+		s.Problem("held", api.SeverityWarning, err.Error()+"; the kernel may still allow files of such a list after it is withdrawn",
 			"raise LimitNOFILE= of digestd.service above the number of lists by 1024, then: systemctl restart digestd")
 		return
 	}

@@ -26,7 +26,7 @@ func New(s state.Settings, now time.Time) *Ledger {
 }
 
 // ErrAgain means that keys, denials or settings changed since something was made.
-var ErrAgain = errors.New("keys, denials or settings change all the time")
+var ErrAgain = errors.New("keys, denials or settings changed while the list was being built")
 
 // maxReason bounds what an administrator may give as a reason.
 const maxReason = 1024
@@ -163,7 +163,7 @@ func (s *Ledger) Load(c Content) error {
 func (s *Ledger) Recovered(text string, rebuilt bool) {
 	s.Log.Error("index recovered", "text", text)
 	if rebuilt {
-		s.Problem(grounds.ProblemIndexLost, "error", text, "check the disk and who had access to the state directory; set floors again with digestctl floor set, denials with digestctl deny import; acknowledge with digestctl sync")
+		s.Problem(grounds.ProblemIndexLost, "error", text, "check the disk and who had access to the state directory; set floors again: digestctl floor set; restore denials: digestctl deny import; then acknowledge: digestctl sync")
 		s.Unsettled = true
 	}
 	s.Event(record.Event{Kind: audit.KindIndexRecovered, Reason: "index", Text: text})

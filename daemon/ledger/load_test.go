@@ -91,7 +91,7 @@ func TestSaveLabels(t *testing.T) {
 	w.Labels.Add("/bin/b\n", "cannot label: it is immutable")
 	w.Labels.Add("/bin/c", "later")
 	w.must(func() error { w.SaveLabels(); return nil })
-	if got := w.problem("labels"); got != `cannot write the label of 2 files that the kernel needs to find the list by; the first is "/bin/b\n": it is immutable` {
+	if got := w.problem("labels"); got != `cannot write the label of 2 files, which the kernel needs to find its list; the first is "/bin/b\n": it is immutable` {
 		t.Errorf("the problem is %q", got)
 	}
 	again := New(state.Settings{}, start)
@@ -103,7 +103,7 @@ func TestSaveLabels(t *testing.T) {
 	}
 	w.Labels.All = true
 	w.must(func() error { w.SaveLabels(); return nil })
-	if got := w.problem("labels"); !strings.HasPrefix(got, "cannot write the label of more than 2 files ") {
+	if got := w.problem("labels"); !strings.HasPrefix(got, "cannot write the label of more than 2 files, ") {
 		t.Errorf("the problem is %q", got)
 	}
 	w.Labels.All = false

@@ -99,7 +99,7 @@ func (s *Ledger) PublishOwn(c *OwnCandidate, by api.Actor) (r api.OwnResult, ref
 	}
 	for _, body := range []record.Digest{c.Record.Body, c.Made.Body} {
 		if entry := s.Banned.List(body); entry != "" {
-			return r, nil, &api.Error{Code: api.Failed, Message: view.SourceKernel + " names this list, " + entry, Advice: "see digestctl keys show " + entry}
+			return r, nil, &api.Error{Code: api.Failed, Message: view.SourceKernel + " contains this list, " + entry, Advice: "see digestctl keys show " + entry}
 		}
 	}
 	if d := s.JudgeOrigin(c.Record); d.Verdict != policy.Allow {
@@ -109,7 +109,7 @@ func (s *Ledger) PublishOwn(c *OwnCandidate, by api.Actor) (r api.OwnResult, ref
 	r = api.OwnResult{Name: c.Record.Name, Version: version, Files: c.Made.Files, Left: len(c.Made.Omitted.Paths)}
 	if decision.Verdict != policy.Allow {
 		s.Refused(&state.Transaction{Peer: wire.Peer{UID: by.UID, PID: by.PID}}, pkg, decision)
-		return r, &api.Error{Code: api.Failed, Message: "a newer version took the place of this content: " + decision.Text, Advice: "see digestctl own show " + o.Name}, nil
+		return r, &api.Error{Code: api.Failed, Message: "a newer version replaced this content: " + decision.Text, Advice: "see digestctl own show " + o.Name}, nil
 	}
 	if c.Importer != nil {
 		s.MeetImporter(c.Importer)

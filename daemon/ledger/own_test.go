@@ -111,13 +111,13 @@ func TestPublishOwnRefused(t *testing.T) {
 			w.Keys = maps.Clone(w.Keys)
 			w.Keys["bb"] = record.Key{Fingerprint: "bb", Revoked: &record.KeyRevocation{}}
 		}, "the key that signed it, bb, is not trusted any more", ""},
-		"the kernel names it": {func(w *world, c *OwnCandidate) { w.Banned = view.Ban([]string{kernel}) }, "names this list, " + kernel, ""},
+		"the kernel names it": {func(w *world, c *OwnCandidate) { w.Banned = view.Ban([]string{kernel}) }, "contains this list, " + kernel, ""},
 		"its package is denied": {func(w *world, c *OwnCandidate) {
 			w.deny("hello")
 			c.Made.Basis, c.Record.Package = w.Basis, "hello-1-1.noarch"
 		}, "cannot import the list: ", ""},
 		"superseded": {func(w *world, c *OwnCandidate) { c.Record.Body, c.Made.Body = sum("one"), sum("one") },
-			"a newer version took the place of this content: ", "record\nrollback-refused own:app-0:1-1.noarch rollback\nsignal refused own:app-0:1-1.noarch"},
+			"a newer version replaced this content: ", "record\nrollback-refused own:app-0:1-1.noarch rollback\nsignal refused own:app-0:1-1.noarch"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -337,9 +337,9 @@ func TestOwnMadeAnew(t *testing.T) {
 			strings.Replace(anew, "record\n", "record\npublished own:app-0:1-1.noarch\n", 1), ""},
 		"withheld, all denied": {func(w *world, e *view.Entry) { e.State = record.Withheld }, digestlist.ErrEmpty, "", ""},
 		"not made": {func(w *world, e *view.Entry) { e.Broken = true }, errDisk, "",
-			"1 own list could not be made anew, the last: own list app: the disk refuses"},
+			"1 own list could not be rebuilt, the last one: own list app: the disk refuses"},
 		"not published": {func(w *world, e *view.Entry) { e.Broken = true; w.fail["publish "+name] = errDisk }, nil,
-			"intent\nsync " + name, "1 own list could not be made anew, the last: own list app: the disk refuses"},
+			"intent\nsync " + name, "1 own list could not be rebuilt, the last one: own list app: the disk refuses"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			w := newWorld(t)

@@ -147,8 +147,8 @@ func (s *Ledger) ApplyOwn(work []*OwnWork, r *Reconciled) {
 	fail := func(w *OwnWork, err error) {
 		failed++
 		r.OwnFailed++
-		s.Problem("own", api.SeverityError, fmt.Sprintf("%s could not be made anew, the last: own list %s: %v", view.Plural(failed, "own list"), w.entry.Own, err),
-			"make it again: digestctl own update "+w.entry.Own)
+		s.Problem("own", api.SeverityError, fmt.Sprintf("%s could not be rebuilt, the last one: own list %s: %v", view.Plural(failed, "own list"), w.entry.Own, err),
+			"rebuild it: digestctl own update "+w.entry.Own)
 	}
 	for _, w := range work {
 		e := w.entry

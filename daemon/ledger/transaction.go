@@ -285,7 +285,7 @@ func (s *Ledger) RemoveNow(t *state.Transaction, e *view.Entry) {
 	if s.KeepOld && e.Active() && t.Replaces(e) {
 		grace := *e
 		grace.Grace = s.Boot
-		grace.Text = "replaced; stays until the machine restarts, for what still runs from it"
+		grace.Text = "replaced; stays until the next boot for programs that still run from it"
 		s.Put(&grace)
 		t.Kept = append(t.Kept, &grace)
 		return

@@ -69,7 +69,7 @@ func TestAt(t *testing.T) {
 	if err := os.Truncate(filepath.Join(dir, "large"), maxRead+1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := At(t.Context(), root, "large", digestlist.SHA256); err == nil || !strings.Contains(err.Error(), "are read for a question") {
+	if _, err := At(t.Context(), root, "large", digestlist.SHA256); err == nil || !strings.Contains(err.Error(), "the limit for this request") {
 		t.Errorf("a file that is too large: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -105,7 +105,7 @@ var buffers = sync.Pool{New: func() any { buf := make([]byte, 64<<10); return &b
 
 func digests(ctx context.Context, file *kernel.File, algos []digestlist.Algo) (map[digestlist.Algo][]byte, error) {
 	if file.Stat.Size > maxRead {
-		return nil, fmt.Errorf("it has %d bytes; at most %d are read for a question", file.Stat.Size, int64(maxRead))
+		return nil, fmt.Errorf("it has %d bytes; the limit for this request is %d", file.Stat.Size, int64(maxRead))
 	}
 	hashes := map[digestlist.Algo]hash.Hash{}
 	for _, algo := range algos {
@@ -122,7 +122,7 @@ func digests(ctx context.Context, file *kernel.File, algos []digestlist.Algo) (m
 			h.Write(piece)
 		}
 		if left -= int64(len(piece)); left < 0 {
-			return fmt.Errorf("it has more than %d bytes, which is all that is read for a question", int64(maxRead))
+			return fmt.Errorf("it has more than %d bytes, the limit for this request", int64(maxRead))
 		}
 		return ctx.Err()
 	})

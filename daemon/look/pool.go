@@ -88,7 +88,7 @@ func (p *Pool) At(ctx context.Context, path string, algos ...digestlist.Algo) (F
 	select {
 	case s = <-p.slots:
 	case <-ctx.Done():
-		return File{}, &api.Error{Code: api.Busy, Message: "too many questions about files are in progress", Advice: "wait for some to return"}
+		return File{}, &api.Error{Code: api.Busy, Message: "too many requests about files are in progress", Advice: "wait until some of them have returned"}
 	}
 	defer func() { p.slots <- s }()
 	s.mu.Lock()

@@ -48,7 +48,7 @@ func (ol *Keeper) openImport(c *ledger.OwnCandidate, data []byte) ([]byte, error
 			err = ol.usable(cert)
 		}
 		if err != nil {
-			return nil, refuse("to trust its maker, put the certificate into "+ol.Config.Keys, "%v", err)
+			return nil, refuse("to trust its signer, put the certificate into "+ol.Config.Keys, "%v", err)
 		}
 		c.Record.Key, c.Record.KeyKind, c.Importer = grounds.CertificateID(cert), view.KeyX509, cert
 	case digestlist.SigPGP:
@@ -62,14 +62,14 @@ func (ol *Keeper) openImport(c *ledger.OwnCandidate, data []byte) ([]byte, error
 		}
 		result, err := ol.Snapshot().Keyring.Verify(region, []header.Signature{{Tag: header.TagRSAHeader, Data: sig}}, ol.Now())
 		if err != nil {
-			return nil, refuse("to trust its maker, put the certificate into "+ol.Config.Keys, "%v", err)
+			return nil, refuse("to trust its signer, put the certificate into "+ol.Config.Keys, "%v", err)
 		}
 		if result.Held != "" {
 			return nil, refuse("see digestctl status", "%s", result.Held)
 		}
 		c.Record.Key, c.Record.KeyKind = result.Cert.Fingerprint, view.KeyPGP
 	default:
-		return nil, refuse("", "its signature is of a kind (%d) that nobody verifies", kind)
+		return nil, refuse("", "its signature is of an unknown kind (%d)", kind)
 	}
 	if h, err := regionOf(body); err == nil {
 		pkg, err := h.NEVRA()

@@ -159,7 +159,7 @@ func checkOwn(ctx context.Context, body []byte) error {
 		case algo != digestlist.SHA256 && algo != digestlist.SHA384 && algo != digestlist.SHA512:
 			return fmt.Errorf("entry %d has a %s digest: want sha256, sha384 or sha512", n, algo)
 		case len(p) == 0 || p[0] != '/' || path.Clean(string(p)) != string(p):
-			return fmt.Errorf("entry %d has %q for a path: want an absolute one", n, p)
+			return fmt.Errorf("entry %d has the path %q: want an absolute path", n, p)
 		}
 		return nil
 	})

@@ -53,11 +53,11 @@ func (ol *Keeper) OwnAppend(_ context.Context, by api.Actor, id uint64, data []b
 	}
 	up := u.open[id]
 	if up == nil || up.sender != by.Sender {
-		return 0, api.Errorf(api.NotFound, "there is no upload %d: it rested for too long, or never was", id)
+		return 0, api.Errorf(api.NotFound, "there is no upload %d: it timed out or never existed", id)
 	}
 	if up.size+int64(len(data)) > api.MaxOwnList {
 		u.drop(id)
-		return 0, &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("the list has more than %d bytes", api.MaxOwnList), Advice: "make several lists of it"}
+		return 0, &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("the list has more than %d bytes", api.MaxOwnList), Advice: "divide it into several lists"}
 	}
 	if _, err := up.file.Write(data); err != nil {
 		u.drop(id)
@@ -71,7 +71,7 @@ func (ol *Keeper) OwnAppend(_ context.Context, by api.Actor, id uint64, data []b
 // begin begins an upload of a connection, and returns its number.
 func (u *uploads) begin(h *host.Host, sender string) (uint64, error) {
 	if len(u.open) >= ledger.MaxUploads {
-		return 0, &api.Error{Code: api.Busy, Message: "too many lists are being sent", Advice: "wait for the others"}
+		return 0, &api.Error{Code: api.Busy, Message: "too many uploads are in progress", Advice: "wait until others have finished"}
 	}
 	dir := filepath.Join(h.Config.State, ledger.OwnDir)
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
@@ -110,7 +110,7 @@ func (u *uploads) take(by api.Actor, id uint64) (*os.File, error) {
 	defer u.mu.Unlock()
 	up := u.open[id]
 	if up == nil || up.sender != by.Sender {
-		return nil, api.Errorf(api.NotFound, "there is no upload %d: it rested for too long, or never was", id)
+		return nil, api.Errorf(api.NotFound, "there is no upload %d: it timed out or never existed", id)
 	}
 	up.rest.Stop()
 	delete(u.open, id)

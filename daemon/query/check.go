@@ -81,8 +81,8 @@ func (q *Query) Check(_ context.Context, head, signatures []byte) (api.Check, er
 func (q *Query) CheckVersion(_ context.Context, text string) (api.Check, error) {
 	pkg, err := nevra.Parse(text)
 	if err != nil {
-		return api.Check{}, &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is no package version: %v", text, err),
-			Advice: "name it as rpm -q does: name-[epoch:]version-release.arch; or give the package file"}
+		return api.Check{}, &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is not a package version: %v", text, err),
+			Advice: "use the form of rpm -q: name-[epoch:]version-release.arch; or give the package file"}
 	}
 	snap := q.Snapshot()
 	if pkg, err = snap.Resolve(pkg, text); err != nil {
@@ -91,7 +91,7 @@ func (q *Query) CheckVersion(_ context.Context, text string) (api.Check, error) 
 	out := q.describeCheck(snap, pkg)
 	decide(&out, q.known(snap, pkg.Name).AdmitIn(&state.Transaction{}, pkg, false))
 	if out.Verdict == api.CheckAllowed {
-		out.Text += "; who signed it was not asked"
+		out.Text += "; its signature was not checked"
 	}
 	return out, nil
 }

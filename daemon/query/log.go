@@ -26,7 +26,7 @@ func (q *Query) RollbackLog(ctx context.Context, offset, limit uint32) ([]api.Ev
 func (q *Query) Log(ctx context.Context, filter api.LogFilter, offset, limit uint32) ([]api.Event, uint32, error) {
 	for _, glob := range []string{filter.Kind, filter.Package, filter.List} {
 		if _, err := path.Match(glob, ""); err != nil {
-			return nil, 0, api.Errorf(api.InvalidArgument, "%q is no pattern: %v", glob, err)
+			return nil, 0, api.Errorf(api.InvalidArgument, "%q is not a valid pattern: %v", glob, err)
 		}
 	}
 	filter.Key = strings.ToLower(filter.Key)

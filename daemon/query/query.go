@@ -159,7 +159,7 @@ func selector(filter string) (func(state, list, pkg string) bool, error) {
 		return func(state, _, _ string) bool { return state == filter }, nil
 	}
 	if _, err := path.Match(filter, ""); err != nil {
-		return nil, api.Errorf(api.InvalidArgument, "%q is no pattern: %v", filter, err)
+		return nil, api.Errorf(api.InvalidArgument, "%q is not a valid pattern: %v", filter, err)
 	}
 	return func(_, list, pkg string) bool {
 		byList, _ := path.Match(filter, list)

@@ -76,7 +76,7 @@ func (q *Query) WhyContent(_ context.Context, path string, c api.Content) (api.W
 		case len(sum) == algo.Size():
 			sums[algo] = sum
 		case len(sum) > 0 || algo == digestlist.SHA256:
-			return w, api.Errorf(api.InvalidArgument, "a digest by %s has %d bytes, not %d", algo, algo.Size(), len(sum))
+			return w, api.Errorf(api.InvalidArgument, "the %s digest has %d bytes, expected %d", algo, algo.Size(), len(sum))
 		}
 	}
 	q.explain(snap, &w, sums)
@@ -170,7 +170,7 @@ func (q *Query) considerList(snap *view.Snapshot, w *api.Why, e *view.Entry, sum
 		case same && given:
 			l.Expected = hex.EncodeToString(digest)
 		case same:
-			w.Reasons = append(w.Reasons, fmt.Sprintf("list %s has a digest by %s for this path, and the question gives none to compare", e.Name, algo))
+			w.Reasons = append(w.Reasons, fmt.Sprintf("list %s has a %s digest for this path, and the request does not include one", e.Name, algo))
 		}
 		return nil
 	})
@@ -202,7 +202,7 @@ func (q *Query) explainNot(snap *view.Snapshot, w *api.Why) {
 			w.Verdict, w.Owner, w.OwnerState = api.VerdictUnread, l.NEVRA, l.State
 		case l.PathMatches && w.Verdict != api.VerdictUnread:
 			w.Verdict, w.Owner, w.OwnerState = api.VerdictAltered, l.NEVRA, l.State
-			w.Reasons = append(w.Reasons, fmt.Sprintf("%s has this path with another content (%s)", l.NEVRA, l.Expected))
+			w.Reasons = append(w.Reasons, fmt.Sprintf("%s has this path with different content (%s)", l.NEVRA, l.Expected))
 		}
 	}
 	if w.Label != "" && !snap.IsActive(w.Label) {
@@ -222,19 +222,19 @@ func (q *Query) explainNot(snap *view.Snapshot, w *api.Why) {
 		w.Advice = "see digestctl show " + w.Owner
 	case api.VerdictAltered:
 		w.Text = "not vouched for: altered since " + w.Owner + " was installed"
-		w.Advice = "if nobody meant to change it, reinstall " + w.Owner
+		w.Advice = "if the change was not intended, reinstall " + w.Owner
 		if own, ok := view.OwnOf(w.Owner); ok {
-			w.Advice = "if you meant to change it: digestctl own update " + own
+			w.Advice = "if the change was intended: digestctl own update " + own
 		}
 	case api.VerdictUnread:
-		w.Text = "not known: the list of " + w.Owner + " has a digest of it by another algorithm"
-		w.Advice = "give its digests by sha384 and sha512 too"
+		w.Text = "unknown: the list of " + w.Owner + " has its digest with another algorithm"
+		w.Advice = "also give its sha384 and sha512 digests"
 	case api.VerdictLabel:
 		w.Text = "not vouched for: bound to a list that does not include it"
 		w.Advice = "reinstall the package that owns it"
 	default:
 		w.Text = "not vouched for: no list includes it"
-		w.Reasons = append(w.Reasons, "no package that is installed has this path or this content")
+		w.Reasons = append(w.Reasons, "no installed package has this path or this content")
 		w.Advice = "install it from a signed package"
 	}
 }

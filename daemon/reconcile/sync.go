@@ -97,7 +97,7 @@ func (rc *Reconciler) Run(ctx context.Context, reason string, report progress) (
 		rc.synced.Store(&stamp)
 		if err != nil {
 			rc.Exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
-				s.Problem("sync", "error", "lists could not be compared with rpm's database: "+err.Error(), rc.syncAdvice(err))
+				s.Problem("sync", "error", "digestd could not compare the lists with rpm's database: "+err.Error(), rc.syncAdvice(err))
 				s.Show()
 				return nil
 			})
@@ -124,7 +124,7 @@ func (rc *Reconciler) syncAdvice(err error) string {
 	if errors.Is(err, rpmdb.ErrBerkeleyDB) {
 		return rpmdb.BerkeleyAdvice(rc.Config.Root)
 	}
-	return "mend the cause: digestd tries again by itself; or at once: digestctl sync"
+	return "fix the cause; digestd retries automatically, or retry now: digestctl sync"
 }
 
 // databaseChanged is called when something happened to rpm's database, with or

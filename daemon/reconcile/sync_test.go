@@ -101,7 +101,7 @@ func TestFailedComparison(t *testing.T) {
 		{
 			"no list directory",
 			func(m *daemontest.Machine) error { return away(m.Config.Lists) }, func(m *daemontest.Machine) error { return back(m.Config.Lists) },
-			"lists could not be compared", "digestctl sync",
+			"could not compare the lists", "digestctl sync",
 		},
 		{
 			"another list directory",
@@ -109,7 +109,7 @@ func TestFailedComparison(t *testing.T) {
 				return errors.Join(away(m.Config.Lists), os.Mkdir(m.Config.Lists, 0o755))
 			},
 			func(m *daemontest.Machine) error { return back(m.Config.Lists) },
-			"lists could not be compared", "digestctl sync",
+			"could not compare the lists", "digestctl sync",
 		},
 		{
 			"a database of old",
@@ -124,7 +124,7 @@ func TestFailedComparison(t *testing.T) {
 		{
 			"no database", // though there were packages
 			func(m *daemontest.Machine) error { return away(m.Path(m.Config.DBPath)) }, func(m *daemontest.Machine) error { return back(m.Path(m.Config.DBPath)) },
-			"lists could not be compared", "digestctl sync",
+			"could not compare the lists", "digestctl sync",
 		},
 		{
 			"a database that is damaged",
@@ -132,7 +132,7 @@ func TestFailedComparison(t *testing.T) {
 				return errors.Join(away(database(m)), os.WriteFile(database(m), []byte("nonsense"), 0o644))
 			},
 			func(m *daemontest.Machine) error { return back(database(m)) },
-			"lists could not be compared", "digestctl sync",
+			"could not compare the lists", "digestctl sync",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

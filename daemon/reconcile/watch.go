@@ -96,8 +96,8 @@ func (w *watcher) blind(ctx context.Context, why error) {
 	w.keys = w.keyTimes()
 	w.Exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		s.Problem("watch", api.SeverityWarning,
-			fmt.Sprintf("the kernel tells of no changes on disk (inotify: %v); digestd looks every %v instead", why, pollPause),
-			"raise fs.inotify.max_user_instances or fs.inotify.max_user_watches by sysctl: digestd tries again by itself")
+			fmt.Sprintf("the kernel does not report changes on disk (inotify: %v); digestd checks every %v instead", why, pollPause),
+			"raise fs.inotify.max_user_instances or fs.inotify.max_user_watches with sysctl; digestd retries automatically")
 		s.Show()
 		return nil
 	})

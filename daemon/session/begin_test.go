@@ -39,8 +39,8 @@ func TestVerdicts(t *testing.T) {
 		{"another root, in another file system", func(b *wire.Begin) { b.RootDev++ }, wire.NotManaged, "", ""},
 		{"a root that the plugin cannot name", func(b *wire.Begin) { b.RootDev, b.RootIno = 0, 0 }, wire.NotManaged, "", ""},
 		{"another database, tried", func(b *wire.Begin) { b.DBIno++; b.Flags = wire.FlagTest }, wire.NotManaged, "", ""},
-		{"another database", func(b *wire.Begin) { b.DBIno++; b.DBPath = "/usr/lib/sysimage/rpm" }, wire.NotManaged, "", "another database, /usr/lib/sysimage/rpm,"},
-		{"ours, tried", func(b *wire.Begin) { b.Flags = wire.FlagTest }, wire.Assured, "", "another database"},
+		{"another database", func(b *wire.Begin) { b.DBIno++; b.DBPath = "/usr/lib/sysimage/rpm" }, wire.NotManaged, "", "wrote to /usr/lib/sysimage/rpm, but"},
+		{"ours, tried", func(b *wire.Begin) { b.Flags = wire.FlagTest }, wire.Assured, "", "there are two rpm databases"},
 		{"ours", func(*wire.Begin) {}, wire.Assured, "", ""},
 		{"a database that is not there yet", func(b *wire.Begin) { b.DBDev, b.DBIno = 0, 0 }, wire.Assured, "", ""},
 		{"an older version", func(b *wire.Begin) { b.Elements[0].NEVRA.Version = "1" }, wire.Refuse, "hello", ""},
@@ -303,7 +303,9 @@ func TestTooManyPackageManagers(t *testing.T) {
 			t.Error("one more is served")
 		}
 	}
-	daemontest.Await(t, "status tells of them", func() bool { return strings.Contains(m.Problem("hooks").Text, "64 package managers") })
+	daemontest.Await(t, "status tells of them", func() bool {
+		return strings.Contains(m.Problem("hooks").Text, "limit of 64 connected package managers")
+	})
 	all[0].Close()
 	daemontest.Await(t, "another is served", func() bool {
 		_, err := daemontest.Connect(t, socket).Begin(t.Context(), m.Message(t, nil, nil))

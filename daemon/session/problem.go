@@ -15,7 +15,7 @@ import (
 )
 
 // errTooMany means that as many package managers are served as may be.
-var errTooMany = fmt.Errorf("%d package managers are connected, which is all that may be", maxSessions)
+var errTooMany = fmt.Errorf("the limit of %d connected package managers is reached", maxSessions)
 
 // refusalsShown is how long status tells of a hook that was not served.
 const refusalsShown = 10 * time.Second
@@ -43,8 +43,8 @@ func (ss *Server) hookRefused(ctx context.Context, err error) {
 		return
 	}
 	ss.Exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
-		s.Problem("hooks", api.SeverityError, "package managers cannot be served: "+err.Error(),
-			"see who connects: ss -xp; the limit on descriptors is LimitNOFILE of digestd.service")
+		s.Problem("hooks", api.SeverityError, "digestd cannot serve package managers: "+err.Error(),
+			"see which processes connect: ss -xp; the limit on descriptors is LimitNOFILE of digestd.service")
 		s.Show()
 		return nil
 	})
@@ -74,8 +74,8 @@ func (ss *Server) tellOfDatabase(ctx context.Context, m *wire.Begin) {
 	theirs := filepath.Clean("/" + api.Clean(m.DBPath))
 	ss.Exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		s.Problem("database", api.SeverityWarning,
-			fmt.Sprintf("there are two databases of rpm: a transaction wrote to another database, %s, than digestd follows, %s: what it installed has no lists", theirs, ours),
-			fmt.Sprintf("see which one rpm uses: rpm --eval %%_dbpath; if it is %s, set dbpath = %q in digestd.conf and restart digestd, or remove the one that is left over", theirs, theirs))
+			fmt.Sprintf("there are two rpm databases: a transaction wrote to %s, but digestd follows %s; the packages it installed have no lists", theirs, ours),
+			fmt.Sprintf("see which one rpm uses: rpm --eval %%_dbpath; if it is %s, set dbpath = %q in digestd.conf and restart digestd, or remove the unused one", theirs, theirs))
 		s.Show()
 		return nil
 	})

@@ -52,5 +52,5 @@ func (v *Verifier) AddVerified(st *api.Status) {
 	}
 	st.Problems = append(slices.Clip(st.Problems), api.Problem{ID: "verification", Severity: api.SeverityWarning,
 		Text:   "the latest verification found something: " + summary(st.Verified),
-		Advice: "see it with digestctl verify --findings; when it is mended: digestctl verify --all", Since: st.Verified.Ended})
+		Advice: "see the findings: digestctl verify --findings; when they are fixed: digestctl verify --all", Since: st.Verified.Ended})
 }

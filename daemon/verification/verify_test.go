@@ -102,7 +102,7 @@ func TestNothingFound(t *testing.T) {
 	}
 }
 
-// What is not as it should be is found, told by kind, on record, and a problem until it is
+// What differs from its list is found, told by kind, on record, and a problem until it is
 // right again.
 func TestFindings(t *testing.T) {
 	m := machine(t)

@@ -97,7 +97,7 @@ func (b *Banned) Denials() (list []policy.Denial) {
 func bannedDenial(entry string) policy.Denial {
 	algo, digest, _ := listDigest(entry)
 	d := policy.Denial{Contents: []policy.Content{{Algo: algo, Digest: string(digest)}}, By: SourceKernel, Foreign: true,
-		Reason: fmt.Sprintf("it names %s; once it does no more: digestctl keys restore %s --reason WHY", entry, entry)}
+		Reason: fmt.Sprintf("it contains %s; when it no longer does: digestctl keys restore %s --reason WHY", entry, entry)}
 	d.ID = NewDenialID(SourceKernel+" "+d.Subject(), nil)
 	return d
 }

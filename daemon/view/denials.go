@@ -35,7 +35,7 @@ func PolicyDenial(d record.Denial) (p policy.Denial, err error) {
 	}
 	p.Contents, err = policy.ParseContents(strings.Join(d.Digests, ","))
 	if err == nil && p.Contents == nil {
-		err = fmt.Errorf("%.80q is no digest", d.Digests[0])
+		err = fmt.Errorf("%.80q is not a digest", d.Digests[0])
 	}
 	return p, err
 }
@@ -87,7 +87,7 @@ func (s *Snapshot) FindDenial(what string) (string, error) {
 		return what, nil
 	}
 	if d := s.Denials.ByID(what); d != nil {
-		return "", &api.Error{Code: api.InvalidArgument, Message: what + " was not said here, but by " + d.By, Advice: d.Lift()}
+		return "", &api.Error{Code: api.InvalidArgument, Message: what + " was not made here, but by " + d.By, Advice: d.Lift()}
 	}
 	var found []string
 	p, err := policy.ParseSubject(what, s.KnownName)

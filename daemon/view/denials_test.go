@@ -67,7 +67,7 @@ func TestDenialRecords(t *testing.T) {
 	}
 	for says, d := range map[string]record.Denial{
 		"both digests and a package": {Digests: []string{textA}, Arch: "x86_64"},
-		`"bash" is no digest`:        {Digests: []string{"bash"}},
+		`"bash" is not a digest`:     {Digests: []string{"bash"}},
 		"cannot read digest":         {Digests: []string{"sha256:ab"}},
 		"needs an architecture":      {Package: "a", Exact: "1-1"},
 		"name is empty":              {},
@@ -195,7 +195,7 @@ func TestFindDenial(t *testing.T) {
 		"/s":          `"/s" is not denied here (see digestctl deny list)`,
 		"":            `"" is not denied here (see digestctl deny list)`,
 		"/q":          `"/q" is denied more than once: give one of d-again, d-another ()`,
-		foreign[0].ID: foreign[0].ID + " was not said here, but by the kernel's .blacklist (only the kernel's .blacklist can lift that)",
+		foreign[0].ID: foreign[0].ID + " was not made here, but by the kernel's .blacklist (only the kernel's .blacklist can lift that)",
 	} {
 		got, err := s.FindDenial(what)
 		if code(t, err) == "" {

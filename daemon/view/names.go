@@ -59,7 +59,7 @@ func (s *Snapshot) Epoch(name, arch, version string) (epoch uint32, known bool, 
 	for _, e := range found {
 		texts = append(texts, fmt.Sprintf("%d:%s", e, version))
 	}
-	return 0, true, &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%s has versions of several epochs here, and %s names none", name, version),
+	return 0, true, &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%s has versions with several epochs here, and %s gives none", name, version),
 		Advice: "give the epoch: " + strings.Join(texts, " or ")}
 }
 

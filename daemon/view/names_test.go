@@ -69,7 +69,7 @@ func TestEpoch(t *testing.T) {
 		if code(t, err) != api.InvalidArgument || !known || err.(*api.Error).Advice != tc.advice {
 			t.Errorf("%s.%s: %d, %v, %+v, want the advice %q", tc.name, tc.arch, epoch, known, err, tc.advice)
 		}
-		if err != nil && err.Error() != tc.name+" has versions of several epochs here, and 9-1 names none" {
+		if err != nil && err.Error() != tc.name+" has versions with several epochs here, and 9-1 gives none" {
 			t.Errorf("%s.%s: %v", tc.name, tc.arch, err)
 		}
 	}

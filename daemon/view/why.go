@@ -13,8 +13,8 @@ import (
 
 // WhyUnread says what lists there are for a path, and nothing of the file.
 func (s *Snapshot) WhyUnread(w api.Why) api.Why {
-	w.Verdict, w.Text = api.VerdictUnread, "digestd does not read files for you"
-	w.Advice = "ask with digestctl why, which reads the file itself, or ask as root"
+	w.Verdict, w.Text = api.VerdictUnread, "digestd reads files only for root"
+	w.Advice = "use digestctl why, which reads the file itself, or ask as root"
 	ref := PathRef([]byte(w.RealPath))
 	for e := range s.Lookup.WithPath(ref) {
 		if !e.Refs.HasPath(ref) {
@@ -50,10 +50,10 @@ func (s *Snapshot) WhyMissing(w api.Why, path string) api.Why {
 			continue
 		}
 		w.Owner, w.OwnerState = e.Package.String(), string(e.State)
-		w.Text = "there is no such file, though " + w.Owner + " has one"
+		w.Text = "there is no such file, but " + w.Owner + " has one"
 		w.Advice = "reinstall " + w.Owner
 		if own, ok := OwnOf(w.Owner); ok {
-			w.Advice = "if it is to be gone: digestctl own update " + own
+			w.Advice = "if it was removed on purpose: digestctl own update " + own
 		}
 	}
 	return w

@@ -22,7 +22,7 @@ func TestWhyUnread(t *testing.T) {
 		entry(t, "b-1-1.noarch", file("/p", contentB), vouchedBy("ab"), func(e *view.Entry) { e.Counter = 4 }),
 		entry(t, "c-1-1.noarch", file("/q", contentA)))
 	s.Keys["ab"] = record.Key{Owner: "Somebody"}
-	says := api.Why{Verdict: api.VerdictUnread, Text: "digestd does not read files for you", Advice: "ask with digestctl why, which reads the file itself, or ask as root"}
+	says := api.Why{Verdict: api.VerdictUnread, Text: "digestd reads files only for root", Advice: "use digestctl why, which reads the file itself, or ask as root"}
 	want := says
 	want.RealPath, want.Owner, want.OwnerState = "/p", "b-1-1.noarch", api.StateActive
 	want.Lists = []api.WhyList{
@@ -54,8 +54,8 @@ func TestWhyMissing(t *testing.T) {
 		entry(t, "app-1-1.noarch", ownList("app"), file("/own", contentA)))
 	for path, want := range map[string]api.Why{
 		"/none": {Text: "there is no such file"},
-		"/p":    {Text: "there is no such file, though a-1-1.noarch has one", Advice: "reinstall a-1-1.noarch", Owner: "a-1-1.noarch", OwnerState: api.StateWithheld},
-		"/own": {Text: "there is no such file, though own:app-1-1.noarch has one", Advice: "if it is to be gone: digestctl own update app",
+		"/p":    {Text: "there is no such file, but a-1-1.noarch has one", Advice: "reinstall a-1-1.noarch", Owner: "a-1-1.noarch", OwnerState: api.StateWithheld},
+		"/own": {Text: "there is no such file, but own:app-1-1.noarch has one", Advice: "if it was removed on purpose: digestctl own update app",
 			Owner: "own:app-1-1.noarch", OwnerState: api.StateActive},
 	} {
 		want.Verdict = api.VerdictMissing

@@ -35,7 +35,7 @@ func TestPackage(t *testing.T) {
 	m.Kill()
 	m.Start()
 	m.RPMFails(says, "-i", one)
-	m.Says(m.Exits(2, "rollback", "grant", "hello-1-1.noarch", "--reason", "x"), "no grant can let it in")
+	m.Says(m.Exits(2, "rollback", "grant", "hello-1-1.noarch", "--reason", "x"), "no grant can admit it")
 	m.RPM("-i", two)
 	m.HasLists("tlv-hello-0:2-1.noarch", "tlv-other-0:1-1.noarch")
 
@@ -133,7 +133,7 @@ func TestExportAndImport(t *testing.T) {
 	m.Kill()
 	m.OK(os.Remove(filepath.Join(m.State(), "index.db")))
 	m.Start()
-	m.Says(m.Exits(3, "status"), "index is missing", "denials with digestctl deny import")
+	m.Says(m.Exits(3, "status"), "index is missing", "restore denials: digestctl deny import")
 	m.Says(m.Exits(0, "deny", "list"), "nothing is denied")
 	m.Exits(0, "deny", "import", file)
 	m.HasLists(hello)

@@ -139,7 +139,7 @@ func TestSameFactsForPrograms(t *testing.T) {
 
 	file := filepath.Join(m.Dir, "report.html")
 	m.OK(os.Mkdir(file, 0o755))
-	if out, err := m.Digestctl("report", "--html", file, "--config", m.ConfigFile()).CombinedOutput(); err == nil || !strings.Contains(string(out), "is no regular file") {
+	if out, err := m.Digestctl("report", "--html", file, "--config", m.ConfigFile()).CombinedOutput(); err == nil || !strings.Contains(string(out), "is not a regular file") {
 		t.Errorf("%v: %s", err, out)
 	}
 	if left, _ := filepath.Glob(filepath.Join(m.Dir, ".digestctl-report-*")); len(left) > 0 {

@@ -198,7 +198,7 @@ func TestEnrolment(t *testing.T) {
 	single, own := m.In("root", "etc/keys/x509_ima.der"), m.In("root", "etc/keys/ima/digestd-"+old+".der")
 	m.OK(os.MkdirAll(filepath.Dir(own), 0o755))
 	m.OK(os.WriteFile(single, mine, 0o644))
-	if out := m.Must("keys", "enrol", "--file"); !strings.Contains(out, "has another certificate") || !strings.Contains(out, "initial file system") {
+	if out := m.Must("keys", "enrol", "--file"); !strings.Contains(out, "contains another certificate") || !strings.Contains(out, "initial file system") {
 		t.Errorf("enrol says:\n%s", out)
 	}
 	if data, err := os.ReadFile(single); err != nil || string(data) != string(mine) {
@@ -374,7 +374,7 @@ func TestSignerIsNotRevokedWithoutSuccessor(t *testing.T) {
 	if !told("cannot carry out the revocation in ") {
 		t.Errorf("nobody says that a revocation waits: %+v", m.Status().Problems)
 	}
-	if _, err := kernel.NewKeyrings().Find(kernel.RingBlacklist); err == nil && !told("is not given to the kernel yet") {
+	if _, err := kernel.NewKeyrings().Find(kernel.RingBlacklist); err == nil && !told("has not been added to the kernel yet") {
 		t.Errorf("nobody says that an entry of .blacklist waits: %+v", m.Status().Problems)
 	}
 }

@@ -86,7 +86,7 @@ func TestCertificateOfAnAuthority(t *testing.T) {
 	m.wantSignedBy(list, own)
 
 	cert := m.certify(nil)
-	if out := m.Must("keys", "enrol", "--ima"); !strings.Contains(out, "took over the certificate") {
+	if out := m.Must("keys", "enrol", "--ima"); !strings.Contains(out, "loaded the certificate") {
 		t.Errorf("enrol says:\n%s", out)
 	}
 	m.wantSignedBy(list, cert)
@@ -174,7 +174,7 @@ func TestFormatThatLocksOut(t *testing.T) {
 	m.Config = []string{"format = \"rpm\"\n"}
 	m.Start()
 	if !slices.ContainsFunc(m.Status().Problems, func(p api.Problem) bool {
-		return p.ID == "format" && strings.Contains(p.Text, "refused until it is loaded by hand")
+		return p.ID == "format" && strings.Contains(p.Text, "until you load the module manually")
 	}) {
 		t.Errorf("nobody warns of the format: %+v", m.Status().Problems)
 	}

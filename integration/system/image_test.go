@@ -125,7 +125,7 @@ __attribute__((constructor)) static void run(void) { open("%s", O_CREAT | O_WRON
 		"the index is a link":              {instead("var/lib/digestd/index.db", link("/etc/passwd")), "neither a regular file"},
 		"a device":                         {instead("var/lib/digestd/commit", func(path string) error { return unix.Mknod(path, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 5))) }), "neither a regular file"},
 		"others may change the state":      {func() error { return os.Chmod(im.at("var/lib/digestd"), 0o777) }, "can be changed by others"},
-		"the configuration is a FIFO":      {instead("etc/digestd/digestd.conf", fifo), "no regular file"},
+		"the configuration is a FIFO":      {instead("etc/digestd/digestd.conf", fifo), "not a regular file"},
 		"the state is a link to elsewhere": {func() error { return replaceByLink(im.at("var/lib/digestd"), host) }, "cannot create the state directory"},
 		"the configuration is a link out":  {instead("etc/digestd/digestd.conf", link(filepath.Join(host, "signing.key"))), ""},
 		"the database's own log is a FIFO": {instead("var/lib/rpm/rpmdb.sqlite-wal", fifo), ""},

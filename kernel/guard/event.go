@@ -37,7 +37,7 @@ const (
 	Unknown                    // the content was not hashed, and cannot be at this place
 	NoMemory
 	InUse    // strict: the file is mapped
-	TooLarge // no listed file is as large
+	TooLarge // it is larger than every file in active lists
 	NoFile   // bytes without a file
 	Sealed   // seal: only digestd-guard touches the guard
 )

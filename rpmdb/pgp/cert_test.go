@@ -178,7 +178,7 @@ func TestSubkeys(t *testing.T) {
 		{name: "primary key expired", parts: []part{user("x", keyLives(10*day)), subkey(sub), bound(sub, nil)}, verify: "expired when it signed"},
 		{name: "primary key revoked", parts: []part{revokedKey(), user("x"), subkey(sub), bound(sub, nil)}, verify: "revoked"},
 		{name: "primary key retired later", parts: []part{revokedKey(because(packet.KeyRetired, ""), at(born.Add(200*day))), user("x"), subkey(sub), bound(sub, nil)}},
-		{name: "primary key not bound", parts: []part{userID("x"), subkey(sub), bound(sub, nil)}, verify: "primary key does not count"},
+		{name: "primary key not bound", parts: []part{userID("x"), subkey(sub), bound(sub, nil)}, verify: "primary key is not valid"},
 		{name: "revoked", parts: []part{user("x"), subkey(sub), revokedSubkey(sub), bound(sub, nil)}, verify: "revoked"},
 		{name: "revoked after its binding", parts: []part{user("x"), subkey(sub), bound(sub, nil), revokedSubkey(sub)}, verify: "revoked"},
 		{name: "retired before", parts: []part{user("x"), subkey(sub), bound(sub, nil), revokedSubkey(sub, because(packet.KeyRetired, ""), at(born.Add(50*day)))}, verify: "retired"},

@@ -43,7 +43,7 @@ type WeakError struct {
 }
 
 func (e *WeakError) Error() string {
-	return fmt.Sprintf("signature%s does not count: %s", byKey(e.KeyID, e.Fingerprint), e.Reason)
+	return fmt.Sprintf("signature%s is not valid: %s", byKey(e.KeyID, e.Fingerprint), e.Reason)
 }
 
 // RevokedError says that the key that made the signature is revoked.
@@ -53,7 +53,7 @@ type RevokedError struct {
 }
 
 func (e *RevokedError) Error() string {
-	return fmt.Sprintf("signature%s does not count: %s", byKey("", e.Fingerprint), e.Reason)
+	return fmt.Sprintf("signature%s is not valid: %s", byKey("", e.Fingerprint), e.Reason)
 }
 
 // ExpiredError says that a signature was made when its key was not valid, or is
@@ -65,7 +65,7 @@ type ExpiredError struct {
 }
 
 func (e *ExpiredError) Error() string {
-	return fmt.Sprintf("signature%s does not count: %s", byKey("", e.Fingerprint), e.Reason)
+	return fmt.Sprintf("signature%s is not valid: %s", byKey("", e.Fingerprint), e.Reason)
 }
 
 // FutureError says that a signature is not yet made, by the clock of the caller.
@@ -76,7 +76,7 @@ type FutureError struct {
 }
 
 func (e *FutureError) Error() string {
-	return fmt.Sprintf("signature%s does not count yet: it is from the future, %s; is the clock right?",
+	return fmt.Sprintf("signature%s is not valid yet: it is from the future, %s; check the clock",
 		byKey("", e.Fingerprint), e.Signed.UTC().Format(time.RFC3339))
 }
 

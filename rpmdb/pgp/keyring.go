@@ -145,7 +145,7 @@ func (k *Keyring) index(c *Cert) {
 		// A primary key that must not sign packages may well bind a subkey that
 		// does; one that cannot be relied on may not.
 		if key.weak == "" && !f.bindsSubkeys() {
-			key.weak = "primary key does not count: " + c.Weak
+			key.weak = "primary key is not valid: " + c.Weak
 		}
 		k.add(key)
 		if s.Proven() && k.bySub[s.Fingerprint] == nil {

@@ -32,7 +32,7 @@ func TestVectors(t *testing.T) {
 		{"centos8-v3", "CentOS (CentOS Official Signing Key) <security@centos.org>",
 			"v3 SHA-256 2019-07-02 99db70fae1d7ce227fb6488205b555b38483c65d"},
 		{"centos7-v4-sha1", "CentOS SoftwareCollections SIG (https://wiki.centos.org/SpecialInterestGroup/SCLo) <security@centos.org>",
-			"signature by key c4dbd535b1fbba14f8ba64a84eb84e71f2ee9d55 does not count: SHA-1 is not accepted"},
+			"signature by key c4dbd535b1fbba14f8ba64a84eb84e71f2ee9d55 is not valid: SHA-1 is not accepted"},
 		{"fedora35-v4", "Fedora (35) <fedora-35-primary@fedoraproject.org>",
 			"v4 SHA-256 2021-07-25 787ea6ae1147eee56c40b30cdb4639719867c58f"},
 	} {

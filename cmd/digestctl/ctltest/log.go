@@ -20,7 +20,7 @@ var memoryLog = []api.Event{
 	{Kind: "withdrawn", Package: "bash-0:5.2-1.x86_64", NEVRA: "bash-0:5.2-1.x86_64", List: "tlv-bash", Digest: hexB, Key: VendorKey, Counter: 7,
 		Reason: "replaced", Actor: api.Actor{PID: 73}},
 	{Kind: "key-revoked", Key: VendorKey, Reason: "rpm's keyring", Text: "removed from rpm's keyring"},
-	{Kind: "tampered", List: "evil\x1b[2J", Reason: "tampered", Text: "not put there by digestd"},
+	{Kind: "tampered", List: "evil\x1b[2J", Reason: "tampered", Text: "another program put it there"},
 	{Kind: "floor-set", Package: "bash.x86_64", Reason: "0:5.2-1", Text: "ticket 4711", Actor: api.Actor{PID: 75}},
 	{Kind: "of-a-newer-digestd", Package: "bash.x86_64", Actor: api.Actor{PID: 74}},
 }

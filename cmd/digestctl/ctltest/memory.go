@@ -79,7 +79,7 @@ var memoryLists = []api.List{
 	{Name: "tlv-evil-0:1-1.noarch", NEVRA: "evil\x1b[2J-1-1.noarch", State: api.StateWithheld, Reason: "unsigned",
 		Text: "the package is not signed", Files: 1, Since: Noon},
 	{Name: "tlv-intruder", Path: "/etc/digest_lists.quarantine/tlv-intruder", State: api.StateQuarantined,
-		Reason: "tampered", Text: "not put there by digestd", Since: Noon},
+		Reason: "tampered", Text: "another program put it there", Since: Noon},
 }
 
 func (m *Daemon) Status() api.Status {
@@ -164,7 +164,7 @@ func (m *Daemon) Why(_ context.Context, by api.Actor, file string) (api.Why, err
 		w.Owner, w.OwnerState = bash.NEVRA, api.StateActive
 		w.Lists = []api.WhyList{bash}
 		w.Reasons = []string{"bash-5.2-1.x86_64 has this path with another content"}
-		w.Advice = "if nobody meant to change it, reinstall bash-5.2-1.x86_64"
+		w.Advice = "if the change was not intended, reinstall bash-5.2-1.x86_64"
 	case "secret":
 		if by.UID != 0 {
 			return w, &api.Error{Code: api.AccessDenied, Message: "permission denied: " + file + " yourself", Advice: "ask as root"}
@@ -212,7 +212,7 @@ func (m *Daemon) Check(ctx context.Context, head, signatures []byte) (api.Check,
 func (m *Daemon) CheckVersion(_ context.Context, text string) (api.Check, error) {
 	pkg, err := nevra.Parse(text)
 	if err != nil {
-		return api.Check{}, &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is no package version: %v", text, err)}
+		return api.Check{}, &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is not a package version: %v", text, err)}
 	}
 	c := api.Check{NEVRA: pkg.String(), Verdict: api.CheckAllowed, Text: pkg.String() + " would be installed with a list"}
 	switch pkg.Name {
@@ -269,7 +269,7 @@ func (m *Daemon) RollbackGrant(_ context.Context, by api.Actor, pkg, reason stri
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !strings.Contains(pkg, ".") {
-		return api.Grant{}, &api.Error{Code: api.InvalidArgument, Message: `"` + pkg + `" is no package version`, Advice: "name it as rpm -q does"}
+		return api.Grant{}, &api.Error{Code: api.InvalidArgument, Message: `"` + pkg + `" is not a package version`, Advice: "use the form of rpm -q"}
 	}
 	m.record(api.Event{Kind: "granted", NEVRA: pkg, Text: reason, Actor: by})
 	return api.Grant{Package: pkg, UID: by.UID, Reason: reason, When: Noon}, nil

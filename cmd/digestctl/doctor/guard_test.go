@@ -23,13 +23,13 @@ func TestGuard(t *testing.T) {
 	s := machine(t)
 	s.wants("guard", `skipped: the guard is off (guard = "off")`)
 	s.write("digestd.conf", "guard = \"enforce\"\n")
-	s.wants("guard", "fail: the guard is not available: cannot read which security modules are in force: open TOP/sys/kernel/security/lsm: no such file or directory", "fail: the guard is not available: the kernel does not describe its types")
+	s.wants("guard", "fail: the guard is not available: cannot read the active security modules: open TOP/sys/kernel/security/lsm: no such file or directory", "fail: the guard is not available: the kernel does not have BTF type information")
 	s.write("sys/kernel/security/lsm", "lockdown,capability,yama")
 	s.write("sys/kernel/btf/vmlinux", "types")
 	s.write("proc/kallsyms", "0000000000000000 T bpf_ima_file_hash\n0000000000000000 T __bpf_prog_enter\n")
-	s.wants("guard", "fail: the guard is not available: bpf is not among the security modules in force (lockdown,capability,yama)",
-		"fail: the guard is not available: the kernel skips programs that sleep while another does on the same processor (__bpf_prog_enter_sleepable_recur)")
-	if f := s.Examine(t.Context(), "guard"); f[0].Advice != "start the machine with lsm=lockdown,capability,yama,bpf on the kernel's command line" {
+	s.wants("guard", "fail: the guard is not available: bpf is not an active security module (lockdown,capability,yama)",
+		"fail: the guard is not available: the kernel skips sleepable BPF programs while another one sleeps on the same processor (__bpf_prog_enter_sleepable_recur)")
+	if f := s.Examine(t.Context(), "guard"); f[0].Advice != "boot with lsm=lockdown,capability,yama,bpf on the kernel's command line" {
 		t.Errorf("advice is %q", f[0].Advice)
 	}
 	s.write("sys/kernel/security/lsm", "lockdown,bpf\n")
@@ -54,7 +54,7 @@ func TestGuard(t *testing.T) {
 	serve(protocol.Facts{Wanted: protocol.Change{Mode: "enforce"}, Most: guard.Enforce})
 	s.wants("guard", "ok: the guard is in mode enforce with 0 digests, and refused 0 checks")
 	maps.At, maps.Is.Mode = 0, guard.Audit
-	s.wants("guard", "warn: the guard is in mode audit, not in mode enforce: the digests have not been compared with the index yet → digestctl guard check")
+	s.wants("guard", "warn: the guard is in mode audit, not in mode enforce: digestd has not compared the digests with the index yet → digestctl guard check")
 	maps.At = 3
 	if err := os.Remove(socket); err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)

@@ -100,7 +100,7 @@ func (g *app) choose(all []api.GuardCandidate, names []string, doc *learnDocumen
 	for _, name := range names {
 		at := slices.IndexFunc(all, func(c api.GuardCandidate) bool { return named(c, name) })
 		if at < 0 {
-			return &api.Error{Code: api.NotFound, Message: "the guard refused no file called " + name + " for want of a list", Advice: "see digestctl guard learn"}
+			return &api.Error{Code: api.NotFound, Message: "the guard refused no file called " + name + " for lack of a list", Advice: "see digestctl guard learn"}
 		}
 		if c := all[at]; !c.Learnable {
 			return &api.Error{Code: api.Failed, Message: "cannot learn " + name + ": " + c.Text, Advice: c.Advice}

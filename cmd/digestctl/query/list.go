@@ -104,7 +104,7 @@ func note(l api.List) string {
 	case l.Left > 0:
 		return terminal.Count(l.Left, "file is", "files are") + " denied and left out"
 	case l.Grace:
-		return "replaced; stays until the machine restarts"
+		return "replaced; stays until the next boot"
 	}
 	return ""
 }

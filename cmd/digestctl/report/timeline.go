@@ -56,7 +56,7 @@ func Kind(e api.Event) string {
 	return "other"
 }
 
-// words says what a decision came to, where it has no reason of its own.
+// words says what a decision came to, where it gives no reason of its own.
 func words(e api.Event) string { return audit.Lookup(e.Kind).Says(e.Reason) }
 
 // Timeline is the chart of the days before the report was made.

@@ -33,7 +33,7 @@ func Write(path string, data []byte, mode os.FileMode) error {
 // MayReplace refuses a name that is anything but a file's, or nobody's.
 func MayReplace(path string) error {
 	if fi, err := os.Lstat(path); err == nil && !fi.Mode().IsRegular() {
-		return fmt.Errorf("%s is no regular file", path)
+		return fmt.Errorf("%s is not a regular file", path)
 	}
 	return nil
 }

@@ -191,8 +191,8 @@ func (c *carrier) fell(ctx context.Context, err error) {
 		return
 	}
 	c.Exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
-		s.Problem("journal", api.SeverityNotice, "records of decisions wait in the index: "+err.Error(),
-			`is journald running? systemctl status systemd-journald; where there is none: audit-trail = "none" in digestd.conf`)
+		s.Problem("journal", api.SeverityNotice, "the journal does not accept the records of decisions, which wait in the index: "+err.Error(),
+			`check that journald is running: systemctl status systemd-journald; without journald set audit-trail = "none" in digestd.conf`)
 		s.Show()
 		return nil
 	})

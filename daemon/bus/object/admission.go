@@ -34,7 +34,7 @@ type admission struct {
 	turns    turns
 }
 
-var errCrowded = &api.Error{Code: api.Busy, Message: "too many calls are in progress", Advice: "wait for some to return"}
+var errCrowded = &api.Error{Code: api.Busy, Message: "too many calls are in progress", Advice: "wait until some of them have returned"}
 
 // enter admits a call before it is known who calls.
 func (a *admission) enter(sender string) error {

@@ -59,22 +59,22 @@ func (s *session) authorize(a Action, by api.Actor, details map[string]string, i
 	case s.ctx.Err() != nil:
 		return errStopping(s.object.Program)
 	case ctx.Err() != nil:
-		return a.refusal("nobody authorized you in time to "+a.Words, "run it again, or with sudo")
+		return a.refusal("polkit received no authorization in time to "+a.Words, "run it again, or with sudo")
 	case errors.Is(err, errNoPolkit):
-		return a.refusal("only root may "+a.Words+": there is no polkit to ask about others", "run it with sudo")
+		return a.refusal("only root may "+a.Words+", because polkit is not running", "run it with sudo")
 	case err != nil:
-		return a.refusal("only root may "+a.Words+": polkit cannot be asked: "+err.Error(),
-			"run it with sudo; the action "+a.Name+" must be installed for others")
+		return a.refusal("only root may "+a.Words+", because digestd cannot ask polkit: "+err.Error(),
+			"run it with sudo; the action "+a.Name+" must be installed to authorize other users")
 	case answer.Details["polkit.dismissed"] != "":
-		return a.refusal("the question whether you may "+a.Words+" was dismissed", "run it again, or with sudo")
+		return a.refusal("the authorization to "+a.Words+" was dismissed", "run it again, or with sudo")
 	case answer.Challenge && !interactive:
-		return a.refusal("only an administrator may "+a.Words+", and the call does not allow to ask for one", "run it with sudo")
+		return a.refusal("only an administrator may "+a.Words+", and the call does not allow interactive authorization", "run it with sudo")
 	}
 	return a.refusal("polkit does not let you "+a.Words, "run it with sudo; the action is "+a.Name)
 }
 
 func errCallerLeft(a Action) error {
-	return a.refusal("the caller left before it was known whether they may "+a.Words, "")
+	return a.refusal("the caller left the bus before polkit authorized them to "+a.Words, "")
 }
 
 // How many callers may wait for polkit: of one user, and in all. Each may wait
@@ -95,7 +95,7 @@ func (w *waiting) enter(uid uint32) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.total >= maxWaiting || w.each[uid] >= MaxWaitingEach {
-		return &api.Error{Code: api.Busy, Message: "too many calls wait for an authorization", Advice: "answer or dismiss those that wait"}
+		return &api.Error{Code: api.Busy, Message: "too many calls are waiting for authorization", Advice: "answer or dismiss the pending requests"}
 	}
 	if w.each == nil {
 		w.each = map[uint32]int{}

@@ -73,11 +73,11 @@ func (j *jobs) cancel(by api.Actor, number uint64) error {
 	defer j.mu.Unlock()
 	running, ok := j.running[number]
 	if !by.Privileged() && (!ok || running.uid != by.UID) {
-		return &api.Error{Code: api.AccessDenied, Message: fmt.Sprintf("you started no job %d that is in progress", number),
-			Advice: "root may cancel every job"}
+		return &api.Error{Code: api.AccessDenied, Message: fmt.Sprintf("you have no running job %d", number),
+			Advice: "root can cancel every job"}
 	}
 	if !ok {
-		return api.Errorf(api.NotFound, "there is no job %d: it ended, or never was", number)
+		return api.Errorf(api.NotFound, "there is no job %d: it ended or never existed", number)
 	}
 	running.cancel()
 	return nil

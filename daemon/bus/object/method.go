@@ -50,10 +50,10 @@ func (a Argument) Check(v any) error {
 	case a.Raw:
 	case a.Any:
 		if strings.IndexByte(text, 0) >= 0 {
-			return api.Errorf(api.InvalidArgument, "%s holds a NUL", a.Name)
+			return api.Errorf(api.InvalidArgument, "%s contains a NUL", a.Name)
 		}
 	case strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return api.Errorf(api.InvalidArgument, "%s holds an unprintable character: %q", a.Name, text)
+		return api.Errorf(api.InvalidArgument, "%s contains an unprintable character: %q", a.Name, text)
 	}
 	return nil
 }

@@ -153,8 +153,8 @@ func (s *Server) guard(what string, fn func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			s.log.Error("panic in a call from the bus", "call", what, "panic", fmt.Sprint(r), "stack", stack())
-			err = &api.Error{Code: api.Failed, Message: s.object.Program + " met with a fault of its own in " + what,
-				Advice: "report it with what the journal has: journalctl -u " + s.object.Program}
+			err = &api.Error{Code: api.Failed, Message: s.object.Program + " had an internal error in " + what,
+				Advice: "report it with the log: journalctl -u " + s.object.Program}
 		}
 	}()
 	return fn()

@@ -82,7 +82,7 @@ func (s *session) enter() error {
 	var refused dbus.Error
 	switch {
 	case errors.As(err, &refused):
-		return fmt.Errorf("the bus refuses the name: %w", err)
+		return fmt.Errorf("the bus refuses to assign the name: %w", err)
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	case reply != dbus.RequestNameReplyPrimaryOwner:

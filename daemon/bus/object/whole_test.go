@@ -166,10 +166,10 @@ func TestCalls(t *testing.T) {
 		t.Errorf("echo is %q, %v", word, err)
 	}
 	fails(t, call(conn, "Echo", "much too long"), api.InvalidArgument, "word has 13 bytes; at most 8 are allowed")
-	fails(t, call(conn, "Echo", "a\x1b[2J"), api.InvalidArgument, "word holds an unprintable character")
+	fails(t, call(conn, "Echo", "a\x1b[2J"), api.InvalidArgument, "word contains an unprintable character")
 	busRefuses(t, call(conn, "Echo", uint32(1)), "InvalidArgs")
 	busRefuses(t, call(conn, "Nothing"), "UnknownMethod")
-	fails(t, call(conn, "Fall"), api.Failed, "shelfd met with a fault of its own in org.example.Shelf.Fall")
+	fails(t, call(conn, "Fall"), api.Failed, "shelfd had an internal error in org.example.Shelf.Fall")
 	fails(t, call(conn, "Closed"), api.Busy, "org.example.Shelf.Closed is closed")
 	var limit uint32
 	if err := call(conn, "Page", uint32(0), uint32(0)).Store(&limit); err != nil || limit != api.MaxPage {
@@ -285,7 +285,7 @@ func TestJobs(t *testing.T) {
 	if ok, result := ends(start("badly")); ok || result["message"].Value() != "a book fell" || result["advice"].Value() != "pick it up" {
 		t.Errorf("sorted badly: %v %v", ok, result)
 	}
-	if ok, result := ends(start("falling")); ok || !strings.Contains(fmt.Sprint(result["message"].Value()), "a fault of its own in Sort") {
+	if ok, result := ends(start("falling")); ok || !strings.Contains(fmt.Sprint(result["message"].Value()), "an internal error in Sort") {
 		t.Errorf("fallen: %v %v", ok, result)
 	}
 	job := start("for ever")
@@ -295,7 +295,7 @@ func TestJobs(t *testing.T) {
 	if ok, result := ends(job); ok || result["message"].Value() != "the sort was cancelled" {
 		t.Errorf("cancelled: %v %v", ok, result)
 	}
-	fails(t, call(conn, "Cancel", job), api.NotFound, "it ended, or never was")
+	fails(t, call(conn, "Cancel", job), api.NotFound, "it ended or never existed")
 	for range MaxJobs {
 		start("for ever")
 	}
@@ -315,7 +315,7 @@ func TestOrdinaryUser(t *testing.T) {
 	if err := call(user, "Who").Store(&uid); err != nil || uid != 65534 {
 		t.Errorf("called by %d, %v", uid, err)
 	}
-	fails(t, call(user, "Empty", "mine"), api.AccessDenied, "only root may empty the shelf: there is no polkit to ask about others")
+	fails(t, call(user, "Empty", "mine"), api.AccessDenied, "only root may empty the shelf, because polkit is not running")
 	if s.count.Load() != 3 {
 		t.Error("the shelf was emptied")
 	}
@@ -323,7 +323,7 @@ func TestOrdinaryUser(t *testing.T) {
 	if err := call(s.connect(), "Sort", "for ever").Store(&job); err != nil {
 		t.Fatal(err)
 	}
-	fails(t, call(user, "Cancel", job), api.AccessDenied, fmt.Sprintf("you started no job %d that is in progress", job))
+	fails(t, call(user, "Cancel", job), api.AccessDenied, fmt.Sprintf("you have no running job %d", job))
 }
 
 // One connection, and one user, have so many calls in progress and no more. A call

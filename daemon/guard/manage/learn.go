@@ -79,13 +79,13 @@ func (m *Manager) candidate(ctx context.Context, d protocol.Denial) (c api.Guard
 	}
 	switch w := c.Denial.Why; {
 	case w.Verdict == api.VerdictAltered && why == nil && ownLists(says.Lists):
-		c.Learnable, c.Text = true, "the list "+w.Owner+" has another content of it; it can become part of one"
+		c.Learnable, c.Text = true, "the list "+w.Owner+" has different content for it; it can be learned"
 	case w.Verdict != api.VerdictUnknown:
 		c.Text, c.Advice = w.Text, w.Advice
 	case why != nil:
-		c.Text, c.Advice = why.Error(), "install it by a package, or copy it to where only root can write"
+		c.Text, c.Advice = why.Error(), "install it from a package, or copy it to a directory that only root can write to"
 	default:
-		c.Learnable, c.Text = true, "no package has it; it can become part of an own list"
+		c.Learnable, c.Text = true, "no package owns it; it can be learned"
 	}
 	return c, nil
 }
@@ -102,19 +102,19 @@ func ownLists(lists []api.WhyList) bool {
 // there also with an error that says why it is not to be trusted.
 func (m *Manager) find(p string) (*kernel.File, error) {
 	if !strings.HasPrefix(p, "/") || path.Clean(p) != p {
-		return nil, errors.New("it has no path that leads to it")
+		return nil, errors.New("its path is unknown")
 	}
 	file, err := m.Setup.Files.FindExact(p)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
-		return nil, errors.New("the file is gone, or was in a container")
+		return nil, errors.New("the file no longer exists, or was in a container")
 	case errors.Is(err, unix.ELOOP):
-		return nil, errors.New("a link is on its path")
+		return nil, errors.New("its path contains a symbolic link")
 	case err != nil:
 		return nil, fmt.Errorf("cannot find it: %w", err)
 	}
 	if kind, err := file.FileSystem(); err != nil || slices.Contains(foreign, kind) {
-		return file, errors.New("it is not on a file system of this machine alone")
+		return file, errors.New("it is on a shared or remote file system")
 	}
 	if who := writers(file.Stat.Uid, file.Stat.Mode); who != "" {
 		return file, fmt.Errorf("%s can write to it", who)
@@ -161,10 +161,10 @@ func (m *Manager) GuardLearn(ctx context.Context, by api.Actor, name string, dig
 		report("checking", i, len(digests))
 		at := slices.IndexFunc(all, func(d protocol.Denial) bool { return d.Digest == digest && d.ByLists() })
 		if at < 0 {
-			return r, &api.Error{Code: api.NotFound, Message: "the guard refused no content " + digest + " for want of a list", Advice: "see digestctl guard denials"}
+			return r, &api.Error{Code: api.NotFound, Message: "the guard refused no file with digest " + digest + " for lack of a list", Advice: "see digestctl guard denials"}
 		}
 		if listed[digest] {
-			return r, api.Errorf(api.Unchanged, "%s may run already", all[at].Path)
+			return r, api.Errorf(api.Unchanged, "%s is allowed already", all[at].Path)
 		}
 		sum, err := m.learn(ctx, all[at])
 		if err != nil {
@@ -209,7 +209,7 @@ func (m *Manager) learn(ctx context.Context, d protocol.Denial) ([]byte, error) 
 	}
 	want, _ := digestOf(d.Digest)
 	if file.Kind != look.Regular || !bytes.Equal(file.Digests[digestlist.SHA256], want[:]) {
-		return nil, refused("the file at that path has another content than the guard refused", "see digestctl guard denials")
+		return nil, refused("the file at that path has changed since the guard refused it", "see digestctl guard denials")
 	}
 	return want[:], nil
 }

@@ -80,7 +80,7 @@ func (m *Manager) ask(ctx context.Context, fn func(context.Context, *protocol.Cl
 	case m.room <- struct{}{}:
 		defer func() { <-m.room }()
 	case <-ctx.Done():
-		return &api.Error{Code: api.Busy, Message: "too many questions to digestd-guard are open", Advice: "try again"}
+		return &api.Error{Code: api.Busy, Message: "too many requests to digestd-guard are in progress", Advice: "try again"}
 	}
 	c, err := protocol.Dial(ctx, m.Setup.Socket)
 	if err == nil {
@@ -150,13 +150,13 @@ func (m *Manager) Judge(ctx context.Context, w *api.Why) {
 	case err != nil:
 		v.Text = err.Error()
 	case v.Listed:
-		v.Text = "lets it run"
+		v.Text = "allows it"
 	case v.Mode == api.GuardEnforce:
-		v.Text = "refuses to run it"
+		v.Text = "refuses it"
 	case v.Mode == api.GuardOff:
-		v.Text = "is off, so it runs"
+		v.Text = "is off and allows it"
 	default:
-		v.Text = "lets it run in mode " + v.Mode + ", and would refuse it in mode enforce"
+		v.Text = "allows it in mode " + v.Mode + ", and would refuse it in mode enforce"
 	}
 	w.Guard = v
 }

@@ -170,12 +170,12 @@ func TestGuardLearnsNothingElse(t *testing.T) {
 		"of a user":             {m.refuse("/srv/c", m.put("/srv/c", "c", 0o755)), "user 1000 can write to it", func(root string) error { return os.Chown(root+"/srv/c", 1000, 0) }},
 		"in a user's directory": {m.refuse("/home/u/d", m.put("/home/u/d", "d", 0o755)), "user 1000 can write to /home/u", func(root string) error { return os.Chown(root+"/home/u", 1000, 0) }},
 		"in a shared directory": {m.refuse("/tmp/x/e", m.put("/tmp/x/e", "e", 0o755)), "everybody can write to /tmp", func(root string) error { return os.Chmod(root+"/tmp", 0o777|os.ModeSticky) }},
-		"through a link": {m.refuse("/link/good", m.put("/opt/linked", "linked", 0o755)), "a link is on its path",
+		"through a link": {m.refuse("/link/good", m.put("/opt/linked", "linked", 0o755)), "its path contains a symbolic link",
 			func(root string) error { return os.Symlink("opt", root+"/link") }},
-		"gone":                  {m.refuse("/srv/f", m.put("/srv/f", "f", 0o755)), "the file is gone", func(root string) error { return os.Remove(root + "/srv/f") }},
-		"changed":               {m.refuse("/srv/g", m.put("/srv/g", "g", 0o755)), "another content", func(root string) error { return os.WriteFile(root+"/srv/g", []byte("x"), 0o755) }},
+		"gone":                  {m.refuse("/srv/f", m.put("/srv/f", "f", 0o755)), "the file no longer exists", func(root string) error { return os.Remove(root + "/srv/f") }},
+		"changed":               {m.refuse("/srv/g", m.put("/srv/g", "g", 0o755)), "has changed since", func(root string) error { return os.WriteFile(root+"/srv/g", []byte("x"), 0o755) }},
 		"exchanged for a pipe":  {m.refuse("/srv/h", m.put("/srv/h", "h", 0o755)), "cannot find it", func(root string) error { os.Remove(root + "/srv/h"); return os.Mkdir(root+"/srv/h", 0o755) }},
-		"without a path":        {m.refuse("memfd:x", sha256.Sum256([]byte("i"))), "it has no path", nil},
+		"without a path":        {m.refuse("memfd:x", sha256.Sum256([]byte("i"))), "its path is unknown", nil},
 		"of a package, altered": {m.refuse("/opt/packaged", m.put("/opt/packaged", "malware", 0o755)), "altered since hello", nil},
 		"of both":               {m.refuse("/opt/shared", m.put("/opt/shared", "others", 0o755)), "altered since", nil},
 		"denied":                {m.refuse("/srv/denied", denied), "denied", nil},
@@ -236,7 +236,7 @@ func TestGuardDenialsHaveReasons(t *testing.T) {
 	for path, want := range map[string]string{
 		"/opt/packaged": "altered: not vouched for: altered since hello", "/srv/x": "unknown: not vouched for: no list includes it",
 		// The guard has lost what it heard.
-		"/srv/copy": "vouched: the guard does not know yet that it is vouched for by hello", "": ": it could be written to",
+		"/srv/copy": "vouched: the guard does not know yet that it is vouched for by hello", "": ": a process had it open for writing",
 	} {
 		if !strings.HasPrefix(texts[path], want) {
 			t.Errorf("%q: %s, want %s", path, texts[path], want)
@@ -294,12 +294,12 @@ func TestGuardSwitch(t *testing.T) {
 	}{
 		"no mode":             {m.owner, api.GuardRequest{Mode: "strict"}, "is none of"},
 		"a trial of audit":    {m.owner, api.GuardRequest{Mode: "audit", Trial: time.Minute}, "has no meaning"},
-		"no trial":            {other, api.GuardRequest{Mode: "enforce"}, "begins with a trial"},
-		"checked by others":   {other, api.GuardRequest{Mode: "enforce", Checked: true}, "begins with a trial"},
+		"no trial":            {other, api.GuardRequest{Mode: "enforce"}, "must begin with a trial"},
+		"checked by others":   {other, api.GuardRequest{Mode: "enforce", Checked: true}, "must begin with a trial"},
 		"forced for nothing":  {other, api.GuardRequest{Mode: "enforce", Force: true}, "needs a reason"},
 		"nothing to confirm":  {m.owner, api.GuardRequest{Mode: "enforce", Confirm: true}, "no trial"},
 		"would lock one out":  {other, api.GuardRequest{Mode: "enforce", Trial: time.Minute}, "the guard would refuse"},
-		"an end before it is": {other, api.GuardRequest{Mode: "enforce", Trial: -1}, "has no meaning"},
+		"an end before it is": {other, api.GuardRequest{Mode: "enforce", Trial: -1}, "a trial cannot last"},
 	} {
 		if _, err := m.GuardSwitch(t.Context(), c.by, c.req); err == nil || !strings.Contains(err.Error(), c.want) || m.kernel.Is.Mode != guard.Audit {
 			t.Errorf("%s: %v, want %s; mode %v", name, err, c.want, m.kernel.Is.Mode)
@@ -347,8 +347,8 @@ func TestGuardJudges(t *testing.T) {
 		mode   guard.Mode
 		digest [32]byte
 		want   string
-	}{{guard.Enforce, listed, "enforce: lets it run"}, {guard.Enforce, other, "enforce: refuses to run it"}, {guard.Off, other, "off: is off, so it runs"},
-		{guard.Audit, other, "audit: lets it run in mode audit, and would refuse it in mode enforce"}} {
+	}{{guard.Enforce, listed, "enforce: allows it"}, {guard.Enforce, other, "enforce: refuses it"}, {guard.Off, other, "off: is off and allows it"},
+		{guard.Audit, other, "audit: allows it in mode audit, and would refuse it in mode enforce"}} {
 		m.kernel.Is.Mode = c.mode
 		if got := judged(c.digest); got != c.want {
 			t.Errorf("%v: %s, want %s", c.mode, got, c.want)

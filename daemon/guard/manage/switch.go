@@ -62,15 +62,15 @@ func (m *Manager) admit(ctx context.Context, by api.Actor, req api.GuardRequest)
 	case err != nil:
 		return api.Errorf(api.InvalidArgument, "%v", err)
 	case req.Trial < 0:
-		return api.Errorf(api.InvalidArgument, "a trial of %v has no meaning", req.Trial)
+		return api.Errorf(api.InvalidArgument, "a trial cannot last %v", req.Trial)
 	case mode != guard.Enforce || req.Confirm:
 		return nil
 	case req.Force && req.Reason == "":
-		return api.Errorf(api.InvalidArgument, "to force the guard into mode enforce needs a reason: it is recorded with your name")
+		return api.Errorf(api.InvalidArgument, "forcing mode enforce needs a reason, which is recorded with your user")
 	case req.Force, req.Checked && by.Privileged():
 		return nil
 	case req.Trial == 0:
-		return &api.Error{Code: api.InvalidArgument, Message: "digestd cannot see what others run, so mode enforce begins with a trial",
+		return &api.Error{Code: api.InvalidArgument, Message: "mode enforce must begin with a trial, because digestd cannot see all processes",
 			Advice: "try it first: digestctl guard enforce --for 10m"}
 	}
 	var r preflight.Report
@@ -85,7 +85,7 @@ func (m *Manager) admit(ctx context.Context, by api.Actor, req api.GuardRequest)
 		return err
 	}
 	if n := len(r.Findings); n > 0 {
-		return &api.Error{Code: api.Failed, Message: fmt.Sprintf("the guard would refuse %d of %d files that are needed, %s among them", n, r.Looked, r.Findings[0].Path),
+		return &api.Error{Code: api.Failed, Message: fmt.Sprintf("the guard would refuse %d of %d needed files, such as %s", n, r.Looked, r.Findings[0].Path),
 			Advice: "see digestctl guard check"}
 	}
 	return nil

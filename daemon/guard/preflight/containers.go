@@ -29,7 +29,7 @@ func (m Machine) Containers() (c Condition, found bool) {
 	}
 	return Condition{
 		Name: "containers", OK: true,
-		Text:   strings.Join(slices.Sorted(maps.Keys(seen)), ", ") + " can run containers: root's run files that no list holds, unless guard-containers is false",
-		Advice: "decide whether they may; digestctl guard status shows the cgroups",
+		Text:   strings.Join(slices.Sorted(maps.Keys(seen)), ", ") + " can run containers; containers that root runs may use files without a list, unless guard-containers is false",
+		Advice: "decide whether to allow that; digestctl guard status shows the cgroups",
 	}, true
 }

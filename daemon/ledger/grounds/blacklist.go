@@ -111,7 +111,7 @@ func (s *Grounds) UnlessBanned(pkg nevra.NEVRA, d policy.Decision, bodies ...rec
 }
 
 func bannedText(entry string) string {
-	return fmt.Sprintf("%s names its list, %s; take another build. Once the kernel names it no more: digestctl keys restore %s --reason WHY",
+	return fmt.Sprintf("%s contains its list, %s; install another build. When the kernel no longer contains it: digestctl keys restore %s --reason WHY",
 		view.SourceKernel, entry, entry)
 }
 
@@ -129,13 +129,13 @@ func (s *Grounds) TellOfBlobs(c Delivery) {
 	s.Solved("blacklist")
 	if c.Unable != nil {
 		s.Problem("blacklist-unable", api.SeverityNotice,
-			fmt.Sprintf("%s for the kernel's .blacklist cannot be added, so the kernel does not know what they revoke: %v", view.Plural(c.Files, "file"), c.Unable),
-			"a kernel takes them that is built with CONFIG_SYSTEM_BLACKLIST_AUTH_UPDATE and has their signer's certificate built in; "+
-				"until then digestctl keys revoke, or a floor, keeps lists out")
+			fmt.Sprintf("%s for the kernel's .blacklist cannot be added, so the kernel still accepts what they revoke: %v", view.Plural(c.Files, "file"), c.Unable),
+			"the kernel must be built with CONFIG_SYSTEM_BLACKLIST_AUTH_UPDATE and with the signer's certificate; "+
+				"until then keep the lists out with digestctl keys revoke or a floor")
 	}
 	if len(c.Bad) > 0 {
 		s.Problem("blacklist", api.SeverityWarning,
 			fmt.Sprintf("%s for the kernel's .blacklist cannot be used: %v", view.Plural(len(c.Bad), "file"), c.Bad[0]),
-			"sign the entry anew by a certificate that is built into the kernel, or remove both files")
+			"sign the entry again with a certificate that is built into the kernel, or remove both files")
 	}
 }

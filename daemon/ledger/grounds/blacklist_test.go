@@ -195,7 +195,7 @@ func TestAllowed(t *testing.T) {
 func TestTellOfBlobs(t *testing.T) {
 	s := with(state.Settings{})
 	s.TellOfBlobs(Delivery{Files: 2, Unable: errors.New("no such file")})
-	says(t, s, "blacklist-unable", api.SeverityNotice, "2 files for the kernel's .blacklist cannot be added, so the kernel does not know what they revoke: no such file")
+	says(t, s, "blacklist-unable", api.SeverityNotice, "2 files for the kernel's .blacklist cannot be added, so the kernel still accepts what they revoke: no such file")
 	says(t, s, "blacklist", "", "")
 	s.TellOfBlobs(Delivery{Files: 2, Added: 1, Bad: []error{errors.New("first"), errors.New("second")}})
 	says(t, s, "blacklist-unable", "", "")

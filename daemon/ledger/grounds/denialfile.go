@@ -76,7 +76,7 @@ func (s *Grounds) PlanDenials(wanted []record.Denial, a record.Act) ([]view.Plan
 		enter(old)
 	}
 	if len(taken) > api.MaxDenials {
-		return nil, api.Errorf(api.Failed, "with it %d things would be denied, at most %d can be", len(taken), api.MaxDenials)
+		return nil, api.Errorf(api.Failed, "it would bring the number of denials to %d; the limit is %d", len(taken), api.MaxDenials)
 	}
 	plan := make([]view.Planned, len(order))
 	for i, p := range order {

@@ -26,7 +26,7 @@ func (s *Grounds) CompileDenials() {
 		d, err := view.PolicyDenial(s.Denied[id])
 		if err != nil {
 			s.Problem("denials", api.SeverityError, fmt.Sprintf("denial %s cannot be read and has no effect: %v", id, err),
-				"lift it and say it again: digestctl deny lift "+id+" --reason WHY")
+				"lift it and add it again: digestctl deny lift "+id+" --reason WHY")
 			continue
 		}
 		list = append(list, d)

@@ -116,6 +116,6 @@ func (s *Grounds) TellOfKeys(installed int) {
 		s.Solved("no-keys")
 		return
 	}
-	s.Problem("no-keys", api.SeverityWarning, "no key vouches for packages, so none that is installed can have a list",
+	s.Problem("no-keys", api.SeverityWarning, "no key vouches for packages, so installed packages cannot have lists",
 		"import the key of the distribution: rpmkeys --import FILE; see digestctl keys")
 }

@@ -240,7 +240,7 @@ func TestCarryOut(t *testing.T) {
 		if !s.ByName["tlv-vim-0:1-1.noarch"].Active() || slices.Contains(lines, "withdraw tlv-gone-0:1-1.noarch") {
 			t.Errorf("%s: asked for %q", test.name, lines)
 		}
-		if test.want == policy.ReasonBlacklisted && !strings.Contains(e.Text, "take another build") {
+		if test.want == policy.ReasonBlacklisted && !strings.Contains(e.Text, "install another build") {
 			t.Errorf("%s: %s", test.name, e.Text)
 		}
 	}
@@ -326,7 +326,7 @@ func TestTellOfHeld(t *testing.T) {
 	s.AdoptKeys(&KeySources{Certs: one.held(t)})
 	says(t, s, "keys-held", api.SeverityWarning, "key "+one.print()+" in keys.d/one has a revocation that cannot be verified")
 	s.AdoptKeys(&KeySources{Certs: append(one.held(t), two.held(t)...)})
-	says(t, s, "keys-held", api.SeverityWarning, ", and so have 1 more key; no new package gets a list under it")
+	says(t, s, "keys-held", api.SeverityWarning, ", and so have 1 more key; new packages signed with it get no list")
 	unread := one.held(t)[0].Unread
 	if len(unread) != 1 {
 		t.Fatalf("unread are %+v", unread)

@@ -98,6 +98,6 @@ func (s *Grounds) TellOfFormat(format string, enforced func() bool) {
 	if enforced() {
 		severity = api.SeverityWarning
 	}
-	s.Problem("format", severity, `format = "rpm": a kernel that enforces lists cannot load the parser of this format, even when a list has the module; all files that only lists vouch for are refused until it is loaded by hand`,
-		`set format = "tlv", then: systemctl restart digestd; else load the parser at each boot before the policy is enforced`)
+	s.Problem("format", severity, `format = "rpm": a kernel that enforces lists cannot load the parser module of this format, even if a list includes it; it refuses all files that only lists vouch for until you load the module manually`,
+		`set format = "tlv", then: systemctl restart digestd; or load the parser module at each boot before the policy is enforced`)
 }

@@ -63,6 +63,6 @@ func (s *Grounds) tellOfHeld() {
 	if len(held) > 1 {
 		first += fmt.Sprintf(", and so have %s", view.Plural(len(held)-1, "more key"))
 	}
-	s.Problem(id, api.SeverityWarning, first+"; no new package gets a list under it",
-		"get the certificate anew from its owner; if the key is good, digestctl keys restore "+held[0]+" --reason WHY")
+	s.Problem(id, api.SeverityWarning, first+"; new packages signed with it get no list",
+		"get a new copy of the certificate from its owner; if the key is good: digestctl keys restore "+held[0]+" --reason WHY")
 }

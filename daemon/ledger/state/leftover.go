@@ -63,7 +63,7 @@ func (s *State) TellOfLeftovers() {
 		return
 	}
 	first := slices.Min(slices.Collect(maps.Keys(s.Leftovers)))
-	text := fmt.Sprintf("%s must leave the list directory and cannot be removed: %s: %s; the kernel still accepts what is in it",
+	text := fmt.Sprintf("%s must be withdrawn and cannot be removed: %s: %s; the kernel still accepts the files in it",
 		view.Plural(len(s.Leftovers), "list"), first, s.Leftovers[first].Why)
-	s.Problem("leftover", api.SeverityError, text, "make the file removable (lsattr shows whether it is immutable: chattr -i); digestd tries again by itself")
+	s.Problem("leftover", api.SeverityError, text, "make the file removable (if lsattr shows that it is immutable: chattr -i); digestd retries automatically")
 }

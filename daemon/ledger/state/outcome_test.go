@@ -193,7 +193,7 @@ func TestLeftovers(t *testing.T) {
 		t.Errorf("logged: %+v", notes)
 	}
 	s.TellOfLeftovers()
-	if p := s.Problems[0]; p.Text != "2 lists must leave the list directory and cannot be removed: tlv-a: immutable; the kernel still accepts what is in it" {
+	if p := s.Problems[0]; p.Text != "2 lists must be withdrawn and cannot be removed: tlv-a: immutable; the kernel still accepts the files in it" {
 		t.Error(p.Text)
 	}
 	standing(s)
@@ -345,8 +345,8 @@ func TestTampering(t *testing.T) {
 		texts = append(texts, e.Text)
 	}
 	want := []string{
-		"257 more cases within 10s, the first tlv-bash-5-1.x86_64, the last /etc/digest_lists",
-		"736 more cases within 10s, the first tlv-32, the last tlv-767",
+		"257 more cases within 10s, from tlv-bash-5-1.x86_64 to /etc/digest_lists",
+		"736 more cases within 10s, from tlv-32 to tlv-767",
 	}
 	if !slices.Equal(texts, want) {
 		t.Errorf("summed up: %q", texts)

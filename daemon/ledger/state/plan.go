@@ -24,7 +24,7 @@ type Plan struct {
 	Sync     []string // lists, besides the directory; nil and !synced: no sync
 	Synced   bool
 	Record   bool   // the records are to be durable now, not with a later plan
-	Show     bool   // readers are to see the state as it is
+	Show     bool   // the state is shown to readers as it is
 	Drop     string // the body of an own list that goes once the records are durable; "" for none
 }
 

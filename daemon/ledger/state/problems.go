@@ -14,13 +14,13 @@ import (
 // IndexFailed tells the administrator why nothing is recorded.
 func (s *State) IndexFailed(err error, replaced bool) {
 	if replaced {
-		s.Problem("state", api.SeverityError, err.Error()+"; nothing that is decided is recorded",
-			"put the directory back as it was: digestd finds it by itself; to begin with an empty one, make it: mkdir -m 700 "+s.StateDir)
+		s.Problem("state", api.SeverityError, err.Error()+"; digestd cannot record decisions",
+			"restore the directory; digestd detects it automatically; to start with an empty one: mkdir -m 700 "+s.StateDir)
 		s.Wake[WakeChores] = true
 		return
 	}
 	s.Unwritten = true
-	s.Problem("index", api.SeverityError, err.Error(), "free space on the file system of the state directory; digestd then goes on by itself")
+	s.Problem("index", api.SeverityError, err.Error(), "free space on the file system of the state directory; digestd then continues automatically")
 	s.Wake[WakeChores] = true
 }
 
@@ -28,8 +28,8 @@ func (s *State) IndexFailed(err error, replaced bool) {
 // the index is there again, what else was in it is not.
 func (s *State) TellOfRestored(restored bool) {
 	if restored {
-		s.Problem("state-replaced", api.SeverityError, "the state directory was replaced while digestd ran; the index was written to it again, but the key that signs lists and the bodies of own lists are not there",
-			"restore signing.* and own/ from a backup, or have new ones made: systemctl restart digestd, then digestctl keys enrol and digestctl own update; find out who removed the directory")
+		s.Problem("state-replaced", api.SeverityError, "the state directory was replaced while digestd was running; digestd wrote the index to it again, but the signing key and the bodies of own lists are missing",
+			"restore signing.* and own/ from a backup, or make new ones: systemctl restart digestd, then digestctl keys enrol and digestctl own update; find out who removed the directory")
 	}
 }
 
@@ -48,10 +48,10 @@ func (l *LeftOut) Fail(p *InstalledPackage, err error) {
 // TellOfLeftOut names them to the administrator.
 func (s *State) TellOfLeftOut(l *LeftOut) {
 	s.problemOf("packages", api.SeverityError, l.failed, "could not be vouched for",
-		"mend the cause: digestd tries again by itself; or at once: digestctl sync")
-	s.problemOf("old-headers", api.SeverityNotice, l.Unsignable, "without a list: the header is from before rpm 4, and there is no signature over it",
-		"build it anew with an rpm of today, or vouch for its files: digestctl own add")
-	s.problemOf("twice", api.SeverityWarning, l.Twice, "installed twice, from two builds of one version, of which one has no list",
+		"fix the cause; digestd retries automatically, or retry now: digestctl sync")
+	s.problemOf("old-headers", api.SeverityNotice, l.Unsignable, "without a list: its header is older than rpm 4 and has no signature",
+		"rebuild it with a current rpm, or vouch for its files: digestctl own add")
+	s.problemOf("twice", api.SeverityWarning, l.Twice, "installed twice, from two builds of one version; one of them has no list",
 		"remove both and install one again: rpm -e --allmatches, then rpm -i")
 }
 

@@ -353,7 +353,7 @@ func TestLeftOut(t *testing.T) {
 	}
 	want := map[string]string{
 		"packages":    "4 packages could not be vouched for: header 7 of rpm's database: torn; header 8 of rpm's database: torn; header 9 of rpm's database: torn; and 1 more",
-		"old-headers": "1 package without a list: the header is from before rpm 4, and there is no signature over it: old-1-1.noarch",
+		"old-headers": "1 package without a list: its header is older than rpm 4 and has no signature: old-1-1.noarch",
 	}
 	if !maps.Equal(texts, want) {
 		t.Errorf("told: %q", texts)
@@ -422,7 +422,7 @@ func TestHealth(t *testing.T) {
 	}
 	s.Wake = [WakeKinds]bool{}
 	s.IndexFailed(errors.New("moved"), true)
-	if problem("state") != "moved; nothing that is decided is recorded" || !s.Wake[WakeChores] {
+	if problem("state") != "moved; digestd cannot record decisions" || !s.Wake[WakeChores] {
 		t.Errorf("with another state directory: %+v", s.Health)
 	}
 	s.Committed(&Records{})

@@ -19,7 +19,7 @@ type Suspension struct {
 	Decision policy.Decision
 }
 
-// Suspend takes lists out of the directory and keeps what they were, for the day
+// Suspend removes lists from the directory and keeps what they were, for the day
 // that the denial is lifted, the floor cleared, or a key vouches for them again. What
 // was queued before, why they go, is durable first.
 func (s *State) Suspend(list []Suspension) {

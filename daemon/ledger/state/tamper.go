@@ -85,7 +85,7 @@ func (s *State) SumUp() (left bool) {
 	for _, count := range []*tampering{&s.tampering.ours, &s.tampering.foreign} {
 		if count.due(now) {
 			name := s.ListDir
-			why := fmt.Sprintf("%d more cases within %v, the first %s, the last %s", count.more, now.Sub(count.began).Round(time.Second), count.first, count.last)
+			why := fmt.Sprintf("%d more cases within %v, from %s to %s", count.more, now.Sub(count.began).Round(time.Second), count.first, count.last)
 			count.more = 0
 			s.Log.Error("list directory tampered with", "name", name, "reason", why)
 			s.Event(record.Event{Kind: audit.KindTampered, List: name, Reason: "tampered", Text: why})
@@ -112,7 +112,7 @@ func (s *State) Quarantine(x *Seen, body record.Digest, why string) {
 		switch {
 		case err != nil:
 			s.Log.Error("file not quarantined", "name", x.Name, "error", err)
-			s.Problem("directory", api.SeverityError, err.Error(), "move it out of the list directory by hand, then: digestctl sync")
+			s.Problem("directory", api.SeverityError, err.Error(), "move it out of the list directory manually, then: digestctl sync")
 			return
 		case r.Drop:
 			s.Tampered(x.Name, body, why+"; not kept, the quarantine is full")
@@ -182,5 +182,5 @@ func (s *State) tellAsides() {
 		text += fmt.Sprintf(", which is full: %d more were removed", s.notKept)
 	}
 	s.Problem("quarantine", api.SeverityWarning, text,
-		"find out who it was: digestctl list quarantined; then remove the files from "+s.ListDir+".quarantine")
+		"find out which program did this: digestctl list quarantined; then remove the files from "+s.ListDir+".quarantine")
 }

@@ -29,7 +29,7 @@ func ReadPIN(path string) (string, error) {
 	}
 	switch {
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
-		return fail(fmt.Errorf("%s is no regular file", path))
+		return fail(fmt.Errorf("%s is not a regular file", path))
 	case st.Mode&0o077 != 0:
 		return fail(fmt.Errorf("mode %04o lets others read %s: chmod 0600, and change the PIN if others could", st.Mode&0o777, path))
 	case int(st.Uid) != os.Geteuid():

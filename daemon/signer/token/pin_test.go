@@ -53,8 +53,8 @@ func TestReadPIN(t *testing.T) {
 		file("long", strings.Repeat("1", 300), 0o600): "want 1 to 256",
 		other: "belongs to user 12345",
 		link:  "too many levels of symbolic links",
-		fifo:  "no regular file",
-		dir:   "no regular file",
+		fifo:  "not a regular file",
+		dir:   "not a regular file",
 	} {
 		got, err := token.ReadPIN(path)
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -207,7 +207,7 @@ func label(v string, most int) error {
 	case len(v) > most:
 		return fmt.Errorf("it is longer than %d bytes", most)
 	case !utf8.ValidString(v):
-		return errors.New("it is not UTF-8")
+		return errors.New("it is not valid UTF-8")
 	case strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return errors.New("it contains a control character")
 	case strings.HasSuffix(v, " "):

@@ -64,7 +64,7 @@ func TestURIRefused(t *testing.T) {
 		"pkcs11:token=a%2;object=b" + tail:                         "must be written %25",
 		"pkcs11:token=a%zz;object=b" + tail:                        `"%zz" is no escape`,
 		"pkcs11:token=a b;object=b" + tail:                         "must be written %20",
-		"pkcs11:token=%FF;object=b" + tail:                         "not UTF-8",
+		"pkcs11:token=%FF;object=b" + tail:                         "not valid UTF-8",
 		"pkcs11:token=a%0A;object=b" + tail:                        "control character",
 		"pkcs11:token=a%20;object=b" + tail:                        "ends with a space",
 		"pkcs11:token=" + strings.Repeat("a", 33) + ";object=b":    "longer than 32 bytes",

@@ -57,7 +57,7 @@ func (h *hasher) listed(f listed) {
 			}
 			return
 		case err != nil:
-			u.found(report(api.FindingUnreadable, api.SeverityError, "cannot be looked at: "+reason(err)))
+			u.found(report(api.FindingUnreadable, api.SeverityError, "cannot be read: "+reason(err)))
 			return
 		}
 		again := h.content(f, part, file, report, try < 2)
@@ -144,11 +144,11 @@ func (h *hasher) content(f listed, part role, file *kernel.File, report func(kin
 	case part&roleShared != 0:
 		found.Text = "is shared with other machines, and differs from what " + u.entry.Package + " has"
 	case part&roleAbsent != 0 && executable(f.path, &file.Stat):
-		found.Severity, found.Text = api.SeverityError, "is an executable that no list includes; "+u.entry.Package+" has its path, but rpm did not install that file"
+		found.Severity, found.Text = api.SeverityError, "is an executable that no list includes; "+u.entry.Package+" owns its path, but rpm did not install that file"
 	case part&roleAbsent != 0:
-		found.Text = "differs from what " + u.entry.Package + " has, of which rpm did not install it"
+		found.Text = "differs from what " + u.entry.Package + " owns, because rpm did not install it"
 	case part&roleRemade != 0:
-		found.Text = "was changed since " + u.entry.Package + " was installed, which lets it change"
+		found.Text = "was changed since " + u.entry.Package + " was installed; the package allows this"
 	}
 	found.Label, found.Algo = label, f.algo.String()
 	found.Digest, found.Expected = hex.EncodeToString(got[f.algo]), hex.EncodeToString([]byte(f.want))
@@ -188,7 +188,7 @@ func (h *hasher) label(f listed, file *kernel.File, label string, got sums, repo
 		// The kernel may hold an earlier content of the file against it, or an earlier
 		// list for it: the same label, written anew, makes it ask again.
 		if err := file.RenewLabel(label); err != nil && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EROFS) {
-			found := report(api.FindingLabel, api.SeverityWarning, "is bound to its list, which cannot be said to the kernel anew: "+err.Error())
+			found := report(api.FindingLabel, api.SeverityWarning, "is bound to its list, but digestd cannot update the kernel: "+err.Error())
 			found.Label = label
 			u.found(found)
 		}
@@ -252,7 +252,7 @@ func (h *hasher) stray(u *unit, path string, file *kernel.File, explicit bool) {
 	}
 	for _, place := range h.index.places(h.index.ghosts, path) {
 		found.Package, found.Role = h.index.entries[place].Package, "ghost"
-		found.Text += "; " + found.Package + " owns its path, but vouches for no content"
+		found.Text += "; " + found.Package + " owns its path, but has no digest for it"
 		break
 	}
 	if h.index.vouched(got) {

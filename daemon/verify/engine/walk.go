@@ -60,9 +60,9 @@ func (e *engine) searchTop(ctx context.Context, top string) (err error) {
 	case err == nil:
 		return e.add(ctx, u, func(h *hasher) { h.stray(u, top, file, true) })
 	case errors.Is(err, kernel.ErrNotRegular):
-		complain(api.FindingUnreadable, "is neither a regular file nor a directory; nothing else is vouched for")
+		complain(api.FindingUnreadable, "is neither a regular file nor a directory, and cannot be vouched for")
 	case !absent(err):
-		complain(api.FindingUnreadable, "cannot be looked at: "+reason(err))
+		complain(api.FindingUnreadable, "cannot be read: "+reason(err))
 	case !e.index.has(e.index.paths, top):
 		complain(api.FindingMissing, "there is no such file")
 	}
@@ -149,7 +149,7 @@ func (e *engine) enterDir(ctx context.Context, stack []*node, name, child string
 		return nil, nil // gone, or another thing by now
 	}
 	if err != nil {
-		return nil, e.complain(ctx, child, "cannot be looked into: "+reason(err))
+		return nil, e.complain(ctx, child, "cannot be read: "+reason(err))
 	}
 	if dir.Stat.Dev != parent.Stat.Dev && !local(dir) {
 		dir.Close()
@@ -158,12 +158,12 @@ func (e *engine) enterDir(ctx context.Context, stack []*node, name, child string
 	for _, n := range stack {
 		if n.dir.Stat.Ino == dir.Stat.Ino && n.dir.Stat.Dev == dir.Stat.Dev {
 			dir.Close()
-			return nil, e.complain(ctx, child, "is the same directory as "+n.path+", mounted below itself: not looked into")
+			return nil, e.complain(ctx, child, "is the same directory as "+n.path+", mounted below itself: not read")
 		}
 	}
 	if len(stack) >= maxDepth {
 		dir.Close()
-		return nil, e.complain(ctx, child, "lies too deep: not looked into")
+		return nil, e.complain(ctx, child, "is nested too deeply: not read")
 	}
 	return dir, nil
 }
@@ -230,7 +230,7 @@ func (e *engine) searchDir(ctx context.Context, n *node) (subs []string, err err
 	})
 	slices.Sort(subs)
 	if err != nil && ctx.Err() == nil && u != nil {
-		u.found(named(n.path, api.Finding{Kind: api.FindingUnreadable, Severity: api.SeverityError, Text: "cannot be looked into: " + reason(err)}))
+		u.found(named(n.path, api.Finding{Kind: api.FindingUnreadable, Severity: api.SeverityError, Text: "cannot be read: " + reason(err)}))
 		err = nil
 	}
 	return subs, err
@@ -244,7 +244,7 @@ func (e *engine) searchFile(ctx context.Context, u *unit, n *node, name string) 
 	file, err := n.dir.Find(name)
 	if err != nil {
 		if !absent(err) && !errors.Is(err, kernel.ErrNotRegular) {
-			u.found(named(full, api.Finding{Kind: api.FindingUnreadable, Severity: api.SeverityError, Text: "cannot be looked at: " + reason(err)}))
+			u.found(named(full, api.Finding{Kind: api.FindingUnreadable, Severity: api.SeverityError, Text: "cannot be read: " + reason(err)}))
 		}
 		return nil
 	}

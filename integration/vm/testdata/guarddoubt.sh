@@ -6,16 +6,16 @@ state=/var/lib/digestd
 
 again=/run/digestd-test-count stays=/run/systemd/system/digestd-test.service.d
 if [ ! -e "$again" ]; then
-	says 'begins in doubt.*is of commit [0-9]+, the index is at [0-9]+' "the guard saw that its snapshot was older" guard_log
+	says 'begins in doubt.*is from commit [0-9]+, but the index is at commit [0-9]+' "the guard saw that its snapshot was older" guard_log
 	says 'mode=audit wanted=enforce' "it audited" guard_log
 	soon "it agrees with digestd" agrees
 	soon "it enforces once that was checked" enforces
-	check "the doubt is a problem" problem 'in doubt when the machine started'
+	check "the doubt is a problem" problem 'no valid snapshot when the machine started'
 	check "what no list holds is refused" refused /usr/local/bin/unlisted
 	same "lists are what rpm's database says" "$(expected)" "$(lists | grep -v machine)"
 	soon "a snapshot is kept" kept
 	check "the guard is started again" systemctl restart digestd-guard
-	gone() { ! problem 'in doubt when the machine started'; }
+	gone() { ! problem 'no valid snapshot when the machine started'; }
 	soon "the doubt is over" gone
 	cp $state/guard.snapshot /var/tmp/good
 	check "a list comes" rpm -U /test/packages/hello-2.0-1.noarch.rpm

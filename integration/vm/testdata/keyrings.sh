@@ -20,7 +20,7 @@ ends 2 "it cannot be restored" digestctl keys restore "$signer" --reason test
 check "rpm imports the vendor's key" rpm --import /test/vendor.asc
 says "kernel's .blacklist" "rpm says which package has no list, and why" rpm -U /test/packages/hello-1.0-1.noarch.rpm /test/packages/bulk000-1.0-1.noarch.rpm /test/packages/bulk001-1.0-1.noarch.rpm
 same "what the firmware names has no list" "tlv-bulk001-0:1.0-1.noarch tlv-hello-0:1.0-1.noarch" "$(lists | tr '\n' ' ' | sed 's/ $//')"
-says "names its list, $body" "the list of bulk000 is withheld" digestctl show bulk000
+says "contains its list, $body" "the list of bulk000 is withheld" digestctl show bulk000
 ends 3 "the list of hello leaves out a file" digestctl why /usr/bin/hello
 says "kernel's .blacklist because it names $file" "and why says for whom" digestctl why /usr/bin/hello
 check "the other file is vouched for" digestctl why /usr/share/hello/text

@@ -167,7 +167,7 @@ func (m *machine) audit() {
 	must(run("/t/audited")) // off
 	m.drain()
 	must(m.set.SetSettings(guard.Settings{Mode: guard.Audit}))
-	m.check("audit lets it run", nil, run("/t/audited"))
+	m.check("audit allows it", nil, run("/t/audited"))
 	e := m.event("/t/audited")
 	m.equal("audit tells what, why and by whom", "exec unlisted false 1 1000",
 		fmt.Sprintf("%v %v %v %d %d", e.Act, e.Reason, e.Refused, e.Process.Parent, 1000+e.Process.UID))

@@ -16,7 +16,7 @@ guard_says() { digestctl guard status | grep -Eq -- "$1"; }
 agrees() { guard_says "digests +[1-9][0-9]*, of the index.s commit [1-9]"; }
 enforces() { guard_says '^the guard is in mode enforce$'; }
 # settled: digestd has told the guard of all that its lists hold.
-settled() { agrees && ! digestctl status 2>&1 | grep -Eq 'the guard was not told|cannot|nobody'; }
+settled() { agrees && ! digestctl status 2>&1 | grep -Eq '^(digestctl|error|warning|notice): .*(cannot|could not|nobody)'; }
 # kept: the snapshot is of the commit with which the guard agrees, and was enforced.
 kept() {
 	local at

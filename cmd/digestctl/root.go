@@ -4,6 +4,7 @@ package main
 
 import (
 	"github.com/digestd/digestd/cmd/digestctl/advisories"
+	"github.com/digestd/digestd/cmd/digestctl/anchor"
 	"github.com/digestd/digestd/cmd/digestctl/check"
 	"github.com/digestd/digestd/cmd/digestctl/cli"
 	"github.com/digestd/digestd/cmd/digestctl/decide"
@@ -29,7 +30,7 @@ func rootCommand(a *cli.App) *cobra.Command {
 		verify.Verify(a), verify.Fix(a),
 		query.Log(a), check.Command(a), check.Reader(a), decide.Rollback(a), decide.Floor(a), decide.Deny(a), advisories.Command(a),
 		own.Command(a), order.Command(a), format.Command(a), keys.Command(a),
-		guard.Command(a), machine.Doctor(a), machine.Report(a), machine.IMAPolicy(a), metrics.Command(a), query.Version(a), man.Command(a),
+		guard.Command(a), anchor.Command(a), machine.Doctor(a), machine.Report(a), machine.IMAPolicy(a), metrics.Command(a), query.Version(a), man.Command(a),
 	)
 	root.RunE = status.RunE
 	return root

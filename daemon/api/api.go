@@ -66,6 +66,7 @@ type Status struct {
 
 	Verified  Verification `json:"verified,omitzero"` // the latest of everything that came to its end
 	Kernel    Kernel       `json:"kernel"`            // that runs, and what it can do for lists
+	Anchor    Anchor       `json:"anchor,omitzero"`   // of the index, where one is configured
 	Guard     Guard        `json:"guard,omitzero"`    // in the kernel, where it is configured
 	LastEvent uint64       `json:"lastEvent"`         // the newest entry of the log
 	Waiting   bool         `json:"waiting,omitzero"`  // the index cannot be opened now: nothing else is known

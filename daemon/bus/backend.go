@@ -24,6 +24,7 @@ type Backend interface {
 	OwnBackend
 	KernelBackend
 	GuardBackend
+	AnchorBackend
 	LogBackend
 
 	// Status reports the daemon at a glance.

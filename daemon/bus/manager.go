@@ -15,7 +15,7 @@ func (s *Server) table() object.Interface {
 	return object.Interface{
 		Name: api.Interface,
 		Methods: slices.Concat(s.readingMethods(), s.changingMethods(), s.keyMethods(), s.logMethods(), s.verifyMethods(), s.denialMethods(),
-			s.ownMethods(), s.orderMethods(), s.kernelMethods(), s.guardMethods()),
+			s.ownMethods(), s.orderMethods(), s.kernelMethods(), s.guardMethods(), s.anchorMethods()),
 		Signals:    signals(),
 		Properties: properties(),
 	}
@@ -217,6 +217,9 @@ func (s *Server) changingMethods() []object.Method {
 func (s *Server) status() api.Status {
 	st := s.backend.Status()
 	st.State = api.Health(st.Problems)
+	if a := s.backend.AnchorStatus(); a.Where != "off" || a.Bound {
+		st.Anchor = a
+	}
 	if g := s.backend.Recent(); g.Wanted != api.GuardOff {
 		st.Guard = g
 	}

@@ -24,7 +24,10 @@ func (b *standby) Status() api.Status                      { return b.status() }
 func (b *standby) Kernel() api.Kernel                      { return api.Kernel{} }
 func (b *standby) Keys(context.Context) ([]api.Key, error) { return nil, nil }
 func (b *standby) Recent() api.Guard                       { return api.Guard{Wanted: api.GuardOff, Mode: api.GuardOff} }
-func (b *standby) PackagesAnnounced()                      {}
+func (b *standby) AnchorStatus() api.Anchor {
+	return api.Anchor{Where: "off", Standing: api.AnchorNone}
+}
+func (b *standby) PackagesAnnounced() {}
 
 // refuses returns why a method of an interface cannot be called now.
 func (b *standby) refuses(iface, method string) error {

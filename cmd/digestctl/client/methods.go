@@ -125,6 +125,32 @@ func (c *Client) DenialsImport(ctx context.Context, document []byte, dryRun bool
 	return get[api.DenialImport](ctx, c, "DenialsImport", document, dryRun)
 }
 
+// Anchor says how the index and the counter in the TPM stand to each other.
+func (c *Client) Anchor(ctx context.Context) (api.Anchor, error) {
+	return get[api.Anchor](ctx, c, "Anchor")
+}
+
+// AnchorEnable makes a counter and binds the index to it. owner is the password of the TPM's
+// owner, empty for none.
+func (c *Client) AnchorEnable(ctx context.Context, owner []byte, reason string) (api.Anchor, error) {
+	return get[api.Anchor](ctx, c, "AnchorEnable", append([]byte{}, owner...), reason)
+}
+
+// AnchorAccept continues with an older index.
+func (c *Client) AnchorAccept(ctx context.Context, reason string) (api.Anchor, error) {
+	return get[api.Anchor](ctx, c, "AnchorAccept", reason)
+}
+
+// AnchorRebind binds the index to another counter.
+func (c *Client) AnchorRebind(ctx context.Context, owner []byte, reason string) (api.Anchor, error) {
+	return get[api.Anchor](ctx, c, "AnchorRebind", append([]byte{}, owner...), reason)
+}
+
+// AnchorDisable binds the index to no counter.
+func (c *Client) AnchorDisable(ctx context.Context, owner []byte, leave bool, reason string) (api.Anchor, error) {
+	return get[api.Anchor](ctx, c, "AnchorDisable", append([]byte{}, owner...), leave, reason)
+}
+
 // Keys returns every key that is known.
 func (c *Client) Keys(ctx context.Context) ([]api.Key, error) {
 	return every[api.Key](ctx, c, "Keys")

@@ -26,12 +26,13 @@ type Daemon struct {
 	syncing   chan struct{}
 	cancelled chan struct{}
 
-	mu      sync.Mutex
-	variant string // degraded, empty, busy, broken, incomplete, eventful
-	floors  []api.Floor
-	log     []api.Event
-	root    string // that digestd looks after, "" for /
-	own     memoryOwn
+	mu       sync.Mutex
+	variant  string // degraded, empty, busy, broken, incomplete, eventful
+	floors   []api.Floor
+	log      []api.Event
+	root     string // that digestd looks after, "" for /
+	own      memoryOwn
+	anchored bool // see anchor.go
 
 	guard atomic.Pointer[manage.Manager]
 }

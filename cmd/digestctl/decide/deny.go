@@ -71,6 +71,7 @@ name of a command below, add its architecture.`,
 			if denial.Lists == 0 {
 				a.UI.Fact("lists", "no list includes it now")
 			}
+			cli.SayAnchored(a, denial.Anchor)
 			return nil
 		}),
 		ValidArgsFunction: cli.OrFiles(a.Asking(cli.PackageNames)),

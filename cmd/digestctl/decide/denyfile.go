@@ -138,6 +138,7 @@ shows what it would do.`,
 				return a.UI.JSON(result)
 			}
 			printImported(a.UI, result)
+			cli.SayAnchored(a, result.Anchor)
 			return nil
 		}),
 		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),

@@ -142,7 +142,11 @@ func changeCommand(a *cli.App, verb string, change func(c *client.Client, ctx co
 			if err != nil {
 				return err
 			}
-			return printKey(a, key)
+			if err := printKey(a, key); err != nil || a.JSON {
+				return err
+			}
+			cli.SayAnchored(a, key.Anchor)
+			return nil
 		}),
 	}
 	cli.ReasonFlag(cmd, &reason)

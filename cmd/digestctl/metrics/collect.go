@@ -49,6 +49,10 @@ var (
 	verified    = family{"digestd_last_verification_timestamp_seconds", "When the latest verification of everything ended.", ""}
 	wrong       = family{"digestd_last_verification_errors", "Errors that this verification found.", ""}
 
+	anchored    = family{"digestd_anchor", "How the index stands to the counter in the TPM: 1 for the standing it has.", "standing"}
+	anchorEpoch = family{"digestd_anchor_epoch_total", "Epochs of the index.", ""}
+	anchorDue   = family{"digestd_anchor_due", "Whether something was decided that is not anchored yet.", ""}
+
 	guardMode     = family{"digestd_guard_mode", "The mode of the guard in the kernel: 1 for the one it is in.", "mode"}
 	guardDegraded = family{"digestd_guard_degraded", "Whether the guard does less than its owner wants, or cannot enforce.", ""}
 	guardDoubts   = family{"digestd_guard_doubts_total", "How often the guard's self-test, its snapshot or a check spoke against enforcing, since digestd-guard was started.", ""}
@@ -118,6 +122,11 @@ func (s sample) collect() samples {
 	}
 	st := s.status
 	add(info, 1, bounded(st.Version))
+	if a := st.Anchor; a.Where != "" {
+		add(anchored, 1, bounded(a.Standing))
+		add(anchorEpoch, float64(a.Epoch))
+		add(anchorDue, truth(a.Due))
+	}
 	add(healthy, truth(st.State == api.Healthy))
 	bySeverity := map[string]int{api.SeverityError: 0, api.SeverityWarning: 0, api.SeverityNotice: 0}
 	for _, p := range st.Problems {

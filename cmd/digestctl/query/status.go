@@ -87,6 +87,7 @@ func printStatus(t *terminal.UI, st api.Status, keys []api.Key, now time.Time) {
 	}
 	printStatusKernel(t, st.Kernel)
 	printStatusGuard(t, st.Guard)
+	printStatusAnchor(t, st.Anchor)
 	if sync := st.LastSync; !sync.When.IsZero() {
 		t.Fact("last sync", "%s, %s in %s", terminal.Moment(sync.When), terminal.Count(sync.Installed, "package", "packages"), terminal.Seconds(sync.Duration))
 	}

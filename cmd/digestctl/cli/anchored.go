@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"github.com/digestd/digestd/cmd/digestctl/terminal"
+	"github.com/digestd/digestd/daemon/api"
+)
+
+// SayAnchored says where a decision is not anchored yet, as its answer has it.
+func SayAnchored(a *App, how string) {
+	if how == api.AnchorPending {
+		a.UI.Say(terminal.Warn, "it is in force, and not anchored yet: until it is, an older state directory could undo it; see digestctl anchor status")
+	}
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ctltest
+
+import (
+	"context"
+
+	"github.com/digestd/digestd/daemon/api"
+)
+
+// AnchorStatus is that of the machine's variants: anchored, older, other, noTPM; else of one
+// that has an anchor once it was enabled.
+func (m *Daemon) AnchorStatus() api.Anchor {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	on := api.Anchor{Where: "tpm:", Standing: api.AnchorDone, Bound: true, Counter: "000b" + hexA, Epoch: 41, Value: 41, Read: Noon, Since: Noon}
+	switch m.variant {
+	case "anchored":
+	case "older":
+		on.Standing, on.Epoch = api.AnchorOlder, 39
+	case "other":
+		on.Standing = api.AnchorOther
+	case "noTPM":
+		on.Standing, on.Text = api.AnchorUnreachable, "cannot open TPM: no such file"
+	default:
+		if !m.anchored {
+			return api.Anchor{Where: "off", Standing: api.AnchorNone}
+		}
+	}
+	return on
+}
+
+// setAnchor changes whether there is an anchor.
+func (m *Daemon) setAnchor(on bool) (api.Anchor, error) {
+	m.mu.Lock()
+	same := m.anchored == on
+	m.anchored = on
+	m.mu.Unlock()
+	if same {
+		return api.Anchor{}, api.Errorf(api.Unchanged, "it is so already")
+	}
+	return m.AnchorStatus(), nil
+}
+
+func (m *Daemon) AnchorEnable(_ context.Context, _ api.Actor, owner, _ string) (api.Anchor, error) {
+	if owner == "wrong" {
+		return api.Anchor{}, &api.Error{Code: api.Failed, Message: "the TPM's owner has a password, and it was not the one that was given",
+			Advice: "give the owner's password: --owner-password-file FILE"}
+	}
+	return m.setAnchor(true)
+}
+
+func (m *Daemon) AnchorAccept(context.Context, api.Actor, string) (api.Anchor, error) {
+	if m.AnchorStatus().Standing != api.AnchorOlder {
+		return api.Anchor{}, api.Errorf(api.Unchanged, "the index is of the epoch that the counter has")
+	}
+	m.Vary("anchored")
+	return m.AnchorStatus(), nil
+}
+
+func (m *Daemon) AnchorRebind(context.Context, api.Actor, string, string) (api.Anchor, error) {
+	if m.AnchorStatus().Standing != api.AnchorOther {
+		return api.Anchor{}, api.Errorf(api.Unchanged, "the index is bound to the counter that is in the TPM")
+	}
+	m.Vary("anchored")
+	return m.AnchorStatus(), nil
+}
+
+func (m *Daemon) AnchorDisable(_ context.Context, _ api.Actor, _ string, leave bool, _ string) (api.Anchor, error) {
+	return m.setAnchor(false)
+}

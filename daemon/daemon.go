@@ -22,6 +22,7 @@ import (
 	"sync"
 
 	"github.com/digestd/digestd/daemon/admin"
+	"github.com/digestd/digestd/daemon/advisory"
 	"github.com/digestd/digestd/daemon/anchor"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
@@ -68,6 +69,7 @@ type answers struct {
 	*verification.Verifier
 	*manage.Manager
 	*anchor.Anchor
+	*advisory.Adviser
 }
 
 // Rooms are those that work by themselves, or for others.
@@ -153,6 +155,7 @@ func newDaemon(c config.Config, log *slog.Logger, notify Notifier) *Daemon {
 	d.Verifier = verification.New(h, r.Reconciler)
 	d.Query = query.New(h, d.Verifier)
 	d.Admin = admin.New(h, r.Keys, r.Enroller, r.Denier, r.Reconciler, d.Query)
+	d.Adviser = advisory.New(h)
 	d.Keeper = ownlist.New(h, r.Labels, r.Enroller, r.Keys)
 	return d
 }
@@ -194,6 +197,8 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 		enforce.Forget(d.Host)
 	}
 	d.Manager = d.manageGuard()
+	s.AdvisoriesBind = d.Adviser.Binds()
+	d.Exec.Wakes[state.WakeLists] = append(d.Exec.Wakes[state.WakeLists], d.Adviser.Changed)
 	if err = s.Load(found); err != nil {
 		return err
 	}
@@ -317,6 +322,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	start("neighbours", d.rooms.Exporter.Run)
 	start("contents", d.rooms.Guard.Run)
 	start("anchor", d.rooms.Anchor.Loop)
+	start("advisories", d.Adviser.Run)
 	start("watchdog", d.watchdog)
 	d.notify("READY=1", d.statusLine())
 	<-ctx.Done()

@@ -44,6 +44,9 @@ find             findutils
 level_test='
 dnf              dnf
 createrepo_c     createrepo-c
+modifyrepo_c     createrepo-c
+zypper           zypper
+unzck            zchunk
 openssl          openssl
 strace           strace
 softhsm2-util    softhsm2

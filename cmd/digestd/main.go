@@ -15,6 +15,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/daemon/feed"
 	"github.com/digestd/digestd/daemon/look"
 	"github.com/digestd/digestd/daemon/verify"
 	"github.com/digestd/digestd/daemon/verify/engine"
@@ -36,6 +37,9 @@ func main() {
 	}
 	if len(os.Args) == 3 && os.Args[1] == look.Argument {
 		serveLook(os.Args[2])
+	}
+	if len(os.Args) == 2 && os.Args[1] == feed.Argument {
+		serveFeed()
 	}
 	path := flag.String("config", config.DefaultPath, "configuration `file`")
 	verbose := flag.Bool("verbose", false, "log transactions that are not ours, too")
@@ -71,6 +75,15 @@ func main() {
 func serveLook(root string) {
 	if err := look.Serve(root, os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "digestd: cannot look at files:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// serveFeed is the process in which the daemon reads the metadata of repositories.
+func serveFeed() {
+	if err := feed.Serve(os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "digestd: cannot read a repository:", err)
 		os.Exit(1)
 	}
 	os.Exit(0)

@@ -21,6 +21,7 @@ type Backend interface {
 	VerifyBackend
 	AnnounceBackend
 	DenialBackend
+	AdvisoryBackend
 	OwnBackend
 	KernelBackend
 	GuardBackend

@@ -129,6 +129,23 @@ func (b *stub) Deny(_ context.Context, _ api.Actor, what, path, _, ticket string
 	return api.Denial{What: what, Path: path, Ticket: ticket, Expires: expires}, nil
 }
 
+func (b *stub) AdvisoryStatus(context.Context) (api.AdvisoryStatus, error) {
+	return api.AdvisoryStatus{Mode: "report"}, nil
+}
+
+func (b *stub) Advisories(context.Context) ([]api.Advised, error) {
+	return []api.Advised{{Package: "a-1-1.noarch"}, {Package: "b-1-1.noarch"}}, nil
+}
+
+func (b *stub) AdvisoriesWhy(_ context.Context, pkg string) (api.AdvisoryWhy, error) {
+	return api.AdvisoryWhy{Package: pkg}, nil
+}
+
+func (b *stub) AdvisoriesForget(context.Context, api.Actor, string, string) error {
+	b.changed("AdvisoriesForget")
+	return nil
+}
+
 func (b *stub) DenialLift(_ context.Context, _ api.Actor, what, _ string) (api.Denial, error) {
 	b.changed("DenialLift")
 	return api.Denial{What: what}, nil

@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -73,6 +74,12 @@ type Config struct {
 	Anchor       string `toml:"anchor"`        // "off", or where the counter is; see tpm.ParseCounterPlace
 	AnchorSecret string `toml:"anchor-secret"` // file with what is needed to use the counter
 
+	Advisories        string   `toml:"advisories"`         // off, report, keep-out, withdraw
+	AdvisoriesGrace   string   `toml:"advisories-grace"`   // until a list is withdrawn: days or weeks, such as 14d; see Grace
+	AdvisoriesProtect []string `toml:"advisories-protect"` // globs of names of packages whose lists never go for advisories
+
+	AdvisoriesWithdrawUnderGuard bool `toml:"advisories-withdraw-under-guard"` // withdraw also while the guard enforces
+
 	AuditTrail string `toml:"audit-trail"` // "system", "none" or the directory of journald's sockets
 }
 
@@ -110,6 +117,12 @@ func Default() Config {
 
 		Anchor:       "off",
 		AnchorSecret: "/etc/digestd/anchor.secret",
+
+		Advisories:      "report",
+		AdvisoriesGrace: "14d",
+		AdvisoriesProtect: []string{
+			"kernel*", "glibc*", "libc6", "systemd*", "rpm*", "librpm*", "dnf*", "libdnf*", "zypper", "libzypp*", "digestd*", "openssh*", "util-linux*", "bash", "grub2*", "shim*",
+		},
 
 		AuditTrail: "system",
 	}
@@ -185,6 +198,7 @@ var choices = []struct {
 	{"guard", func(c *Config) string { return c.Guard }, []string{"off", "audit", "enforce"}},
 	{"guard-modules", func(c *Config) string { return c.GuardModules }, []string{"off", "audit", "enforce"}},
 	{"guard-doubt", func(c *Config) string { return c.GuardDoubt }, []string{"audit", "enforce"}},
+	{"advisories", func(c *Config) string { return c.Advisories }, []string{AdvisoriesOff, AdvisoriesReport, AdvisoriesKeepOut, AdvisoriesWithdraw}},
 	{"keep-old", func(c *Config) string { return c.KeepOld }, []string{"none", "until-restart"}},
 }
 
@@ -218,6 +232,9 @@ func (c *Config) check() error {
 	}
 	if c.AuditTrail != "system" && c.AuditTrail != "none" && !filepath.IsAbs(c.AuditTrail) {
 		return fmt.Errorf(`audit-trail = %q: want "system", "none" or an absolute path`, c.AuditTrail)
+	}
+	if err := c.checkAdvisories(); err != nil {
+		return err
 	}
 	if err := (exempt.Settings{Named: c.GuardExempt}).Check(); err != nil {
 		return fmt.Errorf("guard-exempt: %w", err)
@@ -256,6 +273,46 @@ func (c *Config) checkAnchor() error {
 		return fmt.Errorf("anchor-secret = %q: want a path outside of the state directory, which may come back from a backup", c.AnchorSecret)
 	}
 	return nil
+}
+
+// The values of advisories.
+const (
+	AdvisoriesOff      = "off"
+	AdvisoriesReport   = "report"
+	AdvisoriesKeepOut  = "keep-out"
+	AdvisoriesWithdraw = "withdraw"
+)
+
+// checkAdvisories checks what becomes of what advisories mend.
+func (c *Config) checkAdvisories() error {
+	if _, err := c.Grace(); err != nil {
+		return err
+	}
+	for _, glob := range c.AdvisoriesProtect {
+		if _, err := filepath.Match(glob, ""); err != nil {
+			return fmt.Errorf("advisories-protect: %q is no pattern: %w", glob, err)
+		}
+	}
+	if c.Advisories == AdvisoriesWithdraw && c.Guard == "enforce" && !c.AdvisoriesWithdrawUnderGuard {
+		return errors.New(`advisories = "withdraw" while guard = "enforce" can keep programs from starting that this machine needs; ` +
+			`set advisories-withdraw-under-guard = true if that is wanted, or advisories = "keep-out"`)
+	}
+	return nil
+}
+
+// Grace is how long after its announcement the list of a package is withdrawn that an
+// advisory mends.
+func (c *Config) Grace() (time.Duration, error) {
+	const day = 24 * time.Hour
+	n, unit := strings.TrimSuffix(c.AdvisoriesGrace, "d"), day
+	if weeks, is := strings.CutSuffix(c.AdvisoriesGrace, "w"); is {
+		n, unit = weeks, 7*day
+	}
+	count, err := strconv.ParseUint(n, 10, 16)
+	if err != nil || n == c.AdvisoriesGrace || count == 0 {
+		return 0, fmt.Errorf("advisories-grace = %q: want days or weeks, such as 14d or 2w", c.AdvisoriesGrace)
+	}
+	return time.Duration(count) * unit, nil
 }
 
 // shortestPoll keeps a slip of the pen from keeping the machine busy.

@@ -164,6 +164,8 @@ var Events = []Event{
 	{Name: "import", What: "a dry run of an import of denials"},
 	{Name: "floor", What: "a floor is set or cleared", Effects: withdrawing},
 	{Name: "grant", What: "a grant is given or revoked", Effects: []Effect{Intent}},
+	{Name: "advise", What: "the advisories of a repository were read", Effects: []Effect{Commit}},
+	{Name: "retract", What: "lists below an advisory are due to go, or what a repository said is forgotten", Effects: withdrawing},
 	{Name: "revoke", What: "a key is revoked", Effects: withdrawing},
 	{Name: "restore", What: "a revocation is lifted", Effects: []Effect{Intent}},
 	{Name: "own", What: "an own list is staged", Effects: []Effect{Intent, Publish, Sync, Commit}},

@@ -142,7 +142,7 @@ func TestImportsPointDownwards(t *testing.T) {
 // below it; what is not named here decides, describes or carries, and knows none of them.
 var rooms = []string{
 	"daemon",
-	"daemon/ownlist", "daemon/admin", "daemon/query", "daemon/verification", "daemon/session",
+	"daemon/ownlist", "daemon/admin", "daemon/advisory", "daemon/query", "daemon/verification", "daemon/session",
 	"daemon/export", "daemon/reconcile", "daemon/enforce", "daemon/keysource", "daemon/enrol",
 	"daemon/deny", "daemon/label", "daemon/audit/carrier", "daemon/anchor",
 	"daemon/host",

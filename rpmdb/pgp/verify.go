@@ -66,7 +66,7 @@ func (k *Keyring) VerifyHashed(region []byte, hashed hash.Cloner, sigs []header.
 		if seen++; seen > maxSignatures {
 			return nil, &BadSignatureError{Reason: fmt.Sprintf("header has more than %d signatures", maxSignatures)}
 		}
-		result, err := k.verify(message{region, hashed}, s.Data, now)
+		result, err := k.verify(message{region: region, hashed: hashed}, s.Data, now)
 		var bad *BadSignatureError
 		var stranger *UnknownKeyError
 		switch {
@@ -219,6 +219,7 @@ func (k *Keyring) verifyBy(key *signingKey, m message, s *signature, now time.Ti
 type message struct {
 	region []byte
 	hashed hash.Cloner // SHA-256 after magic and region, if the caller had it
+	plain  bool        // it is no header, and has no magic
 }
 
 // digest hashes the header as the signature does (RFC 9580, section 5.2.4).
@@ -231,7 +232,9 @@ func (s *signature) digest(m message) []byte {
 	}
 	h := s.hash.New()
 	h.Write(s.salt)
-	h.Write([]byte(header.Magic))
+	if !m.plain {
+		h.Write([]byte(header.Magic))
+	}
 	h.Write(m.region)
 	h.Write(s.suffix)
 	return h.Sum(nil)

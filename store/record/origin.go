@@ -15,12 +15,15 @@ const OriginAdvisory = "advisory:"
 // Origin is the record of the advisories of a repository, which say of versions that they
 // must not come.
 type Origin struct {
-	Name     string    `json:"-"`               // "advisory:REPO"
-	Strength string    `json:"strength"`        // why its word counts, for people
-	Keys     []string  `json:"keys,omitempty"`  // fingerprints of the keys that sign its packages: its floors bind these alone
-	Stamp    string    `json:"stamp,omitempty"` // of what was read last; another stamp: read it again
-	Made     time.Time `json:"made,omitzero"`   // what was read last
-	Read     time.Time `json:"read,omitzero"`   // when that was
+	Name     string    `json:"-"`                  // "advisory:REPO"
+	Strength string    `json:"strength"`           // why its word counts, for people
+	Keys     []string  `json:"keys,omitempty"`     // fingerprints of the keys that sign its packages: its floors bind these alone
+	Stamp    string    `json:"stamp,omitempty"`    // of what was read last; another stamp: read it again
+	Made     time.Time `json:"made,omitzero"`      // what was read last
+	Read     time.Time `json:"read,omitzero"`      // when that was
+	Security int       `json:"security,omitempty"` // advisories about security in it
+	Beyond   int       `json:"beyond,omitempty"`   // packages whose version is above what the repository offers
+	Epochs   []string  `json:"epochs,omitempty"`   // packages of which it asks for an epoch that nothing here has: the first of them
 }
 
 // AdvisedFloor is the record of a floor by the word of an origin. An origin has one for each

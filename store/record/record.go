@@ -58,6 +58,7 @@ type List struct {
 
 	Module string    `json:"module,omitempty"` // the module stream that the package says it is of, "name:stream"
 	Below  time.Time `json:"below,omitzero"`   // since when it is known that an advisory mends what the package has
+	Due    time.Time `json:"due,omitzero"`     // when its list is to go for that, as was announced
 }
 
 // Signature is what has to be known of a signature that was verified to say later

@@ -1,234 +1,238 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package advisories is the verb that turns the advisories of a package repository
-// into floors.
+// Package advisories has the verbs about the advisories of package repositories: what
+// digestd makes of them by itself, and what one file of them would mean.
 package advisories
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"slices"
 	"strings"
 
 	"github.com/digestd/digestd/cmd/digestctl/cli"
 	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/cmd/digestctl/terminal"
-	"github.com/digestd/digestd/cmd/digestctl/userfile"
 	"github.com/digestd/digestd/daemon/api"
-	"github.com/digestd/digestd/repo/updateinfo"
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 )
 
 // Command is digestctl advisories.
 func Command(a *cli.App) *cobra.Command {
-	return cli.Group("advisories", "Set floors from the security advisories of a repository",
-		`Advisories turns the advisories of a package repository into floors.`,
-		importCommand(a))
+	return cli.Group("advisories", "See and apply the security advisories of repositories",
+		`Advisories shows what the security advisories of package repositories say of this machine
+and what digestd does about it, and imports advisories from a file. digestd reads the
+metadata that dnf and zypper keep on this disk whenever they refresh it; the setting
+advisories in digestd.conf(5) says whether it reports, keeps older versions out, or also
+withdraws lists.`,
+		statusCommand(a), listCommand(a), showCommand(a), whyCommand(a), forgetCommand(a), importCommand(a))
 }
 
-// advisoriesDocument is what advisories import prints for programs.
-type advisoriesDocument struct {
-	DryRun     bool            `json:"dryRun"`
-	Advisories int             `json:"advisories"` // in the file
-	Chosen     int             `json:"chosen"`     // by type and severity
-	Floors     []advisoryFloor `json:"floors"`
-	Modular    int             `json:"modular"`
-	Unreadable int             `json:"unreadable"`
-}
-
-// advisoryFloor is a floor as advisories want it.
-type advisoryFloor struct {
-	Package   string   `json:"package"` // name.arch
-	Installed []string `json:"installed"`
-	EVR       string   `json:"evr"`
-	Was       string   `json:"was"`    // the floor that stands, "" for none
-	Action    string   `json:"action"` // set, or none where the floor is as high already
-	Loses     []string `json:"loses"`  // installed versions that lose their lists
-	Advisory  string   `json:"advisory"`
-	Severity  string   `json:"severity"`
-	CVEs      []string `json:"cves"`
-	Reason    string   `json:"reason"` // as it is recorded
-	Done      bool     `json:"done"`
-}
-
-func importCommand(a *cli.App) *cobra.Command {
-	var types, severities []string
-	var dry, yes bool
-	cmd := &cobra.Command{
-		Annotations: cli.Prints(advisoriesDocument{}),
-		Use:         "import FILE",
-		Short:       "Set floors for what is installed, from an updateinfo.xml",
-		Long: `Import reads the advisories of a dnf repository (an updateinfo.xml, plain or
-compressed with gzip, bzip2, xz or zstd) and raises the floor of each installed
-package they name to the newest fixed version: versions with the flaw cannot come
-back. It first shows what it would do, and asks. An installed version below its
-new floor loses its list until it is updated. Import never lowers a floor. By
-default it uses security advisories only.
-
-Digestctl reads the file with your own rights. It skips packages of module streams,
-because versions of two streams cannot be compared.`,
-		Example: "  digestctl advisories import --dry-run updateinfo.xml.gz\n" +
-			"  digestctl advisories import --yes --severity critical,important updateinfo.xml.zst",
-		Args: cli.Exactly("FILE"),
-		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
-			plan, err := planAdvisories(a, ctx, c, args[0], choice(types), choice(severities))
+func statusCommand(a *cli.App) *cobra.Command {
+	return &cobra.Command{
+		Annotations: cli.Prints(api.AdvisoryStatus{}),
+		Use:         "status",
+		Short:       "Show which repositories' advisories are in use",
+		Long: `Status shows how many installed packages a security advisory has a fix for, and the
+repositories whose advisories digestd uses: why it believes each one, how old its metadata
+is, and which keys sign its packages. Advisories apply only to packages that one of these
+keys signed.`,
+		Args: cli.Exactly(),
+		RunE: a.Verb(func(ctx context.Context, c *client.Client, _ []string) error {
+			st, err := c.AdvisoryStatus(ctx)
 			if err != nil {
 				return err
 			}
-			plan.DryRun = dry
-			pending := slices.ContainsFunc(plan.Floors, func(f advisoryFloor) bool { return f.Action == floorSet })
-			if !a.JSON {
-				printAdvisories(a.UI, plan)
+			if a.JSON {
+				return a.UI.JSON(st)
 			}
-			if pending && !dry {
-				if !yes {
-					if err := confirm(a, ctx); err != nil {
-						return err
-					}
-				}
-				err = setFloors(a, ctx, c, plan)
-			}
-			if err == nil && a.JSON {
-				err = a.UI.JSON(plan)
-			}
-			return err
+			printStatus(a.UI, st)
+			return nil
 		}),
-		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
 	}
-	flags := cmd.Flags()
-	flags.StringSliceVar(&types, "type", []string{"security"}, "advisories of these `TYPES`: security, bugfix, enhancement, newpackage, all")
-	flags.StringSliceVar(&severities, "severity", nil, "advisories of these `SEVERITIES` only, such as critical,important")
-	flags.BoolVarP(&dry, "dry-run", "n", false, "show what would change, and change nothing")
-	flags.BoolVarP(&yes, "yes", "y", false, "do not ask for confirmation")
+}
+
+func printStatus(t *terminal.UI, st api.AdvisoryStatus) {
+	switch {
+	case st.Mode == "off":
+		t.Say(terminal.Plain, "advisories are not used: see advisories in digestd.conf(5)")
+		return
+	case st.Packages == 0:
+		t.Say(terminal.Good, "no installed package is below a security advisory")
+	default:
+		var parts []string
+		for _, s := range st.Severity {
+			name := s.Severity
+			if name == "" {
+				name = "no severity"
+			}
+			parts = append(parts, fmt.Sprintf("%d %s", s.Packages, name))
+		}
+		t.Say(terminal.Warn, "%s below a security advisory: %s", terminal.Count(st.Packages, "installed package is", "installed packages are"), strings.Join(parts, ", "))
+		t.Fact("fix", "%s", st.Mend)
+	}
+	t.Fact("mode", "%s", st.Mode)
+	if st.Due > 0 {
+		t.Fact("due", "%s to be withdrawn", terminal.Count(st.Due, "list is", "lists are"))
+	}
+	if st.Gone > 0 {
+		t.Fact("withdrawn", "%s", terminal.Count(st.Gone, "list", "lists"))
+	}
+	if len(st.Origins) == 0 {
+		t.Say(terminal.Plain, "no metadata of a repository is on this disk")
+		return
+	}
+	rows := make([][]terminal.Cell, len(st.Origins))
+	for i, o := range st.Origins {
+		keys := terminal.Count(len(o.Keys), "key", "keys")
+		style := terminal.Plain
+		if len(o.Keys) == 0 {
+			keys, style = "none: applies to nothing", terminal.Warn
+		}
+		rows[i] = []terminal.Cell{{Text: o.Repository}, {Text: terminal.Moment(o.Made)}, {Text: fmt.Sprint(o.Security)}, {Text: fmt.Sprint(o.Floors)}, {Text: keys, Style: style}, {Text: o.Strength}}
+	}
+	t.Table([]terminal.Column{{Title: "REPOSITORY"}, {Title: "METADATA OF"}, {Title: "SECURITY"}, {Title: "FLOORS"}, {Title: "KEYS"}, {Title: "BELIEVED"}}, rows)
+	for _, o := range st.Origins {
+		if o.Beyond > 0 {
+			t.Say(terminal.Plain, "%s: %s ignored, with a version above what the repository offers", o.Repository, terminal.Count(o.Beyond, "package", "packages"))
+		}
+		if len(o.Epochs) > 0 {
+			t.Say(terminal.Warn, "%s: ignored, with an epoch that nothing here has: %s", o.Repository, strings.Join(o.Epochs, ", "))
+		}
+	}
+}
+
+// listDocument is what advisories list prints for programs.
+type listDocument struct {
+	Packages []api.Advised `json:"packages"`
+}
+
+func listCommand(a *cli.App) *cobra.Command {
+	return &cobra.Command{
+		Annotations: cli.Prints(listDocument{}),
+		Use:         "list",
+		Short:       "List installed packages that an advisory has a fix for",
+		Long: `List prints the installed packages that are below a security advisory, the worst first,
+with the version that has the fix, and the day on which digestd withdraws the list, if it
+does.`,
+		Args: cli.Exactly(),
+		RunE: a.Verb(func(ctx context.Context, c *client.Client, _ []string) error {
+			all, err := c.Advisories(ctx)
+			if err != nil {
+				return err
+			}
+			if a.JSON {
+				return a.UI.JSON(listDocument{all})
+			}
+			if len(all) == 0 {
+				a.UI.Say(terminal.Good, "no installed package is below a security advisory")
+				return nil
+			}
+			printAdvised(a.UI, all)
+			return nil
+		}),
+	}
+}
+
+func printAdvised(t *terminal.UI, all []api.Advised) {
+	rows := make([][]terminal.Cell, len(all))
+	for i, p := range all {
+		state := terminal.Cell{Text: p.State}
+		if !p.Due.IsZero() {
+			state = terminal.Cell{Text: "withdrawn on " + p.Due.Local().Format("2006-01-02"), Style: terminal.Bad}
+		}
+		rows[i] = []terminal.Cell{{Text: p.Package}, {Text: p.Mended}, {Text: p.Severity}, state, {Text: p.Repository}, {Text: advisoryText(p.Advisory, p.CVEs)}}
+	}
+	t.Table([]terminal.Column{{Title: "PACKAGE"}, {Title: "FIXED IN"}, {Title: "SEVERITY"}, {Title: "LIST"}, {Title: "REPOSITORY"}, {Title: "ADVISORY"}}, rows)
+}
+
+func advisoryText(id string, cves []string) string {
+	if len(cves) == 0 {
+		return id
+	}
+	text := id + ": " + strings.Join(cves[:min(len(cves), terminal.ShownLists)], ", ")
+	if more := len(cves) - terminal.ShownLists; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+func whyCommand(a *cli.App) *cobra.Command {
+	return &cobra.Command{
+		Annotations: cli.Prints(api.AdvisoryWhy{}),
+		Use:         "why PACKAGE",
+		Short:       "Explain what advisories say of a package",
+		Long: `Why prints what each repository's advisories say of a package, a name or name.arch, what
+follows from it, and why its list is never withdrawn, if that is so.`,
+		Args:              cli.Exactly("PACKAGE"),
+		ValidArgsFunction: a.Asking(cli.PackageNames),
+		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
+			why, err := c.AdvisoriesWhy(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			if a.JSON {
+				return a.UI.JSON(why)
+			}
+			for _, v := range why.Versions {
+				name := v.Package
+				if v.Stream != "" {
+					name += " of the module " + v.Stream
+				}
+				a.UI.Say(terminal.Plain, "%s below %s", name, v.EVR)
+				a.UI.Fact("advisory", "%s", advisoryText(v.Advisory, v.CVEs))
+				a.UI.Fact("severity", "%s", v.Severity)
+				a.UI.Fact("repository", "%s, %s", v.Repository, v.Strength)
+				a.UI.Fact("result", "%s", v.Heeded)
+			}
+			if len(why.Installed) > 0 {
+				printAdvised(a.UI, why.Installed)
+				a.UI.Fact("fix", "%s", why.Mend)
+			}
+			for _, text := range why.Stays {
+				a.UI.Say(terminal.Plain, "%s", text)
+			}
+			return nil
+		}),
+	}
+}
+
+// forgotten is what advisories forget prints for programs.
+type forgotten struct {
+	Repository string `json:"repository"`
+}
+
+func forgetCommand(a *cli.App) *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Annotations: cli.Prints(forgotten{}),
+		Use:         "forget REPOSITORY --reason TEXT",
+		Short:       "Forget what a repository's advisories said",
+		Long: `Forget removes all floors that the advisories of a repository set. Lists that were
+withdrawn for them return. digestd uses the advisories of that repository again when its
+metadata changes; to stop that, disable the repository, or see advisories in
+digestd.conf(5).`,
+		Args:              cli.Exactly("REPOSITORY"),
+		ValidArgsFunction: a.Asking(repositories),
+		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
+			if err := c.AdvisoriesForget(ctx, args[0], reason); err != nil {
+				return err
+			}
+			if a.JSON {
+				return a.UI.JSON(forgotten{args[0]})
+			}
+			a.UI.Say(terminal.Good, "the advisories of %s are forgotten", args[0])
+			return nil
+		}),
+	}
+	cli.ReasonFlag(cmd, &reason)
 	return cmd
 }
 
-// choice makes a predicate of words: none, or all, choose everything.
-func choice(words []string) func(string) bool {
-	if len(words) == 0 || slices.Contains(words, "all") {
-		return func(string) bool { return true }
+// repositories are those whose advisories are in use.
+func repositories(ctx context.Context, c *client.Client, _ string, _ []string) (offers []cobra.Completion, err error) {
+	st, err := c.AdvisoryStatus(ctx)
+	for _, o := range st.Origins {
+		offers = append(offers, cobra.CompletionWithDesc(o.Repository, o.Strength))
 	}
-	return func(s string) bool {
-		return slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(w, s) })
-	}
-}
-
-// planAdvisories reads a file of advisories and finds out what follows for what
-// is installed.
-func planAdvisories(a *cli.App, ctx context.Context, c *client.Client, file string, types, severities func(string) bool) (*advisoriesDocument, error) {
-	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, userfile.NoFile(fmt.Errorf("there is no file %s", file))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", file, errors.Unwrap(err))
-	}
-	defer f.Close()
-	w, err := readWanted(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	plan := &advisoriesDocument{Floors: []advisoryFloor{}}
-	err = updateinfo.Read(userfile.Interruptible{Ctx: ctx, R: f}, w.has, func(adv *updateinfo.Advisory) error {
-		plan.Advisories++
-		if !types(adv.Type) || !severities(adv.Severity) {
-			return nil
-		}
-		plan.Chosen++
-		plan.Unreadable += adv.Unreadable
-		plan.Modular += w.take(adv)
-		return nil
-	})
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	if err != nil {
-		return nil, &api.Error{Code: api.InvalidArgument, Message: file + ": " + err.Error(),
-			Advice: "it must be the updateinfo.xml of a dnf repository; nothing was changed"}
-	}
-	plan.Floors = w.floors()
-	return plan, nil
-}
-
-// confirm asks whoever sits at the terminal.
-func confirm(a *cli.App, ctx context.Context) error {
-	if !terminal.Is(os.Stdin) || a.JSON || a.Quiet {
-		return &api.Error{Code: api.InvalidArgument, Message: "nothing was changed: cannot ask, standard input is not a terminal", Advice: "to set these floors, add --yes"}
-	}
-	fmt.Fprint(a.UI.Err, "set these floors? [y/N] ")
-	answer := make(chan string, 1)
-	go func() {
-		line, _ := bufio.NewReader(os.Stdin).ReadString('\n')
-		answer <- strings.ToLower(strings.TrimSpace(line))
-	}()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case line := <-answer:
-		if line != "y" && line != "yes" {
-			return fmt.Errorf("nothing was changed")
-		}
-	}
-	return nil
-}
-
-// setFloors carries a plan out, one package after the other: what is done stays
-// done, and is found done by the next attempt.
-func setFloors(a *cli.App, ctx context.Context, c *client.Client, plan *advisoriesDocument) error {
-	n := 0
-	for i := range plan.Floors {
-		f := &plan.Floors[i]
-		if f.Action != floorSet {
-			continue
-		}
-		if err := c.FloorSet(ctx, f.Package, f.EVR, f.Reason); err != nil {
-			if n > 0 {
-				a.UI.Say(terminal.Warn, "%s set before it failed", terminal.Count(n, "floor was", "floors were"))
-			}
-			return err
-		}
-		f.Done = true
-		n++
-	}
-	if !a.JSON {
-		a.UI.Say(terminal.Good, "%s set", terminal.Count(n, "floor is", "floors are"))
-	}
-	return nil
-}
-
-func printAdvisories(t *terminal.UI, plan *advisoriesDocument) {
-	rows := make([][]terminal.Cell, 0, len(plan.Floors))
-	set, lose := 0, 0
-	for _, f := range plan.Floors {
-		does := terminal.Cell{Text: "has a floor as high"}
-		if f.Action == floorSet {
-			set++
-			does = terminal.Cell{Text: "keeps older ones out", Style: terminal.Good}
-		}
-		if f.Action == floorSet && len(f.Loses) > 0 {
-			lose += len(f.Loses)
-			does = terminal.Cell{Text: "loses its list until it is updated", Style: terminal.Bad}
-		}
-		rows = append(rows, []terminal.Cell{{Text: f.Package}, {Text: strings.Join(f.Installed, ", ")}, {Text: f.EVR}, does, {Text: f.Severity}, {Text: f.Reason}})
-	}
-	if len(rows) > 0 {
-		t.Table([]terminal.Column{{Title: "PACKAGE"}, {Title: "INSTALLED"}, {Title: "FLOOR"}, {Title: "THEN"}, {Title: "SEVERITY"}, {Title: "ADVISORY"}}, rows)
-	}
-	if plan.Modular > 0 {
-		t.Say(terminal.Warn, "%s of module streams skipped", terminal.Count(plan.Modular, "package", "packages"))
-	}
-	if plan.Unreadable > 0 {
-		t.Say(terminal.Warn, "%s skipped: their versions are malformed", terminal.Count(plan.Unreadable, "package", "packages"))
-	}
-	text := fmt.Sprintf("%s read, %d chosen: %s to set, %s to lose", terminal.Count(plan.Advisories, "advisory", "advisories"), plan.Chosen,
-		terminal.Count(set, "floor", "floors"), terminal.Count(lose, "list", "lists"))
-	if plan.DryRun {
-		text += "; nothing was changed"
-	}
-	t.Say(terminal.Plain, "%s", text)
+	return offers, err
 }

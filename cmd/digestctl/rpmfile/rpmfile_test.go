@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/digestlist/header"
+	"github.com/digestd/digestd/kernel/confine"
 	"github.com/google/rpmpack"
 	"golang.org/x/sys/unix"
 )
@@ -41,7 +42,7 @@ func TestMain(m *testing.M) {
 // tryRefused does what the process that reads packages must not, and exits with how much
 // of that succeeded.
 func tryRefused() (worked int) {
-	if err := confine(); err != nil {
+	if err := confine.Process(limits); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 100
 	}

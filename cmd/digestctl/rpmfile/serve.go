@@ -18,7 +18,9 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist/header"
+	"github.com/digestd/digestd/kernel/confine"
 	"github.com/sassoftware/go-rpmutils"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -30,9 +32,16 @@ const (
 	regular   = 0o100000
 )
 
+// limits of the process that reads a package: memory for the largest dictionary of a
+// compressor, time for the largest package.
+var limits = map[int]uint64{
+	unix.RLIMIT_AS:  4 << 30, // bytes of address space, of which Go reserves much and uses little
+	unix.RLIMIT_CPU: 600,     // seconds
+}
+
 // Serve reads a package and writes what it has. It confines its process first, for good.
 func Serve(in io.Reader, out io.Writer) error {
-	if err := confine(); err != nil {
+	if err := confine.Process(limits); err != nil {
 		return fmt.Errorf("cannot confine the process that reads packages: %w", err)
 	}
 	p, err := read(in)

@@ -3,10 +3,13 @@
 package grounds
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/ledger/advice"
+	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
@@ -89,25 +92,84 @@ func (s *Grounds) newEpoch(f *record.AdvisedFloor, said []record.AdvisedFloor) b
 }
 
 // MarkBelow notes since when it is known of each installed package that an advisory mends
-// what it has, and forgets it of those that are mended. It returns how many there are.
-func (s *Grounds) MarkBelow() (n int) {
-	advice := s.Table.View()
+// what it has, and forgets it of those that are mended. Unless grace is 0, the day on which
+// the list of such a package goes is set, and announced. It returns those that are below.
+func (s *Grounds) MarkBelow(grace time.Duration) (below []*view.Entry) {
+	said := s.Table.View()
 	for _, e := range s.Sorted() {
-		f := advice.Below(e)
-		if f != nil {
-			n++
-		}
-		if (f != nil) == !e.Below.IsZero() {
-			continue
-		}
+		f := said.Below(e)
 		known := *e
-		known.Below = time.Time{}
-		if f != nil {
+		switch {
+		case f == nil:
+			known.Below, known.Due = time.Time{}, time.Time{}
+		case e.Below.IsZero():
 			known.Below = s.Now()
 		}
-		s.Save(&known)
+		switch {
+		case grace == 0:
+			known.Due = time.Time{}
+		case f != nil && e.Due.IsZero() && e.Active():
+			known.Due = s.Now().Add(grace)
+			s.Event(record.Event{Kind: audit.KindAdvisoryDue, Package: e.Package.Full(), List: e.Name, Reason: string(policy.ReasonAdvisory),
+				Text: "on " + known.Due.UTC().Format(time.DateOnly) + " unless it is updated: " + belowText(f, said)})
+		}
+		if f != nil {
+			below = append(below, e)
+		}
+		if !known.Below.Equal(e.Below) || !known.Due.Equal(e.Due) {
+			s.Save(&known)
+		}
 	}
-	return n
+	return below
+}
+
+func belowText(f *record.AdvisedFloor, a view.Advice) string {
+	return advice.Text(f, a.Origins[f.Origin])
+}
+
+// Retraction says which lists go for advisories.
+type Retraction struct {
+	Most int                        // lists a day
+	Keep func(e *view.Entry) string // why a list must stay, "" if it need not
+}
+
+// DueLists are the active lists whose day has come, the oldest first.
+func (s *Grounds) DueLists() (due []*view.Entry) {
+	for _, e := range s.Sorted() {
+		if e.Active() && !e.Due.IsZero() && !s.Now().Before(e.Due) {
+			due = append(due, e)
+		}
+	}
+	slices.SortStableFunc(due, func(a, b *view.Entry) int { return a.Due.Compare(b.Due) })
+	return due
+}
+
+// Retract takes the lists of packages out of the directory that have a flaw which an
+// advisory mends, if their day has come. What must stay is not touched, and more lists than
+// so many a day are left for others days. It returns how many went, and how many wait.
+func (s *Grounds) Retract(r Retraction) (gone, waiting int) {
+	a := s.Table.View()
+	const day = 24 * time.Hour
+	for _, e := range s.Sorted() {
+		if !e.Active() && e.Reason == string(policy.ReasonAdvisory) && s.Now().Sub(e.Since) < day {
+			r.Most--
+		}
+	}
+	var out []state.Suspension
+	for _, e := range s.DueLists() {
+		f := a.Below(e)
+		if f == nil || !a.Binds || r.Keep(e) != "" {
+			continue
+		}
+		if len(out) >= r.Most {
+			waiting++
+			continue
+		}
+		text := fmt.Sprintf("%s is below %s: %s", e.Package, f.EVR, belowText(f, a))
+		out = append(out, state.Suspension{Entry: e, Decision: policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonAdvisory, Text: text}})
+	}
+	s.Suspend(out)
+	return len(out), waiting
 }
 
 // ForgetOrigin takes back all that an origin said, and the origin.

@@ -2,7 +2,7 @@
 
 //go:build !amd64 && !arm64
 
-package rpmfile
+package confine
 
 // filterCalls does nothing here: the numbers of calls are known of the architectures that
 // digestd is shipped for. Limits hold all the same.

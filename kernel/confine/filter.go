@@ -2,7 +2,7 @@
 
 //go:build amd64 || arm64
 
-package rpmfile
+package confine
 
 import (
 	"fmt"

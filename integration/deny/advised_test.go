@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package deny_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/integration/pkgtest"
+)
+
+// fed is a machine that a repository's metadata comes to.
+type fed struct {
+	*machine
+	repo string
+}
+
+// publish makes a repository of packages, with one advisory about each of the builds that
+// mend something.
+func (m *fed) publish(id string, packages []string, mended ...string) {
+	m.Helper()
+	m.OK(os.RemoveAll(m.repo))
+	m.OK(os.MkdirAll(m.repo, 0o755))
+	for _, p := range packages {
+		m.OK(os.Link(p, filepath.Join(m.repo, filepath.Base(p))))
+	}
+	m.run("createrepo_c", "-q", m.repo)
+	var pkgs strings.Builder
+	for _, n := range mended {
+		f := strings.Split(n, "-")
+		fmt.Fprintf(&pkgs, `<package name="%s" epoch="0" version="%s" release="%s" arch="noarch"/>`, f[0], f[1], f[2])
+	}
+	info := filepath.Join(m.TempDir(), "updateinfo.xml")
+	m.OK(os.WriteFile(info, []byte(`<updates><update from="security@vendor.example" status="stable" type="security" version="1"><id>`+id+`</id><title>flaw</title>
+<severity>Critical</severity><issued date="2026-01-01 00:00:00"/><references><reference href="https://vendor.example/" id="CVE-2026-1234" type="cve" title="CVE-2026-1234"/></references>
+<pkglist><collection short="os"><name>os</name>`+pkgs.String()+`</collection></pkglist></update></updates>`), 0o644))
+	m.run("modifyrepo_c", "--mdtype=updateinfo", info, filepath.Join(m.repo, "repodata"))
+}
+
+func (m *fed) run(name string, args ...string) {
+	m.Helper()
+	m.runIn(pkgtest.Release{Root: "/"}, name, args...)
+}
+
+func (m *fed) runIn(r pkgtest.Release, name string, args ...string) {
+	m.Helper()
+	if out, err := r.Command(name, args...).CombinedOutput(); err != nil {
+		m.Fatalf("%s (integration/setup.sh test installs it): %v\n%s", name, err, out)
+	}
+}
+
+// refreshers bring the metadata of the repository to the machine, each by a real package
+// manager.
+var refreshers = map[string]func(m *fed){
+	"dnf4": func(m *fed) {
+		root := m.Root.Dir
+		m.run("dnf", "-q", "-y", "--installroot="+root, "--releasever=1", "--setopt=reposdir="+filepath.Join(root, "etc/yum.repos.d"),
+			"--setopt=cachedir="+filepath.Join(root, "var/cache/dnf"), "--noplugins", "makecache", "--refresh")
+	},
+	"dnf5": func(m *fed) {
+		// dnf5 is one of another release: its cache comes from there as it writes it.
+		_, _, forky := pkgtest.Releases()
+		inside, outside := forky.Scratch(m.TB)
+		m.OK(os.CopyFS(filepath.Join(outside, "repo"), os.DirFS(m.repo)))
+		m.OK(os.MkdirAll(filepath.Join(outside, "repos.d"), 0o755))
+		m.OK(os.WriteFile(filepath.Join(outside, "repos.d/updates.repo"), []byte("[updates]\nname=updates\nbaseurl=file://"+inside+"/repo\nenabled=1\ngpgcheck=0\n"), 0o644))
+		m.runIn(forky, "dnf5", "-q", "-y", "--installroot="+inside+"/root", "--use-host-config", "--releasever=1", "--setopt=reposdir="+inside+"/repos.d",
+			"--setopt=cachedir="+inside+"/cache", "--setopt=system_cachedir="+inside+"/cache", "makecache", "--refresh")
+		to := m.Path("var/cache/libdnf5")
+		m.OK(os.RemoveAll(to))
+		m.OK(os.MkdirAll(filepath.Dir(to), 0o755))
+		m.OK(os.CopyFS(to, os.DirFS(filepath.Join(outside, "cache"))))
+	},
+	"zypper": func(m *fed) {
+		m.run("zypper", "--quiet", "--non-interactive", "--no-gpg-checks", "--root", m.Root.Dir, "refresh", "--force")
+	},
+}
+
+// A machine with a vulnerable version comes, by nothing but a refresh of the metadata that
+// its package manager has, to where that version cannot come back.
+func TestAdvisoriesAct(t *testing.T) {
+	stranger, err := pkgtest.NewKey("stranger", 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, manager := range []string{"dnf4", "dnf5", "zypper"} {
+		t.Run(manager, func(t *testing.T) {
+			m := &fed{newMachine(t, `advisories = "keep-out"`), filepath.Join(t.TempDir(), "repo")}
+			m.Trust(stranger)
+			m.OK(os.MkdirAll(m.Path("etc/pki"), 0o755))
+			m.OK(os.WriteFile(m.Path("etc/pki/vendor.asc"), vendor.Armor, 0o644))
+			configuration := "[updates]\nname=updates\nenabled=1\nautorefresh=0\ntype=rpm-md\nbaseurl=file://" + m.repo + "\ngpgcheck=0\ngpgkey=file:///etc/pki/vendor.asc\n"
+			for _, dir := range []string{"etc/yum.repos.d", "etc/zypp/repos.d"} {
+				m.OK(os.MkdirAll(m.Path(dir), 0o755))
+				m.OK(os.WriteFile(m.Path(dir+"/updates.repo"), []byte(configuration), 0o644))
+			}
+			old, fixed := m.build("hello-1-1.noarch", "/usr/bin/hello=1"), m.build("hello-1-2.noarch", "/usr/bin/hello=2")
+			absent, absentFixed := m.build("absent-1-1.noarch", "/usr/bin/absent=1"), m.build("absent-1-2.noarch", "/usr/bin/absent=2")
+			p, _, err := pkgtest.ParsePackage("foreign-1-1.noarch", "/usr/bin/foreign=1")
+			m.OK(err)
+			p.Key = stranger
+			foreign := m.Build(p)
+			m.RPM("-i", old)
+			m.HasLists(hello)
+
+			m.publish("VSA-2026:0001", []string{fixed, absentFixed}, "hello-1-2", "absent-1-2", "foreign-1-2", "hello-9-9")
+			refreshers[manager](m)
+			m.AwaitProblem("below-advisories", "hello-1-1")
+			m.HasLists(hello) // what is installed stays
+
+			var list struct{ Packages []api.Advised }
+			m.JSON(&list, "advisories", "list")
+			if len(list.Packages) != 1 || list.Packages[0].Package != "hello-1-1.noarch" || list.Packages[0].Mended != "0:1-2" || list.Packages[0].Severity != "Critical" {
+				t.Errorf("%+v", list.Packages)
+			}
+			m.Says(m.Must("advisories", "show", "CVE-2026-1234"), "VSA-2026:0001", "lacks the fix")
+			m.Says(m.Must("advisories", "why", "hello"), "VSA-2026:0001", "0:1-2", "cache", "no version below is installed")
+			m.Says(m.Must("advisories", "status"), "1 Critical", "updates")
+			// Never installed here, and kept out; another one, whose key signs nothing of that
+			// repository, is not.
+			m.RPMFails([]string{"VSA-2026:0001 (Critical) mends it"}, "-i", absent)
+			m.RPM("-i", foreign)
+			m.Says(m.Exits(3, "check", absent), "VSA-2026:0001")
+			m.RPM("-U", fixed)
+			m.Solved("below-advisories")
+			m.RPMFails([]string{"VSA-2026:0001 (Critical) mends it"}, "-U", "--oldpackage", old)
+			m.RPM("-e", "hello")
+			m.RPMFails([]string{"hello-1-1.noarch"}, "-i", old)
+			m.RPM("-i", absentFixed)
+
+			// It holds after a start, and until the owner has it forgotten.
+			m.Stop()
+			m.Start()
+			m.RPMFails([]string{"VSA-2026:0001"}, "-U", "--oldpackage", absent)
+			m.Exits(0, "advisories", "forget", "updates", "--reason", "withdrawn by its vendor")
+			m.Exits(0, "rollback", "grant", "hello-1-1.noarch", "--reason", "test")
+			m.RPM("-i", old)
+
+			// What comes next is heeded again.
+			m.publish("VSA-2026:0002", []string{fixed}, "hello-1-2")
+			refreshers[manager](m)
+			m.AwaitProblem("below-advisories", "hello-1-1")
+			m.Says(m.Must("log", "--kind", "advised"), "updates")
+			m.Stop()
+		})
+	}
+}

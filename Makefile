@@ -54,7 +54,8 @@ help:
 	@echo 'make sim       random histories against a model; SEEDS=$(SEEDS), FIRST=$(FIRST)'
 	@echo 'make sim-mutants  mistakes put into the code, each of which that model must see'
 	@echo 'make docs      writes the reference pages that are made from the code'
-	@echo 'make lint      gofmt, go vet, the plugin with all warnings, shell syntax'
+	@echo 'make lint      gofmt, go vet, staticcheck, deadcode, shellcheck, the plugin with all warnings and the analyzer'
+	@echo 'make vulncheck known vulnerabilities in dependencies; needs a vulnerability database (GOVULNDB)'
 	@echo 'make fuzz      every fuzz target for FUZZTIME=$(FUZZTIME)'
 	@echo 'make bench     measures, and writes docs/performance.md; ROWS=why,restart prints these alone'
 	@echo 'make install   below DESTDIR=, PREFIX=$(PREFIX)'
@@ -80,14 +81,15 @@ bench: setup-test build
 
 # Tests of packages run with the race detector, tests of the whole with programs
 # as they are shipped, which go test knows nothing of: a result it kept would be one
-# of other programs. Fuzzing counts inputs: by time it fails on busy machines.
+# of other programs. Machines take longest, and so begin. Fuzzing counts inputs: by time
+# it fails on busy machines.
 test:
 	@.ci/stage setup integration/setup.sh test
 	@.ci/stage lint $(MAKE) lint
 	@.ci/stage build $(MAKE) build
 	@.ci/stage unit env CGO_ENABLED=1 DIGESTD_TEST_ALL=1 $(GO) test -race $(units)
 	@.ci/stage sim $(GO) test ./daemon -run TestHistories -sim.time 60s -sim.disk 150
-	@.ci/stage integration env DIGESTD_TEST_ALL=1 $(GO) test -count=1 -timeout 20m ./integration/...
+	@.ci/stage integration env DIGESTD_TEST_ALL=1 $(GO) test -count=1 -timeout 20m ./integration/vm ./integration/vm/guard ./integration/...
 	@.ci/stage fuzz $(MAKE) fuzz FUZZTIME=10000x
 
 # What machines show, all of it, and as long on each kernel.
@@ -122,13 +124,23 @@ docs:
 	$(GO) test ./daemon/failpoint -run TestDocs -update
 	$(GO) test ./cmd/digestctl -run TestManual -update
 
-lint: setup-build
+# deadcode and staticcheck are built of the versions that integration/tools/go.mod names.
+lint: setup-lint
 	@unformatted=$$(gofmt -l .) && test -z "$$unformatted" || { echo "not formatted:" $$unformatted >&2; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags failpoint ./daemon/...
 	CGO_ENABLED=1 $(GO) vet ./cmd/digestd-pkcs11
 	@$(MAKE) -s -C hooks/rpm lint
-	@for script in $(scripts); do bash -n $$script || exit 1; done
+	shellcheck -S warning $(scripts)
+	$(GO) build -C integration/tools -o $(CURDIR)/bin/tools/ tool
+	bin/tools/staticcheck -checks all ./...
+	@dead=$$(bin/tools/deadcode -test ./...) && test -z "$$dead" || { echo "dead code:" $$dead >&2; exit 1; }
+
+# Known vulnerabilities in what digestd calls, by the database that GOVULNDB names. Apart
+# from lint: a green commit must stay green.
+vulncheck: setup-lint
+	$(GO) build -C integration/tools -o $(CURDIR)/bin/tools/ tool
+	bin/tools/govulncheck ./...
 
 # go test fuzzes one target at a time.
 fuzz:

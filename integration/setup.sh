@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# integration/setup.sh build|rpm|demo|test: installs what that level needs, by apt,
+# integration/setup.sh build|rpm|demo|lint|test: installs what that level needs, by apt,
 # dnf or zypper, whichever the machine has. Go is assumed to be there. A level
 # includes those before it; what is there already is not touched, and takes no
 # time. The roots of other releases that tests need are kept in
@@ -40,6 +40,9 @@ dbus-daemon      dbus
 getfattr         attr
 cmp              diffutils
 find             findutils
+'
+level_lint='
+shellcheck       shellcheck
 '
 level_test='
 dnf              dnf
@@ -229,16 +232,16 @@ mirror() {
 
 # make_root builds the root of a release, complete or not at all.
 make_root() {
-	local release=$1 packages=$2 archive=$3 dir=$cache/$1
+	local release=$1 include=$2 archive=$3 dir=$cache/$1
 	rm -rf --one-file-system "$dir.part"
-	debootstrap --variant=minbase --include="$packages" "$release" "$dir.part" "$archive" \
+	debootstrap --variant=minbase --include="$include" "$release" "$dir.part" "$archive" \
 		"${DEBOOTSTRAP_DIR:-/usr/share/debootstrap}/scripts/sid" >"$dir.log" 2>&1 </dev/null || {
 		tail -n 15 "$dir.log" >&2
 		echo "setup: cannot make the root of $release from $archive: debootstrap failed, see above and $dir.log" >&2
 		return 1
 	}
 	rm -f "$dir.part"/var/cache/apt/archives/*.deb
-	echo "$packages" >"$dir.part/$stamp"
+	echo "$include" >"$dir.part/$stamp"
 	rm -rf --one-file-system "$dir"
 	mv "$dir.part" "$dir"
 }
@@ -287,8 +290,9 @@ case ${1-} in
 build) provide "$level_build" ;;
 rpm) provide "$level_build$level_rpm" ;;
 demo) provide "$level_build$level_rpm$level_demo" ;;
+lint) provide "$level_build$level_rpm$level_lint" ;;
 test)
-	provide "$level_build$level_rpm$level_demo$level_test"
+	provide "$level_build$level_rpm$level_demo$level_lint$level_test"
 	"$(dirname "$0")/vm/prepare.sh" &
 	machine=$!
 	"$(dirname "$0")/vm/guard/kernels.sh" &
@@ -298,7 +302,7 @@ test)
 	wait "$machine" || die "cannot make the machine that tests boot: integration/vm/prepare.sh failed, see above"
 	;;
 *)
-	echo "usage: $0 build|rpm|demo|test" >&2
+	echo "usage: $0 build|rpm|demo|lint|test" >&2
 	exit 2
 	;;
 esac

@@ -78,7 +78,7 @@ func parseContent(text string) (c Content, ok bool, err error) {
 	for _, algo := range deniable {
 		if named && name == algo.String() {
 			if bad != nil || len(raw) != algo.Size() {
-				return c, false, fmt.Errorf("want %d hexadecimal digits after %s:", 2*algo.Size(), algo)
+				return c, false, fmt.Errorf("want %d hexadecimal digits after %q", 2*algo.Size(), algo.String()+":")
 			}
 			return Content{algo, string(raw)}, true, notEmpty(algo, raw)
 		}

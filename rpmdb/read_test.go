@@ -133,7 +133,7 @@ func TestStamp(t *testing.T) {
 	if after, err := db.Stamp(); err != nil || after == before {
 		t.Errorf("an erasure does not change it: %v", err)
 	}
-	if StampOf(1) == StampOf(2) || StampOf(1) != StampOf(1) {
+	if one := StampOf(1); one == StampOf(2) || one != StampOf(1) {
 		t.Error("stamps of numbers are not what their numbers are")
 	}
 	if err := os.Remove(filepath.Join(dir, sqliteFile)); err != nil {

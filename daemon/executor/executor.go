@@ -386,7 +386,7 @@ func (x *Executor) publish(name string, p *state.Plan, d *Done) (err error) {
 
 // appear publishes one list. If it fails, the list is not in the directory.
 func (x *Executor) appear(c state.Publication) (r state.Published) {
-	if x.State.MetaMark.Durable == false && !c.Recorded {
+	if !x.State.MetaMark.Durable && !c.Recorded {
 		x.Dir.Discard(c.Staged)
 		return state.Published{Err: fmt.Errorf("cannot publish %s: nothing durable says that it comes", c.Name)}
 	}

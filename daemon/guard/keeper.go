@@ -214,7 +214,7 @@ func (k *Keeper) Change(to Change) error {
 	return nil
 }
 
-// Admit, Expel and Listed are those of Maps.
+// Admit is that of Maps.
 func (k *Keeper) Admit(digests []guard.Digest) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()

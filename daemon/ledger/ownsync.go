@@ -22,8 +22,6 @@ type OwnWork struct {
 	name   string // that it is to have
 	Made   MadeList
 	Err    error
-
-	published bool
 }
 
 // loadOwn takes over the records of own lists, and removes what a crash left beside

@@ -75,6 +75,13 @@ uint32_t element_files(rpmte te)
     return n;
 }
 
+bool element_name_list(struct element *e, const char *name, size_t n)
+{
+    free(e->list);
+    e->list = name ? strndup(name, n) : NULL;
+    return e->list || !name;
+}
+
 bool element_keep_signatures(struct element *e, uint32_t n, struct reply *r)
 {
     element_forget_signatures(e);

@@ -48,6 +48,9 @@ uint32_t elements_index(const struct elements *t, const struct element *e);
  * name. rpm may skip some of them, which cannot be foreseen. */
 uint32_t element_files(rpmte te);
 
+/* Sets the label of its files to the n bytes at name, or to none if name is NULL.
+ * It returns false if memory is short. */
+bool element_name_list(struct element *e, const char *name, size_t n);
 /* Takes over the n signatures that come next in r. It returns false if memory
  * is short; r shows whether they are sound. */
 bool element_keep_signatures(struct element *e, uint32_t n, struct reply *r);

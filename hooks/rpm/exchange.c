@@ -350,7 +350,11 @@ static rpmRC take_list(struct session *s, struct element *e, struct reply *r)
         e->progress = REFUSED;
         return RPMRC_FAIL;
     }
-    e->list = list.decision == LIST_NAMED ? strndup(list.name.p, (size_t)list.name.len) : NULL;
+    if (!element_name_list(e, list.decision == LIST_NAMED ? list.name.p : NULL, (size_t)list.name.len)) {
+        element_forget_signatures(e);
+        lose(s, strerror(ENOMEM));
+        return RPMRC_OK;
+    }
     s->unlisted |= list.decision == NO_LIST && element_files(e->te) > 0;
     e->progress = ANNOUNCED;
     return RPMRC_OK;

@@ -8,14 +8,10 @@ package deny_test
 import (
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/integration/pkgtest"
 )
-
-// patience is how long something that must come true may take on a busy machine.
-const patience = time.Minute
 
 var (
 	programs pkgtest.Programs

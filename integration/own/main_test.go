@@ -7,14 +7,10 @@ package own_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/integration/pkgtest"
 )
-
-// patience is how long something that must come true may take.
-const patience = time.Minute
 
 // programs is what is tested, with failpoints.
 var programs pkgtest.Programs

@@ -79,8 +79,9 @@ func (r Release) mkdir() (string, error) {
 }
 
 // BuildPlugin copies rpm's plugin into a new directory, as the release's programs call
-// it, and builds it there with the release's own compiler and librpm.
-func (r Release) BuildPlugin(dir string) error {
+// it, and builds it there with the release's own compiler and librpm. Settings are
+// further arguments of make.
+func (r Release) BuildPlugin(dir string, settings ...string) error {
 	source, err := sourceTree()
 	if err == nil {
 		err = os.CopyFS(r.Outside(dir), os.DirFS(filepath.Join(source, "hooks", "rpm")))
@@ -92,7 +93,8 @@ func (r Release) BuildPlugin(dir string) error {
 	if r.Root != "/" {
 		in = "chroot " + r.Root + " env -C " + dir + " "
 	}
-	out, err := exec.Command("make", "-s", "-B", "-C", r.Outside(dir), "digestd.so", "CC="+in+"cc", "PKG_CONFIG="+in+"pkg-config").CombinedOutput()
+	args := append([]string{"-s", "-B", "-C", r.Outside(dir), "digestd.so", "CC=" + in + "cc", "PKG_CONFIG=" + in + "pkg-config"}, settings...)
+	out, err := exec.Command("make", args...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("cannot build the plugin in %s: %w\n%s", r.Name, err, out)
 	}

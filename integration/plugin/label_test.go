@@ -74,7 +74,7 @@ func TestUnownedParents(t *testing.T) {
 }
 
 func TestHardLinks(t *testing.T) {
-	everywhere(t, func(t *testing.T, b *box) {
+	watched(t, func(t *testing.T, b *box) {
 		b.ok("-U", "linked-1")
 		var ino [2]uint64
 		for i, p := range []string{"/opt/linked", "/opt/linked.too"} {
@@ -119,7 +119,7 @@ func TestMultiVersion(t *testing.T) {
 
 // A package takes over another's name and file in one transaction.
 func TestObsoleted(t *testing.T) {
-	everywhere(t, func(t *testing.T, b *box) {
+	watched(t, func(t *testing.T, b *box) {
 		b.ok("-U", "plain-1")
 		b.setLabel("/opt/plain", "tlv-plain")
 		b.messages()
@@ -207,7 +207,7 @@ func TestLabelsThatCannotBeSet(t *testing.T) {
 // A signature goes to the file that it is for, whatever the order in which rpm
 // unpacks; one for what rpm does not write goes nowhere.
 func TestSignatures(t *testing.T) {
-	everywhere(t, func(t *testing.T, b *box) {
+	watched(t, func(t *testing.T, b *box) {
 		large := bytes.Repeat([]byte{7}, wire.MaxFileSig)
 		b.reply = func(m wire.Message) wire.Message {
 			h, ok := m.(*wire.Header)

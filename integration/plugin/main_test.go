@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,9 +24,14 @@ type machine struct {
 	dnfs []string // package managers of its that use librpm
 	dir  string   // scratch, as its programs see it
 	rpm  string   // version
+	env  []string // of rpm
 }
 
 var machines []*machine
+
+// sanitized is one of them again, with a plugin that the address and
+// undefined-behaviour sanitizers watch.
+var sanitized *machine
 
 func TestMain(m *testing.M) {
 	pkgtest.Main(m, func(s *pkgtest.Setup) error {
@@ -39,12 +45,16 @@ func TestMain(m *testing.M) {
 				return fmt.Errorf("%s: %w", mc.Name, err)
 			}
 		}
+		var err error
+		if sanitized, err = sanitize(s, trixie); err != nil {
+			return fmt.Errorf("%s, with sanitizers: %w", trixie.Name, err)
+		}
 		return nil
 	})
 }
 
 // prepare builds the plugin and what is preloaded into rpm, and brings the packages in.
-func (m *machine) prepare(s *pkgtest.Setup) error {
+func (m *machine) prepare(s *pkgtest.Setup, settings ...string) error {
 	dir, outside, err := s.Scratch(m.Release)
 	if err != nil {
 		return err
@@ -55,18 +65,34 @@ func (m *machine) prepare(s *pkgtest.Setup) error {
 		return fmt.Errorf("cannot ask rpm for its version: %w", err)
 	}
 	m.rpm = strings.TrimPrefix(strings.TrimSpace(string(version)), "RPM version ")
-	err = errors.Join(m.BuildPlugin(filepath.Join(dir, "plugin")),
+	err = errors.Join(m.BuildPlugin(filepath.Join(dir, "plugin"), settings...),
 		os.CopyFS(filepath.Join(outside, "packages"), os.DirFS(s.Dir)), os.CopyFS(filepath.Join(outside, "preload"), os.DirFS("testdata")))
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"allocs", "faults"} {
+	for _, name := range []string{"allocs", "faults", "sanitize"} {
 		cc := m.Command("cc", "-shared", "-fPIC", "-o", m.library(name), filepath.Join(m.dir, "preload", name+".c"))
 		if out, err := cc.CombinedOutput(); err != nil {
 			return fmt.Errorf("cannot build %s: %w\n%s", name, err, out)
 		}
 	}
 	return nil
+}
+
+// sanitize is a release whose plugin runs under the sanitizers: what they find ends rpm.
+// Debian 12's rpm does not start with its compiler's sanitizers.
+func sanitize(s *pkgtest.Setup, r pkgtest.Release) (*machine, error) {
+	m := &machine{Release: r}
+	if err := m.prepare(s, "CFLAGS=-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"); err != nil {
+		return nil, err
+	}
+	asan, err := m.Command("cc", "-print-file-name=libasan.so").Output()
+	if err != nil {
+		return nil, fmt.Errorf("cannot find the address sanitizer's library: %w", err)
+	}
+	m.Name += " under sanitizers"
+	m.env = []string{"LD_PRELOAD=" + m.library("sanitize") + ":" + strings.TrimSpace(string(asan))}
+	return m, nil
 }
 
 // library is one of those in testdata, to be preloaded into rpm.
@@ -78,6 +104,18 @@ func (m *machine) hooksScriptStages() bool { return nevra.Vercmp(m.rpm, "6.1") <
 
 // everywhere runs a test with each rpm.
 func everywhere(t *testing.T, test func(t *testing.T, b *box)) {
+	t.Helper()
+	on(t, machines, test)
+}
+
+// watched runs a test with each rpm, and once more under the sanitizers.
+func watched(t *testing.T, test func(t *testing.T, b *box)) {
+	t.Helper()
+	on(t, append(slices.Clone(machines), sanitized), test)
+}
+
+func on(t *testing.T, machines []*machine, test func(t *testing.T, b *box)) {
+	t.Helper()
 	for _, m := range machines {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()

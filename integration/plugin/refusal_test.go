@@ -22,7 +22,7 @@ func refuse(m wire.Message) wire.Message {
 func TestVetoStopsTheTransaction(t *testing.T) {
 	for _, flags := range [][]string{nil, {"--test"}} {
 		t.Run(strings.Join(flags, ""), func(t *testing.T) {
-			everywhere(t, func(t *testing.T, b *box) {
+			watched(t, func(t *testing.T, b *box) {
 				b.reply = refuse
 				r := b.rpm(append(append([]string{"-U"}, flags...), "other-1", "plain-1")...)
 				if r.code == 0 || !slices.Contains(r.lines, "error: "+reason) {
@@ -41,7 +41,7 @@ func TestVetoStopsTheTransaction(t *testing.T) {
 // A veto against one package leaves the others alone, and what it would have
 // replaced in place.
 func TestVetoStopsOnePackage(t *testing.T) {
-	everywhere(t, func(t *testing.T, b *box) {
+	watched(t, func(t *testing.T, b *box) {
 		b.ok("-U", "plain-1")
 		b.messages()
 		b.reply = func(m wire.Message) wire.Message {
@@ -68,7 +68,7 @@ func TestVetoStopsOnePackage(t *testing.T) {
 
 // What a daemon says is shown at its level, on one line, whatever it holds.
 func TestNotesAreShown(t *testing.T) {
-	everywhere(t, func(t *testing.T, b *box) {
+	watched(t, func(t *testing.T, b *box) {
 		b.reply = func(m wire.Message) wire.Message {
 			switch m := m.(type) {
 			case *wire.Begin:

@@ -216,7 +216,7 @@ func TestServerDiesWithinTransaction(t *testing.T) {
 		installed string // with refuse
 	}{{wire.KindBegin, 1, ""}, {wire.KindHeader, 1, ""}, {wire.KindInstalled, 1, "plain-1"}, {wire.KindHeader, 2, "plain-1"}} {
 		t.Run(fmt.Sprintf("%v %d", at.kind, at.n), func(t *testing.T) {
-			everywhere(t, func(t *testing.T, b *box) {
+			watched(t, func(t *testing.T, b *box) {
 				die := func(c *net.UnixConn) { b.listener.Close(); c.Close() }
 				b.until(at.kind, at.n, die)
 				r := b.rpm("-U", "other-1", "plain-1")
@@ -225,7 +225,7 @@ func TestServerDiesWithinTransaction(t *testing.T) {
 					t.Errorf("took %v", r.took)
 				}
 			})
-			everywhere(t, func(t *testing.T, b *box) {
+			watched(t, func(t *testing.T, b *box) {
 				b.options = "on-unreachable=refuse"
 				die := func(c *net.UnixConn) { b.listener.Close(); c.Close() }
 				b.until(at.kind, at.n, die)
@@ -279,7 +279,7 @@ func TestGarbage(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			everywhere(t, func(t *testing.T, b *box) {
+			watched(t, func(t *testing.T, b *box) {
 				b.until(test.at, 1, func(c *net.UnixConn) { c.Write(test.bytes) })
 				r := b.rpm("-U", "other-1", "plain-1")
 				b.wantProceeded(r, test.why)

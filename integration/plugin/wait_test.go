@@ -81,7 +81,7 @@ func TestUnpackingWaits(t *testing.T) {
 		{wire.Assured, "on-unreachable=refuse", 0},
 	} {
 		t.Run(fmt.Sprint(test.decision, test.options), func(t *testing.T) {
-			everywhere(t, func(t *testing.T, b *box) {
+			watched(t, func(t *testing.T, b *box) {
 				b.options = test.options
 				b.question(test.decision, func(h *wire.Header) *wire.List {
 					// The file that the plugin waits with is written, too.
@@ -144,7 +144,7 @@ func TestLateAnswerWithoutList(t *testing.T) {
 
 // A scriptlet may run what the package brings.
 func TestScriptletsWait(t *testing.T) {
-	everywhere(t, func(t *testing.T, b *box) {
+	watched(t, func(t *testing.T, b *box) {
 		b.question(wire.Assured, func(h *wire.Header) *wire.List {
 			if written, named := b.settled("/opt"); written+named > 0 {
 				t.Errorf("%d files are there before %%pre has run", written+named)
@@ -158,7 +158,7 @@ func TestScriptletsWait(t *testing.T) {
 
 // A daemon that breaks its word stops what rpm can still take back.
 func TestLateRefusal(t *testing.T) {
-	everywhere(t, func(t *testing.T, b *box) {
+	watched(t, func(t *testing.T, b *box) {
 		b.question(wire.Assured, func(h *wire.Header) *wire.List {
 			b.settled("/opt/few")
 			return &wire.List{Element: h.Element, Decision: wire.RefuseList, Notes: []wire.Note{{Level: wire.LevelError, Text: reason}}}
@@ -176,7 +176,7 @@ func TestLateRefusal(t *testing.T) {
 // A daemon that dies while files wait for their labels costs them those, nothing
 // else.
 func TestDaemonDiesWhileFilesWait(t *testing.T) {
-	everywhere(t, func(t *testing.T, b *box) {
+	watched(t, func(t *testing.T, b *box) {
 		b.until(wire.KindHeader, 1, func(*net.UnixConn) { b.settled("/opt/few") })
 		r := b.rpm("-U", "few-1")
 		if r.code != 0 || len(r.lines) != 1 || !strings.Contains(r.lines[0], "going on, digest lists follow") {

@@ -157,9 +157,9 @@ func (g *manager) again() {
 
 // gate builds a package whose scriptlet waits until somebody writes to /gate of
 // the root, and returns its file and what opens the gate.
-func (g *machine) gate(requires string) (file string, wait func(), open func()) {
-	g.Helper()
-	files, err := pkgtest.BuildSpec(g.Dir, `Name: gate
+func (m *machine) gate(requires string) (file string, wait func(), open func()) {
+	m.Helper()
+	files, err := pkgtest.BuildSpec(m.Dir, `Name: gate
 Version: 1
 Release: 1
 Summary: a package that waits
@@ -178,10 +178,10 @@ f:read("*a")
 f:close()
 `)
 	if err != nil || len(files) != 1 {
-		g.Fatal(files, err)
+		m.Fatal(files, err)
 	}
-	fifo := g.In("root", "gate")
-	g.OK(syscall.Mkfifo(fifo, 0o600))
+	fifo := m.In("root", "gate")
+	m.OK(syscall.Mkfifo(fifo, 0o600))
 	opened := make(chan *os.File, 1)
 	go func() {
 		f, err := os.OpenFile(fifo, os.O_WRONLY, 0)
@@ -191,11 +191,11 @@ f:close()
 	}()
 	var f *os.File
 	wait = func() {
-		g.Helper()
+		m.Helper()
 		select {
 		case f = <-opened:
 		case <-time.After(time.Minute):
-			g.Fatal("rpm never ran the scriptlet")
+			m.Fatal("rpm never ran the scriptlet")
 		}
 	}
 	return files[0], wait, func() { f.Close() }

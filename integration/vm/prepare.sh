@@ -69,7 +69,7 @@ chroot "$root" depmod "$release"
 cp "$root/boot/vmlinuz-$release" "$part/vmlinuz"
 cp "$root/boot/config-$release" "$part/config"
 chroot "$root" apt-get clean
-rm -rf "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale} "$root"/boot/*
+rm -rf "${root:?}"/var/lib/apt/lists/* "${root:?}"/usr/share/{doc,man,locale} "${root:?}"/boot/*
 
 # Nothing that waits for a network, a clock or a person.
 for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer e2scrub_reap.service \

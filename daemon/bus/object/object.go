@@ -78,7 +78,7 @@ type located struct {
 // means whichever has the method.
 func (o located) LookupInterface(name string) (dbus.Interface, bool) {
 	if name == "" {
-		return methods{o.session, o.interfaces}, true
+		return methods(o), true
 	}
 	for i := range o.interfaces {
 		if o.interfaces[i].Name == name {

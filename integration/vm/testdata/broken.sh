@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # digestd cannot start: the machine comes up, and rpm works.
 . /test/lib.sh
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 #
 # The guard as systemd runs it, confined, on a kernel as it is shipped.
 . /test/lib.sh

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # After the power failed, and what the guard makes of snapshots that it cannot use. The
 # machine starts its user space anew in between, and goes off by an initramfs.
 . /test/guard.sh

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # All that the machine runs is listed, and the guard enforces it; the machine goes off so.
 . /test/guard.sh
 

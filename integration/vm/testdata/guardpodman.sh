@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # Containers of root run what their image has, and no others do; and everything runs once
 # digestd's packages are removed.
 . /test/guard.sh

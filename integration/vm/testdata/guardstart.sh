@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # The guard enforces from the start of the machine on, until its power fails in the middle
 # of a transaction.
 . /test/guard.sh

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # IMA enforces signatures on lists, with the machine's key and no other.
 . /test/lib.sh
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # Many packages at once, twice; the power fails somewhere in between.
 . /test/lib.sh
 

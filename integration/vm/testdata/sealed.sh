@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # A stock kernel runs what an active package has, and nothing else, on one file
 # system.
 . /test/lib.sh

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # A machine from its first boot: digestd under systemd, and packages.
 . /test/lib.sh
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 #
 # A kernel that demands signatures of version 3 (appraise_type=sigv3) runs what digestd signs so.
 . /test/lib.sh

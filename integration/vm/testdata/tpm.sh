@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # The first boot of a machine with a TPM, in which digestd makes its key.
 . /test/lib.sh
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # The second boot: the key is still the TPM's, and signs.
 . /test/lib.sh
 

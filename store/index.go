@@ -113,7 +113,7 @@ func (ix *Index) enter(j journal) {
 
 // pieceSize is how many bytes of a commit enter the database at a time: it keeps what it
 // takes in memory, several times, until it has it on disk.
-const pieceSize = 4 << 20
+const pieceSize = 1 << 20
 
 // apply enters a commit into the database, in pieces. The numbers come with the last of
 // them: until then the commit is missing, and is entered anew from the commit file.

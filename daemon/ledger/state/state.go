@@ -210,7 +210,9 @@ func (s *State) Save(e *view.Entry) {
 
 // Put enters or replaces an entry in memory.
 func (s *State) Put(e *view.Entry) {
-	s.Undo.Entries = append(s.Undo.Entries, OldEntry{e.Name, s.ByName[e.Name]})
+	if n := len(s.Undo.Entries); n == 0 || s.Undo.Entries[n-1].Name != e.Name { // else that leads back already
+		s.Undo.Entries = append(s.Undo.Entries, OldEntry{e.Name, s.ByName[e.Name]})
+	}
 	s.enter(e)
 }
 

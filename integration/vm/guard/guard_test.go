@@ -113,7 +113,14 @@ func TestGuardUnderCommandLines(t *testing.T) {
 // clock takes one for a nanosecond.
 func TestFigures(t *testing.T) {
 	needs.Root(t)
-	boot(t, "trixie", "tsc=reliable digestd.test=bench", "-icount", "shift=0,sleep=off")
+	line := "tsc=reliable digestd.test=bench"
+	if os.Getenv("DIGESTD_TEST_VM") == "whole" {
+		if err := command("./fapolicyd.sh"); err != nil {
+			t.Fatal(err)
+		}
+		line += " digestd.whole=1 fapolicyd"
+	}
+	boot(t, "trixie", line, "-icount", "shift=0,sleep=off")
 }
 
 // boot runs a machine until it turns itself off, and makes a subtest of every
@@ -124,6 +131,7 @@ func boot(t *testing.T, release, line string, options ...string) {
 	initrd := filepath.Join(dir, "initrd")
 	err := command("sh", "-c", `mkdir -p "$1/tree/modules" && cp "$2"/* "$1/tree/" && cp "$3"/*.ko "$3"/*.order "$1/tree/modules/" && cp -r "$3/../images" "$1/tree/" &&
 		case $5 in *digestd.test=kexec*) cp "$3/vmlinuz" "$1/tree/" ;; esac &&
+		case $5 in *fapolicyd*) cp -r "$3/../../fapolicyd/tree/." "$1/tree/" ;; esac &&
 		cd "$1/tree" && find . | LC_ALL=C sort | cpio --quiet -o -R 0:0 -H newc >"$4"`, "archive", dir, programs, filepath.Join(kernels, release), initrd, line)
 	if err != nil {
 		t.Fatal(err)

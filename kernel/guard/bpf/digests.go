@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/digestd/digestd/kernel/guard"
 )
@@ -194,7 +195,9 @@ func (s *Set) Replace(total int, next func() ([]guard.Digest, []uint32, error)) 
 	if err := s.SetCommit(0); err != nil {
 		return err
 	}
-	if err := s.Reserve(s.size + total); err != nil {
+	// Most of what comes is there already, as a rule: there is room for either. If that was not
+	// enough addAll makes more.
+	if err := s.Reserve(max(s.size, total)); err != nil {
 		return err
 	}
 	s.generation++
@@ -225,7 +228,13 @@ func (s *Set) addAll(next func() ([]guard.Digest, []uint32, error)) error {
 		for _, n := range lists {
 			values = append(values, pack(n, s.generation))
 		}
-		if _, err := s.active.BatchUpdate(digests, values, nil); err != nil {
+		_, err = s.active.BatchUpdate(digests, values, nil)
+		for errors.Is(err, unix.E2BIG) {
+			if err = s.Reserve(int(s.active.MaxEntries())); err == nil {
+				_, err = s.active.BatchUpdate(digests, values, nil)
+			}
+		}
+		if err != nil {
 			return fmt.Errorf("cannot add digests to the guard: %w", err)
 		}
 	}

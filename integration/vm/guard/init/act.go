@@ -30,6 +30,11 @@ func act(args []string) int {
 			fmt.Println(err)
 			return 1
 		}
+	case "allow":
+		if err := allow(args[1]); err != nil {
+			fmt.Println(err)
+			return 1
+		}
 	case "contain":
 		if err := contain(); err != nil {
 			fmt.Println(err)

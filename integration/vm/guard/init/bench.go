@@ -5,7 +5,6 @@ package main
 import (
 	"encoding/binary"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -27,27 +26,10 @@ func (m *machine) bench() {
 	set, err := bpf.Load(bpf.DefaultDir, bpf.Options{})
 	must(err)
 	m.self = digestOf("/init")
-	const many = 100_000
-	i := uint32(0)
 	filled := spent()
-	must(set.Replace(many+2, func() (digests []guard.Digest, lists []uint32, err error) {
-		if i == many+2 {
-			return nil, nil, io.EOF
-		}
-		for ; i < many+2 && len(digests) < 8192; i++ {
-			d := guard.Digest{31: 1}
-			binary.BigEndian.PutUint32(d[:], i)
-			switch i {
-			case many:
-				d = m.self
-			case many + 1:
-				d = tool
-			}
-			digests, lists = append(digests, d), append(lists, 1)
-		}
-		return digests, lists, nil
-	}))
+	fill(set, 100_000, m.self, tool)
 	m.fact("figure: load and attach %d, 100,000 digests %d instructions", filled-begun, spent()-filled)
+	m.size("100,000", 12)
 	must(set.SetSettings(guard.Settings{Mode: guard.Enforce, Modules: guard.Audit}))
 	guarded := m.measure("guard, 100,000 digests", "/t/tool")
 	must(set.SetExemptions(guard.Exemptions{Cgroups: []uint64{1 << 40}, Mounts: []uint32{1}, Namespace: hostNamespace()}))
@@ -69,7 +51,21 @@ func (m *machine) bench() {
 	set.Close()
 	must(bpf.Unload(bpf.DefaultDir))
 	time.Sleep(time.Second)
+	begun = spent()
+	set, err = bpf.Load(bpf.DefaultDir, bpf.Options{})
+	must(err)
+	m.fact("figure: load and attach again %d instructions: what the kernel reads and notes once is not among them", spent()-begun)
+	if parameter("digestd.whole", "") != "" {
+		fill(set, 1_000_000)
+		m.size("1,000,000", 135)
+	}
+	set.Close()
+	must(bpf.Unload(bpf.DefaultDir))
+	time.Sleep(time.Second)
 	none := m.measure("no guard", "/t/tool") // last: the first to be measured pays for others
+	m.empty(none, guarded)
+	m.fanotify(none)
+	m.fapolicyd(none)
 	m.bound("guard", none, guarded, costs{3, 4, 6, 15})
 	m.bound("guard with exemptions", none, exempting, costs{3, 4, 6, 15})
 	m.bound("strict", none, strict, costs{4, 4, 10, 25})
@@ -105,45 +101,58 @@ func (m *machine) bound(name string, none, with, most costs) {
 	}
 }
 
-// measure counts what an exec, an open with a close, and a mapping of code cost.
-func (m *machine) measure(name, tool string) costs {
-	each := func(n int, do func()) int64 {
-		least := int64(1 << 62) // what else the machine does only adds
-		for range 100 {
-			begun := time.Now()
-			for range n {
-				do()
-			}
-			least = min(least, time.Since(begun).Nanoseconds()/int64(n))
+// least counts what something costs, of many rounds of n times: what else the machine does only
+// adds.
+func least(rounds, n int, do func()) int64 {
+	least := int64(1 << 62)
+	for range rounds {
+		begun := time.Now()
+		for range n {
+			do()
 		}
-		return least
+		least = min(least, time.Since(begun).Nanoseconds()/int64(n))
 	}
-	// vfork and exec alone: os/exec would add thousands of instructions of its own, which vary.
+	return least
+}
+
+const rounds = 100
+
+// execs counts vfork and exec alone: os/exec would add thousands of instructions of its own,
+// which vary.
+func execs(rounds int, tool string) int64 {
 	attr := &os.ProcAttr{}
-	execs := each(5, func() {
+	return least(rounds, 5, func() {
 		p, err := os.StartProcess(tool, []string{tool}, attr)
 		must(err)
 		_, err = p.Wait()
 		must(err)
 	})
-	opens := each(200, func() {
+}
+
+func opens(rounds int, tool string) int64 {
+	return least(rounds, 200, func() {
 		fd, err := unix.Open(tool, unix.O_RDONLY, 0)
 		must(err)
 		unix.Close(fd)
 	})
-	writes := each(200, func() {
+}
+
+// measure counts what an exec, an open with a close, and a mapping of code cost.
+func (m *machine) measure(name, tool string) costs {
+	c := costs{exec: execs(rounds, tool), open: opens(rounds, tool)}
+	c.write = least(rounds, 200, func() {
 		fd, err := unix.Open("/t/written", unix.O_WRONLY|unix.O_CREAT, 0o644)
 		must(err)
 		unix.Close(fd)
 	})
 	fd, err := unix.Open(tool, unix.O_RDONLY, 0)
 	must(err)
-	maps := each(200, func() {
+	c.mmap = least(rounds, 200, func() {
 		mem, err := unix.Mmap(fd, 0, 4096, unix.PROT_READ|unix.PROT_EXEC, unix.MAP_PRIVATE)
 		must(err)
 		must(unix.Munmap(mem))
 	})
 	unix.Close(fd)
-	m.fact("figure: %s: exec %d, open and close %d, for writing %d, mmap and munmap of code %d instructions", name, execs, opens, writes, maps)
-	return costs{execs, opens, writes, maps}
+	m.fact("figure: %s: exec %d, open and close %d, for writing %d, mmap and munmap of code %d instructions", name, c.exec, c.open, c.write, c.mmap)
+	return c
 }

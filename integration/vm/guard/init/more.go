@@ -132,6 +132,15 @@ func (m *machine) sets() {
 	m.equal("a change makes the commit void", 0, n)
 	must(m.set.SetCommit(43))
 
+	if pairs() >= 1000 {
+		// All others than those that are there: while both are, no map of the usual size has room.
+		fill(m.set, 100_000, m.self, m.self, b, keep)
+		m.equal("exchanged for others", 100_003, m.set.Len())
+		m.check("what is in both runs", nil, run("/t/b"))
+		must(m.set.Replace(many+3, all(b, nil)))
+		must(m.set.SetCommit(43))
+	}
+
 	m.set.Close()
 	m.events.Close()
 	m.check("nobody has it open: unlisted is refused", refused, run("/t/a"))

@@ -105,11 +105,35 @@ func run(ctx context.Context, o options, log *slog.Logger) error {
 	}
 	log.Info("the guard is loaded", "mode", s.Mode, "wanted", s.Wanted, "why", s.Why, "digests", s.Digests, "commit", s.Commit, "way-out", wayOut)
 	notify(daemon.SdNotifyReady)
-	err = server.Serve(ctx, l)
+	serving, end := context.WithCancel(ctx)
+	removed := make(chan bool, 1)
+	go func() {
+		removed <- removedProgram(serving, log)
+		end()
+	}()
+	err = server.Serve(serving, l)
+	end()
 	notify(daemon.SdNotifyStopping)
 	events.Close()
 	<-watched
+	if <-removed && ctx.Err() == nil {
+		log.Warn("the guard is turned off: its program was removed, so nobody could let anything new run")
+		err = errors.Join(err, bpf.Unload(o.dir))
+	}
 	return err
+}
+
+// removedProgram waits until the program of this process is gone for good, or ctx ends.
+func removedProgram(ctx context.Context, log *slog.Logger) bool {
+	path, err := os.Executable()
+	if err == nil {
+		err = gone(ctx, path, gracePeriod)
+	}
+	if err != nil && ctx.Err() == nil {
+		log.Warn("that this program is removed would not be noticed", "error", err)
+		<-ctx.Done()
+	}
+	return err == nil
 }
 
 // begin fills a guard that is new with what the latest snapshot has. Where digestd is

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/digestd/digestd/integration/pkgtest"
 )
 
 // The unit of digestd-guard lets it do what it has to, and keeps it from the rest.
@@ -34,6 +36,36 @@ func TestGuardOfAMachine(t *testing.T) {
 		}
 	}
 	m.boot(boot{script: "guarddoubt.sh"})
+}
+
+// What a machine cannot do without is upgraded while the guard enforces, and nothing is refused
+// that a list holds, in whatever way it came and went; nothing at all once the guard's program is
+// gone.
+func TestGuardAndUpgrades(t *testing.T) {
+	t.Parallel()
+	whole(t)
+	tree := packages(t)
+	builds(t, tree)
+	m := newMachine(t)
+	m.boot(boot{script: "guardupgrade.sh", trees: []string{tree}})
+	m.boot(boot{script: "guardways.sh"})
+}
+
+// builds adds two builds of digestd and of what the machine has of its own to a tree.
+func builds(t *testing.T, tree string) {
+	t.Helper()
+	dir := t.TempDir()
+	key, err := pkgtest.NewGPG(dir, "builder", "rsa3072")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer key.Close()
+	programs := filepath.Join(filepath.Dir(guest.programs), "programs", "go")
+	for _, release := range []string{"2", "3"} {
+		if err := command("./build.sh", filepath.Join(guest.dir, "root"), programs, filepath.Join(tree, "test", "upgrades", release), key.Home, key.Owner, release); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // Podman runs what its images have; nobody else is exempt. Nothing is refused once digestd

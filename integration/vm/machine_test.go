@@ -17,7 +17,7 @@ import (
 )
 
 // deadline is how long a machine may run. Emulated, on two cores that it shares,
-// it boots in half a minute; a busy host takes its time.
+// it boots in half a minute; a busy host takes its time. make test-vm may take longer.
 const deadline = 14 * time.Minute
 
 // machine is a disk that outlives boots.
@@ -87,7 +87,11 @@ func (m *machine) run(b boot, console string) (*report, error) {
 	if err != nil {
 		return &report{}, err
 	}
-	ctx, cancel := context.WithTimeout(m.t.Context(), deadline)
+	most := deadline
+	if os.Getenv("DIGESTD_TEST_VM") == "whole" {
+		most *= 3
+	}
+	ctx, cancel := context.WithTimeout(m.t.Context(), most)
 	defer cancel()
 	// One processor: the emulator does not always see code that another one has
 	// changed, and the kernel changes its own while it boots.
@@ -116,7 +120,14 @@ func (m *machine) run(b boot, console string) (*report, error) {
 		return &report{}, err
 	}
 	started := time.Now()
-	r, cut := readReport(out, b.cutAt)
+	// What it says is also in a file, for those who wait for it.
+	results, err := os.Create(strings.Replace(console, "console", "results", 1))
+	if err != nil {
+		cmd.Process.Kill()
+		return &report{}, err
+	}
+	defer results.Close()
+	r, cut := readReport(io.TeeReader(out, results), b.cutAt)
 	if cut {
 		cmd.Process.Kill() // with everything that the machine had not written yet
 	}

@@ -37,7 +37,10 @@ func newChecker(socket string, log *slog.Logger) *checker {
 func (k *checker) run(ctx context.Context) error {
 	for {
 		c, err := k.dial(ctx)
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return nil
+		case err != nil:
 			return err
 		}
 		done, err := k.converse(ctx, c)

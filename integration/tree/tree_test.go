@@ -185,7 +185,8 @@ func TestOnlyTheGuardLoadsPrograms(t *testing.T) {
 			switch rest, _ := strings.CutPrefix(imported, module); {
 			case strings.HasPrefix(imported, "github.com/cilium/"):
 				seen = true
-				if s.dir() != loader {
+				// The program of a test machine loads others, to compare.
+				if s.dir() != loader && s.dir() != "integration/vm/guard/init" {
 					t.Errorf("%s imports %s, which only %s may", s.path, imported, loader)
 				}
 			case rest == loader && s.dir() != "cmd/digestd-guard" && !strings.HasPrefix(s.path, "integration/"):

@@ -11,6 +11,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/daemon/query"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/store"
 	"golang.org/x/sys/unix"
@@ -29,7 +30,7 @@ func Temporary(err error) bool {
 func StandbyStatus(c config.Config, why error, since time.Time) api.Status {
 	return api.Status{
 		Version: api.Version, Mode: c.Mode, Root: c.Root, ListDirectory: c.Lists, Format: c.Format, Sign: c.Sign, Unsigned: c.Unsigned,
-		Since: since, Waiting: true,
+		Since: since, Waiting: true, Places: query.Places(c),
 		Problems: []api.Problem{{ID: "standby", Severity: api.SeverityError, Since: since,
 			Text:   "digestd is not working: " + why.Error() + "; lists stay as they are, and package managers follow on-unreachable",
 			Advice: "fix the cause; digestd retries automatically, or retry now: systemctl reload digestd"}},

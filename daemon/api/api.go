@@ -70,6 +70,14 @@ type Status struct {
 	Guard     Guard        `json:"guard,omitzero"`    // in the kernel, where it is configured
 	LastEvent uint64       `json:"lastEvent"`         // the newest entry of the log
 	Waiting   bool         `json:"waiting,omitzero"`  // the index cannot be opened now: nothing else is known
+	Places    Places       `json:"places,omitzero"`   // files and directories that the daemon uses
+}
+
+// Places are files and directories that the daemon uses, as absolute paths.
+type Places struct {
+	Configuration string `json:"configuration,omitzero"` // file that the daemon read; drop-ins are in the directory of this name with .d appended
+	Socket        string `json:"socket"`                 // for package managers
+	State         string `json:"state"`                  // directory of the index and the signing key
 }
 
 // Counts are numbers of lists by state.

@@ -81,6 +81,8 @@ type Config struct {
 	AdvisoriesWithdrawUnderGuard bool `toml:"advisories-withdraw-under-guard"` // withdraw also while the guard enforces
 
 	AuditTrail string `toml:"audit-trail"` // "system", "none" or the directory of journald's sockets
+
+	Path string `toml:"-"` // the file that Load was given, absolute; "" for Default
 }
 
 // Default returns the configuration of a machine that has no file.
@@ -151,6 +153,9 @@ func Load(path string) (Config, error) {
 		}
 	}
 	if err := c.check(); err != nil {
+		return Config{}, fmt.Errorf("cannot use configuration %s: %w", path, err)
+	}
+	if c.Path, err = filepath.Abs(path); err != nil {
 		return Config{}, fmt.Errorf("cannot use configuration %s: %w", path, err)
 	}
 	return c, nil

@@ -33,11 +33,14 @@ func load(t *testing.T, main string, dropIns ...string) (config.Config, error) {
 }
 
 func TestDefaultsWithoutFile(t *testing.T) {
-	got, err := config.Load(filepath.Join(t.TempDir(), "absent"))
+	path := filepath.Join(t.TempDir(), "absent")
+	got, err := config.Load(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(config.Default(), got); diff != "" {
+	want := config.Default()
+	want.Path = path
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -48,7 +51,10 @@ func TestDropInsWinKeyByKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config.Default()
-	want.Mode, want.Unsigned, want.Lists = "withhold", "allow", "/l"
+	want.Mode, want.Unsigned, want.Lists, want.Path = "withhold", "allow", "/l", got.Path
+	if filepath.Base(got.Path) != "digestd.conf" || !filepath.IsAbs(got.Path) {
+		t.Errorf("it was read from %s", got.Path)
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -99,6 +105,7 @@ func TestShippedFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	got.Path = ""
 	if diff := cmp.Diff(config.Default(), got); diff != "" {
 		t.Error(diff)
 	}

@@ -10,7 +10,9 @@ import (
 // keys are the names a configuration file may set.
 var keys = func() (names []string) {
 	for f := range reflect.TypeFor[Config]().Fields() {
-		names = append(names, f.Tag.Get("toml"))
+		if key := f.Tag.Get("toml"); key != "-" {
+			names = append(names, key)
+		}
 	}
 	return names
 }()

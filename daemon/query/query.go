@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/host"
 	"github.com/digestd/digestd/daemon/identity"
 	"github.com/digestd/digestd/daemon/look"
@@ -52,6 +53,11 @@ func (q *Query) LookAt(ctx context.Context, path string, algos ...digestlist.Alg
 	return q.looks.At(ctx, path, algos...)
 }
 
+// Places returns the files and directories that a daemon with this configuration uses.
+func Places(c config.Config) api.Places {
+	return api.Places{Configuration: c.Path, Socket: c.Socket, State: c.State}
+}
+
 // Status returns the daemon at a glance: all of an [api.Status] but its State, which is
 // for the bus to say, and Kernel, for which the kernel has to be asked.
 func (q *Query) Status() api.Status {
@@ -63,6 +69,7 @@ func (q *Query) Status() api.Status {
 		DatabasePath: snap.DBPath, DatabaseKind: snap.DBKind, Since: snap.Since,
 		Certificate: identity.Describe(m.Identity.Cert, m.Identity.Path),
 		Transaction: snap.Open > 0, LastSync: snap.LastSync, Problems: snap.Problems, Counter: snap.Counter, LastEvent: snap.LastEvent,
+		Places: Places(q.Config),
 	}
 	for _, e := range snap.Entries {
 		switch {

@@ -33,6 +33,7 @@ type Daemon struct {
 	root     string // that digestd looks after, "" for /
 	own      memoryOwn
 	anchored bool // see anchor.go
+	places   api.Places
 
 	guard atomic.Pointer[manage.Manager]
 }
@@ -49,6 +50,13 @@ func (m *Daemon) Vary(v string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.variant = v
+}
+
+// Places has digestd use these files and directories.
+func (m *Daemon) Places(p api.Places) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.places = p
 }
 
 // Root has digestd look after another root than /.
@@ -95,7 +103,7 @@ func (m *Daemon) Status() api.Status {
 	}
 	m.mu.Lock()
 	st.LastEvent = uint64(len(m.events()))
-	st.Root = cmp.Or(m.root, st.Root)
+	st.Root, st.Places = cmp.Or(m.root, st.Root), m.places
 	m.mu.Unlock()
 	if m.is("degraded") {
 		st.Verified = api.Verification{State: api.VerifyFinished, All: true, Ended: Noon, Files: 5, Errors: 3, Counts: api.VerifyCounts{Changed: 1, Unvouched: 2}}

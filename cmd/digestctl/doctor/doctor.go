@@ -54,6 +54,7 @@ type Machine struct {
 	Now      func() time.Time                          // the machine's clock
 	Status   func(context.Context) (api.Status, error) // asks digestd
 	Version  string                                    // of digestd that belongs to this program
+	Running  *api.Status                               // of the digestd whose places are looked at; nil goes by the configuration alone
 }
 
 // check is one look at the machine.
@@ -101,7 +102,8 @@ func Checks() []About {
 type patient struct {
 	*Machine
 	name     string
-	conf     config.Config // the defaults when it cannot be read
+	conf     config.Config // the defaults when it cannot be read, with the places of the digestd that runs
+	written  config.Config // the same as the file has it
 	confErr  error
 	status   func() (api.Status, error) // asked once for all checks
 	findings []Finding
@@ -134,6 +136,8 @@ func (m *Machine) Examine(ctx context.Context, names ...string) []Finding {
 	if confErr != nil {
 		conf = config.Default()
 	}
+	written := conf
+	m.asRunning(&conf)
 	status := m.askOnce(ctx, conf, patience)
 	wanted := checks()
 	if len(names) > 0 {
@@ -147,7 +151,7 @@ func (m *Machine) Examine(ctx context.Context, names ...string) []Finding {
 		go func() {
 			ctx, cancel := context.WithTimeout(ctx, patience)
 			defer cancel()
-			p := &patient{Machine: m, name: c.name, conf: conf, confErr: confErr, status: status}
+			p := &patient{Machine: m, name: c.name, conf: conf, written: written, confErr: confErr, status: status}
 			c.look(ctx, p)
 			results[i] <- p.findings
 		}()
@@ -179,6 +183,15 @@ func (m *Machine) Examine(ctx context.Context, names ...string) []Finding {
 		}
 	}
 	return all
+}
+
+// asRunning replaces places in a configuration by those that the running digestd uses.
+func (m *Machine) asRunning(c *config.Config) {
+	if m.Running == nil || m.Running.Places.Socket == "" {
+		return
+	}
+	c.Socket, c.State = m.Running.Places.Socket, m.Running.Places.State
+	c.Root, c.Lists = m.Running.Root, m.Running.ListDirectory
 }
 
 // askOnce returns what asks digestd when the first check wants to know.

@@ -48,6 +48,14 @@ func lookConfig(_ context.Context, p *patient) {
 	default:
 		p.ok("%s and %d in %s.d", p.Config, len(dropIns), p.Config)
 	}
+	for _, place := range []struct{ key, written, used string }{
+		{"root", p.written.Root, p.conf.Root}, {"lists", p.written.Lists, p.conf.Lists},
+		{"socket", p.written.Socket, p.conf.Socket}, {"state", p.written.State, p.conf.State},
+	} {
+		if place.written != place.used {
+			p.warn("systemctl restart digestd", "the running digestd uses %s = %q, but %s says %q", place.key, place.used, p.Config, place.written)
+		}
+	}
 	if p.conf.Format == "rpm" {
 		p.warn("", `format = "rpm": a kernel with the Integrity Digest Cache refuses all files in such lists until its parser module is loaded manually`)
 		p.advise(`set format = "tlv" in %s; the kernel reads this format without a module`, p.Config)

@@ -47,7 +47,8 @@ func Doctor(a *cli.App) *cobra.Command {
 		Short:       "Check the machine for everything digestd needs, and show how to fix it",
 		Long: `Doctor checks the machine for everything digestd needs, even if digestd is not running.
 Each result is ok, warn, fail, or skipped with the reason; for a fault it shows the command that fixes it.
-Doctor changes nothing. Some checks need root. With arguments it runs only these checks:
+Doctor changes nothing. Some checks need root. If digestd answers, doctor checks the configuration, socket and
+directories that digestd uses; --config names another configuration. With arguments it runs only these checks:
 
 ` + strings.TrimPrefix(about.String(), "\n") + `
 
@@ -70,7 +71,11 @@ It exits with 3 if a check failed, and with 0 if there are only warnings.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a.Started = true
-			m := doctorOf(a, path, func(ctx context.Context) (api.Status, error) { return status(ctx, busFor(a, cmd, path)) })
+			st, err := status(cmd.Context(), busFor(a, cmd, path))
+			m := doctorOf(a, path, func(context.Context) (api.Status, error) { return st, err })
+			if err == nil && !cmd.Flags().Changed("config") {
+				lookAtRunning(m, &st)
+			}
 			doc := doctorDocument{Findings: m.Examine(cmd.Context(), args...)}
 			if err := cmd.Context().Err(); err != nil {
 				return err
@@ -105,6 +110,8 @@ func doctorOf(a *cli.App, conf string, status func(context.Context) (api.Status,
 
 // status asks digestd how it is.
 func status(ctx context.Context, bus string) (st api.Status, err error) {
+	ctx, cancel := context.WithTimeout(ctx, doctor.Patience/2)
+	defer cancel()
 	c, err := client.Dial(ctx, bus)
 	if err != nil {
 		return st, doctor.NoBus{Err: err}
@@ -112,6 +119,15 @@ func status(ctx context.Context, bus string) (st api.Status, err error) {
 	defer c.Close()
 	c.StartNothing() // it is to be found as it is
 	return c.Status(ctx)
+}
+
+// lookAtRunning has the doctor look at the files and directories of the digestd that
+// answered, which may be another than that of the default configuration.
+func lookAtRunning(m *doctor.Machine, st *api.Status) {
+	m.Running = st
+	if st.Places.Configuration != "" {
+		m.Config = st.Places.Configuration
+	}
 }
 
 // busFor is the bus to ask on: the one named on the command line, or else the

@@ -25,7 +25,8 @@ import (
 // Report is digestctl report.
 func Report(a *cli.App) *cobra.Command {
 	var file, conf string
-	cmd := &cobra.Command{
+	var cmd *cobra.Command
+	cmd = &cobra.Command{
 		Annotations: cli.Prints(report.Report{}),
 		Use:         "report --html FILE",
 		Short:       "Write a report page: what is vouched for, what is not, and what to do next",
@@ -48,7 +49,11 @@ For each executable below the root the page says whether an active list has its 
 			r, err := report.Gather(ctx, source{c}, p.Show)
 			if err == nil {
 				p.Show("checking", 0, 0)
-				r.Findings = doctorOf(a, conf, func(context.Context) (api.Status, error) { return r.Status, nil }).Examine(ctx)
+				m := doctorOf(a, conf, func(context.Context) (api.Status, error) { return r.Status, nil })
+				if !cmd.Flags().Changed("config") {
+					lookAtRunning(m, &r.Status)
+				}
+				r.Findings = m.Examine(ctx)
 				r.Host, _ = os.Hostname()
 				r.Advise()
 				err = ctx.Err()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/digestd/digestd/cmd/digestctl/ctltest"
 	"github.com/digestd/digestd/cmd/digestctl/machine"
+	"github.com/digestd/digestd/daemon/api"
 )
 
 // configured is a directory with a configuration of digestd, which says where the bus is.
@@ -69,6 +70,36 @@ func TestDoctor(t *testing.T) {
 	}
 	if out := run(2, "heart"); !strings.Contains(out, `doctor has no check "heart"; it has: config, service`) {
 		t.Errorf("a check that is none:\n%s", out)
+	}
+}
+
+// Without --config doctor looks at what the digestd at --bus uses, also where that is not
+// what its configuration says any more.
+func TestDoctorLooksAtWhatRuns(t *testing.T) {
+	w := ctltest.NewWorld(t)
+	w.Start()
+	dir, conf := configured(t, w.Bus.Address)
+	run := func(args ...string) string {
+		t.Helper()
+		out, errOut, _ := ctltest.Run(t, machine.Doctor, append([]string{"doctor", "--bus", w.Bus.Address, "config", "state", "socket"}, args...)...)
+		return out + errOut
+	}
+	w.Daemon.Places(api.Places{Configuration: conf, Socket: filepath.Join(dir, "old.sock"), State: filepath.Join(dir, "state")})
+	out := run()
+	for _, want := range []string{
+		"ok      config      " + conf, "there is no " + filepath.Join(dir, "old.sock"), "there is no " + filepath.Join(dir, "state") + ": digestd never ran here",
+		fmt.Sprintf("warn    config      the running digestd uses socket = %q, but %s says %q", filepath.Join(dir, "old.sock"), conf, filepath.Join(dir, "sock")),
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("it does not say %q:\n%s", want, out)
+		}
+	}
+	if out := run("--config", conf); strings.Contains(out, "old.sock") || !strings.Contains(out, "there is no "+filepath.Join(dir, "sock")) {
+		t.Errorf("with --config:\n%s", out)
+	}
+	w.Stop()
+	if out := run(); strings.Contains(out, dir) {
+		t.Errorf("nobody could say where it looks:\n%s", out)
 	}
 }
 

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -76,6 +77,13 @@ type Trouble struct {
 	Exit  int       `json:"-"`
 }
 
+// usualAdvice is what to do after an error whose cause came without advice.
+var usualAdvice = map[api.Code]string{
+	api.AccessDenied: "run it with sudo",
+	api.Busy:         "try again later",
+	api.Failed:       "see its log: journalctl -u digestd",
+}
+
 // Explain turns whatever went wrong into words and an exit code. Reasons come
 // from where they are known; advice is given here, where the user is known.
 func Explain(err error) Trouble {
@@ -109,7 +117,9 @@ func Explain(err error) Trouble {
 		case api.Unchanged:
 			exit = exitUnchanged
 		}
-		return Trouble{Error: *ours, Exit: exit}
+		told := *ours
+		told.Advice = cmp.Or(told.Advice, usualAdvice[told.Code])
+		return Trouble{Error: told, Exit: exit}
 	case errors.As(err, &absent) && errors.Is(err, fs.ErrPermission):
 		return t(exitDenied, api.AccessDenied, err.Error(), "run it with sudo")
 	case errors.As(err, &absent):

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"os"
@@ -41,6 +42,9 @@ func Run(ctx context.Context, root func(*App) *cobra.Command, args []string, std
 		err = Usage(err, cmd.CommandPath())
 	}
 	trouble := Explain(err)
+	if trouble.Exit == exitUsage {
+		trouble.Error.Advice = cmp.Or(trouble.Error.Advice, "see "+cmd.CommandPath()+" --help")
+	}
 	if a.JSON {
 		a.UI.JSON(trouble)
 	} else {

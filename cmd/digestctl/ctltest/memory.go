@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -287,6 +288,9 @@ func (m *Daemon) RollbackGrant(_ context.Context, by api.Actor, pkg, reason stri
 func (m *Daemon) RollbackRevoke(_ context.Context, by api.Actor, pkg string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.variant == "busy" {
+		return &api.Error{Code: api.Busy, Message: "a running transaction uses the grant for " + pkg, Advice: "wait until it ends; to withdraw the list: digestctl deny"}
+	}
 	if len(m.log) == 0 || m.log[0].Kind != "granted" || m.log[0].NEVRA != pkg {
 		return &api.Error{Code: api.NotFound, Message: "there is no unused grant for " + pkg, Advice: "see digestctl rollback log"}
 	}
@@ -298,7 +302,11 @@ func (m *Daemon) FloorSet(_ context.Context, by api.Actor, pkg, evr, reason stri
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	by.PID, by.Sender = 0, ""
-	m.floors = append(m.floors, api.Floor{Package: strings.TrimSuffix(pkg, ".x86_64") + ".x86_64", EVR: evr, High: "0:5.2-1", Counter: 7, By: &by, Reason: reason, When: Noon})
+	pkg = strings.TrimSuffix(pkg, ".x86_64") + ".x86_64"
+	if slices.ContainsFunc(m.floors, func(f api.Floor) bool { return f.Package == pkg && f.EVR == evr }) {
+		return &api.Error{Code: api.Unchanged, Message: "the floor of " + pkg + " is " + evr + " already", Advice: "see digestctl floor list"}
+	}
+	m.floors = append(m.floors, api.Floor{Package: pkg, EVR: evr, High: "0:5.2-1", Counter: 7, By: &by, Reason: reason, When: Noon})
 	return nil
 }
 

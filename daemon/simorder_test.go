@@ -168,6 +168,9 @@ func (m *simMachine) Astray() string {
 	if file := m.bound(); file != "" {
 		return file
 	}
+	if fault := m.logFault(); fault != "" {
+		return fault
+	}
 	names, err := m.lists.Quarantined()
 	if err != nil {
 		return err.Error()
@@ -223,3 +226,25 @@ func (m *simMachine) Loose() string { return m.lists.loose() }
 
 // Early tells what was done before that which must be durable first.
 func (m *simMachine) Early() string { return m.order.take() }
+
+// logFault is what is wrong with the hash chain of the log, "" for nothing: no crash and no
+// error breaks it.
+func (m *simMachine) logFault() string {
+	var chain record.Chain
+	var checked *record.Checked
+	err := m.index().EachEntry(func(data []byte) {
+		chain, _ = record.ReadChain(data, 0)
+		checked = chain.Check()
+	}, func(seq uint64, value []byte) { checked.Entry(chain, seq, value) })
+	if err != nil {
+		return err.Error()
+	}
+	if checked.Entries == 0 && chain.From == 0 {
+		return ""
+	}
+	checked.End(chain)
+	if len(checked.Faults) > 0 {
+		return "the log: " + checked.Faults[0]
+	}
+	return ""
+}

@@ -82,6 +82,36 @@ func (ix *Index) EachKind(fn func(seq uint64, kind string)) error {
 	})
 }
 
+// EachEntry calls begin with the record of the log's hash chain, nil if there is none, and fn
+// with the number of every entry and the entry as it is stored, the oldest first, all as of one
+// commit. What they are given is valid until they return. An entry that is damaged is
+// nil. It may be called from any goroutine.
+func (ix *Index) EachEntry(begin func(chain []byte), fn func(seq uint64, value []byte)) error {
+	return ix.view(func(tx *bbolt.Tx) error {
+		var chain []byte
+		key := []byte(record.MetaChain)
+		if v := tx.Bucket([]byte(record.BucketMeta)).Get(key); v != nil {
+			content, err := unseal(record.BucketMeta, key, v)
+			if err != nil {
+				return fmt.Errorf("cannot read the hash chain of the log: %w", err)
+			}
+			chain = content
+		}
+		begin(chain)
+		return tx.Bucket([]byte(record.BucketLog)).ForEach(func(k, v []byte) error {
+			content, err := unseal(record.BucketLog, k, v)
+			if len(k) != 8 {
+				return fmt.Errorf("cannot read the log: %x is no number of an entry", k)
+			}
+			if err != nil {
+				content = nil
+			}
+			fn(binary.BigEndian.Uint64(k), content)
+			return nil
+		})
+	})
+}
+
 // kindOfEvent finds the kind in a stored entry, in which no other text precedes it.
 func kindOfEvent(value []byte) string {
 	const key = `"kind":"`

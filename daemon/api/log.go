@@ -24,6 +24,24 @@ type LogFilter struct {
 	Before  uint64    // entries with a lower number
 }
 
+// LogHead is where one of the log's two hash chains stands.
+type LogHead struct {
+	Room        string `json:"room"`                 // decisions, tampering
+	Seq         uint64 `json:"seq"`                  // of the last entry
+	Hash        string `json:"hash"`                 // of that and of all before, SHA-256
+	Dropped     uint64 `json:"dropped,omitzero"`     // the last entry that is not kept any more
+	DroppedHash string `json:"droppedHash,omitzero"` // its hash
+}
+
+// LogCheck is what a check of the log found.
+type LogCheck struct {
+	Entries   int       `json:"entries"`            // that the log has
+	Unchained int       `json:"unchained,omitzero"` // of these, from before the hash chain
+	Heads     []LogHead `json:"heads"`              // as of the check
+	Faults    []string  `json:"faults"`             // entries that were cut, changed or moved: the first 100
+	More      int       `json:"more,omitzero"`      // faults beyond these
+}
+
 // maxFilter bounds a text of a filter.
 const maxFilter = 1024
 

@@ -32,6 +32,10 @@ func (b *stub) AnchorDisable(_ context.Context, _ api.Actor, owner string, leave
 	return b.AnchorStatus(), nil
 }
 
+func (b *stub) LogVerify(_ context.Context, head string) (api.LogCheck, error) {
+	return api.LogCheck{Entries: len(head), Heads: []api.LogHead{}, Faults: []string{}}, nil
+}
+
 // TestAnchor: what changes the anchor has its reason and bounds, and a password crosses as it is.
 func TestAnchor(t *testing.T) {
 	b := &stub{}

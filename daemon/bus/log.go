@@ -14,6 +14,9 @@ type LogBackend interface {
 	// Log returns a page of the entries that filter selects, newest first, and how
 	// many it selects in all.
 	Log(ctx context.Context, filter api.LogFilter, offset, limit uint32) (page []api.Event, total uint32, err error)
+	// LogVerify checks the hash chain of the log; head is one that it must continue, as
+	// NUMBER:HASH, or "".
+	LogVerify(ctx context.Context, head string) (api.LogCheck, error)
 }
 
 func (s *Server) logMethods() []object.Method {
@@ -35,6 +38,15 @@ func (s *Server) logMethods() []object.Method {
 			}
 			page, total, err := s.backend.Log(c.Ctx, filter, offset, limit)
 			return onePage(page, limit, total), err
+		},
+	}, {
+		Name: "LogVerify",
+		Doc: "Checks the hash chains over the decisions on record, and returns a `LogCheck`: its faults are entries that were cut, changed or moved by something " +
+			"other than digestd. `head` is empty, or the head of a chain that somebody has kept, as `NUMBER:HASH`, which the log has to continue.",
+		In: []object.Argument{{Name: "head", Sig: "s", Max: object.MaxName}}, Out: dict("check"),
+		Call: func(c object.Call) ([]any, error) {
+			check, err := s.backend.LogVerify(c.Ctx, c.Text(0))
+			return []any{api.Encode(check)}, err
 		},
 	}}
 }

@@ -46,6 +46,7 @@ type IndexEffects interface {
 	EachKind(fn func(seq uint64, kind string)) error
 	EachEvent(before uint64, fn func(record.Event) bool) error
 	EventsAfter(seq uint64, limit int) ([]record.Event, error)
+	EachEntry(begin func(chain []byte), fn func(seq uint64, value []byte)) error
 	Settle() error
 	Restored() bool
 	Behind() error

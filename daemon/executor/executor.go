@@ -17,6 +17,7 @@ import (
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/record"
 )
 
 // ErrStopping means that the daemon no longer takes work.
@@ -281,7 +282,9 @@ func (x *Executor) prepare(name string, p *state.Plan) (err error) {
 	x.pass(name, failpoint.BeforeIntent)
 	all := s.Undo.Queue // what earlier events left comes first
 	all.Join(*p.Intent)
+	chain := s.Chain
 	if err := x.commit(&all); err != nil {
+		s.Chain = chain // these entries do not come
 		return err
 	}
 	s.Undo.Queue = state.Records{}
@@ -446,15 +449,16 @@ func (x *Executor) makeDurable(names []string) (err error) {
 // commit makes records durable. The signals of it are due then.
 func (x *Executor) commit(r *state.Records) error {
 	s := x.State
-	for _, e := range r.Events {
+	for i, e := range r.Events {
 		// The process that did it is still there.
 		if e.Unit == "" && e.PID != 0 {
 			e.Unit = x.unit(e.PID)
 		}
-		r.Batch.PutEvent(e)
+		r.Events[i].Chain = s.Chain.Put(&r.Batch, e)
 	}
-	for _, seq := range r.Drop {
-		r.Batch.DropEvent(seq) // some may have come with the same batch
+	x.drop(r)
+	if len(r.Events)+len(r.Drop) > 0 {
+		s.Chain.Record(&r.Batch)
 	}
 	r.Events, r.Drop = nil, nil
 	clear(x.Units.known)
@@ -474,6 +478,20 @@ func (x *Executor) commit(r *state.Records) error {
 	}
 	s.Written()
 	return nil
+}
+
+// drop removes entries for which the log has no room. The chain remembers the hash of the
+// last one.
+func (x *Executor) drop(r *state.Records) {
+	for _, seq := range r.Drop {
+		e := record.Event{Seq: seq}
+		if i := slices.IndexFunc(r.Events, func(e record.Event) bool { return e.Seq == seq }); i >= 0 {
+			e = r.Events[i] // it came with the same batch
+		} else if kept, err := x.Index.EventsAfter(seq-1, 1); err == nil && len(kept) == 1 && kept[0].Seq == seq {
+			e = kept[0]
+		}
+		x.State.Chain.Drop(&r.Batch, e)
+	}
 }
 
 // indexFailed tells the state why nothing is recorded.

@@ -125,6 +125,12 @@ func (s *Ledger) Load(c Content) error {
 	for _, k := range c.Keys {
 		s.Keys[k.Fingerprint] = k
 	}
+	chain, err := record.ReadChain(c.Meta[record.MetaChain], c.NextSeq)
+	if err != nil {
+		return err
+	}
+	s.Chain = chain
+	c.NextSeq = max(c.NextSeq, chain.Decisions.Seq+1, chain.Tampering.Seq+1)
 	s.NextSeq = c.NextSeq
 	s.Kept = c.Log
 	s.ToldSeq = c.NextSeq

@@ -3,9 +3,13 @@
 package query
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"math"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/digestd/digestd/daemon/api"
@@ -31,6 +35,84 @@ func (q *Query) Log(ctx context.Context, filter api.LogFilter, offset, limit uin
 	}
 	filter.Key = strings.ToLower(filter.Key)
 	return q.selectEvents(ctx, filter.After, filter.Before, offset, limit, func(e *record.Event) bool { return selects(&filter, e) })
+}
+
+// LogVerify checks the hash chain of the log. head is "" or one that somebody has kept, as
+// NUMBER:HASH: it is checked that the log continues that.
+func (q *Query) LogVerify(ctx context.Context, head string) (api.LogCheck, error) {
+	seq, hash, err := parseHead(head)
+	if err != nil {
+		return api.LogCheck{}, err
+	}
+	var chain record.Chain
+	var checked *record.Checked
+	found := record.Digest{}
+	var cerr error
+	err = q.Index.EachEntry(func(data []byte) {
+		// An index without a chain begins it with its next entry.
+		if chain, cerr = record.ReadChain(data, math.MaxUint64); cerr == nil {
+			checked = chain.Check()
+		}
+	}, func(n uint64, value []byte) {
+		if checked == nil || ctx.Err() != nil {
+			return
+		}
+		if h := checked.Entry(chain, n, value); n == seq {
+			found = h
+		}
+	})
+	if err = cmp.Or(err, cerr, ctx.Err()); err != nil {
+		return api.LogCheck{}, err
+	}
+	checked.End(chain)
+	out := api.LogCheck{Entries: checked.Entries, Unchained: checked.Unchained, Heads: HeadsOf(chain), Faults: []string{}, More: checked.More}
+	for _, f := range checked.Faults {
+		out.Faults = append(out.Faults, api.Clean(f))
+	}
+	for _, l := range []record.Link{chain.Decisions, chain.Tampering} {
+		if l.Dropped == seq && seq > 0 {
+			found = l.DroppedHash
+		}
+	}
+	switch {
+	case head == "" || found == hash:
+	case found.IsZero() && (seq < chain.Decisions.Dropped || seq < chain.Tampering.Dropped):
+		out.Faults = append(out.Faults, fmt.Sprintf("entry %d is not kept any more: nobody can tell whether the log continues it", seq))
+	default:
+		out.Faults = append(out.Faults, fmt.Sprintf("the log does not continue the head %s", api.Clean(head)))
+	}
+	return out, nil
+}
+
+// parseHead reads NUMBER:HASH.
+func parseHead(text string) (seq uint64, hash record.Digest, err error) {
+	if text == "" {
+		return 0, hash, nil
+	}
+	number, digits, ok := strings.Cut(text, ":")
+	seq, err = strconv.ParseUint(number, 10, 64)
+	if !ok || err != nil || seq == 0 || hash.UnmarshalText([]byte(digits)) != nil || hash.IsZero() {
+		return 0, hash, api.Errorf(api.InvalidArgument, "%.100q is no head of the log: want NUMBER:HASH", text)
+	}
+	return seq, hash, nil
+}
+
+// HeadsOf describes where a chain stands.
+func HeadsOf(c record.Chain) []api.LogHead {
+	heads := []api.LogHead{}
+	for _, r := range []struct {
+		room string
+		record.Link
+	}{{"decisions", c.Decisions}, {"tampering", c.Tampering}} {
+		if r.Seq > 0 {
+			h := api.LogHead{Room: r.room, Seq: r.Seq, Hash: r.Hash.String(), Dropped: r.Dropped}
+			if !r.DroppedHash.IsZero() {
+				h.DroppedHash = r.DroppedHash.String()
+			}
+			heads = append(heads, h)
+		}
+	}
+	return heads
 }
 
 // selectEvents returns a page of the entries between two numbers that match, and

@@ -285,6 +285,22 @@ func (x *Index) EventsAfter(seq uint64, limit int) (events []record.Event, err e
 	return events, nil
 }
 
+// EachEntry calls begin with the record of the log's hash chain, nil if there is none, and fn
+// with the number of every entry and the entry as it is stored, the oldest first.
+func (x *Index) EachEntry(begin func(chain []byte), fn func(seq uint64, value []byte)) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var chain []byte
+	if r := x.buckets[bucketMeta][record.MetaChain]; r != nil {
+		chain = r.value
+	}
+	begin(chain)
+	for _, e := range x.log {
+		fn(e.seq, e.value)
+	}
+	return nil
+}
+
 // EachEvent calls fn with every entry of the log before the entry seq, or with all if
 // seq is 0, the newest first, until it returns false.
 func (x *Index) EachEvent(before uint64, fn func(record.Event) bool) error {

@@ -190,4 +190,5 @@ type Event struct {
 	UID     uint32    `json:"uid"`
 	PID     uint32    `json:"pid,omitempty"`
 	Unit    string    `json:"unit,omitempty"` // the unit of the service manager that the process belonged to
+	Chain   Digest    `json:"chain,omitzero"` // see [Chain]; always the last field
 }

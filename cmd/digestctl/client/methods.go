@@ -71,6 +71,11 @@ func (c *Client) Log(ctx context.Context, filter api.LogFilter, want uint32, fn 
 	return pages(ctx, c, "Log", 0, want, fn, filter.Dict())
 }
 
+// LogVerify checks the hash chain of the log; head is one that it must continue, or "".
+func (c *Client) LogVerify(ctx context.Context, head string) (api.LogCheck, error) {
+	return get[api.LogCheck](ctx, c, "LogVerify", head)
+}
+
 // RollbackLog reads the decisions about versions, newest first.
 func (c *Client) RollbackLog(ctx context.Context, want uint32, fn func(page []api.Event)) (total uint32, err error) {
 	return pages(ctx, c, "RollbackLog", 0, want, fn)

@@ -37,6 +37,19 @@ func (m *Daemon) events() []api.Event {
 	return log
 }
 
+// LogVerify finds a fault in a log that is broken, and where somebody has kept another head.
+func (m *Daemon) LogVerify(_ context.Context, head string) (api.LogCheck, error) {
+	c := api.LogCheck{Entries: 8, Unchained: 2, Faults: []string{}, Heads: []api.LogHead{
+		{Room: "decisions", Seq: 8, Hash: hexA}, {Room: "tampering", Seq: 6, Hash: hexB, Dropped: 3, DroppedHash: hexA}}}
+	if m.is("broken") {
+		c.Faults = []string{"entry 5 was changed, or entries before it were cut, added or moved"}
+	}
+	if head != "" && head != "8:"+hexA {
+		c.Faults = append(c.Faults, "the log does not continue the head "+head)
+	}
+	return c, nil
+}
+
 func (m *Daemon) Log(_ context.Context, f api.LogFilter, offset, limit uint32) ([]api.Event, uint32, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -72,6 +72,7 @@ entry is then a document of its own.`,
 		}
 		return nil
 	})
+	cmd.AddCommand(logVerifyCommand(a))
 	flags := cmd.Flags()
 	flags.StringVarP(&f.filter.Kind, "kind", "k", "", "of a `KIND`, such as withdrawn, or a pattern: 'rollback-*'")
 	flags.StringVarP(&f.filter.Package, "package", "p", "", "about a `PACKAGE`, or a pattern of their names")

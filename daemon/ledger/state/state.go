@@ -147,6 +147,7 @@ type Journal struct {
 	Waits     bool              // the log keeps what the journal has not taken
 	Due       []func(Observer)  // what is durable and was not told of yet
 	Observer  Observer
+	Chain     record.Chain // of hashes over the log
 }
 
 // Health is what an administrator is told of how the daemon is.

@@ -99,7 +99,9 @@ func main() {
 	case *host:
 		err = tellHost(o.socket)
 	case *check:
-		err = newChecker(o.socket, log).run(ctx)
+		if err = o.load(*path); err == nil && o.mode == api.GuardEnforce {
+			err = newChecker(o.socket, log).run(ctx)
+		}
 	case *off:
 		err = bpf.Unload(o.dir)
 	default:

@@ -61,7 +61,7 @@ func (m *machine) service() {
 	must(c.Admit(ctx, []guard.Digest{m.self}))
 	must(c.SetCommit(ctx, 1))
 	m.equal("after it, it waits for a check", "audit", mode())
-	checks := exec.Command(keeper, "-check", "-socket", socket)
+	checks := exec.Command(keeper, "-check", "-mode", "enforce", "-socket", socket)
 	checks.Stderr = os.Stderr
 	must(checks.Start())
 	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {

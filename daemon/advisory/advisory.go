@@ -48,6 +48,7 @@ type Adviser struct {
 	Program string        // that reads repositories; see [feed.Argument]
 	Settle  time.Duration // that the caches must be left alone before they are read
 
+	keeper keeper
 	failed map[string]string // why a repository could not be heeded, by its stamp
 }
 
@@ -310,9 +311,9 @@ func (a *Adviser) tell(ctx context.Context, problems []string) {
 	if a.Config.Advisories == config.AdvisoriesWithdraw {
 		grace, _ = a.Config.Grace()
 	}
-	keep := a.keepers(ctx)
+	keep := a.keepers()
 	a.Exec.Enter(ctx, "retract", func(s *ledger.Ledger) error {
-		below := s.MarkBelow(grace)
+		below := s.MarkBelow(grace, keep)
 		if grace > 0 {
 			a.retract(s, keep)
 		}

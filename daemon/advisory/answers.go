@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/ledger"
@@ -33,10 +34,9 @@ func (a *Adviser) AdvisoryStatus(ctx context.Context) (api.AdvisoryStatus, error
 	all, _ := a.Advisories(ctx)
 	for _, p := range all {
 		st.Packages++
-		if !p.Due.IsZero() {
+		if e := snap.List(p.List); !p.Due.IsZero() {
 			st.Due++
-		}
-		if p.State == api.StateWithheld && p.Due.IsZero() && snap.List(p.List) != nil && snap.List(p.List).Reason == string(policy.ReasonAdvisory) {
+		} else if e != nil && e.Reason == string(policy.ReasonAdvisory) {
 			st.Gone++
 		}
 		if n := len(st.Severity); n == 0 || st.Severity[n-1].Severity != p.Severity {
@@ -77,13 +77,17 @@ func (a *Adviser) Advisories(context.Context) ([]api.Advised, error) {
 }
 
 func describe(snap *view.Snapshot, e *view.Entry, f *record.AdvisedFloor) api.Advised {
+	due := e.Due
+	if !e.Active() {
+		due = time.Time{} // it went
+	}
 	return api.Advised{Package: e.Package.String(), List: e.Name, State: string(e.State), Mended: f.EVR.String(), Advisory: f.Why, Severity: f.Severity,
-		CVEs: append([]string{}, f.CVEs...), Repository: repository(f.Origin), Strength: snap.Origins[f.Origin].Strength, Since: e.Below, Due: e.Due}
+		CVEs: append([]string{}, f.CVEs...), Repository: repository(f.Origin), Strength: snap.Origins[f.Origin].Strength, Since: e.Below, Due: due}
 }
 
 // AdvisoriesWhy says what advisories say of a package: a name, or name.arch. [api.NotFound]
 // says that it is nothing.
-func (a *Adviser) AdvisoriesWhy(ctx context.Context, text string) (api.AdvisoryWhy, error) {
+func (a *Adviser) AdvisoriesWhy(_ context.Context, text string) (api.AdvisoryWhy, error) {
 	snap := a.Snapshot()
 	why := api.AdvisoryWhy{Package: text, Versions: []api.AdvisedVersion{}, Installed: []api.Advised{}}
 	name, arch := text, ""
@@ -101,7 +105,6 @@ func (a *Adviser) AdvisoriesWhy(ctx context.Context, text string) (api.AdvisoryW
 			Advisory: f.Why, Severity: f.Severity, CVEs: append([]string{}, f.CVEs...), Repository: repository(f.Origin), Strength: snap.Origins[f.Origin].Strength,
 			Heeded: heeded(snap, f)})
 	}
-	keep := a.keepers(ctx)
 	for _, e := range snap.Entries {
 		if e.Package.Name != name || arch != "" && e.Package.Arch != arch || e.Own != "" {
 			continue
@@ -110,7 +113,7 @@ func (a *Adviser) AdvisoriesWhy(ctx context.Context, text string) (api.AdvisoryW
 			why.Installed = append(why.Installed, describe(snap, e, f))
 			why.Mend = Mend(a.Config.Root)
 		}
-		if text := keep(e); text != "" && len(why.Versions) > 0 {
+		if text := a.stays(e); text != "" && len(why.Versions) > 0 {
 			why.Stays = append(why.Stays, fmt.Sprintf("the list of %s is never withdrawn for an advisory: %s", e.Package, text))
 		}
 	}
@@ -148,7 +151,7 @@ func (a *Adviser) AdvisoriesForget(ctx context.Context, by api.Actor, repository
 		s.ForgetOrigin(name, act)
 		// What it says now was forgotten on purpose; what it says next is heeded.
 		s.SetOrigin(&s.Queue.Batch, record.Origin{Name: name, Strength: o.Strength, Keys: o.Keys, Stamp: o.Stamp, Made: o.Made, Read: o.Read})
-		s.MarkBelow(0)
+		s.MarkBelow(0, nil)
 		s.Show()
 		return nil
 	})

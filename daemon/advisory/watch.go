@@ -118,7 +118,7 @@ func (a *Adviser) forgetAll(ctx context.Context) error {
 		for name := range s.Origins {
 			s.DropOrigin(&s.Queue.Batch, name)
 		}
-		s.MarkBelow(0)
+		s.MarkBelow(0, nil)
 		s.Record()
 		s.Show()
 		return nil

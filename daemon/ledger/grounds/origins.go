@@ -93,8 +93,9 @@ func (s *Grounds) newEpoch(f *record.AdvisedFloor, said []record.AdvisedFloor) b
 
 // MarkBelow notes since when it is known of each installed package that an advisory mends
 // what it has, and forgets it of those that are mended. Unless grace is 0, the day on which
-// the list of such a package goes is set, and announced. It returns those that are below.
-func (s *Grounds) MarkBelow(grace time.Duration) (below []*view.Entry) {
+// the list of such a package goes is set, and announced, unless keep says why it must stay.
+// It returns those that are below.
+func (s *Grounds) MarkBelow(grace time.Duration, keep func(*view.Entry) string) (below []*view.Entry) {
 	said := s.Table.View()
 	for _, e := range s.Sorted() {
 		f := said.Below(e)
@@ -106,9 +107,9 @@ func (s *Grounds) MarkBelow(grace time.Duration) (below []*view.Entry) {
 			known.Below = s.Now()
 		}
 		switch {
-		case grace == 0:
+		case grace == 0 || !e.Active() || f != nil && keep(e) != "":
 			known.Due = time.Time{}
-		case f != nil && e.Due.IsZero() && e.Active():
+		case f != nil && e.Due.IsZero():
 			known.Due = s.Now().Add(grace)
 			s.Event(record.Event{Kind: audit.KindAdvisoryDue, Package: e.Package.Full(), List: e.Name, Reason: string(policy.ReasonAdvisory),
 				Text: "on " + known.Due.UTC().Format(time.DateOnly) + " unless it is updated: " + belowText(f, said)})

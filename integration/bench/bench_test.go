@@ -58,6 +58,7 @@ var measurements = []struct {
 	{"verify", (*lab).verification},
 	{"growth", (*lab).growth},
 	{"step", (*lab).ledgerStep},
+	{"advisories", (*lab).advisories},
 }
 
 // chosen returns the names that -rows has, or all.

@@ -45,6 +45,9 @@ of the database, and of these sizes; small ones are the hardest case, as most is
 user; digestd of today reads no files for them. The daemons run with ` + "`audit-trail = \"none\"`" + `; where the audit trail is on, it goes to a
 socket whose reader throws it away.
 
+The metadata of a repository is read by Go's benchmark of daemon/feed, with the start of the process and what the daemon does with
+its answer; a decision is one by daemon/ledger/state that refuses, with its text.
+
 What the guard costs is in [guard.md](guard.md#figures), in instructions of the kernel that it was measured on. One of its bounds
 cannot be met, for open and close: an empty program at the same hook exceeds it.
 `

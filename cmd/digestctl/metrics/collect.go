@@ -49,6 +49,10 @@ var (
 	verified    = family{"digestd_last_verification_timestamp_seconds", "When the latest verification of everything ended.", ""}
 	wrong       = family{"digestd_last_verification_errors", "Errors that this verification found.", ""}
 
+	belowAdvisory = family{"digestd_packages_below_advisory", "Installed packages that a security advisory has a fix for, by its severity.", "severity"}
+	metadataMade  = family{"digestd_repository_metadata_timestamp_seconds", "When the metadata of a package repository was made that is on this disk.", "repository"}
+	advisoriesDue = family{"digestd_advisories_due", "Lists that are to be withdrawn for an advisory.", ""}
+
 	anchored    = family{"digestd_anchor", "How the index stands to the counter in the TPM: 1 for the standing it has.", "standing"}
 	anchorEpoch = family{"digestd_anchor_epoch_total", "Epochs of the index.", ""}
 	anchorDue   = family{"digestd_anchor_due", "Whether something was decided that is not anchored yet.", ""}
@@ -161,6 +165,7 @@ func (s sample) collect() samples {
 	for kind, n := range s.decisions {
 		add(decisions, float64(n), kind)
 	}
+	s.collectAdvisories(add)
 	addTime := func(f family, t time.Time) {
 		if !t.IsZero() {
 			add(f, float64(t.UnixMilli())/1000)
@@ -176,6 +181,31 @@ func (s sample) collect() samples {
 		add(wrong, float64(st.Verified.Errors))
 	}
 	return all
+}
+
+// collectAdvisories tells of what repositories say. A severity that is none of those that
+// distributions use counts as other.
+func (s sample) collectAdvisories(add func(f family, value float64, label ...string)) {
+	const mostRepositories = 100
+	bySeverity := map[string]int{"critical": 0, "important": 0, "moderate": 0, "low": 0, "other": 0}
+	for _, c := range s.advisories.Severity {
+		severity := strings.ToLower(c.Severity)
+		if _, known := bySeverity[severity]; !known {
+			severity = "other"
+		}
+		bySeverity[severity] += c.Packages
+	}
+	for severity, n := range bySeverity {
+		add(belowAdvisory, float64(n), severity)
+	}
+	add(advisoriesDue, float64(s.advisories.Due))
+	seen := map[string]bool{}
+	for _, o := range s.advisories.Origins[:min(len(s.advisories.Origins), mostRepositories)] {
+		if name := bounded(o.Repository); !o.Made.IsZero() && !seen[name] {
+			seen[name] = true
+			add(metadataMade, float64(o.Made.Unix()), name)
+		}
+	}
 }
 
 // collectGuard tells of the guard, where it is configured.

@@ -117,6 +117,8 @@ type sample struct {
 	status    api.Status
 	keys      []api.Key
 	decisions map[string]uint32 // on record, by kind
+
+	advisories api.AdvisoryStatus
 }
 
 // kinds are the decisions that are counted.
@@ -136,6 +138,9 @@ func ask(ctx context.Context, bus string) (s sample, err error) {
 	s.up = true
 	if s.status.Waiting {
 		return s, nil // it knows nothing else
+	}
+	if s.advisories, err = c.AdvisoryStatus(ctx); err != nil {
+		return s, err
 	}
 	if s.keys, err = c.Keys(ctx); err != nil {
 		return s, err

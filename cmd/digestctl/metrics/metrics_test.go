@@ -23,6 +23,8 @@ import (
 
 func full() sample {
 	return sample{up: true, decisions: map[string]uint32{"rollback-refused": 3}, keys: []api.Key{{State: api.KeyRevoked}, {State: api.KeyTrusted, Use: api.UseLists}, {State: "of a newer digestd"}},
+		advisories: api.AdvisoryStatus{Due: 2, Severity: []api.SeverityCount{{Severity: "Critical", Packages: 3}, {Severity: "unheard-of", Packages: 1}, {Packages: 1}},
+			Origins: []api.AdvisoryOrigin{{Repository: "updates", Made: time.Unix(1_700_000_000, 0)}, {Repository: "never"}}},
 		status: api.Status{
 			Version: "1.0\"\n\xff{evil}" + strings.Repeat("x", 100), State: api.Degraded, Lists: api.Counts{Active: 7, Withheld: 2}, Files: 99, Counter: 12,
 			Problems:    []api.Problem{{Severity: api.SeverityError}, {Severity: "unheard-of"}},
@@ -58,6 +60,8 @@ func TestMetrics(t *testing.T) {
 		`digestd_keys{state="revoked"} 1`, `digestd_keys{state="trusted"} 0`, `digestd_decisions{kind="rollback-refused"} 3`,
 		"digestd_last_sync_timestamp_seconds 1.7e+09", "digestd_last_sync_duration_seconds 1.5", "digestd_last_verification_errors 4",
 		"digestd_signing_certificate_expiry_timestamp_seconds 1.9e+09",
+		`digestd_packages_below_advisory{severity="critical"} 3`, `digestd_packages_below_advisory{severity="other"} 2`, `digestd_packages_below_advisory{severity="low"} 0`,
+		`digestd_repository_metadata_timestamp_seconds{repository="updates"} 1.7e+09`, "digestd_advisories_due 2",
 		`digestd_guard_mode{mode="audit"} 1`, `digestd_guard_mode{mode="enforce"} 0`, "digestd_guard_degraded 1", "digestd_guard_doubts_total 4", "digestd_guard_missed_total 6",
 		"digestd_guard_refused_total 1", "digestd_guard_lost_total 5", "digestd_guard_checks_total 1.099511627776e+12",
 	} {

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -317,6 +318,32 @@ func TestOlderMetadata(t *testing.T) {
 	if p := w.Problem("advisories"); !strings.Contains(p.Text, "older than what was read before") {
 		t.Errorf("%+v", p)
 	}
+}
+
+// What dnf keeps as zchunk is read, where the plain file is not on this disk.
+func TestZchunk(t *testing.T) {
+	w := newWorld(t, "keep-out")
+	w.publish(repodata, 1000, []string{"tool 1-3"}, "tool 1-2")
+	plain := w.Path(repodata + "updateinfo.xml")
+	if out, err := exec.Command("zck", "-o", plain+".zck", plain).CombinedOutput(); err != nil {
+		t.Fatalf("zck (integration/setup.sh test installs it): %v\n%s", err, out)
+	}
+	if err := os.Remove(plain); err != nil {
+		t.Fatal(err)
+	}
+	packed, err := os.ReadFile(plain + ".zck")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(packed)
+	repomd, err := os.ReadFile(w.Path(repodata + "repomd.xml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := fmt.Sprintf(`<data type="updateinfo_zck"><checksum type="sha256">%x</checksum><location href="repodata/updateinfo.xml.zck"/><size>%d</size></data></repomd>`, sum, len(packed))
+	w.File(t, repodata+"repomd.xml", strings.ReplaceAll(string(repomd), "</repomd>", entry))
+	w.heed(false)
+	w.want("tool-1-1.noarch 0:1-2")
 }
 
 // sign signs repomd.xml as a repository does.

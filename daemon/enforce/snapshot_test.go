@@ -178,6 +178,71 @@ func TestGuardInDoubt(t *testing.T) {
 	}
 }
 
+// TestGuardThatWaitsForACheck: what a check has found stands in the status until one has passed,
+// and a snapshot says that the guard enforces from then on, though the index did not go on.
+func TestGuardThatWaitsForACheck(t *testing.T) {
+	m := guarded(t)
+	stop, err := guardtest.Serve(m.Guard.Socket, m.kernel, protocol.Facts{Wanted: protocol.Change{Mode: "enforce"}, Most: guard.Enforce, Check: true}, &protocol.Log{}, os.Getuid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 2)
+	go func() { ended <- m.Guard.Follow(ctx) }()
+	go func() { ended <- m.Guard.KeepSnapshot(ctx) }()
+	defer func() {
+		cancel()
+		for range 2 {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	until := func(what string, is func() bool) {
+		t.Helper()
+		for range 300 {
+			if is() {
+				return
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		t.Fatalf("%s: problems %+v", what, m.Snapshot().Problems)
+	}
+	kept := func() (is protocol.Begun) {
+		is, err := protocol.Start{
+			State: m.Config.State, Stale: guard.Audit, Key: protocol.KeyIn(filepath.Join(m.Config.State, identity.DERFile)),
+			Commit: func() (uint64, error) { return store.LatestCommit(m.Config.State) },
+		}.Begin(guardtest.NewMemory())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return is
+	}
+	until("the guard agrees", func() (is bool) {
+		m.Exec.Do(ctx, func() error { is = m.Guard.Agreed; return nil })
+		return is
+	})
+	m.comes("hello", "a")
+	until("a snapshot of what is audited", func() bool { return kept() == protocol.Begun{} })
+	c, err := protocol.Dial(ctx, m.Guard.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Checked(ctx, protocol.Check{Looked: 9, Refused: 1, First: []string{"/sbin/init"}}); err != nil {
+		t.Fatal(err)
+	}
+	until("it has not passed", func() bool {
+		return strings.Contains(m.Problem("guard-check").Text, "1 of 9 files that this machine needs: /sbin/init")
+	})
+	if err := c.Checked(ctx, protocol.Check{Looked: 9}); err != nil {
+		t.Fatal(err)
+	}
+	until("it has passed", func() bool { return m.Problem("guard-check").Text == "" })
+	until("a snapshot of what is enforced", func() bool { return kept() == protocol.Begun{Checked: true} })
+}
+
 // TestGuardIsToldOfTheNextList: a guard that is started again, as when it is upgraded, is told of the
 // next list before anybody has to ask for that.
 func TestGuardIsToldOfTheNextList(t *testing.T) {

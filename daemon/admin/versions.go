@@ -11,6 +11,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/ledger/advice"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -48,11 +49,14 @@ func (ad *Admin) RollbackGrant(ctx context.Context, by api.Actor, text, reason s
 		}
 		id := view.LineOf(pkg)
 		// As a package that takes the place of those of every other architecture.
-		dec := policy.Admit(policy.Enforce, s.LineBeside(pkg, func(view.LineID) bool { return false }), pkg)
+		line := s.LineBeside(pkg, func(view.LineID) bool { return false })
+		// What advisories say may bind it, whoever signed it: that is not known here.
+		s.Heed(&line, pkg, advice.Told{}, func([]string) bool { return true })
+		dec := policy.Admit(policy.Enforce, line, pkg)
 		if dec.Reason == policy.ReasonDenied {
 			return &api.Error{Code: api.InvalidArgument, Message: "no grant can admit it: " + dec.Text}
 		}
-		if dec.Verdict == policy.Allow && !dec.Grant {
+		if dec.Verdict == policy.Allow && !dec.Grant && !line.Undecided {
 			return &api.Error{Code: api.InvalidArgument, Message: pkg.String() + " needs no grant: no newer version was active here",
 				Advice: "install it"}
 		}

@@ -192,6 +192,16 @@ func TestKeepOut(t *testing.T) {
 			t.Errorf("%s: %s, want %s", version, got, want)
 		}
 	}
+	// A grant is above an advisory, also of what was never here.
+	if _, err := w.RollbackGrant(t.Context(), daemontest.Root, "absent-1-1.noarch", "why"); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.RollbackGrant(t.Context(), daemontest.Root, "absent-2-1.noarch", "why"); daemontest.Code(err) != api.InvalidArgument {
+		t.Errorf("what is mended is granted: %v", err)
+	}
+	if got := w.verdict("absent-1-1.noarch"); got != "allowed granted" {
+		t.Error(got)
+	}
 	// It raises, and never lowers.
 	w.publish(repodata, 1001, []string{"tool 1-3"}, "tool 1-1.5")
 	w.heed(false)

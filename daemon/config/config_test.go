@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/google/go-cmp/cmp"
@@ -78,6 +79,12 @@ func TestRefused(t *testing.T) {
 		{`signing-key = "pkcs11:token=a;object=b?pin-value=1234"`, `signing-key: cannot read PKCS#11 URI: pin-value is not accepted`},
 		{`mode = 3`, `incompatible types`},
 		{`mode = `, `digestd.conf`},
+		{`advisories = "keepout"`, `keep-out`},
+		{`advisories-grace = "14"`, `want days or weeks`},
+		{`advisories-grace = "0d"`, `want days or weeks`},
+		{`advisories-grace = "14h"`, `want days or weeks`},
+		{`advisories-protect = ["["]`, `is no pattern`},
+		{"advisories = \"withdraw\"\nguard = \"enforce\"", `advisories-withdraw-under-guard = true`},
 	} {
 		_, err := load(t, test.text)
 		if err == nil || !strings.Contains(err.Error(), test.want) {
@@ -109,10 +116,28 @@ func TestShippedFile(t *testing.T) {
 	if diff := cmp.Diff(config.Default(), got); diff != "" {
 		t.Error(diff)
 	}
-	for _, key := range strings.Fields("root dbpath state lists socket keys bus mode unsigned format sign signing-key keep-old multiversion labels fapolicyd keylime metrics ima-signatures ima-signature-version guard guard-strict guard-seal guard-modules guard-doubt guard-containers guard-exempt audit-trail") {
+	for _, key := range strings.Fields("root dbpath state lists socket keys bus mode unsigned format sign signing-key keep-old multiversion labels fapolicyd keylime metrics ima-signatures ima-signature-version guard guard-strict guard-seal guard-modules guard-doubt guard-containers guard-exempt advisories advisories-grace advisories-protect advisories-withdraw-under-guard audit-trail") {
 		if !strings.Contains(active.String(), "\n"+key+" = ") && !strings.HasPrefix(active.String(), key+" = ") {
 			t.Errorf("%s is not shown", key)
 		}
+	}
+}
+
+func TestAdvisories(t *testing.T) {
+	for text, want := range map[string]time.Duration{"": 14 * 24 * time.Hour, `advisories-grace = "3d"`: 3 * 24 * time.Hour, `advisories-grace = "2w"`: 14 * 24 * time.Hour} {
+		c, err := load(t, text+"\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := c.Grace(); err != nil || got != want {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+	if _, err := load(t, "advisories = \"withdraw\"\nguard = \"enforce\"\nadvisories-withdraw-under-guard = true\n"); err != nil {
+		t.Error(err)
+	}
+	if _, err := load(t, "advisories = \"withdraw\"\nguard = \"audit\"\n"); err != nil {
+		t.Error(err)
 	}
 }
 

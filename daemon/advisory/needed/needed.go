@@ -186,13 +186,50 @@ func (f *finder) program(path, why string) {
 		}
 	}
 	imported, _ := object.ImportedLibraries()
-	for _, library := range imported {
+	for _, library := range append(imported, named(object)...) {
 		for _, dir := range slices.Concat(dirs, f.dirs) {
 			// Wherever it is: which of them is loaded is the loader's to know.
 			f.program(filepath.Join("/", dir, filepath.Base(library)), chain(name, why))
 		}
 	}
 }
+
+// named are the libraries that an object names in its constants or notes: it may load them
+// when it first needs them, as systemd does.
+func named(object *elf.File) (libraries []string) {
+	const most = 32 << 20
+	for _, s := range object.Sections {
+		if s.Name != ".rodata" && !strings.HasPrefix(s.Name, ".note.dlopen") || s.Size > most {
+			continue
+		}
+		data, err := s.Data()
+		if err != nil {
+			continue
+		}
+		for rest := data; ; {
+			i := bytes.Index(rest, []byte(".so"))
+			if i < 0 {
+				break
+			}
+			from := i
+			for from > 0 && strings.IndexByte(libraryBytes, rest[from-1]) >= 0 {
+				from--
+			}
+			end := i + len(".so")
+			for end < len(rest) && (rest[end] == '.' || rest[end] >= '0' && rest[end] <= '9') {
+				end++
+			}
+			if name := string(rest[from:end]); strings.HasPrefix(name, "lib") && !slices.Contains(libraries, name) {
+				libraries = append(libraries, name)
+			}
+			rest = rest[end:]
+		}
+	}
+	return libraries
+}
+
+// libraryBytes are those of names of libraries.
+const libraryBytes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-."
 
 // chain says that a program links something. It names the program alone.
 func chain(name, why string) string {

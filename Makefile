@@ -60,6 +60,7 @@ help:
 	@echo 'make bench     measures, and writes docs/performance.md; ROWS=why,restart prints these alone'
 	@echo 'make install   below DESTDIR=, PREFIX=$(PREFIX)'
 	@echo 'make rpm       bin/rpm/: packages of what is committed; make srpm: its source package'
+	@echo 'make dist      bin/dist/: archives of a release, with SBOMs and checksums'
 	@echo 'make clean     removes what was built'
 
 build: setup-build
@@ -189,6 +190,10 @@ rpm: setup-rpm
 srpm: setup-rpm
 	@systemd/build-rpm.sh srpm
 
+# A release's files, the programs built twice and compared.
+dist: setup-rpm
+	@systemd/dist.sh
+
 setup-%:
 	@integration/setup.sh $*
 
@@ -196,4 +201,4 @@ clean:
 	rm -rf bin
 	@$(MAKE) -s -C hooks/rpm clean
 
-.PHONY: help build programs demo bench test test-vm unit cover sim sim-mutants docs lint fuzz install lay rpm srpm clean
+.PHONY: help build programs demo bench test test-vm unit cover cover-integration sim sim-mutants docs lint vulncheck fuzz install lay rpm srpm dist clean

@@ -16,17 +16,23 @@ git() { command git -c safe.directory="$PWD" "$@"; }
 
 [ -z "$(git status --porcelain --untracked-files=no)" ] || echo "build-rpm: not committed, and so not in the packages: $(git status --porcelain --untracked-files=no | cut -c4- | tr '\n' ' ')" >&2
 
-# A tag vVERSION is that release; any other commit comes before it, in order.
-version=$(sed -n 's/^var Version = "\(.*\)"/\1/p' daemon/api/api.go)
-if [ "$(git describe --tags --exact-match 2>/dev/null)" != "v$version" ]; then
-	version=$version~$(git rev-list --count HEAD).g$(git rev-parse --short HEAD)
-fi
+version=$(systemd/version.sh)
+
+# bundled prints what Go modules the programs have within; a version must not have a dash.
+bundled() {
+	go list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}{{end}}{{end}}' ./cmd/... | sort -u |
+		while read -r module number; do
+			number=${number#v}
+			echo "Provides:       bundled(golang($module)) = ${number//-/.}"
+		done
+}
 
 top=$(mktemp -d)
 trap 'rm -rf "$top"' EXIT
 mkdir "$top/SOURCES"
 spec=$top/digestd.spec
-sed "s/^Version: .*/Version:        $version/" systemd/digestd.spec >"$spec"
+bundled >"$top/bundled"
+sed -e "s/^Version: .*/Version:        $version/" -e "/^# What the programs have within/r $top/bundled" systemd/digestd.spec >"$spec"
 git archive --prefix="digestd-$version/" -o "$top/SOURCES/digestd-$version.tar.gz" HEAD
 
 options=(

@@ -93,6 +93,11 @@ func TestMakeRPM(t *testing.T) {
 	if said, err := exec.Command("rpmlint", args...).CombinedOutput(); err != nil || !strings.Contains(string(said), "0 errors, 0 warnings") {
 		t.Errorf("rpmlint: %v\n%s", err, said)
 	}
+	// Who looks for a vulnerable module asks rpm for it.
+	provides, err := exec.Command("rpm", append([]string{"-qp", "--provides"}, made...)...).CombinedOutput()
+	if err != nil || !strings.Contains(string(provides), "bundled(golang(go.etcd.io/bbolt)) = ") {
+		t.Errorf("rpm -q --provides: %v\n%s", err, provides)
+	}
 }
 
 // TestPackages: what every rpm does with the packages, from the first

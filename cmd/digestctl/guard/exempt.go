@@ -30,8 +30,8 @@ func (g *app) exemptCommand() *cobra.Command {
 		Short:       "Let the containers of a cgroup run files that no list holds",
 		Long: `Exempt lets containers run files that no list holds, if their cgroup is GROUP or below it, their mounts
 are not the host's, and the host has not mounted the file system of the file. GROUP is a cgroup below the root
-of the tree, such as lxc or machine.slice; it may have * in it. The exemption ends when the machine starts again, or with --end;
-to keep it, set guard-exempt in digestd.conf(5).
+of the tree, such as lxc or machine.slice; it may have * in it. The exemption ends with --end, when digestd-guard is stopped, and when the machine
+starts again; a restart or upgrade of digestd-guard keeps it. To keep it for good, set guard-exempt in digestd.conf(5).
 
 A cgroup that others than root can make processes part of is refused, unless --force and a reason are given: with it they run what they
 like.`,

@@ -23,22 +23,42 @@ type fed struct {
 // mend something.
 func (m *fed) publish(id string, packages []string, mended ...string) {
 	m.Helper()
+	m.publishAll(id, packages, collection("", mended...), "")
+}
+
+// collection is what an advisory says of builds, of a module stream or of none.
+func collection(stream string, mended ...string) string {
+	var b strings.Builder
+	b.WriteString(`<collection short="os"><name>os</name>`)
+	if name, s, is := strings.Cut(stream, ":"); is {
+		fmt.Fprintf(&b, `<module name="%s" stream="%s" version="1" context="c" arch="noarch"/>`, name, s)
+	}
+	for _, n := range mended {
+		f := strings.Split(n, "-")
+		fmt.Fprintf(&b, `<package name="%s" epoch="0" version="%s" release="%s" arch="noarch"/>`, f[0], f[1], f[2])
+	}
+	return b.String() + "</collection>"
+}
+
+// publishAll is publish with collections of several streams, and the list of these.
+func (m *fed) publishAll(id string, packages []string, collections, modules string) {
+	m.Helper()
 	m.OK(os.RemoveAll(m.repo))
 	m.OK(os.MkdirAll(m.repo, 0o755))
 	for _, p := range packages {
 		m.OK(os.Link(p, filepath.Join(m.repo, filepath.Base(p))))
 	}
 	m.run("createrepo_c", "-q", m.repo)
-	var pkgs strings.Builder
-	for _, n := range mended {
-		f := strings.Split(n, "-")
-		fmt.Fprintf(&pkgs, `<package name="%s" epoch="0" version="%s" release="%s" arch="noarch"/>`, f[0], f[1], f[2])
-	}
 	info := filepath.Join(m.TempDir(), "updateinfo.xml")
 	m.OK(os.WriteFile(info, []byte(`<updates><update from="security@vendor.example" status="stable" type="security" version="1"><id>`+id+`</id><title>flaw</title>
 <severity>Critical</severity><issued date="2026-01-01 00:00:00"/><references><reference href="https://vendor.example/" id="CVE-2026-1234" type="cve" title="CVE-2026-1234"/></references>
-<pkglist><collection short="os"><name>os</name>`+pkgs.String()+`</collection></pkglist></update></updates>`), 0o644))
+<pkglist>`+collections+`</pkglist></update></updates>`), 0o644))
 	m.run("modifyrepo_c", "--mdtype=updateinfo", info, filepath.Join(m.repo, "repodata"))
+	if modules != "" {
+		file := filepath.Join(m.TempDir(), "modules.yaml")
+		m.OK(os.WriteFile(file, []byte(modules), 0o644))
+		m.run("modifyrepo_c", "--mdtype=modules", file, filepath.Join(m.repo, "repodata"))
+	}
 }
 
 func (m *fed) run(name string, args ...string) {
@@ -80,6 +100,21 @@ var refreshers = map[string]func(m *fed){
 	},
 }
 
+// newFed is a machine that keeps out what lacks a fix, and that has the repository updates,
+// whose packages vendor signs.
+func newFed(t *testing.T) *fed {
+	t.Helper()
+	m := &fed{newMachine(t, `advisories = "keep-out"`), filepath.Join(t.TempDir(), "repo")}
+	m.OK(os.MkdirAll(m.Path("etc/pki"), 0o755))
+	m.OK(os.WriteFile(m.Path("etc/pki/vendor.asc"), vendor.Armor, 0o644))
+	configuration := "[updates]\nname=updates\nenabled=1\nautorefresh=0\ntype=rpm-md\nbaseurl=file://" + m.repo + "\ngpgcheck=0\ngpgkey=file:///etc/pki/vendor.asc\n"
+	for _, dir := range []string{"etc/yum.repos.d", "etc/zypp/repos.d"} {
+		m.OK(os.MkdirAll(m.Path(dir), 0o755))
+		m.OK(os.WriteFile(m.Path(dir+"/updates.repo"), []byte(configuration), 0o644))
+	}
+	return m
+}
+
 // A machine with a vulnerable version comes, by nothing but a refresh of the metadata that
 // its package manager has, to where that version cannot come back.
 func TestAdvisoriesAct(t *testing.T) {
@@ -89,15 +124,8 @@ func TestAdvisoriesAct(t *testing.T) {
 	}
 	for _, manager := range []string{"dnf4", "dnf5", "zypper"} {
 		t.Run(manager, func(t *testing.T) {
-			m := &fed{newMachine(t, `advisories = "keep-out"`), filepath.Join(t.TempDir(), "repo")}
+			m := newFed(t)
 			m.Trust(stranger)
-			m.OK(os.MkdirAll(m.Path("etc/pki"), 0o755))
-			m.OK(os.WriteFile(m.Path("etc/pki/vendor.asc"), vendor.Armor, 0o644))
-			configuration := "[updates]\nname=updates\nenabled=1\nautorefresh=0\ntype=rpm-md\nbaseurl=file://" + m.repo + "\ngpgcheck=0\ngpgkey=file:///etc/pki/vendor.asc\n"
-			for _, dir := range []string{"etc/yum.repos.d", "etc/zypp/repos.d"} {
-				m.OK(os.MkdirAll(m.Path(dir), 0o755))
-				m.OK(os.WriteFile(m.Path(dir+"/updates.repo"), []byte(configuration), 0o644))
-			}
 			old, fixed := m.build("hello-1-1.noarch", "/usr/bin/hello=1"), m.build("hello-1-2.noarch", "/usr/bin/hello=2")
 			absent, absentFixed := m.build("absent-1-1.noarch", "/usr/bin/absent=1"), m.build("absent-1-2.noarch", "/usr/bin/absent=2")
 			p, _, err := pkgtest.ParsePackage("foreign-1-1.noarch", "/usr/bin/foreign=1")
@@ -148,4 +176,31 @@ func TestAdvisoriesAct(t *testing.T) {
 			m.Stop()
 		})
 	}
+}
+
+// An advisory about a module stream is about packages of that stream alone.
+func TestAdvisoriesOfModules(t *testing.T) {
+	m := newFed(t)
+	modular := func(version, stream, name string) string {
+		p, _, err := pkgtest.ParsePackage(name+"-"+version+".noarch", "/opt/"+name+"="+version)
+		m.OK(err)
+		p.Key, p.Module = vendor, stream+":1:c"
+		return m.Build(p)
+	}
+	here := modular("1-1.module", "node:1", "node")
+	m.RPM("-i", here)
+	fixed, five, fiveFixed := modular("1-2.module", "node:1", "node"), modular("5-1.module", "node:5", "npm"), modular("5-2.module", "node:5", "npm")
+	one := modular("1-1.module", "node:1", "npm")
+	const document = "---\ndocument: modulemd\nversion: 2\ndata:\n  name: node\n  stream: \"%d\"\n  version: 1\n  context: c\n  arch: noarch\n" +
+		"  summary: node\n  description: node\n  license:\n    module:\n    - MIT\n  artifacts:\n    rpms:\n    - %s\n...\n"
+	m.publishAll("VSA-2026:0005", []string{fixed, fiveFixed}, collection("node:1", "node-1-2.module")+collection("node:5", "npm-5-2.module"),
+		fmt.Sprintf(document, 1, "node-0:1-2.module.noarch")+fmt.Sprintf(document, 5, "npm-0:5-2.module.noarch"))
+	refreshers["dnf4"](m)
+	m.AwaitProblem("below-advisories", "node-1-1.module")
+	m.RPMFails([]string{"VSA-2026:0005"}, "-i", five)
+	m.RPM("-i", one) // of a stream of which nothing is said of it
+	m.Says(m.Must("advisories", "why", "npm"), "node:5")
+	m.RPM("-U", fixed)
+	m.Solved("below-advisories")
+	m.Stop()
 }

@@ -15,7 +15,10 @@ import (
 	"github.com/google/rpmpack"
 )
 
-const tagPostProg = 1086 // RPMTAG_POSTINPROG
+const (
+	tagPostProg   = 1086 // RPMTAG_POSTINPROG
+	tagModularity = 5096 // RPMTAG_MODULARITYLABEL
+)
 
 // Package is a package to be made, in process: thousands take seconds. What
 // only rpmbuild can do is for [BuildSpec].
@@ -28,6 +31,7 @@ type Package struct {
 	Post                         string                                          // a scriptlet
 	PostProg                     string                                          // what runs it, /bin/sh if empty
 	Key                          *Key                                            // nil for an unsigned package
+	Module                       string                                          // label of the module that it is of, "name:stream:version:context"
 	Version3                     bool                                            // the signature is of version 3, as RHEL's are
 	Sign                         func(data []byte) (signature []byte, err error) // instead of Key
 }
@@ -76,6 +80,9 @@ func (p *Package) build(dir string) (string, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Links)) {
 		r.AddFile(rpmpack.RPMFile{Name: name, Body: []byte(p.Links[name]), Mode: 0o120777, Owner: "root", Group: "root", MTime: uint32(Epoch.Unix())})
+	}
+	if p.Module != "" {
+		r.AddCustomTag(tagModularity, rpmpack.EntryString(p.Module))
 	}
 	if p.Post != "" {
 		r.AddPostin(p.Post)

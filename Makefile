@@ -28,7 +28,7 @@ GO ?= go
 export CGO_ENABLED ?= 0
 export GOFLAGS += -buildvcs=false
 module = github.com/digestd/digestd
-scripts = .ci/run .ci/stage .ci/cover $(wildcard systemd/*.sh integration/*.sh integration/*/*.sh integration/*/*/*.sh)
+scripts = .ci/run .ci/stage .ci/tests .ci/cover $(wildcard systemd/*.sh integration/*.sh integration/*/*.sh integration/*/*/*.sh)
 
 # Packages whose tests are of one package, not of the whole.
 units = $(shell $(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -v '^$(module)/integration')
@@ -88,10 +88,11 @@ test:
 	@.ci/stage setup integration/setup.sh test
 	@.ci/stage lint $(MAKE) lint
 	@.ci/stage build $(MAKE) build
-	@.ci/stage unit env CGO_ENABLED=1 DIGESTD_TEST_ALL=1 $(GO) test -race $(units)
+	@.ci/stage unit env CGO_ENABLED=1 DIGESTD_TEST_ALL=1 .ci/tests unit -race $(units)
 	@.ci/stage sim $(GO) test ./daemon -run TestHistories -sim.time 60s -sim.disk 150
-	@.ci/stage integration env DIGESTD_TEST_ALL=1 $(GO) test -count=1 -timeout 20m ./integration/vm ./integration/vm/guard ./integration/...
+	@.ci/stage integration env DIGESTD_TEST_ALL=1 .ci/tests integration -count=1 -timeout 20m ./integration/vm ./integration/vm/guard ./integration/...
 	@.ci/stage fuzz $(MAKE) fuzz FUZZTIME=10000x
+	@.ci/listing bin/test/unit.json bin/test/integration.json
 
 # What machines show, all of it, and as long on each kernel.
 test-vm:

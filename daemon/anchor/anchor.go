@@ -50,6 +50,8 @@ type Chip interface {
 	// is the counter's; [tpm.ErrNoCounter] if there is nothing.
 	Read(ctx context.Context, c tpm.Counter) (name []byte, value uint64, err error)
 	Increment(ctx context.Context, c tpm.Counter) error
+	// Certify has the TPM state the value of the counter, over data.
+	Certify(ctx context.Context, c tpm.Counter, data []byte) (tpm.Certificate, error)
 	// Define makes the counter.
 	Define(ctx context.Context, owner []byte, c tpm.Counter, mark []byte) error
 	// Begin gives a counter its first value, and returns it.
@@ -173,14 +175,14 @@ func (a *Anchor) compare(ctx context.Context, s secret) (standing policy.Standin
 	}
 	err = a.Exec.Enter(ctx, "anchor", func(l *ledger.Ledger) error {
 		standing = l.CounterFound(e)
-		l.PolicyIs(a.policy(l.Settings))
+		l.PolicyIs(a.Policy(l.Settings))
 		return nil
 	})
 	return standing, value, err
 }
 
-// policy digests the settings that decide which lists there are, and what enforces them.
-func (a *Anchor) policy(s state.Settings) string {
+// Policy digests the settings that decide which lists there are, and what enforces them.
+func (a *Anchor) Policy(s state.Settings) string {
 	c := a.Config
 	text, err := json.Marshal([]any{s.Mode.String(), s.Unsigned.String(), s.NoExpired, s.Multi, s.KeepOld, c.Format, c.Sign,
 		c.Guard, c.GuardStrict, c.GuardSeal, c.GuardModules, c.GuardDoubt, c.GuardContainers, c.GuardExempt})
@@ -189,6 +191,22 @@ func (a *Anchor) policy(s state.Settings) string {
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
+}
+
+// Certify has the TPM state the value of the counter, over data.
+func (a *Anchor) Certify(ctx context.Context, data []byte) (c tpm.Certificate, err error) {
+	if !a.On() {
+		return c, errNone
+	}
+	ctx, cancel := context.WithTimeout(ctx, passPatience)
+	defer cancel()
+	a.busy.Lock()
+	defer a.busy.Unlock()
+	s, err := a.secret()
+	if err == nil {
+		c, err = a.Chip.Certify(ctx, s.counter(), data)
+	}
+	return c, err
 }
 
 // rise increments the counter from value.

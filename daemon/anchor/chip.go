@@ -29,6 +29,14 @@ func (t chip) Increment(ctx context.Context, c tpm.Counter) error {
 	return t.Do(ctx, func(conn *tpm.Conn) error { return conn.IncrementCounter(c) })
 }
 
+func (t chip) Certify(ctx context.Context, c tpm.Counter, data []byte) (cert tpm.Certificate, err error) {
+	err = t.Do(ctx, func(conn *tpm.Conn) error {
+		cert, err = conn.Certify(c, data)
+		return err
+	})
+	return cert, err
+}
+
 func (t chip) Define(ctx context.Context, owner []byte, c tpm.Counter, mark []byte) error {
 	return t.Do(ctx, func(conn *tpm.Conn) error { return conn.Define(owner, c.Index, c.Auth, mark) })
 }

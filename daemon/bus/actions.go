@@ -17,5 +17,5 @@ var (
 	actionGuard        = object.Action{Name: "org.digestd1.guard", Words: "change what the guard refuses"}
 	actionGuardDenials = object.Action{Name: "org.digestd1.guard-denials", Words: "see what the guard refused"}
 	actionVerify       = object.Action{Name: "org.digestd1.verify", Words: "verify files, or see the findings"}
-	actionAnchor       = object.Action{Name: "org.digestd1.anchor", Words: "change what anchors the index"}
+	actionAnchor       = object.Action{Name: "org.digestd1.anchor", Words: "change what anchors the index, or quote it"}
 )

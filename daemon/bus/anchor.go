@@ -22,6 +22,8 @@ type AnchorBackend interface {
 	AnchorRebind(ctx context.Context, by api.Actor, owner, reason string) (api.Anchor, error)
 	// AnchorDisable binds the index to no counter; with leave the counter stays in the TPM.
 	AnchorDisable(ctx context.Context, by api.Actor, owner string, leave bool, reason string) (api.Anchor, error)
+	// AnchorQuote states to a verifier what the machine is, for its nonce.
+	AnchorQuote(ctx context.Context, nonce string) (document string, err error)
 }
 
 // maxOwner bounds the password of a TPM's owner: no digest is longer.
@@ -80,6 +82,16 @@ func (s *Server) anchorMethods() []object.Method {
 					return nil, err
 				}
 				return answer(b.AnchorDisable(c.Ctx, c.By, owner(c), c.Args[1].(bool), c.Text(2)))
+			},
+		},
+		{
+			Name: "AnchorQuote",
+			Doc: "States to a verifier what the machine is, as a JSON document that digestctl-anchor(1) verifies: signed by the TPM, where the anchor is enabled, and by the key that signs lists. " +
+				"`nonce` is the verifier's, 8 to 64 bytes as hexadecimal digits.",
+			In: []object.Argument{{Name: "nonce", Sig: "s", Max: object.MaxName}}, Out: []object.Argument{{Name: "document", Sig: "s"}}, Action: actionAnchor,
+			Call: func(c object.Call) ([]any, error) {
+				document, err := b.AnchorQuote(c.Ctx, c.Text(0))
+				return []any{document}, err
 			},
 		},
 	}

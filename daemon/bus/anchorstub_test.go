@@ -32,6 +32,10 @@ func (b *stub) AnchorDisable(_ context.Context, _ api.Actor, owner string, leave
 	return b.AnchorStatus(), nil
 }
 
+func (b *stub) AnchorQuote(_ context.Context, nonce string) (string, error) {
+	return "{" + nonce + "}", nil
+}
+
 func (b *stub) LogVerify(_ context.Context, head string) (api.LogCheck, error) {
 	return api.LogCheck{Entries: len(head), Heads: []api.LogHead{}, Faults: []string{}}, nil
 }
@@ -51,6 +55,7 @@ func TestAnchor(t *testing.T) {
 		t.Errorf("refused calls reached the backend: %v", b.changes)
 	}
 	p.must("Anchor")
+	p.must("AnchorQuote", "00")
 	p.must("AnchorEnable", []byte("\xffsecret"), "")
 	p.must("AnchorAccept", "why")
 	p.must("AnchorRebind", []byte{}, "why")

@@ -15,14 +15,6 @@ import (
 	"github.com/digestd/digestd/kernel/tpm/tpmtest"
 )
 
-// do has the TPM on a socket do something.
-func do(t *testing.T, socket string, fn func(*tpm.Conn) error) error {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	return tpm.NewDevice(socket).Do(ctx, fn)
-}
-
 const index = 0x0181d1e5
 
 // newCounter returns a counter that no TPM has yet, and its mark.
@@ -253,36 +245,6 @@ func TestCertify(t *testing.T) {
 		if _, err := forged.Verify([]byte("two")); err == nil {
 			t.Fatalf("byte %d changed, and it verifies", i)
 		}
-	}
-}
-
-// TestActivate: a challenge is answered by the TPM that it was made for, and by no other.
-func TestActivate(t *testing.T) {
-	chip, other := tokentest.NewTPM(t, filepath.Join(t.TempDir(), "tpm")), tokentest.NewTPM(t, filepath.Join(t.TempDir(), "other"))
-	var endorsement, key []byte
-	tpmtest.Do(t, chip.Socket, func(conn *tpm.Conn) (err error) {
-		if endorsement, _, err = conn.Endorsement(); err == nil {
-			key, err = conn.AttestationKey()
-		}
-		return err
-	})
-	secret := []byte("a secret of thirty-two bytes, yes")[:32]
-	ch, err := tpm.NewChallenge(endorsement, key, secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tpmtest.Do(t, chip.Socket, func(conn *tpm.Conn) error {
-		got, err := conn.Activate(ch.Blob, ch.Secret)
-		if !bytes.Equal(got, secret) {
-			t.Errorf("answered %x, want %x", got, secret)
-		}
-		return err
-	})
-	if err := do(t, other.Socket, func(conn *tpm.Conn) error {
-		_, err := conn.Activate(ch.Blob, ch.Secret)
-		return err
-	}); err == nil {
-		t.Error("another TPM answers")
 	}
 }
 

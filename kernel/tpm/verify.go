@@ -5,7 +5,6 @@ package tpm
 import (
 	"bytes"
 	"crypto/ecdsa"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -91,7 +90,7 @@ func readKey(data []byte) (*ecdsa.PublicKey, error) {
 	return key, nil
 }
 
-// KeyName returns the Name of an attestation key or endorsement key (TPMT_PUBLIC), by which
+// KeyName returns the Name of an attestation key (TPMT_PUBLIC), by which
 // verifiers know it.
 func KeyName(data []byte) ([]byte, error) {
 	area, err := unmarshalPublic(data)
@@ -103,40 +102,6 @@ func KeyName(data []byte) ([]byte, error) {
 		return nil, fmt.Errorf("cannot name the key: %w", err)
 	}
 	return name.Buffer, nil
-}
-
-// Challenge is a secret that only the TPM with an endorsement key can read, and only if it
-// has a certain attestation key as well.
-type Challenge struct {
-	Blob   []byte // TPMS_ID_OBJECT
-	Secret []byte // encrypted for the endorsement key
-}
-
-// NewChallenge encrypts secret, of at most 32 bytes, for the TPM with these keys (TPMT_PUBLIC).
-func NewChallenge(endorsement, key, secret []byte) (Challenge, error) {
-	if _, err := readKey(key); err != nil {
-		return Challenge{}, err
-	}
-	name, err := KeyName(key)
-	if err != nil {
-		return Challenge{}, err
-	}
-	area, err := unmarshalPublic(endorsement)
-	if err != nil {
-		return Challenge{}, fmt.Errorf("cannot read the endorsement key: %w", err)
-	}
-	if a := area.ObjectAttributes; !a.Restricted || !a.Decrypt || a.SignEncrypt || !a.FixedTPM {
-		return Challenge{}, errors.New("cannot use the endorsement key: it is none")
-	}
-	to, err := tpm2.ImportEncapsulationKey(area)
-	if err != nil {
-		return Challenge{}, fmt.Errorf("cannot use the endorsement key: %w", err)
-	}
-	blob, encrypted, err := tpm2.CreateCredential(rand.Reader, to, name, secret)
-	if err != nil {
-		return Challenge{}, fmt.Errorf("cannot make a challenge: %w", err)
-	}
-	return Challenge{Blob: blob, Secret: encrypted}, nil
 }
 
 func unmarshalPublic(data []byte) (*tpm2.TPMTPublic, error) {

@@ -23,7 +23,8 @@ func Command(a *cli.App) *cobra.Command {
 		`Anchor binds the decisions of digestd to a counter in the machine's TPM, which no backup and no disk image brings
 back. If the state directory is replaced by an older one, digestd notices it: what is active stays, newer versions
 come, and nothing older than what is installed gets in until an administrator accepts the older state.`,
-		enableCommand(a), statusCommand(a), acceptCommand(a), rebindCommand(a), disableCommand(a))
+		enableCommand(a), statusCommand(a), acceptCommand(a), rebindCommand(a), disableCommand(a),
+		quoteCommand(a), nonceCommand(a), verifyCommand(a))
 }
 
 // maxOwner bounds the file with a password.

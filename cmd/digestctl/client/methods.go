@@ -156,6 +156,12 @@ func (c *Client) AnchorDisable(ctx context.Context, owner []byte, leave bool, re
 	return get[api.Anchor](ctx, c, "AnchorDisable", append([]byte{}, owner...), leave, reason)
 }
 
+// AnchorQuote states to a verifier what the machine is, as a JSON document.
+func (c *Client) AnchorQuote(ctx context.Context, nonce string) (document string, err error) {
+	err = c.call(ctx, "AnchorQuote", []any{nonce}, &document)
+	return document, err
+}
+
 // Keys returns every key that is known.
 func (c *Client) Keys(ctx context.Context) ([]api.Key, error) {
 	return every[api.Key](ctx, c, "Keys")

@@ -4,8 +4,17 @@ package ctltest
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"math/big"
+	"sync"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/attest"
 )
 
 // AnchorStatus is that of the machine's variants: anchored, older, other, noTPM; else of one
@@ -68,4 +77,41 @@ func (m *Daemon) AnchorRebind(context.Context, api.Actor, string, string) (api.A
 
 func (m *Daemon) AnchorDisable(_ context.Context, _ api.Actor, _ string, leave bool, _ string) (api.Anchor, error) {
 	return m.setAnchor(false)
+}
+
+// machineKey is the key that signs quotes, with its certificate.
+var machineKey = sync.OnceValues(func() (*ecdsa.PrivateKey, []byte) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(1)}, &x509.Certificate{SerialNumber: big.NewInt(1)}, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	return key, cert
+})
+
+// AnchorQuote is of a machine without a TPM; one that is "older" fell behind.
+func (m *Daemon) AnchorQuote(_ context.Context, nonce string) (string, error) {
+	if err := attest.CheckNonce(nonce); err != nil {
+		return "", api.Errorf(api.InvalidArgument, "%v", err)
+	}
+	s := attest.Statement{Format: attest.StatementFormat, Version: attest.Version, Nonce: nonce, When: Noon, Digestd: api.Version, Anchor: m.AnchorStatus(),
+		Policy: hexA, Index: attest.Index{Commit: 9, Log: []api.LogHead{{Room: "decisions", Seq: 8, Hash: hexB}}, Lists: hexB}, Guard: attest.Guard{Wanted: "enforce", Mode: "audit"}}
+	if m.is("older") {
+		s.Index.Commit = 5
+	}
+	statement, err := json.Marshal(s)
+	if err != nil {
+		return "", err
+	}
+	key, cert := machineKey()
+	sig, err := key.Sign(rand.Reader, attest.Digest(statement), crypto.SHA256)
+	if err != nil {
+		return "", err
+	}
+	document, err := json.Marshal(attest.Quote{Format: attest.QuoteFormat, Version: attest.Version, Statement: statement,
+		Machine: &attest.Machine{Signature: sig, Certificate: cert}})
+	return string(document), err
 }

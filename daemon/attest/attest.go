@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package attest is what a machine states of itself to a verifier, and how that is verified:
+// the epoch of its index, the settings that decide, the head of its log, and what the guard
+// does. The TPM signs the statement together with the value of the counter, and the key that
+// signs lists signs it as well; where there is no anchor, only that key does.
+//
+// A verifier needs no TPM and no network. Whose the keys are it knows from the first
+// statement that it accepted, or from a challenge; see [Memory].
+package attest
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"crypto"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/kernel/tpm"
+)
+
+// The forms of the documents.
+const (
+	StatementFormat = "digestd-statement"
+	QuoteFormat     = "digestd-quote"
+	MemoryFormat    = "digestd-witness"
+	Version         = 1
+)
+
+// Sizes of a nonce, in bytes.
+const (
+	LeastNonce = 8
+	MostNonce  = 64
+)
+
+// MaxQuote bounds a quote, in bytes.
+const MaxQuote = 64 << 10
+
+// Statement is what a machine says of itself.
+type Statement struct {
+	Format  string    `json:"format"`  // digestd-statement
+	Version int       `json:"version"` // 1
+	Nonce   string    `json:"nonce"`   // the verifier's, hexadecimal
+	When    time.Time `json:"when"`    // by the machine's clock
+	Digestd string    `json:"digestd"` // its version
+
+	Anchor api.Anchor `json:"anchor"` // how the index stands to the counter
+	Policy string     `json:"policy"` // SHA-256 of the settings that decide which lists there are
+	Index  Index      `json:"index"`
+	Guard  Guard      `json:"guard"`
+}
+
+// Index is where the index stands.
+type Index struct {
+	Commit uint64        `json:"commit,omitzero"` // the number of the latest commit
+	Log    []api.LogHead `json:"log"`             // the heads of the log's hash chains
+	Lists  string        `json:"lists"`           // SHA-256 of the names and bodies of active lists
+}
+
+// Guard is what the guard in the kernel does.
+type Guard struct {
+	Wanted  string               `json:"wanted"`           // by the configuration
+	Mode    string               `json:"mode"`             // off, audit, enforce, unknown
+	Modules string               `json:"modules,omitzero"` // the mode for kernel modules
+	Commit  uint64               `json:"commit,omitzero"`  // of the index, with which its digests agree
+	Digests int                  `json:"digests"`          // contents that may run
+	Exempt  []api.GuardExemption `json:"exempt,omitzero"`  // containers that run files of their own
+}
+
+// Quote is a statement with its signatures.
+type Quote struct {
+	Format    string   `json:"format"`           // digestd-quote
+	Version   int      `json:"version"`          // 1
+	Statement []byte   `json:"statement"`        // JSON, as it was signed
+	TPM       *TPM     `json:"tpm,omitzero"`     // absent where there is no anchor, or its TPM does not answer
+	Machine   *Machine `json:"machine,omitzero"` // absent where the key that signs lists cannot be used
+}
+
+// TPM is what the TPM signed.
+type TPM struct {
+	Attest    []byte `json:"attest"`    // TPMS_ATTEST of the counter, over the statement
+	Signature []byte `json:"signature"` // TPMT_SIGNATURE
+	Key       []byte `json:"key"`       // TPMT_PUBLIC of the attestation key
+}
+
+// Machine is what the key that signs lists signed.
+type Machine struct {
+	Signature   []byte `json:"signature"`
+	Certificate []byte `json:"certificate"` // DER
+}
+
+// Digest is what is signed of a statement. It can be mistaken for nothing else that these
+// keys sign.
+func Digest(statement []byte) []byte {
+	sum := sha256.Sum256(append([]byte("digestd statement 1\n"), statement...))
+	return sum[:]
+}
+
+// CheckNonce refuses a nonce that is no hexadecimal number, too short, or too long.
+func CheckNonce(nonce string) error {
+	b, err := hex.DecodeString(nonce)
+	if err != nil || len(b) < LeastNonce || len(b) > MostNonce {
+		return fmt.Errorf("nonce %.80q: want %d to %d bytes as hexadecimal digits", nonce, LeastNonce, MostNonce)
+	}
+	return nil
+}
+
+// Memory is what a verifier remembers of a machine, between one quote and the next.
+type Memory struct {
+	Format  string        `json:"format"`           // digestd-witness
+	Version int           `json:"version"`          // 1
+	Key     string        `json:"key,omitzero"`     // the name of the TPM's attestation key, hexadecimal
+	Machine string        `json:"machine,omitzero"` // SHA-256 of the public key that signs lists, hexadecimal
+	Counter string        `json:"counter,omitzero"` // the name of the counter
+	Value   uint64        `json:"value,omitzero"`   // of the counter
+	Commit  uint64        `json:"commit,omitzero"`  // of the index
+	Log     []api.LogHead `json:"log,omitzero"`     // the heads of the log
+	When    time.Time     `json:"when,omitzero"`    // of the statement
+	Policy  string        `json:"policy,omitzero"`  // of the statement
+}
+
+// Result is what a quote proves.
+type Result struct {
+	Statement Statement `json:"statement"`
+	Key       string    `json:"key,omitzero"`     // the name of the TPM's attestation key, hexadecimal
+	Machine   string    `json:"machine,omitzero"` // SHA-256 of the public key that signs lists
+	Value     uint64    `json:"value,omitzero"`   // of the counter, by the TPM's word
+	Faults    []string  `json:"faults"`           // why the machine should not be believed, or not be as it is
+	Memory    Memory    `json:"-"`                // what to remember
+}
+
+// errNothing means that nobody signed.
+var errNothing = errors.New("cannot verify the quote: nobody signed it")
+
+// Verify verifies a quote for a nonce. An error means that it proves nothing. What it proves
+// and the verifier remembers otherwise is among the faults of the result; known is nil at the first
+// use, which believes any key.
+func Verify(quote []byte, nonce string, known *Memory) (Result, error) {
+	var q Quote
+	if len(quote) > MaxQuote {
+		return Result{}, fmt.Errorf("cannot verify the quote: it is larger than %d bytes", MaxQuote)
+	}
+	if err := decode(quote, &q); err != nil || q.Format != QuoteFormat || q.Version != Version {
+		return Result{}, fmt.Errorf("cannot verify the quote: it is no document of the form %s %d", QuoteFormat, Version)
+	}
+	r := Result{Faults: []string{}}
+	s := &r.Statement
+	if err := decode(q.Statement, s); err != nil || s.Format != StatementFormat || s.Version != Version {
+		return Result{}, fmt.Errorf("cannot verify the quote: its statement is no document of the form %s %d", StatementFormat, Version)
+	}
+	if s.Nonce != nonce {
+		return Result{}, errors.New("cannot verify the quote: it was made for another nonce, so it may be an old one")
+	}
+	if q.TPM == nil && q.Machine == nil {
+		return Result{}, errNothing
+	}
+	digest := Digest(q.Statement)
+	m := Memory{Format: MemoryFormat, Version: Version, When: s.When, Commit: s.Index.Commit, Log: s.Index.Log, Policy: s.Policy}
+	if q.TPM != nil {
+		c, err := tpm.Certificate{Attest: q.TPM.Attest, Signature: q.TPM.Signature, Key: q.TPM.Key}.Verify(digest)
+		if err != nil {
+			return Result{}, err
+		}
+		name, err := tpm.KeyName(q.TPM.Key)
+		if err != nil {
+			return Result{}, err
+		}
+		r.Key, r.Value = hex.EncodeToString(name), c.Value
+		m.Key, m.Counter, m.Value = r.Key, hex.EncodeToString(c.Name), c.Value
+		r.counter(hex.EncodeToString(c.Name))
+	}
+	if q.Machine != nil {
+		key, err := machine(q.Machine, digest)
+		if err != nil {
+			return Result{}, err
+		}
+		r.Machine, m.Machine = key, key
+	}
+	if known != nil {
+		r.compare(*known, &m)
+	}
+	r.Memory = m
+	return r, nil
+}
+
+func (r *Result) fault(format string, args ...any) {
+	r.Faults = append(r.Faults, fmt.Sprintf(format, args...))
+}
+
+// counter compares what the statement says of the counter with the TPM's word.
+func (r *Result) counter(name string) {
+	a := r.Statement.Anchor
+	switch {
+	case a.Standing == api.AnchorOlder:
+		r.fault("the state directory is older than what was decided: it is of epoch %d, and the counter is at %d", a.Epoch, r.Value)
+	case a.Counter != name:
+		r.fault("the index is bound to another counter than the one that the TPM certified")
+	case a.Epoch != r.Value && a.Epoch != r.Value+1:
+		r.fault("the index is of epoch %d, and the counter is at %d", a.Epoch, r.Value)
+	}
+}
+
+// compare compares with what is remembered. Keys that are remembered must sign.
+func (r *Result) compare(known Memory, m *Memory) {
+	switch {
+	case known.Key != "" && r.Key == "":
+		r.fault("the TPM did not sign, and it did before")
+		m.Key, m.Counter, m.Value = known.Key, known.Counter, known.Value
+	case known.Key != "" && r.Key != known.Key:
+		r.fault("another TPM signed: its attestation key is %s, and was %s", r.Key, known.Key)
+	}
+	if known.Machine != "" && r.Machine != "" && r.Machine != known.Machine {
+		r.fault("another key signs lists: %s, which was %s", r.Machine, known.Machine)
+	}
+	if known.Key == "" && known.Machine != "" && r.Machine == "" {
+		r.fault("the key that signs lists did not sign, and it did before")
+	}
+	switch {
+	case r.Key == "" || known.Key == "":
+	case known.Counter != m.Counter:
+		r.fault("the machine has another counter than before: it was bound anew")
+	case m.Value < known.Value:
+		r.fault("the counter fell from %d to %d: the TPM was set back", known.Value, m.Value)
+	}
+	if m.Commit < known.Commit {
+		r.fault("the index fell from commit %d to %d", known.Commit, m.Commit)
+	}
+	for _, was := range known.Log {
+		for _, is := range m.Log {
+			if is.Room == was.Room && (is.Seq < was.Seq || is.Seq == was.Seq && is.Hash != was.Hash) {
+				r.fault("the log of %s does not continue the one that is known: it ended with entry %d, and ends with entry %d", is.Room, was.Seq, is.Seq)
+			}
+		}
+	}
+	if m.When.Before(known.When) {
+		r.fault("the statement is from %s, and one from %s is known", m.When.UTC().Format(time.RFC3339), known.When.UTC().Format(time.RFC3339))
+	}
+}
+
+// machine verifies the signature of the key that signs lists, and returns the digest of that
+// key.
+func machine(m *Machine, digest []byte) (string, error) {
+	cert, err := x509.ParseCertificate(m.Certificate)
+	if err != nil {
+		return "", fmt.Errorf("cannot verify the quote: its certificate cannot be read: %w", err)
+	}
+	ok := false
+	switch key := cert.PublicKey.(type) {
+	case *ecdsa.PublicKey:
+		ok = ecdsa.VerifyASN1(key, digest, m.Signature)
+	case *rsa.PublicKey:
+		ok = rsa.VerifyPKCS1v15(key, crypto.SHA256, digest, m.Signature) == nil
+	}
+	if !ok {
+		return "", errors.New("cannot verify the quote: the key that signs lists did not sign it")
+	}
+	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// ReadMemory reads what a verifier remembers.
+func ReadMemory(data []byte) (m Memory, err error) {
+	if err = decode(data, &m); err == nil && (m.Format != MemoryFormat || m.Version != Version) {
+		err = fmt.Errorf("it is no document of the form %s %d", MemoryFormat, Version)
+	}
+	if err == nil && m.Key == "" && m.Machine == "" {
+		err = errors.New("it names no key")
+	}
+	return m, err
+}
+
+// decode reads one JSON document, and nothing after it.
+func decode(data []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if d.More() {
+		return errors.New("something follows the document")
+	}
+	return nil
+}

@@ -184,8 +184,8 @@ var Events = []Event{
 	{Name: "bind", What: "the index is bound to a counter in the TPM, or to none any more", Effects: []Effect{Intent, Commit},
 		Beside: []Instant{"after-draft", "after-define", "after-increment", "after-name", "after-remove"}},
 	{Name: "anchor", What: "the counter in the TPM was read", Effects: []Effect{Commit}},
-	{Name: "epoch", What: "what was decided is anchored", Effects: []Effect{Intent}, Beside: []Instant{"before-increment", "after-increment"}},
-	{Name: "accept", What: "an older state is accepted", Effects: []Effect{Intent}},
+	{Name: "epoch", What: "what was decided is anchored", Effects: []Effect{Intent, Commit}, Beside: []Instant{"before-increment", "after-increment"}},
+	{Name: "accept", What: "an older state is accepted", Effects: []Effect{Intent, Commit}},
 	{Name: "unenrol", What: "revoked certificates are removed from the kernel", Beside: []Instant{"before", "after"}},
 
 	// What was done beside the state.

@@ -102,12 +102,23 @@ func (s *State) Begin() {
 		oldKeys:    oldKeys{s.Keys, s.Certificates, s.Keyring, s.KeysRead, s.Blacklist, s.Banned},
 		oldDenials: oldDenials{s.Denied, s.Others, s.Denials},
 		oldLog:     oldLog{s.NextSeq, s.Kept, len(s.Due)},
-		journal:    journal{s.Undo.Entries[:0], s.Undo.Retired[:0], s.Undo.leftovers[:0]},
+		journal:    journal{emptied(s.Undo.Entries), emptied(s.Undo.Retired), emptied(s.Undo.leftovers)},
 	}
 	s.Queue = Records{}
 	s.Plan.clear()
 	clear(s.instances)
 	s.instances = s.instances[:0]
+}
+
+// emptied returns the room of what is past, without it. Events that change much are rare, and
+// their room is large.
+func emptied[T any](past []T) []T {
+	const room = 64
+	if cap(past) > room {
+		return nil
+	}
+	clear(past)
+	return past[:0]
 }
 
 // Stand ends what begin began: the event stands, or what it asks for is under way.

@@ -41,6 +41,28 @@ func remembered(t *testing.T, s *State) map[string]any {
 	}
 }
 
+// A large event leaves nothing in memory of what it replaced, once the next begins.
+func TestLargeUndoIsForgotten(t *testing.T) {
+	s := begun()
+	for range 2 {
+		for i := range 1000 {
+			s.Put(&view.Entry{List: record.List{Name: fmt.Sprintf("tlv-%d", i), State: record.Active}})
+		}
+	}
+	if n := len(s.Undo.Entries); n != 2000 {
+		t.Fatalf("%d entries would be taken back, want 2000", n)
+	}
+	s.Begin()
+	if room := s.Undo.Entries[:cap(s.Undo.Entries)]; slices.ContainsFunc(room, func(old OldEntry) bool { return old.entry != nil }) {
+		t.Errorf("an entry that was replaced stays among %d", len(room))
+	}
+	s.Put(&view.Entry{List: record.List{Name: "tlv-1", State: record.Active}})
+	s.Begin()
+	if room := s.Undo.Entries[:cap(s.Undo.Entries)]; len(room) == 0 || slices.ContainsFunc(room, func(old OldEntry) bool { return old.entry != nil }) {
+		t.Errorf("after a small event: room for %d, an entry in it or none", len(room))
+	}
+}
+
 // stirred does to s whatever an event may do.
 func stirred(t *testing.T, s *State) {
 	first := s.ByName["tlv-bash-5-1.x86_64"]
@@ -52,8 +74,9 @@ func stirred(t *testing.T, s *State) {
 	active(t, s, "new-2-1.x86_64", 9)
 	s.Suspend([]Suspension{{first, policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonKeyRevoked}}})
 	s.Forget(first.Name)
-	again := *first
+	again, anew := *first, *first
 	s.Put(&again)
+	s.Put(&anew) // which is undone once
 	s.Retire(s.ByName["tlv-lib-1-1.x86_64"], "removed", (&Transaction{}).Peer)
 	s.Unretire(record.Digest{77, 2})
 	s.Unretire(first.Body)

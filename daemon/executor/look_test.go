@@ -52,6 +52,55 @@ func (m *machine) known(t *testing.T, name, content string) *view.Entry {
 	return &e
 }
 
+// Of many lists, which are read at the same time, each is seen as it is.
+func TestInspectMany(t *testing.T) {
+	m := newMachine(t)
+	contents := map[string]string{}
+	for i := range 150 {
+		contents[fmt.Sprintf("0-tlv-%03d", i)] = tlv(t, digestlist.SHA256, fmt.Sprintf("/usr/bin/%d", i))
+	}
+	if err := m.Decide(t.Context(), "place", func(s *ledger.Ledger) error {
+		for name, content := range contents {
+			m.publish(t, s, name, content)
+		}
+		s.Record()
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Enter(t.Context(), "test", func(s *ledger.Ledger) error {
+		for name, content := range contents {
+			e := *s.ByName[name]
+			e.File, e.Stamp = sha256.Sum256([]byte(content)), record.Stamp{} // as after a start
+			s.Put(&e)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	altered := []string{"0-tlv-007", "0-tlv-063", "0-tlv-064", "0-tlv-149"}
+	for _, name := range altered {
+		if err := os.WriteFile(filepath.Join(m.dir.Path(), name), []byte("altered"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := m.Inspect(nil); err != nil {
+		t.Fatal(err)
+	}
+	var broken []string
+	for i, e := range m.State.Sorted() {
+		switch {
+		case e.Broken:
+			broken = append(broken, e.Name)
+		case e.Refs == nil || len(e.Refs.Paths) != 1 || !e.Refs.HasPath(view.PathRef(fmt.Appendf(nil, "/usr/bin/%d", i))):
+			t.Errorf("%s was seen as %+v", e.Name, e.Refs)
+		}
+	}
+	if !slices.Equal(broken, altered) {
+		t.Errorf("%q are to be made anew, want %q", broken, altered)
+	}
+}
+
 // What another program did to lists is found, told, and marked to be made anew; what bears
 // its stamp is not read, and what only looks different stays.
 func TestInspect(t *testing.T) {

@@ -110,13 +110,8 @@ func (s *State) Begin() {
 	s.instances = s.instances[:0]
 }
 
-// emptied returns the room of what is past, without it. Events that change much are rare, and
-// their room is large.
+// emptied is the room of what is past, without it.
 func emptied[T any](past []T) []T {
-	const room = 64
-	if cap(past) > room {
-		return nil
-	}
 	clear(past)
 	return past[:0]
 }
@@ -134,10 +129,9 @@ func (s *State) Stand() {
 func (s *State) Rollback() {
 	u := &s.Undo
 	s.RestoreTables()
-	s.Queue = u.Queue
+	s.Queue, u.Queue = u.Queue, Records{}
 	s.Plan.clear()
 	s.NextSeq, s.Kept, s.MetaMark = u.nextSeq, u.kept, u.mark
-	u.Queue = Records{}
 }
 
 // RestoreTables takes memory back, but not what was queued or is durable already.

@@ -25,6 +25,7 @@ var (
 	simFirst   = flag.Uint64("sim.first", 1, "the seed of the first")
 	simTime    = flag.Duration("sim.time", 0, "try as many as this time allows instead")
 	simShrink  = flag.Bool("sim.shrink", true, "look for the shortest part of a history that fails")
+	simGuarded = flag.Uint64("sim.guarded", 4, "one of so many machines has a guard; 0: none")
 	simWithout = flag.String("sim.without", "", "kinds of acts that are left out, with commas between them")
 )
 
@@ -62,6 +63,9 @@ func tryHistories(t *testing.T, seeds uint64, limit time.Duration, onDisk bool) 
 				h.Acts = slices.DeleteFunc(h.Acts, func(a sim.Act) bool {
 					return slices.Contains(strings.Split(*simWithout, ","), strings.TrimPrefix(string(a.Kind), sim.Amid))
 				})
+				if *simGuarded > 0 && seed%*simGuarded == 0 {
+					h = sim.WithGuard(h, seed)
+				}
 				sign := signatures[seed%uint64(len(signatures))]
 				err := runHistory(t, h, sign, onDisk)
 				if err == nil || failed.Swap(true) {
@@ -129,7 +133,7 @@ func TestMain(m *testing.M) {
 
 func runHistory(t *testing.T, h sim.History, sign string, onDisk bool) error {
 	t.Helper()
-	m, err := newSimMachine(sign, onDisk)
+	m, err := newSimMachine(sign, onDisk, h.Guarded)
 	if err != nil {
 		t.Error(err)
 		return nil

@@ -22,6 +22,8 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/executor"
+	protocol "github.com/digestd/digestd/daemon/guard"
+	"github.com/digestd/digestd/daemon/guard/guardtest"
 	"github.com/digestd/digestd/daemon/host"
 	"github.com/digestd/digestd/daemon/identity"
 	"github.com/digestd/digestd/daemon/ledger/state"
@@ -169,6 +171,8 @@ type simMachine struct {
 	memoryDir   memoryDisk
 	memoryIndex memoryIndex
 	identities  *memoryIdentities
+
+	guard *simGuard // nil: it has none
 }
 
 // simSession is a connection of a package manager.
@@ -301,7 +305,7 @@ func fastPlace() string {
 }
 
 // newSimMachine starts a machine for an empty root, in memory or on disk.
-func newSimMachine(sign string, onDisk bool) (_ *simMachine, err error) {
+func newSimMachine(sign string, onDisk, guarded bool) (_ *simMachine, err error) {
 	w, err := theSimWorld()
 	if err != nil {
 		return nil, err
@@ -319,6 +323,9 @@ func newSimMachine(sign string, onDisk bool) (_ *simMachine, err error) {
 	c.State, c.Lists = filepath.Join(m.dir, "state"), filepath.Join(dir, "lists")
 	c.Keys, c.Revoked, c.Blacklist = filepath.Join(dir, "keys"), filepath.Join(dir, "revoked"), filepath.Join(dir, "blacklist")
 	c.Labels, c.AuditTrail, c.Sign = false, "none", sign
+	if guarded {
+		c.Guard, m.guard = "enforce", &simGuard{kernel: guardtest.NewMemory()}
+	}
 	m.config = c
 	defer func() {
 		if err != nil {
@@ -389,6 +396,11 @@ func (m *simMachine) Start() error {
 	} else {
 		m.identities.faults = m.faults
 	}
+	if m.guard != nil {
+		f := m.faults
+		d.rooms.Guard.Dial = func(context.Context) (*protocol.Client, error) { return m.guard.dial(f) }
+		d.rooms.Guard.Agree(ctx) // as soon as it is there; see its Follow
+	}
 	return d.Observe(ctx, m.heard)
 }
 
@@ -426,6 +438,9 @@ func (m *simMachine) end() {
 		return
 	}
 	m.stop()
+	if m.guard != nil {
+		m.d.rooms.Guard.Close()
+	}
 	m.d.Close()
 	m.d = nil
 	m.hangUp()
@@ -437,7 +452,12 @@ func (m *simMachine) Stop() error {
 	return nil
 }
 
-func (m *simMachine) Reboot() { m.boot++ }
+func (m *simMachine) Reboot() {
+	m.boot++
+	if m.guard != nil {
+		m.guard.restart(sim.GuardOld)
+	}
+}
 
 func (m *simMachine) Crash(power bool, loss uint64) {
 	m.faults.mu.Lock()
@@ -454,6 +474,9 @@ func (m *simMachine) bury() {
 		m.loss = m.loss*2862933555777941757 + 3037000493
 		m.lists.cut(m.loss)
 		m.bodies.cut(m.loss)
+		if m.guard != nil {
+			m.guard.restart([]string{sim.GuardOld, sim.GuardEmpty}[m.loss>>33&1])
+		}
 	}
 	m.end()
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"time"
@@ -41,8 +42,9 @@ var errNoGuard = errors.New("it was not reached")
 // Link tells digestd-guard what active lists hold. It is used within turns alone.
 type Link struct {
 	Socket string
-	client *protocol.Client // nil: not connected
-	Agreed bool             // the guard holds what the directory does
+	Dial   func(context.Context) (*protocol.Client, error) // nil: to Socket
+	client *protocol.Client                                // nil: not connected
+	Agreed bool                                            // the guard holds what the directory does
 	// doubt: what the guard agreed with last is not what the directory holds.
 	doubt   bool
 	Held    map[string]bool // the lists that it counts, by name
@@ -197,7 +199,12 @@ func (g *Link) Compare(active []*view.Entry, doubt bool, read func(name string) 
 	ctx, cancel := context.WithTimeout(context.Background(), guardPatience)
 	defer cancel()
 	g.Close()
-	if g.client, err = protocol.Dial(ctx, g.Socket); err != nil {
+	if g.Dial != nil {
+		g.client, err = g.Dial(ctx)
+	} else {
+		g.client, err = protocol.Dial(ctx, g.Socket)
+	}
+	if err != nil {
 		return err
 	}
 	commit := g.Counter.Commits()
@@ -229,6 +236,9 @@ func (g *Link) count(active []*view.Entry, read func(name string) ([]byte, error
 	all := map[guard.Digest]uint32{}
 	for _, e := range active {
 		content, err := read(e.Name)
+		if e.Change != "" && errors.Is(err, fs.ErrNotExist) {
+			continue // it is about to come, or gone already
+		}
 		var known contents.Known
 		if err == nil {
 			known, err = g.knownOf(executor.List{Name: e.Name, Content: content})
@@ -285,18 +295,20 @@ func (g *Link) knownOf(list executor.List) (contents.Known, error) {
 	return known, nil
 }
 
-// Active are the lists that are in the directory as they were published.
-func (g *Guard) Active() (active []*view.Entry, broken bool) {
+// Active are the lists that are in the directory as they were published. Doubtful: there are
+// others, or digestd may have died after it recorded a change of one and before it told the
+// guard of that.
+func (g *Guard) Active() (active []*view.Entry, doubtful bool) {
 	for _, e := range g.Exec.State.Sorted() {
-		switch {
-		case !e.Active():
-		case e.Broken:
-			broken = true
-		default:
+		if !e.Active() {
+			continue
+		}
+		doubtful = doubtful || e.Broken || e.Change != ""
+		if !e.Broken {
 			active = append(active, e)
 		}
 	}
-	return active, broken
+	return active, doubtful
 }
 
 // Agree tells the guard of all lists if it was not told of some, and reports
@@ -306,10 +318,10 @@ func (g *Guard) Agree(ctx context.Context) bool {
 		return true
 	}
 	err := g.Exec.Do(ctx, func() error {
-		active, broken := g.Active()
+		active, doubtful := g.Active()
 		// A transaction that was cut short may have told the guard of lists that the
 		// index does not know.
-		err := g.Compare(active, broken || g.Exec.State.Unsettled, func(name string) ([]byte, error) { return g.Dir.Read(name, nil) })
+		err := g.Compare(active, doubtful || g.Exec.State.Unsettled, func(name string) ([]byte, error) { return g.Dir.Read(name, nil) })
 		g.Exec.Step("note", false, func(s *ledger.Ledger) error {
 			if g.Agreed {
 				tellOf(s, g.is)

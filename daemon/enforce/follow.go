@@ -32,11 +32,7 @@ func (g *Guard) Follow(ctx context.Context) error {
 			}
 			g.watch(ctx, c)
 			c.Close()
-			g.Exec.Do(ctx, func() error {
-				g.Agreed = false // which says nothing against what it was told
-				g.Close()
-				return nil
-			})
+			g.Lost(ctx)
 		}
 		select {
 		case <-ctx.Done():
@@ -45,6 +41,15 @@ func (g *Guard) Follow(ctx context.Context) error {
 		}
 		pause = min(2*pause, lastPause)
 	}
+}
+
+// Lost notes that the guard has ended, which says nothing against what it was told.
+func (g *Guard) Lost(ctx context.Context) {
+	g.Exec.Do(ctx, func() error {
+		g.Agreed = false
+		g.Close()
+		return nil
+	})
 }
 
 // watch tells of what changes about the guard by itself, or by others than digestd, until the

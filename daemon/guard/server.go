@@ -85,7 +85,7 @@ func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
 		case room <- struct{}{}:
 			busy.Go(func() {
 				defer func() { <-room }()
-				s.converse(ctx, &conn{Conn: c}, peer)
+				s.Converse(ctx, c, peer)
 			})
 		default:
 			s.Log.Warn("connection refused: too many are open", "limit", maxConns, "pid", peer.PID)
@@ -94,8 +94,9 @@ func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
 	}
 }
 
-// converse answers one connection until it ends.
-func (s *Server) converse(ctx context.Context, c *conn, peer wire.Peer) {
+// Converse answers one connection until it ends.
+func (s *Server) Converse(ctx context.Context, with net.Conn, peer wire.Peer) {
+	c := &conn{Conn: with}
 	defer c.Close()
 	for {
 		k, payload, err := c.read(ctx, time.Time{})

@@ -67,6 +67,8 @@ const (
 	Own       Kind = "own"        // NAME=CONTENT: the owner publishes a list of it
 	OwnRemove Kind = "own-remove" // NAME
 
+	Guard Kind = "guard" // same, old, empty or away: the guard ends, see GuardSame
+
 	// Within before a kind is that act while a list is made for the next package, after it
 	// was verified and before it is published.
 	Within = "within-"
@@ -111,16 +113,28 @@ func (a Act) String() string {
 	return s
 }
 
+// With what a guard begins that has ended.
+const (
+	GuardSame  = "same"  // what it held
+	GuardOld   = "old"   // what its latest snapshot has
+	GuardEmpty = "empty" // nothing
+	GuardAway  = "away"  // it does not begin until it is restarted once more
+)
+
 // History is what happens to one machine, in order. Loss is the seed of what a
 // power cut leaves of that which was not synced.
 type History struct {
-	Loss uint64
-	Acts []Act
+	Loss    uint64
+	Guarded bool // the machine has a guard
+	Acts    []Act
 }
 
 func (h History) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "loss %d\n", h.Loss)
+	if h.Guarded {
+		fmt.Fprintln(&b, "guarded")
+	}
 	for _, a := range h.Acts {
 		fmt.Fprintln(&b, a)
 	}
@@ -141,6 +155,10 @@ func ParseHistory(text string) (h History, err error) {
 			}
 			continue
 		}
+		if fields[0] == "guarded" && len(fields) == 1 {
+			h.Guarded = true
+			continue
+		}
 		a := Act{Kind: Kind(fields[0])}
 		if fault, ok := strings.CutPrefix(fields[len(fields)-1], "@"); ok {
 			kind, after, _ := strings.Cut(fault, ":")
@@ -150,7 +168,7 @@ func ParseHistory(text string) (h History, err error) {
 			a.Fault.Kind = FaultKind(kind)
 			fields = fields[:len(fields)-1]
 		}
-		if !slices.ContainsFunc(menu, func(m dish) bool { return m.kind == a.Kind }) || len(fields) > 2 {
+		if a.Kind != Guard && !slices.ContainsFunc(menu, func(m dish) bool { return m.kind == a.Kind }) || len(fields) > 2 {
 			return h, fmt.Errorf("cannot read %q", line)
 		}
 		if len(fields) == 2 {
@@ -243,11 +261,28 @@ func Draw(seed uint64) History {
 	return h
 }
 
+// WithGuard is h on a machine with a guard, which is restarted now and then.
+func WithGuard(h History, seed uint64) History {
+	r := rand.New(rand.NewPCG(seed, 0x6775617264))
+	guarded := History{Loss: h.Loss, Guarded: true}
+	for _, a := range h.Acts {
+		if r.IntN(8) == 0 {
+			act := Act{Kind: Guard, What: []string{GuardSame, GuardOld, GuardEmpty, GuardAway}[r.IntN(4)]}
+			if r.IntN(4) == 0 {
+				act.Fault = Fault{Kind: []FaultKind{ErrorAt, KillAt, PowerAt}[r.IntN(3)], After: r.IntN(3)}
+			}
+			guarded.Acts = append(guarded.Acts, act)
+		}
+		guarded.Acts = append(guarded.Acts, a)
+	}
+	return guarded
+}
+
 // Shrink returns a short part of h that still fails, by the word of fails.
 func Shrink(h History, fails func(History) bool) History {
 	for size := max(1, len(h.Acts)/2); size > 0; size /= 2 {
 		for at := 0; at+size <= len(h.Acts); {
-			shorter := History{Loss: h.Loss, Acts: slices.Delete(slices.Clone(h.Acts), at, at+size)}
+			shorter := History{Loss: h.Loss, Guarded: h.Guarded, Acts: slices.Delete(slices.Clone(h.Acts), at, at+size)}
 			if fails(shorter) {
 				h = shorter
 			} else {
@@ -256,7 +291,7 @@ func Shrink(h History, fails func(History) bool) History {
 		}
 	}
 	for i := range h.Acts {
-		plain := History{Loss: h.Loss, Acts: slices.Clone(h.Acts)}
+		plain := History{Loss: h.Loss, Guarded: h.Guarded, Acts: slices.Clone(h.Acts)}
 		if plain.Acts[i].Fault.Kind != NoFault {
 			plain.Acts[i].Fault = Fault{}
 			if fails(plain) {

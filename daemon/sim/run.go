@@ -98,6 +98,11 @@ func (r *runner) always() error {
 			return wrong("a power cut could undo what became of the list of %s, though it was answered", list)
 		}
 	}
+	if effect, _ := r.sys.Fired(); effect == "" && !r.meddled && !r.lost {
+		if differs := r.sys.Enforced(false); differs != "" {
+			return wrong("the guard differs from the lists: %s", differs)
+		}
+	}
 	n := r.sys.Tampered()
 	if n > r.tampered && !r.meddled {
 		return wrong("something is called tampering, and no other program did anything")
@@ -134,6 +139,11 @@ func (r *runner) step(a Act) error {
 		return r.compare() // what waits for the time asks for that
 	case Erase:
 		return r.erase(p)
+	case Guard:
+		if err := r.sys.Guard(a.What); errors.Is(err, ErrCrashed) {
+			return r.restart()
+		}
+		return nil
 	case Sneak:
 		r.truth = r.truth.With(p)
 		return r.compare() // what watches rpm's database asks for that
@@ -237,6 +247,9 @@ func (r *runner) compare() error {
 	}
 	if astray := r.sys.Astray(); astray != "" && err == nil {
 		err = wrong("at rest, astray: %s", astray)
+	}
+	if differs := r.sys.Enforced(true); differs != "" && err == nil {
+		err = wrong("at rest, the guard differs from the lists: %s", differs)
 	}
 	return err
 }

@@ -54,7 +54,7 @@ type naive struct {
 	pending    []sim.Package
 	gone       []sim.Package
 
-	loose, early, astray string
+	loose, early, astray, differs string
 }
 
 func (n *naive) Arm(sim.Fault, uint64)       {}
@@ -64,6 +64,8 @@ func (n *naive) Counter() (uint64, uint64)   { return 0, 0 }
 func (n *naive) Loose() string               { return n.loose }
 func (n *naive) Early() string               { return n.early }
 func (n *naive) Astray() string              { return n.astray }
+func (n *naive) Guard(string) error          { return nil }
+func (n *naive) Enforced(bool) string        { return n.differs }
 func (n *naive) Directory() map[string][]int { return n.dir }
 func (n *naive) Put(sim.Package) error       { return nil }
 func (n *naive) Failed(sim.Package) error    { return errors.New("not here") }
@@ -129,8 +131,11 @@ func TestModelSees(t *testing.T) {
 	}
 	h, _ := sim.ParseHistory("install app-1.0.noarch")
 	fresh := func() *naive { return &naive{m: sim.NewModel(), wrong: right, dir: map[string][]int{}} }
-	early, loose, astray := fresh(), fresh(), fresh()
-	early.early, loose.loose, astray.astray = "a signal", "app-1.noarch", "a body"
+	early, loose, astray, differs := fresh(), fresh(), fresh(), fresh()
+	early.early, loose.loose, astray.astray, differs.differs = "a signal", "app-1.noarch", "a body", "content 1"
+	if err := sim.Run(h, differs); err == nil || !strings.Contains(err.Error(), "differs from the lists: content 1") {
+		t.Errorf("a guard that knows another content: %v", err)
+	}
 	if err := sim.Run(h, astray); err == nil || !strings.Contains(err.Error(), "astray: a body") {
 		t.Errorf("a file that nothing records: %v", err)
 	}

@@ -90,6 +90,12 @@ type System interface {
 	// not there, or one that is not signed as it must be; "" if there is none. It is asked
 	// when nothing is under way.
 	Astray() string
+	// Guard restarts what holds in the kernel which contents may run, in one of the ways
+	// of [GuardSame] and those after it. Enforced says how that differs from what lists in
+	// the directory hold, "" if it does not, or if the System knows that it does: at rest
+	// it must not.
+	Guard(how string) error
+	Enforced(rest bool) string
 	// Counter is the number of the latest activation, and of the latest that is durable.
 	Counter() (last, durable uint64)
 	// What another program does to the list of a package.

@@ -77,7 +77,7 @@ func doubted(m Mode, l Line, pkg nevra.NEVRA) (Decision, bool) {
 	d.Text = fmt.Sprintf("%s is older than %s, which is installed, and the TPM knows of a later state than the index; to go on by this index: digestctl anchor accept --reason WHY",
 		pkg, short(l.Shown))
 	if l.Doubt == OtherState {
-		d.Text = fmt.Sprintf("%s is older than %s, which is installed, and the TPM does not have the counter that the index was bound to; to bind it anew: digestctl anchor rebind --reason WHY",
+		d.Text = fmt.Sprintf("%s is older than %s, which is installed, and the TPM does not have the counter that the index was bound to; to bind it again: digestctl anchor rebind --reason WHY",
 			pkg, short(l.Shown))
 	}
 	return d, true

@@ -75,7 +75,7 @@ func main() {
 	var o options
 	path := flag.String("config", config.DefaultPath, "configuration `file`")
 	flag.StringVar(&o.mode, "mode", "", "`mode` in the place of that in the configuration: off, audit or enforce")
-	flag.StringVar(&o.dir, "dir", bpf.DefaultDir, "`folder` of a BPF file system for programs and maps")
+	flag.StringVar(&o.dir, "dir", bpf.DefaultDir, "`directory` of a BPF file system for programs and maps")
 	flag.StringVar(&o.socket, "socket", guard.DefaultSocket, "`socket` to listen at")
 	flag.StringVar(&o.key, "key", credential("guard-key"), "`certificate` of the key that signs snapshots")
 	host := flag.Bool("host", false, "note the host's mount namespace beside the socket, and end")

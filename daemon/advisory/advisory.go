@@ -216,7 +216,7 @@ func (a *Adviser) verify(o *record.Origin, data, sig []byte) error {
 	case errors.As(err, &unknown):
 		return nil
 	case err != nil:
-		return fmt.Errorf("its repomd.xml has a signature that does not count: %w", err)
+		return fmt.Errorf("its repomd.xml has a signature that is not valid: %w", err)
 	}
 	o.Strength = "signed by " + result.Cert.Fingerprint
 	if !slices.Contains(o.Keys, result.Cert.Fingerprint) {
@@ -322,8 +322,8 @@ func (a *Adviser) tell(ctx context.Context, problems []string) {
 		for _, e := range below {
 			names = append(names, e.Package.String())
 		}
-		tellOf(s, ProblemBelow, api.SeverityNotice, names, fmt.Sprintf("advisories mend flaws of %s: ", view.Plural(len(names), "installed package")),
-			"see digestctl advisories list; to mend them: "+Mend(a.Config.Root))
+		tellOf(s, ProblemBelow, api.SeverityNotice, names, fmt.Sprintf("advisories fix flaws of %s: ", view.Plural(len(names), "installed package")),
+			"see digestctl advisories list; to fix them: "+Mend(a.Config.Root))
 		s.Record()
 		s.Show()
 		return nil

@@ -7,11 +7,11 @@ import "time"
 // AdvisoryStatus is what digestd knows of advisories.
 type AdvisoryStatus struct {
 	Mode     string           `json:"mode"`     // off, report, keep-out, withdraw
-	Packages int              `json:"packages"` // installed, of which an advisory mends a flaw
+	Packages int              `json:"packages"` // installed, of which an advisory fixes a flaw
 	Severity []SeverityCount  `json:"severity"` // these by severity, the worst first
 	Due      int              `json:"due"`      // of these, whose lists are to be withdrawn
 	Gone     int              `json:"gone"`     // of these, whose lists were
-	Mend     string           `json:"mend"`     // the command that mends them
+	Mend     string           `json:"mend"`     // the command that fixes them
 	Origins  []AdvisoryOrigin `json:"origins"`  // whose advisories are heeded, by name
 }
 
@@ -34,12 +34,12 @@ type AdvisoryOrigin struct {
 	Epochs     []string  `json:"epochs,omitzero"` // packages of which it asks for an epoch that nothing here has: not heeded
 }
 
-// Advised is an installed package of which an advisory mends a flaw.
+// Advised is an installed package of which an advisory fixes a flaw.
 type Advised struct {
 	Package    string    `json:"package"`    // NEVRA
 	List       string    `json:"list"`       // its list
 	State      string    `json:"state"`      // of the list
-	Mended     string    `json:"mended"`     // the version that mends it
+	Mended     string    `json:"mended"`     // the version that fixes it
 	Advisory   string    `json:"advisory"`   // its ID
 	Severity   string    `json:"severity"`   // Critical, Important, Moderate, Low, or ""
 	CVEs       []string  `json:"cves"`       // the first of them

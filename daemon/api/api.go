@@ -257,7 +257,7 @@ type Check struct {
 	KeyOwner  string   `json:"keyOwner,omitzero"`  // its user ID
 	Active    []string `json:"active,omitzero"`    // NEVRAs of its name that have an active list
 	Denied    []string `json:"denied,omitzero"`    // files that its list would leave out, by path
-	Denial    string   `json:"denial,omitzero"`    // ID of the denial that speaks against it
+	Denial    string   `json:"denial,omitzero"`    // ID of the denial that forbids it
 }
 
 // WhyList is a list that has the file's content or its path.

@@ -42,7 +42,7 @@ const (
 	DenialAdded   = "added"
 	DenialMerged  = "merged"  // with one about the same
 	DenialSame    = "same"    // it is there
-	DenialExpired = "expired" // it ended already, and is passed over
+	DenialExpired = "expired" // it ended already, and is skipped
 )
 
 // DenialChange is what an import does about one denial.
@@ -58,7 +58,7 @@ type DenialImport struct {
 	Added   int            `json:"added"`           // denials
 	Merged  int            `json:"merged"`          // with those about the same
 	Same    int            `json:"same"`            // were there
-	Expired int            `json:"expired"`         // passed over
+	Expired int            `json:"expired"`         // skipped
 	Lists   int            `json:"lists"`           // that had to leave the directory or to change
 	Changes []DenialChange `json:"changes"`         // the first 1000
 	Anchor  string         `json:"anchor,omitzero"` // anchored, or pending, where there is an anchor

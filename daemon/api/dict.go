@@ -31,7 +31,7 @@ func EncodeAll[T any](list []T) []Dict {
 	return dicts
 }
 
-// Decode fills the struct v points to. Keys it does not know are passed over,
+// Decode fills the struct v points to. Keys it does not know are skipped,
 // for a newer daemon may send more; a known key with another type is an error.
 func Decode(d Dict, v any) error { return decodeStruct(d, reflect.ValueOf(v).Elem()) }
 

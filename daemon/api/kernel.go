@@ -17,7 +17,7 @@ type Kernel struct {
 	AppraiseLists string        `json:"appraiseLists"`        // the policy in force appraises digest lists
 	Modsig        string        `json:"modsig"`               // IMA verifies appended signatures
 	Keys          string        `json:"keys,omitzero"`        // why the kernel's keys are out of reach, if they are
-	Notifications bool          `json:"notifications"`        // it tells of changes to keys
+	Notifications bool          `json:"notifications"`        // it reports changes to keys
 	Poll          time.Duration `json:"pollNs"`               // how often digestd looks into .blacklist instead; 0 for never
 	BlacklistOpen bool          `json:"blacklistOpen"`        // .blacklist takes signed entries while the kernel runs
 	Blacklisted   int           `json:"blacklisted"`          // entries of .blacklist

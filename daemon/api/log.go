@@ -65,7 +65,7 @@ func (f LogFilter) Dict() Dict {
 }
 
 // ParseLogFilter reads what a caller sent. A key that is not known is an error:
-// passed over, it would select what was not asked for.
+// skipped, it would select what was not asked for.
 func ParseLogFilter(d Dict) (f LogFilter, err error) {
 	var since, until uint64
 	texts := map[string]*string{"kind": &f.Kind, "package": &f.Package, "list": &f.List, "key": &f.Key}

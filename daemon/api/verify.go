@@ -37,13 +37,13 @@ type Finding struct {
 	Digest   string `json:"digest,omitzero"`   // of the content now
 	Expected string `json:"expected,omitzero"` // the digest that the list has
 	Role     string `json:"role,omitzero"`     // config, documentation or ghost, as the package says
-	Fixed    bool   `json:"fixed,omitzero"`    // it was so, and was put right
+	Fixed    bool   `json:"fixed,omitzero"`    // it was so, and was fixed
 }
 
 // Verification is a comparison of what is on disk with what is vouched for.
 type Verification struct {
 	State    string        `json:"state"`          // running, finished, interrupted
-	Fix      bool          `json:"fix"`            // what can be put right was
+	Fix      bool          `json:"fix"`            // what can be fixed was
 	All      bool          `json:"all"`            // everything was looked at, executables of no package as well
 	Scope    []string      `json:"scope,omitzero"` // the paths or packages that were, if not all
 	Started  time.Time     `json:"started"`        // it began, for the first time if it was resumed
@@ -54,7 +54,7 @@ type Verification struct {
 	Bytes    uint64        `json:"bytes"`          // read
 	Errors   int           `json:"errors"`         // findings that are errors and were not fixed
 	Notices  int           `json:"notices"`        // findings that are no cause to act
-	Fixed    int           `json:"fixed"`          // findings that were put right
+	Fixed    int           `json:"fixed"`          // findings that were fixed
 	Counts   VerifyCounts  `json:"counts"`         // of the errors by kind
 	Absent   int           `json:"absent"`         // files that rpm did not install, such as documentation
 	Unbound  int           `json:"unbound"`        // files without a label, for which the kernel looks in every list

@@ -7,7 +7,7 @@ package api
 type VerifyRequest struct {
 	Paths      []string // bytes, absolute
 	Packages   []string // names, name.arch or NEVRA
-	Fix        bool     // put right what can be
+	Fix        bool     // fixed what can be
 	Unlabelled bool     // with Fix: bind files that have no label, too
 	Idle       bool     // give way to everybody else
 	Resume     bool     // go on where the same was interrupted

@@ -205,9 +205,9 @@ var table = []Kind{
 	},
 	{
 		Name: KindAdvisoryDue, ID: "dcc3e3b69f9444d88d6476855d2b36ca", Priority: Warning, Subject: NEVRA,
-		Words: "has a flaw that an advisory mends: its list will be withdrawn",
+		Words: "has a flaw that an advisory fixes: its list will be withdrawn",
 		Title: "The digest list of @DIGESTD_NEVRA@ will be withdrawn",
-		Text: "An advisory mends a flaw that this version has. If the package is not updated\n" +
+		Text: "An advisory fixes a flaw that this version has. If the package is not updated\n" +
 			"in time, digestd withdraws its list, and where the kernel enforces lists its\n" +
 			"programs will not start.\n" +
 			"\n" +

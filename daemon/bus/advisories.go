@@ -36,7 +36,7 @@ func (s *Server) advisoryMethods() []object.Method {
 		},
 		{
 			Name: "Advisories",
-			Doc:  "Returns a page of the installed packages of which an advisory mends a flaw (`Advised`), the worst first.",
+			Doc:  "Returns a page of the installed packages of which an advisory fixes a flaw (`Advised`), the worst first.",
 			In:   []object.Argument{argOffset, argLimit}, Out: paged("packages"),
 			Call: func(c object.Call) ([]any, error) { return pageOf(c, b.Advisories) },
 		},

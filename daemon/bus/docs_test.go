@@ -51,7 +51,7 @@ func describeBus(t *testing.T) *manual.Page {
 	p.Text("Everybody may read. What changes something is marked with the action that it is: root may, and about others polkit(8) " +
 		"decides, which by default has an administrator give a password. A call that does not allow interactive authorization " +
 		"asks nobody; a caller who may not gets `AccessDenied`, and where polkit is not there that is everybody but root. A caller who " +
-		"leaves the bus while the question is open takes it back. Text is at most 1024 bytes, a path 4096; unprintable characters are refused in all but paths. " +
+		"leaves the bus while the question is open withdraws it. Text is at most 1024 bytes, a path 4096; unprintable characters are refused in all but paths. " +
 		"A reason must be given where one is asked for, and is recorded with the caller's user and process.")
 	p.Text("A paged method returns at most 1000 elements from `offset` on, and how many there are in all; a `limit` of 0 is 1000. " +
 		"A page beyond the end is empty. One connection may have 32 calls in progress, and one user 8 that wait for an " +

@@ -25,9 +25,9 @@ func properties() []object.Property {
 		{Name: "VerifyErrors", Sig: "t", Emits: "true", Doc: "How many errors that found."},
 		{Name: "Counter", Sig: "t", Emits: "true", Doc: "The number of the last activation. It never falls."},
 		{Name: "LastEvent", Sig: "t", Emits: "true", Doc: "The number of the newest entry of the log: when it changes, `Log` has more."},
-		{Name: "GuardMode", Sig: "s", Emits: "false", Doc: "What the guard in the kernel does: `off`, `audit`, `enforce`, or `unknown` where digestd-guard does not answer."},
-		{Name: "GuardRefused", Sig: "t", Emits: "false", Doc: "What the guard refused since it was loaded. It may be a second old."},
-		{Name: "GuardMissed", Sig: "t", Emits: "false", Doc: "What mode `enforce` would have refused since then, with what was refused. It may be a second old."},
+		{Name: "GuardMode", Sig: "s", Emits: "false", Doc: "The mode of the guard in the kernel: `off`, `audit`, `enforce`, or `unknown` where digestd-guard does not answer."},
+		{Name: "GuardRefused", Sig: "t", Emits: "false", Doc: "Number of checks that the guard refused since it was loaded. It may be a second old."},
+		{Name: "GuardMissed", Sig: "t", Emits: "false", Doc: "Number of checks that mode `enforce` would have refused since then, including those that were refused. It may be a second old."},
 	}
 }
 

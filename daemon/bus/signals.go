@@ -18,7 +18,7 @@ func signals() []object.Event {
 		{Name: "KeyRevoked", Doc: "A key vouches for nothing any more, and so many lists left the directory with it.",
 			Args: []object.Argument{text("fingerprint"), text("reason"), small("lists")}},
 		{Name: "Denied", Doc: "A content, or versions of a package, must not be trusted from now on.", Args: []object.Argument{text("id"), text("what"), text("reason")}},
-		{Name: "DenialLifted", Doc: "A denial was taken back, or expired.", Args: []object.Argument{text("id"), text("what"), text("reason")}},
+		{Name: "DenialLifted", Doc: "A denial was lifted, or expired.", Args: []object.Argument{text("id"), text("what"), text("reason")}},
 		{Name: "TamperDetected", Doc: "Something other than digestd changed the list directory: the file is quarantined.", Args: []object.Argument{text("name"), text("reason")}},
 		{Name: "TransactionFinished", Doc: "A package transaction ended, with the numbers of lists it published and withdrew.",
 			Args: []object.Argument{small("published"), small("withdrawn")}},

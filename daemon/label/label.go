@@ -131,7 +131,7 @@ func (l *Labels) renewList(w ledger.Withdrawn) {
 		if data, err = l.Dir.Read(name, nil); errors.Is(err, fs.ErrNotExist) {
 			return
 		} else if err != nil {
-			l.Logger.Warn("labels not written anew", "list", name, "error", err)
+			l.Logger.Warn("labels not written again", "list", name, "error", err)
 			return
 		}
 	}

@@ -102,7 +102,7 @@ func (l *Labels) renewQuietly(ctx context.Context, names []string) {
 		})
 		resisted += len(left)
 	}
-	l.Logger.Info("labels written anew", "reason", "their lists were not held", "lists", len(names), "files", files, "failed", resisted)
+	l.Logger.Info("labels written again", "reason", "their lists were not held", "lists", len(names), "files", files, "failed", resisted)
 }
 
 // RenewUnheld writes the labels anew of lists that could not be held, before digestd

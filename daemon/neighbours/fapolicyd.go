@@ -16,7 +16,7 @@ import (
 // a control character cannot be said there; skipped counts them.
 func WriteTrust(w io.Writer, files Files) (written, skipped int, err error) {
 	out := bufio.NewWriter(w)
-	out.WriteString("# Files that digestd vouches for; written anew whenever that changes.\n")
+	out.WriteString("# Files that digestd vouches for; written again whenever that changes.\n")
 	var line []byte
 	for f, err := range files {
 		if err != nil {

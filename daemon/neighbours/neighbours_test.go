@@ -36,7 +36,7 @@ func TestTrustSaysOnlyWhatItCan(t *testing.T) {
 	if err != nil || written != 3 || skipped != 6 {
 		t.Errorf("%d written, %d skipped, %v", written, skipped, err)
 	}
-	want := "# Files that digestd vouches for; written anew whenever that changes.\n" +
+	want := "# Files that digestd vouches for; written again whenever that changes.\n" +
 		"/usr/bin/tool 0 " + strings.Repeat("00", 32) + "\n" +
 		"/\xff\xfe 7 " + strings.Repeat("07", 32) + "\n" +
 		"/quote\"\\ 8 " + strings.Repeat("08", 32) + "\n"

@@ -28,7 +28,7 @@ func (rc *Reconciler) KernelLoop(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case !errors.Is(err, kernel.ErrNoNotifications):
-			rc.Logger.Warn("kernel does not tell of changes to .blacklist", "error", err)
+			rc.Logger.Warn("kernel does not report changes to .blacklist", "error", err)
 		}
 	}
 	pace, auto, err := rc.Config.Poll()

@@ -215,7 +215,7 @@ func (s *Session) run(ctx context.Context) error {
 				return nil
 			})
 			if ferr != nil {
-				s.log.Error("list not taken back", "element", m.Element, "error", ferr)
+				s.log.Error("list not withdrawn", "element", m.Element, "error", ferr)
 				s.broken = ferr
 			}
 		case *wire.Removed:

@@ -82,7 +82,7 @@ func parsePlace(where string) (place, error) {
 	case strings.HasPrefix(where, token.Scheme):
 		u, err := token.ParseURI(where)
 		if err == nil && u.ID != nil {
-			err = errors.New("cannot make keys there: the id is chosen anew for each")
+			err = errors.New("cannot make keys there: each key gets an ID of its own")
 		}
 		if err == nil {
 			_, err = token.ParseURI(tokenPlace{u}.next().String()) // which is longer

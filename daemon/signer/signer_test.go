@@ -307,7 +307,7 @@ func TestPlaces(t *testing.T) {
 		"tpm:parent=0x40000001":          "want the handle of a persistent",
 		"/etc/key.pem":                   "want nothing for a file",
 		"pkcs11:token=a;object=b?module-path=/m.so&pin-source=file:/p":            "",
-		"pkcs11:token=a;object=b;id=%01?module-path=/m.so":                        "the id is chosen anew",
+		"pkcs11:token=a;object=b;id=%01?module-path=/m.so":                        "each key gets an ID of its own",
 		"pkcs11:token=a?module-path=/m.so":                                        "object= is missing",
 		"pkcs11:token=a;object=" + strings.Repeat("b", 60) + "?module-path=/m.so": "longer than 64 bytes",
 	} {

@@ -60,7 +60,7 @@ func summary(r api.Verification) string {
 		{r.Counts.Changed, "changed", "changed"}, {r.Counts.Missing, "missing", "missing"},
 		{r.Counts.Unvouched, "executable without a list", "executables without a list"}, {r.Counts.Label, "wrongly bound", "wrongly bound"},
 		{r.Counts.List, "list missing", "lists missing"}, {r.Counts.Withheld, "package withheld", "packages withheld"},
-		{r.Counts.Unreadable, "unreadable", "unreadable"}, {r.Fixed, "put right", "put right"},
+		{r.Counts.Unreadable, "unreadable", "unreadable"}, {r.Fixed, "fixed", "fixed"},
 	} {
 		switch c.n {
 		case 0:

@@ -150,12 +150,12 @@ func TestAdvisoriesAct(t *testing.T) {
 			m.Says(m.Must("advisories", "status"), "1 Critical", "updates")
 			// Never installed here, and kept out; another one, whose key signs nothing of that
 			// repository, is not.
-			m.RPMFails([]string{"VSA-2026:0001 (Critical) mends it"}, "-i", absent)
+			m.RPMFails([]string{"VSA-2026:0001 (Critical) fixes it"}, "-i", absent)
 			m.RPM("-i", foreign)
 			m.Says(m.Exits(3, "check", absent), "VSA-2026:0001")
 			m.RPM("-U", fixed)
 			m.Solved("below-advisories")
-			m.RPMFails([]string{"VSA-2026:0001 (Critical) mends it"}, "-U", "--oldpackage", old)
+			m.RPMFails([]string{"VSA-2026:0001 (Critical) fixes it"}, "-U", "--oldpackage", old)
 			m.RPM("-e", "hello")
 			m.RPMFails([]string{"hello-1-1.noarch"}, "-i", old)
 			m.RPM("-i", absentFixed)

@@ -203,7 +203,7 @@ func TestLabelsAreWrittenAnewAtAStart(t *testing.T) {
 	m.RPM("-U", m.pkg(key, "one", "1", map[string]string{"/opt/1": "1", "/opt/2": "2"}))
 	m.Stop()
 	m.Start()
-	const written = `msg="labels written anew" reason="their lists were not held" lists=1 files=2 failed=0`
+	const written = `msg="labels written again" reason="their lists were not held" lists=1 files=2 failed=0`
 	if kernel.Detect("/").DigestCache == kernel.No {
 		m.Must("sync")
 		if strings.Contains(m.Log(), written) {

@@ -83,7 +83,7 @@ func acceptCommand(a *cli.App) *cobra.Command {
 		Use:         "accept --reason TEXT",
 		Short:       "Continue with an older state directory",
 		Long: `Accept lets digestd continue with a state directory that is older than the counter. Floors, denials, revocations and
-versions that digestd recorded later are lost: set them again. Accept takes back all grants that were not used, since
+versions that digestd recorded later are lost: set them again. Accept revokes all unused grants, since
 they may have been used in the meantime.`,
 		Args: cli.Exactly(),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, _ []string) error {
@@ -103,7 +103,7 @@ func rebindCommand(a *cli.App) *cobra.Command {
 		Short:       "Bind the index to another counter",
 		Long: `Rebind makes another counter and binds the index to it. It is for a TPM that was cleared, for a disk that was moved to
 another machine, and for a counter whose secret is lost. Nobody can tell then whether the state directory is the
-latest, so rebind takes back all grants that were not used.`,
+latest, so rebind revokes all unused grants.`,
 		Args: cli.Exactly(),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, _ []string) error {
 			password, err := owner(ctx, file)

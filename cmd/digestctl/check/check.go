@@ -261,7 +261,7 @@ func sum(t *terminal.UI, list []checked) {
 	for _, part := range []struct {
 		n    int
 		what string
-	}{{good, "as they should be"}, {refused, "refused"}, {withheld, "without a list"}, {different, "damaged"}, {failed, "not checked"}} {
+	}{{good, "good"}, {refused, "refused"}, {withheld, "without a list"}, {different, "damaged"}, {failed, "not checked"}} {
 		if part.n > 0 {
 			text += fmt.Sprintf(", %d %s", part.n, part.what)
 		}

@@ -93,7 +93,7 @@ func Text(f *record.AdvisedFloor, o record.Origin) string {
 	if f.Severity != "" {
 		text += " (" + f.Severity + ")"
 	}
-	return text + " mends it, says repository " + strings.TrimPrefix(o.Name, record.OriginAdvisory) + ", " + o.Strength
+	return text + " fixes it, says repository " + strings.TrimPrefix(o.Name, record.OriginAdvisory) + ", " + o.Strength
 }
 
 // own makes the tables this event's own, to be changed.

@@ -81,7 +81,7 @@ func TestAdvisoriesBindWhatTheirKeysSign(t *testing.T) {
 			if d.Reason != x.want || line.Undecided != x.undecided || (d.Verdict == policy.Veto) != (x.want != "") {
 				t.Errorf("%+v, undecided %v", d, line.Undecided)
 			}
-			if x.want != "" && !strings.Contains(d.Text, "VSA-1 (Important) mends it, says repository updates, signed by aa11") {
+			if x.want != "" && !strings.Contains(d.Text, "VSA-1 (Important) fixes it, says repository updates, signed by aa11") {
 				t.Errorf("%q", d.Text)
 			}
 			s.AdvisoriesBind = false

@@ -79,7 +79,7 @@ var attributes = []attribute{
 var advice = map[string]string{
 	"pin-value":   "a PIN in the configuration is no secret: put it into a file and give pin-source=file:/path",
 	"module-name": "give module-path=/path/of/the/module.so",
-	"slot-id":     "slots are numbered anew at every start: name the token by token=",
+	"slot-id":     "slots are numbered again at every start: name the token by token=",
 }
 
 // ParseURI reads a URI. Every attribute appears at most once; token, object and

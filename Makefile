@@ -125,6 +125,7 @@ docs:
 	$(GO) test ./daemon/audit -run TestCatalog -update
 	$(GO) test ./daemon/failpoint -run TestDocs -update
 	$(GO) test ./cmd/digestctl -run TestManual -update
+	$(GO) test ./cmd/digestctl/report -run TestPicture -update
 
 # deadcode and staticcheck are built of the versions that integration/tools/go.mod names.
 lint: setup-lint

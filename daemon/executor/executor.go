@@ -484,7 +484,8 @@ func (x *Executor) commit(r *state.Records) error {
 // last one.
 func (x *Executor) drop(r *state.Records) {
 	for _, seq := range r.Drop {
-		e := record.Event{Seq: seq}
+		var e record.Event // if it cannot be read, its number alone
+		e.Seq = seq
 		if i := slices.IndexFunc(r.Events, func(e record.Event) bool { return e.Seq == seq }); i >= 0 {
 			e = r.Events[i] // it came with the same batch
 		} else if kept, err := x.Index.EventsAfter(seq-1, 1); err == nil && len(kept) == 1 && kept[0].Seq == seq {

@@ -165,6 +165,8 @@ func lifeOfPackages(m *machine, s *sources, stray string) {
 		m.Errorf("dnf's plugin is not in %s", dnf4)
 	}
 
+	m.followTutorial()
+
 	// rpm loads the plugin by the package's macro, and goes on without a daemon.
 	m.write("/etc/digestd/digestd.conf", "bus = \"none\"\nunsigned = \"allow\"\n")
 	if said := m.must("rpm", "-U", "/one.rpm"); !strings.Contains(said, "digestd: no answer at /run/digestd/hook.sock") {

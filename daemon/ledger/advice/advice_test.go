@@ -46,7 +46,7 @@ func TestHeed(t *testing.T) {
 		if (line.Advised != nil) != x.binds || line.Undecided != x.undecided {
 			t.Errorf("%s: %+v, undecided %v", name, line.Advised, line.Undecided)
 		}
-		if line.Advised != nil && line.Advised.Text != "VSA-1 mends it, says repository updates, signed by KEY" {
+		if line.Advised != nil && line.Advised.Text != "VSA-1 fixes it, says repository updates, signed by KEY" {
 			t.Errorf("%s: %q", name, line.Advised.Text)
 		}
 	}

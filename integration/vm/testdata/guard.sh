@@ -26,6 +26,7 @@ same "CAP_BPF and CAP_PERFMON, no more" "000000c000000000" "$(sed -n 's/^CapBnd:
 
 # digestd tells it of its lists.
 digests() { digestctl guard status | sed -n 's/^ *digests *\([0-9]*\), of the index.s commit.*/\1/p'; }
+check "digestd is enabled" systemctl enable --now digestd
 check "digestd takes the setting over" systemctl restart digestd
 soon "the guard agrees with digestd" sh -c "digestctl guard status | grep -E 'digests +[1-9][0-9]*, of the index.s commit [1-9]'"
 before=$(digests)

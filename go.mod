@@ -26,6 +26,7 @@ require (
 	github.com/cilium/ebpf v0.22.0
 	github.com/prometheus/client_model v0.6.3
 	github.com/prometheus/common v0.74.0
+	github.com/rivo/uniseg v0.4.7
 	github.com/sassoftware/go-rpmutils v0.4.0
 )
 

@@ -5,7 +5,8 @@ package terminal
 import (
 	"io"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/rivo/uniseg"
 )
 
 // Cell is a field of a table.
@@ -33,12 +34,12 @@ func (t *UI) Table(columns []Column, rows [][]Cell) {
 	last := len(columns) - 1
 	width := make([]int, len(columns))
 	for i, c := range columns {
-		width[i] = len(c.Title)
+		width[i] = Width(c.Title)
 	}
 	for _, row := range rows {
 		for i := range row {
 			row[i].Text = Safe(row[i].Text)
-			width[i] = max(width[i], utf8.RuneCountInString(row[i].Text))
+			width[i] = max(width[i], Width(row[i].Text))
 		}
 	}
 	indent := 0
@@ -53,7 +54,7 @@ func (t *UI) Table(columns []Column, rows [][]Cell) {
 			n--
 		}
 		for i, c := range row[:n] {
-			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(c.Text))
+			pad := strings.Repeat(" ", width[i]-Width(c.Text))
 			switch {
 			case i == last:
 				for j, part := range wrap(c.Text, t.width-indent) {
@@ -87,16 +88,20 @@ func (t *UI) Table(columns []Column, rows [][]Cell) {
 	io.WriteString(t.Out, b.String())
 }
 
-// wrap breaks text between words into lines of at most width characters; what
+// Width returns how many columns of a terminal a text takes: characters of East Asia and
+// emoji take two, combining marks none.
+func Width(text string) int { return uniseg.StringWidth(text) }
+
+// wrap breaks text between words into lines of at most width columns; what
 // has no space in it, a digest or a path, stays whole. Too little width is none.
 func wrap(text string, width int) []string {
-	if width < leastLast || utf8.RuneCountInString(text) <= width {
+	if width < leastLast || Width(text) <= width {
 		return []string{text}
 	}
 	var lines []string
 	line, length := "", 0
 	for word := range strings.SplitSeq(text, " ") {
-		n := utf8.RuneCountInString(word)
+		n := Width(word)
 		if length > 0 && length+1+n > width {
 			lines, line, length = append(lines, line), "", 0
 		}

@@ -50,6 +50,33 @@ a longer name   1000  what is to be said of it
 	}
 }
 
+// Characters of East Asia take two columns and combining marks none, so what follows them
+// stands where it belongs, and lines break at the terminal's edge.
+func TestWidth(t *testing.T) {
+	for text, want := range map[string]int{"bash": 4, "größer": 6, "日本語": 6, "e\u0301": 1, "한글": 4, "שלום": 4, "👩\u200d💻": 2, "": 0} {
+		if got := Width(text); got != want {
+			t.Errorf("%q takes %d columns, want %d", text, got, want)
+		}
+	}
+	var out strings.Builder
+	ui := New(&out, nil)
+	ui.width = 40
+	ui.Table([]Column{{"PACKAGE", false}, {"FILES", true}, {"NOTE", false}}, [][]Cell{
+		{{Text: "日本語フォント"}, {Text: "7"}, {Text: "一 二 三 四 五 六 七 八"}},
+		{{Text: "cafe\u0301"}, {Text: "1000"}, {Text: "short"}},
+	})
+	const want = `PACKAGE         FILES  NOTE
+日本語フォント      7  一 二 三 四 五 六 七 八
+café             1000  short
+`
+	if diff := cmp.Diff(strings.ReplaceAll(want, `\u0301`, "\u0301"), out.String()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"日本 日本 日本 日本", "日本"}, wrap("日本 日本 日本 日本 日本", 20)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestSafe(t *testing.T) {
 	for text, want := range map[string]string{
 		"plain, größer, 日本":      "plain, größer, 日本",

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # The C library, the shell, rpm, systemd and digestd are upgraded while the guard enforces.
 # Dependencies do not count: Debian's own packages are not rpm's.
 . /test/guard.sh

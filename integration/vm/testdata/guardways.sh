@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 # The guard enforces from the start of the machine on. Files come and go in every way there is,
 # and at last the guard's own program goes.
 . /test/guard.sh

@@ -396,6 +396,9 @@ func (m *simMachine) Start() error {
 	} else {
 		m.identities.faults = m.faults
 	}
+	if f := m.faults; m.config.Labels {
+		d.rooms.Labels.Reached = func() error { return f.hit("label") }
+	}
 	if m.guard != nil {
 		f := m.faults
 		d.rooms.Guard.Dial = func(context.Context) (*protocol.Client, error) { return m.guard.dial(f) }

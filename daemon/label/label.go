@@ -27,7 +27,12 @@ import (
 
 // Labels binds files to lists. Where the configuration says that files get no labels, it
 // does nothing.
-type Labels struct{ *host.Host }
+type Labels struct {
+	*host.Host
+	// Reached is called before the label of a file is looked at, and says why it cannot be
+	// written. Only tests have one.
+	Reached func() error
+}
 
 // Rebind finds the files that are bound to the list of e, which is about to go
 // or gone, and binds them to another active list that has the same path: one
@@ -178,6 +183,11 @@ func (l *Labels) withLabel(path []byte, fn func(f *kernel.File, label string) er
 	label, err := f.Label()
 	if err != nil || label == "" {
 		return err
+	}
+	if l.Reached != nil {
+		if err := l.Reached(); err != nil {
+			return err
+		}
 	}
 	return fn(f, label)
 }

@@ -97,6 +97,8 @@ var acting = []mutation{
 		"a list that is to stay until the machine starts anew goes at once"},
 	{"rotation-keeps-signatures", "daemon/ledger/apply.go", " && e.Signer == signer && ", " && ",
 		"lists keep the signature of the key before"},
+	{"label-not-retried", "daemon/reconcile/reconcile.go", "\trc.Labels.Retry(ctx)\n", "",
+		"a label that could not be written stays as it is"},
 	{"guard-not-told-of-withdrawal", "daemon/executor/enforce.go", "\t\tx.enforced(x.Hooks.Enforcer.Expel(lists))\n", "",
 		"the guard lets run what a list held that is gone"},
 	{"guard-not-told-of-replacement", "daemon/enforce/enforce.go", "if err == nil && old != nil && g.Held[list.Name] {", "if err == nil && old != nil && false {",

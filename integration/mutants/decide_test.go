@@ -21,7 +21,7 @@ var deciding = []mutation{
 		"the removed version itself may return"},
 	{"high-version-refused", "policy/admit.go", "nevra.Compare(e, l.High) < 0", "nevra.Compare(e, l.High) <= 0",
 		"the highest version may not be installed again"},
-	{"grant-ignored", "policy/admit.go", "if slices.Contains(l.Grants, e) {", "if slices.Contains(l.Grants, e) && false {",
+	{"grant-ignored", "policy/admit.go", "if l.Doubt == NoDoubt && slices.Contains(l.Grants, e) {", "if l.Doubt == NoDoubt && slices.Contains(l.Grants, e) && false {",
 		"a grant lets nothing in"},
 	{"grant-before-denial", "policy/admit.go", "if d.Package.Has(pkg) {", "if d.Package.Has(pkg) && !slices.Contains(l.Grants, e) {",
 		"a grant overrules a denial"},

@@ -119,8 +119,8 @@ func TestModelSeesMutations(t *testing.T) {
 // try sees that a history fails with the mistake in the daemon.
 func (m mutation) try(t *testing.T, program string) {
 	began := time.Now()
-	disk := "-sim.disk=0" // which takes most of the time
-	if strings.HasPrefix(m.file, "store/") {
+	disk, onDisk := "-sim.disk=0", strings.HasPrefix(m.file, "store/") || strings.HasPrefix(m.name, "label-")
+	if onDisk { // which takes most of the time
 		disk = "-sim.disk=1000"
 	}
 	known := m.histories(t, program, "^TestKnownHistories$", disk)
@@ -133,7 +133,7 @@ func (m mutation) try(t *testing.T, program string) {
 	}
 	random := m.histories(t, program, "^TestHistories$", "-sim.shrink=false",
 		"-sim.seeds="+strconv.FormatUint(*mostTried, 10), "-sim.without="+*without)
-	if objection(random) == survived && strings.HasPrefix(m.file, "store/") {
+	if objection(random) == survived && onDisk {
 		random = m.histories(t, program, "^TestHistoriesOnDisk$", "-sim.shrink=false", disk)
 	}
 	switch objection(random) {

@@ -155,6 +155,13 @@ func (m *machine) followTutorial() {
 	m.vendorPackages(home)
 	bus := bustest.StartIn(m.T, m.path("/run"))
 	address := strings.Replace(bus.Address, m.root, "", 1)
+	// What the machine has from its distribution.
+	distribution, err := pkgtest.NewKey("Distribution", 3072)
+	if err != nil {
+		m.Fatal(err)
+	}
+	m.write("/distribution.asc", string(distribution.Armor))
+	m.silent("rpm", "--import", "/distribution.asc")
 	m.write("/etc/digestd/digestd.conf", "bus = \""+address+"\"\naudit-trail = \"none\"\n")
 	defer m.daemon()()
 	for _, s := range steps(m.T) {

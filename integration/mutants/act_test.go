@@ -79,7 +79,7 @@ var acting = []mutation{
 		"a later commit brings an act into effect that was answered with an error"},
 	{"act-not-written", "daemon/executor/executor.go", "\t\tp.Intent, s.Queue = &intent, state.Records{}\n", "\t\t_, p.Record = intent, false\n",
 		"an act is answered before it is recorded"},
-	{"withdrawn-before-intent", "daemon/executor/executor.go", "\tif err := x.commit(&all); err != nil {\n\t\treturn err\n\t}\n\ts.Undo.Queue = state.Records{}\n", "\ts.Undo.Queue, s.MetaMark.Durable = all, true\n",
+	{"withdrawn-before-intent", "daemon/executor/executor.go", "\tchain := s.Chain\n\tif err := x.commit(&all); err != nil {\n\t\ts.Chain = chain // these entries do not come\n\t\treturn err\n\t}\n\ts.Undo.Queue = state.Records{}\n", "\ts.Undo.Queue, s.MetaMark.Durable = all, true\n",
 		"lists leave before that is durable because of which they do"},
 	{"signals-before-commit", "daemon/ledger/state/state.go", "{ s.Queue.tell = append(s.Queue.tell, fn) }", "{ s.Due = append(s.Due, fn) }",
 		"signals tell of what is not durable"},

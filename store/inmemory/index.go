@@ -362,3 +362,14 @@ func (x *Index) Behind() error { return nil }
 
 // Close does nothing: what is there is there for the next user.
 func (x *Index) Close() error { return nil }
+
+// Clone returns a copy, as a backup has it.
+func (x *Index) Clone() *Index {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	c := &Index{buckets: map[string]map[string]*kept{}, log: slices.Clone(x.log), commits: x.commits, counter: x.counter}
+	for name, bucket := range x.buckets {
+		c.buckets[name] = maps.Clone(bucket)
+	}
+	return c
+}

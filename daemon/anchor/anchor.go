@@ -257,6 +257,13 @@ func (l *last) learned(value uint64, now time.Time) {
 	l.counter, l.read = value, now
 }
 
+// fine reports whether the counter was read, and nothing failed since.
+func (l *last) fine() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.read.IsZero() && l.err == nil
+}
+
 func (l *last) rose(value uint64, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -287,6 +294,9 @@ func (a *Anchor) Loop(ctx context.Context) error {
 	defer a.running.Store(false)
 	var due, again host.Pause
 	retry := firstRetry
+	if !a.last.fine() {
+		again.Start(retry) // the start did not reach the TPM
+	}
 	var waiting []chan error
 	for {
 		now := false

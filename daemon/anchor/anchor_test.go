@@ -601,6 +601,38 @@ func TestTPMAway(t *testing.T) {
 	}
 }
 
+// TestTPMComesLater: a TPM that is not there when digestd starts is found when it is, although
+// nothing was decided meanwhile.
+func TestTPMComesLater(t *testing.T) {
+	m := enabled(t)
+	m.Stop()
+	m.chip.Stop()
+	m.Start(t)
+	m.Anchor.Begin(t.Context())
+	m.standing(t, api.AnchorUnreachable)
+	if p, found := m.problem("anchor"); !found || p.Severity != api.SeverityWarning {
+		t.Errorf("the problem is %+v", p)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- m.Anchor.Loop(ctx) }()
+	m.chip.Start()
+	for range 200 {
+		if m.AnchorStatus().Standing == api.AnchorDone {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	m.standing(t, api.AnchorDone)
+	if _, found := m.problem("anchor"); found {
+		t.Error("the TPM is there, and the problem stays")
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // killed is what a chip panics with where a test kills the daemon.
 var killed = errors.New("killed")
 

@@ -91,6 +91,61 @@ func TestKilledWhileRemoving(t *testing.T) {
 	}.Try(t)
 }
 
+// TestKilledWhileFinishingRemoval: digestd died after the removal of an own list had begun.
+// The next one ends that, wherever it dies as well.
+func TestKilledWhileFinishingRemoval(t *testing.T) {
+	pkgtest.Crashes[*machine]{
+		Passes: pkgtest.Passes{"expire": {failpoint.Withdraw, failpoint.Sync, failpoint.Commit}},
+		Prepare: func(t *testing.T) *machine {
+			m := changed(t)
+			m.Stop()
+			m.Start(failpoint.Variable + "=" + failpoint.Name("disown", failpoint.AfterIntent))
+			m.Ctl("own", "rm", "tools")
+			m.Wait()
+			m.HasLists(toolsList)
+			return m
+		},
+		After: func(m *machine, _ pkgtest.Death) {
+			own := decode[api.Own](m, "own", "show", "tools")
+			if own.State != api.StateRemoved {
+				m.Errorf("began to be removed, and is %+v", own)
+			}
+			m.WantLists()
+			m.wholesome()
+			m.goesOn(own)
+		},
+	}.Try(t)
+}
+
+// TestKilledWhileCertificateIsGone: an own list whose certificate went while digestd was
+// away leaves before a start is over, wherever digestd dies meanwhile, and returns with the
+// certificate.
+func TestKilledWhileCertificateIsGone(t *testing.T) {
+	b := newBuilder(t, "builder")
+	pkgtest.Crashes[*machine]{
+		Passes: pkgtest.Passes{"gather": {failpoint.Withdraw, failpoint.Sync, failpoint.Commit}},
+		Prepare: func(t *testing.T) *machine {
+			m := start(t)
+			m.Write("/opt/app", "one")
+			cert := m.trust(b)
+			m.Must("own", "import", "app", b.list(t, map[string]string{"/opt/app": "one"}))
+			m.Vouched("/opt/app", true)
+			m.Stop()
+			m.OK(os.Remove(cert))
+			return m
+		},
+		After: func(m *machine, _ pkgtest.Death) {
+			if got := m.Names(); len(got) > 0 {
+				m.Errorf("when the start was over the list directory had %v", got)
+			}
+			m.Vouched("/opt/app", false)
+			m.trust(b)
+			m.Until("vouched for with the certificate", func() bool { return m.Why("/opt/app").Vouched })
+			m.wholesome("app.1.imported")
+		},
+	}.Try(t)
+}
+
 // goesOn sees that versions of the list go on rising after the one that it has.
 func (m *machine) goesOn(own api.Own) {
 	m.Helper()

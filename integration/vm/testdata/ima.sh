@@ -22,7 +22,7 @@ check "the kernel takes the machine's certificate" keyctl padd asymmetric "" "$r
 skid=$(openssl x509 -in "$crt" -noout -ext subjectKeyIdentifier | sed -n 's/[: ]//g; 2p' | tr A-F a-f)
 says "$skid" "it is there under its key identifier" keyctl list "$ring"
 check "that is 20 bytes" test "${#skid}" = 40
-says "key id $skid" "digestctl names the same" digestctl status
+says "key ID $skid" "digestctl names the same" digestctl status
 
 # Of a group of their own, so that the rule is for lists and nothing else.
 groupadd --system --gid 917 lists

@@ -112,7 +112,7 @@ FILE is what the verifier remembers of the machine: its attestation key, the key
 value of the counter and the heads of the log. With --first-use verify writes FILE if it does not exist, and believes
 whichever keys signed: do that while you know that the machine is the right one. Later quotes must be signed by the same
 keys, and must continue what FILE has: a counter that fell shows that even the state of the TPM was restored from a
-copy. Verify writes FILE again if it finds no fault. After the anchor was bound anew, remove FILE and begin again.
+copy. Verify writes FILE again if it finds no fault. After the anchor was bound again, remove FILE and begin again.
 
 The exit code is 3 if the quote proves that something is wrong, and 1 if it proves nothing.`,
 		Example: "  digestctl anchor verify quote.json --nonce 5f1d0c3e9a7b4426 --memory web1.json --first-use\n" +

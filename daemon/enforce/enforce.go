@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"time"
@@ -236,9 +235,6 @@ func (g *Link) count(active []*view.Entry, read func(name string) ([]byte, error
 	all := map[guard.Digest]uint32{}
 	for _, e := range active {
 		content, err := read(e.Name)
-		if e.Change != "" && errors.Is(err, fs.ErrNotExist) {
-			continue // it is about to come, or gone already
-		}
 		var known contents.Known
 		if err == nil {
 			known, err = g.knownOf(executor.List{Name: e.Name, Content: content})
@@ -311,6 +307,19 @@ func (g *Guard) Active() (active []*view.Entry, doubtful bool) {
 	return active, doubtful
 }
 
+// there leaves out lists that are not in the directory: they are about to come, or gone.
+func (g *Guard) there(active []*view.Entry) []*view.Entry {
+	names, err := g.Dir.Names()
+	if err != nil {
+		return active // reading them fails as well
+	}
+	known := make(map[string]bool, len(names))
+	for _, name := range names {
+		known[name] = true
+	}
+	return slices.DeleteFunc(active, func(e *view.Entry) bool { return !known[e.Name] })
+}
+
 // Agree tells the guard of all lists if it was not told of some, and reports
 // whether it knows them.
 func (g *Guard) Agree(ctx context.Context) bool {
@@ -319,6 +328,12 @@ func (g *Guard) Agree(ctx context.Context) bool {
 	}
 	err := g.Exec.Do(ctx, func() error {
 		active, doubtful := g.Active()
+		if !g.Agreed {
+			// digestd may have died after it removed a list and before it told the guard.
+			all := len(active)
+			active = g.there(active)
+			doubtful = doubtful || len(active) < all
+		}
 		// A transaction that was cut short may have told the guard of lists that the
 		// index does not know.
 		err := g.Compare(active, doubtful || g.Exec.State.Unsettled, func(name string) ([]byte, error) { return g.Dir.Read(name, nil) })

@@ -109,6 +109,8 @@ var acting = []mutation{
 		"a guard is taken for one that knows all lists, though digestd died before it told the guard of some"},
 	{"guard-trusted-amid-change", "daemon/enforce/enforce.go", "doubtful = doubtful || e.Broken || e.Change != \"\"\n", "doubtful = doubtful || e.Broken\n",
 		"the same for an own list, of which the index knows that it is about to come"},
+	{"guard-trusted-amid-removal", "daemon/enforce/enforce.go", "doubtful = doubtful || len(active) < all\n", "_ = all\n",
+		"the same for a list that is removed, and of which the index does not know yet"},
 	{"guard-failure-forgotten", "daemon/enforce/enforce.go", "\tif err != nil {\n\t\tg.drop()\n\t}\n", "",
 		"a change that the guard made in part is taken for made"},
 }

@@ -70,6 +70,7 @@ func (m *memory) look() {
 // after the first comparison with rpm's database, there is room for garbage.
 func (m *memory) giveBack() {
 	debug.FreeOSMemory()
+	unmapProgram()
 	m.once.Do(func() {
 		m.roomy.Store(true)
 		makeRoom(0)

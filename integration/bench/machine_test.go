@@ -41,7 +41,8 @@ that it wrote nothing to. Each run has a file system of its own, made for it, wi
 median of the rounds, each of which is one run with the plugin of each side and one without. Packages of distribution size have as many files as those
 of the database, and of these sizes; small ones are the hardest case, as most is spent once a package. ` + "`verify`" + ` and what it is compared with run on files that both have read just before;
 ` + "`rpm -Va`" + ` comes before that. While it is asked for something, the daemon lets garbage gather up to 24 MiB, and gives that back
-15 s after the last question; idle means after that. The clients ask over connections of users who are not root, 10 connections for each
+15 s after the last question; idle means after that. It unmaps its code then, too, which stays in the page cache
+and comes back where it is needed. The clients ask over connections of users who are not root, 10 connections for each
 user; digestd of today reads no files for them. The daemons run with ` + "`audit-trail = \"none\"`" + `; where the audit trail is on, it goes to a
 socket whose reader throws it away.
 

@@ -68,7 +68,7 @@ func TestOneFileResistsItsNewList(t *testing.T) {
 	m.RPM("-U", "--justdb", m.pkg(key, "p", "2", files))
 	m.WantLists("tlv-p-0:2-1.noarch")
 	m.bound(map[string]string{"/opt/b": "tlv-p-0:2-1.noarch", "/opt/c": "tlv-p-0:2-1.noarch"})
-	m.HasProblem("labels", "1 file ", "/opt/a", "operation not permitted")
+	m.HasProblem("labels", "1 file,", "/opt/a", "operation not permitted")
 
 	// What is left outlives the process.
 	m.Kill()

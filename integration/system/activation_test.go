@@ -63,11 +63,11 @@ func newManager(t *testing.T) *manager {
 	return g
 }
 
-// launch runs digestd with the socket and everything that was left.
-func (g *manager) launch() {
+// launch runs digestd with the socket, everything that was left, and more environment.
+func (g *manager) launch(env ...string) {
 	g.Helper()
 	g.Kill()
-	daemon := g.Prepare("LISTEN_FDS="+strconv.Itoa(1+len(g.kept)), "NOTIFY_SOCKET="+g.In("run", "notify"))
+	daemon := g.Prepare(append(env, "LISTEN_FDS="+strconv.Itoa(1+len(g.kept)), "NOTIFY_SOCKET="+g.In("run", "notify"))...)
 	cmd := exec.Command("/bin/sh", append([]string{"-c", `LISTEN_PID=$$ exec "$@"`, "sh"}, daemon.Args...)...)
 	cmd.Stderr = daemon.Stderr
 	names := []string{"hook"}
@@ -119,9 +119,9 @@ func (g *manager) listen() (lines []string) {
 }
 
 // up launches digestd and returns once it is ready.
-func (g *manager) up() {
+func (g *manager) up(env ...string) {
 	g.Helper()
-	g.launch()
+	g.launch(env...)
 	g.notify.SetReadDeadline(time.Now().Add(time.Minute))
 	for !slices.Contains(g.listen(), "READY=1") {
 	}

@@ -73,7 +73,7 @@ func TestOneFileResistsItsNewList(t *testing.T) {
 	// What is left outlives the process.
 	m.Kill()
 	m.Start()
-	m.HasProblem("labels", "1 file ", "/opt/a")
+	m.HasProblem("labels", "1 file,", "/opt/a")
 	mutable()
 	m.bound(map[string]string{"/opt/a": "tlv-p-0:2-1.noarch"})
 	m.Solved("labels")

@@ -113,7 +113,7 @@ func TestCertificateOfAnAuthority(t *testing.T) {
 	// What no kernel would take is refused, and nothing changes.
 	for what, change := range map[string]func(*x509.Certificate){
 		"digital signatures": func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment },
-		"authority": func(c *x509.Certificate) {
+		"CA certificate": func(c *x509.Certificate) {
 			c.IsCA, c.KeyUsage = true, x509.KeyUsageDigitalSignature|x509.KeyUsageCertSign
 		},
 	} {

@@ -102,6 +102,12 @@ func (x *Executor) see(e state.Expected, stamp record.Stamp, err error, buf *[]b
 	return v
 }
 
+// doubted reports whether a list is not what the enforcer was told of. After a start all are
+// looked at, and most are.
+func doubted(v state.Seen) bool {
+	return v.Entry != nil && (v.Entry.Stamp != record.Stamp{} || v.Missing || v.File != v.Entry.File)
+}
+
 // Inspect looks at these names, or at every list that is active if names is nil, and
 // puts right what can be.
 func (x *Executor) Inspect(names map[string]bool) (d Done, err error) {
@@ -124,7 +130,7 @@ func (x *Executor) Inspect(names map[string]bool) (d Done, err error) {
 		all = append(all, s.Expects(name))
 	}
 	found := x.look(all)
-	if x.Hooks.Enforcer != nil && slices.ContainsFunc(found, func(v state.Seen) bool { return v.Entry != nil && v.Entry.Stamp != record.Stamp{} }) {
+	if x.Hooks.Enforcer != nil && slices.ContainsFunc(found, doubted) {
 		x.Hooks.Enforcer.Doubt()
 	}
 	return x.Step("inspect", false, func(s *ledger.Ledger) error {

@@ -90,6 +90,9 @@ func (rc *Reconciler) reconcile(ctx context.Context, report progress) (api.SyncR
 			return nil
 		})
 		all.Add(more)
+		if x.Hooks.Enforcer != nil && x.State.Unsettled {
+			x.Hooks.Enforcer.Doubt() // it may have been told of lists that the index does not know
+		}
 		if err == nil {
 			more, err = x.Inspect(nil)
 			all.Add(more)

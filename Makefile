@@ -167,7 +167,7 @@ lay:
 	@$(MAKE) -s -C hooks/dnf5 install hook=$(libexecdir)/digestd/digestd-hook DESTDIR=$(DESTDIR) $(if $(filter-out undefined,$(origin dnf5dir)),actionsdir=$(dnf5dir))
 	install -d -m 0755 $(DESTDIR)$(unitdir) $(DESTDIR)$(mandir)/man1 \
 		$(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8 $(addprefix $(DESTDIR)$(compdir)/,bash-completion/completions zsh/site-functions fish/vendor_completions.d) \
-		$(addprefix $(DESTDIR)$(sysconfdir)/digestd/,digestd.conf.d keys.d revoked.d blacklist.d)
+		$(addprefix $(DESTDIR)$(sysconfdir)/digestd/,digestd.conf.d keys.d revoked.d blacklist.d policy.d)
 	for unit in digestd.service digestd.socket digestd-guard.service digestd-guard-check.service digestd-reconcile@.service digestd-verify.service digestd-verify.timer digestd-metrics.service digestd-metrics.timer; do \
 		sed 's|/usr/sbin/|$(sbindir)/|;s|/usr/bin/|$(bindir)/|' systemd/$$unit >$(DESTDIR)$(unitdir)/$$unit || exit 1; done
 	install -D -m 0644 systemd/tmpfiles.conf $(DESTDIR)$(tmpfilesdir)/digestd.conf

@@ -122,5 +122,6 @@ func testConfig(t *testing.T) config.Config {
 	c.Root, c.State, c.Lists = dir, filepath.Join(dir, "state"), filepath.Join(dir, "lists")
 	c.Unsigned = "allow" // nobody signs the packages of these tests
 	c.Keys, c.Revoked, c.Blacklist = filepath.Join(dir, "keys"), filepath.Join(dir, "revoked"), filepath.Join(dir, "blacklist")
+	c.Policy = filepath.Join(dir, "policy")
 	return c
 }

@@ -43,6 +43,7 @@ import (
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/ownlist"
+	"github.com/digestd/digestd/daemon/policyfile"
 	"github.com/digestd/digestd/daemon/query"
 	"github.com/digestd/digestd/daemon/reconcile"
 	"github.com/digestd/digestd/daemon/session"
@@ -78,6 +79,7 @@ type Rooms struct {
 	Denier     *deny.Denier
 	Enroller   *enrol.Enroller
 	Keys       *keysource.Source
+	Policies   *policyfile.Source
 	Reconciler *reconcile.Reconciler
 	Exporter   *export.Exporter
 	Sessions   *session.Server
@@ -147,9 +149,10 @@ func newDaemon(c config.Config, log *slog.Logger, notify Notifier) *Daemon {
 	r.Keys.Blacklist = r.Keys.ReadBlacklist
 	r.Enroller.Refresh = func(ctx context.Context) error { return r.Keys.Refresh(ctx, true) }
 	r.Exporter = &export.Exporter{Host: h}
-	r.Reconciler = &reconcile.Reconciler{Host: h, Labels: r.Labels, Denier: r.Denier, Enroller: r.Enroller, Keys: r.Keys,
+	r.Policies = policyfile.New(h, r.Denier, r.Keys)
+	r.Reconciler = &reconcile.Reconciler{Host: h, Policies: r.Policies, Labels: r.Labels, Denier: r.Denier, Enroller: r.Enroller, Keys: r.Keys,
 		Rested: make(chan struct{}, 1), Compared: r.Exporter.FilesToSign, Tell: func() { notify(d.statusLine()) }}
-	r.Sessions = &session.Server{Host: h, Labels: r.Labels, Keys: r.Keys, Reconciler: r.Reconciler, Exporter: r.Exporter}
+	r.Sessions = &session.Server{Host: h, Labels: r.Labels, Keys: r.Keys, Reconciler: r.Reconciler, Policies: r.Policies, Exporter: r.Exporter}
 	r.Anchor = anchor.New(h)
 	d.Anchor = r.Anchor
 	d.Verifier = verification.New(h, r.Reconciler)

@@ -47,6 +47,9 @@ func Admit(m Mode, l Line, pkg nevra.NEVRA) Decision {
 	case below:
 		d.Reason = ReasonRollbackFloor
 		d.Text = fmt.Sprintf("%s is below the floor %s that was set for it", pkg, short(floor))
+	case l.belowAdvised(e) && l.Advised.FloorBy != "":
+		d.Reason = ReasonRollbackFloor
+		d.Text = fmt.Sprintf("%s is below the floor %s that %s sets", pkg, short(l.Advised.EVR), l.Advised.FloorBy)
 	case l.belowAdvised(e):
 		d.Reason = ReasonAdvisory
 		d.Text = fmt.Sprintf("%s is below %s: %s", pkg, short(l.Advised.EVR), l.Advised.Text)

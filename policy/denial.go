@@ -113,6 +113,9 @@ func (d Denial) Because() string {
 
 // Lift says how to go on.
 func (d Denial) Lift() string {
+	if name, is := strings.CutPrefix(d.By, "policy:"); is && d.Foreign {
+		return "see digestctl policy show " + name
+	}
 	if d.Foreign {
 		return "only " + d.By + " can lift that"
 	}

@@ -30,11 +30,12 @@ type Line struct {
 	Doubted
 }
 
-// Advised is what advisories say of a line: what is active stays, but nothing below it
-// comes.
+// Advised is what advisories say of a line, or the floor of an origin that keeps what is
+// active: that stays, but nothing below it comes.
 type Advised struct {
-	EVR  nevra.EVR
-	Text string // who says so, and why
+	EVR     nevra.EVR
+	Text    string // who says so, and why
+	FloorBy string // the origin whose floor it is; "" for advisories
 }
 
 // Doubted says whether a line may have forgotten something, and what is known for all that.

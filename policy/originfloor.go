@@ -14,6 +14,7 @@ type OriginFloor struct {
 	Package  string // its name
 	Arch     string // "" for every architecture
 	EVR      nevra.EVR
+	Keep     bool   // what is active below it stays, and only what comes is kept out
 	Origin   string // who says so, such as "policy:base"
 	Strength string // how well the origin is known, for people, such as "signed by KEY"
 	Reason   string
@@ -40,8 +41,10 @@ func (o OriginFloors) Raise(l Line, name, arch string) Line {
 	for i := range o[name] {
 		switch f := &o[name][i]; {
 		case f.Arch != "" && f.Arch != arch:
-		default:
+		case !f.Keep:
 			l = l.raiseFloor(f.EVR, f.Origin)
+		case l.Advised == nil || nevra.Compare(f.EVR, l.Advised.EVR) > 0:
+			l.Advised = &Advised{EVR: f.EVR, FloorBy: f.Origin}
 		}
 	}
 	return l

@@ -17,6 +17,9 @@ func TestOriginFloors(t *testing.T) {
 	floor := func(origin, arch, v string) OriginFloor {
 		return OriginFloor{Package: "hello", Arch: arch, EVR: version(v), Origin: origin}
 	}
+	keep := func(origin, v string) OriginFloor {
+		return OriginFloor{Package: "hello", EVR: version(v), Keep: true, Origin: origin}
+	}
 	active := func(v string) Line { return Line{High: version(v), Active: []Instance{{EVR: version(v)}}} }
 	for name, test := range map[string]struct {
 		line   Line
@@ -34,6 +37,8 @@ func TestOriginFloors(t *testing.T) {
 		"the administrator's higher": {Line{Floor: version("4")}, []OriginFloor{floor("policy:a", "", "2")}, "3", ReasonRollbackFloor, "4-1 that was set for it"},
 		"the administrator's lower":  {Line{Floor: version("1")}, []OriginFloor{floor("policy:a", "", "3")}, "2", ReasonRollbackFloor, "3-1 that policy:a"},
 		"active below":               {active("1"), []OriginFloor{floor("policy:a", "", "2")}, "1", ReasonRollbackFloor, ""},
+		"active below, kept":         {active("1"), []OriginFloor{keep("policy:a", "2")}, "1", ReasonActive, ""},
+		"comes below one that keeps": {Line{}, []OriginFloor{keep("policy:a", "2"), keep("policy:b", "3"), keep("policy:c", "1")}, "2", ReasonRollbackFloor, "3-1 that policy:b sets"},
 		"granted":                    {Line{Grants: []nevra.EVR{version("1")}}, []OriginFloor{floor("policy:a", "", "2")}, "1", ReasonGranted, ""},
 	} {
 		line := NewOriginFloors(test.floors).Raise(test.line, "hello", "noarch")

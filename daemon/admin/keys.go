@@ -14,6 +14,7 @@ import (
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/rpmdb/pgp"
 	"github.com/digestd/digestd/store/record"
 )
 
@@ -24,7 +25,7 @@ import (
 func (ad *Admin) KeyRevoke(ctx context.Context, by api.Actor, text, reason string) (api.Key, error) {
 	k, err := ad.Snapshot().FindKey(text)
 	if err != nil {
-		if k.Fingerprint = keysource.FingerprintOf(text); k.Fingerprint == "" {
+		if k.Fingerprint = pgp.ParseFingerprint(text); k.Fingerprint == "" {
 			return api.Key{}, err
 		}
 		if there, known := ad.query.InKernel(k.Fingerprint); known {
@@ -105,6 +106,10 @@ func (ad *Admin) KeyRestore(ctx context.Context, by api.Actor, text, reason stri
 			return api.Key{}, &api.Error{Code: api.InvalidArgument,
 				Message: fmt.Sprintf("key %s is revoked by %s", k.Fingerprint, r.File), Advice: "remove that file first"}
 		}
+	}
+	if name := snap.PolicyRevoking(k.Fingerprint); name != "" {
+		return api.Key{}, &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("key %s is revoked by the policy %s", k.Fingerprint, name),
+			Advice: "install a release of the policy that does not revoke it; see digestctl policy show " + name}
 	}
 	err = ad.Exec.Decide(ctx, "restore", func(s *ledger.Ledger) error {
 		a, err := ledger.Act(s, by, reason)

@@ -325,4 +325,5 @@ type Floor struct {
 
 	Origin   string `json:"origin,omitzero"`   // what set it, if not an administrator of this machine, such as policy:base
 	Strength string `json:"strength,omitzero"` // how well the origin is known, for people
+	Keep     bool   `json:"keep,omitzero"`     // what is active below it stays
 }

@@ -83,6 +83,10 @@ const (
 	KindAnchorRebound    = "anchor-rebound"
 	KindAnchorAccepted   = "anchor-accepted"
 	KindAnchorDoubt      = "anchor-doubt"
+	KindPolicyAdopted    = "policy-adopted"
+	KindPolicyLapsed     = "policy-lapsed"
+	KindPolicyForgotten  = "policy-forgotten"
+	KindPolicyRefused    = "policy-refused"
 )
 
 // Kinds returns the table, in the order of the manual. It is the package's own, and not
@@ -429,6 +433,40 @@ var table = []Kind{
 			"\n" +
 			"Find out who replaced the state directory, the disk or the TPM. See both, and\n" +
 			"the ways to go on: digestctl anchor status",
+	},
+	{
+		Name: KindPolicyAdopted, ID: "dc252033b0704f5a801e2c60e9de2d9f", Priority: Notice, Subject: Package,
+		Words: "is in force: {reason}",
+		Title: "The policy @DIGESTD_PACKAGE@ is in force",
+		Text: "A policy file came or changed, and what it says holds from now on in the place\n" +
+			"of what it said before: @DIGESTD_TEXT@.\n" +
+			"\n" +
+			"See what it says: digestctl policy show",
+	},
+	{
+		Name: KindPolicyLapsed, ID: "e16479b55e044998892efe1f0a26d653", Priority: Notice, Subject: Package,
+		Words: "does not count any more: {reason}",
+		Title: "The file of @DIGESTD_PACKAGE@ does not count any more",
+		Text: "Its package went, or the file is not what that brought (@DIGESTD_REASON@).\n" +
+			"What it loosened has ended. Floors, denials and revocations that it brought\n" +
+			"stay until an administrator says: digestctl policy forget NAME --reason WHY",
+	},
+	{
+		Name: KindPolicyForgotten, ID: "c028db82e1f345b89ddf9bfebc6e2e4f", Priority: Notice, Subject: Package,
+		Words: "says nothing here any more",
+		Title: "@DIGESTD_PACKAGE@ says nothing here any more",
+		Text: "User @DIGESTD_ACTOR_UID@ had digestd forget what stayed of a policy whose file\n" +
+			"is gone, or the package that brought it came without the file.",
+	},
+	{
+		Name: KindPolicyRefused, ID: "221846770bd54e80a39cecb38dbfa6ca", Priority: Warning, Subject: Package, Refusal: true,
+		Words: "is refused as a whole: {reason}",
+		Title: "The file of @DIGESTD_PACKAGE@ is refused",
+		Text: "A policy file has an error, or would do what no policy may. Nothing of it holds;\n" +
+			"what it said before stays in force:\n" +
+			"@DIGESTD_REASON@\n" +
+			"\n" +
+			"To check a file: digestctl policy check FILE",
 	},
 }
 

@@ -25,6 +25,7 @@ import (
 	"github.com/digestd/digestd/daemon/guard/exempt"
 	"github.com/digestd/digestd/daemon/signer"
 	"github.com/digestd/digestd/kernel/tpm"
+	"github.com/digestd/digestd/rpmdb/pgp"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,25 +35,27 @@ const DefaultPath = "/etc/digestd/digestd.conf"
 
 // Config is the whole configuration. Paths are absolute.
 type Config struct {
-	Root         string   `toml:"root"`         // the tree whose packages are kept
-	DBPath       string   `toml:"dbpath"`       // of rpm, below Root; "" = where rpm keeps it
-	State        string   `toml:"state"`        // index, signing key
-	Lists        string   `toml:"lists"`        // the directory the kernel reads
-	Socket       string   `toml:"socket"`       // for the hooks of package managers
-	Keys         string   `toml:"keys"`         // certificates trusted besides rpm's
-	Revoked      string   `toml:"revoked"`      // fingerprints, certificates and CRLs of revoked keys
-	Blacklist    string   `toml:"blacklist"`    // signed entries for the kernel's .blacklist
-	KernelPoll   string   `toml:"kernel-poll"`  // how often to look into the kernel's .blacklist; see Poll
-	Expired      string   `toml:"expired"`      // accept-older-signatures, withdraw
-	Bus          string   `toml:"bus"`          // "system", "none" or a D-Bus address
-	Mode         string   `toml:"mode"`         // enforce, withhold, audit
-	Unsigned     string   `toml:"unsigned"`     // withhold, allow
-	Format       string   `toml:"format"`       // tlv, rpm
-	Sign         string   `toml:"sign"`         // pkcs7, pgp, none
-	SigningKey   string   `toml:"signing-key"`  // where new keys are made; see signer.Create
-	KeepOld      string   `toml:"keep-old"`     // none, until-restart
-	MultiVersion []string `toml:"multiversion"` // globs of package names
-	Labels       bool     `toml:"labels"`       // keep security.digest_list on files right
+	Root          string   `toml:"root"`           // the tree whose packages are kept
+	DBPath        string   `toml:"dbpath"`         // of rpm, below Root; "" = where rpm keeps it
+	State         string   `toml:"state"`          // index, signing key
+	Lists         string   `toml:"lists"`          // the directory the kernel reads
+	Socket        string   `toml:"socket"`         // for the hooks of package managers
+	Keys          string   `toml:"keys"`           // certificates trusted besides rpm's
+	Revoked       string   `toml:"revoked"`        // fingerprints, certificates and CRLs of revoked keys
+	Blacklist     string   `toml:"blacklist"`      // signed entries for the kernel's .blacklist
+	Policy        string   `toml:"policy"`         // policy files of the administrator's
+	KernelPoll    string   `toml:"kernel-poll"`    // how often to look into the kernel's .blacklist; see Poll
+	Expired       string   `toml:"expired"`        // accept-older-signatures, withdraw
+	Bus           string   `toml:"bus"`            // "system", "none" or a D-Bus address
+	Mode          string   `toml:"mode"`           // enforce, withhold, audit
+	Unsigned      string   `toml:"unsigned"`       // withhold, allow
+	Format        string   `toml:"format"`         // tlv, rpm
+	Sign          string   `toml:"sign"`           // pkcs7, pgp, none
+	SigningKey    string   `toml:"signing-key"`    // where new keys are made; see signer.Create
+	KeepOld       string   `toml:"keep-old"`       // none, until-restart
+	PolicySigners []string `toml:"policy-signers"` // fingerprints of certificates whose packages bring policy files
+	MultiVersion  []string `toml:"multiversion"`   // globs of package names
+	Labels        bool     `toml:"labels"`         // keep security.digest_list on files right
 
 	Fapolicyd     string `toml:"fapolicyd"`      // file of trusted files for fapolicyd, "" = none
 	Keylime       string `toml:"keylime"`        // runtime policy for Keylime, "" = none
@@ -95,6 +98,7 @@ func Default() Config {
 		Keys:       "/etc/digestd/keys.d",
 		Revoked:    "/etc/digestd/revoked.d",
 		Blacklist:  "/etc/digestd/blacklist.d",
+		Policy:     "/etc/digestd/policy.d",
 		KernelPoll: "auto",
 		Expired:    "accept-older-signatures",
 		Bus:        "system",
@@ -107,6 +111,8 @@ func Default() Config {
 			"kernel", "kernel-PAE",
 		},
 		Labels: true,
+
+		PolicySigners: []string{},
 
 		IMASignatureVersion: 2,
 
@@ -215,7 +221,7 @@ func (c *Config) check() error {
 	}
 	for _, p := range []struct{ key, path string }{
 		{"root", c.Root}, {"state", c.State}, {"lists", c.Lists}, {"socket", c.Socket}, {"keys", c.Keys}, {"revoked", c.Revoked},
-		{"blacklist", c.Blacklist},
+		{"blacklist", c.Blacklist}, {"policy", c.Policy},
 	} {
 		if !filepath.IsAbs(p.path) {
 			return fmt.Errorf("%s = %q: want an absolute path", p.key, p.path)
@@ -246,6 +252,11 @@ func (c *Config) check() error {
 	}
 	if err := c.checkAnchor(); err != nil {
 		return err
+	}
+	for i, key := range c.PolicySigners {
+		if c.PolicySigners[i] = pgp.ParseFingerprint(key); c.PolicySigners[i] == "" {
+			return fmt.Errorf("policy-signers: %q is no fingerprint: want the 40 or 64 hexadecimal digits that digestctl keys list --json prints", key)
+		}
 	}
 	if err := signer.CheckPlace(c.SigningKey); err != nil {
 		return fmt.Errorf("signing-key: %w", err)

@@ -78,7 +78,7 @@ func (m *Machine) Memory(t testing.TB) string {
 		for id, l := range s.Lines {
 			lines[id.String()] = l
 		}
-		data, err = json.MarshalIndent([]any{lists, lines, s.Keys, s.Denied, s.Own, s.Order.Lists, s.Prefetch, s.NextSeq, len(s.Kept.Decisions) + len(s.Kept.Tampering)}, "", " ")
+		data, err = json.MarshalIndent([]any{lists, lines, s.Keys, s.Denied, s.Policed.Policies, s.Floors, s.Own, s.Order.Lists, s.Prefetch, s.NextSeq, len(s.Kept.Decisions) + len(s.Kept.Tampering)}, "", " ")
 		return err
 	})
 	if err != nil {

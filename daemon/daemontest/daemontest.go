@@ -54,11 +54,12 @@ func New(t testing.TB, set ...func(*config.Config)) *Machine {
 	c.Root, c.DBPath = filepath.Join(dir, "root"), "/var/lib/rpm"
 	c.State, c.Lists = filepath.Join(dir, "state"), filepath.Join(dir, "lists")
 	c.Keys, c.Revoked, c.Blacklist = filepath.Join(dir, "keys.d"), filepath.Join(dir, "revoked.d"), filepath.Join(dir, "blacklist.d")
+	c.Policy = filepath.Join(dir, "policy.d")
 	c.Unsigned, c.AuditTrail, c.Labels = "allow", "none", false
 	for _, change := range set {
 		change(&c)
 	}
-	for _, d := range []string{c.Root, c.Keys, c.Revoked, c.Blacklist} {
+	for _, d := range []string{c.Root, c.Keys, c.Revoked, c.Blacklist, c.Policy} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -62,13 +62,18 @@ func (d *Denier) Change(ctx context.Context, change func(s *ledger.Ledger) error
 		s.Suspend(out)
 		return nil
 	})
+	d.Changed()
+	return err
+}
+
+// Changed takes note that what is denied is something else now.
+func (d *Denier) Changed() {
 	for _, c := range []chan struct{}{d.Ended, d.changed} {
 		select {
 		case c <- struct{}{}:
 		default:
 		}
 	}
-	return err
 }
 
 // Run ends denials when their time is over, until ctx ends. It sleeps until the next is.

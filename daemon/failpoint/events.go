@@ -159,6 +159,7 @@ var Events = []Event{
 	{Name: "probe", What: "a test whether the index can be written", Effects: []Effect{Intent}},
 
 	// Acts of the owner.
+	{Name: "policy", What: "policy files were read, or what stayed of one is forgotten", Effects: withdrawing},
 	{Name: "deny", What: "contents or packages are denied, or a denial is lifted; lists without what is denied are staged",
 		Effects: []Effect{Intent, Withdraw, Publish, Sync, Commit}},
 	{Name: "import", What: "a dry run of an import of denials"},

@@ -119,23 +119,13 @@ func fromText(data []byte) (prints []string, err error) {
 		if line = strings.TrimSpace(line); line == "" {
 			continue
 		}
-		p := FingerprintOf(line)
+		p := pgp.ParseFingerprint(line)
 		if p == "" {
 			return nil, fmt.Errorf("%.80q is no fingerprint", line)
 		}
 		prints = append(prints, p)
 	}
 	return prints, nil
-}
-
-// FingerprintOf reads the fingerprint of a version 4 or 6 key, with or without
-// spaces, or returns "".
-func FingerprintOf(text string) string {
-	p := strings.ToLower(strings.TrimPrefix(strings.ReplaceAll(strings.TrimSpace(text), " ", ""), "0x"))
-	if _, err := hex.DecodeString(p); err != nil || len(p) != 40 && len(p) != 64 {
-		return ""
-	}
-	return p
 }
 
 // fromCRL believes a list that one of our certificates signed: they are their own

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/digestd/digestd/rpmdb/pgp"
 )
 
 func TestParseRevoked(t *testing.T) {
@@ -39,7 +41,7 @@ func FuzzParseRevoked(f *testing.F) {
 			return
 		}
 		for _, p := range prints {
-			if FingerprintOf(p) != p {
+			if pgp.ParseFingerprint(p) != p {
 				t.Errorf("%q is no fingerprint", p)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/ledger/grounds"
+	"github.com/digestd/digestd/daemon/ledger/policies"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -152,6 +153,11 @@ func (s *Ledger) Load(c Content) error {
 	if s.TellOfLeftovers(); len(s.Leftovers) > 0 {
 		s.Wake[state.WakeChores] = true
 	}
+	all, err := c.Policies()
+	if err != nil {
+		return err
+	}
+	policies.Load(s.Grounds, all)
 	s.CompileDenials()
 	if err := errors.Join(s.loadOrder(c.Meta), s.LoadAnchor(c.Meta)); err != nil {
 		return err

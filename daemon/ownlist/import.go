@@ -40,6 +40,7 @@ func (ol *Keeper) openImport(c *ledger.OwnCandidate, data []byte) ([]byte, error
 		for _, err := range errs {
 			ol.Logger.Warn("certificate not read", "error", err)
 		}
+		certs = append(certs, ol.Snapshot().PolicyCertificates()...)
 		certs = slices.DeleteFunc(certs, func(cert *x509.Certificate) bool {
 			return ol.Snapshot().Keys[grounds.CertificateID(cert)].Revoked != nil
 		})

@@ -237,7 +237,7 @@ func (q *Query) Floors(context.Context) ([]api.Floor, error) {
 	}
 	for _, some := range q.Snapshot().Floors {
 		for _, o := range some {
-			f := api.Floor{Package: o.Package, EVR: o.EVR.String(), Reason: o.Reason, When: o.Since, Origin: o.Origin, Strength: o.Strength}
+			f := api.Floor{Package: o.Package, EVR: o.EVR.String(), Reason: o.Reason, When: o.Since, Origin: o.Origin, Strength: o.Strength, Keep: o.Keep}
 			if o.Arch != "" {
 				f.Package += "." + o.Arch
 			}

@@ -25,6 +25,7 @@ import (
 	"github.com/digestd/digestd/daemon/label"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/state"
+	"github.com/digestd/digestd/daemon/policyfile"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb"
@@ -38,13 +39,19 @@ type Reconciler struct {
 	Denier   *deny.Denier
 	Enroller *enrol.Enroller
 	Keys     *keysource.Source
+	Policies *policyfile.Source
 	Guard    *enforce.Guard
-	Rested   chan struct{}               // a transaction ended, for the watcher
-	synced   atomic.Pointer[rpmdb.Stamp] // of the database at the last reconciliation
-	mu       sync.Mutex                  // one reconciliation at a time
-	resync   backoff                     // after one that failed; guarded by mu
-	Compared func(anew bool)             // is called after each comparison
-	Tell     func()                      // tells the service manager how the daemon is
+	Rested   chan struct{} // a transaction ended, for the watcher
+	course
+	Compared func(anew bool) // is called after each comparison
+	Tell     func()          // tells the service manager how the daemon is
+}
+
+// course is how comparisons went.
+type course struct {
+	synced atomic.Pointer[rpmdb.Stamp] // of the database at the last one
+	mu     sync.Mutex                  // one at a time
+	resync backoff                     // after one that failed; guarded by mu
 }
 
 // errOvertaken means that a transaction began while rpm's database was read:
@@ -173,6 +180,9 @@ func (rc *Reconciler) reconcile(ctx context.Context, report progress) (api.SyncR
 		rc.Labels.BindStale(result.Fresh)
 	}
 	rc.Labels.Retry(ctx)
+	if err == nil {
+		err = rc.Policies.Refresh(ctx) // lists vouch for them now
+	}
 	return result.SyncResult, err
 }
 

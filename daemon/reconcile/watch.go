@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,7 +42,7 @@ type watcher struct {
 	db string            // the directory of rpm's database that is watched
 
 	names map[string]bool // that something happened to in the list directory; nil: look at all
-	keys  [3]time.Time    // when the directories of certificates changed, while there is no inotify
+	keys  [5]time.Time    // when the directories of certificates and policies changed, while there is no inotify
 }
 
 // Watch returns a watcher that watches already, if that is possible.
@@ -66,7 +67,7 @@ func (w *watcher) open() (err error) {
 		}
 	}
 	// These may be absent; a reload looks again.
-	for _, dir := range []string{c.Keys, c.Revoked, c.Blacklist} {
+	for _, dir := range append([]string{c.Keys, c.Revoked, c.Blacklist}, w.Policies.Directories()...) {
 		if err == nil {
 			err = addIfThere(fsw, dir)
 		}
@@ -124,9 +125,12 @@ func (w *watcher) poll(ctx context.Context) {
 	}
 }
 
-func (w *watcher) keyTimes() [3]time.Time {
+func (w *watcher) keyTimes() (times [5]time.Time) {
 	c := w.Config
-	return [3]time.Time{keysource.Modified(c.Keys), keysource.Modified(c.Revoked), keysource.Modified(c.Blacklist)}
+	for i, dir := range append([]string{c.Keys, c.Revoked, c.Blacklist}, w.Policies.Directories()...) {
+		times[i] = keysource.Modified(dir)
+	}
+	return times
 }
 
 // followDB watches the database's directory once there is one; a rebuild of
@@ -175,7 +179,7 @@ func (w *watcher) Run(ctx context.Context) error {
 			w.fs.Close()
 		}
 	}()
-	var directory, database, keys, state host.Pause
+	var directory, database, keys, state, policies host.Pause
 	for {
 		events, errs, look := w.channels()
 		select {
@@ -205,6 +209,8 @@ func (w *watcher) Run(ctx context.Context) error {
 				keys.Start(databasePause)
 			case subjectState:
 				state.Start(directoryPause)
+			case subjectPolicies:
+				policies.Start(databasePause)
 			}
 		case err, ok := <-errs:
 			if !ok {
@@ -217,6 +223,7 @@ func (w *watcher) Run(ctx context.Context) error {
 			database.Start(databasePause)
 			keys.Start(databasePause)
 			state.Start(directoryPause)
+			policies.Start(databasePause)
 		case <-w.Rested:
 			w.follow(ctx)
 			database.Start(databasePause)
@@ -231,6 +238,12 @@ func (w *watcher) Run(ctx context.Context) error {
 		case <-keys.C():
 			keys.Ended()
 			w.WantSync("trusted certificates changed")
+		case <-policies.C():
+			policies.Ended()
+			if err := w.Policies.Refresh(ctx); err != nil && ctx.Err() == nil {
+				w.Logger.Warn("policy files not taken over", "error", err)
+				w.WantSync("policy files changed")
+			}
 		case <-state.C():
 			state.Ended()
 			if !w.followState(ctx) {
@@ -279,6 +292,7 @@ const (
 	subjectDatabase
 	subjectKeys
 	subjectState
+	subjectPolicies
 )
 
 func (w *watcher) subject(ev fsnotify.Event) subject {
@@ -298,6 +312,8 @@ func (w *watcher) subject(ev fsnotify.Event) subject {
 		return subjectDatabase
 	case dir == filepath.Join(w.db, "pubkeys"), dir == w.Config.Keys, dir == w.Config.Revoked, dir == w.Config.Blacklist:
 		return subjectKeys
+	case slices.Contains(w.Policies.Directories(), dir):
+		return subjectPolicies
 	}
 	return subjectNone
 }

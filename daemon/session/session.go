@@ -23,6 +23,7 @@ import (
 	"github.com/digestd/digestd/daemon/label"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/state"
+	"github.com/digestd/digestd/daemon/policyfile"
 	"github.com/digestd/digestd/daemon/reconcile"
 	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/policy"
@@ -36,6 +37,7 @@ type Server struct {
 	Labels     *label.Labels
 	Keys       *keysource.Source
 	Reconciler *reconcile.Reconciler
+	Policies   *policyfile.Source
 	Exporter   *export.Exporter
 	Leave      func(Left) error // leaves a connection to the next digestd, which must get a copy of it; nil if that cannot be
 	Open       sync.WaitGroup   // the sessions that are open
@@ -352,6 +354,9 @@ func (s *Session) End(ctx context.Context) error {
 	}
 	s.Labels.Release(s.withdrawn(t))
 	ack := &wire.Ack{}
+	if !t.Test {
+		s.takePolicies(ctx, ack)
+	}
 	switch {
 	case err != nil:
 		s.log.Error("transaction not recorded", "error", err)
@@ -370,6 +375,16 @@ func (s *Session) End(ctx context.Context) error {
 	werr := s.Conn.Write(ack, frameDeadline)
 	s.Reconciler.TransactionEnded()
 	return werr
+}
+
+// takePolicies takes over the policy files that the transaction brought, before the package
+// manager goes on. It never stops one.
+func (s *Session) takePolicies(ctx context.Context, ack *wire.Ack) {
+	if err := s.Policies.Refresh(ctx); err != nil {
+		s.log.Error("policy files not taken over", "error", err)
+		ack.Notes = append(ack.Notes, wire.Note{Level: wire.LevelWarning, Text: "digestd: policy files are not taken over yet: " + err.Error()})
+		s.WantSync("policy files not taken over")
+	}
 }
 
 // Abandon ends a transaction whose package manager is gone. rpm's database

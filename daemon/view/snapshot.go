@@ -63,6 +63,7 @@ type Snapshot struct {
 	Lists
 	Keyed
 	Denying
+	Policed
 	Running
 }
 

@@ -47,7 +47,7 @@ type Daemon struct {
 func NewDaemon(tb testing.TB, programs Programs, root *Root, dir string) *Daemon {
 	tb.Helper()
 	d := &Daemon{Programs: programs, Root: root, Dir: dir, Bus: bustest.Start(tb), tb: tb}
-	for _, sub := range []string{"keys.d", "revoked.d", "blacklist.d", "run"} {
+	for _, sub := range []string{"keys.d", "revoked.d", "blacklist.d", "policy.d", "run"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
 			tb.Fatal(err)
 		}
@@ -116,8 +116,8 @@ func (d *Daemon) Prepare(env ...string) *exec.Cmd {
 	if !strings.Contains(strings.Join(lines, "\n"), "audit-trail") {
 		lines = append(lines, `audit-trail = "none"`) // the journal of the machine that runs tests is not theirs
 	}
-	config := fmt.Sprintf("root = %q\ndbpath = %q\nstate = %q\nlists = %q\nkeys = %q\nrevoked = %q\nblacklist = %q\nsocket = %q\nbus = %q\n%s\n",
-		d.Root.Dir, DBPath, d.State(), d.Lists(), d.Keys(), filepath.Join(d.Dir, "revoked.d"), filepath.Join(d.Dir, "blacklist.d"), d.Socket(), d.Bus.Address,
+	config := fmt.Sprintf("root = %q\ndbpath = %q\nstate = %q\nlists = %q\nkeys = %q\nrevoked = %q\nblacklist = %q\npolicy = %q\nsocket = %q\nbus = %q\n%s\n",
+		d.Root.Dir, DBPath, d.State(), d.Lists(), d.Keys(), filepath.Join(d.Dir, "revoked.d"), filepath.Join(d.Dir, "blacklist.d"), filepath.Join(d.Dir, "policy.d"), d.Socket(), d.Bus.Address,
 		strings.Join(lines, "\n"))
 	if err := os.WriteFile(d.ConfigFile(), []byte(config), 0o644); err != nil {
 		d.tb.Fatal(err)

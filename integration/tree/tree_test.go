@@ -143,7 +143,7 @@ func TestImportsPointDownwards(t *testing.T) {
 var rooms = []string{
 	"daemon",
 	"daemon/ownlist", "daemon/admin", "daemon/advisory", "daemon/query", "daemon/verification", "daemon/session",
-	"daemon/export", "daemon/reconcile", "daemon/enforce", "daemon/keysource", "daemon/enrol",
+	"daemon/export", "daemon/reconcile", "daemon/policyfile", "daemon/enforce", "daemon/keysource", "daemon/enrol",
 	"daemon/deny", "daemon/label", "daemon/audit/carrier", "daemon/anchor",
 	"daemon/host",
 	"daemon/build", "daemon/identity", "daemon/executor",
@@ -200,7 +200,7 @@ func TestOnlyTheGuardLoadsPrograms(t *testing.T) {
 }
 
 // pure are the packages that see nothing of the machine they run on.
-var pure = []string{"daemon/ledger", "daemon/ledger/advice", "daemon/ledger/grounds", "daemon/ledger/notes", "daemon/ledger/state", "daemon/view", "digestlist", "digestlist/header", "digestlist/nevra", "kernel/guard", "policy", "rpmdb/pgp", "store/record"}
+var pure = []string{"daemon/ledger", "daemon/ledger/advice", "daemon/ledger/grounds", "daemon/ledger/notes", "daemon/ledger/policies", "daemon/ledger/state", "daemon/view", "digestlist", "digestlist/header", "digestlist/nevra", "kernel/guard", "policy", "policy/fleet", "rpmdb/pgp", "store/record"}
 
 func TestPurePackagesSeeNoMachine(t *testing.T) {
 	machine := regexp.MustCompile(`^(os|net|syscall|plugin|unsafe|C|golang\.org/x/sys|log)(/|$)|^(io/fs|io/ioutil|runtime/cgo)$`)

@@ -42,8 +42,12 @@ func (s *Grounds) RaiseFloor(id view.LineID, evr nevra.EVR, a record.Act) {
 	s.Event(record.Event{Kind: audit.KindFloorSet, Package: id.String(), Reason: evr.String(), Text: a.Reason, UID: a.UID, PID: a.PID})
 }
 
-// BelowFloors finds the active lists of a name that are below a floor.
-func (s *Grounds) BelowFloors(name string) (out []state.Suspension) {
+// BelowFloors finds the active lists of these names that are below a floor.
+func (s *Grounds) BelowFloors(names ...string) (out []state.Suspension) {
+	named := make(map[string]bool, len(names))
+	for _, name := range names {
+		named[name] = true
+	}
 	for _, e := range s.Sorted() {
 		if !e.Active() {
 			continue
@@ -52,7 +56,7 @@ func (s *Grounds) BelowFloors(name string) (out []state.Suspension) {
 			out = append(out, state.Suspension{Entry: e, Decision: d}) // imported as a package's header
 			continue
 		}
-		if e.Package.Name != name {
+		if !named[e.Package.Name] {
 			continue
 		}
 		if d := s.Admit(e.Package, false); d.Reason == policy.ReasonRollbackFloor && d.Verdict != policy.Allow {

@@ -208,7 +208,7 @@ func (s *Grounds) OwnRefused(o record.Own, e *view.Entry) policy.Decision {
 			return policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonKeyRevoked, Text: "the key that signed it, " + o.Key + ", is not trusted any more"}
 		}
 	case view.KeyX509:
-		if s.Keys[o.Key].Revoked != nil || !s.Importers[o.Key] {
+		if s.Keys[o.Key].Revoked != nil || !s.Importers[o.Key] && !s.Policed.PolicyTrusts(o.Key) {
 			return policy.Decision{Verdict: policy.WithholdList, Reason: policy.ReasonKeyRevoked, Text: "the certificate that signed it, " + o.Key + ", is not trusted any more"}
 		}
 	}
@@ -231,10 +231,10 @@ func (s *Grounds) WithdrawUnknown() {
 	}
 }
 
-// rebuilding reports whether the index was lost and no comparison has filled the new one
+// Rebuilding reports whether the index was lost and no comparison has filled the new one
 // yet: then it knows none of the lists, and to withdraw them all would leave the machine
 // without lists until that is over, which is soon.
-func (s *Grounds) rebuilding() bool {
+func (s *Grounds) Rebuilding() bool {
 	return s.LastSync.When.IsZero() && slices.ContainsFunc(s.Problems, func(p api.Problem) bool { return p.ID == ProblemIndexLost })
 }
 

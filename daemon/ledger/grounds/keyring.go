@@ -58,7 +58,7 @@ func (s *Grounds) AdoptKeys(src *KeySources) {
 		s.CarryOut(fingerprint)
 	}
 	s.WithdrawRefused(len(src.Errs) == 0)
-	if len(revoked)+len(s.Plan.Withdraw) > 0 && !s.rebuilding() {
+	if len(revoked)+len(s.Plan.Withdraw) > 0 && !s.Rebuilding() {
 		s.WithdrawUnknown()
 	}
 }

@@ -107,14 +107,14 @@ func TestWithdrawUnknown(t *testing.T) {
 	wants(t, event(t, s, s.WithdrawUnknown))
 	s.Unsettled = true
 	wants(t, event(t, s, s.WithdrawUnknown), "withdraw what is not known")
-	if s.rebuilding() {
+	if s.Rebuilding() {
 		t.Error("an index that was not lost is built anew")
 	}
 	s.Problem(ProblemIndexLost, api.SeverityError, "lost", "")
-	if !s.rebuilding() {
+	if !s.Rebuilding() {
 		t.Error("the index is not built anew")
 	}
-	if s.LastSync.When = noon; s.rebuilding() {
+	if s.LastSync.When = noon; s.Rebuilding() {
 		t.Error("after a comparison the index is still built anew")
 	}
 }

@@ -33,6 +33,11 @@ type State struct {
 	Settling
 	Step
 
+	Flight
+}
+
+// Flight is what is under way.
+type Flight struct {
 	Open map[*Transaction]bool
 	// Basis rises with all by which lists are made and judged: keys, denials, mode,
 	// unsigned packages, order, signer. What was made by an earlier one has to be made
@@ -53,7 +58,7 @@ func NewState(s Settings, now time.Time) *State {
 		Journal:     Journal{NextSeq: 1, Taken: map[string]uint64{}, TakenKept: map[string]uint64{}},
 		Health:      Health{Labels: LabelsLeft{Files: map[string]LeftLabel{}, Stale: map[string]bool{}}, Since: now},
 		Step:        Step{Clock: now, Plan: &Plan{}},
-		Open:        map[*Transaction]bool{},
+		Flight:      Flight{Open: map[*Transaction]bool{}},
 	}
 }
 
@@ -128,6 +133,7 @@ type DenialTable struct {
 	Denied  map[string]record.Denial   // by ID
 	Others  map[string][]policy.Denial // what others deny, by who says so
 	Denials *policy.Denials            // all of these that hold now
+	Policed view.Policed               // what policy files say
 }
 
 // OwnTable has the owner's lists, and the order that the owner gave to all.
@@ -322,6 +328,7 @@ func (s *State) View() *view.Snapshot {
 		},
 		Keyed:   view.Keyed{Keyring: s.Keyring, Keys: s.Keys, NoExpired: s.NoExpired, Signer: s.Signer, Certificates: s.Certificates},
 		Denying: view.Denying{Denied: s.Denied, Denials: s.Denials},
+		Policed: s.Policed,
 		Running: view.Running{
 			Mode: s.Mode, Basis: s.Basis, Counter: s.Counter, LastEvent: s.ToldSeq - 1, Problems: slices.Clone(s.Problems),
 			Open: len(s.Open), LastSync: s.LastSync, DBKind: s.DBKind, DBPath: s.DBPath, Since: s.Since,

@@ -65,6 +65,7 @@ type oldDenials struct {
 	denied  map[string]record.Denial
 	others  map[string][]policy.Denial
 	denials *policy.Denials
+	policed view.Policed
 }
 
 type oldLog struct {
@@ -100,7 +101,7 @@ func (s *State) Begin() {
 		oldLists: oldLists{s.Lines, oldBounds{s.FloorsOf, s.Floors, s.Past}, s.Asides, s.Own, s.Importers, s.Order, s.Prefetch, s.MetaMark, s.Unsettled,
 			s.Anew, s.SignsFiles, s.Table},
 		oldKeys:    oldKeys{s.Keys, s.Certificates, s.Keyring, s.KeysRead, s.Blacklist, s.Banned},
-		oldDenials: oldDenials{s.Denied, s.Others, s.Denials},
+		oldDenials: oldDenials{s.Denied, s.Others, s.Denials, s.Policed},
 		oldLog:     oldLog{s.NextSeq, s.Kept, len(s.Due)},
 		journal:    journal{emptied(s.Undo.Entries), emptied(s.Undo.Retired), emptied(s.Undo.leftovers)},
 	}
@@ -162,7 +163,7 @@ func (s *State) RestoreTables() {
 	s.Lines, s.Keys, s.LinesOwned, s.keysOwned, s.Asides = u.lines, u.keys, false, false, u.asides
 	s.FloorsOf, s.Floors, s.Past = u.bounds.floorsOf, u.bounds.floors, u.bounds.past
 	s.Table = u.said
-	s.Denied, s.Others, s.Denials = u.denied, u.others, u.denials
+	s.Denied, s.Others, s.Denials, s.Policed = u.denied, u.others, u.denials, u.policed
 	s.Own, s.Importers, s.Order, s.Prefetch = u.own, u.importers, u.order, u.Prefetch
 	s.Blacklist, s.Banned = u.blacklist, u.banned
 	s.Unsettled, s.Anew, s.SignsFiles, s.Certificates = u.unsettled, u.anew, u.signing, u.certificates

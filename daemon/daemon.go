@@ -157,7 +157,7 @@ func newDaemon(c config.Config, log *slog.Logger, notify Notifier) *Daemon {
 	d.Anchor = r.Anchor
 	d.Verifier = verification.New(h, r.Reconciler)
 	d.Query = query.New(h, d.Verifier)
-	d.Admin = admin.New(h, r.Keys, r.Enroller, r.Denier, r.Reconciler, d.Query)
+	d.Admin = admin.New(h, r.Keys, r.Enroller, r.Denier, r.Reconciler, r.Policies, d.Query)
 	d.Adviser = advisory.New(h)
 	d.Keeper = ownlist.New(h, r.Labels, r.Enroller, r.Keys)
 	return d

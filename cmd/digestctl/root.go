@@ -16,6 +16,7 @@ import (
 	"github.com/digestd/digestd/cmd/digestctl/metrics"
 	"github.com/digestd/digestd/cmd/digestctl/order"
 	"github.com/digestd/digestd/cmd/digestctl/own"
+	"github.com/digestd/digestd/cmd/digestctl/policies"
 	"github.com/digestd/digestd/cmd/digestctl/query"
 	"github.com/digestd/digestd/cmd/digestctl/verify"
 	"github.com/spf13/cobra"
@@ -28,7 +29,7 @@ func rootCommand(a *cli.App) *cobra.Command {
 	root := cli.Root(a,
 		status, query.List(a), query.Show(a), query.Why(a), verify.Sync(a), query.Watch(a),
 		verify.Verify(a), verify.Fix(a),
-		query.Log(a), check.Command(a), check.Reader(a), decide.Rollback(a), decide.Floor(a), decide.Deny(a), advisories.Command(a), advisories.Reader(a),
+		query.Log(a), check.Command(a), check.Reader(a), decide.Rollback(a), decide.Floor(a), decide.Deny(a), policies.Command(a), advisories.Command(a), advisories.Reader(a),
 		own.Command(a), order.Command(a), format.Command(a), keys.Command(a),
 		guard.Command(a), anchor.Command(a), machine.Doctor(a), machine.Report(a), machine.IMAPolicy(a), metrics.Command(a), query.Version(a), man.Command(a),
 	)

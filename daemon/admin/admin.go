@@ -10,6 +10,7 @@ import (
 	"github.com/digestd/digestd/daemon/enrol"
 	"github.com/digestd/digestd/daemon/host"
 	"github.com/digestd/digestd/daemon/keysource"
+	"github.com/digestd/digestd/daemon/policyfile"
 	"github.com/digestd/digestd/daemon/query"
 	"github.com/digestd/digestd/daemon/reconcile"
 )
@@ -21,10 +22,11 @@ type Admin struct {
 	enroller   *enrol.Enroller
 	denier     *deny.Denier
 	reconciler *reconcile.Reconciler
+	policies   *policyfile.Source
 	query      *query.Query
 }
 
 // New returns what changes h by the word of an administrator.
-func New(h *host.Host, keys *keysource.Source, e *enrol.Enroller, d *deny.Denier, r *reconcile.Reconciler, q *query.Query) *Admin {
-	return &Admin{Host: h, keys: keys, enroller: e, denier: d, reconciler: r, query: q}
+func New(h *host.Host, keys *keysource.Source, e *enrol.Enroller, d *deny.Denier, r *reconcile.Reconciler, p *policyfile.Source, q *query.Query) *Admin {
+	return &Admin{Host: h, keys: keys, enroller: e, denier: d, reconciler: r, policies: p, query: q}
 }

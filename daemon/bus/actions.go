@@ -11,6 +11,7 @@ var (
 	actionFloor    = object.Action{Name: "org.digestd1.floor", Words: "set or clear a floor"}
 	actionKeys     = object.Action{Name: "org.digestd1.keys", Words: "change which keys are trusted"}
 	actionDeny     = object.Action{Name: "org.digestd1.deny", Words: "deny something or lift a denial"}
+	actionPolicy   = object.Action{Name: "org.digestd1.policy", Words: "make digestd forget a policy"}
 	actionOwn      = object.Action{Name: "org.digestd1.own", Words: "change the owner's own lists, or the order of lists"}
 	// Each of these takes a password of its own: an open terminal must not let its finder
 	// turn the guard off.

@@ -138,7 +138,7 @@ func TestOrdinaryUser(t *testing.T) {
 		"KeyRevoke": true, "KeyRestore": true, "SignerRotate": true, "SignerEnrol": true,
 		"Verify": true, "Fix": true, "Findings": true,
 		"AdvisoriesForget": true,
-		"Deny":             true, "DenialLift": true, "DenialsImport": true,
+		"Deny":             true, "DenialLift": true, "DenialsImport": true, "PolicyForget": true,
 		"OwnAppend": true, "OwnPublish": true, "OwnRemove": true, "OrderSet": true, "OrderClear": true, "OrderPrefetch": true,
 		"AnchorEnable": true, "AnchorAccept": true, "AnchorRebind": true, "AnchorDisable": true, "AnchorQuote": true,
 		"GuardSwitch": true, "GuardExempt": true, "GuardLearn": true, "GuardDenials": true, "GuardCandidates": true,

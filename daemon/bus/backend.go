@@ -22,6 +22,7 @@ type Backend interface {
 	AnnounceBackend
 	DenialBackend
 	AdvisoryBackend
+	PolicyBackend
 	OwnBackend
 	KernelBackend
 	GuardBackend

@@ -14,7 +14,7 @@ import (
 func (s *Server) table() object.Interface {
 	return object.Interface{
 		Name: api.Interface,
-		Methods: slices.Concat(s.readingMethods(), s.changingMethods(), s.keyMethods(), s.logMethods(), s.verifyMethods(), s.denialMethods(), s.advisoryMethods(),
+		Methods: slices.Concat(s.readingMethods(), s.changingMethods(), s.keyMethods(), s.logMethods(), s.verifyMethods(), s.denialMethods(), s.policyMethods(), s.advisoryMethods(),
 			s.ownMethods(), s.orderMethods(), s.kernelMethods(), s.guardMethods(), s.anchorMethods()),
 		Signals:    signals(),
 		Properties: properties(),

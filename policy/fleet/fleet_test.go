@@ -238,14 +238,14 @@ func TestDiff(t *testing.T) {
 		return w.String()
 	}
 	var got []string
-	for _, c := range Diff(was, is) {
+	for _, c := range Diff(was.Words(), is.Words()) {
 		got = append(got, text(c.Was)+" > "+text(c.Is))
 	}
 	want := "floor a 0:1-1 > floor a 0:2-1, floor b 0:1-1 > -, - > floor d 0:1-1"
 	if strings.Join(got, ", ") != want {
 		t.Errorf("it changes %q", got)
 	}
-	if c := Diff(was, was); len(c) > 0 {
+	if c := Diff(was.Words(), was.Words()); len(c) > 0 {
 		t.Errorf("itself: %v", c)
 	}
 }
@@ -270,7 +270,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if len(p.Words()) != p.Len() || len(Diff(p, p)) != 0 {
+		if len(p.Words()) != p.Len() || len(Diff(p.Words(), p.Words())) != 0 {
 			t.Errorf("%d words, %d counted", len(p.Words()), p.Len())
 		}
 	})

@@ -154,17 +154,16 @@ type Change struct {
 	Was, Is *Word // nil: it says nothing of that
 }
 
-// Diff returns what changes when a policy takes the place of another: in the order of the
-// former one, then what is new.
-func Diff(was, is *Policy) (changes []Change) {
+// Diff returns what changes when words take the place of others: in the order of the
+// former ones, then what is new.
+func Diff(was, is []Word) (changes []Change) {
 	type id struct{ kind, what string }
 	now := map[id]Word{}
-	words := is.Words()
-	for _, w := range words {
+	for _, w := range is {
 		now[id{w.Kind, w.What}] = w
 	}
 	former := map[id]bool{}
-	for _, w := range was.Words() {
+	for _, w := range was {
 		key := id{w.Kind, w.What}
 		former[key] = true
 		n, stays := now[key]
@@ -175,7 +174,7 @@ func Diff(was, is *Policy) (changes []Change) {
 			changes = append(changes, Change{Was: &w, Is: &n})
 		}
 	}
-	for _, w := range words {
+	for _, w := range is {
 		if !former[id{w.Kind, w.What}] {
 			changes = append(changes, Change{Is: &w})
 		}

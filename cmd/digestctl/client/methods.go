@@ -162,6 +162,21 @@ func (c *Client) AnchorQuote(ctx context.Context, nonce string) (document string
 	return document, err
 }
 
+// Policies returns the policies and the files that do not count, without their words.
+func (c *Client) Policies(ctx context.Context) ([]api.Policy, error) {
+	return every[api.Policy](ctx, c, "Policies")
+}
+
+// Policy returns one of them with its words.
+func (c *Client) Policy(ctx context.Context, name string) (api.Policy, error) {
+	return get[api.Policy](ctx, c, "Policy", name)
+}
+
+// PolicyForget lifts what stayed of a policy whose file is gone.
+func (c *Client) PolicyForget(ctx context.Context, name, reason string) (api.Policy, error) {
+	return get[api.Policy](ctx, c, "PolicyForget", name, reason)
+}
+
 // Keys returns every key that is known.
 func (c *Client) Keys(ctx context.Context) ([]api.Key, error) {
 	return every[api.Key](ctx, c, "Keys")

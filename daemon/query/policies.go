@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package query
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/view"
+)
+
+// Policies returns the policies and the files that do not count, by name, without their
+// words.
+func (q *Query) Policies(context.Context) ([]api.Policy, error) {
+	snap := q.Snapshot()
+	var all []api.Policy
+	for name := range snap.Policies {
+		all = append(all, describePolicy(&snap.Policed, name))
+	}
+	for name := range snap.Unheard {
+		if _, known := snap.Policies[name]; !known {
+			all = append(all, describePolicy(&snap.Policed, name))
+		}
+	}
+	slices.SortFunc(all, func(a, b api.Policy) int { return cmp.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+// Policy returns one of them with its words. [api.NotFound] says that there is none of
+// that name.
+func (q *Query) Policy(_ context.Context, name string) (api.Policy, error) {
+	snap := q.Snapshot()
+	p := describePolicy(&snap.Policed, name)
+	if p.State == "" {
+		return p, &api.Error{Code: api.NotFound, Message: fmt.Sprintf("there is no policy %q", name), Advice: "see digestctl policy show"}
+	}
+	if said := snap.Said[name]; said != nil {
+		for _, w := range said.Words() {
+			p.Words = append(p.Words, api.PolicyWord{Kind: w.Kind, What: w.What, Says: w.Says, Reason: w.Reason, Tightens: w.Tightens})
+		}
+	}
+	return p, nil
+}
+
+// describePolicy describes a policy without its words. Its state is "" if there is none.
+func describePolicy(s *view.Policed, name string) api.Policy {
+	p := api.Policy{Name: name}
+	if r, known := s.Policies[name]; known {
+		p = api.Policy{Name: name, State: api.PolicyInForce, Path: r.Path, Package: r.Package, Key: r.Key, Digest: r.Digest.String(),
+			Since: r.Since, Effect: r.Effect, Gone: r.Gone, Why: r.Why, Description: s.Said[name].Description}
+		if !r.Gone.IsZero() {
+			p.State = api.PolicyLapsed
+		}
+	}
+	if u, is := s.Unheard[name]; is {
+		p.Path, p.Why = cmp.Or(p.Path, u.Path), api.Clean(u.Why)
+		p.State = cmp.Or(p.State, api.PolicyIgnored)
+	}
+	return p
+}

@@ -194,6 +194,7 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 		d.rooms.Guard = enforce.New(d.Host, protocol.DefaultSocket, n)
 		d.rooms.Guard.Remember(found.Meta)
 		d.rooms.Reconciler.Guard = d.rooms.Guard
+		d.rooms.Policies.Changed = d.rooms.Guard.PoliciesChanged
 		d.Exec.Hooks.Enforcer = d.rooms.Guard
 		d.Exec.Wakes[state.WakeLists] = append(d.Exec.Wakes[state.WakeLists], d.rooms.Guard.Learning)
 	} else {
@@ -315,6 +316,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 	start("sync", d.rooms.Reconciler.SyncLoop)
 	start("chores", d.rooms.Reconciler.ChoreLoop)
 	start("guard", d.rooms.Guard.Follow)
+	start("exemptions", d.rooms.Guard.KeepExemptions)
 	start("snapshots", d.rooms.Guard.KeepSnapshot)
 	start("labels", d.rooms.Labels.Run)
 	start("signing key", d.rooms.Enroller.Run)

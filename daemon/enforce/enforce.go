@@ -28,6 +28,7 @@ import (
 type Guard struct {
 	*host.Host
 	*Link
+	exempt exemptions
 }
 
 // guardPatience bounds how long a package manager, or somebody's act, waits for the
@@ -68,14 +69,18 @@ type known struct {
 
 // New returns what tells the guard at a socket. The counter is the index.
 func New(h *host.Host, socket string, counter interface{ Commits() uint64 }) *Guard {
-	return &Guard{Host: h, Link: &Link{
+	return &Guard{Host: h, exempt: exemptions{wanted: make(chan struct{}, 1)}, Link: &Link{
 		Socket: socket, Counter: counter, committed: make(chan struct{}, 1),
 		known: known{keepers: map[string][]guard.Digest{}, sums: map[record.Digest]contents.Sums{}, missing: map[string]bool{}, Learning: make(chan struct{}, 1)},
 	}}
 }
 
 // Remember takes up what the index has kept of contents; see contents.Key.
-func (g *Link) Remember(kept map[string][]byte) { g.sums = contents.Load(kept) }
+// It also takes up which containers policies had the guard exempt.
+func (g *Guard) Remember(kept map[string][]byte) {
+	g.sums = contents.Load(kept)
+	g.exempt.remember(kept[metaExempt])
+}
 
 // Admit lets run what a list has.
 func (g *Link) Admit(list executor.List, old []byte) error {

@@ -30,6 +30,7 @@ func (g *Guard) Follow(ctx context.Context) error {
 			if g.Agree(ctx) {
 				pause = firstPause
 			}
+			g.PoliciesChanged() // the guard may be another one
 			g.watch(ctx, c)
 			c.Close()
 			g.Lost(ctx)

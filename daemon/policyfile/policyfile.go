@@ -35,11 +35,13 @@ type Source struct {
 
 	// Find finds the files. A test can give another.
 	Find func() policies.Sources
+	// Changed hears that what policies say is something else. It is called outside of turns.
+	Changed func()
 }
 
 // New returns what looks for policy files on a host.
 func New(h *host.Host, d *deny.Denier, k *keysource.Source) *Source {
-	p := &Source{Host: h, denier: d, keys: k}
+	p := &Source{Host: h, denier: d, keys: k, Changed: func() {}}
 	p.Find = p.find
 	return p
 }
@@ -110,6 +112,7 @@ func (p *Source) follow(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	p.WantSync("policy files changed") // what is not forbidden any more comes back
 	p.denier.Changed()
+	p.Changed()
 	if err := p.keys.Refresh(ctx, true); err != nil {
 		p.Logger.Warn("keyring not refreshed", "error", err)
 	}

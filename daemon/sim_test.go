@@ -160,6 +160,7 @@ type simMachine struct {
 	simSession
 	other simSession // see Switch
 
+	policy string // the policy file, "" for none
 	heard  *simObserver
 	loss   uint64
 	day    int // by the clock
@@ -322,6 +323,7 @@ func newSimMachine(sign string, onDisk, guarded bool) (_ *simMachine, err error)
 	c.Root, c.DBPath = filepath.Join(dir, "root"), simDatabase
 	c.State, c.Lists = filepath.Join(m.dir, "state"), filepath.Join(dir, "lists")
 	c.Keys, c.Revoked, c.Blacklist = filepath.Join(dir, "keys"), filepath.Join(dir, "revoked"), filepath.Join(dir, "blacklist")
+	c.Policy = filepath.Join(dir, "policy")
 	c.Labels, c.AuditTrail, c.Sign = false, "none", sign
 	if guarded {
 		c.Guard, m.guard = "enforce", &simGuard{kernel: guardtest.NewMemory()}
@@ -363,6 +365,7 @@ func (m *simMachine) Start() error {
 		return err
 	}
 	d.Dir = hookedDirectory{d.Dir, &m.staged}
+	d.rooms.Policies.Find = m.policies
 	d.rooms.Keys.Blacklist = func() (state.Blacklisted, error) {
 		return state.Blacklisted{Known: true, Entries: maps.Clone(m.banned), KeyIDs: map[string]bool{}}, nil
 	}

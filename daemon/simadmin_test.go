@@ -13,6 +13,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/daemon/ledger/policies"
 	"github.com/digestd/digestd/daemon/sim"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
@@ -153,6 +154,30 @@ func (m *simMachine) Own(name string, content int) error {
 
 func (m *simMachine) OwnRemove(name string) error {
 	_, err := m.d.OwnRemove(m.ctx(), simActor, name, "why", func(string, int, int) {})
+	return m.after(err)
+}
+
+// policies are those of which there is one file or none.
+func (m *simMachine) policies() (src policies.Sources) {
+	if m.policy != "" {
+		src.Files = []policies.File{{Name: "site", Path: "/site.toml", Own: true, Data: []byte(m.policy)}}
+	}
+	return src
+}
+
+func (m *simMachine) Police(floor, denial sim.Range) error {
+	m.policy = fmt.Sprintf("version = 1\n[[floor]]\npackage = %q\nversion = %q\nreason = \"why\"\n[[denial]]\npackage = %q\nbelow = %q\nreason = \"why\"\n",
+		floor.Name, exactly(evrOf(floor.Name, floor.Below)), denial.Name, exactly(evrOf(denial.Name, denial.Below)))
+	return m.after(m.d.rooms.Policies.Refresh(m.ctx()))
+}
+
+func (m *simMachine) PoliceGone() error {
+	m.policy = ""
+	return m.after(m.d.rooms.Policies.Refresh(m.ctx()))
+}
+
+func (m *simMachine) PoliceForget() error {
+	_, err := m.d.PolicyForget(m.ctx(), simActor, "site", "why")
 	return m.after(err)
 }
 

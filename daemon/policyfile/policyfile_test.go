@@ -508,3 +508,34 @@ func TestNotRecorded(t *testing.T) {
 	m.ActFailsWhole(t, func() error { return m.Policies.Refresh(t.Context()) })
 	wantLists(t, m, "in the end")
 }
+
+// BenchmarkRefresh measures a look at a policy of so many floors: when it came, and when
+// nothing has changed.
+func BenchmarkRefresh(b *testing.B) {
+	for _, n := range []int{3, 1000, 10_000} {
+		m := daemontest.New(b)
+		text := "version = 1\n"
+		for i := range n {
+			text += floor(fmt.Sprintf("package-%d", i), "0:1-1")
+		}
+		file := filepath.Join(m.Config.Policy, "site.toml")
+		b.Run(fmt.Sprintf("%d new", n), func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				if err := os.WriteFile(file, fmt.Appendf(nil, "%s# %d\n", text, i), 0o644); err != nil {
+					b.Fatal(err)
+				}
+				if err := m.Policies.Refresh(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(len(text)), "bytes")
+		})
+		b.Run(fmt.Sprintf("%d same", n), func(b *testing.B) {
+			for b.Loop() {
+				if err := m.Policies.Refresh(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -137,6 +137,18 @@ func (r *runner) administer(kind Kind, what string, p Package) error {
 		return r.act(func() error { return r.sys.Unsigned(what == "allow") }, func(m *Model) { m.unsigned = what == "allow" }, true)
 	case KeepOld:
 		return r.act(func() error { return r.sys.KeepOld(what == "on") }, func(m *Model) { m.kept.on = what == "on" }, true)
+	case Police:
+		floor, denial, _ := strings.Cut(what, "+")
+		said := policed{floor: rangeOf(floor), denial: rangeOf(denial), there: true}
+		return r.act(func() error { return r.sys.Police(said.floor, said.denial) }, func(m *Model) { m.policed = said }, true)
+	case PoliceGone:
+		return r.act(r.sys.PoliceGone, func(m *Model) { m.policed.there = false }, true)
+	case PoliceForget:
+		return r.act(r.sys.PoliceForget, func(m *Model) {
+			if !m.policed.there {
+				m.policed = policed{}
+			}
+		}, false)
 	case Rotate:
 		// All lists are made again, from what is installed.
 		if err := r.act(r.sys.Rotate, func(*Model) {}, true); err != nil {
@@ -145,6 +157,14 @@ func (r *runner) administer(kind Kind, what string, p Package) error {
 		return r.compare()
 	}
 	return fmt.Errorf("%q is no kind of act", kind)
+}
+
+// rangeOf reads NAME<VERSION.
+func rangeOf(text string) (r Range) {
+	name, below, _ := strings.Cut(text, "<")
+	r.Name = name
+	r.Below, _ = strconv.Atoi(below)
+	return r
 }
 
 // act does one thing that somebody asked for. insists: it is a fact, which is

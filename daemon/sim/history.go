@@ -64,6 +64,10 @@ const (
 	Order     Kind = "order"      // PACKAGE: its list is used first
 	Prefetch  Kind = "prefetch"   // on or off
 
+	Police       Kind = "police"        // NAME<VERSION+NAME<VERSION: a policy file sets that floor and denies those versions
+	PoliceGone   Kind = "police-gone"   // the file goes; what it said stays
+	PoliceForget Kind = "police-forget" // the administrator has that forgotten
+
 	Own       Kind = "own"        // NAME=CONTENT: the owner publishes a list of it
 	OwnRemove Kind = "own-remove" // NAME
 
@@ -201,12 +205,13 @@ func aContent(r *rand.Rand) string {
 	return strconv.Itoa(p.Contents[r.IntN(len(p.Contents))])
 }
 
-func aPair(r *rand.Rand) string { return aPackage(r) + "," + aPackage(r) }
-func anOwn(r *rand.Rand) string { return ownNames[r.IntN(len(ownNames))] }
-func ownOf(r *rand.Rand) string { return anOwn(r) + "=" + aContent(r) }
-func aDay(r *rand.Rand) string  { return strconv.Itoa(r.IntN(days)) }
-func aTime(r *rand.Rand) string { return aRange(r) + ":" + aDay(r) }
-func onOff(r *rand.Rand) string { return []string{"on", "off"}[r.IntN(2)] }
+func aPolicy(r *rand.Rand) string { return aRange(r) + "+" + aRange(r) }
+func aPair(r *rand.Rand) string   { return aPackage(r) + "," + aPackage(r) }
+func anOwn(r *rand.Rand) string   { return ownNames[r.IntN(len(ownNames))] }
+func ownOf(r *rand.Rand) string   { return anOwn(r) + "=" + aContent(r) }
+func aDay(r *rand.Rand) string    { return strconv.Itoa(r.IntN(days)) }
+func aTime(r *rand.Rand) string   { return aRange(r) + ":" + aDay(r) }
+func onOff(r *rand.Rand) string   { return []string{"on", "off"}[r.IntN(2)] }
 
 func aRenewal(r *rand.Rand) string { return aKey(r) + ":" + strconv.Itoa(r.IntN(days+1)) }
 
@@ -226,9 +231,10 @@ var menu = []dish{
 	{Delete, 2, aPackage}, {Alter, 2, aPackage}, {Plant, 2, aPackage},
 	{Amid + Revoke, 2, aSigner}, {Amid + Restore, 1, aSigner}, {Amid + Deny, 3, aRange}, {Amid + Lift, 2, aRange},
 	{Amid + DenyContent, 2, aContent}, {Amid + LiftContent, 1, aContent}, {Amid + Floor, 2, aRange}, {Amid + ClearFloor, 1, aName},
+	{Amid + Police, 1, aPolicy}, {Within + Police, 1, aPolicy},
 	{Amid + Grant, 1, aPackage}, {Amid + TakeGrant, 1, aPackage},
 	{HandOver, 4, aPackage}, {Both, 4, aPair}, {DenyUntil, 3, aTime}, {Clock, 3, aDay}, {Ban, 1, aContent}, {Order, 1, aPackage}, {Prefetch, 1, onOff},
-	{Own, 4, ownOf}, {OwnRemove, 2, anOwn},
+	{Own, 4, ownOf}, {OwnRemove, 2, anOwn}, {Police, 4, aPolicy}, {PoliceGone, 2, nothing}, {PoliceForget, 2, nothing},
 	{Within + Revoke, 2, aSigner}, {Within + Restore, 1, aSigner}, {Within + Drop, 1, aKey}, {Within + Import, 1, aKey}, {Within + Renew, 1, aRenewal},
 	{Within + Deny, 2, aRange}, {Within + Lift, 1, aRange}, {Within + DenyContent, 2, aContent}, {Within + LiftContent, 1, aContent},
 	{Within + Unsigned, 1, aSetting}, {Within + Floor, 1, aRange}, {Within + Grant, 1, aPackage}, {Within + TakeGrant, 1, aPackage},

@@ -23,6 +23,13 @@ type Model struct {
 	unsigned  bool                    // packages that nobody signed may have lists
 	timed     timing
 	kept      keeping
+	policed   policed
+}
+
+// policed is what a policy file says, also when it is gone.
+type policed struct {
+	floor, denial Range
+	there         bool
 }
 
 // keeping is what the model knows of lists that are replaced.
@@ -81,7 +88,7 @@ func NewModel() *Model {
 func (m *Model) clone() *Model {
 	c := &Model{
 		Installed: slices.Clone(m.Installed), keys: maps.Clone(m.keys), lines: maps.Clone(m.lines),
-		denials: maps.Clone(m.denials), contents: maps.Clone(m.contents), banned: maps.Clone(m.banned), own: maps.Clone(m.own), last: maps.Clone(m.last), past: map[string]map[int]bool{}, unsigned: m.unsigned, timed: m.timed, kept: keeping{m.kept.on, maps.Clone(m.kept.lists)},
+		denials: maps.Clone(m.denials), contents: maps.Clone(m.contents), banned: maps.Clone(m.banned), own: maps.Clone(m.own), last: maps.Clone(m.last), past: map[string]map[int]bool{}, unsigned: m.unsigned, timed: m.timed, kept: keeping{m.kept.on, maps.Clone(m.kept.lists)}, policed: m.policed,
 	}
 	for name, past := range m.past {
 		c.past[name] = maps.Clone(past)
@@ -120,12 +127,24 @@ func (m *Model) vouched(p Package) bool {
 
 // denied reports whether p may have no list whoever signed it.
 func (m *Model) denied(p Package) bool {
+	return m.deniedByName(p) || len(m.left(p)) == 0
+}
+
+func (m *Model) deniedByName(p Package) bool {
 	for _, r := range m.denials {
 		if r.has(p) {
 			return true
 		}
 	}
-	return len(m.left(p)) == 0
+	return m.policed.denial.has(p)
+}
+
+// floorOf is the version below which nothing of a name may come, by anybody's word.
+func (m *Model) floorOf(name string) int {
+	if m.policed.floor.Name == name {
+		return max(m.lines[name].floor, m.policed.floor.Below)
+	}
+	return m.lines[name].floor
 }
 
 // left is what p's list holds: its contents without those that are denied.
@@ -151,11 +170,11 @@ func (m *Model) Rollback(p Package) bool {
 	l := m.lines[p.Name]
 	granted, stands := l.standing[p.Version]
 	switch {
-	case stands && (granted || p.Version >= l.floor):
+	case stands && (granted || p.Version >= m.floorOf(p.Name)):
 		return false
 	case l.grants[p.Version]:
 		return false
-	case p.Version < l.floor:
+	case p.Version < m.floorOf(p.Name):
 		return true
 	case p.Multi:
 		return p.Version <= l.retired
@@ -165,12 +184,7 @@ func (m *Model) Rollback(p Package) bool {
 
 // Refused reports whether a transaction that brings p is stopped as a whole.
 func (m *Model) Refused(p Package) bool {
-	for _, r := range m.denials {
-		if r.has(p) {
-			return true
-		}
-	}
-	return m.Rollback(p)
+	return m.deniedByName(p) || m.Rollback(p)
 }
 
 // Listed reports whether p, once it is installed, must have a list.

@@ -261,7 +261,7 @@ func distinct(models []*Model) (few []*Model) {
 	}
 	seen := map[string]bool{}
 	for _, m := range models {
-		if text := fmt.Sprint(m.Installed, m.keys, m.lines, m.denials, m.contents, m.banned, m.own, m.last, m.past, m.unsigned, m.timed, m.kept); !seen[text] {
+		if text := fmt.Sprint(m.Installed, m.keys, m.lines, m.denials, m.contents, m.banned, m.own, m.last, m.past, m.unsigned, m.timed, m.kept, m.policed); !seen[text] {
 			seen[text] = true
 			few = append(few, m)
 		}

@@ -62,6 +62,12 @@ type System interface {
 	SetClock(day int)
 	Expiry(withdraw bool) // holds for the processes that follow
 	Ban(content int) error
+	// Police has a policy file set a floor and deny versions, in the place of what it said
+	// before. PoliceGone takes the file away, and PoliceForget has what stayed of it
+	// forgotten.
+	Police(floor, denial Range) error
+	PoliceGone() error
+	PoliceForget() error
 	Order(Package) error
 	Prefetch(on bool) error
 	Own(name string, content int) error

@@ -67,10 +67,12 @@ func follow(s *grounds.Grounds, was map[string]*fleet.Policy) {
 	s.Intend()
 	s.Record()
 	var floored []string
+	tightened := false
 	for name, said := range s.Policed.Said {
 		if was[name] == said {
 			continue
 		}
+		tightened = tightened || said.Tightening().Len() > 0
 		for _, f := range said.Floors {
 			floored = append(floored, f.Package)
 		}
@@ -78,9 +80,9 @@ func follow(s *grounds.Grounds, was map[string]*fleet.Policy) {
 	if len(floored) > 0 {
 		s.Suspend(s.BelowFloors(floored...))
 	}
-	out, hit := s.DeniedLists(nil)
+	out, _ := s.DeniedLists(nil)
 	s.Suspend(out)
-	if len(s.Plan.Withdraw)+len(hit) > 0 && !s.Rebuilding() {
+	if tightened && !s.Rebuilding() {
 		s.WithdrawUnknown()
 	}
 	s.Plan.Show = true

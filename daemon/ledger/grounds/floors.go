@@ -3,6 +3,7 @@
 package grounds
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/digestd/digestd/daemon/audit"
@@ -64,4 +65,17 @@ func (s *Grounds) BelowFloors(names ...string) (out []state.Suspension) {
 		}
 	}
 	return out
+}
+
+// SetFloorsOf lets an origin set these floors in the place of those that it set before. It
+// records nothing: who brings them knows them again at the next start.
+func (s *Grounds) SetFloorsOf(origin string, floors []policy.OriginFloor) {
+	of := maps.Clone(s.FloorsOf) // an event may be taken back
+	if of == nil {
+		of = map[string][]policy.OriginFloor{}
+	}
+	if of[origin] = floors; len(floors) == 0 {
+		delete(of, origin)
+	}
+	s.FloorsOf, s.Floors = of, policy.NewOriginFloors(slices.Collect(maps.Values(of))...)
 }

@@ -4,7 +4,6 @@ package state
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -79,19 +78,6 @@ func (s *State) floored(id view.LineID) policy.Line {
 		line.Floor = s.Lines[AnyArch(id.Name)].Floor
 	}
 	return s.Floors.Raise(line, id.Name, id.Arch)
-}
-
-// SetFloorsOf lets an origin set these floors in the place of those that it set before. It
-// records nothing: who brings them knows them again at the next start.
-func (s *State) SetFloorsOf(origin string, floors []policy.OriginFloor) {
-	of := maps.Clone(s.FloorsOf) // an event may be taken back
-	if of == nil {
-		of = map[string][]policy.OriginFloor{}
-	}
-	if of[origin] = floors; len(floors) == 0 {
-		delete(of, origin)
-	}
-	s.FloorsOf, s.Floors = of, policy.NewOriginFloors(slices.Collect(maps.Values(of))...)
 }
 
 // stands reports whether a package of that line is installed, and still will be

@@ -67,7 +67,8 @@ func TestLargeUndoIsForgotten(t *testing.T) {
 func stirred(t *testing.T, s *State) {
 	first := s.ByName["tlv-bash-5-1.x86_64"]
 	fresh := active(t, s, "new-1-1.x86_64", 9)
-	s.SetFloorsOf("policy:base", []policy.OriginFloor{{Package: "bash", EVR: nevra.EVR{Version: "6"}, Origin: "policy:base"}})
+	s.FloorsOf = map[string][]policy.OriginFloor{"policy:base": {{Package: "bash", EVR: nevra.EVR{Version: "6"}, Origin: "policy:base"}}}
+	s.Floors = policy.NewOriginFloors(s.FloorsOf["policy:base"])
 	s.SetOrigin(&s.Queue.Batch, record.Origin{Name: "advisory:base"})
 	s.SetAdvised(&s.Queue.Batch, "advisory:base", "bash", []record.AdvisedFloor{{Origin: "advisory:base", Name: "bash", EVR: nevra.EVR{Version: "6"}}})
 	s.Forget(fresh.Name)

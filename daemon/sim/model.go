@@ -22,8 +22,13 @@ type Model struct {
 	past      map[string]map[int]bool // what of these a newer version replaced, which does not come back
 	unsigned  bool                    // packages that nobody signed may have lists
 	timed     timing
-	kept      keeping
-	policed   policed
+	others
+}
+
+// others is what stands beside packages and the administrator's words.
+type others struct {
+	kept    keeping
+	policed policed
 }
 
 // policed is what a policy file says, also when it is gone.
@@ -88,7 +93,7 @@ func NewModel() *Model {
 func (m *Model) clone() *Model {
 	c := &Model{
 		Installed: slices.Clone(m.Installed), keys: maps.Clone(m.keys), lines: maps.Clone(m.lines),
-		denials: maps.Clone(m.denials), contents: maps.Clone(m.contents), banned: maps.Clone(m.banned), own: maps.Clone(m.own), last: maps.Clone(m.last), past: map[string]map[int]bool{}, unsigned: m.unsigned, timed: m.timed, kept: keeping{m.kept.on, maps.Clone(m.kept.lists)}, policed: m.policed,
+		denials: maps.Clone(m.denials), contents: maps.Clone(m.contents), banned: maps.Clone(m.banned), own: maps.Clone(m.own), last: maps.Clone(m.last), past: map[string]map[int]bool{}, unsigned: m.unsigned, timed: m.timed, others: others{keeping{m.kept.on, maps.Clone(m.kept.lists)}, m.policed},
 	}
 	for name, past := range m.past {
 		c.past[name] = maps.Clone(past)

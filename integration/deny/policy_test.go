@@ -156,6 +156,8 @@ func TestPolicyPackage(t *testing.T) {
 	m.WantLists("tlv-bad-0:1-1.noarch", "tlv-fleet-0:3-1.noarch", "tlv-hello-0:2-1.noarch", "tlv-other-0:1-1.noarch")
 
 	m.RPMFails([]string{"fleet-2-1.noarch is older than 3-1"}, "-U", "--oldpackage", first)
+	m.Says(m.Exits(3, "check", "--root", m.Root.Dir, one), "would be refused", "older than 2-1")
+	m.Says(m.Exits(0, "check", "--root", m.Root.Dir, other), "would be installed with a list", "vendor")
 	m.says("yesterday's", "floor hello, exemption lxc")
 	m.RPM("-U", m.Build(pkgtest.Package{Name: "fleet", Version: "4", Key: vendor, Files: map[string]string{
 		"/usr/lib/digestd/policy.d/base.toml": "version = 1\n" + floorOfHello + denialOfBad + "colour = \"red\"\n"}}))

@@ -49,7 +49,9 @@ type checkDocument struct {
 
 // Command is digestctl check.
 func Command(a *cli.App) *cobra.Command {
-	return &cobra.Command{
+	var root string
+	var policies []string
+	cmd := &cobra.Command{
 		Annotations: cli.Prints(checkDocument{}),
 		Use:         "check FILE|DIRECTORY|NEVRA...",
 		Short:       "Check packages before they are installed",
@@ -62,49 +64,82 @@ that changed after the package was signed. An unprivileged process reads the pac
 For a directory it checks all *.rpm files below it. For a version without a file, as
 rpm -q prints it, it checks the version only, not the signature.
 
+With --root or --policy it asks no digestd, so that it can be used where packages are
+built and released: it judges by the keys and packages of rpm's database below that
+root (by default /) and by the words of policy files, as mode = "enforce" would.
+
 It exits with 0 if every package would be installed with a list, with 3 if one would be
 refused or get no list, is damaged or cannot be read, and with 4 if there is no such
 file.`,
-		Example: "  digestctl check ./bash-5.2-1.x86_64.rpm\n  digestctl check --json /var/cache/dnf\n  digestctl check bash-5.1-1.x86_64",
+		Example: "  digestctl check ./bash-5.2-1.x86_64.rpm\n  digestctl check --json /var/cache/dnf\n  digestctl check bash-5.1-1.x86_64\n  digestctl check --root image --policy base.toml packages",
 		Args:    cli.AtLeast("FILE|DIRECTORY|NEVRA"),
-		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
-			doc := checkDocument{Packages: []checked{}}
-			for _, arg := range args {
-				files, err := filesOf(arg)
-				if err != nil {
-					return err
-				}
-				if files == nil {
-					one, err := c.CheckVersion(ctx, arg)
-					if err != nil {
-						return err
-					}
-					doc.Packages = append(doc.Packages, checked{Check: one})
-					continue
-				}
-				list, err := checkFiles(ctx, c, files)
-				if err != nil {
-					return err
-				}
-				doc.Packages = append(doc.Packages, list...)
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if root == "" && len(policies) == 0 {
+				return a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
+					return checkAll(ctx, a, args, judge{
+						version: func(text string) (api.Check, error) { return c.CheckVersion(ctx, text) },
+						file:    func(p *rpmfile.Package) (api.Check, error) { return c.Check(ctx, p.Header, p.Signatures) },
+					})
+				})(cmd, args)
 			}
-			for i := range doc.Packages {
-				if !doc.Packages[i].good() {
-					a.Code = cli.ExitBad
-				}
-				if !a.JSON {
-					show(a.UI, &doc.Packages[i])
-				}
+			a.Started = true
+			if root == "" {
+				root = "/"
 			}
-			if a.JSON {
-				return a.UI.JSON(doc)
+			o, err := newOffline(cmd.Context(), root, policies)
+			if err != nil {
+				return err
 			}
-			if len(doc.Packages) > 1 {
-				sum(a.UI, doc.Packages)
-			}
-			return nil
-		}),
+			return checkAll(cmd.Context(), a, args, judge{o.version, o.file})
+		},
 	}
+	cmd.Flags().StringVar(&root, "root", "", "ask no digestd, and judge by the keys and packages below `DIRECTORY`")
+	cmd.Flags().StringArrayVar(&policies, "policy", nil, "ask no digestd, and judge by a policy `FILE` as well")
+	return cmd
+}
+
+// judge says what would become of packages.
+type judge struct {
+	version func(text string) (api.Check, error)
+	file    func(p *rpmfile.Package) (api.Check, error)
+}
+
+func checkAll(ctx context.Context, a *cli.App, args []string, by judge) error {
+	doc := checkDocument{Packages: []checked{}}
+	for _, arg := range args {
+		files, err := filesOf(arg)
+		if err != nil {
+			return err
+		}
+		if files == nil {
+			one, err := by.version(arg)
+			if err != nil {
+				return err
+			}
+			doc.Packages = append(doc.Packages, checked{Check: one})
+			continue
+		}
+		list, err := checkFiles(ctx, by, files)
+		if err != nil {
+			return err
+		}
+		doc.Packages = append(doc.Packages, list...)
+	}
+	for i := range doc.Packages {
+		if !doc.Packages[i].good() {
+			a.Code = cli.ExitBad
+		}
+		if !a.JSON {
+			show(a.UI, &doc.Packages[i])
+		}
+	}
+	if a.JSON {
+		return a.UI.JSON(doc)
+	}
+	if len(doc.Packages) > 1 {
+		sum(a.UI, doc.Packages)
+	}
+	return nil
 }
 
 // Reader is the hidden verb that reads a package for check, in a process of its own.
@@ -148,14 +183,14 @@ func filesOf(arg string) ([]string, error) {
 }
 
 // checkFiles checks package files, several at once, and returns them in their order.
-func checkFiles(ctx context.Context, c *client.Client, files []string) ([]checked, error) {
+func checkFiles(ctx context.Context, by judge, files []string) ([]checked, error) {
 	const program = "/proc/self/exe" // however it was reached
 	list := make([]checked, len(files))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, file := range files {
 		group.Go(func() error {
-			one, err := checkFile(ctx, c, program, file)
+			one, err := checkFile(ctx, by, program, file)
 			var told *api.Error
 			switch {
 			case ctx.Err() != nil:
@@ -175,7 +210,7 @@ func checkFiles(ctx context.Context, c *client.Client, files []string) ([]checke
 	return list, group.Wait()
 }
 
-func checkFile(ctx context.Context, c *client.Client, program, file string) (one checked, err error) {
+func checkFile(ctx context.Context, by judge, program, file string) (one checked, err error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return one, err
@@ -189,7 +224,7 @@ func checkFile(ctx context.Context, c *client.Client, program, file string) (one
 		return one, err
 	}
 	one.NEVRA, one.Compared, one.Different, one.More = p.NEVRA, p.Compared, p.Different, p.More
-	one.Check, err = c.Check(ctx, p.Header, p.Signatures)
+	one.Check, err = by.file(p)
 	return one, err
 }
 

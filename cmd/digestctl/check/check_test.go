@@ -34,7 +34,12 @@ func TestScripts(t *testing.T) {
 			damaged(t, file, filepath.Join(dir, "damaged.rpm"))
 		}
 	}
-	ctltest.Scripts(t, func(env *testscript.Env) { env.Setenv("PACKAGES", dir) })
+	signed, root := signedPackages(t)
+	ctltest.Scripts(t, func(env *testscript.Env) {
+		env.Setenv("PACKAGES", dir)
+		env.Setenv("SIGNED", signed)
+		env.Setenv("IMAGE", root)
+	})
 }
 
 // damaged writes a package whose payload ends early.
@@ -47,4 +52,32 @@ func damaged(t *testing.T, from, to string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// signedPackages makes packages that a vendor signed, and a root that trusts the vendor.
+func signedPackages(t *testing.T) (dir, root string) {
+	t.Helper()
+	dir, root = t.TempDir(), t.TempDir()
+	key, err := pkgtest.NewKey("vendor", 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := filepath.Join(root, "etc/digestd/keys.d")
+	if err := os.MkdirAll(keys, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(keys, "vendor.asc"), []byte(key.Armor), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for version, content := range map[string]string{"1": "miner", "2": "fine"} {
+		p := pkgtest.Package{Name: "hello", Version: version, Release: "1", Arch: "noarch", Files: map[string]string{"/opt/hello": content}, Key: key}
+		if _, err := p.Build(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	revocation := "version = 1\n[[revocation]]\nkey = \"" + key.Fingerprint() + "\"\nreason = \"lost\"\n"
+	if err := os.WriteFile(filepath.Join(root, "revoke.toml"), []byte(revocation), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir, root
 }

@@ -175,17 +175,17 @@ func (a *Anchor) compare(ctx context.Context, s secret) (standing policy.Standin
 	}
 	err = a.Exec.Enter(ctx, "anchor", func(l *ledger.Ledger) error {
 		standing = l.CounterFound(e)
-		l.PolicyIs(a.Policy(l.Settings))
+		l.PolicyIs(a.SettingsDigest(l.Settings))
 		return nil
 	})
 	return standing, value, err
 }
 
-// Policy digests the settings that decide which lists there are, and what enforces them.
-func (a *Anchor) Policy(s state.Settings) string {
+// SettingsDigest digests the settings that decide which lists there are, and what enforces them.
+func (a *Anchor) SettingsDigest(s state.Settings) string {
 	c := a.Config
 	text, err := json.Marshal([]any{s.Mode.String(), s.Unsigned.String(), s.NoExpired, s.Multi, s.KeepOld, c.Format, c.Sign,
-		c.Guard, c.GuardStrict, c.GuardSeal, c.GuardModules, c.GuardDoubt, c.GuardContainers, c.GuardExempt})
+		c.Guard, c.GuardStrict, c.GuardSeal, c.GuardModules, c.GuardDoubt, c.GuardContainers, c.GuardExempt, c.PolicySigners, c.Advisories})
 	if err != nil {
 		panic(err) // these are texts and numbers
 	}

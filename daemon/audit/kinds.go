@@ -448,7 +448,7 @@ var table = []Kind{
 		Words: "does not count any more: {reason}",
 		Title: "The file of @DIGESTD_PACKAGE@ does not count any more",
 		Text: "Its package went, or the file is not what that brought (@DIGESTD_REASON@).\n" +
-			"What it loosened has ended. Floors, denials and revocations that it brought\n" +
+			"Its certificates, exemptions and protected names have ended. Floors, denials and revocations that it brought\n" +
 			"stay until an administrator says: digestctl policy forget NAME --reason WHY",
 	},
 	{

@@ -47,7 +47,7 @@ func newOffline(ctx context.Context, root string, files []string) (*offline, err
 		}
 		p, err := fleet.Parse(data, true)
 		if err != nil {
-			return nil, &api.Error{Code: api.InvalidArgument, Message: "cannot read " + path + ": " + err.Error(), Advice: "mend it, then: digestctl policy check " + path}
+			return nil, &api.Error{Code: api.InvalidArgument, Message: "cannot read " + path + ": " + err.Error(), Advice: "fix it, then: digestctl policy check " + path}
 		}
 		origin := "policy:" + strings.TrimSuffix(filepath.Base(path), fleet.Suffix)
 		for _, f := range p.Floors {

@@ -183,7 +183,7 @@ that the former file said, also floors, denials and revocations.`,
 func wordsIn(ctx context.Context, path string, own bool) ([]fleet.Word, error) {
 	one, p, err := readFile(ctx, path, own)
 	if err == nil && one.Error != "" {
-		err = &api.Error{Code: api.InvalidArgument, Message: "cannot read " + path + ": " + one.Error, Advice: "mend it, then: digestctl policy check " + path}
+		err = &api.Error{Code: api.InvalidArgument, Message: "cannot read " + path + ": " + one.Error, Advice: "fix it, then: digestctl policy check " + path}
 	}
 	if err != nil {
 		return nil, err

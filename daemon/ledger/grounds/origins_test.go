@@ -97,7 +97,7 @@ func TestMarkBelow(t *testing.T) {
 	}
 	s.MarkBelow(time.Hour, never)
 	s.MarkBelow(time.Hour, never)
-	if want := s.Now().Add(time.Hour); !e().Due.Equal(want) || len(s.Queue.Events) != 1 || !strings.Contains(s.Queue.Events[0].Text, "VSA-1 (Important) mends it") {
+	if want := s.Now().Add(time.Hour); !e().Due.Equal(want) || len(s.Queue.Events) != 1 || !strings.Contains(s.Queue.Events[0].Text, "VSA-1 (Important) fixes it") {
 		t.Errorf("due %v, %+v", e().Due, s.Queue.Events)
 	}
 	if len(s.DueLists()) != 0 {

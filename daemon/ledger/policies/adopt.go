@@ -216,7 +216,7 @@ func tell(s *grounds.Grounds, err error) {
 	text, advice := "", "see digestctl policy show"
 	switch {
 	case err != nil:
-		text, advice = "cannot read all policy files: "+err.Error(), "what was in force stays; mend it, then: digestctl sync"
+		text, advice = "cannot read all policy files: "+err.Error(), "what was in force stays; fix it, then: digestctl sync"
 	case len(bad) == 1:
 		text = "a policy file does not count: " + bad[0]
 	case len(bad) > 1:

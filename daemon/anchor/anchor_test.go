@@ -633,8 +633,8 @@ func TestTPMComesLater(t *testing.T) {
 	}
 }
 
-// killed is what a chip panics with where a test kills the daemon.
-var killed = errors.New("killed")
+// errKilled is what a chip panics with where a test kills the daemon.
+var errKilled = errors.New("killed")
 
 // mortal is a TPM at whose calls a test kills the daemon: before or after one of them.
 type mortal struct {
@@ -646,11 +646,11 @@ type mortal struct {
 func (c *mortal) call(do func()) {
 	c.at--
 	if c.at == 0 && !c.after {
-		panic(killed)
+		panic(errKilled)
 	}
 	do()
 	if c.at == 0 {
-		panic(killed)
+		panic(errKilled)
 	}
 }
 
@@ -716,7 +716,7 @@ func TestKilled(t *testing.T) {
 				a.prepare(m)
 				died := false
 				func() {
-					defer func() { died = recover() == killed }()
+					defer func() { died = recover() == errKilled }()
 					m.Anchor.Chip = &mortal{m.Anchor.Chip, i/2 + 1, i%2 == 1}
 					if err := a.do(m); err != nil {
 						t.Fatal(err)

@@ -72,10 +72,7 @@ func run(t *testing.T, m *daemontest.Machine, socket string, come, leave *gendb.
 	}
 	x := m.Begin(t, daemontest.Connect(t, socket), m.Message(t, in, out))
 	if x.Verdict.Decision == wire.Refuse {
-		for _, n := range x.Verdict.Notes {
-			notes = append(notes, n)
-		}
-		return notes
+		return append(notes, x.Verdict.Notes...)
 	}
 	if leave != nil {
 		for file := range leave.Files {

@@ -293,7 +293,7 @@ func (r *reader) read(doc *document) (*Policy, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.Protected = append(p.Protected, Protected{t.Package, t.Reason})
+		p.Protected = append(p.Protected, Protected(t))
 	}
 	return p, nil
 }

@@ -61,6 +61,8 @@ func TestAnchor(t *testing.T) {
 	p.must("AnchorRebind", []byte{}, "why")
 	p.must("AnchorDisable", []byte{}, true, "why")
 	want := `[AnchorEnable "\xffsecret"  AnchorAccept why AnchorRebind "" why AnchorDisable "" true why]`
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if got := fmt.Sprint(b.changes); got != want {
 		t.Errorf("the backend did %s, want %s", got, want)
 	}

@@ -483,11 +483,18 @@ func (x *Executor) commit(r *state.Records) error {
 // drop removes entries for which the log has no room. The chain remembers the hash of the
 // last one.
 func (x *Executor) drop(r *state.Records) {
+	if len(r.Drop) == 0 {
+		return
+	}
+	came := make(map[uint64]int, len(r.Events)) // with the same batch
+	for i := range r.Events {
+		came[r.Events[i].Seq] = i
+	}
 	for _, seq := range r.Drop {
 		var e record.Event // if it cannot be read, its number alone
 		e.Seq = seq
-		if i := slices.IndexFunc(r.Events, func(e record.Event) bool { return e.Seq == seq }); i >= 0 {
-			e = r.Events[i] // it came with the same batch
+		if i, ok := came[seq]; ok {
+			e = r.Events[i]
 		} else if kept, err := x.Index.EventsAfter(seq-1, 1); err == nil && len(kept) == 1 && kept[0].Seq == seq {
 			e = kept[0]
 		}

@@ -294,6 +294,9 @@ func TestLarge(t *testing.T) {
 	}
 	cpu := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
 	t.Logf("%d MB of updateinfo and %d MB of primary in %v, of a processor %v; %d MiB at most", mib[0], mib[1], took, cpu, held)
+	if raceDetector {
+		return // the reader is this program, and the detector takes most of it
+	}
 	if cpu > 4*time.Second {
 		t.Errorf("it took %v of a processor", cpu)
 	}

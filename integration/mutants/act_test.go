@@ -71,7 +71,7 @@ var acting = []mutation{
 		"a list that is not there any more counts for a package that is installed again"},
 	{"not-undone", "daemon/executor/executor.go", "\t\ts.Rollback()\n\t\ts.Show()\n\t\treturn d, notBegun{err}\n", "\t\ts.Show()\n\t\treturn d, notBegun{err}\n",
 		"what an act changed stays in memory though its commit failed"},
-	{"denials-not-undone", "daemon/ledger/state/undo.go", "\ts.Denied, s.Others, s.Denials = u.denied, u.others, u.denials\n", "",
+	{"denials-not-undone", "daemon/ledger/state/undo.go", "\ts.Denied, s.Others, s.Denials, s.Policed = u.denied, u.others, u.denials, u.policed\n", "\ts.Policed = u.policed\n",
 		"a denial that could not be recorded holds"},
 	{"lines-not-undone", "daemon/ledger/state/undo.go", "\ts.Lines, s.Keys, s.LinesOwned", "\t_, s.Keys, s.LinesOwned",
 		"a grant that could not be recorded holds"},

@@ -24,7 +24,7 @@ says "kernel's .blacklist" "rpm says which package has no list, and why" rpm -U 
 same "what the firmware names has no list" "tlv-bulk001-0:1.0-1.noarch tlv-hello-0:1.0-1.noarch" "$(lists | tr '\n' ' ' | sed 's/ $//')"
 says "contains its list, $body" "the list of bulk000 is withheld" digestctl show bulk000
 ends 3 "the list of hello leaves out a file" digestctl why /usr/bin/hello
-says "kernel's .blacklist because it names $file" "and why says for whom" digestctl why /usr/bin/hello
+says "kernel's .blacklist because it contains $file" "and why says for whom" digestctl why /usr/bin/hello
 check "the other file is vouched for" digestctl why /usr/share/hello/text
 ends 2 "the administrator cannot lift what the kernel says" digestctl keys restore "$file" --reason test
 check "rpm upgrades" rpm -U /test/packages/hello-2.0-1.noarch.rpm

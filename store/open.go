@@ -234,10 +234,28 @@ func hasAside(path string) bool {
 	return err == nil && len(old) > 0
 }
 
+// checkPages checks what bbolt takes for granted of its pages.
+func checkPages(tx *bbolt.Tx) error {
+	file, err := os.Open(tx.DB().Path())
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	size := uint64(tx.DB().Info().PageSize)
+	w := pages{file: file, size: size, n: uint64(tx.Size()) / size, seen: map[uint64]bool{}}
+	if err := w.check(uint64(tx.Cursor().Bucket().Root()), uint64(tx.ID())); err != nil {
+		return fmt.Errorf("database is damaged: %w", err)
+	}
+	return nil
+}
+
 func check(db *bbolt.DB, size int64) error {
 	return db.View(func(tx *bbolt.Tx) error {
 		if tx.Size() > size {
 			return fmt.Errorf("database is truncated: %d of %d bytes are left", size, tx.Size())
+		}
+		if err := checkPages(tx); err != nil {
+			return err
 		}
 		if tx.Bucket([]byte(record.BucketMeta)) == nil {
 			return fmt.Errorf("bucket %s is missing", record.BucketMeta)

@@ -32,6 +32,7 @@ type Daemon struct {
 	StateDir string   // instead of "state" in Dir
 	ListDir  string   // instead of "lists" in Dir
 	Config   []string // lines added to the configuration
+	Former   bool     // its programs are from before there were policy files
 	Args     []string // of the command line, besides -config
 	Wrap     []string // a program that executes the daemon, with its arguments
 	Bus      *bustest.Bus
@@ -116,8 +117,11 @@ func (d *Daemon) Prepare(env ...string) *exec.Cmd {
 	if !strings.Contains(strings.Join(lines, "\n"), "audit-trail") {
 		lines = append(lines, `audit-trail = "none"`) // the journal of the machine that runs tests is not theirs
 	}
-	config := fmt.Sprintf("root = %q\ndbpath = %q\nstate = %q\nlists = %q\nkeys = %q\nrevoked = %q\nblacklist = %q\npolicy = %q\nsocket = %q\nbus = %q\n%s\n",
-		d.Root.Dir, DBPath, d.State(), d.Lists(), d.Keys(), filepath.Join(d.Dir, "revoked.d"), filepath.Join(d.Dir, "blacklist.d"), filepath.Join(d.Dir, "policy.d"), d.Socket(), d.Bus.Address,
+	if !d.Former {
+		lines = append(lines, fmt.Sprintf("policy = %q", filepath.Join(d.Dir, "policy.d")))
+	}
+	config := fmt.Sprintf("root = %q\ndbpath = %q\nstate = %q\nlists = %q\nkeys = %q\nrevoked = %q\nblacklist = %q\nsocket = %q\nbus = %q\n%s\n",
+		d.Root.Dir, DBPath, d.State(), d.Lists(), d.Keys(), filepath.Join(d.Dir, "revoked.d"), filepath.Join(d.Dir, "blacklist.d"), d.Socket(), d.Bus.Address,
 		strings.Join(lines, "\n"))
 	if err := os.WriteFile(d.ConfigFile(), []byte(config), 0o644); err != nil {
 		d.tb.Fatal(err)

@@ -41,7 +41,7 @@ func TestUpgradeDuringTransaction(t *testing.T) {
 	old := formerPrograms(t)
 	g := newManager(t)
 	g.Config = []string{"unsigned = \"allow\"\n"}
-	g.Programs = old
+	g.Programs, g.Former = old, true
 	g.importKey("vendor")
 	g.up()
 	upgrade := []string{"-U"}
@@ -62,7 +62,7 @@ func TestUpgradeDuringTransaction(t *testing.T) {
 	g.OK(cmd.Start())
 	wait()
 	g.down()
-	g.Programs = programs
+	g.Programs, g.Former = programs, false
 	g.up()
 	if log := g.Log(); !strings.Contains(log, "transaction taken over") {
 		t.Errorf("nothing was taken over:\n%s", log)
@@ -86,14 +86,14 @@ func TestUpgradeDuringTransaction(t *testing.T) {
 	g.down()
 	index, err := os.ReadFile(g.In("state", "index.db"))
 	g.OK(err)
-	g.Programs = old
+	g.Programs, g.Former = old, true
 	g.launch()
 	g.eventuallySays("newer digestd")
 	g.Kill()
 	if now, err := os.ReadFile(g.In("state", "index.db")); err != nil || string(now) != string(index) {
 		t.Errorf("the former digestd changed the index: %v", err)
 	}
-	g.Programs = programs
+	g.Programs, g.Former = programs, false
 	g.up()
 	g.WantLists(append([]string{"tlv-gate-0:1-1.noarch"}, want...)...)
 	g.Must("status")

@@ -116,14 +116,17 @@ func (r *runner) administer(kind Kind, what string, p Package) error {
 	case LiftContent:
 		return r.act(func() error { return r.sys.LiftContent(content) }, func(m *Model) { delete(m.contents, content) }, false)
 	case Floor:
+		slip := false // of the pen: nothing of that name was ever here
 		return r.act(func() error {
 			err := r.sys.SetFloor(rng)
-			if effect, _ := r.sys.Fired(); err != nil && !errors.Is(err, ErrCrashed) && effect == "" && !r.models[0].known(name) {
-				return nil // a slip of the pen: nothing of that name was ever here
+			effect, _ := r.sys.Fired()
+			if slip = err != nil && !errors.Is(err, ErrCrashed) && effect == "" && !r.models[0].known(name); slip {
+				return nil
 			}
 			return err
 		}, func(m *Model) {
-			if m.known(name) {
+			// A grant, too, makes a name known: what was answered with success holds.
+			if !slip {
 				m.SetFloor(name, version)
 			}
 		}, false)

@@ -224,11 +224,11 @@ func (r *runner) both(what string) error {
 }
 
 // takenBack sees that a package which failed to unpack has no list any more, unless it
-// is installed already.
+// is installed already, or keep-old keeps the list that it had.
 func (r *runner) takenBack(p Package) error {
 	contents := r.sys.Directory()[p.List()]
 	own := slices.ContainsFunc(contents, func(c int) bool { return c != shared && slices.Contains(p.Contents, c) })
-	if effect, _ := r.sys.Fired(); own && effect == "" && !r.truth.Has(p) {
+	if effect, _ := r.sys.Fired(); own && effect == "" && !r.truth.Has(p) && !slices.ContainsFunc(r.models, func(m *Model) bool { return m.kept.lists[p.List()] }) {
 		return wrong("%s failed to unpack, and its list is there", p)
 	}
 	return nil

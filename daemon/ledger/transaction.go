@@ -154,8 +154,9 @@ func (s *Ledger) entryOf(a *state.Addition, stamp record.Stamp) *view.Entry {
 	if a.Decision.Verdict != policy.Allow {
 		e.State, e.File, e.Signer = record.Withheld, record.Digest{}, ""
 		e.Denied, e.Left = nil, 0
-		if p := a.Previous; p != nil && p.Package == a.Pkg {
-			// That this version was active is not forgotten while it has no list.
+		if p := a.Previous; p != nil && p.Package == a.Pkg && p.Grace == "" {
+			// That this version was active is not forgotten while it has no list. One
+			// that was replaced, and whose list only stays until the next boot, was retired.
 			e.Counter, e.Granted = p.Counter, p.Granted
 		}
 		if a.Decision.Denial != "" {

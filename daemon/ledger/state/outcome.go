@@ -12,7 +12,7 @@ import (
 // Settle enters a list that has become active, or was withheld, into its line
 // and into the log. A first sync is quiet: one entry stands for all its lists.
 func (s *State) Settle(e *view.Entry, a *Addition, by wire.Peer, quiet bool) {
-	if p := a.Previous; p != nil && p.Package == e.Package && !e.Active() && e.Counter == 0 && p.Counter > 0 {
+	if p := a.Previous; p != nil && p.Package == e.Package && !e.Active() && e.Counter == 0 && p.Counter > 0 && p.Grace == "" {
 		// That this version was active is not forgotten where its other build was
 		// withdrawn before the transaction ended.
 		still := *e

@@ -50,8 +50,8 @@ func (ad *Admin) RollbackGrant(ctx context.Context, by api.Actor, text, reason s
 		id := view.LineOf(pkg)
 		// As a package that takes the place of those of every other architecture.
 		line := s.LineBeside(pkg, func(view.LineID) bool { return false })
-		// What advisories say may bind it, whoever signed it: that is not known here.
-		s.Heed(&line, pkg, advice.Told{}, func([]string) bool { return true })
+		// Nobody knows here who signed the package, so each advisory about it may apply.
+		s.CompleteLine(&line, pkg, advice.Told{}, func([]string) bool { return true })
 		dec := policy.Admit(policy.Enforce, line, pkg)
 		if dec.Reason == policy.ReasonDenied {
 			return &api.Error{Code: api.InvalidArgument, Message: "no grant can admit it: " + dec.Text}

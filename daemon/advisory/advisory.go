@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package advisory heeds the advisories of package repositories, by the metadata that
-// package managers have on this disk. It looks when that changes, reads it in a process
-// without rights, and tells the ledger, which decides what follows.
+// Package advisory applies the advisories of package repositories. It watches the metadata
+// that package managers keep on this disk, has a process without rights read what changed,
+// and tells the ledger, which decides what follows.
 //
 // It uses no network, and trusts no more than the word of a repository is worth: see
 // [github.com/digestd/digestd/daemon/ledger/advice].
@@ -40,19 +40,19 @@ const (
 	ProblemDue    = "advisories-due"
 )
 
-// Adviser heeds advisories.
+// Adviser applies advisories.
 type Adviser struct {
 	*host.Host
 	Changed chan struct{} // lists came or went
-	Settled chan struct{} // takes, where there is room, whenever all that changed was heeded; for tests
+	Settled chan struct{} // takes, where there is room, whenever all that changed was applied; for tests
 	Program string        // that reads repositories; see [feed.Argument]
 	Settle  time.Duration // that the caches must be left alone before they are read
 
 	keeper keeper
-	failed map[string]string // why a repository could not be heeded, by its stamp
+	failed map[string]string // why a repository could not be applied, by its stamp
 }
 
-// New returns what heeds advisories on h.
+// New returns what applies advisories on h.
 func New(h *host.Host) *Adviser {
 	return &Adviser{Host: h, Changed: make(chan struct{}, 1), Settled: make(chan struct{}, 1), Program: feed.Program, Settle: settlePause, failed: map[string]string{}}
 }
@@ -62,9 +62,9 @@ func (a *Adviser) Binds() bool {
 	return a.Config.Advisories == config.AdvisoriesKeepOut || a.Config.Advisories == config.AdvisoriesWithdraw
 }
 
-// Heed reads the advisories that have changed and tells the ledger. It reports whether
+// Apply reads the advisories that have changed and tells the ledger. It reports whether
 // something is left that may go well another time.
-func (a *Adviser) Heed(ctx context.Context) (left bool) {
+func (a *Adviser) Apply(ctx context.Context) (left bool) {
 	found, errs := cache.Find(a.Config.Root)
 	defer func() {
 		for _, r := range found {
@@ -83,7 +83,7 @@ func (a *Adviser) Heed(ctx context.Context) (left bool) {
 		}
 		w := a.word(r, keys[r.ID])
 		stamps[w.Stamp] = true
-		err := a.heedOne(ctx, r, w)
+		err := a.applyOne(ctx, r, w)
 		if err != nil && ctx.Err() == nil {
 			problems = append(problems, fmt.Sprintf("%s: %v", r.ID, err))
 		}
@@ -159,11 +159,11 @@ func (a *Adviser) wanted(snap *view.Snapshot) []string {
 	return names
 }
 
-// errOlder is why metadata is not heeded that is older than what was read before.
+// errOlder is why metadata that is older than what was read before is ignored.
 var errOlder = errors.New("its metadata is older than what was read before: its mirror went back, or somebody withholds advisories")
 
-// heedOne reads one repository, if it changed since it was read.
-func (a *Adviser) heedOne(ctx context.Context, r *cache.Repository, o record.Origin) error {
+// applyOne reads one repository, if it changed since it was read.
+func (a *Adviser) applyOne(ctx context.Context, r *cache.Repository, o record.Origin) error {
 	snap := a.Snapshot()
 	before, known := snap.Origins[o.Name]
 	if known && before.Stamp == o.Stamp {
@@ -317,7 +317,7 @@ func (a *Adviser) tell(ctx context.Context, problems []string) {
 		if grace > 0 {
 			a.retract(s, keep)
 		}
-		tellOf(s, ProblemUnread, api.SeverityWarning, problems, "cannot heed the advisories of ", "refresh the metadata: dnf makecache --refresh, or zypper refresh --force; digestd then tries again by itself")
+		tellOf(s, ProblemUnread, api.SeverityWarning, problems, "cannot apply the advisories of ", "refresh the metadata: dnf makecache --refresh, or zypper refresh --force; digestd then tries again by itself")
 		var names []string
 		for _, e := range below {
 			names = append(names, e.Package.String())

@@ -102,10 +102,10 @@ func (w *world) publish(dir string, made int64, offers []string, mended ...strin
 	w.File(w.t, dir+"repomd.xml", "<repomd>"+repomd.String()+"</repomd>")
 }
 
-// heed has the adviser look, and wants nothing left or something.
-func (w *world) heed(left bool) {
+// apply has the adviser look, and wants nothing left or something.
+func (w *world) apply(left bool) {
 	w.t.Helper()
-	if got := w.Adviser.Heed(w.t.Context()); got != left {
+	if got := w.Adviser.Apply(w.t.Context()); got != left {
 		w.t.Errorf("something is left: %v; %+v", got, w.Problem("advisories"))
 	}
 }
@@ -140,7 +140,7 @@ func (w *world) verdict(version string) string {
 func TestReport(t *testing.T) {
 	w := newWorld(t, "report")
 	w.publish(repodata, 1000, []string{"tool 1-3", "absent 1-1"}, "tool 1-2", "absent 1-1", "tool 1-9")
-	w.heed(false)
+	w.apply(false)
 	w.want("tool-1-1.noarch 0:1-2")
 	st, err := w.AdvisoryStatus(t.Context())
 	if err != nil || st.Mode != "report" || st.Packages != 1 || len(st.Origins) != 1 || st.Severity[0] != (api.SeverityCount{Severity: "Important", Packages: 1}) {
@@ -157,7 +157,7 @@ func TestReport(t *testing.T) {
 		t.Errorf("only reported, and %s", got)
 	}
 	why, err := w.AdvisoriesWhy(t.Context(), "tool.noarch")
-	if err != nil || len(why.Versions) != 1 || why.Versions[0].Heeded != "it is reported" || len(why.Installed) != 1 || why.Mend == "" {
+	if err != nil || len(why.Versions) != 1 || why.Versions[0].Effect != "it is reported" || len(why.Installed) != 1 || why.Mend == "" {
 		t.Errorf("%+v, %v", why, err)
 	}
 	if _, err := w.AdvisoriesWhy(t.Context(), "absent"); daemontest.Code(err) != api.NotFound {
@@ -169,13 +169,13 @@ func TestReport(t *testing.T) {
 	// A package that came since is looked for.
 	w.Install(t, build(t, "absent", "0-1"))
 	w.Sync(t)
-	w.heed(false)
+	w.apply(false)
 	w.want("absent-0-1.noarch 0:1-1", "tool-1-1.noarch 0:1-2")
 	// What is mended is not reported any more.
 	w.Erase(t, build(t, "tool", "1-1"), build(t, "absent", "0-1"))
 	w.Install(t, build(t, "tool", "1-2"))
 	w.Sync(t)
-	w.heed(false)
+	w.apply(false)
 	w.want()
 	if p := w.Problem("below-advisories"); p.ID != "" {
 		t.Errorf("%+v", p)
@@ -185,7 +185,7 @@ func TestReport(t *testing.T) {
 func TestKeepOut(t *testing.T) {
 	w := newWorld(t, "keep-out")
 	w.publish(repodata, 1000, []string{"tool 1-3", "absent 2-1"}, "tool 1-2", "absent 2-1")
-	w.heed(false)
+	w.apply(false)
 	w.want("tool-1-1.noarch 0:1-2")
 	for version, want := range map[string]string{"tool-1-1.noarch": "allowed active", "tool-0-1.noarch": "refused below-advisory", "tool-1-2.noarch": "allowed ", "absent-2-1.noarch": "allowed "} {
 		if got := w.verdict(version); got != want {
@@ -204,17 +204,17 @@ func TestKeepOut(t *testing.T) {
 	}
 	// It raises, and never lowers.
 	w.publish(repodata, 1001, []string{"tool 1-3"}, "tool 1-1.5")
-	w.heed(false)
+	w.apply(false)
 	w.want("tool-1-1.noarch 0:1-2")
 	w.publish(repodata, 1002, []string{"tool 1-3"}, "tool 1-3")
-	w.heed(false)
+	w.apply(false)
 	w.want("tool-1-1.noarch 0:1-3")
 	// It is there after a start.
 	w.Stop()
 	w.Start(t)
 	w.Sync(t)
 	w.want("tool-1-1.noarch 0:1-3")
-	w.heed(false)
+	w.apply(false)
 	if n := len(w.Events(t, audit.KindAdvised)); n != 2 {
 		t.Errorf("%d events: what has not changed was read again", n)
 	}
@@ -222,7 +222,7 @@ func TestKeepOut(t *testing.T) {
 	if err := w.AdvisoriesForget(t.Context(), daemontest.Root, "updates", "why"); err != nil {
 		t.Fatal(err)
 	}
-	w.heed(false)
+	w.apply(false)
 	w.want()
 	if got := w.verdict("tool-1-0.noarch"); got != "refused rollback" {
 		t.Error(got)
@@ -231,7 +231,7 @@ func TestKeepOut(t *testing.T) {
 		t.Error(err)
 	}
 	w.publish(repodata, 1003, []string{"tool 1-3"}, "tool 1-3")
-	w.heed(false)
+	w.apply(false)
 	w.want("tool-1-1.noarch 0:1-3")
 }
 
@@ -239,7 +239,7 @@ func TestKeepOut(t *testing.T) {
 func TestOff(t *testing.T) {
 	w := newWorld(t, "keep-out")
 	w.publish(repodata, 1000, []string{"tool 1-3"}, "tool 1-2")
-	w.heed(false)
+	w.apply(false)
 	w.Stop()
 	w.Config.Advisories = "off"
 	w.Start(t)
@@ -296,7 +296,7 @@ func TestBounds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, "keep-out")
 			x.change(w)
-			w.heed(x.left)
+			w.apply(x.left)
 			w.want(x.want...)
 			if p := w.Problem("advisories"); !strings.Contains(p.Text, x.says) || (p.ID != "") != x.left {
 				t.Errorf("%+v", p)
@@ -310,7 +310,7 @@ func TestBounds(t *testing.T) {
 					os.Remove(w.Path(repodata + "updateinfo.xml"))
 					w.publish(repodata, 1002, []string{"tool 1-3"}, "tool 1-2")
 				}
-				w.heed(false)
+				w.apply(false)
 				w.want("tool-1-1.noarch 0:1-2")
 			}
 		})
@@ -321,9 +321,9 @@ func TestBounds(t *testing.T) {
 func TestOlderMetadata(t *testing.T) {
 	w := newWorld(t, "keep-out")
 	w.publish(repodata, 2000, []string{"tool 1-3"}, "tool 1-3")
-	w.heed(false)
+	w.apply(false)
 	w.publish(repodata, 1000, []string{"tool 1-2"}, "tool 1-2")
-	w.heed(true)
+	w.apply(true)
 	w.want("tool-1-1.noarch 0:1-3")
 	if p := w.Problem("advisories"); !strings.Contains(p.Text, "older than what was read before") {
 		t.Errorf("%+v", p)
@@ -352,7 +352,7 @@ func TestZchunk(t *testing.T) {
 	}
 	entry := fmt.Sprintf(`<data type="updateinfo_zck"><checksum type="sha256">%x</checksum><location href="repodata/updateinfo.xml.zck"/><size>%d</size></data></repomd>`, sum, len(packed))
 	w.File(t, repodata+"repomd.xml", strings.ReplaceAll(string(repomd), "</repomd>", entry))
-	w.heed(false)
+	w.apply(false)
 	w.want("tool-1-1.noarch 0:1-2")
 }
 
@@ -386,7 +386,7 @@ func TestSigned(t *testing.T) {
 	vendor := daemontest.Key(t, "vendor")
 	w.publish(repodata, 1000, []string{"tool 1-3"}, "tool 1-2")
 	w.sign(vendor)
-	w.heed(false)
+	w.apply(false)
 	w.want("tool-1-1.noarch 0:1-2")
 	st, _ := w.AdvisoryStatus(t.Context())
 	if st.Origins[0].Strength != "signed by "+vendor.Fingerprint() {
@@ -395,7 +395,7 @@ func TestSigned(t *testing.T) {
 	// By a key that is not trusted it is no stronger than a cache.
 	w.publish(repodata, 1001, []string{"tool 1-3"}, "tool 1-3")
 	w.sign(daemontest.Key(t, "stranger"))
-	w.heed(false)
+	w.apply(false)
 	if st, _ := w.AdvisoryStatus(t.Context()); st.Origins[0].Strength != "by the word of dnf's cache" || len(st.Origins[0].Keys) != 0 {
 		t.Errorf("%+v", st.Origins)
 	}
@@ -405,7 +405,7 @@ func TestSigned(t *testing.T) {
 	data, _ := os.ReadFile(w.Path(repodata + "repomd.xml.asc"))
 	w.publish(repodata, 1002, []string{"tool 1-3"}, "tool 1-3")
 	w.File(t, repodata+"repomd.xml.asc", string(data))
-	w.heed(true)
+	w.apply(true)
 	if p := w.Problem("advisories"); !strings.Contains(p.Text, "signature that is not valid") {
 		t.Errorf("%+v", p)
 	}
@@ -421,7 +421,7 @@ func TestWithdraw(t *testing.T) {
 	w.Sync(t)
 	all := []string{"tool 1-2", "kept 1-2", "needs 1-2"}
 	w.publish(repodata, 1000, all, all...)
-	w.heed(false)
+	w.apply(false)
 	before := w.Names(t)
 	due := w.Events(t, audit.KindAdvisoryDue)
 	if len(due) != 1 || !strings.Contains(due[0].Package, "tool-0:1-1") || !strings.Contains(due[0].Text, "2026-03-15") {
@@ -438,12 +438,12 @@ func TestWithdraw(t *testing.T) {
 		}
 	}
 	w.now = w.now.Add(14*24*time.Hour - time.Minute)
-	w.heed(false)
+	w.apply(false)
 	if got := w.Names(t); !slices.Equal(got, before) {
 		t.Errorf("before the day: %v", got)
 	}
 	w.now = w.now.Add(time.Minute)
-	w.heed(false)
+	w.apply(false)
 	want := slices.DeleteFunc(slices.Clone(before), func(n string) bool { return strings.Contains(n, "tool") })
 	if got := w.Names(t); !slices.Equal(got, want) || len(want) != len(before)-1 {
 		t.Errorf("on the day: %v, want %v", got, want)
@@ -484,11 +484,11 @@ func TestWithdrawFew(t *testing.T) {
 	w.Install(t, packages...)
 	w.Sync(t)
 	w.publish(repodata, 1000, mended, mended...)
-	w.heed(false)
+	w.apply(false)
 	before := len(w.Names(t))
 	w.now = w.now.Add(15 * 24 * time.Hour)
-	w.heed(false)
-	w.heed(false)
+	w.apply(false)
+	w.apply(false)
 	if gone := before - len(w.Names(t)); gone != 3 { // 5 % of 61
 		t.Errorf("%d lists went", gone)
 	}
@@ -496,7 +496,7 @@ func TestWithdrawFew(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	w.now = w.now.Add(25 * time.Hour)
-	w.heed(false)
+	w.apply(false)
 	if gone := before - len(w.Names(t)); gone < 5 || gone > 6 {
 		t.Errorf("on the next day %d lists were gone", gone)
 	}
@@ -518,9 +518,9 @@ func TestWatch(t *testing.T) {
 	}
 	await()
 	w.publish(repodata, 1000, []string{"tool 1-3"}, "tool 1-2")
-	daemontest.Await(t, "the advisory is heeded", func() bool { return len(w.advised()) == 1 })
+	daemontest.Await(t, "the advisory is applied", func() bool { return len(w.advised()) == 1 })
 	w.publish(repodata, 1001, []string{"tool 1-3"}, "tool 1-3")
-	daemontest.Await(t, "the next one is heeded", func() bool { return slices.Equal(w.advised(), []string{"tool-1-1.noarch 0:1-3"}) })
+	daemontest.Await(t, "the next one is applied", func() bool { return slices.Equal(w.advised(), []string{"tool-1-1.noarch 0:1-3"}) })
 	w.Adviser.Changed <- struct{}{}
 	await()
 }

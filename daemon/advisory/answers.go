@@ -103,7 +103,7 @@ func (a *Adviser) AdvisoriesWhy(_ context.Context, text string) (api.AdvisoryWhy
 		}
 		why.Versions = append(why.Versions, api.AdvisedVersion{Package: view.LineID{Name: name, Arch: f.Arch}.String(), Stream: f.Stream, EVR: f.EVR.String(),
 			Advisory: f.Why, Severity: f.Severity, CVEs: append([]string{}, f.CVEs...), Repository: repository(f.Origin), Strength: snap.Origins[f.Origin].Strength,
-			Heeded: heeded(snap, f)})
+			Effect: effectOf(snap, f)})
 	}
 	for _, e := range snap.Entries {
 		if e.Package.Name != name || arch != "" && e.Package.Arch != arch || e.Own != "" {
@@ -123,8 +123,8 @@ func (a *Adviser) AdvisoriesWhy(_ context.Context, text string) (api.AdvisoryWhy
 	return why, nil
 }
 
-// heeded says what follows from a floor.
-func heeded(snap *view.Snapshot, f *record.AdvisedFloor) string {
+// effectOf says what follows from a floor.
+func effectOf(snap *view.Snapshot, f *record.AdvisedFloor) string {
 	o := snap.Origins[f.Origin]
 	switch {
 	case len(o.Keys) == 0:
@@ -132,7 +132,7 @@ func heeded(snap *view.Snapshot, f *record.AdvisedFloor) string {
 	case !snap.Binds:
 		return "it is reported"
 	}
-	return "no version below is installed of what its keys sign"
+	return "no older version that its keys signed can be installed"
 }
 
 // AdvisoriesForget forgets what the advisories of a repository said. [api.NotFound] says
@@ -146,10 +146,10 @@ func (a *Adviser) AdvisoriesForget(ctx context.Context, by api.Actor, repository
 		}
 		o, known := s.Origins[name]
 		if !known {
-			return &api.Error{Code: api.NotFound, Message: "no advisories of " + repository + " are heeded", Advice: "see digestctl advisories status"}
+			return &api.Error{Code: api.NotFound, Message: "digestd knows no advisories of repository " + repository, Advice: "see digestctl advisories status"}
 		}
 		s.ForgetOrigin(name, act)
-		// What it says now was forgotten on purpose; what it says next is heeded.
+		// What it says now was forgotten on purpose; what it says next is applied.
 		s.SetOrigin(&s.Queue.Batch, record.Origin{Name: name, Strength: o.Strength, Keys: o.Keys, Stamp: o.Stamp, Made: o.Made, Read: o.Read})
 		s.MarkBelow(0, nil)
 		s.Show()

@@ -26,7 +26,7 @@ const (
 	watched = 1024
 )
 
-// Run heeds advisories whenever a cache or a list has changed, until ctx ends.
+// Run applies advisories whenever a cache or a list has changed, until ctx ends.
 func (a *Adviser) Run(ctx context.Context) error {
 	if a.Config.Advisories == config.AdvisoriesOff {
 		return a.forgetAll(ctx)
@@ -71,7 +71,7 @@ func (a *Adviser) Run(ctx context.Context) error {
 			if a.Snapshot().LastSync.When.IsZero() {
 				break // what is installed is not known yet: lists that change will tell
 			}
-			if a.Heed(ctx) {
+			if a.Apply(ctx) {
 				clear(a.failed)
 				settle.Start(retry)
 				retry = min(2*retry, lookPause)

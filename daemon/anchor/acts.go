@@ -188,7 +188,7 @@ func (a *Anchor) make(ctx context.Context, by api.Actor, owner, reason string, a
 		return err
 	}
 	a.last.rose(value, a.Now())
-	// The index is bound: what is left to do is done by whoever reads the file.
+	// The index is bound: the next reader of the file does what is left to do.
 	if err := renameSecret(a.draft(), a.path()); err != nil {
 		a.Logger.Error("the anchor's secret is not in its place yet", "error", err)
 	}

@@ -12,7 +12,7 @@ type AdvisoryStatus struct {
 	Due      int              `json:"due"`      // of these, whose lists are to be withdrawn
 	Gone     int              `json:"gone"`     // of these, whose lists were
 	Mend     string           `json:"mend"`     // the command that fixes them
-	Origins  []AdvisoryOrigin `json:"origins"`  // whose advisories are heeded, by name
+	Origins  []AdvisoryOrigin `json:"origins"`  // whose advisories digestd applies, by name
 }
 
 // SeverityCount is a number of packages.
@@ -21,7 +21,7 @@ type SeverityCount struct {
 	Packages int    `json:"packages"`
 }
 
-// AdvisoryOrigin is a repository whose advisories are heeded.
+// AdvisoryOrigin is a repository whose advisories digestd applies.
 type AdvisoryOrigin struct {
 	Repository string    `json:"repository"`      // its ID
 	Strength   string    `json:"strength"`        // why its word counts: signed by KEY, or by the word of a cache
@@ -30,8 +30,8 @@ type AdvisoryOrigin struct {
 	Read       time.Time `json:"read,omitzero"`   // when that was read
 	Security   int       `json:"security"`        // advisories about security in it
 	Floors     int       `json:"floors"`          // packages that it says something about
-	Beyond     int       `json:"beyond"`          // packages whose version is above what the repository offers: not heeded
-	Epochs     []string  `json:"epochs,omitzero"` // packages of which it asks for an epoch that nothing here has: not heeded
+	Beyond     int       `json:"beyond"`          // packages whose version is above what the repository offers: ignored
+	Epochs     []string  `json:"epochs,omitzero"` // packages of which it asks for an epoch that nothing here has: ignored
 }
 
 // Advised is an installed package of which an advisory fixes a flaw.
@@ -59,7 +59,7 @@ type AdvisedVersion struct {
 	CVEs       []string `json:"cves"`
 	Repository string   `json:"repository"`
 	Strength   string   `json:"strength"`
-	Heeded     string   `json:"heeded"` // what follows, for people
+	Effect     string   `json:"effect"` // what follows, for people
 }
 
 // AdvisoryWhy is what advisories say of a package, and what follows.

@@ -199,7 +199,7 @@ var table = []Kind{
 	},
 	{
 		Name: KindAdvised, ID: "833d4099d30b459586749974e583a2a1", Priority: Notice, Subject: Machine,
-		Words: "heeds new advisories of {reason}",
+		Words: "applies new advisories of {reason}",
 		Title: "digestd read new advisories",
 		Text: "The advisories of @DIGESTD_REASON@ raised floors: no version below them is\n" +
 			"installed from now on, where the setting advisories says so. Installed versions\n" +
@@ -222,7 +222,7 @@ var table = []Kind{
 		Words: "forgot all that {reason} said",
 		Title: "digestd forgot the floors of @DIGESTD_REASON@",
 		Text: "User @DIGESTD_ACTOR_UID@ had digestd forget all floors of this origin. Its next\n" +
-			"advisories are heeded again.",
+			"advisories apply again.",
 	},
 	{
 		Name: KindKeyRevoked, ID: "33657a270f7049ddbd0e873da0b867e6", Priority: Warning, Subject: Key,

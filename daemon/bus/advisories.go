@@ -9,7 +9,7 @@ import (
 	"github.com/digestd/digestd/daemon/bus/object"
 )
 
-// AdvisoryBackend heeds the advisories of repositories.
+// AdvisoryBackend applies the advisories of repositories.
 type AdvisoryBackend interface {
 	// AdvisoryStatus says what is known of advisories.
 	AdvisoryStatus(ctx context.Context) (api.AdvisoryStatus, error)
@@ -51,7 +51,7 @@ func (s *Server) advisoryMethods() []object.Method {
 		},
 		{
 			Name: "AdvisoriesForget",
-			Doc:  "Forgets all that the advisories of a repository said. Its metadata is heeded again when it changes.",
+			Doc:  "Forgets all that the advisories of a repository said. digestd applies its metadata again when that changes.",
 			In:   []object.Argument{{Name: "repository", Sig: "s", Max: object.MaxName}, argReason}, Action: actionFloor,
 			Call: func(c object.Call) ([]any, error) {
 				if err := given(c.Text(1)); err != nil {

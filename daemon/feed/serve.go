@@ -123,7 +123,7 @@ func (s *server) read(kind string, r io.Reader) error {
 	if s.ask.Find != "" {
 		return updateinfo.Read(r, everything, s.look)
 	}
-	return updateinfo.Read(r, everything, s.heed)
+	return updateinfo.Read(r, everything, s.take)
 }
 
 func offeredKey(n nevra.NEVRA, stream string) string { return n.Name + " " + n.Arch + " " + stream }
@@ -140,8 +140,8 @@ func (s *server) offer(stream string, n nevra.NEVRA) {
 	}
 }
 
-// heed takes in an advisory.
-func (s *server) heed(a *updateinfo.Advisory) error {
+// take takes in an advisory.
+func (s *server) take(a *updateinfo.Advisory) error {
 	s.sum.Advisories++
 	if a.Type != "security" {
 		return nil

@@ -109,7 +109,7 @@ func (rc *Reconciler) reconcile(ctx context.Context, report progress) (api.SyncR
 		}
 		x.Hold()
 		more, err = x.Step("blacklist", true, func(s *ledger.Ledger) error {
-			for _, entry := range s.HeedBlacklist() { // a start knows the files of lists only now
+			for _, entry := range s.ApplyBlacklist() { // a start knows the files of lists only now
 				s.CarryOut(entry)
 			}
 			return nil

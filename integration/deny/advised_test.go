@@ -146,7 +146,7 @@ func TestAdvisoriesAct(t *testing.T) {
 				t.Errorf("%+v", list.Packages)
 			}
 			m.Says(m.Must("advisories", "show", "CVE-2026-1234"), "VSA-2026:0001", "lacks the fix")
-			m.Says(m.Must("advisories", "why", "hello"), "VSA-2026:0001", "0:1-2", "cache", "no version below is installed")
+			m.Says(m.Must("advisories", "why", "hello"), "VSA-2026:0001", "0:1-2", "cache", "no older version that its keys signed")
 			m.Says(m.Must("advisories", "status"), "1 Critical", "updates")
 			// Never installed here, and kept out; another one, whose key signs nothing of that
 			// repository, is not.
@@ -168,7 +168,7 @@ func TestAdvisoriesAct(t *testing.T) {
 			m.Exits(0, "rollback", "grant", "hello-1-1.noarch", "--reason", "test")
 			m.RPM("-i", old)
 
-			// What comes next is heeded again.
+			// What comes next applies again.
 			m.publish("VSA-2026:0002", []string{fixed}, "hello-1-2")
 			refreshers[manager](m)
 			m.AwaitProblem("below-advisories", "hello-1-1")

@@ -45,7 +45,7 @@ var acting = []mutation{
 		"the mark goes while something has still to be looked into"},
 	{"mark-cleared-when-open", "daemon/ledger/transaction.go", "len(s.Open) == 0 && !s.Unsettled && ", "!s.Unsettled && ",
 		"the mark goes while another transaction is open"},
-	{"mark-not-heeded", "daemon/ledger/ledger.go", "\ts.Unsettled = c.Meta[state.MetaOpen] != nil\n", "",
+	{"mark-ignored", "daemon/ledger/ledger.go", "\ts.Unsettled = c.Meta[state.MetaOpen] != nil\n", "",
 		"a start after a crash takes lists of its own for another program's"},
 	{"torn-list-blamed", "daemon/ledger/inspect.go", "case x.Torn && s.Unsettled:", "case x.Torn && false:",
 		"what a power cut left of a list is called tampering"},

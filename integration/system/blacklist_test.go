@@ -82,7 +82,7 @@ func scriptBlacklist(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // TestKilledWhileHeedingBlacklist: once the kernel named a file and a list and that
-// began to be heeded, it is so after the next start, even by a kernel that forgot.
+// began to count, it is so after the next start, even by a kernel that forgot.
 func TestKilledWhileHeedingBlacklist(t *testing.T) {
 	pkgtest.Crashes[changing]{
 		Passes:  pkgtest.Passes{"keys": pkgtest.AllEffects("keys")},

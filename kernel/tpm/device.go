@@ -42,7 +42,7 @@ type Conn struct {
 	late    chan struct{}   // closed when a command ends for which nobody waits any more; nil: there is none
 }
 
-// Open opens a device that is a TPM by the word of whoever configured it.
+// Open opens a device that is a TPM by the word of the configuration.
 func Open(ctx context.Context, path string) (*Conn, error) {
 	info, err := os.Stat(path)
 	if err != nil {

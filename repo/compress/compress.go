@@ -21,7 +21,7 @@ import (
 
 // maxWindow bounds the memory that a compressed file may ask for; those of
 // repositories ask for at most 8 MiB. Of the readers of xz there is one that
-// heeds a bound.
+// keeps a bound.
 const maxWindow = 64 << 20
 
 // kinds by what their files begin with.

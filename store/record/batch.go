@@ -25,7 +25,7 @@ const (
 	BucketDenied  = "denied"  // what the owner denies
 	BucketOwn     = "own"     // the owner's own lists
 	BucketPending = "pending" // up to where the log was taken, by who takes it; what comes after waits
-	BucketOrigins = "origins" // whose advisories are heeded
+	BucketOrigins = "origins" // whose advisories apply
 	BucketAdvised = "advised" // what they say
 )
 

@@ -182,7 +182,7 @@ follows from it, and why its list is never withdrawn, if that is so.`,
 				a.UI.Fact("advisory", "%s", advisoryText(v.Advisory, v.CVEs))
 				a.UI.Fact("severity", "%s", v.Severity)
 				a.UI.Fact("repository", "%s, %s", v.Repository, v.Strength)
-				a.UI.Fact("result", "%s", v.Heeded)
+				a.UI.Fact("result", "%s", v.Effect)
 			}
 			if len(why.Installed) > 0 {
 				printAdvised(a.UI, why.Installed)

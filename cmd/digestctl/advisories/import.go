@@ -146,7 +146,7 @@ func planAdvisories(a *cli.App, ctx context.Context, c *client.Client, file stri
 	return plan, nil
 }
 
-// confirm asks whoever sits at the terminal.
+// confirm asks the user at the terminal.
 func confirm(a *cli.App, ctx context.Context) error {
 	if !terminal.Is(os.Stdin) || a.JSON || a.Quiet {
 		return &api.Error{Code: api.InvalidArgument, Message: "nothing was changed: cannot ask, standard input is not a terminal", Advice: "to set these floors, add --yes"}

@@ -41,13 +41,13 @@ func (m *Daemon) AdvisoriesWhy(_ context.Context, pkg string) (api.AdvisoryWhy, 
 	}
 	return api.AdvisoryWhy{Package: pkg, Installed: memoryAdvised[:1], Mend: "dnf upgrade --security",
 		Versions: []api.AdvisedVersion{{Package: "openssl.x86_64", EVR: "1:3.0.7-18", Advisory: "VSA-2026:0001", Severity: "Critical", CVEs: memoryAdvised[0].CVEs,
-			Repository: "updates", Strength: memoryAdvised[0].Strength, Heeded: "no version below is installed of what its keys sign"}},
+			Repository: "updates", Strength: memoryAdvised[0].Strength, Effect: "no older version that its keys signed can be installed"}},
 		Stays: []string{"the list of openssl-1:3.0.7-16.x86_64 is never withdrawn for an advisory: /usr/lib64/libssl.so.3 is loaded by sshd"}}, nil
 }
 
 func (m *Daemon) AdvisoriesForget(_ context.Context, _ api.Actor, repository, _ string) error {
 	if repository != "updates" {
-		return &api.Error{Code: api.NotFound, Message: "no advisories of " + repository + " are heeded", Advice: "see digestctl advisories status"}
+		return &api.Error{Code: api.NotFound, Message: "digestd knows no advisories of repository " + repository, Advice: "see digestctl advisories status"}
 	}
 	return nil
 }

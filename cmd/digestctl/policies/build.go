@@ -203,7 +203,7 @@ BuildArch: noarch
 {{range $i, $file := .Files}}Source{{$i}}:   {{$file}}
 {{end}}
 %description
-What digestd heeds on all machines that have this package: see digestctl policy show.
+The policy that digestd applies on each machine with this package: digestctl policy show.
 
 %prep
 

@@ -48,9 +48,9 @@ func ToldBy(c *view.Candidate) Told {
 	return s
 }
 
-// Heed completes the line of pkg by what advisories say. signed reports whether one of keys
+// CompleteLine completes the line of pkg by what advisories say. signed reports whether one of keys
 // signed what is installed under the same name.
-func (t *Table) Heed(line *policy.Line, pkg nevra.NEVRA, told Told, signed func(keys []string) bool) {
+func (t *Table) CompleteLine(line *policy.Line, pkg nevra.NEVRA, told Told, signed func(keys []string) bool) {
 	floors := t.Advised[pkg.Name]
 	if !t.AdvisoriesBind {
 		return

@@ -42,7 +42,7 @@ func TestHeed(t *testing.T) {
 		"another name":         {nevra.NEVRA{Name: "other", Arch: "noarch", EVR: tool.EVR}, Told{Header: true, Key: "key"}, "", false, false},
 	} {
 		var line policy.Line
-		table.Heed(&line, x.pkg, x.told, func(keys []string) bool { return slices.Contains(keys, x.installed) })
+		table.CompleteLine(&line, x.pkg, x.told, func(keys []string) bool { return slices.Contains(keys, x.installed) })
 		if (line.Advised != nil) != x.binds || line.Undecided != x.undecided {
 			t.Errorf("%s: %+v, undecided %v", name, line.Advised, line.Undecided)
 		}

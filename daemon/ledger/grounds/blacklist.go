@@ -33,10 +33,10 @@ func (s *Grounds) adoptBlacklist(b state.Blacklisted) {
 	s.Banned = view.Ban(slices.Collect(maps.Keys(entries)))
 }
 
-// HeedBlacklist records which entries of .blacklist name lists, and which concern files
+// ApplyBlacklist records which entries of .blacklist name lists, and which concern files
 // of lists: these are left out as what is denied is. It returns the entries that were not
-// heeded so far.
-func (s *Grounds) HeedBlacklist() (named []string) {
+// known so far.
+func (s *Grounds) ApplyBlacklist() (named []string) {
 	hit := map[string]bool{}
 	for _, e := range s.Sorted() {
 		if !e.Active() {

@@ -31,9 +31,9 @@ func blacklisted(entries ...string) state.Blacklisted {
 	return b
 }
 
-// TestHeedBlacklist: entries that concern an active list, or a file of one, are recorded
+// TestApplyBlacklist: entries that concern an active list, or a file of one, are recorded
 // once; the others concern nobody here.
-func TestHeedBlacklist(t *testing.T) {
+func TestApplyBlacklist(t *testing.T) {
 	wide := strings.Repeat("ab", 48)
 	s := with(state.Settings{},
 		listOf("bash", "1-1"), listOf("wide", "1-1", func(e *view.Entry) { e.Wide = wide }),
@@ -44,7 +44,7 @@ func TestHeedBlacklist(t *testing.T) {
 	var got []string
 	lines := event(t, s, func() {
 		s.adoptBlacklist(blacklisted(append(others, named...)...))
-		got = s.HeedBlacklist()
+		got = s.ApplyBlacklist()
 	})
 	wants(t, got, named...)
 	var want []string
@@ -67,7 +67,7 @@ func TestHeedBlacklist(t *testing.T) {
 		t.Errorf("digests by %s and %s", a, b)
 	}
 	// Files are left out by the record from now on; a list that is still there is named still.
-	again := event(t, s, func() { got = s.HeedBlacklist() })
+	again := event(t, s, func() { got = s.ApplyBlacklist() })
 	wants(t, again)
 	wants(t, got, slices.DeleteFunc(slices.Clone(named), func(entry string) bool { return entry == bin("evil") })...)
 	if len(s.Keys) != 3 {
@@ -75,7 +75,7 @@ func TestHeedBlacklist(t *testing.T) {
 	}
 }
 
-// TestAdoptBlacklist: what cannot be read says nothing new, and what was heeded once
+// TestAdoptBlacklist: what cannot be read says nothing new, and what applied once
 // counts until somebody restores it.
 func TestAdoptBlacklist(t *testing.T) {
 	once, restored, now := bin("once"), bin("restored"), bin("now")
@@ -109,7 +109,7 @@ func TestDigestAlgorithm(t *testing.T) {
 	}
 }
 
-// TestNoteOmitted: what a new list leaves out by the kernel's word is recorded as heeded.
+// TestNoteOmitted: what a new list leaves out by the kernel's word is recorded as applied.
 func TestNoteOmitted(t *testing.T) {
 	s := with(state.Settings{})
 	s.adoptBlacklist(blacklisted(bin("evil")))

@@ -66,7 +66,7 @@ func (s *Grounds) WithdrawRefused(complete bool) {
 	s.Suspend(out)
 }
 
-// Rekey has the keyring heed the revocations that are recorded now.
+// Rekey has the keyring apply the revocations that are recorded now.
 func (s *Grounds) Rekey() {
 	options := s.keyringOptions()
 	options.Revoked = s.revocations()

@@ -47,7 +47,7 @@ func (s *Grounds) AdoptKeys(src *KeySources) {
 	}
 	revoked := s.noteRevocations(plain, src, now)
 	s.adoptBlacklist(src.Blacklist)
-	named := s.HeedBlacklist()
+	named := s.ApplyBlacklist()
 	if options.Revoked = s.revocations(); len(options.Revoked) > 0 {
 		plain = options.NewKeyring(src.Certs...)
 	}

@@ -29,9 +29,9 @@ func advisedFloor(t *testing.T, name, text string) record.AdvisedFloor {
 	return record.AdvisedFloor{Name: name, Arch: "noarch", EVR: e, Why: "VSA-1", Severity: "Important"}
 }
 
-// heeding are grounds with the packages bash and zsh, by the key aa, of a repository whose
+// advised are grounds with the packages bash and zsh, by the key aa, of a repository whose
 // packages aa signs.
-func heeding(entries ...*view.Entry) *Grounds {
+func advised(entries ...*view.Entry) *Grounds {
 	s := with(state.Settings{}, append([]*view.Entry{listOf("bash", "5-1", signedBy("aa")), listOf("zsh", "5-1", signedBy("aa"))}, entries...)...)
 	s.Archs["noarch"] = true
 	s.AdvisoriesBind = true
@@ -42,7 +42,7 @@ func heeding(entries ...*view.Entry) *Grounds {
 func never(*view.Entry) string { return "" }
 
 func TestAdvise(t *testing.T) {
-	s := heeding()
+	s := advised()
 	o := s.Origins[updates]
 	if h := s.Advise(o, []record.AdvisedFloor{advisedFloor(t, "bash", "5-2"), advisedFloor(t, "absent", "7:1-1")}); h.Raised != 2 || len(h.Epochs) != 0 {
 		t.Errorf("%+v", h)
@@ -82,7 +82,7 @@ func names(entries []*view.Entry) (n []string) {
 }
 
 func TestMarkBelow(t *testing.T) {
-	s := heeding(listOf("ksh", "5-1", signedBy("bb")))
+	s := advised(listOf("ksh", "5-1", signedBy("bb")))
 	s.Advise(s.Origins[updates], []record.AdvisedFloor{advisedFloor(t, "bash", "5-2"), advisedFloor(t, "zsh", "5-1"), advisedFloor(t, "ksh", "5-2")})
 	if got := names(s.MarkBelow(0, nil)); !slices.Equal(got, []string{"bash"}) {
 		t.Errorf("below: %v", got)
@@ -111,7 +111,7 @@ func TestMarkBelow(t *testing.T) {
 }
 
 func TestRetract(t *testing.T) {
-	s := heeding(listOf("ksh", "5-1", signedBy("aa")), listOf("csh", "5-1", signedBy("aa")))
+	s := advised(listOf("ksh", "5-1", signedBy("aa")), listOf("csh", "5-1", signedBy("aa")))
 	s.Advise(s.Origins[updates], []record.AdvisedFloor{advisedFloor(t, "bash", "5-2"), advisedFloor(t, "zsh", "5-2"), advisedFloor(t, "ksh", "5-2")})
 	s.MarkBelow(time.Hour, never)
 	keep := func(e *view.Entry) string { return map[string]string{"ksh": "it must stay"}[e.Package.Name] }

@@ -32,7 +32,7 @@ func (s *State) lineTold(pkg nevra.NEVRA, t *Transaction, told advice.Told) poli
 		line.Shown = nevra.EVR{} // it is installed already
 	}
 	if len(s.Advised[pkg.Name]) > 0 {
-		s.Heed(&line, pkg, told, func(keys []string) bool { return s.signedBy(pkg, keys) })
+		s.CompleteLine(&line, pkg, told, func(keys []string) bool { return s.signedBy(pkg, keys) })
 	}
 	return line
 }

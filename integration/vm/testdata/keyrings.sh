@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # the test sets tbs, signer, body, file and platform
 # The kernel's keyrings, as digestd sees them under systemd: what the firmware put
-# there is heeded, what is enrolled is there, what is revoked is not.
+# there counts, what is enrolled is there, what is revoked is not.
 . /test/lib.sh
 . /test/facts
 

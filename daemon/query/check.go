@@ -5,7 +5,6 @@ package query
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/build"
@@ -63,7 +62,7 @@ func (q *Query) Check(_ context.Context, head, signatures []byte) (api.Check, er
 			}
 		}
 	}
-	decide(&out, q.foresee(snap, c))
+	out.Decide(q.foresee(snap, c))
 	if out.Verdict == api.CheckAllowed {
 		out.Files = c.Files
 		for _, path := range c.Omitted.Paths[:min(len(c.Omitted.Paths), maxDenied)] {
@@ -89,7 +88,7 @@ func (q *Query) CheckVersion(_ context.Context, text string) (api.Check, error) 
 		return api.Check{}, err
 	}
 	out := q.describeCheck(snap, pkg)
-	decide(&out, q.known(snap, pkg.Name).AdmitIn(&state.Transaction{}, pkg, false))
+	out.Decide(q.known(snap, pkg.Name).AdmitIn(&state.Transaction{}, pkg, false))
 	if out.Verdict == api.CheckAllowed {
 		out.Text += "; its signature was not checked"
 	}
@@ -138,25 +137,4 @@ func (q *Query) describeCheck(snap *view.Snapshot, pkg nevra.NEVRA) api.Check {
 		}
 	}
 	return out
-}
-
-// decide says what a decision means for a package that is not there yet.
-func decide(out *api.Check, d policy.Decision) {
-	out.Reason, out.Denial = string(d.Reason), d.Denial
-	out.Text, out.Advice, _ = strings.Cut(d.Text, "; ")
-	switch {
-	case d.Reason == policy.ReasonNoFiles:
-		out.Verdict = api.CheckNeedless
-	case d.Verdict == policy.Veto:
-		out.Verdict = api.CheckRefused
-	case d.Verdict == policy.WithholdList:
-		out.Verdict = api.CheckWithheld
-	default:
-		out.Verdict = api.CheckAllowed
-		if d.Grant {
-			out.Text, out.Advice = out.NEVRA+" would be installed with a list, by the grant for it", ""
-		} else if d.Text == "" {
-			out.Text = out.NEVRA + " would be installed with a list"
-		}
-	}
 }

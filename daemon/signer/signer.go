@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/signer/token"
+	"github.com/digestd/digestd/kernel/tpm"
 )
 
 // Signer signs SHA-256 digests with one key. Its methods may be called by
@@ -88,10 +89,10 @@ func parsePlace(where string) (place, error) {
 			_, err = token.ParseURI(tokenPlace{u}.next().String()) // which is longer
 		}
 		return tokenPlace{u}, err
-	case strings.HasPrefix(where, tpmScheme):
+	case strings.HasPrefix(where, tpm.Scheme):
 		return parseTPMPlace(where)
 	}
-	return nil, fmt.Errorf("cannot make keys in %.80q: want nothing for a file, %s…, or %s…", where, token.Scheme, tpmScheme)
+	return nil, fmt.Errorf("cannot make keys in %.80q: want nothing for a file, %s…, or %s…", where, token.Scheme, tpm.Scheme)
 }
 
 // Create makes a P-256 key in where, and returns the content of its file: a PEM

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"math/big"
 	"strconv"
-	"strings"
 
 	"github.com/digestd/digestd/kernel/tpm"
 	"github.com/google/go-tpm/tpm2"
@@ -18,7 +17,6 @@ import (
 )
 
 const (
-	tpmScheme = "tpm:"
 	// firstPersistent and lastPersistent are the handles of persistent objects of
 	// the owner (TPM 2.0 Part 2, 7.5).
 	firstPersistent, lastPersistent = tpm2.TPMHandle(0x81000000), tpm2.TPMHandle(0x817fffff)
@@ -35,30 +33,14 @@ type tpmPlace struct {
 // parseTPMPlace reads "tpm:", with device=PATH and parent=HANDLE after it,
 // separated by semicolons.
 func parseTPMPlace(where string) (place, error) {
-	p := tpmPlace{device: tpm.DefaultDevice, parent: tpm2.TPMRHOwner}
-	rest := strings.TrimPrefix(where, tpmScheme)
-	seen := map[string]bool{}
-	for item := range strings.SplitSeq(rest, ";") {
-		if rest == "" {
-			break
-		}
-		name, value, _ := strings.Cut(item, "=")
-		var err error
-		switch {
-		case seen[name]:
-			err = fmt.Errorf("%s appears twice", name)
-		case name == "device":
-			p.device = value
-			err = tpm.CheckDevice(value)
-		case name == "parent":
-			p.parent, err = parseHandle(value)
-		default:
-			err = fmt.Errorf("unknown attribute %.40q: want device= or parent=", name)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("cannot make keys in %.80q: %w", where, err)
-		}
-		seen[name] = true
+	p := tpmPlace{parent: tpm2.TPMRHOwner}
+	var err error
+	p.device, err = tpm.ParsePlace(where, "parent", func(value string) (err error) {
+		p.parent, err = parseHandle(value)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot make keys in %.80q: %w", where, err)
 	}
 	return p, nil
 }

@@ -14,9 +14,6 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// Scheme begins the place of what is in a TPM.
-const Scheme = "tpm:"
-
 // The indices that the owner of a TPM gives out (Registry of Reserved TPM 2.0 Handles and
 // Localities, 2.2), and the one that is used where none is named.
 const (
@@ -33,33 +30,17 @@ type CounterPlace struct {
 // ParseCounterPlace reads "tpm:", with device=PATH and index=NUMBER after it, separated
 // by semicolons.
 func ParseCounterPlace(where string) (CounterPlace, error) {
-	p := CounterPlace{Device: DefaultDevice, Index: defaultIndex}
-	rest, ok := strings.CutPrefix(where, Scheme)
-	if !ok {
+	p := CounterPlace{Index: defaultIndex}
+	if !strings.HasPrefix(where, Scheme) {
 		return p, fmt.Errorf("no counter can be in %.80q: want %s…", where, Scheme)
 	}
-	seen := map[string]bool{}
-	for item := range strings.SplitSeq(rest, ";") {
-		if rest == "" {
-			break
-		}
-		name, value, _ := strings.Cut(item, "=")
-		var err error
-		switch {
-		case seen[name]:
-			err = fmt.Errorf("%s appears twice", name)
-		case name == "device":
-			p.Device = value
-			err = CheckDevice(value)
-		case name == "index":
-			p.Index, err = parseIndex(value)
-		default:
-			err = fmt.Errorf("unknown attribute %.40q: want device= or index=", name)
-		}
-		if err != nil {
-			return p, fmt.Errorf("no counter can be in %.80q: %w", where, err)
-		}
-		seen[name] = true
+	var err error
+	p.Device, err = ParsePlace(where, "index", func(value string) (err error) {
+		p.Index, err = parseIndex(value)
+		return err
+	})
+	if err != nil {
+		return p, fmt.Errorf("no counter can be in %.80q: %w", where, err)
 	}
 	return p, nil
 }

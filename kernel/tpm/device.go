@@ -42,6 +42,39 @@ type Conn struct {
 	late    chan struct{}   // closed when a command ends for which nobody waits any more; nil: there is none
 }
 
+// Scheme begins the place of what is in a TPM.
+const Scheme = "tpm:"
+
+// ParsePlace reads "tpm:", with device=PATH and one more attribute after it, separated by
+// semicolons. take hears that attribute's value, if it is there. The device is DefaultDevice
+// unless the place names one.
+func ParsePlace(where, attribute string, take func(value string) error) (device string, err error) {
+	device = DefaultDevice
+	rest := strings.TrimPrefix(where, Scheme)
+	if rest == "" {
+		return device, nil
+	}
+	seen := map[string]bool{}
+	for item := range strings.SplitSeq(rest, ";") {
+		name, value, _ := strings.Cut(item, "=")
+		switch {
+		case seen[name]:
+			err = fmt.Errorf("%s appears twice", name)
+		case name == "device":
+			device, err = value, CheckDevice(value)
+		case name == attribute:
+			err = take(value)
+		default:
+			err = fmt.Errorf("unknown attribute %.40q: want device= or %s=", name, attribute)
+		}
+		if err != nil {
+			return "", err
+		}
+		seen[name] = true
+	}
+	return device, nil
+}
+
 // Open opens a device that is a TPM by the word of the configuration.
 func Open(ctx context.Context, path string) (*Conn, error) {
 	info, err := os.Stat(path)

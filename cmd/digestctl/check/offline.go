@@ -117,7 +117,7 @@ func (o *offline) version(text string) (api.Check, error) {
 		return api.Check{}, &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("%q is no package version: %v", text, err), Advice: "name it as rpm -q does, or give the package file"}
 	}
 	c := o.describe(pkg)
-	say(&c, o.admit(pkg))
+	c.Decide(o.admit(pkg))
 	return c, nil
 }
 
@@ -173,7 +173,7 @@ func (o *offline) file(p *rpmfile.Package) (api.Check, error) {
 			return invalid(err)
 		}
 	}
-	say(&c, d)
+	c.Decide(d)
 	return c, nil
 }
 
@@ -183,20 +183,4 @@ func (o *offline) describe(pkg nevra.NEVRA) api.Check {
 		c.Active = append(c.Active, in.String())
 	}
 	return c
-}
-
-// say says what a decision means.
-func say(c *api.Check, d policy.Decision) {
-	c.Reason, c.Denial = string(d.Reason), d.Denial
-	c.Text, c.Advice, _ = strings.Cut(d.Text, "; ")
-	switch {
-	case d.Reason == policy.ReasonNoFiles:
-		c.Verdict = api.CheckNeedless
-	case d.Verdict == policy.Veto:
-		c.Verdict = api.CheckRefused
-	case d.Verdict == policy.WithholdList:
-		c.Verdict = api.CheckWithheld
-	default:
-		c.Verdict, c.Text = api.CheckAllowed, c.NEVRA+" would be installed with a list"
-	}
 }

@@ -80,6 +80,19 @@ type Line struct {
 	Floor   nevra.EVR `json:"floor,omitzero"`
 	FloorBy *Act      `json:"floorBy,omitempty"`
 	Grants  []Grant   `json:"grants,omitempty"`
+	Voided  Void      `json:"voided,omitzero"`
+}
+
+// Void ends grants: of what was active below a version by a counter.
+type Void struct {
+	EVR     nevra.EVR `json:"evr"`
+	Counter uint64    `json:"counter"`
+}
+
+// Ends reports whether the grant that let in a version, by its counter, is void. A list
+// that was away while the floor was set bears no note of that.
+func (v Void) Ends(evr nevra.EVR, counter uint64) bool {
+	return counter <= v.Counter && nevra.Compare(evr, v.EVR) < 0
 }
 
 // Grant permits one version below the line's high, once.

@@ -31,6 +31,9 @@ func (s *Grounds) RaiseFloor(id view.LineID, evr nevra.EVR, a record.Act) {
 	s.SaveLine(id, s.PolicyLine(id).SetFloor(evr))
 	l := s.Lines[id]
 	l.FloorBy = &a
+	if nevra.Compare(evr, l.Voided.EVR) >= 0 {
+		l.Voided = record.Void{EVR: evr, Counter: s.Counter}
+	}
 	s.SetLine(l)
 	for _, e := range slices.Clone(s.ByLine[id]) {
 		if e.Granted && nevra.Compare(e.Package.EVR, evr) < 0 {

@@ -371,7 +371,7 @@ func (s *State) PolicyLine(id view.LineID) policy.Line {
 	}
 	for _, e := range entries {
 		if (e.Active() || e.Suspended()) && e.Grace == "" {
-			active = append(active, policy.Instance{EVR: e.Package.EVR, Granted: e.Granted})
+			active = append(active, policy.Instance{EVR: e.Package.EVR, Granted: e.Granted && !l.Voided.Ends(e.Package.EVR, e.Counter)})
 		}
 	}
 	if len(active) > 0 {

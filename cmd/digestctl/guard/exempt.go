@@ -58,32 +58,19 @@ like.`,
 	return cmd
 }
 
-// exempt has digestd do it, so that it is recorded with who asked; where no digestd answers,
-// root does it at digestd-guard, whose log has it.
+// exempt has digestd do it; where no digestd answers, root does it at digestd-guard.
 func (g *app) exempt(ctx context.Context, c *protocol.Client, d *client.Client, req api.GuardExemptRequest) error {
-	if d == nil {
-		var err error
-		if d, err = client.Dial(ctx, g.Bus); err == nil {
-			defer d.Close()
-			d.StartNothing()
-			var is api.Guard
-			if is, err = d.GuardExempt(ctx, req); err == nil {
-				return g.saidExempt(req, is)
-			}
-		}
-		if !without(err) {
-			return err
-		}
+	var is api.Guard
+	done, err := g.recorded(ctx, d, func(d *client.Client) (err error) {
+		is, err = d.GuardExempt(ctx, req)
+		return err
+	})
+	if err == nil && !done {
 		if err := c.Exempt(ctx, protocol.Exemption{Group: req.Group, End: req.End, Force: req.Force, Reason: req.Reason}); err != nil {
 			return fmt.Errorf("cannot change what is exempt: %w", err)
 		}
-		is, err := guardOf(ctx, c, nil)
-		if err != nil {
-			return err
-		}
-		return g.saidExempt(req, is)
+		is, err = guardOf(ctx, c, nil)
 	}
-	is, err := d.GuardExempt(ctx, req)
 	if err != nil {
 		return err
 	}

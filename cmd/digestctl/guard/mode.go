@@ -99,28 +99,36 @@ guard = "enforce" in digestd.conf(5).`,
 	return cmd
 }
 
-// put has digestd put a mode in force, so that it is recorded with who asked; where no digestd
-// answers, root does it at digestd-guard, whose log has it.
+// put has digestd put a mode in force; where no digestd answers, root does it at digestd-guard.
 func (g *app) put(ctx context.Context, c *protocol.Client, d *client.Client, req api.GuardRequest) error {
-	if d == nil {
-		var err error
-		if d, err = client.Dial(ctx, g.Bus); err == nil {
-			defer d.Close()
-			d.StartNothing()
-			_, err = d.GuardSwitch(ctx, req)
-		}
-		if err != nil && !without(err) {
-			return err
-		}
-		if err == nil {
-			return g.said(req)
-		}
+	done, err := g.recorded(ctx, d, func(d *client.Client) error {
+		_, err := d.GuardSwitch(ctx, req)
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case !done:
 		return g.change(ctx, c, req)
 	}
-	if _, err := d.GuardSwitch(ctx, req); err != nil {
-		return err
-	}
 	return g.said(req)
+}
+
+// recorded has digestd do something, so that it is recorded with who asked. done is false
+// where no digestd answers: then root may do it at digestd-guard, whose log has it.
+func (g *app) recorded(ctx context.Context, d *client.Client, do func(d *client.Client) error) (done bool, err error) {
+	if d != nil {
+		return true, do(d)
+	}
+	if d, err = client.Dial(ctx, g.Bus); err == nil {
+		defer d.Close()
+		d.StartNothing()
+		err = do(d)
+	}
+	if err != nil && without(err) {
+		return false, nil
+	}
+	return true, err
 }
 
 // without reports whether digestd could not do anything: it is not there, is of an older

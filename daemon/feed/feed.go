@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/kernel/confine"
 	"github.com/digestd/digestd/repo/cache"
 	"github.com/digestd/digestd/repo/metadata"
 )
@@ -207,8 +208,8 @@ func run(ctx context.Context, program string, ask request, files []File, hear fu
 		return last, err
 	}
 	cmd.Stdin = bytes.NewReader(data)
-	var said bytes.Buffer
-	cmd.Stderr = &beginning{Buffer: &said, left: 4 << 10}
+	said := &confine.Words{Most: 4 << 10}
+	cmd.Stderr = said
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return last, err
@@ -230,8 +231,7 @@ func run(ctx context.Context, program string, ask request, files []File, hear fu
 	case last.Error != "":
 		return last, errors.New(clean(last.Error))
 	case werr != nil:
-		line, _, _ := strings.Cut(strings.TrimSpace(said.String()), "\n")
-		return last, fmt.Errorf("its reader failed: %w: %s", werr, clean(line))
+		return last, fmt.Errorf("its reader failed: %w: %s", werr, clean(said.First(nil)))
 	}
 	return last, nil
 }
@@ -262,17 +262,4 @@ func clean(text string) string {
 		return r
 	}, text)
 	return strings.ToValidUTF8(text[:min(len(text), most)], "")
-}
-
-// beginning keeps the beginning of what is written to it.
-type beginning struct {
-	*bytes.Buffer
-	left int
-}
-
-func (b *beginning) Write(p []byte) (int, error) {
-	keep := min(len(p), b.left)
-	b.left -= keep
-	b.Buffer.Write(p[:keep])
-	return len(p), nil
 }

@@ -9,7 +9,6 @@
 package rpmfile
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,8 +16,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"time"
+
+	"github.com/digestd/digestd/kernel/confine"
 )
 
 const (
@@ -77,8 +77,8 @@ func Read(ctx context.Context, program string, f *os.File) (*Package, error) {
 	cmd := exec.CommandContext(ctx, program, Verb)
 	cmd.Args[0] = os.Args[0]
 	cmd.Stdin, cmd.Env, cmd.Dir = f, []string{}, "/"
-	var said bytes.Buffer
-	cmd.Stderr = &bounded{Buffer: &said, left: 64 << 10}
+	said := &confine.Words{Most: 64 << 10}
+	cmd.Stderr = said
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -99,32 +99,9 @@ func Read(ctx context.Context, program string, f *os.File) (*Package, error) {
 	case rerr != nil:
 		return nil, fmt.Errorf("cannot read package: %w", rerr)
 	case json.Unmarshal(data, &a) != nil || a.Error == "" && a.Package == nil:
-		return nil, fmt.Errorf("cannot read package: its reader failed: %s", firstLine(said.String(), werr))
+		return nil, fmt.Errorf("cannot read package: its reader failed: %s", said.First(werr))
 	case a.Error != "":
 		return nil, errors.New(a.Error)
 	}
 	return a.Package, nil
-}
-
-// firstLine is what a process that broke said first.
-func firstLine(text string, err error) string {
-	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
-	if line == "" && err != nil {
-		line = err.Error()
-	}
-	const most = 200
-	return line[:min(len(line), most)]
-}
-
-// bounded keeps the beginning of what is written to it.
-type bounded struct {
-	*bytes.Buffer
-	left int
-}
-
-func (b *bounded) Write(p []byte) (int, error) {
-	keep := min(len(p), b.left)
-	b.left -= keep
-	b.Buffer.Write(p[:keep])
-	return len(p), nil
 }

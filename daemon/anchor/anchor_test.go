@@ -373,10 +373,12 @@ func TestLostState(t *testing.T) {
 	}
 }
 
-// TestEverythingRestored: where the TPM's state comes back as well nothing can be told.
-func TestEverythingRestored(t *testing.T) {
+// copied is a machine with an anchor whose disk and TPM were copied. restore brings both
+// back, and starts the TPM.
+func copied(t *testing.T) (m *machine, restore func()) {
+	t.Helper()
 	chipDir := filepath.Join(t.TempDir(), "tpm")
-	m := &machine{chip: tokentest.NewTPM(t, chipDir), dir: t.TempDir()}
+	m = &machine{chip: tokentest.NewTPM(t, chipDir), dir: t.TempDir()}
 	m.Machine = daemontest.New(t, func(c *config.Config) {
 		c.Anchor, c.AnchorSecret = m.chip.Where(), filepath.Join(m.dir, "anchor.secret")
 	})
@@ -384,14 +386,22 @@ func TestEverythingRestored(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.chip.Stop()
-	restore := m.save(t, m.Config.State, m.dir, chipDir)
+	back := m.save(t, m.Config.State, m.dir, chipDir)
 	m.chip.Start()
+	return m, func() {
+		m.chip.Stop()
+		back()
+		m.chip.Start()
+		m.Anchor.Begin(t.Context())
+	}
+}
+
+// TestEverythingRestored: where the TPM's state comes back as well nothing can be told.
+func TestEverythingRestored(t *testing.T) {
+	m, restore := copied(t)
 	m.deny(t, "tool<1")
 	m.pass(t)
-	m.chip.Stop()
 	restore()
-	m.chip.Start()
-	m.Anchor.Begin(t.Context())
 	m.standing(t, api.AnchorDone)
 }
 

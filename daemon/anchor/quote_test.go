@@ -3,15 +3,12 @@
 package anchor_test
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/attest"
-	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/daemontest"
-	"github.com/digestd/digestd/integration/tokentest"
 )
 
 const nonce = "0011223344556677"
@@ -74,23 +71,10 @@ func TestQuote(t *testing.T) {
 // TestWitness: where disk and TPM come back from one copy the machine cannot tell, and a
 // verifier can.
 func TestWitness(t *testing.T) {
-	chipDir := filepath.Join(t.TempDir(), "tpm")
-	m := &machine{chip: tokentest.NewTPM(t, chipDir), dir: t.TempDir()}
-	m.Machine = daemontest.New(t, func(c *config.Config) {
-		c.Anchor, c.AnchorSecret = m.chip.Where(), filepath.Join(m.dir, "anchor.secret")
-	})
-	if _, err := m.AnchorEnable(t.Context(), daemontest.Root, "", ""); err != nil {
-		t.Fatal(err)
-	}
-	m.chip.Stop()
-	restore := m.save(t, m.Config.State, m.dir, chipDir)
-	m.chip.Start()
+	m, restore := copied(t)
 	m.deny(t, "tool<1")
 	known := m.quoted(t, nil)
-	m.chip.Stop()
 	restore()
-	m.chip.Start()
-	m.Anchor.Begin(t.Context())
 	m.standing(t, api.AnchorDone)
 	r := m.quoted(t, &known.Memory)
 	if !strings.Contains(strings.Join(r.Faults, "\n"), "the TPM was set back") {

@@ -157,7 +157,7 @@ func (s *Ledger) entryOf(a *state.Addition, stamp record.Stamp) *view.Entry {
 		if p := a.Previous; p != nil && p.Package == a.Pkg && p.Grace == "" {
 			// That this version was active is not forgotten while it has no list. One
 			// that was replaced, and whose list only stays until the next boot, was retired.
-			e.Counter, e.Granted = p.Counter, p.Granted
+			e.Counter, e.Granted, e.Void = p.Counter, p.Granted, p.Void
 		}
 		if a.Decision.Denial != "" {
 			e.Denied = []string{a.Decision.Denial}

@@ -37,7 +37,7 @@ func SameKind(a, b error) bool {
 // machine. It returns the first thing that must not be, with the act after which
 // it was.
 func Run(h History, sys System) error {
-	r := runner{sys: sys, models: []*Model{NewModel()}, present: []Certificate{{Key: "A"}, {Key: "B"}}, absent: []Certificate{{Key: "C"}}, loss: h.Loss}
+	r := runner{sys: sys, models: []*Model{NewModel()}, present: []Certificate{{Key: "A"}, {Key: "B"}}, absent: []Certificate{{Key: "C"}}, loss: h.Loss, coming: coming{unlisted: map[string]bool{}}}
 	for i, a := range h.Acts {
 		if err := r.step(a); err != nil {
 			return fmt.Errorf("act %d, %s: %w", i+1, a, err)
@@ -68,9 +68,10 @@ type runner struct {
 
 // coming is what happens in the midst of a later act.
 type coming struct {
-	amid   Act  // while the next package is unpacked
-	within Act  // while the next list is made
-	handed bool // the transaction under way began under the process before
+	amid     Act             // while the next package is unpacked
+	within   Act             // while the next list is made
+	handed   bool            // the transaction under way began under the process before
+	unlisted map[string]bool // lists that packages did not get by the answer
 }
 
 // trouble is what is not as it is at rest.

@@ -114,6 +114,9 @@ func (r *runner) hook() (unhook func() error) {
 	r.sys.Within(func() {
 		r.within = Act{}
 		about, _ := named(within.What)
+		for _, m := range r.models {
+			m.expire(r.day) // the act of which this is in the midst knows the time
+		}
 		err = r.administer(within.Kind, within.What, about)
 	})
 	return func() error {
@@ -202,7 +205,7 @@ func (r *runner) both(what string) error {
 		if err == nil && listed[i] {
 			for _, m := range r.models {
 				m.Installed = append(m.Installed.Without(gone[i]...), pair[i])
-				m.ended([]Package{pair[i]}, gone[i])
+				m.ended([]Package{pair[i]}, gone[i], r.unlisted)
 			}
 		}
 	}
@@ -251,8 +254,10 @@ func (r *runner) unpacked(p Package, verdict Verdict, err error) error {
 	case Refused:
 		return r.expect(func(m *Model) bool { return !m.vouched(p) || m.Refused(p) }, "%s is refused, though somebody vouches for it", p)
 	case Unlisted:
+		r.unlisted[p.List()] = true
 		return r.expect(func(m *Model) bool { return !m.Listed(p) }, "%s gets no list, and nothing speaks against one", p)
 	}
+	delete(r.unlisted, p.List())
 	contents, there := r.sys.Directory()[p.List()]
 	if !there {
 		return wrong("%s is said to have a list, and has none", p)
@@ -331,7 +336,7 @@ func (r *runner) end(came, gone []Package) error {
 	for _, m := range r.models {
 		m.Installed = m.Installed.Without(gone...)
 		m.Installed = append(m.Installed, came...)
-		m.ended(came, gone)
+		m.ended(came, gone, r.unlisted)
 	}
 	return r.allowed()
 }
@@ -345,7 +350,9 @@ func (r *runner) allowed() error {
 	return nil
 }
 
-func (m *Model) ended(came, gone []Package) {
+// ended enters the end of a transaction. What got no list was not active: the comparison
+// after its reason has gone makes it so.
+func (m *Model) ended(came, gone []Package, unlisted map[string]bool) {
 	for _, g := range gone {
 		l := m.lines[g.Name]
 		_, stood := l.standing[g.Version]
@@ -356,7 +363,7 @@ func (m *Model) ended(came, gone []Package) {
 		}
 	}
 	for _, p := range came {
-		if m.Listed(p) {
+		if m.Listed(p) && !unlisted[p.List()] {
 			m.activate(p)
 		}
 	}

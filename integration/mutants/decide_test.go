@@ -39,7 +39,7 @@ var deciding = []mutation{
 		"nor does that of a version that was active once and is withheld"},
 	// That entryOf takes over the counter is no mutation: where the end finds none, it does
 	// the same.
-	{"withheld-forgets-activation", "daemon/ledger/state/outcome.go", "!e.Active() && e.Counter == 0 && p.Counter > 0 {", "false {",
+	{"withheld-forgets-activation", "daemon/ledger/state/outcome.go", "!e.Active() && e.Counter == 0 && p.Counter > 0 && p.Grace == \"\" {", "false {",
 		"a version whose other build is withdrawn in the midst of a transaction is as if it had never been active"},
 	{"grant-of-suspended-lost", "daemon/ledger/transaction.go", "e.Granted, e.Reason = p.Granted, \"\"", "e.Granted, e.Reason = false, \"\"",
 		"a version that came by a grant and returns from a suspension has lost the grant"},

@@ -90,9 +90,10 @@ type Void struct {
 }
 
 // Ends reports whether the grant that let in a version, by its counter, is void. A list
-// that was away while the floor was set bears no note of that.
+// that was away while the floor was set bears no note of that. One without a counter is yet
+// to be active.
 func (v Void) Ends(evr nevra.EVR, counter uint64) bool {
-	return counter <= v.Counter && nevra.Compare(evr, v.EVR) < 0
+	return 0 < counter && counter <= v.Counter && nevra.Compare(evr, v.EVR) < 0
 }
 
 // Grant permits one version below the line's high, once.

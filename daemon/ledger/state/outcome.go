@@ -16,7 +16,7 @@ func (s *State) Settle(e *view.Entry, a *Addition, by wire.Peer, quiet bool) {
 		// That this version was active is not forgotten where its other build was
 		// withdrawn before the transaction ended.
 		still := *e
-		still.Counter, still.Granted = p.Counter, p.Granted
+		still.Counter, still.Granted, still.Void = p.Counter, p.Granted, p.Void
 		s.Put(&still)
 		e = &still
 	}

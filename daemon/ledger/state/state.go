@@ -370,8 +370,9 @@ func (s *State) PolicyLine(id view.LineID) policy.Line {
 		p.Shown = view.Highest(entries)
 	}
 	for _, e := range entries {
-		if (e.Active() || e.Suspended()) && e.Grace == "" {
-			active = append(active, policy.Instance{EVR: e.Package.EVR, Granted: e.Granted && !l.Voided.Ends(e.Package.EVR, e.Counter)})
+		void := e.Granted && l.Voided.Ends(e.Package.EVR, e.Counter)
+		if (e.Active() || e.Suspended() && !void) && e.Grace == "" {
+			active = append(active, policy.Instance{EVR: e.Package.EVR, Granted: e.Granted && !void})
 		}
 	}
 	if len(active) > 0 {

@@ -89,7 +89,7 @@ test:
 	@.ci/stage lint $(MAKE) lint
 	@.ci/stage build $(MAKE) build
 	@.ci/stage unit env CGO_ENABLED=1 DIGESTD_TEST_ALL=1 .ci/tests unit -race $(units)
-	@.ci/stage sim $(GO) test ./daemon -run TestHistories -sim.seeds 10000 -sim.disk 150
+	@.ci/stage sim $(GO) test ./daemon -run TestHistories -sim.time 60s -sim.disk 150
 	@.ci/stage integration env DIGESTD_TEST_ALL=1 .ci/tests integration -count=1 -timeout 20m ./integration/vm ./integration/vm/guard ./integration/...
 	@.ci/stage fuzz $(MAKE) fuzz FUZZTIME=10000x
 	@.ci/listing bin/test/unit.json bin/test/integration.json

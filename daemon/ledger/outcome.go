@@ -87,8 +87,8 @@ func (s *Ledger) Abandon(t *state.Transaction) {
 		s.discard(a.Replaced)
 		if e := s.ByName[a.Name]; e != nil && e.Header == a.Header && !a.Reused {
 			s.Forget(a.Name)
-			if p := a.Previous; p != nil && p.Header != a.Header {
-				s.mark(p)
+			if a.Previous != nil {
+				s.mark(a.Previous) // that it was active is not forgotten
 			}
 		}
 	}

@@ -28,7 +28,7 @@ GO ?= go
 export CGO_ENABLED ?= 0
 export GOFLAGS += -buildvcs=false
 module = github.com/digestd/digestd
-scripts = .ci/run .ci/stage .ci/tests .ci/cover $(wildcard systemd/*.sh integration/*.sh integration/*/*.sh integration/*/*/*.sh)
+scripts = .ci/run .ci/stage .ci/beside .ci/tests .ci/cover $(wildcard systemd/*.sh integration/*.sh integration/*/*.sh integration/*/*/*.sh)
 
 # Packages whose tests are of one package, not of the whole.
 units = $(shell $(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -v '^$(module)/integration')
@@ -83,16 +83,20 @@ bench: setup-test build
 # Tests of packages run with the race detector, tests of the whole with programs
 # as they are shipped, which go test knows nothing of: a result it kept would be one
 # of other programs. Machines take longest, and so begin. Fuzzing counts inputs: by time
-# it fails on busy machines.
+# it fails on busy machines. Roots and machines are made while tests run that need none.
 test:
-	@.ci/stage setup integration/setup.sh test
+	@.ci/stage setup integration/setup.sh programs
+	@.ci/beside roots 'integration/setup.sh test' -- $(MAKE) --no-print-directory test-packages
+	@.ci/stage integration env DIGESTD_TEST_ALL=1 .ci/tests integration -count=1 -timeout 20m ./integration/vm ./integration/vm/guard ./integration/...
+	@.ci/stage fuzz $(MAKE) fuzz FUZZTIME=10000x
+	@.ci/listing bin/test/unit.json bin/test/integration.json
+
+# What of test needs programs alone.
+test-packages:
 	@.ci/stage lint $(MAKE) lint
 	@.ci/stage build $(MAKE) build
 	@.ci/stage unit env CGO_ENABLED=1 DIGESTD_TEST_ALL=1 .ci/tests unit -race $(units)
 	@.ci/stage sim $(GO) test ./daemon -run TestHistories -sim.time 60s -sim.disk 150
-	@.ci/stage integration env DIGESTD_TEST_ALL=1 .ci/tests integration -count=1 -timeout 20m ./integration/vm ./integration/vm/guard ./integration/...
-	@.ci/stage fuzz $(MAKE) fuzz FUZZTIME=10000x
-	@.ci/listing bin/test/unit.json bin/test/integration.json
 
 # What machines show, all of it, and as long on each kernel.
 test-vm:
@@ -203,4 +207,4 @@ clean:
 	rm -rf bin
 	@$(MAKE) -s -C hooks/rpm clean
 
-.PHONY: help build programs demo bench test test-vm unit cover cover-integration sim sim-mutants docs lint vulncheck fuzz install lay rpm srpm dist clean
+.PHONY: help build programs demo bench test test-packages test-vm unit cover cover-integration sim sim-mutants docs lint vulncheck fuzz install lay rpm srpm dist clean

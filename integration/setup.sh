@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# integration/setup.sh build|rpm|demo|lint|test: installs what that level needs, by apt,
+# integration/setup.sh build|rpm|demo|lint|programs|test: installs what that level needs, by apt,
 # dnf or zypper, whichever the machine has. Go is assumed to be there. A level
 # includes those before it; what is there already is not touched, and takes no
 # time. The roots of other releases that tests need are kept in
@@ -291,6 +291,7 @@ build) provide "$level_build" ;;
 rpm) provide "$level_build$level_rpm" ;;
 demo) provide "$level_build$level_rpm$level_demo" ;;
 lint) provide "$level_build$level_rpm$level_lint" ;;
+programs) provide "$level_build$level_rpm$level_demo$level_lint$level_test" ;;
 test)
 	provide "$level_build$level_rpm$level_demo$level_lint$level_test"
 	"$(dirname "$0")/vm/prepare.sh" &
@@ -302,7 +303,7 @@ test)
 	wait "$machine" || die "cannot make the machine that tests boot: integration/vm/prepare.sh failed, see above"
 	;;
 *)
-	echo "usage: $0 build|rpm|demo|lint|test" >&2
+	echo "usage: $0 build|rpm|demo|lint|programs|test" >&2
 	exit 2
 	;;
 esac

@@ -62,28 +62,73 @@ var errOvertaken = errors.New("a package transaction is in flight")
 // a time, at most some hundred a second.
 type progress func(stage string, done, total int)
 
+// premises are what a comparison starts from. If one of them changes before the comparison
+// ends, the packages must be judged again.
+type premises struct {
+	generation uint64 // of transactions
+	basis      uint64 // of keys, denials and settings
+	standing   map[record.Digest]*view.Entry
+	denials    *policy.Denials
+	own        []*ledger.OwnWork // own lists to make
+}
+
 // reconcile makes the directory equal to what rpm's database and the index
 // allow. It reads without holding up anybody and changes everything in one
 // step, unless a transaction came in between.
 func (rc *Reconciler) reconcile(ctx context.Context, report progress) (api.SyncResult, error) {
 	started := time.Now()
 	first := len(rc.Snapshot().Entries) == 0 // nothing names a list yet
-	if err := rc.Dir.CheckPath(); err != nil {
+	if err := rc.prepare(ctx, report); err != nil {
 		return api.SyncResult{}, err
+	}
+	from, err := rc.gather(ctx)
+	if err != nil {
+		return api.SyncResult{}, err
+	}
+	found, err := rc.readInstalled(ctx, from.standing, from.denials, report)
+	if err != nil {
+		return api.SyncResult{}, err
+	}
+	rc.remakeOwn(ctx, from.own)
+	defer rc.release(from.own, found)
+	var all executor.Done
+	result := &ledger.Reconciled{}
+	x := rc.Exec
+	err = x.Do(ctx, func() (err error) {
+		if len(x.State.Open) > 0 || x.State.Generation != from.generation {
+			return errOvertaken
+		}
+		if x.State.Basis != from.basis {
+			return ledger.ErrAgain
+		}
+		report("publishing", 0, len(found))
+		result, all, err = x.Reconcile(from.own, found, started)
+		return err
+	})
+	err = errors.Join(err, rc.finishMoves(ctx))
+	x.Follow(all)
+	if !first {
+		rc.Labels.BindStale(result.Fresh)
+	}
+	rc.Labels.Retry(ctx)
+	if err == nil {
+		err = rc.Policies.Refresh(ctx) // lists vouch for them now
+	}
+	return result.SyncResult, err
+}
+
+// prepare reads the keys, finds out what is in the directory, and carries out what became
+// due since the last comparison. Whatever of it fails, the guard hears what was withdrawn.
+func (rc *Reconciler) prepare(ctx context.Context, report progress) error {
+	if err := rc.Dir.CheckPath(); err != nil {
+		return err
 	}
 	if err := rc.Keys.Refresh(ctx, true); err != nil {
-		return api.SyncResult{}, err
+		return err
 	}
 	if err := rc.verifyAgain(ctx); err != nil {
-		return api.SyncResult{}, err
+		return err
 	}
-	var (
-		generation uint64
-		basis      uint64
-		standing   map[record.Digest]*view.Entry
-		denials    *policy.Denials
-		own        []*ledger.OwnWork
-	)
 	x := rc.Exec
 	var all executor.Done
 	err := x.Do(ctx, func() (err error) {
@@ -119,71 +164,53 @@ func (rc *Reconciler) reconcile(ctx context.Context, report progress) (api.SyncR
 	})
 	x.Follow(all)
 	rc.Guard.Agree(ctx)
-	if err == nil {
-		_, err = rc.Denier.Enforce(ctx)
-	}
-	if err == nil {
-		err = x.Do(ctx, func() error {
-			if len(x.State.Open) > 0 {
-				return errOvertaken
-			}
-			var kept error
-			if x.State.Prefetch {
-				kept = x.Dir.SetPrefetch(true)
-			}
-			all, err = x.Step("gather", false, func(s *ledger.Ledger) error {
-				generation, basis, denials = s.Generation, s.Basis, s.Denials
-				standing = s.Standing(rc.Builder.Load().Signer())
-				s.PrefetchKept(kept)
-				own = s.OwnToMake(rc.Builder.Load().OwnSigner())
-				return nil
-			})
-			return err
-		})
-		x.Follow(all)
-	}
 	if err != nil {
-		return api.SyncResult{}, err
+		return err
 	}
-	found, err := rc.readInstalled(ctx, standing, denials, report)
-	if err != nil {
-		return api.SyncResult{}, err
-	}
-	rc.remakeOwn(ctx, own)
-	defer func() {
-		for _, w := range own {
-			rc.Dir.Discard(w.Made.Staged)
-		}
-		for _, f := range found {
-			if f.Fresh != nil {
-				rc.Dir.Discard(f.Fresh.Staged) // those that were not published
-			}
-		}
-		go rc.Memory.Rest() // which takes long: nobody is to wait for it
-	}()
-	result := &ledger.Reconciled{}
-	all = executor.Done{}
-	err = x.Do(ctx, func() (err error) {
-		if len(x.State.Open) > 0 || x.State.Generation != generation {
+	_, err = rc.Denier.Enforce(ctx)
+	return err
+}
+
+// gather reads what a comparison starts from.
+func (rc *Reconciler) gather(ctx context.Context) (from premises, err error) {
+	x := rc.Exec
+	var all executor.Done
+	err = x.Do(ctx, func() error {
+		if len(x.State.Open) > 0 {
 			return errOvertaken
 		}
-		if x.State.Basis != basis {
-			return ledger.ErrAgain
+		var kept error
+		if x.State.Prefetch {
+			kept = x.Dir.SetPrefetch(true)
 		}
-		report("publishing", 0, len(found))
-		result, all, err = x.Reconcile(own, found, started)
+		maker := rc.Builder.Load()
+		all, err = x.Step("gather", false, func(s *ledger.Ledger) error {
+			from = premises{generation: s.Generation, basis: s.Basis, denials: s.Denials,
+				standing: s.Standing(maker.Signer()), own: s.OwnToMake(maker.OwnSigner())}
+			s.PrefetchKept(kept)
+			return nil
+		})
 		return err
 	})
-	err = errors.Join(err, rc.finishMoves(ctx))
 	x.Follow(all)
-	if !first {
-		rc.Labels.BindStale(result.Fresh)
+	return from, err
+}
+
+// release removes the lists that were made and not published.
+func (rc *Reconciler) release(own []*ledger.OwnWork, found []state.InstalledPackage) {
+	for _, w := range own {
+		rc.Dir.Discard(w.Made.Staged)
 	}
-	rc.Labels.Retry(ctx)
-	if err == nil {
-		err = rc.Policies.Refresh(ctx) // lists vouch for them now
+	rc.discard(found)
+	go rc.Memory.Rest() // which takes long: nobody is to wait for it
+}
+
+func (rc *Reconciler) discard(found []state.InstalledPackage) {
+	for _, f := range found {
+		if f.Fresh != nil {
+			rc.Dir.Discard(f.Fresh.Staged)
+		}
 	}
-	return result.SyncResult, err
 }
 
 // readInstalled reads every header of rpm's database. Headers that stand are
@@ -260,11 +287,7 @@ func (rc *Reconciler) readInstalled(ctx context.Context, standing map[record.Dig
 		err = ctx.Err()
 	}
 	if err != nil {
-		for _, p := range found {
-			if p.Fresh != nil {
-				rc.Dir.Discard(p.Fresh.Staged)
-			}
-		}
+		rc.discard(found)
 		return nil, fmt.Errorf("cannot read rpm's database: %w", err)
 	}
 	return found, nil

@@ -23,7 +23,7 @@ var acting = []mutation{
 		"a package that is installed again while its transaction is handed over counts as removed"},
 	{"stale-candidate-published", "daemon/ledger/transaction.go", "\tif c.Basis != s.Basis {\n", "\tif false {\n",
 		"a list appears that was made by the keys and denials of before"},
-	{"stale-comparison-applied", "daemon/reconcile/reconcile.go", "\t\tif x.State.Basis != basis {\n", "\t\tif basis == 0 && x.State.Basis != basis {\n",
+	{"stale-comparison-applied", "daemon/reconcile/reconcile.go", "\t\tif x.State.Basis != from.basis {\n", "\t\tif from.basis == 0 && x.State.Basis != from.basis {\n",
 		"the same for a comparison"},
 	{"unknown-outlives-act", "daemon/ledger/grounds/judgement.go", "\tif s.Unsettled {\n\t\ts.Intend()", "\tif false {\n\t\ts.Intend()",
 		"what an interrupted transaction published outlives a revocation or a denial"},

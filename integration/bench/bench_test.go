@@ -125,7 +125,9 @@ func (l *lab) database(s gendb.Shape) (*pkgtest.Root, gendb.Summary) {
 // daemon prepares a daemon of a side that has seen nothing yet.
 func (l *lab) daemon(s side, root *pkgtest.Root) *pkgtest.Daemon {
 	l.Helper()
-	return pkgtest.NewDaemon(l, s.programs, root, l.TempDir())
+	d := pkgtest.NewDaemon(l, s.programs, root, l.TempDir())
+	d.Former = s.at == then
+	return d
 }
 
 // settle lets nobody pay for what others wrote.

@@ -4,6 +4,7 @@ package pkgtest
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -76,6 +77,41 @@ func (r Release) mkdir() (string, error) {
 		return "", fmt.Errorf("no rpm to test with (make test, or integration/setup.sh test, sets it up): %w", err)
 	}
 	return os.MkdirTemp(r.Outside("/tmp"), "digestd-") // short: sockets are to lie below it
+}
+
+// Copy is a copy of the release for a test that changes it, or runs it as a root of its own.
+// Making one costs nothing.
+func (r Release) Copy(tb testing.TB) Release {
+	tb.Helper()
+	if _, err := os.Stat(r.Outside("/usr/bin/rpm")); err != nil {
+		tb.Fatalf("no rpm to test with (make test, or integration/setup.sh test, sets it up): %v", err)
+	}
+	dir, err := os.MkdirTemp("/tmp", "copy-") // short: sockets are to lie below it
+	if err == nil {
+		err = syscall.Mount("tmpfs", dir, "tmpfs", 0, "mode=755")
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	root := filepath.Join(dir, "root")
+	tb.Cleanup(func() {
+		for _, mounted := range []string{root, dir} {
+			if err := syscall.Unmount(mounted, syscall.MNT_DETACH); err != nil && !errors.Is(err, syscall.EINVAL) {
+				tb.Errorf("cannot unmount %s: %v", mounted, err)
+			}
+		}
+		os.Remove(dir)
+	})
+	for _, sub := range []string{"root", "upper", "work"} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", r.Root, filepath.Join(dir, "upper"), filepath.Join(dir, "work"))
+	if err := syscall.Mount("overlay", root, "overlay", 0, options); err != nil {
+		tb.Fatalf("cannot mount a copy of %s: %v", r.Root, err)
+	}
+	return Release{r.Name, root}
 }
 
 // BuildPlugin copies rpm's plugin into a new directory, as the release's programs call

@@ -82,47 +82,59 @@ func run(ctx context.Context, path string, verbose bool) (err error) {
 	if at := hook.Addr().String(); at != c.Socket {
 		log.Warn("socket is another than configured", "socket", at, "configured", c.Socket, "reason", "the service manager made it, see digestd.socket")
 	}
-	var (
-		server  *bus.Server
-		joining sync.WaitGroup
-	)
-	defer func() {
-		joining.Wait()
-		if server != nil {
-			server.Close()
-		}
-	}()
-	join := func(ctx context.Context) error {
-		s, err := bus.Serve(ctx, c.Bus, d, log)
-		if err != nil {
-			return err
-		}
-		server = s
-		return d.Observe(ctx, s)
-	}
+	link := &busLink{address: c.Bus, backend: d, log: log}
+	defer link.leave()
 	return d.Run(ctx, daemon.Surroundings{
 		Hook:   hook,
 		Left:   p.left,
 		Leave:  leaver(),
 		Reload: reload,
 		Config: load,
-		Bus: func(ctx context.Context) error {
-			switch c.Bus {
-			case "none":
-				return nil
-			case "system":
-				// While a machine boots, its bus takes connections that nobody
-				// answers until the boot has gone on, which waits for us.
-				joining.Go(func() {
-					if err := join(ctx); err != nil && ctx.Err() == nil {
-						log.Error("not on the bus", "error", err)
-					}
-				})
-				return nil
-			}
-			return join(ctx)
-		},
+		Bus:    link.start,
 	})
+}
+
+// busLink is the connection of a daemon to its bus.
+type busLink struct {
+	address string
+	backend *daemon.Daemon
+	log     *slog.Logger
+	server  *bus.Server
+	joining sync.WaitGroup
+}
+
+// start joins the bus that is configured, if any.
+func (l *busLink) start(ctx context.Context) error {
+	switch l.address {
+	case "none":
+		return nil
+	case "system":
+		// While a machine boots, its bus takes connections that nobody
+		// answers until the boot has gone on, which waits for us.
+		l.joining.Go(func() {
+			if err := l.join(ctx); err != nil && ctx.Err() == nil {
+				l.log.Error("not on the bus", "error", err)
+			}
+		})
+		return nil
+	}
+	return l.join(ctx)
+}
+
+func (l *busLink) join(ctx context.Context) error {
+	s, err := bus.Serve(ctx, l.address, l.backend, l.log)
+	if err != nil {
+		return err
+	}
+	l.server = s
+	return l.backend.Observe(ctx, s)
+}
+
+func (l *busLink) leave() {
+	l.joining.Wait()
+	if l.server != nil {
+		l.server.Close()
+	}
 }
 
 // notify passes state on to the service manager, if there is one.

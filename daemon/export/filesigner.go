@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"strings"
 	"time"
@@ -106,6 +107,32 @@ func (f *fileSigner) follow(ctx context.Context) error {
 	return err
 }
 
+// target is what the files of all packages are to carry.
+type target struct {
+	snap *view.Snapshot
+	id   *identity.Identity
+	want map[record.Digest]*view.Entry // active lists, by their header
+}
+
+func (f *fileSigner) target() *target {
+	t := &target{snap: f.Snapshot(), id: f.Builder.Load().Identity}
+	t.want = make(map[record.Digest]*view.Entry, len(t.snap.Entries))
+	for _, e := range t.snap.Entries {
+		if e.Active() && !e.Broken && e.Grace == "" {
+			t.want[e.Header] = e
+		}
+	}
+	return t
+}
+
+// of returns what stands for the signatures of a package: equal for equal ones.
+func (t *target) of(header record.Digest) string {
+	if e := t.want[header]; e != nil {
+		return t.id.SKI() + e.Body.String()
+	}
+	return "none"
+}
+
 func (f *fileSigner) catchUp(ctx context.Context) error {
 	if f.signAnew.Swap(false) {
 		clear(f.done)
@@ -118,82 +145,82 @@ func (f *fileSigner) catchUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	snap, id := f.Snapshot(), f.Builder.Load().Identity
-	want := make(map[record.Digest]*view.Entry, len(snap.Entries))
-	for _, e := range snap.Entries {
-		if e.Active() && !e.Broken && e.Grace == "" {
-			want[e.Header] = e
-		}
-	}
-	goal := func(header record.Digest) string {
-		if e := want[header]; e != nil {
-			return id.SKI() + e.Body.String()
-		}
-		return "none"
-	}
-	err = f.unsign(snap, id, gone)
-	changing := snap.Open > 0
-	if !f.behind(want, goal, changing) {
+	t := f.target()
+	err = f.unsign(t.snap, t.id, gone)
+	changing := t.snap.Open > 0
+	if !f.behind(t, changing) {
 		return err
 	}
 	if rerr := f.remember(ctx, true); rerr != nil {
 		return rerr
 	}
-	// Signatures that must go do not wait for those that are to come, which may
-	// take a slow key minutes.
 	var failed failures
 	failed.add(err)
-	left := map[instance]bool{}
+	// Signatures that must go do not wait for those that are to come, which may
+	// take a slow key minutes.
+	left := f.removeStale(ctx, t, &failed)
+	if failed.n == 0 {
+		f.stale = changing
+	}
+	if len(left) > 0 && changing {
+		return cmp.Or(failed.err(), errPutOff)
+	}
+	if len(left) > 0 {
+		if err := f.addMissing(ctx, t, left, &failed); err != nil {
+			f.stale = true
+			return cmp.Or(failed.err(), err)
+		}
+	}
+	return failed.err()
+}
+
+// removeStale removes the signatures that must go, and returns the packages that lack some.
+func (f *fileSigner) removeStale(ctx context.Context, t *target, failed *failures) (left map[instance]bool) {
+	left = map[instance]bool{}
 	installed := map[instance]bool{}
 	failed.add(f.eachInstalled(ctx, func(i instance, h *header.Header) error {
 		installed[i] = true
-		if f.done[i] == goal(i.header) {
+		if f.done[i] == t.of(i.header) {
 			return nil
 		}
-		more, err := f.settle(snap, id, h, want[i.header], false)
+		more, err := f.settle(t.snap, t.id, h, t.want[i.header], false)
 		switch {
 		case more:
 			left[i] = true
 			delete(f.done, i)
 		case err == nil:
-			f.done[i] = goal(i.header)
+			f.done[i] = t.of(i.header)
 		}
 		failed.add(err)
 		return nil
 	}))
 	if failed.n == 0 {
-		for i := range f.done {
-			if !installed[i] {
-				delete(f.done, i)
-			}
-		}
-		f.stale = changing
+		maps.DeleteFunc(f.done, func(i instance, _ string) bool { return !installed[i] })
 	}
-	if len(left) > 0 {
-		if changing {
-			return cmp.Or(failed.err(), errPutOff)
-		}
-		err := f.eachInstalled(ctx, func(i instance, h *header.Header) error {
-			if !left[i] {
-				return nil
-			}
-			_, err := f.settle(snap, id, h, want[i.header], true)
-			if errors.Is(err, errPutOff) {
-				return err
-			}
-			if err == nil {
-				f.done[i] = goal(i.header)
-			}
-			failed.add(err)
+	return left
+}
+
+// addMissing adds the signatures that packages lack, until errPutOff says that packages change.
+func (f *fileSigner) addMissing(ctx context.Context, t *target, left map[instance]bool, failed *failures) error {
+	err := f.eachInstalled(ctx, func(i instance, h *header.Header) error {
+		if !left[i] {
 			return nil
-		})
+		}
+		_, err := f.settle(t.snap, t.id, h, t.want[i.header], true)
 		if errors.Is(err, errPutOff) {
-			f.stale = true
-			return cmp.Or(failed.err(), err)
+			return err
+		}
+		if err == nil {
+			f.done[i] = t.of(i.header)
 		}
 		failed.add(err)
+		return nil
+	})
+	if errors.Is(err, errPutOff) {
+		return err
 	}
-	return failed.err()
+	failed.add(err)
+	return nil
 }
 
 // failures counts errors and keeps the first.
@@ -266,18 +293,18 @@ func (f *fileSigner) eachInstalled(ctx context.Context, fn func(instance, *heade
 // behind reports whether some package's files may not be as its list allows.
 // While packages change only what went counts: what comes is signed as it is
 // unpacked, and is not in rpm's database yet.
-func (f *fileSigner) behind(want map[record.Digest]*view.Entry, goal func(record.Digest) string, changing bool) bool {
+func (f *fileSigner) behind(t *target, changing bool) bool {
 	seen := make(map[record.Digest]bool, len(f.done))
 	for i, was := range f.done {
-		if want[i.header] == nil && was != "none" {
+		if t.want[i.header] == nil && was != "none" {
 			return true
 		}
-		seen[i.header] = seen[i.header] || was == goal(i.header)
+		seen[i.header] = seen[i.header] || was == t.of(i.header)
 	}
 	if changing {
 		return false
 	}
-	for header := range want {
+	for header := range t.want {
 		if !seen[header] {
 			return true
 		}

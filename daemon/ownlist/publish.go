@@ -54,20 +54,10 @@ func (ol *Keeper) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReque
 	defer data.Unmap()
 
 	report("checking", 0, 0)
-	c := &ledger.OwnCandidate{Request: req, Keep: file.Name(), Record: record.Own{Name: req.Name, Listed: req.Listed}}
-	for _, src := range req.Sources {
-		c.Record.Sources = append(c.Record.Sources, sourceBytes(src))
-	}
-	body := []byte(data)
-	if req.Import {
-		if body, err = ol.openImport(c, data); err != nil {
-			return r, err
-		}
-	}
-	if err := checkOwn(ctx, body); err != nil {
+	c, body, err := ol.candidate(ctx, req, file, data)
+	if err != nil {
 		return r, err
 	}
-	c.Record.Body = sha256.Sum256(body)
 	if same, done := ol.unchangedOwn(ctx, by, c); done {
 		same.Duration = time.Since(started)
 		return same, nil
@@ -79,10 +69,48 @@ func (ol *Keeper) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReque
 	if err := ol.enroller.ReachSigner(ctx); err != nil {
 		return r, err
 	}
-	stager := ol.Dir.Stager("own" + strconv.FormatUint(ol.Serial.Add(1), 36))
 	before := ol.Snapshot().Own[req.Name]
+	if r, err = ol.makeAndPublish(ctx, by, c, body, report); err != nil {
+		return r, err
+	}
+	err = ol.labels.BindOwn(ctx, r.List, c.Record.Key != "", body, &r, report)
+	if former := ledger.OwnBody(ol.Config.State, before); before.Version > 0 && before.Removed.IsZero() && former != ledger.OwnBody(ol.Config.State, ol.Snapshot().Own[req.Name]) {
+		if old, oerr := ol.OpenOwnBody(before); oerr == nil {
+			freed := api.OwnResult{}
+			err = errors.Join(err, ol.labels.FreeFiles(ctx, &view.Entry{List: record.List{Name: r.List}}, old, body, &freed, report))
+			old.Unmap()
+		}
+		ol.Exec.Hooks.Bodies.Remove(former)
+	}
+	r.Duration = time.Since(started)
+	return r, err
+}
+
+// candidate reads the list that a request brings, and checks that it can be used.
+func (ol *Keeper) candidate(ctx context.Context, req api.OwnRequest, file *os.File, data []byte) (c *ledger.OwnCandidate, body []byte, err error) {
+	c = &ledger.OwnCandidate{Request: req, Keep: file.Name(), Record: record.Own{Name: req.Name, Listed: req.Listed}}
+	for _, src := range req.Sources {
+		c.Record.Sources = append(c.Record.Sources, sourceBytes(src))
+	}
+	body = data
+	if req.Import {
+		if body, err = ol.openImport(c, data); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := checkOwn(ctx, body); err != nil {
+		return nil, nil, err
+	}
+	c.Record.Body = sha256.Sum256(body)
+	return c, body, nil
+}
+
+// makeAndPublish makes the signed list of a body and publishes it, and does so again while
+// the denials change in between.
+func (ol *Keeper) makeAndPublish(ctx context.Context, by api.Actor, c *ledger.OwnCandidate, body []byte, report func(stage string, done, total int)) (r api.OwnResult, err error) {
+	stager := ol.Dir.Stager("own" + strconv.FormatUint(ol.Serial.Add(1), 36))
 	defer func() { ol.Dir.Discard(c.Made.Staged) }()
-	for done := false; !done; {
+	for {
 		ol.Dir.Discard(c.Made.Staged)
 		c.Made, err = ol.MakeOwn(stager, body)
 		if errors.Is(err, digestlist.ErrEmpty) {
@@ -109,21 +137,10 @@ func (ol *Keeper) OwnPublish(ctx context.Context, by api.Actor, req api.OwnReque
 		} else {
 			err = refused
 		}
-		if done = !errors.Is(err, ledger.ErrAgain); done && err != nil {
+		if !errors.Is(err, ledger.ErrAgain) {
 			return r, err
 		}
 	}
-	err = ol.labels.BindOwn(ctx, r.List, c.Record.Key != "", body, &r, report)
-	if before.Version > 0 && before.Removed.IsZero() && ledger.OwnBody(ol.Config.State, before) != ledger.OwnBody(ol.Config.State, ol.Snapshot().Own[req.Name]) {
-		if old, oerr := ol.OpenOwnBody(before); oerr == nil {
-			freed := api.OwnResult{}
-			err = errors.Join(err, ol.labels.FreeFiles(ctx, &view.Entry{List: record.List{Name: r.List}}, old, body, &freed, report))
-			old.Unmap()
-		}
-		ol.Exec.Hooks.Bodies.Remove(ledger.OwnBody(ol.Config.State, before))
-	}
-	r.Duration = time.Since(started)
-	return r, err
 }
 
 // unchangedOwn reports that a list is active with this very content, after taking

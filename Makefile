@@ -20,6 +20,7 @@ sysusersdir ?= $(PREFIX)/lib/sysusers.d
 rulesdir ?= $(PREFIX)/share/polkit-1/rules.d
 mandir ?= $(PREFIX)/share/man
 compdir ?= $(PREFIX)/share
+datadir ?= $(PREFIX)/share
 libexecdir ?= $(PREFIX)/libexec
 # dnf4dir=, dnf5dir= say where the plugins of dnf go; empty, nowhere; without them,
 # where dnf and dnf5 of this machine look.
@@ -128,7 +129,7 @@ docs:
 	$(GO) test ./daemon/bus -run TestDocs -update
 	$(GO) test ./daemon/audit -run TestCatalog -update
 	$(GO) test ./daemon/failpoint -run TestDocs -update
-	$(GO) test ./cmd/digestctl -run TestManual -update
+	$(GO) test ./cmd/digestctl -run 'TestManual$$|TestSchemas$$' -update
 	$(GO) test ./cmd/digestctl/report -run TestPicture -update
 
 # deadcode and staticcheck are built of the versions that integration/tools/go.mod names.
@@ -185,6 +186,8 @@ lay:
 	bin/digestctl man $(DESTDIR)$(mandir)/man1
 	install -m 0644 docs/man/*.5 $(DESTDIR)$(mandir)/man5
 	install -m 0644 docs/man/*.8 $(DESTDIR)$(mandir)/man8
+	install -d -m 0755 $(DESTDIR)$(datadir)/digestd/schema
+	install -m 0644 docs/schema/*.json $(DESTDIR)$(datadir)/digestd/schema
 	bin/digestctl completion bash >$(DESTDIR)$(compdir)/bash-completion/completions/digestctl
 	bin/digestctl completion zsh >$(DESTDIR)$(compdir)/zsh/site-functions/_digestctl
 	bin/digestctl completion fish >$(DESTDIR)$(compdir)/fish/vendor_completions.d/digestctl.fish

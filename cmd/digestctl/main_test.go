@@ -6,11 +6,10 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/cmd/digestctl/ctltest"
-	"github.com/rogpeppe/go-internal/testscript"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"digestctl": main})
+	ctltest.MainOf(m, rootCommand)
 }
 
 // Sessions that need all verbs; the others lie beside the verbs that they are of.

@@ -18,6 +18,7 @@ import (
 	"github.com/digestd/digestd/cmd/digestctl/own"
 	"github.com/digestd/digestd/cmd/digestctl/policies"
 	"github.com/digestd/digestd/cmd/digestctl/query"
+	"github.com/digestd/digestd/cmd/digestctl/schema"
 	"github.com/digestd/digestd/cmd/digestctl/verify"
 	"github.com/spf13/cobra"
 )
@@ -31,8 +32,8 @@ func rootCommand(a *cli.App) *cobra.Command {
 		verify.Verify(a), verify.Fix(a),
 		query.Log(a), check.Command(a), check.Reader(a), decide.Rollback(a), decide.Floor(a), decide.Deny(a), policies.Command(a), advisories.Command(a), advisories.Reader(a),
 		own.Command(a), order.Command(a), format.Command(a), keys.Command(a),
-		guard.Command(a), anchor.Command(a), machine.Doctor(a), machine.Report(a), machine.IMAPolicy(a), metrics.Command(a), query.Version(a), man.Command(a),
+		guard.Command(a), anchor.Command(a), machine.Doctor(a), machine.Report(a), machine.IMAPolicy(a), metrics.Command(a), schema.Command(a), query.Version(a), man.Command(a),
 	)
-	root.RunE = status.RunE
+	root.RunE, root.Annotations = status.RunE, status.Annotations
 	return root
 }

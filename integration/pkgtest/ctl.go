@@ -18,7 +18,8 @@ func (d *Daemon) Digestctl(args ...string) *exec.Cmd {
 	return exec.Command(filepath.Join(d.Programs.Dir, "digestctl"), append([]string{"--bus", d.Bus.Address}, args...)...)
 }
 
-// Ctl runs digestctl and returns what it printed, and its exit code.
+// Ctl runs digestctl and returns what it printed, and its exit code. What it prints for
+// programs has to fit the schema of the verb.
 func (m *Machine) Ctl(args ...string) (stdout, stderr string, code int) {
 	m.Helper()
 	return m.CtlWith("", args...)
@@ -36,6 +37,7 @@ func (m *Machine) CtlWith(stdin string, args ...string) (stdout, stderr string, 
 	if err != nil && !errors.As(err, &exit) {
 		m.Fatal(err)
 	}
+	m.fitsSchema(args, out.String())
 	return out.String(), errOut.String(), cmd.ProcessState.ExitCode()
 }
 

@@ -34,6 +34,7 @@ var largeStructs = []string{
 // on disk or in the configuration. They have as many fields as there is to say.
 var records = []string{
 	"cmd/digestctl/report.Report",
+	"cmd/digestctl/schema.Schema",
 	"daemon/api.Check",
 	"daemon/api.Denial",
 	"daemon/api.Finding",

@@ -199,6 +199,36 @@ func TestOnlyTheGuardLoadsPrograms(t *testing.T) {
 	}
 }
 
+// testLibraries are modules that only tests use, each with what it is for: none of their code
+// is in a program that is shipped.
+var testLibraries = map[string]string{
+	"github.com/santhosh-tekuri/jsonschema/": "compares documents with JSON Schemas, which nothing in the standard library does",
+	"github.com/rogpeppe/go-internal/":       "runs sessions of a command line",
+	"github.com/google/go-cmp/":              "shows how two values differ",
+}
+
+func TestTestLibrariesAreForTests(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range sources(t) {
+		for _, imported := range s.imports() {
+			for library := range testLibraries {
+				if !strings.HasPrefix(imported, library) {
+					continue
+				}
+				seen[library] = true
+				if top, _, _ := strings.Cut(s.path, "/"); !s.test() && !strings.HasSuffix(s.dir(), "test") && top != "integration" {
+					t.Errorf("%s imports %s, which is for tests: it %s", s.path, imported, testLibraries[library])
+				}
+			}
+		}
+	}
+	for library := range testLibraries {
+		if !seen[library] {
+			t.Errorf("no test uses %s", library)
+		}
+	}
+}
+
 // pure are the packages that see nothing of the machine they run on.
 var pure = []string{"daemon/ledger", "daemon/ledger/advice", "daemon/ledger/grounds", "daemon/ledger/notes", "daemon/ledger/policies", "daemon/ledger/state", "daemon/view", "digestlist", "digestlist/header", "digestlist/nevra", "kernel/guard", "policy", "policy/fleet", "rpmdb/pgp", "store/record"}
 

@@ -29,7 +29,7 @@ withdraws lists.`,
 
 func statusCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(api.AdvisoryStatus{}),
+		Annotations: a.Prints(api.AdvisoryStatus{}),
 		Use:         "status",
 		Short:       "Show which repositories' advisories are in use",
 		Long: `Status shows how many installed packages a security advisory has a fix for, and the
@@ -108,7 +108,7 @@ type listDocument struct {
 
 func listCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(listDocument{}),
+		Annotations: a.Prints(listDocument{}),
 		Use:         "list",
 		Short:       "List installed packages that an advisory has a fix for",
 		Long: `List prints the installed packages that are below a security advisory, the worst first,
@@ -158,7 +158,7 @@ func advisoryText(id string, cves []string) string {
 
 func whyCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(api.AdvisoryWhy{}),
+		Annotations: a.Prints(api.AdvisoryWhy{}),
 		Use:         "why PACKAGE",
 		Short:       "Explain what advisories say of a package",
 		Long: `Why prints what each repository's advisories say of a package, a name or name.arch, what
@@ -204,7 +204,7 @@ type forgotten struct {
 func forgetCommand(a *cli.App) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(forgotten{}),
+		Annotations: a.Prints(forgotten{}),
 		Use:         "forget REPOSITORY --reason TEXT",
 		Short:       "Forget what a repository's advisories said",
 		Long: `Forget removes all floors that the advisories of a repository set. Lists that were

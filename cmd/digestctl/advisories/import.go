@@ -51,7 +51,7 @@ func importCommand(a *cli.App) *cobra.Command {
 	var types, severities []string
 	var dry, yes bool
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(advisoriesDocument{}),
+		Annotations: a.Prints(advisoriesDocument{}),
 		Use:         "import FILE",
 		Short:       "Set floors for what is installed, from an updateinfo.xml",
 		Long: `Import reads the advisories of a dnf repository (an updateinfo.xml, plain or

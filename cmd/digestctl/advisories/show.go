@@ -53,7 +53,7 @@ type problem struct {
 
 func showCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(showDocument{}),
+		Annotations: a.Prints(showDocument{}),
 		Use:         "show CVE|ADVISORY",
 		Short:       "Show an advisory, or those about a CVE",
 		Long: `Show looks an advisory or a CVE up in the metadata that dnf and zypper keep on this disk,

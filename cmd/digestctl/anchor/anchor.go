@@ -54,7 +54,7 @@ func owner(ctx context.Context, path string) ([]byte, error) {
 func enableCommand(a *cli.App) *cobra.Command {
 	var reason, file string
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(api.Anchor{}),
+		Annotations: a.Prints(api.Anchor{}),
 		Use:         "enable",
 		Short:       "Bind the index to a new counter in the TPM",
 		Long: `Enable makes a counter in the TPM and binds the index to it. Set anchor = "tpm:" in digestd.conf(5) first, and
@@ -79,7 +79,7 @@ restart digestd. The TPM's owner has to authorize the counter: where the owner h
 func acceptCommand(a *cli.App) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(api.Anchor{}),
+		Annotations: a.Prints(api.Anchor{}),
 		Use:         "accept --reason TEXT",
 		Short:       "Continue with an older state directory",
 		Long: `Accept lets digestd continue with a state directory that is older than the counter. Floors, denials, revocations and
@@ -98,7 +98,7 @@ they may have been used in the meantime.`,
 func rebindCommand(a *cli.App) *cobra.Command {
 	var reason, file string
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(api.Anchor{}),
+		Annotations: a.Prints(api.Anchor{}),
 		Use:         "rebind --reason TEXT",
 		Short:       "Bind the index to another counter",
 		Long: `Rebind makes another counter and binds the index to it. It is for a TPM that was cleared, for a disk that was moved to
@@ -123,7 +123,7 @@ func disableCommand(a *cli.App) *cobra.Command {
 	var reason, file string
 	var leave bool
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(api.Anchor{}),
+		Annotations: a.Prints(api.Anchor{}),
 		Use:         "disable --reason TEXT",
 		Short:       "Remove the counter from the TPM",
 		Long: `Disable removes the counter from the TPM. digestd does not notice an older state directory any more. Set anchor =
@@ -161,7 +161,7 @@ func said(a *cli.App, s api.Anchor, err error, text string) error {
 
 func statusCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(api.Anchor{}),
+		Annotations: a.Prints(api.Anchor{}),
 		Use:         "status",
 		Short:       "Show how the index and the counter compare",
 		Long: `Status shows whether the index is bound to a counter, the epoch of the index and the value that the counter had when

@@ -24,7 +24,7 @@ import (
 func quoteCommand(a *cli.App) *cobra.Command {
 	var nonce string
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(attest.Quote{}),
+		Annotations: a.Prints(attest.Quote{}),
 		Use:         "quote --nonce HEX",
 		Short:       "Prove to a verifier what state this machine is in",
 		Long: `Quote prints a signed statement for a verifier on another machine: the epoch of the index, a digest of the settings
@@ -59,7 +59,7 @@ quote does not pass for a new one.`,
 
 func nonceCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(nonceDocument{}),
+		Annotations: a.Prints(nonceDocument{}),
 		Use:         "nonce",
 		Short:       "Make a nonce for a quote",
 		Long:        `Nonce prints a random nonce, for a verifier. It does not ask digestd.`,
@@ -103,7 +103,7 @@ func verifyCommand(a *cli.App) *cobra.Command {
 	var first bool
 	var want expected
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(attest.Result{}),
+		Annotations: a.Prints(attest.Result{}),
 		Use:         "verify QUOTE --nonce HEX --memory FILE",
 		Short:       "Verify a quote, on another machine",
 		Long: `Verify verifies a quote on any machine: it uses no TPM, no network and no digestd. QUOTE is a file; - is standard input.

@@ -52,7 +52,7 @@ func Command(a *cli.App) *cobra.Command {
 	var root string
 	var policies []string
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(checkDocument{}),
+		Annotations: a.Prints(checkDocument{}),
 		Use:         "check FILE|DIRECTORY|NEVRA...",
 		Short:       "Check packages before they are installed",
 		Long: `Check shows for each package whether it would be installed with a list: the key that

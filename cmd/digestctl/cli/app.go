@@ -8,6 +8,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/digestd/digestd/cmd/digestctl/client"
@@ -24,6 +25,8 @@ type App struct {
 	NoColor bool
 	Started bool // a verb began, so what goes wrong is no matter of usage
 	Code    int  // the exit code of a verb that ran but has bad news
+
+	documents [][]reflect.Type // by the annotation DocumentMark
 }
 
 // Verb makes the function that cobra runs of one that talks to the daemon.

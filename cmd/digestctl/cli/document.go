@@ -3,50 +3,32 @@
 package cli
 
 import (
-	"fmt"
 	"reflect"
-	"strings"
-	"time"
+	"strconv"
 
-	"github.com/digestd/digestd/daemon/api"
+	"github.com/spf13/cobra"
 )
 
-// DocumentMark is the annotation of a command with the shape of the document that
-// it prints for programs, for the manual.
+// DocumentMark is the annotation of a command that prints documents for programs. App.Documents
+// returns them.
 const DocumentMark = "document"
 
-// Prints are the annotations of a command that prints such a document.
-func Prints(document any) map[string]string {
-	return map[string]string{DocumentMark: shape(reflect.TypeOf(document))}
+// Prints returns the annotations of a command that prints one of these documents with --json.
+// Manual and schemas are made from their types.
+func (a *App) Prints(documents ...any) map[string]string {
+	types := make([]reflect.Type, len(documents))
+	for i, d := range documents {
+		types[i] = reflect.TypeOf(d)
+	}
+	a.documents = append(a.documents, types)
+	return map[string]string{DocumentMark: strconv.Itoa(len(a.documents) - 1)}
 }
 
-// shape describes a document: structs of package api by name, our own by their
-// fields.
-func shape(t reflect.Type) string {
-	switch {
-	case t == reflect.TypeFor[time.Time]():
-		return "time"
-	case t.Kind() == reflect.Slice:
-		return "[" + shape(t.Elem()) + ", ...]"
-	case t.Kind() == reflect.Struct && t.PkgPath() == reflect.TypeFor[api.List]().PkgPath():
-		return t.Name()
-	case t.Kind() == reflect.Struct:
-		var fields []string
-		for f := range t.Fields() {
-			if f.Anonymous {
-				fields = append(fields, "all of "+shape(f.Type))
-				continue
-			}
-			key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			fields = append(fields, fmt.Sprintf("%q: %s", key, shape(f.Type)))
-		}
-		return "{" + strings.Join(fields, ", ") + "}"
-	case t.Kind() == reflect.String:
-		return "text"
-	case t.Kind() == reflect.Bool:
-		return "true or false"
-	case t.Kind() == reflect.Map:
-		return "{name: value, ...}"
+// Documents returns the types of the documents that a command prints, nil if it prints none.
+func (a *App) Documents(cmd *cobra.Command) []reflect.Type {
+	i, err := strconv.Atoi(cmd.Annotations[DocumentMark])
+	if err != nil || i >= len(a.documents) {
+		return nil
 	}
-	return "number"
+	return a.documents[i]
 }

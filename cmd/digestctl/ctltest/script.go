@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -26,8 +27,16 @@ var Update = flag.Bool("update", false, "write what the test compares with into 
 // Main is the whole of a TestMain: digestctl with these verbs is a program on the path
 // of tests.
 func Main(m *testing.M, verbs func(*cli.App) []*cobra.Command) {
+	MainOf(m, func(a *cli.App) *cobra.Command { return cli.Root(a, verbs(a)...) })
+}
+
+// MainOf is Main of a digestctl whose command root makes.
+func MainOf(m *testing.M, root func(*cli.App) *cobra.Command) {
 	testscript.Main(m, map[string]func(){"digestctl": func() {
-		cli.Main(func(a *cli.App) *cobra.Command { return cli.Root(a, verbs(a)...) })
+		if slices.Contains(os.Args, "--json") {
+			mainForPrograms(root)
+		}
+		cli.Main(root)
 	}})
 }
 

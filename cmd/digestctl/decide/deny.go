@@ -23,7 +23,7 @@ import (
 func Deny(a *cli.App) *cobra.Command {
 	var reason, ticket, until string
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(api.Denial{}),
+		Annotations: a.Prints(api.Denial{}),
 		Use:         "deny FILE|DIGEST|PACKAGE[<VERSION] --reason TEXT",
 		Short:       "Deny a file's content or a package, even if a trusted key signed it; list, lift, export and import denials",
 		Long: `Deny records that the content of a file, or versions of a package, must not be
@@ -130,7 +130,7 @@ type denialsDocument struct {
 
 func denyListCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(denialsDocument{}),
+		Annotations: a.Prints(denialsDocument{}),
 		Use:         "list",
 		Short:       "List the denials",
 		Long: `List prints each denial with its reason and its end, and how many lists are withheld
@@ -165,7 +165,7 @@ func allDenials(ctx context.Context, c *client.Client) (doc denialsDocument, err
 func denyLiftCommand(a *cli.App) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(api.Denial{}),
+		Annotations: a.Prints(api.Denial{}),
 		Use:         "lift ID|WHAT --reason TEXT",
 		Short:       "Lift a denial",
 		Long: `Lift ends a denial: digestd publishes the lists it withheld, and adds the denied

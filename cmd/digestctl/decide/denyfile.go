@@ -65,7 +65,7 @@ type exportDocument struct {
 
 func denyExportCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(exportDocument{}),
+		Annotations: a.Prints(exportDocument{}, api.DenialDocument{}),
 		Use:         "export [FILE]",
 		Short:       "Export the denials for other machines",
 		Long: `Export writes the denials of this machine as a JSON document to FILE, which must not
@@ -117,7 +117,7 @@ func writeNew(path string, doc any) error {
 func denyImportCommand(a *cli.App) *cobra.Command {
 	var dry bool
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(api.DenialImport{}),
+		Annotations: a.Prints(api.DenialImport{}),
 		Use:         "import FILE",
 		Short:       "Import denials from a file",
 		Long: `Import adds the denials in a file that deny export wrote; - reads standard input. It

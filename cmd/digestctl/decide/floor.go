@@ -31,7 +31,7 @@ type floorDocument struct {
 func floorSetCommand(a *cli.App) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(floorDocument{}),
+		Annotations: a.Prints(floorDocument{}),
 		Use:         "set PACKAGE [EPOCH:]VERSION-RELEASE --reason TEXT",
 		Short:       "Set the lowest version that may be active",
 		Long: `Set keeps out all versions of a package below the given one from now on: an installed
@@ -59,7 +59,7 @@ name.arch. A version without an epoch has the epoch of the installed package.`,
 func floorClearCommand(a *cli.App) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(done{}),
+		Annotations: a.Prints(done{}),
 		Use:         "clear PACKAGE --reason TEXT",
 		Short:       "Remove a floor",
 		Long: `Clear removes the floor of a package. Versions older than the newest that was ever
@@ -88,7 +88,7 @@ type floorsDocument struct {
 
 func floorListCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(floorsDocument{}),
+		Annotations: a.Prints(floorsDocument{}),
 		Use:         "list",
 		Short:       "List the floors",
 		Long: `List prints the floors, with the highest version of each package that was ever

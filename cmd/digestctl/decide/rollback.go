@@ -25,7 +25,7 @@ shows the decisions about versions.`,
 func rollbackGrantCommand(a *cli.App) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(api.Grant{}),
+		Annotations: a.Prints(api.Grant{}),
 		Use:         "grant NEVRA --reason TEXT",
 		Short:       "Permit one older version, once",
 		Long: `Grant permits a package to go back to exactly the given version, once. The next
@@ -53,7 +53,7 @@ may omit the epoch, as rpm -q does: it is then the epoch of the installed packag
 
 func rollbackRevokeCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(done{}),
+		Annotations: a.Prints(done{}),
 		Use:         "revoke NEVRA",
 		Short:       "Revoke a grant that was not used",
 		Long: `Revoke revokes a grant that was not used. A version that is installed already stays
@@ -87,7 +87,7 @@ type rollbackDocument struct {
 func rollbackLogCommand(a *cli.App) *cobra.Command {
 	var number uint32
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(rollbackDocument{}),
+		Annotations: a.Prints(rollbackDocument{}),
 		Use:         "log",
 		Short:       "Show the decisions about versions, newest first",
 		Long: `Log shows the decisions about versions, newest first: packages that were refused or

@@ -35,7 +35,7 @@ func convertCommand(a *cli.App) *cobra.Command {
 	var to, key, cert string
 	var strip bool
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(convertedDocument{}),
+		Annotations: a.Prints(convertedDocument{}),
 		Use:         "convert FILE OUTPUT",
 		Short:       "Convert a list to another format, sign it or strip its signature",
 		Long: `Convert reads a list file or a package file (.rpm) and writes a list to OUTPUT, in the

@@ -80,7 +80,7 @@ type formatDocument struct {
 func showCommand(a *cli.App) *cobra.Command {
 	var files bool
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(formatDocument{}),
+		Annotations: a.Prints(formatDocument{}),
 		Use:         "show FILE...",
 		Short:       "Show the contents of list files",
 		Long:        "Show prints the contents of list files as far as it can read them; with --files also each file and its digest.",
@@ -102,7 +102,7 @@ func completeFiles(*cobra.Command, []string, string) ([]cobra.Completion, cobra.
 func checkCommand(a *cli.App) *cobra.Command {
 	var keys []string
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(formatDocument{}),
+		Annotations: a.Prints(formatDocument{}),
 		Use:         "check FILE...",
 		Short:       "Check that a kernel would accept list files",
 		Long: `Check reads list files and their names as strictly as the kernel does, and verifies

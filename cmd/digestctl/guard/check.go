@@ -24,7 +24,7 @@ const mostExplained = 100
 
 func (g *app) checkCommand() *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(preflight.Report{}),
+		Annotations: g.Prints(preflight.Report{}),
 		Use:         "check",
 		Short:       "Find what the guard would refuse",
 		Long: `Check tests whether the kernel has everything the guard needs, and whether the self-test of digestd-guard

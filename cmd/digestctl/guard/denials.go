@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/digestd/digestd/cmd/digestctl/cli"
 	"github.com/digestd/digestd/cmd/digestctl/client"
 	"github.com/digestd/digestd/cmd/digestctl/terminal"
 	"github.com/digestd/digestd/daemon/api"
@@ -30,7 +29,7 @@ type denialsDocument struct {
 func (g *app) denialsCommand() *cobra.Command {
 	var follow bool
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(denialsDocument{}),
+		Annotations: g.Prints(denialsDocument{}, api.GuardDenial{}),
 		Use:         "denials",
 		Short:       "List what the guard refused, grouped by content",
 		Long: `Denials lists the files that the guard refused, or in mode audit would have refused, since

@@ -25,7 +25,7 @@ type exemptDocument struct {
 func (g *app) exemptCommand() *cobra.Command {
 	var req api.GuardExemptRequest
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(exemptDocument{}),
+		Annotations: g.Prints(exemptDocument{}),
 		Use:         "exempt GROUP",
 		Short:       "Let the containers of a cgroup run files that no list holds",
 		Long: `Exempt lets containers run files that no list holds, if their cgroup is GROUP or below it, their mounts

@@ -73,7 +73,7 @@ func (g *app) dial(ctx context.Context) (*protocol.Client, error) {
 
 func (g *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(api.Guard{}),
+		Annotations: g.Prints(api.Guard{}),
 		Use:         "status",
 		Short:       "Show the guard's mode and counters",
 		Long: `Status shows the mode of the guard, why it differs from the configured mode, how many

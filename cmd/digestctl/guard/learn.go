@@ -33,7 +33,7 @@ type learnDocument struct {
 func (g *app) learnCommand() *cobra.Command {
 	list, reason := defaultList, ""
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(learnDocument{}),
+		Annotations: g.Prints(learnDocument{}),
 		Use:         "learn [PATH|DIGEST...]",
 		Short:       "Vouch for files that the guard refused",
 		Long: `Learn adds files that the guard refused, or in mode audit would have refused, to an own list, so that they may

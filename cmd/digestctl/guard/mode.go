@@ -19,6 +19,7 @@ import (
 	"github.com/digestd/digestd/cmd/digestctl/terminal"
 	"github.com/digestd/digestd/daemon/api"
 	protocol "github.com/digestd/digestd/daemon/guard"
+	"github.com/digestd/digestd/daemon/guard/preflight"
 	"github.com/digestd/digestd/kernel/guard"
 )
 
@@ -31,7 +32,7 @@ type modeDocument struct {
 func (g *app) enforceCommand() *cobra.Command {
 	req := api.GuardRequest{Mode: api.GuardEnforce}
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(modeDocument{}),
+		Annotations: g.Prints(modeDocument{}, preflight.Report{}),
 		Use:         "enforce",
 		Short:       "Refuse files that are not in an active list",
 		Long: `Enforce makes the kernel refuse files whose content is not in an active list, until the mode
@@ -74,7 +75,7 @@ root must begin with such a trial, because they cannot see all processes.`,
 func (g *app) confirmCommand() *cobra.Command {
 	req := api.GuardRequest{Mode: api.GuardEnforce, Confirm: true}
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(modeDocument{}),
+		Annotations: g.Prints(modeDocument{}),
 		Use:         "confirm",
 		Short:       "Make a trial of mode enforce permanent",
 		Long: `Confirm makes the trial that digestctl guard enforce --for began last until the mode is
@@ -221,7 +222,7 @@ func (g *app) leave(cmd *cobra.Command, req api.GuardRequest, last func(context.
 func (g *app) auditCommand() *cobra.Command {
 	req := api.GuardRequest{Mode: api.GuardAudit}
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(modeDocument{}),
+		Annotations: g.Prints(modeDocument{}),
 		Use:         "audit",
 		Short:       "Refuse nothing, and report files that are not in an active list",
 		Long:        `Audit stops enforcement until the mode is changed or the machine reboots.`,
@@ -237,7 +238,7 @@ func (g *app) auditCommand() *cobra.Command {
 func (g *app) offCommand() *cobra.Command {
 	req := api.GuardRequest{Mode: api.GuardOff}
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(modeDocument{}),
+		Annotations: g.Prints(modeDocument{}),
 		Use:         "off",
 		Short:       "Turn the guard off",
 		Long: `Off allows everything until the mode is changed or the machine reboots. If

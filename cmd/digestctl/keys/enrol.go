@@ -20,7 +20,7 @@ func enrolCommand(a *cli.App) *cobra.Command {
 	var where [3]bool
 	places := [...]string{api.EnrolIMA, api.EnrolMOK, api.EnrolFile}
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(api.Enrolment{}),
+		Annotations: a.Prints(api.Enrolment{}),
 		Use:         "enrol --ima | --mok | --file",
 		Short:       "Enrol the certificate that signs this machine's lists in the kernel",
 		Long: `Enrol gives the kernel the certificate that signs lists, and the one that "keys rotate --prepare" made, and shows

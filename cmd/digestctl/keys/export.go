@@ -24,7 +24,7 @@ type retiredDocument struct {
 func exportCommand(a *cli.App) *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(retiredDocument{}),
+		Annotations: a.Prints(retiredDocument{}),
 		Use:         "export-blacklist",
 		Short:       "Print .blacklist entries that make the kernel refuse the lists of old versions",
 		Long: `Export-blacklist prints a line "bin:DIGEST" for every retired list: its package was replaced or removed, and the

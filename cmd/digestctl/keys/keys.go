@@ -26,7 +26,7 @@ type keysDocument struct {
 func Command(a *cli.App) *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(keysDocument{}),
+		Annotations: a.Prints(keysDocument{}),
 		Use:         "keys",
 		Short:       "List, revoke and restore the keys that vouch for packages",
 		Long: `Keys lists every key that vouches for packages on this machine, or ever did, and the keys that sign its lists, with
@@ -78,7 +78,7 @@ func rotateCommand(a *cli.App) *cobra.Command {
 	var reason string
 	var prepare bool
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(api.Certificate{}),
+		Annotations: a.Prints(api.Certificate{}),
 		Use:         "rotate --reason TEXT",
 		Short:       "Change the key that signs this machine's lists",
 		Long: `Rotate makes a new key and certificate, and signs every list again. Until all lists
@@ -111,7 +111,7 @@ rotate uses it.`,
 
 func showCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations:       cli.Prints(api.Key{}),
+		Annotations:       a.Prints(api.Key{}),
 		Use:               "show KEY",
 		Short:             "Show one key",
 		Long:              "Show prints everything about one key, given by its fingerprint or the end of it.",
@@ -131,7 +131,7 @@ func changeCommand(a *cli.App, verb string, change func(c *client.Client, ctx co
 	short, long string, changes func(api.Key) bool) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Annotations:       cli.Prints(api.Key{}),
+		Annotations:       a.Prints(api.Key{}),
 		Use:               verb + " KEY --reason TEXT",
 		Short:             short,
 		Long:              long,

@@ -42,7 +42,7 @@ func Doctor(a *cli.App) *cobra.Command {
 		known = append(known, cobra.CompletionWithDesc(c.Name, c.Well))
 	}
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(doctorDocument{}),
+		Annotations: a.Prints(doctorDocument{}),
 		Use:         "doctor [CHECK...]",
 		Short:       "Check the machine for everything digestd needs, and show how to fix it",
 		Long: `Doctor checks the machine for everything digestd needs, even if digestd is not running.

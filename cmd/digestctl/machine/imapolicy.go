@@ -26,7 +26,7 @@ func IMAPolicy(a *cli.App) *cobra.Command {
 	var p kernel.IMAPolicy
 	var kind string
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(imaPolicyDocument{}),
+		Annotations: a.Prints(imaPolicyDocument{}),
 		Use:         "ima-policy",
 		Short:       "Print an IMA policy that makes the kernel enforce the lists",
 		Long: `Ima-policy prints the rules that make this machine's kernel refuse files without a list, each with its reason.

@@ -27,7 +27,7 @@ func Report(a *cli.App) *cobra.Command {
 	var file, conf string
 	var cmd *cobra.Command
 	cmd = &cobra.Command{
-		Annotations: cli.Prints(report.Report{}),
+		Annotations: a.Prints(report.Report{}),
 		Use:         "report --html FILE",
 		Short:       "Write a report page: what is vouched for, what is not, and what to do next",
 		Long: `Report writes one HTML page with everything digestd knows: executables by directory and list, packages by

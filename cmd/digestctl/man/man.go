@@ -25,7 +25,7 @@ func Command(a *cli.App) *cobra.Command {
 		Args:   cli.Exactly("DIRECTORY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a.Started = true
-			for _, p := range append(Pages(cmd.Root()), Page(cmd.Root())) {
+			for _, p := range append(Pages(a, cmd.Root()), Page(a, cmd.Root())) {
 				if err := userfile.Write(filepath.Join(args[0], p.Name+".1"), p.Roff(), 0o644); err != nil {
 					return fmt.Errorf("cannot write the manual pages: %w", err)
 				}
@@ -36,7 +36,7 @@ func Command(a *cli.App) *cobra.Command {
 }
 
 // Page makes the manual page of the command tree.
-func Page(root *cobra.Command) *manual.Page {
+func Page(a *cli.App, root *cobra.Command) *manual.Page {
 	p := &manual.Page{Name: root.Name(), Number: 1, About: lowerFirst(root.Short)}
 	p.Section("Synopsis")
 	p.Literal("digestctl [--json] [--quiet] [--no-color] [--bus ADDRESS] [COMMAND [ARGUMENT...]]")
@@ -54,15 +54,17 @@ func Page(root *cobra.Command) *manual.Page {
 	p.Section("Output for programs")
 	p.Text("With `--json` a command prints one document on standard output. If the command fails, the document is " +
 		"`{\"error\": Error}`, with the codes of org.digestd1(5), or Usage or Unreachable. Structs are those of org.digestd1(5), with the same " +
-		"keys; times are in RFC 3339 form, durations in nanoseconds, bytes in base64. Later versions only add keys.")
-	documents(p, root)
+		"keys; times are in RFC 3339 form, durations in nanoseconds, bytes in base64. `digestctl schema VERB` prints the JSON Schema of " +
+		"the documents; all schemas are in /usr/share/digestd/schema. Within a major version keys are added and never removed, none " +
+		"changes its type, and one that is always there stays so: programs should ignore keys that they do not know.")
+	documents(a, p, root)
 	p.Section("Environment")
 	p.Item("NO_COLOR", "If this is set, digestctl uses no colors. It uses colors only on a terminal.")
 	p.Item("TERM", "If this is `dumb`, digestctl shows neither colors nor progress.")
 	p.Item("DBUS_SYSTEM_BUS_ADDRESS", "The address of the system bus.")
 	p.Section("See also")
 	var pages []string
-	for _, v := range Pages(root) {
+	for _, v := range Pages(a, root) {
 		pages = append(pages, v.Name+"(1)")
 	}
 	p.Text(strings.Join(pages, ", ") + ", digestd(8), digestd.conf(5), org.digestd1(5), rpm(8)")
@@ -97,17 +99,17 @@ func commands(p *manual.Page, cmd *cobra.Command) {
 }
 
 // documents adds what the commands below one print for programs.
-func documents(p *manual.Page, cmd *cobra.Command) {
+func documents(a *cli.App, p *manual.Page, cmd *cobra.Command) {
 	for _, c := range cmd.Commands() {
-		document(p, c)
-		documents(p, c)
+		document(a, p, c)
+		documents(a, p, c)
 	}
 }
 
 // document adds what a command itself prints for programs.
-func document(p *manual.Page, c *cobra.Command) {
-	if shape, prints := c.Annotations[cli.DocumentMark]; prints {
-		p.Item(cli.VerbName(c), "`"+shape+"`")
+func document(a *cli.App, p *manual.Page, c *cobra.Command) {
+	if types := a.Documents(c); types != nil {
+		p.Item(cli.VerbName(c), shapes(types))
 	}
 }
 
@@ -121,16 +123,16 @@ func described(p *manual.Page, c *cobra.Command) {
 }
 
 // Pages are the pages of the verbs, each with those it holds.
-func Pages(root *cobra.Command) (pages []*manual.Page) {
+func Pages(a *cli.App, root *cobra.Command) (pages []*manual.Page) {
 	for _, c := range root.Commands() {
 		if shown(c) && c.Name() != "completion" {
-			pages = append(pages, verbPage(c))
+			pages = append(pages, verbPage(a, c))
 		}
 	}
 	return pages
 }
 
-func verbPage(c *cobra.Command) *manual.Page {
+func verbPage(a *cli.App, c *cobra.Command) *manual.Page {
 	p := &manual.Page{Name: c.Root().Name() + "-" + c.Name(), Number: 1, About: lowerFirst(c.Short)}
 	p.Section("Synopsis")
 	var lines []string
@@ -148,8 +150,8 @@ func verbPage(c *cobra.Command) *manual.Page {
 	}
 	p.Section("Output for programs")
 	p.Text("With `--json`, on standard output; digestctl(1) says more.")
-	document(p, c)
-	documents(p, c)
+	document(a, p, c)
+	documents(a, p, c)
 	p.Section("Exit status")
 	p.Text("As in digestctl(1): 0 for success, 3 if the answer is bad, others for failures.")
 	p.Section("See also")

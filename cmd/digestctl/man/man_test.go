@@ -19,7 +19,7 @@ import (
 // sample is a command with everything that a manual has to show.
 func sample(a *cli.App) *cobra.Command {
 	run := func(*cobra.Command, []string) error { return nil }
-	show := &cobra.Command{Use: "show NAME", Short: "Show a book", RunE: run, Annotations: cli.Prints(struct {
+	show := &cobra.Command{Use: "show NAME", Short: "Show a book", RunE: run, Annotations: a.Prints(struct {
 		Title string `json:"title"`
 	}{}), Long: "Show prints what is on the cover.\n\n  one line\n  another\n\nIt reads nothing.", Example: "  digestctl book show emma\n  digestctl book show --pages 7 emma"}
 	show.Flags().IntP("pages", "p", 3, "print `N` pages")
@@ -70,7 +70,8 @@ digestctl book show \-\-pages 7 emma
 `
 
 func TestVerbPage(t *testing.T) {
-	pages := man.Pages(sample(&cli.App{UI: terminal.New(nil, nil)}))
+	a := &cli.App{UI: terminal.New(nil, nil)}
+	pages := man.Pages(a, sample(a))
 	if len(pages) != 1 || pages[0].Name != "digestctl-book" {
 		t.Fatalf("pages are %+v", pages)
 	}
@@ -89,7 +90,8 @@ func TestVerbPage(t *testing.T) {
 
 func TestMainPage(t *testing.T) {
 	// Lines are broken where they are long.
-	text := strings.Join(strings.Fields(string(man.Page(sample(&cli.App{UI: terminal.New(nil, nil)})).Markdown())), " ")
+	a := &cli.App{UI: terminal.New(nil, nil)}
+	text := strings.Join(strings.Fields(string(man.Page(a, sample(a)).Markdown())), " ")
 	for _, want := range []string{"book show NAME", "--json", "`why` exits with 3", "NO_COLOR", "digestctl-book(1)"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page has no %q:\n%s", want, text)

@@ -51,7 +51,7 @@ type value struct {
 func Command(a *cli.App) *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(document{}),
+		Annotations: a.Prints(document{}),
 		Use:         "metrics",
 		Short:       "Print metrics for monitoring",
 		Long: `Metrics prints the state of digestd and of the guard in the OpenMetrics format, which Prometheus reads. digestd

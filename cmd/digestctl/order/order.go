@@ -29,7 +29,7 @@ the names of the lists. A package keeps its number when it is upgraded.`,
 func fromLogCommand(a *cli.App) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(api.Order{}),
+		Annotations: a.Prints(api.Order{}),
 		Use:         "from-ima-log FILE",
 		Short:       "Number the lists in the order of an IMA measurement list",
 		Long: `From-ima-log numbers the lists by their first place in an IMA measurement list, as
@@ -81,7 +81,7 @@ type orderChange struct {
 func clearCommand(a *cli.App) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(orderChange{}),
+		Annotations: a.Prints(orderChange{}),
 		Use:         "clear",
 		Short:       "Remove the numbers",
 		Long:        "Clear removes the numbers from the names of lists, and binds files to the new names.",
@@ -109,7 +109,7 @@ type orderDocument struct {
 
 func showCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(orderDocument{}),
+		Annotations: a.Prints(orderDocument{}),
 		Use:         "show",
 		Short:       "Show the numbered lists in order",
 		Long:        "Show prints the numbered lists in order, and whether the kernel prefetches lists.",
@@ -151,7 +151,7 @@ func onOff(on bool) string {
 
 func prefetchCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(orderChange{}),
+		Annotations: a.Prints(orderChange{}),
 		Use:         "prefetch on|off",
 		Short:       "Let the kernel read all lists before the one it needs",
 		Long: `Prefetch sets security.dig_prefetch on the list directory: the kernel then reads all

@@ -37,7 +37,7 @@ func (o *options) flags(cmd *cobra.Command) {
 func addCommand(a *cli.App) *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(document{}),
+		Annotations: a.Prints(document{}),
 		Use:         "add NAME PATH...",
 		Short:       "Make a list of files, or add files to a list",
 		Long: `Add hashes all files below each PATH, on the same file system and without following

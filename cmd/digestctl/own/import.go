@@ -16,7 +16,7 @@ import (
 func importCommand(a *cli.App) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(document{}),
+		Annotations: a.Prints(document{}),
 		Use:         "import NAME FILE",
 		Short:       "Import a list that was made and signed elsewhere",
 		Long: `Import publishes a list that was made and signed elsewhere, in the tlv format with a

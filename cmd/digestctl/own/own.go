@@ -31,7 +31,7 @@ type listDocument struct {
 
 func listCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(listDocument{}),
+		Annotations: a.Prints(listDocument{}),
 		Use:         "list",
 		Short:       "List your own lists",
 		Long:        "List prints your own lists, including removed ones, whose version numbers continue.",
@@ -68,7 +68,7 @@ type showDocument struct {
 func showCommand(a *cli.App) *cobra.Command {
 	var files bool
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(showDocument{}),
+		Annotations: a.Prints(showDocument{}),
 		Use:         "show NAME",
 		Short:       "Show one of your own lists",
 		Long: `Show prints everything about one of your own lists; with --files also the files
@@ -143,7 +143,7 @@ type skippedFile struct {
 func removeCommand(a *cli.App) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(document{}),
+		Annotations: a.Prints(document{}),
 		Use:         "rm NAME",
 		Short:       "Remove one of your own lists",
 		Long: `Rm withdraws one of your own lists and removes its label from the files that were bound

@@ -20,7 +20,7 @@ type updateDocument struct {
 func updateCommand(a *cli.App) *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(updateDocument{}),
+		Annotations: a.Prints(updateDocument{}),
 		Use:         "update [NAME...]",
 		Short:       "Update your own lists from their files",
 		Long: `Update hashes the files of your own lists again, and publishes a new version of each

@@ -44,7 +44,7 @@ func buildCommand(a *cli.App) *cobra.Command {
 	var output string
 	var specOnly bool
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(builtDocument{}),
+		Annotations: a.Prints(builtDocument{}),
 		Use:         "build DIRECTORY",
 		Short:       "Build the package of a directory of policy files",
 		Long: `Build checks all files *.toml of a directory and writes the spec of a package that has

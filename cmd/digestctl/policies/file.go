@@ -36,7 +36,7 @@ type checkedDocument struct {
 func checkCommand(a *cli.App) *cobra.Command {
 	var own bool
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(checkedDocument{}),
+		Annotations: a.Prints(checkedDocument{}),
 		Use:         "check FILE...",
 		Short:       "Check policy files before they are released",
 		Long: `Check reads policy files as digestd does and names the line and key of what is
@@ -133,7 +133,7 @@ type changedWord struct {
 func diffCommand(a *cli.App) *cobra.Command {
 	var own bool
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(diffDocument{}),
+		Annotations: a.Prints(diffDocument{}),
 		Use:         "diff [OLD] NEW",
 		Short:       "Say what a policy file changes",
 		Long: `Diff compares two policy files, or one with the policy of its name that is in force here,

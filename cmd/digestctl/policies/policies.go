@@ -32,7 +32,7 @@ type policiesDocument struct {
 
 func showCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(policiesDocument{}),
+		Annotations: a.Prints(policiesDocument{}),
 		Use:         "show [NAME]",
 		Short:       "Show which policies are in force and what they say",
 		Long: `Show lists the policies: those in force, those that lapsed because their file does
@@ -139,7 +139,7 @@ func showWords(t *terminal.UI, words []api.PolicyWord) {
 func forgetCommand(a *cli.App) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(policiesDocument{}),
+		Annotations: a.Prints(policiesDocument{}),
 		Use:         "forget NAME --reason TEXT",
 		Short:       "Lift what stayed of a policy whose file is gone",
 		Long: `Forget lifts the floors, denials and revocations that stayed of a policy whose file does

@@ -23,7 +23,7 @@ type listDocument struct {
 // List is digestctl list.
 func List(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(listDocument{}),
+		Annotations: a.Prints(listDocument{}),
 		Use:         "list [STATE|PATTERN]",
 		Short:       "List the digest lists",
 		Long: `List prints the digest lists and their packages: all of them, those in one state, or

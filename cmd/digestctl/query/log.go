@@ -4,7 +4,6 @@ package query
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os/user"
@@ -34,7 +33,7 @@ type logFlags struct {
 func Log(a *cli.App) *cobra.Command {
 	var f logFlags
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(logDocument{}),
+		Annotations: a.Prints(logDocument{}, api.Event{}),
 		Use:         "log",
 		Short:       "Show the decisions of digestd, newest first",
 		Long: `Log shows every recorded decision, newest first: lists that were published, withdrawn, withheld or refused,
@@ -217,11 +216,7 @@ func awaitLog(ctx context.Context, signals *client.Signals) error {
 func logLines(a *cli.App, events []api.Event) error {
 	for _, e := range events {
 		if a.JSON {
-			line, err := json.Marshal(e)
-			if err != nil {
-				return err
-			}
-			if _, err := fmt.Fprintf(a.UI.Out, "%s\n", line); err != nil {
+			if err := a.UI.JSONLine(e); err != nil {
 				return err
 			}
 			continue

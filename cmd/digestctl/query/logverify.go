@@ -15,7 +15,7 @@ import (
 func logVerifyCommand(a *cli.App) *cobra.Command {
 	var head string
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(api.LogCheck{}),
+		Annotations: a.Prints(api.LogCheck{}),
 		Use:         "verify",
 		Short:       "Check that no entry of the log was cut, changed or moved",
 		Long: `Verify checks the hash chains over the log: every entry has a hash that covers the entry and the hash of the entry

@@ -28,7 +28,7 @@ type shownList struct {
 func Show(a *cli.App) *cobra.Command {
 	var files bool
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(showDocument{}),
+		Annotations: a.Prints(showDocument{}),
 		Use:         "show PACKAGE",
 		Short:       "Show the lists of a package",
 		Long: `Show prints everything about the lists of a package: state and reason, the key that

@@ -20,7 +20,7 @@ import (
 // Status is digestctl status.
 func Status(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(api.Status{}),
+		Annotations: a.Prints(api.Status{}),
 		Use:         "status",
 		Short:       "Show the state of digestd and its problems",
 		Long: `Status shows the problems that need attention, then the state of digestd. It is also

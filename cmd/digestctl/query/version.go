@@ -22,7 +22,7 @@ type versionDocument struct {
 // Version is digestctl version.
 func Version(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(versionDocument{}),
+		Annotations: a.Prints(versionDocument{}),
 		Use:         "version",
 		Short:       "Show the versions of digestctl and digestd",
 		Long:        "Version prints the versions of digestctl and of digestd, if it is running.",

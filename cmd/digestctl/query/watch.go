@@ -5,7 +5,6 @@ package query
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,7 +28,7 @@ type watchLine struct {
 // Watch is digestctl watch.
 func Watch(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(watchLine{}),
+		Annotations: a.Prints(watchLine{}),
 		Use:         "watch",
 		Short:       "Show events as they happen",
 		Long: `Watch prints a line for each event from now on: lists published and withdrawn, packages refused, keys revoked,
@@ -196,14 +195,7 @@ func wordsFor(name string, f map[string]any) (s terminal.Style, kind, text strin
 func (w *watch) print(s terminal.Style, kind, text, event string, fields map[string]any) error {
 	now := time.Now()
 	if w.JSON {
-		if fields == nil {
-			fields = map[string]any{}
-		}
-		line, err := json.Marshal(watchLine{now, event, fields})
-		if err == nil {
-			_, err = fmt.Fprintf(w.UI.Out, "%s\n", line)
-		}
-		return err
+		return w.UI.JSONLine(watchLine{now, event, fields})
 	}
 	if w.UI.Quiet {
 		return nil

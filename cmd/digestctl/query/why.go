@@ -23,7 +23,7 @@ type whyDocument struct {
 // Why is digestctl why.
 func Why(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(whyDocument{}),
+		Annotations: a.Prints(whyDocument{}),
 		Use:         "why PATH...",
 		Short:       "Show whether files are vouched for, and why",
 		Long: `Why shows for each file whether it is vouched for and by which list, package, version

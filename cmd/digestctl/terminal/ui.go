@@ -9,7 +9,6 @@ package terminal
 // name must not move the cursor. Colors repeat what the words say already.
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -107,14 +106,6 @@ func (t *UI) Trouble(message, advice string) {
 	if advice != "" {
 		fmt.Fprintln(t.Err, "  "+Safe(advice))
 	}
-}
-
-// JSON prints a document.
-func (t *UI) JSON(v any) error {
-	enc := json.NewEncoder(t.Out)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
 }
 
 // Safe spells out what could do more than be read: control characters, those

@@ -3,7 +3,6 @@
 package verify
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -58,7 +57,7 @@ func (f *findings) print(found api.Finding) error {
 	if !f.open {
 		separator, f.open = "{\n  \"findings\": [\n    ", true
 	}
-	text, err := compact(found)
+	text, err := terminal.Compact(found)
 	if err == nil {
 		_, err = fmt.Fprintf(f.app.UI.Out, "%s%s", separator, text)
 	}
@@ -71,15 +70,6 @@ func ownName(pkg string) (name string, own bool) {
 	rest, own := strings.CutPrefix(pkg, "own:")
 	n, err := nevra.Parse(rest)
 	return n.Name, own && err == nil
-}
-
-// compact is JSON on one line.
-func compact(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(v)
-	return bytes.TrimSpace(b.Bytes()), err
 }
 
 // advise remembers what would help.
@@ -107,7 +97,7 @@ func (f *findings) failed(err error) error {
 		return err
 	}
 	trouble := cli.Explain(err)
-	text, jerr := compact(trouble.Error)
+	text, jerr := terminal.Compact(trouble.Error)
 	if jerr != nil {
 		return jerr
 	}

@@ -15,7 +15,7 @@ func Fix(a *cli.App) *cobra.Command {
 	var s scope
 	var unlabelled bool
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(verifyDocument{}),
+		Annotations: a.Prints(verifyDocument{}, failedDocument{}),
 		Use:         "fix PATH...|--package PACKAGE|--all",
 		Short:       "Bind files to the right lists, and publish lists that are missing",
 		Long: `Fix brings the lists in step with rpm's database like sync, verifies like verify, and

@@ -15,7 +15,7 @@ import (
 // Sync is digestctl sync.
 func Sync(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(api.SyncResult{}),
+		Annotations: a.Prints(api.SyncResult{}),
 		Use:         "sync",
 		Short:       "Compare the lists with rpm's database now",
 		Long: `Sync makes digestd compare the lists with rpm's database now, and publish and withdraw

@@ -23,6 +23,12 @@ type verifyDocument struct {
 	Verification api.Verification `json:"verification"`
 }
 
+// failedDocument is what they print if they fail after the first finding.
+type failedDocument struct {
+	Findings []api.Finding `json:"findings"`
+	Error    api.Error     `json:"error"`
+}
+
 // scope is what a verification is to look at.
 type scope struct {
 	all, idle, resume bool
@@ -66,7 +72,7 @@ func Verify(a *cli.App) *cobra.Command {
 	var s scope
 	var findings bool
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(verifyDocument{}),
+		Annotations: a.Prints(verifyDocument{}, failedDocument{}),
 		Use:         "verify PATH...|--package PACKAGE|--all",
 		Short:       "Compare the files on disk with the lists",
 		Long: `Verify reads files and compares them with the lists that vouch for them. It reports

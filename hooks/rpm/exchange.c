@@ -382,7 +382,7 @@ rpmRC learn(struct session *s)
     return rc;
 }
 
-rpmRC at(struct session *s, enum wait_event event)
+rpmRC at_event(struct session *s, enum wait_event event)
 {
     return wait_step(s->question.state, event) == GO_ON ? RPMRC_OK : learn(s);
 }

@@ -61,7 +61,7 @@ void announce(struct session *s, struct element *e, Header h);
 rpmRC learn(struct session *s);
 
 /* Does what the state of the question asks for at an event other than ON_FILE. */
-rpmRC at(struct session *s, enum wait_event event);
+rpmRC at_event(struct session *s, enum wait_event event);
 
 /* Puts a file off, or takes the answer if that is impossible. *put_off tells
  * which. */

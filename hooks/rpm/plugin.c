@@ -121,7 +121,7 @@ static rpmRC digestd_scriptlet_pre(rpmPlugin plugin, const char *name, int type)
 {
     struct session *s = rpmPluginGetData(plugin);
     (void)name, (void)type;
-    return s ? at(s, ON_STEP) : RPMRC_OK;
+    return s ? at_event(s, ON_STEP) : RPMRC_OK;
 }
 
 static rpmRC digestd_psm_post(rpmPlugin plugin, rpmte te, int res)
@@ -181,7 +181,7 @@ static rpmRC digestd_fsm_file_pre(rpmPlugin plugin, rpmfi fi, const char *path, 
 {
     struct session *s = rpmPluginGetData(plugin);
     (void)fi, (void)path, (void)op;
-    return s && !S_ISREG(mode) ? at(s, ON_OTHER) : RPMRC_OK;
+    return s && !S_ISREG(mode) ? at_event(s, ON_OTHER) : RPMRC_OK;
 }
 
 static rpmRC digestd_fsm_file_prepare(rpmPlugin plugin, rpmfi fi, int fd, const char *path,
@@ -203,11 +203,11 @@ static rpmRC digestd_fsm_file_prepare(rpmPlugin plugin, rpmfi fi, int fd, const 
     rpmRC rc;
     bool put_off = false;
     if (!written || !has_digest(fi))
-        return at(s, ON_SKIPPED) == RPMRC_OK ? RPMRC_OK : RPMRC_FAIL;
+        return at_event(s, ON_SKIPPED) == RPMRC_OK ? RPMRC_OK : RPMRC_FAIL;
     if (single && fresh)
         rc = at_file(s, &(struct waiting){ .fd = fd, .file = (uint32_t)rpmfiFX(fi), .name = (char *)(uintptr_t)name }, &put_off);
     else
-        rc = at(s, ON_SHARED);
+        rc = at_event(s, ON_SHARED);
     if (rc != RPMRC_OK)
         return RPMRC_FAIL;
     if (!put_off && s->current->progress == ANNOUNCED) {
@@ -223,7 +223,7 @@ static rpmRC digestd_fsm_file_post(rpmPlugin plugin, rpmfi fi, const char *path,
 {
     struct session *s = rpmPluginGetData(plugin);
     (void)path, (void)mode, (void)op, (void)res;
-    return s && fi ? at(s, ON_NAMED) : RPMRC_OK;
+    return s && fi ? at_event(s, ON_NAMED) : RPMRC_OK;
 }
 
 __attribute__((visibility("default")))

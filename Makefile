@@ -16,12 +16,15 @@ busservicedir ?= $(PREFIX)/share/dbus-1/system-services
 polkitdir ?= $(PREFIX)/share/polkit-1/actions
 catalogdir ?= $(PREFIX)/lib/systemd/catalog
 tmpfilesdir ?= $(PREFIX)/lib/tmpfiles.d
+presetdir ?= $(PREFIX)/lib/systemd/system-preset
 sysusersdir ?= $(PREFIX)/lib/sysusers.d
 rulesdir ?= $(PREFIX)/share/polkit-1/rules.d
 mandir ?= $(PREFIX)/share/man
 compdir ?= $(PREFIX)/share
 datadir ?= $(PREFIX)/share
 libexecdir ?= $(PREFIX)/libexec
+selinuxtype ?= targeted
+selinuxdevel ?= /usr/share/selinux/devel
 # dnf4dir=, dnf5dir= say where the plugins of dnf go; empty, nowhere; without them,
 # where dnf and dnf5 of this machine look.
 
@@ -60,6 +63,7 @@ help:
 	@echo 'make fuzz      every fuzz target for FUZZTIME=$(FUZZTIME)'
 	@echo 'make bench     measures, and writes docs/performance.md; ROWS=why,restart prints these alone'
 	@echo 'make install   below DESTDIR=, PREFIX=$(PREFIX)'
+	@echo 'make selinux   bin/selinux/digestd.pp, the SELinux policy module; needs selinux-policy-devel'
 	@echo 'make rpm       bin/rpm/: packages of what is committed; make srpm: its source package'
 	@echo 'make dist      bin/dist/: archives of a release, with SBOMs and checksums'
 	@echo 'make clean     removes what was built'
@@ -176,6 +180,7 @@ lay:
 	for unit in digestd.service digestd.socket digestd-guard.service digestd-guard-check.service digestd-reconcile@.service digestd-verify.service digestd-verify.timer digestd-metrics.service digestd-metrics.timer; do \
 		sed 's|/usr/sbin/|$(sbindir)/|;s|/usr/bin/|$(bindir)/|' systemd/$$unit >$(DESTDIR)$(unitdir)/$$unit || exit 1; done
 	install -D -m 0644 systemd/tmpfiles.conf $(DESTDIR)$(tmpfilesdir)/digestd.conf
+	install -D -m 0644 systemd/digestd.preset $(DESTDIR)$(presetdir)/85-digestd.preset
 	install -D -m 0644 systemd/sysusers.conf $(DESTDIR)$(sysusersdir)/digestd.conf
 	install -D -m 0644 systemd/org.digestd1.rules $(DESTDIR)$(rulesdir)/org.digestd1.rules
 	install -D -m 0644 systemd/org.digestd1.conf $(DESTDIR)$(busdir)/org.digestd1.conf
@@ -191,6 +196,17 @@ lay:
 	bin/digestctl completion bash >$(DESTDIR)$(compdir)/bash-completion/completions/digestctl
 	bin/digestctl completion zsh >$(DESTDIR)$(compdir)/zsh/site-functions/_digestctl
 	bin/digestctl completion fish >$(DESTDIR)$(compdir)/fish/vendor_completions.d/digestctl.fish
+
+# The SELinux policy module, built by the policy's own Makefile (selinux-policy-devel).
+selinux:
+	rm -rf bin/selinux
+	install -D -m 0644 -t bin/selinux systemd/selinux/digestd.te systemd/selinux/digestd.fc systemd/selinux/digestd.if
+	$(MAKE) -C bin/selinux -f $(selinuxdevel)/Makefile NAME=$(selinuxtype) digestd.pp
+
+lay-selinux:
+	install -d -m 0755 $(DESTDIR)$(PREFIX)/share/selinux/packages/$(selinuxtype)
+	bzip2 -9c bin/selinux/digestd.pp >$(DESTDIR)$(PREFIX)/share/selinux/packages/$(selinuxtype)/digestd.pp.bz2
+	install -D -m 0644 systemd/selinux/digestd.if $(DESTDIR)$(PREFIX)/share/selinux/devel/include/distributed/digestd.if
 
 # Packages are those of a commit: between releases, newer by the number of commits.
 rpm: setup-rpm
@@ -210,4 +226,4 @@ clean:
 	rm -rf bin
 	@$(MAKE) -s -C hooks/rpm clean
 
-.PHONY: help build programs demo bench test test-packages test-vm unit cover cover-integration sim sim-mutants docs lint vulncheck fuzz install lay rpm srpm dist clean
+.PHONY: help build programs demo bench test test-packages test-vm unit cover cover-integration sim sim-mutants docs lint vulncheck fuzz install lay selinux lay-selinux rpm srpm dist clean

@@ -63,6 +63,8 @@ mount            mount
 flock            util-linux
 systemd-analyze  systemd
 rpmlint          rpmlint
+/usr/share/selinux/devel/Makefile selinux-policy-dev,checkpolicy,semodule-utils,policycoreutils-dev selinux-policy-devel
+bzip2            bzip2
 file             file
 debootstrap      debootstrap         debootstrap
 mke2fs           e2fsprogs           e2fsprogs

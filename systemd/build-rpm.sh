@@ -41,6 +41,8 @@ options=(
 )
 # Debian's packages are not rpm's: setup.sh has seen to what is needed.
 [ ! -e /etc/debian_version ] || options+=(--nodeps)
+# Without the policy's headers there is no package of the SELinux module.
+[ -e /usr/share/selinux/devel/Makefile ] || options+=(--without selinux)
 
 rm -rf "$out"
 mkdir -p "$out"

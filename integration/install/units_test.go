@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -101,6 +102,30 @@ func TestUnitsAreUnderstood(t *testing.T) {
 				}
 				t.Errorf("%s (%v): %s", name, err, line)
 			}
+		}
+	}
+}
+
+// TestPresets: of all that can be enabled the preset file enables digestd alone, on a system
+// that disables what no preset names and on one that enables it.
+func TestPresets(t *testing.T) {
+	for _, others := range []string{"disable *", "enable *"} {
+		root := t.TempDir()
+		dir := func(of string) string { return filepath.Join(root, "usr/lib/systemd", of) }
+		command(t, "mkdir", "-p", dir("system"), dir("system-preset"), filepath.Join(root, "etc"))
+		command(t, "sh", "-c", `cp "$1"/digestd*.service "$1"/digestd*.socket "$1"/digestd*.timer "$2" && cp "$1/digestd.preset" "$3/85-digestd.preset" && echo "$4" >"$3/99-default.preset"`,
+			"sh", units, dir("system"), dir("system-preset"), others)
+		command(t, "systemctl", "--root="+root, "preset-all")
+		enabled, err := filepath.Glob(filepath.Join(root, "etc/systemd/system/*.wants/*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, e := range enabled {
+			enabled[i] = filepath.Base(e)
+		}
+		slices.Sort(enabled)
+		if want := []string{"digestd.service", "digestd.socket"}; !slices.Equal(enabled, want) {
+			t.Errorf("after %q, enabled are %v, want %v", others, enabled, want)
 		}
 	}
 }

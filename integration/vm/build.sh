@@ -51,7 +51,7 @@ build() {
 		exit 1
 	}
 }
-build --without dnf5 /sources/files/digestd.spec
+build --without dnf5 --without selinux /sources/files/digestd.spec
 
 # own NAME POST PACKAGE...: a package of the programs and libraries of packages of the tree. Each
 # ends in the release, which changes its content and nothing that it does.

@@ -5,8 +5,8 @@
 // does. The TPM signs the statement together with the value of the counter, and the key that
 // signs lists signs it as well; where there is no anchor, only that key does.
 //
-// A verifier needs no TPM and no network. Whose the keys are it knows from the first
-// statement that it accepted, or from a challenge; see [Memory].
+// A verifier needs no TPM and no network. Whose the keys are it knows from a challenge (see
+// [Ask]), or from the first statement that it accepted.
 package attest
 
 import (
@@ -125,6 +125,9 @@ type Memory struct {
 	Log     []api.LogHead `json:"log,omitzero"`     // the heads of the log
 	When    time.Time     `json:"when,omitzero"`    // of the statement
 	Policy  string        `json:"policy,omitzero"`  // of the statement
+
+	Enrolment *Enrolment `json:"enrolment,omitzero"` // how the attestation key came to be known; absent: by the first use
+	Pending   *Pending   `json:"pending,omitzero"`   // a challenge that was not answered yet
 }
 
 // Result is what a quote proves.
@@ -133,12 +136,16 @@ type Result struct {
 	Key       string    `json:"key,omitzero"`     // the name of the TPM's attestation key, hexadecimal
 	Machine   string    `json:"machine,omitzero"` // SHA-256 of the public key that signs lists
 	Value     uint64    `json:"value,omitzero"`   // of the counter, by the TPM's word
+	Enrolment Enrolment `json:"enrolment"`        // how the verifier knows the keys
 	Faults    []string  `json:"faults"`           // why the machine should not be believed, or not be as it is
 	Memory    Memory    `json:"-"`                // what to remember
 }
 
 // errNothing means that nobody signed.
 var errNothing = errors.New("cannot verify the quote: nobody signed it")
+
+// errUnanswered means that the verifier waits for a proof.
+var errUnanswered = errors.New("cannot verify the quote: the machine has not answered the challenge yet")
 
 // Verify verifies a quote for a nonce. An error means that it proves nothing. What it proves
 // and the verifier remembers otherwise is among the faults of the result; known is nil at the first
@@ -150,6 +157,9 @@ func Verify(quote []byte, nonce string, known *Memory) (Result, error) {
 	}
 	if err := decode(quote, &q); err != nil || q.Format != QuoteFormat || q.Version != Version {
 		return Result{}, fmt.Errorf("cannot verify the quote: it is no document of the form %s %d", QuoteFormat, Version)
+	}
+	if known != nil && known.Key == "" && known.Machine == "" {
+		return Result{}, errUnanswered
 	}
 	r := Result{Faults: []string{}}
 	s := &r.Statement
@@ -187,6 +197,10 @@ func Verify(quote []byte, nonce string, known *Memory) (Result, error) {
 	if known != nil {
 		r.compare(*known, &m)
 	}
+	r.Enrolment = Enrolment{By: ByFirstUse}
+	if m.Enrolment != nil {
+		r.Enrolment = *m.Enrolment
+	}
 	r.Memory = m
 	return r, nil
 }
@@ -210,6 +224,10 @@ func (r *Result) counter(name string) {
 
 // compare compares with what is remembered. Keys that are remembered must sign.
 func (r *Result) compare(known Memory, m *Memory) {
+	m.Enrolment, m.Pending = known.Enrolment, known.Pending
+	if r.Machine == "" {
+		m.Machine = known.Machine
+	}
 	switch {
 	case known.Key != "" && r.Key == "":
 		r.fault("the TPM did not sign, and it did before")
@@ -225,6 +243,7 @@ func (r *Result) compare(known Memory, m *Memory) {
 	}
 	switch {
 	case r.Key == "" || known.Key == "":
+	case known.Counter == "": // the key was enrolled, and this is the first quote
 	case known.Counter != m.Counter:
 		r.fault("the machine has another counter than before: it was bound anew")
 	case m.Value < known.Value:
@@ -271,7 +290,7 @@ func ReadMemory(data []byte) (m Memory, err error) {
 	if err = decode(data, &m); err == nil && (m.Format != MemoryFormat || m.Version != Version) {
 		err = fmt.Errorf("it is no document of the form %s %d", MemoryFormat, Version)
 	}
-	if err == nil && m.Key == "" && m.Machine == "" {
+	if err == nil && m.Key == "" && m.Machine == "" && m.Pending == nil {
 		err = errors.New("it names no key")
 	}
 	return m, err

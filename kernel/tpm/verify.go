@@ -115,11 +115,6 @@ func unmarshalPublic(data []byte) (*tpm2.TPMTPublic, error) {
 func unmarshal[T tpm2.Marshallable, P interface {
 	*T
 	tpm2.Unmarshallable
-}](data []byte) (value *T, err error) {
-	defer func() {
-		if recover() != nil {
-			value, err = nil, errors.New("it is malformed")
-		}
-	}()
-	return tpm2.Unmarshal[T, P](data)
+}](data []byte) (*T, error) {
+	return guarded(func() (*T, error) { return tpm2.Unmarshal[T, P](data) })
 }

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package attest
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/digestd/digestd/kernel/tpm"
+)
+
+// A verifier enrols the attestation key of a machine by a challenge: the machine shows its
+// keys (Identity), the verifier encrypts a secret for the endorsement key, which the TPM's
+// maker vouches for, and for the attestation key (Challenge), and the TPM decrypts it if it
+// has both (Proof). What a machine sends is bytes from a stranger.
+
+// The forms of these documents.
+const (
+	IdentityFormat  = "digestd-identity"
+	ChallengeFormat = "digestd-challenge"
+	ProofFormat     = "digestd-proof"
+)
+
+// The ways in which a verifier came to know an attestation key.
+const (
+	ByCertificate = "certificate" // the TPM proved it, and the maker of the TPM vouches for its endorsement key
+	ByEndorsement = "endorsement" // the TPM proved it, and the verifier knew its endorsement key
+	ByFirstUse    = "first-use"   // the verifier believed whoever came first
+)
+
+// MaxIdentity bounds an identity, a challenge and a proof, in bytes.
+const MaxIdentity = 32 << 10
+
+// MaxMakers bounds the certificates of makers, in bytes.
+const MaxMakers = 1 << 20
+
+// Identity is by which keys the TPM of a machine is known.
+type Identity struct {
+	Format      string `json:"format"`               // digestd-identity
+	Version     int    `json:"version"`              // 1
+	Endorsement []byte `json:"endorsement"`          // TPMT_PUBLIC of the endorsement key
+	Certificate []byte `json:"certificate,omitzero"` // DER, by the TPM's maker; absent where the TPM has none
+	Attestation []byte `json:"attestation"`          // TPMT_PUBLIC of the attestation key
+}
+
+// Challenge is a secret that only one TPM can decrypt.
+type Challenge struct {
+	Format    string `json:"format"`    // digestd-challenge
+	Version   int    `json:"version"`   // 1
+	Algorithm uint16 `json:"algorithm"` // TPM_ALG_ID of the endorsement key
+	Blob      []byte `json:"blob"`      // TPM2B_ID_OBJECT, without its size
+	Secret    []byte `json:"secret"`    // TPM2B_ENCRYPTED_SECRET, without its size
+}
+
+// Proof is that secret.
+type Proof struct {
+	Format  string `json:"format"`  // digestd-proof
+	Version int    `json:"version"` // 1
+	Secret  []byte `json:"secret"`
+}
+
+// Enrolment is how a verifier came to know an attestation key.
+type Enrolment struct {
+	By          string    `json:"by"`                   // certificate, endorsement
+	Endorsement string    `json:"endorsement,omitzero"` // SHA-256 of the public endorsement key (SubjectPublicKeyInfo), hexadecimal
+	Maker       string    `json:"maker,omitzero"`       // the subject of the certificate that vouches for the TPM's
+	When        time.Time `json:"when,omitzero"`        // by the verifier's clock
+}
+
+// Pending is a challenge that was not answered yet.
+type Pending struct {
+	Key       string    `json:"key"`    // the name of the attestation key, hexadecimal
+	Digest    string    `json:"digest"` // SHA-256 of the secret, hexadecimal
+	Enrolment Enrolment `json:"enrolment"`
+}
+
+// Trust is by what a verifier believes an endorsement key.
+type Trust struct {
+	Makers      []byte // certificates as PEM: those that signed themselves are believed, others lead to them
+	Endorsement string // SHA-256 of the public endorsement key, hexadecimal
+}
+
+// errOtherTPM means that a machine has another TPM than before.
+var errOtherTPM = errors.New("the machine has another attestation key than the one that is remembered")
+
+// NewIdentity returns the document of an identity.
+func NewIdentity(id tpm.Identity) Identity {
+	return Identity{Format: IdentityFormat, Version: Version, Endorsement: id.Endorsement, Certificate: id.Certificate, Attestation: id.Attestation}
+}
+
+// Ask makes a challenge for the machine with an identity, and what the verifier remembers
+// until it is answered: known is what it remembers by now, nil for nothing.
+func Ask(identity []byte, trust Trust, known *Memory, now time.Time) (Challenge, Memory, error) {
+	var id Identity
+	if err := document(identity, &id, IdentityFormat, &id.Format, &id.Version); err != nil {
+		return Challenge{}, Memory{}, fmt.Errorf("cannot make a challenge: %w", err)
+	}
+	enrolment, err := trust.believe(id, now)
+	if err != nil {
+		return Challenge{}, Memory{}, fmt.Errorf("cannot believe the machine: %w", err)
+	}
+	name, err := tpm.KeyName(id.Attestation)
+	if err != nil {
+		return Challenge{}, Memory{}, err
+	}
+	m := Memory{Format: MemoryFormat, Version: Version}
+	if known != nil {
+		m = *known
+	}
+	key := hex.EncodeToString(name)
+	if m.Key != "" && m.Key != key {
+		return Challenge{}, Memory{}, fmt.Errorf("cannot believe the machine: %w", errOtherTPM)
+	}
+	secret := make([]byte, sha256.Size)
+	rand.Read(secret)
+	c, err := tpm.MakeCredential(id.Endorsement, id.Attestation, secret)
+	if err != nil {
+		return Challenge{}, Memory{}, err
+	}
+	digest := sha256.Sum256(secret)
+	m.Pending = &Pending{Key: key, Digest: hex.EncodeToString(digest[:]), Enrolment: enrolment}
+	return Challenge{Format: ChallengeFormat, Version: Version, Algorithm: c.Algorithm, Blob: c.Blob, Secret: c.Secret}, m, nil
+}
+
+// ReadChallenge reads a challenge for a TPM.
+func ReadChallenge(data []byte) (tpm.Credential, error) {
+	var c Challenge
+	if err := document(data, &c, ChallengeFormat, &c.Format, &c.Version); err != nil {
+		return tpm.Credential{}, fmt.Errorf("cannot read the challenge: %w", err)
+	}
+	return tpm.Credential{Algorithm: c.Algorithm, Blob: c.Blob, Secret: c.Secret}, nil
+}
+
+// NewProof returns the document by which a challenge is answered.
+func NewProof(secret []byte) Proof {
+	return Proof{Format: ProofFormat, Version: Version, Secret: secret}
+}
+
+// ErrUnproven means that a proof does not answer the challenge.
+var ErrUnproven = errors.New("the proof does not answer the challenge: it is for another one, or another TPM answered")
+
+// Enrol returns what a verifier remembers of a machine once it answered the challenge.
+// Errors are [ErrUnproven], and others.
+func Enrol(proof []byte, known Memory) (Memory, error) {
+	var p Proof
+	if err := document(proof, &p, ProofFormat, &p.Format, &p.Version); err != nil {
+		return Memory{}, fmt.Errorf("cannot read the proof: %w", err)
+	}
+	if known.Pending == nil {
+		return Memory{}, errors.New("cannot enrol the machine: there is no challenge that waits for an answer")
+	}
+	want, err := hex.DecodeString(known.Pending.Digest)
+	if digest := sha256.Sum256(p.Secret); err != nil || subtle.ConstantTimeCompare(digest[:], want) != 1 {
+		return Memory{}, ErrUnproven
+	}
+	known.Key, known.Enrolment, known.Pending = known.Pending.Key, &known.Pending.Enrolment, nil
+	return known, nil
+}
+
+// believe reports by what an endorsement key is believed.
+func (t Trust) believe(id Identity, now time.Time) (Enrolment, error) {
+	public, err := tpm.PublicKey(id.Endorsement)
+	if err != nil {
+		return Enrolment{}, err
+	}
+	spki, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return Enrolment{}, fmt.Errorf("cannot read the endorsement key: %w", err)
+	}
+	sum := sha256.Sum256(spki)
+	e := Enrolment{Endorsement: hex.EncodeToString(sum[:]), When: now.UTC().Truncate(time.Second)}
+	switch {
+	case t.Endorsement != "":
+		if !strings.EqualFold(t.Endorsement, e.Endorsement) {
+			return e, fmt.Errorf("the SHA-256 of its endorsement key is %s", e.Endorsement)
+		}
+		e.By = ByEndorsement
+	case len(id.Certificate) == 0:
+		return e, fmt.Errorf("its TPM has no certificate of its maker; the SHA-256 of its endorsement key is %s", e.Endorsement)
+	default:
+		e.By = ByCertificate
+		e.Maker, err = vouched(id.Certificate, spki, t.Makers, now)
+	}
+	return e, err
+}
+
+// ekCertificate is the purpose of the certificate of an endorsement key
+// (tcg-kp-EKCertificate). A maker may have certified other keys as well.
+var ekCertificate = asn1.ObjectIdentifier{2, 23, 133, 8, 1}
+
+// subjectAltName is an extension in which makers name the model of a TPM, in a form that
+// Go does not read.
+var subjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
+
+// vouched returns which maker vouches by a certificate for an endorsement key.
+func vouched(certificate, spki, makers []byte, now time.Time) (maker string, err error) {
+	cert, err := x509.ParseCertificate(certificate)
+	if err != nil {
+		return "", fmt.Errorf("the certificate of its TPM cannot be read: %w", err)
+	}
+	if !bytes.Equal(cert.RawSubjectPublicKeyInfo, spki) {
+		return "", errors.New("the certificate of its TPM is one of another key")
+	}
+	if !slices.ContainsFunc(cert.UnknownExtKeyUsage, ekCertificate.Equal) {
+		return "", errors.New("the certificate of its TPM is not one of an endorsement key")
+	}
+	cert.UnhandledCriticalExtensions = slices.DeleteFunc(cert.UnhandledCriticalExtensions, subjectAltName.Equal)
+	roots, between, err := pools(makers)
+	if err != nil {
+		return "", err
+	}
+	chains, err := cert.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	if err != nil {
+		return "", fmt.Errorf("none of the makers vouches for its TPM: %w", err)
+	}
+	return chains[0][min(1, len(chains[0])-1)].Subject.String(), nil
+}
+
+// pools sorts the certificates of makers.
+func pools(makers []byte) (roots, between *x509.CertPool, err error) {
+	roots, between = x509.NewCertPool(), x509.NewCertPool()
+	some := false
+	for rest := makers; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, nil, fmt.Errorf("a certificate of a maker cannot be read: %w", err)
+		}
+		if some = true; bytes.Equal(cert.RawIssuer, cert.RawSubject) {
+			roots.AddCert(cert)
+		} else {
+			between.AddCert(cert)
+		}
+	}
+	if !some {
+		return nil, nil, errors.New("the file of the makers has no certificate")
+	}
+	return roots, between, nil
+}
+
+// document reads a document of some form.
+func document(data []byte, v any, format string, gotFormat *string, gotVersion *int) error {
+	if len(data) > MaxIdentity {
+		return fmt.Errorf("it is larger than %d bytes", MaxIdentity)
+	}
+	if err := decode(data, v); err != nil || *gotFormat != format || *gotVersion != Version {
+		return fmt.Errorf("it is no document of the form %s %d", format, Version)
+	}
+	return nil
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tpm
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+
+	"github.com/google/go-tpm/tpm2"
+)
+
+// endorsements are the endorsement keys that are looked for: by their templates, and by the
+// indices at which the maker of a TPM keeps their certificates (TCG EK Credential Profile,
+// 2.2.1.4). The elliptic one comes first, since a TPM derives it at once.
+var endorsements = []struct {
+	template    tpm2.TPMTPublic
+	certificate uint32
+}{
+	{tpm2.ECCEKTemplate, 0x01c0000a},
+	{tpm2.RSAEKTemplate, 0x01c00002},
+}
+
+// Identity is by which keys a TPM is known.
+type Identity struct {
+	Endorsement []byte // TPMT_PUBLIC of the endorsement key
+	Certificate []byte // DER, in which the TPM's maker vouches for that key; nil: the TPM has none
+	Attestation []byte // TPMT_PUBLIC of the attestation key
+}
+
+// Identity returns the keys of the TPM: an endorsement key with its maker's certificate, or
+// the elliptic one where there is none.
+func (t *Conn) Identity() (Identity, error) {
+	_, attestation, release, err := t.attestationKey()
+	if err != nil {
+		return Identity{}, err
+	}
+	release()
+	id := Identity{Attestation: attestation}
+	for _, e := range endorsements {
+		certificate, err := t.certificate(e.certificate)
+		if err != nil {
+			return Identity{}, err
+		}
+		if certificate == nil && id.Endorsement != nil {
+			continue // to derive it may take the TPM many seconds
+		}
+		_, public, release, err := t.endorsementKey(e.template)
+		if err != nil {
+			return Identity{}, err
+		}
+		release()
+		// A maker may derive the key by a template of its own.
+		certified := certificate != nil && certifies(certificate, public)
+		if certified || id.Endorsement == nil {
+			id.Endorsement = public
+		}
+		if certified {
+			id.Certificate = certificate
+			return id, nil
+		}
+	}
+	return id, nil
+}
+
+// Activate returns the secret of a credential that was made for an endorsement key of this
+// TPM and for its attestation key. Errors are [ErrCredential], and others.
+func (t *Conn) Activate(c Credential) ([]byte, error) {
+	attestation, _, release, err := t.attestationKey()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	for _, e := range endorsements {
+		if uint16(e.template.Type) != c.Algorithm {
+			continue
+		}
+		key, _, release, err := t.endorsementKey(e.template)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+		r, err := tpm2.ActivateCredential{
+			ActivateHandle: attestation, KeyHandle: key,
+			CredentialBlob: tpm2.TPM2BIDObject{Buffer: c.Blob}, Secret: tpm2.TPM2BEncryptedSecret{Buffer: c.Secret},
+		}.Execute(t)
+		for _, refused := range []tpm2.TPMRC{tpm2.TPMRCIntegrity, tpm2.TPMRCValue, tpm2.TPMRCSize, tpm2.TPMRCECCPoint, tpm2.TPMRCInsufficient} {
+			if errors.Is(err, refused) {
+				return nil, ErrCredential
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot answer the challenge: %w", err)
+		}
+		return r.CertInfo.Buffer, nil
+	}
+	return nil, ErrCredential
+}
+
+// endorsementKey derives a key of the TPM that decrypts credentials only.
+func (t *Conn) endorsementKey(template tpm2.TPMTPublic) (key tpm2.AuthHandle, public []byte, release func(), err error) {
+	r, err := tpm2.CreatePrimary{
+		PrimaryHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: tpm2.PasswordAuth(nil)},
+		InPublic:      tpm2.New2B(template),
+	}.Execute(t)
+	if err != nil {
+		return key, nil, nil, fmt.Errorf("cannot derive the endorsement key (has the endorsement hierarchy a password?): %w", err)
+	}
+	use := tpm2.Policy(tpm2.TPMAlgSHA256, 16, func(t transportTPM, session tpm2.TPMISHPolicy, nonce tpm2.TPM2BNonce) error {
+		_, err := tpm2.PolicySecret{
+			AuthHandle:    tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: tpm2.PasswordAuth(nil)},
+			PolicySession: session, NonceTPM: nonce,
+		}.Execute(t)
+		return err
+	})
+	return tpm2.AuthHandle{Handle: r.ObjectHandle, Name: r.Name, Auth: use}, r.OutPublic.Bytes(), func() { t.forget(r.ObjectHandle) }, nil
+}
+
+// certificate reads a certificate from an index that everybody can read, nil if there is
+// none.
+func (t *Conn) certificate(index uint32) ([]byte, error) {
+	r, err := tpm2.NVReadPublic{NVIndex: tpm2.TPMHandle(index)}.Execute(t)
+	if errors.Is(err, tpm2.TPMRCHandle) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot find the certificate of the endorsement key: %w", err)
+	}
+	p, err := r.NVPublic.Contents()
+	if err != nil {
+		return nil, fmt.Errorf("cannot find the certificate of the endorsement key: %w", err)
+	}
+	if !p.Attributes.Written || !p.Attributes.AuthRead || p.DataSize > maxPart {
+		return nil, nil
+	}
+	const most = 512 // what each TPM returns at one time
+	data := make([]byte, 0, p.DataSize)
+	for len(data) < int(p.DataSize) {
+		part, err := tpm2.NVRead{
+			AuthHandle: tpm2.AuthHandle{Handle: tpm2.TPMHandle(index), Name: r.NVName, Auth: tpm2.PasswordAuth(nil)},
+			NVIndex:    tpm2.NamedHandle{Handle: tpm2.TPMHandle(index), Name: r.NVName},
+			Size:       min(most, p.DataSize-uint16(len(data))), Offset: uint16(len(data)),
+		}.Execute(t)
+		if err != nil || len(part.Data.Buffer) == 0 {
+			return nil, nil // the TPM is as one without
+		}
+		data = append(data, part.Data.Buffer...)
+	}
+	// The index may be larger than the certificate.
+	var whole asn1.RawValue
+	if _, err := asn1.Unmarshal(data, &whole); err != nil {
+		return nil, nil
+	}
+	return whole.FullBytes, nil
+}
+
+// certifies reports whether a certificate is one of the key with that TPMT_PUBLIC.
+func certifies(certificate, public []byte) bool {
+	cert, err := x509.ParseCertificate(certificate)
+	if err != nil {
+		return false
+	}
+	key, err := PublicKey(public)
+	if err != nil {
+		return false
+	}
+	same, ok := key.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && same.Equal(cert.PublicKey)
+}
+
+// PublicKey returns the public key (an [*rsa.PublicKey] or [*ecdsa.PublicKey]) of an
+// endorsement key (TPMT_PUBLIC), whose form must be one of those that are looked for.
+func PublicKey(endorsement []byte) (crypto.PublicKey, error) {
+	area, err := readEndorsement(endorsement)
+	if err != nil {
+		return nil, err
+	}
+	key, err := guarded(func() (crypto.PublicKey, error) { return tpm2.Pub(*area) })
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the endorsement key: %w", err)
+	}
+	return key, nil
+}
+
+// readEndorsement reads an endorsement key, and refuses one that is of none of the
+// templates: nobody could say then what else its TPM does with it.
+func readEndorsement(data []byte) (*tpm2.TPMTPublic, error) {
+	area, err := unmarshalPublic(data)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the endorsement key: %w", err)
+	}
+	for _, e := range endorsements {
+		want := e.template
+		want.Unique = area.Unique
+		if want.Type == area.Type && bytes.Equal(tpm2.Marshal(want), data) {
+			return area, nil
+		}
+	}
+	return nil, errors.New("cannot use the endorsement key: it is neither of RSA with 2048 bits nor of P-256, as TPMs have it by default")
+}

@@ -56,6 +56,32 @@ func (d *Daemon) AnchorQuote(ctx context.Context, nonce string) (string, error) 
 	return string(document), err
 }
 
+// AnchorIdentity shows a verifier by which keys the TPM of this machine is known, as a document
+// of package attest.
+func (d *Daemon) AnchorIdentity(ctx context.Context) (string, error) {
+	id, err := d.rooms.Anchor.Identity(ctx)
+	if err != nil {
+		return "", err
+	}
+	document, err := json.Marshal(attest.NewIdentity(id))
+	return string(document), err
+}
+
+// AnchorProve answers the challenge of a verifier; both are documents of package attest.
+// [api.InvalidArgument] says that the challenge is none, or is for another TPM.
+func (d *Daemon) AnchorProve(ctx context.Context, challenge []byte) (string, error) {
+	c, err := attest.ReadChallenge(challenge)
+	if err != nil {
+		return "", api.Errorf(api.InvalidArgument, "%v", err)
+	}
+	secret, err := d.rooms.Anchor.Prove(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	document, err := json.Marshal(attest.NewProof(secret))
+	return string(document), err
+}
+
 // statement is what the machine says of itself.
 func (d *Daemon) statement(ctx context.Context, nonce string) attest.Statement {
 	s := attest.Statement{Format: attest.StatementFormat, Version: attest.Version, Nonce: nonce, When: d.Now().UTC(), Digestd: api.Version, Anchor: d.AnchorStatus()}

@@ -76,6 +76,10 @@ func (c *simChip) Remove(context.Context, []byte, tpm.Counter, []byte) error {
 	return nil
 }
 
+func (c *simChip) Identity(context.Context) (tpm.Identity, error) { return tpm.Identity{}, errSimChip }
+
+func (c *simChip) Activate(context.Context, tpm.Credential) ([]byte, error) { return nil, errSimChip }
+
 func (c *simChip) Certify(context.Context, tpm.Counter, []byte) (tpm.Certificate, error) {
 	return tpm.Certificate{}, errSimChip
 }

@@ -40,6 +40,9 @@ const (
 	startPatience = 2 * time.Second
 	// passPatience bounds what is asked of the TPM at one time.
 	passPatience = 10 * time.Second
+	// keyPatience bounds what needs an endorsement key: a TPM may derive one of RSA for many
+	// seconds.
+	keyPatience = 20 * time.Second
 	// firstRetry and lastRetry are the pauses between attempts to reach the TPM.
 	firstRetry, lastRetry = time.Second, 5 * time.Minute
 )
@@ -52,6 +55,10 @@ type Chip interface {
 	Increment(ctx context.Context, c tpm.Counter) error
 	// Certify has the TPM state the value of the counter, over data.
 	Certify(ctx context.Context, c tpm.Counter, data []byte) (tpm.Certificate, error)
+	// Identity returns by which keys the TPM is known.
+	Identity(ctx context.Context) (tpm.Identity, error)
+	// Activate decrypts a credential for these keys; [tpm.ErrCredential] if it is for others.
+	Activate(ctx context.Context, c tpm.Credential) (secret []byte, err error)
 	// Define makes the counter.
 	Define(ctx context.Context, owner []byte, c tpm.Counter, mark []byte) error
 	// Begin gives a counter its first value, and returns it.
@@ -207,6 +214,30 @@ func (a *Anchor) Certify(ctx context.Context, data []byte) (c tpm.Certificate, e
 		c, err = a.Chip.Certify(ctx, s.counter(), data)
 	}
 	return c, err
+}
+
+// Identity returns by which keys the TPM is known.
+func (a *Anchor) Identity(ctx context.Context) (id tpm.Identity, err error) {
+	if !a.On() {
+		return id, errOff
+	}
+	ctx, cancel := context.WithTimeout(ctx, keyPatience)
+	defer cancel()
+	return a.Chip.Identity(ctx)
+}
+
+// Prove has the TPM decrypt a credential that a verifier made for it. Its error is
+// [api.InvalidArgument] if that is for another TPM.
+func (a *Anchor) Prove(ctx context.Context, c tpm.Credential) (secret []byte, err error) {
+	if !a.On() {
+		return nil, errOff
+	}
+	ctx, cancel := context.WithTimeout(ctx, keyPatience)
+	defer cancel()
+	if secret, err = a.Chip.Activate(ctx, c); errors.Is(err, tpm.ErrCredential) {
+		err = api.Errorf(api.InvalidArgument, "%v", err)
+	}
+	return secret, err
 }
 
 // rise increments the counter from value.

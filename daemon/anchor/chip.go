@@ -37,6 +37,22 @@ func (t chip) Certify(ctx context.Context, c tpm.Counter, data []byte) (cert tpm
 	return cert, err
 }
 
+func (t chip) Identity(ctx context.Context) (id tpm.Identity, err error) {
+	err = t.Do(ctx, func(conn *tpm.Conn) error {
+		id, err = conn.Identity()
+		return err
+	})
+	return id, err
+}
+
+func (t chip) Activate(ctx context.Context, c tpm.Credential) (secret []byte, err error) {
+	err = t.Do(ctx, func(conn *tpm.Conn) error {
+		secret, err = conn.Activate(c)
+		return err
+	})
+	return secret, err
+}
+
 func (t chip) Define(ctx context.Context, owner []byte, c tpm.Counter, mark []byte) error {
 	return t.Do(ctx, func(conn *tpm.Conn) error { return conn.Define(owner, c.Index, c.Auth, mark) })
 }

@@ -3,12 +3,15 @@
 package anchor_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/attest"
 	"github.com/digestd/digestd/daemon/daemontest"
+	"github.com/digestd/digestd/kernel/tpm/tpmtest"
 )
 
 const nonce = "0011223344556677"
@@ -79,5 +82,62 @@ func TestWitness(t *testing.T) {
 	r := m.quoted(t, &known.Memory)
 	if !strings.Contains(strings.Join(r.Faults, "\n"), "the TPM was set back") {
 		t.Errorf("faults %q", r.Faults)
+	}
+}
+
+// TestProve: a verifier enrols the machine by the certificate of its TPM, before the anchor is
+// enabled or after that, and then believes its quotes from the first one on. A challenge for
+// another TPM is refused.
+func TestProve(t *testing.T) {
+	m, maker := newMachine(t), tpmtest.NewMaker(t, "maker")
+	tpmtest.Do(t, m.chip.Socket, maker.Endorse)
+	challenge := func(m *machine) ([]byte, attest.Memory) {
+		t.Helper()
+		id, err := m.AnchorIdentity(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, memory, err := attest.Ask([]byte(id), attest.Trust{Makers: maker.PEM()}, nil, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		document, err := json.Marshal(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return document, memory
+	}
+	c, memory := challenge(m)
+	proof, err := m.AnchorProve(t.Context(), c)
+	if err == nil {
+		memory, err = attest.Enrol([]byte(proof), memory)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.AnchorEnable(t.Context(), daemontest.Root, "", ""); err != nil {
+		t.Fatal(err)
+	}
+	if r := m.quoted(t, &memory); len(r.Faults) > 0 || r.Enrolment.By != attest.ByCertificate || r.Key != memory.Key {
+		t.Errorf("%+v", r)
+	}
+	other := newMachine(t)
+	tpmtest.Do(t, other.chip.Socket, maker.Endorse)
+	c, _ = challenge(other)
+	for _, wrong := range [][]byte{c, nil, []byte("{}"), make([]byte, attest.MaxIdentity+1)} {
+		if proof, err := m.AnchorProve(t.Context(), wrong); code(err) != api.InvalidArgument {
+			t.Errorf("%.80q was answered: %s, %v", wrong, proof, err)
+		}
+	}
+	off := daemontest.New(t)
+	if _, err := off.AnchorIdentity(t.Context()); advice(err) == "" {
+		t.Errorf("without a TPM: %v", err)
+	}
+	if _, err := off.AnchorProve(t.Context(), c); advice(err) == "" {
+		t.Errorf("without a TPM: %v", err)
+	}
+	m.chip.Stop()
+	if _, err := m.AnchorIdentity(t.Context()); err == nil {
+		t.Error("the TPM is away, and showed its keys")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/attest"
 	"github.com/digestd/digestd/daemon/bus/object"
 )
 
@@ -24,6 +25,10 @@ type AnchorBackend interface {
 	AnchorDisable(ctx context.Context, by api.Actor, owner string, leave bool, reason string) (api.Anchor, error)
 	// AnchorQuote states to a verifier what the machine is, for its nonce.
 	AnchorQuote(ctx context.Context, nonce string) (document string, err error)
+	// AnchorIdentity shows a verifier by which keys the TPM is known.
+	AnchorIdentity(ctx context.Context) (document string, err error)
+	// AnchorProve answers the challenge of a verifier.
+	AnchorProve(ctx context.Context, challenge []byte) (document string, err error)
 }
 
 // maxOwner bounds the password of a TPM's owner: no digest is longer.
@@ -91,6 +96,26 @@ func (s *Server) anchorMethods() []object.Method {
 			In: []object.Argument{{Name: "nonce", Sig: "s", Max: object.MaxName}}, Out: []object.Argument{{Name: "document", Sig: "s"}}, Action: actionAnchor,
 			Call: func(c object.Call) ([]any, error) {
 				document, err := b.AnchorQuote(c.Ctx, c.Text(0))
+				return []any{document}, err
+			},
+		},
+		{
+			Name: "AnchorIdentity",
+			Doc: "Shows a verifier the keys of the TPM, as a JSON document for `digestctl anchor challenge`: the endorsement key with the certificate of the TPM's maker, where the TPM has one, " +
+				"and the attestation key.",
+			Out: []object.Argument{{Name: "document", Sig: "s"}}, Action: actionAnchor,
+			Call: func(c object.Call) ([]any, error) {
+				document, err := b.AnchorIdentity(c.Ctx)
+				return []any{document}, err
+			},
+		},
+		{
+			Name: "AnchorProve",
+			Doc: "Answers the challenge that `digestctl anchor challenge` made; both are JSON documents. Only the TPM that has the endorsement key and the attestation key can answer. " +
+				"`InvalidArgument` if the challenge is for another TPM.",
+			In: []object.Argument{{Name: "challenge", Sig: "ay", Max: attest.MaxIdentity, Raw: true}}, Out: []object.Argument{{Name: "document", Sig: "s"}}, Action: actionAnchor,
+			Call: func(c object.Call) ([]any, error) {
+				document, err := b.AnchorProve(c.Ctx, c.Args[0].([]byte))
 				return []any{document}, err
 			},
 		},

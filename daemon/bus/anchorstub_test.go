@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/attest"
 )
 
 func (b *stub) AnchorStatus() api.Anchor { return api.Anchor{Where: "off", Standing: api.AnchorNone} }
@@ -36,6 +37,12 @@ func (b *stub) AnchorQuote(_ context.Context, nonce string) (string, error) {
 	return "{" + nonce + "}", nil
 }
 
+func (b *stub) AnchorIdentity(context.Context) (string, error) { return "{}", nil }
+
+func (b *stub) AnchorProve(_ context.Context, challenge []byte) (string, error) {
+	return string(challenge), nil
+}
+
 func (b *stub) LogVerify(_ context.Context, head string) (api.LogCheck, error) {
 	return api.LogCheck{Entries: len(head), Heads: []api.LogHead{}, Faults: []string{}}, nil
 }
@@ -56,6 +63,9 @@ func TestAnchor(t *testing.T) {
 	}
 	p.must("Anchor")
 	p.must("AnchorQuote", "00")
+	p.must("AnchorIdentity")
+	p.must("AnchorProve", []byte("{\n}"))
+	p.refused("InvalidArgument", "AnchorProve", make([]byte, attest.MaxIdentity+1))
 	p.must("AnchorEnable", []byte("\xffsecret"), "")
 	p.must("AnchorAccept", "why")
 	p.must("AnchorRebind", []byte{}, "why")

@@ -140,7 +140,7 @@ func TestOrdinaryUser(t *testing.T) {
 		"AdvisoriesForget": true,
 		"Deny":             true, "DenialLift": true, "DenialsImport": true, "PolicyForget": true,
 		"OwnAppend": true, "OwnPublish": true, "OwnRemove": true, "OrderSet": true, "OrderClear": true, "OrderPrefetch": true,
-		"AnchorEnable": true, "AnchorAccept": true, "AnchorRebind": true, "AnchorDisable": true, "AnchorQuote": true,
+		"AnchorEnable": true, "AnchorAccept": true, "AnchorRebind": true, "AnchorDisable": true, "AnchorQuote": true, "AnchorIdentity": true, "AnchorProve": true,
 		"GuardSwitch": true, "GuardExempt": true, "GuardLearn": true, "GuardDenials": true, "GuardCandidates": true,
 	}
 	for name, err := range errors {

@@ -24,7 +24,8 @@ func Command(a *cli.App) *cobra.Command {
 back. If the state directory is replaced by an older one, digestd notices it: what is active stays, newer versions
 come, and nothing older than what is installed gets in until an administrator accepts the older state.`,
 		enableCommand(a), statusCommand(a), acceptCommand(a), rebindCommand(a), disableCommand(a),
-		quoteCommand(a), nonceCommand(a), verifyCommand(a))
+		quoteCommand(a), nonceCommand(a), verifyCommand(a),
+		identityCommand(a), challengeCommand(a), proveCommand(a), enrolCommand(a))
 }
 
 // maxOwner bounds the file with a password.

@@ -42,14 +42,7 @@ quote does not pass for a new one.`,
 		},
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, _ []string) error {
 			text, err := c.AnchorQuote(ctx, nonce)
-			if err != nil {
-				return err
-			}
-			var q attest.Quote
-			if err := json.Unmarshal([]byte(text), &q); err != nil {
-				return fmt.Errorf("cannot read digestd's answer: %w", err)
-			}
-			return a.UI.JSON(q)
+			return printDocument[attest.Quote](a, text, err)
 		}),
 	}
 	cmd.Flags().StringVar(&nonce, "nonce", "", "the verifier's nonce: 8 to 64 bytes as `HEX`adecimal digits")
@@ -85,6 +78,7 @@ type nonceDocument struct {
 // expected is what a verifier wants of a machine, besides that it continues what is known.
 type expected struct {
 	policy, guard, lists string
+	enrolled             bool
 }
 
 func (e expected) check(r *attest.Result) {
@@ -95,6 +89,9 @@ func (e expected) check(r *attest.Result) {
 		if c.want != "" && !strings.EqualFold(c.want, c.is) {
 			r.Faults = append(r.Faults, fmt.Sprintf("the %s is %s, not %s", c.what, c.is, c.want))
 		}
+	}
+	if e.enrolled && r.Enrolment.By == attest.ByFirstUse {
+		r.Faults = append(r.Faults, "the keys are known by the first use: the TPM proved nothing of the attestation key")
 	}
 }
 
@@ -109,10 +106,12 @@ func verifyCommand(a *cli.App) *cobra.Command {
 		Long: `Verify verifies a quote on any machine: it uses no TPM, no network and no digestd. QUOTE is a file; - is standard input.
 
 FILE is what the verifier remembers of the machine: its attestation key, the key that signs its lists, the highest
-value of the counter and the heads of the log. With --first-use verify writes FILE if it does not exist, and believes
-whichever keys signed: do that while you know that the machine is the right one. Later quotes must be signed by the same
-keys, and must continue what FILE has: a counter that fell shows that even the state of the TPM was restored from a
-copy. Verify writes FILE again if it finds no fault. After the anchor was bound again, remove FILE and begin again.
+value of the counter and the heads of the log. Digestctl anchor enrol writes it for a machine whose TPM proved that it
+has the attestation key. Without that, --first-use has verify write FILE if it does not exist, and believe whichever keys
+signed: do that while you know that the machine is the right one. Verify says how it knows the keys; --enrolled demands
+that the TPM proved them. Later quotes must be signed by the same keys, and must continue what FILE has: a counter that
+fell shows that even the state of the TPM was restored from a copy. Verify writes FILE again if it finds no fault. After
+the anchor was bound again, remove FILE and begin again.
 
 The exit code is 3 if the quote proves that something is wrong, and 1 if it proves nothing.`,
 		Example: "  digestctl anchor verify quote.json --nonce 5f1d0c3e9a7b4426 --memory web1.json --first-use\n" +
@@ -152,6 +151,7 @@ The exit code is 3 if the quote proves that something is wrong, and 1 if it prov
 	flags.StringVar(&nonce, "nonce", "", "the nonce that the quote was made for, as `HEX`adecimal digits")
 	flags.StringVar(&memory, "memory", "", "what is remembered of the machine is in `FILE`")
 	flags.BoolVar(&first, "first-use", false, "believe the keys of the quote if there is no such file")
+	flags.BoolVar(&want.enrolled, "enrolled", false, "require an attestation key that the TPM proved")
 	flags.StringVar(&want.policy, "policy", "", "require the policy with this `DIGEST`")
 	flags.StringVar(&want.guard, "guard", "", "require the guard to be in this `MODE`")
 	flags.StringVar(&want.lists, "lists", "", "require the active lists with this `DIGEST`")
@@ -210,6 +210,7 @@ func printResult(t *terminal.UI, r attest.Result, first bool) {
 		t.Fact("TPM", "attestation key %s", r.Key)
 		t.Fact("counter", "%d", r.Value)
 	}
+	printEnrolment(t, r.Enrolment)
 	if r.Machine != "" {
 		t.Fact("lists", "signed by the key with SHA-256 %s", r.Machine)
 	}

@@ -162,6 +162,18 @@ func (c *Client) AnchorQuote(ctx context.Context, nonce string) (document string
 	return document, err
 }
 
+// AnchorIdentity shows a verifier by which keys the TPM is known, as a JSON document.
+func (c *Client) AnchorIdentity(ctx context.Context) (document string, err error) {
+	err = c.call(ctx, "AnchorIdentity", nil, &document)
+	return document, err
+}
+
+// AnchorProve answers the challenge of a verifier; both are JSON documents.
+func (c *Client) AnchorProve(ctx context.Context, challenge []byte) (document string, err error) {
+	err = c.call(ctx, "AnchorProve", []any{challenge}, &document)
+	return document, err
+}
+
 // Policies returns the policies and the files that do not count, without their words.
 func (c *Client) Policies(ctx context.Context) ([]api.Policy, error) {
 	return every[api.Policy](ctx, c, "Policies")

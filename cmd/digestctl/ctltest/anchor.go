@@ -9,12 +9,14 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
 	"math/big"
 	"sync"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/attest"
+	"github.com/digestd/digestd/kernel/tpm"
 )
 
 // AnchorStatus is that of the machine's variants: anchored, older, other, noTPM; else of one
@@ -29,10 +31,12 @@ func (m *Daemon) AnchorStatus() api.Anchor {
 		on.Standing, on.Epoch = api.AnchorOlder, 39
 	case "other":
 		on.Standing = api.AnchorOther
+	case "tpm":
+		on.Counter, on.Epoch, on.Value = hex.EncodeToString(m.anchor.counter.Name), m.anchor.epoch, m.anchor.epoch
 	case "noTPM":
 		on.Standing, on.Text = api.AnchorUnreachable, "cannot open TPM: no such file"
 	default:
-		if !m.anchored {
+		if !m.anchor.on {
 			return api.Anchor{Where: "off", Standing: api.AnchorNone}
 		}
 	}
@@ -42,8 +46,8 @@ func (m *Daemon) AnchorStatus() api.Anchor {
 // setAnchor changes whether there is an anchor.
 func (m *Daemon) setAnchor(on bool) (api.Anchor, error) {
 	m.mu.Lock()
-	same := m.anchored == on
-	m.anchored = on
+	same := m.anchor.on == on
+	m.anchor.on = on
 	m.mu.Unlock()
 	if same {
 		return api.Anchor{}, api.Errorf(api.Unchanged, "it is so already")
@@ -111,7 +115,18 @@ func (m *Daemon) AnchorQuote(_ context.Context, nonce string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	document, err := json.Marshal(attest.Quote{Format: attest.QuoteFormat, Version: attest.Version, Statement: statement,
-		Machine: &attest.Machine{Signature: sig, Certificate: cert}})
+	q := attest.Quote{Format: attest.QuoteFormat, Version: attest.Version, Statement: statement, Machine: &attest.Machine{Signature: sig, Certificate: cert}}
+	if m.is("tpm") {
+		var c tpm.Certificate
+		err := m.chip(func(conn *tpm.Conn) (err error) {
+			c, err = conn.Certify(m.anchor.counter, attest.Digest(statement))
+			return err
+		})
+		if err != nil {
+			return "", err
+		}
+		q.TPM = &attest.TPM{Attest: c.Attest, Signature: c.Signature, Key: c.Key}
+	}
+	document, err := json.Marshal(q)
 	return string(document), err
 }

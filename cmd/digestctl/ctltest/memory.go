@@ -27,14 +27,14 @@ type Daemon struct {
 	syncing   chan struct{}
 	cancelled chan struct{}
 
-	mu       sync.Mutex
-	variant  string // degraded, empty, busy, broken, incomplete, eventful
-	floors   []api.Floor
-	log      []api.Event
-	root     string // that digestd looks after, "" for /
-	own      memoryOwn
-	anchored bool // see anchor.go
-	places   api.Places
+	mu      sync.Mutex
+	variant string // degraded, empty, busy, broken, incomplete, eventful
+	floors  []api.Floor
+	log     []api.Event
+	root    string // that digestd looks after, "" for /
+	own     memoryOwn
+	anchor  memoryAnchor
+	places  api.Places
 
 	guard atomic.Pointer[manage.Manager]
 }

@@ -80,6 +80,9 @@ func Scripts(t *testing.T, more ...func(*testscript.Env)) {
 
 type worldKey struct{}
 
+// WorldOf is the world of a script that is prepared.
+func WorldOf(env *testscript.Env) *World { return env.Values[worldKey{}].(*World) }
+
 // daemonCommand changes the daemon under a script:
 //
 //	daemon stop|start      take it off the bus, put it back

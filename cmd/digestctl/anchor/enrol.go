@@ -20,7 +20,7 @@ import (
 
 func identityCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(attest.Identity{}),
+		Annotations: a.Prints(attest.Identity{}),
 		Use:         "identity",
 		Short:       "Show a verifier the keys of the TPM",
 		Long: `Identity prints the keys of the TPM for a verifier on another machine: the endorsement key, with the certificate of the
@@ -37,7 +37,7 @@ see digestctl anchor challenge.`,
 
 func proveCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
-		Annotations: cli.Prints(attest.Proof{}),
+		Annotations: a.Prints(attest.Proof{}),
 		Use:         "prove CHALLENGE",
 		Short:       "Answer the challenge of a verifier",
 		Long: `Prove has the TPM answer a challenge, and prints the proof for the verifier. CHALLENGE is a file; - is standard input.
@@ -71,7 +71,7 @@ func challengeCommand(a *cli.App) *cobra.Command {
 	var memory, makers string
 	var trust attest.Trust
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(attest.Challenge{}),
+		Annotations: a.Prints(attest.Challenge{}),
 		Use:         "challenge IDENTITY --memory FILE",
 		Short:       "Make a challenge for a machine, on another machine",
 		Long: `Challenge prints a secret that only one TPM can decrypt: the one that has the endorsement key of IDENTITY, and only if it
@@ -132,7 +132,7 @@ type enrolled struct {
 func enrolCommand(a *cli.App) *cobra.Command {
 	var memory string
 	cmd := &cobra.Command{
-		Annotations: cli.Prints(enrolled{}),
+		Annotations: a.Prints(enrolled{}),
 		Use:         "enrol PROOF --memory FILE",
 		Short:       "Believe the attestation key that a machine proved",
 		Long: `Enrol compares PROOF with the challenge, and writes into FILE that the attestation key is the machine's. Digestctl anchor

@@ -18,13 +18,14 @@ import (
 
 // App is one run of the command: what its flags say and where its words go.
 type App struct {
-	UI      *terminal.UI
-	Bus     string
-	JSON    bool
-	Quiet   bool
-	NoColor bool
-	Started bool // a verb began, so what goes wrong is no matter of usage
-	Code    int  // the exit code of a verb that ran but has bad news
+	UI       *terminal.UI
+	Bus      string
+	JSON     bool
+	Quiet    bool
+	NoColor  bool
+	Progress string // how progress is shown; "" is as the environment says
+	Started  bool   // a verb began, so what goes wrong is no matter of usage
+	Code     int    // the exit code of a verb that ran but has bad news
 
 	documents [][]reflect.Type // by the annotation DocumentMark
 }

@@ -67,14 +67,17 @@ A PACKAGE is a name, name.arch, or name-[epoch:]version-release.arch as rpm -q
 prints it.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		PersistentPreRun: func(*cobra.Command, []string) {
+		PersistentPreRunE: func(*cobra.Command, []string) error {
 			a.UI.SetUp(a.Quiet, a.NoColor || os.Getenv("NO_COLOR") != "")
+			return a.UI.SetProgress(cmp.Or(a.Progress, os.Getenv("DIGESTCTL_PROGRESS")))
 		},
 	}
 	flags := root.PersistentFlags()
 	flags.BoolVar(&a.JSON, "json", false, "print one JSON document")
 	flags.BoolVarP(&a.Quiet, "quiet", "q", false, "print errors only")
 	flags.BoolVar(&a.NoColor, "no-color", false, "use no colors, like NO_COLOR=1")
+	flags.StringVar(&a.Progress, "progress", "", "show progress as `MODE`: auto, bar, lines or none")
+	root.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(terminal.ProgressModes(), cobra.ShellCompDirectiveNoFileComp))
 	flags.StringVar(&a.Bus, "bus", "system", "use the D-Bus at `ADDRESS`")
 	root.RegisterFlagCompletionFunc("bus", cobra.FixedCompletions([]cobra.Completion{"system"}, cobra.ShellCompDirectiveDefault))
 	root.AddCommand(verbs...)

@@ -82,6 +82,10 @@ var (
 	hexB      = strings.Repeat("b2", 32)
 )
 
+// ForeignNames are wide, read from the right, combined of several characters, and made to
+// deceive those who read them.
+var ForeignNames = []string{"日本語フォント", "גופנים", "عربي", "cafe\u0301", "👩\u200d💻", "\u202egnp.exe"}
+
 var memoryLists = []api.List{
 	{Name: "tlv-bash-0:5.2-1.x86_64", Path: "/etc/digest_lists/tlv-bash-0:5.2-1.x86_64", NEVRA: "bash-5.2-1.x86_64",
 		State: api.StateActive, Key: VendorKey, KeyOwner: "Vendor <security@vendor.example>", Signer: "0011aabb",
@@ -119,6 +123,14 @@ func (m *Daemon) Status() api.Status {
 
 func (m *Daemon) Lists(_ context.Context, filter string, offset, limit uint32) ([]api.List, uint32, error) {
 	var all []api.List
+	if m.is("scripts") {
+		for i, name := range ForeignNames {
+			l := memoryLists[0]
+			l.NEVRA, l.Files = name+"-1-1.noarch", i+8
+			all = append(all, l)
+		}
+		return all, uint32(len(all)), nil
+	}
 	if m.is("many") {
 		for range 2500 {
 			all = append(all, memoryLists[0])
@@ -249,15 +261,19 @@ func (m *Daemon) Floors(context.Context) ([]api.Floor, error) {
 }
 
 func (m *Daemon) Sync(ctx context.Context, _ api.Actor, report func(string, int, int)) (r api.SyncResult, err error) {
-	report("verifying", 0, 2)
+	packages := 2
+	if m.is("many") {
+		packages = 5000
+	}
+	report("verifying", 0, packages)
 	if m.is("busy") {
 		m.syncing <- struct{}{}
 		<-ctx.Done()
 		m.cancelled <- struct{}{}
 		return r, ctx.Err()
 	}
-	report("verifying", 2, 2)
-	report("publishing", 2, 2)
+	report("verifying", packages, packages)
+	report("publishing", packages, packages)
 	r = api.SyncResult{Installed: 2, Published: 1, Kept: 1, Duration: 410 * time.Millisecond}
 	if m.is("incomplete") {
 		r.Withheld, r.Quarantined, r.Failed = 1, 1, 1

@@ -27,7 +27,7 @@ func onTerminalCommand(ts *testscript.TestScript, neg bool, args []string) {
 	path, err := exec.LookPath("digestctl")
 	ts.Check(err)
 	cmd := exec.Command(path, args[1:]...)
-	for _, name := range []string{"DBUS_SYSTEM_BUS_ADDRESS", "TERM", "GOCOVERDIR", "NO_COLOR", "TZ"} {
+	for _, name := range []string{"DBUS_SYSTEM_BUS_ADDRESS", "TERM", "GOCOVERDIR", "NO_COLOR", "TZ", "DIGESTCTL_PROGRESS"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal

@@ -63,6 +63,12 @@ func (m *Daemon) Findings(_ context.Context, offset, limit uint32) ([]api.Findin
 		all = append(all, f)
 	case m.is("absent"):
 		all = append(all, api.Finding{Path: "/no/such", Kind: api.FindingMissing, Severity: api.SeverityError, Text: "there is no such file"})
+	case m.is("scripts"):
+		for _, name := range ForeignNames {
+			f := memoryFindings[0]
+			f.Path = "/usr/share/" + name
+			all = append(all, f)
+		}
 	case m.is("many"):
 		for range 2500 {
 			all = append(all, memoryFindings[1])

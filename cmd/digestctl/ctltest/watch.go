@@ -4,6 +4,7 @@ package ctltest
 
 import (
 	"bufio"
+	"io"
 	"os"
 	"os/exec"
 	"testing"
@@ -21,11 +22,30 @@ type Watch struct {
 func (w *World) Watch(args ...string) *Watch {
 	w.tb.Helper()
 	cmd := w.Digestctl(append([]string{"watch"}, args...)...)
-	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		w.tb.Fatal(err)
 	}
+	return w.watch(cmd, out)
+}
+
+// WatchOnTerminal is Watch on a terminal of so many columns.
+func (w *World) WatchOnTerminal(columns uint16, args ...string) *Watch {
+	w.tb.Helper()
+	screen, terminal, err := OpenTerminal(columns)
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	defer terminal.Close()
+	w.tb.Cleanup(func() { screen.Close() })
+	cmd := w.Digestctl(append([]string{"watch"}, args...)...)
+	cmd.Stdout = terminal
+	return w.watch(cmd, screen)
+}
+
+func (w *World) watch(cmd *exec.Cmd, out io.Reader) *Watch {
+	w.tb.Helper()
+	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		w.tb.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func Command(a *cli.App) *cobra.Command {
 func Page(a *cli.App, root *cobra.Command) *manual.Page {
 	p := &manual.Page{Name: root.Name(), Number: 1, About: lowerFirst(root.Short)}
 	p.Section("Synopsis")
-	p.Literal("digestctl [--json] [--quiet] [--no-color] [--bus ADDRESS] [COMMAND [ARGUMENT...]]")
+	p.Literal("digestctl [--json] [--quiet] [--no-color] [--progress MODE] [--bus ADDRESS] [COMMAND [ARGUMENT...]]")
 	p.Section("Description")
 	p.Text(root.Long)
 	p.Section("Options")
@@ -60,7 +60,9 @@ func Page(a *cli.App, root *cobra.Command) *manual.Page {
 	documents(a, p, root)
 	p.Section("Environment")
 	p.Item("NO_COLOR", "If this is set, digestctl uses no colors. It uses colors only on a terminal.")
-	p.Item("TERM", "If this is `dumb`, digestctl shows neither colors nor progress.")
+	p.Item("DIGESTCTL_PROGRESS", "How progress is shown if `--progress` does not say it: `bar` redraws a bar, `lines` prints a line for each stage and each tenth of it, as a screen reader "+
+		"needs it, `none` shows nothing. `auto`, the default, is `bar` on a terminal, and a line for each stage elsewhere.")
+	p.Item("TERM", "If this is `dumb`, digestctl uses no colors, and shows progress by lines.")
 	p.Item("DBUS_SYSTEM_BUS_ADDRESS", "The address of the system bus.")
 	p.Section("See also")
 	var pages []string

@@ -197,9 +197,5 @@ func (w *watch) print(s terminal.Style, kind, text, event string, fields map[str
 	if w.JSON {
 		return w.UI.JSONLine(watchLine{now, event, fields})
 	}
-	if w.UI.Quiet {
-		return nil
-	}
-	_, err := fmt.Fprintf(w.UI.Out, "%s  %s %s\n", terminal.Moment(now), w.UI.Paint(s, fmt.Sprintf("%-11s", terminal.Safe(kind))), terminal.Safe(text))
-	return err
+	return w.UI.Event(s, now, kind, text)
 }

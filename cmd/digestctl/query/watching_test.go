@@ -4,6 +4,7 @@ package query_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,4 +81,41 @@ func TestWatchForPrograms(t *testing.T) {
 	w.Stop()
 	wants(`{"event": "Left", "fields": {}}`)
 	watch.Interrupt()
+}
+
+// At a terminal a line breaks between words, and the rest stands under its text. What happened
+// is said by a word; a color only repeats it.
+func TestWatchOnTerminals(t *testing.T) {
+	w := ctltest.NewWorld(t)
+	w.Start()
+	tell := func(watch *ctltest.Watch) {
+		t.Helper()
+		watch.Wants("watching    digestd 0.1.0, healthy, 1 active list")
+		w.Server.RollbackRefused("日本語フォント-1-1.noarch", "it is older than 0:2-1, which was active here, and nobody granted it")
+	}
+	narrow := w.WatchOnTerminal(80, "--no-color")
+	tell(narrow)
+	narrow.Wants("refused     日本語フォント-1-1.noarch: it is older than")
+	for _, want := range []string{"0:2-1, which was active here, and nobody", "granted it"} {
+		if line := narrow.Next(); line != strings.Repeat(" ", 33)+want {
+			t.Errorf("it continues with %q, want %q", line, want)
+		}
+	}
+	narrow.Interrupt()
+
+	wide := w.WatchOnTerminal(200, "--no-color")
+	tell(wide)
+	wide.Wants("refused     日本語フォント-1-1.noarch: it is older than 0:2-1, which was active here, and nobody granted it")
+	w.Server.ListWithdrawn("tlv-evil", "\u202egnp.exe\u2066-1-1.noarch", "removed")
+	wide.Wants(`withdrawn   \u202egnp.exe\u2066-1-1.noarch: removed`)
+	w.Server.ListPublished("tlv-fonts", "גופנים-1-1.noarch")
+	wide.Wants("published   גופנים-1-1.noarch")
+	wide.Interrupt()
+
+	t.Setenv("TERM", "xterm")
+	colored := w.WatchOnTerminal(200)
+	if line := colored.Next(); !strings.HasSuffix(line, "\x1b[32mwatching   \x1b[0m digestd 0.1.0, healthy, 1 active list") {
+		t.Errorf("in colors it says %q", line)
+	}
+	colored.Interrupt()
 }

@@ -2,30 +2,83 @@
 
 package terminal
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
 
-// Progress shows how far a job is: a bar that is redrawn on a terminal, a line
-// a stage elsewhere.
+// The ways to show progress.
+const (
+	ProgressAuto  = "auto"  // a bar on a terminal that can move its cursor, lines elsewhere
+	ProgressBar   = "bar"   // a bar that is redrawn
+	ProgressLines = "lines" // a line for each stage and tenth of it: nothing is redrawn
+	ProgressNone  = "none"
+)
+
+// ProgressModes are the ways to show progress.
+func ProgressModes() []string {
+	return []string{ProgressAuto, ProgressBar, ProgressLines, ProgressNone}
+}
+
+// SetProgress chooses a way to show progress; "" is auto.
+func (t *UI) SetProgress(mode string) error {
+	switch {
+	case mode == "":
+		mode = ProgressAuto
+	case !slices.Contains(ProgressModes(), mode):
+		return fmt.Errorf("progress %q is not one of: %s", mode, strings.Join(ProgressModes(), ", "))
+	}
+	t.progress = mode
+	return nil
+}
+
+// Progress shows on standard error how far a job is.
 type Progress struct {
 	UI    *UI
 	Off   bool // nothing is shown
 	stage string
+	tenth uint64    // of the stage that a line told last
+	told  time.Time // when that was
 	drawn bool
 }
 
-const barWidth = 30
+const (
+	barWidth = 30
+	// A stage whose end is not known tells a line after such a time.
+	linePause = 10 * time.Second
+)
 
-// Show tells how far a stage is; a total of 0 is not known.
+// Show says how far a stage is; a total of 0 is not known.
 func (p *Progress) Show(stage string, done, total uint64) {
+	mode := p.UI.progress
 	switch {
-	case p.Off:
-	case p.UI.live:
+	case p.Off, mode == ProgressNone:
+	case mode == ProgressBar, mode != ProgressLines && p.UI.live:
 		p.drawn = true
-		fmt.Fprintf(p.UI.Err, "\r\x1b[K%s", progressLine(Safe(stage), done, total))
+		fmt.Fprintf(p.UI.Err, "\r\x1b[K%s", progressLine(Safe(stage), done, total, p.UI.errWidth))
 	case stage != p.stage:
+		p.tenth, p.told = 0, time.Now()
 		fmt.Fprintln(p.UI.Err, Safe(stage))
+	case mode == ProgressLines || Columns(p.UI.Err) > 0: // a log of a pipe needs the stages only
+		p.line(stage, done, total)
 	}
 	p.stage = stage
+}
+
+// line tells a tenth of a stage that was not told yet, or how many are done.
+func (p *Progress) line(stage string, done, total uint64) {
+	switch {
+	case total > 0:
+		if tenth := 10 * min(done, total) / total; tenth > p.tenth {
+			p.tenth = tenth
+			fmt.Fprintf(p.UI.Err, "%s: %d of %d, %d %%\n", Safe(stage), done, total, 10*tenth)
+		}
+	case done > 0 && time.Since(p.told) >= linePause:
+		p.told = time.Now()
+		fmt.Fprintf(p.UI.Err, "%s: %d\n", Safe(stage), done)
+	}
 }
 
 // End leaves the terminal as it was.
@@ -36,7 +89,9 @@ func (p *Progress) End() {
 	}
 }
 
-func progressLine(stage string, done, total uint64) string {
+// progressLine is a bar, or only its numbers if a bar does not fit into the columns of the
+// terminal: what is longer than a line cannot be redrawn. 0 columns are any number.
+func progressLine(stage string, done, total uint64, columns int) string {
 	switch {
 	case total == 0 && done == 0:
 		return stage
@@ -44,12 +99,10 @@ func progressLine(stage string, done, total uint64) string {
 		return fmt.Sprintf("%s %d", stage, done)
 	}
 	filled := int(min(done, total) * barWidth / total)
-	bar := make([]byte, barWidth)
-	for i := range bar {
-		bar[i] = '.'
-		if i < filled {
-			bar[i] = '#'
-		}
+	bar := strings.Repeat("#", filled) + strings.Repeat(".", barWidth-filled)
+	line := fmt.Sprintf("%-12s [%s] %d/%d", stage, bar, done, total)
+	if columns > 0 && Width(line) >= columns {
+		return fmt.Sprintf("%s %d/%d", stage, done, total)
 	}
-	return fmt.Sprintf("%-12s [%s] %d/%d", stage, bar, done, total)
+	return line
 }

@@ -5,6 +5,7 @@ package terminal
 import (
 	"io"
 	"strings"
+	"unicode"
 
 	"github.com/rivo/uniseg"
 )
@@ -72,7 +73,7 @@ func (t *UI) Table(columns []Column, rows [][]Cell) {
 				b.WriteString(t.Paint(c.Style, c.Text) + pad)
 			}
 			if i < n-1 {
-				b.WriteString("  ")
+				b.WriteString(t.gap(c.Text))
 			}
 		}
 		b.WriteByte('\n')
@@ -86,6 +87,20 @@ func (t *UI) Table(columns []Column, rows [][]Cell) {
 		line(row)
 	}
 	io.WriteString(t.Out, b.String())
+}
+
+// gap separates a cell from the next one. A terminal that sets text from right to left in
+// that direction would draw a number that follows such a text on its left; the mark
+// between them, which is not seen, keeps the columns in order. It is no part of the text: who
+// copies that gets what it is.
+func (t *UI) gap(text string) string {
+	rightToLeft := func(r rune) bool {
+		return unicode.In(r, unicode.Hebrew, unicode.Arabic, unicode.Syriac, unicode.Thaana, unicode.Nko, unicode.Adlam)
+	}
+	if t.width > 0 && strings.ContainsFunc(text, rightToLeft) {
+		return " \u200e "
+	}
+	return "  "
 }
 
 // Width returns how many columns of a terminal a text takes: characters of East Asia and

@@ -13,6 +13,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -24,6 +25,8 @@ type UI struct {
 	color    bool
 	live     bool // standard error is a terminal: progress may be redrawn
 	width    int  // columns of the terminal, 0 where lines may be as long as they are
+	errWidth int  // the same of standard error
+	progress string
 }
 
 // New makes one whose answers go to out, and all else to err.
@@ -34,7 +37,7 @@ func (t *UI) SetUp(quiet, plain bool) {
 	t.Quiet = quiet
 	t.color = !plain && Is(t.Out)
 	t.live = Is(t.Err)
-	t.width = Columns(t.Out)
+	t.width, t.errWidth = Columns(t.Out), Columns(t.Err)
 }
 
 // Style is an ANSI color.
@@ -58,10 +61,41 @@ func (t *UI) Paint(s Style, text string) string {
 	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
 }
 
-// Say prints a line of its own.
+// sayIndent is where what does not fit into a line continues.
+const sayIndent = 4
+
+// Say prints a line of its own. A terminal gets it in parts that fit.
 func (t *UI) Say(s Style, format string, args ...any) {
 	if !t.Quiet {
-		fmt.Fprintln(t.Out, t.Paint(s, Safe(fmt.Sprintf(format, args...))))
+		t.hang(sayIndent, s, Safe(fmt.Sprintf(format, args...)))
+	}
+}
+
+// Event prints a line about something that happened: when, a word for it, and a text. A
+// terminal gets the text in parts that fit beside the other two.
+func (t *UI) Event(s Style, when time.Time, word, text string) error {
+	if t.Quiet {
+		return nil
+	}
+	const wordWidth = 11
+	begin := Moment(when) + "  "
+	indent := len(begin) + wordWidth + 1
+	pad := strings.Repeat(" ", max(wordWidth-Width(Safe(word)), 0))
+	lines := wrap(Safe(text), t.width-indent)
+	_, err := fmt.Fprintf(t.Out, "%s%s %s\n", begin, t.Paint(s, Safe(word)+pad), strings.Join(lines, "\n"+strings.Repeat(" ", indent)))
+	return err
+}
+
+// hang prints a text whose lines are indented, but the first.
+func (t *UI) hang(indent int, s Style, text string) {
+	first, rest := text, []string(nil)
+	if t.width > 0 && Width(text) > t.width {
+		lines := wrap(text, t.width-indent)
+		first, rest = lines[0], lines[1:]
+	}
+	fmt.Fprintln(t.Out, t.Paint(s, first))
+	for _, line := range rest {
+		fmt.Fprintln(t.Out, strings.Repeat(" ", indent)+t.Paint(s, line))
 	}
 }
 

@@ -5,6 +5,7 @@ package terminal
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -74,6 +75,65 @@ café             1000  short
 	}
 	if diff := cmp.Diff([]string{"日本 日本 日本 日本", "日本"}, wrap("日本 日本 日本 日本 日本", 20)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Lines of their own break between words too, and what is copied from them stays whole.
+func TestLongLines(t *testing.T) {
+	var out strings.Builder
+	ui := New(&out, nil)
+	ui.width = 40
+	ui.Say(Plain, "5 files of 2 packages, 5.0 MiB, 1.00 s: 1 file changed, %s", "/usr/bin/日本語/"+strings.Repeat("x", 40))
+	ui.Say(Plain, "short")
+	ui.color = true
+	ui.Say(Bad, "one two three four five six seven eight nine ten")
+	const want = `5 files of 2 packages, 5.0 MiB, 1.00
+    s: 1 file changed,
+    /usr/bin/日本語/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+short
+^[31mone two three four five six seven^[0m
+    ^[31meight nine ten^[0m
+`
+	if diff := cmp.Diff(want, strings.ReplaceAll(out.String(), "\x1b", "^")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestEvent(t *testing.T) {
+	var out strings.Builder
+	ui := New(&out, nil)
+	when := time.Date(2026, 11, 24, 12, 0, 0, 0, time.Local)
+	for _, width := range []int{0, 70} {
+		ui.width = width
+		if err := ui.Event(Bad, when, "refused", "日本語-1-1.noarch: older than 2-1, and nobody granted it"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ui.Quiet = true
+	ui.Event(Bad, when, "refused", "bash")
+	const want = `2026-11-24 12:00:00  refused     日本語-1-1.noarch: older than 2-1, and nobody granted it
+2026-11-24 12:00:00  refused     日本語-1-1.noarch: older than 2-1,
+                                 and nobody granted it
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A number after a text that is read from the right stays in its column, on terminals.
+func TestColumnsKeepTheirOrder(t *testing.T) {
+	for width, want := range map[int]string{0: "NAME  FILES  STATE\nשלום      3  active\nbash     12  active\n", 80: "NAME  FILES  STATE\nשלום \u200e     3  active\nbash     12  active\n"} {
+		var out strings.Builder
+		ui := New(&out, nil)
+		ui.width = width
+		ui.Table([]Column{{"NAME", false}, {"FILES", true}, {"STATE", false}}, [][]Cell{
+			{{Text: "שלום"}, {Text: "3"}, {Text: "active"}}, {{Text: "bash"}, {Text: "12"}, {Text: "active"}}})
+		if out.String() != want {
+			t.Errorf("in %d columns: %q, want %q", width, out.String(), want)
+		}
+	}
+	if Width(" \u200e ") != 2 {
+		t.Error("the mark takes a column")
 	}
 }
 

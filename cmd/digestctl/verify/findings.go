@@ -146,8 +146,11 @@ func printFinding(t *terminal.UI, f api.Finding) {
 	case f.Severity == api.SeverityNotice:
 		style = terminal.Plain
 	}
-	if f.Role != "" && f.Severity == api.SeverityNotice {
-		after = " (" + f.Role + ")"
+	if f.Severity == api.SeverityNotice {
+		// A color alone would not say that nothing has to be done.
+		if after = " (notice)"; f.Role != "" {
+			after = " (notice: " + f.Role + ")"
+		}
 	}
 	t.Say(style, "%s %s%s", about, f.Text, after)
 }

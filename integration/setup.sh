@@ -90,8 +90,8 @@ python3(gi)      python3-gi          python3-gobject
 
 # Releases with other versions of rpm than this machine's.
 roots='
-trixie rpm,librpm-dev,gcc,libc6-dev,pkg-config,attr,dnf,gnupg,make,python3
-forky  rpm,librpm-dev,gcc,libc6-dev,pkg-config,attr,dnf,gnupg,make,python3,dnf5,sq
+trixie rpm,librpm-dev,gcc,libc6-dev,pkg-config,attr,dnf,gnupg,make,python3,zypper
+forky  rpm,librpm-dev,gcc,libc6-dev,pkg-config,attr,dnf,gnupg,make,python3,dnf5,sq,zypper
 '
 
 there() {

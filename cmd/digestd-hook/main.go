@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command digestd-hook is what the plugins of dnf and dnf5 run: it asks digestd
-// about a whole transaction before anything is downloaded, about its packages
-// when they are, and tells it when one has ended. docs/protocol.md describes its forms.
+// Command digestd-hook is what the plugins of dnf, dnf5 and libzypp run: it asks
+// digestd about a whole transaction before anything is downloaded or changed, about
+// its packages when they are there, and tells it when one has ended.
+// docs/protocol.md describes its forms.
 //
 // It promises to end within its budget whatever the daemon does, and to refuse
 // only by the daemon's word or the administrator's (on-unreachable). What rpm
@@ -21,8 +22,8 @@ import (
 	"github.com/digestd/digestd/hooks/wire"
 )
 
-const usage = `usage: digestd-hook dnf4|changed ROOT | dnf5 ROOT [CACHE]
-It is run by the plugins of dnf and dnf5.`
+const usage = `usage: digestd-hook dnf4|zypp|changed ROOT | dnf5 ROOT [CACHE]
+It is run by the plugins of dnf, dnf5 and libzypp.`
 
 // The exit codes of "dnf4" besides success and failure.
 const (
@@ -31,7 +32,11 @@ const (
 )
 
 func main() {
-	code, err := run(context.Background(), os.Args[1:], os.Stdin, os.Stdout)
+	in, out := os.Stdin, os.Stdout
+	if len(os.Args) > 1 && os.Args[1] == "zypp" {
+		in, out = pollable(in), pollable(out)
+	}
+	code, err := run(context.Background(), os.Args[1:], in, out)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "digestd-hook:", err)
 		code = 1
@@ -48,6 +53,10 @@ func run(ctx context.Context, args []string, in io.Reader, out io.WriteCloser) (
 		return 1, err
 	}
 	o, loaded := readOptions(ctx)
+	if args[0] == "zypp" {
+		c := commit{options: o, silent: !loaded, root: r, stop: endZypper}
+		return 0, c.serve(ctx, newFrames(in, out))
+	}
 	if !loaded {
 		return 0, nil
 	}

@@ -42,32 +42,7 @@ func everywhere(t *testing.T, test func(m *machine)) {
 // there, and what it writes goes with the test.
 func newMachine(t *testing.T, name, root string) *machine {
 	t.Helper()
-	dir, err := os.MkdirTemp("/var/tmp", "digestd-install-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &machine{T: t, name: name, root: filepath.Join(dir, "root")}
-	t.Cleanup(func() {
-		for _, at := range []string{filepath.Join(m.root, "proc"), m.root, dir} {
-			exec.Command("umount", "-l", at).Run()
-		}
-		os.Remove(dir)
-	})
-	mount := func(args ...string) {
-		t.Helper()
-		if out, err := exec.Command("mount", args...).CombinedOutput(); err != nil {
-			t.Fatalf("mount %s: %v\n%s", strings.Join(args, " "), err, out)
-		}
-	}
-	mount("-t", "tmpfs", "digestd-test", dir)
-	for _, sub := range []string{"root", "upper", "work"} {
-		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	mount("-t", "overlay", "digestd-test", "-o",
-		"lowerdir="+root+",upperdir="+filepath.Join(dir, "upper")+",workdir="+filepath.Join(dir, "work"), m.root)
-	mount("-t", "proc", "proc", filepath.Join(m.root, "proc"))
+	m := &machine{T: t, name: name, root: pkgtest.Overlay(t, root)}
 	for _, path := range []string{"run", "tmp", "etc/rpm", "var/lib/rpm"} {
 		if err := os.MkdirAll(filepath.Join(m.root, path), 0o755); err != nil {
 			t.Fatal(err)

@@ -174,17 +174,18 @@ func exports(lib, beside string, exported map[string]bool) bool {
 	return false
 }
 
-// dnfPlugins are where the plugins for dnf lie; each is a pattern.
-var dnfPlugins = []struct{ program, pattern, pkg string }{
-	{"dnf-3", "/usr/lib/python3*/*-packages/dnf-plugins/digestd.py", "python3-dnf-plugin-digestd"},
-	{"dnf5", "/etc/dnf/libdnf5-plugins/actions.d/digestd.actions", "digestd-dnf5"},
+// managers are package managers, and where their plugins lie; each is a pattern.
+var managers = []struct{ program, pattern, install, without string }{
+	{"dnf-3", "/usr/lib/python3*/*-packages/dnf-plugins/digestd.py", "dnf install python3-dnf-plugin-digestd", "rpm refuses packages only after the download"},
+	{"dnf5", "/etc/dnf/libdnf5-plugins/actions.d/digestd.actions", "dnf install digestd-dnf5", "rpm refuses packages only after the download"},
+	{"zypper", "/usr/lib/zypp/plugins/commit/digestd", "zypper install digestd-zypp", "rpm refuses packages only when others are installed"},
 }
 
 // lookDNF is about comfort: without these rpm's plugin refuses the same, only
 // later.
 func lookDNF(_ context.Context, p *patient) {
 	found := false
-	for _, d := range dnfPlugins {
+	for _, d := range managers {
 		program, err := exec.LookPath(d.program)
 		if err != nil {
 			continue
@@ -194,10 +195,10 @@ func lookDNF(_ context.Context, p *patient) {
 			p.ok("%s loads %s", program, files[0])
 			continue
 		}
-		p.warn("dnf install "+d.pkg, "%s does not load digestd's plugin: rpm refuses packages only after the download", program)
+		p.warn(d.install, "%s does not load digestd's plugin: %s", program, d.without)
 	}
 	if !found {
-		p.skip("there is no dnf on this machine")
+		p.skip("there is neither dnf nor zypper on this machine")
 	}
 }
 

@@ -184,7 +184,7 @@ func TestDNF(t *testing.T) {
 	s := machine(t)
 	t.Setenv("PATH", s.path("bin"))
 	s.mkdir("bin", 0o755)
-	s.wants("dnf", "skipped: there is no dnf on this machine")
+	s.wants("dnf", "skipped: there is neither dnf nor zypper on this machine")
 	s.write("bin/dnf5", "#!/bin/sh\n")
 	if err := os.Chmod(s.path("bin/dnf5"), 0o755); err != nil {
 		t.Fatal(err)

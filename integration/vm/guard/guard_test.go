@@ -57,7 +57,28 @@ func runTests(m *testing.M) (int, error) {
 	if err := command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", programs+"/", "./init", "../../../cmd/digestd-guard"); err != nil {
 		return 0, err
 	}
+	if err := dynamic(); err != nil {
+		return 0, err
+	}
 	return m.Run(), nil
+}
+
+// dynamic adds the dynamic linker, a program and its libraries, for machines without a C library.
+func dynamic() error {
+	dir := filepath.Join(programs, "dynamic")
+	build := []string{"cc", "-O1", "-fPIC", "-fno-stack-protector", "-nostdlib", "-Wl,-z,now", "-Wl,--build-id=none"}
+	for _, args := range [][]string{
+		{"mkdir", "-p", dir, filepath.Join(programs, "lib64")},
+		{"cp", "-L", "/lib64/ld-linux-x86-64.so.2", filepath.Join(programs, "lib64")},
+		append(build, "-shared", "-DANSWER=0", "-Wl,-soname,libanswer.so", "-o", dir+"/libanswer.so", "dynamic/answer.c"),
+		append(build, "-shared", "-DANSWER=7", "-o", dir+"/libother.so", "dynamic/answer.c"),
+		append(build, "-pie", "-o", dir+"/program", "dynamic/program.c", dir+"/libanswer.so"),
+	} {
+		if err := command(args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func command(args ...string) error {
@@ -83,11 +104,11 @@ func TestGuard(t *testing.T) {
 		{"forky", 100},    // 7.2
 	} {
 		t.Run(k.release, func(t *testing.T) {
-			pairs := k.pairs
+			pairs, whole := k.pairs, ""
 			if os.Getenv("DIGESTD_TEST_VM") == "whole" {
-				pairs = 1000
+				pairs, whole = 1000, " digestd.whole=1"
 			}
-			boot(t, k.release, fmt.Sprintf("digestd.test=all digestd.pairs=%d", pairs))
+			boot(t, k.release, fmt.Sprintf("digestd.test=all digestd.pairs=%d%s", pairs, whole))
 		})
 	}
 }
@@ -129,7 +150,7 @@ func boot(t *testing.T, release, line string, options ...string) {
 	t.Helper()
 	dir := t.TempDir()
 	initrd := filepath.Join(dir, "initrd")
-	err := command("sh", "-c", `mkdir -p "$1/tree/modules" && cp "$2"/* "$1/tree/" && cp "$3"/*.ko "$3"/*.order "$1/tree/modules/" && cp -r "$3/../images" "$1/tree/" &&
+	err := command("sh", "-c", `mkdir -p "$1/tree/modules" && cp -r "$2"/* "$1/tree/" && cp "$3"/*.ko "$3"/*.order "$1/tree/modules/" && cp -r "$3/../images" "$1/tree/" &&
 		case $5 in *digestd.test=kexec*) cp "$3/vmlinuz" "$1/tree/" ;; esac &&
 		case $5 in *fapolicyd*) cp -r "$3/../../fapolicyd/tree/." "$1/tree/" ;; esac &&
 		cd "$1/tree" && find . | LC_ALL=C sort | cpio --quiet -o -R 0:0 -H newc >"$4"`, "archive", dir, programs, filepath.Join(kernels, release), initrd, line)
@@ -140,7 +161,7 @@ func boot(t *testing.T, release, line string, options ...string) {
 	defer cancel()
 	console := filepath.Join(dir, "console")
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64",
-		"-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "1024",
+		"-machine", "q35", "-accel", "tcg", "-cpu", "max,-avx2", "-smp", "1", "-m", "1024",
 		"-nodefaults", "-no-reboot", "-display", "none",
 		"-kernel", filepath.Join(kernels, release, "vmlinuz"), "-initrd", initrd,
 		"-append", "console=ttyS0 quiet panic=-1 "+line,

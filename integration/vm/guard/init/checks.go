@@ -34,12 +34,13 @@ func (m *machine) run(part string) {
 	parts := map[string]func(){
 		"unsuited": m.unsuited, "otherhash": m.otherHash, "commandline": m.commandLine, "bench": m.bench, "seal": m.seal, "exemptions": m.exemptions, "service": m.service,
 		"audit": m.audit, "enforce": m.enforce, "writes": m.writes, "maps": m.maps,
+		"loader": m.loader, "running": m.running, "asked": m.asked, "exchange": m.exchange,
 		"filesystems": m.filesystems, "sets": m.sets, "races": m.races, "strict": m.strict, "off": m.off,
 		"kexec": m.kexec, "kexeced": m.kexeced, "together": m.together,
 	}
 	names := []string{part}
 	if part == "all" {
-		names = []string{"audit", "enforce", "writes", "maps", "together", "filesystems", "exemptions", "sets", "races", "strict", "seal", "off", "service"}
+		names = []string{"audit", "enforce", "writes", "maps", "loader", "running", "asked", "together", "filesystems", "exemptions", "sets", "exchange", "races", "strict", "seal", "off", "service"}
 	}
 	for _, name := range names {
 		within(12*time.Minute, func() {

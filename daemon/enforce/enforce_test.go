@@ -5,6 +5,7 @@ package enforce_test
 import (
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -273,6 +274,24 @@ func TestGuardIsFollowed(t *testing.T) {
 	m.begin()
 	told("it came again")
 	m.holds("it came again", "a")
+}
+
+// TestGuardIsToldUntilTheEnd: digestd commits until it ends, also after the loops have.
+func TestGuardIsToldUntilTheEnd(t *testing.T) {
+	m := guarded(t)
+	m.begin()
+	for i := range 20 { // which of two things happens at the end of the loop is chance
+		stop := daemontest.Loop(t, m.Guard.Follow)
+		daemontest.Await(t, "it is told", func() (agreed bool) {
+			m.Exec.Do(t.Context(), func() error { agreed = m.Guard.Agreed; return nil })
+			return agreed
+		})
+		stop()
+		m.comes(fmt.Sprint("one", i), fmt.Sprint("a", i))
+		if commit := m.Index.(*store.Index).Commits(); m.kernel.At != commit {
+			t.Fatalf("end %d: the guard agrees with commit %d, want %d", i, m.kernel.At, commit)
+		}
+	}
 }
 
 // TestSnapshotIsKept: what the guard begins with is written after commits and at the end;

@@ -33,6 +33,9 @@ func (g *Guard) Follow(ctx context.Context) error {
 			g.PoliciesChanged() // the guard may be another one
 			g.watch(ctx, c)
 			c.Close()
+			if ctx.Err() != nil {
+				return nil // what is committed from now on is told, too
+			}
 			g.Lost(ctx)
 		}
 		select {

@@ -53,12 +53,22 @@ func (g *Guard) KeepSnapshot(ctx context.Context) error {
 }
 
 // LastSnapshot leaves the guard what it needs at the next start, when nothing is committed
-// any more.
+// any more. If the guard was lost since it was told of all lists, it is told first: a snapshot
+// of an older commit would be a doubt.
 func (g *Guard) LastSnapshot() {
 	if g == nil {
 		return
 	}
-	if err := g.keep(context.Background()); err != nil {
+	ctx := context.Background()
+	lost := false
+	g.Exec.Do(ctx, func() error {
+		lost = g.Held != nil && !g.Agreed
+		return nil
+	})
+	if lost {
+		g.Agree(ctx)
+	}
+	if err := g.keep(ctx); err != nil {
 		g.Logger.Warn("no snapshot of the guard left", "error", err)
 	}
 }

@@ -120,6 +120,11 @@ func TestSnapshotFollows(t *testing.T) {
 	}
 	m.Guard.LastSnapshot()
 	within("digestd ended", "a", "b", "c", "d")
+	// Also what was committed while the guard was not reached.
+	m.drop()
+	m.comes("unheard", "e")
+	m.Guard.LastSnapshot()
+	within("digestd ended and had lost the guard", "a", "b", "c", "d", "e")
 }
 
 // TestSnapshotCannotBeWritten: a problem says so until one can.

@@ -5,14 +5,17 @@ package guard_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	protocol "github.com/digestd/digestd/daemon/guard"
 	"github.com/digestd/digestd/daemon/guard/guardtest"
+	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/kernel/guard"
 )
 
@@ -171,6 +174,47 @@ func TestWatch(t *testing.T) {
 	if next, err := w.Watch(ctx, state); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("digests, no check: state %d, %v", next, err)
 	}
+}
+
+// TestWatchLasts: a watch waits as long as nothing happens, not only as long as a frame may take.
+func TestWatchLasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		keeper, err := protocol.NewKeeper(guardtest.NewMemory(), unchecked())
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := &protocol.Server{Keeper: keeper, Log: slog.New(slog.DiscardHandler)}
+		near, far := net.Pipe()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			server.Converse(t.Context(), far, wire.Peer{})
+		}()
+		c := protocol.NewClient(near)
+		state, err := c.Watch(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		heard := make(chan error, 1)
+		go func() {
+			_, err := c.Watch(t.Context(), state)
+			heard <- err
+		}()
+		time.Sleep(time.Hour)
+		select {
+		case err := <-heard:
+			t.Fatalf("it ended before anything happened: %v", err)
+		default:
+		}
+		if err := keeper.SetCommit(1); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-heard; err != nil {
+			t.Error(err)
+		}
+		c.Close()
+		<-ended
+	})
 }
 
 // TestWatchersThatLeave: those who watched and went away take no place from others, and a

@@ -240,6 +240,9 @@ var errTwice = fmt.Errorf("%w: a question while another is open", ErrProtocol)
 func (s *Server) answerWatch(ctx context.Context, c *conn, known uint64) error {
 	state, changed := s.Keeper.Watch()
 	if state == known {
+		if err := c.SetReadDeadline(time.Time{}); err != nil { // that of the frame is still set
+			return err
+		}
 		heard := make(chan error, 1)
 		go func() {
 			_, err := c.Read(make([]byte, 1))

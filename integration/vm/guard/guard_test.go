@@ -114,10 +114,10 @@ func TestGuard(t *testing.T) {
 }
 
 // Other command lines of the kernel change nothing, or keep the guard from being used
-// at all.
+// at all. make test-vm has them on each kernel.
 func TestGuardUnderCommandLines(t *testing.T) {
 	needs.Root(t)
-	for name, line := range map[string]string{
+	lines := map[string]string{
 		"lockdown-integrity":       "lockdown=integrity digestd.test=audit,enforce",
 		"lockdown-confidentiality": "lockdown=confidentiality digestd.test=audit,enforce,writes,maps,filesystems",
 		"without-bpf":              "lsm=landlock,yama digestd.test=unsuited",
@@ -125,8 +125,16 @@ func TestGuardUnderCommandLines(t *testing.T) {
 		"guard-off":                "digestd.guard=off digestd.test=commandline",
 		"ima-policy":               "ima_policy=tcb digestd.test=audit,enforce,writes,maps",
 		"another-kernel":           "digestd.test=kexec",
-	} {
-		t.Run(name, func(t *testing.T) { boot(t, "trixie", line) })
+	}
+	releases := []string{"trixie"}
+	if os.Getenv("DIGESTD_TEST_VM") == "whole" {
+		lines["guard-audit"] = "digestd.guard=audit digestd.test=auditline"
+		releases = []string{"bookworm", "trixie", "forky"}
+	}
+	for name, line := range lines {
+		for _, release := range releases {
+			t.Run(name+"/"+release, func(t *testing.T) { boot(t, release, line) })
+		}
 	}
 }
 

@@ -32,7 +32,7 @@ type machine struct {
 
 func (m *machine) run(part string) {
 	parts := map[string]func(){
-		"unsuited": m.unsuited, "otherhash": m.otherHash, "commandline": m.commandLine, "bench": m.bench, "seal": m.seal, "exemptions": m.exemptions, "service": m.service,
+		"unsuited": m.unsuited, "otherhash": m.otherHash, "commandline": m.commandLine, "auditline": m.auditLine, "bench": m.bench, "seal": m.seal, "exemptions": m.exemptions, "service": m.service,
 		"audit": m.audit, "enforce": m.enforce, "writes": m.writes, "maps": m.maps,
 		"loader": m.loader, "running": m.running, "asked": m.asked, "exchange": m.exchange,
 		"filesystems": m.filesystems, "sets": m.sets, "races": m.races, "strict": m.strict, "off": m.off,
@@ -45,7 +45,7 @@ func (m *machine) run(part string) {
 	for _, name := range names {
 		within(12*time.Minute, func() {
 			begun := time.Now()
-			if m.set == nil && !slices.Contains([]string{"unsuited", "commandline", "service", "bench", "kexeced"}, name) {
+			if m.set == nil && !slices.Contains([]string{"unsuited", "commandline", "auditline", "service", "bench", "kexeced"}, name) {
 				m.load()
 			}
 			if m.events != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -154,4 +155,23 @@ func (m *machine) commandLine() {
 	m.check("digestd-guard ends with success", nil, run(keeper, "-socket", socket, "-mode", "enforce"))
 	m.check("nothing is loaded", os.ErrNotExist, func() error { _, err := os.Stat(bpf.DefaultDir); return err }())
 	m.check("everything runs", nil, run("/t/tool"))
+}
+
+// auditLine: digestd.guard=audit on the kernel's command line wins, too, and refuses nothing.
+func (m *machine) auditLine() {
+	ctx := context.Background()
+	m.self = digestOf("/init")
+	program("/t/tool", "line")
+	cmd, c := startKeeper("-mode", "enforce")
+	defer c.Close()
+	must(c.Admit(ctx, []guard.Digest{m.self, digestOf(keeper)}))
+	must(c.SetCommit(ctx, 1))
+	m.check("a change to enforce is refused", protocol.ErrRefused, c.Change(ctx, protocol.Change{Mode: "enforce"}))
+	s, err := c.Status(ctx)
+	must(err)
+	m.equal("it audits", "audit", s.Mode)
+	m.equal("and says why", true, strings.Contains(s.Why, "digestd.guard=audit"))
+	m.check("everything runs", nil, run("/t/tool"))
+	must(cmd.Process.Signal(unix.SIGTERM))
+	m.check("it ends with success", nil, cmd.Wait())
 }

@@ -25,7 +25,7 @@ datadir ?= $(PREFIX)/share
 libexecdir ?= $(PREFIX)/libexec
 selinuxtype ?= targeted
 selinuxdevel ?= /usr/share/selinux/devel
-# dnf4dir=, dnf5dir=, zyppdir= say where the plugins of dnf and libzypp go; empty,
+# dnf4dir=, dnf5dir=, zyppdir=, tukitdir= say where the plugins of these go; empty,
 # nowhere; without them, where those of this machine look.
 
 GO ?= go
@@ -175,6 +175,7 @@ lay:
 	@$(MAKE) -s -C hooks/dnf4 install hook=$(libexecdir)/digestd/digestd-hook DESTDIR=$(DESTDIR) $(if $(filter-out undefined,$(origin dnf4dir)),dnfplugindir=$(dnf4dir))
 	@$(MAKE) -s -C hooks/dnf5 install hook=$(libexecdir)/digestd/digestd-hook DESTDIR=$(DESTDIR) $(if $(filter-out undefined,$(origin dnf5dir)),actionsdir=$(dnf5dir))
 	@$(MAKE) -s -C hooks/zypp install hook=$(libexecdir)/digestd/digestd-hook DESTDIR=$(DESTDIR) $(if $(filter-out undefined,$(origin zyppdir)),zyppdir=$(zyppdir))
+	@$(MAKE) -s -C hooks/tukit install hook=$(libexecdir)/digestd/digestd-hook DESTDIR=$(DESTDIR) $(if $(filter-out undefined,$(origin tukitdir)),tukitdir=$(tukitdir))
 	install -d -m 0755 $(DESTDIR)$(unitdir) $(DESTDIR)$(mandir)/man1 \
 		$(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8 $(addprefix $(DESTDIR)$(compdir)/,bash-completion/completions zsh/site-functions fish/vendor_completions.d) \
 		$(addprefix $(DESTDIR)$(sysconfdir)/digestd/,digestd.conf.d keys.d revoked.d blacklist.d policy.d)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command digestd-hook is what the plugins of dnf, dnf5 and libzypp run: it asks
+// Command digestd-hook is what the plugins of dnf, dnf5, libzypp and tukit run: it asks
 // digestd about a whole transaction before anything is downloaded or changed, about
 // its packages when they are there, and tells it when one has ended.
 // docs/protocol.md describes its forms.
@@ -22,8 +22,8 @@ import (
 	"github.com/digestd/digestd/hooks/wire"
 )
 
-const usage = `usage: digestd-hook dnf4|zypp|changed ROOT | dnf5 ROOT [CACHE]
-It is run by the plugins of dnf, dnf5 and libzypp.`
+const usage = `usage: digestd-hook dnf4|zypp|changed ROOT | dnf5 ROOT [CACHE] | tukit STAGE [ARGUMENT...]
+It is run by the plugins of dnf, dnf5, libzypp and tukit.`
 
 // The exit codes of "dnf4" besides success and failure.
 const (
@@ -45,10 +45,15 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, in io.Reader, out io.WriteCloser) (code int, err error) {
-	if len(args) != 2 && (len(args) != 3 || args[0] != "dnf5") {
+	snapshot := len(args) >= 2 && args[0] == "tukit"
+	if len(args) != 2 && (len(args) != 3 || args[0] != "dnf5") && !snapshot {
 		return 2, fmt.Errorf("%s", usage)
 	}
-	r, err := openRoot(args[1])
+	path := args[1]
+	if snapshot {
+		path = "/" // tukit runs outside of the snapshot
+	}
+	r, err := openRoot(path)
 	if err != nil {
 		return 1, err
 	}
@@ -91,6 +96,8 @@ func run(ctx context.Context, args []string, in io.Reader, out io.WriteCloser) (
 			return 0, a.stop(strings.Join(why, "\n"))
 		}
 		return 0, nil
+	case "tukit":
+		return 0, o.tukit(ctx, r, args[1:], out)
 	case "changed":
 		return 0, o.hint(ctx, r)
 	}

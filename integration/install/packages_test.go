@@ -17,7 +17,7 @@ const spec = "../../systemd/digestd.spec"
 
 // parts are the packages that the spec makes for every machine; where there is SELinux, one
 // more is made.
-var parts = []string{"digestd", "rpm-plugin-digestd", "python3-dnf-plugin-digestd", "digestd-dnf5", "digestd-zypp"}
+var parts = []string{"digestd", "rpm-plugin-digestd", "python3-dnf-plugin-digestd", "digestd-dnf5", "digestd-zypp", "digestd-tukit"}
 
 // sources are what rpmbuild makes packages of: a version, and a later one with
 // another configuration file.
@@ -211,7 +211,7 @@ func lifeOfPackages(m *machine, s *sources, stray string) {
 	for _, path := range []string{
 		"/usr/sbin/digestd", "/usr/sbin/digestd-guard", "/usr/bin/digestctl", "/usr/libexec/digestd", "/usr/lib/systemd/system/digestd.service",
 		"/usr/lib/systemd/system/digestd.socket", dnf4 + "/digestd.py", "/etc/dnf/libdnf5-plugins/actions.d/digestd.actions",
-		"/usr/lib/zypp/plugins/commit/digestd",
+		"/usr/lib/zypp/plugins/commit/digestd", "/usr/lib/tukit/plugins/digestd",
 	} {
 		if m.exists(path) {
 			m.Errorf("%s is still there", path)

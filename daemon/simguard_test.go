@@ -144,7 +144,7 @@ func (m *simMachine) Enforced(rest bool) string {
 	for digest, n := range m.guard.kernel.Lists {
 		c, known := m.contents[digest]
 		if !known || want[c] != n {
-			return fmt.Sprintf("content %d is in %d lists, and in %d by its word", c, want[c], n)
+			return fmt.Sprintf("content %d is in %d lists, and the guard counts %d", c, want[c], n)
 		}
 		delete(want, c)
 	}

@@ -322,9 +322,9 @@ func TestNDBIsLocked(t *testing.T) {
 	}
 }
 
-// Certificates lie in folders in several forms. A file that is no certificate is named,
+// Certificates lie in directories in several forms. A file that is no certificate is named,
 // and costs none of the others.
-func TestKeysInFolders(t *testing.T) {
+func TestKeysInDirectories(t *testing.T) {
 	dir, vendor := madeByRPM(t)
 	other, err := pkgtest.NewKey("other", 2048)
 	if err != nil {
@@ -371,13 +371,13 @@ func TestKeysInFolders(t *testing.T) {
 		}
 	}
 	if certs, bad := CertsDir(trusted); len(certs) != 2 || len(bad) != 0 || certs[0].Source != filepath.Join(trusted, "a.asc") {
-		t.Errorf("a folder has %d certificates, %v", len(certs), bad)
+		t.Errorf("a directory has %d certificates, %v", len(certs), bad)
 	}
 	if certs, bad := CertsDir(filepath.Join(trusted, "absent")); len(certs)+len(bad) != 0 {
-		t.Errorf("no folder has %d certificates, %v", len(certs), bad)
+		t.Errorf("no directory has %d certificates, %v", len(certs), bad)
 	}
 	if certs, bad := CertsDir(filepath.Join(trusted, "a.asc")); len(certs) != 0 || len(bad) != 1 {
-		t.Errorf("a file is a folder with %d certificates, %v", len(certs), bad)
+		t.Errorf("a file is a directory with %d certificates, %v", len(certs), bad)
 	}
 }
 

@@ -23,7 +23,7 @@ const gracePeriod = 10 * time.Second
 // turn the guard off as well. An error is that of ctx, or says why nobody looks.
 func gone(ctx context.Context, path string, grace time.Duration) error {
 	for {
-		changes, err := watchFolder(filepath.Dir(path))
+		changes, err := watchDirectory(filepath.Dir(path))
 		if err != nil {
 			return fmt.Errorf("cannot watch %s: %w", path, err)
 		}
@@ -46,13 +46,13 @@ func gone(ctx context.Context, path string, grace time.Duration) error {
 		case err != nil:
 			return fmt.Errorf("cannot watch %s: %w", path, err)
 		}
-		// A package manager changes a folder many times.
+		// A package manager changes a directory many times.
 		pause(ctx, min(grace, time.Second))
 	}
 }
 
-// watchFolder returns what can be read when an entry of a folder comes or goes.
-func watchFolder(dir string) (*os.File, error) {
+// watchDirectory returns what can be read when an entry of a directory comes or goes.
+func watchDirectory(dir string) (*os.File, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return nil, err

@@ -60,6 +60,6 @@ func TestGone(t *testing.T) {
 		t.Errorf("nobody waits any more: %v", err)
 	}
 	if err := gone(t.Context(), filepath.Join(path, "none", "program"), time.Hour); err == nil {
-		t.Error("a folder that is not there is watched")
+		t.Error("a directory that is not there is watched")
 	}
 }

@@ -151,7 +151,7 @@ func unitOf(pid uint32) string {
 	return unitIn(string(data))
 }
 
-// unitIn finds the unit in the text of /proc/PID/cgroup: the last folder of the unified
+// unitIn finds the unit in the text of /proc/PID/cgroup: the last directory of the unified
 // hierarchy that is named as one.
 func unitIn(text string) string {
 	for line := range strings.Lines(text) {

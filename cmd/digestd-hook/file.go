@@ -86,16 +86,16 @@ func readHeader(in io.Reader) ([]byte, error) {
 }
 
 // find looks for the file that dnf5 has downloaded: below the cache, in the
-// folder of the repository, whose name ends with a digest.
+// directory of the repository, whose name ends with a digest.
 func find(cache string, p pkg) string {
 	if filepath.IsAbs(p.Location) {
 		return p.Location
 	}
-	folders, err := os.ReadDir(cache)
+	directories, err := os.ReadDir(cache)
 	if err != nil || p.Location == "" {
 		return ""
 	}
-	for _, f := range folders {
+	for _, f := range directories {
 		if rest, ok := strings.CutPrefix(f.Name(), p.Repo+"-"); ok && !strings.Contains(rest, "-") {
 			file := filepath.Join(cache, f.Name(), "packages", filepath.Base(p.Location))
 			if _, err := os.Stat(file); err == nil {

@@ -26,7 +26,7 @@ type Admin struct {
 	query      *query.Query
 }
 
-// New returns what changes h by the word of an administrator.
+// New returns the room in which administrators change h.
 func New(h *host.Host, keys *keysource.Source, e *enrol.Enroller, d *deny.Denier, r *reconcile.Reconciler, p *policyfile.Source, q *query.Query) *Admin {
 	return &Admin{Host: h, keys: keys, enroller: e, denier: d, reconciler: r, policies: p, query: q}
 }

@@ -115,7 +115,7 @@ func newest(found []*cache.Repository) (chosen []*cache.Repository) {
 // stamp of all by which it is read.
 func (a *Adviser) word(r *cache.Repository, keyFiles []string) record.Origin {
 	snap := a.Snapshot()
-	o := record.Origin{Name: record.OriginAdvisory + r.ID, Strength: "by the word of " + r.Manager + "'s cache"}
+	o := record.Origin{Name: record.OriginAdvisory + r.ID, Strength: "unsigned, from " + r.Manager + "'s cache"}
 	for _, path := range keyFiles {
 		blocks, _ := cache.ReadKeys(a.Config.Root, path)
 		for _, data := range blocks {

@@ -146,7 +146,7 @@ func TestReport(t *testing.T) {
 	if err != nil || st.Mode != "report" || st.Packages != 1 || len(st.Origins) != 1 || st.Severity[0] != (api.SeverityCount{Severity: "Important", Packages: 1}) {
 		t.Errorf("%+v, %v", st, err)
 	}
-	if o := st.Origins[0]; o.Repository != "updates" || o.Strength != "by the word of dnf's cache" || len(o.Keys) != 1 || o.Security != 1 || o.Floors != 1 || o.Beyond != 1 ||
+	if o := st.Origins[0]; o.Repository != "updates" || o.Strength != "unsigned, from dnf's cache" || len(o.Keys) != 1 || o.Security != 1 || o.Floors != 1 || o.Beyond != 1 ||
 		!o.Made.Equal(time.Unix(1000, 0)) || !o.Read.Equal(w.now) {
 		t.Errorf("%+v", o)
 	}
@@ -252,7 +252,7 @@ func TestOff(t *testing.T) {
 	}
 }
 
-// What a repository must not do by its word.
+// What the advisories of a repository must not do.
 func TestBounds(t *testing.T) {
 	for name, x := range map[string]struct {
 		change func(w *world)
@@ -396,7 +396,7 @@ func TestSigned(t *testing.T) {
 	w.publish(repodata, 1001, []string{"tool 1-3"}, "tool 1-3")
 	w.sign(daemontest.Key(t, "stranger"))
 	w.apply(false)
-	if st, _ := w.AdvisoryStatus(t.Context()); st.Origins[0].Strength != "by the word of dnf's cache" || len(st.Origins[0].Keys) != 0 {
+	if st, _ := w.AdvisoryStatus(t.Context()); st.Origins[0].Strength != "unsigned, from dnf's cache" || len(st.Origins[0].Keys) != 0 {
 		t.Errorf("%+v", st.Origins)
 	}
 	w.want()

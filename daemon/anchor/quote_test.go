@@ -30,7 +30,7 @@ func (m *machine) quoted(t *testing.T, known *attest.Memory) attest.Result {
 	return r
 }
 
-// TestQuote: a quote says what was decided, by the word of the TPM and of the key that signs
+// TestQuote: a quote says what was decided, signed by the TPM and by the key that signs
 // lists; without an anchor, or without the TPM, by that of the key.
 func TestQuote(t *testing.T) {
 	m := newMachine(t)

@@ -24,7 +24,7 @@ type SeverityCount struct {
 // AdvisoryOrigin is a repository whose advisories digestd applies.
 type AdvisoryOrigin struct {
 	Repository string    `json:"repository"`      // its ID
-	Strength   string    `json:"strength"`        // why its word counts: signed by KEY, or by the word of a cache
+	Strength   string    `json:"strength"`        // why its advisories count: signed by KEY, or unsigned, from a package manager's cache
 	Keys       []string  `json:"keys"`            // that sign its packages: it binds these alone
 	Made       time.Time `json:"made,omitzero"`   // its metadata
 	Read       time.Time `json:"read,omitzero"`   // when that was read

@@ -128,7 +128,7 @@ type Key struct {
 	RevokedAt     time.Time `json:"revokedAt,omitzero"`     // when that was recorded
 	RevokedUID    uint32    `json:"revokedUid,omitzero"`    // of the administrator who did
 
-	Lists    int `json:"lists"`    // active by its word
+	Lists    int `json:"lists"`    // active lists that it vouches for
 	Files    int `json:"files"`    // in these
 	Withheld int `json:"withheld"` // lists of its packages that are not active
 

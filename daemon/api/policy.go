@@ -24,11 +24,11 @@ type Policy struct {
 	Gone        time.Time    `json:"gone,omitzero"`        // since when the file does not count
 	Why         string       `json:"why,omitzero"`         // it does not, or a later file is refused
 	Description string       `json:"description,omitzero"` // as the file gives it
-	Words       []PolicyWord `json:"words,omitzero"`       // what holds; only of a policy that is asked for by name
+	Rules       []PolicyRule `json:"rules,omitzero"`       // what holds; only of a policy that is asked for by name
 }
 
-// PolicyWord is one thing that a policy says.
-type PolicyWord struct {
+// PolicyRule is one thing that a policy says.
+type PolicyRule struct {
 	Kind     string `json:"kind"`            // floor, denial, revocation, certificate, exemption, protected
 	What     string `json:"what"`            // what it is about
 	Says     string `json:"says,omitzero"`   // what it says of that

@@ -16,21 +16,21 @@ import (
 )
 
 // Where the next boot finds certificates for .ima: the kernel itself loads one
-// (CONFIG_IMA_LOAD_X509), dracut's module integrity a folder of them. Both look
+// (CONFIG_IMA_LOAD_X509), dracut's module integrity a directory of them. Both look
 // in the initial file system.
 const (
-	bootFile   = "etc/keys/x509_ima.der"
-	bootFolder = "etc/keys/ima"
+	bootFile = "etc/keys/x509_ima.der"
+	bootDir  = "etc/keys/ima"
 )
 
-// bootName is the file in bootFolder that has a certificate of this machine.
-func bootName(skid string) string { return filepath.Join(bootFolder, "digestd-"+skid+".der") }
+// bootName is the file in bootDir that has a certificate of this machine.
+func bootName(skid string) string { return filepath.Join(bootDir, "digestd-"+skid+".der") }
 
 // EnrolFile puts certificates where the next boot finds them, the first also where a kernel
 // looks that loads only one, unless somebody else's is there. It says in e what it did and
 // what is left to do.
 func (en *Enroller) EnrolFile(certs []*x509.Certificate, e *api.Enrolment) error {
-	if err := os.MkdirAll(en.bootPath(bootFolder), 0o755); err != nil {
+	if err := os.MkdirAll(en.bootPath(bootDir), 0o755); err != nil {
 		return err
 	}
 	for _, c := range certs {

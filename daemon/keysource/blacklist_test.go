@@ -103,9 +103,9 @@ func TestReadBlob(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, _, err := readBlob(path); err == nil {
-		t.Error("a folder was read")
+		t.Error("a directory was read")
 	}
 	if names, err := blobNames(filepath.Join(dir, "absent")); names != nil || err != nil {
-		t.Errorf("an absent folder has %v, %v", names, err)
+		t.Errorf("an absent directory has %v, %v", names, err)
 	}
 }

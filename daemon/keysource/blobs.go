@@ -93,8 +93,8 @@ func (ks *Source) mayEnter(ctx context.Context, entry string) error {
 	return ks.Enroller.Revocable(ctx, id.SKI())
 }
 
-// blobNames returns the names of entries in a folder: each has its signature
-// beside it. A folder that does not exist is empty.
+// blobNames returns the names of entries in a directory: each has its signature
+// beside it. A directory that does not exist is empty.
 func blobNames(dir string) (names []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {

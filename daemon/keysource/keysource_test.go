@@ -124,7 +124,7 @@ func TestUnreadableDatabase(t *testing.T) {
 	}
 }
 
-// TestRevokedByFile: a key in the folder of revocations is revoked, its lists go, and the
+// TestRevokedByFile: a key in the directory of revocations is revoked, its lists go, and the
 // file that says so is named.
 func TestRevokedByFile(t *testing.T) {
 	vendor := daemontest.Key(t, "vendor")
@@ -274,17 +274,17 @@ func TestEntriesForTheKernel(t *testing.T) {
 	}
 }
 
-// TestReadRevoked: each file of the folder is read by itself, and nothing in it holds up
+// TestReadRevoked: each file of the directory is read by itself, and nothing in it holds up
 // or exhausts the daemon.
 func TestReadRevoked(t *testing.T) {
 	if revoked, errs := keysource.ReadRevoked(filepath.Join(t.TempDir(), "absent"), nil); revoked != nil || errs != nil {
-		t.Errorf("an absent folder has %v, %v", revoked, errs)
+		t.Errorf("an absent directory has %v, %v", revoked, errs)
 	}
 	dir, print := t.TempDir(), strings.Repeat("0a", 20)
 	write(t, dir, ".hidden", []byte("nonsense\n"))
 	write(t, dir, "good", []byte(print))
 	write(t, dir, "large", bytes.Repeat([]byte("#\n"), 1<<20))
-	if err := errors.Join(os.Mkdir(filepath.Join(dir, "folder"), 0o755), unix.Mkfifo(filepath.Join(dir, "pipe"), 0o600), os.Symlink("nowhere", filepath.Join(dir, "link"))); err != nil {
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "directory"), 0o755), unix.Mkfifo(filepath.Join(dir, "pipe"), 0o600), os.Symlink("nowhere", filepath.Join(dir, "link"))); err != nil {
 		t.Fatal(err)
 	}
 	revoked, errs := keysource.ReadRevoked(dir, nil)
@@ -296,7 +296,7 @@ func TestReadRevoked(t *testing.T) {
 		t.Errorf("errors: %v", errs)
 	}
 	if _, errs := keysource.ReadRevoked(filepath.Join(dir, "good"), nil); len(errs) != 1 {
-		t.Errorf("a file in the place of the folder: %v", errs)
+		t.Errorf("a file in the place of the directory: %v", errs)
 	}
 	many := t.TempDir()
 	for i := range 1001 {
@@ -311,7 +311,7 @@ func TestReadRevoked(t *testing.T) {
 // read is named.
 func TestCertificatesIn(t *testing.T) {
 	if certs, errs := keysource.CertificatesIn(filepath.Join(t.TempDir(), "absent")); certs != nil || errs != nil {
-		t.Errorf("an absent folder has %v, %v", certs, errs)
+		t.Errorf("an absent directory has %v, %v", certs, errs)
 	}
 	m := daemontest.New(t)
 	cert := m.Builder.Load().Identity.Cert

@@ -25,10 +25,10 @@ const (
 	maxRevokedFiles = 1000
 )
 
-// ReadRevoked reads the folder of revocations. A file there holds fingerprints,
+// ReadRevoked reads the directory of revocations. A file there holds fingerprints,
 // one a line; or OpenPGP certificates, whose keys are revoked whatever they say
 // of themselves; or an X.509 CRL (RFC 5280, section 5), which must be signed by
-// one of the certificates that this machine signed lists with. A folder
+// one of the certificates that this machine signed lists with. A directory
 // that does not exist is empty.
 func ReadRevoked(dir string, own []*x509.Certificate) (revoked []grounds.RevokedKey, errs []error) {
 	entries, err := os.ReadDir(dir)

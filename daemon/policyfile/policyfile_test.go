@@ -113,11 +113,11 @@ func wantLists(t *testing.T, m *daemontest.Machine, when string, want ...string)
 	}
 }
 
-// words are those in force, sorted.
-func words(m *daemontest.Machine) string {
+// rules are those in force, sorted.
+func rules(m *daemontest.Machine) string {
 	var all []string
 	for _, said := range m.Snapshot().Said {
-		for _, w := range said.Words() {
+		for _, w := range said.Rules() {
 			all = append(all, w.String())
 		}
 	}
@@ -125,9 +125,9 @@ func words(m *daemontest.Machine) string {
 	return strings.Join(all, ", ")
 }
 
-func wantWords(t *testing.T, m *daemontest.Machine, when string, want ...string) {
+func wantRules(t *testing.T, m *daemontest.Machine, when string, want ...string) {
 	t.Helper()
-	if got := words(m); got != strings.Join(want, ", ") {
+	if got := rules(m); got != strings.Join(want, ", ") {
 		t.Errorf("%s: in force is %q, want %q", when, got, want)
 	}
 }
@@ -143,12 +143,12 @@ func TestLife(t *testing.T) {
 		t.Errorf("the first: %+v", notes)
 	}
 	first := []string{"denial sha256:" + digest("bad"), "exemption lxc", "floor hello 0:2-1"}
-	wantWords(t, m, "the first", first...)
+	wantRules(t, m, "the first", first...)
 	wantLists(t, m, "the first", otherList)
 	if e := m.Snapshot().List(helloList); e == nil || !strings.Contains(e.Text, "below the floor 2-1 that policy:base sets") {
 		t.Errorf("hello is %+v", e)
 	}
-	if r := m.Snapshot().Policies["base"]; r.Path != path || r.Key != key(t, "fleet") || r.Package != "fleet-0:1-1.noarch" || r.Effect != "it says 3 things; 1 list of 3 must go, besides files that are denied" {
+	if r := m.Snapshot().Policies["base"]; r.Path != path || r.Key != key(t, "fleet") || r.Package != "fleet-0:1-1.noarch" || r.Effect != "it has 3 rules; 1 of 3 lists must be withdrawn, besides files that are denied" {
 		t.Errorf("its record is %+v", r)
 	}
 	if events := m.Events(t, audit.KindPolicyAdopted, audit.KindWithdrawn); len(events) != 2 || events[0].Kind != audit.KindPolicyAdopted || events[0].Text == "" {
@@ -157,31 +157,31 @@ func TestLife(t *testing.T) {
 
 	m.Stop()
 	m.Start(t)
-	wantWords(t, m, "after a restart", first...)
+	wantRules(t, m, "after a restart", first...)
 	if d := m.Snapshot().Floors["hello"]; len(d) != 1 || d[0].Origin != "policy:base" {
 		t.Errorf("floors after a restart: %+v", d)
 	}
 	m.Sync(t)
 	m.Sync(t)
-	wantWords(t, m, "compared", first...)
+	wantRules(t, m, "compared", first...)
 	wantLists(t, m, "compared", otherList)
 
 	socket, _ = m.Serve(t)
 	two := release(t, "2", "fleet", floor("other", "0:2-1"))
 	run(t, m, socket, &two, &one)
-	wantWords(t, m, "the second", "floor other 0:2-1")
+	wantRules(t, m, "the second", "floor other 0:2-1")
 	m.Sync(t)
 	wantLists(t, m, "the second", helloList)
 
 	if notes := run(t, m, socket, &one, &two); len(notes) != 1 || !strings.Contains(notes[0].Text, "fleet-1-1.noarch is older than 2-1") {
 		t.Errorf("the first again: %+v", notes)
 	}
-	wantWords(t, m, "the first again", "floor other 0:2-1")
+	wantRules(t, m, "the first again", "floor other 0:2-1")
 
 	three := release(t, "3", "fleet", floor("other", "0:3-1")+exemption)
 	run(t, m, socket, &three, &two)
 	run(t, m, socket, nil, &three)
-	wantWords(t, m, "removed", "floor other 0:3-1")
+	wantRules(t, m, "removed", "floor other 0:3-1")
 	m.Sync(t)
 	wantLists(t, m, "removed", helloList)
 	if r := m.Snapshot().Policies["base"]; r.Gone.IsZero() || r.Why != "the file is gone" {
@@ -190,14 +190,14 @@ func TestLife(t *testing.T) {
 	m.Stop()
 	m.Start(t)
 	m.Sync(t)
-	wantWords(t, m, "removed, after a restart", "floor other 0:3-1")
+	wantRules(t, m, "removed, after a restart", "floor other 0:3-1")
 
 	act := func(s *ledger.Ledger) (record.Act, error) { return ledger.Act(s, api.Actor{UID: 5}, "no more") }
 	if err := m.Policies.Forget(t.Context(), "base", act); err != nil {
 		t.Fatal(err)
 	}
 	m.Sync(t)
-	wantWords(t, m, "forgotten")
+	wantRules(t, m, "forgotten")
 	wantLists(t, m, "forgotten", helloList, otherList)
 	if err := m.Policies.Forget(t.Context(), "base", act); daemontest.Code(err) != api.NotFound {
 		t.Errorf("again: %v", err)
@@ -216,7 +216,7 @@ func TestUpgradeWithoutFile(t *testing.T) {
 	wantLists(t, m, "before", otherList)
 	run(t, m, socket, &two, &one)
 	m.Sync(t)
-	wantWords(t, m, "after")
+	wantRules(t, m, "after")
 	wantLists(t, m, "after", helloList, otherList)
 	if len(m.Snapshot().Policies) > 0 {
 		t.Errorf("left is %+v", m.Snapshot().Policies)
@@ -240,7 +240,7 @@ func TestWhoMayNot(t *testing.T) {
 			socket, _ := m.Serve(t)
 			one := release(t, "1", test.owner, floor("hello", "0:2-1"))
 			run(t, m, socket, &one, nil)
-			wantWords(t, m, "it came")
+			wantRules(t, m, "it came")
 			wantLists(t, m, "it came", helloList, otherList)
 			if text := m.Problem("policy").Text; !strings.Contains(text, test.problem) || (text == "") != (test.problem == "") {
 				t.Errorf("the problem is %q", text)
@@ -279,7 +279,7 @@ func TestAltered(t *testing.T) {
 		if err := m.Policies.Refresh(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		wantWords(t, m, name, "floor hello 0:2-1")
+		wantRules(t, m, name, "floor hello 0:2-1")
 		if problem := m.Problem("policy").Text; (problem == "") != (name == "removed") {
 			t.Errorf("%s: the problem is %q", name, problem)
 		}
@@ -288,7 +288,7 @@ func TestAltered(t *testing.T) {
 		if err := m.Policies.Refresh(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		wantWords(t, m, name+", and put back", "exemption lxc", "floor hello 0:2-1")
+		wantRules(t, m, name+", and put back", "exemption lxc", "floor hello 0:2-1")
 		if problem := m.Problem("policy").Text; problem != "" {
 			t.Errorf("%s, and put back: the problem is %q", name, problem)
 		}
@@ -302,7 +302,7 @@ func TestErrors(t *testing.T) {
 	one, two := release(t, "1", "fleet", floor("hello", "0:2-1")), release(t, "2", "fleet", floor("other", "0:2-1")+"colour = 7\n")
 	run(t, m, socket, &one, nil)
 	run(t, m, socket, &two, &one)
-	wantWords(t, m, "with an error", "floor hello 0:2-1")
+	wantRules(t, m, "with an error", "floor hello 0:2-1")
 	if text := m.Problem("policy").Text; !strings.Contains(text, path+": line 6: floor.colour: there is no such key") {
 		t.Errorf("the problem is %q", text)
 	}
@@ -313,7 +313,7 @@ func TestErrors(t *testing.T) {
 	}
 	three := release(t, "3", "fleet", floor("other", "0:2-1"))
 	run(t, m, socket, &three, &two)
-	wantWords(t, m, "mended", "floor other 0:2-1")
+	wantRules(t, m, "mended", "floor other 0:2-1")
 	if text := m.Problem("policy").Text; text != "" {
 		t.Errorf("mended: the problem is %q", text)
 	}
@@ -380,13 +380,13 @@ func TestRefusedEffects(t *testing.T) {
 			m.Sync(t)
 			problem := m.Problem("policy").Text
 			if test.says != "" {
-				if !strings.Contains(problem, test.says) || words(m) != "" {
-					t.Errorf("the problem is %q, in force is %q", problem, words(m))
+				if !strings.Contains(problem, test.says) || rules(m) != "" {
+					t.Errorf("the problem is %q, in force is %q", problem, rules(m))
 				}
 				wantLists(t, m, "refused", before...)
 				return
 			}
-			if words(m) == "" {
+			if rules(m) == "" {
 				t.Errorf("it is not in force: %q", problem)
 			}
 			if test.glibc && !slices.Equal(slices.DeleteFunc(m.Names(t), func(n string) bool { return strings.HasPrefix(n, "tlv-fleet") }), before) {
@@ -423,7 +423,7 @@ func TestOwnFiles(t *testing.T) {
 	}
 	write(floor("hello", "0:2-1") + exemption)
 	refresh()
-	wantWords(t, m, "there", "exemption lxc", "floor hello 0:2-1")
+	wantRules(t, m, "there", "exemption lxc", "floor hello 0:2-1")
 	wantLists(t, m, "there", otherList)
 	if got := m.Snapshot().PolicyExemptions(); !slices.Equal(got, []string{"lxc"}) {
 		t.Errorf("exempt are %v", got)
@@ -433,9 +433,9 @@ func TestOwnFiles(t *testing.T) {
 		back   func() error
 		says   string
 	}{
-		"writable":             {func() error { return os.Chmod(file, 0o664) }, func() error { return os.Chmod(file, 0o644) }, "others than root can change"},
-		"another's":            {func() error { return os.Chown(file, 1000, 0) }, func() error { return os.Chown(file, 0, 0) }, "belongs to user 1000"},
-		"in a writable folder": {func() error { return os.Chmod(m.Config.Policy, 0o777) }, func() error { return os.Chmod(m.Config.Policy, 0o755) }, "others than root can change"},
+		"writable":                {func() error { return os.Chmod(file, 0o664) }, func() error { return os.Chmod(file, 0o644) }, "others than root can change"},
+		"another's":               {func() error { return os.Chown(file, 1000, 0) }, func() error { return os.Chown(file, 0, 0) }, "belongs to user 1000"},
+		"in a writable directory": {func() error { return os.Chmod(m.Config.Policy, 0o777) }, func() error { return os.Chmod(m.Config.Policy, 0o755) }, "others than root can change"},
 		"too long": {func() error { return os.Truncate(file, 2<<20) }, func() error { write(floor("hello", "0:2-1") + exemption); return nil },
 			"it has more than 1048576 bytes"},
 	} {
@@ -446,7 +446,7 @@ func TestOwnFiles(t *testing.T) {
 		if text := m.Problem("policy").Text; !strings.Contains(text, test.says) {
 			t.Errorf("%s: the problem is %q", name, text)
 		}
-		if got := words(m); !strings.Contains(got, "floor hello") {
+		if got := rules(m); !strings.Contains(got, "floor hello") {
 			t.Errorf("%s: in force is %q", name, got)
 		}
 		if err := test.back(); err != nil {
@@ -456,15 +456,15 @@ func TestOwnFiles(t *testing.T) {
 		if text := m.Problem("policy").Text; text != "" {
 			t.Errorf("%s, and back: the problem is %q", name, text)
 		}
-		wantWords(t, m, name+", and back", "exemption lxc", "floor hello 0:2-1")
+		wantRules(t, m, name+", and back", "exemption lxc", "floor hello 0:2-1")
 	}
 	os.Remove(file)
 	refresh()
-	wantWords(t, m, "removed", "floor hello 0:2-1")
+	wantRules(t, m, "removed", "floor hello 0:2-1")
 	write("")
 	refresh()
 	m.Sync(t)
-	wantWords(t, m, "empty")
+	wantRules(t, m, "empty")
 	wantLists(t, m, "empty", helloList, otherList)
 	for i := range 65 {
 		if err := os.WriteFile(filepath.Join(m.Config.Policy, fmt.Sprintf("n%d.toml", i)), []byte("version = 1"), 0o644); err != nil {
@@ -489,7 +489,7 @@ func TestTwoOfOneName(t *testing.T) {
 	if err := m.Policies.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	wantWords(t, m, "two", "floor hello 0:2-1")
+	wantRules(t, m, "two", "floor hello 0:2-1")
 	if text := m.Problem("policy").Text; !strings.Contains(text, "another file has its name: "+path) {
 		t.Errorf("the problem is %q", text)
 	}

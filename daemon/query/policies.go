@@ -13,7 +13,7 @@ import (
 )
 
 // Policies returns the policies and the files that do not count, by name, without their
-// words.
+// rules.
 func (q *Query) Policies(context.Context) ([]api.Policy, error) {
 	snap := q.Snapshot()
 	var all []api.Policy
@@ -29,7 +29,7 @@ func (q *Query) Policies(context.Context) ([]api.Policy, error) {
 	return all, nil
 }
 
-// Policy returns one of them with its words. [api.NotFound] says that there is none of
+// Policy returns one of them with its rules. [api.NotFound] says that there is none of
 // that name.
 func (q *Query) Policy(_ context.Context, name string) (api.Policy, error) {
 	snap := q.Snapshot()
@@ -38,14 +38,14 @@ func (q *Query) Policy(_ context.Context, name string) (api.Policy, error) {
 		return p, &api.Error{Code: api.NotFound, Message: fmt.Sprintf("there is no policy %q", name), Advice: "see digestctl policy show"}
 	}
 	if said := snap.Said[name]; said != nil {
-		for _, w := range said.Words() {
-			p.Words = append(p.Words, api.PolicyWord{Kind: w.Kind, What: w.What, Says: w.Says, Reason: w.Reason, Tightens: w.Tightens})
+		for _, w := range said.Rules() {
+			p.Rules = append(p.Rules, api.PolicyRule{Kind: w.Kind, What: w.What, Says: w.Says, Reason: w.Reason, Tightens: w.Tightens})
 		}
 	}
 	return p, nil
 }
 
-// describePolicy describes a policy without its words. Its state is "" if there is none.
+// describePolicy describes a policy without its rules. Its state is "" if there is none.
 func describePolicy(s *view.Policed, name string) api.Policy {
 	p := api.Policy{Name: name}
 	if r, known := s.Policies[name]; known {

@@ -25,7 +25,7 @@ import (
 )
 
 // buildHelper puts digestd-pkcs11 where it is looked for: beside this program, in
-// a folder that goes with it.
+// a directory that goes with it.
 var buildHelper = sync.OnceValue(func() error {
 	self, err := os.Executable()
 	if err != nil {

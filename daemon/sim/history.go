@@ -284,7 +284,7 @@ func WithGuard(h History, seed uint64) History {
 	return guarded
 }
 
-// Shrink returns a short part of h that still fails, by the word of fails.
+// Shrink returns a short part of h that still fails, as fails says.
 func Shrink(h History, fails func(History) bool) History {
 	for size := max(1, len(h.Acts)/2); size > 0; size /= 2 {
 		for at := 0; at+size <= len(h.Acts); {

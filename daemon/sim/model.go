@@ -25,7 +25,7 @@ type Model struct {
 	others
 }
 
-// others is what stands beside packages and the administrator's words.
+// others is what stands beside packages and the administrator's decisions.
 type others struct {
 	kept    keeping
 	policed policed
@@ -144,7 +144,7 @@ func (m *Model) deniedByName(p Package) bool {
 	return m.policed.denial.has(p)
 }
 
-// floorOf is the version below which nothing of a name may come, by anybody's word.
+// floorOf is the version below which nothing of a name may come, whoever decided that.
 func (m *Model) floorOf(name string) int {
 	if m.policed.floor.Name == name {
 		return max(m.lines[name].floor, m.policed.floor.Below)
@@ -244,7 +244,7 @@ func (m *Model) activate(p Package) {
 // known reports whether a package of that name ever had a list.
 func (m *Model) known(name string) bool { return m.lines[name].high > 0 }
 
-// SetFloor is the newest word of the owner: grants below it, used or not, are void.
+// SetFloor is the newest decision of the owner: grants below it, used or not, are void.
 func (m *Model) SetFloor(name string, version int) {
 	l := m.lines[name]
 	l.floor = version

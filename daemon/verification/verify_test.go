@@ -205,8 +205,8 @@ func TestScope(t *testing.T) {
 		"a file":              {api.VerifyRequest{Paths: []string{m.Path("/usr/bin/hi")}}, 1},
 		"a file in the root":  {api.VerifyRequest{Paths: []string{"/usr/bin/hi"}}, 1},
 		"another file":        {api.VerifyRequest{Paths: []string{"/usr/bin/hello"}}, 0},
-		"a folder":            {api.VerifyRequest{Paths: []string{"/usr"}}, 1},
-		"another folder":      {api.VerifyRequest{Paths: []string{"/opt"}}, 0},
+		"a directory":         {api.VerifyRequest{Paths: []string{"/usr"}}, 1},
+		"another directory":   {api.VerifyRequest{Paths: []string{"/opt"}}, 0},
 		"files and a package": {api.VerifyRequest{Paths: []string{"/usr/bin/hi"}, Packages: []string{"hello"}}, 1},
 	} {
 		if r := verify(t, m, test.req); r.Errors != test.errors || r.All {

@@ -50,7 +50,7 @@ func (p *Policed) PolicyRevoking(fingerprint string) string {
 	return ""
 }
 
-// PolicyCertificates are those that may vouch for own lists by the word of policies.
+// PolicyCertificates are those that may vouch for own lists because a policy says so.
 func (p *Policed) PolicyCertificates() (certs []*x509.Certificate) {
 	for _, name := range slices.Sorted(maps.Keys(p.Said)) {
 		for _, c := range p.Said[name].Certificates {

@@ -140,7 +140,7 @@ func fileRecords() []record {
 	}
 }
 
-// manyFiles is the header of a package with as many files as a large one has in a folder.
+// manyFiles is the header of a package with as many files as a large one has in a directory.
 func manyFiles() []byte {
 	const n = 300
 	var bases, digests []string

@@ -72,19 +72,19 @@ func (m *machine) policy(name string) (p api.Policy) {
 	return p
 }
 
-// words are what is in force of a policy.
-func (m *machine) words(name string) string {
+// rules are what is in force of a policy.
+func (m *machine) rules(name string) string {
 	m.Helper()
-	var words []string
-	for _, w := range m.policy(name).Words {
-		words = append(words, w.Kind+" "+w.What)
+	var rules []string
+	for _, w := range m.policy(name).Rules {
+		rules = append(rules, w.Kind+" "+w.What)
 	}
-	return strings.Join(words, ", ")
+	return strings.Join(rules, ", ")
 }
 
 func (m *machine) says(when, want string) {
 	m.Helper()
-	if got := m.words("base"); got != want {
+	if got := m.rules("base"); got != want {
 		m.Fatalf("%s: in force is %q, want %q", when, got, want)
 	}
 }

@@ -79,12 +79,12 @@ func (m *machine) trustFile(name string, data []byte) {
 // TestNobodyKeepsAKeyByClaimingIt: the lists of a key leave with it, whoever else claims
 // that key for his own.
 func TestNobodyKeepsAKeyByClaimingIt(t *testing.T) {
-	for _, act := range []string{"removed from the folder", "removed from rpm's keyring", "revoked by the administrator"} {
+	for _, act := range []string{"removed from the directory", "removed from rpm's keyring", "revoked by the administrator"} {
 		t.Run(act, func(t *testing.T) {
 			m := newMachine(t, &host, "rpmdb")
 			o := theVendor(t)
 			m.trustFile("third.gpg", claim(t, dearmored(t, o.cert)))
-			if act == "removed from the folder" {
+			if act == "removed from the directory" {
 				m.copyTo("keys.d", o.cert)
 			} else {
 				m.mustRPM("rpmkeys", "--import", o.cert)
@@ -96,7 +96,7 @@ func TestNobodyKeepsAKeyByClaimingIt(t *testing.T) {
 				t.Errorf("the third party has the key as its subkey:\n%s", said)
 			}
 			switch act {
-			case "removed from the folder":
+			case "removed from the directory":
 				if err := os.Remove(m.In("keys.d", filepath.Base(o.cert))); err != nil {
 					t.Fatal(err)
 				}

@@ -127,8 +127,8 @@ func TestRevokedCertificateImported(t *testing.T) {
 	})
 }
 
-// TestRevokedCertificateInFolder says it by the folder of revocations.
-func TestRevokedCertificateInFolder(t *testing.T) {
+// TestRevokedCertificateInDirectory says it by the directory of revocations.
+func TestRevokedCertificateInDirectory(t *testing.T) {
 	m := newMachine(t, &host, "rpmdb")
 	o := theVendor(t)
 	m.mustRPM("rpmkeys", "--import", o.cert)
@@ -141,7 +141,7 @@ func TestRevokedCertificateInFolder(t *testing.T) {
 }
 
 // TestCertificateReplacedInPlace overwrites a certificate with its revoked copy:
-// the folder itself does not change.
+// the directory itself does not change.
 func TestCertificateReplacedInPlace(t *testing.T) {
 	m := newMachine(t, &host, "rpmdb")
 	o := theVendor(t)

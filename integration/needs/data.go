@@ -13,14 +13,14 @@ import (
 	"testing"
 )
 
-// dataVariable names the folder of data that was not made here.
+// dataVariable names the directory of data that was not made here.
 const dataVariable = "DIGESTD_TEST_DATA"
 
 // Data returns the content of a file that others made, such as a header that a
 // distribution signed; of a name that ends in .gz, what is packed in it. Such files are no
-// part of this tree. They are looked for in the folder that DIGESTD_TEST_DATA names, or in
-// ../shared/data beside the tree, and the test is skipped where that folder is not there. A
-// folder that lacks the file fails the test.
+// part of this tree. They are looked for in the directory that DIGESTD_TEST_DATA names, or in
+// ../shared/data beside the tree, and the test is skipped where that directory is not there. A
+// directory that lacks the file fails the test.
 func Data(t testing.TB, name string) []byte {
 	t.Helper()
 	dir, named := os.LookupEnv(dataVariable)
@@ -31,12 +31,12 @@ func Data(t testing.TB, name string) []byte {
 		}
 		dir = filepath.Join(filepath.Dir(source), "../../../shared/data")
 		if _, err := os.Stat(dir); err != nil {
-			t.Skipf("%s of others is not there (%v); %s names the folder that has it", name, err, dataVariable)
+			t.Skipf("%s of others is not there (%v); %s names the directory that has it", name, err, dataVariable)
 		}
 	}
 	data, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
-		t.Fatalf("%v; %s names the folder of data that others made", err, dataVariable)
+		t.Fatalf("%v; %s names the directory of data that others made", err, dataVariable)
 	}
 	if !strings.HasSuffix(name, ".gz") {
 		return data

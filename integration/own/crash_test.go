@@ -23,7 +23,7 @@ func (m *machine) wholesome(bodies ...string) {
 		m.Fatalf("in quarantine are %v", left)
 	}
 	if left := m.NamesIn(filepath.Join(m.State(), "own")); !slices.Equal(left, bodies) {
-		m.Fatalf("the folder of own lists has %v, want %v", left, bodies)
+		m.Fatalf("the directory of own lists has %v, want %v", left, bodies)
 	}
 	if s := m.Status(); s.State != api.Healthy {
 		m.Fatalf("problems: %+v", s.Problems)

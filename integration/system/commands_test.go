@@ -30,7 +30,7 @@ type machineKey struct{}
 func machineOf(ts *testscript.TestScript) *machine { return ts.Value(machineKey{}).(*machine) }
 
 // scriptKey: "key NAME [import|file]" makes a key, and has rpm import it, or
-// puts its certificate into the administrator's folder.
+// puts its certificate into the administrator's directory.
 func scriptKey(ts *testscript.TestScript, neg bool, args []string) {
 	m := machineOf(ts)
 	if s, err := signerOf(args[0]); err == nil {
@@ -51,7 +51,7 @@ func scriptKey(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // scriptRevoked: "revoked NAME fingerprint|certificate|own" says in a file that
-// a key is revoked; own is its owner's revocation, in the folder of certificates.
+// a key is revoked; own is its owner's revocation, in the directory of certificates.
 func scriptRevoked(ts *testscript.TestScript, neg bool, args []string) {
 	m := machineOf(ts)
 	s, err := signerOf(args[0])

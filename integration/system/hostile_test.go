@@ -41,7 +41,7 @@ func beStranger() int {
 
 func TestPeerThatIsNotRoot(t *testing.T) {
 	m := start(t)
-	// The folders that lead here are the test's own.
+	// The directories that lead here are the test's own.
 	for dir := m.Dir; dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)

@@ -130,7 +130,7 @@ __attribute__((constructor)) static void run(void) { open("%s", O_CREAT | O_WRON
 		"the configuration is a link out":  {instead("etc/digestd/digestd.conf", link(filepath.Join(host, "signing.key"))), ""},
 		"the database's own log is a FIFO": {instead("var/lib/rpm/rpmdb.sqlite-wal", fifo), ""},
 		"the database's journal is a FIFO": {instead("var/lib/rpm/rpmdb.sqlite-journal", fifo), ""},
-		"the folder of keys has a FIFO": {func() error {
+		"the directory of keys has a FIFO": {func() error {
 			os.MkdirAll(im.at("etc/digestd/keys.d"), 0o755)
 			return fifo(im.at("etc/digestd/keys.d/x.asc"))
 		}, ""},

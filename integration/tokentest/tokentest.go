@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package tokentest makes tokens and TPMs for tests: SoftHSM's and swtpm's, each
-// in a folder of its own, and the program that loads PKCS#11 modules.
+// in a directory of its own, and the program that loads PKCS#11 modules.
 package tokentest
 
 import (
@@ -104,7 +104,7 @@ func NewMachineTPM(tb testing.TB, dir string) *TPM {
 
 func newTPM(tb testing.TB, dir string, machine bool) *TPM {
 	tb.Helper()
-	// The path of a socket is short; tests' folders are not.
+	// The path of a socket is short; tests' directories are not.
 	short, err := os.MkdirTemp("", "tpm")
 	if err != nil {
 		tb.Fatal(err)

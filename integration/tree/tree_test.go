@@ -33,7 +33,7 @@ func (f file) generated() bool { return bytes.HasPrefix(f.data, []byte("// Code 
 // ext is the extension of a file's name, with the dot.
 func (f file) ext() string { return path.Ext(f.path) }
 
-// dir is the folder that a file is in.
+// dir is the directory that a file is in.
 func (f file) dir() string { return path.Dir(f.path) }
 
 // files reads the tree, without what building leaves in it.
@@ -103,8 +103,8 @@ func sources(t *testing.T) []source {
 	return all
 }
 
-// layers are the folders of the tree, the upper first. Packages import what is
-// below them or in their own folder, and no peer in their layer.
+// layers are the directories of the tree, the upper first. Packages import what is
+// below them or in their own directory, and no peer in their layer.
 var layers = [][]string{
 	{"integration"},
 	{"cmd"},
@@ -113,9 +113,9 @@ var layers = [][]string{
 	{"digestlist"},
 }
 
-// layer returns the number of a folder's layer, or -1.
-func layer(folder string) int {
-	return slices.IndexFunc(layers, func(peers []string) bool { return slices.Contains(peers, folder) })
+// layer returns the number of a directory's layer, or -1.
+func layer(directory string) int {
+	return slices.IndexFunc(layers, func(peers []string) bool { return slices.Contains(peers, directory) })
 }
 
 func TestImportsPointDownwards(t *testing.T) {

@@ -71,7 +71,7 @@ type FileID struct {
 type Process struct {
 	PID, Parent uint32 // as the host counts them
 	UID         uint32
-	Cgroup      uint64 // its number, which is the inode of its folder
+	Cgroup      uint64 // its number, which is the inode of its directory
 	Command     string // of the thread, up to 15 bytes of its choice
 }
 

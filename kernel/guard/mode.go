@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// DefaultDir is where the guard is pinned, on a BPF file system. Folders below it whose
+// DefaultDir is where the guard is pinned, on a BPF file system. Directories below it whose
 // names begin with SetPrefix hold the programs: without them nothing is checked.
 const (
 	DefaultDir = "/sys/fs/bpf/digestd"

@@ -75,7 +75,7 @@ func ParsePlace(where, attribute string, take func(value string) error) (device 
 	return device, nil
 }
 
-// Open opens a device that is a TPM by the word of the configuration.
+// Open opens a device that the configuration names as a TPM.
 func Open(ctx context.Context, path string) (*Conn, error) {
 	info, err := os.Stat(path)
 	if err != nil {

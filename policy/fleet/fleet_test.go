@@ -90,7 +90,7 @@ func TestParse(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, w := range p.Words() {
+	for _, w := range p.Rules() {
 		if w.Kind == KindCertificate {
 			w.What = "ID"
 		}
@@ -111,7 +111,7 @@ func TestParse(t *testing.T) {
 		t.Errorf("it says\n%s", strings.Join(got, "\n"))
 	}
 	if p.Len() != len(want) || p.Tightening().Len() != 5 {
-		t.Errorf("%d words, of which %d tighten", p.Len(), p.Tightening().Len())
+		t.Errorf("%d rules, of which %d tighten", p.Len(), p.Tightening().Len())
 	}
 	if a, b := p.Exemptions[0].Setting(), p.Exemptions[1].Setting(); a != "lxc" || b != "user.slice/ci force the builders" {
 		t.Errorf("settings %q, %q", a, b)
@@ -170,7 +170,7 @@ func TestParseRefuses(t *testing.T) {
 		"protected by no pattern":  {"version = 1\n[[protected]]\npackage = \"[\"\nreason = \"r\"", "line 3: protected.package: "},
 		"protected and denied":     {"version = 1\n[[denial]]\npackage = \"agent\"\nreason = \"r\"\n[[protected]]\npackage = \"agent*\"\nreason = \"r\"", "line 6: protected.package: the same file denies every version of agent"},
 		"far away":                 {"version = 1\n[[denial]]\npackage = \"a\"\nreason = \"r\"\nexpires = 9999-12-31T23:59:59-01:00", "line 5: denial.expires: "},
-		"too much":                 {"version = 1\nprotected = [" + strings.Repeat(`{package="a",reason="r"},`, MaxWords+1) + "]", "at most 20000 can be said"},
+		"too much":                 {"version = 1\nprotected = [" + strings.Repeat(`{package="a",reason="r"},`, MaxRules+1) + "]", "the limit is 20000"},
 		"a key in a text, no more": {"version = 1\ndescription = '''\n[[floor]]\nreason = 7\n'''\n[[floor]]\npackage = \"a\"\nversion = \"1\"\nreason = \"r\"", "line 2: description: "},
 	} {
 		p, err := Parse([]byte(test.text), true)
@@ -231,21 +231,21 @@ func TestDiff(t *testing.T) {
 	}
 	was := parse(floor("a", "0:1-1", "r") + floor("b", "0:1-1", "r") + floor("c", "0:1-1", "r"))
 	is := parse(floor("c", "0:1-1", "r") + floor("a", "0:2-1", "r") + floor("d", "0:1-1", "r"))
-	text := func(w *Word) string {
+	text := func(w *Rule) string {
 		if w == nil {
 			return "-"
 		}
 		return w.String()
 	}
 	var got []string
-	for _, c := range Diff(was.Words(), is.Words()) {
+	for _, c := range Diff(was.Rules(), is.Rules()) {
 		got = append(got, text(c.Was)+" > "+text(c.Is))
 	}
 	want := "floor a 0:1-1 > floor a 0:2-1, floor b 0:1-1 > -, - > floor d 0:1-1"
 	if strings.Join(got, ", ") != want {
 		t.Errorf("it changes %q", got)
 	}
-	if c := Diff(was.Words(), was.Words()); len(c) > 0 {
+	if c := Diff(was.Rules(), was.Rules()); len(c) > 0 {
 		t.Errorf("itself: %v", c)
 	}
 }
@@ -270,8 +270,8 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if len(p.Words()) != p.Len() || len(Diff(p.Words(), p.Words())) != 0 {
-			t.Errorf("%d words, %d counted", len(p.Words()), p.Len())
+		if len(p.Rules()) != p.Len() || len(Diff(p.Rules(), p.Rules())) != 0 {
+			t.Errorf("%d rules, %d counted", len(p.Rules()), p.Len())
 		}
 	})
 }

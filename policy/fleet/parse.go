@@ -28,7 +28,7 @@ const Version = 1
 // Bounds of policy files.
 const (
 	MaxSize  = 1 << 20 // bytes of a file
-	MaxWords = 20_000  // of a file
+	MaxRules = 20_000  // of a file
 	MaxFiles = 64      // of a directory
 	maxDepth = 32      // of brackets
 	maxPath  = 4096
@@ -217,7 +217,7 @@ func shown(key toml.Key) string {
 	}, text), "?")
 }
 
-// reader makes words of tables.
+// reader makes rules of tables.
 type reader struct {
 	at   *index
 	seen map[string]bool // what was said, by kind and subject
@@ -226,8 +226,8 @@ type reader struct {
 func (r *reader) read(doc *document) (*Policy, error) {
 	p := &Policy{Description: doc.Description}
 	n := len(doc.Floors) + len(doc.Denials) + len(doc.Revocations) + len(doc.Certificates) + len(doc.Exemptions) + len(doc.Protected)
-	if n > MaxWords {
-		return nil, &Error{Err: fmt.Errorf("it says %d things, and at most %d can be said", n, MaxWords)}
+	if n > MaxRules {
+		return nil, &Error{Err: fmt.Errorf("it has %d rules; the limit is %d", n, MaxRules)}
 	}
 	for i, t := range doc.Floors {
 		f := Floor{Package: t.Package, Arch: t.Arch, Reason: t.Reason}
@@ -301,7 +301,7 @@ func (r *reader) read(doc *document) (*Policy, error) {
 func (r *reader) reason(table string, i int, text string) error {
 	err := printable(text, policy.MaxReason)
 	if text == "" {
-		err = errors.New("it is missing: each word needs a reason")
+		err = errors.New("it is missing: each rule needs a reason")
 	}
 	if err != nil {
 		return r.at.failure(table, i, "reason", err)

@@ -26,7 +26,7 @@ type Origin struct {
 	Epochs   []string  `json:"epochs,omitempty"`   // packages of which it asks for an epoch that nothing here has: the first of them
 }
 
-// AdvisedFloor is the record of a floor by the word of an origin. An origin has one for each
+// AdvisedFloor is the record of a floor that an origin asks for. An origin has one for each
 // package name, architecture and module stream.
 type AdvisedFloor struct {
 	Origin   string    `json:"-"`
@@ -46,7 +46,7 @@ func (b *Batch) PutOrigin(o Origin) { b.put(BucketOrigins, []byte(o.Name), o) }
 // DeleteOrigin forgets an origin. Its floors are deleted one by one.
 func (b *Batch) DeleteOrigin(name string) { b.Set(BucketOrigins, []byte(name), nil) }
 
-// PutAdvised records the floors of one package by the word of one origin; none deletes them.
+// PutAdvised records the floors of one package that one origin asks for; none deletes them.
 func (b *Batch) PutAdvised(origin, name string, floors []AdvisedFloor) {
 	key := []byte(origin + "\x00" + name)
 	if len(floors) == 0 {

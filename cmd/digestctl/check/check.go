@@ -66,7 +66,7 @@ rpm -q prints it, it checks the version only, not the signature.
 
 With --root or --policy it asks no digestd, so that it can be used where packages are
 built and released: it judges by the keys and packages of rpm's database below that
-root (by default /) and by the words of policy files, as mode = "enforce" would.
+root (by default /) and by the rules of policy files, as mode = "enforce" would.
 
 It exits with 0 if every package would be installed with a list, with 3 if one would be
 refused or get no list, is damaged or cannot be read, and with 4 if there is no such

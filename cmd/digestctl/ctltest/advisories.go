@@ -23,7 +23,7 @@ func (m *Daemon) AdvisoryStatus(context.Context) (api.AdvisoryStatus, error) {
 	return api.AdvisoryStatus{Mode: "withdraw", Packages: 2, Due: 1, Mend: "dnf upgrade --security",
 		Severity: []api.SeverityCount{{Severity: "Critical", Packages: 1}, {Severity: "Low", Packages: 1}},
 		Origins: []api.AdvisoryOrigin{
-			{Repository: "others", Strength: "by the word of dnf's cache", Keys: []string{}, Made: Noon.Add(-48 * time.Hour), Read: Noon, Security: 3, Floors: 4, Beyond: 2, Epochs: []string{"odd.noarch"}},
+			{Repository: "others", Strength: "unsigned, from dnf's cache", Keys: []string{}, Made: Noon.Add(-48 * time.Hour), Read: Noon, Security: 3, Floors: 4, Beyond: 2, Epochs: []string{"odd.noarch"}},
 			{Repository: "updates", Strength: "signed by " + hexA[:40], Keys: []string{hexA[:40]}, Made: Noon.Add(-time.Hour), Read: Noon, Security: 120, Floors: 800},
 		}}, nil
 }

@@ -22,7 +22,7 @@ import (
 type checkedFile struct {
 	File  string           `json:"file"`
 	Name  string           `json:"name"`
-	Words []api.PolicyWord `json:"words,omitempty"`
+	Rules []api.PolicyRule `json:"rules,omitempty"`
 	Line  int              `json:"line,omitempty"`  // of the error
 	Key   string           `json:"key,omitempty"`   // of the error
 	Error string           `json:"error,omitempty"` // "" if the file is right
@@ -68,9 +68,9 @@ It exits with 3 if a file is wrong, and with 4 if there is no such file.`,
 					a.UI.Say(terminal.Bad, "%s: %s", one.File, one.Error)
 					continue
 				}
-				a.UI.Say(terminal.Good, "%s says %s", one.File, terminal.Count(len(one.Words), "thing", "things"))
-				if len(one.Words) > 0 {
-					showWords(a.UI, one.Words)
+				a.UI.Say(terminal.Good, "%s has %s", one.File, terminal.Count(len(one.Rules), "rule", "rules"))
+				if len(one.Rules) > 0 {
+					showRules(a.UI, one.Rules)
 				}
 			}
 			return nil
@@ -104,30 +104,30 @@ func readFile(ctx context.Context, path string, own bool) (one checkedFile, p *f
 	case bad != nil:
 		one.Error = bad.Error()
 	default:
-		one.Words = wordsOf(p.Words())
+		one.Rules = rulesOf(p.Rules())
 	}
 	return one, p, nil
 }
 
-func wordsOf(words []fleet.Word) []api.PolicyWord {
-	out := make([]api.PolicyWord, len(words))
-	for i, w := range words {
-		out[i] = api.PolicyWord{Kind: w.Kind, What: w.What, Says: w.Says, Reason: w.Reason, Tightens: w.Tightens}
+func rulesOf(rules []fleet.Rule) []api.PolicyRule {
+	out := make([]api.PolicyRule, len(rules))
+	for i, w := range rules {
+		out[i] = api.PolicyRule{Kind: w.Kind, What: w.What, Says: w.Says, Reason: w.Reason, Tightens: w.Tightens}
 	}
 	return out
 }
 
 // diffDocument is what policy diff prints for programs.
 type diffDocument struct {
-	Ends    []api.PolicyWord `json:"ends"`    // said before, and not any more
-	Begins  []api.PolicyWord `json:"begins"`  // said now, and not before
-	Changes []changedWord    `json:"changes"` // said otherwise
+	Ends    []api.PolicyRule `json:"ends"`    // said before, and not any more
+	Begins  []api.PolicyRule `json:"begins"`  // said now, and not before
+	Changes []changedRule    `json:"changes"` // said otherwise
 }
 
-// changedWord is a word before and after.
-type changedWord struct {
-	Was api.PolicyWord `json:"was"`
-	Is  api.PolicyWord `json:"is"`
+// changedRule is a rule before and after.
+type changedRule struct {
+	Was api.PolicyRule `json:"was"`
+	Is  api.PolicyRule `json:"is"`
 }
 
 func diffCommand(a *cli.App) *cobra.Command {
@@ -146,12 +146,12 @@ that the former file said, also floors, denials and revocations.`,
 				return fmt.Errorf("policy diff does not take %q", args[2])
 			}
 			a.Started = true
-			is, err := wordsIn(cmd.Context(), args[len(args)-1], own)
+			is, err := rulesIn(cmd.Context(), args[len(args)-1], own)
 			if err != nil {
 				return err
 			}
 			if len(args) == 2 {
-				was, err := wordsIn(cmd.Context(), args[0], own)
+				was, err := rulesIn(cmd.Context(), args[0], own)
 				if err != nil {
 					return err
 				}
@@ -166,9 +166,9 @@ that the former file said, also floors, denials and revocations.`,
 				if err != nil {
 					return err
 				}
-				var was []fleet.Word
-				for _, w := range p.Words {
-					was = append(was, fleet.Word{Kind: w.Kind, What: w.What, Says: w.Says, Reason: w.Reason, Tightens: w.Tightens})
+				var was []fleet.Rule
+				for _, w := range p.Rules {
+					was = append(was, fleet.Rule{Kind: w.Kind, What: w.What, Says: w.Says, Reason: w.Reason, Tightens: w.Tightens})
 				}
 				return diff(a, was, is)
 			})(cmd, args)
@@ -179,8 +179,8 @@ that the former file said, also floors, denials and revocations.`,
 	return cmd
 }
 
-// wordsIn returns what a file says that must be right.
-func wordsIn(ctx context.Context, path string, own bool) ([]fleet.Word, error) {
+// rulesIn returns what a file says that must be right.
+func rulesIn(ctx context.Context, path string, own bool) ([]fleet.Rule, error) {
 	one, p, err := readFile(ctx, path, own)
 	if err == nil && one.Error != "" {
 		err = &api.Error{Code: api.InvalidArgument, Message: "cannot read " + path + ": " + one.Error, Advice: "fix it, then: digestctl policy check " + path}
@@ -188,21 +188,21 @@ func wordsIn(ctx context.Context, path string, own bool) ([]fleet.Word, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.Words(), nil
+	return p.Rules(), nil
 }
 
-func diff(a *cli.App, was, is []fleet.Word) error {
-	doc := diffDocument{Ends: []api.PolicyWord{}, Begins: []api.PolicyWord{}, Changes: []changedWord{}}
+func diff(a *cli.App, was, is []fleet.Rule) error {
+	doc := diffDocument{Ends: []api.PolicyRule{}, Begins: []api.PolicyRule{}, Changes: []changedRule{}}
 	changes := fleet.Diff(was, is)
 	for _, c := range changes {
 		switch {
 		case c.Is == nil:
-			doc.Ends = append(doc.Ends, wordsOf([]fleet.Word{*c.Was})...)
+			doc.Ends = append(doc.Ends, rulesOf([]fleet.Rule{*c.Was})...)
 		case c.Was == nil:
-			doc.Begins = append(doc.Begins, wordsOf([]fleet.Word{*c.Is})...)
+			doc.Begins = append(doc.Begins, rulesOf([]fleet.Rule{*c.Is})...)
 		default:
-			both := wordsOf([]fleet.Word{*c.Was, *c.Is})
-			doc.Changes = append(doc.Changes, changedWord{both[0], both[1]})
+			both := rulesOf([]fleet.Rule{*c.Was, *c.Is})
+			doc.Changes = append(doc.Changes, changedRule{both[0], both[1]})
 		}
 	}
 	if a.JSON {

@@ -119,14 +119,14 @@ func showPolicy(t *terminal.UI, p api.Policy) {
 	if p.State == api.PolicyLapsed {
 		t.Fact("next", "digestctl policy forget %s --reason WHY", p.Name)
 	}
-	if len(p.Words) > 0 {
-		showWords(t, p.Words)
+	if len(p.Rules) > 0 {
+		showRules(t, p.Rules)
 	}
 }
 
-func showWords(t *terminal.UI, words []api.PolicyWord) {
-	rows := make([][]terminal.Cell, len(words))
-	for i, w := range words {
+func showRules(t *terminal.UI, rules []api.PolicyRule) {
+	rows := make([][]terminal.Cell, len(rules))
+	for i, w := range rules {
 		stays := "no"
 		if w.Tightens {
 			stays = "yes"

@@ -213,7 +213,7 @@ func (c *carrier) rose(ctx context.Context) {
 }
 
 // lookOut watches for the outlet's socket to be made anew, which costs nothing
-// until it is. The folder may come and go with it.
+// until it is. The directory may come and go with it.
 func (c *carrier) lookOut() {
 	if c.dir == "" {
 		return

@@ -68,7 +68,7 @@ func New(tb testing.TB, rules ...string) *Bus {
 }
 
 // StartStrict runs a bus that allows what a system bus does and what the policy
-// file adds, and starts the services that are described in a folder.
+// file adds, and starts the services that are described in a directory.
 func StartStrict(tb testing.TB, policy, services string) *Bus {
 	tb.Helper()
 	path, err := filepath.Abs(policy)

@@ -14,7 +14,7 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// enter gives polkitd folders of its own: the places it looks in are fixed.
+// enter gives polkitd directories of its own: the places it looks in are fixed.
 const enter = `
 set -e
 mount --bind "$1/actions" /usr/share/polkit-1/actions

@@ -145,7 +145,7 @@ func (m Machine) Find(s Settings) (groups []Group, to guard.Exemptions, err erro
 	return groups, to, nil
 }
 
-// Parents returns the folders in which cgroups that settings mean come and go.
+// Parents returns the directories in which cgroups that settings mean come and go.
 func (m Machine) Parents(s Settings) []string {
 	entries := slices.Clone(s.Named)
 	if s.Runtimes {

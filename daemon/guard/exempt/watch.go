@@ -63,7 +63,7 @@ func (m Machine) Watch(ctx context.Context, s Settings, look func()) error {
 	return nil
 }
 
-// inotify watches the folders in which cgroups come and go, as they are now.
+// inotify watches the directories in which cgroups come and go, as they are now.
 func (m Machine) inotify(s Settings) (fd int, err error) {
 	if fd, err = unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK); err != nil {
 		return -1, fmt.Errorf("cannot watch cgroups: %w", err)

@@ -220,8 +220,8 @@ func (m Machine) running(note func(path string, why reason)) error {
 	return nil
 }
 
-// ofUsers reports whether a process, whose folder in /proc this is, acts for another user than
-// root. The folder's owner alone is always that user: files in it become root's where a process
+// ofUsers reports whether a process, whose directory in /proc this is, acts for another user than
+// root. The directory's owner alone is always that user: files in it become root's where a process
 // is not to be traced.
 func ofUsers(dir string) bool {
 	info, err := os.Stat(dir)

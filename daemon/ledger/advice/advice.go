@@ -106,7 +106,7 @@ func (t *Table) own() {
 // Share has the next change copy the tables first: somebody else has them now.
 func (t *Table) Share() { t.shared = true }
 
-// SetAdvised replaces the floors of one package by the word of one origin, and records
+// SetAdvised replaces the floors of one package on behalf of one origin, and records
 // that.
 func (t *Table) SetAdvised(b *record.Batch, origin, name string, floors []record.AdvisedFloor) {
 	t.own()

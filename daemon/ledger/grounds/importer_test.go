@@ -51,7 +51,7 @@ func TestImportersAreRenamed(t *testing.T) {
 		key     string // of the own list, in the end
 	}{
 		{"one", []*x509.Certificate{one}, view.UseImport, false, CertificateID(one)},
-		{"one, twice in the folder", []*x509.Certificate{one, one}, view.UseImport, false, CertificateID(one)},
+		{"one, twice in the directory", []*x509.Certificate{one, one}, view.UseImport, false, CertificateID(one)},
 		{"one, revoked", []*x509.Certificate{one}, view.UseImport, true, CertificateID(one)},
 		{"two of the name", []*x509.Certificate{one, two}, view.UseImport, false, former},
 		{"two of the name, revoked", []*x509.Certificate{one, two}, view.UseImport, true, former},

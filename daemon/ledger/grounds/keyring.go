@@ -23,7 +23,7 @@ type KeySources struct {
 	Certs     []*pgp.Cert
 	RPM       map[string]bool   // the fingerprints that are in rpm's keyring
 	Complete  bool              // rpm's keyring was read to its last key
-	Revoked   []RevokedKey      // what the folder of revocations says
+	Revoked   []RevokedKey      // what the directory of revocations says
 	Blacklist state.Blacklisted // what the kernel says
 	Errs      []error
 	Importers []*x509.Certificate // by which lists may be imported

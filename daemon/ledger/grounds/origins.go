@@ -25,7 +25,7 @@ type Heard struct {
 	Epochs []string
 }
 
-// Advise takes in floors by the word of advisories. It raises floors, and lowers none.
+// Advise takes in the floors that advisories ask for. It raises floors, and lowers none.
 func (s *Grounds) Advise(o record.Origin, floors []record.AdvisedFloor) (h Heard) {
 	byName := map[string][]record.AdvisedFloor{}
 	for _, f := range floors {

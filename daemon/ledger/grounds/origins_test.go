@@ -103,7 +103,7 @@ func TestMarkBelow(t *testing.T) {
 	if len(s.DueLists()) != 0 {
 		t.Error("it is due before its day")
 	}
-	// Mended by the word of nobody any more, it is as it was.
+	// Without an origin that wants a floor, it is as it was.
 	s.DropOrigin(&s.Queue.Batch, updates)
 	if s.MarkBelow(time.Hour, never); !e().Below.IsZero() || !e().Due.IsZero() {
 		t.Errorf("since %v, due %v", e().Below, e().Due)

@@ -167,7 +167,7 @@ func (s *Grounds) ownersOfSubkey(fingerprint string) (owners []string) {
 	return owners
 }
 
-// RevokedKey is one key that a file in the folder of revocations names.
+// RevokedKey is one key that a file in the directory of revocations names.
 type RevokedKey struct {
 	Fingerprint string
 	File        string

@@ -28,7 +28,7 @@ func carryOut(s *grounds.Grounds, adopted, lapsed []heard, dropped []string) {
 	for _, h := range lapsed {
 		put(s, h.Policy, h.said)
 		s.Event(record.Event{Kind: audit.KindPolicyLapsed, Package: view.PolicyOrigin(h.Name), Digest: h.Digest, Reason: h.Why,
-			Text: fmt.Sprintf("%s stay", view.Plural(h.said.Len(), "word"))})
+			Text: fmt.Sprintf("%s stay", view.Plural(h.said.Len(), "rule"))})
 	}
 	for _, name := range dropped {
 		drop(s, name)

@@ -68,7 +68,7 @@ func signedBy(e *view.Entry, keys map[string]bool) string {
 // String says what follows for lists.
 func (x *effect) String() string {
 	lists := len(x.revoked) + len(x.denied) + x.below
-	text := fmt.Sprintf("it says %s; %s of %d must go", view.Plural(x.Len(), "thing"), view.Plural(lists, "list"), x.of)
+	text := fmt.Sprintf("it has %s; %d of %s must be withdrawn", view.Plural(x.Len(), "rule"), lists, view.Plural(x.of, "list"))
 	if n := slices.IndexFunc(x.Denials, func(d policy.Denial) bool { return len(d.Contents) > 0 }); n >= 0 {
 		text += ", besides files that are denied"
 	}

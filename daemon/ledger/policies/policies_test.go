@@ -137,7 +137,7 @@ func TestRecordedFirst(t *testing.T) {
 	})
 	wants(t, "lists that go", withdrawn(p), "tlv-hello-0:1-1.noarch", "tlv-other-0:1-1.noarch", "tlv-third-0:1-1.noarch")
 	wants(t, "the log", kinds(p)[:2], audit.KindPolicyAdopted, audit.KindKeyRevoked)
-	if text := p.Intent.Events[0].Text; text != "it says 3 things; 3 lists of 4 must go" {
+	if text := p.Intent.Events[0].Text; text != "it has 3 rules; 3 of 4 lists must be withdrawn" {
 		t.Errorf("the effect is %q", text)
 	}
 	if d := s.Others["policy:base"]; len(d) != 1 || !d[0].Foreign || d[0].By != "policy:base" || d[0].ID == "" {
@@ -164,7 +164,7 @@ func TestLoad(t *testing.T) {
 		"foreign": {Name: "foreign", Text: []byte("version = 9"), Digest: record.Digest{1}},
 	})
 	if a, b, c := s.Policed.Said["there"].Len(), s.Policed.Said["gone"].Len(), s.Policed.Said["foreign"].Len(); a != 2 || b != 1 || c != 0 {
-		t.Errorf("they say %d, %d and %d things", a, b, c)
+		t.Errorf("they have %d, %d and %d rules", a, b, c)
 	}
 	if len(s.Floors["hello"]) != 2 || !s.Queue.Empty() {
 		t.Errorf("floors %+v", s.Floors)

@@ -73,7 +73,7 @@ type Protected struct {
 	Reason  string
 }
 
-// The kinds of words.
+// The kinds of rules.
 const (
 	KindFloor       = "floor"
 	KindDenial      = "denial"
@@ -83,8 +83,8 @@ const (
 	KindProtected   = "protected"
 )
 
-// Word is one thing that a policy says, as people read it.
-type Word struct {
+// Rule is one thing that a policy says, as people read it.
+type Rule struct {
 	Kind     string
 	What     string // what it is about
 	Says     string // what it says of that, "" where Kind tells everything
@@ -92,47 +92,47 @@ type Word struct {
 	Tightens bool // it stays when its file goes
 }
 
-// String is the word without its reason.
-func (w Word) String() string {
+// String is the rule without its reason.
+func (w Rule) String() string {
 	if w.Says == "" {
 		return w.Kind + " " + w.What
 	}
 	return w.Kind + " " + w.What + " " + w.Says
 }
 
-// Words returns all that p says, in the order of kinds and of the file.
-func (p *Policy) Words() []Word {
-	words := make([]Word, 0, p.Len())
+// Rules returns all that p says, in the order of kinds and of the file.
+func (p *Policy) Rules() []Rule {
+	rules := make([]Rule, 0, p.Len())
 	for _, f := range p.Floors {
-		words = append(words, Word{KindFloor, f.named(), f.EVR.String(), f.Reason, true})
+		rules = append(rules, Rule{KindFloor, f.named(), f.EVR.String(), f.Reason, true})
 	}
 	for _, d := range p.Denials {
-		w := Word{Kind: KindDenial, What: d.Subject(), Reason: d.Reason, Tightens: true}
+		w := Rule{Kind: KindDenial, What: d.Subject(), Reason: d.Reason, Tightens: true}
 		if !d.Expires.IsZero() {
 			w.Says = "until " + d.Expires.UTC().Format("2006-01-02T15:04:05Z")
 		}
-		words = append(words, w)
+		rules = append(rules, w)
 	}
 	for _, r := range p.Revocations {
-		words = append(words, Word{KindRevocation, r.Key, "", r.Reason, true})
+		rules = append(rules, Rule{KindRevocation, r.Key, "", r.Reason, true})
 	}
 	for _, c := range p.Certificates {
-		words = append(words, Word{KindCertificate, c.ID(), fmt.Sprintf("of %q", c.Cert.Subject), c.Reason, false})
+		rules = append(rules, Rule{KindCertificate, c.ID(), fmt.Sprintf("of %q", c.Cert.Subject), c.Reason, false})
 	}
 	for _, e := range p.Exemptions {
-		w := Word{KindExemption, e.Cgroup, "", e.Reason, false}
+		w := Rule{KindExemption, e.Cgroup, "", e.Reason, false}
 		if e.Force {
 			w.Says = "forced"
 		}
-		words = append(words, w)
+		rules = append(rules, w)
 	}
 	for _, x := range p.Protected {
-		words = append(words, Word{KindProtected, x.Package, "", x.Reason, false})
+		rules = append(rules, Rule{KindProtected, x.Package, "", x.Reason, false})
 	}
-	return words
+	return rules
 }
 
-// Len is how many words p has.
+// Len is how many rules p has.
 func (p *Policy) Len() int {
 	return len(p.Floors) + len(p.Denials) + len(p.Revocations) + len(p.Certificates) + len(p.Exemptions) + len(p.Protected)
 }
@@ -151,14 +151,14 @@ func (p *Policy) Tightening() *Policy {
 
 // Change is what one file says otherwise than another.
 type Change struct {
-	Was, Is *Word // nil: it says nothing of that
+	Was, Is *Rule // nil: it says nothing of that
 }
 
-// Diff returns what changes when words take the place of others: in the order of the
+// Diff returns what changes when rules take the place of others: in the order of the
 // former ones, then what is new.
-func Diff(was, is []Word) (changes []Change) {
+func Diff(was, is []Rule) (changes []Change) {
 	type id struct{ kind, what string }
-	now := map[id]Word{}
+	now := map[id]Rule{}
 	for _, w := range is {
 		now[id{w.Kind, w.What}] = w
 	}

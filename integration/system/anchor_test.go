@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,21 +17,67 @@ import (
 	"github.com/digestd/digestd/integration/tokentest"
 )
 
-// anchored is a machine with a TPM.
+// anchored is a machine with a TPM, and a disk that can lose power.
 type anchored struct {
 	*machine
-	tpm *tokentest.TPM
+	tpm  *tokentest.TPM
+	disk *disk
 }
 
 // newAnchored has a package in its second version; the anchor is not enabled yet.
 func newAnchored(t *testing.T) anchored {
-	m := anchored{newMachine(t), nil}
+	d := newDisk(t)
+	m := anchored{newMachine(t), nil, d}
 	m.tpm = tokentest.NewTPM(t, m.In("tpm"))
-	m.Config = []string{fmt.Sprintf("anchor = %q\nanchor-secret = %q\n", m.tpm.Where(), m.In("anchor.secret"))}
+	m.StateDir = filepath.Join(d.at, "state")
+	m.Config = []string{fmt.Sprintf("anchor = %q\nanchor-secret = %q\n", m.tpm.Where(), filepath.Join(d.at, "anchor.secret"))}
 	m.importKey("vendor")
 	m.Start()
 	m.RPM("-U", m.build("up-2-1.noarch"))
 	return m
+}
+
+// disk is a file system in a file: what was not synced is in the memory of the kernel alone.
+type disk struct{ image, at string }
+
+func newDisk(t *testing.T) *disk {
+	t.Helper()
+	dir := t.TempDir()
+	d := &disk{filepath.Join(dir, "image"), filepath.Join(dir, "disk")}
+	for _, args := range [][]string{{"truncate", "-s", "24M", d.image}, {"mkfs.ext4", "-q", "-F", d.image}, {"mkdir", d.at}} {
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v\n%s", args, err, out)
+		}
+	}
+	d.mount(t)
+	t.Cleanup(func() { d.unmount(t) })
+	return d
+}
+
+func (d *disk) mount(t testing.TB) {
+	t.Helper()
+	// Nothing becomes durable by itself while a test runs.
+	if out, err := exec.Command("mount", "-o", "loop,commit=900", d.image, d.at).CombinedOutput(); err != nil {
+		t.Fatalf("cannot mount: %v\n%s", err, out)
+	}
+}
+
+func (d *disk) unmount(t testing.TB) {
+	t.Helper()
+	if out, err := exec.Command("umount", d.at).CombinedOutput(); err != nil {
+		t.Errorf("cannot unmount: %v\n%s", err, out)
+	}
+}
+
+// cut is the loss of power: what had reached the file comes back.
+func (d *disk) cut(t testing.TB) {
+	t.Helper()
+	if out, err := exec.Command("cp", "--sparse=always", d.image, d.image+".cut").CombinedOutput(); err != nil {
+		t.Fatalf("cannot copy: %v\n%s", err, out)
+	}
+	d.unmount(t)
+	d.image += ".cut"
+	d.mount(t)
 }
 
 // anchor is how the index stands to the counter.
@@ -54,12 +101,23 @@ func (m anchored) stands(want string) {
 	m.Errorf("the anchor is %+v, want %s", a, want)
 }
 
-// TestKilledWhileBinding: wherever digestd dies while the anchor is enabled or disabled, no
-// start takes that for an older state, and both can be done again.
+// ends are the ways in which digestd ends early: by itself, or with the whole machine, whose
+// TPM keeps what it has done.
+var ends = map[string]func(m anchored, _ pkgtest.Death){
+	"killed": nil,
+	"power cut": func(m anchored, _ pkgtest.Death) {
+		m.tpm.Stop()
+		m.disk.cut(m.TB)
+		m.tpm.Start()
+	},
+}
+
+// TestKilledWhileBinding: wherever digestd dies or the power fails while the anchor is enabled or
+// disabled, no start takes that for an older state, and both can be done again.
 func TestKilledWhileBinding(t *testing.T) {
 	enable := func(m anchored) error { return m.Digestctl("anchor", "enable").Run() }
 	disable := func(m anchored) error { return m.Digestctl("anchor", "disable", "--reason", "test").Run() }
-	pkgtest.Crashes[anchored]{
+	eachEnd(t, pkgtest.Crashes[anchored]{
 		Passes:  pkgtest.Passes{"bind": {failpoint.Intent}},
 		Prepare: newAnchored,
 		Do: func(m anchored) {
@@ -79,13 +137,24 @@ func TestKilledWhileBinding(t *testing.T) {
 			m.stands(api.AnchorDone)
 			m.WantLists("tlv-up-0:2-1.noarch")
 		},
-	}.Try(t)
+	})
 }
 
-// TestKilledWhileAnchoring: wherever digestd dies while a denial is anchored, the next start
-// completes it.
+// eachEnd tries crashes in each of the ways.
+func eachEnd(t *testing.T, c pkgtest.Crashes[anchored]) {
+	for how, dead := range ends {
+		t.Run(how, func(t *testing.T) {
+			c := c
+			c.Dead = dead
+			c.Try(t)
+		})
+	}
+}
+
+// TestKilledWhileAnchoring: wherever digestd dies or the power fails while a denial is anchored,
+// the next start completes it.
 func TestKilledWhileAnchoring(t *testing.T) {
-	pkgtest.Crashes[anchored]{
+	eachEnd(t, pkgtest.Crashes[anchored]{
 		Passes: pkgtest.Passes{"epoch": {failpoint.Intent}},
 		Prepare: func(t *testing.T) anchored {
 			m := newAnchored(t)
@@ -103,7 +172,7 @@ func TestKilledWhileAnchoring(t *testing.T) {
 				m.Errorf("killed at %s, and the denial is lost", died.Instant)
 			}
 		},
-	}.Try(t)
+	})
 }
 
 // TestOlderStateDirectory: a state directory from before is noticed; rpm installs what is newer, and is

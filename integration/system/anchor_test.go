@@ -5,6 +5,7 @@ package system_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -30,12 +31,15 @@ func newAnchored(t *testing.T) anchored {
 	m := anchored{newMachine(t), nil, d}
 	m.tpm = tokentest.NewTPM(t, m.In("tpm"))
 	m.StateDir = filepath.Join(d.at, "state")
-	m.Config = []string{fmt.Sprintf("anchor = %q\nanchor-secret = %q\n", m.tpm.Where(), filepath.Join(d.at, "anchor.secret"))}
+	m.Config = []string{fmt.Sprintf("anchor = %q\nanchor-secret = %q\n", m.tpm.Where(), m.secret())}
 	m.importKey("vendor")
 	m.Start()
 	m.RPM("-U", m.build("up-2-1.noarch"))
 	return m
 }
+
+// secret is the file with the counter's.
+func (m anchored) secret() string { return filepath.Join(m.disk.at, "anchor.secret") }
 
 // disk is a file system in a file: what was not synced is in the memory of the kernel alone.
 type disk struct{ image, at string }
@@ -175,42 +179,109 @@ func TestKilledWhileAnchoring(t *testing.T) {
 	})
 }
 
-// TestOlderStateDirectory: a state directory from before is noticed; rpm installs what is newer, and is
-// told how to go on where it installs what is older than what is there. A verifier notices the rest.
-func TestOlderStateDirectory(t *testing.T) {
-	m := newAnchored(t)
-	m.Must("anchor", "enable")
+// old copies the machine, and returns what brings the copy back: of its state directory, of its
+// whole disk, or of that and of its TPM.
+func (m anchored) old(what string) (restore func()) {
+	m.Helper()
+	paths := map[string][]string{
+		"state directory":    {m.State()},
+		"whole disk":         {m.State(), m.secret(), m.Lists(), m.Root.Dir},
+		"whole disk and TPM": {m.State(), m.secret(), m.Lists(), m.Root.Dir, m.In("tpm")},
+	}[what]
 	copied := func(from, to string) {
-		t.Helper()
+		m.Helper()
 		if out, err := exec.Command("sh", "-c", `rm -rf "$2" && cp -a "$1" "$2"`, "sh", from, to).CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
+			m.Fatalf("%v\n%s", err, out)
 		}
 	}
-	m.Must("rollback", "grant", "up-1-1.noarch", "--reason", "test")
-	m.Stop()
-	copied(m.State(), m.In("old"))
-	m.Start()
-	m.RPM("-U", m.build("up-3-1.noarch"))
-	m.Must("deny", "other<1", "--reason", "test")
-	m.stands(api.AnchorDone)
+	off := func(fn func()) {
+		m.Stop()
+		m.tpm.Stop()
+		fn()
+		m.tpm.Start()
+		m.Start()
+	}
+	kept := func(i int) string { return m.In(fmt.Sprintf("old%d", i)) }
+	off(func() {
+		for i, p := range paths {
+			copied(p, kept(i))
+		}
+	})
+	return func() {
+		off(func() {
+			for i, p := range paths {
+				copied(kept(i), p)
+			}
+		})
+	}
+}
 
-	m.Stop()
-	copied(m.In("old"), m.State())
-	m.Start()
-	m.stands(api.AnchorOlder)
-	m.Must("sync")
-	m.WantLists("tlv-up-0:3-1.noarch")
-	for _, old := range []string{"up-1-1.noarch", "up-2-1.noarch"} {
-		out, err := m.RPMCommand("-U", "--oldpackage", m.build(old)).CombinedOutput()
-		if err == nil || !strings.Contains(string(out), "digestctl anchor accept --reason") {
-			t.Errorf("rpm installs %s: %v\n%s", old, err, out)
+// verify has a verifier verify a quote, and returns the exit code.
+func (m anchored) verify(args ...string) (said string, code int) {
+	m.Helper()
+	const nonce = "00112233445566778899"
+	m.OK(os.WriteFile(m.In("quote.json"), []byte(m.Must("anchor", "quote", "--nonce", nonce)), 0o600))
+	said, _, code = m.Ctl(append([]string{"anchor", "verify", m.In("quote.json"), "--nonce", nonce, "--memory", m.In("memory.json")}, args...)...)
+	return said, code
+}
+
+// TestOlderStateDirectory: what comes back from before is noticed, be it the state directory or the
+// whole disk; rpm installs what is newer, and is told how to go on where it installs what is older
+// than what is there. A verifier notices it as well.
+func TestOlderStateDirectory(t *testing.T) {
+	for what, shown := range map[string]string{"state directory": "3", "whole disk": "2"} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			m := newAnchored(t)
+			m.Must("anchor", "enable")
+			m.Must("rollback", "grant", "up-1-1.noarch", "--reason", "test")
+			restore := m.old(what)
+			m.RPM("-U", m.build("up-3-1.noarch"))
+			m.Must("deny", "other<1", "--reason", "test")
+			m.stands(api.AnchorDone)
+			if said, code := m.verify("--first-use"); code != 0 {
+				t.Errorf("a verifier says %d:\n%s", code, said)
+			}
+
+			restore()
+			m.stands(api.AnchorOlder)
+			m.Must("sync")
+			m.WantLists("tlv-up-0:" + shown + "-1.noarch")
+			for _, old := range []string{"up-1-1.noarch", "up-2-1.noarch"} {
+				if old == "up-"+shown+"-1.noarch" {
+					continue
+				}
+				out, err := m.RPMCommand("-U", "--oldpackage", m.build(old)).CombinedOutput()
+				if err == nil || !strings.Contains(string(out), "digestctl anchor accept --reason") {
+					t.Errorf("rpm installs %s: %v\n%s", old, err, out)
+				}
+			}
+			if said, code := m.verify(); code != 3 || !strings.Contains(said, "the state directory is older") {
+				t.Errorf("a verifier says %d:\n%s", code, said)
+			}
+			m.RPM("-U", m.build("up-4-1.noarch"), m.build("new-1-1.noarch"))
+			m.WantLists("tlv-new-0:1-1.noarch", "tlv-up-0:4-1.noarch")
+			m.Must("anchor", "accept", "--reason", "test")
+			m.stands(api.AnchorDone)
+			if out, err := m.RPMCommand("-U", "--oldpackage", m.build("up-1-1.noarch")).CombinedOutput(); err == nil {
+				t.Errorf("rpm installs what was granted before:\n%s", out)
+			}
+		})
+	}
+	// Nobody on the machine can tell.
+	t.Run("whole disk and TPM", func(t *testing.T) {
+		t.Parallel()
+		m := newAnchored(t)
+		m.Must("anchor", "enable")
+		restore := m.old("whole disk and TPM")
+		m.Must("deny", "other<1", "--reason", "test")
+		if said, code := m.verify("--first-use"); code != 0 {
+			t.Errorf("a verifier says %d:\n%s", code, said)
 		}
-	}
-	m.RPM("-U", m.build("up-4-1.noarch"), m.build("new-1-1.noarch"))
-	m.WantLists("tlv-new-0:1-1.noarch", "tlv-up-0:4-1.noarch")
-	m.Must("anchor", "accept", "--reason", "test")
-	m.stands(api.AnchorDone)
-	if out, err := m.RPMCommand("-U", "--oldpackage", m.build("up-1-1.noarch")).CombinedOutput(); err == nil {
-		t.Errorf("rpm installs what was granted before:\n%s", out)
-	}
+		restore()
+		m.stands(api.AnchorDone)
+		if said, code := m.verify(); code != 3 || !strings.Contains(said, "the TPM was set back") {
+			t.Errorf("a verifier says %d:\n%s", code, said)
+		}
+	})
 }

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,10 +18,7 @@ import (
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/daemontest"
-	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/state"
-	"github.com/digestd/digestd/daemon/view"
-	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/integration/bench/gendb"
 	"github.com/digestd/digestd/integration/tokentest"
 	"github.com/digestd/digestd/kernel/tpm"
@@ -759,49 +755,6 @@ func TestKilled(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestWear: ten thousand decisions in a year take no more increments than hours.
-func TestWear(t *testing.T) {
-	m := enabled(t)
-	now := time.Now()
-	m.Now, m.Exec.Now = func() time.Time { return now }, func() time.Time { return now }
-	counted := &counting{Chip: m.Anchor.Chip}
-	m.Anchor.Chip = counted
-	const events, hours = 10_000, 100
-	for hour := range hours {
-		for i := range events / hours {
-			err := m.Exec.Enter(t.Context(), "note", func(s *ledger.Ledger) error {
-				l := s.Lines[view.LineID{Name: "p", Arch: "noarch"}]
-				l.Name, l.Arch, l.High = "p", "noarch", nevra.EVR{Version: strconv.Itoa(hour*1000 + i), Release: "1"}
-				s.SetLine(l)
-				return nil
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		now = now.Add(anchor.Interval)
-		m.pass(t)
-	}
-	if counted.n != hours {
-		t.Errorf("%d decisions in %d hours took %d increments", events, hours, counted.n)
-	}
-	year := 366 * 24 * time.Hour / anchor.Interval
-	if year > 9000 {
-		t.Errorf("%d increments a year", year)
-	}
-}
-
-// counting counts what wears the TPM out.
-type counting struct {
-	anchor.Chip
-	n int
-}
-
-func (c *counting) Increment(ctx context.Context, n tpm.Counter) error {
-	c.n++
-	return c.Chip.Increment(ctx, n)
 }
 
 // TestRecorded: what is done with the anchor is on record.

@@ -16,6 +16,8 @@ import (
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/integration/pkgtest"
 	"github.com/digestd/digestd/integration/tokentest"
+	"github.com/digestd/digestd/kernel/tpm"
+	"github.com/digestd/digestd/kernel/tpm/tpmtest"
 )
 
 // anchored is a machine with a TPM, and a disk that can lose power.
@@ -284,4 +286,67 @@ func TestOlderStateDirectory(t *testing.T) {
 			t.Errorf("a verifier says %d:\n%s", code, said)
 		}
 	})
+}
+
+// counter reads the counter while digestd does not run.
+func (m anchored) counter() (value uint64) {
+	m.Helper()
+	var s struct {
+		Index      uint32
+		Name, Auth []byte
+	}
+	data, err := os.ReadFile(m.secret())
+	m.OK(err)
+	m.OK(json.Unmarshal(data, &s))
+	tpmtest.Do(m.TB, m.tpm.Socket, func(c *tpm.Conn) error {
+		value, err = c.ReadCounter(tpm.Counter{Index: s.Index, Name: s.Name, Auth: s.Auth})
+		return err
+	})
+	return value
+}
+
+// TestAnchoredAtShutdown: what is not urgent is anchored when digestd ends. A TPM that hangs holds up
+// neither that end nor a revocation, which says that it is not anchored yet.
+func TestAnchoredAtShutdown(t *testing.T) {
+	m := newAnchored(t)
+	m.Must("anchor", "enable")
+	m.stands(api.AnchorDone)
+	m.RPM("-U", m.build("up-3-1.noarch"))
+	m.Must("anchor", "status")
+	before := m.anchor()
+	if before.Standing != api.AnchorPending {
+		t.Errorf("a higher version was installed, and the anchor is %+v", before)
+	}
+	m.Stop()
+	if now := m.counter(); now != before.Value+1 {
+		t.Errorf("digestd ended with the counter at %d, which was at %d", now, before.Value)
+	}
+	m.Start()
+	m.stands(api.AnchorDone)
+	m.tpm.Hang()
+	begun := time.Now()
+	out := m.Must("keys", "revoke", vendorFingerprint(t), "--reason", "stolen")
+	if took := time.Since(begun); took < 2*time.Second || took > 15*time.Second || !strings.Contains(out, "not anchored yet") {
+		t.Errorf("after %v a revocation says:\n%s", took, out)
+	}
+	m.WantLists()
+	begun = time.Now()
+	m.Stop()
+	if took := time.Since(begun); took > 15*time.Second {
+		t.Errorf("a TPM that hangs held up the end for %v", took)
+	}
+	m.tpm.Wake()
+	m.Start()
+	m.stands(api.AnchorDone)
+	m.WantLists()
+}
+
+// vendorFingerprint is that of the key that signs packages.
+func vendorFingerprint(t *testing.T) string {
+	t.Helper()
+	s, err := signerOf("vendor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.fingerprint()
 }

@@ -20,6 +20,7 @@ END
 systemctl start unlisted 2>/dev/null
 same "systemd cannot start it either" "203" "$(at unlisted ExecMainStatus)"
 none "nothing else was refused since the start"
+fact "from the start to here:$(digestctl guard status | grep 'hashed a file')"
 
 # killed DELAY: digestd dies in the middle of a withdrawal.
 killed() {

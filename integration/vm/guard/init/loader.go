@@ -109,13 +109,8 @@ func (m *machine) running() {
 // asked: a process may ask whether a file may be run (AT_EXECVE_CHECK), as interpreters do before
 // they read a script.
 func (m *machine) asked() {
-	var u unix.Utsname
-	must(unix.Uname(&u))
-	var major, minor int
-	_, err := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor)
-	must(err)
 	d := program("/t/asked", "asked")
-	if major < 6 || major == 6 && minor < 14 {
+	if !newer(6, 14) {
 		m.check("the kernel knows no AT_EXECVE_CHECK before 6.14", unix.EINVAL, ask("/t/asked"))
 		return
 	}
@@ -126,6 +121,16 @@ func (m *machine) asked() {
 	m.check("asked about a listed file: allowed", nil, ask("/t/asked"))
 	m.expel(d)
 	m.check("asked about a withdrawn file: refused", refused, ask("/t/asked"))
+}
+
+// newer says whether the kernel is of a version or of a later one.
+func newer(major, minor int) bool {
+	var u unix.Utsname
+	must(unix.Uname(&u))
+	var is, of int
+	_, err := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &is, &of)
+	must(err)
+	return is > major || is == major && of >= minor
 }
 
 // ask asks whether a file may be run, without running it.

@@ -34,7 +34,11 @@ func (m *machine) filesystems() {
 	m.check("again: runs", nil, run("/t/merged/tool"))
 	after, err := m.set.Counts()
 	must(err)
-	m.equal("overlayfs is not hashed again", 0, after.Hashed-before.Hashed)
+	if newer(6, 2) {
+		m.equal("overlayfs is not hashed again", 0, after.Hashed-before.Hashed)
+	} else {
+		m.equal("overlayfs is hashed by both checks of an exec: the kernel has no bpf_rdonly_cast", 2, after.Hashed-before.Hashed)
+	}
 	f, err := os.OpenFile("/t/lower/tool", os.O_WRONLY, 0)
 	must(err)
 	_, err = f.WriteAt([]byte("X"), 6000)

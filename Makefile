@@ -31,6 +31,11 @@ selinuxdevel ?= /usr/share/selinux/devel
 GO ?= go
 export CGO_ENABLED ?= 0
 export GOFLAGS += -buildvcs=false
+# FIPS=1 builds programs that contain the latest validated version of Go's cryptographic module
+# and are in FIPS mode, see docs/fips.md.
+ifneq ($(filter-out 0 no,$(FIPS)),)
+export GOFIPS140 ?= certified
+endif
 module = github.com/digestd/digestd
 scripts = .ci/run .ci/stage .ci/beside .ci/tests .ci/cover $(wildcard systemd/*.sh integration/*.sh integration/*/*.sh integration/*/*/*.sh)
 
@@ -49,9 +54,11 @@ fuzz_targets = $(shell grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go'
 
 help:
 	@echo 'make build     bin/: digestd, digestctl, their helpers and the rpm plugin digestd.so'
+	@echo '               FIPS=1 builds them with the validated cryptographic module'
 	@echo 'make demo      shows all of it in a sandbox; KEEP=1 leaves that up'
 	@echo 'make test      everything that must hold, briefly fuzzed'
 	@echo 'make test-vm   the tests in machines alone, and longer'
+	@echo 'make test-fips what FIPS=1 builds, doing the main jobs'
 	@echo 'make unit      tests that need neither root nor network'
 	@echo 'make cover     coverage of each package by its own tests'
 	@echo 'make cover-integration  the same of what integration tests run'
@@ -107,6 +114,10 @@ test-packages:
 test-vm:
 	@integration/setup.sh test
 	env DIGESTD_TEST_ALL=1 DIGESTD_TEST_VM=whole $(GO) test -count=1 -v -timeout 120m ./integration/vm/...
+
+# The test runs in make test, too, with Go's current module; here with the validated one.
+test-fips: setup-test
+	GOFIPS140=certified $(GO) test -count=1 ./integration/system -run TestFIPS
 
 # Tests that need root are skipped where there is none.
 unit:
@@ -228,4 +239,4 @@ clean:
 	rm -rf bin
 	@$(MAKE) -s -C hooks/rpm clean
 
-.PHONY: help build programs demo bench test test-packages test-vm unit cover cover-integration sim sim-mutants docs lint vulncheck fuzz install lay selinux lay-selinux rpm srpm dist clean
+.PHONY: help build programs demo bench test test-packages test-vm test-fips unit cover cover-integration sim sim-mutants docs lint vulncheck fuzz install lay selinux lay-selinux rpm srpm dist clean

@@ -10,6 +10,18 @@
 // digestd-guard.
 package main
 
-import "github.com/digestd/digestd/cmd/digestctl/cli"
+import (
+	"fmt"
+	"os"
 
-func main() { cli.Main(rootCommand) }
+	"github.com/digestd/digestd/cmd/digestctl/cli"
+	"github.com/digestd/digestd/rpmdb/pgp"
+)
+
+func main() {
+	if err := pgp.CheckMode(); err != nil {
+		fmt.Fprintln(os.Stderr, "digestctl:", err)
+		os.Exit(1)
+	}
+	cli.Main(rootCommand)
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/digestd/digestd/daemon"
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/kernel"
+	"github.com/digestd/digestd/rpmdb/pgp"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,6 +25,9 @@ import (
 func reconcile(ctx context.Context, path, root string, verbose bool) error {
 	log := logger(verbose)
 	image := root != "/"
+	if err := pgp.CheckMode(); err != nil {
+		return err
+	}
 	if image {
 		_ = time.Now().Local().String() // reads the time zone of this machine, and not the root's later
 		if err := kernel.Enter(root); err != nil {

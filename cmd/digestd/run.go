@@ -21,6 +21,7 @@ import (
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/host"
 	"github.com/digestd/digestd/daemon/session"
+	"github.com/digestd/digestd/rpmdb/pgp"
 )
 
 // errStart means that the daemon never came to serve. Trying again helps only
@@ -45,6 +46,9 @@ func run(ctx context.Context, path string, verbose bool) (err error) {
 		return fmt.Errorf("%w: %w", errStart, err)
 	}
 	load := func() (config.Config, error) { return config.Load(path) }
+	if err := pgp.CheckMode(); err != nil {
+		return fmt.Errorf("%w: %w", errStart, err)
+	}
 	c, err := load()
 	if err != nil {
 		return fmt.Errorf("%w: %w", errStart, err)

@@ -65,6 +65,7 @@ type Status struct {
 	Counter       uint64      `json:"counter"`           // the last activation
 
 	Verified  Verification `json:"verified,omitzero"` // the latest of everything that came to its end
+	FIPS      string       `json:"fips,omitzero"`     // in FIPS 140-3 mode: the version of Go's cryptographic module
 	Kernel    Kernel       `json:"kernel"`            // that runs, and what it can do for lists
 	Anchor    Anchor       `json:"anchor,omitzero"`   // of the index, where one is configured
 	Guard     Guard        `json:"guard,omitzero"`    // in the kernel, where it is configured

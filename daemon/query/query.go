@@ -7,6 +7,7 @@ package query
 import (
 	"cmp"
 	"context"
+	"crypto/fips140"
 	"encoding/hex"
 	"fmt"
 	"path"
@@ -70,6 +71,9 @@ func (q *Query) Status() api.Status {
 		Certificate: identity.Describe(m.Identity.Cert, m.Identity.Path),
 		Transaction: snap.Open > 0, LastSync: snap.LastSync, Problems: snap.Problems, Counter: snap.Counter, LastEvent: snap.LastEvent,
 		Places: Places(q.Config),
+	}
+	if fips140.Enabled() {
+		st.FIPS = fips140.Version()
 	}
 	for _, e := range snap.Entries {
 		switch {

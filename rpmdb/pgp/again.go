@@ -79,7 +79,7 @@ func (k *Keyring) describe() []string {
 		b = strconv.AppendInt(append(b, ' '), r.Time.Unix(), 10)
 		return strconv.AppendQuote(append(b, ' '), r.Reason)
 	}
-	lines := []string{fmt.Sprint("options ", k.options.AllowSHA1, k.options.NoExpired)}
+	lines := []string{fmt.Sprint("options ", k.options.AllowSHA1, k.options.NoExpired, k.options.FIPS)}
 	var b []byte
 	for fingerprint, r := range k.options.Revoked {
 		b = append(append(b[:0], "revoked "...), fingerprint...)

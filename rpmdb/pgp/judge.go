@@ -106,7 +106,7 @@ func (s *subkeyFact) judge(o Options) (sub Subkey, ok bool) {
 	case sub.Weak != "":
 	case b.fault != "":
 		sub.Weak = b.fault
-	case b.weakHash && !o.AllowSHA1:
+	case b.weakHash && (!o.AllowSHA1 || o.FIPS):
 		sub.Weak = "subkey is bound by a signature over SHA-1"
 	}
 	return sub, true

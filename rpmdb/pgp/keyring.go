@@ -4,13 +4,14 @@ package pgp
 
 import (
 	"cmp"
+	"crypto/fips140"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 )
 
-// Options loosen what a Keyring accepts. The zero value is the default.
+// Options change what a Keyring accepts. The zero value is the default.
 type Options struct {
 	// AllowSHA1 lets SHA-1 vouch: in the signatures of headers, as some packages
 	// up to 2020 have them, and in the bindings of signing subkeys.
@@ -19,6 +20,11 @@ type Options struct {
 	// NoExpired lets an expired key vouch for nothing any more, not even for what
 	// it signed before, as packages outlive keys.
 	NoExpired bool
+
+	// FIPS lets only what Go's module for FIPS 140-3 computes vouch: RSA, ECDSA over the
+	// curves of NIST, Ed25519, and SHA-2. It overrules AllowSHA1. NewKeyring sets it where
+	// the program runs in FIPS mode.
+	FIPS bool
 
 	// Revoked are revocations that come from elsewhere than the certificates, by
 	// the fingerprint of a certificate or a subkey, in lower case.
@@ -57,6 +63,7 @@ func NewKeyring(certs ...*Cert) *Keyring { return Options{}.NewKeyring(certs...)
 // NewKeyring returns a keyring of certs, which must come from [ParseCerts]. Copies
 // of one certificate are merged, so that a revocation in any copy counts.
 func (o Options) NewKeyring(certs ...*Cert) *Keyring {
+	o.FIPS = o.FIPS || fips140.Enabled()
 	k := &Keyring{options: o, byID: map[uint64][]*signingKey{}, byPrint: map[string]*Cert{}, bySub: map[string]*Cert{}}
 	k.described = sync.OnceValue(k.describe)
 	merged := map[string]*facts{}
@@ -76,6 +83,9 @@ func (o Options) NewKeyring(certs ...*Cert) *Keyring {
 	}
 	for fingerprint, f := range merged {
 		c := f.judge(o)
+		if o.FIPS {
+			c.approve()
+		}
 		c.disown(merged)
 		c.revokeBy(o.Revoked)
 		c.Source = strings.Join(sources[fingerprint], ", ")

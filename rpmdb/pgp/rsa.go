@@ -5,13 +5,15 @@ package pgp
 import (
 	"bytes"
 	"crypto"
+	"crypto/fips140"
 	"crypto/rsa"
 	"math/big"
 )
 
 // rsaKey verifies by math/big, in less than half of the time that crypto/rsa needs for
 // the larger keys: that prepares the modulus anew for every signature and keeps to
-// constant time, of which a public operation has no use.
+// constant time, of which a public operation has no use. In FIPS mode crypto/rsa verifies: it
+// is part of the module that was validated, and math/big is not.
 type rsaKey struct{ n, e *big.Int }
 
 func newRSAKey(key *rsa.PublicKey) *rsaKey { return &rsaKey{key.N, big.NewInt(int64(key.E))} }
@@ -29,6 +31,9 @@ var digestInfo = map[crypto.Hash][]byte{
 // verify compares the whole encoded message (EMSA-PKCS1-v1_5) with the only one that is
 // right, and so has no padding to parse.
 func (k *rsaKey) verify(digest []byte, s *signature) bool {
+	if fips140.Enabled() {
+		return k.verifyInModule(digest, s)
+	}
 	want := encode(s.hash, digest, (k.n.BitLen()+7)/8)
 	sig := new(big.Int).SetBytes(s.rsa)
 	if want == nil || sig.Cmp(k.n) >= 0 {
@@ -36,6 +41,18 @@ func (k *rsaKey) verify(digest []byte, s *signature) bool {
 	}
 	got := new(big.Int).Exp(sig, k.e, k.n).FillBytes(make([]byte, len(want)))
 	return bytes.Equal(got, want)
+}
+
+// verifyInModule does what verify does, by crypto/rsa. A signature in OpenPGP lacks its
+// leading zeros.
+func (k *rsaKey) verifyInModule(digest []byte, s *signature) bool {
+	size := (k.n.BitLen() + 7) / 8
+	if len(digest) != s.hash.Size() || len(s.rsa) > size {
+		return false
+	}
+	sig := make([]byte, size)
+	copy(sig[size-len(s.rsa):], s.rsa)
+	return rsa.VerifyPKCS1v15(&rsa.PublicKey{N: k.n, E: int(k.e.Int64())}, s.hash, digest, sig) == nil
 }
 
 // encode returns the encoded message of RFC 8017, section 9.2, of size bytes: the length

@@ -32,6 +32,9 @@ func TestRSA(t *testing.T) {
 				if got := key.verify(digest, &signature{hash: hash, rsa: sig}); got != want || std != want {
 					t.Errorf("%d bits, %v, %s: got %v, crypto/rsa %v, want %v", bits, hash, name, got, std, want)
 				}
+				if got := key.verifyInModule(digest, &signature{hash: hash, rsa: sig}); got != want {
+					t.Errorf("%d bits, %v, %s: in FIPS mode got %v, want %v", bits, hash, name, got, want)
+				}
 			}
 			right, err := rsa.SignPKCS1v15(nil, private, hash, digest)
 			if err != nil {
@@ -59,13 +62,13 @@ func TestRSA(t *testing.T) {
 				check("not below the modulus", above.Bytes(), digest, false)
 			}
 			for _, length := range []int{0, 1, len(digest) - 1} {
-				if key.verify(digest[:length], &signature{hash: hash, rsa: right}) {
+				if s := (&signature{hash: hash, rsa: right}); key.verify(digest[:length], s) || key.verifyInModule(digest[:length], s) {
 					t.Errorf("a digest of %d bytes passes", length)
 				}
 			}
 		}
 		for name, sig := range map[string][]byte{"none": nil, "zero": make([]byte, size), "one": {1}, "modulus": private.N.Bytes(), "long": bytes.Repeat([]byte{0xff}, 2*size)} {
-			if key.verify(make([]byte, 32), &signature{hash: crypto.SHA256, rsa: sig}) {
+			if s := (&signature{hash: crypto.SHA256, rsa: sig}); key.verify(make([]byte, 32), s) || key.verifyInModule(make([]byte, 32), s) {
 				t.Errorf("%s passes", name)
 			}
 		}

@@ -188,7 +188,7 @@ func (k *Keyring) verifyBy(key *signingKey, m message, s *signature, now time.Ti
 	if key.fact.material == nil {
 		return nil, weak(key.weak)
 	}
-	if isWeakHash(s.hash) && !k.options.AllowSHA1 {
+	if isWeakHash(s.hash) && (!k.options.AllowSHA1 || k.options.FIPS) {
 		return nil, weak(s.hash.String() + " is not accepted")
 	}
 	if s.algo != key.fact.algo {

@@ -63,6 +63,11 @@ func TestVerifyAlgorithms(t *testing.T) {
 			if got.Cert != cert || got.KeyFingerprint != want.KeyFingerprint || !got.Created.Equal(want.Created) || got.Hash != want.Hash || got.Version != want.Version || got.Index != 0 {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
+			_, err = pgp.Options{FIPS: true}.NewKeyring(parse(t, plain(t, test.key))...).Verify(region, signatures(sig), today)
+			weak, library := new(pgp.WeakError), test.name == "ed448" || test.name == "mldsa65-ed25519"
+			if errors.As(err, &weak) != library || !library && err != nil || library && !strings.Contains(err.Error(), test.name+" keys are not accepted in FIPS mode") {
+				t.Errorf("in FIPS mode: %v", err)
+			}
 			other := append(bytes.Clone(region), 0)
 			var bad *pgp.BadSignatureError
 			if _, err := ring.Verify(other, signatures(sig), today); !errors.As(err, &bad) {
@@ -178,6 +183,13 @@ func TestVerifyRefuses(t *testing.T) {
 	}
 	if _, err := (pgp.Options{AllowSHA1: true}).NewKeyring(parse(t, plain(t, key))...).Verify(region, signatures(sign(t, key, over(crypto.SHA1))), today); err != nil {
 		t.Errorf("over SHA-1 when that is allowed: %v", err)
+	}
+	weak, fips := new(pgp.WeakError), pgp.Options{AllowSHA1: true, FIPS: true}.NewKeyring(parse(t, plain(t, key))...)
+	if _, err := fips.Verify(region, signatures(sign(t, key, over(crypto.SHA1))), today); !errors.As(err, &weak) {
+		t.Errorf("over SHA-1 in FIPS mode: %v", err)
+	}
+	if pgp.NewKeyring(fips.Certs()...).Same(fips) {
+		t.Error("FIPS mode changes nothing of what lists stand on")
 	}
 }
 

@@ -77,6 +77,7 @@ func checks() []check {
 		{"state", "the state directory exists and belongs to digestd alone", lookState},
 		{"space", "there is free space for lists and index", lookSpace},
 		{"certificate", "the certificate that signs lists is valid", lookCertificate},
+		{"fips", "digestd is in FIPS mode if the kernel is", lookFIPS},
 		{"clock", "the clock is not behind the latest signature", lookClock},
 		{"kernel", "the kernel has IMA and the Integrity Digest Cache", lookKernel},
 		{"keyring", "the kernel trusts the certificate that signs lists", lookKeyring},

@@ -85,6 +85,9 @@ func printStatus(t *terminal.UI, st api.Status, keys []api.Key, now time.Time) {
 		t.Fact("signer", "%s", cert.Path)
 		t.Colored(endStyle(cert.NotAfter, now), "", "key ID %s, valid until %s", cert.SKI, cert.NotAfter.Local().Format(time.DateOnly))
 	}
+	if st.FIPS != "" {
+		t.Fact("crypto", "FIPS 140-3 mode, module %s", st.FIPS)
+	}
 	printStatusKernel(t, st.Kernel)
 	printStatusGuard(t, st.Guard)
 	printStatusAnchor(t, st.Anchor)

@@ -276,6 +276,7 @@ func TestSELinuxLetsOthersAsk(t *testing.T) {
 	m.wants(t, "lists are public", "domain", "digestd_lists_t", "file", "open", "read")
 	m.wants(t, "everybody may ask", "domain", "digestd_t", "dbus", "send_msg")
 	m.wants(t, "digestd binds any file to a list", "digestd_t", "file_type", "file", "read", "setattr")
+	m.wants(t, "the boolean digestd_write_images", "digestd_t", "var_lib_t", "dir", "create", "add_name")
 	for _, forbidden := range []string{"write", "append", "create", "unlink", "rename", "execute", "relabelto"} {
 		for _, domain := range domains {
 			if slices.Contains(m.permissions(domain, "file_type", "file"), forbidden) {

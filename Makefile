@@ -56,6 +56,7 @@ help:
 	@echo 'make build     bin/: digestd, digestctl, their helpers and the rpm plugin digestd.so'
 	@echo '               FIPS=1 builds them with the validated cryptographic module'
 	@echo 'make demo      shows all of it in a sandbox; KEEP=1 leaves that up'
+	@echo 'make tutorial  bin/tutorial/: the packages and the key that docs/tutorial.md uses'
 	@echo 'make test      everything that must hold, briefly fuzzed'
 	@echo 'make test-vm   the tests in machines alone, and longer'
 	@echo 'make test-fips what FIPS=1 builds, doing the main jobs'
@@ -88,6 +89,9 @@ programs:
 
 demo: setup-demo build
 	@integration/demo.sh $(if $(filter-out 0 no,$(KEEP)),--keep)
+
+tutorial: setup-demo
+	@integration/tutorial.sh
 
 bench: setup-test build
 	@ROWS=$(ROWS) integration/bench/run.sh
@@ -239,4 +243,4 @@ clean:
 	rm -rf bin
 	@$(MAKE) -s -C hooks/rpm clean
 
-.PHONY: help build programs demo bench test test-packages test-vm test-fips unit cover cover-integration sim sim-mutants docs lint vulncheck fuzz install lay selinux lay-selinux rpm srpm dist clean
+.PHONY: help build programs demo tutorial bench test test-packages test-vm test-fips unit cover cover-integration sim sim-mutants docs lint vulncheck fuzz install lay selinux lay-selinux rpm srpm dist clean

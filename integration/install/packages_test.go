@@ -109,9 +109,10 @@ func TestPackages(t *testing.T) {
 	s := prepare(t)
 	command(t, "sh", "-c", `cd ../.. && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o "$1/" ./cmd/digestd ./cmd/digestctl ./cmd/digestd-hook ./cmd/digestd-guard &&
 		CGO_ENABLED=1 go build -trimpath -buildvcs=false -o "$1/" ./cmd/digestd-pkcs11`, "sh", s.programs)
-	stray := strayPackages(t)
+	stray, vendor := strayPackages(t), t.TempDir()
+	command(t, "../tutorial.sh", vendor)
 	t.Run("on", func(t *testing.T) {
-		everywhere(t, func(m *machine) { lifeOfPackages(m, s, stray) })
+		everywhere(t, func(m *machine) { lifeOfPackages(m, s, stray, vendor) })
 	})
 }
 
@@ -131,7 +132,7 @@ func strayPackages(t *testing.T) string {
 	return dir
 }
 
-func lifeOfPackages(m *machine, s *sources, stray string) {
+func lifeOfPackages(m *machine, s *sources, stray, vendor string) {
 	for _, name := range []string{"one", "two", "three"} {
 		command(m.T, "cp", filepath.Join(stray, name+".rpm"), m.path("/"))
 	}
@@ -168,7 +169,7 @@ func lifeOfPackages(m *machine, s *sources, stray string) {
 		m.Errorf("dnf's plugin is not in %s", dnf4)
 	}
 
-	m.followTutorial()
+	m.followTutorial(vendor)
 
 	// rpm loads the plugin by the package's macro, and goes on without a daemon.
 	m.write("/etc/digestd/digestd.conf", "bus = \"none\"\nunsigned = \"allow\"\n")

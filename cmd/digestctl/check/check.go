@@ -223,9 +223,14 @@ func checkFile(ctx context.Context, by judge, program, file string) (one checked
 	if err != nil {
 		return one, err
 	}
-	one.NEVRA, one.Compared, one.Different, one.More = p.NEVRA, p.Compared, p.Different, p.More
-	one.Check, err = by.file(p)
-	return one, err
+	if p.Source {
+		name := strings.TrimSuffix(p.NEVRA, filepath.Ext(p.NEVRA)) + ".src" // its architecture is that of its builder
+		one.Check = api.Check{NEVRA: name, Verdict: api.CheckNeedless, Text: name + " is a source package: rpm installs nothing of it, and it needs no list"}
+	} else if one.Check, err = by.file(p); err != nil {
+		return one, err
+	}
+	one.Compared, one.Different, one.More = p.Compared, p.Different, p.More
+	return one, nil
 }
 
 // show prints one package.

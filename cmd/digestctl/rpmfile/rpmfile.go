@@ -35,6 +35,7 @@ const (
 // Package is what a package file has.
 type Package struct {
 	NEVRA      string       `json:"nevra"`
+	Source     bool         `json:"source"`     // it is a source package
 	Header     []byte       `json:"header"`     // without its magic
 	Signatures []byte       `json:"signatures"` // the header of signatures, without its magic and padding
 	Compared   int          `json:"compared"`   // files whose content was compared with the header's digest

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/kernel/confine"
@@ -42,7 +43,7 @@ func TestMain(m *testing.M) {
 // tryRefused does what the process that reads packages must not, and exits with how much
 // of that succeeded.
 func tryRefused() (worked int) {
-	if err := confine.Process(limits); err != nil {
+	if err := confine.Process(limitsFor(0)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 100
 	}
@@ -161,6 +162,11 @@ func TestRead(t *testing.T) {
 // repack returns a package of build with another payload under the same headers.
 func repack(t *testing.T, data []byte, change func(archive []byte) []byte) []byte {
 	t.Helper()
+	return repackFrom(t, data, func(archive []byte) io.Reader { return bytes.NewReader(change(archive)) })
+}
+
+func repackFrom(t *testing.T, data []byte, change func(archive []byte) io.Reader) []byte {
+	t.Helper()
 	at := bytes.Index(data, []byte{0x1f, 0x8b})
 	r, err := gzip.NewReader(bytes.NewReader(data[at:]))
 	if err != nil {
@@ -171,9 +177,12 @@ func repack(t *testing.T, data []byte, change func(archive []byte) []byte) []byt
 		t.Fatal(err)
 	}
 	buf := bytes.NewBuffer(slices.Clone(data[:at]))
-	w := gzip.NewWriter(buf)
-	w.Write(change(archive))
-	if err := w.Close(); err != nil {
+	w, _ := gzip.NewWriterLevel(buf, gzip.BestSpeed)
+	_, err = io.Copy(w, change(archive))
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	return buf.Bytes()
@@ -198,6 +207,54 @@ func TestPayloadThatDiffers(t *testing.T) {
 		t.Errorf("different are %+v", p.Different)
 	}
 }
+
+// What unpacks to more than its header says is not read to its end, and what lies in a
+// payload and in no header is no package.
+func TestLyingPayloads(t *testing.T) {
+	good := build(t, "gzip")
+	const zeros = 64 << 20 // many times what the header says
+	entry := func(name string, mode int, size int, content io.Reader) func(archive []byte) io.Reader {
+		head := fmt.Sprintf("070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", 1, mode, 0, 0, 1, 0, size, 0, 0, 0, 0, len(name)+1, 0) + name + "\x00"
+		head += strings.Repeat("\x00", -len(head)&3)
+		return func(archive []byte) io.Reader {
+			return io.MultiReader(strings.NewReader(head), content, bytes.NewReader(archive))
+		}
+	}
+	endless := func() io.Reader { return io.LimitReader(zeroes{}, zeros) }
+	for name, test := range map[string]struct {
+		change func(archive []byte) io.Reader
+		says   string
+	}{
+		"a bomb":            {entry("./usr/bin/one", 0o100755, zeros, endless()), `at "/usr/bin/one": it has 67108864 bytes, the header says 5`},
+		"a bomb of a link":  {entry("./usr/bin/link", 0o120777, zeros, endless()), `at "/usr/bin/link": it has 67108864 bytes, the header says 3`},
+		"a file twice":      {entry("./usr/bin/one", 0o100755, 0, strings.NewReader("")), `has "/usr/bin/one" more than once`},
+		"a path that leads": {entry("./../../etc/passwd", 0o100644, 4, strings.NewReader("root")), `it has "/../../etc/passwd", which the header does not have`},
+		"another file":      {entry("./etc/passwd", 0o100644, 4, strings.NewReader("root")), `it has "/etc/passwd", which the header does not have`},
+		"more at its end": {func(archive []byte) io.Reader {
+			return io.MultiReader(bytes.NewReader(archive), strings.NewReader("more"))
+		},
+			"does not have the digest that its header says"},
+	} {
+		data := repackFrom(t, good, test.change)
+		began := time.Now()
+		if _, err := readPackage(t, data); err == nil || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: %v, want %q", name, err, test.says)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("%s took %v", name, took)
+		}
+	}
+	for size, want := range map[int64]uint64{0: 60, 1 << 20: 61, 100 << 20: 160, 1 << 40: 600} {
+		if got := limitsFor(size)[unix.RLIMIT_CPU]; got != want {
+			t.Errorf("%d bytes may take %d s of a processor, want %d", size, got, want)
+		}
+	}
+}
+
+// zeroes are as many as somebody reads.
+type zeroes struct{}
+
+func (zeroes) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 // Whatever is in a file, the caller gets an error about that file, and goes on.
 func TestHostilePackages(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"crypto/md5"  // by which packages from before rpm 4.6 name contents; compared, never trusted
 	"crypto/sha1" // the same
 	"crypto/sha256"
+	"crypto/sha3"
 	"crypto/sha512"
 	"encoding/binary"
 	"encoding/hex"
@@ -15,6 +16,9 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"os"
+	"slices"
+	"strings"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/digestlist/header"
@@ -30,18 +34,28 @@ const (
 	entrySize = 16
 	modeType  = 0o170000
 	regular   = 0o100000
+	symbolic  = 0o120000
+	ghost     = 1 << 6 // flag of a file that is not in the payload
 )
 
-// limits of the process that reads a package: memory for the largest dictionary of a
-// compressor, time for the largest package.
-var limits = map[int]uint64{
-	unix.RLIMIT_AS:  4 << 30, // bytes of address space, of which Go reserves much and uses little
-	unix.RLIMIT_CPU: 600,     // seconds
+// limitsFor are the limits of the process that reads a package of so many bytes: memory for
+// the largest dictionary of a compressor; time for each MiB, so that a small file that
+// unpacks to a huge one does not take the time of a huge one.
+func limitsFor(size int64) map[int]uint64 {
+	const base, most = 60, 600 // seconds of a processor
+	return map[int]uint64{
+		unix.RLIMIT_AS:  4 << 30, // bytes of address space, of which Go reserves much and uses little
+		unix.RLIMIT_CPU: min(base+uint64(max(size, 0))>>20, most),
+	}
 }
 
 // Serve reads a package and writes what it has. It confines its process first, for good.
-func Serve(in io.Reader, out io.Writer) error {
-	if err := confine.Process(limits); err != nil {
+func Serve(in *os.File, out io.Writer) error {
+	size := int64(0)
+	if info, err := in.Stat(); err == nil {
+		size = info.Size()
+	}
+	if err := confine.Process(limitsFor(size)); err != nil {
 		return fmt.Errorf("cannot confine the process that reads packages: %w", err)
 	}
 	p, err := read(in)
@@ -81,12 +95,53 @@ func read(source io.Reader) (*Package, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Package{NEVRA: pkg.String(), Header: head, Signatures: signatures, Different: []Difference{}}
+	p := &Package{NEVRA: pkg.String(), Source: !h.Has(header.TagSourceRPM), Header: head, Signatures: signatures, Different: []Difference{}}
+	sums := sumsOf(h)
+	payload := io.TeeReader(source, sums)
 	// What reads the payload reads the headers once more, from their copy.
-	if err := p.compare(io.MultiReader(&raw, source)); err != nil {
+	if err := p.compare(h, io.MultiReader(&raw, payload)); err != nil {
 		return nil, err
 	}
+	if _, err := io.Copy(io.Discard, payload); err != nil {
+		return nil, err
+	}
+	// Where files differ, these say more.
+	if len(p.Different) == 0 && !sums.match() {
+		return nil, errors.New("its payload does not have the digest that its header says")
+	}
 	return p, nil
+}
+
+// sums are the digests of a payload as it is in the file, beside what the header says they
+// are.
+type sums []sum
+
+type sum struct {
+	hash.Hash
+	want string // in hexadecimal digits
+}
+
+func sumsOf(h *header.Header) (all sums) {
+	if want, err := h.Strings(header.TagPayloadSHA256); err == nil && len(want) > 0 {
+		all = append(all, sum{sha256.New(), want[0]})
+	}
+	for tag, make := range map[uint32]func() hash.Hash{header.TagPayloadSHA512: sha512.New, header.TagPayloadSHA3: func() hash.Hash { return sha3.New256() }} {
+		if want, err := h.String(tag); err == nil {
+			all = append(all, sum{make(), want})
+		}
+	}
+	return all
+}
+
+func (all sums) Write(data []byte) (int, error) {
+	for _, s := range all {
+		s.Hash.Write(data)
+	}
+	return len(data), nil
+}
+
+func (all sums) match() bool {
+	return !slices.ContainsFunc(all, func(s sum) bool { return !strings.EqualFold(hex.EncodeToString(s.Sum(nil)), s.want) })
 }
 
 // readHeader reads one header with its magic, and returns it without.
@@ -112,7 +167,7 @@ func readHeader(in io.Reader, most int) ([]byte, error) {
 
 // compare reads a whole package and compares the files of its payload with the digests
 // that its header has.
-func (p *Package) compare(in io.Reader) error {
+func (p *Package) compare(h *header.Header, in io.Reader) error {
 	rpm, err := rpmutils.ReadRpm(in)
 	if err != nil {
 		return err
@@ -121,27 +176,35 @@ func (p *Package) compare(in io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("its files: %w", err)
 	}
-	payload, err := rpm.PayloadReaderExtended()
+	content, err := decompress(h, in)
 	if err != nil {
 		return fmt.Errorf("its payload: %w", err)
 	}
-	const ghost = 1 << 6
+	if c, is := content.(io.Closer); is {
+		defer c.Close() // of zstd: nothing reads its source after that
+	}
+	payload := newArchive(content, files)
 	seen := make(map[string]bool, len(files))
 	for {
-		f, err := payload.Next()
+		i, err := payload.next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
 			return fmt.Errorf("its payload: %w", err)
 		}
-		seen[f.Name()] = true
-		if f.Mode()&modeType != regular || payload.IsLink() {
-			continue
+		f := files[i]
+		if seen[f.Name()] {
+			return fmt.Errorf("its payload has %q more than once", f.Name())
 		}
-		sum, err := digestLike(f.Digest(), payload)
+		seen[f.Name()] = true
+		shares := payload.empty[i] && payload.left == 0
+		sum, err := contentOf(f, payload)
 		if err != nil {
 			return fmt.Errorf("its payload, at %q: %w", f.Name(), err)
+		}
+		if f.Mode()&modeType != regular || shares {
+			continue
 		}
 		switch {
 		case sum == "":
@@ -166,6 +229,15 @@ func (p *Package) differ(d Difference) {
 	}
 	d.Path = api.Clean(d.Path)
 	p.Different = append(p.Different, d)
+}
+
+// contentOf reads the content of a file in a payload, and returns its digest as
+// [digestLike] does. One that is longer than the header says is not read.
+func contentOf(f rpmutils.FileInfo, payload *archive) (string, error) {
+	if size := sizeOf(f); payload.left > size {
+		return "", fmt.Errorf("it has %d bytes, the header says %d", payload.left, size)
+	}
+	return digestLike(f.Digest(), payload)
 }
 
 // digestLike reads r and returns its digest by the algorithm of another in hexadecimal

@@ -2,7 +2,7 @@
 
 // Package failpoint names the instants at which tests stop the daemon dead, to
 // prove that a start afterwards finds its way, and what tests have the kernel
-// say. In a build without the tag "failpoint" there is nothing to switch on and a
+// and the clock say. In a build without the tag "failpoint" there is nothing to switch on and a
 // Hit costs nothing.
 package failpoint
 
@@ -23,4 +23,8 @@ const (
 	// BlacklistVariable names a file with entries that the kernel's .blacklist has
 	// besides: no kernel takes any that nobody signed.
 	BlacklistVariable = "DIGESTD_BLACKLIST"
+
+	// AheadVariable is how far the clock is ahead of the machine's ("25h"), for what takes
+	// days.
+	AheadVariable = "DIGESTD_CLOCK_AHEAD"
 )

@@ -18,6 +18,7 @@ import (
 	"github.com/digestd/digestd/daemon/build"
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/executor"
+	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
@@ -64,7 +65,7 @@ type Signals struct {
 
 // New returns a host on this machine, without root, executor, list directory or index.
 func New(c config.Config, log *slog.Logger) *Host {
-	h := &Host{Config: c, Logger: log, Now: time.Now, Memory: newMemory(),
+	h := &Host{Config: c, Logger: log, Now: failpoint.Now, Memory: newMemory(),
 		Machine: Machine{Keyrings: kernel.NewKeyrings(), Features: func() kernel.Features { return kernel.Detect("/") }, UnitOf: kernel.UnitOf},
 		Signals: Signals{Wanted: make(chan string, 1), Ended: make(chan struct{}, 1), Timed: make(chan struct{}, 1),
 			ListsChanged: make(chan struct{}, 1), Chores: make(chan struct{}, 1), LabelsWanted: make(chan struct{}, 1)},

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/integration/pkgtest"
 )
 
@@ -100,11 +101,11 @@ var refreshers = map[string]func(m *fed){
 	},
 }
 
-// newFed is a machine that keeps out what lacks a fix, and that has the repository updates,
+// newFed is a machine of that configuration, and that has the repository updates,
 // whose packages vendor signs.
-func newFed(t *testing.T) *fed {
+func newFed(t *testing.T, config ...string) *fed {
 	t.Helper()
-	m := &fed{newMachine(t, `advisories = "keep-out"`), filepath.Join(t.TempDir(), "repo")}
+	m := &fed{newMachine(t, config...), filepath.Join(t.TempDir(), "repo")}
 	m.OK(os.MkdirAll(m.Path("etc/pki"), 0o755))
 	m.OK(os.WriteFile(m.Path("etc/pki/vendor.asc"), vendor.Armor, 0o644))
 	configuration := "[updates]\nname=updates\nenabled=1\nautorefresh=0\ntype=rpm-md\nbaseurl=file://" + m.repo + "\ngpgcheck=0\ngpgkey=file:///etc/pki/vendor.asc\n"
@@ -115,6 +116,8 @@ func newFed(t *testing.T) *fed {
 	return m
 }
 
+const keepOut = `advisories = "keep-out"`
+
 // A machine with a vulnerable version comes, by nothing but a refresh of the metadata that
 // its package manager has, to where that version cannot come back.
 func TestAdvisoriesAct(t *testing.T) {
@@ -124,7 +127,7 @@ func TestAdvisoriesAct(t *testing.T) {
 	}
 	for _, manager := range []string{"dnf4", "dnf5", "zypper"} {
 		t.Run(manager, func(t *testing.T) {
-			m := newFed(t)
+			m := newFed(t, keepOut)
 			m.Trust(stranger)
 			old, fixed := m.build("hello-1-1.noarch", "/usr/bin/hello=1"), m.build("hello-1-2.noarch", "/usr/bin/hello=2")
 			absent, absentFixed := m.build("absent-1-1.noarch", "/usr/bin/absent=1"), m.build("absent-1-2.noarch", "/usr/bin/absent=2")
@@ -178,9 +181,68 @@ func TestAdvisoriesAct(t *testing.T) {
 	}
 }
 
+// The lists of packages that stay vulnerable go when their grace is over, announced before, a
+// few a day; not those that the owner protects, nor those of what the machine needs. They
+// come back with the update, and when the advisories are forgotten.
+func TestAdvisoriesWithdraw(t *testing.T) {
+	m := newFed(t, `advisories = "withdraw"`, `advisories-grace = "1d"`, `advisories-protect = ["kept*"]`)
+	var installed, mended []string
+	for name, file := range map[string]string{"first": "/opt/first", "second": "/opt/second", "kept": "/opt/kept", "needs": "/usr/bin/rpm"} {
+		installed = append(installed, m.build(name+"-1-1.noarch", file+"="+name))
+		mended = append(mended, m.build(name+"-1-2.noarch", file+"="+name+"2"))
+	}
+	m.RPM(append([]string{"-i"}, installed...)...)
+	lists := func(names ...string) {
+		t.Helper()
+		var want []string
+		for _, name := range names {
+			want = append(want, "tlv-"+name+"-0:1-1.noarch")
+		}
+		m.WantLists(want...)
+	}
+	later := func(ahead string) {
+		t.Helper()
+		m.Stop()
+		m.Start(failpoint.AheadVariable + "=" + ahead)
+	}
+	m.publish("VSA-2026:0009", mended, "first-1-2", "second-1-2", "kept-1-2", "needs-1-2")
+	refreshers["dnf4"](m)
+	m.AwaitProblem("below-advisories", "4 installed packages")
+	m.Until("two are announced", func() bool {
+		return strings.Count(m.Must("log", "--kind", "advisory-due", "--json"), `"advisory-due"`) == 2
+	})
+	m.Says(m.Must("advisories", "why", "kept"), "never withdrawn for an advisory: advisories-protect has kept*")
+	m.Says(m.Must("advisories", "why", "needs"), "never withdrawn for an advisory: /usr/bin/rpm: rpm is needed")
+
+	later("23h")
+	m.AwaitProblem("below-advisories", "4 installed packages")
+	lists("first", "kept", "needs", "second")
+	later("25h")
+	m.AwaitProblem("advisories-due", "1 list due to be withdrawn", "at most 1 a day")
+	lists("kept", "needs", "second")
+	if w := m.Why("/opt/first"); w.Vouched {
+		t.Errorf("it is vouched for: %+v", w)
+	}
+	m.Says(m.Must("log", "--kind", "withdrawn"), "first-1-1.noarch", "VSA-2026:0009")
+	later("26h")
+	m.AwaitProblem("advisories-due", "1 list due")
+	m.Exits(0, "sync")
+	lists("kept", "needs", "second")
+	later("50h")
+	lists("kept", "needs")
+
+	m.RPM("-U", "first-1-2.noarch.rpm")
+	m.WantLists("tlv-first-0:1-2.noarch", "tlv-kept-0:1-1.noarch", "tlv-needs-0:1-1.noarch")
+	m.RPMFails([]string{"VSA-2026:0009"}, "-U", "--oldpackage", "first-1-1.noarch.rpm")
+	m.Exits(0, "advisories", "forget", "updates", "--reason", "withdrawn by its vendor")
+	m.WantLists("tlv-first-0:1-2.noarch", "tlv-kept-0:1-1.noarch", "tlv-needs-0:1-1.noarch", "tlv-second-0:1-1.noarch")
+	m.Solved("below-advisories")
+	m.Stop()
+}
+
 // An advisory about a module stream is about packages of that stream alone.
 func TestAdvisoriesOfModules(t *testing.T) {
-	m := newFed(t)
+	m := newFed(t, keepOut)
 	modular := func(version, stream, name string) string {
 		p, _, err := pkgtest.ParsePackage(name+"-"+version+".noarch", "/opt/"+name+"="+version)
 		m.OK(err)

@@ -69,6 +69,34 @@ func TestWhatIsFound(t *testing.T) {
 }
 
 // A question that takes too long ends with its process, and the next has another.
+// What is called meanwhile is called once, while the process looks: not without a process.
+func TestAtWhile(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "file"), "content")
+	p := newPool(t, dir)
+	calls := 0
+	if found, err := p.AtWhile(t.Context(), "/file", func() { calls++ }, digestlist.SHA256); err != nil || found.Kind != Regular || calls != 1 {
+		t.Errorf("%+v, %v after %d calls", found, err, calls)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := p.AtWhile(ctx, "/file", cancel, digestlist.SHA256); err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("nobody waits any more: %v", err)
+	}
+	if found, err := p.At(t.Context(), "/file", digestlist.SHA256); err != nil || found.Kind != Regular {
+		t.Errorf("the question after that: %+v, %v", found, err)
+	}
+	p.stuck.Store(maxStuck)
+	defer p.stuck.Store(0)
+	for range readers {
+		s := <-p.slots
+		s.rest(0)
+		p.slots <- s
+	}
+	if _, err := p.AtWhile(t.Context(), "/file", func() { calls++ }); err == nil || calls != 1 {
+		t.Errorf("without a process: %v after %d calls", err, calls)
+	}
+}
+
 func TestDeadline(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "file"), "content")

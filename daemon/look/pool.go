@@ -84,6 +84,12 @@ func (p *Pool) Close() {
 // At is [At] in a process of its own. It returns when that is done or ctx ends,
 // also if the file system does not let the process go.
 func (p *Pool) At(ctx context.Context, path string, algos ...digestlist.Algo) (File, error) {
+	return p.AtWhile(ctx, path, func() {}, algos...)
+}
+
+// AtWhile is [Pool.At], and calls meanwhile once the process has the question, which must not
+// take longer than a look at a file. It does not call meanwhile if there is no process.
+func (p *Pool) AtWhile(ctx context.Context, path string, meanwhile func(), algos ...digestlist.Algo) (File, error) {
 	var s *slot
 	select {
 	case s = <-p.slots:
@@ -96,7 +102,7 @@ func (p *Pool) At(ctx context.Context, path string, algos ...digestlist.Algo) (F
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	a, err := p.ask(ctx, s, question{path, algos})
+	a, err := p.ask(ctx, s, question{path, algos}, meanwhile)
 	if err != nil {
 		return File{}, err
 	}
@@ -112,7 +118,7 @@ func (p *Pool) At(ctx context.Context, path string, algos ...digestlist.Algo) (F
 }
 
 // ask puts a question to the slot's process, which ends with a question that fails.
-func (p *Pool) ask(ctx context.Context, s *slot, q question) (a answer, err error) {
+func (p *Pool) ask(ctx context.Context, s *slot, q question, meanwhile func()) (a answer, err error) {
 	if s.worker == nil {
 		if s.worker, err = p.start(); err != nil {
 			return a, fmt.Errorf("cannot look at files: %w", err)
@@ -122,7 +128,7 @@ func (p *Pool) ask(ctx context.Context, s *slot, q question) (a answer, err erro
 	// The question is asked here, not by another goroutine: to wake one up takes as long
 	// as most answers.
 	stop := context.AfterFunc(ctx, w.interrupt)
-	err = w.converse(q, &a)
+	err = w.converse(q, &a, meanwhile)
 	ended := !stop()
 	if err == nil && !ended {
 		return a, nil
@@ -201,10 +207,11 @@ func (s *slot) rest(unused time.Duration) {
 	}
 }
 
-func (w *worker) converse(q question, a *answer) (err error) {
+func (w *worker) converse(q question, a *answer, meanwhile func()) (err error) {
 	if w.question, err = send(w.in, w.question, &q); err != nil {
 		return err
 	}
+	meanwhile()
 	return receive(w.answers, a)
 }
 

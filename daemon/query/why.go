@@ -3,6 +3,7 @@
 package query
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/hex"
@@ -37,7 +38,8 @@ func (q *Query) Why(ctx context.Context, by api.Actor, path string) (api.Why, er
 	if snap.Lookup.HasWide() || snap.Denials.Wide() {
 		algos = append(algos, digestlist.SHA384, digestlist.SHA512)
 	}
-	file, err := q.looks.At(ctx, w.RealPath, algos...)
+	var known listed
+	file, err := q.looks.AtWhile(ctx, w.RealPath, func() { known = q.find(snap, w.RealPath) }, algos...)
 	if err != nil {
 		return w, err
 	}
@@ -52,7 +54,7 @@ func (q *Query) Why(ctx context.Context, by api.Actor, path string) (api.Why, er
 		return w, nil
 	}
 	w.RealPath, w.Label = q.InsideRoot(string(file.Real)), file.Label
-	q.explain(snap, &w, file.Digests)
+	q.explain(snap, &w, file.Digests, known)
 	return w, nil
 }
 
@@ -79,7 +81,7 @@ func (q *Query) WhyContent(_ context.Context, path string, c api.Content) (api.W
 			return w, api.Errorf(api.InvalidArgument, "the %s digest has %d bytes, expected %d", algo, algo.Size(), len(sum))
 		}
 	}
-	q.explain(snap, &w, sums)
+	q.explain(snap, &w, sums, listed{})
 	return w, nil
 }
 
@@ -92,8 +94,8 @@ func checkPath(path string) error {
 
 // explain finds the lists that include the file's digest or its path and says
 // what the kernel makes of it (digest_cache_lookup): the list the label names,
-// or, without a label, every list in the directory.
-func (q *Query) explain(snap *view.Snapshot, w *api.Why, sums view.FileSums) {
+// or, without a label, every list in the directory. known is what find found, if it was asked.
+func (q *Query) explain(snap *view.Snapshot, w *api.Why, sums view.FileSums, known listed) {
 	w.Algo, w.Digest = digestlist.SHA256.String(), hex.EncodeToString(sums[digestlist.SHA256])
 	seen := map[string]bool{}
 	vouched := false
@@ -107,7 +109,7 @@ func (q *Query) explain(snap *view.Snapshot, w *api.Why, sums view.FileSums) {
 			return
 		}
 		before := len(w.Lists)
-		q.considerList(snap, w, e, sums)
+		q.considerList(snap, w, e, sums, known)
 		vouched = vouched || len(w.Lists) > before && vouches(w, &w.Lists[before])
 	}
 	if e := snap.List(w.Label); e != nil && e.Refs != nil {
@@ -144,8 +146,39 @@ func vouches(w *api.Why, l *api.WhyList) bool {
 // errFound ends the search of a list.
 var errFound = errors.New("found")
 
+// listed is what an active list says of a path.
+type listed struct {
+	list, path string
+	algo       digestlist.Algo
+	digest     []byte
+}
+
+// find looks the path up in the active list that has it, the first one where there are
+// several. What it finds nothing of, or cannot read, is for considerList to explain.
+func (q *Query) find(snap *view.Snapshot, path string) (found listed) {
+	for e := range snap.Lookup.WithPath(view.PathRef([]byte(path))) {
+		if !e.Active() {
+			continue
+		}
+		q.EachFile(e, func(algo digestlist.Algo, digest, has []byte) error {
+			if string(has) != path {
+				return nil
+			}
+			found = listed{e.Name, path, algo, bytes.Clone(digest)}
+			return errFound
+		})
+		break
+	}
+	return found
+}
+
+// agrees reports whether the file has the digest that the list e has for its path.
+func (k listed) agrees(w *api.Why, e *view.Entry, sums view.FileSums) bool {
+	return k.list == e.Name && k.path == w.RealPath && len(k.digest) > 0 && bytes.Equal(k.digest, sums[k.algo])
+}
+
 // considerList adds e to the answer if it really has the digest or the path.
-func (q *Query) considerList(snap *view.Snapshot, w *api.Why, e *view.Entry, sums view.FileSums) {
+func (q *Query) considerList(snap *view.Snapshot, w *api.Why, e *view.Entry, sums view.FileSums, known listed) {
 	l := api.WhyList{List: e.Name, State: string(e.State), NEVRA: e.Package.String(), Key: e.Key,
 		KeyOwner: snap.KeyOwner(e.Key), Counter: e.Counter, Reason: e.Reason, Text: e.Text}
 	if !e.Active() {
@@ -157,10 +190,23 @@ func (q *Query) considerList(snap *view.Snapshot, w *api.Why, e *view.Entry, sum
 		}
 		return
 	}
+	if known.agrees(w, e, sums) { // which is what most questions come to
+		l.PathMatches, l.DigestMatches = true, true
+		w.Algo, w.Digest = known.algo.String(), hex.EncodeToString(known.digest)
+		w.Lists = append(w.Lists, l)
+		return
+	}
+	by, sum := digestlist.SHA256, sums[digestlist.SHA256] // most lists have one algorithm
 	err := q.EachFile(e, func(algo digestlist.Algo, digest, path []byte) error {
-		sum, given := sums[algo]
+		if algo != by {
+			by, sum = algo, sums[algo]
+		}
+		given := len(sum) > 0
 		same := string(path) == w.RealPath
 		match := given && string(digest) == string(sum)
+		if !same && !match {
+			return nil
+		}
 		l.PathMatches = l.PathMatches || same
 		l.DigestMatches = l.DigestMatches || match
 		switch {

@@ -99,7 +99,7 @@ func TestWhyContentAgreesWithWhy(t *testing.T) {
 		c.Found = text != ""
 		w, err := m.Why(t.Context(), daemontest.Root, m.Path(path))
 		said, serr := m.WhyContent(t.Context(), m.Path(path), c)
-		if err != nil || serr != nil || said.Verdict != w.Verdict || said.Text != w.Text || said.Digest != w.Digest || said.Owner != w.Owner || len(said.Lists) != len(w.Lists) {
+		if err != nil || serr != nil || said.Verdict != w.Verdict || said.Text != w.Text || said.Digest != w.Digest || said.Owner != w.Owner || said.Algo != w.Algo || !slices.Equal(said.Lists, w.Lists) {
 			t.Errorf("%s: who reads it is told %+v (%v), root %+v (%v)", path, said, serr, w, err)
 		}
 	}

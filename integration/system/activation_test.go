@@ -131,7 +131,12 @@ func (g *manager) up(env ...string) {
 func (g *manager) down() {
 	g.Helper()
 	g.Stop()
-	// All it said was sent before it ended.
+	g.heard()
+}
+
+// heard does what a digestd asked that has ended: all that was sent before.
+func (g *manager) heard() {
+	g.Helper()
 	for {
 		g.notify.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
 		raw, err := g.notify.SyscallConn()

@@ -3,7 +3,9 @@
 package system_test
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -100,23 +102,66 @@ func (m handing) Spawn(env ...string) { m.launch(env...) }
 
 func (m handing) Stop() { m.down() }
 
+// newHanding has rpm wait in the midst of an upgrade.
+func newHanding(t *testing.T) handing {
+	m := handing{manager: newManager(t)}
+	m.importKey("vendor")
+	m.up()
+	m.RPM("-U", m.build("up-1-1.noarch", "/opt/up=1"))
+	gate, wait, open := m.gate("Requires: up")
+	m.OK(exec.Command("cp", gate, m.In("packages", "gate-1-1.noarch.rpm")).Run())
+	m.rpm, m.open = m.RPMCommand("-U", m.build("up-2-1.noarch", "/opt/up=2"), "gate-1-1.noarch.rpm"), open
+	m.OK(m.rpm.Start())
+	wait()
+	return m
+}
+
+// upgraded checks what has come of the upgrade.
+func (m handing) upgraded() {
+	m.Helper()
+	m.WantLists("tlv-up-0:2-1.noarch")
+	m.Wholesome()
+	m.unsuspected()
+	m.RPMFails([]string{"older"}, "-U", "--oldpackage", "up-1-1.noarch.rpm")
+}
+
+// forgetful loses its index whenever digestd stops: the next one has to record that lists may
+// come by the transaction which it takes over.
+type forgetful struct{ handing }
+
+func (m forgetful) Stop() {
+	m.Helper()
+	m.down()
+	index, err := filepath.Glob(filepath.Join(m.State(), "index.*"))
+	m.OK(err)
+	for _, file := range index {
+		m.OK(os.Remove(file))
+	}
+}
+
+// TestKilledWhileTakingOver: rpm ends a transaction in peace, and its lists stand, though a digestd
+// died that was about to take the transaction over.
+func TestKilledWhileTakingOver(t *testing.T) {
+	pkgtest.Crashes[forgetful]{
+		Passes:  pkgtest.Passes{"takeover": pkgtest.AllEffects("takeover")},
+		Prepare: func(t *testing.T) forgetful { return forgetful{newHanding(t)} },
+		Dead:    func(m forgetful, _ pkgtest.Death) { m.heard() },
+		After: func(m forgetful, _ pkgtest.Death) {
+			m.open()
+			if err := m.rpm.Wait(); err != nil {
+				m.Errorf("rpm: %v", err)
+			}
+			m.upgraded()
+		},
+	}.Try(t)
+}
+
 // TestKilledAfterTakingOver: rpm ends a transaction in peace, and its lists stand, though the
 // digestd dies that has taken the transaction over.
 func TestKilledAfterTakingOver(t *testing.T) {
 	pkgtest.Crashes[handing]{
-		Passes: pkgtest.Passes{"end": {failpoint.Sync}},
-		Prepare: func(t *testing.T) handing {
-			m := handing{manager: newManager(t)}
-			m.importKey("vendor")
-			m.up()
-			m.RPM("-U", m.build("up-1-1.noarch", "/opt/up=1"))
-			gate, wait, open := m.gate("Requires: up")
-			m.OK(exec.Command("cp", gate, m.In("packages", "gate-1-1.noarch.rpm")).Run())
-			m.rpm, m.open = m.RPMCommand("-U", m.build("up-2-1.noarch", "/opt/up=2"), "gate-1-1.noarch.rpm"), open
-			m.OK(m.rpm.Start())
-			wait()
-			return m
-		},
+		Passes:  pkgtest.Passes{"end": {failpoint.Sync}},
+		Prepare: newHanding,
 		Do: func(m handing) {
 			m.Until("taken over", func() bool { return strings.Contains(m.Log(), "transaction taken over") })
 			m.open()
@@ -124,11 +169,6 @@ func TestKilledAfterTakingOver(t *testing.T) {
 				m.Errorf("rpm: %v", err)
 			}
 		},
-		After: func(m handing, _ pkgtest.Death) {
-			m.WantLists("tlv-up-0:2-1.noarch")
-			m.Wholesome()
-			m.unsuspected()
-			m.RPMFails([]string{"older"}, "-U", "--oldpackage", "up-1-1.noarch.rpm")
-		},
+		After: func(m handing, _ pkgtest.Death) { m.upgraded() },
 	}.Try(t)
 }

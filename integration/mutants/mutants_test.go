@@ -34,10 +34,13 @@ var (
 	without   = flag.String("mutants.without", "", "kinds of acts that are left out of random histories")
 )
 
+// anchored begins the names of mutations that histories of a machine with a TPM see.
+const anchored = "epoch-"
+
 // limit bounds how long the histories of one mutation may take.
 const limit = 15 * time.Minute
 
-func mutations() []mutation { return slices.Concat(deciding, acting) }
+func mutations() []mutation { return slices.Concat(deciding, acting, anchoring) }
 
 // chosen are the mutations that are tried.
 func chosen(t *testing.T) []mutation {
@@ -119,6 +122,15 @@ func TestModelSeesMutations(t *testing.T) {
 // try sees that a history fails with the mistake in the daemon.
 func (m mutation) try(t *testing.T, program string) {
 	began := time.Now()
+	if strings.HasPrefix(m.name, anchored) {
+		switch said := m.histories(t, program, "^TestHistoriesAnchored$"); objection(said) {
+		case seen:
+			t.Logf("seen by an anchored history, after %v: %s", time.Since(began).Round(100*time.Millisecond), objects.FindString(said))
+		default:
+			t.Errorf("%s (%s) is not seen:\n%s", m.name, m.meaning, said)
+		}
+		return
+	}
 	disk, onDisk := "-sim.disk=0", strings.HasPrefix(m.file, "store/") || strings.HasPrefix(m.name, "label-")
 	if onDisk { // which takes most of the time
 		disk = "-sim.disk=1000"

@@ -151,8 +151,9 @@ func (s *Grounds) Accept(name string, counter uint64, act record.Act) (grants in
 	if a.Name != name {
 		a = record.Anchor{Name: name, Policy: a.Policy, Bound: s.Now()}
 	}
-	// The next epoch tells this state from every other that was of this one.
-	a.Epoch, a.Due = counter, true
+	// The state that is left may have been of the counter's epoch, or of the next one, for which the
+	// counter did not rise yet. The epoch after that tells both from this one.
+	a.Epoch, a.Due = counter+1, true
 	s.bind(a)
 	s.inDoubt(policy.NoDoubt, policy.Epochs{})
 	s.Past.Urgent = true

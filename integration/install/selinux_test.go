@@ -287,7 +287,7 @@ func TestSELinuxLetsOthersAsk(t *testing.T) {
 }
 
 // elsewhere are the places whose labels are those of the policy itself.
-var elsewhere = regexp.MustCompile(`^/usr/(bin/digestctl$|share/|lib/(\.build-id|tmpfiles\.d|sysusers\.d|systemd/(catalog|system-preset)/|rpm/|rpm-plugins/|python3|x86_64-linux-gnu/rpm-plugins/)|lib64/rpm-plugins/)|^/etc/dnf/|^/var/lib/selinux/|^/usr/lib/digestd/`)
+var elsewhere = regexp.MustCompile(`^/usr/(bin/digestctl$|share/|lib/(\.build-id|tmpfiles\.d|sysusers\.d|systemd/(catalog|system-preset)/|rpm/|rpm-plugins/|(zypp|tukit)(/plugins(/commit)?)?$|python3|x86_64-linux-gnu/rpm-plugins/)|lib64/rpm-plugins/)|^/etc/dnf/|^/var/lib/selinux/|^/usr/lib/digestd/`)
 
 // labelled checks that the module labels each path of packages that is digestd's own.
 func labelled(t *testing.T, packages []string) {

@@ -107,8 +107,19 @@ type Notifier func(state ...string)
 // New prepares a daemon: it takes the state directory for itself, repairs or
 // rebuilds the index, and makes the machine's signing key if there is none. It
 // serves nothing yet.
-func New(c config.Config, log *slog.Logger, notify Notifier) (_ *Daemon, err error) {
-	d := newDaemon(c, log, notify)
+func New(c config.Config, log *slog.Logger, notify Notifier) (*Daemon, error) {
+	return newWith(newDaemon(c, log, notify))
+}
+
+// NewSigning is New for a daemon that does not sign with the key in its state directory.
+func NewSigning(c config.Config, log *slog.Logger, with identity.Identities) (*Daemon, error) {
+	d := newDaemon(c, log, func(...string) {})
+	d.rooms.Enroller.Identities = with
+	return newWith(d)
+}
+
+func newWith(d *Daemon) (_ *Daemon, err error) {
+	c, log := d.Config, d.Logger
 	defer func() {
 		if err != nil {
 			d.Close()
@@ -185,6 +196,7 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	d.Exec = executor.New(s, d.Index, d.Dir, d.UnitOf, d.Logger, d.Now)
 	d.Exec.Wakes = [state.WakeKinds][]chan<- struct{}{state.WakeChores: {d.Chores}, state.WakeLabels: {d.LabelsWanted}, state.WakeClock: {d.Timed}, state.WakeLists: {d.ListsChanged}, state.WakeAnchor: {d.rooms.Anchor.Anchoring}}
 	hooks := &d.Exec.Hooks
+	hooks.Lent = func() []*x509.Certificate { return d.rooms.Reconciler.ImageCertificates(s) }
 	hooks.Before, hooks.After, hooks.Lost = d.followState, d.afterPlan, func(w state.Withdrawal, data []byte) { d.rooms.Exporter.LostList(s, w, data) }
 	found, err := readContent(d.Index, c.State, recovery.Rebuild())
 	if err != nil {

@@ -45,13 +45,14 @@ func main() {
 	verbose := flag.Bool("verbose", false, "log transactions that are not ours, too")
 	once := flag.Bool("reconcile", false, "bring the lists in step with rpm's database, and end")
 	root := flag.String("root", "/", "with -reconcile: the `directory` whose packages and configuration these are")
+	image := flag.String("image", "", "with -reconcile: make the lists of an image, signed by the key in `directory`")
 	version := flag.Bool("version", false, "print the version and exit")
 	flag.Parse()
 	if *version {
 		fmt.Println("digestd", api.Version)
 		return
 	}
-	if flag.NArg() > 0 || *root != "/" && !*once {
+	if flag.NArg() > 0 || (*root != "/" || *image != "") && !*once {
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -59,7 +60,7 @@ func main() {
 	defer stop()
 	serve := func() error { return run(ctx, *path, *verbose) }
 	if *once {
-		serve = func() error { return reconcile(ctx, *path, *root, *verbose) }
+		serve = func() error { return reconcile(ctx, *path, *root, *image, *verbose) }
 	}
 	if err := serve(); err != nil {
 		fmt.Fprintln(os.Stderr, "digestd:", err)

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon"
+	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
+	"github.com/digestd/digestd/daemon/identity"
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/rpmdb/pgp"
 	"golang.org/x/sys/unix"
@@ -22,8 +24,18 @@ import (
 // root where no digestd runs. Somebody else may have made that root, so this
 // process enters it before it reads anything there: the configuration, the keys
 // and all links are the root's own, and nothing of this machine is within reach.
-func reconcile(ctx context.Context, path, root string, verbose bool) error {
+//
+// With imageKeys it makes the lists of an image instead; see imageBuild.
+func reconcile(ctx context.Context, path, root, imageKeys string, verbose bool) error {
 	log := logger(verbose)
+	var signs *identity.Identity
+	if imageKeys != "" {
+		var err error
+		if signs, err = imageKey(ctx, imageKeys, log); err != nil {
+			return err
+		}
+		defer signs.Key.Close()
+	}
 	image := root != "/"
 	if err := pgp.CheckMode(); err != nil {
 		return err
@@ -41,6 +53,9 @@ func reconcile(ctx context.Context, path, root string, verbose bool) error {
 	}
 	// What it is told about this machine's daemons would be wrong, and the other way round.
 	c.Bus, c.AuditTrail = "none", "none"
+	if signs != nil {
+		return imageBuild(ctx, c, root, signs, log)
+	}
 	if image {
 		if err := checkImage(&c); err != nil {
 			return fmt.Errorf("cannot use root %s: %w", root, err)
@@ -62,6 +77,11 @@ func reconcile(ctx context.Context, path, root string, verbose bool) error {
 	if err != nil {
 		return err
 	}
+	return report(root, r)
+}
+
+// report says what a comparison did.
+func report(root string, r api.SyncResult) error {
 	fmt.Printf("%s: %d installed, %d lists made, %d kept, %d taken away, %d packages without\n",
 		root, r.Installed, r.Published, r.Kept, r.Withdrawn, r.Withheld)
 	if r.Failed > 0 {

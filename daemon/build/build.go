@@ -17,6 +17,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/identity"
+	"github.com/digestd/digestd/daemon/image"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/view"
@@ -43,6 +44,7 @@ type Builder struct {
 type Workspace struct {
 	Stager  executor.Stager
 	Denials *policy.Denials // what no list may hold
+	Image   *image.Lists    // lists of which only the signature is missing; nil: none
 	Body    []byte
 	out     []byte    // Body, and its signature
 	hashed  hash.Hash // what Digest hashed

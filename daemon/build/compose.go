@@ -77,8 +77,15 @@ func (b *Builder) Compose(c *view.Candidate, h *header.Header, w *Workspace) err
 }
 
 // SignList makes the whole list of c in w, from its body there, and names the signer in c.
+// A list that the image has already keeps the signature that it has there.
 // It fails if the key cannot be used, or if the package brings no signature to pass on.
 func (b *Builder) SignList(c *view.Candidate, w *Workspace) error {
+	if b.Sign == ledger.SignPKCS7 {
+		if l, found := w.Image.Find(c.Name, w.Body); found {
+			w.out, c.Wide, c.Signer, c.File = append(w.out[:0], l.File...), l.Wide, l.Signer, l.Digest()
+			return nil
+		}
+	}
 	switch b.Sign {
 	case ledger.SignNone:
 		w.out = append(w.out[:0], w.Body...)

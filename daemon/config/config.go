@@ -39,6 +39,7 @@ type Config struct {
 	DBPath        string   `toml:"dbpath"`         // of rpm, below Root; "" = where rpm keeps it
 	State         string   `toml:"state"`          // index, signing key
 	Lists         string   `toml:"lists"`          // the directory the kernel reads
+	ImageLists    string   `toml:"image-lists"`    // lists that were made when an image was built
 	Socket        string   `toml:"socket"`         // for the hooks of package managers
 	Keys          string   `toml:"keys"`           // certificates trusted besides rpm's
 	Revoked       string   `toml:"revoked"`        // fingerprints, certificates and CRLs of revoked keys
@@ -94,6 +95,7 @@ func Default() Config {
 		Root:       "/",
 		State:      "/var/lib/digestd",
 		Lists:      "/etc/digest_lists",
+		ImageLists: "/usr/lib/digestd/lists",
 		Socket:     "/run/digestd/hook.sock",
 		Keys:       "/etc/digestd/keys.d",
 		Revoked:    "/etc/digestd/revoked.d",
@@ -233,7 +235,7 @@ func (c *Config) check() error {
 	if c.DBPath != "" && !filepath.IsAbs(c.DBPath) {
 		return fmt.Errorf("dbpath = %q: want an absolute path below root", c.DBPath)
 	}
-	for _, p := range []struct{ key, path string }{{"fapolicyd", c.Fapolicyd}, {"keylime", c.Keylime}, {"metrics", c.Metrics}} {
+	for _, p := range []struct{ key, path string }{{"fapolicyd", c.Fapolicyd}, {"keylime", c.Keylime}, {"metrics", c.Metrics}, {"image-lists", c.ImageLists}} {
 		if p.path != "" && !filepath.IsAbs(p.path) {
 			return fmt.Errorf("%s = %q: want an absolute path", p.key, p.path)
 		}

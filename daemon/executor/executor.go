@@ -5,6 +5,7 @@ package executor
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -54,6 +55,7 @@ type Hooks struct {
 	After  func(Done)                            // what follows outside of the turn, for labels
 	Lost   func(w state.Withdrawal, data []byte) // hears of what left the directory
 	Passed func(string, failpoint.Instant)       // hears of instants, in tests
+	Lent   func() []*x509.Certificate            // may have signed lists that a crash left, besides our own
 
 	Enforcer Enforcer // nil where the kernel reads lists itself, or nothing enforces
 	Bodies   Bodies   // never nil

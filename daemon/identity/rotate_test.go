@@ -175,3 +175,18 @@ func TestChangeOfKeyFails(t *testing.T) {
 		}
 	}
 }
+
+// What signs an image's lists is neither kept nor changed.
+func TestFixed(t *testing.T) {
+	id := load(t, t.TempDir()).Identity
+	f := Fixed{id}
+	got, err := f.Load(t.Context(), nil, time.Now())
+	if err != nil || got.Identity != id || got.Old != nil {
+		t.Errorf("%+v, %v", got, err)
+	}
+	_, prepared := f.Prepare(t.Context(), time.Now(), nil)
+	_, followed := f.Follow(t.Context(), time.Now())
+	if prepared == nil || followed == nil || f.Try(t.Context(), nil) == nil {
+		t.Error("it is changed")
+	}
+}

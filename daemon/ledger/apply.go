@@ -237,10 +237,10 @@ func (s *Ledger) withheldStill(e *view.Entry, c *view.Candidate, d policy.Decisi
 
 // Standing lists the headers whose lists need no work: published by us as the
 // configuration wants them now, vouched for by a key that is still trusted.
-func (s *Ledger) Standing(signer string) map[record.Digest]*view.Entry {
+func (s *Ledger) Standing(signers ...string) map[record.Digest]*view.Entry {
 	m := make(map[record.Digest]*view.Entry, len(s.ByHeader))
 	for digest, e := range s.ByHeader {
-		if e.Active() && !e.Broken && e.Grace == "" && e.Change == "" && e.Signer == signer && s.Trusted(e) && s.Allowed(e) && s.Complete(e) {
+		if e.Active() && !e.Broken && e.Grace == "" && e.Change == "" && slices.Contains(signers, e.Signer) && s.Trusted(e) && s.Allowed(e) && s.Complete(e) {
 			m[digest] = e
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/digestd/digestd/daemon/enrol"
 	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/host"
+	"github.com/digestd/digestd/daemon/image"
 	"github.com/digestd/digestd/daemon/keysource"
 	"github.com/digestd/digestd/daemon/label"
 	"github.com/digestd/digestd/daemon/ledger"
@@ -70,6 +71,7 @@ type premises struct {
 	standing   map[record.Digest]*view.Entry
 	denials    *policy.Denials
 	own        []*ledger.OwnWork // own lists to make
+	image      *image.Lists      // lists of the image that the machine started from
 }
 
 // reconcile makes the directory equal to what rpm's database and the index
@@ -85,7 +87,8 @@ func (rc *Reconciler) reconcile(ctx context.Context, report progress) (api.SyncR
 	if err != nil {
 		return api.SyncResult{}, err
 	}
-	found, err := rc.readInstalled(ctx, from.standing, from.denials, report)
+	defer from.image.Close()
+	found, err := rc.readInstalled(ctx, from, report)
 	if err != nil {
 		return api.SyncResult{}, err
 	}
@@ -184,9 +187,10 @@ func (rc *Reconciler) gather(ctx context.Context) (from premises, err error) {
 			kept = x.Dir.SetPrefetch(true)
 		}
 		maker := rc.Builder.Load()
+		lists := rc.imageLists(x.State)
 		all, err = x.Step("gather", false, func(s *ledger.Ledger) error {
-			from = premises{generation: s.Generation, basis: s.Basis, denials: s.Denials,
-				standing: s.Standing(maker.Signer()), own: s.OwnToMake(maker.OwnSigner())}
+			from = premises{generation: s.Generation, basis: s.Basis, denials: s.Denials, image: lists,
+				standing: s.Standing(append(lists.Signers(), maker.Signer())...), own: s.OwnToMake(maker.OwnSigner())}
 			s.PrefetchKept(kept)
 			return nil
 		})
@@ -216,7 +220,8 @@ func (rc *Reconciler) discard(found []state.InstalledPackage) {
 // readInstalled reads every header of rpm's database. Headers that stand are
 // recognised by their digest; the others are verified, and their lists built,
 // on all processors.
-func (rc *Reconciler) readInstalled(ctx context.Context, standing map[record.Digest]*view.Entry, denials *policy.Denials, report progress) ([]state.InstalledPackage, error) {
+func (rc *Reconciler) readInstalled(ctx context.Context, from premises, report progress) ([]state.InstalledPackage, error) {
+	standing := from.standing
 	db, err := rc.Database()
 	if errors.Is(err, rpmdb.ErrNoDatabase) && len(standing) == 0 {
 		return nil, nil // a root before its first package
@@ -243,7 +248,7 @@ func (rc *Reconciler) readInstalled(ctx context.Context, standing map[record.Dig
 	const maxNameless = 32
 	maker, keyring, now := rc.Builder.Load(), rc.Snapshot().Keyring, rc.Now()
 	for n := range runtime.GOMAXPROCS(0) {
-		w := build.Workspace{Denials: denials, Stager: rc.Dir.Stager("sync" + strconv.FormatUint(rc.Serial.Add(1), 36) + "-" + strconv.Itoa(n))}
+		w := build.Workspace{Denials: from.denials, Image: from.image, Stager: rc.Dir.Stager("sync" + strconv.FormatUint(rc.Serial.Add(1), 36) + "-" + strconv.Itoa(n))}
 		group.Go(func() {
 			for stored := range headers {
 				p := maker.Recognise(stored.blob, standing, keyring, now, &w)

@@ -59,14 +59,19 @@ func (l *Lists) Close() {
 
 // Signers are the certificates whose signatures count.
 func (l *Lists) Signers() []string {
-	if l == nil {
-		return nil
-	}
 	var all []string
-	for _, c := range l.certs {
+	for _, c := range l.Certificates() {
 		all = append(all, ID(c))
 	}
 	return all
+}
+
+// Certificates are those whose signatures count.
+func (l *Lists) Certificates() []*x509.Certificate {
+	if l == nil {
+		return nil
+	}
+	return l.certs
 }
 
 // ID names a certificate as records of lists do: by its subject key identifier.

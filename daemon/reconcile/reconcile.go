@@ -191,6 +191,9 @@ func (rc *Reconciler) gather(ctx context.Context) (from premises, err error) {
 		all, err = x.Step("gather", false, func(s *ledger.Ledger) error {
 			from = premises{generation: s.Generation, basis: s.Basis, denials: s.Denials, image: lists,
 				standing: s.Standing(append(lists.Signers(), maker.Signer())...), own: s.OwnToMake(maker.OwnSigner())}
+			for _, c := range lists.Certificates() {
+				s.MeetImporter(c) // so that it can be revoked
+			}
 			s.PrefetchKept(kept)
 			return nil
 		})

@@ -8,7 +8,11 @@ package needs
 import (
 	"os"
 	"os/exec"
+	"strconv"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // Root is for tests that label files, act as other users or start services.
@@ -26,6 +30,26 @@ func Programs(t testing.TB, names ...string) {
 		if _, err := exec.LookPath(name); err != nil {
 			lack(t, "needs "+name)
 		}
+	}
+}
+
+// BPF is for tests that load programs into the kernel at hand, which containers may not let root do.
+func BPF(t testing.TB) {
+	t.Helper()
+	Root(t)
+	data, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, line, _ := strings.Cut(string(data), "\nCapEff:")
+	line, _, _ = strings.Cut(line, "\n")
+	has, err := strconv.ParseUint(strings.TrimSpace(line), 16, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const wanted = 1<<unix.CAP_BPF | 1<<unix.CAP_PERFMON | 1<<unix.CAP_SYS_ADMIN // the last to mount
+	if has&wanted != wanted {
+		lack(t, "needs CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN")
 	}
 }
 

@@ -68,17 +68,6 @@ func FuzzParseEvent(f *testing.F) {
 	})
 }
 
-func TestEntry(t *testing.T) {
-	want := Entry{Lists: 3, Generation: 9}
-	b := AppendEntry(nil, want)
-	if got, err := ParseEntry(b); got != want || err != nil {
-		t.Errorf("%+v, %v", got, err)
-	}
-	if _, err := ParseEntry(b[:7]); err == nil {
-		t.Error("7 bytes were taken for an entry")
-	}
-}
-
 func TestModes(t *testing.T) {
 	for m, s := range map[Mode]string{Off: "off", Audit: "audit", Enforce: "enforce"} {
 		if got, err := ParseMode(s); got != m || err != nil || m.String() != s {
@@ -88,14 +77,6 @@ func TestModes(t *testing.T) {
 	for _, s := range []string{"", "Off", "enforced"} {
 		if _, err := ParseMode(s); err == nil {
 			t.Errorf("%q was taken for a mode", s)
-		}
-	}
-}
-
-func TestCapacity(t *testing.T) {
-	for n, want := range map[int]uint32{0: 1 << 16, 52_428: 1 << 16, 52_429: 1 << 17, 100_000: 1 << 17, 104_857: 1 << 17, 104_858: 1 << 18, 1_000_000: 1 << 21} {
-		if got := Capacity(n); got != want {
-			t.Errorf("%d digests: room for %d, want %d", n, got, want)
 		}
 	}
 }

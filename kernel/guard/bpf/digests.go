@@ -15,84 +15,84 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/digestd/digestd/kernel/guard"
+	"github.com/digestd/digestd/kernel/guard/table"
 )
 
-// batch is how many digests one call to the kernel carries.
-const batch = 4096
-
-// entry is guard.Entry as the kernel has it.
-type entry = [guard.EntrySize]byte
-
-func pack(lists, generation uint32) entry {
-	return entry(guard.AppendEntry(nil, guard.Entry{Lists: lists, Generation: generation}))
+// active is the table that the guard's programs look digests up in. This process changes it
+// through its own memory, without a call to the kernel.
+type active struct {
+	*table.Table
+	m   *ebpf.Map
+	mem []byte
 }
 
-// Len returns how many digests there are.
-func (s *Set) Len() int { return s.size }
-
-// readDigests counts the digests in the kernel and notes those that several lists hold.
-// It adds those that the latest comparison has not seen to older, unless that is nil.
-func (s *Set) readDigests(older *[]guard.Digest) error {
-	s.size = 0
-	clear(s.shared)
-	return s.each(func(d guard.Digest, e guard.Entry) {
-		s.size++
-		switch {
-		case older != nil && e.Generation != s.generation:
-			*older = append(*older, d)
-		case e.Lists > 1:
-			s.shared[d] = e.Lists
-		}
-		s.generation = max(s.generation, e.Generation)
-	})
+// mapTable maps the memory of m, and looks in it for a table or makes one.
+func mapTable(m *ebpf.Map, find func([]byte) (*table.Table, error)) (*active, error) {
+	size := int(m.MaxEntries()) * table.BucketSize
+	mem, err := unix.Mmap(m.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("cannot map the guard's digests into memory: %w", err)
+	}
+	t, err := find(mem)
+	if err != nil {
+		return nil, errors.Join(err, unix.Munmap(mem))
+	}
+	return &active{Table: t, m: m, mem: mem}, nil
 }
 
-// each goes through all digests. do may not change them.
-func (s *Set) each(do func(guard.Digest, guard.Entry)) error {
-	keys, values := make([]guard.Digest, batch), make([]entry, batch)
-	var cursor ebpf.MapBatchCursor
-	for {
-		n, err := s.active.BatchLookup(&cursor, keys, values, nil)
-		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("cannot read the guard's digests: %w", err)
-		}
-		for i := range n {
-			e, bad := guard.ParseEntry(values[i][:])
-			if bad != nil {
-				return bad
-			}
-			do(keys[i], e)
-		}
-		if err != nil {
-			return nil // that were all
-		}
+// close lets go of the table and its memory. The kernel keeps what its programs use.
+func (a *active) close() {
+	a.m.Close()
+	if err := unix.Munmap(a.mem); err != nil {
+		panic(err) // it was mapped at this address
 	}
 }
 
-// Each calls do for each digest with the number of lists that hold it, until an error.
-func (s *Set) Each(do func(guard.Digest, uint32) error) error {
-	var failed error
-	err := s.each(func(d guard.Digest, e guard.Entry) {
-		if failed == nil && e.Lists > 0 {
-			failed = do(d, e.Lists)
-		}
-	})
-	return errors.Join(failed, err)
+// newActive makes an empty table.
+func (s *Set) newActive(slots uint32) (*active, error) {
+	spec := s.inner.Copy()
+	spec.Name, spec.MaxEntries = "digests_active", table.Buckets(slots)
+	m, err := ebpf.NewMap(spec)
+	if err != nil {
+		return nil, err
+	}
+	a, err := mapTable(m, table.Format)
+	if err != nil {
+		m.Close()
+	}
+	return a, err
 }
 
-// bytesOfDigest is about how much memory of the kernel a digest takes while the map that
-// has it grows: an entry in the old map and one in the new, and their buckets.
-const bytesOfDigest = 320
+// Len returns how many digests there are.
+func (s *Set) Len() int { return s.active.Len() }
 
-// Room returns how many digests there can be: as many as fit into a half of the memory
-// that is available.
+// Each calls do for each digest with the number of lists that hold it, until an error.
+func (s *Set) Each(do func(guard.Digest, uint32) error) error {
+	for d, lists := range s.active.All() {
+		if err := do(d, lists); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Listed says of each digest whether a content with it may run.
+func (s *Set) Listed(digests []guard.Digest) ([]bool, error) {
+	listed := make([]bool, len(digests))
+	for i, d := range digests {
+		listed[i] = s.active.Lists(d) > 0
+	}
+	return listed, nil
+}
+
+// Room returns how many digests there can be: as many as the table has room for, or one that
+// takes half of the memory that is available.
 func (s *Set) Room() (most int, err error) {
 	free, err := availableMemory("/proc/meminfo")
 	if err != nil {
 		return 0, err
 	}
-	const limit = (1 << 30) / 5 * 4 // of the largest map, 80 %
-	return int(min(uint64(s.size)+free/2/bytesOfDigest, limit)), nil
+	return s.active.Room(free / 2), nil
 }
 
 // availableMemory reads how many bytes of memory can be had without swapping.
@@ -124,22 +124,11 @@ func (s *Set) Admit(digests []guard.Digest) error {
 	if err := s.SetCommit(0); err != nil {
 		return err
 	}
-	if err := s.Reserve(s.size + len(digests)); err != nil {
+	if err := s.Reserve(s.Len() + len(digests)); err != nil {
 		return err
 	}
 	for _, d := range digests {
-		err := s.active.Update(d, pack(1, s.generation), ebpf.UpdateNoExist)
-		if err == nil {
-			s.size++
-			continue
-		}
-		if errors.Is(err, ebpf.ErrKeyExist) {
-			n := max(s.shared[d], 1) + 1
-			if err = s.active.Update(d, pack(n, s.generation), ebpf.UpdateExist); err == nil {
-				s.shared[d] = n
-			}
-		}
-		if err != nil {
+		if err := s.set(d, s.active.Lists(d)+1); err != nil {
 			return fmt.Errorf("cannot admit %x: %w", d, err)
 		}
 	}
@@ -154,36 +143,7 @@ func (s *Set) Expel(digests []guard.Digest) error {
 	if err := s.SetCommit(0); err != nil {
 		return err
 	}
-	var gone []guard.Digest
-	for _, d := range digests {
-		n := s.shared[d]
-		if n <= 1 {
-			gone = append(gone, d)
-			continue
-		}
-		if err := s.active.Update(d, pack(n-1, s.generation), ebpf.UpdateExist); err != nil {
-			return fmt.Errorf("cannot expel %x: %w", d, err)
-		}
-		if s.shared[d] = n - 1; n == 2 {
-			delete(s.shared, d)
-		}
-	}
-	return s.remove(gone)
-}
-
-// remove deletes digests, as many at a time as the kernel takes.
-func (s *Set) remove(digests []guard.Digest) error {
-	for len(digests) > 0 {
-		part := digests[:min(batch, len(digests))]
-		n, err := s.active.BatchDelete(part, nil)
-		s.size -= n
-		if errors.Is(err, ebpf.ErrKeyNotExist) {
-			n++ // the one that was not there
-		} else if err != nil {
-			return fmt.Errorf("cannot remove digests from the guard: %w", err)
-		}
-		digests = digests[n:]
-	}
+	s.active.Drop(digests)
 	return nil
 }
 
@@ -197,22 +157,23 @@ func (s *Set) Replace(total int, next func() ([]guard.Digest, []uint32, error)) 
 	}
 	// Most of what comes is there already, as a rule: there is room for either. If that was not
 	// enough addAll makes more.
-	if err := s.Reserve(max(s.size, total)); err != nil {
+	if err := s.Reserve(max(s.Len(), total)); err != nil {
 		return err
 	}
-	s.generation++
+	s.generation = max(s.generation+1, 1)
 	if err := s.addAll(next); err != nil {
-		return errors.Join(err, s.readDigests(nil))
-	}
-	var older []guard.Digest
-	if err := s.readDigests(&older); err != nil {
 		return err
 	}
-	return s.remove(older)
+	s.active.Keep(s.generation)
+	// It may have grown because old and new digests were in it together. Where there is no
+	// memory for a smaller one it serves as well.
+	if slots := table.Grown(s.Len()); slots < s.active.Slots() {
+		_ = s.exchangeFor(slots)
+	}
+	return nil
 }
 
 func (s *Set) addAll(next func() ([]guard.Digest, []uint32, error)) error {
-	var values []entry
 	for {
 		digests, lists, err := next()
 		if errors.Is(err, io.EOF) {
@@ -221,68 +182,65 @@ func (s *Set) addAll(next func() ([]guard.Digest, []uint32, error)) error {
 		if err != nil {
 			return err
 		}
-		if len(digests) == 0 {
-			continue
-		}
-		values = values[:0]
-		for _, n := range lists {
-			values = append(values, pack(n, s.generation))
-		}
-		_, err = s.active.BatchUpdate(digests, values, nil)
-		for errors.Is(err, unix.E2BIG) {
-			if err = s.Reserve(int(s.active.MaxEntries())); err == nil {
-				_, err = s.active.BatchUpdate(digests, values, nil)
+		for i, d := range digests {
+			if err := s.set(d, lists[i]); err != nil {
+				return fmt.Errorf("cannot add digests to the guard: %w", err)
 			}
-		}
-		if err != nil {
-			return fmt.Errorf("cannot add digests to the guard: %w", err)
 		}
 	}
 }
 
-// Reserve makes room for n digests: a larger map takes the place of the one that would
-// be more than 80 % full, without a lookup that misses.
-func (s *Set) Reserve(n int) error {
-	room := guard.Capacity(n)
-	if room <= s.active.MaxEntries() {
-		return nil
+// set makes lists the number of lists that hold a digest. Where it finds no room another table
+// takes the place of this one.
+func (s *Set) set(d guard.Digest, lists uint32) error {
+	if s.active.Fits(1) || s.active.Lists(d) > 0 {
+		if err := s.active.Set(d, lists, s.generation); !errors.Is(err, table.ErrFull) {
+			return err
+		}
 	}
-	if uint64(n) > uint64(room) {
-		return fmt.Errorf("cannot make room for %d digests in the guard", n)
-	}
-	larger, err := s.newActive(room)
-	if err != nil {
-		return fmt.Errorf("cannot make room for %d digests in the guard: %w", n, err)
-	}
-	if err := s.copyTo(larger); err != nil {
-		larger.Close()
+	if err := s.exchangeFor(table.Grown(s.Len() + 1)); err != nil {
 		return err
 	}
-	if err := s.exchange(larger); err != nil {
-		larger.Close()
-		return fmt.Errorf("cannot exchange the guard's map of digests: %w", err)
+	return s.active.Set(d, lists, s.generation)
+}
+
+// Reserve makes room for n digests: a table that was not more than 80 % full takes the place of
+// one that would be, without a lookup that misses.
+func (s *Set) Reserve(n int) error {
+	if s.active.Fits(n - s.Len()) {
+		return nil
 	}
-	s.active.Close()
-	s.active = larger
+	slots := table.Capacity(n)
+	if uint64(n) > uint64(slots) {
+		return fmt.Errorf("cannot make room for %d digests in the guard", n)
+	}
+	if s.Len() > 0 {
+		slots = table.Grown(n)
+	}
+	if err := s.exchangeFor(slots); err != nil {
+		return fmt.Errorf("cannot make room for %d digests in the guard: %w", n, err)
+	}
 	return nil
 }
 
-func (s *Set) copyTo(m *ebpf.Map) error {
-	keys, values := make([]guard.Digest, batch), make([]entry, batch)
-	var cursor ebpf.MapBatchCursor
-	for {
-		n, err := s.active.BatchLookup(&cursor, keys, values, nil)
-		done := errors.Is(err, ebpf.ErrKeyNotExist)
-		if err != nil && !done {
-			return fmt.Errorf("cannot read the guard's digests: %w", err)
-		}
-		if n > 0 {
-			if _, err := m.BatchUpdate(keys[:n], values[:n], nil); err != nil {
-				return fmt.Errorf("cannot copy the guard's digests: %w", err)
-			}
-		}
-		if done {
-			return nil
-		}
+// exchangeFor puts a table with so many slots, and with what is in the one that is in use, in its
+// place.
+func (s *Set) exchangeFor(slots uint32) error {
+	another, err := s.newActive(slots)
+	if err != nil {
+		return err
 	}
+	if s.active != nil {
+		err = s.active.CopyTo(another.Table)
+	}
+	if err == nil {
+		err = s.exchange(another)
+	}
+	if err != nil {
+		if s.active != another {
+			another.close()
+		}
+		return fmt.Errorf("cannot exchange the guard's table of digests: %w", err)
+	}
+	return nil
 }

@@ -12,8 +12,10 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 
 	"github.com/digestd/digestd/kernel/guard"
 )
@@ -83,6 +85,9 @@ func Load(dir string, o Options) (*Set, error) {
 			delete(spec.Programs, p.name)
 		}
 	}
+	for _, p := range spec.Programs {
+		withoutLines(p.Instructions)
+	}
 	pinned, err := openMaps(maps, spec)
 	if err != nil {
 		return nil, err
@@ -111,6 +116,17 @@ func Load(dir string, o Options) (*Set, error) {
 	return s, nil
 }
 
+// withoutLines takes the lines of the source away, which the kernel would verify and keep, and which
+// only its messages about a program that it refuses show. It wants one for each function if there
+// are any, as for what another kernel lacks.
+func withoutLines(program asm.Instructions) {
+	for i := range program {
+		if program[i].Symbol() == "" {
+			program[i] = program[i].WithSource(nil)
+		}
+	}
+}
+
 // ErrLayout says that the maps which are pinned are those of another digestd. The
 // guard that uses them goes on; it has to be unloaded before this one can be loaded.
 var ErrLayout = errors.New("the guard that is loaded has maps of another layout")
@@ -119,22 +135,45 @@ var ErrLayout = errors.New("the guard that is loaded has maps of another layout"
 func openMaps(dir string, spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, error) {
 	pinned := map[string]*ebpf.Map{}
 	for name, want := range spec.Maps {
-		m, err := ebpf.LoadPinnedMap(filepath.Join(dir, name), nil)
+		m, err := openMap(filepath.Join(dir, name), want)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
-		}
-		if err == nil {
-			pinned[name] = m
-			if err = want.Compatible(m); errors.Is(err, ebpf.ErrMapIncompatible) {
-				err = fmt.Errorf("%w: %w", ErrLayout, err)
-			}
 		}
 		if err != nil {
 			closeAll(pinned)
 			return nil, fmt.Errorf("cannot open the guard's map %s: %w", name, err)
 		}
+		pinned[name] = m
+	}
+	// What is within the map of digests has to be what the programs expect, of any size.
+	m, err := openMap(filepath.Join(dir, pinActive), spec.Maps[guardMapDigests].InnerMap)
+	if err == nil {
+		m.Close()
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		closeAll(pinned)
+		return nil, fmt.Errorf("cannot open the guard's digests: %w", err)
 	}
 	return pinned, nil
+}
+
+// openMap opens the map that is pinned at path, if it is as wanted but for its size.
+func openMap(path string, want *ebpf.MapSpec) (*ebpf.Map, error) {
+	m, err := ebpf.LoadPinnedMap(path, nil)
+	if err != nil {
+		return nil, err
+	}
+	if want.Flags&unix.BPF_F_INNER_MAP != 0 {
+		want = want.Copy()
+		want.MaxEntries = m.MaxEntries()
+	}
+	if err := want.Compatible(m); err != nil {
+		m.Close()
+		if errors.Is(err, ebpf.ErrMapIncompatible) {
+			err = fmt.Errorf("%w: %w", ErrLayout, err)
+		}
+		return nil, err
+	}
+	return m, nil
 }
 
 // attach attaches the programs, pins what holds them, and then lets older sets go.

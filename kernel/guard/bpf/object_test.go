@@ -97,7 +97,6 @@ func TestRecordsAgree(t *testing.T) {
 	want := map[string]string{
 		"event": fmt.Sprintf(" %d\n", guard.EventSize) + "when 0\ninode 8\ncgroup 16\ndevice 24\npid 28\nparent 32\nuid 36\n" +
 			"act 40\nreason 41\nrefused 42\nhashed 43\npath_length 44\ndigest 48\ncommand 80\npath 96\n",
-		"entry":   fmt.Sprintf(" %d\n", guard.EntrySize) + "lists 0\ngeneration 4\n",
 		"control": " 48\nmode 0\nstrict 4\nmodules 8\noverlay 12\nlargest 16\nuntil 24\nexempt 32\nhost_mnt 36\nseal 40\nunused 44\n",
 		"counters": fmt.Sprintf(" %d\n", 8*len(new(guard.Counts).Fields())) +
 			"checks 0\ncached 8\nhashed 16\nmissed 24\nrefused 32\nlost 40\nexempted 48\nvoided 56\n",

@@ -62,7 +62,7 @@ func (s *Set) sealAll() error {
 		}
 		keys = append(keys, sealedMap(id))
 	}
-	id, err := idOf(s.active)
+	id, err := idOf(s.active.m)
 	if err != nil {
 		return err
 	}

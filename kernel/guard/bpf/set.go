@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/digestd/digestd/kernel/guard"
+	"github.com/digestd/digestd/kernel/guard/table"
 )
 
 // Set is the guard that is loaded: what its programs know. It is for one
@@ -22,11 +23,9 @@ type Set struct {
 	dir    string
 	maps   map[string]*ebpf.Map
 	inner  *ebpf.MapSpec
-	active *ebpf.Map // the digests
-	size   int       // how many there are
+	active *active // the digests
 
-	shared     map[guard.Digest]uint32 // those that several lists hold, and how many
-	generation uint32                  // of the last comparison
+	generation uint32 // of the last comparison; never 0
 	verified   map[string]uint32
 	keeper     *guard.Digest // of this program, where only keepers may touch the set
 }
@@ -43,16 +42,13 @@ var zero uint32
 
 // newSet takes the maps over, pins those that are not yet, and reads the digests.
 func newSet(dir string, loaded *ebpf.Collection, pinned map[string]*ebpf.Map, inner *ebpf.MapSpec) (*Set, error) {
-	s := &Set{dir: dir, inner: inner, maps: loaded.Maps, shared: map[guard.Digest]uint32{}}
+	s := &Set{dir: dir, inner: inner, maps: loaded.Maps}
 	loaded.Maps = nil
 	err := s.openActive()
 	for name, m := range s.maps {
 		if err == nil && pinned[name] == nil {
 			err = m.Pin(s.pin(name))
 		}
-	}
-	if err == nil {
-		err = s.readDigests(nil)
 	}
 	if err != nil {
 		s.Close()
@@ -63,20 +59,18 @@ func newSet(dir string, loaded *ebpf.Collection, pinned map[string]*ebpf.Map, in
 
 func (s *Set) pin(name string) string { return filepath.Join(s.dir, "maps", name) }
 
-// openActive opens the map that the programs look digests up in, or makes it.
+// openActive opens the table that the programs look digests up in, or makes it.
 func (s *Set) openActive() error {
 	var id uint32
 	err := s.maps[guardMapDigests].Lookup(zero, &id)
 	if errors.Is(err, ebpf.ErrKeyNotExist) {
-		if s.active, err = s.newActive(guard.Capacity(0)); err == nil {
-			err = s.exchange(s.active)
-		}
-		return err
+		s.generation = 1
+		return s.exchangeFor(table.Capacity(0))
 	}
 	if err != nil {
 		return err
 	}
-	// A process that ended while it exchanged maps left both.
+	// A process that ended while it exchanged tables left both.
 	for _, name := range []string{pinActive, pinNext} {
 		m, err := ebpf.LoadPinnedMap(s.pin(name), nil)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -85,41 +79,46 @@ func (s *Set) openActive() error {
 		if err != nil {
 			return err
 		}
-		info, err := m.Info()
-		if err == nil {
-			if have, ok := info.ID(); ok && uint32(have) == id {
-				s.active = m
-				if name == pinNext {
-					err = os.Rename(s.pin(pinNext), s.pin(pinActive))
-				}
+		have, err := idOf(m)
+		if err != nil || uint32(have) != id {
+			m.Close()
+			if err != nil {
 				return err
 			}
+			continue
 		}
-		m.Close()
+		if s.active, err = mapTable(m, table.Open); err != nil {
+			m.Close()
+			return err
+		}
+		s.generation = s.active.Generation()
+		if name == pinNext {
+			return os.Rename(s.pin(pinNext), s.pin(pinActive))
+		}
+		return nil
 	}
 	return errors.New("the map of digests is not pinned")
 }
 
-func (s *Set) newActive(room uint32) (*ebpf.Map, error) {
-	spec := s.inner.Copy()
-	spec.Name, spec.MaxEntries = "digests_active", room
-	return ebpf.NewMap(spec)
-}
-
-// exchange makes m the map of digests, from one lookup to the next.
-func (s *Set) exchange(m *ebpf.Map) error {
+// exchange makes a the table that programs look digests up in, from one lookup to the next. It may
+// have done so although it returns an error: s.active is the one that they use.
+func (s *Set) exchange(a *active) error {
 	if err := os.Remove(s.pin(pinNext)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := m.Pin(s.pin(pinNext)); err != nil {
+	if err := a.m.Pin(s.pin(pinNext)); err != nil {
 		return err
 	}
-	if err := s.sealNext(m); err != nil {
+	if err := s.sealNext(a.m); err != nil {
 		return err
 	}
-	if err := s.maps[guardMapDigests].Update(zero, uint32(m.FD()), ebpf.UpdateAny); err != nil {
+	if err := s.maps[guardMapDigests].Update(zero, uint32(a.m.FD()), ebpf.UpdateAny); err != nil {
 		return err
 	}
+	if s.active != nil {
+		s.active.close()
+	}
+	s.active = a
 	return os.Rename(s.pin(pinNext), s.pin(pinActive))
 }
 
@@ -149,7 +148,7 @@ func (s *Set) Verified() map[string]uint32 { return s.verified }
 func (s *Set) Close() {
 	closeAll(s.maps)
 	if s.active != nil {
-		s.active.Close()
+		s.active.close()
 	}
 }
 
@@ -210,20 +209,6 @@ func sinceBoot() time.Duration {
 		panic(err) // it is there since Linux 2.6.39
 	}
 	return time.Duration(t.Nano())
-}
-
-// Listed says of each digest whether a content with it may run.
-func (s *Set) Listed(digests []guard.Digest) ([]bool, error) {
-	listed := make([]bool, len(digests))
-	for i, d := range digests {
-		var e entry
-		err := s.active.Lookup(d, &e)
-		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return nil, fmt.Errorf("cannot look up a digest in the guard: %w", err)
-		}
-		listed[i] = err == nil
-	}
-	return listed, nil
 }
 
 // Commit returns the number of the index's commit with which the digests agree;

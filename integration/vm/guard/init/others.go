@@ -164,7 +164,7 @@ func (m *machine) size(digests string, most float64) {
 		panic("the kernel does not say how much memory a map takes")
 	}
 	takes := float64(n) / 1e6
-	m.fact("figure: %s digests in a map with room for %d take %.1f MB", digests, info.MaxEntries, takes)
+	m.fact("figure: %s digests in a table of %d buckets take %.1f MB", digests, info.MaxEntries, takes)
 	if name := fmt.Sprintf("%s digests take at most %.0f MB", digests, most); takes <= most {
 		m.ok(name)
 	} else {

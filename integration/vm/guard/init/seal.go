@@ -51,6 +51,12 @@ func tamper(set string) {
 	if opened > 0 || seen < 10 {
 		fmt.Printf("%d of %d maps can be opened by their numbers\n", opened, seen)
 	}
+	for _, folder := range []string{"/proc/1/map_files", "/proc/1/fd"} {
+		found, err := openOf(folder, "anon_inode:bpf-map")
+		if err != nil || found == 0 {
+			fmt.Printf("%s: of %d maps one can be opened, or: %v\n", folder, found, err)
+		}
+	}
 	programs, err := os.ReadDir(set)
 	if err != nil || len(programs) == 0 {
 		fmt.Println("no programs:", err)
@@ -62,6 +68,29 @@ func tamper(set string) {
 	try("rename a map", os.Rename(filepath.Join(maps, "digests"), filepath.Join(maps, "other")))
 	try("rename the set", os.Rename(set, set+"x"))
 	try("unmount", unix.Unmount("/sys/fs/bpf", unix.MNT_DETACH))
+}
+
+// openOf tries to open what another process has open or mapped. It returns how many are of a kind,
+// and an error if one of them can be opened.
+func openOf(folder, kind string) (found int, err error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range entries {
+		path := filepath.Join(folder, e.Name())
+		if to, err := os.Readlink(path); err != nil || to != kind {
+			continue
+		}
+		found++
+		for _, flags := range []int{os.O_RDWR, os.O_RDONLY} {
+			if f, err := os.OpenFile(path, flags, 0); err == nil {
+				f.Close()
+				return found, fmt.Errorf("%s was opened", path)
+			}
+		}
+	}
+	return found, nil
 }
 
 // seal: nobody but keepers changes the guard.

@@ -2,13 +2,13 @@
 //
 // The guard lets contents run that an active list holds, and no others. It keeps
 // the SHA-256 of a file's content with the inode and looks that up each time: the
-// digest is cached, never the verdict. Withdrawing a digest is one deletion, for
+// digest is cached, never the verdict. Withdrawing a digest is one write, for
 // all copies of the file and at once.
 //
 // A cached digest is void when somebody opened the file for writing or truncated it since
 // (seq), or when size, times or version of the inode changed (witness). An inode
 // whose storage was evicted is hashed anew: no entry never means "allow".
-#include "records.h"
+#include "table.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -26,22 +26,6 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } commit SEC(".maps");
-
-struct digest_map {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 1 << 16);
-	__uint(key_size, 32);
-	__uint(value_size, sizeof(struct entry));
-};
-
-// One map within another, so that a larger one can take its place in one step.
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__array(values, struct digest_map);
-} digests SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -116,7 +100,7 @@ struct known {
 	__u64 seq;
 	__u64 valid;
 	struct witness witness;
-	__u8 digest[32];
+	struct digest digest;
 };
 #define SEQ ((1ULL << 48) - 1)
 #define BUSY SEQ
@@ -143,16 +127,6 @@ struct {
 	__type(value, struct pending);
 } pending SEC(".maps");
 
-#define load(x) (*(volatile typeof(x) *)&(x))
-
-// A digest that lies where it can be copied eight bytes at a time.
-#define DIGEST(name) __u8 name[32] __attribute__((aligned(8)))
-
-static __always_inline void copy(__u8 *to, const __u8 *from)
-{
-	__builtin_memcpy(__builtin_assume_aligned(to, 8), __builtin_assume_aligned(from, 8), 32);
-}
-
 static __always_inline struct control *get_control(void)
 {
 	__u32 zero = 0;
@@ -178,17 +152,9 @@ static __always_inline bool regular(struct inode *inode)
 }
 
 // Memory without a path: memfd, shared anonymous mappings, System V.
-static __always_inline bool anonymous(struct inode *inode)
+static __always_inline bool anonymous(struct super_block *sb)
 {
-	return inode->i_sb->s_flags & SB_NOUSER;
-}
-
-static __always_inline bool listed(const __u8 *digest)
-{
-	__u32 zero = 0;
-	void *active = bpf_map_lookup_elem(&digests, &zero);
-	struct entry *e = active ? bpf_map_lookup_elem(active, digest) : 0;
-	return e && e->lists;
+	return sb->s_flags & SB_NOUSER;
 }
 
 static __always_inline void observe(struct inode *inode, struct witness *w)
@@ -216,10 +182,12 @@ static __always_inline void observe(struct inode *inode, struct witness *w)
 	}
 }
 
+// same has few branches: each takes the verifier time. Pointers can be compared only.
 static __always_inline bool same(const struct witness *a, const struct witness *b)
 {
-	return a->real == b->real && a->version == b->version && a->size == b->size && a->ctime == b->ctime &&
-	       a->ctime_ns == b->ctime_ns && a->mtime == b->mtime && a->mtime_ns == b->mtime_ns;
+	return a->real == b->real &&
+	       !((a->version ^ b->version) | (a->size ^ b->size) | (a->ctime ^ b->ctime) | (a->ctime_ns ^ b->ctime_ns) |
+		 (a->mtime ^ b->mtime) | (a->mtime_ns ^ b->mtime_ns));
 }
 
 // Every change of a file on these goes through an open of the inode at hand, or shows in
@@ -249,23 +217,23 @@ enum answer { STALE, LISTED, NOT_LISTED };
 // cached looks up the digest that is known of an inode, if it is that of its content, and
 // copies one that is not listed. What is looked up is compared with nothing that changes
 // meanwhile: if it did, the answer is not used.
-static __always_inline enum answer cached(struct known *k, const struct witness *now, __u64 seq, __u8 *digest)
+static __always_inline enum answer cached(struct known *k, const struct witness *now, __u64 seq, struct digest *digest)
 {
 	__u64 valid = load(k->valid);
 	if ((valid & SEQ) != ((seq + 1) & SEQ) || !same(&k->witness, now))
 		return STALE;
-	enum answer answer = listed(k->digest) ? LISTED : NOT_LISTED;
+	enum answer answer = listed(&k->digest) ? LISTED : NOT_LISTED;
 	if (answer == NOT_LISTED)
-		copy(digest, k->digest);
+		*digest = k->digest;
 	return load(k->valid) == valid && load(k->seq) == seq ? answer : STALE;
 }
 
-static __always_inline void remember(struct known *k, const struct witness *now, __u64 seq, const __u8 *digest)
+static __always_inline void remember(struct known *k, const struct witness *now, __u64 seq, const struct digest *digest)
 {
 	__u64 valid = load(k->valid), published = (valid & ~SEQ) + (1ULL << 48);
 	if ((valid & SEQ) == BUSY || __sync_val_compare_and_swap(&k->valid, valid, published | BUSY) != valid)
 		return;
-	copy(k->digest, digest);
+	k->digest = *digest;
 	k->witness = *now;
 	__sync_val_compare_and_swap(&k->valid, published | BUSY, published | ((seq + 1) & SEQ));
 }
@@ -273,14 +241,14 @@ static __always_inline void remember(struct known *k, const struct witness *now,
 // exempted says whether a container that the owner named runs a file of its own: its
 // cgroup or one above is named, its mounts are not the host's, and the host
 // has not mounted the file's super block.
-static __always_inline bool exempted(struct control *c, struct inode *inode)
+static __always_inline bool exempted(struct control *c, struct super_block *sb)
 {
-	if (!c->exempt || !inode)
+	if (!c->exempt || !sb)
 		return false;
-	struct task_struct *task = bpf_get_current_task_btf();
-	if (!task->nsproxy || task->nsproxy->mnt_ns->ns.inum == c->host_mnt)
+	struct nsproxy *namespaces = bpf_get_current_task_btf()->nsproxy;
+	if (!namespaces || namespaces->mnt_ns->ns.inum == c->host_mnt)
 		return false;
-	__u32 device = inode->i_sb->s_dev;
+	__u32 device = sb->s_dev;
 	if (bpf_map_lookup_elem(&host_mounts, &device))
 		return false;
 #pragma unroll
@@ -296,11 +264,20 @@ static __always_inline bool exempted(struct control *c, struct inode *inode)
 	return false;
 }
 
-// refuse tells user space of a refusal and gives the answer to it. The path can
-// be told only where the program may sleep.
-static __always_inline int refuse(struct control *c, struct file *file, struct inode *inode, __u8 act, __u8 reason, const __u8 *digest, bool path)
+// unknown returns its argument, of which the verifier forgets which it is: it would go through
+// what follows once for each that it can be, and kernels search all names of their types for
+// each pointer that is followed there.
+static __always_inline __u8 unknown(__u8 x)
 {
-	if (act != WRITE && act != UNSEAL && exempted(c, inode))
+	volatile __u8 both[2] = {x, x};
+	return both[bpf_get_smp_processor_id() & 1];
+}
+
+// refuse tells user space of a refusal and gives the answer to it. It tells the path of a file
+// that it is given, which it can only where the program may sleep.
+static __always_inline int refuse(struct control *c, struct file *file, struct inode *inode, struct super_block *sb, __u8 act, __u8 reason, const struct digest *digest)
+{
+	if (act != WRITE && act != UNSEAL && exempted(c, sb))
 		return 0;
 	__u32 mode = c->mode;
 	// A trial ends here: also where no process is left that would end it.
@@ -311,9 +288,11 @@ static __always_inline int refuse(struct control *c, struct file *file, struct i
 	bool deny = mode == ENFORCE;
 	int answer = deny ? act == WRITE ? -ETXTBSY : -EPERM : 0;
 
-	count(missed);
-	if (deny)
-		count(refused);
+	struct counters *n = get_counts();
+	if (n) {
+		n->missed++;
+		n->refused += deny;
+	}
 	struct event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e) {
 		count(lost);
@@ -322,7 +301,7 @@ static __always_inline int refuse(struct control *c, struct file *file, struct i
 	struct task_struct *task = bpf_get_current_task_btf();
 	e->when = bpf_ktime_get_ns();
 	e->inode = inode ? inode->i_ino : 0;
-	e->device = inode ? inode->i_sb->s_dev : 0;
+	e->device = sb ? sb->s_dev : 0;
 	e->cgroup = bpf_get_current_cgroup_id();
 	e->pid = bpf_get_current_pid_tgid() >> 32;
 	e->parent = task->real_parent->tgid;
@@ -332,13 +311,13 @@ static __always_inline int refuse(struct control *c, struct file *file, struct i
 	e->refused = deny;
 	e->hashed = digest && reason == UNLISTED;
 	if (e->hashed)
-		copy(e->digest, digest);
+		__builtin_memcpy(e->digest, digest->bytes, 32);
 	else
 		__builtin_memset(e->digest, 0, 32);
 	bpf_get_current_comm(e->command, sizeof(e->command));
 	e->path_length = 0;
 	e->path[0] = 0;
-	if (path && file) {
+	if (file) {
 		long n = bpf_d_path(&file->f_path, e->path, sizeof(e->path));
 		e->path_length = n > 0 ? n : 0;
 	}
@@ -348,12 +327,11 @@ static __always_inline int refuse(struct control *c, struct file *file, struct i
 
 // judge says why the content of a file may not run, or 0. It may sleep. It gives the
 // content's digest if reason is UNLISTED or 0.
-static __always_inline __u8 judge(struct control *c, struct counters *n, struct file *file, struct inode *inode, __u8 *digest)
+static __always_inline __u8 judge(struct control *c, struct counters *n, struct file *file, struct inode *inode, struct super_block *sb, struct digest *digest)
 {
 	struct inode *real = inode;
-	struct super_block *sb = inode->i_sb;
 	struct witness before = {}, after = {};
-	bool keep = cacheable(sb->s_magic) && !anonymous(inode);
+	bool keep = cacheable(sb->s_magic) && !anonymous(sb);
 
 	if (sb->s_iflags & (SB_I_IMA_UNVERIFIABLE_SIGNATURE | SB_I_UNTRUSTED_MOUNTER))
 		return UNSTABLE;
@@ -363,7 +341,8 @@ static __always_inline __u8 judge(struct control *c, struct counters *n, struct 
 			real = below;
 			// Only hashing asks for the version of the inode below, and only a
 			// version shows two changes within one tick of the clock.
-			keep = cacheable(real->i_sb->s_magic) && real->i_sb->s_flags & SB_I_VERSION;
+			struct super_block *below_sb = below->i_sb;
+			keep = cacheable(below_sb->s_magic) && below_sb->s_flags & SB_I_VERSION;
 		}
 	}
 	// Hashing heeds no signal, so nobody is made to wait for what cannot be listed.
@@ -392,7 +371,7 @@ static __always_inline __u8 judge(struct control *c, struct counters *n, struct 
 	// XFS counts a change when it writes back what a writer left who is gone: the version
 	// changes while nobody can write.
 	for (int attempt = 0; attempt < 3; attempt++) {
-		if (bpf_ima_file_hash(file, digest, 32) != HASH_ALGO_SHA256)
+		if (bpf_ima_file_hash(file, digest->bytes, 32) != HASH_ALGO_SHA256)
 			return UNHASHED;
 		observe(real, &after);
 		if (inode->i_writecount.counter > 0 || real->i_writecount.counter > 0 || load(k->seq) != seq)
@@ -411,12 +390,13 @@ static __always_inline __u8 judge(struct control *c, struct counters *n, struct 
 static __always_inline int decide(struct control *c, struct file *file, __u8 act)
 {
 	struct inode *inode = file->f_inode;
-	DIGEST(digest) = {};
+	struct super_block *sb = inode->i_sb;
+	struct digest digest = {};
 	struct counters *n = get_counts();
 	if (n)
 		n->checks++;
-	__u8 reason = judge(c, n, file, inode, digest);
-	return reason ? refuse(c, file, inode, act, reason, digest, true) : 0;
+	__u8 reason = judge(c, n, file, inode, sb, &digest);
+	return reason ? refuse(c, file, inode, sb, act, unknown(reason), &digest) : 0;
 }
 
 SEC("lsm.s/bprm_check_security")
@@ -456,9 +436,8 @@ static __always_inline struct inode *mapped(__u64 *ctx, struct file *file, unsig
 	if (!(prot & PROT_EXEC) || absent(ctx, file))
 		return 0;
 	// Devices such as /dev/zero are anonymous memory, too.
-	if (!regular(file->f_inode) || anonymous(file->f_inode))
-		return 0;
-	return file->f_inode;
+	struct inode *inode = file->f_inode;
+	return regular(inode) && !anonymous(inode->i_sb) ? inode : 0;
 }
 
 // settle says that a mapping was made or refused. The entry stays: to delete it here
@@ -522,7 +501,7 @@ int guard_mprotect(__u64 *ctx)
 	struct vm_area_struct *vma = (void *)ctx[0];
 	struct control *c = get_control();
 	struct witness now = {};
-	DIGEST(digest) = {};
+	struct digest digest = {};
 
 	// A mapping that can run already was checked when it was made.
 	if (!(ctx[2] & PROT_EXEC) || vma->vm_flags & VM_EXEC || !c || c->mode == OFF)
@@ -531,21 +510,22 @@ int guard_mprotect(__u64 *ctx)
 	if (!file)
 		return 0;
 	struct inode *inode = file->f_inode;
-	if (!regular(inode) || anonymous(inode))
+	struct super_block *sb = inode->i_sb;
+	if (!regular(inode) || anonymous(sb))
 		return 0;
 	struct known *k = bpf_inode_storage_get(&inodes, inode, 0, 0);
 	enum answer answer = STALE;
 	__u8 reason = 0;
 	observe(inode, &now);
 	if (k)
-		answer = cached(k, &now, load(k->seq), digest);
+		answer = cached(k, &now, load(k->seq), &digest);
 	if (inode->i_writecount.counter > 0)
 		reason = WRITTEN;
 	else if (answer == STALE)
 		reason = UNKNOWN;
 	else if (answer == NOT_LISTED)
 		reason = UNLISTED;
-	return reason ? refuse(c, 0, inode, PROTECT, reason, digest, false) : 0;
+	return reason ? refuse(c, 0, inode, sb, PROTECT, unknown(reason), &digest) : 0;
 }
 
 // The same numbers in kernel_read_file_id and kernel_load_data_id.
@@ -564,7 +544,7 @@ int guard_kernel_read(__u64 *ctx)
 	if (!c || c->mode == OFF || (id != FIRMWARE && id != MODULE && id != KEXEC_IMAGE && id != MODULE_COMPRESSED))
 		return 0;
 	if (absent(ctx, file))
-		return refuse(c, 0, 0, KERNEL_READ, NO_FILE, 0, false);
+		return refuse(c, 0, 0, 0, KERNEL_READ, NO_FILE, 0);
 	return decide(c, file, KERNEL_READ);
 }
 
@@ -576,7 +556,7 @@ int guard_kernel_load(__u64 *ctx)
 	// Firmware that comes as bytes was built into the kernel or pushed by root.
 	if (!c || c->mode == OFF || (id != MODULE && id != KEXEC_IMAGE))
 		return 0;
-	return refuse(c, 0, 0, KERNEL_LOAD, NO_FILE, 0, false);
+	return refuse(c, 0, 0, 0, KERNEL_LOAD, NO_FILE, 0);
 }
 
 static __always_inline void make_void(struct inode *inode)
@@ -598,7 +578,7 @@ static __always_inline bool in_use(struct inode *inode)
 	struct known *k = bpf_inode_storage_get(&inodes, inode, 0, 0);
 	if (!k || !inode->i_mapping->i_mmap.rb_root.rb_node || (load(k->valid) & SEQ) != ((load(k->seq) + 1) & SEQ))
 		return false;
-	return listed(k->digest);
+	return listed(&k->digest);
 }
 
 // written is apart from guard_open: what most opens run is to be short.
@@ -609,7 +589,7 @@ static __noinline int written(struct file *file)
 		return 0;
 	struct control *c = get_control();
 	if (c && c->strict && c->mode == ENFORCE && in_use(inode))
-		return refuse(c, 0, inode, WRITE, IN_USE, 0, false);
+		return refuse(c, 0, inode, inode->i_sb, WRITE, IN_USE, 0);
 	make_void(inode);
 	return 0;
 }
@@ -653,7 +633,7 @@ static __always_inline int unless_keeper(struct control *c, __u64 key)
 	__u64 *since = bpf_map_lookup_elem(&keeping, &tgid);
 	if (since && *since == started(bpf_get_current_task_btf()))
 		return 0;
-	return refuse(c, 0, 0, UNSEAL, SEALED, 0, false);
+	return refuse(c, 0, 0, 0, UNSEAL, SEALED, 0);
 }
 
 // The program has taken the place of the one before, and no way leads back.
@@ -669,7 +649,7 @@ int guard_seal_exec(__u64 *ctx)
 	struct known *k = bpf_inode_storage_get(&inodes, inode, 0, 0);
 	observe(inode, &now);
 	if (k && (load(k->valid) & SEQ) == ((load(k->seq) + 1) & SEQ) && same(&k->witness, &now) &&
-	    bpf_map_lookup_elem(&keepers, k->digest)) {
+	    bpf_map_lookup_elem(&keepers, &k->digest)) {
 		__u64 since = started(bpf_get_current_task_btf());
 		bpf_map_update_elem(&keeping, &tgid, &since, 0);
 		return 0;

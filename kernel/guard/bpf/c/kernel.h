@@ -22,6 +22,7 @@ typedef _Bool bool;
 #define __uint(name, val) int(*name)[val]
 #define __type(name, val) typeof(val) *name
 #define __array(name, val) typeof(val) *name[]
+#define load(x) (*(volatile typeof(x) *)&(x))
 
 #define EPERM 1
 #define ETXTBSY 26
@@ -60,6 +61,8 @@ enum bpf_map_type {
 };
 #define BPF_NOEXIST 1
 #define BPF_F_NO_PREALLOC 1
+#define BPF_F_MMAPABLE (1 << 10)
+#define BPF_F_INNER_MAP (1 << 12)
 #define BPF_LOCAL_STORAGE_GET_F_CREATE 1
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -215,6 +218,7 @@ static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)
 static long (*const bpf_map_update_elem)(void *map, const void *key, const void *value, __u64 flags) = (void *)2;
 static long (*const bpf_map_delete_elem)(void *map, const void *key) = (void *)3;
 static __u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
+static __u32 (*const bpf_get_smp_processor_id)(void) = (void *)8;
 static __u64 (*const bpf_get_current_pid_tgid)(void) = (void *)14;
 static __u64 (*const bpf_get_current_uid_gid)(void) = (void *)15;
 static long (*const bpf_get_current_comm)(void *buf, __u32 size) = (void *)16;
@@ -226,6 +230,7 @@ static void (*const bpf_ringbuf_submit)(void *data, __u64 flags) = (void *)132;
 static void *(*const bpf_inode_storage_get)(void *map, void *inode, void *value, __u64 flags) = (void *)145;
 static long (*const bpf_d_path)(struct path *path, char *buf, __u32 size) = (void *)147;
 static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158;
+static long (*const bpf_loop)(__u32 times, void *callback, void *context, __u64 flags) = (void *)181;
 static long (*const bpf_get_func_arg)(void *ctx, __u32 n, __u64 *value) = (void *)183;
 static long (*const bpf_ima_file_hash)(struct file *file, void *dst, __u32 size) = (void *)193;
 

@@ -39,11 +39,6 @@ struct control {
 	__u32 unused;
 };
 
-struct entry {
-	__u32 lists;      // how many active lists hold the digest
-	__u32 generation; // of the last comparison that saw it
-};
-
 struct counters {
 	__u64 checks;
 	__u64 cached;
@@ -76,9 +71,6 @@ struct event {
 // Package guard reads these by number.
 #define AT(record, field, offset) _Static_assert(__builtin_offsetof(struct record, field) == offset, #field)
 #define SIZE(record, size) _Static_assert(sizeof(struct record) == size, #record)
-SIZE(entry, 8);
-AT(entry, lists, 0);
-AT(entry, generation, 4);
 SIZE(event, 480);
 AT(event, when, 0);
 AT(event, inode, 8);

@@ -33,7 +33,8 @@ check "the owner takes the exemption away" systemctl restart digestd-guard
 soon "it agrees with digestd again" agrees
 says 'Operation not permitted|permission denied' "podman runs nothing unlisted then" run test /bin/busybox echo contained
 check "what no list holds is refused until the end" refused /usr/local/bin/other
-check "rpm removes digestd" rpm -e digestd rpm-plugin-digestd python3-dnf-plugin-digestd
+mapfile -t packages < <(rpm -qa --qf '%{name}\n' '*digestd*')
+check "rpm removes digestd" rpm -e "${packages[@]}"
 check "everything runs" /usr/local/bin/other
 same "nothing is left in the kernel" "" "$(ls /sys/fs/bpf)"
 same "and no unit" "inactive" "$(systemctl is-active digestd-guard)"

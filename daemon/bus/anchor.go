@@ -57,7 +57,7 @@ func (s *Server) anchorMethods() []object.Method {
 		},
 		{
 			Name: "AnchorAccept",
-			Doc: "Continues with an index that is older than the counter; returns the `Anchor`. What was decided later is forgotten, and grants that were not used " +
+			Doc: "Continues with an index that is older than the counter; returns the `Anchor`. Later decisions are forgotten, and grants that were not used " +
 				"are revoked. `Unchanged` if the index is not older.",
 			In: []object.Argument{argReason}, Out: dict("anchor"), Action: actionAnchor,
 			Call: func(c object.Call) ([]any, error) {

@@ -48,7 +48,7 @@ func describeBus(t *testing.T) *manual.Page {
 		"`t`, times as `t` (microseconds since 1970, UTC), durations as `t` (nanoseconds), bytes as `ay`, structs as `a{sv}`, and " +
 		"lists of them as `as` or `aa{sv}`. Keys are only ever added. A key that is optional is absent when it has nothing to " +
 		"say. Text that is not UTF-8 has U+FFFD for what is not.")
-	p.Text("Everybody may read. What changes something is marked with the action that it is: root may, and about others polkit(8) " +
+	p.Text("Everybody may read. Methods that change something name their action: root may call them, and about others polkit(8) " +
 		"decides, which by default has an administrator give a password. A call that does not allow interactive authorization " +
 		"asks nobody; a caller who may not gets `AccessDenied`, and where polkit is not there that is everybody but root. A caller who " +
 		"leaves the bus while the question is open withdraws it. Text is at most 1024 bytes, a path 4096; unprintable characters are refused in all but paths. " +
@@ -56,7 +56,7 @@ func describeBus(t *testing.T) *manual.Page {
 	p.Text("A paged method returns at most 1000 elements from `offset` on, and how many there are in all; a `limit` of 0 is 1000. " +
 		"A page beyond the end is empty. One connection may have 32 calls in progress, and one user 8 that wait for an " +
 		"authorization. A query that takes long ends when its caller leaves; what changes something is carried out.")
-	p.Text("Where systemd starts services for the bus, a call starts a digestd that does not run.")
+	p.Text("If systemd starts services for the bus, a call starts digestd if it does not run.")
 
 	manager := (&Server{}).table()
 	p.Section("Methods")
@@ -86,8 +86,8 @@ func describeBus(t *testing.T) *manual.Page {
 		p.Item(d.Sig+" "+d.Name, doc)
 	}
 	p.Section("Signals")
-	p.Text("Signals are for those who look now: a bus that is too slow loses some. What happened is on record in `RollbackLog`, " +
-		"what is so in `Lists`.")
+	p.Text("Signals are for those who look now: a bus that is too slow loses some. `RollbackLog` has the record of events, " +
+		"`Lists` has the present state.")
 	for _, e := range manager.Signals {
 		p.Item(e.Name+"("+typed(e.Args)+")", e.Doc)
 	}

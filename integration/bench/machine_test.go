@@ -15,7 +15,7 @@ import (
 // page is what is written about a run: the machine and the rows of the table.
 const page = `# Performance
 
-What digestd costs, measured on the programs as they are shipped, with real rpm, the plugin and a bus. Written by
+The cost of digestd, measured on the programs as they are shipped, with real rpm, the plugin and a bus. Written by
 
     sudo make bench
 
@@ -56,7 +56,7 @@ digest-cache-tools are not measured here: Debian has no package of them.
 The metadata of a repository is read by Go's benchmark of daemon/feed, with the start of the process and what the daemon does with
 its answer; a decision is one by daemon/ledger/state that refuses, with its text.
 
-What the guard costs is in [guard.md](guard.md#figures), in instructions of the kernel that it was measured on. One of its bounds
+[guard.md](guard.md#figures) has the cost of the guard, in instructions of the measured kernel. One of its bounds
 cannot be met, for open and close: an empty program at the same hook exceeds it.
 `
 

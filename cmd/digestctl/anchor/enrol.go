@@ -116,7 +116,7 @@ for digestctl anchor verify; challenge writes the digest of the secret into it.`
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&memory, "memory", "", "what is remembered of the machine is in `FILE`")
+	flags.StringVar(&memory, "memory", "", "keep the knowledge about the machine in `FILE`")
 	flags.StringVar(&makers, "makers", "", "believe TPMs for which the makers vouch whose certificates are in `FILE`, as PEM")
 	flags.StringVar(&trust.Endorsement, "endorsement-key", "", "believe the TPM whose public endorsement key has this `SHA256`")
 	cmd.RegisterFlagCompletionFunc("endorsement-key", cobra.NoFileCompletions)
@@ -174,7 +174,7 @@ no TPM, no network and no digestd. The exit code is 3 if PROOF does not answer t
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&memory, "memory", "", "what is remembered of the machine is in `FILE`")
+	cmd.Flags().StringVar(&memory, "memory", "", "keep the knowledge about the machine in `FILE`")
 	return cmd
 }
 

@@ -149,7 +149,7 @@ The exit code is 3 if the quote proves that something is wrong, and 1 if it prov
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&nonce, "nonce", "", "the nonce that the quote was made for, as `HEX`adecimal digits")
-	flags.StringVar(&memory, "memory", "", "what is remembered of the machine is in `FILE`")
+	flags.StringVar(&memory, "memory", "", "keep the knowledge about the machine in `FILE`")
 	flags.BoolVar(&first, "first-use", false, "believe the keys of the quote if there is no such file")
 	flags.BoolVar(&want.enrolled, "enrolled", false, "require an attestation key that the TPM proved")
 	flags.StringVar(&want.policy, "policy", "", "require the policy with this `DIGEST`")

@@ -40,8 +40,8 @@ func checkCommand(a *cli.App) *cobra.Command {
 		Use:         "check FILE...",
 		Short:       "Check policy files before they are released",
 		Long: `Check reads policy files as digestd does and names the line and key of what is
-wrong. It asks no digestd, so it also runs where packages are built. Whether a file
-takes effect on a machine depends on that machine too: see docs/fleet.md. With --own a
+wrong. It asks no digestd, so it also runs where packages are built. The effect of a file
+also depends on the machine: see docs/fleet.md. With --own a
 file is checked as one of /etc/digestd/policy.d, which may have certificates.
 
 It exits with 3 if a file is wrong, and with 4 if there is no such file.`,

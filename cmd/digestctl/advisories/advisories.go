@@ -120,15 +120,8 @@ does.`,
 			if err != nil {
 				return err
 			}
-			if a.JSON {
-				return a.UI.JSON(listDocument{all})
-			}
-			if len(all) == 0 {
-				a.UI.Say(terminal.Good, "no installed package is below a security advisory")
-				return nil
-			}
-			printAdvised(a.UI, all)
-			return nil
+			return cli.Listing[api.Advised]{Document: listDocument{all}, Items: all, Print: printAdvised,
+				None: "no installed package is below a security advisory", Style: terminal.Good}.Show(a)
 		}),
 	}
 }

@@ -141,15 +141,7 @@ or reduced because of it.`,
 			if err != nil {
 				return err
 			}
-			if a.JSON {
-				return a.UI.JSON(doc)
-			}
-			if len(doc.Denials) == 0 {
-				a.UI.Say(terminal.Plain, "nothing is denied")
-				return nil
-			}
-			printDenials(a.UI, doc.Denials)
-			return nil
+			return cli.Listing[api.Denial]{Document: doc, Items: doc.Denials, None: "nothing is denied", Print: printDenials}.Show(a)
 		}),
 	}
 }

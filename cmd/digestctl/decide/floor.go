@@ -99,15 +99,7 @@ active, the reason, and the user who set the floor or its origin, such as policy
 			if err != nil {
 				return err
 			}
-			if a.JSON {
-				return a.UI.JSON(floorsDocument{floors})
-			}
-			if len(floors) == 0 {
-				a.UI.Say(terminal.Plain, "no floor is set")
-				return nil
-			}
-			printFloors(a.UI, floors)
-			return nil
+			return cli.Listing[api.Floor]{Document: floorsDocument{floors}, Items: floors, None: "no floor is set", Print: printFloors}.Show(a)
 		}),
 	}
 }

@@ -102,15 +102,7 @@ got no list because they are older, grants and floors, with the user and the rea
 			if err != nil {
 				return err
 			}
-			if a.JSON {
-				return a.UI.JSON(doc)
-			}
-			if len(doc.Events) == 0 {
-				a.UI.Say(terminal.Plain, "there are no decisions yet")
-				return nil
-			}
-			printEvents(a.UI, doc.Events)
-			return nil
+			return cli.Listing[api.Event]{Document: doc, Items: doc.Events, None: "there are no decisions yet", Print: printEvents}.Show(a)
 		}),
 	}
 	cmd.Flags().Uint32VarP(&number, "lines", "n", 50, "print at most `N` entries, 0 for all")

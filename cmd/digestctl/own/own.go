@@ -41,22 +41,19 @@ func listCommand(a *cli.App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if a.JSON {
-				return a.UI.JSON(listDocument{lists})
-			}
-			if len(lists) == 0 {
-				a.UI.Say(terminal.Plain, "there are no own lists; make one with: digestctl own add NAME PATH...")
-				return nil
-			}
-			rows := make([][]terminal.Cell, len(lists))
-			for i, l := range lists {
-				rows[i] = []terminal.Cell{{Text: l.Name}, {Text: l.State, Style: cli.StateStyle(l.State)}, {Text: strconv.FormatUint(l.Version, 10)},
-					{Text: strconv.Itoa(l.Files)}, {Text: terminal.Moment(l.Changed)}, {Text: terminal.UserName(l.By.UID)}, {Text: l.Reason}}
-			}
-			a.UI.Table([]terminal.Column{{Title: "NAME"}, {Title: "STATE"}, {Title: "VERSION", Number: true}, {Title: "FILES", Number: true}, {Title: "CHANGED"}, {Title: "BY"}, {Title: "WHY"}}, rows)
-			return nil
+			return cli.Listing[api.Own]{Document: listDocument{lists}, Items: lists, Print: printOwns,
+				None: "there are no own lists; make one with: digestctl own add NAME PATH..."}.Show(a)
 		}),
 	}
+}
+
+func printOwns(t *terminal.UI, lists []api.Own) {
+	rows := make([][]terminal.Cell, len(lists))
+	for i, l := range lists {
+		rows[i] = []terminal.Cell{{Text: l.Name}, {Text: l.State, Style: cli.StateStyle(l.State)}, {Text: strconv.FormatUint(l.Version, 10)},
+			{Text: strconv.Itoa(l.Files)}, {Text: terminal.Moment(l.Changed)}, {Text: terminal.UserName(l.By.UID)}, {Text: l.Reason}}
+	}
+	t.Table([]terminal.Column{{Title: "NAME"}, {Title: "STATE"}, {Title: "VERSION", Number: true}, {Title: "FILES", Number: true}, {Title: "CHANGED"}, {Title: "BY"}, {Title: "WHY"}}, rows)
 }
 
 // showDocument is what own show prints for programs.

@@ -49,15 +49,7 @@ The note gives the reason.`,
 			if err != nil {
 				return err
 			}
-			if a.JSON {
-				return a.UI.JSON(doc)
-			}
-			if len(doc.Lists) == 0 {
-				a.UI.Say(terminal.Plain, "%s", noLists(filter))
-				return nil
-			}
-			printLists(a.UI, doc.Lists)
-			return nil
+			return cli.Listing[api.List]{Document: doc, Items: doc.Lists, None: noLists(filter), Print: printLists}.Show(a)
 		}),
 	}
 }

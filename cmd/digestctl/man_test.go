@@ -47,7 +47,7 @@ func TestManual(t *testing.T) {
 			}
 		}
 		if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s is not what the commands say (%v); write it anew: go test ./cmd/digestctl -run TestManual -update", file, err)
+			t.Errorf("%s is not what the commands say (%v); make docs writes it: go test ./cmd/digestctl -run TestManual -update", file, err)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func TestCatalog(t *testing.T) {
 		}
 	}
 	if got, err := os.ReadFile(catalog); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("%s is not what the table says (%v); write it anew: go test ./daemon/audit -run TestCatalog -update", catalog, err)
+		t.Errorf("%s is not what the table says (%v); make docs writes it: go test ./daemon/audit -run TestCatalog -update", catalog, err)
 	}
 	id := regexp.MustCompile(`^[0-9a-f]{32}$`)
 	seen := map[string]string{}

@@ -34,7 +34,7 @@ func TestDocs(t *testing.T) {
 			}
 		}
 		if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s is not what the table says (%v); write it anew: go test ./daemon/bus -run TestDocs -update", file, err)
+			t.Errorf("%s is not what the table says (%v); make docs writes it: go test ./daemon/bus -run TestDocs -update", file, err)
 		}
 	}
 }

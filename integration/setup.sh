@@ -285,6 +285,20 @@ make_roots() {
 	[ "$failed" = no ] || exit 1
 }
 
+# get_promtool gets the checker of metrics and alerts, alone, where apt has the package that
+# brings it: tests use it where it is. The server of that package is not installed.
+get_promtool() {
+	if command -v promtool >/dev/null || [ -x "$cache/promtool" ] || [ "$(manager)" != apt-get ] || [ ! -w "$cache" ]; then
+		return
+	fi
+	local dir
+	dir=$(mktemp -d)
+	if (cd "$dir" && apt-get -q download prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xO ./usr/bin/promtool >promtool) >"$dir/log" 2>&1; then
+		install -m 0755 "$dir/promtool" "$cache/promtool"
+	fi
+	rm -rf "$dir"
+}
+
 cache=${DIGESTD_TEST_CACHE:-/var/cache/digestd-test}
 stamp=.digestd-test-packages
 
@@ -301,6 +315,7 @@ test)
 	"$(dirname "$0")/vm/guard/kernels.sh" &
 	kernels=$!
 	make_roots
+	get_promtool
 	wait "$kernels" || die "cannot get the kernels that tests boot: integration/vm/guard/kernels.sh failed, see above"
 	wait "$machine" || die "cannot make the machine that tests boot: integration/vm/prepare.sh failed, see above"
 	;;

@@ -72,6 +72,8 @@ type Status struct {
 	LastEvent uint64       `json:"lastEvent"`         // the newest entry of the log
 	Waiting   bool         `json:"waiting,omitzero"`  // the index cannot be opened now: nothing else is known
 	Places    Places       `json:"places,omitzero"`   // files and directories that the daemon uses
+	Policies  PolicyCounts `json:"policies,omitzero"` // policy files
+	Metadata  Metadata     `json:"metadata,omitzero"` // of the repository with security advisories whose metadata is the oldest
 }
 
 // Places are files and directories that the daemon uses, as absolute paths.

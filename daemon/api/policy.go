@@ -27,6 +27,20 @@ type Policy struct {
 	Rules       []PolicyRule `json:"rules,omitzero"`       // what holds; only of a policy that is asked for by name
 }
 
+// PolicyCounts are numbers of policy files.
+type PolicyCounts struct {
+	InForce  int `json:"inForce"`  // their rules apply
+	Lapsed   int `json:"lapsed"`   // they are gone, and what they tightened applies
+	Refused  int `json:"refused"`  // digestd ignores them, or a later version of them
+	Packaged int `json:"packaged"` // of those in force, the ones that a package brought
+}
+
+// Metadata is what is on this disk of a package repository.
+type Metadata struct {
+	Repository string    `json:"repository"` // its name
+	Made       time.Time `json:"made"`       // when the repository was published
+}
+
 // PolicyRule is one thing that a policy says.
 type PolicyRule struct {
 	Kind     string `json:"kind"`            // floor, denial, revocation, certificate, exemption, protected

@@ -7,9 +7,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/store/record"
 )
 
 // Policies returns the policies and the files that do not count, by name, without their
@@ -27,6 +29,44 @@ func (q *Query) Policies(context.Context) ([]api.Policy, error) {
 	}
 	slices.SortFunc(all, func(a, b api.Policy) int { return cmp.Compare(a.Name, b.Name) })
 	return all, nil
+}
+
+// countPolicies counts policy files by what became of them.
+func countPolicies(s *view.Policed) (n api.PolicyCounts) {
+	for name, r := range s.Policies {
+		switch {
+		case !r.Gone.IsZero():
+			n.Lapsed++
+			continue
+		case r.Package != "":
+			n.Packaged++
+		}
+		n.InForce++
+		if _, refused := s.Unheard[name]; refused || r.Why != "" {
+			n.Refused++
+		}
+	}
+	for name, u := range s.Unheard {
+		if r, known := s.Policies[name]; !u.Expected && (!known || !r.Gone.IsZero()) {
+			n.Refused++
+		}
+	}
+	return n
+}
+
+// oldestMetadata is that of the repositories with security advisories: others may well not
+// change for years.
+func oldestMetadata(a view.Advice) (oldest api.Metadata) {
+	for _, o := range a.Origins {
+		name := strings.TrimPrefix(o.Name, record.OriginAdvisory)
+		if o.Security == 0 || o.Made.IsZero() {
+			continue
+		}
+		if oldest.Made.IsZero() || o.Made.Before(oldest.Made) || o.Made.Equal(oldest.Made) && name < oldest.Repository {
+			oldest = api.Metadata{Repository: name, Made: o.Made}
+		}
+	}
+	return oldest
 }
 
 // Policy returns one of them with its rules. [api.NotFound] says that there is none of

@@ -69,6 +69,7 @@ func (q *Query) Status() api.Status {
 		Format: m.Format, Sign: m.Sign, Unsigned: m.Unsigned.String(),
 		DatabasePath: snap.DBPath, DatabaseKind: snap.DBKind, Since: snap.Since,
 		Certificate: identity.Describe(m.Identity.Cert, m.Identity.Path),
+		Policies:    countPolicies(&snap.Policed), Metadata: oldestMetadata(snap.Advice),
 		Transaction: snap.Open > 0, LastSync: snap.LastSync, Problems: snap.Problems, Counter: snap.Counter, LastEvent: snap.LastEvent,
 		Places: Places(q.Config),
 	}

@@ -113,4 +113,8 @@ var acting = []mutation{
 		"the same for a list that is removed, and of which the index does not know yet"},
 	{"guard-failure-forgotten", "daemon/enforce/enforce.go", "\tif err != nil {\n\t\tg.drop()\n\t}\n", "",
 		"a change that the guard made in part is taken for made"},
+	{"policy-not-recorded", "daemon/ledger/policies/say.go", "\ts.Queue.Batch.PutPolicy(p)\n", "",
+		"the index does not have what a policy file says, whose file goes"},
+	{"policy-forgotten-stays", "daemon/ledger/policies/say.go", "if s.Policed.Said[name] == nil {", "if s.Policed.Said[name] == nil && false {",
+		"a policy that is forgotten stays in force"},
 }

@@ -53,6 +53,9 @@ var (
 	metadataMade  = family{"digestd_repository_metadata_timestamp_seconds", "When the metadata of a package repository was made that is on this disk.", "repository"}
 	advisoriesDue = family{"digestd_advisories_due", "Lists that are to be withdrawn for an advisory.", ""}
 
+	policyFiles  = family{"digestd_policy_files", "Policy files, by what became of them; one that is in force is also refused if a later version of it is.", "state"}
+	policyOrigin = family{"digestd_policy_files_in_force", "Policy files in force, by who brought them.", "origin"}
+
 	anchored    = family{"digestd_anchor", "How the index stands to the counter in the TPM: 1 for the standing it has.", "standing"}
 	anchorEpoch = family{"digestd_anchor_epoch_total", "Epochs of the index.", ""}
 	anchorDue   = family{"digestd_anchor_due", "Whether something was decided that is not anchored yet.", ""}
@@ -164,6 +167,12 @@ func (s sample) collect() samples {
 	}
 	for kind, n := range s.decisions {
 		add(decisions, float64(n), kind)
+	}
+	for state, n := range map[string]int{"in_force": st.Policies.InForce, "lapsed": st.Policies.Lapsed, "refused": st.Policies.Refused} {
+		add(policyFiles, float64(n), state)
+	}
+	for origin, n := range map[string]int{"package": st.Policies.Packaged, "administrator": st.Policies.InForce - st.Policies.Packaged} {
+		add(policyOrigin, float64(n), origin)
 	}
 	s.collectAdvisories(add)
 	addTime := func(f family, t time.Time) {

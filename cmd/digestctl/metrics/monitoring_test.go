@@ -91,7 +91,7 @@ func TestAlertsNameMetrics(t *testing.T) {
 			}
 		}
 	}
-	if promtool, err := exec.LookPath("promtool"); err == nil {
+	if promtool, found := findPromtool(); found {
 		if out, err := exec.Command(promtool, "check", "rules", monitoring+"digestd.rules.yml").CombinedOutput(); err != nil {
 			t.Errorf("promtool: %v\n%s", err, out)
 		}

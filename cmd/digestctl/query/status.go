@@ -91,10 +91,34 @@ func printStatus(t *terminal.UI, st api.Status, keys []api.Key, now time.Time) {
 	printStatusKernel(t, st.Kernel)
 	printStatusGuard(t, st.Guard)
 	printStatusAnchor(t, st.Anchor)
+	printStatusFleet(t, st, now)
 	if sync := st.LastSync; !sync.When.IsZero() {
 		t.Fact("last sync", "%s, %s in %s", terminal.Moment(sync.When), terminal.Count(sync.Installed, "package", "packages"), terminal.Seconds(sync.Duration))
 	}
 	t.Fact("running", "since %s", terminal.Moment(st.Since))
+}
+
+// printStatusFleet prints what policy files and repositories say, where there are any.
+func printStatusFleet(t *terminal.UI, st api.Status, now time.Time) {
+	if n := st.Policies; n != (api.PolicyCounts{}) {
+		style, text := policyCounts(n)
+		t.Colored(style, "policies", "%s; see: digestctl policy show", text)
+	}
+	if m := st.Metadata; !m.Made.IsZero() {
+		t.Fact("metadata", "of repository %s, the oldest with advisories: %s", m.Repository, terminal.Count(int(now.Sub(m.Made).Hours()/24), "day", "days"))
+	}
+}
+
+// policyCounts says what became of policy files.
+func policyCounts(n api.PolicyCounts) (terminal.Style, string) {
+	style, text := terminal.Plain, fmt.Sprintf("%d in force, %d of them from packages", n.InForce, n.Packaged)
+	if n.Lapsed > 0 {
+		text += fmt.Sprintf(", %d gone", n.Lapsed)
+	}
+	if n.Refused > 0 {
+		style, text = terminal.Warn, text+fmt.Sprintf(", %d refused", n.Refused)
+	}
+	return style, text
 }
 
 // shownKeys is how many keys are named: distributions have few, and some machines

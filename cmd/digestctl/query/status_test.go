@@ -47,6 +47,18 @@ func TestVerified(t *testing.T) {
 	}
 }
 
+func TestPolicyCounts(t *testing.T) {
+	for counts, want := range map[api.PolicyCounts]string{
+		{InForce: 2, Packaged: 1}:                        "2 in force, 1 of them from packages",
+		{InForce: 2, Packaged: 1, Lapsed: 1, Refused: 3}: "2 in force, 1 of them from packages, 1 gone, 3 refused",
+	} {
+		style, got := policyCounts(counts)
+		if got != want || (style == terminal.Warn) != (counts.Refused > 0) {
+			t.Errorf("%+v: %s %q", counts, style, got)
+		}
+	}
+}
+
 func TestEndStyle(t *testing.T) {
 	for days, want := range map[int]terminal.Style{-1: terminal.Bad, 1: terminal.Warn, 29: terminal.Warn, 31: terminal.Plain} {
 		if got := endStyle(midday.AddDate(0, 0, days), midday); got != want {

@@ -50,6 +50,9 @@ func completeRotation(dir string) error {
 func goBack(dir string) error {
 	for _, name := range slices.Backward(identityNames[:]) {
 		path := filepath.Join(dir, name)
+		if _, err := os.Lstat(path + view.NextSuffix); errors.Is(err, fs.ErrNotExist) {
+			continue // a directory that cannot be written to, as a builder of images may mount it, will do
+		}
 		if err := os.Rename(path+view.NextSuffix, path+view.PreparedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

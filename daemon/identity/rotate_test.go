@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/view"
+	"golang.org/x/sys/unix"
 )
 
 // rotate lets another identity sign, and returns it.
@@ -173,6 +174,34 @@ func TestChangeOfKeyFails(t *testing.T) {
 		if after, err := change(); err != nil || after.SKI() == before.Identity.SKI() {
 			t.Errorf("rename %d failed, and so does to change the key again: %v", fails, err)
 		}
+	}
+}
+
+// A directory that cannot be written to is read: there may be a key of a builder of images.
+func TestReadOnlyDirectory(t *testing.T) {
+	dir := t.TempDir()
+	want := load(t, dir).Identity.SKI()
+	readOnly(t, dir)
+	if got := load(t, dir).Identity.SKI(); got != want {
+		t.Errorf("the key is %s, was %s", got, want)
+	}
+}
+
+// readOnly lets nobody write to a directory: root only by a mount that is read-only.
+func readOnly(t *testing.T, dir string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		if err := os.Chmod(dir, 0o500); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if err := unix.Mount(dir, dir, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -169,7 +169,7 @@ func FuzzWalkRPM(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// What the same header makes of itself as a tlv list is part of it.
+		// The tlv list of the same header is part of it.
 		h, err := header.ParseImmutable(b[len(header.Magic):])
 		if err != nil {
 			t.Fatal(err)

@@ -269,7 +269,7 @@ func storedPKCS7(t testing.TB) (trusted []*x509.Certificate, messages map[string
 	return trusted, messages
 }
 
-// What was signed once must verify with every later version.
+// A signature must verify with every later version.
 func TestVerifyStoredPKCS7(t *testing.T) {
 	trusted, messages := storedPKCS7(t)
 	if len(trusted) != 2 || len(messages) != 6 {

@@ -15,9 +15,9 @@ func AppendRPM(dst, region []byte) []byte {
 	return append(append(dst, header.Magic...), region...)
 }
 
-// WalkRPM calls fn as WalkTLV does, for each file with a digest of a list in
-// the rpm format. The slices are valid until fn returns. What package header
-// refuses is a *SyntaxError at the start of the header.
+// WalkRPM calls fn as WalkTLV does, for each file with a digest of a list in the rpm format.
+// The slices are valid until fn returns. If package header refuses the header, the error is a
+// *SyntaxError at its start.
 func WalkRPM(b []byte, fn func(algo Algo, digest, path []byte) error) error {
 	if !bytes.HasPrefix(b, []byte(header.Magic)) {
 		return syntax(0, "magic", "not that of an rpm header")

@@ -67,9 +67,9 @@ func AppendTLV(dst []byte, groups []Group) ([]byte, error) {
 	return dst, nil
 }
 
-// AppendTLVHead appends what stands before the entries of an algorithm, for lists
-// that are written entry by entry. How many entries follow is in its last four
-// bytes, big-endian.
+// AppendTLVHead appends what stands before the entries of an algorithm, for lists that are
+// written entry by entry. Its last four bytes have the number of entries that follow,
+// big-endian.
 func AppendTLVHead(dst []byte, a Algo, count int) ([]byte, error) {
 	if !a.strong() {
 		return dst, fmt.Errorf("cannot write a list with %s: %w", a, ErrWeakDigest)

@@ -217,7 +217,7 @@ func TestTruncatedTLV(t *testing.T) {
 	}
 }
 
-// What the kernel takes, and an encoder that is not ours may write.
+// Lists that the kernel takes, and another encoder may write.
 func TestLenientTLV(t *testing.T) {
 	const digest = "0000 00000020 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 	empty := digestlist.Entry{Digest: sum256("")}

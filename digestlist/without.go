@@ -12,9 +12,9 @@ import (
 	"github.com/digestd/digestd/digestlist/header"
 )
 
-// AppendWithout appends the body of a list without the entries that drop
-// chooses, and returns how many those are. The error is ErrEmpty when no other
-// is left. What drop is given is valid until it returns.
+// AppendWithout appends the body of a list without the entries that drop chooses, and returns
+// how many those are. The error is ErrEmpty when no other is left. The arguments of drop are
+// valid until it returns.
 func AppendWithout(dst []byte, format string, body []byte, drop func(algo Algo, digest, path []byte) bool) ([]byte, int, error) {
 	switch format {
 	case FormatTLV:

@@ -117,7 +117,7 @@ func TestRPMWithout(t *testing.T) {
 	}
 }
 
-// Whatever the list, what comes out is a list that has all but what was dropped.
+// For any list, the result is a list that has everything but the dropped entries.
 func FuzzWithout(f *testing.F) {
 	list, err := digestlist.AppendTLV(nil, []digestlist.Group{
 		{Algo: digestlist.SHA256, Entries: []digestlist.Entry{{sum256("a"), "/a"}, {sum256("b"), "/b"}}},

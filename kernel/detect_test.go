@@ -100,7 +100,7 @@ func TestDetect(t *testing.T) {
 	}
 }
 
-// What the kernel that runs says of itself is not contradicted.
+// The result does not contradict the running kernel.
 func TestDetectThisKernel(t *testing.T) {
 	f := kernel.Detect("/")
 	release, err := os.ReadFile("/proc/sys/kernel/osrelease")

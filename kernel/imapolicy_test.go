@@ -36,7 +36,7 @@ func TestIMAPolicyGolden(t *testing.T) {
 	}
 }
 
-// Whatever is asked for, what the lists' trust rests on is there.
+// Every policy has the rules on which the trust in lists rests.
 func TestIMAPolicyInvariants(t *testing.T) {
 	for _, cache := range []bool{false, true} {
 		for _, usage := range []string{"", "data", "content"} {

@@ -77,8 +77,7 @@ type Keyring struct{ Key }
 // Name is the name it was found by.
 func (r Keyring) Name() string { return r.Description }
 
-// Writable reports whether root may add keys. What the kernel then takes is
-// another matter.
+// Writable reports whether root may add keys. The kernel may still refuse a key.
 func (r Keyring) Writable() bool {
 	return r.UID == 0 && r.Perm&usrWrite != 0 || r.open()
 }

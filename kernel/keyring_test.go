@@ -119,8 +119,8 @@ func TestKeyringOfThisKernel(t *testing.T) {
 	}
 }
 
-// Whoever makes a key chooses its description. Lines of /proc/keys that he makes
-// up there lead to no keyring.
+// The maker of a key chooses its description. Lines of /proc/keys that he makes up there lead
+// to no keyring.
 func TestForgedLinesOfProcKeys(t *testing.T) {
 	keyringtest.IMA(t) // so that keys are within reach
 	ks := kernel.NewKeyrings()
@@ -187,8 +187,7 @@ func TestBlacklistRefuses(t *testing.T) {
 	}
 }
 
-// Where the kernel tells of changes, it does so of this one; where it does not,
-// that is said at once.
+// If the kernel reports changes it reports this one; otherwise the error comes at once.
 func TestWatch(t *testing.T) {
 	needs.Root(t)
 	keyringtest.IMA(t)

@@ -37,7 +37,7 @@ func TestProcKeys(t *testing.T) {
 	if diff := cmp.Diff(want, procKeys(t, recorded), opt); diff != "" {
 		t.Error(diff)
 	}
-	// What makes no sense is passed over, however long it is, and hides nothing.
+	// Nonsense of any length is ignored, and hides nothing.
 	for _, nonsense := range []string{"\n\n", "zz\n", "ffffffff I------ 1 perm 1f0b0000 0 0 keyring x\n", strings.Repeat("k", 3*maxProcLine) + "\n",
 		"00000001 I------     1 perm 1f0b0000     0     0 keyring   " + strings.Repeat("1 ", 2*maxProcLine) + "\n"} {
 		if diff := cmp.Diff(want, procKeys(t, nonsense+recorded), opt); diff != "" {

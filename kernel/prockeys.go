@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// What is read of /proc/keys. Any user may have keys there, with descriptions
-// of up to a page.
+// The bounds for reading /proc/keys. Any user may have keys there, with descriptions of up to a
+// page.
 const (
 	maxProcKeys = 64 << 20
 	maxProcLine = 8 << 10

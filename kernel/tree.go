@@ -105,9 +105,9 @@ func (d *Dir) Find(name string) (*File, error) {
 	return newFile(fd, name)
 }
 
-// openToRead opens a file for reading, without waiting for anything. Whoever looks
-// after a file is no reader of it: the time of its last access stays, where the
-// kernel lets us (open(2), O_NOATIME).
+// openToRead opens a file for reading, without waiting for anything. A process that looks at a
+// file does not count as its reader: the time of its last access stays, where the kernel lets
+// us (open(2), O_NOATIME).
 func openToRead(at int, name string, flags int) (fd int, err error) {
 	flags |= unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
 	fd, err = unix.Openat(at, name, flags|unix.O_NOATIME, 0)

@@ -60,7 +60,7 @@ func TestParseSubject(t *testing.T) {
 		if strings.Join(got, ",") != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
-		// What it is called leads back to it.
+		// Its name leads back to it.
 		if again, err := policy.ParseSubject(d.Subject(), known); err != nil || !again.Same(d) {
 			t.Errorf("%q: called %q, which is %+v, %v", text, d.Subject(), again, err)
 		}

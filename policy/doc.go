@@ -2,8 +2,7 @@
 
 // Package policy decides whether the digest list of a package may exist.
 //
-// It promises decisions only: no files, no clock, no network, no memory; all
-// that a decision needs is an argument, and what a decision changes is
-// returned. It leaves to others to remember lines, to verify signatures and to
-// carry out what was decided.
+// It only decides, without files, clock, network or memory: the arguments have everything that
+// a decision needs, and the result has its changes. Others remember lines, verify signatures
+// and carry decisions out.
 package policy

@@ -97,7 +97,7 @@ func (l Line) SetFloor(e nevra.EVR) Line {
 	return l
 }
 
-// ClearFloor takes the floor away. What else the line remembers stays.
+// ClearFloor takes the floor away. The line keeps everything else.
 func (l Line) ClearFloor() Line {
 	l.Floor, l.FloorBy = nevra.EVR{}, ""
 	return l

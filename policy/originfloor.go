@@ -8,8 +8,8 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 )
 
-// OriginFloor is a floor that came from elsewhere than an administrator of this machine,
-// from a policy file. What advisories say is [Advised].
+// OriginFloor is a floor that came from elsewhere than an administrator of this machine, from a
+// policy file. Floors of advisories are [Advised].
 type OriginFloor struct {
 	Package  string // its name
 	Arch     string // "" for every architecture

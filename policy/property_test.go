@@ -319,9 +319,8 @@ func (w *world) notLowerThan(before world) error {
 	return nil
 }
 
-// Whatever happens in whatever order, nothing that was superseded comes back
-// without a grant, a grant serves once, of floor and grant the newer act wins,
-// and no counter falls.
+// In any order of events, nothing that was superseded comes back without a grant, a grant
+// serves once, of floor and grant the newer act wins, and no counter falls.
 func TestNothingComesBack(t *testing.T) {
 	const sequences, length = 3000, 40
 	seed := rand.Uint64()

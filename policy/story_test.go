@@ -218,7 +218,7 @@ func TestActivateNeverLowersTheCounter(t *testing.T) {
 	}
 }
 
-// What rpm sees no difference in does not change what is remembered.
+// Versions that rpm considers equal do not change the memory.
 func TestEqualVersionsKeepTheFirst(t *testing.T) {
 	l := policy.Line{}.Activate(evr(t, "1.0-1"), 1).Activate(evr(t, "1_0-1"), 2)
 	if l.High != evr(t, "1.0-1") || len(l.Active) != 2 {

@@ -45,11 +45,10 @@ func keysLost(elements []Element) (key nevra.NEVRA, ok bool) {
 	return elements[i].NEVRA, true
 }
 
-// AdmitTransaction decides about every element that a transaction would add, in
-// its order; lookup gives the line of each. One Veto among the decisions vetoes
-// the whole. What is removed needs no permission, except for the keys that rpm
-// trusts: in no mode may a package take them away, and with them the lists of all
-// that they vouch for.
+// AdmitTransaction decides about every element that a transaction would add, in its order;
+// lookup gives the line of each. One Veto among the decisions vetoes the whole. A removal needs
+// no permission, except that of keys that rpm trusts: in no mode may a package take them away,
+// and with them the lists of all that they vouch for.
 func AdmitTransaction(m Mode, elements []Element, lookup func(pkg nevra.NEVRA) Line) []ElementDecision {
 	var decisions []ElementDecision
 	key, lost := keysLost(elements)

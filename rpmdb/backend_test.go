@@ -12,7 +12,7 @@ import (
 	"github.com/digestd/digestd/rpmdb"
 )
 
-// What can be done about a Berkeley DB depends on the rpm of the machine.
+// The remedy for a Berkeley DB depends on the rpm of the machine.
 func TestBerkeleyAdvice(t *testing.T) {
 	for name, test := range map[string]struct {
 		files   map[string]string // of macros

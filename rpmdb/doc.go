@@ -20,6 +20,6 @@
 // is. Files of the database are never opened besides: closing any descriptor of
 // rpmdb.sqlite in this process drops the locks of a connection that is open.
 //
-// Headers are passed on as stored, for digestlist/header to parse. What becomes
-// of keys is rpmdb/pgp's. Berkeley DB (rpm before 4.16) is not read.
+// Headers are passed on as stored, for digestlist/header to parse. Package rpmdb/pgp interprets
+// keys. Berkeley DB (rpm before 4.16) is not read.
 package rpmdb

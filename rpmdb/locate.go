@@ -26,8 +26,8 @@ const (
 // ErrNoDatabase says that a directory or a root has no database of rpm.
 var ErrNoDatabase = errors.New("no rpm database")
 
-// ErrBerkeleyDB says that the database has the form of rpm before 4.16, which is
-// not read. What can be done about it depends on the rpm of the machine.
+// ErrBerkeleyDB says that the database has the form of rpm before 4.16, which is not read. The
+// remedy depends on the rpm of the machine.
 var ErrBerkeleyDB = errors.New("it is a Berkeley DB, which digestd does not read")
 
 // Locate returns the directory of rpm's database below root ("/" for the

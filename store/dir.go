@@ -136,8 +136,8 @@ func openSubdir(path string, mode uint32) (*os.File, error) {
 	if err == nil && (st.Uid != uint32(os.Geteuid()) || st.Mode&0o022 != 0) {
 		err = fmt.Errorf("cannot use %s: others may write to it (owner %d, mode %04o)", path, st.Uid, st.Mode&0o7777)
 	}
-	// Mkdir obeys the umask, and an earlier start may have obeyed one. Where the
-	// mode cannot be mended the lists are still followed.
+	// Mkdir obeys the umask, and an earlier start may have obeyed one. If the mode cannot be
+	// changed, digestd keeps the lists in step all the same.
 	if has := st.Mode & 0o7777; err == nil && has&mode != mode {
 		unix.Fchmod(fd, has|mode)
 	}

@@ -282,7 +282,7 @@ func TestStagingRemoved(t *testing.T) {
 				t.Fatal(err)
 			}
 			publish(t, d, "tlv-b", "b")
-			// What cannot be mended is an error.
+			// A fault that cannot be corrected is an error.
 			if err := errors.Join(os.RemoveAll(path+".staging"), os.Symlink("/", path+".staging")); err != nil {
 				t.Fatal(err)
 			}

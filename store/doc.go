@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package store keeps what digestd must not forget, in two places.
+// Package store keeps the durable state of digestd, in two places.
 //
-// The [Index] is a bbolt database of records: which list stands for which
-// package and why, the version counters of every package line, the keys that
-// ever vouched, and the log of decisions. Every change goes through
-// [Index.Commit], all or nothing. bbolt opens one commit back, without a word,
-// when its newest meta page is damaged; so each commit is first written to a
-// small file beside the database, and [Open] compares the two: it repairs a
-// loss of one commit and reports a larger one.
+// The [Index] is a bbolt database of records: which list stands for which package and why, the
+// version counters of every package line, the keys that ever vouched, and the log of decisions.
+// Every change goes through [Index.Commit], all or nothing. bbolt silently opens the commit
+// before the latest one if its newest meta page is damaged; so each commit is first written to
+// a small file beside the database, and [Open] compares the two: it repairs a loss of one
+// commit and reports a larger one.
 //
 // The [Dir] is the list directory that the kernel reads. It is changed only by
 // the operations after which the kernel forgets what it cached: add by rename
 // in, replace by exchange, remove by rename out, then unlink elsewhere.
 //
-// The package decides nothing and verifies no signature. It is not safe for
-// concurrent use: one goroutine at a time has it, but for what says that it runs
-// beside, a [Stager] and [Dir.SyncLists].
+// The package decides nothing and verifies no signature. It is not safe for concurrent use,
+// except for a [Stager] and [Dir.SyncLists].
 package store

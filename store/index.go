@@ -67,10 +67,10 @@ func (ix *Index) Counter() uint64 { return ix.counter }
 // Commits returns the number of commits made since the index began.
 func (ix *Index) Commits() uint64 { return ix.commit }
 
-// Commit makes all changes of b durable, or none. It waits for the disk. What is in
-// the commit file is durable: when the database cannot take it, as on a full disk,
-// Commit succeeds, and the next one, even of an empty batch, tries again; see Behind.
-// Until then readers of the log miss the latest entries.
+// Commit makes all changes of b durable, or none. It waits for the disk. The contents of the
+// commit file are durable: when the database cannot take it, as on a full disk, Commit
+// succeeds, and the next one, even of an empty batch, tries again; see Behind. Until then
+// readers of the log miss the latest entries.
 func (ix *Index) Commit(b *record.Batch) error {
 	changes, counter, err := b.Records()
 	if err != nil {
@@ -219,9 +219,9 @@ func (ix *Index) Load() (c record.Content, err error) {
 	return c, err
 }
 
-// ReadContent reads the records that each calls its function with, those of one bucket
-// at a time and in the order of their keys. What it calls that with must stay as it is
-// until ReadContent returns. The log is not read: LogSize stays 0, and NextSeq 1.
+// ReadContent reads the records that each calls its function with, those of one bucket at a
+// time and in the order of their keys. The arguments must not change until ReadContent returns.
+// The log is not read: LogSize stays 0, and NextSeq 1.
 func ReadContent(each func(bucket string, fn func(key, value []byte) error) error) (record.Content, error) {
 	c := record.Content{Retired: map[record.Digest]record.Retirement{}, Meta: map[string][]byte{}, NextSeq: 1}
 	err := errors.Join(

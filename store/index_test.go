@@ -260,7 +260,7 @@ func TestRollback(t *testing.T) {
 			if ix.Counter() < 6 || ix.Commits() < 6 {
 				t.Errorf("numbers fell back to counter %d, commit %d", ix.Counter(), ix.Commits())
 			}
-			// What was opened works, and stays so.
+			// An opened index works, and continues to.
 			raise(t, ix, 1)
 			ix.Close()
 			ix, rec = open(t, dir)

@@ -13,9 +13,9 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// The log of decisions is an outbox as well: an entry is durable in the commit
-// of what was decided, and whoever carries the log elsewhere has recorded here
-// up to where it was taken. What comes after that is still to be carried.
+// The log of decisions is an outbox as well: an entry is durable in the commit of what was
+// decided, and whoever carries the log elsewhere has recorded here up to where it was taken.
+// Later entries have still to be carried.
 
 // Events returns up to limit entries of the log, newest first, after skipping
 // offset of them, and the number of entries in all. It may be called from any
@@ -84,8 +84,8 @@ func (ix *Index) EachKind(fn func(seq uint64, kind string)) error {
 
 // EachEntry calls begin with the record of the log's hash chain, nil if there is none, and fn
 // with the number of every entry and the entry as it is stored, the oldest first, all as of one
-// commit. What they are given is valid until they return. An entry that is damaged is
-// nil. It may be called from any goroutine.
+// commit. Their arguments are valid until they return. An entry that is damaged is nil. It may
+// be called from any goroutine.
 func (ix *Index) EachEntry(begin func(chain []byte), fn func(seq uint64, value []byte)) error {
 	return ix.view(func(tx *bbolt.Tx) error {
 		var chain []byte

@@ -61,7 +61,7 @@ func Open(dir string) (*Index, Recovery, error) {
 }
 
 func open(dir string) (*Index, Recovery, error) {
-	// What leads there is not digestd's alone.
+	// The parent directories do not belong to digestd alone.
 	err := os.MkdirAll(filepath.Dir(dir), 0o755)
 	if err == nil {
 		err = os.Mkdir(dir, 0o700)

@@ -21,8 +21,8 @@ const (
 	bucketLeaf  = 1 // an element of a leaf that is a bucket
 	mostDepth   = 32
 
-	// Where the two meta pages, of which each transaction has one, name the page of the
-	// free list, and the transaction.
+	// The offsets in the two meta pages, of which each transaction has one, of the page of the
+	// free list and of the transaction.
 	metaFreeList, metaTransaction = 48, 64
 	noFreeList                    = ^uint64(0) // it is not kept in the file
 )

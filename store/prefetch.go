@@ -14,8 +14,8 @@ import (
 // Cache, digest_cache/dir.c).
 const prefetchName = "security.dig_prefetch"
 
-// SetPrefetch makes the kernel read the lists before the one it looks for, or not.
-// What is so already is left alone.
+// SetPrefetch makes the kernel read the lists before the one it looks for, or not. It changes
+// nothing that is set already.
 func (d *Dir) SetPrefetch(on bool) error {
 	now, err := d.Prefetch()
 	if err != nil || now == on {

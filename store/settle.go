@@ -18,10 +18,10 @@ import (
 // more: what is written to it would be gone with the process.
 var ErrStateReplaced = errors.New("state directory was replaced")
 
-// Settle makes sure that the index lies where it was opened: [Index.Commit] does
-// so before it writes anything. Where the directory was made anew, and holds no
-// other index, all that is in the index is written there, durably. Otherwise the
-// error is [ErrStateReplaced], and another call may find the directory back.
+// Settle makes sure that the index lies where it was opened: [Index.Commit] does so before it
+// writes anything. If the directory is new and has no other index, it writes the whole index
+// there, durably. Otherwise the error is [ErrStateReplaced], and another call may find the
+// directory back.
 func (ix *Index) Settle() error {
 	err := ix.inPlace()
 	if err == nil {
@@ -34,8 +34,8 @@ func (ix *Index) Settle() error {
 	return nil
 }
 
-// Restored reports whether Settle had to write the index anew since it was opened.
-// What else was in the state directory, it does not know.
+// Restored reports whether Settle had to write the index anew since it was opened. It does not
+// know the other files of the state directory.
 func (ix *Index) Restored() bool { return ix.restored }
 
 // inPlace compares the files at the path with those that are open.

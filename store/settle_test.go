@@ -38,8 +38,8 @@ func replaced(t *testing.T, do func(dir string) error) (*store.Index, string) {
 	return ix, dir
 }
 
-// Whatever was taken from the state directory, the next commit is on disk, with
-// all that was before.
+// After any part of the state directory was removed, the next commit is on disk, with
+// everything before it.
 func TestStateMadeAnew(t *testing.T) {
 	for name, do := range map[string]func(dir string) error{
 		"directory": func(dir string) error { return errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)) },

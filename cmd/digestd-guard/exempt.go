@@ -151,7 +151,7 @@ func (x *exempter) decide(e protocol.Exemption) error {
 		}
 		left = append(left, entry)
 	}
-	// What is in force is on record: an upgrade of this program forgets nothing.
+	// The exemptions in force are on disk: an upgrade of this program forgets nothing.
 	if err := writeLines(x.path, left); err != nil {
 		return fmt.Errorf("cannot keep the exemption: %w", err)
 	}

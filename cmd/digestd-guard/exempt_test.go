@@ -182,7 +182,7 @@ func TestExemptionsThatAreDecided(t *testing.T) {
 	if err := x.decide(protocol.Exemption{Group: "lxc.payload.*", End: true}); err == nil || names() != "lxc.payload.a() named() " {
 		t.Errorf("what cannot be kept is not done: %v, %s", err, names())
 	}
-	// What is no list of exemptions exempts nothing.
+	// A file that is no list of exemptions exempts nothing.
 	if err := os.WriteFile(filepath.Join(dir, exemptFile), []byte("lxc force\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

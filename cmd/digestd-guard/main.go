@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command digestd-guard loads the guard into the kernel, keeps its maps, and does
-// there what digestd says. See digestd-guard(8).
+// Command digestd-guard loads the guard into the kernel, keeps its maps, and changes them as
+// digestd requests. See digestd-guard(8).
 package main
 
 import (

@@ -136,8 +136,8 @@ func removedProgram(ctx context.Context, log *slog.Logger) bool {
 	return err == nil
 }
 
-// begin fills a guard that is new with what the latest snapshot has. Where digestd is
-// there already it tells of everything in a moment, and there is nothing to doubt.
+// begin fills a guard that is new with what the latest snapshot has. If digestd runs already it
+// sends everything in a moment, and nothing is in doubt.
 func (o options) begin(maps protocol.Maps, log *slog.Logger) (protocol.Begun, error) {
 	stale, err := guard.ParseMode(o.doubt)
 	if err != nil {

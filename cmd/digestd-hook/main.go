@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command digestd-hook is what the plugins of dnf, dnf5, libzypp and tukit run: it asks
-// digestd about a whole transaction before anything is downloaded or changed, about
-// its packages when they are there, and tells it when one has ended.
-// docs/protocol.md describes its forms.
+// Command digestd-hook is run by the plugins of dnf, dnf5, libzypp and tukit: it asks digestd
+// about a whole transaction before anything is downloaded or changed, about its packages after
+// the download, and reports the end of the transaction. docs/protocol.md describes its forms.
 //
-// It promises to end within its budget whatever the daemon does, and to refuse
-// only by the daemon's word or the administrator's (on-unreachable). What rpm
-// itself does is the rpm plugin's to watch: where that is not loaded, nobody is
-// asked.
+// It promises to end within its budget regardless of the daemon, and to refuse only if the
+// daemon says so, or the administrator did (on-unreachable). The rpm plugin watches rpm itself:
+// if it is not loaded, nobody is asked.
 package main
 
 import (

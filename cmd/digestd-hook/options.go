@@ -40,8 +40,7 @@ func readOptions(ctx context.Context) (o options, loaded bool) {
 	return parseOptions(string(out))
 }
 
-// parseOptions reads the two macros, a line each. What is wrong with them, the
-// plugin says.
+// parseOptions reads the two macros, a line each. The plugin reports mistakes in them.
 func parseOptions(macros string) (o options, loaded bool) {
 	plugin, unreachable, _ := strings.Cut(macros, "\n")
 	words := strings.Fields(plugin)

@@ -82,8 +82,8 @@ func (p *program) end() error {
 	return fmt.Errorf("process %d does not end", p.pid)
 }
 
-// endZypper says why, and ends the zypper that runs this process. What another
-// program runs is left to rpm's plugin.
+// endZypper says why, and ends the zypper that runs this process. rpm's plugin handles
+// transactions of other programs.
 func endZypper(why []string) {
 	text := strings.Join(why, "\n") + "\n"
 	p, err := parentNamed("zypper")

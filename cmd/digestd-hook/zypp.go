@@ -122,8 +122,8 @@ func zyppPackages(body []byte) ([]pkg, error) {
 	return packages, nil
 }
 
-// pollable returns another descriptor of a standard stream, whose reads and writes end
-// at their deadlines. What is no pipe stays as it is.
+// pollable returns another descriptor of a standard stream, whose reads and writes end at their
+// deadlines. It leaves other files than pipes as they are.
 func pollable(f *os.File) *os.File {
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What zypper 1.14.89 said.
+// A frame of zypper 1.14.89.
 const commitBegin = `{
 "TransactionStepList": [{
 "solvable": {
@@ -159,8 +159,8 @@ func (e expired) SetReadDeadline(when time.Time) error {
 	return e.File.SetReadDeadline(when)
 }
 
-// Whatever digestd does, libzypp hears that all is well; only its refusal, or the
-// administrator's, stops anything.
+// libzypp hears in any case that all is well; only its refusal, or the administrator's, stops
+// anything.
 func TestCommitPlugin(t *testing.T) {
 	const talk = "PLUGINBEGIN\ncontent-length:0\n\n\x00COMMITBEGIN\n\n" + commitBegin + "\x00COMMITEND\n\n{}\x00PLUGINEND\n\n\x00_DISCONNECT\n\n\x00"
 	const said = "ACK\n\n\x00ACK\n\n\x00ACK\n\n\x00ACK\n\n\x00ACK\nexit:0\n\n\x00"

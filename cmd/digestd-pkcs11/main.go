@@ -2,11 +2,10 @@
 
 //go:build cgo
 
-// Command digestd-pkcs11 loads a PKCS#11 module for digestd, which asks it for
-// signatures through its standard input and output; see package token. It is a
-// program of its own because a module is somebody else's C code: whatever that
-// does, it does here. It reads the PIN from the file that the URI names, and ends
-// when its input does, even while the module hangs.
+// Command digestd-pkcs11 loads a PKCS#11 module for digestd, which asks it for signatures
+// through its standard input and output; see package token. It is a program of its own because
+// a module is C code of others: a fault in it stays in this process. It reads the PIN from the
+// file that the URI names, and ends when its input does, even while the module hangs.
 package main
 
 import (

@@ -29,8 +29,8 @@ const (
 )
 
 func main() {
-	// What is made has the mode that it is given where it is made, each on purpose: a
-	// narrower umask would hide lists from the processes that the kernel looks them up for.
+	// The code that creates a file sets its mode explicitly: a narrower umask would hide lists
+	// from the processes that the kernel looks them up for.
 	syscall.Umask(0o022)
 	if len(os.Args) == 2 && os.Args[1] == verify.Argument {
 		serveVerify()

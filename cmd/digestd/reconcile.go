@@ -51,7 +51,7 @@ func reconcile(ctx context.Context, path, root, imageKeys string, verbose bool) 
 	if err != nil {
 		return err
 	}
-	// What it is told about this machine's daemons would be wrong, and the other way round.
+	// The daemons of this machine have nothing to do with the other one.
 	c.Bus, c.AuditTrail = "none", "none"
 	if signs != nil {
 		return imageBuild(ctx, c, root, signs, log)

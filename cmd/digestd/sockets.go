@@ -102,8 +102,8 @@ func listen(path string) (*net.UnixListener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("cannot listen: %w", err)
 	}
-	// What answers is another daemon's, with a state of its own; what does not is
-	// a dead one's.
+	// If something answers there, it is another daemon with a state of its own; otherwise a
+	// dead one left the socket.
 	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
 		c.Close()
 		return nil, fmt.Errorf("cannot listen on %s: another digestd answers there", path)

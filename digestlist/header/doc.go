@@ -17,10 +17,9 @@
 // A header of a hostile origin cannot make it panic, or work or allocate out
 // of proportion to its size.
 //
-// Whether a signature is good, and what follows from it, is left to others.
-// So are package files: a lead, a signature header and a payload are not
-// headers. Headers of rpm 3, which spell every path out in full, have no file
-// list here.
+// It does not verify signatures. So are package files: a lead, a signature header and a payload
+// are not headers. Headers of rpm 3, which spell every path out in full, have no file list
+// here.
 //
 // Layout and limits are those of lib/header.c in rpm.
 package header

@@ -60,7 +60,7 @@ func TestParseImmutableRefuses(t *testing.T) {
 	}
 }
 
-// What rpm adds after the region must not pass for what the packager said.
+// Tags that rpm adds after the region must not pass for those of the packager.
 func TestUnsignedNeverOverrides(t *testing.T) {
 	b := build(header.TagHeaderImmutable, append(nevraRecords(), fileRecords()...), []record{
 		text(header.TagName, "evil"),

@@ -51,7 +51,7 @@ func installed(t *testing.T, signed, placed []string) *header.Header {
 	return mustParse(t, build(header.TagHeaderImmutable, records, unsigned))
 }
 
-// Whatever rpm did to the paths, each file is found where it is.
+// Each file is found at its place, however rpm changed the paths.
 func TestRelocations(t *testing.T) {
 	signed := []string{"/opt/tool/bin/a", "/opt/tool/bin/b", "/opt/tool/etc/c", "/opt/toolbox/d", "/usr/share/e"}
 	for name, tc := range map[string]struct {

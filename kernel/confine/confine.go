@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package confine takes rights from a process that reads what anybody may have made: it can
-// open no file, make no socket and execute no program any more, and has limits. What it
-// needs must be open before.
+// open no file, make no socket and execute no program any more, and has limits. It must open
+// all files that it needs before.
 package confine
 
 import (

@@ -33,7 +33,7 @@ func filterCalls() error {
 		load   = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
 		equal  = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
 		result = unix.BPF_RET | unix.BPF_K
-		// Where struct seccomp_data has these (linux/seccomp.h).
+		// The offsets of these in struct seccomp_data (linux/seccomp.h).
 		number, architecture = 0, 4
 	)
 	refuse := unix.SockFilter{Code: result, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)}

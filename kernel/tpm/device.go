@@ -3,9 +3,8 @@
 // Package tpm speaks with a TPM 2.0: it opens one, holds keys below its owner's storage
 // key, and keeps counters in it that only rise.
 //
-// It promises that no call outlasts its context, however long the TPM takes, and that
-// no secret crosses the bus to the TPM in the clear. What a counter stands for is for
-// its user.
+// It promises that no call outlasts its context, however long the TPM takes, and that no secret
+// crosses the bus to the TPM in the clear. Its users give the counters their meaning.
 package tpm
 
 import (

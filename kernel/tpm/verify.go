@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// What a verifier does, who has no TPM: these functions reach for none, and take bytes
+// The functions of a verifier, which has no TPM: these functions reach for none, and take bytes
 // from strangers.
 
 // maxPart bounds each part of what a machine says of its TPM.

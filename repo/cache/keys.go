@@ -99,7 +99,7 @@ func ReadKeys(root, path string) (data [][]byte, err error) {
 		if variable.MatchString(dir) {
 			return nil, errors.New("a variable names a directory of keys")
 		}
-		// What a variable stands for is the package manager's to know: whatever fits is read.
+		// Only the package manager knows the value of a variable: whatever fits is read.
 		pattern := variable.ReplaceAllString(base, "*")
 		top, err := os.Open(filepath.Join(root, dir))
 		if err != nil {

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// What real tools compress is read as it was.
+// Files that real tools compressed are read as they were.
 func TestOpen(t *testing.T) {
 	text := []byte(strings.Repeat("<package name=\"a\"/>\n", 5000))
 	file := filepath.Join(t.TempDir(), "file")

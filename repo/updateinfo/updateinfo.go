@@ -3,9 +3,8 @@
 // Package updateinfo reads the advisories of package repositories, updateinfo.xml, plain or
 // compressed.
 //
-// It promises bounded memory and time, whatever the file: it may come from anywhere. It
-// reads one advisory at a time and keeps none. What follows from them is for its caller to
-// decide.
+// It promises bounded memory and time, whatever the file: it may come from anywhere. It reads
+// one advisory at a time and keeps none. Its caller draws the conclusions.
 package updateinfo
 
 import (

@@ -115,7 +115,7 @@ func wrap(inside string) string { return "<updates>" + inside + "</updates>" }
 // few are bounds that are reached soon.
 var few = bounds{total: 8 << 20, updates: 2000, packages: 500}
 
-// Whatever the file, it ends with words, soon, and without much memory.
+// Every file ends with an error or a result, soon, and without much memory.
 func TestHostile(t *testing.T) {
 	laughs := `<!DOCTYPE updates [<!ENTITY a "ha">`
 	for c := 'b'; c <= 'j'; c++ {

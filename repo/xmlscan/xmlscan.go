@@ -2,11 +2,10 @@
 
 // Package xmlscan reads the XML of package repositories, one tag at a time.
 //
-// It promises bounded memory and time, whatever the file: each tag and each text has a
-// bound, elements have a bound of depth, and there are no entities but those of XML itself
-// and of characters. A document type is refused. It reads only UTF-8, and takes names as
-// they are written, without the part before a colon. What the elements mean is for its
-// caller to say.
+// It promises bounded memory and time, whatever the file: each tag and each text has a bound,
+// elements have a bound of depth, and there are no entities but those of XML itself and of
+// characters. A document type is refused. It reads only UTF-8, and takes names as they are
+// written, without the part before a colon. Its caller interprets the elements.
 package xmlscan
 
 import (
@@ -39,7 +38,7 @@ const (
 // Attr is an attribute of an element. It is valid until the next token.
 type Attr struct{ Name, Value []byte }
 
-// Token is one tag or text. What it holds is valid until the next one.
+// Token is one tag or text. Its contents are valid until the next one.
 type Token struct {
 	Kind  Kind
 	Name  []byte // of the element

@@ -52,7 +52,7 @@ func hashName(id byte) string {
 	return "hash algorithm " + strconv.Itoa(int(id))
 }
 
-// What rsa keys may measure. Below, a factorisation is within reach; above, a
+// The sizes of RSA keys that are accepted. Below, a factorisation is within reach; above, a
 // single check takes long enough to be a burden.
 const (
 	minRSABits = 2048

@@ -20,7 +20,7 @@ type builder struct {
 	facts   *facts
 	primary *packet.PublicKey // nil if weak
 
-	// What the signatures that follow are over: a user ID, a subkey or neither.
+	// The subject of the signatures that follow: a user ID, a subkey or neither.
 	inUser     bool
 	user       string
 	subkey     *packet.PublicKey // nil if weak

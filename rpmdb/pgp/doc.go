@@ -19,20 +19,18 @@
 //   - A [Keyring] is immutable and may be used by many goroutines; verifying
 //     parses no key again.
 //
-// The package opens no file and has no clock: the caller gives it bytes and the
-// time. Which keys are trusted, and what happens to a package whose signature
-// does not vouch, is decided elsewhere.
+// The package opens no file and has no clock: the caller gives it bytes and the time. Others
+// decide which keys are trusted, and what happens to a package whose signature does not vouch
+// for it.
 //
 // # Why keys are judged here and not by openpgp/v2
 //
-// The packet parsers and the signature checks over keys are those of go-crypto's
-// packet package. What its openpgp/v2 package adds is not used: it knows no
-// version 3 signatures, which are the rule in the RHEL and SUSE families; its
-// entities remember verification results lazily, so one key ring cannot be
-// shared between goroutines; a key ring with a single unsupported key loses that
-// key without a word; and a key whose only self-signature is newer than a
-// package cannot verify that package, although distributions do re-sign their
-// keys to extend them.
+// The packet parsers and the signature checks over keys are those of go-crypto's packet
+// package. Its openpgp/v2 package is not used: it knows no version 3 signatures, which are the
+// rule in the RHEL and SUSE families; its entities remember verification results lazily, so one
+// key ring cannot be shared between goroutines; a key ring with a single unsupported key loses
+// that key without a word; and a key whose only self-signature is newer than a package cannot
+// verify that package, although distributions do re-sign their keys to extend them.
 //
 // # How a key is judged
 //

@@ -29,8 +29,8 @@ const (
 // possibly with text around them, or binary packets. Keys that must not vouch
 // are among them, with the reason in Weak, Revoked or Expires.
 //
-// What could not be read is in the error, which then comes together with the
-// certificates that could. Data without any certificate is an error too.
+// The error names the certificates that could not be read; it comes together with the others.
+// Data without any certificate is an error too.
 func ParseCerts(data []byte) ([]*Cert, error) {
 	if len(data) > maxInput {
 		return nil, fmt.Errorf("cannot read certificates: %d bytes are too many, at most %d are possible", len(data), maxInput)

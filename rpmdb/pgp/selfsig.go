@@ -10,8 +10,8 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
 
-// signature records what one signature packet of the certificate proves. What
-// others certify proves nothing here and is passed over.
+// signature records what one signature packet of the certificate proves. It ignores
+// certifications by others, which prove nothing here.
 func (b *builder) signature(p rawPacket) error {
 	if b.primary == nil {
 		return nil
@@ -70,9 +70,9 @@ func readSelfSig(p rawPacket) (*packet.Signature, error) {
 	return sig, nil
 }
 
-// verify checks sig over whatever its type says it is over. Where a signature
-// stands in the certificate does not matter for the primary key; one over a user
-// ID or a subkey belongs to the last of these.
+// verify checks sig over whatever its type says it is over. A signature over the primary key
+// may stand anywhere in the certificate; one over a user ID or a subkey belongs to the last of
+// these.
 func (b *builder) verify(sig *packet.Signature) (err error) {
 	defer recovered(&err)
 	switch sig.SigType {

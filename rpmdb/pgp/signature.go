@@ -76,7 +76,7 @@ func parseModern(p rawPacket) (*signature, error) {
 	if len(p.body) < 4 {
 		return nil, errTruncated
 	}
-	// What the library refuses to parse is looked at first, to tell why.
+	// It looks first at signatures that the library refuses to parse, to give the reason.
 	if err := checkForm(p.body[1], p.body[3]); err != nil {
 		return nil, err
 	}

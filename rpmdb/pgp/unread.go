@@ -126,8 +126,8 @@ type outline struct {
 	prints  [][]byte
 }
 
-// readOutline reads the body of a signature packet of any version. What it cannot
-// read is left out.
+// readOutline reads the body of a signature packet of any version. It omits parts that it
+// cannot read.
 func readOutline(body []byte) (o outline) {
 	const v3 = 15 // version, hashed length, type, time (be32), key ID (be64)
 	if len(body) < 3 {

@@ -4,6 +4,5 @@
 // package store do, a hundred times as fast: for tests that try very many histories.
 // Its own test holds both against package store, operation by operation.
 //
-// Nothing here fails or is lost by itself: a test that wants that puts something
-// between this and what it tries.
+// Nothing here fails or is lost by itself: a test that needs failures wraps it.
 package inmemory

@@ -127,7 +127,7 @@ func TestBatch(t *testing.T) {
 	}
 }
 
-// What cannot be encoded is an error of the batch, and of one that it is part of.
+// A record that cannot be encoded is an error of the batch, and of a batch that contains it.
 func TestNotEncoded(t *testing.T) {
 	var bad, b Batch
 	bad.put(BucketMeta, []byte("nan"), math.NaN())

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package advisories has the verbs about the advisories of package repositories: what
-// digestd makes of them by itself, and what one file of them would mean.
+// Package advisories implements the verbs for the advisories of package repositories: they show
+// how digestd applies them, and import floors from an updateinfo file.
 package advisories
 
 import (

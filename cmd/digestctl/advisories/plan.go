@@ -16,7 +16,7 @@ import (
 	"github.com/digestd/digestd/repo/updateinfo"
 )
 
-// What is done about a floor.
+// The ways to treat a floor.
 const (
 	floorSet  = "set"
 	floorNone = "none"
@@ -130,7 +130,7 @@ func (w wanted) floors() []advisoryFloor {
 		}
 		floors = append(floors, f)
 	}
-	// What loses its list comes first: that is what somebody has to act on.
+	// Packages that lose their list come first: that is what somebody has to act on.
 	slices.SortFunc(floors, func(a, b advisoryFloor) int {
 		return cmp.Or(cmp.Compare(min(len(b.Loses), 1), min(len(a.Loses), 1)), cmp.Compare(a.Package, b.Package))
 	})

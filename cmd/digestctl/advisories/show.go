@@ -162,7 +162,7 @@ func describe(repository string, s feed.Said, installed map[string][]nevra.EVR) 
 		}
 		out.Packages = append(out.Packages, p)
 	}
-	// What is installed comes first.
+	// Installed packages come first.
 	slices.SortStableFunc(out.Packages, func(x, y shownPackage) int { return min(len(y.Installed), 1) - min(len(x.Installed), 1) })
 	return out
 }

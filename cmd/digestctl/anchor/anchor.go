@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package anchor is the verbs about the counter in the TPM by which digestd notices that its
-// state directory is older than what was decided.
+// Package anchor implements the verbs for the counter in the TPM by which digestd notices that
+// its state directory is older than its latest decisions.
 package anchor
 
 import (

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package check has the verb that says what would become of packages before they come.
+// Package check implements the verb that checks packages before they are installed.
 package check
 
 import (

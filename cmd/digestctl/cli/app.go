@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cli is what the verbs of digestctl have in common: the flags of every
-// command line, how they reach digestd, what their errors and exit codes mean, and
-// what shells complete. What a single verb does is in packages above.
+// Package cli has the common parts of the verbs of digestctl: global flags, the connection to
+// digestd, errors, exit codes and shell completion. The packages above it implement the verbs.
 package cli
 
 import (

@@ -32,7 +32,7 @@ func (a *App) Asking(questions ...func(ctx context.Context, c *client.Client, pr
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		defer c.Close()
-		// Who presses a key wants to start nothing.
+		// A user who presses a key does not want to start digestd.
 		c.StartNothing()
 		offers, err := questions[len(args)](ctx, c, prefix, args)
 		if err != nil {

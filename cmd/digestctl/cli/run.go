@@ -37,7 +37,7 @@ func Run(ctx context.Context, root func(*App) *cobra.Command, args []string, std
 		return a.Code
 	}
 	if !a.Started {
-		// What is wrong with a command line may have hidden the flag from cobra.
+		// An error in the command line may have hidden the flag from cobra.
 		a.JSON = a.JSON || slices.Contains(args, "--json")
 		err = Usage(err, cmd.CommandPath())
 	}

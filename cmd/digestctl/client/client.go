@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package client is digestd as a program sees it: a Go method for each method of
-// org.digestd1 that digestctl uses, of the same name and with typed arguments and
-// results, and what digestd says by itself. It starts a digestd that does not run,
-// lets polkit ask for a password where that may be, and believes nobody but who
-// has digestd's name. No other package of digestctl speaks D-Bus.
+// Package client is digestd as a program sees it: a Go method for each method of org.digestd1
+// that digestctl uses, of the same name and with typed arguments and results, and the signals
+// of digestd. It starts digestd if it does not run, lets polkit ask for a password if possible,
+// and trusts only the owner of digestd's name. No other package of digestctl speaks D-Bus.
 package client
 
 import (
@@ -17,8 +16,8 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// How long digestctl waits: for the bus, for a digestd that the bus has started, for
-// an answer, and for one that somebody gives a password for.
+// Limits of waiting: for the bus, for a digestd that the bus has started, for an answer, and
+// for one that somebody gives a password for.
 const (
 	dialTime  = 10 * time.Second
 	startTime = 15 * time.Second

@@ -117,7 +117,7 @@ func serveTable(t *testing.T) (*table, *Client) {
 // returns. Arguments are empty, which must change none of their types.
 func TestMethodsAreThoseOfTheTable(t *testing.T) {
 	served, c := serveTable(t)
-	// What is made of several methods, or of none.
+	// Functions that consist of several methods, or of none.
 	others := []string{"Ask", "Close", "Follow", "StartNothing", "Upload"}
 	tested := 0
 	client := reflect.ValueOf(c)

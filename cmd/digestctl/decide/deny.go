@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package decide is the verbs by which an administrator decides what may be active:
-// denials, floors, and rollbacks that are permitted.
+// Package decide implements the verbs by which an administrator decides which contents and
+// versions may be active: denials, floors and grants of rollbacks.
 package decide
 
 import (

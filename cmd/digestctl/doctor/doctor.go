@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package doctor looks at what digestd needs of a machine: a kernel, a service
-// that runs, a plugin that rpm loads, directories, clocks. It is for the time
-// when digestd does not answer, so it asks the machine itself, and digestd only
-// as one part of it.
+// Package doctor checks that a machine has everything that digestd needs: a kernel, a running
+// service, a plugin that rpm loads, directories, clocks. It has to work when digestd does not
+// answer, so it looks at the machine itself, and asks digestd only as one part of it.
 //
-// It promises that nothing is changed, that no look takes longer than [Machine]
-// says whatever hangs, and that a finding has its remedy beside it. What a check
-// may not see, or what is not there to be seen, it says instead of guessing. It
-// leaves words around the findings, colors and exit codes to digestctl.
+// It promises to change nothing, to finish each check within the limit of [Machine] even if
+// something hangs, and to give a remedy with each finding. If a check cannot see something it
+// says so instead of guessing. digestctl prints the findings and sets the exit code.
 package doctor
 
 import (

@@ -259,7 +259,7 @@ func TestSocket(t *testing.T) {
 	s.wants("socket", "fail: TOP/hook.sock is not a socket → mv TOP/hook.sock TOP/hook.sock.aside && systemctl restart digestd")
 }
 
-// What hangs is left behind.
+// A check that hangs is abandoned.
 func TestHanging(t *testing.T) {
 	s := machine(t)
 	s.Patience = 200 * time.Millisecond

@@ -15,7 +15,7 @@ import (
 	"github.com/digestd/digestd/kernel"
 )
 
-// Where the kernel shows its integrity subsystem.
+// The files in which the kernel shows its integrity subsystem.
 const (
 	securityfs  = "/sys/kernel/security"
 	imaDir      = securityfs + "/ima"
@@ -120,7 +120,7 @@ func lookKeyring(_ context.Context, p *patient) {
 		p.unseen(err)
 		return
 	}
-	// What a kernel without the cache does not know costs nothing yet.
+	// A kernel without the cache does not need them yet.
 	missing := p.fail
 	if k.DigestCache != kernel.Yes {
 		missing = p.warn

@@ -200,7 +200,7 @@ func lookState(_ context.Context, p *patient) {
 	}
 }
 
-// How little room makes a warning, and a failure.
+// Less free space than this is a warning, or a failure.
 const (
 	littleSpace, noSpace   = 256 << 20, 16 << 20
 	littleInodes, noInodes = 5000, 200

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package format is the verbs about files of lists, which need no digestd: they show,
-// check and convert them.
+// Package format implements the verbs for list files, which need no digestd: they show, check
+// and convert them.
 package format
 
 import (

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package guard is the verbs about the guard in the kernel: what it does and refused, what
-// it would refuse, its mode, and what is learned of refusals. Root asks digestd-guard and
-// needs no digestd: the way out of a machine that refuses too much must not depend on it.
-// Others ask digestd, which has polkit decide. Why a content is in no list digestd says.
+// Package guard implements the verbs for the guard in the kernel: they show its state and
+// refusals, check what it would refuse, change its mode, and learn refused files. Root asks
+// digestd-guard and needs no digestd: the way out of a machine that refuses too much must not
+// depend on it. Other users ask digestd, which lets polkit decide. digestd explains why a
+// content is in no list.
 package guard
 
 import (

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package keys is the verbs about keys: those that vouch for packages, and those that
+// Package keys implements the verbs for keys: those that vouch for packages, and those that
 // sign the lists of this machine.
 package keys
 

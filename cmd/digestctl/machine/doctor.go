@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package machine is the verbs about the machine as a whole: what digestd needs there,
-// a report of all that it knows, and a policy for the kernel.
+// Package machine implements the verbs for the whole machine: doctor, report and ima-policy.
 package machine
 
 import (

@@ -131,8 +131,8 @@ func (s source) Denials(ctx context.Context) (denials []api.Denial, err error) {
 	return denials, err
 }
 
-// Verified returns what the latest verification came to. What it found is for
-// those who may verify; nobody is asked for a password for the sake of a page.
+// Verified returns what the latest verification came to. Its findings are for users who may
+// verify; digestctl asks nobody for a password only to make a page.
 func (s source) Verified(ctx context.Context, most int) (report.Verified, error) {
 	v := report.Verified{Findings: []api.Finding{}, Hidden: os.Geteuid() != 0}
 	var err error
@@ -160,7 +160,7 @@ func (s source) Decisions(ctx context.Context, most int) (events []api.Event, to
 	events = []api.Event{}
 	_, err = s.Log(ctx, api.LogFilter{}, 0, func(page []api.Event) {
 		for _, e := range page {
-			// What packages come and go with an update is no decision.
+			// Lists that come and go with an update are not decisions.
 			if audit.Lookup(e.Kind).Priority >= audit.Info {
 				continue
 			}

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package metrics is the verb that tells monitoring in numbers how digestd and the guard are.
+// Package metrics implements the verb that prints metrics of digestd and the guard for
+// monitoring.
 //
-// It promises names that follow Prometheus' conventions and never change their meaning, and
-// that nothing which a package or a process chose becomes part of a metric: labels have
-// words of ours alone. The numbers are digestd's.
+// It promises names that follow the conventions of Prometheus and never change their meaning,
+// and labels whose values come from digestd alone, never from a package or a process. digestd
+// supplies the numbers.
 package metrics
 
 import (

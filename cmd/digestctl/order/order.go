@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package order is the verbs about the order in which the kernel reads lists.
+// Package order implements the verbs for the order in which the kernel reads lists.
 package order
 
 import (

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package own is the verbs about the owner's own lists.
+// Package own implements the verbs for the owner's own lists.
 package own
 
 import (

@@ -81,8 +81,8 @@ It exits with 3 if a file is wrong, and with 4 if there is no such file.`,
 	return cmd
 }
 
-// readFile reads a policy file. What is wrong with it is in the description; an error is
-// that it could not be read.
+// readFile reads a policy file. The description names the mistakes in it; an error means that
+// it could not be read.
 func readFile(ctx context.Context, path string, own bool) (one checkedFile, p *fleet.Policy, err error) {
 	name := strings.TrimSuffix(filepath.Base(path), fleet.Suffix)
 	one = checkedFile{File: path, Name: name}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package policies has the verbs about policy files: what they say here, whether one is
-// right, what it changes, and the package of a directory of them.
+// Package policies implements the verbs for policy files: they show the policies in force,
+// check and compare files, and build a package of a directory of them.
 package policies
 
 import (

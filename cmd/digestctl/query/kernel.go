@@ -35,8 +35,8 @@ func printStatusKernel(t *terminal.UI, k api.Kernel) {
 	t.Fact("", "%s", blacklistText(k))
 }
 
-// notEnforced is what stands between the kernel and the lists, "" for nothing.
-// What nothing tells of is not taken for granted.
+// notEnforced is what stands between the kernel and the lists, "" for nothing. It assumes
+// nothing that the kernel does not report.
 func notEnforced(k api.Kernel) string {
 	switch {
 	case k.IMA == "no":

@@ -144,8 +144,8 @@ func parseTime(flag, text string, now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("--%s %q is not a time: give 2026-01-31, '2026-01-31 12:00', 12:00, or how long ago: 20m, 6h, 3d", flag, text)
 }
 
-// readLog reads up to want entries, all if that is 0. What is decided meanwhile
-// does not move its pages.
+// readLog reads up to want entries, all if that is 0. Decisions made meanwhile do not shift its
+// pages.
 func readLog(ctx context.Context, c *client.Client, filter api.LogFilter, want uint32) (doc logDocument, err error) {
 	doc.Events = []api.Event{}
 	if filter.Before == 0 {

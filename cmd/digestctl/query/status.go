@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package query is the verbs that ask digestd and change nothing.
+// Package query implements the verbs that ask digestd and change nothing.
 package query
 
 import (

@@ -83,8 +83,8 @@ func TestWatchForPrograms(t *testing.T) {
 	watch.Interrupt()
 }
 
-// At a terminal a line breaks between words, and the rest stands under its text. What happened
-// is said by a word; a color only repeats it.
+// At a terminal a line breaks between words, and the rest stands under its text. A word names
+// the event; a color only repeats it.
 func TestWatchOnTerminals(t *testing.T) {
 	w := ctltest.NewWorld(t)
 	w.Start()

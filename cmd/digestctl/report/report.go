@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package report gathers what digestd knows of a machine into one page for
-// people: what is vouched for and what is not, by whose word, what was decided,
-// and what is to be done next.
+// Package report makes one page for people of everything that digestd knows about a machine:
+// vouched and unvouched files, the keys behind them, decisions, and the next steps.
 //
-// It promises that the page needs nothing besides itself, no script and no
-// network, that no name on it can be more than text, and that it says where it
-// had to leave something out. The facts are digestd's; only which executables
-// there are it sees for itself.
+// It promises that the page is self-contained and needs neither scripts nor a network, that
+// names on it are never more than text, and that it says where it omits something. digestd
+// supplies the facts; only the executables it finds by itself.
 package report
 
 import (
@@ -69,7 +67,7 @@ type Source interface {
 	Files(ctx context.Context, list string, fn func(api.File)) error
 }
 
-// How many decisions are shown at most, and findings.
+// The largest numbers of decisions and findings on the page.
 const (
 	maxDecisions = 500
 	maxFindings  = 500
@@ -122,7 +120,7 @@ func (r *Report) Advise() {
 		add(p.Severity, "", p.Advice, "%s", p.Text)
 	}
 	for _, f := range r.Findings {
-		// What digestd says of itself stands above.
+		// The state of digestd stands above.
 		switch {
 		case f.Check == "daemon":
 		case f.Verdict == doctor.Fail:

@@ -167,9 +167,8 @@ var values = regexp.MustCompile(`="[^"]*"`)
 // loads is what makes a browser load, run or style something.
 var loads = regexp.MustCompile(`https?://|url\(|@import|<[a-zA-Z][^<>]*\s(src|srcset|href|style|on[a-z]+)=`)
 
-// A report of nothing is a page, too; and one of what hostile people name things
-// has no element and no attribute of theirs. What browsers make of it is tested
-// in integration/report.
+// A report of nothing is a page, too; and one of what hostile people name things has no element
+// and no attribute of theirs. integration/report tests it in browsers.
 func TestHTML(t *testing.T) {
 	const evil = "</td><script>alert(1)</script><img src=x onerror='alert(2)'>\u202e\x1b[2J"
 	var empty, full bytes.Buffer

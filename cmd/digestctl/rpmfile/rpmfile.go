@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rpmfile reads package files, which anybody may have made, in a process of its
-// own: one with limits, that can open nothing and speak to nobody. What breaks there is an
-// error about that file.
+// Package rpmfile reads package files, which anybody may have made, in a process of its own:
+// one with limits, that can open nothing and speak to nobody. A crash there is an error about
+// that file.
 //
 // The headers come back as bytes, for those who verify signatures. Nothing else that the
 // process says of a package is trusted: it describes.

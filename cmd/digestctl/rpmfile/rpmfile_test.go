@@ -256,7 +256,7 @@ type zeroes struct{}
 
 func (zeroes) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// Whatever is in a file, the caller gets an error about that file, and goes on.
+// The caller gets an error about a bad file, and goes on.
 func TestHostilePackages(t *testing.T) {
 	good := build(t, "gzip")
 	for name, data := range map[string][]byte{

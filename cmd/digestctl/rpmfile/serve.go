@@ -98,7 +98,7 @@ func read(source io.Reader) (*Package, error) {
 	p := &Package{NEVRA: pkg.String(), Source: !h.Has(header.TagSourceRPM), Header: head, Signatures: signatures, Different: []Difference{}}
 	sums := sumsOf(h)
 	payload := io.TeeReader(source, sums)
-	// What reads the payload reads the headers once more, from their copy.
+	// The reader of the payload reads the headers again, from their copy.
 	if err := p.compare(h, io.MultiReader(&raw, payload)); err != nil {
 		return nil, err
 	}

@@ -3,12 +3,12 @@
 // Package scan finds the files that an own list is made of and hashes them, on
 // all processors, into the body of a list.
 //
-// It promises that the same files give the same bytes, whatever the order in which
-// their digests come; that memory does not grow with their number or size, but for
-// the paths that the caller gave one by one; that a tree is never left, neither by
-// a link nor into another file system; and that no file gets a digest it had only
-// while it was being written. What cannot be hashed is told to the caller, file by
-// file; whether the list is worth publishing without it, is decided elsewhere.
+// It promises that the same files give the same bytes, whatever the order in which their
+// digests come; that memory does not grow with their number or size, but for the paths that the
+// caller gave one by one; that a tree is never left, neither by a link nor into another file
+// system; and that no file gets a digest it had only while it was being written. It reports
+// each file that it cannot hash to the caller, which decides whether to publish the list
+// without it.
 package scan
 
 import (

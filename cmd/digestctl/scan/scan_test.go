@@ -224,7 +224,7 @@ func TestChangingFile(t *testing.T) {
 			os.Chtimes(f.Name(), time.Time{}, time.Unix(int64(i)+1, 0))
 		}
 	}()
-	// Whoever writes may not get a turn while the file is read.
+	// The writer may not get a turn while the file is read.
 	var s scanned
 	for end := time.Now().Add(time.Minute); ; {
 		if s, err = write(t, scan.Options{Root: dir, Trees: trees(dir)}); err != nil || len(s.skipped) > 0 || time.Now().After(end) {
@@ -238,7 +238,7 @@ func TestChangingFile(t *testing.T) {
 	}
 }
 
-// What is too large, sparse or not, or cannot be read, is told of.
+// Files that are too large, sparse or not, or cannot be read, are reported.
 func TestLargeAndUnreadable(t *testing.T) {
 	dir := tree(t, map[string]string{"small": "s"})
 	sparse := filepath.Join(dir, "sparse")

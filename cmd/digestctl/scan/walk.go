@@ -117,8 +117,8 @@ func (w *walker) tree(s start) error {
 	return w.directory(s.path, fd, s.st.Dev)
 }
 
-// directory walks one, whose descriptor it closes. What is on another file system
-// belongs to another tree.
+// directory walks one, whose descriptor it closes. Files on another file system belong to
+// another tree.
 func (w *walker) directory(path string, fd int, dev uint64) error {
 	dir := os.NewFile(uintptr(fd), path)
 	defer dir.Close()

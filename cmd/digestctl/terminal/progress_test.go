@@ -31,8 +31,8 @@ func shown(t *testing.T, mode string, prepare func(*UI, *Progress)) string {
 	return out.String()
 }
 
-// What has no cursor to move, or a reader who hears lines, gets lines: each stage, and each
-// tenth of it once.
+// A terminal that cannot move its cursor, and a reader who hears lines, get lines: each stage,
+// and each tenth of it once.
 func TestProgressByLines(t *testing.T) {
 	const want = `verifying
 verifying: 100 of 1000, 10 %
@@ -76,7 +76,7 @@ func TestProgressModes(t *testing.T) {
 	}
 }
 
-// What is longer than a line of the terminal cannot be redrawn.
+// A bar that is longer than a line of the terminal cannot be redrawn.
 func TestNarrowProgress(t *testing.T) {
 	const bar = "verifying    [###############...............] 500/1000"
 	for columns, want := range map[int]string{0: bar, len(bar) + 1: bar, len(bar): "verifying 500/1000", 20: "verifying 500/1000"} {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package terminal is how digestctl talks to a person: lines, facts, tables, progress,
-// and words for what is counted and when it was. It knows neither commands nor
-// digestd.
+// Package terminal prints for people: lines, facts, tables, progress, numbers and times. It
+// also prints JSON for programs. It knows neither commands nor digestd.
 package terminal
 
 import (

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package userfile reads and writes the files that a user names: none without a
-// bound, none in the place of a link, and none that keeps anybody waiting.
+// Package userfile reads and writes files that a user names. It bounds their size, never writes
+// through a link, and never waits for another process.
 package userfile
 
 import (

@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 )
 
-// Write writes a file that a user named, whole or not at all. What has that
-// name already is replaced, and a symbolic link is never followed: root may write
-// into a directory in which others make links.
+// Write writes a file that a user named, whole or not at all. It replaces a file that has this
+// name, and never follows a symbolic link: root may write into a directory in which others make
+// links.
 func Write(path string, data []byte, mode os.FileMode) error {
 	if err := MayReplace(path); err != nil {
 		return err

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package verify is the verbs that compare what is there with what should be, and put
-// it right: verify, fix and sync.
+// Package verify implements the verbs that compare the machine with its lists, and correct
+// differences: verify, fix and sync.
 package verify
 
 import (

@@ -216,7 +216,7 @@ func TestUnsoundRepliesAreRefused(t *testing.T) {
 func compare(t *testing.T, frame []byte) {
 	t.Helper()
 	if len(frame) >= 8 {
-		// What follows a frame is a violation of its own, tested above.
+		// Bytes after a frame are another violation, tested above.
 		length := uint64(binary.BigEndian.Uint32(frame[4:]))
 		frame = frame[:min(uint64(len(frame)), 8+length)]
 	}

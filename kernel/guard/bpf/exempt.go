@@ -11,8 +11,8 @@ import (
 	"github.com/digestd/digestd/kernel/guard"
 )
 
-// SetExemptions puts exemptions in the place of those that are in force. What is in both
-// stays in force meanwhile; after an error there are none.
+// SetExemptions puts exemptions in the place of those that are in force. Exemptions that are in
+// both stay in force meanwhile; after an error there are none.
 func (s *Set) SetExemptions(to guard.Exemptions) error {
 	if len(to.Cgroups) > 0 && to.Namespace == 0 {
 		return errors.Join(errors.New("cannot change exemptions: the host's mount namespace is not known"), s.noExemptions())

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package tpmtest does to a TPM what tests need and digestd never does.
+// Package tpmtest acts on a TPM as tests need it and digestd never does.
 package tpmtest
 
 import (

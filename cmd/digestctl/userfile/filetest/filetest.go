@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package filetest holds what writes files that a user names to the rules of that.
+// Package filetest tests that code which writes files named by a user keeps the rules of
+// package userfile.
 package filetest
 
 import (

@@ -9,8 +9,8 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 )
 
-// What must not be undone is anchored before it is answered, or the answer says that it is
-// not yet.
+// A decision that must not be undone is anchored before it is answered, or the answer says that
+// it is not anchored yet.
 
 // KeyRevoke is [admin.Admin.KeyRevoke], anchored.
 func (d *Daemon) KeyRevoke(ctx context.Context, by api.Actor, id, reason string) (api.Key, error) {

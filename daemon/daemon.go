@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package daemon is the service itself: it follows package transactions,
-// publishes and withdraws lists, and answers for what it did.
+// Package daemon is the service itself: it follows package transactions, publishes and
+// withdraws lists, and explains its decisions.
 //
 // It brings events: sessions of package managers, acts of administrators, comparisons
 // with rpm's database, timers. Package ledger decides about them, one at a time, and

@@ -106,7 +106,7 @@ func TestUnitOfActor(t *testing.T) {
 	}
 }
 
-// Where the log was taken up to is recorded with the next commit that there is.
+// The position of the carriers is recorded with the next commit.
 func TestTakenIsRecorded(t *testing.T) {
 	x := recorder(t)
 	events(t, x, 3)

@@ -51,7 +51,7 @@ type simWorld struct {
 	lists    sync.Map // what list returns, by digest of the data
 	signed   sync.Map // what signedBy returns, by digest of the data and certificate
 
-	// What only machines in memory use.
+	// The parts that only machines in memory use.
 	certs      sync.Map // what remembered returns, by certificate
 	identities *knownIdentities
 	place      string // of what they all have, and do not change
@@ -168,7 +168,7 @@ type simMachine struct {
 	banned map[string]bool
 	staged stageHook
 
-	// Where it is all in memory.
+	// The parts in memory.
 	memoryDir   memoryDisk
 	memoryIndex memoryIndex
 	identities  *memoryIdentities
@@ -380,7 +380,7 @@ func (m *simMachine) Start() error {
 	m.faults = &faults{}
 	m.lists = newFaultyDir(disk, m.faults)
 	if before != nil && !cut {
-		// What the process before left unsynced still is.
+		// Files that the former process left unsynced still are.
 		m.lists.durable, m.lists.synced, m.lists.given, m.lists.others = before.durable, before.synced, before.given, before.others
 	}
 	m.order = newSimOrder(m.simWorld, index, m.lists)

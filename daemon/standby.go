@@ -42,9 +42,9 @@ func StandbyStatus(c config.Config, why error, since time.Time) api.Status {
 // gone within that time. They give up by themselves after 10 s.
 const standbyPatience = 4 * time.Second
 
-// RefuseMeanwhile tells whoever connects to l why the daemon judges nothing, from
-// some seconds after its call until ctx ends, which is when it returns. Whoever
-// connects and was not told waits for the next who accepts.
+// RefuseMeanwhile tells whoever connects to l why the daemon judges nothing, from some seconds
+// after its call until ctx ends, which is when it returns. A client that connected and got no
+// answer waits for the next process that accepts.
 func RefuseMeanwhile(ctx context.Context, l *net.UnixListener, why func() error) {
 	select {
 	case <-time.After(standbyPatience):
@@ -60,8 +60,8 @@ func RefuseMeanwhile(ctx context.Context, l *net.UnixListener, why func() error)
 		c, err := l.AcceptUnix()
 		switch {
 		case err == nil:
-			// What a peer does not read at once it will not read at all: the answer
-			// fits any socket buffer.
+			// A peer that does not read at once will not read at all: the answer fits any
+			// socket buffer.
 			conn := wire.NewConn(c)
 			conn.Write(&wire.Error{Text: why().Error()}, 50*time.Millisecond)
 			conn.Close()

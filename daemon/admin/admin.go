@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package admin carries out what administrators decide: grants, floors, denials,
-// revocations, the signing key, the order of lists. Each act is read, becomes one event of
-// the ledger, and is described from the view that follows.
+// Package admin carries out the decisions of administrators: grants, floors, denials,
+// revocations, the signing key, the order of lists. Each act is read, becomes one event of the
+// ledger, and is described from the view that follows.
 package admin
 
 import (

@@ -100,9 +100,9 @@ func (ad *Admin) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 	return ad.Snapshot().Denial(id), nil
 }
 
-// DenialLift takes a denial back, which what names by its ID, its path or what it is about,
-// and returns it as it was. What it withheld returns, unless something else speaks against
-// it. [api.NotFound] says that there is none, [api.InvalidArgument] that another authority
+// DenialLift takes a denial back, which what names by its ID, its path or what it is about, and
+// returns it as it was. The lists that it withheld return, unless another reason withholds
+// them. [api.NotFound] says that there is none, [api.InvalidArgument] that another authority
 // said it, or that what names several.
 func (ad *Admin) DenialLift(ctx context.Context, by api.Actor, what, reason string) (api.Denial, error) {
 	id, err := ad.Snapshot().FindDenial(what)

@@ -49,8 +49,8 @@ func deny(t *testing.T, m *daemontest.Machine, what, reason string) api.Denial {
 	return d
 }
 
-// What is denied is in no list once that is answered, nor after a restart, and returns when
-// the denial is lifted.
+// A denied content is in no list once the denial is answered, nor after a restart, and returns
+// when the denial is lifted.
 func TestDeny(t *testing.T) {
 	for name, test := range map[string]struct {
 		what  string

@@ -61,7 +61,7 @@ func (ad *Admin) KeyRevoke(ctx context.Context, by api.Actor, text, reason strin
 			ad.Logger.Error("sync failed", "reason", "the signing key was revoked", "error", err)
 		}
 	} else {
-		// What another key has signed as well comes back.
+		// Packages that another key signed as well get their lists back.
 		ad.WantSync("a key was revoked")
 	}
 	snap := ad.Snapshot()
@@ -80,7 +80,8 @@ func (ad *Admin) KeyRestore(ctx context.Context, by api.Actor, text, reason stri
 			return api.Key{}, err
 		}
 	}
-	// What cannot be verified is overruled if it is what stands against the key.
+	// The act overrules a revocation that cannot be verified, if that is the reason against the
+	// key.
 	var overruled map[string][]string
 	if k.Revoked == nil || k.Revoked.Unread {
 		overruled = snap.UnreadOf(k.Fingerprint)

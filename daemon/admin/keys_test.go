@@ -22,8 +22,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a key vouches for is gone when its revocation is answered, and what another key
-// vouches for stays; it comes back with the key.
+// Lists that a key vouches for are gone when its revocation is answered, and those of other
+// keys stay; they come back with the key.
 func TestKeyRevoke(t *testing.T) {
 	m := machine(t)
 	var told daemontest.Heard
@@ -112,7 +112,7 @@ func TestRevocationIsCarriedOutAgain(t *testing.T) {
 	wantCode(t, "once more", err, api.Unchanged, "")
 }
 
-// Where the key that signs lists is revoked, another signs all of them before the answer.
+// If the key that signs lists is revoked, another signs all of them before the answer.
 func TestSigningKeyIsRevoked(t *testing.T) {
 	m := machine(t)
 	old := m.Status().Certificate.SKI
@@ -134,7 +134,7 @@ func TestSigningKeyIsRevoked(t *testing.T) {
 	wantCode(t, "restored", err, api.InvalidArgument, "signed lists here")
 }
 
-// What says that a key is revoked is to be taken away first, if it is no administrator.
+// A revocation that does not come from an administrator has to be removed at its source first.
 func TestKeyRestoreRefuses(t *testing.T) {
 	m := machine(t)
 	id := fingerprint(t, "vendor")

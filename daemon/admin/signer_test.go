@@ -67,7 +67,7 @@ func TestSignerOfUnsignedLists(t *testing.T) {
 	wantCode(t, "enrolled", err, api.InvalidArgument, `sign = "none"`)
 }
 
-// Where the next boot looks there are the certificate that signs and the one prepared to.
+// The places of the next boot have the certificate that signs and the prepared one.
 func TestSignerEnrolInFiles(t *testing.T) {
 	m := machine(t)
 	next, err := m.SignerRotate(t.Context(), by, true, "")

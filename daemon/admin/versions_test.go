@@ -196,7 +196,7 @@ func TestFloorRefuses(t *testing.T) {
 	if got := m.Memory(t); got != memory {
 		t.Errorf("memory is\n%s\nand was\n%s", got, memory)
 	}
-	// Where a package has one epoch, a version without one is of that.
+	// If a package has one epoch, a version without an epoch has that one.
 	m.Erase(t, version(t, "epochal", "1-1"))
 	m.Sync(t)
 	if err := m.FloorSet(t.Context(), by, "epochal", "1-2", ""); err != nil {

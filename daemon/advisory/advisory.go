@@ -4,7 +4,7 @@
 // that package managers keep on this disk, has a process without rights read what changed,
 // and tells the ledger, which decides what follows.
 //
-// It uses no network, and trusts no more than the word of a repository is worth: see
+// It uses no network, and trusts a repository no further than its signature reaches: see
 // [github.com/digestd/digestd/daemon/ledger/advice].
 package advisory
 

@@ -171,7 +171,7 @@ func TestReport(t *testing.T) {
 	w.Sync(t)
 	w.apply(false)
 	w.want("absent-0-1.noarch 0:1-1", "tool-1-1.noarch 0:1-2")
-	// What is mended is not reported any more.
+	// A fixed package is not reported any more.
 	w.Erase(t, build(t, "tool", "1-1"), build(t, "absent", "0-1"))
 	w.Install(t, build(t, "tool", "1-2"))
 	w.Sync(t)
@@ -252,7 +252,7 @@ func TestOff(t *testing.T) {
 	}
 }
 
-// What the advisories of a repository must not do.
+// The limits of the advisories of a repository.
 func TestBounds(t *testing.T) {
 	for name, x := range map[string]struct {
 		change func(w *world)
@@ -330,7 +330,7 @@ func TestOlderMetadata(t *testing.T) {
 	}
 }
 
-// What dnf keeps as zchunk is read, where the plain file is not on this disk.
+// digestd reads a zchunk file of dnf if the plain file is not on this disk.
 func TestZchunk(t *testing.T) {
 	w := newWorld(t, "keep-out")
 	w.publish(repodata, 1000, []string{"tool 1-3"}, "tool 1-2")

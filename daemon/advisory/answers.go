@@ -149,7 +149,7 @@ func (a *Adviser) AdvisoriesForget(ctx context.Context, by api.Actor, repository
 			return &api.Error{Code: api.NotFound, Message: "digestd knows no advisories of repository " + repository, Advice: "see digestctl advisories status"}
 		}
 		s.ForgetOrigin(name, act)
-		// What it says now was forgotten on purpose; what it says next is applied.
+		// Its present advisories were forgotten on purpose; its next ones are applied.
 		s.SetOrigin(&s.Queue.Batch, record.Origin{Name: name, Strength: o.Strength, Keys: o.Keys, Stamp: o.Stamp, Made: o.Made, Read: o.Read})
 		s.MarkBelow(0, nil)
 		s.Show()

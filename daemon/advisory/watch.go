@@ -94,7 +94,7 @@ func (a *Adviser) watch(fsw *fsnotify.Watcher) {
 		return n <= watched && fsw.Add(dir) == nil
 	}
 	for _, m := range cache.Managers {
-		// What is not there yet comes by a change of what is above it.
+		// A directory that does not exist yet appears as a change of its parent.
 		top := filepath.Join(a.Config.Root, m.Dir)
 		for dir := top; !add(dir) && dir != filepath.Clean(a.Config.Root) && dir != "/"; {
 			dir = filepath.Dir(dir)

@@ -161,7 +161,7 @@ func (a *Anchor) make(ctx context.Context, by api.Actor, owner, reason string, a
 		if err == nil {
 			return
 		}
-		// What the caller's patience ended is undone all the same.
+		// If the caller stopped waiting, the act is undone all the same.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), passPatience)
 		defer cancel()
 		if cerr := a.clean(ctx, owner); cerr != nil {

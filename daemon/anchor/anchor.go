@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package anchor binds the index to a counter in the TPM, which no backup brings back: an
-// index that is older than what was decided on this machine is noticed.
+// Package anchor binds the index to a counter in the TPM, which no backup restores: digestd
+// notices an index that is older than the latest decisions on this machine.
 //
-// The index counts epochs. One ends when something was decided that must not be undone: a
-// higher version, a floor, a denial, a revocation, another policy. The next epoch becomes
-// durable in the index first, and then the counter rises. A denial or a revocation is
-// anchored before it is answered, or after two seconds with the word that it is not yet;
-// the rest within an hour, and when digestd stops. Nothing waits longer for the TPM, and
-// without it digestd goes on, with a problem that says so.
+// The index counts epochs. One ends with each decision that must not be undone: a higher
+// version, a floor, a denial, a revocation, another policy. The next epoch becomes durable in
+// the index first, and then the counter rises. A denial or a revocation is anchored before it
+// is answered, or after two seconds the answer says that it is not anchored yet; other
+// decisions are anchored within an hour, and when digestd stops. Nothing waits longer for the
+// TPM, and without it digestd goes on, with a problem that says so.
 package anchor
 
 import (

@@ -256,8 +256,9 @@ func TestEpochs(t *testing.T) {
 	rises("another policy", 1, false, func() { m.again(t) })
 }
 
-// TestOlderState: a state directory from before is noticed. What is active stays and newer versions come, older ones do
-// not, by no grant either, until an administrator accepts the state.
+// TestOlderState: a state directory from before is noticed. Active lists stay and newer
+// versions come, older ones do not, not even by a grant, until an administrator accepts the
+// state.
 func TestOlderState(t *testing.T) {
 	for _, what := range []string{"the state directory", "the state directory and the secret"} {
 		t.Run(what, func(t *testing.T) {
@@ -339,7 +340,7 @@ func TestOlderState(t *testing.T) {
 			if _, err := m.AnchorAccept(t.Context(), daemontest.Root, "again"); code(err) != api.Unchanged {
 				t.Errorf("accepted twice: %v", err)
 			}
-			// What was before the acceptance does not pass for what came of it.
+			// The state before the acceptance does not pass for the one after it.
 			restore()
 			m.Anchor.Begin(t.Context())
 			m.standing(t, api.AnchorOlder)

@@ -4,7 +4,7 @@ package api
 
 import "time"
 
-// How the index stands to its anchor, and whether a decision is anchored.
+// The states of the index with regard to its anchor, and of a decision.
 const (
 	AnchorNone        = "none"        // there is no anchor
 	AnchorDone        = "anchored"    // an older index would be noticed

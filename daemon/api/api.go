@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package api holds what the daemon answers: plain structs that travel over
-// D-Bus as a{sv} and leave digestctl as JSON, under the same keys.
+// Package api has the answers of the daemon: plain structs that D-Bus carries as a{sv} and
+// digestctl prints as JSON, with the same keys.
 //
-// It promises that keys are only ever added, never renamed or given another
-// meaning, and that what cannot travel as it is (text that is not UTF-8) is
-// replaced rather than lost with its message. Fields marked omitzero are absent
-// when they have nothing to say; all others are always there.
+// It promises that keys are only added, never renamed or given another meaning, and that text
+// which is not UTF-8 is replaced rather than lost with its message. Fields marked omitzero are
+// absent if they are empty; all others are always there.
 //
-// It leaves transport to package bus, words for people to digestctl, and all
-// decisions to the daemon.
+// Package bus transports them, digestctl prints them for people, and the daemon makes all
+// decisions.
 package api
 
 import (

@@ -37,7 +37,7 @@ type Denial struct {
 	Anchor  string    `json:"anchor,omitzero"`  // of an answer to a denial: anchored, or pending, where there is an anchor
 }
 
-// What an import does about a [Denial].
+// The effects of an import on a [Denial].
 const (
 	DenialAdded   = "added"
 	DenialMerged  = "merged"  // with one about the same

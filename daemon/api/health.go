@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// What [Health] returns.
+// The results of [Health].
 const (
 	Healthy  = "healthy"
 	Degraded = "degraded"

@@ -26,7 +26,7 @@ type Kernel struct {
 	Enrolled      bool          `json:"enrolled"`             // it has the certificate that signs lists
 }
 
-// Where [Enrolment] can bring a certificate.
+// The places to which [Enrolment] can bring a certificate.
 const (
 	EnrolIMA  = "ima"  // the kernel's keyring for IMA, until the next boot
 	EnrolMOK  = "mok"  // the machine owner's keys, by way of mokutil

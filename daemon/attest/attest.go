@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package attest is what a machine states of itself to a verifier, and how that is verified:
-// the epoch of its index, the settings that decide, the head of its log, and what the guard
-// does. The TPM signs the statement together with the value of the counter, and the key that
-// signs lists signs it as well; where there is no anchor, only that key does.
+// Package attest makes and verifies the statement of a machine about itself: the epoch of its
+// index, the settings that decide, the head of its log, and the mode of the guard. The TPM
+// signs the statement together with the value of the counter, and the key that signs lists
+// signs it as well; where there is no anchor, only that key does.
 //
-// A verifier needs no TPM and no network. Whose the keys are it knows from a challenge (see
+// A verifier needs no TPM and no network. It knows the keys of a machine from a challenge (see
 // [Ask]), or from the first statement that it accepted.
 package attest
 
@@ -147,9 +147,9 @@ var errNothing = errors.New("cannot verify the quote: nobody signed it")
 // errUnanswered means that the verifier waits for a proof.
 var errUnanswered = errors.New("cannot verify the quote: the machine has not answered the challenge yet")
 
-// Verify verifies a quote for a nonce. An error means that it proves nothing. What it proves
-// and the verifier remembers otherwise is among the faults of the result; known is nil at the first
-// use, which believes any key.
+// Verify verifies a quote for a nonce. An error means that it proves nothing. If the verifier
+// remembers something else, the faults of the result name it; known is nil at the first use,
+// which accepts any key.
 func Verify(quote []byte, nonce string, known *Memory) (Result, error) {
 	var q Quote
 	if len(quote) > MaxQuote {

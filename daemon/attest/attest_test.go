@@ -162,12 +162,12 @@ func TestGood(t *testing.T) {
 			t.Errorf("%+v after %+v", next, known)
 		}
 	}
-	// What crashed before the counter rose is one ahead.
+	// An index that crashed before the counter rose is one ahead.
 	p.Anchor.Epoch++
 	good(t, p.quote(t, "t"), nil)
 }
 
-// What was changed, or is of another nonce, proves nothing.
+// A quote that was changed, or has another nonce, proves nothing.
 func TestForged(t *testing.T) {
 	p := newProver(t)
 	for _, parts := range []string{"tm", "t", "m"} {
@@ -189,7 +189,7 @@ func TestForged(t *testing.T) {
 	nothing(t, "another nonce", p.quote(t, "tm"), "another nonce")
 }
 
-// What is proved and is not as it was is a fault.
+// A proved fact that differs from the remembered one is a fault.
 func TestFaults(t *testing.T) {
 	p := newProver(t)
 	p.rise(t)

@@ -20,10 +20,10 @@ import (
 	"github.com/digestd/digestd/kernel/tpm"
 )
 
-// A verifier enrols the attestation key of a machine by a challenge: the machine shows its
-// keys (Identity), the verifier encrypts a secret for the endorsement key, which the TPM's
-// maker vouches for, and for the attestation key (Challenge), and the TPM decrypts it if it
-// has both (Proof). What a machine sends is bytes from a stranger.
+// A verifier enrols the attestation key of a machine by a challenge: the machine shows its keys
+// (Identity), the verifier encrypts a secret for the endorsement key, which the TPM's maker
+// vouches for, and for the attestation key (Challenge), and the TPM decrypts it if it has both
+// (Proof). Treat the answers of a machine as untrusted input.
 
 // The forms of these documents.
 const (

@@ -22,8 +22,8 @@ import (
 // JournalDir is where journald's sockets are.
 const JournalDir = "/run/systemd/journal"
 
-// How long handing over one record may take while journald is busy, and how
-// long journald may take to have all of them on disk.
+// Limits for the time to send one record while journald is busy, and for the time until
+// journald has all of them on disk.
 const (
 	sendTime    = 2 * time.Second
 	confirmTime = 30 * time.Second
@@ -44,9 +44,9 @@ type Journal struct {
 // NewJournal returns the journal whose sockets are in dir.
 func NewJournal(dir string) *Journal { return &Journal{dir: dir} }
 
-// Send hands the record of e to journald. It waits while journald is busy, not
-// for long. What journald has not read yet lies in its socket: if that is gone
-// the error is ErrLost.
+// Send hands the record of e to journald. It waits while journald is busy, not for long.
+// Records that journald has not read yet are in its socket: if that is gone the error is
+// ErrLost.
 func (j *Journal) Send(e record.Event) error {
 	datagram := encode(Record(e))
 	// A journald that was restarted has another socket of the same name.

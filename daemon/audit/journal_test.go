@@ -19,8 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What journald has of a record is what was decided, whatever a package is
-// called.
+// journald has the decision as it was made, regardless of the name of a package.
 func TestJournald(t *testing.T) {
 	needs.Root(t)
 	journal := journaltest.New(t)
@@ -110,7 +109,7 @@ func TestJournaldRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// What lies in a socket goes with it, and the next journald knows nothing of it.
+	// Records in a socket are lost with it, and the next journald knows nothing of them.
 	resume := journal.Pause()
 	for _, lose := range []func() error{func() error { return writer.Confirm(t.Context()) }, func() error { return send(4) }} {
 		if err := send(3); err != nil {

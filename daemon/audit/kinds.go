@@ -39,8 +39,8 @@ type Kind struct {
 	Text     string   // of the entry: what it means, and what to do
 }
 
-// The kinds, as the index has them. What records an event names one of these; a test keeps
-// that.
+// The kinds, as the index has them. Code that records an event names one of these; a test
+// checks that.
 const (
 	KindFirstSync        = "first-sync"
 	KindPublished        = "published"

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What is sent is a netlink message of the type by which rpm tells of software.
+// The message is a netlink message of the type that rpm uses for software.
 func TestTrailMessage(t *testing.T) {
 	got := request(7, "op=x res=failed")
 	n := binary.NativeEndian
@@ -67,7 +67,7 @@ func TestTrailOfTheKernel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What is no refusal does not go there.
+	// Other decisions than refusals do not go there.
 	before := trail.seq
 	if err := trail.Send(record.Event{Kind: "published"}); err != nil || trail.seq != before {
 		t.Errorf("sent %d messages, %v", trail.seq-before, err)

@@ -218,8 +218,8 @@ func TestLists(t *testing.T) {
 	}
 }
 
-// What a package is not vouched for by, or has nothing to be vouched for, gets no list, and
-// the reason is known.
+// A package without a good signature, or without files to vouch for, gets no list, and the
+// reason is known.
 func TestPackagesWithoutList(t *testing.T) {
 	for name, test := range map[string]struct {
 		owner    string
@@ -377,7 +377,7 @@ func (away) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
 	return nil, errors.New("the token is away")
 }
 
-// What keeps a list from being signed fails it, and nothing unsigned is staged.
+// If a list cannot be signed it fails, and nothing unsigned is staged.
 func TestListThatCannotBeSigned(t *testing.T) {
 	for name, test := range map[string]struct {
 		spoil func(b *bench)

@@ -36,8 +36,8 @@ func (b *Builder) build(c *view.Candidate, h *header.Header, w *Workspace) error
 	return b.Stage(c, w)
 }
 
-// Compose makes the body of c's list in w, without what is denied, and describes it in c.
-// Where there is nothing to make, c.None says why.
+// Compose makes the body of c's list in w, without what is denied, and describes it in c. If
+// there is nothing to make, c.None says why.
 func (b *Builder) Compose(c *view.Candidate, h *header.Header, w *Workspace) error {
 	var err error
 	switch b.Format {

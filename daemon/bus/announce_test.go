@@ -15,7 +15,7 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// What rpm is called on the bus.
+// The names of rpm on the bus.
 const (
 	rpmName      = "org.rpm.announce"
 	rpmPath      = "/org/rpm/Transaction"
@@ -81,7 +81,7 @@ func TestAnnouncements(t *testing.T) {
 			}
 		}
 	}
-	// What was said before all this is heard when this is: the bus keeps order.
+	// Earlier signals have arrived when this one has: the bus keeps order.
 	settle := func() int {
 		t.Helper()
 		before := b.announced()

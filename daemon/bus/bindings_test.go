@@ -178,7 +178,7 @@ func TestShippedBusFiles(t *testing.T) {
 	if reply, err := p.conn.RequestName(api.BusName, 0); err == nil {
 		t.Errorf("an ordinary user asked for the name and got %v", reply)
 	}
-	// What is not ours to offer does not get through to us.
+	// Calls to interfaces of others do not reach the backend.
 	if err := p.conn.Object(api.BusName, api.Path).Call("com.example.Other.Method", 0).Err; err == nil || !strings.Contains(err.Error(), "Rejected send message") {
 		t.Errorf("another interface: %v", err)
 	}

@@ -73,7 +73,8 @@ func TestGuardMethods(t *testing.T) {
 	}
 }
 
-// What the guard counts is to be read, and announced to nobody: it changes with each use of a file.
+// The counts of the guard can be read, and are not announced: it changes with each use of a
+// file.
 func TestGuardProperties(t *testing.T) {
 	b := &stub{guard: api.Guard{Mode: "enforce", Wanted: "enforce", Counts: api.GuardCounts{Missed: 5, Refused: 2}}}
 	s, private := serve(t, b)

@@ -97,8 +97,8 @@ func TestCancelJob(t *testing.T) {
 	p.refused("NotFound", "Cancel", uint64(0))
 }
 
-// Who started a job may cancel it without anybody's leave, and so may root; others
-// may not, and do not learn which jobs there are.
+// The user who started a job may cancel it without authorization, and so may root; others may
+// not, and do not learn which jobs there are.
 func TestCancelOthersJob(t *testing.T) {
 	needs.Root(t)
 	const owner = 1 // a user that the bus finds, too

@@ -49,7 +49,7 @@ func TestArgumentsOutOfBounds(t *testing.T) {
 	if len(b.changes) > 0 {
 		t.Errorf("refused calls reached the backend: %v", b.changes)
 	}
-	// What is just in bounds passes, and every byte but NUL may be in a path.
+	// An argument just within bounds passes, and a path may have every byte but NUL.
 	p.must("Why", "/"+long(object.MaxPath-1))
 	p.must("WhyBytes", []byte("/\x01\x1b\xff"))
 	p.must("RollbackGrant", long(object.MaxName), long(object.MaxReason))

@@ -33,8 +33,8 @@ func introspectAt(t *testing.T, p peer, path dbus.ObjectPath) introspect.Node {
 	return node
 }
 
-// What introspection says is what is callable: every method, with these types
-// and no others.
+// Introspection has exactly the methods that can be called: every method, with these types and
+// no others.
 func TestIntrospection(t *testing.T) {
 	s, private := serve(t, &stub{lists: []api.List{{Name: "a"}}})
 	p := connect(t, private)
@@ -177,7 +177,7 @@ func TestProperties(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || sig.Body[0] != api.Interface {
 		t.Errorf("%v\n%s", sig.Body[0], diff)
 	}
-	// What may change says so, and the other way round.
+	// A property that may change says so, and the other way round.
 	for _, d := range properties() {
 		if _, ok := changed[d.Name]; ok && d.Emits != "true" {
 			t.Errorf("%s changed, but is announced as %s", d.Name, d.Emits)

@@ -30,7 +30,7 @@ polkit.addRule(function(action, subject) {
 });
 `
 
-// What polkit is called on the bus.
+// The names of polkit on the bus.
 const (
 	polkitName      = "org.freedesktop.PolicyKit1"
 	polkitPath      = "/org/freedesktop/PolicyKit1/Authority"
@@ -87,7 +87,7 @@ func TestPolkitDecides(t *testing.T) {
 	if text := allowed.refused("AccessDenied", "FloorSet", "bash", "1-1", "why"); text != "only an administrator may set or clear a floor, and the call does not allow interactive authorization" {
 		t.Errorf("refused with %q", text)
 	}
-	// Whoever may ask, but has nobody to answer, is refused in the end.
+	// A user who may ask, but has nobody to answer, is refused in the end.
 	if receive(t, "a refusal", other.interactively("RollbackRevoke", "bash-1-1.noarch")).Err == nil {
 		t.Error("authorized by nobody")
 	}
@@ -201,7 +201,7 @@ func TestPolkitAsksAPerson(t *testing.T) {
 	if !slices.Equal(b.changes, []string{"RollbackGrant"}) {
 		t.Errorf("changed %v", b.changes)
 	}
-	// Who does not allow to be asked is not.
+	// A caller that does not allow questions gets none.
 	connectAs(t, private, daemonUser).refused("AccessDenied", "FloorClear", "bash", "why")
 	select {
 	case asked := <-a.began:

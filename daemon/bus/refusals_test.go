@@ -34,8 +34,7 @@ func (s *safeBuffer) String() string {
 	return s.b.String()
 }
 
-// Whoever calls what he may not, over and over, gets a few lines of the log and
-// then his number.
+// A user who repeats forbidden calls gets a few lines of the log and then a sum.
 func TestRefusalsAreSummedUp(t *testing.T) {
 	needs.Root(t)
 	private := bustest.Start(t)

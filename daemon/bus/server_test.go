@@ -22,7 +22,7 @@ func TestBusRestarts(t *testing.T) {
 
 	p := connect(t, private)
 	p.must("Status")
-	// Who callers are was forgotten with the old bus, and is found out anew.
+	// The identity of callers was forgotten with the old bus, and is found again.
 	p.must("RollbackRevoke", "bash-1-1.noarch")
 	signals := p.listen()
 	s.ListPublished("tlv-new", "new-1-1.noarch")
@@ -78,7 +78,7 @@ func TestCloseFreesTheName(t *testing.T) {
 	}
 }
 
-// What was queued before the end is still sent.
+// Signals that were queued before the end are still sent.
 func TestLastSignals(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	private := bustest.Start(t)

@@ -3,9 +3,9 @@
 // Package config reads digestd's configuration: one flat TOML file and its
 // drop-ins, later files winning key by key.
 //
-// It promises that what it returns is complete and consistent, and that a key
-// or value it does not know is an error that names the file and suggests what
-// was meant. It opens nothing but the configuration itself.
+// It promises that what it returns is complete and consistent, and that an unknown key or value
+// is an error that names the file and suggests the right one. It opens nothing but the
+// configuration itself.
 package config
 
 import (

@@ -32,9 +32,9 @@ func New(h *host.Host, labels *label.Labels) *Denier {
 	return &Denier{Host: h, labels: labels, changed: make(chan struct{}, 1)}
 }
 
-// Complete enforces what was just denied, even if ctx has ended, and returns how many
-// lists had to leave the directory or to change. What cannot be done now is left to the
-// next comparison, and the error says so.
+// Complete enforces what was just denied, even if ctx has ended, and returns how many lists had
+// to leave the directory or to change. It leaves the rest to the next comparison, and the error
+// says so.
 func (d *Denier) Complete(ctx context.Context) (lists int, err error) {
 	ctx = context.WithoutCancel(ctx)
 	err = d.Exec.Decide(ctx, "deny", func(s *ledger.Ledger) error {
@@ -50,8 +50,8 @@ func (d *Denier) Complete(ctx context.Context) (lists int, err error) {
 }
 
 // Change changes what is denied, durably, and takes it over: packages that are denied lose
-// their lists, contents stay until [Denier.Enforce]. What was made meanwhile by what was
-// denied before is made again. If change fails, nothing has happened.
+// their lists, contents stay until [Denier.Enforce]. Lists that were made meanwhile with the
+// former denials are made again. If change fails, nothing has happened.
 func (d *Denier) Change(ctx context.Context, change func(s *ledger.Ledger) error) error {
 	err := d.Exec.Decide(ctx, "deny", func(s *ledger.Ledger) error {
 		if err := change(s); err != nil {

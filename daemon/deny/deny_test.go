@@ -72,8 +72,8 @@ func content(text string) policy.Denial {
 	return policy.Denial{Contents: []policy.Content{{Algo: digestlist.SHA256, Digest: string(sum[:])}}}
 }
 
-// What another authority denies leaves the lists as what the owner denies does,
-// is not recorded, and is taken back by that authority alone.
+// A content that another authority denies leaves the lists like one that the owner denies; it
+// is not recorded, and only that authority takes it back.
 func TestDeniedByOthers(t *testing.T) {
 	m := installed(t)
 	before := m.Snapshot().List(other)
@@ -201,7 +201,7 @@ func TestCompleteForNobody(t *testing.T) {
 	}
 }
 
-// What cannot be recorded is not denied, and nothing leaves the lists for it.
+// A denial that cannot be recorded has not happened, and nothing leaves the lists for it.
 func TestDenialThatCannotBeRecorded(t *testing.T) {
 	m := installed(t)
 	let := m.StopCommits(t)

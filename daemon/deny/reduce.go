@@ -23,10 +23,10 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// Enforce makes the list directory hold nothing that is denied, and
-// returns how many lists had to leave it or to change. What is denied is durable
-// before the first of them does, so that a start after a crash completes it. A list that
-// cannot be made anew leaves the directory, and a comparison is wanted.
+// Enforce makes the list directory hold nothing that is denied, and returns how many lists had
+// to leave it or to change. The denials are durable before the first list leaves, so a start
+// after a crash completes the work. A list that cannot be made anew leaves the directory, and a
+// comparison is wanted.
 func (d *Denier) Enforce(ctx context.Context) (lists int, err error) {
 	harmless := map[*view.Entry]bool{} // that only seemed to hold something
 	for {

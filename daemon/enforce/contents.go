@@ -27,7 +27,7 @@ func (g *Guard) Run(ctx context.Context) error {
 	if g == nil {
 		return nil
 	}
-	// Which lists lack some is not recorded.
+	// The index does not record which lists lack some.
 	g.Exec.Do(ctx, func() error {
 		for _, e := range g.Exec.State.Sorted() {
 			g.missing[e.Name] = true
@@ -198,7 +198,7 @@ func (g *Link) learn(r contents.Learned, holders []executor.List) error {
 			return c.Admit(ctx, added)
 		})
 		if err != nil {
-			// What it holds is not known: all lists are compared.
+			// Its contents are unknown: all lists are compared.
 			g.sums[r.Body] = r.Sums
 			return err
 		}

@@ -31,8 +31,8 @@ type Guard struct {
 	exempt exemptions
 }
 
-// guardPatience bounds how long a package manager, or somebody's act, waits for the
-// guard. What it was not told then is told with all else; see compare.
+// guardPatience bounds how long a package manager, or somebody's act, waits for the guard. The
+// next comparison sends the rest; see compare.
 const guardPatience = 2 * time.Second
 
 // errNoGuard means that the guard was not told of all lists, and is not asked until that
@@ -272,8 +272,8 @@ func (g *Link) replace(commit uint64, all map[guard.Digest]uint32) error {
 	return g.client.Replace(ctx, max(commit, 1), len(all), maps.All(all))
 }
 
-// largestOf returns the size of the largest file that a list has. Where a list's is not
-// known, that of the largest which digestd itself would hash counts.
+// largestOf returns the size of the largest file that a list has. If the size of a list's files
+// is unknown, it assumes the largest file that digestd would hash.
 func largestOf(active []*view.Entry) uint64 {
 	largest := uint64(1)
 	for _, e := range active {

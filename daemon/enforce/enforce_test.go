@@ -143,7 +143,7 @@ func TestGuardFollows(t *testing.T) {
 	end = m.begin()
 	m.agrees("it is back")
 	m.holds("it is back", "e")
-	// What somebody else did to a list is made good.
+	// Changes that another program made to a list are undone.
 	m.Install(t, pkg(t, "three", "c"))
 	m.Sync(t)
 	m.holds("a third list", "e", "c")
@@ -156,7 +156,7 @@ func TestGuardFollows(t *testing.T) {
 	m.Sync(t)
 	m.agrees("it was made again")
 	m.holds("it was made again", "e", "c")
-	// What the guard holds already is not said again.
+	// Digests that the guard has already are not sent again.
 	m.kernel.Lists[guard.Digest{1}] = 1
 	end()
 	m.begin()

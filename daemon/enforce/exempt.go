@@ -72,8 +72,8 @@ func (g *Guard) KeepExemptions(ctx context.Context) error {
 	}
 }
 
-// exemptNow tells the guard which containers policies exempt now. What it refuses is a
-// problem that status has; the others are exempt.
+// exemptNow tells the guard which containers policies exempt now. If the guard refuses some,
+// status has a problem, and the others are exempt.
 func (g *Guard) exemptNow(ctx context.Context) error {
 	snap := g.Snapshot()
 	want, told := snap.PolicyExemptions(), g.exempt.told

@@ -17,8 +17,8 @@ const (
 	largestPackage = 65_536
 )
 
-// Room says why what so many packages bring may not fit into the guard, or nil. Where
-// nothing is refused, or the guard is away, there is always room. It is called within turns.
+// Room says why what so many packages bring may not fit into the guard, or nil. If the guard
+// refuses nothing or is absent there is always room. It is called within turns.
 func (g *Guard) Room(packages int) error {
 	if g == nil || !g.Agreed || packages == 0 {
 		return nil

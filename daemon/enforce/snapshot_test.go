@@ -112,7 +112,7 @@ func TestSnapshotFollows(t *testing.T) {
 		t.Errorf("the index went on, doubt %q", doubt)
 	}
 	within("another came", "a", "b", "c")
-	// What is left to do is done when digestd ends.
+	// The rest is done when digestd ends.
 	m.comes("last", "d")
 	cancel()
 	if err := <-ended; err != nil {

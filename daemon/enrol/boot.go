@@ -15,9 +15,9 @@ import (
 	"github.com/digestd/digestd/store"
 )
 
-// Where the next boot finds certificates for .ima: the kernel itself loads one
-// (CONFIG_IMA_LOAD_X509), dracut's module integrity a directory of them. Both look
-// in the initial file system.
+// The places in which the next boot finds certificates for .ima: the kernel itself loads one
+// (CONFIG_IMA_LOAD_X509), dracut's module integrity a directory of them. Both look in the
+// initial file system.
 const (
 	bootFile = "etc/keys/x509_ima.der"
 	bootDir  = "etc/keys/ima"

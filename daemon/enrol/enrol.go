@@ -73,7 +73,8 @@ func (en *Enroller) EnrolIMA(certs []*x509.Certificate, e *api.Enrolment) error 
 		}
 		e.Done = append(e.Done, fmt.Sprintf("certificate %x is in the kernel's %s keyring", c.SubjectKeyId, ring.Name()))
 	}
-	// What the kernel refused for want of the certificate it looks at again then.
+	// The kernel then looks again at the lists that it refused because the certificate was
+	// missing.
 	var names []string
 	for _, l := range en.Snapshot().Entries {
 		if l.Active() {
@@ -126,9 +127,9 @@ func (en *Enroller) followEnrolment() error {
 	return store.WriteFileDurably(en.bootPath(bootName(hex.EncodeToString(next.SubjectKeyId))), next.Raw, 0o644)
 }
 
-// EnrolReplacement does for the certificate that replaced a revoked one what was
-// done for that: in the keyrings it was in, and at boot if it was loaded there. What fails
-// is a problem in status.
+// EnrolReplacement does for the certificate that replaced a revoked one what was done for that:
+// in the keyrings it was in, and at boot if it was loaded there. Failures are problems in
+// status.
 func (en *Enroller) EnrolReplacement(ctx context.Context, left Removal) {
 	c := en.Builder.Load().Identity.Cert
 	var errs []error

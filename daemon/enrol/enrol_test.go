@@ -196,7 +196,7 @@ func TestStartWithAnUnreadableOldCertificate(t *testing.T) {
 	}
 }
 
-// What the owner enrols is the certificate that signs and the one that is prepared to.
+// The owner enrols the certificate that signs and the prepared one.
 func TestEnrollable(t *testing.T) {
 	m := start(t)
 	want := []string{ski(m.cert())}
@@ -298,7 +298,7 @@ func TestKernelRefuses(t *testing.T) {
 	}
 }
 
-// What the next boot loads is put where it looks for it, and what is somebody else's stays.
+// The certificate is put where the next boot looks for it, and files of others stay.
 func TestEnrolFile(t *testing.T) {
 	m := start(t)
 	first := m.cert()

@@ -49,10 +49,9 @@ type Removal struct {
 	Boot  bool // where the next boot would have found it
 }
 
-// RemoveRevoked takes the certificates of this machine that are revoked out of the
-// kernel's keyring, and away from where the next boot would find them. It is done
-// at every look at the keys, so that what was cut short, or put back, is done. What cannot
-// be done is a problem in status.
+// RemoveRevoked takes the certificates of this machine that are revoked out of the kernel's
+// keyring, and away from where the next boot would find them. It is done at every look at the
+// keys, so that what was cut short, or put back, is done. Failures are problems in status.
 func (en *Enroller) RemoveRevoked(ctx context.Context) (left Removal) {
 	var revoked []record.Key
 	for _, k := range en.Snapshot().Keys {

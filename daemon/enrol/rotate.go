@@ -19,8 +19,8 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// RenewIdentity lets the prepared identity, or a new one, sign from now on. What
-// the old one signed stays good until the next reconciliation has signed it anew.
+// RenewIdentity lets the prepared identity, or a new one, sign from now on. The signatures of
+// the old one stay valid until the next comparison has signed the lists again.
 func (en *Enroller) RenewIdentity(ctx context.Context, by api.Actor, reason string) error {
 	en.rotation.Lock()
 	defer en.rotation.Unlock()

@@ -260,7 +260,7 @@ func TestCertificateIsReloaded(t *testing.T) {
 	m.wantSigned(t, "after a restart", better)
 }
 
-// Where lists are not signed by this machine, its key is nobody's business.
+// If this machine does not sign lists, its key does not matter.
 func TestListsOfOthers(t *testing.T) {
 	m := machine{daemontest.New(t, func(c *config.Config) { c.Sign = "none" })}
 	gone := errors.New("the token is away")

@@ -4,8 +4,8 @@ package executor
 
 import "github.com/digestd/digestd/daemon/api"
 
-// Enforcer holds in the kernel what active lists have, where the kernel does not read
-// lists itself. What it is told counts when the method returns.
+// Enforcer holds in the kernel what active lists have, where the kernel does not read lists
+// itself. A change is in force when its method returns.
 type Enforcer interface {
 	// Admit lets run what a list has. It is called once the list is in the directory,
 	// in the place of old, nil for none, and before that is answered.

@@ -164,7 +164,7 @@ func (x *Executor) carry(name string, act bool, p *state.Plan) (d Done, err erro
 		}
 	}
 	for first := true; p.Visible(); first = false {
-		// What fails may ask for more.
+		// A failure may ask for more work.
 		if !first && p.Intent != nil {
 			if cerr := x.commit(p.Intent); cerr != nil {
 				p.Intent.Join(s.Queue)

@@ -22,8 +22,8 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// What was done and cannot be recorded is no error of an act, and one of a fact; in both
-// cases the next commit carries it, and its signals wait for that.
+// A change that was made and cannot be recorded is no error of an act, and one of a fact; in
+// both cases the next commit carries it, and its signals wait for that.
 func TestRecordedLater(t *testing.T) {
 	for _, act := range []bool{true, false} {
 		m := newMachine(t)
@@ -68,8 +68,7 @@ func TestRecordedLater(t *testing.T) {
 	}
 }
 
-// What an earlier event left to be recorded becomes durable with the intent of the next,
-// and before it.
+// Records that an earlier event left become durable with the intent of the next, and before it.
 func TestEarlierRecordsComeFirst(t *testing.T) {
 	m := newMachine(t)
 	line := func(name string, record bool) func(s *ledger.Ledger) error {
@@ -344,8 +343,8 @@ func TestWakes(t *testing.T) {
 	}
 }
 
-// What opening the index brought to light is told and recorded, and where it was lost
-// a comparison has to come.
+// Damage that was found when the index was opened is reported and recorded, and a comparison
+// follows if the index was lost.
 func TestStart(t *testing.T) {
 	for fate, want := range map[store.Fate]string{
 		store.Intact:     "",
@@ -376,7 +375,7 @@ func TestStart(t *testing.T) {
 	if err := m.SettleIndex(); err != nil || len(m.State.Problems) != 0 {
 		t.Errorf("%v, told: %+v", err, m.State.Problems)
 	}
-	// What is durable, but not for those who read the log, is no error.
+	// A commit that is durable, but not for those who read the log, is no error.
 	m.fail["behind"] = errDisk
 	err := m.Enter(t.Context(), "test", func(s *ledger.Ledger) error { s.SetLine(record.Line{Name: "x"}); s.Record(); return nil })
 	if err != nil || m.recorded(t) != "x" || m.State.Problems[0].ID != "index" {

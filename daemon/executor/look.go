@@ -19,9 +19,9 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// look reads of the directory what the state is to compare, and changes nothing. What
-// bears the stamp that it was published with is left out. Many are read on all processors:
-// a start reads every list.
+// look reads of the directory what the state is to compare, and changes nothing. It omits lists
+// that still have the stamp with which they were published. Many are read on all processors: a
+// start reads every list.
 func (x *Executor) look(all []state.Expected) (found []state.Seen) {
 	if len(all) <= manyLists {
 		return x.lookAt(all)

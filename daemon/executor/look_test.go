@@ -101,8 +101,8 @@ func TestInspectMany(t *testing.T) {
 	}
 }
 
-// What another program did to lists is found, told, and marked to be made anew; what bears
-// its stamp is not read, and what only looks different stays.
+// Changes of lists by another program are found, reported, and marked to be made again; a list
+// with its stamp is not read, and one that only looks different stays.
 func TestInspect(t *testing.T) {
 	m := newMachine(t)
 	content := tlv(t, digestlist.SHA256, "/usr/bin/true", "/usr/bin/false")
@@ -191,8 +191,8 @@ func TestInspect(t *testing.T) {
 	}
 }
 
-// What lies in the directory and is not expected there is set aside, and where it cannot
-// be seen that is said.
+// Unexpected files in the directory are set aside, and an error says if the directory cannot be
+// read.
 func TestStrangers(t *testing.T) {
 	m := newMachine(t)
 	m.place(t, "0-tlv-ours", "ours")
@@ -227,7 +227,7 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// What a loss of power leaves of a list is told from what another program put there.
+// A list that a loss of power damaged is told from a file that another program put there.
 func TestTorn(t *testing.T) {
 	list := tlv(t, digestlist.SHA256, "/usr/bin/true")
 	var paths []string
@@ -353,7 +353,7 @@ func TestReconcile(t *testing.T) {
 	if err != nil || len(c.Lists) != 1 || c.Lists[0].Name != stays.Name {
 		t.Errorf("the index holds %+v, %v", c.Lists, err)
 	}
-	// What cannot be begun has not happened: nothing goes if nothing can come.
+	// An event that cannot begin has not happened: nothing goes if nothing can come.
 	fresh := func() []state.InstalledPackage {
 		pkg := nevra.NEVRA{Name: "new", EVR: nevra.EVR{Version: "1", Release: "1"}, Arch: "noarch"}
 		candidate := &view.Candidate{Pkg: pkg, Header: record.Digest{200}, Name: "0-tlv-new", Basis: m.State.Basis}

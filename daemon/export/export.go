@@ -71,9 +71,9 @@ func (x *Exporter) exports() (all []*export) {
 	return all
 }
 
-// Run keeps up to date what others read of this daemon's lists, until ctx ends:
-// signatures on files at once, whole files when a transaction is over. What fails is a
-// problem in status, and is tried again.
+// Run keeps up to date what others read of this daemon's lists, until ctx ends: signatures on
+// files at once, whole files when a transaction is over. Failures are problems in status, and
+// are retried.
 func (x *Exporter) Run(ctx context.Context) error {
 	exports := x.exports()
 	signer := newFileSigner(x)

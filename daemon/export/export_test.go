@@ -130,8 +130,8 @@ func TestUnchangedExportStays(t *testing.T) {
 	}
 }
 
-// What is written is what holds when no transaction is under way: in between, a file would
-// be read that is about to change.
+// Exports have the state in which no transaction is in flight: in between, a file would be read
+// that is about to change.
 func TestExportWaitsForTransactions(t *testing.T) {
 	m := exporting(t)
 	m.pkg(t, "tool", map[string]string{"/usr/bin/tool": "one"})

@@ -17,9 +17,9 @@ import (
 // vouchedFiles yields the files that active lists vouch for and that are there,
 // by the directory they really lie in.
 //
-// Others know files by their SHA-256. Where a list has another digest, that of the
-// content is taken, if the content is what the list has; else the file has no SHA256.
-// What cannot be read is added to left.
+// Others know files by their SHA-256. If a list has another digest, the SHA-256 of the content
+// is used, provided that the content matches the list; otherwise the file has no SHA256. Files
+// that cannot be read are added to left.
 func (x *Exporter) vouchedFiles(wide *wideFiles, left *failures) neighbours.Files {
 	return func(yield func(neighbours.File, error) bool) {
 		dirs := dirCache{root: x.Root}

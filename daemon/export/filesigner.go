@@ -86,8 +86,8 @@ func (f *fileSigner) switchedOff() (off bool) {
 // change, or signatures have to go first.
 var errPutOff = errors.New("files are left to sign")
 
-// follow brings the files of all packages in line with the lists. What fails is
-// tried again after a pause that grows.
+// follow brings the files of all packages in line with the lists. Failures are retried after
+// growing pauses.
 func (f *fileSigner) follow(ctx context.Context) error {
 	if f.off {
 		return nil

@@ -43,8 +43,8 @@ func TestExecutable(t *testing.T) {
 	}
 }
 
-// Where rpm installed the files of a list is known also when the ledger has forgotten the
-// list: their signatures must go.
+// The places of the files of a list are known also when the ledger has forgotten the list:
+// their signatures must go.
 func TestListIsLostWhereItsFilesAre(t *testing.T) {
 	moved := header.Relocations{{From: []byte("/opt"), To: []byte("/srv")}}
 	x := &Exporter{Host: &host.Host{}}

@@ -135,7 +135,7 @@ func TestSignaturesByAnotherKey(t *testing.T) {
 	}
 }
 
-// Who switches signatures off gets rid of all, at the next start; those of others stay.
+// When signatures are switched off, the next start removes all of them; those of others stay.
 func TestSignaturesSwitchedOff(t *testing.T) {
 	m := signing(t)
 	m.pkg(t, "tool", map[string]string{"/usr/bin/tool": "one", "/usr/bin/foreign": "two"})

@@ -105,8 +105,8 @@ func (f *fileSigner) settleFound(snap *view.Snapshot, id *identity.Identity, pat
 	}
 	v := want[0]
 	if several || v.Algo != digestlist.SHA256 || !sign {
-		// What lies there decides between several digests; and if a list has another
-		// digest than SHA-256, only the content tells that one.
+		// The file on disk decides between several digests; and if a list has another digest
+		// than SHA-256, only the content has the SHA-256.
 		sums, err := contentDigests(file, want)
 		if err != nil {
 			return false, err

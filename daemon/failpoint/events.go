@@ -189,7 +189,7 @@ var Events = []Event{
 	{Name: "accept", What: "an older state is accepted", Effects: []Effect{Intent, Commit}},
 	{Name: "unenrol", What: "revoked certificates are removed from the kernel", Beside: []Instant{"before", "after"}},
 
-	// What was done beside the state.
+	// Work that was done beside the state.
 	{Name: "labels", What: "labels were written, or could not be", Effects: []Effect{Commit}, Beside: []Instant{"before-renewal", "after-renewal"}},
 	{Name: "carriers", What: "a carrier begins to read the log"},
 	{Name: "taken", What: "the log was confirmed up to an entry", Effects: []Effect{Commit}},

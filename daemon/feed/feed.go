@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package feed reads the metadata of repositories in a process of its own, which has no
-// rights: it can open nothing and speak to nobody. What breaks there is an error about that
-// repository.
+// Package feed reads the metadata of repositories in a process of its own, which has no rights:
+// it can open nothing and speak to nobody. A crash there is an error about that repository.
 //
 // The process finds out which versions mend something, never above what the same repository
-// offers. What it says is bounded, and taken for no more than the word of that repository.
+// offers. Its answers are bounded, and digestd trusts them as much as that repository and no
+// more.
 package feed
 
 import (
@@ -113,8 +113,8 @@ type File struct {
 	Open *os.File
 }
 
-// Open opens files of a repository, of the kinds that it has. Where a kind is there
-// compressed in two ways, it takes what is on this disk.
+// Open opens files of a repository, of the kinds that it has. If a kind exists with two
+// compressions, it takes the one that is on this disk.
 func Open(r *cache.Repository, m metadata.Repomd, kinds ...string) (files []File, err error) {
 	for _, kind := range kinds {
 		var missing error
@@ -150,8 +150,8 @@ func ReadRepomd(ctx context.Context, program string, data []byte) (m metadata.Re
 	return *last.Repomd, nil
 }
 
-// Read has program read the files of a repository, and calls fn for each floor. What it
-// called fn for counts only if there is no error.
+// Read has program read the files of a repository, and calls fn for each floor. The floors
+// count only if it returns no error.
 func Read(ctx context.Context, program string, files []File, fn func(Floor)) (s Summary, err error) {
 	n := 0
 	last, err := run(ctx, program, request{}, files, func(a answer) error {

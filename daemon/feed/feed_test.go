@@ -166,7 +166,7 @@ func TestReadRepomd(t *testing.T) {
 	}
 }
 
-// Whatever a repository holds, there is a line about it and no floor.
+// A hostile repository leads to a line about it and to no floor.
 func TestHostile(t *testing.T) {
 	good := file(t, Primary, offers("bash x86_64 0 5 2"))
 	other := file(t, Updateinfo, "<updates></updates>")

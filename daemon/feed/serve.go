@@ -86,7 +86,7 @@ func (s *server) serve(files []io.Reader) error {
 		}
 		return s.out.Encode(answer{Repomd: &m})
 	}
-	// What is offered comes before what mends something.
+	// The offered versions come before the versions with fixes.
 	for _, kind := range []string{Primary, Modules, Updateinfo} {
 		for i, f := range s.ask.Files {
 			if f.Kind != kind || s.ask.Find != "" && kind != Updateinfo {

@@ -66,7 +66,8 @@ func (k *Keeper) settle() error {
 	if err != nil {
 		return err
 	}
-	// What is in force without an end needs no check: nobody is to be locked out by it anew.
+	// A mode that is in force without an end needs no check: nobody is to be locked out by it
+	// anew.
 	k.checked = k.checked || is.Mode == guard.Enforce && is.Trial == 0
 	to, _ := k.mode(commit)
 	// A kernel that enforces goes on: that it was not compared yet is the usual state

@@ -16,7 +16,7 @@ import (
 	"github.com/digestd/digestd/daemon/guard/snapshot"
 )
 
-// What the guard holds is told as a snapshot, once it agrees with the index.
+// The guard sends its digests as a snapshot, once it agrees with the index.
 func TestSnapshotOfTheMaps(t *testing.T) {
 	kernel := guardtest.NewMemory()
 	const many = 20_000 // more than one frame

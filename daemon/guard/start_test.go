@@ -128,7 +128,7 @@ func TestBeginUnchecked(t *testing.T) {
 	}
 }
 
-// What the kernel has already counts for more than a snapshot.
+// The digests in the kernel count for more than a snapshot.
 func TestBeginLeavesWhatIsThere(t *testing.T) {
 	for name, set := range map[string]func(*guardtest.Memory){
 		"digests":  func(m *guardtest.Memory) { m.Lists[digest(1<<30)] = 1 },
@@ -221,7 +221,7 @@ func TestKeyIn(t *testing.T) {
 	if got, err := protocol.KeyIn(path)(); err != nil || !key.PublicKey.Equal(got) {
 		t.Errorf("%v, %v", got, err)
 	}
-	// What the unit has where there is no certificate.
+	// The credential of the unit if there is no certificate.
 	if err := os.WriteFile(path+"2", []byte("none"), 0o400); err != nil {
 		t.Fatal(err)
 	}

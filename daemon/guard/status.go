@@ -120,7 +120,7 @@ type Exemption struct {
 	For    *For   `json:"for,omitempty"`    // as in Change
 }
 
-// What is what becomes of the group: "end", "force" or "exempt".
+// What returns the effect on the group: "end", "force" or "exempt".
 func (e Exemption) What() string {
 	switch {
 	case e.End:

@@ -13,8 +13,8 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// What the daemon stands on is behind these interfaces, so that a test can give it a
-// disk that fails, or a machine that is all in memory.
+// The daemon reaches its machine through these interfaces, so that a test can give it a disk
+// that fails, or a machine in memory.
 
 // Directory is a list directory in a file system.
 type Directory struct{ *store.Dir }

@@ -141,8 +141,8 @@ func (h *Host) EachFile(e *view.Entry, fn func(algo digestlist.Algo, digest, pat
 }
 
 // WalkList walks the files of a list, which its name tells the format of, with or without a
-// signature at its end. It stops at the first error of fn, and returns that. What fn is
-// given is part of data.
+// signature at its end. It stops at the first error of fn, and returns that. The arguments of
+// fn are parts of data.
 func WalkList(name string, data []byte, fn func(algo digestlist.Algo, digest, path []byte) error) error {
 	format, _, err := ledger.FormatOf(name)
 	if err != nil {

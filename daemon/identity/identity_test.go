@@ -196,7 +196,7 @@ func TestHalfAnIdentity(t *testing.T) {
 	}
 }
 
-// What somebody else could have put there, or can read, signs nothing.
+// A key that others could have put there, or can read, signs nothing.
 func TestUnsafeIdentity(t *testing.T) {
 	needs.Root(t) // to give a file to somebody else
 	other := newEC(t, elliptic.P256())

@@ -13,8 +13,8 @@ import (
 	"github.com/digestd/digestd/kernel"
 )
 
-// ReadBlacklist asks the kernel. Where it does not answer, nothing is known, and
-// what was recorded stays.
+// ReadBlacklist asks the kernel. If it does not answer, nothing is known, and the recorded
+// entries stay.
 func (ks *Source) ReadBlacklist() (b state.Blacklisted, err error) {
 	b.Entries, b.KeyIDs = map[string]bool{}, map[string]bool{}
 	for _, entry := range failpoint.Blacklisted() {

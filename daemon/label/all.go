@@ -31,8 +31,7 @@ func (l *Labels) BindAll() {
 		var left []leftFile
 		err := l.EachFile(e, func(_ digestlist.Algo, _, name []byte) error {
 			path := e.Moved.Path(string(name))
-			// Where there are no labels, as on an EFI system partition, the kernel
-			// looks into every list.
+			// Without labels, as on an EFI system partition, the kernel looks into every list.
 			if err := l.labelUnbound(snap, e, path); err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
 				left = append(left, leftFile{path, err})
 			}

@@ -25,8 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Labels binds files to lists. Where the configuration says that files get no labels, it
-// does nothing.
+// Labels binds files to lists. It does nothing if the configuration switches labels off.
 type Labels struct {
 	*host.Host
 	// Reached is called before the label of a file is looked at, and says why it cannot be
@@ -94,10 +93,10 @@ func (l *Labels) Bind(e *view.Entry, stale func(label string) bool) {
 	}))
 }
 
-// Release writes the labels of files anew whose list is gone, after it bound
-// those to other lists that these have, too. The kernel then asks again, even if it had
-// found the list in the instant before it left (kernel: security/integrity/digest_cache,
-// reset on setxattr). Whatever withdraws a list calls it before it answers.
+// Release writes the labels of files anew whose list is gone, after it bound those to other
+// lists that these have, too. The kernel then asks again, even if it had found the list in the
+// instant before it left (kernel: security/integrity/digest_cache, reset on setxattr). Code
+// that withdraws a list calls it before it answers.
 func (l *Labels) Release(gone []ledger.Withdrawn) {
 	if !l.Config.Labels {
 		return

@@ -247,7 +247,7 @@ func TestLabelOutlivesRestart(t *testing.T) {
 	m.wantLabels(t, "after a comparison", map[string]string{"/opt/a": listA})
 }
 
-// What becomes of a file whose label was left depends on what the lists are by then.
+// A file whose label was left is labelled by the lists at that later time.
 func TestLabelIsSettledLater(t *testing.T) {
 	m := start(t)
 	m.pkg(t, "a", map[string]string{"/opt/bound": "one", "/opt/heir": "two"})
@@ -284,7 +284,7 @@ func TestLabelIsSettledLater(t *testing.T) {
 	}
 }
 
-// Where more labels were left than are remembered, all files of active lists are looked at.
+// If more labels were left than are remembered, all files of active lists are looked at.
 func TestMoreLeftThanIsRemembered(t *testing.T) {
 	m := start(t)
 	m.pkg(t, "a", map[string]string{"/opt/a": "one", "/opt/frozen": "two", "/opt/good": "three"})
@@ -335,7 +335,7 @@ func TestOmittedFileThatWasMoved(t *testing.T) {
 	}
 }
 
-// Who wants no labels gets none.
+// No file gets a label if labels are switched off.
 func TestWithoutLabels(t *testing.T) {
 	m := start(t)
 	m.Stop()

@@ -14,11 +14,10 @@ import (
 	"github.com/digestd/digestd/kernel"
 )
 
-// The files of an own list may lie where others than root can exchange them: a
-// directory for a link to /usr/bin, a file for another name of a package's. So a
-// file is bound to an own list only if it is found by the very path that was
-// recorded, with no link on the way, and has the content that the list has there.
-// What is compared, and what is labelled, is one and the same open file.
+// The files of an own list may lie where others than root can exchange them: a directory for a
+// link to /usr/bin, a file for another name of a package's. So a file is bound to an own list
+// only if it is found by the very path that was recorded, with no link on the way, and has the
+// content that the list has there. It compares and labels the same open file.
 
 // errOtherContent means that a file is not what a list has under its path.
 var errOtherContent = errors.New("it has another content than its list")

@@ -113,7 +113,7 @@ func TestOwnFileThatResists(t *testing.T) {
 	}
 	melt()
 	melt2()
-	// What was left is free then: whether it is what the list has is not looked at.
+	// The remaining files are free then: whether it is what the list has is not looked at.
 	if m.Labels.Retry(t.Context()) {
 		t.Errorf("left are %v", m.left(t))
 	}
@@ -141,8 +141,8 @@ func TestOwnListFreesFiles(t *testing.T) {
 	m.wantLabels(t, "removed", map[string]string{"/opt/packaged": listA, "/opt/alone": "", "/opt/both": "tlv-own-other", "/opt/path": ""})
 }
 
-// Who asks for many files and goes does not have them all looked at; a list that was
-// published stays so, and the error says it.
+// If a caller with many files goes away, not all of them are looked at; a published list stays
+// published, and the error says so.
 func TestCallerGoes(t *testing.T) {
 	m := start(t)
 	files := map[string]string{}

@@ -89,9 +89,9 @@ func unlabelled(err error) bool {
 	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EPERM)
 }
 
-// FreeFiles takes the label of an own list from files that it no longer has: those of
-// body that are not in now, nil for none. Where the list of a package has the path, or
-// another own list has the path and the content, they are bound to that. r counts them.
+// FreeFiles takes the label of an own list from files that it no longer has: those of body that
+// are not in now, nil for none. If the list of a package has the path, or another own list has
+// the path and the content, it binds the file to that list. r counts them.
 func (l *Labels) FreeFiles(ctx context.Context, gone *view.Entry, body, now []byte, r *api.OwnResult, report func(stage string, done, total int)) error {
 	if !l.Config.Labels {
 		return nil

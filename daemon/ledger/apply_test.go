@@ -80,7 +80,7 @@ func TestFirstComparison(t *testing.T) {
 	w.agree()
 }
 
-// What no package stands for any more leaves, but not what another act answers for.
+// A list without a package leaves, unless another act is responsible for it.
 func TestComparisonWithdraws(t *testing.T) {
 	w := newWorld(t)
 	kept := w.install("kept-1-1.noarch", "")
@@ -215,8 +215,7 @@ func TestComparisonCannotPublish(t *testing.T) {
 	}
 }
 
-// What a comparison could not see to its end leaves the world unsettled: the next one
-// syncs all lists.
+// A comparison that could not finish leaves the state unsettled: the next one syncs all lists.
 func TestUnsettledSyncsAll(t *testing.T) {
 	w := newWorld(t)
 	c := w.install("hello-1-1.noarch", "")
@@ -236,7 +235,7 @@ func TestUnsettledSyncsAll(t *testing.T) {
 	}
 }
 
-// Where rpm installed the files of a package that it relocated is recorded.
+// The places of the files of a relocated package are recorded.
 func TestMovedFiles(t *testing.T) {
 	w := newWorld(t)
 	p := stands(w.install("hello-1-1.noarch", ""))

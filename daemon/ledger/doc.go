@@ -10,6 +10,6 @@
 //
 //	intent durable → withdraw → publish → set aside → poke → sync → records durable → signals → labels
 //
-// If the intent cannot be made durable nothing has happened ([Ledger.Rollback]). What
-// fails after it is told to the ledger, which knows what is left to do.
+// If the intent cannot be made durable nothing has happened ([Ledger.Rollback]). Later failures
+// are reported to the ledger, which knows what is left to do.
 package ledger

@@ -17,7 +17,7 @@ func (w *world) see(name string) state.Seen {
 	return state.Seen{Expected: w.Expects(name), Stamp: record.Stamp{Ino: 99, Regular: true, Links: 1}, File: e.File, Body: e.Body}
 }
 
-// What is done about a list of ours that is not as it was published.
+// The treatment of a list of digestd that is not as it was published.
 func TestInspectedList(t *testing.T) {
 	const aside = "set aside " + hello1 + "\nsync\nrecord\ntampered tampered\nsignal tampered " + hello1 + ": "
 	for name, tc := range map[string]struct {
@@ -91,7 +91,7 @@ func (w *world) changed(change func(*view.Entry)) *view.Entry {
 	return &e
 }
 
-// What is done about a file that is not ours, and why.
+// The treatment of a file of others, and the reason.
 func TestInspectedStranger(t *testing.T) {
 	const name = "tlv-strange"
 	aside := func(why string) string {

@@ -117,8 +117,8 @@ func (s *Ledger) rename(old *view.Entry, name string) {
 	s.Save(&e)
 }
 
-// moveLists publishes the lists whose name is to be another, of packages that are
-// installed as before. What it did needs no more thought.
+// moveLists publishes the lists whose name is to be another, of packages that are installed as
+// before. Nothing more follows from it.
 func (s *Ledger) moveLists(found []state.InstalledPackage, r *Reconciled) {
 	for i := range found {
 		c := found[i].Fresh

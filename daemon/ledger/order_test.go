@@ -12,8 +12,8 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// A number is of the version that it was given to, and of its package: of several
-// versions, the lowest. What is no list's name has none.
+// A number is of the version that it was given to, and of its package: of several versions, the
+// lowest. A name that is not that of a list has none.
 func TestNewOrder(t *testing.T) {
 	o := NewOrder(map[string]uint32{"tlv-hello-0:1-1.noarch": 7, "tlv-hello-0:2-1.noarch": 3, "tlv-kernel-0:1-1.noarch": 5,
 		"tlv-nonsense": 1, "": 2}, []string{"kernel*"})
@@ -61,7 +61,7 @@ func TestMoveList(t *testing.T) {
 	w.agree()
 }
 
-// What cannot be published under its new name stays what it is under the old one.
+// A list that cannot be published under its new name keeps the old one.
 func TestMoveFails(t *testing.T) {
 	w := newWorld(t)
 	w.install("hello-1-1.noarch", "")
@@ -105,7 +105,7 @@ func TestRenameList(t *testing.T) {
 	}
 }
 
-// What was there before under the new name, or is no other name of it, does not move.
+// A list that had the new name before, or whose new name is not its own, does not move.
 func TestStaysWhereItIs(t *testing.T) {
 	w := newWorld(t)
 	w.install("hello-1-1.noarch", "")

@@ -11,9 +11,9 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 )
 
-// End enters the transaction's outcome: one commit raises the counters, once the lists
-// are durable. Whatever fails, the transaction is over, and what it did is recorded: the
-// mark then stays until a reconciliation has looked.
+// End enters the transaction's outcome: one commit raises the counters, once the lists are
+// durable. Even if a step fails, the transaction is over and its results are recorded: the mark
+// then stays until a reconciliation has looked.
 func (s *Ledger) End(t *state.Transaction) (published, withdrawn int) {
 	additions := make([]*state.Addition, 0, len(t.Added))
 	for _, a := range t.Added {
@@ -49,8 +49,8 @@ func (s *Ledger) End(t *state.Transaction) (published, withdrawn int) {
 	}
 	for _, e := range t.Removed {
 		if t.TakenOver || rebuilt[e.Package] {
-			// Whether it was only installed again, the digestd before this one knew, or
-			// the next comparison finds: the list of the other build could not appear.
+			// The former digestd knew whether it was only reinstalled, or the next comparison
+			// finds out: the list of the other build could not appear.
 			if s.ByName[e.Name] == nil {
 				s.mark(e)
 			}
@@ -77,9 +77,8 @@ func (s *Ledger) retirementReason(t *state.Transaction, e *view.Entry) string {
 	return "removed"
 }
 
-// Abandon forgets a transaction that will not come to its end. What it did to
-// the directory stays until reconciliation, which takes rpm's word for what is
-// installed.
+// Abandon forgets a transaction that will not come to its end. Its changes to the directory
+// stay until the next comparison, which relies on rpm's database for the installed packages.
 func (s *Ledger) Abandon(t *state.Transaction) {
 	delete(s.Open, t)
 	s.Generation++

@@ -49,8 +49,8 @@ type MadeList struct {
 	Omitted view.Omission // what is denied of it
 }
 
-// OwnBody is the path of the file that keeps a version of an own list as it was
-// made. What others signed is told apart: a lost index must not forget who.
+// OwnBody is the path of the file that keeps a version of an own list as it was made. The paths
+// of lists that others signed differ: a lost index must not forget who.
 func OwnBody(stateDir string, o record.Own) string {
 	name := o.Name + "." + strconv.FormatUint(o.Version, 10)
 	if o.Key != "" {
@@ -78,9 +78,9 @@ func (s *Ledger) judgeOwn(o record.Own, body record.Digest) (pkg nevra.NEVRA, ve
 	return next, o.Last + 1, s.Admit(next, false)
 }
 
-// PublishOwn makes c the active version of its list. What it is to be is durable
-// before the directory changes, and marked until it has: a start in between
-// completes it. A refusal that is to be recorded is in refused.
+// PublishOwn makes c the active version of its list. Its record is durable before the directory
+// changes, and marked until then: a start in between completes it. A refusal that is to be
+// recorded is in refused.
 func (s *Ledger) PublishOwn(c *OwnCandidate, by api.Actor) (r api.OwnResult, refused, err error) {
 	o, previous := s.Own[c.Record.Name], s.OwnEntry(c.Record.Name)
 	act, err := Act(s, by, c.Request.Reason)

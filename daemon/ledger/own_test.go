@@ -93,7 +93,7 @@ func TestPublishOwn(t *testing.T) {
 	}
 }
 
-// What is refused leaves nothing but what the log says of it.
+// A refusal leaves nothing but its entry in the log.
 func TestPublishOwnRefused(t *testing.T) {
 	kernel := view.BinPrefix + hex.EncodeToString(func() []byte { b := sum("two"); return b[:] }())
 	for name, tc := range map[string]struct {
@@ -144,8 +144,8 @@ func TestPublishOwnRefused(t *testing.T) {
 	}
 }
 
-// What was superseded may come back if it was granted, as the version that it was; or
-// where another list had it.
+// A superseded content may come back if it was granted, as the version that it was, or if
+// another list had it.
 func TestPublishOwnBack(t *testing.T) {
 	w := newWorld(t)
 	w.mustOwn("one", 0)
@@ -210,7 +210,7 @@ func TestPublishOwnFails(t *testing.T) {
 	}
 }
 
-// Where the intent cannot be recorded nothing has happened.
+// If the intent cannot be recorded nothing has happened.
 func TestPublishOwnNotBegun(t *testing.T) {
 	w := newWorld(t)
 	w.mustOwn("one", 0)
@@ -314,7 +314,7 @@ func (w *world) makeOwn(content string, failed error) (r Reconciled, n int) {
 	return r, len(work)
 }
 
-// What of an own list has to be made anew, and what becomes of it.
+// The own lists that have to be made again, and the results.
 func TestOwnMadeAnew(t *testing.T) {
 	name := ownName(t)
 	anew := "intent\npublish " + name + " from new one\nsync " + name + "\nrecord\nsignal published " + name
@@ -371,7 +371,7 @@ func TestOwnMadeAnew(t *testing.T) {
 	}
 }
 
-// What was changed since it was made is left alone.
+// A list that changed meanwhile is left alone.
 func TestOwnChangedMeanwhile(t *testing.T) {
 	w := newWorld(t)
 	w.mustOwn("one", 0)
@@ -442,7 +442,7 @@ func TestImporterIsMet(t *testing.T) {
 	w.agree()
 }
 
-// What a lost index knew of own lists their bodies say, but not who signed elsewhere.
+// The bodies of own lists replace a lost index, except for the signers of imported lists.
 func TestOwnRestored(t *testing.T) {
 	bodies := []OwnFile{
 		{Path: "/state/own/app.2", Name: "app", Version: 2, Body: sum("two"), Files: 2},

@@ -51,9 +51,9 @@ type OwnFile struct {
 	Err        error // why it cannot be read as a list
 }
 
-// adoptOwn takes an own list over that a lost index knew: what is kept in the state
-// directory is as good as the index itself. What others signed is not taken over,
-// for nothing says any more who they are.
+// adoptOwn takes an own list over that a lost index knew: what is kept in the state directory
+// is as good as the index itself. It does not take over lists that others signed, because the
+// index no longer says who they are.
 func (s *Ledger) adoptOwn(f OwnFile) error {
 	list, err := digestlist.OwnName(f.Name)
 	if err == nil {
@@ -136,9 +136,8 @@ func (s *Ledger) withholdOwn(out []state.Suspension) {
 	}
 }
 
-// ApplyOwn publishes own lists that were made anew, before reconciliation looks for
-// what does not belong into the directory. How many could not be is in r when the plan
-// has been carried out.
+// ApplyOwn publishes own lists that were made anew, before reconciliation looks for what does
+// not belong into the directory. After the plan was carried out, r has the number of failures.
 func (s *Ledger) ApplyOwn(work []*OwnWork, r *Reconciled) {
 	s.Solved("own")
 	failed := 0

@@ -35,7 +35,7 @@ func BenchmarkStep(b *testing.B) {
 	}
 }
 
-// What a step allocates is what it leaves: the addition, and the entry of its list.
+// A step allocates only its results: the addition, and the entry of its list.
 func TestStepAllocations(t *testing.T) {
 	for published, want := range map[bool]float64{false: 1, true: 2} {
 		if got := testing.AllocsPerRun(100, newStep(t, published)); got > want {

@@ -10,8 +10,8 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// Asked asks policy about every element. A veto touches nothing. What a trial
-// meets is not recorded: nobody was stopped by it.
+// Asked asks policy about every element. A veto touches nothing. The decisions about a trial
+// are not recorded: nobody was stopped by it.
 func (s *Ledger) Asked(t *state.Transaction) []policy.ElementDecision {
 	s.ExpireDenials()
 	decisions := policy.AdmitTransaction(s.Mode, t.Elements, func(pkg nevra.NEVRA) policy.Line { return s.LineFor(pkg, t) })
@@ -56,10 +56,9 @@ func (s *Ledger) Consider(t *state.Transaction, element uint32, c *view.Candidat
 	return nil, s.AdmitCandidate(t, c)
 }
 
-// Add publishes the list of a verified package, or withholds it. The package is
-// not installed yet: what is recorded becomes durable at the end, and only if
-// the package manager says that it was. What becomes of it is in the addition when the
-// plan has been carried out.
+// Add publishes the list of a verified package, or withholds it. The package is not installed
+// yet: what is recorded becomes durable at the end, and only if the package manager says that
+// it was. The addition has the result after the plan was carried out.
 func (s *Ledger) Add(t *state.Transaction, element uint32, c *view.Candidate) (*state.Addition, error) {
 	if c.Basis != s.Basis {
 		return nil, ErrAgain

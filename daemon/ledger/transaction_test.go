@@ -123,7 +123,7 @@ func TestReplacedListStays(t *testing.T) {
 	}
 }
 
-// What becomes of a version that is older than the one that is active.
+// The treatment of a version that is older than the active one.
 func TestAddRollback(t *testing.T) {
 	for name, tc := range map[string]struct {
 		mode    policy.Mode
@@ -274,7 +274,7 @@ func TestRebuildFails(t *testing.T) {
 	}
 }
 
-// What was not installed when the transaction ends has no list then.
+// A package that is not installed when the transaction ends has no list then.
 func TestNotInstalled(t *testing.T) {
 	w := newWorld(t)
 	w.install("other-1-1.noarch", "")

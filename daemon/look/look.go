@@ -10,7 +10,7 @@
 // a file drops no lock that the daemon has on the same one (fcntl(2), POSIX locks
 // belong to the process). digestctl looks in its own process.
 //
-// What the answer means it leaves to the daemon.
+// The daemon interprets the answers.
 package look
 
 import (

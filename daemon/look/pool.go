@@ -246,7 +246,7 @@ func Serve(root string, in io.Reader, out io.Writer) error {
 	}
 }
 
-// giveWay lets others use processors first. What is refused is no failure.
+// giveWay lets others use processors first. It ignores refusals.
 func giveWay() {
 	threads, _ := os.ReadDir("/proc/self/task")
 	for _, t := range threads {

@@ -12,9 +12,9 @@ import (
 	"github.com/digestd/digestd/digestlist"
 )
 
-// What a Pool and its processes, which are one program, say to each other: messages of
-// a length in 4 bytes and that many bytes. Numbers are big-endian; a string, and the
-// count of a sequence, has its length in 2 bytes.
+// The messages between a Pool and its processes, which are one program: messages of a length in
+// 4 bytes and that many bytes. Numbers are big-endian; a string, and the count of a sequence,
+// has its length in 2 bytes.
 const (
 	maxMessage = 64 << 10 // bytes of a message: a path has 4096
 	maxText    = 16 << 10 // bytes of what an error says

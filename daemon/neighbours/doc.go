@@ -4,9 +4,9 @@
 // decide about files: fapolicyd's file of trusted files and Keylime's runtime
 // policy.
 //
-// It promises bytes that these programs read as they are meant, whatever is in a
-// path, and counts what their formats cannot say. Which files there are, and where
-// the result goes, is for its user; it opens nothing.
+// It promises bytes that these programs read as they are meant, whatever is in a path, and
+// counts what their formats cannot say. Its user supplies the files and takes the result; it
+// opens nothing.
 package neighbours
 
 import "iter"

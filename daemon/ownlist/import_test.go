@@ -77,7 +77,7 @@ func TestImport(t *testing.T) {
 	}
 }
 
-// What is no list of a key that may sign is refused, and says why.
+// A file that is no list, or not signed by a trusted key, is refused with the reason.
 func TestImportRefuses(t *testing.T) {
 	m := daemontest.New(t)
 	good, key := daemontest.Certificate(t, 2048)

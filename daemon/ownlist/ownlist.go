@@ -13,8 +13,8 @@ import (
 	"github.com/digestd/digestd/daemon/label"
 )
 
-// Keeper takes in, publishes and removes own lists. What fails is an [api.Error] where the
-// caller can do something about it.
+// Keeper takes in, publishes and removes own lists. An error is an [api.Error] if the caller
+// can do something about it.
 type Keeper struct {
 	*host.Host
 	labels   *label.Labels

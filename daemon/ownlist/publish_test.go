@@ -126,7 +126,7 @@ func TestPublish(t *testing.T) {
 		t.Errorf("the log has %v, want %v", log, want)
 	}
 
-	// What was replaced does not come back, under no name, until it is granted.
+	// A replaced content does not come back under any name until it is granted.
 	for _, req := range []api.OwnRequest{{Name: "app", Base: 2}, {Name: "elsewhere"}} {
 		if _, err := publish(t, m, req, one); daemontest.Code(err) != api.Failed || !strings.Contains(err.Error(), "own:app-1-1.noarch is older than 2-1") {
 			t.Errorf("replaced content as %s: %v", req.Name, err)
@@ -172,7 +172,7 @@ func TestPublishUnchanged(t *testing.T) {
 	}
 }
 
-// What cannot be used is refused, and leaves nothing behind.
+// An unusable list is refused, and leaves nothing behind.
 func TestPublishRefuses(t *testing.T) {
 	m := daemontest.New(t)
 	m.Own(t, "there", 0, app(t, "there"))
@@ -225,8 +225,8 @@ func TestPublishRefuses(t *testing.T) {
 	}
 }
 
-// What is denied is left out of a list; the list as it was made is kept, and is whole again
-// when nothing is denied any more.
+// A list leaves denied contents out; the list as it was made is kept, and is whole again when
+// nothing is denied any more.
 func TestPublishWithoutWhatIsDenied(t *testing.T) {
 	m := daemontest.New(t)
 	denied, err := m.Deny(t.Context(), daemontest.Root, fmt.Sprintf("sha256:%x", sha256.Sum256([]byte("evil"))), "", "why", "", time.Time{})
@@ -250,7 +250,7 @@ func TestPublishWithoutWhatIsDenied(t *testing.T) {
 	}
 }
 
-// What is removed is gone from the directory, its files too; its numbers go on.
+// A removed list is gone from the directory, its files too; its version numbers continue.
 func TestRemove(t *testing.T) {
 	m := daemontest.New(t)
 	m.Own(t, "app", 0, app(t, "one"))

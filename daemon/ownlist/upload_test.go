@@ -86,7 +86,7 @@ func TestUploadInPieces(t *testing.T) {
 	}
 }
 
-// What is sent is bounded: a piece, a list, and the lists that are sent at a time.
+// An upload is bounded: a piece, a list, and the lists that are sent at a time.
 func TestUploadIsBounded(t *testing.T) {
 	k := taker(t)
 	refused(t, k, ":1.1", 0, make([]byte, api.MaxUpload+1), api.InvalidArgument)
@@ -112,7 +112,7 @@ func TestUploadIsBounded(t *testing.T) {
 	send(t, k, ":1.2", 0, []byte("x"))
 }
 
-// Who begins to send and rests is forgotten, so that others can send; who goes on is not.
+// An upload that rests is forgotten, so that others can send; one that continues is not.
 func TestUploadThatRests(t *testing.T) {
 	k := taker(t)
 	synctest.Test(t, func(t *testing.T) {

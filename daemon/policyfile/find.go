@@ -112,8 +112,8 @@ func readOwn(path string) policies.File {
 // read reads no more of a file than it may have; one byte beyond tells that it has more.
 func read(r io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(r, fleet.MaxSize+1)) }
 
-// findPackaged reads the files that packages brought, and finds the lists that vouch for
-// them. What cannot be looked into leaves in force what was.
+// findPackaged reads the files that packages brought, and finds the lists that vouch for them.
+// If a directory cannot be read, its former policies stay in force.
 func (p *Source) findPackaged() (files []policies.File, err error) {
 	dir, err := p.Root.OpenDir(Dir)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {

@@ -106,8 +106,8 @@ func (p *Source) change(ctx context.Context, fn func(*ledger.Ledger) error) erro
 	return p.Exec.Decide(ctx, "policy", fn)
 }
 
-// follow does what comes after a change of what policies say, even if ctx has ended. What
-// fails is repeated by the comparison that it wants.
+// follow does what comes after a change of what policies say, even if ctx has ended. It
+// requests a comparison, which repeats failed steps.
 func (p *Source) follow(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	p.WantSync("policy files changed") // what is not forbidden any more comes back

@@ -16,7 +16,7 @@ import (
 	"github.com/digestd/digestd/integration/bench/gendb"
 )
 
-// What would become of a package is what becomes of it.
+// The prediction for a package is what happens to it.
 func TestCheck(t *testing.T) {
 	m := daemontest.New(t, func(c *config.Config) { c.Unsigned = "withhold" })
 	files := map[string]string{"/usr/bin/tool": "content"}
@@ -102,7 +102,7 @@ func TestCheckVersion(t *testing.T) {
 	}
 }
 
-// What is no header is the caller's mistake.
+// Bytes that are no header are the caller's mistake.
 func TestCheckRefusesWhatIsNoHeader(t *testing.T) {
 	m := daemontest.New(t)
 	made, err := gendb.Make(daemontest.Package(t, "tool", "", map[string]string{"/usr/bin/tool": "content"}))

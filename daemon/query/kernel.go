@@ -15,9 +15,9 @@ import (
 	"github.com/digestd/digestd/kernel"
 )
 
-// Kernel asks the kernel what it can do for lists, and what it knows of the certificate
-// that signs them. Where keys are out of reach the answer says so in Keys, and has
-// nothing more about them.
+// Kernel asks the kernel what it can do for lists, and what it knows of the certificate that
+// signs them. If keys are out of reach, the answer says so in Keys and has nothing more about
+// them.
 func (q *Query) Kernel() api.Kernel {
 	f := kernel.Detect("/")
 	k := api.Kernel{

@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What several keyrings hold is one key, which one of them may speak against; what is no
-// certificate and no entry of .blacklist has no say in lists.
+// A key in several keyrings is one key, which one of them may revoke; entries that are neither
+// certificates nor of .blacklist do not count.
 func TestKernelKeys(t *testing.T) {
 	a, b := strings.Repeat("aa", 20), strings.Repeat("bb", 20)
 	entry := "bin:" + strings.Repeat("cc", 32)

@@ -73,7 +73,7 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// What the kernel that runs has in the keyring for IMA is among the keys.
+// The keys in the running kernel's keyring for IMA are among the keys.
 func TestKeysOfThisKernel(t *testing.T) {
 	needs.Root(t)
 	ring := keyringtest.IMA(t)

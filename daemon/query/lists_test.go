@@ -109,7 +109,7 @@ func TestListsSelected(t *testing.T) {
 	wantCode(t, "a pattern that is none", err, api.InvalidArgument)
 }
 
-// What is said of a list depends on its state: only what lies somewhere has a path.
+// The description of a list depends on its state: only what lies somewhere has a path.
 func TestListsDescribed(t *testing.T) {
 	m := machine(t)
 	all, _, err := m.Lists(t.Context(), "", 0, 10)

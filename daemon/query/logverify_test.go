@@ -107,8 +107,8 @@ func TestLogVerify(t *testing.T) {
 	}
 }
 
-// What the log drops is told from what somebody cut, also where entries come and go in one
-// commit.
+// Entries that the log dropped are told from those that somebody cut, also where entries come
+// and go in one commit.
 func TestLogVerifyPruned(t *testing.T) {
 	m := daemontest.New(t)
 	events(t, m, audit.KindPublished, 5)

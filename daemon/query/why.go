@@ -58,10 +58,10 @@ func (q *Query) Why(ctx context.Context, by api.Actor, path string) (api.Why, er
 	return w, nil
 }
 
-// WhyContent says the same of a file that the caller looked at: nothing is opened.
-// What the caller says of the file is believed for the answer, which is the
-// caller's alone. Of the digests only that by SHA-256 must be there; where a list has
-// another for the path, the verdict without it is [api.VerdictUnread].
+// WhyContent says the same of a file that the caller looked at: nothing is opened. It trusts
+// the caller's description of the file, because only the caller gets the answer. Of the digests
+// only that by SHA-256 must be there; where a list has another for the path, the verdict
+// without it is [api.VerdictUnread].
 func (q *Query) WhyContent(_ context.Context, path string, c api.Content) (api.Why, error) {
 	if err := errors.Join(checkPath(path), checkPath(cmp.Or(c.RealPath, path))); err != nil {
 		return api.Why{}, err

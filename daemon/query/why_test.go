@@ -110,7 +110,7 @@ func TestWhyContentAgreesWithWhy(t *testing.T) {
 	}
 }
 
-// What a caller says of a file is checked before it is believed.
+// The caller's description of a file is checked before it is used.
 func TestWhyContentRefuses(t *testing.T) {
 	m := files(t)
 	short, none, long := content("one"), content("one"), content("one")
@@ -171,7 +171,7 @@ func TestWhyLabel(t *testing.T) {
 	}
 }
 
-// Who is not root is told of lists, and nothing about files.
+// Users other than root learn about lists, and nothing about files.
 func TestWhyOfOthers(t *testing.T) {
 	m := files(t)
 	for path, owner := range map[string]string{"/usr/bin/hello": "hello-1-1.noarch", "/usr/bin/gone": "hello-1-1.noarch", "/usr/bin/nobody": "", "/usr/bin/none": ""} {

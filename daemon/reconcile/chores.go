@@ -15,7 +15,7 @@ func (rc *Reconciler) ChoreLoop(ctx context.Context) error {
 	return host.Retry(ctx, rc.Chores, host.FirstChore, host.LastChore, func(ctx context.Context) bool {
 		written, left := rc.doChores(ctx)
 		if written {
-			// What could not be recorded may have kept lists from being changed.
+			// Records that could not be written may have delayed changes of lists.
 			rc.WantSync("the index can be written again")
 		}
 		agreed := rc.Guard.Agree(ctx)

@@ -18,10 +18,10 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// verifyAgain verifies the headers of lists anew that were verified by other rules: by
-// another release of digestd. It also does so while a transaction is in flight, for
-// that may be the one which brings this release. What cannot be read of rpm's database
-// is left to the reconciliation.
+// verifyAgain verifies the headers of lists anew that were verified by other rules: by another
+// release of digestd. It also does so while a transaction is in flight, for that may be the one
+// which brings this release. It leaves headers that it cannot read from rpm's database to the
+// comparison.
 func (rc *Reconciler) verifyAgain(ctx context.Context) error {
 	for range host.MostTries {
 		var basis uint64

@@ -120,8 +120,8 @@ func (rc *Reconciler) reconcile(ctx context.Context, report progress) (api.SyncR
 	return result.SyncResult, err
 }
 
-// prepare reads the keys, finds out what is in the directory, and carries out what became
-// due since the last comparison. Whatever of it fails, the guard hears what was withdrawn.
+// prepare reads the keys, finds out what is in the directory, and carries out what became due
+// since the last comparison. Even if a step fails, the guard learns of the withdrawn lists.
 func (rc *Reconciler) prepare(ctx context.Context, report progress) error {
 	if err := rc.Dir.CheckPath(); err != nil {
 		return err

@@ -12,7 +12,8 @@ import (
 
 func signed(c *config.Config) { c.Unsigned = "withhold" }
 
-// What rpm's database has and a trusted key vouches for has a list, and nothing else.
+// A package has a list if it is in rpm's database and a trusted key vouches for it, and only
+// then.
 func TestListsFollowTheDatabase(t *testing.T) {
 	m := daemontest.New(t, signed)
 	hello := daemontest.Package(t, "hello", "vendor", map[string]string{"/usr/bin/hello": "one"})

@@ -19,9 +19,9 @@ import (
 	"github.com/digestd/digestd/policy"
 )
 
-// Header answers with the name of the package's list, published, or with why
-// there is none. Whatever goes wrong, the package manager gets an answer: a
-// package without a list, not a stalled transaction.
+// Header answers with the name of the package's list, published, or with why there is none. The
+// package manager gets an answer in any case: a package without a list, not a stalled
+// transaction.
 func (s *Session) Header(ctx context.Context, m *wire.Header) error {
 	reply := &wire.List{Element: m.Element, Decision: wire.NoList}
 	restore := m.Type == wire.Restored
@@ -47,7 +47,7 @@ func (s *Session) Header(ctx context.Context, m *wire.Header) error {
 		}
 	}
 	if reply.Decision == wire.ListNamed && s.Config.IMASignatures && !s.Txn.DBOnly && s.signing < export.SignBudget {
-		// What could not be signed now is when the transaction is over.
+		// A list that could not be signed now is signed at the end of the transaction.
 		if h, err := header.ParseImmutable(m.Region); err == nil {
 			began := time.Now()
 			if reply.Signatures, err = s.Exporter.SignaturesFor(ctx, h, reply.Name, export.SignBudget-s.signing); err != nil {

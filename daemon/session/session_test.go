@@ -155,7 +155,7 @@ func TestHeaders(t *testing.T) {
 		}
 	}
 	x.Finish(t)
-	// What could not be read may have left lists that are not as they should be.
+	// A failure to read may have left wrong lists.
 	if reason, wanted := m.Wants(); !wanted || reason != "list not published" {
 		t.Errorf("a comparison is wanted: %v (%q)", wanted, reason)
 	}

@@ -95,8 +95,8 @@ func (ss *Server) CatchUp(ctx context.Context) {
 	}
 }
 
-// GoOn enters a transaction that began under another digestd. What that had
-// published is found by rpm's database, at the transaction's end.
+// GoOn enters a transaction that began under another digestd. At the end of the transaction it
+// finds the lists that the other one published by rpm's database.
 func (s *Session) GoOn(ctx context.Context, stage Stage) {
 	test := stage == StageTest
 	s.begun = true

@@ -89,7 +89,7 @@ func (r *remote) sign(ctx context.Context, digest []byte, again bool) (sig []byt
 	defer r.idle.Reset(idleTimeout)
 	used := r.conn != nil
 	if sig, err = r.once(ctx, digest); err != nil && used && ctx.Err() == nil {
-		// What was open since an earlier call may have ended meanwhile.
+		// A connection that an earlier call opened may have ended meanwhile.
 		sig, err = r.once(ctx, digest)
 	}
 	if err != nil {

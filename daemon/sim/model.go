@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Model knows what was answered, and says what must follow. Where an answer was
-// lost, by a crash, several models stand for what may have happened.
+// Model knows what was answered, and says what must follow. If a crash lost an answer, several
+// models stand for the possible histories.
 type Model struct {
 	Installed Installed
 	keys      map[string]keyState
@@ -64,8 +64,8 @@ type line struct {
 	standing      map[int]bool // versions that were active and are installed still; true: by a grant
 }
 
-// Range is versions of a package, below one of them; 0 is every version. What is denied
-// is denied until a day, 0 for ever.
+// Range is versions of a package, below one of them; 0 is every version. A denial lasts until a
+// day, 0 means for ever.
 type Range struct {
 	Name  string
 	Below int

@@ -215,8 +215,8 @@ func (r *runner) rebooted() {
 	}
 }
 
-// compare lets the System compare its lists with what is installed. What it left
-// then must be what a model wants. A fault may keep it from its end, not for ever.
+// compare lets the System compare its lists with what is installed. The result must match a
+// model. A fault may keep it from its end, not for ever.
 func (r *runner) compare() error {
 	unhook := r.hook()
 	err := r.sys.Compare(slices.Clone(r.truth))

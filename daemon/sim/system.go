@@ -18,8 +18,8 @@ const (
 	Refused
 )
 
-// Keeping is the kind of effect that nobody sees: it leaves a file where only a start
-// looks for it. What fails at such an effect has not happened.
+// Keeping is the kind of effect that nobody sees: it leaves a file where only a start looks for
+// it. An act that fails at such an effect has not happened.
 const Keeping = "keep"
 
 // System is what is tried: a digestd, or the part of it that decides. An error
@@ -104,7 +104,7 @@ type System interface {
 	Enforced(rest bool) string
 	// Counter is the number of the latest activation, and of the latest that is durable.
 	Counter() (last, durable uint64)
-	// What another program does to the list of a package.
+	// The acts of another program on the list of a package.
 	Delete(Package) error
 	Alter(Package) error
 	Plant(Package) error

@@ -103,8 +103,8 @@ func (r *runner) begun(p Package, verdict Verdict) error {
 	return r.expect(func(m *Model) bool { return !m.Refused(p) }, "%s may come, which is denied or older than what was here", p)
 }
 
-// hook has happen what is to happen within the making of the next list. What it returns
-// takes that back, and says what went wrong in it.
+// hook has happen what is to happen within the making of the next list. The returned function
+// removes the hook and returns the error that occurred in it.
 func (r *runner) hook() (unhook func() error) {
 	within := r.within
 	if within.Kind == "" || r.faulty {
@@ -350,8 +350,8 @@ func (r *runner) allowed() error {
 	return nil
 }
 
-// ended enters the end of a transaction. What got no list was not active: the comparison
-// after its reason has gone makes it so.
+// ended enters the end of a transaction. A package without a list was not active: the
+// comparison after its reason has gone makes it so.
 func (m *Model) ended(came, gone []Package, unlisted map[string]bool) {
 	for _, g := range gone {
 		l := m.lines[g.Name]

@@ -102,8 +102,8 @@ func TestNothingFound(t *testing.T) {
 	}
 }
 
-// What differs from its list is found, told by kind, on record, and a problem until it is
-// right again.
+// A file that differs from its list is found, reported by kind, recorded, and a problem until
+// it is right again.
 func TestFindings(t *testing.T) {
 	m := machine(t)
 	m.File(t, "/usr/bin/hi", "altered")
@@ -169,8 +169,7 @@ func TestWithheldPackageIsFound(t *testing.T) {
 	}
 }
 
-// What a list vouches for that was replaced, and stays until the next boot, is not
-// a file of nobody's.
+// A file that only a replaced list vouches for, which stays until the next boot, has a list.
 func TestReplacedListVouches(t *testing.T) {
 	m := machine(t)
 	m.Enter(t, func(s *ledger.Ledger) {

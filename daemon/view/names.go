@@ -44,9 +44,8 @@ func (s *Snapshot) epochs(name, arch string) []uint32 {
 	return slices.Sorted(maps.Keys(found))
 }
 
-// Epoch returns the epoch that a version of a package has which was named without
-// one, and whether anything is known of that package. Where there are several it
-// refuses, and lists them.
+// Epoch returns the epoch that a version of a package has which was named without one, and
+// whether anything is known of that package. If there are several it refuses and lists them.
 func (s *Snapshot) Epoch(name, arch, version string) (epoch uint32, known bool, err error) {
 	found := s.epochs(name, arch)
 	switch len(found) {
@@ -92,8 +91,8 @@ func (s *Snapshot) Resolve(pkg nevra.NEVRA, text string) (nevra.NEVRA, error) {
 	return pkg, err
 }
 
-// ResolveRange does the same for versions of a package. Where nothing of that name is
-// known, they are meant in every epoch.
+// ResolveRange does the same for versions of a package. If no package of that name is known,
+// the versions apply to every epoch.
 func (s *Snapshot) ResolveRange(r *policy.Range, text string) (err error) {
 	if strings.Contains(text, ":") {
 		return nil

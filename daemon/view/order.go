@@ -8,10 +8,10 @@ import (
 	"github.com/digestd/digestd/policy"
 )
 
-// Order is the numbers that lists have before their names, by which a kernel that
-// prefetches reads them. It is immutable. A new version of a package has the number
-// of the one before it: what is read between two lists stays between them. Where
-// several versions stand side by side, a number is of one version alone.
+// Order is the numbers that lists have before their names, by which a kernel that prefetches
+// reads them. It is immutable. A new version of a package has the number of the one before it:
+// what is read between two lists stays between them. If several versions are installed side by
+// side, a number belongs to one version.
 type Order struct {
 	Lists map[string]uint32 // by the list's name without a number
 	Lines map[LineID]uint32 // by package

@@ -26,10 +26,10 @@ type Entry struct {
 
 func (e *Entry) Active() bool { return e.State == record.Active }
 
-// Suspended reports whether a list that was active is withheld because nothing
-// vouches for it now, because it is denied, or because it is below a floor. It stays
-// what it was, and returns when that is over: a version beside newer ones, or one
-// that was granted, is no rollback then. Where a floor voided the grant, it is one.
+// Suspended reports whether a list that was active is withheld because nothing vouches for it
+// now, because it is denied, or because it is below a floor. It stays what it was, and returns
+// when that is over: a version beside newer ones, or one that was granted, is no rollback then.
+// If a floor voided the grant, it is a rollback.
 func (e *Entry) Suspended() bool {
 	if e.State != record.Withheld || e.Counter == 0 || e.Void {
 		return false

@@ -25,8 +25,8 @@ func TestListByName(t *testing.T) {
 	}
 }
 
-// TestSuspended: what was active and is withheld for a while stays what it was. What was
-// withheld as a rollback was never active by right.
+// TestSuspended: what was active and is withheld for a while stays what it was. A version that
+// was withheld as a rollback was never active by right.
 func TestSuspended(t *testing.T) {
 	was := func(e *view.Entry) { e.Counter = 3 }
 	void := func(e *view.Entry) { e.Void = true }

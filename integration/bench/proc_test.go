@@ -58,9 +58,9 @@ func statusField(file, field string) (int64, error) {
 	return 0, fmt.Errorf("%s has no %s", file, field)
 }
 
-// processor returns what processor time a process and its children have used so
-// far, all threads, in user and kernel space (schedstat, in the kernel's
-// sched-stats.rst). What has ended is not counted.
+// processor returns what processor time a process and its children have used so far, all
+// threads, in user and kernel space (schedstat, in the kernel's sched-stats.rst). Processes
+// that have ended do not count.
 func processor(tb testing.TB, pid int) (sum time.Duration) {
 	tb.Helper()
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))

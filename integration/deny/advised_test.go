@@ -171,7 +171,7 @@ func TestAdvisoriesAct(t *testing.T) {
 			m.Exits(0, "rollback", "grant", "hello-1-1.noarch", "--reason", "test")
 			m.RPM("-i", old)
 
-			// What comes next applies again.
+			// The next advisory applies again.
 			m.publish("VSA-2026:0002", []string{fixed}, "hello-1-2")
 			refreshers[manager](m)
 			m.AwaitProblem("below-advisories", "hello-1-1")

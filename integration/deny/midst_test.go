@@ -34,7 +34,7 @@ f:read("a")
 /opt/good
 `
 
-// What is denied while a transaction is in flight holds for what that brings.
+// A denial during a transaction applies to the packages of that transaction.
 func TestInTheMidst(t *testing.T) {
 	for _, tc := range []struct {
 		name, what string

@@ -92,7 +92,7 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// What is exported here is denied there, and once only.
+// Denials that were exported here are denied there, and once only.
 func TestExportAndImport(t *testing.T) {
 	m := newMachine(t)
 	m.RPM("-i", m.build("hello-1-1.noarch", "/usr/bin/bad=miner", "/usr/bin/good=tool"), m.build("old-1-1.noarch", "/opt/old=1"))

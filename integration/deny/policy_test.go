@@ -95,10 +95,10 @@ const (
 	exemption    = "[[exemption]]\ncgroup = \"/lxc\"\nreason = \"containers\"\n"
 )
 
-// TestPolicyPackage: the life of a fleet's policy, as an ordinary package of real rpm. It is
-// in force when rpm has ended, an upgrade replaces it, an older release does not come back,
-// and when it is removed, what tightens stays until somebody says otherwise. What is not
-// signed, or by another, or altered, says nothing.
+// TestPolicyPackage: the life of a fleet's policy, as an ordinary package of real rpm. It is in
+// force when rpm has ended, an upgrade replaces it, an older release does not come back, and
+// when it is removed, what tightens stays until somebody says otherwise. A file that is
+// unsigned, signed by another key, or altered does not count.
 func TestPolicyPackage(t *testing.T) {
 	owner, stranger := newSigner(t, "fleet"), newSigner(t, "stranger")
 	m := newMachine(t, fmt.Sprintf("policy-signers = [%q, %q]", owner.fingerprint, vendor.Fingerprint()))

@@ -95,7 +95,7 @@ func TestMakeRPM(t *testing.T) {
 	if said, err := exec.Command("rpmlint", args...).CombinedOutput(); err != nil || !strings.Contains(string(said), "0 errors, 0 warnings") {
 		t.Errorf("rpmlint: %v\n%s", err, said)
 	}
-	// Who looks for a vulnerable module asks rpm for it.
+	// rpm answers which packages contain a vulnerable module.
 	provides, err := exec.Command("rpm", append([]string{"-qp", "--provides"}, made...)...).CombinedOutput()
 	if err != nil || !strings.Contains(string(provides), "bundled(golang(go.etcd.io/bbolt)) = ") {
 		t.Errorf("rpm -q --provides: %v\n%s", err, provides)
@@ -144,7 +144,7 @@ func lifeOfPackages(m *machine, s *sources, stray, vendor string) {
 		return all
 	}
 	m.must("rpm", "--initdb")
-	// What Debian brought is not in rpm's database.
+	// Debian's own packages are not in rpm's database.
 	m.silent(append([]string{"rpm", "-U", "--nodeps"}, files(first)...)...)
 
 	verify := func(when, want string) {

@@ -309,7 +309,7 @@ func labelled(t *testing.T, packages []string) {
 			t.Errorf("%s has the type %q", p, kind)
 		}
 	}
-	// What only a running digestd has.
+	// Files that only a running digestd has.
 	for _, p := range []string{"/run/digestd/hook.sock", "/run/digestd-guard/guard.sock"} {
 		used[m.label(p)]++
 	}

@@ -138,7 +138,7 @@ func (m *machine) followTutorial(vendor string) {
 	command(m.T, "cp", "-r", vendor+"/.", m.path(home))
 	bus := bustest.StartIn(m.T, m.path("/run"))
 	address := strings.Replace(bus.Address, m.root, "", 1)
-	// What the machine has from its distribution.
+	// The packages that the machine has from its distribution.
 	distribution, err := pkgtest.NewKey("Distribution", 3072)
 	if err != nil {
 		m.Fatal(err)

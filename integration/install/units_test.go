@@ -4,7 +4,7 @@
 // lay down: units that systemd understands and that confine what they start, and
 // packages that every rpm installs, verifies, upgrades and removes.
 //
-// What the units do on a machine that boots is integration/vm's.
+// integration/vm tests the units on a machine that boots.
 package install_test
 
 import (

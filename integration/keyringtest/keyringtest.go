@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// IMA makes an empty _ima, gone after the test, and returns its number. Where
-// keys are out of reach the test is skipped.
+// IMA makes an empty _ima, gone after the test, and returns its number. If keys are out of
+// reach it skips the test.
 func IMA(tb testing.TB) (id int) {
 	tb.Helper()
 	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "digestd-test-keyring"), os.O_RDWR|os.O_CREATE, 0o600)

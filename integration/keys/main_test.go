@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package keys_test proves what becomes of keys on real parts: certificates made
-// by GnuPG and Sequoia in every state that an owner can give them, and kept by
-// rpm 4.18, 4.20 and 6.1 in every form that these have. What rpmdb/pgp says of a
-// certificate is compared with the verdict of the program that made it; a daemon
-// that runs must notice what rpm does to its keyring.
+// Package keys_test proves what becomes of keys on real parts: certificates made by GnuPG and
+// Sequoia in every state that an owner can give them, and kept by rpm 4.18, 4.20 and 6.1 in
+// every form that these have. The verdict of rpmdb/pgp on a certificate is compared with that
+// of the program that made it; a daemon that runs must notice what rpm does to its keyring.
 //
-// Which list a package gets, and how revocation survives a crash, is tested in
-// integration/system.
+// integration/system tests the lists of packages, and revocations that survive a crash.
 package keys_test
 
 import (

@@ -31,8 +31,8 @@ var updaters = []updater{
 		c.OK(os.MkdirAll(c.outside("repos.d"), 0o755))
 		c.OK(os.WriteFile(c.outside("repos.d/test.repo"), []byte(repo), 0o644))
 		c.OK(os.WriteFile(c.outside("automatic.conf"), []byte(config), 0o644))
-		// What /usr/bin/dnf-automatic runs, which Debian does not ship; nor has it a package
-		// that says which release it is.
+		// The program of /usr/bin/dnf-automatic, which Debian does not ship; nor has it a
+		// package that says which release it is.
 		const program = "import sys, dnf.rpm; dnf.rpm.detect_releasever = lambda root: '1'; from dnf.automatic.main import main; sys.exit(main(sys.argv[1:]))"
 		return []string{"/usr/bin/python3", "-c", program, dir("automatic.conf"), "--installupdates"}
 	}},
@@ -181,8 +181,8 @@ func TestOfflineTransaction(t *testing.T) {
 }
 
 // TestChroot: rpm that runs in a chroot, as mock and the %post of a kickstart have it do, does
-// its work, and the digestd of another root keeps out of it. What came while no digestd
-// answered gets its list when that root boots.
+// its work, and the digestd of another root keeps out of it. A package that came while no
+// digestd answered gets its list when that root boots.
 func TestChroot(t *testing.T) {
 	for _, r := range releases[1:] {
 		t.Run(r.Name, func(t *testing.T) {

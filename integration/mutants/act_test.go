@@ -2,8 +2,8 @@
 
 package mutants
 
-// What acts: the order of effects, what they leave durable, and what becomes of those
-// that fail.
+// Mutations of code that acts: the order of effects, what they leave durable, and what becomes
+// of those that fail.
 var acting = []mutation{
 	{"transaction-lists-not-synced", "daemon/executor/executor.go", "go func() { written <- x.syncPublished(t, begun) }()", "written <- nil",
 		"a transaction ends before the content of its lists is on the disk"},
@@ -19,7 +19,7 @@ var acting = []mutation{
 		"a list that is withheld counts as removed when its name becomes another"},
 	{"handed-over-not-caught-up", "daemon/session/takeover.go", "\t\tall, err = ss.Exec.Inspect(nil)\n", "",
 		"while a transaction is handed over, a denial concerns no content of the lists that are there"},
-	{"handed-over-removal-retires", "daemon/ledger/outcome.go", "\t\tif t.TakenOver || rebuilt[e.Package] {\n\t\t\t// Whether", "\t\tif rebuilt[e.Package] {\n\t\t\t// Whether",
+	{"handed-over-removal-retires", "daemon/ledger/outcome.go", "\t\tif t.TakenOver || rebuilt[e.Package] {\n\t\t\t// The former", "\t\tif rebuilt[e.Package] {\n\t\t\t// The former",
 		"a package that is installed again while its transaction is handed over counts as removed"},
 	{"stale-candidate-published", "daemon/ledger/transaction.go", "\tif c.Basis != s.Basis {\n", "\tif false {\n",
 		"a list appears that was made by the keys and denials of before"},

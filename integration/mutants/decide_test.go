@@ -2,8 +2,8 @@
 
 package mutants
 
-// What decides: which versions may come, who vouches, what is denied, and what of
-// that is remembered.
+// Mutations of code that decides: which versions may come, who vouches, what is denied, and
+// what of that is remembered.
 var deciding = []mutation{
 	{"high-not-raised", "policy/line.go", "\tl.High = higher(l.High, e)\n", "",
 		"the highest version that was ever active is not remembered"},

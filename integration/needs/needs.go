@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package needs says what a test needs of the machine that runs it. Where
-// DIGESTD_TEST_ALL is set, as make test does, a machine that lacks it fails the
-// test; elsewhere, as under make unit, the test is skipped.
+// Package needs says what a test needs of the machine that runs it. If DIGESTD_TEST_ALL is set,
+// as by make test, a test fails on a machine that lacks something; otherwise, as under make
+// unit, it is skipped.
 package needs
 
 import (

@@ -139,8 +139,8 @@ func TestSignaturesOfVersion3(t *testing.T) {
 	}
 }
 
-// What a revoked key vouched for loses its signatures, even if digestd dies
-// between the lists and the files.
+// Files that a revoked key vouched for lose their signatures, even if digestd dies between the
+// lists and the files.
 func TestSignaturesGoWithKey(t *testing.T) {
 	m := newMachine(t, "ima-signatures = true")
 	m.Start()

@@ -29,7 +29,7 @@ func TestReinstalledFilesAreSigned(t *testing.T) {
 	m.RPM("-i", "--noplugins", tool)
 	m.wantSigned("erased and installed without the plugin", true, "/usr/bin/tool")
 
-	// What no comparison notices is put right when somebody asks.
+	// A change that no comparison notices is corrected on request.
 	m.OK(os.WriteFile(m.Path("/usr/bin/new"), []byte("one"), 0o755))
 	m.OK(os.Rename(m.Path("/usr/bin/new"), m.Path("/usr/bin/tool")))
 	m.Must("sync")

@@ -35,8 +35,8 @@ echo text >%{buildroot}/usr/bin/text
 /usr/bin/text
 `
 
-// Whatever the digests of a package are, its files are signed, and others are told
-// of them, as long as they are what the package has.
+// The files of a package are signed and exported for digests of any algorithm, as long as they
+// match the package.
 func TestOtherDigests(t *testing.T) {
 	gpg, err := pkgtest.NewGPG(t.TempDir(), "Wide", "rsa2048")
 	if err != nil {

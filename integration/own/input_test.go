@@ -17,8 +17,8 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// Whatever cannot be hashed or looked up is said in a line, with an exit code, and
-// the list that is published stays as it is.
+// A file that cannot be hashed or found leads to a line and an exit code, and the published
+// list stays as it is.
 func TestBadInput(t *testing.T) {
 	m := start(t)
 	m.Write("/opt/t/good", "g")
@@ -108,7 +108,8 @@ func TestPathsOnStandardInput(t *testing.T) {
 	}
 }
 
-// What the kernel measured, in either form of its list, is listed if it is so still.
+// Files that the kernel measured, in either form of its log, are listed if they have not
+// changed.
 func TestFromMeasurements(t *testing.T) {
 	m := start(t)
 	line := func(path, content string) string { return measured(m.Path(path), content) }

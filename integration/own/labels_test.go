@@ -70,7 +70,7 @@ func TestOneFileResistsItsNewList(t *testing.T) {
 	m.bound(map[string]string{"/opt/b": "tlv-p-0:2-1.noarch", "/opt/c": "tlv-p-0:2-1.noarch"})
 	m.HasProblem("labels", "1 file,", "/opt/a", "operation not permitted")
 
-	// What is left outlives the process.
+	// The remaining work outlives the process.
 	m.Kill()
 	m.Start()
 	m.HasProblem("labels", "1 file,", "/opt/a")
@@ -271,7 +271,7 @@ func TestOwnMountOfTheListDirectory(t *testing.T) {
 	}
 }
 
-// What order show says follows from what was decided, not from how far lists are renamed.
+// order show prints the decision, not the progress of renaming lists.
 func TestOrderShowAgreesWithOrder(t *testing.T) {
 	m := start(t)
 	key := m.vendor()

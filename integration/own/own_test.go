@@ -189,7 +189,7 @@ func TestBesidePackages(t *testing.T) {
 	}
 	m.Must("sync")
 	m.WantLists("tlv-hello-0:1-1.noarch", "tlv-own-mine")
-	// Whoever compares the disk with the lists finds it so, and leaves it so.
+	// A comparison of the disk with the lists finds it so, and leaves it so.
 	m.Must("verify", "--all")
 	m.Must("fix", "--all")
 	for path, want := range map[string]string{"/opt/hello": "tlv-hello-0:1-1.noarch", "/opt/conf": "tlv-own-mine", "/opt/more": "tlv-own-mine"} {
@@ -239,7 +239,7 @@ func (m *machine) signer(list string) string {
 	return doc.Lists[0].Signer
 }
 
-// What another program does to an own list is noticed and mended.
+// A change of an own list by another program is noticed and undone.
 func TestTamperedWith(t *testing.T) {
 	m := start(t)
 	m.Write("/opt/t", "t")
@@ -283,8 +283,8 @@ func TestTamperedWith(t *testing.T) {
 	}
 }
 
-// What is denied leaves an own list as it leaves a package's, and returns when the
-// denial is lifted; the list is the same version all the time.
+// A denied content leaves an own list like that of a package, and returns when the denial is
+// lifted; the list is the same version all the time.
 func TestDenied(t *testing.T) {
 	m := start(t)
 	m.Write("/opt/t/a", "a")

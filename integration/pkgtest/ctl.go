@@ -18,8 +18,8 @@ func (d *Daemon) Digestctl(args ...string) *exec.Cmd {
 	return exec.Command(filepath.Join(d.Programs.Dir, "digestctl"), append([]string{"--bus", d.Bus.Address}, args...)...)
 }
 
-// Ctl runs digestctl and returns what it printed, and its exit code. What it prints for
-// programs has to fit the schema of the verb.
+// Ctl runs digestctl and returns what it printed, and its exit code. Its documents for programs
+// have to fit the schema of the verb.
 func (m *Machine) Ctl(args ...string) (stdout, stderr string, code int) {
 	m.Helper()
 	return m.CtlWith("", args...)

@@ -80,7 +80,7 @@ type Crashes[M Mortal] struct {
 	After   func(m M, at Death)  // checks what has become of the machine, with a daemon that runs
 }
 
-// Try kills them. Where Do does not bring what it must, the test fails.
+// Try kills them. The test fails if Do does not bring its event.
 func (c Crashes[M]) Try(t *testing.T) {
 	t.Helper()
 	want := c.Passes.instants(t)

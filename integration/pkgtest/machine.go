@@ -75,8 +75,8 @@ func (m *Machine) Trust(keys ...*Key) {
 	}
 }
 
-// Build makes a package and returns the path of its file. Where p does not say so,
-// it is release 1, for all architectures.
+// Build makes a package and returns the path of its file. By default it is release 1, for all
+// architectures.
 func (m *Machine) Build(p Package) string {
 	m.Helper()
 	if p.Release == "" {

@@ -17,8 +17,8 @@ type Setup struct {
 // Cleanup has a function called after the last test, the latest first.
 func (s *Setup) Cleanup(end func()) { s.ends = append(s.ends, end) }
 
-// Main is the whole of a TestMain: it prepares, runs the tests and exits. Where
-// prepare fails, no test runs.
+// Main is the whole of a TestMain: it prepares, runs the tests and exits. If prepare fails, no
+// test runs.
 func Main(m *testing.M, prepare func(*Setup) error) {
 	code, err := run(m, prepare)
 	if err != nil {

@@ -20,8 +20,8 @@ const (
 	tagModularity = 5096 // RPMTAG_MODULARITYLABEL
 )
 
-// Package is a package to be made, in process: thousands take seconds. What
-// only rpmbuild can do is for [BuildSpec].
+// Package is a package to be made, in process: thousands take seconds. Use [BuildSpec] for
+// everything that only rpmbuild can do.
 type Package struct {
 	Name, Version, Release, Arch string
 	Epoch                        uint32

@@ -103,9 +103,9 @@ func TestRPMJudgesPackages(t *testing.T) {
 	}
 }
 
-// A certificate of another form is of the same key. What its subkey signed is good, unless
-// that is revoked. rpm is not asked: it takes no certificate in which the signature by the
-// subkey is critical, as the library that makes them has it.
+// A certificate of another form is of the same key. A signature of its subkey is good, unless
+// the subkey is revoked. rpm is not asked: it takes no certificate in which the signature by
+// the subkey is critical, as the library that makes them has it.
 func TestKeyForms(t *testing.T) {
 	plain := newKey(t, "vendor")
 	region := []byte("what is signed")

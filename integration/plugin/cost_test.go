@@ -14,10 +14,9 @@ import (
 	"github.com/digestd/digestd/hooks/wire"
 )
 
-// perFile returns, for each kind of thing that count counts in a run of rpm, how
-// many more there are for each file of a package because of the plugin. What
-// does not grow with the number of files cancels out, as each run finds the
-// same: nothing.
+// perFile returns, for each kind of thing that count counts in a run of rpm, how many more
+// there are for each file of a package because of the plugin. Costs that do not grow with the
+// number of files cancel out, as each run finds the same: nothing.
 func (b *box) perFile(count func(args ...string) map[string]int) map[string]float64 {
 	b.t.Helper()
 	// Files that need not wait for an answer are a few, but how many is chance.

@@ -80,7 +80,7 @@ func TestDnf(t *testing.T) {
 	})
 }
 
-// Whoever sits at the terminal sees the reason, whatever dnf does with rpm's log.
+// The user at the terminal sees the reason, whatever dnf does with rpm's log.
 func TestDnfShowsWhyNot(t *testing.T) {
 	everyDnf(t, func(t *testing.T, b *box, dnf string) {
 		b.reply = refuse

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package plugin_test runs the rpm plugin inside real rpm, in each version it
-// is built for, against a server that records what it is told. What the daemon
-// makes of it is tested elsewhere.
+// Package plugin_test runs the rpm plugin inside real rpm, in each version it is built for,
+// against a server that records what it is told. Other packages test the daemon.
 package plugin_test
 
 import (

@@ -66,7 +66,7 @@ func TestVetoStopsOnePackage(t *testing.T) {
 	})
 }
 
-// What a daemon says is shown at its level, on one line, whatever it holds.
+// A note of the daemon is shown at its level, on one line, whatever it contains.
 func TestNotesAreShown(t *testing.T) {
 	watched(t, func(t *testing.T, b *box) {
 		b.reply = func(m wire.Message) wire.Message {

@@ -241,7 +241,7 @@ func frame(kind wire.Kind, payload string) []byte {
 	return append(f, payload...)
 }
 
-// Whatever comes instead of a reply, rpm goes on.
+// rpm goes on if garbage comes instead of a reply.
 func TestGarbage(t *testing.T) {
 	verdict := "\x00\x00\x00" // proceed, no messages
 	list := func(element byte, decision byte, name string) string {

@@ -114,7 +114,7 @@ func TestLastFileWaits(t *testing.T) {
 	})
 }
 
-// What rpm skips cannot be foreseen. The labels come all the same, however long
+// The plugin cannot foresee which files rpm skips. The labels come all the same, however long
 // the answer takes.
 func TestSkippedFilesAndALateAnswer(t *testing.T) {
 	everywhere(t, func(t *testing.T, b *box) {

@@ -258,7 +258,7 @@ func TestRestartDuringTransaction(t *testing.T) {
 	if aside, err := os.ReadDir(g.Lists() + ".quarantine"); err != nil || len(aside) > 0 {
 		t.Errorf("put aside: %v %v", aside, err)
 	}
-	// What is in the index is what that transaction did: no version before it comes back.
+	// The index has the changes of that transaction: no version before it comes back.
 	if out, err := g.RPMCommand("-U", "--oldpackage", old[0]).CombinedOutput(); err == nil || !strings.Contains(string(out), "older") {
 		t.Errorf("rpm goes back: %v\n%s", err, out)
 	}

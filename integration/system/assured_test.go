@@ -9,9 +9,9 @@ import (
 	"github.com/digestd/digestd/hooks/wire"
 )
 
-// TestWordIsKept: a package manager that was told that nothing will be refused
-// may have unpacked by the time that a denial comes. What it brings has no list,
-// and is not refused; the next transaction is.
+// TestWordIsKept: a package manager that was told that nothing will be refused may have
+// unpacked by the time that a denial comes. Its package has no list, and is not refused; the
+// next transaction is.
 func TestWordIsKept(t *testing.T) {
 	m := start(t)
 	region, sigs := m.headerOf(m.build("late-1-1.noarch"))

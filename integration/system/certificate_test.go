@@ -110,7 +110,7 @@ func TestCertificateOfAnAuthority(t *testing.T) {
 	der(again)
 	m.Wholesome()
 
-	// What no kernel would take is refused, and nothing changes.
+	// A certificate that no kernel would take is refused, and nothing changes.
 	for what, change := range map[string]func(*x509.Certificate){
 		"digital signatures": func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment },
 		"CA certificate": func(c *x509.Certificate) {

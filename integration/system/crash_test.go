@@ -113,7 +113,7 @@ func TestKilledWhileTakingBack(t *testing.T) {
 		Passes: pkgtest.Passes{"failed": {failpoint.Withdraw, failpoint.Publish}},
 		Prepare: func(t *testing.T) changing {
 			m := newChanging(t)
-			// What is in the way of a file cannot be replaced by it.
+			// A file cannot replace a directory in its way.
 			for _, name := range []string{"same", "late"} {
 				m.OK(os.MkdirAll(m.In("root", "opt", "way-of-"+name, "full"), 0o755))
 			}

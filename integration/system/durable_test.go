@@ -205,7 +205,7 @@ func TestFailedBuildGivesTheListBack(t *testing.T) {
 			m.RPM("-U", m.build("hello-1-1.noarch", "/usr/bin/hello=first"))
 			const name = "tlv-hello-0:1-1.noarch"
 			before := read(t, m.list(name))
-			// What is in the way of a file cannot be replaced by it.
+			// A file cannot replace a directory in its way.
 			if err := os.MkdirAll(m.In("root", "opt", "in-the-way", "full"), 0o755); err != nil {
 				t.Fatal(err)
 			}

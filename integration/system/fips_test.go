@@ -39,7 +39,7 @@ func TestFIPS(t *testing.T) {
 	m.Vouched("/usr/bin/hello", false)
 	m.Must("deny", "lift", "hello", "--reason", "false alarm")
 	m.Stop()
-	// What was verified in one mode is judged in the other.
+	// Packages that were verified in one mode are judged in the other.
 	m.Start()
 	if got := m.Status().FIPS; got != "" && os.Getenv("GOFIPS140") == "" {
 		t.Errorf("without FIPS mode status has module %q", got)

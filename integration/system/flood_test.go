@@ -12,9 +12,8 @@ import (
 	"github.com/digestd/digestd/integration/pkgtest"
 )
 
-// quarantined is what lies in quarantine.
-// Whoever drops thousands of files into the list directory erases no decision from
-// the log, and fills no disk.
+// quarantined is what lies in quarantine. Thousands of files in the list directory erase no
+// decision from the log, and fill no disk.
 func TestFloodOfFiles(t *testing.T) {
 	const files, most = 10_100, 1000
 	m := start(t)

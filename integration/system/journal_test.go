@@ -170,7 +170,7 @@ func TestJournalGoesAndComes(t *testing.T) {
 	journal.Start()
 	m.recorded(journal)
 
-	// What comes again after a crash does so once, not at every start.
+	// Records that come again after a crash do so once, not at every start.
 	restart := func() int {
 		t.Helper()
 		m.Kill()
@@ -238,7 +238,7 @@ func follow(out io.Reader) <-chan api.Event {
 	return events
 }
 
-// Whoever holds what the journal is sent cannot hold up a package manager.
+// A journal that hangs cannot hold up a package manager.
 func TestJournalThatHangs(t *testing.T) {
 	m, journal := startRecorded(t)
 	m.build("a-1-1.noarch")

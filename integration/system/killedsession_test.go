@@ -32,7 +32,7 @@ func TestKilledWhileRemovingUnknown(t *testing.T) {
 			digest, err := h.Digest()
 			m.OK(err)
 			come := &wire.Header{Type: wire.Added, Region: region, Signatures: sigs}
-			// What watches the directory may be faster.
+			// The watch of the directory may be faster.
 			for try := 1; try <= 5; try++ {
 				if m.comeAndGo(come, digest, try) != nil {
 					return // digestd died

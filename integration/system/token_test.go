@@ -218,7 +218,7 @@ func TestTokenAway(t *testing.T) {
 			o.install("late")
 			o.RPM("-e", "leaving")
 			o.verified("hello")
-			// What has no list for that is not looked at all the time.
+			// A package without a list for that reason is not looked at all the time.
 			before := o.syncs()
 			time.Sleep(4 * time.Second)
 			if n := o.syncs() - before; n > 2 {

@@ -30,7 +30,8 @@ func TestWithoutInotify(t *testing.T) {
 			}
 			m.RPM("-U", m.build("told-1-1.noarch"))
 			m.WantLists("tlv-told-0:1-1.noarch")
-			// What nobody tells of is found: in rpm's database, and in the list directory.
+			// A change that nobody reports is found: in rpm's database, and in the list
+			// directory.
 			m.RPM("-U", "--noplugins", m.build("untold-1-1.noarch"))
 			m.WantLists("tlv-told-0:1-1.noarch", "tlv-untold-0:1-1.noarch")
 			write(t, m.list("tlv-alien-0:1-1.noarch"), []byte("x"))

@@ -16,7 +16,7 @@ import (
 )
 
 // registry has the shape of the hosts that packages come from, also of one that is put
-// together. Where packages come from is for each machine to say: its own configuration, or a
+// together. Each machine says by itself where packages come from: its own configuration, or a
 // variable.
 const registry = `\b(proxy|sum|registry|index|static|files|deb|ftp|httpredir|archive|security|snapshot|ports|mirrors?|downloads?|dl|dl-cdn|vault|packages|repos?)` +
 	`\.[a-z0-9-]+(\.org|\.com|\.io|\.net|\.dev)\b|["'` + "`" + `]\s*\+\s*["'` + "`" + `]\\?\.(org|com|io|net|dev)\b`
@@ -75,7 +75,7 @@ func TestFilesNameNoMachineAndPromiseNoWork(t *testing.T) {
 func TestUnwantedTextIsFound(t *testing.T) {
 	re := unwanted(t)
 	for _, text := range []string{"see /wo" + "rk/main", "in /tmp" + "/c/x", "// TO" + "DO: all", "http://mirror.example%d", "http://deb.example%d/debian", `"proxy.example" %p ".%d"`} {
-		// What this file must not have either.
+		// Words that this file must not have either.
 		text = strings.NewReplacer(".%d", ".org", "example%d", "example.org", "%p", "+").Replace(text)
 		if !re.MatchString(text) {
 			t.Errorf("%q passes", text)

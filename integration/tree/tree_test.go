@@ -130,7 +130,7 @@ func TestImportsPointDownwards(t *testing.T) {
 			switch {
 			case !ours || to == from || layer(to) > layer(from):
 			case (s.test() || strings.HasSuffix(s.dir(), "test")) && to == "integration":
-				// What makes packages and machines serves tests everywhere.
+				// Packages that make packages and machines serve tests everywhere.
 			default:
 				t.Errorf("%s imports %s, which is not below it", s.path, rest)
 			}

@@ -39,8 +39,8 @@ for f in archive cache size-only; do echo template >%{buildroot}/usr/lib/made/$f
 %verify(not size mtime) /usr/lib/made/size-only
 `
 
-// What a package says is made anew on the machine may differ; what only its size
-// may differ of may not.
+// A file that is made again on the machine, as its package says, may differ; one of which only
+// the size may differ may not.
 func TestPackageLetsChange(t *testing.T) {
 	m := newMachine(t)
 	m.RPM(append([]string{"-i"}, m.buildSigned(remadeSpec)...)...)
@@ -94,7 +94,7 @@ func TestRelocatedPackage(t *testing.T) {
 	m.OK(os.Remove(m.Path(tool)))
 	m.want(m.ctl(3, "verify", "--all"), "missing "+tool+" "+moved, "notice: changed /srv/elsewhere/etc/tool.conf "+moved)
 
-	// What takes its place is bound by what the list is called, there.
+	// The file in its place is bound by the name of the list.
 	m.write(tool, "opt/moved/bin/tool\n", 0o755)
 	m.want(m.ctl(0, "fix", "--package", "moved", "--unlabelled"), "fixed: label "+tool+" "+moved, "notice: changed /srv/elsewhere/etc/tool.conf "+moved)
 	if got := m.Label(tool); got != "tlv-moved-0:1-1.noarch" {
@@ -160,7 +160,7 @@ chmod 755 usr/share/net/run usr/bin/net usr/share/left/run
 `
 }
 
-// What rpm did not write is not an error: another machine's files on a shared file
+// A file that rpm did not write is not an error: another machine's files on a shared file
 // system, and what was left out. Only an executable that somebody put there is.
 func TestNotInstalledByRPM(t *testing.T) {
 	m := newMachine(t)

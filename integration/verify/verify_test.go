@@ -130,7 +130,7 @@ func TestFormatRPM(t *testing.T) {
 	m.want(m.ctl(3, "verify", "--all"), "changed /usr/bin/plain "+plain, "notice: changed /etc/tool-one.conf "+tool)
 }
 
-// What the owner's lists vouch for is somebody's, and is compared too.
+// Files of the owner's lists are compared, too.
 func TestOwnList(t *testing.T) {
 	m := newMachine(t)
 	m.write("/opt/site/run", "#!/bin/sh\n", 0o755)
@@ -141,7 +141,8 @@ func TestOwnList(t *testing.T) {
 	m.want(m.ctl(3, "verify", "--package", "own:site"), "changed /opt/site/run own:site-1-1.noarch")
 }
 
-// Whatever ends a verification, it goes on where it was and tells all.
+// A verification that was interrupted in any way continues where it was, and reports
+// everything.
 func TestResume(t *testing.T) {
 	m := newMachine(t)
 	m.RPM("-i", "tool-1-1.noarch.rpm", "tool-plain-1-1.noarch.rpm")
@@ -173,7 +174,7 @@ func TestResume(t *testing.T) {
 
 	ended(func(ctl *exec.Cmd) { m.Kill() })
 	m.OK(os.Truncate(huge, 100))
-	// What was done is not done again, so this is not found.
+	// Verified files are not verified again, so this is not found.
 	m.write("/usr/bin/tool", "spoiled later", 0o755)
 	m.Start()
 	r := m.ctl(3, "verify", "--all", "--resume")

@@ -4,8 +4,7 @@
 // systemd, with digestd installed from its own packages, and looks how that
 // goes: from the first boot to a power cut.
 //
-// It promises that nothing in the machine is imitated: what a script in testdata
-// finds there is what an administrator would. Disks are thrown away with the
-// test. What needs no kernel, no service manager and no reboot is left to
-// integration/system, which is a hundred times faster.
+// It promises that nothing in the machine is imitated: what a script in testdata finds there is
+// what an administrator would. Disks are thrown away with the test. Tests that need no kernel,
+// no service manager and no reboot are in integration/system, which is a hundred times faster.
 package vm_test

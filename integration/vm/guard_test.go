@@ -38,9 +38,9 @@ func TestGuardOfAMachine(t *testing.T) {
 	m.boot(boot{script: "guarddoubt.sh"})
 }
 
-// What a machine cannot do without is upgraded while the guard enforces, and nothing is refused
-// that a list holds, in whatever way it came and went; nothing at all once the guard's program is
-// gone.
+// The packages that a machine cannot do without are upgraded while the guard enforces, and
+// nothing is refused that a list holds, in whatever way it came and went; nothing at all once
+// the guard's program is gone.
 func TestGuardAndUpgrades(t *testing.T) {
 	t.Parallel()
 	whole(t)

@@ -15,12 +15,11 @@ func TestKernelJudgesVersion3(t *testing.T) {
 	})
 }
 
-// The kernel itself judges lists. Debian's has no Integrity Digest Cache, no
-// appended signatures in IMA (IMA_APPRAISE_MODSIG) and no trusted keyrings
-// (INTEGRITY_TRUSTED_KEYRING): root fills _ima, no certification authority is
-// asked. What it has shows the two halves: IMA appraises lists by the machine's
-// certificate in its keyring, and the PKCS#7 parser that appended signatures go
-// through takes digestd's signatures, and no others.
+// The kernel itself judges lists. Debian's has no Integrity Digest Cache, no appended
+// signatures in IMA (IMA_APPRAISE_MODSIG) and no trusted keyrings (INTEGRITY_TRUSTED_KEYRING):
+// root fills _ima, no certification authority is asked. Its keyring shows the two halves: IMA
+// appraises lists by the machine's certificate in its keyring, and the PKCS#7 parser that
+// appended signatures go through takes digestd's signatures, and no others.
 func TestKernelJudgesLists(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)

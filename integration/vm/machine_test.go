@@ -121,7 +121,7 @@ func (m *machine) run(b boot, console string) (*report, error) {
 		return &report{}, err
 	}
 	started := time.Now()
-	// What it says is also in a file, for those who wait for it.
+	// Its output is also in a file, for those who wait for it.
 	results, err := os.Create(strings.Replace(console, "console", "results", 1))
 	if err != nil {
 		cmd.Process.Kill()

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package needed finds the files without which a machine does not start, nobody can log in,
-// or nothing can be updated: the programs for that, what they link, what those that run have
-// loaded, and what belongs to the kernel that runs.
+// Package needed finds the files without which a machine does not start, nobody can log in, or
+// nothing can be updated: the programs for that, the libraries that they link, the files that
+// running programs have loaded, and those of the running kernel.
 //
-// It promises to name rather too many files than too few.
+// In doubt it names a file.
 package needed
 
 import (
@@ -239,7 +239,7 @@ func chain(name, why string) string {
 	return "linked by " + name + ", which " + strings.TrimPrefix(why, name+" ")
 }
 
-// script enters what interprets a script. What is written in Python needs what Python has.
+// script enters what interprets a script. A script in Python needs the files of Python.
 func (f *finder) script(file *os.File, name, why string) {
 	line, err := bufio.NewReaderSize(file, 256).ReadSlice('\n')
 	words := strings.Fields(strings.TrimPrefix(string(line), "#!"))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package carrier brings the log to the journal and to the kernel's audit trail. What is
-// decided is durable in the index, and waits there for as long as it must.
+// Package carrier brings the log to the journal and to the kernel's audit trail. Decisions are
+// durable in the index and wait there as long as necessary.
 package carrier
 
 import (
@@ -27,8 +27,8 @@ const (
 	// confirmPause is how long the log must rest before the journal is asked to
 	// have it on disk: once after a transaction, not a thousand times within it.
 	confirmPause = time.Second
-	// Who does not take records is tried again after these times, but only so
-	// often after a sign of life.
+	// It tries a destination that takes no records again after these times, but only so often
+	// after each sign of life.
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = time.Minute
 	maxTries   = 6
@@ -76,8 +76,8 @@ func (c *carrier) run(ctx context.Context) {
 		case err != nil && ctx.Err() == nil:
 			c.fell(ctx, err)
 			c.lookOut()
-			// Where nobody listens the next sign is a new socket, or a decision; an
-			// idle daemon sleeps until then.
+			// If nobody listens, the next sign is a new socket or a decision; an idle daemon
+			// sleeps until then.
 			if tries < maxTries || errors.Is(err, os.ErrDeadlineExceeded) {
 				retry()
 			}

@@ -155,7 +155,7 @@ func short(t *testing.T) string {
 	return dir
 }
 
-// What is decided is told in order, and once, also across restarts.
+// Decisions are carried in order, and once, also across restarts.
 func TestDecisionsAreTold(t *testing.T) {
 	dir := short(t)
 	j := listen(t, dir)
@@ -167,8 +167,8 @@ func TestDecisionsAreTold(t *testing.T) {
 	j.wants(t, "after a restart", floors("one", "two", "three")...)
 }
 
-// Where nobody takes records they wait in the index, status says so, and they are told as
-// soon as somebody does, also if even the directory was missing.
+// If nobody takes records they wait in the index, status says so, and they are told as soon as
+// somebody does, also if even the directory was missing.
 func TestJournalComesLate(t *testing.T) {
 	dir := filepath.Join(short(t), "journal")
 	m := start(t, dir)
@@ -182,7 +182,7 @@ func TestJournalComesLate(t *testing.T) {
 	j.wants(t, "afterwards", floors("one", "two", "three")...)
 }
 
-// What the daemon could tell nobody before it stopped, the next one tells.
+// The next daemon carries the records that the former one could not carry.
 func TestDecisionsOutliveTheDaemon(t *testing.T) {
 	dir := short(t)
 	m := start(t, dir)
@@ -223,7 +223,7 @@ func TestJournalEnds(t *testing.T) {
 	second.wants(t, "another journal", floors("one", "two")...)
 }
 
-// What left the log before it could be told is not passed over in silence.
+// Entries that left the log before they could be carried are reported as missing.
 func TestDecisionsAreDropped(t *testing.T) {
 	dir := short(t)
 	first := listen(t, dir)
@@ -254,7 +254,7 @@ func TestDecisionsAreDropped(t *testing.T) {
 	}
 }
 
-// Who wants no trail gets none, and nothing is waited for.
+// Without the audit trail no record goes there, and nothing waits for it.
 func TestNoTrail(t *testing.T) {
 	dir := short(t)
 	j := listen(t, dir)

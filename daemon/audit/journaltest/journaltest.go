@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package journaltest runs a journald of its own for tests: the real one, which
-// sees a /run and /etc that nobody else does, and can be ended and started again.
-// It leaves this machine's journal alone, and what is in its own to the test.
+// Package journaltest runs a journald of its own for tests: the real one, which sees a /run and
+// /etc that nobody else does, and can be ended and started again. It does not touch this
+// machine's journal; the test fills its own.
 package journaltest
 
 import (

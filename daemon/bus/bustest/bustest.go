@@ -124,7 +124,7 @@ func (b *Bus) Start() {
 	// It warns whoever may not raise limits; that is no matter for a test.
 	var errors strings.Builder
 	b.cmd.Stderr = &errors
-	// What it started may outlive it, and hold its output, for a moment.
+	// Its children may outlive it for a moment and keep its output open.
 	b.cmd.WaitDelay = time.Second
 	out, err := b.cmd.StdoutPipe()
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 )
 
-// How many calls may be in progress: of one connection, of one ordinary user, of
-// all ordinary users, and in all. More are turned away at once. Most calls in
-// progress wait for their turn, which costs a few kilobytes each.
+// The largest numbers of calls in progress: of one connection, of one ordinary user, of all
+// ordinary users, and in all. More are turned away at once. Most calls in progress wait for
+// their turn, which costs a few kilobytes each.
 const (
 	MaxCallsEach     = 32
 	MaxCallsUser     = 128
@@ -82,9 +82,9 @@ func (a *admission) enterUser(by api.Actor) (leave func(), err error) {
 	}, nil
 }
 
-// turns lets a few ordinary users at a time have a call answered. Who waits longest
-// since his last turn is next, whatever the number of his calls: transactions share
-// the processors with no more than these.
+// turns lets a few ordinary users at a time have a call answered. The user whose last turn is
+// longest ago is next, regardless of the number of calls: transactions share the processors
+// with no more than these.
 type turns struct {
 	mu      sync.Mutex
 	serial  uint64

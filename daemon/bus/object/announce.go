@@ -9,8 +9,8 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// What rpm's plugin dbus_announce says on the system bus, where only root may
-// own its name.
+// The signals of rpm's plugin dbus_announce on the system bus, where only root may own its
+// name.
 const (
 	rpmName      = "org.rpm.announce"
 	rpmPath      = "/org/rpm/Transaction"
@@ -20,10 +20,10 @@ const (
 // maxAnnounced bounds what waits of it: a later one says the same.
 const maxAnnounced = 16
 
-// announcements hears signals for a session. godbus calls it for each one that
-// reaches the connection, wherever it comes from, in order: so it drops at once
-// what is not from the bus itself or from the owner of rpm's name, and never
-// waits. What the bus says goes on to who asked for it.
+// announcements hears signals for a session. godbus calls it for each one that reaches the
+// connection, wherever it comes from, in order: so it drops at once what is not from the bus
+// itself or from the owner of rpm's name, and never waits. It passes the answers of the bus on
+// to the callers that asked.
 type announcements struct {
 	signalHandler
 	owner atomic.Value // string: who owns rpm's name
@@ -102,8 +102,8 @@ func (s *session) subscribe(ctx context.Context) error {
 	return nil
 }
 
-// followAnnouncements passes them on until the session or ctx ends. Who an owner
-// is must be asked while it is there: rpm leaves as soon as it has spoken.
+// followAnnouncements passes them on until the session or ctx ends. The owner has to be
+// identified while it is on the bus: rpm leaves as soon as it has spoken.
 func (s *session) followAnnouncements(ctx context.Context) {
 	for {
 		select {

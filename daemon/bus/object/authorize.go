@@ -77,7 +77,7 @@ func errCallerLeft(a Action) error {
 	return a.refusal("the caller left the bus before polkit authorized them to "+a.Words, "")
 }
 
-// How many callers may wait for polkit: of one user, and in all. Each may wait
+// The largest numbers of callers that wait for polkit: of one user, and in all. Each may wait
 // for a person, so these are counted apart from calls that are being answered.
 const (
 	MaxWaitingEach = 8

@@ -11,7 +11,7 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// What polkit is called on the bus.
+// The names of polkit on the bus.
 const (
 	polkitName      = "org.freedesktop.PolicyKit1"
 	polkitPath      = "/org/freedesktop/PolicyKit1/Authority"
@@ -97,7 +97,7 @@ func (s *session) whilePresent(ctx context.Context, sender string, cause error) 
 			}
 		}
 	}()
-	// Who left before the match was there sent no signal after it.
+	// A caller that left before the match existed sends no signal any more.
 	var present bool
 	err := s.conn.BusObject().CallWithContext(ctx, bus+".NameHasOwner", 0, sender).Store(&present)
 	if err != nil || !present {

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// How many refusals are logged one by one in each window of time: of one user, and in all.
-// The journal takes everything of the service, so that a user who calls what he may
-// not as fast as he can must not be able to fill it.
+// The largest numbers of refusals that are logged one by one in each window of time: of one
+// user, and in all. The journal takes everything of the service, so that a user who calls what
+// he may not as fast as he can must not be able to fill it.
 const (
 	MaxRefusalsEach  = 5
 	maxRefusals      = 50

@@ -15,8 +15,8 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// How long reconnecting waits: a bus that restarts is back within a second, one
-// that is not installed is not worth a wake-up more often than the last.
+// The pauses before it connects again: a bus that restarts is back within a second, one that is
+// not installed is not worth a wake-up more often than the last.
 const (
 	firstPause = 100 * time.Millisecond
 	lastPause  = 8 * time.Second

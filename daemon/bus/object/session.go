@@ -24,8 +24,8 @@ var ErrUnreachable = errors.New("cannot reach the bus")
 // errLeft is why a query ends whose caller is gone.
 var errLeft = errors.New("the caller left the bus")
 
-// session is one connection to the bus. What is known of callers ends with it:
-// another bus gives the same unique names to others.
+// session is one connection to the bus. The knowledge about callers ends with it: another bus
+// gives the same unique names to others.
 type session struct {
 	*Server
 	conn      *dbus.Conn

@@ -94,7 +94,8 @@ const Prefix = "sha256/"
 // Key is where sums are kept for the list with a body.
 func Key(body record.Digest) string { return Prefix + hex.EncodeToString(body[:]) }
 
-// Load finds sums in what the index keeps. What is no sum is passed over: it is found again.
+// Load finds sums in what the index keeps. It ignores entries that are no sums: it is found
+// again.
 func Load(meta map[string][]byte) map[record.Digest]Sums {
 	sums := map[record.Digest]Sums{}
 	for key, value := range meta {

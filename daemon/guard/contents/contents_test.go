@@ -66,8 +66,8 @@ func TestListBySHA256(t *testing.T) {
 	}
 }
 
-// What a list knows by SHA-512 becomes known by reading, if the file is what the list says, and
-// stays known under the list's body.
+// A content of which a list has the SHA-512 becomes known by reading, if the file matches the
+// list, and stays known under the list's body.
 func TestLearn(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, content string) {
@@ -151,7 +151,7 @@ func TestLearnGoesOn(t *testing.T) {
 	}
 }
 
-// Whatever is kept, and whatever a list is: no panic, and no digest that is not there.
+// For any record and any list: no panic, and no digest that is not there.
 func FuzzOf(f *testing.F) {
 	list, err := digestlist.AppendTLV(nil, []digestlist.Group{{Algo: digestlist.SHA512, Entries: []digestlist.Entry{{Path: "/a", Digest: make([]byte, 64)}}}})
 	if err != nil {

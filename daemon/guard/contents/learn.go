@@ -20,8 +20,8 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// MaxSize bounds the files that are hashed, in bytes. What is larger is not listed for the
-// guard by what is read.
+// MaxSize bounds the files that are hashed, in bytes. The guard does not learn the digests of
+// larger files.
 const MaxSize = 4 << 30
 
 // Learner reads files for lists. It is for one goroutine.

@@ -14,8 +14,8 @@ import (
 )
 
 // GuardExempt exempts the containers of a cgroup until the machine starts again, or ends that,
-// and records who did it. What others than root can make processes part of is exempted by force
-// and for a reason alone.
+// and records who did it. If others than root can put processes into the group, the exemption
+// needs force and a reason.
 func (m *Manager) GuardExempt(ctx context.Context, by api.Actor, req api.GuardExemptRequest) (api.Guard, error) {
 	if req.Force && strings.TrimSpace(req.Reason) == "" {
 		return api.Guard{}, api.Errorf(api.InvalidArgument, "to force an exemption needs a reason: it is recorded with your name")

@@ -24,10 +24,10 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// Learning makes refused contents part of an own list. What others than root can write is
-// never learned: a user who exchanged the file since the refusal would choose what this
-// machine vouches for. Neither is what a package brought with another content, what
-// is withheld, or what is denied: somebody decided about that already.
+// Learning makes refused contents part of an own list. It never learns files that others than
+// root can write: a user who exchanged the file since the refusal would choose what this
+// machine vouches for. Neither is what a package brought with another content, what is
+// withheld, or what is denied: somebody decided about that already.
 
 // Finder finds files by paths that have no link on the way; *kernel.Root is one.
 type Finder interface {

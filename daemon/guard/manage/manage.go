@@ -4,10 +4,10 @@
 // decide: which mode it is in, what it refused and why, what it would do with a file, and
 // which refused contents their owner vouches for.
 //
-// It promises that every question to digestd-guard ends within seconds, that few are open
-// at a time, and that what somebody changed is recorded with who it was. Whether somebody may
-// ask or decide is checked before: by the bus. What lists hold is digestd's to tell the
-// guard, on a connection of its own.
+// It promises that every question to digestd-guard ends within seconds, that few are open at a
+// time, and that what somebody changed is recorded with who it was. The caller's permission is
+// checked before: by the bus. digestd sends the contents of lists to the guard on a connection
+// of its own.
 package manage
 
 import (
@@ -25,9 +25,9 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// How long one question to digestd-guard takes at most, how long its answer is as good as
-// new for those who watch, and how many are asked at a time: it serves 16 connections, and
-// others need some.
+// The time limit of one question to digestd-guard, the time for which its answer serves those
+// who watch, and the number of questions at a time: it serves 16 connections, and others need
+// some.
 const (
 	patience = 2 * time.Second
 	fresh    = time.Second

@@ -100,7 +100,7 @@ func (m *managed) learn(digests ...string) (api.OwnResult, error) {
 	return m.GuardLearn(m.t.Context(), m.owner, "learned", digests, "for a test", func(string, int, int) {})
 }
 
-// What only root can write is learned, and runs from then on; it is recorded who did that.
+// A file that only root can write is learned, and runs from then on; the log names the user.
 func TestGuardLearns(t *testing.T) {
 	m := manageGuard(t)
 	tool, other := m.put("/opt/tool", "a tool", 0o755), m.put("/opt/other", "another", 0o755)
@@ -134,8 +134,8 @@ func TestGuardLearns(t *testing.T) {
 
 func digestText(d guard.Digest) string { return hex.EncodeToString(d[:]) }
 
-// What others could have put there is not learned, nor what somebody decided about, nor a
-// file that is another by now; and then nothing of a request is.
+// A file that others could have put there is not learned, nor one about which there is a
+// decision, nor one that has changed; and then no file of the request is.
 func TestGuardLearnsNothingElse(t *testing.T) {
 	m := manageGuard(t)
 	good := m.refuse("/opt/good", m.put("/opt/good", "good", 0o755))
@@ -202,7 +202,7 @@ func TestGuardLearnsNothingElse(t *testing.T) {
 		t.Fatalf("%d of %d candidates, %v", len(page), total, err)
 	}
 	for _, c := range page {
-		// What the file contains is not looked at to tell of it.
+		// The description does not look at the content of the file.
 		if want := c.Denial.Path == "/opt/good" || c.Denial.Path == "/srv/g"; c.Learnable != want {
 			t.Errorf("%s may be learned: %v, %s", c.Denial.Path, c.Learnable, c.Text)
 		}

@@ -127,7 +127,7 @@ func TestNothingIsWaitedFor(t *testing.T) {
 	}
 }
 
-// What the guard needs is looked for, and each thing that is missing has advice.
+// Each condition of the guard is checked, and a missing one has advice.
 func TestConditions(t *testing.T) {
 	top := t.TempDir()
 	write := func(path, text string) {
@@ -168,7 +168,7 @@ func TestConditions(t *testing.T) {
 	}
 }
 
-// Where something runs containers the owner is asked, and nowhere else.
+// The owner is asked if something runs containers, and only then.
 func TestContainers(t *testing.T) {
 	m := Machine{Top: t.TempDir()}
 	if c, found := m.Containers(); found {

@@ -118,7 +118,7 @@ func TestAlteredIsRefused(t *testing.T) {
 	}
 }
 
-// What the key signed is looked at all the same.
+// A signed snapshot is checked all the same.
 func TestSignedNonsenseIsRefused(t *testing.T) {
 	key := newKey(t)
 	for name, test := range map[string]struct {

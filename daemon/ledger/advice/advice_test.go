@@ -52,7 +52,7 @@ func TestHeed(t *testing.T) {
 	}
 }
 
-// What somebody else has of a table stays as it was.
+// A copy of a table that somebody else has stays as it was.
 func TestShare(t *testing.T) {
 	table, b := spoken()
 	seen := table.View()

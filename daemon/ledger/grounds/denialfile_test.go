@@ -86,7 +86,7 @@ func TestPlannedDenialBegins(t *testing.T) {
 	}
 }
 
-// What cannot be denied leaves nothing planned.
+// A denial that is refused leaves no plan.
 func TestPlanDenialsRefuses(t *testing.T) {
 	s := with(state.Settings{})
 	if plan, err := s.PlanDenials([]record.Denial{{Package: "bash"}, {Digests: []string{"bash"}}}, record.Act{}); err == nil || plan != nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// CompileDenials takes over what is denied now: the owner's word first. What is
-// under way by what was denied before has to begin again.
+// CompileDenials takes over what is denied now: the owner's word first. Work in progress that
+// used the former denials has to begin again.
 func (s *Grounds) CompileDenials() {
 	var list []policy.Denial
 	s.Solved("denials")

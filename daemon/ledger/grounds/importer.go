@@ -15,7 +15,7 @@ import (
 )
 
 // CertificateID names a certificate that signs imported lists: SHA-256 of its DER form,
-// hexadecimal. Whatever is written in a certificate its maker chooses.
+// hexadecimal. The maker of a certificate chooses all its other fields.
 func CertificateID(cert *x509.Certificate) string {
 	sum := sha256.Sum256(cert.Raw)
 	return hex.EncodeToString(sum[:])

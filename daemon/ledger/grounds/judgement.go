@@ -73,7 +73,7 @@ func (s *Grounds) Rekey() {
 	s.setKeyring(options.NewKeyring(s.Keyring.Certs()...))
 }
 
-// setKeyring takes over a keyring. What was verified by another one has to begin again.
+// setKeyring takes over a keyring. Verifications that used the former one have to begin again.
 func (s *Grounds) setKeyring(ring *pgp.Keyring) {
 	if !ring.Same(s.Keyring) {
 		s.Basis++

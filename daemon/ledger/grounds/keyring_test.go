@@ -275,8 +275,7 @@ func TestJudgementOfCertificates(t *testing.T) {
 	}
 }
 
-// What an index has of a certificate is known again: the digest is of the same text in
-// every release.
+// The index makes a certificate known again: the digest is of the same text in every release.
 func TestJudgementIsStable(t *testing.T) {
 	at := time.Unix(1767268800, 0)
 	soft, hard := &pgp.Revocation{Time: at, Reason: "key is superseded", Text: "by \"another\""}, &pgp.Revocation{Hard: true, Reason: "key is compromised"}

@@ -145,9 +145,9 @@ func (s *Grounds) DueLists() (due []*view.Entry) {
 	return due
 }
 
-// Retract takes the lists of packages out of the directory that have a flaw which an
-// advisory mends, if their day has come. What must stay is not touched, and more lists than
-// so many a day are left for others days. It returns how many went, and how many wait.
+// Retract takes the lists of packages out of the directory that have a flaw which an advisory
+// mends, if their day has come. It does not touch protected packages, and leaves lists beyond a
+// daily limit for other days. It returns how many went, and how many wait.
 func (s *Grounds) Retract(r Retraction) (gone, waiting int) {
 	a := s.Table.View()
 	const day = 24 * time.Hour

@@ -55,7 +55,7 @@ func TestAdvise(t *testing.T) {
 	if got := fmt.Sprint(s.Advised["bash"][0].EVR, s.Advised["absent"][0].EVR, len(s.Advised["zsh"])); got != "0:5-2 7:2-1 0" {
 		t.Error(got)
 	}
-	// What was active once has an epoch as well.
+	// A package that was active once has an epoch as well.
 	s.SetLine(record.Line{Name: "gone", Arch: "noarch", High: nevra.EVR{Epoch: 1, Version: "1", Release: "1"}})
 	if h := s.Advise(o, []record.AdvisedFloor{advisedFloor(t, "gone", "2:1-1"), advisedFloor(t, "gone", "1:3-1")}); h.Raised != 1 || len(h.Epochs) != 1 {
 		t.Errorf("%+v", h)
@@ -140,7 +140,7 @@ func TestRetract(t *testing.T) {
 			t.Errorf("%s is %s: %s", name, e.State, e.Text)
 		}
 	}
-	// What went may not come back while the advisory stands.
+	// A version that left may not come back while the advisory stands.
 	if d := s.Admit(parsed("bash-0:5-1.noarch"), false); d.Reason != policy.ReasonAdvisory {
 		t.Errorf("%+v", d)
 	}

@@ -16,8 +16,8 @@ import (
 // it has vouched for, and vouches for nothing new, until the certificate is replaced
 // or an administrator overrules that one revocation: digestctl keys restore.
 
-// UnlessHeld withholds a package that is new under a key of which a revocation cannot
-// be verified. What is active for the same header stays.
+// UnlessHeld withholds a package that is new under a key of which a revocation cannot be
+// verified. An active list of the same header stays.
 func (s *Grounds) UnlessHeld(c *view.Candidate, d policy.Decision) policy.Decision {
 	if d.Verdict != policy.Allow || c.Held == "" {
 		return d

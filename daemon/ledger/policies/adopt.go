@@ -35,7 +35,7 @@ type File struct {
 type Sources struct {
 	Files   []File
 	Signers []string // fingerprints of certificates, in lower case
-	// Err is why a directory could not be read. What was in it then counts as before.
+	// Err is why a directory could not be read. Its former contents then stay in force.
 	Err error
 }
 
@@ -157,8 +157,8 @@ func understand(s *grounds.Grounds, src *Sources, f *File, h *heard) (err error)
 	return nil
 }
 
-// gone finds the policies that were in force and whose files do not count any more. What
-// tightens stays of those that lapsed; dropped are those that the upgrade of their
+// gone finds the policies that were in force and whose files do not count any more. The rules
+// of lapsed policies that tighten stay; dropped are the policies that an upgrade of their
 // package left out.
 func gone(s *grounds.Grounds, src *Sources, there map[string]bool, unheard map[string]view.Unheard) (lapsed []heard, dropped []string) {
 	for _, name := range slices.Sorted(maps.Keys(s.Policed.Policies)) {

@@ -25,8 +25,8 @@ func say(s *grounds.Grounds, was map[string]*fleet.Policy) {
 	}
 }
 
-// set sets the floors and denials of a policy. What is active of protected packages stays,
-// whatever floor a policy sets.
+// set sets the floors and denials of a policy. Active lists of protected packages stay,
+// regardless of the floors of policies.
 func set(s *grounds.Grounds, p record.Policy, said *fleet.Policy) {
 	origin := view.PolicyOrigin(p.Name)
 	floors := make([]policy.OriginFloor, len(said.Floors))

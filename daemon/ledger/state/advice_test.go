@@ -92,7 +92,7 @@ func TestAdvisoriesBindWhatTheirKeysSign(t *testing.T) {
 	}
 }
 
-// What is active stays, and a grant is above an advisory.
+// Active lists stay, and a grant is above an advisory.
 func TestAdvisoriesLeaveWhatIsThere(t *testing.T) {
 	s := advised(t)
 	pkg := parse(t, "tool-1-1.x86_64")
@@ -111,7 +111,7 @@ func TestAdvisoriesLeaveWhatIsThere(t *testing.T) {
 	}
 }
 
-// What is forgotten of a repository does not hold.
+// Floors of a forgotten repository do not count.
 func TestOriginsAreForgotten(t *testing.T) {
 	s := advised(t)
 	if n := s.DropOrigin(&s.Queue.Batch, "advisory:updates"); n != 2 || len(s.Advised) != 0 || len(s.Origins) != 0 {

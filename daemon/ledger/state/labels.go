@@ -10,8 +10,8 @@ const (
 	// MetaLabels is JSON: the files whose labels are still to be written, as
 	// savedLabels.
 	MetaLabels = "labels"
-	// Of so many files, with paths so long together, each is remembered. Where there
-	// are more, the files of all lists are looked at.
+	// Of so many files, with paths so long together, each is remembered. If there are more, it
+	// looks at the files of all lists.
 	MaxLeftLabels    = 10_000
 	maxLeftLabelSize = 1 << 20
 

@@ -51,7 +51,7 @@ func (s *State) Event(e record.Event) {
 	s.Queue.Drop = append(s.Queue.Drop, s.Kept.enter(e.Seq, e.Kind, waits)...)
 }
 
-// Who takes the log, as the index knows them.
+// The carriers of the log, by their names in the index.
 const (
 	TakerJournal = "journal"
 	TakerKernel  = "kernel"
@@ -123,7 +123,7 @@ func (s *State) Written() {
 	}
 }
 
-// What sleeps until the state has something for it.
+// The workers that sleep until the state has something for them.
 const (
 	WakeChores = iota // what could not be done at once, see doChores
 	WakeLabels        // labels are to be written

@@ -123,7 +123,8 @@ func TestRetire(t *testing.T) {
 	}
 }
 
-// What must leave leaves with the reason recorded first, and is remembered to return.
+// The reason is recorded before a list leaves, and the list is remembered so that it can
+// return.
 func TestSuspend(t *testing.T) {
 	s := begun()
 	s.Suspend(nil)
@@ -224,7 +225,7 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
-// Each sort of entries has its room in the log. What the journal has not taken stays for
+// Each sort of entries has its room in the log. Entries that the journal has not taken stay
 // longer, but not for ever.
 func TestLogRooms(t *testing.T) {
 	for _, c := range []struct {
@@ -264,7 +265,7 @@ func TestLogRooms(t *testing.T) {
 	}
 }
 
-// How far the log was taken is recorded with what is recorded anyway.
+// The position of the carriers is recorded with the next commit.
 func TestTaken(t *testing.T) {
 	s := begun()
 	s.TakenUpTo(TakerJournal, 4, false)
@@ -424,7 +425,7 @@ func TestQuarantine(t *testing.T) {
 	if problem() != "" {
 		t.Errorf("still told: %s", problem())
 	}
-	// What a crash left there without a record is found, but for what others put there.
+	// Files that a crash left there without a record are found, but not those of others.
 	standing(s)
 	s.AsidesFound([]record.Aside{{Name: "20251231T235959Z-tlv-e-1.noarch", Size: 3}, {Name: "notes"}, {Name: "20251231T235959Z-"}})
 	if names(t, s.Queue) != "aside/20251231T235959Z-tlv-e-1.noarch" || kinds(s.Queue) != "tampered" || problem() == "" || !s.Plan.Record {
@@ -435,7 +436,7 @@ func TestQuarantine(t *testing.T) {
 	}
 	s.AsidesGone([]string{s.Asides[0].Name})
 	s.Plan.Record = false
-	// What is to be kept by the same plan counts too, and so does how many there are.
+	// Files of the same plan count too, and so does their number.
 	for i := range maxAsides + 1 {
 		s.Quarantine(&Seen{Expected: Expected{Name: fmt.Sprint(i)}}, record.Digest{}, "")
 	}

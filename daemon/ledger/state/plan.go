@@ -38,8 +38,7 @@ type preparation struct {
 // BodyMove keeps an uploaded body as that of an own list.
 type BodyMove struct{ From, To string }
 
-// Withdrawal is a list that leaves the directory. What the state says of it has
-// changed already, as if it were gone.
+// Withdrawal is a list that leaves the directory. The state describes it as withdrawn already.
 type Withdrawal struct {
 	Name  string
 	Entry *view.Entry // whose files have their labels written anew; nil: none
@@ -114,8 +113,8 @@ func (r *Records) Join(later Records) {
 	}
 }
 
-// Intend makes what was queued so far durable before the directory changes. What is
-// queued after it becomes durable when that has happened.
+// Intend makes what was queued so far durable before the directory changes. Later records
+// become durable after that change.
 func (s *State) Intend() {
 	if s.Plan.Intent == nil {
 		s.Plan.Intent = &Records{}

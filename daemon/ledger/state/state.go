@@ -39,9 +39,8 @@ type State struct {
 // Flight is what is under way.
 type Flight struct {
 	Open map[*Transaction]bool
-	// Basis rises with all by which lists are made and judged: keys, denials, mode,
-	// unsigned packages, order, signer. What was made by an earlier one has to be made
-	// again.
+	// Basis rises with all by which lists are made and judged: keys, denials, mode, unsigned
+	// packages, order, signer. Lists that were made with an earlier one have to be made again.
 	Basis uint64
 }
 
@@ -440,8 +439,8 @@ func (s *State) admit(t *Transaction, pkg nevra.NEVRA, multi bool, told advice.T
 // After queues what the observer hears once what is queued is durable.
 func (s *State) After(fn func(Observer)) { s.Queue.tell = append(s.Queue.tell, fn) }
 
-// TellAll lets the observer hear what is durable by now. What is not waits for the
-// commit that makes it so.
+// TellAll lets the observer hear what is durable by now. Other signals wait for the commit that
+// makes their records durable.
 func (s *State) TellAll() {
 	if s.Observer != nil {
 		for _, fn := range s.Due {

@@ -60,8 +60,8 @@ func standing(s *State) *State {
 	return s
 }
 
-// written are the records of r by bucket and key, with their content; "" for one that
-// is deleted. What is known by a digest is named by its first byte.
+// written are the records of r by bucket and key, with their content; "" for one that is
+// deleted. Records with a digest as their key are named by its first byte.
 func written(t *testing.T, r Records) map[string]string {
 	t.Helper()
 	batch := r.Batch
@@ -132,8 +132,8 @@ func told(s *State, r Records) []string {
 	return h.all
 }
 
-// Whatever order lists come and go in, readers see them by name, and what they have
-// already does not change.
+// Readers see lists sorted by name, in whichever order they come and go, and a view that they
+// have does not change.
 func TestSortedLists(t *testing.T) {
 	s := begun()
 	enter := func(name string) {
@@ -405,7 +405,7 @@ func TestLabelsLeft(t *testing.T) {
 	}
 }
 
-// What keeps the daemon from recording is told of, and what ends it.
+// The errors that keep the daemon from recording are reported, and so is their end.
 func TestHealth(t *testing.T) {
 	s := begun()
 	problem := func(id string) string {

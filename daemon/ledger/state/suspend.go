@@ -19,9 +19,9 @@ type Suspension struct {
 	Decision policy.Decision
 }
 
-// Suspend removes lists from the directory and keeps what they were, for the day
-// that the denial is lifted, the floor cleared, or a key vouches for them again. What
-// was queued before, why they go, is durable first.
+// Suspend removes lists from the directory and keeps what they were, for the day that the
+// denial is lifted, the floor cleared, or a key vouches for them again. The records that were
+// queued before it, which give the reason, become durable first.
 func (s *State) Suspend(list []Suspension) {
 	if len(list) == 0 {
 		return

@@ -14,8 +14,8 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// What others do to the list directory they can do ten thousand times a second. Each
-// of it is undone; but only so much of it is told one by one, and kept.
+// Another program can change the list directory ten thousand times a second. Each of it is
+// undone; but only so much of it is told one by one, and kept.
 const (
 	// maxAsides and maxAsideBytes bound the quarantine: what comes first is kept.
 	maxAsides     = 1000
@@ -62,8 +62,8 @@ func (t *tampering) due(now time.Time) bool {
 	return t.more > 0 && (pause >= TamperPause || pause < 0)
 }
 
-// Tampered records that something other than digestd changed the directory. What happens to lists of
-// ours is counted by itself: it must not be lost among files that do nothing.
+// Tampered records that something other than digestd changed the directory. It counts changes
+// of digestd's own lists separately: it must not be lost among files that do nothing.
 func (s *State) Tampered(name string, body record.Digest, why string) {
 	count, burst := &s.tampering.foreign, ForeignBurst
 	if s.ByName[name] != nil || name == s.ListDir {
@@ -152,8 +152,8 @@ func (s *State) AsidesGone(names []string) {
 // asideStamp is how the names of files in quarantine begin, which [State.Quarantine] gives.
 const asideStamp = "20060102T150405Z"
 
-// AsidesFound records files that lie in quarantine without a record: digestd was stopped
-// after it had moved them there. What bears another name than digestd gives is passed over.
+// AsidesFound records files that lie in quarantine without a record: digestd was stopped after
+// it had moved them there. It ignores files with names that digestd does not give.
 func (s *State) AsidesFound(found []record.Aside) {
 	for _, a := range found {
 		stamp, list, _ := strings.Cut(a.Name, "-")

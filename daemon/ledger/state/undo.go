@@ -91,8 +91,8 @@ type oldLeftover struct {
 	known bool
 }
 
-// Begin prepares for an event. What earlier ones left in the queue waits until it is
-// known whether this one stands.
+// Begin prepares for an event. Records that earlier events left in the queue wait until this
+// event succeeds or fails.
 func (s *State) Begin() {
 	s.LinesOwned, s.keysOwned = false, false // the next change copies them
 	s.Table.Share()

@@ -158,8 +158,7 @@ func TestRollbackLeavesNothing(t *testing.T) {
 	compare(t, after, remembered(t, s), "lists", "headers", "lists of lines", "sorted", "keyring", "denials", "lines") // with other pointers, and counters never fall
 }
 
-// What earlier events left to be recorded comes before what this one leaves, and both
-// before neither.
+// Records of earlier events come before those of this one.
 func TestStandKeepsTheOrder(t *testing.T) {
 	s := peopled(t)
 	s.Event(record.Event{Kind: "floor-set"})
@@ -305,7 +304,7 @@ func TestUnsynced(t *testing.T) {
 	}
 }
 
-// What a transaction brings is found out by its elements.
+// The packages of a transaction are found by its elements.
 func TestTransaction(t *testing.T) {
 	s := begun()
 	e := active(t, s, "bash-5-1.x86_64", 1)

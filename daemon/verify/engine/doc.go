@@ -9,7 +9,7 @@
 // reports is in an order by which an interrupted run can go on: lists by name, then
 // directories from the top down.
 //
-// What is vouched for comes from the caller and is checked against the lists in
-// the directory; what role a file has in its package comes from rpm's database.
-// Owners, modes and times are rpm's to verify.
+// The caller supplies the vouched digests, which it checks against the lists in the directory;
+// rpm's database supplies the role of a file in its package. Owners, modes and times are rpm's
+// to verify.
 package engine

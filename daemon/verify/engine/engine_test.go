@@ -237,7 +237,7 @@ func TestSharedPath(t *testing.T) {
 	p.verify().want(t, "changed /usr/bin/tool", "changed /usr/bin/tool")
 }
 
-// What a list calls /bin/tool lies in /usr/bin: it is one file, found once.
+// A file that a list names /bin/tool is in /usr/bin: it is one file, found once.
 func TestLinkedDirectories(t *testing.T) {
 	p := newPlace(t)
 	p.ok(os.Symlink("usr/bin", p.path("/bin")))

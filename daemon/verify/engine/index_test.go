@@ -11,8 +11,8 @@ import (
 	"github.com/digestd/digestd/kernel"
 )
 
-// Whatever a list calls a file, it is found where it really lies, as the kernel
-// resolves the directory.
+// A file is found at its real place, as the kernel resolves the directory, regardless of its
+// path in a list.
 func TestRealPath(t *testing.T) {
 	top := t.TempDir()
 	for _, dir := range []string{"usr/lib/deep/er", "opt", "etc"} {

@@ -23,9 +23,8 @@ const (
 	ioprioIdle       = 3 << 13
 )
 
-// GiveWay lets everybody else go first: on processors and on disks. Threads that
-// come later take after those that are there. What is refused is no failure: the
-// Pacer still pauses.
+// GiveWay lets everybody else go first: on processors and on disks. Threads that come later
+// take after those that are there. It ignores refusals: the Pacer still pauses.
 func GiveWay() {
 	for range 2 { // a thread may have been born meanwhile
 		threads, _ := os.ReadDir("/proc/self/task")

@@ -87,7 +87,7 @@ func TestRPMReadsAll(t *testing.T) {
 	}
 }
 
-// What rpm installs is what the packages say: every file, directory and link.
+// rpm installs exactly the contents of the packages: every file, directory and link.
 func TestPackagesInstall(t *testing.T) {
 	root, err := pkgtest.NewRoot(t.TempDir())
 	if err != nil {

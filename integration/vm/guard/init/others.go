@@ -22,8 +22,8 @@ import (
 	"github.com/digestd/digestd/kernel/guard/bpf"
 )
 
-// What the guard costs is compared with what others do, and with the least that anything at the
-// same place costs.
+// The cost of the guard is compared with that of other products, and with the least possible
+// cost at the same hook.
 
 // empty measures a program that returns at once where the guard's looks for writers. The guard
 // cannot cost less there, and is to cost hardly more.

@@ -95,7 +95,7 @@ var acting = []mutation{
 		"a list that stays until the machine starts anew stays after that"},
 	{"replaced-does-not-stay", "daemon/ledger/transaction.go", "\tif s.KeepOld && e.Active() && t.Replaces(e) {\n", "\tif false {\n",
 		"a list that is to stay until the machine starts anew goes at once"},
-	{"rotation-keeps-signatures", "daemon/ledger/apply.go", " && e.Signer == signer && ", " && ",
+	{"rotation-keeps-signatures", "daemon/ledger/apply.go", " && slices.Contains(signers, e.Signer) && ", " && (len(signers) > 0 || slices.Contains(signers, e.Signer)) && ",
 		"lists keep the signature of the key before"},
 	{"label-not-retried", "daemon/reconcile/reconcile.go", "\trc.Labels.Retry(ctx)\n", "",
 		"a label that could not be written stays as it is"},

@@ -33,9 +33,9 @@ if [ ! -e "$again" ]; then
 	systemctl stop digestd.socket digestd
 	cp $state/guard.snapshot /var/tmp/newest
 	cp /var/tmp/good $state/guard.snapshot
-	start audit 'snapshot is of commit' "an older snapshot"
+	start audit 'snapshot is from commit' "an older snapshot"
 	echo 'guard-doubt = "enforce"' >/etc/digestd/digestd.conf.d/doubt.conf
-	start enforce 'snapshot is of commit' "an older snapshot that its owner wants"
+	start enforce 'snapshot is from commit' "an older snapshot that its owner wants"
 	check "what it has runs" /usr/bin/id
 	check "what came later does not" refused /usr/bin/hello
 	printf x | dd of=$state/guard.snapshot bs=1 seek=100 conv=notrunc 2>/dev/null

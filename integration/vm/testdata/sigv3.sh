@@ -11,7 +11,9 @@ check "digestd takes the setting" systemctl restart digestd
 check "rpm imports the vendor's key" rpm --import /test/vendor.asc
 check "rpm installs" rpm -U /test/packages/hello-1.0-1.noarch.rpm
 version() { getfattr --absolute-names --only-values -n security.ima "$1" | od -An -v -tx1 -N2 | tr -d ' \n'; }
-same "the program has a signature of version 3" 0303 "$(version /usr/bin/hello)"
+# Where rpm was faster than the answer, digestd signs after the transaction.
+signed() { [ "$(version /usr/bin/hello)" = 0303 ]; }
+soon "the program has a signature of version 3" signed
 
 # A kernel without trusted keyrings looks for _ima among those of the process that runs a file.
 ring=$(keyctl newring _ima @u)

@@ -66,8 +66,5 @@ func (rc *Reconciler) watchClock(ctx context.Context) error {
 }
 
 func (rc *Reconciler) timeChanged(ctx context.Context) {
-	if err := rc.Keys.Refresh(ctx, true); err != nil {
-		rc.Logger.Warn("keyring not refreshed", "error", err)
-	}
-	rc.WantSync("time has come for a key or a signature")
+	rc.trustChanged(ctx, "time has come for a key or a signature")
 }

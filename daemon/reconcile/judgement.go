@@ -56,6 +56,15 @@ func (rc *Reconciler) verifyAgain(ctx context.Context) error {
 	return ledger.ErrAgain
 }
 
+// trustChanged reads the keys and revocations anew, and has the lists compared. Lists that no
+// trusted key vouches for leave at once: a comparison may have to wait for a transaction.
+func (rc *Reconciler) trustChanged(ctx context.Context, reason string) {
+	if err := rc.Keys.Refresh(ctx, true); err != nil && ctx.Err() == nil {
+		rc.Logger.Warn("keyring not refreshed", "error", err)
+	}
+	rc.WantSync(reason)
+}
+
 // readAgain verifies the headers of these lists, as rpm's database has them.
 func (rc *Reconciler) readAgain(ctx context.Context, doubtful map[record.Digest]*view.Entry) (found []grounds.Again, err error) {
 	db, err := rc.Database()

@@ -16,12 +16,7 @@ import (
 // KernelLoop follows the kernel's .blacklist: by its notifications, or else by
 // looking, if it can change.
 func (rc *Reconciler) KernelLoop(ctx context.Context) error {
-	changed := func() {
-		if err := rc.Keys.Refresh(ctx, true); err != nil && ctx.Err() == nil {
-			rc.Logger.Warn("keyring not refreshed", "error", err)
-		}
-		rc.WantSync("the kernel's .blacklist changed")
-	}
+	changed := func() { rc.trustChanged(ctx, "the kernel's .blacklist changed") }
 	ring, err := rc.Keyrings.Find(kernel.RingBlacklist)
 	if err == nil {
 		switch err := ring.Watch(ctx, changed); {

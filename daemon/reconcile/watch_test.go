@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/digestd/digestd/daemon/daemontest"
+	"github.com/digestd/digestd/daemon/reconcile"
 	"github.com/digestd/digestd/integration/bench/gendb"
 )
 
@@ -96,6 +97,35 @@ func TestChangesAreNoticed(t *testing.T) {
 	if got := m.Names(t); !slices.Equal(got, []string{listOf(hello)}) {
 		t.Errorf("the lists are %v", got)
 	}
+}
+
+// TestKeyIsRevokedWhileAComparisonWaits: the lists of a key leave as soon as a file revokes the
+// key, also while a comparison waits for a transaction to end.
+func TestKeyIsRevokedWhileAComparisonWaits(t *testing.T) {
+	m := watched(t)
+	daemontest.Loop(t, m.Reconciler.SyncLoop)
+	key := daemontest.Key(t, "vendor")
+	m.Import(t, key)
+	hello := daemontest.Package(t, "hello", "vendor", map[string]string{"/usr/bin/hello": "hello"})
+	m.Install(t, hello)
+	m.Sync(t)
+	if got := m.Names(t); !slices.Equal(got, []string{listOf(hello)}) {
+		t.Fatalf("the lists are %v", got)
+	}
+	socket, _ := m.Serve(t)
+	x := m.Begin(t, daemontest.Connect(t, socket), m.Message(t, nil, nil))
+	waiting := make(chan struct{}, 8)
+	go m.Reconciler.Run(t.Context(), reconcile.ReasonAsked, func(stage string, _, _ int) {
+		if stage == reconcile.StageWaiting {
+			waiting <- struct{}{}
+		}
+	})
+	<-waiting
+	if err := os.WriteFile(filepath.Join(m.Config.Revoked, "stolen"), []byte(key.Fingerprint()+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	daemontest.Await(t, "its lists are gone", func() bool { return len(m.Names(t)) == 0 })
+	x.Finish(t)
 }
 
 // TestOwnChangesAreNone: what digestd itself does on disk, and who only reads, starts no

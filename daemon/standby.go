@@ -42,8 +42,8 @@ func StandbyStatus(c config.Config, why error, since time.Time) api.Status {
 // gone within that time. They give up by themselves after 10 s.
 const standbyPatience = 4 * time.Second
 
-// RefuseMeanwhile tells whoever connects to l why the daemon judges nothing, from some seconds
-// after its call until ctx ends, which is when it returns. A client that connected and got no
+// RefuseMeanwhile tells each client that connects to l why the daemon judges nothing, from some
+// seconds after its call until ctx ends, and then returns. A client that connected and got no
 // answer waits for the next process that accepts.
 func RefuseMeanwhile(ctx context.Context, l *net.UnixListener, why func() error) {
 	select {

@@ -137,7 +137,7 @@ prepare() {
 		  <policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy>
 		</busconfig>
 	XML
-	# What stays with --keep holds nothing open that whoever started this waits for.
+	# With --keep, the bus and digestd stay; they hold nothing open that the caller waits for.
 	dbus-daemon --config-file="$box/etc/bus.conf" --nofork --nopidfile </dev/null >"$box/bus.log" 2>&1 &
 	bus=$!
 	cat >"$box/etc/digestd.conf" <<-CONF

@@ -82,7 +82,7 @@ func (r Keyring) Writable() bool {
 	return r.UID == 0 && r.Perm&usrWrite != 0 || r.open()
 }
 
-// open keyrings belong to whoever made them, and are changed by those in whose
+// open keyrings belong to the user who made them, and can be changed by processes in whose
 // session they are.
 func (r Keyring) open() bool { return r.Name() == RingIMAOpen }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // Denial is a word against one content, or against versions of a package,
-// whoever signed them. It names contents or a package, never both.
+// no matter who signed them. It names contents or a package, never both.
 type Denial struct {
 	ID       string
 	Contents []Content // one content, by one algorithm or several

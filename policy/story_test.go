@@ -179,7 +179,7 @@ func TestStories(t *testing.T) {
 	}
 }
 
-// A line is a value: whoever holds an older one still has it.
+// A line is a value: the holder of an older one still has it.
 func TestLineIsAValue(t *testing.T) {
 	full := line{high: "3-1", retired: "2-1", floor: "1-1", active: []string{"3-1", "2-1+"}, grants: []string{"1-1", "2-1"}}
 	for name, change := range map[string]func(l policy.Line, e nevra.EVR) policy.Line{

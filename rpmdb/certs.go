@@ -165,7 +165,7 @@ func readCerts(files []string) (certs []*pgp.Cert, bad []error) {
 	return certs, bad
 }
 
-// readRegular does not wait for whoever writes into a FIFO.
+// readRegular does not wait for the writer of a FIFO.
 func readRegular(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {

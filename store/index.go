@@ -44,7 +44,7 @@ var ErrSchema = errors.New("index was written by a newer digestd")
 // Index is the open database, for one goroutine at a time.
 type Index struct {
 	dir      string
-	mu       sync.RWMutex // held to exchange db, and by who reads beside the owner
+	mu       sync.RWMutex // held to exchange db, and by readers beside the owner
 	db       *bbolt.DB
 	file     inode // of db
 	journal  string

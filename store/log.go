@@ -14,7 +14,7 @@ import (
 )
 
 // The log of decisions is an outbox as well: an entry is durable in the commit of what was
-// decided, and whoever carries the log elsewhere has recorded here up to where it was taken.
+// decided, and the carrier of the log records here which entries it has delivered.
 // Later entries have still to be carried.
 
 // Events returns up to limit entries of the log, newest first, after skipping

@@ -308,7 +308,7 @@ type Event struct {
 // Grant is the permission to go back to one version, once.
 type Grant struct {
 	Package string    `json:"package"` // NEVRA
-	UID     uint32    `json:"uid"`     // of who granted it
+	UID     uint32    `json:"uid"`     // of the user who granted it
 	Reason  string    `json:"reason"`  // as it was given
 	When    time.Time `json:"when"`    // it was granted
 }

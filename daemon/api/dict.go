@@ -237,7 +237,7 @@ func fromMicroseconds(us uint64) time.Time {
 	return time.UnixMicro(int64(us)).UTC()
 }
 
-// Clean makes s a D-Bus string: a bus throws out whoever sends text that is not UTF-8 or holds
+// Clean makes s a D-Bus string: a bus disconnects a sender of text that is not UTF-8 or holds
 // a NUL. It replaces the characters that cannot be sent by U+FFFD.
 func Clean(s string) string {
 	if utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 {

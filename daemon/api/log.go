@@ -19,7 +19,7 @@ type LogFilter struct {
 	Key     string    // a fingerprint, or the end of one
 	Since   time.Time // that or later
 	Until   time.Time // before that
-	UID     *uint32   // of who did it
+	UID     *uint32   // of the user who did it
 	After   uint64    // entries with a higher number
 	Before  uint64    // entries with a lower number
 }

@@ -36,7 +36,7 @@ const (
 const (
 	ByCertificate = "certificate" // the TPM proved it, and the maker of the TPM vouches for its endorsement key
 	ByEndorsement = "endorsement" // the TPM proved it, and the verifier knew its endorsement key
-	ByFirstUse    = "first-use"   // the verifier believed whoever came first
+	ByFirstUse    = "first-use"   // the verifier believed the first key that it saw
 )
 
 // MaxIdentity bounds an identity, a challenge and a proof, in bytes.

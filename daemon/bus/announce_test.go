@@ -34,7 +34,7 @@ func (b *stub) announced() int {
 	return len(slices.DeleteFunc(slices.Clone(b.changes), func(c string) bool { return c != "PackagesAnnounced" }))
 }
 
-// announceAs speaks like rpm, as whoever this process is.
+// announceAs speaks like rpm, as the user of this process.
 func announceAs(address string) {
 	conn, err := dbus.Connect(address)
 	if err == nil {

@@ -13,7 +13,7 @@ import (
 // Methods are called from many goroutines at once. Those that read answer from
 // a snapshot and wait for nobody. Package bus has checked before the call that
 // text is bounded, valid UTF-8 and free of control characters, that a page is
-// at most [api.MaxPage] long, and that whoever changes something may; what the
+// at most [api.MaxPage] long, and that the caller may change what it changes; what the
 // text means is for the backend to judge. An error with a code for programs
 // and advice for people is an *[api.Error]; any other is reported as Failed. A
 // page beyond the end is empty, not an error.

@@ -139,8 +139,8 @@ func serveStarted(address string) {
 	<-watch.Context().Done()
 }
 
-// The files that we ship, on a bus as strict as a system's: whoever calls has
-// digestd started, everybody may call it, and root alone may be it.
+// The files that we ship, on a bus as strict as a system's: a call starts
+// digestd, everybody may call it, and only root may own its name.
 func TestShippedBusFiles(t *testing.T) {
 	needs.Root(t)
 	const shipped = "../../systemd/"

@@ -10,7 +10,7 @@ import (
 	"github.com/digestd/digestd/daemon/bus/object"
 )
 
-// DenialBackend is what the owner denies, whoever signed it.
+// DenialBackend is what the owner denies, no matter who signed it.
 type DenialBackend interface {
 	// Denials returns a page of what is denied, by ID, and how many there are.
 	Denials(ctx context.Context, offset, limit uint32) (page []api.Denial, total uint32, err error)

@@ -170,7 +170,7 @@ func Load(path string) (Config, error) {
 }
 
 func (c *Config) merge(path string) error {
-	// Not waiting for whoever writes into a FIFO.
+	// Not waiting for the writer of a FIFO.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
 		return fmt.Errorf("cannot read configuration: %w", err)

@@ -157,7 +157,7 @@ func (w *watcher) followDB() error {
 	return err
 }
 
-// follow is followDB for who can wait no longer for inotify.
+// follow is followDB, but an error makes the watcher poll instead.
 func (w *watcher) follow(ctx context.Context) {
 	if err := w.followDB(); err != nil {
 		w.blind(ctx, err)

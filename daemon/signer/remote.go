@@ -76,7 +76,7 @@ func (r *remote) sign(ctx context.Context, digest []byte, again bool) (sig []byt
 	select {
 	case <-r.turn:
 	case <-ctx.Done():
-		// No failure of the token: that is for whoever has the turn to say.
+		// No failure of the token: the caller that has the turn reports those.
 		return nil, fmt.Errorf("cannot sign with %s: others keep it busy", r.where)
 	}
 	defer func() { r.turn <- struct{}{} }()

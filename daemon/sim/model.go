@@ -51,7 +51,7 @@ type timing struct {
 
 type keyState struct {
 	absent  bool // not in rpm's keyring
-	revoked bool // by whoever; it stands until somebody lifts it
+	revoked bool // by anybody; it stands until somebody lifts it
 	itself  bool // its certificate says so, which nobody can lift while that is there
 	expires int  // the day, 0 for never
 }
@@ -130,7 +130,7 @@ func (m *Model) vouched(p Package) bool {
 	return !k.absent && !k.revoked && !m.keys[p.Key].revoked
 }
 
-// denied reports whether p may have no list whoever signed it.
+// denied reports whether p may have no list, no matter who signed it.
 func (m *Model) denied(p Package) bool {
 	return m.deniedByName(p) || len(m.left(p)) == 0
 }
@@ -144,7 +144,7 @@ func (m *Model) deniedByName(p Package) bool {
 	return m.policed.denial.has(p)
 }
 
-// floorOf is the version below which nothing of a name may come, whoever decided that.
+// floorOf is the version below which no package of a name may come, no matter who set it.
 func (m *Model) floorOf(name string) int {
 	if m.policed.floor.Name == name {
 		return max(m.lines[name].floor, m.policed.floor.Below)

@@ -23,8 +23,8 @@ type Signature struct {
 // behind it, or, of the signature header of a package file, from all entries.
 // Signatures that cover the payload too are not among them, as they cannot be
 // verified once the package is installed. At most 64 are returned, none above
-// 64 KiB; what cannot be decoded is returned as it is, for whoever verifies to
-// refuse.
+// 64 KiB; a signature that cannot be decoded is returned as it is: the verifier
+// refuses it.
 func (h *Header) Signatures() []Signature {
 	s := &h.unsigned
 	if h.region == TagHeaderSignatures {

@@ -39,7 +39,7 @@ func (c *Conn) Close() error { return c.c.Close() }
 
 // Await waits for the first byte of a message, without end if wait is 0. It
 // returns nil at once if some of one has come already, even after ctx has ended:
-// whoever stops at its error has left nothing half read.
+// a caller that stops at its error has left nothing half read.
 func (c *Conn) Await(ctx context.Context, wait time.Duration) error {
 	if c.broken != nil {
 		return c.broken

@@ -151,8 +151,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// TestAwaitLeavesNothingHalfRead: whoever stops when Await says so has taken
-// nothing from the connection, and what had begun to come is read to its end.
+// TestAwaitLeavesNothingHalfRead: a caller that stops when Await says so has taken
+// nothing from the connection, and reads a message that has begun to its end.
 func TestAwaitLeavesNothingHalfRead(t *testing.T) {
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -83,7 +83,7 @@ func (l *lab) listedKey(manager dbus.BusObject) string {
 }
 
 // watchLeaving tells when n names have left a directory. It asks the kernel to
-// tell each: reading the directory over and over would hold up whoever empties it.
+// tell each: reading the directory over and over would hold up the process that empties it.
 func (l *lab) watchLeaving(dir string, n int) <-chan time.Time {
 	l.Helper()
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)

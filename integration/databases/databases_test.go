@@ -214,7 +214,7 @@ func TestLeavesNoTrace(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					// rpm itself leaves these, of any content, to whoever comes.
+					// rpm itself leaves these behind, with any content.
 					if strings.HasSuffix(e.Name(), "-shm") || strings.HasSuffix(e.Name(), "-wal") && info.Size() == 0 {
 						continue
 					}

@@ -18,7 +18,7 @@ import (
 	"github.com/digestd/digestd/integration/needs"
 )
 
-// TestKeptSandboxHoldsNoOutput: with --keep, digestd and the bus stay; whoever reads the
+// TestKeptSandboxHoldsNoOutput: with --keep, digestd and the bus stay; a reader of the
 // demonstration's output comes to its end all the same.
 func TestKeptSandboxHoldsNoOutput(t *testing.T) {
 	needs.Root(t)

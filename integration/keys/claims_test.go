@@ -76,8 +76,8 @@ func (m *machine) trustFile(name string, data []byte) {
 	m.OK(os.WriteFile(m.In("keys.d", name), data, 0o644))
 }
 
-// TestNobodyKeepsAKeyByClaimingIt: the lists of a key leave with it, whoever else claims
-// that key for his own.
+// TestNobodyKeepsAKeyByClaimingIt: the lists of a key leave with it, even if another
+// certificate claims that key.
 func TestNobodyKeepsAKeyByClaimingIt(t *testing.T) {
 	for _, act := range []string{"removed from the directory", "removed from rpm's keyring", "revoked by the administrator"} {
 		t.Run(act, func(t *testing.T) {

@@ -58,7 +58,7 @@ func TestWeakKeys(t *testing.T) {
 	}
 }
 
-// TestRevocationLists puts CRLs into the directory: whoever signed one may have
+// TestRevocationLists puts CRLs into the directory: the signer of one may have
 // lied, but an old one is as true as ever.
 func TestRevocationLists(t *testing.T) {
 	for _, test := range []struct {

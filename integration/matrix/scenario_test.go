@@ -33,7 +33,7 @@ var scenario = []step{
 		says: "digestd: tool-1-1.noarch is older than 2-1, which was active here; to permit it once: digestctl rollback grant tool-1-1.noarch --reason WHY",
 		has:  []string{"tool-2-1"}},
 	{name: "granted downgrade", do: func(c *cell) {
-		// Somebody was stopped, once, whoever asked first.
+		// One of them was stopped, once, no matter which asked first.
 		if log := c.Must("rollback", "log"); strings.Count(log, "rollback-refused") != 1 {
 			c.Errorf("log has\n%s\nwant one refusal", log)
 		}
@@ -64,8 +64,8 @@ var scenario = []step{
 	{name: "the daemon is back", do: func(c *cell) { c.Start() }, has: []string{"other-1-1"}, unlabeled: true},
 }
 
-// TestEveryPackageManager: whoever changes packages, by whatever program, is
-// told the same and gets the same.
+// TestEveryPackageManager: every program that changes packages prints the same
+// and leaves the same lists.
 func TestEveryPackageManager(t *testing.T) {
 	for _, r := range releases {
 		for _, m := range r.managers {

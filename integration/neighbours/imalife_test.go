@@ -36,7 +36,7 @@ func TestReinstalledFilesAreSigned(t *testing.T) {
 	m.wantSigned("replaced by a copy, then compared", true, "/usr/bin/tool")
 }
 
-// A signature goes with the last list that vouches for the file, whoever has it then.
+// A signature goes with the last list that vouches for the file, whichever package has that.
 func TestSignatureGoesWithLastList(t *testing.T) {
 	m := newMachine(t, "ima-signatures = true")
 	m.Start()

@@ -45,7 +45,7 @@ type Form struct {
 
 // NewKey returns the key of that owner with a modulus of so many bits. The same
 // owner always has the same key, and its signatures are the same too, so that
-// databases and packages are; whoever reads this can sign with it. 4096 bits
+// databases and packages are; every reader of this file can sign with it. 4096 bits
 // take some seconds, once in a process.
 func NewKey(owner string, bits int) (*Key, error) { return NewKeyIn(Form{}, owner, bits) }
 

@@ -11,8 +11,8 @@ import (
 )
 
 // Overlay lays an empty file system in memory over a root, with a /proc, and returns
-// where: whoever enters it sees all that the root has, and what he writes goes with
-// the test.
+// where: a process that enters it sees all files of the root; what it writes is removed
+// with the test.
 func Overlay(tb testing.TB, lower string) string {
 	tb.Helper()
 	dir, err := os.MkdirTemp("/var/tmp", "digestd-root-")

@@ -105,6 +105,21 @@ func TestTextsForUsersUseUsualWords(t *testing.T) {
 	}
 }
 
+// TestActorsAreNamed: comments and pages, too, name the user, program or file that does a thing.
+func TestActorsAreNamed(t *testing.T) {
+	unnamed := regexp.MustCompile(`(?i)\bwhom?ever\b`)
+	for _, f := range files(t) {
+		if f.path == "integration/tree/english_test.go" {
+			continue
+		}
+		for n, line := range strings.Split(string(f.data), "\n") {
+			if unnamed.MatchString(line) {
+				t.Errorf("%s:%d: name the actor: %.80q", f.path, n+1, line)
+			}
+		}
+	}
+}
+
 // TestUnusualWordsAreFound keeps the patterns from matching nothing.
 func TestUnusualWordsAreFound(t *testing.T) {
 	for _, text := range []string{

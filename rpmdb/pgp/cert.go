@@ -23,7 +23,7 @@ type Cert struct {
 	Held        string      // why no new package may come under it (see Unread), "" if any may
 	Unread      []Unread    // revocations of it and its subkeys that cannot be verified
 
-	Source string // where the certificate was found; set by whoever read it
+	Source string // where the certificate was found; set by the caller that read it
 
 	facts *facts
 }

@@ -68,7 +68,7 @@ func TestHostileCertificates(t *testing.T) {
 	}
 }
 
-// processorTime is what this process has used, whoever else is busy.
+// processorTime is what this process has used, however busy others are.
 func processorTime(t *testing.T) time.Duration {
 	t.Helper()
 	var u unix.Rusage

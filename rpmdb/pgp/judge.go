@@ -5,7 +5,7 @@ package pgp
 // judge draws the conclusions from f.
 //
 // A self-signature over SHA-1 is enough for the primary key: trust in that key
-// comes from whoever put it into the keyring, its self-signature can only narrow
+// comes from the person who put it into the keyring, its self-signature can only narrow
 // it, and forging one needs a second preimage. The release keys of RHEL up
 // to 9 and CentOS have no other. A binding adds a key, so it has to be better.
 func (f *facts) judge(o Options) *Cert {

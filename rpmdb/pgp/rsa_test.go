@@ -13,8 +13,8 @@ import (
 )
 
 // TestRSA compares with crypto/rsa, on right signatures and on signatures whose encoded
-// message is wrong in one place: whoever has the private key can make these, and somebody
-// without it can, of a padding that is not compared whole.
+// message is wrong in one place: the holder of the private key can make these, and so can
+// others where the padding is not compared whole.
 func TestRSA(t *testing.T) {
 	for _, bits := range []int{2048, 2049} {
 		private, err := rsa.GenerateKey(rand.Reader, bits)

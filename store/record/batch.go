@@ -24,7 +24,7 @@ const (
 	BucketLog     = "log"
 	BucketDenied  = "denied"  // what the owner denies
 	BucketOwn     = "own"     // the owner's own lists
-	BucketPending = "pending" // up to where the log was taken, by who takes it; what comes after waits
+	BucketPending = "pending" // by carrier, the last entry of the log that it delivered; later ones wait
 	BucketOrigins = "origins" // whose advisories apply
 	BucketAdvised = "advised" // what they say
 )

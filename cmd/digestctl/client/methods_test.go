@@ -165,8 +165,8 @@ func emptyArgument(t reflect.Type) reflect.Value {
 	return reflect.Zero(t)
 }
 
-// Nobody is asked for a password for what polkit is not asked about, and whoever
-// must be asked has the time to answer.
+// Methods that need no authorization ask nobody for a password; where polkit asks, the
+// user has the time to answer.
 func TestWhatIsFree(t *testing.T) {
 	for name, want := range map[string]bool{"Status": true, "Cancel": true, "Retired": true, "Findings": false, "KeyRevoke": false, "Sync": false} {
 		if free[name] != want {

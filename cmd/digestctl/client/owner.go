@@ -14,7 +14,7 @@ import (
 // call arrived, as a digestd does that restarts.
 const ownerTries = 2
 
-// ownerRule matches the announcements of who owns digestd's name.
+// ownerRule matches the announcements of the process that owns digestd's name.
 var ownerRule = []dbus.MatchOption{dbus.WithMatchSender(busName), dbus.WithMatchInterface(busName),
 	dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, api.BusName)}
 
@@ -49,7 +49,7 @@ func (c *Client) await(ctx context.Context) (owner string, err error) {
 	return "", &Unreachable{Reason: err}
 }
 
-// owner returns the unique name of who has the daemon's name, "" for nobody, and
+// owner returns the unique name of the process that has the daemon's name, "" for nobody, and
 // lets messages from there count.
 func (c *Client) owner(ctx context.Context) (owner string) {
 	ctx, cancel := context.WithTimeout(ctx, dialTime)

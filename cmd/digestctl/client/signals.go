@@ -36,8 +36,8 @@ type Signals struct {
 	arguments map[string][]string // by the name of a signal
 }
 
-// followRules are all signals of digestd's object, whoever has its name at the
-// time, and the name itself.
+// followRules are all signals of digestd's object, whichever process owns its name at
+// the time, and the changes of that owner.
 var followRules = [][]dbus.MatchOption{
 	{dbus.WithMatchSender(api.BusName), dbus.WithMatchObjectPath(api.Path)},
 	ownerRule,

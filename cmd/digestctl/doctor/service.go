@@ -226,7 +226,7 @@ func lookSocket(ctx context.Context, p *patient) {
 	}
 }
 
-// unseen says that whoever asks may not look.
+// unseen says that the caller may not look.
 func (p *patient) unseen(err error) {
 	if errors.Is(err, fs.ErrPermission) && !p.Root {
 		p.skip("only root may connect: %v", err)

@@ -115,7 +115,7 @@ func (g *app) put(ctx context.Context, c *protocol.Client, d *client.Client, req
 	return g.said(req)
 }
 
-// recorded has digestd do something, so that it is recorded with who asked. done is false
+// recorded has digestd do something, so that it is recorded with the user who asked. done is false
 // where no digestd answers: then root may do it at digestd-guard, whose log has it.
 func (g *app) recorded(ctx context.Context, d *client.Client, do func(d *client.Client) error) (done bool, err error) {
 	if d != nil {

@@ -121,7 +121,7 @@ func (b *Bus) Start() {
 	b.tb.Helper()
 	os.Remove(strings.TrimPrefix(b.Address, "unix:path="))
 	b.cmd = exec.Command("dbus-daemon", "--config-file="+b.config, "--nofork", "--nopidfile", "--nosyslog", "--print-address")
-	// It warns whoever may not raise limits; that is no matter for a test.
+	// It warns users who may not raise limits; a test does not need that.
 	var errors strings.Builder
 	b.cmd.Stderr = &errors
 	// Its children may outlive it for a moment and keep its output open.

@@ -23,7 +23,7 @@ const systemSocket = "unix:path=/var/run/dbus/system_bus_socket"
 type dialer []string
 
 // parseAddress understands "system" and addresses of Unix sockets, the only
-// transport over which the bus can vouch for who calls.
+// transport over which the bus can vouch for the caller.
 func parseAddress(address string) (dialer, error) {
 	if address == "system" {
 		address = os.Getenv("DBUS_SYSTEM_BUS_ADDRESS")

@@ -29,7 +29,7 @@ func (a Action) refusal(message, advice string) error {
 	return &api.Error{Code: api.AccessDenied, Message: message, Advice: advice}
 }
 
-// authorize decides whether by may do a: root may, and whoever runs the daemon.
+// authorize decides whether by may do a: root may, and the user that the daemon runs as.
 // About others polkit is asked, which may ask an administrator if the caller
 // allows that. details name what is about to be done, for the question. It
 // waits, but not for a caller who left the bus.

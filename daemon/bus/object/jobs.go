@@ -32,7 +32,7 @@ type jobs struct {
 // job is one of them.
 type job struct {
 	cancel context.CancelFunc
-	uid    uint32 // of who started it
+	uid    uint32 // of the user who started it
 }
 
 func newJobs(program string) *jobs { return &jobs{program: program, running: map[uint64]job{}} }

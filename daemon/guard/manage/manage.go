@@ -5,7 +5,7 @@
 // which refused contents their owner vouches for.
 //
 // It promises that every question to digestd-guard ends within seconds, that few are open at a
-// time, and that what somebody changed is recorded with who it was. The caller's permission is
+// time, and that what somebody changed is recorded with the user. The caller's permission is
 // checked before: by the bus. digestd sends the contents of lists to the guard on a connection
 // of its own.
 package manage

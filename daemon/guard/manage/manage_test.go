@@ -251,7 +251,7 @@ func TestGuardDenialsHaveReasons(t *testing.T) {
 	}
 }
 
-// TestGuardExempt: containers are exempted by who asked, who is on record; what others than root
+// TestGuardExempt: an exemption is recorded with the caller who asked for it; what others than root
 // fill needs force and a reason.
 func TestGuardExempt(t *testing.T) {
 	m := manageGuard(t)
@@ -283,7 +283,7 @@ func TestGuardExempt(t *testing.T) {
 	}
 }
 
-// A mode is put in force with who asked for it, and never so that its owner is locked out.
+// A mode takes effect and is recorded with its caller, but never so that its owner is locked out.
 func TestGuardSwitch(t *testing.T) {
 	m := manageGuard(t)
 	other := api.Actor{UID: 1000, PID: 8, Unit: "session-2.scope"}

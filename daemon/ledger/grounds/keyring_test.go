@@ -95,8 +95,8 @@ func TestKeysGone(t *testing.T) {
 	}
 }
 
-// TestRevocationsAreAdopted: by whomever a key is revoked, that is durable before its lists
-// leave, which they do together with what the index does not know.
+// TestRevocationsAreAdopted: a revocation from any source is durable before the lists of the
+// key leave, together with those that the index does not know.
 func TestRevocationsAreAdopted(t *testing.T) {
 	const name = "tlv-bash-0:1-1.noarch"
 	for _, test := range []struct {

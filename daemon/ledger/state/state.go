@@ -130,7 +130,7 @@ type KeyTable struct {
 // DenialTable has what may not be in any list.
 type DenialTable struct {
 	Denied  map[string]record.Denial   // by ID
-	Others  map[string][]policy.Denial // what others deny, by who says so
+	Others  map[string][]policy.Denial // what others deny, by their source
 	Denials *policy.Denials            // all of these that hold now
 	Policed view.Policed               // what policy files say
 }

@@ -17,7 +17,7 @@ const maxPIN = 256
 // nobody else may read.
 func ReadPIN(path string) (string, error) {
 	fail := func(err error) (string, error) { return "", fmt.Errorf("cannot read PIN: %w", err) }
-	// Not to wait for whoever writes into a pipe of that name.
+	// Not to wait for the writer of a pipe of that name.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return fail(err)

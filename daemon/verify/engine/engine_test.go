@@ -330,7 +330,7 @@ func TestWhatCannotBeRead(t *testing.T) {
 func TestChangesWhileRead(t *testing.T) {
 	p := newPlace(t)
 	p.list("tlv-a", "/usr/bin/a", "a")
-	// So large that whoever writes has its turn while it is read.
+	// So large that the writer has its turn while it is read.
 	p.ok(os.Truncate(p.path("/usr/bin/a"), 256<<20))
 	f, err := os.OpenFile(p.path("/usr/bin/a"), os.O_WRONLY, 0)
 	p.ok(err)

@@ -136,7 +136,7 @@ starts_it() {
 	systemctl stop digestd 2>/dev/null
 	unnoticed /test/packages/bulk03?-1.0-1.noarch.rpm
 }
-soon "whoever installs has digestd started" starts_it
+soon "an installation starts digestd" starts_it
 soon "by its socket" systemctl is-active digestd
 soon "and has lists" converged
 

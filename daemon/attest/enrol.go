@@ -10,13 +10,13 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/kernel/tpm"
 )
 
@@ -229,28 +229,20 @@ func vouched(certificate, spki, makers []byte, now time.Time) (maker string, err
 
 // pools sorts the certificates of makers.
 func pools(makers []byte) (roots, between *x509.CertPool, err error) {
+	certs, err := digestlist.Certificates(makers)
+	if err != nil {
+		return nil, nil, fmt.Errorf("a certificate of a maker cannot be read: %w", err)
+	}
+	if len(certs) == 0 {
+		return nil, nil, errors.New("the file of the makers has no certificate")
+	}
 	roots, between = x509.NewCertPool(), x509.NewCertPool()
-	some := false
-	for rest := makers; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		if block.Type != "CERTIFICATE" {
-			continue
-		}
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, nil, fmt.Errorf("a certificate of a maker cannot be read: %w", err)
-		}
-		if some = true; bytes.Equal(cert.RawIssuer, cert.RawSubject) {
+	for _, cert := range certs {
+		if bytes.Equal(cert.RawIssuer, cert.RawSubject) {
 			roots.AddCert(cert)
 		} else {
 			between.AddCert(cert)
 		}
-	}
-	if !some {
-		return nil, nil, errors.New("the file of the makers has no certificate")
 	}
 	return roots, between, nil
 }

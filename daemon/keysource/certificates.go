@@ -4,7 +4,6 @@ package keysource
 
 import (
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/digestlist"
 	"golang.org/x/sys/unix"
 )
 
@@ -52,25 +52,12 @@ func certificatesOf(path string) (certs []*x509.Certificate, err error) {
 	if len(data) > view.MaxCertificate {
 		return nil, fmt.Errorf("larger than %d bytes", view.MaxCertificate)
 	}
-	ders := [][]byte{}
-	for rest := data; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		if block.Type == "CERTIFICATE" {
-			ders = append(ders, block.Bytes)
-		}
+	if certs, err = digestlist.Certificates(data); err != nil || len(certs) > 0 {
+		return certs, err
 	}
-	if len(ders) == 0 {
-		ders = append(ders, data)
+	cert, err := x509.ParseCertificate(data)
+	if err != nil {
+		return nil, err
 	}
-	for _, der := range ders {
-		cert, err := x509.ParseCertificate(der)
-		if err != nil {
-			return certs, err
-		}
-		certs = append(certs, cert)
-	}
-	return certs, nil
+	return []*x509.Certificate{cert}, nil
 }

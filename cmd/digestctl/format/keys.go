@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"time"
@@ -47,24 +46,9 @@ func readKeys(paths []string) (*keyFiles, error) {
 }
 
 func (k *keyFiles) add(data []byte) error {
-	found := 0
-	for rest := data; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		if block.Type != "CERTIFICATE" {
-			continue
-		}
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return err
-		}
-		k.certs = append(k.certs, cert)
-		found++
-	}
-	if found > 0 {
-		return nil
+	if found, err := digestlist.Certificates(data); err != nil || len(found) > 0 {
+		k.certs = append(k.certs, found...)
+		return err
 	}
 	if cert, err := x509.ParseCertificate(data); err == nil {
 		k.certs = append(k.certs, cert)

@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/digestd/digestd/kernel/confine"
 )
 
 // queryTime bounds reading a database of rpm.
@@ -20,10 +22,10 @@ const queryTime = time.Minute
 // maxQuery bounds what rpm may print about a database: 100 bytes for each package.
 const maxQuery = 64 << 20
 
-// tukit is a plugin of transactional-update: it says what digestd will think of a
-// snapshot that is about to be closed. tukit calls it with a stage, and where the
-// snapshot exists with its path and number. It gives no plugin a say, and logs what one
-// prints: so this tells, and never fails for what it found.
+// tukit is a plugin of transactional-update: it reports what digestd would refuse of a
+// snapshot that is about to be closed. tukit calls it with a stage and, if the snapshot
+// exists, with its path and number. It ignores the exit codes of plugins and logs their
+// output, so that a refusal is a line of output and no failure.
 func (o options) tukit(ctx context.Context, running root, args []string, out io.Writer) error {
 	if args[0] != "finalize-pre" || len(args) < 3 {
 		return nil
@@ -33,7 +35,7 @@ func (o options) tukit(ctx context.Context, running root, args []string, out io.
 	if err != nil {
 		return err
 	}
-	o.refuse = false // nobody is refused anything: without digestd there is nothing to say
+	o.refuse = false // without an answer of digestd there is nothing to report
 	why, _ := o.ask(ctx, "tukit", running, packages)
 	if len(why) == 0 {
 		return nil
@@ -74,13 +76,15 @@ func installed(ctx context.Context, dir string) (map[pkg]bool, error) {
 	defer cancel()
 	const format = "%{name}\t%{epochnum}\t%{version}\t%{release}\t%{arch}\n"
 	cmd := exec.CommandContext(ctx, "rpm", "--root", dir, "-qa", "--qf", format)
-	var said bytes.Buffer
-	cmd.Stdout = &bounded{to: &said, left: maxQuery}
+	var listed bytes.Buffer
+	said := &confine.Words{Most: 4 << 10}
+	cmd.Stdout, cmd.Stderr = &bounded{to: &listed, left: maxQuery}, said
 	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("cannot read the packages of %s: %w", dir, err)
+		return nil, fmt.Errorf("cannot read the packages of %s: rpm failed: %s", dir, clean(said.First(err)))
 	}
 	all := map[pkg]bool{}
-	for lines := bufio.NewScanner(&said); lines.Scan(); {
+	lines := bufio.NewScanner(&listed)
+	for lines.Scan() {
 		f := strings.Split(lines.Text(), "\t")
 		if len(f) != 5 {
 			return nil, fmt.Errorf("cannot read the packages of %s: rpm printed %.80q", dir, lines.Text())
@@ -88,6 +92,9 @@ func installed(ctx context.Context, dir string) (map[pkg]bool, error) {
 		if f[0] != "gpg-pubkey" {
 			all[pkg{Name: f[0], Epoch: f[1], Version: f[2], Release: f[3], Arch: f[4]}] = true
 		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("cannot read the packages of %s: %w", dir, err)
 	}
 	return all, nil
 }

@@ -27,9 +27,9 @@ type commit struct {
 }
 
 // serve answers libzypp until it hangs up. libzypp has no answer by which a plugin
-// could end a transaction, and only logs a complaint: so every answer here says that
-// all is well, stop ends what digestd refuses, and what comes nevertheless, rpm's
-// plugin refuses.
+// could end a transaction, and only logs an error: so every answer here is an
+// acknowledgement, stop ends a transaction that digestd refuses, and rpm's plugin
+// refuses the packages of one that goes on nevertheless.
 func (c commit) serve(ctx context.Context, f *frames) error {
 	c.budget = min(c.budget, zyppBudget)
 	for {
@@ -60,7 +60,7 @@ func (c commit) take(ctx context.Context, m frame) error {
 	case "COMMITBEGIN":
 		packages, err := zyppPackages(m.body)
 		if err != nil {
-			return err // not to have understood is no reason to refuse
+			return err // a frame that this cannot read is no reason to refuse
 		}
 		if why, _ := c.ask(ctx, "zypper", c.root, packages); len(why) > 0 {
 			c.stop(why)

@@ -43,8 +43,14 @@ func (m *Machine) Soon(what string, check func() error) {
 	}
 }
 
-// Names are those of the files in the list directory, sorted.
-func (m *Machine) Names() []string { m.Helper(); return m.NamesIn(m.Lists()) }
+// Names are those of the files in the list directory, sorted. The file by which digestd
+// makes the kernel scan the directory is there for an instant only: Names waits for its
+// end, for a test that looks in that instant would take it for a list.
+func (m *Machine) Names() (names []string) {
+	m.Helper()
+	Await(func() bool { names = m.NamesIn(m.Lists()); return !slices.Contains(names, ".poke") })
+	return names
+}
 
 // NamesIn are those of the files in a directory, sorted.
 func (m *Machine) NamesIn(dir string) []string {

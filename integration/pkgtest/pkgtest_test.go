@@ -5,6 +5,7 @@ package pkgtest_test
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"regexp"
 	"testing"
 	"time"
@@ -184,6 +185,18 @@ func TestDaemonFollowsRPM(t *testing.T) {
 		t.Error(diff)
 	}
 	d.Stop()
+}
+
+// TestNamesAreThoseOfLists: a test that lists the directory while digestd makes the
+// kernel scan it sees lists alone.
+func TestNamesAreThoseOfLists(t *testing.T) {
+	m := &pkgtest.Machine{TB: t, Daemon: &pkgtest.Daemon{Dir: t.TempDir()}}
+	m.OK(os.Mkdir(m.Lists(), 0o755))
+	m.OK(os.WriteFile(filepath.Join(m.Lists(), "tlv-hello-0:1-2.noarch"), nil, 0o644))
+	poke := filepath.Join(m.Lists(), ".poke")
+	m.OK(os.WriteFile(poke, nil, 0o600))
+	time.AfterFunc(50*time.Millisecond, func() { _ = os.Remove(poke) })
+	m.HasLists("tlv-hello-0:1-2.noarch")
 }
 
 const spec = `

@@ -103,7 +103,7 @@ bench: setup-test build
 test:
 	@.ci/stage setup integration/setup.sh programs
 	@.ci/beside roots 'integration/setup.sh test' -- $(MAKE) --no-print-directory test-packages
-	@.ci/stage integration env DIGESTD_TEST_ALL=1 .ci/tests integration -count=1 -timeout 25m ./integration/vm ./integration/vm/guard ./integration/...
+	@.ci/stage integration env DIGESTD_TEST_ALL=1 .ci/tests integration './integration/vm ./integration/vm/guard ./integration/...' -count=1 -timeout 25m
 	@.ci/stage fuzz $(MAKE) fuzz FUZZTIME=10000x
 	@.ci/listing bin/test/unit.json bin/test/integration.json
 
@@ -111,7 +111,7 @@ test:
 test-packages:
 	@.ci/stage lint $(MAKE) lint
 	@.ci/stage build $(MAKE) build
-	@.ci/stage unit env CGO_ENABLED=1 DIGESTD_TEST_ALL=1 .ci/tests unit -race -skip '^TestKnownHistories$$' $(units)
+	@.ci/stage unit env CGO_ENABLED=1 DIGESTD_TEST_ALL=1 .ci/tests unit '$(units)' -race -skip '^TestKnownHistories$$'
 	@.ci/stage sim $(GO) test ./daemon -run 'TestHistories|TestKnownHistories' -sim.time 60s -sim.disk 150
 
 # What machines show, all of it, and as long on each kernel.

@@ -153,6 +153,7 @@ type simMachine struct {
 	d      *Daemon
 	lists  *faultyDir
 	order  *simOrder
+	log    checkedLog
 	stop   func()
 	faults *faults
 	bodies *faultyBodies
@@ -164,6 +165,7 @@ type simMachine struct {
 	heard  *simObserver
 	loss   uint64
 	day    int // by the clock
+	ticks  atomic.Int64
 	boot   int // how often the machine started anew
 	banned map[string]bool
 	staged stageHook
@@ -292,6 +294,10 @@ func (o *simObserver) TamperDetected(string, string) {
 	o.order.told("TamperDetected", "")
 }
 
+// simWatchdog ends what does not end by itself. No history goes by the time that anything
+// takes: on a busy machine all of it may take long.
+const simWatchdog = 10 * time.Minute
+
 // simMachines counts machines in memory.
 var simMachines atomic.Uint64
 
@@ -404,6 +410,7 @@ func (m *simMachine) Start() error {
 	}
 	if m.guard != nil {
 		f := m.faults
+		d.rooms.Guard.Patience = simWatchdog
 		d.rooms.Guard.Dial = func(context.Context) (*protocol.Client, error) { return m.guard.dial(f) }
 		d.rooms.Guard.Agree(ctx) // as soon as it is there; see its Follow
 	}
@@ -508,7 +515,7 @@ func (m *simMachine) Compare(in sim.Installed) error {
 	if err := errors.Join(m.db.write(in, m.simWorld, keys), m.unpack()); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(m.ctx(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(m.ctx(), simWatchdog)
 	defer cancel()
 	_, err := m.d.rooms.Reconciler.Run(ctx, "simulation", func(string, int, int) {})
 	return m.after(err)

@@ -48,8 +48,10 @@ func exactly(e nevra.EVR) string { return fmt.Sprintf("%d:%s-%s", e.Epoch, e.Ver
 // simStart is day 0.
 var simStart = time.Now().Truncate(time.Second)
 
-// now is what the clock says.
-func (m *simMachine) now() time.Time { return time.Now().AddDate(0, 0, m.day) }
+// now is what the clock says, which goes on by a millisecond whenever it is asked.
+func (m *simMachine) now() time.Time {
+	return simStart.AddDate(0, 0, m.day).Add(time.Duration(m.ticks.Add(1)) * time.Millisecond)
+}
 
 func (m *simMachine) SetClock(day int) { m.day = day }
 

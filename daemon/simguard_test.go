@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"time"
 
 	protocol "github.com/digestd/digestd/daemon/guard"
 	"github.com/digestd/digestd/daemon/guard/guardtest"
@@ -41,9 +42,15 @@ func (g *simGuard) dial(f *faults) (*protocol.Client, error) {
 	}
 	ours, theirs := net.Pipe()
 	g.conn = theirs
-	go (&protocol.Server{Keeper: keeper, Denials: &protocol.Log{}, Log: log}).Converse(context.Background(), theirs, wire.Peer{})
-	return protocol.NewClient(ours), nil
+	go (&protocol.Server{Keeper: keeper, Denials: &protocol.Log{}, Log: log}).Converse(context.Background(), patient{theirs}, wire.Peer{})
+	return protocol.NewClient(patient{ours}), nil
 }
+
+// patient is a connection that waits as long as it takes.
+type patient struct{ net.Conn }
+
+func (patient) SetReadDeadline(time.Time) error  { return nil }
+func (patient) SetWriteDeadline(time.Time) error { return nil }
 
 // restart ends the guard. Unless it stays away, the next begins with the same maps, with
 // those of its latest snapshot, or with none.

@@ -161,7 +161,7 @@ func (k *knownIdentities) number(n int) (*identity.Identity, error) {
 			return nil, err
 		}
 		defer os.RemoveAll(dir)
-		found, err := identity.Files{Dir: dir}.Load(context.Background(), slog.New(slog.DiscardHandler), time.Now())
+		found, err := identity.Files{Dir: dir}.Load(context.Background(), slog.New(slog.DiscardHandler), simStart)
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/digestd/digestd/daemon/ledger"
@@ -232,13 +233,22 @@ func (m *simMachine) Early() string { return m.order.take() }
 func (m *simMachine) logFault() string {
 	var chain record.Chain
 	var checked *record.Checked
-	err := m.index().EachEntry(func(data []byte) {
-		chain, _ = record.ReadChain(data, 0)
-		checked = chain.Check()
-	}, func(seq uint64, value []byte) { checked.Entry(chain, seq, value) })
+	var entries []logEntry
+	err := m.index().EachEntry(func(data []byte) { chain, _ = record.ReadChain(data, 0) },
+		func(seq uint64, value []byte) { entries = append(entries, m.log.entry(len(entries), seq, value)) })
 	if err != nil {
 		return err.Error()
 	}
+	fresh := entries
+	if before := &m.log; before.stands(chain, entries) {
+		checked, fresh = before.checked, entries[len(before.entries):]
+	} else {
+		checked = chain.Check()
+	}
+	for _, e := range fresh {
+		checked.Entry(chain, e.seq, e.value)
+	}
+	m.log = checkedLog{chain, entries, checked}
 	if checked.Entries == 0 && chain.From == 0 {
 		return ""
 	}
@@ -247,4 +257,34 @@ func (m *simMachine) logFault() string {
 		return "the log: " + checked.Faults[0]
 	}
 	return ""
+}
+
+// checkedLog is a log of which the hash chain was checked: those checks need not be made again
+// as long as nothing but new entries came.
+type checkedLog struct {
+	chain   record.Chain
+	entries []logEntry
+	checked *record.Checked
+}
+
+type logEntry struct {
+	seq   uint64
+	value []byte
+}
+
+// entry is the entry at a place, which is kept if it is the one that was there.
+func (l *checkedLog) entry(at int, seq uint64, value []byte) logEntry {
+	if at < len(l.entries) && l.entries[at].seq == seq && bytes.Equal(l.entries[at].value, value) {
+		return l.entries[at]
+	}
+	return logEntry{seq, bytes.Clone(value)}
+}
+
+// stands reports whether a log begins with all that was checked.
+func (l *checkedLog) stands(c record.Chain, entries []logEntry) bool {
+	was := l.chain
+	return l.checked != nil && len(l.checked.Faults) == 0 && c.From == was.From && len(entries) >= len(l.entries) &&
+		c.Decisions.Dropped == was.Decisions.Dropped && c.Decisions.DroppedHash == was.Decisions.DroppedHash && c.Decisions.Seq >= was.Decisions.Seq &&
+		c.Tampering.Dropped == was.Tampering.Dropped && c.Tampering.DroppedHash == was.Tampering.DroppedHash && c.Tampering.Seq >= was.Tampering.Seq &&
+		slices.EqualFunc(l.entries, entries[:len(l.entries)], func(a, b logEntry) bool { return a.seq == b.seq && bytes.Equal(a.value, b.value) })
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/session"
@@ -52,7 +51,7 @@ func (m *simMachine) HandOver() error {
 }
 
 func (m *simMachine) receive() (wire.Message, error) {
-	return m.reply.Read(m.ctx(), 5*time.Second, 5*time.Second)
+	return m.reply.Read(m.ctx(), simWatchdog, simWatchdog)
 }
 
 // connect is what a package manager does first.

@@ -41,10 +41,9 @@ var errNoGuard = errors.New("it was not reached")
 
 // Link tells digestd-guard what active lists hold. It is used within turns alone.
 type Link struct {
-	Socket string
-	Dial   func(context.Context) (*protocol.Client, error) // nil: to Socket
-	client *protocol.Client                                // nil: not connected
-	Agreed bool                                            // the guard holds what the directory does
+	Way
+	client *protocol.Client // nil: not connected
+	Agreed bool             // the guard holds what the directory does
 	// doubt: what the guard agreed with last is not what the directory holds.
 	doubt   bool
 	Held    map[string]bool // the lists that it counts, by name
@@ -58,6 +57,16 @@ type Link struct {
 	known
 }
 
+// Way is how the guard is reached.
+type Way struct {
+	Socket   string
+	Dial     func(context.Context) (*protocol.Client, error) // nil: to Socket
+	Patience time.Duration                                   // 0: guardPatience
+}
+
+// patience bounds how long an exchange with the guard may take.
+func (w *Way) patience() time.Duration { return cmp.Or(w.Patience, guardPatience) }
+
 // known is what was found out about lists.
 type known struct {
 	largest  uint64                          // of the files of lists, as the guard was told
@@ -70,7 +79,7 @@ type known struct {
 // New returns what tells the guard at a socket. The counter is the index.
 func New(h *host.Host, socket string, counter interface{ Commits() uint64 }) *Guard {
 	return &Guard{Host: h, exempt: exemptions{wanted: make(chan struct{}, 1)}, Link: &Link{
-		Socket: socket, Counter: counter, committed: make(chan struct{}, 1),
+		Way: Way{Socket: socket}, Counter: counter, committed: make(chan struct{}, 1),
 		known: known{keepers: map[string][]guard.Digest{}, sums: map[record.Digest]contents.Sums{}, missing: map[string]bool{}, Learning: make(chan struct{}, 1)},
 	}}
 }
@@ -172,7 +181,7 @@ func (g *Link) tell(fn func(context.Context, *protocol.Client) error) error {
 		g.doubt = true
 		return errNoGuard
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), guardPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), g.patience())
 	defer cancel()
 	err := fn(ctx, g.client)
 	if err != nil {
@@ -200,7 +209,7 @@ func (g *Link) Compare(active []*view.Entry, doubt bool, read func(name string) 
 	if g.Agreed {
 		return g.left
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), guardPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), g.patience())
 	defer cancel()
 	g.Close()
 	if g.Dial != nil {
@@ -262,7 +271,7 @@ func (g *Link) count(active []*view.Entry, read func(name string) ([]byte, error
 // replace tells of all lists at once, which takes longer than of one. A package manager
 // that waits for its turn meanwhile gives up after 10 s.
 func (g *Link) replace(commit uint64, all map[guard.Digest]uint32) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*guardPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*g.patience())
 	defer cancel()
 	if keepers := slices.Concat(slices.Collect(maps.Values(g.keepers))...); len(keepers) > 0 {
 		if err := g.client.SetKeepers(ctx, keepers); err != nil {

@@ -85,7 +85,7 @@ func (g *Guard) exemptNow(ctx context.Context) error {
 	if err := g.keepExempt(ctx, slices.Compact(all)); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, guardPatience)
+	ctx, cancel := context.WithTimeout(ctx, g.patience())
 	defer cancel()
 	c, err := protocol.Dial(ctx, g.Socket)
 	if err != nil {

@@ -107,7 +107,7 @@ func (c *Client) Replace(ctx context.Context, commit uint64, total int, all iter
 	if _, err := c.exchange(ctx, kindReplace, binary.BigEndian.AppendUint32(nil, uint32(total)), kindDone); err != nil {
 		return err
 	}
-	part := make([]byte, 0, perFrame*partSize)
+	part := make([]byte, 0, min(max(total, 1), perFrame)*partSize)
 	for d, lists := range all {
 		part = binary.BigEndian.AppendUint32(append(part, d[:]...), lists)
 		if len(part) == cap(part) {

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"sync"
@@ -55,7 +56,8 @@ func (ks *Source) Refresh(ctx context.Context, always bool) error {
 	if err != nil && !errors.Is(err, rpmdb.ErrNoDatabase) {
 		return fmt.Errorf("cannot read keyring: %w", err)
 	}
-	stamp.keys, stamp.revoked, stamp.blobs = Modified(ks.Config.Keys), Modified(ks.Config.Revoked), Modified(ks.Config.Blacklist)
+	keys, revoked, blobs := lookAt(ks.Config.Keys), lookAt(ks.Config.Revoked), lookAt(ks.Config.Blacklist)
+	stamp.keys, stamp.revoked, stamp.blobs = keys.modified, revoked.modified, blobs.modified
 	if !always && stamp == ks.stamp {
 		return nil
 	}
@@ -75,12 +77,16 @@ func (ks *Source) Refresh(ctx context.Context, always bool) error {
 		// A package that only poses as a key leaves no key unread.
 		src.Complete = !slices.ContainsFunc(bad, func(err error) bool { return !errors.Is(err, rpmdb.ErrNoKey) })
 	}
-	certs, errs := rpmdb.CertsDir(ks.Config.Keys)
-	src.Certs, src.Errs = append(src.Certs, certs...), append(src.Errs, errs...)
-	src.Importers, errs = CertificatesIn(ks.Config.Keys)
-	src.Errs = append(src.Errs, errs...)
-	src.Revoked, errs = ReadRevoked(ks.Config.Revoked, ks.Snapshot().Certificates)
-	src.Errs = append(src.Errs, errs...)
+	if !keys.absent {
+		certs, errs := rpmdb.CertsDir(ks.Config.Keys)
+		src.Certs, src.Errs = append(src.Certs, certs...), append(src.Errs, errs...)
+		src.Importers, errs = CertificatesIn(ks.Config.Keys)
+		src.Errs = append(src.Errs, errs...)
+	}
+	if !revoked.absent {
+		found, errs := ReadRevoked(ks.Config.Revoked, ks.Snapshot().Certificates)
+		src.Revoked, src.Errs = found, append(src.Errs, errs...)
+	}
 	src.Revoked = slices.DeleteFunc(src.Revoked, func(r grounds.RevokedKey) bool {
 		err := ks.Enroller.Revocable(ctx, r.Fingerprint)
 		if err != nil {
@@ -88,7 +94,10 @@ func (ks *Source) Refresh(ctx context.Context, always bool) error {
 		}
 		return err != nil
 	})
-	carried := ks.carryBlacklist(ctx)
+	var carried grounds.Delivery
+	if !blobs.absent {
+		carried = ks.carryBlacklist(ctx)
+	}
 	if src.Blacklist, err = ks.Blacklist(); err != nil {
 		src.Errs = append(src.Errs, err)
 	}
@@ -121,11 +130,20 @@ func (ks *Source) Refresh(ctx context.Context, always bool) error {
 	return err
 }
 
+// place is what a look at a directory shows.
+type place struct {
+	modified time.Time // when files came or went last; zero if that cannot be told
+	absent   bool      // it has nothing to be read; what comes changes modified
+}
+
+func lookAt(dir string) place {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return place{absent: errors.Is(err, fs.ErrNotExist)}
+	}
+	return place{modified: info.ModTime()}
+}
+
 // Modified is when something at a path was changed last, a directory by files that came or
 // went; zero where nothing is there.
-func Modified(path string) (t time.Time) {
-	if info, err := os.Stat(path); err == nil {
-		t = info.ModTime()
-	}
-	return t
-}
+func Modified(path string) time.Time { return lookAt(path).modified }

@@ -175,15 +175,20 @@ func rangeOf(text string) (r Range) {
 func (r *runner) act(call func() error, apply func(*Model), insists bool) error {
 	err := call()
 	effect, before := r.sys.Fired()
-	done := make([]*Model, len(r.models))
-	for i, m := range r.models {
-		done[i] = m.clone()
-		apply(done[i])
+	done := func() (models []*Model) {
+		for _, m := range r.models {
+			c := m.clone()
+			apply(c)
+			models = append(models, c)
+		}
+		return models
 	}
 	switch {
 	case errors.Is(err, ErrCrashed):
-		if r.models = append(r.models, done...); insists {
-			r.models = done
+		if insists {
+			r.models = done()
+		} else {
+			r.models = append(r.models, done()...)
 		}
 		if err := r.start(); err != nil {
 			return err
@@ -196,10 +201,11 @@ func (r *runner) act(call func() error, apply func(*Model), insists bool) error 
 		return r.compare()
 	case err != nil && effect != "" && insists:
 		r.sys.Arm(Fault{}, 0)
+		models := done()
 		if err := call(); err != nil {
 			return wrong("told again: %v", err)
 		}
-		r.models = done
+		r.models = models
 		return r.compare()
 	case err != nil && effect == "":
 		// Refused: it would change nothing, or makes no sense.
@@ -208,10 +214,12 @@ func (r *runner) act(call func() error, apply func(*Model), insists bool) error 
 	case err != nil && (effect == "commit" || effect == Keeping) && before == 0:
 		return r.compare() // it has not happened
 	case err != nil:
-		r.models = append(r.models, done...)
+		r.models = append(r.models, done()...)
 		return r.compare()
 	}
-	r.models = done
+	for _, m := range r.models {
+		apply(m)
+	}
 	if effect != "" {
 		return r.compare() // what could not be done at once is tried again
 	}

@@ -105,6 +105,19 @@ func (m *Model) clone() *Model {
 	return c
 }
 
+// same reports whether m and o know the same.
+func (m *Model) same(o *Model) bool {
+	return m.unsigned == o.unsigned && m.timed == o.timed && m.policed == o.policed && m.kept.on == o.kept.on &&
+		maps.Equal(m.kept.lists, o.kept.lists) && maps.Equal(m.keys, o.keys) && maps.Equal(m.denials, o.denials) &&
+		maps.Equal(m.contents, o.contents) && maps.Equal(m.banned, o.banned) && maps.Equal(m.own, o.own) && maps.Equal(m.last, o.last) &&
+		maps.EqualFunc(m.past, o.past, maps.Equal) && maps.EqualFunc(m.lines, o.lines, line.same) &&
+		slices.EqualFunc(m.Installed, o.Installed, func(p, q Package) bool { return p.id == q.id })
+}
+
+func (l line) same(o line) bool {
+	return l.high == o.high && l.retired == o.retired && l.floor == o.floor && maps.Equal(l.grants, o.grants) && maps.Equal(l.standing, o.standing)
+}
+
 // publishOwn makes a list of the owner's of a content, unless all of it is denied or
 // something newer took its place.
 func (m *Model) publishOwn(name string, content int) {

@@ -52,6 +52,7 @@ import (
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb/pgp"
 	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/listdir"
 )
 
 // Daemon is one running service.
@@ -129,7 +130,7 @@ func newWith(d *Daemon) (_ *Daemon, err error) {
 	if d.Root, err = kernel.OpenRoot(c.Root); err != nil {
 		return nil, err
 	}
-	dir, err := store.OpenDir(c.Lists)
+	dir, err := listdir.Open(c.Lists)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package store keeps the durable state of digestd, in two places.
+// Package store keeps the index of digestd, one of the two places of its durable state.
 //
 // The [Index] is a bbolt database of records: which list stands for which package and why, the
 // version counters of every package line, the keys that ever vouched, and the log of decisions.
@@ -9,10 +9,7 @@
 // a small file beside the database, and [Open] compares the two: it repairs a loss of one
 // commit and reports a larger one.
 //
-// The [Dir] is the list directory that the kernel reads. It is changed only by
-// the operations after which the kernel forgets what it cached: add by rename
-// in, replace by exchange, remove by rename out, then unlink elsewhere.
+// Package listdir has the other: the list directory that the kernel reads.
 //
-// The package decides nothing and verifies no signature. It is not safe for concurrent use,
-// except for a [Stager] and [Dir.SyncLists].
+// The package decides nothing and verifies no signature. It is not safe for concurrent use.
 package store

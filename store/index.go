@@ -13,6 +13,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/digestd/digestd/store/durable"
 	"github.com/digestd/digestd/store/record"
 	"go.etcd.io/bbolt"
 	"golang.org/x/sync/errgroup"
@@ -35,9 +36,6 @@ const (
 	metaCounter = "counter"
 )
 
-// ErrLocked means that another process holds the state or the list directory.
-var ErrLocked = errors.New("another digestd is using it")
-
 // ErrSchema means that the index was written by a newer digestd.
 var ErrSchema = errors.New("index was written by a newer digestd")
 
@@ -46,7 +44,7 @@ type Index struct {
 	dir      string
 	mu       sync.RWMutex // held to exchange db, and by readers beside the owner
 	db       *bbolt.DB
-	file     inode // of db
+	file     durable.Inode // of db
 	journal  string
 	lock     *os.File
 	commit   uint64
@@ -321,21 +319,9 @@ func lockState(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := lockFd(f); err != nil {
+	if err := durable.Lock(f); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return f, nil
-}
-
-// lockFd takes a file or directory for this process until it is closed.
-func lockFd(f *os.File) error {
-	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = ErrLocked
-	}
-	if err != nil {
-		return fmt.Errorf("cannot lock %s: %w", f.Name(), err)
-	}
-	return nil
 }

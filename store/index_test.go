@@ -16,6 +16,7 @@ import (
 
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/durable"
 	"github.com/digestd/digestd/store/record"
 	"github.com/google/go-cmp/cmp"
 )
@@ -135,7 +136,7 @@ func TestSecondDaemonIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	open(t, dir)
 	started := time.Now()
-	if _, _, err := store.Open(dir); !errors.Is(err, store.ErrLocked) {
+	if _, _, err := store.Open(dir); !errors.Is(err, durable.ErrLocked) {
 		t.Errorf("second open: %v, want ErrLocked", err)
 	}
 	if waited := time.Since(started); waited > time.Second {

@@ -10,10 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 
+	"github.com/digestd/digestd/store/durable"
 	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
 )
@@ -152,7 +152,7 @@ func writeJournal(path string, j journal) error {
 		return fmt.Errorf("cannot write %s: %d bytes are more than it can hold", path, size)
 	}
 	tmp := path + ".new"
-	if err := writeFile(tmp, 0o600, j.write); err != nil {
+	if err := durable.Create(tmp, 0o600, j.write); err != nil {
 		return err
 	}
 	err := unix.Renameat2(unix.AT_FDCWD, tmp, unix.AT_FDCWD, path, unix.RENAME_EXCHANGE)
@@ -161,7 +161,7 @@ func writeJournal(path string, j journal) error {
 		err = os.Rename(tmp, path) // there is none yet, or the file system cannot exchange
 	}
 	if err == nil {
-		err = SyncDir(filepath.Dir(path))
+		err = durable.SyncDir(filepath.Dir(path))
 	}
 	switch {
 	case err == nil:
@@ -174,59 +174,6 @@ func writeJournal(path string, j journal) error {
 	os.Remove(tmp)
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
-	}
-	return nil
-}
-
-// WriteFileDurably replaces path by a file with that content and mode, whatever
-// the umask is, so that a crash leaves the old or the new one, whole.
-func WriteFileDurably(path string, data []byte, mode fs.FileMode) error {
-	tmp := path + ".new"
-	write := func(to io.Writer) error {
-		_, err := to.Write(data)
-		return err
-	}
-	if err := writeFile(tmp, mode, write); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		os.Remove(tmp)
-		return fmt.Errorf("cannot write %s: %w", path, err)
-	}
-	return SyncDir(filepath.Dir(path))
-}
-
-// writeFile writes a file and syncs its content, or leaves none.
-func writeFile(path string, mode fs.FileMode, write func(to io.Writer) error) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, mode)
-	if err != nil {
-		return err
-	}
-	if err = f.Chmod(mode); err == nil {
-		err = write(f)
-	}
-	if err == nil {
-		err = unix.Fdatasync(int(f.Fd()))
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		os.Remove(path)
-		return fmt.Errorf("cannot write %s: %w", path, err)
-	}
-	return nil
-}
-
-// SyncDir makes the entries of a directory durable.
-func SyncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("cannot sync %s: %w", path, err)
 	}
 	return nil
 }

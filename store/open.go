@@ -12,6 +12,8 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/digestd/digestd/store/durable"
+	"github.com/digestd/digestd/store/pages"
 	"github.com/digestd/digestd/store/record"
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
@@ -50,11 +52,11 @@ var ErrUnavailable = errors.New("the index cannot be opened now")
 
 // Open opens the index in the state directory dir, creating both when absent.
 // An index that was read and found damaged is kept aside and a new one begun,
-// so Open fails only where going on would be wrong: [ErrLocked], [ErrSchema] and
+// so Open fails only where going on would be wrong: [durable.ErrLocked], [ErrSchema] and
 // [ErrUnavailable].
 func Open(dir string) (*Index, Recovery, error) {
 	ix, rec, err := open(dir)
-	if err != nil && !errors.Is(err, ErrLocked) && !errors.Is(err, ErrSchema) {
+	if err != nil && !errors.Is(err, durable.ErrLocked) && !errors.Is(err, ErrSchema) {
 		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return ix, rec, err
@@ -85,7 +87,7 @@ func open(dir string) (*Index, Recovery, error) {
 		return nil, rec, err
 	}
 	ix.lock = lock
-	if ix.file, err = identifyPath(filepath.Join(dir, indexFile)); err != nil {
+	if ix.file, err = durable.IdentifyPath(filepath.Join(dir, indexFile)); err != nil {
 		return nil, rec, errors.Join(err, ix.Close())
 	}
 	return ix, rec, nil
@@ -234,27 +236,12 @@ func hasAside(path string) bool {
 	return err == nil && len(old) > 0
 }
 
-// checkPages checks what bbolt takes for granted of its pages.
-func checkPages(tx *bbolt.Tx) error {
-	file, err := os.Open(tx.DB().Path())
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	size := uint64(tx.DB().Info().PageSize)
-	w := pages{file: file, size: size, n: uint64(tx.Size()) / size, seen: map[uint64]bool{}}
-	if err := w.check(uint64(tx.Cursor().Bucket().Root()), uint64(tx.ID())); err != nil {
-		return fmt.Errorf("database is damaged: %w", err)
-	}
-	return nil
-}
-
 func check(db *bbolt.DB, size int64) error {
 	return db.View(func(tx *bbolt.Tx) error {
 		if tx.Size() > size {
 			return fmt.Errorf("database is truncated: %d of %d bytes are left", size, tx.Size())
 		}
-		if err := checkPages(tx); err != nil {
+		if err := pages.Check(tx); err != nil {
 			return err
 		}
 		if tx.Bucket([]byte(record.BucketMeta)) == nil {
@@ -327,7 +314,7 @@ func create(path string, fill func(*bbolt.Tx) error) (*bbolt.DB, error) {
 		err = os.Rename(unfinished, path)
 	}
 	if err == nil {
-		err = SyncDir(filepath.Dir(path))
+		err = durable.SyncDir(filepath.Dir(path))
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot create %s: %w", path, err), db.Close())

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/digestd/digestd/store/durable"
 	"github.com/digestd/digestd/store/record"
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
@@ -41,7 +42,7 @@ func (ix *Index) Restored() bool { return ix.restored }
 // inPlace compares the files at the path with those that are open.
 func (ix *Index) inPlace() error {
 	path := filepath.Join(ix.dir, indexFile)
-	switch file, err := identifyPath(path); {
+	switch file, err := durable.IdentifyPath(path); {
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrStateReplaced, err)
 	case file != ix.file:
@@ -54,11 +55,11 @@ func (ix *Index) inPlace() error {
 }
 
 func (ix *Index) lockInPlace() bool {
-	held, err := identify(ix.lock)
+	held, err := durable.Identify(ix.lock)
 	if err != nil {
 		return false
 	}
-	there, err := identifyPath(ix.lock.Name())
+	there, err := durable.IdentifyPath(ix.lock.Name())
 	return err == nil && there == held
 }
 
@@ -95,7 +96,7 @@ func (ix *Index) restore() error {
 // rewrite puts the database and the commit file where they are missing.
 func (ix *Index) rewrite() error {
 	path := filepath.Join(ix.dir, indexFile)
-	file, err := identifyPath(path)
+	file, err := durable.IdentifyPath(path)
 	switch {
 	case err == nil && file == ix.file:
 		return nil // only the lock was gone
@@ -118,7 +119,7 @@ func (ix *Index) rewrite() error {
 	if err != nil {
 		return err
 	}
-	if file, err = identifyPath(path); err != nil {
+	if file, err = durable.IdentifyPath(path); err != nil {
 		return errors.Join(err, db.Close())
 	}
 	ix.mu.Lock()
@@ -137,12 +138,4 @@ func copyRecords(to, from *bbolt.Tx) error {
 		}
 	}
 	return nil
-}
-
-func identifyPath(path string) (inode, error) {
-	var st unix.Stat_t
-	if err := unix.Lstat(path, &st); err != nil {
-		return inode{}, &fs.PathError{Op: "stat", Path: path, Err: err}
-	}
-	return inode{st.Dev, st.Ino}, nil
 }

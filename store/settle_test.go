@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/durable"
 	"github.com/digestd/digestd/store/record"
 )
 
@@ -61,7 +62,7 @@ func TestStateMadeAnew(t *testing.T) {
 			if events, _, err := ix.Events(0, 10); err != nil || len(events) != 2 {
 				t.Errorf("the log has %d entries (%v)", len(events), err)
 			}
-			if _, _, err := store.Open(dir); !errors.Is(err, store.ErrLocked) {
+			if _, _, err := store.Open(dir); !errors.Is(err, durable.ErrLocked) {
 				t.Errorf("the new directory is not locked: %v", err)
 			}
 			if err := ix.Close(); err != nil {
@@ -90,7 +91,7 @@ func TestStateAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := commitOne(ix, "b"); !errors.Is(err, store.ErrStateReplaced) || !errors.Is(err, store.ErrLocked) {
+	if err := commitOne(ix, "b"); !errors.Is(err, store.ErrStateReplaced) || !errors.Is(err, durable.ErrLocked) {
 		t.Errorf("committed beside another: %v", err)
 	}
 	other.Close()

@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 
 	"github.com/digestd/digestd/kernel/tpm"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/durable"
 	"golang.org/x/sys/unix"
 )
 
@@ -86,7 +86,7 @@ func writeSecret(path string, s secret) error {
 		err = os.MkdirAll(filepath.Dir(path), 0o755)
 	}
 	if err == nil {
-		err = store.WriteFileDurably(path, append(data, '\n'), 0o600)
+		err = durable.WriteFile(path, append(data, '\n'), 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot keep the anchor's secret: %w", err)
@@ -98,7 +98,7 @@ func writeSecret(path string, s secret) error {
 func renameSecret(from, to string) error {
 	err := os.Rename(from, to)
 	if err == nil {
-		err = store.SyncDir(filepath.Dir(to))
+		err = durable.SyncDir(filepath.Dir(to))
 	}
 	if err != nil {
 		return fmt.Errorf("cannot keep the anchor's secret: %w", err)
@@ -113,7 +113,7 @@ func removeSecret(path string) error {
 		return nil
 	}
 	if err == nil {
-		err = store.SyncDir(filepath.Dir(path))
+		err = durable.SyncDir(filepath.Dir(path))
 	}
 	if err != nil {
 		return fmt.Errorf("cannot remove the anchor's secret: %w", err)

@@ -32,7 +32,7 @@ import (
 	"github.com/digestd/digestd/integration/pkgtest"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/rpmdb/pgp"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/listdir"
 	"github.com/digestd/digestd/store/record"
 )
 
@@ -41,7 +41,7 @@ type bench struct {
 	build.Builder
 	w       build.Workspace
 	keyring *pgp.Keyring // trusts the vendor
-	dir     *store.Dir
+	dir     *listdir.Dir
 }
 
 // newBench is one whose builder makes TLV lists that this machine signs.
@@ -52,7 +52,7 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := store.OpenDir(filepath.Join(place, "lists"))
+	dir, err := listdir.Open(filepath.Join(place, "lists"))
 	if err != nil {
 		t.Fatal(err)
 	}

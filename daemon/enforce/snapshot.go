@@ -16,7 +16,7 @@ import (
 	"github.com/digestd/digestd/daemon/guard/snapshot"
 	"github.com/digestd/digestd/daemon/host"
 	"github.com/digestd/digestd/daemon/ledger"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/durable"
 )
 
 // The guard begins with its snapshot when the machine starts, before digestd can tell it
@@ -120,7 +120,7 @@ func (g *Guard) write(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := store.WriteFileDurably(filepath.Join(g.Config.State, snapshot.Name), data, 0o600); err != nil {
+	if err := durable.WriteFile(filepath.Join(g.Config.State, snapshot.Name), data, 0o600); err != nil {
 		return fmt.Errorf("cannot keep the guard's snapshot: %w", err)
 	}
 	g.saved = kept{snap.Commit, now.enforced}

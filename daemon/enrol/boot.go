@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 
 	"github.com/digestd/digestd/daemon/api"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/durable"
 )
 
 // The places in which the next boot finds certificates for .ima: the kernel itself loads one
@@ -35,7 +35,7 @@ func (en *Enroller) EnrolFile(certs []*x509.Certificate, e *api.Enrolment) error
 	}
 	for _, c := range certs {
 		path := en.bootPath(bootName(hex.EncodeToString(c.SubjectKeyId)))
-		if err := store.WriteFileDurably(path, c.Raw, 0o644); err != nil {
+		if err := durable.WriteFile(path, c.Raw, 0o644); err != nil {
 			return err
 		}
 		e.Done = append(e.Done, "wrote "+path)
@@ -61,7 +61,7 @@ func (en *Enroller) placeBootFile(c *x509.Certificate) (placed bool, err error) 
 	if err != nil && !errors.Is(err, fs.ErrNotExist) || err == nil && !en.isOwnDER(old) {
 		return false, nil
 	}
-	return true, store.WriteFileDurably(path, c.Raw, 0o644)
+	return true, durable.WriteFile(path, c.Raw, 0o644)
 }
 
 // ReplaceBootFile has the kernel itself load the certificate that signs now, where it

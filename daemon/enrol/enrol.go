@@ -21,7 +21,7 @@ import (
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/kernel"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/durable"
 )
 
 // Enroller keeps the key that signs lists, and what the kernel knows of its certificate.
@@ -124,7 +124,7 @@ func (en *Enroller) followEnrolment() error {
 	if _, err := os.Stat(en.bootPath(bootName(skid))); err != nil {
 		return nil
 	}
-	return store.WriteFileDurably(en.bootPath(bootName(hex.EncodeToString(next.SubjectKeyId))), next.Raw, 0o644)
+	return durable.WriteFile(en.bootPath(bootName(hex.EncodeToString(next.SubjectKeyId))), next.Raw, 0o644)
 }
 
 // EnrolReplacement does for the certificate that replaced a revoked one what was done for that:

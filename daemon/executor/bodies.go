@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/durable"
 )
 
 // Bodies keeps the bodies of own lists. They are [BodyFiles], except where a test makes
@@ -27,7 +27,7 @@ func (BodyFiles) Keep(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return err
 	}
-	if err := store.SyncDir(filepath.Dir(to)); err != nil {
+	if err := durable.SyncDir(filepath.Dir(to)); err != nil {
 		return errors.Join(err, os.Rename(to, from))
 	}
 	return nil

@@ -7,7 +7,7 @@ import (
 )
 
 // directoryEffects are what the executor does to the list directory and sees of it.
-// That is a [store.Dir], except where a test makes effects fail.
+// That is a [listdir.Dir], except where a test makes effects fail.
 type directoryEffects interface {
 	Publish(s record.Staged, name string, poke bool) error
 	PublishKeeping(s record.Staged, name string) (old record.Staged, err error)
@@ -64,7 +64,7 @@ type ListDirectory interface {
 	Close() error
 }
 
-// Stager writes lists that wait for their names, for one goroutine; see [store.Stager].
+// Stager writes lists that wait for their names, for one goroutine; see [listdir.Stager].
 type Stager interface {
 	Write(parts ...[]byte) (record.Staged, error)
 	Discard(s *record.Staged)

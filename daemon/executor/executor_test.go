@@ -22,6 +22,7 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/policy"
 	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/listdir"
 	"github.com/digestd/digestd/store/record"
 )
 
@@ -33,12 +34,12 @@ type machine struct {
 	index  *ledgerIndex
 	did    []string
 	fail   map[string]error // by what is done; see did
-	stager *store.Stager
+	stager *listdir.Stager
 }
 
 // disk is a list directory that notes changes.
 type disk struct {
-	*store.Dir
+	*listdir.Dir
 	m *machine
 }
 
@@ -188,7 +189,7 @@ func (o observer) Changed()                            {}
 func newMachine(t *testing.T) *machine {
 	t.Helper()
 	root := t.TempDir()
-	dir, err := store.OpenDir(filepath.Join(root, "lists"))
+	dir, err := listdir.Open(filepath.Join(root, "lists"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ import (
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/neighbours"
 	"github.com/digestd/digestd/daemon/view"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/durable"
 	"golang.org/x/sys/unix"
 )
 
@@ -167,7 +167,7 @@ func (x *Exporter) writeExport(e *export) (err error) {
 		err = os.Rename(f.Name(), e.path)
 	}
 	if err == nil {
-		err = store.SyncDir(dir)
+		err = durable.SyncDir(dir)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", e.path, err)

@@ -9,7 +9,7 @@ import (
 	"github.com/digestd/digestd/kernel"
 	"github.com/digestd/digestd/rpmdb"
 	"github.com/digestd/digestd/rpmdb/pgp"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/listdir"
 	"github.com/digestd/digestd/store/record"
 )
 
@@ -17,7 +17,7 @@ import (
 // that fails, or a machine in memory.
 
 // Directory is a list directory in a file system.
-type Directory struct{ *store.Dir }
+type Directory struct{ *listdir.Dir }
 
 // Stager stages lists under names that begin with prefix.
 func (d Directory) Stager(prefix string) executor.Stager { return d.Dir.Stager(prefix) }

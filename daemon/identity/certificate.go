@@ -14,7 +14,7 @@ import (
 	"path/filepath"
 
 	"github.com/digestd/digestd/daemon/view"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/durable"
 )
 
 // An owner may have the certificate of the signing key replaced by another for the
@@ -57,7 +57,7 @@ func FollowCertificate(dir string, cert *x509.Certificate) error {
 			return err
 		}
 	}
-	return store.WriteFileDurably(path, cert.Raw, 0o644)
+	return durable.WriteFile(path, cert.Raw, 0o644)
 }
 
 // keepCertificate adds a certificate to those that signed before. One key may have had
@@ -69,7 +69,7 @@ func keepCertificate(dir string, cert *x509.Certificate) error {
 	sum := sha256.Sum256(cert.Raw)
 	name := hex.EncodeToString(cert.SubjectKeyId) + "-" + hex.EncodeToString(sum[:8]) + ".crt"
 	data := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})
-	return store.WriteFileDurably(filepath.Join(dir, view.OldDir, name), data, 0o644)
+	return durable.WriteFile(filepath.Join(dir, view.OldDir, name), data, 0o644)
 }
 
 // CheckCertificate refuses a certificate that no kernel would take, or by which lists

@@ -22,7 +22,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/signer"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/durable"
 	"golang.org/x/sys/unix"
 )
 
@@ -185,7 +185,7 @@ func create(ctx context.Context, dir, suffix, where string, now time.Time) error
 		{DERFile, der, 0o644},
 		{CertFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644},
 	} {
-		if err := store.WriteFileDurably(filepath.Join(dir, f.name+suffix), f.data, f.mode); err != nil {
+		if err := durable.WriteFile(filepath.Join(dir, f.name+suffix), f.data, f.mode); err != nil {
 			return err
 		}
 	}

@@ -16,7 +16,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/daemon/view"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/durable"
 )
 
 // identityNames are in the order in which they take over: the certificate last.
@@ -42,7 +42,7 @@ func completeRotation(dir string) error {
 		}
 		failpoint.Hit("rotate", "between-files")
 	}
-	return store.SyncDir(dir)
+	return durable.SyncDir(dir)
 }
 
 // goBack makes the identity that was about to follow a prepared one again. The certificate
@@ -72,7 +72,7 @@ func keepOldCertificate(dir string) error {
 	if err := os.MkdirAll(filepath.Join(dir, view.OldDir), 0o755); err != nil {
 		return err
 	}
-	return store.WriteFileDurably(filepath.Join(dir, view.OldDir, hex.EncodeToString(cert.SubjectKeyId)+".crt"), data, 0o644)
+	return durable.WriteFile(filepath.Join(dir, view.OldDir, hex.EncodeToString(cert.SubjectKeyId)+".crt"), data, 0o644)
 }
 
 // oldCertificates returns the certificates that signed lists before. One that cannot be
@@ -123,7 +123,7 @@ func (f Files) Follow(ctx context.Context, now time.Time) (*Identity, error) {
 		}
 		failpoint.Hit("rotate", "before-certificate")
 	}
-	if err := store.SyncDir(f.Dir); err != nil {
+	if err := durable.SyncDir(f.Dir); err != nil {
 		return nil, fmt.Errorf("cannot change the signing key: %w", errors.Join(err, goBack(f.Dir)))
 	}
 	failpoint.Hit("rotate", "after-certificate")

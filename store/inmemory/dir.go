@@ -27,7 +27,7 @@ type Dir struct {
 	all        map[string][]byte // what All returns; nil: lists has changed
 	staged     map[string]*file
 	quarantine map[string]*file
-	held       map[string]*file // as [store.Dir.Hold] has them
+	held       map[string]*file // as [listdir.Dir.Hold] has them
 	time       int64            // rises with all that changes a file or its name
 	inodes     uint64
 	serial     uint64

@@ -19,6 +19,7 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/store"
 	"github.com/digestd/digestd/store/inmemory"
+	"github.com/digestd/digestd/store/listdir"
 	"github.com/digestd/digestd/store/record"
 	"github.com/google/go-cmp/cmp"
 )
@@ -189,7 +190,7 @@ type twin struct {
 }
 
 func (w *twin) open() {
-	disk, err := store.OpenDir(w.path)
+	disk, err := listdir.Open(w.path)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -329,7 +330,7 @@ func (w *twin) step(r *rand.Rand) {
 		}
 	case 16:
 		if r.IntN(4) == 0 {
-			w.disk.(*store.Dir).Close()
+			w.disk.(*listdir.Dir).Close()
 			w.open()
 		}
 	}
@@ -376,6 +377,6 @@ func TestDirIsAsOnDisk(t *testing.T) {
 			w.step(r)
 			w.look(step)
 		}
-		w.disk.(*store.Dir).Close()
+		w.disk.(*listdir.Dir).Close()
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/digestd/digestd/cmd/digestctl/terminal"
 	"github.com/digestd/digestd/cmd/digestctl/userfile"
 	"github.com/digestd/digestd/daemon/attest"
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/durable"
 	"github.com/spf13/cobra"
 )
 
@@ -185,7 +185,7 @@ func remembered(ctx context.Context, path string, first bool) (*attest.Memory, e
 func remember(path string, m attest.Memory) error {
 	data, err := json.MarshalIndent(m, "", "  ")
 	if err == nil {
-		err = store.WriteFileDurably(path, append(data, '\n'), os.FileMode(0o600))
+		err = durable.WriteFile(path, append(data, '\n'), os.FileMode(0o600))
 	}
 	if err != nil {
 		return fmt.Errorf("cannot remember the machine: %w", err)

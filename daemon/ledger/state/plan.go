@@ -81,7 +81,7 @@ type Published struct {
 
 // removal is a file that does not belong into the directory.
 type removal struct {
-	Name, Stamp string // stamp: see [store.Dir.Quarantine]
+	Name, Stamp string // stamp: see [listdir.Dir.Quarantine]
 	size        int64
 	Drop        bool // there is no room to keep it
 	Then        func(aside string, err error)

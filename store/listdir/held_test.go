@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package store_test
+package listdir_test
 
 import (
 	"os"
@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/listdir"
 	"golang.org/x/sys/unix"
 )
 
@@ -106,7 +106,7 @@ func TestHold(t *testing.T) {
 	}
 	d.Close()
 
-	d, err := store.OpenDir(path)
+	d, err := listdir.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestListsThatCannotBeHeld(t *testing.T) {
 		restore()
 		t.Fatal(err)
 	}
-	d, err := store.OpenDir(path)
+	d, err := listdir.Open(path)
 	restore()
 	if err != nil {
 		t.Fatal(err)

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package store
+// Package pages checks the pages of a bbolt database before bbolt walks them. One damaged
+// byte can make bbolt walk in circles until no memory is left.
+package pages
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+
+	"go.etcd.io/bbolt"
 )
 
 // Forms of bbolt's pages, version 2 of its files: a header of number (8 bytes), kind (2),
@@ -27,26 +32,43 @@ const (
 	noFreeList                    = ^uint64(0) // it is not kept in the file
 )
 
-// pages walks the trees of a database in its file, before bbolt does: bbolt believes what
+// walk follows the trees of a database in its file, before bbolt does: bbolt believes what
 // pages say, and goes around in circles of which there is no way out but memory.
-type pages struct {
+type walk struct {
 	file io.ReaderAt
 	size uint64 // of a page
 	n    uint64 // pages that there are
 	seen map[uint64]bool
 }
 
+// Check returns an error unless the pages of a database have what bbolt takes for granted:
+// the trees of all buckets and the free list have each page once, and only pages that are
+// there. It reads the file beside bbolt and bounds what it allocates by the file's size.
+func Check(tx *bbolt.Tx) error {
+	file, err := os.Open(tx.DB().Path())
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	size := uint64(tx.DB().Info().PageSize)
+	w := walk{file: file, size: size, n: uint64(tx.Size()) / size, seen: map[uint64]bool{}}
+	if err := w.check(uint64(tx.Cursor().Bucket().Root()), uint64(tx.ID())); err != nil {
+		return fmt.Errorf("database is damaged: %w", err)
+	}
+	return nil
+}
+
 // check returns an error unless the tree of buckets, whose root is given, and the trees of
 // these buckets have each page once, and only pages that are there; and so has the free list
 // of this transaction.
-func (w *pages) check(root, transaction uint64) error {
+func (w *walk) check(root, transaction uint64) error {
 	if err := w.freeList(transaction); err != nil {
 		return err
 	}
 	return w.tree(root, true, 0)
 }
 
-func (w *pages) freeList(transaction uint64) error {
+func (w *walk) freeList(transaction uint64) error {
 	order := binary.NativeEndian
 	for meta := range uint64(2) {
 		var page [metaTransaction + 8]byte
@@ -82,7 +104,7 @@ func (w *pages) freeList(transaction uint64) error {
 }
 
 // tree checks the page id and those below; buckets says that the leaves hold buckets.
-func (w *pages) tree(id uint64, buckets bool, depth int) error {
+func (w *walk) tree(id uint64, buckets bool, depth int) error {
 	if id < 2 || id >= w.n || w.seen[id] || depth > mostDepth {
 		return fmt.Errorf("page %d is not there, or is used twice", id)
 	}
@@ -113,7 +135,7 @@ func (w *pages) tree(id uint64, buckets bool, depth int) error {
 	})
 }
 
-func (w *pages) branch(id uint64, count int, buckets bool, depth int) error {
+func (w *walk) branch(id uint64, count int, buckets bool, depth int) error {
 	if count == 0 {
 		return fmt.Errorf("page %d has no branches", id)
 	}
@@ -134,7 +156,7 @@ var errElement = errors.New("a page has an element that is not within it")
 
 // leaf checks the elements of a leaf, and calls bucket for each that is one; there are none
 // if bucket is nil.
-func (w *pages) leaf(page []byte, count int, bucket func(value []byte) error) error {
+func (w *walk) leaf(page []byte, count int, bucket func(value []byte) error) error {
 	order := binary.NativeEndian
 	for i := range count {
 		at := pageHeader + pageElement*i
@@ -155,7 +177,7 @@ func (w *pages) leaf(page []byte, count int, bucket func(value []byte) error) er
 
 // bucket checks what stands for a bucket: the number of its root page (8 bytes), a sequence
 // (8), and, where that number is 0, a leaf page that has all of it.
-func (w *pages) bucket(value []byte, depth int) error {
+func (w *walk) bucket(value []byte, depth int) error {
 	const header = 16
 	if len(value) < header {
 		return errElement
@@ -175,7 +197,7 @@ func (w *pages) bucket(value []byte, depth int) error {
 	return w.leaf(page, count, nil)
 }
 
-func (w *pages) read(p []byte, id uint64) error {
+func (w *walk) read(p []byte, id uint64) error {
 	if _, err := w.file.ReadAt(p, int64(id*w.size)); err != nil {
 		return fmt.Errorf("cannot read page %d: %w", id, err)
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package store
+package listdir
 
 import (
 	"errors"
@@ -13,13 +13,14 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/digestd/digestd/store/durable"
 	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
 )
 
-// MaxListSize bounds a list that is read back: twice what the largest package
+// MaxSize bounds a list that is read back: twice what the largest package
 // header can describe.
-const MaxListSize = 512 << 20
+const MaxSize = 512 << 20
 
 // pokeName has no '-', so the kernel's scan takes it for no list.
 const pokeName = ".poke"
@@ -40,7 +41,7 @@ type Dir struct {
 	dir        *os.File
 	staging    atomic.Pointer[os.File] // made anew if it was removed
 	quarantine *os.File
-	id         inode
+	id         durable.Inode
 	serial     uint64
 	remaking   sync.Mutex
 	changes    atomic.Uint64 // made to the directory
@@ -51,24 +52,24 @@ type Dir struct {
 
 type inode struct{ dev, ino uint64 }
 
-// OpenDir opens the list directory, creating what is absent: path with mode
+// Open opens the list directory, creating what is absent: path with mode
 // 0755, path.staging and path.quarantine with mode 0700, whatever the umask is.
 // A list directory that lacks some of these rights gets them. The last component
 // of path must not be a link, for the kernel would not follow it either.
 //
 // The list directory is locked until Close: where another process holds it by
-// whatever path, the error is [ErrLocked].
-func OpenDir(path string) (*Dir, error) {
+// whatever path, the error is [durable.ErrLocked].
+func Open(path string) (*Dir, error) {
 	path = filepath.Clean(path)
 	d := &Dir{path: path}
 	d.changes.Store(inheritedChanges)
 	d.held.init()
 	var err error
 	if d.dir, err = openSubdir(path, listDirMode); err == nil {
-		err = lockFd(d.dir)
+		err = durable.Lock(d.dir)
 	}
 	if err == nil {
-		d.id, err = identify(d.dir)
+		d.id, err = durable.Identify(d.dir)
 	}
 	var staging *os.File
 	if err == nil {
@@ -91,8 +92,8 @@ func (d *Dir) openStaging() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := identify(f)
-	if err == nil && id.dev != d.id.dev {
+	id, err := durable.Identify(f)
+	if err == nil && id.Dev != d.id.Dev {
 		err = fmt.Errorf("cannot use %s: it lies on another file system than %s", f.Name(), d.path)
 	}
 	if err != nil {
@@ -148,14 +149,6 @@ func openSubdir(path string, mode uint32) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-func identify(f *os.File) (inode, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return inode{}, fmt.Errorf("cannot stat %s: %w", f.Name(), err)
-	}
-	return inode{st.Dev, st.Ino}, nil
-}
-
 // Close closes the directories, and what holds the lists.
 func (d *Dir) Close() error {
 	d.inherited.group.Wait()
@@ -182,7 +175,7 @@ func (d *Dir) CheckPath() error {
 	if err := unix.Lstat(d.path, &st); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrReplaced, d.path, err)
 	}
-	if (inode{st.Dev, st.Ino}) != d.id {
+	if (durable.Inode{Dev: st.Dev, Ino: st.Ino}) != d.id {
 		return fmt.Errorf("%w: %s", ErrReplaced, d.path)
 	}
 	return nil
@@ -266,7 +259,7 @@ func readList(dir *os.File, name string, buf []byte) ([]byte, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, fmt.Errorf("cannot read %s: not a regular file", path)
 	}
-	if st.Size > MaxListSize {
+	if st.Size > MaxSize {
 		return nil, fmt.Errorf("cannot read %s: %d bytes are more than a list can have", path, st.Size)
 	}
 	if int64(cap(buf)) < st.Size {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package store_test
+package listdir_test
 
 import (
 	"errors"
@@ -10,15 +10,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/listdir"
 	"github.com/digestd/digestd/store/record"
 	"golang.org/x/sys/unix"
 )
 
-func openDir(t *testing.T) (*store.Dir, string) {
+func openDir(t *testing.T) (*listdir.Dir, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "lists")
-	d, err := store.OpenDir(path)
+	d, err := listdir.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func openDir(t *testing.T) (*store.Dir, string) {
 	return d, path
 }
 
-func publish(t *testing.T, d *store.Dir, name, content string) {
+func publish(t *testing.T, d *listdir.Dir, name, content string) {
 	t.Helper()
 	s, err := d.Stager("t" + name + content).Write([]byte(content))
 	if err != nil {
@@ -230,14 +230,14 @@ func TestReplacedDirectoryIsNoticed(t *testing.T) {
 	if err := os.Symlink(elsewhere, path); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.CheckPath(); !errors.Is(err, store.ErrReplaced) {
+	if err := d.CheckPath(); !errors.Is(err, listdir.ErrReplaced) {
 		t.Errorf("replaced by a link: %v, want ErrReplaced", err)
 	}
 	publish(t, d, "tlv-a", "x")
 	if got := names(t, elsewhere); got != "" {
 		t.Errorf("wrote through the link: %s", got)
 	}
-	if _, err := store.OpenDir(path); err == nil {
+	if _, err := listdir.Open(path); err == nil {
 		t.Error("a link was opened as list directory")
 	}
 }
@@ -250,7 +250,7 @@ func TestOthersMayNotWrite(t *testing.T) {
 	if err := os.Chmod(path, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.OpenDir(path); err == nil || !strings.Contains(err.Error(), "others may write") {
+	if _, err := listdir.Open(path); err == nil || !strings.Contains(err.Error(), "others may write") {
 		t.Errorf("world-writable directory: %v", err)
 	}
 }
@@ -258,13 +258,13 @@ func TestOthersMayNotWrite(t *testing.T) {
 // TestStagingRemoved: a list that cannot be moved out is not called gone, and the
 // staging directory comes back by itself.
 func TestStagingRemoved(t *testing.T) {
-	for name, remove := range map[string]func(d *store.Dir) error{
-		"Remove": func(d *store.Dir) error { return d.Remove("tlv-a") },
-		"RemoveMany": func(d *store.Dir) error {
+	for name, remove := range map[string]func(d *listdir.Dir) error{
+		"Remove": func(d *listdir.Dir) error { return d.Remove("tlv-a") },
+		"RemoveMany": func(d *listdir.Dir) error {
 			_, errs := d.RemoveMany([]string{"tlv-a"}, func() {})
 			return errors.Join(errs...)
 		},
-		"TakeOut": func(d *store.Dir) error { _, err := d.TakeOut("tlv-a"); return err },
+		"TakeOut": func(d *listdir.Dir) error { _, err := d.TakeOut("tlv-a"); return err },
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, path := openDir(t)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package store
+package listdir
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 // first Sync, which tells of an error once and then tries itself.
 func TestInheritedChanges(t *testing.T) {
 	for _, failure := range []error{nil, errors.New("no medium")} {
-		d, err := OpenDir(filepath.Join(t.TempDir(), "lists"))
+		d, err := Open(filepath.Join(t.TempDir(), "lists"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package store
+package listdir
 
 import (
 	"errors"
@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/digestd/digestd/store/durable"
 	"golang.org/x/sys/unix"
 )
 
@@ -37,7 +38,7 @@ type holds struct {
 
 type hold struct {
 	fd int
-	id inode
+	id durable.Inode
 }
 
 // stagedKey is where a list in the staging directory is held: no list has such a name.
@@ -69,7 +70,7 @@ func (h *holds) open(dir int, name string) (hold, error) {
 		unix.Close(fd)
 		return hold{fd: -1}, err
 	}
-	return hold{fd, inode{st.Dev, st.Ino}}, nil
+	return hold{fd, durable.Inode{Dev: st.Dev, Ino: st.Ino}}, nil
 }
 
 // put holds under key what was opened, and releases what was held there before.
@@ -180,7 +181,7 @@ func (d *Dir) holds(name string) bool {
 		return false
 	}
 	stamp, err := d.Stat(name)
-	return err == nil && x.id == inode{d.id.dev, stamp.Ino}
+	return err == nil && x.id == durable.Inode{Dev: d.id.Dev, Ino: stamp.Ino}
 }
 
 // Unheld returns the names of lists that could not be held, in order.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package store_test
+package listdir_test
 
 import (
 	"errors"
@@ -8,7 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/digestd/digestd/store"
+	"github.com/digestd/digestd/store/durable"
+	"github.com/digestd/digestd/store/listdir"
 	"golang.org/x/sys/unix"
 )
 
@@ -36,13 +37,13 @@ func TestModesUnderAnyUmask(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "lists")
 		file := path + ".export"
 		withUmask(mask, func() {
-			d, err := store.OpenDir(path)
+			d, err := listdir.Open(path)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer d.Close()
 			publish(t, d, "tlv-a-1-1.noarch", "x")
-			if err := store.WriteFileDurably(file, []byte("x"), 0o644); err != nil {
+			if err := durable.WriteFile(file, []byte("x"), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -63,7 +64,7 @@ func TestModeOfOldDirectory(t *testing.T) {
 	if err := os.Mkdir(path, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	d, err := store.OpenDir(path)
+	d, err := listdir.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,22 +78,22 @@ func TestModeOfOldDirectory(t *testing.T) {
 func TestListDirectoryIsLocked(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "lists")
-	d, err := store.OpenDir(path)
+	d, err := listdir.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.OpenDir(path); !errors.Is(err, store.ErrLocked) {
+	if _, err := listdir.Open(path); !errors.Is(err, durable.ErrLocked) {
 		t.Errorf("opened twice: %v", err)
 	}
 	if err := os.Symlink(dir, dir+".link"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.Remove(dir + ".link") })
-	if _, err := store.OpenDir(filepath.Join(dir+".link", "lists")); !errors.Is(err, store.ErrLocked) {
+	if _, err := listdir.Open(filepath.Join(dir+".link", "lists")); !errors.Is(err, durable.ErrLocked) {
 		t.Errorf("opened twice, through a link: %v", err)
 	}
 	d.Close()
-	if d, err = store.OpenDir(path); err != nil {
+	if d, err = listdir.Open(path); err != nil {
 		t.Fatalf("closed, and not to be opened: %v", err)
 	}
 	d.Close()

@@ -20,7 +20,7 @@ func TestOperationsSaysWhatRecordsAskFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, _ := strings.Cut(string(data), "## What each record asks for\n")
+	_, table, _ := strings.Cut(string(data), "## What to do about each record\n")
 	told := map[string]bool{}
 	for line := range strings.Lines(table) {
 		if kinds, what, ok := strings.Cut(strings.TrimPrefix(line, "| "), " | "); ok && len(what) > 4 {

@@ -37,17 +37,17 @@ func StandbyStatus(c config.Config, why error, since time.Time) api.Status {
 	}
 }
 
-// standbyPatience is how long package managers wait for a daemon whose index
+// StandbyPatience is how long package managers wait for a daemon whose index
 // cannot be opened before they are told: a lock of another program is mostly
 // gone within that time. They give up by themselves after 10 s.
-const standbyPatience = 4 * time.Second
+const StandbyPatience = 4 * time.Second
 
-// RefuseMeanwhile tells each client that connects to l why the daemon judges nothing, from some
-// seconds after its call until ctx ends, and then returns. A client that connected and got no
+// RefuseMeanwhile tells each client that connects to l why the daemon judges nothing, from
+// patience after its call until ctx ends, and then returns. A client that connected and got no
 // answer waits for the next process that accepts.
-func RefuseMeanwhile(ctx context.Context, l *net.UnixListener, why func() error) {
+func RefuseMeanwhile(ctx context.Context, l *net.UnixListener, patience time.Duration, why func() error) {
 	select {
-	case <-time.After(standbyPatience):
+	case <-time.After(patience):
 	case <-ctx.Done():
 		return
 	}

@@ -55,7 +55,7 @@ func (s *standby) wait(ctx context.Context) (*daemon.Daemon, error) {
 		stop()
 		group.Wait()
 	}()
-	group.Go(func() { daemon.RefuseMeanwhile(inner, s.hook, s.cause) })
+	group.Go(func() { daemon.RefuseMeanwhile(inner, s.hook, daemon.StandbyPatience, s.cause) })
 	if s.config.Bus != "none" {
 		group.Go(func() { s.serveBus(inner) })
 	}

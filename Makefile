@@ -47,7 +47,10 @@ covered = $(shell $(GO) list -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./... | 
 COVER_FLOOR ?= 70
 
 # Packages below the floor today. The list may only become shorter.
-uncovered = cmd/digestd cmd/digestd-guard daemon kernel/guard/bpf
+uncovered = cmd/digestd cmd/digestd-guard kernel/guard/bpf
+
+# Without debugging information test programs link in half the time, and linking is most of a run.
+testlink = -ldflags=-w
 
 # directory:name of every fuzz target.
 fuzz_targets = $(shell grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | sed 's|/[^/]*:func |:|' | sort)
@@ -103,7 +106,7 @@ bench: setup-test build
 test:
 	@.ci/stage setup integration/setup.sh programs
 	@.ci/beside roots 'integration/setup.sh test' -- $(MAKE) --no-print-directory test-packages
-	@.ci/stage integration env DIGESTD_TEST_ALL=1 .ci/tests integration './integration/vm ./integration/vm/guard ./integration/...' -count=1 -timeout 25m
+	@.ci/stage integration env DIGESTD_TEST_ALL=1 .ci/tests integration './integration/vm ./integration/vm/guard ./integration/...' $(testlink) -count=1 -timeout 25m
 	@.ci/stage fuzz $(MAKE) fuzz FUZZTIME=10000x
 	@.ci/listing bin/test/unit.json bin/test/integration.json
 
@@ -111,8 +114,8 @@ test:
 test-packages:
 	@.ci/stage lint $(MAKE) lint
 	@.ci/stage build $(MAKE) build
-	@.ci/stage unit env CGO_ENABLED=1 DIGESTD_TEST_ALL=1 .ci/tests unit '$(units)' -race -skip '^TestKnownHistories$$'
-	@.ci/stage sim $(GO) test ./daemon -run 'TestHistories|TestKnownHistories' -sim.time 60s -sim.disk 150
+	@.ci/stage unit env CGO_ENABLED=1 DIGESTD_TEST_ALL=1 .ci/tests unit '$(units)' $(testlink) -race -skip '^TestKnownHistories$$'
+	@.ci/stage sim $(GO) test $(testlink) ./daemon -run 'TestHistories|TestKnownHistories' -sim.time 60s -sim.disk 150
 
 # What machines show, all of it, and as long on each kernel.
 test-vm:
@@ -125,12 +128,12 @@ test-fips: setup-test
 
 # Tests that need root are skipped where there is none.
 unit:
-	$(GO) test $(units)
+	$(GO) test $(testlink) $(units)
 
 # Fails where a package is below COVER_FLOOR percent. Integration tests run the packages
 # that are exempt. Run it as root: tests that need root count.
 cover:
-	@$(GO) test -cover $(covered) 2>&1 | .ci/cover $(COVER_FLOOR) $(uncovered)
+	@$(GO) test $(testlink) -cover $(covered) 2>&1 | .ci/cover $(COVER_FLOOR) $(uncovered)
 
 # Counted apart: what integration tests run of each package, by programs that count it.
 cover-integration: setup-test
@@ -173,7 +176,7 @@ vulncheck: setup-lint
 fuzz:
 	@set -e; for target in $(fuzz_targets); do \
 		echo "$$target"; \
-		$(GO) test $${target%%:*} -run '^$$' -fuzz "^$${target##*:}\$$" -fuzztime $(FUZZTIME); \
+		$(GO) test $(testlink) $${target%%:*} -run '^$$' -fuzz "^$${target##*:}\$$" -fuzztime $(FUZZTIME); \
 	done
 
 install: build

@@ -15,7 +15,7 @@ import (
 	"github.com/digestd/digestd/daemon/reconcile"
 )
 
-// Admin carries out what administrators decide.
+// Admin carries out the acts of administrators.
 type Admin struct {
 	*host.Host
 	keys       *keysource.Source
@@ -26,7 +26,7 @@ type Admin struct {
 	query      *query.Query
 }
 
-// New returns the room in which administrators change h.
+// New returns an Admin for h.
 func New(h *host.Host, keys *keysource.Source, e *enrol.Enroller, d *deny.Denier, r *reconcile.Reconciler, p *policyfile.Source, q *query.Query) *Admin {
 	return &Admin{Host: h, keys: keys, enroller: e, denier: d, reconciler: r, policies: p, query: q}
 }

@@ -100,10 +100,10 @@ func (ad *Admin) Deny(ctx context.Context, by api.Actor, what, path, reason, tic
 	return ad.Snapshot().Denial(id), nil
 }
 
-// DenialLift takes a denial back, which what names by its ID, its path or what it is about, and
-// returns it as it was. The lists that it withheld return, unless another reason withholds
-// them. [api.NotFound] says that there is none, [api.InvalidArgument] that another authority
-// said it, or that what names several.
+// DenialLift lifts a denial and returns it as it was. what names it by its ID, its path or
+// its subject. The lists that it withheld return, unless another reason withholds them. The
+// error is [api.NotFound] if there is no such denial, and [api.InvalidArgument] if another
+// authority made it or what names several.
 func (ad *Admin) DenialLift(ctx context.Context, by api.Actor, what, reason string) (api.Denial, error) {
 	id, err := ad.Snapshot().FindDenial(what)
 	if err != nil {

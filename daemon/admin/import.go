@@ -10,9 +10,10 @@ import (
 	"github.com/digestd/digestd/daemon/view"
 )
 
-// DenialsImport denies all that a document says, or, with dryRun, finds out what that would
-// do. It is all or nothing; [api.InvalidArgument] says what the document has that cannot be
-// understood. If lists resist, the error comes with the result: what it says is denied.
+// DenialsImport denies everything in a document, or, with dryRun, reports the effect. It
+// takes all entries or none: the error is [api.InvalidArgument] and names the entry that it
+// cannot understand. If lists could not be withdrawn, it returns the error together with the
+// result, and the denials are in force.
 func (ad *Admin) DenialsImport(ctx context.Context, by api.Actor, document []byte, dryRun bool) (r api.DenialImport, err error) {
 	wanted, err := parseDenials(document)
 	if err != nil {

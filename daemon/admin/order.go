@@ -54,7 +54,7 @@ func (ad *Admin) OrderSet(ctx context.Context, by api.Actor, uses [][]byte, reas
 	return result, ad.setOrder(ctx, by, lists, view.Plural(len(lists), "list")+" numbered", reason)
 }
 
-// OrderClear takes the numbers away.
+// OrderClear removes the numbers of all lists.
 func (ad *Admin) OrderClear(ctx context.Context, by api.Actor, reason string) error {
 	return ad.setOrder(ctx, by, nil, "numbers removed", reason)
 }
@@ -74,8 +74,8 @@ func (ad *Admin) setOrder(ctx context.Context, by api.Actor, lists map[string]ui
 	return err
 }
 
-// OrderPrefetch makes the kernel read the lists before the one it looks for, or not.
-// [api.Unchanged] says that it is so already.
+// OrderPrefetch switches on or off whether the kernel reads lists in advance. The error is
+// [api.Unchanged] if nothing changes.
 func (ad *Admin) OrderPrefetch(ctx context.Context, by api.Actor, on bool) error {
 	return ad.Exec.Decide(ctx, "prefetch", func(s *ledger.Ledger) error {
 		a, err := ledger.Act(s, by, "")

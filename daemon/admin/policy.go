@@ -10,9 +10,9 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// PolicyForget lifts what stayed of a policy whose file is gone, and returns what that was.
-// [api.NotFound] says that there is no policy of that name, [api.Failed] that its file
-// counts still.
+// PolicyForget lifts the rules that stayed in force of a policy whose file is gone, and
+// returns them. The error is [api.NotFound] if there is no policy of that name, and
+// [api.Failed] if its file still counts.
 func (ad *Admin) PolicyForget(ctx context.Context, by api.Actor, name, reason string) (api.Policy, error) {
 	was, err := ad.query.Policy(ctx, name)
 	if err != nil {

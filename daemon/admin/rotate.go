@@ -9,8 +9,8 @@ import (
 	"github.com/digestd/digestd/daemon/identity"
 )
 
-// SignerRotate changes the key that signs lists, and signs them all anew. With
-// prepareOnly it makes the next key and leaves it at that.
+// SignerRotate changes the key that signs lists, and signs all lists again. With prepareOnly
+// it only makes the next key.
 func (ad *Admin) SignerRotate(ctx context.Context, by api.Actor, prepareOnly bool, reason string) (api.Certificate, error) {
 	if prepareOnly {
 		path, err := ad.enroller.PrepareNext(ctx)

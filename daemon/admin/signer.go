@@ -13,8 +13,8 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// SignerEnrol brings the certificate that signs lists, and the one that is
-// prepared to, to where the kernel looks for it.
+// SignerEnrol adds the certificate that signs lists, and the prepared one, to the keyrings
+// in which the kernel looks for them.
 func (ad *Admin) SignerEnrol(ctx context.Context, by api.Actor, where string) (e api.Enrolment, err error) {
 	if ad.Builder.Load().Sign != "pkcs7" {
 		return e, api.Errorf(api.InvalidArgument, "this machine's key does not sign lists: sign = %q", ad.Builder.Load().Sign)

@@ -11,8 +11,8 @@ import (
 	"github.com/digestd/digestd/daemon/reconcile"
 )
 
-// Sync brings the lists in step with rpm's database, and returns what that came to; report
-// hears of the stages.
+// Sync compares the lists with rpm's database, and returns the result. It calls report for
+// each stage.
 func (ad *Admin) Sync(ctx context.Context, by api.Actor, report func(stage string, done, total int)) (api.SyncResult, error) {
 	ad.Logger.Info("sync asked for", "uid", by.UID, "pid", by.PID)
 	result, err := ad.reconciler.Run(ctx, reconcile.ReasonAsked, report)

@@ -33,9 +33,10 @@ func (ad *Admin) parseExact(text string) (nevra.NEVRA, error) {
 	return ad.Snapshot().Resolve(pkg, text)
 }
 
-// RollbackGrant permits one version below what was active before, once: text names it with
-// its architecture. [api.InvalidArgument] says that text names none, or one that needs no
-// grant or that no grant can let in; [api.Unchanged], that it is granted already.
+// RollbackGrant permits one version below the highest active one, once. text names the
+// version with its architecture. The error is [api.InvalidArgument] if text names no
+// version, or one that needs no grant or that no grant can admit, and [api.Unchanged] if the
+// version is granted already.
 func (ad *Admin) RollbackGrant(ctx context.Context, by api.Actor, text, reason string) (api.Grant, error) {
 	pkg, err := ad.parseExact(text)
 	if err != nil {
@@ -79,8 +80,8 @@ func (ad *Admin) RollbackGrant(ctx context.Context, by api.Actor, text, reason s
 	return made, err
 }
 
-// RollbackRevoke takes back a grant that was not used. [api.NotFound] says that there is
-// none, [api.Busy] that a transaction uses it.
+// RollbackRevoke revokes a grant that was not used. The error is [api.NotFound] if there is
+// none, and [api.Busy] if a transaction is using it.
 func (ad *Admin) RollbackRevoke(ctx context.Context, by api.Actor, text string) error {
 	pkg, err := ad.parseExact(text)
 	if err != nil {
@@ -146,8 +147,9 @@ func (ad *Admin) FloorSet(ctx context.Context, by api.Actor, pkg, evrText, reaso
 	return err
 }
 
-// FloorClear removes a floor; it lowers no counter and no high. [api.NotFound] says that
-// there is none, [api.InvalidArgument] that it is one of every architecture.
+// FloorClear removes a floor. It lowers neither a counter nor the highest active version.
+// The error is [api.NotFound] if there is no floor, and [api.InvalidArgument] if the floor
+// applies to every architecture but pkg names one.
 func (ad *Admin) FloorClear(ctx context.Context, by api.Actor, pkg, reason string) error {
 	err := ad.Exec.Decide(ctx, "floor", func(s *ledger.Ledger) error {
 		if _, err := ledger.Act(s, by, reason); err != nil {

@@ -52,18 +52,18 @@ type Adviser struct {
 	failed map[string]string // why a repository could not be applied, by its stamp
 }
 
-// New returns what applies advisories on h.
+// New returns an Adviser for h.
 func New(h *host.Host) *Adviser {
 	return &Adviser{Host: h, Changed: make(chan struct{}, 1), Settled: make(chan struct{}, 1), Program: feed.Program, Settle: settlePause, failed: map[string]string{}}
 }
 
-// Binds reports whether advisories keep versions out by the configuration.
+// Binds reports whether, by the configuration, advisories keep versions out.
 func (a *Adviser) Binds() bool {
 	return a.Config.Advisories == config.AdvisoriesKeepOut || a.Config.Advisories == config.AdvisoriesWithdraw
 }
 
-// Apply reads the advisories that have changed and tells the ledger. It reports whether
-// something is left that may go well another time.
+// Apply reads the advisories that have changed and brings them to the ledger. It reports
+// whether some are left for a retry.
 func (a *Adviser) Apply(ctx context.Context) (left bool) {
 	found, errs := cache.Find(a.Config.Root)
 	defer func() {

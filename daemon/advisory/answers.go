@@ -27,7 +27,7 @@ func rank(severity string) int {
 	return len(severities)
 }
 
-// AdvisoryStatus says what is known of advisories.
+// AdvisoryStatus reports the state of the advisories of each repository.
 func (a *Adviser) AdvisoryStatus(ctx context.Context) (api.AdvisoryStatus, error) {
 	snap := a.Snapshot()
 	st := api.AdvisoryStatus{Mode: a.Config.Advisories, Severity: []api.SeverityCount{}, Mend: Mend(a.Config.Root), Origins: []api.AdvisoryOrigin{}}
@@ -60,8 +60,8 @@ func (a *Adviser) AdvisoryStatus(ctx context.Context) (api.AdvisoryStatus, error
 
 func repository(origin string) string { return strings.TrimPrefix(origin, record.OriginAdvisory) }
 
-// Advisories returns the installed packages of which an advisory mends a flaw, the worst
-// first.
+// Advisories returns the installed packages with a flaw that an advisory fixes, the most
+// severe first.
 func (a *Adviser) Advisories(context.Context) ([]api.Advised, error) {
 	snap := a.Snapshot()
 	all := []api.Advised{}
@@ -85,8 +85,8 @@ func describe(snap *view.Snapshot, e *view.Entry, f *record.AdvisedFloor) api.Ad
 		CVEs: append([]string{}, f.CVEs...), Repository: repository(f.Origin), Strength: snap.Origins[f.Origin].Strength, Since: e.Below, Due: due}
 }
 
-// AdvisoriesWhy says what advisories say of a package: a name, or name.arch. [api.NotFound]
-// says that it is nothing.
+// AdvisoriesWhy reports the advisories about a package, given as name or name.arch. The
+// error is [api.NotFound] if there are none.
 func (a *Adviser) AdvisoriesWhy(_ context.Context, text string) (api.AdvisoryWhy, error) {
 	snap := a.Snapshot()
 	why := api.AdvisoryWhy{Package: text, Versions: []api.AdvisedVersion{}, Installed: []api.Advised{}}
@@ -135,8 +135,8 @@ func effectOf(snap *view.Snapshot, f *record.AdvisedFloor) string {
 	return "no older version that its keys signed can be installed"
 }
 
-// AdvisoriesForget forgets what the advisories of a repository said. [api.NotFound] says
-// that nothing is known of it.
+// AdvisoriesForget forgets the advisories of a repository. The error is [api.NotFound] if
+// the repository is unknown.
 func (a *Adviser) AdvisoriesForget(ctx context.Context, by api.Actor, repository, reason string) error {
 	name := record.OriginAdvisory + strings.TrimPrefix(repository, record.OriginAdvisory)
 	err := a.Exec.Decide(ctx, "retract", func(s *ledger.Ledger) error {

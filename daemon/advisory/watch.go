@@ -125,8 +125,8 @@ func (a *Adviser) forgetAll(ctx context.Context) error {
 	})
 }
 
-// Mend is the command that mends what advisories are about, by the package manager that is
-// there.
+// Mend returns the command of the machine's package manager that installs the fixed
+// packages.
 func Mend(root string) string {
 	there := func(program string) bool {
 		_, err := os.Stat(filepath.Join(root, "usr/bin", program))

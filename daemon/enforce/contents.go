@@ -20,8 +20,8 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// Run finds out the SHA-256 of what lists know by other digests, for the guard.
-// Files are read outside of turns, once no transaction is open: those of a package are there
+// Run computes the SHA-256 of the files whose lists have other digests, for the guard. It
+// reads files outside of turns, when no transaction is open: the files of a package exist
 // then.
 func (g *Guard) Run(ctx context.Context) error {
 	if g == nil {

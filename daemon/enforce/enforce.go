@@ -24,7 +24,7 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// Guard tells digestd-guard what active lists hold.
+// Guard sends the contents of active lists to digestd-guard.
 type Guard struct {
 	*host.Host
 	*Link
@@ -39,7 +39,7 @@ const guardPatience = 2 * time.Second
 // was made good.
 var errNoGuard = errors.New("it was not reached")
 
-// Link tells digestd-guard what active lists hold. It is used within turns alone.
+// Link sends the contents of active lists to digestd-guard. Use it only within turns.
 type Link struct {
 	Way
 	client *protocol.Client // nil: not connected
@@ -76,7 +76,8 @@ type known struct {
 	Learning chan struct{}                   // there may be such lists
 }
 
-// New returns what tells the guard at a socket. The counter is the index.
+// New returns a Guard that uses the guard at a socket. counter returns the number of the
+// latest commit of the index.
 func New(h *host.Host, socket string, counter interface{ Commits() uint64 }) *Guard {
 	return &Guard{Host: h, exempt: exemptions{wanted: make(chan struct{}, 1)}, Link: &Link{
 		Way: Way{Socket: socket}, Counter: counter, committed: make(chan struct{}, 1),
@@ -84,14 +85,15 @@ func New(h *host.Host, socket string, counter interface{ Commits() uint64 }) *Gu
 	}}
 }
 
-// Remember takes up what the index has kept of contents; see contents.Key.
-// It also takes up which containers policies had the guard exempt.
+// Remember loads what the index keeps: the SHA-256 digests of contents (see contents.Key),
+// and the containers that the guard exempts because of policies.
 func (g *Guard) Remember(kept map[string][]byte) {
 	g.sums = contents.Load(kept)
 	g.exempt.remember(kept[metaExempt])
 }
 
-// Admit lets run what a list has.
+// Admit lets the contents of a list run. If the list replaces one with the content old,
+// Admit withdraws the contents of that one.
 func (g *Link) Admit(list executor.List, old []byte) error {
 	return g.tell(func(ctx context.Context, c *protocol.Client) error {
 		known, err := g.knownOf(list)
@@ -114,7 +116,7 @@ func (g *Link) Admit(list executor.List, old []byte) error {
 	})
 }
 
-// Expel keeps from running what no other list has.
+// Expel withdraws the contents of lists. A content that another list has can still run.
 func (g *Link) Expel(lists []executor.List) error {
 	return g.tell(func(ctx context.Context, c *protocol.Client) error {
 		var all []guard.Digest
@@ -162,7 +164,8 @@ func (g *Link) keep(ctx context.Context, list string, keepers []guard.Digest) er
 	return g.client.SetKeepers(ctx, slices.Concat(slices.Collect(maps.Values(g.keepers))...))
 }
 
-// Committed says that the index has what the guard was told.
+// Committed sends the number of the latest commit of the index to the guard, whose digests
+// agree with it.
 func (g *Link) Committed() error {
 	if !g.Agreed {
 		return nil
@@ -172,7 +175,7 @@ func (g *Link) Committed() error {
 	return err
 }
 
-// Doubt has all lists compared before the guard is told of another.
+// Doubt ends the connection; the next connection begins with a comparison of all lists.
 func (g *Link) Doubt() { g.drop() }
 
 // tell calls the guard. If that fails nobody knows what it holds, until all was compared.
@@ -202,9 +205,9 @@ func (g *Link) Close() {
 	}
 }
 
-// Compare makes the guard hold what active lists do, unless it says that it agrees with
-// the last commit of the index and nothing speaks against that.
-// A list that cannot be read is not counted, and named by the error; the others are.
+// Compare connects to the guard and sends it all active lists, unless there was no doubt and
+// the guard agrees with the latest commit of the index. If a list cannot be read, the error
+// names it, and the guard gets the others.
 func (g *Link) Compare(active []*view.Entry, doubt bool, read func(name string) ([]byte, error)) (err error) {
 	if g.Agreed {
 		return g.left

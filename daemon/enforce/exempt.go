@@ -35,15 +35,15 @@ func (x *exemptions) remember(data []byte) {
 	json.Unmarshal(data, &x.told) // what cannot be read ends with the next start of the machine
 }
 
-// PoliciesChanged takes note that policies may exempt other containers.
+// PoliciesChanged wakes KeepExemptions, because policies may name other containers.
 func (g *Guard) PoliciesChanged() {
 	if g != nil {
 		executor.Wake(g.exempt.wanted)
 	}
 }
 
-// KeepExemptions has the guard exempt the containers that policies name, and no others by
-// their word, until ctx ends.
+// KeepExemptions makes the guard exempt the containers that policies name, and ends the
+// exemptions of policies that are gone, until ctx ends.
 func (g *Guard) KeepExemptions(ctx context.Context) error {
 	if g == nil {
 		return nil

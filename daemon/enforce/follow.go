@@ -18,8 +18,8 @@ const (
 	lastPause  = 5 * time.Second
 )
 
-// Follow notices when digestd-guard ends and has it told of all that it does not know as
-// soon as it is back, until ctx ends.
+// Follow notices when digestd-guard ends. As soon as it is back, Follow sends it the lists
+// that it does not know. It returns when ctx ends.
 func (g *Guard) Follow(ctx context.Context) error {
 	if g == nil {
 		return nil
@@ -47,7 +47,8 @@ func (g *Guard) Follow(ctx context.Context) error {
 	}
 }
 
-// Lost notes that the guard has ended, which says nothing against what it was told.
+// Lost records that the guard has ended. This does not contradict what was sent to it
+// before.
 func (g *Guard) Lost(ctx context.Context) {
 	g.Exec.Do(ctx, func() error {
 		g.Agreed = false

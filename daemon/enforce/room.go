@@ -17,8 +17,9 @@ const (
 	largestPackage = 65_536
 )
 
-// Room says why what so many packages bring may not fit into the guard, or nil. If the guard
-// refuses nothing or is absent there is always room. It is called within turns.
+// Room returns nil, or the reason why the contents of so many packages may not fit into the
+// guard. If the guard refuses nothing or is absent there is always room. Call it within
+// turns.
 func (g *Guard) Room(packages int) error {
 	if g == nil || !g.Agreed || packages == 0 {
 		return nil

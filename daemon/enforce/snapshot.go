@@ -31,8 +31,8 @@ const (
 	snapshotPatience = 20 * time.Second
 )
 
-// Forget removes a snapshot where the guard is not used: it would be older than the index
-// when the guard is used again.
+// Forget removes the snapshot if the guard is not used: it would be out of date when the
+// guard is used again.
 func Forget(h *host.Host) {
 	if err := os.Remove(filepath.Join(h.Config.State, snapshot.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		h.Logger.Warn("old snapshot of the guard not removed", "error", err)
@@ -52,9 +52,9 @@ func (g *Guard) KeepSnapshot(ctx context.Context) error {
 	})
 }
 
-// LastSnapshot leaves the guard what it needs at the next start, when nothing is committed
-// any more. If the guard was lost since it was told of all lists, it is told first: a snapshot
-// of an older commit would be a doubt.
+// LastSnapshot writes the snapshot for the next start, after the last commit. If the guard
+// missed changes, LastSnapshot sends all lists first: a snapshot of an older commit would
+// put the guard in doubt.
 func (g *Guard) LastSnapshot() {
 	if g == nil {
 		return

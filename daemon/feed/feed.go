@@ -65,7 +65,7 @@ type opened struct {
 	metadata.File
 }
 
-// Floor is the version of a package that mends something.
+// Floor is the version of a package that fixes a flaw.
 type Floor struct {
 	Name     string   `json:"n"`
 	Arch     string   `json:"a"`
@@ -76,7 +76,7 @@ type Floor struct {
 	CVEs     []string `json:"c,omitempty"` // the first of them
 }
 
-// Said is an advisory that was asked for.
+// Said is an advisory that the caller asked for.
 type Said struct {
 	ID       string   `json:"id"`
 	Type     string   `json:"type"`
@@ -87,7 +87,7 @@ type Said struct {
 	More     int      `json:"more"`     // packages that are not among them
 }
 
-// Summary is what a repository says as a whole.
+// Summary describes the metadata of a repository as a whole.
 type Summary struct {
 	Advisories int       `json:"advisories"` // in all
 	Security   int       `json:"security"`   // of these
@@ -150,8 +150,8 @@ func ReadRepomd(ctx context.Context, program string, data []byte) (m metadata.Re
 	return *last.Repomd, nil
 }
 
-// Read has program read the files of a repository, and calls fn for each floor. The floors
-// count only if it returns no error.
+// Read has program read the files of a repository, and calls fn for each floor. If Read
+// returns an error, the caller must discard these floors.
 func Read(ctx context.Context, program string, files []File, fn func(Floor)) (s Summary, err error) {
 	n := 0
 	last, err := run(ctx, program, request{}, files, func(a answer) error {

@@ -13,7 +13,7 @@ import (
 	"github.com/digestd/digestd/kernel"
 )
 
-// ReadBlacklist asks the kernel. If it does not answer, nothing is known, and the recorded
+// ReadBlacklist reads the kernel's .blacklist. If the kernel does not answer, the recorded
 // entries stay.
 func (ks *Source) ReadBlacklist() (b state.Blacklisted, err error) {
 	b.Entries, b.KeyIDs = map[string]bool{}, map[string]bool{}

@@ -25,7 +25,7 @@ import (
 	"github.com/digestd/digestd/rpmdb"
 )
 
-// Source reads who vouches for packages, and what is revoked.
+// Source reads the stores of trusted keys and of revocations.
 type Source struct {
 	*host.Host
 	Enroller  *enrol.Enroller
@@ -43,8 +43,8 @@ type keyStamp struct {
 	blobs         time.Time
 }
 
-// Refresh reads the trusted certificates and the revocations anew, if their
-// stores changed or always is set, and carries out what follows from them.
+// Refresh reads the trusted certificates and the revocations again, if their stores changed
+// or always is set, and carries out the consequences.
 func (ks *Source) Refresh(ctx context.Context, always bool) error {
 	ks.mu.Lock()
 	defer ks.mu.Unlock()
@@ -144,6 +144,6 @@ func lookAt(dir string) place {
 	return place{modified: info.ModTime()}
 }
 
-// Modified is when something at a path was changed last, a directory by files that came or
-// went; zero where nothing is there.
+// Modified returns the time of the latest change of a path, for a directory that of its
+// entries; zero if it does not exist.
 func Modified(path string) time.Time { return lookAt(path).modified }

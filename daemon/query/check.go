@@ -19,9 +19,8 @@ import (
 // maxDenied bounds the paths of denied files in one answer.
 const maxDenied = 100
 
-// Check says what would become of a package if it were installed now, by its header and
-// its signature header, both as a package file has them, without their magic. Nothing of
-// it is kept.
+// Check predicts the decision about a package if it were installed now. head and signatures
+// are the two headers of the package file, without their magic. Query keeps nothing of them.
 func (q *Query) Check(_ context.Context, head, signatures []byte) (api.Check, error) {
 	invalid := func(what string, err error) error {
 		return &api.Error{Code: api.InvalidArgument, Message: fmt.Sprintf("cannot read the %s of the package: %v", what, err), Advice: "download the package again"}
@@ -75,8 +74,8 @@ func (q *Query) Check(_ context.Context, head, signatures []byte) (api.Check, er
 	return out, nil
 }
 
-// CheckVersion says what would become of a version, whose header is not at hand: who
-// signed it and what it contains is not judged.
+// CheckVersion predicts the decision about a version without its header: it judges neither
+// signature nor contents.
 func (q *Query) CheckVersion(_ context.Context, text string) (api.Check, error) {
 	pkg, err := nevra.Parse(text)
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 )
 
-// Denials returns a page of what is denied, here and by others, by ID.
+// Denials returns a page of all denials, those of this machine and of other authorities, by
+// ID.
 func (q *Query) Denials(_ context.Context, offset, limit uint32) ([]api.Denial, uint32, error) {
 	snap := q.Snapshot()
 	lists := snap.ListsByDenial()

@@ -15,9 +15,9 @@ import (
 	"github.com/digestd/digestd/kernel"
 )
 
-// Kernel asks the kernel what it can do for lists, and what it knows of the certificate that
-// signs them. If keys are out of reach, the answer says so in Keys and has nothing more about
-// them.
+// Kernel asks the kernel which features for lists it has, and whether it knows the
+// certificate that signs them. If the keyrings cannot be read, Keys gives the reason and is
+// otherwise empty.
 func (q *Query) Kernel() api.Kernel {
 	f := kernel.Detect("/")
 	k := api.Kernel{
@@ -52,7 +52,7 @@ func (q *Query) Kernel() api.Kernel {
 }
 
 // Retired returns a page of the lists that must not come back, by their entries for the
-// kernel's .blacklist. It reads the index: what it returns is what is durable.
+// kernel's .blacklist. It reads the index, so it returns only durable entries.
 func (q *Query) Retired(_ context.Context, offset, limit uint32) (lists []api.Retired, total uint32, err error) {
 	retired, err := q.Index.Retired()
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 // kernelKeys is what the kernel's keyrings hold, by key identifier or entry of .blacklist.
 type kernelKeys map[string]api.Key
 
-// InKernel returns the key with that key identifier, or the digest of that entry of
-// .blacklist, as the kernel's keyrings have it, and whether they do.
+// InKernel returns a key of the kernel's keyrings by its key identifier, or an entry of
+// .blacklist by its digest, and reports whether the kernel has it.
 func (q *Query) InKernel(id string) (api.Key, bool) {
 	k, there := q.readKernelKeys()[id]
 	return k, there

@@ -37,8 +37,8 @@ func (q *Query) Log(ctx context.Context, filter api.LogFilter, offset, limit uin
 	return q.selectEvents(ctx, filter.After, filter.Before, offset, limit, func(e *record.Event) bool { return selects(&filter, e) })
 }
 
-// LogVerify checks the hash chain of the log. head is "" or one that somebody has kept, as
-// NUMBER:HASH: it is checked that the log continues that.
+// LogVerify checks the hash chain of the log. head is "", or a former head of a chain as
+// NUMBER:HASH, which the log must continue.
 func (q *Query) LogVerify(ctx context.Context, head string) (api.LogCheck, error) {
 	seq, hash, err := parseHead(head)
 	if err != nil {
@@ -97,7 +97,7 @@ func parseHead(text string) (seq uint64, hash record.Digest, err error) {
 	return seq, hash, nil
 }
 
-// HeadsOf describes where a chain stands.
+// HeadsOf describes the state of a chain.
 func HeadsOf(c record.Chain) []api.LogHead {
 	heads := []api.LogHead{}
 	for _, r := range []struct {

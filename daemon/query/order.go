@@ -13,8 +13,8 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// Order returns a page of the lists that have a number, in order, as it was decided
-// last: a list gets the number before its name soon after.
+// Order returns a page of the numbered lists, in order, as decided last: the name of a list
+// follows soon after.
 func (q *Query) Order(_ context.Context, offset, limit uint32) (lists []api.Ordered, total uint32, state api.Order, err error) {
 	snap, order := q.Snapshot(), q.Builder.Load().Order
 	var all []api.Ordered

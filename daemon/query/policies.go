@@ -14,8 +14,8 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// Policies returns the policies and the files that do not count, by name, without their
-// rules.
+// Policies returns the policies in force and the files that do not count, by name, without
+// their rules.
 func (q *Query) Policies(context.Context) ([]api.Policy, error) {
 	snap := q.Snapshot()
 	var all []api.Policy
@@ -69,7 +69,7 @@ func oldestMetadata(a view.Advice) (oldest api.Metadata) {
 	return oldest
 }
 
-// Policy returns one of them with its rules. [api.NotFound] says that there is none of
+// Policy returns one policy with its rules. The error is [api.NotFound] if there is none of
 // that name.
 func (q *Query) Policy(_ context.Context, name string) (api.Policy, error) {
 	snap := q.Snapshot()

@@ -26,15 +26,15 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// Query answers questions about a host. Answers that may be long come in pages: of all
-// that there is, limit elements from offset on, and how many there are in all.
+// Query answers questions about a host. Long answers come in pages: at most limit elements
+// from offset on, with the total number.
 type Query struct {
 	*host.Host
 	verifier *verification.Verifier
 	looks    *look.Pool // at files
 }
 
-// New returns what answers questions about h, and what v has found on it.
+// New returns a Query about h. It takes the results of verifications from v.
 func New(h *host.Host, v *verification.Verifier) *Query {
 	return &Query{Host: h, verifier: v, looks: look.NewPool(h.Config.Root)}
 }
@@ -49,7 +49,7 @@ func page[T any](all []T, offset, limit uint32) ([]T, uint32) {
 // Close ends the processes that look at files.
 func (q *Query) Close() { q.looks.Close() }
 
-// LookAt looks at the file at a path inside the root, in a process of its own.
+// LookAt looks at the file at a path inside the root, in a separate process.
 func (q *Query) LookAt(ctx context.Context, path string, algos ...digestlist.Algo) (look.File, error) {
 	return q.looks.At(ctx, path, algos...)
 }
@@ -59,8 +59,8 @@ func Places(c config.Config) api.Places {
 	return api.Places{Configuration: c.Path, Socket: c.Socket, State: c.State}
 }
 
-// Status returns the daemon at a glance: all of an [api.Status] but its State, which is
-// for the bus to say, and Kernel, for which the kernel has to be asked.
+// Status returns the state of the daemon, except State, which package bus adds, and Kernel,
+// which needs a question to the kernel.
 func (q *Query) Status() api.Status {
 	snap := q.Snapshot()
 	m := q.Builder.Load()
@@ -180,8 +180,8 @@ func selector(filter string) (func(state, list, pkg string) bool, error) {
 	}, nil
 }
 
-// Show returns the lists of a package, of which there is at least one; pkg is a name,
-// name.arch, NEVRA or the name of a list. [api.NotFound] says that there is none.
+// Show returns the lists of a package, at least one. pkg is a name, name.arch, NEVRA or the
+// name of a list. The error is [api.NotFound] if there is none.
 func (q *Query) Show(_ context.Context, pkg string) ([]api.List, error) {
 	snap := q.Snapshot()
 	var found []api.List
@@ -196,8 +196,8 @@ func (q *Query) Show(_ context.Context, pkg string) ([]api.List, error) {
 	return found, nil
 }
 
-// Files returns a page of the entries of an active list, by its name, in the order in which
-// the list has them. [api.NotFound] says that no such list is active.
+// Files returns a page of the entries of an active list, by its name, in the order of the
+// list. The error is [api.NotFound] if no such list is active.
 func (q *Query) Files(_ context.Context, list string, offset, limit uint32) ([]api.File, uint32, error) {
 	e := q.Snapshot().List(list)
 	if e == nil || !e.Active() {
@@ -219,8 +219,8 @@ func (q *Query) Files(_ context.Context, list string, offset, limit uint32) ([]a
 	return page, total, err
 }
 
-// Floors returns what keeps old versions out, for every package that has a floor, by its
-// name and architecture, and of one package the administrator's floor first.
+// Floors returns the floors of all packages, by name and architecture, for each package that
+// of the administrator first.
 func (q *Query) Floors(context.Context) ([]api.Floor, error) {
 	var floors []api.Floor
 	for id, l := range q.Snapshot().Lines {

@@ -20,11 +20,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Why says whether the file at path is vouched for, by which list, package, key
-// and version; or else exactly why not. For root a process of its own reads the
-// file. Others learn what the lists say of the path: whether there is a file, where
-// links lead and what it contains is for them to find out with their own rights
-// ([Query.WhyContent]).
+// Why reports whether a list vouches for the file at path: which list, package, key and
+// version, or the reason why none does. For root a separate process reads the file. Other
+// users learn only which lists have the path: whether the file exists, where links lead and
+// what it contains they find out with their own rights ([Query.WhyContent]).
 func (q *Query) Why(ctx context.Context, by api.Actor, path string) (api.Why, error) {
 	if err := checkPath(path); err != nil {
 		return api.Why{}, err
@@ -58,10 +57,10 @@ func (q *Query) Why(ctx context.Context, by api.Actor, path string) (api.Why, er
 	return w, nil
 }
 
-// WhyContent says the same of a file that the caller looked at: nothing is opened. It trusts
-// the caller's description of the file, because only the caller gets the answer. Of the digests
-// only that by SHA-256 must be there; where a list has another for the path, the verdict
-// without it is [api.VerdictUnread].
+// WhyContent does the same for a file that the caller examined, and opens nothing. It trusts
+// the caller's description, because only the caller gets the answer. Only the SHA-256 digest
+// is required; if a list has another digest for the path, the verdict without it is
+// [api.VerdictUnread].
 func (q *Query) WhyContent(_ context.Context, path string, c api.Content) (api.Why, error) {
 	if err := errors.Join(checkPath(path), checkPath(cmp.Or(c.RealPath, path))); err != nil {
 		return api.Why{}, err

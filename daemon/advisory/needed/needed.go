@@ -21,7 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Files are those that are needed.
+// Files are the needed files.
 type Files struct {
 	exact    map[string]string // why, by path without /usr
 	prefixes []prefix
@@ -37,7 +37,7 @@ func key(path string) string {
 	return path
 }
 
-// Why says why a file is needed, "" if it is not.
+// Why returns the reason why a file is needed, "" if it is not.
 func (f *Files) Why(path string) string {
 	k := key(path)
 	if why := f.exact[k]; why != "" {
@@ -51,7 +51,7 @@ func (f *Files) Why(path string) string {
 	return ""
 }
 
-// Len is how many files are known one by one.
+// Len returns the number of files that are known one by one.
 func (f *Files) Len() int { return len(f.exact) }
 
 // running are processes whose programs, and all that these have loaded, are needed.
@@ -72,7 +72,7 @@ var plugins = []string{
 // libraries are where the loader looks, besides what /etc/ld.so.conf.d says.
 var libraries = []string{"usr/lib64", "usr/lib", "lib64", "lib"}
 
-// Find finds the files of the machine below root. Of processes it asks only where that is
+// Find finds the needed files below root. It looks at processes only if root is the root of
 // this machine.
 func Find(root string) *Files {
 	f := &finder{root: root, Files: Files{exact: map[string]string{}}, seen: map[string]bool{}}

@@ -20,14 +20,14 @@ import (
 	"github.com/digestd/digestd/policy"
 )
 
-// Denier makes lists leave out what is denied.
+// Denier makes lists without the denied contents.
 type Denier struct {
 	*host.Host
 	labels  *label.Labels
 	changed chan struct{} // what is denied has; Run sleeps until then
 }
 
-// New returns a Denier that binds files anew by labels.
+// New returns a Denier. labels binds files to lists again.
 func New(h *host.Host, labels *label.Labels) *Denier {
 	return &Denier{Host: h, labels: labels, changed: make(chan struct{}, 1)}
 }
@@ -66,7 +66,7 @@ func (d *Denier) Change(ctx context.Context, change func(s *ledger.Ledger) error
 	return err
 }
 
-// Changed takes note that what is denied is something else now.
+// Changed wakes [Denier.Run] after a change of the denials.
 func (d *Denier) Changed() {
 	for _, c := range []chan struct{}{d.Ended, d.changed} {
 		select {
@@ -76,7 +76,7 @@ func (d *Denier) Changed() {
 	}
 }
 
-// Run ends denials when their time is over, until ctx ends. It sleeps until the next is.
+// Run ends denials when they expire, until ctx ends. It sleeps until the next one expires.
 func (d *Denier) Run(ctx context.Context) error {
 	var pause time.Duration // after an end that could not be recorded
 	for {
@@ -107,10 +107,9 @@ func (d *Denier) Run(ctx context.Context) error {
 	}
 }
 
-// SetOthers takes over all that another authority denies, in the place of what it
-// denied before; it is not recorded, for its source is asked again at every
-// start. Call it before the first reconciliation, or what it denies is published
-// for a moment.
+// SetOthers replaces the denials of another authority. It does not record them, because
+// every start asks their source again. Call it before the first comparison, which could
+// otherwise publish denied contents for a moment.
 func (d *Denier) SetOthers(ctx context.Context, source string, denials []policy.Denial) error {
 	fewer := false
 	err := d.Change(ctx, func(s *ledger.Ledger) error {

@@ -64,8 +64,8 @@ func (en *Enroller) placeBootFile(c *x509.Certificate) (placed bool, err error) 
 	return true, durable.WriteFile(path, c.Raw, 0o644)
 }
 
-// ReplaceBootFile has the kernel itself load the certificate that signs now, where it
-// loaded one of ours before.
+// ReplaceBootFile makes the next boot load the certificate that signs now, if an earlier
+// boot loaded one of this machine.
 func (en *Enroller) ReplaceBootFile() {
 	if _, err := os.Stat(en.bootPath(bootFile)); err != nil {
 		return

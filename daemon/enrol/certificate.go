@@ -17,8 +17,8 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// ReloadCertificate takes the certificate over that was put in the place of
-// signing.crt, and reports whether it is another.
+// ReloadCertificate takes over the certificate that replaced signing.crt, and reports
+// whether it is another one.
 func (en *Enroller) ReloadCertificate(ctx context.Context, by api.Actor) (changed bool, err error) {
 	en.rotation.Lock()
 	defer en.rotation.Unlock()

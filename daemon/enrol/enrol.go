@@ -38,8 +38,8 @@ func New(h *host.Host, identities identity.Identities) *Enroller {
 	return &Enroller{Host: h, Identities: identities, unsigned: make(chan struct{}, 1)}
 }
 
-// Enrollable are the certificate that signs and the one prepared to, with the
-// files that hold them as keyctl and mokutil want them.
+// Enrollable returns the certificate that signs and the prepared one, with their files in
+// the forms that keyctl and mokutil read.
 func (en *Enroller) Enrollable() (certs []*x509.Certificate, files []string, err error) {
 	en.rotation.Lock()
 	defer en.rotation.Unlock()
@@ -55,8 +55,8 @@ func (en *Enroller) Enrollable() (certs []*x509.Certificate, files []string, err
 	return certs, files, err
 }
 
-// EnrolIMA adds certificates to the keyring by which IMA verifies, and says in e what it
-// did and what is left to do. Its errors say what a refusal of the kernel means.
+// EnrolIMA adds certificates to the keyring with which IMA verifies signatures. e reports
+// what it did and which steps are left. The errors explain a refusal of the kernel.
 func (en *Enroller) EnrolIMA(certs []*x509.Certificate, e *api.Enrolment) error {
 	rings, err := en.signerRings()
 	if err != nil {
@@ -127,9 +127,9 @@ func (en *Enroller) followEnrolment() error {
 	return durable.WriteFile(en.bootPath(bootName(hex.EncodeToString(next.SubjectKeyId))), next.Raw, 0o644)
 }
 
-// EnrolReplacement does for the certificate that replaced a revoked one what was done for that:
-// in the keyrings it was in, and at boot if it was loaded there. Failures are problems in
-// status.
+// EnrolReplacement enrols the successor of a revoked certificate in the same places: the
+// keyrings that had the revoked one, and the files for the next boot. Failures are problems
+// in status.
 func (en *Enroller) EnrolReplacement(ctx context.Context, left Removal) {
 	c := en.Builder.Load().Identity.Cert
 	var errs []error

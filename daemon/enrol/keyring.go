@@ -31,8 +31,8 @@ func (en *Enroller) signerRings() ([]kernel.Keyring, error) {
 	return en.Keyrings.FindAll(kernel.RingIMA, kernel.RingIMAOpen)
 }
 
-// KeyIn returns the numbers that the certificate with a subject key identifier, in
-// hexadecimal digits, has in a keyring: none, or as a rule one.
+// KeyIn returns the serial numbers, in a keyring, of the certificate with a subject key
+// identifier (hexadecimal): usually one, or none.
 func KeyIn(ring kernel.Keyring, skid string) (ids []int, err error) {
 	keys, err := ring.Keys()
 	for _, k := range keys {
@@ -43,15 +43,16 @@ func KeyIn(ring kernel.Keyring, skid string) (ids []int, err error) {
 	return ids, OutOfReach(err)
 }
 
-// Removal says where a revoked certificate was.
+// Removal lists the places from which a revoked certificate was removed.
 type Removal struct {
 	Rings []kernel.Keyring
 	Boot  bool // where the next boot would have found it
 }
 
-// RemoveRevoked takes the certificates of this machine that are revoked out of the kernel's
-// keyring, and away from where the next boot would find them. It is done at every look at the
-// keys, so that what was cut short, or put back, is done. Failures are problems in status.
+// RemoveRevoked removes the revoked certificates of this machine from the kernel's keyring
+// and from the files for the next boot. digestd calls it whenever it reads the keys, so that
+// an interrupted removal is completed and a certificate that was put back is removed again.
+// Failures are problems in status.
 func (en *Enroller) RemoveRevoked(ctx context.Context) (left Removal) {
 	var revoked []record.Key
 	for _, k := range en.Snapshot().Keys {
@@ -104,8 +105,8 @@ func (en *Enroller) RemoveRevoked(ctx context.Context) (left Removal) {
 	return left
 }
 
-// TellOfEnrolment warns when the kernel verifies lists but not by the certificate
-// that signs them.
+// TellOfEnrolment warns if the kernel verifies lists but does not know the certificate that
+// signs them.
 func (en *Enroller) TellOfEnrolment(ctx context.Context) {
 	m := en.Builder.Load()
 	if m.Sign != ledger.SignPKCS7 {

@@ -19,8 +19,9 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// RenewIdentity lets the prepared identity, or a new one, sign from now on. The signatures of
-// the old one stay valid until the next comparison has signed the lists again.
+// RenewIdentity makes the prepared identity, or a new one, the one that signs. The
+// signatures of the former one stay valid until the next comparison has signed the lists
+// again.
 func (en *Enroller) RenewIdentity(ctx context.Context, by api.Actor, reason string) error {
 	en.rotation.Lock()
 	defer en.rotation.Unlock()
@@ -89,10 +90,10 @@ func (en *Enroller) PrepareNext(ctx context.Context) (string, error) {
 	return en.prepare(ctx)
 }
 
-// ReadySuccessor sees that lists can go on when another identity signs: one is
-// prepared, it can sign, and where the kernel accepts lists by the present one it
-// accepts them by that, too. Without it, a kernel that enforces would refuse all that
-// lists vouch for.
+// ReadySuccessor checks that another identity can take over: one is prepared, it can sign,
+// and if the kernel accepts lists by the present identity it also accepts lists by the
+// prepared one. Otherwise a kernel that enforces would refuse every file for which only
+// lists vouch.
 func (en *Enroller) ReadySuccessor(ctx context.Context) error {
 	if en.Builder.Load().Sign != ledger.SignPKCS7 {
 		return nil
@@ -109,8 +110,8 @@ func (en *Enroller) ReadySuccessor(ctx context.Context) error {
 	return en.followEnrolment()
 }
 
-// Revocable returns why the certificate with that key identifier must not be revoked
-// now: it signs the lists, and no other can.
+// Revocable returns nil, or the reason why the certificate with that key identifier must not
+// be revoked now: it signs the lists, and no other can.
 func (en *Enroller) Revocable(ctx context.Context, skid string) error {
 	if skid != en.Builder.Load().Identity.SKI() || en.Snapshot().Keys[skid].Revoked != nil {
 		return nil

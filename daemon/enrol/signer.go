@@ -18,8 +18,8 @@ import (
 // shortestRest and longestRest lie between two looks for one that is away.
 const shortestRest, longestRest = time.Second, 30 * time.Second
 
-// TellOfSigner looks for the signing key before anything is to be signed, so that
-// a start says whether it is there.
+// TellOfSigner looks for the signing key before the first signature, so that a start reports
+// a missing key.
 func (en *Enroller) TellOfSigner(ctx context.Context) {
 	m := en.Builder.Load()
 	if m.Sign != ledger.SignPKCS7 {
@@ -35,7 +35,7 @@ func (en *Enroller) TellOfSigner(ctx context.Context) {
 	en.Logger.Info("signing key found", "in", m.Identity.Key.String())
 }
 
-// ReachSigner looks for the signing key, if it could not be used the last time.
+// ReachSigner looks for the signing key, if the latest use of it failed.
 func (en *Enroller) ReachSigner(ctx context.Context) error {
 	key := en.Builder.Load().Identity.Key
 	if key.Failure() == nil {
@@ -46,8 +46,7 @@ func (en *Enroller) ReachSigner(ctx context.Context) error {
 	return key.Check(ctx)
 }
 
-// FollowSigner tells the administrator of a signing key that cannot be used, and
-// has it looked for until it can.
+// FollowSigner reports a signing key that cannot be used, and starts the search for it.
 func (en *Enroller) FollowSigner(ctx context.Context) {
 	err := en.Builder.Load().Identity.Key.Failure()
 	en.Exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
@@ -68,8 +67,8 @@ func (en *Enroller) FollowSigner(ctx context.Context) {
 	}
 }
 
-// Run looks for a signing key that cannot be used, ever more rarely, and
-// then has the lists made that are missing.
+// Run looks for a signing key that cannot be used, at growing intervals. When the key is
+// back it starts the comparison that makes the missing lists.
 func (en *Enroller) Run(ctx context.Context) error {
 	for {
 		select {
@@ -91,8 +90,8 @@ func (en *Enroller) Run(ctx context.Context) error {
 	}
 }
 
-// ReplaceRevoked lets another key sign than one that was revoked. As long as none
-// can be made, none signs.
+// ReplaceRevoked makes another key sign instead of a revoked one. Until one can be made, no
+// key signs.
 func (en *Enroller) ReplaceRevoked(ctx context.Context, skid string) {
 	why := fmt.Sprintf("its certificate %s was revoked", skid)
 	err := en.RenewIdentity(ctx, api.Actor{}, why)

@@ -63,8 +63,8 @@ func newFileSigner(x *Exporter) *fileSigner {
 	return &fileSigner{Exporter: x, done: map[instance]string{}, cache: map[record.Digest]map[string]identity.Vouched{}, stale: true, off: !x.Config.IMASignatures}
 }
 
-// FilesToSign tells the goroutine that signs files that rpm's database was read. If
-// anew is set it looks at every file, also those that it has seen.
+// FilesToSign wakes the goroutine that signs files, after rpm's database was read. If anew
+// is set that goroutine also checks the files that it checked before.
 func (x *Exporter) FilesToSign(anew bool) {
 	x.databaseRead.Store(true)
 	if anew {

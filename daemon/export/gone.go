@@ -41,9 +41,9 @@ func (g *goneLists) take() (all []goneList) {
 	return all
 }
 
-// LostList has the signatures looked at that are on the files of a list that is out of
-// the directory; data is what the list held, nil if that is not known. It is called within
-// the turn in which the list goes, and waits for nothing.
+// LostList queues a check of the signatures on the files of a list that left the directory.
+// data is the content of the list, nil if it is unknown. The caller is the turn in which the
+// list goes: LostList waits for nothing.
 func (x *Exporter) LostList(s *ledger.Ledger, w state.Withdrawal, data []byte) {
 	if !s.SignsFiles || !x.Config.IMASignatures || data == nil {
 		return

@@ -33,9 +33,9 @@ type Labels struct {
 	Reached func() error
 }
 
-// Rebind finds the files that are bound to the list of e, which is about to go
-// or gone, and binds them to another active list that has the same path: one
-// path may belong to several packages, a file can name only one list.
+// Rebind finds the files that are bound to the list of e, which leaves the directory, and
+// binds them to another active list with the same path. A path may belong to several
+// packages, but a file names only one list.
 func (l *Labels) Rebind(e *view.Entry) {
 	if !l.Config.Labels || e.Refs == nil {
 		return
@@ -73,8 +73,8 @@ func sharesPath(a, b *view.Refs) bool {
 	return false
 }
 
-// Bind labels the regular files of a list whose present label is stale. Files without one
-// stay so: for these the kernel looks into every list.
+// Bind labels the regular files of a list whose present label is stale. It leaves files
+// without a label alone: for these the kernel looks into every list.
 func (l *Labels) Bind(e *view.Entry, stale func(label string) bool) {
 	data, err := l.Dir.Read(e.Name, nil)
 	if err != nil {
@@ -93,10 +93,10 @@ func (l *Labels) Bind(e *view.Entry, stale func(label string) bool) {
 	}))
 }
 
-// Release writes the labels of files anew whose list is gone, after it bound those to other
-// lists that these have, too. The kernel then asks again, even if it had found the list in the
-// instant before it left (kernel: security/integrity/digest_cache, reset on setxattr). Code
-// that withdraws a list calls it before it answers.
+// Release first binds the files of a withdrawn list to other lists that have them, and
+// writes the labels of the others again. The kernel then looks for a list again, even if it
+// had found this one in the instant before it left (kernel: security/integrity/digest_cache,
+// reset on setxattr). Code that withdraws a list calls Release before it answers.
 func (l *Labels) Release(gone []ledger.Withdrawn) {
 	if !l.Config.Labels {
 		return
@@ -107,8 +107,8 @@ func (l *Labels) Release(gone []ledger.Withdrawn) {
 	l.Renew(gone)
 }
 
-// Renew writes the labels of files anew that name these lists, whose contents it takes
-// from where they are given, else from the directory.
+// Renew writes the labels again of files that name these lists. It takes the contents of the
+// lists from the arguments, otherwise from the directory.
 func (l *Labels) Renew(lists []ledger.Withdrawn) {
 	if !l.Config.Labels || len(lists) == 0 {
 		return
@@ -191,9 +191,9 @@ func (l *Labels) withLabel(path []byte, fn func(f *kernel.File, label string) er
 	return fn(f, label)
 }
 
-// BindStale binds the files of active lists of these names that came without the plugin's
-// help, by a comparison or by a transaction that wrote no files: those that are labelled
-// with a list which is not active.
+// BindStale binds the files of active lists whose labels name a list that is not active:
+// files for which the plugin wrote no label, because of a comparison or a transaction that
+// wrote no files.
 func (l *Labels) BindStale(names []string) {
 	if !l.Config.Labels {
 		return
@@ -206,8 +206,8 @@ func (l *Labels) BindStale(names []string) {
 	}
 }
 
-// RenewOmitted writes the labels of files anew that a list has left out since it was
-// reduced, so that no verdict about them outlives it.
+// RenewOmitted writes the labels again of files that a reduced list omits, so that the
+// kernel drops its verdicts about them.
 func (l *Labels) RenewOmitted(r *grounds.Reduction) {
 	if !l.Config.Labels {
 		return

@@ -40,7 +40,7 @@ func (l *Labels) leaveLabels(left []leftFile) {
 	}
 }
 
-// Run writes labels that are left, and those of lists that were not held.
+// Run writes the labels that are left, and those of lists that were not held.
 func (l *Labels) Run(ctx context.Context) error {
 	rest := state.FirstLabelRetry
 	var again <-chan time.Time
@@ -105,8 +105,8 @@ func (l *Labels) renewQuietly(ctx context.Context, names []string) {
 	l.Logger.Info("labels written again", "reason", "their lists were not held", "lists", len(names), "files", files, "failed", resisted)
 }
 
-// RenewUnheld writes the labels anew of lists that could not be held, before digestd
-// leaves all of them to themselves.
+// RenewUnheld writes the labels again of lists that could not be held. It runs before
+// digestd stops holding lists.
 func (l *Labels) RenewUnheld() {
 	if names := l.Dir.Unheld(); len(names) > 0 && l.Config.Labels {
 		ctx, cancel := context.WithTimeout(context.Background(), state.StopLabels)
@@ -115,8 +115,7 @@ func (l *Labels) RenewUnheld() {
 	}
 }
 
-// Retry tries once more to write the labels that are left, and reports whether
-// some are still.
+// Retry tries again to write the labels that are left, and reports whether some remain.
 func (l *Labels) Retry(ctx context.Context) (left bool) {
 	var files map[string]state.LeftLabel
 	var all bool

@@ -19,7 +19,7 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// Reconciled is what a reconciliation did.
+// Reconciled is the result of a comparison.
 type Reconciled struct {
 	api.SyncResult
 	Fresh []string // lists whose files may bear another label still
@@ -36,8 +36,8 @@ func (r *Reconciled) fail(p *state.InstalledPackage, err error) {
 	r.out.Fail(p, err)
 }
 
-// Apply brings lists and index in line with what is installed. The result is complete
-// once the plan has been carried out; see settled.
+// Apply makes lists and index agree with the installed packages. The result is complete
+// after the plan was carried out; see settled.
 func (s *Ledger) Apply(found []state.InstalledPackage, r *Reconciled) {
 	r.Installed = len(found)
 	s.TellOfKeys(len(found))
@@ -247,7 +247,7 @@ func (s *Ledger) Standing(signers ...string) map[record.Digest]*view.Entry {
 	return m
 }
 
-// Complete reports whether a list leaves out no more than is denied still.
+// Complete reports whether a list omits only contents that are still denied.
 func (s *Ledger) Complete(e *view.Entry) bool {
 	return !slices.ContainsFunc(e.Denied, func(id string) bool { return s.Denials.ByID(id) == nil })
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// Lists are what the directory has to hold.
+// Lists are the lists that the directory must have.
 func (s *Ledger) Lists() (all []state.Expected) {
 	for _, e := range s.Sorted() {
 		if e.Active() && !e.Broken {
@@ -21,7 +21,7 @@ func (s *Ledger) Lists() (all []state.Expected) {
 	return all
 }
 
-// Expects says what is to be found under a name.
+// Expects describes the file that must have a name.
 func (s *Ledger) Expects(name string) state.Expected {
 	if e := s.ByName[name]; e != nil && e.Active() && !e.Broken {
 		return state.Expected{Name: name, Entry: e}

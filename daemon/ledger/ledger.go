@@ -18,7 +18,7 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// Ledger takes in events. See the package comment.
+// Ledger takes in events; see the package comment.
 type Ledger struct{ *grounds.Grounds }
 
 // New returns an empty ledger as of now. Load fills it.
@@ -88,7 +88,7 @@ func (s *Ledger) revert() {
 // MetaSigned is set in the index while files may bear signatures of ours.
 const MetaSigned = "ima-signatures"
 
-// Content is what a start finds in the state directory.
+// Content is the content of the state directory at a start.
 type Content struct {
 	record.Content
 	Counter uint64         // the highest that was given out
@@ -171,7 +171,8 @@ func (s *Ledger) Load(c Content) error {
 	return s.loadOwn(c.Own, c.Bodies, c.Rebuilt)
 }
 
-// Recovered notes what opening the index brought to light; rebuilt if it was lost.
+// Recovered reports what the opening of the index found; rebuilt is set if the index was
+// lost.
 func (s *Ledger) Recovered(text string, rebuilt bool) {
 	s.Log.Error("index recovered", "text", text)
 	if rebuilt {

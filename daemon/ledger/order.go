@@ -79,8 +79,8 @@ func (s *Ledger) SetOrder(lists map[string]uint32, what string, a record.Act) er
 	return nil
 }
 
-// SetPrefetch has the kernel read the lists before the one it looks for, or not. An error
-// says that it is so already.
+// SetPrefetch switches on or off whether the kernel reads lists in advance. It returns an
+// error if that changes nothing.
 func (s *Ledger) SetPrefetch(on bool, a record.Act) error {
 	word, value := "off", []byte(nil)
 	if on {

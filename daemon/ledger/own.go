@@ -21,7 +21,7 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// OwnPackage names a version of an own list as if it were a package.
+// OwnPackage returns the version of an own list in the form of a package.
 func OwnPackage(name string, version uint64) nevra.NEVRA {
 	return nevra.NEVRA{Name: view.OwnPrefix + name, EVR: nevra.EVR{Version: strconv.FormatUint(version, 10), Release: "1"}, Arch: "noarch"}
 }
@@ -196,7 +196,7 @@ func (s *Ledger) rememberOwn(e *view.Entry, o record.Own, reason string) {
 	}
 }
 
-// RemoveOwn takes an own list away; its numbers stay.
+// RemoveOwn removes an own list. Its counter and versions stay.
 func (s *Ledger) RemoveOwn(name string, by api.Actor, reason string) (gone *view.Entry, err error) {
 	o, e := s.Own[name], s.OwnEntry(name)
 	if e == nil || !o.Removed.IsZero() {

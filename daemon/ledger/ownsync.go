@@ -15,7 +15,7 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// OwnWork is an own list whose file is to be made anew.
+// OwnWork is an own list whose file must be made again.
 type OwnWork struct {
 	entry  *view.Entry
 	Record record.Own
@@ -74,7 +74,7 @@ func (s *Ledger) adoptOwn(f OwnFile) error {
 	return nil
 }
 
-// FinishOwn completes removals that were cut short.
+// FinishOwn completes interrupted removals.
 func (s *Ledger) FinishOwn() {
 	for _, e := range s.Sorted() {
 		if e.Own != "" && e.Change == record.Removing {
@@ -136,8 +136,9 @@ func (s *Ledger) withholdOwn(out []state.Suspension) {
 	}
 }
 
-// ApplyOwn publishes own lists that were made anew, before reconciliation looks for what does
-// not belong into the directory. After the plan was carried out, r has the number of failures.
+// ApplyOwn publishes own lists that were made again, before the comparison looks for files
+// that do not belong into the directory. After the plan was carried out, r has the number of
+// failures.
 func (s *Ledger) ApplyOwn(work []*OwnWork, r *Reconciled) {
 	s.Solved("own")
 	failed := 0

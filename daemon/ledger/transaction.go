@@ -10,8 +10,9 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// Asked asks policy about every element. A veto touches nothing. The decisions about a trial
-// are not recorded: nobody was stopped by it.
+// Asked returns the decision of package policy about every element. A refusal changes
+// nothing. Asked does not record the decisions about a test run, because that installs
+// nothing.
 func (s *Ledger) Asked(t *state.Transaction) []policy.ElementDecision {
 	s.ExpireDenials()
 	decisions := policy.AdmitTransaction(s.Mode, t.Elements, func(pkg nevra.NEVRA) policy.Line { return s.LineFor(pkg, t) })
@@ -23,8 +24,8 @@ func (s *Ledger) Asked(t *state.Transaction) []policy.ElementDecision {
 	return decisions
 }
 
-// Assure reports whether the package manager need not wait for what becomes of
-// each package.
+// Assure reports whether digestd can assure the transaction, so that the package manager
+// need not wait for each answer.
 func (s *Ledger) Assure(t *state.Transaction) bool {
 	t.Assured = policy.Assured(s.Mode, t.Elements, s.Keyring.Revokes(), func(pkg nevra.NEVRA) policy.Line { return s.LineFor(pkg, t) })
 	return t.Assured
@@ -39,8 +40,8 @@ func (s *Ledger) Opened(t *state.Transaction) {
 	s.SetMark()
 }
 
-// Consider says what to do with a header before any work is spent on it: the
-// list that is active for the very same header, or a decision.
+// Consider decides about a header before any work is done for it: it returns the list that
+// is active for the same header, or a decision.
 func (s *Ledger) Consider(t *state.Transaction, element uint32, c *view.Candidate, restore bool) (*view.Entry, policy.Decision) {
 	digest := c.Header
 	if e := s.ByHeader[digest]; e != nil && e.Active() && !e.Broken && s.Trusted(e) {
@@ -105,7 +106,7 @@ type arrival struct {
 	state.Addition
 }
 
-// Appeared enters the addition, unless its list did not appear.
+// Appeared records the addition, unless its list could not be published.
 func (x *arrival) Appeared(p state.Published) error {
 	if p.Err == nil {
 		x.s.keep(&x.Addition, p.Old)
@@ -179,7 +180,7 @@ func (s *Ledger) entryOf(a *state.Addition, stamp record.Stamp) *view.Entry {
 	return e
 }
 
-// Failed takes back what add published for an element that did not get in.
+// Failed reverts what Add published for an element that could not be installed.
 func (s *Ledger) Failed(t *state.Transaction, element uint32) {
 	if a := t.ByIndex[element]; a != nil && !a.Installed && !a.Reused {
 		s.takeBack(t, a)
@@ -277,7 +278,7 @@ func (s *Ledger) supplanted(t *state.Transaction, element uint32) *view.Entry {
 	return nil
 }
 
-// RemoveNow takes the list of e out of the directory.
+// RemoveNow withdraws the list of e.
 func (s *Ledger) RemoveNow(t *state.Transaction, e *view.Entry) {
 	if s.ByName[e.Name] != e {
 		return
@@ -299,7 +300,7 @@ func (s *Ledger) RemoveNow(t *state.Transaction, e *view.Entry) {
 	t.Removed = append(t.Removed, e)
 }
 
-// Foresee decides as consider and add would.
+// Foresee predicts the decisions of Consider and Add.
 func (s *Ledger) Foresee(t *state.Transaction, c *view.Candidate) policy.Decision {
 	if e := s.ByHeader[c.Header]; e != nil && e.Active() && s.Trusted(e) {
 		return policy.Decision{Verdict: policy.Allow}
@@ -329,8 +330,7 @@ const (
 // Show lets readers see the state when the plan is carried out.
 func (s *Ledger) Show() { s.Plan.Show = true }
 
-// Withdrawn is a list that left the directory because its key was revoked, with
-// its last content.
+// Withdrawn is a list that left the directory because its key was revoked, with its content.
 type Withdrawn struct {
 	Entry *view.Entry
 	Data  []byte

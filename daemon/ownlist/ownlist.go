@@ -24,7 +24,7 @@ type Keeper struct {
 	uploads  uploads    // own lists that are being sent
 }
 
-// New returns what keeps the own lists of h.
+// New returns a Keeper of the own lists of h.
 func New(h *host.Host, labels *label.Labels, e *enrol.Enroller, keys *keysource.Source) *Keeper {
 	return &Keeper{Host: h, labels: labels, enroller: e, keys: keys}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/digestd/digestd/daemon/view"
 )
 
-// OwnRemove removes an own list, and frees the files that were bound to it; report hears of
-// the stages. [api.NotFound] says that there is no list of that name.
+// OwnRemove removes an own list, and releases the files that were bound to it. It calls
+// report for each stage. The error is [api.NotFound] if there is no list of that name.
 func (ol *Keeper) OwnRemove(ctx context.Context, by api.Actor, name, reason string, report func(stage string, done, total int)) (api.OwnResult, error) {
 	started := time.Now()
 	ol.mu.Lock()

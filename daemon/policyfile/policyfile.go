@@ -39,21 +39,21 @@ type Source struct {
 	Changed func()
 }
 
-// New returns what looks for policy files on a host.
+// New returns a Source of the policy files of a host.
 func New(h *host.Host, d *deny.Denier, k *keysource.Source) *Source {
 	p := &Source{Host: h, denier: d, keys: k, Changed: func() {}}
 	p.Find = p.find
 	return p
 }
 
-// Directories are those in which policy files lie, as seen from here.
+// Directories returns the directories of policy files, as paths of this process.
 func (p *Source) Directories() []string {
 	return []string{p.Config.Policy, filepath.Join(p.Config.Root, Dir)}
 }
 
-// Refresh reads the policy files anew and has what they say taken over. When it answers,
-// what follows is durable, and no list is in the directory that must not be. After an
-// error nothing has changed, or what is left to do is done by the next comparison.
+// Refresh reads the policy files again and brings them to the ledger. When it returns nil,
+// their rules are durable, and no list that they refuse is in the directory. After an error
+// either nothing has changed, or the next comparison does the rest.
 func (p *Source) Refresh(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -85,7 +85,7 @@ func told(snap *view.Snapshot) bool {
 	return false
 }
 
-// Forget lifts what stayed of a policy whose file is gone; see [policies.Forget].
+// Forget lifts the rules that stayed of a policy whose file is gone; see [policies.Forget].
 func (p *Source) Forget(ctx context.Context, name string, act func(*ledger.Ledger) (record.Act, error)) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -114,8 +114,8 @@ type progress struct {
 	broken  error                  // what keeps lists from being as they should be
 }
 
-// New returns the session of a connection, or nil if its peer may not be served, which New
-// has told the peer.
+// New returns the session of a connection, or nil if the peer may not be served. In that
+// case New has sent the peer the reason.
 func (ss *Server) New(c *net.UnixConn) *Session {
 	peer, err := wire.PeerCred(c)
 	conn := wire.NewConn(c)
@@ -131,7 +131,7 @@ func (ss *Server) New(c *net.UnixConn) *Session {
 	return ss.SessionOf(peer, c, conn)
 }
 
-// SessionOf is the session of a peer that may be served, by conn on raw.
+// SessionOf returns the session of a peer that may be served. conn reads and writes raw.
 func (ss *Server) SessionOf(peer wire.Peer, raw *net.UnixConn, conn *wire.Conn) *Session {
 	serial := ss.Serial.Add(1)
 	return &Session{

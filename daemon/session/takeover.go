@@ -15,8 +15,7 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// Stage says how far a connection of a package manager had come when one
-// digestd left it to the next.
+// Stage is the point that a connection had reached when one digestd left it to the next.
 type Stage string
 
 // The stages.
@@ -27,7 +26,7 @@ const (
 	StageAssured     Stage = "assured" // in one that no package will be kept out of
 )
 
-// Left is a connection that the digestd before this one left behind.
+// Left is a connection that the former digestd left behind.
 type Left struct {
 	Conn  *net.UnixConn
 	Stage Stage
@@ -119,8 +118,8 @@ func (s *Session) GoOn(ctx context.Context, stage Stage) {
 	}
 }
 
-// Refuse tells the package managers that wait at l why digestd cannot start, so that no package
-// manager waits for its deadline.
+// Refuse sends the reason why digestd cannot start to the package managers that wait at l,
+// so that none waits for its deadline.
 func Refuse(l *net.UnixListener, why error) {
 	const most, wait = 64, 50 * time.Millisecond
 	for range most {

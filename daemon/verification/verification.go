@@ -20,13 +20,13 @@ type Verifier struct {
 	runs       recorder
 }
 
-// New returns what verifies the files of h.
+// New returns a Verifier of the files of h.
 func New(h *host.Host, r *reconcile.Reconciler) *Verifier {
 	return &Verifier{Host: h, reconciler: r}
 }
 
-// Verification returns the verification that runs, or the latest. [api.NotFound] says that
-// there was none.
+// Verification returns the running verification, or the latest one. The error is
+// [api.NotFound] if there was none.
 func (v *Verifier) Verification(context.Context) (api.Verification, error) {
 	v.runs.open(v.Config.State)
 	latest, _ := v.runs.latest()

@@ -26,7 +26,7 @@ type Table struct {
 	shared         bool                             // Origins and Advised are
 }
 
-// NewTable returns one that says nothing.
+// NewTable returns an empty table.
 func NewTable() Table {
 	return Table{Origins: map[string]record.Origin{}, Advised: map[string][]record.AdvisedFloor{}}
 }
@@ -106,8 +106,7 @@ func (t *Table) own() {
 // Share has the next change copy the tables first: somebody else has them now.
 func (t *Table) Share() { t.shared = true }
 
-// SetAdvised replaces the floors of one package on behalf of one origin, and records
-// that.
+// SetAdvised replaces the floors that one origin sets for one package, and records them.
 func (t *Table) SetAdvised(b *record.Batch, origin, name string, floors []record.AdvisedFloor) {
 	t.own()
 	others := slices.DeleteFunc(slices.Clone(t.Advised[name]), func(f record.AdvisedFloor) bool { return f.Origin == origin })
@@ -126,7 +125,7 @@ func (t *Table) SetOrigin(b *record.Batch, o record.Origin) {
 	b.PutOrigin(o)
 }
 
-// DropOrigin forgets an origin and its floors, and returns how many these were.
+// DropOrigin forgets an origin and its floors, and returns the number of these floors.
 func (t *Table) DropOrigin(b *record.Batch, name string) (floors int) {
 	t.own()
 	for pkg, all := range maps.Clone(t.Advised) {

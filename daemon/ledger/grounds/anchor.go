@@ -19,7 +19,7 @@ const (
 	ProblemUnbound = "anchor-other" // it is not the one that the index was bound to
 )
 
-// LoadAnchor reads what the index is bound to.
+// LoadAnchor reads the counter to which the index is bound.
 func (s *Grounds) LoadAnchor(meta map[string][]byte) error {
 	data := meta[record.MetaAnchor]
 	if data == nil {
@@ -75,13 +75,13 @@ func (s *Grounds) inDoubt(d policy.Doubt, e policy.Epochs) {
 	s.Plan.Show = true
 }
 
-// AnchorFailed tells the administrator why the anchor cannot be used now.
+// AnchorFailed reports, as a problem, why the anchor cannot be used.
 func (s *Grounds) AnchorFailed(err error, advice string) {
 	s.Problem(ProblemAnchor, api.SeverityWarning, "the anchor is not used: "+api.Clean(err.Error())+"; until it is, an older state directory is not noticed", advice)
 	s.Plan.Show = true
 }
 
-// AnchorFine takes note that nothing is wrong with the anchor.
+// AnchorFine solves the problem of the anchor.
 func (s *Grounds) AnchorFine() {
 	s.Solved(ProblemAnchor)
 	s.Plan.Show = true
@@ -135,7 +135,7 @@ func (s *Grounds) Bind(again bool, name string, counter uint64, act record.Act) 
 	s.Event(record.Event{Kind: kind, Reason: fmt.Sprint(counter), Text: act.Reason, UID: act.UID, PID: act.PID})
 }
 
-// Unbind has the index be bound to nothing.
+// Unbind ends the binding of the index to a counter.
 func (s *Grounds) Unbind(act record.Act) {
 	s.bind(record.Anchor{})
 	s.inDoubt(policy.NoDoubt, policy.Epochs{})
@@ -161,7 +161,7 @@ func (s *Grounds) Accept(name string, counter uint64, act record.Act) (grants in
 	return grants
 }
 
-// PolicyIs notes by which settings it is decided: a digest of them.
+// PolicyIs records the digest of the settings that decide.
 func (s *Grounds) PolicyIs(digest string) {
 	a := &s.Past.Anchor
 	if a.Name == "" || a.Policy == digest {

@@ -38,7 +38,7 @@ func (s *Grounds) Owners() (list []policy.Denial) {
 	return list
 }
 
-// ExpireDenials ends those whose time is over.
+// ExpireDenials ends the denials that have expired.
 func (s *Grounds) ExpireDenials() {
 	now, ended := s.Now(), 0
 	for id, d := range s.Denied {

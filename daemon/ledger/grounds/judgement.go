@@ -15,8 +15,8 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// Judge judges what vouches for the list of a package now. proven is false if that
-// was verified by other rules, so that only its header can tell.
+// Judge decides whether the signature of the package of e vouches for it now. proven is
+// false if other rules verified the signature: then only its header can tell.
 func (s *Grounds) Judge(e *view.Entry) (d policy.Decision, proven bool) {
 	if e.Own != "" {
 		return d, true // see ownRefused
@@ -39,14 +39,14 @@ func (s *Grounds) Judge(e *view.Entry) (d policy.Decision, proven bool) {
 	return policy.Vouch(s.Mode, s.Unsigned, e.Package, Outcome(err)), e.Rules == s.Rules
 }
 
-// Trusted reports whether what vouched for e still does.
+// Trusted reports whether the signature that vouched for e still does.
 func (s *Grounds) Trusted(e *view.Entry) bool {
 	d, proven := s.Judge(e)
 	return proven && d.Verdict == policy.Allow
 }
 
-// WithdrawRefused takes the lists out of the directory for which nothing vouches any
-// more. A key that is not there counts only if all stores of keys could be read: one that was not is not gone.
+// WithdrawRefused withdraws the lists for which no signature vouches any more. An unknown
+// key counts only if complete is set, that is, if all stores of keys could be read.
 func (s *Grounds) WithdrawRefused(complete bool) {
 	if !s.KeysRead {
 		return
@@ -66,7 +66,7 @@ func (s *Grounds) WithdrawRefused(complete bool) {
 	s.Suspend(out)
 }
 
-// Rekey has the keyring apply the revocations that are recorded now.
+// Rekey applies the recorded revocations to the keyring.
 func (s *Grounds) Rekey() {
 	options := s.keyringOptions()
 	options.Revoked = s.revocations()
@@ -81,14 +81,14 @@ func (s *Grounds) setKeyring(ring *pgp.Keyring) {
 	s.Keyring = ring
 }
 
-// Again is an active list that was verified by other rules, and what its header says
-// by these.
+// Again is an active list that other rules verified, with the result of a verification by
+// the present rules.
 type Again struct {
 	Entry     *view.Entry
 	Candidate *view.Candidate
 }
 
-// AdoptAgain records what was verified again, and withdraws what was refused.
+// AdoptAgain records the results of verifications, and withdraws the lists that they refuse.
 func (s *Grounds) AdoptAgain(found []Again) {
 	var out []state.Suspension
 	for _, f := range found {
@@ -114,7 +114,7 @@ func (s *Grounds) AdoptAgain(found []Again) {
 	s.Record()
 }
 
-// Justify records in e what vouches for it.
+// Justify records in e which signature vouches for it.
 func (s *Grounds) Justify(e *view.Entry, c *view.Candidate) {
 	e.Rules, e.Signature, e.From, e.Key = s.Rules, c.Signature, c.From, ""
 	if c.Key != nil {
@@ -122,7 +122,7 @@ func (s *Grounds) Justify(e *view.Entry, c *view.Candidate) {
 	}
 }
 
-// Outcome sorts the errors of a signature check into what policy knows.
+// Outcome maps an error of a signature check to its class in package policy.
 func Outcome(err error) policy.Outcome {
 	var (
 		unknown *pgp.UnknownKeyError
@@ -159,8 +159,8 @@ func Outcome(err error) policy.Outcome {
 	return o
 }
 
-// Allowed reports whether policy still lets an active list be: a floor may have
-// risen above it, or the kernel come to name it.
+// Allowed reports whether versions and .blacklist allow an active list: a floor may have
+// risen above it, or the kernel may name it.
 func (s *Grounds) Allowed(e *view.Entry) bool {
 	return s.bannedList(e) == "" && s.Admit(e.Package, false).Verdict == policy.Allow
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// KeySources is what the stores of certificates and of revocations hold now.
+// KeySources is the content of the stores of certificates and revocations.
 type KeySources struct {
 	Dir, Kind string // of rpm's database
 	Certs     []*pgp.Cert
@@ -29,9 +29,9 @@ type KeySources struct {
 	Importers []*x509.Certificate // by which lists may be imported
 }
 
-// AdoptKeys takes over what the stores hold. Revocations are durable before anything
-// else is done about them: whatever happens from then on, the next start finds them and
-// completes them. If they cannot be recorded, the next look at the keys finds them again.
+// AdoptKeys takes over the content of the stores. Revocations become durable before any
+// other effect, so that the next start completes them after a crash. If they cannot be
+// recorded, the next look at the keys finds them again.
 func (s *Grounds) AdoptKeys(src *KeySources) {
 	options := s.keyringOptions()
 	plain := options.NewKeyring(src.Certs...)
@@ -109,7 +109,7 @@ func judgement(c *pgp.Cert, noExpired bool, now time.Time) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// TellOfKeys says so when no key can vouch for what is installed.
+// TellOfKeys reports a problem if no key can vouch for the installed packages.
 func (s *Grounds) TellOfKeys(installed int) {
 	usable := slices.ContainsFunc(s.Keyring.Certs(), func(c *pgp.Cert) bool { return c.Revoked == nil && c.Weak == "" })
 	if usable || installed == 0 {

@@ -101,7 +101,8 @@ func (s *Grounds) revocations() map[string]*pgp.Revocation {
 	return m
 }
 
-// CarryOut withdraws what a revoked key vouched for, once the revocation is durable.
+// CarryOut withdraws the lists that a revoked key vouched for, after the revocation is
+// durable.
 func (s *Grounds) CarryOut(fingerprint string) {
 	r := s.Keys[fingerprint].Revoked
 	reason := policy.ReasonKeyRevoked
@@ -167,7 +168,7 @@ func (s *Grounds) ownersOfSubkey(fingerprint string) (owners []string) {
 	return owners
 }
 
-// RevokedKey is one key that a file in the directory of revocations names.
+// RevokedKey is a key that a file in the directory of revocations names.
 type RevokedKey struct {
 	Fingerprint string
 	File        string

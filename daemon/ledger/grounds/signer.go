@@ -39,8 +39,8 @@ func algorithmOf(cert *x509.Certificate) string {
 	return cert.PublicKeyAlgorithm.String()
 }
 
-// OwnCertificates are those by which a list may be ours: all that ever signed
-// here, but for the revoked.
+// OwnCertificates returns the certificates that may have signed lists of this machine: all
+// that ever did, except revoked ones.
 func (s *Grounds) OwnCertificates() []*x509.Certificate {
 	return slices.DeleteFunc(slices.Clone(s.Certificates), func(c *x509.Certificate) bool {
 		return s.Keys[hex.EncodeToString(c.SubjectKeyId)].Revoked != nil

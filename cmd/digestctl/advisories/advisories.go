@@ -154,8 +154,8 @@ func whyCommand(a *cli.App) *cobra.Command {
 		Annotations: a.Prints(api.AdvisoryWhy{}),
 		Use:         "why PACKAGE",
 		Short:       "Explain what advisories say of a package",
-		Long: `Why prints what each repository's advisories say of a package, a name or name.arch, what
-follows from it, and why its list is never withdrawn, if that is so.`,
+		Long: `Why prints the advisories of each repository about a package, which is a name or name.arch, and
+their effect. If digestd never withdraws the list of that package, it gives the reason.`,
 		Args:              cli.Exactly("PACKAGE"),
 		ValidArgsFunction: a.Asking(cli.PackageNames),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {

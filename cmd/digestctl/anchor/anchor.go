@@ -59,7 +59,7 @@ func enableCommand(a *cli.App) *cobra.Command {
 		Use:         "enable",
 		Short:       "Bind the index to a new counter in the TPM",
 		Long: `Enable makes a counter in the TPM and binds the index to it. Set anchor = "tpm:" in digestd.conf(5) first, and
-restart digestd. The TPM's owner has to authorize the counter: where the owner has a password, give it by
+restart digestd. The TPM's owner has to authorize the counter: if the owner has a password, give it with
 --owner-password-file. If enable fails half-way, it removes what it made.`,
 		Example: "  sudo digestctl anchor enable",
 		Args:    cli.Exactly(),

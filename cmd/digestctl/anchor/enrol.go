@@ -24,8 +24,8 @@ func identityCommand(a *cli.App) *cobra.Command {
 		Use:         "identity",
 		Short:       "Show a verifier the keys of the TPM",
 		Long: `Identity prints the keys of the TPM for a verifier on another machine: the endorsement key, with the certificate of the
-TPM's maker where the TPM has one, and the attestation key, which signs quotes. The verifier makes a challenge of them:
-see digestctl anchor challenge.`,
+TPM's maker if the TPM has one, and the attestation key, which signs quotes. The verifier makes a challenge from them
+with digestctl anchor challenge.`,
 		Example: "  sudo digestctl anchor identity > identity.json",
 		Args:    cli.Exactly(),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, _ []string) error {
@@ -40,7 +40,7 @@ func proveCommand(a *cli.App) *cobra.Command {
 		Annotations: a.Prints(attest.Proof{}),
 		Use:         "prove CHALLENGE",
 		Short:       "Answer the challenge of a verifier",
-		Long: `Prove has the TPM answer a challenge, and prints the proof for the verifier. CHALLENGE is a file; - is standard input.
+		Long: `Prove makes the TPM answer a challenge, and prints the proof for the verifier. CHALLENGE is a file; - is standard input.
 Only the TPM that has the endorsement key and the attestation key of the challenge can answer it.`,
 		Example: "  sudo digestctl anchor prove challenge.json > proof.json",
 		Args:    cli.Exactly("CHALLENGE"),
@@ -75,13 +75,13 @@ func challengeCommand(a *cli.App) *cobra.Command {
 		Use:         "challenge IDENTITY --memory FILE",
 		Short:       "Make a challenge for a machine, on another machine",
 		Long: `Challenge prints a secret that only one TPM can decrypt: the one that has the endorsement key of IDENTITY, and only if it
-also has the attestation key. The machine answers with digestctl anchor prove, and digestctl anchor enrol then believes
+also has the attestation key. The machine answers with digestctl anchor prove, and digestctl anchor enrol then trusts
 the attestation key. IDENTITY is a file; - is standard input. Challenge uses no TPM, no network and no digestd.
 
-With --makers challenge believes an endorsement key if the certificate in IDENTITY leads to a certificate of a TPM maker
-in that file. With --endorsement-key it believes the key with that SHA-256, for a TPM without a certificate: read it
-on the machine itself, or note it when the machine is delivered. FILE is what the verifier remembers of the machine, as
-for digestctl anchor verify; challenge writes the digest of the secret into it.`,
+With --makers challenge trusts an endorsement key if its certificate in IDENTITY has a chain to a certificate of a TPM
+maker in that file. With --endorsement-key it trusts the key with that SHA-256, for a TPM without a certificate: read it
+on the machine itself, or note it when the machine is delivered. FILE is the verifier's memory of the machine, as for
+digestctl anchor verify; challenge writes the digest of the secret to it.`,
 		Example: "  digestctl anchor challenge identity.json --memory web1.json --makers tpm-makers.pem > challenge.json",
 		Args:    cli.Exactly("IDENTITY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -117,8 +117,8 @@ for digestctl anchor verify; challenge writes the digest of the secret into it.`
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&memory, "memory", "", "keep the knowledge about the machine in `FILE`")
-	flags.StringVar(&makers, "makers", "", "believe TPMs for which the makers vouch whose certificates are in `FILE`, as PEM")
-	flags.StringVar(&trust.Endorsement, "endorsement-key", "", "believe the TPM whose public endorsement key has this `SHA256`")
+	flags.StringVar(&makers, "makers", "", "trust TPMs of the makers whose certificates are in `FILE`, as PEM")
+	flags.StringVar(&trust.Endorsement, "endorsement-key", "", "trust the TPM whose public endorsement key has this `SHA256`")
 	cmd.RegisterFlagCompletionFunc("endorsement-key", cobra.NoFileCompletions)
 	return cmd
 }
@@ -134,9 +134,9 @@ func enrolCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: a.Prints(enrolled{}),
 		Use:         "enrol PROOF --memory FILE",
-		Short:       "Believe the attestation key that a machine proved",
-		Long: `Enrol compares PROOF with the challenge, and writes into FILE that the attestation key is the machine's. Digestctl anchor
-verify then believes quotes that this key signed, from the first one on. PROOF is a file; - is standard input. Enrol uses
+		Short:       "Trust the attestation key that a machine proved",
+		Long: `Enrol compares PROOF with the challenge, and records in FILE that the attestation key belongs to the machine. Digestctl
+anchor verify then accepts quotes that this key signed, from the first one on. PROOF is a file; - is standard input. Enrol uses
 no TPM, no network and no digestd. The exit code is 3 if PROOF does not answer the challenge.`,
 		Example: "  digestctl anchor enrol proof.json --memory web1.json",
 		Args:    cli.Exactly("PROOF"),

@@ -26,12 +26,12 @@ func quoteCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: a.Prints(attest.Quote{}),
 		Use:         "quote --nonce HEX",
-		Short:       "Prove to a verifier what state this machine is in",
+		Short:       "Prove the state of this machine to a verifier",
 		Long: `Quote prints a signed statement for a verifier on another machine: the epoch of the index, a digest of the settings
 that decide, the heads of the log, a digest of the active lists, and the mode and the exemptions of the guard. The TPM
-signs it with the value of the counter, by a key that signs nothing but what the TPM itself states, and the key that
-signs lists signs it as well; without an anchor, only that key does. The verifier chooses the nonce, so that an old
-quote does not pass for a new one.`,
+signs the statement together with the value of the counter, with a key that signs only statements of the TPM itself. The
+key that signs lists signs the statement, too; without an anchor, it is the only signature. The verifier chooses the
+nonce, so that it notices an old quote.`,
 		Example: "  digestctl anchor quote --nonce 5f1d0c3e9a7b4426 > quote.json",
 		Args:    cli.Exactly(),
 		PreRunE: func(*cobra.Command, []string) error {
@@ -105,15 +105,15 @@ func verifyCommand(a *cli.App) *cobra.Command {
 		Short:       "Verify a quote, on another machine",
 		Long: `Verify verifies a quote on any machine: it uses no TPM, no network and no digestd. QUOTE is a file; - is standard input.
 
-FILE is what the verifier remembers of the machine: its attestation key, the key that signs its lists, the highest
-value of the counter and the heads of the log. Digestctl anchor enrol writes it for a machine whose TPM proved that it
-has the attestation key. Without that, --first-use has verify write FILE if it does not exist, and believe whichever keys
-signed: do that while you know that the machine is the right one. Verify says how it knows the keys; --enrolled demands
-that the TPM proved them. Later quotes must be signed by the same keys, and must continue what FILE has: a counter that
-fell shows that even the state of the TPM was restored from a copy. Verify writes FILE again if it finds no fault. After
-the anchor was bound again, remove FILE and begin again.
+FILE is the verifier's memory of the machine: its attestation key, the key that signs its lists, the highest
+value of the counter and the heads of the log. Digestctl anchor enrol writes FILE for a machine whose TPM proved that it
+has the attestation key. With --first-use verify creates FILE if it does not exist, and trusts the keys that signed the
+quote: use it only when you are sure that this is the right machine. Verify prints how it knows the keys; --enrolled
+requires that the TPM proved them. Later quotes must be signed with the same keys and continue the log and the counter in
+FILE: if the counter fell, even the state of the TPM was restored from a copy. Verify updates FILE if it finds no fault.
+After anchor rebind, remove FILE and begin again.
 
-The exit code is 3 if the quote proves that something is wrong, and 1 if it proves nothing.`,
+The exit code is 3 if the quote proves a fault, and 1 if it proves nothing.`,
 		Example: "  digestctl anchor verify quote.json --nonce 5f1d0c3e9a7b4426 --memory web1.json --first-use\n" +
 			"  digestctl anchor verify quote.json --nonce 5f1d0c3e9a7b4426 --memory web1.json --guard enforce",
 		Args: cli.Exactly("QUOTE"),
@@ -150,7 +150,7 @@ The exit code is 3 if the quote proves that something is wrong, and 1 if it prov
 	flags := cmd.Flags()
 	flags.StringVar(&nonce, "nonce", "", "the nonce that the quote was made for, as `HEX`adecimal digits")
 	flags.StringVar(&memory, "memory", "", "keep the knowledge about the machine in `FILE`")
-	flags.BoolVar(&first, "first-use", false, "believe the keys of the quote if there is no such file")
+	flags.BoolVar(&first, "first-use", false, "trust the keys of the quote if the memory does not exist yet")
 	flags.BoolVar(&want.enrolled, "enrolled", false, "require an attestation key that the TPM proved")
 	flags.StringVar(&want.policy, "policy", "", "require the policy with this `DIGEST`")
 	flags.StringVar(&want.guard, "guard", "", "require the guard to be in this `MODE`")
@@ -200,7 +200,7 @@ func printResult(t *terminal.UI, r attest.Result, first bool) {
 	switch {
 	case len(r.Faults) > 0:
 	case first:
-		t.Say(terminal.Warn, "the quote is good if its keys are the machine's: they are believed from now on")
+		t.Say(terminal.Warn, "the quote is valid if its keys belong to the machine; verify trusts them from now on")
 	default:
 		t.Say(terminal.Good, "the quote is good, and continues what was known")
 	}

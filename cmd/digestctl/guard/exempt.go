@@ -28,13 +28,14 @@ func (g *app) exemptCommand() *cobra.Command {
 		Annotations: g.Prints(exemptDocument{}),
 		Use:         "exempt GROUP",
 		Short:       "Let the containers of a cgroup run files that no list holds",
-		Long: `Exempt lets containers run files that no list holds, if their cgroup is GROUP or below it, their mounts
-are not the host's, and the host has not mounted the file system of the file. GROUP is a cgroup below the root
-of the tree, such as lxc or machine.slice; it may have * in it. The exemption ends with --end, when digestd-guard is stopped, and when the machine
-starts again; a restart or upgrade of digestd-guard keeps it. To keep it for good, set guard-exempt in digestd.conf(5).
+		Long: `Exempt lets containers run files that are in no list, if their cgroup is GROUP or below it, they have a mount
+namespace of their own, and the host has not mounted the file system of the file. GROUP is a cgroup below the root
+of the tree, such as lxc or machine.slice, or a pattern with *. The exemption ends with --end, when digestd-guard is
+stopped, and when the machine starts again; a restart or upgrade of digestd-guard keeps it. For a permanent exemption,
+set guard-exempt in digestd.conf(5).
 
-A cgroup that others than root can make processes part of is refused, unless --force and a reason are given: with it they run what they
-like.`,
+Exempt refuses a cgroup into which users other than root can put processes, because these users could then run any file.
+With --force and a reason it accepts the cgroup.`,
 		Example: "  sudo digestctl guard exempt lxc --reason 'the build machines'\n  sudo digestctl guard exempt --end lxc",
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch {

@@ -40,7 +40,7 @@ is changed or the machine reboots. It first does what digestctl guard check does
 guard would refuse one of these files; --force enforces anyway, and needs a reason.
 
 With --for the kernel returns to mode audit after that time, whatever happens to
-digestd-guard, unless you confirm the trial with digestctl guard to keep it, before it ends. Users other than
+digestd-guard, unless you confirm the trial with digestctl guard confirm before it ends. Users other than
 root must begin with such a trial, because they cannot see all processes.`,
 		Example: "  sudo digestctl guard enforce --for 10m\n  sudo digestctl guard confirm",
 		Args: func(cmd *cobra.Command, args []string) error {

@@ -201,8 +201,12 @@ func flags(p *manual.Page, set *pflag.FlagSet) {
 		if value != "" {
 			term += " " + value
 		}
-		if value != "" && f.DefValue != "" {
-			usage += "; default: " + f.DefValue
+		switch byDefault := strings.Trim(f.DefValue, "[]"); byDefault {
+		case "", "0", "0s": // without the flag there is no value
+		default:
+			if value != "" {
+				usage += "; default: " + byDefault
+			}
 		}
 		p.Item(term, upperFirst(usage)+".")
 	})

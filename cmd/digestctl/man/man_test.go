@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/digestd/digestd/cmd/digestctl/cli"
 	"github.com/digestd/digestd/cmd/digestctl/ctltest"
@@ -20,10 +21,16 @@ import (
 func sample(a *cli.App) *cobra.Command {
 	run := func(*cobra.Command, []string) error { return nil }
 	show := &cobra.Command{Use: "show NAME", Short: "Show a book", RunE: run, Annotations: a.Prints(struct {
-		Title string `json:"title"`
+		Title string     `json:"title"`
+		Cover []byte     `json:"cover"`
+		Lent  *time.Time `json:"lent,omitempty"`
+		Shelf int        `json:"-"`
 	}{}), Long: "Show prints what is on the cover.\n\n  one line\n  another\n\nIt reads nothing.", Example: "  digestctl book show emma\n  digestctl book show --pages 7 emma"}
 	show.Flags().IntP("pages", "p", 3, "print `N` pages")
 	show.Flags().Bool("loud", false, "read it out")
+	show.Flags().StringSlice("by", nil, "only books by `AUTHOR`")
+	show.Flags().StringSlice("in", []string{"english", "french"}, "only books in these `LANGUAGES`")
+	show.Flags().Duration("for", 0, "lend it for `TIME`")
 	secret := &cobra.Command{Use: "burn", Hidden: true, RunE: run}
 	return cli.Root(a, cli.Group("book", "Do things with books", "Books have covers.", show, secret))
 }
@@ -34,7 +41,7 @@ digestctl\-book \- do things with books
 .PP
 .RS 4
 .nf
-digestctl book show NAME [\-\-loud] [\-\-pages N]
+digestctl book show NAME [\-\-by AUTHOR] [\-\-for TIME] [\-\-in LANGUAGES] [\-\-loud] [\-\-pages N]
 .fi
 .RE
 .SH "DESCRIPTION"
@@ -53,6 +60,15 @@ another
 .RE
 .PP
 It reads nothing.
+.TP
+\fB\-\-by AUTHOR\fR
+Only books by AUTHOR.
+.TP
+\fB\-\-for TIME\fR
+Lend it for TIME.
+.TP
+\fB\-\-in LANGUAGES\fR
+Only books in these LANGUAGES; default: english,french.
 .TP
 \fB\-\-loud\fR
 Read it out.
@@ -80,8 +96,8 @@ func TestVerbPage(t *testing.T) {
 	if diff := cmp.Diff(page, text+".SH \"OUTPUT FOR PROGRAMS\"\n"); diff != "" {
 		t.Error(diff)
 	}
-	if !strings.Contains(rest, "title") {
-		t.Errorf("nobody says what it prints for programs:\n%s", rest)
+	if want := `{"title": text, "cover": bytes, "lent": time}`; !strings.Contains(rest, want) {
+		t.Errorf("for programs it does not print %s:\n%s", want, rest)
 	}
 	if strings.Contains(string(pages[0].Roff()), "burn") {
 		t.Error("a hidden verb has a place in the manual")

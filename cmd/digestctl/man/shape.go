@@ -25,6 +25,10 @@ func shape(t reflect.Type) string {
 	switch {
 	case t == reflect.TypeFor[time.Time]():
 		return "time"
+	case t.Kind() == reflect.Pointer:
+		return shape(t.Elem())
+	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8:
+		return "bytes"
 	case t.Kind() == reflect.Slice:
 		return "[" + shape(t.Elem()) + ", ...]"
 	case t.Kind() == reflect.Struct && t.PkgPath() == reflect.TypeFor[api.List]().PkgPath():
@@ -37,6 +41,9 @@ func shape(t reflect.Type) string {
 				continue
 			}
 			key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if key == "-" {
+				continue
+			}
 			fields = append(fields, fmt.Sprintf("%q: %s", key, shape(f.Type)))
 		}
 		return "{" + strings.Join(fields, ", ") + "}"

@@ -47,12 +47,12 @@ func buildCommand(a *cli.App) *cobra.Command {
 		Annotations: a.Prints(builtDocument{}),
 		Use:         "build DIRECTORY",
 		Short:       "Build the package of a directory of policy files",
-		Long: `Build checks all files *.toml of a directory and writes the spec of a package that has
-them, and by rpmbuild the package, without a signature: sign it with one of the keys of
-policy-signers, as rpmsign does. A version that is not given is the time of day, so
-that it rises: a lower one does not come back to machines that had a higher one.
+		Long: `Build checks all files *.toml of a directory, writes the spec of a package that contains
+them, and makes the package with rpmbuild. The package is not signed: sign it with one of the keys
+of policy-signers, for example with rpmsign. The default version is the present date and time, so
+that it rises: machines that had a higher version refuse a lower one.
 
-It exits with 3 if a file is wrong, and then writes nothing.`,
+It exits with 3 if a file has an error, and then writes nothing.`,
 		Example: "  digestctl policy build policies --name site-policy --output out\n  rpmsign --addsign out/site-policy-*.noarch.rpm",
 		Args:    cli.Exactly("DIRECTORY"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -39,12 +39,12 @@ func checkCommand(a *cli.App) *cobra.Command {
 		Annotations: a.Prints(checkedDocument{}),
 		Use:         "check FILE...",
 		Short:       "Check policy files before they are released",
-		Long: `Check reads policy files as digestd does and names the line and key of what is
-wrong. It asks no digestd, so it also runs where packages are built. The effect of a file
-also depends on the machine: see docs/fleet.md. With --own a
-file is checked as one of /etc/digestd/policy.d, which may have certificates.
+		Long: `Check reads policy files as digestd does, and names the line and key of each error. It
+asks no digestd, so it also runs where packages are built. The effect of a file
+also depends on the machine: see docs/fleet.md. With --own it
+checks a file as one of /etc/digestd/policy.d, which may have certificates.
 
-It exits with 3 if a file is wrong, and with 4 if there is no such file.`,
+It exits with 3 if a file has an error, and with 4 if there is no such file.`,
 		Example: "  digestctl policy check policies/*.toml",
 		Args:    cli.AtLeast("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -136,9 +136,9 @@ func diffCommand(a *cli.App) *cobra.Command {
 		Annotations: a.Prints(diffDocument{}),
 		Use:         "diff [OLD] NEW",
 		Short:       "Say what a policy file changes",
-		Long: `Diff compares two policy files, or one with the policy of its name that is in force here,
-and says what ends, what begins and what is said otherwise. An upgrade replaces all
-that the former file said, also floors, denials and revocations.`,
+		Long: `Diff compares two policy files, or a file with the policy of the same name that is in
+force on this machine, and prints the rules that end, begin or change. An upgrade
+replaces all rules of the former file, also floors, denials and revocations.`,
 		Example: "  digestctl policy diff base.toml\n  digestctl policy diff old/base.toml base.toml",
 		Args:    cli.AtLeast("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -34,13 +34,13 @@ func showCommand(a *cli.App) *cobra.Command {
 	return &cobra.Command{
 		Annotations: a.Prints(policiesDocument{}),
 		Use:         "show [NAME]",
-		Short:       "Show which policies are in force and what they say",
+		Short:       "Show the policies and their rules",
 		Long: `Show lists the policies: those in force, those that lapsed because their file does
-not count any more, and files that are ignored, with the reason. With NAME it shows
-that policy with all that it says here. The column STAYS tells what stays when its
-file goes, until an administrator says digestctl policy forget.
+not count any more, and files that digestd ignores, with the reason. With NAME it shows
+that policy with all its rules on this machine. The column STAYS shows which rules stay in
+force after the file is removed, until an administrator runs digestctl policy forget.
 
-It exits with 3 if a file does not count that should.`,
+It exits with 3 if a policy file should count but does not.`,
 		Args:              cli.AtMost("NAME"),
 		ValidArgsFunction: a.Asking(names),
 		RunE: a.Verb(func(ctx context.Context, c *client.Client, args []string) error {
@@ -142,9 +142,9 @@ func forgetCommand(a *cli.App) *cobra.Command {
 		Annotations: a.Prints(policiesDocument{}),
 		Use:         "forget NAME --reason TEXT",
 		Short:       "Lift what stayed of a policy whose file is gone",
-		Long: `Forget lifts the floors, denials and revocations that stayed of a policy whose file does
-not count any more. A policy that is in force ends with its package or file: remove that
-first.`,
+		Long: `Forget lifts the floors, denials and revocations that stayed in force after the file of a
+policy was removed or stopped counting. To end a policy that is in force, first remove its
+package or file.`,
 		Example:           "  digestctl policy forget base --reason 'the fleet has another policy'",
 		Args:              cli.Exactly("NAME"),
 		ValidArgsFunction: a.Asking(lapsed),

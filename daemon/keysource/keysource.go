@@ -61,47 +61,10 @@ func (ks *Source) Refresh(ctx context.Context, always bool) error {
 	if !always && stamp == ks.stamp {
 		return nil
 	}
-	src := grounds.KeySources{RPM: map[string]bool{}}
-	if db == nil {
-		src.Dir, _ = ks.LocateDB()
-	} else {
-		src.Dir, src.Kind = db.Dir(), db.Kind()
-		certs, bad, err := db.Certs(ctx)
-		if err != nil {
-			return fmt.Errorf("cannot read keyring: %w", err)
-		}
-		for _, c := range certs {
-			src.RPM[c.Fingerprint] = true
-		}
-		src.Certs, src.Errs = certs, bad
-		// A package that only poses as a key leaves no key unread.
-		src.Complete = !slices.ContainsFunc(bad, func(err error) bool { return !errors.Is(err, rpmdb.ErrNoKey) })
+	src, carried, err := ks.read(ctx, db, keys, revoked, blobs)
+	if err != nil {
+		return err
 	}
-	if !keys.absent {
-		certs, errs := rpmdb.CertsDir(ks.Config.Keys)
-		src.Certs, src.Errs = append(src.Certs, certs...), append(src.Errs, errs...)
-		src.Importers, errs = CertificatesIn(ks.Config.Keys)
-		src.Errs = append(src.Errs, errs...)
-	}
-	if !revoked.absent {
-		found, errs := ReadRevoked(ks.Config.Revoked, ks.Snapshot().Certificates)
-		src.Revoked, src.Errs = found, append(src.Errs, errs...)
-	}
-	src.Revoked = slices.DeleteFunc(src.Revoked, func(r grounds.RevokedKey) bool {
-		err := ks.Enroller.Revocable(ctx, r.Fingerprint)
-		if err != nil {
-			src.Errs = append(src.Errs, fmt.Errorf("cannot carry out the revocation in %s yet: %w", r.File, err))
-		}
-		return err != nil
-	})
-	var carried grounds.Delivery
-	if !blobs.absent {
-		carried = ks.carryBlacklist(ctx)
-	}
-	if src.Blacklist, err = ks.Blacklist(); err != nil {
-		src.Errs = append(src.Errs, err)
-	}
-
 	var named *view.Banned
 	err = ks.Exec.Decide(ctx, "keys", func(s *ledger.Ledger) error {
 		s.TellOfBlobs(carried)
@@ -128,6 +91,52 @@ func (ks *Source) Refresh(ctx context.Context, always bool) error {
 		ks.Enroller.EnrolReplacement(ctx, left)
 	}
 	return err
+}
+
+// read reads the stores that are there. It also passes the signed entries for .blacklist to
+// the kernel, before it reads that.
+func (ks *Source) read(ctx context.Context, db host.Database, keys, revoked, blobs place) (src grounds.KeySources, carried grounds.Delivery, err error) {
+	src.RPM = map[string]bool{}
+	if db == nil {
+		src.Dir, _ = ks.LocateDB()
+	} else {
+		src.Dir, src.Kind = db.Dir(), db.Kind()
+		certs, bad, err := db.Certs(ctx)
+		if err != nil {
+			return src, carried, fmt.Errorf("cannot read keyring: %w", err)
+		}
+		for _, c := range certs {
+			src.RPM[c.Fingerprint] = true
+		}
+		src.Certs, src.Errs = certs, bad
+		// A package that only poses as a key leaves no key unread.
+		src.Complete = !slices.ContainsFunc(bad, func(err error) bool { return !errors.Is(err, rpmdb.ErrNoKey) })
+	}
+	if !keys.absent {
+		certs, errs := rpmdb.CertsDir(ks.Config.Keys)
+		src.Certs, src.Errs = append(src.Certs, certs...), append(src.Errs, errs...)
+		src.Importers, errs = CertificatesIn(ks.Config.Keys)
+		src.Errs = append(src.Errs, errs...)
+	}
+	if !revoked.absent {
+		found, errs := ReadRevoked(ks.Config.Revoked, ks.Snapshot().Certificates)
+		src.Revoked, src.Errs = found, append(src.Errs, errs...)
+	}
+	src.Revoked = slices.DeleteFunc(src.Revoked, func(r grounds.RevokedKey) bool {
+		err := ks.Enroller.Revocable(ctx, r.Fingerprint)
+		if err != nil {
+			src.Errs = append(src.Errs, fmt.Errorf("cannot carry out the revocation in %s yet: %w", r.File, err))
+		}
+		return err != nil
+	})
+	if !blobs.absent {
+		carried = ks.carryBlacklist(ctx)
+	}
+	var unread error
+	if src.Blacklist, unread = ks.Blacklist(); unread != nil {
+		src.Errs = append(src.Errs, unread)
+	}
+	return src, carried, nil
 }
 
 // place is what a look at a directory shows.

@@ -83,14 +83,18 @@ build: setup-build
 	@$(MAKE) programs
 
 # What build does where everything is there, as in a package's build.
-programs:
-	$(GO) build -trimpath -ldflags '-X $(module)/daemon/api.Version=$(VERSION)' -o bin/ ./cmd/digestd ./cmd/digestctl
+programs: core
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/digestd-hook
 	$(GO) build -trimpath -ldflags '-s -w -X $(module)/daemon/api.Version=$(VERSION)' -o bin/ ./cmd/digestd-guard
 	CGO_ENABLED=1 $(GO) build -trimpath -o bin/ ./cmd/digestd-pkcs11
+
+# The programs that the demonstration runs.
+core:
+	$(GO) build -trimpath -ldflags '-X $(module)/daemon/api.Version=$(VERSION)' -o bin/ ./cmd/digestd ./cmd/digestctl
 	@$(MAKE) -s -B -C hooks/rpm plugin=$(CURDIR)/bin/digestd.so
 
-demo: setup-demo build
+demo: setup-demo
+	@$(MAKE) core
 	@integration/demo.sh $(if $(filter-out 0 no,$(KEEP)),--keep)
 
 tutorial: setup-demo
@@ -246,4 +250,4 @@ clean:
 	rm -rf bin
 	@$(MAKE) -s -C hooks/rpm clean
 
-.PHONY: help build programs demo tutorial bench test test-packages test-vm test-fips unit cover cover-integration sim sim-mutants docs lint vulncheck fuzz install lay selinux lay-selinux rpm srpm dist clean
+.PHONY: help build programs core demo tutorial bench test test-packages test-vm test-fips unit cover cover-integration sim sim-mutants docs lint vulncheck fuzz install lay selinux lay-selinux rpm srpm dist clean

@@ -12,7 +12,7 @@ set -euo pipefail
 cache=${DIGESTD_TEST_CACHE:-/var/cache/digestd-test}
 kernels=$cache/kernels
 suites='bookworm trixie forky'
-modules='overlay loop squashfs xfs btrfs virtio_pci virtio_blk ext4 ecdsa_generic'
+modules='overlay loop squashfs erofs xfs btrfs virtio_pci virtio_blk ext4 ecdsa_generic'
 
 mkdir -p "$cache"
 exec 9>"$cache/kernels.lock"
@@ -27,6 +27,7 @@ command -v modprobe >/dev/null || needed+=(kmod)
 command -v mkfs.xfs >/dev/null || needed+=(xfsprogs)
 command -v mkfs.btrfs >/dev/null || needed+=(btrfs-progs)
 command -v mksquashfs >/dev/null || needed+=(squashfs-tools)
+command -v mkfs.erofs >/dev/null || needed+=(erofs-utils)
 if [ ${#needed[@]} != 0 ]; then
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${needed[@]}" >/dev/null
 fi
@@ -86,18 +87,21 @@ for suite in $suites; do
 	}
 	rm -rf "$state" "$tree"
 done
-# Without content but for that of the one that cannot be written.
-mkdir "$part/images" "$part/read-only"
-printf '#!/init\n# on squashfs\n' >"$part/read-only/tool"
-chmod 0755 "$part/read-only/tool"
-mksquashfs "$part/read-only" "$part/images/squashfs" -all-root -quiet -no-progress >/dev/null
+# Without content but for those that cannot be written.
+mkdir "$part/images" "$part/squashfs" "$part/erofs"
+for kind in squashfs erofs; do
+	printf '#!/init\n# on %s\n' "$kind" >"$part/$kind/tool"
+	chmod 0755 "$part/$kind/tool"
+done
+mksquashfs "$part/squashfs" "$part/images/squashfs" -all-root -quiet -no-progress >/dev/null
+mkfs.erofs --quiet --all-root "$part/images/erofs" "$part/erofs" >/dev/null
 truncate -s 16M "$part/images/ext4" "$part/images/btrfs"
 truncate -s 300M "$part/images/xfs"
 mke2fs -q -t ext4 "$part/images/ext4"
 mkfs.xfs -q "$part/images/xfs"
 mkfs.btrfs -q --mixed "$part/images/btrfs" >/dev/null
 gzip "$part/images/"*
-rm -r "$part/read-only"
+rm -r "$part/squashfs" "$part/erofs"
 echo "$stamp" >"$part/stamp"
 rm -rf "$kernels"
 mv "$part" "$kernels"

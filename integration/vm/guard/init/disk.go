@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -26,7 +27,7 @@ func (m *machine) disk(kind string) {
 		m.fact("the kernel has no %s", kind)
 		return
 	}
-	place, readOnly := "/t/disk", kind == "squashfs"
+	place, readOnly := "/t/disk", slices.Contains([]string{"squashfs", "erofs"}, kind)
 	must(os.MkdirAll(place, 0o755))
 	device, detach := attachImage(kind)
 	defer detach()

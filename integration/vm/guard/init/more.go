@@ -55,7 +55,7 @@ func (m *machine) filesystems() {
 	m.expel(d)
 	must(unix.Unmount("/t/merged", 0))
 
-	for _, kind := range []string{"ext4", "xfs", "btrfs", "squashfs"} {
+	for _, kind := range []string{"ext4", "xfs", "btrfs", "squashfs", "erofs"} {
 		m.disk(kind)
 	}
 

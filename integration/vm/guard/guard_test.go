@@ -128,6 +128,7 @@ func TestGuardUnderCommandLines(t *testing.T) {
 	}
 	releases := []string{"trixie"}
 	if os.Getenv("DIGESTD_TEST_VM") == "whole" {
+		lines["a-third-hash"] = "ima_hash=sha1 digestd.test=otherhash"
 		lines["guard-audit"] = "digestd.guard=audit digestd.test=auditline"
 		releases = []string{"bookworm", "trixie", "forky"}
 	}

@@ -19,23 +19,27 @@ func TestGuardUnit(t *testing.T) {
 }
 
 // A machine all of whose programs are listed is refused nothing else from its start on,
-// through a power cut, a start of its user space alone and an end by an initramfs.
+// through a power cut, a start of its user space alone and an end by an initramfs; on each kernel.
 func TestGuardOfAMachine(t *testing.T) {
 	t.Parallel()
 	whole(t)
-	m := newMachine(t)
-	m.boot(boot{script: "guardenforce.sh", trees: []string{packages(t)}})
-	m.boot(boot{script: "guardstart.sh", cutAt: "bulk030-1.0"})
-	console, err := os.ReadFile(filepath.Join(m.dir, "console-2"))
-	if err != nil {
-		t.Fatal(err)
+	for _, k := range []struct{ release, stock string }{{"trixie", ""}, {"bookworm", "bookworm"}, {"forky", "forky"}} {
+		t.Run(k.release, func(t *testing.T) {
+			m := newMachine(t)
+			m.boot(boot{script: "guardenforce.sh", stock: k.stock, trees: []string{packages(t)}})
+			m.boot(boot{script: "guardstart.sh", stock: k.stock, cutAt: "bulk030-1.0"})
+			console, err := os.ReadFile(filepath.Join(m.dir, "console-2"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []string{`digestd-guard: refused exec of "/usr/local/bin/unlisted"`, "digestctl guard off", "digestd.guard=off"} {
+				if !strings.Contains(string(console), want) {
+					t.Errorf("the console does not say %s", want)
+				}
+			}
+			m.boot(boot{script: "guarddoubt.sh", stock: k.stock})
+		})
 	}
-	for _, want := range []string{`digestd-guard: refused exec of "/usr/local/bin/unlisted"`, "digestctl guard off", "digestd.guard=off"} {
-		if !strings.Contains(string(console), want) {
-			t.Errorf("the console does not say %s", want)
-		}
-	}
-	m.boot(boot{script: "guarddoubt.sh"})
 }
 
 // The packages that a machine cannot do without are upgraded while the guard enforces, and

@@ -19,7 +19,7 @@ says 'rpm needs it|/usr/bin/rpm: ' "and what rpm needs" digestctl guard check
 cp /usr/bin/true /usr/local/bin/unlisted
 check "audit lets everything run" /usr/local/bin/unlisted
 soon "and tells of it" sh -c 'digestctl guard denials | grep -A3 "^/usr/local/bin/unlisted: exec allowed, no list includes it"'
-says "digestd.guard=off" "the journal names the way out" journalctl -b -u digestd-guard -o cat
+soon "the journal names the way out" logged "digestd.guard=off" -u digestd-guard
 ends 3 "enforce finds what would be refused" digestctl guard enforce
 ends 1 "what was not compared is not enforced" digestctl guard enforce --force --reason test
 same "CAP_BPF and CAP_PERFMON, no more" "000000c000000000" "$(sed -n 's/^CapBnd:\s*//p' /proc/"$(systemctl show -P MainPID digestd-guard)"/status)"

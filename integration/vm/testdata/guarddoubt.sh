@@ -7,8 +7,8 @@ state=/var/lib/digestd
 
 again=/run/digestd-test-count stays=/run/systemd/system/digestd-test.service.d
 if [ ! -e "$again" ]; then
-	says 'begins in doubt.*is from commit [0-9]+, but the index is at commit [0-9]+' "the guard saw that its snapshot was older" guard_log
-	says 'mode=audit wanted=enforce' "it audited" guard_log
+	soon "the guard saw that its snapshot was older" logged 'begins in doubt.*is from commit [0-9]+, but the index is at commit [0-9]+' -u digestd-guard
+	soon "it audited" logged 'mode=audit wanted=enforce' -u digestd-guard
 	soon "it agrees with digestd" agrees
 	soon "it enforces once that was checked" enforces
 	check "the doubt is a problem" problem 'no valid snapshot when the machine started'

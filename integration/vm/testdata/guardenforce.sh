@@ -24,7 +24,7 @@ for needed in "rpm -q hello" "dnf --version" "python3 -c 1" "systemctl daemon-re
 	# shellcheck disable=SC2086
 	check "$needed does what it does" $needed
 done
-says "digestctl guard off.*digestd.guard=off" "the journal names both ways out" guard_log
+soon "the journal names both ways out" logged "digestctl guard off.*digestd.guard=off" -u digestd-guard
 check "digestd, which was there before it, leaves no doubt" sh -c '! digestctl status | grep -q guard-doubt'
 soon "a snapshot is kept" kept
 none "nothing else was refused"

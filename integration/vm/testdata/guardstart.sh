@@ -8,7 +8,7 @@ at() { systemctl show -P "$2" "$1"; }
 check "the guard was there before sysinit" test "$(at digestd-guard ActiveEnterTimestampMonotonic)" -le "$(at sysinit.target ActiveEnterTimestampMonotonic)"
 check "and before digestd" test "$(at digestd-guard ActiveEnterTimestampMonotonic)" -le "$(at digestd InactiveExitTimestampMonotonic)"
 fact "the guard was there $(($(at digestd-guard ActiveEnterTimestampMonotonic) / 1000)) ms after the kernel, $((($(at digestd-guard ActiveEnterTimestampMonotonic) - $(at digestd-guard InactiveExitTimestampMonotonic)) / 1000)) ms after it was started"
-says 'mode=enforce wanted=enforce why="" digests=[1-9][0-9]* commit=[1-9]' "with its snapshot it enforced" guard_log
+soon "with its snapshot it enforced" logged 'mode=enforce wanted=enforce why="" digests=[1-9][0-9]* commit=[1-9]' -u digestd-guard
 check "there is no doubt" sh -c '! digestctl status | grep -q guard-doubt'
 check "what no list holds is refused" refused /usr/local/bin/unlisted
 check "what a list holds runs" /usr/bin/hello

@@ -4,7 +4,7 @@
 # and at last the guard's own program goes.
 . /test/guard.sh
 
-says 'mode=enforce wanted=enforce why=""' "with its snapshot it enforces" guard_log
+soon "with its snapshot it enforces" logged 'mode=enforce wanted=enforce why=""' -u digestd-guard
 soon "the guard agrees with digestd" settled
 check "it enforces" enforces
 none "nothing was refused since the start"

@@ -60,8 +60,8 @@ for attack in forged unsigned hashed strange; do
 done
 says "Permission denied" "refused: a list of ours that nobody signed for IMA" reads "$dir/tlv-bulk001-0:1.0-1.noarch"
 check "files of others are not concerned" reads /usr/bin/hello
-says 'invalid-signature' "the kernel says why" journalctl -k -o cat
-says 'missing-hash|IMA-signature-required' "and why again" journalctl -k -o cat
+soon "the kernel says why" logged 'invalid-signature' -k
+soon "and why again" logged 'missing-hash|IMA-signature-required' -k
 says "not permitted|denied" "a signed list cannot be written in place" bash -c "echo more >>'$list'"
 
 # What it costs to take the key away: reference page 3.3, seen for real.

@@ -129,7 +129,7 @@ pid=$(main_pid)
 unnoticed() { [ -z "$(rpm -U --replacepkgs "$@" 2>&1)" ]; }
 soon "a restart in the middle of a transaction is not noticed by rpm" unnoticed /test/packages/restarter-1.0-1.noarch.rpm /test/packages/bulk02?-1.0-1.noarch.rpm
 check "it was another digestd that saw its end" test "$(main_pid)" != "$pid"
-says "transaction taken over" "which took it over" journalctl -b -u digestd -o cat
+soon "which took it over" logged "transaction taken over" -u digestd
 soon "lists are what that transaction installed" converged
 same "so are labels" "tlv-restarter-0:1.0-1.noarch" "$(label /usr/share/restarter/text)"
 starts_it() {
@@ -142,7 +142,7 @@ soon "and has lists" converged
 
 check "rpm removes" rpm -e hello
 check "what was removed is not vouched for" test ! -e "/etc/digest_lists/tlv-hello-0:2.0-1.noarch"
-says "transaction ended.*withdrawn=1" "the journal has it" journalctl -b -u digestd -o cat
+soon "the journal has it" logged "transaction ended.*withdrawn=1" -u digestd
 same "no unit failed to the end" "" "$(systemctl --failed --no-legend --plain)"
 fact "memory at the end: $(since digestd MemoryCurrent) bytes, peak $(since digestd MemoryPeak)"
 end

@@ -24,6 +24,5 @@ kept() {
 	[ -n "$at" ] && [ "$(dd if=/var/lib/digestd/guard.snapshot bs=1 skip=16 count=12 2>/dev/null | od -An -v -tx1 | tr -d ' \n')" = "$(printf %016x00000001 "$at")" ]
 }
 problem() { digestctl status | grep -q -- "$1"; }
-guard_log() { journalctl -b -u digestd-guard -o cat; }
 # none NAME: no refusal is known but of the programs of these tests.
 none() { same "$1" "" "$(digestctl guard denials | grep -E '^[^ ].*: .* refused' | grep -Ev '^(/usr/local/bin/unlisted|/usr/bin/hello): ')"; }

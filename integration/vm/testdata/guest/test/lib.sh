@@ -71,6 +71,14 @@ $out
 $(journalctl -b -u digestd -o cat | tail -n 20)"
 }
 
+# logged PATTERN ARG...: the journal of this boot says it, of what ARG selects. An entry gets there a
+# moment after it was written, and a file that journald has just made cannot be read yet: wait for it.
+logged() {
+	local pattern=$1
+	shift
+	journalctl -b -o cat "$@" | grep -Eq -- "$pattern"
+}
+
 # lists are the names in the list directory; expected is what rpm's database
 # says they should be. Both are without those of digestd's own packages, which are
 # there from the first boot.

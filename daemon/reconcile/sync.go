@@ -67,11 +67,15 @@ func (rc *Reconciler) Soon(ctx context.Context, reason string) {
 	rc.WantSync(reason)
 }
 
-// Run reconciles, once no transaction is in flight.
-func (rc *Reconciler) Run(ctx context.Context, reason string, report progress) (api.SyncResult, error) {
+// Run reconciles, once no transaction is in flight. Where asked ends first, the comparison is cut
+// short and made later.
+func (rc *Reconciler) Run(asked context.Context, reason string, report progress) (api.SyncResult, error) {
 	rc.mu.Lock()
 	defer rc.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, overtakenLimit)
+	if asked.Err() != nil { // while another comparison was made
+		return api.SyncResult{}, fmt.Errorf("cannot sync: %w", context.Cause(asked))
+	}
+	ctx, cancel := context.WithTimeout(asked, overtakenLimit)
 	defer cancel()
 	rc.Enroller.ReachSigner(ctx)
 	defer rc.Enroller.FollowSigner(ctx)
@@ -95,15 +99,18 @@ func (rc *Reconciler) Run(ctx context.Context, reason string, report progress) (
 		}
 		// Compared or not: what only this look at the database stirred up is no change.
 		rc.synced.Store(&stamp)
+		if err != nil && asked.Err() != nil {
+			// That says nothing about the database, and the next comparison may already be over.
+			rc.WantSync(reason)
+			return result, err
+		}
 		if err != nil {
-			rc.Exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
+			rc.Exec.Enter(asked, "note", func(s *ledger.Ledger) error {
 				s.Problem("sync", "error", "digestd could not compare the lists with rpm's database: "+err.Error(), rc.syncAdvice(err))
 				s.Show()
 				return nil
 			})
-			if ctx.Err() == nil {
-				rc.resync.again(again)
-			}
+			rc.resync.again(again)
 			return result, err
 		}
 		if result.Failed > 0 {

@@ -85,6 +85,33 @@ func TestComparisonGivesUp(t *testing.T) {
 	}
 }
 
+// TestComparisonCutShort: a comparison that ends because its caller no longer waits says nothing
+// about the database. It is no problem, for nothing would solve that, and is made later.
+func TestComparisonCutShort(t *testing.T) {
+	m := daemontest.New(t)
+	m.Install(t, small(t, "hello"))
+	m.Sync(t)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := m.Reconciler.Run(gone, "while another one was made", daemontest.Quiet); !errors.Is(err, context.Canceled) {
+		t.Errorf("it ended with %v", err)
+	}
+	if p := m.Problem("sync"); p.Text != "" {
+		t.Errorf("not begun, it left %+v", p)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := m.Reconciler.Run(ctx, "in the middle", func(string, int, int) { cancel() })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("in the middle, it ended with %v", err)
+	}
+	if p := m.Problem("sync"); p.Text != "" {
+		t.Errorf("in the middle, it left %+v", p)
+	}
+	if reason, wanted := m.Wants(); !wanted || reason != "in the middle" {
+		t.Errorf("a comparison is wanted: %v (%q)", wanted, reason)
+	}
+}
+
 // TestFailedComparison: status says what keeps lists from being compared and what can be
 // done, until they are.
 func TestFailedComparison(t *testing.T) {

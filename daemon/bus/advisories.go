@@ -27,7 +27,7 @@ func (s *Server) advisoryMethods() []object.Method {
 	return []object.Method{
 		{
 			Name: "AdvisoryStatus",
-			Doc:  "Returns what is known of the advisories of package repositories, as an `AdvisoryStatus`.",
+			Doc:  "Returns the state of the advisories of package repositories, as an `AdvisoryStatus`.",
 			Out:  dict("advisories"),
 			Call: func(c object.Call) ([]any, error) {
 				st, err := b.AdvisoryStatus(c.Ctx)
@@ -36,13 +36,13 @@ func (s *Server) advisoryMethods() []object.Method {
 		},
 		{
 			Name: "Advisories",
-			Doc:  "Returns a page of the installed packages of which an advisory fixes a flaw (`Advised`), the worst first.",
+			Doc:  "Returns a page of the installed packages with a flaw that an advisory fixes (`Advised`), the most severe first.",
 			In:   []object.Argument{argOffset, argLimit}, Out: paged("packages"),
 			Call: func(c object.Call) ([]any, error) { return pageOf(c, b.Advisories) },
 		},
 		{
 			Name: "AdvisoriesWhy",
-			Doc:  "Returns what advisories say of a package, a name or `name.arch`, and what follows, as an `AdvisoryWhy`. `NotFound` if they say nothing of it.",
+			Doc:  "Returns the advisories about a package, a name or `name.arch`, and their effect, as an `AdvisoryWhy`. `NotFound` if there are none.",
 			In:   []object.Argument{argPackage}, Out: dict("why"),
 			Call: func(c object.Call) ([]any, error) {
 				why, err := b.AdvisoriesWhy(c.Ctx, c.Text(0))
@@ -51,7 +51,7 @@ func (s *Server) advisoryMethods() []object.Method {
 		},
 		{
 			Name: "AdvisoriesForget",
-			Doc:  "Forgets all that the advisories of a repository said. digestd applies its metadata again when that changes.",
+			Doc:  "Forgets all advisories of a repository. digestd applies the metadata of the repository again when it changes.",
 			In:   []object.Argument{{Name: "repository", Sig: "s", Max: object.MaxName}, argReason}, Action: actionFloor,
 			Call: func(c object.Call) ([]any, error) {
 				if err := given(c.Text(1)); err != nil {

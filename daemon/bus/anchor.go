@@ -44,7 +44,7 @@ func (s *Server) anchorMethods() []object.Method {
 	return []object.Method{
 		{
 			Name: "Anchor",
-			Doc:  "Says how the index and the counter in the TPM stand to each other, as an `Anchor`. The TPM is not asked.",
+			Doc:  "Returns how the index compares with the counter in the TPM, as an `Anchor`. It does not ask the TPM.",
 			Out:  dict("anchor"),
 			Call: func(object.Call) ([]any, error) { return answer(b.AnchorStatus(), nil) },
 		},
@@ -69,7 +69,7 @@ func (s *Server) anchorMethods() []object.Method {
 		},
 		{
 			Name: "AnchorRebind",
-			Doc:  "Makes another counter and binds the index to it, where the TPM was cleared or is another one, or the secret of the counter is lost; returns the `Anchor`. `Unchanged` if the counter can be used.",
+			Doc:  "Makes another counter and binds the index to it, if the TPM was cleared or is another one, or the secret of the counter is lost; returns the `Anchor`. `Unchanged` if the counter can be used.",
 			In:   []object.Argument{argOwner, argReason}, Out: dict("anchor"), Action: actionAnchor,
 			Call: func(c object.Call) ([]any, error) {
 				if err := given(c.Text(1)); err != nil {
@@ -80,7 +80,7 @@ func (s *Server) anchorMethods() []object.Method {
 		},
 		{
 			Name: "AnchorDisable",
-			Doc:  "Removes the counter and binds the index to none; returns the `Anchor`. With `leave` the TPM is not asked, and the counter stays in it. `Unchanged` if the anchor is not enabled.",
+			Doc:  "Removes the counter and binds the index to none; returns the `Anchor`. With `leave` it does not use the TPM, and the counter stays there. `Unchanged` if the anchor is not enabled.",
 			In:   []object.Argument{argOwner, {Name: "leave", Sig: "b"}, argReason}, Out: dict("anchor"), Action: actionAnchor,
 			Call: func(c object.Call) ([]any, error) {
 				if err := given(c.Text(2)); err != nil {
@@ -91,7 +91,7 @@ func (s *Server) anchorMethods() []object.Method {
 		},
 		{
 			Name: "AnchorQuote",
-			Doc: "States to a verifier what the machine is, as a JSON document that digestctl-anchor(1) verifies: signed by the TPM, where the anchor is enabled, and by the key that signs lists. " +
+			Doc: "States the state of the machine to a verifier, as a JSON document that digestctl-anchor(1) verifies. The key that signs lists signs it and, if the anchor is enabled, the TPM as well. " +
 				"`nonce` is the verifier's, 8 to 64 bytes as hexadecimal digits.",
 			In: []object.Argument{{Name: "nonce", Sig: "s", Max: object.MaxName}}, Out: []object.Argument{{Name: "document", Sig: "s"}}, Action: actionAnchor,
 			Call: func(c object.Call) ([]any, error) {
@@ -101,9 +101,8 @@ func (s *Server) anchorMethods() []object.Method {
 		},
 		{
 			Name: "AnchorIdentity",
-			Doc: "Shows a verifier the keys of the TPM, as a JSON document for `digestctl anchor challenge`: the endorsement key with the certificate of the TPM's maker, where the TPM has one, " +
-				"and the attestation key.",
-			Out: []object.Argument{{Name: "document", Sig: "s"}}, Action: actionAnchor,
+			Doc:  "Shows a verifier the keys of the TPM, as a JSON document for `digestctl anchor challenge`: the endorsement key with the certificate of the TPM's maker, if the TPM has one, and the attestation key.",
+			Out:  []object.Argument{{Name: "document", Sig: "s"}}, Action: actionAnchor,
 			Call: func(c object.Call) ([]any, error) {
 				document, err := b.AnchorIdentity(c.Ctx)
 				return []any{document}, err

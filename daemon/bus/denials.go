@@ -45,9 +45,8 @@ func (s *Server) denialMethods() []object.Method {
 		},
 		{
 			Name: "Deny",
-			Doc: "Denies a content or versions of a package, and returns the `Denial` once no list vouches for it any more. " +
-				"`what` is digests of one content as `algorithm:digits` with commas between them, or a package as name, `name.arch`, " +
-				"either with `<[epoch:]version[-release]`, or NEVRA; `path` is where a content was found, or empty; `expires` is 0 for never.",
+			Doc: "Denies a content or versions of a package, and returns the `Denial` when no list vouches for it. `what` has the digests of one content as `algorithm:digits` with commas between them, or a package as name, `name.arch`, " +
+				"either with `<[epoch:]version[-release]`, or NEVRA; `path` is the path at which the content was found, or empty; `expires` is 0 for never.",
 			In: []object.Argument{argWhat, {Name: "path", Sig: "s", Max: object.MaxPath, Any: true}, argReason,
 				{Name: "ticket", Sig: "s", Max: object.MaxName}, {Name: "expires", Sig: "t"}},
 			Out: dict("denial"), Action: actionDeny,

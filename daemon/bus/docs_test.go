@@ -46,16 +46,16 @@ func describeBus(t *testing.T) *manual.Page {
 		"`, with the interface `" + api.Interface + "` and the standard ones for properties, introspection and peers.")
 	p.Text("Structs travel as dictionaries, `a{sv}`: text as `s`, truth as `b`, small numbers as `u`, counts and large numbers as " +
 		"`t`, times as `t` (microseconds since 1970, UTC), durations as `t` (nanoseconds), bytes as `ay`, structs as `a{sv}`, and " +
-		"lists of them as `as` or `aa{sv}`. Keys are only ever added. A key that is optional is absent when it has nothing to " +
-		"say. Text that is not UTF-8 has U+FFFD for what is not.")
-	p.Text("Everybody may read. Methods that change something name their action: root may call them, and about others polkit(8) " +
-		"decides, which by default has an administrator give a password. A call that does not allow interactive authorization " +
-		"asks nobody; a caller who may not gets `AccessDenied`, and where polkit is not there that is everybody but root. A caller who " +
-		"leaves the bus while the question is open withdraws it. Text is at most 1024 bytes, a path 4096; unprintable characters are refused in all but paths. " +
-		"A reason must be given where one is asked for, and is recorded with the caller's user and process.")
-	p.Text("A paged method returns at most 1000 elements from `offset` on, and how many there are in all; a `limit` of 0 is 1000. " +
+		"lists of them as `as` or `aa{sv}`. Later versions only add keys. An optional key is absent if it has no value. Text that " +
+		"is not UTF-8 has U+FFFD for each invalid byte.")
+	p.Text("Every user may read. Methods that change something name their action: root may call them, and polkit(8) decides about " +
+		"other users; by default it asks for the password of an administrator. If a call does not allow interactive authorization, " +
+		"polkit asks for none. A caller without authorization gets `AccessDenied`; without polkit these are all users except root. " +
+		"If a caller leaves the bus while polkit asks, the call is withdrawn. Text is at most 1024 bytes, a path 4096; digestd refuses " +
+		"unprintable characters in all arguments except paths. digestd records a reason with the caller's user and process; if a method requires one, an empty one is an `InvalidArgument`.")
+	p.Text("A paged method returns at most 1000 elements from `offset` on, and the total number; a `limit` of 0 is 1000. " +
 		"A page beyond the end is empty. One connection may have 32 calls in progress, and one user 8 that wait for an " +
-		"authorization. A query that takes long ends when its caller leaves; what changes something is carried out.")
+		"authorization. A long query ends when its caller leaves; a method that changes something is carried out.")
 	p.Text("If systemd starts services for the bus, a call starts digestd if it does not run.")
 
 	manager := (&Server{}).table()
@@ -86,13 +86,13 @@ func describeBus(t *testing.T) *manual.Page {
 		p.Item(d.Sig+" "+d.Name, doc)
 	}
 	p.Section("Signals")
-	p.Text("Signals are for those who look now: a bus that is too slow loses some. `RollbackLog` has the record of events, " +
+	p.Text("Signals are for programs that run now: if the bus is too slow, some are lost. `RollbackLog` has the record of events, " +
 		"`Lists` has the present state.")
 	for _, e := range manager.Signals {
 		p.Item(e.Name+"("+typed(e.Args)+")", e.Doc)
 	}
 	p.Section("Errors")
-	p.Text("The body of an error is what went wrong and, if there is any, advice what to do next.")
+	p.Text("The body of an error has the error message and, if there is any, advice for the next step.")
 	for _, e := range []struct {
 		code api.Code
 		doc  string

@@ -64,7 +64,7 @@ func (s *Server) guardMethods() []object.Method {
 		},
 		{
 			Name: "GuardCandidates",
-			Doc:  "Returns a page of the refused files, each with whether `GuardLearn` can learn it, or why not (`GuardCandidate`).",
+			Doc:  "Returns a page of the refused files, and for each whether `GuardLearn` can learn it, or the reason why not (`GuardCandidate`).",
 			In:   []object.Argument{argOffset, argLimit}, Out: paged("candidates"), Action: actionGuardDenials,
 			Call: func(c object.Call) ([]any, error) {
 				offset, limit, err := c.Page(0)
@@ -78,9 +78,8 @@ func (s *Server) guardMethods() []object.Method {
 		{
 			Name: "GuardSwitch",
 			Doc: "Puts the guard into a mode, until the next change or the next start of the machine, and returns the `Guard`. `mode` is `off`, `audit` or " +
-				"`enforce`; `trial` is after how many nanoseconds `enforce` ends by itself, 0 for never. Options: `confirm` makes the trial that is in force last; " +
-				"`force` enforces although the guard would refuse what is needed, and needs a reason; `checked` says that root has looked at what runs. " +
-				"Without any of these `enforce` needs a trial, for digestd cannot see what others run, and is refused if the guard would refuse what every machine needs.",
+				"`enforce`; `trial` is the time in nanoseconds after which `enforce` ends by itself, 0 for never. Options: `confirm` makes the present trial permanent; " +
+				"`force` enforces although the guard would refuse needed files, and requires a reason; `checked` states that root checked the running programs. Without any of these `enforce` requires a trial, because digestd cannot see the programs of other users, and is refused if the guard would refuse files that every machine needs.",
 			In: []object.Argument{{Name: "mode", Sig: "s", Max: object.MaxName}, {Name: "trial", Sig: "t"}, {Name: "options", Sig: "as"}, argReason}, Out: dict("guard"), Action: actionGuard,
 			Call: func(c object.Call) ([]any, error) {
 				options := c.Args[2].([]string)
@@ -97,10 +96,8 @@ func (s *Server) guardMethods() []object.Method {
 		},
 		{
 			Name: "GuardExempt",
-			Doc: "Lets the containers of a cgroup run files that no list holds, until the machine starts again, as `guard-exempt` in the configuration does for good, and returns the `Guard`. " +
-				"`group` is below the root of the tree, and may have `*` in it. Options: `end` ends what this method began; `force` exempts the group although others than root can " +
-				"make processes part of it, and needs a reason. Without it such a group is refused.",
-			In: []object.Argument{{Name: "group", Sig: "s", Max: maxGroup}, {Name: "options", Sig: "as"}, argReason}, Out: dict("guard"), Action: actionGuard,
+			Doc:  "Lets the containers of a cgroup run files that are in no list, until the machine starts again, and returns the `Guard`. `guard-exempt` in the configuration does so permanently. `group` is a path below the root of the tree, or a pattern with `*`. Options: `end` ends an exemption that this method began; `force` exempts the group although users other than root can put processes into it, and requires a reason. Without it digestd refuses such a group.",
+			In:   []object.Argument{{Name: "group", Sig: "s", Max: maxGroup}, {Name: "options", Sig: "as"}, argReason}, Out: dict("guard"), Action: actionGuard,
 			Call: func(c object.Call) ([]any, error) {
 				options := c.Args[1].([]string)
 				for _, o := range options {
@@ -114,10 +111,9 @@ func (s *Server) guardMethods() []object.Method {
 		},
 		{
 			Name: "GuardLearn",
-			Doc: "Starts to make contents that the guard refused part of the own list of that name, and returns the number of the job; its result is an " +
-				"`OwnResult`. `digests` are SHA-256 in hexadecimal, of denials. It learns all of them or none, and nothing that others than root can write, or that a package brought with another content.",
-			In:  []object.Argument{{Name: "list", Sig: "s", Max: object.MaxName}, {Name: "digests", Sig: "as"}, argReason},
-			Out: []object.Argument{argJob}, Action: actionGuard,
+			Doc:  "Starts to add contents that the guard refused to the own list of that name, and returns the number of the job; its result is an `OwnResult`. `digests` are the SHA-256 digests of refused contents, in hexadecimal. It learns all of them or none. It learns no file that users other than root can write to, or that a package has with another content.",
+			In:   []object.Argument{{Name: "list", Sig: "s", Max: object.MaxName}, {Name: "digests", Sig: "as"}, argReason},
+			Out:  []object.Argument{argJob}, Action: actionGuard,
 			Call: func(c object.Call) ([]any, error) {
 				name, digests, reason := c.Text(0), c.Args[1].([]string), c.Text(2)
 				if n := len(digests); n == 0 || n > api.MaxLearn {

@@ -26,8 +26,7 @@ func (s *Server) kernelMethods() []object.Method {
 	return []object.Method{
 		{
 			Name: "SignerEnrol",
-			Doc: "Gives the kernel the certificate that signs lists, and the prepared one, and returns " +
-				"what was done and what is left (`Enrolment`). `where` is `ima` for the kernel's keyring, `file` for what the next boot " +
+			Doc: "Gives the kernel the certificate that signs lists, and the prepared one, and returns the steps that are done and those that are left (`Enrolment`). `where` is `ima` for the kernel's keyring, `file` for what the next boot " +
 				"loads, or `mok` for the files that mokutil needs; the caller then runs mokutil.",
 			In: []object.Argument{{Name: "where", Sig: "s", Max: object.MaxName}}, Out: dict("enrolment"), Action: actionKeys,
 			Call: func(c object.Call) ([]any, error) {

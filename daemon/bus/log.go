@@ -41,9 +41,8 @@ func (s *Server) logMethods() []object.Method {
 		},
 	}, {
 		Name: "LogVerify",
-		Doc: "Checks the hash chains over the decisions on record, and returns a `LogCheck`: its faults are entries that were cut, changed or moved by something " +
-			"other than digestd. `head` is empty, or the head of a chain that somebody has kept, as `NUMBER:HASH`, which the log has to continue.",
-		In: []object.Argument{{Name: "head", Sig: "s", Max: object.MaxName}}, Out: dict("check"),
+		Doc:  "Checks the hash chains over the decisions on record, and returns a `LogCheck`, whose faults are entries that something other than digestd cut, changed or moved. `head` is empty, or a former head of a chain as `NUMBER:HASH`, which the log has to continue.",
+		In:   []object.Argument{{Name: "head", Sig: "s", Max: object.MaxName}}, Out: dict("check"),
 		Call: func(c object.Call) ([]any, error) {
 			check, err := s.backend.LogVerify(c.Ctx, c.Text(0))
 			return []any{api.Encode(check)}, err

@@ -97,7 +97,7 @@ func (s *Server) readingMethods() []object.Method {
 		},
 		{
 			Name: "WhyContent",
-			Doc: "The same for a file that the caller looked at: its `path`, its path with links followed (`real`, empty for the same), whether it was `found`, " +
+			Doc: "The same for a file that the caller examined: its `path`, its path with links followed (`real`, empty for the same), whether it was `found`, " +
 				"the value of `security.digest_list` or an empty text, and the digests of its content, of which only `sha256` is required; if the digest that the list uses is missing, the verdict is `unread`. digestd opens no file for it.",
 			In: []object.Argument{{Name: "path", Sig: "ay", Max: object.MaxPath, Any: true}, {Name: "real", Sig: "ay", Max: object.MaxPath, Any: true}, {Name: "found", Sig: "b"},
 				{Name: "label", Sig: "s", Max: 255, Any: true}, {Name: "sha256", Sig: "ay", Max: 32, Raw: true}, {Name: "sha384", Sig: "ay", Max: 48, Raw: true},

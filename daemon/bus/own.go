@@ -48,7 +48,7 @@ func (s *Server) ownMethods() []object.Method {
 	return []object.Method{
 		{
 			Name: "Owns",
-			Doc:  "Returns a page of the owner's own lists (`Own`, without their sources) by name, also those that were removed.",
+			Doc:  "Returns a page of the owner's own lists (`Own`, without their sources) by name, including removed ones.",
 			In:   []object.Argument{argOffset, argLimit}, Out: paged("lists"),
 			Call: func(c object.Call) ([]any, error) { return pageOf(c, b.Owns) },
 		},
@@ -64,9 +64,8 @@ func (s *Server) ownMethods() []object.Method {
 		{
 			Name: "OwnAppend",
 			// Text, for arrays of bytes are marshalled byte by byte.
-			Doc: "Takes in a piece, of at most a megabyte, in base64, of a list in the `tlv` format and returns the number of the upload; " +
-				"`upload` 0 begins one. It belongs to the caller's connection and is forgotten after two minutes of rest.",
-			In: []object.Argument{{Name: "upload", Sig: "t"}, {Name: "data", Sig: "s", Max: base64.StdEncoding.EncodedLen(api.MaxUpload), Any: true}}, Out: []object.Argument{{Name: "upload", Sig: "t"}},
+			Doc: "Adds a piece, of at most a megabyte, in base64, to the upload of a list in the `tlv` format, and returns the number of the upload; `upload` 0 begins one. The upload belongs to the caller's connection; digestd drops it after two minutes without a piece.",
+			In:  []object.Argument{{Name: "upload", Sig: "t"}, {Name: "data", Sig: "s", Max: base64.StdEncoding.EncodedLen(api.MaxUpload), Any: true}}, Out: []object.Argument{{Name: "upload", Sig: "t"}},
 			Action: actionOwn,
 			Call: func(c object.Call) ([]any, error) {
 				data, err := base64.StdEncoding.DecodeString(c.Text(1))
@@ -80,9 +79,7 @@ func (s *Server) ownMethods() []object.Method {
 		{
 			Name: "OwnPublish",
 			Doc: "Starts to make an upload the active version of the own list of that name, and returns the number of the job; its " +
-				"result is an `OwnResult`. `base` is the version that the caller has changed, 0 for a list that is new. `sources` are the " +
-				"paths it is made of, and `listed` says that the files it has are made into it again. With `imported` the upload is a list " +
-				"with its signature, by a key that is trusted here.",
+				"result is an `OwnResult`. `base` is the version that the caller changed, 0 for a new list. `sources` are the paths from which the list is made; with `listed`, an update also hashes the files that the list already has. With `imported` the upload is a list with the signature of a key that this machine trusts.",
 			In: []object.Argument{{Name: "upload", Sig: "t"}, argName, {Name: "base", Sig: "t"}, {Name: "sources", Sig: "aay"}, {Name: "listed", Sig: "b"},
 				{Name: "imported", Sig: "b"}, argReason},
 			Out: []object.Argument{argJob}, Action: actionOwn,
@@ -111,7 +108,7 @@ func (s *Server) ownMethods() []object.Method {
 		},
 		{
 			Name: "OwnRemove",
-			Doc:  "Starts to remove an own list and returns the number of the job; its result is an `OwnResult`. The numbers of its versions go on.",
+			Doc:  "Starts to remove an own list and returns the number of the job; its result is an `OwnResult`. A later list of that name continues its version numbers.",
 			In:   []object.Argument{argName, argReason}, Out: []object.Argument{argJob}, Action: actionOwn,
 			Call: func(c object.Call) ([]any, error) {
 				name, reason := c.Text(0), c.Text(1)
@@ -130,7 +127,7 @@ func (s *Server) orderMethods() []object.Method {
 	return []object.Method{
 		{
 			Name: "Order",
-			Doc:  "Returns a page of the lists that have a number before their name (`Ordered`), in order, how many there are, and an `Order`.",
+			Doc:  "Returns a page of the lists that have a number before their name (`Ordered`), in order, their total number, and an `Order`.",
 			In:   []object.Argument{argOffset, argLimit}, Out: append(paged("lists"), dict("order")...),
 			Call: func(c object.Call) ([]any, error) {
 				offset, limit, err := c.Page(0)
@@ -143,7 +140,7 @@ func (s *Server) orderMethods() []object.Method {
 		},
 		{
 			Name: "OrderSet",
-			Doc:  "Numbers the lists in the order of their first use among the paths of a measurement list, and returns an `Order`. The lists are renamed, and files bound to the new names, soon after.",
+			Doc:  "Numbers the lists in the order of their first use among the paths of a measurement list, and returns an `Order`. Soon after, digestd renames the lists and binds files to the new names.",
 			In:   []object.Argument{{Name: "paths", Sig: "aay"}, argReason}, Out: dict("order"), Action: actionOwn,
 			Call: func(c object.Call) ([]any, error) {
 				uses, size := c.Args[0].([][]byte), 0
@@ -159,13 +156,13 @@ func (s *Server) orderMethods() []object.Method {
 		},
 		{
 			Name: "OrderClear",
-			Doc:  "Takes the numbers before the names of lists away.",
+			Doc:  "Removes the numbers from the names of all lists.",
 			In:   []object.Argument{argReason}, Action: actionOwn,
 			Call: func(c object.Call) ([]any, error) { return nil, b.OrderClear(c.Ctx, c.By, c.Text(0)) },
 		},
 		{
 			Name: "OrderPrefetch",
-			Doc:  "Makes the kernel read all lists before the one it looks for (`security.dig_prefetch` on the list directory), or not.",
+			Doc:  "Switches on or off whether the kernel reads all lists before the one that it needs (`security.dig_prefetch` on the list directory).",
 			In:   []object.Argument{{Name: "on", Sig: "b"}}, Action: actionOwn,
 			Call: func(c object.Call) ([]any, error) { return nil, b.OrderPrefetch(c.Ctx, c.By, c.Args[0].(bool)) },
 		},

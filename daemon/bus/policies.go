@@ -28,13 +28,13 @@ func (s *Server) policyMethods() []object.Method {
 	return []object.Method{
 		{
 			Name: "Policies",
-			Doc:  "Returns a page of the policies (`Policy`, without their words) by name: those in force, what stayed of those whose files are gone, and files that do not count.",
+			Doc:  "Returns a page of the policies (`Policy`, without their rules) by name: those in force, those of which rules stay although the file is gone, and files that do not count.",
 			In:   []object.Argument{argOffset, argLimit}, Out: paged("policies"),
 			Call: func(c object.Call) ([]any, error) { return pageOf(c, b.Policies) },
 		},
 		{
 			Name: "Policy",
-			Doc:  "Returns one policy with all that it says here.",
+			Doc:  "Returns one policy with its rules on this machine.",
 			In:   []object.Argument{argName}, Out: dict("policy"),
 			Call: func(c object.Call) ([]any, error) {
 				p, err := b.Policy(c.Ctx, c.Text(0))
@@ -43,7 +43,7 @@ func (s *Server) policyMethods() []object.Method {
 		},
 		{
 			Name: "PolicyForget",
-			Doc:  "Lifts the floors, denials and revocations that stayed of a policy whose file is gone, and returns what that was. `Failed` while the file counts. Lists return soon after.",
+			Doc:  "Lifts the floors, denials and revocations that stayed of a policy whose file is gone, and returns them. `Failed` while the file counts. Lists return soon after.",
 			In:   []object.Argument{argName, argReason}, Out: dict("policy"), Action: actionPolicy,
 			Call: func(c object.Call) ([]any, error) {
 				if err := given(c.Text(1)); err != nil {

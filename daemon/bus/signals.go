@@ -14,17 +14,17 @@ func signals() []object.Event {
 	return []object.Event{
 		{Name: "ListPublished", Doc: "A list became active.", Args: []object.Argument{text("list"), text("nevra")}},
 		{Name: "ListWithdrawn", Doc: "A list left the directory.", Args: []object.Argument{text("list"), text("nevra"), text("reason")}},
-		{Name: "RollbackRefused", Doc: "A version was kept out for being older than what was active.", Args: []object.Argument{text("nevra"), text("reason")}},
-		{Name: "KeyRevoked", Doc: "A key vouches for nothing any more, and so many lists left the directory with it.",
+		{Name: "RollbackRefused", Doc: "A version was kept out because it is older than one that was active.", Args: []object.Argument{text("nevra"), text("reason")}},
+		{Name: "KeyRevoked", Doc: "A key was revoked, and `lists` lists left the directory.",
 			Args: []object.Argument{text("fingerprint"), text("reason"), small("lists")}},
-		{Name: "Denied", Doc: "A content, or versions of a package, must not be trusted from now on.", Args: []object.Argument{text("id"), text("what"), text("reason")}},
+		{Name: "Denied", Doc: "A content, or versions of a package, were denied.", Args: []object.Argument{text("id"), text("what"), text("reason")}},
 		{Name: "DenialLifted", Doc: "A denial was lifted, or expired.", Args: []object.Argument{text("id"), text("what"), text("reason")}},
 		{Name: "TamperDetected", Doc: "Something other than digestd changed the list directory: the file is quarantined.", Args: []object.Argument{text("name"), text("reason")}},
 		{Name: "TransactionFinished", Doc: "A package transaction ended, with the numbers of lists it published and withdrew.",
 			Args: []object.Argument{small("published"), small("withdrawn")}},
-		{Name: "JobProgress", Doc: "How far a stage of a job is; a total of 0 is not known yet. At most ten a second.",
+		{Name: "JobProgress", Doc: "The progress of a stage of a job; a total of 0 is unknown. At most ten a second.",
 			Args: []object.Argument{argJob, text("stage"), number("done"), number("total")}},
-		{Name: "JobFinished", Doc: "A job ended: well, with its result, or not, with an `Error`.",
+		{Name: "JobFinished", Doc: "A job ended: with its result if `ok`, otherwise with an `Error`.",
 			Args: []object.Argument{argJob, {Name: "ok", Sig: "b"}, {Name: "result", Sig: "a{sv}"}}},
 	}
 }

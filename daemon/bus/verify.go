@@ -51,7 +51,7 @@ func (s *Server) verifyMethods() []object.Method {
 			"`unlabelled`, files that are bound to none. It never touches content.", "idle", "resume", "unlabelled"),
 		{
 			Name: "Verification",
-			Doc:  "Returns the verification that runs, or the latest, as a `Verification`. `NotFound` if there was none.",
+			Doc:  "Returns the running or the latest verification, as a `Verification`. `NotFound` if there was none.",
 			Out:  dict("verification"),
 			Call: func(c object.Call) ([]any, error) {
 				v, err := b.Verification(c.Ctx)
@@ -60,7 +60,7 @@ func (s *Server) verifyMethods() []object.Method {
 		},
 		{
 			Name: "Findings",
-			Doc:  "Returns a page of what that verification found so far (`Finding`), in its order: of each package, then of each directory.",
+			Doc:  "Returns a page of the findings of that verification so far (`Finding`), in its order: of each package, then of each directory.",
 			In:   []object.Argument{argOffset, argLimit}, Out: paged("findings"), Action: actionVerify,
 			Call: func(c object.Call) ([]any, error) {
 				offset, limit, err := c.Page(0)

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/activation"
 	sd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/digestd/digestd/daemon"
 	"github.com/digestd/digestd/daemon/bus"
@@ -31,7 +32,7 @@ var errStart = errors.New("cannot start")
 // run serves until ctx ends.
 func run(ctx context.Context, path string, verbose bool) (err error) {
 	debug.SetGCPercent(host.FirstPercent) // until the daemon, which knows more, sets it
-	p, err := takePassed()
+	p, err := takePassed(activation.Files(true))
 	hook := p.hook
 	defer func() {
 		if hook == nil {

@@ -15,7 +15,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/digestd/digestd/daemon/session"
 	"golang.org/x/sys/unix"
 )
@@ -27,9 +26,9 @@ type passed struct {
 }
 
 // takePassed takes the socket of digestd.socket, and the connections that the
-// digestd before this one left in the manager's keeping.
-func takePassed() (p passed, err error) {
-	for _, f := range activation.Files(true) {
+// digestd before this one left in the manager's keeping. It closes the files.
+func takePassed(files []*os.File) (p passed, err error) {
+	for _, f := range files {
 		listens, serr := unix.GetsockoptInt(int(f.Fd()), unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
 		switch {
 		case serr != nil:

@@ -53,6 +53,7 @@ import (
 	"github.com/digestd/digestd/rpmdb/pgp"
 	"github.com/digestd/digestd/store"
 	"github.com/digestd/digestd/store/listdir"
+	"github.com/digestd/digestd/store/record"
 )
 
 // Daemon is one running service.
@@ -226,7 +227,25 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 		s.Problem("old-certificates", api.SeverityWarning, "cannot read the certificates that signed lists before: "+api.Clean(loaded.Unread.Error())+"; digestd does not recognize the lists signed with them",
 			"restore or remove these files, then: systemctl restart digestd")
 	}
-	return d.Exec.Start(recovery)
+	if err := d.Exec.Start(recovery); err != nil {
+		return err
+	}
+	return d.Booted()
+}
+
+// Booted takes note of the deployment that the machine is running, before anything is done by
+// what is installed in it.
+func (d *Daemon) Booted() error {
+	now, err := d.Machine.Booted()
+	if err != nil {
+		d.Logger.Warn("not known which deployment the machine is running", "error", err)
+		return nil
+	}
+	_, err = d.Exec.Step("booted", false, func(s *ledger.Ledger) error {
+		s.Booted(record.Deployment{Kind: now.Kind, ID: now.ID, Name: now.Name, Boot: s.Boot})
+		return nil
+	})
+	return err
 }
 
 // readContent reads what the state directory has.

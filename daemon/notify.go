@@ -107,12 +107,14 @@ func (d *Daemon) adopt(ctx context.Context, c config.Config) error {
 	}
 	fixed := c
 	fixed.Mode, fixed.Unsigned, fixed.KeepOld, fixed.MultiVersion = d.Config.Mode, d.Config.Unsigned, d.Config.KeepOld, d.Config.MultiVersion
+	fixed.DeploymentRollback = d.Config.DeploymentRollback
 	if !reflect.DeepEqual(fixed, d.Config) {
-		d.Logger.Warn("configuration change needs a restart", "reason", "only mode, unsigned, keep-old and multiversion change while digestd runs")
+		d.Logger.Warn("configuration change needs a restart", "reason", "only mode, unsigned, keep-old, multiversion and deployment-rollback change while digestd runs")
 	}
 	return d.Exec.Decide(ctx, "configuration", func(s *ledger.Ledger) error {
 		same := s.Mode == mode && s.Unsigned == unsigned
 		s.Mode, s.Unsigned, s.Multi, s.KeepOld = mode, unsigned, c.MultiVersion, c.KeepOld == keepUntilRestart
+		s.RefuseOlder = c.DeploymentRollback == config.DeploymentRefuse
 		s.Order = ledger.NewOrder(s.Order.Lists, s.Multi)
 		s.Basis++
 		if !same {

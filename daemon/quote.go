@@ -90,7 +90,7 @@ func (d *Daemon) statement(ctx context.Context, nonce string) attest.Statement {
 			s.Index.Commit = n.Commits()
 		}
 		s.Index.Log = query.HeadsOf(d.Exec.State.Chain)
-		s.Policy = d.rooms.Anchor.SettingsDigest(d.Exec.State.Settings)
+		s.Policy = d.rooms.Anchor.SettingsDigest(d.Exec.State.State)
 		return nil
 	})
 	s.Index.Lists = digestOfLists(d.Snapshot().Entries)

@@ -23,6 +23,7 @@ func newState(c config.Config, mode policy.Mode, unsigned policy.Unsigned, now t
 		Mode: mode, Multi: c.MultiVersion, Unsigned: unsigned, KeepOld: c.KeepOld == keepUntilRestart, NoExpired: c.Expired == "withdraw",
 		Rules: verifierRules(), ListDir: c.Lists, StateDir: c.State, Boot: bootID(),
 	}, now)
+	l.RefuseOlder = c.DeploymentRollback == config.DeploymentRefuse
 	l.Waits = c.AuditTrail != state.TrailNone
 	return l
 }

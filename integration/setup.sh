@@ -68,6 +68,7 @@ bzip2            bzip2
 file             file
 debootstrap      debootstrap         debootstrap
 mke2fs           e2fsprogs           e2fsprogs
+mkfs.btrfs       btrfs-progs         btrfs-progs
 clang-19         clang-19            clang
 llvm-strip-19    llvm-19             llvm
 qemu-system-x86_64 qemu-system-x86

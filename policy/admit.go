@@ -53,17 +53,17 @@ func Admit(m Mode, l Line, pkg nevra.NEVRA) Decision {
 	case l.belowAdvised(e):
 		d.Reason = ReasonAdvisory
 		d.Text = fmt.Sprintf("%s is below %s: %s", pkg, short(l.Advised.EVR), l.Advised.Text)
-	case l.Multi && !l.Retired.IsZero() && nevra.Compare(e, l.Retired) <= 0:
+	case l.Multi && l.Older(e):
 		d.Reason = ReasonRollbackRetired
 		d.Text = fmt.Sprintf("%s is not newer than %s, which was removed from here", pkg, short(l.Retired))
-	case !l.Multi && !l.High.IsZero() && nevra.Compare(e, l.High) < 0:
+	case l.Older(e):
 		d.Reason = ReasonRollback
 		d.Text = fmt.Sprintf("%s is older than %s, which was active here", pkg, short(l.High))
 	default:
 		return d
 	}
 	d.Verdict = rollback(m)
-	d.Text += fmt.Sprintf("; to permit it once: digestctl rollback grant %s --reason WHY", pkg)
+	d.Text += fmt.Sprintf(permitOnce, pkg)
 	return d
 }
 

@@ -116,6 +116,15 @@ func (l Line) Beside(others ...Line) Line {
 	return l
 }
 
+// Older reports whether e is older than what was active of the line: what a comparison would
+// call a rollback if e came now.
+func (l Line) Older(e nevra.EVR) bool {
+	if l.Multi {
+		return !l.Retired.IsZero() && nevra.Compare(e, l.Retired) <= 0
+	}
+	return !l.High.IsZero() && nevra.Compare(e, l.High) < 0
+}
+
 func (l Line) active(e nevra.EVR) (Instance, bool) {
 	for _, a := range l.Active {
 		if a.EVR == e {

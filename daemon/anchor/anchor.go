@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/daemon/host"
 	"github.com/digestd/digestd/daemon/ledger"
@@ -182,17 +183,21 @@ func (a *Anchor) compare(ctx context.Context, s secret) (standing policy.Standin
 	}
 	err = a.Exec.Enter(ctx, "anchor", func(l *ledger.Ledger) error {
 		standing = l.CounterFound(e)
-		l.PolicyIs(a.SettingsDigest(l.Settings))
+		l.PolicyIs(a.SettingsDigest(l.State))
 		return nil
 	})
 	return standing, value, err
 }
 
 // SettingsDigest digests the settings that decide which lists there are, and what enforces them.
-func (a *Anchor) SettingsDigest(s state.Settings) string {
+func (a *Anchor) SettingsDigest(s *state.State) string {
 	c := a.Config
-	text, err := json.Marshal([]any{s.Mode.String(), s.Unsigned.String(), s.NoExpired, s.Multi, s.KeepOld, c.Format, c.Sign,
-		c.Guard, c.GuardStrict, c.GuardSeal, c.GuardModules, c.GuardDoubt, c.GuardContainers, c.GuardExempt, c.PolicySigners, c.Advisories})
+	settings := []any{s.Mode.String(), s.Unsigned.String(), s.NoExpired, s.Multi, s.KeepOld, c.Format, c.Sign,
+		c.Guard, c.GuardStrict, c.GuardSeal, c.GuardModules, c.GuardDoubt, c.GuardContainers, c.GuardExempt, c.PolicySigners, c.Advisories}
+	if s.RefuseOlder { // the default came later than digests of settings
+		settings = append(settings, config.DeploymentRefuse)
+	}
+	text, err := json.Marshal(settings)
 	if err != nil {
 		panic(err) // these are texts and numbers
 	}

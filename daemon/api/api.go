@@ -73,6 +73,8 @@ type Status struct {
 	Places    Places       `json:"places,omitzero"`   // files and directories that the daemon uses
 	Policies  PolicyCounts `json:"policies,omitzero"` // policy files
 	Metadata  Metadata     `json:"metadata,omitzero"` // of the repository with security advisories whose metadata is the oldest
+
+	Deployment Deployment `json:"deployment,omitzero"` // that the machine is running, of several installed systems
 }
 
 // Places are files and directories that the daemon uses, as absolute paths.

@@ -87,6 +87,9 @@ const (
 	KindPolicyLapsed     = "policy-lapsed"
 	KindPolicyForgotten  = "policy-forgotten"
 	KindPolicyRefused    = "policy-refused"
+
+	KindDeploymentChanged = "deployment-changed"
+	KindDeploymentOlder   = "deployment-older"
 )
 
 // Kinds returns the table, in the order of the manual. It is the package's own, and not
@@ -158,8 +161,9 @@ var table = []Kind{
 		Name: KindRollbackAllowed, ID: "ff471069cb7341568b948a55c8db1a4c", Priority: Warning, Subject: NEVRA,
 		Words: "is older than the version that was active here; this was only reported",
 		Title: "@DIGESTD_NEVRA@ is active though older than what was active before",
-		Text: "The configuration says mode = \"audit\": versions that were superseded are\n" +
-			"reported and not stopped.",
+		Text: "The configuration says mode = \"audit\", or the machine was booted into a\n" +
+			"deployment that has this version: versions that were superseded are reported and\n" +
+			"not stopped.",
 	},
 	{
 		Name: KindGranted, ID: "f8afeb89a9b74256a28c0188420b6769", Priority: Notice, Subject: NEVRA,
@@ -467,6 +471,24 @@ var table = []Kind{
 			"@DIGESTD_REASON@\n" +
 			"\n" +
 			"To check a file: digestctl policy check FILE",
+	},
+	{
+		Name: KindDeploymentChanged, ID: "42bd722539134d6499873bcf7c60122a", Priority: Notice, Subject: Machine,
+		Words: "was booted into another deployment, {reason}",
+		Title: "The machine was booted into @DIGESTD_REASON@",
+		Text: "digestd worked on another deployment or snapshot before. It compares the lists\n" +
+			"with the packages of this one.",
+	},
+	{
+		Name: KindDeploymentOlder, ID: "adcd105840af4e0c9e8eb550306b0a31", Priority: Warning, Subject: Machine,
+		Words: "went back to older packages by booting {reason}",
+		Title: "Packages of @DIGESTD_REASON@ are older than what was active here",
+		Text: "The machine was booted into a deployment or snapshot whose packages are older\n" +
+			"than those that were active here: a rollback of the whole system. Old versions\n" +
+			"have known weaknesses. The setting deployment-rollback says whether the packages\n" +
+			"have lists all the same.\n" +
+			"\n" +
+			"See how many there are, and what to do: digestctl status",
 	},
 }
 

@@ -84,6 +84,8 @@ type Config struct {
 
 	AdvisoriesWithdrawUnderGuard bool `toml:"advisories-withdraw-under-guard"` // withdraw also while the guard enforces
 
+	DeploymentRollback string `toml:"deployment-rollback"` // report, refuse: older packages of another deployment
+
 	AuditTrail string `toml:"audit-trail"` // "system", "none" or the directory of journald's sockets
 
 	Path string `toml:"-"` // the file that Load was given, absolute; "" for Default
@@ -133,6 +135,8 @@ func Default() Config {
 		AdvisoriesProtect: []string{
 			"kernel*", "glibc*", "libc6", "systemd*", "rpm*", "librpm*", "dnf*", "libdnf*", "zypper", "libzypp*", "digestd*", "openssh*", "util-linux*", "bash", "grub2*", "shim*",
 		},
+
+		DeploymentRollback: DeploymentReport,
 
 		AuditTrail: "system",
 	}
@@ -212,6 +216,7 @@ var choices = []struct {
 	{"guard-modules", func(c *Config) string { return c.GuardModules }, []string{"off", "audit", "enforce"}},
 	{"guard-doubt", func(c *Config) string { return c.GuardDoubt }, []string{"audit", "enforce"}},
 	{"advisories", func(c *Config) string { return c.Advisories }, []string{AdvisoriesOff, AdvisoriesReport, AdvisoriesKeepOut, AdvisoriesWithdraw}},
+	{"deployment-rollback", func(c *Config) string { return c.DeploymentRollback }, []string{DeploymentReport, DeploymentRefuse}},
 	{"keep-old", func(c *Config) string { return c.KeepOld }, []string{"none", "until-restart"}},
 }
 
@@ -299,6 +304,12 @@ const (
 	AdvisoriesReport   = "report"
 	AdvisoriesKeepOut  = "keep-out"
 	AdvisoriesWithdraw = "withdraw"
+)
+
+// The values of deployment-rollback.
+const (
+	DeploymentReport = "report"
+	DeploymentRefuse = "refuse"
 )
 
 // checkAdvisories checks what becomes of what advisories mend.

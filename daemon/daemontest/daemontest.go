@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/integration/bench/gendb"
 	"github.com/digestd/digestd/integration/pkgtest"
+	"github.com/digestd/digestd/kernel/deployment"
 )
 
 // keyBits are those of the keys that sign packages: enough to be believed.
@@ -37,6 +39,7 @@ type Machine struct {
 	Config config.Config
 	Log    io.Writer        // what the daemon logs, if it is set before Start
 	Clock  func() time.Time // the daemon's, if it is set before Start
+	booted                  // what the machine is running
 
 	db        *gendb.Database
 	installed map[string]gendb.Made // by NEVRA
@@ -92,6 +95,13 @@ func (m *Machine) Start(t testing.TB) {
 	if m.Clock != nil {
 		d.Now, d.Exec.Now = m.Clock, m.Clock
 	}
+	if m.booted.boot > 0 {
+		d.Machine.Booted = func() (deployment.Deployment, error) { return m.booted.into, nil }
+		d.Exec.State.Boot = strconv.Itoa(m.booted.boot)
+		if err := d.Booted(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	go d.Exec.Run(ctx)
 	m.Daemon, m.Rooms = d, d.Rooms()
@@ -101,6 +111,21 @@ func (m *Machine) Start(t testing.TB) {
 		d.Close()
 		m.stop = func() {}
 	}
+}
+
+// booted is what a machine is running, and how often it was booted.
+type booted struct {
+	into deployment.Deployment
+	boot int
+}
+
+// Boot stops the daemon, boots the machine into the deployment of that name, and starts the
+// daemon again. The list directory and what is installed are for the test to change.
+func (m *Machine) Boot(t testing.TB, name string) {
+	t.Helper()
+	m.Stop()
+	m.booted = booted{deployment.Deployment{Kind: deployment.Btrfs, ID: name, Name: "btrfs subvolume /" + name}, m.booted.boot + 1}
+	m.Start(t)
 }
 
 // Stop stops the daemon.

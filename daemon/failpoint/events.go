@@ -143,6 +143,7 @@ var Events = []Event{
 
 	// Comparisons.
 	{Name: "start", What: "the index was opened", Effects: []Effect{Commit}},
+	{Name: "booted", What: "it was read which of several installed systems the machine is running", Effects: []Effect{Commit}},
 	{Name: "observe", What: "a client listens to signals"},
 	{Name: "keys", What: "certificates and revocations were read", Effects: withdrawing},
 	{Name: "judge", What: "headers were verified by the rules of this release", Effects: withdrawing},

@@ -23,6 +23,7 @@ import (
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/kernel"
+	"github.com/digestd/digestd/kernel/deployment"
 	"github.com/digestd/digestd/rpmdb"
 	"github.com/digestd/digestd/store/record"
 )
@@ -50,6 +51,7 @@ type Machine struct {
 	Database func() (Database, error) // [rpmdb.ErrNoDatabase] where there is none
 	Keyrings keyrings
 	Features func() kernel.Features // of the kernel
+	Booted   func() (deployment.Deployment, error)
 	UnitOf   func(pid uint32) string
 }
 
@@ -66,12 +68,23 @@ type Signals struct {
 // New returns a host on this machine, without root, executor, list directory or index.
 func New(c config.Config, log *slog.Logger) *Host {
 	h := &Host{Config: c, Logger: log, Now: failpoint.Now, Memory: newMemory(),
-		Machine: Machine{Keyrings: kernel.NewKeyrings(), Features: func() kernel.Features { return kernel.Detect("/") }, UnitOf: kernel.UnitOf},
+		Machine: Machine{Booted: bootedInto(c.Root), Keyrings: kernel.NewKeyrings(), Features: func() kernel.Features { return kernel.Detect("/") }, UnitOf: kernel.UnitOf},
 		Signals: Signals{Wanted: make(chan string, 1), Ended: make(chan struct{}, 1), Timed: make(chan struct{}, 1),
 			ListsChanged: make(chan struct{}, 1), Chores: make(chan struct{}, 1), LabelsWanted: make(chan struct{}, 1)},
 	}
 	h.Database = h.openDatabase
 	return h
+}
+
+// bootedInto returns what tells which deployment the machine is running. Another root than the
+// machine's own is none.
+func bootedInto(root string) func() (deployment.Deployment, error) {
+	return func() (d deployment.Deployment, err error) {
+		if filepath.Clean(root) != "/" {
+			return d, nil
+		}
+		return deployment.Booted("/proc")
+	}
 }
 
 // Snapshot is what readers see of the state. A call keeps memory from being

@@ -10,6 +10,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/ledger/deployed"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/header"
@@ -26,8 +27,9 @@ type Reconciled struct {
 	moved []string // lists that have another name now
 	out   state.LeftOut
 
-	initial   bool // nothing was known before
-	OwnFailed int  // own lists that could not be made anew
+	initial   bool            // nothing was known before
+	deployed  []record.Digest // headers of packages of another deployment than before
+	OwnFailed int             // own lists that could not be made anew
 }
 
 // fail notes that nothing could be done for a package; others go on.
@@ -60,6 +62,7 @@ func (s *Ledger) Apply(found []state.InstalledPackage, r *Reconciled) {
 func (s *Ledger) Settled(found []state.InstalledPackage, r *Reconciled, failed error) {
 	s.TellOfLeftOut(&r.out)
 	s.noteMoved(found)
+	deployed.Compared(s.State, r.deployed)
 	if r.initial && r.Published > 0 {
 		s.Event(record.Event{Kind: audit.KindFirstSync, Text: fmt.Sprintf("%d lists published", r.Published)})
 	}
@@ -111,6 +114,9 @@ func (s *Ledger) claims(found []state.InstalledPackage, r *Reconciled) map[recor
 			r.out.Unsignable = append(r.out.Unsignable, p.String())
 		case p.Err != nil:
 			r.fail(p, p.Err)
+			if deployed.Part(s.State, p.Header) {
+				r.deployed = append(r.deployed, p.Header)
+			}
 		case p.Fresh == nil:
 			r.Kept++
 		}
@@ -169,9 +175,13 @@ func (s *Ledger) applyFresh(found *state.InstalledPackage, initial bool, r *Reco
 	c := found.Fresh
 	d := s.UnlessHeld(c, c.Vouch)
 	if d.Verdict == policy.Allow {
-		d = s.UnlessBanned(c.Pkg, s.AdmitCandidate(nil, c), c.Body, c.Whole)
+		d = s.AdmitCandidate(nil, c)
 	}
-	if d.Verdict == policy.Veto {
+	if deployed.Part(s.State, c.Header) {
+		d = deployed.Judge(s.State, c, d)
+		r.deployed = append(r.deployed, c.Header)
+	}
+	if d = s.UnlessBanned(c.Pkg, d, c.Body, c.Whole); d.Verdict == policy.Veto {
 		d.Verdict = policy.WithholdList // it is installed already
 	}
 	previous := s.ByName[c.Name]

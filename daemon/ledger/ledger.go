@@ -10,6 +10,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
+	"github.com/digestd/digestd/daemon/ledger/deployed"
 	"github.com/digestd/digestd/daemon/ledger/grounds"
 	"github.com/digestd/digestd/daemon/ledger/policies"
 	"github.com/digestd/digestd/daemon/ledger/state"
@@ -162,6 +163,9 @@ func (s *Ledger) Load(c Content) error {
 	if err := errors.Join(s.loadOrder(c.Meta), s.LoadAnchor(c.Meta)); err != nil {
 		return err
 	}
+	if s.Past.Deployed, err = c.Deployment(); err != nil {
+		return err
+	}
 	if len(s.Certificates) > 0 {
 		s.AdoptCertificate(c.Meta[grounds.MetaCertificate], s.Certificates[0])
 	}
@@ -170,6 +174,9 @@ func (s *Ledger) Load(c Content) error {
 	}
 	return s.loadOwn(c.Own, c.Bodies, c.Rebuilt)
 }
+
+// Booted takes note of what the machine is running, where there are several systems.
+func (s *Ledger) Booted(d record.Deployment) { deployed.Booted(s.State, d) }
 
 // Recovered reports what the opening of the index found; rebuilt is set if the index was
 // lost.

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/digestd/digestd/daemon/ledger/deployed"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/nevra"
@@ -65,6 +66,7 @@ func (s *Ledger) End(t *state.Transaction) (published, withdrawn int) {
 		s.RetireLine(e)
 	}
 	s.After(func(o state.Observer) { o.TransactionFinished(uint32(published), uint32(withdrawn)) })
+	deployed.Ended(s.State)
 	s.Sync(t.Touched...)
 	s.Record()
 	return published, withdrawn

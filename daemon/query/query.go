@@ -71,7 +71,7 @@ func (q *Query) Status() api.Status {
 		Certificate: identity.Describe(m.Identity.Cert, m.Identity.Path),
 		Policies:    countPolicies(&snap.Policed), Metadata: oldestMetadata(snap.Advice),
 		Transaction: snap.Open > 0, LastSync: snap.LastSync, Problems: snap.Problems, Counter: snap.Counter, LastEvent: snap.LastEvent,
-		Places: Places(q.Config),
+		Places: Places(q.Config), Deployment: describeDeployment(snap),
 	}
 	if fips140.Enabled() {
 		st.FIPS = fips140.Version()

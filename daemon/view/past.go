@@ -8,11 +8,13 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// Past is what binds the index to what was decided before.
+// Past is what binds the index to what was decided before, and what the machine was then.
 type Past struct {
 	Anchor record.Anchor // zero: nothing
 	Urgent bool          // what was decided since the epoch began is to be anchored at once
 	Doubt  policy.Doubt  // why the index may have forgotten something
+
+	Deployed *record.Deployment // that the machine was running last, never changed; nil: not known
 }
 
 // Decided is what follows when something was decided which an older index must not undo.

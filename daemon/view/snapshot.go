@@ -109,6 +109,8 @@ type Running struct {
 	DBPath    string
 	Since     time.Time
 	Past      Past
+	// RefuseOlder is that older packages of a deployment get no lists.
+	RefuseOlder bool
 }
 
 // CompareEntry compares e with a list by name.

@@ -19,7 +19,7 @@ var deciding = []mutation{
 		"a version stays active of which an interrupted transaction brought another build, after that was erased"},
 	{"retired-version-returns", "policy/admit.go", "nevra.Compare(e, l.Retired) <= 0", "nevra.Compare(e, l.Retired) < 0",
 		"the removed version itself may return"},
-	{"high-version-refused", "policy/admit.go", "nevra.Compare(e, l.High) < 0", "nevra.Compare(e, l.High) <= 0",
+	{"high-version-refused", "policy/line.go", "nevra.Compare(e, l.High) < 0", "nevra.Compare(e, l.High) <= 0",
 		"the highest version may not be installed again"},
 	{"grant-ignored", "policy/admit.go", "if l.Doubt == NoDoubt && slices.Contains(l.Grants, e) {", "if l.Doubt == NoDoubt && slices.Contains(l.Grants, e) && false {",
 		"a grant lets nothing in"},

@@ -91,11 +91,37 @@ func printStatus(t *terminal.UI, st api.Status, keys []api.Key, now time.Time) {
 	printStatusKernel(t, st.Kernel)
 	printStatusGuard(t, st.Guard)
 	printStatusAnchor(t, st.Anchor)
+	printStatusDeployment(t, st.Deployment)
 	printStatusFleet(t, st, now)
 	if sync := st.LastSync; !sync.When.IsZero() {
 		t.Fact("last sync", "%s, %s in %s", terminal.Moment(sync.When), terminal.Count(sync.Installed, "package", "packages"), terminal.Seconds(sync.Duration))
 	}
 	t.Fact("running", "since %s", terminal.Moment(st.Since))
+}
+
+// printStatusDeployment prints which of several installed systems the machine is running.
+func printStatusDeployment(t *terminal.UI, d api.Deployment) {
+	if d.ID == "" {
+		return
+	}
+	t.Fact("deployment", "%s", d.Name)
+	style, text := deploymentState(d)
+	t.Colored(style, "", "%s", text)
+}
+
+// deploymentState says since when a deployment runs, and what is the matter with it.
+func deploymentState(d api.Deployment) (terminal.Style, string) {
+	style, text := terminal.Plain, "since "+terminal.Moment(d.Since)
+	if d.Former != "" {
+		text += ", " + d.Former + " before"
+	}
+	switch {
+	case !d.Compared:
+		style, text = terminal.Warn, text+"; not compared yet"
+	case d.Older > 0:
+		style, text = terminal.Warn, text+fmt.Sprintf("; %s than what was active here", terminal.Count(d.Older, "package is older", "packages are older"))
+	}
+	return style, text
 }
 
 // printStatusFleet prints what policy files and repositories say, where there are any.

@@ -59,6 +59,22 @@ func TestPolicyCounts(t *testing.T) {
 	}
 }
 
+func TestDeploymentState(t *testing.T) {
+	since := "since " + terminal.Moment(midday)
+	for want, d := range map[string]api.Deployment{
+		since: {Since: midday, Compared: true},
+		since + ", ostree os 0123456789ab.0 before":                                         {Since: midday, Compared: true, Former: "ostree os 0123456789ab.0"},
+		since + "; not compared yet":                                                        {Since: midday, Older: 3},
+		since + ", btrfs subvolume /a before; 1 package is older than what was active here": {Since: midday, Compared: true, Former: "btrfs subvolume /a", Older: 1},
+		since + "; 12 packages are older than what was active here":                         {Since: midday, Compared: true, Older: 12},
+	} {
+		style, got := deploymentState(d)
+		if got != want || (style == terminal.Warn) != (!d.Compared || d.Older > 0) {
+			t.Errorf("%+v: %s %q", d, style, got)
+		}
+	}
+}
+
 func TestEndStyle(t *testing.T) {
 	for days, want := range map[int]terminal.Style{-1: terminal.Bad, 1: terminal.Warn, 29: terminal.Warn, 31: terminal.Plain} {
 		if got := endStyle(midday.AddDate(0, 0, days), midday); got != want {

@@ -100,6 +100,8 @@ type LineTable struct {
 	Archs      map[string]bool // of Lines
 	Counter    uint64          // last activation counter given out
 	Past       view.Past
+	// RefuseOlder has older packages of a deployment refused that the machine went back to.
+	RefuseOlder bool
 
 	FloorsOf map[string][]policy.OriginFloor // what is set from elsewhere, by origin
 	Floors   policy.OriginFloors             // all of that
@@ -331,7 +333,7 @@ func (s *State) View() *view.Snapshot {
 		Running: view.Running{
 			Mode: s.Mode, Basis: s.Basis, Counter: s.Counter, LastEvent: s.ToldSeq - 1, Problems: slices.Clone(s.Problems),
 			Open: len(s.Open), LastSync: s.LastSync, DBKind: s.DBKind, DBPath: s.DBPath, Since: s.Since,
-			Past: s.Past,
+			Past: s.Past, RefuseOlder: s.RefuseOlder,
 		},
 	}
 }

@@ -80,6 +80,8 @@ func checks() []check {
 		{"kernel", "the kernel has IMA and the Integrity Digest Cache", lookKernel},
 		{"keyring", "the kernel trusts the certificate that signs lists", lookKeyring},
 		{"ima-policy", "IMA's policy uses the lists", lookPolicy},
+		{"policies", "all policy files are in force", lookPolicies},
+		{"metadata", "repositories have current security advisories", lookMetadata},
 		{"anchor", "the index is bound to the counter in the TPM", lookAnchor},
 		{"guard", "the guard is in the configured mode", lookGuard},
 	}

@@ -77,6 +77,7 @@ func TestRefused(t *testing.T) {
 		{`sign = "pgp"`, `needs format = "rpm"`},
 		{`multiversion = ["["]`, `is not a valid pattern`},
 		{`signing-key = "pkcs11:token=a;object=b?pin-value=1234"`, `signing-key: cannot read PKCS#11 URI: pin-value is not accepted`},
+		{`deployment-rollback = "refused"`, `deployment-rollback = "refused": want one of report, refuse (did you mean "refuse"?)`},
 		{`mode = 3`, `incompatible types`},
 		{`mode = `, `digestd.conf`},
 		{`advisories = "keepout"`, `keep-out`},
@@ -116,7 +117,7 @@ func TestShippedFile(t *testing.T) {
 	if diff := cmp.Diff(config.Default(), got); diff != "" {
 		t.Error(diff)
 	}
-	for _, key := range strings.Fields("root dbpath state lists socket keys bus mode unsigned format sign signing-key keep-old multiversion labels fapolicyd keylime metrics ima-signatures ima-signature-version guard guard-strict guard-seal guard-modules guard-doubt guard-containers guard-exempt advisories advisories-grace advisories-protect advisories-withdraw-under-guard audit-trail") {
+	for _, key := range strings.Fields("root dbpath state lists socket keys bus mode unsigned format sign signing-key keep-old multiversion deployment-rollback labels fapolicyd keylime metrics ima-signatures ima-signature-version guard guard-strict guard-seal guard-modules guard-doubt guard-containers guard-exempt advisories advisories-grace advisories-protect advisories-withdraw-under-guard audit-trail") {
 		if !strings.Contains(active.String(), "\n"+key+" = ") && !strings.HasPrefix(active.String(), key+" = ") {
 			t.Errorf("%s is not shown", key)
 		}

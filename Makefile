@@ -128,7 +128,7 @@ test-vm:
 
 # The test runs in make test, too, with Go's current module; here with the validated one.
 test-fips: setup-test
-	GOFIPS140=certified $(GO) test -count=1 ./integration/system -run TestFIPS
+	GOFIPS140=certified $(GO) test -count=1 -timeout 30m ./integration/system -run TestFIPS
 
 # Tests that need root are skipped where there is none.
 unit:

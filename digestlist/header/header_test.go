@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"hash"
 	"strings"
 	"testing"
 
@@ -40,6 +41,25 @@ func TestRegion(t *testing.T) {
 	}
 	if v, err := full.Unsigned().Uint32(header.TagInstallTime); err != nil || v != 42 {
 		t.Errorf("installation time %d, %v", v, err)
+	}
+}
+
+// TestHashThatCannotBeCopied: the hashes of Go's validated module have no Clone; the header then
+// has its digest, and no state to hash on from.
+func TestHashThatCannotBeCopied(t *testing.T) {
+	h := mustParse(t, build(header.TagHeaderImmutable, nevraRecords(), nil))
+	want, err := h.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, digest, err := header.HashedBy(h, struct{ hash.Hash }{sha256.New()})
+	if err != nil || state != nil || digest != want {
+		t.Errorf("state %v, digest %x (%v), want none and %x", state, digest, err, want)
+	}
+	if state, digest, err = header.HashedBy(h, sha256.New()); err != nil || digest != want {
+		t.Errorf("digest %x (%v), want %x", digest, err, want)
+	} else if next, err := state.Clone(); err != nil || !bytes.Equal(next.Sum(nil), want[:]) {
+		t.Errorf("its state hashes to %x (%v), want %x", next.Sum(nil), err, want)
 	}
 }
 

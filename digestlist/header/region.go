@@ -33,19 +33,21 @@ func (h *Header) Digest() ([sha256.Size]byte, error) {
 }
 
 // Hashed returns Digest and the state it was read from, so that a signature,
-// which hashes some bytes more, need not hash the header again.
-func (h *Header) Hashed() (hash.Cloner, [sha256.Size]byte, error) {
-	var sum [sha256.Size]byte
+// which hashes some bytes more, need not hash the header again. The state is nil
+// if it cannot be copied: the hashes of Go's validated cryptographic module have no Clone.
+func (h *Header) Hashed() (hash.Cloner, [sha256.Size]byte, error) { return h.hashedBy(sha256.New()) }
+
+func (h *Header) hashedBy(d hash.Hash) (state hash.Cloner, sum [sha256.Size]byte, err error) {
 	if h.region != TagHeaderImmutable {
 		return nil, sum, ErrNoRegion
 	}
-	d := sha256.New().(hash.Cloner)
 	d.Write([]byte(Magic))
 	d.Write(h.intro())
 	d.Write(h.regionIndex())
 	d.Write(h.regionData())
 	d.Sum(sum[:0])
-	return d, sum, nil
+	state, _ = d.(hash.Cloner)
+	return state, sum, nil
 }
 
 func (h *Header) intro() []byte {

@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/digestd/digestd/daemon/advisory/needed"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/executor"
@@ -331,6 +332,7 @@ func newSimMachine(sign string, onDisk, guarded bool) (_ *simMachine, err error)
 	c.Keys, c.Revoked, c.Blacklist = filepath.Join(dir, "keys"), filepath.Join(dir, "revoked"), filepath.Join(dir, "blacklist")
 	c.Policy = filepath.Join(dir, "policy")
 	c.Labels, c.AuditTrail, c.Sign = false, "none", sign
+	c.Advisories, c.AdvisoriesGrace, c.AdvisoriesProtect = config.AdvisoriesWithdraw, fmt.Sprintf("%dd", sim.AdviceGrace), []string{sim.AdviceProtects}
 	if guarded {
 		c.Guard, m.guard = "enforce", &simGuard{kernel: guardtest.NewMemory()}
 	}
@@ -372,6 +374,7 @@ func (m *simMachine) Start() error {
 	}
 	d.Dir = hookedDirectory{d.Dir, &m.staged}
 	d.rooms.Policies.Find = m.policies
+	d.Needs = func(string) *needed.Files { return &needed.Files{} }
 	d.rooms.Keys.Blacklist = func() (state.Blacklisted, error) {
 		return state.Blacklisted{Known: true, Entries: maps.Clone(m.banned), KeyIDs: map[string]bool{}}, nil
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/nevra"
+	"github.com/digestd/digestd/store/record"
 )
 
 func (m *simMachine) Revoke(key string) error {
@@ -181,6 +182,22 @@ func (m *simMachine) PoliceGone() error {
 func (m *simMachine) PoliceForget() error {
 	_, err := m.d.PolicyForget(m.ctx(), simActor, "site", "why")
 	return m.after(err)
+}
+
+func (m *simMachine) Advise(repository string, r sim.Range) error {
+	name := record.OriginAdvisory + repository
+	o := record.Origin{Name: name, Strength: "unsigned", Keys: []string{m.fingerprint(sim.Repositories[repository])}, Stamp: "stamp", Made: simStart}
+	floor := record.AdvisedFloor{Origin: name, Name: r.Name, EVR: evrOf(r.Name, r.Below), Why: "VSA"}
+	return m.after(m.d.Advise(m.ctx(), o, []record.AdvisedFloor{floor}))
+}
+
+func (m *simMachine) ForgetAdvice(repository string) error {
+	return m.after(m.d.AdvisoriesForget(m.ctx(), simActor, repository, "why"))
+}
+
+func (m *simMachine) Look() error {
+	m.d.Follow(m.ctx(), nil)
+	return m.after(nil)
 }
 
 func (m *simMachine) Order(p sim.Package) error {

@@ -12,7 +12,8 @@ import (
 // Admit decides whether pkg, of line l, may have an active list. In order:
 //
 //   - what is denied may not, whatever else speaks for it;
-//   - what is active already stays, but for what a floor was set above since;
+//   - what is active already stays, but for what a floor was set above since, and
+//     what was withdrawn because it is below what advisories say is mended;
 //   - while it is in doubt whether the line knows all that was decided, what is older
 //     than what is installed is a rollback, and no grant counts;
 //   - what the owner granted may come;
@@ -29,7 +30,7 @@ func Admit(m Mode, l Line, pkg nevra.NEVRA) Decision {
 			return denied(m, pkg, d)
 		}
 	}
-	if a, ok := l.active(e); ok && (a.Granted || !l.belowFloor(e)) {
+	if a, ok := l.active(e); ok && (a.Granted || !l.belowFloor(e)) && !(a.Retracted && l.belowAdvised(e)) {
 		return Decision{Reason: ReasonActive}
 	}
 	if d, ok := doubted(m, l, pkg); ok {

@@ -51,6 +51,25 @@ func (l line) policy(t testing.TB) policy.Line {
 	return p
 }
 
+// What was withdrawn for an advisory stands again once that says nothing any more, and no grant
+// lets it stand meanwhile.
+func TestAdmitRetracted(t *testing.T) {
+	old := evr(t, "2-1")
+	for _, granted := range []bool{false, true} {
+		l := policy.Line{High: evr(t, "3-1"), Active: []policy.Instance{{EVR: old, Granted: granted, Retracted: true}}}
+		if d := policy.Admit(policy.Enforce, l, bash(old)); d.Verdict != policy.Allow || d.Reason != policy.ReasonActive {
+			t.Errorf("forgotten, by a grant %v: %+v", granted, d)
+		}
+		l.Advised = &policy.Advised{EVR: evr(t, "3-1"), Text: "VSA-1 fixes it"}
+		if d := policy.Admit(policy.Enforce, l, bash(old)); d.Verdict != policy.Veto || d.Reason != policy.ReasonAdvisory {
+			t.Errorf("by a grant %v: %+v", granted, d)
+		}
+		if l.Active[0].Retracted = false; policy.Admit(policy.Enforce, l, bash(old)).Reason != policy.ReasonActive {
+			t.Errorf("what is active goes at once, by a grant %v", granted)
+		}
+	}
+}
+
 func TestAdmit(t *testing.T) {
 	one, kernel := line{high: "3-1", active: []string{"3-1"}}, line{multi: true, high: "5-1", retired: "3-1", active: []string{"4-1", "5-1"}}
 	with := func(l line, change func(*line)) line { change(&l); return l }

@@ -46,8 +46,9 @@ type Doubted struct {
 
 // Instance is a version with an active list.
 type Instance struct {
-	EVR     nevra.EVR
-	Granted bool // it is there by a grant
+	EVR       nevra.EVR
+	Granted   bool // it is there by a grant
+	Retracted bool // its list was withdrawn for what advisories say
 }
 
 // Activate enters e's list becoming active under number next. It uses up the

@@ -141,6 +141,7 @@ func (ad *Admin) FloorSet(ctx context.Context, by api.Actor, pkg, evrText, reaso
 			s.RaiseFloor(id, evr, a)
 		}
 		s.Suspend(s.BelowFloors(ids[0].Name))
+		s.WithdrawUnknown()
 		return nil
 	})
 	ad.WantSync("a floor was set")

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/digestd/digestd/daemon/advisory/needed"
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/config"
@@ -47,6 +48,7 @@ type Adviser struct {
 	Settled chan struct{} // takes, where there is room, whenever all that changed was applied; for tests
 	Program string        // that reads repositories; see [feed.Argument]
 	Settle  time.Duration // that the caches must be left alone before they are read
+	Needs   func(root string) *needed.Files
 
 	keeper keeper
 	failed map[string]string // why a repository could not be applied, by its stamp
@@ -54,7 +56,7 @@ type Adviser struct {
 
 // New returns an Adviser for h.
 func New(h *host.Host) *Adviser {
-	return &Adviser{Host: h, Changed: make(chan struct{}, 1), Settled: make(chan struct{}, 1), Program: feed.Program, Settle: settlePause, failed: map[string]string{}}
+	return &Adviser{Host: h, Changed: make(chan struct{}, 1), Settled: make(chan struct{}, 1), Program: feed.Program, Settle: settlePause, Needs: needed.Find, failed: map[string]string{}}
 }
 
 // Binds reports whether, by the configuration, advisories keep versions out.
@@ -93,7 +95,7 @@ func (a *Adviser) Apply(ctx context.Context) (left bool) {
 			delete(a.failed, stamp)
 		}
 	}
-	a.tell(ctx, problems)
+	a.Follow(ctx, problems)
 	return len(problems) > 0
 }
 
@@ -200,7 +202,7 @@ func (a *Adviser) read(ctx context.Context, r *cache.Repository, o, before recor
 		return err
 	}
 	o.Security, o.Beyond = summary.Security, summary.Beyond
-	return a.advise(ctx, o, floors)
+	return a.Advise(ctx, o, floors)
 }
 
 // verify checks the signature of repomd.xml, if there is one, by keys that vouch for
@@ -272,8 +274,8 @@ func (a *Adviser) filter() (archs []string, names map[string]bool) {
 // piece is how many floors the ledger takes in at a time: others have their turn between.
 const piece = 5000
 
-// advise tells the ledger what a repository says. Its stamp comes with the last piece.
-func (a *Adviser) advise(ctx context.Context, o record.Origin, floors []record.AdvisedFloor) error {
+// Advise tells the ledger what a repository says. Its stamp comes with the last piece.
+func (a *Adviser) Advise(ctx context.Context, o record.Origin, floors []record.AdvisedFloor) error {
 	raised := 0
 	for {
 		n := min(len(floors), piece)
@@ -305,8 +307,9 @@ func (a *Adviser) advise(ctx context.Context, o record.Origin, floors []record.A
 	}
 }
 
-// tell marks what is below, and says what an administrator should know.
-func (a *Adviser) tell(ctx context.Context, problems []string) {
+// Follow carries out what follows from all that repositories said: it marks what is below,
+// withdraws what is due, and says what an administrator should know, problems among that.
+func (a *Adviser) Follow(ctx context.Context, problems []string) {
 	grace := time.Duration(0)
 	if a.Config.Advisories == config.AdvisoriesWithdraw {
 		grace, _ = a.Config.Grace()

@@ -33,11 +33,11 @@ type keeper struct {
 }
 
 // needs are the files that the machine needs.
-func (k *keeper) needs(root string) *needed.Files {
+func (k *keeper) needs(root string, find func(string) *needed.Files) *needed.Files {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.files == nil || time.Since(k.found) > keptFiles {
-		k.files, k.found = needed.Find(root), time.Now()
+		k.files, k.found = find(root), time.Now()
 	}
 	return k.files
 }
@@ -52,7 +52,7 @@ func (a *Adviser) stays(e *view.Entry) (why string) {
 	if !e.Active() {
 		return ""
 	}
-	files := a.keeper.needs(a.Config.Root)
+	files := a.keeper.needs(a.Config.Root, a.Needs)
 	err := a.EachFile(e, func(_ digestlist.Algo, _, path []byte) error {
 		if reason := files.Why(string(path)); reason != "" && why == "" {
 			why = api.Clean(fmt.Sprintf("%s: %s", path, reason))

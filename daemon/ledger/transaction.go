@@ -172,7 +172,7 @@ func (s *Ledger) entryOf(a *state.Addition, stamp record.Stamp) *view.Entry {
 		switch {
 		case p.Active():
 			e.Granted, e.Reason, e.Text = p.Granted, p.Reason, p.Text
-		case p.Suspended():
+		case p.Suspended(), p.Retracted():
 			e.Granted, e.Reason = p.Granted, ""
 		}
 	}

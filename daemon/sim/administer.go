@@ -152,6 +152,15 @@ func (r *runner) administer(kind Kind, what string, p Package) error {
 				m.policed = policed{}
 			}
 		}, false)
+	case Advise:
+		repository, text, _ := strings.Cut(what, ":")
+		said := rangeOf(text)
+		return r.act(func() error { return r.sys.Advise(repository, said) }, func(m *Model) { m.advice.hears(repository, said) }, true)
+	case ForgetAdvice:
+		if err := r.act(func() error { return r.sys.ForgetAdvice(what) }, func(m *Model) { clear(m.advice.said[what]) }, false); err != nil {
+			return err
+		}
+		return r.compare()
 	case Rotate:
 		// All lists are made again, from what is installed.
 		if err := r.act(r.sys.Rotate, func(*Model) {}, true); err != nil {

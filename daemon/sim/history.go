@@ -68,6 +68,10 @@ const (
 	PoliceGone   Kind = "police-gone"   // the file goes; what it said stays
 	PoliceForget Kind = "police-forget" // the administrator has that forgotten
 
+	Advise       Kind = "advise"        // REPOSITORY:NAME<VERSION: its advisories say that these lack a fix
+	ForgetAdvice Kind = "forget-advice" // REPOSITORY: the administrator has that forgotten
+	Look         Kind = "look"          // at what is due by advisories
+
 	Own       Kind = "own"        // NAME=CONTENT: the owner publishes a list of it
 	OwnRemove Kind = "own-remove" // NAME
 
@@ -194,7 +198,8 @@ func aPackage(r *rand.Rand) string { return pool[r.IntN(len(pool))].String() }
 func aKey(r *rand.Rand) string     { return []string{"A", "A", "B", "C"}[r.IntN(4)] }
 func aSigner(r *rand.Rand) string  { return []string{"A", "A", "B", "C", subkeyOf("B")}[r.IntN(5)] }
 func aName(r *rand.Rand) string    { return pool[r.IntN(len(pool))].Name }
-func aRange(r *rand.Rand) string   { return fmt.Sprintf("%s<%d", aName(r), r.IntN(rungs+1)+1) }
+func aRange(r *rand.Rand) string   { return rangeText(Range{Name: aName(r), Below: r.IntN(rungs+1) + 1}) }
+func rangeText(r Range) string     { return fmt.Sprintf("%s<%d", r.Name, r.Below) }
 func nothing(*rand.Rand) string    { return "" }
 
 func aContent(r *rand.Rand) string {
@@ -235,6 +240,7 @@ var menu = []dish{
 	{Amid + Grant, 1, aPackage}, {Amid + TakeGrant, 1, aPackage},
 	{HandOver, 4, aPackage}, {Both, 4, aPair}, {DenyUntil, 3, aTime}, {Clock, 3, aDay}, {Ban, 1, aContent}, {Order, 1, aPackage}, {Prefetch, 1, onOff},
 	{Own, 4, ownOf}, {OwnRemove, 2, anOwn}, {Police, 4, aPolicy}, {PoliceGone, 2, nothing}, {PoliceForget, 2, nothing},
+	{Advise, 5, anAdvice}, {ForgetAdvice, 2, aRepository}, {Look, 6, nothing}, {Amid + Advise, 1, anAdvice}, {Within + Advise, 1, anAdvice},
 	{Within + Revoke, 2, aSigner}, {Within + Restore, 1, aSigner}, {Within + Drop, 1, aKey}, {Within + Import, 1, aKey}, {Within + Renew, 1, aRenewal},
 	{Within + Deny, 2, aRange}, {Within + Lift, 1, aRange}, {Within + DenyContent, 2, aContent}, {Within + LiftContent, 1, aContent},
 	{Within + Unsigned, 1, aSetting}, {Within + Floor, 1, aRange}, {Within + Grant, 1, aPackage}, {Within + TakeGrant, 1, aPackage},

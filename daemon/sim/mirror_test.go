@@ -42,6 +42,7 @@ type slips struct {
 	counter  func() uint64
 	tampered func() int
 	drops    bool // what keep-old is to keep
+	hastes   bool // lists go for advisories before their day
 }
 
 func newMirror(s slips) *mirror {
@@ -277,6 +278,26 @@ func (s *mirror) PoliceForget() error {
 		if !m.policed.there {
 			m.policed = policed{}
 		}
+	})
+}
+
+func (s *mirror) Advise(repository string, lacking Range) error {
+	return s.does("advise", func(m *Model) { m.advice.hears(repository, lacking) })
+}
+
+func (s *mirror) ForgetAdvice(repository string) error {
+	return s.does("forget advice", func(m *Model) { clear(m.advice.said[repository]) })
+}
+
+func (s *mirror) Look() error {
+	return s.does("look", func(m *Model) {
+		dir := s.Directory()
+		may, must := m.due(s.day, dir)
+		if s.hastes {
+			may, must = nil, slices.Sorted(maps.Keys(m.advice.noted))
+		}
+		gone := slices.Concat(must, may)[:min(len(may)+len(must), m.room(s.day))]
+		m.looked(s.day, dir, gone)
 	})
 }
 

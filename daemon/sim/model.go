@@ -29,6 +29,7 @@ type Model struct {
 type others struct {
 	kept    keeping
 	policed policed
+	advice  advice
 }
 
 // policed is what a policy file says, also when it is gone.
@@ -80,7 +81,7 @@ func NewModel() *Model {
 		keys:  map[string]keyState{"A": {}, "B": {}, "C": {absent: true}, subkeyOf("B"): {}},
 		lines: map[string]line{}, denials: map[string]Range{}, contents: map[int]bool{}, banned: map[int]bool{}, own: map[string]int{}, last: map[string]int{}, past: map[string]map[int]bool{},
 	}
-	m.kept.lists = map[string]bool{}
+	m.kept.lists, m.advice = map[string]bool{}, newAdvice()
 	for _, name := range ownNames {
 		m.past[name] = map[int]bool{}
 	}
@@ -93,7 +94,7 @@ func NewModel() *Model {
 func (m *Model) clone() *Model {
 	c := &Model{
 		Installed: slices.Clone(m.Installed), keys: maps.Clone(m.keys), lines: maps.Clone(m.lines),
-		denials: maps.Clone(m.denials), contents: maps.Clone(m.contents), banned: maps.Clone(m.banned), own: maps.Clone(m.own), last: maps.Clone(m.last), past: map[string]map[int]bool{}, unsigned: m.unsigned, timed: m.timed, others: others{keeping{m.kept.on, maps.Clone(m.kept.lists)}, m.policed},
+		denials: maps.Clone(m.denials), contents: maps.Clone(m.contents), banned: maps.Clone(m.banned), own: maps.Clone(m.own), last: maps.Clone(m.last), past: map[string]map[int]bool{}, unsigned: m.unsigned, timed: m.timed, others: others{keeping{m.kept.on, maps.Clone(m.kept.lists)}, m.policed, m.advice.clone()},
 	}
 	for name, past := range m.past {
 		c.past[name] = maps.Clone(past)
@@ -108,7 +109,7 @@ func (m *Model) clone() *Model {
 // same reports whether m and o know the same.
 func (m *Model) same(o *Model) bool {
 	return m.unsigned == o.unsigned && m.timed == o.timed && m.policed == o.policed && m.kept.on == o.kept.on &&
-		maps.Equal(m.kept.lists, o.kept.lists) && maps.Equal(m.keys, o.keys) && maps.Equal(m.denials, o.denials) &&
+		maps.Equal(m.kept.lists, o.kept.lists) && m.advice.same(o.advice) && maps.Equal(m.keys, o.keys) && maps.Equal(m.denials, o.denials) &&
 		maps.Equal(m.contents, o.contents) && maps.Equal(m.banned, o.banned) && maps.Equal(m.own, o.own) && maps.Equal(m.last, o.last) &&
 		maps.EqualFunc(m.past, o.past, maps.Equal) && maps.EqualFunc(m.lines, o.lines, line.same) &&
 		slices.EqualFunc(m.Installed, o.Installed, func(p, q Package) bool { return p.id == q.id })
@@ -165,6 +166,12 @@ func (m *Model) floorOf(name string) int {
 	return m.lines[name].floor
 }
 
+// floored reports whether a floor keeps p out, which no grant has permitted since.
+func (m *Model) floored(p Package) bool {
+	l := m.lines[p.Name]
+	return p.Version < m.floorOf(p.Name) && !l.standing[p.Version] && !l.grants[p.Version]
+}
+
 // left is what p's list holds: its contents without those that are denied.
 func (m *Model) left(p Package) []int { return m.allowed(p.Contents) }
 
@@ -184,15 +191,17 @@ func (m *Model) expire(day int) {
 }
 
 // Rollback reports whether p is an older version that may not come back.
-func (m *Model) Rollback(p Package) bool {
+func (m *Model) Rollback(p Package) bool { return m.rollback(p, m.advice.binds(p)) }
+
+func (m *Model) rollback(p Package, advised bool) bool {
 	l := m.lines[p.Name]
 	granted, stands := l.standing[p.Version]
 	switch {
-	case stands && (granted || p.Version >= m.floorOf(p.Name)):
+	case stands && (granted || p.Version >= m.floorOf(p.Name)) && !(advised && m.advice.retracted(p)):
 		return false
 	case l.grants[p.Version]:
 		return false
-	case p.Version < m.floorOf(p.Name):
+	case p.Version < m.floorOf(p.Name), advised:
 		return true
 	case p.Multi:
 		return p.Version <= l.retired
@@ -206,7 +215,11 @@ func (m *Model) Refused(p Package) bool {
 }
 
 // Listed reports whether p, once it is installed, must have a list.
-func (m *Model) Listed(p Package) bool { return m.vouched(p) && !m.denied(p) && !m.Rollback(p) }
+func (m *Model) Listed(p Package) bool { return m.listed(p, m.advice.binds(p)) }
+
+func (m *Model) listed(p Package, advised bool) bool {
+	return m.vouched(p) && !m.denied(p) && !m.rollback(p, advised)
+}
 
 // Directory is what the list directory must hold when nothing is under way: the
 // contents of each list.
@@ -236,6 +249,9 @@ func (m *Model) Compare() {
 		}
 		m.lines[name] = l
 	}
+	maps.DeleteFunc(m.advice.gone, func(list string, _ int) bool {
+		return !slices.ContainsFunc(m.Installed, func(p Package) bool { return p.List() == list })
+	})
 	rising := slices.SortedFunc(slices.Values(m.Installed), func(a, b Package) int { return a.Version - b.Version })
 	for _, p := range rising {
 		if m.Listed(p) {
@@ -246,6 +262,7 @@ func (m *Model) Compare() {
 
 func (m *Model) activate(p Package) {
 	l := m.lines[p.Name]
+	delete(m.advice.gone, p.List())
 	if _, stands := l.standing[p.Version]; !stands || l.grants[p.Version] {
 		l.standing[p.Version] = l.grants[p.Version] || l.standing[p.Version]
 		delete(l.grants, p.Version)
@@ -275,9 +292,12 @@ func (m *Model) SetFloor(name string, version int) {
 	m.lines[name] = l
 }
 
-// Grant permits a version once, if it needs that and nothing else speaks against it.
+// Grant permits a version once, if it needs that and nothing else speaks against it. It may
+// need it if an advisory mentions it: before it comes nobody knows who signed it.
 func (m *Model) Grant(p Package) {
-	if m.Rollback(p) && !m.denied(p) {
+	_, stands := m.lines[p.Name].standing[p.Version]
+	_, gone := m.advice.gone[p.List()]
+	if (m.Rollback(p) || (!stands || gone) && m.advice.mentions(p)) && !m.denied(p) {
 		m.lines[p.Name].grants[p.Version] = true
 	}
 }
@@ -308,7 +328,7 @@ func (m *Model) Forbidden(dir map[string][]int) string {
 func (m *Model) mayHold(list string, contents []int) (known, may bool) {
 	for _, p := range byList[list] {
 		known = true
-		may = may || m.vouched(p) && subset(contents, m.left(p)) && !m.denied(p)
+		may = may || m.vouched(p) && subset(contents, m.left(p)) && !m.denied(p) && !m.floored(p)
 	}
 	return known, may
 }

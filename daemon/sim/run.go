@@ -129,9 +129,14 @@ func (r *runner) step(a Act) error {
 	defer r.sys.Arm(Fault{}, 0)
 	r.cut = a.Kind == PowerOf || a.Fault.Kind == PowerAt
 	r.faulty = a.Fault.Kind != NoFault
+	if r.faulty || !slices.Contains(steady, a.Kind) {
+		defer r.unsure()
+	}
 	switch a.Kind {
 	case Install, Failing, Cut, Lost, HandOver:
 		return r.install(p, a.Kind)
+	case Look:
+		return r.look()
 	case Both:
 		return r.both(a.What)
 	case Clock:
@@ -187,6 +192,13 @@ func (r *runner) step(a Act) error {
 	return r.administer(a.Kind, a.What, p)
 }
 
+// unsure enters that the time until lists go for advisories may have begun anew.
+func (r *runner) unsure() {
+	for _, m := range r.models {
+		m.advice.unsure()
+	}
+}
+
 // restart starts the System again, and lets it compare.
 func (r *runner) restart() error {
 	r.meddled = r.meddled || r.cut && r.ever
@@ -237,6 +249,9 @@ func (r *runner) compare() error {
 	for _, m := range r.models {
 		m.expire(r.day)
 		m.Installed = slices.Clone(r.truth)
+	}
+	r.models = doubtful(r.models)
+	for _, m := range r.models {
 		m.Compare()
 	}
 	rule, list := r.models[0].Difference(dir)

@@ -68,6 +68,11 @@ type System interface {
 	Police(floor, denial Range) error
 	PoliceGone() error
 	PoliceForget() error
+	// Advise has the advisories of a repository say which versions lack a fix. Look has the
+	// lists withdrawn for which the day has come, see AdviceGrace.
+	Advise(repository string, lacking Range) error
+	ForgetAdvice(repository string) error
+	Look() error
 	Order(Package) error
 	Prefetch(on bool) error
 	Own(name string, content int) error

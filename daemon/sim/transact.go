@@ -100,7 +100,8 @@ func (r *runner) begun(p Package, verdict Verdict) error {
 	if verdict == Refused {
 		return r.expect(func(m *Model) bool { return m.Refused(p) }, "%s is refused, and nothing speaks against it", p)
 	}
-	return r.expect(func(m *Model) bool { return !m.Refused(p) }, "%s may come, which is denied or older than what was here", p)
+	// Who signed it, and so whether an advisory is about it, its header tells.
+	return r.expect(func(m *Model) bool { return !m.deniedByName(p) && !m.rollback(p, false) }, "%s may come, which is denied or older than what was here", p)
 }
 
 // hook has happen what is to happen within the making of the next list. The returned function
@@ -333,9 +334,14 @@ func (r *runner) end(came, gone []Package) error {
 		r.sys.Arm(Fault{}, 0)
 		return r.compare() // as digestd does of itself
 	}
-	for _, m := range r.models {
-		m.Installed = m.Installed.Without(gone...)
-		m.Installed = append(m.Installed, came...)
+	for _, m := range slices.Clone(r.models) {
+		m.Installed = append(m.Installed.Without(gone...), came...)
+		if r.handed && slices.ContainsFunc(came, m.advice.binds) {
+			// Who takes a transaction over does not know whether its list or the advisory came first.
+			c := m.clone()
+			c.ended(nil, gone, r.unlisted)
+			r.models = append(r.models, c)
+		}
 		m.ended(came, gone, r.unlisted)
 	}
 	return r.allowed()
@@ -360,10 +366,12 @@ func (m *Model) ended(came, gone []Package, unlisted map[string]bool) {
 			delete(l.standing, g.Version)
 			l.retired = max(l.retired, g.Version)
 			m.lines[g.Name] = l
+			delete(m.advice.gone, g.List())
 		}
 	}
 	for _, p := range came {
-		if m.Listed(p) && !unlisted[p.List()] {
+		// An advisory that came after the answer about p leaves its list alone.
+		if m.listed(p, false) && !unlisted[p.List()] {
 			m.activate(p)
 		}
 	}

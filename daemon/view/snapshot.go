@@ -44,6 +44,12 @@ func (e *Entry) Suspended() bool {
 	}
 }
 
+// Retracted reports whether e's list was active and is withheld for an advisory. It stands again
+// once no advisory speaks against it.
+func (e *Entry) Retracted() bool {
+	return e.State == record.Withheld && e.Counter > 0 && !e.Void && e.Own == "" && e.Reason == string(policy.ReasonAdvisory)
+}
+
 // LineID names the line of versions a package belongs to.
 type LineID struct{ Name, Arch string }
 

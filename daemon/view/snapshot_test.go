@@ -54,6 +54,28 @@ func TestSuspended(t *testing.T) {
 	}
 }
 
+// TestRetracted: a list that was active and went for an advisory returns when that is forgotten.
+func TestRetracted(t *testing.T) {
+	was := func(e *view.Entry) { e.Counter = 3 }
+	void := func(e *view.Entry) { e.Void = true }
+	withheld, advised := in(record.Withheld), reason(policy.ReasonAdvisory)
+	for name, tc := range map[string]struct {
+		changes []change
+		want    bool
+	}{
+		"withdrawn":          {[]change{was, withheld, advised}, true},
+		"active":             {[]change{was, advised}, false},
+		"never active":       {[]change{withheld, advised}, false},
+		"its grant is void":  {[]change{was, void, withheld, advised}, false},
+		"own":                {[]change{was, withheld, ownList("app"), advised}, false},
+		"for another reason": {[]change{was, withheld, reason(policy.ReasonDenied)}, false},
+	} {
+		if e := entry(t, "a-1-1.noarch", tc.changes...); e.Retracted() != tc.want || tc.want && e.Suspended() {
+			t.Errorf("%s: retracted %v, suspended %v", name, e.Retracted(), e.Suspended())
+		}
+	}
+}
+
 func TestLineNames(t *testing.T) {
 	for want, id := range map[string]view.LineID{"a.x86_64": view.LineOf(entry(t, "a-1-1.x86_64").Package), "a": {Name: "a"}} {
 		if id.String() != want {

@@ -55,7 +55,7 @@ var deciding = []mutation{
 		"a content does not return when its denial is lifted"},
 	{"restored-key-stays-revoked", "daemon/admin/keys.go", "\t\t\tk.Revoked = nil\n", "",
 		"a revocation cannot be lifted"},
-	{"refused-not-withdrawn", "daemon/ledger/grounds/judgement.go", "\ts.Suspend(out)\n}\n\n// Rekey", "\t_ = out\n}\n\n// Rekey",
+	{"refused-not-withdrawn", "daemon/ledger/grounds/judgement.go", "\ts.Suspend(out)\n}\n\n// floorRefused", "\t_ = out\n}\n\n// floorRefused",
 		"lists are not judged again after what vouches for them has changed"},
 	{"replaced-not-judged", "daemon/ledger/grounds/judgement.go", "\t\tif !e.Active() {\n\t\t\tcontinue\n\t\t}\n\t\td, _ := s.Judge(e)\n", "\t\tif !e.Active() || e.Grace != \"\" {\n\t\t\tcontinue\n\t\t}\n\t\td, _ := s.Judge(e)\n",
 		"a list that stays until the machine starts anew outlives its key"},

@@ -189,6 +189,7 @@ func (x *Index) read(only ...string) (record.Content, error) {
 func join(c, one *record.Content) {
 	c.Lists, c.Lines, c.Keys = append(c.Lists, one.Lists...), append(c.Lines, one.Lines...), append(c.Keys, one.Keys...)
 	c.Asides, c.Denials, c.Own = append(c.Asides, one.Asides...), append(c.Denials, one.Denials...), append(c.Own, one.Own...)
+	c.Origins, c.Advised = append(c.Origins, one.Origins...), append(c.Advised, one.Advised...)
 	maps.Copy(c.Retired, one.Retired)
 	maps.Copy(c.Meta, one.Meta)
 	if c.Taken == nil && one.Taken != nil {

@@ -50,7 +50,7 @@ func change(r *rand.Rand, b *record.Batch, seq *uint64) {
 	n := r.IntN(4)
 	name := fmt.Sprint("name", n)
 	evr := nevra.EVR{Version: fmt.Sprint(r.IntN(9)), Release: "1"}
-	switch r.IntN(17) {
+	switch r.IntN(20) {
 	case 0, 1:
 		b.PutList(record.List{Name: name, State: record.Active, Package: nevra.NEVRA{Name: name, EVR: evr, Arch: "noarch"}, Counter: r.Uint64N(50), Since: when, Denied: []string{"d"}})
 	case 2:
@@ -85,6 +85,13 @@ func change(r *rand.Rand, b *record.Batch, seq *uint64) {
 	case 16:
 		b.SetTaken(name, r.Uint64N(9))
 		b.DropEvent(r.Uint64N(*seq))
+	case 17:
+		b.PutOrigin(record.Origin{Name: "advisory:" + name, Strength: "unsigned", Keys: []string{"k"}, Made: when})
+	case 18:
+		b.PutAdvised("advisory:"+name, fmt.Sprint("p", r.IntN(3)), []record.AdvisedFloor{{Origin: "advisory:" + name, Name: name, EVR: evr, Since: when}})
+	case 19:
+		b.DeleteOrigin("advisory:" + name)
+		b.PutAdvised("advisory:"+name, fmt.Sprint("p", r.IntN(3)), nil)
 	}
 }
 

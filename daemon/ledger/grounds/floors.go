@@ -63,7 +63,7 @@ func (s *Grounds) BelowFloors(names ...string) (out []state.Suspension) {
 		if !named[e.Package.Name] {
 			continue
 		}
-		if d := s.Admit(e.Package, false); d.Reason == policy.ReasonRollbackFloor && d.Verdict != policy.Allow {
+		if d := s.floorRefused(e); d.Verdict != policy.Allow {
 			out = append(out, state.Suspension{Entry: e, Decision: d})
 		}
 	}

@@ -57,6 +57,9 @@ func (s *Grounds) WithdrawRefused(complete bool) {
 			continue
 		}
 		d, _ := s.Judge(e)
+		if e.Grace != "" && d.Verdict == policy.Allow {
+			d = s.floorRefused(e) // comparisons pass by what was replaced
+		}
 		if d.Verdict == policy.Allow || d.Reason == policy.ReasonUnknownKey && !complete {
 			continue
 		}
@@ -64,6 +67,14 @@ func (s *Grounds) WithdrawRefused(complete bool) {
 		out = append(out, state.Suspension{Entry: e, Decision: d})
 	}
 	s.Suspend(out)
+}
+
+// floorRefused says why e may not be active if a floor is above it.
+func (s *Grounds) floorRefused(e *view.Entry) policy.Decision {
+	if d := s.Admit(e.Package, false); d.Reason == policy.ReasonRollbackFloor {
+		return d
+	}
+	return policy.Decision{}
 }
 
 // Rekey applies the recorded revocations to the keyring.

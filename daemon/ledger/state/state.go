@@ -372,8 +372,8 @@ func (s *State) PolicyLine(id view.LineID) policy.Line {
 	}
 	for _, e := range entries {
 		void := e.Granted && l.Voided.Ends(e.Package.EVR, e.Counter)
-		if (e.Active() || e.Suspended() && !void) && e.Grace == "" {
-			active = append(active, policy.Instance{EVR: e.Package.EVR, Granted: e.Granted && !void})
+		if (e.Active() || (e.Suspended() || e.Retracted()) && !void) && e.Grace == "" {
+			active = append(active, policy.Instance{EVR: e.Package.EVR, Granted: e.Granted && !void, Retracted: e.Retracted()})
 		}
 	}
 	if len(active) > 0 {

@@ -161,6 +161,7 @@ type simMachine struct {
 	db     simDatabaseFile
 	simSession
 	other simSession // see Switch
+	waits *simWait   // nil: none
 
 	policy string // the policy file, "" for none
 	heard  *simObserver
@@ -452,6 +453,10 @@ func (m *simMachine) newDaemon() (*Daemon, simDisk, simIndex, error) {
 func (m *simMachine) end() {
 	if m.d == nil {
 		return
+	}
+	if m.waits != nil {
+		m.waits.cancel()
+		m.waited()
 	}
 	m.stop()
 	if m.guard != nil {

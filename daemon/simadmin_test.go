@@ -36,7 +36,7 @@ func (m *simMachine) Keys(present []sim.Certificate) error {
 	if err := m.db.write(in, m.simWorld, present); err != nil {
 		return err
 	}
-	return m.after(m.d.rooms.Keys.Refresh(m.ctx(), true))
+	return m.after(m.d.rooms.Reconciler.TrustChanged(m.ctx(), "simulation"))
 }
 
 func rangeText(r sim.Range) string {
@@ -126,7 +126,7 @@ func (m *simMachine) KeepOld(on bool) error {
 
 func (m *simMachine) Ban(content int) error {
 	m.banned[view.BinPrefix+strings.TrimPrefix(digestOf(content), "sha256:")] = true
-	return m.after(m.d.rooms.Keys.Refresh(m.ctx(), true))
+	return m.after(m.d.rooms.Reconciler.TrustChanged(m.ctx(), "simulation"))
 }
 
 func (m *simMachine) Own(name string, content int) error {

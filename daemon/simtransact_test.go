@@ -3,12 +3,14 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/reconcile"
 	"github.com/digestd/digestd/daemon/session"
 	"github.com/digestd/digestd/daemon/sim"
 	"github.com/digestd/digestd/digestlist/header"
@@ -48,6 +50,47 @@ func (m *simMachine) HandOver() error {
 	m.put = put
 	m.session.GoOn(m.ctx(), stage)
 	return m.after(nil)
+}
+
+// simWait is a comparison that waits for a transaction to end.
+type simWait struct {
+	cancel context.CancelFunc
+	ended  chan error
+}
+
+func (m *simMachine) Wait() error {
+	ctx, cancel := context.WithTimeout(m.ctx(), simWatchdog)
+	m.waits = &simWait{cancel, make(chan error, 1)}
+	ended, begun := m.waits.ended, make(chan struct{}, 1)
+	go func() {
+		_, err := m.d.rooms.Reconciler.Run(ctx, "simulation", func(stage string, _, _ int) {
+			if stage == reconcile.StageWaiting {
+				select {
+				case begun <- struct{}{}:
+				default:
+				}
+			}
+		})
+		ended <- err
+	}()
+	select {
+	case <-begun:
+		return nil
+	case err := <-ended:
+		ended <- err
+		return errors.Join(errors.New("the comparison did not wait"), m.waited())
+	}
+}
+
+// waited waits for the end of a comparison that waited for a transaction, if there is one.
+func (m *simMachine) waited() error {
+	if m.waits == nil {
+		return nil
+	}
+	w := m.waits
+	m.waits = nil
+	defer w.cancel()
+	return <-w.ended
 }
 
 func (m *simMachine) receive() (wire.Message, error) {
@@ -175,7 +218,7 @@ func (m *simMachine) End() error {
 			return errors.New(n.Text)
 		}
 	}
-	return nil
+	return m.waited()
 }
 
 func (m *simMachine) Lose() error {
@@ -184,5 +227,5 @@ func (m *simMachine) Lose() error {
 	}
 	m.session.Abandon(m.ctx())
 	m.hangUp()
-	return m.after(nil)
+	return m.after(m.waited())
 }

@@ -66,5 +66,5 @@ func (rc *Reconciler) watchClock(ctx context.Context) error {
 }
 
 func (rc *Reconciler) timeChanged(ctx context.Context) {
-	rc.trustChanged(ctx, "time has come for a key or a signature")
+	rc.TrustChanged(ctx, "time has come for a key or a signature")
 }

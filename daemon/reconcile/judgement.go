@@ -56,13 +56,16 @@ func (rc *Reconciler) verifyAgain(ctx context.Context) error {
 	return ledger.ErrAgain
 }
 
-// trustChanged reads the keys and revocations anew, and has the lists compared. Lists that no
-// trusted key vouches for leave at once: a comparison may have to wait for a transaction.
-func (rc *Reconciler) trustChanged(ctx context.Context, reason string) {
-	if err := rc.Keys.Refresh(ctx, true); err != nil && ctx.Err() == nil {
+// TrustChanged reads the keys and revocations anew, and has the lists compared. Lists that no
+// trusted key vouches for leave at once: a comparison may have to wait for a transaction. An
+// error was logged, and that comparison reads them again.
+func (rc *Reconciler) TrustChanged(ctx context.Context, reason string) error {
+	err := rc.Keys.Refresh(ctx, true)
+	if err != nil && ctx.Err() == nil {
 		rc.Logger.Warn("keyring not refreshed", "error", err)
 	}
 	rc.WantSync(reason)
+	return err
 }
 
 // readAgain verifies the headers of these lists, as rpm's database has them.

@@ -16,7 +16,7 @@ import (
 // KernelLoop follows the kernel's .blacklist: by its notifications, or else by
 // looking, if it can change.
 func (rc *Reconciler) KernelLoop(ctx context.Context) error {
-	changed := func() { rc.trustChanged(ctx, "the kernel's .blacklist changed") }
+	changed := func() { rc.TrustChanged(ctx, "the kernel's .blacklist changed") }
 	ring, err := rc.Keyrings.Find(kernel.RingBlacklist)
 	if err == nil {
 		switch err := ring.Watch(ctx, changed); {

@@ -121,7 +121,7 @@ func (w *watcher) poll(ctx context.Context) {
 	w.databaseChanged()
 	if now := w.keyTimes(); now != w.keys {
 		w.keys = now
-		w.trustChanged(ctx, "trusted certificates changed")
+		w.TrustChanged(ctx, "trusted certificates changed")
 	}
 }
 
@@ -237,7 +237,7 @@ func (w *watcher) Run(ctx context.Context) error {
 			w.databaseChanged()
 		case <-keys.C():
 			keys.Ended()
-			w.trustChanged(ctx, "trusted certificates changed")
+			w.TrustChanged(ctx, "trusted certificates changed")
 		case <-policies.C():
 			policies.Ended()
 			if err := w.Policies.Refresh(ctx); err != nil && ctx.Err() == nil {

@@ -69,6 +69,7 @@ type runner struct {
 // coming is what happens in the midst of a later act.
 type coming struct {
 	amid     Act             // while the next package is unpacked
+	awaited  bool            // and a comparison waits for that
 	within   Act             // while the next list is made
 	handed   bool            // the transaction under way began under the process before
 	unlisted map[string]bool // lists that packages did not get by the answer
@@ -185,9 +186,11 @@ func (r *runner) step(a Act) error {
 		r.within = Act{Kind: Kind(kind), What: a.What}
 		return nil
 	}
-	if kind, amid := strings.CutPrefix(string(a.Kind), Amid); amid {
-		r.amid = Act{Kind: Kind(kind), What: a.What}
-		return nil
+	for _, prefix := range []string{Amid, Awaited} {
+		if kind, amid := strings.CutPrefix(string(a.Kind), prefix); amid {
+			r.amid, r.awaited = Act{Kind: Kind(kind), What: a.What}, prefix == Awaited
+			return nil
+		}
 	}
 	return r.administer(a.Kind, a.What, p)
 }

@@ -39,6 +39,9 @@ type System interface {
 	End() error
 	Lose() error     // the package manager is gone in the midst of a transaction
 	HandOver() error // the process ends, and the next takes the transaction over
+	// Wait has a comparison begin, which waits for the transaction to end. End and Lose
+	// return once it has ended, too.
+	Wait() error
 	// Switch lets the calls above be about the other one of two transactions.
 	Switch()
 	// Within has fn called once, when the next list is made for a package and not yet

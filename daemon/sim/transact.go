@@ -10,8 +10,8 @@ import (
 )
 
 func (r *runner) install(p Package, kind Kind) error {
-	amid := r.amid
-	r.amid = Act{}
+	amid, awaited := r.amid, r.awaited
+	r.amid, r.awaited = Act{}, false
 	gone := r.truth.Replaced(p)
 	verdict, err := r.sys.Begin([]Package{p}, gone)
 	if errors.Is(err, ErrCrashed) {
@@ -50,6 +50,11 @@ func (r *runner) install(p Package, kind Kind) error {
 	}
 	if amid.Kind != "" && !r.faulty && verdict != Refused {
 		about, _ := named(amid.What)
+		if awaited {
+			if err := r.sys.Wait(); err != nil {
+				return wrong("cannot wait for a transaction: %v", err)
+			}
+		}
 		if err := r.administer(amid.Kind, amid.What, about); err != nil {
 			return fmt.Errorf("amid that, %s: %w", amid, err)
 		}
@@ -77,16 +82,17 @@ func (r *runner) install(p Package, kind Kind) error {
 		if err := r.sys.Lose(); errors.Is(err, ErrCrashed) {
 			return r.restart()
 		}
-		if kind == Lost && err == nil && effect == "" {
+		if kind == Lost && err == nil && effect == "" && !awaited {
 			r.lost = true
 			return nil
 		}
 		return r.compare()
 	}
+	came := []Package{p}
 	if verdict == Refused || kind == Failing {
-		return r.end(nil, nil)
+		came, gone = nil, nil
 	}
-	if err := r.end([]Package{p}, gone); err != nil || kind != HandOver {
+	if err := r.end(came, gone); err != nil || kind != HandOver && !awaited {
 		return err
 	}
 	return r.compare() // as digestd does of itself

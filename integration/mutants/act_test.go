@@ -27,6 +27,8 @@ var acting = []mutation{
 		"the same for a comparison"},
 	{"unknown-outlives-act", "daemon/ledger/grounds/judgement.go", "\tif s.Unsettled {\n\t\ts.Intend()", "\tif false {\n\t\ts.Intend()",
 		"what an interrupted transaction published outlives a revocation or a denial"},
+	{"trust-waits-for-comparison", "daemon/reconcile/judgement.go", "\terr := rc.Keys.Refresh(ctx, true)\n", "\tvar err error\n",
+		"lists of a key that goes stay until the next comparison, which may wait for a transaction"},
 	{"suspension-not-synced", "daemon/ledger/state/suspend.go", "\t\ts.Sync(e.Name)\n\t\tif e.Grace", "\t\tif e.Grace",
 		"a denial is answered before it is on the disk that its lists are gone"},
 	{"reduction-not-synced", "daemon/ledger/grounds/denied.go", "\ts.Sync(r.Name)\n", "",

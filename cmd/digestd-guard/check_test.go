@@ -181,6 +181,9 @@ func TestCheckerCannot(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+	if err := k.run(ctx); err != nil {
+		t.Errorf("nobody wants a check any more: %v", err)
+	}
 	k.socket += ".gone"
 	begun := time.Now()
 	if err := k.run(t.Context()); err != nil || time.Since(begun) < k.redial {

@@ -9,12 +9,14 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	protocol "github.com/digestd/digestd/daemon/guard"
 	"github.com/digestd/digestd/daemon/guard/exempt"
 	"github.com/digestd/digestd/daemon/guard/guardtest"
 	"github.com/digestd/digestd/integration/needs"
+	"github.com/digestd/digestd/integration/pkgtest"
 	"github.com/digestd/digestd/kernel/guard"
 )
 
@@ -32,6 +34,8 @@ func TestHost(t *testing.T) {
 		if data, err := os.ReadFile(path); err != nil || string(data) != strconv.FormatUint(uint64(asked), 10) {
 			t.Errorf("%q was left, %v; want %d", data, err, asked)
 		}
+	} else if err := tellHost(socket); err == nil {
+		t.Error("what nobody knows is told")
 	} else if n, err := namespace(socket); err == nil {
 		t.Errorf("nobody said it, and it is %d", n)
 	}
@@ -194,4 +198,72 @@ func TestExemptionsThatAreDecided(t *testing.T) {
 	if x.look(); len(kernel.Exempt.Cgroups) != 0 {
 		t.Errorf("nobody knows which mounts are the host's, and %v are exempt", kernel.Exempt.Cgroups)
 	}
+}
+
+// looked is a kernel that counts how often exemptions are set.
+type looked struct {
+	*guardtest.Memory
+	looks atomic.Int32
+}
+
+func (l *looked) SetExemptions(to guard.Exemptions) error {
+	l.looks.Add(1)
+	return l.Memory.SetExemptions(to)
+}
+
+// TestExempterWaits: where nothing is exempted nobody looks for containers, until somebody decides
+// otherwise; where changes cannot be watched, nothing stays exempted.
+func TestExempterWaits(t *testing.T) {
+	needs.Root(t)
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "cgroup/ci"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	kernel := &looked{Memory: guardtest.NewMemory()}
+	keeper, err := protocol.NewKeeper(kernel, protocol.Facts{Wanted: protocol.Change{Mode: "audit"}, Most: guard.Enforce})
+	if err != nil {
+		t.Fatal(err)
+	}
+	exempted := func(want int) func() bool {
+		return func() bool {
+			s, err := keeper.Status()
+			return err == nil && len(s.Exempt) == want
+		}
+	}
+	start := func(mounts string) (x *exempter, stop func()) {
+		x = newExempter(options{socket: filepath.Join(dir, "guard.sock")}, keeper, slog.New(slog.DiscardHandler))
+		x.machine, x.host = exempt.Machine{Cgroups: filepath.Join(dir, "cgroup"), Mounts: mounts}, func() (uint32, error) { return 7, nil }
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); x.run(ctx) }()
+		return x, func() { cancel(); <-ended }
+	}
+	before := kernel.looks.Load()
+	x, stop := start("/proc/self/mountinfo")
+	if !pkgtest.Await(func() bool { return kernel.looks.Load() > before }) {
+		t.Error("a kernel that another program left is not told that nothing is exempt")
+	}
+	for range 2 {
+		if err := x.decide(protocol.Exemption{Group: "ci"}); err != nil || !exempted(1)() {
+			t.Errorf("it is exempted: %v", err)
+		}
+		if err := x.decide(protocol.Exemption{Group: "ci", End: true}); err != nil || !exempted(0)() {
+			t.Errorf("it ends: %v", err)
+		}
+	}
+	if err := x.decide(protocol.Exemption{Group: "ci"}); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if !exempted(1)() {
+		t.Error("an exemption ends with the program")
+	}
+	x, stop = start(filepath.Join(dir, "none"))
+	if !pkgtest.Await(exempted(0)) {
+		t.Error("mounts cannot be watched, and a container is exempted")
+	}
+	if err := x.decide(protocol.Exemption{Group: "ci", End: true}); err != nil && !strings.Contains(err.Error(), "none") {
+		t.Error(err)
+	}
+	stop()
 }

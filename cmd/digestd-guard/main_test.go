@@ -16,6 +16,7 @@ import (
 	protocol "github.com/digestd/digestd/daemon/guard"
 	"github.com/digestd/digestd/daemon/guard/guardtest"
 	"github.com/digestd/digestd/kernel/guard"
+	"golang.org/x/sys/unix"
 )
 
 func TestCommandLineOfTheKernel(t *testing.T) {
@@ -141,4 +142,28 @@ func TestConsole(t *testing.T) {
 	if said.Len() > 0 {
 		t.Errorf("what ran is on the console: %s", said.String())
 	}
+}
+
+// TestConsoleNeverWaits: a console that takes nothing holds nobody up.
+func TestConsoleNeverWaits(t *testing.T) {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fds[0])
+	w := &watcher{console: func() (io.WriteCloser, error) { return rawFile(fds[1]), nil }}
+	full := rawFile(fds[1])
+	for {
+		if _, err := full.Write(make([]byte, 4096)); err == unix.EAGAIN {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.print("refused\r\n") // and closes it
+	if _, err := full.Write([]byte("x")); err != unix.EBADF {
+		t.Errorf("the console is left open: %v", err)
+	}
+	w.console = func() (io.WriteCloser, error) { return nil, os.ErrNotExist }
+	w.print("refused\r\n")
 }

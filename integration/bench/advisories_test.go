@@ -17,12 +17,12 @@ const tree = "github.com/digestd/digestd/"
 func (l *lab) advisories() {
 	var took, memory, decision pair
 	out := l.benchmark(tree+"daemon/feed", "BenchmarkLarge")
-	took[today], _ = benchmarked(out)
+	took[today], _ = benchmarked(out, "Large")
 	for i, ns := range took[today].values {
 		took[today].values[i] = ns / 1e9
 	}
 	memory[today] = peaks(out)
-	decision[today], _ = benchmarked(l.benchmark(tree+"daemon/ledger/state", "BenchmarkAdmitAmongFloors"))
+	decision[today], _ = benchmarked(l.benchmark(tree+"daemon/ledger/state", "BenchmarkAdmitAmongFloors"), "AdmitAmongFloors")
 	l.report.row("Metadata of a repository, 60000 packages with an advisory each, read in a process without rights: 24 MB of updateinfo, 18 MB of primary", "s", took, atMost(1, "s"))
 	l.report.row("The same: peak memory of that process (VmHWM)", "MiB", memory, atMost(64, "MiB"))
 	l.report.row("A decision about a package where advisories set 100000 floors", "ns", decision, atMost(10_000, "ns"))

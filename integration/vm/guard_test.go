@@ -64,9 +64,8 @@ func builds(t *testing.T, tree string) {
 		t.Fatal(err)
 	}
 	defer key.Close()
-	programs := filepath.Join(filepath.Dir(guest.programs), "programs", "go")
 	for _, release := range []string{"2", "3"} {
-		if err := command("./build.sh", filepath.Join(guest.dir, "root"), programs, filepath.Join(tree, "test", "upgrades", release), key.Home, key.Owner, release); err != nil {
+		if err := command("./build.sh", filepath.Join(guest.dir, "root"), guest.programs, filepath.Join(tree, "test", "upgrades", release), key.Home, key.Owner, release); err != nil {
 			t.Fatal(err)
 		}
 	}

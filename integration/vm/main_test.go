@@ -16,7 +16,8 @@ import (
 // guest is what all machines share: read, never written.
 var guest struct {
 	dir      string // vmlinuz, initrd, base.img, and root, the tree of the disk
-	programs string // an archive of what installing digestd's packages changes
+	programs string // the programs of Go that digestd's packages have
+	packages string // an archive of what installing digestd's packages changes
 }
 
 func TestMain(m *testing.M) {
@@ -42,24 +43,24 @@ func runTests(m *testing.M) (int, error) {
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
-	guest.programs = filepath.Join(dir, "programs.cpio")
-	if err := install(filepath.Join(dir, "programs")); err != nil {
+	guest.programs, guest.packages = filepath.Join(dir, "programs"), filepath.Join(dir, "packages.cpio")
+	if err := install(dir, filepath.Join(dir, "packages")); err != nil {
 		return 0, fmt.Errorf("cannot install: %w", err)
 	}
-	if err := archive(filepath.Join(dir, "programs"), guest.programs); err != nil {
+	if err := archive(filepath.Join(dir, "packages"), guest.packages); err != nil {
 		return 0, err
 	}
 	return m.Run(), nil
 }
 
-// install lays below dir/overlay what digestd's own packages change in the guest
-// when they are installed there, and what the tests need besides.
-func install(dir string) error {
+// install lays below packages/overlay what digestd's own packages change in the guest
+// when they are installed there, and what the tests need besides. It works in dir.
+func install(dir, packages string) error {
 	source, err := filepath.Abs("../..")
 	if err != nil {
 		return err
 	}
-	tree, programs := filepath.Join(dir, "overlay"), filepath.Join(dir, "go")
+	tree := filepath.Join(packages, "overlay")
 	if err := os.MkdirAll(filepath.Join(tree, "test"), 0o755); err != nil {
 		return err
 	}
@@ -69,10 +70,10 @@ func install(dir string) error {
 	}
 	defer key.Close()
 	for _, args := range [][]string{
-		{"go", "build", "-C", source, "-trimpath", "-buildvcs=false", "-o", programs + "/", "./cmd/digestd", "./cmd/digestctl", "./cmd/digestd-hook", "./cmd/digestd-guard"},
-		{"env", "CGO_ENABLED=1", "go", "build", "-C", source, "-trimpath", "-buildvcs=false", "-o", programs + "/", "./cmd/digestd-pkcs11"},
-		{"go", "build", "-C", source, "-buildvcs=false", "-o", filepath.Join(tree, "test", "seal"), "./integration/vm/seal"},
-		{"./build.sh", filepath.Join(guest.dir, "root"), programs, tree, key.Home, key.Owner},
+		{"go", "build", "-C", source, "-trimpath", "-buildvcs=false", "-o", guest.programs + "/", "./cmd/digestd", "./cmd/digestctl", "./cmd/digestd-hook", "./cmd/digestd-guard"},
+		{"env", "CGO_ENABLED=1", "go", "build", "-C", source, "-trimpath", "-buildvcs=false", "-o", guest.programs + "/", "./cmd/digestd-pkcs11"},
+		{"go", "build", "-C", source, "-buildvcs=false", "-ldflags", "-s -w", "-o", filepath.Join(tree, "test", "seal"), "./integration/vm/seal"},
+		{"./build.sh", filepath.Join(guest.dir, "root"), guest.programs, tree, key.Home, key.Owner},
 	} {
 		if err := command(args...); err != nil {
 			return err

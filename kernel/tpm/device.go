@@ -38,7 +38,7 @@ func CheckDevice(path string) error {
 type Conn struct {
 	io.ReadWriteCloser
 	Context context.Context // bounds the calls that follow
-	late    chan struct{}   // closed when a command ends for which nobody waits any more; nil: there is none
+	late    chan struct{}   // closed once the TPM is free, if a call ended before that; nil: none did
 }
 
 // Scheme begins the place of what is in a TPM.
@@ -119,9 +119,35 @@ func (t *Conn) Send(command []byte) ([]byte, error) {
 	case r := <-done:
 		return r.response, r.err
 	case <-t.Context.Done():
-		t.late = ended
-		t.Close()
+		late := make(chan struct{})
+		t.late = late
+		go func() {
+			defer close(late)
+			t.ReadWriteCloser.Close()
+			<-ended
+		}()
 		return nil, t.Context.Err()
+	}
+}
+
+// Close closes the connection. The kernel removes then what the connection left in the TPM,
+// and waits for the commands of other programs first: Close does not wait longer than the
+// context.
+func (t *Conn) Close() error {
+	if t.late != nil {
+		return nil // Send closes it
+	}
+	done, late := make(chan error, 1), make(chan struct{})
+	go func() {
+		defer close(late)
+		done <- t.ReadWriteCloser.Close()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-t.Context.Done():
+		t.late = late
+		return t.Context.Err()
 	}
 }
 

@@ -4,10 +4,13 @@ package tpm
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"testing"
 	"testing/iotest"
+	"time"
 )
 
 // answers is a TPM that has answered already.
@@ -31,4 +34,47 @@ func FuzzResponse(f *testing.F) {
 			t.Errorf("%x is read as %x", data, whole)
 		}
 	})
+}
+
+// shared is a TPM of which the kernel lets go only after another program's command.
+type shared struct {
+	answers
+	free chan struct{}
+}
+
+func (s shared) Close() error {
+	<-s.free
+	return nil
+}
+
+// TestCloseEnds: a close that waits for another program's command holds nobody up beyond the
+// deadline, and keeps the turn until it ends.
+func TestCloseEnds(t *testing.T) {
+	free := make(chan struct{})
+	device := NewDevice("")
+	device.open = func(ctx context.Context, _ string) (*Conn, error) {
+		return &Conn{ReadWriteCloser: shared{free: free}, Context: ctx}, nil
+	}
+	use := func(patience time.Duration) error {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		return device.Do(ctx, func(*Conn) error { return nil })
+	}
+	done := make(chan error, 1)
+	go func() { done <- use(10 * time.Millisecond) }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("a call waits for the close")
+	}
+	if err := use(10 * time.Millisecond); !errors.Is(err, errBusy) {
+		t.Errorf("while the TPM is in use: %v", err)
+	}
+	close(free)
+	if err := use(10 * time.Second); err != nil {
+		t.Errorf("once it is free: %v", err)
+	}
 }

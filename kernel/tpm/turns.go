@@ -17,10 +17,13 @@ var errBusy = errors.New("the TPM has not answered an earlier call yet")
 type Device struct {
 	path string
 	turn chan struct{} // holds a token while somebody has the TPM
+	open func(ctx context.Context, path string) (*Conn, error)
 }
 
 // NewDevice returns the TPM at path, which need not be there yet.
-func NewDevice(path string) *Device { return &Device{path: path, turn: make(chan struct{}, 1)} }
+func NewDevice(path string) *Device {
+	return &Device{path: path, turn: make(chan struct{}, 1), open: Open}
+}
 
 // Do opens the TPM for fn, whose calls end with ctx.
 func (d *Device) Do(ctx context.Context, fn func(*Conn) error) error {
@@ -29,14 +32,14 @@ func (d *Device) Do(ctx context.Context, fn func(*Conn) error) error {
 	case <-ctx.Done():
 		return errBusy
 	}
-	c, err := Open(ctx, d.path)
+	c, err := d.open(ctx, d.path)
 	if err != nil {
 		<-d.turn
 		return err
 	}
 	err = fn(c)
+	c.Close()
 	if c.late == nil {
-		c.Close()
 		<-d.turn
 		return err
 	}

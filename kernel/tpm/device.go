@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/go-tpm/tpm2"
 	"golang.org/x/sys/unix"
 )
 
@@ -99,9 +100,28 @@ func Open(ctx context.Context, path string) (*Conn, error) {
 	return &Conn{ReadWriteCloser: os.NewFile(uintptr(fd), path), Context: ctx}, nil
 }
 
-// Send gives the TPM a command and returns its response. When the time is over it
-// closes the connection: a response that comes later is nobody's.
+// Send gives the TPM a command and returns its response. If the TPM says to try again, as it
+// does when it has to note the first use of a secret, Send does: so does the kernel, and an
+// emulator does not. When the time is over it closes the connection: a response that comes
+// later is nobody's.
 func (t *Conn) Send(command []byte) ([]byte, error) {
+	for pause := firstPause; ; pause *= 2 {
+		response, err := t.send(command)
+		if err != nil || len(response) < header || tpm2.TPMRC(binary.BigEndian.Uint32(response[6:])) != tpm2.TPMRCRetry {
+			return response, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-t.Context.Done():
+			return response, nil
+		}
+	}
+}
+
+// firstPause is how long a TPM is left alone that says to try again.
+const firstPause = 20 * time.Millisecond
+
+func (t *Conn) send(command []byte) ([]byte, error) {
 	if err := t.Context.Err(); err != nil {
 		return nil, err
 	}
@@ -151,13 +171,13 @@ func (t *Conn) Close() error {
 	}
 }
 
+// header is how many bytes begin each response: tag, size, code.
+const header = 10
+
 // exchange writes a command and reads its response, which says itself how long
 // it is.
 func exchange(rw io.ReadWriter, command []byte) ([]byte, error) {
-	const (
-		header = 10 // tag, size, code
-		most   = 4096
-	)
+	const most = 4096
 	if _, err := rw.Write(command); err != nil {
 		return nil, fmt.Errorf("cannot write to TPM: %w", err)
 	}

@@ -15,13 +15,38 @@ import (
 
 // endorsements are the endorsement keys that are looked for: by their templates, and by the
 // indices at which the maker of a TPM keeps their certificates (TCG EK Credential Profile,
-// 2.2.1.4). The elliptic one comes first, since a TPM derives it at once.
+// 2.2.1.4 and 2.2.1.5). The elliptic ones come first, since a TPM derives them at once. Only
+// the first has to be in every TPM.
 var endorsements = []struct {
 	template    tpm2.TPMTPublic
 	certificate uint32
 }{
 	{tpm2.ECCEKTemplate, 0x01c0000a},
+	{p384, 0x01c00016},
 	{tpm2.RSAEKTemplate, 0x01c00002},
+}
+
+// p384 is template H-4 of that profile. Its policy (PolicyB) is for administrators alone: the
+// key is used by its authorization, which is empty.
+var p384 = tpm2.TPMTPublic{
+	Type: tpm2.TPMAlgECC, NameAlg: tpm2.TPMAlgSHA384,
+	ObjectAttributes: tpm2.TPMAObject{
+		FixedTPM: true, FixedParent: true, SensitiveDataOrigin: true, UserWithAuth: true, AdminWithPolicy: true, Restricted: true, Decrypt: true,
+	},
+	AuthPolicy: tpm2.TPM2BDigest{Buffer: []byte{
+		0xb2, 0x6e, 0x7d, 0x28, 0xd1, 0x1a, 0x50, 0xbc, 0x53, 0xd8, 0x82, 0xbc, 0xf5, 0xfd, 0x3a, 0x1a,
+		0x07, 0x41, 0x48, 0xbb, 0x35, 0xd3, 0xb4, 0xe4, 0xcb, 0x1c, 0x0a, 0xd9, 0xbd, 0xe4, 0x19, 0xca,
+		0xcb, 0x47, 0xba, 0x09, 0x69, 0x96, 0x46, 0x15, 0x0f, 0x9f, 0xc0, 0x00, 0xf3, 0xf8, 0x0e, 0x12,
+	}},
+	Parameters: tpm2.NewTPMUPublicParms(tpm2.TPMAlgECC, &tpm2.TPMSECCParms{
+		Symmetric: tpm2.TPMTSymDefObject{
+			Algorithm: tpm2.TPMAlgAES,
+			KeyBits:   tpm2.NewTPMUSymKeyBits(tpm2.TPMAlgAES, tpm2.TPMKeyBits(256)),
+			Mode:      tpm2.NewTPMUSymMode(tpm2.TPMAlgAES, tpm2.TPMAlgCFB),
+		},
+		CurveID: tpm2.TPMECCNistP384,
+	}),
+	Unique: tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{}),
 }
 
 // Identity is by which keys a TPM is known.
@@ -78,26 +103,38 @@ func (t *Conn) Activate(c Credential) ([]byte, error) {
 		if uint16(e.template.Type) != c.Algorithm {
 			continue
 		}
-		key, _, release, err := t.endorsementKey(e.template)
-		if err != nil {
-			return nil, err
+		secret, err := t.activate(e.template, attestation, c)
+		if !errors.Is(err, ErrCredential) {
+			return secret, err
 		}
-		defer release()
-		r, err := tpm2.ActivateCredential{
-			ActivateHandle: attestation, KeyHandle: key,
-			CredentialBlob: tpm2.TPM2BIDObject{Buffer: c.Blob}, Secret: tpm2.TPM2BEncryptedSecret{Buffer: c.Secret},
-		}.Execute(t)
-		for _, refused := range []tpm2.TPMRC{tpm2.TPMRCIntegrity, tpm2.TPMRCValue, tpm2.TPMRCSize, tpm2.TPMRCECCPoint, tpm2.TPMRCInsufficient} {
-			if errors.Is(err, refused) {
-				return nil, ErrCredential
-			}
-		}
-		if err != nil {
-			return nil, fmt.Errorf("cannot answer the challenge: %w", err)
-		}
-		return r.CertInfo.Buffer, nil
 	}
 	return nil, ErrCredential
+}
+
+// activate decrypts a credential by the endorsement key of one template. A TPM without that
+// curve cannot be the one that the credential is for.
+func (t *Conn) activate(template tpm2.TPMTPublic, attestation tpm2.AuthHandle, c Credential) ([]byte, error) {
+	key, _, release, err := t.endorsementKey(template)
+	if errors.Is(err, tpm2.TPMRCCurve) || errors.Is(err, tpm2.TPMRCHash) || errors.Is(err, tpm2.TPMRCSymmetric) {
+		return nil, ErrCredential
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	r, err := tpm2.ActivateCredential{
+		ActivateHandle: attestation, KeyHandle: key,
+		CredentialBlob: tpm2.TPM2BIDObject{Buffer: c.Blob}, Secret: tpm2.TPM2BEncryptedSecret{Buffer: c.Secret},
+	}.Execute(t)
+	for _, refused := range []tpm2.TPMRC{tpm2.TPMRCIntegrity, tpm2.TPMRCValue, tpm2.TPMRCSize, tpm2.TPMRCECCPoint, tpm2.TPMRCInsufficient} {
+		if errors.Is(err, refused) {
+			return nil, ErrCredential
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot answer the challenge: %w", err)
+	}
+	return r.CertInfo.Buffer, nil
 }
 
 // endorsementKey derives a key of the TPM that decrypts credentials only.
@@ -109,6 +146,10 @@ func (t *Conn) endorsementKey(template tpm2.TPMTPublic) (key tpm2.AuthHandle, pu
 	if err != nil {
 		return key, nil, nil, fmt.Errorf("cannot derive the endorsement key (has the endorsement hierarchy a password?): %w", err)
 	}
+	release = func() { t.forget(r.ObjectHandle) }
+	if template.ObjectAttributes.UserWithAuth {
+		return tpm2.AuthHandle{Handle: r.ObjectHandle, Name: r.Name, Auth: tpm2.PasswordAuth(nil)}, r.OutPublic.Bytes(), release, nil
+	}
 	use := tpm2.Policy(tpm2.TPMAlgSHA256, 16, func(t transportTPM, session tpm2.TPMISHPolicy, nonce tpm2.TPM2BNonce) error {
 		_, err := tpm2.PolicySecret{
 			AuthHandle:    tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: tpm2.PasswordAuth(nil)},
@@ -116,7 +157,7 @@ func (t *Conn) endorsementKey(template tpm2.TPMTPublic) (key tpm2.AuthHandle, pu
 		}.Execute(t)
 		return err
 	})
-	return tpm2.AuthHandle{Handle: r.ObjectHandle, Name: r.Name, Auth: use}, r.OutPublic.Bytes(), func() { t.forget(r.ObjectHandle) }, nil
+	return tpm2.AuthHandle{Handle: r.ObjectHandle, Name: r.Name, Auth: use}, r.OutPublic.Bytes(), release, nil
 }
 
 // certificate reads a certificate from an index that everybody can read, nil if there is
@@ -199,5 +240,5 @@ func readEndorsement(data []byte) (*tpm2.TPMTPublic, error) {
 			return area, nil
 		}
 	}
-	return nil, errors.New("cannot use the endorsement key: it is neither of RSA with 2048 bits nor of P-256, as TPMs have it by default")
+	return nil, errors.New("cannot use the endorsement key: want RSA with 2048 bits, P-256 or P-384, as TPMs have it by default")
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"path/filepath"
 	"testing"
@@ -87,6 +88,87 @@ func TestIdentity(t *testing.T) {
 	if got, err := activate(t, chip, c); err != nil || string(got) != "a secret" {
 		t.Errorf("RSA: %q, %v", got, err)
 	}
+}
+
+// TestIdentityP384: a TPM whose maker vouches for a key of P-384 shows that one, answers a
+// challenge for it, and still answers one for the key of P-256.
+func TestIdentityP384(t *testing.T) {
+	chip := tokentest.NewTPM(t, filepath.Join(t.TempDir(), "tpm"))
+	usual := identity(t, chip)
+	template := tpm2.TPMTPublic{
+		Type: tpm2.TPMAlgECC, NameAlg: tpm2.TPMAlgSHA384,
+		ObjectAttributes: tpm2.TPMAObject{FixedTPM: true, FixedParent: true, SensitiveDataOrigin: true, UserWithAuth: true, AdminWithPolicy: true, Restricted: true, Decrypt: true},
+		AuthPolicy:       tpm2.TPM2BDigest{Buffer: policyB(t, chip)},
+		Parameters: tpm2.NewTPMUPublicParms(tpm2.TPMAlgECC, &tpm2.TPMSECCParms{
+			Symmetric: tpm2.TPMTSymDefObject{Algorithm: tpm2.TPMAlgAES, KeyBits: tpm2.NewTPMUSymKeyBits(tpm2.TPMAlgAES, tpm2.TPMKeyBits(256)), Mode: tpm2.NewTPMUSymMode(tpm2.TPMAlgAES, tpm2.TPMAlgCFB)},
+			CurveID:   tpm2.TPMECCNistP384,
+		}),
+		Unique: tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{}),
+	}
+	var public []byte
+	tpmtest.Do(t, chip.Socket, func(c *tpm.Conn) error {
+		r, err := tpm2.CreatePrimary{PrimaryHandle: tpm2.TPMRHEndorsement, InPublic: tpm2.New2B(template)}.Execute(c)
+		if err == nil {
+			public = r.OutPublic.Bytes()
+		}
+		return err
+	})
+	certificate, err := tpmtest.NewMaker(t, "maker").Certificate(public, tpmtest.EKCertificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tpmtest.Do(t, chip.Socket, tpmtest.KeepCertificate(tpmtest.ECCHigh, certificate, 0))
+	chip.Stop() // the key of above is gone with that
+	chip.Start()
+	id := identity(t, chip)
+	if !bytes.Equal(id.Endorsement, public) || !bytes.Equal(id.Certificate, certificate) {
+		t.Errorf("%+v", id)
+	}
+	for what, endorsement := range map[string][]byte{"P-384": public, "P-256": usual.Endorsement} {
+		c, err := tpm.MakeCredential(endorsement, id.Attestation, []byte("a secret"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := activate(t, chip, c); err != nil || string(got) != "a secret" {
+			t.Errorf("%s: %q, %v", what, got, err)
+		}
+	}
+}
+
+// policyB has a TPM compute the policy that the profile names for keys with SHA-384: PolicyOR
+// of PolicySecret(TPM_RH_ENDORSEMENT) and of PolicyAuthorizeNV with an index of that profile.
+func policyB(t *testing.T, chip *tokentest.TPM) (digest []byte) {
+	t.Helper()
+	// The Name of that index is a constant of the profile, and so is its branch.
+	authorized, err := hex.DecodeString("d6032ce61f2fb3c240eb3cf6a33237ef2b6a16f4293c22b455e261cffd217ad5b4947c2d73e63005eed2dc2b3593d165")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tpmtest.Do(t, chip.Socket, func(c *tpm.Conn) error {
+		session, release, err := tpm2.PolicySession(c, tpm2.TPMAlgSHA384, 16)
+		if err != nil {
+			return err
+		}
+		defer release()
+		_, err = tpm2.PolicySecret{AuthHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: tpm2.PasswordAuth(nil)}, PolicySession: session.Handle(), NonceTPM: session.NonceTPM()}.Execute(c)
+		if err != nil {
+			return err
+		}
+		secret, err := tpm2.PolicyGetDigest{PolicySession: session.Handle()}.Execute(c)
+		if err != nil {
+			return err
+		}
+		_, err = tpm2.PolicyOr{PolicySession: session.Handle(), PHashList: tpm2.TPMLDigest{Digests: []tpm2.TPM2BDigest{secret.PolicyDigest, {Buffer: authorized}}}}.Execute(c)
+		if err != nil {
+			return err
+		}
+		r, err := tpm2.PolicyGetDigest{PolicySession: session.Handle()}.Execute(c)
+		if err == nil {
+			digest = r.PolicyDigest.Buffer
+		}
+		return err
+	})
+	return digest
 }
 
 // TestActivate: only the TPM that has both keys learns the secret, and it goes on after what

@@ -81,6 +81,7 @@ func (m *Maker) Certificate(endorsement []byte, purpose asn1.ObjectIdentifier) (
 const (
 	RSACertificate = 0x01c00002
 	ECCCertificate = 0x01c0000a
+	ECCHigh        = 0x01c00016 // of P-384
 )
 
 // KeepCertificate writes a certificate into a TPM, as its maker does, in an index that is

@@ -49,14 +49,17 @@ type Adviser struct {
 	Program string        // that reads repositories; see [feed.Argument]
 	Settle  time.Duration // that the caches must be left alone before they are read
 	Needs   func(root string) *needed.Files
+	// Stepped returns by how much the clock was set since the last call; a test can give another.
+	Stepped func(now time.Time) time.Duration
 
+	began  time.Time // when it first judged, as the clock is set now
 	keeper keeper
 	failed map[string]string // why a repository could not be applied, by its stamp
 }
 
 // New returns an Adviser for h.
 func New(h *host.Host) *Adviser {
-	return &Adviser{Host: h, Changed: make(chan struct{}, 1), Settled: make(chan struct{}, 1), Program: feed.Program, Settle: settlePause, Needs: needed.Find, failed: map[string]string{}}
+	return &Adviser{Host: h, Changed: make(chan struct{}, 1), Settled: make(chan struct{}, 1), Program: feed.Program, Settle: settlePause, Needs: needed.Find, Stepped: new(steps).next, failed: map[string]string{}}
 }
 
 // Binds reports whether, by the configuration, advisories keep versions out.
@@ -315,7 +318,16 @@ func (a *Adviser) Follow(ctx context.Context, problems []string) {
 		grace, _ = a.Config.Grace()
 	}
 	keep := a.keepers()
+	now := a.Now()
+	if a.began.IsZero() {
+		a.began = now
+	}
+	began, by := a.began, a.Stepped(now)
+	a.began = began.Add(by)
 	a.Exec.Enter(ctx, "retract", func(s *ledger.Ledger) error {
+		if by != 0 {
+			s.ClockSet(began, by)
+		}
 		below := s.MarkBelow(grace, keep)
 		if grace > 0 {
 			a.retract(s, keep)

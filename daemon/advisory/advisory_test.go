@@ -413,6 +413,71 @@ func TestSigned(t *testing.T) {
 
 func protectNone(c *config.Config) { c.AdvisoriesProtect = []string{"kept*"} }
 
+// TestClockIsSet: a list has its days of grace, although the clock was wrong when the advisory
+// was learned: on a machine without a clock of its own until the network tells the time, or
+// by years.
+func TestClockIsSet(t *testing.T) {
+	due := func(w *world) time.Time {
+		t.Helper()
+		for _, e := range w.Snapshot().Entries {
+			if e.Package.Name == "tool" {
+				return e.Due
+			}
+		}
+		t.Fatal("tool has no list")
+		return time.Time{}
+	}
+	const grace = 14 * 24 * time.Hour
+	for what, c := range map[string]struct {
+		set     time.Duration
+		running bool // digestd is, and sees that the clock is set
+	}{
+		"forward":                    {60 * 24 * time.Hour, true},
+		"back":                       {-20 * 24 * time.Hour, true},
+		"back while it does not run": {-20 * 24 * time.Hour, false},
+	} {
+		t.Run(what, func(t *testing.T) {
+			w := newWorld(t, "withdraw", protectNone)
+			step := time.Duration(0)
+			stepped := func(time.Time) time.Duration {
+				by := step
+				step = 0
+				return by
+			}
+			w.Adviser.Stepped = stepped
+			w.publish(repodata, 1000, []string{"tool 1-2"}, "tool 1-2")
+			w.apply(false)
+			before := w.Names(t)
+			if got := due(w); !got.Equal(w.now.Add(grace)) {
+				t.Fatalf("due on %v", got)
+			}
+			if c.running {
+				step = c.set
+			} else {
+				w.Stop()
+			}
+			w.now = w.now.Add(c.set)
+			if !c.running {
+				w.Start(t)
+				w.Adviser.Stepped = stepped
+				w.Sync(t)
+			}
+			w.apply(false)
+			if got := w.Names(t); !slices.Equal(got, before) {
+				t.Errorf("withdrawn as the clock was set: %v", got)
+			}
+			if got := due(w); !got.Equal(w.now.Add(grace)) {
+				t.Errorf("due on %v, %v is the time", got, w.now)
+			}
+			w.now = w.now.Add(grace)
+			w.apply(false)
+			if got := w.Names(t); len(got) != len(before)-1 {
+				t.Errorf("on the day: %v", got)
+			}
+		})
+	}
+}
+
 func TestWithdraw(t *testing.T) {
 	w := newWorld(t, "withdraw", protectNone)
 	needed := filepath.Join("/usr/bin", "rpm")

@@ -91,6 +91,22 @@ func (s *Grounds) newEpoch(f *record.AdvisedFloor, said []record.AdvisedFloor) b
 	return known && f.EVR.Epoch > highest
 }
 
+// ClockSet moves the days of what became known since a time, by as much as the clock was set
+// since: what became known by a wrong clock has its grace all the same.
+func (s *Grounds) ClockSet(since time.Time, by time.Duration) {
+	for _, e := range s.Sorted() {
+		if e.Below.IsZero() || e.Below.Before(since) {
+			continue
+		}
+		known := *e
+		known.Below = e.Below.Add(by)
+		if !e.Due.IsZero() {
+			known.Due = e.Due.Add(by)
+		}
+		s.Save(&known)
+	}
+}
+
 // MarkBelow notes since when it is known of each installed package that an advisory mends
 // what it has, and forgets it of those that are mended. Unless grace is 0, the day on which
 // the list of such a package goes is set, and announced, unless keep says why it must stay.
@@ -105,11 +121,13 @@ func (s *Grounds) MarkBelow(grace time.Duration, keep func(*view.Entry) string) 
 			known.Below, known.Due = time.Time{}, time.Time{}
 		case e.Below.IsZero():
 			known.Below = s.Now()
+		case e.Below.After(s.Now()): // the clock was ahead
+			known.Below, known.Due = s.Now(), time.Time{}
 		}
 		switch {
 		case grace == 0 || !e.Active() || f != nil && keep(e) != "":
 			known.Due = time.Time{}
-		case f != nil && e.Due.IsZero():
+		case f != nil && known.Due.IsZero():
 			known.Due = s.Now().Add(grace)
 			s.Event(record.Event{Kind: audit.KindAdvisoryDue, Package: e.Package.Full(), List: e.Name, Reason: string(policy.ReasonAdvisory),
 				Text: "on " + known.Due.UTC().Format(time.DateOnly) + " unless it is updated: " + belowText(f, said)})

@@ -34,13 +34,20 @@ func (d *Daemon) AnchorQuote(ctx context.Context, nonce string) (string, error) 
 	if err := d.rooms.Anchor.Pass(ctx); err != nil {
 		d.Logger.Debug("not anchored before a quote", "error", err)
 	}
-	statement, err := json.Marshal(d.statement(ctx, nonce))
+	guard := d.stateOfGuard(ctx)
+	var statement, digest []byte
+	var err error
+	c, terr := d.rooms.Anchor.Certify(ctx, func() []byte {
+		s := d.statement(ctx, nonce)
+		s.Guard = guard
+		statement, err = json.Marshal(s)
+		digest = attest.Digest(statement)
+		return digest
+	})
 	if err != nil {
 		return "", err
 	}
 	q := attest.Quote{Format: attest.QuoteFormat, Version: attest.Version, Statement: statement}
-	digest := attest.Digest(statement)
-	c, terr := d.rooms.Anchor.Certify(ctx, digest)
 	if terr == nil {
 		q.TPM = &attest.TPM{Attest: c.Attest, Signature: c.Signature, Key: c.Key}
 	}
@@ -82,7 +89,7 @@ func (d *Daemon) AnchorProve(ctx context.Context, challenge []byte) (string, err
 	return string(document), err
 }
 
-// statement is what the machine says of itself.
+// statement is what the machine says of itself, except for its guard.
 func (d *Daemon) statement(ctx context.Context, nonce string) attest.Statement {
 	s := attest.Statement{Format: attest.StatementFormat, Version: attest.Version, Nonce: nonce, When: d.Now().UTC(), Digestd: api.Version, Anchor: d.AnchorStatus()}
 	d.Exec.Do(ctx, func() error {
@@ -94,14 +101,19 @@ func (d *Daemon) statement(ctx context.Context, nonce string) attest.Statement {
 		return nil
 	})
 	s.Index.Lists = digestOfLists(d.Snapshot().Entries)
-	guardCtx, cancel := context.WithTimeout(ctx, guardPatience)
+	return s
+}
+
+// stateOfGuard is what the guard does, by its last word if it does not answer.
+func (d *Daemon) stateOfGuard(ctx context.Context) attest.Guard {
+	ctx, cancel := context.WithTimeout(ctx, guardPatience)
 	defer cancel()
-	g, err := d.Guard(guardCtx)
+	g, err := d.Guard(ctx)
 	if err != nil {
 		g = d.Recent()
 	}
-	s.Guard = attest.Guard{Wanted: g.Wanted, Mode: g.Mode, Modules: g.Modules, Commit: g.Commit, Digests: g.Digests, Exempt: g.Exempt[:min(len(g.Exempt), mostExempt)]}
-	return s
+	return attest.Guard{Wanted: g.Wanted, Mode: g.Mode, Modules: g.Modules, Commit: g.Commit, Digests: g.Digests,
+		Exempt: g.Exempt[:min(len(g.Exempt), mostExempt)], More: len(g.Exempt) - min(len(g.Exempt), mostExempt)}
 }
 
 // digestOfLists digests the names and bodies of active lists, which are what the guard lets run.

@@ -205,15 +205,17 @@ func (a *Anchor) SettingsDigest(s *state.State) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Certify has the TPM state the value of the counter, over data.
-func (a *Anchor) Certify(ctx context.Context, data []byte) (c tpm.Certificate, err error) {
-	if !a.On() {
-		return c, errNone
-	}
+// Certify has the TPM state the value of the counter, over what state returns. Neither counter
+// nor epoch rises between both. Certify calls state once, whether there is a TPM or not.
+func (a *Anchor) Certify(ctx context.Context, state func() []byte) (c tpm.Certificate, err error) {
 	ctx, cancel := context.WithTimeout(ctx, passPatience)
 	defer cancel()
 	a.busy.Lock()
 	defer a.busy.Unlock()
+	data := state()
+	if !a.On() {
+		return c, errNone
+	}
 	s, err := a.secret()
 	if err == nil {
 		c, err = a.Chip.Certify(ctx, s.counter(), data)

@@ -3,8 +3,11 @@
 package anchor_test
 
 import (
+	"context"
 	"encoding/json"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -69,6 +72,37 @@ func TestQuote(t *testing.T) {
 			t.Errorf("nonce %q: %v", wrong, err)
 		}
 	}
+}
+
+// TestQuoteDuringActs: decisions that are anchored while a quote is made do not make the quote
+// state one epoch and certify a later one.
+func TestQuoteDuringActs(t *testing.T) {
+	m := enabled(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	var acts sync.WaitGroup
+	again := func(act func(n int) error) {
+		acts.Go(func() {
+			for n := 1; ctx.Err() == nil; n++ {
+				if err := act(n); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	again(func(n int) error {
+		_, err := m.Admin.Deny(t.Context(), daemontest.Root, "tool<"+strconv.Itoa(n), "", "test", "", time.Time{})
+		return err
+	})
+	again(func(int) error { return m.Anchor.Pass(t.Context()) })
+	for range 10 {
+		if r := m.quoted(t, nil); len(r.Faults) > 0 {
+			t.Errorf("faults %q", r.Faults)
+			break
+		}
+	}
+	cancel()
+	acts.Wait()
 }
 
 // TestWitness: where disk and TPM come back from one copy the machine cannot tell, and a

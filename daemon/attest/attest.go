@@ -19,6 +19,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"crypto"
@@ -73,6 +74,7 @@ type Guard struct {
 	Commit  uint64               `json:"commit,omitzero"`  // of the index, with which its digests agree
 	Digests int                  `json:"digests"`          // contents that may run
 	Exempt  []api.GuardExemption `json:"exempt,omitzero"`  // containers that run files of their own
+	More    int                  `json:"more,omitzero"`    // such containers beyond these
 }
 
 // Quote is a statement with its signatures.
@@ -186,6 +188,8 @@ func Verify(quote []byte, nonce string, known *Memory) (Result, error) {
 		r.Key, r.Value = hex.EncodeToString(name), c.Value
 		m.Key, m.Counter, m.Value = r.Key, hex.EncodeToString(c.Name), c.Value
 		r.counter(hex.EncodeToString(c.Name))
+	} else {
+		r.doubt()
 	}
 	if q.Machine != nil {
 		key, err := machine(q.Machine, digest)
@@ -222,6 +226,16 @@ func (r *Result) counter(name string) {
 	}
 }
 
+// doubt repeats what digestd itself found of the counter, where the TPM did not sign.
+func (r *Result) doubt() {
+	switch r.Statement.Anchor.Standing {
+	case api.AnchorOlder:
+		r.fault("the state directory is older than what was decided: it is of epoch %d", r.Statement.Anchor.Epoch)
+	case api.AnchorOther:
+		r.fault("the index is bound to another counter than the one in the TPM, if there is one")
+	}
+}
+
 // compare compares with what is remembered. Keys that are remembered must sign.
 func (r *Result) compare(known Memory, m *Memory) {
 	m.Enrolment, m.Pending = known.Enrolment, known.Pending
@@ -253,10 +267,13 @@ func (r *Result) compare(known Memory, m *Memory) {
 		r.fault("the index fell from commit %d to %d", known.Commit, m.Commit)
 	}
 	for _, was := range known.Log {
-		for _, is := range m.Log {
-			if is.Room == was.Room && (is.Seq < was.Seq || is.Seq == was.Seq && is.Hash != was.Hash) {
-				r.fault("the log of %s does not continue the one that is known: it ended with entry %d, and ends with entry %d", is.Room, was.Seq, is.Seq)
-			}
+		// A chain without an entry has no head.
+		var is api.LogHead
+		if i := slices.IndexFunc(m.Log, func(h api.LogHead) bool { return h.Room == was.Room }); i >= 0 {
+			is = m.Log[i]
+		}
+		if is.Seq < was.Seq || is.Seq == was.Seq && is.Hash != was.Hash {
+			r.fault("the log of %s does not continue the one that is known: it ended with entry %d, and ends with entry %d", was.Room, was.Seq, is.Seq)
 		}
 	}
 	if m.When.Before(known.When) {

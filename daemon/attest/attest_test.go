@@ -207,6 +207,7 @@ func TestFaults(t *testing.T) {
 	with("bound to another counter", "another counter than the one", func() { p.Anchor.Counter = "aa" })
 	with("fewer commits", "the index fell", func() { p.Index.Commit = 1 })
 	with("a shorter log", "does not continue", func() { p.Index.Log = []api.LogHead{{Room: "decisions", Seq: 2, Hash: "aa"}} })
+	with("no log", "does not continue", func() { p.Index.Log = nil })
 	with("another log", "does not continue", func() { p.Index.Log = []api.LogHead{{Room: "decisions", Seq: 3, Hash: "bb"}} })
 	with("from before", "the statement is from", func() { p.When = p.When.Add(-time.Hour) })
 	bad(t, "without the TPM", p.quote(t, "m"), &known, "the TPM did not sign")
@@ -217,6 +218,12 @@ func TestFaults(t *testing.T) {
 	bad(t, "another key for lists", p.quote(t, "tm"), &known, "another key signs lists")
 	other := newProver(t)
 	bad(t, "another TPM", other.quote(t, "tm"), &known, "another TPM signed")
+	p.Statement = was
+	for standing, want := range map[string]string{api.AnchorOlder: "older than what was decided", api.AnchorOther: "another counter"} {
+		p.Anchor.Standing = standing
+		bad(t, "the TPM did not sign, the anchor is "+standing, p.quote(t, "m"), nil, want)
+		p.Anchor.Standing = was.Anchor.Standing
+	}
 	mine := good(t, p.quote(t, "m"), nil)
 	bad(t, "only the machine's key, and another", other.quote(t, "m"), &mine, "another key signs lists")
 	bad(t, "not the machine's key", p.quote(t, "t"), &mine, "did not sign")

@@ -217,7 +217,7 @@ func printResult(t *terminal.UI, r attest.Result, first bool) {
 	t.Fact("anchor", "%s, epoch %d", s.Anchor.Standing, s.Anchor.Epoch)
 	t.Fact("policy", "%s", s.Policy)
 	t.Fact("active", "%s", s.Index.Lists)
-	t.Fact("guard", "mode %s, %s exempt", s.Guard.Mode, terminal.Count(len(s.Guard.Exempt), "cgroup", "cgroups"))
+	t.Fact("guard", "mode %s, %s exempt", s.Guard.Mode, terminal.Count(len(s.Guard.Exempt)+s.Guard.More, "cgroup", "cgroups"))
 	for _, h := range s.Index.Log {
 		t.Fact("log", "%s %d:%s", h.Room, h.Seq, h.Hash)
 	}

@@ -48,6 +48,9 @@ func (d *Daemon) AnchorQuote(ctx context.Context, nonce string) (string, error) 
 		return "", err
 	}
 	q := attest.Quote{Format: attest.QuoteFormat, Version: attest.Version, Statement: statement}
+	if terr != nil && d.rooms.Anchor.On() {
+		d.Logger.Warn("the TPM does not sign a quote", "error", terr)
+	}
 	if terr == nil {
 		q.TPM = &attest.TPM{Attest: c.Attest, Signature: c.Signature, Key: c.Key}
 	}

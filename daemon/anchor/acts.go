@@ -80,6 +80,8 @@ func explain(err error) error {
 		e.Advice = "see what is in the TPM, and remove what nobody needs: tpm2_getcap handles-nv-index; tpm2_nvundefine INDEX"
 	case errors.Is(err, tpm.ErrTaken):
 		e.Advice = `see what it is: tpm2_nvreadpublic; remove it, or name another index in digestd.conf: anchor = "tpm:index=NUMBER"`
+	case errors.Is(err, tpm.ErrEndorsement):
+		e.Advice = "write the password into a file that only root can read, and name the file in digestd.conf: anchor-endorsement-password-file; then: systemctl restart digestd"
 	case errors.Is(err, tpm.ErrOwner):
 		e.Advice = "give the owner's password: --owner-password-file FILE"
 	}

@@ -96,7 +96,7 @@ func New(h *host.Host) *Anchor {
 	if a.On() {
 		// The configuration was checked.
 		a.place, _ = tpm.ParseCounterPlace(h.Config.Anchor)
-		a.Chip = chip{tpm.NewDevice(a.place.Device)}
+		a.Chip = chip{tpm.NewDevice(a.place.Device), h.Config.AnchorEndorsement}
 	}
 	return a
 }
@@ -230,7 +230,10 @@ func (a *Anchor) Identity(ctx context.Context) (id tpm.Identity, err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, keyPatience)
 	defer cancel()
-	return a.Chip.Identity(ctx)
+	if id, err = a.Chip.Identity(ctx); err != nil {
+		return id, explain(err)
+	}
+	return id, nil
 }
 
 // Prove has the TPM decrypt a credential that a verifier made for it. Its error is
@@ -241,10 +244,13 @@ func (a *Anchor) Prove(ctx context.Context, c tpm.Credential) (secret []byte, er
 	}
 	ctx, cancel := context.WithTimeout(ctx, keyPatience)
 	defer cancel()
-	if secret, err = a.Chip.Activate(ctx, c); errors.Is(err, tpm.ErrCredential) {
-		err = api.Errorf(api.InvalidArgument, "%v", err)
+	switch secret, err = a.Chip.Activate(ctx, c); {
+	case errors.Is(err, tpm.ErrCredential):
+		return nil, api.Errorf(api.InvalidArgument, "%v", err)
+	case err != nil:
+		return nil, explain(err)
 	}
-	return secret, err
+	return secret, nil
 }
 
 // rise increments the counter from value.

@@ -12,7 +12,22 @@ import (
 )
 
 // chip is a TPM.
-type chip struct{ *tpm.Device }
+type chip struct {
+	*tpm.Device
+	endorsement string // file with the password of its endorsement hierarchy, "" for none
+}
+
+// doEndorsed is Do for what needs the endorsement hierarchy.
+func (t chip) doEndorsed(ctx context.Context, fn func(*tpm.Conn) error) error {
+	password, err := readPassword(t.endorsement)
+	if err != nil {
+		return err
+	}
+	return t.Do(ctx, func(conn *tpm.Conn) error {
+		conn.Endorsement = password
+		return fn(conn)
+	})
+}
 
 func (t chip) Read(ctx context.Context, c tpm.Counter) (name []byte, value uint64, err error) {
 	err = t.Do(ctx, func(conn *tpm.Conn) error {
@@ -30,7 +45,7 @@ func (t chip) Increment(ctx context.Context, c tpm.Counter) error {
 }
 
 func (t chip) Certify(ctx context.Context, c tpm.Counter, data []byte) (cert tpm.Certificate, err error) {
-	err = t.Do(ctx, func(conn *tpm.Conn) error {
+	err = t.doEndorsed(ctx, func(conn *tpm.Conn) error {
 		cert, err = conn.Certify(c, data)
 		return err
 	})
@@ -38,7 +53,7 @@ func (t chip) Certify(ctx context.Context, c tpm.Counter, data []byte) (cert tpm
 }
 
 func (t chip) Identity(ctx context.Context) (id tpm.Identity, err error) {
-	err = t.Do(ctx, func(conn *tpm.Conn) error {
+	err = t.doEndorsed(ctx, func(conn *tpm.Conn) error {
 		id, err = conn.Identity()
 		return err
 	})
@@ -46,7 +61,7 @@ func (t chip) Identity(ctx context.Context) (id tpm.Identity, err error) {
 }
 
 func (t chip) Activate(ctx context.Context, c tpm.Credential) (secret []byte, err error) {
-	err = t.Do(ctx, func(conn *tpm.Conn) error {
+	err = t.doEndorsed(ctx, func(conn *tpm.Conn) error {
 		secret, err = conn.Activate(c)
 		return err
 	})

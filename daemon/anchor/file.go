@@ -3,6 +3,7 @@
 package anchor
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -47,36 +48,60 @@ func (s secret) counter() tpm.Counter { return tpm.Counter{Index: s.Index, Name:
 // readSecret returns [errNone] where there is no file. One that others than its owner can
 // read or change is an error.
 func readSecret(path string) (s secret, err error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	data, err := readPrivate(path, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, errNone
 	}
-	if err != nil {
-		return s, fmt.Errorf("cannot read the anchor's secret: %w", err)
+	if err == nil {
+		err = json.Unmarshal(data, &s)
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-	case !info.Mode().IsRegular():
-		err = fmt.Errorf("%s is no regular file", path)
-	case info.Mode().Perm()&0o077 != 0:
-		err = fmt.Errorf("others than its owner can use %s: chmod 600", path)
-	case info.Size() > maxFile:
-		err = fmt.Errorf("%s is larger than %d bytes", path, maxFile)
-	default:
-		var data []byte
-		if data, err = io.ReadAll(io.LimitReader(f, maxFile)); err == nil {
-			err = json.Unmarshal(data, &s)
-		}
-		if err == nil && (len(s.Name) == 0 || len(s.Mark) != tpm.SecretSize || len(s.Auth) != tpm.SecretSize) {
-			err = fmt.Errorf("%s is incomplete", path)
-		}
+	if err == nil && (len(s.Name) == 0 || len(s.Mark) != tpm.SecretSize || len(s.Auth) != tpm.SecretSize) {
+		err = fmt.Errorf("%s is incomplete", path)
 	}
 	if err != nil {
 		return secret{}, fmt.Errorf("cannot read the anchor's secret: %w", err)
 	}
 	return s, nil
+}
+
+// maxPassword bounds the password of a hierarchy.
+const maxPassword = 64
+
+// readPassword reads a password without the end of its line; path is "" for none.
+func readPassword(path string) ([]byte, error) {
+	if path == "" {
+		return nil, nil
+	}
+	data, err := readPrivate(path, maxPassword+1)
+	data = bytes.TrimSuffix(data, []byte("\n"))
+	if err == nil && (len(data) > maxPassword || bytes.IndexByte(data, 0) >= 0) {
+		err = fmt.Errorf("want at most %d bytes in %s, none of them zero", maxPassword, path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the password of the endorsement hierarchy: %w", err)
+	}
+	return data, nil
+}
+
+// readPrivate reads a file that only its owner can use.
+func readPrivate(path string, most int64) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is no regular file", path)
+	case info.Mode().Perm()&0o077 != 0:
+		return nil, fmt.Errorf("others than its owner can use %s: chmod 600", path)
+	case info.Size() > most:
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, most)
+	}
+	return io.ReadAll(io.LimitReader(f, most))
 }
 
 // writeSecret writes the file durably.

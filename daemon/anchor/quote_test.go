@@ -5,6 +5,9 @@ package anchor_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -116,6 +119,69 @@ func TestWitness(t *testing.T) {
 	r := m.quoted(t, &known.Memory)
 	if !strings.Contains(strings.Join(r.Faults, "\n"), "the TPM was set back") {
 		t.Errorf("faults %q", r.Faults)
+	}
+}
+
+// TestEndorsementPassword: with the password of the endorsement hierarchy the TPM signs quotes
+// and answers challenges; without it, or with another, the error says what to do, and the
+// counter is used all the same.
+func TestEndorsementPassword(t *testing.T) {
+	m := enabled(t)
+	tpmtest.Do(t, m.chip.Socket, tpmtest.SetEndorsement("secret"))
+	file := filepath.Join(m.dir, "password")
+	write := func(text string, mode os.FileMode) {
+		t.Helper()
+		if err := errors.Join(os.WriteFile(file, []byte(text), mode), os.Chmod(file, mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := func(what, want string) {
+		t.Helper()
+		if r := m.quoted(t, nil); r.Key != "" || r.Machine == "" {
+			t.Errorf("%s: %+v", what, r)
+		}
+		if _, err := m.AnchorIdentity(t.Context()); err == nil || !strings.Contains(err.Error()+advice(err), want) {
+			t.Errorf("%s: %v, %q", what, err, advice(err))
+		}
+		m.deny(t, "tool<"+strconv.Itoa(len(what)))
+		m.pass(t)
+		m.standing(t, api.AnchorDone)
+	}
+	refused("no password", "anchor-endorsement-password-file")
+	m.Config.AnchorEndorsement = file
+	m.again(t)
+	refused("no file", "no such file")
+	write("wrong", 0o600)
+	refused("wrong", "anchor-endorsement-password-file")
+	write("secret", 0o644)
+	refused("readable by all", "chmod 600")
+	write(strings.Repeat("s", 66), 0o600)
+	refused("a password that is long", "larger")
+	write("secret\n", 0o600)
+	if r := m.quoted(t, nil); r.Key == "" || len(r.Faults) > 0 {
+		t.Errorf("%+v", r)
+	}
+	id, err := m.AnchorIdentity(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// No maker vouches for it: the verifier knows the key by its digest, which the error names.
+	_, _, err = attest.Ask([]byte(id), attest.Trust{Endorsement: strings.Repeat("0", 64)}, nil, time.Now())
+	digest := err.Error()[len(err.Error())-64:]
+	c, memory, err := attest.Ask([]byte(id), attest.Trust{Endorsement: digest}, nil, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proof, err := m.AnchorProve(t.Context(), document)
+	if err == nil {
+		_, err = attest.Enrol([]byte(proof), memory)
+	}
+	if err != nil {
+		t.Error(err)
 	}
 }
 

@@ -77,6 +77,8 @@ type Config struct {
 
 	Anchor       string `toml:"anchor"`        // "off", or where the counter is; see tpm.ParseCounterPlace
 	AnchorSecret string `toml:"anchor-secret"` // file with what is needed to use the counter
+	// AnchorEndorsement is a file with the password of the TPM's endorsement hierarchy, "" for none.
+	AnchorEndorsement string `toml:"anchor-endorsement-password-file"`
 
 	Advisories        string   `toml:"advisories"`         // off, report, keep-out, withdraw
 	AdvisoriesGrace   string   `toml:"advisories-grace"`   // until a list is withdrawn: days or weeks, such as 14d; see Grace
@@ -291,6 +293,9 @@ func (c *Config) checkAnchor() error {
 	}
 	if !filepath.IsAbs(c.AnchorSecret) {
 		return fmt.Errorf("anchor-secret = %q: want an absolute path", c.AnchorSecret)
+	}
+	if c.AnchorEndorsement != "" && !filepath.IsAbs(c.AnchorEndorsement) {
+		return fmt.Errorf("anchor-endorsement-password-file = %q: want an absolute path", c.AnchorEndorsement)
 	}
 	if rel, err := filepath.Rel(c.State, c.AnchorSecret); err == nil && filepath.IsLocal(rel) {
 		return fmt.Errorf("anchor-secret = %q: want a path outside of the state directory, which may come back from a backup", c.AnchorSecret)

@@ -55,11 +55,11 @@ func (t *Conn) attestationKey() (key tpm2.AuthHandle, public []byte, release fun
 		return key, nil, nil, err
 	}
 	r, err := tpm2.CreatePrimary{
-		PrimaryHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: tpm2.PasswordAuth(nil)},
+		PrimaryHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: session(t.Endorsement)},
 		InPublic:      tpm2.New2B(attestationKey),
 	}.Execute(t)
 	if err != nil {
-		return key, nil, nil, fmt.Errorf("cannot derive the attestation key (has the endorsement hierarchy a password?): %w", err)
+		return key, nil, nil, fmt.Errorf("cannot derive the attestation key: %w", plain(err, ErrEndorsement))
 	}
 	return tpm2.AuthHandle{Handle: r.ObjectHandle, Name: r.Name, Auth: tpm2.PasswordAuth(nil)}, r.OutPublic.Bytes(),
 		func() { t.forget(r.ObjectHandle) }, nil

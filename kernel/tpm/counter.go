@@ -59,7 +59,9 @@ var (
 	ErrTaken     = errors.New("the index is in use")
 	ErrFull      = errors.New("the TPM has no room left for a counter")
 	ErrOwner     = errors.New("the TPM's owner has a password, and it was not the one that was given")
-	ErrAuth      = errors.New("the counter does not accept its secret")
+	// ErrEndorsement is for the hierarchy of the keys by which a TPM is known.
+	ErrEndorsement = errors.New("the TPM's endorsement hierarchy has a password, and it was not the one that was given")
+	ErrAuth        = errors.New("the counter does not accept its secret")
 )
 
 // SecretSize is how many bytes the secret of a counter and its mark have.

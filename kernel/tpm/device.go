@@ -39,7 +39,10 @@ func CheckDevice(path string) error {
 type Conn struct {
 	io.ReadWriteCloser
 	Context context.Context // bounds the calls that follow
-	late    chan struct{}   // closed once the TPM is free, if a call ended before that; nil: none did
+	// Endorsement is the password of the endorsement hierarchy, empty for none.
+	Endorsement []byte
+
+	late chan struct{} // closed once the TPM is free, if a call ended before that; nil: none did
 }
 
 // Scheme begins the place of what is in a TPM.

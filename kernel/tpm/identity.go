@@ -140,19 +140,20 @@ func (t *Conn) activate(template tpm2.TPMTPublic, attestation tpm2.AuthHandle, c
 // endorsementKey derives a key of the TPM that decrypts credentials only.
 func (t *Conn) endorsementKey(template tpm2.TPMTPublic) (key tpm2.AuthHandle, public []byte, release func(), err error) {
 	r, err := tpm2.CreatePrimary{
-		PrimaryHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: tpm2.PasswordAuth(nil)},
+		PrimaryHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: session(t.Endorsement)},
 		InPublic:      tpm2.New2B(template),
 	}.Execute(t)
 	if err != nil {
-		return key, nil, nil, fmt.Errorf("cannot derive the endorsement key (has the endorsement hierarchy a password?): %w", err)
+		return key, nil, nil, fmt.Errorf("cannot derive the endorsement key: %w", plain(err, ErrEndorsement))
 	}
 	release = func() { t.forget(r.ObjectHandle) }
 	if template.ObjectAttributes.UserWithAuth {
 		return tpm2.AuthHandle{Handle: r.ObjectHandle, Name: r.Name, Auth: tpm2.PasswordAuth(nil)}, r.OutPublic.Bytes(), release, nil
 	}
+	proof := session(t.Endorsement)
 	use := tpm2.Policy(tpm2.TPMAlgSHA256, 16, func(t transportTPM, session tpm2.TPMISHPolicy, nonce tpm2.TPM2BNonce) error {
 		_, err := tpm2.PolicySecret{
-			AuthHandle:    tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: tpm2.PasswordAuth(nil)},
+			AuthHandle:    tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: proof},
 			PolicySession: session, NonceTPM: nonce,
 		}.Execute(t)
 		return err

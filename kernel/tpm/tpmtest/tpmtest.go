@@ -32,6 +32,14 @@ func SetOwner(password string) func(*tpm.Conn) error {
 	}
 }
 
+// SetEndorsement gives the TPM's endorsement hierarchy a password.
+func SetEndorsement(password string) func(*tpm.Conn) error {
+	return func(c *tpm.Conn) error {
+		_, err := tpm2.HierarchyChangeAuth{AuthHandle: tpm2.TPMRHEndorsement, NewAuth: tpm2.TPM2BAuth{Buffer: []byte(password)}}.Execute(c)
+		return err
+	}
+}
+
 // Clear takes away all that the owner of the TPM has in it.
 func Clear(c *tpm.Conn) error {
 	_, err := tpm2.Clear{AuthHandle: tpm2.TPMRHLockout}.Execute(c)

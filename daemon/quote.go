@@ -31,7 +31,7 @@ func (d *Daemon) AnchorQuote(ctx context.Context, nonce string) (string, error) 
 	if err := attest.CheckNonce(nonce); err != nil {
 		return "", api.Errorf(api.InvalidArgument, "%v", err)
 	}
-	if err := d.rooms.Anchor.Pass(ctx); err != nil {
+	if err := d.rooms.Anchor.Look(ctx); err != nil {
 		d.Logger.Debug("not anchored before a quote", "error", err)
 	}
 	guard := d.stateOfGuard(ctx)

@@ -126,7 +126,16 @@ func (a *Anchor) bound() string { return a.Snapshot().Past.Anchor.Name }
 var errDoubt = errors.New("the index and the counter do not agree")
 
 // Pass compares the index with the counter, and anchors what was decided by now.
-func (a *Anchor) Pass(ctx context.Context) error {
+func (a *Anchor) Pass(ctx context.Context) error { return a.look(ctx, true) }
+
+// Look is Pass, except that what is not urgent waits for its hour: others decide how often they
+// have somebody look, and the memory of a TPM wears out.
+func (a *Anchor) Look(ctx context.Context) error {
+	_, urgent := a.state(ctx)
+	return a.look(ctx, urgent || a.untilDue() == 0)
+}
+
+func (a *Anchor) look(ctx context.Context, raise bool) error {
 	if !a.On() {
 		return nil
 	}
@@ -134,12 +143,12 @@ func (a *Anchor) Pass(ctx context.Context) error {
 	defer cancel()
 	a.busy.Lock()
 	defer a.busy.Unlock()
-	err := a.pass(ctx)
+	err := a.pass(ctx, raise)
 	a.tell(err)
 	return err
 }
 
-func (a *Anchor) pass(ctx context.Context) error {
+func (a *Anchor) pass(ctx context.Context, raise bool) error {
 	s, err := a.secret()
 	if err != nil {
 		return err
@@ -154,6 +163,9 @@ func (a *Anchor) pass(ctx context.Context) error {
 		if value, err = a.rise(ctx, s, value); err != nil {
 			return err
 		}
+	}
+	if !raise {
+		return nil
 	}
 	raised := false
 	err = a.Exec.Decide(ctx, "epoch", func(l *ledger.Ledger) error {

@@ -108,6 +108,28 @@ func TestQuoteDuringActs(t *testing.T) {
 	acts.Wait()
 }
 
+// TestQuotesDoNotWear: however often a verifier asks, what is not urgent waits for its hour.
+func TestQuotesDoNotWear(t *testing.T) {
+	m := enabled(t)
+	c := &counting{Chip: m.Anchor.Chip}
+	m.Anchor.Chip = c
+	known := m.quoted(t, nil)
+	for version := range 3 {
+		m.higher(t, version+1)
+		r := m.quoted(t, &known.Memory)
+		if len(r.Faults) > 0 || r.Statement.Anchor.Standing != api.AnchorPending {
+			t.Errorf("%q, the anchor is %s", r.Faults, r.Statement.Anchor.Standing)
+		}
+	}
+	if n := c.n.Load(); n != 0 {
+		t.Errorf("%d increments", n)
+	}
+	m.deny(t, "tool<1")
+	if r := m.quoted(t, &known.Memory); len(r.Faults) > 0 || r.Statement.Anchor.Standing != api.AnchorDone || c.n.Load() != 1 {
+		t.Errorf("what is urgent: %q, %+v, %d increments", r.Faults, r.Statement.Anchor, c.n.Load())
+	}
+}
+
 // TestWitness: where disk and TPM come back from one copy the machine cannot tell, and a
 // verifier can.
 func TestWitness(t *testing.T) {

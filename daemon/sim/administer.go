@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/digestd/digestd/daemon/sim/story"
 )
 
 // keyring changes what is in rpm's keyring, and what certificates say.
@@ -53,9 +55,9 @@ func (r *runner) keyring(kind Kind, what string) error {
 		}
 		m.keys[key] = k
 		for _, c := range present {
-			if sub, is := m.keys[subkeyOf(c.Key)]; is {
+			if sub, is := m.keys[story.SubkeyOf(c.Key)]; is {
 				sub.revoked, sub.itself = sub.revoked || c.Retracted, c.Retracted
-				m.keys[subkeyOf(c.Key)] = sub
+				m.keys[story.SubkeyOf(c.Key)] = sub
 			}
 		}
 	}, true)

@@ -5,7 +5,6 @@ package sim
 import (
 	"errors"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 )
@@ -93,19 +92,6 @@ func (a advice) unsure() {
 		a.noted[list] = n
 	}
 }
-
-// anAdvice is what a repository says of packages that all of one key are.
-func anAdvice(r *rand.Rand) string {
-	repository := []string{"updates", "updates", "extras", "strange"}[r.IntN(4)]
-	name := []string{"kern", "hop"}[r.IntN(2)]
-	below := 2 + r.IntN(rungs-1)
-	if repository != "strange" && r.IntN(2) == 0 {
-		name, below = "app", 2+r.IntN(2)
-	}
-	return repository + ":" + rangeText(Range{Name: name, Below: below})
-}
-
-func aRepository(r *rand.Rand) string { return []string{"updates", "extras"}[r.IntN(2)] }
 
 // due are the lists of m that may go today, and those of them that must have their turn.
 func (m *Model) due(day int, dir map[string][]int) (may, must []string) {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/digestd/digestd/daemon/sim/story"
 )
 
 // mirror is a System that does what the Model says, by a Model of its own. A fault comes
@@ -212,9 +214,9 @@ func (s *mirror) Keys(present []Certificate) error {
 				k.expires = present[i].Expires
 			}
 			m.keys[key] = k
-			if sub, has := m.keys[subkeyOf(key)]; has && i >= 0 {
+			if sub, has := m.keys[story.SubkeyOf(key)]; has && i >= 0 {
 				sub.revoked, sub.itself = sub.revoked || present[i].Retracted, present[i].Retracted
-				m.keys[subkeyOf(key)] = sub
+				m.keys[story.SubkeyOf(key)] = sub
 			}
 		}
 	})
@@ -412,9 +414,9 @@ func TestModelAgrees(t *testing.T) {
 			t.Fatalf("seed %d: %v; shortest:\n%s", seed, Run(short, newMirror(slips{})), short)
 		}
 	}
-	for _, d := range menu {
-		if d.weight > 0 && !kinds[d.kind] {
-			t.Errorf("no history has %q", d.kind)
+	for _, kind := range story.Drawn() {
+		if !kinds[kind] {
+			t.Errorf("no history has %q", kind)
 		}
 	}
 }
@@ -441,7 +443,7 @@ func TestModelObjects(t *testing.T) {
 		n := uint64(5)
 		return func() uint64 { n--; return n }
 	}
-	app := pool[0] // app-1.0.noarch
+	app := story.Packages()[0] // app-1.0.noarch
 	for name, c := range map[string]struct {
 		slips
 		history, want string
@@ -455,8 +457,8 @@ func TestModelObjects(t *testing.T) {
 		"a list stays though its key is revoked": {slips{shows: keeps(app.List(), app.Contents...)},
 			"install app-1.0.noarch\nrevoke A", "what vouched for it does not any more"},
 		"a list stays though its content is denied": {slips{shows: func(dir map[string][]int) {
-			if list := dir["free-1.noarch"]; list != nil && !slices.Contains(list, shared) {
-				dir["free-1.noarch"] = append(slices.Clone(list), shared)
+			if list := dir["free-1.noarch"]; list != nil && !slices.Contains(list, story.Shared) {
+				dir["free-1.noarch"] = append(slices.Clone(list), story.Shared)
 			}
 		}}, "unsigned allow\ninstall free-1.0.noarch\ndeny-content 1", "what vouched for it does not any more"},
 		"an own list stays": {slips{shows: keeps(OwnList("site"), 100)}, "own site=100\nown-remove site", "what vouched for it does not any more"},
@@ -466,12 +468,12 @@ func TestModelObjects(t *testing.T) {
 			"sneak tool-1.0.x86_64", "the list of tool-1.x86_64 is not there"},
 		"a list has too little": {slips{shows: func(dir map[string][]int) {
 			if dir[app.List()] != nil {
-				dir[app.List()] = []int{shared}
+				dir[app.List()] = []int{story.Shared}
 			}
 		}}, "install app-1.0.noarch", "other contents than it must have"},
 		"a list has too much": {slips{shows: func(dir map[string][]int) {
 			if dir[app.List()] != nil {
-				dir[app.List()] = []int{shared, 7}
+				dir[app.List()] = []int{story.Shared, 7}
 			}
 		}}, "install app-1.0.noarch", "which it must not have"},
 		"a list of an erased package stays": {slips{shows: keeps(app.List(), app.Contents...)},

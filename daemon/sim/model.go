@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/digestd/digestd/daemon/sim/story"
 )
 
 // Model knows what was answered, and says what must follow. If a crash lost an answer, several
@@ -65,27 +67,17 @@ type line struct {
 	standing      map[int]bool // versions that were active and are installed still; true: by a grant
 }
 
-// Range is versions of a package, below one of them; 0 is every version. A denial lasts until a
-// day, 0 means for ever.
-type Range struct {
-	Name  string
-	Below int
-	Until int
-}
-
-func (r Range) has(p Package) bool { return r.Name == p.Name && (r.Below == 0 || p.Version < r.Below) }
-
 // NewModel is a machine with nothing installed, and keys A and B trusted.
 func NewModel() *Model {
 	m := &Model{
-		keys:  map[string]keyState{"A": {}, "B": {}, "C": {absent: true}, subkeyOf("B"): {}},
+		keys:  map[string]keyState{"A": {}, "B": {}, "C": {absent: true}, story.SubkeyOf("B"): {}},
 		lines: map[string]line{}, denials: map[string]Range{}, contents: map[int]bool{}, banned: map[int]bool{}, own: map[string]int{}, last: map[string]int{}, past: map[string]map[int]bool{},
 	}
 	m.kept.lists, m.advice = map[string]bool{}, newAdvice()
-	for _, name := range ownNames {
+	for _, name := range story.OwnNames {
 		m.past[name] = map[int]bool{}
 	}
-	for _, p := range pool {
+	for _, p := range story.Packages() {
 		m.lines[p.Name] = line{grants: map[int]bool{}, standing: map[int]bool{}}
 	}
 	return m
@@ -112,7 +104,7 @@ func (m *Model) same(o *Model) bool {
 		maps.Equal(m.kept.lists, o.kept.lists) && m.advice.same(o.advice) && maps.Equal(m.keys, o.keys) && maps.Equal(m.denials, o.denials) &&
 		maps.Equal(m.contents, o.contents) && maps.Equal(m.banned, o.banned) && maps.Equal(m.own, o.own) && maps.Equal(m.last, o.last) &&
 		maps.EqualFunc(m.past, o.past, maps.Equal) && maps.EqualFunc(m.lines, o.lines, line.same) &&
-		slices.EqualFunc(m.Installed, o.Installed, func(p, q Package) bool { return p.id == q.id })
+		slices.EqualFunc(m.Installed, o.Installed, func(p, q Package) bool { return p.String() == q.String() })
 }
 
 func (l line) same(o line) bool {
@@ -151,11 +143,11 @@ func (m *Model) denied(p Package) bool {
 
 func (m *Model) deniedByName(p Package) bool {
 	for _, r := range m.denials {
-		if r.has(p) {
+		if r.Has(p) {
 			return true
 		}
 	}
-	return m.policed.denial.has(p)
+	return m.policed.denial.Has(p)
 }
 
 // floorOf is the version below which no package of a name may come, no matter who set it.
@@ -308,7 +300,7 @@ func (m *Model) TakeGrant(p Package) { delete(m.lines[p.Name].grants, p.Version)
 // Forbidden returns a list in dir that stands against what was answered: of a
 // revoked key, of a denied package or with a denied content; "" if there is none.
 func (m *Model) Forbidden(dir map[string][]int) string {
-	for _, name := range ownNames {
+	for _, name := range story.OwnNames {
 		contents, there := dir[OwnList(name)]
 		content, known := m.own[name]
 		if there && (!known || !subset(contents, m.allowed(OwnContents(content)))) {
@@ -326,7 +318,7 @@ func (m *Model) Forbidden(dir map[string][]int) string {
 // mayHold reports whether a list of these contents stands against nothing that was
 // answered. One that is known is of a package.
 func (m *Model) mayHold(list string, contents []int) (known, may bool) {
-	for _, p := range byList[list] {
+	for _, p := range story.Builds(list) {
 		known = true
 		may = may || m.vouched(p) && subset(contents, m.left(p)) && !m.denied(p) && !m.floored(p)
 	}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/digestd/digestd/daemon/sim/story"
 )
 
 // Failure is something that must not be. Rule tells failures of one kind from
@@ -125,7 +127,7 @@ func (r *runner) expect(holds func(*Model) bool, format string, args ...any) err
 
 func (r *runner) step(a Act) error {
 	r.loss = r.loss*6364136223846793005 + 1442695040888963407
-	p, _ := named(a.What)
+	p, _ := story.Named(a.What)
 	r.sys.Arm(a.Fault, r.loss)
 	defer r.sys.Arm(Fault{}, 0)
 	r.cut = a.Kind == PowerOf || a.Fault.Kind == PowerAt

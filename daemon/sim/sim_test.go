@@ -4,45 +4,12 @@ package sim_test
 
 import (
 	"errors"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/digestd/digestd/daemon/sim"
 )
-
-func TestHistoriesAreText(t *testing.T) {
-	for seed := range uint64(50) {
-		h := sim.Draw(seed)
-		if again := sim.Draw(seed); !reflect.DeepEqual(h, again) {
-			t.Fatalf("seed %d gives two histories", seed)
-		}
-		read, err := sim.ParseHistory("# a remark\n\n" + h.String())
-		if err != nil || !reflect.DeepEqual(h, read) {
-			t.Fatalf("seed %d: read back as\n%s(%v), want\n%s", seed, read, err, h)
-		}
-	}
-	for _, text := range []string{"dance app-1.0.noarch", "install a b", "install app-1.0.noarch @kill:x"} {
-		if _, err := sim.ParseHistory(text); err == nil {
-			t.Errorf("%q is read", text)
-		}
-	}
-}
-
-func TestShrink(t *testing.T) {
-	h := sim.Draw(7)
-	h.Acts = slices.Concat(h.Acts[:10], []sim.Act{{Kind: sim.Revoke, What: "A"}}, h.Acts[10:20],
-		[]sim.Act{{Kind: sim.Restore, What: "A", Fault: sim.Fault{Kind: sim.KillAt, After: 2}}}, h.Acts[20:])
-	fails := func(h sim.History) bool {
-		revoked := slices.IndexFunc(h.Acts, func(a sim.Act) bool { return a.Kind == sim.Revoke && a.What == "A" })
-		return revoked >= 0 && slices.ContainsFunc(h.Acts[revoked:], func(a sim.Act) bool { return a.Kind == sim.Restore })
-	}
-	short := sim.Shrink(h, fails)
-	if len(short.Acts) != 2 || !fails(short) || strings.Contains(short.String(), "@") {
-		t.Errorf("shrunk to\n%s", short)
-	}
-}
 
 // naive is a System without disk, faults or mistakes: all that it knows is in one
 // Model of its own, which wrong may falsify before it answers.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/digestd/digestd/daemon/sim/story"
 )
 
 func (r *runner) install(p Package, kind Kind) error {
@@ -43,13 +45,13 @@ func (r *runner) install(p Package, kind Kind) error {
 		defer func() { r.handed = false }()
 	}
 	if amid.Kind != "" && !r.faulty && verdict != Refused {
-		about, _ := named(amid.What)
+		about, _ := story.Named(amid.What)
 		if amid.Kind == TakeGrant && verdict == Listed && about.List() == p.List() {
 			amid.Kind = "" // it is in use
 		}
 	}
 	if amid.Kind != "" && !r.faulty && verdict != Refused {
-		about, _ := named(amid.What)
+		about, _ := story.Named(amid.What)
 		if awaited {
 			if err := r.sys.Wait(); err != nil {
 				return wrong("cannot wait for a transaction: %v", err)
@@ -120,7 +122,7 @@ func (r *runner) hook() (unhook func() error) {
 	var err error
 	r.sys.Within(func() {
 		r.within = Act{}
-		about, _ := named(within.What)
+		about, _ := story.Named(within.What)
 		for _, m := range r.models {
 			m.expire(r.day) // the act of which this is in the midst knows the time
 		}
@@ -138,8 +140,8 @@ func (r *runner) hook() (unhook func() error) {
 // both installs two packages by two transactions at once.
 func (r *runner) both(what string) error {
 	first, second, _ := strings.Cut(what, ",")
-	p, known := named(first)
-	q, also := named(second)
+	p, known := story.Named(first)
+	q, also := story.Named(second)
 	if !known || !also || p.Name == q.Name {
 		return nil
 	}
@@ -237,7 +239,7 @@ func (r *runner) both(what string) error {
 // is installed already, or keep-old keeps the list that it had.
 func (r *runner) takenBack(p Package) error {
 	contents := r.sys.Directory()[p.List()]
-	own := slices.ContainsFunc(contents, func(c int) bool { return c != shared && slices.Contains(p.Contents, c) })
+	own := slices.ContainsFunc(contents, func(c int) bool { return c != story.Shared && slices.Contains(p.Contents, c) })
 	if effect, _ := r.sys.Fired(); own && effect == "" && !r.truth.Has(p) && !slices.ContainsFunc(r.models, func(m *Model) bool { return m.kept.lists[p.List()] }) {
 		return wrong("%s failed to unpack, and its list is there", p)
 	}

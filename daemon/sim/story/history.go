@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package sim
+package story
 
 import (
 	"fmt"
@@ -199,7 +199,7 @@ type dish struct {
 
 func aPackage(r *rand.Rand) string { return pool[r.IntN(len(pool))].String() }
 func aKey(r *rand.Rand) string     { return []string{"A", "A", "B", "C"}[r.IntN(4)] }
-func aSigner(r *rand.Rand) string  { return []string{"A", "A", "B", "C", subkeyOf("B")}[r.IntN(5)] }
+func aSigner(r *rand.Rand) string  { return []string{"A", "A", "B", "C", SubkeyOf("B")}[r.IntN(5)] }
 func aName(r *rand.Rand) string    { return pool[r.IntN(len(pool))].Name }
 func aRange(r *rand.Rand) string   { return rangeText(Range{Name: aName(r), Below: r.IntN(rungs+1) + 1}) }
 func rangeText(r Range) string     { return fmt.Sprintf("%s<%d", r.Name, r.Below) }
@@ -207,7 +207,7 @@ func nothing(*rand.Rand) string    { return "" }
 
 func aContent(r *rand.Rand) string {
 	if r.IntN(4) == 0 {
-		return strconv.Itoa(shared)
+		return strconv.Itoa(Shared)
 	}
 	p := pool[r.IntN(len(pool))]
 	return strconv.Itoa(p.Contents[r.IntN(len(p.Contents))])
@@ -215,11 +215,25 @@ func aContent(r *rand.Rand) string {
 
 func aPolicy(r *rand.Rand) string { return aRange(r) + "+" + aRange(r) }
 func aPair(r *rand.Rand) string   { return aPackage(r) + "," + aPackage(r) }
-func anOwn(r *rand.Rand) string   { return ownNames[r.IntN(len(ownNames))] }
+func anOwn(r *rand.Rand) string   { return OwnNames[r.IntN(len(OwnNames))] }
 func ownOf(r *rand.Rand) string   { return anOwn(r) + "=" + aContent(r) }
-func aDay(r *rand.Rand) string    { return strconv.Itoa(r.IntN(days)) }
-func aTime(r *rand.Rand) string   { return aRange(r) + ":" + aDay(r) }
-func onOff(r *rand.Rand) string   { return []string{"on", "off"}[r.IntN(2)] }
+
+// anAdvice is what a repository says of packages that all of one key are.
+func anAdvice(r *rand.Rand) string {
+	repository := []string{"updates", "updates", "extras", "strange"}[r.IntN(4)]
+	name := []string{"kern", "hop"}[r.IntN(2)]
+	below := 2 + r.IntN(rungs-1)
+	if repository != "strange" && r.IntN(2) == 0 {
+		name, below = "app", 2+r.IntN(2)
+	}
+	return repository + ":" + rangeText(Range{Name: name, Below: below})
+}
+
+func aRepository(r *rand.Rand) string { return []string{"updates", "extras"}[r.IntN(2)] }
+
+func aDay(r *rand.Rand) string  { return strconv.Itoa(r.IntN(days)) }
+func aTime(r *rand.Rand) string { return aRange(r) + ":" + aDay(r) }
+func onOff(r *rand.Rand) string { return []string{"on", "off"}[r.IntN(2)] }
 
 func aRenewal(r *rand.Rand) string { return aKey(r) + ":" + strconv.Itoa(r.IntN(days+1)) }
 
@@ -318,4 +332,14 @@ func Shrink(h History, fails func(History) bool) History {
 		}
 	}
 	return h
+}
+
+// Drawn are the kinds of acts that histories have.
+func Drawn() (kinds []Kind) {
+	for _, d := range menu {
+		if d.weight > 0 {
+			kinds = append(kinds, d.kind)
+		}
+	}
+	return kinds
 }

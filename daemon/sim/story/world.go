@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package sim
+package story
 
 import (
 	"fmt"
@@ -14,7 +14,7 @@ type Package struct {
 	Arch    string
 	Version int
 	Build   int
-	Key     string // which signed it, "" for none; see subkeyOf
+	Key     string // which signed it, "" for none; see SubkeyOf
 	Multi   bool   // versions are installed side by side
 	// Contents are what its files hold, each a number. Packages share some.
 	Contents []int
@@ -44,13 +44,14 @@ var byList = func() map[string][]Package {
 
 const (
 	rungs  = 4
-	shared = 1 // a content that many packages have
+	Shared = 1 // a content that many packages have
 )
 
 // Subkey ends the name of a key's subkey.
 const Subkey = ".sub"
 
-func subkeyOf(key string) string { return key + Subkey }
+// SubkeyOf names the subkey of a key.
+func SubkeyOf(key string) string { return key + Subkey }
 
 // Certificate is a certificate in rpm's keyring, and what it says now.
 type Certificate struct {
@@ -64,7 +65,7 @@ func makePool() (all []Package) {
 		n := 100 * (len(all) + 1)
 		all = append(all, Package{
 			Name: name, Arch: arch, Version: version, Build: build, Key: key, Multi: multi,
-			Contents: []int{n, n + 1, shared},
+			Contents: []int{n, n + 1, Shared},
 			id:       fmt.Sprintf("%s-%d.%d.%s", name, version, build, arch), list: fmt.Sprintf("%s-%d.%s", name, version, arch),
 		})
 	}
@@ -76,25 +77,25 @@ func makePool() (all []Package) {
 	}
 	add("app", "noarch", false, 2, 1, "A")
 	add("app", "noarch", false, 3, 1, "B")
-	add("tool", "x86_64", false, 2, 1, subkeyOf("B"))
+	add("tool", "x86_64", false, 2, 1, SubkeyOf("B"))
 	add("free", "noarch", false, 1, 0, "")
 	add("free", "noarch", false, 2, 0, "C") // by a key that nobody trusts at first
-	add("sub", "noarch", false, 1, 0, subkeyOf("B"))
-	add("sub", "noarch", false, 2, 0, subkeyOf("B"))
+	add("sub", "noarch", false, 1, 0, SubkeyOf("B"))
+	add("sub", "noarch", false, 2, 0, SubkeyOf("B"))
 	return all
 }
 
-// ownNames are what lists of the owner's are called.
-var ownNames = []string{"local", "site"}
+// OwnNames are what lists of the owner's are called.
+var OwnNames = []string{"local", "site"}
 
 // OwnContents are what a list of the owner's holds that is made of a content.
 func OwnContents(content int) []int { return []int{content, 9000} }
 
-// OwnList names the list of the owner's of that name, as a [System] shows it.
+// OwnList names the list of the owner's of that name, as a system shows it.
 func OwnList(name string) string { return "own " + name }
 
-// named returns the package that String names.
-func named(text string) (Package, bool) {
+// Named returns the package that String names.
+func Named(text string) (Package, bool) {
 	i := slices.IndexFunc(pool, func(p Package) bool { return p.id == text })
 	if i < 0 {
 		return Package{}, false
@@ -139,8 +140,22 @@ func (in Installed) Without(gone ...Package) (rest Installed) {
 // Packages are all that can be installed.
 func Packages() []Package { return slices.Clone(pool) }
 
-// Sorted sorts contents as a [System] shows them.
+// Sorted sorts contents as a system shows them.
 func Sorted(contents []int) []int {
 	slices.Sort(contents)
 	return contents
 }
+
+// Range is versions of a package, below one of them; 0 is every version. A denial lasts until a
+// day, 0 means for ever.
+type Range struct {
+	Name  string
+	Below int
+	Until int
+}
+
+// Has reports whether p is one of them.
+func (r Range) Has(p Package) bool { return r.Name == p.Name && (r.Below == 0 || p.Version < r.Below) }
+
+// Builds are the packages that share a list.
+func Builds(list string) []Package { return byList[list] }

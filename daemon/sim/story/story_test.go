@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package story_test
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/digestd/digestd/daemon/sim/story"
+)
+
+func TestHistoriesAreText(t *testing.T) {
+	for seed := range uint64(50) {
+		h := story.Draw(seed)
+		if again := story.Draw(seed); !reflect.DeepEqual(h, again) {
+			t.Fatalf("seed %d gives two histories", seed)
+		}
+		read, err := story.ParseHistory("# a remark\n\n" + h.String())
+		if err != nil || !reflect.DeepEqual(h, read) {
+			t.Fatalf("seed %d: read back as\n%s(%v), want\n%s", seed, read, err, h)
+		}
+	}
+	for _, text := range []string{"dance app-1.0.noarch", "install a b", "install app-1.0.noarch @kill:x"} {
+		if _, err := story.ParseHistory(text); err == nil {
+			t.Errorf("%q is read", text)
+		}
+	}
+}
+
+func TestShrink(t *testing.T) {
+	h := story.Draw(7)
+	h.Acts = slices.Concat(h.Acts[:10], []story.Act{{Kind: story.Revoke, What: "A"}}, h.Acts[10:20],
+		[]story.Act{{Kind: story.Restore, What: "A", Fault: story.Fault{Kind: story.KillAt, After: 2}}}, h.Acts[20:])
+	fails := func(h story.History) bool {
+		revoked := slices.IndexFunc(h.Acts, func(a story.Act) bool { return a.Kind == story.Revoke && a.What == "A" })
+		return revoked >= 0 && slices.ContainsFunc(h.Acts[revoked:], func(a story.Act) bool { return a.Kind == story.Restore })
+	}
+	short := story.Shrink(h, fails)
+	if len(short.Acts) != 2 || !fails(short) || strings.Contains(short.String(), "@") {
+		t.Errorf("shrunk to\n%s", short)
+	}
+}

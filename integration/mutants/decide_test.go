@@ -17,7 +17,7 @@ var deciding = []mutation{
 		"a floor that is set again is not newer than the grants since it was first set"},
 	{"supplanted-build-stands", "daemon/ledger/transaction.go", "\tif !s.Unsettled || int(element)", "\tif true || int(element)",
 		"a version stays active of which an interrupted transaction brought another build, after that was erased"},
-	{"retired-version-returns", "policy/admit.go", "nevra.Compare(e, l.Retired) <= 0", "nevra.Compare(e, l.Retired) < 0",
+	{"retired-version-returns", "policy/line.go", "nevra.Compare(e, l.Retired) <= 0", "nevra.Compare(e, l.Retired) < 0",
 		"the removed version itself may return"},
 	{"high-version-refused", "policy/line.go", "nevra.Compare(e, l.High) < 0", "nevra.Compare(e, l.High) <= 0",
 		"the highest version may not be installed again"},

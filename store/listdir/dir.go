@@ -50,8 +50,6 @@ type Dir struct {
 	held       holds
 }
 
-type inode struct{ dev, ino uint64 }
-
 // Open opens the list directory, creating what is absent: path with mode
 // 0755, path.staging and path.quarantine with mode 0700, whatever the umask is.
 // A list directory that lacks some of these rights gets them. The last component

@@ -107,6 +107,8 @@ bench: setup-test build
 # as they are shipped, which go test knows nothing of: a result it kept would be one
 # of other programs. Machines take longest, and so begin. Fuzzing counts inputs: by time
 # it fails on busy machines. Roots and machines are made while tests run that need none.
+# Many tests of packages wait more than they compute: four packages at once keep two
+# processors busy.
 test:
 	@.ci/stage setup integration/setup.sh programs
 	@.ci/beside roots 'integration/setup.sh test' -- $(MAKE) --no-print-directory test-packages
@@ -118,7 +120,7 @@ test:
 test-packages:
 	@.ci/stage lint $(MAKE) lint
 	@.ci/stage build $(MAKE) build
-	@.ci/stage unit env CGO_ENABLED=1 DIGESTD_TEST_ALL=1 .ci/tests unit '$(units)' $(testlink) -race -skip '^TestKnownHistories$$'
+	@.ci/stage unit env CGO_ENABLED=1 DIGESTD_TEST_ALL=1 .ci/tests unit '$(units)' $(testlink) -p 4 -race -skip '^TestKnownHistories$$'
 	@.ci/stage sim $(GO) test $(testlink) ./daemon -run 'TestHistories|TestKnownHistories' -sim.time 60s -sim.disk 150
 
 # What machines show, all of it, and as long on each kernel.

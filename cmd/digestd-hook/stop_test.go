@@ -44,6 +44,9 @@ func TestEndZypper(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A program that starts where SIGHUP is ignored, as under nohup, would ignore it too.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	defer signal.Reset(syscall.SIGHUP)
 	for _, tc := range []struct {
 		name, as string
 		want     syscall.Signal // 0: it lives

@@ -10,8 +10,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/digestd/digestd/integration/pkgtest"
@@ -33,6 +35,8 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	// A package manager that starts where SIGHUP is ignored, as under nohup, would ignore it too.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	pkgtest.Main(m, func(s *pkgtest.Setup) (err error) {
 		if programs, err = pkgtest.BuildPrograms(s.Dir); err != nil {
 			return err

@@ -288,8 +288,11 @@ func (s *Ledger) RemoveNow(t *state.Transaction, e *view.Entry) {
 		grace.Grace = s.Boot
 		grace.Text = "replaced; stays until the next boot for programs that still run from it"
 		s.Put(&grace)
-		t.Kept = append(t.Kept, &grace)
-		return
+		// A comparison would not leave what a floor is above, once its grant is used up.
+		if s.Admit(e.Package, false).Reason != policy.ReasonRollbackFloor {
+			t.Kept = append(t.Kept, &grace)
+			return
+		}
 	}
 	w := state.Withdrawal{Name: e.Name}
 	if e.Active() {

@@ -164,6 +164,12 @@ func (m *Model) floored(p Package) bool {
 	return p.Version < m.floorOf(p.Name) && !l.standing[p.Version] && !l.grants[p.Version]
 }
 
+// stays reports whether the list of g stays until the machine starts anew when p replaces it. A
+// list below a floor was there by a grant, which is used up.
+func (m *Model) stays(g, p Package) bool {
+	return m.kept.on && g.Name == p.Name && g.Version != p.Version && (g.Version >= m.floorOf(g.Name) || m.lines[g.Name].grants[g.Version])
+}
+
 // left is what p's list holds: its contents without those that are denied.
 func (m *Model) left(p Package) []int { return m.allowed(p.Contents) }
 

@@ -368,8 +368,8 @@ func (m *machine) maps() {
 	memory := func(content string) string {
 		fd, err := unix.MemfdCreate("test", 0)
 		must(err)
-		f := os.NewFile(uintptr(fd), "memfd")
-		_, err = f.Write(append(tiny(), content...))
+		// An os.File that nothing holds any more would close the descriptor at some time.
+		_, err = unix.Write(fd, append(tiny(), content...))
 		must(err)
 		return fmt.Sprintf("/proc/1/fd/%d", fd)
 	}

@@ -57,6 +57,7 @@ var digestctlRooms = [][]string{
 	{"cli"},
 	{"client", "userfile", "report", "rpmfile"},
 	{"terminal", "doctor", "scan"},
+	{"rpmplugin"},
 }
 
 // maxRoom bounds a package of digestctl, in lines without its tests.

@@ -67,12 +67,13 @@ func (rc *Reconciler) Soon(ctx context.Context, reason string) {
 	rc.WantSync(reason)
 }
 
-// Run reconciles, once no transaction is in flight. Where asked ends first, the comparison is cut
-// short and made later.
+// Run reconciles, once no transaction is in flight. If asked ends first, Run returns an error
+// and the comparison is made later.
 func (rc *Reconciler) Run(asked context.Context, reason string, report progress) (api.SyncResult, error) {
 	rc.mu.Lock()
 	defer rc.mu.Unlock()
 	if asked.Err() != nil { // while another comparison was made
+		rc.WantSync(reason)
 		return api.SyncResult{}, fmt.Errorf("cannot sync: %w", context.Cause(asked))
 	}
 	ctx, cancel := context.WithTimeout(asked, overtakenLimit)

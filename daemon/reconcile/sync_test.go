@@ -99,6 +99,9 @@ func TestComparisonCutShort(t *testing.T) {
 	if p := m.Problem("sync"); p.Text != "" {
 		t.Errorf("not begun, it left %+v", p)
 	}
+	if reason, wanted := m.Wants(); !wanted || reason != "while another one was made" {
+		t.Errorf("not begun, a comparison is wanted: %v (%q)", wanted, reason)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := m.Reconciler.Run(ctx, "in the middle", func(string, int, int) { cancel() })
 	if !errors.Is(err, context.Canceled) {

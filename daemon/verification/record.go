@@ -17,6 +17,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/verify"
+	"github.com/digestd/digestd/store/durable"
 	"golang.org/x/sys/unix"
 )
 
@@ -221,33 +222,22 @@ func (rec *recorder) end(state string, took time.Duration, now time.Time) (api.V
 	return *r, errors.Join(err, rec.save(true))
 }
 
-// save writes the record beside the old one and puts it in its place.
-func (rec *recorder) save(durable bool) error {
+// save writes the record beside the old one and puts it in its place; lasting makes it durable.
+func (rec *recorder) save(lasting bool) error {
 	data, err := json.Marshal(rec.record)
 	if err != nil {
 		return fmt.Errorf("cannot note the verification: %w", err)
 	}
 	path := filepath.Join(rec.dir, verifyFile)
-	err = os.WriteFile(path+".new", data, 0o600)
-	if err == nil && durable {
-		err = syncFile(path + ".new")
-	}
-	if err == nil {
+	if lasting {
+		err = durable.WriteFile(path, data, 0o600)
+	} else if err = os.WriteFile(path+".new", data, 0o600); err == nil {
 		err = os.Rename(path+".new", path)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot note the verification: %w", err)
 	}
 	return nil
-}
-
-func syncFile(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }
 
 // page returns some findings and how many there are.

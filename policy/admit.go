@@ -9,6 +9,9 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 )
 
+// permitOnce is the advice at the end of the text of a rollback.
+const permitOnce = "; to permit it once: digestctl rollback grant %s --reason WHY"
+
 // Admit decides whether pkg, of line l, may have an active list. In order:
 //
 //   - what is denied may not, whatever else speaks for it;

@@ -9,13 +9,9 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 )
 
-// permitOnce is the advice at the end of the text of a rollback.
-const permitOnce = "; to permit it once: digestctl rollback grant %s --reason WHY"
-
-// Retained is decision d about pkg as it is where pkg is part of a whole system that the owner
-// kept and that the machine was booted into: that pkg is older than what was active before is
-// reported, and no reason to refuse it. What somebody decided about its version stays one: a
-// denial, a floor, a doubt about the index.
+// Retained adapts decision d to a package of a retained deployment, which the owner kept and
+// booted. It permits a version that is older than what was active, or that an advisory is
+// about; the text says so. A denial, a floor and a doubt about the index keep their force.
 func (d Decision) Retained(pkg nevra.NEVRA, deployment string) Decision {
 	switch d.Reason {
 	case ReasonRollback, ReasonRollbackRetired, ReasonAdvisory:

@@ -117,8 +117,8 @@ func (l Line) Beside(others ...Line) Line {
 	return l
 }
 
-// Older reports whether e is older than what was active of the line: what a comparison would
-// call a rollback if e came now.
+// Older reports whether e would be a rollback: whether it is older than the highest version that
+// was active or, of several versions side by side, not newer than one that was removed.
 func (l Line) Older(e nevra.EVR) bool {
 	if l.Multi {
 		return !l.Retired.IsZero() && nevra.Compare(e, l.Retired) <= 0

@@ -142,7 +142,7 @@ func (ks *Source) read(ctx context.Context, db host.Database, keys, revoked, blo
 // place is what a look at a directory shows.
 type place struct {
 	modified time.Time // when files came or went last; zero if that cannot be told
-	absent   bool      // it has nothing to be read; what comes changes modified
+	absent   bool      // there is no such directory; to create it changes modified
 }
 
 func lookAt(dir string) place {

@@ -288,7 +288,7 @@ func (s *Ledger) RemoveNow(t *state.Transaction, e *view.Entry) {
 		grace.Grace = s.Boot
 		grace.Text = "replaced; stays until the next boot for programs that still run from it"
 		s.Put(&grace)
-		// A comparison would not leave what a floor is above, once its grant is used up.
+		// A list below a floor stands by a grant alone, which is used up now.
 		if s.Admit(e.Package, false).Reason != policy.ReasonRollbackFloor {
 			t.Kept = append(t.Kept, &grace)
 			return

@@ -104,7 +104,7 @@ func (rc *Reconciler) reconcile(ctx context.Context, report progress) (api.SyncR
 		if x.State.Basis != from.basis {
 			return ledger.ErrAgain
 		}
-		first = first && !x.State.Unsettled // what a transaction left may be named by files
+		first = first && !x.State.Unsettled // files may name a list that a lost transaction left
 		report("publishing", 0, len(found))
 		result, all, err = x.Reconcile(from.own, found, started)
 		return err

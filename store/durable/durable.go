@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package durable has what files need that outlive a power cut: it writes them whole, makes
+// Package durable writes files that survive a power cut, whole or not at all. It also makes
 // the entries of a directory durable, tells whether a path still leads to the same file, and
 // locks a file or directory for one process.
 package durable

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rpmplugin tells whether rpm's loader would take a plugin, without loading it.
+// Package rpmplugin tells whether rpm's loader would accept a plugin, without loading it.
 package rpmplugin
 
 import (

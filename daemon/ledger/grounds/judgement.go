@@ -58,7 +58,7 @@ func (s *Grounds) WithdrawRefused(complete bool) {
 		}
 		d, _ := s.Judge(e)
 		if e.Grace != "" && d.Verdict == policy.Allow {
-			d = s.floorRefused(e) // comparisons pass by what was replaced
+			d = s.floorRefused(e) // comparisons skip what was replaced
 		}
 		if d.Verdict == policy.Allow || d.Reason == policy.ReasonUnknownKey && !complete {
 			continue

@@ -107,7 +107,7 @@ func (d *Daemon) statement(ctx context.Context, nonce string) attest.Statement {
 	return s
 }
 
-// stateOfGuard is what the guard does, by its last word if it does not answer.
+// stateOfGuard asks the guard for its state, and takes the last one known if it does not answer.
 func (d *Daemon) stateOfGuard(ctx context.Context) attest.Guard {
 	ctx, cancel := context.WithTimeout(ctx, guardPatience)
 	defer cancel()
@@ -115,8 +115,14 @@ func (d *Daemon) stateOfGuard(ctx context.Context) attest.Guard {
 	if err != nil {
 		g = d.Recent()
 	}
+	return statedGuard(g)
+}
+
+// statedGuard is the part of the guard's state that a statement has.
+func statedGuard(g api.Guard) attest.Guard {
+	named := min(len(g.Exempt), mostExempt)
 	return attest.Guard{Wanted: g.Wanted, Mode: g.Mode, Modules: g.Modules, Commit: g.Commit, Digests: g.Digests,
-		Exempt: g.Exempt[:min(len(g.Exempt), mostExempt)], More: len(g.Exempt) - min(len(g.Exempt), mostExempt)}
+		Exempt: g.Exempt[:named], More: len(g.Exempt) - named}
 }
 
 // digestOfLists digests the names and bodies of active lists, which are what the guard lets run.

@@ -4,15 +4,15 @@ package api
 
 import "time"
 
-// AdvisoryStatus is what digestd knows of advisories.
+// AdvisoryStatus is the state of security advisories on this machine.
 type AdvisoryStatus struct {
 	Mode     string           `json:"mode"`     // off, report, keep-out, withdraw
-	Packages int              `json:"packages"` // installed, of which an advisory fixes a flaw
+	Packages int              `json:"packages"` // installed packages with a flaw that an advisory fixes
 	Severity []SeverityCount  `json:"severity"` // these by severity, the worst first
-	Due      int              `json:"due"`      // of these, whose lists are to be withdrawn
-	Gone     int              `json:"gone"`     // of these, whose lists were
+	Due      int              `json:"due"`      // of these, packages whose lists digestd will withdraw
+	Gone     int              `json:"gone"`     // of these, packages whose lists digestd withdrew
 	Mend     string           `json:"mend"`     // the command that fixes them
-	Origins  []AdvisoryOrigin `json:"origins"`  // whose advisories digestd applies, by name
+	Origins  []AdvisoryOrigin `json:"origins"`  // the repositories whose advisories digestd applies, by name
 }
 
 // SeverityCount is a number of packages.
@@ -25,16 +25,16 @@ type SeverityCount struct {
 type AdvisoryOrigin struct {
 	Repository string    `json:"repository"`      // its ID
 	Strength   string    `json:"strength"`        // why its advisories count: signed by KEY, or unsigned, from a package manager's cache
-	Keys       []string  `json:"keys"`            // that sign its packages: it binds these alone
-	Made       time.Time `json:"made,omitzero"`   // its metadata
-	Read       time.Time `json:"read,omitzero"`   // when that was read
-	Security   int       `json:"security"`        // advisories about security in it
-	Floors     int       `json:"floors"`          // packages that it says something about
-	Beyond     int       `json:"beyond"`          // packages whose version is above what the repository offers: ignored
-	Epochs     []string  `json:"epochs,omitzero"` // packages of which it asks for an epoch that nothing here has: ignored
+	Keys       []string  `json:"keys"`            // fingerprints of the keys that sign its packages: its advisories bind these packages only
+	Made       time.Time `json:"made,omitzero"`   // when its metadata was made
+	Read       time.Time `json:"read,omitzero"`   // when digestd read the metadata
+	Security   int       `json:"security"`        // security advisories in it
+	Floors     int       `json:"floors"`          // packages that its advisories name
+	Beyond     int       `json:"beyond"`          // packages that need a version which the repository does not offer: ignored
+	Epochs     []string  `json:"epochs,omitzero"` // packages that need an epoch which no known version here has: ignored
 }
 
-// Advised is an installed package of which an advisory fixes a flaw.
+// Advised is an installed package with a flaw that an advisory fixes.
 type Advised struct {
 	Package    string    `json:"package"`    // NEVRA
 	List       string    `json:"list"`       // its list
@@ -42,31 +42,31 @@ type Advised struct {
 	Mended     string    `json:"mended"`     // the version that fixes it
 	Advisory   string    `json:"advisory"`   // its ID
 	Severity   string    `json:"severity"`   // Critical, Important, Moderate, Low, or ""
-	CVEs       []string  `json:"cves"`       // the first of them
-	Repository string    `json:"repository"` // whose advisory it is
-	Strength   string    `json:"strength"`   // why its word counts
+	CVEs       []string  `json:"cves"`       // the first CVEs of the advisory
+	Repository string    `json:"repository"` // the repository of the advisory
+	Strength   string    `json:"strength"`   // why the advisory counts
 	Since      time.Time `json:"since,omitzero"`
-	Due        time.Time `json:"due,omitzero"` // when its list is to be withdrawn
+	Due        time.Time `json:"due,omitzero"` // when digestd will withdraw its list
 }
 
-// AdvisedVersion is the word of a repository about a package.
+// AdvisedVersion is the version of a package that the advisories of a repository require.
 type AdvisedVersion struct {
 	Package    string   `json:"package"` // name.arch
 	Stream     string   `json:"stream,omitzero"`
-	EVR        string   `json:"evr"` // nothing below may come
+	EVR        string   `json:"evr"` // no lower version may come
 	Advisory   string   `json:"advisory"`
 	Severity   string   `json:"severity"`
 	CVEs       []string `json:"cves"`
 	Repository string   `json:"repository"`
 	Strength   string   `json:"strength"`
-	Effect     string   `json:"effect"` // what follows, for people
+	Effect     string   `json:"effect"` // what digestd does about lower versions, for people
 }
 
-// AdvisoryWhy is what advisories say of a package, and what follows.
+// AdvisoryWhy explains what advisories require of a package, and what follows.
 type AdvisoryWhy struct {
-	Package   string           `json:"package"`        // as it was asked for
-	Versions  []AdvisedVersion `json:"versions"`       // of every origin
-	Installed []Advised        `json:"installed"`      // that are below
-	Stays     []string         `json:"stays,omitzero"` // why lists of it are not withdrawn, for people
-	Mend      string           `json:"mend,omitzero"`  // the command
+	Package   string           `json:"package"`        // the package in the question
+	Versions  []AdvisedVersion `json:"versions"`       // the version that each repository requires
+	Installed []Advised        `json:"installed"`      // installed packages below these versions
+	Stays     []string         `json:"stays,omitzero"` // why digestd keeps lists of it, for people
+	Mend      string           `json:"mend,omitzero"`  // the command that fixes it
 }

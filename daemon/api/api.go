@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package api has the answers of the daemon: plain structs that D-Bus carries as a{sv} and
+// Package api defines the answers of the daemon: plain structs that D-Bus carries as a{sv} and
 // digestctl prints as JSON, with the same keys.
 //
-// It promises that keys are only added, never renamed or given another meaning, and that text
-// which is not UTF-8 is replaced rather than lost with its message. Fields marked omitzero are
-// absent if they are empty; all others are always there.
+// Later versions only add keys: they neither rename a key nor change its meaning. Invalid UTF-8
+// in a text is replaced, so that it does not cost the whole message. Fields marked omitzero are
+// absent if they are empty; all others are always present.
 //
-// Package bus transports them, digestctl prints them for people, and the daemon makes all
-// decisions.
+// Package bus transports the answers, digestctl prints them for people, and the rooms of the
+// daemon make them.
 package api
 
 import (
@@ -16,22 +16,22 @@ import (
 	"time"
 )
 
-// Version is the version of daemon and command line, which are released
-// together; the Makefile sets it when it links.
+// Version is the version of the daemon and of digestctl, which are released together. The
+// Makefile sets it at link time.
 var Version = "0.1.0"
 
-// The name, object and interface the daemon has on the bus.
+// The name, object and interface of the daemon on the bus.
 const (
 	BusName   = "org.digestd1"
 	Path      = "/org/digestd1"
 	Interface = "org.digestd1.Manager"
 )
 
-// MaxPage is how many elements one reply carries at most, and how many it
-// carries when the caller names no limit.
+// MaxPage is the most elements that one reply carries, and the number for a caller that gives no
+// limit.
 const MaxPage = 1000
 
-// The states of a list, as the design names them.
+// The states of a list.
 const (
 	StateActive      = "active"
 	StateEmpty       = "empty" // nothing to vouch for
@@ -58,23 +58,23 @@ type Status struct {
 	Files         int         `json:"files"`             // in active lists
 	Keys          []Key       `json:"keys"`              // trusted now
 	Certificate   Certificate `json:"certificate"`       // of the key that signs lists
-	Transaction   bool        `json:"transaction"`       // a package transaction is in flight
+	Transaction   bool        `json:"transaction"`       // a package transaction is in progress
 	LastSync      LastSync    `json:"lastSync,omitzero"` // with rpm's database
 	Problems      []Problem   `json:"problems"`          // what an administrator should act on
 	Counter       uint64      `json:"counter"`           // the last activation
 
-	Verified  Verification `json:"verified,omitzero"` // the latest of everything that came to its end
+	Verified  Verification `json:"verified,omitzero"` // the latest complete verification that ended
 	FIPS      string       `json:"fips,omitzero"`     // in FIPS 140-3 mode: the version of Go's cryptographic module
 	Kernel    Kernel       `json:"kernel"`            // that runs, and what it can do for lists
-	Anchor    Anchor       `json:"anchor,omitzero"`   // of the index, where one is configured
-	Guard     Guard        `json:"guard,omitzero"`    // in the kernel, where it is configured
+	Anchor    Anchor       `json:"anchor,omitzero"`   // of the index, if one is configured
+	Guard     Guard        `json:"guard,omitzero"`    // in the kernel, if it is configured
 	LastEvent uint64       `json:"lastEvent"`         // the newest entry of the log
-	Waiting   bool         `json:"waiting,omitzero"`  // the index cannot be opened now: nothing else is known
+	Waiting   bool         `json:"waiting,omitzero"`  // the daemon cannot open the index now: nothing else is known
 	Places    Places       `json:"places,omitzero"`   // files and directories that the daemon uses
 	Policies  PolicyCounts `json:"policies,omitzero"` // policy files
 	Metadata  Metadata     `json:"metadata,omitzero"` // of the repository with security advisories whose metadata is the oldest
 
-	Deployment Deployment `json:"deployment,omitzero"` // that the machine is running, of several installed systems
+	Deployment Deployment `json:"deployment,omitzero"` // the installed system that the machine is running, if there are several
 }
 
 // Places are files and directories that the daemon uses, as absolute paths.
@@ -87,31 +87,31 @@ type Places struct {
 // Counts are numbers of lists by state.
 type Counts struct {
 	Active      int `json:"active"`      // in the directory
-	Withheld    int `json:"withheld"`    // of packages that are installed but not vouched for
-	Quarantined int `json:"quarantined"` // set aside: digestd did not put them there, or did not change them last
+	Withheld    int `json:"withheld"`    // of packages that are installed and not vouched for
+	Quarantined int `json:"quarantined"` // files in quarantine: something other than digestd put them there or changed them
 	Retired     int `json:"retired"`     // of versions that were replaced or removed
-	Own         int `json:"own"`         // the owner's own, of all of these
-	Grace       int `json:"grace"`       // of the active: replaced, stay until the machine restarts
+	Own         int `json:"own"`         // own lists, in all of these states
+	Grace       int `json:"grace"`       // of the active: their packages were replaced; they stay until the machine restarts
 }
 
 // The states of a [Key].
 const (
 	KeyTrusted = "trusted"
-	KeyExpired = "expired" // what it signed before counts, unless the configuration says otherwise
+	KeyExpired = "expired" // a signature that it made before still counts, unless the configuration says otherwise
 	KeyRevoked = "revoked"
 	KeyWeak    = "weak" // not accepted
-	KeyGone    = "gone" // its source dropped it
+	KeyGone    = "gone" // its source does not have it any more
 )
 
 // The uses of keys that vouch for no package.
 const (
 	UseLists  = "lists"  // it signs the lists of this machine
 	UseImport = "import" // it signed lists that were imported
-	UseKernel = "kernel" // it is in a keyring of the kernel, and nothing of ours
-	UseDigest = "digest" // it is no key, but a digest that the kernel's .blacklist names
+	UseKernel = "kernel" // it is in a keyring of the kernel, and digestd does not use it
+	UseDigest = "digest" // it is not a key: the kernel's .blacklist names this digest
 )
 
-// Key is a certificate that vouches for packages, or ever did.
+// Key is a certificate that vouches for packages now, or did in the past.
 type Key struct {
 	Fingerprint string    `json:"fingerprint"`  // lower-case hexadecimal digits; of a list signer, its subject key identifier; of a certificate that signed imported lists, SHA-256 of it
 	Use         string    `json:"use,omitzero"` // "" vouches for packages, "lists" signs lists, "import" signed imported lists, "kernel" is in a keyring of the kernel only, "digest" is no key but a digest that the kernel's .blacklist names
@@ -120,49 +120,49 @@ type Key struct {
 	Source      string    `json:"source"`       // where the daemon found it
 	State       string    `json:"state"`        // trusted, expired, revoked, weak, gone
 	Created     time.Time `json:"created,omitzero"`
-	Expires     time.Time `json:"expires,omitzero"`   // absent for never
-	Subkeys     []string  `json:"subkeys,omitzero"`   // fingerprints of those that sign
-	Weak        string    `json:"weak,omitzero"`      // why it is not accepted, if so
-	Held        string    `json:"held,omitzero"`      // why nothing new may come under it, if so
-	FirstSeen   time.Time `json:"firstSeen,omitzero"` // by this daemon
-	Keyrings    []string  `json:"keyrings,omitzero"`  // of the kernel that have it
+	Expires     time.Time `json:"expires,omitzero"`   // absent if it does not expire
+	Subkeys     []string  `json:"subkeys,omitzero"`   // fingerprints of its signing subkeys
+	Weak        string    `json:"weak,omitzero"`      // why digestd does not accept it
+	Held        string    `json:"held,omitzero"`      // why it vouches for no new package
+	FirstSeen   time.Time `json:"firstSeen,omitzero"` // when this daemon first saw it
+	Keyrings    []string  `json:"keyrings,omitzero"`  // keyrings of the kernel that have it
 
-	RevokedBy     string    `json:"revokedBy,omitzero"`     // who or what said so
-	RevokedReason string    `json:"revokedReason,omitzero"` // as it was given
+	RevokedBy     string    `json:"revokedBy,omitzero"`     // the user, file or program that revoked it
+	RevokedReason string    `json:"revokedReason,omitzero"` // the reason that was given
 	RevokedAt     time.Time `json:"revokedAt,omitzero"`     // when that was recorded
-	RevokedUID    uint32    `json:"revokedUid,omitzero"`    // of the administrator who did
+	RevokedUID    uint32    `json:"revokedUid,omitzero"`    // of the administrator who revoked it
 
 	Lists    int `json:"lists"`    // active lists that it vouches for
-	Files    int `json:"files"`    // in these
+	Files    int `json:"files"`    // files in these lists
 	Withheld int `json:"withheld"` // lists of its packages that are not active
 
-	Anchor string `json:"anchor,omitzero"` // of an answer to a revocation: anchored, or pending, where there is an anchor
+	Anchor string `json:"anchor,omitzero"` // in an answer to a revocation: anchored or pending, if there is an anchor
 }
 
-// Certificate is what the lists of this machine are signed with.
+// Certificate is a certificate of the key that signs lists of this machine.
 type Certificate struct {
 	Subject     string    `json:"subject"`           // its distinguished name
 	Fingerprint string    `json:"fingerprint"`       // SHA-256 of the DER form, hexadecimal
 	SKI         string    `json:"ski"`               // subject key identifier, as /proc/keys shows it
-	NotAfter    time.Time `json:"notAfter,omitzero"` // when it ends
-	Path        string    `json:"path"`              // of its PEM form
+	NotAfter    time.Time `json:"notAfter,omitzero"` // when it expires
+	Path        string    `json:"path"`              // path of its PEM form
 }
 
-// SyncResult is what a comparison with rpm's database came to.
+// SyncResult is the result of a comparison with rpm's database.
 type SyncResult struct {
 	Installed   int           `json:"installed"`   // packages in the database
-	Published   int           `json:"published"`   // lists that were not there before
-	Withdrawn   int           `json:"withdrawn"`   // lists that had to leave
-	Kept        int           `json:"kept"`        // stood already
-	Withheld    int           `json:"withheld"`    // packages without a list
+	Published   int           `json:"published"`   // lists that the comparison added
+	Withdrawn   int           `json:"withdrawn"`   // lists that it removed
+	Kept        int           `json:"kept"`        // lists that were right
+	Withheld    int           `json:"withheld"`    // packages without an active list
 	Quarantined int           `json:"quarantined"` // files that digestd did not put there
-	Failed      int           `json:"failed"`      // packages and own lists for which something went wrong
-	Duration    time.Duration `json:"durationNs"`  // of the whole
+	Failed      int           `json:"failed"`      // packages and own lists that could not be processed
+	Duration    time.Duration `json:"durationNs"`  // of the whole comparison
 }
 
 // LastSync is the latest comparison with rpm's database that succeeded.
 type LastSync struct {
-	When time.Time `json:"when"` // that was
+	When time.Time `json:"when"` // when it ended
 	SyncResult
 }
 
@@ -181,12 +181,12 @@ type List struct {
 	HeaderDigest string    `json:"headerDigest,omitzero"` // rpm's SHA256HEADER
 	BodyDigest   string    `json:"bodyDigest,omitzero"`   // SHA-256 of the list without its signature
 	Files        int       `json:"files"`                 // entries
-	Counter      uint64    `json:"counter,omitzero"`      // its activation: a later one has a higher number
-	Since        time.Time `json:"since,omitzero"`        // when it came into that state
+	Counter      uint64    `json:"counter,omitzero"`      // number of its activation; later activations have higher numbers
+	Since        time.Time `json:"since,omitzero"`        // when it entered this state
 	Granted      bool      `json:"granted"`               // active because an administrator granted a rollback
 	Grace        bool      `json:"grace"`                 // replaced; stays until the next boot
 	Denied       []string  `json:"denied,omitzero"`       // IDs of the denials that withhold it, or whose content it leaves out
-	Left         int       `json:"left,omitzero"`         // files that it leaves out, for they are denied
+	Left         int       `json:"left,omitzero"`         // files that it leaves out because they are denied
 }
 
 // File is one entry of a list.
@@ -203,29 +203,29 @@ const (
 	VerdictAltered    = "altered"     // a list has this path with another content
 	VerdictWithheld   = "withheld"    // its package's list is withheld or quarantined
 	VerdictLabel      = "label"       // the file is bound to a list that does not include it
-	VerdictUnknown    = "unknown"     // no list has this path or content
+	VerdictUnknown    = "unknown"     // no list has this path or this content
 	VerdictDenied     = "denied"      // its content, or its package, is denied
 	VerdictMissing    = "missing"     // there is no such file
-	VerdictUnread     = "unread"      // digestd read no file for the caller, who did not give the digest to compare
+	VerdictUnread     = "unread"      // digestd did not read the file for this caller, who gave no digest to compare
 	VerdictNotRegular = "not-regular" // directories, devices, sockets: nothing to vouch for
 )
 
-// Why says whether a file is vouched for, and by what.
+// Why says whether a list vouches for a file, and which.
 type Why struct {
-	Path       string    `json:"path"`                // as it was asked for
+	Path       string    `json:"path"`                // the path in the question
 	RawPath    []byte    `json:"rawPath,omitzero"`    // the bytes, when they are not UTF-8
 	RealPath   string    `json:"realPath"`            // with links followed, below the root
-	Vouched    bool      `json:"vouched"`             // whether an active list has this content, and the kernel will look there
+	Vouched    bool      `json:"vouched"`             // whether an active list has this content, and the kernel will look in it
 	Verdict    string    `json:"verdict"`             // vouched, denied, altered, withheld, label, unknown, missing, unread, not-regular
 	Text       string    `json:"text"`                // the verdict, for people
 	Label      string    `json:"label,omitzero"`      // the list that security.digest_list binds the file to
 	Digest     string    `json:"digest,omitzero"`     // of its content now
 	Algo       string    `json:"algo,omitzero"`       // of the digest
-	Lists      []WhyList `json:"lists"`               // that have its content or its path, the best first
-	More       uint32    `json:"more,omitzero"`       // lists that were not looked into, for those of a vouched file are enough
+	Lists      []WhyList `json:"lists"`               // lists that have its content or its path, the best first
+	More       uint32    `json:"more,omitzero"`       // lists that digestd did not read, because others vouch for the file already
 	Owner      string    `json:"owner,omitzero"`      // NEVRA of the package the file belongs to
 	OwnerState string    `json:"ownerState,omitzero"` // of that package's list
-	Reasons    []string  `json:"reasons"`             // why not, most important first
+	Reasons    []string  `json:"reasons"`             // why no list vouches for it, most important first
 	Advice     string    `json:"advice,omitzero"`     // what to do next
 	Denial     string    `json:"denial,omitzero"`     // ID of the denial, if it is denied
 
@@ -238,29 +238,29 @@ const (
 	MaxSignatures = 1 << 20
 )
 
-// Verdicts about a package that does not come yet.
+// Verdicts about a package that is not installed yet.
 const (
-	CheckAllowed  = "allowed"  // it would have a list
-	CheckWithheld = "withheld" // it could be installed, and would have no list
+	CheckAllowed  = "allowed"  // it would get a list
+	CheckWithheld = "withheld" // it could be installed, without a list
 	CheckRefused  = "refused"  // it could not be installed
-	CheckNeedless = "needless" // it could be installed, and has nothing to vouch for
+	CheckNeedless = "needless" // it could be installed, and has no file to vouch for
 )
 
-// Check says what would become of a package if it came now.
+// Check predicts the decision about a package if it were installed now.
 type Check struct {
 	NEVRA     string   `json:"nevra"`              // of the package
 	Verdict   string   `json:"verdict"`            // allowed, withheld, refused, needless
 	Reason    string   `json:"reason,omitzero"`    // one word, for programs
 	Text      string   `json:"text"`               // the verdict, for people
 	Advice    string   `json:"advice,omitzero"`    // what to do next
-	Header    bool     `json:"header"`             // its header was judged, not only its version
+	Header    bool     `json:"header"`             // digestd judged its header, not only its version
 	List      string   `json:"list,omitzero"`      // the name that its list would have
-	Installed bool     `json:"installed,omitzero"` // it is installed, in this very build
-	Files     int      `json:"files,omitzero"`     // that its list would vouch for
-	Key       string   `json:"key,omitzero"`       // fingerprint of the certificate that signed it, if that is known
+	Installed bool     `json:"installed,omitzero"` // exactly this build is installed
+	Files     int      `json:"files,omitzero"`     // files for which its list would vouch
+	Key       string   `json:"key,omitzero"`       // fingerprint of the certificate that signed it, if known
 	KeyOwner  string   `json:"keyOwner,omitzero"`  // its user ID
-	Active    []string `json:"active,omitzero"`    // NEVRAs of its name that have an active list
-	Denied    []string `json:"denied,omitzero"`    // files that its list would leave out, by path
+	Active    []string `json:"active,omitzero"`    // NEVRAs of this name with an active list
+	Denied    []string `json:"denied,omitzero"`    // paths of files that its list would leave out
 	Denial    string   `json:"denial,omitzero"`    // ID of the denial that forbids it
 }
 
@@ -274,27 +274,27 @@ type WhyList struct {
 	Counter       uint64 `json:"counter,omitzero"`  // its activation
 	Reason        string `json:"reason,omitzero"`   // one word, for programs
 	Text          string `json:"text,omitzero"`     // the reason, for people
-	PathMatches   bool   `json:"pathMatches"`       // it has the path
-	DigestMatches bool   `json:"digestMatches"`     // it has the content
-	Expected      string `json:"expected,omitzero"` // the digest the list has for this path, when it is another
+	PathMatches   bool   `json:"pathMatches"`       // it has this path
+	DigestMatches bool   `json:"digestMatches"`     // it has this content
+	Expected      string `json:"expected,omitzero"` // the digest that the list has for this path, if it differs
 }
 
-// Actor is who did something on purpose, as the bus or the kernel knows them.
+// Actor is the user and process that caused an event, as the bus or the kernel reports them.
 type Actor struct {
 	UID    uint32 `json:"uid"`             // user
 	PID    uint32 `json:"pid,omitzero"`    // process
-	Unit   string `json:"unit,omitzero"`   // of the service manager, that the process belonged to
+	Unit   string `json:"unit,omitzero"`   // unit of the service manager to which the process belonged
 	Sender string `json:"sender,omitzero"` // unique name on the bus
 }
 
-// Privileged reports whether an actor needs nobody's leave: root, and the user who
-// runs this very program.
+// Privileged reports whether the actor needs no authorization: root, and the user who runs this
+// program.
 func (a Actor) Privileged() bool { return a.UID == 0 || a.UID == uint32(os.Geteuid()) }
 
 // Event is an entry of the log of decisions.
 type Event struct {
 	Seq     uint64    `json:"seq"`              // rises with every entry
-	When    time.Time `json:"when"`             // it happened
+	When    time.Time `json:"when"`             // when it happened
 	Kind    string    `json:"kind"`             // such as granted, grant-used, rollback-refused, floor-set
 	Package string    `json:"package,omitzero"` // name.arch or NEVRA
 	NEVRA   string    `json:"nevra,omitzero"`   // one version of it
@@ -304,30 +304,29 @@ type Event struct {
 	Counter uint64    `json:"counter,omitzero"` // the activation
 	Reason  string    `json:"reason,omitzero"`  // one word, for programs
 	Text    string    `json:"text,omitzero"`    // the reason, for people
-	Actor   Actor     `json:"actor"`            // who did it
+	Actor   Actor     `json:"actor"`            // who caused it
 }
 
-// Grant is the permission to go back to one version, once.
+// Grant permits one rollback to one version.
 type Grant struct {
 	Package string    `json:"package"` // NEVRA
 	UID     uint32    `json:"uid"`     // of the user who granted it
-	Reason  string    `json:"reason"`  // as it was given
-	When    time.Time `json:"when"`    // it was granted
+	Reason  string    `json:"reason"`  // the reason that was given
+	When    time.Time `json:"when"`    // when it was granted
 }
 
-// Floor is what keeps old versions of a package out, on one architecture or on
-// every one.
+// Floor is the lowest version of a package that may be active, on one architecture or on all.
 type Floor struct {
 	Package string    `json:"package"`          // name.arch, or name for every architecture
 	EVR     string    `json:"evr,omitzero"`     // the floor
 	High    string    `json:"high,omitzero"`    // the highest version ever active
-	Retired string    `json:"retired,omitzero"` // of multi-version packages, the highest retired
+	Retired string    `json:"retired,omitzero"` // highest version retired, of a package with several versions side by side
 	Counter uint64    `json:"counter"`          // the last activation of this package
 	By      *Actor    `json:"by,omitzero"`      // who set the floor
-	Reason  string    `json:"reason,omitzero"`  // as it was given
-	When    time.Time `json:"when,omitzero"`    // it was set
+	Reason  string    `json:"reason,omitzero"`  // the reason that was given
+	When    time.Time `json:"when,omitzero"`    // when it was set
 
-	Origin   string `json:"origin,omitzero"`   // what set it, if not an administrator of this machine, such as policy:base
-	Strength string `json:"strength,omitzero"` // how well the origin is known, for people
-	Keep     bool   `json:"keep,omitzero"`     // what is active below it stays
+	Origin   string `json:"origin,omitzero"`   // what set it, such as policy:base; absent if an administrator of this machine did
+	Strength string `json:"strength,omitzero"` // why the origin is trusted, for people
+	Keep     bool   `json:"keep,omitzero"`     // active versions below it stay
 }

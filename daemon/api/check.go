@@ -8,7 +8,8 @@ import (
 	"github.com/digestd/digestd/policy"
 )
 
-// Decide enters what a decision means for a package that is not there yet.
+// Decide sets the verdict, reason, text and advice that follow from a decision about a package
+// that is not installed yet.
 func (c *Check) Decide(d policy.Decision) {
 	c.Reason, c.Denial = string(d.Reason), d.Denial
 	c.Text, c.Advice, _ = strings.Cut(d.Text, "; ")

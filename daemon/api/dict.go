@@ -13,16 +13,15 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// Dict is a struct as it travels: a{sv}, its keys those of the JSON form.
-// Text is s, truth b, small numbers u, counts and large numbers t, bytes ay,
-// times t (microseconds since 1970, UTC), durations t (nanoseconds), structs
-// a{sv}, and lists of these as and aa{sv}.
+// Dict is a struct as the bus carries it: a{sv}, with the keys of its JSON form. Text is s,
+// truth b, small numbers u, counts and large numbers t, bytes ay, times t (microseconds since
+// 1970, UTC), durations t (nanoseconds), structs a{sv}, and lists of these as and aa{sv}.
 type Dict = map[string]dbus.Variant
 
 // Encode turns a struct of this package into its Dict.
 func Encode(v any) Dict { return encodeStruct(reflect.ValueOf(v)) }
 
-// EncodeAll encodes a list of structs; it is never nil.
+// EncodeAll encodes a list of structs. The result is never nil.
 func EncodeAll[T any](list []T) []Dict {
 	dicts := make([]Dict, len(list))
 	for i := range list {
@@ -31,8 +30,8 @@ func EncodeAll[T any](list []T) []Dict {
 	return dicts
 }
 
-// Decode fills the struct v points to. Keys it does not know are skipped,
-// for a newer daemon may send more; a known key with another type is an error.
+// Decode fills the struct to which v points. It skips unknown keys, since a newer daemon may
+// send more. A known key with a value of the wrong type is an error.
 func Decode(d Dict, v any) error { return decodeStruct(d, reflect.ValueOf(v).Elem()) }
 
 // DecodeAll decodes a list of structs.
@@ -46,7 +45,7 @@ func DecodeAll[T any](dicts []Dict) ([]T, error) {
 	return list, nil
 }
 
-// The signatures that values travel under.
+// The D-Bus signatures of the values.
 var (
 	sigString  = dbus.SignatureOf("")
 	sigBool    = dbus.SignatureOf(false)
@@ -58,7 +57,7 @@ var (
 	sigDicts   = dbus.SignatureOf([]Dict(nil))
 )
 
-// field is what reflection found out about one field of a struct.
+// field describes one field of a struct, as reflection found it.
 type field struct {
 	key      string
 	index    []int
@@ -67,7 +66,7 @@ type field struct {
 
 var fieldsOf sync.Map // reflect.Type → []field
 
-// fields lists the fields of a struct with those of embedded structs in place.
+// fields lists the fields of a struct; the fields of an embedded struct stand in its place.
 func fields(t reflect.Type) []field {
 	if known, ok := fieldsOf.Load(t); ok {
 		return known.([]field)
@@ -97,8 +96,8 @@ func encodeStruct(v reflect.Value) Dict {
 	return d
 }
 
-// encodeValue covers the kinds that the structs of this package use; a test
-// sends every one of them through it.
+// encodeValue encodes the kinds that the structs of this package use; a test sends each of them
+// through it.
 func encodeValue(v reflect.Value) dbus.Variant {
 	switch x := v.Interface().(type) {
 	case time.Time:
@@ -222,7 +221,7 @@ func mismatch(x any, v reflect.Value) error {
 	return fmt.Errorf("cannot put %T into %s", x, v.Type())
 }
 
-// microseconds returns t as it travels, 0 for no time.
+// microseconds returns t as microseconds since 1970 (UTC), or 0 if t is zero.
 func microseconds(t time.Time) uint64 {
 	if t.IsZero() {
 		return 0
@@ -237,8 +236,8 @@ func fromMicroseconds(us uint64) time.Time {
 	return time.UnixMicro(int64(us)).UTC()
 }
 
-// Clean makes s a D-Bus string: a bus disconnects a sender of text that is not UTF-8 or holds
-// a NUL. It replaces the characters that cannot be sent by U+FFFD.
+// Clean makes s a valid D-Bus string: a bus disconnects a client that sends a text which is not
+// UTF-8 or contains NUL. Clean replaces such characters with U+FFFD.
 func Clean(s string) string {
 	if utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 {
 		return s

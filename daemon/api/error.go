@@ -10,17 +10,17 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// Code says what kind of error a request met with.
+// Code is the kind of an error.
 type Code string
 
-// The codes, which are also the last part of the D-Bus error names.
+// The codes. Each is also the last part of a D-Bus error name.
 const (
 	NotFound        Code = "NotFound"
 	InvalidArgument Code = "InvalidArgument"
 	AccessDenied    Code = "AccessDenied"
 	Failed          Code = "Failed"
 	Busy            Code = "Busy"
-	Unchanged       Code = "Unchanged" // an act that had nothing to do: it is so already
+	Unchanged       Code = "Unchanged" // there was nothing to change
 )
 
 // errorPrefix begins the D-Bus names of our errors.
@@ -41,8 +41,8 @@ func Errorf(code Code, format string, args ...any) *Error {
 // Error returns the message.
 func (e *Error) Error() string { return e.Message }
 
-// DBusError makes godbus send e under its own name: the body is the message
-// and, if there is one, the advice.
+// DBusError makes godbus send e under its own name. The body is the message, followed by the
+// advice if there is any.
 func (e *Error) DBusError() (name string, body []any) {
 	body = []any{Clean(e.Message)}
 	if e.Advice != "" {
@@ -51,8 +51,7 @@ func (e *Error) DBusError() (name string, body []any) {
 	return errorPrefix + string(e.Code), body
 }
 
-// AsError makes err fit for the bus: the *Error in its chain, or else one with
-// code Failed.
+// AsError returns the [Error] in err's chain, or a new one with the code Failed.
 func AsError(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {
@@ -61,8 +60,7 @@ func AsError(err error) *Error {
 	return &Error{Code: Failed, Message: err.Error()}
 }
 
-// FromDBus returns the *Error that a D-Bus error was made of; any other err
-// comes back as it is.
+// FromDBus returns the [Error] that a D-Bus error carries. It returns any other err unchanged.
 func FromDBus(err error) error {
 	var d dbus.Error
 	if !errors.As(err, &d) {

@@ -15,22 +15,21 @@ const (
 
 // Severities of a [Problem].
 const (
-	SeverityError   = "error"   // something is not vouched for, or was forgotten
-	SeverityWarning = "warning" // something will go wrong
-	SeverityNotice  = "notice"  // good to know; no cause to act
+	SeverityError   = "error"   // a file or list is not vouched for, or digestd lost information
+	SeverityWarning = "warning" // something will fail if nobody acts
+	SeverityNotice  = "notice"  // for information; no action is necessary
 )
 
-// Problem is something that lasts until somebody acts on it.
+// Problem is a condition that lasts until somebody acts on it.
 type Problem struct {
 	ID       string    `json:"id"`              // one word, for programs
 	Severity string    `json:"severity"`        // error, warning, notice
-	Text     string    `json:"text"`            // what is so
+	Text     string    `json:"text"`            // what the problem is
 	Advice   string    `json:"advice,omitzero"` // what to do next
-	Since    time.Time `json:"since,omitzero"`  // when it was noticed
+	Since    time.Time `json:"since,omitzero"`  // when digestd noticed it
 }
 
-// Health judges a daemon by its problems: Degraded if there is an error or a
-// warning among them.
+// Health returns Degraded if problems has an error or a warning, otherwise Healthy.
 func Health(problems []Problem) string {
 	if slices.ContainsFunc(problems, func(p Problem) bool { return p.Severity != SeverityNotice }) {
 		return Degraded

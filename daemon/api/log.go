@@ -10,42 +10,42 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// LogFilter selects entries of the log; what is not set selects all. It travels
+// LogFilter selects entries of the log. A field that is not set selects all. The bus carries it
 // as a Dict with the keys that ParseLogFilter knows.
 type LogFilter struct {
 	Kind    string    // a kind, or a glob of kinds
 	Package string    // name, name.arch, NEVRA or a glob of them
 	List    string    // its name, or a glob
 	Key     string    // a fingerprint, or the end of one
-	Since   time.Time // that or later
-	Until   time.Time // before that
-	UID     *uint32   // of the user who did it
+	Since   time.Time // at or after this time
+	Until   time.Time // before this time
+	UID     *uint32   // of the user who caused the entry
 	After   uint64    // entries with a higher number
 	Before  uint64    // entries with a lower number
 }
 
-// LogHead is where one of the log's two hash chains stands.
+// LogHead is the end of one of the log's two hash chains.
 type LogHead struct {
 	Room        string `json:"room"`                 // decisions, tampering
 	Seq         uint64 `json:"seq"`                  // of the last entry
-	Hash        string `json:"hash"`                 // of that and of all before, SHA-256
-	Dropped     uint64 `json:"dropped,omitzero"`     // the last entry that is not kept any more
-	DroppedHash string `json:"droppedHash,omitzero"` // its hash
+	Hash        string `json:"hash"`                 // SHA-256 of that entry and all before it
+	Dropped     uint64 `json:"dropped,omitzero"`     // the last entry that was dropped
+	DroppedHash string `json:"droppedHash,omitzero"` // the hash of that entry
 }
 
-// LogCheck is what a check of the log found.
+// LogCheck is the result of a check of the log.
 type LogCheck struct {
-	Entries   int       `json:"entries"`            // that the log has
-	Unchained int       `json:"unchained,omitzero"` // of these, from before the hash chain
-	Heads     []LogHead `json:"heads"`              // as of the check
+	Entries   int       `json:"entries"`            // entries in the log
+	Unchained int       `json:"unchained,omitzero"` // of these, entries from before the hash chains
+	Heads     []LogHead `json:"heads"`              // at the time of the check
 	Faults    []string  `json:"faults"`             // entries that were cut, changed or moved: the first 100
-	More      int       `json:"more,omitzero"`      // faults beyond these
+	More      int       `json:"more,omitzero"`      // number of further faults
 }
 
-// maxFilter bounds a text of a filter.
+// maxFilter bounds the texts of a filter, in bytes.
 const maxFilter = 1024
 
-// Dict returns f as it travels.
+// Dict returns f as the bus carries it.
 func (f LogFilter) Dict() Dict {
 	d := Dict{}
 	for name, text := range map[string]string{"kind": f.Kind, "package": f.Package, "list": f.List, "key": f.Key} {
@@ -64,8 +64,8 @@ func (f LogFilter) Dict() Dict {
 	return d
 }
 
-// ParseLogFilter reads what a caller sent. A key that is not known is an error:
-// skipped, it would select what was not asked for.
+// ParseLogFilter reads the filter of a caller. An unknown key is an error: to skip it would
+// select entries that the caller did not ask for.
 func ParseLogFilter(d Dict) (f LogFilter, err error) {
 	var since, until uint64
 	texts := map[string]*string{"kind": &f.Kind, "package": &f.Package, "list": &f.List, "key": &f.Key}

@@ -4,19 +4,18 @@ package api
 
 import "time"
 
-// OwnRequest says what is to become of an upload.
+// OwnRequest asks to make or change an own list from an upload.
 type OwnRequest struct {
 	Name    string      // of the list
-	Upload  uint64      // its number
-	Import  bool        // it is a list that was made and signed elsewhere
-	Base    uint64      // the version it was made from; 0 for a list that is new
-	Sources []OwnSource // the paths it was made of
-	Listed  bool        // and the very files it has
+	Upload  uint64      // the number of the upload
+	Import  bool        // the list was made and signed elsewhere
+	Base    uint64      // the version from which it was made; 0 for a new list
+	Sources []OwnSource // the paths from which it was made
+	Listed  bool        // it also has files that the owner listed one by one
 	Reason  string      // for the log
 }
 
-// Stale says in what way a list is no longer as it was when the request was made,
-// "" if it is.
+// Stale explains how the list changed since the request was made. It returns "" if it did not.
 func (r OwnRequest) Stale(version uint64, exists bool) string {
 	switch {
 	case r.Base == 0 && exists:
@@ -32,17 +31,17 @@ func (r OwnRequest) Stale(version uint64, exists bool) string {
 // GuardRequest asks for a mode of the guard.
 type GuardRequest struct {
 	Mode    string        // off, audit, enforce
-	Trial   time.Duration // enforce ends by itself after it; 0 for never
-	Confirm bool          // a trial that is in force shall last
-	Force   bool          // enforce, although the guard would refuse what is needed
-	Checked bool          // root has looked at what runs already
+	Trial   time.Duration // after this time mode enforce ends by itself; 0 for never
+	Confirm bool          // makes the current trial permanent
+	Force   bool          // enforce even if the guard would refuse files that the machine needs
+	Checked bool          // root has checked the files that run now
 	Reason  string        // for the log
 }
 
-// GuardExemptRequest asks for an exemption, or for its end.
+// GuardExemptRequest asks to exempt a cgroup, or to end its exemption.
 type GuardExemptRequest struct {
-	Group  string // a cgroup, as guard-exempt in the configuration has them
+	Group  string // a cgroup, in the form of the setting guard-exempt
 	End    bool
-	Force  bool // exempt it although others than root can make processes part of it
+	Force  bool // even if users other than root can put processes into it
 	Reason string
 }

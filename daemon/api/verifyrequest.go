@@ -2,13 +2,13 @@
 
 package api
 
-// VerifyRequest is what somebody wants to be verified. With neither paths nor
-// packages that is everything.
+// VerifyRequest asks for a verification. Without paths and packages it verifies everything.
 type VerifyRequest struct {
 	Paths      []string // bytes, absolute
 	Packages   []string // names, name.arch or NEVRA
-	Fix        bool     // fixed what can be
-	Unlabelled bool     // with Fix: bind files that have no label, too
-	Idle       bool     // give way to everybody else
-	Resume     bool     // go on where the same was interrupted
+	Fix        bool     // fix what can be fixed
+	Unlabelled bool     // with Fix: also bind files that have no label
+	Idle       bool     // run only while the machine is idle otherwise
+	Resume     bool     // continue the same verification where it was interrupted
+
 }

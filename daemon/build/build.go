@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package build turns headers of packages into signed lists in the staging directory.
+// Package build makes signed lists in the staging directory from headers of packages.
 //
-// It verifies and composes, and decides about nothing: package ledger says whether a list
-// that was made is published.
+// It verifies headers and composes lists, and decides nothing: package ledger decides whether a
+// list is published.
 package build
 
 import (
@@ -29,8 +29,8 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// Builder turns package headers into lists. It is immutable; goroutines share it
-// and bring their own stager and buffers.
+// Builder makes lists from package headers. It is immutable, so goroutines can share it; each
+// brings its own stager and workspace.
 type Builder struct {
 	Format   string // digestlist.FormatTLV or FormatRPM
 	Sign     string // ledger.SignPKCS7, SignPGP or SignNone
@@ -40,17 +40,17 @@ type Builder struct {
 	Order    *view.Order // of the names of lists
 }
 
-// Workspace is the memory one goroutine builds lists in.
+// Workspace is the memory in which one goroutine builds lists.
 type Workspace struct {
 	Stager  executor.Stager
-	Denials *policy.Denials // what no list may hold
-	Image   *image.Lists    // lists of which only the signature is missing; nil: none
+	Denials *policy.Denials // contents that no list may have
+	Image   *image.Lists    // lists of the image, whose signatures are used; nil: none
 	Body    []byte
-	out     []byte    // Body, and its signature
-	hashed  hash.Hash // what Digest hashed
+	out     []byte    // Body with its signature
+	hashed  hash.Hash // the digest of what Digest has hashed
 }
 
-// Digest returns the digest of Body. [Builder.SignList] then need not hash it again.
+// Digest returns the digest of Body, and keeps it for [Builder.SignList].
 func (w *Workspace) Digest() (sum record.Digest) {
 	if w.hashed == nil {
 		w.hashed = sha256.New()
@@ -61,9 +61,8 @@ func (w *Workspace) Digest() (sum record.Digest) {
 	return sum
 }
 
-// Examine reads what a header says of its package and what its signatures are
-// worth. It fails only for a header that is no package's: malformed, or without
-// an immutable region.
+// Examine reads the package's facts from a header and verifies its signatures. It fails only if
+// the header is not one of a package: malformed, or without an immutable region.
 func (b *Builder) Examine(h *header.Header, sigs []header.Signature, keyring *pgp.Keyring, now time.Time) (*view.Candidate, error) {
 	c, err := b.identify(h)
 	if err != nil {
@@ -88,8 +87,8 @@ func (b *Builder) identify(h *header.Header) (*view.Candidate, error) {
 	return c, err
 }
 
-// moduleOf returns the module stream that a header says its package is of, "name:stream", or
-// "" for none.
+// moduleOf returns the module stream that a header names, as "name:stream", or "" if it names
+// none.
 func moduleOf(h *header.Header) string {
 	const most = 256
 	label, err := h.String(header.TagModularity)
@@ -100,8 +99,8 @@ func moduleOf(h *header.Header) string {
 	return api.Clean(parts[0] + ":" + parts[1])
 }
 
-// NameOf returns the name that a package's list has, with its number if it has one. multi
-// says that the package says of itself that several of its versions may be installed.
+// NameOf returns the name of a package's list, with its sequence number if it has one. multi
+// reports that the package declares that several of its versions may be installed.
 func (b *Builder) NameOf(pkg nevra.NEVRA, multi bool) (string, error) {
 	name, err := digestlist.PackageName(b.Format, pkg)
 	if err == nil {
@@ -110,7 +109,7 @@ func (b *Builder) NameOf(pkg nevra.NEVRA, multi bool) (string, error) {
 	return name, err
 }
 
-// verify reads of c only what identify found.
+// verify reads only those fields of c that identify has set.
 func (b *Builder) verify(c *view.Candidate, h *header.Header, sigs []header.Signature, keyring *pgp.Keyring, now time.Time) (v view.Verification, err error) {
 	region, err := h.Immutable()
 	if err != nil {
@@ -128,8 +127,8 @@ func (b *Builder) verify(c *view.Candidate, h *header.Header, sigs []header.Sign
 	return v, nil
 }
 
-// Signer names the certificate that new lists of packages are signed with: its subject key
-// identifier, or how lists are signed where that is not by a certificate.
+// Signer names the certificate that signs new lists of packages by its subject key identifier.
+// If lists are not signed by a certificate, it names the method.
 func (b *Builder) Signer() string {
 	if b.Sign != ledger.SignPKCS7 {
 		return b.Sign
@@ -137,9 +136,9 @@ func (b *Builder) Signer() string {
 	return b.Identity.SKI()
 }
 
-// OwnSigner is [Builder.Signer] for own lists, which the machine signs also where packages
-// bring their own signature. An own list goes through the same policy as a package: it is
-// the package "own:NAME", which no real one can be called, and its counter is the version.
+// OwnSigner is [Builder.Signer] for own lists, which the machine also signs if packages carry
+// their own signatures. The policy treats an own list as the package "own:NAME", a name that no
+// real package can have, with its counter as the version.
 func (b *Builder) OwnSigner() string {
 	if b.Sign == ledger.SignNone {
 		return b.Sign

@@ -17,8 +17,8 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// build writes the list of c into staging, if the package is vouched for. One that has
-// no files, or whose digests nobody should trust, gets its reason instead.
+// build stages the list of c if the package is vouched for. A package without files, or with
+// digests that cannot be trusted, gets a reason instead.
 func (b *Builder) build(c *view.Candidate, h *header.Header, w *Workspace) error {
 	if err := b.Compose(c, h, w); err != nil {
 		return err
@@ -32,12 +32,12 @@ func (b *Builder) build(c *view.Candidate, h *header.Header, w *Workspace) error
 	if err := b.SignList(c, w); err != nil {
 		return err
 	}
-	c.Sig = nil // part of a buffer that is not ours to keep
+	c.Sig = nil // aliases a buffer that others reuse
 	return b.Stage(c, w)
 }
 
-// Compose makes the body of c's list in w, without what is denied, and describes it in c. If
-// there is nothing to make, c.None says why.
+// Compose makes the body of c's list in w, without denied contents, and describes it in c. If
+// there is nothing to make, c.None has the reason.
 func (b *Builder) Compose(c *view.Candidate, h *header.Header, w *Workspace) error {
 	var err error
 	switch b.Format {
@@ -76,9 +76,9 @@ func (b *Builder) Compose(c *view.Candidate, h *header.Header, w *Workspace) err
 	return nil
 }
 
-// SignList makes the whole list of c in w, from its body there, and names the signer in c.
-// A list that the image has already keeps the signature that it has there.
-// It fails if the key cannot be used, or if the package brings no signature to pass on.
+// SignList makes the complete list of c in w from its body there, and names the signer in c. A
+// list that the image has keeps its signature. SignList fails if the key cannot be used, or if
+// the package has no signature to use.
 func (b *Builder) SignList(c *view.Candidate, w *Workspace) error {
 	if b.Sign == ledger.SignPKCS7 {
 		if l, found := w.Image.Find(c.Name, w.Body); found {
@@ -111,7 +111,7 @@ func (b *Builder) SignList(c *view.Candidate, w *Workspace) error {
 	return nil
 }
 
-// Stage writes the list that SignList made into staging, where c finds it.
+// Stage writes the list that SignList made into staging, and notes its place in c.
 func (b *Builder) Stage(c *view.Candidate, w *Workspace) (err error) {
 	if c.Staged, err = w.Stager.Write(w.out); err != nil {
 		return fmt.Errorf("cannot write list of %s: %w", c.Pkg, err)
@@ -119,9 +119,9 @@ func (b *Builder) Stage(c *view.Candidate, w *Workspace) (err error) {
 	return nil
 }
 
-// Make does what Examine and build do. Before it does the work, consider may find
-// that there is nothing to build. It takes one step after the other: to wake another
-// processor up takes as long as most of them, and its time is wanted, too.
+// Make combines Examine and build. In between it calls consider, which may find that there is
+// nothing to build. The steps run one after the other: waking another processor takes as long as
+// most steps, and other headers need that processor.
 func (b *Builder) Make(h *header.Header, sigs []header.Signature, keyring *pgp.Keyring, now time.Time, w *Workspace,
 	consider func(*view.Candidate) (more bool, err error)) (*view.Candidate, error) {
 	c, err := b.identify(h)
@@ -137,15 +137,15 @@ func (b *Builder) Make(h *header.Header, sigs []header.Signature, keyring *pgp.K
 	if err != nil || !more {
 		return c, err
 	}
-	// Of a package that gets no list its files are kept, to say so of them.
+	// The files of a package without a list are kept, so that answers can name the package.
 	if err := b.build(c, h, w); err != nil && c.Vouch.Verdict == policy.Allow {
 		return c, err
 	}
 	return c, nil
 }
 
-// CountFiles returns how many files the body of a list has, by that format. It fails for a
-// body that is malformed.
+// CountFiles returns the number of files in the body of a list of that format. It fails if the
+// body is malformed.
 func CountFiles(format string, body []byte) (n int, err error) {
 	err = digestlist.Walk(format, body, func(digestlist.Algo, []byte, []byte) error {
 		n++

@@ -14,9 +14,9 @@ import (
 	"github.com/digestd/digestd/policy"
 )
 
-// Omit appends the body of a list to dst without what is denied, and says what it left
-// out. A list that has nothing of it comes back as it is, uncopied; of one that has
-// nothing else the error is [digestlist.ErrEmpty].
+// Omit appends the body of a list to dst without denied contents, and describes what it left
+// out. If nothing in the list is denied, it returns body itself, not a copy. If everything is
+// denied, the error is [digestlist.ErrEmpty].
 func Omit(dst []byte, format string, body []byte, denials *policy.Denials) ([]byte, view.Omission, error) {
 	var o view.Omission
 	out, n, err := digestlist.AppendWithout(dst, format, body, func(algo digestlist.Algo, digest, path []byte) bool {
@@ -33,7 +33,7 @@ func Omit(dst []byte, format string, body []byte, denials *policy.Denials) ([]by
 	return out, o, err
 }
 
-// omit takes what is denied out of the list of c, whose body is in w.
+// omit removes denied contents from the list of c, whose body is in w.
 func (b *Builder) omit(c *view.Candidate, w *Workspace) error {
 	if !c.Refs.HitBy(w.Denials.Heads()) {
 		return nil
@@ -44,7 +44,7 @@ func (b *Builder) omit(c *view.Candidate, w *Workspace) error {
 	case errors.Is(err, digestlist.ErrEmpty):
 		none := policy.Emptied(c.Pkg, *o.By[0], grounds.Emptied)
 		c.None = &none
-		return nil // what refers to it stays, to explain by
+		return nil // Refs keep the denied files, to explain the reason
 	case err != nil:
 		return err
 	case len(o.Paths) > 0 && b.Sign == ledger.SignPGP:
@@ -58,7 +58,7 @@ func (b *Builder) omit(c *view.Candidate, w *Workspace) error {
 	paths := c.Refs.Paths
 	w.Body, c.Files = append(w.Body[:0], body...), c.Files-len(o.Paths)
 	if c.Refs, err = executor.MakeRefs(b.Format, w.Body, c.Files); err == nil {
-		c.Refs.Paths = paths // they are the package's all the same
+		c.Refs.Paths = paths // the package owns its denied files, too
 	}
 	return err
 }

@@ -16,10 +16,10 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// Recognise turns one header of rpm's database into what is to be done for it: a list that
-// is staged in w, or nothing if standing has the list that is there already. standing are
-// entries by the digest of their header. The header is hostile input; one that is
-// malformed costs its package the list, which Err explains.
+// Recognise decides what to do for one header of rpm's database: it stages a list in w, or does
+// nothing if standing has the list already. standing maps the digest of a header to its entry.
+// The header is hostile input; the package of a malformed one gets no list, and Err explains
+// why.
 func (b *Builder) Recognise(blob []byte, standing map[record.Digest]*view.Entry, keyring *pgp.Keyring, now time.Time, w *Workspace) (p state.InstalledPackage) {
 	if len(blob) == 0 {
 		p.Err = errors.New("its header in rpm's database is damaged, empty or too large")
@@ -61,7 +61,7 @@ func (b *Builder) Recognise(blob []byte, standing map[record.Digest]*view.Entry,
 	return p
 }
 
-// suits reports whether e is the kind of list that b makes.
+// suits reports whether e is a list of the kind that b makes.
 func (b *Builder) suits(e *view.Entry, h *header.Header) bool {
 	name, err := b.NameOf(e.Package, h.MultiVersion())
 	return err == nil && name == e.Name

@@ -13,8 +13,8 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// The daemon reaches its machine through these interfaces, so that a test can give it a disk
-// that fails, or a machine in memory.
+// The daemon reaches its machine through these interfaces, so that a test can supply a disk that
+// fails or a machine in memory.
 
 // Directory is a list directory in a file system.
 type Directory struct{ *listdir.Dir }
@@ -22,14 +22,14 @@ type Directory struct{ *listdir.Dir }
 // Stager stages lists under names that begin with prefix.
 func (d Directory) Stager(prefix string) executor.Stager { return d.Dir.Stager(prefix) }
 
-// Index is the index for all: a [store.Index], except where a test gives another.
+// Index is the index for all rooms: a [store.Index], unless a test supplies another.
 type Index interface {
 	executor.IndexEffects
 	Retired() ([]record.Retirement, error)
 	Close() error
 }
 
-// Database is rpm's database as it is read here; see [rpmdb.DB].
+// Database reads rpm's database; see [rpmdb.DB].
 type Database interface {
 	Dir() string
 	Kind() string
@@ -42,7 +42,7 @@ type Database interface {
 // DiskDatabase is a database of rpm in a file system.
 type DiskDatabase struct{ *rpmdb.DB }
 
-// Certs reads the keys in rpm's keyring; bad are those that cannot be used.
+// Certs reads the keys in rpm's keyring. The second result names the keys that cannot be used.
 func (d DiskDatabase) Certs(ctx context.Context) ([]*pgp.Cert, []error, error) {
 	return rpmdb.Certs(ctx, d.DB)
 }

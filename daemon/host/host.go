@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package host is what every room of the daemon stands on: the settings, the machine
-// (root, list directory, index, rpm's database, keyrings, clock), the executor, and the
-// channels by which one room wakes another.
+// Package host holds what all rooms of the daemon share: the settings, the machine (root, list
+// directory, index, rpm's database, keyrings, clock), the executor, and the channels by which
+// one room wakes another.
 package host
 
 import (
@@ -28,8 +28,7 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// Host is what every room of the daemon stands on: its settings, the machine, and the
-// executor, through which alone anything is changed.
+// Host holds the settings, the machine, and the executor. All changes go through the executor.
 type Host struct {
 	Config  config.Config
 	Logger  *slog.Logger
@@ -41,14 +40,14 @@ type Host struct {
 	Machine
 	Signals
 	Memory  *memory
-	Serial  atomic.Uint64 // of what writes into the staging directory
-	Buffers sync.Pool     // *[]byte that lists are read into
+	Serial  atomic.Uint64 // numbers writers to the staging directory
+	Buffers sync.Pool     // *[]byte, for reading lists
 }
 
-// Machine is the machine as digestd sees it, of which a test can give another.
+// Machine is the interface to the machine. A test can supply its own.
 type Machine struct {
 	Root     *kernel.Root
-	Database func() (Database, error) // [rpmdb.ErrNoDatabase] where there is none
+	Database func() (Database, error) // [rpmdb.ErrNoDatabase] if there is none
 	Keyrings keyrings
 	Features func() kernel.Features // of the kernel
 	Booted   func() (deployment.Deployment, error)
@@ -57,15 +56,15 @@ type Machine struct {
 
 // Signals wake the loops of rooms.
 type Signals struct {
-	Wanted       chan string   // wanted reconciliations, by reason
+	Wanted       chan string   // reasons for reconciliations that were requested
 	Ended        chan struct{} // a transaction ended
-	Timed        chan struct{} // what ends or begins at a certain time may have changed
-	ListsChanged chan struct{} // what is vouched for may have
-	Chores       chan struct{} // the state has something left to do
-	LabelsWanted chan struct{} // labels are to be written
+	Timed        chan struct{} // a grant, denial or other term may have begun or ended
+	ListsChanged chan struct{} // the contents for which lists vouch may have changed
+	Chores       chan struct{} // the state has work to retry
+	LabelsWanted chan struct{} // there are labels to write
 }
 
-// New returns a host on this machine, without root, executor, list directory or index.
+// New returns a host for this machine. The caller sets root, executor, list directory and index.
 func New(c config.Config, log *slog.Logger) *Host {
 	h := &Host{Config: c, Logger: log, Now: failpoint.Now, Memory: newMemory(),
 		Machine: Machine{Booted: bootedInto(c.Root), Keyrings: kernel.NewKeyrings(), Features: func() kernel.Features { return kernel.Detect("/") }, UnitOf: kernel.UnitOf},
@@ -76,8 +75,8 @@ func New(c config.Config, log *slog.Logger) *Host {
 	return h
 }
 
-// bootedInto returns what tells which deployment the machine is running. Another root than the
-// machine's own is none.
+// bootedInto returns a function that finds out which deployment the machine is running. If root
+// is not the machine's own, the function reports none.
 func bootedInto(root string) func() (deployment.Deployment, error) {
 	return func() (d deployment.Deployment, err error) {
 		if filepath.Clean(root) != "/" {
@@ -87,8 +86,8 @@ func bootedInto(root string) func() (deployment.Deployment, error) {
 	}
 }
 
-// Snapshot is what readers see of the state. A call keeps memory from being
-// given back for a while.
+// Snapshot returns the state for readers. After a call the host does not return memory to the
+// system for a while.
 func (h *Host) Snapshot() *view.Snapshot {
 	h.Memory.use()
 	return h.Exec.Published.Load()
@@ -119,8 +118,7 @@ func (h *Host) openDatabase() (Database, error) {
 	return DiskDatabase{db}, nil
 }
 
-// WantSync asks for a reconciliation soon; a second wish before it began is the
-// same one.
+// WantSync requests a reconciliation. Requests that arrive before it begins are one.
 func (h *Host) WantSync(reason string) {
 	select {
 	case h.Wanted <- reason:
@@ -128,8 +126,8 @@ func (h *Host) WantSync(reason string) {
 	}
 }
 
-// DatabaseStamp tells whether rpm's database may have changed: it is another one then. It
-// is zero where there is no database, or none that can be read.
+// DatabaseStamp returns a stamp that differs if rpm's database may have changed. It is zero if
+// there is no readable database.
 func (h *Host) DatabaseStamp() (stamp rpmdb.Stamp) {
 	if db, err := h.Database(); err == nil {
 		stamp, _ = db.Stamp()
@@ -137,8 +135,8 @@ func (h *Host) DatabaseStamp() (stamp rpmdb.Stamp) {
 	return stamp
 }
 
-// EachFile walks the files of a published list as [WalkList] does, except that what fn is
-// given is valid only until it returns. Its error is fs.ErrNotExist if the list is gone.
+// EachFile calls fn for each file of a published list, like [WalkList]. The arguments of fn are
+// valid only until fn returns. The error is fs.ErrNotExist if the list is gone.
 func (h *Host) EachFile(e *view.Entry, fn func(algo digestlist.Algo, digest, path []byte) error) error {
 	buf, ok := h.Buffers.Get().(*[]byte)
 	if !ok {
@@ -153,9 +151,8 @@ func (h *Host) EachFile(e *view.Entry, fn func(algo digestlist.Algo, digest, pat
 	return WalkList(e.Name, data, fn)
 }
 
-// WalkList walks the files of a list, which its name tells the format of, with or without a
-// signature at its end. It stops at the first error of fn, and returns that. The arguments of
-// fn are parts of data.
+// WalkList calls fn for each file of a list, signed or not; name determines the format. It stops
+// at the first error of fn and returns it. The arguments of fn alias data.
 func WalkList(name string, data []byte, fn func(algo digestlist.Algo, digest, path []byte) error) error {
 	format, _, err := ledger.FormatOf(name)
 	if err != nil {
@@ -167,7 +164,7 @@ func WalkList(name string, data []byte, fn func(algo digestlist.Algo, digest, pa
 	return digestlist.Walk(format, data, fn)
 }
 
-// InsideRoot turns a path as the caller sees it into one inside the root.
+// InsideRoot converts a caller's path into a path inside the root.
 func (h *Host) InsideRoot(path string) string {
 	root := strings.TrimSuffix(filepath.Clean(h.Config.Root), "/")
 	if rest, ok := strings.CutPrefix(filepath.Clean(path), root); ok && (rest == "" || rest[0] == '/') {
@@ -176,10 +173,10 @@ func (h *Host) InsideRoot(path string) string {
 	return filepath.Clean(path)
 }
 
-// WakeNeighbours has what others read of the lists brought up to date.
+// WakeNeighbours starts an update of the files that fapolicyd, Keylime and others read.
 func (h *Host) WakeNeighbours() { executor.Wake(h.ListsChanged) }
 
-// Named returns the entry of a list, or one that has nothing but the name.
+// Named returns the entry of a list, or an entry with only the name if there is none.
 func (h *Host) Named(name string) *view.Entry {
 	if e := h.Snapshot().List(name); e != nil {
 		return e

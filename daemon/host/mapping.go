@@ -11,10 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mapping is a file's content in memory that the collector does not know of.
+// mapping is the content of a file in memory that the garbage collector does not manage.
 type mapping []byte
 
-// MapFile maps a file that nobody else writes, of one byte up to twice the largest own list.
+// MapFile maps a file that no other program writes. Its size must be between one byte and twice
+// the largest own list.
 func MapFile(f *os.File) (mapping, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -29,7 +30,7 @@ func MapFile(f *os.File) (mapping, error) {
 	return unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
 }
 
-// Unmap ends the mapping, after which nobody may read from it.
+// Unmap ends the mapping. Nobody may read from it afterwards.
 func (m mapping) Unmap() {
 	if m != nil {
 		unix.Munmap(m)

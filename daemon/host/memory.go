@@ -12,35 +12,34 @@ import (
 )
 
 const (
-	// restAfter is how long nobody must have asked for anything until memory is
-	// given back.
+	// restAfter is the time without a request after which unused memory is returned to the
+	// system.
 	restAfter = 15 * time.Second
-	// garbageRoom is how much garbage, in bytes, may gather before it is collected,
-	// however little else there is: a caller whose question falls into a collection
-	// waits twice as long.
+	// garbageRoom is the garbage, in bytes, that may accumulate before a collection, even if
+	// little else is in use: a caller whose question coincides with a collection waits twice as
+	// long.
 	garbageRoom = 24 << 20
-	// leanPercent is the garbage, in percent of what is in use, that is allowed
-	// where that is more than garbageRoom. Most of what is in use then are references to
-	// files, in which a collection has nothing to follow.
+	// leanPercent is the permitted garbage, in percent of the memory in use, if that is more
+	// than garbageRoom. Most of the memory in use are then references to files, which a
+	// collection does not follow.
 	leanPercent = 20
-	// firstRoom is garbageRoom before the first comparison with rpm's database is over, when
-	// much garbage is made and nobody waits for an answer.
+	// firstRoom replaces garbageRoom until the end of the first comparison with rpm's database,
+	// which makes much garbage while nobody waits for an answer.
 	firstRoom = 12 << 20
-	// leastHeap is what the runtime takes the percentage of at least, in bytes.
+	// leastHeap is the smallest heap, in bytes, to which the runtime applies the percentage.
 	leastHeap = 4 << 20
-	// FirstPercent is the percentage that a process begins with: firstRoom of leastHeap.
+	// FirstPercent is the percentage at the start of a process: firstRoom of leastHeap.
 	FirstPercent = 100 * firstRoom / leastHeap
 )
 
-// memory keeps the process small while nobody wants anything of it, and quick
-// while somebody does.
+// memory keeps the process small while it is idle, and fast while it answers requests.
 type memory struct {
 	start time.Time
-	used  atomic.Int64 // last, in nanoseconds since start
-	Armed atomic.Bool  // somebody looks whether it is time to rest
-	Rest  func()       // gives memory back; rooms call it, too, when they have used much
+	used  atomic.Int64 // the last request, in nanoseconds since start
+	Armed atomic.Bool  // a timer waits for the next time to rest
+	Rest  func()       // returns memory to the system; rooms also call it after they used much
 	once  sync.Once
-	roomy atomic.Bool // the first comparison is over
+	roomy atomic.Bool // the first comparison has ended
 }
 
 func newMemory() *memory {
@@ -49,7 +48,7 @@ func newMemory() *memory {
 	return m
 }
 
-// use says that something is wanted now.
+// use notes a request.
 func (m *memory) use() {
 	m.used.Store(int64(time.Since(m.start)))
 	if m.Armed.CompareAndSwap(false, true) {
@@ -66,8 +65,8 @@ func (m *memory) look() {
 	m.Rest()
 }
 
-// giveBack returns unused memory to the system. From the first time on, which is
-// after the first comparison with rpm's database, there is room for garbage.
+// giveBack returns unused memory to the system. The first call, after the first comparison with
+// rpm's database, also raises the permitted garbage.
 func (m *memory) giveBack() {
 	debug.FreeOSMemory()
 	unmapProgram()
@@ -77,8 +76,9 @@ func (m *memory) giveBack() {
 	})
 }
 
-// BeLean bounds garbage until the first comparison with rpm's database is over, anew after
-// each collection: the larger the database, the less of it. percent is what has been set.
+// BeLean limits garbage until the end of the first comparison with rpm's database, and adjusts
+// the limit after each collection: the larger the database, the less garbage. percent is the
+// current setting.
 func (m *memory) BeLean(percent int) {
 	if m.roomy.Load() {
 		return
@@ -87,16 +87,16 @@ func (m *memory) BeLean(percent int) {
 	runtime.AddCleanup(new([32]byte), m.BeLean, percent)
 }
 
-// makeRoom makes room for garbage by what the last collection has left in use, and
-// does so again after each: what is in use may grow by much. percent is what has
-// been set.
+// makeRoom sets the permitted garbage by the memory that the last collection left in use, and
+// adjusts it after each further collection, since that memory may grow by much. percent is the
+// current setting.
 func makeRoom(percent int) {
 	percent = setPercent(percent, garbagePercent(garbageRoom, inUse()))
 	runtime.AddCleanup(new([32]byte), makeRoom, percent)
 }
 
-// inUse is how many bytes the last collection has left in use; much, where the runtime
-// does not tell.
+// inUse returns how many bytes the last collection left in use, or a large number if the runtime
+// does not report it.
 func inUse() uint64 {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
@@ -106,9 +106,8 @@ func inUse() uint64 {
 	return live[0].Value.Uint64()
 }
 
-// setPercent sets the percentage of garbage if it differs from what has been set, and
-// returns what is set now. It stops everybody for a moment, so small differences do not
-// count.
+// setPercent sets the percentage of garbage and returns the setting. It ignores small
+// differences, because a change stops all goroutines for a moment.
 func setPercent(percent, want int) int {
 	if want < percent-percent/8 || want > percent+percent/8 {
 		debug.SetGCPercent(want)
@@ -117,8 +116,8 @@ func setPercent(percent, want int) int {
 	return percent
 }
 
-// garbagePercent returns the value for debug.SetGCPercent that lets so many bytes of
-// garbage gather beside so many in use.
+// garbagePercent returns the value for debug.SetGCPercent that permits room bytes of garbage
+// beside live bytes in use.
 func garbagePercent(room, live uint64) int {
 	return int(max(room*100/max(live, leastHeap), leanPercent))
 }

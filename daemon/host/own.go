@@ -14,7 +14,8 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// MakeOwn signs and stages a body, without what is denied. The staged file is durable.
+// MakeOwn signs and stages a body without the contents that are denied. The staged file is
+// durable.
 func (h *Host) MakeOwn(stager executor.Stager, body []byte) (l ledger.MadeList, err error) {
 	if l.Refs, err = executor.MakeRefs(digestlist.FormatTLV, body, 0); err != nil {
 		return l, err
@@ -22,7 +23,7 @@ func (h *Host) MakeOwn(stager executor.Stager, body []byte) (l ledger.MadeList, 
 	snap := h.Snapshot()
 	m := h.Builder.Load() // after the snapshot, so that its basis is never newer than m
 	if l.Basis = snap.Basis; l.Refs.HitBy(snap.Denials.Heads()) {
-		paths := l.Refs.Paths // they are the list's all the same
+		paths := l.Refs.Paths // the list keeps its paths without denied contents, too
 		if body, l.Omitted, err = build.Omit(nil, digestlist.FormatTLV, body, snap.Denials); err == nil {
 			l.Refs, err = executor.MakeRefs(digestlist.FormatTLV, body, 0)
 		}
@@ -54,7 +55,7 @@ func (h *Host) MakeOwn(stager executor.Stager, body []byte) (l ledger.MadeList, 
 	return l, err
 }
 
-// OpenOwnBody maps the body of an own list, if it is still what was recorded.
+// OpenOwnBody maps the body of an own list. It fails if the file is not the recorded one.
 func (h *Host) OpenOwnBody(o record.Own) (mapping, error) {
 	f, err := os.Open(ledger.OwnBody(h.Config.State, o))
 	if err != nil {

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// Pause is a timer that fires after the last event of a burst. It does not exist while
-// nothing happens, so an idle daemon sleeps. The zero Pause waits for nothing.
+// Pause is a timer that fires after the last event of a burst. It has no timer while nothing
+// happens, so an idle daemon sleeps. The zero Pause is ready for use.
 type Pause struct{ timer *time.Timer }
 
-// Start begins the pause, or begins it anew: it ends after d.
+// Start begins the pause, or begins it again: it ends after d.
 func (p *Pause) Start(d time.Duration) {
 	if p.timer == nil {
 		p.timer = time.NewTimer(d)
@@ -19,10 +19,10 @@ func (p *Pause) Start(d time.Duration) {
 	p.timer.Reset(d)
 }
 
-// Begun reports whether the pause has begun and its end was not taken.
+// Begun reports whether a pause has begun whose end the caller has not received yet.
 func (p *Pause) Begun() bool { return p.timer != nil }
 
-// C tells once of the end of the pause. It is nil, which tells of nothing, where none has begun.
+// C returns the channel that reports the end of the pause, or nil if none has begun.
 func (p *Pause) C() <-chan time.Time {
 	if p.timer == nil {
 		return nil
@@ -30,5 +30,5 @@ func (p *Pause) C() <-chan time.Time {
 	return p.timer.C
 }
 
-// Ended has to be called after a receive from C.
+// Ended must be called after a receive from C.
 func (p *Pause) Ended() { p.timer = nil }

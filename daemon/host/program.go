@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unmapProgram has the kernel unmap the code of this program, most of which only a start runs.
-// The kernel maps code again from its file when it is reached. An error is ignored: the memory
-// stays in use.
+// unmapProgram makes the kernel unmap the code of this program, most of which runs only at the
+// start. The kernel maps pages again when they are needed. Errors are ignored: the memory stays
+// in use.
 func unmapProgram() {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {

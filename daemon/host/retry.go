@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// Retry calls again for what could not be done, with pauses that grow from first
-// to last, until it reports that nothing is left. It begins when wake says so;
-// a failure while it waits does not make it hurry.
+// Retry calls again until it reports that nothing is left, with pauses that grow from first to
+// last. It begins when wake receives; further wakes do not shorten a pause.
 func Retry(ctx context.Context, wake <-chan struct{}, first, last time.Duration, again func(context.Context) (left bool)) error {
 	for {
 		select {
@@ -28,13 +27,12 @@ func Retry(ctx context.Context, wake <-chan struct{}, first, last time.Duration,
 	}
 }
 
-// The pauses between attempts to do what the state still has to do: small things,
-// tried often.
+// The pauses between attempts of small work that the state still has to do.
 const (
 	FirstChore = time.Second
 	LastChore  = time.Minute
 )
 
-// MostTries is how often something is made again because what it was made by has
+// MostTries is how often work is done again because the settings or keys under which it was done
 // changed meanwhile.
 const MostTries = 8

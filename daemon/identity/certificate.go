@@ -17,13 +17,13 @@ import (
 	"github.com/digestd/digestd/store/durable"
 )
 
-// An owner may have the certificate of the signing key replaced by another for the
-// same key: one that an authority signed whom the kernel trusts. It is put in the place
-// of signing.crt and taken over by the next start or the next enrolment. Lists embed
-// the certificate, so all are signed anew.
+// The owner may replace the certificate of the signing key by another one for the same key,
+// which an authority that the kernel trusts has signed. The owner writes it to signing.crt; the
+// next start or the next enrolment uses it. Lists embed the certificate, so digestd signs all
+// lists again.
 
-// ReadCertificate reads a certificate from a file in PEM that root, or who runs this, owns.
-// Errors name the file; one that is not there is fs.ErrNotExist.
+// ReadCertificate reads a certificate in PEM form. The file must belong to root or to the user
+// of this process. Errors name the file; fs.ErrNotExist is among them.
 func ReadCertificate(path string) (*x509.Certificate, error) {
 	data, err := readFile(path)
 	if err != nil {
@@ -44,8 +44,8 @@ func parseCertificate(data []byte) (*x509.Certificate, error) {
 	return x509.ParseCertificate(block.Bytes)
 }
 
-// FollowCertificate brings signing.der in line with the certificate, and keeps the one
-// that was there before among those that signed.
+// FollowCertificate writes the certificate to signing.der, and keeps the previous one among
+// those that signed before.
 func FollowCertificate(dir string, cert *x509.Certificate) error {
 	path := filepath.Join(dir, DERFile)
 	old, err := readFile(path)
@@ -60,8 +60,7 @@ func FollowCertificate(dir string, cert *x509.Certificate) error {
 	return durable.WriteFile(path, cert.Raw, 0o644)
 }
 
-// keepCertificate adds a certificate to those that signed before. One key may have had
-// several.
+// keepCertificate adds a certificate to those that signed before. One key may have had several.
 func keepCertificate(dir string, cert *x509.Certificate) error {
 	if err := os.MkdirAll(filepath.Join(dir, view.OldDir), 0o755); err != nil {
 		return err
@@ -72,8 +71,8 @@ func keepCertificate(dir string, cert *x509.Certificate) error {
 	return durable.WriteFile(filepath.Join(dir, view.OldDir, name), data, 0o644)
 }
 
-// CheckCertificate refuses a certificate that no kernel would take, or by which lists
-// could not be verified.
+// CheckCertificate returns an error if no kernel would accept the certificate, or if it could
+// not verify lists.
 func CheckCertificate(cert *x509.Certificate) error {
 	switch {
 	case len(cert.SubjectKeyId) == 0:

@@ -26,42 +26,41 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The files of the machine's signing identity, in the state directory. One that
-// waits for its time has them with a suffix.
+// The files of the machine's signing identity, in the state directory. The files of a prepared
+// identity have a suffix.
 const (
 	KeyFile  = "signing.key" // as package signer writes it, 0600
 	CertFile = "signing.crt" // X.509, PEM
 	DERFile  = "signing.der" // the same, as keyctl and mokutil take it
 )
 
-// Identities keeps the machine's signing identities: the one that signs, one that is
-// prepared to follow it, and the certificates of those before. They are
-// [Files], except where a test gives others.
+// Identities keeps the machine's signing identities: the one that signs, the one prepared to
+// follow it, and the certificates of former ones. The product uses [Files]; tests may use
+// others.
 type Identities interface {
-	// Load returns the identity that signs, made if there is none.
+	// Load returns the identity that signs, and makes it if there is none.
 	Load(ctx context.Context, log *slog.Logger, now time.Time) (Loaded, error)
-	// Prepare makes the identity that will sign next, unless it is there, and returns
-	// the path of its certificate. Before it reaches for the key's place it calls
-	// release.
+	// Prepare makes the identity that will sign next, unless it exists, and returns the path of
+	// its certificate. It calls release before it connects to the place of the key.
 	Prepare(ctx context.Context, now time.Time, release func()) (cert string, err error)
-	// Try sees that the prepared identity can sign.
+	// Try checks that the prepared identity can sign.
 	Try(ctx context.Context, release func()) error
-	// Follow lets the prepared identity sign from now on.
+	// Follow makes the prepared identity the one that signs.
 	Follow(ctx context.Context, now time.Time) (*Identity, error)
 }
 
-// Loaded is what a start finds.
+// Loaded is the result of [Identities.Load].
 type Loaded struct {
 	Identity *Identity
-	Old      []*x509.Certificate // those that signed before
-	Unread   error               // names those of them that cannot be read; nil for none
+	Old      []*x509.Certificate // certificates that signed before
+	Unread   error               // names former certificates that cannot be read; nil for none
 }
 
-// Files keeps identities in the state directory. New keys are made in where;
-// see [signer.Create].
+// Files keeps identities in the state directory. It makes new keys at the place where; see
+// [signer.Create].
 type Files struct {
 	Dir, Where string
-	Rename     func(from, to string) error // nil: [os.Rename]; tests make it fail
+	Rename     func(from, to string) error // nil: [os.Rename]; tests supply one that fails
 }
 
 // Load implements [Identities].
@@ -77,10 +76,10 @@ func (f Files) Load(ctx context.Context, log *slog.Logger, now time.Time) (Loade
 	return Loaded{id, old, unread}, nil
 }
 
-// read reads the signing key and certificate, or makes them when there
-// is neither. One without the other is an error: making a new key would
-// silently end the trust that was enrolled for the old one. A new key is made in
-// where; one that is there is found by its own file, and not reached for.
+// read reads the signing key and certificate, or makes them if neither exists. One without the
+// other is an error: a new key would silently end the trust in the enrolled one. A new key is
+// made at the place where. An existing key is loaded from its own file, without connecting to
+// its place.
 func read(ctx context.Context, dir, where string, now time.Time) (id *Identity, created bool, err error) {
 	if err := completeRotation(dir); err != nil {
 		return nil, false, fmt.Errorf("cannot complete the change of the signing key: %w", err)
@@ -96,8 +95,8 @@ func read(ctx context.Context, dir, where string, now time.Time) (id *Identity, 
 		id, _, err = read(ctx, dir, where, now)
 		return id, true, err
 	case keyErr == nil && errors.Is(certErr, fs.ErrNotExist):
-		// A crash between the two files: nothing was signed, for the
-		// certificate is written last and everything signed embeds it.
+		// A crash came between the two files. Nothing was signed: the certificate is written
+		// last, and all signatures embed it.
 		if err := os.Remove(keyPath); err != nil {
 			return nil, false, fmt.Errorf("cannot replace signing key without a certificate: %w", err)
 		}
@@ -123,8 +122,8 @@ func read(ctx context.Context, dir, where string, now time.Time) (id *Identity, 
 	return id, false, nil
 }
 
-// assemble puts a key and its certificate together. It does not reach for a
-// key that is not in the file itself.
+// assemble returns the identity of a key and its certificate. It does not connect to a key
+// outside of the file.
 func assemble(key, cert []byte, path string) (id *Identity, err error) {
 	id = &Identity{Path: path}
 	if id.Cert, err = parseCertificate(cert); err != nil {
@@ -134,10 +133,9 @@ func assemble(key, cert []byte, path string) (id *Identity, err error) {
 	return id, err
 }
 
-// create makes a P-256 key in where, which every kernel since 5.13
-// verifies and which signs fastest, and a certificate that allows digital
-// signatures only: the .ima keyring takes no other. The certificate is written
-// last: it makes the others count.
+// create makes a P-256 key at the place where, and a certificate. Every kernel since 5.13
+// verifies P-256, and it signs fastest. The certificate permits digital signatures only, as the
+// .ima keyring requires. It is written last, because it makes the other files valid.
 func create(ctx context.Context, dir, suffix, where string, now time.Time) error {
 	keyFile, key, err := signer.Create(ctx, where)
 	if err != nil {
@@ -192,11 +190,12 @@ func create(ctx context.Context, dir, suffix, where string, now time.Time) error
 	return nil
 }
 
-// maxIdentityFile bounds a file of the signing identity.
+// maxIdentityFile bounds a file of the signing identity, in bytes.
 const maxIdentityFile = 1 << 20
 
-// readFile reads a file of the state directory: one of its own, no link to another,
-// nothing that would make its reader wait.
+// readFile reads a file of the state directory. It must be a regular file with one name, so that
+// readFile reads a regular file of the state directory that belongs to root or to the user of
+// this process. It follows no symbolic link, and opening the file cannot block.
 func readFile(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -220,5 +219,5 @@ func readFile(path string) ([]byte, error) {
 	return data, err
 }
 
-// ReachTimeout bounds one look for the signing key.
+// ReachTimeout bounds one attempt to connect to the signing key.
 const ReachTimeout = 15 * time.Second

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Fixed are identities of which one signs, and never changes. It is not kept.
+// Fixed implements [Identities] by one identity that signs and never changes. It is not stored.
 type Fixed struct{ *Identity }
 
 var errFixed = errors.New("this signing key cannot be changed")

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package identity keeps what the lists of this machine are signed with: the key, its
-// certificate, those prepared to follow it, and those that signed before.
+// Package identity keeps the key that signs the lists of this machine: the key and its
+// certificate, those prepared to follow them, and the certificates of former keys.
 //
-// Its files lie in the state directory. A change of the key is completed or taken back by
-// the next start, wherever it was cut short.
+// The files are in the state directory. If a change of the key was interrupted, the next start
+// completes or reverts it.
 package identity
 
 import (
@@ -20,22 +20,21 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// Identity is what the lists of this machine are signed with.
+// Identity is a key that signs lists, and its certificate.
 type Identity struct {
 	Cert *x509.Certificate
 	Key  signer.Signer
 	Path string // of the certificate
 }
 
-// KeyPath is the path of the file that holds the key, or says where it is.
+// KeyPath returns the path of the file that contains the key, or the reference to it.
 func (id *Identity) KeyPath() string { return filepath.Join(filepath.Dir(id.Path), KeyFile) }
 
-// SKI returns the subject key identifier in hexadecimal digits, by which
-// /proc/keys shows a certificate.
+// SKI returns the subject key identifier in hexadecimal digits, as /proc/keys shows it.
 func (id *Identity) SKI() string { return hex.EncodeToString(id.Cert.SubjectKeyId) }
 
-// Sign signs the body of a list, whose SHA-256 is sum. The signer may digest it otherwise:
-// then wide is that digest, by which a kernel looks for the list in its .blacklist.
+// Sign signs the body of a list. sum is its SHA-256 digest. If the signer uses another digest,
+// wide is that digest, by which a kernel looks for the list in its .blacklist.
 func (id *Identity) Sign(body []byte, sum record.Digest) (sig []byte, wide string, err error) {
 	digest := sum[:]
 	if grounds.SignsWide(id.Cert) {
@@ -52,7 +51,7 @@ func (id *Identity) Sign(body []byte, sum record.Digest) (sig []byte, wide strin
 	return sig, wide, err
 }
 
-// Describe is what D-Bus says of a certificate that lies in path.
+// Describe returns the answer about a certificate whose file is path.
 func Describe(c *x509.Certificate, path string) api.Certificate {
 	sum := sha256.Sum256(c.Raw)
 	return api.Certificate{Subject: c.Subject.String(), Fingerprint: hex.EncodeToString(sum[:]),

@@ -21,13 +21,12 @@ type Vouched struct {
 	Digest string // raw
 }
 
-// Hash is the algorithm of the digest, 0 if there is no signature on a file over such a
-// digest.
+// Hash returns the algorithm of the digest, or 0 if IMA has no signature over such a digest.
 func (v Vouched) Hash() crypto.Hash { return v.Algo.Hash() }
 
-// IMASignature signs a file's digest by the machine's key, in a version of IMA's
-// signatures, and returns the value for security.ima. Keys outside of the machine's memory
-// sign SHA-256 alone.
+// IMASignature signs a file's digest with the machine's key and returns the value for
+// security.ima, in that version of IMA's signatures. Keys in a token or TPM can sign only
+// SHA-256.
 func (id *Identity) IMASignature(f Vouched, version uint8) ([]byte, error) {
 	hash := f.Hash()
 	if hash == 0 {
@@ -40,13 +39,13 @@ func (id *Identity) IMASignature(f Vouched, version uint8) ([]byte, error) {
 	return kernel.IMASignature{Version: version, Hash: uint8(f.Algo), KeyID: keyID(id.Cert.SubjectKeyId), Signature: sig}.Value(), nil
 }
 
-// keyID is how signatures on files name a certificate.
+// keyID returns the identifier by which signatures on files name a certificate.
 func keyID(ski []byte) (id [4]byte) {
 	copy(id[:], ski[max(0, len(ski)-4):])
 	return id
 }
 
-// Signed reports whether value is id's signature over that digest, of that version.
+// Signed reports whether value is id's signature of that version over the digest of f.
 func (id *Identity) Signed(value []byte, f Vouched, version uint8) bool {
 	s, err := kernel.ParseIMASignature(value)
 	hash := f.Hash()
@@ -63,14 +62,14 @@ func (id *Identity) Signed(value []byte, f Vouched, version uint8) bool {
 	return false
 }
 
-// Made reports whether value is a signature by id, over whatever.
+// Made reports whether value is a signature by id over any digest.
 func (id *Identity) Made(value []byte) bool {
 	s, err := kernel.ParseIMASignature(value)
 	return err == nil && s.KeyID == keyID(id.Cert.SubjectKeyId)
 }
 
-// MadeHere reports whether value is a signature by the key of one of these certificates,
-// over whatever: those of this machine sign now, or did before.
+// MadeHere reports whether value is a signature over any digest by the key of one of these
+// certificates, which are the current and former ones of this machine.
 func MadeHere(certs []*x509.Certificate, value []byte) bool {
 	s, err := kernel.ParseIMASignature(value)
 	return err == nil && slices.ContainsFunc(certs, func(c *x509.Certificate) bool { return s.KeyID == keyID(c.SubjectKeyId) })

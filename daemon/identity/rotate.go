@@ -19,11 +19,11 @@ import (
 	"github.com/digestd/digestd/store/durable"
 )
 
-// identityNames are in the order in which they take over: the certificate last.
+// identityNames are in the order in which they are replaced: the certificate last.
 var identityNames = [...]string{KeyFile, DERFile, CertFile}
 
-// completeRotation brings a change of identity to its end, wherever it was cut
-// short: back if the new certificate was not in place, else forward.
+// completeRotation finishes a change of identity that was interrupted: it reverts the change if
+// the new certificate was not in place, and completes it otherwise.
 func completeRotation(dir string) error {
 	_, err := os.Stat(filepath.Join(dir, CertFile+view.NextSuffix))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -45,13 +45,13 @@ func completeRotation(dir string) error {
 	return durable.SyncDir(dir)
 }
 
-// goBack makes the identity that was about to follow a prepared one again. The certificate
-// goes first: it makes the others count.
+// goBack makes the identity that was about to follow a prepared one again. It moves the
+// certificate first, because the certificate makes the other files valid.
 func goBack(dir string) error {
 	for _, name := range slices.Backward(identityNames[:]) {
 		path := filepath.Join(dir, name)
 		if _, err := os.Lstat(path + view.NextSuffix); errors.Is(err, fs.ErrNotExist) {
-			continue // a directory that cannot be written to, as a builder of images may mount it, will do
+			continue // a read-only directory, such as a builder of images may mount, is no error
 		}
 		if err := os.Rename(path+view.NextSuffix, path+view.PreparedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -75,8 +75,8 @@ func keepOldCertificate(dir string) error {
 	return durable.WriteFile(filepath.Join(dir, view.OldDir, hex.EncodeToString(cert.SubjectKeyId)+".crt"), data, 0o644)
 }
 
-// oldCertificates returns the certificates that signed lists before. One that cannot be
-// read keeps nothing from the others: unread says which.
+// oldCertificates returns the certificates that signed lists before. One that cannot be read
+// does not affect the others: unread names it.
 func oldCertificates(dir string) (certs []*x509.Certificate, unread error) {
 	entries, err := os.ReadDir(filepath.Join(dir, view.OldDir))
 	if errors.Is(err, fs.ErrNotExist) {

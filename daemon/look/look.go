@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package look finds out what a question about a file needs: where the file lies,
-// what it is bound to, and the digests of its content.
+// Package look finds the facts that a question about a file needs: where the file is, to which
+// list it is bound, and the digests of its content.
 //
-// It promises to read only regular files on file systems that keep what they are
-// given, never what the kernel makes up, and to look with the rights of the
-// process that it runs in. The daemon does not look for callers itself: it asks a
-// [Pool] of processes, so that a slow file holds up nobody else, and that to close
-// a file drops no lock that the daemon has on the same one (fcntl(2), POSIX locks
-// belong to the process). digestctl looks in its own process.
+// It reads only regular files on file systems that store data, never files that the kernel makes
+// up, and it has the rights of its process. The daemon uses a [Pool] of processes, for two
+// reasons: a slow file delays nobody else, and closing a file releases no lock that the daemon
+// has on the same file (POSIX locks belong to the process, see fcntl(2)). digestctl looks in its
+// own process.
 //
-// The daemon interprets the answers.
+// The caller interprets the answers.
 package look
 
 import (
@@ -27,31 +26,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxRead bounds the file that is read, in bytes; larger ones are for verify.
+// maxRead bounds the files that are read, in bytes; verify reads larger ones.
 const maxRead = 4 << 30
 
-// Kind is what a path leads to.
+// Kind is the kind of file to which a path leads.
 type Kind string
 
 // The kinds.
 const (
 	Regular    Kind = "regular"
-	Missing    Kind = "missing"     // there is nothing
+	Missing    Kind = "missing"     // there is no file
 	NotRegular Kind = "not-regular" // a directory, device, socket, pipe
-	MadeUp     Kind = "made-up"     // the kernel makes it up, as in /proc
+	MadeUp     Kind = "made-up"     // the kernel makes it up, as files in /proc
 )
 
-// File is what was found.
+// File describes a file.
 type File struct {
 	Kind    Kind
-	Real    []byte // its path with links followed, as seen from outside the root; of regular files only
-	Label   string // the list that it is bound to
+	Real    []byte // its path with links followed, as seen from outside the root; only for regular files
+	Label   string // the list to which it is bound
 	Digests map[digestlist.Algo][]byte
 }
 
-// At looks at the file at path inside the root, following links there, and reads it
-// once for all digests. It returns fs.ErrPermission in its errors where the process
-// may not.
+// At examines the file at path inside the root, following links, and reads it once for all
+// digests. The error is fs.ErrPermission if the process may not read it.
 func At(ctx context.Context, root *kernel.Root, path string, algos ...digestlist.Algo) (found File, err error) {
 	file, err := root.Find(path, true)
 	switch {
@@ -84,8 +82,8 @@ func At(ctx context.Context, root *kernel.Root, path string, algos ...digestlist
 	return found, nil
 }
 
-// madeUp are the numbers of file systems whose files the kernel makes up
-// (statfs(2), linux/magic.h).
+// madeUp are the magic numbers of file systems whose files the kernel makes up (statfs(2),
+// linux/magic.h).
 var madeUp = []int64{
 	unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC, unix.DEBUGFS_MAGIC,
 	unix.TRACEFS_MAGIC, unix.SECURITYFS_MAGIC, unix.SELINUX_MAGIC, unix.SMACK_MAGIC, unix.BPF_FS_MAGIC, unix.DEVPTS_SUPER_MAGIC,
@@ -99,8 +97,8 @@ var madeUp = []int64{
 	0x50494446, // pidfs
 }
 
-// buffers are what files are read into: a process that answers one question after the other
-// would collect a new one of each most of the time.
+// buffers holds buffers for reading files. Without it, most of the garbage of a process that
+// answers many questions would be such buffers.
 var buffers = sync.Pool{New: func() any { buf := make([]byte, 64<<10); return &buf }}
 
 func digests(ctx context.Context, file *kernel.File, algos []digestlist.Algo) (map[digestlist.Algo][]byte, error) {

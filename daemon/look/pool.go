@@ -24,29 +24,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Argument makes the daemon's program serve as a process that looks.
+// Argument makes the daemon's program run as such a process.
 const Argument = "look-worker"
 
-// program is the one that runs now, even if the file was replaced meanwhile.
+// program is the running program, even if its file was replaced meanwhile.
 const program = "/proc/self/exe"
 
 const (
 	readers  = 2                // processes that look at the same time
 	maxStuck = 8                // processes that were killed and have not ended yet
-	idleTime = 20 * time.Second // after which a process ends that nobody needs
+	idleTime = 20 * time.Second // an unused process ends after this time
 	niceness = 5                // of the processes: transactions go first
-	memory   = 32 << 20         // that a process should keep to, in bytes
+	memory   = 32 << 20         // soft limit for the memory of a process, in bytes
 )
 
-// Pool looks at files in processes of its own, a few at a time. They are started
-// when they are needed and end when they were not for a while.
+// Pool examines files in separate processes, a few at a time. They start when they are needed
+// and end when they are not used for a while.
 type Pool struct {
 	root  string
 	slots chan *slot
 	stuck atomic.Int32
 }
 
-// slot is room for one process.
+// slot holds at most one process.
 type slot struct {
 	mu      sync.Mutex // guards worker against the timer
 	worker  *worker
@@ -56,12 +56,12 @@ type slot struct {
 
 type worker struct {
 	cmd      *exec.Cmd
-	in, out  *os.File // our ends of its input and its output
+	in, out  *os.File // the pool's ends of the pipes
 	answers  *bufio.Reader
-	question []byte // room for one
+	question []byte // buffer for one question
 }
 
-// NewPool returns a pool that looks at files inside of root.
+// NewPool returns a pool that examines files inside of root.
 func NewPool(root string) *Pool {
 	p := &Pool{root: root, slots: make(chan *slot, readers)}
 	for range readers {
@@ -70,7 +70,7 @@ func NewPool(root string) *Pool {
 	return p
 }
 
-// Close ends the processes that nobody uses; others end with their question.
+// Close ends idle processes. Busy ones end after their current question.
 func (p *Pool) Close() {
 	for range readers {
 		select {
@@ -81,14 +81,14 @@ func (p *Pool) Close() {
 	}
 }
 
-// At is [At] in a process of its own. It returns when that is done or ctx ends,
-// also if the file system does not let the process go.
+// At is [At] in a separate process. It returns at the latest when ctx ends, even if the file
+// system blocks the process.
 func (p *Pool) At(ctx context.Context, path string, algos ...digestlist.Algo) (File, error) {
 	return p.AtWhile(ctx, path, func() {}, algos...)
 }
 
-// AtWhile is [Pool.At], and calls meanwhile once the process has the question, which must not
-// take longer than a look at a file. It does not call meanwhile if there is no process.
+// AtWhile is [Pool.At], and calls meanwhile after it has sent the question. meanwhile must not
+// take longer than the answer. It is not called if there is no process.
 func (p *Pool) AtWhile(ctx context.Context, path string, meanwhile func(), algos ...digestlist.Algo) (File, error) {
 	var s *slot
 	select {
@@ -117,7 +117,7 @@ func (p *Pool) AtWhile(ctx context.Context, path string, meanwhile func(), algos
 	return a.file, nil
 }
 
-// ask puts a question to the slot's process, which ends with a question that fails.
+// ask sends a question to the slot's process. If the question fails, the process is killed.
 func (p *Pool) ask(ctx context.Context, s *slot, q question, meanwhile func()) (a answer, err error) {
 	if s.worker == nil {
 		if s.worker, err = p.start(); err != nil {
@@ -125,8 +125,7 @@ func (p *Pool) ask(ctx context.Context, s *slot, q question, meanwhile func()) (
 		}
 	}
 	w := s.worker
-	// The question is asked here, not by another goroutine: to wake one up takes as long
-	// as most answers.
+	// This goroutine asks the question itself: waking another one takes as long as most answers.
 	stop := context.AfterFunc(ctx, w.interrupt)
 	err = w.converse(q, &a, meanwhile)
 	ended := !stop()
@@ -136,7 +135,7 @@ func (p *Pool) ask(ctx context.Context, s *slot, q question, meanwhile func()) (
 	s.worker = nil
 	p.kill(w)
 	switch {
-	case err == nil: // it was in time, but nothing more can be asked
+	case err == nil: // the answer was in time, but the process can take no further question
 		return a, nil
 	case ended:
 		return answer{}, ctx.Err()
@@ -171,21 +170,21 @@ func (p *Pool) start() (*worker, error) {
 	return w, nil
 }
 
-// interrupt ends a conversation that is under way, whatever the process does.
+// interrupt ends a conversation in progress, whatever the process does.
 func (w *worker) interrupt() {
 	long := time.Unix(1, 0)
 	w.in.SetWriteDeadline(long)
 	w.out.SetReadDeadline(long)
 }
 
-// close closes our ends, which the process takes as the end.
+// close closes the pool's ends of the pipes; the process then exits.
 func (w *worker) close() {
 	w.in.Close()
 	w.out.Close()
 }
 
-// kill ends a process. One that waits for a disk or a server ends only when that
-// answers: nobody waits for it, but it is counted.
+// kill kills a process. A process that waits for a disk or a server ends only when that answers;
+// nobody waits for it, but it counts as stuck.
 func (p *Pool) kill(w *worker) {
 	p.stuck.Add(1)
 	w.cmd.Process.Kill()
@@ -196,7 +195,7 @@ func (p *Pool) kill(w *worker) {
 	}()
 }
 
-// rest ends the process of a slot that nobody used for so long.
+// rest ends the process of a slot that was not used for so long.
 func (s *slot) rest(unused time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -215,8 +214,8 @@ func (w *worker) converse(q question, a *answer, meanwhile func()) (err error) {
 	return receive(w.answers, a)
 }
 
-// Serve is the process that looks: it answers questions about files inside of root
-// one after the other, until its input ends.
+// Serve runs the process: it answers questions about files inside of root, one after the other,
+// until its input ends.
 func Serve(root string, in io.Reader, out io.Writer) error {
 	runtime.GOMAXPROCS(1)
 	debug.SetMemoryLimit(memory)
@@ -246,7 +245,7 @@ func Serve(root string, in io.Reader, out io.Writer) error {
 	}
 }
 
-// giveWay lets others use processors first. It ignores refusals.
+// giveWay lowers the priority of this process. It ignores errors.
 func giveWay() {
 	threads, _ := os.ReadDir("/proc/self/task")
 	for _, t := range threads {

@@ -12,12 +12,12 @@ import (
 	"github.com/digestd/digestd/digestlist"
 )
 
-// The messages between a Pool and its processes, which are one program: messages of a length in
-// 4 bytes and that many bytes. Numbers are big-endian; a string, and the count of a sequence,
+// Messages between a Pool and its processes, which run the same program. A message has its
+// length in 4 bytes, followed by its content. Numbers are big-endian; a string, and a sequence,
 // has its length in 2 bytes.
 const (
-	maxMessage = 64 << 10 // bytes of a message: a path has 4096
-	maxText    = 16 << 10 // bytes of what an error says
+	maxMessage = 64 << 10 // bytes of a message: a path has at most 4096
+	maxText    = 16 << 10 // bytes of an error's text
 )
 
 var errMessage = errors.New("message is malformed")
@@ -93,8 +93,8 @@ func (a *answer) parse(b []byte) error {
 	return p.end()
 }
 
-// send writes a message in one piece. A string that is too long for its length makes
-// the message too long as well.
+// send writes a message in one write. A string that is too long for its length field makes the
+// message too long as well.
 func send(w io.Writer, buf []byte, m interface{ append(b []byte) []byte }) ([]byte, error) {
 	buf = m.append(append(buf[:0], 0, 0, 0, 0))
 	if len(buf) > maxMessage {
@@ -105,7 +105,7 @@ func send(w io.Writer, buf []byte, m interface{ append(b []byte) []byte }) ([]by
 	return buf, err
 }
 
-// receive reads a message. The error is io.EOF where there is none any more.
+// receive reads a message. The error is io.EOF at the end of the stream.
 func receive(r *bufio.Reader, m interface{ parse(b []byte) error }) error {
 	head, err := r.Peek(4)
 	if err != nil {
@@ -133,7 +133,7 @@ func appendString(b []byte, s string) []byte {
 	return append(binary.BigEndian.AppendUint16(b, uint16(len(s))), s...)
 }
 
-// parser takes a message apart. After something that is not there, all is zero.
+// parser reads the fields of a message. After a field that is incomplete, all others are zero.
 type parser struct {
 	rest []byte
 	bad  bool

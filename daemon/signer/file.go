@@ -16,7 +16,7 @@ import (
 
 const pkcs8Type = "PRIVATE KEY"
 
-// errOtherKey: a list signed by such a key would be verified by nobody.
+// errOtherKey prevents signatures that nobody could verify.
 var errOtherKey = errors.New("the certificate belongs to another key")
 
 type filePlace struct{}
@@ -33,7 +33,7 @@ func (filePlace) create(context.Context) ([]byte, *ecdsa.PublicKey, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: pkcs8Type, Bytes: der}), &key.PublicKey, nil
 }
 
-// fileKey is a key in memory: it is always there.
+// fileKey is a key in memory, which is always available.
 type fileKey struct{ crypto.Signer }
 
 func (fileKey) Close() error                { return nil }
@@ -42,7 +42,7 @@ func (fileKey) Release()                    {}
 func (fileKey) Failure() error              { return nil }
 func (fileKey) String() string              { return "file" }
 
-// InFile reports whether s is a key that its file holds.
+// InFile reports whether the file of s contains the key itself.
 func InFile(s Signer) bool {
 	_, ok := s.(fileKey)
 	return ok

@@ -26,16 +26,15 @@ import (
 // helperName is the program that loads PKCS#11 modules.
 const helperName = "digestd-pkcs11"
 
-// moduleVariables are by what modules find their own configuration; nothing else
-// of our environment reaches them.
+// moduleVariables name the configuration of modules. The helper inherits no other variables.
 var moduleVariables = []string{"SOFTHSM2_CONF", "KRYOPTIC_CONF", "TPM2_PKCS11_STORE", "YUBIHSM_PKCS11_CONF"}
 
-// farewell is how long a module may take to end in good order.
+// farewell is the time that a module has for an orderly end.
 const farewell = time.Second
 
 type tokenPlace struct{ token.URI }
 
-// next names a new key by a label and an id that no other has.
+// next returns the URI of a new key with a label and ID that no other key has.
 func (p tokenPlace) next() token.URI {
 	u := p.URI
 	u.ID = make([]byte, 16)
@@ -119,8 +118,8 @@ func startHelper() (_ *helper, err error) {
 	return h, nil
 }
 
-// findHelper looks beside digestd, as it is built, and then where it is
-// installed: never where PATH says.
+// findHelper looks beside digestd, where the build puts it, and then where it is installed. It
+// never searches PATH.
 func findHelper() (string, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -163,7 +162,7 @@ func (h *helper) call(ctx context.Context, request token.Type, payload []byte, w
 	return reply, nil
 }
 
-// died says what became of a helper whose streams ended.
+// died describes the end of a helper whose streams have ended.
 func (h *helper) died(cause error) error {
 	h.close()
 	return fmt.Errorf("%s ended: %w (%v)%s", helperName, cause, h.cmd.ProcessState, h.said.last())
@@ -183,7 +182,7 @@ func (h *helper) sign(ctx context.Context, digest []byte) ([]byte, error) {
 	return b.Bytes()
 }
 
-// close ends the helper: it goes when its input does, or is killed.
+// close ends the helper. The helper exits when its input ends; otherwise it is killed.
 func (h *helper) close() {
 	if h.cmd.ProcessState != nil {
 		return
@@ -195,8 +194,7 @@ func (h *helper) close() {
 	h.out.Close()
 }
 
-// tail keeps the end of what a helper says on its standard error. It is read
-// when the helper has ended.
+// tail keeps the last part of a helper's standard error. It is read after the helper has ended.
 type tail struct{ text []byte }
 
 func (t *tail) Write(p []byte) (int, error) {

@@ -14,27 +14,27 @@ import (
 	"time"
 )
 
-// idleTimeout is how long a connection stays open that nobody uses. Signatures
-// are wanted in bursts; between them, a module's memory and a TPM's slot are
-// others'. A key that was replaced ends its program this way, too.
+// idleTimeout is how long an unused connection stays open. Signatures come in bursts; in
+// between, other programs can use the TPM's slot and the module's memory is free. It also ends
+// the helper of a key that was replaced.
 const idleTimeout = time.Minute
 
-// connection is an open way to a key. One goroutine uses it at a time.
+// connection is an open connection to a key. One goroutine uses it at a time.
 type connection interface {
 	// sign returns an ASN.1 signature (RFC 3279 §2.2.3) of a SHA-256 digest.
 	sign(ctx context.Context, digest []byte) ([]byte, error)
 	close()
 }
 
-// remote is a key that is somewhere else.
+// remote is a key in a token or a TPM.
 type remote struct {
 	where  string
 	public *ecdsa.PublicKey
 	open   func(context.Context) (connection, error)
 
 	failure atomic.Pointer[error]
-	turn    chan struct{} // holds the right to what follows; taken by receiving
-	conn    connection    // nil when there is none
+	turn    chan struct{} // the right to use the fields below; taken by receiving
+	conn    connection    // nil if there is none
 	closed  bool
 	idle    *time.Timer // closes conn
 }
@@ -76,7 +76,7 @@ func (r *remote) sign(ctx context.Context, digest []byte, again bool) (sig []byt
 	select {
 	case <-r.turn:
 	case <-ctx.Done():
-		// No failure of the token: the caller that has the turn reports those.
+		// This is not a failure of the token: the caller that has the turn reports those.
 		return nil, fmt.Errorf("cannot sign with %s: others keep it busy", r.where)
 	}
 	defer func() { r.turn <- struct{}{} }()
@@ -89,7 +89,7 @@ func (r *remote) sign(ctx context.Context, digest []byte, again bool) (sig []byt
 	defer r.idle.Reset(idleTimeout)
 	used := r.conn != nil
 	if sig, err = r.once(ctx, digest); err != nil && used && ctx.Err() == nil {
-		// A connection that an earlier call opened may have ended meanwhile.
+		// A connection from an earlier call may have ended meanwhile.
 		sig, err = r.once(ctx, digest)
 	}
 	if err != nil {
@@ -99,8 +99,7 @@ func (r *remote) sign(ctx context.Context, digest []byte, again bool) (sig []byt
 	return sig, nil
 }
 
-// once signs on the connection that is open, or on a new one. After an error
-// there is none.
+// once signs over the open connection, or over a new one. After an error no connection is open.
 func (r *remote) once(ctx context.Context, digest []byte) (sig []byte, err error) {
 	if r.conn == nil {
 		if r.conn, err = r.open(ctx); err != nil {
@@ -127,12 +126,12 @@ func (r *remote) failed(err error) error {
 	return err
 }
 
-// rest closes a connection that nobody has used for a while.
+// rest closes a connection that has not been used for a while.
 func (r *remote) rest() {
 	select {
 	case <-r.turn:
 	default:
-		return // in use: its end sets the timer again
+		return // in use: the end of that use sets the timer again
 	}
 	defer func() { r.turn <- struct{}{} }()
 	r.disconnect()
@@ -145,14 +144,14 @@ func (r *remote) disconnect() {
 	}
 }
 
-// Release waits for the Sign that is under way.
+// Release closes the connection. It waits for a Sign in progress.
 func (r *remote) Release() {
 	<-r.turn
 	defer func() { r.turn <- struct{}{} }()
 	r.disconnect()
 }
 
-// Close waits for the Sign that is under way.
+// Close closes the connection for good. It waits for a Sign in progress.
 func (r *remote) Close() error {
 	<-r.turn
 	defer func() { r.turn <- struct{}{} }()

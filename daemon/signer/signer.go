@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package signer holds the machine's signing key, wherever that is: in a file, in
-// a PKCS#11 token or in a TPM.
+// Package signer holds the machine's signing key, which is in a file, in a PKCS#11 token or in a
+// TPM.
 //
-// [Create] makes a key at a place and returns what to write into the key's file:
-// the key itself, or what is needed to find it again. [Load] takes that file. A
-// key outside of files is reached for when it is needed: a Signer exists, and
-// names its public key, while its token is away.
+// [Create] makes a key at a place and returns the content of the key's file: the key itself, or
+// the reference to it. [Load] reads that file. It does not connect to a key outside of the file
+// before the key is needed: a Signer exists, and knows its public key, while its token is away.
 //
-// It promises that a signature it returns is by the key it was loaded for, that
-// no call waits longer than its deadline, and that a token that fails is not
-// asked again by every caller: see [Signer]. Certificates, and where the file is
-// kept, are for its user; a PKCS#11 module is loaded by a program of its own,
-// digestd-pkcs11, for it is somebody else's code.
+// A signature is always by the key for which the Signer was loaded. No call waits longer than
+// its deadline, and callers do not ask a token again that has failed; see [Signer]. The caller
+// keeps the certificates and the file. A separate program, digestd-pkcs11, loads PKCS#11
+// modules, because they are code of third parties.
 package signer
 
 import (
@@ -30,49 +28,47 @@ import (
 	"github.com/digestd/digestd/kernel/tpm"
 )
 
-// Signer signs SHA-256 digests with one key. Its methods may be called by
-// several goroutines at a time.
+// Signer signs SHA-256 digests with one key. Several goroutines may call its methods at the same
+// time.
 //
-// After a failure of the token Sign fails at once, with the same error, until
-// Check has reached the key: one unreachable token must not hold up every
-// package of a transaction.
+// After a failure of the token Sign fails at once, with the same error, until Check has
+// succeeded: an unreachable token must not delay every package of a transaction.
 type Signer interface {
 	crypto.Signer // Sign takes at most SignTimeout
-	io.Closer     // ends what is connected to the token; Sign fails from then on
+	io.Closer     // closes the connection to the token; Sign fails afterwards
 
-	// Check reaches for the key, as Create and Load do not, and proves by a
-	// signature that it is there.
+	// Check connects to the key, which Create and Load do not, and proves by a signature that it
+	// can be used.
 	Check(ctx context.Context) error
-	// Release ends what is connected to the token, until it is needed again: some
-	// have one user at a time.
+	// Release closes the connection to the token until the key is needed again: some tokens
+	// serve one user at a time.
 	Release()
-	// Failure is what made the last Sign or Check fail, nil if it did not.
+	// Failure returns the error of the latest Sign or Check, nil if it succeeded.
 	Failure() error
-	// String says for people where the key is.
+	// String names the place of the key, for people.
 	String() string
 }
 
-// SignTimeout bounds one Sign: package managers wait for it, at most ten seconds.
+// SignTimeout bounds one Sign: package managers wait for it, at most ten seconds in all.
 const SignTimeout = 5 * time.Second
 
-// createTimeout bounds Create; small tokens need many seconds for a key.
+// createTimeout bounds Create: small tokens need many seconds to make a key.
 const createTimeout = 40 * time.Second
 
-// maxKeyFile bounds what Load reads.
+// maxKeyFile bounds the file that Load reads, in bytes.
 const maxKeyFile = 16 << 10
 
 var errClosed = errors.New("cannot sign: the key was closed")
 
-// CheckPlace reports whether where is a place that Create understands. It
-// touches no token.
+// CheckPlace returns an error if Create does not understand where. It connects to no token.
 func CheckPlace(where string) error {
 	_, err := parsePlace(where)
 	return err
 }
 
-// place is where new keys are made.
+// place is a place for new keys.
 type place interface {
-	// create makes a key and returns its file.
+	// create makes a key and returns the content of its file.
 	create(ctx context.Context) ([]byte, *ecdsa.PublicKey, error)
 }
 
@@ -95,10 +91,9 @@ func parsePlace(where string) (place, error) {
 	return nil, fmt.Errorf("cannot make keys in %.80q: want nothing for a file, %s…, or %s…", where, token.Scheme, tpm.Scheme)
 }
 
-// Create makes a P-256 key in where, and returns the content of its file: a PEM
-// block with the key (PKCS#8) if where is "", with the key as the TPM alone can
-// read it if it is "tpm:…", and the URI of the key if it is "pkcs11:…". A key in
-// a token or TPM cannot be read out of it.
+// Create makes a P-256 key at the place where, and returns the content of its file: if where is
+// "", a PEM block with the key (PKCS#8); if it is "tpm:…", the key encrypted by the TPM; if it
+// is "pkcs11:…", the URI of the key. A key in a token or a TPM cannot be read out of it.
 func Create(ctx context.Context, where string) (keyFile []byte, _ Signer, err error) {
 	p, err := parsePlace(where)
 	if err != nil {
@@ -114,9 +109,8 @@ func Create(ctx context.Context, where string) (keyFile []byte, _ Signer, err er
 	return keyFile, s, err
 }
 
-// Load opens the key of a file that Create made, or of any PKCS#8 file, whose
-// public key is known to be public. That a token has it is found out when it is
-// needed.
+// Load opens the key of a file that Create made, or of any PKCS#8 file. public is the key's
+// public key. Load does not check that the token has the key; the first use does.
 func Load(keyFile []byte, public crypto.PublicKey) (Signer, error) {
 	if len(keyFile) > maxKeyFile {
 		return nil, fmt.Errorf("it has %d bytes, want at most %d", len(keyFile), maxKeyFile)
@@ -139,7 +133,7 @@ func Load(keyFile []byte, public crypto.PublicKey) (Signer, error) {
 	return newRemote(u.Key(), point, func(ctx context.Context) (connection, error) { return openToken(ctx, u) }), nil
 }
 
-// remoteKey is a public key as keys outside of files have it.
+// remoteKey returns public as an ECDSA key on P-256, the only kind of keys outside of files.
 func remoteKey(public crypto.PublicKey) (*ecdsa.PublicKey, error) {
 	key, ok := public.(*ecdsa.PublicKey)
 	if !ok || key.Curve != elliptic.P256() {

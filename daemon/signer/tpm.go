@@ -17,21 +17,20 @@ import (
 )
 
 const (
-	// firstPersistent and lastPersistent are the handles of persistent objects of
-	// the owner (TPM 2.0 Part 2, 7.5).
+	// firstPersistent and lastPersistent bound the handles of the owner's persistent objects
+	// (TPM 2.0 Part 2, 7.5).
 	firstPersistent, lastPersistent = tpm2.TPMHandle(0x81000000), tpm2.TPMHandle(0x817fffff)
 )
 
-// tpmPlace is a TPM and the storage key under which it keeps new keys: its
-// owner's primary key, which it derives anew whenever it is needed, or a
-// persistent one.
+// tpmPlace is a TPM, and the storage key that encrypts new keys: the owner's primary key, which
+// the TPM derives when it is needed, or a persistent key.
 type tpmPlace struct {
 	device string
 	parent tpm2.TPMHandle
 }
 
-// parseTPMPlace reads "tpm:", with device=PATH and parent=HANDLE after it,
-// separated by semicolons.
+// parseTPMPlace reads "tpm:", optionally followed by device=PATH and parent=HANDLE, separated by
+// a semicolon.
 func parseTPMPlace(where string) (place, error) {
 	p := tpmPlace{parent: tpm2.TPMRHOwner}
 	var err error
@@ -54,10 +53,10 @@ func parseHandle(text string) (tpm2.TPMHandle, error) {
 	return h, nil
 }
 
-// tpmKeys is a TPM that holds a key of ours.
+// tpmKeys is a TPM that has loaded a signing key.
 type tpmKeys struct {
 	*tpm.Conn
-	key tpm2.AuthHandle // what signs, once it is loaded
+	key tpm2.AuthHandle // the loaded key
 }
 
 func openTPM(ctx context.Context, device string) (*tpmKeys, error) {
@@ -89,7 +88,7 @@ func (p tpmPlace) create(ctx context.Context) ([]byte, *ecdsa.PublicKey, error) 
 	return pem.EncodeToMemory(block), public, nil
 }
 
-// loadTPM opens a key that a TPM has made and encrypted.
+// loadTPM opens a key that a TPM made and encrypted.
 func loadTPM(block *pem.Block, public any) (Signer, error) {
 	want, err := remoteKey(public)
 	if err != nil {
@@ -127,8 +126,7 @@ func loadTPM(block *pem.Block, public any) (Signer, error) {
 	}), nil
 }
 
-// signingKey is the template of a key that signs digests by ECDSA on P-256, was
-// made in the TPM and never leaves it.
+// signingKey is the template of a key that signs by ECDSA on P-256 and never leaves the TPM.
 var signingKey = tpm2.TPMTPublic{
 	Type:    tpm2.TPMAlgECC,
 	NameAlg: tpm2.TPMAlgSHA256,
@@ -160,7 +158,7 @@ func (t *tpmKeys) createKey(handle tpm2.TPMHandle) (*tpmKey, error) {
 	return &tpmKey{Type: oidLoadable, EmptyAuth: true, Parent: int64(handle), Public: tpm2.Marshal(r.OutPublic), Private: tpm2.Marshal(r.OutPrivate)}, nil
 }
 
-// loadKey makes the TPM hold the key, as long as the connection lasts.
+// loadKey loads the key into the TPM until the connection ends.
 func (t *tpmKeys) loadKey(k *tpmKey) error {
 	public, err := tpm2.Unmarshal[tpm2.TPM2BPublic](k.Public)
 	if err != nil {

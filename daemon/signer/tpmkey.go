@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// tpmType is the PEM type of a key that a TPM can load, as
-	// draft-bottomley-tpm2-keys §4 has it and OpenSSL's providers read it.
+	// tpmType is the PEM type of a key that a TPM can load, as in draft-bottomley-tpm2-keys §4;
+	// OpenSSL's providers read it.
 	tpmType = "TSS2 PRIVATE KEY"
-	// deviceHeader names the TPM, if it is not the usual one.
+	// deviceHeader names the TPM if it is not the default one.
 	deviceHeader = "Device"
 )
 
 var oidLoadable = asn1.ObjectIdentifier{2, 23, 133, 10, 1, 3}
 
-// tpmKey is the TPMKey of draft-bottomley-tpm2-keys §3, without what our keys do
-// not have: policies, a password, a description.
+// tpmKey is the TPMKey of draft-bottomley-tpm2-keys §3, without the parts that these keys do not
+// use: policies, a password, a description.
 type tpmKey struct {
 	Type      asn1.ObjectIdentifier
 	EmptyAuth bool `asn1:"explicit,tag:0,optional"`
@@ -34,7 +34,7 @@ type tpmKey struct {
 func (k *tpmKey) marshal() []byte {
 	der, err := asn1.Marshal(*k)
 	if err != nil {
-		panic(err) // no value of these types is beyond ASN.1
+		panic(err) // all values of these types can be encoded
 	}
 	return der
 }
@@ -58,7 +58,7 @@ func parseTPMKey(der []byte) (*tpmKey, error) {
 	return &k, nil
 }
 
-// publicKey reads the public part, which is not encrypted.
+// publicKey returns the public part, which is not encrypted.
 func (k *tpmKey) publicKey() (*ecdsa.PublicKey, error) {
 	area, err := tpm2.Unmarshal[tpm2.TPM2BPublic](k.Public)
 	if err != nil {

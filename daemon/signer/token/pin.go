@@ -13,11 +13,11 @@ import (
 
 const maxPIN = 256
 
-// ReadPIN reads the first line of a file that belongs to this user and that
-// nobody else may read.
+// ReadPIN reads the first line of a file. The file must belong to the user of this process, and
+// no other user may be able to read it.
 func ReadPIN(path string) (string, error) {
 	fail := func(err error) (string, error) { return "", fmt.Errorf("cannot read PIN: %w", err) }
-	// Not to wait for the writer of a pipe of that name.
+	// O_NONBLOCK: if it is a pipe, do not wait for a writer.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return fail(err)

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package token is what digestd and digestd-pkcs11 agree on: how a key in a
-// PKCS#11 token is named (RFC 7512), where its PIN may be, and the frames by
-// which one asks the other for signatures.
+// Package token defines the protocol between digestd and digestd-pkcs11: how to name a key in a
+// PKCS#11 token (RFC 7512), where its PIN may be, and the frames of requests for signatures.
 //
-// It promises that what it parses is bounded and leaves no choice: a URI names
-// one key or one place, or is an error. It loads no module and starts no program;
-// that is for its two users.
+// Parsed values are bounded and unambiguous: a URI names one key or one place, or is an error.
+// The package loads no module and starts no program.
 package token
 
 import (
@@ -29,19 +27,19 @@ const (
 	maxPath   = 512
 )
 
-// URI names a key in a token, or, without ID, a place for new keys. It is the
-// part of RFC 7512 that leaves no choice: the token and the object by their
-// labels, the module by its path. A PIN is never part of it, only the file that
-// holds one.
+// URI names a key in a token or, without ID, a place for new keys. It is the unambiguous part of
+// RFC 7512: it names token and object by their labels, and the module by its path. It never
+// contains a PIN, only the path of a file with a PIN.
 type URI struct {
 	Token  string // label of the token
-	Object string // label of the key; of new keys, its beginning
+	Object string // label of the key; a prefix for new keys
 	ID     []byte // CKA_ID; nil for a place
 	Module string // absolute path of the module
 	PIN    string // absolute path of the file with the user's PIN; "" logs in to nothing
 }
 
-// attribute is one that a URI may have, in the order in which it is written.
+// attribute is an attribute that a URI may have. The table has the order in which String writes
+// them.
 type attribute struct {
 	name  string
 	query bool
@@ -75,15 +73,15 @@ var attributes = []attribute{
 	}},
 }
 
-// advice says of attributes that RFC 7512 knows and we refuse what to use.
+// advice has, for attributes of RFC 7512 that digestd refuses, what to use instead.
 var advice = map[string]string{
 	"pin-value":   "a PIN in the configuration is no secret: put it into a file and give pin-source=file:/path",
 	"module-name": "give module-path=/path/of/the/module.so",
 	"slot-id":     "slots are numbered again at every start: name the token by token=",
 }
 
-// ParseURI reads a URI. Every attribute appears at most once; token, object and
-// module-path are required.
+// ParseURI reads a URI. Each attribute appears at most once; token, object and module-path are
+// required.
 func ParseURI(text string) (URI, error) {
 	var u URI
 	fail := func(format string, args ...any) (URI, error) {
@@ -156,7 +154,7 @@ func find(name string, query bool) (*attribute, error) {
 	return nil, fmt.Errorf("unknown attribute %.40q", name)
 }
 
-// String is the URI as ParseURI reads it.
+// String returns the URI in the form that ParseURI reads.
 func (u URI) String() string {
 	var b strings.Builder
 	b.WriteString(Scheme)
@@ -171,7 +169,7 @@ func (u URI) String() string {
 		b.WriteString(a.name)
 		b.WriteByte('=')
 		switch a.name {
-		case "id": // as the RFC wants it: every byte
+		case "id": // RFC 7512 escapes every byte
 			for _, c := range u.ID {
 				fmt.Fprintf(&b, "%%%02X", c)
 			}
@@ -192,7 +190,7 @@ func either(which bool, a, b string) string {
 	return b
 }
 
-// Key describes the key for people.
+// Key names the key, for people.
 func (u URI) Key() string {
 	if u.ID == nil {
 		return fmt.Sprintf("a new key in token %q", u.Token)
@@ -228,8 +226,8 @@ func absolute(v string) error {
 	return nil
 }
 
-// plain reports whether a byte needs no escape before or after the question mark
-// (RFC 7512 §2.3: pk11-pchar, pk11-qchar).
+// plain reports whether a byte needs no escape, before or after the question mark (RFC 7512
+// §2.3: pk11-pchar, pk11-qchar).
 func plain(c byte, query bool) bool {
 	switch {
 	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~:[]@!$'()*+,=", c) >= 0:

@@ -9,24 +9,23 @@ import (
 	"unicode/utf8"
 )
 
-// Frames are one byte of type, a big-endian length of two and a payload. Every
-// request has one reply: the one of its kind, or Failed. The end of the stream
-// ends digestd-pkcs11.
+// A frame is a type (1 byte), a length (2 bytes, big-endian) and a payload. Each request has one
+// reply: the one of its kind, or Failed. digestd-pkcs11 ends when its input does.
 
-// Type is what a frame is.
+// Type is the type of a frame.
 type Type uint8
 
 const (
-	Create    Type = 1    // URI of a key to be made → Created
+	Create    Type = 1    // URI of the key to make → Created
 	Open      Type = 2    // URI of a key → Opened
 	Sign      Type = 3    // SHA-256 digest → Signature
 	Created   Type = 0x81 // point of the new key
 	Opened    Type = 0x82 // empty
 	Signature Type = 0x83 // r and s, each of 32 bytes (PKCS#11 §6.3.12)
-	Failed    Type = 0xff // why, for people
+	Failed    Type = 0xff // the cause, for people
 )
 
-// Sizes of what a frame holds, in bytes.
+// Sizes of fields, in bytes.
 const (
 	DigestSize    = 32
 	SignatureSize = 64
@@ -34,7 +33,7 @@ const (
 	maxFailure    = 1024
 )
 
-// bounds are the sizes that the payload of a frame may have.
+// bounds are the permitted sizes of payloads, by type.
 var bounds = map[Type]struct{ least, most int }{
 	Create:    {1, maxURI},
 	Open:      {1, maxURI},
@@ -45,8 +44,8 @@ var bounds = map[Type]struct{ least, most int }{
 	Failed:    {0, maxFailure},
 }
 
-// WriteFrame writes one frame in one call of w.Write. The text of a Failed is
-// cut to what a frame may hold.
+// WriteFrame writes one frame in one call of w.Write. It truncates the text of Failed to the
+// permitted size.
 func WriteFrame(w io.Writer, t Type, payload []byte) error {
 	if t == Failed && len(payload) > maxFailure {
 		payload = payload[:maxFailure]
@@ -61,7 +60,7 @@ func WriteFrame(w io.Writer, t Type, payload []byte) error {
 	return err
 }
 
-// ReadFrame reads one frame. It returns io.EOF only at the end of a frame.
+// ReadFrame reads one frame. It returns io.EOF only if the stream ends between frames.
 func ReadFrame(r io.Reader) (Type, []byte, error) {
 	var head [3]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {

@@ -163,14 +163,15 @@ type simMachine struct {
 	other simSession // see Switch
 	waits *simWait   // nil: none
 
-	policy string // the policy file, "" for none
-	heard  *simObserver
-	loss   uint64
-	day    int // by the clock
-	ticks  atomic.Int64
-	boot   int // how often the machine started anew
-	banned map[string]bool
-	staged stageHook
+	policy  string // the policy file, "" for none
+	heard   *simObserver
+	loss    uint64
+	day     int // by the clock
+	ticks   atomic.Int64
+	boot    int // how often the machine started anew
+	systems simSystems
+	banned  map[string]bool
+	staged  stageHook
 
 	// The parts in memory.
 	memoryDir   memoryDisk
@@ -382,6 +383,10 @@ func (m *simMachine) Start() error {
 	d.Memory.Rest = func() {} // it is the memory of all machines
 	d.Memory.Armed.Store(true)
 	d.Exec.State.Boot = strconv.Itoa(m.boot)
+	d.Machine.Booted = m.systems.booted
+	if err := d.Booted(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	d.Exec.Hooks.Passed = simInstants.pass
 	go d.Exec.Run(ctx)

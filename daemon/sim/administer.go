@@ -142,6 +142,8 @@ func (r *runner) administer(kind Kind, what string, p Package) error {
 		return r.act(func() error { return r.sys.Unsigned(what == "allow") }, func(m *Model) { m.unsigned = what == "allow" }, true)
 	case KeepOld:
 		return r.act(func() error { return r.sys.KeepOld(what == "on") }, func(m *Model) { m.kept.on = what == "on" }, true)
+	case Retained:
+		return r.act(func() error { return r.sys.Retained(what == "refuse") }, func(m *Model) { m.booted.refuse = what == "refuse" }, true)
 	case Police:
 		floor, denial, _ := strings.Cut(what, "+")
 		said := policed{floor: rangeOf(floor), denial: rangeOf(denial), there: true}
@@ -234,7 +236,7 @@ func (r *runner) act(call func() error, apply func(*Model), insists bool) error 
 	if effect != "" {
 		return r.compare() // what could not be done at once is tried again
 	}
-	if list := r.models[0].Forbidden(r.sys.Directory()); list != "" && !r.meddled {
+	if list := r.models[0].Forbidden(r.sys.Directory()); list != "" && !r.meddled && !r.stale {
 		return wrong("the list of %s is there, though what vouched for it does not any more", list)
 	}
 	return nil

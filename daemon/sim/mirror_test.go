@@ -355,6 +355,18 @@ func (s *mirror) Reboot() {
 	clear(s.m.kept.lists)
 }
 
+func (s *mirror) Copy() {}
+
+func (s *mirror) Boot() {
+	s.Reboot()
+	s.m.Installed = slices.Clone(s.installed)
+	s.m.Boot()
+}
+
+func (s *mirror) Retained(refuse bool) error {
+	return s.does("retained", func(m *Model) { m.booted.refuse = refuse })
+}
+
 func (s *mirror) Directory() map[string][]int {
 	there := slices.Concat(s.installed, s.turns[0].unpacked, s.turns[1].unpacked)
 	m := *s.m
@@ -454,6 +466,14 @@ func TestModelObjects(t *testing.T) {
 			"install app-1.0.noarch\nrevoke A\nkill", "the list of app-1.noarch must not be there"},
 		"a floor is forgotten": {slips{forgets: func(m *Model) { clear(m.lines); maps.Copy(m.lines, NewModel().lines) }},
 			"install app-1.0.noarch\nfloor app<3\nrestart\ninstall app-2.0.noarch", "the list of app-1.noarch must not be there"},
+		"an older system is refused": {slips{forgets: func(m *Model) { m.booted.refuse = true }},
+			"install app-1.0.noarch\ndeploy copy\ninstall app-2.0.noarch\ndeploy boot", "the list of app-1.noarch is not there"},
+		"an older system is not refused": {slips{forgets: func(m *Model) { m.booted.refuse = false }},
+			"retained refuse\ninstall app-1.0.noarch\ndeploy copy\ninstall app-2.0.noarch\ndeploy boot", "the list of app-1.noarch must not be there"},
+		"what was refused comes by another system": {slips{forgets: func(m *Model) { m.booted.before = nil }},
+			"install app-2.0.noarch\nsneak app-1.0.noarch\ndeploy copy\ndeploy boot", "the list of app-1.noarch must not be there"},
+		"a floor does not hold in another system": {slips{forgets: func(m *Model) { m.SetFloor("app", 0) }},
+			"install app-1.0.noarch\ndeploy copy\ninstall app-2.0.noarch\nfloor app<2\ndeploy boot", "the list of app-1.noarch must not be there"},
 		"a list stays though its key is revoked": {slips{shows: keeps(app.List(), app.Contents...)},
 			"install app-1.0.noarch\nrevoke A", "what vouched for it does not any more"},
 		"a list stays though its content is denied": {slips{shows: func(dir map[string][]int) {

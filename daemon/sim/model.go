@@ -32,6 +32,7 @@ type others struct {
 	kept    keeping
 	policed policed
 	advice  advice
+	booted  booted
 }
 
 // policed is what a policy file says, also when it is gone.
@@ -86,7 +87,7 @@ func NewModel() *Model {
 func (m *Model) clone() *Model {
 	c := &Model{
 		Installed: slices.Clone(m.Installed), keys: maps.Clone(m.keys), lines: maps.Clone(m.lines),
-		denials: maps.Clone(m.denials), contents: maps.Clone(m.contents), banned: maps.Clone(m.banned), own: maps.Clone(m.own), last: maps.Clone(m.last), past: map[string]map[int]bool{}, unsigned: m.unsigned, timed: m.timed, others: others{keeping{m.kept.on, maps.Clone(m.kept.lists)}, m.policed, m.advice.clone()},
+		denials: maps.Clone(m.denials), contents: maps.Clone(m.contents), banned: maps.Clone(m.banned), own: maps.Clone(m.own), last: maps.Clone(m.last), past: map[string]map[int]bool{}, unsigned: m.unsigned, timed: m.timed, others: others{keeping{m.kept.on, maps.Clone(m.kept.lists)}, m.policed, m.advice.clone(), m.booted},
 	}
 	for name, past := range m.past {
 		c.past[name] = maps.Clone(past)
@@ -100,7 +101,7 @@ func (m *Model) clone() *Model {
 
 // same reports whether m and o know the same.
 func (m *Model) same(o *Model) bool {
-	return m.unsigned == o.unsigned && m.timed == o.timed && m.policed == o.policed && m.kept.on == o.kept.on &&
+	return m.unsigned == o.unsigned && m.timed == o.timed && m.policed == o.policed && m.kept.on == o.kept.on && m.booted.same(o.booted) &&
 		maps.Equal(m.kept.lists, o.kept.lists) && m.advice.same(o.advice) && maps.Equal(m.keys, o.keys) && maps.Equal(m.denials, o.denials) &&
 		maps.Equal(m.contents, o.contents) && maps.Equal(m.banned, o.banned) && maps.Equal(m.own, o.own) && maps.Equal(m.last, o.last) &&
 		maps.EqualFunc(m.past, o.past, maps.Equal) && maps.EqualFunc(m.lines, o.lines, line.same) &&
@@ -251,11 +252,16 @@ func (m *Model) Compare() {
 		return !slices.ContainsFunc(m.Installed, func(p Package) bool { return p.List() == list })
 	})
 	rising := slices.SortedFunc(slices.Values(m.Installed), func(a, b Package) int { return a.Version - b.Version })
+	waiting := map[string]bool{}
 	for _, p := range rising {
-		if m.Listed(p) {
+		part := m.booted.part(p)
+		if m.Listed(p) || part && m.retained(p) {
 			m.activate(p)
+		} else if part {
+			waiting[p.String()] = true
 		}
 	}
+	m.booted.compared(waiting)
 }
 
 func (m *Model) activate(p Package) {

@@ -58,6 +58,7 @@ type runner struct {
 	sys     System
 	models  []*Model // what may have happened; one unless an answer was lost
 	truth   Installed
+	other   Installed     // what the other installed system has, see Deploy
 	present []Certificate // in rpm's keyring
 	absent  []Certificate
 	loss    uint64
@@ -83,6 +84,7 @@ type trouble struct {
 	cut     bool // the power is cut in this act, or may be
 	off     bool // it was cut by the act itself
 	lost    bool // a transaction was cut short since the last comparison
+	stale   bool // a system was booted since, in which lists are as they were left
 	meddled bool // another program acted since the last comparison
 	ever    bool // or at any time: a power cut may bring back what it did
 }
@@ -163,6 +165,8 @@ func (r *runner) step(a Act) error {
 		return r.meddle(a.Kind, p)
 	case Compare:
 		return r.compare()
+	case Deploy:
+		return r.deploy(a)
 	case Expiry:
 		for _, m := range r.models {
 			m.timed.withdraw = a.What == "withdraw"
@@ -266,7 +270,7 @@ func (r *runner) compare() error {
 	r.models = distinct(r.models)
 	if err == nil {
 		err = r.always()
-		r.meddled, r.lost = false, false
+		r.meddled, r.lost, r.stale = false, false, false
 	}
 	if astray := r.sys.Astray(); astray != "" && err == nil {
 		err = wrong("at rest, astray: %s", astray)

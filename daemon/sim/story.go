@@ -25,7 +25,7 @@ const (
 	KeepOld, Compare, Rotate, Restart, Kill, PowerOf, Reboot, Delete              = story.KeepOld, story.Compare, story.Rotate, story.Restart, story.Kill, story.PowerOf, story.Reboot, story.Delete
 	Alter, Plant, HandOver, Both, DenyUntil, Clock, Ban, Order                    = story.Alter, story.Plant, story.HandOver, story.Both, story.DenyUntil, story.Clock, story.Ban, story.Order
 	Prefetch, Police, PoliceGone, PoliceForget, Advise, ForgetAdvice, Look, Own   = story.Prefetch, story.Police, story.PoliceGone, story.PoliceForget, story.Advise, story.ForgetAdvice, story.Look, story.Own
-	OwnRemove, Guard                                                              = story.OwnRemove, story.Guard
+	OwnRemove, Guard, Deploy, Retained                                            = story.OwnRemove, story.Guard, story.Deploy, story.Retained
 
 	Within, Amid, Awaited, Subkey              = story.Within, story.Amid, story.Awaited, story.Subkey
 	NoFault, ErrorAt, KillAt, PowerAt          = story.NoFault, story.ErrorAt, story.KillAt, story.PowerAt

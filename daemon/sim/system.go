@@ -61,6 +61,7 @@ type System interface {
 	TakeGrant(Package) error
 	Unsigned(allow bool) error
 	KeepOld(on bool) error
+	Retained(refuse bool) error
 	Rotate() error
 	SetClock(day int)
 	Expiry(withdraw bool) // holds for the processes that follow
@@ -89,6 +90,10 @@ type System interface {
 	Crash(power bool, loss uint64)
 	Start() error
 	Reboot() // the machine starts anew; the process has ended
+	// Copy makes the other one of two installed systems like the one that runs: the packages and
+	// the list directory. Boot is Reboot into the other one; what it has Compare tells.
+	Copy()
+	Boot()
 
 	// Directory is what the list directory holds: the contents of each list, nil for
 	// a file that is none of ours.

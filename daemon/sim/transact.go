@@ -362,7 +362,7 @@ func (r *runner) end(came, gone []Package) error {
 // allowed sees that no list is there that was forbidden before.
 func (r *runner) allowed() error {
 	dir := r.sys.Directory()
-	if list := r.models[0].Forbidden(dir); list != "" && !r.meddled && len(r.models) == 1 {
+	if list := r.models[0].Forbidden(dir); list != "" && !r.meddled && !r.stale && len(r.models) == 1 {
 		return wrong("the list of %s is there, though what vouched for it does not any more", list)
 	}
 	return nil

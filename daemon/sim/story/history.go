@@ -50,6 +50,10 @@ const (
 	PowerOf Kind = "power-cut"
 	Reboot  Kind = "reboot"
 
+	// The machine has two installed systems, of which it runs one.
+	Deploy   Kind = "deploy"   // copy: the other one has what this one has; boot: the machine boots the other one
+	Retained Kind = "retained" // report or refuse what is older in the one that is booted: the configuration is loaded again
+
 	Delete Kind = "delete" // another program removes the list of PACKAGE
 	Alter  Kind = "alter"  // another program changes it
 	Plant  Kind = "plant"  // another program puts a list for PACKAGE there
@@ -241,6 +245,10 @@ func theSubkeyed(*rand.Rand) string { return "B" }
 
 func anExpiry(r *rand.Rand) string { return []string{"withdraw", "accept"}[r.IntN(2)] }
 
+func aDeployment(r *rand.Rand) string { return []string{"copy", "boot", "boot"}[r.IntN(3)] }
+
+func aRetention(r *rand.Rand) string { return []string{"report", "refuse"}[r.IntN(2)] }
+
 func aSetting(r *rand.Rand) string { return []string{"allow", "withhold"}[r.IntN(2)] }
 
 var menu = []dish{
@@ -250,6 +258,7 @@ var menu = []dish{
 	{Deny, 5, aRange}, {Lift, 5, aRange}, {DenyContent, 4, aContent}, {LiftContent, 4, aContent},
 	{Floor, 4, aRange}, {ClearFloor, 3, aName}, {Grant, 7, aPackage}, {TakeGrant, 2, aPackage}, {Unsigned, 2, aSetting}, {KeepOld, 2, onOff},
 	{Compare, 10, nothing}, {Rotate, 2, nothing}, {Restart, 3, nothing}, {Kill, 3, nothing}, {PowerOf, 3, nothing}, {Reboot, 2, nothing},
+	{Deploy, 6, aDeployment}, {Retained, 1, aRetention},
 	{Delete, 2, aPackage}, {Alter, 2, aPackage}, {Plant, 2, aPackage},
 	{Amid + Revoke, 2, aSigner}, {Amid + Restore, 1, aSigner}, {Amid + Deny, 3, aRange}, {Amid + Lift, 2, aRange},
 	{Amid + DenyContent, 2, aContent}, {Amid + LiftContent, 1, aContent}, {Amid + Floor, 2, aRange}, {Amid + ClearFloor, 1, aName},

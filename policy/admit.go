@@ -9,23 +9,23 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 )
 
-// permitOnce is the advice at the end of the text of a rollback.
+// permitOnce is the advice at the end of a text about a rollback.
 const permitOnce = "; to permit it once: digestctl rollback grant %s --reason WHY"
 
 // Admit decides whether pkg, of line l, may have an active list. In order:
 //
-//   - what is denied may not, whatever else speaks for it;
-//   - what is active already stays, but for what a floor was set above since, and
-//     what was withdrawn because it is below what advisories say is mended;
-//   - while it is in doubt whether the line knows all that was decided, what is older
-//     than what is installed is a rollback, and no grant counts;
-//   - what the owner granted may come;
-//   - what is below a floor, or below what advisories say is mended, is a rollback;
-//   - of a multi-version package, what is not above all that was retired is a
-//     rollback; of any other, what is below the highest that was ever active;
-//   - the rest may come.
+//   - a denied package may not, whatever else permits it;
+//   - an active version stays, unless a floor above it was set since, or its list was
+//     withdrawn because of an advisory;
+//   - while it is in doubt whether the line is complete, a version older than the
+//     installed one is a rollback, and no grant counts;
+//   - a granted version may come;
+//   - a version below a floor, or below the version that advisories require, is a rollback;
+//   - of a multi-version package, a version not above all retired ones is a rollback; of any
+//     other package, a version below the highest that was ever active;
+//   - any other version may come.
 //
-// Mode says what becomes of a rollback.
+// The mode decides what follows from a rollback.
 func Admit(m Mode, l Line, pkg nevra.NEVRA) Decision {
 	e := pkg.EVR
 	for _, d := range l.Denials {
@@ -71,7 +71,7 @@ func Admit(m Mode, l Line, pkg nevra.NEVRA) Decision {
 	return d
 }
 
-// short leaves out an epoch of 0, as rpm does when it prints.
+// short omits an epoch of 0, as rpm does when it prints.
 func short(e nevra.EVR) string {
 	s := e.String()
 	if e.Epoch == 0 && len(s) > 2 {

@@ -7,22 +7,21 @@ import (
 	"strings"
 )
 
-// archs are what may follow the last dot of "name.arch" when nothing of that
-// name is known: many names have dots of their own.
+// archs may follow the last dot of "name.arch" if no package of that whole name is known: many
+// names contain dots.
 var archs = []string{"noarch", "x86_64", "x86_64_v2", "x86_64_v3", "x86_64_v4", "amd64", "ia32e", "i386", "i486", "i586", "i686", "athlon",
 	"aarch64", "armv6hl", "armv7hl", "armv7l", "ppc", "ppc64", "ppc64le", "s390", "s390x", "riscv64", "loongarch64", "sparcv9", "sparc64", "mips64el"}
 
-// KnownArch reports whether arch is an architecture that rpm builds for.
+// KnownArch reports whether arch is an architecture of rpm packages.
 func KnownArch(arch string) bool { return slices.Contains(archs, arch) }
 
-// SameFamily reports whether rpm never keeps packages of one name for a and for b
-// side by side: a machine that runs one of them runs the other in its place, such
-// as i586 and i686. noarch is of every family.
+// SameFamily reports whether rpm replaces a package of architecture a by one of the same name
+// and architecture b, as with i586 and i686. noarch is in every family.
 func SameFamily(a, b string) bool {
 	return a == b || a == "noarch" || b == "noarch" || family(a) == family(b)
 }
 
-// family names the architectures whose programs are of one kind (rpm: rpmrc,
+// family returns the group of architectures that run the same programs (rpm: rpmrc,
 // arch_compat).
 func family(arch string) string {
 	switch {

@@ -14,20 +14,20 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 )
 
-// Denial is a word against one content, or against versions of a package,
-// no matter who signed them. It names contents or a package, never both.
+// Denial forbids one content, or versions of a package, regardless of their signatures. It names
+// contents or a package, never both.
 type Denial struct {
 	ID       string
 	Contents []Content // one content, by one algorithm or several
 	Package  Range
-	By       string // who said so, for people
+	By       string // who denied it, for people
 	Reason   string
 	Ticket   string    // for example a CVE
 	Expires  time.Time // zero: never
-	Foreign  bool      // not said here, so not lifted here
+	Foreign  bool      // made elsewhere, so it cannot be lifted here
 }
 
-// Content is a file's content by its digest.
+// Content identifies a file's content by its digest.
 type Content struct {
 	Algo   digestlist.Algo
 	Digest string // raw
@@ -36,21 +36,21 @@ type Content struct {
 // String returns "algorithm:hexadecimal digits".
 func (c Content) String() string { return fmt.Sprintf("%s:%x", c.Algo, c.Digest) }
 
-// Range is versions of a package: all of them, those below one, or one.
+// Range is a set of versions of a package: all, those below one, or one.
 type Range struct {
 	Name  string
 	Arch  string    // "" for every architecture
 	Below nevra.EVR // all versions below it; without a release, of every release
 	Exact nevra.EVR
-	// AnyEpoch: Below or Exact was said without an epoch, of a package that nothing
-	// was known of: it holds in every one.
+	// AnyEpoch means that Below or Exact was given without an epoch while no version of the
+	// package was known: it matches every epoch.
 	AnyEpoch bool
 }
 
 // IsZero reports whether r names no package.
 func (r Range) IsZero() bool { return r == Range{} }
 
-// Has reports whether pkg is one of r.
+// Has reports whether pkg is in r.
 func (r Range) Has(pkg nevra.NEVRA) bool {
 	switch {
 	case r.Name != pkg.Name || r.Arch != "" && r.Arch != pkg.Arch:
@@ -73,7 +73,7 @@ func (r Range) Has(pkg nevra.NEVRA) bool {
 	return true
 }
 
-// String returns what [ParseSubject] reads as r.
+// String returns r in the form that [ParseSubject] reads.
 func (r Range) String() string {
 	if !r.Exact.IsZero() {
 		return nevra.NEVRA{Name: r.Name, EVR: r.Exact, Arch: r.Arch}.String()
@@ -88,7 +88,7 @@ func (r Range) String() string {
 	return s
 }
 
-// Subject names what d is about, for people.
+// Subject names the denied content or package, for people.
 func (d Denial) Subject() string {
 	if len(d.Contents) > 0 {
 		return d.Contents[0].String()
@@ -96,7 +96,7 @@ func (d Denial) Subject() string {
 	return d.Package.String()
 }
 
-// Because says who denied it and why.
+// Because names who denied it and the reason.
 func (d Denial) Because() string {
 	s := "denied"
 	if d.By != "" {
@@ -111,7 +111,7 @@ func (d Denial) Because() string {
 	return s
 }
 
-// Lift says how to go on.
+// Lift names the command that lifts the denial.
 func (d Denial) Lift() string {
 	if name, is := strings.CutPrefix(d.By, "policy:"); is && d.Foreign {
 		return "see digestctl policy show " + name
@@ -122,9 +122,8 @@ func (d Denial) Lift() string {
 	return "to lift that: digestctl deny lift " + d.ID + " --reason WHY"
 }
 
-// denied is the decision about a package of a denial. Mode says what becomes of
-// old versions; this is the owner's word, which holds in every one of them: only
-// Enforce keeps the package itself out, and in none it has a list.
+// denied returns the decision about a denied package. It has a list in no mode; mode Enforce
+// also keeps the package itself out.
 func denied(m Mode, pkg nevra.NEVRA, d Denial) Decision {
 	verdict := WithholdList
 	if m == Enforce {
@@ -137,25 +136,25 @@ func denied(m Mode, pkg nevra.NEVRA, d Denial) Decision {
 	return Decision{Verdict: verdict, Reason: ReasonDenied, Denial: d.ID, Text: text + "; " + d.Lift()}
 }
 
-// Emptied is the decision about a package of which every content is denied, or
-// whose list cannot be made without one that is; why says so.
+// Emptied returns the decision about a package whose contents are all denied, or whose list
+// cannot be made without a denied one; why says which.
 func Emptied(pkg nevra.NEVRA, d Denial, why string) Decision {
 	return Decision{Verdict: WithholdList, Reason: ReasonDenied, Denial: d.ID,
 		Text: fmt.Sprintf("%s: %s: %s; %s", pkg, why, d.Because(), d.Lift())}
 }
 
-// Denials are all that hold at a time. They never change; nil has none.
+// Denials are the denials in force at a time. They are immutable; nil has none.
 type Denials struct {
 	contents map[Content]*Denial
-	heads    []uint64 // of the digests, sorted
+	heads    []uint64 // first bytes of the digests, sorted
 	packages map[string][]Denial
 	byID     map[string]*Denial
 	next     time.Time
 	wide     bool
 }
 
-// NewDenials puts together those that have not expired at now. Of several about
-// the same, the first counts.
+// NewDenials returns the denials of list that have not expired at now. Of several with the same
+// subject, the first counts.
 func NewDenials(list []Denial, now time.Time) *Denials {
 	s := &Denials{contents: map[Content]*Denial{}, packages: map[string][]Denial{}, byID: map[string]*Denial{}}
 	for i := range list {
@@ -183,10 +182,10 @@ func NewDenials(list []Denial, now time.Time) *Denials {
 	return s
 }
 
-// Expired reports whether d ended at now or before.
+// Expired reports whether d has ended by now.
 func (d Denial) Expired(now time.Time) bool { return !d.Expires.IsZero() && !now.Before(d.Expires) }
 
-// Head is the start of a digest, by which one is looked for among many.
+// Head returns the first bytes of a digest, which serve for a quick search.
 func Head(digest []byte) uint64 {
 	if len(digest) < 8 {
 		return 0
@@ -202,8 +201,7 @@ func (s *Denials) Content(algo digestlist.Algo, digest []byte) *Denial {
 	return s.contents[Content{algo, string(digest)}]
 }
 
-// Heads returns the heads of all digests that are denied, sorted; it is not to
-// be changed.
+// Heads returns the heads of all denied digests, sorted. Callers must not change the slice.
 func (s *Denials) Heads() []uint64 {
 	if s == nil {
 		return nil
@@ -211,11 +209,11 @@ func (s *Denials) Heads() []uint64 {
 	return s.heads
 }
 
-// Wide reports whether a content is denied by digests other than SHA-256 alone,
-// so that those of a file must be known to tell.
+// Wide reports whether a content is denied by digests other than SHA-256 alone, so that a check
+// needs all digests of a file.
 func (s *Denials) Wide() bool { return s != nil && s.wide }
 
-// Of returns the denials of versions of that name, for a [Line].
+// Of returns the denials of versions of the package with that name, for a [Line].
 func (s *Denials) Of(name string) []Denial {
 	if s == nil {
 		return nil
@@ -232,7 +230,7 @@ func (s *Denials) Package(pkg nevra.NEVRA) *Denial {
 	return nil
 }
 
-// ByID returns the denial of that ID, nil if none holds.
+// ByID returns the denial with that ID, nil if none is in force.
 func (s *Denials) ByID(id string) *Denial {
 	if s == nil {
 		return nil
@@ -240,7 +238,7 @@ func (s *Denials) ByID(id string) *Denial {
 	return s.byID[id]
 }
 
-// Next is when the next of them expires, zero for never.
+// Next returns the time when the next denial expires, zero for never.
 func (s *Denials) Next() time.Time {
 	if s == nil {
 		return time.Time{}
@@ -248,12 +246,12 @@ func (s *Denials) Next() time.Time {
 	return s.next
 }
 
-// Same reports whether a and b are about the same: a digest in common, or the
-// same versions.
+// Same reports whether d and other have the same subject: a digest in common, or the same
+// versions.
 func (d Denial) Same(other Denial) bool {
 	if len(d.Contents) == 0 || len(other.Contents) == 0 {
 		a, b := d.Package, other.Package
-		if a.AnyEpoch || b.AnyEpoch { // what was said before anything was known
+		if a.AnyEpoch || b.AnyEpoch { // from before a version was known
 			a.AnyEpoch, b.AnyEpoch, a.Below.Epoch, a.Exact.Epoch = false, false, b.Below.Epoch, b.Exact.Epoch
 		}
 		return len(d.Contents) == len(other.Contents) && a == b
@@ -261,8 +259,8 @@ func (d Denial) Same(other Denial) bool {
 	return slices.ContainsFunc(d.Contents, func(c Content) bool { return slices.Contains(other.Contents, c) })
 }
 
-// Merge makes one of d, which stands, and another about the same that came from
-// elsewhere: nothing is denied for a shorter time, and no ticket is lost.
+// Merge combines d, which exists, with another denial of the same subject from elsewhere. The
+// result lasts as long as the longer one and keeps both tickets.
 func (d Denial) Merge(other Denial) Denial {
 	d.Contents = sortedContents(append(slices.Clone(d.Contents), other.Contents...))
 	d.Reason = cmp.Or(d.Reason, other.Reason)
@@ -291,8 +289,7 @@ func sortedContents(contents []Content) []Content {
 	return slices.Compact(contents)
 }
 
-// Find returns a denial of a content whose digest's head is chosen, nil if there
-// is none.
+// Find returns a denial of a content for whose head chosen is true, nil if there is none.
 func (s *Denials) Find(chosen func(head uint64) bool) *Denial {
 	if s == nil {
 		return nil
@@ -305,7 +302,7 @@ func (s *Denials) Find(chosen func(head uint64) bool) *Denial {
 	return nil
 }
 
-// Foreign returns those that were not said here.
+// Foreign returns the denials that were made elsewhere.
 func (s *Denials) Foreign() (list []Denial) {
 	if s == nil {
 		return nil

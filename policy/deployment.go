@@ -10,8 +10,8 @@ import (
 )
 
 // Retained adapts decision d to a package of a retained deployment, which the owner kept and
-// booted. It permits a version that is older than what was active, or that an advisory is
-// about; the text says so. A denial, a floor and a doubt about the index keep their force.
+// booted. It permits a version that is older than an active one, or that an advisory is about;
+// the text says so. Denials, floors and a doubt about the index keep their force.
 func (d Decision) Retained(pkg nevra.NEVRA, deployment string) Decision {
 	switch d.Reason {
 	case ReasonRollback, ReasonRollbackRetired, ReasonAdvisory:

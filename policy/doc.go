@@ -2,7 +2,7 @@
 
 // Package policy decides whether the digest list of a package may exist.
 //
-// It only decides, without files, clock, network or memory: the arguments have everything that
-// a decision needs, and the result has its changes. Others remember lines, verify signatures
+// It is pure: it uses no files, clock, network or shared memory. The arguments have everything
+// that a decision needs, and the result has its changes. Callers store lines, verify signatures
 // and carry decisions out.
 package policy

@@ -8,30 +8,30 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 )
 
-// Doubt is why an index may be older than what was decided on this machine.
+// Doubt is the reason why an index may lack decisions that were made on this machine.
 type Doubt string
 
-// The doubts. Each names the way out.
+// The doubts. The text of each names the remedy.
 const (
 	NoDoubt    Doubt = ""
-	OlderState Doubt = "older"   // the anchor counted what the index does not know
-	OtherState Doubt = "unbound" // the anchor is not the counter that the index was bound to
+	OlderState Doubt = "older"   // the anchor counted decisions that the index lacks
+	OtherState Doubt = "unbound" // the anchor is not the counter to which the index was bound
 )
 
-// Epochs are what an index and its anchor say of how often something was decided that must
-// not be undone.
+// Epochs has the epochs of an index and its anchor: how often a decision was made that must not
+// be undone.
 type Epochs struct {
-	Bound bool   // the index knows an anchor
-	Index uint64 // the index's epoch
-	Known string // the name of the counter that it was bound to
+	Bound bool   // the index is bound to an anchor
+	Index uint64 // epoch of the index
+	Known string // name of the counter to which it was bound
 
-	Found    bool   // the TPM has a counter where the anchor should be
-	Name     string // of that
-	Expected string // the name that the anchor's file outside of the index has
-	Counter  uint64 // its value
+	Found    bool   // the TPM has a counter at the anchor's place
+	Name     string // name of that counter
+	Expected string // name in the anchor's file outside of the index
+	Counter  uint64 // value of the counter
 }
 
-// Standing is how an index and its anchor stand to each other.
+// Standing is the relation between an index and its anchor.
 type Standing uint8
 
 // The standings.
@@ -39,7 +39,7 @@ const (
 	Anchored    Standing = iota // both are in the same epoch
 	ToIncrement                 // the index rose, and the counter did not yet
 	Older                       // the counter rose without this index
-	Unbound                     // the counter was cleared, or it is another one
+	Unbound                     // the counter was cleared, or is another one
 )
 
 // Stand compares an index with its anchor. An epoch becomes durable in the index before the
@@ -62,13 +62,13 @@ func (e Epochs) Stand() Standing {
 	return Unbound
 }
 
-// Doubt is what a standing means for decisions.
+// Doubt returns the doubt that follows from a standing.
 func (s Standing) Doubt() Doubt {
 	return [...]Doubt{Anchored: NoDoubt, ToIncrement: NoDoubt, Older: OlderState, Unbound: OtherState}[s]
 }
 
-// doubted refuses a version that is older than what rpm's database shows, while nobody knows
-// whether the line knows all that was decided.
+// doubted refuses a version older than the one in rpm's database while the line may be
+// incomplete.
 func doubted(m Mode, l Line, pkg nevra.NEVRA) (Decision, bool) {
 	if l.Doubt == NoDoubt || l.Shown.IsZero() || nevra.Compare(pkg.EVR, l.Shown) >= 0 {
 		return Decision{}, false
@@ -83,7 +83,7 @@ func doubted(m Mode, l Line, pkg nevra.NEVRA) (Decision, bool) {
 	return d, true
 }
 
-// rollback is what becomes of a rollback.
+// rollback returns the verdict about a rollback.
 func rollback(m Mode) Verdict {
 	return [...]Verdict{Enforce: Veto, Withhold: WithholdList, Audit: Allow}[m]
 }

@@ -8,51 +8,50 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 )
 
-// Line is what is remembered of all versions of one package name on one
-// architecture. Its methods return the line that follows and leave their
-// receiver as it is. A zero EVR is none.
+// Line is the memory of all versions of one package name on one architecture. Its methods return
+// a changed copy. A zero EVR means none.
 type Line struct {
-	High    nevra.EVR // the highest version that ever had an active list
-	Retired nevra.EVR // the highest version whose active list was withdrawn for good
+	High    nevra.EVR // highest version that ever had an active list
+	Retired nevra.EVR // highest version whose active list was withdrawn for good
 	Floor   nevra.EVR // nothing below it may be active
 	FloorBy string    // the origin that set it, "" for the owner; see [OriginFloor]
 	Counter uint64    // of the latest activation; it never falls
 	Multi   bool      // several versions are installed side by side
 
 	Active []Instance
-	Grants []nevra.EVR // versions permitted, once each
+	Grants []nevra.EVR // versions that are permitted once each
 
-	Denials []Denial // that may be about versions of it
+	Denials []Denial // denials that may concern versions of it
 
-	Advised   *Advised // what advisories say; nil: nothing
-	Undecided bool     // whether more of what they say binds a version only its header tells
+	Advised   *Advised // the version that advisories require; nil: none
+	Undecided bool     // an advisory may also apply, depending on the header of a version
 
 	Doubted
 }
 
-// Advised is what advisories say of a line, or the floor of an origin that keeps what is
-// active: that stays, but nothing below it comes.
+// Advised is the version that advisories require, or the floor of a policy file that keeps
+// active versions: active versions below it stay, and no other may come.
 type Advised struct {
 	EVR     nevra.EVR
-	Text    string // who says so, and why
+	Text    string // the source and the reason
 	FloorBy string // the origin whose floor it is; "" for advisories
 }
 
-// Doubted says whether a line may have forgotten something, and what is known for all that.
+// Doubted says whether a line may be incomplete, and what is certain nevertheless.
 type Doubted struct {
 	Doubt Doubt
-	Shown nevra.EVR // the highest version that is installed; asked only while there is doubt
+	Shown nevra.EVR // highest installed version; asked only in doubt
 }
 
 // Instance is a version with an active list.
 type Instance struct {
 	EVR       nevra.EVR
-	Granted   bool // it is there by a grant
-	Retracted bool // its list was withdrawn for what advisories say
+	Granted   bool // active by a grant
+	Retracted bool // its list was withdrawn because of an advisory
 }
 
-// Activate enters e's list becoming active under number next. It uses up the
-// grant for e, if there is one. A next that would lower the counter is ignored.
+// Activate returns the line after e's list became active with the number next. It uses up a
+// grant for e. A next that would lower the counter is ignored.
 func (l Line) Activate(e nevra.EVR, next uint64) Line {
 	granted := slices.Contains(l.Grants, e)
 	for _, a := range l.Active {
@@ -64,7 +63,7 @@ func (l Line) Activate(e nevra.EVR, next uint64) Line {
 	return l.RemoveGrant(e)
 }
 
-// Retire enters that e's list was withdrawn because the package was replaced or
+// Retire returns the line after e's list was withdrawn because the package was replaced or
 // removed.
 func (l Line) Retire(e nevra.EVR) Line {
 	l.Active = without(l.Active, e)
@@ -72,21 +71,21 @@ func (l Line) Retire(e nevra.EVR) Line {
 	return l
 }
 
-// AddGrant permits e once, whatever was active before.
+// AddGrant permits e once, regardless of the versions that were active before.
 func (l Line) AddGrant(e nevra.EVR) Line {
 	l = l.RemoveGrant(e)
 	l.Grants = append(l.Grants, e)
 	return l
 }
 
-// RemoveGrant takes back a grant that was not used.
+// RemoveGrant removes an unused grant.
 func (l Line) RemoveGrant(e nevra.EVR) Line {
 	l.Grants = slices.DeleteFunc(slices.Clone(l.Grants), func(g nevra.EVR) bool { return g == e })
 	return l
 }
 
-// SetFloor makes e the floor. The newest act of the owner wins: grants for what
-// is below it, used or not, are void.
+// SetFloor makes e the floor. The owner's latest act counts: grants for versions below e are
+// void, used or not.
 func (l Line) SetFloor(e nevra.EVR) Line {
 	l.Floor, l.FloorBy = e, ""
 	below := func(v nevra.EVR) bool { return nevra.Compare(v, e) < 0 }
@@ -98,16 +97,15 @@ func (l Line) SetFloor(e nevra.EVR) Line {
 	return l
 }
 
-// ClearFloor takes the floor away. The line keeps everything else.
+// ClearFloor removes the floor and keeps everything else.
 func (l Line) ClearFloor() Line {
 	l.Floor, l.FloorBy = nevra.EVR{}, ""
 	return l
 }
 
-// Beside returns l as it must be seen beside lines of the same name on other
-// architectures that it replaces: those of noarch and, for a noarch package,
-// of all. A package that changes its architecture does not leave behind what
-// is remembered of its versions.
+// Beside returns l as seen beside the lines of the same name on architectures that it replaces:
+// noarch and, for a noarch package, all of them. So a package that changes its architecture
+// keeps the memory of its versions.
 func (l Line) Beside(others ...Line) Line {
 	for _, o := range others {
 		l.High, l.Retired = higher(l.High, o.High), higher(l.Retired, o.Retired)
@@ -117,8 +115,8 @@ func (l Line) Beside(others ...Line) Line {
 	return l
 }
 
-// Older reports whether e would be a rollback: whether it is older than the highest version that
-// was active or, of several versions side by side, not newer than one that was removed.
+// Older reports whether e would be a rollback: older than the highest version that was active
+// or, of several versions side by side, not newer than one that was removed.
 func (l Line) Older(e nevra.EVR) bool {
 	if l.Multi {
 		return !l.Retired.IsZero() && nevra.Compare(e, l.Retired) <= 0
@@ -147,8 +145,8 @@ func without(active []Instance, e nevra.EVR) []Instance {
 	return slices.DeleteFunc(slices.Clone(active), func(a Instance) bool { return a.EVR == e })
 }
 
-// higher prefers a when rpm sees no difference, so that what is remembered
-// changes only when it rises.
+// higher returns the higher version. It prefers a if rpm sees no difference, so that the memory
+// changes only when a version rises.
 func higher(a, b nevra.EVR) nevra.EVR {
 	if a.IsZero() || !b.IsZero() && nevra.Compare(b, a) > 0 {
 		return b

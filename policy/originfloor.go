@@ -8,23 +8,23 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 )
 
-// OriginFloor is a floor that came from elsewhere than an administrator of this machine, from a
-// policy file. Floors of advisories are [Advised].
+// OriginFloor is a floor from a policy file instead of an administrator of this machine. Floors
+// of advisories are [Advised].
 type OriginFloor struct {
 	Package  string // its name
 	Arch     string // "" for every architecture
 	EVR      nevra.EVR
-	Keep     bool   // what is active below it stays, and only what comes is kept out
+	Keep     bool   // active versions below it stay, and no other may come
 	Origin   string // who says so, such as "policy:base"
 	Strength string // how well the origin is known, for people, such as "signed by KEY"
 	Reason   string
 	Since    time.Time
 }
 
-// OriginFloors are all of them that hold, by the name of the package. They never change.
+// OriginFloors are the floors in force, by package name. They are immutable.
 type OriginFloors map[string][]OriginFloor
 
-// NewOriginFloors sorts floors by the names of their packages.
+// NewOriginFloors groups floors by package name.
 func NewOriginFloors(all ...[]OriginFloor) OriginFloors {
 	floors := OriginFloors{}
 	for _, some := range all {
@@ -35,8 +35,8 @@ func NewOriginFloors(all ...[]OriginFloor) OriginFloors {
 	return floors
 }
 
-// Raise returns l with the highest floors that hold for a package on an architecture. They
-// never lower what an administrator set.
+// Raise returns l with the highest floors in force for a package and architecture. It never
+// lowers a floor that an administrator set.
 func (o OriginFloors) Raise(l Line, name, arch string) Line {
 	for i := range o[name] {
 		switch f := &o[name][i]; {
@@ -57,7 +57,7 @@ func (l Line) raiseFloor(e nevra.EVR, by string) Line {
 	return l
 }
 
-// floorOver returns the floor that e is below, whose it is, and whether it is below one.
+// floorOver returns the highest floor above e, and its origin. below is false if there is none.
 func (l Line) floorOver(e nevra.EVR) (floor nevra.EVR, by string, below bool) {
 	if l.belowFloor(e) {
 		return l.Floor, l.FloorBy, true

@@ -7,10 +7,10 @@ import (
 	"path"
 )
 
-// Mode is what becomes of a package that would bring an old version back.
+// Mode decides what follows from a rollback.
 type Mode uint8
 
-// Modes, as the setting "mode" names them.
+// The modes, named as in the setting "mode".
 const (
 	Enforce  Mode = iota // "enforce": the transaction is vetoed
 	Withhold             // "withhold": it runs, the package has no list
@@ -21,7 +21,7 @@ var modes = [...]string{"enforce", "withhold", "audit"}
 
 func (m Mode) String() string { return modes[m] }
 
-// ParseMode reads a Mode as String gives it.
+// ParseMode parses the result of [Mode.String].
 func ParseMode(s string) (Mode, error) {
 	for i, name := range modes {
 		if s == name {
@@ -31,10 +31,10 @@ func ParseMode(s string) (Mode, error) {
 	return 0, fmt.Errorf("unknown mode %q: want enforce, withhold or audit", s)
 }
 
-// Unsigned is what becomes of a package that nobody signed.
+// Unsigned decides about packages without a signature.
 type Unsigned uint8
 
-// Policies for unsigned packages, as the setting "unsigned" names them.
+// The policies for unsigned packages, named as in the setting "unsigned".
 const (
 	UnsignedWithhold Unsigned = iota // "withhold": it has no list
 	UnsignedAllow                    // "allow": it has one, vouched for by nobody
@@ -44,7 +44,7 @@ var unsigneds = [...]string{"withhold", "allow"}
 
 func (u Unsigned) String() string { return unsigneds[u] }
 
-// ParseUnsigned reads an Unsigned as String gives it.
+// ParseUnsigned parses the result of [Unsigned.String].
 func ParseUnsigned(s string) (Unsigned, error) {
 	for i, name := range unsigneds {
 		if s == name {
@@ -54,9 +54,8 @@ func ParseUnsigned(s string) (Unsigned, error) {
 	return 0, fmt.Errorf("unknown policy %q for unsigned packages: want withhold or allow", s)
 }
 
-// IsMulti reports whether name is, by one of the globs (path.Match), a package
-// of which several versions are installed side by side, as kernels are. A
-// malformed glob matches nothing.
+// IsMulti reports whether name matches one of the globs (path.Match) for packages that are
+// installed in several versions side by side, such as kernels. A malformed glob matches nothing.
 func IsMulti(globs []string, name string) bool {
 	for _, glob := range globs {
 		if ok, err := path.Match(glob, name); err == nil && ok {

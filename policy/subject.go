@@ -16,20 +16,19 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 )
 
-// MaxTicket and MaxReason bound the words of a denial, in bytes.
+// MaxTicket and MaxReason bound the texts of a denial, in bytes.
 const (
 	MaxTicket = 256
 	MaxReason = 1024
 )
 
-// deniable are the algorithms by which contents are denied: those that lists
-// are written with.
+// deniable are the algorithms of digests in lists, by which contents can be denied.
 var deniable = []digestlist.Algo{digestlist.SHA256, digestlist.SHA384, digestlist.SHA512}
 
-// ParseSubject reads what is to be denied: digests of one content with commas
-// between them, "algorithm:digits" or digits alone; or a package as "name",
-// "name.arch", either with "<[epoch:]version[-release]", or a NEVRA. known
-// reports whether a package of that name was ever seen here.
+// ParseSubject parses the subject of a denial: digests of one content, separated by commas and
+// written "algorithm:digits" or as digits alone; or a package as "name" or "name.arch", either
+// with "<[epoch:]version[-release]", or a NEVRA. known reports whether digestd has ever seen a
+// package of that name.
 func ParseSubject(text string, known func(name string) bool) (Denial, error) {
 	if contents, err := ParseContents(text); err != nil {
 		return Denial{}, err
@@ -43,7 +42,7 @@ func ParseSubject(text string, known func(name string) bool) (Denial, error) {
 	return Denial{Package: r}, nil
 }
 
-// ParseContents reads digests of one content; nil if text is about none.
+// ParseContents parses the digests of one content. It returns nil if text has none.
 func ParseContents(text string) ([]Content, error) {
 	var contents []Content
 	for part := range strings.SplitSeq(text, ",") {
@@ -92,8 +91,7 @@ func parseContent(text string) (c Content, ok bool, err error) {
 	return c, false, nil
 }
 
-// notEmpty refuses the content of all empty files: many packages have one, and
-// nothing can come of it.
+// notEmpty refuses the digest of the empty file: many packages contain one, and it is harmless.
 func notEmpty(algo digestlist.Algo, digest []byte) error {
 	var none []byte
 	switch algo {
@@ -147,7 +145,7 @@ func (r Range) valid() error {
 	return nevra.NEVRA{Name: r.Name, EVR: nevra.EVR{Version: "0", Release: "0"}, Arch: arch}.Valid()
 }
 
-// ParseBound reads "[epoch:]version[-release]".
+// ParseBound parses "[epoch:]version[-release]".
 func ParseBound(text string) (nevra.EVR, error) {
 	if strings.HasPrefix(text, "=") {
 		return nevra.EVR{}, errors.New("\"<=\" is not known: name the first version that may be there")
@@ -160,8 +158,7 @@ func ParseBound(text string) (nevra.EVR, error) {
 	return e, err
 }
 
-// RangeOf puts a range together from its parts as they are written down; below
-// and exact may be "".
+// RangeOf makes a range of its parts as they are stored; below and exact may be "".
 func RangeOf(name, arch, below, exact string) (r Range, err error) {
 	r = Range{Name: name, Arch: arch}
 	if below != "" && exact != "" {
@@ -183,5 +180,5 @@ func RangeOf(name, arch, below, exact string) (r Range, err error) {
 	return r, err
 }
 
-// BoundText is what ParseBound reads as e, "" for none.
+// BoundText returns e in the form that ParseBound reads, "" for none.
 func BoundText(e nevra.EVR) string { return strings.TrimSuffix(e.String(), "-") }

@@ -30,13 +30,13 @@ type ElementDecision struct {
 	Decision
 }
 
-// KeyName is the name under which rpm keeps each key that it trusts. Keys are
-// imported and removed without any package file.
+// KeyName is the package name under which rpm keeps each trusted key. rpm imports and removes
+// keys without package files.
 const KeyName = "gpg-pubkey"
 
-// keysLost returns what a transaction that adds a package erases of the keys that
-// rpm trusts; ok is false if nothing. An update to a package of their name erases
-// all of them, and so does a package that obsoletes that name.
+// keysLost returns a trusted key that a transaction would erase by adding a package. An update
+// to a package of that name erases all keys, and so does a package that obsoletes the name. ok
+// is false if no key is lost.
 func keysLost(elements []Element) (key nevra.NEVRA, ok bool) {
 	i := slices.IndexFunc(elements, func(e Element) bool { return e.Type == Removed && e.NEVRA.Name == KeyName })
 	if i < 0 {
@@ -45,10 +45,10 @@ func keysLost(elements []Element) (key nevra.NEVRA, ok bool) {
 	return elements[i].NEVRA, true
 }
 
-// AdmitTransaction decides about every element that a transaction would add, in its order;
-// lookup gives the line of each. One Veto among the decisions vetoes the whole. A removal needs
-// no permission, except that of keys that rpm trusts: in no mode may a package take them away,
-// and with them the lists of all that they vouch for.
+// AdmitTransaction decides about each package that a transaction would add, in the order of its
+// elements; lookup returns the line of each. One Veto among the decisions vetoes the whole
+// transaction. A removal needs no permission, except the removal of rpm's trusted keys: in no
+// mode may a package remove them, and with them the lists of all packages that they signed.
 func AdmitTransaction(m Mode, elements []Element, lookup func(pkg nevra.NEVRA) Line) []ElementDecision {
 	var decisions []ElementDecision
 	key, lost := keysLost(elements)
@@ -60,7 +60,7 @@ func AdmitTransaction(m Mode, elements []Element, lookup func(pkg nevra.NEVRA) L
 		switch {
 		case e.NEVRA.Name == KeyName:
 			d.Text = fmt.Sprintf("%s has the name under which rpm keeps the keys that it trusts; to import a key: rpmkeys --import FILE", e.NEVRA)
-		case lost && len(decisions) == 0: // once, for which package asks for it is not told
+		case lost && len(decisions) == 0: // once: all such packages have the same effect
 			d.Text = fmt.Sprintf("%s would be erased, a key that rpm trusts, in the transaction that installs %s; to remove a key, erase its package alone", key, e.NEVRA)
 		default:
 			d = Admit(m, lookup(e.NEVRA), e.NEVRA)
@@ -70,10 +70,9 @@ func AdmitTransaction(m Mode, elements []Element, lookup func(pkg nevra.NEVRA) L
 	return decisions
 }
 
-// Assured reports whether no package of a transaction that AdmitTransaction let
-// through can still get a Veto for what only its header tells: the key that
-// signed it, or that several of its versions may be installed. revoked says
-// whether there is a key that was revoked.
+// Assured reports whether no package of a transaction that AdmitTransaction permitted can get a
+// Veto for a fact in its header: the key that signed it, or that several of its versions may be
+// installed. revoked means that a key is revoked.
 func Assured(m Mode, elements []Element, revoked bool, lookup func(pkg nevra.NEVRA) Line) bool {
 	if m != Enforce {
 		return true
@@ -94,8 +93,8 @@ func Assured(m Mode, elements []Element, revoked bool, lookup func(pkg nevra.NEV
 	return true
 }
 
-// Keep is decision d as it can be in a transaction that was assured: what was
-// refused since then has no list.
+// Keep adapts decision d to a transaction that was assured: a package that would be refused now
+// gets no list instead.
 func (d Decision) Keep() Decision {
 	if d.Verdict == Veto {
 		d.Verdict = WithholdList

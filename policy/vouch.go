@@ -4,7 +4,7 @@ package policy
 
 import "github.com/digestd/digestd/digestlist/nevra"
 
-// Class is the outcome of checking a package's signature.
+// Class is the result of verifying a package's signature.
 type Class uint8
 
 const (
@@ -18,7 +18,7 @@ const (
 	FromFuture
 )
 
-// Outcome is a Class with what the check said of it, for people.
+// Outcome is a Class with a description for people.
 type Outcome struct {
 	Class  Class
 	Detail string
@@ -37,9 +37,9 @@ var outcomes = [...]struct {
 	FromFuture:    {ReasonNotYetValid, "; set the clock; digestd publishes the list when the time of the signature has come"},
 }
 
-// Vouch decides whether the signature of pkg is enough for a list. A revoked key
-// is more than a missing one: somebody said that what it signs is not to be
-// installed, so in mode Enforce it is not.
+// Vouch decides whether the signature of pkg suffices for a list. A revoked key is worse than a
+// missing one: an authority said that its packages must not be installed, so mode Enforce
+// refuses them.
 func Vouch(m Mode, u Unsigned, pkg nevra.NEVRA, o Outcome) Decision {
 	if o.Class == Good || o.Class == NotSigned && u == UnsignedAllow {
 		return Decision{}
@@ -51,20 +51,19 @@ func Vouch(m Mode, u Unsigned, pkg nevra.NEVRA, o Outcome) Decision {
 	return Decision{Verdict: verdict, Reason: kind.reason, Text: pkg.String() + ": " + o.Detail + kind.advice}
 }
 
-// KeyHeld is the decision about a package that is new under a key of which a revocation
-// cannot be verified, for the reason in detail.
+// KeyHeld returns the decision about a new package whose key has a revocation that cannot be
+// verified. detail has the reason.
 func KeyHeld(pkg nevra.NEVRA, detail string) Decision {
 	return Decision{Verdict: WithholdList, Reason: ReasonKeyHeld, Text: pkg.String() + ": " + detail +
 		"; get a new copy of the certificate from its owner, or, if the key is good: digestctl keys restore KEY --reason WHY"}
 }
 
-// NoFiles is the decision about a package without a file that a list could
-// vouch for.
+// NoFiles returns the decision about a package without files to vouch for.
 func NoFiles(pkg nevra.NEVRA) Decision {
 	return Decision{Verdict: WithholdList, Reason: ReasonNoFiles, Text: pkg.String() + " has no regular files and needs no list"}
 }
 
-// WeakDigests is the decision about a package whose file digests can be forged.
+// WeakDigests returns the decision about a package whose file digests can be forged.
 func WeakDigests(pkg nevra.NEVRA, detail string) Decision {
 	return Decision{Verdict: WithholdList, Reason: ReasonWeakDigests, Text: pkg.String() + ": " + detail}
 }

@@ -45,68 +45,68 @@ const (
 // MaxQuote bounds a quote, in bytes.
 const MaxQuote = 64 << 10
 
-// Statement is what a machine says of itself.
+// Statement is what a machine states about itself.
 type Statement struct {
-	Format  string    `json:"format"`  // digestd-statement
+	Format  string    `json:"format"`  // always digestd-statement
 	Version int       `json:"version"` // 1
-	Nonce   string    `json:"nonce"`   // the verifier's, hexadecimal
-	When    time.Time `json:"when"`    // by the machine's clock
+	Nonce   string    `json:"nonce"`   // of the verifier, hexadecimal
+	When    time.Time `json:"when"`    // time of the machine's clock
 	Digestd string    `json:"digestd"` // its version
 
-	Anchor api.Anchor `json:"anchor"` // how the index stands to the counter
-	Policy string     `json:"policy"` // SHA-256 of the settings that decide which lists there are
+	Anchor api.Anchor `json:"anchor"` // how the index compares with the counter
+	Policy string     `json:"policy"` // SHA-256 of the settings that decide which lists exist
 	Index  Index      `json:"index"`
 	Guard  Guard      `json:"guard"`
 }
 
-// Index is where the index stands.
+// Index describes the state of the index.
 type Index struct {
-	Commit uint64        `json:"commit,omitzero"` // the number of the latest commit
+	Commit uint64        `json:"commit,omitzero"` // number of the latest commit
 	Log    []api.LogHead `json:"log"`             // the heads of the log's hash chains
-	Lists  string        `json:"lists"`           // SHA-256 of the names and bodies of active lists
+	Lists  string        `json:"lists"`           // SHA-256 over the names and bodies of active lists
 }
 
-// Guard is what the guard in the kernel does.
+// Guard describes the guard in the kernel.
 type Guard struct {
-	Wanted  string               `json:"wanted"`           // by the configuration
+	Wanted  string               `json:"wanted"`           // mode in the configuration
 	Mode    string               `json:"mode"`             // off, audit, enforce, unknown
 	Modules string               `json:"modules,omitzero"` // the mode for kernel modules
-	Commit  uint64               `json:"commit,omitzero"`  // of the index, with which its digests agree
+	Commit  uint64               `json:"commit,omitzero"`  // commit of the index that its digests reflect
 	Digests int                  `json:"digests"`          // contents that may run
-	Exempt  []api.GuardExemption `json:"exempt,omitzero"`  // containers that run files of their own
-	More    int                  `json:"more,omitzero"`    // such containers beyond these
+	Exempt  []api.GuardExemption `json:"exempt,omitzero"`  // cgroups whose containers may run files that no list has
+	More    int                  `json:"more,omitzero"`    // number of further such cgroups
 }
 
 // Quote is a statement with its signatures.
 type Quote struct {
-	Format    string   `json:"format"`           // digestd-quote
+	Format    string   `json:"format"`           // always digestd-quote
 	Version   int      `json:"version"`          // 1
-	Statement []byte   `json:"statement"`        // JSON, as it was signed
-	TPM       *TPM     `json:"tpm,omitzero"`     // absent where there is no anchor, or its TPM does not answer
-	Machine   *Machine `json:"machine,omitzero"` // absent where the key that signs lists cannot be used
+	Statement []byte   `json:"statement"`        // JSON, exactly as it was signed
+	TPM       *TPM     `json:"tpm,omitzero"`     // absent without an anchor, or if its TPM does not answer
+	Machine   *Machine `json:"machine,omitzero"` // absent if the key that signs lists cannot be used
 }
 
-// TPM is what the TPM signed.
+// TPM is the signature of the TPM.
 type TPM struct {
-	Attest    []byte `json:"attest"`    // TPMS_ATTEST of the counter, over the statement
+	Attest    []byte `json:"attest"`    // TPMS_ATTEST of the counter, which covers the statement
 	Signature []byte `json:"signature"` // TPMT_SIGNATURE
 	Key       []byte `json:"key"`       // TPMT_PUBLIC of the attestation key
 }
 
-// Machine is what the key that signs lists signed.
+// Machine is the signature of the key that signs lists.
 type Machine struct {
 	Signature   []byte `json:"signature"`
 	Certificate []byte `json:"certificate"` // DER
 }
 
-// Digest is what is signed of a statement. It can be mistaken for nothing else that these
-// keys sign.
+// Digest returns the digest of a statement that the keys sign. No other message that these keys
+// sign has it.
 func Digest(statement []byte) []byte {
 	sum := sha256.Sum256(append([]byte("digestd statement 1\n"), statement...))
 	return sum[:]
 }
 
-// CheckNonce refuses a nonce that is no hexadecimal number, too short, or too long.
+// CheckNonce returns an error if a nonce is not hexadecimal, too short, or too long.
 func CheckNonce(nonce string) error {
 	b, err := hex.DecodeString(nonce)
 	if err != nil || len(b) < LeastNonce || len(b) > MostNonce {
@@ -115,43 +115,43 @@ func CheckNonce(nonce string) error {
 	return nil
 }
 
-// Memory is what a verifier remembers of a machine, between one quote and the next.
+// Memory is what a verifier keeps about a machine between two quotes.
 type Memory struct {
-	Format  string        `json:"format"`           // digestd-witness
+	Format  string        `json:"format"`           // always digestd-witness
 	Version int           `json:"version"`          // 1
-	Key     string        `json:"key,omitzero"`     // the name of the TPM's attestation key, hexadecimal
+	Key     string        `json:"key,omitzero"`     // name of the TPM's attestation key, hexadecimal
 	Machine string        `json:"machine,omitzero"` // SHA-256 of the public key that signs lists, hexadecimal
-	Counter string        `json:"counter,omitzero"` // the name of the counter
+	Counter string        `json:"counter,omitzero"` // name of the counter
 	Value   uint64        `json:"value,omitzero"`   // of the counter
 	Commit  uint64        `json:"commit,omitzero"`  // of the index
-	Log     []api.LogHead `json:"log,omitzero"`     // the heads of the log
+	Log     []api.LogHead `json:"log,omitzero"`     // heads of the log
 	When    time.Time     `json:"when,omitzero"`    // of the statement
 	Policy  string        `json:"policy,omitzero"`  // of the statement
 
-	Enrolment *Enrolment `json:"enrolment,omitzero"` // how the attestation key came to be known; absent: by the first use
-	Pending   *Pending   `json:"pending,omitzero"`   // a challenge that was not answered yet
+	Enrolment *Enrolment `json:"enrolment,omitzero"` // how the verifier learned the attestation key; absent: from the first quote
+	Pending   *Pending   `json:"pending,omitzero"`   // a challenge that the machine has not answered yet
 }
 
 // Result is what a quote proves.
 type Result struct {
 	Statement Statement `json:"statement"`
-	Key       string    `json:"key,omitzero"`     // the name of the TPM's attestation key, hexadecimal
+	Key       string    `json:"key,omitzero"`     // name of the TPM's attestation key, hexadecimal
 	Machine   string    `json:"machine,omitzero"` // SHA-256 of the public key that signs lists
-	Value     uint64    `json:"value,omitzero"`   // of the counter, by the TPM's word
-	Enrolment Enrolment `json:"enrolment"`        // how the verifier knows the keys
-	Faults    []string  `json:"faults"`           // why the machine should not be believed, or not be as it is
-	Memory    Memory    `json:"-"`                // what to remember
+	Value     uint64    `json:"value,omitzero"`   // value of the counter, signed by the TPM
+	Enrolment Enrolment `json:"enrolment"`        // how the verifier learned the keys
+	Faults    []string  `json:"faults"`           // reasons not to trust the machine, or its state
+	Memory    Memory    `json:"-"`                // to keep for the next quote
 }
 
-// errNothing means that nobody signed.
+// errNothing means that a quote has no signature.
 var errNothing = errors.New("cannot verify the quote: nobody signed it")
 
-// errUnanswered means that the verifier waits for a proof.
+// errUnanswered means that the verifier waits for the answer to a challenge.
 var errUnanswered = errors.New("cannot verify the quote: the machine has not answered the challenge yet")
 
-// Verify verifies a quote for a nonce. An error means that it proves nothing. If the verifier
-// remembers something else, the faults of the result name it; known is nil at the first use,
-// which accepts any key.
+// Verify verifies a quote against the nonce. An error means that the quote proves nothing. The
+// faults of the result name what contradicts the verifier's memory, known. At the first use
+// known is nil, and any key is accepted.
 func Verify(quote []byte, nonce string, known *Memory) (Result, error) {
 	var q Quote
 	if len(quote) > MaxQuote {
@@ -213,7 +213,7 @@ func (r *Result) fault(format string, args ...any) {
 	r.Faults = append(r.Faults, fmt.Sprintf(format, args...))
 }
 
-// counter compares what the statement says of the counter with the TPM's word.
+// counter compares the counter in the statement with the value that the TPM signed.
 func (r *Result) counter(name string) {
 	a := r.Statement.Anchor
 	switch {
@@ -226,7 +226,7 @@ func (r *Result) counter(name string) {
 	}
 }
 
-// doubt repeats what digestd itself found of the counter, where the TPM did not sign.
+// doubt repeats the doubts that the statement has about the counter, if the TPM did not sign.
 func (r *Result) doubt() {
 	switch r.Statement.Anchor.Standing {
 	case api.AnchorOlder:
@@ -236,7 +236,7 @@ func (r *Result) doubt() {
 	}
 }
 
-// compare compares with what is remembered. Keys that are remembered must sign.
+// compare compares the quote with the verifier's memory. Remembered keys must have signed.
 func (r *Result) compare(known Memory, m *Memory) {
 	m.Enrolment, m.Pending = known.Enrolment, known.Pending
 	if r.Machine == "" {
@@ -281,8 +281,8 @@ func (r *Result) compare(known Memory, m *Memory) {
 	}
 }
 
-// machine verifies the signature of the key that signs lists, and returns the digest of that
-// key.
+// machine verifies the signature of the key that signs lists, and returns the SHA-256 digest of
+// its public key.
 func machine(m *Machine, digest []byte) (string, error) {
 	cert, err := x509.ParseCertificate(m.Certificate)
 	if err != nil {
@@ -302,7 +302,7 @@ func machine(m *Machine, digest []byte) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// ReadMemory reads what a verifier remembers.
+// ReadMemory parses a verifier's memory.
 func ReadMemory(data []byte) (m Memory, err error) {
 	if err = decode(data, &m); err == nil && (m.Format != MemoryFormat || m.Version != Version) {
 		err = fmt.Errorf("it is no document of the form %s %d", MemoryFormat, Version)
@@ -313,7 +313,7 @@ func ReadMemory(data []byte) (m Memory, err error) {
 	return m, err
 }
 
-// decode reads one JSON document, and nothing after it.
+// decode reads exactly one JSON document.
 func decode(data []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	if err := d.Decode(v); err != nil {

@@ -20,37 +20,38 @@ import (
 	"github.com/digestd/digestd/kernel/tpm"
 )
 
-// A verifier enrols the attestation key of a machine by a challenge: the machine shows its keys
-// (Identity), the verifier encrypts a secret for the endorsement key, which the TPM's maker
-// vouches for, and for the attestation key (Challenge), and the TPM decrypts it if it has both
-// (Proof). Treat the answers of a machine as untrusted input.
+// A verifier enrols the attestation key of a machine by a challenge. The machine sends its
+// public keys (Identity). The verifier sends a secret (Challenge) that only a TPM with both keys
+// can decrypt: the attestation key, and the endorsement key, for which the maker of the TPM
+// vouches. The machine answers with the secret (Proof). Treat all answers of a machine as
+// untrusted input.
 
-// The forms of these documents.
+// The values of Format in these documents.
 const (
 	IdentityFormat  = "digestd-identity"
 	ChallengeFormat = "digestd-challenge"
 	ProofFormat     = "digestd-proof"
 )
 
-// The ways in which a verifier came to know an attestation key.
+// The ways in which a verifier learned an attestation key.
 const (
-	ByCertificate = "certificate" // the TPM proved it, and the maker of the TPM vouches for its endorsement key
-	ByEndorsement = "endorsement" // the TPM proved it, and the verifier knew its endorsement key
-	ByFirstUse    = "first-use"   // the verifier believed the first key that it saw
+	ByCertificate = "certificate" // the TPM proved that it has the key, and its maker vouches for its endorsement key
+	ByEndorsement = "endorsement" // the TPM proved that it has the key, and the verifier knew its endorsement key
+	ByFirstUse    = "first-use"   // the verifier accepted the first key that it saw
 )
 
 // MaxIdentity bounds an identity, a challenge and a proof, in bytes.
 const MaxIdentity = 32 << 10
 
-// MaxMakers bounds the certificates of makers, in bytes.
+// MaxMakers bounds the file of makers' certificates, in bytes.
 const MaxMakers = 1 << 20
 
-// Identity is by which keys the TPM of a machine is known.
+// Identity names the keys of a machine's TPM.
 type Identity struct {
 	Format      string `json:"format"`               // digestd-identity
 	Version     int    `json:"version"`              // 1
 	Endorsement []byte `json:"endorsement"`          // TPMT_PUBLIC of the endorsement key
-	Certificate []byte `json:"certificate,omitzero"` // DER, by the TPM's maker; absent where the TPM has none
+	Certificate []byte `json:"certificate,omitzero"` // DER, by the TPM's maker; absent if the TPM has none
 	Attestation []byte `json:"attestation"`          // TPMT_PUBLIC of the attestation key
 }
 
@@ -63,35 +64,35 @@ type Challenge struct {
 	Secret    []byte `json:"secret"`    // TPM2B_ENCRYPTED_SECRET, without its size
 }
 
-// Proof is that secret.
+// Proof is the secret of a challenge, decrypted.
 type Proof struct {
 	Format  string `json:"format"`  // digestd-proof
 	Version int    `json:"version"` // 1
 	Secret  []byte `json:"secret"`
 }
 
-// Enrolment is how a verifier came to know an attestation key.
+// Enrolment is how a verifier learned an attestation key.
 type Enrolment struct {
 	By          string    `json:"by"`                   // certificate, endorsement
 	Endorsement string    `json:"endorsement,omitzero"` // SHA-256 of the public endorsement key (SubjectPublicKeyInfo), hexadecimal
-	Maker       string    `json:"maker,omitzero"`       // the subject of the certificate that vouches for the TPM's
-	When        time.Time `json:"when,omitzero"`        // by the verifier's clock
+	Maker       string    `json:"maker,omitzero"`       // subject of the maker's certificate that vouches for the endorsement key
+	When        time.Time `json:"when,omitzero"`        // time of the verifier's clock
 }
 
-// Pending is a challenge that was not answered yet.
+// Pending is a challenge that the machine has not answered yet.
 type Pending struct {
-	Key       string    `json:"key"`    // the name of the attestation key, hexadecimal
+	Key       string    `json:"key"`    // name of the attestation key, hexadecimal
 	Digest    string    `json:"digest"` // SHA-256 of the secret, hexadecimal
 	Enrolment Enrolment `json:"enrolment"`
 }
 
-// Trust is by what a verifier believes an endorsement key.
+// Trust is the verifier's reason to trust an endorsement key.
 type Trust struct {
-	Makers      []byte // certificates as PEM: those that signed themselves are believed, others lead to them
+	Makers      []byte // certificates in PEM form: self-signed ones are trusted, the others lead to them
 	Endorsement string // SHA-256 of the public endorsement key, hexadecimal
 }
 
-// errOtherTPM means that a machine has another TPM than before.
+// errOtherTPM means that the attestation key is not the remembered one.
 var errOtherTPM = errors.New("the machine has another attestation key than the one that is remembered")
 
 // NewIdentity returns the document of an identity.
@@ -99,8 +100,8 @@ func NewIdentity(id tpm.Identity) Identity {
 	return Identity{Format: IdentityFormat, Version: Version, Endorsement: id.Endorsement, Certificate: id.Certificate, Attestation: id.Attestation}
 }
 
-// Ask makes a challenge for the machine with an identity, and what the verifier remembers
-// until it is answered: known is what it remembers by now, nil for nothing.
+// Ask makes a challenge for the machine with that identity. The second result is the verifier's
+// memory until the machine answers. known is its memory so far, nil for none.
 func Ask(identity []byte, trust Trust, known *Memory, now time.Time) (Challenge, Memory, error) {
 	var id Identity
 	if err := document(identity, &id, IdentityFormat, &id.Format, &id.Version); err != nil {
@@ -133,7 +134,7 @@ func Ask(identity []byte, trust Trust, known *Memory, now time.Time) (Challenge,
 	return Challenge{Format: ChallengeFormat, Version: Version, Algorithm: c.Algorithm, Blob: c.Blob, Secret: c.Secret}, m, nil
 }
 
-// ReadChallenge reads a challenge for a TPM.
+// ReadChallenge parses a challenge for a TPM.
 func ReadChallenge(data []byte) (tpm.Credential, error) {
 	var c Challenge
 	if err := document(data, &c, ChallengeFormat, &c.Format, &c.Version); err != nil {
@@ -142,7 +143,7 @@ func ReadChallenge(data []byte) (tpm.Credential, error) {
 	return tpm.Credential{Algorithm: c.Algorithm, Blob: c.Blob, Secret: c.Secret}, nil
 }
 
-// NewProof returns the document by which a challenge is answered.
+// NewProof returns the document that answers a challenge.
 func NewProof(secret []byte) Proof {
 	return Proof{Format: ProofFormat, Version: Version, Secret: secret}
 }
@@ -150,8 +151,8 @@ func NewProof(secret []byte) Proof {
 // ErrUnproven means that a proof does not answer the challenge.
 var ErrUnproven = errors.New("the proof does not answer the challenge: it is for another one, or another TPM answered")
 
-// Enrol returns what a verifier remembers of a machine once it answered the challenge.
-// Errors are [ErrUnproven], and others.
+// Enrol returns the verifier's memory of a machine that has answered the challenge. A wrong
+// answer is [ErrUnproven].
 func Enrol(proof []byte, known Memory) (Memory, error) {
 	var p Proof
 	if err := document(proof, &p, ProofFormat, &p.Format, &p.Version); err != nil {
@@ -168,7 +169,7 @@ func Enrol(proof []byte, known Memory) (Memory, error) {
 	return known, nil
 }
 
-// believe reports by what an endorsement key is believed.
+// believe returns the reason why the endorsement key of id is trusted, or an error if it is not.
 func (t Trust) believe(id Identity, now time.Time) (Enrolment, error) {
 	public, err := tpm.PublicKey(id.Endorsement)
 	if err != nil {
@@ -195,15 +196,15 @@ func (t Trust) believe(id Identity, now time.Time) (Enrolment, error) {
 	return e, err
 }
 
-// ekCertificate is the purpose of the certificate of an endorsement key
-// (tcg-kp-EKCertificate). A maker may have certified other keys as well.
+// ekCertificate is the extended key usage of endorsement keys (tcg-kp-EKCertificate). A maker
+// may have certified keys for other uses as well.
 var ekCertificate = asn1.ObjectIdentifier{2, 23, 133, 8, 1}
 
-// subjectAltName is an extension in which makers name the model of a TPM, in a form that
-// Go does not read.
+// subjectAltName is an extension in which makers name the model of a TPM, in a form that Go does
+// not parse.
 var subjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
 
-// vouched returns which maker vouches by a certificate for an endorsement key.
+// vouched returns the maker whose certificate vouches for an endorsement key.
 func vouched(certificate, spki, makers []byte, now time.Time) (maker string, err error) {
 	cert, err := x509.ParseCertificate(certificate)
 	if err != nil {
@@ -227,7 +228,7 @@ func vouched(certificate, spki, makers []byte, now time.Time) (maker string, err
 	return chains[0][min(1, len(chains[0])-1)].Subject.String(), nil
 }
 
-// pools sorts the certificates of makers.
+// pools separates the makers' certificates into roots and intermediates.
 func pools(makers []byte) (roots, between *x509.CertPool, err error) {
 	certs, err := digestlist.Certificates(makers)
 	if err != nil {
@@ -247,7 +248,7 @@ func pools(makers []byte) (roots, between *x509.CertPool, err error) {
 	return roots, between, nil
 }
 
-// document reads a document of some form.
+// document parses a document that must have this format.
 func document(data []byte, v any, format string, gotFormat *string, gotVersion *int) error {
 	if len(data) > MaxIdentity {
 		return fmt.Errorf("it is larger than %d bytes", MaxIdentity)

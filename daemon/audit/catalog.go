@@ -7,8 +7,8 @@ import (
 	"fmt"
 )
 
-// Catalog returns what journalctl -x shows of each kind, in the format of
-// systemd's message catalogs.
+// Catalog returns the texts that journalctl -x shows for each kind, in the format of systemd's
+// message catalogs.
 func Catalog() []byte {
 	var b bytes.Buffer
 	b.WriteString("# SPDX-License-Identifier: Apache-2.0\n# Made from the table in daemon/audit.\n")

@@ -3,10 +3,9 @@
 // Package audit sends the decisions of digestd to the journal, one structured record for each,
 // and refusals to the kernel's audit trail.
 //
-// It promises that every kind of decision has a MESSAGE_ID that never changes,
-// words for people and an entry of the catalog that journalctl -x shows, all in
-// one table; that no text of a package can forge a field; and that a record is
-// either handed over whole or is an error.
+// One table defines the kinds of decisions: a MESSAGE_ID that never changes, a phrase for
+// people, and the catalog entry that journalctl -x shows. Texts of packages cannot forge a
+// field. A record is sent completely, or sending returns an error.
 //
-// The daemon decides, orders the records, and keeps those that nobody takes.
+// The caller decides, orders the records, and keeps those that could not be sent.
 package audit

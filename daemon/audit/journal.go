@@ -19,37 +19,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// JournalDir is where journald's sockets are.
+// JournalDir is the directory of journald's sockets.
 const JournalDir = "/run/systemd/journal"
 
-// Limits for the time to send one record while journald is busy, and for the time until
-// journald has all of them on disk.
+// Limits for sending one record while journald is busy, and for the confirmation that all
+// records are on disk.
 const (
 	sendTime    = 2 * time.Second
 	confirmTime = 30 * time.Second
 )
 
-// ErrLost means that journald ended before it confirmed what it was sent: what
-// came after the last confirmation must be sent again.
+// ErrLost means that journald ended before it confirmed all records. The caller must send
+// everything after the last confirmation again.
 var ErrLost = errors.New("journald stopped before it confirmed the records")
 
-// Journal hands records to journald in its native protocol. It belongs to one
-// goroutine.
+// Journal sends records to journald in its native protocol. Only one goroutine may use it.
 type Journal struct {
 	dir  string
 	conn *net.UnixConn
-	open bool // something was sent over conn and is not confirmed
+	open bool // records were sent over conn that are not confirmed yet
 }
 
 // NewJournal returns the journal whose sockets are in dir.
 func NewJournal(dir string) *Journal { return &Journal{dir: dir} }
 
-// Send hands the record of e to journald. It waits while journald is busy, not for long.
-// Records that journald has not read yet are in its socket: if that is gone the error is
-// ErrLost.
+// Send sends the record of e to journald. It waits a limited time while journald is busy.
+// Records that journald has not read yet are in its socket: if journald was restarted, they are
+// lost and the error is ErrLost.
 func (j *Journal) Send(e record.Event) error {
 	datagram := encode(Record(e))
-	// A journald that was restarted has another socket of the same name.
+	// A restarted journald has a new socket of the same name.
 	fresh := j.conn == nil
 	err := j.write(datagram)
 	if err != nil && !fresh && j.conn == nil && !errors.Is(err, ErrLost) {
@@ -82,7 +81,7 @@ func (j *Journal) write(datagram []byte) error {
 	return fmt.Errorf("cannot write to the journal: %w", err)
 }
 
-// Close ends the connection; the next Send makes another.
+// Close closes the connection. The next Send opens another.
 func (j *Journal) Close() error {
 	if j.conn == nil {
 		return nil
@@ -92,15 +91,13 @@ func (j *Journal) Close() error {
 	return err
 }
 
-// Confirm waits until all that was sent is on disk, by asking over the socket
-// of journald's own interface. A journald without one, before systemd 242, is
-// believed.
+// Confirm waits until all records are on disk; it asks journald over its Varlink socket. A
+// journald without that socket, before systemd 242, counts as having confirmed.
 func (j *Journal) Confirm(ctx context.Context) error {
 	if err := j.synchronize(ctx); err != nil {
 		return err
 	}
-	// It was another journald that answered if the socket is gone that ours reads,
-	// or that systemd keeps for it.
+	// The confirmation is from another journald if the socket is gone to which conn leads.
 	if err := j.probe(); err != nil {
 		return j.lost(err)
 	}
@@ -108,8 +105,8 @@ func (j *Journal) Confirm(ctx context.Context) error {
 	return nil
 }
 
-// probe reports, as an error, that nobody is at the other end. An empty datagram
-// is no record.
+// probe returns an error if nobody is at the other end. It sends an empty datagram, which is not
+// a record.
 func (j *Journal) probe() error {
 	if j.conn == nil {
 		return nil
@@ -122,7 +119,7 @@ func (j *Journal) probe() error {
 		_, err = unix.SendmsgN(int(fd), nil, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 	})
 	if errors.Is(err, unix.EAGAIN) {
-		err = nil // somebody who is busy
+		err = nil // a busy journald is there
 	}
 	return errors.Join(cerr, err)
 }
@@ -164,14 +161,14 @@ func (j *Journal) synchronize(ctx context.Context) error {
 	return errors.New("cannot make journald write its journal: the answer is too long")
 }
 
-// lost begins anew after journald ended.
+// lost closes the connection after journald ended.
 func (j *Journal) lost(err error) error {
 	j.Close()
 	return fmt.Errorf("%w: %w", ErrLost, err)
 }
 
-// encode writes fields as journald reads them: NAME=value and a newline; but a
-// value that holds a newline after its length, for no text to become a field.
+// encode encodes fields for journald: NAME=value and a newline, or, for a value with a newline,
+// the name, the length and the value. So no value can end a field.
 func encode(fields []Field) []byte {
 	var b bytes.Buffer
 	for _, f := range fields {

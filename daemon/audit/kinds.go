@@ -4,7 +4,7 @@ package audit
 
 import "strings"
 
-// Priority is how urgent a record is, as syslog(3) counts.
+// Priority is the urgency of a record, with the values of syslog(3).
 type Priority uint8
 
 // The priorities in use.
@@ -15,7 +15,7 @@ const (
 	Info    Priority = 6
 )
 
-// Subject says which field of a record it is about.
+// Subject names the field of a record that the record is about.
 type Subject string
 
 // The subjects.
@@ -29,18 +29,18 @@ const (
 
 // Kind describes one kind of decision.
 type Kind struct {
-	Name     string   // as the index has it
-	ID       string   // MESSAGE_ID: given once, for ever
+	Name     string   // its name in the index
+	ID       string   // MESSAGE_ID, which never changes
 	Priority Priority // of its records
-	Subject  Subject  // what it is about
-	Refusal  bool     // something was kept out, and the kernel's audit trail hears of it
-	Words    string   // that follow the subject, for people; {reason} is the event's
-	Title    string   // of its entry of the catalog
-	Text     string   // of the entry: what it means, and what to do
+	Subject  Subject  // what its records are about
+	Refusal  bool     // something was refused: the record also goes to the kernel's audit trail
+	Words    string   // phrase after the subject, for people; {reason} stands for the event's reason
+	Title    string   // title of its catalog entry
+	Text     string   // text of its catalog entry: what it means, and what to do
 }
 
-// The kinds, as the index has them. Code that records an event names one of these; a test
-// checks that.
+// The names of the kinds in the index. Code that records an event uses one of these constants; a
+// test checks that.
 const (
 	KindFirstSync        = "first-sync"
 	KindPublished        = "published"
@@ -92,13 +92,12 @@ const (
 	KindDeploymentOlder   = "deployment-older"
 )
 
-// Kinds returns the table, in the order of the manual. It is the package's own, and not
-// to be changed.
+// Kinds returns the table of kinds, in the order of the manual. Callers must not change it.
 func Kinds() []Kind { return table }
 
-// table has an entry for each kind. A new one needs a constant above, an ID that
-// systemd-id128 new makes, and the catalog made again:
-// go test ./daemon/audit -run TestCatalog -update.
+// table has an entry for each kind. To add a kind, add a constant above, take an ID from
+// systemd-id128 new, and make the catalog again: go test ./daemon/audit -run TestCatalog
+// -update.
 var table = []Kind{
 	{
 		Name: KindFirstSync, ID: "1862f61d6edd4756b4da09250fb67797", Priority: Notice, Subject: Machine,
@@ -492,11 +491,11 @@ var table = []Kind{
 	},
 }
 
-// Says returns the words of a kind with the reason in its place.
+// Says returns the phrase of a kind with the reason inserted.
 func (k Kind) Says(reason string) string { return strings.ReplaceAll(k.Words, "{reason}", reason) }
 
-// Lookup returns the kind of that name. One that is not in the table, of another
-// version of digestd, has a MESSAGE_ID too.
+// Lookup returns the kind of that name. An unknown kind, from another version of digestd, gets a
+// MESSAGE_ID as well.
 func Lookup(name string) Kind {
 	for _, k := range table {
 		if k.Name == name {

@@ -12,14 +12,13 @@ import (
 	"github.com/digestd/digestd/store/record"
 )
 
-// Field is a field of a record, its name as journald has it.
+// Field is a field of a record, with journald's name for it.
 type Field struct{ Name, Value string }
 
-// maxField bounds a value: a record always fits into one datagram.
+// maxField bounds a value, in bytes, so that a record always fits into one datagram.
 const maxField = 4096
 
-// Record returns the fields under which e is kept. Those that have nothing to
-// say are left out.
+// Record returns the fields of e's record. Empty fields are left out.
 func Record(e record.Event) []Field {
 	k := Lookup(e.Kind)
 	pkg, version := packageOf(e)
@@ -63,8 +62,8 @@ func Record(e record.Event) []Field {
 	return kept
 }
 
-// packageOf returns the name of the package an event is about, and the version
-// if it is about one.
+// packageOf returns the name of the package that an event is about, and its version if the event
+// is about one version.
 func packageOf(e record.Event) (name, version string) {
 	if n, err := nevra.Parse(e.Package); err == nil {
 		return n.Name, e.Package
@@ -75,7 +74,7 @@ func packageOf(e record.Event) (name, version string) {
 	return e.Package, ""
 }
 
-// Message says in one line, for people, what was decided.
+// Message describes a decision in one line, for people.
 func Message(e record.Event) string {
 	subject, phrase := Phrase(e)
 	if subject != "" {
@@ -84,7 +83,7 @@ func Message(e record.Event) string {
 	return printable(phrase)
 }
 
-// Phrase returns what an event is about and what is said of it.
+// Phrase returns the subject of an event and the phrase about it.
 func Phrase(e record.Event) (subject, phrase string) {
 	k := Lookup(e.Kind)
 	switch k.Subject {
@@ -112,7 +111,7 @@ func Phrase(e record.Event) (subject, phrase string) {
 	return subject, phrase
 }
 
-// printable replaces what could do more than be read.
+// printable replaces characters that could do more than be displayed.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

@@ -15,16 +15,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// typeSoftwareUpdate is AUDIT_SOFTWARE_UPDATE, the type under which rpm itself
-// tells the audit trail what it installed: what was kept out belongs beside it.
-// AUDIT_INTEGRITY_* are for the kernel alone, which refuses them from anybody
-// else, and AUDIT_USER_AVC would have tools look for a decision of SELinux.
+// typeSoftwareUpdate is AUDIT_SOFTWARE_UPDATE, which rpm uses to report what it installed; a
+// refusal belongs beside those records. The kernel reserves the types AUDIT_INTEGRITY_* for
+// itself, and tools take AUDIT_USER_AVC for a decision of SELinux.
 const typeSoftwareUpdate = 1138
 
-// ErrNoTrail means that this machine, or this process, has no audit trail.
+// ErrNoTrail means that this machine has no audit trail, or none that this process may write to.
 var ErrNoTrail = errors.New("there is no audit trail to write to")
 
-// Trail tells the kernel's audit trail of refusals. It belongs to one goroutine.
+// Trail writes refusals to the kernel's audit trail. Only one goroutine may use it.
 type Trail struct {
 	fd  int
 	seq uint32
@@ -47,8 +46,8 @@ func OpenTrail() (*Trail, error) {
 // Close ends the connection.
 func (t *Trail) Close() error { return unix.Close(t.fd) }
 
-// Send tells of e, if it is a refusal, and waits for the kernel's word that it
-// was taken. The kernel may make it wait when its trail is full.
+// Send writes e to the trail if e is a refusal, and waits until the kernel has taken it. The
+// kernel may delay this while its trail is full.
 func (t *Trail) Send(e record.Event) error {
 	if !Lookup(e.Kind).Refusal {
 		return nil
@@ -73,13 +72,13 @@ func (t *Trail) Send(e record.Event) error {
 	}
 }
 
-// Confirm has nothing to wait for: the kernel answers every message.
+// Confirm returns at once: the kernel has confirmed each message.
 func (t *Trail) Confirm(context.Context) error { return nil }
 
-// headerSize is that of a netlink header: length, type, flags, sequence, port.
+// headerSize is the size of a netlink header: length, type, flags, sequence number, port.
 const headerSize = 16
 
-// request is a message with its header, in the byte order of the machine.
+// request returns a message with its header, in the byte order of the machine.
 func request(seq uint32, text string) []byte {
 	b := make([]byte, 0, headerSize+len(text)+1)
 	b = binary.NativeEndian.AppendUint32(b, uint32(headerSize+len(text)+1))
@@ -90,7 +89,7 @@ func request(seq uint32, text string) []byte {
 	return append(append(b, text...), 0)
 }
 
-// verdict reads the kernel's answer: to which message, and what it says.
+// verdict parses the kernel's answer: the message that it is about, and the result.
 func verdict(answer []byte) (seq uint32, err error) {
 	if len(answer) < headerSize+4 || binary.NativeEndian.Uint16(answer[4:]) != unix.NLMSG_ERROR {
 		return 0, nil
@@ -105,8 +104,8 @@ func verdict(answer []byte) (seq uint32, err error) {
 // maxTrail bounds a message; the kernel takes no more than 8970 bytes.
 const maxTrail = 2048
 
-// trailText is what rpm's own records look like, with res=failed. Text that could
-// end a value is written in hexadecimal, as the trail's tools expect it.
+// trailText returns e in the form of rpm's own records, with res=failed. Text that could end a
+// value is written in hexadecimal, as audit tools expect it.
 func trailText(e record.Event) string {
 	exe, _ := os.Executable()
 	var b strings.Builder

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package verify has what is on disk compared with what is vouched for, in a process
-// of its own: a daemon that package managers wait for must not share its processors,
-// its memory or its priority with work that takes minutes.
+// Package verify compares the files on disk with the lists, in a process of its own: package
+// managers wait for the daemon, so it must not share its processors, memory and priority with
+// work that takes minutes.
 //
-// [Run] starts that process, tells it by a [Spec] what to do, and hears [Message]s from it. The
-// process itself is package engine. The caller decides what to do with findings.
+// [Run] starts that process, sends it a [Spec] and receives [Message]s. Package engine is the
+// process itself. The caller decides what to do with findings.
 package verify

@@ -14,14 +14,14 @@ import (
 	"time"
 )
 
-// Argument makes the daemon's program serve as the process that verifies.
+// Argument makes the daemon's program run as the process that verifies.
 const Argument = "verify-worker"
 
-// program is the one that runs now, even if the file was replaced meanwhile.
+// program is the running program, even if its file was replaced meanwhile.
 const program = "/proc/self/exe"
 
-// Run verifies in a process of its own and returns when it has ended. Calls of
-// hear come one at a time; an error of it ends the run.
+// Run verifies in a separate process and returns when it has ended. It calls hear for each
+// message, one at a time; an error of hear ends the run.
 func Run(ctx context.Context, spec Spec, hear func(Message) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -55,7 +55,7 @@ func Run(ctx context.Context, spec Spec, hear func(Message) error) error {
 	return err
 }
 
-// converse passes spec on and hears messages until the last.
+// converse sends spec and receives messages until the last.
 func converse(spec Spec, in io.Writer, out io.Reader, hear func(Message) error) error {
 	if err := json.NewEncoder(in).Encode(spec); err != nil {
 		return fmt.Errorf("cannot verify: %w", err)

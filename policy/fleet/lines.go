@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// index says on which line something stands. The decoder tells lines only of what is no
-// TOML; an index finds those of what is.
+// index finds the lines of keys. The decoder reports lines only for invalid TOML; errors about
+// valid TOML need the index.
 type index struct {
-	tables map[string][]int            // the lines of [[table]]
+	tables map[string][]int            // lines of [[table]]
 	keys   map[string][]map[string]int // of each of these, the lines of its keys; of "" there is one
 }
 
@@ -19,13 +19,13 @@ var (
 	keyLine   = regexp.MustCompile(`^\s*["']?([A-Za-z0-9_-]+)["']?\s*[.=]`)
 )
 
-// positions indexes a file.
+// positions makes the index of a file.
 func positions(data []byte) *index {
 	at := &index{tables: map[string][]int{}, keys: map[string][]map[string]int{"": {{}}}}
 	table, n, open := "", 0, ""
 	for line := range strings.Lines(string(data)) {
 		n++
-		if open != "" { // in a text of several lines
+		if open != "" { // inside a text of several lines
 			if strings.Contains(line, open) {
 				open = ""
 			}
@@ -52,8 +52,8 @@ func positions(data []byte) *index {
 	return at
 }
 
-// lineOf returns the line of a key in the nth table of that name, or in the first that has
-// it if n is negative; else that of the table; 0 if it cannot be found.
+// lineOf returns the line of a key in the nth table of that name, or in the first one that has
+// it if n is negative. If the key is not found it returns the line of the table, or 0.
 func (at *index) lineOf(table string, n int, key string) int {
 	tables := at.keys[table]
 	for i, keys := range tables {
@@ -70,7 +70,7 @@ func (at *index) lineOf(table string, n int, key string) int {
 	return 0
 }
 
-// failure is an error about a key of the nth table of that name.
+// failure returns an error about a key of the nth table of that name.
 func (at *index) failure(table string, n int, key string, err error) error {
 	name := key
 	if table != "" {

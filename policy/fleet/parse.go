@@ -39,8 +39,8 @@ const Suffix = ".toml"
 
 var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 
-// CheckName returns why a policy cannot have that name, which is that of its file without
-// Suffix.
+// CheckName returns an error if a policy cannot have that name, which is the name of its file
+// without Suffix.
 func CheckName(name string) error {
 	if !nameForm.MatchString(name) {
 		return fmt.Errorf("%.80q is no name for a policy: want 1 to 64 of a-z, 0-9, '.', '_' and '-', a letter or digit first", name)
@@ -48,9 +48,9 @@ func CheckName(name string) error {
 	return nil
 }
 
-// Error is what is wrong with a file, and where.
+// Error is an error in a policy file, with its position.
 type Error struct {
-	Line int    // 0: of the file as a whole
+	Line int    // 0: about the file as a whole
 	Key  string // such as "floor.version", "" for none
 	Err  error
 }
@@ -68,7 +68,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// document is a file as it is written.
+// document is the structure of a file.
 type document struct {
 	Version      int                `toml:"version"`
 	Description  string             `toml:"description"`
@@ -119,8 +119,8 @@ type protectedTable struct {
 	Reason  string `toml:"reason"`
 }
 
-// Parse reads a policy file. own says that it lies in the administrator's directory: no
-// other may have certificates. Its errors are of type *[Error].
+// Parse parses a policy file. own means that the file is in the administrator's directory: only
+// there may it have certificates. Errors are of type *[Error].
 func Parse(data []byte, own bool) (*Policy, error) {
 	switch {
 	case len(data) > MaxSize:
@@ -156,8 +156,8 @@ func Parse(data []byte, own bool) (*Policy, error) {
 	return r.read(&doc)
 }
 
-// tooDeep reports whether brackets are nested so deep that reading them would take much
-// memory. It counts those in texts too, of which no honest file has many.
+// tooDeep reports whether brackets are nested so deeply that parsing them would need much
+// memory. It also counts brackets in texts; no legitimate file has many.
 func tooDeep(data []byte) bool {
 	depth := 0
 	for _, c := range data {
@@ -176,7 +176,7 @@ func tooDeep(data []byte) bool {
 	return false
 }
 
-// keysOf are the keys of each table, "" for those outside of any.
+// keysOf has the keys of each table; "" stands for keys outside of tables.
 var keysOf = map[string][]string{
 	"":              {"version", "description", KindFloor, KindDenial, KindRevocation, KindCertificate, KindExemption, KindProtected},
 	KindFloor:       {"package", "arch", "version", "reason"},
@@ -187,8 +187,8 @@ var keysOf = map[string][]string{
 	KindProtected:   {"package", "reason"},
 }
 
-// knownKeys refuses keys that nobody knows, also those that differ from one in the case of
-// a letter, which the decoder would take for it.
+// knownKeys refuses unknown keys, including those that differ from a known one only in case,
+// which the decoder would accept.
 func knownKeys(meta *toml.MetaData, at *index) error {
 	for _, key := range meta.Keys() {
 		table := ""
@@ -203,7 +203,7 @@ func knownKeys(meta *toml.MetaData, at *index) error {
 	return nil
 }
 
-// shown is a key as errors name it, however long it is.
+// shown returns a key for errors, shortened if it is long.
 func shown(key toml.Key) string {
 	text := strings.Join(key, ".")
 	if len(text) > 80 {
@@ -217,10 +217,10 @@ func shown(key toml.Key) string {
 	}, text), "?")
 }
 
-// reader makes rules of tables.
+// reader makes rules from tables.
 type reader struct {
 	at   *index
-	seen map[string]bool // what was said, by kind and subject
+	seen map[string]bool // rules so far, by kind and subject
 }
 
 func (r *reader) read(doc *document) (*Policy, error) {
@@ -319,7 +319,7 @@ func printable(text string, most int) error {
 	return nil
 }
 
-// once refuses what was said already.
+// once refuses a second rule of the same kind about the same subject.
 func (r *reader) once(table string, i int, key, what string) error {
 	if id := table + "\x00" + what; !r.seen[id] {
 		r.seen[id] = true
@@ -341,8 +341,8 @@ func (r *reader) pkg(table string, i int, name, arch string) error {
 	return nil
 }
 
-// version reads that of a floor. It must have its epoch: a file holds on many machines, and
-// no epoch of one of them can be meant.
+// version parses the version of a floor. It must have its epoch: a file applies to many
+// machines, so no epoch can be taken from one of them.
 func (r *reader) version(i int, text string) (nevra.EVR, error) {
 	evr, err := nevra.ParseEVR(text)
 	if err == nil && !strings.Contains(text, ":") {

@@ -13,7 +13,7 @@ import (
 	"github.com/digestd/digestd/policy"
 )
 
-// Policy is what one file says.
+// Policy has the contents of one policy file.
 type Policy struct {
 	Description string // for people, "" for none
 
@@ -26,7 +26,7 @@ type Policy struct {
 	Protected    []Protected
 }
 
-// Floor keeps out all versions of a package below one.
+// Floor keeps all versions of a package below one out.
 type Floor struct {
 	Package string // its name
 	Arch    string // "" for every architecture
@@ -34,9 +34,9 @@ type Floor struct {
 	Reason  string
 }
 
-// Revocation says that a key vouches for nothing any more.
+// Revocation ends the trust in a key.
 type Revocation struct {
-	Key    string // the fingerprint: 40 or 64 hexadecimal digits, in lower case
+	Key    string // fingerprint: 40 or 64 hexadecimal digits, in lower case
 	Reason string
 }
 
@@ -46,20 +46,20 @@ type Certificate struct {
 	Reason string
 }
 
-// ID names a certificate: SHA-256 of its DER form, hexadecimal.
+// ID returns SHA-256 of the certificate's DER form, hexadecimal.
 func (c Certificate) ID() string {
 	sum := sha256.Sum256(c.Cert.Raw)
 	return hex.EncodeToString(sum[:])
 }
 
-// Exemption is a cgroup whose containers run files that no list holds.
+// Exemption names a cgroup whose containers may run files that no list has.
 type Exemption struct {
-	Cgroup string // a pattern, as the setting guard-exempt has it
-	Force  bool   // also if others than root can fill it
+	Cgroup string // a pattern, in the form of the setting guard-exempt
+	Force  bool   // even if users other than root can put processes into it
 	Reason string
 }
 
-// Setting is e as the setting guard-exempt has it.
+// Setting returns e in the form of the setting guard-exempt.
 func (e Exemption) Setting() string {
 	if e.Force {
 		return e.Cgroup + " force " + e.Reason
@@ -67,9 +67,9 @@ func (e Exemption) Setting() string {
 	return e.Cgroup
 }
 
-// Protected are packages whose lists no policy and no advisory withdraws.
+// Protected names packages whose lists neither a policy nor an advisory withdraws.
 type Protected struct {
-	Package string // a pattern of names, as path.Match reads it
+	Package string // a pattern of names for path.Match
 	Reason  string
 }
 
@@ -83,16 +83,16 @@ const (
 	KindProtected   = "protected"
 )
 
-// Rule is one thing that a policy says, as people read it.
+// Rule is one rule of a policy, in the form that people read.
 type Rule struct {
 	Kind     string
-	What     string // what it is about
+	What     string // its subject
 	Says     string // what it says of that, "" where Kind tells everything
 	Reason   string
 	Tightens bool // it stays when its file goes
 }
 
-// String is the rule without its reason.
+// String returns the rule without its reason.
 func (w Rule) String() string {
 	if w.Says == "" {
 		return w.Kind + " " + w.What
@@ -100,7 +100,7 @@ func (w Rule) String() string {
 	return w.Kind + " " + w.What + " " + w.Says
 }
 
-// Rules returns all that p says, in the order of kinds and of the file.
+// Rules returns all rules of p, by kind and in the order of the file.
 func (p *Policy) Rules() []Rule {
 	rules := make([]Rule, 0, p.Len())
 	for _, f := range p.Floors {
@@ -132,7 +132,7 @@ func (p *Policy) Rules() []Rule {
 	return rules
 }
 
-// Len is how many rules p has.
+// Len returns the number of p's rules.
 func (p *Policy) Len() int {
 	return len(p.Floors) + len(p.Denials) + len(p.Revocations) + len(p.Certificates) + len(p.Exemptions) + len(p.Protected)
 }
@@ -144,18 +144,18 @@ func (f Floor) named() string {
 	return f.Package + "." + f.Arch
 }
 
-// Tightening is what stays of p when its file goes.
+// Tightening returns the rules of p that stay when its file goes.
 func (p *Policy) Tightening() *Policy {
 	return &Policy{Description: p.Description, Floors: p.Floors, Denials: p.Denials, Revocations: p.Revocations}
 }
 
-// Change is what one file says otherwise than another.
+// Change is a difference between two files.
 type Change struct {
-	Was, Is *Rule // nil: it says nothing of that
+	Was, Is *Rule // nil: the file has no such rule
 }
 
-// Diff returns what changes when rules take the place of others: in the order of the
-// former ones, then what is new.
+// Diff returns the changes from the rules was to the rules is: first changed and removed rules,
+// in their old order, then new ones.
 func Diff(was, is []Rule) (changes []Change) {
 	type id struct{ kind, what string }
 	now := map[id]Rule{}
@@ -182,8 +182,7 @@ func Diff(was, is []Rule) (changes []Change) {
 	return changes
 }
 
-// Conflict returns why p cannot be in force beside another policy of that name, nil if it
-// can.
+// Conflict returns an error if p cannot be in force beside another policy of that name.
 func (p *Policy) Conflict(name string, other *Policy) error {
 	if id := bothTrustAndRevoke(p, other); id != "" {
 		return fmt.Errorf("it trusts the certificate %s, which the policy %s revokes", id, name)

@@ -24,45 +24,45 @@ import (
 const (
 	// carried is how many entries of the log are read at a time.
 	carried = 256
-	// confirmPause is how long the log must rest before the journal is asked to
-	// have it on disk: once after a transaction, not a thousand times within it.
+	// confirmPause is how long the log must be unchanged before the carrier asks the journal to
+	// write to disk: once after a transaction instead of a thousand times within it.
 	confirmPause = time.Second
-	// It tries a destination that takes no records again after these times, but only so often
-	// after each sign of life.
+	// After a failure the carrier tries a destination again after these times, at most maxTries
+	// times for each sign that the destination is back.
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = time.Minute
 	maxTries   = 6
-	// finishTime bounds what carrying the rest may take when the daemon stops.
+	// finishTime bounds the delivery of the rest when the daemon stops.
 	finishTime = 3 * time.Second
 )
 
-// outlet is where entries of the log go.
+// outlet is a destination of log entries.
 type outlet interface {
 	Send(record.Event) error
-	Confirm(context.Context) error // that all that was sent is safe
+	Confirm(context.Context) error // returns when everything that was sent is safe
 	Close() error
 }
 
-// carrier brings the log to an outlet, on a goroutine of its own: what is
-// decided is durable in the index, and waits there for as long as it must.
+// carrier delivers the log to an outlet, in a goroutine of its own. Entries are durable in the
+// index and wait there as long as necessary.
 type carrier struct {
 	*host.Host
 	taker  string
 	outlet outlet
-	wake   chan struct{} // the log grew
-	sent   uint64        // the last entry that was handed over
-	safe   uint64        // the last that is known to be safe
+	wake   chan struct{} // the log has new entries
+	sent   uint64        // number of the last entry that was sent
+	safe   uint64        // number of the last entry that the outlet confirmed
 	left   bool          // entries waited when the daemon started
-	away   bool          // the last attempt failed
+	away   bool          // the latest attempt failed
 	look   *fsnotify.Watcher
-	dir    string // where a sign of the outlet's return appears
+	dir    string // directory in which the outlet's socket appears
 }
 
-// run carries until ctx ends.
+// run delivers entries until ctx ends.
 func (c *carrier) run(ctx context.Context) {
 	defer c.stopLooking()
 	var again, confirm host.Pause
-	tries := 0 // since the last sign that it could succeed
+	tries := 0 // attempts since the outlet last seemed to be back
 	retry := func() {
 		again.Start(min(firstRetry<<tries, lastRetry))
 		tries = min(tries+1, 16)
@@ -76,8 +76,8 @@ func (c *carrier) run(ctx context.Context) {
 		case err != nil && ctx.Err() == nil:
 			c.fell(ctx, err)
 			c.lookOut()
-			// If nobody listens, the next sign is a new socket or a decision; an idle daemon
-			// sleeps until then.
+			// If nobody listens, the carrier waits for a new socket or a new entry; an idle
+			// daemon sleeps until then.
 			if tries < maxTries || errors.Is(err, os.ErrDeadlineExceeded) {
 				retry()
 			}
@@ -97,7 +97,7 @@ func (c *carrier) run(ctx context.Context) {
 		case <-c.seen():
 			tries = 0
 		case <-c.unseen():
-			tries = 0 // signs were lost
+			tries = 0 // a sign may have been missed
 		case <-again.C():
 			again.Ended()
 		case <-confirm.C():
@@ -112,7 +112,7 @@ func (c *carrier) run(ctx context.Context) {
 	}
 }
 
-// carry hands over what the log has beyond the last entry that was.
+// carry delivers the entries that were not sent yet.
 func (c *carrier) carry(ctx context.Context) error {
 	for ctx.Err() == nil {
 		events, err := c.Index.EventsAfter(c.sent, carried)
@@ -137,8 +137,8 @@ func (c *carrier) carry(ctx context.Context) error {
 	return nil
 }
 
-// lost has everything sent again that is not known to be safe, if the error says
-// that it may be gone. Some may come twice; they bear their numbers.
+// lost schedules unconfirmed entries for another delivery if err says that they may be lost. An
+// entry may arrive twice; its number shows that.
 func (c *carrier) lost(err error) error {
 	if errors.Is(err, audit.ErrLost) {
 		c.sent = c.safe
@@ -146,9 +146,9 @@ func (c *carrier) lost(err error) error {
 	return err
 }
 
-// confirm records what is safe, with the next commit that is made for another
-// reason; and at once for what was left by the daemon before this one, which
-// must not be told at every start.
+// confirm records which entries are safe. The record joins the next commit that is made for
+// another reason. Entries that a previous daemon left are recorded at once, so that not every
+// start delivers them again.
 func (c *carrier) confirm(ctx context.Context) error {
 	upTo := c.sent
 	if err := c.outlet.Confirm(ctx); err != nil {
@@ -164,8 +164,8 @@ func (c *carrier) confirm(ctx context.Context) error {
 	})
 }
 
-// finish carries what the last transactions left, when the daemon stops, and
-// records how far that came.
+// finish delivers the entries of the last transactions when the daemon stops, and records which
+// are safe.
 func (c *carrier) finish() error {
 	ctx, cancel := context.WithTimeout(context.Background(), finishTime)
 	defer cancel()
@@ -180,7 +180,7 @@ func (c *carrier) finish() error {
 	}))
 }
 
-// fell says that nobody takes the records now.
+// fell logs that the outlet takes no records now.
 func (c *carrier) fell(ctx context.Context, err error) {
 	if c.away {
 		return
@@ -212,8 +212,8 @@ func (c *carrier) rose(ctx context.Context) {
 	})
 }
 
-// lookOut watches for the outlet's socket to be made anew, which costs nothing
-// until it is. The directory may come and go with it.
+// lookOut watches for a new socket of the outlet, at no cost until one appears. The directory
+// may disappear and come back with it.
 func (c *carrier) lookOut() {
 	if c.dir == "" {
 		return
@@ -250,7 +250,7 @@ func (c *carrier) stopLooking() {
 	}
 }
 
-// newCarriers makes those that the configuration asks for.
+// newCarriers returns the carriers that the configuration asks for.
 func newCarriers(h *host.Host, s *ledger.Ledger) (carriers []*carrier) {
 	add := func(taker string, o outlet, dir string) {
 		c := &carrier{Host: h, taker: taker, outlet: o, wake: make(chan struct{}, 1), dir: dir, sent: s.Taken[taker], safe: s.Taken[taker]}
@@ -272,8 +272,7 @@ func newCarriers(h *host.Host, s *ledger.Ledger) (carriers []*carrier) {
 	return carriers
 }
 
-// Start has the log carried until ctx ends, and returns what carries the
-// rest of it then.
+// Start delivers the log until ctx ends. The function that it returns then delivers the rest.
 func Start(ctx context.Context, h *host.Host) (finish func()) {
 	var carriers []*carrier
 	h.Exec.Enter(ctx, "carriers", func(s *ledger.Ledger) error {
@@ -298,7 +297,7 @@ func Start(ctx context.Context, h *host.Host) (finish func()) {
 					h.Logger.Info("records of decisions wait for the next start", "for", c.taker, "error", err)
 				}
 			case <-timeout:
-				// The kernel holds who writes to a trail that is full; not us.
+				// The kernel delays a writer to a full trail, which must not be the daemon.
 				return
 			}
 		}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package journaltest runs a journald of its own for tests: the real one, which sees a /run and
-// /etc that nobody else does, and can be ended and started again. It does not touch this
-// machine's journal; the test fills its own.
+// Package journaltest runs a private journald for tests. It is the real program, with a /run and
+// /etc of its own, and can be stopped and started again. It never touches the journal of this
+// machine.
 package journaltest
 
 import (
@@ -17,10 +17,10 @@ import (
 	"time"
 )
 
-// namespace is how journald calls a journal beside the machine's.
+// namespace is the name of the private journal.
 const namespace = "digestd"
 
-// machine is the machine whose journal it is.
+// machine is the machine ID of the private journal.
 const machine = "6d1b2f0e9a7c4f0f8f3d1f0b9f0e7c11"
 
 const enter = `
@@ -29,10 +29,10 @@ mount --bind "$1/run" /run
 mount --bind "$1/etc" /etc
 exec /usr/lib/systemd/systemd-journald ` + namespace
 
-// patience is how long something that must come true may take.
+// patience bounds the wait for a condition that must become true.
 const patience = time.Minute
 
-// Journal is a journald and what it wrote.
+// Journal is a private journald and its files.
 type Journal struct {
 	tb    testing.TB
 	dir   string
@@ -40,7 +40,7 @@ type Journal struct {
 	ended chan error
 }
 
-// New prepares a journal that nobody takes records for yet.
+// New prepares a journal whose journald does not run yet.
 func New(tb testing.TB) *Journal {
 	tb.Helper()
 	// A socket's path must be short.
@@ -71,15 +71,15 @@ func New(tb testing.TB) *Journal {
 	return j
 }
 
-// Dir is where its sockets are, or will be.
+// Dir returns the directory of its sockets, which exist while journald runs.
 func (j *Journal) Dir() string { return filepath.Join(j.dir, "run/systemd/journal."+namespace) }
 
-// Files is where its files are.
+// Files returns the directory of its files.
 func (j *Journal) Files() string {
 	return filepath.Join(j.dir, "run/log/journal", machine+"."+namespace)
 }
 
-// Start runs journald and returns once it takes records.
+// Start starts journald and returns when it accepts records.
 func (j *Journal) Start() {
 	j.tb.Helper()
 	cmd := exec.Command("unshare", "--mount", "sh", "-c", enter, "sh", j.dir)
@@ -104,7 +104,7 @@ func (j *Journal) Start() {
 	}
 }
 
-// answers reports whether somebody listens on both sockets.
+// answers reports whether both sockets accept connections.
 func (j *Journal) answers() bool {
 	for network, name := range map[string]string{"unixgram": "socket", "unix": "io.systemd.journal"} {
 		conn, err := net.Dial(network, filepath.Join(j.Dir(), name))
@@ -116,10 +116,10 @@ func (j *Journal) answers() bool {
 	return true
 }
 
-// Kill ends journald as a fault does.
+// Kill kills journald.
 func (j *Journal) Kill() { j.end(syscall.SIGKILL) }
 
-// Stop ends journald in good order.
+// Stop ends journald in an orderly way.
 func (j *Journal) Stop() { j.end(syscall.SIGTERM) }
 
 func (j *Journal) end(how syscall.Signal) {
@@ -131,15 +131,15 @@ func (j *Journal) end(how syscall.Signal) {
 	j.cmd = nil
 }
 
-// Pause lets journald take nothing, as on a machine that is out of breath, until
-// the function that it returns is called.
+// Pause stops journald from reading, as on an overloaded machine, until the returned function is
+// called.
 func (j *Journal) Pause() (resume func()) {
 	process := j.cmd.Process
 	process.Signal(syscall.SIGSTOP)
 	return func() { process.Signal(syscall.SIGCONT) }
 }
 
-// Records returns what was written under one identifier, in order.
+// Records returns the records with that identifier, in order.
 func (j *Journal) Records(identifier string) []map[string]string {
 	j.tb.Helper()
 	cmd := exec.Command("journalctl", "--directory="+j.Files(), "--output=json", "--all", "--no-pager", "--quiet", "SYSLOG_IDENTIFIER="+identifier)
@@ -162,8 +162,8 @@ func (j *Journal) Records(identifier string) []map[string]string {
 	return records
 }
 
-// text returns a value, which is a list of bytes when journalctl does not take
-// it for text.
+// text returns a field's value as text; journalctl prints bytes that are not text as a list of
+// numbers.
 func text(v any) string {
 	list, ok := v.([]any)
 	if !ok {

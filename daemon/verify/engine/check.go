@@ -16,14 +16,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listed is a file that an active list has.
+// listed is a file in an active list.
 type listed struct {
 	unit   *unit
 	path   string // as the package has it
 	real   string // links in its directory resolved
 	algo   digestlist.Algo
 	want   string // digest, raw
-	shared bool   // other lists have that path, too
+	shared bool   // other lists have this path, too
 }
 
 func files(n int) string {
@@ -33,7 +33,7 @@ func files(n int) string {
 	return strconv.Itoa(n) + " files"
 }
 
-// listed looks at a file that should be there.
+// listed verifies a file that should be there.
 func (h *hasher) listed(f listed) {
 	if h.ctx.Err() != nil {
 		return
@@ -44,7 +44,7 @@ func (h *hasher) listed(f listed) {
 	report := func(kind, severity, text string) api.Finding {
 		return named(f.path, api.Finding{Kind: kind, Severity: severity, Text: text, Package: u.entry.Package, List: u.entry.Name, Role: part.String()})
 	}
-	// An upgrade may put another file in its place while this one is read.
+	// An upgrade may replace the file while this goroutine reads it.
 	for try := 0; ; try++ {
 		file, err := h.find(f.path, try > 0)
 		switch {
@@ -68,12 +68,13 @@ func (h *hasher) listed(f listed) {
 	}
 }
 
-// absent reports whether there is no file; a directory of it may be none either.
+// absent reports whether the error means that the file, or a directory of its path, does not
+// exist.
 func absent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR)
 }
 
-// reason is what went wrong, without the path, which stands before it.
+// reason returns the cause of an error without the path, which the finding already has.
 func reason(err error) string {
 	var errno unix.Errno
 	if errors.As(err, &errno) {
@@ -82,8 +83,8 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// changedSeverity is that of a file whose content is not what the list has. Its
-// package may say that the content changes, and rpm that it did not write it.
+// changedSeverity returns the severity of a changed file. Its package may declare that the
+// content changes, and rpm may not have written it.
 func changedSeverity(part role) string {
 	if part&(roleConfig|roleRemade|roleAbsent) != 0 {
 		return api.SeverityNotice
@@ -103,8 +104,8 @@ func (h *hasher) missing(f listed, part role, report func(kind, severity, text s
 	}
 }
 
-// content compares a file's content and label with its list. It wants to be
-// called again when another file has taken its place.
+// content compares a file's content and label with its list. It returns true if another file has
+// taken its place, so that the caller tries again.
 func (h *hasher) content(f listed, part role, file *kernel.File, report func(kind, severity, text string) api.Finding, retry bool) (again bool) {
 	u := f.unit
 	label, err := file.Label()
@@ -166,8 +167,8 @@ func (h *hasher) replaced(path string, file *kernel.File) bool {
 	return now.Stat.Ino != file.Stat.Ino || now.Stat.Dev != file.Stat.Dev
 }
 
-// elsewhere reports whether another list has this content under the same path:
-// the file is that package's.
+// elsewhere reports whether another list has this content under the same path: then the file
+// belongs to that package.
 func (h *hasher) elsewhere(f listed, got sums) bool {
 	for _, place := range h.index.places(h.index.paths, f.real) {
 		if place != f.unit.place && h.index.includes(h.index.entries[place], got, f.real) {
@@ -177,7 +178,7 @@ func (h *hasher) elsewhere(f listed, got sums) bool {
 	return false
 }
 
-// label looks at what the file is bound to; its content is right.
+// label verifies the label of a file whose content is right.
 func (h *hasher) label(f listed, file *kernel.File, label string, got sums, report func(kind, severity, text string) api.Finding) {
 	u := f.unit
 	switch label {
@@ -185,8 +186,8 @@ func (h *hasher) label(f listed, file *kernel.File, label string, got sums, repo
 		if !h.spec.Fix {
 			return
 		}
-		// The kernel may hold an earlier content of the file against it, or an earlier
-		// list for it: the same label, written anew, makes it ask again.
+		// The kernel may remember an earlier content of the file, or an earlier list. Writing
+		// the same label again makes it ask again.
 		if err := file.RenewLabel(label); err != nil && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EROFS) {
 			found := report(api.FindingLabel, api.SeverityWarning, "is bound to its list, but digestd cannot update the kernel: "+err.Error())
 			found.Label = label
@@ -216,13 +217,13 @@ func (h *hasher) label(f listed, file *kernel.File, label string, got sums, repo
 		}
 	}
 	if label == "" && !found.Fixed {
-		u.count(&u.Unbound) // a file system without labels is no cause to act
+		u.count(&u.Unbound) // the file system has no labels: no action is necessary
 		return
 	}
 	u.found(found)
 }
 
-// stray looks at a file that no list has under its path.
+// stray verifies a file whose path no list has.
 func (h *hasher) stray(u *unit, path string, file *kernel.File, explicit bool) {
 	defer file.Close()
 	if h.ctx.Err() != nil {
@@ -263,7 +264,7 @@ func (h *hasher) stray(u *unit, path string, file *kernel.File, explicit bool) {
 	u.found(found)
 }
 
-// strayLabel looks at the label of a file whose content some list has.
+// strayLabel verifies the label of a file whose content is in some list.
 func (h *hasher) strayLabel(found *api.Finding, file *kernel.File, label string, got sums) (wrong bool) {
 	if label == "" {
 		return false

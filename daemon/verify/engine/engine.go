@@ -28,14 +28,14 @@ const (
 )
 
 const (
-	// maxAhead bounds the units that wait for one before them.
+	// maxAhead bounds the finished units that wait for an earlier one.
 	maxAhead = 1024
 	// maxFindings bounds the findings that one unit reports in full.
 	maxFindings = 10_000
 	// maxTasks bounds the tasks that wait, some of them with an open file.
 	maxTasks = 128
-	// batch is how many files of a list go from hand to hand at a time: each time
-	// costs as much as to read one.
+	// batch is how many files of a list one task has: passing a task costs as much as reading a
+	// small file.
 	batch = 32
 	// beatTime is the time between two beats.
 	beatTime = 200 * time.Millisecond
@@ -50,49 +50,49 @@ type engine struct {
 	links links
 	pace  *pace.Pacer
 	tasks chan task
-	units chan *unit // in order
+	units chan *unit // in the order of their reports
 	searched
 
 	files, dirs atomic.Int64
 	searching   atomic.Bool
 }
 
-// searched is what the search for files of nobody is about, and what it came to.
+// searched is the state of the search for files that no package owns.
 type searched struct {
-	tops   []string   // the paths that are wanted, and where they really lie
-	real   []string   // the latter, in the order of the search
-	found  chan *unit // to come after those of lists
-	quiet  *unit      // the last directory that it found nothing to look at in
-	quiets int        // how many in a row
+	tops   []string   // the wanted paths
+	real   []string   // their real paths, in the order of the search
+	found  chan *unit // units to report after those of lists
+	quiet  *unit      // the latest directory without a file to verify
+	quiets int        // the number of such directories in a row
 }
 
-// task looks at a file or more of a unit, one after the other.
+// task verifies one file or several files of a unit, one after the other.
 type task struct {
 	unit  *unit
 	files int
 	check func(h *hasher, i int)
 }
 
-// unit is a list or a directory that is being looked at.
+// unit is a list or a directory that is being verified.
 type unit struct {
 	verify.Unit
 	entry *entry // nil for a directory
-	stamp stamp  // of the entry's file when it was read
+	stamp stamp  // stamp of the list's file when it was read
 	place int
-	tasks int           // that were handed out
-	left  atomic.Int64  // parts that are not done
+	tasks int           // tasks that were started
+	left  atomic.Int64  // parts that are not finished
 	done  chan struct{} // closed when none is left
 	mu    sync.Mutex
 }
 
-// newUnit makes a unit with one part: finding out what the others are.
+// newUnit makes a unit with one part, which finds the others.
 func newUnit(u verify.Unit) *unit {
 	n := &unit{Unit: u, done: make(chan struct{})}
 	n.left.Store(1)
 	return n
 }
 
-// finish is called when a part is done.
+// finish ends a part.
 func (u *unit) finish() {
 	if u.left.Add(-1) == 0 {
 		close(u.done)
@@ -116,7 +116,7 @@ func (u *unit) count(n *int) {
 	u.mu.Unlock()
 }
 
-// run does what spec says and tells of it. Calls of tell come one at a time.
+// run does the work of spec and reports it by tell, one call at a time.
 func run(ctx context.Context, spec verify.Spec, pacer *pace.Pacer, tell func(verify.Message) error) error {
 	root, err := kernel.OpenRoot(spec.Root)
 	if err != nil {
@@ -149,7 +149,7 @@ func run(ctx context.Context, spec verify.Spec, pacer *pace.Pacer, tell func(ver
 		if err := e.report(ctx, tell); err != nil {
 			cancel(err)
 		}
-		for range e.units { // let who fills it come to its end
+		for range e.units { // lets the producer finish
 		}
 	}()
 	err = e.look(ctx)
@@ -163,8 +163,8 @@ func run(ctx context.Context, spec verify.Spec, pacer *pace.Pacer, tell func(ver
 	return err
 }
 
-// look finds what there is to look at: the files of lists, and meanwhile those of
-// nobody, which are told of when the lists are done.
+// look finds the files to verify: those of lists and, at the same time, those that no package
+// owns, which are reported after the lists.
 func (e *engine) look(ctx context.Context) (err error) {
 	searched := make(chan error, 1)
 	go func() {
@@ -183,7 +183,7 @@ func (e *engine) look(ctx context.Context) (err error) {
 	return cmp.Or(err, <-searched)
 }
 
-// hash looks at files until there are no more.
+// hash processes tasks until there are no more.
 func (e *engine) hash(ctx context.Context) {
 	h := &hasher{engine: e, ctx: ctx, buf: make([]byte, 256<<10)}
 	defer h.leave()
@@ -200,7 +200,7 @@ func (e *engine) hash(ctx context.Context) {
 	}
 }
 
-// begin announces a unit.
+// begin enters a unit into the order of reports.
 func (e *engine) begin(ctx context.Context, to chan *unit, u *unit) error {
 	select {
 	case to <- u:
@@ -210,12 +210,12 @@ func (e *engine) begin(ctx context.Context, to chan *unit, u *unit) error {
 	}
 }
 
-// add hands a file of a unit to the hashers.
+// add passes a file of a unit to the hashers.
 func (e *engine) add(ctx context.Context, u *unit, check func(*hasher)) error {
 	return e.addSome(ctx, u, 1, func(h *hasher, _ int) { check(h) })
 }
 
-// addSome hands several, for which check is called by their index.
+// addSome passes several files to the hashers, which call check with their indexes.
 func (e *engine) addSome(ctx context.Context, u *unit, files int, check func(h *hasher, i int)) error {
 	u.tasks++
 	u.left.Add(1)
@@ -228,7 +228,7 @@ func (e *engine) addSome(ctx context.Context, u *unit, files int, check func(h *
 	}
 }
 
-// verifyLists looks at the files of all lists that are wanted.
+// verifyLists verifies the files of all wanted lists.
 func (e *engine) verifyLists(ctx context.Context) error {
 	var buf []byte
 	for place := range e.index.entries {
@@ -300,8 +300,8 @@ func (e *engine) verifyList(ctx context.Context, u *unit, buf []byte) ([]byte, e
 	return data, err
 }
 
-// selected reports whether a file of a package is among the paths that are
-// wanted, as the package names it or as it really lies.
+// selected reports whether a file of a package is among the wanted paths, by the package's name
+// for it or by its real path.
 func (e *engine) selected(path string) bool {
 	if len(e.tops) == 0 {
 		return true
@@ -310,7 +310,7 @@ func (e *engine) selected(path string) bool {
 	return slices.ContainsFunc(e.tops, func(top string) bool { return below(clean, top) || below(real, top) })
 }
 
-// resolve finds out where the paths really lie that are wanted.
+// resolve finds the real paths of the wanted paths.
 func (e *engine) resolve() {
 	for _, p := range e.spec.Paths {
 		path := filepath.Clean("/" + string(p))
@@ -324,7 +324,7 @@ func (e *engine) resolve() {
 	slices.SortFunc(e.real, compareDirs)
 }
 
-// realFile is where a path leads that is no directory's.
+// realFile returns the real path of a path that is not a directory.
 func (e *engine) realFile(path string) string {
 	if file, err := e.root.Find(path, true); err == nil {
 		defer file.Close()

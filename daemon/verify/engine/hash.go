@@ -15,20 +15,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hasher is one goroutine's means.
+// hasher has the resources of one hashing goroutine.
 type hasher struct {
 	*engine
 	ctx context.Context
 	buf []byte
 
-	dir  *kernel.Dir // the one that a file was looked for last, nil if it cannot be opened
-	path string      // that it was opened by, with a slash at the end
+	dir  *kernel.Dir // directory of the latest file, nil if it cannot be opened
+	path string      // path by which it was opened, with a trailing slash
 }
 
-// find looks a file up, and opens it if it may be read. The directory of the one
-// before is at hand, as a list has the files of a directory together; what that
-// has to say counts only if it has the file, for another may have taken its place
-// by now. fresh does without.
+// find looks a file up and opens it if it is readable. It first tries the open directory of the
+// previous file, because a list has the files of a directory together. If the file is not found
+// there, find follows the whole path, because another directory may have taken that place. fresh
+// skips the open directory.
 func (h *hasher) find(path string, fresh bool) (*kernel.File, error) {
 	cut := strings.LastIndexByte(path, '/') + 1
 	if cut > 0 && !fresh {
@@ -46,7 +46,7 @@ func (h *hasher) find(path string, fresh bool) (*kernel.File, error) {
 	return h.root.Find(path, false)
 }
 
-// leave closes the directory that is at hand.
+// leave closes the open directory.
 func (h *hasher) leave() {
 	if h.dir != nil {
 		h.dir.Close()
@@ -54,7 +54,7 @@ func (h *hasher) leave() {
 	h.dir, h.path = nil, ""
 }
 
-// sums are a file's digests by some algorithms.
+// sums has a file's digests by algorithm.
 type sums = map[digestlist.Algo][]byte
 
 var (
@@ -62,12 +62,12 @@ var (
 	errSparse = errors.New("it is sparse")
 )
 
-// A file larger than this, and mostly holes, is not read: a few bytes on disk
-// must not keep a processor busy for days.
+// A sparse file that is larger than this is not read: a few bytes on disk must not occupy a
+// processor for days.
 const maxSparse = 16 << 30
 
-// sums reads a file once. Of a file with several names or lists, the first who
-// asks reads it, and the others wait.
+// sums reads a file once. For a file with several names or lists, the first goroutine reads it
+// and the others wait.
 func (h *hasher) sums(f *kernel.File, u *unit, shared bool, algos ...digestlist.Algo) (sums, error) {
 	if !shared && f.Stat.Nlink < 2 {
 		return h.read(f, u, algos)
@@ -82,7 +82,7 @@ func (h *hasher) sums(f *kernel.File, u *unit, shared bool, algos ...digestlist.
 	return l.sums, l.err
 }
 
-// read hashes a file, once more if it changed meanwhile.
+// read hashes a file, and hashes it again if it changed meanwhile.
 func (h *hasher) read(f *kernel.File, u *unit, algos []digestlist.Algo) (sums, error) {
 	before := f.Stat
 	for range 3 {
@@ -141,7 +141,7 @@ func (h *hasher) readOnce(f *kernel.File, u *unit, algos []digestlist.Algo) (sum
 	return got, nil
 }
 
-// inode is one content, until it changes.
+// inode identifies a file's content until it changes.
 type inode struct {
 	dev, ino uint64
 	ctime    unix.Timespec
@@ -156,18 +156,18 @@ type link struct {
 	err  error
 }
 
-// links remembers contents.
+// links remembers the digests of files with several names.
 type links struct {
 	mu    *sync.Mutex
 	known map[inode]*link
 }
 
-// maxLinks bounds what is remembered.
+// maxLinks bounds the number of entries.
 const maxLinks = 1 << 20
 
 func newLinks() links { return links{&sync.Mutex{}, map[inode]*link{}} }
 
-// enter returns the content of an inode, and whether the caller must fill it in.
+// enter returns the content of an inode, and whether the caller must compute it.
 func (l links) enter(at inode) (entry *link, first bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

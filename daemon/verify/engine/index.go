@@ -24,8 +24,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// key is the first half of a digest: nobody finds content with that half of a
-// digest that is vouched for.
+// key is the first half of a digest. Finding other content with the same half is infeasible.
 type key struct{ hi, lo uint64 }
 
 func keyOf(digest []byte) key {
@@ -37,35 +36,34 @@ func keyOf(digest []byte) key {
 
 func compareKeys(a, b key) int { return cmp.Or(cmp.Compare(a.hi, b.hi), cmp.Compare(a.lo, b.lo)) }
 
-// entry is a list that the daemon knows, and what rpm's database says of its package.
+// entry is a list that the daemon knows, with what rpm's database says about its package.
 type entry struct {
 	verify.Entry
 	moved header.Relocations
 }
 
-// index is what all active lists together vouch for.
+// index has the contents of all active lists.
 type index struct {
 	lists   string
 	entries []entry
 	root    *kernel.Root
-	real    map[string]string // directories as lists name them, and as they are
+	real    map[string]string // real paths of directories, by their names in lists
 
 	broken map[int]bool // entries whose lists cannot be read
 
 	digests []key
 	hashes
-	wide  []digestlist.Algo // of digests, besides SHA-256
-	files int               // in lists that are wanted
+	wide  []digestlist.Algo // algorithms of digests other than SHA-256
+	files int               // files in wanted lists
 }
 
-// hashes are those of paths that lists or packages have.
+// hashes has the hashes of paths in lists and packages.
 type hashes struct {
 	seed maphash.Seed
-	// Hashes of paths, links in their directories resolved, the entry's place in
-	// the lower bits. Equal hashes of two paths are one in many millions, and
-	// other ones the next time.
+	// Hashes of real paths; the lower bits are the entry's place. Two paths have the same hash
+	// once in many millions, and other ones in the next run.
 	paths     []uint64
-	covered   []uint64 // the same, of packages that have no list, which is told once
+	covered   []uint64 // the same, of packages without a list
 	ghosts    []uint64 // the same, of ghosts
 	placeBits int
 }
@@ -79,8 +77,8 @@ func newIndex(spec *verify.Spec, root *kernel.Root) *index {
 		hashes: hashes{seed: maphash.MakeSeed(), placeBits: bits.Len(uint(len(entries)))}}
 }
 
-// load reads the active lists. One that cannot be read vouches for nothing; that
-// is found when it is verified.
+// load reads the active lists. A list that cannot be read vouches for nothing; its verification
+// reports it.
 func (x *index) load(wanted func(path string) bool) {
 	var buf []byte
 	for place, e := range x.entries {
@@ -117,7 +115,7 @@ func (x *index) cover(path string, place int) { x.covered = append(x.covered, x.
 // ghost enters a path that a package owns without content.
 func (x *index) ghost(path string, place int) { x.ghosts = append(x.ghosts, x.ref(path, place)) }
 
-// sealed is called when all is entered.
+// sealed sorts the index after all paths are entered.
 func (x *index) sealed() {
 	slices.Sort(x.covered)
 	slices.Sort(x.ghosts)
@@ -131,8 +129,8 @@ func (x *index) hash(path string) uint64 {
 	return maphash.String(x.seed, path) &^ (1<<x.placeBits - 1)
 }
 
-// realPath resolves the links in a file's directory; what is not there stays as
-// it is named. It remembers, so it is for one goroutine.
+// realPath resolves the links in a file's directory. A missing directory keeps its name. Only
+// one goroutine may use it, because it remembers directories.
 func (x *index) realPath(path string) string {
 	cut := strings.LastIndexByte(path, '/') + 1
 	dir, base := path[:cut], path[cut:]
@@ -142,15 +140,14 @@ func (x *index) realPath(path string) string {
 	return path
 }
 
-// realDir resolves the links in a directory, which ends in a slash as its answer
-// does.
+// realDir resolves the links in a directory. The argument and the result end in a slash.
 func (x *index) realDir(dir string) string {
 	real, known := x.real[dir]
 	if known {
 		return real
 	}
 	dir = strings.Clone(dir)
-	// Nearly always it is a directory in one that is what it is called, too.
+	// Nearly all directories are real ones in real ones.
 	if name := strings.TrimSuffix(dir, "/"); name != "" {
 		parent := name[:strings.LastIndexByte(name, '/')+1]
 		if base := name[len(parent):]; parent != "" && base != "" && base != "." && base != ".." &&
@@ -171,7 +168,7 @@ func (x *index) realDir(dir string) string {
 	return real
 }
 
-// realPathOnce is realPath for those who must not remember.
+// realPathOnce is realPath without the memory, for other goroutines.
 func (x *index) realPathOnce(path string) string {
 	cut := strings.LastIndexByte(path, '/') + 1
 	real, err := x.root.RealDir(path[:cut])
@@ -181,7 +178,7 @@ func (x *index) realPathOnce(path string) string {
 	return strings.TrimSuffix(real, "/") + "/" + path[cut:]
 }
 
-// places returns those entries that have a path; it is a real one.
+// places returns the entries that have a real path.
 func (x *index) places(sorted []uint64, real string) (places []int) {
 	h := x.hash(real)
 	i, _ := slices.BinarySearch(sorted, h)
@@ -191,7 +188,7 @@ func (x *index) places(sorted []uint64, real string) (places []int) {
 	return places
 }
 
-// has reports whether some entry has a path; it is a real one.
+// has reports whether an entry has a real path.
 func (x *index) has(sorted []uint64, real string) bool {
 	h := x.hash(real)
 	i, _ := slices.BinarySearch(sorted, h)
@@ -217,8 +214,8 @@ func (x *index) active(name string) (entry, bool) {
 	return x.entries[i], true
 }
 
-// includes reports whether an active list has a digest, under that real path or,
-// if it is "", under any.
+// includes reports whether an active list has one of these digests, under that real path or, if
+// real is "", under any path.
 func (x *index) includes(e entry, sums map[digestlist.Algo][]byte, real string) bool {
 	data, _, err := x.read(e, nil)
 	if err != nil {
@@ -237,15 +234,15 @@ func (x *index) includes(e entry, sums map[digestlist.Algo][]byte, real string) 
 
 var errFound = errors.New("found")
 
-// stamp tells one state of a list's file from another.
+// stamp identifies one state of a list's file.
 type stamp struct {
 	dev, ino uint64
 	size     int64
 	ctime    unix.Timespec
 }
 
-// read returns the content of a list as the daemon published it, or an error
-// that says what is wrong with the file.
+// read returns the content of a list as the daemon published it, or an error that describes the
+// damage.
 func (x *index) read(e entry, buf []byte) ([]byte, stamp, error) {
 	path := filepath.Join(x.lists, e.Name)
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
@@ -274,7 +271,7 @@ func (x *index) read(e entry, buf []byte) ([]byte, stamp, error) {
 	return buf, stamp{st.Dev, st.Ino, st.Size, st.Ctim}, nil
 }
 
-// maxListSize is that of package store.
+// maxListSize equals the limit of package listdir.
 const maxListSize = 512 << 20
 
 // unchanged reports whether a list's file is still the one that was read.

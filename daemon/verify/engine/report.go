@@ -12,7 +12,7 @@ import (
 	"github.com/digestd/digestd/daemon/verify"
 )
 
-// report tells of units in their order, and beats in between.
+// report reports units in their order, with beats in between.
 func (e *engine) report(ctx context.Context, tell func(verify.Message) error) error {
 	ticker := time.NewTicker(beatTime)
 	defer ticker.Stop()
@@ -29,7 +29,7 @@ func (e *engine) report(ctx context.Context, tell func(verify.Message) error) er
 			}
 		}
 		if ctx.Err() != nil {
-			return nil // parts of it were passed over
+			return nil // parts of it were skipped
 		}
 		e.settle(u)
 		if err := tell(verify.Message{Unit: &u.Unit}); err != nil {
@@ -39,8 +39,7 @@ func (e *engine) report(ctx context.Context, tell func(verify.Message) error) er
 	return nil
 }
 
-// settle takes back what was found of a list that left meanwhile: a package
-// transaction overtook us.
+// settle drops the findings of a list that was removed meanwhile by a package transaction.
 func (e *engine) settle(u *unit) {
 	if u.entry == nil || u.entry.State != active || u.stamp == (stamp{}) {
 		return
@@ -50,7 +49,7 @@ func (e *engine) settle(u *unit) {
 	}
 }
 
-// named puts a path into a finding.
+// named returns f with the path.
 func named(path string, f api.Finding) api.Finding {
 	f.Path = path
 	if !utf8.ValidString(path) {

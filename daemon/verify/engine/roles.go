@@ -13,15 +13,15 @@ import (
 	"github.com/digestd/digestd/rpmdb"
 )
 
-// role is what a package says of a file that is not like all others.
+// role is a property that a package gives some of its files.
 type role uint8
 
 const (
 	roleConfig        role = 1 << iota // the administrator may change it
-	roleDocumentation                  // nobody misses it
+	roleDocumentation                  // it may be missing
 	roleMissingOK                      // it may be absent
 	roleAbsent                         // rpm did not install it
-	roleShared                         // nor did it, for another machine does
+	roleShared                         // rpm did not install it, because another machine shares it
 	roleRemade                         // its content is not to be compared: %verify(not filedigest)
 )
 
@@ -72,7 +72,7 @@ func absentState(state byte) bool {
 	return state == stateNotInstalled || state == stateNetShared || state == stateWrongColor
 }
 
-// String is the role's name in a finding.
+// String returns the role's name in a finding.
 func (r role) String() string {
 	switch {
 	case r&roleConfig != 0:
@@ -89,11 +89,11 @@ type marked struct {
 	role role
 }
 
-// roles are those of all files of wanted packages, by the entry's place.
+// roles has the roles of the files of all wanted packages, by the entry's place.
 type roles struct {
 	x       *index
 	byEntry [][]marked
-	regular []int // wanted files of packages that are withheld
+	regular []int // numbers of wanted files of withheld packages
 	wanted  func(path string) bool
 }
 
@@ -126,8 +126,8 @@ func (r *roles) coverBroken(ctx context.Context, dir string) error {
 	})
 }
 
-// eachInstalled calls enter for each header of rpm's database that an entry is of. One
-// that is malformed says nothing.
+// eachInstalled calls enter for each header in rpm's database that belongs to an entry. It skips
+// malformed headers.
 func eachInstalled(ctx context.Context, dir string, x *index, enter func(h *header.Header, place int)) error {
 	if dir == "" {
 		return nil
@@ -165,7 +165,7 @@ func eachInstalled(ctx context.Context, dir string, x *index, enter func(h *head
 	return nil
 }
 
-// states returns what rpm did with each file.
+// states returns the state of each file in rpm's database.
 func states(h *header.Header) []byte {
 	states, _ := h.Unsigned().Bytes(header.TagFileStates)
 	return states
@@ -187,8 +187,7 @@ func (r *roles) cover(h *header.Header, place int) {
 	})
 }
 
-// enter notes where the files of one package are, and those that are not like all
-// others.
+// enter notes the paths of one package's files, and the files with roles.
 func (r *roles) enter(h *header.Header, place int) {
 	states := states(h)
 	compared, _ := h.Uint32s(header.TagVerifyFlags)

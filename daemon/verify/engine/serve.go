@@ -15,8 +15,8 @@ import (
 	"github.com/digestd/digestd/daemon/verify/pace"
 )
 
-// Serve is the process that verifies: it reads a [verify.Spec] and writes
-// [verify.Message]s. When its input ends, the daemon has gone, and it ends too.
+// Serve reads a [verify.Spec] from in, verifies, and writes [verify.Message]s to out. It also
+// ends when its input ends, because the daemon has exited then.
 func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -40,7 +40,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	flushed := time.Now()
 	tell := func(m verify.Message) error {
 		err := output.Encode(m)
-		// Each unit by itself would be a write a directory.
+		// One write for each unit would be one for each directory.
 		if now := time.Now(); err == nil && (m.Unit == nil || len(m.Unit.Findings) > 0 || now.Sub(flushed) > beatTime) {
 			flushed = now
 			err = buffered.Flush()

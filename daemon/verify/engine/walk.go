@@ -17,8 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxDepth bounds how deep directories may lie in each other: each is open while
-// those below it are looked at.
+// maxDepth bounds the depth of directories: each is open while those below it are searched.
 const maxDepth = 256
 
 // search looks for executables without a list: in the whole tree, or at and below the
@@ -29,7 +28,7 @@ func (e *engine) search(ctx context.Context) error {
 	}
 	for i, top := range e.real {
 		if slices.ContainsFunc(e.real[:i], func(earlier string) bool { return below(top, earlier) }) {
-			continue // it was looked at
+			continue // it was verified already
 		}
 		if err := e.searchTop(ctx, top); err != nil {
 			return err
@@ -38,8 +37,7 @@ func (e *engine) search(ctx context.Context) error {
 	return e.tellQuiet(ctx)
 }
 
-// searchTop looks at a path that was named: a directory with all below it, or a
-// file.
+// searchTop verifies a named path: a file, or a directory with everything below it.
 func (e *engine) searchTop(ctx context.Context, top string) (err error) {
 	err = e.searchTree(ctx, top)
 	if !absent(err) && !errors.Is(err, unix.ELOOP) {
@@ -69,14 +67,14 @@ func (e *engine) searchTop(ctx context.Context, top string) (err error) {
 	return nil
 }
 
-// node is a directory whose subdirectories are being looked at.
+// node is a directory whose subdirectories are being searched.
 type node struct {
 	dir  *kernel.Dir
 	path string
-	subs []string // still to come
+	subs []string // remaining subdirectories
 }
 
-// searchTree looks at all directories from top down, in order.
+// searchTree searches all directories from the top down, in order.
 func (e *engine) searchTree(ctx context.Context, top string) error {
 	dir, err := e.root.OpenDir(top)
 	if err != nil {
@@ -128,25 +126,24 @@ func (e *engine) searchTree(ctx context.Context, top string) error {
 	return nil
 }
 
-// passed reports whether an earlier run has done a directory and all below it.
+// passed reports whether an earlier run has finished a directory and everything below it.
 func (e *engine) passed(dir string) bool {
 	after := string(e.spec.After.Dir)
 	return after != "" && compareDirs(dir, after) < 0 && !below(after, dir)
 }
 
-// compareDirs puts a directory before what is below it and that before its next
+// compareDirs orders directories: first a directory, then everything below it, then its next
 // sibling.
 func compareDirs(a, b string) int {
 	return slices.Compare(strings.Split(a, "/"), strings.Split(b, "/"))
 }
 
-// enterDir opens a directory that the search goes on in; nil for one that it
-// does not.
+// enterDir opens a directory for the search. It returns nil if the search skips it.
 func (e *engine) enterDir(ctx context.Context, stack []*node, name, child string) (*kernel.Dir, error) {
 	parent := stack[len(stack)-1].dir
 	dir, err := parent.Child(name)
 	if absent(err) || errors.Is(err, unix.ELOOP) {
-		return nil, nil // gone, or another thing by now
+		return nil, nil // it is gone, or is not a directory any more
 	}
 	if err != nil {
 		return nil, e.complain(ctx, child, "cannot be read: "+reason(err))
@@ -168,7 +165,7 @@ func (e *engine) enterDir(ctx context.Context, stack []*node, name, child string
 	return dir, nil
 }
 
-// complain reports a directory that could not be looked into.
+// complain reports a directory that could not be read.
 func (e *engine) complain(ctx context.Context, dir, text string) error {
 	u := e.beginDir(dir)
 	if u == nil {
@@ -178,11 +175,10 @@ func (e *engine) complain(ctx context.Context, dir, text string) error {
 	return e.endDir(ctx, u)
 }
 
-// maxQuiet is how many directories in a row are told of as one, if there is
-// nothing to say of any: of nearly all there is not.
+// maxQuiet is how many directories in a row without findings are reported as one.
 const maxQuiet = 256
 
-// beginDir begins the unit of a directory; nil if an earlier run has done it.
+// beginDir begins the unit of a directory. It returns nil if an earlier run has finished it.
 func (e *engine) beginDir(dir string) *unit {
 	e.dirs.Add(1)
 	if after := string(e.spec.After.Dir); after != "" && compareDirs(dir, after) <= 0 {
@@ -191,7 +187,7 @@ func (e *engine) beginDir(dir string) *unit {
 	return newUnit(verify.Unit{Cursor: verify.Cursor{Tree: true, Dir: verify.Path(dir)}})
 }
 
-// endDir announces a directory's unit, or keeps it as quiet.
+// endDir reports a directory's unit, or counts it as quiet.
 func (e *engine) endDir(ctx context.Context, u *unit) error {
 	defer u.finish()
 	if u.tasks == 0 && len(u.Findings) == 0 {
@@ -203,7 +199,7 @@ func (e *engine) endDir(ctx context.Context, u *unit) error {
 	return cmp.Or(e.tellQuiet(ctx), e.begin(ctx, e.found, u))
 }
 
-// tellQuiet announces the last of the quiet directories.
+// tellQuiet reports the latest of the quiet directories.
 func (e *engine) tellQuiet(ctx context.Context) error {
 	u := e.quiet
 	if e.quiet, e.quiets = nil, 0; u == nil {
@@ -212,7 +208,7 @@ func (e *engine) tellQuiet(ctx context.Context) error {
 	return e.begin(ctx, e.found, u)
 }
 
-// searchDir looks at the files of one directory and returns its subdirectories.
+// searchDir verifies the files of one directory and returns its subdirectories.
 func (e *engine) searchDir(ctx context.Context, n *node) (subs []string, err error) {
 	u := e.beginDir(n.path)
 	if u != nil {
@@ -258,16 +254,15 @@ func (e *engine) searchFile(ctx context.Context, u *unit, n *node, name string) 
 	return nil
 }
 
-// executable reports whether a file could be run: by itself, or in a process or
-// the kernel.
+// executable reports whether a file could run: by itself, in a process, or in the kernel.
 func executable(name string, st *unix.Stat_t) bool {
 	base := path.Base(name)
 	return st.Mode&0o111 != 0 || strings.HasSuffix(base, ".so") || strings.Contains(base, ".so.") ||
 		strings.HasSuffix(base, ".ko") || strings.Contains(base, ".ko.")
 }
 
-// local reports whether a file system that is mounted in the tree is searched:
-// one on a disk of this machine, which keeps what it has.
+// local reports whether the search enters a mounted file system: it must be on a disk of this
+// machine and store data.
 func local(dir *kernel.Dir) bool {
 	kind, err := dir.FileSystem()
 	return err == nil && slices.Contains([]int64{

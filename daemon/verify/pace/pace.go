@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pace lets everybody else go first: a verification in the background takes
-// what processors and disks are not wanted by others.
+// Package pace lets a verification in the background use only the processor and disk time that
+// nobody else wants.
 package pace
 
 import (
@@ -23,10 +23,10 @@ const (
 	ioprioIdle       = 3 << 13
 )
 
-// GiveWay lets everybody else go first: on processors and on disks. Threads that come later
-// take after those that are there. It ignores refusals: the Pacer still pauses.
+// GiveWay gives this process the lowest priority on processors and disks. Later threads inherit
+// it. It ignores errors: the Pacer still pauses.
 func GiveWay() {
-	for range 2 { // a thread may have been born meanwhile
+	for range 2 { // a thread may have started meanwhile
 		threads, _ := os.ReadDir("/proc/self/task")
 		for _, t := range threads {
 			id, err := strconv.Atoi(t.Name())
@@ -40,8 +40,8 @@ func GiveWay() {
 	}
 }
 
-// Pacer pauses while others want processors or disks: by the kernel's pressure
-// figures, where it has them. A nil Pacer never does.
+// Pacer pauses while other processes wait for processors or disks, by the kernel's pressure
+// information if it is available. A nil Pacer never pauses.
 type Pacer struct {
 	mu     sync.Mutex
 	looked time.Time
@@ -50,11 +50,11 @@ type Pacer struct {
 
 const (
 	lookTime  = time.Second            // between two looks at the pressure
-	pauseTime = 700 * time.Millisecond // of these, under pressure
-	pressed   = 20.0                   // percent of time that somebody had to wait
+	pauseTime = 700 * time.Millisecond // part of lookTime to pause, under pressure
+	pressed   = 20.0                   // percent of time in which some process waited
 )
 
-// Wait returns when it is time to work.
+// Wait returns when work may continue.
 func (p *Pacer) Wait(ctx context.Context) {
 	if p == nil {
 		return
@@ -80,8 +80,8 @@ func (p *Pacer) Wait(ctx context.Context) {
 	}
 }
 
-// pressure returns the share of the last ten seconds in which somebody waited,
-// in percent, 0 where the kernel does not say.
+// pressure returns the percentage of the last ten seconds in which some process waited, or 0 if
+// the kernel does not report it.
 func pressure(file string) float64 {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -93,7 +93,7 @@ func pressure(file string) float64 {
 	return share
 }
 
-// schedSetIdle makes a thread run only when no other wants to.
+// schedSetIdle makes a thread run only when no other thread wants to.
 func schedSetIdle(thread int) {
 	param := struct{ priority int32 }{}
 	unix.Syscall(unix.SYS_SCHED_SETSCHEDULER, uintptr(thread), schedIdle, uintptr(unsafe.Pointer(&param)))

@@ -57,7 +57,7 @@ func (l Line) raiseFloor(e nevra.EVR, by string) Line {
 	return l
 }
 
-// floorOver returns the highest floor above e, and its origin. below is false if there is none.
+// floorOver returns the floor of l and its origin if e is below that floor.
 func (l Line) floorOver(e nevra.EVR) (floor nevra.EVR, by string, below bool) {
 	if l.belowFloor(e) {
 		return l.Floor, l.FloorBy, true

@@ -44,18 +44,18 @@ type Index struct {
 	dir      string
 	mu       sync.RWMutex // held to exchange db, and by readers beside the owner
 	db       *bbolt.DB
-	file     durable.Inode // of db
+	file     durable.Inode // identifies the database's file
 	journal  string
 	lock     *os.File
 	commit   uint64
 	counter  uint64
-	waiting  journal // a commit that the journal has and the database has not; none without changes
-	behind   error   // why the database has not
-	restored bool    // written anew since it was opened
+	waiting  journal // a commit that the journal has and the database lacks; empty without changes
+	behind   error   // why the database lacks it
+	restored bool    // written again since it was opened
 }
 
-// Behind returns why the database lacks the latest commit, which is durable in the
-// commit file: a later Commit enters both. It is nil when the database has all.
+// Behind returns why the database lacks the latest commit, which is durable in the commit file.
+// A later Commit enters both. It returns nil if the database is complete.
 func (ix *Index) Behind() error { return ix.behind }
 
 // Counter returns the highest activation counter ever committed. It survives
@@ -65,10 +65,10 @@ func (ix *Index) Counter() uint64 { return ix.counter }
 // Commits returns the number of commits made since the index began.
 func (ix *Index) Commits() uint64 { return ix.commit }
 
-// Commit makes all changes of b durable, or none. It waits for the disk. The contents of the
-// commit file are durable: when the database cannot take it, as on a full disk, Commit
-// succeeds, and the next one, even of an empty batch, tries again; see Behind. Until then
-// readers of the log miss the latest entries.
+// Commit makes all changes of b durable, or none. It waits for the disk. A commit is durable
+// once it is in the commit file: if the database cannot take it, for example on a full disk,
+// Commit still succeeds, and the next Commit, even of an empty batch, tries again; see Behind.
+// Until then readers of the log do not see the latest entries.
 func (ix *Index) Commit(b *record.Batch) error {
 	changes, counter, err := b.Records()
 	if err != nil {
@@ -88,7 +88,7 @@ func (ix *Index) Commit(b *record.Batch) error {
 	}
 	j := journal{commit: ix.commit + 1, counter: max(ix.counter, counter), changes: changes}
 	if ix.behind != nil {
-		// The commit file holds one commit: this one joins the one that waits.
+		// The commit file holds one commit, so this one is merged with the waiting one.
 		j.changes = record.Sorted(slices.Concat(ix.waiting.changes, changes))
 	}
 	if err := writeJournal(ix.journal, j); err != nil {
@@ -99,8 +99,8 @@ func (ix *Index) Commit(b *record.Batch) error {
 	return nil
 }
 
-// enter brings a commit that is in the commit file into the database, or keeps it
-// for the next time.
+// enter brings a commit from the commit file into the database, or keeps it for the next
+// attempt.
 func (ix *Index) enter(j journal) {
 	if err := ix.apply(j); err != nil {
 		ix.waiting, ix.behind = j, fmt.Errorf("cannot enter the latest commit into the index: %w", err)
@@ -109,12 +109,12 @@ func (ix *Index) enter(j journal) {
 	ix.waiting, ix.behind = journal{}, nil
 }
 
-// pieceSize is how many bytes of a commit enter the database at a time: it keeps what it
-// takes in memory, several times, until it has it on disk.
+// pieceSize is how many bytes of a commit enter the database at a time, because bbolt keeps a
+// transaction in memory, several times over, until it is on disk.
 const pieceSize = 1 << 20
 
-// apply enters a commit into the database, in pieces. The numbers come with the last of
-// them: until then the commit is missing, and is entered anew from the commit file.
+// apply enters a commit into the database, in pieces. The last piece has the commit's number:
+// until then the commit counts as missing, and Open enters it again from the commit file.
 func (ix *Index) apply(j journal) error {
 	for rest := j.changes; ; {
 		n, size := 0, 0
@@ -160,14 +160,13 @@ func enterChanges(tx *bbolt.Tx, changes []record.Record) error {
 	return nil
 }
 
-// putNumber sets one of the numbers that describe the index itself.
+// putNumber sets a number that describes the index itself.
 func putNumber(tx *bbolt.Tx, name string, n uint64) error {
 	key := []byte(name)
 	return tx.Bucket([]byte(record.BucketMeta)).Put(key, seal(record.BucketMeta, key, binary.BigEndian.AppendUint64(nil, n)))
 }
 
-// number returns one of the numbers that describe the index itself, 0 when it
-// was never set.
+// number returns a number that describes the index itself, 0 if it was never set.
 func number(tx *bbolt.Tx, name string) uint64 {
 	key := []byte(name)
 	if v, err := unseal(record.BucketMeta, key, tx.Bucket([]byte(record.BucketMeta)).Get(key)); err == nil && len(v) == 8 {
@@ -176,7 +175,7 @@ func number(tx *bbolt.Tx, name string) uint64 {
 	return 0
 }
 
-// view reads the database; any goroutine may.
+// view reads the database. Any goroutine may call it.
 func (ix *Index) view(fn func(*bbolt.Tx) error) error {
 	ix.mu.RLock()
 	defer ix.mu.RUnlock()
@@ -186,13 +185,13 @@ func (ix *Index) view(fn func(*bbolt.Tx) error) error {
 // Close releases the database and the lock.
 func (ix *Index) Close() error {
 	if ix.behind != nil {
-		ix.enter(ix.waiting) // or the next Open does
+		ix.enter(ix.waiting) // on failure the next Open does it
 	}
 	return errors.Join(ix.db.Close(), ix.lock.Close())
 }
 
-// Load reads all records. A record that cannot be read is an error: the
-// database passed its own checks, so somebody wrote it.
+// Load reads all records. A record that cannot be parsed is an error: the database passed its
+// own checks, so another program wrote the record.
 func (ix *Index) Load() (c record.Content, err error) {
 	err = ix.view(func(tx *bbolt.Tx) (err error) {
 		c, err = ReadContent(func(bucket string, fn func(k, v []byte) error) error {
@@ -217,9 +216,9 @@ func (ix *Index) Load() (c record.Content, err error) {
 	return c, err
 }
 
-// ReadContent reads the records that each calls its function with, those of one bucket at a
-// time and in the order of their keys. The arguments must not change until ReadContent returns.
-// The log is not read: LogSize stays 0, and NextSeq 1.
+// ReadContent parses the records that each passes to its function: those of one bucket at a
+// time, in the order of their keys. The arguments must stay valid until ReadContent returns. It
+// does not read the log: LogSize stays 0, and NextSeq 1.
 func ReadContent(each func(bucket string, fn func(key, value []byte) error) error) (record.Content, error) {
 	c := record.Content{Retired: map[record.Digest]record.Retirement{}, Meta: map[string][]byte{}, NextSeq: 1}
 	err := errors.Join(
@@ -282,8 +281,8 @@ func ReadContent(each func(bucket string, fn func(key, value []byte) error) erro
 	return c, err
 }
 
-// readMany reads the records of a bucket that has one for each package, on all processors.
-// named gives a record what its key says of it.
+// readMany parses the records of a bucket with one record per package, on all processors. named
+// sets the fields of a record that come from its key.
 func readMany[T any](each func(bucket string, fn func(key, value []byte) error) error, bucket string, records *[]T, named func(r *T, key []byte)) error {
 	const part = 64
 	var keys, values [][]byte
@@ -312,7 +311,7 @@ func readMany[T any](each func(bucket string, fn func(key, value []byte) error) 
 	return group.Wait()
 }
 
-// lockState takes the state directory for this process.
+// lockState locks the state directory for this process.
 func lockState(dir string) (*os.File, error) {
 	path := filepath.Join(dir, lockFile)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)

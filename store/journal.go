@@ -18,11 +18,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// journal is the newest commit as it stands beside the database: enough to
-// make that commit once more, and to notice that more than one is missing.
+// journal is the content of the commit file: the newest commit with the numbers that show
+// whether the database lacks it, or lacks more than this one.
 //
-// On disk, big-endian: magic · u64 commit · u64 counter · u32 n ·
-// n × { u8 bucket · u8 deleted · u32 len · key · u32 len · value } · SHA-256 of all before.
+// On disk, big-endian: magic · u64 commit · u64 counter · u32 n · n × { u8 bucket · u8 deleted ·
+// u32 len · key · u32 len · value } · SHA-256 of all before.
 type journal struct {
 	commit  uint64
 	counter uint64 // highest activation counter ever committed
@@ -31,13 +31,13 @@ type journal struct {
 
 const (
 	journalMagic = "digestd journal 1\n"
-	// maxJournal bounds what is read back; a first sync of 100,000 packages stays below.
+	// maxJournal bounds the file that is read; a first sync of 100,000 packages stays below it.
 	maxJournal = 256 << 20
 )
 
 var errJournal = errors.New("commit file is damaged")
 
-// size returns how many bytes the file has.
+// size returns the size of the file in bytes.
 func (j journal) size() int {
 	size := len(journalMagic) + 20 + sha256.Size
 	for _, c := range j.changes {
@@ -48,7 +48,7 @@ func (j journal) size() int {
 
 func recordSize(c record.Record) int { return 10 + len(c.Key) + len(c.Value) }
 
-// write writes the file, a change at a time: a first sync's is as large as its index.
+// write writes the file change by change: the one of a first sync is as large as the index.
 func (j journal) write(to io.Writer) error {
 	out := bufio.NewWriterSize(to, 64<<10)
 	sum := sha256.New()
@@ -57,7 +57,7 @@ func (j journal) write(to io.Writer) error {
 	b = binary.BigEndian.AppendUint64(b, j.commit)
 	b = binary.BigEndian.AppendUint64(b, j.counter)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(j.changes)))
-	w.Write(b) // an error comes back from Flush
+	w.Write(b) // Flush returns an error
 	for _, c := range j.changes {
 		deleted := byte(0)
 		if c.Value == nil {
@@ -124,7 +124,7 @@ func decodeJournal(b []byte) (journal, error) {
 	return j, nil
 }
 
-// readJournal returns fs.ErrNotExist when there is none.
+// readJournal reads the file. The error is fs.ErrNotExist if there is none.
 func readJournal(path string) (journal, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -145,8 +145,8 @@ func readJournal(path string) (journal, error) {
 	return j, nil
 }
 
-// writeJournal replaces the file durably: when it returns nil, j is on disk whatever
-// happens next. After an error the file is what it was.
+// writeJournal replaces the file durably: when it returns nil, j is on disk. After an error the
+// former file is in place.
 func writeJournal(path string, j journal) error {
 	if size := j.size(); size > maxJournal {
 		return fmt.Errorf("cannot write %s: %d bytes are more than it can hold", path, size)

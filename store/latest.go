@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LatestCommit returns the number of the latest commit of the index in dir, from the
-// commit file alone: also while nothing, or another process, has the index open.
+// LatestCommit returns the number of the latest commit of the index in dir. It reads only the
+// commit file, so the index may be closed, or open in another process.
 func LatestCommit(dir string) (uint64, error) {
 	path := filepath.Join(dir, journalFile)
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)

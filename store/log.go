@@ -13,9 +13,8 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// The log of decisions is an outbox as well: an entry is durable in the commit of what was
-// decided, and the carrier of the log records here which entries it has delivered.
-// Later entries have still to be carried.
+// The log of decisions is also an outbox: an entry becomes durable in the commit of the
+// decision, and the carrier of the log records here which entries it has delivered.
 
 // Events returns up to limit entries of the log, newest first, after skipping
 // offset of them, and the number of entries in all. It may be called from any
@@ -69,8 +68,8 @@ func readRetirement(k, v []byte) (r record.Retirement, err error) {
 	return r, json.Unmarshal(v, &r)
 }
 
-// EachKind calls fn with the number and the kind of every entry of the log, the oldest
-// first. It looks no further into an entry than to its kind.
+// EachKind calls fn with the number and the kind of every entry of the log, the oldest first. It
+// reads no more of an entry than its kind.
 func (ix *Index) EachKind(fn func(seq uint64, kind string)) error {
 	return ix.view(func(tx *bbolt.Tx) error {
 		return tx.Bucket([]byte(record.BucketLog)).ForEach(func(k, v []byte) error {

@@ -20,40 +20,38 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Fate says what Open found.
+// Fate is what Open found.
 type Fate uint8
 
 // The fates of an index.
 const (
 	Intact     Fate = iota
 	Fresh           // there never was one
-	Repaired        // one commit was missing and was made again
+	Repaired        // one commit was missing and was entered again
 	RolledBack      // more than one commit is missing
-	Missing         // the database is gone, the commit file is not
+	Missing         // the database is missing, the commit file is not
 	Damaged         // the database cannot be read
 )
 
-// Recovery is the outcome of Open, for the caller to act on and to report.
+// Recovery is the result of Open, for the caller to act on and report.
 type Recovery struct {
 	Fate  Fate
-	Lost  uint64 // commits that are known to be missing
-	Aside string // where the unusable database was put, or a copy of a rolled-back one
+	Lost  uint64 // number of commits that are known to be missing
+	Aside string // name of the unusable database, or of a copy of a rolled-back one
 	Cause error  // why it was unusable
 }
 
 // Rebuild reports whether the counters must be restored from what is installed.
 func (r Recovery) Rebuild() bool { return r.Fate >= RolledBack }
 
-// ErrUnavailable means that the index cannot be opened now: another program has
-// a lock on it, or the system has no descriptor, no memory, no answer from the
-// disk, no permission. It says nothing about what is in the index, so nothing
-// was touched, and another try may succeed.
+// ErrUnavailable means that the index cannot be opened now: another program has a lock on it, or
+// the system lacks descriptors, memory, permission or an answer from the disk. It says nothing
+// about the content of the index, so Open changed nothing, and another attempt may succeed.
 var ErrUnavailable = errors.New("the index cannot be opened now")
 
-// Open opens the index in the state directory dir, creating both when absent.
-// An index that was read and found damaged is kept aside and a new one begun,
-// so Open fails only where going on would be wrong: [durable.ErrLocked], [ErrSchema] and
-// [ErrUnavailable].
+// Open opens the index in the state directory dir, and creates both if they are missing. It sets
+// a damaged index aside and begins a new one. So it fails only if continuing would be wrong:
+// [durable.ErrLocked], [ErrSchema] and [ErrUnavailable].
 func Open(dir string) (*Index, Recovery, error) {
 	ix, rec, err := open(dir)
 	if err != nil && !errors.Is(err, durable.ErrLocked) && !errors.Is(err, ErrSchema) {
@@ -162,12 +160,12 @@ func openLocked(dir string) (*Index, Recovery, error) {
 
 var boltOptions = bbolt.Options{Timeout: 2 * time.Second, FreelistType: bbolt.FreelistMapType}
 
-// errDamaged means that the database was read and is not what was written.
+// errDamaged means that the database was read completely and differs from what was written.
 var errDamaged = errors.New("database is damaged")
 
-// openChecked opens an existing database and proves that all of it can be
-// read. The error is errDamaged only if every byte could be read: a lock, a lack
-// of descriptors or a disk that does not answer proves nothing.
+// openChecked opens an existing database and verifies that all of it can be read. The error is
+// errDamaged only if every byte could be read: a lock, a lack of descriptors or a disk that does
+// not answer proves nothing.
 func openChecked(path string) (*bbolt.DB, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -183,7 +181,7 @@ func openChecked(path string) (*bbolt.DB, error) {
 	if errno := unix.Errno(0); errors.As(err, &errno) {
 		return nil, err
 	}
-	// A page that the disk does not give looks in a mapping like one that is wrong.
+	// In a mapping, a page that the disk cannot read looks like a damaged one.
 	if rerr := readThrough(path); rerr != nil {
 		return nil, rerr
 	}
@@ -193,8 +191,8 @@ func openChecked(path string) (*bbolt.DB, error) {
 	return nil, fmt.Errorf("%w: %w", errDamaged, err)
 }
 
-// openMapped opens the database and checks it. bbolt maps the file: damage can
-// surface as a fault or a panic, which come back as errors here.
+// openMapped opens the database and checks it. bbolt maps the file: damage can cause a fault or
+// a panic, which openMapped returns as an error.
 func openMapped(path string, size int64) (db *bbolt.DB, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -204,7 +202,7 @@ func openMapped(path string, size int64) (db *bbolt.DB, err error) {
 			db, err = nil, fmt.Errorf("%w: %v", errDamaged, r)
 		}
 	}()
-	// bbolt would initialise an empty file as a new database, in silence.
+	// bbolt would silently initialise an empty file as a new database.
 	if size < int64(4*os.Getpagesize()) {
 		return nil, fmt.Errorf("%w: it is truncated to %d bytes", errDamaged, size)
 	}
@@ -230,7 +228,7 @@ func readThrough(path string) error {
 	return err
 }
 
-// hasAside reports whether a database was set aside once: then there was one.
+// hasAside reports whether a database was ever set aside: then there was one.
 func hasAside(path string) bool {
 	old, err := filepath.Glob(path + ".aside-*")
 	return err == nil && len(old) > 0
@@ -251,13 +249,13 @@ func check(db *bbolt.DB, size int64) error {
 		for _, name := range record.Buckets {
 			bucket := tx.Bucket([]byte(name))
 			if bucket == nil && 0 < schema && schema < Schema {
-				continue // which upgrade adds
+				continue // upgrade adds it
 			}
 			if bucket == nil {
 				return fmt.Errorf("bucket %s is missing", name)
 			}
-			// Touch every page in this goroutine, where a fault is recovered;
-			// Check runs in one of its own, where it would end the process.
+			// Touch every page in this goroutine, which recovers from a fault; bbolt's Check
+			// uses a goroutine of its own, where a fault would end the process.
 			err := bucket.ForEach(func(k, v []byte) error {
 				if _, err := unseal(name, k, v); err != nil {
 					return fmt.Errorf("record %q of %s is damaged: %w", k, name, err)
@@ -287,8 +285,8 @@ func check(db *bbolt.DB, size int64) error {
 	})
 }
 
-// create makes a database under another name: one that a crash leaves without
-// its Buckets would be taken for a damaged one. fill may put records into it.
+// create makes a database under a temporary name: a crash that left it without its buckets would
+// otherwise make it look damaged. fill may add records.
 func create(path string, fill func(*bbolt.Tx) error) (*bbolt.DB, error) {
 	unfinished := path + ".new"
 	if err := os.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -329,9 +327,9 @@ func (ix *Index) readMeta() error {
 	})
 }
 
-// upgrade makes an index of an older schema one of this schema, durably and before
-// anything of this schema is written: from then on an older digestd refuses it.
-// The records of older schemas are valid as they are; see [List.Rules].
+// upgrade converts an index of an older schema to this one, durably and before anything of this
+// schema is written, so that an older digestd refuses it from then on. Records of older schemas
+// are valid as they are; see [List.Rules].
 func upgrade(db *bbolt.DB) error {
 	var schema uint64
 	err := db.View(func(tx *bbolt.Tx) error {
@@ -355,7 +353,7 @@ func upgrade(db *bbolt.DB) error {
 	return nil
 }
 
-// setAside moves or copies the database to a name that is not taken.
+// setAside moves or copies the database to an unused name.
 func setAside(path string, move func(from, to string) error) (string, error) {
 	stamp := time.Now().UTC().Format("20060102T150405Z")
 	for n := range 100 {

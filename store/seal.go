@@ -8,9 +8,9 @@ import (
 	"hash/crc32"
 )
 
-// bbolt checks its meta pages only: a bit that flips in any other page would
-// change a record, or move it to another key, without a sign. So every value
-// carries a CRC-32C over its bucket, key and content in its first four bytes.
+// bbolt has checksums for its meta pages only: a bit that flips in any other page would change a
+// record, or move it to another key, unnoticed. So the first four bytes of every value are a
+// CRC-32C over its bucket, key and content.
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -24,7 +24,7 @@ func checksum(bucket string, key, content []byte) uint32 {
 	return crc32.Update(sum, castagnoli, content)
 }
 
-// seal returns the value under which content is stored.
+// seal returns the stored value for content.
 func seal(bucket string, key, content []byte) []byte {
 	value := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(content)), checksum(bucket, key, content))
 	return append(value, content...)

@@ -15,14 +15,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrStateReplaced means that the state directory does not hold this index any
-// more: what is written to it would be gone with the process.
+// ErrStateReplaced means that the state directory does not contain this index any more: further
+// writes would be lost when the process ends.
 var ErrStateReplaced = errors.New("state directory was replaced")
 
-// Settle makes sure that the index lies where it was opened: [Index.Commit] does so before it
-// writes anything. If the directory is new and has no other index, it writes the whole index
-// there, durably. Otherwise the error is [ErrStateReplaced], and another call may find the
-// directory back.
+// Settle checks that the index is still where it was opened; [Index.Commit] calls it before it
+// writes. If the directory is new and has no other index, Settle writes the whole index there,
+// durably. Otherwise the error is [ErrStateReplaced], and a later call may find the directory
+// again.
 func (ix *Index) Settle() error {
 	err := ix.inPlace()
 	if err == nil {
@@ -35,11 +35,11 @@ func (ix *Index) Settle() error {
 	return nil
 }
 
-// Restored reports whether Settle had to write the index anew since it was opened. It does not
-// know the other files of the state directory.
+// Restored reports whether Settle has written the index again since it was opened. The other
+// files of the state directory may then be missing, too.
 func (ix *Index) Restored() bool { return ix.restored }
 
-// inPlace compares the files at the path with those that are open.
+// inPlace compares the files at the path with the open ones.
 func (ix *Index) inPlace() error {
 	path := filepath.Join(ix.dir, indexFile)
 	switch file, err := durable.IdentifyPath(path); {
@@ -63,9 +63,8 @@ func (ix *Index) lockInPlace() bool {
 	return err == nil && there == held
 }
 
-// restore locks the directory that the path leads to now, and writes the index
-// to it. A directory that is not there stays so: it may have been moved, and come
-// back.
+// restore locks the directory to which the path leads now, and writes the index there. It does
+// not create a missing directory: it may have been moved, and come back.
 func (ix *Index) restore() error {
 	var st unix.Stat_t
 	if err := unix.Lstat(ix.dir, &st); err != nil {
@@ -93,13 +92,13 @@ func (ix *Index) restore() error {
 	return err
 }
 
-// rewrite puts the database and the commit file where they are missing.
+// rewrite writes the database and the commit file where they are missing.
 func (ix *Index) rewrite() error {
 	path := filepath.Join(ix.dir, indexFile)
 	file, err := durable.IdentifyPath(path)
 	switch {
 	case err == nil && file == ix.file:
-		return nil // only the lock was gone
+		return nil // only the lock was missing
 	case err == nil:
 		return fmt.Errorf("another index lies in %s", path)
 	case !errors.Is(err, fs.ErrNotExist):
@@ -109,7 +108,7 @@ func (ix *Index) rewrite() error {
 	if len(last.changes) == 0 {
 		last = journal{commit: ix.commit, counter: ix.counter}
 	}
-	// The commit file first: without a database beside it, it tells of a loss.
+	// The commit file comes first: without a database beside it, it shows that one is missing.
 	if err := writeJournal(ix.journal, last); err != nil {
 		return err
 	}
@@ -132,7 +131,8 @@ func (ix *Index) rewrite() error {
 func copyRecords(to, from *bbolt.Tx) error {
 	for _, name := range record.Buckets {
 		bucket := to.Bucket([]byte(name))
-		bucket.FillPercent = 0.9 // the records come in order
+		bucket.FillPercent = 0.9 // the records come in the order of keys
+
 		if err := from.Bucket([]byte(name)).ForEach(bucket.Put); err != nil {
 			return err
 		}

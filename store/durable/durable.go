@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package durable writes files that survive a power cut, whole or not at all. It also makes
-// the entries of a directory durable, tells whether a path still leads to the same file, and
+// Package durable writes files that survive a power cut completely or not at all. It also makes
+// the entries of a directory durable, checks whether a path still leads to the same file, and
 // locks a file or directory for one process.
 package durable
 
@@ -19,8 +19,8 @@ import (
 // ErrLocked means that another process holds the state or the list directory.
 var ErrLocked = errors.New("another digestd is using it")
 
-// WriteFile replaces path by a file with that content and mode, whatever the umask is, so
-// that a crash leaves the old or the new one, whole.
+// WriteFile replaces path by a file with that content and mode, regardless of the umask. A crash
+// leaves the old or the new file, complete.
 func WriteFile(path string, data []byte, mode fs.FileMode) error {
 	tmp := path + ".new"
 	write := func(to io.Writer) error {
@@ -37,7 +37,7 @@ func WriteFile(path string, data []byte, mode fs.FileMode) error {
 	return SyncDir(filepath.Dir(path))
 }
 
-// Create writes a file in place and syncs its content, or leaves none. Its directory entry
+// Create writes a file and syncs its content. On an error it leaves no file. The directory entry
 // is not durable yet.
 func Create(path string, mode fs.FileMode, write func(to io.Writer) error) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, mode)
@@ -95,8 +95,8 @@ func IdentifyPath(path string) (Inode, error) {
 	return Inode{st.Dev, st.Ino}, nil
 }
 
-// Lock takes a file or directory for this process until it is closed. It does not wait: the
-// error is [ErrLocked] where another process has it.
+// Lock locks a file or directory for this process until it is closed. It does not wait: the
+// error is [ErrLocked] if another process has the lock.
 func Lock(f *os.File) error {
 	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {

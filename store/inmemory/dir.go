@@ -24,33 +24,32 @@ type Dir struct {
 
 	mu         sync.Mutex
 	lists      map[string]*file
-	all        map[string][]byte // what All returns; nil: lists has changed
+	all        map[string][]byte // result of All; nil after a change
 	staged     map[string]*file
 	quarantine map[string]*file
-	held       map[string]*file // as [listdir.Dir.Hold] has them
-	time       int64            // rises with all that changes a file or its name
+	held       map[string]*file // as [listdir.Dir.Hold] keeps them
+	time       int64            // rises with every change of a file or its name
 	inodes     uint64
 	serial     uint64
 	dirty      bool
 	prefetch   bool
 }
 
-// file is an inode. Its content is never changed, but replaced.
+// file is an inode. Its content is replaced, never changed.
 type file struct {
 	ino          uint64
 	data         []byte
 	mtime, ctime int64
 }
 
-// NewDir returns an empty directory that gives itself out as the one at path.
+// NewDir returns an empty directory that claims to be at path.
 func NewDir(path string) *Dir {
 	d := &Dir{path: path, lists: map[string]*file{}, quarantine: map[string]*file{}}
 	d.Reopen()
 	return d
 }
 
-// Reopen does what it does to a directory when another process opens it and sweeps its
-// staging directory.
+// Reopen has the effects of another process opening the directory: it empties staging.
 func (d *Dir) Reopen() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -90,7 +89,7 @@ func (d *Dir) Publish(s record.Staged, name string, _ bool) error {
 	return err
 }
 
-// PublishKeeping does what Publish does, and keeps the list that had the name before.
+// PublishKeeping is Publish, and keeps the list that had the name before.
 func (d *Dir) PublishKeeping(s record.Staged, name string) (old record.Staged, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -121,8 +120,7 @@ func (d *Dir) exchange(s record.Staged, name string) (replaced bool, err error) 
 	return true, nil
 }
 
-// takeOut moves a list into staging, and returns its name there, "" if there is no such
-// list.
+// takeOut moves a list into staging and returns its name there, or "" if there is no such list.
 func (d *Dir) takeOut(name string) (string, error) {
 	if err := validName(name); err != nil {
 		return "", err
@@ -140,7 +138,7 @@ func (d *Dir) takeOut(name string) (string, error) {
 	return tmp, nil
 }
 
-// Remove takes a list away. A list that is not there is no error.
+// Remove removes a list. A missing list is no error.
 func (d *Dir) Remove(name string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -149,7 +147,7 @@ func (d *Dir) Remove(name string) error {
 	return err
 }
 
-// TakeOut does what Remove does, and keeps the list.
+// TakeOut is Remove, and keeps the list.
 func (d *Dir) TakeOut(name string) (record.Staged, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -160,7 +158,7 @@ func (d *Dir) TakeOut(name string) (record.Staged, error) {
 	return record.StagedAs(tmp, 0), nil
 }
 
-// RemoveMany does what Remove does for each of these lists, and calls out after each.
+// RemoveMany removes these lists, and calls out after each.
 func (d *Dir) RemoveMany(names []string, out func()) (contents [][]byte, errs []error) {
 	contents = make([][]byte, len(names))
 	for i, name := range names {
@@ -183,7 +181,7 @@ func (d *Dir) RemoveMany(names []string, out func()) (contents [][]byte, errs []
 	return contents, errs
 }
 
-// Quarantine moves an entry out of the directory and returns the name it has there.
+// Quarantine moves an entry out of the directory and returns its name in quarantine.
 func (d *Dir) Quarantine(name, stamp string) (string, error) {
 	if err := validName(name); err != nil {
 		return "", err
@@ -214,7 +212,7 @@ func (d *Dir) Quarantined() ([]string, error) {
 	return slices.Sorted(maps.Keys(d.quarantine)), nil
 }
 
-// QuarantinedSize returns how many bytes an entry in quarantine has.
+// QuarantinedSize returns the size of an entry in quarantine, in bytes.
 func (d *Dir) QuarantinedSize(name string, _ int64) (int64, error) {
 	if err := validName(name); err != nil {
 		return 0, err
@@ -235,10 +233,10 @@ func (d *Dir) Discard(s record.Staged) {
 	delete(d.staged, s.Name())
 }
 
-// Poke and Announce tell a kernel, and here is none. Announce fails for no list.
+// Poke does nothing, because there is no kernel.
 func (d *Dir) Poke() error { return nil }
 
-// Announce is as Poke.
+// Announce does nothing, like Poke.
 func (d *Dir) Announce([]string) error { return nil }
 
 // SetPrefetch makes Prefetch return on.
@@ -256,10 +254,10 @@ func (d *Dir) Prefetch() (bool, error) {
 	return d.prefetch, nil
 }
 
-// Sync makes these lists durable, and what was done to the directory.
+// Sync makes these lists and the changes of the directory durable.
 func (d *Dir) Sync(...string) error { return d.SyncAll() }
 
-// SyncAll makes all durable.
+// SyncAll makes everything durable.
 func (d *Dir) SyncAll() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -280,14 +278,14 @@ func (d *Dir) SyncStaged(s record.Staged) error {
 	return nil
 }
 
-// Dirty reports whether a list came or went that no Sync or SyncAll has made durable.
+// Dirty reports whether a list was added or removed since the latest Sync or SyncAll.
 func (d *Dir) Dirty() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.dirty
 }
 
-// CheckPath returns nil: nothing else can be where the directory is.
+// CheckPath returns nil: the directory cannot be replaced.
 func (d *Dir) CheckPath() error { return nil }
 
 // Hold makes the Dir hold exactly these lists, and returns those that it did not hold.
@@ -308,7 +306,7 @@ func (d *Dir) Hold(names []string) (fresh []string, err error) {
 // Unheld returns nil.
 func (d *Dir) Unheld() []string { return nil }
 
-// Size returns how many bytes an entry has.
+// Size returns the size of an entry, in bytes.
 func (d *Dir) Size(name string, _ int64) (int64, error) {
 	if err := validName(name); err != nil {
 		return 0, err
@@ -327,7 +325,7 @@ func (d *Dir) Names() ([]string, error) {
 // On returns false: the directory is on no device.
 func (d *Dir) On(uint64) bool { return false }
 
-// Path returns the path that NewDir was told.
+// Path returns the path given to NewDir.
 func (d *Dir) Path() string { return d.path }
 
 // QuarantinePath returns where the quarantine of a directory at Path would be.
@@ -344,7 +342,7 @@ func (d *Dir) Read(name string, buf []byte) ([]byte, error) {
 	return append(buf[:0], f.data...), nil
 }
 
-// Stat returns the stamp of a list; fs.ErrNotExist when there is none.
+// Stat returns the stamp of a list; the error is fs.ErrNotExist if there is none.
 func (d *Dir) Stat(name string) (record.Stamp, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -355,7 +353,7 @@ func (d *Dir) Stat(name string) (record.Stamp, error) {
 	return record.Stamp{Ino: f.ino, Size: int64(len(f.data)), Mtime: f.mtime * 1e9, Ctime: f.ctime * 1e9, Links: 1, Regular: true}, nil
 }
 
-// Close releases nothing: what is there is there for the next user.
+// Close keeps everything for the next user.
 func (d *Dir) Close() error { return nil }
 
 // Stager writes files into the staging directory.
@@ -382,7 +380,7 @@ func (s *Stager) Write(parts ...[]byte) (record.Staged, error) {
 	return st, nil
 }
 
-// Discard removes a file it has staged, and forgets it.
+// Discard removes a staged file and clears st.
 func (s *Stager) Discard(st *record.Staged) {
 	s.d.Discard(*st)
 	*st = record.Staged{}
@@ -390,8 +388,8 @@ func (s *Stager) Discard(st *record.Staged) {
 
 // ---- what other programs do, and power cuts ----
 
-// All returns the contents of all lists. Neither they nor the map must be changed; it stays
-// as it is.
+// All returns the contents of all lists. The map does not change later, and callers must not
+// change it or the contents.
 func (d *Dir) All() map[string][]byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -404,8 +402,7 @@ func (d *Dir) All() map[string][]byte {
 	return d.all
 }
 
-// Put writes a file that is there, or makes it, as another program would. The data is
-// the Dir's from then on.
+// Put creates or overwrites a file, as another program would. The Dir owns data from then on.
 func (d *Dir) Put(name string, data []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -22,19 +22,19 @@ const bucketLog, bucketRetired, bucketLists, bucketMeta = "log", "retired", "lis
 // it.
 type Index struct {
 	mu      sync.Mutex
-	buckets map[string]map[string]*kept // but for the log
+	buckets map[string]map[string]*kept // except the log
 	log     []*entry                    // in order
 	commits uint64
 	counter uint64
 }
 
-// kept keeps what it was found to be: a machine that starts often reads it often.
+// kept caches the parsed form of a record: a machine that starts often reads it often.
 type kept struct {
 	value   []byte
-	content *record.Content // with nothing else in it
+	content *record.Content // with only this record in it
 }
 
-// decode returns what a record is, which must not be changed.
+// decode returns the parsed record, which must not be changed.
 func (k *kept) decode(bucket, key string) (*record.Content, error) {
 	if k.content == nil {
 		c, err := store.ReadContent(func(name string, fn func(key, value []byte) error) error {
@@ -51,7 +51,7 @@ func (k *kept) decode(bucket, key string) (*record.Content, error) {
 	return k.content, nil
 }
 
-// entry keeps what it was found to be.
+// entry caches the parsed form of a log entry.
 type entry struct {
 	seq   uint64
 	value []byte
@@ -101,7 +101,7 @@ func (x *Index) Commit(b *record.Batch) error {
 	return nil
 }
 
-// enter puts an entry into the log, or takes it out.
+// enter adds an entry to the log, or removes one.
 func (x *Index) enter(r record.Record) {
 	seq := binary.BigEndian.Uint64(r.Key)
 	i := x.after(seq - 1)
@@ -120,7 +120,7 @@ func (x *Index) enter(r record.Record) {
 	}
 }
 
-// after is where the first entry stands that came after seq.
+// after returns the index of the first entry after seq.
 func (x *Index) after(seq uint64) int {
 	i, _ := slices.BinarySearchFunc(x.log, seq+1, func(e *entry, seq uint64) int {
 		switch {
@@ -352,7 +352,7 @@ func (x *Index) entries(after uint64) []*entry {
 	return slices.Clone(x.log[x.after(after):])
 }
 
-// Settle does nothing: nobody can take this index away.
+// Settle does nothing: the index cannot be replaced.
 func (x *Index) Settle() error { return nil }
 
 // Restored returns false.
@@ -361,7 +361,7 @@ func (x *Index) Restored() bool { return false }
 // Behind returns nil.
 func (x *Index) Behind() error { return nil }
 
-// Close does nothing: what is there is there for the next user.
+// Close keeps everything for the next user.
 func (x *Index) Close() error { return nil }
 
 // Clone returns a copy, as a backup has it.

@@ -18,45 +18,45 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MaxSize bounds a list that is read back: twice what the largest package
-// header can describe.
+// MaxSize bounds a list that is read, in bytes: twice what the largest package header can
+// describe.
 const MaxSize = 512 << 20
 
-// pokeName has no '-', so the kernel's scan takes it for no list.
+// pokeName has no '-', so the kernel's scan does not take it for a list.
 const pokeName = ".poke"
 
 // ErrReplaced means that the list directory's path no longer leads to the
 // directory that was opened.
 var ErrReplaced = errors.New("list directory was replaced")
 
-// listDirMode is what the list directory needs: the kernel looks lists up with
-// the rights of the process that opens a file.
+// listDirMode is the mode of the list directory: the kernel looks lists up with the rights of
+// the process that opens a file.
 const listDirMode = 0o755
 
-// Dir is the list directory with its staging and quarantine directories beside
-// it, on the same file system. All operations go through descriptors opened
-// once: replacing the path by a link redirects nothing.
+// Dir is the list directory, with its staging and quarantine directories beside it on the same
+// file system. All operations use descriptors that were opened once, so replacing the path by a
+// link redirects nothing.
 type Dir struct {
 	path       string
 	dir        *os.File
-	staging    atomic.Pointer[os.File] // made anew if it was removed
+	staging    atomic.Pointer[os.File] // made again if it was removed
 	quarantine *os.File
 	id         durable.Inode
 	serial     uint64
 	remaking   sync.Mutex
-	changes    atomic.Uint64 // made to the directory
-	synced     atomic.Uint64 // of these, how many are durable
+	changes    atomic.Uint64 // number of changes to the directory
+	synced     atomic.Uint64 // number of these that are durable
 	inherited  inherited
 	held       holds
 }
 
-// Open opens the list directory, creating what is absent: path with mode
-// 0755, path.staging and path.quarantine with mode 0700, whatever the umask is.
-// A list directory that lacks some of these rights gets them. The last component
-// of path must not be a link, for the kernel would not follow it either.
+// Open opens the list directory and creates what is missing: path with mode 0755, path.staging
+// and path.quarantine with mode 0700, regardless of the umask. It adds missing rights to a list
+// directory that exists. The last component of path must not be a symbolic link, because the
+// kernel does not follow one either.
 //
-// The list directory is locked until Close: where another process holds it by
-// whatever path, the error is [durable.ErrLocked].
+// Open locks the list directory until Close. If another process has locked it, by whatever path,
+// the error is [durable.ErrLocked].
 func Open(path string) (*Dir, error) {
 	path = filepath.Clean(path)
 	d := &Dir{path: path}
@@ -101,9 +101,9 @@ func (d *Dir) openStaging() (*os.File, error) {
 	return f, nil
 }
 
-// remakeStaging makes the staging directory anew if it was removed: no file can be
-// created in one that is gone, or renamed into it. The old descriptor stays open,
-// for another goroutine may be using it.
+// remakeStaging makes the staging directory again if it was removed: no file can be created in a
+// removed directory or renamed into it. The old descriptor stays open, because another goroutine
+// may be using it.
 func (d *Dir) remakeStaging() error {
 	d.remaking.Lock()
 	defer d.remaking.Unlock()
@@ -135,8 +135,8 @@ func openSubdir(path string, mode uint32) (*os.File, error) {
 	if err == nil && (st.Uid != uint32(os.Geteuid()) || st.Mode&0o022 != 0) {
 		err = fmt.Errorf("cannot use %s: others may write to it (owner %d, mode %04o)", path, st.Uid, st.Mode&0o7777)
 	}
-	// Mkdir obeys the umask, and an earlier start may have obeyed one. If the mode cannot be
-	// changed, digestd keeps the lists in step all the same.
+	// Mkdir obeys the umask, and so may an earlier start have. If the mode cannot be changed,
+	// digestd still keeps the lists in step.
 	if has := st.Mode & 0o7777; err == nil && has&mode != mode {
 		unix.Fchmod(fd, has|mode)
 	}
@@ -147,7 +147,7 @@ func openSubdir(path string, mode uint32) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// Close closes the directories, and what holds the lists.
+// Close closes the directories and the descriptors of lists.
 func (d *Dir) Close() error {
 	d.inherited.group.Wait()
 	d.held.close()
@@ -160,14 +160,14 @@ func (d *Dir) Close() error {
 	return err
 }
 
-// Path returns the path the directory was opened by.
+// Path returns the path by which the directory was opened.
 func (d *Dir) Path() string { return d.path }
 
 // QuarantinePath returns the path of the quarantine directory.
 func (d *Dir) QuarantinePath() string { return d.path + ".quarantine" }
 
-// CheckPath returns [ErrReplaced] when the path no longer leads to the
-// directory this Dir holds: then the kernel reads lists nobody wrote here.
+// CheckPath returns [ErrReplaced] if the path no longer leads to this directory: then the kernel
+// reads lists that digestd did not write.
 func (d *Dir) CheckPath() error {
 	var st unix.Stat_t
 	if err := unix.Lstat(d.path, &st); err != nil {
@@ -179,8 +179,7 @@ func (d *Dir) CheckPath() error {
 	return nil
 }
 
-// Sweep empties the staging directory and returns how many files a crash had
-// left there.
+// Sweep empties the staging directory and returns how many files a crash had left there.
 func (d *Dir) Sweep() (n int, err error) {
 	names, err := readNames(d.staging.Load())
 	for _, name := range names {
@@ -204,8 +203,7 @@ func readNames(f *os.File) ([]string, error) {
 	return f.Readdirnames(-1)
 }
 
-// Names returns the names of all entries of the list directory, whatever they
-// are.
+// Names returns the names of all entries of the list directory, of every kind.
 func (d *Dir) Names() ([]string, error) {
 	names, err := readNames(d.dir)
 	if err != nil {
@@ -219,7 +217,7 @@ func (d *Dir) Names() ([]string, error) {
 	return names, nil
 }
 
-// Stat returns the stamp of a list; fs.ErrNotExist when there is none.
+// Stat returns the stamp of a list; the error is fs.ErrNotExist if there is none.
 func (d *Dir) Stat(name string) (record.Stamp, error) { return stampIn(d.dir, name) }
 
 func stampIn(dir *os.File, name string) (record.Stamp, error) {
@@ -233,8 +231,8 @@ func stampIn(dir *os.File, name string) (record.Stamp, error) {
 	}, nil
 }
 
-// On reports whether the lists lie on the file system with that device number
-// (st_dev of stat(2)).
+// On reports whether the lists are on the file system with that device number (st_dev of
+// stat(2)).
 func (d *Dir) On(dev uint64) bool {
 	var st unix.Stat_t
 	return unix.Fstat(d.dirFd(), &st) == nil && st.Dev == dev
@@ -291,7 +289,7 @@ func (d *Dir) stagingName() string {
 	return strconv.FormatUint(d.serial, 36)
 }
 
-// validName refuses what could leave the directory or hide in it.
+// validName refuses names that could leave the directory or be hidden in it.
 func validName(name string) error {
 	if name == "" || len(name) > 255 || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
 		return fmt.Errorf("cannot use %q as the name of a list", name)

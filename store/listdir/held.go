@@ -16,23 +16,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spareDescriptors is how many the rest of the process keeps when lists are held, or
-// half of all where there are few.
+// spareDescriptors is how many descriptors holds leaves for the rest of the process; if the
+// limit is low, it leaves half of it.
 const spareDescriptors = 512
 
-// holds are descriptors of lists, by which their inodes stay in memory. The kernel
-// finds what it cached of a list only through the list's inode. If it evicts that
-// inode while a file that was looked up in the list is still in use, nothing resets
-// the file's cache any more: not even the list's removal. (kernel:
-// security/integrity/digest_cache, version 6)
+// holds keeps descriptors of lists, so that their inodes stay in memory. The kernel finds its
+// cache of a list only through the list's inode. If it evicts that inode while a file that was
+// looked up in the list is still in use, nothing resets the file's cache any more, not even the
+// removal of the list. (kernel: security/integrity/digest_cache, version 6)
 //
-// A descriptor is of the kind O_PATH, which reads nothing and keeps nobody from
-// writing. It is closed only after the list was unlinked or moved away, when the
-// kernel has reset its cache.
+// The descriptors are O_PATH, which reads nothing and prevents no writing. One is closed only
+// after the list was unlinked or moved away, when the kernel has reset its cache.
 type holds struct {
 	mu     sync.Mutex
 	lists  map[string]hold // by name, or by stagedKey
-	missed map[string]bool // names of lists that could not be held when they came
+	missed map[string]bool // names of published lists that could not be held
 	most   int
 }
 
@@ -41,7 +39,7 @@ type hold struct {
 	id durable.Inode
 }
 
-// stagedKey is where a list in the staging directory is held: no list has such a name.
+// stagedKey is the key of a list in the staging directory: no list has such a name.
 func stagedKey(name string) string { return "/" + name }
 
 func (h *holds) init() {
@@ -53,7 +51,7 @@ func (h *holds) init() {
 	h.most = int(limit.Cur) - min(spareDescriptors, int(limit.Cur)/2)
 }
 
-// open opens a list for holding. Its error tells that the list cannot be held now.
+// open opens a list for holding. An error means that the list cannot be held now.
 func (h *holds) open(dir int, name string) (hold, error) {
 	h.mu.Lock()
 	full := len(h.lists) >= h.most
@@ -73,7 +71,7 @@ func (h *holds) open(dir int, name string) (hold, error) {
 	return hold{fd, durable.Inode{Dev: st.Dev, Ino: st.Ino}}, nil
 }
 
-// put holds under key what was opened, and releases what was held there before.
+// put keeps x under key and releases what was held there before.
 func (h *holds) put(key string, x hold) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -89,7 +87,7 @@ func (h *holds) put(key string, x hold) {
 	}
 }
 
-// move goes on holding under another key.
+// move changes the key of what is held.
 func (h *holds) move(from, to string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -116,7 +114,7 @@ func (h *holds) drop(key string) {
 	}
 }
 
-// close releases everything, so that nothing keeps the file system of the lists busy.
+// close releases everything, so that the file system of the lists can be unmounted.
 func (h *holds) close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -127,12 +125,11 @@ func (h *holds) close() {
 	clear(h.missed)
 }
 
-// Hold makes the Dir hold exactly these lists of the directory, beside those in
-// staging, until they leave it or the Dir is closed. A list that Publish brought is
-// held from before it appears. Hold returns those that were not held until now, or
-// whose name another file has: of these the kernel may have caches that it cannot
-// find any more. The error tells how many cannot be held, and why the first of them
-// cannot; see [Dir.Unheld].
+// Hold makes the Dir hold exactly these lists of the directory, besides those in staging, until
+// they leave the directory or the Dir is closed. A list that Publish adds is held before it
+// appears. Hold returns the lists that were not held until now, or whose name leads to another
+// file: the kernel may have caches of these that it cannot find any more. The error says how
+// many lists cannot be held, and why the first of them cannot; see [Dir.Unheld].
 func (d *Dir) Hold(names []string) (fresh []string, err error) {
 	wanted := make(map[string]bool, len(names))
 	failed := 0
@@ -172,7 +169,7 @@ func (d *Dir) Hold(names []string) (fresh []string, err error) {
 	return fresh, err
 }
 
-// holds reports whether the list is held that has this name now.
+// holds reports whether the list that has this name now is held.
 func (d *Dir) holds(name string) bool {
 	d.held.mu.Lock()
 	x, held := d.held.lists[name]

@@ -4,16 +4,16 @@ package listdir
 
 import "sync"
 
-// inheritedChanges is the number of changes with which a Dir begins: a process before may
-// have been killed before it synced, so there is one that is not durable.
+// inheritedChanges is the initial number of changes of a Dir: a former process may have been
+// killed before it synced, so one change may not be durable.
 const inheritedChanges = 1
 
-// inherited makes durable what a process before may have left. It begins when the
-// directory is opened, so that the disk works while lists and packages are read; the first
-// Sync waits for it, and need not do the same again.
+// inherited makes durable what a former process may have left. It starts when the directory is
+// opened, so that the disk works while lists and packages are read. The first Sync waits for it
+// and need not do the same again.
 type inherited struct {
 	group sync.WaitGroup
-	done  bool // with success, and nobody has asked yet
+	done  bool // it succeeded, and no caller has asked yet
 	err   error
 }
 
@@ -24,8 +24,8 @@ func (i *inherited) begin(d *Dir) {
 	})
 }
 
-// end waits for it. The first who asks learns whether it is done, or the error: the kernel
-// tells what it could not write only once.
+// end waits for it. Only the first caller learns the result: the kernel reports a failed write
+// once.
 func (i *inherited) end() (done bool, err error) {
 	i.group.Wait()
 	done, err = i.done, i.err

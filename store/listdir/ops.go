@@ -14,10 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Publish gives the staged file the name, in one step: it appears where there
-// was nothing, or takes the place of what was there, which the kernel then
-// forgets. poke makes a scan of the directory that runs right now start over;
-// of many publications in a row the last is enough.
+// Publish gives the staged file the name in one step: the list appears, or replaces the file of
+// that name, which the kernel then forgets. poke makes a running scan of the directory start
+// over; of many publications in a row the last one suffices.
 func (d *Dir) Publish(s record.Staged, name string, poke bool) error {
 	replaced, err := d.exchange(s, name)
 	switch {
@@ -33,9 +32,8 @@ func (d *Dir) Publish(s record.Staged, name string, poke bool) error {
 	return nil
 }
 
-// PublishKeeping does what Publish does, and keeps the list that had the name
-// before: it waits in staging, to be published again or discarded. The zero Staged
-// means that there was none.
+// PublishKeeping is Publish, and keeps the list that had the name before: it stays in staging,
+// to be published again or discarded. The zero Staged means that there was none.
 func (d *Dir) PublishKeeping(s record.Staged, name string) (old record.Staged, err error) {
 	replaced, err := d.exchange(s, name)
 	if err != nil {
@@ -47,13 +45,13 @@ func (d *Dir) PublishKeeping(s record.Staged, name string) (old record.Staged, e
 	return s, d.touch(d.stagingFd(), s.Name())
 }
 
-// exchange gives the staged file the name, and reports whether another file had it,
-// which is in staging then.
+// exchange gives the staged file the name, and reports whether another file had it, which is
+// then in staging.
 func (d *Dir) exchange(s record.Staged, name string) (replaced bool, err error) {
 	if err := validName(name); err != nil {
 		return false, err
 	}
-	// It is held from before anybody can find it. If it cannot be, it is published
+	// The list is held before anybody can find it. If it cannot be held, it is published
 	// nevertheless, and Unheld names it.
 	x, _ := d.held.open(d.stagingFd(), s.Name())
 	err = unix.Renameat2(d.stagingFd(), s.Name(), d.dirFd(), name, unix.RENAME_NOREPLACE)
@@ -77,8 +75,8 @@ func (d *Dir) exchange(s record.Staged, name string) (replaced bool, err error) 
 	return replaced, nil
 }
 
-// touch opens a file for writing and closes it at once, which resets it and its
-// directory as Poke does, without changing either.
+// touch opens a file for writing and closes it at once. This resets the kernel's caches of the
+// file and its directory, like Poke, and changes neither.
 func (d *Dir) touch(dir int, name string) error {
 	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err == nil {
@@ -90,8 +88,8 @@ func (d *Dir) touch(dir int, name string) error {
 	return nil
 }
 
-// Announce has the kernel look at these lists anew, as far as they are there, without
-// changing them: after a certificate came that it lacked, for one.
+// Announce makes the kernel read those of these lists again that exist, for example after the
+// kernel got the certificate that it lacked. It does not change them.
 func (d *Dir) Announce(names []string) (err error) {
 	for _, name := range names {
 		if terr := d.touch(d.dirFd(), name); terr != nil && !errors.Is(terr, fs.ErrNotExist) {
@@ -101,7 +99,7 @@ func (d *Dir) Announce(names []string) (err error) {
 	return err
 }
 
-// Poke makes the kernel scan the directory anew.
+// Poke makes the kernel scan the directory again.
 func (d *Dir) Poke() error {
 	fd, err := unix.Openat(d.dirFd(), pokeName, unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err == nil {
@@ -113,9 +111,8 @@ func (d *Dir) Poke() error {
 	return nil
 }
 
-// Remove takes a list away: out of the directory by rename, so that no lookup
-// finds it any more, then unlinked, so that the kernel forgets it. A list that
-// is not there is no error.
+// Remove removes a list: first out of the directory by a rename, so that no lookup finds it,
+// then by unlinking it, so that the kernel forgets it. A missing list is no error.
 func (d *Dir) Remove(name string) error {
 	tmp, err := d.takeOut(name)
 	if err == nil && tmp != "" {
@@ -124,8 +121,8 @@ func (d *Dir) Remove(name string) error {
 	return err
 }
 
-// TakeOut does what Remove does, and keeps the list: it waits in staging, to be
-// published again or discarded. The zero Staged means that there was none.
+// TakeOut is Remove, and keeps the list: it stays in staging, to be published again or
+// discarded. The zero Staged means that there was none.
 func (d *Dir) TakeOut(name string) (record.Staged, error) {
 	tmp, err := d.takeOut(name)
 	if err != nil || tmp == "" {
@@ -134,11 +131,10 @@ func (d *Dir) TakeOut(name string) (record.Staged, error) {
 	return record.StagedAs(tmp, 0), d.touch(d.stagingFd(), tmp)
 }
 
-// RemoveMany does what Remove does for each of these lists, but takes all of them
-// out of the directory before it does anything else. It returns their contents,
-// nil for a list that was not there or cannot be read, and calls out after each
-// that it took out. One that cannot be taken out keeps none of the others: errs has
-// its error at the same place, and is nil if there is no error.
+// RemoveMany is Remove for each of these lists, but moves all of them out of the directory
+// before it does anything else. It returns their contents, nil for a list that was missing or
+// cannot be read, and calls out after each one that it moved. One failure does not affect the
+// others: errs has the error at the index of the list, and is nil if there is none.
 func (d *Dir) RemoveMany(names []string, out func()) (contents [][]byte, errs []error) {
 	taken := make([]string, len(names))
 	for i, name := range names {
@@ -163,8 +159,7 @@ func (d *Dir) RemoveMany(names []string, out func()) (contents [][]byte, errs []
 	return contents, errs
 }
 
-// takeOut moves a list into staging and returns its name there, "" if there is no
-// such list.
+// takeOut moves a list into staging and returns its name there, or "" if there is no such list.
 func (d *Dir) takeOut(name string) (string, error) {
 	if err := validName(name); err != nil {
 		return "", err
@@ -188,9 +183,9 @@ func (d *Dir) takeOut(name string) (string, error) {
 	return tmp, nil
 }
 
-// unlinkStaged leaves to the next Sweep what cannot be unlinked now: it is out
-// of the directory, which is what counts. A directory goes with all that is in it,
-// for which nobody waits.
+// unlinkStaged unlinks a staged file. If it cannot, the next Sweep does it: the list is out of
+// the directory, which is what matters. A directory is removed with its contents in the
+// background.
 func (d *Dir) unlinkStaged(name string) {
 	defer d.held.drop(stagedKey(name)) // not before the kernel has reset its cache
 	if err := unix.Unlinkat(d.stagingFd(), name, 0); !errors.Is(err, unix.EISDIR) {
@@ -201,8 +196,8 @@ func (d *Dir) unlinkStaged(name string) {
 	}
 }
 
-// Quarantine moves an entry out of the list directory, whatever it is, and
-// returns the name it has in quarantine.
+// Quarantine moves an entry of any kind out of the list directory and returns its name in
+// quarantine.
 func (d *Dir) Quarantine(name, stamp string) (string, error) {
 	if err := validName(name); err != nil {
 		return "", err
@@ -230,8 +225,8 @@ func (d *Dir) Quarantine(name, stamp string) (string, error) {
 	return "", fmt.Errorf("cannot quarantine %s: no free name in %s", name, d.quarantine.Name())
 }
 
-// Size returns how many bytes an entry of the list directory has, a directory with
-// all that is in it. It stops counting beyond most: a directory may hold anything.
+// Size returns the size of an entry of the list directory in bytes; for a directory, of
+// everything in it. It stops counting beyond most, because a directory may contain anything.
 func (d *Dir) Size(name string, most int64) (int64, error) {
 	return sizeIn(d.dir, name, most)
 }
@@ -244,7 +239,7 @@ func sizeIn(dir *os.File, name string, most int64) (int64, error) {
 	if err != nil || stamp.Regular {
 		return stamp.Size, err
 	}
-	const entry = 4096 // what one costs at least
+	const entry = 4096 // minimum cost of an entry
 	size := int64(0)
 	path := fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), name)
 	err = filepath.WalkDir(path, func(_ string, e fs.DirEntry, err error) error {
@@ -252,7 +247,7 @@ func sizeIn(dir *os.File, name string, most int64) (int64, error) {
 			return fs.SkipAll
 		}
 		if err != nil {
-			return nil // what cannot be looked into counts as one
+			return nil // a directory that cannot be read counts as one entry
 		}
 		if info, err := e.Info(); err == nil && e.Type().IsRegular() {
 			size += info.Size()
@@ -271,7 +266,7 @@ func (d *Dir) Quarantined() ([]string, error) {
 	return names, nil
 }
 
-// QuarantinedSize returns how many bytes an entry in quarantine has, as Size does.
+// QuarantinedSize returns the size of an entry in quarantine, like Size.
 func (d *Dir) QuarantinedSize(name string, most int64) (int64, error) {
 	return sizeIn(d.quarantine, name, most)
 }
@@ -280,9 +275,8 @@ func (d *Dir) QuarantinedSize(name string, most int64) (int64, error) {
 // flush its cache, which the kernel does once for all who wait for it.
 const syncers = 16
 
-// Sync makes these lists durable, and what was done to the directory. It leaves
-// alone what else waits to be written to the file system: a package manager has
-// just unpacked there.
+// Sync makes these lists and the changes of the directory durable. It does not write the rest of
+// the file system, where a package manager has just unpacked files.
 func (d *Dir) Sync(names ...string) error {
 	if err := d.SyncLists(names); err != nil {
 		return err
@@ -308,14 +302,13 @@ func (d *Dir) fsync() error {
 	return nil
 }
 
-// Dirty reports whether a list came or went that no Sync or SyncAll has made durable.
+// Dirty reports whether a list was added or removed since the latest Sync or SyncAll.
 func (d *Dir) Dirty() bool { return d.synced.Load() < d.changes.Load() }
 
-// SyncLists makes the content of these lists durable, as far as they are there. It
-// may run beside the owner of the Dir.
+// SyncLists makes the content of those of these lists durable that exist. It may run
+// concurrently with the owner of the Dir.
 func (d *Dir) SyncLists(names []string) error {
-	// Writing starts for all before anything is waited for. That is a hint, and
-	// may fail.
+	// Writing starts for all lists before the first wait. This is a hint, and may fail.
 	if len(names) > 1 {
 		d.each(names, func(fd int) error { return unix.SyncFileRange(fd, 0, 0, unix.SYNC_FILE_RANGE_WRITE) })
 	}
@@ -332,7 +325,7 @@ func (d *Dir) SyncLists(names []string) error {
 	return nil
 }
 
-// each calls fn for every list of these that is there, and returns the first error.
+// each calls fn for each of these lists that exists, and returns the first error.
 func (d *Dir) each(names []string, fn func(fd int) error) (first error) {
 	for _, name := range names {
 		fd, err := unix.Openat(d.dirFd(), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
@@ -349,8 +342,8 @@ func (d *Dir) each(names []string, fn func(fd int) error) (first error) {
 	return first
 }
 
-// SyncAll makes the directory durable with everything in it, and all else that
-// waits to be written to its file system: for many lists, the fastest way.
+// SyncAll makes the directory and its whole file system durable: for many lists this is the
+// fastest way.
 func (d *Dir) SyncAll() error {
 	if _, err := d.inherited.end(); err != nil {
 		return err

@@ -14,8 +14,8 @@ import (
 // Cache, digest_cache/dir.c).
 const prefetchName = "security.dig_prefetch"
 
-// SetPrefetch makes the kernel read the lists before the one it looks for, or not. It changes
-// nothing that is set already.
+// SetPrefetch switches prefetching on or off: whether the kernel also reads the lists before the
+// one that it needs. It does nothing if the setting is the same.
 func (d *Dir) SetPrefetch(on bool) error {
 	now, err := d.Prefetch()
 	if err != nil || now == on {
@@ -32,8 +32,7 @@ func (d *Dir) SetPrefetch(on bool) error {
 	return nil
 }
 
-// Prefetch reports whether the kernel is to read the lists before the one it looks
-// for.
+// Prefetch reports whether the kernel also reads the lists before the one that it needs.
 func (d *Dir) Prefetch() (bool, error) {
 	var buf [8]byte
 	n, err := unix.Fgetxattr(d.dirFd(), prefetchName, buf[:])

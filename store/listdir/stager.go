@@ -11,20 +11,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Stager writes files into the staging directory, beside the owner of the Dir.
-// Each goroutine uses a Stager of its own, with a prefix of its own.
+// Stager writes files into the staging directory, concurrently with the owner of the Dir. Each
+// goroutine uses a Stager of its own, with a prefix of its own.
 type Stager struct {
 	d      *Dir
 	prefix string
 	serial uint64
 }
 
-// Stager returns a Stager whose files carry prefix, which must be unique among
-// the Stagers in use.
+// Stager returns a Stager whose files begin with prefix, which must be unique among the Stagers
+// in use.
 func (d *Dir) Stager(prefix string) *Stager { return &Stager{d: d, prefix: prefix} }
 
-// Write stages content, which may come in parts. The file is complete and closed
-// when Write returns, not yet durable.
+// Write stages content, which may come in parts. When it returns, the file is complete and
+// closed, but not durable.
 func (s *Stager) Write(parts ...[]byte) (record.Staged, error) {
 	size := 0
 	for _, part := range parts {
@@ -45,8 +45,8 @@ func (s *Stager) Write(parts ...[]byte) (record.Staged, error) {
 	return st, nil
 }
 
-// SyncStaged makes the content of a staged file durable, for lists so large that
-// the owner of the Dir should not wait for it.
+// SyncStaged makes the content of a staged file durable, for lists so large that the owner of
+// the Dir should not wait for them.
 func (d *Dir) SyncStaged(s record.Staged) error {
 	fd, err := unix.Openat(d.stagingFd(), s.Name(), unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err == nil {
@@ -58,13 +58,13 @@ func (d *Dir) SyncStaged(s record.Staged) error {
 	return nil
 }
 
-// Discard removes a file it has staged, if there is one, and forgets it.
+// Discard removes a staged file, if there is one, and clears st.
 func (s *Stager) Discard(st *record.Staged) {
 	s.d.Discard(*st)
 	*st = record.Staged{}
 }
 
-// Discard removes a staged file that is not wanted any more.
+// Discard removes a staged file.
 func (d *Dir) Discard(s record.Staged) {
 	if s.Name() != "" {
 		unix.Unlinkat(d.stagingFd(), s.Name(), 0)
@@ -85,7 +85,7 @@ func (d *Dir) createStaged(name string) (fd int, err error) {
 	if err != nil {
 		return -1, fmt.Errorf("cannot stage a list in %s: %w", d.stagingPath(), err)
 	}
-	// The process' umask must not decide whether the list can be inspected.
+	// The mode must not depend on the umask of the process.
 	if err := unix.Fchmod(fd, 0o644); err != nil {
 		unix.Close(fd)
 		d.unlinkStaged(name)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pages checks the pages of a bbolt database before bbolt walks them. One damaged
-// byte can make bbolt walk in circles until no memory is left.
+// Package pages checks the pages of a bbolt database before bbolt reads them. One damaged byte
+// can make bbolt follow pages in a circle until memory is exhausted.
 package pages
 
 import (
@@ -23,27 +23,28 @@ const (
 	branchPage  = 1
 	leafPage    = 2
 	freePage    = 16
-	bucketLeaf  = 1 // an element of a leaf that is a bucket
+	bucketLeaf  = 1 // this element of a leaf is a bucket
 	mostDepth   = 32
 
 	// The offsets in the two meta pages, of which each transaction has one, of the page of the
 	// free list and of the transaction.
 	metaFreeList, metaTransaction = 48, 64
-	noFreeList                    = ^uint64(0) // it is not kept in the file
+	noFreeList                    = ^uint64(0) // the file has no free list
 )
 
-// walk follows the trees of a database in its file, before bbolt does: bbolt believes what
-// pages say, and goes around in circles of which there is no way out but memory.
+// walk follows the trees of a database in its file, before bbolt does: bbolt trusts the pages,
+// and would follow a circle of them until memory is exhausted.
 type walk struct {
 	file io.ReaderAt
 	size uint64 // of a page
-	n    uint64 // pages that there are
+	n    uint64 // number of pages
 	seen map[uint64]bool
 }
 
-// Check returns an error unless the pages of a database have what bbolt takes for granted:
-// the trees of all buckets and the free list have each page once, and only pages that are
-// there. It reads the file beside bbolt and bounds what it allocates by the file's size.
+// Check returns an error unless the pages of a database have the properties on which bbolt
+// relies: the trees of all buckets and the free list contain each page at most once, and only
+// existing pages. It reads the file independently of bbolt, and bounds its memory by the file's
+// size.
 func Check(tx *bbolt.Tx) error {
 	file, err := os.Open(tx.DB().Path())
 	if err != nil {
@@ -58,8 +59,7 @@ func Check(tx *bbolt.Tx) error {
 	return nil
 }
 
-// check returns an error unless the tree of buckets, whose root is given, and the trees of
-// these buckets have each page once, and only pages that are there; and so has the free list
+// check checks the tree of buckets from its root, the trees of these buckets, and the free list
 // of this transaction.
 func (w *walk) check(root, transaction uint64) error {
 	if err := w.freeList(transaction); err != nil {
@@ -90,7 +90,7 @@ func (w *walk) freeList(transaction uint64) error {
 		if err := w.read(head[:], id); err != nil {
 			return err
 		}
-		const counted = 0xffff // the first element is the count
+		const counted = 0xffff // the first element has the count
 		count, more := uint64(order.Uint16(head[10:])), uint64(order.Uint32(head[12:]))
 		if count == counted {
 			count = order.Uint64(head[pageHeader:])
@@ -103,7 +103,7 @@ func (w *walk) freeList(transaction uint64) error {
 	return errors.New("no meta page is of this transaction")
 }
 
-// tree checks the page id and those below; buckets says that the leaves hold buckets.
+// tree checks the page id and the pages below it. buckets says that the leaves contain buckets.
 func (w *walk) tree(id uint64, buckets bool, depth int) error {
 	if id < 2 || id >= w.n || w.seen[id] || depth > mostDepth {
 		return fmt.Errorf("page %d is not there, or is used twice", id)
@@ -154,8 +154,8 @@ func (w *walk) branch(id uint64, count int, buckets bool, depth int) error {
 
 var errElement = errors.New("a page has an element that is not within it")
 
-// leaf checks the elements of a leaf, and calls bucket for each that is one; there are none
-// if bucket is nil.
+// leaf checks the elements of a leaf and calls bucket for each element that is a bucket. If
+// bucket is nil, no element may be one.
 func (w *walk) leaf(page []byte, count int, bucket func(value []byte) error) error {
 	order := binary.NativeEndian
 	for i := range count {
@@ -175,8 +175,8 @@ func (w *walk) leaf(page []byte, count int, bucket func(value []byte) error) err
 	return nil
 }
 
-// bucket checks what stands for a bucket: the number of its root page (8 bytes), a sequence
-// (8), and, where that number is 0, a leaf page that has all of it.
+// bucket checks the value of a bucket: the number of its root page (8 bytes), a sequence number
+// (8) and, if the root is 0, a leaf page with its whole content.
 func (w *walk) bucket(value []byte, depth int) error {
 	const header = 16
 	if len(value) < header {

@@ -22,18 +22,18 @@ const (
 	BucketKeys    = "keys"
 	BucketAside   = "aside"
 	BucketLog     = "log"
-	BucketDenied  = "denied"  // what the owner denies
+	BucketDenied  = "denied"  // denials
 	BucketOwn     = "own"     // the owner's own lists
 	BucketPending = "pending" // by carrier, the last entry of the log that it delivered; later ones wait
-	BucketOrigins = "origins" // whose advisories apply
-	BucketAdvised = "advised" // what they say
+	BucketOrigins = "origins" // repositories whose advisories apply
+	BucketAdvised = "advised" // versions that advisories require
 )
 
 // Buckets names every bucket; its order is the number a journal entry carries.
 var Buckets = [...]string{BucketMeta, BucketLists, BucketLines, BucketRetired, BucketKeys, BucketAside, BucketLog,
 	BucketDenied, BucketOwn, BucketPending, BucketOrigins, BucketAdvised}
 
-// Record is one record of the index as a commit leaves it.
+// Record is one record of the index, as a commit leaves it.
 type Record struct {
 	Bucket     uint8  // of Buckets
 	Key, Value []byte // Value is nil if the commit deletes it
@@ -46,11 +46,11 @@ type Batch struct {
 	err     error
 }
 
-// Empty reports whether nothing was put into b.
+// Empty reports whether b has no changes.
 func (b *Batch) Empty() bool { return len(b.changes) == 0 }
 
-// Append adds the changes of later to b, where they come last. Copies of b made before
-// stay what they were.
+// Append adds the changes of later after those of b. Copies of b that were made before do not
+// change.
 func (b *Batch) Append(later Batch) {
 	b.changes = append(slices.Clip(b.changes), later.changes...)
 	b.counter = max(b.counter, later.counter)
@@ -81,7 +81,7 @@ func (b *Batch) PutList(l List) {
 	b.put(BucketLists, []byte(l.Name), l)
 }
 
-// DeleteList forgets the list of that name.
+// DeleteList removes the record of the list with that name.
 func (b *Batch) DeleteList(name string) { b.Set(BucketLists, []byte(name), nil) }
 
 // PutLine records l under its name and architecture.
@@ -90,11 +90,11 @@ func (b *Batch) PutLine(l Line) {
 	b.put(BucketLines, lineKey(l.Name, l.Arch), l)
 }
 
-// DeleteLine forgets the line of that name and architecture: its first version did not
-// come to be.
+// DeleteLine removes the line with that name and architecture, whose first version was not
+// installed after all.
 func (b *Batch) DeleteLine(name, arch string) { b.Set(BucketLines, lineKey(name, arch), nil) }
 
-// PutRetirement remembers the body of a list that must not come back.
+// PutRetirement records the body of a list that must not come back.
 func (b *Batch) PutRetirement(r Retirement) {
 	if r.Own != "" {
 		r.Package = nevra.NEVRA{}
@@ -105,13 +105,13 @@ func (b *Batch) PutRetirement(r Retirement) {
 // PutKey records k under its fingerprint.
 func (b *Batch) PutKey(k Key) { b.put(BucketKeys, []byte(k.Fingerprint), k) }
 
-// DeleteRetirement forgets that a body was retired: its list is active again.
+// DeleteRetirement removes the retirement of a body whose list is active again.
 func (b *Batch) DeleteRetirement(body Digest) { b.Set(BucketRetired, body[:], nil) }
 
 // PutAside records a file in quarantine.
 func (b *Batch) PutAside(a Aside) { b.put(BucketAside, []byte(a.Name), a) }
 
-// DeleteAside forgets a file in quarantine.
+// DeleteAside removes the record of a file in quarantine.
 func (b *Batch) DeleteAside(name string) { b.Set(BucketAside, []byte(name), nil) }
 
 // SetMeta sets a small named value; nil removes it.
@@ -137,9 +137,8 @@ func Sorted(changes []Record) []Record {
 	return out
 }
 
-// Records returns what b does to the index, each record once, in the order of buckets
-// and keys, and the highest activation counter among them. An error means that something
-// put into b could not be encoded.
+// Records returns the changes of b, one for each key, in the order of buckets and keys, and the
+// highest activation counter among them. An error means that a value could not be encoded.
 func (b *Batch) Records() (records []Record, counter uint64, err error) {
 	b.changes = Sorted(b.changes)
 	return b.changes, b.counter, b.err
@@ -160,7 +159,7 @@ func (b *Batch) DropEvent(seq uint64) {
 	b.Set(BucketLog, binary.BigEndian.AppendUint64(nil, seq), nil)
 }
 
-// SetTaken records that who has the log up to the entry seq.
+// SetTaken records that the carrier who has delivered the log up to the entry seq.
 func (b *Batch) SetTaken(who string, seq uint64) {
 	b.Set(BucketPending, []byte(who), binary.BigEndian.AppendUint64(nil, seq))
 }

@@ -10,21 +10,21 @@ import (
 	"fmt"
 )
 
-// Chain is where the hash chain over the log stands. The log has two rooms, of which each
-// drops its own oldest entries, and so there is a chain for each: the hash of an entry
-// covers its number, its content, and the hash of the entry before it in its room.
+// Chain is the state of the log's hash chains. The log has two rooms, each of which drops its
+// own oldest entries, so each has a chain: the hash of an entry covers its number, its content,
+// and the hash of the entry before it in its room.
 type Chain struct {
 	From      uint64 `json:"from"` // the number of the first entry that has a hash
 	Decisions Link   `json:"decisions,omitzero"`
 	Tampering Link   `json:"tampering,omitzero"`
 }
 
-// Link is where one chain stands: its last entry, and the last one that the log dropped. By
-// that a log that was pruned is told from one that was cut.
+// Link is the state of one chain: its last entry, and the last one that the log dropped, which
+// distinguishes a pruned log from a truncated one.
 type Link struct {
 	Seq         uint64 `json:"seq,omitempty"` // of the last entry, 0 for none
 	Hash        Digest `json:"hash,omitzero"`
-	Dropped     uint64 `json:"dropped,omitempty"` // of the last entry that is not kept any more, 0 for none
+	Dropped     uint64 `json:"dropped,omitempty"` // of the last entry that was dropped, 0 for none
 	DroppedHash Digest `json:"droppedHash,omitzero"`
 }
 
@@ -34,8 +34,8 @@ const MetaChain = "log-chain"
 // KindTampered is the kind of the entries that have a room of their own.
 const KindTampered = "tampered"
 
-// ReadChain reads the chain of an index whose next entry has that number. One without a
-// chain begins it there.
+// ReadChain parses the chains of an index whose next entry has the number next. An index without
+// chains begins them there.
 func ReadChain(meta []byte, next uint64) (c Chain, err error) {
 	if meta == nil {
 		return Chain{From: next}, nil
@@ -46,7 +46,7 @@ func ReadChain(meta []byte, next uint64) (c Chain, err error) {
 	return c, nil
 }
 
-// room returns the chain of a kind.
+// room returns the chain for entries of a kind.
 func (c *Chain) room(kind string) *Link {
 	if kind == KindTampered {
 		return &c.Tampering
@@ -68,8 +68,8 @@ func (c *Chain) Put(b *Batch, e Event) Digest {
 	return l.Hash
 }
 
-// Drop removes an entry from the log, which the chain remembers. An entry without a hash is
-// from before the chain.
+// Drop removes an entry from the log and notes that in its chain. An entry without a hash is
+// from before the chains.
 func (c *Chain) Drop(b *Batch, e Event) {
 	b.DropEvent(e.Seq)
 	if l := c.room(e.Kind); !e.Chain.IsZero() && e.Seq > l.Dropped {
@@ -77,10 +77,10 @@ func (c *Chain) Drop(b *Batch, e Event) {
 	}
 }
 
-// Record records where the chain stands.
+// Record records the state of the chains.
 func (c *Chain) Record(b *Batch) { b.put(BucketMeta, []byte(MetaChain), c) }
 
-// link is the hash of an entry after one with the hash before.
+// link returns the hash of an entry, given the hash of the one before it.
 func link(before Digest, seq uint64, data []byte) Digest {
 	h := sha256.New()
 	h.Write([]byte("digestd log 1\n"))
@@ -92,13 +92,13 @@ func link(before Digest, seq uint64, data []byte) Digest {
 
 const chainKey = `,"chain":"`
 
-// chained is an entry as it is stored: with its hash as its last field.
+// chained returns an entry in its stored form, with its hash as the last field.
 func chained(data []byte, hash Digest) []byte {
 	data = append(data[:len(data)-1:len(data)-1], chainKey...)
 	return append(append(data, hash.String()...), `"}`...)
 }
 
-// unchained is an entry without its hash; ok is false if it has none.
+// unchained returns an entry without its hash; ok is false if it has none.
 func unchained(value []byte) (data []byte, hash Digest, ok bool) {
 	tail := len(chainKey) + 2*len(hash) + len(`"}`)
 	if len(value) < tail || !bytes.HasPrefix(value[len(value)-tail:], []byte(chainKey)) || !bytes.HasSuffix(value, []byte(`"}`)) {
@@ -111,12 +111,12 @@ func unchained(value []byte) (data []byte, hash Digest, ok bool) {
 	return append(value[:len(value)-tail:len(value)-tail], '}'), hash, true
 }
 
-// Checked is what a check of the chain found.
+// Checked is the result of a check of the chains.
 type Checked struct {
 	Entries   int      // that the log has
-	Unchained int      // of these, from before the chain
+	Unchained int      // of these, from before the chains
 	Faults    []string // entries that were cut, changed or moved: the first MaxFaults
-	More      int      // faults beyond these
+	More      int      // number of further faults
 
 	decisions, tampering walk
 }
@@ -124,14 +124,14 @@ type Checked struct {
 // MaxFaults is how many faults a check names.
 const MaxFaults = 100
 
-// walk is how far a check has come in a room.
+// walk is the progress of a check in one room.
 type walk struct {
 	before  Digest
 	last    uint64
-	unknown bool // the hash of what was before
+	unknown bool // the hash of the entry before is not known
 }
 
-// Check begins a check of the log, whose entries come next, in the order of their numbers.
+// Check begins a check of the log. Pass all entries to Entry, in the order of their numbers.
 func (c Chain) Check() *Checked {
 	begin := func(l Link) walk {
 		return walk{before: l.DroppedHash, last: l.Dropped, unknown: l.Dropped > 0 && l.DroppedHash.IsZero()}
@@ -179,7 +179,7 @@ func (x *Checked) Entry(c Chain, seq uint64, value []byte) (hash Digest) {
 	return hash
 }
 
-// End ends the check, when all entries were there.
+// End ends the check after the last entry.
 func (x *Checked) End(c Chain) {
 	for _, r := range []struct {
 		what string

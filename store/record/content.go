@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Content is all that an index holds, apart from the log.
+// Content has all records of an index except the log.
 type Content struct {
 	Lists   []List
 	Lines   []Line
@@ -18,19 +18,19 @@ type Content struct {
 	Retired map[Digest]Retirement
 	NextSeq uint64 // of the log
 	LogSize int
-	Taken   map[string]uint64 // the last entry of the log that each who takes them has
+	Taken   map[string]uint64 // the last entry of the log that each carrier has delivered
 	Meta    map[string][]byte
 	Advice
 }
 
-// Advice is what an index holds of advisories.
+// Advice has the records about advisories.
 type Advice struct {
 	Origins []Origin
 	Advised []AdvisedFloor // by origin and package
 }
 
-// Leftovers returns the files that must still go, by name. A record that cannot be
-// read still names its file.
+// Leftovers returns the files that must still be removed, by name. A record that cannot be
+// parsed still names its file.
 func (c *Content) Leftovers() map[string]Leftover {
 	all := map[string]Leftover{}
 	for key, value := range c.Meta {

@@ -6,12 +6,11 @@ import (
 	"time"
 )
 
-// Denial is the record of what the owner denies: a content by its digests, or
-// versions of a package.
+// Denial is the record of a denial: of one content by its digests, or of versions of a package.
 type Denial struct {
 	ID      string   `json:"-"`
 	Digests []string `json:"digests,omitempty"` // of one content, "algorithm:hexadecimal digits"
-	Path    string   `json:"path,omitempty"`    // where that content was found, for people
+	Path    string   `json:"path,omitempty"`    // where the content was found, for people
 	Package string   `json:"package,omitempty"` // a name
 	Arch    string   `json:"arch,omitempty"`    // "" for all
 	Below   string   `json:"below,omitempty"`   // [epoch:]version[-release]
@@ -25,5 +24,5 @@ type Denial struct {
 // PutDenial records d under its ID.
 func (b *Batch) PutDenial(d Denial) { b.put(BucketDenied, []byte(d.ID), d) }
 
-// DeleteDenial forgets the denial of that ID.
+// DeleteDenial removes the denial with that ID.
 func (b *Batch) DeleteDenial(id string) { b.Set(BucketDenied, []byte(id), nil) }

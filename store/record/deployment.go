@@ -8,19 +8,19 @@ import (
 	"time"
 )
 
-// Deployment is the record of the installed system that the machine was running last, where
-// there are several; see package kernel/deployment.
+// Deployment is the record of the installed system that the machine ran last, if it has several;
+// see package kernel/deployment.
 type Deployment struct {
 	Kind  string    `json:"kind"`
 	ID    string    `json:"id"`
 	Name  string    `json:"name"`           // for people
-	Boot  string    `json:"boot"`           // the boot in which it ran last
-	Since time.Time `json:"since"`          // it was first seen to run after another one
-	From  string    `json:"from,omitempty"` // the name of that
+	Boot  string    `json:"boot"`           // ID of the boot in which it ran last
+	Since time.Time `json:"since"`          // when it was first seen to run after another one
+	From  string    `json:"from,omitempty"` // the name of that other one
 
 	Due     bool     `json:"due,omitempty"`     // no comparison has ended since then
-	Older   int      `json:"older,omitempty"`   // packages that are older than what was active here
-	Waiting []Digest `json:"waiting,omitempty"` // headers of packages that it had then, and that have no list yet
+	Older   int      `json:"older,omitempty"`   // packages that are older than versions that were active here
+	Waiting []Digest `json:"waiting,omitempty"` // headers of its packages that have no list yet
 }
 
 // MetaDeployment is the key of the [Deployment] among the small named values.
@@ -29,7 +29,7 @@ const MetaDeployment = "deployment"
 // PutDeployment records what the machine is running.
 func (b *Batch) PutDeployment(d Deployment) { b.put(BucketMeta, []byte(MetaDeployment), d) }
 
-// Deployment returns what the machine was running; nil if that is not known.
+// Deployment returns the recorded deployment, nil if there is none.
 func (c *Content) Deployment() (*Deployment, error) {
 	data := c.Meta[MetaDeployment]
 	if data == nil {

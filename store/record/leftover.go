@@ -6,11 +6,10 @@ import (
 	"time"
 )
 
-// Leftover is the record of a file in the list directory that must not be there and
-// could not be removed.
+// Leftover is the record of a file that must leave the list directory and could not be removed.
 type Leftover struct {
 	Name  string    `json:"-"`
-	Why   string    `json:"why"` // it is still there
+	Why   string    `json:"why"` // why it could not be removed
 	Since time.Time `json:"since"`
 }
 
@@ -18,8 +17,8 @@ type Leftover struct {
 // of the list follows.
 const MetaLeftover = "leftover/"
 
-// PutLeftover remembers a file that must still go.
+// PutLeftover records a file that must still be removed.
 func (b *Batch) PutLeftover(l Leftover) { b.put(BucketMeta, []byte(MetaLeftover+l.Name), l) }
 
-// DeleteLeftover forgets one that is gone.
+// DeleteLeftover removes the record of a file that is gone.
 func (b *Batch) DeleteLeftover(name string) { b.SetMeta(MetaLeftover+name, nil) }

@@ -6,30 +6,30 @@ import (
 	"time"
 )
 
-// Change is what is being done to the file of a list. It is recorded before it is
-// done, so that a start after a crash completes it.
+// Change is a change of a list's file. It is recorded before it is made, so that a start after a
+// crash completes it.
 type Change string
 
 // The changes of a list's file.
 const (
-	Publishing Change = "publish" // an older content may still be there
+	Publishing Change = "publish" // an older content may still be in the directory
 	Removing   Change = "remove"
-	Moving     Change = "move" // it stays until no file is bound to it any more
+	Moving     Change = "move" // the file stays until no file is bound to it
 )
 
-// Own is the record of one of the owner's own lists. It stays when the list is
-// removed: its numbers go on.
+// Own is the record of an own list. It stays when the list is removed, so that its versions go
+// on.
 type Own struct {
 	Name    string    `json:"-"`
 	List    string    `json:"list"`              // the name of its file
-	Version uint64    `json:"version"`           // that is active, or was last
-	Last    uint64    `json:"last"`              // the highest ever given out
+	Version uint64    `json:"version"`           // the active version, or the last one
+	Last    uint64    `json:"last"`              // the highest version ever
 	Body    Digest    `json:"body"`              // of the list as it was made, before denials
-	Sources [][]byte  `json:"sources,omitempty"` // the paths it is made of
-	Listed  bool      `json:"listed,omitempty"`  // and the very files it has
-	Key     string    `json:"key,omitempty"`     // that signed it elsewhere
+	Sources [][]byte  `json:"sources,omitempty"` // the paths from which it was made
+	Listed  bool      `json:"listed,omitempty"`  // it also has files that the owner listed one by one
+	Key     string    `json:"key,omitempty"`     // the key that signed an imported list
 	KeyKind string    `json:"keyKind,omitempty"` // pgp, x509
-	Package string    `json:"package,omitempty"` // whose header was imported, its NEVRA in full
+	Package string    `json:"package,omitempty"` // NEVRA of the package whose header was imported, with its epoch
 	Created time.Time `json:"created"`
 	Changed Act       `json:"changed"`
 	Removed time.Time `json:"removed,omitzero"`
@@ -38,5 +38,5 @@ type Own struct {
 // PutOwn records o under its name.
 func (b *Batch) PutOwn(o Own) { b.put(BucketOwn, []byte(o.Name), o) }
 
-// DeleteOwn forgets the own list of that name: its first version did not come to be.
+// DeleteOwn removes the record of an own list whose first version was not published after all.
 func (b *Batch) DeleteOwn(name string) { b.Set(BucketOwn, []byte(name), nil) }

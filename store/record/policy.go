@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Policy is the record of a policy file whose words are in force.
+// Policy is the record of a policy file whose rules are in force.
 type Policy struct {
 	Name    string    `json:"-"`                 // of the file, without its suffix
 	Path    string    `json:"path"`              // of the file, below the root
@@ -17,10 +17,10 @@ type Policy struct {
 	Key     string    `json:"key,omitempty"`     // fingerprint of the certificate that vouches for that package
 	Digest  Digest    `json:"digest"`            // of the text
 	Text    []byte    `json:"text"`              // the file
-	Since   time.Time `json:"since"`             // the text is in force
-	Effect  string    `json:"effect,omitempty"`  // what it did when it came, for people
-	Gone    time.Time `json:"gone,omitzero"`     // since when the file does not count: only what tightens is in force
-	Why     string    `json:"why,omitempty"`     // it does not
+	Since   time.Time `json:"since"`             // when the text came into force
+	Effect  string    `json:"effect,omitempty"`  // what changed when it came into force, for people
+	Gone    time.Time `json:"gone,omitzero"`     // when the file ceased to count; since then only tightening rules are in force
+	Why     string    `json:"why,omitempty"`     // why it ceased to count
 }
 
 // MetaPolicy begins the keys of policies among the small named values; the name follows.
@@ -29,10 +29,10 @@ const MetaPolicy = "policy/"
 // PutPolicy records p under its name.
 func (b *Batch) PutPolicy(p Policy) { b.put(BucketMeta, []byte(MetaPolicy+p.Name), p) }
 
-// DeletePolicy forgets the policy of that name.
+// DeletePolicy removes the record of the policy with that name.
 func (b *Batch) DeletePolicy(name string) { b.SetMeta(MetaPolicy+name, nil) }
 
-// Policies returns the policies whose words are in force, by name.
+// Policies returns the recorded policies by name.
 func (c *Content) Policies() (map[string]Policy, error) {
 	all := map[string]Policy{}
 	for key, value := range c.Meta {

@@ -2,21 +2,21 @@
 
 package record
 
-// Staged is a complete list in the staging directory, waiting for its name.
-// It may be written by any goroutine; publishing it is the owner's.
+// Staged is a complete list in the staging directory that has no final name yet. Any goroutine
+// may write it; the owner of the directory publishes it.
 type Staged struct {
 	name string
 	size int
 }
 
-// StagedAs is a file that something else than a [Dir] has staged under that name, as
-// package memory does. A Dir can do nothing with it.
+// StagedAs returns a file that another implementation than [listdir.Dir] has staged, such as
+// package inmemory. A listdir.Dir cannot use it.
 func StagedAs(name string, size int) Staged { return Staged{name, size} }
 
-// Name returns the name that s has in its staging directory.
+// Name returns the name of s in its staging directory.
 func (s Staged) Name() string { return s.name }
 
-// Stamp tells one state of a list file from another without reading it.
+// Stamp identifies one state of a list's file, without reading it.
 type Stamp struct {
 	Ino          uint64
 	Size         int64

@@ -16,11 +16,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DigestCachePath is where kernels with the Integrity Digest Cache say which
-// directory they look for lists in.
+// DigestCachePath is the file in which kernels with the Integrity Digest Cache name the
+// directory that they search for lists.
 const DigestCachePath = "sys/kernel/security/integrity/digest_cache/default_path"
 
-// Answer is yes, no, or that nothing tells.
+// Answer is yes, no or unknown.
 type Answer string
 
 // The answers.
@@ -30,7 +30,7 @@ const (
 	Unknown Answer = "unknown"
 )
 
-// The modes of IMA appraisal, as ima_appraise= has them.
+// The modes of IMA appraisal, named as in ima_appraise=.
 const (
 	AppraiseOff     = "off"
 	AppraiseFix     = "fix"
@@ -38,26 +38,26 @@ const (
 	AppraiseEnforce = "enforce"
 )
 
-// Features is what a kernel can do for digest lists.
+// Features describes what a kernel can do with digest lists.
 type Features struct {
 	Release     string // of the kernel
-	SecurityFS  bool   // it is mounted: without it nothing below is known for certain
+	SecurityFS  bool   // mounted; otherwise nothing below is certain
 	DigestCache Answer // it has the Integrity Digest Cache
-	DefaultPath string // where that looks for lists, to the byte
+	DefaultPath string // where it looks for lists, byte by byte
 	IMA         Answer
 	Appraisal   Answer // IMA can appraise
-	Mode        string // of appraisal, as the command line has it; enforce where it says nothing
-	Rules       Answer // the policy in force appraises something
-	Lists       Answer // the policy in force appraises lists
+	Mode        string // mode of appraisal, by the command line; enforce by default
+	Rules       Answer // the current policy appraises files
+	Lists       Answer // the current policy appraises lists
 	Modsig      Answer // IMA verifies appended signatures
-	Authority   Answer // .blacklist takes what a built-in certificate signed
+	Authority   Answer // .blacklist accepts entries that a built-in certificate signed
 }
 
-// maxDetect bounds what is read of one file.
+// maxDetect bounds each file that is read, in bytes.
 const maxDetect = 4 << 20
 
-// Detect finds out what the kernel can do, from what it and its package say of
-// it in files below root: "/", or a copy of those of another machine.
+// Detect finds out what the kernel can do, from files below root: "/", or a copy of the files of
+// another machine.
 func Detect(root string) Features {
 	tree := detectTree{root}
 	f := Features{
@@ -82,8 +82,8 @@ func Detect(root string) Features {
 	}
 	if tree.there(DigestCachePath) {
 		f.DigestCache = Yes
-		// The kernel takes the path as it was written: with a line break, which
-		// echo adds, it finds no list.
+		// The kernel takes the path literally: with a newline at its end, as echo writes it, the
+		// kernel finds no list.
 		f.DefaultPath = strings.TrimRight(tree.text(DigestCachePath), "\x00")
 	}
 	if tree.there("sys/kernel/security/ima") || tree.there("sys/kernel/security/integrity/ima") {
@@ -101,7 +101,7 @@ func Detect(root string) Features {
 	return f
 }
 
-// readCommandLine reads how appraisal was set up at boot; the last word counts.
+// readCommandLine reads how appraisal was configured at boot. The last parameter counts.
 func (f *Features) readCommandLine(words []string) {
 	for _, word := range words {
 		mode, found := strings.CutPrefix(word, "ima_appraise=")
@@ -111,8 +111,8 @@ func (f *Features) readCommandLine(words []string) {
 	}
 }
 
-// readPolicy reads what the kernel appraises: the policy, where it may be read,
-// else what the command line asked for. A policy loaded since is not seen then.
+// readPolicy finds out what the kernel appraises: from the policy if it is readable, otherwise
+// from the command line, which does not show a policy that was loaded later.
 func (f *Features) readPolicy(tree detectTree, words []string) {
 	for _, dir := range []string{"ima", "integrity/ima"} {
 		data, err := tree.read("sys/kernel/security/" + dir + "/policy")
@@ -120,7 +120,7 @@ func (f *Features) readPolicy(tree detectTree, words []string) {
 			continue
 		}
 		text := string(data)
-		f.Rules, f.Lists = No, No // and so is one without any rule
+		f.Rules, f.Lists = No, No // an empty policy appraises nothing
 		for line := range strings.Lines(text) {
 			if rule := strings.Fields(line); len(rule) > 0 && rule[0] == "appraise" {
 				f.Rules = Yes
@@ -154,7 +154,7 @@ func (f *Features) readPolicy(tree detectTree, words []string) {
 	}
 }
 
-// detectTree is where the files lie.
+// detectTree is the root of the files.
 type detectTree struct{ root string }
 
 func (t detectTree) there(path string) bool {
@@ -167,7 +167,7 @@ func (t detectTree) filled(path string) bool {
 	return len(entries) > 0
 }
 
-// text returns a file's content, "" if it cannot be read.
+// text returns the content of a file, "" if it cannot be read.
 func (t detectTree) text(path string) string {
 	data, _ := t.read(path)
 	return string(data)
@@ -192,8 +192,7 @@ func (t detectTree) read(path string) ([]byte, error) {
 	return data, err
 }
 
-// commandLine returns the words of the kernel's command line; text in quotes
-// stays together.
+// commandLine returns the words of the kernel's command line. Quoted text is one word.
 func (t detectTree) commandLine() []string {
 	quoted := false
 	return strings.FieldsFunc(strings.TrimSpace(t.text("proc/cmdline")), func(c rune) bool {
@@ -204,8 +203,8 @@ func (t detectTree) commandLine() []string {
 	})
 }
 
-// config returns the kernel's configuration, each line between two line breaks; nil where
-// nobody keeps it.
+// config returns the kernel's configuration, with a newline before and after each line; nil if
+// it is not available.
 func (t detectTree) config(release string) []byte {
 	places := []string{"proc/config.gz"}
 	if release != "" && fs.ValidPath(release) && !strings.Contains(release, "/") {

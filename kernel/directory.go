@@ -10,14 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Directory is a directory inside a Root, open.
+// Directory is an open directory inside a Root.
 type Directory struct {
 	fd   int
-	Path string // inside the root, links resolved, without a slash at its end
+	Path string // inside the root, links resolved, without a trailing slash
 }
 
-// Directory opens the directory at path; links on the way to it stay inside the
-// root.
+// Directory opens the directory at path. Links in the path stay inside the root.
 func (r *Root) Directory(path string) (*Directory, error) {
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
 	fd, err := unix.Openat2(int(r.dir.Fd()), path, &how)
@@ -41,8 +40,8 @@ func (r *Root) Directory(path string) (*Directory, error) {
 // Close releases the directory.
 func (d *Directory) Close() error { return unix.Close(d.fd) }
 
-// Size returns the size in bytes of a regular file in the directory, and false
-// for what is none.
+// Size returns the size in bytes of a regular file in the directory; ok is false if base is not
+// one.
 func (d *Directory) Size(base string) (int64, bool) {
 	var st unix.Stat_t
 	if err := unix.Fstatat(d.fd, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {

@@ -10,16 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ownFiles is where this process finds the files that it has open.
+// ownFiles is the directory of the open files of this process.
 var ownFiles = "/proc/self/fd/"
 
 func openFile(fd int) string { return ownFiles + strconv.Itoa(fd) }
 
-// Enter makes the directory at path the root of this process, for good: from then on
-// no path and no symbolic link leads out of it. It needs CAP_SYS_CHROOT. Call it
-// before anything below path is read, from a program that uses no relative path:
-// the working directory becomes /proc of the former root, where this package finds
-// the files that it has open, for the new root may have none, or a false one.
+// Enter makes the directory at path the root of this process permanently: no path and no
+// symbolic link leads out of it afterwards. It needs CAP_SYS_CHROOT. Call it before anything
+// below path is read, in a program that uses no relative path: the working directory becomes
+// /proc of the former root, where this package finds its open files, because the new root may
+// have no /proc, or a false one.
 func Enter(path string) error {
 	proc, err := unix.Open("/proc", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -8,33 +8,31 @@ import (
 	"strings"
 )
 
-// IMAPolicy is what an IMA policy for a machine with digestd depends on.
+// IMAPolicy has the parameters of an IMA policy for a machine with digestd.
 type IMAPolicy struct {
-	// DigestCache: the kernel has the Integrity Digest Cache. Without it the kernel
-	// does not look into lists, and asks each file for a signature of its own.
+	// DigestCache says that the kernel has the Integrity Digest Cache. Without it the kernel
+	// reads no lists, and wants a signature on each file.
 	DigestCache bool
 
-	// Usage is the value of digest_cache= in rules: "data", or "content" as kernels
-	// before September 2024 want it. "" is data.
+	// Usage is the value of digest_cache= in rules: "data", or "content" for kernels before
+	// September 2024. "" is data.
 	Usage string
 
-	// PCR is where lists and files are measured, 0 for nowhere. It must not be
-	// IMA's own, 10: what a list stands for is missing there, and a verifier would
-	// take that for tampering.
+	// PCR is the register that measures lists and files, 0 for none. It must not be IMA's own,
+	// 10: there the files in lists would be missing, and a verifier would suspect tampering.
 	PCR int
 }
 
-// imaPCR is CONFIG_IMA_MEASURE_PCR_IDX as all distributions have it.
+// imaPCR is CONFIG_IMA_MEASURE_PCR_IDX, which all distributions leave at this value.
 const imaPCR = 10
 
-// IMARule is one rule, as it is written to ima/policy in securityfs, and why it
-// is there.
+// IMARule is one rule, in the form for ima/policy in securityfs, and its reason.
 type IMARule struct{ Why, Text string }
 
 const kernels = "what the kernel says, no files of a package"
 
-// pseudo are file systems that have no files of a package, by their magic
-// (include/uapi/linux/magic.h), as the kernel's own policies exclude them.
+// pseudo are file systems without files of packages, with their magic numbers
+// (include/uapi/linux/magic.h); the kernel's own policies exclude them, too.
 var pseudo = []struct{ name, magic, why string }{
 	{"proc", "0x9fa0", kernels}, {"sysfs", "0x62656572", kernels}, {"debugfs", "0x64626720", kernels},
 	{"ramfs", "0x858458f6", "memory, as tmpfs; the initial file system may be one"},
@@ -43,7 +41,7 @@ var pseudo = []struct{ name, magic, why string }{
 	{"nsfs", "0x6e736673", kernels}, {"efivarfs", "0xde5e81e4", "the firmware's variables"},
 }
 
-// executed are the hooks by which code enters, with what passes through each.
+// executed are the hooks through which code enters the system.
 var executed = []struct{ hook, what string }{
 	{"BPRM_CHECK", "programs"},
 	{"MMAP_CHECK", "libraries, and whatever else is mapped to be executed"},
@@ -53,8 +51,8 @@ var executed = []struct{ hook, what string }{
 	{"KEXEC_INITRAMFS_CHECK", "its initial file system"},
 }
 
-// Rules returns the policy's rules in the order in which IMA must see them: the
-// first that fits decides (Documentation/ABI/testing/ima_policy).
+// Rules returns the rules in the order in which IMA must see them: the first that matches
+// decides (Documentation/ABI/testing/ima_policy).
 func (p IMAPolicy) Rules() ([]IMARule, error) {
 	usage := p.Usage
 	if usage == "" {

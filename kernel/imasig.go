@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// IMAName is the extended attribute in which IMA looks for a file's signature.
+// IMAName is the extended attribute with IMA's signature of a file.
 const IMAName = "security.ima"
 
-// maxIMA bounds the attribute: a signature by RSA of 4096 bits has 521 bytes.
+// maxIMA bounds the attribute, in bytes: an RSA signature of 4096 bits has 521.
 const maxIMA = 1024
 
 // The head of a signature in security.ima (kernel: security/integrity/integrity.h,
@@ -24,20 +24,20 @@ const (
 	imaHead          = 9
 )
 
-// The versions of signatures in security.ima. Version 2 signs the digest of a file's
-// content alone, version 3 what kind of digest that is, too (struct ima_file_id):
-// appraise_type=sigv3 of Linux 7.1 refuses version 2, and kernels before it version 3.
+// The versions of signatures in security.ima. Version 2 signs only the digest of a file's
+// content; version 3 also signs the kind of that digest (struct ima_file_id).
+// appraise_type=sigv3 of Linux 7.1 refuses version 2, and older kernels refuse version 3.
 const (
 	IMAVersion2 = 2
 	IMAVersion3 = 3
 )
 
-// IMASignature is a signature over the digest of a file's content: an X.509 key's, in
-// the form that the kernel's asymmetric keys verify.
+// IMASignature is a signature over the digest of a file's content by an X.509 key, in the form
+// that the kernel's asymmetric keys verify.
 type IMASignature struct {
 	Version   uint8   // IMAVersion2 or IMAVersion3
 	Hash      uint8   // enum hash_algo (include/uapi/linux/hash_info.h)
-	KeyID     [4]byte // the end of the certificate's subject key identifier
+	KeyID     [4]byte // last bytes of the certificate's subject key identifier
 	Signature []byte  // PKCS#1 v1.5, or the DER form of ECDSA's two numbers
 }
 
@@ -49,8 +49,8 @@ func (s IMASignature) Value() []byte {
 	return append(b, s.Signature...)
 }
 
-// IMASigned returns what a signature of a version signs for a file whose content has
-// that digest by algorithm algo (enum hash_algo), which hash computes.
+// IMASigned returns the digest that a signature of that version signs for a file whose content
+// has the given digest by algorithm algo (enum hash_algo); hash implements algo.
 func IMASigned(version, algo uint8, hash crypto.Hash, digest []byte) []byte {
 	if version == IMAVersion2 {
 		return digest
@@ -61,8 +61,8 @@ func IMASigned(version, algo uint8, hash crypto.Hash, digest []byte) []byte {
 	return h.Sum(nil)
 }
 
-// ParseIMASignature reads an attribute's value. It fails for what is no signature
-// of a known version, such as a mere digest.
+// ParseIMASignature parses the value of the attribute. It fails unless the value is a signature
+// of a known version; a mere digest is not one.
 func ParseIMASignature(value []byte) (s IMASignature, err error) {
 	if len(value) < imaHead || value[0] != imaTypeSignature || value[1] != IMAVersion2 && value[1] != IMAVersion3 {
 		return s, errors.New("no signature of version 2 or 3")
@@ -90,8 +90,7 @@ func (f *File) IMA() ([]byte, error) {
 	return append([]byte(nil), buf[:n]...), nil
 }
 
-// SetIMA sets the file's security.ima. The kernel forgets what it thought of the
-// file before.
+// SetIMA sets the file's security.ima. The kernel then forgets its verdict about the file.
 func (f *File) SetIMA(value []byte) error {
 	if err := unix.Setxattr(f.proc(), IMAName, value, 0); err != nil {
 		return fmt.Errorf("cannot set %s: %w", IMAName, err)
@@ -99,8 +98,8 @@ func (f *File) SetIMA(value []byte) error {
 	return nil
 }
 
-// RemoveIMA removes it; a file without one is no error. The kernel forgets what
-// it thought of the file before.
+// RemoveIMA removes security.ima. A file without it is no error. The kernel then forgets its
+// verdict about the file.
 func (f *File) RemoveIMA() error {
 	err := unix.Removexattr(f.proc(), IMAName)
 	if err != nil && !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.EOPNOTSUPP) {

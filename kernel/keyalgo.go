@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Algorithm names the algorithm of an asymmetric key as those of packages are
-// named, such as rsa2048 or nistp256; "" if the kernel does not tell. It asks the
-// key what it can do: /proc/keys, which says so in words, is not to be relied on.
+// Algorithm names the algorithm of an asymmetric key in the form used for keys of packages, such
+// as rsa2048 or nistp256; "" if the kernel does not tell. It queries the key itself, because
+// /proc/keys is not reliable.
 func (k Key) Algorithm() string {
 	if k.Type != "asymmetric" {
 		return ""
@@ -29,7 +29,7 @@ func (k Key) Algorithm() string {
 	return ""
 }
 
-// bits returns the size of a key that can be used so, else 0.
+// bits returns the size of a key that supports that use, otherwise 0.
 func (k Key) bits(use string) uint32 {
 	info, err := unix.BytePtrFromString(use)
 	if err != nil {
@@ -47,8 +47,8 @@ func (k Key) bits(use string) uint32 {
 	return answer.size
 }
 
-// Kinds returns the kind of each asymmetric key, such as rsa, as /proc/keys has
-// it: for those that the kernel lets nobody ask. It is to be shown, no more.
+// Kinds returns the kind of each asymmetric key, such as rsa, from /proc/keys, for keys that
+// cannot be queried. Use it for display only.
 func (ks *Keyrings) Kinds() map[int]string {
 	kinds := map[int]string{}
 	f, err := os.Open(ks.proc)
@@ -57,7 +57,7 @@ func (ks *Keyrings) Kinds() map[int]string {
 	}
 	defer f.Close()
 	eachProcKey(f, func(k procKey) bool {
-		// The description, ": X509.", the kind, and what matters to nobody.
+		// The description, ": X509.", the kind, and parts that do not matter.
 		if i := strings.LastIndex(k.rest, ": X509."); i >= 0 && strings.HasPrefix("asymmetric", k.kind) {
 			kinds[k.id], _, _ = strings.Cut(k.rest[i+len(": X509."):], " ")
 		}

@@ -10,8 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RefusedError says what a refusal of the kernel means, as far as its number
-// tells.
+// RefusedError explains why the kernel refused a change, as far as its error number tells.
 type RefusedError struct {
 	Ring string
 	Why  string
@@ -24,7 +23,7 @@ func (e *RefusedError) Error() string {
 
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// refusals are what add_key(2) answers, by keyring. See certs/blacklist.c and
+// refusal explains the errors of add_key(2), by keyring. See certs/blacklist.c and
 // crypto/asymmetric_keys/restrict.c.
 func refusal(ring string, err error) error {
 	why := ""
@@ -53,8 +52,8 @@ func refusal(ring string, err error) error {
 	return &RefusedError{ring, why, err}
 }
 
-// AddCertificate adds an X.509 certificate (DER). One that is there already is
-// replaced by itself.
+// AddCertificate adds an X.509 certificate (DER). If it is there already, it is replaced by
+// itself.
 func (r Keyring) AddCertificate(der []byte) error {
 	return r.reach(func() error {
 		if _, err := unix.AddKey("asymmetric", "", der, r.ID); err != nil {
@@ -64,11 +63,11 @@ func (r Keyring) AddCertificate(der []byte) error {
 	})
 }
 
-// AddBlacklisted adds an entry, "bin:" or "tbs:" and a digest, with the detached
-// PKCS#7 signature (DER) over exactly that text.
+// AddBlacklisted adds an entry, "bin:" or "tbs:" and a digest, with the detached PKCS#7
+// signature (DER) over exactly that text.
 func (r Keyring) AddBlacklisted(entry string, signature []byte) error {
 	if r.Name() != RingBlacklist {
-		// The kernel warns loudly of such a key in another keyring.
+		// The kernel logs a loud warning about such a key in another keyring.
 		return fmt.Errorf("cannot add to keyring %s: it is not %s", r.Name(), RingBlacklist)
 	}
 	if !r.Writable() {
@@ -82,7 +81,7 @@ func (r Keyring) AddBlacklisted(entry string, signature []byte) error {
 	})
 }
 
-// Unlink takes a key out of the keyring; one that is not there is no error.
+// Unlink removes a key from the keyring. A key that is not there is no error.
 func (r Keyring) Unlink(id int) error {
 	return r.reach(func() error {
 		_, err := unix.KeyctlInt(unix.KEYCTL_UNLINK, id, r.ID, 0, 0)
@@ -93,16 +92,16 @@ func (r Keyring) Unlink(id int) error {
 	})
 }
 
-// reach calls fn so that it may do what root may. The kernel's own keyrings allow
-// that to root; an open one only to those in whose session it is, which for a
-// thread that ends with fn are all that root has.
+// reach calls fn with the rights of root. The kernel's own keyrings give root these rights; an
+// open keyring gives them only to processes in its session, so reach calls fn in a thread whose
+// session keyring is all that root has.
 func (r Keyring) reach(fn func() error) error {
 	if !r.open() {
 		return fn()
 	}
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // never unlocked: the thread's keyring goes with it
+		runtime.LockOSThread() // never unlocked: the thread ends, and its keyring with it
 		if _, err := unix.KeyctlInt(unix.KEYCTL_LINK, unix.KEY_SPEC_USER_KEYRING, unix.KEY_SPEC_THREAD_KEYRING, 0, 0); err != nil {
 			done <- fmt.Errorf("cannot reach keyring %s: %w", r.Name(), err)
 			return

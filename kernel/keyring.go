@@ -18,36 +18,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The kernel's keyrings that have a say in what a list is worth.
+// The kernel's keyrings that affect whether a list is trusted.
 const (
-	RingIMA       = ".ima"                    // IMA verifies by these certificates
-	RingIMAOpen   = "_ima"                    // the same of kernels without trusted keyrings: anybody's who opens a file
+	RingIMA       = ".ima"                    // IMA verifies by its certificates
+	RingIMAOpen   = "_ima"                    // the same on kernels without trusted keyrings: it belongs to the user who opens a file
 	RingMachine   = ".machine"                // of the machine's owner (MOK)
 	RingPlatform  = ".platform"               // of the firmware
 	RingBuiltin   = ".builtin_trusted_keys"   // built into the kernel
-	RingSecondary = ".secondary_trusted_keys" // added to these since
+	RingSecondary = ".secondary_trusted_keys" // added to these later
 	RingBlacklist = ".blacklist"              // what must not be trusted
 )
 
-// rings lists them in the order in which they are shown.
+// rings has the names in the order of display.
 var rings = [...]string{RingIMA, RingIMAOpen, RingMachine, RingPlatform, RingBuiltin, RingSecondary, RingBlacklist}
 
 // Rings returns the names of all keyrings that [Keyrings] finds.
 func Rings() []string { return rings[:] }
 
-// maxRing bounds how many keys of one keyring are looked at.
+// maxRing bounds how many keys of one keyring are read.
 const maxRing = 16384
 
 var (
 	// ErrNoKeyring means that the kernel has no keyring of that name, or does not
 	// show it to this process.
 	ErrNoKeyring = errors.New("no such keyring")
-	// ErrNoKeys means that this process may not ask for keys at all, as in most
-	// containers.
+	// ErrNoKeys means that this process may not use kernel keys at all, as in most containers.
 	ErrNoKeys = errors.New("the kernel's keys are out of reach")
 )
 
-// Key is a key as the kernel describes it.
+// Key is a key, as the kernel describes it.
 type Key struct {
 	ID          int
 	Type        string // keyring, asymmetric, blacklist
@@ -56,11 +55,11 @@ type Key struct {
 	Description string
 }
 
-// usrWrite is the permission of a key's owner to change it (include/linux/key.h).
+// usrWrite is the permission of a key's owner to change the key (include/linux/key.h).
 const usrWrite = 0x00040000
 
-// Certificate takes the description of an asymmetric key apart: the subject as
-// the kernel shortens it, and the key identifier in hexadecimal digits.
+// Certificate parses the description of an asymmetric key: the subject, which the kernel
+// shortens, and the key identifier in hexadecimal digits.
 func (k Key) Certificate() (subject, keyID string, ok bool) {
 	i := strings.LastIndex(k.Description, ": ")
 	if k.Type != "asymmetric" || i < 0 {
@@ -71,10 +70,10 @@ func (k Key) Certificate() (subject, keyID string, ok bool) {
 	return subject, keyID, err == nil && keyID != ""
 }
 
-// Keyring is one of the kernel's keyrings, as it was when it was found.
+// Keyring is one of the kernel's keyrings, in the state in which it was found.
 type Keyring struct{ Key }
 
-// Name is the name it was found by.
+// Name returns the name by which it was found.
 func (r Keyring) Name() string { return r.Description }
 
 // Writable reports whether root may add keys. The kernel may still refuse a key.
@@ -82,12 +81,12 @@ func (r Keyring) Writable() bool {
 	return r.UID == 0 && r.Perm&usrWrite != 0 || r.open()
 }
 
-// open keyrings belong to the user who made them, and can be changed by processes in whose
-// session they are.
+// open reports whether it is an open keyring, which belongs to the user who made it and can be
+// changed by processes in its session.
 func (r Keyring) open() bool { return r.Name() == RingIMAOpen }
 
-// elsewhere reports whether it is an open keyring of another session, or one that is about
-// to go: anybody may give a keyring that name, and root's alone counts.
+// elsewhere reports whether it is an open keyring of another session, or one that is about to
+// go. Any user may give a keyring that name; only root's counts.
 func (r Keyring) elsewhere() bool {
 	if !r.open() {
 		return false
@@ -96,14 +95,14 @@ func (r Keyring) elsewhere() bool {
 	return errors.Is(err, unix.EACCES) || errors.Is(err, ErrNoKeyring)
 }
 
-// Keyrings finds the kernel's keyrings. It may be used by many at once.
+// Keyrings finds the kernel's keyrings. Several goroutines may use it at the same time.
 type Keyrings struct {
 	proc  string
 	mutex sync.Mutex
-	ids   map[string]int // of those that last as long as the kernel runs
+	ids   map[string]int // numbers of the keyrings that last until the next boot
 }
 
-// NewKeyrings returns those of the kernel that runs.
+// NewKeyrings returns the keyrings of the running kernel.
 func NewKeyrings() *Keyrings { return &Keyrings{proc: "/proc/keys", ids: map[string]int{}} }
 
 // Find returns the keyring of that name, one of [Rings].
@@ -118,9 +117,9 @@ func (ks *Keyrings) Find(name string) (Keyring, error) {
 	return found[0], nil
 }
 
-// FindAll returns those of the names that there are, in the order given. It
-// believes what the kernel says of a key by its number, never a line of
-// /proc/keys: only the kernel makes keyrings with a dot before their name.
+// FindAll returns those of the named keyrings that exist, in the given order. It relies on what
+// the kernel says about a key by its number, never on a line of /proc/keys: only the kernel
+// makes keyrings whose names begin with a dot.
 func (ks *Keyrings) FindAll(names ...string) ([]Keyring, error) {
 	ks.mutex.Lock()
 	defer ks.mutex.Unlock()
@@ -157,8 +156,8 @@ func (ks *Keyrings) FindAll(names ...string) ([]Keyring, error) {
 	return list, nil
 }
 
-// look asks what /proc/keys points to. Its lines may lead astray, but never hide
-// one another: so all are followed that bear a name that is looked for.
+// look queries the keys that /proc/keys names. A line may be forged, but cannot hide another
+// one, so look follows each line with a wanted name.
 func (ks *Keyrings) look(names map[string]bool, consider func(id int, name string)) error {
 	if _, err := describe(unix.KEY_SPEC_USER_KEYRING); errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) {
 		return fmt.Errorf("%w: %w", ErrNoKeys, err)
@@ -180,7 +179,7 @@ func (ks *Keyrings) look(names map[string]bool, consider func(id int, name strin
 	})
 }
 
-// describe asks for one key by its number.
+// describe queries one key by its number.
 func describe(id int) (Key, error) {
 	text, err := unix.KeyctlString(unix.KEYCTL_DESCRIBE, id)
 	if err != nil {
@@ -189,7 +188,7 @@ func describe(id int) (Key, error) {
 	return parseDescription(id, text)
 }
 
-// parseDescription reads: type;user;group;permissions;description.
+// parseDescription parses type;user;group;permissions;description.
 func parseDescription(id int, text string) (Key, error) {
 	parts := strings.SplitN(text, ";", 5)
 	if len(parts) != 5 {
@@ -203,8 +202,7 @@ func parseDescription(id int, text string) (Key, error) {
 	return Key{ID: id, Type: parts[0], UID: uint32(uid), Perm: uint32(perm), Description: parts[4]}, nil
 }
 
-// Keys returns what is in the keyring, by number. Keys that vanish meanwhile
-// are left out.
+// Keys returns the keys in the keyring, by number. It leaves out keys that vanish meanwhile.
 func (r Keyring) Keys() (keys []Key, err error) {
 	err = r.reach(func() error {
 		ids, err := r.ids()
@@ -221,8 +219,7 @@ func (r Keyring) Keys() (keys []Key, err error) {
 	return keys, err
 }
 
-// IDs returns the numbers of the keys in the keyring, sorted: what is needed to
-// see whether it has changed.
+// IDs returns the numbers of the keys in the keyring, sorted. They suffice to notice a change.
 func (r Keyring) IDs() (ids []int, err error) {
 	err = r.reach(func() (err error) {
 		ids, err = r.ids()
@@ -237,7 +234,7 @@ func (r Keyring) ids() ([]int, error) {
 		n, err := unix.KeyctlBuffer(unix.KEYCTL_READ, r.ID, buf, 0)
 		switch {
 		case errors.Is(err, unix.ENOKEY) || errors.Is(err, unix.EKEYREVOKED):
-			return nil, fmt.Errorf("%s: %w any more", r.Name(), ErrNoKeyring) // an open one may go
+			return nil, fmt.Errorf("%s: %w any more", r.Name(), ErrNoKeyring) // an open keyring may vanish
 		case err != nil:
 			return nil, fmt.Errorf("cannot read keyring %s: %w", r.Name(), err)
 		case n > 4*maxRing:

@@ -15,17 +15,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LabelName is the extended attribute by which a protected file names the list
-// it is looked up in (Integrity Digest Cache, digest_cache/main.c).
+// LabelName is the extended attribute by which a file names the list in which the kernel looks
+// it up (Integrity Digest Cache, digest_cache/main.c).
 const LabelName = "security.digest_list"
 
-// maxLabel is the length of the longest file name, which a label is.
+// maxLabel is the largest length of a label, which is a file name.
 const maxLabel = 255
 
-// ErrNotRegular means that a path leads to something that carries no label.
+// ErrNotRegular means that a path leads to something that can have no label.
 var ErrNotRegular = errors.New("not a regular file")
 
-// Root is a directory tree that is looked into as if it were /.
+// Root is a directory tree that is treated as if it were /.
 type Root struct {
 	path string
 	dir  *os.File
@@ -43,7 +43,7 @@ func OpenRoot(path string) (*Root, error) {
 // Close releases the tree.
 func (r *Root) Close() error { return r.dir.Close() }
 
-// Path returns the path the root was opened by.
+// Path returns the path by which the root was opened.
 func (r *Root) Path() string { return r.path }
 
 // ID returns the device and inode of the root directory.
@@ -55,17 +55,16 @@ func (r *Root) ID() (dev, ino uint64, err error) {
 	return st.Dev, st.Ino, nil
 }
 
-// File is a regular file inside a Root, found but not opened for reading unless
-// [Dir.Open] did.
+// File is a regular file inside a Root. Only [Dir.Open] opens it for reading.
 type File struct {
 	fd       int
-	readable bool // fd is, and not one for paths only
+	readable bool // fd can be read; otherwise it is O_PATH
 	Stat     unix.Stat_t
 }
 
-// Find looks path up inside the root; a link as its last component is not
-// followed unless follow is set. It returns fs.ErrNotExist (as unix.ENOENT) or
-// [ErrNotRegular] for what cannot carry a label.
+// Find looks path up inside the root. It follows a link as the last component only if follow is
+// set. The error is fs.ErrNotExist (as unix.ENOENT), or [ErrNotRegular] for something that can
+// have no label.
 func (r *Root) Find(path string, follow bool) (*File, error) {
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
 	if !follow {
@@ -78,9 +77,8 @@ func (r *Root) Find(path string, follow bool) (*File, error) {
 	return newFile(fd, path)
 }
 
-// FindExact is Find for a path that was written down with all links resolved: where
-// one is on the way now, somebody exchanged what was there. It returns unix.ELOOP
-// for that.
+// FindExact is Find for a path that was recorded with all links resolved. If there is a link on
+// the way now, somebody has replaced a directory, and the error is unix.ELOOP.
 func (r *Root) FindExact(path string) (*File, error) {
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC | unix.O_NOFOLLOW, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS}
 	fd, err := openat2(int(r.dir.Fd()), path, &how)
@@ -93,12 +91,11 @@ func (r *Root) FindExact(path string) (*File, error) {
 // Close releases the file.
 func (f *File) Close() error { return unix.Close(f.fd) }
 
-// proc is a path to the very file, whatever happens to its name meanwhile; an
-// O_PATH descriptor allows no fgetxattr.
+// proc returns a path to exactly this file, even if it is renamed: an O_PATH descriptor does not
+// permit fgetxattr.
 func (f *File) proc() string { return openFile(f.fd) }
 
-// Path returns where the file lies, links resolved, as seen from outside the
-// root.
+// Path returns the path of the file, links resolved, as seen from outside the root.
 func (f *File) Path() (string, error) { return os.Readlink(f.proc()) }
 
 // Open opens the file for reading.
@@ -111,7 +108,7 @@ func (f *File) Open() (io.ReadCloser, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// Digests reads the file once, up to so many bytes, and returns its digests by those of the
+// Digests reads the file once, at most so many bytes, and returns its digests by those of the
 // algorithms that have a hash; see [digestlist.Algo.Hash].
 func (f *File) Digests(most int64, algos ...digestlist.Algo) (map[digestlist.Algo][]byte, error) {
 	r, err := f.Open()
@@ -137,8 +134,7 @@ func (f *File) Digests(most int64, algos ...digestlist.Algo) (map[digestlist.Alg
 	return sums, nil
 }
 
-// FileSystem returns the number of the kind of file system that the file lies on
-// (statfs(2), f_type).
+// FileSystem returns the magic number of the file system with the file (statfs(2), f_type).
 func (f *File) FileSystem() (int64, error) {
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(f.fd, &st); err != nil {
@@ -147,7 +143,7 @@ func (f *File) FileSystem() (int64, error) {
 	return int64(st.Type), nil
 }
 
-// Label returns the name of the list the file is bound to, "" for none.
+// Label returns the name of the list to which the file is bound, "" for none.
 func (f *File) Label() (string, error) {
 	var buf [maxLabel + 1]byte
 	var n int
@@ -163,12 +159,12 @@ func (f *File) Label() (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("cannot read label: %w", err)
 	}
-	// rpm plugins of other make write the terminating NUL, tools do not.
+	// Plugins of rpm from other projects write the terminating NUL, tools do not.
 	return string(bytes.TrimRight(buf[:n], "\x00")), nil
 }
 
-// SetLabel binds the file to the list of that name. Setting a label makes the
-// kernel forget what it cached for the file, even if the value is the same.
+// SetLabel binds the file to the list of that name. The kernel then forgets its cache for the
+// file, even if the label is the same.
 func (f *File) SetLabel(list string) error {
 	if list == "" || len(list) > maxLabel || strings.ContainsAny(list, "/\x00") {
 		return fmt.Errorf("cannot label: %q is no list name", list)
@@ -179,12 +175,11 @@ func (f *File) SetLabel(list string) error {
 	return nil
 }
 
-// RenewLabel binds the file to the list it is bound to already, so that the kernel
-// forgets what it cached for the file. It never is without a label meanwhile. A file
-// system may pass the kernel the word on but store nothing when a value is the same
-// (ext4), and nothing shows then that it was said anew: so the value differs for an
-// instant, by the terminating NUL that is no part of the name. That takes no more than
-// one byte; where there is no room for it, the label is only set.
+// RenewLabel binds the file again to the list to which it is bound, so that the kernel forgets
+// its cache for the file. The file is never without a label meanwhile. Some file systems (ext4)
+// store nothing if the value is the same, and then nothing shows the renewal: so RenewLabel
+// first writes the value with a terminating NUL, which is not part of the name. That needs one
+// more byte; if there is no room for it, the label is only set.
 func (f *File) RenewLabel(list string) error {
 	if len(list) < maxLabel {
 		unix.Setxattr(f.proc(), LabelName, append([]byte(list), 0), 0)
@@ -192,7 +187,7 @@ func (f *File) RenewLabel(list string) error {
 	return f.SetLabel(list)
 }
 
-// RemoveLabel unbinds the file; one without a label is no error.
+// RemoveLabel unbinds the file. A file without a label is no error.
 func (f *File) RemoveLabel() error {
 	err := unix.Removexattr(f.proc(), LabelName)
 	if err != nil && !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.EOPNOTSUPP) {

@@ -10,26 +10,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Labels tells which files of a Root have no label, of many in a row. It keeps the
-// directories open that they lie in, a few at a time. It is for one goroutine.
+// Labels finds out which files of a Root have no label, for many files in a row. It keeps a few
+// of their directories open. Only one goroutine may use it.
 type Labels struct {
 	root *Root
-	dirs map[string]labelDir // by path, with a slash at its end
-	slow bool                // the kernel does not know getxattrat
+	dirs map[string]labelDir // by path, with a trailing slash
+	slow bool                // the kernel does not have getxattrat
 }
 
 type labelDir struct {
 	fd  int
-	err error // why it is not open
+	err error // why it could not be opened
 }
 
 // mostDirs bounds how many directories a Labels keeps open.
 const mostDirs = 32
 
-// Labels returns a Labels that has nothing open yet.
+// Labels returns a Labels without open directories.
 func (r *Root) Labels() *Labels { return &Labels{root: r, dirs: map[string]labelDir{}} }
 
-// Close releases what is open.
+// Close closes the directories.
 func (l *Labels) Close() {
 	for _, d := range l.dirs {
 		if d.err == nil {
@@ -39,8 +39,8 @@ func (l *Labels) Close() {
 	clear(l.dirs)
 }
 
-// None reports whether path, by the rules of [Root.Find], leads to no label: there is no
-// file, or none that has one. It is false where only Find can tell.
+// None reports whether path leads, by the rules of [Root.Find], to no label: there is no file,
+// or it has none. It is false if only Find can tell.
 func (l *Labels) None(path string) bool {
 	at := strings.LastIndexByte(path, '/') + 1
 	dir, base := path[:at], path[at:]
@@ -54,7 +54,7 @@ func (l *Labels) None(path string) bool {
 	switch err := l.label(d.fd, base); {
 	case errors.Is(err, unix.ENODATA), errors.Is(err, unix.EOPNOTSUPP):
 		return true
-	case errors.Is(err, unix.ENOENT): // the file, or /proc
+	case errors.Is(err, unix.ENOENT): // the file, or /proc, is missing
 		var st unix.Stat_t
 		return errors.Is(unix.Fstatat(d.fd, base, &st, unix.AT_SYMLINK_NOFOLLOW), unix.ENOENT)
 	}
@@ -75,8 +75,8 @@ func (l *Labels) open(dir string) labelDir {
 	return d
 }
 
-// label returns nil if a file in a directory has a label. Kernels before 6.13 do not know
-// getxattrat, and a filter of system calls may not.
+// label returns nil if a file in a directory has a label. Kernels before 6.13 lack getxattrat,
+// and a filter of system calls may refuse it.
 func (l *Labels) label(dir int, base string) error {
 	if !l.slow {
 		switch err := getxattrat(dir, base, LabelName); {
@@ -93,8 +93,7 @@ func (l *Labels) label(dir int, base string) error {
 // sysGetxattrat is the number of getxattrat(2), which package unix lacks.
 const sysGetxattrat = 464
 
-// getxattrat returns nil if a file in a directory has the attribute. A link is not
-// followed.
+// getxattrat returns nil if a file in a directory has the attribute. It does not follow a link.
 func getxattrat(dir int, base, name string) error {
 	path, err := unix.BytePtrFromString(base)
 	if err != nil {

@@ -25,19 +25,18 @@ const (
 	watchRecords     = 256
 )
 
-// ErrNoNotifications means that the kernel does not tell of changes to keys.
+// ErrNoNotifications means that the kernel does not report changes of keys.
 var ErrNoNotifications = errors.New("the kernel has no key notifications")
 
-// Notifications reports whether the kernel tells of changes to keys
-// (CONFIG_KEY_NOTIFICATIONS).
+// Notifications reports whether the kernel reports changes of keys (CONFIG_KEY_NOTIFICATIONS).
 func (ks *Keyrings) Notifications() bool {
 	var caps [2]byte
 	_, _, errno := unix.Syscall(unix.SYS_KEYCTL, unix.KEYCTL_CAPABILITIES, uintptr(unsafe.Pointer(&caps)), uintptr(len(caps)))
 	return errno == 0 && caps[1]&unix.KEYCTL_CAPS1_NOTIFICATIONS != 0
 }
 
-// Watch calls fn after every change to the keyring, until ctx ends. Changes that
-// were lost count as one. [ErrNoNotifications] comes at once.
+// Watch calls fn after every change of the keyring, until ctx ends. Lost reports count as one
+// change. Without kernel support it returns [ErrNoNotifications] at once.
 func (r Keyring) Watch(ctx context.Context, fn func()) error {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], notificationPipe|unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
@@ -74,8 +73,8 @@ func (r Keyring) Watch(ctx context.Context, fn func()) error {
 	}
 }
 
-// changed reports whether what one read returned tells of a change: records of
-// type and subtype (u32), their length and more (u32), and what their type adds.
+// changed reports whether the result of one read contains a change. It consists of records: type
+// and subtype (u32), length and flags (u32), and data that depends on the type.
 func changed(buf []byte) (yes bool) {
 	for len(buf) >= 8 {
 		head := binary.NativeEndian.Uint32(buf)
@@ -83,7 +82,7 @@ func changed(buf []byte) (yes bool) {
 		kind, subtype := head&0xffffff, head>>24
 		yes = yes || kind == watchTypeKey || kind == watchTypeMeta && subtype == watchMetaLoss
 		if length < 8 || length > len(buf) {
-			return true // what cannot be read may be a change
+			return true // a record that cannot be parsed may be a change
 		}
 		buf = buf[length:]
 	}

@@ -11,26 +11,25 @@ import (
 	"strings"
 )
 
-// The bounds for reading /proc/keys. Any user may have keys there, with descriptions of up to a
+// Bounds for reading /proc/keys. Any user may have keys there, with descriptions of up to a
 // page.
 const (
 	maxProcKeys = 64 << 20
 	maxProcLine = 8 << 10
 )
 
-// procKey is one line of /proc/keys (security/keys/proc.c). Nothing of it can be
-// relied on: who makes a key chooses its description, line breaks included, and
-// so writes lines of his own. It says where to look, and no more.
+// procKey is one line of /proc/keys (security/keys/proc.c). It is not reliable: the maker of a
+// key chooses its description, which may contain newlines and so forge whole lines. It only
+// shows where to look.
 type procKey struct {
 	id   int
 	kind string // its first nine characters
-	rest string // what the key's type says of it
+	rest string // the part that depends on the key's type
 }
 
 var errProcKeys = errors.New("more keys than can be looked through")
 
-// eachProcKey reads /proc/keys until fn is satisfied. Lines that make no sense
-// are passed over.
+// eachProcKey reads /proc/keys until fn returns true. It skips malformed lines.
 func eachProcKey(r io.Reader, fn func(procKey) (done bool)) error {
 	limited := &io.LimitedReader{R: r, N: maxProcKeys}
 	lines := bufio.NewReaderSize(limited, maxProcLine)
@@ -41,7 +40,7 @@ func eachProcKey(r io.Reader, fn func(procKey) (done bool)) error {
 				return nil
 			}
 		}
-		whole = !errors.Is(err, bufio.ErrBufferFull) // or it goes on, and counts for nothing
+		whole = !errors.Is(err, bufio.ErrBufferFull) // the beginning of a long line, which is skipped
 		switch {
 		case err == nil || !whole:
 		case errors.Is(err, io.EOF) && limited.N > 0:
@@ -54,8 +53,8 @@ func eachProcKey(r io.Reader, fn func(procKey) (done bool)) error {
 	}
 }
 
-// parseProcKey reads: serial, flags, usage, timeout, permissions, user, group,
-// type, and what the type adds.
+// parseProcKey parses: serial, flags, usage, timeout, permissions, user, group, type, and a part
+// that depends on the type.
 func parseProcKey(line string) (k procKey, ok bool) {
 	rest := strings.TrimSuffix(line, "\n")
 	var fields [8]string

@@ -19,12 +19,12 @@ type Dir struct {
 	Stat unix.Stat_t
 }
 
-// OpenDir opens a directory of the tree, links followed inside the root.
+// OpenDir opens a directory of the tree. It follows links inside the root.
 func (r *Root) OpenDir(path string) (*Dir, error) {
 	return openDir(int(r.dir.Fd()), path, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_MAGICLINKS, 0)
 }
 
-// Child opens a directory in d; a link is not followed.
+// Child opens a directory in d. It does not follow a link.
 func (d *Dir) Child(name string) (*Dir, error) {
 	return openDir(int(d.f.Fd()), name, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS, unix.O_NOFOLLOW)
 }
@@ -35,8 +35,8 @@ func openDir(at int, path string, resolve, flags uint64) (*Dir, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	// By this name the runtime asks what an entry is when the directory does not
-	// say, whatever happens to the path meanwhile.
+	// By this name the runtime finds the type of an entry if the directory does not tell, even
+	// if the path changes meanwhile.
 	d := &Dir{f: os.NewFile(uintptr(fd), openFile(fd))}
 	if err := unix.Fstat(fd, &d.Stat); err != nil {
 		d.Close()
@@ -45,8 +45,8 @@ func openDir(at int, path string, resolve, flags uint64) (*Dir, error) {
 	return d, nil
 }
 
-// openat2 tries again when a rename elsewhere came in between, which the kernel
-// asks for (openat2(2), EAGAIN).
+// openat2 repeats the call if a rename elsewhere interfered, as the kernel requires (openat2(2),
+// EAGAIN).
 func openat2(at int, path string, how *unix.OpenHow) (fd int, err error) {
 	for range 64 {
 		fd, err = unix.Openat2(at, path, how)
@@ -60,13 +60,12 @@ func openat2(at int, path string, how *unix.OpenHow) (fd int, err error) {
 // Close releases the directory.
 func (d *Dir) Close() error { return d.f.Close() }
 
-// Path returns where the directory lies, as seen from outside the root.
+// Path returns the path of the directory, as seen from outside the root.
 func (d *Dir) Path() (string, error) {
 	return os.Readlink(openFile(int(d.f.Fd())))
 }
 
-// FileSystem returns the number of the kind of file system that d lies on
-// (statfs(2), f_type).
+// FileSystem returns the magic number of the file system with d (statfs(2), f_type).
 func (d *Dir) FileSystem() (int64, error) {
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(int(d.f.Fd()), &st); err != nil {
@@ -75,8 +74,8 @@ func (d *Dir) FileSystem() (int64, error) {
 	return int64(st.Type), nil
 }
 
-// Each calls fn with the name and kind of each entry, in no order, and keeps but
-// a few of them in memory.
+// Each calls fn with the name and kind of each entry, in no order, and keeps only a few of them
+// in memory.
 func (d *Dir) Each(fn func(name string, kind fs.FileMode) error) error {
 	const few = 512
 	for {
@@ -95,7 +94,7 @@ func (d *Dir) Each(fn func(name string, kind fs.FileMode) error) error {
 	}
 }
 
-// Find looks a regular file in d up, as [Root.Find] does.
+// Find looks a regular file up in d, as [Root.Find] does.
 func (d *Dir) Find(name string) (*File, error) {
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC | unix.O_NOFOLLOW, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS}
 	fd, err := openat2(int(d.f.Fd()), name, &how)
@@ -105,9 +104,8 @@ func (d *Dir) Find(name string) (*File, error) {
 	return newFile(fd, name)
 }
 
-// openToRead opens a file for reading, without waiting for anything. A process that looks at a
-// file does not count as its reader: the time of its last access stays, where the kernel lets
-// us (open(2), O_NOATIME).
+// openToRead opens a file for reading without blocking. It does not change the time of the last
+// access, if the kernel permits that (open(2), O_NOATIME).
 func openToRead(at int, name string, flags int) (fd int, err error) {
 	flags |= unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
 	fd, err = unix.Openat(at, name, flags|unix.O_NOATIME, 0)
@@ -117,9 +115,9 @@ func openToRead(at int, name string, flags int) (fd int, err error) {
 	return fd, err
 }
 
-// Open is like Find, but opens the file for reading at once, which spares several
-// calls to the kernel. It looks before what it is going to open: to open a device
-// can do things. Its errors are those of Find, and that it may not be read.
+// Open is like Find, but opens the file for reading, which saves several system calls. It checks
+// the type before it opens, because opening a device can have effects. Besides the errors of
+// Find, the file may be unreadable.
 func (d *Dir) Open(name string) (*File, error) {
 	fd := int(d.f.Fd())
 	var st unix.Stat_t
@@ -140,7 +138,7 @@ func (d *Dir) Open(name string) (*File, error) {
 	return f, err
 }
 
-// newFile takes a descriptor over.
+// newFile makes a File that owns the descriptor.
 func newFile(fd int, path string) (*File, error) {
 	f := &File{fd: fd}
 	if err := unix.Fstat(fd, &f.Stat); err != nil {
@@ -154,8 +152,7 @@ func newFile(fd int, path string) (*File, error) {
 	return f, nil
 }
 
-// RealDir returns a directory's path with all links resolved, as seen from
-// inside the root.
+// RealDir returns a directory's path with all links resolved, as seen from inside the root.
 func (r *Root) RealDir(path string) (string, error) {
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
 	fd, err := openat2(int(r.dir.Fd()), path, &how)
@@ -170,17 +167,15 @@ func (r *Root) RealDir(path string) (string, error) {
 	return r.Inside(real)
 }
 
-// HasDir reports whether path is that of a directory and not of a link. The
-// directory it lies in must be known to be what path calls it: links in that
-// would be followed to wherever they lead.
+// HasDir reports whether path is a directory and not a link. The caller must know that its
+// parent is a real path: links in the parent would be followed anywhere.
 func (r *Root) HasDir(path string) bool {
 	var st unix.Stat_t
 	rel := strings.TrimPrefix(path, "/")
 	return rel != "" && unix.Fstatat(int(r.dir.Fd()), rel, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
 }
 
-// Inside turns a path as seen from outside, links resolved, into one below the
-// root.
+// Inside converts a path as seen from outside, links resolved, into a path below the root.
 func (r *Root) Inside(real string) (string, error) {
 	top, err := os.Readlink(openFile(int(r.dir.Fd())))
 	if err != nil {
@@ -196,8 +191,8 @@ func (r *Root) Inside(real string) (string, error) {
 	return rest, nil
 }
 
-// Content calls fn with the file's content, piece by piece, in a part of buf, and
-// no further than f.Stat says that it goes, unless that is nothing.
+// Content calls fn with the file's content, in pieces that are parts of buf. It reads no further
+// than the size in f.Stat, unless that is zero.
 func (f *File) Content(buf []byte, fn func(piece []byte) error) error {
 	fd := f.fd
 	if !f.readable {
@@ -225,7 +220,7 @@ func (f *File) Content(buf []byte, fn func(piece []byte) error) error {
 	return nil
 }
 
-// Restat looks again at what the file is now.
+// Restat returns the current status of the file.
 func (f *File) Restat() (st unix.Stat_t, err error) {
 	err = unix.Fstat(f.fd, &st)
 	return st, err

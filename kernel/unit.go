@@ -11,12 +11,11 @@ import (
 	"strings"
 )
 
-// maxCgroups bounds what is read about the control groups of a process.
+// maxCgroups bounds the file with the control groups of a process, in bytes.
 const maxCgroups = 64 << 10
 
-// UnitOf names the unit of systemd that a process belongs to, such as
-// dnf-makecache.service or session-3.scope; "" when there is none or it cannot
-// be told.
+// UnitOf names the systemd unit of a process, such as dnf-makecache.service or session-3.scope;
+// "" if it has none or it is unknown.
 func UnitOf(pid uint32) string {
 	f, err := os.Open("/proc/" + strconv.FormatUint(uint64(pid), 10) + "/cgroup")
 	if err != nil {
@@ -30,8 +29,8 @@ func UnitOf(pid uint32) string {
 	return unitIn(string(data))
 }
 
-// unitIn reads a file /proc/PID/cgroup: the group is in the unified hierarchy or
-// in systemd's own, and the unit is what comes after its slices.
+// unitIn finds the unit in a file /proc/PID/cgroup. The group is in the unified hierarchy or in
+// systemd's own, and the unit follows its slices.
 func unitIn(text string) string {
 	for line := range strings.Lines(text) {
 		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -42,7 +41,7 @@ func unitIn(text string) string {
 		for more && strings.HasSuffix(name, ".slice") {
 			name, rest, more = strings.Cut(rest, "/")
 		}
-		// A name that could be one of the kernel's files has "_" before it.
+		// A name that could be one of the kernel's files begins with "_".
 		name = strings.TrimPrefix(name, "_")
 		if slices.Contains([]string{".service", ".scope", ".socket", ".mount", ".swap"}, path.Ext(name)) {
 			return name

@@ -11,16 +11,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// WallTimer waits for times of the wall clock: also over a suspend, and where the
-// clock is set meanwhile. A time.Timer goes by a clock that knows of neither.
+// WallTimer waits for times of the wall clock, also across a suspend, and notices when the clock
+// is set. The clock of time.Timer does neither.
 type WallTimer struct {
-	C <-chan bool // receives after each Set: whether the time has come; false: the clock was set
+	C <-chan bool // receives after each Set: true if the time has come, false if the clock was set
 
 	fd int
 	f  *os.File
 }
 
-// NewWallTimer returns a timer that was not set yet. Close it after use.
+// NewWallTimer returns a timer that is not set. Close it after use.
 func NewWallTimer() (*WallTimer, error) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_REALTIME, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
 	if err != nil {
@@ -32,7 +32,7 @@ func NewWallTimer() (*WallTimer, error) {
 	return t, nil
 }
 
-// read passes on what the timer says, until it is closed.
+// read sends the timer's results to c until the timer is closed.
 func (t *WallTimer) read(c chan<- bool) {
 	var count [8]byte
 	for {
@@ -43,20 +43,21 @@ func (t *WallTimer) read(c chan<- bool) {
 		}
 		select {
 		case c <- err == nil:
-		default: // the one before was not heard yet, and is as good
+		default: // the previous value was not received yet, and suffices
 		}
 	}
 }
 
-// Set has the timer wait for at, or for the clock to be set. It replaces what was set
-// before. The zero time waits only for the clock to be set.
+// Set makes the timer wait for at, or for the clock to be set. It replaces the previous time.
+// With a zero at it waits only for the clock to be set.
 func (t *WallTimer) Set(at time.Time) error {
 	if at.IsZero() {
-		at = time.Now().AddDate(100, 0, 0) // only a timer that runs is told
+		at = time.Now().AddDate(100, 0, 0) // only a running timer reports a set clock
 	}
 	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(max(at.UnixNano(), 1))}
 	err := unix.TimerfdSettime(t.fd, unix.TFD_TIMER_ABSTIME|unix.TFD_TIMER_CANCEL_ON_SET, &spec, nil)
-	if err != nil && !errors.Is(err, unix.ECANCELED) { // which was set all the same
+	if err != nil && !errors.Is(err, unix.ECANCELED) { // ECANCELED: the timer was set nevertheless
+
 		return fmt.Errorf("cannot set a timer: %w", err)
 	}
 	return nil

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package confine takes rights from a process that reads what anybody may have made: it can
-// open no file, make no socket and execute no program any more, and has limits. It must open
+// Package confine removes rights from a process that parses untrusted data: it can open no file,
+// make no socket and execute no program any more, and its resources are limited. It must open
 // all files that it needs before.
 package confine
 
@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Process confines the process, for good: limits are by RLIMIT_*, beside which it can write
-// no file and no core.
+// Process confines this process permanently. limits maps RLIMIT_* to values; the process can
+// also write no file and no core dump.
 func Process(limits map[int]uint64) error {
 	all := map[int]uint64{unix.RLIMIT_FSIZE: 0, unix.RLIMIT_CORE: 0}
 	for resource, limit := range limits {

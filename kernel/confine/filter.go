@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// calls are the system calls that reading, hashing and Go itself take. All others fail
-// with EPERM: no file can be opened, no socket made, no program executed.
+// calls are the system calls that reading, hashing and the Go runtime need. All others fail with
+// EPERM.
 var calls = []uint32{
 	unix.SYS_READ, unix.SYS_WRITE, unix.SYS_CLOSE, unix.SYS_LSEEK, unix.SYS_FSTAT, unix.SYS_FCNTL,
 	unix.SYS_MMAP, unix.SYS_MUNMAP, unix.SYS_MPROTECT, unix.SYS_MADVISE, unix.SYS_MINCORE, unix.SYS_BRK, unix.SYS_PRCTL,
@@ -24,10 +24,10 @@ var calls = []uint32{
 	unix.SYS_EPOLL_CREATE1, unix.SYS_EPOLL_CTL, unix.SYS_EPOLL_PWAIT, unix.SYS_EVENTFD2, unix.SYS_PIPE2,
 }
 
-// architectures are how the kernel names what a call came from.
+// architectures has the kernel's constants for the architectures of system calls.
 var architectures = map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AUDIT_ARCH_AARCH64}
 
-// filterCalls refuses all other calls to every thread of the process.
+// filterCalls makes all other calls fail in every thread of the process.
 func filterCalls() error {
 	const (
 		load   = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS

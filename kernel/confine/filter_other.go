@@ -4,6 +4,6 @@
 
 package confine
 
-// filterCalls does nothing here: the numbers of calls are known of the architectures that
-// digestd is shipped for. Limits hold all the same.
+// filterCalls does nothing on architectures for which digestd is not shipped. The limits still
+// apply.
 func filterCalls() error { return nil }

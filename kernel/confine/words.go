@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Words keep the beginning of what a process says that may say anything, without end: as
-// its standard error.
+// Words keeps the beginning of a process's output, such as its standard error, and discards the
+// rest.
 type Words struct {
-	Most int // bytes
+	Most int // in bytes
 	said []byte
 }
 
@@ -18,7 +18,7 @@ func (w *Words) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// First is the first line of it, or else err, by which the process ended; at most 200 bytes.
+// First returns the first line, at most 200 bytes, or err if there is none.
 func (w *Words) First(err error) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(string(w.said)), "\n")
 	if line == "" && err != nil {

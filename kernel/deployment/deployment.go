@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package deployment tells which of several installed systems a machine is running: the
-// deployment of ostree (rpm-ostree, bootc), or the btrfs subvolume that is the root, which
-// snapper and transactional-update replace.
+// Package deployment finds out which of several installed systems a machine is running: the
+// deployment of ostree (rpm-ostree, bootc), or the btrfs subvolume at the root, which snapper
+// and transactional-update replace.
 //
-// It reads only what the kernel says of the root that it mounted. Markers such as
-// /run/ostree-booted and boot loader entries are files that programs write, so it uses none.
+// It reads only what the kernel reports about the root that it mounted. It ignores markers such
+// as /run/ostree-booted and boot loader entries, because programs write them.
 package deployment
 
 import (
@@ -24,26 +24,26 @@ import (
 
 // The kinds of deployments.
 const (
-	OSTree    = "ostree"    // a deployment of ostree, also below composefs
-	Composefs = "composefs" // an image that bootc mounts by composefs alone
+	OSTree    = "ostree"    // a deployment of ostree, also under composefs
+	Composefs = "composefs" // an image that bootc mounts with composefs alone
 	Btrfs     = "btrfs"     // a subvolume
 )
 
-// Deployment is an installed system that can be booted. The zero value stands for a machine
-// that has only one, or whose kind is not known.
+// Deployment identifies an installed system that can be booted. The zero value stands for a
+// machine that has only one, or one of an unknown kind.
 type Deployment struct {
 	Kind string
-	ID   string // no two deployments of a kind have the same
+	ID   string // unique among deployments of a kind
 	Name string // for people
 }
 
-// maxLine and maxTable bound what is read of the table of mounts, in bytes.
+// maxLine and maxTable bound the part of the mount table that is read, in bytes.
 const (
 	maxLine  = 64 << 10
 	maxTable = 16 << 20
 )
 
-// Booted returns the deployment that the machine is running. proc is where procfs is mounted.
+// Booted returns the deployment that the machine is running. proc is the mount point of procfs.
 func Booted(proc string) (Deployment, error) {
 	f, err := open(proc)
 	if err != nil {
@@ -57,8 +57,7 @@ func Booted(proc string) (Deployment, error) {
 	return d, nil
 }
 
-// open opens the table of mounts of this process, of procfs itself and not of something that was
-// mounted over it.
+// open opens the mount table of this process. It fails if proc is not a procfs.
 func open(proc string) (*os.File, error) {
 	dir, err := unix.Open(proc, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -77,13 +76,13 @@ func open(proc string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// mount is a line of the table: what of a file system is mounted.
+// mount is a line of the mount table.
 type mount struct {
 	root, kind string
-	subvolume  string // its ID, of btrfs
+	subvolume  string // ID of a btrfs subvolume
 }
 
-// Parse reads a table of mounts: see proc_pid_mountinfo(5).
+// Parse finds the deployment in a mount table; see proc_pid_mountinfo(5).
 func Parse(table io.Reader) (Deployment, error) {
 	mounts := map[string]mount{}
 	lines, read := bufio.NewScanner(table), 0
@@ -97,7 +96,7 @@ func Parse(table io.Reader) (Deployment, error) {
 			return Deployment{}, err
 		}
 		if point != "" {
-			mounts[point] = m // the later one lies on top
+			mounts[point] = m // a later mount hides an earlier one
 		}
 	}
 	if err := lines.Err(); err != nil {
@@ -122,7 +121,7 @@ func Parse(table io.Reader) (Deployment, error) {
 	return Deployment{}, nil
 }
 
-// parseLine returns the mount of a line, and where it is; "" if that says nothing of the root.
+// parseLine returns the mount in a line and its mount point, "" if the line is irrelevant.
 func parseLine(line []byte) (point string, m mount, err error) {
 	before, after, ok := bytes.Cut(line, []byte(" - "))
 	fields, rest := bytes.Fields(before), bytes.Fields(after)
@@ -150,8 +149,8 @@ var (
 	ofComposefs = regexp.MustCompile(`^(?:/.*)?/state/deploy/([0-9a-f]{64,128})/etc$`)
 )
 
-// imageOf finds the deployment of an image. The root itself is a directory of it; with composefs
-// it is a file system of its own, and /etc is such a directory.
+// imageOf finds the deployment of an ostree image. The root itself is a directory of it; with
+// composefs the root is a file system of its own, and /etc is such a directory.
 func imageOf(mounts map[string]mount) (Deployment, bool) {
 	for _, point := range []string{"/", "/etc", "/usr"} {
 		m, there := mounts[point]
@@ -169,7 +168,7 @@ func imageOf(mounts map[string]mount) (Deployment, bool) {
 	return Deployment{}, false
 }
 
-// unescape replaces what the kernel writes for blanks and such: a backslash and three octal
+// unescape replaces the kernel's escapes for blanks and the like: a backslash and three octal
 // digits.
 func unescape(s string) string {
 	var b strings.Builder

@@ -2,23 +2,23 @@
 
 package guard
 
-// Digest is the SHA-256 of a file's content, the key under which the kernel
-// looks a content up. Other algorithms never come to the guard.
+// Digest is the SHA-256 digest of a file's content, by which the kernel looks a content up. The
+// guard uses no other algorithm.
 type Digest [32]byte
 
-// Counts are what the guard has counted since it was loaded.
+// Counts are the guard's counters since it was loaded.
 type Counts struct {
 	Checks   uint64 `json:"checks"`
 	Cached   uint64 `json:"cached"`   // checks that needed no hash
-	Hashed   uint64 `json:"hashed"`   // checks that did
-	Missed   uint64 `json:"missed"`   // checks that the mode refuses or tells of
-	Refused  uint64 `json:"refused"`  // those that were refused
-	Lost     uint64 `json:"lost"`     // events for which there was no room
-	Exempted uint64 `json:"exempted"` // let through because of an exemption
-	Voided   uint64 `json:"voided"`   // cached digests that became void by a write
+	Hashed   uint64 `json:"hashed"`   // checks that needed a hash
+	Missed   uint64 `json:"missed"`   // checks that failed: mode Enforce refuses the file
+	Refused  uint64 `json:"refused"`  // failed checks that were refused
+	Lost     uint64 `json:"lost"`     // events that were not recorded, for lack of room
+	Exempted uint64 `json:"exempted"` // checks that passed because of an exemption
+	Voided   uint64 `json:"voided"`   // cached digests that a write made invalid
 }
 
-// Fields returns where each counter is kept, in the order that the kernel has.
+// Fields returns pointers to the counters in the kernel's order.
 func (c *Counts) Fields() []*uint64 {
 	return []*uint64{&c.Checks, &c.Cached, &c.Hashed, &c.Missed, &c.Refused, &c.Lost, &c.Exempted, &c.Voided}
 }

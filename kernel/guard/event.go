@@ -9,37 +9,37 @@ import (
 	"time"
 )
 
-// Act is what a process asked of a file.
+// Act is the use that a process wanted to make of a file.
 type Act uint8
 
 const (
 	Execute    Act = iota + 1 // exec, also of an interpreter
-	Map                       // a mapping that can run, as of a library
-	Protect                   // a mapping became one that can run
+	Map                       // an executable mapping, for example of a library
+	Protect                   // making a mapping executable
 	KernelRead                // the kernel reads a module, firmware or a kexec image
-	KernelLoad                // the kernel is handed a module or a kexec image as bytes
-	Write                     // strict: open for writing
-	Unseal                    // seal: change the guard itself
+	KernelLoad                // a process gives the kernel a module or a kexec image as bytes
+	Write                     // strict: opening for writing
+	Unseal                    // seal: changing the guard itself
 )
 
 var acts = []string{"", "exec", "map", "mprotect", "kernel-read", "kernel-load", "write", "unseal"}
 
 func (a Act) String() string { return word(acts, a) }
 
-// Reason is why the guard refused, or would have in mode Enforce.
+// Reason is why a check failed.
 type Reason uint8
 
 const (
-	Unlisted Reason = iota + 1 // no active list holds the content
+	Unlisted Reason = iota + 1 // no active list has the content
 	Unhashed                   // the kernel gave no SHA-256
-	Written                    // somebody could write to the file
-	Unstable                   // the file system may show other bytes each time, as FUSE
-	Unknown                    // the content was not hashed, and cannot be at this place
+	Written                    // a process could write to the file
+	Unstable                   // the file system may return other bytes each time, as FUSE may
+	Unknown                    // the content was not hashed, and cannot be at this point
 	NoMemory
 	InUse    // strict: the file is mapped
 	TooLarge // it is larger than every file in active lists
-	NoFile   // bytes without a file
-	Sealed   // seal: only digestd-guard touches the guard
+	NoFile   // executable memory without a file
+	Sealed   // seal: only keepers may change the guard
 )
 
 var reasons = []string{"", "unlisted", "unhashed", "written", "unstable", "unknown", "no-memory", "in-use", "too-large", "no-file", "sealed"}
@@ -49,34 +49,34 @@ func (r Reason) String() string { return word(reasons, r) }
 // EventSize is the length of an event as the kernel writes it.
 const EventSize = 480
 
-// Event is one refusal, or in mode Audit what would have been one.
+// Event is one failed check: a refusal or, in mode Audit, a use that mode Enforce would refuse.
 type Event struct {
-	When    time.Duration // since boot, as CLOCK_MONOTONIC counts
+	When    time.Duration // since boot, of CLOCK_MONOTONIC
 	File    FileID
 	Process Process
 	Act     Act
 	Reason  Reason
 	Refused bool
-	Digest  *Digest // of the content; nil where it is not known
+	Digest  *Digest // of the content; nil if unknown
 	Path    string  // as the process saw it; "" where it is not known
 }
 
-// FileID names a file while its file system is mounted.
+// FileID identifies a file while its file system is mounted.
 type FileID struct {
-	Device uint32 // as the kernel has it: major << 20 | minor
+	Device uint32 // in the kernel's form: major << 20 | minor
 	Inode  uint64
 }
 
-// Process is who asked.
+// Process is the process that used the file.
 type Process struct {
-	PID, Parent uint32 // as the host counts them
+	PID, Parent uint32 // in the host's PID namespace
 	UID         uint32
-	Cgroup      uint64 // its number, which is the inode of its directory
-	Command     string // of the thread, up to 15 bytes of its choice
+	Cgroup      uint64 // inode of the cgroup's directory
+	Command     string // name of the thread, up to 15 bytes, which the process chooses
 }
 
-// ParseEvent reads an event of EventSize bytes in the byte order of the machine. Path
-// and Command are what a process chose: they may hold any byte but NUL.
+// ParseEvent parses an event of EventSize bytes in the byte order of the machine. A process
+// chooses Path and Command: they may contain any byte but NUL.
 func ParseEvent(b []byte) (*Event, error) { return parseEvent(b, binary.NativeEndian) }
 
 func parseEvent(b []byte, order binary.ByteOrder) (*Event, error) {

@@ -8,9 +8,9 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// attestationKey is the template of a key that signs only what the TPM itself says. It is
-// derived from the endorsement seed whenever it is needed, so it is the same until the
-// TPM's maker, or who owns its platform, changes that seed.
+// attestationKey is the template of a key that signs only structures of the TPM itself. The TPM
+// derives it from the endorsement seed whenever it is needed, so it stays the same until the
+// maker of the TPM, or the owner of its platform, changes that seed.
 var attestationKey = tpm2.TPMTPublic{
 	Type:    tpm2.TPMAlgECC,
 	NameAlg: tpm2.TPMAlgSHA256,
@@ -27,14 +27,14 @@ var attestationKey = tpm2.TPMTPublic{
 	Unique: tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{}),
 }
 
-// Certificate is what a TPM says of a counter, signed by its attestation key.
+// Certificate states the value of a counter, signed by the TPM's attestation key.
 type Certificate struct {
 	Attest    []byte // TPMS_ATTEST
 	Signature []byte // TPMT_SIGNATURE
 	Key       []byte // TPMT_PUBLIC of the attestation key
 }
 
-// Certify has the TPM say which value c has. The answer covers data, at most 32 bytes.
+// Certify makes the TPM certify the value of c. The signature covers data, at most 32 bytes.
 // Errors are those of [Conn.ReadCounter].
 func (t *Conn) Certify(c Counter, data []byte) (Certificate, error) {
 	key, public, release, err := t.attestationKey()

@@ -14,21 +14,21 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// The indices that the owner of a TPM gives out (Registry of Reserved TPM 2.0 Handles and
-// Localities, 2.2), and the one that is used where none is named.
+// The range of indices for the owner of a TPM (Registry of Reserved TPM 2.0 Handles and
+// Localities, 2.2), and the default.
 const (
 	firstIndex, lastIndex = uint32(0x01800000), uint32(0x01bfffff)
 	defaultIndex          = uint32(0x0181d1e5)
 )
 
-// CounterPlace says where a counter is.
+// CounterPlace is the place of a counter.
 type CounterPlace struct {
 	Device string
-	Index  uint32 // of the TPM's nonvolatile memory
+	Index  uint32 // in the TPM's nonvolatile memory
 }
 
-// ParseCounterPlace reads "tpm:", with device=PATH and index=NUMBER after it, separated
-// by semicolons.
+// ParseCounterPlace parses "tpm:", optionally followed by device=PATH and index=NUMBER,
+// separated by a semicolon.
 func ParseCounterPlace(where string) (CounterPlace, error) {
 	p := CounterPlace{Index: defaultIndex}
 	if !strings.HasPrefix(where, Scheme) {
@@ -53,22 +53,22 @@ func parseIndex(text string) (uint32, error) {
 	return uint32(n), nil
 }
 
-// Why a TPM does not do what was asked. Other errors may pass by themselves.
+// Reasons why a TPM refuses a command. Other errors may be temporary.
 var (
 	ErrNoCounter = errors.New("the TPM has no such counter")
 	ErrTaken     = errors.New("the index is in use")
 	ErrFull      = errors.New("the TPM has no room left for a counter")
 	ErrOwner     = errors.New("the TPM's owner has a password, and it was not the one that was given")
-	// ErrEndorsement is for the hierarchy of the keys by which a TPM is known.
+	// ErrEndorsement is about the hierarchy of the keys that identify a TPM.
 	ErrEndorsement = errors.New("the TPM's endorsement hierarchy has a password, and it was not the one that was given")
 	ErrAuth        = errors.New("the counter does not accept its secret")
 )
 
-// SecretSize is how many bytes the secret of a counter and its mark have.
+// SecretSize is the size of a counter's secret and of its mark, in bytes.
 const SecretSize = 32
 
-// NewSecret returns a random secret of SecretSize. None of its bytes is zero: a session
-// of go-tpm takes a secret for ended there.
+// NewSecret returns a random secret of SecretSize bytes. None of its bytes is zero, because a
+// session of go-tpm takes a zero for the end of a secret.
 func NewSecret() []byte {
 	secret := make([]byte, 0, SecretSize)
 	var more [SecretSize]byte
@@ -83,16 +83,16 @@ func NewSecret() []byte {
 	return secret
 }
 
-// Counter is a counter of eight bytes that only rises. A new one begins above every
-// counter that the TPM ever had.
+// Counter is a counter of eight bytes that can only rise. A new one starts above every counter
+// that the TPM ever had.
 type Counter struct {
 	Index uint32
-	Name  []byte // as the TPM forms it, of all but the value
-	Auth  []byte // its secret, of SecretSize
+	Name  []byte // computed by the TPM from everything except the value
+	Auth  []byte // its secret, SecretSize bytes
 }
 
-// publicOf is what describes a counter. Mark makes its Name one that no other has: a policy
-// that nothing satisfies, and that no attribute lets anybody use.
+// publicOf returns the public area of a counter. mark makes its Name unique: it is a policy that
+// nothing satisfies, and that no attribute permits anybody to use.
 func publicOf(index uint32, mark []byte, written bool) tpm2.TPMSNVPublic {
 	return tpm2.TPMSNVPublic{
 		NVIndex: tpm2.TPMHandle(index), NameAlg: tpm2.TPMAlgSHA256, AuthPolicy: tpm2.TPM2BDigest{Buffer: mark}, DataSize: 8,
@@ -100,7 +100,7 @@ func publicOf(index uint32, mark []byte, written bool) tpm2.TPMSNVPublic {
 	}
 }
 
-// CounterName returns the Name that a counter has once it was incremented.
+// CounterName returns the Name of a counter after its first increment.
 func CounterName(index uint32, mark []byte) ([]byte, error) {
 	p := publicOf(index, mark, true)
 	name, err := tpm2.NVName(&p)
@@ -110,9 +110,8 @@ func CounterName(index uint32, mark []byte) ([]byte, error) {
 	return name.Buffer, nil
 }
 
-// Define makes a counter, which has no value before its first increment. owner is the
-// password of the TPM's owner, empty for none. Errors are [ErrTaken], [ErrFull],
-// [ErrOwner], and others.
+// Define makes a counter, which has no value before its first increment. owner is the password
+// of the TPM's owner, empty for none. Errors include [ErrTaken], [ErrFull] and [ErrOwner].
 func (t *Conn) Define(owner []byte, index uint32, auth, mark []byte) error {
 	if len(auth) != SecretSize || len(mark) != SecretSize || bytes.IndexByte(auth, 0) >= 0 {
 		return errors.New("cannot make a counter: its secret has the wrong form")
@@ -120,7 +119,7 @@ func (t *Conn) Define(owner []byte, index uint32, auth, mark []byte) error {
 	if err := t.FlushAll(); err != nil {
 		return err
 	}
-	// The secret is encrypted for the TPM alone: nobody on the bus learns it.
+	// The secret is encrypted for the TPM, so that nobody on the bus learns it.
 	salt, err := tpm2.CreatePrimary{
 		PrimaryHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: session(owner)},
 		InPublic:      tpm2.New2B(primary),
@@ -145,8 +144,7 @@ func (t *Conn) Define(owner []byte, index uint32, auth, mark []byte) error {
 	return nil
 }
 
-// Undefine removes what is at an index. Its errors are [ErrNoCounter], [ErrOwner], and
-// others.
+// Undefine removes the object at an index. Errors include [ErrNoCounter] and [ErrOwner].
 func (t *Conn) Undefine(owner []byte, index uint32) error {
 	r, err := tpm2.NVReadPublic{NVIndex: tpm2.TPMHandle(index)}.Execute(t)
 	if err == nil {
@@ -161,8 +159,8 @@ func (t *Conn) Undefine(owner []byte, index uint32) error {
 	return nil
 }
 
-// NameAt returns the Name of what is at an index, and whether it has this mark.
-// Its error is [ErrNoCounter] if there is nothing.
+// NameAt returns the Name of the object at an index, and whether it has this mark. The error is
+// [ErrNoCounter] if there is none.
 func (t *Conn) NameAt(index uint32, mark []byte) (name []byte, marked bool, err error) {
 	r, err := tpm2.NVReadPublic{NVIndex: tpm2.TPMHandle(index)}.Execute(t)
 	if err != nil {
@@ -175,8 +173,8 @@ func (t *Conn) NameAt(index uint32, mark []byte) (name []byte, marked bool, err 
 	return r.NVName.Buffer, len(mark) > 0 && bytes.Equal(p.AuthPolicy.Buffer, mark), nil
 }
 
-// ReadCounter returns the value of c. The TPM proves that it knows the secret. Errors are
-// [ErrNoCounter], also where one without a value has the index, [ErrAuth], and others.
+// ReadCounter returns the value of c. The TPM proves that it knows the secret. Errors include
+// [ErrNoCounter], also for a counter without a value, and [ErrAuth].
 func (t *Conn) ReadCounter(c Counter) (uint64, error) {
 	r, err := tpm2.NVRead{AuthHandle: c.auth(), NVIndex: c.handle(), Size: 8}.Execute(t)
 	if err != nil {
@@ -188,8 +186,8 @@ func (t *Conn) ReadCounter(c Counter) (uint64, error) {
 	return binary.BigEndian.Uint64(r.Data.Buffer), nil
 }
 
-// IncrementCounter raises c by one; after an error it may have risen all the same.
-// Errors are those of [Conn.ReadCounter].
+// IncrementCounter raises c by one. After an error it may have risen nevertheless. Errors are
+// those of [Conn.ReadCounter].
 func (t *Conn) IncrementCounter(c Counter) error {
 	if _, err := (tpm2.NVIncrement{AuthHandle: c.auth(), NVIndex: c.handle()}).Execute(t); err != nil {
 		return fmt.Errorf("cannot increment the counter: %w", plain(err, ErrAuth))
@@ -205,13 +203,13 @@ func (c Counter) auth() tpm2.AuthHandle {
 	return tpm2.AuthHandle{Handle: tpm2.TPMHandle(c.Index), Name: tpm2.TPM2BName{Buffer: c.Name}, Auth: session(c.Auth)}
 }
 
-// session proves to the TPM that we know a secret, and that its answer is its own.
+// session returns a session by which both sides prove that they know a secret.
 func session(auth []byte, more ...tpm2.AuthOption) tpm2.Session {
 	return tpm2.HMAC(tpm2.TPMAlgSHA256, 16, append([]tpm2.AuthOption{tpm2.Auth(auth)}, more...)...)
 }
 
-// plain says what a TPM's error means, where this package has a word for it; auth is the
-// word for a secret that it did not accept.
+// plain translates a TPM's error into one of this package if there is one; auth is the error for
+// a wrong secret.
 func plain(err, auth error) error {
 	for _, known := range []struct {
 		code tpm2.TPMRC

@@ -17,7 +17,7 @@ type transportTPM = transport.TPM
 // ErrCredential means that a credential was not made for this TPM and its attestation key.
 var ErrCredential = errors.New("the challenge is for another TPM")
 
-// Credential is a secret that one TPM decrypts, and only while it has a certain
+// Credential is a secret that only one TPM can decrypt, and only while it has a certain
 // attestation key.
 type Credential struct {
 	Algorithm uint16 // TPM_ALG_ID of the endorsement key
@@ -25,9 +25,9 @@ type Credential struct {
 	Secret    []byte // the content of TPM2B_ENCRYPTED_SECRET
 }
 
-// MakeCredential encrypts a secret of at most 32 bytes for the TPM of an endorsement key and
-// for an attestation key (both TPMT_PUBLIC). It needs no TPM. Whose the endorsement key is,
-// is for the caller to know.
+// MakeCredential encrypts a secret of at most 32 bytes for an endorsement key and an attestation
+// key (both TPMT_PUBLIC). It needs no TPM. The caller must know to which TPM the endorsement key
+// belongs.
 func MakeCredential(endorsement, attestation, secret []byte) (Credential, error) {
 	if len(secret) > sha256.Size {
 		return Credential{}, errors.New("cannot make a challenge: its secret is too large")
@@ -56,7 +56,7 @@ func MakeCredential(endorsement, attestation, secret []byte) (Credential, error)
 	})
 }
 
-// guarded calls fn, which works on what strangers gave.
+// guarded calls fn, which parses untrusted input, and turns a panic into an error.
 func guarded[T any](fn func() (T, error)) (value T, err error) {
 	defer func() {
 		if recover() != nil {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package tpm speaks with a TPM 2.0: it opens one, holds keys below its owner's storage
-// key, and keeps counters in it that only rise.
+// Package tpm is the interface to a TPM 2.0: it holds keys below the owner's storage key, and
+// counters that can only rise.
 //
-// It promises that no call outlasts its context, however long the TPM takes, and that no secret
-// crosses the bus to the TPM in the clear. Its users give the counters their meaning.
+// No call outlasts its context, however long the TPM takes, and no secret crosses the bus to the
+// TPM in the clear. The callers give the counters their meaning.
 package tpm
 
 import (
@@ -22,10 +22,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DefaultDevice shares the TPM: the kernel gives every user a space of its own.
+// DefaultDevice is the shared device of the TPM: the kernel gives every user a space of its own.
 const DefaultDevice = "/dev/tpmrm0"
 
-// CheckDevice reports whether path can be a TPM's.
+// CheckDevice returns an error if path cannot be the device of a TPM.
 func CheckDevice(path string) error {
 	if !filepath.IsAbs(path) || filepath.Clean(path) != path || len(path) > 256 || strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return fmt.Errorf("device %.80q: want an absolute path without detours, spaces and other than ASCII", path)
@@ -33,24 +33,24 @@ func CheckDevice(path string) error {
 	return nil
 }
 
-// Conn is a connection to a TPM: a character device, or the Unix socket of an
-// emulator, which both take whole commands and give whole responses (TPM 2.0 Part
-// 1, 18). One goroutine uses it at a time.
+// Conn is a connection to a TPM: a character device, or the Unix socket of an emulator. Both
+// take whole commands and return whole responses (TPM 2.0 Part 1, 18). One goroutine uses it at
+// a time.
 type Conn struct {
 	io.ReadWriteCloser
-	Context context.Context // bounds the calls that follow
+	Context context.Context // bounds later calls
 	// Endorsement is the password of the endorsement hierarchy, empty for none.
 	Endorsement []byte
 
-	late chan struct{} // closed once the TPM is free, if a call ended before that; nil: none did
+	late chan struct{} // closed once the TPM is free, after a call that ended before; nil: no call did
 }
 
-// Scheme begins the place of what is in a TPM.
+// Scheme begins the places of objects in a TPM.
 const Scheme = "tpm:"
 
-// ParsePlace reads "tpm:", with device=PATH and one more attribute after it, separated by
-// semicolons. take hears that attribute's value, if it is there. The device is DefaultDevice
-// unless the place names one.
+// ParsePlace parses "tpm:", optionally followed by device=PATH and one more attribute, separated
+// by a semicolon. It calls take with the value of that attribute if it is present. The default
+// device is DefaultDevice.
 func ParsePlace(where, attribute string, take func(value string) error) (device string, err error) {
 	device = DefaultDevice
 	rest := strings.TrimPrefix(where, Scheme)
@@ -78,7 +78,7 @@ func ParsePlace(where, attribute string, take func(value string) error) (device 
 	return device, nil
 }
 
-// Open opens a device that the configuration names as a TPM.
+// Open opens the TPM at a path from the configuration.
 func Open(ctx context.Context, path string) (*Conn, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -94,8 +94,8 @@ func Open(ctx context.Context, path string) (*Conn, error) {
 	if info.Mode()&os.ModeCharDevice == 0 {
 		return nil, fmt.Errorf("cannot open TPM: %s is neither a character device nor a socket", path)
 	}
-	// Not by os.OpenFile, which would make it non-blocking: reads would then
-	// return before the TPM has answered.
+	// os.OpenFile would make it non-blocking: reads would then return before the TPM has
+	// answered.
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open TPM: %w", &os.PathError{Op: "open", Path: path, Err: err})
@@ -103,10 +103,10 @@ func Open(ctx context.Context, path string) (*Conn, error) {
 	return &Conn{ReadWriteCloser: os.NewFile(uintptr(fd), path), Context: ctx}, nil
 }
 
-// Send gives the TPM a command and returns its response. If the TPM says to try again, as it
-// does when it has to note the first use of a secret, Send does: so does the kernel, and an
-// emulator does not. When the time is over it closes the connection: a response that comes
-// later is nobody's.
+// Send sends a command to the TPM and returns the response. It repeats the command if the TPM
+// asks for that, as it does when it records the first use of a secret: the kernel does the same,
+// an emulator does not. If the context ends it closes the connection, and a late response is
+// dropped.
 func (t *Conn) Send(command []byte) ([]byte, error) {
 	for pause := firstPause; ; pause *= 2 {
 		response, err := t.send(command)
@@ -121,7 +121,7 @@ func (t *Conn) Send(command []byte) ([]byte, error) {
 	}
 }
 
-// firstPause is how long a TPM is left alone that says to try again.
+// firstPause is the pause before a command is repeated for the first time.
 const firstPause = 20 * time.Millisecond
 
 func (t *Conn) send(command []byte) ([]byte, error) {
@@ -153,9 +153,8 @@ func (t *Conn) send(command []byte) ([]byte, error) {
 	}
 }
 
-// Close closes the connection. The kernel removes then what the connection left in the TPM,
-// and waits for the commands of other programs first: Close does not wait longer than the
-// context.
+// Close closes the connection. The kernel then removes the connection's objects from the TPM,
+// for which it waits for the commands of other programs: Close waits no longer than the context.
 func (t *Conn) Close() error {
 	if t.late != nil {
 		return nil // Send closes it
@@ -174,11 +173,10 @@ func (t *Conn) Close() error {
 	}
 }
 
-// header is how many bytes begin each response: tag, size, code.
+// header is the size of a response's header: tag, size, code.
 const header = 10
 
-// exchange writes a command and reads its response, which says itself how long
-// it is.
+// exchange writes a command and reads its response, whose header has its length.
 func exchange(rw io.ReadWriter, command []byte) ([]byte, error) {
 	const most = 4096
 	if _, err := rw.Write(command); err != nil {

@@ -13,10 +13,10 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// endorsements are the endorsement keys that are looked for: by their templates, and by the
-// indices at which the maker of a TPM keeps their certificates (TCG EK Credential Profile,
-// 2.2.1.4 and 2.2.1.5). The elliptic ones come first, since a TPM derives them at once. Only
-// the first has to be in every TPM.
+// endorsements are the supported kinds of endorsement keys: their templates, and the indices at
+// which the maker of a TPM stores their certificates (TCG EK Credential Profile, 2.2.1.4 and
+// 2.2.1.5). Elliptic keys come first, because a TPM derives them at once. Every TPM has the
+// first.
 var endorsements = []struct {
 	template    tpm2.TPMTPublic
 	certificate uint32
@@ -26,8 +26,8 @@ var endorsements = []struct {
 	{tpm2.RSAEKTemplate, 0x01c00002},
 }
 
-// p384 is template H-4 of that profile. Its policy (PolicyB) is for administrators alone: the
-// key is used by its authorization, which is empty.
+// p384 is template H-4 of that profile. Its policy (PolicyB) is for administrators only: the key
+// is used by its authorization, which is empty.
 var p384 = tpm2.TPMTPublic{
 	Type: tpm2.TPMAlgECC, NameAlg: tpm2.TPMAlgSHA384,
 	ObjectAttributes: tpm2.TPMAObject{
@@ -49,15 +49,15 @@ var p384 = tpm2.TPMTPublic{
 	Unique: tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{}),
 }
 
-// Identity is by which keys a TPM is known.
+// Identity has the keys that identify a TPM.
 type Identity struct {
 	Endorsement []byte // TPMT_PUBLIC of the endorsement key
-	Certificate []byte // DER, in which the TPM's maker vouches for that key; nil: the TPM has none
+	Certificate []byte // DER, by the TPM's maker, for that key; nil: the TPM has none
 	Attestation []byte // TPMT_PUBLIC of the attestation key
 }
 
-// Identity returns the keys of the TPM: an endorsement key with its maker's certificate, or
-// the elliptic one where there is none.
+// Identity returns the keys of the TPM: an endorsement key with its maker's certificate, or the
+// elliptic one if there is no certificate.
 func (t *Conn) Identity() (Identity, error) {
 	_, attestation, release, err := t.attestationKey()
 	if err != nil {
@@ -71,14 +71,14 @@ func (t *Conn) Identity() (Identity, error) {
 			return Identity{}, err
 		}
 		if certificate == nil && id.Endorsement != nil {
-			continue // to derive it may take the TPM many seconds
+			continue // deriving it may take many seconds
 		}
 		_, public, release, err := t.endorsementKey(e.template)
 		if err != nil {
 			return Identity{}, err
 		}
 		release()
-		// A maker may derive the key by a template of its own.
+		// A maker may derive the key from a template of its own.
 		certified := certificate != nil && certifies(certificate, public)
 		if certified || id.Endorsement == nil {
 			id.Endorsement = public
@@ -91,8 +91,8 @@ func (t *Conn) Identity() (Identity, error) {
 	return id, nil
 }
 
-// Activate returns the secret of a credential that was made for an endorsement key of this
-// TPM and for its attestation key. Errors are [ErrCredential], and others.
+// Activate decrypts a credential that was made for an endorsement key of this TPM and for its
+// attestation key. Errors include [ErrCredential].
 func (t *Conn) Activate(c Credential) ([]byte, error) {
 	attestation, _, release, err := t.attestationKey()
 	if err != nil {
@@ -111,8 +111,8 @@ func (t *Conn) Activate(c Credential) ([]byte, error) {
 	return nil, ErrCredential
 }
 
-// activate decrypts a credential by the endorsement key of one template. A TPM without that
-// curve cannot be the one that the credential is for.
+// activate decrypts a credential with the endorsement key of one template. If the TPM lacks that
+// curve, the credential is for another one.
 func (t *Conn) activate(template tpm2.TPMTPublic, attestation tpm2.AuthHandle, c Credential) ([]byte, error) {
 	key, _, release, err := t.endorsementKey(template)
 	if errors.Is(err, tpm2.TPMRCCurve) || errors.Is(err, tpm2.TPMRCHash) || errors.Is(err, tpm2.TPMRCSymmetric) {
@@ -137,7 +137,7 @@ func (t *Conn) activate(template tpm2.TPMTPublic, attestation tpm2.AuthHandle, c
 	return r.CertInfo.Buffer, nil
 }
 
-// endorsementKey derives a key of the TPM that decrypts credentials only.
+// endorsementKey derives an endorsement key, which can only decrypt credentials.
 func (t *Conn) endorsementKey(template tpm2.TPMTPublic) (key tpm2.AuthHandle, public []byte, release func(), err error) {
 	r, err := tpm2.CreatePrimary{
 		PrimaryHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: session(t.Endorsement)},
@@ -161,8 +161,7 @@ func (t *Conn) endorsementKey(template tpm2.TPMTPublic) (key tpm2.AuthHandle, pu
 	return tpm2.AuthHandle{Handle: r.ObjectHandle, Name: r.Name, Auth: use}, r.OutPublic.Bytes(), release, nil
 }
 
-// certificate reads a certificate from an index that everybody can read, nil if there is
-// none.
+// certificate reads the certificate at a public index, nil if there is none.
 func (t *Conn) certificate(index uint32) ([]byte, error) {
 	r, err := tpm2.NVReadPublic{NVIndex: tpm2.TPMHandle(index)}.Execute(t)
 	if errors.Is(err, tpm2.TPMRCHandle) {
@@ -178,7 +177,7 @@ func (t *Conn) certificate(index uint32) ([]byte, error) {
 	if !p.Attributes.Written || !p.Attributes.AuthRead || p.DataSize > maxPart {
 		return nil, nil
 	}
-	const most = 512 // what each TPM returns at one time
+	const most = 512 // the most that every TPM returns at one time
 	data := make([]byte, 0, p.DataSize)
 	for len(data) < int(p.DataSize) {
 		part, err := tpm2.NVRead{
@@ -187,7 +186,7 @@ func (t *Conn) certificate(index uint32) ([]byte, error) {
 			Size:       min(most, p.DataSize-uint16(len(data))), Offset: uint16(len(data)),
 		}.Execute(t)
 		if err != nil || len(part.Data.Buffer) == 0 {
-			return nil, nil // the TPM is as one without
+			return nil, nil // the TPM is treated as one without a certificate
 		}
 		data = append(data, part.Data.Buffer...)
 	}
@@ -199,7 +198,7 @@ func (t *Conn) certificate(index uint32) ([]byte, error) {
 	return whole.FullBytes, nil
 }
 
-// certifies reports whether a certificate is one of the key with that TPMT_PUBLIC.
+// certifies reports whether a certificate is for the key with that TPMT_PUBLIC.
 func certifies(certificate, public []byte) bool {
 	cert, err := x509.ParseCertificate(certificate)
 	if err != nil {
@@ -213,8 +212,8 @@ func certifies(certificate, public []byte) bool {
 	return ok && same.Equal(cert.PublicKey)
 }
 
-// PublicKey returns the public key (an [*rsa.PublicKey] or [*ecdsa.PublicKey]) of an
-// endorsement key (TPMT_PUBLIC), whose form must be one of those that are looked for.
+// PublicKey returns the public key (an [*rsa.PublicKey] or [*ecdsa.PublicKey]) of an endorsement
+// key (TPMT_PUBLIC) of a supported kind.
 func PublicKey(endorsement []byte) (crypto.PublicKey, error) {
 	area, err := readEndorsement(endorsement)
 	if err != nil {
@@ -227,8 +226,8 @@ func PublicKey(endorsement []byte) (crypto.PublicKey, error) {
 	return key, nil
 }
 
-// readEndorsement reads an endorsement key, and refuses one that is of none of the
-// templates: nobody could say then what else its TPM does with it.
+// readEndorsement parses an endorsement key. It refuses a key of any other template, whose
+// further uses would be unknown.
 func readEndorsement(data []byte) (*tpm2.TPMTPublic, error) {
 	area, err := unmarshalPublic(data)
 	if err != nil {

@@ -8,17 +8,16 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// primary is the template of the storage key under which new keys are: elliptic,
-// without a seed of its own, so that tools find the same
-// (draft-bottomley-tpm2-keys §3.1.8).
+// primary is the template of the storage key that encrypts new keys: elliptic and without a
+// unique value, so that other tools derive the same key (draft-bottomley-tpm2-keys §3.1.8).
 var primary = func() tpm2.TPMTPublic {
 	t := tpm2.ECCSRKTemplate
 	t.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{})
 	return t
 }()
 
-// Parent returns the storage key of a handle: [tpm2.TPMRHOwner] for the one that is
-// derived from the owner's seed, or a persistent one. release forgets what was made for it.
+// Parent returns the storage key with a handle: [tpm2.TPMRHOwner] for the one derived from the
+// owner's seed, or a persistent one. release removes what Parent loaded.
 func (t *Conn) Parent(handle tpm2.TPMHandle) (key tpm2.AuthHandle, release func(), err error) {
 	if handle != tpm2.TPMRHOwner {
 		r, err := tpm2.ReadPublic{ObjectHandle: handle}.Execute(t)
@@ -40,9 +39,9 @@ func (t *Conn) Parent(handle tpm2.TPMHandle) (key tpm2.AuthHandle, release func(
 
 func (t *Conn) forget(h tpm2.TPMHandle) { tpm2.FlushContext{FlushHandle: h}.Execute(t) }
 
-// FlushAll forgets what an earlier connection left: without the kernel's resource
-// manager nobody else does, and a TPM holds three objects only. With it, others'
-// are not seen.
+// FlushAll removes the objects of an earlier connection. Without the kernel's resource manager
+// nobody else does, and a TPM holds only three objects. With it, the objects of other programs
+// are invisible.
 func (t *Conn) FlushAll() error {
 	r, err := tpm2.GetCapability{Capability: tpm2.TPMCapHandles, Property: uint32(tpm2.TPMHTTransient) << 24, PropertyCount: 16}.Execute(t)
 	if err != nil {

@@ -14,13 +14,12 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// The functions of a verifier, which has no TPM: these functions reach for none, and take bytes
-// from strangers.
+// The functions for a verifier use no TPM and parse untrusted bytes.
 
-// maxPart bounds each part of what a machine says of its TPM.
+// maxPart bounds each part of a machine's statement about its TPM, in bytes.
 const maxPart = 4 << 10
 
-// Certified is what a certificate says.
+// Certified is the content of a certificate.
 type Certified struct {
 	Name     []byte // of the counter
 	Value    uint64
@@ -29,8 +28,9 @@ type Certified struct {
 	Firmware uint64
 }
 
-// Verify returns what a certificate says, if its key signed it, is one that signs only what
-// a TPM itself says, and data is what it covers. Whose key it is, is for the caller to know.
+// Verify returns the content of a certificate if its key signed it, the key signs only
+// structures of a TPM, and the signature covers data. The caller must know to which TPM the key
+// belongs.
 func (c Certificate) Verify(data []byte) (Certified, error) {
 	public, err := readKey(c.Key)
 	if err != nil {
@@ -51,7 +51,7 @@ func (c Certificate) Verify(data []byte) (Certified, error) {
 	if !ecdsa.Verify(public, digest[:], new(big.Int).SetBytes(s.SignatureR.Buffer), new(big.Int).SetBytes(s.SignatureS.Buffer)) {
 		return Certified{}, errors.New("cannot verify the TPM's certificate: the attestation key did not sign it")
 	}
-	// The key is restricted: what begins as this does was made in the TPM.
+	// The key is restricted, so a structure that begins like this was made in the TPM.
 	attest, err := unmarshal[tpm2.TPMSAttest](c.Attest)
 	if err != nil || attest.Magic != tpm2.TPMGeneratedValue || attest.Type != tpm2.TPMSTAttestNV {
 		return Certified{}, errors.New("cannot verify the TPM's certificate: it is not one of a counter")
@@ -69,7 +69,7 @@ func (c Certificate) Verify(data []byte) (Certified, error) {
 	}, nil
 }
 
-// readKey reads an attestation key, and refuses one that signs what others give it.
+// readKey parses an attestation key. It refuses a key that also signs other data.
 func readKey(data []byte) (*ecdsa.PublicKey, error) {
 	area, err := unmarshalPublic(data)
 	if err != nil {
@@ -90,8 +90,7 @@ func readKey(data []byte) (*ecdsa.PublicKey, error) {
 	return key, nil
 }
 
-// KeyName returns the Name of an attestation key (TPMT_PUBLIC), by which
-// verifiers know it.
+// KeyName returns the Name of an attestation key (TPMT_PUBLIC), by which verifiers know it.
 func KeyName(data []byte) ([]byte, error) {
 	area, err := unmarshalPublic(data)
 	if err != nil {
@@ -111,7 +110,7 @@ func unmarshalPublic(data []byte) (*tpm2.TPMTPublic, error) {
 	return unmarshal[tpm2.TPMTPublic](data)
 }
 
-// unmarshal reads a structure of the TPM's that somebody else gave: all of data is it.
+// unmarshal parses a structure of the TPM from untrusted bytes, all of which must belong to it.
 func unmarshal[T tpm2.Marshallable, P interface {
 	*T
 	tpm2.Unmarshallable

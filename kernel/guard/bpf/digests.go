@@ -18,15 +18,15 @@ import (
 	"github.com/digestd/digestd/kernel/guard/table"
 )
 
-// active is the table that the guard's programs look digests up in. This process changes it
-// through its own memory, without a call to the kernel.
+// active is the table in which the guard's programs look digests up. This process changes it in
+// shared memory, without system calls.
 type active struct {
 	*table.Table
 	m   *ebpf.Map
 	mem []byte
 }
 
-// mapTable maps the memory of m, and looks in it for a table or makes one.
+// mapTable maps the memory of m and calls find, which opens the table in it or makes one.
 func mapTable(m *ebpf.Map, find func([]byte) (*table.Table, error)) (*active, error) {
 	size := int(m.MaxEntries()) * table.BucketSize
 	mem, err := unix.Mmap(m.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
@@ -40,7 +40,7 @@ func mapTable(m *ebpf.Map, find func([]byte) (*table.Table, error)) (*active, er
 	return &active{Table: t, m: m, mem: mem}, nil
 }
 
-// close lets go of the table and its memory. The kernel keeps what its programs use.
+// close unmaps the table. The kernel keeps the map while programs use it.
 func (a *active) close() {
 	a.m.Close()
 	if err := unix.Munmap(a.mem); err != nil {
@@ -63,10 +63,11 @@ func (s *Set) newActive(slots uint32) (*active, error) {
 	return a, err
 }
 
-// Len returns how many digests there are.
+// Len returns the number of digests.
 func (s *Set) Len() int { return s.active.Len() }
 
-// Each calls do for each digest with the number of lists that hold it, until an error.
+// Each calls do for each digest with the number of lists that have it, until do returns an
+// error.
 func (s *Set) Each(do func(guard.Digest, uint32) error) error {
 	for d, lists := range s.active.All() {
 		if err := do(d, lists); err != nil {
@@ -76,7 +77,7 @@ func (s *Set) Each(do func(guard.Digest, uint32) error) error {
 	return nil
 }
 
-// Listed says of each digest whether a content with it may run.
+// Listed reports for each digest whether a content with it may run.
 func (s *Set) Listed(digests []guard.Digest) ([]bool, error) {
 	listed := make([]bool, len(digests))
 	for i, d := range digests {
@@ -85,8 +86,8 @@ func (s *Set) Listed(digests []guard.Digest) ([]bool, error) {
 	return listed, nil
 }
 
-// Room returns how many digests there can be: as many as the table has room for, or one that
-// takes half of the memory that is available.
+// Room returns the largest possible number of digests: as many as the table has room for, or as
+// fit in a table that takes half of the available memory.
 func (s *Set) Room() (most int, err error) {
 	free, err := availableMemory("/proc/meminfo")
 	if err != nil {
@@ -95,7 +96,7 @@ func (s *Set) Room() (most int, err error) {
 	return s.active.Room(free / 2), nil
 }
 
-// availableMemory reads how many bytes of memory can be had without swapping.
+// availableMemory returns how many bytes of memory are available without swapping.
 func availableMemory(path string) (uint64, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -117,9 +118,9 @@ func availableMemory(path string) (uint64, error) {
 	return 0, fmt.Errorf("cannot tell how much memory there is: %s does not say (%w)", path, errors.Join(lines.Err(), io.ErrUnexpectedEOF))
 }
 
-// Admit adds one list's hold on each digest. When it returns nil, contents with
-// them may run. The commit is 0 from then on; after an error, too, and some of
-// the digests may have been added.
+// Admit counts one more list for each digest. When it returns nil, contents with these digests
+// may run. The commit is 0 from then on. After an error, too, and some of the digests may have
+// been added.
 func (s *Set) Admit(digests []guard.Digest) error {
 	if err := s.SetCommit(0); err != nil {
 		return err
@@ -135,10 +136,9 @@ func (s *Set) Admit(digests []guard.Digest) error {
 	return nil
 }
 
-// Expel takes one list's hold on each digest away. When it returns nil, contents
-// that no other list holds do not run any more in mode Enforce. A digest that is not there is
-// none to take away. The commit is 0 from then on; after an error, too, and some
-// of the digests may have been taken.
+// Expel counts one list fewer for each digest. When it returns nil, contents that no other list
+// has do not run any more in mode Enforce. A digest that is not there is ignored. The commit is
+// 0 from then on. After an error, too, and some of the digests may have been removed.
 func (s *Set) Expel(digests []guard.Digest) error {
 	if err := s.SetCommit(0); err != nil {
 		return err
@@ -147,16 +147,16 @@ func (s *Set) Expel(digests []guard.Digest) error {
 	return nil
 }
 
-// Replace makes the digests those that next returns, each with the number of lists that
-// hold it, until next returns io.EOF: first it adds what is missing, then it removes the
-// others. After any other error of next it removes nothing. total is how many will come at
-// most. A digest that comes twice counts as its last. The commit is 0 from then on.
+// Replace replaces the digests by those that next returns, each with the number of lists that
+// have it, until next returns io.EOF. It first adds missing digests, then removes the others.
+// After any other error of next it removes nothing. total is an upper bound of the number of
+// digests. If a digest comes twice, its last number counts. The commit is 0 from then on.
 func (s *Set) Replace(total int, next func() ([]guard.Digest, []uint32, error)) error {
 	if err := s.SetCommit(0); err != nil {
 		return err
 	}
-	// Most of what comes is there already, as a rule: there is room for either. If that was not
-	// enough addAll makes more.
+	// Usually most of the digests are there already, so there is room for the larger number. If
+	// that is not enough, addAll makes more room.
 	if err := s.Reserve(max(s.Len(), total)); err != nil {
 		return err
 	}
@@ -165,8 +165,8 @@ func (s *Set) Replace(total int, next func() ([]guard.Digest, []uint32, error)) 
 		return err
 	}
 	s.active.Keep(s.generation)
-	// It may have grown because old and new digests were in it together. Where there is no
-	// memory for a smaller one it serves as well.
+	// The table may have grown because it had old and new digests at the same time. If there is
+	// no memory for a smaller table, this one stays.
 	if slots := table.Grown(s.Len()); slots < s.active.Slots() {
 		_ = s.exchangeFor(slots)
 	}
@@ -190,8 +190,8 @@ func (s *Set) addAll(next func() ([]guard.Digest, []uint32, error)) error {
 	}
 }
 
-// set makes lists the number of lists that hold a digest. Where it finds no room another table
-// takes the place of this one.
+// set sets the number of lists that have a digest. If the table has no room, a larger one
+// replaces it.
 func (s *Set) set(d guard.Digest, lists uint32) error {
 	if s.active.Fits(1) || s.active.Lists(d) > 0 {
 		if err := s.active.Set(d, lists, s.generation); !errors.Is(err, table.ErrFull) {
@@ -204,8 +204,8 @@ func (s *Set) set(d guard.Digest, lists uint32) error {
 	return s.active.Set(d, lists, s.generation)
 }
 
-// Reserve makes room for n digests: a table that was not more than 80 % full takes the place of
-// one that would be, without a lookup that misses.
+// Reserve makes room for n digests: if they would fill the table beyond 80 %, a larger one
+// replaces it, and no lookup misses a digest meanwhile.
 func (s *Set) Reserve(n int) error {
 	if s.active.Fits(n - s.Len()) {
 		return nil
@@ -223,8 +223,7 @@ func (s *Set) Reserve(n int) error {
 	return nil
 }
 
-// exchangeFor puts a table with so many slots, and with what is in the one that is in use, in its
-// place.
+// exchangeFor replaces the table by one with so many slots and the same digests.
 func (s *Set) exchangeFor(slots uint32) error {
 	another, err := s.newActive(slots)
 	if err != nil {

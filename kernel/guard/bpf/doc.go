@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package bpf loads the guard into the kernel and keeps its maps. [Load] puts a
-// set of programs in the place of the one that is there, [Set] changes what the
-// programs know, [Probe] says whether a kernel has what they need.
+// Package bpf loads the guard into the kernel and manages its maps. [Load] replaces the set of
+// programs, [Set] changes the data of the programs, and [Probe] reports whether a kernel has
+// what they need.
 //
-// It promises that a set that is loaded goes on when the process ends, that there
-// is no instant without one while another takes its place, and that a set whose maps are
-// new never enforces before its caller says so. Programs and maps are pinned below one
-// folder of a BPF file system; to remove the folder is to turn the guard off.
+// A loaded set stays active when the process ends. While a set is replaced, one of the two is
+// always active. A set with new maps never enforces before the caller says so. Programs and maps
+// are pinned below one directory of a BPF file system; removing the directory unloads the guard.
 //
-// It needs CAP_BPF and CAP_PERFMON and leaves to its caller that only one process
-// at a time changes a set, and whether it is wise to enforce.
+// The package needs CAP_BPF and CAP_PERFMON. The caller ensures that only one process at a time
+// changes a set, and decides whether to enforce.
 package bpf

@@ -11,11 +11,11 @@ import (
 	"github.com/digestd/digestd/kernel/guard"
 )
 
-// Events reads what the guard tells. One reader takes events from another, so there
-// is to be one.
+// Events reads the guard's events. There must be only one reader, because an event goes to one
+// reader only.
 type Events struct{ r *ringbuf.Reader }
 
-// Events opens the buffer of events. It goes on when s is closed.
+// Events opens the buffer of events. It stays open when s is closed.
 func (s *Set) Events() (*Events, error) {
 	r, err := ringbuf.NewReader(s.maps[guardMapEvents])
 	if err != nil {
@@ -24,8 +24,8 @@ func (s *Set) Events() (*Events, error) {
 	return &Events{r: r}, nil
 }
 
-// Next waits for an event until then, without end if then is zero. The error wraps
-// os.ErrDeadlineExceeded when none came in time, and os.ErrClosed after Close.
+// Next waits for an event until the time then, or without limit if then is zero. The error is
+// os.ErrDeadlineExceeded if none came in time, and os.ErrClosed after Close.
 func (e *Events) Next(then time.Time) (*guard.Event, error) {
 	e.r.SetDeadline(then)
 	record, err := e.r.Read()
@@ -35,5 +35,5 @@ func (e *Events) Next(then time.Time) (*guard.Event, error) {
 	return guard.ParseEvent(record.RawSample)
 }
 
-// Close ends a Next under way.
+// Close also ends a Next in progress.
 func (e *Events) Close() error { return e.r.Close() }

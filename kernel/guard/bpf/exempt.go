@@ -11,8 +11,8 @@ import (
 	"github.com/digestd/digestd/kernel/guard"
 )
 
-// SetExemptions puts exemptions in the place of those that are in force. Exemptions that are in
-// both stay in force meanwhile; after an error there are none.
+// SetExemptions replaces the exemptions. Those that are in both sets stay in force meanwhile.
+// After an error there are no exemptions.
 func (s *Set) SetExemptions(to guard.Exemptions) error {
 	if len(to.Cgroups) > 0 && to.Namespace == 0 {
 		return errors.Join(errors.New("cannot change exemptions: the host's mount namespace is not known"), s.noExemptions())
@@ -23,7 +23,7 @@ func (s *Set) SetExemptions(to guard.Exemptions) error {
 		}
 		to = guard.Exemptions{}
 	}
-	// A mount of the host is known before any cgroup that came with it.
+	// The host's mounts are added before any cgroup that came with them.
 	err := refill(s.maps[guardMapHostMounts], to.Mounts)
 	if err == nil {
 		err = refill(s.maps[guardMapExemptCgroups], to.Cgroups)
@@ -42,7 +42,7 @@ func (s *Set) SetExemptions(to guard.Exemptions) error {
 	return s.setControl(c)
 }
 
-// noExemptions ends all of them at once.
+// noExemptions ends all exemptions at once.
 func (s *Set) noExemptions() error {
 	c, err := s.control()
 	if err != nil || c.Exempt == 0 {
@@ -52,7 +52,7 @@ func (s *Set) noExemptions() error {
 	return s.setControl(c)
 }
 
-// refill makes keys all that a map has: it adds before it removes.
+// refill makes keys the contents of a map. It adds before it removes.
 func refill[K comparable](m *ebpf.Map, keys []K) error {
 	gone := map[K]bool{}
 	var key K

@@ -20,24 +20,24 @@ import (
 	"github.com/digestd/digestd/kernel/guard"
 )
 
-// DefaultDir is where the guard is pinned.
+// DefaultDir is the directory in which the guard is pinned.
 const DefaultDir = guard.DefaultDir
 
-// Names of pins besides those of the maps in guard.bpf.c.
+// Names of pins other than those of the maps in guard.bpf.c.
 const (
-	pinActive = "active"        // the map within the map digests
-	pinNext   = "next"          // a larger one that is about to take its place
-	setPrefix = guard.SetPrefix // a folder with the links of one set
+	pinActive = "active"        // the inner map of the map digests
+	pinNext   = "next"          // a larger one that is about to replace it
+	setPrefix = guard.SetPrefix // prefix of directories with the links of one set
 )
 
-// program is one of the guard's and where it is attached.
+// program is one of the guard's programs, with its place of attachment.
 type program struct {
 	name   string
 	wanted func(*Kernel, Options) bool // nil: always
 }
 
 var programs = []program{
-	// An open for writing is noticed before any digest is kept.
+	// Attached first: opens for writing must be noticed before any digest is cached.
 	{name: guardProgGuardOpen},
 	{name: guardProgGuardTruncate},
 	{name: guardProgGuardMapped, wanted: func(_ *Kernel, o Options) bool { return o.Strict }},
@@ -56,16 +56,16 @@ var programs = []program{
 
 func sealed(_ *Kernel, o Options) bool { return o.Seal }
 
-// Options say which programs are loaded.
+// Options select the programs to load.
 type Options struct {
-	Strict bool // those that guard.Settings.Strict needs, too
-	Seal   bool // those that guard.Settings.Seal needs, too
+	Strict bool // also those that guard.Settings.Strict needs
+	Seal   bool // also those that guard.Settings.Seal needs
 }
 
-// Load loads the guard's programs and attaches them, then lets go of a set that
-// was there. They use the maps that are pinned in dir and go on in the mode that
-// these say; new maps are empty and in mode Off. On an error what was there goes on as it was. dir is made if it is missing; it has
-// to be on a BPF file system.
+// Load loads and attaches the guard's programs, then detaches a former set. The programs use the
+// maps that are pinned in dir, in the mode that these have; new maps are empty and in mode Off.
+// After an error the former set is still active. Load makes dir if it is missing; it must be on
+// a BPF file system.
 func Load(dir string, o Options) (*Set, error) {
 	cache := btf.NewCache()
 	kernel, err := probe(cache)
@@ -116,9 +116,9 @@ func Load(dir string, o Options) (*Set, error) {
 	return s, nil
 }
 
-// withoutLines takes the lines of the source away, which the kernel would verify and keep, and which
-// only its messages about a program that it refuses show. It wants one for each function if there
-// are any, as for what another kernel lacks.
+// withoutLines removes the source lines, which the kernel would verify and keep, and which
+// appear only in its messages about a refused program. If a program has any lines, the kernel
+// wants one for each function, also for those that another kernel lacks.
 func withoutLines(program asm.Instructions) {
 	for i := range program {
 		if program[i].Symbol() == "" {
@@ -127,8 +127,8 @@ func withoutLines(program asm.Instructions) {
 	}
 }
 
-// ErrLayout says that the maps which are pinned are those of another digestd. The
-// guard that uses them goes on; it has to be unloaded before this one can be loaded.
+// ErrLayout means that another version of digestd made the pinned maps. The guard that uses them
+// stays active. It must be unloaded before this version can be loaded.
 var ErrLayout = errors.New("the guard that is loaded has maps of another layout")
 
 // openMaps opens the maps that are pinned in dir.
@@ -145,7 +145,7 @@ func openMaps(dir string, spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, erro
 		}
 		pinned[name] = m
 	}
-	// What is within the map of digests has to be what the programs expect, of any size.
+	// The inner map of the digests must be of the expected type; its size may differ.
 	m, err := openMap(filepath.Join(dir, pinActive), spec.Maps[guardMapDigests].InnerMap)
 	if err == nil {
 		m.Close()
@@ -156,7 +156,7 @@ func openMaps(dir string, spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, erro
 	return pinned, nil
 }
 
-// openMap opens the map that is pinned at path, if it is as wanted but for its size.
+// openMap opens the map that is pinned at path. It must equal want except for its size.
 func openMap(path string, want *ebpf.MapSpec) (*ebpf.Map, error) {
 	m, err := ebpf.LoadPinnedMap(path, nil)
 	if err != nil {
@@ -176,7 +176,7 @@ func openMap(path string, want *ebpf.MapSpec) (*ebpf.Map, error) {
 	return m, nil
 }
 
-// attach attaches the programs, pins what holds them, and then lets older sets go.
+// attach attaches and pins the programs, then removes older sets.
 func attach(dir string, loaded *ebpf.Collection) (err error) {
 	older, err := filepath.Glob(filepath.Join(dir, setPrefix+"*"))
 	if err != nil {
@@ -221,7 +221,7 @@ func attachProgram(p *ebpf.Program) (link.Link, error) {
 	return link.AttachLSM(link.LSMOptions{Program: p})
 }
 
-// Unload turns the guard off and removes all of it. It is no error if there is none.
+// Unload switches the guard off and removes it. It is no error if there is none.
 func Unload(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -230,7 +230,7 @@ func Unload(dir string) error {
 	if err != nil {
 		return fmt.Errorf("cannot remove the guard: %w", err)
 	}
-	// The mode first: the kernel lets go of programs a moment after their pins.
+	// The mode first: programs stay attached for a moment after their pins are removed.
 	if err := switchOff(filepath.Join(dir, "maps", guardMapControl)); err != nil {
 		return fmt.Errorf("cannot turn the guard off: %w", err)
 	}

@@ -12,30 +12,30 @@ import (
 	"github.com/cilium/ebpf/btf"
 )
 
-// activeLSMs lists the security modules of the running kernel.
+// activeLSMs is the file with the names of the active security modules.
 const activeLSMs = "/sys/kernel/security/lsm"
 
-// Kernel is what the guard needs to know of a kernel.
+// Kernel has the properties of a kernel that the guard depends on.
 type Kernel struct {
 	LSMs      string // the active security modules, joined by commas
 	execCheck bool   // AT_EXECVE_CHECK
 	overlay   overlay
 }
 
-// overlay is what a file of overlayfs has in private_data, as in records.h.
+// overlay says what a file of overlayfs has in private_data, as in records.h.
 type overlay uint32
 
 const (
-	overlayUnknown overlay = iota // it is hashed each time
+	overlayUnknown overlay = iota // such a file is hashed every time
 	overlayFile
 	overlayStruct
 )
 
-// ErrUnsuited is wrapped by errors that say why a kernel cannot have the guard.
+// ErrUnsuited is wrapped by errors that say why the guard cannot run on a kernel.
 var ErrUnsuited = errors.New("the kernel cannot have the guard")
 
-// Probe looks whether the running kernel has what the guard needs. It changes
-// nothing, and never compares versions.
+// Probe checks whether the running kernel has what the guard needs. It changes nothing, and
+// never compares versions.
 func Probe() (*Kernel, error) { return probe(btf.NewCache()) }
 
 func probe(cache *btf.Cache) (*Kernel, error) {
@@ -44,7 +44,7 @@ func probe(cache *btf.Cache) (*Kernel, error) {
 		return nil, fmt.Errorf("%w: cannot read the active security modules: %w", ErrUnsuited, err)
 	}
 	k := &Kernel{LSMs: strings.TrimSpace(string(lsms))}
-	// Inode storage without its LSM overwrites what other modules keep.
+	// Without the BPF LSM, inode storage would overwrite data of other modules.
 	if !slices.Contains(strings.Split(k.LSMs, ","), "bpf") {
 		return k, fmt.Errorf("%w: bpf is not an active security module (%s)", ErrUnsuited, k.LSMs)
 	}
@@ -54,7 +54,7 @@ func probe(cache *btf.Cache) (*Kernel, error) {
 	}
 	for symbol, why := range map[string]string{
 		"bpf_ima_file_hash": "it has no helper that hashes files",
-		// Without it the kernel skips a program that sleeps on the same processor.
+		// Without this the kernel skips a program while it sleeps on the same processor.
 		"__bpf_prog_enter_sleepable_recur": "it skips programs that sleep",
 	} {
 		var f *btf.Func
@@ -67,8 +67,8 @@ func probe(cache *btf.Cache) (*Kernel, error) {
 	return k, nil
 }
 
-// overlayLayout finds out where files of overlayfs have the file below. The
-// module describes its types once it is loaded.
+// overlayLayout finds out where files of overlayfs refer to the file below. Types of the module
+// are available once it is loaded.
 func overlayLayout(cache *btf.Cache, types *btf.Spec) overlay {
 	if hasMember(types, "ovl_file", "realfile") {
 		return overlayStruct

@@ -25,11 +25,11 @@ func sealedFS(device uint64) uint64     { return 2<<32 | uint64(kernelDevice(dev
 func sealedFolder(inode uint64) uint64  { return 3<<32 | uint64(uint32(inode)) }
 func kernelDevice(device uint64) uint32 { return unix.Major(device)<<20 | unix.Minor(device) }
 
-// maxKeepers is how many programs may touch a guard that is sealed.
+// maxKeepers is how many programs may change a sealed guard.
 const maxKeepers = 64
 
-// prepareSeal names what only keepers touch from the next change of settings on, which may
-// put the seal in force: this program is a keeper.
+// prepareSeal makes this program a keeper and notes what only keepers may change after the next
+// change of settings, which may put the seal in force.
 func (s *Set) prepareSeal() error {
 	own, err := digestOfSelf()
 	if err == nil {
@@ -52,7 +52,7 @@ func (s *Set) prepareSeal() error {
 	return nil
 }
 
-// sealAll makes what there is of the guard what only keepers touch. It adds before it removes.
+// sealAll seals all parts of the guard. It adds before it removes.
 func (s *Set) sealAll() error {
 	var keys []uint64
 	for _, m := range s.maps {
@@ -81,7 +81,7 @@ func (s *Set) sealAll() error {
 	return exchangeKeys(s.maps[guardMapSealed], keys)
 }
 
-// sealNext makes a map what only keepers touch.
+// sealNext seals one more map.
 func (s *Set) sealNext(m *ebpf.Map) error {
 	id, err := idOf(m)
 	if err != nil {
@@ -102,8 +102,8 @@ func idOf(m *ebpf.Map) (ebpf.MapID, error) {
 	return id, nil
 }
 
-// SetKeepers makes programs with these digests the only ones, besides this one, that touch the
-// guard while it is sealed. At most 63 count.
+// SetKeepers permits only programs with these digests, and this program, to change the guard
+// while it is sealed. At most 63 of the digests count.
 func (s *Set) SetKeepers(digests []guard.Digest) error {
 	if s.keeper != nil {
 		digests = append([]guard.Digest{*s.keeper}, digests...)
@@ -114,8 +114,8 @@ func (s *Set) SetKeepers(digests []guard.Digest) error {
 	return nil
 }
 
-// exchangeKeys makes keys all that a map has, without a moment at which one of them is
-// missing that was there before.
+// exchangeKeys makes keys the contents of a map. A key that was there before is never missing
+// meanwhile.
 func exchangeKeys[K comparable](m *ebpf.Map, keys []K) error {
 	wanted := make(map[K]bool, len(keys))
 	for _, key := range keys {
@@ -158,16 +158,16 @@ func digestOfSelf() (d guard.Digest, err error) {
 	return guard.Digest(h.Sum(nil)), nil
 }
 
-// startOfSelf returns when this process was started, in 10 ms since boot.
+// startOfSelf returns the start time of this process, in units of 10 ms since boot.
 func startOfSelf() (uint64, error) {
 	data, err := os.ReadFile("/proc/self/stat")
 	if err != nil {
 		return 0, err
 	}
-	// The name of the program is in parentheses, and may hold some.
+	// The name of the program is in parentheses, and may itself contain some.
 	_, rest, _ := strings.Cut(string(data[bytes.LastIndexByte(data, ')')+1:]), " ")
 	fields := strings.Fields(rest)
-	const start = 22 - 3 // proc(5): the 22nd; the state, the third, comes first here
+	const start = 22 - 3 // proc(5): the 22nd field; the third, the state, is the first one here
 	if len(fields) <= start {
 		return 0, fmt.Errorf("/proc/self/stat has %d fields", len(fields))
 	}

@@ -16,13 +16,13 @@ import (
 	"github.com/digestd/digestd/kernel/guard"
 )
 
-// ErrSelfTest is wrapped by errors that say that the guard does not see what runs as
-// it is. To enforce would refuse everything, or nothing.
+// ErrSelfTest is wrapped by errors that say that the guard sees other contents than those that
+// run. Mode enforce would then refuse everything, or nothing.
 var ErrSelfTest = errors.New("the guard failed its self-test")
 
-// SelfTest runs a content that no list holds, a script in memory that does nothing,
-// and looks whether the guard notices and knows its digest. It needs the events for
-// itself and takes those that wait; a guard in mode Off is in mode Audit meanwhile.
+// SelfTest runs a content that no list has, a script in memory that does nothing, and checks
+// that the guard notices it with the right digest. It consumes the waiting events and needs to
+// be the only reader. A guard in mode Off is in mode Audit meanwhile.
 func (s *Set) SelfTest() (err error) {
 	was, err := s.Settings()
 	if err != nil {
@@ -65,7 +65,7 @@ func (s *Set) SelfTest() (err error) {
 	}
 }
 
-// runInMemory runs a program of which there is no file.
+// runInMemory runs a program from memory, without a file.
 func runInMemory(content string) error {
 	fd, err := unix.MemfdCreate("digestd-guard", unix.MFD_CLOEXEC)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/digestd/digestd/kernel/guard/table"
 )
 
-// Set is the guard that is loaded: what its programs know. It is for one
-// goroutine, and for one process at a time.
+// Set is the loaded guard and the data of its programs. Only one goroutine, in one process, may
+// use it at a time.
 type Set struct {
 	dir    string
 	maps   map[string]*ebpf.Map
@@ -27,7 +27,7 @@ type Set struct {
 
 	generation uint32 // of the last comparison; never 0
 	verified   map[string]uint32
-	keeper     *guard.Digest // of this program, where only keepers may touch the set
+	keeper     *guard.Digest // digest of this program if only keepers may change the set
 }
 
 // control is struct control of records.h.
@@ -40,7 +40,7 @@ type control struct {
 
 var zero uint32
 
-// newSet takes the maps over, pins those that are not yet, and reads the digests.
+// newSet takes over the maps, pins new ones, and opens the digests.
 func newSet(dir string, loaded *ebpf.Collection, pinned map[string]*ebpf.Map, inner *ebpf.MapSpec) (*Set, error) {
 	s := &Set{dir: dir, inner: inner, maps: loaded.Maps}
 	loaded.Maps = nil
@@ -59,7 +59,7 @@ func newSet(dir string, loaded *ebpf.Collection, pinned map[string]*ebpf.Map, in
 
 func (s *Set) pin(name string) string { return filepath.Join(s.dir, "maps", name) }
 
-// openActive opens the table that the programs look digests up in, or makes it.
+// openActive opens the table in which the programs look digests up, or makes it.
 func (s *Set) openActive() error {
 	var id uint32
 	err := s.maps[guardMapDigests].Lookup(zero, &id)
@@ -70,7 +70,7 @@ func (s *Set) openActive() error {
 	if err != nil {
 		return err
 	}
-	// A process that ended while it exchanged tables left both.
+	// A process that ended during an exchange of tables may have left both.
 	for _, name := range []string{pinActive, pinNext} {
 		m, err := ebpf.LoadPinnedMap(s.pin(name), nil)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -100,8 +100,8 @@ func (s *Set) openActive() error {
 	return errors.New("the map of digests is not pinned")
 }
 
-// exchange makes a the table that programs look digests up in, from one lookup to the next. It may
-// have done so although it returns an error: s.active is the one that they use.
+// exchange makes a the table in which programs look digests up, atomically for them. It may have
+// succeeded although it returns an error: s.active is the table in use.
 func (s *Set) exchange(a *active) error {
 	if err := os.Remove(s.pin(pinNext)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -122,7 +122,7 @@ func (s *Set) exchange(a *active) error {
 	return os.Rename(s.pin(pinNext), s.pin(pinActive))
 }
 
-// describe tells the programs what the kernel is like.
+// describe tells the programs the properties of the kernel.
 func (s *Set) describe(k *Kernel, loaded *ebpf.Collection) error {
 	s.verified = map[string]uint32{}
 	for name, p := range loaded.Programs {
@@ -140,11 +140,10 @@ func (s *Set) describe(k *Kernel, loaded *ebpf.Collection) error {
 	return s.setControl(c)
 }
 
-// Verified returns how many instructions the kernel went through to prove each
-// program safe.
+// Verified returns, for each program, how many instructions the kernel's verifier processed.
 func (s *Set) Verified() map[string]uint32 { return s.verified }
 
-// Close lets go of the set. The guard goes on.
+// Close releases the set. The guard stays active.
 func (s *Set) Close() {
 	closeAll(s.maps)
 	if s.active != nil {
@@ -166,7 +165,7 @@ func (s *Set) setControl(c control) error {
 	return nil
 }
 
-// Settings returns what is in force. A trial that has ended is mode Audit.
+// Settings returns the settings in force. After the end of a trial the mode is Audit.
 func (s *Set) Settings() (guard.Settings, error) {
 	c, err := s.control()
 	if err != nil {
@@ -182,8 +181,8 @@ func (s *Set) Settings() (guard.Settings, error) {
 	return is, nil
 }
 
-// SetSettings puts settings in force, from the next check on. Strict and Seal have an effect
-// only if Load was told of them.
+// SetSettings changes the settings for all later checks. Strict and Seal have an effect only if
+// Load got the same options.
 func (s *Set) SetSettings(to guard.Settings) error {
 	c, err := s.control()
 	if err != nil {
@@ -202,7 +201,7 @@ func (s *Set) SetSettings(to guard.Settings) error {
 	return s.setControl(c)
 }
 
-// sinceBoot is the time that the kernel measures trials by.
+// sinceBoot returns the time by which the kernel measures trials.
 func sinceBoot() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
@@ -211,8 +210,8 @@ func sinceBoot() time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// Commit returns the number of the index's commit with which the digests agree;
-// 0 if they were changed since, or never compared.
+// Commit returns the index's commit that the digests reflect; 0 if they were changed since, or
+// never compared.
 func (s *Set) Commit() (n uint64, err error) {
 	if err := s.maps[guardMapCommit].Lookup(zero, &n); err != nil {
 		return 0, fmt.Errorf("cannot read which commit the guard is at: %w", err)
@@ -220,7 +219,7 @@ func (s *Set) Commit() (n uint64, err error) {
 	return n, nil
 }
 
-// SetCommit says that the digests agree with that commit.
+// SetCommit notes that the digests reflect that commit.
 func (s *Set) SetCommit(n uint64) error {
 	if err := s.maps[guardMapCommit].Update(zero, n, ebpf.UpdateAny); err != nil {
 		return fmt.Errorf("cannot record which commit the guard is at: %w", err)
@@ -228,7 +227,7 @@ func (s *Set) SetCommit(n uint64) error {
 	return nil
 }
 
-// Counts returns what was counted, on all processors together.
+// Counts returns the counters, summed over all processors.
 func (s *Set) Counts() (sum guard.Counts, err error) {
 	var each [][8]uint64
 	if err := s.maps[guardMapCounts].Lookup(zero, &each); err != nil {

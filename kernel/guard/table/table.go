@@ -38,16 +38,16 @@ import (
 )
 
 const (
-	// BucketSize is the size of a bucket in bytes: of an element of the map.
+	// BucketSize is the size of a bucket, which is an element of the map, in bytes.
 	BucketSize = perBucket * int(unsafe.Sizeof(slot{}))
-	// Probes is how many buckets a path has at most.
+	// Probes is the largest number of buckets in a path.
 	Probes = 24
 
 	perBucket = 8
 	seeds     = 7
 )
 
-// words are a digest as both sides read and write it.
+// words is a digest as the guard's programs read and write it.
 type words [4]uint64
 
 func wordsOf(d *guard.Digest) (w words) {
@@ -67,36 +67,36 @@ func (w *words) digest() (d guard.Digest) {
 // slot is struct slot of table.h.
 type slot struct {
 	digest words
-	lists  uint32 // how many active lists hold it; at 0 the content does not run
-	seen   uint32 // the generation that saw it last; 0: the slot was never used
+	lists  uint32 // how many active lists have it; at 0 the content does not run
+	seen   uint32 // the generation that last saw it; 0: the slot was never used
 }
 
 type bucket [perBucket]slot
 
-// head is struct header of table.h, in the place of a bucket.
+// head is struct header of table.h, in the first bucket.
 type head struct {
 	seed [seeds]uint64
 	mask uint64 // the number of buckets, a power of two, less 1
 	_    [BucketSize - (seeds+1)*8]byte
 }
 
-// Table is a table of digests. It is for one goroutine. Readers of its memory that follow the rules
-// above may read at any time.
+// Table is a table of digests. One goroutine may change it. Readers of its memory that follow
+// the rules above may read at any time.
 type Table struct {
 	head    *head
 	buckets []bucket
-	live    int // digests that some list holds
-	used    int // slots that have a digest
+	live    int // digests that some list has
+	used    int // slots with a digest
 }
 
-// ErrFull says that the path of a digest has no room, which is improbable below 80 %.
+// ErrFull means that the path of a digest has no room, which is improbable below 80 %.
 var ErrFull = errors.New("the table of digests is full")
 
-// errMemory is wrapped by errors about memory that is no table.
+// errMemory is wrapped by errors about memory that is not a table.
 var errMemory = errors.New("the memory is no table of digests")
 
-// Capacity returns how many slots a table has that is to hold n digests: a power of two of which n
-// is at most 80 %, and no less than 65,536.
+// Capacity returns the number of slots of a table for n digests: a power of two of which n is at
+// most 80 %, and at least 65,536.
 func Capacity(n int) uint32 {
 	size := uint32(1 << 16)
 	for uint64(n)*5 > uint64(size)*4 && size < 1<<30 {
@@ -105,7 +105,7 @@ func Capacity(n int) uint32 {
 	return size
 }
 
-// Buckets returns how many buckets of [BucketSize] bytes a table with so many slots takes.
+// Buckets returns how many buckets of [BucketSize] bytes a table with so many slots needs.
 func Buckets(slots uint32) uint32 { return slots/perBucket + 1 }
 
 // Format makes an empty table in memory that is all zero.
@@ -123,7 +123,7 @@ func Format(mem []byte) (*Table, error) {
 	return t, nil
 }
 
-// Open returns the table in memory that Format made one in, in this process or another.
+// Open opens the table that Format made in mem, in this process or another.
 func Open(mem []byte) (*Table, error) {
 	t, err := view(mem)
 	if err != nil {
@@ -154,13 +154,13 @@ func view(mem []byte) (*Table, error) {
 	return &Table{head: (*head)(unsafe.Pointer(&all[0])), buckets: all[1:]}, nil
 }
 
-// Len returns how many digests there are that some list holds.
+// Len returns the number of digests that some list has.
 func (t *Table) Len() int { return t.live }
 
-// Slots returns how many slots there are.
+// Slots returns the number of slots.
 func (t *Table) Slots() uint32 { return uint32(len(t.buckets) * perBucket) }
 
-// Fits says whether n digests more leave a fifth of the slots unused.
+// Fits reports whether a fifth of the slots stays unused with n more digests.
 func (t *Table) Fits(n int) bool { return uint64(t.used+n)*5 <= uint64(t.Slots())*4 }
 
 // path goes through the buckets of a digest. The sum is that of pair-multiply-shift: any two
@@ -180,14 +180,14 @@ func (t *Table) path(d *guard.Digest) path {
 	return path{at: x >> 32, step: x | 1, mask: t.head.mask}
 }
 
-// next returns the number of the next bucket.
+// next returns the index of the next bucket.
 func (p *path) next() uint64 {
 	at := p.at & p.mask
 	p.at += p.step
 	return at
 }
 
-// find returns the slot of a digest, or nil, and the slot where it would come, or nil if there is
+// find returns the slot of a digest, or nil, and the slot that it would get, or nil if there is
 // no room for it.
 func (t *Table) find(d *guard.Digest) (has, free *slot) { return t.follow(t.path(d), d) }
 
@@ -208,7 +208,7 @@ func (t *Table) follow(p path, d *guard.Digest) (has, free *slot) {
 	return nil, nil
 }
 
-// Lists returns how many lists hold a digest.
+// Lists returns how many lists have a digest.
 func (t *Table) Lists(d guard.Digest) uint32 {
 	if s, _ := t.find(&d); s != nil {
 		return s.lists
@@ -216,7 +216,7 @@ func (t *Table) Lists(d guard.Digest) uint32 {
 	return 0
 }
 
-// hold makes lists the number of lists that hold the digest of a slot.
+// hold sets the number of lists that have the digest of a slot.
 func (t *Table) hold(s *slot, lists uint32) {
 	switch {
 	case s.lists == 0 && lists > 0:
@@ -227,7 +227,7 @@ func (t *Table) hold(s *slot, lists uint32) {
 	atomic.StoreUint32(&s.lists, lists)
 }
 
-// Set makes lists the number of lists that hold a digest, as generation saw it, which is not 0.
+// Set sets the number of lists that have a digest, as generation, which is not 0, saw it.
 func (t *Table) Set(d guard.Digest, lists, generation uint32) error {
 	s, free := t.find(&d)
 	if s == nil {
@@ -245,11 +245,11 @@ func (t *Table) Set(d guard.Digest, lists, generation uint32) error {
 	return nil
 }
 
-// Drop takes one list's hold on each digest away. One that is not there is none to take away.
+// Drop counts one list fewer for each digest. It ignores digests that are not there.
 func (t *Table) Drop(digests []guard.Digest) {
 	const together = 16
 	for part := range slices.Chunk(digests, together) {
-		// The processor waits for the memory of all of them at the same time.
+		// The processor fetches the memory of all of them at the same time.
 		var paths [together]path
 		var read uint64
 		for i := range part {
@@ -277,7 +277,7 @@ func (t *Table) Generation() uint32 {
 	return highest
 }
 
-// Keep takes all digests away that generation has not seen.
+// Keep removes all digests that generation has not seen.
 func (t *Table) Keep(generation uint32) {
 	for s := range t.held() {
 		if s.seen != generation {
@@ -286,7 +286,7 @@ func (t *Table) Keep(generation uint32) {
 	}
 }
 
-// held goes through the slots whose digests some list holds.
+// held returns the slots whose digests some list has.
 func (t *Table) held() iter.Seq[*slot] {
 	return func(yield func(*slot) bool) {
 		for i := range t.buckets {
@@ -299,7 +299,7 @@ func (t *Table) held() iter.Seq[*slot] {
 	}
 }
 
-// All goes through the digests that some list holds, each with the number of lists, in no order.
+// All returns the digests that some list has, with the number of lists, in no order.
 func (t *Table) All() iter.Seq2[guard.Digest, uint32] {
 	return func(yield func(guard.Digest, uint32) bool) {
 		for s := range t.held() {
@@ -310,7 +310,7 @@ func (t *Table) All() iter.Seq2[guard.Digest, uint32] {
 	}
 }
 
-// CopyTo adds the digests that some list holds to another table.
+// CopyTo adds the digests that some list has to another table.
 func (t *Table) CopyTo(other *Table) error {
 	for s := range t.held() {
 		if err := other.Set(s.digest.digest(), s.lists, s.seen); err != nil {
@@ -320,12 +320,11 @@ func (t *Table) CopyTo(other *Table) error {
 	return nil
 }
 
-// Grown returns how many slots the table has that takes the place of this one, so that n
-// digests fit: an eighth more than that, for what goes away keeps its slot until then.
+// Grown returns the number of slots of a new table for n digests: with an eighth more, because
+// removed digests keep their slots until the table is replaced.
 func Grown(n int) uint32 { return Capacity(n + n/8) }
 
-// Room returns how many digests there can be in this table, or in one that takes its place and
-// has at most so many bytes.
+// Room returns how many digests fit in this table, or in a new one of at most so many bytes.
 func (t *Table) Room(bytes uint64) int {
 	room := int(uint64(t.Slots())*4/5) - (t.used - t.live)
 	const most = 1 << 30 // slots

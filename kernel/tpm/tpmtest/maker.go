@@ -19,7 +19,7 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// Maker vouches for TPMs by certificates of their endorsement keys.
+// Maker certifies endorsement keys, like the maker of TPMs.
 type Maker struct {
 	key  *ecdsa.PrivateKey
 	cert *x509.Certificate
@@ -47,21 +47,21 @@ func NewMaker(tb testing.TB, name string) *Maker {
 	return &Maker{key, cert}
 }
 
-// PEM is the certificate of the maker.
+// PEM returns the certificate of the maker.
 func (m *Maker) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: m.cert.Raw})
 }
 
-// EKCertificate is the purpose of the certificate of an endorsement key (tcg-kp-EKCertificate).
+// EKCertificate is the extended key usage of endorsement keys (tcg-kp-EKCertificate).
 var EKCertificate = asn1.ObjectIdentifier{2, 23, 133, 8, 1}
 
-// Certificate vouches for an endorsement key, for some purpose.
+// Certificate certifies an endorsement key for a purpose.
 func (m *Maker) Certificate(endorsement []byte, purpose asn1.ObjectIdentifier) ([]byte, error) {
 	key, err := tpm.PublicKey(endorsement)
 	if err != nil {
 		return nil, err
 	}
-	// Makers name the model in an alternative name, which is critical: the subject is empty.
+	// Makers put the model into a critical alternative name; the subject is empty.
 	model, err := asn1.Marshal(pkix.Name{CommonName: "model"}.ToRDNSequence())
 	if err != nil {
 		return nil, err
@@ -77,15 +77,15 @@ func (m *Maker) Certificate(endorsement []byte, purpose asn1.ObjectIdentifier) (
 	}, m.cert, key, m.key)
 }
 
-// The indices at which TPMs have their certificates.
+// The indices of certificates in TPMs.
 const (
 	RSACertificate = 0x01c00002
 	ECCCertificate = 0x01c0000a
 	ECCHigh        = 0x01c00016 // of P-384
 )
 
-// KeepCertificate writes a certificate into a TPM, as its maker does, in an index that is
-// larger by some bytes.
+// KeepCertificate writes a certificate into a TPM, as its maker does, at an index that is larger
+// by some bytes.
 func KeepCertificate(index uint32, certificate []byte, more int) func(*tpm.Conn) error {
 	return func(c *tpm.Conn) error {
 		data := append(append([]byte{}, certificate...), make([]byte, more)...)
@@ -94,7 +94,7 @@ func KeepCertificate(index uint32, certificate []byte, more int) func(*tpm.Conn)
 			NVIndex: tpm2.TPMHandle(index), NameAlg: tpm2.TPMAlgSHA256, DataSize: uint16(len(data)), Attributes: attributes,
 		})}.Execute(c)
 		for at := 0; at < len(data) && err == nil; {
-			name, _, nerr := c.NameAt(index, nil) // another one once it was written
+			name, _, nerr := c.NameAt(index, nil) // the Name changed with the first write
 			part := data[at:min(at+512, len(data))]
 			_, err = tpm2.NVWrite{
 				AuthHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHPlatform, Auth: tpm2.PasswordAuth(nil)},
@@ -107,7 +107,7 @@ func KeepCertificate(index uint32, certificate []byte, more int) func(*tpm.Conn)
 	}
 }
 
-// Endorse has a maker vouch for the key of the TPM that it shows by itself.
+// Endorse certifies the endorsement key that the TPM has by default.
 func (m *Maker) Endorse(c *tpm.Conn) error {
 	id, err := c.Identity()
 	if err != nil {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package tpmtest acts on a TPM as tests need it and digestd never does.
+// Package tpmtest changes TPMs in ways that tests need and digestd never uses.
 package tpmtest
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// Do has the TPM at a device or socket do something, or ends the test.
+// Do calls fn with the TPM at a device or socket. An error ends the test.
 func Do(tb testing.TB, device string, fn func(*tpm.Conn) error) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -24,7 +24,7 @@ func Do(tb testing.TB, device string, fn func(*tpm.Conn) error) {
 	}
 }
 
-// SetOwner gives the TPM's owner a password.
+// SetOwner sets the password of the TPM's owner.
 func SetOwner(password string) func(*tpm.Conn) error {
 	return func(c *tpm.Conn) error {
 		_, err := tpm2.HierarchyChangeAuth{AuthHandle: tpm2.TPMRHOwner, NewAuth: tpm2.TPM2BAuth{Buffer: []byte(password)}}.Execute(c)
@@ -32,7 +32,7 @@ func SetOwner(password string) func(*tpm.Conn) error {
 	}
 }
 
-// SetEndorsement gives the TPM's endorsement hierarchy a password.
+// SetEndorsement sets the password of the TPM's endorsement hierarchy.
 func SetEndorsement(password string) func(*tpm.Conn) error {
 	return func(c *tpm.Conn) error {
 		_, err := tpm2.HierarchyChangeAuth{AuthHandle: tpm2.TPMRHEndorsement, NewAuth: tpm2.TPM2BAuth{Buffer: []byte(password)}}.Execute(c)
@@ -40,13 +40,13 @@ func SetEndorsement(password string) func(*tpm.Conn) error {
 	}
 }
 
-// Clear takes away all that the owner of the TPM has in it.
+// Clear clears the TPM.
 func Clear(c *tpm.Conn) error {
 	_, err := tpm2.Clear{AuthHandle: tpm2.TPMRHLockout}.Execute(c)
 	return err
 }
 
-// Fill takes all memory that indices can have.
+// Fill uses up the memory for indices.
 func Fill(c *tpm.Conn) error {
 	size, kind := uint16(2048), tpm2.TPMNTOrdinary
 	for index := uint32(0x01810000); ; index++ {
@@ -58,7 +58,7 @@ func Fill(c *tpm.Conn) error {
 		case kind == tpm2.TPMNTCounter:
 			return nil
 		case size == 8:
-			kind = tpm2.TPMNTCounter // some room is for these alone
+			kind = tpm2.TPMNTCounter // some room is reserved for these
 		default:
 			size /= 2
 		}
@@ -72,7 +72,8 @@ func define(c *tpm.Conn, index uint32, size uint16, kind tpm2.TPMNT) error {
 	return err
 }
 
-// LockOut guesses a password until the TPM takes none any more that it guards.
+// LockOut enters wrong passwords until the TPM accepts none any more for the objects that
+// lockout protects.
 func LockOut(c *tpm.Conn) error {
 	const guarded = 0x01800007
 	err := define(c, guarded, 8, tpm2.TPMNTOrdinary)

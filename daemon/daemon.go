@@ -42,6 +42,7 @@ import (
 	"github.com/digestd/digestd/daemon/label"
 	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/state"
+	"github.com/digestd/digestd/daemon/memory"
 	"github.com/digestd/digestd/daemon/ownlist"
 	"github.com/digestd/digestd/daemon/policyfile"
 	"github.com/digestd/digestd/daemon/query"
@@ -315,7 +316,7 @@ func (d *Daemon) Run(ctx context.Context, around Surroundings) error {
 		<-d.Exec.Closed
 	}()
 	go d.Exec.Run(ownerCtx)
-	d.Memory.BeLean(host.FirstPercent)
+	d.Memory.BeLean(memory.FirstPercent)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 

@@ -20,7 +20,7 @@ import (
 	"github.com/digestd/digestd/daemon"
 	"github.com/digestd/digestd/daemon/bus"
 	"github.com/digestd/digestd/daemon/config"
-	"github.com/digestd/digestd/daemon/host"
+	"github.com/digestd/digestd/daemon/memory"
 	"github.com/digestd/digestd/daemon/session"
 	"github.com/digestd/digestd/rpmdb/pgp"
 )
@@ -31,7 +31,7 @@ var errStart = errors.New("cannot start")
 
 // run serves until ctx ends.
 func run(ctx context.Context, path string, verbose bool) (err error) {
-	debug.SetGCPercent(host.FirstPercent) // until the daemon, which knows more, sets it
+	debug.SetGCPercent(memory.FirstPercent) // until the daemon, which knows more, sets it
 	p, err := takePassed(activation.Files(true))
 	hook := p.hook
 	defer func() {

@@ -20,6 +20,7 @@ import (
 	"github.com/digestd/digestd/daemon/executor"
 	"github.com/digestd/digestd/daemon/failpoint"
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/daemon/memory"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/kernel"
@@ -39,7 +40,7 @@ type Host struct {
 	Index   Index
 	Machine
 	Signals
-	Memory  *memory
+	Memory  *memory.Memory
 	Serial  atomic.Uint64 // numbers writers to the staging directory
 	Buffers sync.Pool     // *[]byte, for reading lists
 }
@@ -66,7 +67,7 @@ type Signals struct {
 
 // New returns a host for this machine. The caller sets root, executor, list directory and index.
 func New(c config.Config, log *slog.Logger) *Host {
-	h := &Host{Config: c, Logger: log, Now: failpoint.Now, Memory: newMemory(),
+	h := &Host{Config: c, Logger: log, Now: failpoint.Now, Memory: memory.New(),
 		Machine: Machine{Booted: bootedInto(c.Root), Keyrings: kernel.NewKeyrings(), Features: func() kernel.Features { return kernel.Detect("/") }, UnitOf: kernel.UnitOf},
 		Signals: Signals{Wanted: make(chan string, 1), Ended: make(chan struct{}, 1), Timed: make(chan struct{}, 1),
 			ListsChanged: make(chan struct{}, 1), Chores: make(chan struct{}, 1), LabelsWanted: make(chan struct{}, 1)},
@@ -89,7 +90,7 @@ func bootedInto(root string) func() (deployment.Deployment, error) {
 // Snapshot returns the state for readers. After a call the host does not return memory to the
 // system for a while.
 func (h *Host) Snapshot() *view.Snapshot {
-	h.Memory.use()
+	h.Memory.Use()
 	return h.Exec.Published.Load()
 }
 

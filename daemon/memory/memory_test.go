@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package host
+package memory
 
 import (
 	"sync/atomic"
@@ -34,10 +34,10 @@ func TestGarbagePercent(t *testing.T) {
 func TestMemoryRests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var rests atomic.Int32
-		m := newMemory()
+		m := New()
 		m.Rest = func() { rests.Add(1) }
 		for range 10 {
-			m.use()
+			m.Use()
 			time.Sleep(restAfter / 2)
 		}
 		synctest.Wait()
@@ -50,7 +50,7 @@ func TestMemoryRests(t *testing.T) {
 			t.Errorf("rested %d times after use, and looks again: %v; want once", rests.Load(), m.Armed.Load())
 		}
 		time.Sleep(time.Hour)
-		m.use()
+		m.Use()
 		time.Sleep(2 * restAfter)
 		synctest.Wait()
 		if rests.Load() != 2 {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package host
+// Package memory keeps the process of the service small while it is idle, and fast while it answers
+// requests.
+package memory
 
 import (
 	"runtime"
@@ -32,8 +34,8 @@ const (
 	FirstPercent = 100 * firstRoom / leastHeap
 )
 
-// memory keeps the process small while it is idle, and fast while it answers requests.
-type memory struct {
+// Memory is the memory of this process.
+type Memory struct {
 	start time.Time
 	used  atomic.Int64 // the last request, in nanoseconds since start
 	Armed atomic.Bool  // a timer waits for the next time to rest
@@ -42,21 +44,22 @@ type memory struct {
 	roomy atomic.Bool // the first comparison has ended
 }
 
-func newMemory() *memory {
-	m := &memory{start: time.Now()}
+// New returns a Memory that returns unused memory to the system when it rests.
+func New() *Memory {
+	m := &Memory{start: time.Now()}
 	m.Rest = m.giveBack
 	return m
 }
 
-// use notes a request.
-func (m *memory) use() {
+// Use notes a request.
+func (m *Memory) Use() {
 	m.used.Store(int64(time.Since(m.start)))
 	if m.Armed.CompareAndSwap(false, true) {
 		time.AfterFunc(restAfter, m.look)
 	}
 }
 
-func (m *memory) look() {
+func (m *Memory) look() {
 	if left := restAfter - time.Since(m.start) + time.Duration(m.used.Load()); left > 0 {
 		time.AfterFunc(left, m.look)
 		return
@@ -67,7 +70,7 @@ func (m *memory) look() {
 
 // giveBack returns unused memory to the system. The first call, after the first comparison with
 // rpm's database, also raises the permitted garbage.
-func (m *memory) giveBack() {
+func (m *Memory) giveBack() {
 	debug.FreeOSMemory()
 	unmapProgram()
 	m.once.Do(func() {
@@ -79,7 +82,7 @@ func (m *memory) giveBack() {
 // BeLean limits garbage until the end of the first comparison with rpm's database, and adjusts
 // the limit after each collection: the larger the database, the less garbage. percent is the
 // current setting.
-func (m *memory) BeLean(percent int) {
+func (m *Memory) BeLean(percent int) {
 	if m.roomy.Load() {
 		return
 	}

@@ -11,7 +11,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/big"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -45,8 +44,8 @@ type Form struct {
 
 // NewKey returns the key of that owner with a modulus of so many bits. The same
 // owner always has the same key, and its signatures are the same too, so that
-// databases and packages are; every reader of this file can sign with it. 4096 bits
-// take some seconds, once in a process.
+// databases and packages are; every reader of this file can sign with it. A key that
+// is not in the table of steps takes a moment, once in a process.
 func NewKey(owner string, bits int) (*Key, error) { return NewKeyIn(Form{}, owner, bits) }
 
 // NewKeyIn returns that key with a certificate of another form.
@@ -61,17 +60,6 @@ func NewKeyIn(f Form, owner string, bits int) (*Key, error) {
 }
 
 var keys sync.Map // what NewKeyIn made, by form, owner and bits
-
-// primesOf returns the two primes of a key.
-func primesOf(key string, bits int) []*big.Int {
-	made, _ := primes.LoadOrStore(fmt.Sprint(key, bits), sync.OnceValue(func() []*big.Int {
-		random := rand.NewChaCha8(sha256.Sum256(fmt.Appendf(nil, "digestd test %s %d", key, bits)))
-		return []*big.Int{prime(random, bits/2), prime(random, bits-bits/2)}
-	}))
-	return made.(func() []*big.Int)()
-}
-
-var primes sync.Map // what primesOf found
 
 func makeKey(f Form, owner string, bits int) (*Key, error) {
 	two := primesOf("key "+owner, bits)
@@ -133,23 +121,6 @@ func (k *Key) Subkey() *Key {
 	sub := *k
 	sub.bySubkey = true
 	return &sub
-}
-
-// prime returns a prime whose two highest bits are set, so that the product of
-// two has as many bits as both together.
-func prime(random *rand.ChaCha8, bits int) *big.Int {
-	buf := make([]byte, (bits+7)/8)
-	random.Read(buf)
-	p := new(big.Int).SetBytes(buf)
-	p.SetBit(p, bits, 0)
-	for i := len(buf)*8 - 1; i >= bits; i-- {
-		p.SetBit(p, i, 0)
-	}
-	p.SetBit(p, bits-1, 1).SetBit(p, bits-2, 1).SetBit(p, 0, 1)
-	for two := big.NewInt(2); !p.ProbablyPrime(0); {
-		p.Add(p, two)
-	}
-	return p
 }
 
 // Sign returns a detached signature, version 4, binary, over data.

@@ -39,6 +39,12 @@ func TestKeyIsTheSameEveryTime(t *testing.T) {
 	if !bytes.Equal(a.Armor, b.Armor) {
 		t.Error("two certificates of one owner differ")
 	}
+	// The primes of one are searched for, those of the other are known.
+	for owner, want := range map[string]string{"fresh": "fa1788a78570fba953526fa473fa58dea40e41eb", "vendor": "e4fd9f847c959a7e03224774115a39590301e414"} {
+		if got := newKey(t, owner).Fingerprint(); got != want {
+			t.Errorf("%s has the key %s, not %s", owner, got, want)
+		}
+	}
 	if bytes.Equal(a.Armor, newKey(t, "stranger").Armor) {
 		t.Error("two owners have one certificate")
 	}

@@ -97,7 +97,7 @@ func TestCertState(t *testing.T) {
 				t.Fatalf("got %d certificates", len(certs))
 			}
 			c := certs[0]
-			if c.Fingerprint != fmt.Sprintf("%x", key.Fingerprint) || c.KeyIDs[0] != key.KeyId || !c.Created.Equal(born) || c.Version != 4 || c.Algorithm != "rsa3072" {
+			if c.Fingerprint != fmt.Sprintf("%x", key.Fingerprint) || c.KeyIDs[0] != key.KeyId || !c.Created.Equal(born) || c.Version != 4 || c.Algorithm != "rsa2048" {
 				t.Errorf("got %+v", c)
 			}
 			if len(test.parts) > 0 && !strings.HasPrefix(test.name, "direct signature only") && c.UserID != "x" {

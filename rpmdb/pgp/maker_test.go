@@ -33,7 +33,7 @@ const day = 24 * time.Hour
 var region = bytes.Repeat([]byte("region of a header\n"), 12<<10/19)
 
 // Keys are made once a run: RSA ones take their time.
-var rsaSigner = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 3072)) })
+var rsaSigner = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
 
 // deterministic keeps the library from adding a salt, which SHA-1 has none of.
 var deterministic = func() *packet.Config {

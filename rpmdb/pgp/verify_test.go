@@ -5,6 +5,8 @@ package pgp_test
 import (
 	"bytes"
 	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"strings"
@@ -31,11 +33,12 @@ func TestVerifyAlgorithms(t *testing.T) {
 		version int
 		hash    string
 	}{
-		{"rsa3072", rsaKey(), nil, 4, "SHA-256"},
-		{"rsa3072", rsaKey(), []sigOption{over(crypto.SHA224)}, 4, "SHA-224"},
-		{"rsa3072", rsaKey(), []sigOption{over(crypto.SHA384)}, 4, "SHA-384"},
-		{"rsa3072", rsaKey(), []sigOption{over(crypto.SHA512)}, 4, "SHA-512"},
-		{"rsa3072", v6RSA, nil, 6, "SHA-256"},
+		{"rsa2048", rsaKey(), nil, 4, "SHA-256"},
+		{"rsa3072", packet.NewRSAPrivateKey(born, must(rsa.GenerateKey(rand.Reader, 3072))), nil, 4, "SHA-256"},
+		{"rsa2048", rsaKey(), []sigOption{over(crypto.SHA224)}, 4, "SHA-224"},
+		{"rsa2048", rsaKey(), []sigOption{over(crypto.SHA384)}, 4, "SHA-384"},
+		{"rsa2048", rsaKey(), []sigOption{over(crypto.SHA512)}, 4, "SHA-512"},
+		{"rsa2048", v6RSA, nil, 6, "SHA-256"},
 		{"nistp256", ecKey(packet.CurveNistP256), nil, 4, "SHA-256"},
 		{"nistp384", ecKey(packet.CurveNistP384), []sigOption{over(crypto.SHA384)}, 4, "SHA-384"},
 		{"nistp521", ecKey(packet.CurveNistP521), []sigOption{over(crypto.SHA512)}, 4, "SHA-512"},

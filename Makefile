@@ -39,18 +39,22 @@ endif
 module = github.com/digestd/digestd
 scripts = .ci/run .ci/stage .ci/beside .ci/tests .ci/cover $(wildcard systemd/*.sh integration/*.sh integration/*/*.sh integration/*/*/*.sh)
 
+# make does not hand what it exports to $(shell).
+list = CGO_ENABLED=$(CGO_ENABLED) $(GO) list
+
 # Packages whose tests are of one package, not of the whole.
-units = $(shell $(GO) list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -v '^$(module)/integration')
+units = $(shell $(list) -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -v '^$(module)/integration')
 
 # Packages whose own tests are to run most of them: all but those that serve tests.
-covered = $(shell $(GO) list -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./... | grep -v -e '^$$' -e '^$(module)/integration' -e 'test$$')
+covered = $(shell $(list) -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./... | grep -v -e '^$$' -e '^$(module)/integration' -e 'test$$')
 COVER_FLOOR ?= 70
 
 # Packages below the floor today. The list may only become shorter.
 uncovered = kernel/guard/bpf
 
 # Without debugging information test programs link in half the time, and linking is most of a run.
-testlink = -ldflags=-w
+# lint vets.
+testflags = -ldflags=-w -vet=off
 
 # directory:name of every fuzz target.
 fuzz_targets = $(shell grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | sed 's|/[^/]*:func |:|' | sort)
@@ -112,7 +116,7 @@ bench: setup-test build
 test:
 	@.ci/stage setup integration/setup.sh programs
 	@.ci/beside roots 'integration/setup.sh test' -- $(MAKE) --no-print-directory test-packages
-	@.ci/stage integration env DIGESTD_TEST_ALL=1 .ci/tests integration './integration/vm ./integration/vm/guard ./integration/...' $(testlink) -count=1 -timeout 25m
+	@.ci/stage integration env DIGESTD_TEST_ALL=1 .ci/tests integration './integration/vm ./integration/vm/guard ./integration/...' $(testflags) -count=1 -timeout 25m
 	@.ci/stage fuzz $(MAKE) fuzz FUZZTIME=10000x
 	@.ci/listing bin/test/unit.json bin/test/integration.json
 
@@ -120,8 +124,8 @@ test:
 test-packages:
 	@.ci/stage lint $(MAKE) lint
 	@.ci/stage build $(MAKE) build
-	@.ci/stage unit env CGO_ENABLED=1 DIGESTD_TEST_ALL=1 .ci/tests unit '$(units)' $(testlink) -p 4 -race -skip '^TestKnownHistories$$'
-	@.ci/stage sim $(GO) test $(testlink) ./daemon -run 'TestHistories|TestKnownHistories' -sim.time 60s -sim.disk 150
+	@.ci/stage unit env CGO_ENABLED=1 DIGESTD_TEST_ALL=1 .ci/tests unit '$(units)' $(testflags) -p 4 -race -skip '^TestKnownHistories$$'
+	@.ci/stage sim $(GO) test $(testflags) ./daemon -run 'TestHistories|TestKnownHistories' -sim.time 60s -sim.disk 150
 
 # What machines show, all of it, and as long on each kernel.
 test-vm:
@@ -134,12 +138,12 @@ test-fips: setup-test
 
 # Tests that need root are skipped where there is none.
 unit:
-	$(GO) test $(testlink) $(units)
+	$(GO) test $(testflags) -p 4 $(units)
 
 # Fails where a package is below COVER_FLOOR percent. Integration tests run the packages
 # that are exempt. Run it as root: tests that need root count.
 cover:
-	@$(GO) test $(testlink) -cover $(covered) 2>&1 | .ci/cover $(COVER_FLOOR) $(uncovered)
+	@$(GO) test $(testflags) -cover $(covered) 2>&1 | .ci/cover $(COVER_FLOOR) $(uncovered)
 
 # Counted apart: what integration tests run of each package, by programs that count it.
 cover-integration: setup-test
@@ -182,7 +186,7 @@ vulncheck: setup-lint
 fuzz:
 	@set -e; for target in $(fuzz_targets); do \
 		echo "$$target"; \
-		$(GO) test $(testlink) $${target%%:*} -run '^$$' -fuzz "^$${target##*:}\$$" -fuzztime $(FUZZTIME); \
+		$(GO) test $(testflags) $${target%%:*} -run '^$$' -fuzz "^$${target##*:}\$$" -fuzztime $(FUZZTIME); \
 	done
 
 install: build

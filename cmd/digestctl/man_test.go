@@ -78,6 +78,32 @@ func TestManualIsComplete(t *testing.T) {
 	}
 }
 
+// Help fits 80 columns, but for examples, which people copy whole.
+func TestHelpFits(t *testing.T) {
+	shown := 0
+	var visit func(cmd *cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		var help bytes.Buffer
+		cmd.SetOut(&help)
+		if err := cmd.Help(); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(help.String()) {
+			shown++
+			if terminal.Width(strings.TrimSuffix(line, "\n")) > 80 && !strings.HasPrefix(line, "  digestctl ") && !strings.HasPrefix(line, "  openssl ") && !strings.HasPrefix(line, "Use \"") {
+				t.Errorf("%s --help is too wide: %s", cmd.CommandPath(), line)
+			}
+		}
+		for _, c := range cmd.Commands() {
+			visit(c)
+		}
+	}
+	visit(rootCommand(&cli.App{UI: terminal.New(nil, nil)}))
+	if shown < 1000 {
+		t.Errorf("only %d lines were shown", shown)
+	}
+}
+
 // requests are those of the man macros that the pages use.
 var requests = regexp.MustCompile(`^\.(TH [A-Z0-9.-]+ \d "" digestd "digestd manual"|S[HS] ("[^"]+"|[A-Z]+)|PP|TP|RS 4|RE|nf|fi|br|BR \S+ \(\d\),?|\\" .*)$`)
 

@@ -61,7 +61,7 @@ back. It first shows what it would do, and asks. An installed version below its
 new floor loses its list until it is updated. Import never lowers a floor. By
 default it uses security advisories only.
 
-Digestctl reads the file with your own rights. It skips packages of module streams,
+digestctl reads the file with the rights of its user. It skips packages of module streams,
 because versions of two streams cannot be compared.`,
 		Example: "  digestctl advisories import --dry-run updateinfo.xml.gz\n" +
 			"  digestctl advisories import --yes --severity critical,important updateinfo.xml.zst",

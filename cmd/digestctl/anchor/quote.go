@@ -106,7 +106,7 @@ func verifyCommand(a *cli.App) *cobra.Command {
 		Long: `Verify verifies a quote on any machine: it uses no TPM, no network and no digestd. QUOTE is a file; - is standard input.
 
 FILE is the verifier's memory of the machine: its attestation key, the key that signs its lists, the highest
-value of the counter and the heads of the log. Digestctl anchor enrol writes FILE for a machine whose TPM proved that it
+value of the counter and the heads of the log. digestctl anchor enrol writes FILE for a machine whose TPM proved that it
 has the attestation key. With --first-use verify creates FILE if it does not exist, and trusts the keys that signed the
 quote: use it only when you are sure that this is the right machine. Verify prints how it knows the keys; --enrolled
 requires that the TPM proved them. Later quotes must be signed with the same keys and continue the log and the counter in

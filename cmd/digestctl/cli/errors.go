@@ -71,7 +71,7 @@ type Absent struct {
 func (e *Absent) Error() string { return e.Err.Error() }
 func (e *Absent) Unwrap() error { return e.Err }
 
-// Trouble is an error as it is told: what failed, and what to do next.
+// Trouble is the answer of a verb that failed: the error, and what to do next.
 type Trouble struct {
 	Error api.Error `json:"error"`
 	Exit  int       `json:"-"`

@@ -60,8 +60,8 @@ func Root(a *App, verbs ...*cobra.Command) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "digestctl",
 		Short: "Query and control digestd",
-		Long: `Digestctl asks digestd which digest lists are active and whether a file is vouched
-for and why, and records the decisions of administrators about versions.
+		Long: `digestctl asks digestd which digest lists are active, and whether and why they vouch
+for a file, and records the decisions of administrators.
 
 A PACKAGE is a name, name.arch, or name-[epoch:]version-release.arch as rpm -q
 prints it.`,
@@ -82,6 +82,7 @@ prints it.`,
 	root.RegisterFlagCompletionFunc("bus", cobra.FixedCompletions([]cobra.Completion{"system"}, cobra.ShellCompDirectiveDefault))
 	root.AddCommand(verbs...)
 	completeNothing(root)
+	wrapHelp(root)
 	return root
 }
 

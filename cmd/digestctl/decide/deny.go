@@ -25,7 +25,7 @@ func Deny(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: a.Prints(api.Denial{}),
 		Use:         "deny FILE|DIGEST|PACKAGE[<VERSION] --reason TEXT",
-		Short:       "Deny a file's content or a package, even if a trusted key signed it; list, lift, export and import denials",
+		Short:       "Keep a signed package or a file's content out of all lists",
 		Long: `Deny records that the content of a file, or versions of a package, must not be
 trusted on this machine. digestd immediately removes denied content from every list:
 it replaces a list that includes it with one that does not. A denied package loses

@@ -22,7 +22,7 @@ func enrolCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: a.Prints(api.Enrolment{}),
 		Use:         "enrol --ima | --mok | --file",
-		Short:       "Enrol the certificate that signs this machine's lists in the kernel",
+		Short:       "Enrol the certificate of this machine in the kernel",
 		Long: `Enrol gives the kernel the certificate that signs lists, and the one that "keys rotate --prepare" made, and shows
 what is left to do. --ima adds it to the kernel's IMA keyring until the next boot; the keyring accepts certificates
 signed by one that the kernel trusts. --file puts it into /etc/keys, from where the next boot loads it. --mok makes

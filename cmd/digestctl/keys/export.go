@@ -26,7 +26,7 @@ func exportCommand(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: a.Prints(retiredDocument{}),
 		Use:         "export-blacklist",
-		Short:       "Print .blacklist entries that make the kernel refuse the lists of old versions",
+		Short:       "Print .blacklist entries that refuse lists of old versions",
 		Long: `Export-blacklist prints a line "bin:DIGEST" for every retired list: its package was replaced or removed, and the
 list must not come back. The digest is the one that was signed: SHA-384 or SHA-512 if the key is on a curve of 384 or
 521 bits. The kernel accepts such a line into its .blacklist with a signature by a certificate that is built into the

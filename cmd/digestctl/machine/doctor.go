@@ -43,7 +43,7 @@ func Doctor(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: a.Prints(doctorDocument{}),
 		Use:         "doctor [CHECK...]",
-		Short:       "Check the machine for everything digestd needs, and show how to fix it",
+		Short:       "Check that the machine has everything digestd needs",
 		Long: `Doctor checks the machine for everything digestd needs, even if digestd is not running.
 Each result is ok, warn, fail, or skipped with the reason; for a fault it shows the command that fixes it.
 Doctor changes nothing. Some checks need root. If digestd answers, doctor checks the configuration, socket and

@@ -29,7 +29,7 @@ func Report(a *cli.App) *cobra.Command {
 	cmd = &cobra.Command{
 		Annotations: a.Prints(report.Report{}),
 		Use:         "report --html FILE",
-		Short:       "Write a report page: what is vouched for, what is not, and what to do next",
+		Short:       "Write a page: what is vouched for, what not, and what to do",
 		Long: `Report writes one HTML page with everything digestd knows: executables by directory and list, packages by
 state and key, files without a list and why, the decisions in order, and the next steps. The page is a single file,
 without scripts, that needs no network. Report replaces an existing file when the new one is complete. With --json

@@ -19,7 +19,7 @@ import (
 
 // Command is digestctl order.
 func Command(a *cli.App) *cobra.Command {
-	return cli.Group("order", "Control the order in which the kernel reads lists, for a predictable PCR",
+	return cli.Group("order", "Control the order in which the kernel reads the lists",
 		`Order numbers the lists, so that a kernel with the Integrity Digest Cache reads and
 measures them in the same order at every boot, if prefetch is on. The numbers precede
 the names of the lists. A package keeps its number when it is upgraded.`,

@@ -58,7 +58,7 @@ func (t *UI) Table(columns []Column, rows [][]Cell) {
 			pad := strings.Repeat(" ", width[i]-Width(c.Text))
 			switch {
 			case i == last:
-				for j, part := range wrap(c.Text, t.width-indent) {
+				for j, part := range Wrap(c.Text, t.width-indent) {
 					if j > 0 {
 						b.WriteString("\n" + strings.Repeat(" ", indent))
 					}
@@ -107,9 +107,9 @@ func (t *UI) gap(text string) string {
 // emoji take two, combining marks none.
 func Width(text string) int { return uniseg.StringWidth(text) }
 
-// wrap breaks text between words into lines of at most width columns; what
+// Wrap breaks text between words into lines of at most width columns; what
 // has no space in it, a digest or a path, stays whole. Too little width is none.
-func wrap(text string, width int) []string {
+func Wrap(text string, width int) []string {
 	if width < leastLast || Width(text) <= width {
 		return []string{text}
 	}

@@ -81,7 +81,7 @@ func (t *UI) Event(s Style, when time.Time, word, text string) error {
 	begin := Moment(when) + "  "
 	indent := len(begin) + wordWidth + 1
 	pad := strings.Repeat(" ", max(wordWidth-Width(Safe(word)), 0))
-	lines := wrap(Safe(text), t.width-indent)
+	lines := Wrap(Safe(text), t.width-indent)
 	_, err := fmt.Fprintf(t.Out, "%s%s %s\n", begin, t.Paint(s, Safe(word)+pad), strings.Join(lines, "\n"+strings.Repeat(" ", indent)))
 	return err
 }
@@ -90,7 +90,7 @@ func (t *UI) Event(s Style, when time.Time, word, text string) error {
 func (t *UI) hang(indent int, s Style, text string) {
 	first, rest := text, []string(nil)
 	if t.width > 0 && Width(text) > t.width {
-		lines := wrap(text, t.width-indent)
+		lines := Wrap(text, t.width-indent)
 		first, rest = lines[0], lines[1:]
 	}
 	fmt.Fprintln(t.Out, t.Paint(s, first))
@@ -109,7 +109,7 @@ func (t *UI) Fact(name, format string, args ...any) { t.Colored(Plain, name, for
 func (t *UI) Colored(s Style, name, format string, args ...any) {
 	text := Safe(fmt.Sprintf(format, args...))
 	if !t.Quiet && text != "" {
-		lines := wrap(text, t.width-factIndent)
+		lines := Wrap(text, t.width-factIndent)
 		for i := range lines {
 			lines[i] = t.Paint(s, lines[i])
 		}
@@ -128,7 +128,7 @@ func (t *UI) Labelled(mark string, width int, name, text string) {
 	}
 	lines := []string{Safe(text)}
 	if name != "fix" {
-		lines = wrap(lines[0], t.width-markWidth-nameWidth)
+		lines = Wrap(lines[0], t.width-markWidth-nameWidth)
 	}
 	fmt.Fprintf(t.Out, "%s%s%s\n", mark+strings.Repeat(" ", max(markWidth-width, 1)), t.Paint(Faint, fmt.Sprintf("%-*s", nameWidth, name)),
 		strings.Join(lines, "\n"+strings.Repeat(" ", markWidth+nameWidth)))

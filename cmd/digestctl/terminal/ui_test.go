@@ -27,7 +27,7 @@ func TestWrap(t *testing.T) {
 		{"one line that does not fit", 19, []string{"one line that does not fit"}},
 		{"one line that does not fit", -5, []string{"one line that does not fit"}},
 	} {
-		if diff := cmp.Diff(c.want, wrap(c.text, c.width)); diff != "" {
+		if diff := cmp.Diff(c.want, Wrap(c.text, c.width)); diff != "" {
 			t.Errorf("%q in %d:\n%s", c.text, c.width, diff)
 		}
 	}
@@ -73,7 +73,7 @@ café             1000  short
 	if diff := cmp.Diff(strings.ReplaceAll(want, `\u0301`, "\u0301"), out.String()); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"日本 日本 日本 日本", "日本"}, wrap("日本 日本 日本 日本 日本", 20)); diff != "" {
+	if diff := cmp.Diff([]string{"日本 日本 日本 日本", "日本"}, Wrap("日本 日本 日本 日本 日本", 20)); diff != "" {
 		t.Error(diff)
 	}
 }

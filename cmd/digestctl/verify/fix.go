@@ -17,7 +17,7 @@ func Fix(a *cli.App) *cobra.Command {
 	cmd := &cobra.Command{
 		Annotations: a.Prints(verifyDocument{}, failedDocument{}),
 		Use:         "fix PATH...|--package PACKAGE|--all",
-		Short:       "Bind files to the right lists, and publish lists that are missing",
+		Short:       "Bind files to the right lists, and publish missing lists",
 		Long: `Fix brings the lists in step with rpm's database like sync, verifies like verify, and
 binds files with the right content to the list that vouches for them. It never changes
 the content of a file: it names the packages whose files changed or are missing, so

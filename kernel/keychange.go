@@ -92,9 +92,9 @@ func (r Keyring) Unlink(id int) error {
 	})
 }
 
-// reach calls fn with the rights of root. The kernel's own keyrings give root these rights; an
-// open keyring gives them only to processes in its session, so reach calls fn in a thread whose
-// session keyring is all that root has.
+// reach calls fn with the rights of root. The kernel's own keyrings give root these rights. An
+// open keyring gives them only to processes that possess it, so reach calls fn in a thread of
+// its own, whose keyring has root's user keyring.
 func (r Keyring) reach(fn func() error) error {
 	if !r.open() {
 		return fn()

@@ -41,9 +41,9 @@ func (s *Grounds) AdoptKeys(src *KeySources) {
 	for _, err := range src.Errs {
 		s.Problem("keys", api.SeverityWarning, err.Error(), "remove or replace the file or key")
 	}
-	now := s.Now()
+	now, less := s.Now(), false
 	for _, c := range plain.Certs() {
-		s.meet(c, src, now)
+		less = s.meet(c, src, now) || less
 	}
 	revoked := s.noteRevocations(plain, src, now)
 	s.adoptBlacklist(src.Blacklist)
@@ -58,7 +58,7 @@ func (s *Grounds) AdoptKeys(src *KeySources) {
 		s.CarryOut(fingerprint)
 	}
 	s.WithdrawRefused(len(src.Errs) == 0)
-	if len(revoked)+len(s.Plan.Withdraw) > 0 && !s.Rebuilding() {
+	if (less || len(revoked)+len(s.Plan.Withdraw) > 0) && !s.Rebuilding() {
 		s.WithdrawUnknown()
 	}
 }
@@ -67,8 +67,9 @@ func (s *Grounds) keyringOptions() pgp.Options {
 	return pgp.Options{NoExpired: s.NoExpired, Overruled: s.overruled()}
 }
 
-// meet records a certificate as it is now.
-func (s *Grounds) meet(c *pgp.Cert, src *KeySources, now time.Time) {
+// meet records a certificate as it is now. less reports that it may vouch for less than before,
+// without a revocation: it, or a subkey, has expired where that counts, or is weak.
+func (s *Grounds) meet(c *pgp.Cert, src *KeySources, now time.Time) (less bool) {
 	old, known := s.Keys[c.Fingerprint]
 	k := old
 	if !known {
@@ -86,6 +87,15 @@ func (s *Grounds) meet(c *pgp.Cert, src *KeySources, now time.Time) {
 	if !known || !slices.Equal(k.Subkeys, old.Subkeys) || k.Judged != old.Judged || k.RPM != old.RPM || k.Source != old.Source || !old.Gone.IsZero() {
 		s.SetKey(k)
 	}
+	return known && k.Judged != old.Judged && s.fails(c, now)
+}
+
+// fails reports whether c or a subkey of it is weak, or has expired where that counts.
+func (s *Grounds) fails(c *pgp.Cert, now time.Time) bool {
+	out := func(ends time.Time, weak string) bool {
+		return weak != "" || s.NoExpired && view.Expired(ends, now)
+	}
+	return out(c.Expires, c.Weak) || slices.ContainsFunc(c.Subkeys, func(k pgp.Subkey) bool { return out(k.Expires, k.Weak) })
 }
 
 // judgement digests all that a certificate says about which of its signatures

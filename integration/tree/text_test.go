@@ -106,8 +106,56 @@ func TestLinksLeadSomewhere(t *testing.T) {
 			}
 		}
 	}
+	checked := 0
+	anchor := regexp.MustCompile(`\]\(([^)#\s]*)#([^)]*)\)`)
+	for _, f := range files(t) {
+		if f.ext() != ".md" {
+			continue
+		}
+		for _, m := range anchor.FindAllSubmatch(f.data, -1) {
+			target := f.path
+			if len(m[1]) > 0 {
+				target = path.Join(f.dir(), string(m[1]))
+			}
+			if strings.Contains(string(m[1]), "://") || !strings.HasSuffix(target, ".md") {
+				continue
+			}
+			data, err := os.ReadFile(path.Join("../..", target))
+			if err != nil || !slices.Contains(headings(data), string(m[2])) {
+				t.Errorf("%s links to #%s, which %s does not have (%v)", f.path, m[2], target, err)
+			}
+			checked++
+		}
+	}
+	if checked < 10 {
+		t.Errorf("only %d links lead to a heading", checked)
+	}
 	if !slices.Contains(documents, "README.md") {
 		t.Errorf("no README.md among %v", documents)
+	}
+}
+
+// headings are the names by which links lead to the headings of a page: in lower case, without
+// punctuation, with dashes for blanks.
+func headings(page []byte) (names []string) {
+	dropped := regexp.MustCompile(`[^\w\- ]`)
+	code := false
+	for line := range strings.Lines(string(page)) {
+		if strings.HasPrefix(line, "```") {
+			code = !code
+		}
+		marks, text, found := strings.Cut(strings.TrimSpace(line), " ")
+		if !code && found && marks != "" && strings.Trim(marks, "#") == "" {
+			names = append(names, strings.ReplaceAll(dropped.ReplaceAllString(strings.ToLower(text), ""), " ", "-"))
+		}
+	}
+	return names
+}
+
+func TestHeadings(t *testing.T) {
+	got := headings([]byte("# To add a verb of `digestctl`\n\n```sh\n# a comment\n```\n## What's new? (2)\ntext # no heading\n"))
+	if want := []string{"to-add-a-verb-of-digestctl", "whats-new-2"}; !slices.Equal(got, want) {
+		t.Errorf("headings are %q, not %q", got, want)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/integration/needs"
 )
 
 func full() sample {
@@ -137,6 +138,7 @@ func TestOpenMetrics(t *testing.T) {
 // The file is replaced as a whole, in a directory that nobody else can write to, and a link
 // leads nowhere.
 func TestFile(t *testing.T) {
+	needs.Root(t)
 	top, err := os.MkdirTemp("/var/lib", "digestd-metrics-test-")
 	if err != nil {
 		t.Fatal(err)

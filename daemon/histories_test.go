@@ -43,9 +43,16 @@ func TestHistories(t *testing.T) { tryHistories(t, *simSeeds, *simTime, false) }
 // database of rpm and sockets.
 func TestHistoriesOnDisk(t *testing.T) { tryHistories(t, *simOnDisk, 0, true) }
 
+// letGarbageBe makes collections rare, since little is in use and all else is garbage, until
+// restore is called.
+func letGarbageBe() (restore func()) {
+	old := debug.SetGCPercent(2000)
+	return func() { debug.SetGCPercent(old) }
+}
+
 func tryHistories(t *testing.T, seeds uint64, limit time.Duration, onDisk bool) {
 	t.Helper()
-	defer debug.SetGCPercent(debug.SetGCPercent(2000)) // little is in use, and all else is garbage
+	defer letGarbageBe()()
 	var next, tried atomic.Uint64
 	var failed atomic.Bool
 	until := time.Now().Add(limit)
@@ -89,6 +96,7 @@ func tryHistories(t *testing.T, seeds uint64, limit time.Duration, onDisk bool) 
 
 // TestKnownHistories tries those that once went wrong.
 func TestKnownHistories(t *testing.T) {
+	defer letGarbageBe()()
 	files, err := filepath.Glob("testdata/histories/*.txt")
 	if err != nil || len(files) < 10 {
 		t.Fatalf("%d histories, %v", len(files), err)

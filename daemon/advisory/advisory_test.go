@@ -22,6 +22,7 @@ import (
 	"github.com/digestd/digestd/daemon/daemontest"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/integration/bench/gendb"
+	"github.com/digestd/digestd/integration/needs"
 	"github.com/digestd/digestd/integration/pkgtest"
 )
 
@@ -40,6 +41,7 @@ const repodata = "/var/cache/dnf/updates-0123456789abcdef/repodata/"
 // configuration says that vendor signs the packages of the repository updates.
 func newWorld(t *testing.T, mode string, set ...func(*config.Config)) *world {
 	t.Helper()
+	needs.Root(t) // to whom caches must belong
 	w := &world{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	w.Machine = daemontest.New(t, append(set, func(c *config.Config) { c.Advisories = mode })...)
 	w.Machine.Stop()

@@ -194,6 +194,7 @@ func readOnly(t *testing.T, dir string) {
 		if err := os.Chmod(dir, 0o500); err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(func() { os.Chmod(dir, 0o700) })
 		return
 	}
 	if err := unix.Mount(dir, dir, "", unix.MS_BIND, ""); err != nil {

@@ -11,13 +11,15 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/digestd/digestd/integration/needs"
 	"golang.org/x/sys/unix"
 )
 
-// IMA makes an empty _ima, gone after the test, and returns its number. If keys are out of
-// reach it skips the test.
+// IMA makes an empty _ima, gone after the test, and returns its number. Without root it
+// skips the test, and where keys are out of reach.
 func IMA(tb testing.TB) (id int) {
 	tb.Helper()
+	needs.Root(tb)
 	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "digestd-test-keyring"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		tb.Fatal(err)

@@ -9,11 +9,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/digestd/digestd/integration/needs"
 )
 
 // put writes a file below a root, with the directories that lead there.
 func put(t *testing.T, root, path, text string) {
 	t.Helper()
+	needs.Root(t) // to whom caches must belong
 	full := filepath.Join(root, path)
 	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
 		t.Fatal(err)

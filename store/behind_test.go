@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/digestd/digestd/store/record"
-	"go.etcd.io/bbolt"
 )
 
 // TestCommitsWithoutDatabase: what is in the commit file is durable, so commits
@@ -61,8 +60,7 @@ func TestCommitsWithoutDatabase(t *testing.T) {
 				t.Fatalf("opened again: %+v, %v", rec, err)
 			}
 		} else {
-			opts := boltOptions
-			if ix.db, err = bbolt.Open(filepath.Join(dir, indexFile), 0o600, &opts); err != nil {
+			if ix.db, err = openBolt(filepath.Join(dir, indexFile)); err != nil {
 				t.Fatal(err)
 			}
 			commit(func(*record.Batch) {})

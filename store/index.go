@@ -124,6 +124,7 @@ func (ix *Index) apply(j journal) error {
 		}
 		last := n == len(rest)
 		err := ix.db.Update(func(tx *bbolt.Tx) error {
+			growBy(tx)
 			if err := enterChanges(tx, rest[:n]); err != nil || !last {
 				return err
 			}

@@ -158,7 +158,25 @@ func openLocked(dir string) (*Index, Recovery, error) {
 	return ix, rec, nil
 }
 
-var boltOptions = bbolt.Options{Timeout: 2 * time.Second, FreelistType: bbolt.FreelistMapType}
+// mapRoom is how many bytes of address space an index gets at once. Where that is not enough,
+// bbolt maps the file again while it commits, and copies first what it has in hand.
+const mapRoom = 64 << 20
+
+var boltOptions = bbolt.Options{Timeout: 2 * time.Second, FreelistType: bbolt.FreelistMapType, InitialMmapSize: mapRoom}
+
+// openBolt opens a database, or makes one.
+func openBolt(path string) (*bbolt.DB, error) {
+	opts := boltOptions
+	db, err := bbolt.Open(path, 0o600, &opts)
+	if err == nil {
+		db.AllocSize = 0 // else the file would be as large as the mapping; see growBy
+	}
+	return db, err
+}
+
+// growBy has the file grow by half if the transaction needs more of it, so that it seldom does:
+// each time costs a sync. What is not written yet is a hole.
+func growBy(tx *bbolt.Tx) { tx.DB().AllocSize = int(tx.Size() / 2) }
 
 // errDamaged means that the database was read completely and differs from what was written.
 var errDamaged = errors.New("database is damaged")
@@ -206,8 +224,7 @@ func openMapped(path string, size int64) (db *bbolt.DB, err error) {
 	if size < int64(4*os.Getpagesize()) {
 		return nil, fmt.Errorf("%w: it is truncated to %d bytes", errDamaged, size)
 	}
-	opts := boltOptions
-	db, err = bbolt.Open(path, 0o600, &opts)
+	db, err = openBolt(path)
 	if err != nil {
 		return nil, err
 	}
@@ -292,8 +309,7 @@ func create(path string, fill func(*bbolt.Tx) error) (*bbolt.DB, error) {
 	if err := os.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("cannot create %s: %w", path, err)
 	}
-	opts := boltOptions
-	db, err := bbolt.Open(unfinished, 0o600, &opts)
+	db, err := openBolt(unfinished)
 	if err != nil {
 		return nil, fmt.Errorf("cannot create %s: %w", path, err)
 	}

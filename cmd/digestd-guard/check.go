@@ -22,11 +22,16 @@ type checker struct {
 	log    *slog.Logger
 	proc   string
 
-	examine time.Duration // bounds one check
+	examine time.Duration // bounds one check; twice as long after one that did not end in time
 	redial  time.Duration // how long digestd-guard may be away, as when it is upgraded
 	rest    time.Duration // between two checks at least: on a slow disk one takes seconds
 	again   time.Duration // until one that has not passed is made again though no list changed
+
+	failed int // checks in a row that could not be made
 }
+
+// mostExamine bounds one check on the slowest machine.
+const mostExamine = 30 * time.Minute
 
 func newChecker(socket string, log *slog.Logger) *checker {
 	return &checker{socket: socket, log: log, proc: "/proc", examine: 2 * time.Minute, redial: time.Minute, rest: 5 * time.Second, again: 10 * time.Minute}
@@ -106,16 +111,28 @@ func (k *checker) converse(ctx context.Context, c *protocol.Client) (done bool, 
 	case found.Passed():
 		return true, nil
 	}
+	good := k.good(found)
 	// The state is that from before the check: what changed during it counts.
-	if state, err = k.changed(ctx, c, state); err == nil {
-		_, err = k.changed(ctx, c, state) // the first change is that of the check
+	if state, err = changed(ctx, c, state, good); err == nil {
+		_, err = changed(ctx, c, state, good) // the first change is that of the check
 	}
 	return false, err
 }
 
-// changed waits for a change, no longer than a check is good for.
-func (k *checker) changed(ctx context.Context, c *protocol.Client, state uint64) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, k.again)
+// good says how long a check is good for that has not passed. One that could not be made says
+// nothing of the files: it is made again soon, and then less and less often.
+func (k *checker) good(found protocol.Check) time.Duration {
+	if found.Error == "" {
+		k.failed = 0
+		return k.again
+	}
+	k.failed = min(k.failed+1, 20)
+	return min(k.rest<<k.failed, k.again)
+}
+
+// changed waits for a change, no longer than d.
+func changed(ctx context.Context, c *protocol.Client, state uint64, d time.Duration) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	return c.Watch(ctx, state)
 }
@@ -126,7 +143,10 @@ func (k *checker) check(ctx context.Context, c *protocol.Client) (found protocol
 	defer cancel()
 	r, err := preflight.Machine{Proc: k.proc, Shells: "/etc/shells", Listed: c.Listed}.Examine(ctx)
 	if err != nil {
-		found.Error = short(err.Error())
+		if found.Error = short(err.Error()); ctx.Err() != nil {
+			found.Error = short(fmt.Sprintf("the check did not end within %v: %v", k.examine, err))
+			k.examine = min(2*k.examine, mostExamine)
+		}
 		return found
 	}
 	needed := r.Needed()

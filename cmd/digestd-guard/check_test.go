@@ -191,6 +191,27 @@ func TestCheckerCannot(t *testing.T) {
 	}
 }
 
+// TestCheckerSlow: a check that a slow machine does not end in time says nothing of its files.
+// It is made again soon, and with more time.
+func TestCheckerSlow(t *testing.T) {
+	k, c := needing(t, &all{Memory: guardtest.NewMemory()})
+	k.rest, k.examine = time.Millisecond, time.Millisecond
+	if err := c.SetCommit(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- k.run(ctx) }()
+	until(t, c, "checked", func(s protocol.Status) bool { return s.Mode == "enforce" })
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if k.examine <= time.Millisecond {
+		t.Error("it ended within a millisecond")
+	}
+}
+
 func TestShort(t *testing.T) {
 	for text, want := range map[string]string{
 		"/bin/sh": "/bin/sh", "a\xff": "a\uFFFD", strings.Repeat("x", 501): strings.Repeat("x", 497) + "...",

@@ -147,6 +147,6 @@ func tellOf(s *ledger.Ledger, is protocol.Status) {
 		s.Solved("guard-check")
 	} else {
 		s.Problem("guard-check", api.SeverityError, "the guard audits, and does not enforce: "+is.Check.String(),
-			"see digestctl guard check for what to do about each file: the check is made again when lists change; or enforce all the same: digestctl guard enforce --force --reason TEXT")
+			"see digestctl guard check for what to do about each file: the check is repeated when lists change, and every 10 minutes; or enforce all the same: digestctl guard enforce --force --reason TEXT")
 	}
 }

@@ -26,6 +26,7 @@ var (
 	simTime    = flag.Duration("sim.time", 0, "try as many as this time allows instead")
 	simShrink  = flag.Bool("sim.shrink", true, "look for the shortest part of a history that fails")
 	simGuarded = flag.Uint64("sim.guarded", 4, "one of so many machines has a guard; 0: none")
+	simImaged  = flag.Uint64("sim.imaged", 15, "one of so many started from an image; 0: none")
 	simWithout = flag.String("sim.without", "", "kinds of acts that are left out, with commas between them")
 )
 
@@ -73,6 +74,9 @@ func tryHistories(t *testing.T, seeds uint64, limit time.Duration, onDisk bool) 
 				if *simGuarded > 0 && seed%*simGuarded == 0 {
 					h = sim.WithGuard(h, seed)
 				}
+				if *simImaged > 0 && seed%*simImaged == 0 {
+					h = sim.WithImage(h, seed)
+				}
 				sign := signatures[seed%uint64(len(signatures))]
 				err := runHistory(t, h, sign, onDisk)
 				if err == nil || failed.Swap(true) {
@@ -103,22 +107,29 @@ func TestKnownHistories(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			h, err := sim.ParseHistory(string(text))
-			for _, sign := range signatures[1:] {
-				for _, onDisk := range []bool{false, true} {
-					if err == nil && (!onDisk || *simOnDisk > 0) {
-						err = runHistory(t, h, sign, onDisk)
-					}
-				}
-			}
-			if err != nil {
-				t.Errorf("%s %v\n%s", judge(err), err, text)
-			}
+			tryKnown(t, file, *simOnDisk > 0)
 		})
+	}
+}
+
+// tryKnown tries the history in a file, with each signature, in memory and perhaps on disk.
+func tryKnown(t *testing.T, file string, onDisk bool) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := sim.ParseHistory(string(text))
+	for _, sign := range signatures[1:] {
+		if err == nil {
+			err = runHistory(t, h, sign, false)
+		}
+		if err == nil && onDisk {
+			err = runHistory(t, h, sign, true)
+		}
+	}
+	if err != nil {
+		t.Errorf("%s %v\n%s", judge(err), err, text)
 	}
 }
 
@@ -141,7 +152,7 @@ func TestMain(m *testing.M) {
 
 func runHistory(t *testing.T, h sim.History, sign string, onDisk bool) error {
 	t.Helper()
-	m, err := newSimMachine(sign, onDisk, h.Guarded)
+	m, err := newSimMachine(sign, onDisk, h)
 	if err != nil {
 		t.Error(err)
 		return nil

@@ -54,6 +54,7 @@ type simWorld struct {
 
 	// The parts that only machines in memory use.
 	certs      sync.Map // what remembered returns, by certificate
+	bodies     sync.Map // what body returns, by package
 	identities *knownIdentities
 	place      string // of what they all have, and do not change
 }
@@ -157,7 +158,7 @@ type simMachine struct {
 	log    checkedLog
 	stop   func()
 	faults *faults
-	bodies *faultyBodies
+	kept   *faultyBodies // of own lists
 	db     simDatabaseFile
 	simSession
 	other simSession // see Switch
@@ -179,6 +180,7 @@ type simMachine struct {
 	identities  *memoryIdentities
 
 	guard *simGuard // nil: it has none
+	image *simImage // likewise
 }
 
 // simSession is a connection of a package manager.
@@ -315,7 +317,7 @@ func fastPlace() string {
 }
 
 // newSimMachine starts a machine for an empty root, in memory or on disk.
-func newSimMachine(sign string, onDisk, guarded bool) (_ *simMachine, err error) {
+func newSimMachine(sign string, onDisk bool, h sim.History) (_ *simMachine, err error) {
 	w, err := theSimWorld()
 	if err != nil {
 		return nil, err
@@ -335,7 +337,13 @@ func newSimMachine(sign string, onDisk, guarded bool) (_ *simMachine, err error)
 	c.Policy = filepath.Join(dir, "policy")
 	c.Labels, c.AuditTrail, c.Sign = false, "none", sign
 	c.Advisories, c.AdvisoriesGrace, c.AdvisoriesProtect = config.AdvisoriesWithdraw, fmt.Sprintf("%dd", sim.AdviceGrace), []string{sim.AdviceProtects}
-	if guarded {
+	if h.Imaged {
+		c.Keys, c.ImageLists = filepath.Join(m.dir, "keys"), filepath.Join(m.dir, "image")
+		if m.image, err = newSimImage(c.ImageLists, c.Keys); err != nil {
+			return nil, err
+		}
+	}
+	if h.Guarded {
 		c.Guard, m.guard = "enforce", &simGuard{kernel: guardtest.NewMemory()}
 	}
 	m.config = c
@@ -401,8 +409,8 @@ func (m *simMachine) Start() error {
 	m.order = newSimOrder(m.simWorld, index, m.lists)
 	m.lists.order, m.heard.order = m.order, m.order
 	d.Exec.Dir, d.Exec.Index = m.lists, &faultyIndex{index, m.faults, m.order}
-	m.bodies = &faultyBodies{d.Exec.Hooks.Bodies, m.faults, map[string][]byte{}}
-	d.Exec.Hooks.Bodies = m.bodies
+	m.kept = &faultyBodies{d.Exec.Hooks.Bodies, m.faults, map[string][]byte{}}
+	d.Exec.Hooks.Bodies = m.kept
 	if files, onDisk := d.rooms.Enroller.Identities.(identity.Files); onDisk {
 		files.Rename = func(from, to string) error {
 			if err := m.faults.hit("rotation"); err != nil {
@@ -499,7 +507,7 @@ func (m *simMachine) bury() {
 		m.boot++
 		m.loss = m.loss*2862933555777941757 + 3037000493
 		m.lists.cut(m.loss)
-		m.bodies.cut(m.loss)
+		m.kept.cut(m.loss)
 		if m.guard != nil {
 			m.guard.restart([]string{sim.GuardOld, sim.GuardEmpty}[m.loss>>33&1])
 		}

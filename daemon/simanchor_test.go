@@ -157,7 +157,7 @@ func (m *anchoredMachine) copied() simState {
 }
 
 func newAnchoredMachine(seed uint64) (*anchoredMachine, error) {
-	base, err := newSimMachine(ledger.SignNone, false, false)
+	base, err := newSimMachine(ledger.SignNone, false, sim.History{})
 	if err != nil {
 		return nil, err
 	}

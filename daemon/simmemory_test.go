@@ -10,7 +10,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -156,16 +155,10 @@ func (k *knownIdentities) number(n int) (*identity.Identity, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for len(k.all) <= n {
-		dir, err := os.MkdirTemp(k.dir, "identity-")
+		id, err := newSimIdentity(k.dir)
 		if err != nil {
 			return nil, err
 		}
-		defer os.RemoveAll(dir)
-		found, err := identity.Files{Dir: dir}.Load(context.Background(), slog.New(slog.DiscardHandler), simStart)
-		if err != nil {
-			return nil, err
-		}
-		id := found.Identity
 		id.Key = &rememberingSigner{Signer: id.Key, known: map[string][]byte{}}
 		k.all = append(k.all, id)
 	}

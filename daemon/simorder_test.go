@@ -210,10 +210,11 @@ func (m *simMachine) Astray() string {
 }
 
 // signedByAnother names a list that is not signed by the key that signs now, "" if there is
-// none. One that was replaced and stays keeps its signature: nothing is left to make it of.
+// none. One that was replaced and stays keeps its signature: nothing is left to make it of. One
+// of an image has that of its builder, see Signed.
 func (m *simMachine) signedByAnother() string {
 	for name, data := range m.lists.All() {
-		if l, _ := m.index().List(name); l.Grace == "" && !m.signedBy(data, m.d.Builder.Load().Identity.Cert) {
+		if l, _ := m.index().List(name); l.Grace == "" && !m.lent(data) && !m.signedBy(data, m.d.Builder.Load().Identity.Cert) {
 			return name
 		}
 	}

@@ -125,6 +125,10 @@ func Table() string {
 // withdrawing is what changes of trust do: what is decided is durable before lists leave.
 var withdrawing = []Effect{Intent, Withdraw, Sync, Commit}
 
+// forbidding is what those do that forbid lists: where a crash may have left some, what nobody knows
+// of leaves with them, and what is of another program is set aside.
+var forbidding = []Effect{Intent, Withdraw, Aside, Sync, Commit}
+
 // Events are all events. Those without an effect only change memory, or show it.
 var Events = []Event{
 	// Package managers.
@@ -134,7 +138,7 @@ var Events = []Event{
 	{Name: "add", What: "a header was verified and its list is staged", Effects: []Effect{Intent, Withdraw, Publish}},
 	{Name: "installed", What: "a package is in rpm's database"},
 	{Name: "failed", What: "a package could not be installed", Effects: []Effect{Intent, Withdraw, Publish}},
-	{Name: "removing", What: "a package is about to go", Effects: withdrawing},
+	{Name: "removing", What: "a package is about to go", Effects: forbidding},
 	{Name: "remove", What: "the files of a package that goes are bound to other lists", Effects: []Effect{Withdraw}},
 	{Name: "examine", What: "a trial run asks about a package", Effects: []Effect{Commit}},
 	{Name: "end", What: "a transaction has ended", Effects: []Effect{Intent, Withdraw, Publish, Sync, Commit}},
@@ -145,7 +149,7 @@ var Events = []Event{
 	{Name: "start", What: "the index was opened", Effects: []Effect{Commit}},
 	{Name: "booted", What: "it was read which of several installed systems the machine is running", Effects: []Effect{Commit}},
 	{Name: "observe", What: "a client listens to signals"},
-	{Name: "keys", What: "certificates and revocations were read", Effects: withdrawing},
+	{Name: "keys", What: "certificates and revocations were read", Effects: forbidding},
 	{Name: "judge", What: "headers were verified by the rules of this release", Effects: withdrawing},
 	{Name: "expire", What: "a comparison begins", Effects: withdrawing},
 	{Name: "inspect", What: "lists and strange files were looked at", Effects: []Effect{Withdraw, Aside, Commit}},
@@ -160,21 +164,21 @@ var Events = []Event{
 	{Name: "probe", What: "a test whether the index can be written", Effects: []Effect{Intent}},
 
 	// Acts of the owner.
-	{Name: "policy", What: "policy files were read, or what stayed of one is forgotten", Effects: withdrawing},
+	{Name: "policy", What: "policy files were read, or what stayed of one is forgotten", Effects: forbidding},
 	{Name: "deny", What: "contents or packages are denied, or a denial is lifted; lists without what is denied are staged",
-		Effects: []Effect{Intent, Withdraw, Publish, Sync, Commit}},
+		Effects: []Effect{Intent, Withdraw, Publish, Aside, Sync, Commit}},
 	{Name: "import", What: "a dry run of an import of denials"},
-	{Name: "floor", What: "a floor is set or cleared", Effects: withdrawing},
+	{Name: "floor", What: "a floor is set or cleared", Effects: forbidding},
 	{Name: "grant", What: "a grant is given or revoked", Effects: []Effect{Intent}},
 	{Name: "advise", What: "the advisories of a repository were read", Effects: []Effect{Commit}},
 	{Name: "retract", What: "lists below an advisory are due to go, or what a repository said is forgotten", Effects: withdrawing},
-	{Name: "revoke", What: "a key is revoked", Effects: withdrawing},
+	{Name: "revoke", What: "a key is revoked", Effects: forbidding},
 	{Name: "restore", What: "a revocation is lifted", Effects: []Effect{Intent}},
 	{Name: "own", What: "an own list is staged", Effects: []Effect{Intent, Publish, Sync, Commit}},
 	{Name: "disown", What: "an own list goes", Effects: withdrawing},
 	{Name: "order", What: "lists get numbers", Effects: []Effect{Intent}},
 	{Name: "prefetch", What: "prefetch is switched on or off", Effects: []Effect{Intent}},
-	{Name: "configuration", What: "the configuration was reloaded", Effects: withdrawing},
+	{Name: "configuration", What: "the configuration was reloaded", Effects: forbidding},
 	{Name: "contents", What: "files were hashed whose lists have another digest than SHA-256", Effects: []Effect{Intent}},
 	{Name: "signs", What: "files get signatures from now on", Effects: []Effect{Intent}},
 

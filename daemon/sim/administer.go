@@ -143,7 +143,7 @@ func (r *runner) administer(kind Kind, what string, p Package) error {
 	case KeepOld:
 		return r.act(func() error { return r.sys.KeepOld(what == "on") }, func(m *Model) { m.kept.on = what == "on" }, true)
 	case Retained:
-		return r.act(func() error { return r.sys.Retained(what == "refuse") }, func(m *Model) { m.booted.refuse = what == "refuse" }, true)
+		return r.act(func() error { return r.sys.Retained(what == "refuse") }, func(m *Model) { m.booted.Refuse = what == "refuse" }, true)
 	case Police:
 		floor, denial, _ := strings.Cut(what, "+")
 		said := policed{floor: rangeOf(floor), denial: rangeOf(denial), there: true}

@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/digestd/digestd/daemon/sim/imaged"
 	"github.com/digestd/digestd/daemon/sim/story"
 )
 
@@ -25,6 +27,8 @@ type mirror struct {
 	fired     string
 	within    func()
 	day       int
+	image     imaged.Image
+	signed    map[string]string // by whom
 	slips
 }
 
@@ -43,12 +47,13 @@ type slips struct {
 	fails    func(call string) error                      // a call that fails, and has done its work
 	counter  func() uint64
 	tampered func() int
-	drops    bool // what keep-old is to keep
-	hastes   bool // lists go for advisories before their day
+	signs    func(list, by string) string // by whom, instead of by
+	drops    bool                         // what keep-old is to keep
+	hastes   bool                         // lists go for advisories before their day
 }
 
 func newMirror(s slips) *mirror {
-	return &mirror{m: NewModel(), kept: map[string][]int{}, slips: s}
+	return &mirror{m: NewModel(), kept: map[string][]int{}, image: imaged.New(), signed: map[string]string{}, slips: s}
 }
 
 func (s *mirror) Arm(f Fault, _ uint64) { s.fault, s.fired = f, "" }
@@ -319,6 +324,7 @@ func (s *mirror) Order(Package) error  { return s.effect("order") }
 func (s *mirror) Prefetch(bool) error  { return s.effect("prefetch") }
 
 func (s *mirror) Compare(in Installed) error {
+	before := s.Directory()
 	s.installed, s.turns = in, [2]turn{}
 	for _, p := range in {
 		s.making(p)
@@ -329,7 +335,48 @@ func (s *mirror) Compare(in Installed) error {
 	s.m.expire(s.day)
 	s.m.Installed = slices.Clone(in)
 	s.m.Compare()
+	s.sign(before)
 	return nil
+}
+
+// sign signs lists in a comparison. Those of before stand if their contents are the same, and who
+// signed them is trusted.
+func (s *mirror) sign(before map[string][]int) {
+	signed := map[string]string{}
+	for list, contents := range s.Directory() {
+		old, stood := before[list]
+		switch {
+		case stood && slices.Equal(old, contents) && (s.signed[list] != ByBuilder || s.m.builder.Stands()):
+			signed[list] = cmp.Or(s.signed[list], ByMachine)
+		case s.image.Counts(s.m.builder, list, contents):
+			signed[list] = ByBuilder
+		default:
+			signed[list] = ByMachine
+		}
+	}
+	s.signed = signed
+}
+
+func (s *mirror) Image(p Package, by string) error {
+	s.image.Lay(p, by)
+	return nil
+}
+
+func (s *mirror) Builder(how string) error {
+	return s.does("builder", func(m *Model) { m.builder.Becomes(how) })
+}
+
+func (s *mirror) Signed() map[string]string {
+	signed := map[string]string{}
+	for list := range s.Directory() {
+		if s.signs != nil {
+			s.signed[list] = s.signs(list, s.signed[list])
+		}
+		if !strings.HasPrefix(list, OwnList("")) {
+			signed[list] = s.signed[list]
+		}
+	}
+	return signed
 }
 
 func (s *mirror) Stop() error { return s.leaves("stop") }
@@ -359,12 +406,11 @@ func (s *mirror) Copy() {}
 
 func (s *mirror) Boot() {
 	s.Reboot()
-	s.m.Installed = slices.Clone(s.installed)
-	s.m.Boot()
+	s.m.booted.Boot(s.installed)
 }
 
 func (s *mirror) Retained(refuse bool) error {
-	return s.does("retained", func(m *Model) { m.booted.refuse = refuse })
+	return s.does("retained", func(m *Model) { m.booted.Refuse = refuse })
 }
 
 func (s *mirror) Directory() map[string][]int {
@@ -417,7 +463,7 @@ const mirrored = 300
 func TestModelAgrees(t *testing.T) {
 	kinds := map[Kind]bool{}
 	for seed := range uint64(mirrored) {
-		h := WithGuard(Draw(seed), seed)
+		h := WithImage(WithGuard(Draw(seed), seed), seed)
 		for _, a := range h.Acts {
 			kinds[a.Kind] = true
 		}
@@ -466,14 +512,22 @@ func TestModelObjects(t *testing.T) {
 			"install app-1.0.noarch\nrevoke A\nkill", "the list of app-1.noarch must not be there"},
 		"a floor is forgotten": {slips{forgets: func(m *Model) { clear(m.lines); maps.Copy(m.lines, NewModel().lines) }},
 			"install app-1.0.noarch\nfloor app<3\nrestart\ninstall app-2.0.noarch", "the list of app-1.noarch must not be there"},
-		"an older system is refused": {slips{forgets: func(m *Model) { m.booted.refuse = true }},
+		"an older system is refused": {slips{forgets: func(m *Model) { m.booted.Refuse = true }},
 			"install app-1.0.noarch\ndeploy copy\ninstall app-2.0.noarch\ndeploy boot", "the list of app-1.noarch is not there"},
-		"an older system is not refused": {slips{forgets: func(m *Model) { m.booted.refuse = false }},
+		"an older system is not refused": {slips{forgets: func(m *Model) { m.booted.Refuse = false }},
 			"retained refuse\ninstall app-1.0.noarch\ndeploy copy\ninstall app-2.0.noarch\ndeploy boot", "the list of app-1.noarch must not be there"},
-		"what was refused comes by another system": {slips{forgets: func(m *Model) { m.booted.before = nil }},
+		"what was refused comes by another system": {slips{forgets: func(m *Model) { m.booted.Boot(nil) }},
 			"install app-2.0.noarch\nsneak app-1.0.noarch\ndeploy copy\ndeploy boot", "the list of app-1.noarch must not be there"},
 		"a floor does not hold in another system": {slips{forgets: func(m *Model) { m.SetFloor("app", 0) }},
 			"install app-1.0.noarch\ndeploy copy\ninstall app-2.0.noarch\nfloor app<2\ndeploy boot", "the list of app-1.noarch must not be there"},
+		"a builder counts again after a restart": {slips{forgets: func(m *Model) { m.builder = imaged.Builder{} }},
+			"imaged\nimage app-1.0.noarch=builder\nbuilder revoke\nrestart\nsneak app-1.0.noarch", "whose certificate does not count"},
+		"a list is signed by a stranger": {slips{signs: func(string, string) string { return ByStranger }},
+			"imaged\nimage app-1.0.noarch=stranger\nsneak app-1.0.noarch", "is signed by a stranger"},
+		"a list of another build is taken": {slips{signs: func(string, string) string { return ByBuilder }},
+			"imaged\nimage app-2.1.noarch=builder\nsneak app-2.0.noarch", "the image has no such list"},
+		"a list of the image is not taken": {slips{signs: func(string, string) string { return ByMachine }},
+			"imaged\nimage app-1.0.noarch=builder\nsneak app-1.0.noarch", "was made anew, though the image has it"},
 		"a list stays though its key is revoked": {slips{shows: keeps(app.List(), app.Contents...)},
 			"install app-1.0.noarch\nrevoke A", "what vouched for it does not any more"},
 		"a list stays though its content is denied": {slips{shows: func(dir map[string][]int) {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/digestd/digestd/daemon/sim/imaged"
+	"github.com/digestd/digestd/daemon/sim/retained"
 	"github.com/digestd/digestd/daemon/sim/story"
 )
 
@@ -32,7 +34,8 @@ type others struct {
 	kept    keeping
 	policed policed
 	advice  advice
-	booted  booted
+	booted  retained.Booted
+	builder imaged.Builder
 }
 
 // policed is what a policy file says, also when it is gone.
@@ -87,7 +90,7 @@ func NewModel() *Model {
 func (m *Model) clone() *Model {
 	c := &Model{
 		Installed: slices.Clone(m.Installed), keys: maps.Clone(m.keys), lines: maps.Clone(m.lines),
-		denials: maps.Clone(m.denials), contents: maps.Clone(m.contents), banned: maps.Clone(m.banned), own: maps.Clone(m.own), last: maps.Clone(m.last), past: map[string]map[int]bool{}, unsigned: m.unsigned, timed: m.timed, others: others{keeping{m.kept.on, maps.Clone(m.kept.lists)}, m.policed, m.advice.clone(), m.booted},
+		denials: maps.Clone(m.denials), contents: maps.Clone(m.contents), banned: maps.Clone(m.banned), own: maps.Clone(m.own), last: maps.Clone(m.last), past: map[string]map[int]bool{}, unsigned: m.unsigned, timed: m.timed, others: others{keeping{m.kept.on, maps.Clone(m.kept.lists)}, m.policed, m.advice.clone(), m.booted, m.builder},
 	}
 	for name, past := range m.past {
 		c.past[name] = maps.Clone(past)
@@ -101,7 +104,7 @@ func (m *Model) clone() *Model {
 
 // same reports whether m and o know the same.
 func (m *Model) same(o *Model) bool {
-	return m.unsigned == o.unsigned && m.timed == o.timed && m.policed == o.policed && m.kept.on == o.kept.on && m.booted.same(o.booted) &&
+	return m.unsigned == o.unsigned && m.timed == o.timed && m.policed == o.policed && m.kept.on == o.kept.on && m.booted.Same(o.booted) && m.builder == o.builder &&
 		maps.Equal(m.kept.lists, o.kept.lists) && m.advice.same(o.advice) && maps.Equal(m.keys, o.keys) && maps.Equal(m.denials, o.denials) &&
 		maps.Equal(m.contents, o.contents) && maps.Equal(m.banned, o.banned) && maps.Equal(m.own, o.own) && maps.Equal(m.last, o.last) &&
 		maps.EqualFunc(m.past, o.past, maps.Equal) && maps.EqualFunc(m.lines, o.lines, line.same) &&
@@ -254,14 +257,14 @@ func (m *Model) Compare() {
 	rising := slices.SortedFunc(slices.Values(m.Installed), func(a, b Package) int { return a.Version - b.Version })
 	waiting := map[string]bool{}
 	for _, p := range rising {
-		part := m.booted.part(p)
+		part := m.booted.Part(p)
 		if m.Listed(p) || part && m.retained(p) {
 			m.activate(p)
 		} else if part {
 			waiting[p.String()] = true
 		}
 	}
-	m.booted.compared(waiting)
+	m.booted.Compared(waiting)
 }
 
 func (m *Model) activate(p Package) {

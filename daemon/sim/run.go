@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/digestd/digestd/daemon/sim/imaged"
 	"github.com/digestd/digestd/daemon/sim/story"
 )
 
@@ -40,6 +41,9 @@ func SameKind(a, b error) bool {
 // it was.
 func Run(h History, sys System) error {
 	r := runner{sys: sys, models: []*Model{NewModel()}, present: []Certificate{{Key: "A"}, {Key: "B"}}, absent: []Certificate{{Key: "C"}}, loss: h.Loss, coming: coming{unlisted: map[string]bool{}}}
+	if h.Imaged {
+		r.image = imaged.New()
+	}
 	for i, a := range h.Acts {
 		if err := r.step(a); err != nil {
 			return fmt.Errorf("act %d, %s: %w", i+1, a, err)
@@ -55,10 +59,10 @@ func Run(h History, sys System) error {
 }
 
 type runner struct {
-	sys     System
-	models  []*Model // what may have happened; one unless an answer was lost
-	truth   Installed
-	other   Installed     // what the other installed system has, see Deploy
+	sys    System
+	models []*Model // what may have happened; one unless an answer was lost
+	truth  Installed
+	ground
 	present []Certificate // in rpm's keyring
 	absent  []Certificate
 	loss    uint64
@@ -85,6 +89,7 @@ type trouble struct {
 	off     bool // it was cut by the act itself
 	lost    bool // a transaction was cut short since the last comparison
 	stale   bool // a system was booted since, in which lists are as they were left
+	strange bool // and some of them by the builder of an image who does not count any more
 	meddled bool // another program acted since the last comparison
 	ever    bool // or at any time: a power cut may bring back what it did
 }
@@ -110,7 +115,7 @@ func (r *runner) always() error {
 		}
 	}
 	n := r.sys.Tampered()
-	if n > r.tampered && !r.meddled {
+	if n > r.tampered && !r.meddled && !r.strange {
 		return wrong("something is called tampering, and no other program did anything")
 	}
 	r.tampered = n
@@ -165,6 +170,10 @@ func (r *runner) step(a Act) error {
 		return r.meddle(a.Kind, p)
 	case Compare:
 		return r.compare()
+	case Image:
+		return r.lay(a.What)
+	case Builder:
+		return r.build(a.What)
 	case Deploy:
 		return r.deploy(a)
 	case Expiry:
@@ -239,6 +248,11 @@ func (r *runner) rebooted() {
 // compare lets the System compare its lists with what is installed. The result must match a
 // model. A fault may keep it from its end, not for ever.
 func (r *runner) compare() error {
+	certain := !r.faulty && r.within.Kind == "" && !r.meddled && !r.stale && !r.lost
+	var before map[string][]int
+	if r.image.There() {
+		before = r.sys.Directory()
+	}
 	unhook := r.hook()
 	err := r.sys.Compare(slices.Clone(r.truth))
 	if herr := unhook(); herr != nil {
@@ -269,8 +283,11 @@ func (r *runner) compare() error {
 	}
 	r.models = distinct(r.models)
 	if err == nil {
+		err = r.signatures(before, certain)
+	}
+	if err == nil {
 		err = r.always()
-		r.meddled, r.lost, r.stale = false, false, false
+		r.meddled, r.lost, r.stale, r.strange = false, false, false, false
 	}
 	if astray := r.sys.Astray(); astray != "" && err == nil {
 		err = wrong("at rest, astray: %s", astray)

@@ -31,6 +31,7 @@ func (n *naive) Counter() (uint64, uint64)   { return 0, 0 }
 func (n *naive) Loose() string               { return n.loose }
 func (n *naive) Early() string               { return n.early }
 func (n *naive) Astray() string              { return n.astray }
+func (n *naive) Signed() map[string]string   { return nil }
 func (n *naive) Guard(string) error          { return nil }
 func (n *naive) Enforced(bool) string        { return n.differs }
 func (n *naive) Directory() map[string][]int { return n.dir }

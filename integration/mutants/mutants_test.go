@@ -40,7 +40,9 @@ const anchored = "epoch-"
 // limit bounds how long the histories of one mutation may take.
 const limit = 15 * time.Minute
 
-func mutations() []mutation { return slices.Concat(deciding, acting, anchoring, advising, retaining) }
+func mutations() []mutation {
+	return slices.Concat(deciding, acting, anchoring, advising, retaining, imaging)
+}
 
 // chosen are the mutations that are tried.
 func chosen(t *testing.T) []mutation {

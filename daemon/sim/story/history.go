@@ -79,6 +79,10 @@ const (
 	Own       Kind = "own"        // NAME=CONTENT: the owner publishes a list of it
 	OwnRemove Kind = "own-remove" // NAME
 
+	// On a machine that started from an image.
+	Image   Kind = "image"   // PACKAGE=WHO: the image has a list of it that the builder, or a stranger, signed
+	Builder Kind = "builder" // revoke, restore, drop, import or ban: the certificate by which lists of an image count
+
 	Guard Kind = "guard" // same, old, empty or away: the guard ends, see GuardSame
 
 	// Within before a kind is that act while a list is made for the next package, after it
@@ -136,11 +140,27 @@ const (
 	GuardAway  = "away"  // it does not begin until it is restarted once more
 )
 
+// Who signed a list of an image. Only one of them is ever trusted.
+const (
+	ByBuilder  = "builder"
+	ByStranger = "stranger"
+)
+
+// What becomes of the certificate by which lists of an image count. The machines begin with it.
+const (
+	BuilderRevoke  = "revoke"
+	BuilderRestore = "restore"
+	BuilderDrop    = "drop"   // its file goes
+	BuilderImport  = "import" // and is there again
+	BuilderBan     = "ban"    // the kernel's .blacklist names it from then on
+)
+
 // History is what happens to one machine, in order. Loss is the seed of what a
 // power cut leaves of that which was not synced.
 type History struct {
 	Loss    uint64
 	Guarded bool // the machine has a guard
+	Imaged  bool // it started from an image, which may have lists
 	Acts    []Act
 }
 
@@ -149,6 +169,9 @@ func (h History) String() string {
 	fmt.Fprintf(&b, "loss %d\n", h.Loss)
 	if h.Guarded {
 		fmt.Fprintln(&b, "guarded")
+	}
+	if h.Imaged {
+		fmt.Fprintln(&b, "imaged")
 	}
 	for _, a := range h.Acts {
 		fmt.Fprintln(&b, a)
@@ -174,6 +197,10 @@ func ParseHistory(text string) (h History, err error) {
 			h.Guarded = true
 			continue
 		}
+		if fields[0] == "imaged" && len(fields) == 1 {
+			h.Imaged = true
+			continue
+		}
 		a := Act{Kind: Kind(fields[0])}
 		if fault, ok := strings.CutPrefix(fields[len(fields)-1], "@"); ok {
 			kind, after, _ := strings.Cut(fault, ":")
@@ -183,7 +210,7 @@ func ParseHistory(text string) (h History, err error) {
 			a.Fault.Kind = FaultKind(kind)
 			fields = fields[:len(fields)-1]
 		}
-		if a.Kind != Guard && !slices.ContainsFunc(menu, func(m dish) bool { return m.kind == a.Kind }) || len(fields) > 2 {
+		if !slices.Contains(apart, a.Kind) && !slices.ContainsFunc(menu, func(m dish) bool { return m.kind == a.Kind }) || len(fields) > 2 {
 			return h, fmt.Errorf("cannot read %q", line)
 		}
 		if len(fields) == 2 {
@@ -275,8 +302,15 @@ var menu = []dish{
 	{Within + Unsigned, 1, aSetting}, {Within + Floor, 1, aRange}, {Within + Grant, 1, aPackage}, {Within + TakeGrant, 1, aPackage},
 }
 
+// apart are the kinds of acts that only some machines have.
+var apart = []Kind{Guard, Image, Builder}
+
 // days is how far the clock goes.
 const days = 9
+
+func aFault(r *rand.Rand) Fault {
+	return Fault{Kind: []FaultKind{ErrorAt, KillAt, PowerAt}[r.IntN(3)], After: r.IntN(maxAfter)}
+}
 
 // Draw makes a history of 20 to 60 acts from a seed.
 func Draw(seed uint64) History {
@@ -295,7 +329,7 @@ func Draw(seed uint64) History {
 		}
 		a := Act{Kind: menu[i].kind, What: menu[i].what(r)}
 		if faulty && r.IntN(6) == 0 {
-			a.Fault = Fault{Kind: []FaultKind{ErrorAt, KillAt, PowerAt}[r.IntN(3)], After: r.IntN(maxAfter)}
+			a.Fault = aFault(r)
 		}
 		h.Acts = append(h.Acts, a)
 	}
@@ -305,7 +339,8 @@ func Draw(seed uint64) History {
 // WithGuard is h on a machine with a guard, which is restarted now and then.
 func WithGuard(h History, seed uint64) History {
 	r := rand.New(rand.NewPCG(seed, 0x6775617264))
-	guarded := History{Loss: h.Loss, Guarded: true}
+	guarded := h
+	guarded.Guarded, guarded.Acts = true, nil
 	for _, a := range h.Acts {
 		if r.IntN(8) == 0 {
 			act := Act{Kind: Guard, What: []string{GuardSame, GuardOld, GuardEmpty, GuardAway}[r.IntN(4)]}
@@ -319,11 +354,49 @@ func WithGuard(h History, seed uint64) History {
 	return guarded
 }
 
+// WithImage is h on a machine that started from an image with some lists, and gets more of them.
+func WithImage(h History, seed uint64) History {
+	r := rand.New(rand.NewPCG(seed, 0x696d616765))
+	imaged := h
+	imaged.Imaged, imaged.Acts = true, nil
+	lay := func(p string) {
+		who := ByBuilder
+		if r.IntN(5) == 0 {
+			who = ByStranger
+		}
+		imaged.Acts = append(imaged.Acts, Act{Kind: Image, What: p + "=" + who})
+	}
+	for range 8 {
+		lay(aPackage(r))
+	}
+	for _, a := range h.Acts {
+		switch r.IntN(10) {
+		case 0:
+			p := aPackage(r)
+			lay(p)
+			imaged.Acts = append(imaged.Acts, Act{Kind: Sneak, What: p})
+		case 1:
+			what := []string{BuilderRevoke, BuilderRevoke, BuilderRestore, BuilderRestore, BuilderRestore, BuilderDrop, BuilderImport, BuilderImport, BuilderBan}[r.IntN(9)]
+			if what == BuilderBan && r.IntN(3) > 0 {
+				what = BuilderImport // for nothing takes a ban back
+			}
+			act := Act{Kind: Builder, What: what}
+			if r.IntN(4) == 0 {
+				act.Fault = aFault(r)
+			}
+			imaged.Acts = append(imaged.Acts, act)
+		}
+		imaged.Acts = append(imaged.Acts, a)
+	}
+	return imaged
+}
+
 // Shrink returns a short part of h that still fails, as fails says.
 func Shrink(h History, fails func(History) bool) History {
 	for size := max(1, len(h.Acts)/2); size > 0; size /= 2 {
 		for at := 0; at+size <= len(h.Acts); {
-			shorter := History{Loss: h.Loss, Guarded: h.Guarded, Acts: slices.Delete(slices.Clone(h.Acts), at, at+size)}
+			shorter := h
+			shorter.Acts = slices.Delete(slices.Clone(h.Acts), at, at+size)
 			if fails(shorter) {
 				h = shorter
 			} else {
@@ -332,7 +405,8 @@ func Shrink(h History, fails func(History) bool) History {
 		}
 	}
 	for i := range h.Acts {
-		plain := History{Loss: h.Loss, Guarded: h.Guarded, Acts: slices.Clone(h.Acts)}
+		plain := h
+		plain.Acts = slices.Clone(h.Acts)
 		if plain.Acts[i].Fault.Kind != NoFault {
 			plain.Acts[i].Fault = Fault{}
 			if fails(plain) {

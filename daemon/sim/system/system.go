@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package sim
+// Package system says what package sim can try: a [System] carries out the acts of a history.
+package system
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/digestd/digestd/daemon/sim/story"
+)
 
 // ErrCrashed is what a System answers when it was killed, or its power cut, in
 // the middle of a call. Nothing but Start may be called after that.
@@ -22,20 +27,24 @@ const (
 // it. An act that fails at such an effect has not happened.
 const Keeping = "keep"
 
+// ByMachine is who signed a list that the System made; the others are [story.ByBuilder] and
+// [story.ByStranger].
+const ByMachine = "machine"
+
 // System is what is tried: a digestd, or the part of it that decides. An error
 // other than ErrCrashed means that the act has not happened.
 type System interface {
 	// Arm lets one fault happen in the calls that follow; loss is as in Crash. Fired returns the kind of
 	// effect it hit and how many that can be seen came before it in those calls, "" for
 	// none.
-	Arm(f Fault, loss uint64)
+	Arm(f story.Fault, loss uint64)
 	Fired() (effect string, before int)
 
-	Begin(added, removed []Package) (Verdict, error)
-	Unpack(Package) (Verdict, error)
-	Failed(Package) error
-	Put(Package) error // it is in rpm's database
-	Gone(Package) error
+	Begin(added, removed []story.Package) (Verdict, error)
+	Unpack(story.Package) (Verdict, error)
+	Failed(story.Package) error
+	Put(story.Package) error // it is in rpm's database
+	Gone(story.Package) error
 	End() error
 	Lose() error     // the package manager is gone in the midst of a transaction
 	HandOver() error // the process ends, and the next takes the transaction over
@@ -50,15 +59,15 @@ type System interface {
 
 	Revoke(key string) error
 	Restore(key string) error
-	Keys(present []Certificate) error // rpm's keyring was read again
-	Deny(Range) error
-	Lift(Range) error
+	Keys(present []story.Certificate) error // rpm's keyring was read again
+	Deny(story.Range) error
+	Lift(story.Range) error
 	DenyContent(int) error
 	LiftContent(int) error
-	SetFloor(Range) error
+	SetFloor(story.Range) error
 	ClearFloor(name string) error
-	Grant(Package) error
-	TakeGrant(Package) error
+	Grant(story.Package) error
+	TakeGrant(story.Package) error
 	Unsigned(allow bool) error
 	KeepOld(on bool) error
 	Retained(refuse bool) error
@@ -69,21 +78,21 @@ type System interface {
 	// Police has a policy file set a floor and deny versions, in the place of what it said
 	// before. PoliceGone takes the file away, and PoliceForget has what stayed of it
 	// forgotten.
-	Police(floor, denial Range) error
+	Police(floor, denial story.Range) error
 	PoliceGone() error
 	PoliceForget() error
 	// Advise has the advisories of a repository say which versions lack a fix. Look has the
 	// lists withdrawn for which the day has come, see AdviceGrace.
-	Advise(repository string, lacking Range) error
+	Advise(repository string, lacking story.Range) error
 	ForgetAdvice(repository string) error
 	Look() error
-	Order(Package) error
+	Order(story.Package) error
 	Prefetch(on bool) error
 	Own(name string, content int) error
 	OwnRemove(name string) error
 
 	// Compare brings lists in line with what is installed.
-	Compare(Installed) error
+	Compare(story.Installed) error
 	Stop() error
 	// Crash ends the process without warning. A power cut takes, by the seed, any
 	// part of what was not synced.
@@ -109,8 +118,16 @@ type System interface {
 	// not there, or one that is not signed as it must be; "" if there is none. It is asked
 	// when nothing is under way.
 	Astray() string
+	// Image puts the list of a package into the image that the machine started from, signed by
+	// one of [story.ByBuilder] and [story.ByStranger]. Builder changes what the certificate of the first is
+	// worth, see [story.BuilderRevoke] and those after it. Signed is who signed each list that is of a
+	// package, also [ByMachine]; nil if lists bear no signatures.
+	Image(p story.Package, by string) error
+	Builder(how string) error
+	Signed() map[string]string
+
 	// Guard restarts what holds in the kernel which contents may run, in one of the ways
-	// of [GuardSame] and those after it. Enforced says how that differs from what lists in
+	// of [story.GuardSame] and those after it. Enforced says how that differs from what lists in
 	// the directory hold, "" if it does not, or if the System knows that it does: at rest
 	// it must not.
 	Guard(how string) error
@@ -118,7 +135,7 @@ type System interface {
 	// Counter is the number of the latest activation, and of the latest that is durable.
 	Counter() (last, durable uint64)
 	// The acts of another program on the list of a package.
-	Delete(Package) error
-	Alter(Package) error
-	Plant(Package) error
+	Delete(story.Package) error
+	Alter(story.Package) error
+	Plant(story.Package) error
 }

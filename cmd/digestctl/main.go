@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Digestctl asks digestd what is vouched for and tells it what the
-// administrator decided. docs/digestctl.md has its exit codes and the shapes of
-// what --json prints.
+// Digestctl shows administrators and users what digestd knows, and records the decisions of
+// administrators. docs/digestctl.md describes its exit codes and the output of --json.
 //
-// It promises one clear answer a question, the same facts for people and for
-// programs, and advice with every error. It opens no state of the daemon's: all
-// it knows it is told over D-Bus; only doctor looks for itself, and guard asks
-// digestd-guard.
+// It gives the same facts to people and to programs, and advice with every error. It opens no
+// state of the daemon: it gets all facts over D-Bus, except that doctor also examines the
+// machine itself, and guard asks digestd-guard.
 package main
 
 import (

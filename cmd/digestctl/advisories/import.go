@@ -25,25 +25,25 @@ import (
 // advisoriesDocument is what advisories import prints for programs.
 type advisoriesDocument struct {
 	DryRun     bool            `json:"dryRun"`
-	Advisories int             `json:"advisories"` // in the file
-	Chosen     int             `json:"chosen"`     // by type and severity
+	Advisories int             `json:"advisories"` // number of advisories in the file
+	Chosen     int             `json:"chosen"`     // number of these, selected by type and severity
 	Floors     []advisoryFloor `json:"floors"`
 	Modular    int             `json:"modular"`
 	Unreadable int             `json:"unreadable"`
 }
 
-// advisoryFloor is a floor as advisories want it.
+// advisoryFloor is a floor that the advisories ask for.
 type advisoryFloor struct {
 	Package   string   `json:"package"` // name.arch
 	Installed []string `json:"installed"`
 	EVR       string   `json:"evr"`
 	Was       string   `json:"was"`    // the floor that stands, "" for none
-	Action    string   `json:"action"` // set, or none where the floor is as high already
+	Action    string   `json:"action"` // set, or none if the floor is high enough already
 	Loses     []string `json:"loses"`  // installed versions that lose their lists
 	Advisory  string   `json:"advisory"`
 	Severity  string   `json:"severity"`
 	CVEs      []string `json:"cves"`
-	Reason    string   `json:"reason"` // as it is recorded
+	Reason    string   `json:"reason"` // the reason that is recorded
 	Done      bool     `json:"done"`
 }
 
@@ -99,7 +99,7 @@ because versions of two streams cannot be compared.`,
 	return cmd
 }
 
-// choice makes a predicate of words: none, or all, choose everything.
+// choice returns a predicate for these words. No word, or all, selects everything.
 func choice(words []string) func(string) bool {
 	if len(words) == 0 || slices.Contains(words, "all") {
 		return func(string) bool { return true }
@@ -109,8 +109,7 @@ func choice(words []string) func(string) bool {
 	}
 }
 
-// planAdvisories reads a file of advisories and finds out what follows for what
-// is installed.
+// planAdvisories reads a file of advisories and computes the floors for installed packages.
 func planAdvisories(a *cli.App, ctx context.Context, c *client.Client, file string, types, severities func(string) bool) (*advisoriesDocument, error) {
 	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -168,8 +167,8 @@ func confirm(a *cli.App, ctx context.Context) error {
 	return nil
 }
 
-// setFloors carries a plan out, one package after the other: what is done stays
-// done, and is found done by the next attempt.
+// setFloors sets the floors of a plan, one package after the other. After a failure the next
+// attempt continues.
 func setFloors(a *cli.App, ctx context.Context, c *client.Client, plan *advisoriesDocument) error {
 	n := 0
 	for i := range plan.Floors {

@@ -25,22 +25,22 @@ const (
 // namelessAdvisory stands for the ID of an advisory that has none.
 const namelessAdvisory = "an advisory without an ID"
 
-// mended is what advisories say of one package name on one architecture.
+// mended has what the advisories say about one package name on one architecture.
 type mended struct {
 	name, arch string
 	installed  []nevra.EVR
 	floor      nevra.EVR // that stands
-	best       nevra.EVR // the newest version that mends something
+	best       nevra.EVR // the newest version with a fix
 	ids        []string  // of advisories that name it
 	cves       []string
 	severity   string
-	older      int // advisories that name lower versions
+	older      int // number of advisories that name lower versions
 }
 
-// wanted is what is installed, by "name.arch".
+// wanted has the installed packages, by "name.arch".
 type wanted map[string]*mended
 
-// readWanted asks the daemon what is installed, and which floors there are.
+// readWanted asks the daemon for the installed packages and the floors.
 func readWanted(ctx context.Context, c *client.Client) (wanted, error) {
 	w := wanted{}
 	_, err := c.Lists(ctx, "", 0, func(page []api.List) {
@@ -72,8 +72,7 @@ func (w wanted) at(n nevra.NEVRA) *mended {
 
 func (w wanted) has(name, arch string) bool { return w[name+"."+arch] != nil }
 
-// take takes an advisory in: the newest version counts, and who named it.
-// It returns how many packages of module streams it passed over.
+// take adds an advisory. It returns how many packages of module streams it skipped.
 func (w wanted) take(adv *updateinfo.Advisory) (modular int) {
 	adv.ID = cmp.Or(adv.ID, namelessAdvisory)
 	for _, n := range adv.Packages {
@@ -106,7 +105,7 @@ func (w wanted) take(adv *updateinfo.Advisory) (modular int) {
 	return modular
 }
 
-// floors are those that follow, by package.
+// floors returns the resulting floors, by package.
 func (w wanted) floors() []advisoryFloor {
 	floors := []advisoryFloor{}
 	for key, m := range w {
@@ -130,14 +129,14 @@ func (w wanted) floors() []advisoryFloor {
 		}
 		floors = append(floors, f)
 	}
-	// Packages that lose their list come first: that is what somebody has to act on.
+	// Packages that lose their list come first, because they need action.
 	slices.SortFunc(floors, func(a, b advisoryFloor) int {
 		return cmp.Or(cmp.Compare(min(len(b.Loses), 1), min(len(a.Loses), 1)), cmp.Compare(a.Package, b.Package))
 	})
 	return floors
 }
 
-// reason names the advisory and its CVEs, as many as there is room for.
+// reason names the advisory and as many of its CVEs as fit.
 func (m *mended) reason() string {
 	const most = 900
 	text := strings.Join(m.ids[:min(len(m.ids), terminal.ShownLists)], ", ")

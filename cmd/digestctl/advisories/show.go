@@ -22,7 +22,7 @@ import (
 
 // showDocument is what advisories show prints for programs.
 type showDocument struct {
-	ID         string    `json:"id"` // as it was asked for
+	ID         string    `json:"id"` // the ID in the question
 	Advisories []shown   `json:"advisories"`
 	Failed     []problem `json:"failed"` // repositories that could not be read
 }
@@ -36,14 +36,14 @@ type shown struct {
 	Issued     string         `json:"issued"`
 	CVEs       []string       `json:"cves"`
 	Packages   []shownPackage `json:"packages"`
-	More       int            `json:"more"` // packages that are not among them
+	More       int            `json:"more"` // number of further packages
 }
 
 // shownPackage is a build with the fix.
 type shownPackage struct {
 	Package   string   `json:"package"`
 	Installed []string `json:"installed"` // versions of it
-	Below     bool     `json:"below"`     // one of these lacks the fix
+	Below     bool     `json:"below"`     // an installed version lacks the fix
 }
 
 type problem struct {

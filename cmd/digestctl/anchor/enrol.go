@@ -125,7 +125,8 @@ digestctl anchor verify; challenge writes the digest of the secret to it.`,
 
 // enrolled is what enrol prints for programs.
 type enrolled struct {
-	Key       string           `json:"key"` // the name of the attestation key, hexadecimal
+	Key string `json:"key"` // name of the attestation key, hexadecimal
+
 	Enrolment attest.Enrolment `json:"enrolment"`
 }
 

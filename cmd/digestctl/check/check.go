@@ -26,15 +26,15 @@ import (
 // maxFiles bounds the package files of one call.
 const maxFiles = 100000
 
-// checked is one package, and what would become of it.
+// checked is one package with the prediction about it.
 type checked struct {
 	api.Check
-	File      string               `json:"file,omitempty"`      // where the package lies
+	File      string               `json:"file,omitempty"`      // path of the package
 	Compared  int                  `json:"compared,omitempty"`  // files of its payload that were compared with its header
-	Different []rpmfile.Difference `json:"different,omitempty"` // files that are not as the header says
-	More      int                  `json:"more,omitempty"`      // of which are not among them
+	Different []rpmfile.Difference `json:"different,omitempty"` // files that differ from the header
+	More      int                  `json:"more,omitempty"`      // number of further such files
 	Error     string               `json:"error,omitempty"`     // why it could not be checked
-	Next      string               `json:"next,omitempty"`      // what to do about that
+	Next      string               `json:"next,omitempty"`      // what to do about the error
 }
 
 // good reports whether nothing speaks against the package.

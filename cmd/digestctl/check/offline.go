@@ -24,8 +24,8 @@ import (
 	"github.com/digestd/digestd/rpmdb/pgp"
 )
 
-// offline judges packages without a digestd: by the keys and packages of a root, and by
-// policy files.
+// offline judges packages without a digestd, by the keys and packages of a root and by policy
+// files.
 type offline struct {
 	ring      *pgp.Keyring
 	floors    policy.OriginFloors

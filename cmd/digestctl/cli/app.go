@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// App is one run of the command: what its flags say and where its words go.
+// App is one run of digestctl: the values of its flags, and its output.
 type App struct {
 	UI       *terminal.UI
 	Bus      string
@@ -23,13 +23,13 @@ type App struct {
 	Quiet    bool
 	NoColor  bool
 	Progress string // how progress is shown; "" is as the environment says
-	Started  bool   // a verb began, so what goes wrong is no matter of usage
-	Code     int    // the exit code of a verb that ran but has bad news
+	Started  bool   // a verb has begun, so errors are not about usage
+	Code     int    // exit code of a verb that succeeded with bad news
 
 	documents [][]reflect.Type // by the annotation DocumentMark
 }
 
-// Verb makes the function that cobra runs of one that talks to the daemon.
+// Verb returns the function for cobra that connects to digestd and calls fn.
 func (a *App) Verb(fn func(ctx context.Context, c *client.Client, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		a.Started = true
@@ -42,10 +42,10 @@ func (a *App) Verb(fn func(ctx context.Context, c *client.Client, args []string)
 	}
 }
 
-// GroupMark is the annotation of commands that only hold others.
+// GroupMark is the annotation of commands that only contain other commands.
 const GroupMark = "group"
 
-// Group makes a command that only holds others refuse to run alone.
+// Group returns a command that only contains others. Run alone, it is an error.
 func Group(use, short, long string, commands ...*cobra.Command) *cobra.Command {
 	g := &cobra.Command{Use: use, Short: short, Long: long, Args: cobra.ArbitraryArgs, Annotations: map[string]string{GroupMark: ""}}
 	g.RunE = func(cmd *cobra.Command, args []string) error {

@@ -9,13 +9,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Exactly makes a command take one argument under each name.
+// Exactly makes a command require one argument for each name.
 func Exactly(names ...string) cobra.PositionalArgs { return between(names, len(names), len(names)) }
 
-// AtMost makes a command take an argument, or none.
+// AtMost makes a command accept one argument or none.
 func AtMost(name string) cobra.PositionalArgs { return between([]string{name}, 0, 1) }
 
-// AtLeast makes a command take one argument or more of a kind.
+// AtLeast makes a command require one argument or more.
 func AtLeast(name string) cobra.PositionalArgs { return between([]string{name}, 1, -1) }
 
 func between(names []string, least, most int) cobra.PositionalArgs {
@@ -30,7 +30,7 @@ func between(names []string, least, most int) cobra.PositionalArgs {
 	}
 }
 
-// VerbName is a command's name without the program's, which begins every error.
+// VerbName returns a command's path without the program's name. Every error begins with it.
 func VerbName(cmd *cobra.Command) string {
 	return strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
 }

@@ -14,12 +14,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// completeTime is how long a shell waits for what digestd knows.
+// completeTime bounds how long completion waits for digestd.
 const completeTime = 2 * time.Second
 
-// Asking completes the first arguments of a verb, one question for each: what
-// digestd knows that begins with prefix. Args are those before. When it does not
-// answer nothing is offered.
+// Asking completes the first arguments of a verb by asking digestd, one question for each
+// argument, for what begins with prefix. args are the previous arguments. If digestd does not
+// answer, there is no completion.
 func (a *App) Asking(questions ...func(ctx context.Context, c *client.Client, prefix string, args []string) ([]cobra.Completion, error)) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if len(args) >= len(questions) {
@@ -42,8 +42,7 @@ func (a *App) Asking(questions ...func(ctx context.Context, c *client.Client, pr
 	}
 }
 
-// fit keeps what a shell can be offered, once each: some of them evaluate the
-// words that they are given.
+// fit removes duplicates and offers that a shell could evaluate.
 func fit(offers []cobra.Completion, prefix string) []cobra.Completion {
 	good := make([]cobra.Completion, 0, len(offers))
 	for _, offer := range offers {
@@ -66,18 +65,18 @@ func fit(offers []cobra.Completion, prefix string) []cobra.Completion {
 	return slices.Compact(good)
 }
 
-// harmless reports whether a character means nothing to any shell.
+// harmless reports whether a character has no special meaning in any shell.
 func harmless(r rune) bool {
 	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._+-:@^~%=/", r)
 }
 
-// globbed makes a pattern of what begins with a text.
+// globbed returns a pattern for texts that begin with prefix.
 func globbed(prefix string) string {
 	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(prefix) + "*"
 }
 
-// PackageNames are the names of packages that have lists, or their versions when
-// a version has been begun.
+// PackageNames completes names of packages with lists, or their versions once a version is
+// begun.
 func PackageNames(ctx context.Context, c *client.Client, prefix string, _ []string) ([]cobra.Completion, error) {
 	name := prefix
 	for i := range len(prefix) - 1 {
@@ -106,7 +105,7 @@ func someLists(ctx context.Context, c *client.Client, filter string) (lists []ap
 	return lists, err
 }
 
-// OrFiles offers files as well.
+// OrFiles also offers files.
 func OrFiles(complete cobra.CompletionFunc) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		offers, _ := complete(cmd, args, prefix)

@@ -14,7 +14,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 )
 
-// The exit codes; ExitCodes is their promise.
+// The exit codes. Their numbers never change.
 const (
 	ExitOK          = 0
 	exitFailed      = 1
@@ -26,7 +26,7 @@ const (
 	exitUnchanged   = 7
 )
 
-// ExitCodes is what the manual says of them.
+// ExitCodes are the exit codes with their descriptions in the manual.
 var ExitCodes = []struct {
 	Code    int
 	Meaning string
@@ -41,20 +41,19 @@ var ExitCodes = []struct {
 	{exitUnchanged, "Nothing was changed: the requested state is already in force."},
 }
 
-// usageError is a command line that makes no sense.
+// usageError is an error in the command line.
 type usageError struct {
 	error
-	command string // whose help says what does
+	command string // the command whose help explains the usage
 }
 
-// Usage makes an error of what is wrong with a command line; the help of the command
-// says what is right.
+// Usage returns an error about the command line; its advice names the help of the command.
 func Usage(err error, command string) error { return usageError{err, command} }
 
 func (e usageError) Unwrap() error { return e.error }
 
 func (e usageError) advice() string {
-	// cobra appends suggestions on lines of their own, after a tab each.
+	// cobra appends suggestions, each on a line that begins with a tab.
 	_, suggestions, _ := strings.Cut(e.Error(), "\n\t")
 	if first, _, _ := strings.Cut(suggestions, "\n"); first != "" {
 		return "did you mean " + e.command + " " + first + "?"
@@ -62,10 +61,10 @@ func (e usageError) advice() string {
 	return "see " + e.command + " --help"
 }
 
-// Absent is an error about a program besides digestd that does not answer.
+// Absent means that a program other than digestd does not answer.
 type Absent struct {
 	Err    error
-	Advice string // what starts it
+	Advice string // how to start it
 }
 
 func (e *Absent) Error() string { return e.Err.Error() }
@@ -77,15 +76,14 @@ type Trouble struct {
 	Exit  int       `json:"-"`
 }
 
-// usualAdvice is what to do after an error whose cause came without advice.
+// usualAdvice is the advice for errors that carry none.
 var usualAdvice = map[api.Code]string{
 	api.AccessDenied: "run it with sudo",
 	api.Busy:         "try again later",
 	api.Failed:       "see its log: journalctl -u digestd",
 }
 
-// Explain turns whatever went wrong into words and an exit code. Reasons come
-// from where they are known; advice is given here, where the user is known.
+// Explain returns the text, advice and exit code of an error.
 func Explain(err error) Trouble {
 	var (
 		usage       usageError
@@ -134,8 +132,7 @@ func Explain(err error) Trouble {
 	return explainBus(err)
 }
 
-// explainBus explains the errors that the bus itself answers with, and others by
-// their words alone.
+// explainBus explains the errors of the bus itself.
 func explainBus(err error) Trouble {
 	t := Trouble{Error: api.Error{Code: api.Failed, Message: err.Error()}, Exit: exitFailed}
 	switch client.BusError(err) {

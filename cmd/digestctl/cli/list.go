@@ -13,7 +13,7 @@ type Listing[T any] struct {
 	Print    func(*terminal.UI, []T)
 }
 
-// Show prints the document for programs; for people the items, or that there are none.
+// Show prints the document for programs, or the items for people.
 func (l Listing[T]) Show(a *App) error {
 	switch {
 	case a.JSON:

@@ -9,12 +9,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// ReasonFlag adds the flag without which nothing is recorded.
+// ReasonFlag adds the required flag for a reason.
 func ReasonFlag(cmd *cobra.Command, reason *string) {
 	cmd.Flags().StringVarP(reason, "reason", "r", "", "reason, as `TEXT`; it is recorded with your user")
 	cmd.MarkFlagRequired("reason")
 	cmd.RegisterFlagCompletionFunc("reason", cobra.NoFileCompletions)
-	// Before cobra, which would only say that the flag is required.
+	// cobra's own message would say only that the flag is required.
 	cmd.PreRunE = func(*cobra.Command, []string) error {
 		if strings.TrimSpace(*reason) == "" {
 			return fmt.Errorf("%s needs --reason TEXT, which is recorded with your user", VerbName(cmd))
@@ -23,7 +23,7 @@ func ReasonFlag(cmd *cobra.Command, reason *string) {
 	}
 }
 
-// OptionalReason adds the flag for what is recorded with a reason or without.
+// OptionalReason adds the optional flag for a reason.
 func OptionalReason(cmd *cobra.Command, reason *string) {
 	cmd.Flags().StringVarP(reason, "reason", "r", "", "reason, as `TEXT`; it is recorded with your user")
 	cmd.RegisterFlagCompletionFunc("reason", cobra.NoFileCompletions)

@@ -12,12 +12,11 @@ import (
 	"github.com/digestd/digestd/cmd/digestctl/terminal"
 )
 
-// agentTime is how long pkttyagent may take to be ready.
+// agentTime bounds the start of pkttyagent.
 const agentTime = 5 * time.Second
 
-// startAgent runs polkit's agent for terminals, which asks for a password where
-// no desktop does, and returns how to end it. Without a terminal or the program
-// nobody is asked here.
+// startAgent runs polkit's agent for terminals, which asks for a password if no desktop does.
+// stop ends it. Without a terminal or without the program it does nothing.
 func startAgent() (stop func()) {
 	nothing := func() {}
 	if !terminal.Is(os.Stdin) || !terminal.Is(os.Stderr) {

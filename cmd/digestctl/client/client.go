@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package client is digestd as a program sees it: a Go method for each method of org.digestd1
-// that digestctl uses, of the same name and with typed arguments and results, and the signals
-// of digestd. It starts digestd if it does not run, lets polkit ask for a password if possible,
-// and trusts only the owner of digestd's name. No other package of digestctl speaks D-Bus.
+// Package client is a client of digestd. It has a Go method for each method of org.digestd1 that
+// digestctl uses, of the same name and with typed arguments and results, and it receives the
+// signals of digestd. It starts digestd if it does not run, lets polkit ask for a password if
+// possible, and trusts only the owner of digestd's name. No other package of digestctl uses
+// D-Bus.
 package client
 
 import (
@@ -16,8 +17,8 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// Limits of waiting: for the bus, for a digestd that the bus has started, for an answer, and
-// for one that somebody gives a password for.
+// Time limits: for the bus, for a digestd that the bus starts, for an answer, and for an answer
+// that needs a password.
 const (
 	dialTime  = 10 * time.Second
 	startTime = 15 * time.Second
@@ -28,7 +29,7 @@ const (
 // SystemBus is the address of the system bus, wherever that is.
 const SystemBus = "system"
 
-// free are the methods for which nobody is ever asked for a password.
+// free are the methods that never need a password.
 var free = func() map[string]bool {
 	names := map[string]bool{}
 	for _, m := range bus.Methods() {
@@ -37,15 +38,15 @@ var free = func() map[string]bool {
 	return names
 }()
 
-// Client is a connection to the bus on which digestd is, or can be started.
+// Client is a connection to the bus.
 type Client struct {
 	conn     *dbus.Conn
 	believed *believed  // whose messages the connection takes in
 	flags    dbus.Flags // of every call
 }
 
-// Dial connects to the bus at an address, or to the system bus; digestd need not
-// be there. An error is an *Unreachable.
+// Dial connects to the bus at an address, or to the system bus. digestd need not run. Errors are
+// of type *[Unreachable].
 func Dial(ctx context.Context, address string) (*Client, error) {
 	// A context of the connection's own: when the user interrupts, what is under
 	// way can still be cancelled over it.
@@ -77,10 +78,10 @@ func Dial(ctx context.Context, address string) (*Client, error) {
 // Close ends the connection.
 func (c *Client) Close() { c.conn.Close() }
 
-// StartNothing makes calls fail where they would have the bus start digestd.
+// StartNothing makes calls fail instead of starting digestd.
 func (c *Client) StartNothing() { c.flags |= dbus.FlagNoAutoStart }
 
-// call calls a method of the manager and stores what it returns.
+// call calls a method of the manager and stores its results.
 func (c *Client) call(ctx context.Context, method string, args []any, returns ...any) error {
 	limit := callTime
 	if os.Geteuid() != 0 && !free[method] {
@@ -103,8 +104,8 @@ func (c *Client) call(ctx context.Context, method string, args []any, returns ..
 	return &Unreachable{Reason: err}
 }
 
-// send makes the call to a unique name, so that nobody else answers it, and allows
-// that somebody be asked for a password, which godbus's own calls do not.
+// send sends the call to a unique name, so that no other program answers it, and permits polkit
+// to ask for a password, which godbus's own calls do not.
 func (c *Client) send(ctx context.Context, to, method string, args []any) *dbus.Call {
 	msg := &dbus.Message{
 		Type: dbus.TypeMethodCall, Flags: dbus.FlagAllowInteractiveAuthorization | c.flags, Body: args,
@@ -130,16 +131,15 @@ func get[T any](ctx context.Context, c *Client, method string, args ...any) (v T
 	return v, err
 }
 
-// every calls a paged method until it has all.
+// every calls a paged method until it has all elements.
 func every[T any](ctx context.Context, c *Client, method string) ([]T, error) {
 	all := []T{}
 	_, err := pages(ctx, c, method, 0, 0, func(page []T) { all = append(all, page...) })
 	return all, err
 }
 
-// pages calls a paged method, from the element with the index from on, until it
-// has want elements, or all when want is 0, and gives each page to fn. args come
-// before offset and limit.
+// pages calls a paged method, from the element with the index from on, until it has want
+// elements, or all if want is 0. It passes each page to fn. args precede offset and limit.
 func pages[T any](ctx context.Context, c *Client, method string, from, want uint32, fn func(page []T), args ...any) (total uint32, err error) {
 	for taken := uint32(0); ; {
 		limit := uint32(api.MaxPage)

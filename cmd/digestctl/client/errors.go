@@ -12,7 +12,7 @@ import (
 
 // Unreachable means that there is no bus, or no digestd on it.
 type Unreachable struct {
-	Bus    string // the address, when it is the bus that cannot be reached
+	Bus    string // address of the bus that cannot be reached
 	Reason error
 }
 

@@ -11,23 +11,23 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// Progress is told how far a job is; a total of 0 is not known.
+// Progress is called with the progress of a job. If total is 0, it is unknown.
 type Progress func(stage string, done, total uint64)
 
-// The methods below start a job, wait for its end and return its result. When ctx
-// ends first the job is cancelled.
+// The methods below start a job, wait for its end and return its result. If ctx ends first, they
+// cancel the job.
 
 // Sync brings the lists in step with rpm's database.
 func (c *Client) Sync(ctx context.Context, report Progress) (api.SyncResult, error) {
 	return run[api.SyncResult](ctx, c, "Sync", report)
 }
 
-// Verify compares what is on disk with what is vouched for.
+// Verify compares the files on disk with the lists.
 func (c *Client) Verify(ctx context.Context, req api.VerifyRequest, report Progress) (api.Verification, error) {
 	return run[api.Verification](ctx, c, "Verify", report, verifyArguments(req)...)
 }
 
-// Fix does the same, and puts right what it can.
+// Fix is Verify, and fixes what can be fixed.
 func (c *Client) Fix(ctx context.Context, req api.VerifyRequest, report Progress) (api.Verification, error) {
 	return run[api.Verification](ctx, c, "Fix", report, verifyArguments(req)...)
 }
@@ -47,7 +47,7 @@ func (c *Client) OwnRemove(ctx context.Context, name, reason string, report Prog
 	return run[api.OwnResult](ctx, c, "OwnRemove", report, name, reason)
 }
 
-// GuardLearn makes contents that the guard refused part of an own list.
+// GuardLearn adds contents that the guard refused to an own list.
 func (c *Client) GuardLearn(ctx context.Context, list string, digests []string, reason string, report Progress) (api.OwnResult, error) {
 	return run[api.OwnResult](ctx, c, "GuardLearn", report, list, digests, reason)
 }

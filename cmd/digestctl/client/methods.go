@@ -10,11 +10,11 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 )
 
-// The methods below are those of org.digestd1, which docs/dbus.md describes. Of a
-// paged one want is how many elements to read, 0 for all, fn takes them page by
-// page, and total is how many there are.
+// The methods below are methods of org.digestd1, which docs/dbus.md describes. For a paged
+// method, want is the number of elements to read, 0 for all; fn receives them page by page;
+// total is the number of all elements.
 
-// Status returns the daemon at a glance.
+// Status returns the state of the daemon.
 func (c *Client) Status(ctx context.Context) (api.Status, error) {
 	return get[api.Status](ctx, c, "Status")
 }
@@ -48,7 +48,7 @@ func (c *Client) WhyBytes(ctx context.Context, path []byte) (api.Why, error) {
 	return get[api.Why](ctx, c, "WhyBytes", path)
 }
 
-// WhyContent explains a file that the caller has looked at.
+// WhyContent explains a file that the caller has examined.
 func (c *Client) WhyContent(ctx context.Context, path string, seen api.Content) (api.Why, error) {
 	// An array is there even if it is empty.
 	bytes := func(b []byte) []byte { return append([]byte{}, b...) }
@@ -56,12 +56,12 @@ func (c *Client) WhyContent(ctx context.Context, path string, seen api.Content) 
 		bytes(seen.SHA256), bytes(seen.SHA384), bytes(seen.SHA512))
 }
 
-// Check says what would become of a package, by its headers.
+// Check predicts the decision about a package from its headers.
 func (c *Client) Check(ctx context.Context, header, signatures []byte) (api.Check, error) {
 	return get[api.Check](ctx, c, "Check", append([]byte{}, header...), append([]byte{}, signatures...))
 }
 
-// CheckVersion says the same by its NEVRA alone.
+// CheckVersion predicts the decision about a version from its NEVRA.
 func (c *Client) CheckVersion(ctx context.Context, nevra string) (api.Check, error) {
 	return get[api.Check](ctx, c, "CheckVersion", nevra)
 }
@@ -86,17 +86,17 @@ func (c *Client) RollbackGrant(ctx context.Context, nevra, reason string) (api.G
 	return get[api.Grant](ctx, c, "RollbackGrant", nevra, reason)
 }
 
-// RollbackRevoke takes back a grant that was not used.
+// RollbackRevoke revokes an unused grant.
 func (c *Client) RollbackRevoke(ctx context.Context, nevra string) error {
 	return c.call(ctx, "RollbackRevoke", []any{nevra})
 }
 
-// Floors returns the floors that were set, by package.
+// Floors returns the floors in force, by package.
 func (c *Client) Floors(ctx context.Context) ([]api.Floor, error) {
 	return every[api.Floor](ctx, c, "Floors")
 }
 
-// FloorSet lets nothing of a package below a version be active.
+// FloorSet keeps all versions of a package below a version out.
 func (c *Client) FloorSet(ctx context.Context, pkg, evr, reason string) error {
 	return c.call(ctx, "FloorSet", []any{pkg, evr, reason})
 }
@@ -106,7 +106,7 @@ func (c *Client) FloorClear(ctx context.Context, pkg, reason string) error {
 	return c.call(ctx, "FloorClear", []any{pkg, reason})
 }
 
-// Denials reads what is denied.
+// Denials returns the denials in force.
 func (c *Client) Denials(ctx context.Context, want uint32, fn func(page []api.Denial)) (total uint32, err error) {
 	return pages(ctx, c, "Denials", 0, want, fn)
 }
@@ -120,17 +120,17 @@ func (c *Client) Deny(ctx context.Context, what, path, reason, ticket string, ex
 	return get[api.Denial](ctx, c, "Deny", what, path, reason, ticket, us)
 }
 
-// DenialLift takes a denial back.
+// DenialLift lifts a denial.
 func (c *Client) DenialLift(ctx context.Context, what, reason string) (api.Denial, error) {
 	return get[api.Denial](ctx, c, "DenialLift", what, reason)
 }
 
-// DenialsImport denies all that a document says, or says what that would do.
+// DenialsImport imports a document of denials, or predicts the result of an import.
 func (c *Client) DenialsImport(ctx context.Context, document []byte, dryRun bool) (api.DenialImport, error) {
 	return get[api.DenialImport](ctx, c, "DenialsImport", document, dryRun)
 }
 
-// Anchor says how the index and the counter in the TPM stand to each other.
+// Anchor returns the relation between the index and the counter in the TPM.
 func (c *Client) Anchor(ctx context.Context) (api.Anchor, error) {
 	return get[api.Anchor](ctx, c, "Anchor")
 }

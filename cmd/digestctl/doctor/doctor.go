@@ -20,42 +20,42 @@ import (
 	"github.com/digestd/digestd/daemon/config"
 )
 
-// Verdict is what became of a look.
+// Verdict is the result of a check.
 type Verdict string
 
 // The verdicts, the best first.
 const (
 	OK      Verdict = "ok"
-	Skipped Verdict = "skipped" // not to be seen from here; Found says why
-	Warn    Verdict = "warn"    // it works; something is missing or will be
+	Skipped Verdict = "skipped" // the check is not possible here; Found says why
+	Warn    Verdict = "warn"    // it works, but something is missing, or will be
 	Fail    Verdict = "fail"    // digestd cannot do its work
 )
 
-// Finding is one thing that was found out.
+// Finding is one result of a check.
 type Finding struct {
-	Check   string  `json:"check"`           // the check it is of
+	Check   string  `json:"check"`           // name of the check
 	Verdict Verdict `json:"verdict"`         // ok, skipped, warn, fail
-	Found   string  `json:"found"`           // what is so
-	Fix     string  `json:"fix,omitzero"`    // a command that mends it
-	Advice  string  `json:"advice,omitzero"` // what to do, where no command does it
+	Found   string  `json:"found"`           // what the check found
+	Fix     string  `json:"fix,omitzero"`    // a command that fixes it
+	Advice  string  `json:"advice,omitzero"` // what to do if no command fixes it
 }
 
 // Patience is how long one check may take on a machine of which nothing is known.
 const Patience = 10 * time.Second
 
-// Machine is what is looked at. Tests look at parts of one.
+// Machine is the machine to check. Tests use parts of one.
 type Machine struct {
 	Config   string                                    // path of digestd's configuration
 	Top      string                                    // where /proc, /sys, /etc and /run lie; "" is /
-	Root     bool                                      // who looks may see everything
-	Patience time.Duration                             // for one check
+	Root     bool                                      // the user may see everything
+	Patience time.Duration                             // limit for each check
 	Now      func() time.Time                          // the machine's clock
 	Status   func(context.Context) (api.Status, error) // asks digestd
-	Version  string                                    // of digestd that belongs to this program
-	Running  *api.Status                               // of the digestd whose places are looked at; nil goes by the configuration alone
+	Version  string                                    // version of digestd that belongs to this program
+	Running  *api.Status                               // of the digestd whose directories are checked; nil: by the configuration alone
 }
 
-// check is one look at the machine.
+// check is one check of the machine.
 type check struct {
 	name, about string
 	look        func(ctx context.Context, p *patient)
@@ -87,10 +87,10 @@ func checks() []check {
 	}
 }
 
-// About is a check's name and what is well when it is.
+// About is the name of a check, and the condition that it checks.
 type About struct{ Name, Well string }
 
-// Checks are the checks there are, in their order.
+// Checks returns all checks, in their order.
 func Checks() []About {
 	var list []About
 	for _, c := range checks() {
@@ -99,12 +99,12 @@ func Checks() []About {
 	return list
 }
 
-// patient is the machine under one check, and what was found.
+// patient is the machine during one check, with the findings so far.
 type patient struct {
 	*Machine
 	name     string
-	conf     config.Config // the defaults when it cannot be read, with the places of the digestd that runs
-	written  config.Config // the same as the file has it
+	conf     config.Config // the defaults if it cannot be read; with the directories of the running digestd
+	written  config.Config // the same as in the file
 	confErr  error
 	status   func() (api.Status, error) // asked once for all checks
 	findings []Finding
@@ -129,8 +129,7 @@ func (p *patient) advise(format string, args ...any) {
 // at is where a path of the machine lies.
 func (m *Machine) at(path string) string { return filepath.Join("/", m.Top, path) }
 
-// Examine carries out the checks of these names, or all, and returns what they
-// found in the order of the checks.
+// Examine runs the named checks, or all, and returns their findings in the order of the checks.
 func (m *Machine) Examine(ctx context.Context, names ...string) []Finding {
 	patience := m.Patience
 	conf, confErr := config.Load(m.Config)

@@ -38,26 +38,26 @@ func offline(a *cli.App, fn func(ctx context.Context, args []string) error) func
 	}
 }
 
-// describedList is what can be said of a list file.
+// describedList describes a list file.
 type describedList struct {
 	Path      string           `json:"path"`
 	Format    string           `json:"format"`             // tlv, rpm
-	Sequence  string           `json:"sequence,omitzero"`  // the number before its name
-	Size      int              `json:"size"`               // of the file
+	Sequence  string           `json:"sequence,omitzero"`  // number before its name
+	Size      int              `json:"size"`               // size of the file in bytes
 	Body      string           `json:"body"`               // SHA-256 of the list without its signature
-	Signature describedSig     `json:"signature,omitzero"` // absent from a list without one
-	Counts    []countedAlgo    `json:"algorithms"`         // by algorithm, in order
-	Package   string           `json:"package,omitzero"`   // of an rpm list
-	Entries   []api.File       `json:"entries,omitzero"`   // when they were asked for
+	Signature describedSig     `json:"signature,omitzero"` // absent from an unsigned list
+	Counts    []countedAlgo    `json:"algorithms"`         // digests by algorithm, in order
+	Package   string           `json:"package,omitzero"`   // package of an rpm list
+	Entries   []api.File       `json:"entries,omitzero"`   // its files, with --files
 	Error     describedMistake `json:"error,omitzero"`     // why the kernel would refuse it
-	Remarks   []string         `json:"remarks,omitzero"`   // what the kernel would not mind, but somebody may
+	Remarks   []string         `json:"remarks,omitzero"`   // what the kernel accepts and people may object to
 }
 
 type describedSig struct {
 	Kind     string `json:"kind"`              // pkcs7, pgp, x509
 	Size     int    `json:"size"`              // in bytes
-	Signer   string `json:"signer,omitzero"`   // as the signature names it
-	Verified string `json:"verified,omitzero"` // by whom, if keys were given
+	Signer   string `json:"signer,omitzero"`   // the signer, as the signature names it
+	Verified string `json:"verified,omitzero"` // the key that verified it, if keys were given
 }
 
 type countedAlgo struct {
@@ -65,7 +65,7 @@ type countedAlgo struct {
 	Entries int    `json:"entries"`
 }
 
-// describedMistake is where a list is malformed, and how.
+// describedMistake is the place and the kind of an error in a list.
 type describedMistake struct {
 	Offset  int    `json:"offset"`
 	Field   string `json:"field"`

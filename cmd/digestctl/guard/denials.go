@@ -22,8 +22,8 @@ import (
 // denialsDocument is what denials prints for programs.
 type denialsDocument struct {
 	Denials []api.GuardDenial `json:"denials"`
-	Lost    uint64            `json:"lost"`    // refusals that the kernel had no room to tell of
-	Dropped uint64            `json:"dropped"` // sums that had to make room for later ones
+	Lost    uint64            `json:"lost"`    // refusals that the kernel had no room to report
+	Dropped uint64            `json:"dropped"` // summaries that made room for later ones
 }
 
 func (g *app) denialsCommand() *cobra.Command {
@@ -74,12 +74,12 @@ reason that digestctl why gives for it now. With --follow it continues with new 
 	return cmd
 }
 
-// source tells of denials: digestd-guard, whose denials digestd explains if it answers, or
-// digestd alone, which has done so.
+// source reads denials: from digestd-guard, with explanations of digestd if it answers, or from
+// digestd alone, whose answer has both.
 type source struct {
-	guard   *protocol.Client // nil: digestd is asked for all
-	digestd *client.Client   // nil: it cannot be reached
-	absent  error            // why not
+	guard   *protocol.Client // nil: digestd answers all questions
+	digestd *client.Client   // nil: digestd cannot be reached
+	absent  error            // why it cannot be reached
 }
 
 // meetDigestd looks for a digestd that runs.
@@ -130,7 +130,7 @@ func (s *source) explain(ctx context.Context, d *api.GuardDenial) error {
 		if s.digestd != nil {
 			path := was.ExactPath()
 			if !strings.HasPrefix(path, "/") {
-				path = "/" // no list has it; the content alone counts
+				path = "/" // no list has it; only the content counts
 			}
 			if why, err = s.digestd.WhyContent(ctx, path, api.Content{Found: true, SHA256: sum}); err != nil {
 				if ctx.Err() != nil {

@@ -25,9 +25,9 @@ const defaultList = "learned"
 
 // learnDocument is what learn prints for programs.
 type learnDocument struct {
-	Candidates []api.GuardCandidate `json:"candidates"` // that were not learned, or cannot be
+	Candidates []api.GuardCandidate `json:"candidates"` // files that were not learned
 	Learned    []api.GuardCandidate `json:"learned"`
-	Result     api.OwnResult        `json:"result"` // of the list that they are part of now
+	Result     api.OwnResult        `json:"result"` // the list that has the learned files
 }
 
 func (g *app) learnCommand() *cobra.Command {

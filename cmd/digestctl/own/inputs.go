@@ -25,7 +25,7 @@ type inputs struct {
 	trees    []scan.Tree
 	listed   []string // single files
 	expected map[string]scan.Expectation
-	real     map[string]string // directories with links followed
+	real     map[string]string // directories, and their real paths
 }
 
 // read takes in the arguments of a command line, and what its flags name besides.
@@ -135,7 +135,7 @@ func (in *inputs) readLog(file string) error {
 	in.expected = map[string]scan.Expectation{}
 	return userfile.EachMeasured(file, func(e imalog.Entry) error {
 		if e.Path == "" || e.Path[0] != '/' {
-			return nil // no file's: keys, buffers, boot_aggregate
+			return nil // the entry is not about a file: keys, buffers, boot_aggregate
 		}
 		file, err := in.file(path.Clean(e.Path))
 		if err != nil {

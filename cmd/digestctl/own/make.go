@@ -21,16 +21,16 @@ import (
 	"github.com/digestd/digestd/digestlist"
 )
 
-// making is one own list on its way.
+// making is the work on one own list.
 type making struct {
 	app    *cli.App
 	client *client.Client
 	options
 	inputs inputs
 	name   string
-	old    api.Own  // the list as it is
-	fresh  bool     // nothing of old goes on
-	doc    document // what has become of it
+	old    api.Own  // the list before
+	fresh  bool     // the previous files of the list are discarded
+	doc    document // the result
 }
 
 // make scans, sends and publishes the list.
@@ -87,13 +87,13 @@ func (m *making) request(upload uint64, roots []string) api.OwnRequest {
 	return req
 }
 
-// hashing is one scan of the files of a list, and what it leaves out.
+// hashing is one scan of the files of a list, with the files that it left out.
 type hashing struct {
 	*making
 	progress *terminal.Progress
-	before   map[string]bool // files of the version before, which may be gone
-	gone     int             // how many of them are
-	first    error           // why the first file could not be hashed
+	before   map[string]bool // files of the former version, which may be gone
+	gone     int             // number of these that are gone
+	first    error           // why the first of them could not be hashed
 }
 
 // plan says what to hash: what is named, and what the version before is made of.

@@ -124,13 +124,13 @@ func printOwn(t *terminal.UI, o showDocument) {
 	}
 }
 
-// document is what the verbs that change an own list print for programs.
+// document is what verbs that change an own list print for programs.
 type document struct {
 	api.OwnResult
 	Skipped []skippedFile `json:"skipped,omitzero"`
 }
 
-// skippedFile is one that could not be hashed.
+// skippedFile is a file that could not be hashed.
 type skippedFile struct {
 	Path    string `json:"path"`
 	RawPath []byte `json:"rawPath,omitzero"`

@@ -32,11 +32,11 @@ type builtDocument struct {
 	Files   []string `json:"files"`
 }
 
-// order is what is to be built.
+// order describes the package to build.
 type order struct {
 	Name, Version, Release string
 	Files                  []string // names of policy files
-	Changed                string   // when, for the changelog
+	Changed                string   // time for the changelog
 }
 
 func buildCommand(a *cli.App) *cobra.Command {

@@ -23,9 +23,9 @@ type checkedFile struct {
 	File  string           `json:"file"`
 	Name  string           `json:"name"`
 	Rules []api.PolicyRule `json:"rules,omitempty"`
-	Line  int              `json:"line,omitempty"`  // of the error
-	Key   string           `json:"key,omitempty"`   // of the error
-	Error string           `json:"error,omitempty"` // "" if the file is right
+	Line  int              `json:"line,omitempty"`  // line of the error
+	Key   string           `json:"key,omitempty"`   // key of the error
+	Error string           `json:"error,omitempty"` // "" if the file has no error
 }
 
 // checkedDocument is what policy check prints for programs.
@@ -119,12 +119,12 @@ func rulesOf(rules []fleet.Rule) []api.PolicyRule {
 
 // diffDocument is what policy diff prints for programs.
 type diffDocument struct {
-	Ends    []api.PolicyRule `json:"ends"`    // said before, and not any more
-	Begins  []api.PolicyRule `json:"begins"`  // said now, and not before
-	Changes []changedRule    `json:"changes"` // said otherwise
+	Ends    []api.PolicyRule `json:"ends"`    // rules that end
+	Begins  []api.PolicyRule `json:"begins"`  // rules that begin
+	Changes []changedRule    `json:"changes"` // rules that change
 }
 
-// changedRule is a rule before and after.
+// changedRule is a rule before and after a change.
 type changedRule struct {
 	Was api.PolicyRule `json:"was"`
 	Is  api.PolicyRule `json:"is"`
@@ -161,7 +161,7 @@ replaces all rules of the former file, also floors, denials and revocations.`,
 				p, err := c.Policy(ctx, strings.TrimSuffix(filepath.Base(args[0]), fleet.Suffix))
 				var told *api.Error
 				if errors.As(err, &told) && told.Code == api.NotFound {
-					p, err = api.Policy{}, nil // all of it is new
+					p, err = api.Policy{}, nil // all rules are new
 				}
 				if err != nil {
 					return err

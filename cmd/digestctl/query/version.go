@@ -16,7 +16,7 @@ import (
 // versionDocument is what version prints for programs.
 type versionDocument struct {
 	Digestctl string `json:"digestctl"`
-	Digestd   string `json:"digestd,omitzero"` // absent when it is not reachable
+	Digestd   string `json:"digestd,omitzero"` // absent if digestd cannot be reached
 }
 
 // Version is digestctl version.

@@ -22,7 +22,7 @@ import (
 type watchLine struct {
 	Time   time.Time      `json:"time"`
 	Event  string         `json:"event"`  // a signal's name, PropertiesChanged, Watching, Waiting or Left
-	Fields map[string]any `json:"fields"` // what it said, by the names in org.digestd1(5)
+	Fields map[string]any `json:"fields"` // the contents of the event, with the names of org.digestd1(5)
 }
 
 // Watch is digestctl watch.

@@ -17,27 +17,26 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 )
 
-// Coverage says which executables active lists name: programs, and what is
-// loaded as a library. It goes by their paths; whether their contents are those
-// that the lists have is for digestctl verify to say.
+// Coverage says how many executables, which are programs and libraries, active lists name. It
+// compares paths only; digestctl verify compares contents.
 type Coverage struct {
 	Executables int         `json:"executables"`
-	Named       int         `json:"named"`       // in active lists
-	Directories []Directory `json:"directories"` // in which they are, by path
-	Lists       []Share     `json:"lists"`       // that name the most
-	Unnamed     []Unnamed   `json:"unnamed"`     // in no active list, the first of them
-	Unreadable  int         `json:"unreadable"`  // directories that could not be looked into
-	Cut         bool        `json:"cut"`         // there are more than were looked at
+	Named       int         `json:"named"`       // executables in active lists
+	Directories []Directory `json:"directories"` // directories with executables, by path
+	Lists       []Share     `json:"lists"`       // lists that name the most executables
+	Unnamed     []Unnamed   `json:"unnamed"`     // the first executables that are in no active list
+	Unreadable  int         `json:"unreadable"`  // directories that could not be read
+	Cut         bool        `json:"cut"`         // there are more executables than were read
 }
 
-// Directory is a part of the tree.
+// Directory is the number of executables in a part of the tree.
 type Directory struct {
 	Path        string `json:"path"`
 	Executables int    `json:"executables"`
 	Named       int    `json:"named"`
 }
 
-// Share is how many executables a list names.
+// Share is the number of executables that a list names.
 type Share struct {
 	List        string `json:"list"`
 	Package     string `json:"package"`

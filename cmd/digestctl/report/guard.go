@@ -10,8 +10,8 @@ import (
 
 // Guarded is what the guard in the kernel refused, or would have in mode enforce.
 type Guarded struct {
-	Denials []api.GuardDenial `json:"denials"` // the latest first, if they may be seen
-	Hidden  bool              `json:"hidden"`  // they may not
+	Denials []api.GuardDenial `json:"denials"` // the latest first, if the user may see them
+	Hidden  bool              `json:"hidden"`  // the user may not see them
 }
 
 func (v view) FirstGuarded() []api.GuardDenial { return first(v.Guard.Denials) }

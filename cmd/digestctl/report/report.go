@@ -21,39 +21,38 @@ import (
 
 // Report is all that the page shows.
 type Report struct {
-	Made      time.Time        `json:"made"`      // when it was gathered
+	Made      time.Time        `json:"made"`      // when the facts were gathered
 	Host      string           `json:"host"`      // the machine's name
 	Status    api.Status       `json:"status"`    // of digestd
 	Next      []Step           `json:"next"`      // what to do, most urgent first
 	Coverage  Coverage         `json:"coverage"`  // of executables by lists
 	Verified  Verified         `json:"verified"`  // contents, as they were compared last
-	Keys      []api.Key        `json:"keys"`      // that vouch, or did
+	Keys      []api.Key        `json:"keys"`      // keys that vouch, or vouched in the past
 	Lists     []api.List       `json:"lists"`     // of all states
-	Floors    []api.Floor      `json:"floors"`    // that administrators set
-	Denials   []api.Denial     `json:"denials"`   // by the owner's word
+	Floors    []api.Floor      `json:"floors"`    // floors that are set
+	Denials   []api.Denial     `json:"denials"`   // denials in force
 	Decisions []api.Event      `json:"decisions"` // newest first
-	Earlier   int              `json:"earlier"`   // decisions that are not shown
-	Findings  []doctor.Finding `json:"findings"`  // of digestctl doctor
-	Guard     Guarded          `json:"guard"`     // what the guard in the kernel refused
+	Earlier   int              `json:"earlier"`   // number of decisions that are not shown
+	Findings  []doctor.Finding `json:"findings"`  // findings of digestctl doctor
+	Guard     Guarded          `json:"guard"`     // refusals of the guard
 }
 
 // Step is something to do.
 type Step struct {
 	Severity string `json:"severity"`         // error, warning, notice
-	Text     string `json:"text"`             // what is so
-	Command  string `json:"command,omitzero"` // that mends or explains it
-	Advice   string `json:"advice,omitzero"`  // in words
+	Text     string `json:"text"`             // what the problem is
+	Command  string `json:"command,omitzero"` // a command that fixes or explains it
+	Advice   string `json:"advice,omitzero"`  // advice in words
 }
 
-// Verified is the latest comparison of the disk with the lists, and what it
-// found that is no mere notice.
+// Verified is the latest comparison of the files with the lists, with its errors.
 type Verified struct {
 	api.Verification
-	Findings []api.Finding `json:"findings"` // the first of them, if they may be seen
-	Hidden   bool          `json:"hidden"`   // they may not
+	Findings []api.Finding `json:"findings"` // the first findings, if the user may see them
+	Hidden   bool          `json:"hidden"`   // the user may not see the findings
 }
 
-// Source is where the facts come from.
+// Source answers the questions of a report.
 type Source interface {
 	Status(ctx context.Context) (api.Status, error)
 	Keys(ctx context.Context) ([]api.Key, error)
@@ -73,7 +72,7 @@ const (
 	maxFindings  = 500
 )
 
-// Gather asks for everything. Report tells how far it is.
+// Gather collects the facts. It calls report with its progress.
 func Gather(ctx context.Context, src Source, tell func(stage string, done, total uint64)) (*Report, error) {
 	r := &Report{Made: time.Now()}
 	tell("asking", 0, 0)
@@ -110,7 +109,7 @@ func Gather(ctx context.Context, src Source, tell func(stage string, done, total
 	return r, nil
 }
 
-// Advise works out what to do next, from everything that is known by now.
+// Advise derives the next steps from all facts.
 func (r *Report) Advise() {
 	r.Next = []Step{}
 	add := func(severity, command, advice, format string, args ...any) {

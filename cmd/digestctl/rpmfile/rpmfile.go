@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rpmfile reads package files, which anybody may have made, in a process of its own:
-// one with limits, that can open nothing and speak to nobody. A crash there is an error about
-// that file.
+// Package rpmfile reads package files, which may be hostile, in a separate process with limits,
+// which can open no file and make no connection. A crash of that process is an error about the
+// file.
 //
-// The headers come back as bytes, for those who verify signatures. Nothing else that the
-// process says of a package is trusted: it describes.
+// The process returns the headers as bytes; the caller verifies their signatures. Everything
+// else that the process returns is only a description.
 package rpmfile
 
 import (
@@ -32,15 +32,15 @@ const (
 	patience = 10 * time.Minute
 )
 
-// Package is what a package file has.
+// Package is the content of a package file.
 type Package struct {
 	NEVRA      string       `json:"nevra"`
 	Source     bool         `json:"source"`     // it is a source package
 	Header     []byte       `json:"header"`     // without its magic
-	Signatures []byte       `json:"signatures"` // the header of signatures, without its magic and padding
+	Signatures []byte       `json:"signatures"` // the signature header, without its magic and padding
 	Compared   int          `json:"compared"`   // files whose content was compared with the header's digest
-	Different  []Difference `json:"different"`  // files that are not as the header says
-	More       int          `json:"more"`       // of which are not among them
+	Different  []Difference `json:"different"`  // files that differ from the header
+	More       int          `json:"more"`       // number of further such files
 }
 
 // Kinds of differences.
@@ -50,7 +50,7 @@ const (
 	Extra   = "extra"   // the header has no digest by which to judge the file
 )
 
-// Difference is a file whose content is not what the header says.
+// Difference is a file whose content differs from the header.
 type Difference struct {
 	Path     string `json:"path"`
 	Kind     string `json:"kind"` // changed, missing, extra
@@ -58,20 +58,20 @@ type Difference struct {
 	Found    string `json:"found,omitempty"`
 }
 
-// answer is what the process says.
+// answer is the answer of the process.
 type answer struct {
 	Package *Package `json:"package,omitempty"`
 	Error   string   `json:"error,omitempty"`
 }
 
-// Is reports whether a file begins as a package does.
+// Is reports whether a file begins like a package.
 func Is(f *os.File) bool {
 	var magic [4]byte
 	_, err := f.ReadAt(magic[:], 0)
 	return err == nil && string(magic[:]) == leadMagic
 }
 
-// Read has program, which is digestctl, read the package in f.
+// Read makes program, which is digestctl, read the package in f.
 func Read(ctx context.Context, program string, f *os.File) (*Package, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rpmplugin tells whether rpm's loader would accept a plugin, without loading it.
+// Package rpmplugin checks whether rpm would load a plugin, without loading it.
 package rpmplugin
 
 import (
@@ -11,11 +11,11 @@ import (
 	"strings"
 )
 
-// Fits says why rpm's loader would refuse the plugin in file, which carries no version: it
-// must be for this machine, export its table of hooks, and find every library and every
-// function of rpm's that it was linked with. rpm is the path of that program, plugins the
-// directory from which it loads plugins, beside which its libraries may lie. The error is nil
-// where rpm is no ELF program, for what a script would load is not known.
+// Fits returns the reason why rpm's loader would refuse the plugin in file. The plugin must be
+// for this machine, export its table of hooks, and find every library and every function of rpm
+// with which it was linked. rpm is the path of that program, plugins the directory from which it
+// loads plugins; rpm's libraries may be beside that. The error is nil if rpm is not an ELF
+// program, because it is not known what a script would load.
 func Fits(rpm, file, plugins string) error {
 	plugin, err := elf.Open(file)
 	if err != nil {

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package scan finds the files that an own list is made of and hashes them, on
-// all processors, into the body of a list.
+// Package scan finds the files of an own list and hashes them, on all processors, into the body
+// of the list.
 //
-// It promises that the same files give the same bytes, whatever the order in which their
-// digests come; that memory does not grow with their number or size, but for the paths that the
-// caller gave one by one; that a tree is never left, neither by a link nor into another file
-// system; and that no file gets a digest it had only while it was being written. It reports
-// each file that it cannot hash to the caller, which decides whether to publish the list
-// without it.
+// The same files give the same bytes, in whatever order their digests arrive. Memory grows only
+// with the paths that the caller gave one by one, not with the number or size of files. A scan
+// of a tree follows no link out of it and enters no other file system. No file gets a digest of
+// an intermediate state. The package reports each file that it cannot hash, and the caller
+// decides whether to publish the list without it.
 package scan
 
 import (
@@ -28,13 +27,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Options are what is scanned, and how. Paths are absolute and clean.
+// Options describe a scan. Paths are absolute and clean.
 type Options struct {
-	Root    string   // of the tree whose paths are written: what is outside is refused
+	Root    string   // of the tree to which paths are relative; files outside are refused
 	Trees   []Tree   // files, or directories with all their files
-	Listed  []string // files, as they are: a link is none
+	Listed  []string // single files; a symbolic link is not one
 	Algo    digestlist.Algo
-	MaxSize int64 // of a file; what is larger is told of
+	MaxSize int64 // size limit of a file; larger files are reported
 
 	// Expected are the digests that files must have, by their path as given in
 	// Listed: others are told of.
@@ -52,12 +51,12 @@ type Tree struct {
 	Chroot string // inside of which Path is looked up; "" for /
 }
 
-// Result is what a scan came to.
+// Result is the result of a scan.
 type Result struct {
 	Files   int
 	Bytes   int64
-	Skipped int      // files that Options.Skipped heard of
-	Roots   []string // Trees with links followed, as they are listed
+	Skipped int      // files reported to Options.Skipped
+	Roots   []string // the real paths of Trees, as the list has them
 }
 
 var (
@@ -71,9 +70,9 @@ var (
 	ErrOutside = errors.New("outside of the root that digestd keeps")
 )
 
-// job is one file on its way to the list, in the order in which it will be there.
+// job is one file on its way to the list, in the order of the list.
 type job struct {
-	path string // as listed
+	path string // path in the list
 	fd   int    // of the file, -1 if it could not be opened
 	size int64
 	want *Expectation
@@ -82,8 +81,7 @@ type job struct {
 	done chan struct{}
 }
 
-// Write scans, and writes the body of a list to out. On an error what was written
-// is worth nothing.
+// Write scans, and writes the body of a list to out. After an error the output is useless.
 func Write(parent context.Context, o Options, out io.WriterAt) (r Result, err error) {
 	ctx, cancel := context.WithCancel(parent)
 	workers := runtime.GOMAXPROCS(0)

@@ -38,12 +38,12 @@ func Verbs(a *cli.App, root *cobra.Command) (verbs []Verb) {
 	return verbs
 }
 
-// Documents returns the types of what a verb prints: its own documents, and that of an error.
+// Documents returns the types of the documents that a verb prints, including that of an error.
 func (v Verb) Documents() []reflect.Type {
 	return append(v.documents[:len(v.documents):len(v.documents)], reflect.TypeFor[cli.Trouble]())
 }
 
-// Schema makes the schema of what a verb prints.
+// Schema returns the schema of a verb.
 func (v Verb) Schema(d Descriptions) *Schema { return d.Of(v.Name, v.About, v.Documents()...) }
 
 // listDocument is what schema prints without a verb.

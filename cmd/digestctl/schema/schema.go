@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package schema makes JSON Schemas (draft 2020-12) of the documents that the verbs of
-// digestctl print with --json, from the Go types of these documents.
+// Package schema makes JSON Schemas (draft 2020-12) of the documents that the verbs of digestctl
+// print with --json, from the Go types of these documents.
 //
-// A schema describes what a program may rely on: the keys, their types and which of them are
-// always there. Within a major version keys are added and never removed, none changes its
-// type, and one that is always there stays so. Therefore a schema permits keys that it does
-// not name.
+// A schema describes what a program may rely on: the keys, their types, and which of them are
+// always present. Within a major version keys are added and never removed, no key changes its
+// type, and a key that is always present stays so. Therefore a schema permits additional keys.
 package schema
 
 import (
@@ -21,7 +20,7 @@ import (
 // Dialect is the version of JSON Schema that schemas are written in.
 const Dialect = "https://json-schema.org/draft/2020-12/schema"
 
-// Schema is a JSON Schema, with the keywords that are used here.
+// Schema is a JSON Schema, limited to the keywords that this package uses.
 type Schema struct {
 	Dialect     string             `json:"$schema,omitempty"`
 	ID          string             `json:"$id,omitempty"`
@@ -40,20 +39,21 @@ type Schema struct {
 	Defs        map[string]*Schema `json:"$defs,omitempty"`
 }
 
-// Descriptions are what the comments in the source say of structs and their fields, by the
-// names that TypeKey and FieldKey give them.
+// Descriptions are the comments of structs and fields in the source, by the names that TypeKey
+// and FieldKey return.
 type Descriptions map[string]string
 
-// TypeKey names a struct in Descriptions: the last element of its package's path, and its name.
+// TypeKey returns the name of a struct in Descriptions: the last element of its package's path,
+// and its name.
 func TypeKey(t reflect.Type) string {
 	return t.PkgPath()[strings.LastIndexByte(t.PkgPath(), '/')+1:] + "." + t.Name()
 }
 
-// FieldKey names a field of a struct in Descriptions.
+// FieldKey returns the name of a field in Descriptions.
 func FieldKey(t reflect.Type, field string) string { return TypeKey(t) + "." + field }
 
-// Of makes the schema of a verb that prints one of these documents, each a JSON value of its
-// own.
+// Of returns the schema of a verb that prints one of these documents, each of which is one JSON
+// value.
 func (d Descriptions) Of(verb, title string, documents ...reflect.Type) *Schema {
 	m := newMaker(d)
 	s := &Schema{Dialect: Dialect, ID: "urn:digestd:digestctl:" + FileName(verb), Title: "digestctl " + verb + " --json", Description: title}
@@ -64,7 +64,7 @@ func (d Descriptions) Of(verb, title string, documents ...reflect.Type) *Schema 
 	return s
 }
 
-// FileName names the file of a verb's schema, without its extension.
+// FileName returns the name of a verb's schema file, without its extension.
 func FileName(verb string) string { return strings.ReplaceAll(verb, " ", "-") }
 
 // maker collects the structs of one schema.

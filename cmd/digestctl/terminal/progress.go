@@ -11,18 +11,18 @@ import (
 
 // The ways to show progress.
 const (
-	ProgressAuto  = "auto"  // a bar on a terminal that can move its cursor, lines elsewhere
+	ProgressAuto  = "auto"  // a bar on a terminal that can move its cursor, otherwise lines
 	ProgressBar   = "bar"   // a bar that is redrawn
-	ProgressLines = "lines" // a line for each stage and tenth of it: nothing is redrawn
+	ProgressLines = "lines" // a line for each stage and for each tenth of it; nothing is redrawn
 	ProgressNone  = "none"
 )
 
-// ProgressModes are the ways to show progress.
+// ProgressModes returns the ways to show progress.
 func ProgressModes() []string {
 	return []string{ProgressAuto, ProgressBar, ProgressLines, ProgressNone}
 }
 
-// SetProgress chooses a way to show progress; "" is auto.
+// SetProgress selects a way to show progress; "" is auto.
 func (t *UI) SetProgress(mode string) error {
 	switch {
 	case mode == "":
@@ -34,13 +34,13 @@ func (t *UI) SetProgress(mode string) error {
 	return nil
 }
 
-// Progress shows on standard error how far a job is.
+// Progress shows the progress of a job on standard error.
 type Progress struct {
 	UI    *UI
 	Off   bool // nothing is shown
 	stage string
-	tenth uint64    // of the stage that a line told last
-	told  time.Time // when that was
+	tenth uint64    // tenth of the stage that the latest line showed
+	told  time.Time // when that line was printed
 	drawn bool
 }
 
@@ -50,7 +50,7 @@ const (
 	linePause = 10 * time.Second
 )
 
-// Show says how far a stage is; a total of 0 is not known.
+// Show shows the progress of a stage. If total is 0, it is unknown.
 func (p *Progress) Show(stage string, done, total uint64) {
 	mode := p.UI.progress
 	switch {
@@ -61,7 +61,7 @@ func (p *Progress) Show(stage string, done, total uint64) {
 	case stage != p.stage:
 		p.tenth, p.told = 0, time.Now()
 		fmt.Fprintln(p.UI.Err, Safe(stage))
-	case mode == ProgressLines || Columns(p.UI.Err) > 0: // a log of a pipe needs the stages only
+	case mode == ProgressLines || Columns(p.UI.Err) > 0: // a log of a pipe needs only the stages
 		p.line(stage, done, total)
 	}
 	p.stage = stage
@@ -81,7 +81,7 @@ func (p *Progress) line(stage string, done, total uint64) {
 	}
 }
 
-// End leaves the terminal as it was.
+// End ends the bar.
 func (p *Progress) End() {
 	if p.drawn {
 		fmt.Fprint(p.UI.Err, "\r\x1b[K")

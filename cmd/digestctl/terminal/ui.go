@@ -18,21 +18,21 @@ import (
 	"unicode/utf8"
 )
 
-// UI writes to a person, or JSON to a program.
+// UI prints text for people, or JSON for programs.
 type UI struct {
 	Out, Err io.Writer
-	Quiet    bool // nothing but errors is said
+	Quiet    bool // print errors only
 	color    bool
-	live     bool // standard error is a terminal: progress may be redrawn
-	width    int  // columns of the terminal, 0 where lines may be as long as they are
+	live     bool // standard error is a terminal, so progress may be redrawn
+	width    int  // columns of the terminal, 0 for no limit
 	errWidth int  // the same of standard error
 	progress string
 }
 
-// New makes one whose answers go to out, and all else to err.
+// New returns a UI that prints answers to out and everything else to err.
 func New(out, err io.Writer) *UI { return &UI{Out: out, Err: err} }
 
-// SetUp takes in what the command line says, and looks what the terminal can do.
+// SetUp applies the flags of the command line, and finds out what the terminal can do.
 func (t *UI) SetUp(quiet, plain bool) {
 	t.Quiet = quiet
 	t.color = !plain && Is(t.Out)
@@ -53,7 +53,7 @@ const (
 	Faint  Style = "2"
 )
 
-// Paint colors a text, where colors are wanted.
+// Paint colors a text if colors are enabled.
 func (t *UI) Paint(s Style, text string) string {
 	if !t.color || s == Plain {
 		return text
@@ -64,15 +64,15 @@ func (t *UI) Paint(s Style, text string) string {
 // sayIndent is where what does not fit into a line continues.
 const sayIndent = 4
 
-// Say prints a line of its own. A terminal gets it in parts that fit.
+// Say prints a line. It wraps the line at the edge of a terminal.
 func (t *UI) Say(s Style, format string, args ...any) {
 	if !t.Quiet {
 		t.hang(sayIndent, s, Safe(fmt.Sprintf(format, args...)))
 	}
 }
 
-// Event prints a line about something that happened: when, a word for it, and a text. A
-// terminal gets the text in parts that fit beside the other two.
+// Event prints a line about an event: its time, a word for it, and a text, which it wraps on a
+// terminal.
 func (t *UI) Event(s Style, when time.Time, word, text string) error {
 	if t.Quiet {
 		return nil
@@ -102,10 +102,10 @@ func (t *UI) hang(indent int, s Style, text string) {
 // factIndent is where the text of a fact begins.
 const factIndent = 14
 
-// Fact prints a named fact under a line; an empty one is left out.
+// Fact prints a named fact. It omits an empty one.
 func (t *UI) Fact(name, format string, args ...any) { t.Colored(Plain, name, format, args...) }
 
-// Colored prints a fact that is to be seen.
+// Colored prints a fact in a color.
 func (t *UI) Colored(s Style, name, format string, args ...any) {
 	text := Safe(fmt.Sprintf(format, args...))
 	if !t.Quiet && text != "" {
@@ -118,9 +118,8 @@ func (t *UI) Colored(s Style, name, format string, args ...any) {
 	}
 }
 
-// Labelled prints a text after what is said of it, first a mark of so many
-// characters, then a name; an empty one is left out. A command is not wrapped,
-// for it is there to be pasted.
+// Labelled prints a text after a mark of fixed width and a name. It omits an empty text. It does
+// not wrap a command, so that people can copy it.
 func (t *UI) Labelled(mark string, width int, name, text string) {
 	const markWidth, nameWidth = 8, 12
 	if t.Quiet || text == "" {
@@ -134,7 +133,7 @@ func (t *UI) Labelled(mark string, width int, name, text string) {
 		strings.Join(lines, "\n"+strings.Repeat(" ", markWidth+nameWidth)))
 }
 
-// Trouble reports an error: what failed, then what to do next.
+// Trouble prints an error and what to do next.
 func (t *UI) Trouble(message, advice string) {
 	fmt.Fprintln(t.Err, "digestctl: "+Safe(message))
 	if advice != "" {
@@ -142,8 +141,7 @@ func (t *UI) Trouble(message, advice string) {
 	}
 }
 
-// Safe spells out what could do more than be read: control characters, those
-// that reorder text, and bytes that are no text.
+// Safe escapes control characters, characters that reorder text, and invalid bytes.
 func Safe(s string) string {
 	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return s

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Day prints a date, "" for none.
+// Day formats a date, "" for a zero time.
 func Day(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -18,10 +18,10 @@ func Day(t time.Time) string {
 	return t.Local().Format(time.DateOnly)
 }
 
-// Seconds prints a duration.
+// Seconds formats a duration.
 func Seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
 
-// Joined prints a name with its meaning, if that is known.
+// Joined formats a name with its meaning, if that is known.
 func Joined(name, meaning string) string {
 	if meaning == "" {
 		return name
@@ -29,7 +29,7 @@ func Joined(name, meaning string) string {
 	return name + ": " + meaning
 }
 
-// WithAlgo prints a digest after the name of its algorithm, "" for none.
+// WithAlgo formats a digest after the name of its algorithm, "" for an empty digest.
 func WithAlgo(algo, digest string) string {
 	if digest == "" {
 		return ""
@@ -37,8 +37,8 @@ func WithAlgo(algo, digest string) string {
 	return algo + ":" + digest
 }
 
-// PathOf returns a path's bytes, which Safe spells out, rather than the
-// replacement characters that travelled.
+// PathOf returns the bytes of a path, which Safe escapes, instead of the text with replacement
+// characters.
 func PathOf(path string, raw []byte) string {
 	if len(raw) > 0 {
 		return string(raw)
@@ -46,7 +46,7 @@ func PathOf(path string, raw []byte) string {
 	return path
 }
 
-// Size prints a number of bytes.
+// Size formats a number of bytes.
 func Size(n uint64) string {
 	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
 	value, unit := float64(n), 0
@@ -59,7 +59,7 @@ func Size(n uint64) string {
 	return fmt.Sprintf("%.1f %s", value, units[unit])
 }
 
-// Moment prints a time as the reader's clock shows it, "" for none.
+// Moment formats a time in the user's time zone, "" for a zero time.
 func Moment(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -67,7 +67,7 @@ func Moment(t time.Time) string {
 	return t.Local().Format("2006-01-02 15:04:05")
 }
 
-// Count prints a number with its noun.
+// Count formats a number with its noun.
 func Count(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -75,7 +75,7 @@ func Count(n int, one, many string) string {
 	return strconv.Itoa(n) + " " + many
 }
 
-// UserName names a user as the machine knows them.
+// UserName returns the name of a user on this machine.
 func UserName(uid uint32) string {
 	id := strconv.FormatUint(uint64(uid), 10)
 	if u, err := user.LookupId(id); err == nil {
@@ -84,8 +84,8 @@ func UserName(uid uint32) string {
 	return "uid " + id
 }
 
-// Without cuts a subject off a text about it that begins with it, or has it once
-// more after a colon: what it is about stands there already.
+// Without removes the subject from a text about it: at the beginning, or after a colon, where it
+// would be repeated.
 func Without(subject, text string) string {
 	if subject == "" {
 		return text

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package userfile reads and writes files that a user names. It bounds their size, never writes
-// through a link, and never waits for another process.
+// through a symbolic link, and never blocks on another process.
 package userfile
 
 import (
@@ -20,13 +20,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NoFileError is a file that is not there.
+// NoFileError means that a file does not exist.
 type NoFileError struct{ error }
 
-// NoFile makes an error of a file that is not there.
+// NoFile returns the error about a missing file.
 func NoFile(err error) error { return NoFileError{err} }
 
-// Interruptible is a reader that ends with a context.
+// Interruptible is a reader that fails when a context ends.
 type Interruptible struct {
 	Ctx context.Context
 	R   io.Reader
@@ -40,8 +40,7 @@ func (r Interruptible) Read(p []byte) (int, error) {
 	return r.R.Read(p)
 }
 
-// ReadBounded reads a file, or standard input for "-", that is not larger than
-// most.
+// ReadBounded reads a file, or standard input for "-". The content may have at most most bytes.
 func ReadBounded(ctx context.Context, path string, most int64) ([]byte, error) {
 	f := os.Stdin
 	if path != "-" {
@@ -65,8 +64,8 @@ func ReadBounded(ctx context.Context, path string, most int64) ([]byte, error) {
 	return data, nil
 }
 
-// Absolute makes path absolute as the kernel would read it: "link/.." is the
-// directory above where link leads, not the one that holds it. A link at the end
+// Absolute makes path absolute in the way of the kernel: "link/.." is the parent of the
+// directory to which link leads, not the one that contains link. A link as the last component
 // stays, for the daemon to follow.
 func Absolute(path string) (string, error) {
 	if slices.Contains(strings.Split(path, "/"), "..") {

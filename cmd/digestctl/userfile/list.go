@@ -26,7 +26,7 @@ type List struct {
 	Kind    digestlist.SigType // of sig
 }
 
-// Open opens a file, and waits for nobody.
+// Open opens a file without blocking.
 func Open(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -39,7 +39,7 @@ func Open(path string) (*os.File, error) {
 	return f, nil
 }
 
-// ReadAtMost reads everything, and fails if that has more than so many bytes.
+// ReadAtMost reads everything. It fails if there are more than that many bytes.
 func ReadAtMost(r io.Reader, most int) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, int64(most)+1))
 	if err == nil && len(data) > most {
@@ -48,8 +48,7 @@ func ReadAtMost(r io.Reader, most int) ([]byte, error) {
 	return data, err
 }
 
-// ReadList reads a list file and takes its signature off; the list itself is as it
-// is, well formed or not.
+// ReadList reads a list file and removes its signature. It does not check the list.
 func ReadList(path string) (file []byte, l List, err error) {
 	f, err := Open(path)
 	if err != nil {
@@ -67,7 +66,7 @@ func ReadList(path string) (file []byte, l List, err error) {
 	return file, l, err
 }
 
-// FormatOf says what a list is by its content, or else by its name.
+// FormatOf returns the format of a list, by its content or, if that is not clear, by its name.
 func FormatOf(path string, body []byte) string {
 	if bytes.HasPrefix(body, []byte(header.Magic)) {
 		return digestlist.FormatRPM

@@ -12,7 +12,7 @@ import (
 // maxLog bounds an IMA measurement list that is read.
 const maxLog = 512 << 20
 
-// EachMeasured reads a measurement list.
+// EachMeasured calls its function for each entry of an IMA measurement list.
 func EachMeasured(file string, fn func(imalog.Entry) error) error {
 	f, err := os.Open(file)
 	if err != nil {

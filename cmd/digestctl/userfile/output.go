@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// Write writes a file that a user named, whole or not at all. It replaces a file that has this
-// name, and never follows a symbolic link: root may write into a directory in which others make
+// Write writes a file that a user named, completely or not at all. It replaces an existing file,
+// and never follows a symbolic link: root may write into a directory in which other users make
 // links.
 func Write(path string, data []byte, mode os.FileMode) error {
 	if err := MayReplace(path); err != nil {
@@ -30,7 +30,7 @@ func Write(path string, data []byte, mode os.FileMode) error {
 	return err
 }
 
-// MayReplace refuses a name that is anything but a file's, or nobody's.
+// MayReplace returns an error if the name exists and is not a regular file.
 func MayReplace(path string) error {
 	if fi, err := os.Lstat(path); err == nil && !fi.Mode().IsRegular() {
 		return fmt.Errorf("%s is not a regular file", path)

@@ -17,16 +17,16 @@ import (
 	"github.com/digestd/digestd/digestlist/nevra"
 )
 
-// findings prints what a verification finds, while it goes on.
+// findings prints the findings of a verification while it runs.
 type findings struct {
 	app       *cli.App
 	client    *client.Client
 	progress  *terminal.Progress
 	taken     uint32
-	open      bool     // the document for programs has begun
-	reinstall []string // names of packages that would put files right
-	own       []string // own lists whose files are others now
-	nowhere   int      // paths that were named and are not there
+	open      bool     // the JSON document has begun
+	reinstall []string // names of packages whose reinstallation restores files
+	own       []string // own lists whose files have changed
+	nowhere   int      // number of named paths that do not exist
 }
 
 // maxReinstall bounds the packages that advice names.

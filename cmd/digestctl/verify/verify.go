@@ -23,13 +23,13 @@ type verifyDocument struct {
 	Verification api.Verification `json:"verification"`
 }
 
-// failedDocument is what they print if they fail after the first finding.
+// failedDocument is the document of a verification that failed after the first finding.
 type failedDocument struct {
 	Findings []api.Finding `json:"findings"`
 	Error    api.Error     `json:"error"`
 }
 
-// scope is what a verification is to look at.
+// scope is the part of the machine to verify.
 type scope struct {
 	all, idle, resume bool
 	packages          []string

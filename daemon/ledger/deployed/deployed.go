@@ -65,10 +65,18 @@ func put(s *state.State, d record.Deployment) {
 }
 
 // Part reports whether a comparison takes the package of a header for a part of the deployment.
-// What the deployment before had as well is judged as it was there.
+// What the deployment before had as well is judged as it was there. It no longer had what was
+// replaced there, though the list of that may be kept for what ran.
 func Part(s *state.State, header record.Digest) bool {
 	now := s.Past.Deployed
-	return now != nil && !header.IsZero() && (now.Due && s.ByHeader[header] == nil || !now.Due && slices.Contains(now.Waiting, header))
+	if now == nil || header.IsZero() {
+		return false
+	}
+	if !now.Due {
+		return slices.Contains(now.Waiting, header)
+	}
+	e := s.ByHeader[header]
+	return e == nil || e.Grace != ""
 }
 
 // Judge returns decision d about a part of the deployment as the owner wants it.

@@ -116,7 +116,7 @@ func TestReconcileOnce(t *testing.T) {
 
 func TestTemporary(t *testing.T) {
 	for err, want := range map[error]bool{
-		store.ErrUnavailable: true, unix.EMFILE: true, unix.EIO: true, unix.ENOSPC: false, unix.EACCES: false, errors.New("damaged"): false,
+		store.ErrUnavailable: true, unix.EMFILE: true, unix.EIO: true, unix.ENOSPC: true, unix.EROFS: true, unix.EACCES: false, errors.New("damaged"): false,
 	} {
 		if got := Temporary(fmt.Errorf("cannot open the index: %w", err)); got != want {
 			t.Errorf("%v passes by itself: %v", err, got)

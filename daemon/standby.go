@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -18,12 +19,13 @@ import (
 )
 
 // Temporary reports whether New failed for a cause that may pass by itself: an
-// index that cannot be opened now, or a system short of descriptors or memory.
+// index that cannot be opened now, a disk that takes no writes, or a system short of
+// descriptors or memory.
 // Nothing was decided or changed then, and New may be called again.
 func Temporary(err error) bool {
 	var errno unix.Errno
 	return errors.Is(err, store.ErrUnavailable) ||
-		errors.As(err, &errno) && slices.Contains([]unix.Errno{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EAGAIN, unix.EIO}, errno)
+		errors.As(err, &errno) && slices.Contains([]unix.Errno{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EAGAIN, unix.EIO, unix.ENOSPC, unix.EDQUOT, unix.EROFS}, errno)
 }
 
 // StandbyStatus is the status of a daemon that cannot start for such a cause.
@@ -33,7 +35,7 @@ func StandbyStatus(c config.Config, why error, since time.Time) api.Status {
 		Since: since, Waiting: true, Places: query.Places(c),
 		Problems: []api.Problem{{ID: "standby", Severity: api.SeverityError, Since: since,
 			Text:   "digestd is not working: " + why.Error() + "; lists stay as they are, and package managers follow on-unreachable",
-			Advice: "fix the cause; digestd retries automatically, or retry now: systemctl reload digestd"}},
+			Advice: cmp.Or(api.DiskAdvice(why), "fix the cause") + "; digestd retries automatically, or retry now: systemctl reload digestd"}},
 	}
 }
 

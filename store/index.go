@@ -52,6 +52,7 @@ type Index struct {
 	waiting  journal // a commit that the journal has and the database lacks; empty without changes
 	behind   error   // why the database lacks it
 	restored bool    // written again since it was opened
+	reserve  reserve
 }
 
 // Behind returns why the database lacks the latest commit, which is durable in the commit file.
@@ -69,6 +70,8 @@ func (ix *Index) Commits() uint64 { return ix.commit }
 // once it is in the commit file: if the database cannot take it, for example on a full disk,
 // Commit still succeeds, and the next Commit, even of an empty batch, tries again; see Behind.
 // Until then readers of the log do not see the latest entries.
+//
+// On a full disk, an urgent batch gets the space that the index keeps in reserve.
 func (ix *Index) Commit(b *record.Batch) error {
 	changes, counter, err := b.Records()
 	if err != nil {
@@ -91,11 +94,17 @@ func (ix *Index) Commit(b *record.Batch) error {
 		// The commit file holds one commit, so this one is merged with the waiting one.
 		j.changes = record.Sorted(slices.Concat(ix.waiting.changes, changes))
 	}
-	if err := writeJournal(ix.journal, j); err != nil {
+	err = writeJournal(ix.journal, j)
+	if diskFull(err) && b.Urgent && ix.reserve.release() {
+		err = writeJournal(ix.journal, j)
+		defer ix.reserve.keep() // what is left of it
+	}
+	if err != nil {
 		return fmt.Errorf("cannot commit to the index: %w", err)
 	}
 	ix.counter = j.counter
 	ix.enter(j)
+	ix.reserve.restore()
 	return nil
 }
 

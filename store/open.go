@@ -85,6 +85,8 @@ func open(dir string) (*Index, Recovery, error) {
 		return nil, rec, err
 	}
 	ix.lock = lock
+	ix.reserve.path = filepath.Join(dir, reserveFile)
+	ix.reserve.keep()
 	if ix.file, err = durable.IdentifyPath(filepath.Join(dir, indexFile)); err != nil {
 		return nil, rec, errors.Join(err, ix.Close())
 	}

@@ -108,6 +108,7 @@ func (ix *Index) rewrite() error {
 	if len(last.changes) == 0 {
 		last = journal{commit: ix.commit, counter: ix.counter}
 	}
+	ix.reserve.whole = false
 	// The commit file comes first: without a database beside it, it shows that one is missing.
 	if err := writeJournal(ix.journal, last); err != nil {
 		return err

@@ -26,6 +26,7 @@ func (ad *Admin) SignerRotate(ctx context.Context, by api.Actor, prepareOnly boo
 	if ad.Builder.Load().Sign != "pkcs7" {
 		return api.Certificate{}, api.Errorf(api.InvalidArgument, "this machine's key does not sign lists: sign = %q", ad.Builder.Load().Sign)
 	}
+	former := ad.Builder.Load().Identity.SKI()
 	err := ad.enroller.ReadySuccessor(ctx)
 	if err == nil {
 		err = ad.enroller.RenewIdentity(ctx, by, reason)
@@ -39,5 +40,11 @@ func (ad *Admin) SignerRotate(ctx context.Context, by api.Actor, prepareOnly boo
 		ad.Logger.Error("sync failed", "reason", "the signing key changed", "error", err)
 	}
 	id := ad.Builder.Load().Identity
-	return identity.Describe(id.Cert, id.Path), nil
+	cert := identity.Describe(id.Cert, id.Path)
+	for _, e := range ad.Snapshot().Entries {
+		if e.Active() && e.Grace == "" && e.Signer == former {
+			cert.Waiting++
+		}
+	}
+	return cert, nil
 }

@@ -146,6 +146,7 @@ type Certificate struct {
 	SKI         string    `json:"ski"`               // subject key identifier, as /proc/keys shows it
 	NotAfter    time.Time `json:"notAfter,omitzero"` // when it expires
 	Path        string    `json:"path"`              // path of its PEM form
+	Waiting     int       `json:"waiting,omitzero"`  // after a rotation: lists that the former key still signs, because digestd could not replace them yet
 }
 
 // SyncResult is the result of a comparison with rpm's database.

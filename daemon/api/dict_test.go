@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -158,7 +159,12 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%v became %v", body, e)
 		}
 	}
-	if e := AsError(errors.New("plain")); e.Code != Failed || e.Message != "plain" {
+	for cause, says := range map[error]string{syscall.ENOSPC: "free space", syscall.EDQUOT: "free space", syscall.EROFS: "remount,rw"} {
+		if e := AsError(fmt.Errorf("cannot write: %w", cause)); e.Code != Failed || !strings.Contains(e.Advice, says) {
+			t.Errorf("%v became %+v", cause, e)
+		}
+	}
+	if e := AsError(errors.New("plain")); e.Advice != "" || e.Code != Failed || e.Message != "plain" {
 		t.Errorf("got %+v", e)
 	}
 	if e := AsError(fmt.Errorf("cannot: %w", Errorf(Busy, "busy"))); e.Code != Busy {

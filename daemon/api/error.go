@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -57,7 +58,23 @@ func AsError(err error) *Error {
 	if errors.As(err, &e) {
 		return e
 	}
-	return &Error{Code: Failed, Message: err.Error()}
+	return &Error{Code: Failed, Message: err.Error(), Advice: DiskAdvice(err)}
+}
+
+// DiskAdvice says what to do about an error of a file system that takes no writes, "" for
+// any other error. The text of the error names the path, and its end the cause, also where
+// the text is all that is left of the error.
+func DiskAdvice(err error) string {
+	is := func(cause syscall.Errno) bool {
+		return errors.Is(err, cause) || strings.HasSuffix(err.Error(), cause.Error())
+	}
+	switch {
+	case is(syscall.ENOSPC), is(syscall.EDQUOT):
+		return "free space on that file system"
+	case is(syscall.EROFS):
+		return "find out why that file system is read-only (see dmesg), then make it writable: mount -o remount,rw"
+	}
+	return ""
 }
 
 // FromDBus returns the [Error] that a D-Bus error carries. It returns any other err unchanged.

@@ -284,6 +284,7 @@ func (x *Executor) prepare(name string, p *state.Plan) (err error) {
 	x.pass(name, failpoint.BeforeIntent)
 	all := s.Undo.Queue // what earlier events left comes first
 	all.Join(*p.Intent)
+	all.Batch.Urgent = p.Urgent
 	chain := s.Chain
 	if err := x.commit(&all); err != nil {
 		s.Chain = chain // these entries do not come

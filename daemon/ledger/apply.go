@@ -11,6 +11,7 @@ import (
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/ledger/deployed"
+	"github.com/digestd/digestd/daemon/ledger/leftout"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/digestlist/header"
@@ -25,7 +26,7 @@ type Reconciled struct {
 	api.SyncResult
 	Fresh []string // lists whose files may bear another label still
 	moved []string // lists that have another name now
-	out   state.LeftOut
+	out   leftout.Packages
 
 	initial   bool            // nothing was known before
 	deployed  []record.Digest // headers of packages of another deployment than before
@@ -60,7 +61,7 @@ func (s *Ledger) Apply(found []state.InstalledPackage, r *Reconciled) {
 // Settled ends what apply began, once nothing lies in the directory that does not belong
 // there: everything is durable with one commit. failed is why that is not known.
 func (s *Ledger) Settled(found []state.InstalledPackage, r *Reconciled, failed error) {
-	s.TellOfLeftOut(&r.out)
+	r.out.Tell(s.State)
 	s.noteMoved(found)
 	deployed.Compared(s.State, r.deployed)
 	if r.initial && r.Published > 0 {

@@ -222,7 +222,7 @@ func (s *Ledger) RemoveOwn(name string, by api.Actor, reason string) (gone *view
 // that it goes and is durable first, and forgets the list. resists hears that it could
 // not be removed; if it is nil that is left for later.
 func (s *Ledger) finishRemoval(e *view.Entry, by api.Actor, resists func(error) error) {
-	s.Intend()
+	s.IntendUrgently()
 	s.Plan.Withdraw = append(s.Plan.Withdraw, state.Withdrawal{Name: e.Name, Resists: resists})
 	s.Sync(e.Name)
 	s.Forget(e.Name)

@@ -3,6 +3,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -107,6 +108,10 @@ func (rc *Reconciler) Run(asked context.Context, reason string, report progress)
 		}
 		if err != nil {
 			rc.Exec.Enter(asked, "note", func(s *ledger.Ledger) error {
+				if s.ToldOf(err) {
+					s.Solved("sync")
+					return nil
+				}
 				s.Problem("sync", "error", "digestd could not compare the lists with rpm's database: "+err.Error(), rc.syncAdvice(err))
 				s.Show()
 				return nil
@@ -132,7 +137,7 @@ func (rc *Reconciler) syncAdvice(err error) string {
 	if errors.Is(err, rpmdb.ErrBerkeleyDB) {
 		return rpmdb.BerkeleyAdvice(rc.Config.Root)
 	}
-	return "fix the cause; digestd retries automatically, or retry now: digestctl sync"
+	return cmp.Or(api.DiskAdvice(err), "fix the cause") + "; digestd retries automatically, or retry now: digestctl sync"
 }
 
 // databaseChanged is called when something happened to rpm's database, with or

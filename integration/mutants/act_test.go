@@ -25,7 +25,7 @@ var acting = []mutation{
 		"a list appears that was made by the keys and denials of before"},
 	{"stale-comparison-applied", "daemon/reconcile/reconcile.go", "\t\tif x.State.Basis != from.basis {\n", "\t\tif from.basis == 0 && x.State.Basis != from.basis {\n",
 		"the same for a comparison"},
-	{"unknown-outlives-act", "daemon/ledger/grounds/judgement.go", "\tif s.Unsettled {\n\t\ts.Intend()", "\tif false {\n\t\ts.Intend()",
+	{"unknown-outlives-act", "daemon/ledger/grounds/judgement.go", "\tif s.Unsettled {\n\t\ts.IntendUrgently()", "\tif false {\n\t\ts.IntendUrgently()",
 		"what an interrupted transaction published outlives a revocation or a denial"},
 	{"trust-waits-for-comparison", "daemon/reconcile/judgement.go", "\terr := rc.Keys.Refresh(ctx, true)\n", "\tvar err error\n",
 		"lists of a key that goes stay until the next comparison, which may wait for a transaction"},

@@ -41,6 +41,7 @@ type Record struct {
 
 // Batch collects changes for one commit. The zero value is empty and ready.
 type Batch struct {
+	Urgent  bool // lists must go: the index may use the space that it keeps in reserve
 	changes []Record
 	counter uint64 // highest activation counter among the changes
 	err     error
@@ -54,6 +55,7 @@ func (b *Batch) Empty() bool { return len(b.changes) == 0 }
 func (b *Batch) Append(later Batch) {
 	b.changes = append(slices.Clip(b.changes), later.changes...)
 	b.counter = max(b.counter, later.counter)
+	b.Urgent = b.Urgent || later.Urgent
 	if b.err == nil {
 		b.err = later.err
 	}

@@ -40,8 +40,12 @@ func (m *Daemon) KeyRevoke(ctx context.Context, _ api.Actor, id, _ string) (api.
 	return m.Key(ctx, id)
 }
 
-func (m *Daemon) SignerRotate(context.Context, api.Actor, bool, string) (api.Certificate, error) {
-	return api.Certificate{Subject: "CN=test", SKI: "0011aabb", Path: "/var/lib/digestd/signing.crt"}, nil
+func (m *Daemon) SignerRotate(_ context.Context, _ api.Actor, _ bool, reason string) (api.Certificate, error) {
+	cert := api.Certificate{Subject: "CN=test", SKI: "0011aabb", Path: "/var/lib/digestd/signing.crt"}
+	if reason == "on a full disk" {
+		cert.Waiting = 2
+	}
+	return cert, nil
 }
 
 func (m *Daemon) KeyRestore(ctx context.Context, _ api.Actor, id, _ string) (api.Key, error) {

@@ -82,7 +82,8 @@ func rotateCommand(a *cli.App) *cobra.Command {
 		Use:         "rotate --reason TEXT",
 		Short:       "Change the key that signs this machine's lists",
 		Long: `Rotate makes a new key and certificate, and signs every list again. Until all lists
-are signed, lists by both keys are good. If the kernel verifies lists, enrol the new
+are signed, lists by both keys are good; the exit code is 3 if some could not be replaced
+yet. If the kernel verifies lists, enrol the new
 certificate first: --prepare makes it while the old key continues to sign; the next
 rotate uses it.`,
 		Args: cli.Exactly(),
@@ -91,12 +92,19 @@ rotate uses it.`,
 			if err != nil {
 				return err
 			}
+			if cert.Waiting > 0 {
+				a.Code = cli.ExitBad
+			}
 			if a.JSON {
 				return a.UI.JSON(cert)
 			}
-			if prepare {
+			switch {
+			case prepare:
 				a.UI.Say(terminal.Good, "the next certificate is ready; no list is signed with it yet")
-			} else {
+			case cert.Waiting > 0:
+				a.UI.Say(terminal.Bad, "the new key signs lists from now on; %s by the former key could not be replaced yet", terminal.Count(cert.Waiting, "list", "lists"))
+				a.UI.Fact("next", "digestd retries automatically; see: digestctl status")
+			default:
 				a.UI.Say(terminal.Good, "all lists are signed with the new key")
 			}
 			a.UI.Fact("certificate", "%s", cert.Path)

@@ -235,7 +235,7 @@ func (s *Grounds) OwnRefused(o record.Own, e *view.Entry) policy.Decision {
 // lists cannot wait for it; the comparison then brings back what may be there.
 func (s *Grounds) WithdrawUnknown() {
 	if s.Unsettled {
-		s.Intend()
+		s.IntendUrgently()
 		s.Plan.Unknown = true
 		s.Sync()
 		s.Record()

@@ -121,7 +121,7 @@ func (s *Grounds) CarryOut(fingerprint string) {
 		text = bannedText(fingerprint)
 	}
 	s.SetMark() // a crash may leave a list that is withheld on record
-	s.Intend()
+	s.IntendUrgently()
 	lists := 0
 	for _, e := range s.Sorted() {
 		if !e.Active() || e.Key != fingerprint && s.bannedList(e) != fingerprint {

@@ -3,6 +3,8 @@
 package state
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -65,5 +67,6 @@ func (s *State) TellOfLeftovers() {
 	first := slices.Min(slices.Collect(maps.Keys(s.Leftovers)))
 	text := fmt.Sprintf("%s must be withdrawn and cannot be removed: %s: %s; the kernel still accepts the files in it",
 		view.Plural(len(s.Leftovers), "list"), first, s.Leftovers[first].Why)
-	s.Problem("leftover", api.SeverityError, text, "make the file removable (if lsattr shows that it is immutable: chattr -i); digestd retries automatically")
+	advice := cmp.Or(api.DiskAdvice(errors.New(s.Leftovers[first].Why)), "make the file removable (if lsattr shows that it is immutable: chattr -i)")
+	s.Problem("leftover", api.SeverityError, text, advice+"; digestd retries automatically")
 }

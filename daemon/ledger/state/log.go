@@ -116,7 +116,7 @@ func (s *State) Committed(r *Records) {
 // Written takes note that those who read the log find what is durable in it.
 func (s *State) Written() {
 	s.Unwritten = false
-	s.Solved("index")
+	s.Solved(problemIndex)
 	if s.NextSeq > s.ToldSeq {
 		s.ToldSeq = s.NextSeq
 		s.Wake[WakeLog] = true

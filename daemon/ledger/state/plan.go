@@ -33,6 +33,7 @@ type preparation struct {
 	Body     *BodyMove // the body of an own list, kept before the intent is
 	Prefetch *bool     // the attribute of the directory
 	Intent   *Records  // durable before the directory changes; nil: nothing to wait for
+	Urgent   bool      // trust ends: on a full disk, the intent gets the space kept in reserve
 }
 
 // BodyMove keeps an uploaded body as that of an own list.
@@ -121,6 +122,13 @@ func (s *State) Intend() {
 	}
 	s.Plan.Intent.Join(s.Queue)
 	s.Queue = Records{}
+}
+
+// IntendUrgently is Intend for lists that must go because nothing vouches for them any
+// more: on a full disk too.
+func (s *State) IntendUrgently() {
+	s.Intend()
+	s.Plan.Urgent = true
 }
 
 // Record has what is queued made durable by this plan.

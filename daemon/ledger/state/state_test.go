@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -338,35 +337,8 @@ func TestLinesNamed(t *testing.T) {
 	}
 }
 
-// Packages that nothing could be done for are told of by a problem for each reason.
-func TestLeftOut(t *testing.T) {
-	s := begun()
-	var l LeftOut
-	for _, n := range []uint32{7, 8, 9, 10} {
-		l.Fail(&InstalledPackage{Number: n}, errors.New("torn"))
-	}
-	l.Unsignable = []string{"old-1-1.noarch"}
-	s.TellOfLeftOut(&l)
-	texts := map[string]string{}
-	for _, p := range s.Problems {
-		texts[p.ID] = p.Text
-	}
-	want := map[string]string{
-		"packages":    "4 packages could not be vouched for: header 7 of rpm's database: torn; header 8 of rpm's database: torn; header 9 of rpm's database: torn; and 1 more",
-		"old-headers": "1 package without a list: its header is older than rpm 4 and has no signature: old-1-1.noarch",
-	}
-	if !maps.Equal(texts, want) {
-		t.Errorf("told: %q", texts)
-	}
-	s.Log.Take()
-	s.TellOfLeftOut(&l)
-	if notes := s.Log.Take(); len(notes) != 0 {
-		t.Errorf("the same is logged again: %v", notes)
-	}
-	s.TellOfLeftOut(&LeftOut{Twice: []string{"a-1-1.noarch", "b-1-1.noarch"}})
-	if len(s.Problems) != 1 || s.Problems[0].ID != "twice" || !strings.HasPrefix(s.Problems[0].Text, "2 packages installed twice") {
-		t.Errorf("told: %+v", s.Problems)
-	}
+// A package is named by its header where nothing more is known of it.
+func TestInstalledPackage(t *testing.T) {
 	named := InstalledPackage{Number: 3, Pkg: nevra.NEVRA{Name: "bash"}}
 	if got := named.String(); got != "bash (header 3 of rpm's database)" {
 		t.Error(got)

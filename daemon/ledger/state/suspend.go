@@ -27,7 +27,7 @@ func (s *State) Suspend(list []Suspension) {
 		return
 	}
 	s.SetMark() // a crash may leave a list that is withheld on record
-	s.Intend()
+	s.IntendUrgently()
 	for _, x := range list {
 		e, dec, reason := x.Entry, x.Decision, string(x.Decision.Reason)
 		s.Plan.Withdraw = append(s.Plan.Withdraw, Withdrawal{Name: e.Name, Entry: e})

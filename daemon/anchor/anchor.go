@@ -330,6 +330,12 @@ func (l *last) rose(value uint64, now time.Time) {
 // two seconds, and the loop goes on then.
 func (a *Anchor) Begin(ctx context.Context) {
 	if !a.On() {
+		if a.Snapshot().Past.Doubt != policy.NoDoubt {
+			a.Exec.Enter(ctx, "anchor", func(l *ledger.Ledger) error {
+				l.NoAnchor()
+				return nil
+			})
+		}
 		return
 	}
 	done := make(chan error, 1)

@@ -18,6 +18,7 @@ import (
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/daemontest"
+	"github.com/digestd/digestd/daemon/ledger"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/integration/bench/gendb"
 	"github.com/digestd/digestd/integration/tokentest"
@@ -199,6 +200,23 @@ func TestOff(t *testing.T) {
 	if _, err := m.AnchorEnable(t.Context(), daemontest.Root, "", "test"); err == nil {
 		t.Error("enabled although the configuration says off")
 	}
+	// A doubt from before does not outlive the anchor.
+	m.Enter(t, func(l *ledger.Ledger) {
+		l.CounterFound(policy.Epochs{Found: true, Name: "aa", Expected: "aa", Counter: 3})
+	})
+	m.Stop()
+	m.Start(t)
+	if p := m.Problem("anchor-older"); p.Text == "" {
+		t.Error("the doubt did not outlive a restart")
+	}
+	for range 2 {
+		m.Anchor.Begin(t.Context())
+		if p := m.Problem("anchor-older"); p.Text != "" || m.Snapshot().Past.Doubt != policy.NoDoubt {
+			t.Errorf("without an anchor, the index is in doubt: %+v", p)
+		}
+		m.Stop()
+		m.Start(t)
+	}
 	m.Anchor.Last()
 	if err := m.Anchor.Loop(t.Context()); err != nil {
 		t.Error(err)
@@ -318,10 +336,21 @@ func TestOlderState(t *testing.T) {
 			if err := m.Anchor.Pass(t.Context()); err == nil {
 				t.Error("an older state was anchored")
 			}
-			m.again(t)
+			// The doubt outlives a start at which the TPM does not answer.
+			m.Stop()
+			m.chip.Stop()
+			m.Start(t)
+			refuse(one, policy.ReasonOlderState)
+			if p, found := m.problem("anchor-older"); !found || !strings.Contains(p.Text, "is older than what was decided here") || !strings.Contains(p.Advice, "digestctl anchor accept") {
+				t.Errorf("the problem is %+v", p)
+			}
+			m.chip.Start()
 			m.Anchor.Begin(t.Context())
 			m.standing(t, api.AnchorOlder)
 			refuse(one, policy.ReasonOlderState)
+			if got := m.Events(t, "anchor-doubt"); len(got) != 1 {
+				t.Errorf("the doubt was recorded %d times", len(got))
+			}
 			if _, err := m.AnchorRebind(t.Context(), daemontest.Root, "", "test"); code(err) != api.InvalidArgument {
 				t.Errorf("rebound: %v", err)
 			}
@@ -339,6 +368,11 @@ func TestOlderState(t *testing.T) {
 			refuse(three, "")
 			if _, err := m.AnchorAccept(t.Context(), daemontest.Root, "again"); code(err) != api.Unchanged {
 				t.Errorf("accepted twice: %v", err)
+			}
+			m.again(t)
+			refuse(three, "")
+			if _, found := m.problem("anchor-older"); found {
+				t.Error("accepted, and the problem is back after a restart")
 			}
 			// The state before the acceptance does not pass for the one after it.
 			restore()

@@ -180,6 +180,25 @@ func (b *Batch) PutAnchor(a Anchor) {
 	b.put(BucketMeta, []byte(MetaAnchor), a)
 }
 
+// Doubt is why the index may be older than what was decided. It stands until the counter is
+// read again: a start at which the TPM does not answer knows it from here.
+type Doubt struct {
+	Kind string `json:"kind"` // of [policy.Doubt]
+	Text string `json:"text"`
+}
+
+// MetaDoubt is the key of the [Doubt] among the small named values.
+const MetaDoubt = "anchor-doubt"
+
+// PutDoubt records a doubt; the zero Doubt is none.
+func (b *Batch) PutDoubt(d Doubt) {
+	if d.Kind == "" {
+		b.SetMeta(MetaDoubt, nil)
+		return
+	}
+	b.put(BucketMeta, []byte(MetaDoubt), d)
+}
+
 // Aside is the record of a file in the quarantine directory.
 type Aside struct {
 	Name   string    `json:"-"` // its name in quarantine

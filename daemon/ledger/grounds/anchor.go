@@ -19,17 +19,27 @@ const (
 	ProblemUnbound = "anchor-other" // it is not the one that the index was bound to
 )
 
-// LoadAnchor reads the counter to which the index is bound.
+// LoadAnchor reads the counter to which the index is bound, and what speaks against the index
+// until that counter is read again.
 func (s *Grounds) LoadAnchor(meta map[string][]byte) error {
-	data := meta[record.MetaAnchor]
-	if data == nil {
-		return nil
+	if data := meta[record.MetaAnchor]; data != nil {
+		if err := json.Unmarshal(data, &s.Past.Anchor); err != nil {
+			return fmt.Errorf("cannot read what the index is bound to: %w", err)
+		}
 	}
-	if err := json.Unmarshal(data, &s.Past.Anchor); err != nil {
-		return fmt.Errorf("cannot read what the index is bound to: %w", err)
+	if data := meta[record.MetaDoubt]; data != nil {
+		var d record.Doubt
+		if err := json.Unmarshal(data, &d); err != nil {
+			return fmt.Errorf("cannot read why the index is in doubt: %w", err)
+		}
+		s.Past.Doubt = policy.Doubt(d.Kind)
+		s.tellOfDoubt(d.Text)
 	}
 	return nil
 }
+
+// NoAnchor ends a doubt: the configuration asks for no anchor any more.
+func (s *Grounds) NoAnchor() { s.inDoubt(policy.NoDoubt, policy.Epochs{}) }
 
 // CounterFound compares the index with the anchor: e says what was found there.
 func (s *Grounds) CounterFound(e policy.Epochs) policy.Standing {
@@ -58,21 +68,31 @@ func (s *Grounds) inDoubt(d policy.Doubt, e policy.Epochs) {
 		if !e.Bound {
 			text = fmt.Sprintf("the index knows nothing of the anchor, whose counter stands at %d: the index was lost, or is from before the anchor was enabled; what is active stays, and nothing older than what is installed gets in", e.Counter)
 		}
-		s.Problem(ProblemOlder, api.SeverityError, text,
-			"put the latest state directory back, or find out who replaced it, set floors, denials and revocations again, then: digestctl anchor accept --reason WHY")
 	case policy.OtherState:
 		text = "the TPM does not have the counter that the index was bound to: it was cleared, or the disk is in another machine; what is active stays, and nothing older than what is installed gets in"
-		s.Problem(ProblemUnbound, api.SeverityError, text, "if that was meant: digestctl anchor rebind --reason WHY")
 	}
+	s.tellOfDoubt(text)
 	if d == was {
 		return
 	}
 	s.Basis++
+	s.Queue.Batch.PutDoubt(record.Doubt{Kind: string(d), Text: text})
 	if d != policy.NoDoubt {
 		s.Event(record.Event{Kind: audit.KindAnchorDoubt, Reason: string(d), Text: text})
-		s.Record()
 	}
+	s.Record()
 	s.Plan.Show = true
+}
+
+// tellOfDoubt names the doubt to the administrator, if there is one.
+func (s *Grounds) tellOfDoubt(text string) {
+	switch s.Past.Doubt {
+	case policy.OlderState:
+		s.Problem(ProblemOlder, api.SeverityError, text,
+			"put the latest state directory back, or find out who replaced it, set floors, denials and revocations again, then: digestctl anchor accept --reason WHY")
+	case policy.OtherState:
+		s.Problem(ProblemUnbound, api.SeverityError, text, "if that was meant: digestctl anchor rebind --reason WHY")
+	}
 }
 
 // AnchorFailed reports, as a problem, why the anchor cannot be used.

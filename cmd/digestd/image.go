@@ -76,16 +76,24 @@ func imageBuild(ctx context.Context, c config.Config, root string, signs *identi
 	return report(root, r)
 }
 
-// removeLists removes the lists in a directory, and nothing else.
+// removeLists removes the lists in a directory, which has nothing else: what digestd did not
+// make may be anything, and the comparison would remove it. After such an error, all is as it
+// was.
 func removeLists(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if err != nil {
+		return err
+	}
 	for _, e := range entries {
-		if _, _, _, _, perr := digestlist.ParseName(e.Name()); perr == nil && e.Type().IsRegular() {
-			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+		if _, _, _, _, perr := digestlist.ParseName(e.Name()); perr != nil || !e.Type().IsRegular() {
+			return fmt.Errorf("%q in %s is not a list; move it elsewhere, or set image-lists to another directory", e.Name(), dir)
 		}
+	}
+	for _, e := range entries {
+		err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
 	}
 	return err
 }

@@ -117,6 +117,18 @@ func TestImageBuild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// What digestd did not make keeps it from removing anything.
+	stranger := p.path("image/lists/notes.txt")
+	write(t, stranger, "somebody's")
+	if err := imageBuild(t.Context(), c, p.dir, signs, log); err == nil || !strings.Contains(err.Error(), `"notes.txt" in `+c.ImageLists+" is not a list") {
+		t.Errorf("beside a file of somebody else: %v", err)
+	}
+	if got := p.lists(t, "image/lists"); !slices.Equal(got, []string{"notes.txt", "tlv-former-0:1-1.noarch"}) {
+		t.Errorf("of what was there, there is %q", got)
+	}
+	if err := os.Remove(stranger); err != nil {
+		t.Fatal(err)
+	}
 	if err := imageBuild(t.Context(), c, p.dir, signs, log); err != nil {
 		t.Fatal(err)
 	}

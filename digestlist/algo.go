@@ -9,11 +9,11 @@ import (
 	"strconv"
 )
 
-// Algo is a digest algorithm by its number in the kernel (enum hash_algo,
+// Algo is a digest algorithm, by its number in the kernel (enum hash_algo,
 // include/uapi/linux/hash_info.h).
 type Algo uint16
 
-// Algorithms that lists are written with, and the broken ones by name.
+// The algorithms of lists, and the broken ones.
 const (
 	MD5    Algo = 1
 	SHA1   Algo = 2
@@ -37,8 +37,7 @@ var algos = [...]struct {
 	{"sha3-256", 32}, {"sha3-384", 48}, {"sha3-512", 64},
 }
 
-// Size returns the length of a digest in bytes, 0 when the kernel has no such
-// algorithm.
+// Size returns the length of a digest in bytes, 0 if the kernel has no such algorithm.
 func (a Algo) Size() int {
 	if int(a) < len(algos) {
 		return algos[a].size
@@ -54,8 +53,7 @@ func (a Algo) String() string {
 	return "algorithm " + strconv.Itoa(int(a))
 }
 
-// Hash returns the algorithm for contents to be compared and signed by, 0 for those that
-// new lists may not be written with.
+// Hash returns the implementation of the algorithm, or 0 if new lists may not use the algorithm.
 func (a Algo) Hash() crypto.Hash {
 	switch a {
 	case SHA224:
@@ -70,11 +68,11 @@ func (a Algo) Hash() crypto.Hash {
 	return 0
 }
 
-// strong reports whether new lists may be written with a.
+// strong reports whether new lists may use a.
 func (a Algo) strong() bool { return a.Hash() != 0 }
 
-// AlgoFromPGP returns the algorithm with OpenPGP's number id (RFC 9580, 9.5),
-// by which rpm headers name it.
+// AlgoFromPGP returns the algorithm with OpenPGP's number id (RFC 9580, 9.5), which rpm headers
+// use.
 func AlgoFromPGP(id uint32) (Algo, bool) {
 	switch id {
 	case 1:

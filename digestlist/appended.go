@@ -34,9 +34,9 @@ func AppendSignature(dst, body, sig []byte, t SigType) []byte {
 	return append(dst, sigMark...)
 }
 
-// SplitSignature takes a list file apart into body and signature, both parts of
-// file. The error is ErrUnsigned when the mark is missing, and a *SyntaxError
-// when what stands before the mark is not as the kernel wants it.
+// SplitSignature splits a list file into body and signature, both parts of file. The error is
+// ErrUnsigned if the mark is missing, and a *SyntaxError if the part before the mark is
+// malformed for the kernel.
 func SplitSignature(file []byte) (body, sig []byte, t SigType, err error) {
 	rest, marked := bytes.CutSuffix(file, []byte(sigMark))
 	if !marked {

@@ -8,20 +8,20 @@ import (
 )
 
 var (
-	// ErrEmpty is that there is no digest to write: the kernel refuses an empty
-	// list, which must not be written at all.
+	// ErrEmpty means that there is no digest to write: the kernel refuses an empty list, so none
+	// must be written.
 	ErrEmpty = errors.New("no digests for a list")
-	// ErrWeakDigest is that the file digests are of an algorithm for which
-	// collisions are known.
+	// ErrWeakDigest means that the file digests are of an algorithm for which collisions are
+	// known.
 	ErrWeakDigest = errors.New("file digests of a broken algorithm")
-	// ErrUnsigned is that a file ends without the mark of an appended signature.
+	// ErrUnsigned means that a file ends without the mark of an appended signature.
 	ErrUnsigned = errors.New("no appended signature")
 )
 
-// SyntaxError is where and why a list, its name or its signature is malformed.
+// SyntaxError names the place and the kind of an error in a list, its name or its signature.
 type SyntaxError struct {
 	Offset int    // of the field, in bytes from the start
-	Field  string // as the kernel calls it
+	Field  string // the kernel's name for it
 	Reason string
 }
 

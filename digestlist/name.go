@@ -19,8 +19,8 @@ const (
 	FormatRPM = "rpm"
 )
 
-// MaxName bounds a list's name, in bytes: NAME_MAX, and what the kernel reads
-// of security.digest_list.
+// MaxName bounds a list's name, in bytes: it is NAME_MAX, and the limit of the kernel for
+// security.digest_list.
 const MaxName = 255
 
 // PackageName returns the name of a package's list: its format, a '-' and its
@@ -46,10 +46,10 @@ func PackageName(format string, n nevra.NEVRA) (string, error) {
 	return name[:cut] + "~" + hex.EncodeToString(sum[:hashed]), nil
 }
 
-// ParseName takes a file's name apart as the kernel does (kernel:
-// security/integrity/digest_cache/dir.c): "[<seq>-]<format>-<rest>". A first
-// part that begins with a digit is passed over, whatever else it is; only if it is a
-// number of 32 bits is it the sequence, which gives the list its place.
+// ParseName splits a file's name as the kernel does (kernel:
+// security/integrity/digest_cache/dir.c): "[<seq>-]<format>-<rest>". The kernel skips any first
+// part that begins with a digit. If that part is a number of 32 bits, it is the sequence number,
+// which orders the lists.
 func ParseName(name string) (seq uint32, hasSeq bool, format, rest string, err error) {
 	first, after, ok := strings.Cut(name, "-")
 	if ok && first != "" && '0' <= first[0] && first[0] <= '9' {
@@ -68,8 +68,8 @@ func ParseName(name string) (seq uint32, hasSeq bool, format, rest string, err e
 // that it is never cut.
 const maxOwnName = 64
 
-// OwnName returns the name of the file that an own list has. No package's list
-// can have it: theirs have a ':' or, cut, are longer.
+// OwnName returns the file name of an own list. No package's list can have it: their names
+// contain a ':' or, if they are cut, are longer.
 func OwnName(name string) (string, error) {
 	if name == "" || len(name) > maxOwnName {
 		return "", fmt.Errorf("the name of an own list has 1 to %d characters, %q has %d", maxOwnName, name, len(name))
@@ -83,8 +83,8 @@ func OwnName(name string) (string, error) {
 	return FormatTLV + "-own-" + name, nil
 }
 
-// Sequenced returns a list's name with seq before it, by which the kernel reads
-// lists in order; the name alone if it would become too long.
+// Sequenced returns a list's name with the sequence number seq before it, or the name alone if
+// the result would be too long.
 func Sequenced(seq uint32, name string) string {
 	with := strconv.FormatUint(uint64(seq), 10) + "-" + name
 	if len(with) > MaxName {

@@ -9,10 +9,9 @@ import (
 	"github.com/digestd/digestd/digestlist/header"
 )
 
-// AppendPackageTLV appends the tlv list of a package: the regular files of its
-// immutable region that have a digest, without ghosts, in its order. It returns
-// how many there are. The error is ErrEmpty when there is none, and one that is
-// ErrWeakDigest when they are of a broken algorithm.
+// AppendPackageTLV appends the tlv list of a package: the regular files of its immutable region
+// that have a digest, without ghosts, in its order. It returns their number. The error is
+// ErrEmpty if there is none, and ErrWeakDigest if the digests are of a broken algorithm.
 func AppendPackageTLV(dst []byte, h *header.Header) ([]byte, int, error) {
 	id, err := h.FileDigestAlgo()
 	if err != nil {

@@ -56,9 +56,9 @@ func hashFor(key crypto.PublicKey) (pkcs7Hash, error) {
 	return pkcs7Hash{}, fmt.Errorf("the kernel knows no list signatures by %T, only RSA and ECDSA", key)
 }
 
-// SigningHash returns the algorithm by which SignPKCS7 digests what it signs with that
-// key: SHA-384 and SHA-512 for keys on curves of more than 256 bits, SHA-256 for others. A
-// kernel compares that digest with the "bin:" entries of its .blacklist.
+// SigningHash returns the algorithm by which SignPKCS7 digests the body for that key: SHA-384
+// and SHA-512 for keys on curves of more than 256 bits, SHA-256 for others. A kernel compares
+// that digest with the "bin:" entries of its .blacklist.
 func SigningHash(key crypto.PublicKey) (crypto.Hash, error) {
 	h, err := hashFor(key)
 	return h.hash, err
@@ -79,8 +79,8 @@ func SignPKCS7(body []byte, cert *x509.Certificate, key crypto.Signer) ([]byte, 
 	return SignDigestPKCS7(sum.Sum(nil), cert, key)
 }
 
-// SignDigestPKCS7 does what SignPKCS7 does, for a caller who has the digest of the body
-// by the algorithm that SigningHash names.
+// SignDigestPKCS7 is SignPKCS7 for a caller that has the digest of the body by the algorithm
+// that SigningHash returns.
 func SignDigestPKCS7(digest []byte, cert *x509.Certificate, key crypto.Signer) ([]byte, error) {
 	h, err := hashFor(key.Public())
 	if err == nil && len(digest) != h.hash.Size() {

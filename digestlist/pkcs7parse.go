@@ -19,11 +19,10 @@ import (
 // maxPKCS7 bounds a message: a signature and a short chain of certificates.
 const maxPKCS7 = 64 << 10
 
-// VerifyPKCS7 checks a detached message over body and returns which of the
-// trusted certificates made it. It takes what SignPKCS7 makes and what
-// "openssl cms -sign -binary -noattr" does, with or without -nocerts and
-// -keyid: one signer, no attributes, RSA by PKCS #1 v1.5 or ECDSA, SHA-256,
-// -384 or -512. Certificates in the message are not used.
+// VerifyPKCS7 verifies a detached message over body and returns the trusted certificate that
+// made it. It accepts messages of SignPKCS7 and of "openssl cms -sign -binary -noattr", with or
+// without -nocerts and -keyid: one signer, no attributes, RSA by PKCS #1 v1.5 or ECDSA, SHA-256,
+// -384 or -512. It does not use certificates in the message.
 func VerifyPKCS7(body, der []byte, trusted []*x509.Certificate) (*x509.Certificate, error) {
 	signer, err := parsePKCS7(der)
 	if err != nil {
@@ -41,7 +40,7 @@ func VerifyPKCS7(body, der []byte, trusted []*x509.Certificate) (*x509.Certifica
 	return nil, fmt.Errorf("cannot verify PKCS#7 signature: its signer %s is not trusted", signer)
 }
 
-// PKCS7Signer says by what a message names its signer, without verifying it.
+// PKCS7Signer returns the name of the signer in a message, without verifying it.
 func PKCS7Signer(der []byte) (string, error) {
 	signer, err := parsePKCS7(der)
 	if err != nil {

@@ -40,8 +40,7 @@ func (r *Root) Directory(path string) (*Directory, error) {
 // Close releases the directory.
 func (d *Directory) Close() error { return unix.Close(d.fd) }
 
-// Size returns the size in bytes of a regular file in the directory; ok is false if base is not
-// one.
+// Size returns the size in bytes of a file in the directory, and whether it is a regular file.
 func (d *Directory) Size(base string) (int64, bool) {
 	var st unix.Stat_t
 	if err := unix.Fstatat(d.fd, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// backendMacros are where rpm's macro _db_backend may be set, the last word last.
+// backendMacros are the files that may set rpm's macro _db_backend; the last one counts.
 var backendMacros = []string{"usr/lib/rpm/macros", "usr/lib/rpm/macros.d/*", "usr/lib/rpm/*/macros", "etc/rpm/macros.*", "etc/rpm/macros"}
 
 const (
@@ -19,8 +19,8 @@ const (
 	maxMacros     = 1 << 20 // bytes of one file
 )
 
-// BackendOf returns the form in which the rpm below root writes databases, by its
-// macro _db_backend: "sqlite", "ndb", "bdb"; "" if no file says.
+// BackendOf returns the form in which the rpm below root writes databases, by its macro
+// _db_backend: "sqlite", "ndb" or "bdb"; "" if no file sets it.
 func BackendOf(root string) (backend string) {
 	fsys, err := os.OpenRoot(root)
 	if err != nil {
@@ -42,7 +42,7 @@ func BackendOf(root string) (backend string) {
 	return backend
 }
 
-// backendIn returns what a file of macros sets, or what was set before.
+// backendIn returns the value that a file of macros sets, or else backend.
 func backendIn(fsys *os.Root, path, backend string) string {
 	info, err := fsys.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {
@@ -62,8 +62,7 @@ func backendIn(fsys *os.Root, path, backend string) string {
 	return backend
 }
 
-// BerkeleyAdvice says what can be done on the machine below root about a database
-// that is ErrBerkeleyDB.
+// BerkeleyAdvice says what to do about an ErrBerkeleyDB on the machine below root.
 func BerkeleyAdvice(root string) string {
 	switch backend := BackendOf(root); backend {
 	case KindSQLite, KindNDB:

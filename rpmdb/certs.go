@@ -25,18 +25,18 @@ const (
 	maxCertFile = 1 << 20
 )
 
-// ErrNoKey means that a package is called as rpm calls its keys and is none: no
-// key is unread for it.
+// ErrNoKey means that a package has the name of rpm's keys and is not one: no key is missing
+// because of it.
 var ErrNoKey = errors.New("it is no key")
 
-// Certs returns the certificates that rpm trusts: those imported as gpg-pubkey
-// packages, and those in the directory pubkeys beside the database, in the
-// layout of rpm's fs keyring or of an OpenPGP certificate directory. One
-// certificate may occur several times; a keyring merges them. Source says where
-// each was found.
+// Certs returns the certificates that rpm trusts: those imported as gpg-pubkey packages, and
+// those in the directory pubkeys beside the database, in the layout of rpm's fs keyring or of an
+// OpenPGP certificate directory. One certificate may occur several times; a keyring merges them.
+// Source names the place of each.
 //
-// bad tells of single keys that could not be read, which others do not suffer
-// from, and of packages of that name that hold no key ([ErrNoKey]). err means that nothing is known about the keys: not that there are none.
+// bad has the errors about single keys, which do not affect the others, and about packages of
+// that name without a key ([ErrNoKey]). err means that the keys are unknown, not that there are
+// none.
 func Certs(ctx context.Context, db *DB) (certs []*pgp.Cert, bad []error, err error) {
 	err = db.Named(ctx, pubKeyName, func(hnum uint32, blob []byte) error {
 		c, err := certsOfHeader(blob)
@@ -70,8 +70,7 @@ func CertsDir(dir string) ([]*pgp.Cert, []error) {
 	return readCerts(files)
 }
 
-// certsOfHeader refuses, as rpm does, keys that pose as packages for some
-// architecture or system.
+// certsOfHeader refuses keys in a package for some architecture or system, as rpm does.
 func certsOfHeader(blob []byte) ([]*pgp.Cert, error) {
 	h, err := header.Parse(blob)
 	if err != nil {
@@ -105,8 +104,8 @@ func certsOfHeader(blob []byte) ([]*pgp.Cert, error) {
 	return certs, errors.Join(errs...)
 }
 
-// certFiles lists dir/*.key and, of a certificate directory, dir/6a/9bc3…: a
-// fingerprint cut behind its first two digits.
+// certFiles lists dir/*.key and the files of a certificate directory, such as dir/6a/9bc3…: the
+// name is a fingerprint without its first two digits.
 func certFiles(dir string) ([]string, error) {
 	files, err := list(dir, func(e fs.DirEntry) bool { return !e.IsDir() && filepath.Ext(e.Name()) == ".key" })
 	if err != nil {

@@ -11,23 +11,21 @@ import (
 )
 
 const (
-	// batchSize ends a batch once it has so many bytes. Larger batches gain no
-	// speed; with one more blob it is what a pass holds in memory.
+	// batchSize ends a batch at this number of bytes. Larger batches are not faster. A pass
+	// keeps one batch in memory, plus one blob.
 	batchSize = 1 << 20
 
 	// maxBlob is what rpm allows a header (headerMaxbytes in lib/header.c).
 	maxBlob = 256 << 20
 )
 
-// DB is a database of rpm. It holds nothing open between passes, and may be
-// used concurrently.
+// DB is a database of rpm. It keeps nothing open between passes, and may be used concurrently.
 type DB struct {
 	dir  string
 	kind string
 }
 
-// Open looks for the database in dir. It returns ErrNoDatabase, wrapped, if
-// there is none.
+// Open finds the database in dir. The error is ErrNoDatabase if there is none.
 func Open(dir string) (*DB, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -46,17 +44,16 @@ func (db *DB) Dir() string { return db.dir }
 // Kind returns KindSQLite or KindNDB.
 func (db *DB) Kind() string { return db.kind }
 
-// Headers calls fn with every header and its number in the database, in
-// ascending order of the numbers, until fn returns an error, which Headers
-// returns as it is. Headers of public keys are among them. The blob is valid
-// until fn returns; it is empty for a header that the database does not have whole, or
-// that is larger than any of rpm's. Numbers do not survive rpmdb --rebuilddb.
+// Headers calls fn with every header and its number in the database, in ascending order of the
+// numbers, until fn returns an error, which Headers returns unchanged. Headers of public keys
+// are included. The blob is valid until fn returns. It is empty if the database lacks part of
+// the header, or if the header is larger than rpm permits. rpmdb --rebuilddb changes the
+// numbers.
 func (db *DB) Headers(ctx context.Context, fn func(hnum uint32, blob []byte) error) error {
 	return db.each(ctx, "", fn)
 }
 
-// Named is Headers for the packages of one name, and for headers that cannot be read
-// and may have that name.
+// Named is Headers for packages of one name, and for unreadable headers that may have this name.
 func (db *DB) Named(ctx context.Context, name string, fn func(hnum uint32, blob []byte) error) error {
 	return db.each(ctx, name, func(hnum uint32, blob []byte) error {
 		if h, err := header.Parse(blob); err == nil {
@@ -68,9 +65,8 @@ func (db *DB) Named(ctx context.Context, name string, fn func(hnum uint32, blob 
 	})
 }
 
-// NameOf returns the name of the package whose header has that number, by what the
-// database has beside the headers: of one that cannot be read. It is "" if only the
-// header could tell.
+// NameOf returns the name of the package whose header has that number, from the database's own
+// records, for a header that cannot be read. It is "" if only the header has the name.
 func (db *DB) NameOf(ctx context.Context, hnum uint32) string {
 	if db.kind != KindSQLite {
 		return ""
@@ -89,13 +85,13 @@ func (db *DB) NameOf(ctx context.Context, hnum uint32) string {
 
 // source is one pass over one form of the database.
 type source interface {
-	// read fills b with headers numbered above after, in ascending order. When
-	// it returns, rpm is free to write.
+	// read fills b with headers whose numbers are above after, in ascending order. After it
+	// returns, rpm can write again.
 	read(ctx context.Context, after uint32, b *batch) error
 	close() error
 }
 
-// batch holds headers back to back.
+// batch holds headers one after the other.
 type batch struct {
 	data  []byte
 	items []item
@@ -119,7 +115,7 @@ func (b *batch) add(hnum uint32, blob []byte) {
 	copy(b.extend(hnum, len(blob)), blob)
 }
 
-// extend appends an item of n bytes, not cleared, and returns them.
+// extend appends an item of n bytes, not cleared, and returns it.
 func (b *batch) extend(hnum uint32, n int) []byte {
 	start := len(b.data)
 	if cap(b.data)-start < n {

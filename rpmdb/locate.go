@@ -23,17 +23,17 @@ const (
 	bdbFile    = "Packages"
 )
 
-// ErrNoDatabase says that a directory or a root has no database of rpm.
+// ErrNoDatabase means that a directory or a root has no rpm database.
 var ErrNoDatabase = errors.New("no rpm database")
 
-// ErrBerkeleyDB says that the database has the form of rpm before 4.16, which is not read. The
-// remedy depends on the rpm of the machine.
+// ErrBerkeleyDB means that the database has the form of rpm before 4.16, which this package does
+// not read. The remedy depends on the rpm of the machine.
 var ErrBerkeleyDB = errors.New("it is a Berkeley DB, which digestd does not read")
 
-// Locate returns the directory of rpm's database below root ("/" for the
-// running system). It looks where distributions put it; a directory set by the
-// macro _dbpath alone is not found. A symbolic link that leaves root is
-// followed by a chroot elsewhere than here, and therefore refused.
+// Locate returns the directory of rpm's database below root ("/" for the running system). It
+// looks where distributions put it, and does not find a directory that only the macro _dbpath
+// names. It refuses a symbolic link out of root, because a chroot would follow it to another
+// place.
 func Locate(root string) (dir string, err error) {
 	realRoot, err := filepath.EvalSymlinks(root)
 	if err != nil {
@@ -60,8 +60,8 @@ func Locate(root string) (dir string, err error) {
 	return "", fmt.Errorf("cannot locate the rpm database below %s: %w", root, ErrNoDatabase)
 }
 
-// regularLogs refuses what sqlite would wait for, or what opening has effects of, in
-// place of the files that it keeps beside its database.
+// regularLogs refuses files beside the database for which sqlite would wait, or whose opening
+// has effects.
 func regularLogs(dir string) error {
 	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
 		path := filepath.Join(dir, sqliteFile+suffix)

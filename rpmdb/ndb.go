@@ -32,7 +32,7 @@ const (
 	ndbMaxPages = 1 << 12 // a million packages
 )
 
-// ndbState changes whenever slots may have.
+// ndbState changes whenever the slots may have changed.
 type ndbState struct {
 	generation, pages uint32
 }

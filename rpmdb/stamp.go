@@ -11,10 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Stamp stands for a state of the database's files. Two equal stamps of one
-// database mean that nothing was written between them, except within one tick
-// of the kernel's file clock (some milliseconds). Different stamps need not
-// mean that the content differs.
+// Stamp identifies a state of the database's files. Two equal stamps of one database mean that
+// nothing was written between them, except within one tick of the kernel's file clock (some
+// milliseconds). Different stamps do not prove that the content differs.
 type Stamp struct {
 	main, log fileStamp
 }
@@ -25,7 +24,7 @@ type fileStamp struct {
 	mtime, ctime unix.Timespec
 }
 
-// Stamp looks at the database's files without opening them.
+// Stamp examines the database's files without opening them.
 func (db *DB) Stamp() (Stamp, error) {
 	var s Stamp
 	var err error
@@ -40,7 +39,7 @@ func (db *DB) Stamp() (Stamp, error) {
 	return s, nil
 }
 
-// stampSQLite takes an empty log for an absent one: any reader may create it.
+// stampSQLite treats an empty log like a missing one, because any reader may create it.
 func stampSQLite(path string) (s Stamp, err error) {
 	if s.main, err = stampOf(path); err != nil {
 		return s, err
@@ -60,5 +59,5 @@ func stampOf(path string) (fileStamp, error) {
 	return fileStamp{dev: uint64(st.Dev), ino: st.Ino, size: st.Size, mtime: st.Mtim, ctime: st.Ctim}, nil
 }
 
-// StampOf returns the stamp of the n-th state of a database that is not in files.
+// StampOf returns the stamp of the nth state of a database that is not in files.
 func StampOf(n uint64) Stamp { return Stamp{main: fileStamp{ino: n}} }

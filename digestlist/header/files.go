@@ -25,9 +25,9 @@ const (
 	maxDigest         = 64
 	maxPath           = 4096
 
-	// maxPaths bounds the paths of one header, written out in full. The header
-	// stores a directory once for all of its files; without a bound, a small
-	// one could describe far more than anybody can hold.
+	// maxPaths bounds the total length of a header's paths. The header stores a directory once
+	// for all of its files, so without a bound a small header could describe more paths than fit
+	// into memory.
 	maxPaths = MaxData
 )
 
@@ -64,11 +64,10 @@ func (h *Header) FileDigestAlgo() (uint32, error) {
 	return algo, err
 }
 
-// Files calls fn for each file of the package, in the header's order, until it
-// returns an error, which Files returns as it is. The arrays of the header must
-// agree in length, and each digest must have the size of FileDigestAlgo's; a
-// header that does not comply is refused, possibly after some calls of fn.
-// A package without files makes no call.
+// Files calls fn for each file of the package, in the header's order, until fn returns an error,
+// which Files returns unchanged. The arrays of the header must have the same length, and each
+// digest must have the size of FileDigestAlgo's; otherwise Files returns an error, possibly
+// after some calls of fn. For a package without files it makes no call.
 func (h *Header) Files(fn func(f File) error) error {
 	a, err := h.fileArrays()
 	if err != nil {

@@ -25,12 +25,12 @@ const (
 	firstTag    = 100 // below are regions, and tags that never reach a file
 )
 
-// ErrNoRegion says that a header has no immutable region: nothing in it can be
-// verified. Public keys imported by old versions of rpm are like that, and
-// packages from before rpm 4, in whose headers rpm marks a region of another kind.
+// ErrNoRegion means that a header has no immutable region, so nothing in it can be verified.
+// This is so for public keys that old versions of rpm imported, and for packages from before rpm
+// 4, in whose headers rpm marks a region of another kind.
 var ErrNoRegion = errors.New("header has no immutable region")
 
-// ErrNoTag says that a header has no entry with the wanted tag.
+// ErrNoTag means that a header has no entry with the tag.
 var ErrNoTag = errors.New("no such tag in the header")
 
 // Header is a parsed header. It keeps the bytes it was parsed from; they must
@@ -48,8 +48,8 @@ type Header struct {
 	rdl    int    // bytes of data in the region, with the trailer
 }
 
-// Parse reads a header as rpm's database stores it: without Magic, nothing
-// after its data. The result aliases blob.
+// Parse parses a header in the form of rpm's database: without Magic, and with nothing after its
+// data. The result aliases blob.
 func Parse(blob []byte) (*Header, error) {
 	h := &Header{}
 	if err := h.parse(blob); err != nil {
@@ -58,8 +58,8 @@ func Parse(blob []byte) (*Header, error) {
 	return h, nil
 }
 
-// ParseImmutable reads a region by itself (RPMTAG_HEADERIMMUTABLE as librpm
-// returns it): a header that consists of its region only.
+// ParseImmutable parses a region (RPMTAG_HEADERIMMUTABLE as librpm returns it): a header that
+// consists of its region only.
 func ParseImmutable(region []byte) (*Header, error) {
 	h, err := Parse(region)
 	if err != nil {
@@ -131,6 +131,6 @@ func (h *Header) parseRegion(first entry, index, data []byte) error {
 	return nil
 }
 
-// Unsigned returns the entries behind the region, which nobody signed: what
-// rpm noted at installation. It is empty for a header without a region.
+// Unsigned returns the entries after the region, which nobody signed: what rpm added at
+// installation. It is empty for a header without a region.
 func (h *Header) Unsigned() *Section { return &h.unsigned }

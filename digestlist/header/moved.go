@@ -11,26 +11,26 @@ import (
 	"strings"
 )
 
-// Relocation says that rpm installed what a package has at From, and below it, at To
-// (rpm --relocate, --prefix). Neither ends with a slash; "" is the root. They are
-// bytes, for paths need not be text.
+// Relocation means that rpm installed the package's path From, and everything below it, at To
+// (rpm --relocate, --prefix). Neither ends with a slash; "" is the root. They are bytes, because
+// paths need not be text.
 type Relocation struct {
 	From []byte `json:"from"`
 	To   []byte `json:"to"`
 }
 
-// Equal reports whether both say the same.
+// Equal reports whether both are the same.
 func (m Relocation) Equal(o Relocation) bool {
 	return bytes.Equal(m.From, o.From) && bytes.Equal(m.To, o.To)
 }
 
-// Relocations are those of one installed package, the longest From first.
+// Relocations are the relocations of one installed package, the longest From first.
 type Relocations []Relocation
 
 // maxRelocations bounds what is read from one header; rpm's own are a few.
 const maxRelocations = 1000
 
-// Path returns where a file lies that the package has at path.
+// Path returns the installed path of the package's file path.
 func (r Relocations) Path(path string) string {
 	for _, m := range r {
 		if rest, ok := strings.CutPrefix(path, string(m.From)); ok && (rest == "" || rest[0] == '/') {
@@ -40,8 +40,8 @@ func (r Relocations) Path(path string) string {
 	return path
 }
 
-// Relocations reads from the header of an installed package where rpm put its files:
-// nil for where the package has them. It is the database's word, which nobody signed.
+// Relocations returns the relocations in the header of an installed package, nil if there are
+// none. They come from rpm's database, which nobody signed.
 func (h *Header) Relocations() (Relocations, error) {
 	if !h.unsigned.Has(TagDirNames) || !h.Has(TagBaseNames) {
 		return nil, nil

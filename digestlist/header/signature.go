@@ -19,12 +19,11 @@ type Signature struct {
 	Data []byte // binary; not yet parsed
 }
 
-// Signatures returns the signatures that accompany the region: from the entries
-// behind it, or, of the signature header of a package file, from all entries.
-// Signatures that cover the payload too are not among them, as they cannot be
-// verified once the package is installed. At most 64 are returned, none above
-// 64 KiB; a signature that cannot be decoded is returned as it is: the verifier
-// refuses it.
+// Signatures returns the signatures of the region: from the entries after it or, for the
+// signature header of a package file, from all entries. It omits signatures that also cover the
+// payload, because they cannot be verified once the package is installed. It returns at most 64
+// signatures, each of at most 64 KiB. A signature that cannot be decoded is returned unchanged,
+// and the verifier refuses it.
 func (h *Header) Signatures() []Signature {
 	s := &h.unsigned
 	if h.region == TagHeaderSignatures {
@@ -57,9 +56,9 @@ func appendSignature(sigs []Signature, tag uint32, data []byte) []Signature {
 	return append(sigs, Signature{Tag: tag, Data: data})
 }
 
-// PubKeys returns the OpenPGP certificates of a gpg-pubkey header, binary or
-// armored, not yet parsed. Old versions of rpm have the certificate only in the
-// description. Any package may contain the like: ask for the name first.
+// PubKeys returns the OpenPGP certificates of a gpg-pubkey header, binary or armored, not
+// parsed. Old versions of rpm have the certificate only in the description. Any package may
+// contain such entries, so check the name first.
 func (h *Header) PubKeys() [][]byte {
 	var keys [][]byte
 	c, err := h.strings(TagPubKeys)
@@ -89,9 +88,8 @@ func decodeBase64(text []byte) []byte {
 	return out[:n]
 }
 
-// MultiVersion reports whether the package says that several of its versions
-// may be installed side by side, as kernels do: it provides installonlypkg(…)
-// or multiversion(…).
+// MultiVersion reports whether the package declares that several of its versions may be
+// installed side by side, as kernels do: it provides installonlypkg(…) or multiversion(…).
 func (h *Header) MultiVersion() bool {
 	c, err := h.strings(TagProvideName)
 	for err == nil && c.left > 0 {

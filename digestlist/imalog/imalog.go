@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package imalog reads the kernel's IMA measurement list, in both forms that
-// securityfs offers: ascii_runtime_measurements and binary_runtime_measurements.
+// Package imalog reads the kernel's IMA measurement list, in both forms of securityfs:
+// ascii_runtime_measurements and binary_runtime_measurements.
 //
-// It promises an entry for each measured file, in order, with the digest and the
-// path that the kernel recorded, and errors that name the place; every length is
-// checked before it is believed. The kernel writes '_' for a space in a path, so a
-// path with spaces cannot be told from one with underscores. Entries that are no
-// file's (boot_aggregate, keys, buffers) have a Path without a leading '/'.
+// It returns an entry for each measured file, in order, with the digest and the path that the
+// kernel recorded. Errors name the place, and every length is checked before it is used. The
+// kernel writes '_' for a space in a path, so a path with spaces cannot be distinguished from
+// one with underscores. Entries that are not about files (boot_aggregate, keys, buffers) have a
+// Path without a leading '/'.
 //
-// It replays no register: whether the list is genuine, is for a verifier.
+// It does not replay registers: a verifier has to decide whether the list is genuine.
 package imalog
 
 import (
@@ -43,8 +43,8 @@ const (
 	maxData = 1 << 20
 )
 
-// Parse calls fn for each entry of a list in either form, until it returns an
-// error, which Parse returns as it is.
+// Parse calls fn for each entry of a list in either form, until fn returns an error, which Parse
+// returns unchanged.
 func Parse(list []byte, fn func(Entry) error) error {
 	if len(list) == 0 {
 		return nil

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package nevra holds what rpm calls a package by: name, epoch, version,
-// release and architecture, and the order that rpm gives to versions.
+// Package nevra has the parts of a package's name in rpm (name, epoch, version, release and
+// architecture) and the order of versions.
 //
-// It promises the same order as the installed rpm, bounded and printable text,
-// and names that are safe within a file name but for their length. It leaves
-// to package digestlist/header where the parts come from.
+// The order is that of the installed rpm. Texts are bounded and printable, and safe in a file
+// name except for their length. Package digestlist/header reads the parts from headers.
 package nevra

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// EVR is a package's version in full: epoch, version, release. An absent epoch
-// is 0, as rpm compares it. The zero EVR stands for none.
+// EVR is the full version of a package: epoch, version, release. A missing epoch is 0, as in
+// rpm's comparison. The zero EVR stands for none.
 type EVR struct {
 	Epoch            uint32
 	Version, Release string
@@ -68,10 +68,10 @@ func splitEVR(s string) (e EVR, err error) {
 	return e, nil
 }
 
-// MarshalText gives String.
+// MarshalText returns String.
 func (e EVR) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
 
-// UnmarshalText reads what MarshalText gave; an empty text is the zero EVR.
+// UnmarshalText parses the result of MarshalText; an empty text is the zero EVR.
 func (e *EVR) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		*e = EVR{}

@@ -20,8 +20,8 @@ type NEVRA struct {
 	Arch string // "" for rpm's pseudo package gpg-pubkey alone
 }
 
-// String returns "name-[epoch:]version-release.arch", the epoch only when there
-// is one, as rpm prints %{nevra}.
+// String returns "name-[epoch:]version-release.arch", with the epoch only if there is one, as
+// rpm prints %{nevra}.
 func (n NEVRA) String() string {
 	if n.Epoch == 0 && n.Arch != "" {
 		return n.Name + "-" + n.Version + "-" + n.Release + "." + n.Arch
@@ -69,10 +69,10 @@ func split(s string) (n NEVRA, err error) {
 	return n, err
 }
 
-// MarshalText gives Full.
+// MarshalText returns Full.
 func (n NEVRA) MarshalText() ([]byte, error) { return []byte(n.Full()), nil }
 
-// UnmarshalText reads what MarshalText gave for a Valid NEVRA with an arch.
+// UnmarshalText parses the result of MarshalText for a Valid NEVRA with an arch.
 func (n *NEVRA) UnmarshalText(text []byte) error {
 	parsed, err := Parse(string(text))
 	if err == nil {
@@ -81,9 +81,9 @@ func (n *NEVRA) UnmarshalText(text []byte) error {
 	return err
 }
 
-// Valid reports, as an error, what keeps n from being a package's: an empty
-// part, one of more than MaxPart bytes, or one with a character that neither
-// rpmbuild nor a file name should see. An empty arch is gpg-pubkey's.
+// Valid returns an error if n cannot be a package's: if a part is empty, longer than MaxPart
+// bytes, or has a character that is not permitted in rpmbuild or in a file name. An empty arch
+// is permitted for gpg-pubkey.
 func (n NEVRA) Valid() error {
 	if err := validPart("name", n.Name, ":"); err != nil {
 		return err

@@ -28,14 +28,14 @@ func Dial(ctx context.Context, socket string) (*Client, error) {
 	return NewClient(c), nil
 }
 
-// NewClient speaks over a connection that is already there.
+// NewClient returns a client that uses an existing connection.
 func NewClient(c net.Conn) *Client { return &Client{conn: NewConn(c)} }
 
-// Close ends the connection. Without an End before it the daemon takes the
-// transaction for aborted, and asks rpm's database what became of it.
+// Close ends the connection. If there was no End, the daemon treats the transaction as aborted
+// and reads its result from rpm's database.
 func (c *Client) Close() error { return c.conn.Close() }
 
-// Begin opens the transaction.
+// Begin begins the transaction.
 func (c *Client) Begin(ctx context.Context, m *Begin) (*Verdict, error) {
 	return exchange[*Verdict](ctx, c.conn, m)
 }
@@ -49,21 +49,21 @@ func (c *Client) Header(ctx context.Context, m *Header) (*List, error) {
 	return l, err
 }
 
-// Installed says that the package is installed.
+// Installed reports that the package is installed.
 func (c *Client) Installed(m *Installed) error { return c.conn.Write(m, ExchangeTimeout) }
 
-// Failed says that the package failed.
+// Failed reports that the package failed.
 func (c *Client) Failed(m *Failed) error { return c.conn.Write(m, ExchangeTimeout) }
 
-// Removed says that the package is erased.
+// Removed reports that the package is erased.
 func (c *Client) Removed(m *Removed) error { return c.conn.Write(m, ExchangeTimeout) }
 
-// End closes the transaction.
+// End ends the transaction.
 func (c *Client) End(ctx context.Context, m *End) (*Ack, error) {
 	return exchange[*Ack](ctx, c.conn, m)
 }
 
-// Hint says that packages may have changed.
+// Hint reports that packages may have changed.
 func (c *Client) Hint(m *Hint) error { return c.conn.Write(m, ExchangeTimeout) }
 
 // exchange sends a message and waits for its reply.

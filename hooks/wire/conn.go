@@ -19,8 +19,7 @@ const (
 	keptRoom  = 4 << 20  // kept for the next payload at most
 )
 
-// Conn carries messages over a connection. One goroutine may read while another
-// writes, no more.
+// Conn carries messages over a connection. One goroutine may read while another one writes.
 type Conn struct {
 	c      net.Conn
 	r      *bufio.Reader
@@ -34,12 +33,12 @@ func NewConn(c net.Conn) *Conn {
 	return &Conn{c: c, r: bufio.NewReaderSize(c, 4096)}
 }
 
-// Close closes the connection; a Read or Write under way fails.
+// Close closes the connection. A Read or Write in progress fails.
 func (c *Conn) Close() error { return c.c.Close() }
 
-// Await waits for the first byte of a message, without end if wait is 0. It
-// returns nil at once if some of one has come already, even after ctx has ended:
-// a caller that stops at its error has left nothing half read.
+// Await waits for the first byte of a message, without limit if wait is 0. It returns nil at
+// once if bytes have arrived already, even after ctx has ended: a caller that stops at its error
+// never leaves a message half read.
 func (c *Conn) Await(ctx context.Context, wait time.Duration) error {
 	if c.broken != nil {
 		return c.broken
@@ -50,7 +49,7 @@ func (c *Conn) Await(ctx context.Context, wait time.Duration) error {
 	return c.awaitFrame(ctx, after(wait))
 }
 
-// after is the time at which a wait ends, the zero time if it is without end.
+// after returns the time at which a wait ends, the zero time if it has no limit.
 func after(wait time.Duration) (deadline time.Time) {
 	if wait > 0 {
 		deadline = time.Now().Add(wait)
@@ -58,11 +57,10 @@ func after(wait time.Duration) (deadline time.Time) {
 	return deadline
 }
 
-// Read returns the next message. It waits for its first byte (without end if
-// wait is 0), then for the rest at most frame. Errors: [io.EOF] if the other
-// side closed between messages, [io.ErrUnexpectedEOF] within one,
-// [ErrProtocol], [os.ErrDeadlineExceeded], or the cause of ctx. After any of
-// them but an expired wait the Conn reads no more.
+// Read returns the next message. It waits for its first byte (without limit if wait is 0), then
+// for the rest at most frame. Errors: [io.EOF] if the other side closed between messages,
+// [io.ErrUnexpectedEOF] within one, [ErrProtocol], [os.ErrDeadlineExceeded], or the cause of
+// ctx. After any of them except an expired wait the Conn can no longer read.
 //
 // A [Header] aliases memory that the next Read uses again.
 func (c *Conn) Read(ctx context.Context, wait, frame time.Duration) (Message, error) {
@@ -122,8 +120,8 @@ func (c *Conn) readFrame(ctx context.Context, deadline time.Time) (m Message, er
 	return m, err
 }
 
-// readPayload reads n bytes into the Conn's buffer. A length is only a claim:
-// the buffer doubles as bytes arrive.
+// readPayload reads n bytes into the Conn's buffer. The length is not trusted: the buffer
+// doubles as bytes arrive.
 func (c *Conn) readPayload(n int) ([]byte, error) {
 	buf := c.in[:0]
 	if cap(buf) > keptRoom {
@@ -169,8 +167,8 @@ func (c *Conn) until(ctx context.Context, deadline time.Time, fn func() error) e
 	return err
 }
 
-// Write sends m within timeout. Notes that do not fit are counted instead; any
-// other field beyond its limit is an error, and nothing is sent.
+// Write sends m within timeout. Notes that do not fit are counted instead; if any other field
+// exceeds its limit, Write returns an error and sends nothing.
 func (c *Conn) Write(m Message, timeout time.Duration) error {
 	frame, err := appendFrame(c.out[:0], m)
 	if err != nil {

@@ -12,11 +12,11 @@ import (
 	"github.com/digestd/digestd/digestlist/header"
 )
 
-// ErrProtocol is wrapped by every error about bytes that are no message of this
-// protocol. The stream cannot be used after it.
+// ErrProtocol is wrapped by every error about malformed bytes. The stream cannot be used
+// afterwards.
 var ErrProtocol = errors.New("protocol violation")
 
-// decode makes a message of a payload, which it may alias.
+// decode decodes a payload. The message may alias it.
 func decode(kind Kind, payload []byte) (Message, error) {
 	var m Message
 	switch kind {

@@ -76,8 +76,8 @@ func (e *encoder) notes(notes []Note) {
 	}
 }
 
-// fit makes notes small enough for one frame: long ones are cut, and what is
-// too many is counted in a last one, as loud as the loudest it stands for.
+// fit makes notes small enough for one frame: it cuts long ones, and counts those that are too
+// many in a last one, whose level is the highest of theirs.
 func fit(notes []Note) []Note {
 	const room = MaxControl - 2*MaxString // the rest of the frame, and the last note
 	fitted := make([]Note, 0, min(len(notes), MaxNotes))
@@ -97,7 +97,7 @@ func fit(notes []Note) []Note {
 	return fitted
 }
 
-// clip makes any text a string of this protocol.
+// clip makes any text a valid string of this protocol.
 func clip(text string) string {
 	text = strings.ReplaceAll(text, "\x00", "")
 	if len(text) <= MaxString {

@@ -12,7 +12,7 @@ import (
 // Version is the protocol version that starts every frame.
 const Version = 1
 
-// DefaultSocket is where the daemon listens and hooks connect.
+// DefaultSocket is the path of the daemon's socket for hooks.
 const DefaultSocket = "/run/digestd/hook.sock"
 
 // Limits of what a frame may hold. Lengths are in bytes.
@@ -74,8 +74,7 @@ func (k Kind) String() string {
 	return fmt.Sprintf("type %#02x", uint8(k))
 }
 
-// limit is how long the payload of a frame of this kind may be, and whether
-// the kind exists.
+// limit returns the largest payload of a frame of this kind, and whether the kind exists.
 func (k Kind) limit() (int, bool) {
 	switch k {
 	case KindBegin:
@@ -118,20 +117,20 @@ func (t ElementType) valid() bool {
 // Flags of a transaction that matter to a daemon, with the values of
 // rpmtransFlags (rpm/rpmts.h).
 const (
-	FlagTest   = 1 << 0 // nothing will be changed: the run dnf makes first
+	FlagTest   = 1 << 0 // nothing will be changed: dnf's first run
 	FlagJustDB = 1 << 3 // only the database is changed, no file
 
-	// FlagCheck is ours: a package manager asks about what it means to do. Only
-	// Headers follow such a Begin.
+	// FlagCheck is digestd's own: a package manager asks about packages that it means to
+	// install. Only Headers follow such a Begin.
 	FlagCheck = 1 << 31
 )
 
-// Begin opens a transaction. The daemon answers with a Verdict.
+// Begin begins a transaction. The daemon answers with a Verdict.
 type Begin struct {
-	Plugin  string // which hook speaks, and its version
+	Plugin  string // name and version of the hook
 	RPM     string // version of librpm
 	Root    string // as rpm names it, with a trailing slash
-	RootDev uint64 // identity of Root as the hook sees it; 0, 0 if it cannot say
+	RootDev uint64 // identity of Root in the hook's view; 0, 0 if unknown
 	RootIno uint64
 	DBPath  string // the package database's directory, below Root
 	DBDev   uint64 // identity of DBPath; 0, 0 if it does not exist yet
@@ -139,31 +138,31 @@ type Begin struct {
 	Flags   uint32 // rpmtransFlags
 	TID     uint32 // rpm's transaction id
 
-	Elements []Element // a message names an element by its index here
+	Elements []Element // other messages refer to an element by its index here
 }
 
-// Test reports whether the transaction is only tried out.
+// Test reports whether the transaction is only a trial.
 func (m *Begin) Test() bool { return m.Flags&(FlagTest|FlagCheck) != 0 }
 
-// Check reports whether it is only asked about.
+// Check reports whether the transaction is only a question.
 func (m *Begin) Check() bool { return m.Flags&FlagCheck != 0 }
 
 // JustDB reports whether the transaction leaves files alone.
 func (m *Begin) JustDB() bool { return m.Flags&FlagJustDB != 0 }
 
-// Element is a package that a transaction installs, erases or looks at. Its
-// name is what the package manager believes, not what anyone signed.
+// Element is a package that a transaction installs, erases or examines. Its name comes from the
+// package manager; nobody has signed it.
 type Element struct {
 	Type       ElementType
 	DBInstance uint32 // the header's number in rpm's database, 0 if it is not installed
 	NEVRA      nevra.NEVRA
 }
 
-// Header announces that an added package is about to be unpacked, or a restored
-// one mended. The daemon answers with a List.
+// Header announces that an added package is about to be unpacked, or a restored one repaired.
+// The daemon answers with a List.
 //
-// Region and the data of Signatures alias the buffer of the Conn that read the
-// message, until its next Read.
+// Region and the data of Signatures alias the buffer of the Conn that read the message, until
+// its next Read.
 type Header struct {
 	Element    uint32
 	Type       ElementType
@@ -172,45 +171,45 @@ type Header struct {
 	Signatures []header.Signature // OpenPGP packets in binary, whatever their tag
 }
 
-// Installed says that a package's files and database entry are in place.
+// Installed reports that a package's files and database entry are in place.
 type Installed struct {
 	Element    uint32
 	DBInstance uint32 // its new number in rpm's database
 }
 
-// Failed says that a package was not, or not wholly, installed or erased.
+// Failed reports that a package was not, or only partly, installed or erased.
 type Failed struct {
 	Element uint32
 	Result  int32 // rpmRC as rpm gave it
 }
 
-// Removed says that a package is erased.
+// Removed reports that a package is erased.
 type Removed struct {
 	Element uint32
 	Digest  [32]byte // SHA-256 of magic and region (RPMTAG_SHA256HEADER); zero if the header has no region
 }
 
-// End closes a transaction. The daemon answers with an Ack.
+// End ends a transaction. The daemon answers with an Ack.
 type End struct {
 	Failed uint32 // elements that rpm counts as failed
 }
 
-// Hint says, instead of Begin, that packages may have changed: whether they did,
-// rpm's database knows.
+// Hint reports, instead of Begin, that packages may have changed; the daemon compares with rpm's
+// database.
 type Hint struct {
 	Plugin  string // as in Begin
 	RootDev uint64
 	RootIno uint64
 }
 
-// Decision is what the daemon says to a transaction.
+// Decision is the daemon's decision about a transaction.
 type Decision uint8
 
 // The decisions on a transaction.
 const (
 	Proceed    Decision = 0
 	Refuse     Decision = 1
-	NotManaged Decision = 2 // not about packages this daemon keeps: say no more
+	NotManaged Decision = 2 // about packages that this daemon does not keep: send nothing more
 	Assured    Decision = 3 // proceed, and no List will be RefuseList
 )
 
@@ -234,13 +233,13 @@ type Verdict struct {
 	Notes    []Note
 }
 
-// ListDecision is what the daemon says to a package.
+// ListDecision is the daemon's decision about a package.
 type ListDecision uint8
 
 // The decisions on a package.
 const (
 	ListNamed  ListDecision = 0 // label its files with Name
-	NoList     ListDecision = 1 // install it without; take older labels off
+	NoList     ListDecision = 1 // install it without a list, and remove older labels
 	RefuseList ListDecision = 2 // do not install it
 )
 
@@ -261,12 +260,12 @@ type List struct {
 	Element  uint32
 	Decision ListDecision
 	Name     string // of the list, a file name; empty unless Decision is ListNamed
-	// Signatures are of some of the package's files, by ascending index.
+	// Signatures are for some of the package's files, by ascending index.
 	Signatures []FileSignature
 	Notes      []Note
 }
 
-// FileSignature is what goes into security.ima of one file of a package.
+// FileSignature is the value of security.ima for one file of a package.
 type FileSignature struct {
 	File  uint32 // its place in the header's arrays
 	Value []byte // the attribute, at most MaxFileSig bytes
@@ -277,12 +276,12 @@ type Ack struct {
 	Notes []Note
 }
 
-// Error says why the daemon closes the connection.
+// Error is the reason why the daemon closes the connection.
 type Error struct {
 	Text string
 }
 
-// Level is how loud a note is.
+// Level is the importance of a note.
 type Level uint8
 
 // The levels.

@@ -9,15 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Peer is who made a connection: the credentials of the process at the time it
-// connected (SO_PEERCRED, unix(7)), as seen in the namespaces of this process.
+// Peer has the credentials of the process that made a connection, at that time (SO_PEERCRED,
+// unix(7)), in the namespaces of this process.
 type Peer struct {
 	UID uint32
 	GID uint32
 	PID uint32 // 0 if the process is not visible from here
 }
 
-// PeerCred asks the kernel who is at the other end of c.
+// PeerCred returns the credentials of the process at the other end of c.
 func PeerCred(c *net.UnixConn) (Peer, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cache finds the metadata of package repositories that package managers have on
-// this disk: those of dnf, dnf5 and zypper.
+// Package cache finds the metadata of package repositories in the caches of dnf, dnf5 and
+// zypper.
 //
-// It promises to open nothing outside of the directories of these caches: no links are
-// followed, and every directory on the way, and every file, belongs to root and cannot be
-// written by others. Caches of users are not looked at.
+// It opens nothing outside of these caches: it follows no links, and every file, and every
+// directory on the way, must belong to root and be writable by root only. It ignores the caches
+// of users.
 package cache
 
 import (
@@ -21,13 +21,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Manager is a package manager that keeps metadata.
+// Manager is a package manager with a cache of metadata.
 type Manager struct {
 	Name string // dnf, dnf5, zypper
 	Dir  string // of its cache, relative to the root
 }
 
-// Managers are those whose caches are known.
+// Managers are the supported package managers.
 var Managers = []Manager{
 	{"dnf", "var/cache/dnf"},
 	{"dnf5", "var/cache/libdnf5"},
@@ -41,21 +41,21 @@ const (
 	maxSignature    = 1 << 20
 )
 
-// Repository is the metadata of one repository. It holds its directory open.
+// Repository is the metadata of one repository. It keeps its directory open.
 type Repository struct {
 	ID      string // as the package manager's configuration names it
 	Manager string
 	Dir     string // of repomd.xml, as seen from the root
-	Stamp   string // of repomd.xml and its signature: another one, if they may have changed
-	Changed int64  // when repomd.xml came, in nanoseconds since 1970
+	Stamp   string // identifies repomd.xml and its signature; differs if they may have changed
+	Changed int64  // time of repomd.xml, in nanoseconds since 1970
 	dir     *os.File
 }
 
 // Close closes the directory.
 func (r *Repository) Close() error { return r.dir.Close() }
 
-// Find opens the repositories below root. Of a cache, or of one repository, that cannot be
-// used, there is an error; the others are found.
+// Find opens the repositories below root. errs has an error for each cache and each repository
+// that cannot be used; they do not affect the others.
 func Find(root string) (found []*Repository, errs []error) {
 	top, err := os.Open(root)
 	if err != nil {
@@ -93,7 +93,7 @@ func Find(root string) (found []*Repository, errs []error) {
 
 func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) }
 
-// open opens the repository that a directory of the cache has.
+// open opens the repository in a directory of the cache.
 func (m Manager) open(cache *os.File, name string) (*Repository, error) {
 	dir, err := descend(cache, name+"/repodata")
 	if err != nil {
@@ -107,7 +107,7 @@ func (m Manager) open(cache *os.File, name string) (*Repository, error) {
 	return r, nil
 }
 
-// id is how the configuration calls a repository: dnf adds a hyphen and 16 digits.
+// id returns the configuration's name of a repository: dnf appends a hyphen and 16 digits.
 func (m Manager) id(name string) string {
 	const digits = 16
 	i := len(name) - digits - 1
@@ -135,7 +135,7 @@ func (r *Repository) stamp() (string, error) {
 	return text, nil
 }
 
-// descend opens a directory below another one, with every directory on the way checked.
+// descend opens a directory below another one, and checks every directory on the way.
 func descend(from *os.File, path string) (*os.File, error) {
 	fd, err := unix.Openat(int(from.Fd()), ".", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -158,7 +158,7 @@ func descend(from *os.File, path string) (*os.File, error) {
 
 const resolve = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS
 
-// trusted returns an error if others than root can change what is open.
+// trusted returns an error if users other than root can change the open file.
 func trusted(fd int, kind uint32) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
@@ -191,8 +191,8 @@ func (r *Repository) Open(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), filepath.Join(r.Dir, name)), nil
 }
 
-// Repomd reads repomd.xml, and its signature where there is one: dnf keeps it where
-// repo_gpgcheck is set, zypper always.
+// Repomd reads repomd.xml and its signature, if there is one: dnf stores it if repo_gpgcheck is
+// set, zypper always.
 func (r *Repository) Repomd(most int64) (data, sig []byte, err error) {
 	if data, err = r.readAll(repomd, most); err != nil {
 		return nil, nil, err

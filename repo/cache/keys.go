@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// configurations are where package managers keep what they know of repositories.
+// configurations are the directories of the package managers' configuration of repositories.
 var configurations = []string{
 	"etc/yum.repos.d", "etc/yum/repos.d", "etc/distro.repos.d", "usr/share/dnf5/repos.d", "etc/zypp/repos.d",
 }
@@ -25,12 +25,12 @@ var configurations = []string{
 const (
 	maxConfiguration = 1 << 20
 	maxKey           = 1 << 20
-	maxKeys          = 64 // files of keys of one repository
+	maxKeys          = 64 // files with keys of one repository
 )
 
-// KeyFiles returns the key files that the configuration names for repositories, by the ID of
-// these: gpgkey = file:///PATH. A variable in the path stands for anything within a name.
-// Configuration that others than root can write is not read.
+// KeyFiles returns the key files that the configuration names for repositories, by their IDs:
+// gpgkey = file:///PATH. A variable in the path stands for any text within a name. Configuration
+// that users other than root can write is ignored.
 func KeyFiles(root string) map[string][]string {
 	found := map[string][]string{}
 	top, err := os.Open(root)
@@ -90,8 +90,8 @@ func readKeys(data []byte, found map[string][]string) {
 
 var variable = regexp.MustCompile(`\$\{?[A-Za-z0-9_]+\}?`)
 
-// ReadKeys reads the key files at a path that the configuration names. They, and every
-// directory above, must be root's; links within the root are followed.
+// ReadKeys reads the key files at a path from the configuration. The files, and every directory
+// above them, must belong to root. It follows links within the root.
 func ReadKeys(root, path string) (data [][]byte, err error) {
 	paths := []string{path}
 	if variable.MatchString(path) {
@@ -99,7 +99,8 @@ func ReadKeys(root, path string) (data [][]byte, err error) {
 		if variable.MatchString(dir) {
 			return nil, errors.New("a variable names a directory of keys")
 		}
-		// Only the package manager knows the value of a variable: whatever fits is read.
+		// Only the package manager knows the value of a variable, so every matching file is
+		// read.
 		pattern := variable.ReplaceAllString(base, "*")
 		top, err := os.Open(filepath.Join(root, dir))
 		if err != nil {

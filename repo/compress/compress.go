@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package compress opens the compressed files of package repositories, by what they begin
-// with: gzip, bzip2, xz, zstd, zchunk, or plain.
+// Package compress opens the compressed files of package repositories, which it recognises by
+// their first bytes: gzip, bzip2, xz, zstd, zchunk, or plain.
 //
-// It promises that no file asks for more memory than a bound, and leaves the length of what
-// comes out to its caller.
+// No file can use more memory than a bound. The caller must limit the size of the output.
 package compress
 
 import (
@@ -19,9 +18,8 @@ import (
 	"github.com/xi2/xz"
 )
 
-// maxWindow bounds the memory that a compressed file may ask for; those of
-// repositories ask for at most 8 MiB. Of the readers of xz there is one that
-// keeps a bound.
+// maxWindow bounds the memory that a compressed file may request; files of repositories request
+// at most 8 MiB. Only one of the available readers of xz enforces a bound.
 const maxWindow = 64 << 20
 
 // kinds by what their files begin with.
@@ -44,10 +42,10 @@ func openZstd(r io.Reader, window uint32) (io.Reader, error) {
 	return d.IOReadCloser(), nil
 }
 
-// Open returns what r holds, decompressed if it is compressed.
+// Open returns the content of r, decompressed if necessary.
 func Open(r io.Reader) (io.Reader, error) { return OpenWithin(r, maxWindow) }
 
-// OpenWithin is Open for what may ask for a window of so many bytes.
+// OpenWithin is Open for files that may request a window of so many bytes.
 func OpenWithin(r io.Reader, window uint32) (io.Reader, error) {
 	buffered := bufio.NewReader(r)
 	for _, k := range kinds {

@@ -23,8 +23,7 @@ const (
 	maxStreams  = 20_000
 )
 
-// ReadPrimary calls fn for each package that primary.xml lists. Those whose version makes no
-// sense are passed over.
+// ReadPrimary calls fn for each package in primary.xml. It skips packages with invalid versions.
 func ReadPrimary(r io.Reader, fn func(nevra.NEVRA)) error {
 	text, err := compress.Open(r)
 	if err != nil {
@@ -87,9 +86,9 @@ func readPrimary(s *xmlscan.Scanner, fn func(nevra.NEVRA)) error {
 	}
 }
 
-// ReadModules calls fn for each build that a module stream, "name:stream", has, as
-// modules.yaml lists them. It reads that file as libmodulemd writes it: a document for each
-// module, and in it the name, the stream and the builds on lines of their own.
+// ReadModules calls fn for each build of a module stream, "name:stream", in modules.yaml. It
+// reads the file in the form that libmodulemd writes: a document for each module, with the name,
+// the stream and the builds on separate lines.
 func ReadModules(r io.Reader, fn func(stream string, pkg nevra.NEVRA)) error {
 	text, err := compress.Open(r)
 	if err != nil {
@@ -109,10 +108,10 @@ func ReadModules(r io.Reader, fn func(stream string, pkg nevra.NEVRA)) error {
 	return nil
 }
 
-// moduleReader is where the reader of module streams is.
+// moduleReader is the state of the reader of module streams.
 type moduleReader struct {
 	documents    int
-	builds       bool // the lines that follow name builds
+	builds       bool // the next lines name builds
 	indent       int  // of the key that they belong to
 	name, stream string
 	artifacts    bool

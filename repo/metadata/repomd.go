@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package metadata reads the metadata of package repositories: repomd.xml, which lists the
-// other files with their digests; primary.xml, which lists the packages; and the streams of
-// modules.
+// Package metadata reads the metadata of package repositories: repomd.xml, which lists the other
+// files with their digests; primary.xml, which lists the packages; and the streams of modules.
 //
-// It promises bounded memory and time, whatever the file, and trusts nothing that a file
-// says of itself: digests are compared, names lead to no other directory.
+// Memory and time are bounded for every input. No statement of a file is trusted: digests are
+// compared, and names lead to no other directory.
 package metadata
 
 import (
@@ -33,16 +32,16 @@ const (
 	maxSize  = 1 << 30 // of a file, in bytes
 )
 
-// Repomd is what repomd.xml says.
+// Repomd is the content of repomd.xml.
 type Repomd struct {
-	Made  time.Time // by its newest file, zero if it does not say
+	Made  time.Time // time of its newest file, zero if unknown
 	Files map[string]File
 }
 
-// File is one that repomd.xml lists.
+// File is a file in repomd.xml.
 type File struct {
 	Name string    `json:"name"` // in the directory of repomd.xml
-	Size int64     `json:"size"` // in bytes, as it lies there; 0: not said
+	Size int64     `json:"size"` // size in bytes, compressed; 0: unknown
 	Algo string    `json:"algo"` // of Sum: sha256, sha384, sha512
 	Sum  string    `json:"sum"`  // hexadecimal
 	Made time.Time `json:"made,omitzero"`
@@ -129,11 +128,10 @@ func (m *Repomd) add(kind string, f File) error {
 	return nil
 }
 
-// algorithms by which digests are compared. Weaker ones are refused.
+// algorithms are the permitted digest algorithms. Weaker ones are refused.
 var algorithms = map[string]func() hash.Hash{"sha256": sha256.New, "sha384": sha512.New384, "sha512": sha512.New}
 
-// Checked reads a file and compares its size and digest with what repomd.xml says, once all
-// of it was read.
+// Checked reads a file and compares its size and digest with repomd.xml at the end.
 type Checked struct {
 	r    io.Reader
 	file File
@@ -141,8 +139,8 @@ type Checked struct {
 	n    int64
 }
 
-// Check returns a reader of what is in f. It fails where repomd.xml names no digest that
-// counts.
+// Check returns a reader of f's content. It fails if repomd.xml has no digest of a permitted
+// algorithm.
 func Check(r io.Reader, f File) (*Checked, error) {
 	make, known := algorithms[f.Algo]
 	if !known {
@@ -158,7 +156,8 @@ func (c *Checked) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Done reads what is left, and says whether the file is the one that repomd.xml lists.
+// Done reads the rest of the file, and returns an error unless the file is the one in
+// repomd.xml.
 func (c *Checked) Done() error {
 	if _, err := io.Copy(io.Discard, c); err != nil {
 		return err

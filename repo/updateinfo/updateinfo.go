@@ -3,8 +3,8 @@
 // Package updateinfo reads the advisories of package repositories, updateinfo.xml, plain or
 // compressed.
 //
-// It promises bounded memory and time, whatever the file: it may come from anywhere. It reads
-// one advisory at a time and keeps none. Its caller draws the conclusions.
+// Memory and time are bounded for every input, which may be hostile. It passes one advisory at a
+// time to its caller and keeps none.
 package updateinfo
 
 import (
@@ -40,7 +40,7 @@ type bounds struct {
 
 var most = bounds{total: 1 << 30, updates: 200_000, packages: 50_000}
 
-// Advisory says which builds of packages mend something. It is valid until the next one.
+// Advisory names the builds of packages that fix a flaw. It is valid until the next one.
 type Advisory struct {
 	ID       string // for example ALSA-2026:0001; "" where it has none that can be printed
 	Type     string // security, bugfix, enhancement, newpackage
@@ -49,10 +49,10 @@ type Advisory struct {
 	CVEs     []string
 	Packages []Package
 
-	Unreadable int // packages whose version makes no sense
+	Unreadable int // number of packages with invalid versions
 }
 
-// Package is a build that mends something.
+// Package is a build with a fix.
 type Package struct {
 	nevra.NEVRA
 	Stream string // of the module that it is of, "name:stream"; "" for none
@@ -60,9 +60,8 @@ type Package struct {
 
 var cve = regexp.MustCompile(`CVE-[0-9]{4}-[0-9]{4,10}`)
 
-// Read calls fn for each advisory. Of packages it reads only those that want
-// chooses, by name and architecture, and whose sources are not packages
-// themselves.
+// Read calls fn for each advisory. It includes only packages for which want returns true, by
+// name and architecture, and no source packages.
 func Read(r io.Reader, want func(name, arch string) bool, fn func(*Advisory) error) error {
 	return read(r, most, want, fn)
 }
@@ -190,8 +189,8 @@ func (p *parser) pkg(t *xmlscan.Token) error {
 	return nil
 }
 
-// NEVRA reads the package that the attributes of an element name, with name and
-// architecture also where the rest makes no sense.
+// NEVRA returns the package that the attributes of an element name. After an error it still has
+// name and architecture.
 func NEVRA(t *xmlscan.Token) (n nevra.NEVRA, err error) {
 	epoch := ""
 	for _, a := range t.Attrs {
@@ -214,7 +213,7 @@ func NEVRA(t *xmlscan.Token) (n nevra.NEVRA, err error) {
 	return n, n.Valid()
 }
 
-// Epoch reads an epoch as repositories have it: "" is 0.
+// Epoch parses an epoch in the form of repositories: "" is 0.
 func Epoch(text string) (uint32, error) {
 	if text == "" || text == "0" {
 		return 0, nil
@@ -243,8 +242,8 @@ func (p *parser) end() error {
 
 func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
-// proper returns a text that can be shown, and "" for one that is too long or has
-// characters that do not print: one bad advisory does not refuse those beside it.
+// proper returns a text that can be displayed, or "" if it is too long or has unprintable
+// characters: one bad advisory does not affect the others.
 func proper(text string) string {
 	if len(text) > maxID || strings.ContainsFunc(text, unprintable) {
 		return ""
@@ -254,7 +253,7 @@ func proper(text string) string {
 
 func clip(s string) string { return s[:min(len(s), maxID)] }
 
-// Time reads when an advisory was issued: zero if that cannot be read.
+// Time returns the time of issue, zero if it cannot be parsed.
 func (a *Advisory) Time() time.Time {
 	for _, layout := range []string{time.DateTime, time.DateOnly} {
 		if t, err := time.Parse(layout, a.Issued); err == nil {

@@ -2,10 +2,10 @@
 
 // Package xmlscan reads the XML of package repositories, one tag at a time.
 //
-// It promises bounded memory and time, whatever the file: each tag and each text has a bound,
-// elements have a bound of depth, and there are no entities but those of XML itself and of
-// characters. A document type is refused. It reads only UTF-8, and takes names as they are
-// written, without the part before a colon. Its caller interprets the elements.
+// Memory and time are bounded for every input: tags, texts and the depth of elements are
+// limited. It knows only the entities of XML itself and of characters, and refuses a document
+// type. It reads only UTF-8, and ignores the prefix of a name before a colon. The caller
+// interprets the elements.
 package xmlscan
 
 import (
@@ -25,7 +25,7 @@ const (
 	MaxToken = 1 << 20
 )
 
-// Kind is what a token is.
+// Kind is the kind of a token.
 type Kind uint8
 
 // The kinds.
@@ -76,17 +76,17 @@ func New(r io.Reader, size int64) *Scanner {
 	return &Scanner{r: bufio.NewReaderSize(r, 64<<10), left: size, line: 1}
 }
 
-// Line is where the scanner is, from 1.
+// Line returns the number of the current line, from 1.
 func (s *Scanner) Line() int { return s.line }
 
-// Depth is how many elements are open. After the start of an element it counts that.
+// Depth returns the number of open elements, including one that has just started.
 func (s *Scanner) Depth() int { return len(s.open) }
 
-// KeepText has texts returned from now on, or passed over.
+// KeepText says whether texts are returned from now on, or skipped.
 func (s *Scanner) KeepText(keep bool) { s.keep = keep }
 
-// Next returns the next token, or io.EOF at the end of a document that is complete. The
-// error names no line; see [Scanner.Line].
+// Next returns the next token, or io.EOF at the end of a complete document. Errors do not name
+// the line; see [Scanner.Line].
 func (s *Scanner) Next() (*Token, error) {
 	if s.ends {
 		s.ends = false
@@ -124,7 +124,7 @@ func (s *Scanner) finish() error {
 	return io.EOF
 }
 
-// ErrNoElement is the error of a document that has none.
+// ErrNoElement means that a document has no element.
 var ErrNoElement = errors.New("it has no element")
 
 var (
@@ -228,7 +228,7 @@ func (s *Scanner) close(name string) (*Token, error) {
 	return &s.token, nil
 }
 
-// declaration passes over a comment, and returns the text of a CDATA section.
+// declaration skips a comment, and returns the text of a CDATA section.
 func (s *Scanner) declaration() (*Token, error) {
 	const cdata = "![CDATA["
 	if head, _ := s.r.Peek(3); string(head) == "!--" {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package zck reads zchunk files, as repositories have them: a header that lists chunks,
-// each compressed by itself with zstd, or not at all, after a dictionary for all of them.
+// Package zck reads zchunk files in the form that repositories use: a header with a list of
+// chunks, each of which is compressed separately with zstd, or not at all, after a common
+// dictionary.
 //
-// It promises to check the digest of the header and of every chunk before it hands out what
-// they hold, and to take no more memory than one chunk needs, which is bounded, whatever the
-// file says. Signatures in the header are not read, and detached headers and streams are
-// refused.
+// It verifies the digest of the header and of each chunk before it returns their content, and
+// needs no more memory than one chunk, whose size is bounded. It ignores signatures in the
+// header, and refuses detached headers and streams.
 package zck
 
 import (
@@ -60,7 +60,7 @@ type chunk struct {
 	packed, raw uint64
 }
 
-// Reader hands out what the chunks of a file hold, one after the other.
+// Reader returns the content of the chunks, one after the other.
 type Reader struct {
 	r       *bufio.Reader
 	decoder *zstd.Decoder // nil: not compressed

@@ -11,24 +11,24 @@ import (
 	"time"
 )
 
-// Rules is the version of the rules by which Verify judges. It rises with every
-// release that refuses what an earlier one accepted: what that has verified must
-// then be verified again, and not only be judged by [Keyring.Judge].
+// Rules is the version of the rules by which Verify judges. It rises with every release that
+// refuses what an earlier one accepted: the headers that the earlier one verified must then be
+// verified again, instead of only judged by [Keyring.Judge].
 const Rules = 1
 
-// Signed is what has to be known of a signature that Verify found right to judge it
-// again without its header.
+// Signed has the facts about a verified signature that are needed to judge it again without its
+// header.
 type Signed struct {
 	Key  string    // fingerprint of the key or subkey that made it, as Result.KeyFingerprint
 	Made time.Time // as Result.Created
 	Ends time.Time // as Result.Ends, zero: never
 }
 
-// Judge says whether a signature that Verify once found right may vouch by the keys
-// of k, and for which certificate. A key has only one fingerprint, so whatever has
-// changed since, the signature fits its header still; all else is judged as Verify
-// does. The error is a *RevokedError, *ExpiredError, *WeakError or *UnknownKeyError. A
-// clock that was set back refuses nothing: the signature existed already.
+// Judge decides whether a signature that Verify accepted earlier may vouch by the keys of k, and
+// returns its certificate. A key has only one fingerprint, so the signature still fits its
+// header, whatever has changed since; everything else is judged as in Verify. The error is a
+// *RevokedError, *ExpiredError, *WeakError or *UnknownKeyError. A clock that was set back
+// refuses nothing, because the signature existed already.
 func (k *Keyring) Judge(s Signed, now time.Time) (*Cert, error) {
 	now = later(now, s.Made)
 	sig := &signature{fingerprint: strings.ToLower(s.Key), created: s.Made, expires: s.Ends}

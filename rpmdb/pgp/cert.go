@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Cert is an OpenPGP certificate: a primary key, what it says of itself, and
-// its signing subkeys. Treat it as read-only, except for Source.
+// Cert is an OpenPGP certificate: a primary key, its properties, and its signing subkeys. Treat
+// it as read-only, except for Source.
 type Cert struct {
 	Fingerprint string   // of the primary key, lower-case hex: 40 digits (v4) or 64 (v6)
 	KeyIDs      []uint64 // of the primary key, then of the signing subkeys
@@ -40,9 +40,9 @@ type Subkey struct {
 	Held        string      // as in Cert, for this subkey alone
 }
 
-// Proven reports whether the subkey itself has agreed to belong to its certificate:
-// by a valid back signature (0x19) that is good enough. Only a proven subkey owns
-// its fingerprint. Anybody can claim the key of another.
+// Proven reports whether the subkey itself has agreed to belong to its certificate, by a valid
+// back signature (0x19) that is strong enough. Only a proven subkey owns its fingerprint,
+// because anybody can claim another's key.
 func (s *Subkey) Proven() bool { return s.Weak == "" }
 
 // Revocation is the verified revocation of a key by its primary key.
@@ -54,9 +54,9 @@ type Revocation struct {
 	Unread bool      // it cannot be verified, see [Unread]
 }
 
-// Graver reports whether the revocation refuses more than other, which may be nil: a
-// hard one more than a soft one, and of two soft ones the earlier. Of two hard ones
-// that which is proven is graver, for only it cannot be overruled.
+// Graver reports whether the revocation refuses more than other, which may be nil: a hard one
+// more than a soft one, and of two soft ones the earlier. Of two hard ones the proven one is
+// graver, because it cannot be overruled.
 func (r *Revocation) Graver(other *Revocation) bool {
 	switch {
 	case r == nil || other == nil:
@@ -74,7 +74,7 @@ func (r *Revocation) Covers(t time.Time) bool {
 	return r != nil && (r.Hard || !t.Before(r.Time))
 }
 
-// String says what happened, and when.
+// String describes the revocation and its time.
 func (r *Revocation) String() string {
 	s := r.Reason
 	if !r.Time.IsZero() {

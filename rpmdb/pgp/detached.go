@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// VerifyDetached says who vouches for a file, by the signature that lies beside it: armored,
-// or binary. It judges as [Keyring.Verify] does.
+// VerifyDetached verifies the detached signature of a file, armored or binary. It judges as
+// [Keyring.Verify] does.
 func (k *Keyring) VerifyDetached(data, signature []byte, now time.Time) (*Result, error) {
 	if len(signature) > maxInput {
 		return nil, &BadSignatureError{Reason: fmt.Sprintf("%d bytes are too many", len(signature))}

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// ErrUnsigned says that a header has no signature of its own: neither
-// RSAHEADER, DSAHEADER nor OPENPGP.
+// ErrUnsigned means that a header has no signature of its own: neither RSAHEADER, DSAHEADER nor
+// OPENPGP.
 var ErrUnsigned = errors.New("header is not signed")
 
-// UnknownKeyError says that no key of the keyring made any of the signatures.
+// UnknownKeyError means that no key of the keyring made any of the signatures.
 type UnknownKeyError struct {
 	KeyIDs []string // 16 hex digits, or the whole fingerprint if the signature has it
 }
@@ -22,8 +22,8 @@ func (e *UnknownKeyError) Error() string {
 	return "header is signed by unknown key " + strings.Join(e.KeyIDs, ", ")
 }
 
-// BadSignatureError says that a signature does not fit the header and the key
-// it names, or is not well formed.
+// BadSignatureError means that a signature does not fit the header and the key that it names, or
+// is malformed.
 type BadSignatureError struct {
 	KeyID       string // 16 hex digits, "" if it could not be read
 	Fingerprint string // of the key that was tried, "" if none was
@@ -34,8 +34,8 @@ func (e *BadSignatureError) Error() string {
 	return fmt.Sprintf("signature%s is bad: %s", byKey(e.KeyID, e.Fingerprint), e.Reason)
 }
 
-// WeakError says that a signature, or the key that made it, is too weak, of an
-// unsupported kind, or not meant for signing.
+// WeakError means that a signature, or the key that made it, is too weak, unsupported, or not
+// for signing.
 type WeakError struct {
 	KeyID       string // 16 hex digits
 	Fingerprint string // of the signing key, "" if it was not looked at
@@ -46,7 +46,7 @@ func (e *WeakError) Error() string {
 	return fmt.Sprintf("signature%s is not valid: %s", byKey(e.KeyID, e.Fingerprint), e.Reason)
 }
 
-// RevokedError says that the key that made the signature is revoked.
+// RevokedError means that the key that made the signature is revoked.
 type RevokedError struct {
 	Fingerprint string // of the signing key
 	Reason      string
@@ -56,8 +56,8 @@ func (e *RevokedError) Error() string {
 	return fmt.Sprintf("signature%s is not valid: %s", byKey("", e.Fingerprint), e.Reason)
 }
 
-// ExpiredError says that a signature was made when its key was not valid, or is
-// itself past its end.
+// ExpiredError means that a signature was made while its key was not valid, or has itself
+// expired.
 type ExpiredError struct {
 	Fingerprint string    // of the signing key
 	Signed      time.Time // when the signature says it was made
@@ -68,11 +68,11 @@ func (e *ExpiredError) Error() string {
 	return fmt.Sprintf("signature%s is not valid: %s", byKey("", e.Fingerprint), e.Reason)
 }
 
-// FutureError says that a signature is not yet made, by the clock of the caller.
+// FutureError means that the time of a signature is in the future of the caller's clock.
 type FutureError struct {
 	Fingerprint string    // of the signing key
 	Signed      time.Time // when the signature says it was made
-	From        time.Time // when it begins to count: earlier, for clocks differ
+	From        time.Time // when it becomes valid: somewhat earlier, because clocks differ
 }
 
 func (e *FutureError) Error() string {

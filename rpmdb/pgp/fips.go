@@ -8,8 +8,8 @@ import (
 	"regexp"
 )
 
-// approved are the algorithms of keys, as describe names them, that Go's module for FIPS 140-3
-// computes. Ed448, ML-DSA and SLH-DSA are computed by a library that is no part of it.
+// approved are the algorithms of keys, named as by describe, that Go's module for FIPS 140-3
+// implements. A library outside of the module computes Ed448, ML-DSA and SLH-DSA.
 var approved = regexp.MustCompile(`^(rsa\d+|nistp(256|384|521)|ed25519)$`)
 
 // approve marks the keys of c that may not vouch in FIPS mode as weak.
@@ -26,8 +26,8 @@ func (c *Cert) approve() {
 	}
 }
 
-// CheckMode says why this program cannot read certificates, nil if it can: the fingerprint of
-// a certificate of version 4 is a SHA-1 digest, and with GODEBUG=fips140=only SHA-1 panics.
+// CheckMode returns an error if this program cannot read certificates: the fingerprint of a
+// version 4 certificate is a SHA-1 digest, and with GODEBUG=fips140=only SHA-1 panics.
 func CheckMode() error {
 	if fips140.Enforced() {
 		return errors.New("cannot run with GODEBUG=fips140=only: fingerprints of OpenPGP keys are SHA-1 digests, which this setting forbids; set GODEBUG=fips140=on")

@@ -17,26 +17,26 @@ type Options struct {
 	// up to 2020 have them, and in the bindings of signing subkeys.
 	AllowSHA1 bool
 
-	// NoExpired lets an expired key vouch for nothing any more, not even for what
-	// it signed before, as packages outlive keys.
+	// NoExpired makes an expired key vouch for nothing, not even for what it signed before. By
+	// default it does, because packages outlive keys.
 	NoExpired bool
 
-	// FIPS lets only what Go's module for FIPS 140-3 computes vouch: RSA, ECDSA over the
-	// curves of NIST, Ed25519, and SHA-2. It overrules AllowSHA1. NewKeyring sets it where
-	// the program runs in FIPS mode.
+	// FIPS lets only algorithms of Go's module for FIPS 140-3 vouch: RSA, ECDSA over the curves
+	// of NIST, Ed25519, and SHA-2. It overrules AllowSHA1. NewKeyring sets it if the program
+	// runs in FIPS mode.
 	FIPS bool
 
-	// Revoked are revocations that come from elsewhere than the certificates, by
-	// the fingerprint of a certificate or a subkey, in lower case.
+	// Revoked has revocations from outside of the certificates, by the fingerprint of a
+	// certificate or a subkey, in lower case.
 	Revoked map[string]*Revocation
 
-	// Overruled are the revocations that cannot be verified and do not count, for an
-	// administrator said so, by their Unread.Digest.
+	// Overruled has the revocations that cannot be verified and that an administrator overruled,
+	// by their Unread.Digest.
 	Overruled map[string]bool
 }
 
-// Keyring is an immutable set of trusted certificates, ready to verify with. It
-// may be used by many goroutines.
+// Keyring is an immutable set of trusted certificates, ready to verify with. Several goroutines
+// may use it.
 type Keyring struct {
 	options Options
 	certs   []*Cert
@@ -100,8 +100,8 @@ func (o Options) NewKeyring(certs ...*Cert) *Keyring {
 	return k
 }
 
-// disown takes from c the subkeys that are certificates themselves: a primary key is
-// never anybody's subkey, whatever it once agreed to.
+// disown removes from c the subkeys that are certificates themselves: a primary key is never a
+// subkey of another, whatever it once agreed to.
 func (c *Cert) disown(primary map[string]*facts) {
 	for i := range c.Subkeys {
 		if s := &c.Subkeys[i]; s.Weak == "" && primary[s.Fingerprint] != nil {
@@ -171,17 +171,17 @@ func (k *Keyring) add(s *signingKey) {
 // Certs returns the certificates, merged, in the order of their fingerprints.
 func (k *Keyring) Certs() []*Cert { return slices.Clone(k.certs) }
 
-// Revokes reports whether any key that signatures may name is revoked, or any
-// other by the options.
+// Revokes reports whether a key that signatures may name is revoked, or another key by the
+// options.
 func (k *Keyring) Revokes() bool {
 	return len(k.options.Revoked) > 0 || slices.ContainsFunc(k.certs, func(c *Cert) bool {
 		return c.Revoked != nil || slices.ContainsFunc(c.Subkeys, func(s Subkey) bool { return s.Revoked != nil })
 	})
 }
 
-// Lookup returns the certificate that has fingerprint (hex, in either case) as its
-// primary key or as a proven subkey, nil if there is none. Of two certificates with
-// one subkey it returns that with the lower fingerprint.
+// Lookup returns the certificate with fingerprint (hex, in either case) as its primary key or as
+// a proven subkey, nil if there is none. If two certificates share the subkey, it returns the
+// one with the lower fingerprint.
 func (k *Keyring) Lookup(fingerprint string) *Cert {
 	return cmp.Or(k.Primary(fingerprint), k.bySub[strings.ToLower(fingerprint)])
 }

@@ -7,9 +7,8 @@ import (
 	"sync"
 )
 
-// Remembering returns c with keys that know the signatures again that they have found
-// good, for those who verify a few headers a million times, as tests do. It remembers
-// without bound.
+// Remembering returns c with keys that remember which signatures they have verified, for tests
+// that verify a few headers a million times. The memory is unbounded.
 func (c *Cert) Remembering() *Cert {
 	again := *c
 	again.facts = c.facts.clone()

@@ -15,11 +15,10 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
 
-// Unread is a revocation in a certificate that cannot be verified, because its
-// version, its hash algorithm or something else in it is not supported. Nothing
-// proves that the owner of the key made it, and nothing proves that the owner did
-// not. So it counts against the key, until an administrator overrules it by its
-// Digest (see [Options]).
+// Unread is a revocation in a certificate that cannot be verified, because its version, its hash
+// algorithm or another part of it is not supported. Nothing proves that the owner of the key
+// made it, and nothing proves the contrary. So it counts against the key until an administrator
+// overrules it by its Digest (see [Options]).
 type Unread struct {
 	Key    string    // fingerprint of the certificate or subkey that it is about, lower-case hex
 	Digest string    // SHA-256 of the signature packet without its header, lower-case hex

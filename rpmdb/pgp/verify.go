@@ -14,44 +14,43 @@ import (
 	"github.com/digestd/digestd/digestlist/header"
 )
 
-// maxSignatures is how many signatures of one header are looked at. rpm 6 adds
-// one a signer.
+// maxSignatures is how many signatures of one header are verified. rpm 6 adds one for each
+// signer.
 const maxSignatures = 32
 
-// clockSkew is how far ahead of ours the clock of a signer may be.
+// clockSkew is how far the clock of a signer may be ahead of ours.
 const clockSkew = 30 * time.Minute
 
-// Result says who vouches for a header.
+// Result describes the key that vouches for a header.
 type Result struct {
 	Cert           *Cert     // as merged by the keyring
 	KeyFingerprint string    // of the key that signed: Cert's own or a subkey's
-	Created        time.Time // when the signature was made, as it says itself
-	Ends           time.Time // when it ends to count, as it says itself; zero: never
+	Created        time.Time // when the signature was made, by its own statement
+	Ends           time.Time // when the signature expires, by its own statement; zero: never
 	Hash           string    // "SHA-256" ...
 	Version        int       // of the signature: 3, 4 or 6
-	Index          int       // of the signature in what Verify was given
+	Index          int       // index of the signature in the arguments of Verify
 	Held           string    // why nothing new may come under the key, "" if it may (see Unread)
 }
 
-// Verify says who vouches for the header with the given immutable region (without
-// its magic). It tries the signatures with the tags RSAHEADER, DSAHEADER and
-// OPENPGP and ignores others.
+// Verify returns the key that vouches for the header with the given immutable region (without
+// its magic). It tries the signatures with the tags RSAHEADER, DSAHEADER and OPENPGP, and
+// ignores others.
 //
-// A good signature by any key of the keyring vouches, the first of several. A bad
-// one by a known key, or one that is not well formed, refuses the header whatever
-// the others say. Signatures by unknown, weak, revoked or expired keys do not
-// count. If none is left, the error is that of the signature that came closest:
-// *RevokedError, *ExpiredError, *FutureError, *WeakError, *UnknownKeyError, or ErrUnsigned if
-// there was none at all. A refusal is a *BadSignatureError.
+// The first good signature by a key of the keyring vouches. A bad signature by a known key, or a
+// malformed one, refuses the header whatever the others are. Signatures by unknown, weak,
+// revoked or expired keys do not count. If none is left, the error is that of the signature that
+// came closest: *RevokedError, *ExpiredError, *FutureError, *WeakError, *UnknownKeyError, or
+// ErrUnsigned if there was no signature. A refusal is a *BadSignatureError.
 //
-// now bounds the signatures' own life; keys are judged by the time of the signature,
-// but for Options.NoExpired.
+// now limits the life of the signatures themselves; keys are judged by the time of the
+// signature, except with Options.NoExpired.
 func (k *Keyring) Verify(region []byte, sigs []header.Signature, now time.Time) (*Result, error) {
 	return k.VerifyHashed(region, nil, sigs, now)
 }
 
-// VerifyHashed does what Verify does. hashed, unless nil, is SHA-256 after the
-// header's magic and its region (header.Header.Hashed); it is not changed.
+// VerifyHashed is Verify for a caller that has hashed the header. hashed is the state of SHA-256
+// after the header's magic and its region (header.Header.Hashed), or nil; it is not changed.
 func (k *Keyring) VerifyHashed(region []byte, hashed hash.Cloner, sigs []header.Signature, now time.Time) (*Result, error) {
 	var (
 		good    *Result
@@ -95,7 +94,7 @@ func (k *Keyring) VerifyHashed(region []byte, hashed hash.Cloner, sigs []header.
 	return nil, ErrUnsigned
 }
 
-// rank orders the reasons why a signature does not count by how much they tell.
+// rank orders the reasons why a signature does not count by how much they explain.
 func rank(err error) int {
 	switch err.(type) {
 	case *RevokedError:
@@ -148,9 +147,9 @@ func (k *Keyring) verify(m message, data []byte, now time.Time) (*Result, error)
 	return nil, &UnknownKeyError{KeyIDs: []string{formatID(s.keyID)}}
 }
 
-// revokedAway says that the key of s is none of ours, but known as revoked. Nothing
-// proves that it made the signature; that does not matter, for it is refused
-// either way and this is the better reason.
+// revokedAway returns an error if the key of s is not in the keyring but known as revoked.
+// Nothing proves that this key made the signature; that does not matter, because the signature
+// is refused anyway and this is the better reason.
 func (k *Keyring) revokedAway(s *signature) error {
 	for fingerprint, r := range k.options.Revoked {
 		if k.Lookup(fingerprint) != nil {
@@ -240,7 +239,7 @@ func (s *signature) digest(m message) []byte {
 	return h.Sum(nil)
 }
 
-// judge decides whether a signature that is right may vouch.
+// judge decides whether a correct signature may vouch.
 func (key *signingKey) judge(s *signature, now time.Time, o Options) error {
 	expired := func(format string, t time.Time) error {
 		return &ExpiredError{Fingerprint: key.fact.fingerprint, Signed: s.created, Reason: fmt.Sprintf(format, t.UTC().Format(time.RFC3339))}

@@ -155,25 +155,47 @@ func writeJournal(path string, j journal) error {
 	if err := durable.Create(tmp, 0o600, j.write); err != nil {
 		return err
 	}
-	err := unix.Renameat2(unix.AT_FDCWD, tmp, unix.AT_FDCWD, path, unix.RENAME_EXCHANGE)
-	exchanged, first := err == nil, errors.Is(err, unix.ENOENT)
-	if !exchanged {
-		err = os.Rename(tmp, path) // there is none yet, or the file system cannot exchange
-	}
-	if err == nil {
-		err = durable.SyncDir(filepath.Dir(path))
-	}
-	switch {
-	case err == nil:
-	case exchanged:
-		// Nobody knows whether the disk has it, so the old one goes back.
-		err = errors.Join(err, unix.Renameat2(unix.AT_FDCWD, tmp, unix.AT_FDCWD, path, unix.RENAME_EXCHANGE))
-	case first:
-		os.Remove(path)
-	}
-	os.Remove(tmp)
-	if err != nil {
+	if err := (placement{unix.Renameat2, durable.SyncDir}).place(tmp, path); err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	return nil
+}
+
+// placement is how a file gets its name; tests make it fail.
+type placement struct {
+	rename func(olddir int, old string, newdir int, path string, flags uint) error
+	sync   func(dir string) error
+}
+
+// place gives the file tmp the name path, durably. After an error the file that had the name
+// has it again: nobody knows whether the disk has the new one, and a start must not find it.
+func (p placement) place(tmp, path string) error {
+	rename := func(from, to string, flags uint) error {
+		return p.rename(unix.AT_FDCWD, from, unix.AT_FDCWD, to, flags)
+	}
+	defer os.Remove(tmp)
+	err := rename(tmp, path, unix.RENAME_EXCHANGE)
+	back := func() error { return rename(tmp, path, unix.RENAME_EXCHANGE) }
+	switch {
+	case errors.Is(err, unix.ENOENT): // there is none yet
+		back = func() error { return os.Remove(path) }
+		err = rename(tmp, path, 0)
+	case err != nil: // the file system cannot exchange
+		old := path + ".old"
+		os.Remove(old)
+		if err = os.Link(path, old); err != nil {
+			back = func() error { return nil } // nor keep the former one: it has no links
+		} else {
+			back = func() error { return rename(old, path, 0) }
+		}
+		defer os.Remove(old)
+		err = rename(tmp, path, 0)
+	}
+	if err != nil {
+		return err
+	}
+	if err := p.sync(filepath.Dir(path)); err != nil {
+		return errors.Join(err, back())
 	}
 	return nil
 }

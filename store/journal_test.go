@@ -4,10 +4,15 @@ package store
 
 import (
 	"bytes"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/digestd/digestd/store/record"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 func FuzzDecodeJournal(f *testing.F) {
@@ -40,6 +45,59 @@ func TestJournalRoundTrip(t *testing.T) {
 		bad[i] ^= 1
 		if _, err := decodeJournal(bad); err == nil {
 			t.Errorf("damage at byte %d went unnoticed", i)
+		}
+	}
+}
+
+// TestCommitFileGoesBack: where the directory cannot be synced, the former commit file is back
+// in its place, also on a file system that cannot exchange two files.
+func TestCommitFileGoesBack(t *testing.T) {
+	failed := errors.New("the disk does not answer")
+	rename := func(exchanges bool) func(int, string, int, string, uint) error {
+		return func(olddir int, old string, newdir int, path string, flags uint) error {
+			if flags != 0 && !exchanges {
+				if _, err := os.Lstat(path); err != nil {
+					return unix.ENOENT
+				}
+				return unix.EINVAL
+			}
+			return unix.Renameat2(olddir, old, newdir, path, flags)
+		}
+	}
+	for _, exchanges := range []bool{true, false} {
+		for _, former := range []string{"former", ""} {
+			for _, fails := range []error{nil, failed} {
+				dir := t.TempDir()
+				tmp, path := filepath.Join(dir, "commit.new"), filepath.Join(dir, "commit")
+				if err := os.WriteFile(tmp, []byte("new"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if former != "" {
+					if err := os.WriteFile(path, []byte(former), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				err := placement{rename(exchanges), func(string) error { return fails }}.place(tmp, path)
+				if !errors.Is(err, fails) {
+					t.Errorf("%v, want %v", err, fails)
+				}
+				want := map[string]string{}
+				switch {
+				case fails == nil:
+					want["commit"] = "new"
+				case former != "":
+					want["commit"] = former
+				}
+				got := map[string]string{}
+				entries, err := os.ReadDir(dir)
+				for _, e := range entries {
+					data, rerr := os.ReadFile(filepath.Join(dir, e.Name()))
+					err, got[e.Name()] = errors.Join(err, rerr), string(data)
+				}
+				if err != nil || !maps.Equal(got, want) {
+					t.Errorf("exchanges %v, former %q, error %v: the directory has %q, %v", exchanges, former, fails, got, err)
+				}
+			}
 		}
 	}
 }

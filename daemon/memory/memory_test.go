@@ -3,6 +3,9 @@
 package memory
 
 import (
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -57,4 +60,60 @@ func TestMemoryRests(t *testing.T) {
 			t.Errorf("rested %d times after two times of use", rests.Load())
 		}
 	})
+}
+
+// permitted returns the garbage that the runtime permits, in percent.
+func permitted(t *testing.T) int {
+	t.Helper()
+	limit := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+	metrics.Read(limit)
+	if limit[0].Value.Kind() != metrics.KindUint64 {
+		t.Fatal("the runtime does not report the percentage")
+	}
+	return int(limit[0].Value.Uint64())
+}
+
+// A small difference is not worth the moment for which a change stops all goroutines.
+func TestSetPercent(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	for _, test := range []struct{ now, wanted, want int }{{100, 112, 100}, {100, 88, 100}, {100, 113, 113}, {113, 98, 98}, {0, 600, 600}} {
+		debug.SetGCPercent(test.now)
+		if got := setPercent(test.now, test.wanted); got != test.want || permitted(t) != test.want {
+			t.Errorf("%d %%, of which %d are wanted: %d, the runtime has %d; want %d", test.now, test.wanted, got, permitted(t), test.want)
+		}
+	}
+}
+
+// rested says that a run in this process has ended its first comparison: the percentage follows
+// each collection from then on.
+var rested bool
+
+// There is little garbage until the first comparison has ended, more of it afterwards, and
+// less again where much memory is in use.
+func TestRoomForGarbage(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(1000))
+	runtime.GC()
+	m := New()
+	m.BeLean(1000)
+	if got := permitted(t); got > FirstPercent && !rested {
+		t.Errorf("before the first comparison %d %% are permitted, more than %d", got, FirstPercent)
+	}
+	m.Rest()
+	rested = true
+	roomy := permitted(t)
+	if roomy <= FirstPercent {
+		t.Errorf("after it %d %% are permitted, no more than %d", roomy, FirstPercent)
+	}
+	m.BeLean(roomy)
+	if got := permitted(t); got != roomy {
+		t.Errorf("a limit of before the first comparison makes them %d", got)
+	}
+	used := make([]byte, 96<<20)
+	for began := time.Now(); permitted(t) > 30; time.Sleep(time.Millisecond) {
+		runtime.GC() // after which the runtime calls back
+		if time.Since(began) > time.Minute {
+			t.Fatalf("%d %% are permitted beside %d bytes in use", permitted(t), inUse())
+		}
+	}
+	runtime.KeepAlive(used)
 }

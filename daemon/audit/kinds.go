@@ -102,7 +102,7 @@ var table = []Kind{
 	{
 		Name: KindFirstSync, ID: "1862f61d6edd4756b4da09250fb67797", Priority: Notice, Subject: Machine,
 		Words: "lists are in step with the packages for the first time",
-		Title: "digestd met this machine's packages for the first time",
+		Title: "digestd compared the lists with this machine's packages for the first time",
 		Text: "This was the first comparison with rpm's database. One record stands for all\n" +
 			"lists that it published; packages that got none have a record each.",
 	},
@@ -224,8 +224,8 @@ var table = []Kind{
 		Name: KindOriginForgotten, ID: "ce2c2b088bae4877976523bd999d50f2", Priority: Notice, Subject: Machine,
 		Words: "forgot all that {reason} said",
 		Title: "digestd forgot the floors of @DIGESTD_REASON@",
-		Text: "User @DIGESTD_ACTOR_UID@ had digestd forget all floors of this origin. Its next\n" +
-			"advisories apply again.",
+		Text: "User @DIGESTD_ACTOR_UID@ removed all floors of this origin. Its next advisories\n" +
+			"apply again.",
 	},
 	{
 		Name: KindKeyRevoked, ID: "33657a270f7049ddbd0e873da0b867e6", Priority: Warning, Subject: Key,
@@ -312,11 +312,11 @@ var table = []Kind{
 		Name: KindOrderChanged, ID: "11b9cae69554461a81f2db007fc27a21", Priority: Notice, Subject: Machine,
 		Words: "the order in which lists are read was changed",
 		Title: "The order in which the kernel reads lists was changed",
-		Text: "User @DIGESTD_ACTOR_UID@ numbered the lists, took their numbers away, or\n" +
-			"switched prefetch on or off. What is vouched for stays the same; what a\n" +
-			"register (PCR) holds after the next boot does not.\n" +
+		Text: "User @DIGESTD_ACTOR_UID@ numbered the lists, removed their numbers, or\n" +
+			"switched prefetch on or off. The lists vouch for the same files as before,\n" +
+			"but the PCR has another value after the next boot.\n" +
 			"\n" +
-			"See what it is now: digestctl order show",
+			"See the order: digestctl order show",
 	},
 	{
 		Name: KindFound, ID: "c779e2c56b75492b90c79f540c1495bb", Priority: Warning, Subject: Package,
@@ -353,20 +353,20 @@ var table = []Kind{
 	{
 		Name: KindGuardLearned, ID: "fd7b8d66d5bb47d083dc34b9d5187583", Priority: Notice, Subject: Package,
 		Words: "now includes files that the guard refused",
-		Title: "@DIGESTD_PACKAGE@ vouches for what the guard refused",
+		Title: "@DIGESTD_PACKAGE@ vouches for files that the guard refused",
 		Text: "User @DIGESTD_ACTOR_UID@ added files that the guard refused, or would have\n" +
 			"refused, to an own list. They may run from now on.\n" +
 			"\n" +
-			"See what is in the list: digestctl show @DIGESTD_LIST@",
+			"See the files: digestctl show --files @DIGESTD_LIST@",
 	},
 	{
 		Name: KindGuardExempted, ID: "9ba4f9c07c444237ae7e2faa312fc384", Priority: Notice, Subject: Machine,
-		Words: "which containers are exempt from the guard was changed ({reason})",
-		Title: "Which containers are exempt from the guard was changed",
+		Words: "the containers that are exempt from the guard changed ({reason})",
+		Title: "The containers that are exempt from the guard changed",
 		Text: "User @DIGESTD_ACTOR_UID@ exempted the containers of a cgroup from the guard, or\n" +
-			"ended that (@DIGESTD_REASON@): @DIGESTD_TEXT@. Containers that are exempt run\n" +
-			"files that no list holds, until the machine starts again; \"force\" means that\n" +
-			"others than root can start them.\n" +
+			"ended that (@DIGESTD_REASON@): @DIGESTD_TEXT@. Containers that are exempt may\n" +
+			"run files that no list has, until the machine starts again; \"force\" means that\n" +
+			"users other than root can start them.\n" +
 			"\n" +
 			"See what is exempt: digestctl guard status. To end it: digestctl guard exempt\n" +
 			"--end GROUP.",
@@ -441,32 +441,33 @@ var table = []Kind{
 		Name: KindPolicyAdopted, ID: "dc252033b0704f5a801e2c60e9de2d9f", Priority: Notice, Subject: Package,
 		Words: "is in force: {reason}",
 		Title: "The policy @DIGESTD_PACKAGE@ is in force",
-		Text: "A policy file came or changed, and what it says holds from now on in the place\n" +
-			"of what it said before: @DIGESTD_TEXT@.\n" +
+		Text: "A policy file is new or changed. Its rules replace its former ones from now on:\n" +
+			"@DIGESTD_TEXT@.\n" +
 			"\n" +
-			"See what it says: digestctl policy show",
+			"See its rules: digestctl policy show",
 	},
 	{
 		Name: KindPolicyLapsed, ID: "e16479b55e044998892efe1f0a26d653", Priority: Notice, Subject: Package,
 		Words: "does not count any more: {reason}",
 		Title: "The file of @DIGESTD_PACKAGE@ does not count any more",
-		Text: "Its package went, or the file is not what that brought (@DIGESTD_REASON@).\n" +
-			"Its certificates, exemptions and protected names have ended. Floors, denials and revocations that it brought\n" +
-			"stay until an administrator says: digestctl policy forget NAME --reason WHY",
+		Text: "Its package was removed, or the file was changed (@DIGESTD_REASON@). Its\n" +
+			"certificates, exemptions and protected names have ended. Its floors, denials\n" +
+			"and revocations stay until an administrator ends them:\n" +
+			"digestctl policy forget NAME --reason WHY",
 	},
 	{
 		Name: KindPolicyForgotten, ID: "c028db82e1f345b89ddf9bfebc6e2e4f", Priority: Notice, Subject: Package,
 		Words: "says nothing here any more",
-		Title: "@DIGESTD_PACKAGE@ says nothing here any more",
-		Text: "User @DIGESTD_ACTOR_UID@ had digestd forget what stayed of a policy whose file\n" +
-			"is gone, or the package that brought it came without the file.",
+		Title: "The rules of @DIGESTD_PACKAGE@ have ended",
+		Text: "User @DIGESTD_ACTOR_UID@ ended the rules that had stayed of a policy whose file\n" +
+			"is gone, or a new version of its package does not contain the file.",
 	},
 	{
 		Name: KindPolicyRefused, ID: "221846770bd54e80a39cecb38dbfa6ca", Priority: Warning, Subject: Package, Refusal: true,
 		Words: "is refused as a whole: {reason}",
 		Title: "The file of @DIGESTD_PACKAGE@ is refused",
-		Text: "A policy file has an error, or would do what no policy may. Nothing of it holds;\n" +
-			"what it said before stays in force:\n" +
+		Text: "A policy file has an error, or a rule that no policy may have. None of its\n" +
+			"rules apply, and its former ones stay in force:\n" +
 			"@DIGESTD_REASON@\n" +
 			"\n" +
 			"To check a file: digestctl policy check FILE",

@@ -108,7 +108,7 @@ func TestGrantInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	pkg := version(t, "hello", "1-1").NEVRA
-	txn := state.Transaction{Added: map[record.Digest]*state.Addition{{1}: {Candidate: view.Candidate{Pkg: pkg}, Decision: policy.Decision{Grant: true}}}}
+	txn := state.Transaction{Added: map[record.Digest]*state.Addition{{1}: {Candidate: &view.Candidate{Pkg: pkg}, Decision: policy.Decision{Grant: true}}}}
 	m.Enter(t, func(s *ledger.Ledger) { s.Open[&txn] = true })
 	wantCode(t, "in use", m.RollbackRevoke(t.Context(), by, "hello-1-1.noarch"), api.Busy, "a running transaction uses the grant")
 	m.Enter(t, func(s *ledger.Ledger) { delete(s.Open, &txn) })

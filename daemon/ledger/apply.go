@@ -186,7 +186,7 @@ func (s *Ledger) applyFresh(found *state.InstalledPackage, initial bool, r *Reco
 		d.Verdict = policy.WithholdList // it is installed already
 	}
 	previous := s.ByName[c.Name]
-	a := &state.Addition{Candidate: *c, Decision: d, Previous: previous}
+	a := &state.Addition{Candidate: c, Decision: d, Previous: previous}
 	if d.Verdict == policy.Allow {
 		x := state.Publication{Name: c.Name, Staged: c.Staged, Largest: c.Largest, Then: state.Do(func(p state.Published) error {
 			if p.Err != nil {

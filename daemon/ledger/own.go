@@ -132,7 +132,7 @@ func (s *Ledger) PublishOwn(c *OwnCandidate, by api.Actor) (r api.OwnResult, ref
 		s.rememberOwn(previous, o, "replaced")
 	}
 	s.Put(e)
-	s.Settle(e, &state.Addition{Decision: decision, Previous: nil}, wire.Peer{UID: by.UID, PID: by.PID}, false)
+	s.Settle(e, &state.Addition{Candidate: new(view.Candidate), Decision: decision}, wire.Peer{UID: by.UID, PID: by.PID}, false)
 	for _, body := range []record.Digest{c.Record.Body, e.Body} {
 		s.Unretire(body)
 	}

@@ -46,7 +46,7 @@ func (s *Ledger) Consider(t *state.Transaction, element uint32, c *view.Candidat
 	digest := c.Header
 	if e := s.ByHeader[digest]; e != nil && e.Active() && !e.Broken && s.Trusted(e) {
 		if !restore && t.Added[digest] == nil {
-			a := &state.Addition{Candidate: view.Candidate{Pkg: e.Package, Header: digest, Name: e.Name}, Reused: true}
+			a := &state.Addition{Candidate: &view.Candidate{Pkg: e.Package, Header: digest, Name: e.Name}, Reused: true}
 			t.Added[digest] = a
 		}
 		if a := t.Added[digest]; a != nil {
@@ -64,7 +64,7 @@ func (s *Ledger) Add(t *state.Transaction, element uint32, c *view.Candidate) (*
 	if c.Basis != s.Basis {
 		return nil, ErrAgain
 	}
-	comes := &arrival{s, t, element, state.Addition{Candidate: *c, Decision: s.UnlessHeld(c, c.Vouch), Previous: s.ByName[c.Name]}}
+	comes := &arrival{s, t, element, state.Addition{Candidate: c, Decision: s.UnlessHeld(c, c.Vouch), Previous: s.ByName[c.Name]}}
 	a := &comes.Addition
 	if earlier := t.Added[c.Header]; earlier != nil {
 		a.Previous, a.Replaced = earlier.Previous, earlier.Replaced
@@ -150,7 +150,7 @@ func (s *Ledger) entryOf(a *state.Addition, stamp record.Stamp) *view.Entry {
 		Granted: a.Decision.Grant, State: record.Active, Signer: a.Signer,
 		Denied: a.Omitted.IDs, Left: len(a.Omitted.Paths), Module: a.Module,
 	}}
-	s.Justify(e, &a.Candidate)
+	s.Justify(e, a.Candidate)
 	if a.Decision.Verdict != policy.Allow {
 		e.State, e.File, e.Signer = record.Withheld, record.Digest{}, ""
 		e.Denied, e.Left = nil, 0

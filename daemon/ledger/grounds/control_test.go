@@ -17,7 +17,7 @@ func evr(version, release string) nevra.EVR { return nevra.EVR{Version: version,
 // TestUsesGrant: a grant is used by the package of that version alone, in an open transaction.
 func TestUsesGrant(t *testing.T) {
 	addition := func(text string, grant bool) *state.Addition {
-		return &state.Addition{Candidate: view.Candidate{Pkg: parsed(text)}, Decision: policy.Decision{Grant: grant}}
+		return &state.Addition{Candidate: &view.Candidate{Pkg: parsed(text)}, Decision: policy.Decision{Grant: grant}}
 	}
 	s := with(state.Settings{})
 	s.Open[&state.Transaction{}] = true

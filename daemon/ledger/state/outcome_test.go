@@ -52,7 +52,7 @@ func TestSettle(t *testing.T) {
 		s := begun()
 		e := &view.Entry{List: record.List{Name: "tlv-bash", State: c.state, Package: parsed(t, "bash-5-1.x86_64"), Header: record.Digest{1}, Body: record.Digest{2}, Left: c.left}}
 		s.Put(e)
-		s.Settle(e, &Addition{Decision: c.decision, Previous: c.previous}, wire.Peer{UID: 5, PID: 7}, c.quiet)
+		s.Settle(e, &Addition{Candidate: new(view.Candidate), Decision: c.decision, Previous: c.previous}, wire.Peer{UID: 5, PID: 7}, c.quiet)
 		if got := kinds(s.Queue); got != c.kinds {
 			t.Errorf("%s: the log has %q, want %q", name, got, c.kinds)
 		}

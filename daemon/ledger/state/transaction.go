@@ -39,12 +39,12 @@ type Manner struct {
 
 // Addition is a package that the transaction brings.
 type Addition struct {
-	view.Candidate
-	Decision  policy.Decision
-	Previous  *view.Entry   // what stood under its name before
-	Replaced  record.Staged // the list of previous, until it is known that it is not needed again
-	Installed bool
-	Reused    bool // its list was active before the transaction
+	*view.Candidate // which nobody changes any more; never nil
+	Decision        policy.Decision
+	Previous        *view.Entry   // what stood under its name before
+	Replaced        record.Staged // the list of previous, until it is known that it is not needed again
+	Installed       bool
+	Reused          bool // its list was active before the transaction
 }
 
 // Refused records a package that was stopped.

@@ -312,7 +312,7 @@ func TestTransaction(t *testing.T) {
 	newer.EVR = nevra.EVR{Version: "6", Release: "1"}
 	tr := &Transaction{Added: map[record.Digest]*Addition{}, ByIndex: map[uint32]*Addition{}}
 	add := func(pkg nevra.NEVRA, header byte) *Addition {
-		a := &Addition{Candidate: view.Candidate{Pkg: pkg, Header: record.Digest{header}}}
+		a := &Addition{Candidate: &view.Candidate{Pkg: pkg, Header: record.Digest{header}}}
 		tr.Added[a.Header], tr.ByIndex[uint32(header)] = a, a
 		return a
 	}

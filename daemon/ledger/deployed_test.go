@@ -168,6 +168,29 @@ func TestDeploymentIsUpdated(t *testing.T) {
 	}
 }
 
+// What was replaced before the boot was not in the former deployment, though keep-old kept its list.
+func TestDeploymentHasWhatWasKept(t *testing.T) {
+	w := newWorld(t)
+	w.KeepOld = true
+	w.boots("B", 1)
+	old := w.install("hello-1-1.noarch", "")
+	txn := w.open("hello-2-1.noarch", "-hello-1-1.noarch")
+	if a, err := w.add(txn, 0, w.candidate("hello-2-1.noarch", "")); err != nil || a.Decision.Verdict != policy.Allow {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	w.must(func() error { w.Installed(txn, 0); return nil })
+	w.remove(txn, 1, old.Header)
+	w.end(txn)
+	if e := w.entry(hello1); e.Grace == "" {
+		t.Fatalf("the list is not kept: %+v", e)
+	}
+	w.boots("A", 2)
+	w.compare(w.fresh("hello-1-1.noarch", ""))
+	if e := w.entry(hello1); !e.Active() || e.Grace != "" || w.deployment().Older != 1 {
+		t.Errorf("%s: %s, %+v", e.State, e.Reason, w.deployment())
+	}
+}
+
 func TestDeploymentIsRefused(t *testing.T) {
 	w := upgraded(t)
 	w.RefuseOlder = true

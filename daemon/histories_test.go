@@ -26,7 +26,7 @@ var (
 	simTime    = flag.Duration("sim.time", 0, "try as many as this time allows instead")
 	simShrink  = flag.Bool("sim.shrink", true, "look for the shortest part of a history that fails")
 	simGuarded = flag.Uint64("sim.guarded", 4, "one of so many machines has a guard; 0: none")
-	simImaged  = flag.Uint64("sim.imaged", 15, "one of so many started from an image; 0: none")
+	simImaged  = flag.Uint64("sim.imaged", 30, "one of so many started from an image; 0: none")
 	simWithout = flag.String("sim.without", "", "kinds of acts that are left out, with commas between them")
 )
 

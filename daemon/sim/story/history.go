@@ -294,9 +294,8 @@ var menu = []dish{
 	{HandOver, 4, aPackage}, {Both, 4, aPair}, {DenyUntil, 3, aTime}, {Clock, 3, aDay}, {Ban, 1, aContent}, {Order, 1, aPackage}, {Prefetch, 1, onOff},
 	{Own, 4, ownOf}, {OwnRemove, 2, anOwn}, {Police, 4, aPolicy}, {PoliceGone, 2, nothing}, {PoliceForget, 2, nothing},
 	{Advise, 5, anAdvice}, {ForgetAdvice, 2, aRepository}, {Look, 6, nothing}, {Amid + Advise, 1, anAdvice}, {Within + Advise, 1, anAdvice},
-	// Not drawn at random so far: they are in known histories alone.
-	{Awaited + Revoke, 0, aSigner}, {Awaited + Drop, 0, aKey}, {Awaited + Import, 0, aKey}, {Awaited + Renew, 0, aRenewal}, {Awaited + Retract, 0, theSubkeyed},
-	{Awaited + Deny, 0, aRange}, {Awaited + Floor, 0, aRange}, {Awaited + Ban, 0, aContent}, {Awaited + Police, 0, aPolicy},
+	{Awaited + Revoke, 1, aSigner}, {Awaited + Drop, 1, aKey}, {Awaited + Import, 1, aKey}, {Awaited + Renew, 1, aRenewal}, {Awaited + Retract, 1, theSubkeyed},
+	{Awaited + Deny, 1, aRange}, {Awaited + Floor, 1, aRange}, {Awaited + Ban, 1, aContent}, {Awaited + Police, 1, aPolicy},
 	{Within + Revoke, 2, aSigner}, {Within + Restore, 1, aSigner}, {Within + Drop, 1, aKey}, {Within + Import, 1, aKey}, {Within + Renew, 1, aRenewal},
 	{Within + Deny, 2, aRange}, {Within + Lift, 1, aRange}, {Within + DenyContent, 2, aContent}, {Within + LiftContent, 1, aContent},
 	{Within + Unsigned, 1, aSetting}, {Within + Floor, 1, aRange}, {Within + Grant, 1, aPackage}, {Within + TakeGrant, 1, aPackage},

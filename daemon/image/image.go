@@ -85,12 +85,13 @@ type List struct {
 }
 
 // Find returns the list of that name and body. Any other, and any that cannot be read, is
-// none: what the image lacks is made anew.
+// none: what the image lacks is made anew. In the image no name has a sequence number, which
+// is the machine's.
 func (l *Lists) Find(name string, body []byte) (List, bool) {
 	if l == nil {
 		return List{}, false
 	}
-	file, err := l.read(name, body)
+	file, err := l.read(digestlist.WithoutSequence(name), body)
 	if err != nil {
 		return List{}, false
 	}

@@ -57,7 +57,7 @@ func TestFind(t *testing.T) {
 	wide, wideCert := signed(t, body, elliptic.P384())
 	_, stranger := signed(t, body, elliptic.P256())
 	for name, data := range map[string][]byte{
-		"good": file, "wide": wide, "unsigned": []byte(body), "trailing": append(bytes.Clone(file), 0), "short": file[:len(file)-1],
+		"good": file, "tlv-good": file, "wide": wide, "unsigned": []byte(body), "trailing": append(bytes.Clone(file), 0), "short": file[:len(file)-1],
 		"pgp":    digestlist.AppendSignature(nil, []byte(body), []byte("x"), digestlist.SigPGP),
 		"broken": digestlist.AppendSignature(nil, []byte(body), []byte("x"), digestlist.SigPKCS7),
 		"huge":   append([]byte(body), make([]byte, 1<<20)...),
@@ -86,6 +86,9 @@ func TestFind(t *testing.T) {
 	l, found := lists.Find("good", []byte(body))
 	if !found || !bytes.Equal(l.File, file) || l.Signer != image.ID(cert) || l.Wide != "" || l.Digest() != sha256.Sum256(file) {
 		t.Errorf("found %v: %+v", found, l)
+	}
+	if o, found := lists.Find(digestlist.Sequenced(7, "tlv-good"), []byte(body)); !found || !bytes.Equal(o.File, l.File) {
+		t.Error("a sequence number of this machine hides the list")
 	}
 	if l, found := lists.Find("wide", []byte(body)); !found || l.Signer != image.ID(wideCert) || len(l.Wide) != 96 {
 		t.Errorf("found %v: %+v", found, l)

@@ -118,7 +118,11 @@ func (b *faultyBodies) Keep(from, to string) error {
 	if err := b.faults.hit(sim.Keeping); err != nil {
 		return err
 	}
-	return b.Bodies.Keep(from, to)
+	err := b.Bodies.Keep(from, to)
+	if err == nil {
+		clear(b.removed) // the sync of the directory made that durable as well
+	}
+	return err
 }
 
 // Remove fails only by a crash: what else keeps a file from being removed is not tried.

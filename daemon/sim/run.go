@@ -219,7 +219,6 @@ func (r *runner) unsure() {
 
 // restart starts the System again, and lets it compare.
 func (r *runner) restart() error {
-	r.meddled = r.meddled || r.cut && r.ever
 	if err := r.start(); err != nil {
 		return err
 	}
@@ -228,6 +227,7 @@ func (r *runner) restart() error {
 
 // start starts the System again. After a power cut the machine has started anew.
 func (r *runner) start() error {
+	r.meddled = r.meddled || r.cut && r.ever
 	if effect, _ := r.sys.Fired(); r.off || r.cut && effect != "" {
 		r.rebooted()
 	}

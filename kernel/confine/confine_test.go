@@ -3,6 +3,8 @@
 package confine
 
 import (
+	"errors"
+	"maps"
 	"net"
 	"os"
 	"testing"
@@ -58,5 +60,24 @@ func TestProcess(t *testing.T) {
 	}
 	if st, err := p.Wait(); err != nil || st.ExitCode() != 0 {
 		t.Errorf("%v, %v", st, err)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	asked := map[int]uint64{unix.RLIMIT_CPU: 10}
+	want := map[int]uint64{unix.RLIMIT_CPU: 10, unix.RLIMIT_FSIZE: 0, unix.RLIMIT_CORE: 0}
+	if got := withDefaults(asked); !maps.Equal(got, want) || len(asked) != 1 {
+		t.Errorf("%v of %v, want %v", got, asked, want)
+	}
+	// These tests need no core dumps.
+	if err := restrict(map[int]uint64{unix.RLIMIT_CORE: 0}); err != nil {
+		t.Fatal(err)
+	}
+	limit := unix.Rlimit{Cur: 1, Max: 1}
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil || limit != (unix.Rlimit{}) {
+		t.Errorf("%+v, %v", limit, err)
+	}
+	if err := restrict(map[int]uint64{1 << 20: 1}); !errors.Is(err, unix.EINVAL) || err.Error() != "cannot limit resource 1048576: invalid argument" {
+		t.Errorf("a resource that does not exist: %v", err)
 	}
 }

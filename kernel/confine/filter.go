@@ -27,30 +27,41 @@ var calls = []uint32{
 // architectures has the kernel's constants for the architectures of system calls.
 var architectures = map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AUDIT_ARCH_AARCH64}
 
+// The offsets of the call's number and of its architecture in struct seccomp_data
+// (linux/seccomp.h).
+const (
+	numberAt       = 0
+	architectureAt = 4
+)
+
 // filterCalls makes all other calls fail in every thread of the process.
-func filterCalls() error {
-	const (
-		load   = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
-		equal  = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
-		result = unix.BPF_RET | unix.BPF_K
-		// The offsets of these in struct seccomp_data (linux/seccomp.h).
-		number, architecture = 0, 4
-	)
-	refuse := unix.SockFilter{Code: result, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)}
-	program := []unix.SockFilter{
-		{Code: load, K: architecture},
-		{Code: equal, K: architectures[runtime.GOARCH], Jt: 1},
-		refuse,
-		{Code: load, K: number},
-	}
-	for i, call := range calls {
-		program = append(program, unix.SockFilter{Code: equal, K: call, Jt: uint8(len(calls) - i)})
-	}
-	program = append(program, refuse, unix.SockFilter{Code: result, K: unix.SECCOMP_RET_ALLOW})
+func filterCalls() error { return install(filter()) }
+
+func install(program []unix.SockFilter) error {
 	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC,
 		uintptr(unsafe.Pointer(&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})))
 	if errno != 0 {
 		return fmt.Errorf("cannot filter system calls: %w", errno)
 	}
 	return nil
+}
+
+// filter returns the program with which the kernel decides about each call.
+func filter() []unix.SockFilter {
+	const (
+		load   = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
+		equal  = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+		result = unix.BPF_RET | unix.BPF_K
+	)
+	refuse := unix.SockFilter{Code: result, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)}
+	program := []unix.SockFilter{
+		{Code: load, K: architectureAt},
+		{Code: equal, K: architectures[runtime.GOARCH], Jt: 1},
+		refuse,
+		{Code: load, K: numberAt},
+	}
+	for i, call := range calls {
+		program = append(program, unix.SockFilter{Code: equal, K: call, Jt: uint8(len(calls) - i)})
+	}
+	return append(program, refuse, unix.SockFilter{Code: result, K: unix.SECCOMP_RET_ALLOW})
 }

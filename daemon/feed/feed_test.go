@@ -12,12 +12,15 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/digestd/digestd/integration/needs"
 	"github.com/digestd/digestd/kernel/confine"
+	"github.com/digestd/digestd/repo/cache"
 	"github.com/digestd/digestd/repo/metadata"
 	"github.com/google/go-cmp/cmp"
 )
@@ -205,19 +208,115 @@ func TestReaderThatFails(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	for text, want := range map[string]string{
-		`{"f":{"n":"a/b","a":"x","e":"1-1"}}`: "no sense", `{"f":{"n":"a","a":"noarch","e":"x y"}}`: "no sense",
-	} {
-		_, err := listen(strings.NewReader(text+"\n"), func(a answer) error {
-			_, err := Read(t.Context(), "/bin/true", nil, nil)
-			return err
-		})
-		if err == nil {
-			t.Errorf("%s: no error, want %s", text, want)
-		}
-	}
 	if got := clean("a\x1b[2J\u009b" + strings.Repeat("x", 1000)); strings.ContainsAny(got, "\x1b\u009b") || len(got) > 400 {
 		t.Errorf("%q", got)
+	}
+}
+
+// reader makes a program that says this, whatever it is asked.
+func reader(t *testing.T, lines ...string) (program string) {
+	t.Helper()
+	dir := t.TempDir()
+	said := filepath.Join(dir, "said")
+	if err := os.WriteFile(said, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	program = filepath.Join(dir, "reader")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\nexec /bin/cat "+said+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
+
+// A reader that a repository made its own says what it wants. What makes no sense, or is too
+// much, is an error, and so is an answer without an end.
+func TestReaderThatLies(t *testing.T) {
+	const floor, end = `{"f":{"n":"bash","a":"x86_64","e":"0:5-2"}}`, `{"summary":{"advisories":1}}`
+	seventeen := strings.Repeat(`"CVE-2026-1",`, keptCVEs) + `"CVE-2026-2"`
+	for _, tc := range []struct {
+		name  string
+		lines []string
+		want  string // "" is no error
+	}{
+		{"a floor", []string{floor, end}, ""},
+		{"no end", []string{floor}, "did not come to the end"},
+		{"no JSON", []string{floor, "bash", end}, "makes no sense"},
+		{"a name with a slash", []string{`{"f":{"n":"a/b","a":"x86_64","e":"0:1-1"}}`, end}, "makes no sense"},
+		{"no version", []string{`{"f":{"n":"a","a":"noarch","e":"x y"}}`, end}, "makes no sense"},
+		{"no architecture", []string{`{"f":{"n":"a","e":"0:1-1"}}`, end}, "makes no sense"},
+		{"too many CVEs", []string{`{"f":{"n":"a","a":"noarch","e":"0:1-1","c":[` + seventeen + `]}}`, end}, "makes no sense"},
+		{"a long line", []string{`{"error":"` + strings.Repeat("x", maxLine) + `"}`}, "too long"},
+		{"an error", []string{floor, `{"error":"the file \u001b[31mis bad"}`}, "the file [31mis bad"},
+		{"too many floors", slices.Repeat([]string{floor}, MaxFloors+1), "more than 200000 packages"},
+	} {
+		floors := 0
+		s, err := Read(t.Context(), reader(t, tc.lines...), nil, func(Floor) { floors++ })
+		switch {
+		case tc.want == "" && (err != nil || floors != 1 || s.Advisories != 1):
+			t.Errorf("%s: %d floors, %+v, %v", tc.name, floors, s, err)
+		case tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want) || s != Summary{} || floors > MaxFloors):
+			t.Errorf("%s: %d floors, %+v, %v", tc.name, floors, s, err)
+		}
+	}
+	found := 0
+	lines := slices.Repeat([]string{`{"said":{"id":"VSA-1"}}`}, 1001)
+	if err := Find(t.Context(), reader(t, lines...), nil, "VSA-1", func(Said) { found++ }); err == nil || found != 1000 {
+		t.Errorf("%d advisories, %v", found, err)
+	}
+}
+
+// A kind that a repository lists twice is read in the form that is on this disk.
+func TestOpen(t *testing.T) {
+	needs.Root(t) // to whom caches must belong
+	root := t.TempDir()
+	dir := filepath.Join(root, "var/cache/dnf/updates-0123456789abcdef/repodata")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"repomd.xml", "p.xml.zck", "u.xml", "u.xml.zck"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(name), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, errs := cache.Find(root)
+	if len(found) != 1 || len(errs) != 0 {
+		t.Fatalf("%v, %v", found, errs)
+	}
+	defer found[0].Close()
+	listed := func(names ...string) metadata.Repomd {
+		m := metadata.Repomd{Files: map[string]metadata.File{}}
+		for i := 0; i < len(names); i += 2 {
+			m.Files[names[i]] = metadata.File{Name: names[i+1]}
+		}
+		return m
+	}
+	for _, tc := range []struct {
+		name string
+		m    metadata.Repomd
+		want string // what the files contain
+		fail bool
+	}{
+		{"both, one here", listed("primary", "p.xml", "primary_zck", "p.xml.zck"), "p.xml.zck", false},
+		{"both, both here", listed("updateinfo", "u.xml", "updateinfo_zck", "u.xml.zck"), "u.xml", false},
+		{"two kinds", listed("updateinfo", "u.xml", "primary_zck", "p.xml.zck"), "p.xml.zck u.xml", false},
+		{"neither here", listed("primary", "p.xml", "primary_zck", "q.xml.zck"), "", true},
+		{"the second is not here", listed("primary_zck", "p.xml.zck", "updateinfo", "absent"), "p.xml.zck", true},
+		{"outside", listed("primary", "../repomd.xml"), "", true},
+		{"none", listed("filelists", "f.xml"), "", false},
+	} {
+		files, err := Open(found[0], tc.m, Primary, Modules, Updateinfo)
+		var got []string
+		for _, f := range files {
+			data, rerr := io.ReadAll(f.Open)
+			if rerr != nil || tc.m.Files[f.Kind] != f.File && tc.m.Files[f.Kind+"_zck"] != f.File {
+				t.Errorf("%s: %+v, %v", tc.name, f, rerr)
+			}
+			f.Open.Close()
+			got = append(got, string(data))
+		}
+		if strings.Join(got, " ") != tc.want || (err != nil) != tc.fail {
+			t.Errorf("%s: %q, %v", tc.name, got, err)
+		}
 	}
 }
 

@@ -36,13 +36,18 @@ func Serve(in io.Reader, out io.Writer) error {
 		return fmt.Errorf("cannot confine the process that reads repositories: %w", err)
 	}
 	debug.SetGCPercent(50)
+	return reply(in, out, func(i int) io.Reader { return os.NewFile(uintptr(firstFile+i), "") })
+}
+
+// reply reads what is asked and answers it. file returns a file of the request by its index.
+func reply(in io.Reader, out io.Writer, file func(i int) io.Reader) error {
 	var ask request
 	if err := json.NewDecoder(in).Decode(&ask); err != nil {
 		return fmt.Errorf("cannot read what is asked: %w", err)
 	}
 	files := make([]io.Reader, len(ask.Files))
-	for i := range ask.Files {
-		files[i] = os.NewFile(uintptr(firstFile+i), ask.Files[i].Name)
+	for i := range files {
+		files[i] = file(i)
 	}
 	w := bufio.NewWriter(out)
 	s := &server{ask: ask, out: json.NewEncoder(w), offered: map[string]*version{}, best: map[key]*found{}}

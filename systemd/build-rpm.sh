@@ -18,9 +18,11 @@ git() { command git -c safe.directory="$PWD" "$@"; }
 
 version=$(systemd/version.sh)
 
-# bundled prints what Go modules the programs have within; a version must not have a dash.
+# bundled prints what Go modules the programs have within, of which it fetches what the module
+# cache lacks: rpmbuild has no network. A version must not have a dash. digestd-pkcs11 is in C
+# in part, and its module is hidden without cgo.
 bundled() {
-	go list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}{{end}}{{end}}' ./cmd/... | sort -u |
+	CGO_ENABLED=1 go list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}{{end}}{{end}}' ./cmd/... | sort -u |
 		while read -r module number; do
 			number=${number#v}
 			echo "Provides:       bundled(golang($module)) = ${number//-/.}"

@@ -97,7 +97,7 @@ func TestMakeRPM(t *testing.T) {
 	}
 	// rpm answers which packages contain a vulnerable module.
 	provides, err := exec.Command("rpm", append([]string{"-qp", "--provides"}, made...)...).CombinedOutput()
-	if err != nil || !strings.Contains(string(provides), "bundled(golang(go.etcd.io/bbolt)) = ") {
+	if err != nil || !strings.Contains(string(provides), "bundled(golang(go.etcd.io/bbolt)) = ") || !strings.Contains(string(provides), "bundled(golang(github.com/miekg/pkcs11)) = ") {
 		t.Errorf("rpm -q --provides: %v\n%s", err, provides)
 	}
 	labelled(t, made)

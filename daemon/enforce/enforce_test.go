@@ -234,6 +234,40 @@ func TestGuardPassesOverUnreadableLists(t *testing.T) {
 	m.holds("all can be read", "b", "g")
 }
 
+// TestGuardAfterCrash: a guard that agrees with the index's commit is told of all lists as
+// soon as digestd is there, before a comparison, if the digestd before may have died between
+// a change of the directory and the guard's: rpm's database may be unreadable for long.
+func TestGuardAfterCrash(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		crash func(m *machine)
+		want  []string
+	}{
+		{"amid the removal of a list", func(m *machine) {
+			if err := os.Remove(filepath.Join(m.Config.Lists, listOf("two"))); err != nil {
+				t.Fatal(err)
+			}
+		}, []string{"a"}},
+		{"amid a transaction", func(m *machine) {
+			m.kernel.Lists[guard.Digest{1}] = 1 // of a list that was replaced
+			m.Exec.State.Unsettled = true
+		}, []string{"a", "b"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := guarded(t)
+			m.begin()
+			m.Install(t, pkg(t, "one", "a"), pkg(t, "two", "b"))
+			m.Sync(t)
+			m.agrees("at the start")
+			m.holds("at the start", "a", "b")
+			m.drop()
+			m.Exec.Do(t.Context(), func() error { c.crash(m); return nil })
+			m.agrees("after the crash")
+			m.holds("after the crash", c.want...)
+		})
+	}
+}
+
 // TestGuardThatFails is told of everything again, for nobody knows what it holds.
 func TestGuardThatFails(t *testing.T) {
 	m := guarded(t)

@@ -450,6 +450,7 @@ func (s *mirror) Loose() string        { return "" }
 func (s *mirror) Early() string        { return "" }
 func (s *mirror) Astray() string       { return "" }
 func (s *mirror) Enforced(bool) string { return "" }
+func (s *mirror) Surplus() string      { return "" }
 func (s *mirror) Guard(string) error   { return s.effect("guard") }
 func (s *mirror) Delete(Package) error { return nil }
 func (s *mirror) Alter(Package) error  { return nil }

@@ -235,6 +235,13 @@ func (r *runner) start() error {
 	if err := r.sys.Start(); err != nil {
 		return wrong("cannot start again: %v", err)
 	}
+	if r.meddled || r.stale {
+		return nil // the comparison notices
+	}
+	// The comparison may not come for long: rpm's database cannot be read, for example.
+	if surplus := r.sys.Surplus(); surplus != "" {
+		return wrong("after a start, before a comparison: %s", surplus)
+	}
 	return nil
 }
 

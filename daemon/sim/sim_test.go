@@ -21,7 +21,7 @@ type naive struct {
 	pending    []sim.Package
 	gone       []sim.Package
 
-	loose, early, astray, differs string
+	loose, early, astray, differs, surplus string
 }
 
 func (n *naive) Arm(sim.Fault, uint64)       {}
@@ -34,6 +34,9 @@ func (n *naive) Astray() string              { return n.astray }
 func (n *naive) Signed() map[string]string   { return nil }
 func (n *naive) Guard(string) error          { return nil }
 func (n *naive) Enforced(bool) string        { return n.differs }
+func (n *naive) Surplus() string             { return n.surplus }
+func (n *naive) Crash(bool, uint64)          {}
+func (n *naive) Start() error                { return nil }
 func (n *naive) Directory() map[string][]int { return n.dir }
 func (n *naive) Put(sim.Package) error       { return nil }
 func (n *naive) Failed(sim.Package) error    { return errors.New("not here") }
@@ -103,6 +106,15 @@ func TestModelSees(t *testing.T) {
 	early.early, loose.loose, astray.astray, differs.differs = "a signal", "app-1.noarch", "a body", "content 1"
 	if err := sim.Run(h, differs); err == nil || !strings.Contains(err.Error(), "differs from the lists: content 1") {
 		t.Errorf("a guard that knows another content: %v", err)
+	}
+	surplus := fresh()
+	surplus.surplus = "content 2"
+	if err := sim.Run(h, surplus); err != nil {
+		t.Errorf("what a guard lets run before a start: %v", err)
+	}
+	killed, _ := sim.ParseHistory("kill")
+	if err := sim.Run(killed, surplus); err == nil || !strings.Contains(err.Error(), "before a comparison: content 2") {
+		t.Errorf("a guard that is trusted after a crash: %v", err)
 	}
 	if err := sim.Run(h, astray); err == nil || !strings.Contains(err.Error(), "astray: a body") {
 		t.Errorf("a file that nothing records: %v", err)

@@ -129,9 +129,12 @@ type System interface {
 	// Guard restarts what holds in the kernel which contents may run, in one of the ways
 	// of [story.GuardSame] and those after it. Enforced says how that differs from what lists in
 	// the directory hold, "" if it does not, or if the System knows that it does: at rest
-	// it must not.
+	// it must not. Surplus says what that lets run and no list in the directory holds, ""
+	// for nothing, or if the System does not rely on it: it is asked after a start, before
+	// the lists are compared.
 	Guard(how string) error
 	Enforced(rest bool) string
+	Surplus() string
 	// Counter is the number of the latest activation, and of the latest that is durable.
 	Counter() (last, durable uint64)
 	// The acts of another program on the list of a package.

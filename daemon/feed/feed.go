@@ -177,7 +177,8 @@ func Read(ctx context.Context, program string, files []File, fn func(Floor)) (s 
 	return *last.Summary, nil
 }
 
-// Find has program look for an advisory or CVE in the files of a repository.
+// Find has program look for an advisory or CVE in the files of a repository, and calls fn for
+// each advisory about it. If Find returns an error, the caller must discard these advisories.
 func Find(ctx context.Context, program string, files []File, id string, fn func(Said)) error {
 	n := 0
 	_, err := run(ctx, program, request{Find: id}, files, func(a answer) error {

@@ -107,14 +107,17 @@ func lookUp(ctx context.Context, c *client.Client, id string) (doc showDocument,
 		doc.Failed = append(doc.Failed, problem{Error: err.Error()})
 	}
 	for _, r := range found {
-		err := search(ctx, r, id, func(s feed.Said) { doc.Advisories = append(doc.Advisories, describe(r.ID, s, installed)) })
+		var said []shown
+		err := search(ctx, r, id, func(s feed.Said) { said = append(said, describe(r.ID, s, installed)) })
 		r.Close()
 		if ctx.Err() != nil {
 			return doc, ctx.Err()
 		}
 		if err != nil {
 			doc.Failed = append(doc.Failed, problem{r.ID, err.Error()})
+			continue
 		}
+		doc.Advisories = append(doc.Advisories, said...)
 	}
 	if len(doc.Advisories) == 0 {
 		advice := "refresh the metadata: dnf makecache --refresh, or zypper refresh"

@@ -9,7 +9,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	ctltest.MainOf(m, rootCommand)
+	ctltest.MainOf(m, rootCommand, main)
 }
 
 // Sessions that need all verbs; the others lie beside the verbs that they are of.

@@ -27,16 +27,17 @@ var Update = flag.Bool("update", false, "write what the test compares with into 
 // Main is the whole of a TestMain: digestctl with these verbs is a program on the path
 // of tests.
 func Main(m *testing.M, verbs func(*cli.App) []*cobra.Command) {
-	MainOf(m, func(a *cli.App) *cobra.Command { return cli.Root(a, verbs(a)...) })
+	root := func(a *cli.App) *cobra.Command { return cli.Root(a, verbs(a)...) }
+	MainOf(m, root, func() { cli.Main(root) })
 }
 
-// MainOf is Main of a digestctl whose command root makes.
-func MainOf(m *testing.M, root func(*cli.App) *cobra.Command) {
+// MainOf is Main of a digestctl that starts with main, and whose command root makes.
+func MainOf(m *testing.M, root func(*cli.App) *cobra.Command, main func()) {
 	testscript.Main(m, map[string]func(){"digestctl": func() {
 		if slices.Contains(os.Args, "--json") {
 			mainForPrograms(root)
 		}
-		cli.Main(root)
+		main()
 	}})
 }
 

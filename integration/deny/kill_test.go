@@ -16,7 +16,7 @@ import (
 // died; and nobody is taken for an intruder.
 func TestKilled(t *testing.T) {
 	pkgtest.Crashes[denying]{
-		Passes:  pkgtest.Passes{"deny": pkgtest.AllEffects("deny")},
+		Passes:  pkgtest.Passes{"deny": pkgtest.OwnEffects("deny")},
 		Most:    2,
 		Prepare: newDenying,
 		Do:      func(m denying) { m.deny().Run() },

@@ -35,6 +35,12 @@ func AllEffects(event string) []failpoint.Effect {
 	return e.Effects
 }
 
+// OwnEffects are AllEffects without those on files of other programs, of which there are none
+// where a test has put none into the list directory.
+func OwnEffects(event string) []failpoint.Effect {
+	return slices.DeleteFunc(slices.Clone(AllEffects(event)), func(e failpoint.Effect) bool { return e == failpoint.Aside })
+}
+
 // instants are those that a daemon must pass.
 func (p Passes) instants(tb testing.TB) (names []string) {
 	tb.Helper()

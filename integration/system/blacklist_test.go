@@ -85,7 +85,7 @@ func scriptBlacklist(ts *testscript.TestScript, neg bool, args []string) {
 // began to count, it is so after the next start, even by a kernel that forgot.
 func TestKilledWhileHeedingBlacklist(t *testing.T) {
 	pkgtest.Crashes[changing]{
-		Passes:  pkgtest.Passes{"keys": pkgtest.AllEffects("keys")},
+		Passes:  pkgtest.Passes{"keys": pkgtest.OwnEffects("keys")},
 		Prepare: newChanging,
 		Env:     func(m changing) []string { return []string{failpoint.BlacklistVariable + "=" + m.blacklistFile()} },
 		Do: func(m changing) {

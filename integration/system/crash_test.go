@@ -134,7 +134,7 @@ func TestKilledWhileTakingBack(t *testing.T) {
 func TestKilledWhileSettingFloor(t *testing.T) {
 	set := func(m changing) *exec.Cmd { return m.Digestctl("floor", "set", "up", "2-1", "--reason", "test") }
 	pkgtest.Crashes[changing]{
-		Passes:  pkgtest.Passes{"floor": pkgtest.AllEffects("floor")},
+		Passes:  pkgtest.Passes{"floor": pkgtest.OwnEffects("floor")},
 		Prepare: newChanging,
 		Do:      func(m changing) { set(m).Run() },
 		After: func(m changing, died pkgtest.Death) {
@@ -189,7 +189,7 @@ func TestKilledWhileRevoking(t *testing.T) {
 		return m.Digestctl("keys", "revoke", vendor.fingerprint(), "--reason", "test")
 	}
 	pkgtest.Crashes[changing]{
-		Passes: pkgtest.Passes{"revoke": pkgtest.AllEffects("revoke")},
+		Passes: pkgtest.Passes{"revoke": pkgtest.OwnEffects("revoke")},
 		Most:   2,
 		Prepare: func(t *testing.T) changing {
 			m := newChanging(t)

@@ -158,7 +158,11 @@ func (s *Ledger) withdrawOthers(installed map[record.Digest]string, r *Reconcile
 		}
 	}
 	for _, e := range s.Sorted() {
-		if installed[e.Header] == e.Name || replaced[e.Name] || e.Own != "" || e.Change == record.Moving || e.Grace != "" && e.Grace == s.Boot {
+		if installed[e.Header] == e.Name || replaced[e.Name] || e.Own != "" || e.Change == record.Moving {
+			continue
+		}
+		// Nothing writes a kept list anew: one that may not be on the disk cannot stay.
+		if e.Grace != "" && e.Grace == s.Boot && e.Change != record.Publishing {
 			continue
 		}
 		w := state.Withdrawal{Name: e.Name}

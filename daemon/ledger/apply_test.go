@@ -84,14 +84,15 @@ func TestFirstComparison(t *testing.T) {
 func TestComparisonWithdraws(t *testing.T) {
 	w := newWorld(t)
 	kept := w.install("kept-1-1.noarch", "")
-	for _, text := range []string{"gone-1-1.noarch", "grace-1-1.noarch", "late-1-1.noarch", "moving-1-1.noarch", "rebuilt-1-1.noarch"} {
+	for _, text := range []string{"gone-1-1.noarch", "grace-1-1.noarch", "late-1-1.noarch", "moving-1-1.noarch", "rebuilt-1-1.noarch", "unsynced-1-1.noarch"} {
 		w.install(text, "")
 	}
 	w.must(func() error {
 		for name, change := range map[string]func(*view.Entry){
-			"tlv-grace-0:1-1.noarch":  func(e *view.Entry) { e.Grace = "boot" },
-			"tlv-late-0:1-1.noarch":   func(e *view.Entry) { e.Grace = "an earlier boot" },
-			"tlv-moving-0:1-1.noarch": func(e *view.Entry) { e.Change = record.Moving },
+			"tlv-grace-0:1-1.noarch":    func(e *view.Entry) { e.Grace = "boot" },
+			"tlv-late-0:1-1.noarch":     func(e *view.Entry) { e.Grace = "an earlier boot" },
+			"tlv-moving-0:1-1.noarch":   func(e *view.Entry) { e.Change = record.Moving },
+			"tlv-unsynced-0:1-1.noarch": func(e *view.Entry) { e.Grace, e.Change = "boot", record.Publishing },
 		} {
 			e := *w.entry(name)
 			change(&e)
@@ -102,21 +103,24 @@ func TestComparisonWithdraws(t *testing.T) {
 	})
 	w.told()
 	r := w.compare(stands(kept), w.fresh("rebuilt-1-1.noarch", " again"))
-	if r.Kept != 1 || r.Published != 1 || r.Withdrawn != 2 {
+	if r.Kept != 1 || r.Published != 1 || r.Withdrawn != 3 {
 		t.Errorf("it is %+v", r.SyncResult)
 	}
 	w.want("comparison", `
 		intent
 		withdraw tlv-gone-0:1-1.noarch, labels
 		withdraw tlv-late-0:1-1.noarch, labels
+		withdraw tlv-unsynced-0:1-1.noarch, labels
 		publish tlv-rebuilt-0:1-1.noarch from new rebuilt-1-1.noarch again
 		sync tlv-rebuilt-0:1-1.noarch
 		record
 		withdrawn gone-0:1-1.noarch removed
 		withdrawn late-0:1-1.noarch removed
+		withdrawn unsynced-0:1-1.noarch removed
 		published rebuilt-0:1-1.noarch active
 		signal withdrawn tlv-gone-0:1-1.noarch: removed
 		signal withdrawn tlv-late-0:1-1.noarch: removed
+		signal withdrawn tlv-unsynced-0:1-1.noarch: removed
 		signal published tlv-rebuilt-0:1-1.noarch`)
 	w.agree()
 	if w.ByName["tlv-grace-0:1-1.noarch"] == nil || w.ByName["tlv-moving-0:1-1.noarch"] == nil {

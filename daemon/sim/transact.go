@@ -46,8 +46,8 @@ func (r *runner) install(p Package, kind Kind) error {
 	}
 	if amid.Kind != "" && !r.faulty && verdict != Refused {
 		about, _ := story.Named(amid.What)
-		if amid.Kind == TakeGrant && verdict == Listed && about.List() == p.List() {
-			amid.Kind = "" // it is in use
+		if (amid.Kind == Grant || amid.Kind == TakeGrant) && verdict == Listed && about.List() == p.List() {
+			amid.Kind = "" // the version is active until the transaction ends: it needs none, or uses it
 		}
 	}
 	if amid.Kind != "" && !r.faulty && verdict != Refused {
@@ -56,6 +56,10 @@ func (r *runner) install(p Package, kind Kind) error {
 			if err := r.sys.Wait(); err != nil {
 				return wrong("cannot wait for a transaction: %v", err)
 			}
+			// The comparison that waits makes lists before any other, and nothing happens in it.
+			within := r.within
+			r.within = Act{}
+			defer func() { r.within = within }()
 		}
 		if err := r.administer(amid.Kind, amid.What, about); err != nil {
 			return fmt.Errorf("amid that, %s: %w", amid, err)

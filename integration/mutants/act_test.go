@@ -93,7 +93,7 @@ var acting = []mutation{
 		"the body of an own list that was refused stays"},
 	{"refused-body-left-over", "daemon/executor/executor.go", "\tif drop != \"\" && s.Queue.Empty() {", "\tif drop != \"\" && false {",
 		"the body of an own list that could not appear stays"},
-	{"replaced-stays-for-ever", "daemon/ledger/apply.go", "e.Grace != \"\" && e.Grace == s.Boot {", "e.Grace != \"\" {",
+	{"replaced-stays-for-ever", "daemon/ledger/apply.go", "e.Grace != \"\" && e.Grace == s.Boot && e.Change", "e.Grace != \"\" && e.Change",
 		"a list that stays until the machine starts anew stays after that"},
 	{"replaced-does-not-stay", "daemon/ledger/transaction.go", "\tif s.KeepOld && e.Active() && t.Replaces(e) {\n", "\tif false {\n",
 		"a list that is to stay until the machine starts anew goes at once"},

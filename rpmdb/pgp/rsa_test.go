@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"math/big"
+	mathrand "math/rand/v2"
 	"slices"
 	"testing"
 )
@@ -78,6 +79,41 @@ func TestRSA(t *testing.T) {
 	}
 	if m := encode(crypto.SHA512, make([]byte, 64), 3+19+64+7); m != nil {
 		t.Errorf("seven bytes of padding: %x", m)
+	}
+}
+
+// TestExponentiate compares with math/big's Exp: for moduli at the ends of their length, where the
+// reciprocal is least exact, and for others; for signatures at both ends, and for others.
+func TestExponentiate(t *testing.T) {
+	one := big.NewInt(1)
+	random := mathrand.New(mathrand.NewPCG(1, 2))
+	below := func(n *big.Int) *big.Int {
+		b := make([]byte, (n.BitLen()+7)/8)
+		for i := range b {
+			b[i] = byte(random.Uint32())
+		}
+		return new(big.Int).Mod(new(big.Int).SetBytes(b), n)
+	}
+	w := new(rsaWork)
+	for _, bits := range []uint{2, 3, 8, 63, 64, 65, 128, 1000, 2048, 2049, 4096} {
+		end := new(big.Int).Lsh(one, bits)
+		first := new(big.Int).Rsh(end, 1)
+		moduli := []*big.Int{first, new(big.Int).Add(first, one), new(big.Int).Sub(end, one)}
+		for range 20 {
+			moduli = append(moduli, new(big.Int).Add(first, below(first)))
+		}
+		for _, n := range moduli {
+			for _, e := range []int{1, 2, 3, 17, 65537, 1<<31 - 1} {
+				k := newRSAKey(&rsa.PublicKey{N: n, E: e})
+				for _, s := range []*big.Int{new(big.Int), one, new(big.Int).Sub(n, one), below(n)} {
+					w.sig.Set(s)
+					k.exponentiate(w)
+					if want := new(big.Int).Exp(s, big.NewInt(int64(e)), n); w.power.Cmp(want) != 0 {
+						t.Fatalf("%v^%d mod %v is %v, not %v", s, e, n, &w.power, want)
+					}
+				}
+			}
+		}
 	}
 }
 

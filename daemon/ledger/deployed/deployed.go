@@ -98,7 +98,7 @@ func Compared(s *state.State, parts []record.Digest) {
 	now.Due, now.Waiting = false, nil
 	for _, header := range parts {
 		e := s.ByHeader[header]
-		if e == nil || e.State == record.Withheld {
+		if e == nil || e.State == record.Withheld || e.Grace != "" {
 			now.Waiting = append(now.Waiting, header)
 		}
 	}

@@ -3,6 +3,8 @@
 package state
 
 import (
+	"slices"
+
 	"github.com/digestd/digestd/daemon/audit"
 	"github.com/digestd/digestd/daemon/view"
 	"github.com/digestd/digestd/hooks/wire"
@@ -21,13 +23,16 @@ func (s *State) Settle(e *view.Entry, a *Addition, by wire.Peer, quiet bool) {
 		e = &still
 	}
 	id := view.LineOf(e.Package)
-	kind := audit.KindWithheld
+	kind, used := audit.KindWithheld, a.Decision.Grant
 	if e.Active() {
 		kind = audit.KindPublished
 		p := s.PolicyLine(id)
 		p.Multi = p.Multi || a.Multi
 		settled := *e
 		settled.Counter = s.NextCounter()
+		// Activate uses a grant up even if the version came for another reason.
+		used = used || slices.Contains(p.Grants, e.Package.EVR)
+		settled.Granted = settled.Granted || used
 		s.SaveLine(id, p.Activate(e.Package.EVR, settled.Counter))
 		s.Put(&settled)
 		e = &settled
@@ -38,7 +43,7 @@ func (s *State) Settle(e *view.Entry, a *Addition, by wire.Peer, quiet bool) {
 	case e.State == record.Empty:
 		s.Queue.Batch.PutList(e.List)
 		return // nothing was decided
-	case a.Decision.Grant:
+	case used:
 		kind = audit.KindGrantUsed
 	case a.Decision.Reason.Rollback() && e.Active():
 		kind = audit.KindRollbackAllowed

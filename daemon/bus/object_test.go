@@ -9,6 +9,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/bus/object"
+	"github.com/digestd/digestd/daemon/bus/sieve"
 	"github.com/godbus/dbus/v5"
 	"github.com/godbus/dbus/v5/introspect"
 	"github.com/google/go-cmp/cmp"
@@ -181,6 +182,15 @@ func TestProperties(t *testing.T) {
 	for _, d := range properties() {
 		if _, ok := changed[d.Name]; ok && d.Emits != "true" {
 			t.Errorf("%s changed, but is announced as %s", d.Name, d.Emits)
+		}
+	}
+}
+
+// The arguments of each method can be decoded: sieve knows only the types that methods take.
+func TestArgumentsCanBeDecoded(t *testing.T) {
+	for _, m := range Methods() {
+		if !sieve.Takes(m.In) {
+			t.Errorf("%s takes %q", m.Name, m.In)
 		}
 	}
 }

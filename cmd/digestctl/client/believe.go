@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/bus/sieve"
 	"github.com/godbus/dbus/v5"
 )
 
@@ -15,7 +16,7 @@ const busName = "org.freedesktop.DBus"
 
 // believed knows whose messages count. A bus lets every user send signals to any
 // connection, and some let them send replies. So each message that comes in is
-// checked here, before godbus looks at it: signals count only from the owner of
+// sifted before godbus reads it: signals count only from the owner of
 // digestd's name at that time, replies only from an owner of that name, and both
 // from the bus.
 type believed struct {
@@ -25,31 +26,37 @@ type believed struct {
 	ever  map[string]bool // all owners: one that is replaced may still answer
 }
 
-// check drops a message that is not believed: godbus ignores one of no type. It
-// runs for one message after the other, in the order in which they arrived.
-func (b *believed) check(msg *dbus.Message) {
-	sender, _ := msg.Headers[dbus.FieldSender].Value().(string)
+// maxMessage is the size of the largest message of D-Bus.
+const maxMessage = 1 << 27
+
+// sift drops a message that is not believed. godbus reads a message only when hear has
+// seen the one before. A call is answered by godbus: there is nothing to call.
+func (b *believed) sift(h sieve.Head) (sieve.Fate, uint32) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch msg.Type {
-	case dbus.TypeSignal:
-		if sender == busName {
-			b.hear(msg)
-		} else if sender == "" || sender != b.owner {
-			msg.Type = 0
-		}
-	case dbus.TypeMethodReply, dbus.TypeError:
-		if sender != busName && !b.ever[sender] {
-			msg.Type = 0
-		}
+	switch {
+	case h.Type == dbus.TypeMethodCall:
+		return sieve.Bare, 0
+	case h.Sender == busName:
+		return sieve.Pass, maxMessage
+	case h.Type == dbus.TypeSignal && h.Sender != "" && h.Sender == b.owner,
+		(h.Type == dbus.TypeMethodReply || h.Type == dbus.TypeError) && b.ever[h.Sender]:
+		return sieve.Pass, maxMessage
 	}
+	return sieve.Drop, 0
 }
 
-// hear learns of a new owner.
+// hear learns of a new owner from the bus. It runs for one message after the other, in the
+// order in which they arrived.
 func (b *believed) hear(msg *dbus.Message) {
+	if sender, _ := msg.Headers[dbus.FieldSender].Value().(string); msg.Type != dbus.TypeSignal || sender != busName {
+		return
+	}
 	var name, from, to string
 	member, _ := msg.Headers[dbus.FieldMember].Value().(string)
 	if member == "NameOwnerChanged" && dbus.Store(msg.Body, &name, &from, &to) == nil && name == api.BusName {
+		b.mu.Lock()
+		defer b.mu.Unlock()
 		b.told = true
 		b.meet(to)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/bus"
+	"github.com/digestd/digestd/daemon/bus/sieve"
 	"github.com/godbus/dbus/v5"
 )
 
@@ -53,16 +54,8 @@ func Dial(ctx context.Context, address string) (*Client, error) {
 	open, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	giveUp := time.AfterFunc(dialTime, cancel)
 	stop := context.AfterFunc(ctx, cancel)
-	var conn *dbus.Conn
-	var err error
 	b := &believed{ever: map[string]bool{}}
-	// Signals in the order in which they came.
-	options := []dbus.ConnOption{dbus.WithContext(open), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()), dbus.WithIncomingInterceptor(b.check)}
-	if address == SystemBus {
-		conn, err = dbus.ConnectSystemBus(options...)
-	} else {
-		conn, err = dbus.Connect(address, options...)
-	}
+	conn, err := connect(open, address, b)
 	stop()
 	giveUp.Stop()
 	if err != nil {
@@ -73,6 +66,32 @@ func Dial(ctx context.Context, address string) (*Client, error) {
 		return nil, &Unreachable{Bus: address, Reason: err}
 	}
 	return &Client{conn: conn, believed: b}, nil
+}
+
+// connect opens a connection that takes in what is believed.
+func connect(ctx context.Context, address string, b *believed) (conn *dbus.Conn, err error) {
+	sockets, err := sieve.ParseAddress(address)
+	if err != nil {
+		return nil, err
+	}
+	stream, err := sockets.Open(ctx, b.sift)
+	if err != nil {
+		return nil, err
+	}
+	// Signals in the order in which they came.
+	conn, err = dbus.NewConn(stream, dbus.WithContext(ctx), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()), dbus.WithIncomingInterceptor(b.hear))
+	if err != nil {
+		stream.Close()
+		return nil, err
+	}
+	if err = conn.Auth(nil); err == nil {
+		err = conn.Hello()
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
 }
 
 // Close ends the connection.

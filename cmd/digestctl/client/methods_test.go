@@ -91,6 +91,13 @@ func emptyValues(signature string) (values []any) {
 // serveTable puts a table on a bus and returns a client of it.
 func serveTable(t *testing.T) (*table, *Client) {
 	t.Helper()
+	served, c, _ := serveTableOn(t)
+	return served, c
+}
+
+// serveTableOn returns the bus as well.
+func serveTableOn(t *testing.T) (*table, *Client, *bustest.Bus) {
+	t.Helper()
 	b := bustest.Start(t)
 	served := &table{methods: map[string]bus.Method{}}
 	for _, m := range bus.Methods() {
@@ -109,7 +116,7 @@ func serveTable(t *testing.T) (*table, *Client) {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	return served, c
+	return served, c, b
 }
 
 // Each Go method calls the method of the table whose name it has, once, with the
@@ -172,5 +179,27 @@ func TestWhatIsFree(t *testing.T) {
 		if free[name] != want {
 			t.Errorf("%s: free is %v", name, free[name])
 		}
+	}
+}
+
+// What others send to digestctl does not end it, nor what it listens to.
+func TestStrangersMessages(t *testing.T) {
+	served, c, b := serveTableOn(t)
+	signals, err := c.Follow(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := b.Raw()
+	strange := []byte("\x00\x00\x00\x0a\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x01x\x00") // which godbus cannot decode
+	for _, kind := range []dbus.Type{dbus.TypeSignal, dbus.TypeMethodCall} {
+		r.Send(kind, c.conn.Names()[0], api.Path, api.Interface, "ListPublished", "a{bs}", strange)
+	}
+	r.Call(c.conn.Names()[0], "/", "org.freedesktop.DBus.Peer", "Ping", "a{bs}", strange)
+	if _, err := c.Status(t.Context()); err != nil {
+		t.Errorf("after a stranger's messages: %v", err)
+	}
+	served.conn.Emit(api.Path, api.Interface+".ListPublished", "tlv-a", "a-1-1.noarch")
+	if s, err := signals.Next(t.Context()); err != nil || s.Fields["list"] != "tlv-a" {
+		t.Errorf("a signal of digestd is %+v, %v", s, err)
 	}
 }

@@ -19,6 +19,14 @@ const (
 	maxCalls         = 4096
 )
 
+// The largest sums of the arguments of calls in progress, in bytes: of one ordinary user, and of
+// all ordinary users. Calls with few bytes do not count: they never wait for the long ones of others.
+const (
+	fewBytes         = 16 << 10
+	maxBytesUser     = 32 << 20
+	maxBytesOrdinary = 64 << 20
+)
+
 // MaxTurns is how many calls of ordinary users are answered at the same time, and
 // at most one of each user.
 const MaxTurns = 2
@@ -29,9 +37,19 @@ type admission struct {
 	mu       sync.Mutex
 	each     map[string]int // by connection
 	total    int
-	users    map[uint32]int // by ordinary user
-	ordinary int
+	users    map[uint32]usage // by ordinary user
+	ordinary usage
 	turns    turns
+}
+
+// usage is what calls in progress take.
+type usage struct{ calls, bytes int }
+
+func (u usage) plus(calls, bytes int) usage { return usage{u.calls + calls, u.bytes + bytes} }
+
+// fits reports whether another call may come.
+func (u usage) fits(bytes, maxCalls, maxBytes int) bool {
+	return u.calls < maxCalls && (bytes == 0 || u.bytes+bytes <= maxBytes)
 }
 
 var errCrowded = &api.Error{Code: api.Busy, Message: "too many calls are in progress", Advice: "wait until some of them have returned"}
@@ -44,7 +62,7 @@ func (a *admission) enter(sender string) error {
 		return errCrowded
 	}
 	if a.each == nil {
-		a.each, a.users = map[string]int{}, map[uint32]int{}
+		a.each, a.users = map[string]int{}, map[uint32]usage{}
 	}
 	a.total++
 	a.each[sender]++
@@ -60,23 +78,27 @@ func (a *admission) leave(sender string) {
 	}
 }
 
-// enterUser admits a call that enter did, when it is known whose it is.
-func (a *admission) enterUser(by api.Actor) (leave func(), err error) {
+// enterUser admits a call that enter did, when it is known whose it is, with arguments of a
+// size.
+func (a *admission) enterUser(by api.Actor, bytes int) (leave func(), err error) {
 	if by.Privileged() {
 		return func() {}, nil
 	}
+	if bytes <= fewBytes {
+		bytes = 0
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.ordinary >= maxCallsOrdinary || a.users[by.UID] >= MaxCallsUser {
+	if !a.ordinary.fits(bytes, maxCallsOrdinary, maxBytesOrdinary) || !a.users[by.UID].fits(bytes, MaxCallsUser, maxBytesUser) {
 		return nil, errCrowded
 	}
-	a.ordinary++
-	a.users[by.UID]++
+	a.ordinary = a.ordinary.plus(1, bytes)
+	a.users[by.UID] = a.users[by.UID].plus(1, bytes)
 	return func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.ordinary--
-		if a.users[by.UID]--; a.users[by.UID] == 0 {
+		a.ordinary = a.ordinary.plus(-1, -bytes)
+		if a.users[by.UID] = a.users[by.UID].plus(-1, -bytes); a.users[by.UID].calls == 0 {
 			delete(a.users, by.UID)
 		}
 	}, nil

@@ -6,6 +6,8 @@ import (
 	"context"
 	"testing"
 	"time"
+
+	"github.com/digestd/digestd/daemon/api"
 )
 
 // A turn that is not taken, because its call ran out of time, does not count.
@@ -80,4 +82,33 @@ func TestTurnsAreFair(t *testing.T) {
 	for _, g := range held {
 		g.done()
 	}
+}
+
+// The arguments of calls in progress are bounded for each user and for all, but not for root.
+func TestBytesInProgress(t *testing.T) {
+	var a admission
+	if err := a.enter(":1.1"); err != nil {
+		t.Fatal(err)
+	}
+	enter := func(uid uint32, bytes int, fits bool) (leave func()) {
+		t.Helper()
+		leave, err := a.enterUser(api.Actor{UID: uid}, bytes)
+		if (err == nil) != fits {
+			t.Errorf("user %d with %d bytes: %v", uid, bytes, err)
+		}
+		return leave
+	}
+	first := enter(1001, maxBytesUser-fewBytes-1, true)
+	enter(1001, fewBytes+2, false)
+	second := enter(1001, fewBytes+1, true)
+	enter(0, maxBytesOrdinary, true)
+	enter(1002, maxBytesOrdinary-maxBytesUser, true)
+	enter(1003, fewBytes+1, false)
+	enter(1003, fewBytes, true)
+	first()
+	second()
+	if _, left := a.users[1001]; left {
+		t.Error("a user without calls is remembered")
+	}
+	enter(1001, maxBytesUser, true)
 }

@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/bus/sieve"
 	"github.com/godbus/dbus/v5"
 )
 
@@ -114,17 +115,51 @@ type origin struct {
 	interactive bool // the caller allows that a person be asked
 }
 
-// DecodeArguments checks the signature and puts the origin before the
-// arguments.
-func (b bound) DecodeArguments(_ *dbus.Conn, sender string, msg *dbus.Message, body []any) ([]any, error) {
-	sig, _ := msg.Headers[dbus.FieldSignature].Value().(dbus.Signature)
-	if want := Signature(b.method.In); sig.String() != want {
-		return nil, dbus.NewError("org.freedesktop.DBus.Error.InvalidArgs",
-			[]any{fmt.Sprintf("%s takes arguments of signature %q, not %q", b.method.Name, want, sig.String())})
+// DecodeArguments checks signature and size, and puts the origin before the arguments, which
+// are not decoded before the call is admitted.
+func (b bound) DecodeArguments(_ *dbus.Conn, sender string, msg *dbus.Message, _ []any) ([]any, error) {
+	body, err := sieve.Carried(msg)
+	want := Signature(b.method.In)
+	switch {
+	case err != nil:
+		return nil, invalidArguments("%v", err)
+	case body.Signature != want:
+		return nil, invalidArguments("%s takes arguments of signature %q, not %q", b.method.Name, want, body.Signature)
+	case body.TooLong():
+		return nil, api.Errorf(api.InvalidArgument, "the arguments of %s have %d bytes; at most %d are allowed", b.method.Name, body.Size, b.method.longest())
 	}
 	path, _ := msg.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
 	from := origin{sender, path, msg.Flags&dbus.FlagAllowInteractiveAuthorization != 0}
-	return append([]any{from}, body...), nil
+	return []any{from, body}, nil
+}
+
+func invalidArguments(format string, args ...any) error {
+	return dbus.NewError("org.freedesktop.DBus.Error.InvalidArgs", []any{fmt.Sprintf(format, args...)})
+}
+
+// The bounds of arguments that have none of their own: arrays and variants of a call that
+// everybody may make, and of one that needs an authorization.
+const (
+	maxFree   = 64 << 10
+	maxArrays = 32 << 20
+)
+
+// longest returns how many bytes the arguments of m may have.
+func (m *Method) longest() (most uint32) {
+	for _, a := range m.In {
+		const beside = 16 // a number, or what a text has beside its bytes
+		switch {
+		case a.Sig == "s" || a.Sig == "ay":
+			most += uint32(a.Max) + beside
+		case len(a.Sig) == 1 && a.Sig != "v":
+			most += beside
+		case m.Action == Free:
+			most += maxFree
+		default:
+			most += maxArrays
+		}
+	}
+	return min(most, maxArrays)
 }
 
 // Call carries out a call within all bounds.
@@ -140,8 +175,8 @@ func (b bound) Call(args ...any) (out []any, err error) {
 				return err
 			}
 		}
-		c := Call{Path: from.path, Args: args[1:]}
-		leave, err := b.check(&c, from)
+		c := Call{Path: from.path}
+		leave, err := b.check(&c, from, args[1].(sieve.Body))
 		if err != nil {
 			return err
 		}
@@ -172,20 +207,19 @@ func (b bound) Call(args ...any) (out []any, err error) {
 	return nil, api.AsError(err)
 }
 
-// check refuses arguments out of bounds, callers who have too many calls in progress
-// and those who may not, and finds out who calls. The call must leave when it ends.
-func (b bound) check(c *Call, from origin) (leave func(), err error) {
-	for i, a := range b.method.In {
-		if err := a.Check(c.Args[i]); err != nil {
-			return nil, err
-		}
-	}
+// check finds out who calls, refuses callers who have too many calls in progress, arguments out
+// of bounds, and callers who may not. The call must leave when it ends.
+func (b bound) check(c *Call, from origin, body sieve.Body) (leave func(), err error) {
 	ctx, cancel := context.WithTimeout(b.session.ctx, callTime)
 	defer cancel()
 	if c.By, err = b.session.caller(ctx, from.sender); err != nil {
 		return nil, err
 	}
-	if leave, err = b.session.admission.enterUser(c.By); err != nil {
+	if leave, err = b.session.admission.enterUser(c.By, int(body.Size)); err != nil {
+		return nil, err
+	}
+	if err := b.decode(c, body); err != nil {
+		leave()
 		return nil, err
 	}
 	if err := b.session.authorize(b.method.Action, c.By, b.details(c), from.interactive); err != nil {
@@ -194,6 +228,19 @@ func (b bound) check(c *Call, from origin) (leave func(), err error) {
 		return nil, err
 	}
 	return leave, nil
+}
+
+// decode decodes the arguments and refuses those out of bounds.
+func (b bound) decode(c *Call, body sieve.Body) (err error) {
+	if c.Args, err = body.Decode(); err != nil {
+		return invalidArguments("%s: %v", b.method.Name, err)
+	}
+	for i, a := range b.method.In {
+		if err := a.Check(c.Args[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // details are a call's texts under their arguments' names, for the question that

@@ -33,6 +33,9 @@ type subject struct {
 	Details map[string]dbus.Variant
 }
 
+// verdictSignature is the type of a verdict.
+const verdictSignature = "(bba{ss})"
+
 // verdict is what polkit answers.
 type verdict struct {
 	Authorized bool

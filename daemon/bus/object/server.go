@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/bus/sieve"
 	"github.com/godbus/dbus/v5"
 )
 
@@ -28,7 +29,7 @@ const closeTime = 2 * time.Second
 // Server is an object on a bus.
 type Server struct {
 	log        *slog.Logger
-	dial       dialer
+	address    sieve.Address
 	object     Object
 	interfaces []Interface
 	queue      *queue
@@ -60,11 +61,11 @@ func New(log *slog.Logger) *Server {
 // must not fail for it. An address that can never work, a name that is taken or
 // refused is an error.
 func (s *Server) Serve(ctx context.Context, address string, o Object) error {
-	dial, err := parseAddress(address)
+	sockets, err := sieve.ParseAddress(address)
 	if err != nil {
 		return err
 	}
-	s.dial, s.object, s.jobs = dial, o, newJobs(o.Program)
+	s.address, s.object, s.jobs = sockets, o, newJobs(o.Program)
 	s.refusals = newRefusals(s.log, o.RefusalWindow)
 	s.interfaces = s.standard(o.Interface)
 	s.ctx, s.cancel = context.WithCancel(ctx)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/digestd/digestd/daemon/api"
+	"github.com/digestd/digestd/daemon/bus/sieve"
 	"github.com/godbus/dbus/v5"
 )
 
@@ -35,6 +36,9 @@ type session struct {
 	callers map[string]api.Actor // by unique name
 }
 
+// maxReply bounds what the bus and polkit answer.
+const maxReply = 1 << 20
+
 // maxCallers bounds what a session remembers of callers.
 const maxCallers = 1024
 
@@ -43,7 +47,7 @@ const maxCallers = 1024
 func (s *Server) connect(ctx context.Context) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	stream, err := s.dial.open(ctx)
+	stream, err := s.address.Open(ctx, s.sift)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
@@ -68,6 +72,34 @@ func (s *Server) connect(ctx context.Context) (*session, error) {
 		return nil, fmt.Errorf("%w: %w", ErrUnreachable, context.Cause(ctx))
 	}
 	return current, nil
+}
+
+// sift lets nobody but the bus send anything that godbus decodes, besides the answers of polkit and
+// errors.
+func (s *Server) sift(h sieve.Head) (sieve.Fate, uint32) {
+	switch {
+	case h.Sender == "org.freedesktop.DBus", h.Type == dbus.TypeMethodReply && h.Signature == verdictSignature, h.Type == dbus.TypeError && h.Signature == "s":
+		return sieve.Pass, maxReply
+	case h.Type == dbus.TypeMethodReply, h.Type == dbus.TypeError:
+		return sieve.Bare, 0
+	case h.Type == dbus.TypeMethodCall:
+		return sieve.Carry, s.longest(h.Interface, h.Member)
+	case h.Type == dbus.TypeSignal:
+		return sieve.Bare, 0
+	}
+	return sieve.Drop, 0
+}
+
+// longest returns how long the arguments of a method may be.
+func (s *Server) longest(iface, name string) (most uint32) {
+	for _, i := range s.interfaces {
+		for j := range i.Methods {
+			if m := &i.Methods[j]; m.Name == name && (iface == "" || i.Name == iface) {
+				most = max(most, m.longest())
+			}
+		}
+	}
+	return most
 }
 
 // enter introduces the connection to the bus and asks for the name.

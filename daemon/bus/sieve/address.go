@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package object
+package sieve
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"strings"
@@ -18,20 +16,20 @@ import (
 // systemSocket is where the D-Bus specification puts the system bus.
 const systemSocket = "unix:path=/var/run/dbus/system_bus_socket"
 
-// dialer holds the sockets of an address, in order of preference. The first
+// Address holds the sockets of an address, in order of preference. The first
 // byte of an abstract one is '@'.
-type dialer []string
+type Address []string
 
-// parseAddress understands "system" and addresses of Unix sockets, the only
+// ParseAddress understands "system" and addresses of Unix sockets, the only
 // transport over which the bus can vouch for the caller.
-func parseAddress(address string) (dialer, error) {
+func ParseAddress(address string) (Address, error) {
 	if address == "system" {
 		address = os.Getenv("DBUS_SYSTEM_BUS_ADDRESS")
 		if address == "" {
 			address = systemSocket
 		}
 	}
-	var d dialer
+	var d Address
 	for part := range strings.SplitSeq(address, ";") {
 		keys, ok := strings.CutPrefix(part, "unix:")
 		if !ok {
@@ -58,25 +56,16 @@ func parseAddress(address string) (dialer, error) {
 	return d, nil
 }
 
-// open connects to the first socket that answers.
-func (d dialer) open(ctx context.Context) (io.ReadWriteCloser, error) {
+// Open connects to the first socket that answers.
+func (a Address) Open(ctx context.Context, sift Sift) (*Conn, error) {
 	var errs []error
-	for _, name := range d {
+	for _, name := range a {
 		var nd net.Dialer
 		c, err := nd.DialContext(ctx, "unix", name)
 		if err == nil {
-			return plainConn{c, bufio.NewReader(c)}, nil
+			return New(c, sift), nil
 		}
 		errs = append(errs, err)
 	}
 	return nil, errors.Join(errs...)
 }
-
-// plainConn is a connection over which godbus never negotiates the passing of
-// file descriptors: it would keep those that callers attach open for ever.
-type plainConn struct {
-	net.Conn
-	buffered *bufio.Reader
-}
-
-func (c plainConn) Read(b []byte) (int, error) { return c.buffered.Read(b) }

@@ -5,6 +5,7 @@ package rpmdb
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -159,6 +160,44 @@ func TestDamagedSQLite(t *testing.T) {
 		}
 		if name := db.NameOf(t.Context(), 1); name != "" {
 			t.Errorf("%s has a header of %q", what, name)
+		}
+	}
+}
+
+// A database of an image may compute what it says: without an end, or without a limit.
+func TestComputedSQLite(t *testing.T) {
+	const endless = "WITH RECURSIVE t(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM t) SELECT x AS hnum, 'gpg-pubkey' AS key, x'00' AS blob FROM t"
+	const packages, name = "CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, blob BLOB)", "CREATE TABLE Name (key TEXT, hnum INTEGER, idx INTEGER)"
+	for what, schema := range map[string]string{
+		"packages that are a view": "CREATE VIEW Packages AS " + endless + ";" + name,
+		"names that are a view":    packages + "; CREATE VIEW Name AS " + endless,
+		"names whose record is that of a table": packages + "; CREATE VIEW other AS " + endless + `; PRAGMA writable_schema = 1;
+			UPDATE sqlite_schema SET type = 'table', name = 'Name', tbl_name = 'Name', sql = replace(sql, 'other', 'nAme') WHERE name = 'other'`,
+		"a generated blob": "CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, blob AS (zeroblob(200000000)));" + name,
+		"a virtual table":  packages + "; CREATE VIRTUAL TABLE Name USING fts5(key, hnum)",
+	} {
+		dir := t.TempDir()
+		c, err := sql.Open("sqlite", filepath.Join(dir, sqliteFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Exec(schema); err != nil {
+			t.Fatal(what, err)
+		}
+		c.Close()
+		db, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		for _, read := range []func() error{
+			func() error { return db.Headers(ctx, func(uint32, []byte) error { return nil }) },
+			func() error { return db.Named(ctx, "gpg-pubkey", func(uint32, []byte) error { return nil }) },
+		} {
+			if err := read(); err == nil || !strings.Contains(err.Error(), "its tables are none that rpm makes") && !strings.Contains(err.Error(), "malformed") {
+				t.Errorf("%s: %v", what, err)
+			}
 		}
 	}
 }

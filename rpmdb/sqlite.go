@@ -30,6 +30,10 @@ const (
 		WHERE hnum > ? ORDER BY hnum`
 	queryNamed = `SELECT hnum, CASE WHEN length(blob) <= ? THEN blob END FROM Packages
 		WHERE hnum > ? AND hnum IN (SELECT hnum FROM Name WHERE key = ?) ORDER BY hnum`
+	queryTables = `SELECT count(CASE WHEN type = 'table' AND lower(name) = 'packages' THEN 1 END), count(CASE WHEN type <> 'table' THEN 1 END)
+		FROM pragma_table_list WHERE schema = 'main' AND lower(name) IN ('packages', 'name')`
+	queryComputed = `SELECT count(*) FROM (SELECT hidden FROM pragma_table_xinfo('Packages') UNION ALL SELECT hidden FROM pragma_table_xinfo('Name'))
+		WHERE hidden <> 0`
 	queryName = `SELECT key FROM Name WHERE hnum = ? LIMIT 1`
 )
 
@@ -80,11 +84,7 @@ func (s *sqliteSource) connect(ctx context.Context, options string) (err error) 
 		return err
 	}
 	if s.conn, err = s.pool.Conn(ctx); err == nil {
-		var tables int
-		err = s.conn.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'Packages'`).Scan(&tables)
-		if err == nil && tables != 1 {
-			err = errors.New("it has no table of packages")
-		}
+		err = plainTables(ctx, s.conn)
 	}
 	if err != nil {
 		return errors.Join(err, s.close())
@@ -93,6 +93,25 @@ func (s *sqliteSource) connect(ctx context.Context, options string) (err error) 
 }
 
 // cannotShare reports whether sqlite lacks the means to read along with rpm.
+// plainTables refuses a database whose tables are computed: by a view, a virtual table, or a
+// generated column, which an image can make endless.
+func plainTables(ctx context.Context, conn *sql.Conn) error {
+	var packages, others, columns int
+	err := conn.QueryRowContext(ctx, queryTables).Scan(&packages, &others)
+	if err == nil {
+		err = conn.QueryRowContext(ctx, queryComputed).Scan(&columns)
+	}
+	switch {
+	case err != nil:
+		return err
+	case others > 0 || columns > 0:
+		return errors.New("its tables are none that rpm makes")
+	case packages != 1:
+		return errors.New("it has no table of packages")
+	}
+	return nil
+}
+
 func cannotShare(err error) bool {
 	var e *sqlite.Error
 	if !errors.As(err, &e) {

@@ -5,8 +5,12 @@ package terminal
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // JSON prints a document.
@@ -33,6 +37,13 @@ func Compact(v any) ([]byte, error) {
 	return bytes.TrimSpace(data), err
 }
 
+// Indented returns a document with a prefix before all lines but the first, without its line
+// break.
+func Indented(v any, prefix string) ([]byte, error) {
+	data, err := encode(v, "  ")
+	return bytes.ReplaceAll(bytes.TrimSpace(data), []byte("\n"), []byte("\n"+prefix)), err
+}
+
 // encode encodes a document. A list that is always there is empty rather than null, as its
 // schema promises.
 func encode(v any, indent string) ([]byte, error) {
@@ -44,7 +55,29 @@ func encode(v any, indent string) ([]byte, error) {
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", indent)
 	err := enc.Encode(document.Interface())
-	return b.Bytes(), err
+	return visible(b.Bytes()), err
+}
+
+// visible escapes what json leaves as it is in texts and a terminal would obey: C1 control
+// characters, and characters that reorder text. To a program the document is the same.
+func visible(document []byte) []byte {
+	obeyed := func(r rune) bool { return r >= 0x7f && !unicode.IsPrint(r) }
+	if !bytes.ContainsFunc(document, obeyed) {
+		return document
+	}
+	var b []byte
+	for _, r := range string(document) {
+		switch {
+		case !obeyed(r):
+			b = utf8.AppendRune(b, r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			b = fmt.Appendf(b, `\u%04x\u%04x`, high, low)
+		default:
+			b = fmt.Appendf(b, `\u%04x`, r)
+		}
+	}
+	return b
 }
 
 // fill makes nil slices and maps empty, except those of fields that may be left out.

@@ -5,7 +5,6 @@ package verify
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -123,7 +122,7 @@ func (f *findings) ended(v api.Verification) error {
 	if !f.open {
 		return f.app.UI.JSON(verifyDocument{[]api.Finding{}, v})
 	}
-	text, err := json.MarshalIndent(v, "  ", "  ")
+	text, err := terminal.Indented(v, "  ")
 	if err == nil {
 		_, err = fmt.Fprintf(f.app.UI.Out, "\n  ],\n  \"verification\": %s\n}\n", text)
 	}

@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 
 	"github.com/digestd/digestd/daemon/admin"
@@ -158,7 +159,7 @@ func newDaemon(c config.Config, log *slog.Logger, notify Notifier) *Daemon {
 	r := &d.rooms
 	r.Labels = &label.Labels{Host: h}
 	r.Denier = deny.New(h, r.Labels)
-	r.Enroller = enrol.New(h, identity.Files{Dir: c.State, Where: c.SigningKey})
+	r.Enroller = enrol.New(h, identity.Files{Dir: c.State, Where: c.SigningKey, MachineID: filepath.Join(c.Root, "etc/machine-id")})
 	r.Keys = &keysource.Source{Host: h, Enroller: r.Enroller, Denier: r.Denier}
 	r.Keys.Blacklist = r.Keys.ReadBlacklist
 	r.Enroller.Refresh = func(ctx context.Context) error { return r.Keys.Refresh(ctx, true) }
@@ -227,6 +228,9 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	if loaded.Unread != nil {
 		s.Problem("old-certificates", api.SeverityWarning, "cannot read the certificates that signed lists before: "+api.Clean(loaded.Unread.Error())+"; digestd does not recognize the lists signed with them",
 			"restore or remove these files, then: systemctl restart digestd")
+	}
+	if loaded.Foreign != nil {
+		enrol.TellOfForeignKey(s, loaded.Foreign)
 	}
 	if err := d.Exec.Start(recovery); err != nil {
 		return err

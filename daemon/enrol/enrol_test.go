@@ -196,6 +196,43 @@ func TestStartWithAnUnreadableOldCertificate(t *testing.T) {
 	}
 }
 
+// A copy of a machine's disk has its key: status says so until another key signs.
+func TestClonedMachine(t *testing.T) {
+	m := start(t)
+	id := filepath.Join(m.Config.Root, "etc/machine-id")
+	if err := os.MkdirAll(filepath.Dir(id), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	restart := func(machine string) {
+		t.Helper()
+		m.Stop()
+		if err := os.WriteFile(id, []byte(machine), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		m.Start(t)
+	}
+	const foreign = "signing-key-foreign"
+	restart("0123456789abcdef0123456789abcdef\n")
+	if p := m.Problem(foreign); p.ID != "" {
+		t.Errorf("on its own machine: %+v", p)
+	}
+	restart("fedcba9876543210fedcba9876543210\n")
+	if p := m.Problem(foreign); p.Severity != api.SeverityWarning || !strings.Contains(p.Advice, "digestctl keys rotate") {
+		t.Errorf("on another: %+v", p)
+	}
+	if err := m.Enroller.RenewIdentity(t.Context(), api.Actor{}, "cloned"); err != nil {
+		t.Fatal(err)
+	}
+	m.Sync(t)
+	if p := m.Problem(foreign); p.ID != "" {
+		t.Errorf("with a key of its own: %+v", p)
+	}
+	restart("fedcba9876543210fedcba9876543210\n")
+	if p := m.Problem(foreign); p.ID != "" {
+		t.Errorf("with a key of its own, after a start: %+v", p)
+	}
+}
+
 // The owner enrols the certificate that signs and the prepared one.
 func TestEnrollable(t *testing.T) {
 	m := start(t)

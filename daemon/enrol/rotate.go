@@ -50,6 +50,7 @@ func (en *Enroller) RenewIdentity(ctx context.Context, by api.Actor, reason stri
 		s.Basis++
 		s.Certificates = append([]*x509.Certificate{id.Cert}, s.Certificates...)
 		s.MeetSigner(id.Cert, id.Path)
+		s.Solved(foreignKey)
 		sum := sha256.Sum256(id.Cert.Raw)
 		s.Queue.Batch.SetMeta(grounds.MetaCertificate, sum[:])
 		if k, known := s.Keys[old.Identity.SKI()]; known {

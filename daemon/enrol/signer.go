@@ -5,6 +5,7 @@ package enrol
 import (
 	"context"
 	"crypto"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -33,6 +34,20 @@ func (en *Enroller) TellOfSigner(ctx context.Context) {
 		return
 	}
 	en.Logger.Info("signing key found", "in", m.Identity.Key.String())
+}
+
+// foreignKey names the problem of a key that is from another machine.
+const foreignKey = "signing-key-foreign"
+
+// TellOfForeignKey reports that the signing key is from another machine, which a copy of the disk
+// of that machine may have as well, or that this is not known.
+func TellOfForeignKey(s *ledger.Ledger, err error) {
+	severity, advice := api.SeverityNotice, "make the file readable, then: systemctl restart digestd"
+	if foreign := (*identity.Elsewhere)(nil); errors.As(err, &foreign) {
+		severity, advice = api.SeverityWarning, "make a key for this machine alone: digestctl keys rotate --reason WHY; or, if no other machine has the key, remove "+
+			foreign.Path+" and restart digestd"
+	}
+	s.Problem(foreignKey, severity, err.Error(), advice)
 }
 
 // ReachSigner looks for the signing key, if the latest use of it failed.

@@ -54,6 +54,7 @@ type Loaded struct {
 	Identity *Identity
 	Old      []*x509.Certificate // certificates that signed before
 	Unread   error               // names former certificates that cannot be read; nil for none
+	Foreign  error               // an *Elsewhere, or why that is not known; nil for none
 }
 
 // Files keeps identities in the state directory. It makes new keys at the place where; see
@@ -61,6 +62,7 @@ type Loaded struct {
 type Files struct {
 	Dir, Where string
 	Rename     func(from, to string) error // nil: [os.Rename]; tests supply one that fails
+	MachineID  string                      // the file with the ID of this machine; "" for none
 }
 
 // Load implements [Identities].
@@ -73,7 +75,7 @@ func (f Files) Load(ctx context.Context, log *slog.Logger, now time.Time) (Loade
 		log.Info("signing key created", "certificate", id.Path, "in", id.Key.String())
 	}
 	old, unread := oldCertificates(f.Dir)
-	return Loaded{id, old, unread}, nil
+	return Loaded{id, old, unread, f.here(id)}, nil
 }
 
 // read reads the signing key and certificate, or makes them if neither exists. One without the

@@ -128,7 +128,12 @@ func (f Files) Follow(ctx context.Context, now time.Time) (*Identity, error) {
 	}
 	failpoint.Hit("rotate", "after-certificate")
 	id, _, err := read(ctx, f.Dir, f.Where, now)
-	return id, err
+	if err != nil {
+		return nil, err
+	}
+	// An error here is no reason to sign with the former key: the next start records it.
+	_ = f.here(id)
+	return id, nil
 }
 
 // Try implements [Identities].

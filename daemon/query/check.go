@@ -40,7 +40,8 @@ func (q *Query) Check(_ context.Context, head, signatures []byte) (api.Check, er
 	snap := q.Snapshot()
 	m := q.Builder.Load()
 	c, err := m.Examine(h, sigs, snap.Keyring, q.Now())
-	if err == nil && c.Pkg.Name != policy.KeyName {
+	// What no trusted key signed gets no list, and is not worth the memory that one may take.
+	if err == nil && c.Pkg.Name != policy.KeyName && c.Vouch.Verdict == policy.Allow {
 		err = m.Compose(c, h, &build.Workspace{Denials: snap.Denials})
 	}
 	if err != nil {

@@ -5,6 +5,7 @@ package query_test
 import (
 	"crypto/sha256"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -114,6 +115,33 @@ func TestCheckRefusesWhatIsNoHeader(t *testing.T) {
 	} {
 		if c, err := m.Check(t.Context(), heads[0], heads[1]); err == nil {
 			t.Errorf("%s: %+v", name, c)
+		}
+	}
+}
+
+// The list of a package of a stranger is not made: a small header can have a list a hundred times
+// as large, and everybody may ask.
+func TestCheckMakesNoListOfAStranger(t *testing.T) {
+	m := daemontest.New(t, func(c *config.Config) { c.Unsigned = "withhold" })
+	files := map[string]string{}
+	dir := "/" + strings.Repeat(strings.Repeat("d", 199)+"/", 18)
+	for i := range 5000 {
+		files[dir+fmt.Sprint(i)] = "content"
+	}
+	for _, owner := range []string{"", "stranger"} {
+		made, err := gendb.Make(daemontest.Package(t, "large", owner, files))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		c, err := m.Check(t.Context(), made.Blob, made.Head)
+		runtime.ReadMemStats(&after)
+		if err != nil || c.Verdict != api.CheckWithheld {
+			t.Errorf("%+v, %v", c, err)
+		}
+		if took, list := after.TotalAlloc-before.TotalAlloc, uint64(len(dir)*len(files)); took > list/2 {
+			t.Errorf("a header of %d KiB took %d KiB of memory", len(made.Blob)>>10, took>>10)
 		}
 	}
 }

@@ -114,7 +114,7 @@ func (t *UI) Colored(s Style, name, format string, args ...any) {
 			lines[i] = t.Paint(s, lines[i])
 		}
 		text = strings.Join(lines, "\n"+strings.Repeat(" ", factIndent))
-		fmt.Fprintf(t.Out, "  %s %s\n", t.Paint(Faint, fmt.Sprintf("%-11s", name)), text)
+		fmt.Fprintf(t.Out, "  %s %s\n", t.Paint(Faint, fmt.Sprintf("%-11s", Safe(name))), text)
 	}
 }
 

@@ -3,6 +3,7 @@
 package terminal
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -175,5 +176,14 @@ func TestWithout(t *testing.T) {
 		if got := Without(c[0], c[1]); got != c[2] {
 			t.Errorf("without(%q, %q) = %q, want %q", c[0], c[1], got, c[2])
 		}
+	}
+}
+
+// The name of a fact may be digestd's, such as that of a room of the log.
+func TestFactNamesAreSafe(t *testing.T) {
+	var out bytes.Buffer
+	New(&out, &out).Fact("room\x1b[2J\u202e", "text")
+	if got := out.String(); strings.ContainsAny(got, "\x1b\u202e") || !strings.Contains(got, `room\x1b[2J\u202e text`) {
+		t.Errorf("printed %q", got)
 	}
 }

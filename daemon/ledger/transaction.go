@@ -44,7 +44,9 @@ func (s *Ledger) Opened(t *state.Transaction) {
 // is active for the same header, or a decision.
 func (s *Ledger) Consider(t *state.Transaction, element uint32, c *view.Candidate, restore bool) (*view.Entry, policy.Decision) {
 	digest := c.Header
-	if e := s.ByHeader[digest]; e != nil && e.Active() && !e.Broken && s.Trusted(e) {
+	// A list that was only kept is published anew, so that its version is active again and a
+	// grant of it is used up.
+	if e := s.ByHeader[digest]; e != nil && e.Active() && !e.Broken && (restore || e.Grace == "") && s.Trusted(e) {
 		if !restore && t.Added[digest] == nil {
 			a := &state.Addition{Candidate: &view.Candidate{Pkg: e.Package, Header: digest, Name: e.Name}, Reused: true}
 			t.Added[digest] = a
@@ -305,7 +307,7 @@ func (s *Ledger) RemoveNow(t *state.Transaction, e *view.Entry) {
 
 // Foresee predicts the decisions of Consider and Add.
 func (s *Ledger) Foresee(t *state.Transaction, c *view.Candidate) policy.Decision {
-	if e := s.ByHeader[c.Header]; e != nil && e.Active() && s.Trusted(e) {
+	if e := s.ByHeader[c.Header]; e != nil && e.Active() && e.Grace == "" && s.Trusted(e) {
 		return policy.Decision{Verdict: policy.Allow}
 	}
 	if d := s.AdmitCandidate(t, c); d.Verdict == policy.Veto {

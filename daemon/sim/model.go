@@ -300,11 +300,12 @@ func (m *Model) SetFloor(name string, version int) {
 }
 
 // Grant permits a version once, if it needs that and nothing else speaks against it. It may
-// need it if an advisory mentions it: before it comes nobody knows who signed it.
+// need it if an advisory mentions it: before it comes nobody knows who signed it, nor its
+// contents.
 func (m *Model) Grant(p Package) {
 	_, stands := m.lines[p.Name].standing[p.Version]
 	_, gone := m.advice.gone[p.List()]
-	if (m.Rollback(p) || (!stands || gone) && m.advice.mentions(p)) && !m.denied(p) {
+	if (m.Rollback(p) || (!stands || gone) && m.advice.mentions(p)) && !m.deniedByName(p) {
 		m.lines[p.Name].grants[p.Version] = true
 	}
 }

@@ -69,7 +69,7 @@ var acting = []mutation{
 		"a package is gone and its list is there"},
 	{"vanished-package-keeps-list", "daemon/ledger/apply.go", "\t\ts.Plan.Withdraw = append(s.Plan.Withdraw, w)\n\t}\n}\n\n// applyFresh", "\t\t_ = w\n\t}\n}\n\n// applyFresh",
 		"the same for a package that went unseen"},
-	{"broken-list-stands", "daemon/ledger/transaction.go", "e.Active() && !e.Broken && s.Trusted(e) {\n\t\tif !restore", "e.Active() && s.Trusted(e) {\n\t\tif !restore",
+	{"broken-list-stands", "daemon/ledger/transaction.go", "e.Active() && !e.Broken && (restore || e.Grace == \"\") && s.Trusted(e) {\n\t\tif !restore", "e.Active() && (restore || e.Grace == \"\") && s.Trusted(e) {\n\t\tif !restore",
 		"a list that is not there any more counts for a package that is installed again"},
 	{"not-undone", "daemon/executor/executor.go", "\t\ts.Rollback()\n\t\ts.Show()\n\t\treturn d, notBegun{err}\n", "\t\ts.Show()\n\t\treturn d, notBegun{err}\n",
 		"what an act changed stays in memory though its commit failed"},

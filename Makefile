@@ -30,7 +30,8 @@ selinuxdevel ?= /usr/share/selinux/devel
 
 GO ?= go
 export CGO_ENABLED ?= 0
-export GOFLAGS += -buildvcs=false
+# Tests and programs share what is compiled: with -trimpath, as programs are shipped.
+export GOFLAGS += -buildvcs=false -trimpath
 # FIPS=1 builds programs that contain the latest validated version of Go's cryptographic module
 # and are in FIPS mode, see docs/fips.md.
 ifneq ($(filter-out 0 no,$(FIPS)),)

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 )
@@ -25,11 +24,7 @@ func Data(t testing.TB, name string) []byte {
 	t.Helper()
 	dir, named := os.LookupEnv(dataVariable)
 	if !named {
-		_, source, _, ok := runtime.Caller(0)
-		if !ok {
-			t.Fatal("cannot find the source tree")
-		}
-		dir = filepath.Join(filepath.Dir(source), "../../../shared/data")
+		dir = filepath.Join(tree(t), "../shared/data")
 		if _, err := os.Stat(dir); err != nil {
 			t.Skipf("%s of others is not there (%v); %s names the directory that has it", name, err, dataVariable)
 		}
@@ -49,4 +44,20 @@ func Data(t testing.TB, name string) []byte {
 		t.Fatalf("cannot unpack %s: %v", name, err)
 	}
 	return data
+}
+
+// tree returns the top of the source tree, below which go test runs every test.
+func tree(t testing.TB) string {
+	dir, err := os.Getwd()
+	for err == nil {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	t.Fatalf("cannot find the source tree above the directory of the test: %v", err)
+	return ""
 }

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"encoding/hex"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -113,8 +114,21 @@ func (l *Log) Add(e *guard.Event, at time.Time, unit string) (first bool) {
 		}
 	}
 	d.Device, d.Inode = e.File.Device, e.File.Inode
-	d.By = By{PID: e.Process.PID, Parent: e.Process.Parent, UID: e.Process.UID, Command: e.Process.Command, Unit: unit}
+	d.By = By{PID: e.Process.PID, Parent: e.Process.Parent, UID: e.Process.UID, Command: e.Process.Command, Unit: unitName(unit)}
 	return first
+}
+
+// unitName returns a name that a unit can have, or "". A user can make cgroups of any name, and
+// all sums must fit into one answer.
+func unitName(name string) string {
+	const longest = 255
+	allowed := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(`:-_.\@`, r)
+	}
+	if len(name) > longest || strings.ContainsFunc(name, func(r rune) bool { return !allowed(r) }) {
+		return ""
+	}
+	return name
 }
 
 // hour returns the hour of a time, which may lie before the latest: clocks are set.

@@ -386,20 +386,27 @@ func TestLogCountsHours(t *testing.T) {
 }
 
 func TestLogIsBounded(t *testing.T) {
-	var l protocol.Log
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	const many = 2000
-	for i := range uint32(many) {
-		d := digest(i)
-		l.Add(&guard.Event{Act: guard.Execute, Reason: guard.Unlisted, Digest: &d, Path: strings.Repeat("\xff", 383)}, at.Add(time.Duration(i)), "")
-	}
-	got := l.Denials()
-	if len(got.All) != 512 || got.Dropped != many-512 || !strings.HasPrefix(got.All[511].Digest, "000007cf") {
-		t.Errorf("%d sums, %d dropped, the latest %s", len(got.All), got.Dropped, got.All[len(got.All)-1].Digest)
-	}
-	path := serveLog(t, guardtest.NewMemory(), enforcing(), &l, os.Getuid())
-	answer, err := dial(t, path).Denials(t.Context())
-	if err != nil || len(answer.All) != 512 {
-		t.Errorf("%d sums were answered, %v", len(answer.All), err)
+	// A user chooses all texts, that of the unit by making a cgroup of that name.
+	for unit, want := range map[string]string{
+		strings.Repeat("\xff", 249) + ".scope": "", strings.Repeat("\x01", 249) + ".scope": "", strings.Repeat("a", 1000) + ".scope": "",
+		strings.Repeat("\\", 249) + ".scope": strings.Repeat("\\", 249) + ".scope", `a-b_c:d@\x20.scope`: `a-b_c:d@\x20.scope`, "": "",
+	} {
+		var l protocol.Log
+		for i := range uint32(many) {
+			d := digest(i)
+			l.Add(&guard.Event{Act: guard.Execute, Reason: guard.Unlisted, Digest: &d, Path: strings.Repeat("\xff", 383),
+				Process: guard.Process{PID: 1 << 31, Parent: 1 << 31, UID: 1 << 31, Command: strings.Repeat("\x01", 15)}}, at.Add(time.Duration(i)), unit)
+		}
+		got := l.Denials()
+		if len(got.All) != 512 || got.Dropped != many-512 || !strings.HasPrefix(got.All[511].Digest, "000007cf") || got.All[511].By.Unit != want {
+			t.Errorf("%.20q: %d sums, %d dropped, the latest %s by %q", unit, len(got.All), got.Dropped, got.All[len(got.All)-1].Digest, got.All[511].By.Unit)
+		}
+		path := serveLog(t, guardtest.NewMemory(), enforcing(), &l, os.Getuid())
+		answer, err := dial(t, path).Denials(t.Context())
+		if err != nil || len(answer.All) != 512 {
+			t.Errorf("%.20q: %d sums were answered, %v", unit, len(answer.All), err)
+		}
 	}
 }

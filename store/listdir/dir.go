@@ -82,6 +82,7 @@ func Open(path string) (*Dir, error) {
 		return nil, err
 	}
 	d.inherited.begin(d)
+	d.held.begin(d.dirFd())
 	return d, nil
 }
 

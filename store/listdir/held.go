@@ -20,6 +20,11 @@ import (
 // limit is low, it leaves half of it.
 const spareDescriptors = 512
 
+// tableRoom is for how many descriptors the kernel is asked to make room from the start, which
+// takes 8 bytes for each. Whenever its table is full it doubles it, and lets the caller wait for
+// an RCU grace period (expand_fdtable in fs/file.c), which is some 10 ms.
+const tableRoom = 4096
+
 // holds keeps descriptors of lists, so that their inodes stay in memory. The kernel finds its
 // cache of a list only through the list's inode. If it evicts that inode while a file that was
 // looked up in the list is still in use, nothing resets the file's cache any more, not even the
@@ -32,6 +37,9 @@ type holds struct {
 	lists  map[string]hold // by name, or by stagedKey
 	missed map[string]bool // names of published lists that could not be held
 	most   int
+	room   int // how many descriptors the kernel was asked to make room for; guarded by asking
+	asking sync.Mutex
+	begun  sync.WaitGroup
 }
 
 type hold struct {
@@ -49,6 +57,25 @@ func (h *holds) init() {
 		limit.Cur = 1 << 30
 	}
 	h.most = int(limit.Cur) - min(spareDescriptors, int(limit.Cur)/2)
+}
+
+// begin makes room in the background, while the index and lists are read. fd is the list directory.
+func (h *holds) begin(fd int) {
+	h.begun.Go(func() { h.makeRoom(fd, tableRoom) })
+}
+
+// makeRoom has the kernel make room for n descriptors at once, by a copy of fd with a high number.
+// It ignores errors: the kernel then makes room as descriptors come.
+func (h *holds) makeRoom(fd, n int) {
+	h.asking.Lock()
+	defer h.asking.Unlock()
+	if n = min(n, h.most); n <= h.room {
+		return
+	}
+	h.room = n
+	if high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, n-1); err == nil {
+		unix.Close(high)
+	}
 }
 
 // open opens a list for holding. An error means that the list cannot be held now.
@@ -116,6 +143,7 @@ func (h *holds) drop(key string) {
 
 // close releases everything, so that the file system of the lists can be unmounted.
 func (h *holds) close() {
+	h.begun.Wait()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, x := range h.lists {
@@ -131,6 +159,7 @@ func (h *holds) close() {
 // file: the kernel may have caches of these that it cannot find any more. The error says how
 // many lists cannot be held, and why the first of them cannot; see [Dir.Unheld].
 func (d *Dir) Hold(names []string) (fresh []string, err error) {
+	d.held.makeRoom(d.dirFd(), len(names)+spareDescriptors)
 	wanted := make(map[string]bool, len(names))
 	failed := 0
 	for _, name := range names {

@@ -4,8 +4,10 @@ package listdir_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -178,4 +180,45 @@ func TestListsThatCannotBeHeld(t *testing.T) {
 		t.Errorf("lists that are gone are called unheld: %q", left)
 	}
 	wantHeld(t, path, "all removed")
+}
+
+// fdSize returns for how many descriptors the kernel has room (FDSize in proc_pid_status(5)).
+func fdSize(t *testing.T) int {
+	t.Helper()
+	data, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(data), "\nFDSize:")
+	text, _, _ := strings.Cut(rest, "\n")
+	n, err := strconv.Atoi(strings.TrimSpace(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestRoomForDescriptors: no list that is held has to wait until the kernel doubles its table. The
+// table of a process never shrinks, so that a process of its own opens the directory.
+func TestRoomForDescriptors(t *testing.T) {
+	const place = "LISTDIR_TEST_ROOM"
+	if path := os.Getenv(place); path != "" {
+		d, err := listdir.Open(path)
+		if err == nil {
+			err = d.Close()
+		}
+		if got := fdSize(t); err != nil || got < 1024 {
+			t.Errorf("room for %d descriptors after a start, %v", got, err)
+		}
+		return
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self, "-test.run", "^TestRoomForDescriptors$")
+	cmd.Env = append(os.Environ(), place+"="+filepath.Join(t.TempDir(), "lists"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
 }

@@ -5,6 +5,7 @@ package rpmdb
 import (
 	"context"
 	"fmt"
+	"math"
 	"path/filepath"
 
 	"github.com/digestd/digestd/digestlist/header"
@@ -113,6 +114,15 @@ func (b *batch) reset() {
 
 func (b *batch) add(hnum uint32, blob []byte) {
 	copy(b.extend(hnum, len(blob)), blob)
+}
+
+// take is add for a number as a database has it.
+func (b *batch) take(hnum int64, blob []byte) error {
+	if hnum <= 0 || hnum > math.MaxUint32 {
+		return fmt.Errorf("header has number %d", hnum)
+	}
+	b.add(uint32(hnum), blob)
+	return nil
 }
 
 // extend appends an item of n bytes, not cleared, and returns it.

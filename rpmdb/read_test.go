@@ -10,10 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"hash/adler32"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -108,6 +110,83 @@ func TestSQLite(t *testing.T) {
 	cancel()
 	if err := db.Headers(ctx, func(uint32, []byte) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("nobody waits any more: %v", err)
+	}
+}
+
+// TestRows: a pass brings what rpm would read of each row, whatever its type, over as many batches
+// as it takes, and passes at the same time do not mix.
+func TestRows(t *testing.T) {
+	dir := t.TempDir()
+	raw, err := sql.Open("sqlite", "file:"+filepath.Join(dir, sqliteFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	exec := func(query string, args ...any) {
+		t.Helper()
+		if _, err := raw.ExecContext(t.Context(), query, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec(`CREATE TABLE Packages (hnum INTEGER PRIMARY KEY AUTOINCREMENT, blob BLOB NOT NULL)`)
+	want := map[uint32]string{1: "blob", 2: "text", 3: "", 7: ""}
+	exec(`INSERT INTO Packages VALUES (1, CAST('blob' AS BLOB)), (2, 'text'), (3, x''), (7, 4711)`)
+	for n := range uint32(5) {
+		want[100+n] = strings.Repeat(string(rune('a'+n)), 700_000)
+		exec(`INSERT INTO Packages VALUES (?, ?)`, 100+n, []byte(want[100+n]))
+	}
+	db, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			got := map[uint32]string{}
+			err := db.Headers(t.Context(), func(hnum uint32, blob []byte) error { got[hnum] = string(blob); return nil })
+			if err != nil || !maps.Equal(got, want) {
+				t.Errorf("%d headers, %v; want %d", len(got), err, len(want))
+			}
+		})
+	}
+	group.Wait()
+	if len(takers.of) > 0 {
+		t.Errorf("%d batches are kept", len(takers.of))
+	}
+	exec(`INSERT INTO Packages VALUES (5000000000, x'00')`)
+	if err := db.Headers(t.Context(), func(uint32, []byte) error { return nil }); err == nil || !strings.Contains(err.Error(), "header has number 5000000000") {
+		t.Errorf("a number that rpm cannot have: %v", err)
+	}
+	if _, err := raw.ExecContext(t.Context(), `SELECT `+takeFunction+`(1, 1, x'00')`); err == nil || !strings.Contains(err.Error(), "nobody fills batch 1") {
+		t.Errorf("a batch that nobody fills: %v", err)
+	}
+}
+
+// TestSortedRows: sqlite has to sort the rows of a table that rpm would not make, and hands out all
+// of them before that. No batch takes more than it holds.
+func TestSortedRows(t *testing.T) {
+	dir := t.TempDir()
+	raw, err := sql.Open("sqlite", "file:"+filepath.Join(dir, sqliteFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	if _, err := raw.ExecContext(t.Context(), `CREATE TABLE Packages (hnum INTEGER, blob BLOB)`); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 20 {
+		if _, err := raw.ExecContext(t.Context(), `INSERT INTO Packages VALUES (?, zeroblob(700000))`, 20-n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	src, err := openSQLite(t.Context(), filepath.Join(dir, sqliteFile), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.close()
+	var b batch
+	if err := src.read(t.Context(), 0, &b); err == nil || !strings.Contains(err.Error(), "come in no order") || len(b.items) > 2 {
+		t.Errorf("a batch of %d headers, %v", len(b.items), err)
 	}
 }
 

@@ -68,7 +68,27 @@ func TestWhatIsFound(t *testing.T) {
 	}
 }
 
-// A question that takes too long ends with its process, and the next has another.
+// Questions that come one after the other are answered by one process.
+func TestOneProcess(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "file"), "content")
+	p := newPool(t, dir)
+	for range 2 * readers {
+		if _, err := p.At(t.Context(), "/file"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	running := 0
+	for _, s := range p.slots {
+		if s.worker != nil {
+			running++
+		}
+	}
+	if running != 1 || len(p.slots) != readers {
+		t.Errorf("%d processes run in %d slots", running, len(p.slots))
+	}
+}
+
 // What is called meanwhile is called once, while the process looks: not without a process.
 func TestAtWhile(t *testing.T) {
 	dir := t.TempDir()
@@ -87,16 +107,15 @@ func TestAtWhile(t *testing.T) {
 	}
 	p.stuck.Store(maxStuck)
 	defer p.stuck.Store(0)
-	for range readers {
-		s := <-p.slots
+	for _, s := range p.slots {
 		s.rest(0)
-		p.slots <- s
 	}
 	if _, err := p.AtWhile(t.Context(), "/file", func() { calls++ }); err == nil || calls != 1 {
 		t.Errorf("without a process: %v after %d calls", err, calls)
 	}
 }
 
+// A question that takes too long ends with its process, and the next has another.
 func TestDeadline(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "file"), "content")

@@ -42,7 +42,9 @@ const (
 // and end when they are not used for a while.
 type Pool struct {
 	root  string
-	slots chan *slot
+	free  chan struct{} // holds one token for each slot that is not in use
+	mu    sync.Mutex    // guards slots
+	slots []*slot       // those that are not in use; the last was used last
 	stuck atomic.Int32
 }
 
@@ -63,19 +65,39 @@ type worker struct {
 
 // NewPool returns a pool that examines files inside of root.
 func NewPool(root string) *Pool {
-	p := &Pool{root: root, slots: make(chan *slot, readers)}
+	p := &Pool{root: root, free: make(chan struct{}, readers)}
 	for range readers {
-		p.slots <- &slot{}
+		p.put(&slot{})
 	}
 	return p
+}
+
+// take returns the slot that was used last: its process is most likely in the caches of a
+// processor, and further ones are started only when they are needed. The caller took a token out
+// of free.
+func (p *Pool) take() *slot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := len(p.slots) - 1
+	s := p.slots[last]
+	p.slots = p.slots[:last]
+	return s
+}
+
+// put gives a slot back, with a token.
+func (p *Pool) put(s *slot) {
+	p.mu.Lock()
+	p.slots = append(p.slots, s)
+	p.mu.Unlock()
+	p.free <- struct{}{}
 }
 
 // Close ends idle processes. Busy ones end after their current question.
 func (p *Pool) Close() {
 	for range readers {
 		select {
-		case s := <-p.slots:
-			s.rest(0)
+		case <-p.free:
+			p.take().rest(0)
 		default:
 		}
 	}
@@ -90,13 +112,13 @@ func (p *Pool) At(ctx context.Context, path string, algos ...digestlist.Algo) (F
 // AtWhile is [Pool.At], and calls meanwhile after it has sent the question. meanwhile must not
 // take longer than the answer. It is not called if there is no process.
 func (p *Pool) AtWhile(ctx context.Context, path string, meanwhile func(), algos ...digestlist.Algo) (File, error) {
-	var s *slot
 	select {
-	case s = <-p.slots:
+	case <-p.free:
 	case <-ctx.Done():
 		return File{}, &api.Error{Code: api.Busy, Message: "too many requests about files are in progress", Advice: "wait until some of them have returned"}
 	}
-	defer func() { p.slots <- s }()
+	s := p.take()
+	defer p.put(s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.timer != nil {

@@ -224,7 +224,7 @@ func (d *Daemon) begin(recovery store.Recovery) error {
 	}
 	s.Keyring = pgp.NewKeyring()
 	s.MeetSigner(id.Cert, id.Path)
-	s.TellOfFormat(c.Format, func() bool { return d.Features().DigestCache == kernel.Yes })
+	s.TellOfFormat(c.Format, func() bool { return d.DigestCache() == kernel.Yes })
 	if loaded.Unread != nil {
 		s.Problem("old-certificates", api.SeverityWarning, "cannot read the certificates that signed lists before: "+api.Clean(loaded.Unread.Error())+"; digestd does not recognize the lists signed with them",
 			"restore or remove these files, then: systemctl restart digestd")

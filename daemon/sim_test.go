@@ -448,7 +448,7 @@ func (m *simMachine) newDaemon() (*Daemon, simDisk, simIndex, error) {
 	d := newDaemon(m.config, log, notify)
 	d.Now = m.now
 	d.Dir, d.Index, d.rooms.Enroller.Identities = m.memoryDir, m.memoryIndex, m.identities
-	d.Database, d.Keyrings, d.Features = m.db.(*memoryDatabases).open, noKeyrings{}, func() kernel.Features { return kernel.Features{} }
+	d.Database, d.Keyrings, d.DigestCache = m.db.(*memoryDatabases).open, noKeyrings{}, func() kernel.Answer { return kernel.No }
 	d.UnitOf = nil
 	m.memoryDir.Reopen()
 	var err error

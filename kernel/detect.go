@@ -61,20 +61,12 @@ const maxDetect = 4 << 20
 func Detect(root string) Features {
 	tree := detectTree{root}
 	f := Features{
-		Release: strings.TrimSpace(tree.text("proc/sys/kernel/osrelease")), SecurityFS: tree.filled("sys/kernel/security"),
+		Release: tree.release(), SecurityFS: tree.filled("sys/kernel/security"),
 		DigestCache: Unknown, IMA: Unknown, Appraisal: Unknown, Mode: AppraiseEnforce, Rules: Unknown, Lists: Unknown, Modsig: Unknown, Authority: Unknown,
 	}
 	config := tree.config(f.Release)
-	set := func(option string) Answer {
-		switch {
-		case config == nil:
-			return Unknown
-		case bytes.Contains(config, []byte("\n"+option+"=y\n")):
-			return Yes
-		}
-		return No
-	}
-	f.DigestCache, f.IMA = set("CONFIG_INTEGRITY_DIGEST_CACHE"), set("CONFIG_IMA")
+	set := func(option string) Answer { return answer(config, option) }
+	f.DigestCache, f.IMA = set(optionDigestCache), set("CONFIG_IMA")
 	f.Appraisal, f.Modsig = set("CONFIG_IMA_APPRAISE"), set("CONFIG_IMA_APPRAISE_MODSIG")
 	f.Authority = set("CONFIG_SYSTEM_BLACKLIST_AUTH_UPDATE")
 	if f.SecurityFS {
@@ -99,6 +91,32 @@ func Detect(root string) Features {
 	f.readCommandLine(words)
 	f.readPolicy(tree, words)
 	return f
+}
+
+const optionDigestCache = "CONFIG_INTEGRITY_DIGEST_CACHE"
+
+// HasDigestCache finds out the DigestCache of Features alone. It reads the kernel's configuration,
+// which is large, only if securityfs is not mounted.
+func HasDigestCache(root string) Answer {
+	tree := detectTree{root}
+	switch {
+	case tree.there(DigestCachePath):
+		return Yes
+	case tree.filled("sys/kernel/security"):
+		return No
+	}
+	return answer(tree.config(tree.release()), optionDigestCache)
+}
+
+// answer reports whether a kernel's configuration, as config returns it, has an option built in.
+func answer(config []byte, option string) Answer {
+	switch {
+	case config == nil:
+		return Unknown
+	case bytes.Contains(config, []byte("\n"+option+"=y\n")):
+		return Yes
+	}
+	return No
 }
 
 // readCommandLine reads how appraisal was configured at boot. The last parameter counts.
@@ -165,6 +183,10 @@ func (t detectTree) there(path string) bool {
 func (t detectTree) filled(path string) bool {
 	entries, _ := os.ReadDir(filepath.Join(t.root, path))
 	return len(entries) > 0
+}
+
+func (t detectTree) release() string {
+	return strings.TrimSpace(t.text("proc/sys/kernel/osrelease"))
 }
 
 // text returns the content of a file, "" if it cannot be read.

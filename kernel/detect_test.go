@@ -94,8 +94,12 @@ func TestDetect(t *testing.T) {
 			Release: "6", SecurityFS: true, DigestCache: "yes", IMA: "no", Appraisal: "no", Mode: "off", Rules: "no", Lists: "no", Modsig: "no", Authority: "unknown",
 		}},
 	} {
-		if diff := cmp.Diff(test.want, kernel.Detect(tree(t, test.files))); diff != "" {
+		root := tree(t, test.files)
+		if diff := cmp.Diff(test.want, kernel.Detect(root)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
+		}
+		if got := kernel.HasDigestCache(root); got != test.want.DigestCache {
+			t.Errorf("%s: has the Integrity Digest Cache: %s, want %s", test.name, got, test.want.DigestCache)
 		}
 	}
 }

@@ -127,7 +127,7 @@ func (en *Enroller) TellOfEnrolment(ctx context.Context) {
 			others = others || id != skid && en.isOwn(id)
 		}
 	}
-	cache := in == "" && en.Features().DigestCache == kernel.Yes
+	cache := in == "" && en.DigestCache() == kernel.Yes
 	en.Exec.Enter(ctx, "note", func(s *ledger.Ledger) error {
 		switch {
 		case in != "" || len(rings) == 0 && !cache:

@@ -50,9 +50,10 @@ type Machine struct {
 	Root     *kernel.Root
 	Database func() (Database, error) // [rpmdb.ErrNoDatabase] if there is none
 	Keyrings keyrings
-	Features func() kernel.Features // of the kernel
 	Booted   func() (deployment.Deployment, error)
 	UnitOf   func(pid uint32) string
+
+	DigestCache func() kernel.Answer // whether the kernel has the Integrity Digest Cache
 }
 
 // Signals wake the loops of rooms.
@@ -68,7 +69,7 @@ type Signals struct {
 // New returns a host for this machine. The caller sets root, executor, list directory and index.
 func New(c config.Config, log *slog.Logger) *Host {
 	h := &Host{Config: c, Logger: log, Now: failpoint.Now, Memory: memory.New(),
-		Machine: Machine{Booted: bootedInto(c.Root), Keyrings: kernel.NewKeyrings(), Features: func() kernel.Features { return kernel.Detect("/") }, UnitOf: kernel.UnitOf},
+		Machine: Machine{Booted: bootedInto(c.Root), Keyrings: kernel.NewKeyrings(), DigestCache: func() kernel.Answer { return kernel.HasDigestCache("/") }, UnitOf: kernel.UnitOf},
 		Signals: Signals{Wanted: make(chan string, 1), Ended: make(chan struct{}, 1), Timed: make(chan struct{}, 1),
 			ListsChanged: make(chan struct{}, 1), Chores: make(chan struct{}, 1), LabelsWanted: make(chan struct{}, 1)},
 	}

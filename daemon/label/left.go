@@ -81,7 +81,7 @@ func (l *Labels) renewStale(ctx context.Context) {
 }
 
 func (l *Labels) renewQuietly(ctx context.Context, names []string) {
-	if kernel.Detect("/").DigestCache == kernel.No {
+	if kernel.HasDigestCache("/") == kernel.No {
 		return // nothing has cached a list, and files keep their times
 	}
 	files, resisted := 0, 0

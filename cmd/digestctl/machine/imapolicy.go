@@ -39,7 +39,7 @@ digestd. Without --kernel it prints the rules for the running kernel.`,
 				p.DigestCache = true
 			case "stock":
 			case "":
-				p.DigestCache = kernel.Detect("/").DigestCache == kernel.Yes
+				p.DigestCache = kernel.HasDigestCache("/") == kernel.Yes
 			default:
 				return fmt.Errorf("ima-policy: --kernel is digest-cache or stock, not %q", kind)
 			}

@@ -7,6 +7,7 @@ import (
 	"crypto"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -23,6 +24,7 @@ import (
 	"github.com/digestd/digestd/daemon/signer"
 	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/header"
+	"github.com/digestd/digestd/hooks/wire"
 	"github.com/digestd/digestd/integration/bench/gendb"
 	"github.com/digestd/digestd/integration/needs"
 	"github.com/digestd/digestd/kernel"
@@ -279,4 +281,37 @@ func TestSignaturesWhileUnpacking(t *testing.T) {
 	b := *m.Builder.Load()
 	b.Identity = id
 	m.Builder.Store(&b)
+}
+
+// wordy is a key whose signatures are as long as those of the largest keys.
+type wordy struct{ signer.Signer }
+
+func (wordy) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return make([]byte, 1000), nil
+}
+
+// The signatures that a package manager gets fit into one message, however many files there are:
+// without that message it would have lost digestd.
+func TestSignaturesFitIntoAMessage(t *testing.T) {
+	m := &machine{Machine: daemontest.New(t, func(c *config.Config) { c.IMASignatures = true })}
+	files := map[string]string{}
+	for i := range 9000 {
+		files[fmt.Sprintf("/usr/bin/%d", i)] = "content"
+	}
+	many := m.Install(t, daemontest.Package(t, "many", "", files))[0]
+	m.Sync(t)
+	b, with := *m.Builder.Load(), *m.Builder.Load().Identity
+	id := b.Identity
+	with.Key, b.Identity = wordy{id.Key}, &with
+	m.Builder.Store(&b)
+	got, err := m.forPlugin(t, t.Context(), many, "tlv-many-0:1-1.noarch", export.SignBudget)
+	b.Identity = id
+	m.Builder.Store(&b)
+	size := 0
+	for _, value := range got {
+		size += 4 + 4 + len(value)
+	}
+	if err != nil || len(got) == 0 || size > wire.MaxList-wire.MaxControl {
+		t.Errorf("%d signatures of %d bytes in all, %v", len(got), size, err)
+	}
 }

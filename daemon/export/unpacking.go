@@ -72,9 +72,12 @@ func (x *Exporter) SignaturesFor(ctx context.Context, h *header.Header, list str
 		}
 		failed <- nil
 	}()
-	for {
+	for room := wire.MaxList - wire.MaxControl; ; {
 		select {
 		case s := <-made:
+			if room -= 4 + 4 + len(s.Value); room < 0 {
+				return sigs, nil // what is left is signed when the transaction is over
+			}
 			sigs = append(sigs, s)
 		case err := <-failed:
 			return sigs, err

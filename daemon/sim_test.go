@@ -545,8 +545,8 @@ func (m *simMachine) Compare(in sim.Installed) error {
 // Directory reads the lists as a kernel would.
 func (m *simMachine) Directory() map[string][]int {
 	lists := map[string][]int{}
-	for file, data := range m.lists.All() {
-		file = digestlist.WithoutSequence(file)
+	for numbered, data := range m.lists.All() {
+		file := digestlist.WithoutSequence(numbered)
 		name, known := m.shown[file]
 		if !known {
 			name, _ = strings.CutPrefix(file, "tlv-")
@@ -555,6 +555,9 @@ func (m *simMachine) Directory() map[string][]int {
 			} else if n, err := nevra.Parse(name); err == nil {
 				name = fmt.Sprintf("%s-%s.%s", n.Name, n.Version, n.Arch)
 			}
+		}
+		if _, two := lists[name]; two && numbered == file {
+			continue // a number came since, and the list without it was kept
 		}
 		lists[name] = m.list(file, data).contents
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/digestd/digestd/daemon/ledger/leftout"
 	"github.com/digestd/digestd/daemon/ledger/state"
 	"github.com/digestd/digestd/daemon/view"
+	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/digestlist/header"
 	"github.com/digestd/digestd/digestlist/nevra"
 	"github.com/digestd/digestd/hooks/wire"
@@ -152,7 +153,9 @@ func (s *Ledger) claims(found []state.InstalledPackage, r *Reconciled) map[recor
 // was not removed, and what let it in still does.
 func (s *Ledger) withdrawOthers(installed map[record.Digest]string, r *Reconciled) {
 	replaced := make(map[string]bool, len(installed))
+	versions := make(map[string]bool, len(installed))
 	for header, name := range installed {
+		versions[digestlist.WithoutSequence(name)] = true
 		if e := s.ByName[name]; e != nil && e.Header != header {
 			replaced[name] = true
 		}
@@ -161,8 +164,9 @@ func (s *Ledger) withdrawOthers(installed map[record.Digest]string, r *Reconcile
 		if installed[e.Header] == e.Name || replaced[e.Name] || e.Own != "" || e.Change == record.Moving {
 			continue
 		}
-		// Nothing writes a kept list anew: one that may not be on the disk cannot stay.
-		if e.Grace != "" && e.Grace == s.Boot && e.Change != record.Publishing {
+		// Nothing writes a kept list anew: one that may not be on the disk cannot stay. One of
+		// another build of an installed version goes whatever the numbers of both are.
+		if e.Grace != "" && e.Grace == s.Boot && e.Change != record.Publishing && !versions[digestlist.WithoutSequence(e.Name)] {
 			continue
 		}
 		w := state.Withdrawal{Name: e.Name}

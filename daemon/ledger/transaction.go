@@ -266,14 +266,14 @@ func (s *Ledger) Remove(t *state.Transaction, element uint32, digest record.Dige
 
 // supplanted returns the entry of the version that an element erases, if the list of that
 // was replaced by one of another build, in a transaction that was cut short: no header
-// that is installed leads to it any more.
+// that is installed leads to it any more. It has no list that stands, or none at all.
 func (s *Ledger) supplanted(t *state.Transaction, element uint32) *view.Entry {
 	if !s.Unsettled || int(element) >= len(t.Elements) {
 		return nil
 	}
 	pkg := t.Elements[element].NEVRA
 	for _, e := range s.ByLine[view.LineOf(pkg)] {
-		if e.Package == pkg && e.Broken {
+		if e.Package == pkg && (e.Broken || !e.Active()) && t.Added[e.Header] == nil {
 			return e
 		}
 	}

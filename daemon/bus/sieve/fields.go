@@ -66,7 +66,12 @@ func (all fields) signature() string { return all.text(dbus.FieldSignature) }
 
 // message makes a message of a header and another body.
 func (all fields) message(order binary.ByteOrder, fixed []byte, signature string, body []byte) []byte {
-	w := writer{order: order, data: make([]byte, 0, maxFields+len(body))}
+	const most = 16 // bytes of a field beside its text, or before the fields
+	size := 2*most + len(signature) + len(body)
+	for _, f := range all {
+		size += most + len(f.text)
+	}
+	w := writer{order: order, data: make([]byte, 0, size)}
 	w.data = append(w.data, fixed[:4]...)
 	w.uint32(uint32(len(body)))
 	w.data = append(w.data, fixed[8:12]...)

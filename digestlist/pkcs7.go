@@ -11,6 +11,8 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
+	"slices"
+	"sync"
 
 	"golang.org/x/crypto/cryptobyte"
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -70,54 +72,85 @@ func SigningHash(key crypto.PublicKey) (crypto.Hash, error) {
 // certificate is embedded, so that a kernel that blacklists it refuses the list.
 // RSA signs by PKCS #1 v1.5; elliptic curves by ECDSA.
 func SignPKCS7(body []byte, cert *x509.Certificate, key crypto.Signer) ([]byte, error) {
-	hash, err := SigningHash(key.Public())
+	s, err := NewSigner(cert, key)
 	if err != nil {
-		return nil, fmt.Errorf("cannot sign: %w", err)
+		return nil, err
 	}
-	sum := hash.New()
+	sum := s.kind.hash.New()
 	sum.Write(body)
-	return SignDigestPKCS7(sum.Sum(nil), cert, key)
+	return s.Sign(sum.Sum(nil))
 }
 
-// SignDigestPKCS7 is SignPKCS7 for a caller that has the digest of the body by the algorithm
-// that SigningHash returns.
-func SignDigestPKCS7(digest []byte, cert *x509.Certificate, key crypto.Signer) ([]byte, error) {
-	h, err := hashFor(key.Public())
-	if err == nil && len(digest) != h.hash.Size() {
-		err = fmt.Errorf("a digest by %v has %d bytes, not %d", h.hash, h.hash.Size(), len(digest))
-	}
+// Signer signs as [SignPKCS7] does for many bodies, which takes less time for each. Goroutines can
+// share it.
+type Signer struct {
+	cert  *x509.Certificate
+	key   crypto.Signer
+	kind  pkcs7Hash
+	heads sync.Map // a message without its signature, which is at its end, by the length of that
+}
+
+// NewSigner returns the Signer of a key and its certificate. The kernel verifies signatures by RSA
+// and ECDSA only.
+func NewSigner(cert *x509.Certificate, key crypto.Signer) (*Signer, error) {
+	kind, err := hashFor(key.Public())
 	if err != nil {
 		return nil, fmt.Errorf("cannot sign: %w", err)
+	}
+	return &Signer{cert: cert, key: key, kind: kind}, nil
+}
+
+// Has reports whether s is of this key and this certificate.
+func (s *Signer) Has(cert *x509.Certificate, key crypto.Signer) bool {
+	return s.cert == cert && s.key == key
+}
+
+// Sign signs the body that has this digest, by the algorithm that [SigningHash] returns.
+func (s *Signer) Sign(digest []byte) ([]byte, error) {
+	if len(digest) != s.kind.hash.Size() {
+		return nil, fmt.Errorf("cannot sign: a digest by %v has %d bytes, not %d", s.kind.hash, s.kind.hash.Size(), len(digest))
 	}
 	// Without a source of randomness ECDSA takes it from key and digest (RFC 6979), which
 	// is quicker, and no worse where that source is.
-	sig, err := key.Sign(nil, digest, h.hash)
+	sig, err := s.key.Sign(nil, digest, s.kind.hash)
 	if err != nil {
 		return nil, fmt.Errorf("cannot sign: %w", err)
 	}
-	_, isRSA := key.Public().(*rsa.PublicKey)
+	head, made := s.heads.Load(len(sig))
+	if !made {
+		der, err := s.message(sig)
+		if err != nil {
+			return nil, fmt.Errorf("cannot encode the signature: %w", err)
+		}
+		head, _ = s.heads.LoadOrStore(len(sig), der[:len(der)-len(sig)])
+	}
+	return slices.Concat(head.([]byte), sig), nil
+}
 
-	b := cryptobyte.NewFixedBuilder(make([]byte, 0, len(cert.Raw)+len(cert.RawIssuer)+len(sig)+256))
+// message encodes the message whose signature is sig.
+func (s *Signer) message(sig []byte) ([]byte, error) {
+	_, isRSA := s.key.Public().(*rsa.PublicKey)
+	var b cryptobyte.Builder
 	b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) { // ContentInfo
 		b.AddASN1ObjectIdentifier(oidSignedData)
 		b.AddASN1(explicit(0), func(b *cryptobyte.Builder) {
 			b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) { // SignedData
 				b.AddASN1Int64(1)
-				b.AddASN1(casn1.SET, func(b *cryptobyte.Builder) { addAlgorithm(b, h.digest, false) })
+				b.AddASN1(casn1.SET, func(b *cryptobyte.Builder) { addAlgorithm(b, s.kind.digest, false) })
 				b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(oidData) })
-				b.AddASN1(explicit(0), func(b *cryptobyte.Builder) { b.AddBytes(cert.Raw) })
+				b.AddASN1(explicit(0), func(b *cryptobyte.Builder) { b.AddBytes(s.cert.Raw) })
 				b.AddASN1(casn1.SET, func(b *cryptobyte.Builder) {
 					b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) { // SignerInfo
 						b.AddASN1Int64(1)
 						b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
-							b.AddBytes(cert.RawIssuer)
-							b.AddASN1BigInt(cert.SerialNumber)
+							b.AddBytes(s.cert.RawIssuer)
+							b.AddASN1BigInt(s.cert.SerialNumber)
 						})
-						addAlgorithm(b, h.digest, false)
+						addAlgorithm(b, s.kind.digest, false)
 						if isRSA {
 							addAlgorithm(b, oidRSA, true)
 						} else {
-							addAlgorithm(b, h.ecdsa, false)
+							addAlgorithm(b, s.kind.ecdsa, false)
 						}
 						b.AddASN1OctetString(sig)
 					})
@@ -125,11 +158,7 @@ func SignDigestPKCS7(digest []byte, cert *x509.Certificate, key crypto.Signer) (
 			})
 		})
 	})
-	der, err := b.Bytes()
-	if err != nil {
-		return nil, fmt.Errorf("cannot encode the signature: %w", err)
-	}
-	return der, nil
+	return b.Bytes()
 }
 
 func explicit(n uint8) casn1.Tag { return casn1.Tag(n).ContextSpecific().Constructed() }

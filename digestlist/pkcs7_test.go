@@ -146,6 +146,36 @@ func TestSignAgain(t *testing.T) {
 	}
 }
 
+// TestSigner: what a Signer keeps for the next signature, of whatever length, changes none.
+func TestSigner(t *testing.T) {
+	for _, k := range kinds(t) {
+		s, err := digestlist.NewSigner(k.cert, k.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hash, err := digestlist.SigningHash(k.key.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range 40 {
+			body := []byte{byte(n)}
+			h := hash.New()
+			h.Write(body)
+			got, err := s.Sign(h.Sum(nil))
+			want, second := digestlist.SignPKCS7(body, k.cert, k.key)
+			if err != nil || second != nil || !bytes.Equal(got, want) {
+				t.Fatalf("%s, body %d: %v, %v, the same: %t", k.name, n, err, second, bytes.Equal(got, want))
+			}
+		}
+		if der, err := s.Sign(make([]byte, hash.Size()-1)); err == nil || der != nil {
+			t.Errorf("%s: a short digest is signed", k.name)
+		}
+		if !s.Has(k.cert, k.key) || s.Has(new(x509.Certificate), k.key) {
+			t.Errorf("%s: the signer has another certificate", k.name)
+		}
+	}
+}
+
 var signedBody = []byte("the body of a list, with \r\n and \x00 in it\n")
 
 func TestSignPKCS7(t *testing.T) {

@@ -133,8 +133,8 @@ func (a away) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, 
 
 // sign lets a key sign from now on, with the certificate that signs now.
 func (m machine) sign(key signer.Signer) {
-	b, id := *m.Builder.Load(), *m.Builder.Load().Identity
-	id.Key, b.Identity = key, &id
+	b := *m.Builder.Load()
+	b.Identity = &identity.Identity{Cert: b.Identity.Cert, Key: key, Path: b.Identity.Path}
 	m.Builder.Store(&b)
 }
 

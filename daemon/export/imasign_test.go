@@ -269,8 +269,8 @@ func TestSignaturesWhileUnpacking(t *testing.T) {
 	} {
 		key := test.key
 		key.Signer = id.Key
-		b, with := *m.Builder.Load(), *id
-		with.Key, b.Identity = key, &with
+		b := *m.Builder.Load()
+		b.Identity = &identity.Identity{Cert: id.Cert, Key: key, Path: id.Path}
 		m.Builder.Store(&b)
 		started := time.Now()
 		got, err := m.forPlugin(t, t.Context(), tool, list, test.budget)
@@ -300,9 +300,9 @@ func TestSignaturesFitIntoAMessage(t *testing.T) {
 	}
 	many := m.Install(t, daemontest.Package(t, "many", "", files))[0]
 	m.Sync(t)
-	b, with := *m.Builder.Load(), *m.Builder.Load().Identity
+	b := *m.Builder.Load()
 	id := b.Identity
-	with.Key, b.Identity = wordy{id.Key}, &with
+	b.Identity = &identity.Identity{Cert: id.Cert, Key: wordy{id.Key}, Path: id.Path}
 	m.Builder.Store(&b)
 	got, err := m.forPlugin(t, t.Context(), many, "tlv-many-0:1-1.noarch", export.SignBudget)
 	b.Identity = id

@@ -12,6 +12,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/digestd/digestd/daemon/api"
 	"github.com/digestd/digestd/daemon/ledger/grounds"
@@ -25,6 +26,8 @@ type Identity struct {
 	Cert *x509.Certificate
 	Key  signer.Signer
 	Path string // of the certificate
+
+	lists atomic.Pointer[digestlist.Signer] // what signs lists, of the latest Cert and Key
 }
 
 // KeyPath returns the path of the file that contains the key, or the reference to it.
@@ -47,7 +50,14 @@ func (id *Identity) Sign(body []byte, sum record.Digest) (sig []byte, wide strin
 		digest = h.Sum(nil)
 		wide = hex.EncodeToString(digest)
 	}
-	sig, err = digestlist.SignDigestPKCS7(digest, id.Cert, id.Key)
+	s := id.lists.Load()
+	if s == nil || !s.Has(id.Cert, id.Key) {
+		if s, err = digestlist.NewSigner(id.Cert, id.Key); err != nil {
+			return nil, "", err
+		}
+		id.lists.Store(s)
+	}
+	sig, err = s.Sign(digest)
 	return sig, wide, err
 }
 

@@ -37,13 +37,7 @@ func signed(t *testing.T, body string, curve elliptic.Curve) (file []byte, by *x
 	if err != nil {
 		t.Fatal(err)
 	}
-	hash, err := digestlist.SigningHash(key.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := hash.New()
-	h.Write([]byte(body))
-	sig, err := digestlist.SignDigestPKCS7(h.Sum(nil), cert, key)
+	sig, err := digestlist.SignPKCS7([]byte(body), cert, key)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ package reconcile_test
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,8 +38,7 @@ func TestImageLists(t *testing.T) {
 		t.Fatal(err)
 	}
 	cert, key := daemontest.Certificate(t, 2048)
-	sum := sha256.Sum256(body)
-	sig, err := digestlist.SignDigestPKCS7(sum[:], cert, key)
+	sig, err := digestlist.SignPKCS7(body, cert, key)
 	if err != nil {
 		t.Fatal(err)
 	}

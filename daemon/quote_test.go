@@ -17,7 +17,6 @@ import (
 	"github.com/digestd/digestd/daemon/attest"
 	"github.com/digestd/digestd/daemon/config"
 	"github.com/digestd/digestd/daemon/daemontest"
-	"github.com/digestd/digestd/daemon/identity"
 	"github.com/digestd/digestd/daemon/signer"
 	"github.com/digestd/digestd/integration/tokentest"
 )
@@ -75,8 +74,7 @@ func TestQuoteWithoutTPM(t *testing.T) {
 		}
 	}
 	b := *m.Builder.Load()
-	id := b.Identity
-	b.Identity = &identity.Identity{Cert: id.Cert, Key: broken{id.Key}, Path: id.Path}
+	b.Identity = b.Identity.With(b.Identity.Cert, broken{b.Identity.Key})
 	m.Builder.Store(&b)
 	if q, err := m.AnchorQuote(t.Context(), nonce); err == nil || !strings.Contains(err.Error(), "the token is away") {
 		t.Errorf("nothing can sign, and there is a quote: %s, %v", q, err)

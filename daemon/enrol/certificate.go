@@ -44,16 +44,14 @@ func (en *Enroller) ReloadCertificate(ctx context.Context, by api.Actor) (change
 		return false, err
 	}
 	err = en.Exec.Enter(ctx, "certificate", func(s *ledger.Ledger) error {
-		id := *old.Identity
-		id.Cert = cert
 		m := *en.Builder.Load()
-		m.Identity = &id
+		m.Identity = old.Identity.With(cert, old.Identity.Key)
 		en.Builder.Store(&m)
 		s.Signer = m.Signer()
 		s.Certificates = append([]*x509.Certificate{cert}, s.Certificates...)
-		s.MeetSigner(cert, id.Path)
+		s.MeetSigner(cert, m.Identity.Path)
 		s.AdoptCertificate([]byte{}, cert)
-		s.Event(record.Event{Kind: audit.KindSignerChanged, Key: id.SKI(), Text: "another certificate for the same key, by " + cert.Issuer.String(), UID: by.UID, PID: by.PID})
+		s.Event(record.Event{Kind: audit.KindSignerChanged, Key: m.Identity.SKI(), Text: "another certificate for the same key, by " + cert.Issuer.String(), UID: by.UID, PID: by.PID})
 		s.Record()
 		return nil
 	})

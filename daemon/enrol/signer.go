@@ -115,12 +115,11 @@ func (en *Enroller) ReplaceRevoked(ctx context.Context, skid string) {
 	}
 	en.Logger.Error("revoked signing key not replaced", "error", err)
 	m := *en.Builder.Load()
-	id := *m.Identity
-	if r, already := id.Key.(*refusedKey); already {
-		id.Key = r.Signer
+	key := m.Identity.Key
+	if r, already := key.(*refusedKey); already {
+		key = r.Signer
 	}
-	id.Key = &refusedKey{id.Key, fmt.Errorf("cannot sign: %s, and there is no other: %w", why, err), en}
-	m.Identity = &id
+	m.Identity = m.Identity.With(m.Identity.Cert, &refusedKey{key, fmt.Errorf("cannot sign: %s, and there is no other: %w", why, err), en})
 	en.Builder.Store(&m)
 }
 

@@ -134,7 +134,7 @@ func (a away) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, 
 // sign lets a key sign from now on, with the certificate that signs now.
 func (m machine) sign(key signer.Signer) {
 	b := *m.Builder.Load()
-	b.Identity = &identity.Identity{Cert: b.Identity.Cert, Key: key, Path: b.Identity.Path}
+	b.Identity = b.Identity.With(b.Identity.Cert, key)
 	m.Builder.Store(&b)
 }
 

@@ -270,7 +270,7 @@ func TestSignaturesWhileUnpacking(t *testing.T) {
 		key := test.key
 		key.Signer = id.Key
 		b := *m.Builder.Load()
-		b.Identity = &identity.Identity{Cert: id.Cert, Key: key, Path: id.Path}
+		b.Identity = id.With(id.Cert, key)
 		m.Builder.Store(&b)
 		started := time.Now()
 		got, err := m.forPlugin(t, t.Context(), tool, list, test.budget)
@@ -302,7 +302,7 @@ func TestSignaturesFitIntoAMessage(t *testing.T) {
 	m.Sync(t)
 	b := *m.Builder.Load()
 	id := b.Identity
-	b.Identity = &identity.Identity{Cert: id.Cert, Key: wordy{id.Key}, Path: id.Path}
+	b.Identity = id.With(id.Cert, wordy{id.Key})
 	m.Builder.Store(&b)
 	got, err := m.forPlugin(t, t.Context(), many, "tlv-many-0:1-1.noarch", export.SignBudget)
 	b.Identity = id

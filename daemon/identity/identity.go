@@ -30,6 +30,11 @@ type Identity struct {
 	lists atomic.Pointer[digestlist.Signer] // what signs lists, of the latest Cert and Key
 }
 
+// With returns an identity at the same place that has this certificate and this key.
+func (id *Identity) With(cert *x509.Certificate, key signer.Signer) *Identity {
+	return &Identity{Cert: cert, Key: key, Path: id.Path}
+}
+
 // KeyPath returns the path of the file that contains the key, or the reference to it.
 func (id *Identity) KeyPath() string { return filepath.Join(filepath.Dir(id.Path), KeyFile) }
 

@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/digestd/digestd/daemon/ledger"
+	"github.com/digestd/digestd/digestlist"
 	"github.com/digestd/digestd/store/record"
 )
 
@@ -157,6 +158,21 @@ func (x *faultyDir) foreign(name string) {
 	x.others[name] = true
 }
 
+// twins returns the name of a package of which there are two lists that differ: they have
+// different numbers, or one has none.
+func (m *simMachine) twins() string {
+	contents := map[string][]int{}
+	for numbered, data := range m.lists.All() {
+		name := digestlist.WithoutSequence(numbered)
+		has := m.list(name, data).contents
+		if other, two := contents[name]; two && !slices.Equal(has, other) {
+			return name
+		}
+		contents[name] = has
+	}
+	return ""
+}
+
 // Astray names a list that another key signed than the one that signs, a file in
 // quarantine or the body of an own list that the index does not know, or one that it knows
 // and that is not there.
@@ -171,6 +187,9 @@ func (m *simMachine) Astray() string {
 	}
 	if fault := m.logFault(); fault != "" {
 		return fault
+	}
+	if name := m.twins(); name != "" {
+		return "two lists of " + name
 	}
 	names, err := m.lists.Quarantined()
 	if err != nil {

@@ -71,9 +71,10 @@ func (r *Raw) Send(kind dbus.Type, to, path, iface, member, signature string, bo
 	for b.Len()%8 != 0 {
 		b.WriteByte(0)
 	}
-	b.Write(body)
-	if _, err := r.Write(b.Bytes()); err != nil {
-		r.tb.Fatal(err)
+	for _, part := range [][]byte{b.Bytes(), body} {
+		if _, err := r.Write(part); err != nil {
+			r.tb.Fatal(err)
+		}
 	}
 }
 

@@ -67,7 +67,7 @@ func (all fields) signature() string { return all.text(dbus.FieldSignature) }
 // message makes a message of a header and another body.
 func (all fields) message(order binary.ByteOrder, fixed []byte, signature string, body []byte) []byte {
 	const most = 16 // bytes of a field beside its text, or before the fields
-	size := 2*most + len(signature) + len(body)
+	size := 3*most + len(signature) + len(body)
 	for _, f := range all {
 		size += most + len(f.text)
 	}

@@ -60,6 +60,9 @@ testflags = -ldflags=-w -vet=off
 # directory:name of every fuzz target.
 fuzz_targets = $(shell grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | sed 's|/[^/]*:func |:|' | sort)
 
+# Fuzz targets that make test leaves to make fuzz: sqlite is compiled once more for them.
+fuzz_slow = ./daemon/admin:% ./daemon/keysource:% ./rpmdb:%
+
 help:
 	@echo 'make build     bin/: digestd, digestctl, their helpers and the rpm plugin digestd.so'
 	@echo '               FIPS=1 builds them with the validated cryptographic module'
@@ -118,7 +121,7 @@ test:
 	@.ci/stage setup integration/setup.sh programs
 	@.ci/beside roots 'integration/setup.sh test' -- $(MAKE) --no-print-directory test-packages
 	@.ci/stage integration env DIGESTD_TEST_ALL=1 .ci/tests integration './integration/vm ./integration/vm/guard ./integration/...' $(testflags) -count=1 -timeout 25m
-	@.ci/stage fuzz $(MAKE) fuzz FUZZTIME=10000x
+	@.ci/stage fuzz $(MAKE) fuzz FUZZTIME=10000x fuzz_targets='$(filter-out $(fuzz_slow),$(fuzz_targets))'
 	@.ci/listing bin/test/unit.json bin/test/integration.json
 
 # What of test needs programs alone.

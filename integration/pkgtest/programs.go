@@ -29,7 +29,7 @@ func BuildPrograms(dir string, tags ...string) (Programs, error) {
 func BuildProgramsOf(source, dir string, tags ...string) (Programs, error) {
 	plugin := filepath.Join(dir, "digestd.so")
 	for _, args := range [][]string{
-		slices.Concat([]string{"go", "build", "-C", source, "-tags", strings.Join(tags, ",")}, counting(), []string{"-o", dir, "./cmd/digestd", "./cmd/digestctl", "./cmd/digestd-hook"}),
+		slices.Concat([]string{"go", "build", "-C", source, "-ldflags=-w", "-tags", strings.Join(tags, ",")}, counting(), []string{"-o", dir, "./cmd/digestd", "./cmd/digestctl", "./cmd/digestd-hook"}),
 		{"make", "-s", "-C", filepath.Join(source, "hooks", "rpm"), "-B", "digestd.so"},
 		{"cp", filepath.Join(source, "hooks", "rpm", "digestd.so"), plugin},
 	} {

@@ -7,6 +7,7 @@ import "testing"
 // Debian 14's kernel has appraise_type=sigv3, which takes signatures of version 3 and refuses
 // those of version 2.
 func TestKernelJudgesVersion3(t *testing.T) {
+	whole(t)
 	t.Parallel()
 	m := newMachine(t)
 	m.boot(boot{

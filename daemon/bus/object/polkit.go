@@ -33,15 +33,14 @@ type subject struct {
 	Details map[string]dbus.Variant
 }
 
-// verdictSignature is the type of a verdict.
-const verdictSignature = "(bba{ss})"
-
 // verdict is what polkit answers.
 type verdict struct {
 	Authorized bool
 	Challenge  bool // authorized, if a person were asked
 	Details    map[string]string
 }
+
+var verdictSignature = dbus.SignatureOf(verdict{}).String()
 
 // askPolkit asks whether sender may do a. When ctx ends first the question is
 // taken back, so that no dialogue stays on a screen.

@@ -60,7 +60,7 @@ testflags = -ldflags=-w -vet=off
 # directory:name of every fuzz target.
 fuzz_targets = $(shell grep -roE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | sed 's|/[^/]*:func |:|' | sort)
 
-# Fuzz targets that make test leaves to make fuzz: sqlite is compiled once more for them.
+# Fuzz targets that make test leaves to make fuzz, because sqlite is compiled once more for them.
 fuzz_slow = ./daemon/admin:% ./daemon/keysource:% ./rpmdb:%
 
 help:
@@ -186,8 +186,8 @@ vulncheck: setup-lint
 	$(GO) build -C integration/tools -o $(CURDIR)/bin/tools/ tool
 	bin/tools/govulncheck ./...
 
-# go test fuzzes one target at a time. Two run at once: one processor starts them, which takes
-# longer than few inputs do.
+# go test fuzzes one target at a time. Two run at once, because linking and starting a target
+# uses one processor, and takes longer than a few inputs.
 fuzz:
 	@printf '%s\n' $(fuzz_targets) | xargs -P 2 -I '{}' sh -ec 'target={}; echo "$$target"; \
 		$(GO) test $(testflags) $${target%%:*} -run "^\$$" -fuzz "^$${target##*:}\$$" -fuzztime $(FUZZTIME)'

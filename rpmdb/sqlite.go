@@ -166,8 +166,8 @@ func scan(rows *sql.Rows, b *batch) error {
 func taken(*sql.Rows, *batch) error { return nil }
 
 // takeFunction is a function for SQL that adds a header to a batch, given by its number in takers.
-// What it is given lies in memory of sqlite: the driver copies a value of a row into memory of Go
-// that was never used before, 30 MB of it for 800 packages.
+// Its arguments lie in sqlite's memory, while the driver copies each value of a row into new memory:
+// 30 MB for 800 packages.
 const takeFunction = "digestd_take"
 
 func init() {

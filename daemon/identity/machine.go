@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MachineFile says which key was first seen on which machine: the identifier of the key, and a
-// value that follows from it and the ID of the machine, by which nobody learns that ID.
+// MachineFile records on which machine digestd first saw a key: the identifier of the key, and an
+// HMAC of it with the ID of the machine, which does not reveal that ID.
 const MachineFile = "signing.machine"
 
 // onNone stands for the machine of a key that was made where there was no machine: in an image.
@@ -30,8 +30,8 @@ func (e *Elsewhere) Error() string {
 	return "the key that signs lists is from another machine, or from an image: other machines may have the same key"
 }
 
-// here reports an *Elsewhere if the key that signs was first seen on another machine, and keeps in
-// mind where one was that it sees for the first time.
+// here returns an *Elsewhere if the key that signs was first seen on another machine. It records
+// the machine of a key that it sees for the first time.
 func (f Files) here(id *Identity) error {
 	machine, err := f.machine(id)
 	if err != nil || machine == "" {
@@ -54,7 +54,7 @@ func (f Files) here(id *Identity) error {
 	return nil
 }
 
-// machine returns what the MachineFile has of this machine, "" if its ID does not last.
+// machine returns what the MachineFile records for this machine, "" if its ID does not last.
 func (f Files) machine(id *Identity) (string, error) {
 	if f.MachineID == "" {
 		return "", nil
@@ -66,7 +66,7 @@ func (f Files) machine(id *Identity) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot read the ID of this machine: %w", err)
 	}
-	// systemd mounts an ID over the file that is another one after each start, if it cannot keep one.
+	// If systemd cannot store an ID, it mounts one over the file, another one at each start.
 	var file, dir unix.Stat_t
 	if err := errors.Join(unix.Stat(f.MachineID, &file), unix.Stat(filepath.Dir(f.MachineID), &dir)); err != nil || file.Dev != dir.Dev {
 		return "", err

@@ -23,8 +23,8 @@ type field struct {
 
 type fields []field
 
-// parseFields reads the fields of a header. The bus has checked them, and passes unknown ones on
-// only if it is old: a message with one of a strange type is nobody's loss.
+// parseFields reads the fields of a header. ok is false if one of them is malformed or has another
+// type than the specification gives it; the bus lets no such message through, unless it is old.
 func parseFields(order binary.ByteOrder, raw []byte) (all fields, ok bool) {
 	r := reader{order: order, data: string(raw)}
 	for !r.empty() {

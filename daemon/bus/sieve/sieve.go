@@ -8,7 +8,7 @@
 // are errors to godbus, upon which it closes the connection, or panics; and the types that it
 // makes stay in memory for ever. So each message is looked at here first, by its header. What
 // godbus gets has a header of known fields and, unless it comes from somebody who is trusted, no
-// body or one of two texts, which it does not look into.
+// body or one whose parts it takes for plain texts.
 package sieve
 
 import (
@@ -32,7 +32,7 @@ type Head struct {
 // Fate is what becomes of a message.
 type Fate int
 
-// The fates.
+// What may become of a message.
 const (
 	Drop  Fate = iota // nobody sees it
 	Bare              // it arrives without a body
